@@ -1,0 +1,167 @@
+//! Gradients against central differences in f64.
+
+use crate::graph::{Graph, Tape, Var, mix};
+use crate::op::Case;
+use crate::parameters::{Gradients, ParameterId, Parameters};
+use descant_tensor::{DType, Result, Shape, Tensor};
+
+/// The largest relative error that passes.
+pub const TOLERANCE: f64 = 1e-6;
+
+/// What the check found for one parameter tensor.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The tensor's name.
+    pub name: String,
+    /// How many of its entries were checked.
+    pub entries: usize,
+    /// The largest relative error among them.
+    pub error: f64,
+    /// The entry with that error: its index, the gradient of backward, and the central difference.
+    pub worst: (usize, f64, f64),
+}
+
+impl Row {
+    /// Whether every entry agrees.
+    pub fn passes(&self) -> bool {
+        self.error <= TOLERANCE
+    }
+}
+
+/// Checks the gradient of `loss` with respect to up to `sample` entries of every trainable parameter; all with `None`.
+///
+/// The difference is the five-point one, `(8 (f₁ - f₋₁) - (f₂ - f₋₂)) / 12h`, whose own error is of order h⁴. An entry's
+/// relative error is `|a - n| / max(|a|, |n|, m / 1000)`, with `m` the largest gradient of its tensor: entries far smaller
+/// than their neighbours are held to the scale of these, as rounding in the loss itself limits what a difference shows.
+///
+/// # Errors
+/// Whatever the model's own pass fails with.
+///
+/// # Panics
+/// Where the parameters are not of f64.
+pub fn check<F>(parameters: &mut Parameters, sample: Option<usize>, seed: u64, loss: F) -> Result<Vec<Row>>
+where
+    F: for<'t> Fn(Graph<'t>) -> Var<'t>,
+{
+    assert_eq!(parameters.dtype(), DType::F64, "gradients are checked in f64");
+    let mut tape = Tape::new();
+    let mut gradients = parameters.gradients();
+    let graph = tape.train(parameters, seed);
+    graph.backward(loss(graph), &mut gradients)?;
+    let ids: Vec<ParameterId> = parameters.ids().filter(|&id| parameters.is_trainable(id)).collect();
+    ids.into_iter()
+        .map(|id| {
+            let count = parameters.shape(id).len();
+            let entries: Vec<usize> = match sample {
+                Some(sample) if sample < count => sampled(count, sample, mix(seed, u64::from(id.0))),
+                _ => (0..count).collect(),
+            };
+            check_entries(parameters, &mut tape, &gradients, id, &entries, seed, &loss)
+        })
+        .collect()
+}
+
+/// Distinct entries, one from each of `sample` equal parts.
+fn sampled(count: usize, sample: usize, seed: u64) -> Vec<usize> {
+    let bound = |i: usize| (i as u128 * count as u128 / sample as u128) as usize;
+    (0..sample)
+        .map(|i| {
+            let (start, end) = (bound(i), bound(i + 1));
+            start + (mix(seed, i as u64) % (end - start) as u64) as usize
+        })
+        .collect()
+}
+
+fn check_entries<F>(
+    parameters: &mut Parameters,
+    tape: &mut Tape,
+    gradients: &Gradients,
+    id: ParameterId,
+    entries: &[usize],
+    seed: u64,
+    loss: &F,
+) -> Result<Row>
+where
+    F: for<'t> Fn(Graph<'t>) -> Var<'t>,
+{
+    let analytic = gradients.to_f64(parameters, id);
+    let floor = analytic.iter().fold(0.0_f64, |m, g| m.max(g.abs())) * 1e-3;
+    let mut row =
+        Row { name: parameters.name(id).to_owned(), entries: entries.len(), error: 0.0, worst: (0, 0.0, 0.0) };
+    for &entry in entries {
+        let x = parameters.values::<f64>(id)[entry];
+        let h = 1e-4 * x.abs().max(1.0);
+        let mut at = |x: f64| -> Result<f64> {
+            parameters.values_mut::<f64>(id)[entry] = x;
+            let graph = tape.train(parameters, seed);
+            loss(graph).item()
+        };
+        let (near, far) = (at(x + h)? - at(x - h)?, at(x + 2.0 * h)? - at(x - 2.0 * h)?);
+        parameters.values_mut::<f64>(id)[entry] = x;
+        let numeric = (8.0 * near - far) / (12.0 * h);
+        let (a, n) = (analytic[entry], numeric);
+        let difference = (a - n).abs();
+        // Two zeros agree; a NaN never does.
+        let error = if difference <= 1e-11 { 0.0 } else { difference / a.abs().max(n.abs()).max(floor) };
+        if error > row.error || error.is_nan() {
+            (row.error, row.worst) = (if error.is_nan() { f64::INFINITY } else { error }, (entry, a, n));
+        }
+    }
+    Ok(row)
+}
+
+/// Checks one row of an operation's table: every entry of every input, and the values against its reference.
+///
+/// # Errors
+/// Whatever the operation fails with.
+pub fn check_case(case: &Case) -> Result<Vec<Row>> {
+    let mut parameters = Parameters::new(DType::F64);
+    let ids: Vec<ParameterId> = case
+        .inputs
+        .iter()
+        .enumerate()
+        .map(|(i, &shape)| {
+            let values = numbers(shape, case.range, i as u64);
+            parameters.add_with(&format!("input {i}"), shape, &values)
+        })
+        .collect();
+    let run = |graph: Graph<'_>, build: &dyn for<'t> Fn(Graph<'t>, &[Var<'t>]) -> Var<'t>| {
+        let inputs: Vec<Var<'_>> = ids.iter().map(|&id| graph.parameter(id)).collect();
+        build(graph, &inputs).value()
+    };
+    let mut rows = Vec::new();
+    if let Some(reference) = &case.reference {
+        let (mut first, mut second) = (Tape::new(), Tape::new());
+        let y = run(first.train(&parameters, 1), &case.build)?;
+        let expected = run(second.train(&parameters, 1), reference)?;
+        let error = distance(&y, &expected);
+        rows.push(Row { name: "value".to_owned(), entries: y.shape().len(), error, worst: (0, 0.0, 0.0) });
+    }
+    // A weighted sum, so that every element of the output has a gradient of its own.
+    rows.extend(check(&mut parameters, None, 1, |graph| {
+        let inputs: Vec<Var<'_>> = ids.iter().map(|&id| graph.parameter(id)).collect();
+        let y = (case.build)(graph, &inputs);
+        let shape = y.shape();
+        let weights = Tensor::new(shape, &numbers(shape, (0.5, 1.5), 99));
+        match weights {
+            Ok(weights) => (y * graph.constant(&weights)).sum(),
+            Err(_) => y,
+        }
+    })?);
+    Ok(rows)
+}
+
+fn distance(a: &Tensor, b: &Tensor) -> f64 {
+    if a.shape() != b.shape() {
+        return f64::INFINITY;
+    }
+    let (a, b) = (a.to_f64(), b.to_f64());
+    let largest = b.iter().fold(1e-300_f64, |m, x| m.max(x.abs()));
+    a.iter().zip(&b).fold(0.0_f64, |m, (a, b)| m.max((a - b).abs())) / largest
+}
+
+/// Numbers that look random, the same for the same arguments.
+fn numbers(shape: Shape, (low, high): (f64, f64), seed: u64) -> Vec<f64> {
+    let unit = |i: usize| (mix(seed, i as u64) >> 11) as f64 / (1u64 << 53) as f64;
+    (0..shape.len()).map(|i| low + (high - low) * unit(i)).collect()
+}

@@ -1,0 +1,480 @@
+use crate::op::{AnyOp, Backward, CustomOp, Dispatch, Forward, Op};
+use crate::parameters::{Gradients, ParameterId, Parameters};
+use crate::pool::Pool;
+use descant_kernels::{Parallelism, Real};
+use descant_tensor::{Buffer, DType, Error, Result, Shape, Tensor};
+use smallvec::SmallVec;
+use std::cell::RefCell;
+use std::fmt;
+use std::panic::Location;
+
+/// Memory of one forward and backward pass after another: the nodes, and the buffers that the next pass reuses.
+#[derive(Debug, Default)]
+pub struct Tape {
+    state: RefCell<State>,
+}
+
+/// One recorded pass on a [`Tape`], over some [`Parameters`]. `Copy`: pass it to every layer.
+#[derive(Clone, Copy)]
+pub struct Graph<'t> {
+    parameters: &'t Parameters,
+    state: &'t RefCell<State>,
+}
+
+/// The handle of one value in a [`Graph`].
+///
+/// Errors are sticky: an operation on shapes that do not fit returns a `Var` and records the first failure, with the
+/// operation, the shapes and the caller's line; [`Graph::backward`] and [`Var::value`] return it.
+#[derive(Clone, Copy)]
+pub struct Var<'t> {
+    graph: Graph<'t>,
+    id: u32,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    nodes: Vec<Node>,
+    pool: Pool,
+    failure: Option<Error>,
+    parameter_nodes: Vec<u32>,
+    grads: Vec<Option<Buffer>>,
+    mode: Mode,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Mode {
+    gradients: bool,
+    dropout: Option<u64>,
+    check_finite: bool,
+    parallelism: Parallelism,
+}
+
+#[derive(Debug)]
+pub(crate) struct Node {
+    op: Option<AnyOp>,
+    inputs: SmallVec<[u32; 8]>,
+    pub(crate) shape: Shape,
+    /// The node that holds the elements: itself, or what it is a view of.
+    pub(crate) root: u32,
+    /// Where its elements start in those of the root.
+    pub(crate) start: usize,
+    value: Option<Buffer>,
+    pub(crate) parameter: Option<ParameterId>,
+    saved: SmallVec<[Buffer; 4]>,
+    pub(crate) needs_gradient: bool,
+    location: &'static Location<'static>,
+}
+
+/// The id of the value of a failed operation.
+const FAILED: u32 = u32::MAX;
+
+pub(crate) fn value<'a, E: Real>(nodes: &'a [Node], parameters: &'a Parameters, id: u32) -> &'a [E] {
+    let node = &nodes[id as usize];
+    let root = &nodes[node.root as usize];
+    let elements = match (&root.value, root.parameter) {
+        (Some(buffer), _) => E::slice(buffer),
+        (None, Some(id)) => parameters.values::<E>(id),
+        (None, None) => unreachable!("the value of {} was released too early", root.name()),
+    };
+    &elements[node.start..node.start + node.shape.len()]
+}
+
+impl Node {
+    fn name(&self) -> &'static str {
+        match (&self.op, self.parameter) {
+            (Some(op), _) => op.name(),
+            (None, Some(_)) => "parameter",
+            (None, None) => "constant",
+        }
+    }
+}
+
+impl Tape {
+    /// An empty tape.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Starts a pass that records for backward, with dropout drawn from `seed`.
+    pub fn train<'t>(&'t mut self, parameters: &'t Parameters, seed: u64) -> Graph<'t> {
+        self.start(parameters, Mode { gradients: true, dropout: Some(seed), ..Mode::default() })
+    }
+
+    /// Starts a pass without gradients and without dropout, whose products may use several threads.
+    pub fn infer<'t>(&'t mut self, parameters: &'t Parameters, parallelism: Parallelism) -> Graph<'t> {
+        self.start(parameters, Mode { parallelism, ..Mode::default() })
+    }
+
+    /// As [`Tape::train`], but every value and gradient is searched for infinities and NaN; the first becomes
+    /// [`Error::NonFinite`]. Slower: for finding out why a training failed.
+    pub fn trace<'t>(&'t mut self, parameters: &'t Parameters, seed: u64) -> Graph<'t> {
+        let mode = Mode { gradients: true, dropout: Some(seed), check_finite: true, ..Mode::default() };
+        self.start(parameters, mode)
+    }
+
+    /// How many buffers were ever allocated. After the first steps of a training it no longer grows.
+    pub fn allocations(&self) -> u64 {
+        self.state.borrow().pool.allocations()
+    }
+
+    fn start<'t>(&'t mut self, parameters: &'t Parameters, mode: Mode) -> Graph<'t> {
+        let state = self.state.get_mut();
+        state.reset();
+        state.mode = mode;
+        state.failure = parameters.check().err();
+        state.parameter_nodes.resize(parameters.len(), FAILED);
+        Graph { parameters, state: &self.state }
+    }
+}
+
+impl State {
+    fn reset(&mut self) {
+        for node in self.nodes.drain(..) {
+            node.value.into_iter().chain(node.saved).for_each(|buffer| self.pool.give(buffer));
+        }
+        self.grads.drain(..).flatten().for_each(|buffer| self.pool.give(buffer));
+        self.parameter_nodes.clear();
+    }
+
+    fn push(&mut self, node: Node) -> u32 {
+        self.nodes.push(node);
+        self.grads.push(None);
+        self.nodes.len() as u32 - 1
+    }
+
+    fn fail(&mut self, error: Error) -> u32 {
+        self.failure.get_or_insert(error);
+        FAILED
+    }
+
+    fn apply<E: Dispatch>(
+        &mut self,
+        parameters: &Parameters,
+        op: AnyOp,
+        inputs: SmallVec<[u32; 8]>,
+        location: &'static Location<'static>,
+    ) -> u32 {
+        if self.failure.is_some() {
+            return FAILED;
+        }
+        let shapes: SmallVec<[Shape; 8]> = inputs.iter().map(|&id| self.nodes[id as usize].shape).collect();
+        let shape = match op.shape(&shapes) {
+            Ok(shape) => shape,
+            Err(reason) => {
+                return self.fail(Error::Shapes { op: op.name(), reason, inputs: shapes.to_vec(), location });
+            }
+        };
+        let needs_gradient = self.mode.gradients && inputs.iter().any(|&id| self.nodes[id as usize].needs_gradient);
+        let mut output = self.pool.take::<E>(shape.len());
+        let mut saved = SmallVec::new();
+        op.forward(&mut Forward {
+            nodes: &self.nodes,
+            parameters,
+            inputs: &inputs,
+            output: &mut E::slice_mut(&mut output)[..shape.len()],
+            saved: &mut saved,
+            pool: &mut self.pool,
+            needs_gradient,
+            dropout: self.mode.dropout.map(|seed| mix(seed, self.nodes.len() as u64)),
+            parallelism: self.mode.parallelism,
+        });
+        if self.mode.check_finite {
+            if let Some(element) = not_finite(&E::slice(&output)[..shape.len()]) {
+                return self.fail(Error::NonFinite { op: op.name(), what: "the value", shape, element, location });
+            }
+        }
+        let root = self.nodes.len() as u32;
+        let (op, value) = (Some(op), Some(output));
+        self.push(Node { op, inputs, shape, root, start: 0, value, parameter: None, saved, needs_gradient, location })
+    }
+
+    fn backward<E: Dispatch>(&mut self, parameters: &Parameters, from: u32, gradients: &mut Gradients) -> Result<()> {
+        let root = self.nodes[from as usize].root as usize;
+        let mut seed = self.pool.take::<E>(self.nodes[root].shape.len());
+        E::slice_mut(&mut seed).fill(E::zero());
+        E::slice_mut(&mut seed)[self.nodes[from as usize].start] = E::one();
+        self.grads[root] = Some(seed);
+        for id in (0..=root).rev() {
+            let Some(dy) = self.grads[id].take() else { continue };
+            let saved = std::mem::take(&mut self.nodes[id].saved);
+            let node = &self.nodes[id];
+            if let Some(op) = &node.op {
+                let mut ctx = Backward {
+                    nodes: &self.nodes,
+                    parameters,
+                    inputs: &node.inputs,
+                    node: id as u32,
+                    dy: &E::slice(&dy)[..node.shape.len()],
+                    saved: saved.into_iter().map(Some).collect(),
+                    gradients,
+                    grads: &mut self.grads,
+                    pool: &mut self.pool,
+                    parallelism: self.mode.parallelism,
+                };
+                op.backward(&mut ctx);
+                ctx.saved.into_iter().flatten().for_each(|buffer| ctx.pool.give(buffer));
+                if self.mode.check_finite {
+                    self.check_gradients::<E>(parameters, id, gradients)?;
+                }
+            }
+            self.pool.give(dy);
+            // No earlier node reads it. Single numbers stay: the loss is read after backward.
+            if self.nodes[id].shape.len() > 1 {
+                let value = self.nodes[id].value.take();
+                value.into_iter().for_each(|buffer| self.pool.give(buffer));
+            }
+        }
+        Ok(())
+    }
+
+    /// That what the backward of node `id` wrote is finite.
+    fn check_gradients<E: Real>(&self, parameters: &Parameters, id: usize, gradients: &Gradients) -> Result<()> {
+        let node = &self.nodes[id];
+        for &input in &node.inputs {
+            let root = &self.nodes[self.nodes[input as usize].root as usize];
+            let written = match root.parameter {
+                Some(parameter) => Some(gradients.values::<E>(parameters, parameter)),
+                None => self.grads[self.nodes[input as usize].root as usize]
+                    .as_ref()
+                    .map(|buffer| &E::slice(buffer)[..root.shape.len()]),
+            };
+            if let Some(element) = written.and_then(not_finite) {
+                let (op, what) = (node.name(), "the gradient");
+                return Err(Error::NonFinite { op, what, shape: root.shape, element, location: node.location });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'t> Graph<'t> {
+    /// The parameters this pass reads.
+    pub fn parameters(self) -> &'t Parameters {
+        self.parameters
+    }
+
+    /// The type of every value.
+    pub fn dtype(self) -> DType {
+        self.parameters.dtype()
+    }
+
+    /// A parameter as a value. Its gradient goes straight into the flat buffer.
+    #[track_caller]
+    pub fn parameter(self, id: ParameterId) -> Var<'t> {
+        let mut state = self.state.borrow_mut();
+        let known = state.parameter_nodes.get(id.0 as usize).copied();
+        let node = match known {
+            None => {
+                let reason = "it belongs to other parameters than the graph's".to_owned();
+                state.fail(Error::Parameter { name: format!("#{}", id.0), reason })
+            }
+            Some(FAILED) => {
+                let root = state.nodes.len() as u32;
+                let needs_gradient = state.mode.gradients && self.parameters.is_trainable(id);
+                let node = state.push(Node {
+                    op: None,
+                    inputs: SmallVec::new(),
+                    shape: self.parameters.shape(id),
+                    root,
+                    start: 0,
+                    value: None,
+                    parameter: Some(id),
+                    saved: SmallVec::new(),
+                    needs_gradient,
+                    location: Location::caller(),
+                });
+                state.parameter_nodes[id.0 as usize] = node;
+                node
+            }
+            Some(node) => node,
+        };
+        Var { graph: self, id: node }
+    }
+
+    /// A value that has no gradient. It is cast to the graph's type.
+    #[track_caller]
+    pub fn constant(self, tensor: &Tensor) -> Var<'t> {
+        let mut state = self.state.borrow_mut();
+        let (root, shape) = (state.nodes.len() as u32, tensor.shape());
+        let value = if tensor.dtype() == self.dtype() {
+            tensor.buffer().clone()
+        } else {
+            tensor.cast(self.dtype()).buffer().clone()
+        };
+        let id = state.push(Node {
+            op: None,
+            inputs: SmallVec::new(),
+            shape,
+            root,
+            start: 0,
+            value: Some(value),
+            parameter: None,
+            saved: SmallVec::new(),
+            needs_gradient: false,
+            location: Location::caller(),
+        });
+        Var { graph: self, id }
+    }
+
+    /// Records an operation of this crate.
+    #[track_caller]
+    pub fn apply(self, op: impl Into<AnyOp>, inputs: &[Var<'t>]) -> Var<'t> {
+        let location = Location::caller();
+        let mut state = self.state.borrow_mut();
+        let ids = inputs.iter().map(|var| var.id).collect();
+        let id = match self.dtype() {
+            DType::F32 => state.apply::<f32>(self.parameters, op.into(), ids, location),
+            DType::F64 => state.apply::<f64>(self.parameters, op.into(), ids, location),
+        };
+        Var { graph: self, id }
+    }
+
+    /// Records an operation from outside this crate.
+    #[track_caller]
+    pub fn custom(self, op: impl Op, inputs: &[Var<'t>]) -> Var<'t> {
+        let op: Box<dyn CustomOp> = Box::new(op);
+        self.apply(AnyOp::Custom(op), inputs)
+    }
+
+    /// Adds the gradient of `loss`, one number, to `gradients`: the chain rule, from the last node to the first. Values
+    /// of more than one element are released on the way.
+    ///
+    /// # Errors
+    /// The first failure of the pass; [`Error::NotScalar`]; [`Error::Mismatch`] for other parameters' gradients.
+    pub fn backward(self, loss: Var<'t>, gradients: &mut Gradients) -> Result<()> {
+        let mut state = self.state.borrow_mut();
+        if let Some(error) = &state.failure {
+            return Err(error.clone());
+        }
+        let shape = state.nodes[loss.id as usize].shape;
+        if shape.len() != 1 {
+            return Err(Error::NotScalar(shape));
+        }
+        let (given, expected) = (gradients.buffer().len(), self.parameters.buffer().len());
+        if given != expected || gradients.buffer().dtype() != self.dtype() {
+            return Err(Error::Mismatch { gradients: given, parameters: expected });
+        }
+        match self.dtype() {
+            DType::F32 => state.backward::<f32>(self.parameters, loss.id, gradients),
+            DType::F64 => state.backward::<f64>(self.parameters, loss.id, gradients),
+        }
+    }
+
+    /// The first failure of this pass.
+    ///
+    /// # Errors
+    /// That failure.
+    pub fn check(self) -> Result<()> {
+        self.state.borrow().failure.clone().map_or(Ok(()), Err)
+    }
+
+    /// Records a failure of model code, as an operation would.
+    #[track_caller]
+    pub fn fail(self, op: &'static str, reason: impl Into<String>, inputs: &[Var<'t>]) -> Var<'t> {
+        let inputs = inputs.iter().map(|var| var.shape()).collect();
+        let error = Error::Shapes { op, reason: reason.into(), inputs, location: Location::caller() };
+        let id = self.state.borrow_mut().fail(error);
+        Var { graph: self, id }
+    }
+}
+
+impl<'t> Var<'t> {
+    /// The pass it belongs to.
+    pub fn graph(self) -> Graph<'t> {
+        self.graph
+    }
+
+    /// Its shape; that of a scalar after a failure.
+    pub fn shape(self) -> Shape {
+        self.graph.state.borrow().nodes.get(self.id as usize).map(|node| node.shape).unwrap_or_default()
+    }
+
+    /// A copy of its value.
+    ///
+    /// # Errors
+    /// The first failure of the pass; [`Error::Released`] after backward.
+    pub fn value(self) -> Result<Tensor> {
+        self.graph.check()?;
+        let state = self.graph.state.borrow();
+        let node = &state.nodes[self.id as usize];
+        let root = &state.nodes[node.root as usize];
+        if root.value.is_none() && root.parameter.is_none() {
+            return Err(Error::Released { op: node.name() });
+        }
+        match self.graph.dtype() {
+            DType::F32 => Tensor::new(node.shape, value::<f32>(&state.nodes, self.graph.parameters, self.id)),
+            DType::F64 => Tensor::new(node.shape, value::<f64>(&state.nodes, self.graph.parameters, self.id)),
+        }
+    }
+
+    /// Its value as one number.
+    ///
+    /// # Errors
+    /// The first failure of the pass; [`Error::NotScalar`].
+    pub fn item(self) -> Result<f64> {
+        self.value()?.item().ok_or_else(|| Error::NotScalar(self.shape()))
+    }
+
+    /// The same elements in another shape; no copy.
+    #[track_caller]
+    pub fn reshape(self, shape: impl Into<Shape>) -> Self {
+        let shape = shape.into();
+        if shape.len() != self.shape().len() {
+            return self.graph.fail("reshape", format!("cannot become {shape}"), &[self]);
+        }
+        self.view(0, shape)
+    }
+
+    /// Rows `start..end` of the first axis; no copy.
+    #[track_caller]
+    pub fn slice(self, start: usize, end: usize) -> Self {
+        let shape = self.shape();
+        let first = shape.dims().first().copied().unwrap_or(0);
+        if start > end || end > first {
+            return self.graph.fail("slice", format!("rows {start}..{end} of {first}"), &[self]);
+        }
+        let row = shape.len().checked_div(first).unwrap_or(0);
+        self.view(start * row, shape.with_first(end - start))
+    }
+
+    #[track_caller]
+    fn view(self, offset: usize, shape: Shape) -> Self {
+        let mut state = self.graph.state.borrow_mut();
+        if state.failure.is_some() {
+            return Self { id: FAILED, ..self };
+        }
+        let node = &state.nodes[self.id as usize];
+        let (root, start, needs_gradient) = (node.root, node.start + offset, node.needs_gradient);
+        let id = state.push(Node {
+            op: None,
+            inputs: SmallVec::new(),
+            shape,
+            root,
+            start,
+            value: None,
+            parameter: None,
+            saved: SmallVec::new(),
+            needs_gradient,
+            location: Location::caller(),
+        });
+        Self { id, ..self }
+    }
+}
+
+impl fmt::Debug for Var<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Var({}, {})", self.id, self.shape())
+    }
+}
+
+fn not_finite<E: Real>(elements: &[E]) -> Option<usize> {
+    elements.iter().position(|x| !x.is_finite())
+}
+
+/// A seed for the `n`-th of a family (SplitMix64, Steele et al. 2014).
+pub(crate) fn mix(seed: u64, n: u64) -> u64 {
+    let mut z = seed.wrapping_add(n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

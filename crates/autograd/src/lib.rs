@@ -1,0 +1,38 @@
+//! Reverse-mode differentiation by the chain rule.
+//!
+//! A [`Tape`] records one forward pass as a list of nodes. Creation order is a topological order, so backward is one
+//! loop from the end. A [`Var`] is the handle of one value; it is `Copy`, and model code reads like mathematics:
+//!
+//! ```
+//! use descant_autograd::{Parameters, Tape};
+//! use descant_tensor::{DType, Tensor};
+//!
+//! let mut parameters = Parameters::new(DType::F64);
+//! let w = parameters.add_with("w", [2, 2], &[1.0, 2.0, 3.0, 4.0]);
+//! let mut gradients = parameters.gradients();
+//! let mut tape = Tape::new();
+//!
+//! let graph = tape.train(&parameters, 0);
+//! let x = graph.constant(&Tensor::new([1, 2], &[1.0, -1.0])?);
+//! let loss = x.matmul(graph.parameter(w)).tanh().sum();
+//! graph.backward(loss, &mut gradients)?;
+//! # Ok::<(), descant_tensor::Error>(())
+//! ```
+//!
+//! Every operation is one file under `ops/`: equation, shape rule, forward, backward and the rows that check its gradient
+//! against central differences. ARCHITECTURE.md tells how to add one.
+
+mod broadcast;
+pub mod gradcheck;
+mod graph;
+mod layout;
+mod op;
+pub mod ops;
+mod parameters;
+mod pool;
+
+pub use graph::{Graph, Tape, Var};
+pub use layout::{Packed, Segments};
+pub use op::{AnyOp, Backward, Case, CustomOp, Forward, Op};
+pub use parameters::{Gradients, ParameterId, Parameters};
+pub use pool::Scratch;

@@ -1,0 +1,19 @@
+//! The operations, one file each. `ops!` declares a module and registers its operation in one word.
+
+use crate::op::{Backward, Case, CustomOp, Dispatch, Forward, Op, ops};
+use descant_tensor::Shape;
+
+ops! {
+    add::Add,
+    concat::Concat,
+    embedding::Embedding,
+    linear::Linear,
+    lstm::Lstm,
+    matmul::MatMul,
+    mul::Mul,
+    relu::Relu,
+    sigmoid::Sigmoid,
+    slice_last::SliceLast,
+    sum::Sum,
+    tanh::Tanh,
+}

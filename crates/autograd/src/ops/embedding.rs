@@ -1,0 +1,56 @@
+//! `y[i] = W[ids[i]]`: rows gathered in forward, gradients scattered back by addition.
+
+use crate::{Backward, Case, Forward, Graph, Op, Var};
+use descant_kernels::{Real, axpy};
+use descant_tensor::Shape;
+use std::sync::Arc;
+
+/// Rows `ids` of `W[V, D]`, as `[N, D]`. Gathering rows of any matrix, and thereby reordering them, is the same thing.
+#[derive(Debug)]
+pub struct Embedding {
+    ids: Arc<[u32]>,
+}
+
+impl Op for Embedding {
+    const NAME: &'static str = "embedding";
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let rows = inputs[0].dims().first().copied().unwrap_or(0);
+        match self.ids.iter().find(|&&id| id as usize >= rows) {
+            Some(id) => Err(format!("id {id} is outside a table of {rows} rows")),
+            None => Ok(inputs[0].with_first(self.ids.len())),
+        }
+    }
+
+    fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
+        let (w, width) = (ctx.input(0), row_length(ctx.shape(0)));
+        for (y, &id) in ctx.output().chunks_exact_mut(width.max(1)).zip(&*self.ids) {
+            y.copy_from_slice(&w[id as usize * width..][..width]);
+        }
+    }
+
+    fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
+        let (dy, width) = (ctx.dy(), row_length(ctx.shape(0)));
+        let Some(dw) = ctx.dx(0) else { return };
+        for (dy, &id) in dy.chunks_exact(width.max(1)).zip(&*self.ids) {
+            axpy(E::one(), dy, &mut dw[id as usize * width..][..width]);
+        }
+    }
+
+    fn cases() -> Vec<Case> {
+        vec![Case::new("a row twice", &[&[4, 3]], |_, x| x[0].gather(&Arc::from([2, 0, 2])))]
+    }
+}
+
+fn row_length(shape: Shape) -> usize {
+    shape.dims().iter().skip(1).product()
+}
+
+impl<'t> Var<'t> {
+    /// Rows `ids` of the first axis: `[V, ..]` to `[N, ..]`.
+    #[track_caller]
+    pub fn gather(self, ids: &Arc<[u32]>) -> Self {
+        let graph: Graph<'t> = self.graph();
+        graph.apply(Embedding { ids: ids.clone() }, &[self])
+    }
+}

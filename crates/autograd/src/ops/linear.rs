@@ -1,0 +1,128 @@
+//! `y = f(x Wᵀ + b)`: product, bias and activation in one operation.
+
+use crate::{Backward, Case, Forward, Op, Var};
+use descant_kernels::{Mat, MatMut, Real, add_rows, gemm, map, sum_rows_into, zip_into};
+use descant_tensor::Shape;
+
+/// What follows the product of a [`Linear`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Activation {
+    /// Nothing.
+    #[default]
+    Identity,
+    /// `tanh x`.
+    Tanh,
+    /// `1 / (1 + e^-x)`.
+    Sigmoid,
+    /// `max(x, 0)`.
+    Relu,
+}
+
+/// `x[.., I]`, `W[O, I]` and perhaps `b[O]` to `y[.., O]`.
+#[derive(Debug)]
+pub struct Linear {
+    activation: Activation,
+}
+
+impl Activation {
+    fn forward<E: Real>(self, y: &mut [E]) {
+        match self {
+            Self::Identity => {}
+            Self::Tanh => E::tanh_all(y),
+            Self::Sigmoid => E::sigmoid_all(y),
+            Self::Relu => map(y, |y| y.max(E::zero())),
+        }
+    }
+
+    /// `dz = dy f'(z)`, with the derivative in terms of `y = f(z)`.
+    fn backward<E: Real>(self, y: &[E], dy: &[E], dz: &mut [E]) {
+        match self {
+            Self::Identity => dz.copy_from_slice(dy),
+            Self::Tanh => zip_into(dz, dy, y, |_, dy, y| dy * (E::one() - y * y)),
+            Self::Sigmoid => zip_into(dz, dy, y, |_, dy, y| dy * y * (E::one() - y)),
+            Self::Relu => zip_into(dz, dy, y, |_, dy, y| if y > E::zero() { dy } else { E::zero() }),
+        }
+    }
+}
+
+impl Op for Linear {
+    const NAME: &'static str = "linear";
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let (x, w) = (inputs[0], inputs[1]);
+        if w.rank() != 2 || x.rank() == 0 || x.last() != w[1] {
+            return Err("expected x[.., I] and W[O, I]".to_owned());
+        }
+        if inputs.get(2).is_some_and(|b| b.dims() != [w[0]]) {
+            return Err(format!("expected a bias of shape [{}]", w[0]));
+        }
+        Ok(x.with_last(w[0]))
+    }
+
+    fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
+        let (x, w, parallelism) = (ctx.input(0), ctx.input(1), ctx.parallelism());
+        let (rows, input, output) = (ctx.shape(0).rows(), ctx.shape(1)[1], ctx.shape(1)[0]);
+        let bias = (ctx.inputs() > 2).then(|| ctx.input(2));
+        let y = ctx.output();
+        let (x, w) = (Mat::new(x, rows, input), Mat::new(w, output, input));
+        gemm(E::one(), x, w.t(), E::zero(), MatMut::new(y, rows, output), parallelism);
+        if let Some(bias) = bias {
+            add_rows(y, bias);
+        }
+        self.activation.forward(y);
+    }
+
+    fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
+        let (x, w, dy, parallelism) = (ctx.input(0), ctx.input(1), ctx.dy(), ctx.parallelism());
+        let (rows, input, output) = (ctx.shape(0).rows(), ctx.shape(1)[1], ctx.shape(1)[0]);
+        let scratch = (self.activation != Activation::Identity).then(|| {
+            let mut dz = ctx.scratch(dy.len());
+            self.activation.backward(ctx.output(), dy, &mut dz);
+            dz
+        });
+        let dz = scratch.as_deref().unwrap_or(dy);
+        let dz_matrix = Mat::new(dz, rows, output);
+        if let Some((dx, beta)) = ctx.dx_beta(0) {
+            gemm(E::one(), dz_matrix, Mat::new(w, output, input), beta, MatMut::new(dx, rows, input), parallelism);
+        }
+        if let Some((dw, beta)) = ctx.dx_beta(1) {
+            gemm(E::one(), dz_matrix.t(), Mat::new(x, rows, input), beta, MatMut::new(dw, output, input), parallelism);
+        }
+        if ctx.inputs() > 2 {
+            if let Some(db) = ctx.dx(2) {
+                sum_rows_into(dz, db);
+            }
+        }
+        if let Some(scratch) = scratch {
+            ctx.recycle(scratch);
+        }
+    }
+
+    fn cases() -> Vec<Case> {
+        let shapes: &[&[usize]] = &[&[3, 4], &[2, 4], &[2]];
+        vec![
+            Case::new("without bias", &[&[3, 4], &[2, 4]], |_, x| x[0].linear(x[1], None, Activation::Identity))
+                .reference(|_, x| x[0].matmul_t(x[1])),
+            Case::new("with bias", shapes, |_, x| x[0].linear(x[1], Some(x[2]), Activation::Identity))
+                .reference(|_, x| x[0].matmul_t(x[1]) + x[2]),
+            Case::new("tanh", shapes, |_, x| x[0].linear(x[1], Some(x[2]), Activation::Tanh))
+                .reference(|_, x| (x[0].matmul_t(x[1]) + x[2]).tanh()),
+            Case::new("sigmoid", shapes, |_, x| x[0].linear(x[1], Some(x[2]), Activation::Sigmoid))
+                .reference(|_, x| (x[0].matmul_t(x[1]) + x[2]).sigmoid()),
+            Case::new("relu", shapes, |_, x| x[0].linear(x[1], Some(x[2]), Activation::Relu))
+                .reference(|_, x| (x[0].matmul_t(x[1]) + x[2]).relu()),
+        ]
+    }
+}
+
+impl<'t> Var<'t> {
+    /// `f(self weightᵀ + bias)`: `[.., I]` with `weight[O, I]` and `bias[O]` to `[.., O]`.
+    #[track_caller]
+    pub fn linear(self, weight: Self, bias: Option<Self>, activation: Activation) -> Self {
+        let op = Linear { activation };
+        match bias {
+            Some(bias) => self.graph().apply(op, &[self, weight, bias]),
+            None => self.graph().apply(op, &[self, weight]),
+        }
+    }
+}

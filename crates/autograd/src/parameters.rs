@@ -1,0 +1,262 @@
+use descant_kernels::Real;
+use descant_tensor::{Buffer, DType, Element, Error, Result, Shape, Tensor};
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// The handle of one parameter in its [`Parameters`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ParameterId(pub(crate) u32);
+
+/// All trained tensors of a model in one flat buffer, with a table of their names, shapes and offsets. Each starts on a
+/// 64-byte boundary; the gaps stay zero.
+#[derive(Clone, Debug)]
+pub struct Parameters {
+    buffer: Buffer,
+    table: Vec<Entry>,
+    names: HashMap<String, ParameterId>,
+    failure: Option<Error>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    name: String,
+    shape: Shape,
+    offset: usize,
+    trainable: bool,
+}
+
+impl Entry {
+    fn range(&self) -> Range<usize> {
+        self.offset..self.offset + self.shape.len()
+    }
+}
+
+impl Parameters {
+    /// None yet, of this type.
+    pub fn new(dtype: DType) -> Self {
+        Self { buffer: Buffer::zeros(dtype, 0), table: Vec::new(), names: HashMap::new(), failure: None }
+    }
+
+    /// Adds a parameter of zeros. A second one of the same name is an error that [`Parameters::check`] and every graph
+    /// on these parameters report.
+    pub fn add(&mut self, name: &str, shape: impl Into<Shape>) -> ParameterId {
+        let (shape, offset) = (shape.into(), self.buffer.len());
+        let id = ParameterId(self.table.len() as u32);
+        if self.names.insert(name.to_owned(), id).is_some() && self.failure.is_none() {
+            self.failure = Some(Error::DuplicateParameter { name: name.to_owned() });
+        }
+        let length = (offset + shape.len()).next_multiple_of(16);
+        match &mut self.buffer {
+            Buffer::F32(elements) => elements.resize(length, 0.0),
+            Buffer::F64(elements) => elements.resize(length, 0.0),
+        }
+        self.table.push(Entry { name: name.to_owned(), shape, offset, trainable: true });
+        id
+    }
+
+    /// Adds a parameter of these values, in row-major order; a wrong number of them is a sticky error as in
+    /// [`Parameters::add`].
+    pub fn add_with(&mut self, name: &str, shape: impl Into<Shape>, values: &[f64]) -> ParameterId {
+        let id = self.add(name, shape);
+        if let Err(error) = self.set(id, values) {
+            self.failure.get_or_insert(error);
+        }
+        id
+    }
+
+    /// The first error in adding parameters.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateParameter`], [`Error::Parameter`].
+    pub fn check(&self) -> Result<()> {
+        self.failure.clone().map_or(Ok(()), Err)
+    }
+
+    /// The type of all of them.
+    pub fn dtype(&self) -> DType {
+        self.buffer.dtype()
+    }
+
+    /// All handles, in the order they were added.
+    pub fn ids(&self) -> impl Iterator<Item = ParameterId> + use<> {
+        (0..self.table.len() as u32).map(ParameterId)
+    }
+
+    /// How many tensors.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// How many numbers, without the gaps.
+    pub fn count(&self) -> usize {
+        self.table.iter().map(|entry| entry.shape.len()).sum()
+    }
+
+    /// The parameter of this name.
+    pub fn find(&self, name: &str) -> Option<ParameterId> {
+        self.names.get(name).copied()
+    }
+
+    /// A parameter's name.
+    pub fn name(&self, id: ParameterId) -> &str {
+        &self.entry(id).name
+    }
+
+    /// A parameter's shape.
+    pub fn shape(&self, id: ParameterId) -> Shape {
+        self.entry(id).shape
+    }
+
+    /// Where a parameter lies in the flat buffers.
+    pub fn range(&self, id: ParameterId) -> Range<usize> {
+        self.entry(id).range()
+    }
+
+    /// Whether the optimizer changes it.
+    pub fn is_trainable(&self, id: ParameterId) -> bool {
+        self.entry(id).trainable
+    }
+
+    /// Freezes or thaws it.
+    pub fn set_trainable(&mut self, id: ParameterId, trainable: bool) {
+        self.table[id.0 as usize].trainable = trainable;
+    }
+
+    /// A parameter's values.
+    pub fn values<E: Element>(&self, id: ParameterId) -> &[E] {
+        &E::slice(&self.buffer)[self.range(id)]
+    }
+
+    /// A parameter's values, to write.
+    pub fn values_mut<E: Element>(&mut self, id: ParameterId) -> &mut [E] {
+        let range = self.range(id);
+        &mut E::slice_mut(&mut self.buffer)[range]
+    }
+
+    /// A parameter as a tensor of its own.
+    pub fn tensor(&self, id: ParameterId) -> Tensor {
+        let shape = self.shape(id);
+        let tensor = match &self.buffer {
+            Buffer::F32(elements) => Tensor::new(shape, &elements[self.range(id)]),
+            Buffer::F64(elements) => Tensor::new(shape, &elements[self.range(id)]),
+        };
+        tensor.unwrap_or_else(|_| Tensor::zeros(self.dtype(), shape))
+    }
+
+    /// Sets a parameter's values.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for another number of values.
+    pub fn set(&mut self, id: ParameterId, values: &[f64]) -> Result<()> {
+        let (range, shape) = (self.range(id), self.shape(id));
+        if values.len() != range.len() {
+            let reason = format!("{} values do not fill its shape {shape}", values.len());
+            return Err(Error::Parameter { name: self.name(id).to_owned(), reason });
+        }
+        match &mut self.buffer {
+            Buffer::F32(elements) => elements[range].iter_mut().zip(values).for_each(|(x, &v)| *x = v as f32),
+            Buffer::F64(elements) => elements[range].copy_from_slice(values),
+        }
+        Ok(())
+    }
+
+    /// The flat buffer of all values.
+    pub fn buffer(&self) -> &Buffer {
+        &self.buffer
+    }
+
+    /// The flat buffer of all values, to write.
+    pub fn buffer_mut(&mut self) -> &mut Buffer {
+        &mut self.buffer
+    }
+
+    /// The same parameters in another type.
+    pub fn cast(&self, dtype: DType) -> Self {
+        let mut cast = Self { buffer: Buffer::zeros(dtype, self.buffer.len()), ..self.clone() };
+        for id in self.ids() {
+            let values = self.buffer.to_f64(self.range(id));
+            // The lengths agree: both come from one table.
+            let _ = cast.set(id, &values);
+        }
+        cast
+    }
+
+    /// A flat buffer of gradients for these parameters, all zero.
+    pub fn gradients(&self) -> Gradients {
+        Gradients { buffer: Buffer::zeros(self.dtype(), self.buffer.len()), touched: vec![false; self.table.len()] }
+    }
+
+    fn entry(&self, id: ParameterId) -> &Entry {
+        &self.table[id.0 as usize]
+    }
+}
+
+/// The gradients of [`Parameters`], one flat buffer with the same offsets. Backward adds to it.
+#[derive(Clone, Debug)]
+pub struct Gradients {
+    buffer: Buffer,
+    touched: Vec<bool>,
+}
+
+impl Gradients {
+    /// Sets all to zero, and forgets which parameters received one.
+    pub fn clear(&mut self) {
+        self.buffer.clear();
+        self.touched.fill(false);
+    }
+
+    /// The gradient of one parameter.
+    pub fn values<E: Element>(&self, parameters: &Parameters, id: ParameterId) -> &[E] {
+        &E::slice(&self.buffer)[parameters.range(id)]
+    }
+
+    /// The gradient of one parameter in double precision.
+    pub fn to_f64(&self, parameters: &Parameters, id: ParameterId) -> Vec<f64> {
+        self.buffer.to_f64(parameters.range(id))
+    }
+
+    /// The flat buffer.
+    pub fn buffer(&self) -> &Buffer {
+        &self.buffer
+    }
+
+    /// The flat buffer, to write.
+    pub fn buffer_mut(&mut self) -> &mut Buffer {
+        &mut self.buffer
+    }
+
+    /// Whether a backward has reached this parameter since [`Gradients::clear`].
+    pub fn is_touched(&self, id: ParameterId) -> bool {
+        self.touched[id.0 as usize]
+    }
+
+    /// Remembers that these gradients, once others are added to them, reach whatever those reached.
+    pub fn touch_as(&mut self, other: &Gradients) {
+        self.touched.iter_mut().zip(&other.touched).for_each(|(a, &b)| *a |= b);
+    }
+
+    /// That every trainable parameter has received a gradient.
+    ///
+    /// # Errors
+    /// [`Error::NoGradient`] with the first that has not; [`Error::Mismatch`] for other parameters.
+    pub fn check(&self, parameters: &Parameters) -> Result<()> {
+        if self.buffer.len() != parameters.buffer.len() || self.touched.len() != parameters.len() {
+            let (gradients, parameters) = (self.buffer.len(), parameters.buffer.len());
+            return Err(Error::Mismatch { gradients, parameters });
+        }
+        match parameters.ids().find(|&id| parameters.is_trainable(id) && !self.is_touched(id)) {
+            Some(id) => Err(Error::NoGradient { name: parameters.name(id).to_owned() }),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn target<E: Real>(&mut self, parameters: &Parameters, id: ParameterId) -> &mut [E] {
+        self.touched[id.0 as usize] = true;
+        &mut E::slice_mut(&mut self.buffer)[parameters.range(id)]
+    }
+}

@@ -1,0 +1,19 @@
+//! The loops on the processor: products of matrices (a binding to the `gemm` crate), vector maths (`rten-vecmath`), and
+//! the fused loops of the recurrent cells.
+//!
+//! Everything here works on slices in row-major order, and single-threaded but where a [`Parallelism`] is passed in: no
+//! hidden global decides. All `unsafe` of the workspace lives in this crate.
+
+mod elementwise;
+pub mod gru;
+pub mod lstm;
+mod matmul;
+mod real;
+mod rows;
+mod subnormal;
+
+pub use elementwise::{add_rows, axpy, map, map_into, scale, sum_rows_into, vectorized, zip_into};
+pub use matmul::{Mat, MatMut, Parallelism, gemm, transpose};
+pub use real::Real;
+pub use rows::{log_softmax_rows, softmax_rows};
+pub use subnormal::flush_subnormals;

@@ -1,0 +1,61 @@
+use descant_tensor::Element;
+use rten_simd::SimdUnaryOp;
+
+/// An element type the kernels compute in. In f32 the transcendental functions are `rten-vecmath`'s, a few units in the
+/// last place from exact; in f64, where gradients are checked, the standard library's.
+pub trait Real: Element {
+    /// `x = e^x`.
+    fn exp_all(x: &mut [Self]);
+    /// `x = tanh x`.
+    fn tanh_all(x: &mut [Self]);
+    /// `x = 1 / (1 + e^-x)`.
+    fn sigmoid_all(x: &mut [Self]);
+    /// `x = x Φ(x)`, Φ the normal distribution's cumulative function (Hendrycks & Gimpel 2016, arXiv 1606.08415).
+    fn gelu_all(x: &mut [Self]);
+    /// `erf x` of one element.
+    fn erf(self) -> Self;
+}
+
+impl Real for f32 {
+    fn exp_all(x: &mut [Self]) {
+        rten_vecmath::Exp {}.map_mut(x);
+    }
+
+    fn tanh_all(x: &mut [Self]) {
+        rten_vecmath::Tanh {}.map_mut(x);
+    }
+
+    fn sigmoid_all(x: &mut [Self]) {
+        rten_vecmath::Sigmoid {}.map_mut(x);
+    }
+
+    fn gelu_all(x: &mut [Self]) {
+        rten_vecmath::Gelu {}.map_mut(x);
+    }
+
+    fn erf(self) -> Self {
+        libm::erff(self)
+    }
+}
+
+impl Real for f64 {
+    fn exp_all(x: &mut [Self]) {
+        x.iter_mut().for_each(|x| *x = x.exp());
+    }
+
+    fn tanh_all(x: &mut [Self]) {
+        x.iter_mut().for_each(|x| *x = x.tanh());
+    }
+
+    fn sigmoid_all(x: &mut [Self]) {
+        x.iter_mut().for_each(|x| *x = 1.0 / (1.0 + (-*x).exp()));
+    }
+
+    fn gelu_all(x: &mut [Self]) {
+        x.iter_mut().for_each(|x| *x *= 0.5 * (1.0 + libm::erf(*x * std::f64::consts::FRAC_1_SQRT_2)));
+    }
+
+    fn erf(self) -> Self {
+        libm::erf(self)
+    }
+}
