@@ -1,0 +1,54 @@
+//! 分数: 3/4 四分之三, 12.5% 百分之十二点五, 100% 百分之百.
+
+use super::cardinal::{spoken, whole};
+use crate::dice::Dice;
+use crate::number::{self, Number};
+use crate::reading::{Kind, Reading};
+
+fn fraction_spoken(numerator: u64, denominator: u64) -> String {
+    format!("{}分之{}", whole(denominator), whole(numerator))
+}
+
+fn percent_spoken(number: &Number) -> String {
+    let digits = Number { negative: false, ..number.clone() };
+    let share = if digits == 100.into() { "百".into() } else { spoken(&digits) };
+    format!("{}百分之{share}", if number.negative { "负" } else { "" })
+}
+
+/// A fraction below one, now and then above.
+pub fn fraction(dice: &mut Dice) -> Reading {
+    let denominator = if dice.chance(70) { dice.between(2, 12) } else { dice.between(13, 99) };
+    let most = if dice.chance(85) { denominator - 1 } else { 2 * denominator + 1 };
+    let numerator = dice.between(1, most);
+    let written = format!("{numerator}/{denominator}");
+    Reading::new(Kind::Fraction, &*written, fraction_spoken(numerator, denominator), &*written)
+}
+
+/// A percentage.
+pub fn percent(dice: &mut Dice) -> Reading {
+    let mut number = if dice.chance(90) { number::any(dice, 2, 45) } else { number::any(dice, 3, 0) };
+    number.negative = dice.chance(5);
+    Reading::of(Kind::Percentage, &number, format!("{}%", number.written(false)), percent_spoken(&number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fractions() {
+        assert_eq!(fraction_spoken(1, 2), "二分之一");
+        assert_eq!(fraction_spoken(3, 4), "四分之三");
+        assert_eq!(fraction_spoken(1, 10), "十分之一");
+        assert_eq!(fraction_spoken(3, 16), "十六分之三");
+    }
+
+    #[test]
+    fn percentages() {
+        let number = |negative, whole, fraction: &str| Number { negative, whole, fraction: fraction.into() };
+        assert_eq!(percent_spoken(&number(false, 2, "15")), "百分之二点一五");
+        assert_eq!(percent_spoken(&number(false, 0, "4")), "百分之零点四");
+        assert_eq!(percent_spoken(&number(true, 98, "")), "负百分之九十八");
+        assert_eq!(percent_spoken(&number(false, 100, "")), "百分之百");
+    }
+}

@@ -1,0 +1,66 @@
+//! 时间: 3:45 and 3点45分 are 三点四十五分, 3:05 三点零五分, 2:00 两点, 2点半 两点半. Between 下午 and the hour nothing changes.
+
+use super::cardinal::{quantity, whole};
+use crate::calendar::Time;
+use crate::dice::Dice;
+use crate::reading::{Kind, Reading};
+
+fn spoken(hour: u64, minute: u64) -> String {
+    let hour = quantity(&hour.into());
+    match minute {
+        0 => format!("{hour}点"),
+        1..=9 => format!("{hour}点零{}分", whole(minute)),
+        _ => format!("{hour}点{}分", whole(minute)),
+    }
+}
+
+/// The part of the day that is named before an hour of the 12-hour clock.
+fn part_of_day(hour: u64) -> &'static str {
+    match hour {
+        0..6 => "凌晨",
+        6..9 => "早上",
+        9..12 => "上午",
+        12 => "中午",
+        13..18 => "下午",
+        _ => "晚上",
+    }
+}
+
+/// A time of day, with the part of the day before it or by the clock of 24 hours.
+pub fn time(dice: &mut Dice) -> Reading {
+    let time = Time::draw(dice);
+    let minute = time.minute;
+    let (prefix, hour) =
+        if dice.chance(60) { (part_of_day(time.hour), (time.hour + 11) % 12 + 1) } else { ("", time.hour) };
+    let (written, spoken) = match (minute, dice.below(10)) {
+        (0, 0..5) => (format!("{hour}点"), spoken(hour, 0)),
+        (30, 0..3) => (format!("{hour}点半"), format!("{}点半", quantity(&hour.into()))),
+        (1.., 0..5) => (format!("{hour}点{minute:02}分"), spoken(hour, minute)),
+        (_, 5) => (format!("{hour:02}:{minute:02}"), spoken(hour, minute)),
+        _ => (format!("{hour}:{minute:02}"), spoken(hour, minute)),
+    };
+    Reading::new(Kind::Time, format!("{prefix}{written}"), format!("{prefix}{spoken}"), time.canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        for (hour, minute, characters) in [
+            (0, 0, "零点"),
+            (0, 5, "零点零五分"),
+            (2, 2, "两点零二分"),
+            (2, 30, "两点三十分"),
+            (3, 45, "三点四十五分"),
+            (10, 10, "十点十分"),
+            (12, 0, "十二点"),
+            (15, 30, "十五点三十分"),
+            (20, 20, "二十点二十分"),
+            (22, 58, "二十二点五十八分"),
+        ] {
+            assert_eq!(spoken(hour, minute), characters);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! English: one file for each kind of number, and the sentences that carry them.
+//!
+//! All spoken forms are in lower case, without hyphens, in the American manner without "and" inside numbers.
+
+mod cardinal;
+mod date;
+mod digits;
+mod fraction;
+mod measure;
+mod money;
+mod ordinal;
+mod time;
+
+use crate::reading::Slot;
+
+pub(crate) const FRAMES: &str = include_str!("english/frames.txt");
+
+/// The slots of the sentences, by name.
+pub(crate) const SLOTS: &[(&str, Slot)] = &[
+    ("count", cardinal::count),
+    ("number", cardinal::number),
+    ("large", cardinal::large),
+    ("percent", cardinal::percent),
+    ("range", cardinal::range),
+    ("score", cardinal::score),
+    ("ordinal", ordinal::ordinal),
+    ("date", date::date),
+    ("day", date::day),
+    ("month", date::month),
+    ("year", date::year),
+    ("time", time::time),
+    ("money", money::money),
+    ("price", money::price),
+    ("distance", measure::distance),
+    ("length", measure::length),
+    ("weight", measure::weight),
+    ("volume", measure::volume),
+    ("temperature", measure::temperature),
+    ("speed", measure::speed),
+    ("storage", measure::storage),
+    ("duration", measure::duration),
+    ("fraction", fraction::fraction),
+    ("mixed", fraction::mixed),
+    ("phone", digits::phone),
+    ("code", digits::code),
+    ("room", digits::room),
+];

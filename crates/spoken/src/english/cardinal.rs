@@ -1,0 +1,208 @@
+//! Quantities: 1,234 "one thousand two hundred thirty four", -0.5 "minus zero point five", 2.5 million, 12%, 10-15, 98-87.
+
+use crate::dice::Dice;
+use crate::number::{self, Number};
+use crate::reading::{Kind, Reading};
+
+const UP_TO_NINETEEN: [&str; 20] = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+];
+const TENS: [&str; 10] = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+
+/// A whole number in words.
+pub fn whole(number: u64) -> String {
+    let mut words = Vec::new();
+    let mut rest = number;
+    for (scale, name) in [(1_000_000_000, "billion"), (1_000_000, "million"), (1_000, "thousand")] {
+        if rest >= scale {
+            words.push(whole(rest / scale));
+            words.push(name.into());
+            rest %= scale;
+        }
+    }
+    if rest >= 100 {
+        words.push(UP_TO_NINETEEN[(rest / 100) as usize].into());
+        words.push("hundred".into());
+        rest %= 100;
+    }
+    if rest >= 20 {
+        words.push(TENS[(rest / 10) as usize].into());
+        rest %= 10;
+    }
+    if rest > 0 || number == 0 {
+        words.push(UP_TO_NINETEEN[rest as usize].into());
+    }
+    words.join(" ")
+}
+
+/// Digits one by one: "four zero seven". Characters that are not digits are skipped.
+pub fn digit_by_digit(digits: &str) -> String {
+    let words: Vec<&str> =
+        digits.bytes().filter(u8::is_ascii_digit).map(|d| UP_TO_NINETEEN[usize::from(d - b'0')]).collect();
+    words.join(" ")
+}
+
+/// Any number in words; the decimals are read digit by digit.
+pub fn spoken(number: &Number) -> String {
+    let sign = if number.negative { "minus " } else { "" };
+    let whole = whole(number.whole);
+    if number.fraction.is_empty() {
+        format!("{sign}{whole}")
+    } else {
+        format!("{sign}{whole} point {}", digit_by_digit(&number.fraction))
+    }
+}
+
+/// A number of things, at least two.
+pub fn count(dice: &mut Dice) -> Reading {
+    let count = number::whole(dice, 6).max(2).into();
+    let grouped = dice.chance(50);
+    Reading::of(Kind::Cardinal, &count, count.written(grouped), spoken(&count))
+}
+
+/// A bare number: whole, decimal or negative.
+pub fn number(dice: &mut Dice) -> Reading {
+    let mut number = number::any(dice, 6, 35);
+    number.negative = dice.chance(20);
+    let grouped = dice.chance(50);
+    Reading::of(Kind::Cardinal, &number, number.written(grouped), spoken(&number))
+}
+
+/// Millions and more: 3,400,000 or 3.4 million.
+pub fn large(dice: &mut Dice) -> Reading {
+    if dice.chance(30) {
+        let number = (number::whole(dice, 2) * 10_u64.pow(dice.between(5, 8) as u32)).into();
+        return Reading::of(Kind::Cardinal, &number, number.written(true), spoken(&number));
+    }
+    let (mut reading, scale) = scaled(dice, Kind::Cardinal);
+    reading.written = format!("{} {scale}", reading.written);
+    reading.spoken = format!("{} {scale}", reading.spoken);
+    reading
+}
+
+/// A number that "million" or "billion" is to follow. Its values are its digits and the whole amount.
+pub fn scaled(dice: &mut Dice, kind: Kind) -> (Reading, &'static str) {
+    let (scale, zeros) = if dice.chance(70) { ("million", 6) } else { ("billion", 9) };
+    let digits = number::any(dice, 3, 60);
+    let places = digits.fraction.len();
+    let fraction: u64 = digits.fraction.parse().unwrap_or(0);
+    let amount = digits.whole * 10_u64.pow(zeros) + fraction * 10_u64.pow(zeros - places as u32);
+    let mut reading = Reading::of(kind, &digits, digits.written(false), spoken(&digits));
+    reading.values.push(amount.to_string());
+    (reading, scale)
+}
+
+/// 12.5% "twelve point five percent".
+pub fn percent(dice: &mut Dice) -> Reading {
+    let mut number = if dice.chance(90) { number::any(dice, 2, 45) } else { number::any(dice, 3, 0) };
+    number.negative = dice.chance(5);
+    Reading::of(
+        Kind::Percentage,
+        &number,
+        format!("{}%", number.written(false)),
+        format!("{} percent", spoken(&number)),
+    )
+}
+
+/// 10-15 "ten to fifteen", the second number the greater.
+pub fn range(dice: &mut Dice) -> Reading {
+    let from = number::whole(dice, 3);
+    pair(Kind::Range, from, from + 1 + number::whole(dice, 2))
+}
+
+/// 98-87 "ninety eight to eighty seven".
+pub fn score(dice: &mut Dice) -> Reading {
+    pair(Kind::Score, dice.between(0, 139), dice.between(0, 139))
+}
+
+fn pair(kind: Kind, first: u64, second: u64) -> Reading {
+    let values = vec![first.to_string(), second.to_string()];
+    Reading {
+        kind,
+        written: format!("{first}-{second}"),
+        spoken: format!("{} to {}", whole(first), whole(second)),
+        values,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers() {
+        for (number, words) in [
+            (0, "zero"),
+            (7, "seven"),
+            (10, "ten"),
+            (11, "eleven"),
+            (12, "twelve"),
+            (20, "twenty"),
+            (21, "twenty one"),
+            (40, "forty"),
+            (99, "ninety nine"),
+            (100, "one hundred"),
+            (101, "one hundred one"),
+            (110, "one hundred ten"),
+            (115, "one hundred fifteen"),
+            (342, "three hundred forty two"),
+            (1_000, "one thousand"),
+            (1_001, "one thousand one"),
+            (1_100, "one thousand one hundred"),
+            (10_010, "ten thousand ten"),
+            (18_481, "eighteen thousand four hundred eighty one"),
+            (147_451, "one hundred forty seven thousand four hundred fifty one"),
+            (1_000_000, "one million"),
+            (2_000_003, "two million three"),
+            (1_000_000_000, "one billion"),
+        ] {
+            assert_eq!(whole(number), words);
+        }
+    }
+
+    #[test]
+    fn signs_and_decimals() {
+        let number = |negative, whole, fraction: &str| Number { negative, whole, fraction: fraction.into() };
+        assert_eq!(spoken(&number(false, 18, "9")), "eighteen point nine");
+        assert_eq!(spoken(&number(false, 0, "05")), "zero point zero five");
+        assert_eq!(spoken(&number(true, 60, "24")), "minus sixty point two four");
+        assert_eq!(spoken(&number(true, 12, "")), "minus twelve");
+    }
+
+    #[test]
+    fn pairs() {
+        let reading = pair(Kind::Range, 9, 12);
+        assert_eq!((&*reading.written, &*reading.spoken), ("9-12", "nine to twelve"));
+        assert_eq!(reading.values, ["9", "12"]);
+    }
+
+    #[test]
+    fn the_whole_amount_counts_as_a_value() {
+        let mut dice = Dice::new(3);
+        for _ in 0..100 {
+            let (reading, scale) = scaled(&mut dice, Kind::Cardinal);
+            let factor = if scale == "million" { 1e6 } else { 1e9 };
+            let amount: f64 = reading.values[1].parse().unwrap();
+            assert!((reading.values[0].parse::<f64>().unwrap() * factor - amount).abs() < 1.0, "{reading:?}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Spoken forms: endless training data for text normalisation, the step of every voice assistant that turns written
+//! numbers into words. Input is a sentence as one writes it, output the same sentence as one says it:
+//!
+//! ```text
+//! The meeting is at 3:45 pm on 2026-11-23  ->  The meeting is at three forty five p m on november twenty third twenty twenty six
+//! 会议在2026年11月23日下午3点45分          ->  会议在二零二六年十一月二十三日下午三点四十五分
+//! ```
+//!
+//! Words and punctuation around the numbers are copied exactly. The conventions of each kind of number stand in its file
+//! under `english` and `chinese`; the sentences are grammars in `english/frames.txt` and `chinese/frames.txt`.
+//! [`Part`] tells how held-out numbers are kept apart from those in training.
+
+mod calendar;
+mod chinese;
+mod dice;
+mod english;
+mod grammar;
+mod number;
+mod reading;
+mod split;
+
+use std::sync::LazyLock;
+
+use dice::Dice;
+use grammar::{Grammar, Piece};
+pub use reading::Kind;
+pub use split::Part;
+
+/// The language of an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Language {
+    /// American English.
+    English,
+    /// Mandarin Chinese in simplified characters.
+    Chinese,
+}
+
+impl Language {
+    /// The most characters a written sentence may have.
+    fn longest(self) -> usize {
+        match self {
+            Self::English => 60,
+            Self::Chinese => 30,
+        }
+    }
+
+    fn grammar(self) -> &'static Grammar {
+        static ENGLISH: LazyLock<Grammar> = LazyLock::new(|| Grammar::new(english::FRAMES, english::SLOTS));
+        static CHINESE: LazyLock<Grammar> = LazyLock::new(|| Grammar::new(chinese::FRAMES, chinese::SLOTS));
+        match self {
+            Self::English => &ENGLISH,
+            Self::Chinese => &CHINESE,
+        }
+    }
+}
+
+/// A sentence and its spoken form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Example {
+    /// The language of both forms.
+    pub language: Language,
+    /// The sentence with its numbers in digits.
+    pub written: String,
+    /// The sentence with its numbers in words.
+    pub spoken: String,
+    /// The numbers, each with its canonical value (`4821`, `12.5`, `2026-11-23`, `3:45`, `3/4`); empty for a sentence
+    /// without numbers.
+    pub values: Vec<(Kind, String)>,
+}
+
+/// An endless, seeded stream of examples of one part, six in English to four in Chinese.
+#[derive(Debug, Clone)]
+pub struct Generator {
+    dice: Dice,
+    part: Part,
+}
+
+impl Generator {
+    /// The stream of `part` that belongs to `seed`: the same on every machine.
+    #[must_use]
+    pub fn new(seed: u64, part: Part) -> Self {
+        Self { dice: Dice::new(seed), part }
+    }
+
+    /// One sentence; none if it came out too long, or has no numbers and belongs to the other part.
+    fn attempt(&mut self, language: Language) -> Option<Example> {
+        let mut example = Example { language, written: String::new(), spoken: String::new(), values: Vec::new() };
+        for piece in language.grammar().expand(&mut self.dice) {
+            match piece {
+                Piece::Text(text) => {
+                    example.written.push_str(text);
+                    example.spoken.push_str(text);
+                }
+                Piece::Slot(slot) => {
+                    let reading = loop {
+                        let reading = slot(&mut self.dice);
+                        if reading.values.iter().all(|value| Part::of(value) == self.part) {
+                            break reading;
+                        }
+                    };
+                    example.written.push_str(&reading.written);
+                    example.spoken.push_str(&reading.spoken);
+                    example.values.extend(reading.values.into_iter().map(|value| (reading.kind, value)));
+                }
+            }
+        }
+        let fits = example.written.chars().count() <= language.longest();
+        let belongs = !example.values.is_empty() || Part::of(&example.written) == self.part;
+        (fits && belongs).then_some(example)
+    }
+}
+
+impl Iterator for Generator {
+    type Item = Example;
+
+    /// The next example; there always is one.
+    fn next(&mut self) -> Option<Example> {
+        let language = if self.dice.chance(60) { Language::English } else { Language::Chinese };
+        loop {
+            if let Some(example) = self.attempt(language) {
+                return Some(example);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

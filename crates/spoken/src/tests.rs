@@ -1,0 +1,98 @@
+//! What holds for the data as a whole.
+
+use super::*;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+fn examples(seed: u64, part: Part, count: usize) -> Vec<Example> {
+    Generator::new(seed, part).take(count).collect()
+}
+
+#[test]
+fn held_out_numbers_and_sentences_never_occur_in_training() {
+    let train = examples(1, Part::Train, 20_000);
+    let held_out = examples(2, Part::HeldOut, 1_000);
+    let values = |examples: &[Example]| -> HashSet<(Kind, String)> {
+        examples.iter().flat_map(|example| example.values.iter().cloned()).collect()
+    };
+    let (train_values, held_out_values) = (values(&train), values(&held_out));
+    assert!(train_values.len() > 10_000 && held_out_values.len() > 500);
+    assert!(train_values.is_disjoint(&held_out_values));
+
+    // More than asked: not even in a slot of another kind.
+    let digits =
+        |values: &HashSet<(Kind, String)>| -> HashSet<String> { values.iter().map(|(_, v)| v.clone()).collect() };
+    assert!(digits(&train_values).is_disjoint(&digits(&held_out_values)));
+
+    let sentences: HashSet<&str> = train.iter().map(|example| &*example.written).collect();
+    assert!(held_out.iter().all(|example| !sentences.contains(&*example.written)));
+}
+
+#[test]
+fn a_sentence_has_one_spoken_form() {
+    let mut forms: HashMap<String, String> = HashMap::new();
+    for example in examples(3, Part::Train, 40_000).into_iter().chain(examples(4, Part::HeldOut, 10_000)) {
+        let form = forms.entry(example.written.clone()).or_insert_with(|| example.spoken.clone());
+        assert_eq!(*form, example.spoken, "{}", example.written);
+    }
+    assert!(forms.len() > 40_000, "only {} different sentences", forms.len());
+}
+
+#[test]
+fn the_seed_decides() {
+    assert_eq!(examples(7, Part::Train, 100), examples(7, Part::Train, 100));
+    assert_ne!(examples(7, Part::Train, 100), examples(8, Part::Train, 100));
+}
+
+#[test]
+fn sentences_are_short_and_all_numbers_are_spoken() {
+    let mut lengths: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for example in examples(5, Part::Train, 20_000) {
+        let length = example.written.chars().count();
+        assert!(length <= example.language.longest(), "{}", example.written);
+        assert!(!example.spoken.chars().any(|c| c.is_ascii_digit()), "{}", example.spoken);
+        assert_eq!(example.written == example.spoken, example.values.is_empty(), "{}", example.written);
+        assert_eq!(example.written.trim(), example.written, "space at an edge");
+        assert!(!example.written.contains("  ") && !example.written.contains(" ."), "{:?}", example.written);
+        lengths
+            .entry(if example.language == Language::English { "English" } else { "Chinese" })
+            .or_default()
+            .push(length);
+    }
+    let (english, chinese) = (lengths["English"].len(), lengths["Chinese"].len());
+    assert!((11_500..12_500).contains(&english), "{english} English sentences of {}", english + chinese);
+}
+
+#[test]
+fn every_kind_occurs_in_both_parts_and_languages() {
+    for part in [Part::Train, Part::HeldOut] {
+        for language in [Language::English, Language::Chinese] {
+            let kinds: BTreeSet<Kind> = examples(6, part, 10_000)
+                .into_iter()
+                .filter(|example| example.language == language)
+                .flat_map(|example| example.values.into_iter().map(|(kind, _)| kind))
+                .collect();
+            assert_eq!(kinds.len(), 14, "{part:?} {language:?}: {kinds:?}");
+        }
+    }
+}
+
+/// The grammars: how many characters and words a model has to know.
+#[test]
+fn the_vocabulary_is_small() {
+    let mut words = BTreeSet::new();
+    let mut characters = BTreeSet::new();
+    for example in examples(9, Part::Train, 50_000) {
+        match example.language {
+            Language::English => words.extend(
+                example
+                    .written
+                    .split(|c: char| !c.is_alphabetic() && c != '\'')
+                    .filter(|word| !word.is_empty())
+                    .map(str::to_lowercase),
+            ),
+            Language::Chinese => characters.extend(example.spoken.chars()),
+        }
+    }
+    assert!((600..=1000).contains(&words.len()), "{} English words", words.len());
+    assert!((300..=500).contains(&characters.len()), "{} Chinese characters", characters.len());
+}
