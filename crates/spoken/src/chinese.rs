@@ -19,6 +19,7 @@ pub(crate) const SLOTS: &[(&str, Slot)] = &[
     ("large", cardinal::large),
     ("ordinal", cardinal::ordinal),
     ("range", cardinal::range),
+    ("ages", cardinal::ages),
     ("score", cardinal::score),
     ("percent", fraction::percent),
     ("fraction", fraction::fraction),

@@ -22,6 +22,7 @@ pub(crate) const SLOTS: &[(&str, Slot)] = &[
     ("large", cardinal::large),
     ("percent", cardinal::percent),
     ("range", cardinal::range),
+    ("ages", cardinal::ages),
     ("score", cardinal::score),
     ("ordinal", ordinal::ordinal),
     ("date", date::date),

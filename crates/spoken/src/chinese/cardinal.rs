@@ -133,7 +133,18 @@ pub fn ordinal(dice: &mut Dice) -> Reading {
 /// 10-15 or 10~15, 十到十五; the second number is the greater.
 pub fn range(dice: &mut Dice) -> Reading {
     let from = number::whole(dice, 3);
-    let to = from + 1 + number::whole(dice, 2);
+    let to = from + number::whole(dice, 2);
+    range_reading(dice, from, to)
+}
+
+/// A range of numbers below a hundred.
+pub fn ages(dice: &mut Dice) -> Reading {
+    let from = dice.between(3, 89);
+    let to = dice.between(from + 1, 99);
+    range_reading(dice, from, to)
+}
+
+fn range_reading(dice: &mut Dice, from: u64, to: u64) -> Reading {
     let dash = dice.pick(&["-", "~"]);
     let spoken = format!("{}到{}", quantity(&from.into()), quantity(&to.into()));
     Reading {

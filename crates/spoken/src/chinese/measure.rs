@@ -6,47 +6,49 @@ use crate::dice::Dice;
 use crate::number::{self, Number};
 use crate::reading::{Kind, Reading};
 
-/// A unit as written, what is spoken before the number and what after it.
-type Unit = (&'static str, &'static str, &'static str);
+/// A unit as written, what is spoken before the number and what after it, and the most digits usual before the point.
+type Unit = (&'static str, &'static str, &'static str, usize);
 
-const DISTANCES: &[Unit] = &[("km", "", "公里"), ("公里", "", "公里"), ("m", "", "米"), ("米", "", "米")];
-const LENGTHS: &[Unit] = &[("cm", "", "厘米"), ("mm", "", "毫米"), ("m", "", "米"), ("厘米", "", "厘米")];
+const DISTANCES: &[Unit] = &[("km", "", "公里", 3), ("公里", "", "公里", 3), ("m", "", "米", 4), ("米", "", "米", 4)];
+const LENGTHS: &[Unit] = &[("cm", "", "厘米", 3), ("mm", "", "毫米", 3), ("m", "", "米", 4), ("厘米", "", "厘米", 3)];
 const WEIGHTS: &[Unit] =
-    &[("kg", "", "千克"), ("g", "", "克"), ("公斤", "", "公斤"), ("斤", "", "斤"), ("吨", "", "吨")];
-const VOLUMES: &[Unit] = &[("ml", "", "毫升"), ("L", "", "升"), ("升", "", "升")];
-const TEMPERATURES: &[Unit] = &[("℃", "", "摄氏度"), ("°C", "", "摄氏度"), ("度", "", "度")];
-const SPEEDS: &[Unit] = &[("km/h", "每小时", "公里"), ("m/s", "每秒", "米")];
-const STORAGES: &[Unit] = &[("KB", "", "KB"), ("MB", "", "MB"), ("GB", "", "GB"), ("TB", "", "TB")];
-const DURATIONS: &[Unit] = &[("小时", "", "小时"), ("分钟", "", "分钟"), ("秒", "", "秒"), ("天", "", "天")];
+    &[("kg", "", "千克", 2), ("g", "", "克", 3), ("公斤", "", "公斤", 2), ("斤", "", "斤", 2), ("吨", "", "吨", 3)];
+const VOLUMES: &[Unit] = &[("ml", "", "毫升", 3), ("L", "", "升", 1), ("升", "", "升", 1)];
+const TEMPERATURES: &[Unit] = &[("℃", "", "摄氏度", 2), ("°C", "", "摄氏度", 2), ("度", "", "度", 2)];
+const SPEEDS: &[Unit] = &[("km/h", "每小时", "公里", 3), ("m/s", "每秒", "米", 2)];
+const STORAGES: &[Unit] = &[("KB", "", "KB", 4), ("MB", "", "MB", 4), ("GB", "", "GB", 3), ("TB", "", "TB", 2)];
+const DURATIONS: &[Unit] =
+    &[("小时", "", "小时", 1), ("分钟", "", "分钟", 2), ("秒", "", "秒", 2), ("天", "", "天", 2)];
 
 fn with_unit(number: &Number, unit: Unit) -> Reading {
-    let (symbol, before, after) = unit;
+    let (symbol, before, after, _) = unit;
     let written = format!("{}{symbol}", number.written(false));
     Reading::of(Kind::Measure, number, written, format!("{before}{}{after}", quantity(number)))
 }
 
-fn draw(dice: &mut Dice, units: &[Unit], most_digits: usize) -> Reading {
-    with_unit(&number::any(dice, most_digits, 30), *dice.pick(units))
+fn draw(dice: &mut Dice, units: &[Unit]) -> Reading {
+    let unit = *dice.pick(units);
+    with_unit(&number::any(dice, unit.3, 30), unit)
 }
 
 /// How far.
 pub fn distance(dice: &mut Dice) -> Reading {
-    draw(dice, DISTANCES, 4)
+    draw(dice, DISTANCES)
 }
 
 /// How long or high.
 pub fn length(dice: &mut Dice) -> Reading {
-    draw(dice, LENGTHS, 3)
+    draw(dice, LENGTHS)
 }
 
 /// How heavy.
 pub fn weight(dice: &mut Dice) -> Reading {
-    draw(dice, WEIGHTS, 4)
+    draw(dice, WEIGHTS)
 }
 
 /// How much of a liquid.
 pub fn volume(dice: &mut Dice) -> Reading {
-    draw(dice, VOLUMES, 3)
+    draw(dice, VOLUMES)
 }
 
 /// How warm; below zero every fifth time.
@@ -62,17 +64,17 @@ pub fn temperature(dice: &mut Dice) -> Reading {
 
 /// How fast.
 pub fn speed(dice: &mut Dice) -> Reading {
-    draw(dice, SPEEDS, 3)
+    draw(dice, SPEEDS)
 }
 
 /// How much data.
 pub fn storage(dice: &mut Dice) -> Reading {
-    draw(dice, STORAGES, 4)
+    draw(dice, STORAGES)
 }
 
 /// How long in time.
 pub fn duration(dice: &mut Dice) -> Reading {
-    draw(dice, DURATIONS, 3)
+    draw(dice, DURATIONS)
 }
 
 #[cfg(test)]

@@ -126,7 +126,13 @@ pub fn percent(dice: &mut Dice) -> Reading {
 /// 10-15 "ten to fifteen", the second number the greater.
 pub fn range(dice: &mut Dice) -> Reading {
     let from = number::whole(dice, 3);
-    pair(Kind::Range, from, from + 1 + number::whole(dice, 2))
+    pair(Kind::Range, from, from + number::whole(dice, 2))
+}
+
+/// A range of numbers below a hundred.
+pub fn ages(dice: &mut Dice) -> Reading {
+    let from = dice.between(3, 89);
+    pair(Kind::Range, from, dice.between(from + 1, 99))
 }
 
 /// 98-87 "ninety eight to eighty seven".

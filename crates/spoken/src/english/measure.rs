@@ -9,39 +9,41 @@ struct Unit {
     symbol: &'static str,
     one: &'static str,
     many: &'static str,
+    /// The most digits before the point that are usual with it.
+    most_digits: usize,
 }
 
-const fn unit(symbol: &'static str, one: &'static str, many: &'static str) -> Unit {
-    Unit { symbol, one, many }
+const fn unit(symbol: &'static str, one: &'static str, many: &'static str, most_digits: usize) -> Unit {
+    Unit { symbol, one, many, most_digits }
 }
 
 const DISTANCES: &[Unit] =
-    &[unit("km", "kilometer", "kilometers"), unit("mi", "mile", "miles"), unit("m", "meter", "meters")];
+    &[unit("km", "kilometer", "kilometers", 3), unit("mi", "mile", "miles", 3), unit("m", "meter", "meters", 4)];
 const LENGTHS: &[Unit] = &[
-    unit("cm", "centimeter", "centimeters"),
-    unit("mm", "millimeter", "millimeters"),
-    unit("m", "meter", "meters"),
-    unit("ft", "foot", "feet"),
+    unit("cm", "centimeter", "centimeters", 3),
+    unit("mm", "millimeter", "millimeters", 3),
+    unit("m", "meter", "meters", 4),
+    unit("ft", "foot", "feet", 3),
 ];
 const WEIGHTS: &[Unit] = &[
-    unit("kg", "kilogram", "kilograms"),
-    unit("g", "gram", "grams"),
-    unit("lb", "pound", "pounds"),
-    unit("oz", "ounce", "ounces"),
+    unit("kg", "kilogram", "kilograms", 2),
+    unit("g", "gram", "grams", 3),
+    unit("lb", "pound", "pounds", 2),
+    unit("oz", "ounce", "ounces", 2),
 ];
-const VOLUMES: &[Unit] = &[unit("ml", "milliliter", "milliliters"), unit("L", "liter", "liters")];
+const VOLUMES: &[Unit] = &[unit("ml", "milliliter", "milliliters", 3), unit("L", "liter", "liters", 1)];
 const TEMPERATURES: &[Unit] =
-    &[unit("°C", "degree celsius", "degrees celsius"), unit("°F", "degree fahrenheit", "degrees fahrenheit")];
+    &[unit("°C", "degree celsius", "degrees celsius", 2), unit("°F", "degree fahrenheit", "degrees fahrenheit", 2)];
 const SPEEDS: &[Unit] =
-    &[unit("km/h", "kilometer per hour", "kilometers per hour"), unit("mph", "mile per hour", "miles per hour")];
+    &[unit("km/h", "kilometer per hour", "kilometers per hour", 3), unit("mph", "mile per hour", "miles per hour", 2)];
 const STORAGES: &[Unit] = &[
-    unit("KB", "kilobyte", "kilobytes"),
-    unit("MB", "megabyte", "megabytes"),
-    unit("GB", "gigabyte", "gigabytes"),
-    unit("TB", "terabyte", "terabytes"),
+    unit("KB", "kilobyte", "kilobytes", 4),
+    unit("MB", "megabyte", "megabytes", 4),
+    unit("GB", "gigabyte", "gigabytes", 3),
+    unit("TB", "terabyte", "terabytes", 2),
 ];
 const DURATIONS: &[Unit] =
-    &[unit("h", "hour", "hours"), unit("min", "minute", "minutes"), unit("sec", "second", "seconds")];
+    &[unit("h", "hour", "hours", 1), unit("min", "minute", "minutes", 2), unit("sec", "second", "seconds", 3)];
 
 /// The number and its unit, which is singular after exactly one.
 fn with_unit(number: &Number, unit: &Unit) -> String {
@@ -49,9 +51,9 @@ fn with_unit(number: &Number, unit: &Unit) -> String {
     format!("{} {name}", spoken(number))
 }
 
-fn draw(dice: &mut Dice, units: &[Unit], most_digits: usize) -> Reading {
-    let number = number::any(dice, most_digits, 30);
+fn draw(dice: &mut Dice, units: &[Unit]) -> Reading {
     let unit = dice.pick(units);
+    let number = number::any(dice, unit.most_digits, 30);
     let space = if dice.chance(70) { " " } else { "" };
     let written = format!("{}{space}{}", number.written(dice.chance(30)), unit.symbol);
     Reading::of(Kind::Measure, &number, written, with_unit(&number, unit))
@@ -59,22 +61,22 @@ fn draw(dice: &mut Dice, units: &[Unit], most_digits: usize) -> Reading {
 
 /// How far.
 pub fn distance(dice: &mut Dice) -> Reading {
-    draw(dice, DISTANCES, 4)
+    draw(dice, DISTANCES)
 }
 
 /// How long or high.
 pub fn length(dice: &mut Dice) -> Reading {
-    draw(dice, LENGTHS, 3)
+    draw(dice, LENGTHS)
 }
 
 /// How heavy.
 pub fn weight(dice: &mut Dice) -> Reading {
-    draw(dice, WEIGHTS, 4)
+    draw(dice, WEIGHTS)
 }
 
 /// How much of a liquid.
 pub fn volume(dice: &mut Dice) -> Reading {
-    draw(dice, VOLUMES, 3)
+    draw(dice, VOLUMES)
 }
 
 /// How warm; below zero every fifth time.
@@ -87,17 +89,17 @@ pub fn temperature(dice: &mut Dice) -> Reading {
 
 /// How fast.
 pub fn speed(dice: &mut Dice) -> Reading {
-    draw(dice, SPEEDS, 3)
+    draw(dice, SPEEDS)
 }
 
 /// How much data.
 pub fn storage(dice: &mut Dice) -> Reading {
-    draw(dice, STORAGES, 4)
+    draw(dice, STORAGES)
 }
 
 /// How long in time.
 pub fn duration(dice: &mut Dice) -> Reading {
-    draw(dice, DURATIONS, 3)
+    draw(dice, DURATIONS)
 }
 
 #[cfg(test)]
