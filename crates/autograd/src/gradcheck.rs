@@ -31,7 +31,7 @@ impl Row {
 /// Checks the gradient of `loss` with respect to up to `sample` entries of every trainable parameter; all with `None`.
 ///
 /// The difference is the five-point one, `(8 (f₁ - f₋₁) - (f₂ - f₋₂)) / 12h`, whose own error is of order h⁴. An entry's
-/// relative error is `|a - n| / max(|a|, |n|, m / 1000)`, with `m` the largest gradient of its tensor: entries far smaller
+/// relative error is `|a - n| / max(|a|, |n|, m / 1000, 1e-5)`, with `m` the largest gradient of its tensor: entries far smaller
 /// than their neighbours are held to the scale of these, as rounding in the loss itself limits what a difference shows.
 ///
 /// # Errors
@@ -86,6 +86,7 @@ where
 {
     let analytic = gradients.to_f64(parameters, id);
     let floor = analytic.iter().fold(0.0_f64, |m, g| m.max(g.abs())) * 1e-3;
+    let floor = floor.max(1e-5);
     let mut row =
         Row { name: parameters.name(id).to_owned(), entries: entries.len(), error: 0.0, worst: (0, 0.0, 0.0) };
     for &entry in entries {
@@ -101,8 +102,7 @@ where
         let numeric = (8.0 * near - far) / (12.0 * h);
         let (a, n) = (analytic[entry], numeric);
         let difference = (a - n).abs();
-        // Two zeros agree; a NaN never does.
-        let error = if difference <= 1e-11 { 0.0 } else { difference / a.abs().max(n.abs()).max(floor) };
+        let error = difference / a.abs().max(n.abs()).max(floor);
         if error > row.error || error.is_nan() {
             (row.error, row.worst) = (if error.is_nan() { f64::INFINITY } else { error }, (entry, a, n));
         }

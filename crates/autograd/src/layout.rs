@@ -56,6 +56,13 @@ impl Packed {
         &self.order
     }
 
+    /// For every sequence, which row of each step and of a state is its own: the inverse of [`Packed::order`].
+    pub fn ranks(&self) -> Vec<usize> {
+        let mut ranks = vec![0; self.sequences()];
+        self.order.iter().enumerate().for_each(|(b, &i)| ranks[i] = b);
+        ranks
+    }
+
     /// For every row, where its token stands in the sequences joined end to end.
     pub fn joined(&self) -> Vec<usize> {
         let mut offsets = vec![0; self.sequences()];
@@ -72,10 +79,8 @@ impl Packed {
 
     /// The rows of every sequence, in the sequences' own order.
     pub fn segments(&self) -> Segments {
-        let mut rank = vec![0; self.sequences()];
-        self.order.iter().enumerate().for_each(|(b, &i)| rank[i] = b);
         let mut segments = Segments::default();
-        for b in rank {
+        for b in self.ranks() {
             segments.push((0..self.lengths[b]).map(|t| self.starts[t] + b));
         }
         segments

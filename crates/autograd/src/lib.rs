@@ -33,6 +33,7 @@ mod pool;
 
 pub use graph::{Graph, Tape, Var};
 pub use layout::{Packed, Segments};
+pub use ops::{cross_entropy::Targets, linear::Activation};
 pub use op::{AnyOp, Backward, Case, CustomOp, Forward, Op};
 pub use parameters::{Gradients, ParameterId, Parameters};
 pub use pool::Scratch;

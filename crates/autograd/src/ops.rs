@@ -6,7 +6,9 @@ use descant_tensor::Shape;
 ops! {
     add::Add,
     concat::Concat,
+    cross_entropy::CrossEntropy,
     embedding::Embedding,
+    gru::Gru,
     linear::Linear,
     lstm::Lstm,
     matmul::MatMul,

@@ -1,12 +1,18 @@
 use crate::{Real, map, vectorized};
 
-/// `row = softmax(row)` for every row of `x[N, D]`, with the largest element subtracted first.
+/// `row = softmax(row)` for every row of `x[N, D]`.
 pub fn softmax_rows<E: Real>(x: &mut [E], columns: usize) {
     for row in x.chunks_exact_mut(columns.max(1)) {
-        let total = exponentials(row).1;
-        let inverse = E::one() / total;
-        map(row, |x| x * inverse);
+        softmax_row(row);
     }
+}
+
+/// `row = softmax(row)`, with the largest element subtracted first; returns `log Σ e^row` of the row before.
+pub fn softmax_row<E: Real>(row: &mut [E]) -> E {
+    let (largest, total) = exponentials(row);
+    let inverse = E::one() / total;
+    map(row, |x| x * inverse);
+    largest + total.ln()
 }
 
 /// `row = row - log Σ e^row` for every row of `x[N, D]`.

@@ -1,0 +1,202 @@
+//! Output projection, softmax and cross entropy in one operation, over blocks of rows so that the logits of all tokens
+//! never exist at once:
+//!
+//! ```text
+//! z = h Wᵀ + b      L = Σᵢ wₜ [ -(1 - ε) log softmax(z)ₜ - ε/V Σⱼ log softmax(z)ⱼ ]      t = targetᵢ
+//! ```
+//!
+//! with label smoothing ε (Szegedy et al. 2016, arXiv 1512.00567) as PyTorch defines it. The gradient with respect to z
+//! is at hand as soon as the softmax is, so forward already carries it through the projection, and backward only scales
+//! it by the loss's own gradient.
+
+use crate::{Backward, Case, Forward, Graph, Op, Var};
+use descant_kernels::{Mat, MatMut, Real, add_rows, axpy, gemm, map, softmax_row, sum_rows_into};
+use descant_tensor::Shape;
+use std::sync::Arc;
+
+/// Rows whose logits exist at once: enough for the product to run at full speed.
+const BLOCK: usize = 128;
+
+/// What the cross entropy is taken against.
+#[derive(Clone, Debug, Default)]
+pub struct Targets {
+    /// The right id of each row; rows with [`Targets::IGNORED`] do not count.
+    pub ids: Arc<[u32]>,
+    /// Label smoothing ε, from 0 to below 1.
+    pub smoothing: f64,
+    /// A weight for each class, or none for ones.
+    pub class_weights: Option<Arc<[f64]>>,
+}
+
+impl Targets {
+    /// The id of rows that do not count.
+    pub const IGNORED: u32 = u32::MAX;
+
+    /// Plain targets: no smoothing, no weights.
+    pub fn new(ids: impl Into<Arc<[u32]>>) -> Self {
+        Self { ids: ids.into(), ..Self::default() }
+    }
+
+    /// What PyTorch divides a mean by: the sum of the weights of the targets that count.
+    pub fn weight(&self) -> f64 {
+        self.ids.iter().filter(|&&id| id != Self::IGNORED).map(|&id| self.class_weight(id)).sum()
+    }
+
+    fn class_weight(&self, id: u32) -> f64 {
+        self.class_weights.as_ref().map_or(1.0, |weights| weights[id as usize])
+    }
+}
+
+/// The summed cross entropy of `h[N, H]` projected by `W[V, H]` and perhaps `b[V]`.
+#[derive(Debug)]
+pub struct CrossEntropy {
+    targets: Targets,
+}
+
+impl CrossEntropy {
+    /// The loss of a block of rows, whose logits become their gradients.
+    fn block<E: Real>(&self, ids: &[u32], logits: &mut [E], classes: usize) -> f64 {
+        let weights = self.targets.class_weights.as_deref();
+        let total_weight = weights.map_or(classes as f64, |w| w.iter().sum());
+        let each = self.targets.smoothing / classes as f64;
+        let mut loss = 0.0;
+        for (row, &id) in logits.chunks_exact_mut(classes).zip(ids) {
+            if id == Targets::IGNORED {
+                row.fill(E::zero());
+                continue;
+            }
+            let target = row[id as usize].f64();
+            let sum = match (each > 0.0, weights) {
+                (false, _) => 0.0,
+                (true, None) => row.iter().map(|z| z.f64()).sum(),
+                (true, Some(w)) => row.iter().zip(w).map(|(z, w)| w * z.f64()).sum(),
+            };
+            let log_sum = softmax_row(row).f64();
+            let own = self.targets.class_weight(id) * (1.0 - self.targets.smoothing);
+            loss += own * (log_sum - target) + each * (total_weight * log_sum - sum);
+            let scale = E::of(own + each * total_weight);
+            match (each > 0.0, weights) {
+                (false, _) => map(row, |p| p * scale),
+                (true, None) => map(row, |p| p * scale - E::of(each)),
+                (true, Some(w)) => row.iter_mut().zip(w).for_each(|(p, &w)| *p = *p * scale - E::of(each * w)),
+            }
+            row[id as usize] -= E::of(own);
+        }
+        loss
+    }
+}
+
+impl Op for CrossEntropy {
+    const NAME: &'static str = "cross_entropy";
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let (h, w) = (inputs[0], inputs[1]);
+        if h.rank() != 2 || w.rank() != 2 || h[1] != w[1] {
+            return Err("expected h[N, H] and W[V, H]".to_owned());
+        }
+        let classes = w[0];
+        if inputs.get(2).is_some_and(|b| b.dims() != [classes]) {
+            return Err(format!("expected a bias of shape [{classes}]"));
+        }
+        if self.targets.ids.len() != h[0] {
+            return Err(format!("{} targets for {} rows", self.targets.ids.len(), h[0]));
+        }
+        if self.targets.class_weights.as_ref().is_some_and(|weights| weights.len() != classes) {
+            return Err(format!("the class weights are not {classes}"));
+        }
+        if !(0.0..1.0).contains(&self.targets.smoothing) {
+            return Err(format!("label smoothing is {}, not from 0 to below 1", self.targets.smoothing));
+        }
+        match self.targets.ids.iter().find(|&&id| id != Targets::IGNORED && id as usize >= classes) {
+            Some(id) => Err(format!("target {id} is outside {classes} classes")),
+            None => Ok(Shape::default()),
+        }
+    }
+
+    fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
+        let (h, w, parallelism) = (ctx.input(0), ctx.input(1), ctx.parallelism());
+        let (rows, width, classes) = (ctx.shape(0)[0], ctx.shape(0)[1], ctx.shape(1)[0]);
+        let bias = (ctx.inputs() > 2).then(|| ctx.input(2));
+        let wanted = ctx.needs_gradient();
+        let mut logits = ctx.scratch(BLOCK.min(rows.max(1)) * classes);
+        let mut dh = ctx.scratch(if wanted { h.len() } else { 0 });
+        let mut dw = ctx.scratch(if wanted { w.len() } else { 0 });
+        let mut db = ctx.scratch(if wanted && bias.is_some() { classes } else { 0 });
+        db.fill(E::zero());
+        if rows == 0 {
+            dw.fill(E::zero());
+        }
+        let weights = Mat::new(w, classes, width);
+        let mut loss = 0.0;
+        for (i, ids) in self.targets.ids.chunks(BLOCK).enumerate() {
+            let (n, start) = (ids.len(), i * BLOCK * width);
+            let logits = &mut logits[..n * classes];
+            let h = Mat::new(&h[start..start + n * width], n, width);
+            gemm(E::one(), h, weights.t(), E::zero(), MatMut::new(logits, n, classes), parallelism);
+            if let Some(bias) = bias {
+                add_rows(logits, bias);
+            }
+            loss += self.block(ids, logits, classes);
+            if !wanted {
+                continue;
+            }
+            let dlogits = Mat::new(logits, n, classes);
+            let dh = MatMut::new(&mut dh[start..start + n * width], n, width);
+            gemm(E::one(), dlogits, weights, E::zero(), dh, parallelism);
+            let beta = if i == 0 { E::zero() } else { E::one() };
+            gemm(E::one(), dlogits.t(), h, beta, MatMut::new(&mut dw, classes, width), parallelism);
+            sum_rows_into(logits, &mut db);
+        }
+        ctx.output()[0] = E::of(loss);
+        ctx.recycle(logits);
+        ctx.save(dh);
+        ctx.save(dw);
+        ctx.save(db);
+    }
+
+    fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
+        let scale = ctx.dy()[0];
+        for i in 0..ctx.inputs() {
+            let len = ctx.shape(i).len();
+            let saved = ctx.take_saved(i, len);
+            if let Some(dx) = ctx.dx(i) {
+                axpy(scale, &saved, dx);
+            }
+            ctx.recycle(saved);
+        }
+    }
+
+    fn cases() -> Vec<Case> {
+        let shapes: &[&[usize]] = &[&[4, 3], &[5, 3], &[5]];
+        let ids = [0, 4, Targets::IGNORED, 2];
+        let weights = || Some(Arc::from([0.5, 1.0, 2.0, 1.5, 0.25]));
+        let targets = move |smoothing, class_weights| Targets { ids: Arc::from(ids), smoothing, class_weights };
+        vec![
+            Case::new("without bias", &[&[4, 3], &[5, 3]], move |_, x| x[0].cross_entropy(x[1], None, &targets(0.0, None))),
+            Case::new("with bias", shapes, move |_, x| x[0].cross_entropy(x[1], Some(x[2]), &targets(0.0, None))),
+            Case::new("smoothed", shapes, move |_, x| x[0].cross_entropy(x[1], Some(x[2]), &targets(0.1, None))),
+            Case::new("weighted", shapes, move |_, x| x[0].cross_entropy(x[1], Some(x[2]), &targets(0.0, weights()))),
+            Case::new("smoothed and weighted", shapes, move |_, x| {
+                x[0].cross_entropy(x[1], Some(x[2]), &targets(0.2, weights()))
+            }),
+            Case::new("several blocks", &[&[BLOCK + 3, 2], &[3, 2]], |_, x| {
+                let ids: Vec<u32> = (0..BLOCK as u32 + 3).map(|i| i * 7 % 3).collect();
+                x[0].cross_entropy(x[1], None, &Targets::new(ids))
+            }),
+        ]
+    }
+}
+
+impl<'t> Var<'t> {
+    /// The summed cross entropy of `softmax(self weightᵀ + bias)` against `targets`, a scalar: `self[N, H]`,
+    /// `weight[V, H]`, `bias[V]`. Divide by [`Targets::weight`] for PyTorch's mean.
+    #[track_caller]
+    pub fn cross_entropy(self, weight: Self, bias: Option<Self>, targets: &Targets) -> Self {
+        let graph: Graph<'t> = self.graph();
+        let op = CrossEntropy { targets: targets.clone() };
+        match bias {
+            Some(bias) => graph.apply(op, &[self, weight, bias]),
+            None => graph.apply(op, &[self, weight]),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! A whole GRU layer over a ragged batch, in one direction (Cho et al. 2014, arXiv 1406.1078), with PyTorch's
+//! parameters, gate order and reset gate:
+//!
+//! ```text
+//! r, z = σ(split(x Wᵢₕᵀ + bᵢₕ + h Wₕₕᵀ + bₕₕ))
+//! n = tanh(x Wᵢₙᵀ + bᵢₙ + r (h Wₕₙᵀ + bₕₙ))      h' = (1 - z) n + z h
+//! ```
+//!
+//! As in [`super::lstm`], only the recurrent product runs step by step.
+
+use super::lstm::{continued, hidden_before, steps};
+use crate::{Backward, Case, Forward, Graph, Op, Packed, Var};
+use descant_kernels::{Mat, MatMut, Real, axpy, gemm, gru, sum_rows_into, transpose};
+use descant_tensor::{Shape, Tensor};
+use std::sync::Arc;
+
+/// Inputs `x[N, I]`, `w_ih[3H, I]`, `w_hh[3H, H]`, `b_ih[3H]`, `b_hh[3H]`, and perhaps `h0[B, H]`; output `[N + B, H]`:
+/// the hidden states of all tokens, then the last one of each sequence, in the order of [`Packed::order`].
+#[derive(Debug)]
+pub struct Gru {
+    layout: Arc<Packed>,
+    reverse: bool,
+}
+
+impl Op for Gru {
+    const NAME: &'static str = "gru";
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let (x, w_ih, w_hh) = (inputs[0], inputs[1], inputs[2]);
+        let hidden = w_hh.last();
+        let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
+        let rows = [3 * hidden];
+        if w_hh.dims() != [3 * hidden, hidden] || x.rank() != 2 || w_ih.dims() != [3 * hidden, x[1]] {
+            return Err("expected x[N, I], w_ih[3H, I] and w_hh[3H, H]".to_owned());
+        }
+        if inputs[3].dims() != rows || inputs[4].dims() != rows {
+            return Err(format!("expected two biases of shape {rows:?}"));
+        }
+        if x[0] != tokens {
+            return Err(format!("the layout has {tokens} tokens"));
+        }
+        if inputs[5..].iter().any(|state| state.dims() != [sequences, hidden]) {
+            return Err(format!("expected an initial state of shape [{sequences}, {hidden}]"));
+        }
+        Ok(Shape::from([tokens + sequences, hidden]))
+    }
+
+    fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
+        let (x, w_ih, w_hh, parallelism) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.parallelism());
+        let (bias_ih, bias_hh) = (ctx.input(3), ctx.input(4));
+        let (input, hidden) = (ctx.shape(1)[1], ctx.shape(2)[1]);
+        let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
+        let initial = (ctx.inputs() > 5).then(|| ctx.input(5));
+
+        let mut gates = ctx.scratch(tokens * 3 * hidden);
+        let mut recurrent = ctx.scratch(tokens * 3 * hidden);
+        let mut before = ctx.scratch(tokens * hidden);
+        let (x, w) = (Mat::new(x, tokens, input), Mat::new(w_ih, 3 * hidden, input));
+        gemm(E::one(), x, w.t(), E::zero(), MatMut::new(&mut gates, tokens, 3 * hidden), parallelism);
+
+        // As in the LSTM, the product of every step reads the weights along their rows.
+        let mut weights = ctx.scratch(w_hh.len());
+        transpose(w_hh, 3 * hidden, hidden, &mut weights);
+        let weights_matrix = Mat::new(&weights, hidden, 3 * hidden);
+
+        let (states, last) = ctx.output().split_at_mut(tokens * hidden);
+        match initial {
+            Some(h0) => last[..sequences * hidden].copy_from_slice(h0),
+            None => last.fill(E::zero()),
+        }
+        for t in steps(&self.layout, self.reverse) {
+            let rows = self.layout.rows(t);
+            let active = rows.len();
+            let with_state = if initial.is_some() { active } else { continued(&self.layout, self.reverse, t) };
+            let recurrent = &mut recurrent[rows.start * 3 * hidden..rows.end * 3 * hidden];
+            recurrent[with_state * 3 * hidden..].fill(E::zero());
+            let state = Mat::new(last, with_state, hidden);
+            let product = MatMut::new(recurrent, with_state, 3 * hidden);
+            gemm(E::one(), state, weights_matrix, E::zero(), product, parallelism);
+            let span = rows.start * hidden..rows.end * hidden;
+            gru::Forward {
+                gates: &mut gates[rows.start * 3 * hidden..rows.end * 3 * hidden],
+                recurrent,
+                bias_ih,
+                bias_hh,
+                hidden: &mut last[..active * hidden],
+                hidden_before: &mut before[span.clone()],
+            }
+            .run();
+            states[span].copy_from_slice(&last[..active * hidden]);
+        }
+        ctx.recycle(weights);
+        ctx.recycle(before);
+        ctx.save(gates);
+        ctx.save(recurrent);
+    }
+
+    fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
+        let (x, w_ih, w_hh, parallelism) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.parallelism());
+        let (input, hidden) = (ctx.shape(1)[1], ctx.shape(2)[1]);
+        let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
+        let (output, (dy, dlast)) = (ctx.output(), ctx.dy().split_at(tokens * hidden));
+        let initial = (ctx.inputs() > 5).then(|| ctx.input(5));
+
+        let mut gates = ctx.take_saved(0, tokens * 3 * hidden);
+        let mut recurrent = ctx.take_saved(1, tokens * 3 * hidden);
+        let mut before = ctx.scratch(tokens * hidden);
+        hidden_before(&self.layout, self.reverse, output, initial, hidden, &mut before);
+        let mut dhidden = ctx.scratch(sequences * hidden);
+        dhidden.copy_from_slice(dlast);
+
+        // Through time: the saved gates become the gradients of the input products, `recurrent` of the hidden ones.
+        let weights = Mat::new(w_hh, 3 * hidden, hidden);
+        for t in steps(&self.layout, self.reverse).rev() {
+            let rows = self.layout.rows(t);
+            let active = rows.len();
+            let with_state = if initial.is_some() { active } else { continued(&self.layout, self.reverse, t) };
+            let span = rows.start * hidden..rows.end * hidden;
+            let recurrent = &mut recurrent[rows.start * 3 * hidden..rows.end * 3 * hidden];
+            gru::Backward {
+                gates: &mut gates[rows.start * 3 * hidden..rows.end * 3 * hidden],
+                recurrent,
+                hidden_before: &before[span.clone()],
+                dy: &dy[span],
+                dhidden: &mut dhidden[..active * hidden],
+            }
+            .run(hidden);
+            let dproduct = Mat::new(recurrent, with_state, 3 * hidden);
+            gemm(E::one(), dproduct, weights, E::one(), MatMut::new(&mut dhidden, with_state, hidden), parallelism);
+        }
+
+        let dgates = Mat::new(&gates, tokens, 3 * hidden);
+        let drecurrent = Mat::new(&recurrent, tokens, 3 * hidden);
+        if let Some((dx, beta)) = ctx.dx_beta(0) {
+            let w_ih = Mat::new(w_ih, 3 * hidden, input);
+            gemm(E::one(), dgates, w_ih, beta, MatMut::new(dx, tokens, input), parallelism);
+        }
+        if let Some((dw, beta)) = ctx.dx_beta(1) {
+            let x = Mat::new(x, tokens, input);
+            gemm(E::one(), dgates.t(), x, beta, MatMut::new(dw, 3 * hidden, input), parallelism);
+        }
+        if let Some((dw, beta)) = ctx.dx_beta(2) {
+            let before = Mat::new(&before, tokens, hidden);
+            gemm(E::one(), drecurrent.t(), before, beta, MatMut::new(dw, 3 * hidden, hidden), parallelism);
+        }
+        for (bias, gradient) in [(3, &gates), (4, &recurrent)] {
+            if let Some(db) = ctx.dx(bias) {
+                sum_rows_into(gradient, db);
+            }
+        }
+        if initial.is_some() {
+            if let Some(dx) = ctx.dx(5) {
+                axpy(E::one(), &dhidden, dx);
+            }
+        }
+        for scratch in [gates, recurrent, before, dhidden] {
+            ctx.recycle(scratch);
+        }
+    }
+
+    fn cases() -> Vec<Case> {
+        let shapes: &[&[usize]] = &[&[6, 2], &[9, 2], &[9, 3], &[9], &[9]];
+        let with_state: &[&[usize]] = &[&[6, 2], &[9, 2], &[9, 3], &[9], &[9], &[3, 3]];
+        let layout = || Arc::new(Packed::new(&[1, 3, 2]));
+        vec![
+            Case::new("ragged", shapes, move |_, x| x[0].gru(&[x[1], x[2], x[3], x[4]], None, &layout(), false))
+                .reference(move |graph, x| reference(graph, x, None, &layout(), false)),
+            Case::new("reverse", shapes, move |_, x| x[0].gru(&[x[1], x[2], x[3], x[4]], None, &layout(), true))
+                .reference(move |graph, x| reference(graph, x, None, &layout(), true)),
+            Case::new("with initial state", with_state, move |_, x| {
+                x[0].gru(&[x[1], x[2], x[3], x[4]], Some(x[5]), &layout(), false)
+            })
+            .reference(move |graph, x| reference(graph, x, Some(x[5]), &layout(), false)),
+            Case::new("reverse with initial state", with_state, move |_, x| {
+                x[0].gru(&[x[1], x[2], x[3], x[4]], Some(x[5]), &layout(), true)
+            })
+            .reference(move |graph, x| reference(graph, x, Some(x[5]), &layout(), true)),
+        ]
+    }
+}
+
+/// The same layer in primitives, step by step.
+fn reference<'t>(graph: Graph<'t>, x: &[Var<'t>], initial: Option<Var<'t>>, layout: &Packed, reverse: bool) -> Var<'t> {
+    let width = x[2].shape()[1];
+    let zero = || graph.constant(&Tensor::zeros(graph.dtype(), [layout.sequences(), width]));
+    let mut h = initial.unwrap_or_else(zero);
+    let mut outputs = vec![None; layout.steps()];
+    for t in steps(layout, reverse) {
+        let rows = layout.rows(t);
+        let (n, before) = (rows.len(), h.slice(0, rows.len()));
+        let input = x[0].slice(rows.start, rows.end).matmul_t(x[1]) + x[3];
+        let product = before.matmul_t(x[2]) + x[4];
+        let gate = |i: usize| {
+            let part = |sums: Var<'t>| sums.slice_last(i * width, (i + 1) * width);
+            (part(input), part(product))
+        };
+        let sigmoid = |(a, b): (Var<'t>, Var<'t>)| (a + b).sigmoid();
+        let (r, z, (input_n, product_n)) = (sigmoid(gate(0)), sigmoid(gate(1)), gate(2));
+        let n_t = (input_n + r * product_n).tanh();
+        let minus_one = graph.constant(&Tensor::new([1], &[-1.0]).unwrap_or_else(|_| Tensor::zeros(graph.dtype(), [1])));
+        let hidden = n_t + z * (before + minus_one * n_t);
+        outputs[t] = Some(hidden);
+        h = graph.concat(&[hidden, h.slice(n, layout.sequences())]);
+    }
+    let parts: Vec<Var<'t>> = outputs.into_iter().flatten().chain([h]).collect();
+    graph.concat(&parts)
+}
+
+impl<'t> Var<'t> {
+    /// One GRU layer in one direction over a ragged batch: `x[N, I]` to `[N + B, H]`, the states of all tokens, then the
+    /// last ones. `weights` are `w_ih[3H, I]`, `w_hh[3H, H]`, `b_ih[3H]`, `b_hh[3H]`.
+    #[track_caller]
+    pub fn gru(self, weights: &[Self; 4], initial: Option<Self>, layout: &Arc<Packed>, reverse: bool) -> Self {
+        let op = Gru { layout: layout.clone(), reverse };
+        let [w_ih, w_hh, b_ih, b_hh] = *weights;
+        match initial {
+            Some(h0) => self.graph().apply(op, &[self, w_ih, w_hh, b_ih, b_hh, h0]),
+            None => self.graph().apply(op, &[self, w_ih, w_hh, b_ih, b_hh]),
+        }
+    }
+}
