@@ -33,3 +33,22 @@ impl Dice {
         &items[self.below(items.len() as u64) as usize]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_draws_never_change() {
+        let mut dice = Dice::new(1);
+        let draws: Vec<u64> = (0..8).map(|_| dice.below(1000)).collect();
+        assert_eq!(draws, [839, 17, 113, 983, 888, 475, 187, 388]);
+    }
+
+    #[test]
+    fn bounds_are_reached_and_kept() {
+        let mut dice = Dice::new(2);
+        let draws: std::collections::BTreeSet<u64> = (0..1000).map(|_| dice.between(3, 7)).collect();
+        assert_eq!(draws.into_iter().collect::<Vec<_>>(), [3, 4, 5, 6, 7]);
+    }
+}

@@ -21,9 +21,10 @@ pub(crate) enum Piece<'a> {
     Slot(Slot),
 }
 
-/// A grammar whose first rule is the start.
+/// Rules by name, each a list of alternatives.
 #[derive(Debug)]
 pub(crate) struct Grammar {
+    names: Vec<&'static str>,
     rules: Vec<Vec<Vec<Symbol>>>,
 }
 
@@ -32,9 +33,9 @@ impl Grammar {
     ///
     /// # Panics
     /// On a mistake in the text: grammars are part of the program, and the tests read them all.
-    pub fn new(text: &str, slots: &[(&str, Slot)]) -> Self {
+    pub fn new(text: &'static str, slots: &[(&str, Slot)]) -> Self {
         let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let names: Vec<&str> = lines().filter_map(|line| line.strip_prefix(':')).collect();
+        let names: Vec<&'static str> = lines().filter_map(|line| line.strip_prefix(':')).collect();
         let mut rules = Vec::new();
         for line in lines() {
             if line.starts_with(':') {
@@ -46,13 +47,15 @@ impl Grammar {
                 rules.last_mut().expect("a rule's name comes first").push(alternative);
             }
         }
-        Self { rules }
+        Self { names, rules }
     }
 
-    /// A random sentence, in pieces.
-    pub fn expand(&self, dice: &mut Dice) -> Vec<Piece<'_>> {
+    /// A random expansion of the rule `start`, in pieces; no pieces if there is no such rule.
+    pub fn expand(&self, start: &str, dice: &mut Dice) -> Vec<Piece<'_>> {
         let mut pieces = Vec::new();
-        self.expand_into(&self.rules[0], dice, &mut pieces);
+        if let Some(rule) = self.names.iter().position(|name| *name == start) {
+            self.expand_into(&self.rules[rule], dice, &mut pieces);
+        }
         pieces
     }
 
@@ -127,7 +130,7 @@ mod tests {
                     Piece::Text(text) => (*text).to_owned(),
                     Piece::Slot(_) => unreachable!("there is none"),
                 };
-                grammar.expand(&mut dice).iter().map(text).collect()
+                grammar.expand("start", &mut dice).iter().map(text).collect()
             })
             .collect();
         let expected =

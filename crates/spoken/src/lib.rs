@@ -82,10 +82,11 @@ impl Generator {
         Self { dice: Dice::new(seed), part }
     }
 
-    /// One sentence; none if it came out too long, or has no numbers and belongs to the other part.
-    fn attempt(&mut self, language: Language) -> Option<Example> {
+    /// An expansion of the grammar's rule `start`; none if it came out too long, or has no numbers and belongs to the other
+    /// part.
+    fn attempt(&mut self, language: Language, start: &str) -> Option<Example> {
         let mut example = Example { language, written: String::new(), spoken: String::new(), values: Vec::new() };
-        for piece in language.grammar().expand(&mut self.dice) {
+        for piece in language.grammar().expand(start, &mut self.dice) {
             match piece {
                 Piece::Text(text) => {
                     example.written.push_str(text);
@@ -116,8 +117,9 @@ impl Iterator for Generator {
     /// The next example; there always is one.
     fn next(&mut self) -> Option<Example> {
         let language = if self.dice.chance(60) { Language::English } else { Language::Chinese };
+        let start = if self.dice.chance(7) { "plain" } else { "sentence" };
         loop {
-            if let Some(example) = self.attempt(language) {
+            if let Some(example) = self.attempt(language, start) {
                 return Some(example);
             }
         }

@@ -63,6 +63,19 @@ fn sentences_are_short_and_all_numbers_are_spoken() {
 }
 
 #[test]
+fn the_values_are_those_that_are_written() {
+    let in_other_digits = [Kind::Money, Kind::Date, Kind::Time, Kind::Phone];
+    for example in examples(10, Part::Train, 20_000) {
+        let written = example.written.replace(',', "");
+        for (kind, value) in &example.values {
+            // The whole amount of 3.5 million is a value too.
+            let is_whole_amount = value.ends_with("0000");
+            assert!(in_other_digits.contains(kind) || is_whole_amount || written.contains(&**value), "{example:?}");
+        }
+    }
+}
+
+#[test]
 fn every_kind_occurs_in_both_parts_and_languages() {
     for part in [Part::Train, Part::HeldOut] {
         for language in [Language::English, Language::Chinese] {
@@ -76,7 +89,7 @@ fn every_kind_occurs_in_both_parts_and_languages() {
     }
 }
 
-/// The grammars: how many characters and words a model has to know.
+/// How many words and characters a model has to know.
 #[test]
 fn the_vocabulary_is_small() {
     let mut words = BTreeSet::new();

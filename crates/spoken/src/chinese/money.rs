@@ -41,8 +41,14 @@ pub fn price(dice: &mut Dice) -> Reading {
             let number = Number { negative: false, whole: yuan, fraction: jiao.to_string() };
             Reading::of(Kind::Money, &number, format!("{yuan}元{jiao}角"), yuan_spoken(yuan, jiao * 10))
         }
-        5 => with_name(number::decimal(dice, 3), *dice.pick(&["元", "块"])),
-        6 | 7 => with_name(number::whole(dice, 4).into(), *dice.pick(&["元", "块", "块钱"])),
+        5 => {
+            let name = dice.pick(&["元", "块"]);
+            with_name(number::decimal(dice, 3), name)
+        }
+        6 | 7 => {
+            let name = dice.pick(&["元", "块", "块钱"]);
+            with_name(number::whole(dice, 4).into(), name)
+        }
         _ => foreign(dice, 3),
     }
 }
