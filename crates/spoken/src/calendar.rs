@@ -11,8 +11,19 @@ pub(crate) struct Date {
 }
 
 impl Date {
+    /// Any day of the years that [`year`] draws.
     pub fn draw(dice: &mut Dice) -> Self {
         let year = year(dice);
+        Self::of_year(dice, year)
+    }
+
+    /// A day to make an appointment for.
+    pub fn coming(dice: &mut Dice) -> Self {
+        let year = dice.between(2020, 2039);
+        Self::of_year(dice, year)
+    }
+
+    fn of_year(dice: &mut Dice, year: u64) -> Self {
         let month = dice.between(1, 12);
         let last = match month {
             2 => 28,

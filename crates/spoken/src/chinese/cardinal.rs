@@ -113,8 +113,8 @@ pub fn large(dice: &mut Dice) -> Reading {
 
 /// A number with 万 or 亿. Its values are its digits and the whole amount.
 pub fn scaled(dice: &mut Dice, kind: Kind) -> Reading {
-    let (scale, zeros) = if dice.chance(70) { ("万", 4) } else { ("亿", 8) };
-    let digits = number::any(dice, 3, 60);
+    let (scale, zeros, most_digits) = if dice.chance(70) { ("万", 4, 3) } else { ("亿", 8, 2) };
+    let digits = number::any(dice, most_digits, 60);
     let fraction: u64 = digits.fraction.parse().unwrap_or(0);
     let amount = digits.whole * 10_u64.pow(zeros) + fraction * 10_u64.pow(zeros - digits.fraction.len() as u32);
     let written = format!("{}{scale}", digits.written(false));

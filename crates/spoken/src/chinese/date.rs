@@ -13,9 +13,20 @@ fn day_spoken(date: &Date, day_name: &str) -> String {
     format!("{}月{}{day_name}", whole(date.month), whole(date.day))
 }
 
-/// A day of a year. Written with 号, it is spoken with 号.
+/// A day of a year.
 pub fn date(dice: &mut Dice) -> Reading {
     let date = Date::draw(dice);
+    reading(dice, date)
+}
+
+/// A day to make an appointment for.
+pub fn coming(dice: &mut Dice) -> Reading {
+    let date = Date::coming(dice);
+    reading(dice, date)
+}
+
+/// A day of a year in one of its formats. Written with 号, it is spoken with 号.
+fn reading(dice: &mut Dice, date: Date) -> Reading {
     let Date { year, month, day } = date;
     let (written, day_name) = match dice.below(6) {
         0..3 => (format!("{year}年{month}月{day}日"), "日"),

@@ -26,9 +26,17 @@ pub fn fraction(dice: &mut Dice) -> Reading {
 
 /// A percentage.
 pub fn percent(dice: &mut Dice) -> Reading {
-    let mut number = if dice.chance(90) { number::any(dice, 2, 45) } else { number::any(dice, 3, 0) };
-    number.negative = dice.chance(5);
-    Reading::of(Kind::Percentage, &number, format!("{}%", number.written(false)), percent_spoken(&number))
+    percentage(&number::any(dice, 2, 45))
+}
+
+/// A percentage of any size, every third time negative.
+pub fn change(dice: &mut Dice) -> Reading {
+    let number = number::any(dice, 3, 45);
+    percentage(&Number { negative: dice.chance(33), ..number })
+}
+
+fn percentage(number: &Number) -> Reading {
+    Reading::of(Kind::Percentage, number, format!("{}%", number.written(false)), percent_spoken(number))
 }
 
 #[cfg(test)]

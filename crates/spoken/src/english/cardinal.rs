@@ -101,8 +101,8 @@ pub fn large(dice: &mut Dice) -> Reading {
 
 /// A number that "million" or "billion" is to follow. Its values are its digits and the whole amount.
 pub fn scaled(dice: &mut Dice, kind: Kind) -> (Reading, &'static str) {
-    let (scale, zeros) = if dice.chance(70) { ("million", 6) } else { ("billion", 9) };
-    let digits = number::any(dice, 3, 60);
+    let (scale, zeros, most_digits) = if dice.chance(70) { ("million", 6, 3) } else { ("billion", 9, 1) };
+    let digits = number::any(dice, most_digits, 60);
     let places = digits.fraction.len();
     let fraction: u64 = digits.fraction.parse().unwrap_or(0);
     let amount = digits.whole * 10_u64.pow(zeros) + fraction * 10_u64.pow(zeros - places as u32);
@@ -113,14 +113,18 @@ pub fn scaled(dice: &mut Dice, kind: Kind) -> (Reading, &'static str) {
 
 /// 12.5% "twelve point five percent".
 pub fn percent(dice: &mut Dice) -> Reading {
-    let mut number = if dice.chance(90) { number::any(dice, 2, 45) } else { number::any(dice, 3, 0) };
-    number.negative = dice.chance(5);
-    Reading::of(
-        Kind::Percentage,
-        &number,
-        format!("{}%", number.written(false)),
-        format!("{} percent", spoken(&number)),
-    )
+    percentage(&number::any(dice, 2, 45))
+}
+
+/// A percentage of any size, every third time negative.
+pub fn change(dice: &mut Dice) -> Reading {
+    let number = number::any(dice, 3, 45);
+    percentage(&Number { negative: dice.chance(33), ..number })
+}
+
+fn percentage(number: &Number) -> Reading {
+    let (written, spoken) = (format!("{}%", number.written(false)), format!("{} percent", spoken(number)));
+    Reading::of(Kind::Percentage, number, written, spoken)
 }
 
 /// 10-15 "ten to fifteen", the second number the greater.

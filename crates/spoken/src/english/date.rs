@@ -43,6 +43,17 @@ fn day_spoken(date: &Date) -> String {
 /// A day of a year.
 pub fn date(dice: &mut Dice) -> Reading {
     let date = Date::draw(dice);
+    reading(dice, date)
+}
+
+/// A day to make an appointment for.
+pub fn coming(dice: &mut Dice) -> Reading {
+    let date = Date::coming(dice);
+    reading(dice, date)
+}
+
+/// A day of a year in one of its formats.
+fn reading(dice: &mut Dice, date: Date) -> Reading {
     let Date { year, month, day } = date;
     let name = month_name(month);
     let written = match dice.below(6) {
