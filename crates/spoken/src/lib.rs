@@ -36,7 +36,7 @@ pub enum Language {
 }
 
 impl Language {
-    /// The most characters a written sentence may have.
+    /// The most characters a written sentence may have; a spoken one may have twice as many.
     fn longest(self) -> usize {
         match self {
             Self::English => 60,
@@ -105,7 +105,8 @@ impl Generator {
                 }
             }
         }
-        let fits = example.written.chars().count() <= language.longest();
+        let longest = language.longest();
+        let fits = example.written.chars().count() <= longest && example.spoken.chars().count() <= 2 * longest;
         let belongs = !example.values.is_empty() || Part::of(&example.written) == self.part;
         (fits && belongs).then_some(example)
     }

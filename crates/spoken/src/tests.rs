@@ -49,6 +49,7 @@ fn sentences_are_short_and_all_numbers_are_spoken() {
     for example in examples(5, Part::Train, 20_000) {
         let length = example.written.chars().count();
         assert!(length <= example.language.longest(), "{}", example.written);
+        assert!(example.spoken.chars().count() <= 2 * example.language.longest(), "{}", example.spoken);
         assert!(!example.spoken.chars().any(|c| c.is_ascii_digit()), "{}", example.spoken);
         assert_eq!(example.written == example.spoken, example.values.is_empty(), "{}", example.written);
         assert_eq!(example.written.trim(), example.written, "space at an edge");
