@@ -30,6 +30,7 @@ mod op;
 pub mod ops;
 mod parameters;
 mod pool;
+mod ragged;
 
 pub use graph::{Graph, Tape, Var};
 pub use layout::{Packed, Segments};

@@ -5,6 +5,8 @@ use descant_tensor::Shape;
 
 ops! {
     add::Add,
+    attend_additive::AttendAdditive,
+    attend_dot::AttendDot,
     concat::Concat,
     cross_entropy::CrossEntropy,
     embedding::Embedding,
