@@ -1,9 +1,13 @@
 //! Elementwise operations of two inputs whose shapes need not be equal: axes are aligned from the last one, and an axis
 //! of length one is repeated, as in NumPy.
+//!
+//! The output is walked in runs: as many of the last axes as are, in each input, all there or all repeated. Within a
+//! run an input is either a slice or a single number, so the inner loops are plain.
 
 use crate::op::{Backward, Forward};
-use descant_kernels::{Real, vectorized};
+use descant_kernels::{Real, map_into, vectorized, zip_into};
 use descant_tensor::Shape;
+use smallvec::SmallVec;
 
 /// The shape of the result.
 pub(crate) fn shape(a: Shape, b: Shape) -> Result<Shape, String> {
@@ -21,85 +25,117 @@ pub(crate) fn shape(a: Shape, b: Shape) -> Result<Shape, String> {
 }
 
 pub(crate) fn forward<E: Real>(ctx: &mut Forward<'_, E>, f: impl Fn(E, E) -> E) {
-    let (a, b, sa, sb) = (ctx.input(0), ctx.input(1), ctx.shape(0), ctx.shape(1));
+    let (a, b) = (ctx.input(0), ctx.input(1));
+    let Ok(out) = shape(ctx.shape(0), ctx.shape(1)) else { return };
+    let runs = Runs::new(out, ctx.shape(0), ctx.shape(1));
     let y = ctx.output();
-    if sa == sb {
-        vectorized(
-            #[inline(always)]
-            || y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(a, b)),
-        );
-    } else if is_suffix(sb, sa) {
-        for (y, a) in y.chunks_exact_mut(b.len().max(1)).zip(a.chunks_exact(b.len().max(1))) {
-            vectorized(
-                #[inline(always)]
-                || y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = f(a, b)),
-            );
+    runs.walk(|o, i, j| {
+        let y = &mut y[o..o + runs.length];
+        if runs.single[0] {
+            let a = a[i];
+            map_into(&b[j..], y, |b| f(a, b));
+        } else if runs.single[1] {
+            let b = b[j];
+            map_into(&a[i..], y, |a| f(a, b));
+        } else {
+            zip_into(y, &a[i..], &b[j..], |_, a, b| f(a, b));
         }
-    } else if let Ok(out) = shape(sa, sb) {
-        walk(out, sa, sb, |o, i, j| y[o] = f(a[i], b[j]));
-    }
+    });
 }
 
 /// Adds `da(a, b) dy` and `db(a, b) dy`, summed over repeated axes, to the gradients of the inputs.
 pub(crate) fn backward<E: Real>(ctx: &mut Backward<'_, E>, da: impl Fn(E, E) -> E, db: impl Fn(E, E) -> E) {
-    let (a, b, sa, sb, dy) = (ctx.input(0), ctx.input(1), ctx.shape(0), ctx.shape(1), ctx.dy());
-    let out = ctx.output_shape();
-    if let Some(dx) = ctx.dx(0) {
-        if sa == sb {
-            vectorized(
-                #[inline(always)]
-                || dx.iter_mut().zip(dy).zip(a.iter().zip(b)).for_each(|((dx, &dy), (&a, &b))| *dx += dy * da(a, b)),
-            );
-        } else {
-            walk(out, sa, sb, |o, i, j| dx[i] += dy[o] * da(a[i], b[j]));
-        }
-    }
-    if let Some(dx) = ctx.dx(1) {
-        if sa == sb {
-            vectorized(
-                #[inline(always)]
-                || dx.iter_mut().zip(dy).zip(a.iter().zip(b)).for_each(|((dx, &dy), (&a, &b))| *dx += dy * db(a, b)),
-            );
-        } else {
-            walk(out, sa, sb, |o, i, j| dx[j] += dy[o] * db(a[i], b[j]));
-        }
-    }
+    let (sa, sb, out) = (ctx.shape(0), ctx.shape(1), ctx.output_shape());
+    carry(ctx, 0, 1, &Runs::new(out, sa, sb), da);
+    carry(ctx, 1, 0, &Runs::new(out, sb, sa), |b, a| db(a, b));
 }
 
-fn is_suffix(short: Shape, long: Shape) -> bool {
-    long.dims().ends_with(short.dims())
+/// The gradient of input `own`, with `d(own, other)` the derivative.
+fn carry<E: Real>(ctx: &mut Backward<'_, E>, own: usize, other: usize, runs: &Runs, d: impl Fn(E, E) -> E) {
+    let (a, b, dy) = (ctx.input(own), ctx.input(other), ctx.dy());
+    let Some(dx) = ctx.dx(own) else { return };
+    runs.walk(|o, i, j| {
+        let dy = &dy[o..o + runs.length];
+        if runs.single[0] {
+            // A long sum of f32 loses digits: add in f64.
+            let sum = dy.iter().zip(&b[j..]).map(|(&dy, &b)| (dy * d(a[i], b)).f64()).sum();
+            dx[i] += E::of(sum);
+        } else if runs.single[1] {
+            let b = b[j];
+            zip_into(&mut dx[i..], dy, &a[i..], |dx, dy, a| dx + dy * d(a, b));
+        } else {
+            let dx = &mut dx[i..i + runs.length];
+            vectorized(
+                #[inline(always)]
+                || {
+                    dx.iter_mut()
+                        .zip(dy)
+                        .zip(a[i..].iter().zip(&b[j..]))
+                        .for_each(|((dx, &dy), (&a, &b))| *dx += dy * d(a, b))
+                },
+            );
+        }
+    });
 }
 
-/// Calls `f` with the places of every element of the output and of the two inputs.
-fn walk(out: Shape, a: Shape, b: Shape, mut f: impl FnMut(usize, usize, usize)) {
-    let (sa, sb) = (strides(out, a), strides(out, b));
-    let mut index = vec![0; out.rank()];
-    let (mut i, mut j) = (0, 0);
-    for o in 0..out.len() {
-        f(o, i, j);
-        for axis in (0..out.rank()).rev() {
-            index[axis] += 1;
-            i += sa[axis];
-            j += sb[axis];
-            if index[axis] < out[axis] {
-                break;
+/// How two inputs lie under the output.
+struct Runs {
+    /// Lengths of the output's axes outside of a run, and of one step along each in the two inputs.
+    axes: SmallVec<[(usize, [usize; 2]); 6]>,
+    /// Elements of the output in one run.
+    length: usize,
+    /// How many runs.
+    count: usize,
+    /// Whether the first and the second input are a single number in each run.
+    single: [bool; 2],
+}
+
+impl Runs {
+    fn new(out: Shape, a: Shape, b: Shape) -> Self {
+        let mut runs = Self { axes: SmallVec::new(), length: 1, count: 1, single: [false; 2] };
+        let mut strides = [1, 1];
+        let mut kind = None;
+        for back in 1..=out.rank() {
+            let length = out[out.rank() - back];
+            let of = |x: Shape| x.rank().checked_sub(back).map_or(1, |axis| x[axis]);
+            let lengths = [of(a), of(b)];
+            if length == 1 {
+                continue;
             }
-            i -= sa[axis] * out[axis];
-            j -= sb[axis] * out[axis];
-            index[axis] = 0;
+            let repeated = lengths.map(|n| n == 1);
+            if runs.axes.is_empty() && *kind.get_or_insert(repeated) == repeated {
+                runs.length *= length;
+                runs.single = repeated;
+            } else {
+                let step = |input: usize| if repeated[input] { 0 } else { strides[input] };
+                runs.axes.push((length, [step(0), step(1)]));
+                runs.count *= length;
+            }
+            (strides[0], strides[1]) = (strides[0] * lengths[0], strides[1] * lengths[1]);
         }
+        if runs.length == 0 {
+            runs.count = 0;
+        }
+        runs
     }
-}
 
-/// Distances in `x` of one step along each axis of `out`: zero along repeated axes.
-fn strides(out: Shape, x: Shape) -> Vec<usize> {
-    let mut strides = vec![0; out.rank()];
-    let mut stride = 1;
-    for axis in (0..x.rank()).rev() {
-        if x[axis] > 1 {
-            strides[axis + out.rank() - x.rank()] = stride;
+    /// Calls `f` with where each run starts in the output and in the two inputs.
+    fn walk(&self, mut f: impl FnMut(usize, usize, usize)) {
+        let mut index: SmallVec<[usize; 6]> = SmallVec::from_elem(0, self.axes.len());
+        let (mut i, mut j) = (0, 0);
+        for run in 0..self.count {
+            f(run * self.length, i, j);
+            for (index, &(length, [step_i, step_j])) in index.iter_mut().zip(&self.axes) {
+                *index += 1;
+                i += step_i;
+                j += step_j;
+                if *index < length {
+                    break;
+                }
+                i -= step_i * length;
+                j -= step_j * length;
+                *index = 0;
+            }
         }
-        stride *= x[axis];
     }
-    strides
 }

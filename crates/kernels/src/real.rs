@@ -12,8 +12,8 @@ pub trait Real: Element {
     fn sigmoid_all(x: &mut [Self]);
     /// `x = x Φ(x)`, Φ the normal distribution's cumulative function (Hendrycks & Gimpel 2016, arXiv 1606.08415).
     fn gelu_all(x: &mut [Self]);
-    /// `erf x` of one element.
-    fn erf(self) -> Self;
+    /// `x = erf x`, the error function.
+    fn erf_all(x: &mut [Self]);
 }
 
 impl Real for f32 {
@@ -33,8 +33,8 @@ impl Real for f32 {
         rten_vecmath::Gelu {}.map_mut(x);
     }
 
-    fn erf(self) -> Self {
-        libm::erff(self)
+    fn erf_all(x: &mut [Self]) {
+        rten_vecmath::Erf {}.map_mut(x);
     }
 }
 
@@ -55,7 +55,7 @@ impl Real for f64 {
         x.iter_mut().for_each(|x| *x *= 0.5 * (1.0 + libm::erf(*x * std::f64::consts::FRAC_1_SQRT_2)));
     }
 
-    fn erf(self) -> Self {
-        libm::erf(self)
+    fn erf_all(x: &mut [Self]) {
+        x.iter_mut().for_each(|x| *x = libm::erf(*x));
     }
 }

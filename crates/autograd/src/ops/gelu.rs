@@ -1,0 +1,60 @@
+//! `y = x Φ(x)`, Φ the normal distribution's cumulative function `½ (1 + erf(x / √2))` (Hendrycks & Gimpel 2016,
+//! arXiv 1606.08415).
+
+use crate::{Backward, Case, Forward, Op, Var};
+use descant_kernels::{Real, map_into, zip_into};
+use descant_tensor::Shape;
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
+/// `y = x Φ(x)`.
+#[derive(Debug)]
+pub struct Gelu;
+
+impl Op for Gelu {
+    const NAME: &'static str = "gelu";
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        Ok(inputs[0])
+    }
+
+    fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
+        let x = ctx.input(0);
+        let y = ctx.output();
+        y.copy_from_slice(x);
+        E::gelu_all(y);
+    }
+
+    /// `dy/dx = Φ(x) + x φ(x)`, with φ the density.
+    fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
+        let (x, dy) = (ctx.input(0), ctx.dy());
+        let (half, root) = (E::of(0.5), E::of(FRAC_1_SQRT_2));
+        let peak = E::of(0.5 * FRAC_1_SQRT_2 * FRAC_2_SQRT_PI);
+        let (mut density, mut slope) = (ctx.scratch(x.len()), ctx.scratch(x.len()));
+        map_into(x, &mut density, |x| -half * x * x);
+        E::exp_all(&mut density);
+        map_into(x, &mut slope, |x| root * x);
+        E::erf_all(&mut slope);
+        zip_into(&mut slope, x, &density, |erf, x, e| half * (E::one() + erf) + peak * x * e);
+        if let Some(dx) = ctx.dx(0) {
+            zip_into(dx, dy, &slope, |dx, dy, slope| dx + dy * slope);
+        }
+        ctx.recycle(density);
+        ctx.recycle(slope);
+    }
+
+    fn cases() -> Vec<Case> {
+        vec![
+            Case::new("gelu", &[&[3, 5]], |_, x| x[0].gelu()).within(-3.0, 3.0),
+            // Φ(x) + Φ(-x) = 1
+            Case::new("both sides", &[&[3, 5]], |_, x| x[0].gelu() - (-x[0]).gelu()).reference(|_, x| x[0]),
+        ]
+    }
+}
+
+impl Var<'_> {
+    /// `x Φ(x)` of every element, PyTorch's default GELU: any shape to the same.
+    #[track_caller]
+    pub fn gelu(self) -> Self {
+        self.graph().apply(Gelu, &[self])
+    }
+}

@@ -1,0 +1,45 @@
+//! `y = a - b`, broadcasting.
+
+use crate::broadcast;
+use crate::{Backward, Case, Forward, Op, Var};
+use descant_kernels::Real;
+use descant_tensor::Shape;
+
+/// `y = a - b`.
+#[derive(Debug)]
+pub struct Sub;
+
+impl Op for Sub {
+    const NAME: &'static str = "sub";
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        broadcast::shape(inputs[0], inputs[1])
+    }
+
+    fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
+        broadcast::forward(ctx, |a, b| a - b);
+    }
+
+    fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
+        broadcast::backward(ctx, |_, _| E::one(), |_, _| -E::one());
+    }
+
+    fn cases() -> Vec<Case> {
+        vec![
+            Case::new("same shape", &[&[2, 3], &[2, 3]], |_, x| x[0] - x[1]),
+            Case::new("row", &[&[4, 3], &[3]], |_, x| x[0] - x[1]),
+            Case::new("from a row", &[&[3], &[4, 3]], |_, x| x[0] - x[1]),
+            Case::new("column", &[&[2, 4, 1], &[2, 4, 3]], |_, x| x[0] - x[1]),
+        ]
+    }
+}
+
+impl<'t> std::ops::Sub for Var<'t> {
+    type Output = Self;
+
+    /// `self - other`, of shapes that broadcast.
+    #[track_caller]
+    fn sub(self, other: Self) -> Self {
+        self.graph().apply(Sub, &[self, other])
+    }
+}
