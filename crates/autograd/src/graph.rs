@@ -178,10 +178,10 @@ impl State {
             dropout: self.mode.dropout.map(|seed| mix(seed, self.nodes.len() as u64)),
             parallelism: self.mode.parallelism,
         });
-        if self.mode.check_finite {
-            if let Some(element) = not_finite(&E::slice(&output)[..shape.len()]) {
-                return self.fail(Error::NonFinite { op: op.name(), what: "the value", shape, element, location });
-            }
+        if self.mode.check_finite
+            && let Some(element) = not_finite(&E::slice(&output)[..shape.len()])
+        {
+            return self.fail(Error::NonFinite { op: op.name(), what: "the value", shape, element, location });
         }
         let root = self.nodes.len() as u32;
         let (op, value) = (Some(op), Some(output));
@@ -472,7 +472,7 @@ fn not_finite<E: Real>(elements: &[E]) -> Option<usize> {
 }
 
 /// A seed for the `n`-th of a family (SplitMix64, Steele et al. 2014).
-pub(crate) fn mix(seed: u64, n: u64) -> u64 {
+pub fn mix(seed: u64, n: u64) -> u64 {
     let mut z = seed.wrapping_add(n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

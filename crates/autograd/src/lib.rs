@@ -32,9 +32,9 @@ mod parameters;
 mod pool;
 mod ragged;
 
-pub use graph::{Graph, Tape, Var};
+pub use graph::{Graph, Tape, Var, mix};
 pub use layout::{Packed, Segments};
-pub use ops::{cross_entropy::Targets, linear::Activation};
 pub use op::{AnyOp, Backward, Case, CustomOp, Forward, Op};
+pub use ops::{cross_entropy::Targets, linear::Activation};
 pub use parameters::{Gradients, ParameterId, Parameters};
 pub use pool::Scratch;

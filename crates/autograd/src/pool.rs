@@ -37,10 +37,10 @@ impl Pool {
     /// A buffer of at least `len` elements with undefined contents.
     pub(crate) fn take<E: Real>(&mut self, len: usize) -> Buffer {
         let class = class(len);
-        if let Some(buffer) = self.free.get_mut(&class).and_then(Vec::pop) {
-            if buffer.dtype() == E::DTYPE {
-                return buffer;
-            }
+        if let Some(buffer) = self.free.get_mut(&class).and_then(Vec::pop)
+            && buffer.dtype() == E::DTYPE
+        {
+            return buffer;
         }
         self.allocations += 1;
         E::wrap(aligned(class))

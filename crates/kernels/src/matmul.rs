@@ -131,6 +131,28 @@ pub fn gemm<E: Real>(alpha: E, a: Mat<'_, E>, b: Mat<'_, E>, beta: E, c: MatMut<
     }
 }
 
+/// `c = beta c + a bᵀ` with `a[M, K]` and `b[N, K]`: the product of a linear layer. `b` is transposed into `scratch`
+/// first, which costs less than a product that reads it across its rows.
+pub fn gemm_transposed<E: Real>(
+    a: Mat<'_, E>,
+    b: &[E],
+    beta: E,
+    c: MatMut<'_, E>,
+    scratch: &mut [E],
+    parallelism: Parallelism,
+) {
+    let (rows, columns) = (c.columns, a.columns);
+    if c.rows < TRANSPOSE_FROM || b.len() > scratch.len() {
+        return gemm(E::one(), a, Mat::new(b, rows, columns).t(), beta, c, parallelism);
+    }
+    let scratch = &mut scratch[..b.len()];
+    transpose(b, rows, columns, scratch);
+    gemm(E::one(), a, Mat::new(scratch, columns, rows), beta, c, parallelism);
+}
+
+/// Rows of a product from which transposing its right side pays.
+const TRANSPOSE_FROM: usize = 8;
+
 /// `y[C, R] = x[R, C]` transposed, in blocks that stay in the first-level cache.
 pub fn transpose<E: Real>(x: &[E], rows: usize, columns: usize, y: &mut [E]) {
     const BLOCK: usize = 16;

@@ -30,7 +30,7 @@ fn exponentials<E: Real>(row: &mut [E]) -> (E, E) {
     let largest = largest(row);
     map(row, |x| x - largest);
     E::exp_all(row);
-    (largest, sum(row))
+    (largest, sum_of(row, row, |x, _| x))
 }
 
 /// The largest element; where one is not a number, not a number.
@@ -50,18 +50,20 @@ fn largest<E: Real>(row: &[E]) -> E {
     lanes.iter().fold(E::neg_infinity(), |a, &b| if b > a || b.is_nan() { b } else { a })
 }
 
-/// The sum, in sixteen lanes: fast, and the same whatever the vector width.
-fn sum<E: Real>(row: &[E]) -> E {
+/// `Σ f(aᵢ, bᵢ)`, in sixteen lanes: fast, and the same whatever the vector width.
+#[inline(always)]
+pub fn sum_of<E: Real>(a: &[E], b: &[E], f: impl Fn(E, E) -> E) -> E {
+    assert_eq!(a.len(), b.len());
     let mut lanes = [E::zero(); 16];
     vectorized(
         #[inline(always)]
         || {
-            let chunks = row.chunks_exact(16);
-            let rest = chunks.remainder();
-            for chunk in chunks {
-                lanes.iter_mut().zip(chunk).for_each(|(l, &x)| *l += x);
+            let (a, b) = (a.chunks_exact(16), b.chunks_exact(16));
+            let rest = a.remainder().iter().zip(b.remainder());
+            for (a, b) in a.zip(b) {
+                lanes.iter_mut().zip(a.iter().zip(b)).for_each(|(l, (&a, &b))| *l += f(a, b));
             }
-            lanes.iter_mut().zip(rest).for_each(|(l, &x)| *l += x);
+            lanes.iter_mut().zip(rest).for_each(|(l, (&a, &b))| *l += f(a, b));
         },
     );
     lanes.iter().copied().sum()

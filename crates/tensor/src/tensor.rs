@@ -61,6 +61,27 @@ impl Tensor {
         (self.shape.len() == 1).then(|| self.to_f64()[0])
     }
 
+    /// Rows `indices` of the first axis, some perhaps several times.
+    ///
+    /// # Panics
+    /// For an index that is not below the first length.
+    pub fn select_rows(&self, indices: &[usize]) -> Self {
+        let first = self.shape.dims().first().copied().unwrap_or(1);
+        let width = self.shape.len().checked_div(first).unwrap_or(0);
+        fn copy<E: Copy>(from: &[E], to: &mut [E], indices: &[usize], width: usize) {
+            for (to, &i) in to.chunks_exact_mut(width.max(1)).zip(indices) {
+                to.copy_from_slice(&from[i * width..][..width]);
+            }
+        }
+        let mut selected = Self::zeros(self.dtype(), self.shape.with_first(indices.len()));
+        match (&self.buffer, &mut selected.buffer) {
+            (Buffer::F32(from), Buffer::F32(to)) => copy(from, to, indices, width),
+            (Buffer::F64(from), Buffer::F64(to)) => copy(from, to, indices, width),
+            (from, to) => unreachable!("{} rows copied to {}", from.dtype(), to.dtype()),
+        }
+        selected
+    }
+
     /// The same elements in another type.
     pub fn cast(&self, dtype: DType) -> Self {
         let mut cast = Self::zeros(dtype, self.shape);

@@ -10,12 +10,17 @@
 //! it by the loss's own gradient.
 
 use crate::{Backward, Case, Forward, Graph, Op, Var};
-use descant_kernels::{Mat, MatMut, Real, add_rows, axpy, gemm, map, softmax_row, sum_rows_into};
+use descant_kernels::{Mat, MatMut, Real, add_rows, axpy, gemm, map, softmax_row, sum_rows_into, transpose};
 use descant_tensor::Shape;
 use std::sync::Arc;
 
-/// Rows whose logits exist at once: enough for the product to run at full speed.
-const BLOCK: usize = 128;
+/// Logits that exist at once, in elements: enough rows for the products to run at full speed.
+const BLOCK: usize = 4 << 20;
+
+/// Rows of a block.
+fn block_rows(classes: usize) -> usize {
+    (BLOCK / classes.max(1)).clamp(128, 4096)
+}
 
 /// What the cross entropy is taken against.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +56,8 @@ impl Targets {
 #[derive(Debug)]
 pub struct CrossEntropy {
     targets: Targets,
+    /// Rows whose logits exist at once.
+    block: usize,
 }
 
 impl CrossEntropy {
@@ -118,7 +125,9 @@ impl Op for CrossEntropy {
         let (rows, width, classes) = (ctx.shape(0)[0], ctx.shape(0)[1], ctx.shape(1)[0]);
         let bias = (ctx.inputs() > 2).then(|| ctx.input(2));
         let wanted = ctx.needs_gradient();
-        let mut logits = ctx.scratch(BLOCK.min(rows.max(1)) * classes);
+        let mut logits = ctx.scratch(self.block.min(rows) * classes);
+        let mut transposed = ctx.scratch(w.len());
+        transpose(w, classes, width, &mut transposed);
         let mut dh = ctx.scratch(if wanted { h.len() } else { 0 });
         let mut dw = ctx.scratch(if wanted { w.len() } else { 0 });
         let mut db = ctx.scratch(if wanted && bias.is_some() { classes } else { 0 });
@@ -128,11 +137,12 @@ impl Op for CrossEntropy {
         }
         let weights = Mat::new(w, classes, width);
         let mut loss = 0.0;
-        for (i, ids) in self.targets.ids.chunks(BLOCK).enumerate() {
-            let (n, start) = (ids.len(), i * BLOCK * width);
+        for (i, ids) in self.targets.ids.chunks(self.block).enumerate() {
+            let (n, start) = (ids.len(), i * self.block * width);
             let logits = &mut logits[..n * classes];
             let h = Mat::new(&h[start..start + n * width], n, width);
-            gemm(E::one(), h, weights.t(), E::zero(), MatMut::new(logits, n, classes), parallelism);
+            let product = MatMut::new(logits, n, classes);
+            gemm(E::one(), h, Mat::new(&transposed, width, classes), E::zero(), product, parallelism);
             if let Some(bias) = bias {
                 add_rows(logits, bias);
             }
@@ -149,6 +159,7 @@ impl Op for CrossEntropy {
         }
         ctx.output()[0] = E::of(loss);
         ctx.recycle(logits);
+        ctx.recycle(transposed);
         ctx.save(dh);
         ctx.save(dw);
         ctx.save(db);
@@ -179,9 +190,9 @@ impl Op for CrossEntropy {
             Case::new("smoothed and weighted", shapes, move |_, x| {
                 x[0].cross_entropy(x[1], Some(x[2]), &targets(0.2, weights()))
             }),
-            Case::new("several blocks", &[&[BLOCK + 3, 2], &[3, 2]], |_, x| {
-                let ids: Vec<u32> = (0..BLOCK as u32 + 3).map(|i| i * 7 % 3).collect();
-                x[0].cross_entropy(x[1], None, &Targets::new(ids))
+            Case::new("several blocks", &[&[5, 2], &[3, 2]], |graph, x| {
+                let targets = Targets::new([2, 0, 1, 1, 0]);
+                graph.apply(CrossEntropy { targets, block: 2 }, &[x[0], x[1]])
             }),
         ]
     }
@@ -193,7 +204,7 @@ impl<'t> Var<'t> {
     #[track_caller]
     pub fn cross_entropy(self, weight: Self, bias: Option<Self>, targets: &Targets) -> Self {
         let graph: Graph<'t> = self.graph();
-        let op = CrossEntropy { targets: targets.clone() };
+        let op = CrossEntropy { targets: targets.clone(), block: block_rows(weight.shape().rows()) };
         match bias {
             Some(bias) => graph.apply(op, &[self, weight, bias]),
             None => graph.apply(op, &[self, weight]),

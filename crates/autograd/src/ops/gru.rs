@@ -10,7 +10,7 @@
 
 use super::lstm::{continued, hidden_before, steps};
 use crate::{Backward, Case, Forward, Graph, Op, Packed, Var};
-use descant_kernels::{Mat, MatMut, Real, axpy, gemm, gru, sum_rows_into, transpose};
+use descant_kernels::{Mat, MatMut, Real, axpy, gemm, gemm_transposed, gru, sum_rows_into, transpose};
 use descant_tensor::{Shape, Tensor};
 use std::sync::Arc;
 
@@ -55,13 +55,14 @@ impl Op for Gru {
         let mut gates = ctx.scratch(tokens * 3 * hidden);
         let mut recurrent = ctx.scratch(tokens * 3 * hidden);
         let mut before = ctx.scratch(tokens * hidden);
-        let (x, w) = (Mat::new(x, tokens, input), Mat::new(w_ih, 3 * hidden, input));
-        gemm(E::one(), x, w.t(), E::zero(), MatMut::new(&mut gates, tokens, 3 * hidden), parallelism);
+        let mut weights = ctx.scratch(w_hh.len().max(w_ih.len()));
+        let (x, sums) = (Mat::new(x, tokens, input), MatMut::new(&mut gates, tokens, 3 * hidden));
+        gemm_transposed(x, w_ih, E::zero(), sums, &mut weights, parallelism);
 
         // As in the LSTM, the product of every step reads the weights along their rows.
-        let mut weights = ctx.scratch(w_hh.len());
-        transpose(w_hh, 3 * hidden, hidden, &mut weights);
-        let weights_matrix = Mat::new(&weights, hidden, 3 * hidden);
+        let weights_hh = &mut weights[..w_hh.len()];
+        transpose(w_hh, 3 * hidden, hidden, weights_hh);
+        let weights_matrix = Mat::new(weights_hh, hidden, 3 * hidden);
 
         let (states, last) = ctx.output().split_at_mut(tokens * hidden);
         match initial {
@@ -148,10 +149,10 @@ impl Op for Gru {
                 sum_rows_into(gradient, db);
             }
         }
-        if initial.is_some() {
-            if let Some(dx) = ctx.dx(5) {
-                axpy(E::one(), &dhidden, dx);
-            }
+        if initial.is_some()
+            && let Some(dx) = ctx.dx(5)
+        {
+            axpy(E::one(), &dhidden, dx);
         }
         for scratch in [gates, recurrent, before, dhidden] {
             ctx.recycle(scratch);

@@ -1,7 +1,7 @@
 //! `y = f(x Wᵀ + b)`: product, bias and activation in one operation.
 
 use crate::{Backward, Case, Forward, Op, Var};
-use descant_kernels::{Mat, MatMut, Real, add_rows, gemm, map, sum_rows_into, zip_into};
+use descant_kernels::{Mat, MatMut, Real, add_rows, gemm, gemm_transposed, map, sum_rows_into, zip_into};
 use descant_tensor::Shape;
 
 /// What follows the product of a [`Linear`].
@@ -63,13 +63,15 @@ impl Op for Linear {
         let (x, w, parallelism) = (ctx.input(0), ctx.input(1), ctx.parallelism());
         let (rows, input, output) = (ctx.shape(0).rows(), ctx.shape(1)[1], ctx.shape(1)[0]);
         let bias = (ctx.inputs() > 2).then(|| ctx.input(2));
+        let mut scratch = ctx.scratch(w.len());
         let y = ctx.output();
-        let (x, w) = (Mat::new(x, rows, input), Mat::new(w, output, input));
-        gemm(E::one(), x, w.t(), E::zero(), MatMut::new(y, rows, output), parallelism);
+        let product = MatMut::new(y, rows, output);
+        gemm_transposed(Mat::new(x, rows, input), w, E::zero(), product, &mut scratch, parallelism);
         if let Some(bias) = bias {
             add_rows(y, bias);
         }
         self.activation.forward(y);
+        ctx.recycle(scratch);
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
@@ -88,10 +90,10 @@ impl Op for Linear {
         if let Some((dw, beta)) = ctx.dx_beta(1) {
             gemm(E::one(), dz_matrix.t(), Mat::new(x, rows, input), beta, MatMut::new(dw, output, input), parallelism);
         }
-        if ctx.inputs() > 2 {
-            if let Some(db) = ctx.dx(2) {
-                sum_rows_into(dz, db);
-            }
+        if ctx.inputs() > 2
+            && let Some(db) = ctx.dx(2)
+        {
+            sum_rows_into(dz, db);
         }
         if let Some(scratch) = scratch {
             ctx.recycle(scratch);

@@ -10,7 +10,7 @@
 //! the recurrent product runs step by step.
 
 use crate::{Backward, Case, Forward, Graph, Op, Packed, Var};
-use descant_kernels::{Mat, MatMut, Real, gemm, lstm, sum_rows_into, transpose};
+use descant_kernels::{Mat, MatMut, Real, gemm, gemm_transposed, lstm, sum_rows_into, transpose};
 use descant_tensor::Shape;
 use std::sync::Arc;
 
@@ -72,13 +72,14 @@ impl Op for Lstm {
         let mut tanh_cell = ctx.scratch(tokens * hidden);
         let mut bias = ctx.scratch(4 * hidden);
         bias.iter_mut().zip(ctx.input(3)).zip(ctx.input(4)).for_each(|((b, &ih), &hh)| *b = ih + hh);
-        let (x, w) = (Mat::new(x, tokens, input), Mat::new(w_ih, 4 * hidden, input));
-        gemm(E::one(), x, w.t(), E::zero(), MatMut::new(&mut gates, tokens, 4 * hidden), parallelism);
+        let mut weights = ctx.scratch(w_hh.len().max(w_ih.len()));
+        let (x, sums) = (Mat::new(x, tokens, input), MatMut::new(&mut gates, tokens, 4 * hidden));
+        gemm_transposed(x, w_ih, E::zero(), sums, &mut weights, parallelism);
 
         // The product of every step reads the weights along their rows: several times faster than across them.
-        let mut weights = ctx.scratch(w_hh.len());
-        transpose(w_hh, 4 * hidden, hidden, &mut weights);
-        let weights_matrix = Mat::new(&weights, hidden, 4 * hidden);
+        let weights_hh = &mut weights[..w_hh.len()];
+        transpose(w_hh, 4 * hidden, hidden, weights_hh);
+        let weights_matrix = Mat::new(weights_hh, hidden, 4 * hidden);
 
         // The states live where the last ones belong in the output.
         let (states, last) = ctx.output().split_at_mut(tokens * hidden);
