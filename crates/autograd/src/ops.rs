@@ -3,6 +3,9 @@
 use crate::op::{Backward, Case, CustomOp, Dispatch, Forward, Op, ops};
 use descant_tensor::Shape;
 
+// Written in other operations.
+mod mean;
+
 ops! {
     abs::Abs,
     add::Add,
@@ -14,21 +17,28 @@ ops! {
     div::Div,
     embedding::Embedding,
     exp::Exp,
+    gather_last::GatherLast,
     gelu::Gelu,
     gelu_tanh::GeluTanh,
     gru::Gru,
     linear::Linear,
     log::Log,
+    log_softmax::LogSoftmax,
     lstm::Lstm,
     matmul::MatMul,
+    max_last::MaxLast,
     mul::Mul,
+    permute::Permute,
     pow::Pow,
     relu::Relu,
+    select::Select,
     sigmoid::Sigmoid,
     silu::Silu,
     slice_last::SliceLast,
+    softmax::Softmax,
     softplus::Softplus,
     sub::Sub,
     sum::Sum,
     tanh::Tanh,
+    transpose::Transpose,
 }
