@@ -4,6 +4,7 @@ use crate::op::{Backward, Case, CustomOp, Dispatch, Forward, Op, ops};
 use descant_tensor::Shape;
 
 // Written in other operations.
+mod l2_loss;
 mod mean;
 
 ops! {
@@ -13,14 +14,17 @@ ops! {
     attend_additive::AttendAdditive,
     attend_dot::AttendDot,
     concat::Concat,
+    cosine_loss::CosineLoss,
     cross_entropy::CrossEntropy,
     div::Div,
+    dropout::Dropout,
     embedding::Embedding,
     exp::Exp,
     gather_last::GatherLast,
     gelu::Gelu,
     gelu_tanh::GeluTanh,
     gru::Gru,
+    layer_norm::LayerNorm,
     linear::Linear,
     log::Log,
     log_softmax::LogSoftmax,
@@ -31,6 +35,7 @@ ops! {
     permute::Permute,
     pow::Pow,
     relu::Relu,
+    rms_norm::RmsNorm,
     select::Select,
     sigmoid::Sigmoid,
     silu::Silu,
