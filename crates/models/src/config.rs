@@ -1,0 +1,200 @@
+use descant_nn::{Cell, Score};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The kind of model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Reads a source, writes a target.
+    EncoderDecoder,
+    /// Continues a text.
+    LanguageModel,
+}
+
+/// Where the decoder's first state comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bridge {
+    /// The encoder's last states, of both directions side by side.
+    State,
+    /// Zeros: all that is known of the source comes through attention.
+    Zero,
+}
+
+/// Which tables of vectors are one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tie {
+    /// None.
+    None,
+    /// The embedding of what is written, and the output projection (Press & Wolf 2017, arXiv 1608.05859).
+    Output,
+    /// These and the embedding of the source; needs one vocabulary for both sides.
+    All,
+}
+
+/// An architecture and its sizes: the `[model]` table of a recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// `encoder-decoder` or `language-model`.
+    pub kind: Kind,
+    /// `lstm` or `gru`.
+    #[serde(default = "lstm")]
+    pub cell: Cell,
+    /// Width of the embeddings.
+    #[serde(default = "width")]
+    pub embedding: usize,
+    /// Width of the hidden states; of both directions of the encoder together.
+    #[serde(default = "width")]
+    pub hidden: usize,
+    /// Layers of the decoder, or of the language model.
+    #[serde(default = "one")]
+    pub layers: usize,
+    /// Layers of the encoder.
+    #[serde(default = "one")]
+    pub encoder_layers: usize,
+    /// Whether the encoder reads in both directions.
+    #[serde(default = "yes")]
+    pub bidirectional: bool,
+    /// `dot`, `general`, `concat`, `additive`; or none, for a decoder that has only the encoder's last state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attention: Option<Score>,
+    /// Whether the attentional state of a step is part of the next step's input (Luong et al. 2015).
+    #[serde(default)]
+    pub input_feeding: bool,
+    /// Where the decoder's first state comes from.
+    #[serde(default = "state")]
+    pub bridge: Bridge,
+    /// Which tables of vectors are one.
+    #[serde(default = "untied")]
+    pub tie: Tie,
+    /// The share of values dropped in training: of embeddings, between layers, and before the output.
+    #[serde(default)]
+    pub dropout: f64,
+}
+
+/// What is minimised: the `[loss]` table of a recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum LossConfig {
+    /// Softmax over the vocabulary, and cross entropy.
+    CrossEntropy {
+        /// Label smoothing, from 0 to below 1.
+        #[serde(default)]
+        smoothing: f64,
+        /// Tokens whose loss counts with another weight than 1.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        class_weights: BTreeMap<String, f64>,
+        /// Tokens that do not count as targets.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ignored: Vec<String>,
+    },
+    /// The network writes a vector, which is held against the target token's own (Kumar & Tsvetkov 2019).
+    Embedding {
+        /// How the two are held against each other.
+        measure: Measure,
+    },
+}
+
+impl Default for LossConfig {
+    fn default() -> Self {
+        Self::CrossEntropy { smoothing: 0.0, class_weights: BTreeMap::new(), ignored: Vec::new() }
+    }
+}
+
+/// How a predicted vector is held against a token's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Measure {
+    /// `1 - cos`.
+    Cosine,
+    /// The squared distance.
+    L2,
+    /// The negative log likelihood of the von Mises-Fisher distribution.
+    Vmf,
+}
+
+/// What a model needs to know of its vocabularies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vocabulary {
+    /// Entries on the source side; of a language model, none.
+    pub source: usize,
+    /// Entries on the target side.
+    pub target: usize,
+    /// Whether both sides have one vocabulary.
+    pub shared: bool,
+    /// What the loss of each target entry counts, or none for one each.
+    pub class_weights: Option<Arc<[f64]>>,
+}
+
+impl ModelConfig {
+    /// That the sizes make sense together.
+    ///
+    /// # Errors
+    /// The key, its value, and what it may be.
+    pub fn validate(&self, vocabulary: &Vocabulary) -> Result<(), String> {
+        let sizes = [("embedding", self.embedding), ("hidden", self.hidden)];
+        if let Some((key, value)) = sizes.into_iter().find(|&(_, size)| size == 0 || size > 65_536) {
+            return Err(format!("model.{key} = {value}: expected a number from 1 to 65536"));
+        }
+        let layers = [("layers", self.layers), ("encoder_layers", self.encoder_layers)];
+        if let Some((key, value)) = layers.into_iter().find(|&(_, layers)| layers == 0 || layers > 64) {
+            return Err(format!("model.{key} = {value}: expected a number from 1 to 64"));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(format!("model.dropout = {}: expected a number from 0 to below 1", self.dropout));
+        }
+        let pair = self.kind == Kind::EncoderDecoder;
+        if pair && self.bidirectional && !self.hidden.is_multiple_of(2) {
+            let hidden = self.hidden;
+            return Err(format!(
+                "model.hidden = {hidden}: expected an even number, for the two directions of the encoder"
+            ));
+        }
+        if !pair && (self.attention.is_some() || self.input_feeding) {
+            return Err("model.attention and model.input_feeding are for kind = \"encoder-decoder\"".to_owned());
+        }
+        if self.input_feeding && self.attention.is_none() {
+            return Err("model.input_feeding = true: expected model.attention beside it".to_owned());
+        }
+        if self.tie != Tie::None && self.embedding != self.hidden {
+            let (embedding, hidden) = (self.embedding, self.hidden);
+            return Err(format!("model.tie: expected embedding = hidden, not {embedding} and {hidden}"));
+        }
+        if self.tie == Tie::All && !(pair && vocabulary.shared) {
+            return Err("model.tie = \"all\": expected an encoder-decoder with one shared vocabulary".to_owned());
+        }
+        if pair && self.attention.is_none() && self.bridge == Bridge::Zero {
+            return Err("model.bridge = \"zero\": expected \"state\", or attention, or nothing of the source is read"
+                .to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn lstm() -> Cell {
+    Cell::Lstm
+}
+
+fn width() -> usize {
+    256
+}
+
+fn one() -> usize {
+    1
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn state() -> Bridge {
+    Bridge::State
+}
+
+fn untied() -> Tie {
+    Tie::None
+}

@@ -1,0 +1,203 @@
+use crate::generator::{Generator, Packing};
+use crate::state::{Memory, State, restore, store};
+use crate::{Bridge, LossConfig, ModelConfig, Output, Tie, Vocabulary};
+use descant_autograd::{Activation, Graph, Packed, Segments, Var};
+use descant_nn::{Attention, Cell, Embedding, Linear, Recurrent, RecurrentConfig, Scope, State as Layer};
+use descant_tensor::{Result, Tensor};
+use descant_text::{Batch, Sequences};
+use std::sync::Arc;
+
+/// A recurrent encoder-decoder: an encoder over the source, and a decoder that starts from its last state, attends to
+/// its states, or both (Sutskever et al. 2014, Bahdanau et al. 2015, Luong et al. 2015).
+#[derive(Debug)]
+pub struct EncoderDecoder {
+    source_embedding: Embedding,
+    encoder: Recurrent,
+    target_embedding: Embedding,
+    decoder: Recurrent,
+    attention: Option<(Attention, Linear)>,
+    output: Output,
+    config: ModelConfig,
+}
+
+/// Encoded sources in a pass.
+struct Encoded<'t> {
+    values: Var<'t>,
+    keys: Var<'t>,
+    segments: Arc<Segments>,
+    /// One for each decoder layer, rows in the sources' own order.
+    initial: Vec<Layer<'t>>,
+}
+
+impl EncoderDecoder {
+    pub(crate) fn new(scope: &mut Scope<'_>, config: &ModelConfig, loss: &LossConfig, vocabulary: &Vocabulary) -> Self {
+        let ModelConfig { cell, embedding: width, hidden, dropout, .. } = *config;
+        let mut encoder_scope = scope.at("encoder");
+        let source_embedding = Embedding::new(&mut encoder_scope.at("embedding"), vocabulary.source, width);
+        let sizes = RecurrentConfig {
+            cell,
+            input: width,
+            hidden: if config.bidirectional { hidden / 2 } else { hidden },
+            layers: config.encoder_layers,
+            bidirectional: config.bidirectional,
+            dropout,
+        };
+        let encoder = Recurrent::new(&mut encoder_scope.at("rnn"), sizes);
+        let mut scope = scope.at("decoder");
+        let target_embedding = match config.tie {
+            Tie::All => source_embedding.clone(),
+            Tie::None | Tie::Output => Embedding::new(&mut scope.at("embedding"), vocabulary.target, width),
+        };
+        let input = if config.input_feeding { width + hidden } else { width };
+        let sizes = RecurrentConfig { cell, input, hidden, layers: config.layers, bidirectional: false, dropout };
+        let decoder = Recurrent::new(&mut scope.at("rnn"), sizes);
+        let attention = config.attention.map(|score| {
+            let attention = Attention::new(&mut scope.at("attention"), score, hidden);
+            (attention, Linear::new(&mut scope.at("combine"), 2 * hidden, hidden, true))
+        });
+        let output = Output::new(&mut scope, loss, config.tie, &target_embedding, (hidden, width), vocabulary);
+        Self { source_embedding, encoder, target_embedding, decoder, attention, output, config: config.clone() }
+    }
+
+    fn encode<'t>(&self, graph: Graph<'t>, sources: &Sequences) -> Encoded<'t> {
+        let layout = Packing::layout(sources);
+        let ids = Packing::ids(&layout, sources);
+        let x = self.source_embedding.forward(graph, &ids).dropout(self.config.dropout);
+        let (values, last) = self.encoder.forward(x, &[], &layout);
+        let keys = self.attention.as_ref().map_or(values, |(attention, _)| attention.keys(values));
+        let initial = match self.config.bridge {
+            Bridge::Zero => Vec::new(),
+            Bridge::State => {
+                let ranks: Arc<[u32]> = layout.ranks().into_iter().map(|row| row as u32).collect();
+                let own_order = |layer: &Layer<'t>| Layer {
+                    hidden: layer.hidden.gather(&ranks),
+                    cell: layer.cell.map(|cell| cell.gather(&ranks)),
+                };
+                // A deeper decoder starts its upper layers from the encoder's uppermost.
+                (0..self.config.layers).map(|l| own_order(&last[l.min(last.len() - 1)])).collect()
+            }
+        };
+        Encoded { values, keys, segments: Arc::new(layout.segments()), initial }
+    }
+
+    /// The attentional state `tanh(W [context; h])`, or the state itself without attention.
+    fn attend<'t>(&self, hidden: Var<'t>, queries: &Arc<Segments>, encoded: &Encoded<'t>) -> Var<'t> {
+        let Some((attention, combine)) = &self.attention else { return hidden };
+        let context = attention.forward(hidden, encoded.keys, encoded.values, queries, &encoded.segments);
+        combine.forward(hidden.graph().concat_last(&[context, hidden]), Activation::Tanh)
+    }
+
+    /// All target tokens at once: the decoder's input does not depend on its output.
+    fn teacher_forced<'t>(
+        &self,
+        x: Var<'t>,
+        initial: &[Layer<'t>],
+        layout: &Arc<Packed>,
+        encoded: &Encoded<'t>,
+    ) -> Var<'t> {
+        let (hidden, _) = self.decoder.forward(x, initial, layout);
+        self.attend(hidden.dropout(self.config.dropout), &Arc::new(layout.segments()), encoded)
+    }
+
+    /// Token by token, each step's input holding the attentional state of the step before.
+    fn input_fed<'t>(&self, x: Var<'t>, initial: &[Layer<'t>], layout: &Arc<Packed>, encoded: &Encoded<'t>) -> Var<'t> {
+        let graph = x.graph();
+        let mut feed = graph.constant(&Tensor::zeros(graph.dtype(), [layout.sequences(), self.config.hidden]));
+        let mut states = initial.to_vec();
+        let mut outputs = Vec::with_capacity(layout.steps());
+        for t in 0..layout.steps() {
+            let (rows, n) = (layout.rows(t), layout.active(t));
+            let step = Arc::new(Packed::new(&vec![1; n]));
+            let first = |layer: &Layer<'t>| Layer {
+                hidden: layer.hidden.slice(0, n),
+                cell: layer.cell.map(|cell| cell.slice(0, n)),
+            };
+            states = states.iter().map(first).collect();
+            let input = graph.concat_last(&[x.slice(rows.start, rows.end), feed.slice(0, n)]);
+            let (hidden, after) = self.decoder.forward(input, &states, &step);
+            states = after;
+            let mut queries = vec![None; layout.sequences()];
+            layout.order()[..n].iter().enumerate().for_each(|(row, &sequence)| queries[sequence] = Some(row));
+            let mut segments = Segments::default();
+            queries.into_iter().for_each(|row| segments.push(row));
+            feed = self.attend(hidden.dropout(self.config.dropout), &Arc::new(segments), encoded);
+            outputs.push(feed);
+        }
+        graph.concat(&outputs)
+    }
+}
+
+impl Generator for EncoderDecoder {
+    fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> (Var<'t>, Arc<Packed>) {
+        let layout = Packing::layout(&batch.input);
+        let ids = Packing::ids(&layout, &batch.input);
+        let none = Sequences::default();
+        let encoded = self.encode(graph, batch.source.as_ref().unwrap_or(&none));
+        let x = self.target_embedding.forward(graph, &ids).dropout(self.config.dropout);
+        let order: Arc<[u32]> = layout.order().iter().map(|&i| i as u32).collect();
+        let in_order = |layer: &Layer<'t>| Layer {
+            hidden: layer.hidden.gather(&order),
+            cell: layer.cell.map(|cell| cell.gather(&order)),
+        };
+        let initial: Vec<Layer<'t>> = encoded.initial.iter().map(in_order).collect();
+        let hidden = if self.config.input_feeding {
+            self.input_fed(x, &initial, &layout, &encoded)
+        } else {
+            self.teacher_forced(x, &initial, &layout, &encoded)
+        };
+        (hidden.dropout(self.config.dropout), layout)
+    }
+
+    fn output(&self) -> &Output {
+        &self.output
+    }
+
+    fn start(&self, graph: Graph<'_>, sources: Option<&Sequences>, _rows: usize) -> Result<State> {
+        let none = Sequences::default();
+        let sources = sources.unwrap_or(&none);
+        let encoded = self.encode(graph, sources);
+        let width = self.config.hidden;
+        let zeros = Tensor::zeros(graph.dtype(), [sources.len(), width]);
+        let mut tensors = store(&encoded.initial)?;
+        if tensors.is_empty() {
+            let each = if self.config.cell == Cell::Lstm { 2 } else { 1 };
+            tensors = vec![zeros.clone(); each * self.config.layers];
+        }
+        if self.config.input_feeding {
+            tensors.push(zeros);
+        }
+        let memory = match &self.attention {
+            None => None,
+            Some(_) => Some(Arc::new(Memory {
+                values: encoded.values.value()?,
+                keys: encoded.keys.value()?,
+                segments: encoded.segments.clone(),
+            })),
+        };
+        Ok(State { tensors, memory, sources: (0..sources.len()).collect() })
+    }
+
+    fn step<'t>(&self, graph: Graph<'t>, state: &State, tokens: &[u32]) -> Result<(Var<'t>, State)> {
+        let layout = Arc::new(Packed::new(&vec![1; tokens.len()]));
+        let before = restore(graph, &state.tensors, self.config.layers, self.config.cell == Cell::Lstm);
+        let mut x = self.target_embedding.forward(graph, &Arc::from(tokens));
+        if let (true, Some(feed)) = (self.config.input_feeding, state.tensors.last()) {
+            x = graph.concat_last(&[x, graph.constant(feed)]);
+        }
+        let (mut hidden, after) = self.decoder.forward(x, &before, &layout);
+        if let Some(memory) = &state.memory {
+            let encoded = Encoded {
+                values: graph.constant(&memory.values),
+                keys: graph.constant(&memory.keys),
+                segments: memory.segments.clone(),
+                initial: Vec::new(),
+            };
+            hidden = self.attend(hidden, &Arc::new(state.segments(memory.segments.len())), &encoded);
+        }
+        let mut tensors = store(&after)?;
+        if self.config.input_feeding {
+            tensors.push(hidden.value()?);
+        }
+        Ok((hidden, State { tensors, memory: state.memory.clone(), sources: state.sources.clone() }))
+    }
+}

@@ -1,0 +1,69 @@
+use crate::{EncoderDecoder, Kind, LanguageModel, LossConfig, ModelConfig, Output, State, Vocabulary};
+use descant_autograd::{Graph, Packed, Parameters, Var};
+use descant_nn::Scope;
+use descant_tensor::Result;
+use descant_text::{Batch, Sequences};
+use std::fmt;
+use std::sync::Arc;
+
+/// A text generator: trained on whole sequences, decoded step by step. The scores of both are the same.
+pub trait Generator: fmt::Debug + Send + Sync {
+    /// The last hidden state of every target token, `[N, H]`, in the order of the layout.
+    fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> (Var<'t>, Arc<Packed>);
+
+    /// What turns a hidden state into scores, or into a loss.
+    fn output(&self) -> &Output;
+
+    /// The state before the first token: one row for each source, or `rows` rows of a model without one.
+    ///
+    /// # Errors
+    /// Whatever the pass fails with.
+    fn start(&self, graph: Graph<'_>, sources: Option<&Sequences>, rows: usize) -> Result<State>;
+
+    /// The hidden states after one more token in each row, and the new state.
+    ///
+    /// # Errors
+    /// Whatever the pass fails with.
+    fn step<'t>(&self, graph: Graph<'t>, state: &State, tokens: &[u32]) -> Result<(Var<'t>, State)>;
+
+    /// The summed loss of a batch, a scalar. Divide by [`Output::weight`] of the targets for the mean.
+    fn loss<'t>(&self, graph: Graph<'t>, batch: &Batch) -> Var<'t> {
+        let (hidden, layout) = self.hidden(graph, batch);
+        self.output().loss(hidden, &Packing::ids(&layout, &batch.target))
+    }
+}
+
+/// Sequences laid out in time-major order.
+#[derive(Debug)]
+pub struct Packing;
+
+impl Packing {
+    /// The layout of these sequences.
+    pub fn layout(sequences: &Sequences) -> Arc<Packed> {
+        Arc::new(Packed::new(&sequences.lengths()))
+    }
+
+    /// Their ids in the order of the layout.
+    pub fn ids(layout: &Packed, sequences: &Sequences) -> Arc<[u32]> {
+        layout.joined().into_iter().map(|i| sequences.ids[i]).collect()
+    }
+}
+
+/// Adds a model's parameters to `parameters`, drawn from `seed`.
+///
+/// # Errors
+/// The recipe's key and what it may be, in words.
+pub fn build(
+    config: &ModelConfig,
+    loss: &LossConfig,
+    vocabulary: &Vocabulary,
+    parameters: &mut Parameters,
+    seed: u64,
+) -> std::result::Result<Box<dyn Generator>, String> {
+    config.validate(vocabulary)?;
+    let mut scope = Scope::new(parameters, seed);
+    Ok(match config.kind {
+        Kind::LanguageModel => Box::new(LanguageModel::new(&mut scope, config, loss, vocabulary)),
+        Kind::EncoderDecoder => Box::new(EncoderDecoder::new(&mut scope, config, loss, vocabulary)),
+    })
+}

@@ -1,0 +1,63 @@
+use crate::generator::{Generator, Packing};
+use crate::state::{State, restore, store};
+use crate::{LossConfig, ModelConfig, Output, Vocabulary};
+use descant_autograd::{Graph, Packed, Var};
+use descant_nn::{Cell, Embedding, Recurrent, RecurrentConfig, Scope};
+use descant_tensor::{Result, Tensor};
+use descant_text::{Batch, Sequences};
+use std::sync::Arc;
+
+/// A recurrent language model: embedding, layers of LSTM or GRU, output.
+#[derive(Debug)]
+pub struct LanguageModel {
+    embedding: Embedding,
+    rnn: Recurrent,
+    output: Output,
+    config: ModelConfig,
+}
+
+impl LanguageModel {
+    pub(crate) fn new(scope: &mut Scope<'_>, config: &ModelConfig, loss: &LossConfig, vocabulary: &Vocabulary) -> Self {
+        let embedding = Embedding::new(&mut scope.at("embedding"), vocabulary.target, config.embedding);
+        let sizes = RecurrentConfig {
+            cell: config.cell,
+            input: config.embedding,
+            hidden: config.hidden,
+            layers: config.layers,
+            bidirectional: false,
+            dropout: config.dropout,
+        };
+        let rnn = Recurrent::new(&mut scope.at("rnn"), sizes);
+        let widths = (config.hidden, config.embedding);
+        let output = Output::new(scope, loss, config.tie, &embedding, widths, vocabulary);
+        Self { embedding, rnn, output, config: config.clone() }
+    }
+}
+
+impl Generator for LanguageModel {
+    fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> (Var<'t>, Arc<Packed>) {
+        let layout = Packing::layout(&batch.input);
+        let ids = Packing::ids(&layout, &batch.input);
+        let x = self.embedding.forward(graph, &ids).dropout(self.config.dropout);
+        let (hidden, _) = self.rnn.forward(x, &[], &layout);
+        (hidden.dropout(self.config.dropout), layout)
+    }
+
+    fn output(&self) -> &Output {
+        &self.output
+    }
+
+    fn start(&self, graph: Graph<'_>, _sources: Option<&Sequences>, rows: usize) -> Result<State> {
+        let states = if self.config.cell == Cell::Lstm { 2 } else { 1 } * self.config.layers;
+        let zeros = Tensor::zeros(graph.dtype(), [rows, self.config.hidden]);
+        Ok(State { tensors: vec![zeros; states], memory: None, sources: (0..rows).collect() })
+    }
+
+    fn step<'t>(&self, graph: Graph<'t>, state: &State, tokens: &[u32]) -> Result<(Var<'t>, State)> {
+        let layout = Arc::new(Packed::new(&vec![1; tokens.len()]));
+        let before = restore(graph, &state.tensors, self.config.layers, self.config.cell == Cell::Lstm);
+        let x = self.embedding.forward(graph, &Arc::from(tokens));
+        let (hidden, after) = self.rnn.forward(x, &before, &layout);
+        Ok((hidden, State { tensors: store(&after)?, memory: None, sources: state.sources.clone() }))
+    }
+}

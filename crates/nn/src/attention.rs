@@ -1,0 +1,99 @@
+use crate::{Init, Scope};
+use descant_autograd::{Activation, ParameterId, Segments, Var};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// How a decoder state is held against an encoder state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Score {
+    /// `qᵀ m` (Luong et al. 2015, arXiv 1508.04025).
+    Dot,
+    /// `qᵀ W m` (Luong et al. 2015).
+    General,
+    /// `vᵀ tanh(W [q; m])` (Luong et al. 2015).
+    Concat,
+    /// `vᵀ tanh(W_q q + W_m m)` (Bahdanau et al. 2015, arXiv 1409.0473).
+    Additive,
+}
+
+/// Attention of decoder states to encoder states, both `[.., H]`.
+#[derive(Clone, Debug)]
+pub struct Attention {
+    weights: Weights,
+    width: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Weights {
+    Dot,
+    General { weight: ParameterId },
+    Concat { weight: ParameterId, v: ParameterId },
+    Additive { query: ParameterId, memory: ParameterId, v: ParameterId },
+}
+
+impl Attention {
+    /// Fresh weights for states of `width`.
+    pub fn new(scope: &mut Scope<'_>, score: Score, width: usize) -> Self {
+        let init = Init::Uniform(1.0 / (width.max(1) as f64).sqrt());
+        let weights = match score {
+            Score::Dot => Weights::Dot,
+            Score::General => Weights::General { weight: scope.parameter("weight", [width, width], init) },
+            Score::Concat => Weights::Concat {
+                weight: scope.parameter("weight", [width, 2 * width], init),
+                v: scope.parameter("v", [width], init),
+            },
+            Score::Additive => Weights::Additive {
+                query: scope.parameter("query.weight", [width, width], init),
+                memory: scope.parameter("memory.weight", [width, width], init),
+                v: scope.parameter("v", [width], init),
+            },
+        };
+        Self { weights, width }
+    }
+
+    /// What is computed once for a memory: its keys.
+    #[track_caller]
+    pub fn keys<'t>(&self, memory: Var<'t>) -> Var<'t> {
+        let graph = memory.graph();
+        match self.weights {
+            Weights::Dot | Weights::General { .. } => memory,
+            Weights::Concat { weight, .. } => {
+                let weight = graph.parameter(weight).slice_last(self.width, 2 * self.width);
+                memory.linear(weight, None, Activation::Identity)
+            }
+            Weights::Additive { memory: weight, .. } => {
+                memory.linear(graph.parameter(weight), None, Activation::Identity)
+            }
+        }
+    }
+
+    /// The context of each query: `q[Nq, H]`, keys and memory `[Nm, H]` to `[Nq, H]`. The segments say which rows
+    /// belong together.
+    #[track_caller]
+    pub fn forward<'t>(
+        &self,
+        query: Var<'t>,
+        keys: Var<'t>,
+        memory: Var<'t>,
+        queries: &Arc<Segments>,
+        sources: &Arc<Segments>,
+    ) -> Var<'t> {
+        let graph = query.graph();
+        match self.weights {
+            Weights::Dot => query.attend_dot(keys, memory, queries, sources, 1.0),
+            Weights::General { weight } => query
+                .linear(graph.parameter(weight), None, Activation::Identity)
+                .attend_dot(keys, memory, queries, sources, 1.0),
+            Weights::Concat { weight, v } => {
+                let weight = graph.parameter(weight).slice_last(0, self.width);
+                let query = query.linear(weight, None, Activation::Identity);
+                query.attend_additive(keys, graph.parameter(v), memory, queries, sources)
+            }
+            Weights::Additive { query: weight, v, .. } => {
+                let query = query.linear(graph.parameter(weight), None, Activation::Identity);
+                query.attend_additive(keys, graph.parameter(v), memory, queries, sources)
+            }
+        }
+    }
+}

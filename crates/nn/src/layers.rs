@@ -1,0 +1,79 @@
+use crate::{Init, Scope};
+use descant_autograd::{Activation, ParameterId, Var};
+use std::sync::Arc;
+
+/// `f(x Wᵀ + b)`.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    /// `[O, I]`.
+    pub weight: ParameterId,
+    /// `[O]`.
+    pub bias: Option<ParameterId>,
+}
+
+impl Linear {
+    /// Drawn as PyTorch does, uniform to `1/√I`.
+    pub fn new(scope: &mut Scope<'_>, input: usize, output: usize, bias: bool) -> Self {
+        let init = Init::Uniform(1.0 / (input.max(1) as f64).sqrt());
+        Self {
+            weight: scope.parameter("weight", [output, input], init),
+            bias: bias.then(|| scope.parameter("bias", [output], init)),
+        }
+    }
+
+    /// With another layer's weight, such as an embedding's, and a bias of zeros.
+    pub fn tied(scope: &mut Scope<'_>, weight: ParameterId, output: usize) -> Self {
+        Self { weight, bias: Some(scope.parameter("bias", [output], Init::Zeros)) }
+    }
+
+    /// `x[.., I]` to `[.., O]`.
+    #[track_caller]
+    pub fn forward<'t>(&self, x: Var<'t>, activation: Activation) -> Var<'t> {
+        let graph = x.graph();
+        x.linear(graph.parameter(self.weight), self.bias.map(|bias| graph.parameter(bias)), activation)
+    }
+}
+
+/// A table of vectors, one for each id.
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    /// `[V, D]`.
+    pub weight: ParameterId,
+}
+
+impl Embedding {
+    /// Drawn from a normal distribution of deviation `1/√D`: rows of about unit length, which serve as well where the
+    /// table is also the output projection.
+    pub fn new(scope: &mut Scope<'_>, entries: usize, width: usize) -> Self {
+        let init = Init::Normal(1.0 / (width.max(1) as f64).sqrt());
+        Self { weight: scope.parameter("weight", [entries, width], init) }
+    }
+
+    /// Rows `ids`, as `[N, D]`.
+    #[track_caller]
+    pub fn forward<'t>(&self, graph: descant_autograd::Graph<'t>, ids: &Arc<[u32]>) -> Var<'t> {
+        graph.parameter(self.weight).gather(ids)
+    }
+}
+
+/// Layer normalisation over the last axis.
+#[derive(Clone, Debug)]
+pub struct LayerNorm {
+    weight: ParameterId,
+    bias: ParameterId,
+}
+
+impl LayerNorm {
+    /// Ones and zeros.
+    pub fn new(scope: &mut Scope<'_>, width: usize) -> Self {
+        Self {
+            weight: scope.parameter("weight", [width], Init::Ones),
+            bias: scope.parameter("bias", [width], Init::Zeros),
+        }
+    }
+
+    /// The parameters, for [`Var::layer_norm`].
+    pub fn parameters(&self) -> (ParameterId, ParameterId) {
+        (self.weight, self.bias)
+    }
+}

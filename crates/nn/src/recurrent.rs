@@ -1,0 +1,162 @@
+use crate::{Init, Scope};
+use descant_autograd::{Graph, Packed, ParameterId, Var};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The kind of recurrent cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cell {
+    /// Long short-term memory.
+    Lstm,
+    /// Gated recurrent unit.
+    Gru,
+}
+
+impl Cell {
+    fn gates(self) -> usize {
+        match self {
+            Self::Lstm => 4,
+            Self::Gru => 3,
+        }
+    }
+}
+
+/// Sizes of a [`Recurrent`].
+#[derive(Clone, Copy, Debug)]
+pub struct RecurrentConfig {
+    /// The kind of cell.
+    pub cell: Cell,
+    /// Width of the input.
+    pub input: usize,
+    /// Width of the hidden state of each direction.
+    pub hidden: usize,
+    /// How many layers.
+    pub layers: usize,
+    /// Whether each layer also runs from the end.
+    pub bidirectional: bool,
+    /// The share of values dropped between layers in training.
+    pub dropout: f64,
+}
+
+/// The state of one layer: `[B, H]`, rows in the order of [`Packed::order`]. Both directions lie side by side.
+#[derive(Clone, Copy, Debug)]
+pub struct State<'t> {
+    /// The hidden state.
+    pub hidden: Var<'t>,
+    /// An LSTM's cell state.
+    pub cell: Option<Var<'t>>,
+}
+
+/// Layers of LSTM or GRU over a ragged batch, under PyTorch's names (`weight_ih_l0`, `weight_hh_l0_reverse`, …).
+#[derive(Clone, Debug)]
+pub struct Recurrent {
+    config: RecurrentConfig,
+    weights: Vec<Vec<[ParameterId; 4]>>,
+}
+
+impl Recurrent {
+    /// Drawn as PyTorch does, uniform to `1/√H`.
+    pub fn new(scope: &mut Scope<'_>, config: RecurrentConfig) -> Self {
+        let RecurrentConfig { cell, hidden, .. } = config;
+        let directions: &[&str] = if config.bidirectional { &["", "_reverse"] } else { &[""] };
+        let init = Init::Uniform(1.0 / (hidden.max(1) as f64).sqrt());
+        let rows = cell.gates() * hidden;
+        let weights = (0..config.layers)
+            .map(|layer| {
+                let input = if layer == 0 { config.input } else { hidden * directions.len() };
+                let mut direction = |suffix: &str| {
+                    let mut add =
+                        |name: &str, shape: &[usize]| scope.parameter(&format!("{name}_l{layer}{suffix}"), shape, init);
+                    [
+                        add("weight_ih", &[rows, input]),
+                        add("weight_hh", &[rows, hidden]),
+                        add("bias_ih", &[rows]),
+                        add("bias_hh", &[rows]),
+                    ]
+                };
+                directions.iter().map(|suffix| direction(suffix)).collect()
+            })
+            .collect();
+        Self { config, weights }
+    }
+
+    /// Width of the output: of both directions together.
+    pub fn output(&self) -> usize {
+        self.config.hidden * if self.config.bidirectional { 2 } else { 1 }
+    }
+
+    /// The parameters of one direction of one layer, for diagnostics: `w_ih`, `w_hh`, `b_ih`, `b_hh`.
+    pub fn layer(&self, layer: usize, direction: usize) -> Option<&[ParameterId; 4]> {
+        self.weights.get(layer)?.get(direction)
+    }
+
+    /// Runs all layers over `x[N, I]`: the last layer's states of all tokens, `[N, D·H]`, and each layer's last state.
+    /// `initial` holds a state for each layer, or nothing for zeros.
+    #[track_caller]
+    pub fn forward<'t>(&self, x: Var<'t>, initial: &[State<'t>], layout: &Arc<Packed>) -> (Var<'t>, Vec<State<'t>>) {
+        let mut x = x;
+        let mut last = Vec::with_capacity(self.weights.len());
+        for (layer, directions) in self.weights.iter().enumerate() {
+            if layer > 0 {
+                x = x.dropout(self.config.dropout);
+            }
+            let initial = initial.get(layer);
+            let runs: Vec<(Var<'t>, State<'t>)> = directions
+                .iter()
+                .enumerate()
+                .map(|(direction, weights)| self.direction(x, weights, initial, layout, direction))
+                .collect();
+            match runs.as_slice() {
+                [(output, state)] => {
+                    x = *output;
+                    last.push(*state);
+                }
+                runs => {
+                    let join = |of: &dyn Fn(&(Var<'t>, State<'t>)) -> Option<Var<'t>>| {
+                        let parts: Option<Vec<Var<'t>>> = runs.iter().map(of).collect();
+                        parts.map(|parts| x.graph().concat_last(&parts))
+                    };
+                    let (Some(output), Some(hidden)) = (join(&|run| Some(run.0)), join(&|run| Some(run.1.hidden)))
+                    else {
+                        continue;
+                    };
+                    last.push(State { hidden, cell: join(&|run| run.1.cell) });
+                    x = output;
+                }
+            }
+        }
+        (x, last)
+    }
+
+    fn direction<'t>(
+        &self,
+        x: Var<'t>,
+        weights: &[ParameterId; 4],
+        initial: Option<&State<'t>>,
+        layout: &Arc<Packed>,
+        direction: usize,
+    ) -> (Var<'t>, State<'t>) {
+        let graph: Graph<'t> = x.graph();
+        let width = self.config.hidden;
+        let part = |state: Var<'t>| match self.config.bidirectional {
+            true => state.slice_last(direction * width, (direction + 1) * width),
+            false => state,
+        };
+        let weights = weights.map(|id| graph.parameter(id));
+        let (tokens, sequences) = (layout.tokens(), layout.sequences());
+        match self.config.cell {
+            Cell::Lstm => {
+                let initial = initial.and_then(|state| Some((part(state.hidden), part(state.cell?))));
+                let y = x.lstm(&weights, initial, layout, direction == 1);
+                let hidden = y.slice(tokens, tokens + sequences);
+                let cell = Some(y.slice(tokens + sequences, tokens + 2 * sequences));
+                (y.slice(0, tokens), State { hidden, cell })
+            }
+            Cell::Gru => {
+                let y = x.gru(&weights, initial.map(|state| part(state.hidden)), layout, direction == 1);
+                (y.slice(0, tokens), State { hidden: y.slice(tokens, tokens + sequences), cell: None })
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+use crate::Init;
+use descant_autograd::{ParameterId, Parameters};
+use descant_tensor::Shape;
+
+/// Where a layer's parameters are added: a prefix of their names.
+///
+/// A parameter is drawn from the model's seed and its own name, so that adding a layer leaves the others as they were.
+#[derive(Debug)]
+pub struct Scope<'p> {
+    parameters: &'p mut Parameters,
+    prefix: String,
+    seed: u64,
+}
+
+impl<'p> Scope<'p> {
+    /// The outermost scope.
+    pub fn new(parameters: &'p mut Parameters, seed: u64) -> Self {
+        Self { parameters, prefix: String::new(), seed }
+    }
+
+    /// The scope `name` in this one.
+    pub fn at(&mut self, name: impl AsRef<str>) -> Scope<'_> {
+        let prefix = format!("{}{}.", self.prefix, name.as_ref());
+        Scope { parameters: self.parameters, prefix, seed: self.seed }
+    }
+
+    /// Adds a parameter.
+    pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>, init: Init) -> ParameterId {
+        let (name, shape) = (format!("{}{name}", self.prefix), shape.into());
+        let values = init.draw(shape.len(), self.seed ^ fnv(&name));
+        self.parameters.add_with(&name, shape, &values)
+    }
+
+    /// Adds a parameter that no optimizer changes.
+    pub fn frozen(&mut self, name: &str, shape: impl Into<Shape>, values: &[f64]) -> ParameterId {
+        let id = self.parameters.add_with(&format!("{}{name}", self.prefix), shape, values);
+        self.parameters.set_trainable(id, false);
+        id
+    }
+}
+
+/// FNV-1a, 64 bits: a hash of names that never changes.
+fn fnv(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}

@@ -1,0 +1,5 @@
+//! Tokenizers, corpora and batches.
+
+mod sequences;
+
+pub use sequences::{Batch, Sequences};
