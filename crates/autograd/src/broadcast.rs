@@ -139,3 +139,64 @@ impl Runs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where an element of the output lies in an input, by its coordinates.
+    fn place(out: Shape, mut o: usize, x: Shape) -> usize {
+        let (mut place, mut stride) = (0, 1);
+        for back in 1..=out.rank() {
+            let length = out[out.rank() - back];
+            let coordinate = o % length;
+            o /= length;
+            if let Some(axis) = x.rank().checked_sub(back) {
+                place += if x[axis] == 1 { 0 } else { coordinate * stride };
+                stride *= x[axis];
+            }
+        }
+        place
+    }
+
+    #[test]
+    fn runs_cover_every_element_with_the_right_ones_of_the_inputs() -> Result<(), String> {
+        let shapes: [&[usize]; 12] = [
+            &[],
+            &[1],
+            &[3],
+            &[4, 3],
+            &[4, 1],
+            &[1, 3],
+            &[2, 4, 3],
+            &[2, 1, 3],
+            &[2, 1, 1],
+            &[2, 4, 1],
+            &[1, 4, 1],
+            &[5, 1, 4, 3],
+        ];
+        for (a, b) in shapes.iter().flat_map(|&a| shapes.iter().map(move |&b| (Shape::from(a), Shape::from(b)))) {
+            let out = shape(a, b)?;
+            let runs = Runs::new(out, a, b);
+            let mut found = Vec::new();
+            runs.walk(|o, i, j| {
+                for k in 0..runs.length {
+                    let step = |input: usize| if runs.single[input] { 0 } else { k };
+                    found.push((o + k, i + step(0), j + step(1)));
+                }
+            });
+            let expected: Vec<_> = (0..out.len()).map(|o| (o, place(out, o, a), place(out, o, b))).collect();
+            assert_eq!(found, expected, "{a} and {b}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn an_empty_axis_has_no_runs_and_unequal_ones_are_refused() {
+        for (a, b) in [([0, 3], [1, 3]), ([2, 0], [2, 1]), ([0, 1], [1, 3])] {
+            let (a, b) = (Shape::from(a), Shape::from(b));
+            assert!(shape(a, b).is_ok_and(|out| out.is_empty() && Runs::new(out, a, b).count == 0));
+        }
+        assert!(shape([2, 3].into(), [3, 3].into()).is_err());
+    }
+}

@@ -3,7 +3,7 @@
 use crate::op::{Backward, Case, CustomOp, Dispatch, Forward, Op, ops};
 use descant_tensor::Shape;
 
-// Written in other operations.
+// Not operations of their own, but made of others.
 mod l2_loss;
 mod mean;
 
@@ -46,4 +46,5 @@ ops! {
     sum::Sum,
     tanh::Tanh,
     transpose::Transpose,
+    vmf_loss::VmfLoss,
 }

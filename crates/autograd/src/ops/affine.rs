@@ -32,7 +32,8 @@ impl Op for Affine {
 
     fn cases() -> Vec<Case> {
         vec![
-            Case::new("scale and shift", &[&[2, 3]], |_, x| x[0] * 2.5 + 1.5),
+            Case::new("scale and shift", &[&[2, 3]], |_, x| x[0].affine(2.5, 1.5))
+                .reference(|_, x| x[0] + x[0] + x[0] * 0.5 + 1.5),
             Case::new("shift down", &[&[2, 3]], |_, x| x[0] - 1.5).reference(|_, x| x[0] + -1.5),
             Case::new("a part", &[&[2, 3]], |_, x| x[0] / 4.0).reference(|_, x| x[0] * 0.25),
             Case::new("from a number", &[&[2, 3]], |_, x| 1.0 - x[0]).reference(|_, x| -x[0] + 1.0),

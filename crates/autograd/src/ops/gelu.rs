@@ -58,3 +58,24 @@ impl Var<'_> {
         self.graph().apply(Gelu, &[self])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Parameters, Tape};
+    use descant_tensor::DType;
+
+    #[test]
+    fn it_is_the_normal_distribution_and_its_approximation_is_near() -> descant_tensor::Result<()> {
+        // x, x Φ(x) and PyTorch's approximation.
+        let known = [(1.0, 0.841344746068543, 0.8411919906082768), (-0.5, -0.15426876936299344, -0.15428599017485606)];
+        for (x, exact, approximate) in known {
+            let mut parameters = Parameters::new(DType::F64);
+            let x = parameters.add_with("x", [1], &[x]);
+            let mut tape = Tape::new();
+            let x = tape.train(&parameters, 0).parameter(x);
+            assert!((x.gelu().item()? - exact).abs() < 1e-12);
+            assert!((x.gelu_tanh().item()? - approximate).abs() < 1e-12);
+        }
+        Ok(())
+    }
+}

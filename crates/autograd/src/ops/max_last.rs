@@ -74,7 +74,9 @@ mod tests {
         let x = parameters.add_with("x", [2, 3], &[1.0, 4.0, 4.0, 2.0, 2.0, 2.0]);
         let (mut gradients, mut tape) = (parameters.gradients(), Tape::new());
         let graph = tape.train(&parameters, 0);
-        graph.backward(graph.parameter(x).max_last().sum(), &mut gradients)?;
+        let y = graph.parameter(x).max_last();
+        assert_eq!(y.value()?.to_f64(), [4.0, 2.0]);
+        graph.backward(y.sum(), &mut gradients)?;
         assert_eq!(gradients.to_f64(&parameters, x), [0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
         Ok(())
     }
