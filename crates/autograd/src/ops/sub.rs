@@ -25,11 +25,12 @@ impl Op for Sub {
     }
 
     fn cases() -> Vec<Case> {
+        let subtract = |name, shapes: &[&[usize]]| Case::new(name, shapes, |_, x| x[0] - x[1]).reference(|_, x| x[0] + -x[1]);
         vec![
-            Case::new("same shape", &[&[2, 3], &[2, 3]], |_, x| x[0] - x[1]),
-            Case::new("row", &[&[4, 3], &[3]], |_, x| x[0] - x[1]),
-            Case::new("from a row", &[&[3], &[4, 3]], |_, x| x[0] - x[1]),
-            Case::new("column", &[&[2, 4, 1], &[2, 4, 3]], |_, x| x[0] - x[1]),
+            subtract("same shape", &[&[2, 3], &[2, 3]]),
+            subtract("row", &[&[4, 3], &[3]]),
+            subtract("from a row", &[&[3], &[4, 3]]),
+            subtract("column", &[&[2, 4, 1], &[2, 4, 3]]),
         ]
     }
 }
