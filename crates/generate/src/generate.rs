@@ -1,0 +1,132 @@
+use crate::choose::Chooser;
+use crate::search::Search;
+use crate::{Hypothesis, Options, Strategy};
+use descant_autograd::{Parameters, Tape, mix};
+use descant_models::Generator;
+use descant_tensor::{Buffer, Element, Error, Result, Tensor};
+use descant_text::Sequences;
+use rand_core::SeedableRng;
+use rand_pcg::Pcg64;
+use std::ops::Range;
+use std::panic::Location;
+
+/// What is written for: a batch of rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// A number for each row, such as its line in a file. Sampling draws by it: a row has the same stream of random
+    /// numbers in whatever batch it comes.
+    pub rows: &'a [u64],
+    /// The source of each row; of a language model, none.
+    pub sources: Option<&'a Sequences>,
+    /// Tokens that each row begins with, without `bos`. Their lengths may differ.
+    pub prompts: Option<&'a Sequences>,
+}
+
+/// Writes for every row of a batch, by [`Options::strategy`]: the hypotheses of each row, the best first.
+///
+/// # Errors
+/// [`Error::Shapes`] for options out of range, and for sources or prompts that are not as many as the rows;
+/// [`Error::NonFinite`] for a model whose scores are not numbers; what a step of the model fails with.
+#[track_caller]
+pub fn generate(
+    model: &dyn Generator,
+    parameters: &Parameters,
+    tape: &mut Tape,
+    input: Input<'_>,
+    options: &Options,
+) -> Result<Vec<Vec<Hypothesis>>> {
+    stream(model, parameters, tape, input, options, |_, _| ())
+}
+
+/// As [`generate()`], and hands over each token as it is written: `on_token(row, token)`, with the row's place in the
+/// batch. A beam search knows its tokens only at the end, and hands over none.
+///
+/// # Errors
+/// As [`generate()`].
+#[track_caller]
+pub fn stream(
+    model: &dyn Generator,
+    parameters: &Parameters,
+    tape: &mut Tape,
+    input: Input<'_>,
+    options: &Options,
+    mut on_token: impl FnMut(usize, u32),
+) -> Result<Vec<Vec<Hypothesis>>> {
+    let location = Location::caller();
+    let refuse = |reason| Error::Shapes { op: "generate", reason, inputs: Vec::new(), location };
+    options.validate().map_err(refuse)?;
+    let Input { rows, sources, prompts } = input;
+    for (what, given) in [("sources", sources), ("prompts", prompts)] {
+        if let Some(given) = given.filter(|given| given.len() != rows.len()) {
+            return Err(refuse(format!("there are {} {what} for {} rows", given.len(), rows.len())));
+        }
+    }
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+
+    let seed = if let Strategy::Sample { seed, .. } = options.strategy { seed } else { 0 };
+    let mut rngs: Vec<Pcg64> = rows.iter().map(|&row| Pcg64::seed_from_u64(mix(seed, row))).collect();
+    let length = |row| sources.map(|sources| sources.get(row).len());
+    let mut searches: Vec<Search> = (0..rows.len()).map(|row| Search::new(options, length(row))).collect();
+    let prompt = |row| prompts.map_or(&[][..], |prompts| prompts.get(row));
+    let settled = !matches!(options.strategy, Strategy::Beam { .. });
+
+    let mut chooser = Chooser::new(options.strategy, &options.forbidden);
+    let mut state = model.start(tape.infer(parameters, options.parallelism), sources, rows.len())?;
+    let (mut tokens, mut parents) = (vec![options.bos; rows.len()], Vec::new());
+    let mut step = 0;
+    // One step of the model for all hypotheses of all rows, those of a row side by side.
+    while !tokens.is_empty() {
+        let (hidden, after) = model.step(tape.infer(parameters, options.parallelism), &state, &tokens)?;
+        // Within prompts nothing is chosen, and the product with the whole vocabulary is not needed.
+        let writes = |(row, search): (usize, &Search)| !search.live.is_empty() && step >= prompt(row).len();
+        let scores = match searches.iter().enumerate().any(writes) {
+            true => Some(model.output().scores(hidden).log_softmax().value()?),
+            false => None,
+        };
+        tokens.clear();
+        parents.clear();
+        let mut first = 0;
+        for (row, search) in searches.iter_mut().enumerate().filter(|(_, search)| !search.live.is_empty()) {
+            let live = first..first + search.live.len();
+            first = live.end;
+            if let Some(&token) = prompt(row).get(step) {
+                tokens.push(token);
+                parents.push(live.start);
+            } else if let Some(scores) = &scores {
+                let candidates = match scores.buffer() {
+                    Buffer::F32(all) => chooser.choose(&search.live, rows_of(scores, all, &live)?, &mut rngs[row]),
+                    Buffer::F64(all) => chooser.choose(&search.live, rows_of(scores, all, &live)?, &mut rngs[row]),
+                };
+                search.advance(candidates);
+                for hypothesis in &search.live {
+                    parents.push(live.start + hypothesis.parent);
+                    tokens.extend(hypothesis.tokens.last());
+                }
+                if let (true, Some(candidate)) = (settled, candidates.first().filter(|c| c.token != options.eos)) {
+                    on_token(row, candidate.token);
+                }
+            }
+        }
+        state = if parents.iter().copied().eq(0..after.rows()) { after } else { after.select(&parents) };
+        step += 1;
+    }
+    Ok(searches.into_iter().map(Search::hypotheses).collect())
+}
+
+/// Some rows of the scores, after a look whether they are numbers: in a log softmax of one NaN, all are.
+fn rows_of<'a, E: Element>(scores: &Tensor, all: &'a [E], rows: &Range<usize>) -> Result<&'a [E]> {
+    let width = scores.shape().last();
+    let rows = rows.start * width..rows.end * width;
+    match rows.clone().step_by(width.max(1)).find(|&first| all[first].is_nan()) {
+        Some(element) => Err(Error::NonFinite {
+            op: "generate",
+            what: "the scores",
+            shape: scores.shape(),
+            element,
+            location: Location::caller(),
+        }),
+        None => Ok(&all[rows]),
+    }
+}
