@@ -1,0 +1,147 @@
+//! Small random models, and the log probabilities of whole sequences.
+#![allow(dead_code)]
+
+use descant_autograd::{Parameters, Tape};
+use descant_generate::{Hypothesis, Input, Options, Strategy, generate};
+use descant_kernels::Parallelism;
+use descant_models::{Bridge, Generator, Kind, LossConfig, Measure, ModelConfig, Tie, Vocabulary, build};
+use descant_nn::{Cell, Score};
+use descant_tensor::{Buffer, DType, Result};
+use descant_text::{Batch, Sequences};
+
+pub const BOS: u32 = 0;
+pub const EOS: u32 = 1;
+
+pub struct Model {
+    pub generator: Box<dyn Generator>,
+    pub parameters: Parameters,
+}
+
+fn config(kind: Kind, cell: Cell) -> ModelConfig {
+    let (attention, input_feeding) = (None, false);
+    ModelConfig {
+        kind,
+        cell,
+        embedding: 6,
+        hidden: 8,
+        layers: 2,
+        encoder_layers: 1,
+        bidirectional: true,
+        attention,
+        input_feeding,
+        bridge: Bridge::State,
+        tie: Tie::None,
+        dropout: 0.3,
+    }
+}
+
+fn model(config: &ModelConfig, loss: &LossConfig, entries: usize, seed: u64) -> Model {
+    let mut parameters = Parameters::new(DType::F64);
+    let vocabulary = Vocabulary { source: 9, target: entries, shared: false, class_weights: None };
+    let generator = build(config, loss, &vocabulary, &mut parameters, seed).unwrap();
+    // Fresh models are all but indifferent; these have opinions.
+    let Buffer::F64(values) = parameters.buffer_mut() else { unreachable!() };
+    values.iter_mut().for_each(|x| *x *= 4.0);
+    Model { generator, parameters }
+}
+
+/// A language model.
+pub fn language_model(entries: usize, seed: u64) -> Model {
+    model(&config(Kind::LanguageModel, Cell::Lstm), &LossConfig::default(), entries, seed)
+}
+
+/// An LSTM encoder-decoder with attention.
+pub fn attentive(entries: usize, seed: u64) -> Model {
+    let config = ModelConfig { attention: Some(Score::General), ..config(Kind::EncoderDecoder, Cell::Lstm) };
+    model(&config, &LossConfig::default(), entries, seed)
+}
+
+/// Encoder-decoders of several kinds; the last has a continuous output.
+pub fn pairs() -> Vec<Model> {
+    let plain = config(Kind::EncoderDecoder, Cell::Gru);
+    let fed = ModelConfig { attention: Some(Score::Additive), input_feeding: true, ..plain.clone() };
+    let continuous = LossConfig::Embedding { measure: Measure::Cosine };
+    let softmax = LossConfig::default();
+    vec![
+        attentive(12, 3),
+        model(&plain, &softmax, 12, 4),
+        model(&fed, &softmax, 12, 5),
+        model(&fed, &continuous, 12, 6),
+    ]
+}
+
+pub fn sequences(rows: &[&[u32]]) -> Sequences {
+    let mut sequences = Sequences::new();
+    rows.iter().for_each(|row| sequences.push(row));
+    sequences
+}
+
+/// Sources of different lengths.
+pub fn sources() -> Sequences {
+    sequences(&[&[3, 4, 5], &[8], &[2, 2, 7, 6, 1, 3, 4], &[5, 8], &[6, 2, 3, 3]])
+}
+
+pub fn options(strategy: Strategy, max_length: usize) -> Options {
+    let (max_length_ratio, forbidden, parallelism) = (None, Vec::new(), Parallelism::Serial);
+    Options { strategy, max_length, max_length_ratio, bos: BOS, eos: EOS, forbidden, parallelism }
+}
+
+pub fn beam(width: usize, length_penalty: f64, n_best: usize) -> Strategy {
+    Strategy::Beam { width, length_penalty, n_best }
+}
+
+pub fn sample(top_k: Option<usize>, top_p: Option<f64>, seed: u64) -> Strategy {
+    Strategy::Sample { temperature: 1.0, top_k, top_p, seed }
+}
+
+impl Model {
+    pub fn run(&self, input: Input<'_>, options: &Options) -> Result<Vec<Vec<Hypothesis>>> {
+        generate(&*self.generator, &self.parameters, &mut Tape::new(), input, options)
+    }
+
+    /// Writes for these sources, numbered from 0.
+    pub fn write(&self, sources: &Sequences, options: &Options) -> Vec<Vec<Hypothesis>> {
+        let rows: Vec<u64> = (0..sources.len() as u64).collect();
+        self.run(Input { rows: &rows, sources: Some(sources), prompts: None }, options).unwrap()
+    }
+
+    /// Continues these prompts, numbered from 0.
+    pub fn resume(&self, prompts: &Sequences, options: &Options) -> Vec<Vec<Hypothesis>> {
+        let rows: Vec<u64> = (0..prompts.len() as u64).collect();
+        self.run(Input { rows: &rows, sources: None, prompts: Some(prompts) }, options).unwrap()
+    }
+
+    /// The log probability of every token after each of `tokens`, by the pass over whole sequences.
+    pub fn log_probabilities(&self, source: Option<&[u32]>, tokens: &[u32]) -> Vec<Vec<f64>> {
+        let input = sequences(&[tokens]);
+        let batch = Batch { source: source.map(|source| sequences(&[source])), target: input.clone(), input };
+        let mut tape = Tape::new();
+        let (hidden, _) = self.generator.hidden(tape.infer(&self.parameters, Parallelism::Serial), &batch);
+        let scores = self.generator.output().scores(hidden).log_softmax().value().unwrap();
+        scores.to_f64().chunks(scores.shape().last()).map(<[f64]>::to_vec).collect()
+    }
+
+    /// The log probability of `written` after `<s>`, a prompt and, where `finished`, with `</s>`.
+    pub fn score(&self, source: Option<&[u32]>, prompt: &[u32], written: &[u32], finished: bool) -> f64 {
+        let mut tokens = [&[BOS], prompt, written].concat();
+        if finished {
+            tokens.push(EOS);
+        }
+        let rows = self.log_probabilities(source, &tokens[..tokens.len() - 1]);
+        let written = prompt.len()..tokens.len() - 1;
+        written.map(|i| rows[i][tokens[i + 1] as usize]).sum()
+    }
+}
+
+/// That both found the same, but for rounding.
+#[track_caller]
+pub fn assert_same(a: &[Hypothesis], b: &[Hypothesis]) {
+    assert_eq!(a.len(), b.len());
+    for (a, b) in a.iter().zip(b) {
+        assert_eq!((&a.tokens, a.finished), (&b.tokens, b.finished));
+        assert!(
+            (a.score - b.score).abs() < 1e-9 && (a.log_probability - b.log_probability).abs() < 1e-9,
+            "{a:?} {b:?}"
+        );
+    }
+}

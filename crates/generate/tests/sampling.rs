@@ -1,0 +1,152 @@
+//! Sampling, streaming and what is refused.
+
+mod common;
+
+use common::{BOS, EOS, assert_same, attentive, beam, language_model, options, pairs, sample, sequences, sources};
+use descant_autograd::Tape;
+use descant_generate::{Input, Options, Strategy, stream};
+use descant_tensor::{Buffer, Error};
+
+/// How often each token is written first, in this many rows.
+fn frequencies(strategy: Strategy, rows: u64) -> (Vec<f64>, Vec<f64>) {
+    let model = language_model(8, 5);
+    let numbers: Vec<u64> = (0..rows).collect();
+    let found = model.run(Input { rows: &numbers, sources: None, prompts: None }, &options(strategy, 1)).unwrap();
+    let mut counts = vec![0.0; 8];
+    for one in found.iter().flatten() {
+        counts[one.tokens.first().copied().unwrap_or(EOS) as usize] += 1.0 / rows as f64;
+    }
+    (counts, model.log_probabilities(None, &[BOS]).remove(0))
+}
+
+/// Four standard deviations of a frequency.
+#[track_caller]
+fn assert_drawn(counts: &[f64], weights: &[f64], rows: u64) {
+    let total: f64 = weights.iter().sum();
+    for (count, weight) in counts.iter().zip(weights) {
+        let p = weight / total;
+        assert!((count - p).abs() <= 4.0 * (p * (1.0 - p) / rows as f64).sqrt(), "{counts:?} for {weights:?}");
+    }
+}
+
+#[test]
+fn frequencies_are_those_of_the_softmax_at_the_temperature() {
+    for temperature in [0.5, 1.0, 2.0] {
+        let strategy = Strategy::Sample { temperature, top_k: None, top_p: None, seed: 7 };
+        let (counts, log) = frequencies(strategy, 20_000);
+        let weights: Vec<f64> = log.iter().map(|x| (x / temperature).exp()).collect();
+        assert_drawn(&counts, &weights, 20_000);
+    }
+}
+
+#[test]
+fn top_k_and_top_p_cut_the_tail_and_nothing_else() {
+    let (_, log) = frequencies(Strategy::Greedy, 1);
+    let mut order: Vec<usize> = (0..8).collect();
+    order.sort_by(|&a, &b| log[b].total_cmp(&log[a]));
+    let only = |kept: &[usize]| (0..8).map(|i| if kept.contains(&i) { log[i].exp() } else { 0.0 }).collect::<Vec<_>>();
+    for k in [1, 3, 100] {
+        let (counts, _) = frequencies(sample(Some(k), None, 1), 20_000);
+        assert_drawn(&counts, &only(&order[..k.min(8)]), 20_000);
+    }
+    let mut sizes = Vec::new();
+    for p in [0.01, 0.5, 0.8, 0.95, 1.0] {
+        let mut sum = 0.0;
+        let before = order.iter().take_while(|&&i| std::mem::replace(&mut sum, sum + log[i].exp()) < p).count();
+        let (counts, _) = frequencies(sample(None, Some(p), 2), 20_000);
+        assert_drawn(&counts, &only(&order[..before]), 20_000);
+        sizes.push(before);
+    }
+    assert!(sizes[0] == 1 && sizes[2] > 1 && sizes[3] < 8 && sizes[4] == 8, "{sizes:?}");
+    // The nucleus is that of what top_k leaves.
+    let share = log[order[0]].exp() / order[..3].iter().map(|&i| log[i].exp()).sum::<f64>();
+    let (counts, _) = frequencies(sample(Some(3), Some(share - 1e-9), 3), 100);
+    assert_drawn(&counts, &only(&order[..1]), 100);
+}
+
+#[test]
+fn the_likeliest_alone_is_greedy() {
+    for model in pairs() {
+        let greedy = model.write(&sources(), &options(Strategy::Greedy, 12));
+        let sampled = model.write(&sources(), &options(sample(Some(1), None, 9), 12));
+        greedy.iter().zip(&sampled).for_each(|(a, b)| assert_same(a, b));
+    }
+}
+
+#[test]
+fn a_row_draws_by_the_seed_and_its_number_in_whatever_batch() {
+    let model = attentive(12, 3);
+    let (sources, options) = (sources(), options(sample(None, Some(0.95), 4), 12));
+    let all = model.write(&sources, &options);
+    assert_eq!(all, model.write(&sources, &options));
+    assert_ne!(all, model.write(&sources, &Options { strategy: sample(None, Some(0.95), 5), ..options.clone() }));
+    for (row, found) in all.iter().enumerate() {
+        let one = sequences(&[sources.get(row)]);
+        let alone =
+            |number| model.run(Input { rows: &[number], sources: Some(&one), prompts: None }, &options).unwrap();
+        assert_same(found, &alone(row as u64)[0]);
+        let expected = model.score(Some(sources.get(row)), &[], &found[0].tokens, found[0].finished);
+        assert!((found[0].log_probability - expected).abs() < 1e-9 && found[0].score == found[0].log_probability);
+    }
+    let same = sequences(&[&[2, 3], &[2, 3], &[2, 3]]);
+    let texts = model.write(&same, &options);
+    assert!(texts[0] != texts[1] || texts[1] != texts[2], "rows of one source should not be copies");
+}
+
+#[test]
+fn tokens_are_handed_over_as_they_are_written() {
+    let model = language_model(9, 8);
+    let prompts = sequences(&[&[4, 5], &[], &[3, 3, 3]]);
+    let input = Input { rows: &[0, 1, 2], sources: None, prompts: Some(&prompts) };
+    for (strategy, settled) in [(Strategy::Greedy, true), (sample(None, None, 6), true), (beam(2, 0.0, 1), false)] {
+        let mut handed = vec![Vec::new(); 3];
+        let found = stream(
+            &*model.generator,
+            &model.parameters,
+            &mut Tape::new(),
+            input,
+            &options(strategy, 7),
+            |row: usize, token| handed[row].push(token),
+        );
+        let written: Vec<Vec<u32>> = found.unwrap().into_iter().map(|row| row[0].tokens.clone()).collect();
+        assert!(written.iter().any(|tokens| !tokens.is_empty()));
+        assert_eq!(handed, if settled { written } else { vec![Vec::new(); 3] });
+    }
+}
+
+#[test]
+fn single_precision_writes_the_same() {
+    let double = attentive(12, 3);
+    let single = common::Model { parameters: double.parameters.cast(descant_tensor::DType::F32), ..attentive(12, 3) };
+    for strategy in [Strategy::Greedy, beam(3, 1.0, 2)] {
+        let options = options(strategy, 10);
+        let (a, b) = (double.write(&sources(), &options), single.write(&sources(), &options));
+        for (a, b) in a.iter().flatten().zip(b.iter().flatten()) {
+            assert_eq!(a.tokens, b.tokens);
+            assert!((a.score - b.score).abs() < 1e-4);
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused_in_words() {
+    let mut model = attentive(12, 3);
+    let sources = sources();
+    let refused = |input, options: &Options| model.run(input, options).unwrap_err().to_string();
+    let input = Input { rows: &[0, 1], sources: Some(&sources), prompts: None };
+    let error = refused(input, &options(Strategy::Greedy, 5));
+    assert!(error.contains("there are 5 sources for 2 rows"), "{error}");
+    let input = Input { rows: &[0, 1, 2, 3, 4], sources: Some(&sources), prompts: None };
+    let error = refused(input, &options(beam(0, 0.0, 1), 5));
+    assert!(error.contains("width = 0: expected"), "{error}");
+    assert!(
+        model.run(Input { rows: &[], sources: None, prompts: None }, &options(Strategy::Greedy, 5)).unwrap().is_empty()
+    );
+
+    let Buffer::F64(values) = model.parameters.buffer_mut() else { unreachable!() };
+    values.fill(f64::NAN);
+    for strategy in [Strategy::Greedy, beam(2, 0.0, 1), sample(None, None, 1)] {
+        let error = model.run(input, &options(strategy, 5)).unwrap_err();
+        assert!(matches!(error, Error::NonFinite { element: 0, .. }), "{error}");
+    }
+}

@@ -1,0 +1,166 @@
+//! Greedy and beam search against the definition.
+
+mod common;
+
+use common::{BOS, EOS, Model, assert_same, attentive, beam, language_model, options, pairs, sequences, sources};
+use descant_generate::{Hypothesis, Options, Strategy};
+
+fn divisor(hypothesis: &Hypothesis, length_penalty: f64) -> f64 {
+    let length = hypothesis.tokens.len() + usize::from(hypothesis.finished);
+    ((5.0 + length as f64) / 6.0).powf(length_penalty)
+}
+
+#[test]
+fn greedy_takes_the_likeliest_token_each_time() {
+    let mut finished = [0, 0];
+    for model in pairs() {
+        let sources = sources();
+        for (row, found) in model.write(&sources, &options(Strategy::Greedy, 9)).iter().enumerate() {
+            let [found] = &found[..] else { panic!("{found:?}") };
+            finished[usize::from(found.finished)] += 1;
+            let mut expected = found.tokens.clone();
+            expected.extend(found.finished.then_some(EOS));
+            assert!(found.finished || found.tokens.len() == 9);
+            let input = [&[BOS], &expected[..expected.len() - 1]].concat();
+            let rows = model.log_probabilities(Some(sources.get(row)), &input);
+            for (row, &token) in rows.iter().zip(&expected) {
+                assert!(row.iter().all(|&other| other <= row[token as usize]));
+            }
+        }
+    }
+    assert!(finished[0] > 0 && finished[1] > 0, "both ends should occur: {finished:?}");
+}
+
+#[test]
+fn a_beam_of_one_is_greedy() {
+    for model in pairs() {
+        let greedy = model.write(&sources(), &options(Strategy::Greedy, 12));
+        let narrow = model.write(&sources(), &options(beam(1, 0.0, 1), 12));
+        greedy.iter().zip(&narrow).for_each(|(a, b)| assert_same(a, b));
+    }
+}
+
+#[test]
+fn a_batch_finds_what_each_source_finds_alone() {
+    for model in pairs() {
+        for strategy in [Strategy::Greedy, beam(4, 0.8, 3)] {
+            let (sources, options) = (sources(), options(strategy, 12));
+            for (row, found) in model.write(&sources, &options).iter().enumerate() {
+                assert_same(found, &model.write(&sequences(&[sources.get(row)]), &options)[0]);
+            }
+        }
+    }
+}
+
+#[test]
+fn hypotheses_are_sorted_and_scored_as_the_model_scores_them_whole() {
+    for model in pairs() {
+        let sources = sources();
+        for length_penalty in [0.0, 1.0] {
+            let options = Options { forbidden: vec![BOS, 5], ..options(beam(5, length_penalty, 5), 10) };
+            for (row, found) in model.write(&sources, &options).iter().enumerate() {
+                assert_eq!(found.len(), 5);
+                assert!(found.windows(2).all(|w| (w[0].finished, w[0].score) >= (w[1].finished, w[1].score)));
+                for (i, one) in found.iter().enumerate() {
+                    let expected = model.score(Some(sources.get(row)), &[], &one.tokens, one.finished);
+                    assert!((one.log_probability - expected).abs() < 1e-9);
+                    assert!((one.score - expected / divisor(one, length_penalty)).abs() < 1e-9);
+                    assert!(!one.tokens.iter().any(|token| [BOS, EOS, 5].contains(token)));
+                    assert!(found[..i].iter().all(|other| other.tokens != one.tokens));
+                }
+            }
+        }
+    }
+}
+
+/// Every finished sequence of at most `limit` tokens, `</s>` among them, the best first.
+fn enumerate(model: &Model, source: &[u32], entries: u32, limit: usize, length_penalty: f64) -> Vec<Hypothesis> {
+    let mut all = Vec::new();
+    let mut beginnings = vec![Vec::new()];
+    for _ in 0..limit {
+        let mut longer = Vec::new();
+        for tokens in beginnings {
+            longer.extend((0..entries).filter(|&t| t != EOS).map(|t| [&tokens[..], &[t]].concat()));
+            let log_probability = model.score(Some(source), &[], &tokens, true);
+            let mut one = Hypothesis { tokens, score: 0.0, log_probability, finished: true };
+            one.score = log_probability / divisor(&one, length_penalty);
+            all.push(one);
+        }
+        beginnings = longer;
+    }
+    all.sort_by(|a, b| b.score.total_cmp(&a.score));
+    all
+}
+
+#[test]
+fn a_full_beam_finds_the_best_of_all_sequences() {
+    let mut lengths = Vec::new();
+    for seed in 0..6 {
+        let model = attentive(4, seed);
+        let source = [2, 7, 4];
+        for length_penalty in [0.0, 1.0, 3.0] {
+            let expected = enumerate(&model, &source, 4, 4, length_penalty);
+            let found = model.write(&sequences(&[&source]), &options(beam(4 * 27, length_penalty, 7), 4));
+            assert_same(&found[0], &expected[..7]);
+            lengths.push(found[0][0].tokens.len());
+        }
+    }
+    lengths.sort_unstable();
+    lengths.dedup();
+    assert!(lengths.len() > 2, "the best should be of several lengths: {lengths:?}");
+}
+
+#[test]
+fn a_wider_beam_helps_and_the_early_end_costs_nothing() {
+    // A beam that may stop early, against one that must hand back so much that it hardly can.
+    let (mut better, mut worse) = (0, 0);
+    for seed in 0..12 {
+        let model = attentive(10, 20 + seed);
+        let best = |width, n_best| {
+            let found = model.write(&sources(), &options(beam(width, 1.0, n_best), 14));
+            found.iter().map(|found| found[0].score).collect::<Vec<f64>>()
+        };
+        let (narrow, wide, patient) = (best(1, 1), best(6, 1), best(6, 6));
+        for ((narrow, wide), patient) in narrow.iter().zip(&wide).zip(&patient) {
+            better += usize::from(wide > narrow);
+            worse += usize::from(wide < narrow);
+            assert!(*wide >= patient - 1e-9);
+        }
+    }
+    assert!(better > worse, "{better} better, {worse} worse");
+}
+
+#[test]
+fn prompts_of_different_lengths_are_continued_each_from_its_own_end() {
+    let model = language_model(9, 8);
+    let prompts = sequences(&[&[4, 5, 6, 7], &[], &[3], &[8, 8], &[2, 3, 4]]);
+    for strategy in [Strategy::Greedy, beam(3, 0.5, 2)] {
+        let options = options(strategy, 8);
+        for (row, found) in model.resume(&prompts, &options).iter().enumerate() {
+            assert_same(found, &model.resume(&sequences(&[prompts.get(row)]), &options)[0]);
+            for one in found {
+                let expected = model.score(None, prompts.get(row), &one.tokens, one.finished);
+                assert!((one.log_probability - expected).abs() < 1e-9);
+            }
+        }
+    }
+}
+
+#[test]
+fn forbidden_tokens_are_not_written_and_a_forbidden_end_fills_the_length() {
+    let model = language_model(5, 2);
+    let prompts = sequences(&[&[2], &[3, 4]]);
+    let (free, all) = (options(Strategy::Greedy, 20), (0..5).collect());
+    let written = |options: &Options| model.resume(&prompts, options).concat();
+    assert!(written(&free).iter().any(|one| one.tokens.contains(&4) || one.tokens.contains(&3)));
+    for strategy in [Strategy::Greedy, beam(2, 1.0, 1), common::sample(None, None, 1)] {
+        for one in written(&Options { strategy, forbidden: vec![EOS, 4, 3], ..free.clone() }) {
+            assert!(!one.finished && one.tokens.len() == 20);
+            assert!(one.tokens.iter().all(|token| [BOS, 2].contains(token)));
+        }
+    }
+    // Nothing is left to write.
+    for one in written(&Options { forbidden: all, ..free }) {
+        assert_eq!((one.tokens.len(), one.finished, one.log_probability), (0, false, 0.0));
+    }
+}

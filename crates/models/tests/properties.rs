@@ -1,0 +1,185 @@
+//! Properties of every architecture: the gradient of the whole model, stepwise scores equal to whole-sequence scores, and
+//! a sentence's scores independent of what it is batched with.
+
+use descant_autograd::gradcheck::{TOLERANCE, check};
+use descant_autograd::{Graph, Parameters, Tape};
+use descant_kernels::Parallelism;
+use descant_models::{Bridge, Generator, Kind, LossConfig, Measure, ModelConfig, Tie, Vocabulary, build};
+use descant_nn::{Cell, Score};
+use descant_tensor::DType;
+use descant_text::{Batch, Sequences};
+
+const VOCABULARY: usize = 7;
+
+fn base(kind: Kind, cell: Cell) -> ModelConfig {
+    ModelConfig {
+        kind,
+        cell,
+        embedding: 4,
+        hidden: 4,
+        layers: 2,
+        encoder_layers: 1,
+        bidirectional: true,
+        attention: None,
+        input_feeding: false,
+        bridge: Bridge::State,
+        tie: Tie::None,
+        dropout: 0.0,
+    }
+}
+
+/// Every kind of model, by name.
+fn models() -> Vec<(String, ModelConfig, LossConfig)> {
+    let mut models = Vec::new();
+    for cell in [Cell::Lstm, Cell::Gru] {
+        let mut add = |name: &str, config: ModelConfig, loss: LossConfig| {
+            models.push((format!("{cell:?} {name}"), config, loss));
+        };
+        let language_model = base(Kind::LanguageModel, cell);
+        let pair = base(Kind::EncoderDecoder, cell);
+        add("language model", language_model.clone(), LossConfig::default());
+        add("tied", ModelConfig { tie: Tie::Output, ..language_model }, LossConfig::default());
+        add("last state", pair.clone(), LossConfig::default());
+        add("one direction", ModelConfig { bidirectional: false, ..pair.clone() }, LossConfig::default());
+        for score in [Score::Dot, Score::General, Score::Concat, Score::Additive] {
+            let with = ModelConfig { attention: Some(score), ..pair.clone() };
+            add(&format!("{score:?}"), with.clone(), LossConfig::default());
+            let fed = ModelConfig { input_feeding: true, bridge: Bridge::Zero, tie: Tie::All, ..with };
+            add(&format!("{score:?}, fed, all tied"), fed, LossConfig::default());
+        }
+        for measure in [Measure::Cosine, Measure::L2, Measure::Vmf] {
+            let with = ModelConfig { attention: Some(Score::General), ..pair.clone() };
+            add(&format!("{measure:?}"), with, LossConfig::Embedding { measure });
+        }
+    }
+    models
+}
+
+fn sequences(lengths: &[usize], seed: usize) -> Sequences {
+    let mut sequences = Sequences::new();
+    for (i, &length) in lengths.iter().enumerate() {
+        let ids: Vec<u32> = (0..length).map(|j| ((i * 31 + j * 17 + seed * 5) % VOCABULARY) as u32).collect();
+        sequences.push(&ids);
+    }
+    sequences
+}
+
+fn batch(kind: Kind) -> Batch {
+    let source = (kind == Kind::EncoderDecoder).then(|| sequences(&[3, 1, 4], 1));
+    Batch { source, input: sequences(&[2, 4, 1], 2), target: sequences(&[2, 4, 1], 3) }
+}
+
+fn build_model(config: &ModelConfig, loss: &LossConfig, dtype: DType) -> (Parameters, Box<dyn Generator>) {
+    let vocabulary = Vocabulary { source: VOCABULARY, target: VOCABULARY, shared: true, class_weights: None };
+    let mut parameters = Parameters::new(dtype);
+    let model = build(config, loss, &vocabulary, &mut parameters, 3).unwrap();
+    (parameters, model)
+}
+
+#[test]
+fn every_model_has_the_gradient_of_its_central_differences() {
+    for (name, config, loss) in models() {
+        let (mut parameters, model) = build_model(&config, &loss, DType::F64);
+        let batch = batch(config.kind);
+        let rows = check(&mut parameters, Some(12), 5, |graph| model.loss(graph, &batch)).unwrap();
+        for row in rows {
+            assert!(row.error <= TOLERANCE, "{name}, {}: {:.1e} {:?}", row.name, row.error, row.worst);
+        }
+    }
+}
+
+#[test]
+fn dropout_has_the_gradient_of_its_central_differences() {
+    let config =
+        ModelConfig { dropout: 0.3, attention: Some(Score::General), ..base(Kind::EncoderDecoder, Cell::Lstm) };
+    let (mut parameters, model) = build_model(&config, &LossConfig::default(), DType::F64);
+    let batch = batch(config.kind);
+    for row in check(&mut parameters, Some(12), 5, |graph| model.loss(graph, &batch)).unwrap() {
+        assert!(row.error <= TOLERANCE, "{}: {:.1e} {:?}", row.name, row.error, row.worst);
+    }
+}
+
+/// The scores of every target token, by sequence, from one whole pass.
+fn whole(graph: Graph<'_>, model: &dyn Generator, batch: &Batch) -> Vec<Vec<f64>> {
+    let (hidden, layout) = model.hidden(graph, batch);
+    let scores = model.output().scores(hidden).value().unwrap();
+    let (classes, scores) = (scores.shape().last(), scores.to_f64());
+    let segments = layout.segments();
+    (0..segments.len())
+        .map(|i| segments.rows(i).iter().flat_map(|&row| scores[row * classes..][..classes].to_vec()).collect())
+        .collect()
+}
+
+fn assert_close(name: &str, a: &[f64], b: &[f64]) {
+    assert_eq!(a.len(), b.len(), "{name}");
+    let difference = a.iter().zip(b).fold(0.0_f64, |m, (a, b)| m.max((a - b).abs()));
+    assert!(difference < 1e-10, "{name}: {difference:.1e}");
+}
+
+#[test]
+fn stepwise_scores_are_those_of_the_whole_sequence() {
+    for (name, config, loss) in models() {
+        let (parameters, model) = build_model(&config, &loss, DType::F64);
+        let batch = batch(config.kind);
+        let (mut first, mut tape) = (Tape::new(), Tape::new());
+        let expected = whole(first.infer(&parameters, Parallelism::Serial), model.as_ref(), &batch);
+        let rows = batch.input.len();
+        let graph = tape.infer(&parameters, Parallelism::Serial);
+        let mut state = model.start(graph, batch.source.as_ref(), rows).unwrap();
+        let mut scores = vec![Vec::new(); rows];
+        let mut running: Vec<usize> = (0..rows).collect();
+        for t in 0.. {
+            // Rows that have ended leave the batch, in whatever order the others then have.
+            let kept: Vec<usize> =
+                (0..running.len()).rev().filter(|&k| t < batch.input.get(running[k]).len()).collect();
+            running = kept.iter().map(|&k| running[k]).collect();
+            if running.is_empty() {
+                break;
+            }
+            state = state.select(&kept);
+            let tokens: Vec<u32> = running.iter().map(|&i| batch.input.get(i)[t]).collect();
+            let graph = tape.infer(&parameters, Parallelism::Serial);
+            let (hidden, after) = model.step(graph, &state, &tokens).unwrap();
+            let found = model.output().scores(hidden).value().unwrap().to_f64();
+            for (found, &i) in found.chunks(VOCABULARY).zip(&running) {
+                scores[i].extend_from_slice(found);
+            }
+            state = after;
+        }
+        for (found, expected) in scores.iter().zip(&expected) {
+            assert_close(&name, found, expected);
+        }
+    }
+}
+
+#[test]
+fn scores_do_not_depend_on_the_rest_of_the_batch() {
+    for (name, config, loss) in models() {
+        let (parameters, model) = build_model(&config, &loss, DType::F64);
+        let batch = batch(config.kind);
+        let mut tape = Tape::new();
+        let together = whole(tape.infer(&parameters, Parallelism::Serial), model.as_ref(), &batch);
+        for (i, expected) in together.iter().enumerate() {
+            let alone = Batch {
+                source: batch.source.as_ref().map(|source| source.select(&[i])),
+                input: batch.input.select(&[i]),
+                target: batch.target.select(&[i]),
+            };
+            let found = whole(tape.infer(&parameters, Parallelism::Serial), model.as_ref(), &alone);
+            assert_close(&name, &found[0], expected);
+        }
+    }
+}
+
+#[test]
+fn shares_of_a_batch_add_up_to_its_loss() {
+    for (name, config, loss) in models() {
+        let (parameters, model) = build_model(&config, &loss, DType::F64);
+        let batch = batch(config.kind);
+        let mut tape = Tape::new();
+        let mut total = |batch: &Batch| model.loss(tape.infer(&parameters, Parallelism::Serial), batch).item().unwrap();
+        let expected = total(&batch);
+        let sum: f64 = batch.shares(2).iter().map(&mut total).sum();
+        assert_close(&name, &[sum], &[expected]);
+    }
+}
