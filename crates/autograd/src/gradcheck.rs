@@ -35,8 +35,8 @@ impl Row {
 /// Checks the gradient of `loss` with respect to up to `sample` entries of every trainable parameter; all with `None`.
 ///
 /// The difference is the five-point one, `(8 (f₁ - f₋₁) - (f₂ - f₋₂)) / 12h`, whose own error is of order h⁴. An entry's
-/// relative error is `|a - n| / max(|a|, |n|, m / 1000, 1e-5)`, with `m` the largest gradient of its tensor: entries far
-/// smaller than their neighbours are held to the scale of these, as rounding in the loss limits what a difference shows.
+/// relative error is `|a - n| / max(|a|, |n|, m / 1000, r)`, with `m` the largest gradient of its tensor and `r` the least
+/// gradient that a difference shows to this tolerance, given that the loss is a sum and rounds by some 64 ε of itself.
 ///
 /// # Errors
 /// Whatever the model's own pass fails with.
@@ -90,7 +90,6 @@ where
 {
     let analytic = gradients.to_f64(parameters, id);
     let floor = analytic.iter().fold(0.0_f64, |m, g| m.max(g.abs())) * 1e-3;
-    let floor = floor.max(1e-5);
     let mut row =
         Row { name: parameters.name(id).to_owned(), entries: entries.len(), error: 0.0, worst: (0, 0.0, 0.0) };
     for &entry in entries {
@@ -104,9 +103,10 @@ where
         let (mut error, mut n) = (f64::INFINITY, f64::NAN);
         for step in STEPS {
             let h = step * x.abs().max(1.0);
+            let rounding = 64.0 * f64::EPSILON * at(x)?.abs().max(1.0) / (h * TOLERANCE);
             let (near, far) = (at(x + h)? - at(x - h)?, at(x + 2.0 * h)? - at(x - 2.0 * h)?);
             let numeric = (8.0 * near - far) / (12.0 * h);
-            let found = (a - numeric).abs() / a.abs().max(numeric.abs()).max(floor);
+            let found = (a - numeric).abs() / a.abs().max(numeric.abs()).max(floor).max(rounding);
             if found < error {
                 (error, n) = (found, numeric);
             }
