@@ -1,5 +1,22 @@
-//! Tokenizers, corpora and batches.
+//! From files to batches of ids: tokenizers, corpora, and batches of whole sequences.
+//!
+//! Text is read once, in pieces of bounded size, and its ids are kept in files; batches read from there. Memory does not
+//! grow with the corpus.
 
+mod batches;
+mod corpus;
+mod error;
+mod lines;
 mod sequences;
+mod source;
+mod storage;
+mod tokenizer;
+mod vocabulary;
 
+pub use batches::{BatchConfig, Batches, Position};
+pub use corpus::Corpus;
+pub use error::TextError;
+pub use lines::{LONGEST_LINE, Lines};
 pub use sequences::{Batch, Sequences};
+pub use source::{Pairs, Side, Source};
+pub use tokenizer::{BOS, EOS, Tokenizer, TokenizerConfig, TokenizerKind, UNK};

@@ -1,0 +1,230 @@
+use crate::corpus::{BLOCK, Place};
+use crate::{BOS, Batch, Corpus, EOS, TextError};
+use rand_core::Rng;
+use rand_pcg::Pcg64;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Blocks of a window: what is shuffled and sorted at once.
+const WINDOW: usize = 64;
+
+/// How sequences become batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchConfig {
+    /// Target tokens in a batch at most. A longer sequence is a batch of its own.
+    pub tokens: usize,
+    /// Sequences in a batch, in place of `tokens`.
+    pub sequences: Option<usize>,
+    /// Tokens of a chunk of a continuous text.
+    pub length: usize,
+    /// What the order is drawn from, anew in every epoch; or none, for the text's own order.
+    pub shuffle: Option<u64>,
+}
+
+/// The next batch of [`Batches`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Times through the text.
+    pub epoch: u64,
+    /// The window of that epoch.
+    pub window: u64,
+    /// The batch of that window.
+    pub batch: u64,
+}
+
+/// Batches of a corpus, without end: sequences of about one length together, in an order drawn anew for every epoch.
+///
+/// The order is that of blocks of neighbouring sequences, and within windows of many blocks that of the sequences: so
+/// it is mixed well, and yet memory does not grow with the corpus.
+#[derive(Debug)]
+pub struct Batches {
+    corpus: Arc<Corpus>,
+    config: BatchConfig,
+    position: Position,
+    /// The order of the epoch's blocks, and how far the chunks of a continuous text are shifted.
+    epoch: Option<(u64, Vec<u32>, u64)>,
+    window: Option<Vec<Vec<Place>>>,
+}
+
+impl Batches {
+    /// From the beginning.
+    ///
+    /// # Errors
+    /// [`TextError::TooLittle`] where there is nothing to learn from.
+    pub fn new(corpus: Arc<Corpus>, config: BatchConfig) -> Result<Self, TextError> {
+        if corpus.len() < 1 + u64::from(corpus.is_continuous()) {
+            let reason =
+                "after what is held out, no token to predict is left. Add text, or lower data.validation_share";
+            return Err(TextError::TooLittle { path: corpus.folder().to_owned(), reason: reason.to_owned() });
+        }
+        Ok(Self { corpus, config, position: Position::default(), epoch: None, window: None })
+    }
+
+    /// Once through the corpus, in its own order but for windows sorted by length.
+    ///
+    /// # Errors
+    /// As [`Batches::new`].
+    pub fn once(
+        corpus: Arc<Corpus>,
+        config: BatchConfig,
+    ) -> Result<impl Iterator<Item = Result<Batch, TextError>>, TextError> {
+        let mut batches = Self::new(corpus, BatchConfig { shuffle: None, ..config })?;
+        Ok(std::iter::from_fn(move || (batches.position.epoch == 0).then(|| batches.next_batch())))
+    }
+
+    /// Where the next batch is.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Goes on at `position`.
+    ///
+    /// # Errors
+    /// Where the corpus has no such position, or cannot be read.
+    pub fn seek(&mut self, position: Position) -> Result<(), TextError> {
+        (self.position, self.window) = (position, None);
+        match self.load()?.len() as u64 > position.batch {
+            true => Ok(()),
+            false => Err(TextError::Damaged {
+                path: self.corpus.folder().to_owned(),
+                reason: "the text is not the one that training began with".to_owned(),
+            }),
+        }
+    }
+
+    /// The next batch.
+    ///
+    /// # Errors
+    /// Where the corpus cannot be read.
+    pub fn next_batch(&mut self) -> Result<Batch, TextError> {
+        let at = self.position.batch as usize;
+        let window = self.load()?;
+        let (places, last) = (window[at].clone(), at + 1 == window.len());
+        if last {
+            self.window = None;
+            (self.position.window, self.position.batch) = (self.position.window + 1, 0);
+            let blocks = self.epoch.as_ref().map_or(0, |(_, blocks, _)| blocks.len());
+            if self.position.window as usize * WINDOW >= blocks {
+                (self.position.epoch, self.position.window) = (self.position.epoch + 1, 0);
+            }
+        } else {
+            self.position.batch += 1;
+        }
+        self.assemble(&places)
+    }
+
+    fn assemble(&self, places: &[Place]) -> Result<Batch, TextError> {
+        let mut batch = Batch::default();
+        for place in places {
+            let (source, target) = self.corpus.read(place)?;
+            if self.corpus.is_continuous() {
+                batch.input.push(&target[..target.len() - 1]);
+                batch.target.push(&target[1..]);
+                continue;
+            }
+            if let Some(source) = source {
+                batch.source.get_or_insert_default().push(&[&source[..], &[EOS]].concat());
+            }
+            batch.input.push(&[&[BOS], &target[..]].concat());
+            batch.target.push(&[&target[..], &[EOS]].concat());
+        }
+        Ok(batch)
+    }
+
+    /// The window of the position.
+    fn load(&mut self) -> Result<&[Vec<Place>], TextError> {
+        let Position { epoch, window, .. } = self.position;
+        let random = |purpose: u64| {
+            let seed = self.config.shuffle.unwrap_or(0);
+            Pcg64::new(u128::from(seed) << 64 | u128::from(epoch), u128::from(purpose))
+        };
+        let shuffled = self.config.shuffle.is_some();
+        if self.epoch.as_ref().is_none_or(|(of, ..)| *of != epoch) {
+            let mut random = random(0);
+            let continuous = self.corpus.is_continuous();
+            let shift = if shuffled && continuous { below(&mut random, self.config.length as u64) } else { 0 };
+            let units = match continuous {
+                true => (self.corpus.len() - 1 + shift).div_ceil(self.config.length as u64),
+                false => self.corpus.len(),
+            };
+            let mut blocks: Vec<u32> = (0..units.div_ceil(BLOCK) as u32).collect();
+            if shuffled {
+                shuffle(&mut blocks, &mut random);
+            }
+            self.epoch = Some((epoch, blocks, shift));
+        }
+        let (Some((_, blocks, shift)), None) = (&self.epoch, &self.window) else {
+            return Ok(self.window.as_deref().unwrap_or_default());
+        };
+        let mut places = Vec::new();
+        for &block in blocks.iter().skip(window as usize * WINDOW).take(WINDOW) {
+            places.extend(match self.corpus.is_continuous() {
+                true => self.chunks(u64::from(block), *shift),
+                false => self.corpus.places(u64::from(block))?,
+            });
+        }
+        let mut random = random(window + 1);
+        if shuffled {
+            shuffle(&mut places, &mut random);
+        }
+        let length = |range: &std::ops::Range<u64>| range.end - range.start;
+        // Stable: the order of equals stays as it was drawn.
+        places.sort_by_key(|place| (length(&place.target), place.source.as_ref().map_or(0, length)));
+        let mut batches = self.cut(places);
+        if shuffled {
+            shuffle(&mut batches, &mut random);
+        }
+        Ok(self.window.insert(batches))
+    }
+
+    /// The chunks of a block of a continuous text: each begins with the last token of the one before.
+    fn chunks(&self, block: u64, shift: u64) -> Vec<Place> {
+        let length = self.config.length as u64;
+        let (first, last) = (self.corpus.start(), self.corpus.len() - 1);
+        let chunks = (block * BLOCK..(block + 1) * BLOCK).map(|chunk| {
+            let start = (chunk * length).saturating_sub(shift);
+            let end = ((chunk + 1) * length).saturating_sub(shift).min(last);
+            start..end
+        });
+        chunks
+            .filter(|chunk| !chunk.is_empty())
+            .map(|chunk| Place { source: None, target: first + chunk.start..first + chunk.end + 1 })
+            .collect()
+    }
+
+    fn cut(&self, places: Vec<Place>) -> Vec<Vec<Place>> {
+        let mut batches: Vec<Vec<Place>> = Vec::new();
+        let mut tokens = 0;
+        for place in places {
+            // With the end, a sequence writes one more token; a chunk, one fewer.
+            let ids = (place.target.end - place.target.start) as usize;
+            let more = if self.corpus.is_continuous() { ids - 1 } else { ids + 1 };
+            let full = match (batches.last(), self.config.sequences) {
+                (None, _) => true,
+                (Some(batch), Some(sequences)) => batch.len() >= sequences,
+                (Some(_), None) => tokens + more > self.config.tokens,
+            };
+            if full {
+                batches.push(Vec::new());
+                tokens = 0;
+            }
+            tokens += more;
+            if let Some(batch) = batches.last_mut() {
+                batch.push(place);
+            }
+        }
+        batches
+    }
+}
+
+/// A number from 0 to below `n`.
+fn below(random: &mut Pcg64, n: u64) -> u64 {
+    ((u128::from(random.next_u64()) * u128::from(n)) >> 64) as u64
+}
+
+/// Fisher and Yates. Of our own, as its draws are part of what a seed means.
+fn shuffle<T>(items: &mut [T], random: &mut Pcg64) {
+    for i in (1..items.len()).rev() {
+        items.swap(i, below(random, i as u64 + 1) as usize);
+    }
+}

@@ -1,0 +1,120 @@
+use std::path::{Path, PathBuf};
+
+/// What is wrong with a text or a tokenizer.
+#[derive(Debug, thiserror::Error)]
+pub enum TextError {
+    /// The system refused to read or write.
+    #[error("could not {what} {}: {error}", path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        error: std::io::Error,
+    },
+    /// A folder where a file was expected.
+    #[error("{} is a folder. Name the text file itself", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file without any text.
+    #[error("{} has no text. Check that it is the right file", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Bytes that are not UTF-8.
+    #[error(
+        "{}, line {line}: byte {byte} of the line is not UTF-8. Convert the file to UTF-8 (such as with iconv), or mend \
+         the line",
+        path.display()
+    )]
+    Utf8 {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The byte within the line, from 1.
+        byte: usize,
+    },
+    /// A line that is too long to be one sequence.
+    #[error(
+        "{}, line {line} is longer than {} bytes. Cut it into several lines; or, if the file is one continuous text for a \
+         language model, set data.stream = true",
+        path.display(),
+        crate::LONGEST_LINE
+    )]
+    LongLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+    },
+    /// Two parallel files of unequal length.
+    #[error(
+        "{} has {source_lines} lines and {} has {target_lines}: in parallel files, line by line belongs together. Find \
+         where they part, or use one file of tab-separated pairs",
+        source_path.display(),
+        target_path.display()
+    )]
+    UnequalLines {
+        /// The file of the source side.
+        source_path: PathBuf,
+        /// The file of the target side.
+        target_path: PathBuf,
+        /// How many lines the one has.
+        source_lines: u64,
+        /// How many lines the other has.
+        target_lines: u64,
+    },
+    /// A line with too few columns.
+    #[error(
+        "{}, line {line} has {found} of the at least {expected} tab-separated columns that data.columns asks for",
+        path.display()
+    )]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// How many columns were expected.
+        expected: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// Every line was left out.
+    #[error("{} has no line of 1 to {max_length} tokens on each side. Raise data.max_length", path.display())]
+    NothingLeft {
+        /// The file.
+        path: PathBuf,
+        /// The longest sequence that is not left out.
+        max_length: usize,
+    },
+    /// Too little text.
+    #[error("{} has too little text: {reason}", path.display())]
+    TooLittle {
+        /// The file.
+        path: PathBuf,
+        /// What it is too little for.
+        reason: String,
+    },
+    /// A tokenizer that cannot be trained, read or used.
+    #[error("tokenizer: {0}")]
+    Tokenizer(String),
+    /// An encoded corpus that cannot be read again.
+    #[error("the encoded text in {} is damaged ({reason}). Delete that folder: it will be written anew", path.display())]
+    Damaged {
+        /// Its folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl TextError {
+    pub(crate) fn io(what: &'static str, path: &Path, error: std::io::Error) -> Self {
+        Self::Io { what, path: path.to_owned(), error }
+    }
+}

@@ -1,0 +1,261 @@
+use crate::TextError;
+use crate::vocabulary::train;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use tokenizers::Tokenizer as Inner;
+
+/// The id of what the vocabulary does not have.
+pub const UNK: u32 = 0;
+/// The id of the beginning of a sequence.
+pub const BOS: u32 = 1;
+/// The id of the end of a sequence.
+pub const EOS: u32 = 2;
+
+/// These three, in the order of their ids.
+pub(crate) const SPECIAL: [&str; 3] = ["<unk>", "<s>", "</s>"];
+
+/// How text becomes ids: a `[tokenizer]` table of a recipe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TokenizerConfig {
+    /// What the tokens are.
+    pub kind: TokenizerKind,
+    /// Entries in the vocabulary at most, the special ones among them. Of `byte` it is always 259.
+    pub vocabulary: usize,
+    /// How often a token must occur in the text to be an entry of its own.
+    pub minimum_count: u64,
+}
+
+/// What the tokens are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenizerKind {
+    /// Subwords by byte pair encoding, made of characters (Sennrich et al. 2016, arXiv 1508.07909).
+    Bpe,
+    /// Subwords by byte pair encoding, made of bytes: nothing is unknown.
+    ByteBpe,
+    /// Subwords by a unigram language model (Kudo 2018, arXiv 1804.10959).
+    Unigram,
+    /// Subwords by WordPiece; Chinese characters stand alone.
+    Wordpiece,
+    /// What stands between spaces.
+    Word,
+    /// Characters.
+    Character,
+    /// Bytes.
+    Byte,
+}
+
+impl Default for TokenizerConfig {
+    fn default() -> Self {
+        Self { kind: TokenizerKind::Bpe, vocabulary: 8000, minimum_count: 1 }
+    }
+}
+
+impl TokenizerConfig {
+    /// That every number is in its range.
+    ///
+    /// # Errors
+    /// The key, its value, and what it may be.
+    pub fn validate(&self) -> Result<(), String> {
+        let vocabulary = self.vocabulary;
+        if !(4..=1_000_000).contains(&vocabulary) {
+            return Err(format!("vocabulary = {vocabulary}: expected a number from 4 to 1000000"));
+        }
+        if self.kind == TokenizerKind::ByteBpe && vocabulary < 259 {
+            return Err(format!("vocabulary = {vocabulary}: expected 259 or more, as there are 256 bytes"));
+        }
+        Ok(())
+    }
+}
+
+/// Turns text into ids and back: a tokenizer of the Hugging Face `tokenizers` library, in its file format.
+#[derive(Clone, Debug)]
+pub struct Tokenizer {
+    inner: Inner,
+}
+
+impl Tokenizer {
+    /// Trains a tokenizer on texts; `continuous` if they are pieces of one text, whose spaces are all kept.
+    ///
+    /// # Errors
+    /// The first error of `texts`; [`TextError::Tokenizer`] where the texts are too little for the kind.
+    pub fn train(
+        config: &TokenizerConfig,
+        continuous: bool,
+        texts: impl Iterator<Item = Result<String, TextError>> + Send,
+    ) -> Result<Self, TextError> {
+        let mut error = None;
+        let texts = texts.map_while(|text| text.map_err(|e| error = Some(e)).ok());
+        let inner = train(config, continuous, texts);
+        error.map_or_else(|| Self::new(inner.map_err(wrong)?), Err)
+    }
+
+    /// Reads a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or is no tokenizer with this library's special tokens.
+    pub fn load(path: &Path) -> Result<Self, TextError> {
+        let bytes = std::fs::read(path).map_err(|error| TextError::io("read", path, error))?;
+        let damaged = |reason: String| TextError::Tokenizer(format!("{} cannot be read: {reason}", path.display()));
+        let inner = Inner::from_bytes(&bytes).map_err(|error| damaged(error.to_string()))?;
+        Self::new(inner).map_err(|error| damaged(error.to_string()))
+    }
+
+    fn new(mut inner: Inner) -> Result<Self, TextError> {
+        // What looks like a special token in a text is text.
+        inner.set_encode_special_tokens(true);
+        match (0..).zip(SPECIAL).find(|(id, token)| inner.token_to_id(token) != Some(*id)) {
+            Some((id, token)) => Err(TextError::Tokenizer(format!("its entry {id} is not {token}"))),
+            None => Ok(Self { inner }),
+        }
+    }
+
+    /// The tokenizer in the format of `tokenizer.json`.
+    ///
+    /// # Errors
+    /// Where the library refuses.
+    pub fn to_json(&self) -> Result<String, TextError> {
+        self.inner.to_string(false).map_err(wrong)
+    }
+
+    /// How many entries the vocabulary has.
+    pub fn vocabulary(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// The id of a token.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// The token of an id, as it stands in the vocabulary.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// The ids of a text, without beginning and end.
+    ///
+    /// # Errors
+    /// Where the library refuses.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, TextError> {
+        Ok(self.inner.encode_fast(text, false).map_err(wrong)?.get_ids().to_vec())
+    }
+
+    /// The ids of many texts, on all cores.
+    ///
+    /// # Errors
+    /// Where the library refuses.
+    pub fn encode_all(&self, texts: Vec<String>) -> Result<Vec<Vec<u32>>, TextError> {
+        let encodings = self.inner.encode_batch_fast(texts, false).map_err(wrong)?;
+        Ok(encodings.iter().map(|encoding| encoding.get_ids().to_vec()).collect())
+    }
+
+    /// The text of ids; beginning and end are left out.
+    ///
+    /// # Errors
+    /// Where the library refuses.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, TextError> {
+        self.inner.decode(ids, true).map_err(wrong)
+    }
+}
+
+fn wrong(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TextError {
+    TextError::Tokenizer(error.into().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use TokenizerKind::{Bpe, Byte, ByteBpe, Character, Unigram, Word, Wordpiece};
+
+    const TEXTS: [&str; 6] = [
+        "the quick brown fox jumps over the lazy dog",
+        "the dog sleeps, the fox jumps; newer and lower",
+        "我们今天去学校,我们明天也去学校",
+        "今天的天气很好",
+        "they say the newest is the lowest </s> of <s> all",
+        "C++ and #1 ##x",
+    ];
+
+    fn trained(kind: TokenizerKind, vocabulary: usize) -> Tokenizer {
+        let config = TokenizerConfig { kind, vocabulary, minimum_count: 1 };
+        Tokenizer::train(&config, false, TEXTS.iter().map(|text| Ok((*text).to_owned())))
+            .unwrap_or_else(|error| panic!("{kind:?}: {error}"))
+    }
+
+    #[test]
+    fn every_kind_gives_back_the_text_and_survives_its_file() {
+        for kind in [Bpe, ByteBpe, Unigram, Wordpiece, Word, Character, Byte] {
+            let tokenizer = trained(kind, 400);
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("tokenizer.json");
+            std::fs::write(&path, tokenizer.to_json().unwrap()).unwrap();
+            let loaded = Tokenizer::load(&path).unwrap();
+            // To a vocabulary of words, a word that looks like a special token is unknown.
+            let texts = TEXTS.into_iter().filter(|text| kind != Word || !text.contains("<s>"));
+            for text in texts {
+                let ids = tokenizer.encode(text).unwrap();
+                assert!(ids.iter().all(|&id| id > EOS), "{kind:?} {text} {ids:?}");
+                assert_eq!(tokenizer.decode(&ids).unwrap(), text, "{kind:?}");
+                assert_eq!(loaded.encode(text).unwrap(), ids, "{kind:?}");
+                assert_eq!(loaded.decode(&ids).unwrap(), text, "{kind:?}");
+            }
+            let all = tokenizer.encode_all(TEXTS.map(str::to_owned).to_vec()).unwrap();
+            assert_eq!(all, TEXTS.map(|text| tokenizer.encode(text).unwrap()), "{kind:?}");
+            assert!(tokenizer.vocabulary() <= 400, "{kind:?} {}", tokenizer.vocabulary());
+        }
+    }
+
+    #[test]
+    fn a_continuous_text_keeps_its_spaces_and_lines() {
+        for kind in [Bpe, ByteBpe, Unigram, Wordpiece, Character, Byte] {
+            let config = TokenizerConfig { kind, vocabulary: 300, minimum_count: 1 };
+            let text = " one two\n\n  three two\n";
+            let tokenizer = Tokenizer::train(&config, true, std::iter::once(Ok(text.to_owned()))).unwrap();
+            assert_eq!(tokenizer.decode(&tokenizer.encode(text).unwrap()).unwrap(), text, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_in_the_vocabulary_is_unknown_but_to_bytes() {
+        for kind in [Bpe, Unigram, Wordpiece, Word, Character] {
+            assert!(trained(kind, 400).encode("ж").unwrap().contains(&UNK), "{kind:?}");
+        }
+        for kind in [ByteBpe, Byte] {
+            let tokenizer = trained(kind, 400);
+            assert_eq!(tokenizer.decode(&tokenizer.encode("жЖ").unwrap()).unwrap(), "жЖ");
+        }
+        assert_eq!(trained(Byte, 400).vocabulary(), 259);
+    }
+
+    #[test]
+    fn subwords_are_fewer_than_characters_and_the_vocabulary_is_bounded() {
+        let characters = trained(Character, 400).encode(TEXTS[0]).unwrap().len();
+        for kind in [Bpe, Unigram, Wordpiece] {
+            assert!(trained(kind, 400).encode(TEXTS[0]).unwrap().len() < characters, "{kind:?}");
+        }
+        assert_eq!(trained(Character, 20).vocabulary(), 20);
+        assert_eq!(trained(Word, 9).vocabulary(), 9);
+    }
+
+    #[test]
+    fn training_is_the_same_every_time() {
+        for kind in [Bpe, ByteBpe, Unigram, Wordpiece, Word, Character] {
+            assert_eq!(trained(kind, 300).to_json().unwrap(), trained(kind, 300).to_json().unwrap(), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn errors_are_told() {
+        let texts = [Ok("a b".to_owned()), Err(TextError::Empty { path: "x".into() })];
+        let error = Tokenizer::train(&TokenizerConfig::default(), false, texts.into_iter()).unwrap_err();
+        assert!(matches!(error, TextError::Empty { .. }));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokenizer.json");
+        std::fs::write(&path, "{}").unwrap();
+        assert!(matches!(Tokenizer::load(&path), Err(TextError::Tokenizer(_))));
+        let error = TokenizerConfig { kind: ByteBpe, vocabulary: 100, minimum_count: 1 }.validate().unwrap_err();
+        assert!(error.contains("259"));
+    }
+}
