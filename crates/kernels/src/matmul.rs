@@ -1,4 +1,12 @@
 use crate::Real;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+static OPERATIONS: AtomicU64 = AtomicU64::new(0);
+
+/// Floating-point operations of all products so far, on all threads: what a roofline is made of.
+pub fn product_operations() -> u64 {
+    OPERATIONS.load(Ordering::Relaxed)
+}
 
 /// How many threads one product may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -100,6 +108,7 @@ pub fn gemm<E: Real>(alpha: E, a: Mat<'_, E>, b: Mat<'_, E>, beta: E, c: MatMut<
     if c.rows == 0 || c.columns == 0 {
         return;
     }
+    OPERATIONS.fetch_add(2 * (c.rows * c.columns * a.columns) as u64, Ordering::Relaxed);
     // SAFETY: `Mat` and `MatMut` hold slices that contain every element their strides reach (checked when they are
     // made), the shapes agree (checked above), and `c` is borrowed mutably, so nothing else reads or writes it.
     unsafe {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum TextError {
     /// The system refused to read or write.
-    #[error("could not {what} {}: {error}", path.display())]
+    #[error("could not {what} {}: {error}{}", path.display(), remedy(error))]
     Io {
         /// What was tried.
         what: &'static str,
@@ -116,5 +116,20 @@ pub enum TextError {
 impl TextError {
     pub(crate) fn io(what: &'static str, path: &Path, error: std::io::Error) -> Self {
         Self::Io { what, path: path.to_owned(), error }
+    }
+}
+
+/// What to do about an error of the system, as the end of a message.
+pub fn remedy(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::NotFound => ". Check the path",
+        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
+            ". Choose a folder that you may write to, such as with --run"
+        }
+        Kind::StorageFull | Kind::QuotaExceeded => {
+            ". Free some space and go on with --resume: whatever was complete still is"
+        }
+        _ => "",
     }
 }

@@ -15,7 +15,7 @@ mod vocabulary;
 
 pub use batches::{BatchConfig, Batches, Position};
 pub use corpus::Corpus;
-pub use error::TextError;
+pub use error::{TextError, remedy};
 pub use lines::{LONGEST_LINE, Lines};
 pub use sequences::{Batch, Sequences};
 pub use source::{Pairs, Side, Source};

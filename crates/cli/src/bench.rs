@@ -1,0 +1,189 @@
+use crate::gradcheck::random_batch;
+use crate::memory::peak_rss_mb;
+use crate::{Threads, recipes};
+use clap::Args;
+use descant_autograd::Parameters;
+use descant_kernels::{Mat, MatMut, Parallelism, flush_subnormals, gemm, product_operations};
+use descant_models::{Kind, Vocabulary, build};
+use descant_optim::{Clip, Optimizer};
+use descant_tensor::DType;
+use descant_train::{BenchConfig, Recipe, Replicas, Texts, Tokenizers};
+use serde::Serialize;
+use std::time::Instant;
+
+#[derive(Args)]
+pub(crate) struct Bench {
+    /// A workload (charrnn, ptb650, s2s_lstm), or a recipe
+    recipe: String,
+    /// Change a value of the recipe, such as --set model.hidden=256 (may be repeated)
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Sequences in a batch
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    batch: Option<u32>,
+    /// Tokens in each sequence
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    length: Option<u32>,
+    #[command(flatten)]
+    threads: Threads,
+    /// Steps to measure, after some to warm up
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    steps: u32,
+    /// Print one JSON object instead
+    #[arg(long)]
+    json: bool,
+}
+
+/// Steps before the measured ones.
+const WARM_UP: u32 = 5;
+/// The size of the product that the roofline's rate is measured with, and how often, between the steps.
+const PRODUCT: [usize; 3] = [2048, 512, 2048];
+const PRODUCT_ROUNDS: u32 = 10;
+
+#[derive(Serialize)]
+struct Figures {
+    workload: String,
+    parameters: usize,
+    batch: usize,
+    length: usize,
+    threads: usize,
+    steps: u32,
+    /// Median of one step: forward, backward, clipping, optimizer.
+    step_ms: f64,
+    fastest_step_ms: f64,
+    /// Target tokens.
+    tokens_per_s: f64,
+    /// Floating-point operations of the products of a step.
+    step_gflop: f64,
+    /// Of the best large product in this run, on all threads together.
+    product_gflop_per_s: f64,
+    /// The time that the products alone would take at that rate, by the time of a step.
+    roofline_share: f64,
+    /// Buffers allocated during the measured steps.
+    allocations: u64,
+    peak_rss_mb: Option<f64>,
+}
+
+impl Bench {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let recipe = recipes::load(&self.recipe, &self.set)?;
+        let pair = recipe.model.kind == Kind::EncoderDecoder;
+        let (vocabulary, sizes) = sizes(&recipe)?;
+        let batch = self.batch.map_or(sizes.batch, |n| n as usize);
+        let length = self.length.map_or(sizes.length, |n| n as usize);
+        let threads = self.threads.count();
+        let mut parameters = Parameters::new(DType::F32);
+        let model = build(&recipe.model, &recipe.loss, &vocabulary, &mut parameters, recipe.seed)
+            .map_err(anyhow::Error::msg)?;
+        let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters);
+        let mut replicas = Replicas::new(&parameters, threads, threads)?;
+        let batches = [random_batch(pair, vocabulary.target, batch, length, false)];
+        let mut step = |replicas: &mut Replicas, seed: u32| -> anyhow::Result<f64> {
+            let start = Instant::now();
+            replicas.pass(model.as_ref(), &parameters, &batches, seed.into())?;
+            let (gradients, squares) = replicas.reduce();
+            let clipping = Clip::clipping(recipe.train.clip, squares.sqrt());
+            optimizer.step(&mut parameters, gradients, recipe.train.learning_rate, clipping)?;
+            Ok(1e3 * start.elapsed().as_secs_f64())
+        };
+        for warm_up in 0..WARM_UP {
+            step(&mut replicas, warm_up)?;
+        }
+        let mut rate = product_rate(threads)?;
+        let (mut times, mut operations, mut rounds) = (Vec::new(), 0, 1);
+        let before = replicas.allocations();
+        for i in 0..self.steps {
+            let counted = product_operations();
+            times.push(step(&mut replicas, i)?);
+            operations = product_operations() - counted;
+            // The processor's clock changes: the rate is measured all along.
+            if i * PRODUCT_ROUNDS >= rounds * self.steps {
+                rate = rate.max(product_rate(threads)?);
+                rounds += 1;
+            }
+        }
+        times.sort_by(f64::total_cmp);
+        let step_ms = times[times.len() / 2];
+        let figures = Figures {
+            workload: self.recipe,
+            parameters: parameters.count(),
+            batch,
+            length,
+            threads,
+            steps: self.steps,
+            step_ms,
+            fastest_step_ms: times[0],
+            tokens_per_s: (batch * length) as f64 / step_ms * 1e3,
+            step_gflop: operations as f64 / 1e9,
+            product_gflop_per_s: rate / 1e9,
+            roofline_share: operations as f64 / rate * 1e3 / step_ms,
+            allocations: replicas.allocations() - before,
+            peak_rss_mb: peak_rss_mb(),
+        };
+        if self.json {
+            println!("{}", serde_json::to_string(&figures)?);
+            return Ok(());
+        }
+        println!(
+            "{}: {} parameters, {batch} sequences of {length} tokens, {threads} threads",
+            figures.workload, figures.parameters
+        );
+        println!(
+            "step              {:.1} ms (median of {}; fastest {:.1})",
+            step_ms, self.steps, figures.fastest_step_ms
+        );
+        println!("target tokens     {:.0} per second", figures.tokens_per_s);
+        println!(
+            "roofline          {:.1} % ({:.1} GFLOP of products per step; a large product reaches {:.0} GFLOP/s)",
+            100.0 * figures.roofline_share,
+            figures.step_gflop,
+            figures.product_gflop_per_s
+        );
+        println!("allocations       {} during {} steps", figures.allocations, self.steps);
+        if let Some(peak) = figures.peak_rss_mb {
+            println!("peak memory       {peak:.0} MB");
+        }
+        Ok(())
+    }
+}
+
+/// The vocabulary that training would have, and the batch that a recipe without texts asks for.
+fn sizes(recipe: &Recipe) -> anyhow::Result<(Vocabulary, BenchConfig)> {
+    let train = &recipe.train;
+    let default_length = if recipe.data.as_ref().is_some_and(|data| data.stream) { train.length } else { 32 };
+    if let Some(bench) = recipe.bench {
+        let source = if recipe.model.kind == Kind::EncoderDecoder { bench.vocabulary } else { 0 };
+        let vocabulary = Vocabulary { source, target: bench.vocabulary, shared: true, class_weights: None };
+        return Ok((vocabulary, bench));
+    }
+    let texts = Texts::of(recipe)?;
+    let tokenizers = Tokenizers::train(recipe, &texts, 200_000)?;
+    let vocabulary = tokenizers.vocabulary(&recipe.loss).map_err(anyhow::Error::msg)?;
+    let batch = match train.batch_sentences {
+        0 => (train.batch_tokens / default_length).max(1),
+        sentences => sentences,
+    };
+    Ok((vocabulary.clone(), BenchConfig { vocabulary: vocabulary.target, batch, length: default_length }))
+}
+
+/// Floating-point operations per second of a large product on every thread at once, each its own as replicas do.
+fn product_rate(threads: usize) -> anyhow::Result<f64> {
+    let [m, k, n] = PRODUCT;
+    let run = || {
+        flush_subnormals();
+        let (a, b) = (vec![0.5_f32; m * k], vec![0.25_f32; k * n]);
+        let mut c = vec![0.0_f32; m * n];
+        let mut product = || {
+            gemm(1.0, Mat::new(&a, m, k), Mat::new(&b, k, n), 0.0, MatMut::new(&mut c, m, n), Parallelism::Serial);
+        };
+        product();
+        let start = Instant::now();
+        let times = 6;
+        (0..times).for_each(|_| product());
+        (times * 2 * m * k * n) as f64 / start.elapsed().as_secs_f64()
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        workers.into_iter().map(|worker| worker.join().map_err(|_| anyhow::anyhow!("a thread failed"))).sum()
+    })
+}

@@ -1,0 +1,132 @@
+use crate::report::duration;
+use crate::train::watch;
+use crate::{Threads, recipes};
+use clap::Args;
+use descant_generate::Strategy;
+use descant_kernels::Parallelism;
+use descant_spoken::{Generator, Part};
+use descant_train::{Answer, Outcome, Recipe, Score, Trained, Trainer};
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+#[derive(Args)]
+pub(crate) struct Demo {
+    /// The folder to write to; what an earlier demo left there is replaced
+    #[arg(long, value_name = "DIR", default_value = "runs/demo")]
+    run: PathBuf,
+    /// Train for a few seconds only, to see that everything works
+    #[arg(long)]
+    small: bool,
+    #[command(flatten)]
+    threads: Threads,
+}
+
+impl Default for Demo {
+    fn default() -> Self {
+        Self { run: PathBuf::from("runs/demo"), small: false, threads: Threads { threads: None } }
+    }
+}
+
+const TRAIN: &str = "spoken-train.tsv";
+const VALIDATION: &str = "spoken-validation.tsv";
+const TEST: &str = "spoken-test.tsv";
+/// Sentences of each file. Those of the last two have no number that the first has.
+const SENTENCES: [(&str, Part, usize); 3] =
+    [(TRAIN, Part::Train, 200_000), (VALIDATION, Part::HeldOut, 500), (TEST, Part::HeldOut, 2000)];
+const SAMPLES: usize = 10;
+
+impl Demo {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let folder = &self.run;
+        anyhow::ensure!(
+            !folder.exists() || folder.join(TRAIN).exists(),
+            "{} exists and is not an earlier demo's. Choose another folder with --run",
+            folder.display()
+        );
+        println!("Spoken forms: how one says what is written, in English and Chinese.");
+        if folder.exists() {
+            fs::remove_dir_all(folder).map_err(|error| failed("replace", folder, &error))?;
+        }
+        fs::create_dir_all(folder).map_err(|error| failed("create", folder, &error))?;
+        for ((name, part, count), seed) in SENTENCES.into_iter().zip(1..) {
+            let count = if self.small { count / 20 } else { count };
+            write_pairs(&folder.join(name), part, seed, count)?;
+        }
+        println!(
+            "Wrote {} sentences to learn from, in {}.",
+            SENTENCES[0].2 / if self.small { 20 } else { 1 },
+            folder.display()
+        );
+        let mut settings = Vec::new();
+        for (key, name) in [("data.train", TRAIN), ("data.validation", VALIDATION)] {
+            settings.push(format!("{key}={}", folder.join(name).display()));
+        }
+        if self.small {
+            settings.extend(["train.steps=60", "train.validate_every=30", "schedule.warmup=20"].map(str::to_owned));
+        }
+        let recipe = Recipe::parse(recipes::DEMO, &settings).map_err(anyhow::Error::msg)?;
+        let threads = self.threads.count();
+        let mut trainer = Trainer::new(recipe, folder, threads, false)?;
+        println!("Training {} parameters on {threads} threads:", trainer.parameters().count());
+        let (outcome, _) = watch(&mut trainer, false)?;
+        if outcome == Outcome::Stopped {
+            let folder = folder.display();
+            eprintln!(
+                "Stopped; everything is saved. Go on with:\n  descant train {folder}/recipe.toml --run {folder} --resume"
+            );
+            std::process::exit(130);
+        }
+        println!("Trained {} steps, {} so far.", trainer.steps_done(), duration(start.elapsed().as_secs_f64()));
+        drop(trainer);
+        show(folder, threads)?;
+        println!("{} in all. Try your own sentence:", duration(start.elapsed().as_secs_f64()));
+        println!("  descant generate {} \"The train leaves at 9:05 and costs $27.40.\"", folder.display());
+        Ok(())
+    }
+}
+
+/// The exact match on the test sentences, and some of them.
+fn show(folder: &Path, threads: usize) -> anyhow::Result<()> {
+    let trained = Trained::load(folder)?;
+    let options = trained.options(Strategy::Greedy, 300, Parallelism::Serial)?;
+    let answers = trained.evaluator(&[folder.join(TEST)], threads)?.answers(&options, false)?;
+    let (english, chinese): (Vec<Answer>, Vec<Answer>) =
+        answers.into_iter().partition(|answer| !answer.source.chars().any(|c| matches!(c, '\u{4e00}'..='\u{9fff}')));
+    let percent = |answers: &[Answer]| 100.0 * Score::of(answers).exact_match;
+    let all: Vec<Answer> = english.iter().chain(&chinese).cloned().collect();
+    println!("\nOn {} sentences none of whose numbers were in training:", all.len());
+    println!(
+        "  exact match {:.1} % (English {:.1} %, Chinese {:.1} %)\n",
+        percent(&all),
+        percent(&english),
+        percent(&chinese)
+    );
+    let spread = |answers: &[Answer]| -> Vec<Answer> {
+        let step = (answers.len() / (SAMPLES / 2)).max(1);
+        answers.iter().skip(step / 2).step_by(step).take(SAMPLES / 2).cloned().collect()
+    };
+    for Answer { source, written, references } in [spread(&english), spread(&chinese)].concat() {
+        let mark = if references.contains(&written) { "right" } else { "WRONG" };
+        println!("  {source}\n    {mark}: {written}");
+    }
+    println!();
+    Ok(())
+}
+
+fn write_pairs(path: &Path, part: Part, seed: u64, count: usize) -> anyhow::Result<()> {
+    let write = || -> std::io::Result<()> {
+        let mut file = BufWriter::new(File::create(path)?);
+        for example in Generator::new(seed, part).take(count) {
+            writeln!(file, "{}\t{}", example.written, example.spoken)?;
+        }
+        file.flush()
+    };
+    write().map_err(|error| failed("write", path, &error))
+}
+
+fn failed(what: &str, path: &Path, error: &std::io::Error) -> anyhow::Error {
+    anyhow::anyhow!("could not {what} {}: {error}{}", path.display(), descant_text::remedy(error))
+}

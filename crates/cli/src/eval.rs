@@ -1,0 +1,102 @@
+use crate::Threads;
+use crate::generate::Decoding;
+use crate::report::duration;
+use clap::Args;
+use descant_kernels::Parallelism;
+use descant_train::{Score, Trained};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::Instant;
+
+#[derive(Args)]
+pub(crate) struct Eval {
+    /// The run folder, or a checkpoint in it
+    run: PathBuf,
+    /// The text: one file, or two that belong together line by line [default: the recipe's validation text]
+    #[arg(long, value_name = "FILE", num_args = 1..=2)]
+    data: Vec<PathBuf>,
+    /// Pairs with the same source are one question: any of their targets is right
+    #[arg(long)]
+    multi_reference: bool,
+    /// Only the loss: write nothing
+    #[arg(long)]
+    loss_only: bool,
+    /// Write what the model wrote to a file: source, answer and references, separated by tabs
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    decoding: Decoding,
+    #[command(flatten)]
+    threads: Threads,
+    /// Print one JSON object instead
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Figures {
+    loss: f64,
+    perplexity: f64,
+    accuracy: f64,
+    tokens: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answers: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exact_match: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_error_rate: Option<f64>,
+}
+
+impl Eval {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let trained = Trained::load(&self.run)?;
+        let mut evaluator = trained.evaluator(&self.data, self.threads.count())?;
+        let evaluation = evaluator.loss()?;
+        let mut figures = Figures {
+            loss: evaluation.loss,
+            perplexity: evaluation.perplexity(),
+            accuracy: evaluation.accuracy,
+            tokens: evaluation.tokens,
+            answers: None,
+            exact_match: None,
+            token_error_rate: None,
+        };
+        if !trained.is_language_model() && !self.loss_only {
+            let options = self.decoding.options(&trained, 1, Parallelism::Serial)?;
+            let answers = evaluator.answers(&options, self.multi_reference)?;
+            if let Some(path) = &self.output {
+                let lines: String = answers
+                    .iter()
+                    .map(|answer| format!("{}\t{}\t{}\n", answer.source, answer.written, answer.references.join("\t")))
+                    .collect();
+                std::fs::write(path, lines)
+                    .map_err(|error| anyhow::anyhow!("could not write {}: {error}", path.display()))?;
+            }
+            let Score { answers, exact_match, token_error_rate } = Score::of(&answers);
+            figures.answers = Some(answers);
+            figures.exact_match = Some(exact_match);
+            figures.token_error_rate = Some(token_error_rate);
+        }
+        if self.json {
+            println!("{}", serde_json::to_string(&figures)?);
+            return Ok(());
+        }
+        let Figures { loss, perplexity, accuracy, tokens, .. } = figures;
+        println!(
+            "checkpoint of step {}, {tokens} target tokens, {}",
+            trained.step,
+            duration(start.elapsed().as_secs_f64())
+        );
+        println!("loss              {loss:.4} nats per token");
+        println!("perplexity        {perplexity:.3}");
+        println!("accuracy          {:.2} %", 100.0 * accuracy);
+        if let (Some(answers), Some(exact), Some(rate)) =
+            (figures.answers, figures.exact_match, figures.token_error_rate)
+        {
+            println!("exact match       {:.2} % of {answers}", 100.0 * exact);
+            println!("token error rate  {:.2} %", 100.0 * rate);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+use crate::RecipeArgs;
+use crate::recipes;
+use clap::Args;
+use descant_autograd::gradcheck::{TOLERANCE, check};
+use descant_autograd::{Parameters, mix};
+use descant_models::{Kind, Vocabulary, build};
+use descant_tensor::DType;
+use descant_text::{Batch, Sequences};
+use descant_train::{Recipe, Texts, Tokenizers, first_batch, model};
+
+#[derive(Args)]
+pub(crate) struct Gradcheck {
+    #[command(flatten)]
+    recipe: RecipeArgs,
+    /// Check every entry of every parameter, rather than a sample
+    #[arg(long, conflicts_with = "sample")]
+    all: bool,
+    /// Entries to check of every parameter
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    sample: u32,
+}
+
+/// Lines that a tokenizer is trained on here, and sequences and tokens of the batch that is checked: each entry costs
+/// some passes.
+const LINES: usize = 2000;
+const SEQUENCES: usize = 3;
+const LENGTH: usize = 8;
+
+impl Gradcheck {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let recipe = recipes::load(&self.recipe.recipe.display().to_string(), &self.recipe.set)?;
+        let (mut parameters, model, batch) = match recipe.bench {
+            Some(bench) if recipe.data.is_none() => random(&recipe, bench.vocabulary)?,
+            _ => {
+                let texts = Texts::of(&recipe)?;
+                let tokenizers = Tokenizers::train(&recipe, &texts, LINES)?;
+                let (parameters, model) = model(&recipe, &tokenizers, DType::F64).map_err(anyhow::Error::msg)?;
+                (parameters, model, first_batch(&texts, &tokenizers, SEQUENCES, LENGTH)?)
+            }
+        };
+        let count = parameters.count();
+        println!("{count} parameters in f64, {} target tokens, central differences", batch.tokens());
+        let sample = (!self.all).then_some(self.sample as usize);
+        let rows = check(&mut parameters, sample, recipe.seed, |graph| {
+            model.loss(graph, &batch).scale(1.0 / batch.tokens() as f64)
+        })?;
+        let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
+        println!("{:width$}  {:>9}  {:>22}  verdict", "tensor", "entries", "largest relative error");
+        for row in &rows {
+            let verdict = if row.passes() { "right" } else { "WRONG" };
+            println!("{:width$}  {:>9}  {:>22.1e}  {verdict}", row.name, row.entries, row.error);
+        }
+        let wrong: Vec<&str> = rows.iter().filter(|row| !row.passes()).map(|row| row.name.as_str()).collect();
+        anyhow::ensure!(
+            wrong.is_empty(),
+            "the gradients of {} differ from the central differences by more than {TOLERANCE:.0e}",
+            wrong.join(", ")
+        );
+        let largest = rows.iter().map(|row| row.error).fold(0.0, f64::max);
+        println!("All gradients agree: largest relative error {largest:.1e}, tolerance {TOLERANCE:.0e}.");
+        Ok(())
+    }
+}
+
+type Checked = (Parameters, Box<dyn descant_models::Generator>, Batch);
+
+/// A model of a recipe without texts, and random ids.
+fn random(recipe: &Recipe, vocabulary: usize) -> anyhow::Result<Checked> {
+    let pair = recipe.model.kind == Kind::EncoderDecoder;
+    let source = if pair { vocabulary } else { 0 };
+    let vocabulary = Vocabulary { source, target: vocabulary, shared: true, class_weights: None };
+    let mut parameters = Parameters::new(DType::F64);
+    let model =
+        build(&recipe.model, &recipe.loss, &vocabulary, &mut parameters, recipe.seed).map_err(anyhow::Error::msg)?;
+    Ok((parameters, model, random_batch(pair, vocabulary.target, SEQUENCES, LENGTH, true)))
+}
+
+/// Sequences of random ids; of lengths up to `length`, or all of it.
+pub(crate) fn random_batch(pair: bool, vocabulary: usize, sequences: usize, length: usize, ragged: bool) -> Batch {
+    let make = |side: u64| {
+        let mut all = Sequences::new();
+        for i in 0..sequences {
+            let length = if ragged { length - i % length.min(3) } else { length };
+            let id = |j: usize| (mix(side, (i * length + j) as u64) % vocabulary as u64) as u32;
+            all.push(&(0..length).map(id).collect::<Vec<_>>());
+        }
+        all
+    };
+    Batch { source: pair.then(|| make(1)), input: make(2), target: make(3) }
+}

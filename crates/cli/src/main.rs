@@ -1,0 +1,99 @@
+//! The binary: `descant train`, `generate`, `eval`, `gradcheck`, `bench`, and `demo`.
+
+mod bench;
+mod demo;
+mod eval;
+mod generate;
+mod gradcheck;
+mod memory;
+mod recipes;
+mod report;
+mod train;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Trains, checks, evaluates and runs text generators on the processor.
+#[derive(Parser)]
+#[command(name = "descant", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a small generator in about 90 seconds and show it at work (the default without any command)
+    Demo(demo::Demo),
+    /// Train what a recipe describes
+    Train(train::Train),
+    /// Write with a trained generator: for texts given, or line by line from standard input
+    Generate(generate::Generate),
+    /// Measure a trained generator: loss, perplexity, accuracy, exact match
+    Eval(eval::Eval),
+    /// Hold every gradient of a recipe's model against central differences
+    Gradcheck(gradcheck::Gradcheck),
+    /// Measure the speed of training
+    Bench(bench::Bench),
+    /// Print a script for the shell that completes commands and options
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// What commands that read a recipe have in common.
+#[derive(Args)]
+struct RecipeArgs {
+    /// The recipe, a TOML file
+    recipe: PathBuf,
+    /// Change a value of the recipe, such as --set train.steps=500 (may be repeated)
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+/// How many threads to use.
+#[derive(Args)]
+struct Threads {
+    /// Threads to use [default: the number of cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+impl Threads {
+    fn count(&self) -> usize {
+        self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
+    }
+}
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command.unwrap_or_else(|| Command::Demo(demo::Demo::default()));
+    let result = match command {
+        Command::Demo(demo) => demo.run(),
+        Command::Train(train) => train.run(),
+        Command::Generate(generate) => generate.run(),
+        Command::Eval(eval) => eval.run(),
+        Command::Gradcheck(gradcheck) => gradcheck.run(),
+        Command::Bench(bench) => bench.run(),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "descant", &mut std::io::stdout());
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads what is written has seen enough, such as `head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    kind == Some(std::io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,24 @@
+//! The recipes that are part of the binary.
+
+use descant_train::Recipe;
+use std::path::Path;
+
+pub(crate) const DEMO: &str = include_str!("../../../recipes/demo.toml");
+
+const BENCH: [(&str, &str); 3] = [
+    ("charrnn", include_str!("../../../recipes/bench/charrnn.toml")),
+    ("ptb650", include_str!("../../../recipes/bench/ptb650.toml")),
+    ("s2s_lstm", include_str!("../../../recipes/bench/s2s_lstm.toml")),
+];
+
+/// A bench workload by its name, or else a recipe by its path.
+pub(crate) fn load(name: &str, settings: &[String]) -> anyhow::Result<Recipe> {
+    if let Some((_, text)) = BENCH.iter().find(|(known, _)| *known == name) {
+        return Recipe::parse(text, settings).map_err(anyhow::Error::msg);
+    }
+    if !name.contains(['/', '.']) && !Path::new(name).exists() {
+        let known = BENCH.map(|(name, _)| name).join(", ");
+        anyhow::bail!("there is no workload '{name}', nor a file of that name. The workloads are {known}");
+    }
+    Ok(Recipe::load(Path::new(name), settings)?)
+}

@@ -1,0 +1,109 @@
+//! What a training shows while it runs.
+
+use descant_train::{Event, Metric};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::Instant;
+
+/// A bar on a terminal; elsewhere, a line for every line of metrics.
+pub(crate) struct Report {
+    bar: ProgressBar,
+    lines: bool,
+    start: Instant,
+    first: u64,
+    tokens: usize,
+    since: Instant,
+    loss: Option<f64>,
+}
+
+impl Report {
+    /// For a training of `steps` steps of which `first` are done.
+    pub(crate) fn new(first: u64, steps: u64, quiet: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let target = if terminal && !quiet { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(steps), target);
+        if let Ok(style) = ProgressStyle::with_template("{bar:28} {pos}/{len}  {msg}  {eta} left") {
+            bar.set_style(style);
+        }
+        bar.set_position(first);
+        let now = Instant::now();
+        Self { bar, lines: !terminal && !quiet, start: now, first, tokens: 0, since: now, loss: None }
+    }
+
+    /// Shows what happened.
+    pub(crate) fn watch(&mut self, event: &Event) {
+        match event {
+            Event::Step { step, loss, tokens, .. } => {
+                self.tokens += tokens;
+                // A mean that forgets: single steps jump.
+                let smooth = self.loss.map_or(*loss, |mean| 0.95 * mean + 0.05 * loss);
+                self.loss = Some(smooth);
+                self.bar.set_position(*step);
+                let seconds = self.since.elapsed().as_secs_f64();
+                if seconds > 0.5 {
+                    let rate = count(self.tokens as f64 / seconds);
+                    self.bar.set_message(format!("loss {smooth:.3}  {rate} tokens/s"));
+                    (self.tokens, self.since) = (0, Instant::now());
+                }
+            }
+            Event::Metric(metric) => match metric {
+                Metric::Train { step, loss, gradient_norm, tokens_per_s, .. } => {
+                    if self.lines {
+                        let left = self.left(*step);
+                        let rate = count(*tokens_per_s);
+                        eprintln!(
+                            "step {step}  loss {loss:.3}  gradient {gradient_norm:.2}  {rate} tokens/s  {left} left"
+                        );
+                    }
+                }
+                Metric::Validation { step, loss, perplexity, accuracy, best } => {
+                    let best = if *best { "  best so far" } else { "" };
+                    let accuracy = 100.0 * accuracy;
+                    self.say(&format!(
+                        "step {step}  validation: loss {loss:.4}  perplexity {perplexity:.2}  accuracy {accuracy:.1} %{best}"
+                    ));
+                }
+            },
+            Event::Saved { .. } => {}
+        }
+    }
+
+    /// A line above the bar.
+    pub(crate) fn say(&self, line: &str) {
+        if self.lines {
+            eprintln!("{line}");
+        } else {
+            self.bar.suspend(|| {
+                if !self.bar.is_hidden() {
+                    eprintln!("{line}")
+                }
+            });
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn left(&self, step: u64) -> String {
+        let per_step = self.start.elapsed().as_secs_f64() / (step - self.first).max(1) as f64;
+        let left = per_step * (self.bar.length().unwrap_or(step).saturating_sub(step)) as f64;
+        duration(left)
+    }
+}
+
+/// Seconds as people say them.
+pub(crate) fn duration(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// A count as people read it: `950`, `12.3k`.
+pub(crate) fn count(n: f64) -> String {
+    if n < 1000.0 { format!("{n:.0}") } else { format!("{:.1}k", n / 1000.0) }
+}

@@ -1,0 +1,73 @@
+use crate::report::{Report, duration};
+use crate::{RecipeArgs, Threads};
+use clap::Args;
+use descant_train::{Outcome, Recipe, Trainer};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+#[derive(Args)]
+pub(crate) struct Train {
+    #[command(flatten)]
+    recipe: RecipeArgs,
+    /// The folder to write to [default: runs/ and the recipe's name]
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// Go on with the training in that folder: it ends in the same bits as one that was never broken off
+    #[arg(long)]
+    resume: bool,
+    #[command(flatten)]
+    threads: Threads,
+    /// Show nothing but errors and the end
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+impl Train {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let recipe = Recipe::load(&self.recipe.recipe, &self.recipe.set)?;
+        let run = self
+            .run
+            .unwrap_or_else(|| Path::new("runs").join(self.recipe.recipe.file_stem().unwrap_or("run".as_ref())));
+        let mut again = format!("descant train {}", self.recipe.recipe.display());
+        for set in &self.recipe.set {
+            again += &format!(" --set '{set}'");
+        }
+        again += &format!(" --run {} --resume", run.display());
+        let mut trainer = Trainer::new(recipe, &run, self.threads.count(), self.resume)?;
+        let start = Instant::now();
+        let (outcome, _) = watch(&mut trainer, self.quiet)?;
+        let (steps, time) = (trainer.steps_done(), duration(start.elapsed().as_secs_f64()));
+        match outcome {
+            Outcome::Stopped => {
+                eprintln!("Stopped after step {steps}; everything is saved. Go on with:\n  {again}");
+                // As the shell expects of a program that was interrupted.
+                std::process::exit(130);
+            }
+            Outcome::Finished => println!("Trained {steps} steps in {time}."),
+            Outcome::NoLongerBetter => println!("Validation no longer improves: ended after {steps} steps, {time}."),
+        }
+        if let Some((loss, step)) = trainer.best() {
+            println!("Best validation loss {loss:.4} at step {step}.");
+        }
+        println!("Write with it:\n  descant generate {}", run.display());
+        Ok(())
+    }
+}
+
+/// Trains to the end, with a report; Ctrl-C saves and stops.
+pub(crate) fn watch(trainer: &mut Trainer, quiet: bool) -> anyhow::Result<(Outcome, Report)> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let handler = stop.clone();
+    // A second time, at once: the last checkpoint is complete.
+    ctrlc::set_handler(move || {
+        if handler.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })?;
+    let mut report = Report::new(trainer.steps_done(), trainer.recipe().train.steps, quiet);
+    let outcome = trainer.run(&stop, |event| report.watch(event));
+    report.finish();
+    Ok((outcome?, report))
+}

@@ -1,0 +1,17 @@
+//! Optimizers, learning rate schedules, clipping: single passes over the flat buffers of parameters and gradients.
+
+mod clip;
+mod config;
+mod optimizer;
+mod rules;
+mod schedule;
+mod sum;
+
+pub use clip::{Clip, Clipping};
+pub use config::OptimizerConfig;
+pub use optimizer::Optimizer;
+pub use schedule::{Schedule, ScheduleConfig};
+pub use sum::add_gradients;
+
+/// Elements that one thread works on at a time. Part of what the bits of a sum of squares depend on.
+const CHUNK: usize = 1 << 15;

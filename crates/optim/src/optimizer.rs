@@ -1,0 +1,148 @@
+use crate::rules::{adadelta, adagrad, adam, rmsprop, sgd};
+use crate::{CHUNK, Clipping, OptimizerConfig};
+use descant_autograd::{Gradients, Parameters};
+use descant_kernels::Real;
+use descant_tensor::{Buffer, DType, Result};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// An optimizer with its state: buffers as long as the parameters, and a count of steps.
+#[derive(Clone, Debug)]
+pub struct Optimizer {
+    config: OptimizerConfig,
+    state: Vec<(&'static str, Buffer)>,
+    steps: u64,
+}
+
+/// Some neighbouring elements: weights, gradients, and what the optimizer remembers of them.
+pub(crate) struct Chunk<'a, E> {
+    pub(crate) x: &'a mut [E],
+    pub(crate) g: &'a [E],
+    pub(crate) state: [&'a mut [E]; 3],
+}
+
+impl Optimizer {
+    /// An optimizer for these parameters, before its first step.
+    pub fn new(config: OptimizerConfig, parameters: &Parameters) -> Self {
+        let names: &[&'static str] = match config {
+            OptimizerConfig::Sgd { momentum: 0.0, .. } => &[],
+            OptimizerConfig::Sgd { .. } => &["momentum_buffer"],
+            OptimizerConfig::Adagrad { .. } => &["sum"],
+            OptimizerConfig::Adadelta { .. } => &["square_avg", "acc_delta"],
+            OptimizerConfig::Rmsprop { momentum, centered, .. } => match (centered, momentum > 0.0) {
+                (false, false) => &["square_avg"],
+                (true, false) => &["square_avg", "grad_avg"],
+                (false, true) => &["square_avg", "momentum_buffer"],
+                (true, true) => &["square_avg", "grad_avg", "momentum_buffer"],
+            },
+            OptimizerConfig::Adam { .. } | OptimizerConfig::Adamw { .. } => &["exp_avg", "exp_avg_sq"],
+        };
+        let (dtype, len) = (parameters.dtype(), parameters.buffer().len());
+        let mut state: Vec<_> = names.iter().map(|&name| (name, Buffer::zeros(dtype, len))).collect();
+        if let OptimizerConfig::Adagrad { initial_accumulator_value: initial, .. } = config {
+            match &mut state[0].1 {
+                Buffer::F32(sum) => sum.fill(initial as f32),
+                Buffer::F64(sum) => sum.fill(initial),
+            }
+        }
+        Self { config, state, steps: 0 }
+    }
+
+    /// One step against the gradients, on the threads of the current rayon pool. Frozen parameters stay as they are.
+    ///
+    /// # Errors
+    /// [`NoGradient`](descant_tensor::Error::NoGradient) where a trainable parameter has received no gradient, and
+    /// [`Mismatch`](descant_tensor::Error::Mismatch) for those of other parameters.
+    pub fn step(
+        &mut self,
+        parameters: &mut Parameters,
+        gradients: &Gradients,
+        learning_rate: f64,
+        clipping: Clipping,
+    ) -> Result<()> {
+        gradients.check(parameters)?;
+        self.steps += 1;
+        match parameters.dtype() {
+            DType::F32 => self.sweep::<f32>(parameters, gradients, learning_rate, clipping),
+            DType::F64 => self.sweep::<f64>(parameters, gradients, learning_rate, clipping),
+        }
+        Ok(())
+    }
+
+    fn sweep<E: Real>(&mut self, parameters: &mut Parameters, gradients: &Gradients, lr: f64, clipping: Clipping) {
+        let spans = trainable(parameters);
+        let mut state = self.state.iter_mut().map(|(_, buffer)| E::slice_mut(buffer));
+        let mut rest: [&mut [E]; 3] = std::array::from_fn(|_| state.next().unwrap_or_default());
+        let mut x = E::slice_mut(parameters.buffer_mut());
+        let g = E::slice(gradients.buffer());
+        let mut chunks = Vec::with_capacity(x.len() / CHUNK + spans.len());
+        let mut at = 0;
+        for span in spans {
+            let mut start = span.start;
+            while start < span.end {
+                let (skipped, len) = (start - at, CHUNK.min(span.end - start));
+                let state = rest.each_mut().map(|buffer| take(buffer, skipped, len));
+                chunks.push(Chunk { x: take(&mut x, skipped, len), g: &g[start..start + len], state });
+                (start, at) = (start + len, start + len);
+            }
+        }
+        let (config, steps) = (&self.config, self.steps);
+        chunks.into_par_iter().for_each(|chunk| match *config {
+            OptimizerConfig::Sgd { .. } => sgd::update(config, chunk, lr, steps, clipping),
+            OptimizerConfig::Adagrad { .. } => adagrad::update(config, chunk, lr, steps, clipping),
+            OptimizerConfig::Adadelta { .. } => adadelta::update(config, chunk, lr, clipping),
+            OptimizerConfig::Rmsprop { .. } => rmsprop::update(config, chunk, lr, clipping),
+            OptimizerConfig::Adam { .. } | OptimizerConfig::Adamw { .. } => {
+                adam::update(config, chunk, lr, steps, clipping);
+            }
+        });
+    }
+
+    /// Steps so far.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// What it remembers, by PyTorch's names, always in the same order.
+    pub fn state(&self) -> impl Iterator<Item = (&'static str, &Buffer)> {
+        self.state.iter().map(|(name, buffer)| (*name, buffer))
+    }
+
+    /// Goes on from what [`Optimizer::steps`] and [`Optimizer::state`] gave.
+    ///
+    /// # Errors
+    /// Where the buffers are not those of this optimizer for these parameters.
+    pub fn restore(&mut self, steps: u64, buffers: Vec<Buffer>) -> std::result::Result<(), String> {
+        let alike = |(a, b): (&(&'static str, Buffer), &Buffer)| a.1.len() == b.len() && a.1.dtype() == b.dtype();
+        if buffers.len() != self.state.len() || !self.state.iter().zip(&buffers).all(alike) {
+            return Err("the optimizer's state is of another optimizer, or of other parameters".to_owned());
+        }
+        self.state.iter_mut().zip(buffers).for_each(|((_, buffer), restored)| *buffer = restored);
+        self.steps = steps;
+        Ok(())
+    }
+}
+
+/// Takes `len` elements off the front, after `skipped` others; nothing of a buffer that is not there.
+fn take<'a, E>(slice: &mut &'a mut [E], skipped: usize, len: usize) -> &'a mut [E] {
+    if slice.is_empty() {
+        return &mut [];
+    }
+    let (_, rest) = std::mem::take(slice).split_at_mut(skipped);
+    let (taken, rest) = rest.split_at_mut(len);
+    *slice = rest;
+    taken
+}
+
+/// The ranges of the trainable parameters, neighbours joined.
+fn trainable(parameters: &Parameters) -> Vec<Range<usize>> {
+    let mut spans: Vec<Range<usize>> = Vec::new();
+    for id in parameters.ids().filter(|&id| parameters.is_trainable(id)) {
+        let range = parameters.range(id);
+        match spans.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => spans.push(range),
+        }
+    }
+    spans
+}

@@ -1,0 +1,253 @@
+use crate::Error;
+use descant_autograd::Parameters;
+use descant_optim::Optimizer;
+use descant_tensor::{Buffer, DType};
+use descant_text::Position;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// The version of the format this program writes, and the newest it reads.
+const FORMAT: u32 = 1;
+const MODEL: &str = "model.safetensors";
+const OPTIMIZER: &str = "optimizer.safetensors";
+const MANIFEST: &str = "manifest.json";
+
+/// Where a training stands: with the weights and the optimizer's state, all that is needed to go on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Optimizer steps done.
+    pub step: u64,
+    /// The next batch.
+    pub position: Position,
+    /// The best validation loss, and its step.
+    pub best: Option<(f64, u64)>,
+    /// Validations since then.
+    pub stale: u64,
+    /// The plateau schedule's state.
+    pub schedule: Option<serde_json::Value>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Manifest {
+    format: u32,
+    #[serde(flatten)]
+    progress: Progress,
+    optimizer_steps: u64,
+    /// CRC-32 of each file.
+    files: BTreeMap<String, u32>,
+}
+
+/// The folder of a step's checkpoint.
+pub(crate) fn folder(run: &Path, step: u64) -> PathBuf {
+    run.join("checkpoints").join(format!("step-{step:08}"))
+}
+
+/// Writes a checkpoint: beside its place, synced, then renamed, so that it is complete or absent.
+pub(crate) fn save(
+    run: &Path,
+    parameters: &Parameters,
+    optimizer: &Optimizer,
+    progress: &Progress,
+) -> Result<PathBuf, Error> {
+    let place = folder(run, progress.step);
+    let partial = place.with_extension("partial");
+    let written = write_all(&partial, parameters, optimizer, progress);
+    if written.is_err() {
+        // What there is of it would only take the space of the next one.
+        let _ = fs::remove_dir_all(&partial);
+    }
+    written?;
+    // A run that was broken off comes here again with the same bits: what is there stays then.
+    if fs::read(place.join(MANIFEST)).ok() == fs::read(partial.join(MANIFEST)).ok() {
+        fs::remove_dir_all(&partial).map_err(|error| Error::io("remove", &partial, error))?;
+        return Ok(place);
+    }
+    let write = |error| Error::io("write the checkpoint", &place, error);
+    if place.exists() {
+        fs::rename(&place, place.with_extension("old")).map_err(write)?;
+    }
+    fs::rename(&partial, &place).map_err(write)?;
+    if let Some(parent) = place.parent() {
+        File::open(parent).and_then(|folder| folder.sync_all()).map_err(write)?;
+    }
+    Ok(place)
+}
+
+fn write_all(partial: &Path, parameters: &Parameters, optimizer: &Optimizer, progress: &Progress) -> Result<(), Error> {
+    let write = |error| Error::io("write the checkpoint", partial, error);
+    if partial.exists() {
+        fs::remove_dir_all(partial).map_err(write)?;
+    }
+    fs::create_dir_all(partial).map_err(write)?;
+    let store = |name: &str, bytes: &[u8]| -> Result<(String, u32), Error> {
+        let path = partial.join(name);
+        let write = |error| Error::io("write the checkpoint", &path, error);
+        fs::write(&path, bytes).map_err(write)?;
+        File::open(&path).and_then(|file| file.sync_all()).map_err(write)?;
+        Ok((name.to_owned(), crc32fast::hash(bytes)))
+    };
+    let broken = |error: safetensors::SafeTensorError| Error::Checkpoint {
+        path: partial.to_owned(),
+        reason: format!("its tensors could not be written: {error}"),
+    };
+    let model = parameters.ids().map(|id| {
+        let range = parameters.range(id);
+        (parameters.name(id).to_owned(), parameters.shape(id).dims().to_vec(), (parameters.buffer(), range))
+    });
+    let model = store(MODEL, &tensors(model).map_err(broken)?)?;
+    let state = optimizer
+        .state()
+        .into_iter()
+        .map(|(name, buffer)| (name.to_owned(), vec![buffer.len()], (buffer, 0..buffer.len())));
+    let files = BTreeMap::from([model, store(OPTIMIZER, &tensors(state).map_err(broken)?)?]);
+    let manifest = Manifest { format: FORMAT, progress: progress.clone(), optimizer_steps: optimizer.steps(), files };
+    let text = serde_json::to_string_pretty(&manifest)
+        .map_err(|error| Error::Checkpoint { path: partial.to_owned(), reason: error.to_string() })?;
+    store(MANIFEST, text.as_bytes())?;
+    File::open(partial).and_then(|folder| folder.sync_all()).map_err(write)
+}
+
+type Part<'a> = (String, Vec<usize>, (&'a Buffer, std::ops::Range<usize>));
+
+fn tensors<'a>(parts: impl Iterator<Item = Part<'a>>) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+    let views = parts
+        .map(|(name, shape, (buffer, range))| {
+            let view = match buffer {
+                Buffer::F32(elements) => TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(&elements[range])),
+                Buffer::F64(elements) => TensorView::new(Dtype::F64, shape, bytemuck::cast_slice(&elements[range])),
+            };
+            view.map(|view| (name, view))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    safetensors::serialize(views, None)
+}
+
+/// A checkpoint's folder, its manifest read and its files verified.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    path: PathBuf,
+    manifest: Manifest,
+}
+
+impl Checkpoint {
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let place = path.join(MANIFEST);
+        let text =
+            fs::read_to_string(&place).map_err(|error| Error::io("read the checkpoint's manifest", &place, error))?;
+        let damaged = |reason: String| Error::Checkpoint { path: path.to_owned(), reason };
+        let manifest: Manifest = serde_json::from_str(&text).map_err(|error| {
+            damaged(format!("its manifest is damaged ({error}). Use another checkpoint of the run"))
+        })?;
+        if manifest.format > FORMAT {
+            let format = manifest.format;
+            return Err(damaged(format!(
+                "it has format {format}, this program reads up to {FORMAT}. Use a newer descant"
+            )));
+        }
+        Ok(Self { path: path.to_owned(), manifest })
+    }
+
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.manifest.progress
+    }
+
+    fn damaged(&self, reason: String) -> Error {
+        Error::Checkpoint { path: self.path.clone(), reason }
+    }
+
+    fn read(&self, name: &str) -> Result<Vec<u8>, Error> {
+        let path = self.path.join(name);
+        let bytes = fs::read(&path).map_err(|error| Error::io("read the checkpoint", &path, error))?;
+        match self.manifest.files.get(name) {
+            Some(&crc) if crc == crc32fast::hash(&bytes) => Ok(bytes),
+            _ => Err(self.damaged(format!(
+                "{name} is truncated or corrupt: its checksum is not the manifest's. Use another checkpoint of the run"
+            ))),
+        }
+    }
+
+    /// Reads the weights into `parameters`, which must be those of the same architecture.
+    pub(crate) fn load_model(&self, parameters: &mut Parameters) -> Result<(), Error> {
+        let bytes = self.read(MODEL)?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| self.damaged(format!("{MODEL}: {error}")))?;
+        let other =
+            |what: String| self.damaged(format!("it is of another architecture than the recipe's model: {what}"));
+        for id in parameters.ids() {
+            let (name, shape) = (parameters.name(id).to_owned(), parameters.shape(id));
+            let Ok(view) = file.tensor(&name) else { return Err(other(format!("it has no parameter '{name}'"))) };
+            if view.shape() != shape.dims() {
+                let found = view.shape();
+                return Err(other(format!("parameter '{name}' is {found:?} there, and {shape} in the recipe")));
+            }
+            let values: Vec<f64> = match view.dtype() {
+                Dtype::F32 => numbers::<4, _>(view.data(), |b| f64::from(f32::from_le_bytes(b))),
+                Dtype::F64 => numbers::<8, _>(view.data(), f64::from_le_bytes),
+                dtype => return Err(other(format!("parameter '{name}' is of type {dtype:?}, not F32"))),
+            };
+            parameters.set(id, &values)?;
+        }
+        if file.len() != parameters.len() {
+            return Err(other(format!("it has {} parameters, the recipe's {}", file.len(), parameters.len())));
+        }
+        Ok(())
+    }
+
+    /// Reads the optimizer's state.
+    pub(crate) fn load_optimizer(&self, optimizer: &mut Optimizer) -> Result<(), Error> {
+        let bytes = self.read(OPTIMIZER)?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| self.damaged(format!("{OPTIMIZER}: {error}")))?;
+        let expected: Vec<(&'static str, usize, DType)> =
+            optimizer.state().into_iter().map(|(name, buffer)| (name, buffer.len(), buffer.dtype())).collect();
+        let mut buffers = Vec::new();
+        for (name, len, dtype) in expected {
+            let view = file.tensor(name).ok().filter(|view| view.shape() == [len]);
+            let Some(view) = view else {
+                return Err(self.damaged(format!(
+                    "its optimizer state has no '{name}' of {len} numbers: it is another optimizer's"
+                )));
+            };
+            let mut buffer = Buffer::zeros(dtype, len);
+            match &mut buffer {
+                Buffer::F32(x) => {
+                    x.iter_mut().zip(numbers::<4, _>(view.data(), f32::from_le_bytes)).for_each(|(x, v)| *x = v);
+                }
+                Buffer::F64(x) => {
+                    x.iter_mut().zip(numbers::<8, _>(view.data(), f64::from_le_bytes)).for_each(|(x, v)| *x = v);
+                }
+            }
+            buffers.push(buffer);
+        }
+        optimizer.restore(self.manifest.optimizer_steps, buffers).map_err(|reason| self.damaged(reason.to_string()))
+    }
+}
+
+fn numbers<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
+    bytes.chunks_exact(N).map(|chunk| read(chunk.try_into().unwrap_or([0; N]))).collect()
+}
+
+/// Makes `link` point at a checkpoint, in one step.
+pub(crate) fn point(run: &Path, link: &str, checkpoint: &Path) -> Result<(), Error> {
+    let (temporary, place) = (run.join(format!(".{link}")), run.join(link));
+    let target = Path::new("checkpoints").join(checkpoint.file_name().unwrap_or_default());
+    let _ = fs::remove_file(&temporary);
+    std::os::unix::fs::symlink(target, &temporary)
+        .and_then(|()| fs::rename(&temporary, &place))
+        .map_err(|error| Error::io("update the link", &place, error))
+}
+
+/// Removes the checkpoints that neither `best` nor `last` points at, and what a broken-off save left.
+pub(crate) fn prune(run: &Path) -> Result<(), Error> {
+    let kept: Vec<PathBuf> = ["best", "last"].iter().filter_map(|link| fs::canonicalize(run.join(link)).ok()).collect();
+    let checkpoints = run.join("checkpoints");
+    let list = |error| Error::io("list the checkpoints in", &checkpoints, error);
+    for entry in fs::read_dir(&checkpoints).map_err(list)? {
+        let path = entry.map_err(list)?.path();
+        if !fs::canonicalize(&path).is_ok_and(|path| kept.contains(&path)) {
+            fs::remove_dir_all(&path).map_err(|error| Error::io("remove the old checkpoint", &path, error))?;
+        }
+    }
+    Ok(())
+}

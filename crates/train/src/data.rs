@@ -1,0 +1,140 @@
+use crate::{DataConfig, Error, Files, Recipe, Tokenizers};
+use descant_models::Kind;
+use descant_text::{BOS, Batch, BatchConfig, Corpus, EOS, Source};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where a recipe's texts are.
+#[derive(Clone, Debug)]
+pub struct Texts {
+    /// Those to train on.
+    pub train: Source,
+    /// Those to validate on; or none, to hold out a share of the others.
+    pub validation: Option<Source>,
+    pub(crate) shared_vocabulary: bool,
+    held_out: f64,
+    max_length: usize,
+}
+
+impl Texts {
+    /// The texts of a recipe.
+    ///
+    /// # Errors
+    /// Where it names none, or too many.
+    pub fn of(recipe: &Recipe) -> Result<Self, Error> {
+        let Some(data) = &recipe.data else {
+            let reason =
+                "it has no [data]. Add the table, with train = \"FILE\"; or measure its speed with descant bench";
+            return Err(Error::Recipe { path: PathBuf::from("the recipe"), reason: reason.to_owned() });
+        };
+        let kind = recipe.model.kind;
+        Ok(Self {
+            train: source(&data.train, data, kind)?,
+            validation: data.validation.as_ref().map(|files| source(files, data, kind)).transpose()?,
+            shared_vocabulary: data.shared_vocabulary,
+            held_out: data.validation_share,
+            max_length: data.max_length,
+        })
+    }
+
+    /// Whether they are continuous.
+    pub(crate) fn is_continuous(&self) -> bool {
+        matches!(self.train, Source::Stream { .. })
+    }
+
+    /// Encodes them, into a folder of the run or into memory: to train on, and to validate on.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(crate) fn encode(
+        &self,
+        tokenizers: &Tokenizers,
+        run: Option<&Path>,
+    ) -> Result<(Arc<Corpus>, Option<Arc<Corpus>>), Error> {
+        let encode = |text: &Source, name: &str| {
+            let folder = run.map(|run| run.join("data").join(name));
+            let source = tokenizers.source.as_deref();
+            Corpus::encode(text, source, &tokenizers.target, self.max_length, folder.as_deref())
+        };
+        let train = encode(&self.train, "train")?;
+        if let Some(validation) = &self.validation {
+            return Ok((Arc::new(train), Some(Arc::new(encode(validation, "validation")?))));
+        }
+        let (train, held_out) = train.split(self.held_out);
+        Ok((Arc::new(train), (!held_out.is_empty()).then(|| Arc::new(held_out))))
+    }
+}
+
+/// The text of a recipe's `files`.
+pub(crate) fn source(files: &Files, data: &DataConfig, kind: Kind) -> Result<Source, Error> {
+    match (files, kind) {
+        (Files::Two([source, target]), Kind::EncoderDecoder) => {
+            Ok(Source::Parallel { source: source.clone(), target: target.clone() })
+        }
+        (Files::One(path), Kind::EncoderDecoder) => {
+            let [source_column, target_column] = data.columns;
+            Ok(Source::Tsv { path: path.clone(), source_column, target_column })
+        }
+        (Files::One(path), Kind::LanguageModel) if data.stream => Ok(Source::Stream { path: path.clone() }),
+        (Files::One(path), Kind::LanguageModel) => Ok(Source::Lines { path: path.clone() }),
+        (Files::Two([path, _]), Kind::LanguageModel) => Err(Error::Recipe {
+            path: path.clone(),
+            reason: "a language model reads one file, and the recipe names two".to_owned(),
+        }),
+    }
+}
+
+/// How the recipe's texts become batches.
+pub(crate) fn batch_config(recipe: &Recipe) -> BatchConfig {
+    let train = &recipe.train;
+    BatchConfig {
+        tokens: train.batch_tokens,
+        sequences: (train.batch_sentences > 0).then_some(train.batch_sentences),
+        length: train.length,
+        shuffle: Some(recipe.seed),
+    }
+}
+
+/// A small batch of the texts' first lines, each cut to `length` tokens on either side: to check a model with.
+///
+/// # Errors
+/// What is wrong with the texts.
+pub fn first_batch(texts: &Texts, tokenizers: &Tokenizers, sequences: usize, length: usize) -> Result<Batch, Error> {
+    let mut batch = Batch::default();
+    for pair in texts.train.pairs()? {
+        let (source, target) = pair?;
+        let cut = |mut ids: Vec<u32>| {
+            ids.truncate(length);
+            ids
+        };
+        let target = cut(tokenizers.target.encode(&target)?);
+        let source = tokenizers.source.as_ref().zip(source).map(|(tokenizer, text)| tokenizer.encode(&text));
+        let source = source.transpose()?.map(cut);
+        if target.is_empty() || source.as_ref().is_some_and(Vec::is_empty) {
+            continue;
+        }
+        if let Some(source) = source {
+            batch.source.get_or_insert_default().push(&[source, vec![EOS]].concat());
+        }
+        batch.input.push(&[&[BOS], &target[..]].concat());
+        batch.target.push(&[&target[..], &[EOS]].concat());
+        if batch.target.len() == sequences {
+            break;
+        }
+    }
+    Ok(batch)
+}
+
+/// Writes a small file beside its place, synced, then renamed.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let partial = path.with_extension("partial");
+    let run = || {
+        let mut file = fs::File::create(&partial)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&partial, path)
+    };
+    run().map_err(|error| Error::io("write", path, error))
+}

@@ -1,0 +1,71 @@
+use std::path::{Path, PathBuf};
+
+/// What goes wrong in a training.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The recipe is wrong.
+    #[error("{}: {reason}", path.display())]
+    Recipe {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// A text or a tokenizer is wrong.
+    #[error(transparent)]
+    Text(#[from] descant_text::TextError),
+    /// The model's own pass failed.
+    #[error("the model failed: {0}")]
+    Model(#[from] descant_tensor::Error),
+    /// The system refused to read or write.
+    #[error("could not {what} {}: {error}{}", path.display(), descant_text::remedy(error))]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        error: std::io::Error,
+    },
+    /// A checkpoint cannot be used.
+    #[error("the checkpoint {} cannot be used: {reason}", path.display())]
+    Checkpoint {
+        /// Its folder or file.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The run folder cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Run {
+        /// The folder.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The loss or a gradient is no longer a number.
+    #[error(
+        "training diverged at step {step}: {cause}. The last good checkpoint, of step {kept}, is kept in {}. \
+         Lower train.learning_rate, lengthen the warm-up, or clip gradients harder (train.clip)",
+        path.display()
+    )]
+    Diverged {
+        /// The step.
+        step: u64,
+        /// The first operation whose value or gradient is not finite.
+        cause: String,
+        /// The step of the last good checkpoint.
+        kept: u64,
+        /// The run folder.
+        path: PathBuf,
+    },
+    /// The system starts no more threads.
+    #[error("could not start the worker threads: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+impl Error {
+    pub(crate) fn io(what: &'static str, path: &Path, error: std::io::Error) -> Self {
+        Self::Io { what, path: path.to_owned(), error }
+    }
+}

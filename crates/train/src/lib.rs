@@ -1,0 +1,24 @@
+//! Training: recipes, replicas, checkpoints, metrics, evaluation; and trained models, to write with.
+
+mod checkpoint;
+mod data;
+mod error;
+mod evaluate;
+mod metrics;
+mod recipe;
+mod replicas;
+mod score;
+mod tokenizers;
+mod trained;
+mod trainer;
+
+pub use data::{Texts, first_batch};
+pub use error::Error;
+pub use evaluate::{Evaluation, Evaluator};
+pub use metrics::Metric;
+pub use recipe::{BenchConfig, DataConfig, Files, Recipe, TrainConfig};
+pub use replicas::{Passed, Replicas};
+pub use score::{Answer, Score};
+pub use tokenizers::Tokenizers;
+pub use trained::{Trained, Written, model};
+pub use trainer::{Event, Outcome, Step, Trainer};

@@ -1,0 +1,78 @@
+use crate::Error;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+/// One line of `metrics.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Metric {
+    /// Means over the steps since the last such line.
+    Train {
+        /// Optimizer steps done.
+        step: u64,
+        /// Times through the data.
+        epoch: u64,
+        /// Loss per target token, in nats.
+        loss: f64,
+        /// Norm of the gradient before clipping.
+        gradient_norm: f64,
+        /// The learning rate.
+        learning_rate: f64,
+        /// Target tokens per second.
+        tokens_per_s: f64,
+    },
+    /// Over the whole validation text.
+    Validation {
+        /// Optimizer steps done.
+        step: u64,
+        /// Loss per target token, in nats.
+        loss: f64,
+        /// `e^loss`.
+        perplexity: f64,
+        /// The share of tokens whose best score is right, given the right ones before.
+        accuracy: f64,
+        /// Whether this is the best so far.
+        best: bool,
+    },
+}
+
+impl Metric {
+    fn step(&self) -> u64 {
+        match self {
+            Self::Train { step, .. } | Self::Validation { step, .. } => *step,
+        }
+    }
+}
+
+/// The file `metrics.jsonl` of a run.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    path: PathBuf,
+    file: File,
+}
+
+impl Metrics {
+    /// Opens it to go on after `step`: what an interrupted run wrote beyond is dropped, as it will be written again.
+    pub(crate) fn open(run: &Path, step: u64) -> Result<Self, Error> {
+        let path = run.join("metrics.jsonl");
+        let fail = |error| Error::io("write the metrics to", &path, error);
+        if path.exists() {
+            let lines = BufReader::new(File::open(&path).map_err(fail)?).lines();
+            let kept: String = lines
+                .map_while(Result::ok)
+                .filter(|line| serde_json::from_str::<Metric>(line).is_ok_and(|metric| metric.step() <= step))
+                .map(|line| line + "\n")
+                .collect();
+            fs::write(&path, kept).map_err(fail)?;
+        }
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(fail)?;
+        Ok(Self { path, file })
+    }
+
+    pub(crate) fn write(&mut self, metric: &Metric) -> Result<(), Error> {
+        let line = serde_json::to_string(metric).unwrap_or_default() + "\n";
+        self.file.write_all(line.as_bytes()).map_err(|error| Error::io("write the metrics to", &self.path, error))
+    }
+}

@@ -1,0 +1,298 @@
+use crate::Error;
+use descant_models::{LossConfig, ModelConfig};
+use descant_optim::{Clip, OptimizerConfig, ScheduleConfig};
+use descant_text::TokenizerConfig;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// All of a training, as a TOML file says it. Every key but the data and the kind of model has a default; the resolved
+/// recipe in the run folder writes all of them out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// What everything random is drawn from.
+    #[serde(default = "one")]
+    pub seed: u64,
+    /// The texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataConfig>,
+    /// The sizes of a recipe without texts, of which only the speed is measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bench: Option<BenchConfig>,
+    /// How text becomes ids; of both sides, where no other is given for the target.
+    #[serde(default)]
+    pub tokenizer: TokenizerConfig,
+    /// How the target side's text becomes ids, where that differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_tokenizer: Option<TokenizerConfig>,
+    /// The architecture.
+    pub model: ModelConfig,
+    /// What is minimised.
+    #[serde(default)]
+    pub loss: LossConfig,
+    /// The optimizer.
+    #[serde(default = "adamw")]
+    pub optimizer: OptimizerConfig,
+    /// How the learning rate changes.
+    #[serde(default = "constant")]
+    pub schedule: ScheduleConfig,
+    /// How long, and in what portions.
+    #[serde(default)]
+    pub train: TrainConfig,
+}
+
+/// Where the texts are, and how they are cut.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// One file or two parallel ones. One file is a text for a language model, and tab-separated pairs for an
+    /// encoder-decoder. `.gz` and `.zst` are read as they are.
+    pub train: Files,
+    /// The same for validation; without it, `validation_share` of the training text is held out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Files>,
+    /// The share of the training text, from its end, that is held out where there is no `validation`.
+    #[serde(default = "tenth")]
+    pub validation_share: f64,
+    /// Whether a language model reads one continuous text, cut into chunks, rather than lines.
+    #[serde(default)]
+    pub stream: bool,
+    /// The columns of source and target in a tab-separated file, from 0.
+    #[serde(default = "columns")]
+    pub columns: [usize; 2],
+    /// Whether source and target have one vocabulary.
+    #[serde(default)]
+    pub shared_vocabulary: bool,
+    /// Pairs and lines of more tokens on either side are left out.
+    #[serde(default = "max_length")]
+    pub max_length: usize,
+}
+
+/// Sizes in place of texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BenchConfig {
+    /// Entries of the vocabulary, of either side.
+    pub vocabulary: usize,
+    /// Sequences in a batch.
+    pub batch: usize,
+    /// Tokens in each.
+    pub length: usize,
+}
+
+/// One file or two.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Files {
+    /// One.
+    One(PathBuf),
+    /// Source and target.
+    Two([PathBuf; 2]),
+}
+
+/// How long to train, and in what portions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Optimizer steps.
+    pub steps: u64,
+    /// At most this many times through the data; 0 for no such limit.
+    pub epochs: u64,
+    /// The learning rate, before the schedule's factor.
+    pub learning_rate: f64,
+    /// Target tokens in a batch.
+    pub batch_tokens: usize,
+    /// Sequences in a batch, in place of `batch_tokens`; 0 for no such limit.
+    pub batch_sentences: usize,
+    /// Tokens in a chunk of a continuous text.
+    pub length: usize,
+    /// Batches whose gradients are added before a step.
+    pub accumulate: usize,
+    /// Gradient clipping.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip: Option<Clip>,
+    /// Into how many shares a batch is cut, one replica each; 0 for the number of this machine's cores. The resolved
+    /// recipe holds the number, as the bits of the result depend on it.
+    pub shares: usize,
+    /// Steps between two validations.
+    pub validate_every: u64,
+    /// Steps between two lines of metrics.
+    pub log_every: u64,
+    /// Steps between two checkpoints, besides those at validations; 0 for none.
+    pub checkpoint_every: u64,
+    /// Validations without a better one after which training ends; 0 for never.
+    pub patience: u64,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            steps: 10_000,
+            epochs: 0,
+            learning_rate: 1e-3,
+            batch_tokens: 2048,
+            batch_sentences: 0,
+            length: 128,
+            accumulate: 1,
+            clip: Some(Clip::Norm(1.0)),
+            shares: 0,
+            validate_every: 500,
+            log_every: 20,
+            checkpoint_every: 0,
+            patience: 0,
+        }
+    }
+}
+
+impl Recipe {
+    /// Reads a recipe, with `key=value` settings on top of what the file says.
+    ///
+    /// # Errors
+    /// [`Error::Recipe`] with the file, the line and the key.
+    pub fn load(path: &Path, settings: &[String]) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(|error| Error::io("read the recipe", path, error))?;
+        Self::parse(&text, settings).map_err(|reason| Error::Recipe { path: path.to_owned(), reason })
+    }
+
+    /// Reads a recipe from text.
+    ///
+    /// # Errors
+    /// The reason in words.
+    pub fn parse(text: &str, settings: &[String]) -> Result<Self, String> {
+        let read = |text: &str| toml::from_str::<Self>(text).map_err(|error| explain(&error));
+        let alone = read(text);
+        let recipe = if settings.is_empty() {
+            alone?
+        } else {
+            let mut table: toml::Table = toml::from_str(text).map_err(|error| explain(&error))?;
+            settings.iter().try_for_each(|setting| set(&mut table, setting))?;
+            let text = toml::to_string(&table).map_err(|error| error.to_string())?;
+            // An error of the file itself names its line there.
+            read(&text).map_err(|error| {
+                alone.err().unwrap_or_else(|| format!("with --set {}: {error}", settings.join(" --set ")))
+            })?
+        };
+        recipe.validate().map(|()| recipe)
+    }
+
+    /// The recipe as TOML, every default written out.
+    ///
+    /// # Errors
+    /// Where a value has no form in TOML.
+    pub fn to_toml(&self) -> Result<String, String> {
+        toml::to_string(self).map_err(|error| error.to_string())
+    }
+
+    /// That every value is in its range.
+    ///
+    /// # Errors
+    /// The key, its value, and what it may be.
+    pub fn validate(&self) -> Result<(), String> {
+        let train = &self.train;
+        let positive = |key: &str, value: u64| match value {
+            0 => Err(format!("{key} = 0: expected 1 or more")),
+            _ => Ok(()),
+        };
+        positive("train.steps", train.steps)?;
+        positive("train.batch_tokens", train.batch_tokens as u64)?;
+        positive("train.length", train.length as u64)?;
+        positive("train.accumulate", train.accumulate as u64)?;
+        positive("train.validate_every", train.validate_every)?;
+        positive("train.log_every", train.log_every)?;
+        if !(train.learning_rate > 0.0 && train.learning_rate.is_finite()) {
+            return Err(format!("train.learning_rate = {}: expected a number above 0", train.learning_rate));
+        }
+        if train.shares > 1024 {
+            return Err(format!("train.shares = {}: expected 1024 or fewer", train.shares));
+        }
+        if let Some(data) = &self.data {
+            positive("data.max_length", data.max_length as u64)?;
+            if !(0.0..1.0).contains(&data.validation_share) {
+                let share = data.validation_share;
+                return Err(format!("data.validation_share = {share}: expected a number from 0 to below 1"));
+            }
+        }
+        if let Some(BenchConfig { vocabulary, batch, length }) = self.bench {
+            positive("bench.vocabulary", vocabulary as u64)?;
+            positive("bench.batch", batch as u64)?;
+            positive("bench.length", length as u64)?;
+        }
+        self.tokenizer.validate().map_err(|reason| format!("tokenizer.{reason}"))?;
+        if let Some(tokenizer) = &self.target_tokenizer {
+            tokenizer.validate().map_err(|reason| format!("target_tokenizer.{reason}"))?;
+        }
+        if let LossConfig::CrossEntropy { smoothing, class_weights, .. } = &self.loss {
+            if !(0.0..1.0).contains(smoothing) {
+                return Err(format!("loss.smoothing = {smoothing}: expected a number from 0 to below 1"));
+            }
+            if let Some((token, weight)) = class_weights.iter().find(|(_, weight)| !(0.0..=1e6).contains(*weight)) {
+                return Err(format!("loss.class_weights.{token:?} = {weight}: expected a number from 0"));
+            }
+        }
+        self.optimizer.validate()?;
+        self.schedule.validate(train.steps)?;
+        train.clip.as_ref().map_or(Ok(()), Clip::validate)
+    }
+}
+
+/// Applies `a.b=value`; the value is TOML, or else a string.
+fn set(table: &mut toml::Table, setting: &str) -> Result<(), String> {
+    let Some((key, value)) = setting.split_once('=') else {
+        return Err(format!("--set {setting}: expected key=value, such as --set train.steps=1000"));
+    };
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    let mut path: Vec<&str> = key.trim().split('.').collect();
+    let last = path.pop().unwrap_or_default();
+    let mut table = table;
+    for part in path {
+        let entry = table.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        table = entry.as_table_mut().ok_or_else(|| format!("--set {setting}: {part} is a value, not a table"))?;
+    }
+    table.insert(last.to_owned(), parsed);
+    Ok(())
+}
+
+/// The message of a parse error, with the nearest known key for an unknown one.
+fn explain(error: &toml::de::Error) -> String {
+    let message = error.to_string();
+    let Some(unknown) = between(error.message(), "unknown field `", "`") else { return message };
+    let known = error.message().split_once("expected").map(|(_, rest)| rest).unwrap_or_default();
+    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    let nearest =
+        known.into_iter().max_by(|a, b| strsim::jaro_winkler(a, unknown).total_cmp(&strsim::jaro_winkler(b, unknown)));
+    match nearest {
+        Some(nearest) => format!("{}\nThe nearest known key is `{nearest}`.", message.trim_end()),
+        None => message,
+    }
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    text.split_once(before)?.1.split_once(after).map(|(middle, _)| middle)
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
+fn columns() -> [usize; 2] {
+    [0, 1]
+}
+
+fn max_length() -> usize {
+    1000
+}
+
+fn adamw() -> OptimizerConfig {
+    OptimizerConfig::default()
+}
+
+fn constant() -> ScheduleConfig {
+    ScheduleConfig::default()
+}

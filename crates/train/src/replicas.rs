@@ -1,0 +1,167 @@
+use descant_autograd::{Gradients, Parameters, Tape, mix};
+use descant_kernels::flush_subnormals;
+use descant_models::Generator;
+use descant_tensor::{Error, Result};
+use descant_text::Batch;
+use rayon::prelude::*;
+
+/// Workers that each run whole forward and backward passes over their share of a batch.
+///
+/// The number of shares is part of the training, the number of threads is not: shares are cut and gradients added in a
+/// fixed order, so the result has the same bits on any number of threads.
+#[derive(Debug)]
+pub struct Replicas {
+    threads: rayon::ThreadPool,
+    replicas: Vec<Replica>,
+}
+
+#[derive(Debug)]
+struct Replica {
+    tape: Tape,
+    gradients: Gradients,
+}
+
+/// What one step's passes found.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Passed {
+    /// The summed loss over the targets that count.
+    pub loss: f64,
+    /// What it is divided by for the mean.
+    pub weight: f64,
+}
+
+impl Replicas {
+    /// `shares` replicas on `threads` threads.
+    ///
+    /// # Errors
+    /// Where the system starts no more threads.
+    pub fn new(
+        parameters: &Parameters,
+        shares: usize,
+        threads: usize,
+    ) -> std::result::Result<Self, rayon::ThreadPoolBuildError> {
+        let threads = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("replica-{i}"))
+            .start_handler(|_| flush_subnormals())
+            .build()?;
+        let replica = || Replica { tape: Tape::new(), gradients: parameters.gradients() };
+        Ok(Self { threads, replicas: (0..shares.max(1)).map(|_| replica()).collect() })
+    }
+
+    /// Forward and backward over `batches`, the gradient of the mean loss over all of them left in the replicas for
+    /// [`Replicas::reduce`]. `seed` is the step's own.
+    ///
+    /// # Errors
+    /// The first failure, in the order of the shares.
+    pub fn pass(
+        &mut self,
+        model: &dyn Generator,
+        parameters: &Parameters,
+        batches: &[Batch],
+        seed: u64,
+    ) -> Result<Passed> {
+        let shares = self.replicas.len();
+        let weight: f64 = batches.iter().map(|batch| model.output().weight(&batch.target.ids)).sum();
+        let cut: Vec<Vec<Batch>> = batches.iter().map(|batch| batch.shares(shares)).collect();
+        let losses: Vec<Result<f64>> = self.threads.install(|| {
+            self.replicas
+                .par_iter_mut()
+                .with_max_len(1)
+                .enumerate()
+                .map(|(share, replica)| {
+                    replica.gradients.clear();
+                    let mut total = 0.0;
+                    for (i, parts) in cut.iter().enumerate() {
+                        let part = &parts[share];
+                        if part.target.tokens() > 0 {
+                            let seed = mix(mix(seed, i as u64), share as u64);
+                            total += replica.run(model, parameters, part, weight, seed)?;
+                        }
+                    }
+                    Ok(total)
+                })
+                .collect()
+        });
+        let mut passed = Passed { loss: 0.0, weight };
+        for loss in losses {
+            passed.loss += loss?;
+        }
+        Ok(passed)
+    }
+
+    /// Adds all replicas' gradients into the first one's, and returns it with the sum of its squares.
+    pub fn reduce(&mut self) -> (&mut Gradients, f64) {
+        let Self { threads, replicas } = self;
+        let (first, others) = replicas.split_at_mut(1);
+        let others: Vec<&Gradients> = others.iter().map(|replica| &replica.gradients).collect();
+        let total = &mut first[0].gradients;
+        let squares = threads.install(|| descant_optim::add_gradients(total, &others));
+        (total, squares)
+    }
+
+    /// Runs `f` on every item, each with the tape of a replica, as many at a time as there are replicas; the results in
+    /// the items' order.
+    pub fn map<T: Sync, R: Send>(&mut self, items: &[T], f: impl Fn(&mut Tape, &T) -> R + Sync) -> Vec<R> {
+        let Self { threads, replicas } = self;
+        let mut results = Vec::with_capacity(items.len());
+        for items in items.chunks(replicas.len()) {
+            let pairs = replicas.par_iter_mut().zip(items).with_max_len(1);
+            let round: Vec<R> = threads.install(|| pairs.map(|(replica, item)| f(&mut replica.tape, item)).collect());
+            results.extend(round);
+        }
+        results
+    }
+
+    /// Runs the passes again, looking at every value and gradient, and says where the first one stopped being finite.
+    pub fn trace(
+        &mut self,
+        model: &dyn Generator,
+        parameters: &Parameters,
+        batches: &[Batch],
+        seed: u64,
+    ) -> Option<Error> {
+        let shares = self.replicas.len();
+        let weight: f64 = batches.iter().map(|batch| model.output().weight(&batch.target.ids)).sum();
+        for (i, batch) in batches.iter().enumerate() {
+            for (share, (part, replica)) in batch.shares(shares).iter().zip(&mut self.replicas).enumerate() {
+                if part.target.tokens() == 0 {
+                    continue;
+                }
+                replica.gradients.clear();
+                let graph = replica.tape.trace(parameters, mix(mix(seed, i as u64), share as u64));
+                let loss = model.loss(graph, part).scale(1.0 / weight);
+                if let Err(error) = graph.backward(loss, &mut replica.gradients) {
+                    return Some(error);
+                }
+            }
+        }
+        None
+    }
+
+    /// How many replicas.
+    pub fn shares(&self) -> usize {
+        self.replicas.len()
+    }
+
+    /// How many buffers the tapes ever allocated.
+    pub fn allocations(&self) -> u64 {
+        self.replicas.iter().map(|replica| replica.tape.allocations()).sum()
+    }
+}
+
+impl Replica {
+    fn run(
+        &mut self,
+        model: &dyn Generator,
+        parameters: &Parameters,
+        batch: &Batch,
+        weight: f64,
+        seed: u64,
+    ) -> Result<f64> {
+        let graph = self.tape.train(parameters, seed);
+        let loss = model.loss(graph, batch).scale(1.0 / weight);
+        graph.backward(loss, &mut self.gradients)?;
+        Ok(loss.item()? * weight)
+    }
+}

@@ -1,0 +1,97 @@
+use crate::data::Texts;
+use crate::{Error, Recipe};
+use descant_models::{Kind, LossConfig, Vocabulary};
+use descant_text::{Side, Tokenizer};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The tokenizers of a run: one, or one for each side.
+#[derive(Clone, Debug)]
+pub struct Tokenizers {
+    /// Of the source side; a language model has none.
+    pub source: Option<Arc<Tokenizer>>,
+    /// Of what is written.
+    pub target: Arc<Tokenizer>,
+}
+
+const SHARED: &str = "tokenizer.json";
+const SOURCE: &str = "source_tokenizer.json";
+const TARGET: &str = "target_tokenizer.json";
+
+impl Tokenizers {
+    /// Trains them on at most the first `lines` lines of the recipe's texts.
+    ///
+    /// # Errors
+    /// What is wrong with the texts.
+    pub fn train(recipe: &Recipe, texts: &Texts, lines: usize) -> Result<Self, Error> {
+        let target_config = recipe.target_tokenizer.as_ref().unwrap_or(&recipe.tokenizer);
+        let side = |side| Ok::<_, Error>(texts.train.lines(side)?.take(lines));
+        if recipe.model.kind == Kind::LanguageModel {
+            let target = Tokenizer::train(target_config, texts.is_continuous(), side(Side::Target)?)?;
+            return Ok(Self { source: None, target: Arc::new(target) });
+        }
+        if texts.shared_vocabulary {
+            let both = side(Side::Source)?.chain(side(Side::Target)?);
+            let shared = Arc::new(Tokenizer::train(&recipe.tokenizer, false, both)?);
+            return Ok(Self { source: Some(shared.clone()), target: shared });
+        }
+        let source = Tokenizer::train(&recipe.tokenizer, false, side(Side::Source)?)?;
+        let target = Tokenizer::train(target_config, false, side(Side::Target)?)?;
+        Ok(Self { source: Some(Arc::new(source)), target: Arc::new(target) })
+    }
+
+    /// Writes them into a run folder.
+    ///
+    /// # Errors
+    /// Where the folder cannot be written.
+    pub(crate) fn save(&self, run: &Path) -> Result<(), Error> {
+        let save =
+            |tokenizer: &Tokenizer, name: &str| crate::data::write(&run.join(name), tokenizer.to_json()?.as_bytes());
+        match &self.source {
+            Some(source) if !Arc::ptr_eq(source, &self.target) => {
+                save(source, SOURCE)?;
+                save(&self.target, TARGET)
+            }
+            _ => save(&self.target, SHARED),
+        }
+    }
+
+    /// Reads those of a run folder.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub(crate) fn load(run: &Path, kind: Kind) -> Result<Self, Error> {
+        let side = |name: &str| Tokenizer::load(&run.join(name)).map(Arc::new);
+        if run.join(SHARED).exists() || kind == Kind::LanguageModel {
+            let target = side(SHARED)?;
+            let source = (kind == Kind::EncoderDecoder).then(|| target.clone());
+            return Ok(Self { source, target });
+        }
+        Ok(Self { source: Some(side(SOURCE)?), target: side(TARGET)? })
+    }
+
+    /// What a model needs to know of them, with the loss's weights of tokens looked up.
+    ///
+    /// # Errors
+    /// A token that the vocabulary does not have.
+    pub fn vocabulary(&self, loss: &LossConfig) -> Result<Vocabulary, String> {
+        let mut vocabulary = Vocabulary {
+            source: self.source.as_ref().map_or(0, |tokenizer| tokenizer.vocabulary()),
+            target: self.target.vocabulary(),
+            shared: self.source.as_ref().is_some_and(|source| Arc::ptr_eq(source, &self.target)),
+            class_weights: None,
+        };
+        if let LossConfig::CrossEntropy { class_weights, ignored, .. } = loss
+            && !(class_weights.is_empty() && ignored.is_empty())
+        {
+            let mut weights = vec![1.0; vocabulary.target];
+            let changes = class_weights.iter().map(|(token, &weight)| (token, weight));
+            for (token, weight) in changes.chain(ignored.iter().map(|token| (token, 0.0))) {
+                let id = self.target.id(token).ok_or_else(|| format!("loss: the vocabulary has no token {token:?}"))?;
+                weights[id as usize] = weight;
+            }
+            vocabulary.class_weights = Some(weights.into());
+        }
+        Ok(vocabulary)
+    }
+}

@@ -1,0 +1,159 @@
+use crate::checkpoint::Checkpoint;
+use crate::{Error, Evaluator, Recipe, Tokenizers};
+use descant_autograd::{Parameters, Tape};
+use descant_generate::{Hypothesis, Input, Options, Strategy};
+use descant_kernels::Parallelism;
+use descant_models::{Generator, Kind, build};
+use descant_tensor::DType;
+use descant_text::{BOS, EOS, Sequences, UNK};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub(crate) const RECIPE: &str = "recipe.toml";
+
+/// A model with its weights and tokenizers: what writes.
+#[derive(Debug)]
+pub struct Trained {
+    /// The resolved recipe.
+    pub recipe: Recipe,
+    /// The tokenizers.
+    pub tokenizers: Tokenizers,
+    /// The weights.
+    pub parameters: Parameters,
+    /// The architecture.
+    pub model: Box<dyn Generator>,
+    /// The step of the checkpoint.
+    pub step: u64,
+}
+
+/// A text that a model wrote.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    /// The text, without the prompt.
+    pub text: String,
+    /// Its tokens.
+    pub tokens: Vec<u32>,
+    /// What several texts for one source are ranked by.
+    pub score: f64,
+    /// Whether the model ended it, or the length ran out.
+    pub finished: bool,
+}
+
+impl Trained {
+    /// Loads a run folder, or one of its checkpoints: `best` where there is one, or else `last`.
+    ///
+    /// # Errors
+    /// Where it is not a run, or its files are damaged.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let (run, checkpoint) = locate(path)?;
+        let recipe = Recipe::load(&run.join(RECIPE), &[])?;
+        let tokenizers = Tokenizers::load(&run, recipe.model.kind)?;
+        let (parameters, model) = model(&recipe, &tokenizers, DType::F32)
+            .map_err(|reason| Error::Recipe { path: run.join(RECIPE), reason })?;
+        let checkpoint = Checkpoint::open(&checkpoint)?;
+        let mut trained = Self { recipe, tokenizers, parameters, model, step: checkpoint.progress().step };
+        checkpoint.load_model(&mut trained.parameters)?;
+        Ok(trained)
+    }
+
+    /// Whether it continues texts, rather than turning one into another.
+    pub fn is_language_model(&self) -> bool {
+        self.recipe.model.kind == Kind::LanguageModel
+    }
+
+    fn is_continuous(&self) -> bool {
+        self.recipe.data.as_ref().is_some_and(|data| data.stream)
+    }
+
+    /// How it decodes: `max_length` tokens at most, and of pairs also no more than some four times the source.
+    ///
+    /// # Errors
+    /// Where the library refuses.
+    pub fn options(&self, strategy: Strategy, max_length: usize, parallelism: Parallelism) -> Result<Options, Error> {
+        // One continuous text has no beginning and no end: it goes on as after a line end.
+        let line_end = self.tokenizers.target.encode("\n")?.last().copied().filter(|&id| id != UNK);
+        let (bos, mut forbidden) = match line_end {
+            Some(line_end) if self.is_continuous() => (line_end, vec![UNK, BOS, EOS]),
+            _ => (BOS, vec![UNK, BOS]),
+        };
+        if self.is_continuous() && line_end.is_none() {
+            forbidden.push(EOS);
+        }
+        let max_length_ratio = (!self.is_language_model()).then_some(4.0);
+        Ok(Options { strategy, max_length, max_length_ratio, bos, eos: EOS, forbidden, parallelism })
+    }
+
+    /// What measures it: on one file or two, or on the validation text of its recipe where none is given.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn evaluator(&self, files: &[PathBuf], threads: usize) -> Result<Evaluator<'_>, Error> {
+        Evaluator::new(self, files, threads)
+    }
+
+    /// Writes for every line: what it becomes, or how it goes on. `first` is the first line's number, by which sampling
+    /// draws. The texts of a line come best first. `on_token` is called with each token as it is chosen, by line.
+    ///
+    /// # Errors
+    /// Whatever the model's pass fails with.
+    pub fn write(
+        &self,
+        tape: &mut Tape,
+        lines: &[String],
+        first: u64,
+        options: &Options,
+        on_token: impl FnMut(usize, u32),
+    ) -> Result<Vec<Vec<Written>>, Error> {
+        let rows: Vec<u64> = (first..).take(lines.len()).collect();
+        let mut ids = Sequences::new();
+        for line in lines {
+            match &self.tokenizers.source {
+                Some(source) => ids.push(&[source.encode(line)?, vec![EOS]].concat()),
+                None => ids.push(&self.tokenizers.target.encode(line)?),
+            }
+        }
+        let (sources, prompts) = if self.is_language_model() { (None, Some(&ids)) } else { (Some(&ids), None) };
+        let input = Input { rows: &rows, sources, prompts };
+        let written = descant_generate::stream(self.model.as_ref(), &self.parameters, tape, input, options, on_token)?;
+        let text = |hypothesis: Hypothesis| {
+            let Hypothesis { tokens, score, finished, .. } = hypothesis;
+            Ok(Written { text: self.tokenizers.target.decode(&tokens)?, tokens, score, finished })
+        };
+        written.into_iter().map(|texts| texts.into_iter().map(text).collect()).collect()
+    }
+}
+
+/// A fresh model of the recipe's architecture.
+///
+/// # Errors
+/// The recipe's key and what it may be, in words.
+pub fn model(
+    recipe: &Recipe,
+    tokenizers: &Tokenizers,
+    dtype: DType,
+) -> Result<(Parameters, Box<dyn Generator>), String> {
+    let mut parameters = Parameters::new(dtype);
+    let vocabulary = tokenizers.vocabulary(&recipe.loss)?;
+    let model = build(&recipe.model, &recipe.loss, &vocabulary, &mut parameters, recipe.seed)?;
+    parameters.check().map_err(|error| error.to_string())?;
+    Ok((parameters, model))
+}
+
+/// The run folder and the checkpoint folder that a path means.
+fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
+    let wrong = |reason: &str| Error::Run { path: path.to_owned(), reason: reason.to_owned() };
+    if !path.exists() {
+        return Err(wrong("there is no such run folder. Train one with descant train RECIPE.toml"));
+    }
+    if path.join(RECIPE).is_file() {
+        let checkpoint = ["best", "last"].iter().map(|link| path.join(link)).find(|link| link.exists());
+        let checkpoint = checkpoint.ok_or_else(|| wrong("the run has no checkpoint yet: let it train for longer"))?;
+        return Ok((path.to_owned(), checkpoint));
+    }
+    // A checkpoint or a link inside a run.
+    let inside = fs::canonicalize(path).map_err(|error| Error::io("open", path, error))?;
+    match inside.ancestors().find(|folder| folder.join(RECIPE).is_file()) {
+        Some(run) if inside.join("manifest.json").is_file() => Ok((run.to_owned(), inside.clone())),
+        _ => Err(wrong("this is not a run folder: it has no recipe.toml. Name the folder that descant train wrote")),
+    }
+}

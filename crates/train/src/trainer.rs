@@ -1,0 +1,359 @@
+use crate::checkpoint::{self, Checkpoint, Progress};
+use crate::data::{Texts, batch_config, write};
+use crate::evaluate::{Evaluation, evaluate};
+use crate::metrics::{Metric, Metrics};
+use crate::trained::{RECIPE, model};
+use crate::{Error, Recipe, Replicas, Tokenizers};
+use descant_autograd::{Parameters, mix};
+use descant_models::Generator;
+use descant_optim::{Clip, Optimizer, Schedule};
+use descant_tensor::DType;
+use descant_text::{Batch, Batches, Corpus};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// How many lines of each side a tokenizer is trained on at most, so that memory stays bounded.
+const SAMPLE: usize = 200_000;
+
+/// A training: a recipe, its run folder, and all that changes from step to step.
+#[derive(Debug)]
+pub struct Trainer {
+    recipe: Recipe,
+    run: PathBuf,
+    tokenizers: Tokenizers,
+    parameters: Parameters,
+    model: Box<dyn Generator>,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    replicas: Replicas,
+    batches: Batches,
+    validation: Option<Arc<Corpus>>,
+    progress: Progress,
+    kept: u64,
+}
+
+/// How a training came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps are done.
+    Finished,
+    /// No validation was better for as long as `train.patience` says.
+    NoLongerBetter,
+    /// It was asked to stop; its checkpoint is written.
+    Stopped,
+}
+
+/// What a training tells those who watch it.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A step is done.
+    Step {
+        /// Steps done.
+        step: u64,
+        /// Steps in all.
+        steps: u64,
+        /// Loss per target token, in nats.
+        loss: f64,
+        /// Target tokens of the step.
+        tokens: usize,
+    },
+    /// A line of metrics was written.
+    Metric(Metric),
+    /// A checkpoint was written.
+    Saved {
+        /// Its step.
+        step: u64,
+    },
+}
+
+/// What one step found.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Loss per target token, in nats.
+    pub loss: f64,
+    /// Norm of the gradient before clipping.
+    pub gradient_norm: f64,
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// Target tokens.
+    pub tokens: usize,
+}
+
+impl Trainer {
+    /// Starts a training in the folder `run`, or goes on with the one there.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the recipe, the texts, or the folder. A folder that already holds a run is an error
+    /// without `resume`.
+    pub fn new(mut recipe: Recipe, run: &Path, threads: usize, resume: bool) -> Result<Self, Error> {
+        let place = run.join(RECIPE);
+        let started = place.exists();
+        if started && !resume {
+            let reason = "it already holds a training. Go on with it with --resume, or choose another with --run";
+            return Err(Error::Run { path: run.to_owned(), reason: reason.to_owned() });
+        }
+        if started {
+            recipe = resumed(recipe, run)?;
+        } else if recipe.train.shares == 0 {
+            recipe.train.shares = std::thread::available_parallelism().map_or(1, usize::from);
+        }
+        let texts = Texts::of(&recipe)?;
+        let tokenizers = if started {
+            Tokenizers::load(run, recipe.model.kind)?
+        } else {
+            Tokenizers::train(&recipe, &texts, SAMPLE)?
+        };
+        // A model that cannot be built is told before anything is written.
+        let wrong = |reason: String| Error::Recipe { path: place.clone(), reason };
+        let (mut parameters, model) = model(&recipe, &tokenizers, DType::F32).map_err(wrong)?;
+        let data = run.join("data");
+        if !started && data.exists() {
+            fs::remove_dir_all(&data).map_err(|error| Error::io("remove", &data, error))?;
+        }
+        fs::create_dir_all(&data).map_err(|error| Error::io("create the run folder", &data, error))?;
+        let (train, validation) = texts.encode(&tokenizers, Some(run))?;
+        let mut batches = Batches::new(train, batch_config(&recipe))?;
+        if !started {
+            tokenizers.save(run)?;
+            write(&place, recipe.to_toml().map_err(wrong)?.as_bytes())?;
+        }
+        let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters);
+        let mut schedule = Schedule::new(recipe.schedule.clone(), recipe.train.steps);
+        let mut progress = Progress::default();
+        let last = run.join("last");
+        if started && last.exists() {
+            let checkpoint = Checkpoint::open(&last)?;
+            checkpoint.load_model(&mut parameters)?;
+            checkpoint.load_optimizer(&mut optimizer)?;
+            progress = checkpoint.progress().clone();
+            batches.seek(progress.position)?;
+            if let Some(state) = &progress.schedule {
+                schedule.restore(state).map_err(wrong)?;
+            }
+        }
+        let replicas = Replicas::new(&parameters, recipe.train.shares, threads)?;
+        Ok(Self {
+            run: run.to_owned(),
+            tokenizers,
+            model,
+            optimizer,
+            schedule,
+            replicas,
+            batches,
+            validation,
+            kept: progress.step,
+            progress,
+            parameters,
+            recipe,
+        })
+    }
+
+    /// The resolved recipe.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// The weights.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The model.
+    pub fn model(&self) -> &dyn Generator {
+        self.model.as_ref()
+    }
+
+    /// The tokenizers.
+    pub fn tokenizers(&self) -> &Tokenizers {
+        &self.tokenizers
+    }
+
+    /// Steps done.
+    pub fn steps_done(&self) -> u64 {
+        self.progress.step
+    }
+
+    /// The best validation loss, and its step.
+    pub fn best(&self) -> Option<(f64, u64)> {
+        self.progress.best
+    }
+
+    /// One optimizer step.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`]; whatever reading a batch fails with.
+    pub fn step(&mut self) -> Result<Step, Error> {
+        let train = &self.recipe.train;
+        let batches: Vec<Batch> = (0..train.accumulate).map(|_| self.batches.next_batch()).collect::<Result<_, _>>()?;
+        let seed = mix(self.recipe.seed, self.progress.step);
+        let passed = self.replicas.pass(self.model.as_ref(), &self.parameters, &batches, seed);
+        let passed = match passed {
+            Ok(passed) if passed.loss.is_finite() => passed,
+            Ok(_) => return Err(self.diverged(&batches, seed, "the loss is not finite")),
+            Err(error) => return Err(error.into()),
+        };
+        let (gradients, squares) = self.replicas.reduce();
+        let gradient_norm = squares.sqrt();
+        if !gradient_norm.is_finite() {
+            return Err(self.diverged(&batches, seed, "the gradient is not finite"));
+        }
+        let clipping = Clip::clipping(train.clip, gradient_norm);
+        let learning_rate = train.learning_rate * self.schedule.factor(self.progress.step);
+        self.optimizer.step(&mut self.parameters, gradients, learning_rate, clipping)?;
+        self.progress.step += 1;
+        self.progress.position = self.batches.position();
+        let tokens = batches.iter().map(|batch| batch.target.tokens()).sum();
+        Ok(Step { loss: passed.loss / passed.weight, gradient_norm, learning_rate, tokens })
+    }
+
+    /// Trains to the end, or until `stop` is set: then the checkpoint is written first.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`], and whatever writing a checkpoint fails with. The last checkpoint stays complete.
+    pub fn run(&mut self, stop: &AtomicBool, mut watch: impl FnMut(&Event)) -> Result<Outcome, Error> {
+        let mut metrics = Metrics::open(&self.run, self.progress.step)?;
+        if self.progress.step == 0 {
+            self.save("last")?;
+        }
+        let (steps, epochs) = (self.recipe.train.steps, self.recipe.train.epochs);
+        let (mut log, mut since) = (Log::default(), Instant::now());
+        while self.progress.step < steps && (epochs == 0 || self.progress.position.epoch < epochs) {
+            let found = self.step()?;
+            let step = self.progress.step;
+            log.add(&found);
+            watch(&Event::Step { step, steps, loss: found.loss, tokens: found.tokens });
+            if step.is_multiple_of(self.recipe.train.log_every) {
+                let metric = log.metric(step, self.progress.position.epoch, found.learning_rate, since);
+                metrics.write(&metric)?;
+                watch(&Event::Metric(metric));
+                (log, since) = (Log::default(), Instant::now());
+            }
+            let last = step >= steps || (epochs > 0 && self.progress.position.epoch >= epochs);
+            let stopped = stop.load(Ordering::Relaxed);
+            if step.is_multiple_of(self.recipe.train.validate_every) || last {
+                if let Some(metric) = self.validate()? {
+                    metrics.write(&metric)?;
+                    let best = matches!(metric, Metric::Validation { best: true, .. });
+                    watch(&Event::Metric(metric));
+                    if best {
+                        self.save("best")?;
+                    }
+                }
+                self.save("last")?;
+                watch(&Event::Saved { step });
+                let patience = self.recipe.train.patience;
+                if patience > 0 && self.progress.stale >= patience {
+                    return Ok(Outcome::NoLongerBetter);
+                }
+            } else if stopped || is_due(step, self.recipe.train.checkpoint_every) {
+                self.save("last")?;
+                watch(&Event::Saved { step });
+            }
+            if stopped && !last {
+                return Ok(Outcome::Stopped);
+            }
+        }
+        Ok(Outcome::Finished)
+    }
+
+    /// Loss and accuracy over the validation text, where there is one.
+    ///
+    /// # Errors
+    /// Whatever reading it or a pass fails with.
+    pub fn evaluate(&mut self) -> Result<Option<Evaluation>, Error> {
+        let Some(corpus) = &self.validation else { return Ok(None) };
+        let batches = Batches::once(corpus.clone(), batch_config(&self.recipe))?;
+        evaluate(self.model.as_ref(), &self.parameters, &mut self.replicas, batches).map(Some)
+    }
+
+    fn validate(&mut self) -> Result<Option<Metric>, Error> {
+        let Some(found) = self.evaluate()? else { return Ok(None) };
+        let step = self.progress.step;
+        let best = self.progress.best.is_none_or(|(loss, _)| found.loss < loss);
+        if best {
+            self.progress.best = Some((found.loss, step));
+            self.progress.stale = 0;
+        } else {
+            self.progress.stale += 1;
+        }
+        self.schedule.observe(found.loss);
+        self.progress.schedule = self.schedule.state();
+        let (perplexity, accuracy) = (found.perplexity(), found.accuracy);
+        Ok(Some(Metric::Validation { step, loss: found.loss, perplexity, accuracy, best }))
+    }
+
+    /// Writes a checkpoint, and makes `link` point at it.
+    fn save(&mut self, link: &str) -> Result<(), Error> {
+        let place = checkpoint::folder(&self.run, self.progress.step);
+        if self.kept != self.progress.step || !place.exists() {
+            checkpoint::save(&self.run, &self.parameters, &self.optimizer, &self.progress)?;
+        }
+        checkpoint::point(&self.run, link, &place)?;
+        self.kept = self.progress.step;
+        checkpoint::prune(&self.run)
+    }
+
+    /// The error of a training that is no longer finite, with the first operation where that shows.
+    fn diverged(&mut self, batches: &[Batch], seed: u64, what: &str) -> Error {
+        let found = self.replicas.trace(self.model.as_ref(), &self.parameters, batches, seed);
+        let cause = found.map_or_else(|| what.to_owned(), |error| error.to_string());
+        Error::Diverged { step: self.progress.step + 1, cause, kept: self.kept, path: self.run.clone() }
+    }
+}
+
+/// The run's own recipe, which a training goes on with; only how long it runs may be changed.
+fn resumed(given: Recipe, run: &Path) -> Result<Recipe, Error> {
+    let path = run.join(RECIPE);
+    let mut recipe = Recipe::load(&path, &[])?;
+    recipe.train.steps = given.train.steps;
+    recipe.train.epochs = given.train.epochs;
+    let mut same = given;
+    if same.train.shares == 0 {
+        same.train.shares = recipe.train.shares;
+    }
+    if same != recipe {
+        let reason = "the recipe differs from the one the run was started with, so going on would not be the same \
+                      training. Undo the change (only train.steps and train.epochs may differ), or start another run \
+                      with --run";
+        return Err(Error::Run { path: run.to_owned(), reason: reason.to_owned() });
+    }
+    Ok(recipe)
+}
+
+fn is_due(step: u64, every: u64) -> bool {
+    every > 0 && step.is_multiple_of(every)
+}
+
+/// Sums over the steps since the last line of metrics.
+#[derive(Default)]
+struct Log {
+    steps: u64,
+    loss: f64,
+    gradient_norm: f64,
+    tokens: usize,
+}
+
+impl Log {
+    fn add(&mut self, step: &Step) {
+        self.steps += 1;
+        self.loss += step.loss;
+        self.gradient_norm += step.gradient_norm;
+        self.tokens += step.tokens;
+    }
+
+    fn metric(&self, step: u64, epoch: u64, learning_rate: f64, since: Instant) -> Metric {
+        let n = self.steps.max(1) as f64;
+        let tokens_per_s = self.tokens as f64 / since.elapsed().as_secs_f64().max(1e-9);
+        Metric::Train {
+            step,
+            epoch,
+            loss: self.loss / n,
+            gradient_norm: self.gradient_norm / n,
+            learning_rate,
+            tokens_per_s,
+        }
+    }
+}
