@@ -24,6 +24,8 @@ pub struct TokenizerConfig {
     pub vocabulary: usize,
     /// How often a token must occur in the text to be an entry of its own.
     pub minimum_count: u64,
+    /// Whether subwords never join digits: what a number means is easier to see digit by digit.
+    pub split_digits: bool,
 }
 
 /// What the tokens are.
@@ -46,9 +48,15 @@ pub enum TokenizerKind {
     Byte,
 }
 
+impl TokenizerKind {
+    pub(crate) fn is_subword(self) -> bool {
+        matches!(self, Self::Bpe | Self::ByteBpe | Self::Unigram | Self::Wordpiece)
+    }
+}
+
 impl Default for TokenizerConfig {
     fn default() -> Self {
-        Self { kind: TokenizerKind::Bpe, vocabulary: 8000, minimum_count: 1 }
+        Self { kind: TokenizerKind::Bpe, vocabulary: 8000, minimum_count: 1, split_digits: false }
     }
 }
 
@@ -179,7 +187,7 @@ mod tests {
     ];
 
     fn trained(kind: TokenizerKind, vocabulary: usize) -> Tokenizer {
-        let config = TokenizerConfig { kind, vocabulary, minimum_count: 1 };
+        let config = TokenizerConfig { kind, vocabulary, ..Default::default() };
         Tokenizer::train(&config, false, TEXTS.iter().map(|text| Ok((*text).to_owned())))
             .unwrap_or_else(|error| panic!("{kind:?}: {error}"))
     }
@@ -210,10 +218,24 @@ mod tests {
     #[test]
     fn a_continuous_text_keeps_its_spaces_and_lines() {
         for kind in [Bpe, ByteBpe, Unigram, Wordpiece, Character, Byte] {
-            let config = TokenizerConfig { kind, vocabulary: 300, minimum_count: 1 };
+            let config = TokenizerConfig { kind, vocabulary: 300, ..Default::default() };
             let text = " one two\n\n  three two\n";
             let tokenizer = Tokenizer::train(&config, true, std::iter::once(Ok(text.to_owned()))).unwrap();
             assert_eq!(tokenizer.decode(&tokenizer.encode(text).unwrap()).unwrap(), text, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn digits_stand_alone_where_asked() {
+        for kind in [Bpe, ByteBpe, Unigram, Wordpiece] {
+            let config = TokenizerConfig { kind, vocabulary: 400, split_digits: true, ..Default::default() };
+            let texts = || (0..50).map(|i| Ok(format!("in 1984 and 2048 {i}")));
+            let tokenizer = Tokenizer::train(&config, false, texts()).unwrap();
+            let ids = tokenizer.encode("in 2048").unwrap();
+            let tokens: Vec<String> = ids.iter().map(|&id| tokenizer.token(id).unwrap()).collect();
+            assert!(tokens.concat().replace("##", "").ends_with("2048"), "{kind:?} {tokens:?}");
+            assert!(tokens.iter().all(|token| token.matches(char::is_numeric).count() <= 1), "{kind:?} {tokens:?}");
+            assert_eq!(tokenizer.decode(&ids).unwrap(), "in 2048", "{kind:?}");
         }
     }
 
@@ -255,7 +277,7 @@ mod tests {
         let path = folder.path().join("tokenizer.json");
         std::fs::write(&path, "{}").unwrap();
         assert!(matches!(Tokenizer::load(&path), Err(TextError::Tokenizer(_))));
-        let error = TokenizerConfig { kind: ByteBpe, vocabulary: 100, minimum_count: 1 }.validate().unwrap_err();
+        let error = TokenizerConfig { kind: ByteBpe, vocabulary: 100, ..Default::default() }.validate().unwrap_err();
         assert!(error.contains("259"));
     }
 }

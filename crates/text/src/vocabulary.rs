@@ -19,8 +19,8 @@ pub(crate) fn train(
     continuous: bool,
     texts: impl Iterator<Item = String> + Send,
 ) -> Result<Tokenizer> {
-    let mut tokenizer = untrained(config.kind, continuous)?;
-    let TokenizerConfig { kind, vocabulary, minimum_count } = *config;
+    let mut tokenizer = untrained(config, continuous)?;
+    let TokenizerConfig { kind, vocabulary, minimum_count, .. } = *config;
     match kind {
         TokenizerKind::Bpe | TokenizerKind::ByteBpe => {
             tokenizer.train(&mut pairs(kind, vocabulary, minimum_count), texts)?;
@@ -61,7 +61,8 @@ pub(crate) fn train(
 }
 
 /// A tokenizer of this kind with an empty vocabulary.
-fn untrained(kind: TokenizerKind, continuous: bool) -> Result<Tokenizer> {
+fn untrained(config: &TokenizerConfig, continuous: bool) -> Result<Tokenizer> {
+    let kind = config.kind;
     let model = match kind {
         TokenizerKind::Word => json!({"type": "WordLevel", "vocab": {}, "unk_token": SPECIAL[0]}),
         _ => json!({"type": "BPE", "vocab": {}, "merges": [], "unk_token": SPECIAL[0]}),
@@ -86,6 +87,13 @@ fn untrained(kind: TokenizerKind, continuous: bool) -> Result<Tokenizer> {
         }
         TokenizerKind::Word => (json!({"type": "WhitespaceSplit"}), Value::Null),
         TokenizerKind::Character => (Value::Null, json!({"type": "Fuse"})),
+    };
+    let pre_tokenizer = match config.split_digits && kind.is_subword() {
+        true => {
+            let digits = json!({"type": "Digits", "individual_digits": true});
+            json!({"type": "Sequence", "pretokenizers": [pre_tokenizer, digits]})
+        }
+        false => pre_tokenizer,
     };
     let mut tokenizer = Tokenizer::new(serde_json::from_value::<ModelWrapper>(model)?);
     tokenizer.with_pre_tokenizer(serde_json::from_value::<Option<PreTokenizerWrapper>>(pre_tokenizer)?);
