@@ -98,10 +98,8 @@ fn write_all(partial: &Path, parameters: &Parameters, optimizer: &Optimizer, pro
         (parameters.name(id).to_owned(), parameters.shape(id).dims().to_vec(), (parameters.buffer(), range))
     });
     let model = store(MODEL, &tensors(model).map_err(broken)?)?;
-    let state = optimizer
-        .state()
-        .into_iter()
-        .map(|(name, buffer)| (name.to_owned(), vec![buffer.len()], (buffer, 0..buffer.len())));
+    let state =
+        optimizer.state().map(|(name, buffer)| (name.to_owned(), vec![buffer.len()], (buffer, 0..buffer.len())));
     let files = BTreeMap::from([model, store(OPTIMIZER, &tensors(state).map_err(broken)?)?]);
     let manifest = Manifest { format: FORMAT, progress: progress.clone(), optimizer_steps: optimizer.steps(), files };
     let text = serde_json::to_string_pretty(&manifest)
@@ -200,7 +198,7 @@ impl Checkpoint {
         let bytes = self.read(OPTIMIZER)?;
         let file = SafeTensors::deserialize(&bytes).map_err(|error| self.damaged(format!("{OPTIMIZER}: {error}")))?;
         let expected: Vec<(&'static str, usize, DType)> =
-            optimizer.state().into_iter().map(|(name, buffer)| (name, buffer.len(), buffer.dtype())).collect();
+            optimizer.state().map(|(name, buffer)| (name, buffer.len(), buffer.dtype())).collect();
         let mut buffers = Vec::new();
         for (name, len, dtype) in expected {
             let view = file.tensor(name).ok().filter(|view| view.shape() == [len]);

@@ -4,7 +4,7 @@ use crate::evaluate::{Evaluation, evaluate};
 use crate::metrics::{Metric, Metrics};
 use crate::trained::{RECIPE, model};
 use crate::{Error, Recipe, Replicas, Tokenizers};
-use descant_autograd::{Parameters, mix};
+use descant_autograd::{ParameterId, Parameters, mix};
 use descant_models::Generator;
 use descant_optim::{Clip, Optimizer, Schedule};
 use descant_tensor::DType;
@@ -219,17 +219,18 @@ impl Trainer {
             self.save("last")?;
         }
         let (steps, epochs) = (self.recipe.train.steps, self.recipe.train.epochs);
-        let (mut log, mut since) = (Log::default(), Instant::now());
+        let mut log = Log::default();
         while self.progress.step < steps && (epochs == 0 || self.progress.position.epoch < epochs) {
+            let start = Instant::now();
             let found = self.step()?;
             let step = self.progress.step;
-            log.add(&found);
+            log.add(&found, start.elapsed().as_secs_f64());
             watch(&Event::Step { step, steps, loss: found.loss, tokens: found.tokens });
             if step.is_multiple_of(self.recipe.train.log_every) {
-                let metric = log.metric(step, self.progress.position.epoch, found.learning_rate, since);
+                let metric = log.metric(step, self.progress.position.epoch, found.learning_rate);
                 metrics.write(&metric)?;
                 watch(&Event::Metric(metric));
-                (log, since) = (Log::default(), Instant::now());
+                log = Log::default();
             }
             let last = step >= steps || (epochs > 0 && self.progress.position.epoch >= epochs);
             let stopped = stop.load(Ordering::Relaxed);
@@ -272,6 +273,9 @@ impl Trainer {
     fn validate(&mut self) -> Result<Option<Metric>, Error> {
         let Some(found) = self.evaluate()? else { return Ok(None) };
         let step = self.progress.step;
+        if !found.loss.is_finite() {
+            return Err(self.stopped_at("the validation loss is not finite".to_owned()));
+        }
         let best = self.progress.best.is_none_or(|(loss, _)| found.loss < loss);
         if best {
             self.progress.best = Some((found.loss, step));
@@ -287,6 +291,12 @@ impl Trainer {
 
     /// Writes a checkpoint, and makes `link` point at it.
     fn save(&mut self, link: &str) -> Result<(), Error> {
+        let parameters = &self.parameters;
+        let finite = |&id: &ParameterId| parameters.buffer().to_f64(parameters.range(id)).iter().all(|x| x.is_finite());
+        if let Some(id) = parameters.ids().find(|id| !finite(id)) {
+            let cause = format!("the optimizer made parameter '{}' non-finite", parameters.name(id));
+            return Err(self.stopped_at(cause));
+        }
         let place = checkpoint::folder(&self.run, self.progress.step);
         if self.kept != self.progress.step || !place.exists() {
             checkpoint::save(&self.run, &self.parameters, &self.optimizer, &self.progress)?;
@@ -301,6 +311,11 @@ impl Trainer {
         let found = self.replicas.trace(self.model.as_ref(), &self.parameters, batches, seed);
         let cause = found.map_or_else(|| what.to_owned(), |error| error.to_string());
         Error::Diverged { step: self.progress.step + 1, cause, kept: self.kept, path: self.run.clone() }
+    }
+
+    /// The error of a training whose last step has ruined it.
+    fn stopped_at(&self, cause: String) -> Error {
+        Error::Diverged { step: self.progress.step, cause, kept: self.kept, path: self.run.clone() }
     }
 }
 
@@ -334,19 +349,21 @@ struct Log {
     loss: f64,
     gradient_norm: f64,
     tokens: usize,
+    seconds: f64,
 }
 
 impl Log {
-    fn add(&mut self, step: &Step) {
+    fn add(&mut self, step: &Step, seconds: f64) {
+        self.seconds += seconds;
         self.steps += 1;
         self.loss += step.loss;
         self.gradient_norm += step.gradient_norm;
         self.tokens += step.tokens;
     }
 
-    fn metric(&self, step: u64, epoch: u64, learning_rate: f64, since: Instant) -> Metric {
+    fn metric(&self, step: u64, epoch: u64, learning_rate: f64) -> Metric {
         let n = self.steps.max(1) as f64;
-        let tokens_per_s = self.tokens as f64 / since.elapsed().as_secs_f64().max(1e-9);
+        let tokens_per_s = self.tokens as f64 / self.seconds.max(1e-9);
         Metric::Train {
             step,
             epoch,
