@@ -25,7 +25,7 @@ fn assert_drawn(counts: &[f64], weights: &[f64], rows: u64) {
     let total: f64 = weights.iter().sum();
     for (count, weight) in counts.iter().zip(weights) {
         let p = weight / total;
-        assert!((count - p).abs() <= 4.0 * (p * (1.0 - p) / rows as f64).sqrt(), "{counts:?} for {weights:?}");
+        assert!((count - p).abs() <= 4.0 * (p * (1.0 - p) / rows as f64).sqrt() + 1e-9, "{counts:?} for {weights:?}");
     }
 }
 
@@ -51,8 +51,7 @@ fn top_k_and_top_p_cut_the_tail_and_nothing_else() {
     }
     let mut sizes = Vec::new();
     for p in [0.01, 0.5, 0.8, 0.95, 1.0] {
-        let mut sum = 0.0;
-        let before = order.iter().take_while(|&&i| std::mem::replace(&mut sum, sum + log[i].exp()) < p).count();
+        let before = (1..=8).find(|&n| order[..n].iter().map(|&i| log[i].exp()).sum::<f64>() >= p).unwrap_or(8);
         let (counts, _) = frequencies(sample(None, Some(p), 2), 20_000);
         assert_drawn(&counts, &only(&order[..before]), 20_000);
         sizes.push(before);
