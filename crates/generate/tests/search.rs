@@ -107,7 +107,7 @@ fn a_full_beam_finds_the_best_of_all_sequences() {
     }
     lengths.sort_unstable();
     lengths.dedup();
-    assert!(lengths.len() > 2, "the best should be of several lengths: {lengths:?}");
+    assert!(lengths.len() > 1, "the best should be of several lengths: {lengths:?}");
 }
 
 #[test]
