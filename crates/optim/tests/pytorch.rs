@@ -208,7 +208,13 @@ fn clipping_is_by_norm_or_by_value() {
     fill(&mut gradients, &vec![-3.0; before.len()]);
     let mut optimizer = Optimizer::new(serde_json::from_value(json!({"kind": "sgd"})).unwrap(), &parameters);
     optimizer.step(&mut parameters, &gradients, 1.0, of(Some(Clip::Value(0.5)), 9.0)).unwrap();
-    assert!(values(&parameters).iter().zip(&before).take(parameters.count()).all(|(after, before)| (after - before - 0.5).abs() < 1e-12));
+    assert!(
+        values(&parameters)
+            .iter()
+            .zip(&before)
+            .take(parameters.count())
+            .all(|(after, before)| (after - before - 0.5).abs() < 1e-12)
+    );
 }
 
 #[test]
