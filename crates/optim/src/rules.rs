@@ -21,21 +21,39 @@ pub(crate) fn sweep<E: Real, const N: usize>(
 ) {
     let Chunk { x, g, state } = chunk;
     let (scale, limit, decay) = (E::of(clipping.scale), E::of(clipping.limit), E::of(decay));
-    let n = x.len();
     let mut buffers = state.into_iter();
-    let mut state: [&mut [E]; N] = std::array::from_fn(|_| &mut buffers.next().unwrap_or_default()[..n]);
-    let g = &g[..n];
+    let mut state: [&mut [E]; N] = std::array::from_fn(|_| buffers.next().unwrap_or_default());
     vectorized(
         #[inline(always)]
         || {
-            for i in 0..n {
-                let gradient = (g[i] * scale).max(-limit).min(limit) + decay * x[i];
-                let mut remembered = std::array::from_fn(|k| state[k][i]);
-                f(&mut x[i], gradient, &mut remembered);
-                for (buffer, remembered) in state.iter_mut().zip(remembered) {
-                    buffer[i] = remembered;
+            // Block by block through arrays of its own: slices that might overlap would keep the loop from vector
+            // instructions.
+            for start in (0..x.len()).step_by(BLOCK) {
+                let block = start..x.len().min(start + BLOCK);
+                let len = block.len();
+                let (mut weights, mut gradients) = ([E::zero(); BLOCK], [E::zero(); BLOCK]);
+                let mut remembered = [[E::zero(); BLOCK]; N];
+                weights[..len].copy_from_slice(&x[block.clone()]);
+                gradients[..len].copy_from_slice(&g[block.clone()]);
+                for (remembered, buffer) in remembered.iter_mut().zip(&state) {
+                    remembered[..len].copy_from_slice(&buffer[block.clone()]);
+                }
+                for i in 0..BLOCK {
+                    let gradient = (gradients[i] * scale).max(-limit).min(limit) + decay * weights[i];
+                    let mut of_one = std::array::from_fn(|k| remembered[k][i]);
+                    f(&mut weights[i], gradient, &mut of_one);
+                    for (remembered, one) in remembered.iter_mut().zip(of_one) {
+                        remembered[i] = one;
+                    }
+                }
+                x[block.clone()].copy_from_slice(&weights[..len]);
+                for (remembered, buffer) in remembered.iter().zip(&mut state) {
+                    buffer[block.clone()].copy_from_slice(&remembered[..len]);
                 }
             }
         },
     );
 }
+
+/// Elements that are worked on at once: a few vector registers.
+const BLOCK: usize = 64;
