@@ -10,7 +10,7 @@
 
 use super::lstm::{continued, hidden_before, steps};
 use crate::{Backward, Case, Forward, Graph, Op, Packed, Var};
-use descant_kernels::{Mat, MatMut, Real, axpy, gemm, gemm_transposed, gru, sum_rows_into, transpose};
+use descant_kernels::{Mat, MatMut, Real, RightSide, axpy, gemm, gemm_transposed, gru, sum_rows_into, transpose};
 use descant_tensor::{Shape, Tensor};
 use std::sync::Arc;
 
@@ -111,7 +111,9 @@ impl Op for Gru {
         dhidden.copy_from_slice(dlast);
 
         // Through time: the saved gates become the gradients of the input products, `recurrent` of the hidden ones.
-        let weights = Mat::new(w_hh, 3 * hidden, hidden);
+        let (own, product) = RightSide::<E>::scratch(3 * hidden, hidden, sequences);
+        let (mut own, mut product) = (ctx.scratch(own), ctx.scratch(product));
+        let weights = RightSide::new(w_hh, 3 * hidden, hidden, &mut own);
         for t in steps(&self.layout, self.reverse).rev() {
             let rows = self.layout.rows(t);
             let active = rows.len();
@@ -127,7 +129,7 @@ impl Op for Gru {
             }
             .run(hidden);
             let dproduct = Mat::new(recurrent, with_state, 3 * hidden);
-            gemm(E::one(), dproduct, weights, E::one(), MatMut::new(&mut dhidden, with_state, hidden), parallelism);
+            weights.product(dproduct, E::one(), &mut dhidden, &mut product, parallelism);
         }
 
         let dgates = Mat::new(&gates, tokens, 3 * hidden);
@@ -154,7 +156,7 @@ impl Op for Gru {
         {
             axpy(E::one(), &dhidden, dx);
         }
-        for scratch in [gates, recurrent, before, dhidden] {
+        for scratch in [gates, recurrent, before, dhidden, own, product] {
             ctx.recycle(scratch);
         }
     }

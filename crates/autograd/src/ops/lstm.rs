@@ -10,7 +10,7 @@
 //! the recurrent product runs step by step.
 
 use crate::{Backward, Case, Forward, Graph, Op, Packed, Var};
-use descant_kernels::{Mat, MatMut, Real, gemm, gemm_transposed, lstm, sum_rows_into, transpose};
+use descant_kernels::{Mat, MatMut, Real, RightSide, gemm, gemm_transposed, lstm, sum_rows_into, transpose};
 use descant_tensor::Shape;
 use std::sync::Arc;
 
@@ -135,7 +135,9 @@ impl Op for Lstm {
         dcell.copy_from_slice(&dlast[sequences * hidden..]);
 
         // Through time: the saved gates become the gradients of their sums.
-        let weights = Mat::new(w_hh, 4 * hidden, hidden);
+        let (own, product) = RightSide::<E>::scratch(4 * hidden, hidden, sequences);
+        let (mut own, mut product) = (ctx.scratch(own), ctx.scratch(product));
+        let weights = RightSide::new(w_hh, 4 * hidden, hidden, &mut own);
         let has_initial = ctx.inputs() > 5;
         for t in steps(&self.layout, self.reverse).rev() {
             let rows = self.layout.rows(t);
@@ -153,7 +155,7 @@ impl Op for Lstm {
             }
             .run(hidden);
             let dgates = Mat::new(gates, with_state, 4 * hidden);
-            gemm(E::one(), dgates, weights, E::zero(), MatMut::new(&mut dhidden, with_state, hidden), parallelism);
+            weights.product(dgates, E::zero(), &mut dhidden, &mut product, parallelism);
         }
 
         let dgates = Mat::new(&gates, tokens, 4 * hidden);
@@ -187,7 +189,7 @@ impl Op for Lstm {
                 }
             }
         }
-        for scratch in [gates, cell_before, tanh_cell, dhidden, dcell] {
+        for scratch in [gates, cell_before, tanh_cell, dhidden, dcell, own, product] {
             ctx.recycle(scratch);
         }
     }
