@@ -4,9 +4,11 @@
     python3 -m venv ~/torch && ~/torch/bin/pip install torch safetensors numpy
     ~/torch/bin/python tools/pytorch_models.py
 
-Four models on one ragged batch: LSTM and GRU language models, and LSTM and GRU encoder-decoders with Luong's general
-attention, the GRU one with input feeding. All in float32; parameters have the names that they have in descant.
+Five models on one ragged batch: LSTM and GRU language models, and encoder-decoders with Luong's general attention: an
+LSTM, and an LSTM and a GRU with input feeding. Parameters have the names that they have in descant. What is written is
+float32; float64 goes the same way beside it, and must agree well enough for the tests' bounds to mean something.
 """
+import copy
 from pathlib import Path
 
 import torch
@@ -16,6 +18,8 @@ from safetensors.torch import save_file
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 VOCABULARY, EMBEDDING, HIDDEN, LAYERS, STEPS = 19, 10, 12, 2, 20
+# What crates/models/tests/pytorch.rs allows.
+BOUNDS = {"loss": 1e-5, "gradient": 1e-4, "losses": 1e-4, "final": 1e-4}
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
 OPTIMIZERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.5),
@@ -51,13 +55,19 @@ class Side(nn.Module):
     pass
 
 
+def bridge(last):
+    """[encoder layers * 2, B, H / 2] to [LAYERS, B, H]: directions side by side, the uppermost again if too few."""
+    layers = torch.cat([last[0::2], last[1::2]], -1)
+    return layers[[min(layer, len(layers) - 1) for layer in range(LAYERS)]]
+
+
 class EncoderDecoder(nn.Module):
-    def __init__(self, cell, feeding):
+    def __init__(self, cell, feeding, encoder_layers=LAYERS):
         super().__init__()
         self.feeding = feeding
         self.encoder, self.decoder = Side(), Side()
         self.encoder.embedding = nn.Embedding(VOCABULARY, EMBEDDING)
-        self.encoder.rnn = CELLS[cell](EMBEDDING, HIDDEN // 2, LAYERS, bidirectional=True, batch_first=True)
+        self.encoder.rnn = CELLS[cell](EMBEDDING, HIDDEN // 2, encoder_layers, bidirectional=True, batch_first=True)
         self.decoder.embedding = nn.Embedding(VOCABULARY, EMBEDDING)
         self.decoder.rnn = CELLS[cell](EMBEDDING + HIDDEN * feeding, HIDDEN, LAYERS, batch_first=True)
         self.decoder.attention = nn.Linear(HIDDEN, HIDDEN, bias=False)
@@ -72,9 +82,7 @@ class EncoderDecoder(nn.Module):
     def forward(self, source, source_lengths, x, lengths):
         memory, last = packed(self.encoder.rnn, self.encoder.embedding(source), source_lengths)
         mask = torch.arange(memory.shape[1])[None] < source_lengths[:, None]
-        # [layers * 2, B, H / 2] to [layers, B, H]: both directions of a layer side by side.
-        join = lambda s: torch.cat([s[0::2], s[1::2]], -1).contiguous()
-        state = tuple(map(join, last)) if isinstance(last, tuple) else join(last)
+        state = tuple(map(bridge, last)) if isinstance(last, tuple) else bridge(last)
         x = self.decoder.embedding(x)
         if not self.feeding:
             return self.decoder.projection(self.attend(packed(self.decoder.rnn, x, lengths, state)[0], memory, mask))
@@ -100,18 +108,13 @@ def loss_of(model, ids):
     return F.cross_entropy(logits.flatten(0, 1), ids["target"].flatten(), ignore_index=-1)
 
 
-def write(name, model, folder):
-    generator = torch.Generator().manual_seed(11)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(torch.rand(parameter.shape, generator=generator) - 0.5)
-    ids = batch(generator)
-    start = {key: value.clone() for key, value in model.state_dict().items()}
-    tensors = {f"weight.{key}": value for key, value in start.items()}
-    tensors |= {f"ids.{key}": value.to(torch.int32) for key, value in ids.items()}
+def run(model, ids):
+    """The loss, its gradients, and STEPS steps of every optimizer, each from the model's weights."""
+    start = copy.deepcopy(model.state_dict())
+    model.zero_grad()
     loss = loss_of(model, ids)
     loss.backward()
-    tensors["loss"] = loss.detach()[None]
+    tensors = {"loss": loss.detach()[None]}
     for key, parameter in model.named_parameters():
         tensors[f"gradient.{key}"] = parameter.grad.clone()
     for optimizer_name, make in OPTIMIZERS.items():
@@ -127,7 +130,33 @@ def write(name, model, folder):
         tensors[f"losses.{optimizer_name}"] = torch.stack(losses)
         for key, parameter in model.named_parameters():
             tensors[f"final.{optimizer_name}.{key}"] = parameter.detach().clone()
-        print(f"{name} {optimizer_name}: loss {losses[0]:.4f} to {losses[-1]:.4f}")
+    model.load_state_dict(start)
+    return tensors
+
+
+def verify(name, tensors, exact):
+    """That float32 is off by at most a fifth of what the tests allow: each loss, and the norm of all else."""
+    worst = {}
+    for key, tensor in tensors.items():
+        kind, difference = key.split(".")[0], tensor.double() - exact[key]
+        single = kind in ("loss", "losses")
+        error = (difference / exact[key]).abs().max() if single else difference.norm() / exact[key].norm()
+        assert error <= BOUNDS[kind] / 5, f"{name} {key}: off by {error:.1e}; choose another learning rate"
+        worst[kind] = max(worst.get(kind, (0.0, "")), (error.item(), key))
+    for error, key in worst.values():
+        print(f"{name}: float32 is off by at most {error:.1e} in {key}")
+
+
+def write(name, model, folder):
+    generator = torch.Generator().manual_seed(11)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.rand(parameter.shape, generator=generator) - 0.5)
+    ids = batch(generator)
+    tensors = run(model, ids)
+    verify(name, tensors, run(copy.deepcopy(model).double(), ids))
+    tensors |= {f"weight.{key}": value for key, value in model.state_dict().items()}
+    tensors |= {f"ids.{key}": value.to(torch.int32) for key, value in ids.items()}
     path = folder / f"{name}.safetensors"
     save_file({key: value.contiguous() for key, value in tensors.items()}, path)
     print(path, path.stat().st_size, "bytes")
@@ -140,6 +169,7 @@ def main():
     for cell in CELLS:
         write(f"{cell}_lm", LanguageModel(cell), folder)
         write(f"{cell}_s2s", EncoderDecoder(cell, feeding=cell == "gru"), folder)
+    write("lstm_fed_s2s", EncoderDecoder("lstm", feeding=True, encoder_layers=1), folder)
 
 
 if __name__ == "__main__":

@@ -62,17 +62,9 @@ fn weights(file: &SafeTensors<'_>, kind: &str, parameters: &mut Parameters) {
     }
 }
 
-fn compare(name: &str, cell: Cell, kind: Kind) {
-    let path = format!("{}/tests/reference/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
-    let bytes = std::fs::read(path).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let pair = kind == Kind::EncoderDecoder;
-    let batch = Batch {
-        source: pair.then(|| sequences(&file, "ids.source")),
-        input: sequences(&file, "ids.input"),
-        target: sequences(&file, "ids.target"),
-    };
-    let config = ModelConfig {
+/// Two layers on every side.
+fn sizes(kind: Kind, cell: Cell) -> ModelConfig {
+    ModelConfig {
         kind,
         cell,
         embedding: 10,
@@ -80,16 +72,28 @@ fn compare(name: &str, cell: Cell, kind: Kind) {
         layers: 2,
         encoder_layers: 2,
         bidirectional: true,
-        attention: pair.then_some(Score::General),
-        input_feeding: pair && cell == Cell::Gru,
+        attention: (kind == Kind::EncoderDecoder).then_some(Score::General),
+        input_feeding: false,
         bridge: Bridge::State,
         tie: Tie::None,
         dropout: 0.0,
+    }
+}
+
+fn compare(name: &str, config: &ModelConfig) {
+    let path = format!("{}/tests/reference/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
+    let bytes = std::fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let pair = config.kind == Kind::EncoderDecoder;
+    let batch = Batch {
+        source: pair.then(|| sequences(&file, "ids.source")),
+        input: sequences(&file, "ids.input"),
+        target: sequences(&file, "ids.target"),
     };
     let source = if pair { 19 } else { 0 };
     let vocabulary = Vocabulary { source, target: 19, shared: false, class_weights: None };
     let mut parameters = Parameters::new(DType::F32);
-    let model = build(&config, &LossConfig::default(), &vocabulary, &mut parameters, 1).unwrap();
+    let model = build(config, &LossConfig::default(), &vocabulary, &mut parameters, 1).unwrap();
     let named = file.names().into_iter().filter(|name| name.starts_with("weight.")).count();
     assert_eq!(named, parameters.len(), "{name}: every parameter of the one is one of the other");
     weights(&file, "weight", &mut parameters);
@@ -132,20 +136,26 @@ fn compare(name: &str, cell: Cell, kind: Kind) {
 
 #[test]
 fn lstm_language_model() {
-    compare("lstm_lm", Cell::Lstm, Kind::LanguageModel);
+    compare("lstm_lm", &sizes(Kind::LanguageModel, Cell::Lstm));
 }
 
 #[test]
 fn gru_language_model() {
-    compare("gru_lm", Cell::Gru, Kind::LanguageModel);
+    compare("gru_lm", &sizes(Kind::LanguageModel, Cell::Gru));
 }
 
 #[test]
 fn lstm_encoder_decoder() {
-    compare("lstm_s2s", Cell::Lstm, Kind::EncoderDecoder);
+    compare("lstm_s2s", &sizes(Kind::EncoderDecoder, Cell::Lstm));
 }
 
 #[test]
-fn gru_encoder_decoder() {
-    compare("gru_s2s", Cell::Gru, Kind::EncoderDecoder);
+fn lstm_encoder_decoder_with_input_feeding_and_a_deeper_decoder() {
+    let config = sizes(Kind::EncoderDecoder, Cell::Lstm);
+    compare("lstm_fed_s2s", &ModelConfig { input_feeding: true, encoder_layers: 1, ..config });
+}
+
+#[test]
+fn gru_encoder_decoder_with_input_feeding() {
+    compare("gru_s2s", &ModelConfig { input_feeding: true, ..sizes(Kind::EncoderDecoder, Cell::Gru) });
 }
