@@ -72,12 +72,8 @@ impl Report {
     pub(crate) fn say(&self, line: &str) {
         if self.lines {
             eprintln!("{line}");
-        } else {
-            self.bar.suspend(|| {
-                if !self.bar.is_hidden() {
-                    eprintln!("{line}")
-                }
-            });
+        } else if !self.bar.is_hidden() {
+            self.bar.suspend(|| eprintln!("{line}"));
         }
     }
 
