@@ -1,0 +1,124 @@
+//! Divergence, damaged checkpoints, full disks and folders that cannot be written: nothing is lost.
+
+mod common;
+
+use common::{Folder, copy};
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::process::Command;
+
+#[test]
+fn a_training_that_diverges_stops_and_keeps_the_last_good_checkpoint() {
+    let folder = Folder::new();
+    folder.train("lm.toml", "run", 50);
+    let before = folder.weights("run");
+    // Goes on from a good checkpoint with a rate that no model stands: as if the recipe had said so from the start.
+    let recipe = fs::read_to_string(folder.path("run/recipe.toml")).unwrap();
+    let recipe = recipe.replace("learning_rate = 0.01", "learning_rate = 1e38").replace("steps = 50", "steps = 200");
+    folder.write("run/recipe.toml", &recipe);
+    folder.write("diverging.toml", &recipe);
+    let error = folder.fail(
+        &["train", "diverging.toml", "--run", "run", "--resume"],
+        &["diverged at step 5", "not finite", "of step 50, is kept", "Lower train.learning_rate"],
+    );
+    assert!(["lstm", "linear", "cross_entropy", "embedding"].iter().any(|op| error.contains(op)), "{error}");
+    assert_eq!(folder.weights("run"), before);
+    folder.succeed(&["generate", "run", "line", "--max-length", "5"]);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_told_and_never_used() {
+    let folder = Folder::new();
+    folder.train("lm.toml", "run", 20);
+    let generate = ["generate", "broken", "line"];
+    let damage = |file: &str, harm: &dyn Fn(&std::path::Path), parts: &[&str]| {
+        let broken = folder.path("broken");
+        let _ = fs::remove_dir_all(&broken);
+        copy(&folder.path("run"), &broken);
+        harm(&broken.join("last").join(file));
+        let arguments: &[&str] = if file.starts_with("optimizer") {
+            &["train", "run/recipe.toml", "--run", "broken", "--resume"]
+        } else {
+            &generate
+        };
+        folder.fail(arguments, parts);
+    };
+    let flip = |path: &std::path::Path| {
+        let mut file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+        let middle = file.metadata().unwrap().len() / 2;
+        file.seek(SeekFrom::Start(middle)).unwrap();
+        let mut byte = [0];
+        file.read_exact(&mut byte).unwrap();
+        file.seek(SeekFrom::Start(middle)).unwrap();
+        file.write_all(&[byte[0] ^ 1]).unwrap();
+    };
+    let cut = |path: &std::path::Path| {
+        let file = OpenOptions::new().write(true).open(path).unwrap();
+        file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    };
+    let remove = |path: &std::path::Path| fs::remove_file(path).unwrap();
+    for harm in [&flip as &dyn Fn(&std::path::Path), &cut] {
+        damage("model.safetensors", harm, &["model.safetensors is truncated or corrupt"]);
+        damage("optimizer.safetensors", harm, &["optimizer.safetensors is truncated or corrupt"]);
+    }
+    damage("manifest.json", &cut, &["manifest is damaged"]);
+    damage("model.safetensors", &remove, &["model.safetensors", "No such file"]);
+    damage("../../tokenizer.json", &cut, &["tokenizer.json cannot be read"]);
+    damage("../../recipe.toml", &cut, &["recipe.toml"]);
+}
+
+#[test]
+fn a_checkpoint_of_another_architecture_is_told() {
+    let folder = Folder::new();
+    folder.train("lm.toml", "run", 5);
+    let other = ["train", "lm.toml", "--run", "other", "--quiet", "--set", "train.steps=5", "--set", "model.hidden=24"];
+    folder.succeed(&other);
+    for file in ["model.safetensors", "optimizer.safetensors", "manifest.json"] {
+        fs::copy(folder.path("other/last").join(file), folder.path("run/last").join(file)).unwrap();
+    }
+    let parts = ["another architecture", "rnn.weight", "[96, 8]", "[64, 8]"];
+    folder.fail(&["generate", "run", "line"], &parts);
+    folder.fail(&["train", "run/recipe.toml", "--run", "run", "--resume"], &parts);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_told() {
+    let folder = Folder::new();
+    folder.fail(&["train", "lm.toml", "--run", "/proc/nowhere/run"], &["/proc/nowhere/run"]);
+    // Whoever is root may write anywhere, but not into a file system that is mounted read-only, such as this one.
+    folder.fail(&["train", "lm.toml", "--run", "/sys/run"], &["/sys/run"]);
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    let folder = Folder::new();
+    let disk = folder.path("disk");
+    fs::create_dir(&disk).unwrap();
+    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=400k", "tmpfs"]).arg(&disk).output();
+    if !mount.is_ok_and(|mount| mount.status.success()) {
+        println!("skipped: a small file system cannot be mounted here");
+        return;
+    }
+    folder.train("lm.toml", "whole", 120);
+    folder.train("lm.toml", "disk/run", 40);
+    let before = folder.weights("disk/run");
+    let free = fs::metadata(folder.path("disk/run/last/model.safetensors")).unwrap().len();
+    let fill = folder.path("disk/fill");
+    let mut file = fs::File::create(&fill).unwrap();
+    while file.write_all(&[0; 512]).is_ok() {}
+    drop(file);
+    assert!(free > 1000);
+    let resume = ["train", "lm.toml", "--run", "disk/run", "--resume", "--quiet", "--set", "train.steps=120"];
+    let output = folder.run(&resume);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    let weights = folder.weights("disk/run");
+    fs::remove_file(&fill).unwrap();
+    let after = folder.run(&resume);
+    let end = folder.weights("disk/run");
+    let _ = Command::new("umount").arg(&disk).output();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("No space left") && error.contains("--resume") && !error.contains("panicked"), "{error}");
+    assert_eq!(weights, before);
+    assert!(after.status.success(), "{}", String::from_utf8_lossy(&after.stderr));
+    assert_eq!(end, folder.weights("whole"));
+}

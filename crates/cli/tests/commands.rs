@@ -1,0 +1,106 @@
+//! What every command prints.
+
+mod common;
+
+use common::Folder;
+use std::io::Write;
+use std::process::Stdio;
+
+#[test]
+fn trained_models_write_the_same_by_arguments_files_and_standard_input() {
+    let folder = Folder::new();
+    folder.train("pairs.toml", "run", 200);
+    let lines = ["123", "400", "7", "", "250"];
+    let by_arguments = folder.succeed(&[&["generate", "run"][..], &lines].concat());
+    assert_eq!(by_arguments.lines().count(), lines.len());
+    folder.write("input.txt", lines.join("\n") + "\n");
+    for batch in ["1", "2", "32"] {
+        assert_eq!(folder.succeed(&["generate", "run", "--input", "input.txt", "--batch", batch]), by_arguments);
+        let mut child = folder
+            .command(&["generate", "run", "--batch", batch, "--threads", "2"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all((lines.join("\n") + "\n").as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), by_arguments);
+    }
+    let best = folder.succeed(&["generate", "run", "123", "--beam", "4", "--n-best", "3"]);
+    let scores: Vec<f64> = best.lines().map(|line| line.split('\t').next().unwrap().parse().unwrap()).collect();
+    assert!(scores.len() == 3 && scores.is_sorted_by(|a, b| a >= b), "{best}");
+    let sample = |seed: &str| folder.succeed(&["generate", "run", "123", "444", "--sample", "--seed", seed]);
+    assert_eq!(sample("3"), sample("3"));
+    assert!((0..5).any(|seed| sample(&seed.to_string()) != sample("9")));
+}
+
+#[test]
+fn evaluation_tells_its_figures() {
+    let folder = Folder::new();
+    folder.train("pairs.toml", "run", 50);
+    folder.train("lm.toml", "lm", 50);
+    let of = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&folder.succeed(&[arguments, &["--json"]].concat())).unwrap()
+    };
+    let figures = of(&["eval", "run", "--data", "pairs.tsv"]);
+    for key in ["loss", "perplexity", "accuracy", "tokens", "answers", "exact_match", "token_error_rate"] {
+        assert!(figures[key].is_number(), "{key} in {figures}");
+    }
+    assert_eq!(figures["answers"], 400);
+    let (loss, perplexity) = (figures["loss"].as_f64().unwrap(), figures["perplexity"].as_f64().unwrap());
+    assert!((loss.exp() - perplexity).abs() < 1e-9);
+    let figures = of(&["eval", "lm"]);
+    assert!(figures["loss"].as_f64().unwrap() < 4.0 && figures["exact_match"].is_null());
+    folder.write("two.tsv", "11\t22\n11\t33\n12\t21\n");
+    assert_eq!(of(&["eval", "run", "--data", "two.tsv", "--multi-reference"])["answers"], 2);
+    assert!(folder.succeed(&["eval", "run", "--data", "two.tsv"]).contains("exact match"));
+}
+
+#[test]
+fn gradients_of_a_recipe_are_checked() {
+    let folder = Folder::new();
+    for recipe in ["lm.toml", "pairs.toml"] {
+        let table = folder.succeed(&["gradcheck", recipe]);
+        assert!(table.contains("All gradients agree") && table.contains("weight_hh_l0"), "{table}");
+        assert!(!table.contains("WRONG"));
+    }
+    let small = ["--set", "model.hidden=4", "--set", "model.embedding=2", "--all"];
+    let table = folder.succeed(&[&["gradcheck", "lm.toml"][..], &small].concat());
+    assert!(table.lines().any(|line| line.contains("rnn.weight_hh_l0") && line.contains(" 64 ")), "{table}");
+}
+
+#[test]
+fn the_speed_of_workloads_and_recipes_is_measured() {
+    let folder = Folder::new();
+    for (name, more) in [("charrnn", &["--length", "7"][..]), ("pairs.toml", &["--batch", "3", "--threads", "1"])] {
+        let line = folder.succeed(&[&["bench", name, "--steps", "2", "--json"][..], more].concat());
+        let figures: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(figures["workload"], name);
+        for key in ["step_ms", "tokens_per_s", "roofline_share", "peak_rss_mb"] {
+            assert!(figures[key].as_f64().unwrap() > 0.0, "{key} in {figures}");
+        }
+        assert_eq!(figures["allocations"], 0, "after the first steps, a step allocates nothing");
+    }
+}
+
+#[test]
+fn compressed_texts_train_as_plain_ones() {
+    let folder = Folder::new();
+    folder.train("lm.toml", "plain", 20);
+    let gzip = std::process::Command::new("gzip").args(["-k", "text.txt"]).current_dir(folder.path("")).status();
+    if !gzip.is_ok_and(|status| status.success()) {
+        println!("skipped: no gzip here");
+        return;
+    }
+    let settings = ["--set", "data.train=text.txt.gz", "--set", "train.steps=20", "--quiet"];
+    folder.succeed(&[&["train", "lm.toml", "--run", "gz"][..], &settings].concat());
+    assert!(folder.weights("plain") == folder.weights("gz"));
+}
+
+#[test]
+fn shells_get_completions() {
+    let folder = Folder::new();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(folder.succeed(&["completions", shell]).contains("gradcheck"));
+    }
+}

@@ -1,0 +1,174 @@
+//! A folder with small texts and recipes, and the binary run in it.
+#![allow(dead_code)]
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+pub const LANGUAGE_MODEL: &str = r#"
+[data]
+train = "text.txt"
+stream = true
+[tokenizer]
+kind = "character"
+[model]
+kind = "language-model"
+cell = "lstm"
+embedding = 8
+hidden = 16
+layers = 2
+dropout = 0.2
+[train]
+steps = 200
+batch_sentences = 8
+length = 20
+learning_rate = 1e-2
+shares = 4
+validate_every = 50
+log_every = 10
+"#;
+
+pub const PAIRS: &str = r#"
+[data]
+train = "pairs.tsv"
+validation_share = 0.1
+[tokenizer]
+kind = "character"
+[model]
+kind = "encoder-decoder"
+cell = "gru"
+embedding = 8
+hidden = 16
+attention = "general"
+[schedule]
+kind = "cosine"
+warmup = 10
+[train]
+steps = 200
+batch_tokens = 200
+learning_rate = 1e-2
+shares = 4
+validate_every = 50
+log_every = 10
+"#;
+
+pub struct Folder {
+    folder: tempfile::TempDir,
+}
+
+impl Folder {
+    /// With `text.txt`, `pairs.tsv`, `lm.toml` and `pairs.toml`.
+    pub fn new() -> Self {
+        let folder = Self { folder: tempfile::tempdir().unwrap() };
+        let line = |i: usize| format!("line {i} says {} and {}\n", i * 7 % 13, ["red", "green", "blue"][i % 3]);
+        folder.write("text.txt", (0..300).map(line).collect::<String>());
+        let pair = |i: usize| format!("{i}\t{}\n", i.to_string().chars().rev().collect::<String>());
+        folder.write("pairs.tsv", (100..500).map(pair).collect::<String>());
+        folder.write("lm.toml", LANGUAGE_MODEL);
+        folder.write("pairs.toml", PAIRS);
+        folder
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_descant"));
+        command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
+        command
+    }
+
+    #[track_caller]
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        finish(self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// What a run that should succeed printed.
+    #[track_caller]
+    pub fn succeed(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}\n{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The error of a run that should fail: one paragraph that says all of `parts`.
+    #[track_caller]
+    pub fn fail(&self, arguments: &[&str], parts: &[&str]) -> String {
+        let output = self.run(arguments);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}\n{error}");
+        // Before it, a training may have told of its steps.
+        let (told, message) = error.split_at(error.find("error: ").unwrap_or(error.len()));
+        assert!(message.starts_with("error: ") && !error.contains("panicked"), "{arguments:?}\n{error}");
+        assert!(told.lines().all(|line| line.starts_with("step ")), "{arguments:?}\n{error}");
+        assert!(!message.trim().contains("\n\n"), "one paragraph: {message}");
+        for part in parts {
+            assert!(message.contains(part), "{arguments:?} should say {part:?}:\n{message}");
+        }
+        error
+    }
+
+    /// The weights of a run's last checkpoint.
+    #[track_caller]
+    pub fn weights(&self, run: &str) -> Vec<u8> {
+        fs::read(self.path(run).join("last/model.safetensors")).unwrap()
+    }
+
+    /// Trains a recipe for this many steps.
+    #[track_caller]
+    pub fn train(&self, recipe: &str, run: &str, steps: u64) {
+        self.succeed(&["train", recipe, "--run", run, "--quiet", "--set", &format!("train.steps={steps}")]);
+    }
+}
+
+/// Waits for the end of a process, and takes what it printed. One that hangs is killed, and fails the test.
+#[track_caller]
+pub fn finish(mut child: Child) -> Output {
+    fn all(pipe: Option<impl Read + Send + 'static>) -> impl FnOnce() -> Vec<u8> {
+        let reader = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            pipe.map(|mut pipe| pipe.read_to_end(&mut bytes).unwrap());
+            bytes
+        });
+        || reader.join().unwrap()
+    }
+    let (stdout, stderr) = (all(child.stdout.take()), all(child.stderr.take()));
+    let status = wait(&mut child);
+    Output { status, stdout: stdout(), stderr: stderr() }
+}
+
+/// Waits for the end of a process. One that hangs is killed, and fails the test.
+#[track_caller]
+pub fn wait(child: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(300) {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    panic!("it hangs");
+}
+
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let place = to.join(path.file_name().unwrap());
+        if path.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(&path).unwrap(), place).unwrap();
+        } else if path.is_dir() {
+            copy(&path, &place);
+        } else {
+            fs::copy(&path, place).unwrap();
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Memory grows neither with the steps nor with the text.
+
+mod common;
+
+use common::Folder;
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::time::Duration;
+
+fn status(pid: u32, key: &str) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+    line.trim_start_matches(':').trim().trim_end_matches("kB").trim().parse().ok()
+}
+
+#[test]
+fn two_thousand_steps_take_the_memory_of_fifty() {
+    let folder = Folder::new();
+    let settings = ["--set", "train.steps=2100", "--set", "train.log_every=50", "--quiet"];
+    let mut child = folder.command(&[&["train", "lm.toml", "--run", "run"][..], &settings].concat()).spawn().unwrap();
+    let metrics = folder.path("run/metrics.jsonl");
+    let mut resident = |step: u64| loop {
+        let lines = fs::read_to_string(&metrics).unwrap_or_default();
+        if lines.contains(&format!("\"train\",\"step\":{step},")) {
+            break status(child.id(), "VmRSS").unwrap();
+        }
+        assert!(child.try_wait().unwrap().is_none(), "ended before step {step}");
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    let (early, late) = (resident(50), resident(2000));
+    assert!(child.wait().unwrap().success());
+    assert!(late <= 1.02 * early, "{early} kB after 50 steps, {late} kB after 2,000");
+}
+
+/// Takes minutes: `cargo test --release -p descant-cli --test memory -- --ignored --nocapture`.
+#[test]
+#[ignore = "takes minutes, and 1 GB of disk"]
+fn a_text_of_300_mb_trains_in_1_gb() {
+    let folder = Folder::new();
+    let mut file = BufWriter::new(fs::File::create(folder.path("large.txt")).unwrap());
+    let mut written = 0;
+    for i in 0_u64.. {
+        let line = format!("line {i} says {} and {} to whoever is there to read it\n", i * 7919 % 10_007, i * i % 97);
+        written += line.len();
+        file.write_all(line.as_bytes()).unwrap();
+        if written >= 300_000_000 {
+            break;
+        }
+    }
+    drop(file);
+    for stream in ["true", "false"] {
+        let run = format!("run-{stream}");
+        let settings =
+            [format!("data.stream={stream}"), "data.train=large.txt".to_owned(), "train.steps=100".to_owned()];
+        let mut arguments = vec!["train", "lm.toml", "--run", &run, "--quiet", "--set", "tokenizer.kind=bpe"];
+        settings.iter().for_each(|setting| arguments.extend(["--set", setting]));
+        arguments.extend(["--set", "data.validation_share=0.001"]);
+        let mut child = folder.command(&arguments).spawn().unwrap();
+        let mut peak = 0.0_f64;
+        while child.try_wait().unwrap().is_none() {
+            peak = peak.max(status(child.id(), "VmHWM").unwrap_or(0.0));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        println!("stream = {stream}: {:.0} MB", peak / 1024.0);
+        assert!(child.wait().unwrap().success());
+        assert!(peak < 1024.0 * 1024.0, "stream = {stream}: {peak} kB");
+    }
+}
