@@ -1,5 +1,6 @@
 use crate::gradcheck::random_batch;
 use crate::memory::peak_rss_mb;
+use crate::report::print;
 use crate::{Threads, recipes};
 use clap::Args;
 use descant_autograd::Parameters;
@@ -121,27 +122,27 @@ impl Bench {
             peak_rss_mb: peak_rss_mb(),
         };
         if self.json {
-            println!("{}", serde_json::to_string(&figures)?);
+            print(serde_json::to_string(&figures)?)?;
             return Ok(());
         }
-        println!(
+        print(format_args!(
             "{}: {} parameters, {batch} sequences of {length} tokens, {threads} threads",
             figures.workload, figures.parameters
-        );
-        println!(
+        ))?;
+        print(format_args!(
             "step              {:.1} ms (median of {}; fastest {:.1})",
             step_ms, self.steps, figures.fastest_step_ms
-        );
-        println!("target tokens     {:.0} per second", figures.tokens_per_s);
-        println!(
+        ))?;
+        print(format_args!("target tokens     {:.0} per second", figures.tokens_per_s))?;
+        print(format_args!(
             "roofline          {:.1} % ({:.1} GFLOP of products per step; a large product reaches {:.0} GFLOP/s)",
             100.0 * figures.roofline_share,
             figures.step_gflop,
             figures.product_gflop_per_s
-        );
-        println!("allocations       {} during {} steps", figures.allocations, self.steps);
+        ))?;
+        print(format_args!("allocations       {} during {} steps", figures.allocations, self.steps))?;
         if let Some(peak) = figures.peak_rss_mb {
-            println!("peak memory       {peak:.0} MB");
+            print(format_args!("peak memory       {peak:.0} MB"))?;
         }
         Ok(())
     }

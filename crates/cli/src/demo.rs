@@ -1,4 +1,4 @@
-use crate::report::duration;
+use crate::report::{duration, note, print};
 use crate::train::watch;
 use crate::{Threads, recipes};
 use clap::Args;
@@ -46,7 +46,7 @@ impl Demo {
             "{} exists and is not an earlier demo's. Choose another folder with --run",
             folder.display()
         );
-        println!("Spoken forms: how one says what is written, in English and Chinese.");
+        print("Spoken forms: how one says what is written, in English and Chinese.")?;
         if folder.exists() {
             fs::remove_dir_all(folder).map_err(|error| failed("replace", folder, &error))?;
         }
@@ -55,11 +55,11 @@ impl Demo {
             let count = if self.small { count / 20 } else { count };
             write_pairs(&folder.join(name), part, seed, count)?;
         }
-        println!(
+        print(format_args!(
             "Wrote {} sentences to learn from, in {}.",
             SENTENCES[0].2 / if self.small { 20 } else { 1 },
             folder.display()
-        );
+        ))?;
         let mut settings = Vec::new();
         for (key, name) in [("data.train", TRAIN), ("data.validation", VALIDATION)] {
             settings.push(format!("{key}={}", folder.join(name).display()));
@@ -70,20 +70,24 @@ impl Demo {
         let recipe = Recipe::parse(recipes::DEMO, &settings).map_err(anyhow::Error::msg)?;
         let threads = self.threads.count();
         let mut trainer = Trainer::new(recipe, folder, threads, false)?;
-        println!("Training {} parameters on {threads} threads:", trainer.parameters().count());
+        print(format_args!("Training {} parameters on {threads} threads:", trainer.parameters().count()))?;
         let (outcome, _) = watch(&mut trainer, false)?;
         if outcome == Outcome::Stopped {
             let folder = folder.display();
-            eprintln!(
+            note(format_args!(
                 "Stopped; everything is saved. Go on with:\n  descant train {folder}/recipe.toml --run {folder} --resume"
-            );
+            ));
             std::process::exit(130);
         }
-        println!("Trained {} steps, {} so far.", trainer.steps_done(), duration(start.elapsed().as_secs_f64()));
+        print(format_args!(
+            "Trained {} steps, {} so far.",
+            trainer.steps_done(),
+            duration(start.elapsed().as_secs_f64())
+        ))?;
         drop(trainer);
         show(folder, threads)?;
-        println!("{} in all. Try your own sentence:", duration(start.elapsed().as_secs_f64()));
-        println!("  descant generate {} \"The train leaves at 9:05 and costs $27.40.\"", folder.display());
+        print(format_args!("{} in all. Try your own sentence:", duration(start.elapsed().as_secs_f64())))?;
+        print(format_args!("  descant generate {} \"The train leaves at 9:05 and costs $27.40.\"", folder.display()))?;
         Ok(())
     }
 }
@@ -97,22 +101,22 @@ fn show(folder: &Path, threads: usize) -> anyhow::Result<()> {
         answers.into_iter().partition(|answer| !answer.source.chars().any(|c| matches!(c, '\u{4e00}'..='\u{9fff}')));
     let percent = |answers: &[Answer]| 100.0 * Score::of(answers).exact_match;
     let all: Vec<Answer> = english.iter().chain(&chinese).cloned().collect();
-    println!("\nOn {} sentences none of whose numbers were in training:", all.len());
-    println!(
+    print(format_args!("\nOn {} sentences none of whose numbers were in training:", all.len()))?;
+    print(format_args!(
         "  exact match {:.1} % (English {:.1} %, Chinese {:.1} %)\n",
         percent(&all),
         percent(&english),
         percent(&chinese)
-    );
+    ))?;
     let spread = |answers: &[Answer]| -> Vec<Answer> {
         let step = (answers.len() / (SAMPLES / 2)).max(1);
         answers.iter().skip(step / 2).step_by(step).take(SAMPLES / 2).cloned().collect()
     };
     for Answer { source, written, references } in [spread(&english), spread(&chinese)].concat() {
         let mark = if references.contains(&written) { "right" } else { "WRONG" };
-        println!("  {source}\n    {mark}: {written}");
+        print(format_args!("  {source}\n    {mark}: {written}"))?;
     }
-    println!();
+    print("")?;
     Ok(())
 }
 

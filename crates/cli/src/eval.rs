@@ -1,6 +1,6 @@
 use crate::Threads;
 use crate::generate::Decoding;
-use crate::report::duration;
+use crate::report::{duration, print};
 use clap::Args;
 use descant_kernels::Parallelism;
 use descant_train::{Score, Trained};
@@ -79,23 +79,23 @@ impl Eval {
             figures.token_error_rate = Some(token_error_rate);
         }
         if self.json {
-            println!("{}", serde_json::to_string(&figures)?);
+            print(serde_json::to_string(&figures)?)?;
             return Ok(());
         }
         let Figures { loss, perplexity, accuracy, tokens, .. } = figures;
-        println!(
+        print(format_args!(
             "checkpoint of step {}, {tokens} target tokens, {}",
             trained.step,
             duration(start.elapsed().as_secs_f64())
-        );
-        println!("loss              {loss:.4} nats per token");
-        println!("perplexity        {perplexity:.3}");
-        println!("accuracy          {:.2} %", 100.0 * accuracy);
+        ))?;
+        print(format_args!("loss              {loss:.4} nats per token"))?;
+        print(format_args!("perplexity        {perplexity:.3}"))?;
+        print(format_args!("accuracy          {:.2} %", 100.0 * accuracy))?;
         if let (Some(answers), Some(exact), Some(rate)) =
             (figures.answers, figures.exact_match, figures.token_error_rate)
         {
-            println!("exact match       {:.2} % of {answers}", 100.0 * exact);
-            println!("token error rate  {:.2} %", 100.0 * rate);
+            print(format_args!("exact match       {:.2} % of {answers}", 100.0 * exact))?;
+            print(format_args!("token error rate  {:.2} %", 100.0 * rate))?;
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
 use crate::Threads;
+use crate::report::{note, print};
 use anyhow::Context;
 use clap::Args;
 use descant_autograd::Tape;
@@ -6,7 +7,7 @@ use descant_generate::{Options, Strategy};
 use descant_kernels::Parallelism;
 use descant_text::Lines;
 use descant_train::{Trained, Written};
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 
 #[derive(Args)]
@@ -34,7 +35,7 @@ pub(crate) struct Generate {
 #[derive(Args, Clone)]
 pub(crate) struct Decoding {
     /// Keep the N likeliest beginnings (beam search) [default: only the likeliest token]
-    #[arg(long, value_name = "N", conflicts_with = "sample")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["sample", "temperature", "top_k", "top_p"])]
     beam: Option<usize>,
     /// Favour longer texts in a beam search: 0 not at all, 1 much
     #[arg(long, value_name = "X", default_value_t = 0.6)]
@@ -43,7 +44,7 @@ pub(crate) struct Decoding {
     #[arg(long)]
     sample: bool,
     /// Always take the likeliest token (the default for encoder-decoders)
-    #[arg(long, conflicts_with_all = ["sample", "beam"])]
+    #[arg(long, conflicts_with_all = ["sample", "temperature", "top_k", "top_p", "beam"])]
     greedy: bool,
     /// Sampling: below 1 for safer text, above 1 for bolder
     #[arg(long, value_name = "X", default_value_t = 1.0)]
@@ -111,7 +112,7 @@ impl Generate {
             let terminal = std::io::stdin().is_terminal();
             if terminal {
                 let what = if writer.trained.is_language_model() { "continued" } else { "turned into its answer" };
-                eprintln!("Each line is {what}; end with Ctrl-D.");
+                note(format_args!("Each line is {what}; end with Ctrl-D."));
             }
             let mut lines = std::io::stdin().lock().lines();
             let mut number = 0u64;
@@ -157,16 +158,16 @@ impl Writer {
     fn write(&mut self, lines: &[String]) -> anyhow::Result<()> {
         let written = self.trained.write(&mut self.tape, lines, self.first, &self.options, |_, _| ())?;
         self.first += lines.len() as u64;
-        let mut out = std::io::stdout().lock();
         for (line, texts) in lines.iter().zip(written) {
             let prompt = if self.trained.is_language_model() { line.as_str() } else { "" };
             for Written { text, score, .. } in texts {
                 if self.scores {
-                    write!(out, "{score:.4}\t")?;
+                    print(format_args!("{score:.4}\t{prompt}{text}"))?;
+                } else {
+                    print(format_args!("{prompt}{text}"))?;
                 }
-                writeln!(out, "{prompt}{text}")?;
             }
         }
-        Ok(out.flush()?)
+        Ok(())
     }
 }

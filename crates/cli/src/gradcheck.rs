@@ -1,5 +1,6 @@
 use crate::RecipeArgs;
 use crate::recipes;
+use crate::report::print;
 use clap::Args;
 use descant_autograd::gradcheck::{TOLERANCE, check};
 use descant_autograd::{Parameters, mix};
@@ -39,16 +40,16 @@ impl Gradcheck {
             }
         };
         let count = parameters.count();
-        println!("{count} parameters in f64, {} target tokens, central differences", batch.tokens());
+        print(format_args!("{count} parameters in f64, {} target tokens, central differences", batch.tokens()))?;
         let sample = (!self.all).then_some(self.sample as usize);
         let rows = check(&mut parameters, sample, recipe.seed, |graph| {
             model.loss(graph, &batch).scale(1.0 / batch.tokens() as f64)
         })?;
         let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
-        println!("{:width$}  {:>9}  {:>22}  verdict", "tensor", "entries", "largest relative error");
+        print(format_args!("{:width$}  {:>9}  {:>22}  verdict", "tensor", "entries", "largest relative error"))?;
         for row in &rows {
             let verdict = if row.passes() { "right" } else { "WRONG" };
-            println!("{:width$}  {:>9}  {:>22.1e}  {verdict}", row.name, row.entries, row.error);
+            print(format_args!("{:width$}  {:>9}  {:>22.1e}  {verdict}", row.name, row.entries, row.error))?;
         }
         let wrong: Vec<&str> = rows.iter().filter(|row| !row.passes()).map(|row| row.name.as_str()).collect();
         anyhow::ensure!(
@@ -57,7 +58,7 @@ impl Gradcheck {
             wrong.join(", ")
         );
         let largest = rows.iter().map(|row| row.error).fold(0.0, f64::max);
-        println!("All gradients agree: largest relative error {largest:.1e}, tolerance {TOLERANCE:.0e}.");
+        print(format_args!("All gradients agree: largest relative error {largest:.1e}, tolerance {TOLERANCE:.0e}."))?;
         Ok(())
     }
 }

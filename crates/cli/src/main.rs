@@ -78,8 +78,9 @@ fn main() -> ExitCode {
         Command::Gradcheck(gradcheck) => gradcheck.run(),
         Command::Bench(bench) => bench.run(),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "descant", &mut std::io::stdout());
-            Ok(())
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "descant", &mut script);
+            report::print(String::from_utf8_lossy(&script))
         }
     };
     match result {
@@ -87,7 +88,7 @@ fn main() -> ExitCode {
         // Whoever reads what is written has seen enough, such as `head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            report::note(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -1,8 +1,10 @@
 //! What a training shows while it runs.
 
+use anyhow::Context;
 use descant_train::{Event, Metric};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal;
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
 /// A bar on a terminal; elsewhere, a line for every line of metrics.
@@ -51,9 +53,9 @@ impl Report {
                     if self.lines {
                         let left = self.left(*step);
                         let rate = count(*tokens_per_s);
-                        eprintln!(
+                        note(format_args!(
                             "step {step}  loss {loss:.3}  gradient {gradient_norm:.2}  {rate} tokens/s  {left} left"
-                        );
+                        ));
                     }
                 }
                 Metric::Validation { step, loss, perplexity, accuracy, best } => {
@@ -71,9 +73,9 @@ impl Report {
     /// A line above the bar.
     pub(crate) fn say(&self, line: &str) {
         if self.lines {
-            eprintln!("{line}");
+            note(line);
         } else if !self.bar.is_hidden() {
-            self.bar.suspend(|| eprintln!("{line}"));
+            self.bar.suspend(|| note(line));
         }
     }
 
@@ -87,6 +89,16 @@ impl Report {
         let left = per_step * (self.bar.length().unwrap_or(step).saturating_sub(step)) as f64;
         duration(left)
     }
+}
+
+/// A line on standard output; an error where its disk is full, or nobody reads it any more.
+pub(crate) fn print(line: impl Display) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{line}").context("could not write to standard output")
+}
+
+/// A line on standard error. Work goes on where nobody reads it.
+pub(crate) fn note(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Seconds as people say them.

@@ -1,4 +1,4 @@
-use crate::report::{Report, duration};
+use crate::report::{Report, duration, note, print};
 use crate::{RecipeArgs, Threads};
 use clap::Args;
 use descant_train::{Outcome, Recipe, Trainer};
@@ -41,17 +41,19 @@ impl Train {
         let (steps, time) = (trainer.steps_done(), duration(start.elapsed().as_secs_f64()));
         match outcome {
             Outcome::Stopped => {
-                eprintln!("Stopped after step {steps}; everything is saved. Go on with:\n  {again}");
+                note(format_args!("Stopped after step {steps}; everything is saved. Go on with:\n  {again}"));
                 // As the shell expects of a program that was interrupted.
                 std::process::exit(130);
             }
-            Outcome::Finished => println!("Trained {steps} steps in {time}."),
-            Outcome::NoLongerBetter => println!("Validation no longer improves: ended after {steps} steps, {time}."),
+            Outcome::Finished => print(format_args!("Trained {steps} steps in {time}."))?,
+            Outcome::NoLongerBetter => {
+                print(format_args!("Validation no longer improves: ended after {steps} steps, {time}."))?
+            }
         }
         if let Some((loss, step)) = trainer.best() {
-            println!("Best validation loss {loss:.4} at step {step}.");
+            print(format_args!("Best validation loss {loss:.4} at step {step}."))?;
         }
-        println!("Write with it:\n  descant generate {}", run.display());
+        print(format_args!("Write with it:\n  descant generate {}", run.display()))?;
         Ok(())
     }
 }
