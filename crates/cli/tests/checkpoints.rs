@@ -61,7 +61,7 @@ fn a_damaged_checkpoint_is_told_and_never_used() {
         damage("model.safetensors", harm, &["model.safetensors is truncated or corrupt"]);
         damage("optimizer.safetensors", harm, &["optimizer.safetensors is truncated or corrupt"]);
     }
-    damage("manifest.json", &cut, &["manifest is damaged"]);
+    damage("manifest.json", &cut, &["manifest.json is damaged"]);
     damage("model.safetensors", &remove, &["model.safetensors", "No such file"]);
     damage("../../tokenizer.json", &cut, &["tokenizer.json cannot be read"]);
     damage("../../recipe.toml", &cut, &["recipe.toml"]);

@@ -16,8 +16,12 @@ fn status(pid: u32, key: &str) -> Option<f64> {
 #[test]
 fn two_thousand_steps_take_the_memory_of_fifty() {
     let folder = Folder::new();
-    let settings = ["--set", "train.steps=2100", "--set", "train.log_every=50", "--quiet"];
-    let mut child = folder.command(&[&["train", "lm.toml", "--run", "run"][..], &settings].concat()).spawn().unwrap();
+    // Large enough for the buffers of training to be most of it, and every part of it at work before the fiftieth step.
+    let settings = "train.steps=2100 train.log_every=50 train.validate_every=25 train.checkpoint_every=25 \
+                    train.batch_sentences=64 train.shares=2 model.hidden=96 model.embedding=64";
+    let settings = settings.split(' ').flat_map(|setting| ["--set", setting]);
+    let arguments = ["train", "lm.toml", "--run", "run", "--quiet"].into_iter().chain(settings);
+    let mut child = folder.command(&arguments.collect::<Vec<_>>()).spawn().unwrap();
     let metrics = folder.path("run/metrics.jsonl");
     let mut resident = |step: u64| loop {
         let lines = fs::read_to_string(&metrics).unwrap_or_default();

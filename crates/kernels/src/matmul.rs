@@ -189,46 +189,84 @@ pub fn transpose<E: Real>(x: &[E], rows: usize, columns: usize, y: &mut [E]) {
     );
 }
 
-/// The right side of many products of few rows. Where its rows are no whole vector registers, the library would copy it
-/// anew for every product, three times slower in all: then it is copied here, once, with zeros at the end of each row.
+/// Columns from which the rows of a matrix lie on pages of their own: then reading it across its rows is slow enough
+/// that copying it first pays.
+pub const WIDE: usize = 1024;
+
+/// The right side of many products of few rows, copied once: a transposed matrix is several times slower to read, and
+/// so is one whose columns fill no whole vector registers, which here end in zeros. A [`WIDE`] one is cut into panels of
+/// a few columns, rows of which lie next to each other.
 #[derive(Debug)]
 pub struct RightSide<'a, E> {
-    matrix: Mat<'a, E>,
+    panels: &'a [E],
+    rows: usize,
     columns: usize,
+    width: usize,
+    parallelism: Parallelism,
 }
 
 impl<'a, E: Real> RightSide<'a, E> {
     const REGISTER: usize = 16;
 
-    /// How much scratch a matrix of this size needs, for products of up to `most` rows: for itself, and for a product.
-    pub fn scratch(rows: usize, columns: usize, most: usize) -> (usize, usize) {
-        let padded = columns.next_multiple_of(Self::REGISTER);
-        if padded == columns { (0, 0) } else { (rows * padded, most * padded) }
+    /// Columns of a panel. Several threads share one product best where it is whole.
+    fn width(columns: usize, parallelism: Parallelism) -> usize {
+        match parallelism {
+            Parallelism::Serial if columns >= WIDE => 4 * Self::REGISTER,
+            _ => columns.next_multiple_of(Self::REGISTER).max(Self::REGISTER),
+        }
     }
 
-    /// Prepares the row-major `data[R, C]`.
-    pub fn new(data: &'a [E], rows: usize, columns: usize, scratch: &'a mut [E]) -> Self {
-        let padded = columns.next_multiple_of(Self::REGISTER);
-        if padded == columns {
-            return Self { matrix: Mat::new(data, rows, columns), columns };
+    /// How much scratch [`RightSide::new`] needs, and [`RightSide::product`] for up to `most` rows.
+    pub fn scratch(rows: usize, columns: usize, most: usize, parallelism: Parallelism) -> (usize, usize) {
+        let width = Self::width(columns, parallelism);
+        (rows * columns.next_multiple_of(width), most * width)
+    }
+
+    /// Copies `matrix[R, C]`, which may be a transposed one.
+    pub fn new(matrix: Mat<'_, E>, scratch: &'a mut [E], parallelism: Parallelism) -> Self {
+        let Mat { data, rows, columns, .. } = matrix;
+        let width = Self::width(columns, parallelism);
+        for (panel, start) in scratch.chunks_exact_mut(rows * width).zip((0..columns).step_by(width)) {
+            let filled = width.min(columns - start);
+            if filled < width {
+                panel.fill(E::zero());
+            }
+            if matrix.column_stride == 1 {
+                for (to, from) in panel.chunks_exact_mut(width).zip(data.chunks(matrix.row_stride)) {
+                    to[..filled].copy_from_slice(&from[start..start + filled]);
+                }
+            } else if filled == width && matrix.column_stride == rows {
+                transpose(&data[start * rows..(start + width) * rows], width, rows, panel);
+            } else {
+                for (r, to) in panel.chunks_exact_mut(width).enumerate() {
+                    let from = |c: usize| data[(start + c) * matrix.column_stride + r * matrix.row_stride];
+                    to[..filled].iter_mut().enumerate().for_each(|(c, to)| *to = from(c));
+                }
+            }
         }
-        for (padded, row) in scratch.chunks_exact_mut(padded).zip(data.chunks_exact(columns)) {
-            let (copy, rest) = padded.split_at_mut(columns);
-            copy.copy_from_slice(row);
-            rest.fill(E::zero());
-        }
-        Self { matrix: Mat::new(scratch, rows, padded), columns }
+        Self { panels: scratch, rows, columns, width, parallelism }
     }
 
     /// `c[M, C] = beta c + a[M, R] b`.
-    pub fn product(&self, a: Mat<'_, E>, beta: E, c: &mut [E], scratch: &mut [E], parallelism: Parallelism) {
-        let (rows, padded) = (a.rows, self.matrix.columns);
-        if padded == self.columns {
-            return gemm(E::one(), a, self.matrix, beta, MatMut::new(c, rows, padded), parallelism);
+    pub fn product(&self, a: Mat<'_, E>, beta: E, c: &mut [E], scratch: &mut [E]) {
+        if a.rows == 0 {
+            return;
         }
-        gemm(E::one(), a, self.matrix, E::zero(), MatMut::new(scratch, rows, padded), parallelism);
-        for (c, product) in c.chunks_exact_mut(self.columns).zip(scratch.chunks_exact(padded)).take(rows) {
-            c.iter_mut().zip(product).for_each(|(c, &x)| *c = if beta == E::zero() { x } else { beta * *c + x });
+        let panels = self.panels.chunks_exact(self.rows * self.width);
+        for (panel, start) in panels.zip((0..self.columns).step_by(self.width)) {
+            let panel = Mat::new(panel, self.rows, self.width);
+            if start + self.width <= self.columns {
+                let c = MatMut::strided(&mut c[start..], a.rows, self.width, self.columns);
+                gemm(E::one(), a, panel, beta, c, self.parallelism);
+                continue;
+            }
+            gemm(E::one(), a, panel, E::zero(), MatMut::new(scratch, a.rows, self.width), self.parallelism);
+            for (c, product) in c.chunks_exact_mut(self.columns).zip(scratch.chunks_exact(self.width)).take(a.rows) {
+                c[start..]
+                    .iter_mut()
+                    .zip(product)
+                    .for_each(|(c, &x)| *c = if beta == E::zero() { x } else { beta * *c + x });
+            }
         }
     }
 }
@@ -279,17 +317,23 @@ mod tests {
 
     #[test]
     fn a_prepared_right_side_gives_the_same_products() {
-        for (m, k, n) in [(3, 5, 7), (10, 40, 50), (4, 8, 32)] {
+        for (m, k, n) in [(3, 5, 7), (10, 40, 150), (4, 8, 64), (0, 8, 64), (32, 16, 1030)] {
             let (a, b, start) = (numbers(m * k, 1), numbers(k * n, 2), numbers(m * n, 3));
-            let (own, product) = RightSide::<f64>::scratch(k, n, m);
-            let (mut own, mut product) = (vec![9.0; own], vec![9.0; product]);
-            let right = RightSide::new(&b, k, n, &mut own);
-            for beta in [0.0, 1.0] {
-                let (mut found, mut expected) = (start.clone(), start.clone());
-                right.product(Mat::new(&a, m, k), beta, &mut found, &mut product, Parallelism::Serial);
-                let c = MatMut::new(&mut expected, m, n);
-                gemm(1.0, Mat::new(&a, m, k), Mat::new(&b, k, n), beta, c, Parallelism::Serial);
-                assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12));
+            let mut turned = b.clone();
+            transpose(&b, k, n, &mut turned);
+            for parallelism in [Parallelism::Serial, Parallelism::Threads(2)] {
+                for matrix in [Mat::new(&b, k, n), Mat::new(&turned, n, k).t()] {
+                    let (own, product) = RightSide::<f64>::scratch(k, n, m, parallelism);
+                    let (mut own, mut product) = (vec![9.0; own], vec![9.0; product]);
+                    let right = RightSide::new(matrix, &mut own, parallelism);
+                    for beta in [0.0, 1.0] {
+                        let (mut found, mut expected) = (start.clone(), start.clone());
+                        right.product(Mat::new(&a, m, k), beta, &mut found, &mut product);
+                        let c = MatMut::new(&mut expected, m, n);
+                        gemm(1.0, Mat::new(&a, m, k), Mat::new(&b, k, n), beta, c, Parallelism::Serial);
+                        assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12));
+                    }
+                }
             }
         }
     }

@@ -1,4 +1,4 @@
-use crate::{Real, map, vectorized};
+use crate::{Real, axpy, map, vectorized};
 
 /// `row = softmax(row)` for every row of `x[N, D]`.
 pub fn softmax_rows<E: Real>(x: &mut [E], columns: usize) {
@@ -8,7 +8,7 @@ pub fn softmax_rows<E: Real>(x: &mut [E], columns: usize) {
 }
 
 /// `row = softmax(row)`, with the largest element subtracted first; returns `log Σ e^row` of the row before.
-pub fn softmax_row<E: Real>(row: &mut [E]) -> E {
+fn softmax_row<E: Real>(row: &mut [E]) -> E {
     let (largest, total) = exponentials(row);
     let inverse = E::one() / total;
     map(row, |x| x * inverse);
@@ -31,6 +31,28 @@ fn exponentials<E: Real>(row: &mut [E]) -> (E, E) {
     map(row, |x| x - largest);
     E::exp_all(row);
     (largest, sum_of(row, row, |x, _| x))
+}
+
+/// `x = e^(x - largest)` for every column of `x[N, D]`; leaves the largest elements in `largest[D]`, and the sums of
+/// the exponentials in `total[D]`.
+pub fn exponentials_of_columns<E: Real>(x: &mut [E], largest: &mut [E], total: &mut [E]) {
+    let columns = largest.len().max(1);
+    largest.fill(E::neg_infinity());
+    total.fill(E::zero());
+    for row in x.chunks_exact(columns) {
+        vectorized(
+            #[inline(always)]
+            || largest.iter_mut().zip(row).for_each(|(l, &x)| *l = if x > *l || x.is_nan() { x } else { *l }),
+        );
+    }
+    for row in x.chunks_exact_mut(columns) {
+        vectorized(
+            #[inline(always)]
+            || row.iter_mut().zip(&*largest).for_each(|(x, &l)| *x -= l),
+        );
+        E::exp_all(row);
+        axpy(E::one(), row, total);
+    }
 }
 
 /// The largest element; where one is not a number, not a number.

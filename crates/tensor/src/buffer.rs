@@ -56,6 +56,14 @@ impl Buffer {
         }
     }
 
+    /// Whether no element of `range` is infinite or not a number.
+    pub fn is_finite(&self, range: std::ops::Range<usize>) -> bool {
+        match self {
+            Self::F32(elements) => elements[range].iter().all(|x| x.is_finite()),
+            Self::F64(elements) => elements[range].iter().all(|x| x.is_finite()),
+        }
+    }
+
     /// The elements `range` in double precision, whatever their type.
     pub fn to_f64(&self, range: std::ops::Range<usize>) -> Vec<f64> {
         match self {

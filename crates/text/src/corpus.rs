@@ -68,7 +68,7 @@ impl Corpus {
         max_length: usize,
         folder: Option<&Path>,
     ) -> Result<Self, TextError> {
-        if let Some(folder) = folder.filter(|folder| folder.join(MANIFEST).exists()) {
+        if let Some(folder) = folder.filter(|folder| Self::is_in(folder)) {
             return Self::open(folder);
         }
         // Beside its place, then renamed: it is complete or absent.
@@ -119,7 +119,11 @@ impl Corpus {
         }
         let manifest = Manifest { sequences: encoder.sequences, ..manifest };
         let corpus = encoder.finish(continuous).map_err(write)?;
-        if corpus.range.is_empty() {
+        if continuous && corpus.len() < 2 {
+            let reason = "it needs two tokens, one to read and one to predict".to_owned();
+            return Err(TextError::TooLittle { path: text.path().to_owned(), reason });
+        }
+        if corpus.is_empty() {
             return Err(TextError::NothingLeft { path: text.path().to_owned(), max_length });
         }
         let (Some(folder), Some(partial)) = (folder, &partial) else { return Ok(corpus) };
@@ -149,6 +153,22 @@ impl Corpus {
             Stored { folder: PathBuf::new(), continuous: false, source: has_sources.then_some(source), target };
         let sequences = stored.target.lengths.len().unwrap_or(0);
         Self { stored: Arc::new(stored), range: 0..sequences }
+    }
+
+    /// Whether a text was encoded into `folder`.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(MANIFEST).exists()
+    }
+
+    /// Removes what was encoded into `folder`, where anything was; never what others put there.
+    ///
+    /// # Errors
+    /// Where the folder cannot be written.
+    pub fn remove(folder: &Path) -> Result<(), TextError> {
+        match Self::is_in(folder) {
+            true => fs::remove_dir_all(folder).map_err(|error| TextError::io("remove", folder, error)),
+            false => Ok(()),
+        }
     }
 
     fn open(folder: &Path) -> Result<Self, TextError> {

@@ -127,8 +127,11 @@ pub fn remedy(error: &std::io::Error) -> &'static str {
         Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
             ". Choose a folder that you may write to, such as with --run"
         }
-        Kind::StorageFull | Kind::QuotaExceeded => {
+        Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => {
             ". Free some space and go on with --resume: whatever was complete still is"
+        }
+        Kind::UnexpectedEof | Kind::InvalidInput => {
+            ". The file is cut off or damaged, or not compressed as its name says: get it again"
         }
         _ => "",
     }

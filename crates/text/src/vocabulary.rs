@@ -181,7 +181,9 @@ fn unigram(tokenizer: &Tokenizer, vocabulary: usize, texts: impl Iterator<Item =
         .build()?;
     let mut model = Unigram::default();
     let one = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
-    one.install(|| trainer.do_train(words.into_iter().collect(), &mut model))?;
+    if !words.is_empty() {
+        one.install(|| trainer.do_train(words.into_iter().collect(), &mut model))?;
+    }
     let mut pieces: Vec<(String, f64)> = model.iter().skip(SPECIAL.len()).cloned().collect();
     settle_rare(&mut pieces);
     pieces.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.cmp(b)));

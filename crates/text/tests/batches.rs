@@ -164,6 +164,6 @@ fn wrong_texts_are_told_by_file_and_line() {
     let path = write(folder.path(), "d", "0123456789\n");
     assert!(matches!(encode(&Source::Lines { path }), TextError::NothingLeft { .. }));
     let path = write(folder.path(), "e", "x");
-    let corpus = Arc::new(Corpus::encode(&Source::Stream { path }, None, &tokenizer, 9, None).unwrap());
-    assert!(matches!(Batches::new(corpus, CONFIG), Err(TextError::TooLittle { .. })));
+    let error = Corpus::encode(&Source::Stream { path }, None, &tokenizer, 9, None).unwrap_err();
+    assert!(matches!(error, TextError::TooLittle { .. }), "{error}");
 }

@@ -3,10 +3,11 @@ use descant_autograd::Parameters;
 use descant_optim::Optimizer;
 use descant_tensor::{Buffer, DType};
 use descant_text::Position;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, serialize_to_file};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The version of the format this program writes, and the newest it reads.
@@ -38,7 +39,21 @@ struct Manifest {
     optimizer_steps: u64,
     /// CRC-32 of each file.
     files: BTreeMap<String, u32>,
+    /// CRC-32 of this manifest without this line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checksum: Option<u32>,
 }
+
+impl Manifest {
+    /// What [`Manifest::checksum`] is to be, as long as that is not there.
+    fn sum(&self) -> serde_json::Result<u32> {
+        Ok(crc32fast::hash(&serde_json::to_vec(self)?))
+    }
+}
+
+/// What to do about a checkpoint that is damaged.
+const REMEDY: &str = "Use another of the run's checkpoints: name its folder, or, to go on from it with --resume, let the \
+                      link 'last' point at it";
 
 /// The folder of a step's checkpoint.
 pub(crate) fn folder(run: &Path, step: u64) -> PathBuf {
@@ -82,45 +97,53 @@ fn write_all(partial: &Path, parameters: &Parameters, optimizer: &Optimizer, pro
         fs::remove_dir_all(partial).map_err(write)?;
     }
     fs::create_dir_all(partial).map_err(write)?;
-    let store = |name: &str, bytes: &[u8]| -> Result<(String, u32), Error> {
-        let path = partial.join(name);
-        let write = |error| Error::io("write the checkpoint", &path, error);
-        fs::write(&path, bytes).map_err(write)?;
-        File::open(&path).and_then(|file| file.sync_all()).map_err(write)?;
-        Ok((name.to_owned(), crc32fast::hash(bytes)))
-    };
-    let broken = |error: safetensors::SafeTensorError| Error::Checkpoint {
-        path: partial.to_owned(),
-        reason: format!("its tensors could not be written: {error}"),
-    };
     let model = parameters.ids().map(|id| {
         let range = parameters.range(id);
         (parameters.name(id).to_owned(), parameters.shape(id).dims().to_vec(), (parameters.buffer(), range))
     });
-    let model = store(MODEL, &tensors(model).map_err(broken)?)?;
     let state =
         optimizer.state().map(|(name, buffer)| (name.to_owned(), vec![buffer.len()], (buffer, 0..buffer.len())));
-    let files = BTreeMap::from([model, store(OPTIMIZER, &tensors(state).map_err(broken)?)?]);
-    let manifest = Manifest { format: FORMAT, progress: progress.clone(), optimizer_steps: optimizer.steps(), files };
-    let text = serde_json::to_string_pretty(&manifest)
-        .map_err(|error| Error::Checkpoint { path: partial.to_owned(), reason: error.to_string() })?;
-    store(MANIFEST, text.as_bytes())?;
+    let (model, state) = (write_tensors(partial, MODEL, model)?, write_tensors(partial, OPTIMIZER, state)?);
+    let files = BTreeMap::from([(MODEL.to_owned(), model), (OPTIMIZER.to_owned(), state)]);
+    let (progress, optimizer_steps) = (progress.clone(), optimizer.steps());
+    let mut manifest = Manifest { format: FORMAT, progress, optimizer_steps, files, checksum: None };
+    let unwritten =
+        |error: serde_json::Error| Error::Checkpoint { path: partial.to_owned(), reason: error.to_string() };
+    manifest.checksum = Some(manifest.sum().map_err(unwritten)?);
+    let path = partial.join(MANIFEST);
+    fs::write(&path, serde_json::to_string_pretty(&manifest).map_err(unwritten)?)
+        .and_then(|()| File::open(&path)?.sync_all())
+        .map_err(|error| Error::io("write the checkpoint", &path, error))?;
     File::open(partial).and_then(|folder| folder.sync_all()).map_err(write)
 }
 
 type Part<'a> = (String, Vec<usize>, (&'a Buffer, std::ops::Range<usize>));
 
-fn tensors<'a>(parts: impl Iterator<Item = Part<'a>>) -> Result<Vec<u8>, safetensors::SafeTensorError> {
-    let views = parts
-        .map(|(name, shape, (buffer, range))| {
-            let view = match buffer {
-                Buffer::F32(elements) => TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(&elements[range])),
-                Buffer::F64(elements) => TensorView::new(Dtype::F64, shape, bytemuck::cast_slice(&elements[range])),
-            };
-            view.map(|view| (name, view))
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    safetensors::serialize(views, None)
+/// Writes a file of tensors, straight from their buffers, and returns its CRC-32.
+fn write_tensors<'a>(folder: &Path, name: &str, parts: impl Iterator<Item = Part<'a>>) -> Result<u32, Error> {
+    let path = folder.join(name);
+    let views = parts.map(|(name, shape, (buffer, range))| {
+        let view = match buffer {
+            Buffer::F32(elements) => TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(&elements[range])),
+            Buffer::F64(elements) => TensorView::new(Dtype::F64, shape, bytemuck::cast_slice(&elements[range])),
+        };
+        view.map(|view| (name, view))
+    });
+    let written = views.collect::<Result<Vec<_>, _>>().and_then(|views| serialize_to_file(views, None, &path));
+    let io = |error| Error::io("write the checkpoint", &path, error);
+    written.map_err(|error| match error {
+        SafeTensorError::IoError(error) => io(error),
+        error => Error::Checkpoint { path: path.clone(), reason: format!("its tensors could not be written: {error}") },
+    })?;
+    let mut file = File::open(&path).map_err(io)?;
+    file.sync_all().map_err(io)?;
+    let (mut crc, mut chunk) = (crc32fast::Hasher::new(), vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut chunk).map_err(io)? {
+            0 => return Ok(crc.finalize()),
+            n => crc.update(&chunk[..n]),
+        }
+    }
 }
 
 /// A checkpoint's folder, its manifest read and its files verified.
@@ -133,17 +156,20 @@ pub(crate) struct Checkpoint {
 impl Checkpoint {
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let place = path.join(MANIFEST);
-        let text =
-            fs::read_to_string(&place).map_err(|error| Error::io("read the checkpoint's manifest", &place, error))?;
+        let bytes = fs::read(&place).map_err(|error| Error::io("read the checkpoint's manifest", &place, error))?;
         let damaged = |reason: String| Error::Checkpoint { path: path.to_owned(), reason };
-        let manifest: Manifest = serde_json::from_str(&text).map_err(|error| {
-            damaged(format!("its manifest is damaged ({error}). Use another checkpoint of the run"))
-        })?;
+        let broken = |error: serde_json::Error| damaged(format!("{MANIFEST} is damaged ({error}). {REMEDY}"));
+        let mut manifest: Manifest = serde_json::from_slice(&bytes).map_err(broken)?;
         if manifest.format > FORMAT {
             let format = manifest.format;
             return Err(damaged(format!(
                 "it has format {format}, this program reads up to {FORMAT}. Use a newer descant"
             )));
+        }
+        if let Some(checksum) = manifest.checksum.take()
+            && checksum != manifest.sum().map_err(broken)?
+        {
+            return Err(damaged(format!("{MANIFEST} is damaged: its checksum is another. {REMEDY}")));
         }
         Ok(Self { path: path.to_owned(), manifest })
     }
@@ -161,9 +187,10 @@ impl Checkpoint {
         let bytes = fs::read(&path).map_err(|error| Error::io("read the checkpoint", &path, error))?;
         match self.manifest.files.get(name) {
             Some(&crc) if crc == crc32fast::hash(&bytes) => Ok(bytes),
-            _ => Err(self.damaged(format!(
-                "{name} is truncated or corrupt: its checksum is not the manifest's. Use another checkpoint of the run"
-            ))),
+            _ => {
+                Err(self
+                    .damaged(format!("{name} is truncated or corrupt: its checksum is not the manifest's. {REMEDY}")))
+            }
         }
     }
 
@@ -233,6 +260,8 @@ pub(crate) fn point(run: &Path, link: &str, checkpoint: &Path) -> Result<(), Err
     let _ = fs::remove_file(&temporary);
     std::os::unix::fs::symlink(target, &temporary)
         .and_then(|()| fs::rename(&temporary, &place))
+        // What the link pointed at before is removed next: not before the disk has the new one.
+        .and_then(|()| File::open(run)?.sync_all())
         .map_err(|error| Error::io("update the link", &place, error))
 }
 

@@ -1,6 +1,6 @@
 use crate::{DataConfig, Error, Files, Recipe, Tokenizers};
 use descant_models::Kind;
-use descant_text::{BOS, Batch, BatchConfig, Corpus, EOS, Source};
+use descant_text::{BOS, Batch, BatchConfig, Corpus, EOS, Source, TextError};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -63,7 +63,9 @@ impl Texts {
             return Ok((Arc::new(train), Some(Arc::new(encode(validation, "validation")?))));
         }
         let (train, held_out) = train.split(self.held_out);
-        Ok((Arc::new(train), (!held_out.is_empty()).then(|| Arc::new(held_out))))
+        // Of a single token of a continuous text, nothing is to be predicted.
+        let enough = held_out.len() > u64::from(held_out.is_continuous());
+        Ok((Arc::new(train), enough.then(|| Arc::new(held_out))))
     }
 }
 
@@ -123,6 +125,9 @@ pub fn first_batch(texts: &Texts, tokenizers: &Tokenizers, sequences: usize, len
         if batch.target.len() == sequences {
             break;
         }
+    }
+    if batch.target.is_empty() {
+        return Err(TextError::Empty { path: texts.train.path().to_owned() }.into());
     }
     Ok(batch)
 }

@@ -1,8 +1,11 @@
 use crate::Error;
+use crate::data::write;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
+
+pub(crate) const METRICS: &str = "metrics.jsonl";
 
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,16 +59,16 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Opens it to go on after `step`: what an interrupted run wrote beyond is dropped, as it will be written again.
     pub(crate) fn open(run: &Path, step: u64) -> Result<Self, Error> {
-        let path = run.join("metrics.jsonl");
+        let path = run.join(METRICS);
         let fail = |error| Error::io("write the metrics to", &path, error);
         if path.exists() {
-            let lines = BufReader::new(File::open(&path).map_err(fail)?).lines();
-            let kept: String = lines
-                .map_while(Result::ok)
+            let bytes = fs::read(&path).map_err(fail)?;
+            let kept: String = String::from_utf8_lossy(&bytes)
+                .lines()
                 .filter(|line| serde_json::from_str::<Metric>(line).is_ok_and(|metric| metric.step() <= step))
-                .map(|line| line + "\n")
+                .flat_map(|line| [line, "\n"])
                 .collect();
-            fs::write(&path, kept).map_err(fail)?;
+            write(&path, kept.as_bytes())?;
         }
         let file = OpenOptions::new().create(true).append(true).open(&path).map_err(fail)?;
         Ok(Self { path, file })

@@ -82,7 +82,7 @@ pub struct BenchConfig {
 
 /// One file or two.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected the name of a file, or two names in a list")]
 pub enum Files {
     /// One.
     One(PathBuf),
@@ -195,7 +195,9 @@ impl Recipe {
         };
         positive("train.steps", train.steps)?;
         positive("train.batch_tokens", train.batch_tokens as u64)?;
-        positive("train.length", train.length as u64)?;
+        if !(1..=1 << 20).contains(&train.length) {
+            return Err(format!("train.length = {}: expected a number from 1 to 1048576", train.length));
+        }
         positive("train.accumulate", train.accumulate as u64)?;
         positive("train.validate_every", train.validate_every)?;
         positive("train.log_every", train.log_every)?;

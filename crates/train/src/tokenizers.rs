@@ -19,6 +19,9 @@ const SOURCE: &str = "source_tokenizer.json";
 const TARGET: &str = "target_tokenizer.json";
 
 impl Tokenizers {
+    /// The files of a run folder that they may be in.
+    pub(crate) const FILES: [&str; 3] = [SHARED, SOURCE, TARGET];
+
     /// Trains them on at most the first `lines` lines of the recipe's texts.
     ///
     /// # Errors

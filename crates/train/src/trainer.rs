@@ -1,7 +1,7 @@
 use crate::checkpoint::{self, Checkpoint, Progress};
 use crate::data::{Texts, batch_config, write};
 use crate::evaluate::{Evaluation, evaluate};
-use crate::metrics::{Metric, Metrics};
+use crate::metrics::{METRICS, Metric, Metrics};
 use crate::trained::{RECIPE, model};
 use crate::{Error, Recipe, Replicas, Tokenizers};
 use descant_autograd::{ParameterId, Parameters, mix};
@@ -107,11 +107,13 @@ impl Trainer {
             Tokenizers::train(&recipe, &texts, SAMPLE)?
         };
         // A model that cannot be built is told before anything is written.
-        let wrong = |reason: String| Error::Recipe { path: place.clone(), reason };
+        let named = if started { place.clone() } else { PathBuf::from("the recipe") };
+        let wrong = |reason: String| Error::Recipe { path: named.clone(), reason };
         let (mut parameters, model) = model(&recipe, &tokenizers, DType::F32).map_err(wrong)?;
         let data = run.join("data");
-        if !started && data.exists() {
-            fs::remove_dir_all(&data).map_err(|error| Error::io("remove", &data, error))?;
+        if !started {
+            check_unused(run)?;
+            ["train", "validation"].iter().try_for_each(|text| Corpus::remove(&data.join(text)))?;
         }
         fs::create_dir_all(&data).map_err(|error| Error::io("create the run folder", &data, error))?;
         let (train, validation) = texts.encode(&tokenizers, Some(run))?;
@@ -124,7 +126,12 @@ impl Trainer {
         let mut schedule = Schedule::new(recipe.schedule.clone(), recipe.train.steps);
         let mut progress = Progress::default();
         let last = run.join("last");
-        if started && last.exists() {
+        if started && last.is_symlink() {
+            if !last.exists() {
+                let reason = "it points at a checkpoint that is not there. Let it point at another of the run's \
+                              checkpoints, or remove it to begin anew";
+                return Err(Error::Run { path: last, reason: reason.to_owned() });
+            }
             let checkpoint = Checkpoint::open(&last)?;
             checkpoint.load_model(&mut parameters)?;
             checkpoint.load_optimizer(&mut optimizer)?;
@@ -190,15 +197,17 @@ impl Trainer {
         let batches: Vec<Batch> = (0..train.accumulate).map(|_| self.batches.next_batch()).collect::<Result<_, _>>()?;
         let seed = mix(self.recipe.seed, self.progress.step);
         let passed = self.replicas.pass(self.model.as_ref(), &self.parameters, &batches, seed);
-        let passed = match passed {
-            Ok(passed) if passed.loss.is_finite() => passed,
-            Ok(_) => return Err(self.diverged(&batches, seed, "the loss is not finite")),
-            Err(error) => return Err(error.into()),
-        };
+        let next = self.progress.step + 1;
+        let passed = passed?;
+        if !passed.loss.is_finite() {
+            let cause = self.trace(&batches, seed);
+            return Err(self.diverged(next, cause.unwrap_or_else(|| "the loss is not finite".to_owned())));
+        }
         let (gradients, squares) = self.replicas.reduce();
         let gradient_norm = squares.sqrt();
         if !gradient_norm.is_finite() {
-            return Err(self.diverged(&batches, seed, "the gradient is not finite"));
+            let cause = self.trace(&batches, seed);
+            return Err(self.diverged(next, cause.unwrap_or_else(|| "the gradient is not finite".to_owned())));
         }
         let clipping = Clip::clipping(train.clip, gradient_norm);
         let learning_rate = train.learning_rate * self.schedule.factor(self.progress.step);
@@ -220,6 +229,9 @@ impl Trainer {
         }
         let (steps, epochs) = (self.recipe.train.steps, self.recipe.train.epochs);
         let mut log = Log::default();
+        if self.is_stale() {
+            return Ok(Outcome::NoLongerBetter);
+        }
         while self.progress.step < steps && (epochs == 0 || self.progress.position.epoch < epochs) {
             let start = Instant::now();
             let found = self.step()?;
@@ -245,8 +257,7 @@ impl Trainer {
                 }
                 self.save("last")?;
                 watch(&Event::Saved { step });
-                let patience = self.recipe.train.patience;
-                if patience > 0 && self.progress.stale >= patience {
+                if self.is_stale() {
                     return Ok(Outcome::NoLongerBetter);
                 }
             } else if stopped || is_due(step, self.recipe.train.checkpoint_every) {
@@ -270,11 +281,17 @@ impl Trainer {
         evaluate(self.model.as_ref(), &self.parameters, &mut self.replicas, batches).map(Some)
     }
 
+    fn is_stale(&self) -> bool {
+        let patience = self.recipe.train.patience;
+        patience > 0 && self.progress.stale >= patience
+    }
+
     fn validate(&mut self) -> Result<Option<Metric>, Error> {
         let Some(found) = self.evaluate()? else { return Ok(None) };
         let step = self.progress.step;
         if !found.loss.is_finite() {
-            return Err(self.stopped_at("the validation loss is not finite".to_owned()));
+            let cause = self.trace_validation()?.unwrap_or_else(|| "the validation loss is not finite".to_owned());
+            return Err(self.diverged(step, cause));
         }
         let best = self.progress.best.is_none_or(|(loss, _)| found.loss < loss);
         if best {
@@ -292,10 +309,10 @@ impl Trainer {
     /// Writes a checkpoint, and makes `link` point at it.
     fn save(&mut self, link: &str) -> Result<(), Error> {
         let parameters = &self.parameters;
-        let finite = |&id: &ParameterId| parameters.buffer().to_f64(parameters.range(id)).iter().all(|x| x.is_finite());
+        let finite = |&id: &ParameterId| parameters.buffer().is_finite(parameters.range(id));
         if let Some(id) = parameters.ids().find(|id| !finite(id)) {
             let cause = format!("the optimizer made parameter '{}' non-finite", parameters.name(id));
-            return Err(self.stopped_at(cause));
+            return Err(self.diverged(self.progress.step, cause));
         }
         let place = checkpoint::folder(&self.run, self.progress.step);
         if self.kept != self.progress.step || !place.exists() {
@@ -306,17 +323,39 @@ impl Trainer {
         checkpoint::prune(&self.run)
     }
 
-    /// The error of a training that is no longer finite, with the first operation where that shows.
-    fn diverged(&mut self, batches: &[Batch], seed: u64, what: &str) -> Error {
+    /// The first operation whose value or gradient is not finite.
+    fn trace(&mut self, batches: &[Batch], seed: u64) -> Option<String> {
         let found = self.replicas.trace(self.model.as_ref(), &self.parameters, batches, seed);
-        let cause = found.map_or_else(|| what.to_owned(), |error| error.to_string());
-        Error::Diverged { step: self.progress.step + 1, cause, kept: self.kept, path: self.run.clone() }
+        found.map(|error| error.to_string())
     }
 
-    /// The error of a training whose last step has ruined it.
-    fn stopped_at(&self, cause: String) -> Error {
-        Error::Diverged { step: self.progress.step, cause, kept: self.kept, path: self.run.clone() }
+    /// The same in the validation text.
+    fn trace_validation(&mut self) -> Result<Option<String>, Error> {
+        let Some(corpus) = &self.validation else { return Ok(None) };
+        for batch in Batches::once(corpus.clone(), batch_config(&self.recipe))? {
+            if let Some(cause) = self.trace(&[batch?], self.recipe.seed) {
+                return Ok(Some(cause));
+            }
+        }
+        Ok(None)
     }
+
+    /// The error of a training that is no longer finite.
+    fn diverged(&self, step: u64, cause: String) -> Error {
+        Error::Diverged { step, cause, kept: self.kept, path: self.run.clone() }
+    }
+}
+
+/// That a folder without a recipe has nothing that a training would overwrite. The texts may be there already, of a
+/// training that was broken off at once, and with them the tokenizers.
+fn check_unused(run: &Path) -> Result<(), Error> {
+    let encoded = Corpus::is_in(&run.join("data").join("train"));
+    let tokenizers = if encoded { &[][..] } else { &Tokenizers::FILES };
+    let found = ["checkpoints", "best", "last", METRICS].iter().chain(tokenizers).find(|name| run.join(name).exists());
+    let Some(found) = found else { return Ok(()) };
+    let reason =
+        format!("it has no {RECIPE}, but '{found}', which training would overwrite. Choose another folder with --run");
+    Err(Error::Run { path: run.to_owned(), reason })
 }
 
 /// The run's own recipe, which a training goes on with; only how long it runs may be changed.
@@ -325,14 +364,15 @@ fn resumed(given: Recipe, run: &Path) -> Result<Recipe, Error> {
     let mut recipe = Recipe::load(&path, &[])?;
     recipe.train.steps = given.train.steps;
     recipe.train.epochs = given.train.epochs;
+    recipe.train.patience = given.train.patience;
     let mut same = given;
     if same.train.shares == 0 {
         same.train.shares = recipe.train.shares;
     }
     if same != recipe {
         let reason = "the recipe differs from the one the run was started with, so going on would not be the same \
-                      training. Undo the change (only train.steps and train.epochs may differ), or start another run \
-                      with --run";
+                      training. Undo the change (only train.steps, train.epochs and train.patience may differ), or \
+                      start another run with --run";
         return Err(Error::Run { path: run.to_owned(), reason: reason.to_owned() });
     }
     Ok(recipe)

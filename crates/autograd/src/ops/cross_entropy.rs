@@ -5,12 +5,15 @@
 //! z = h Wᵀ + b      L = Σᵢ wₜ [ -(1 - ε) log softmax(z)ₜ - ε/V Σⱼ log softmax(z)ⱼ ]      t = targetᵢ
 //! ```
 //!
+//! The logits of a block lie class by class, `zᵀ = W hᵀ`: so all three products read and write their matrices along the
+//! rows, and the weights, much the largest of them, are never transposed.
+//!
 //! with label smoothing ε (Szegedy et al. 2016, arXiv 1512.00567) as PyTorch defines it. The gradient with respect to z
 //! is at hand as soon as the softmax is, so forward already carries it through the projection, and backward only scales
 //! it by the loss's own gradient.
 
 use crate::{Backward, Case, Forward, Graph, Op, Var};
-use descant_kernels::{Mat, MatMut, Real, add_rows, axpy, gemm, map, softmax_row, sum_rows_into, transpose};
+use descant_kernels::{Mat, MatMut, Real, axpy, exponentials_of_columns, gemm, map, sum_of, zip_into};
 use descant_tensor::Shape;
 use std::sync::Arc;
 
@@ -19,7 +22,7 @@ const BLOCK: usize = 4 << 20;
 
 /// Rows of a block.
 fn block_rows(classes: usize) -> usize {
-    (BLOCK / classes.max(1)).clamp(128, 4096)
+    (BLOCK / classes.max(1)).clamp(128, 4096) / 64 * 64
 }
 
 /// What the cross entropy is taken against.
@@ -61,34 +64,45 @@ pub struct CrossEntropy {
 }
 
 impl CrossEntropy {
-    /// The loss of a block of rows, whose logits become their gradients.
-    fn block<E: Real>(&self, ids: &[u32], logits: &mut [E], classes: usize) -> f64 {
-        let weights = self.targets.class_weights.as_deref();
-        let total_weight = weights.map_or(classes as f64, |w| w.iter().sum());
-        let each = self.targets.smoothing / classes as f64;
+    /// The loss of a block of tokens, whose logits `[V, n]` become their gradients. `columns[5n]` is scratch.
+    fn block<E: Real>(&self, ids: &[u32], logits: &mut [E], columns: &mut [E]) -> f64 {
+        let n = ids.len();
+        let each = self.targets.smoothing / (logits.len() / n) as f64;
+        let own = |id: u32| self.targets.class_weight(id) * (1.0 - self.targets.smoothing);
+        let counted = || ids.iter().enumerate().filter(|&(_, &id)| id != Targets::IGNORED).map(|(i, &id)| (i, id));
+        columns.fill(E::zero());
+        let (target, rest) = columns.split_at_mut(n);
+        let (weighted, rest) = rest.split_at_mut(n);
+        let (smoothed, rest) = rest.split_at_mut(n);
+        let (largest, total) = rest.split_at_mut(n);
+
+        counted().for_each(|(i, id)| target[i] = logits[id as usize * n + i]);
+        let mut total_weight = 0.0;
+        if each > 0.0 {
+            for (row, class) in logits.chunks_exact(n).zip(0..) {
+                let weight = self.targets.class_weight(class);
+                total_weight += weight;
+                axpy(E::of(weight), row, weighted);
+            }
+        }
+        exponentials_of_columns(logits, largest, total);
         let mut loss = 0.0;
-        for (row, &id) in logits.chunks_exact_mut(classes).zip(ids) {
+        let factor = total;
+        for (i, &id) in ids.iter().enumerate() {
             if id == Targets::IGNORED {
-                row.fill(E::zero());
+                factor[i] = E::zero();
                 continue;
             }
-            let target = row[id as usize].f64();
-            let sum = match (each > 0.0, weights) {
-                (false, _) => 0.0,
-                (true, None) => row.iter().map(|z| z.f64()).sum(),
-                (true, Some(w)) => row.iter().zip(w).map(|(z, w)| w * z.f64()).sum(),
-            };
-            let log_sum = softmax_row(row).f64();
-            let own = self.targets.class_weight(id) * (1.0 - self.targets.smoothing);
-            loss += own * (log_sum - target) + each * (total_weight * log_sum - sum);
-            let scale = E::of(own + each * total_weight);
-            match (each > 0.0, weights) {
-                (false, _) => map(row, |p| p * scale),
-                (true, None) => map(row, |p| p * scale - E::of(each)),
-                (true, Some(w)) => row.iter_mut().zip(w).for_each(|(p, &w)| *p = *p * scale - E::of(each * w)),
-            }
-            row[id as usize] -= E::of(own);
+            let log_sum = largest[i].f64() + factor[i].f64().ln();
+            loss += own(id) * (log_sum - target[i].f64()) + each * (total_weight * log_sum - weighted[i].f64());
+            factor[i] = E::of((own(id) + each * total_weight) / factor[i].f64());
+            smoothed[i] = E::of(each);
         }
+        for (row, class) in logits.chunks_exact_mut(n).zip(0..) {
+            let weight = E::of(self.targets.class_weight(class));
+            zip_into(row, factor, smoothed, |p, factor, smoothed| p * factor - weight * smoothed);
+        }
+        counted().for_each(|(i, id)| logits[id as usize * n + i] -= E::of(own(id)));
         loss
     }
 }
@@ -125,9 +139,9 @@ impl Op for CrossEntropy {
         let (rows, width, classes) = (ctx.shape(0)[0], ctx.shape(0)[1], ctx.shape(1)[0]);
         let bias = (ctx.inputs() > 2).then(|| ctx.input(2));
         let wanted = ctx.needs_gradient();
-        let mut logits = ctx.scratch(self.block.min(rows) * classes);
-        let mut transposed = ctx.scratch(w.len());
-        transpose(w, classes, width, &mut transposed);
+        let most = self.block.min(rows);
+        let mut logits = ctx.scratch(most * classes);
+        let mut columns = ctx.scratch(5 * most);
         let mut dh = ctx.scratch(if wanted { h.len() } else { 0 });
         let mut dw = ctx.scratch(if wanted { w.len() } else { 0 });
         let mut db = ctx.scratch(if wanted && bias.is_some() { classes } else { 0 });
@@ -139,27 +153,26 @@ impl Op for CrossEntropy {
         let mut loss = 0.0;
         for (i, ids) in self.targets.ids.chunks(self.block).enumerate() {
             let (n, start) = (ids.len(), i * self.block * width);
-            let logits = &mut logits[..n * classes];
+            let logits = &mut logits[..classes * n];
             let h = Mat::new(&h[start..start + n * width], n, width);
-            let product = MatMut::new(logits, n, classes);
-            gemm(E::one(), h, Mat::new(&transposed, width, classes), E::zero(), product, parallelism);
+            gemm(E::one(), weights, h.t(), E::zero(), MatMut::new(logits, classes, n), parallelism);
             if let Some(bias) = bias {
-                add_rows(logits, bias);
+                logits.chunks_exact_mut(n).zip(bias).for_each(|(row, &b)| map(row, |z| z + b));
             }
-            loss += self.block(ids, logits, classes);
+            loss += self.block(ids, logits, &mut columns[..5 * n]);
             if !wanted {
                 continue;
             }
-            let dlogits = Mat::new(logits, n, classes);
+            let dlogits = Mat::new(logits, classes, n);
             let dh = MatMut::new(&mut dh[start..start + n * width], n, width);
-            gemm(E::one(), dlogits, weights, E::zero(), dh, parallelism);
+            gemm(E::one(), dlogits.t(), weights, E::zero(), dh, parallelism);
             let beta = if i == 0 { E::zero() } else { E::one() };
-            gemm(E::one(), dlogits.t(), h, beta, MatMut::new(&mut dw, classes, width), parallelism);
-            sum_rows_into(logits, &mut db);
+            gemm(E::one(), dlogits, h, beta, MatMut::new(&mut dw, classes, width), parallelism);
+            db.iter_mut().zip(logits.chunks_exact(n)).for_each(|(b, row)| *b += sum_of(row, row, |dz, _| dz));
         }
         ctx.output()[0] = E::of(loss);
         ctx.recycle(logits);
-        ctx.recycle(transposed);
+        ctx.recycle(columns);
         ctx.save(dh);
         ctx.save(dw);
         ctx.save(db);

@@ -10,7 +10,7 @@
 
 use super::lstm::{continued, hidden_before, steps};
 use crate::{Backward, Case, Forward, Graph, Op, Packed, Var};
-use descant_kernels::{Mat, MatMut, Real, RightSide, axpy, gemm, gemm_transposed, gru, sum_rows_into, transpose};
+use descant_kernels::{Mat, MatMut, Real, RightSide, axpy, gemm, gemm_transposed, gru, sum_rows_into};
 use descant_tensor::{Shape, Tensor};
 use std::sync::Arc;
 
@@ -55,14 +55,12 @@ impl Op for Gru {
         let mut gates = ctx.scratch(tokens * 3 * hidden);
         let mut recurrent = ctx.scratch(tokens * 3 * hidden);
         let mut before = ctx.scratch(tokens * hidden);
-        let mut weights = ctx.scratch(w_hh.len().max(w_ih.len()));
+        let (panels, product) = RightSide::<E>::scratch(hidden, 3 * hidden, sequences, parallelism);
+        let (mut weights, mut product) = (ctx.scratch(panels.max(w_ih.len())), ctx.scratch(product));
         let (x, sums) = (Mat::new(x, tokens, input), MatMut::new(&mut gates, tokens, 3 * hidden));
         gemm_transposed(x, w_ih, E::zero(), sums, &mut weights, parallelism);
 
-        // As in the LSTM, the product of every step reads the weights along their rows.
-        let weights_hh = &mut weights[..w_hh.len()];
-        transpose(w_hh, 3 * hidden, hidden, weights_hh);
-        let weights_matrix = Mat::new(weights_hh, hidden, 3 * hidden);
+        let weights_hh = RightSide::new(Mat::new(w_hh, 3 * hidden, hidden).t(), &mut weights[..panels], parallelism);
 
         let (states, last) = ctx.output().split_at_mut(tokens * hidden);
         match initial {
@@ -75,9 +73,7 @@ impl Op for Gru {
             let with_state = if initial.is_some() { active } else { continued(&self.layout, self.reverse, t) };
             let recurrent = &mut recurrent[rows.start * 3 * hidden..rows.end * 3 * hidden];
             recurrent[with_state * 3 * hidden..].fill(E::zero());
-            let state = Mat::new(last, with_state, hidden);
-            let product = MatMut::new(recurrent, with_state, 3 * hidden);
-            gemm(E::one(), state, weights_matrix, E::zero(), product, parallelism);
+            weights_hh.product(Mat::new(last, with_state, hidden), E::zero(), recurrent, &mut product);
             let span = rows.start * hidden..rows.end * hidden;
             gru::Forward {
                 gates: &mut gates[rows.start * 3 * hidden..rows.end * 3 * hidden],
@@ -90,8 +86,9 @@ impl Op for Gru {
             .run();
             states[span].copy_from_slice(&last[..active * hidden]);
         }
-        ctx.recycle(weights);
-        ctx.recycle(before);
+        for scratch in [weights, product, before] {
+            ctx.recycle(scratch);
+        }
         ctx.save(gates);
         ctx.save(recurrent);
     }
@@ -111,9 +108,9 @@ impl Op for Gru {
         dhidden.copy_from_slice(dlast);
 
         // Through time: the saved gates become the gradients of the input products, `recurrent` of the hidden ones.
-        let (own, product) = RightSide::<E>::scratch(3 * hidden, hidden, sequences);
-        let (mut own, mut product) = (ctx.scratch(own), ctx.scratch(product));
-        let weights = RightSide::new(w_hh, 3 * hidden, hidden, &mut own);
+        let (panels, product) = RightSide::<E>::scratch(3 * hidden, hidden, sequences, parallelism);
+        let (mut panels, mut product) = (ctx.scratch(panels), ctx.scratch(product));
+        let weights = RightSide::new(Mat::new(w_hh, 3 * hidden, hidden), &mut panels, parallelism);
         for t in steps(&self.layout, self.reverse).rev() {
             let rows = self.layout.rows(t);
             let active = rows.len();
@@ -129,7 +126,7 @@ impl Op for Gru {
             }
             .run(hidden);
             let dproduct = Mat::new(recurrent, with_state, 3 * hidden);
-            weights.product(dproduct, E::one(), &mut dhidden, &mut product, parallelism);
+            weights.product(dproduct, E::one(), &mut dhidden, &mut product);
         }
 
         let dgates = Mat::new(&gates, tokens, 3 * hidden);
@@ -156,7 +153,7 @@ impl Op for Gru {
         {
             axpy(E::one(), &dhidden, dx);
         }
-        for scratch in [gates, recurrent, before, dhidden, own, product] {
+        for scratch in [gates, recurrent, before, dhidden, panels, product] {
             ctx.recycle(scratch);
         }
     }

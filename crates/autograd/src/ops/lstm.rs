@@ -10,7 +10,7 @@
 //! the recurrent product runs step by step.
 
 use crate::{Backward, Case, Forward, Graph, Op, Packed, Var};
-use descant_kernels::{Mat, MatMut, Real, RightSide, gemm, gemm_transposed, lstm, sum_rows_into, transpose};
+use descant_kernels::{Mat, MatMut, Real, RightSide, WIDE, gemm, gemm_transposed, lstm, sum_rows_into, transpose};
 use descant_tensor::Shape;
 use std::sync::Arc;
 
@@ -72,14 +72,12 @@ impl Op for Lstm {
         let mut tanh_cell = ctx.scratch(tokens * hidden);
         let mut bias = ctx.scratch(4 * hidden);
         bias.iter_mut().zip(ctx.input(3)).zip(ctx.input(4)).for_each(|((b, &ih), &hh)| *b = ih + hh);
-        let mut weights = ctx.scratch(w_hh.len().max(w_ih.len()));
+        let (panels, product) = RightSide::<E>::scratch(hidden, 4 * hidden, sequences, parallelism);
+        let (mut weights, mut product) = (ctx.scratch(panels.max(w_ih.len())), ctx.scratch(product));
         let (x, sums) = (Mat::new(x, tokens, input), MatMut::new(&mut gates, tokens, 4 * hidden));
         gemm_transposed(x, w_ih, E::zero(), sums, &mut weights, parallelism);
 
-        // The product of every step reads the weights along their rows: several times faster than across them.
-        let weights_hh = &mut weights[..w_hh.len()];
-        transpose(w_hh, 4 * hidden, hidden, weights_hh);
-        let weights_matrix = Mat::new(weights_hh, hidden, 4 * hidden);
+        let weights_hh = RightSide::new(Mat::new(w_hh, 4 * hidden, hidden).t(), &mut weights[..panels], parallelism);
 
         // The states live where the last ones belong in the output.
         let (states, last) = ctx.output().split_at_mut(tokens * hidden);
@@ -100,7 +98,7 @@ impl Op for Lstm {
             let with_state = if initial.is_some() { active } else { continued(&self.layout, self.reverse, t) };
             let gates = &mut gates[rows.start * 4 * hidden..rows.end * 4 * hidden];
             let before = Mat::new(last_hidden, with_state, hidden);
-            gemm(E::one(), before, weights_matrix, E::one(), MatMut::new(gates, with_state, 4 * hidden), parallelism);
+            weights_hh.product(before, E::one(), &mut gates[..with_state * 4 * hidden], &mut product);
             let span = rows.start * hidden..rows.end * hidden;
             lstm::Forward {
                 gates,
@@ -113,8 +111,9 @@ impl Op for Lstm {
             .run();
             states[span].copy_from_slice(&last_hidden[..active * hidden]);
         }
-        ctx.recycle(weights);
-        ctx.recycle(bias);
+        for scratch in [weights, product, bias] {
+            ctx.recycle(scratch);
+        }
         ctx.save(gates);
         ctx.save(cell_before);
         ctx.save(tanh_cell);
@@ -135,9 +134,9 @@ impl Op for Lstm {
         dcell.copy_from_slice(&dlast[sequences * hidden..]);
 
         // Through time: the saved gates become the gradients of their sums.
-        let (own, product) = RightSide::<E>::scratch(4 * hidden, hidden, sequences);
-        let (mut own, mut product) = (ctx.scratch(own), ctx.scratch(product));
-        let weights = RightSide::new(w_hh, 4 * hidden, hidden, &mut own);
+        let (panels, product) = RightSide::<E>::scratch(4 * hidden, hidden, sequences, parallelism);
+        let (mut panels, mut product) = (ctx.scratch(panels), ctx.scratch(product));
+        let weights = RightSide::new(Mat::new(w_hh, 4 * hidden, hidden), &mut panels, parallelism);
         let has_initial = ctx.inputs() > 5;
         for t in steps(&self.layout, self.reverse).rev() {
             let rows = self.layout.rows(t);
@@ -155,7 +154,7 @@ impl Op for Lstm {
             }
             .run(hidden);
             let dgates = Mat::new(gates, with_state, 4 * hidden);
-            weights.product(dgates, E::zero(), &mut dhidden, &mut product, parallelism);
+            weights.product(dgates, E::zero(), &mut dhidden, &mut product);
         }
 
         let dgates = Mat::new(&gates, tokens, 4 * hidden);
@@ -163,9 +162,18 @@ impl Op for Lstm {
             let w_ih = Mat::new(w_ih, 4 * hidden, input);
             gemm(E::one(), dgates, w_ih, beta, MatMut::new(dx, tokens, input), parallelism);
         }
+        // The products of both weights read it across its rows.
+        let wide = 4 * hidden >= WIDE;
+        let mut turned = ctx.scratch(if wide { gates.len() } else { 0 });
+        let dgates_t = if wide {
+            transpose(&gates, tokens, 4 * hidden, &mut turned);
+            Mat::new(&turned, 4 * hidden, tokens)
+        } else {
+            dgates.t()
+        };
         if let Some((dw, beta)) = ctx.dx_beta(1) {
             let x = Mat::new(x, tokens, input);
-            gemm(E::one(), dgates.t(), x, beta, MatMut::new(dw, 4 * hidden, input), parallelism);
+            gemm(E::one(), dgates_t, x, beta, MatMut::new(dw, 4 * hidden, input), parallelism);
         }
         if ctx.needs(2) {
             let mut before = ctx.scratch(tokens * hidden);
@@ -173,7 +181,7 @@ impl Op for Lstm {
             hidden_before(&self.layout, self.reverse, output, initial, hidden, &mut before);
             let before_matrix = Mat::new(&before, tokens, hidden);
             if let Some((dw, beta)) = ctx.dx_beta(2) {
-                gemm(E::one(), dgates.t(), before_matrix, beta, MatMut::new(dw, 4 * hidden, hidden), parallelism);
+                gemm(E::one(), dgates_t, before_matrix, beta, MatMut::new(dw, 4 * hidden, hidden), parallelism);
             }
             ctx.recycle(before);
         }
@@ -189,7 +197,7 @@ impl Op for Lstm {
                 }
             }
         }
-        for scratch in [gates, cell_before, tanh_cell, dhidden, dcell, own, product] {
+        for scratch in [gates, cell_before, tanh_cell, dhidden, dcell, panels, product, turned] {
             ctx.recycle(scratch);
         }
     }

@@ -1,0 +1,28 @@
+//! Text generators on their own backpropagation engine: the library's face.
+//!
+//! - To train and run a generator as a recipe describes it: [`train::Trainer`] and [`train::Trained`].
+//! - To write a model and a training loop of one's own: [`nn`], [`autograd`], [`optim`].
+//!
+//! `examples/` has one of each.
+
+pub use descant_autograd as autograd;
+pub use descant_generate as generate;
+pub use descant_kernels as kernels;
+pub use descant_models as models;
+pub use descant_nn as nn;
+pub use descant_optim as optim;
+pub use descant_tensor as tensor;
+pub use descant_text as text;
+pub use descant_train as train;
+
+/// What most programs need.
+pub mod prelude {
+    pub use crate::autograd::{Activation, Gradients, Graph, Packed, Parameters, Tape, Targets, Var};
+    pub use crate::generate::Strategy;
+    pub use crate::kernels::Parallelism;
+    pub use crate::nn::{Attention, Cell, Embedding, Linear, Recurrent, RecurrentConfig, Scope, Score};
+    pub use crate::optim::{Clip, Clipping, Optimizer, OptimizerConfig, Schedule, ScheduleConfig};
+    pub use crate::tensor::{DType, Tensor};
+    pub use crate::text::{Batch, Sequences};
+    pub use crate::train::{Outcome, Recipe, Trained, Trainer};
+}
