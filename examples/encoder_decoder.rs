@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut optimizer =
         Optimizer::new(OptimizerConfig::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 }, &parameters);
     let (mut tape, mut gradients) = (Tape::new(), parameters.gradients());
-    let dates: Vec<(Vec<u32>, Vec<u32>)> = (0..1200).map(|i| date(i * 7 % 10_957)).collect();
+    let dates: Vec<(Vec<u32>, Vec<u32>)> = (0..2400).map(|i| date(i * 7 % 10_957)).collect();
 
     for epoch in 1..=100 {
         let mut total = 0.0;
@@ -63,10 +63,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let loss = logits.log_softmax().gather_last(&time_major(&targets).0).mean() * -1.0;
             graph.backward(loss, &mut gradients)?;
             total += loss.item()?;
-            optimizer.step(&mut parameters, &gradients, 3e-3, Clipping::default())?;
+            optimizer.step(&mut parameters, &gradients, 2e-3, Clipping::default())?;
         }
         if epoch % 10 == 0 {
-            println!("epoch {epoch}: loss {:.4}", total / 12.0);
+            println!("epoch {epoch}: loss {:.4}", total / 24.0);
         }
     }
 

@@ -26,7 +26,7 @@ kind = "adam"
 [train]
 epochs = 100
 batch_sentences = 100
-learning_rate = 3e-3
+learning_rate = 2e-3
 "#;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let _ = std::fs::remove_dir_all(run);
     std::fs::create_dir_all(run)?;
     let dates =
-        (0..1200).map(|i| i * 7 % 10_957).map(|n| (2000 + n / 365 % 30, n % 365 / 31 + 1, n % 365 % 31 % 28 + 1));
+        (0..2400).map(|i| i * 7 % 10_957).map(|n| (2000 + n / 365 % 30, n % 365 / 31 + 1, n % 365 % 31 % 28 + 1));
     let lines = dates.map(|(year, month, day)| format!("{month:02}/{day:02}/{year}\t{year}-{month:02}-{day:02}\n"));
     std::fs::write(run.join("dates.tsv"), lines.collect::<String>())?;
 

@@ -82,9 +82,8 @@ impl Bench {
         let mut step = |replicas: &mut Replicas, seed: u32| -> anyhow::Result<f64> {
             let start = Instant::now();
             replicas.pass(model.as_ref(), &parameters, &batches, seed.into())?;
-            let (gradients, squares) = replicas.reduce();
-            let clipping = Clip::clipping(recipe.train.clip, squares.sqrt());
-            optimizer.step(&mut parameters, gradients, recipe.train.learning_rate, clipping)?;
+            let clipping = Clip::clipping(recipe.train.clip, replicas.reduce());
+            replicas.update(&mut optimizer, &mut parameters, recipe.train.learning_rate, clipping)?;
             Ok(1e3 * start.elapsed().as_secs_f64())
         };
         for warm_up in 0..WARM_UP {

@@ -95,6 +95,16 @@ fn extent(rows: usize, columns: usize, row_stride: usize) -> usize {
 /// # Panics
 /// Where the shapes do not fit together: an error of the caller's shape rule.
 pub fn gemm<E: Real>(alpha: E, a: Mat<'_, E>, b: Mat<'_, E>, beta: E, c: MatMut<'_, E>, parallelism: Parallelism) {
+    count(a.rows, a.columns, b.columns);
+    product(alpha, a, b, beta, c, parallelism);
+}
+
+fn count(m: usize, k: usize, n: usize) {
+    OPERATIONS.fetch_add(2 * (m * k * n) as u64, Ordering::Relaxed);
+}
+
+/// [`gemm`], uncounted.
+fn product<E: Real>(alpha: E, a: Mat<'_, E>, b: Mat<'_, E>, beta: E, c: MatMut<'_, E>, parallelism: Parallelism) {
     assert!(
         a.rows == c.rows && b.columns == c.columns && a.columns == b.rows,
         "product of {}x{} and {}x{} into {}x{}",
@@ -108,7 +118,6 @@ pub fn gemm<E: Real>(alpha: E, a: Mat<'_, E>, b: Mat<'_, E>, beta: E, c: MatMut<
     if c.rows == 0 || c.columns == 0 {
         return;
     }
-    OPERATIONS.fetch_add(2 * (c.rows * c.columns * a.columns) as u64, Ordering::Relaxed);
     // SAFETY: `Mat` and `MatMut` hold slices that contain every element their strides reach (checked when they are
     // made), the shapes agree (checked above), and `c` is borrowed mutably, so nothing else reads or writes it.
     unsafe {
@@ -216,30 +225,38 @@ impl<'a, E: Real> RightSide<'a, E> {
         }
     }
 
+    /// The panels' first columns, and the columns of each, zeros included.
+    fn panels(columns: usize, width: usize) -> impl Iterator<Item = (usize, usize)> {
+        let starts = (0..columns).step_by(width);
+        starts.map(move |start| (start, width.min((columns - start).next_multiple_of(Self::REGISTER))))
+    }
+
     /// How much scratch [`RightSide::new`] needs, and [`RightSide::product`] for up to `most` rows.
     pub fn scratch(rows: usize, columns: usize, most: usize, parallelism: Parallelism) -> (usize, usize) {
         let width = Self::width(columns, parallelism);
-        (rows * columns.next_multiple_of(width), most * width)
+        let last = Self::panels(columns, width).last().map_or(0, |(_, last)| last);
+        (rows * columns.next_multiple_of(Self::REGISTER), most * last)
     }
 
     /// Copies `matrix[R, C]`, which may be a transposed one.
     pub fn new(matrix: Mat<'_, E>, scratch: &'a mut [E], parallelism: Parallelism) -> Self {
-        let Mat { data, rows, columns, .. } = matrix;
+        let Mat { data, rows, columns, row_stride, column_stride } = matrix;
         let width = Self::width(columns, parallelism);
-        for (panel, start) in scratch.chunks_exact_mut(rows * width).zip((0..columns).step_by(width)) {
+        for (start, width) in Self::panels(columns, width) {
+            let panel = &mut scratch[rows * start..rows * (start + width)];
             let filled = width.min(columns - start);
             if filled < width {
                 panel.fill(E::zero());
             }
-            if matrix.column_stride == 1 {
-                for (to, from) in panel.chunks_exact_mut(width).zip(data.chunks(matrix.row_stride)) {
+            if column_stride == 1 {
+                for (to, from) in panel.chunks_exact_mut(width).zip(data.chunks(row_stride)) {
                     to[..filled].copy_from_slice(&from[start..start + filled]);
                 }
-            } else if filled == width && matrix.column_stride == rows {
+            } else if filled == width && column_stride == rows {
                 transpose(&data[start * rows..(start + width) * rows], width, rows, panel);
             } else {
                 for (r, to) in panel.chunks_exact_mut(width).enumerate() {
-                    let from = |c: usize| data[(start + c) * matrix.column_stride + r * matrix.row_stride];
+                    let from = |c: usize| data[(start + c) * column_stride + r * row_stride];
                     to[..filled].iter_mut().enumerate().for_each(|(c, to)| *to = from(c));
                 }
             }
@@ -252,20 +269,18 @@ impl<'a, E: Real> RightSide<'a, E> {
         if a.rows == 0 {
             return;
         }
-        let panels = self.panels.chunks_exact(self.rows * self.width);
-        for (panel, start) in panels.zip((0..self.columns).step_by(self.width)) {
-            let panel = Mat::new(panel, self.rows, self.width);
-            if start + self.width <= self.columns {
-                let c = MatMut::strided(&mut c[start..], a.rows, self.width, self.columns);
-                gemm(E::one(), a, panel, beta, c, self.parallelism);
+        count(a.rows, self.rows, self.columns);
+        for (start, width) in Self::panels(self.columns, self.width) {
+            let panel = Mat::strided(&self.panels[self.rows * start..], self.rows, width, width);
+            if start + width <= self.columns {
+                let c = MatMut::strided(&mut c[start..], a.rows, width, self.columns);
+                product(E::one(), a, panel, beta, c, self.parallelism);
                 continue;
             }
-            gemm(E::one(), a, panel, E::zero(), MatMut::new(scratch, a.rows, self.width), self.parallelism);
-            for (c, product) in c.chunks_exact_mut(self.columns).zip(scratch.chunks_exact(self.width)).take(a.rows) {
-                c[start..]
-                    .iter_mut()
-                    .zip(product)
-                    .for_each(|(c, &x)| *c = if beta == E::zero() { x } else { beta * *c + x });
+            product(E::one(), a, panel, E::zero(), MatMut::new(scratch, a.rows, width), self.parallelism);
+            for (c, product) in c.chunks_exact_mut(self.columns).zip(scratch.chunks_exact(width)).take(a.rows) {
+                let pairs = c[start..].iter_mut().zip(product);
+                pairs.for_each(|(c, &x)| *c = if beta == E::zero() { x } else { beta * *c + x });
             }
         }
     }

@@ -1,6 +1,7 @@
 use descant_autograd::{Gradients, Parameters, Tape, mix};
 use descant_kernels::flush_subnormals;
 use descant_models::Generator;
+use descant_optim::{Clipping, Optimizer};
 use descant_tensor::{Error, Result};
 use descant_text::Batch;
 use rayon::prelude::*;
@@ -90,14 +91,28 @@ impl Replicas {
         Ok(passed)
     }
 
-    /// Adds all replicas' gradients into the first one's, and returns it with the sum of its squares.
-    pub fn reduce(&mut self) -> (&mut Gradients, f64) {
+    /// Adds all replicas' gradients into the first one's, and returns the norm of the sum.
+    pub fn reduce(&mut self) -> f64 {
         let Self { threads, replicas } = self;
         let (first, others) = replicas.split_at_mut(1);
         let others: Vec<&Gradients> = others.iter().map(|replica| &replica.gradients).collect();
         let total = &mut first[0].gradients;
-        let squares = threads.install(|| descant_optim::add_gradients(total, &others));
-        (total, squares)
+        threads.install(|| descant_optim::add_gradients(total, &others)).sqrt()
+    }
+
+    /// One step of the optimizer against what [`Replicas::reduce`] added up.
+    ///
+    /// # Errors
+    /// Those of [`Optimizer::step`].
+    pub fn update(
+        &self,
+        optimizer: &mut Optimizer,
+        parameters: &mut Parameters,
+        learning_rate: f64,
+        clipping: Clipping,
+    ) -> Result<()> {
+        let gradients = &self.replicas[0].gradients;
+        self.threads.install(|| optimizer.step(parameters, gradients, learning_rate, clipping))
     }
 
     /// Runs `f` on every item, each with the tape of a replica, as many at a time as there are replicas; the results in

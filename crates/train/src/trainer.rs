@@ -8,7 +8,7 @@ use descant_autograd::{ParameterId, Parameters, mix};
 use descant_models::Generator;
 use descant_optim::{Clip, Optimizer, Schedule};
 use descant_tensor::DType;
-use descant_text::{Batch, Batches, Corpus};
+use descant_text::{Batch, Batches, Corpus, TextError};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -117,7 +117,11 @@ impl Trainer {
         }
         fs::create_dir_all(&data).map_err(|error| Error::io("create the run folder", &data, error))?;
         let (train, validation) = texts.encode(&tokenizers, Some(run))?;
-        let mut batches = Batches::new(train, batch_config(&recipe))?;
+        let mut batches = Batches::new(train, batch_config(&recipe)).map_err(|error| match error {
+            // By its own name, not that of the encoded copy.
+            TextError::TooLittle { reason, .. } => TextError::TooLittle { path: texts.train.path().to_owned(), reason },
+            error => error,
+        })?;
         if !started {
             tokenizers.save(run)?;
             write(&place, recipe.to_toml().map_err(wrong)?.as_bytes())?;
@@ -203,15 +207,14 @@ impl Trainer {
             let cause = self.trace(&batches, seed);
             return Err(self.diverged(next, cause.unwrap_or_else(|| "the loss is not finite".to_owned())));
         }
-        let (gradients, squares) = self.replicas.reduce();
-        let gradient_norm = squares.sqrt();
+        let gradient_norm = self.replicas.reduce();
         if !gradient_norm.is_finite() {
             let cause = self.trace(&batches, seed);
             return Err(self.diverged(next, cause.unwrap_or_else(|| "the gradient is not finite".to_owned())));
         }
         let clipping = Clip::clipping(train.clip, gradient_norm);
         let learning_rate = train.learning_rate * self.schedule.factor(self.progress.step);
-        self.optimizer.step(&mut self.parameters, gradients, learning_rate, clipping)?;
+        self.replicas.update(&mut self.optimizer, &mut self.parameters, learning_rate, clipping)?;
         self.progress.step += 1;
         self.progress.position = self.batches.position();
         let tokens = batches.iter().map(|batch| batch.target.tokens()).sum();
