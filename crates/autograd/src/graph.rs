@@ -296,10 +296,11 @@ impl<'t> Graph<'t> {
     pub fn constant(self, tensor: &Tensor) -> Var<'t> {
         let mut state = self.state.borrow_mut();
         let (root, shape) = (state.nodes.len() as u32, tensor.shape());
-        let value = if tensor.dtype() == self.dtype() {
-            tensor.buffer().clone()
-        } else {
-            tensor.cast(self.dtype()).buffer().clone()
+        // Into the pool's own memory, as it goes back there with the pass.
+        let cast = (tensor.dtype() != self.dtype()).then(|| tensor.cast(self.dtype()));
+        let value = match cast.as_ref().unwrap_or(tensor).buffer() {
+            Buffer::F32(x) => state.pool.copy(&x[..shape.len()]),
+            Buffer::F64(x) => state.pool.copy(&x[..shape.len()]),
         };
         let id = state.push(Node {
             op: None,
@@ -477,4 +478,27 @@ pub fn mix(seed: u64, n: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Parameters, Tape};
+    use descant_kernels::Parallelism;
+    use descant_tensor::{DType, Tensor};
+
+    #[test]
+    fn passes_with_constants_leave_no_memory_behind() {
+        let parameters = Parameters::new(DType::F32);
+        let mut tape = Tape::new();
+        let mut pooled = || {
+            for _ in 0..5 {
+                let graph = tape.infer(&parameters, Parallelism::Serial);
+                let constants = [DType::F32, DType::F64].map(|dtype| graph.constant(&Tensor::zeros(dtype, [100])));
+                assert_eq!((constants[0] + constants[1]).value().unwrap().to_f64(), [0.0; 100]);
+            }
+            let _ = tape.infer(&parameters, Parallelism::Serial);
+            tape.state.borrow().pool.len()
+        };
+        assert_eq!(pooled(), pooled());
+    }
 }

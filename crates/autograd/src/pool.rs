@@ -50,8 +50,21 @@ impl Pool {
         self.free.entry(buffer.len()).or_default().push(buffer);
     }
 
+    /// A buffer that begins with these elements.
+    pub(crate) fn copy<E: Real>(&mut self, elements: &[E]) -> Buffer {
+        let mut copy = self.scratch(elements.len());
+        copy.copy_from_slice(elements);
+        copy.into_buffer()
+    }
+
     pub(crate) fn scratch<E: Real>(&mut self, len: usize) -> Scratch<E> {
         Scratch { elements: E::unwrap(self.take::<E>(len)), len }
+    }
+
+    /// How many buffers wait to be taken.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.free.values().map(Vec::len).sum()
     }
 
     /// How many buffers were ever allocated.

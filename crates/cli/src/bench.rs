@@ -6,7 +6,7 @@ use clap::Args;
 use descant_autograd::Parameters;
 use descant_kernels::{Mat, MatMut, Parallelism, flush_subnormals, gemm, product_operations};
 use descant_models::{Kind, Vocabulary, build};
-use descant_optim::{Clip, Optimizer};
+use descant_optim::Optimizer;
 use descant_tensor::DType;
 use descant_train::{BenchConfig, Recipe, Replicas, Texts, Tokenizers};
 use serde::Serialize;
@@ -82,7 +82,7 @@ impl Bench {
         let mut step = |replicas: &mut Replicas, seed: u32| -> anyhow::Result<f64> {
             let start = Instant::now();
             replicas.pass(model.as_ref(), &parameters, &batches, seed.into())?;
-            let clipping = Clip::clipping(recipe.train.clip, replicas.reduce());
+            let clipping = recipe.train.clip.clipping(replicas.reduce());
             replicas.update(&mut optimizer, &mut parameters, recipe.train.learning_rate, clipping)?;
             Ok(1e3 * start.elapsed().as_secs_f64())
         };
@@ -153,7 +153,7 @@ fn sizes(recipe: &Recipe) -> anyhow::Result<(Vocabulary, BenchConfig)> {
     let default_length = if recipe.data.as_ref().is_some_and(|data| data.stream) { train.length } else { 32 };
     if let Some(bench) = recipe.bench {
         let source = if recipe.model.kind == Kind::EncoderDecoder { bench.vocabulary } else { 0 };
-        let vocabulary = Vocabulary { source, target: bench.vocabulary, shared: true, class_weights: None };
+        let vocabulary = Vocabulary::new(source, bench.vocabulary, true);
         return Ok((vocabulary, bench));
     }
     let texts = Texts::of(recipe)?;

@@ -16,13 +16,13 @@ pub(crate) struct Eval {
     #[arg(long, value_name = "FILE", num_args = 1..=2)]
     data: Vec<PathBuf>,
     /// Pairs with the same source are one question: any of their targets is right
-    #[arg(long)]
+    #[arg(long, conflicts_with = "loss_only")]
     multi_reference: bool,
     /// Only the loss: write nothing
     #[arg(long)]
     loss_only: bool,
     /// Write what the model wrote to a file: source, answer and references, separated by tabs
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "loss_only")]
     output: Option<PathBuf>,
     #[command(flatten)]
     decoding: Decoding,
@@ -36,7 +36,8 @@ pub(crate) struct Eval {
 #[derive(Serialize)]
 struct Figures {
     loss: f64,
-    perplexity: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    perplexity: Option<f64>,
     accuracy: f64,
     tokens: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,11 +52,17 @@ impl Eval {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let start = Instant::now();
         let trained = Trained::load(&self.run)?;
+        anyhow::ensure!(
+            !trained.is_language_model() || !(self.multi_reference || self.output.is_some()),
+            "--output and --multi-reference are for models that answer: {} holds a language model, of which only the \
+             loss is measured",
+            self.run.display()
+        );
         let mut evaluator = trained.evaluator(&self.data, self.threads.count())?;
         let evaluation = evaluator.loss()?;
         let mut figures = Figures {
             loss: evaluation.loss,
-            perplexity: evaluation.perplexity(),
+            perplexity: evaluation.perplexity,
             accuracy: evaluation.accuracy,
             tokens: evaluation.tokens,
             answers: None,
@@ -88,8 +95,13 @@ impl Eval {
             trained.step,
             duration(start.elapsed().as_secs_f64())
         ))?;
-        print(format_args!("loss              {loss:.4} nats per token"))?;
-        print(format_args!("perplexity        {perplexity:.3}"))?;
+        match perplexity {
+            Some(perplexity) => {
+                print(format_args!("loss              {loss:.4} nats per token"))?;
+                print(format_args!("perplexity        {perplexity:.3}"))?;
+            }
+            None => print(format_args!("loss              {loss:.4} per token"))?,
+        }
         print(format_args!("accuracy          {:.2} %", 100.0 * accuracy))?;
         if let (Some(answers), Some(exact), Some(rate)) =
             (figures.answers, figures.exact_match, figures.token_error_rate)

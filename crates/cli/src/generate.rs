@@ -97,7 +97,10 @@ impl Generate {
         );
         let trained = Trained::load(&self.run)?;
         let threads = self.threads.count();
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .start_handler(|_| descant_kernels::flush_subnormals())
+            .build()?;
         let options = self.decoding.options(&trained, self.n_best.into(), Parallelism::Threads(threads))?;
         let mut writer = Writer { trained, options, tape: Tape::new(), first: 0, scores: self.n_best > 1 };
         let batch = usize::from(self.batch);

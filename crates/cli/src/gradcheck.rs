@@ -69,7 +69,7 @@ type Checked = (Parameters, Box<dyn descant_models::Generator>, Batch);
 fn random(recipe: &Recipe, vocabulary: usize) -> anyhow::Result<Checked> {
     let pair = recipe.model.kind == Kind::EncoderDecoder;
     let source = if pair { vocabulary } else { 0 };
-    let vocabulary = Vocabulary { source, target: vocabulary, shared: true, class_weights: None };
+    let vocabulary = Vocabulary::new(source, vocabulary, true);
     let mut parameters = Parameters::new(DType::F64);
     let model =
         build(&recipe.model, &recipe.loss, &vocabulary, &mut parameters, recipe.seed).map_err(anyhow::Error::msg)?;

@@ -61,8 +61,9 @@ impl Report {
                 Metric::Validation { step, loss, perplexity, accuracy, best } => {
                     let best = if *best { "  best so far" } else { "" };
                     let accuracy = 100.0 * accuracy;
+                    let perplexity = perplexity.map_or_else(String::new, |value| format!("perplexity {value:.2}  "));
                     self.say(&format!(
-                        "step {step}  validation: loss {loss:.4}  perplexity {perplexity:.2}  accuracy {accuracy:.1} %{best}"
+                        "step {step}  validation: loss {loss:.4}  {perplexity}accuracy {accuracy:.1} %{best}"
                     ));
                 }
             },

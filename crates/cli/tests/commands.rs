@@ -51,6 +51,9 @@ fn evaluation_tells_its_figures() {
     assert!((loss.exp() - perplexity).abs() < 1e-9);
     let figures = of(&["eval", "lm"]);
     assert!(figures["loss"].as_f64().unwrap() < 4.0 && figures["exact_match"].is_null());
+    // Without a text, on what was held out.
+    assert_eq!(of(&["eval", "run"])["answers"], 40);
+    folder.fail(&["eval", "lm", "--output", "answers.tsv"], &["--output", "language model"]);
     folder.write("two.tsv", "11\t22\n11\t33\n12\t21\n");
     assert_eq!(of(&["eval", "run", "--data", "two.tsv", "--multi-reference"])["answers"], 2);
     assert!(folder.succeed(&["eval", "run", "--data", "two.tsv"]).contains("exact match"));

@@ -128,6 +128,15 @@ pub struct Vocabulary {
     pub shared: bool,
     /// What the loss of each target entry counts, or none for one each.
     pub class_weights: Option<Arc<[f64]>>,
+    /// Target entries that do not count, in ascending order.
+    pub ignored: Arc<[u32]>,
+}
+
+impl Vocabulary {
+    /// Of these sizes, every target counting one.
+    pub fn new(source: usize, target: usize, shared: bool) -> Self {
+        Self { source, target, shared, class_weights: None, ignored: Arc::from([]) }
+    }
 }
 
 impl ModelConfig {

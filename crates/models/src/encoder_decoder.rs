@@ -73,8 +73,9 @@ impl EncoderDecoder {
                     hidden: layer.hidden.gather(&ranks),
                     cell: layer.cell.map(|cell| cell.gather(&ranks)),
                 };
-                // A deeper decoder starts its upper layers from the encoder's uppermost.
-                (0..self.config.layers).map(|l| own_order(&last[l.min(last.len() - 1)])).collect()
+                // Top to top: of a deeper encoder the uppermost layers count; a deeper decoder's others start from the top.
+                let skipped = last.len().saturating_sub(self.config.layers);
+                (0..self.config.layers).map(|l| own_order(&last[(skipped + l).min(last.len() - 1)])).collect()
             }
         };
         Encoded { values, keys, segments: Arc::new(layout.segments()), initial }
@@ -83,6 +84,7 @@ impl EncoderDecoder {
     /// The attentional state `tanh(W [context; h])`, or the state itself without attention.
     fn attend<'t>(&self, hidden: Var<'t>, queries: &Arc<Segments>, encoded: &Encoded<'t>) -> Var<'t> {
         let Some((attention, combine)) = &self.attention else { return hidden };
+        let hidden = hidden.dropout(self.config.dropout);
         let context = attention.forward(hidden, encoded.keys, encoded.values, queries, &encoded.segments);
         combine.forward(hidden.graph().concat_last(&[context, hidden]), Activation::Tanh)
     }
@@ -96,7 +98,7 @@ impl EncoderDecoder {
         encoded: &Encoded<'t>,
     ) -> Var<'t> {
         let (hidden, _) = self.decoder.forward(x, initial, layout);
-        self.attend(hidden.dropout(self.config.dropout), &Arc::new(layout.segments()), encoded)
+        self.attend(hidden, &Arc::new(layout.segments()), encoded)
     }
 
     /// Token by token, each step's input holding the attentional state of the step before.
@@ -120,7 +122,7 @@ impl EncoderDecoder {
             layout.order()[..n].iter().enumerate().for_each(|(row, &sequence)| queries[sequence] = Some(row));
             let mut segments = Segments::default();
             queries.into_iter().for_each(|row| segments.push(row));
-            feed = self.attend(hidden.dropout(self.config.dropout), &Arc::new(segments), encoded);
+            feed = self.attend(hidden, &Arc::new(segments), encoded);
             outputs.push(feed);
         }
         graph.concat(&outputs)

@@ -15,8 +15,10 @@ pub enum Output {
         projection: Linear,
         /// Label smoothing.
         smoothing: f64,
-        /// A weight for each entry; an entry of weight zero does not count.
+        /// A weight for each entry.
         class_weights: Option<Arc<[f64]>>,
+        /// Entries that do not count as targets, in ascending order.
+        ignored: Arc<[u32]>,
     },
     /// A vector, held against the fixed unit vectors of the vocabulary.
     Continuous {
@@ -48,6 +50,7 @@ impl Output {
                 },
                 smoothing: *smoothing,
                 class_weights: vocabulary.class_weights.clone(),
+                ignored: vocabulary.ignored.clone(),
             },
             LossConfig::Embedding { measure } => {
                 // Random directions are nearly orthogonal in many dimensions: a code word for each entry.
@@ -65,17 +68,15 @@ impl Output {
 
     /// The summed loss of `hidden[N, H]` against the ids of its rows.
     #[track_caller]
-    pub fn loss<'t>(&self, hidden: Var<'t>, ids: &Arc<[u32]>) -> Var<'t> {
-        let graph = hidden.graph();
+    pub fn loss<'t>(&self, hidden: Var<'t>, ids: &[u32]) -> Var<'t> {
         match self {
-            Self::Softmax { projection, smoothing, class_weights } => {
-                let targets = Targets { ids: ids.clone(), smoothing: *smoothing, class_weights: class_weights.clone() };
-                let bias = projection.bias.map(|bias| graph.parameter(bias));
-                hidden.cross_entropy(graph.parameter(projection.weight), bias, &targets)
+            Self::Softmax { smoothing, class_weights, .. } => {
+                let (smoothing, class_weights) = (*smoothing, class_weights.clone());
+                self.cross_entropy(hidden, Targets { ids: self.counted(ids), smoothing, class_weights })
             }
             Self::Continuous { projection, targets, measure } => {
                 let x = projection.forward(hidden, Activation::Identity);
-                let e = graph.parameter(*targets).gather(ids);
+                let e = hidden.graph().parameter(*targets).gather(&Arc::from(ids));
                 match measure {
                     Measure::Cosine => x.cosine_loss(e),
                     Measure::L2 => x.l2_loss(e),
@@ -85,12 +86,50 @@ impl Output {
         }
     }
 
+    /// The summed negative log likelihood, in nats: the loss without smoothing and weights. Continuous outputs have
+    /// none, and give their loss.
+    #[track_caller]
+    pub fn nats<'t>(&self, hidden: Var<'t>, ids: &[u32]) -> Var<'t> {
+        match self {
+            Self::Softmax { .. } => self.cross_entropy(hidden, Targets::new(self.counted(ids))),
+            Self::Continuous { .. } => self.loss(hidden, ids),
+        }
+    }
+
+    #[track_caller]
+    fn cross_entropy<'t>(&self, hidden: Var<'t>, targets: Targets) -> Var<'t> {
+        let (Self::Softmax { projection, .. } | Self::Continuous { projection, .. }) = self;
+        let graph = hidden.graph();
+        let bias = projection.bias.map(|bias| graph.parameter(bias));
+        hidden.cross_entropy(graph.parameter(projection.weight), bias, &targets)
+    }
+
+    /// The ids, those that do not count marked.
+    fn counted(&self, ids: &[u32]) -> Arc<[u32]> {
+        ids.iter().map(|&id| if self.counts(id) { id } else { Targets::IGNORED }).collect()
+    }
+
+    /// Whether an id counts as a target.
+    pub fn counts(&self, id: u32) -> bool {
+        match self {
+            Self::Softmax { ignored, .. } => ignored.binary_search(&id).is_err(),
+            Self::Continuous { .. } => true,
+        }
+    }
+
+    /// Whether the loss is a likelihood, so that there is a perplexity.
+    pub fn is_likelihood(&self) -> bool {
+        matches!(self, Self::Softmax { .. })
+    }
+
     /// What the summed loss of these targets is divided by to make a mean.
     pub fn weight(&self, ids: &[u32]) -> f64 {
-        match self {
-            Self::Softmax { class_weights: Some(weights), .. } => ids.iter().map(|&id| weights[id as usize]).sum(),
-            _ => ids.len() as f64,
-        }
+        let weights = match self {
+            Self::Softmax { class_weights, .. } => class_weights.as_deref(),
+            Self::Continuous { .. } => None,
+        };
+        let weight = |id: u32| weights.and_then(|weights| weights.get(id as usize)).copied().unwrap_or(1.0);
+        ids.iter().filter(|&&id| self.counts(id)).map(|&id| weight(id)).sum()
     }
 
     /// A score for each entry of the vocabulary, `[N, H]` to `[N, V]`: logits, or nearness to the entry's vector.

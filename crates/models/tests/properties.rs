@@ -41,6 +41,9 @@ fn models() -> Vec<(String, ModelConfig, LossConfig)> {
         add("tied", ModelConfig { tie: Tie::Output, ..language_model }, LossConfig::default());
         add("last state", pair.clone(), LossConfig::default());
         add("one direction", ModelConfig { bidirectional: false, ..pair.clone() }, LossConfig::default());
+        add("deep encoder", ModelConfig { encoder_layers: 3, ..pair.clone() }, LossConfig::default());
+        let shallow = ModelConfig { encoder_layers: 3, layers: 1, ..pair.clone() };
+        add("deep encoder, shallow decoder", shallow, LossConfig::default());
         for score in [Score::Dot, Score::General, Score::Concat, Score::Additive] {
             let with = ModelConfig { attention: Some(score), ..pair.clone() };
             add(&format!("{score:?}"), with.clone(), LossConfig::default());
@@ -70,7 +73,7 @@ fn batch(kind: Kind) -> Batch {
 }
 
 fn build_model(config: &ModelConfig, loss: &LossConfig, dtype: DType) -> (Parameters, Box<dyn Generator>) {
-    let vocabulary = Vocabulary { source: VOCABULARY, target: VOCABULARY, shared: true, class_weights: None };
+    let vocabulary = Vocabulary::new(VOCABULARY, VOCABULARY, true);
     let mut parameters = Parameters::new(dtype);
     let model = build(config, loss, &vocabulary, &mut parameters, 3).unwrap();
     (parameters, model)

@@ -86,11 +86,6 @@ impl Recurrent {
         self.config.hidden * if self.config.bidirectional { 2 } else { 1 }
     }
 
-    /// The parameters of one direction of one layer, for diagnostics: `w_ih`, `w_hh`, `b_ih`, `b_hh`.
-    pub fn layer(&self, layer: usize, direction: usize) -> Option<&[ParameterId; 4]> {
-        self.weights.get(layer)?.get(direction)
-    }
-
     /// Runs all layers over `x[N, I]`: the last layer's states of all tokens, `[N, D·H]`, and each layer's last state.
     /// `initial` holds a state for each layer, or nothing for zeros.
     #[track_caller]

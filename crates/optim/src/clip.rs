@@ -1,9 +1,11 @@
 use serde::{Deserialize, Serialize};
 
-/// Gradient clipping: `clip = { norm = 1.0 }` or `clip = { value = 0.5 }` in a recipe.
+/// Gradient clipping: `clip = { norm = 1.0 }`, `clip = { value = 0.5 }` or `clip = "none"` in a recipe.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Clip {
+    /// No clipping.
+    None,
     /// A gradient whose norm, over all parameters, is larger is scaled down to this norm (Pascanu et al. 2013, arXiv
     /// 1211.5063).
     Norm(f64),
@@ -29,12 +31,12 @@ impl Default for Clipping {
 }
 
 impl Clip {
-    /// What `clip` does to a gradient of this norm.
-    pub fn clipping(clip: Option<Self>, norm: f64) -> Clipping {
-        match clip {
-            Some(Self::Norm(limit)) if norm > limit => Clipping { scale: limit / norm, ..Clipping::default() },
-            Some(Self::Value(limit)) => Clipping { limit, ..Clipping::default() },
-            _ => Clipping::default(),
+    /// What it does to a gradient of this norm.
+    pub fn clipping(self, norm: f64) -> Clipping {
+        match self {
+            Self::Norm(limit) if norm > limit => Clipping { scale: limit / norm, ..Clipping::default() },
+            Self::Value(limit) => Clipping { limit, ..Clipping::default() },
+            Self::Norm(_) | Self::None => Clipping::default(),
         }
     }
 
@@ -44,6 +46,7 @@ impl Clip {
     /// The key, its value, and what it may be.
     pub fn validate(&self) -> Result<(), String> {
         let (key, value) = match *self {
+            Self::None => return Ok(()),
             Self::Norm(value) => ("norm", value),
             Self::Value(value) => ("value", value),
         };

@@ -107,6 +107,10 @@ impl OptimizerConfig {
             true => Ok(()),
             false => Err(format!("optimizer.{key} = {value}: expected a number from 0 to below 1")),
         };
+        let above = |key: &str, value: f64| match value > 0.0 && value.is_finite() {
+            true => Ok(()),
+            false => Err(format!("optimizer.{key} = {value}: expected a number above 0")),
+        };
         let positive = |key: &str, value: f64| match value >= 0.0 && value.is_finite() {
             true => Ok(()),
             false => Err(format!("optimizer.{key} = {value}: expected a number from 0")),
@@ -123,24 +127,24 @@ impl OptimizerConfig {
             }
             Self::Adagrad { lr_decay, eps, weight_decay, initial_accumulator_value } => {
                 positive("lr_decay", lr_decay)?;
-                positive("eps", eps)?;
+                above("eps", eps)?;
                 positive("weight_decay", weight_decay)?;
                 positive("initial_accumulator_value", initial_accumulator_value)
             }
             Self::Adadelta { rho, eps, weight_decay } => {
                 share("rho", rho)?;
-                positive("eps", eps)?;
+                above("eps", eps)?;
                 positive("weight_decay", weight_decay)
             }
             Self::Rmsprop { alpha, eps, momentum, weight_decay, .. } => {
                 share("alpha", alpha)?;
                 share("momentum", momentum)?;
-                positive("eps", eps)?;
+                above("eps", eps)?;
                 positive("weight_decay", weight_decay)
             }
             Self::Adam { betas, eps, weight_decay } | Self::Adamw { betas, eps, weight_decay } => {
                 betas.into_iter().try_for_each(|beta| share("betas", beta))?;
-                positive("eps", eps)?;
+                above("eps", eps)?;
                 positive("weight_decay", weight_decay)
             }
         }

@@ -104,7 +104,9 @@ impl ScheduleConfig {
             }
             Self::Plateau { factor, threshold, minimum, .. } => {
                 share("factor", factor)?;
-                share("threshold", threshold)?;
+                if !(0.0..1.0).contains(&threshold) {
+                    return Err(format!("schedule.threshold = {threshold}: expected a number from 0 to below 1"));
+                }
                 share("minimum", minimum)
             }
         }

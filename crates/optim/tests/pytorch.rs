@@ -199,15 +199,14 @@ fn a_parameter_without_gradient_is_an_error() {
 
 #[test]
 fn clipping_is_by_norm_or_by_value() {
-    let of = |clip, norm| Clip::clipping(clip, norm);
-    assert_eq!(of(Some(Clip::Norm(2.0)), 4.0), Clipping { scale: 0.5, limit: f64::INFINITY });
-    assert_eq!(of(Some(Clip::Norm(2.0)), 1.0), Clipping::default());
-    assert_eq!(of(None, 1e9), Clipping::default());
+    assert_eq!(Clip::Norm(2.0).clipping(4.0), Clipping { scale: 0.5, limit: f64::INFINITY });
+    assert_eq!(Clip::Norm(2.0).clipping(1.0), Clipping::default());
+    assert_eq!(Clip::None.clipping(1e9), Clipping::default());
     let (mut parameters, mut gradients) = start(DType::F64);
     let before = values(&parameters);
     fill(&mut gradients, &vec![-3.0; before.len()]);
     let mut optimizer = Optimizer::new(serde_json::from_value(json!({"kind": "sgd"})).unwrap(), &parameters);
-    optimizer.step(&mut parameters, &gradients, 1.0, of(Some(Clip::Value(0.5)), 9.0)).unwrap();
+    optimizer.step(&mut parameters, &gradients, 1.0, Clip::Value(0.5).clipping(9.0)).unwrap();
     assert!(
         values(&parameters)
             .iter()

@@ -124,7 +124,11 @@ impl Corpus {
             return Err(TextError::TooLittle { path: text.path().to_owned(), reason });
         }
         if corpus.is_empty() {
-            return Err(TextError::NothingLeft { path: text.path().to_owned(), max_length });
+            let path = text.path().to_owned();
+            return Err(match max_length {
+                usize::MAX => TextError::Empty { path },
+                _ => TextError::NothingLeft { path, max_length },
+            });
         }
         let (Some(folder), Some(partial)) = (folder, &partial) else { return Ok(corpus) };
         let json = serde_json::to_string(&manifest).map_err(|error| write(error.into()))?;
@@ -166,7 +170,18 @@ impl Corpus {
     /// Where the folder cannot be written.
     pub fn remove(folder: &Path) -> Result<(), TextError> {
         match Self::is_in(folder) {
-            true => fs::remove_dir_all(folder).map_err(|error| TextError::io("remove", folder, error)),
+            // Aside first, so that what is left if this is broken off is in nobody's way.
+            true => {
+                let aside = folder.with_extension("old");
+                let gone = || {
+                    if aside.exists() {
+                        fs::remove_dir_all(&aside)?;
+                    }
+                    fs::rename(folder, &aside)?;
+                    fs::remove_dir_all(&aside)
+                };
+                gone().map_err(|error| TextError::io("remove", folder, error))
+            }
             false => Ok(()),
         }
     }
@@ -175,6 +190,9 @@ impl Corpus {
         let damaged = |reason: String| TextError::Damaged { path: folder.to_owned(), reason };
         let json = fs::read_to_string(folder.join(MANIFEST)).map_err(|error| damaged(error.to_string()))?;
         let manifest: Manifest = serde_json::from_str(&json).map_err(|error| damaged(error.to_string()))?;
+        if !manifest.widths.iter().all(|width| [2, 4].contains(width)) {
+            return Err(damaged(format!("{MANIFEST} gives ids of {:?} bytes", manifest.widths)));
+        }
         let open = |side: &str, width: usize| -> std::io::Result<Texts> {
             let ids = Storage::open(&folder.join(format!("{side}.ids")), width)?;
             let lengths = Storage::open(&folder.join(format!("{side}.lengths")), 4)?;

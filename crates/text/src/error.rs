@@ -125,7 +125,7 @@ pub fn remedy(error: &std::io::Error) -> &'static str {
     match error.kind() {
         Kind::NotFound => ". Check the path",
         Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
-            ". Choose a folder that you may write to, such as with --run"
+            ". Change its permissions, or choose another place, such as a run folder with --run"
         }
         Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => {
             ". Free some space and go on with --resume: whatever was complete still is"

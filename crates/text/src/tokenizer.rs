@@ -266,6 +266,10 @@ mod tests {
         for kind in [Bpe, ByteBpe, Unigram, Wordpiece, Word, Character] {
             assert_eq!(trained(kind, 300).to_json().unwrap(), trained(kind, 300).to_json().unwrap(), "{kind:?}");
         }
+        // Too few for all characters, many of which occur once.
+        for kind in [Bpe, Wordpiece, Character] {
+            assert_eq!(trained(kind, 60).to_json().unwrap(), trained(kind, 60).to_json().unwrap(), "{kind:?}");
+        }
     }
 
     #[test]

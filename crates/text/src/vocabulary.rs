@@ -3,14 +3,16 @@
 
 use crate::tokenizer::{SPECIAL, TokenizerConfig, TokenizerKind};
 use serde_json::{Map, Value, json};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::iter::repeat_n;
 use tokenizers::decoders::DecoderWrapper;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::BpeTrainer;
 use tokenizers::models::unigram::{Unigram, UnigramTrainer};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, ModelWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
+use tokenizers::{AddedToken, ModelWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Trainer};
 use tokenizers::{Result, Tokenizer};
 
 /// Trains a tokenizer of the given kind.
@@ -22,11 +24,9 @@ pub(crate) fn train(
     let mut tokenizer = untrained(config, continuous)?;
     let TokenizerConfig { kind, vocabulary, minimum_count, .. } = *config;
     match kind {
-        TokenizerKind::Bpe | TokenizerKind::ByteBpe => {
-            tokenizer.train(&mut pairs(kind, vocabulary, minimum_count), texts)?;
-        }
+        TokenizerKind::Bpe | TokenizerKind::ByteBpe => pairs(&mut tokenizer, config, texts)?,
         TokenizerKind::Wordpiece => {
-            tokenizer.train(&mut pairs(kind, vocabulary, minimum_count), texts)?;
+            pairs(&mut tokenizer, config, texts)?;
             let vocabulary = numbered(pieces(&tokenizer, vocabulary));
             tokenizer.with_model(serde_json::from_value::<ModelWrapper>(json!({
                 "type": "WordPiece", "vocab": vocabulary, "unk_token": SPECIAL[0],
@@ -109,19 +109,52 @@ fn numbered(tokens: impl IntoIterator<Item = String>) -> Map<String, Value> {
     tokens.into_iter().zip((0..).map(|id: u32| id.into())).collect()
 }
 
-/// Byte pair encoding.
-fn pairs(kind: TokenizerKind, vocabulary: usize, minimum_count: u64) -> TrainerWrapper {
+/// Byte pair encoding. Rare characters must not fill the vocabulary; which ones stay is decided here.
+fn pairs(tokenizer: &mut Tokenizer, config: &TokenizerConfig, texts: impl Iterator<Item = String>) -> Result<()> {
+    let words = words(tokenizer, texts)?;
+    let alphabet: HashSet<char> = if config.kind == TokenizerKind::ByteBpe {
+        ByteLevel::alphabet().into_iter().collect()
+    } else {
+        let mut counts: BTreeMap<char, u64> = BTreeMap::new();
+        for (word, &count) in &words {
+            word.chars().for_each(|c| *counts.entry(c).or_default() += u64::from(count));
+        }
+        let mut counts: Vec<(char, u64)> = counts.into_iter().collect();
+        counts.sort_by_key(|&(c, count)| (Reverse(count), c));
+        counts.into_iter().take(config.vocabulary / 2).map(|(c, _)| c).collect()
+    };
     let trainer = BpeTrainer::builder()
         .show_progress(false)
         .special_tokens(special())
-        .vocab_size(vocabulary)
-        .min_frequency(minimum_count);
-    let trainer = match kind {
-        TokenizerKind::ByteBpe => trainer.initial_alphabet(ByteLevel::alphabet().into_iter().collect()),
-        // Rare characters must not fill the vocabulary.
-        _ => trainer.limit_alphabet(vocabulary / 2),
-    };
-    trainer.build().into()
+        .vocab_size(config.vocabulary)
+        .min_frequency(config.minimum_count)
+        .limit_alphabet(alphabet.len())
+        .initial_alphabet(alphabet.into_iter().collect());
+    let mut trainer = TrainerWrapper::from(trainer.build());
+    let occurrences = words.iter().flat_map(|(word, &count)| repeat_n(word, count as usize));
+    trainer.feed(occurrences, |word| Ok(vec![word.to_owned()]))?;
+    let mut model = tokenizer.get_model().clone();
+    trainer.train(&mut model)?;
+    tokenizer.with_model(model);
+    Ok(())
+}
+
+/// How often each word of the texts occurs, in the words' order.
+fn words(tokenizer: &Tokenizer, texts: impl Iterator<Item = String>) -> Result<BTreeMap<String, u32>> {
+    let mut words: BTreeMap<String, u32> = BTreeMap::new();
+    for text in texts {
+        let mut text = PreTokenizedString::from(text);
+        if let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer() {
+            pre_tokenizer.pre_tokenize(&mut text)?;
+        }
+        for (word, ..) in text.get_splits(OffsetReferential::Original, OffsetType::Byte) {
+            match words.get_mut(word) {
+                Some(count) => *count = count.saturating_add(1),
+                None => drop(words.insert(word.to_owned(), 1)),
+            }
+        }
+    }
+    Ok(words)
 }
 
 /// Byte pair encoding before its first pair: every symbol stands alone.
@@ -160,19 +193,7 @@ fn pieces(tokenizer: &Tokenizer, most: usize) -> Vec<String> {
 
 /// The library's trainer, given the words in order and one thread, as its sums follow theirs; its result in order.
 fn unigram(tokenizer: &Tokenizer, vocabulary: usize, texts: impl Iterator<Item = String>) -> Result<Unigram> {
-    let mut words: BTreeMap<String, u32> = BTreeMap::new();
-    for text in texts {
-        let mut text = PreTokenizedString::from(text);
-        if let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer() {
-            pre_tokenizer.pre_tokenize(&mut text)?;
-        }
-        for (word, ..) in text.get_splits(OffsetReferential::Original, OffsetType::Byte) {
-            match words.get_mut(word) {
-                Some(count) => *count = count.saturating_add(1),
-                None => drop(words.insert(word.to_owned(), 1)),
-            }
-        }
-    }
+    let words = words(tokenizer, texts)?;
     let trainer = UnigramTrainer::builder()
         .show_progress(false)
         .special_tokens(special())

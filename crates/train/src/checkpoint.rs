@@ -31,6 +31,12 @@ pub struct Progress {
     pub schedule: Option<serde_json::Value>,
 }
 
+/// What a manifest of any format has.
+#[derive(Debug, Deserialize)]
+struct Format {
+    format: u32,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Manifest {
     format: u32,
@@ -159,13 +165,13 @@ impl Checkpoint {
         let bytes = fs::read(&place).map_err(|error| Error::io("read the checkpoint's manifest", &place, error))?;
         let damaged = |reason: String| Error::Checkpoint { path: path.to_owned(), reason };
         let broken = |error: serde_json::Error| damaged(format!("{MANIFEST} is damaged ({error}). {REMEDY}"));
-        let mut manifest: Manifest = serde_json::from_slice(&bytes).map_err(broken)?;
-        if manifest.format > FORMAT {
-            let format = manifest.format;
+        let Format { format } = serde_json::from_slice(&bytes).map_err(broken)?;
+        if format > FORMAT {
             return Err(damaged(format!(
                 "it has format {format}, this program reads up to {FORMAT}. Use a newer descant"
             )));
         }
+        let mut manifest: Manifest = serde_json::from_slice(&bytes).map_err(broken)?;
         if let Some(checksum) = manifest.checksum.take()
             && checksum != manifest.sum().map_err(broken)?
         {
@@ -265,14 +271,15 @@ pub(crate) fn point(run: &Path, link: &str, checkpoint: &Path) -> Result<(), Err
         .map_err(|error| Error::io("update the link", &place, error))
 }
 
-/// Removes the checkpoints that neither `best` nor `last` points at, and what a broken-off save left.
+/// Removes those of our checkpoints that neither `best` nor `last` points at, and what a broken-off save left.
 pub(crate) fn prune(run: &Path) -> Result<(), Error> {
     let kept: Vec<PathBuf> = ["best", "last"].iter().filter_map(|link| fs::canonicalize(run.join(link)).ok()).collect();
     let checkpoints = run.join("checkpoints");
     let list = |error| Error::io("list the checkpoints in", &checkpoints, error);
     for entry in fs::read_dir(&checkpoints).map_err(list)? {
         let path = entry.map_err(list)?.path();
-        if !fs::canonicalize(&path).is_ok_and(|path| kept.contains(&path)) {
+        let ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("step-"));
+        if ours && !fs::canonicalize(&path).is_ok_and(|path| kept.contains(&path)) {
             fs::remove_dir_all(&path).map_err(|error| Error::io("remove the old checkpoint", &path, error))?;
         }
     }

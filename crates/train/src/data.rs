@@ -1,6 +1,7 @@
 use crate::{DataConfig, Error, Files, Recipe, Tokenizers};
 use descant_models::Kind;
-use descant_text::{BOS, Batch, BatchConfig, Corpus, EOS, Source, TextError};
+use descant_text::{BOS, Batch, BatchConfig, Corpus, EOS, Source, TextError, Tokenizer};
+use std::collections::VecDeque;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -69,6 +70,28 @@ impl Texts {
     }
 }
 
+impl Texts {
+    /// The last `count` pairs of the training text that [`Texts::encode`] did not leave out.
+    pub(crate) fn last_pairs(&self, tokenizers: &Tokenizers, count: usize) -> Result<Vec<(String, String)>, Error> {
+        let mut last = VecDeque::with_capacity(count + 1);
+        for pair in self.train.pairs()? {
+            let (source, target) = pair?;
+            let source = source.unwrap_or_default();
+            let fits = |tokenizer: &Tokenizer, text: &str| {
+                Ok::<_, Error>((1..=self.max_length).contains(&tokenizer.encode(text)?.len()))
+            };
+            let source_fits = tokenizers.source.as_ref().map_or(Ok(true), |tokenizer| fits(tokenizer, &source))?;
+            if source_fits && fits(&tokenizers.target, &target)? {
+                last.push_back((source, target));
+            }
+            if last.len() > count {
+                last.pop_front();
+            }
+        }
+        Ok(last.into())
+    }
+}
+
 /// The text of a recipe's `files`.
 pub(crate) fn source(files: &Files, data: &DataConfig, kind: Kind) -> Result<Source, Error> {
     match (files, kind) {
@@ -83,7 +106,7 @@ pub(crate) fn source(files: &Files, data: &DataConfig, kind: Kind) -> Result<Sou
         (Files::One(path), Kind::LanguageModel) => Ok(Source::Lines { path: path.clone() }),
         (Files::Two([path, _]), Kind::LanguageModel) => Err(Error::Recipe {
             path: path.clone(),
-            reason: "a language model reads one file, and the recipe names two".to_owned(),
+            reason: "a language model reads one file, and two are named".to_owned(),
         }),
     }
 }

@@ -5,7 +5,6 @@ use descant_autograd::{Parameters, Tape};
 use descant_generate::Options;
 use descant_kernels::Parallelism;
 use descant_models::{Generator, Packing};
-
 use descant_text::{Batch, Batches, Corpus, Source, TextError};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,19 +12,15 @@ use std::sync::Arc;
 /// What an evaluation over given targets found.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Evaluation {
-    /// Loss per target token, in nats.
+    /// The negative log likelihood of a target token in nats, without the training loss's smoothing and weights; of
+    /// continuous outputs, their loss.
     pub loss: f64,
+    /// `e^loss`, where the loss is a likelihood.
+    pub perplexity: Option<f64>,
     /// The share of tokens whose best score is right, given the right ones before.
     pub accuracy: f64,
-    /// How many target tokens there were.
+    /// How many target tokens counted.
     pub tokens: usize,
-}
-
-impl Evaluation {
-    /// `e^loss`.
-    pub fn perplexity(&self) -> f64 {
-        self.loss.exp()
-    }
 }
 
 /// Rows whose scores over the vocabulary exist at once.
@@ -41,7 +36,7 @@ pub(crate) fn evaluate(
     replicas: &mut Replicas,
     batches: impl Iterator<Item = Result<Batch, TextError>>,
 ) -> Result<Evaluation, Error> {
-    let (mut loss, mut weight, mut right, mut tokens) = (0.0, 0.0, 0, 0);
+    let (mut loss, mut right, mut tokens) = (0.0, 0, 0);
     let mut batches = batches;
     loop {
         let group: Vec<Batch> = batches.by_ref().take(replicas.shares()).collect::<Result<_, _>>()?;
@@ -53,11 +48,13 @@ pub(crate) fn evaluate(
             let (batch_loss, batch_right) = found?;
             loss += batch_loss;
             right += batch_right;
-            weight += model.output().weight(&batch.target.ids);
-            tokens += batch.target.tokens();
+            tokens += batch.target.ids.iter().filter(|&&id| model.output().counts(id)).count();
         }
     }
-    Ok(Evaluation { loss: loss / weight.max(f64::MIN_POSITIVE), accuracy: right as f64 / tokens.max(1) as f64, tokens })
+    let counted = tokens.max(1) as f64;
+    let loss = loss / counted;
+    let perplexity = model.output().is_likelihood().then(|| loss.exp());
+    Ok(Evaluation { loss, perplexity, accuracy: right as f64 / counted, tokens })
 }
 
 fn evaluate_batch(
@@ -69,14 +66,18 @@ fn evaluate_batch(
     let graph = tape.infer(parameters, Parallelism::Serial);
     let (hidden, layout) = model.hidden(graph, batch);
     let ids = Packing::ids(&layout, &batch.target);
-    let loss = model.output().loss(hidden, &ids).item()?;
+    let loss = model.output().nats(hidden, &ids).item()?;
     let mut right = 0;
     for (i, ids) in ids.chunks(BLOCK).enumerate() {
         let scores = model.output().scores(hidden.slice(i * BLOCK, i * BLOCK + ids.len())).value()?;
         let classes = scores.shape().last();
         let scores = scores.to_f32();
         let best = |row: &[f32]| row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i as u32);
-        right += scores.chunks(classes).zip(ids).filter(|(row, id)| best(row) == Some(**id)).count();
+        right += scores
+            .chunks(classes)
+            .zip(ids)
+            .filter(|&(row, &id)| model.output().counts(id) && best(row) == Some(id))
+            .count();
     }
     Ok((loss, right))
 }
@@ -90,6 +91,8 @@ pub struct Evaluator<'a> {
     trained: &'a Trained,
     replicas: Replicas,
     corpus: Arc<Corpus>,
+    texts: Texts,
+    /// The text of the corpus, where that is not the held-out end of the training text.
     text: Option<Source>,
 }
 
@@ -112,12 +115,12 @@ impl<'a> Evaluator<'a> {
                 let source = tokenizers.source.as_deref();
                 Arc::new(Corpus::encode(text, source, &tokenizers.target, usize::MAX, None)?)
             }
-            None => texts.encode(tokenizers, None)?.1.ok_or_else(|| Error::Recipe {
+            None => texts.encode(tokenizers, Some(trained.run()))?.1.ok_or_else(|| Error::Recipe {
                 path: PathBuf::from("the run's recipe"),
                 reason: "it has no validation text. Name the text to evaluate with --data".to_owned(),
             })?,
         };
-        Ok(Self { trained, replicas, corpus, text })
+        Ok(Self { trained, replicas, corpus, texts, text })
     }
 
     /// Loss and accuracy of the targets, given their own beginnings.
@@ -135,12 +138,19 @@ impl<'a> Evaluator<'a> {
     /// # Errors
     /// Where the text has no pairs; whatever a pass fails with.
     pub fn answers(&mut self, options: &Options, merge: bool) -> Result<Vec<Answer>, Error> {
-        let Some(text) = self.text.as_ref().filter(|text| text.has_pairs()) else {
+        let text = self.text.as_ref().unwrap_or(&self.texts.train);
+        if !text.has_pairs() {
             let reason = "answers need pairs of source and target. Name them with --data".to_owned();
-            return Err(Error::Recipe { path: PathBuf::from("the text"), reason });
+            return Err(Error::Recipe { path: text.path().to_owned(), reason });
+        }
+        let pairs = match &self.text {
+            Some(text) => text
+                .pairs()?
+                .map(|pair| pair.map(|(source, target)| (source.unwrap_or_default(), target)))
+                .collect::<Result<_, _>>()?,
+            None => self.texts.last_pairs(&self.trained.tokenizers, self.corpus.len() as usize)?,
         };
-        let pairs = text.pairs()?.map(|pair| pair.map(|(source, target)| (source.unwrap_or_default(), target)));
-        let mut answers = questions(pairs.collect::<Result<_, _>>()?, merge);
+        let mut answers = questions(pairs, merge);
         // Sources of about one length together.
         answers.sort_by_key(|answer| answer.source.len());
         let chunks: Vec<&[Answer]> = answers.chunks(TOGETHER).collect();

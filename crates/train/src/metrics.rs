@@ -33,7 +33,8 @@ pub enum Metric {
         /// Loss per target token, in nats.
         loss: f64,
         /// `e^loss`.
-        perplexity: f64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        perplexity: Option<f64>,
         /// The share of tokens whose best score is right, given the right ones before.
         accuracy: f64,
         /// Whether this is the best so far.

@@ -1,5 +1,5 @@
 use crate::Error;
-use descant_models::{LossConfig, ModelConfig};
+use descant_models::{Kind, LossConfig, Measure, ModelConfig, Tie};
 use descant_optim::{Clip, OptimizerConfig, ScheduleConfig};
 use descant_text::TokenizerConfig;
 use serde::{Deserialize, Serialize};
@@ -109,8 +109,7 @@ pub struct TrainConfig {
     /// Batches whose gradients are added before a step.
     pub accumulate: usize,
     /// Gradient clipping.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub clip: Option<Clip>,
+    pub clip: Clip,
     /// Into how many shares a batch is cut, one replica each; 0 for the number of this machine's cores. The resolved
     /// recipe holds the number, as the bits of the result depend on it.
     pub shares: usize,
@@ -134,7 +133,7 @@ impl Default for TrainConfig {
             batch_sentences: 0,
             length: 128,
             accumulate: 1,
-            clip: Some(Clip::Norm(1.0)),
+            clip: Clip::Norm(1.0),
             shares: 0,
             validate_every: 500,
             log_every: 20,
@@ -209,6 +208,12 @@ impl Recipe {
         }
         if let Some(data) = &self.data {
             positive("data.max_length", data.max_length as u64)?;
+            if data.stream && self.model.kind == Kind::EncoderDecoder {
+                return Err("data.stream = true: one continuous text is for kind = \"language-model\"".to_owned());
+            }
+            if data.shared_vocabulary && self.target_tokenizer.is_some() {
+                return Err("data.shared_vocabulary = true: expected no [target_tokenizer] beside it".to_owned());
+            }
             if !(0.0..1.0).contains(&data.validation_share) {
                 let share = data.validation_share;
                 return Err(format!("data.validation_share = {share}: expected a number from 0 to below 1"));
@@ -231,9 +236,17 @@ impl Recipe {
                 return Err(format!("loss.class_weights.{token:?} = {weight}: expected a number from 0"));
             }
         }
+        if let LossConfig::Embedding { measure } = self.loss {
+            if self.model.tie == Tie::Output {
+                return Err("model.tie = \"output\": this loss has no output projection to tie".to_owned());
+            }
+            if measure == Measure::Vmf && self.model.embedding < 2 {
+                return Err("model.embedding = 1: expected 2 or more for loss.measure = \"vmf\"".to_owned());
+            }
+        }
         self.optimizer.validate()?;
         self.schedule.validate(train.steps)?;
-        train.clip.as_ref().map_or(Ok(()), Clip::validate)
+        train.clip.validate()
     }
 }
 

@@ -145,7 +145,7 @@ impl Replicas {
                 }
                 replica.gradients.clear();
                 let graph = replica.tape.trace(parameters, mix(mix(seed, i as u64), share as u64));
-                let loss = model.loss(graph, part).scale(1.0 / weight);
+                let loss = model.loss(graph, part).scale(mean(weight));
                 if let Err(error) = graph.backward(loss, &mut replica.gradients) {
                     return Some(error);
                 }
@@ -165,6 +165,11 @@ impl Replicas {
     }
 }
 
+/// What makes a mean of a sum; of nothing, nothing.
+fn mean(weight: f64) -> f64 {
+    if weight > 0.0 { 1.0 / weight } else { 0.0 }
+}
+
 impl Replica {
     fn run(
         &mut self,
@@ -175,7 +180,7 @@ impl Replica {
         seed: u64,
     ) -> Result<f64> {
         let graph = self.tape.train(parameters, seed);
-        let loss = model.loss(graph, batch).scale(1.0 / weight);
+        let loss = model.loss(graph, batch).scale(mean(weight));
         graph.backward(loss, &mut self.gradients)?;
         Ok(loss.item()? * weight)
     }

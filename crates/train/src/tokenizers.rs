@@ -78,23 +78,23 @@ impl Tokenizers {
     /// # Errors
     /// A token that the vocabulary does not have.
     pub fn vocabulary(&self, loss: &LossConfig) -> Result<Vocabulary, String> {
-        let mut vocabulary = Vocabulary {
-            source: self.source.as_ref().map_or(0, |tokenizer| tokenizer.vocabulary()),
-            target: self.target.vocabulary(),
-            shared: self.source.as_ref().is_some_and(|source| Arc::ptr_eq(source, &self.target)),
-            class_weights: None,
+        let source = self.source.as_ref().map_or(0, |tokenizer| tokenizer.vocabulary());
+        let shared = self.source.as_ref().is_some_and(|source| Arc::ptr_eq(source, &self.target));
+        let mut vocabulary = Vocabulary::new(source, self.target.vocabulary(), shared);
+        let LossConfig::CrossEntropy { class_weights, ignored, .. } = loss else { return Ok(vocabulary) };
+        let id = |token: &String| {
+            self.target.id(token).ok_or_else(|| format!("loss: the vocabulary has no token {token:?}"))
         };
-        if let LossConfig::CrossEntropy { class_weights, ignored, .. } = loss
-            && !(class_weights.is_empty() && ignored.is_empty())
-        {
+        if !class_weights.is_empty() {
             let mut weights = vec![1.0; vocabulary.target];
-            let changes = class_weights.iter().map(|(token, &weight)| (token, weight));
-            for (token, weight) in changes.chain(ignored.iter().map(|token| (token, 0.0))) {
-                let id = self.target.id(token).ok_or_else(|| format!("loss: the vocabulary has no token {token:?}"))?;
-                weights[id as usize] = weight;
+            for (token, &weight) in class_weights {
+                weights[id(token)? as usize] = weight;
             }
             vocabulary.class_weights = Some(weights.into());
         }
+        let mut ignored = ignored.iter().map(id).collect::<Result<Vec<u32>, _>>()?;
+        ignored.sort_unstable();
+        vocabulary.ignored = ignored.into();
         Ok(vocabulary)
     }
 }

@@ -24,6 +24,8 @@ pub struct Trained {
     pub model: Box<dyn Generator>,
     /// The step of the checkpoint.
     pub step: u64,
+    /// Its run folder.
+    run: PathBuf,
 }
 
 /// A text that a model wrote.
@@ -51,9 +53,14 @@ impl Trained {
         let (parameters, model) = model(&recipe, &tokenizers, DType::F32)
             .map_err(|reason| Error::Recipe { path: run.join(RECIPE), reason })?;
         let checkpoint = Checkpoint::open(&checkpoint)?;
-        let mut trained = Self { recipe, tokenizers, parameters, model, step: checkpoint.progress().step };
+        let mut trained = Self { recipe, tokenizers, parameters, model, step: checkpoint.progress().step, run };
         checkpoint.load_model(&mut trained.parameters)?;
         Ok(trained)
+    }
+
+    /// The folder of its run.
+    pub(crate) fn run(&self) -> &Path {
+        &self.run
     }
 
     /// Whether it continues texts, rather than turning one into another.
@@ -115,11 +122,23 @@ impl Trained {
         let (sources, prompts) = if self.is_language_model() { (None, Some(&ids)) } else { (Some(&ids), None) };
         let input = Input { rows: &rows, sources, prompts };
         let written = descant_generate::stream(self.model.as_ref(), &self.parameters, tape, input, options, on_token)?;
-        let text = |hypothesis: Hypothesis| {
+        let text = |hypothesis: Hypothesis, line: usize| {
             let Hypothesis { tokens, score, finished, .. } = hypothesis;
-            Ok(Written { text: self.tokenizers.target.decode(&tokens)?, tokens, score, finished })
+            let prompt = if self.is_language_model() { ids.get(line) } else { &[] };
+            Ok(Written { text: self.continuation(prompt, &tokens)?, tokens, score, finished })
         };
-        written.into_iter().map(|texts| texts.into_iter().map(text).collect()).collect()
+        let texts = |(line, texts): (usize, Vec<_>)| texts.into_iter().map(|found| text(found, line)).collect();
+        written.into_iter().enumerate().map(texts).collect()
+    }
+
+    /// The text of `tokens` after `prompt`: with the space between them, which a text decoded alone does not begin with.
+    fn continuation(&self, prompt: &[u32], tokens: &[u32]) -> Result<String, Error> {
+        let decode = |ids: &[u32]| self.tokenizers.target.decode(ids);
+        let whole = decode(&[prompt, tokens].concat())?;
+        match whole.strip_prefix(&decode(prompt)?) {
+            Some(rest) => Ok(rest.to_owned()),
+            None => Ok(decode(tokens)?),
+        }
     }
 }
 

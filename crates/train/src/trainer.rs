@@ -6,7 +6,7 @@ use crate::trained::{RECIPE, model};
 use crate::{Error, Recipe, Replicas, Tokenizers};
 use descant_autograd::{ParameterId, Parameters, mix};
 use descant_models::Generator;
-use descant_optim::{Clip, Optimizer, Schedule};
+use descant_optim::{Optimizer, Schedule};
 use descant_tensor::DType;
 use descant_text::{Batch, Batches, Corpus, TextError};
 use std::fs;
@@ -212,13 +212,13 @@ impl Trainer {
             let cause = self.trace(&batches, seed);
             return Err(self.diverged(next, cause.unwrap_or_else(|| "the gradient is not finite".to_owned())));
         }
-        let clipping = Clip::clipping(train.clip, gradient_norm);
+        let clipping = train.clip.clipping(gradient_norm);
         let learning_rate = train.learning_rate * self.schedule.factor(self.progress.step);
         self.replicas.update(&mut self.optimizer, &mut self.parameters, learning_rate, clipping)?;
         self.progress.step += 1;
         self.progress.position = self.batches.position();
         let tokens = batches.iter().map(|batch| batch.target.tokens()).sum();
-        Ok(Step { loss: passed.loss / passed.weight, gradient_norm, learning_rate, tokens })
+        Ok(Step { loss: passed.loss / passed.weight.max(f64::MIN_POSITIVE), gradient_norm, learning_rate, tokens })
     }
 
     /// Trains to the end, or until `stop` is set: then the checkpoint is written first.
@@ -305,7 +305,7 @@ impl Trainer {
         }
         self.schedule.observe(found.loss);
         self.progress.schedule = self.schedule.state();
-        let (perplexity, accuracy) = (found.perplexity(), found.accuracy);
+        let (perplexity, accuracy) = (found.perplexity, found.accuracy);
         Ok(Some(Metric::Validation { step, loss: found.loss, perplexity, accuracy, best }))
     }
 

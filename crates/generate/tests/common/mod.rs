@@ -37,7 +37,7 @@ fn config(kind: Kind, cell: Cell) -> ModelConfig {
 
 fn model(config: &ModelConfig, loss: &LossConfig, entries: usize, seed: u64) -> Model {
     let mut parameters = Parameters::new(DType::F64);
-    let vocabulary = Vocabulary { source: 9, target: entries, shared: false, class_weights: None };
+    let vocabulary = Vocabulary::new(9, entries, false);
     let generator = build(config, loss, &vocabulary, &mut parameters, seed).unwrap();
     // Fresh models are all but indifferent; these have opinions.
     let Buffer::F64(values) = parameters.buffer_mut() else { unreachable!() };
