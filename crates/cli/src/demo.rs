@@ -7,7 +7,7 @@ use descant_kernels::Parallelism;
 use descant_spoken::{Generator, Part};
 use descant_train::{Answer, Outcome, Recipe, Score, Trained, Trainer};
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -36,6 +36,17 @@ const TEST: &str = "spoken-test.tsv";
 const SENTENCES: [(&str, Part, usize); 3] =
     [(TRAIN, Part::Train, 200_000), (VALIDATION, Part::HeldOut, 500), (TEST, Part::HeldOut, 2000)];
 const SAMPLES: usize = 10;
+/// What a training leaves in its folder; an earlier one's is removed.
+const OWN: [&str; 8] = [
+    "checkpoints",
+    "data",
+    "best",
+    "last",
+    "metrics.jsonl",
+    "source_tokenizer.json",
+    "target_tokenizer.json",
+    "recipe.toml",
+];
 
 impl Demo {
     pub(crate) fn run(self) -> anyhow::Result<()> {
@@ -47,8 +58,16 @@ impl Demo {
             folder.display()
         );
         print("Spoken forms: how one says what is written, in English and Chinese.")?;
-        if folder.exists() {
-            fs::remove_dir_all(folder).map_err(|error| failed("replace", folder, &error))?;
+        for name in OWN {
+            let path = folder.join(name);
+            let removed = match path.is_dir() && !path.is_symlink() {
+                true => fs::remove_dir_all(&path),
+                false => fs::remove_file(&path),
+            };
+            match removed {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed("replace", &path, &error)),
+                _ => {}
+            }
         }
         fs::create_dir_all(folder).map_err(|error| failed("create", folder, &error))?;
         for ((name, part, count), seed) in SENTENCES.into_iter().zip(1..) {

@@ -24,17 +24,26 @@ pub(crate) struct Train {
     quiet: bool,
 }
 
+/// As a shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=,:+@".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
 impl Train {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let recipe = Recipe::load(&self.recipe.recipe, &self.recipe.set)?;
         let run = self
             .run
             .unwrap_or_else(|| Path::new("runs").join(self.recipe.recipe.file_stem().unwrap_or("run".as_ref())));
-        let mut again = format!("descant train {}", self.recipe.recipe.display());
+        let mut again = format!("descant train {}", quoted(&self.recipe.recipe.to_string_lossy()));
         for set in &self.recipe.set {
-            again += &format!(" --set '{set}'");
+            again += &format!(" --set {}", quoted(set));
         }
-        again += &format!(" --run {} --resume", run.display());
+        again += &format!(" --run {} --resume", quoted(&run.to_string_lossy()));
         let mut trainer = Trainer::new(recipe, &run, self.threads.count(), self.resume)?;
         let start = Instant::now();
         let (outcome, _) = watch(&mut trainer, self.quiet)?;

@@ -122,3 +122,38 @@ fn a_full_disk_loses_nothing() {
     assert!(after.status.success(), "{}", String::from_utf8_lossy(&after.stderr));
     assert_eq!(end, folder.weights("whole"));
 }
+
+#[test]
+fn a_run_is_gone_on_with_by_one_process_and_from_a_named_checkpoint() {
+    let folder = Folder::new();
+    folder.train("lm.toml", "run", 50);
+    let early = "run/checkpoints/step-00000050";
+    copy(&folder.path(early), &folder.path("early"));
+    let resume = ["train", "lm.toml", "--run", "run", "--resume", "--set", "train.steps=60"];
+    folder.succeed(&resume);
+    let lock = fs::File::open(folder.path("run/.lock")).unwrap();
+    lock.lock().unwrap();
+    folder.fail(&resume, &["another process"]);
+    drop(lock);
+    // Copied without its links.
+    fs::remove_file(folder.path("run/last")).unwrap();
+    let metrics = fs::read(folder.path("run/metrics.jsonl")).unwrap();
+    folder.fail(&resume, &["no link 'last'"]);
+    assert_eq!(fs::read(folder.path("run/metrics.jsonl")).unwrap(), metrics);
+    // A damaged checkpoint is written anew by a run that comes by it again.
+    let weights = fs::read(folder.path("run/checkpoints/step-00000060/model.safetensors")).unwrap();
+    fs::write(folder.path("run/checkpoints/step-00000060/model.safetensors"), b"damaged").unwrap();
+    copy(&folder.path("early"), &folder.path(early));
+    std::os::unix::fs::symlink("checkpoints/step-00000050", folder.path("run/last")).unwrap();
+    folder.succeed(&resume);
+    assert!(folder.weights("run") == weights);
+}
+
+#[test]
+fn a_demo_replaces_only_what_is_its_own() {
+    let folder = Folder::new();
+    folder.succeed(&["demo", "--small", "--run", "demo"]);
+    folder.write("demo/notes.txt", "mine");
+    folder.succeed(&["demo", "--small", "--run", "demo"]);
+    assert!(folder.path("demo/notes.txt").exists());
+}

@@ -30,7 +30,7 @@ fn a_run_that_is_killed_at_any_moment_and_resumed_ends_in_the_same_bits() {
         let start = Instant::now();
         folder.succeed(&[&["train", recipe, "--run", "unbroken"][..], &every].concat());
         // No life is long enough for more than half of the training.
-        let longest = start.elapsed() / 2;
+        let mut longest = start.elapsed() / 2;
         let mut kills = 0;
         let mut delay = 7;
         loop {
@@ -41,14 +41,19 @@ fn a_run_that_is_killed_at_any_moment_and_resumed_ends_in_the_same_bits() {
             std::thread::sleep(longest * delay / 97);
             if let Some(status) = child.try_wait().unwrap() {
                 assert!(status.success());
-                break;
+                if kills >= 3 {
+                    break;
+                }
+                // The machine has become faster: shorter lives.
+                fs::remove_dir_all(folder.path("broken")).unwrap();
+                (longest, kills) = (longest / 2, 0);
+                continue;
             }
             child.kill().unwrap();
             child.wait().unwrap();
             kills += 1;
             assert!(kills < 500, "it never comes to its end");
         }
-        assert!(kills >= 2, "{kills}");
         assert!(folder.weights("unbroken") == folder.weights("broken"), "{recipe}, killed {kills} times");
         let steps = |run: &str| -> Vec<String> {
             let text = fs::read_to_string(folder.path(run).join("metrics.jsonl")).unwrap();

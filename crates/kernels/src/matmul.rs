@@ -249,8 +249,8 @@ impl<'a, E: Real> RightSide<'a, E> {
                 panel.fill(E::zero());
             }
             if column_stride == 1 {
-                for (to, from) in panel.chunks_exact_mut(width).zip(data.chunks(row_stride)) {
-                    to[..filled].copy_from_slice(&from[start..start + filled]);
+                for (r, to) in panel.chunks_exact_mut(width).enumerate() {
+                    to[..filled].copy_from_slice(&data[r * row_stride + start..][..filled]);
                 }
             } else if filled == width && column_stride == rows {
                 transpose(&data[start * rows..(start + width) * rows], width, rows, panel);
@@ -332,7 +332,9 @@ mod tests {
 
     #[test]
     fn a_prepared_right_side_gives_the_same_products() {
-        for (m, k, n) in [(3, 5, 7), (10, 40, 150), (4, 8, 64), (0, 8, 64), (32, 16, 1030)] {
+        for (m, k, n) in
+            [(3, 5, 7), (3, 1, 4), (3, 4, 1), (1, 1, 1), (10, 40, 150), (4, 8, 64), (0, 8, 64), (32, 16, 1030)]
+        {
             let (a, b, start) = (numbers(m * k, 1), numbers(k * n, 2), numbers(m * n, 3));
             let mut turned = b.clone();
             transpose(&b, k, n, &mut turned);

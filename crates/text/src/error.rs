@@ -130,7 +130,7 @@ pub fn remedy(error: &std::io::Error) -> &'static str {
         Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => {
             ". Free some space and go on with --resume: whatever was complete still is"
         }
-        Kind::UnexpectedEof | Kind::InvalidInput => {
+        Kind::UnexpectedEof | Kind::InvalidInput | Kind::InvalidData => {
             ". The file is cut off or damaged, or not compressed as its name says: get it again"
         }
         _ => "",

@@ -12,6 +12,7 @@ mod source;
 mod storage;
 mod tokenizer;
 mod vocabulary;
+mod zst;
 
 pub use batches::{BatchConfig, Batches, Position};
 pub use corpus::Corpus;

@@ -1,6 +1,6 @@
 use crate::TextError;
+use crate::zst::Zst;
 use flate2::read::MultiGzDecoder;
-use ruzstd::decoding::StreamingDecoder;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -44,11 +44,7 @@ impl Lines {
         let file = BufReader::with_capacity(1 << 16, File::open(path).map_err(read)?);
         let reader: Box<dyn BufRead + Send> = match path.extension().and_then(|extension| extension.to_str()) {
             Some("gz") => Box::new(BufReader::new(MultiGzDecoder::new(file))),
-            Some("zst") => {
-                let decoder = StreamingDecoder::new(file)
-                    .map_err(|error| TextError::io("read", path, std::io::Error::other(error.to_string())))?;
-                Box::new(BufReader::new(decoder))
-            }
+            Some("zst") => Box::new(BufReader::new(Zst::new(file))),
             _ => Box::new(file),
         };
         Ok(Self { path: path.to_owned(), reader, continuous, buffer: Vec::new(), line: 0, any: false })
@@ -173,7 +169,7 @@ mod tests {
         let (_folder, path) = file("a.zst", &zstd);
         assert_eq!(all(Lines::open(&path).unwrap()).unwrap(), ["one", "two"]);
         let (_folder, path) = file("not.zst", b"plain");
-        assert!(matches!(Lines::open(&path), Err(TextError::Io { .. })));
+        assert!(matches!(Lines::open(&path).and_then(|mut lines| lines.read()), Err(TextError::Io { .. })));
     }
 
     #[test]

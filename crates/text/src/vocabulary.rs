@@ -206,6 +206,8 @@ fn unigram(tokenizer: &Tokenizer, vocabulary: usize, texts: impl Iterator<Item =
         one.install(|| trainer.do_train(words.into_iter().collect(), &mut model))?;
     }
     let mut pieces: Vec<(String, f64)> = model.iter().skip(SPECIAL.len()).cloned().collect();
+    // A text of one word, endlessly, leaves scores that are no numbers.
+    pieces.iter_mut().filter(|(_, score)| !score.is_finite()).for_each(|(_, score)| *score = 0.0);
     settle_rare(&mut pieces);
     pieces.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.cmp(b)));
     // Never the best pieces of a text that looks like them.

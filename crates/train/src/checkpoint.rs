@@ -81,8 +81,10 @@ pub(crate) fn save(
         let _ = fs::remove_dir_all(&partial);
     }
     written?;
-    // A run that was broken off comes here again with the same bits: what is there stays then.
-    if fs::read(place.join(MANIFEST)).ok() == fs::read(partial.join(MANIFEST)).ok() {
+    // A run that was broken off comes here again with the same bits: what is there stays then, if it is whole.
+    let whole =
+        || Checkpoint::open(&place).is_ok_and(|there| [MODEL, OPTIMIZER].iter().all(|name| there.read(name).is_ok()));
+    if fs::read(place.join(MANIFEST)).ok() == fs::read(partial.join(MANIFEST)).ok() && whole() {
         fs::remove_dir_all(&partial).map_err(|error| Error::io("remove", &partial, error))?;
         return Ok(place);
     }
@@ -269,6 +271,14 @@ pub(crate) fn point(run: &Path, link: &str, checkpoint: &Path) -> Result<(), Err
         // What the link pointed at before is removed next: not before the disk has the new one.
         .and_then(|()| File::open(run)?.sync_all())
         .map_err(|error| Error::io("update the link", &place, error))
+}
+
+/// Whether there is a checkpoint of a later step than none.
+pub(crate) fn any(run: &Path) -> bool {
+    let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+    let step = |name: String| name.strip_prefix("step-").and_then(|step| step.parse::<u64>().ok());
+    fs::read_dir(run.join("checkpoints"))
+        .is_ok_and(|entries| entries.flatten().any(|entry| step(name(entry)).is_some_and(|step| step > 0)))
 }
 
 /// Removes those of our checkpoints that neither `best` nor `last` points at, and what a broken-off save left.

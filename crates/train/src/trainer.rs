@@ -9,7 +9,7 @@ use descant_models::Generator;
 use descant_optim::{Optimizer, Schedule};
 use descant_tensor::DType;
 use descant_text::{Batch, Batches, Corpus, TextError};
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +23,8 @@ const SAMPLE: usize = 200_000;
 pub struct Trainer {
     recipe: Recipe,
     run: PathBuf,
+    /// Held until the end.
+    _lock: File,
     tokenizers: Tokenizers,
     parameters: Parameters,
     model: Box<dyn Generator>,
@@ -111,6 +113,8 @@ impl Trainer {
         let wrong = |reason: String| Error::Recipe { path: named.clone(), reason };
         let (mut parameters, model) = model(&recipe, &tokenizers, DType::F32).map_err(wrong)?;
         let data = run.join("data");
+        fs::create_dir_all(run).map_err(|error| Error::io("create the run folder", run, error))?;
+        let lock = lock(run)?;
         if !started {
             check_unused(run)?;
             ["train", "validation"].iter().try_for_each(|text| Corpus::remove(&data.join(text)))?;
@@ -130,6 +134,11 @@ impl Trainer {
         let mut schedule = Schedule::new(recipe.schedule.clone(), recipe.train.steps);
         let mut progress = Progress::default();
         let last = run.join("last");
+        if started && !last.is_symlink() && (last.exists() || checkpoint::any(run)) {
+            let reason = "it has checkpoints, but no link 'last' that says from which to go on. Make one that points at \
+                          a folder in 'checkpoints'";
+            return Err(Error::Run { path: run.to_owned(), reason: reason.to_owned() });
+        }
         if started && last.is_symlink() {
             if !last.exists() {
                 let reason = "it points at a checkpoint that is not there. Let it point at another of the run's \
@@ -148,6 +157,7 @@ impl Trainer {
         let replicas = Replicas::new(&parameters, recipe.train.shares, threads)?;
         Ok(Self {
             run: run.to_owned(),
+            _lock: lock,
             tokenizers,
             model,
             optimizer,
@@ -346,6 +356,21 @@ impl Trainer {
     /// The error of a training that is no longer finite.
     fn diverged(&self, step: u64, cause: String) -> Error {
         Error::Diverged { step, cause, kept: self.kept, path: self.run.clone() }
+    }
+}
+
+/// Takes a run folder for this process alone, as long as the file is open.
+fn lock(run: &Path) -> Result<File, Error> {
+    let path = run.join(".lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|error| Error::io("write", &path, error))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            let reason = "another process is training in it. Let it end, or choose another folder with --run";
+            Err(Error::Run { path: run.to_owned(), reason: reason.to_owned() })
+        }
+        // Some file systems have no locks: then nobody is kept out.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }
 }
 
