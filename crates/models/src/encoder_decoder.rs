@@ -2,7 +2,7 @@ use crate::generator::{Generator, Packing};
 use crate::state::{Memory, State, restore, store};
 use crate::{Bridge, LossConfig, ModelConfig, Output, Tie, Vocabulary};
 use descant_autograd::{Activation, Graph, Packed, Segments, Var};
-use descant_nn::{Attention, Cell, Embedding, Linear, Recurrent, RecurrentConfig, Scope, State as Layer};
+use descant_nn::{Attention, Cell, Embedding, Input, Linear, Recurrent, RecurrentConfig, Scope, State as Layer};
 use descant_tensor::{Result, Tensor};
 use descant_text::{Batch, Sequences};
 use std::sync::Arc;
@@ -62,7 +62,7 @@ impl EncoderDecoder {
     fn encode<'t>(&self, graph: Graph<'t>, sources: &Sequences) -> Encoded<'t> {
         let layout = Packing::layout(sources);
         let ids = Packing::ids(&layout, sources);
-        let x = self.source_embedding.forward(graph, &ids).dropout(self.config.dropout);
+        let x = Input::embedded(graph, &self.source_embedding, &ids, self.config.dropout);
         let (values, last) = self.encoder.forward(x, &[], &layout);
         let keys = self.attention.as_ref().map_or(values, |(attention, _)| attention.keys(values));
         let initial = match self.config.bridge {
@@ -87,18 +87,6 @@ impl EncoderDecoder {
         let hidden = hidden.dropout(self.config.dropout);
         let context = attention.forward(hidden, encoded.keys, encoded.values, queries, &encoded.segments);
         combine.forward(hidden.graph().concat_last(&[context, hidden]), Activation::Tanh)
-    }
-
-    /// All target tokens at once: the decoder's input does not depend on its output.
-    fn teacher_forced<'t>(
-        &self,
-        x: Var<'t>,
-        initial: &[Layer<'t>],
-        layout: &Arc<Packed>,
-        encoded: &Encoded<'t>,
-    ) -> Var<'t> {
-        let (hidden, _) = self.decoder.forward(x, initial, layout);
-        self.attend(hidden, &Arc::new(layout.segments()), encoded)
     }
 
     /// Token by token, each step's input holding the attentional state of the step before.
@@ -135,7 +123,6 @@ impl Generator for EncoderDecoder {
         let ids = Packing::ids(&layout, &batch.input);
         let none = Sequences::default();
         let encoded = self.encode(graph, batch.source.as_ref().unwrap_or(&none));
-        let x = self.target_embedding.forward(graph, &ids).dropout(self.config.dropout);
         let order: Arc<[u32]> = layout.order().iter().map(|&i| i as u32).collect();
         let in_order = |layer: &Layer<'t>| Layer {
             hidden: layer.hidden.gather(&order),
@@ -143,9 +130,13 @@ impl Generator for EncoderDecoder {
         };
         let initial: Vec<Layer<'t>> = encoded.initial.iter().map(in_order).collect();
         let hidden = if self.config.input_feeding {
+            let x = self.target_embedding.forward(graph, &ids).dropout(self.config.dropout);
             self.input_fed(x, &initial, &layout, &encoded)
         } else {
-            self.teacher_forced(x, &initial, &layout, &encoded)
+            // All target tokens at once: the decoder's input does not depend on its output.
+            let x = Input::embedded(graph, &self.target_embedding, &ids, self.config.dropout);
+            let (hidden, _) = self.decoder.forward(x, &initial, &layout);
+            self.attend(hidden, &Arc::new(layout.segments()), &encoded)
         };
         (hidden.dropout(self.config.dropout), layout)
     }

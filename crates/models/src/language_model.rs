@@ -2,7 +2,7 @@ use crate::generator::{Generator, Packing};
 use crate::state::{State, restore, store};
 use crate::{LossConfig, ModelConfig, Output, Vocabulary};
 use descant_autograd::{Graph, Packed, Var};
-use descant_nn::{Cell, Embedding, Recurrent, RecurrentConfig, Scope};
+use descant_nn::{Cell, Embedding, Input, Recurrent, RecurrentConfig, Scope};
 use descant_tensor::{Result, Tensor};
 use descant_text::{Batch, Sequences};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl Generator for LanguageModel {
     fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> (Var<'t>, Arc<Packed>) {
         let layout = Packing::layout(&batch.input);
         let ids = Packing::ids(&layout, &batch.input);
-        let x = self.embedding.forward(graph, &ids).dropout(self.config.dropout);
+        let x = Input::embedded(graph, &self.embedding, &ids, self.config.dropout);
         let (hidden, _) = self.rnn.forward(x, &[], &layout);
         (hidden.dropout(self.config.dropout), layout)
     }

@@ -9,5 +9,5 @@ mod scope;
 pub use attention::{Attention, Score};
 pub use init::Init;
 pub use layers::{Embedding, LayerNorm, Linear};
-pub use recurrent::{Cell, Recurrent, RecurrentConfig, State};
+pub use recurrent::{Cell, Input, Recurrent, RecurrentConfig, State};
 pub use scope::Scope;

@@ -1,4 +1,4 @@
-use crate::{Init, Scope};
+use crate::{Embedding, Init, Scope};
 use descant_autograd::{Graph, Packed, ParameterId, Var};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -48,6 +48,37 @@ pub struct State<'t> {
     pub cell: Option<Var<'t>>,
 }
 
+/// What a layer reads: a row of `x` for each token.
+#[derive(Clone, Debug)]
+pub struct Input<'t> {
+    x: Var<'t>,
+    rows: Option<Arc<[u32]>>,
+}
+
+impl<'t> From<Var<'t>> for Input<'t> {
+    /// Row `n` for token `n`.
+    fn from(x: Var<'t>) -> Self {
+        Self { x, rows: None }
+    }
+}
+
+impl<'t> Input<'t> {
+    /// The embeddings of `ids`. Without dropout, which makes every token's input its own, those of a few distinct ids
+    /// are multiplied once.
+    #[track_caller]
+    pub fn embedded(graph: Graph<'t>, embedding: &Embedding, ids: &Arc<[u32]>, dropout: f64) -> Self {
+        let mut distinct = ids.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        if dropout > 0.0 || 2 * distinct.len() > ids.len() {
+            return embedding.forward(graph, ids).dropout(dropout).into();
+        }
+        let place = |id: &u32| distinct.partition_point(|other| other < id) as u32;
+        let rows = Some(ids.iter().map(place).collect());
+        Self { x: embedding.forward(graph, &Arc::from(distinct)), rows }
+    }
+}
+
 /// Layers of LSTM or GRU over a ragged batch, under PyTorch's names (`weight_ih_l0`, `weight_hh_l0_reverse`, …).
 #[derive(Clone, Debug)]
 pub struct Recurrent {
@@ -86,53 +117,58 @@ impl Recurrent {
         self.config.hidden * if self.config.bidirectional { 2 } else { 1 }
     }
 
-    /// Runs all layers over `x[N, I]`: the last layer's states of all tokens, `[N, D·H]`, and each layer's last state.
+    /// Runs all layers over `input`, `[N, I]`: the last layer's states of all tokens, `[N, D·H]`, and each layer's last state.
     /// `initial` holds a state for each layer, or nothing for zeros.
     #[track_caller]
-    pub fn forward<'t>(&self, x: Var<'t>, initial: &[State<'t>], layout: &Arc<Packed>) -> (Var<'t>, Vec<State<'t>>) {
-        let mut x = x;
+    pub fn forward<'t>(
+        &self,
+        input: impl Into<Input<'t>>,
+        initial: &[State<'t>],
+        layout: &Arc<Packed>,
+    ) -> (Var<'t>, Vec<State<'t>>) {
+        let mut input = input.into();
         let mut last = Vec::with_capacity(self.weights.len());
         for (layer, directions) in self.weights.iter().enumerate() {
             if layer > 0 {
-                x = x.dropout(self.config.dropout);
+                input = input.x.dropout(self.config.dropout).into();
             }
             let initial = initial.get(layer);
             let runs: Vec<(Var<'t>, State<'t>)> = directions
                 .iter()
                 .enumerate()
-                .map(|(direction, weights)| self.direction(x, weights, initial, layout, direction))
+                .map(|(direction, weights)| self.direction(&input, weights, initial, layout, direction))
                 .collect();
             match runs.as_slice() {
                 [(output, state)] => {
-                    x = *output;
+                    input = (*output).into();
                     last.push(*state);
                 }
                 runs => {
                     let join = |of: &dyn Fn(&(Var<'t>, State<'t>)) -> Option<Var<'t>>| {
                         let parts: Option<Vec<Var<'t>>> = runs.iter().map(of).collect();
-                        parts.map(|parts| x.graph().concat_last(&parts))
+                        parts.map(|parts| input.x.graph().concat_last(&parts))
                     };
                     let (Some(output), Some(hidden)) = (join(&|run| Some(run.0)), join(&|run| Some(run.1.hidden)))
                     else {
                         continue;
                     };
                     last.push(State { hidden, cell: join(&|run| run.1.cell) });
-                    x = output;
+                    input = output.into();
                 }
             }
         }
-        (x, last)
+        (input.x, last)
     }
 
     fn direction<'t>(
         &self,
-        x: Var<'t>,
+        input: &Input<'t>,
         weights: &[ParameterId; 4],
         initial: Option<&State<'t>>,
         layout: &Arc<Packed>,
         direction: usize,
     ) -> (Var<'t>, State<'t>) {
-        let graph: Graph<'t> = x.graph();
+        let (graph, rows) = (input.x.graph(), input.rows.as_ref());
         let width = self.config.hidden;
         let part = |state: Var<'t>| match self.config.bidirectional {
             true => state.slice_last(direction * width, (direction + 1) * width),
@@ -143,13 +179,13 @@ impl Recurrent {
         match self.config.cell {
             Cell::Lstm => {
                 let initial = initial.and_then(|state| Some((part(state.hidden), part(state.cell?))));
-                let y = x.lstm(&weights, initial, layout, direction == 1);
+                let y = input.x.lstm(rows, &weights, initial, layout, direction == 1);
                 let hidden = y.slice(tokens, tokens + sequences);
                 let cell = Some(y.slice(tokens + sequences, tokens + 2 * sequences));
                 (y.slice(0, tokens), State { hidden, cell })
             }
             Cell::Gru => {
-                let y = x.gru(&weights, initial.map(|state| part(state.hidden)), layout, direction == 1);
+                let y = input.x.gru(rows, &weights, initial.map(|state| part(state.hidden)), layout, direction == 1);
                 (y.slice(0, tokens), State { hidden: y.slice(tokens, tokens + sequences), cell: None })
             }
         }

@@ -24,21 +24,32 @@ impl Op for Embedding {
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
         let (w, width) = (ctx.input(0), row_length(ctx.shape(0)));
-        for (y, &id) in ctx.output().chunks_exact_mut(width.max(1)).zip(&*self.ids) {
-            y.copy_from_slice(&w[id as usize * width..][..width]);
-        }
+        gather_rows(w, width, &self.ids, ctx.output());
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
         let (dy, width) = (ctx.dy(), row_length(ctx.shape(0)));
-        let Some(dw) = ctx.dx(0) else { return };
-        for (dy, &id) in dy.chunks_exact(width.max(1)).zip(&*self.ids) {
-            axpy(E::one(), dy, &mut dw[id as usize * width..][..width]);
+        if let Some(dw) = ctx.dx(0) {
+            add_rows(dy, width, &self.ids, dw);
         }
     }
 
     fn cases() -> Vec<Case> {
         vec![Case::new("a row twice", &[&[4, 3]], |_, x| x[0].gather(&Arc::from([2, 0, 2])))]
+    }
+}
+
+/// `y[n] = w[ids[n]]`, rows of `width` elements.
+pub(crate) fn gather_rows<E: Real>(w: &[E], width: usize, ids: &[u32], y: &mut [E]) {
+    for (y, &id) in y.chunks_exact_mut(width.max(1)).zip(ids) {
+        y.copy_from_slice(&w[id as usize * width..][..width]);
+    }
+}
+
+/// `dw[ids[n]] += dy[n]`.
+pub(crate) fn add_rows<E: Real>(dy: &[E], width: usize, ids: &[u32], dw: &mut [E]) {
+    for (dy, &id) in dy.chunks_exact(width.max(1)).zip(ids) {
+        axpy(E::one(), dy, &mut dw[id as usize * width..][..width]);
     }
 }
 

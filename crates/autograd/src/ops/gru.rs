@@ -6,18 +6,21 @@
 //! n = tanh(x Wᵢₙᵀ + bᵢₙ + r (h Wₕₙᵀ + bₕₙ))      h' = (1 - z) n + z h
 //! ```
 //!
-//! As in [`super::lstm`], only the recurrent product runs step by step.
+//! As in [`super::lstm`], only the recurrent product runs step by step, and inputs that tokens share are multiplied once.
 
-use super::lstm::{continued, hidden_before, steps};
+use super::embedding::{add_rows, gather_rows};
+use super::lstm::{check_rows, continued, hidden_before, steps};
 use crate::{Backward, Case, Forward, Graph, Op, Packed, Var};
 use descant_kernels::{Mat, MatMut, Real, RightSide, axpy, gemm, gemm_transposed, gru, sum_rows_into};
 use descant_tensor::{Shape, Tensor};
 use std::sync::Arc;
 
-/// Inputs `x[N, I]`, `w_ih[3H, I]`, `w_hh[3H, H]`, `b_ih[3H]`, `b_hh[3H]`, and perhaps `h0[B, H]`; output `[N + B, H]`:
-/// the hidden states of all tokens, then the last one of each sequence, in the order of [`Packed::order`].
+/// Inputs `x[N, I]`, or the distinct rows of it, `w_ih[3H, I]`, `w_hh[3H, H]`, `b_ih[3H]`, `b_hh[3H]`, and perhaps
+/// `h0[B, H]`; output `[N + B, H]`: the hidden states of all tokens, then the last one of each sequence, in the order of [`Packed::order`].
 #[derive(Debug)]
 pub struct Gru {
+    /// Which row of `x` each token has, where it is not its own.
+    rows: Option<Arc<[u32]>>,
     layout: Arc<Packed>,
     reverse: bool,
 }
@@ -36,9 +39,7 @@ impl Op for Gru {
         if inputs[3].dims() != rows || inputs[4].dims() != rows {
             return Err(format!("expected two biases of shape {rows:?}"));
         }
-        if x[0] != tokens {
-            return Err(format!("the layout has {tokens} tokens"));
-        }
+        check_rows(self.rows.as_deref(), x[0], tokens)?;
         if inputs[5..].iter().any(|state| state.dims() != [sequences, hidden]) {
             return Err(format!("expected an initial state of shape [{sequences}, {hidden}]"));
         }
@@ -48,7 +49,7 @@ impl Op for Gru {
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
         let (x, w_ih, w_hh, parallelism) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.parallelism());
         let (bias_ih, bias_hh) = (ctx.input(3), ctx.input(4));
-        let (input, hidden) = (ctx.shape(1)[1], ctx.shape(2)[1]);
+        let (inputs, input, hidden) = (ctx.shape(0)[0], ctx.shape(1)[1], ctx.shape(2)[1]);
         let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
         let initial = (ctx.inputs() > 5).then(|| ctx.input(5));
 
@@ -57,8 +58,20 @@ impl Op for Gru {
         let mut before = ctx.scratch(tokens * hidden);
         let (panels, product) = RightSide::<E>::scratch(hidden, 3 * hidden, sequences, parallelism);
         let (mut weights, mut product) = (ctx.scratch(panels.max(w_ih.len())), ctx.scratch(product));
-        let (x, sums) = (Mat::new(x, tokens, input), MatMut::new(&mut gates, tokens, 3 * hidden));
-        gemm_transposed(x, w_ih, E::zero(), sums, &mut weights, parallelism);
+        let x = Mat::new(x, inputs, input);
+        match &self.rows {
+            None => {
+                let sums = MatMut::new(&mut gates, tokens, 3 * hidden);
+                gemm_transposed(x, w_ih, E::zero(), sums, &mut weights, parallelism);
+            }
+            Some(rows) => {
+                let mut sums = ctx.scratch(inputs * 3 * hidden);
+                let distinct = MatMut::new(&mut sums, inputs, 3 * hidden);
+                gemm_transposed(x, w_ih, E::zero(), distinct, &mut weights, parallelism);
+                gather_rows(&sums, 3 * hidden, rows, &mut gates);
+                ctx.recycle(sums);
+            }
+        }
 
         let weights_hh = RightSide::new(Mat::new(w_hh, 3 * hidden, hidden).t(), &mut weights[..panels], parallelism);
 
@@ -95,7 +108,7 @@ impl Op for Gru {
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
         let (x, w_ih, w_hh, parallelism) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.parallelism());
-        let (input, hidden) = (ctx.shape(1)[1], ctx.shape(2)[1]);
+        let (inputs, input, hidden) = (ctx.shape(0)[0], ctx.shape(1)[1], ctx.shape(2)[1]);
         let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
         let (output, (dy, dlast)) = (ctx.output(), ctx.dy().split_at(tokens * hidden));
         let initial = (ctx.inputs() > 5).then(|| ctx.input(5));
@@ -129,21 +142,31 @@ impl Op for Gru {
             weights.product(dproduct, E::one(), &mut dhidden, &mut product);
         }
 
-        let dgates = Mat::new(&gates, tokens, 3 * hidden);
+        // The sums of the tokens that share an input.
+        let mut shared = ctx.scratch(if self.rows.is_some() { inputs * 3 * hidden } else { 0 });
+        let dsums = match &self.rows {
+            None => &*gates,
+            Some(rows) => {
+                shared.fill(E::zero());
+                add_rows(&gates, 3 * hidden, rows, &mut shared);
+                &*shared
+            }
+        };
+        let dgates = Mat::new(dsums, inputs, 3 * hidden);
         let drecurrent = Mat::new(&recurrent, tokens, 3 * hidden);
         if let Some((dx, beta)) = ctx.dx_beta(0) {
             let w_ih = Mat::new(w_ih, 3 * hidden, input);
-            gemm(E::one(), dgates, w_ih, beta, MatMut::new(dx, tokens, input), parallelism);
+            gemm(E::one(), dgates, w_ih, beta, MatMut::new(dx, inputs, input), parallelism);
         }
         if let Some((dw, beta)) = ctx.dx_beta(1) {
-            let x = Mat::new(x, tokens, input);
+            let x = Mat::new(x, inputs, input);
             gemm(E::one(), dgates.t(), x, beta, MatMut::new(dw, 3 * hidden, input), parallelism);
         }
         if let Some((dw, beta)) = ctx.dx_beta(2) {
             let before = Mat::new(&before, tokens, hidden);
             gemm(E::one(), drecurrent.t(), before, beta, MatMut::new(dw, 3 * hidden, hidden), parallelism);
         }
-        for (bias, gradient) in [(3, &gates), (4, &recurrent)] {
+        for (bias, gradient) in [(3, dsums), (4, &*recurrent)] {
             if let Some(db) = ctx.dx(bias) {
                 sum_rows_into(gradient, db);
             }
@@ -153,7 +176,7 @@ impl Op for Gru {
         {
             axpy(E::one(), &dhidden, dx);
         }
-        for scratch in [gates, recurrent, before, dhidden, panels, product] {
+        for scratch in [gates, recurrent, before, dhidden, panels, product, shared] {
             ctx.recycle(scratch);
         }
     }
@@ -162,19 +185,27 @@ impl Op for Gru {
         let shapes: &[&[usize]] = &[&[6, 2], &[9, 2], &[9, 3], &[9], &[9]];
         let with_state: &[&[usize]] = &[&[6, 2], &[9, 2], &[9, 3], &[9], &[9], &[3, 3]];
         let layout = || Arc::new(Packed::new(&[1, 3, 2]));
+        let shared = || Arc::from([1, 0, 1, 1, 0, 1]);
         vec![
-            Case::new("ragged", shapes, move |_, x| x[0].gru(&[x[1], x[2], x[3], x[4]], None, &layout(), false))
+            Case::new("ragged", shapes, move |_, x| x[0].gru(None, &[x[1], x[2], x[3], x[4]], None, &layout(), false))
                 .reference(move |graph, x| reference(graph, x, None, &layout(), false)),
-            Case::new("reverse", shapes, move |_, x| x[0].gru(&[x[1], x[2], x[3], x[4]], None, &layout(), true))
+            Case::new("reverse", shapes, move |_, x| x[0].gru(None, &[x[1], x[2], x[3], x[4]], None, &layout(), true))
                 .reference(move |graph, x| reference(graph, x, None, &layout(), true)),
             Case::new("with initial state", with_state, move |_, x| {
-                x[0].gru(&[x[1], x[2], x[3], x[4]], Some(x[5]), &layout(), false)
+                x[0].gru(None, &[x[1], x[2], x[3], x[4]], Some(x[5]), &layout(), false)
             })
             .reference(move |graph, x| reference(graph, x, Some(x[5]), &layout(), false)),
             Case::new("reverse with initial state", with_state, move |_, x| {
-                x[0].gru(&[x[1], x[2], x[3], x[4]], Some(x[5]), &layout(), true)
+                x[0].gru(None, &[x[1], x[2], x[3], x[4]], Some(x[5]), &layout(), true)
             })
             .reference(move |graph, x| reference(graph, x, Some(x[5]), &layout(), true)),
+            Case::new("inputs that tokens share", &[&[2, 2], &[9, 2], &[9, 3], &[9], &[9]], move |_, x| {
+                x[0].gru(Some(&shared()), &[x[1], x[2], x[3], x[4]], None, &layout(), false)
+            })
+            .reference(move |graph, x| {
+                let each = [x[0].gather(&shared()), x[1], x[2], x[3], x[4]];
+                reference(graph, &each, None, &layout(), false)
+            }),
         ]
     }
 }
@@ -208,10 +239,18 @@ fn reference<'t>(graph: Graph<'t>, x: &[Var<'t>], initial: Option<Var<'t>>, layo
 
 impl<'t> Var<'t> {
     /// One GRU layer in one direction over a ragged batch: `x[N, I]` to `[N + B, H]`, the states of all tokens, then the
-    /// last ones. `weights` are `w_ih[3H, I]`, `w_hh[3H, H]`, `b_ih[3H]`, `b_hh[3H]`.
+    /// last ones. `weights` are `w_ih[3H, I]`, `w_hh[3H, H]`, `b_ih[3H]`, `b_hh[3H]`. With `rows`, token `n` has row
+    /// `rows[n]` of `x`.
     #[track_caller]
-    pub fn gru(self, weights: &[Self; 4], initial: Option<Self>, layout: &Arc<Packed>, reverse: bool) -> Self {
-        let op = Gru { layout: layout.clone(), reverse };
+    pub fn gru(
+        self,
+        rows: Option<&Arc<[u32]>>,
+        weights: &[Self; 4],
+        initial: Option<Self>,
+        layout: &Arc<Packed>,
+        reverse: bool,
+    ) -> Self {
+        let op = Gru { rows: rows.cloned(), layout: layout.clone(), reverse };
         let [w_ih, w_hh, b_ih, b_hh] = *weights;
         match initial {
             Some(h0) => self.graph().apply(op, &[self, w_ih, w_hh, b_ih, b_hh, h0]),

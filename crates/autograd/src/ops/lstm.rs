@@ -7,18 +7,22 @@
 //! ```
 //!
 //! One product serves the inputs of all time steps, and one in backward each weight gradient of all time steps; only
-//! the recurrent product runs step by step.
+//! the recurrent product runs step by step. Where tokens share their inputs, as the few symbols of a character model do,
+//! the products are those of the distinct inputs alone: `(E Wᵀ)[ids]` is `E[ids] Wᵀ`.
 
+use super::embedding::{add_rows, gather_rows};
 use crate::{Backward, Case, Forward, Graph, Op, Packed, Var};
 use descant_kernels::{Mat, MatMut, Real, RightSide, WIDE, gemm, gemm_transposed, lstm, sum_rows_into, transpose};
 use descant_tensor::Shape;
 use std::sync::Arc;
 
-/// Inputs `x[N, I]`, `w_ih[4H, I]`, `w_hh[4H, H]`, `b_ih[4H]`, `b_hh[4H]`, and perhaps `h0[B, H]`, `c0[B, H]`; output
-/// `[N + 2B, H]`: the hidden states of all tokens, then the last hidden and the last cell state of each sequence, in the
-/// order of [`Packed::order`].
+/// Inputs `x[N, I]`, or the distinct rows of it, `w_ih[4H, I]`, `w_hh[4H, H]`, `b_ih[4H]`, `b_hh[4H]`, and perhaps
+/// `h0[B, H]`, `c0[B, H]`; output `[N + 2B, H]`: the hidden states of all tokens, then the last hidden and the last cell
+/// state of each sequence, in the order of [`Packed::order`].
 #[derive(Debug)]
 pub struct Lstm {
+    /// Which row of `x` each token has, where it is not its own.
+    rows: Option<Arc<[u32]>>,
     layout: Arc<Packed>,
     reverse: bool,
 }
@@ -38,6 +42,17 @@ pub(crate) fn continued(layout: &Packed, reverse: bool, t: usize) -> usize {
     }
 }
 
+/// That each of the tokens has a row among `inputs`.
+pub(crate) fn check_rows(rows: Option<&[u32]>, inputs: usize, tokens: usize) -> Result<(), String> {
+    if rows.map_or(inputs, <[u32]>::len) != tokens {
+        return Err(format!("the layout has {tokens} tokens"));
+    }
+    match rows.unwrap_or_default().iter().find(|&&row| row as usize >= inputs) {
+        Some(row) => Err(format!("row {row} is outside an input of {inputs} rows")),
+        None => Ok(()),
+    }
+}
+
 impl Op for Lstm {
     const NAME: &'static str = "lstm";
 
@@ -52,9 +67,7 @@ impl Op for Lstm {
         if inputs[3].dims() != rows || inputs[4].dims() != rows {
             return Err(format!("expected two biases of shape {rows:?}"));
         }
-        if x[0] != tokens {
-            return Err(format!("the layout has {tokens} tokens"));
-        }
+        check_rows(self.rows.as_deref(), x[0], tokens)?;
         if inputs[5..].iter().any(|state| state.dims() != [sequences, hidden]) {
             return Err(format!("expected initial states of shape [{sequences}, {hidden}]"));
         }
@@ -63,7 +76,7 @@ impl Op for Lstm {
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
         let (x, w_ih, w_hh, parallelism) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.parallelism());
-        let (input, hidden) = (ctx.shape(1)[1], ctx.shape(2)[1]);
+        let (inputs, input, hidden) = (ctx.shape(0)[0], ctx.shape(1)[1], ctx.shape(2)[1]);
         let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
         let initial = (ctx.inputs() > 5).then(|| (ctx.input(5), ctx.input(6)));
 
@@ -74,8 +87,20 @@ impl Op for Lstm {
         bias.iter_mut().zip(ctx.input(3)).zip(ctx.input(4)).for_each(|((b, &ih), &hh)| *b = ih + hh);
         let (panels, product) = RightSide::<E>::scratch(hidden, 4 * hidden, sequences, parallelism);
         let (mut weights, mut product) = (ctx.scratch(panels.max(w_ih.len())), ctx.scratch(product));
-        let (x, sums) = (Mat::new(x, tokens, input), MatMut::new(&mut gates, tokens, 4 * hidden));
-        gemm_transposed(x, w_ih, E::zero(), sums, &mut weights, parallelism);
+        let x = Mat::new(x, inputs, input);
+        match &self.rows {
+            None => {
+                let sums = MatMut::new(&mut gates, tokens, 4 * hidden);
+                gemm_transposed(x, w_ih, E::zero(), sums, &mut weights, parallelism);
+            }
+            Some(rows) => {
+                let mut sums = ctx.scratch(inputs * 4 * hidden);
+                let distinct = MatMut::new(&mut sums, inputs, 4 * hidden);
+                gemm_transposed(x, w_ih, E::zero(), distinct, &mut weights, parallelism);
+                gather_rows(&sums, 4 * hidden, rows, &mut gates);
+                ctx.recycle(sums);
+            }
+        }
 
         let weights_hh = RightSide::new(Mat::new(w_hh, 4 * hidden, hidden).t(), &mut weights[..panels], parallelism);
 
@@ -121,7 +146,7 @@ impl Op for Lstm {
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
         let (x, w_ih, w_hh, parallelism) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.parallelism());
-        let (input, hidden) = (ctx.shape(1)[1], ctx.shape(2)[1]);
+        let (inputs, input, hidden) = (ctx.shape(0)[0], ctx.shape(1)[1], ctx.shape(2)[1]);
         let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
         let (output, (dy, dlast)) = (ctx.output(), ctx.dy().split_at(tokens * hidden));
 
@@ -157,11 +182,6 @@ impl Op for Lstm {
             weights.product(dgates, E::zero(), &mut dhidden, &mut product);
         }
 
-        let dgates = Mat::new(&gates, tokens, 4 * hidden);
-        if let Some((dx, beta)) = ctx.dx_beta(0) {
-            let w_ih = Mat::new(w_ih, 4 * hidden, input);
-            gemm(E::one(), dgates, w_ih, beta, MatMut::new(dx, tokens, input), parallelism);
-        }
         // The products of both weights read it across its rows.
         let wide = 4 * hidden >= WIDE;
         let mut turned = ctx.scratch(if wide { gates.len() } else { 0 });
@@ -169,11 +189,25 @@ impl Op for Lstm {
             transpose(&gates, tokens, 4 * hidden, &mut turned);
             Mat::new(&turned, 4 * hidden, tokens)
         } else {
-            dgates.t()
+            Mat::new(&gates, tokens, 4 * hidden).t()
         };
+        // The sums of the tokens that share an input.
+        let mut shared = ctx.scratch(if self.rows.is_some() { inputs * 4 * hidden } else { 0 });
+        let (dsums, dsums_t) = match &self.rows {
+            None => (&*gates, dgates_t),
+            Some(rows) => {
+                shared.fill(E::zero());
+                add_rows(&gates, 4 * hidden, rows, &mut shared);
+                (&*shared, Mat::new(&shared, inputs, 4 * hidden).t())
+            }
+        };
+        if let Some((dx, beta)) = ctx.dx_beta(0) {
+            let (dsums, w_ih) = (Mat::new(dsums, inputs, 4 * hidden), Mat::new(w_ih, 4 * hidden, input));
+            gemm(E::one(), dsums, w_ih, beta, MatMut::new(dx, inputs, input), parallelism);
+        }
         if let Some((dw, beta)) = ctx.dx_beta(1) {
-            let x = Mat::new(x, tokens, input);
-            gemm(E::one(), dgates_t, x, beta, MatMut::new(dw, 4 * hidden, input), parallelism);
+            let x = Mat::new(x, inputs, input);
+            gemm(E::one(), dsums_t, x, beta, MatMut::new(dw, 4 * hidden, input), parallelism);
         }
         if ctx.needs(2) {
             let mut before = ctx.scratch(tokens * hidden);
@@ -187,7 +221,7 @@ impl Op for Lstm {
         }
         for bias in [3, 4] {
             if let Some(db) = ctx.dx(bias) {
-                sum_rows_into(&gates, db);
+                sum_rows_into(dsums, db);
             }
         }
         if has_initial {
@@ -197,7 +231,7 @@ impl Op for Lstm {
                 }
             }
         }
-        for scratch in [gates, cell_before, tanh_cell, dhidden, dcell, panels, product, turned] {
+        for scratch in [gates, cell_before, tanh_cell, dhidden, dcell, panels, product, turned, shared] {
             ctx.recycle(scratch);
         }
     }
@@ -206,19 +240,27 @@ impl Op for Lstm {
         let shapes: &[&[usize]] = &[&[6, 2], &[12, 2], &[12, 3], &[12], &[12]];
         let with_state: &[&[usize]] = &[&[6, 2], &[12, 2], &[12, 3], &[12], &[12], &[3, 3], &[3, 3]];
         let layout = || Arc::new(Packed::new(&[1, 3, 2]));
+        let shared = || Arc::from([1, 0, 1, 1, 0, 1]);
         vec![
-            Case::new("ragged", shapes, move |_, x| x[0].lstm(&weights(x), None, &layout(), false))
+            Case::new("ragged", shapes, move |_, x| x[0].lstm(None, &weights(x), None, &layout(), false))
                 .reference(move |graph, x| reference(graph, x, None, &layout(), false)),
-            Case::new("reverse", shapes, move |_, x| x[0].lstm(&weights(x), None, &layout(), true))
+            Case::new("reverse", shapes, move |_, x| x[0].lstm(None, &weights(x), None, &layout(), true))
                 .reference(move |graph, x| reference(graph, x, None, &layout(), true)),
             Case::new("with initial state", with_state, move |_, x| {
-                x[0].lstm(&weights(x), Some((x[5], x[6])), &layout(), false)
+                x[0].lstm(None, &weights(x), Some((x[5], x[6])), &layout(), false)
             })
             .reference(move |graph, x| reference(graph, x, Some((x[5], x[6])), &layout(), false)),
             Case::new("reverse with initial state", with_state, move |_, x| {
-                x[0].lstm(&weights(x), Some((x[5], x[6])), &layout(), true)
+                x[0].lstm(None, &weights(x), Some((x[5], x[6])), &layout(), true)
             })
             .reference(move |graph, x| reference(graph, x, Some((x[5], x[6])), &layout(), true)),
+            Case::new("inputs that tokens share", &[&[2, 2], &[12, 2], &[12, 3], &[12], &[12]], move |_, x| {
+                x[0].lstm(Some(&shared()), &weights(x), None, &layout(), false)
+            })
+            .reference(move |graph, x| {
+                let each = [x[0].gather(&shared()), x[1], x[2], x[3], x[4]];
+                reference(graph, &each, None, &layout(), false)
+            }),
         ]
     }
 }
@@ -279,16 +321,18 @@ fn reference<'t>(
 
 impl<'t> Var<'t> {
     /// One LSTM layer in one direction over a ragged batch: `x[N, I]` to `[N + 2B, H]`, the states of all tokens, then
-    /// the last hidden and the last cell states. `weights` are `w_ih[4H, I]`, `w_hh[4H, H]`, `b_ih[4H]`, `b_hh[4H]`.
+    /// the last hidden and the last cell states. `weights` are `w_ih[4H, I]`, `w_hh[4H, H]`, `b_ih[4H]`, `b_hh[4H]`. With
+    /// `rows`, token `n` has row `rows[n]` of `x`.
     #[track_caller]
     pub fn lstm(
         self,
+        rows: Option<&Arc<[u32]>>,
         weights: &[Self; 4],
         initial: Option<(Self, Self)>,
         layout: &Arc<Packed>,
         reverse: bool,
     ) -> Self {
-        let op = Lstm { layout: layout.clone(), reverse };
+        let op = Lstm { rows: rows.cloned(), layout: layout.clone(), reverse };
         let [w_ih, w_hh, b_ih, b_hh] = *weights;
         match initial {
             Some((h0, c0)) => self.graph().apply(op, &[self, w_ih, w_hh, b_ih, b_hh, h0, c0]),
