@@ -197,7 +197,9 @@ impl Recipe {
         if !(1..=1 << 20).contains(&train.length) {
             return Err(format!("train.length = {}: expected a number from 1 to 1048576", train.length));
         }
-        positive("train.accumulate", train.accumulate as u64)?;
+        if !(1..=1 << 16).contains(&train.accumulate) {
+            return Err(format!("train.accumulate = {}: expected a number from 1 to 65536", train.accumulate));
+        }
         positive("train.validate_every", train.validate_every)?;
         positive("train.log_every", train.log_every)?;
         if !(train.learning_rate > 0.0 && train.learning_rate.is_finite()) {
