@@ -57,7 +57,9 @@ where
         .map(|id| {
             let count = parameters.shape(id).len();
             let entries: Vec<usize> = match sample {
-                Some(sample) if sample < count => sampled(count, sample, mix(seed, u64::from(id.0))),
+                Some(sample) if sample < count => {
+                    sampled(&gradients.to_f64(parameters, id), sample, mix(seed, u64::from(id.0)))
+                }
                 _ => (0..count).collect(),
             };
             check_entries(parameters, &mut tape, &gradients, id, &entries, seed, &loss)
@@ -65,13 +67,17 @@ where
         .collect()
 }
 
-/// Distinct entries, one from each of `sample` equal parts.
-fn sampled(count: usize, sample: usize, seed: u64) -> Vec<usize> {
-    let bound = |i: usize| (i as u128 * count as u128 / sample as u128) as usize;
+/// Distinct entries, one from each of `sample` equal parts: in turn that of the largest gradient, as most of an
+/// embedding's are zero, and any.
+fn sampled(gradient: &[f64], sample: usize, seed: u64) -> Vec<usize> {
+    let bound = |i: usize| (i as u128 * gradient.len() as u128 / sample as u128) as usize;
     (0..sample)
         .map(|i| {
-            let (start, end) = (bound(i), bound(i + 1));
-            start + (mix(seed, i as u64) % (end - start) as u64) as usize
+            let part = bound(i)..bound(i + 1);
+            match i % 2 {
+                0 => part.max_by(|&a, &b| gradient[a].abs().total_cmp(&gradient[b].abs())).unwrap_or_default(),
+                _ => part.start + (mix(seed, i as u64) % part.len() as u64) as usize,
+            }
         })
         .collect()
 }
