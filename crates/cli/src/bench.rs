@@ -78,7 +78,7 @@ impl Bench {
             .map_err(anyhow::Error::msg)?;
         let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters);
         let mut replicas = Replicas::new(&parameters, threads, threads)?;
-        let batches = [random_batch(pair, vocabulary.target, batch, length, false)];
+        let batches = [random_batch(pair, &vocabulary, batch, length, false)];
         let mut step = |replicas: &mut Replicas, seed: u32| -> anyhow::Result<f64> {
             let start = Instant::now();
             replicas.pass(model.as_ref(), &parameters, &batches, seed.into())?;

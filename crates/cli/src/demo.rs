@@ -106,7 +106,7 @@ impl Demo {
         drop(trainer);
         show(folder, threads)?;
         print(format_args!("{} in all. Try your own sentence:", duration(start.elapsed().as_secs_f64())))?;
-        print(format_args!("  descant generate {} \"The train leaves at 9:05 and costs $27.40.\"", folder.display()))?;
+        print(format_args!("  descant generate {} 'The train leaves at 9:05 and costs $27.40.'", folder.display()))?;
         Ok(())
     }
 }

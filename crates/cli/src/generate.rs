@@ -58,7 +58,7 @@ pub(crate) struct Decoding {
     /// Sampling: what the draws are derived from
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Tokens to write at most [default: 500; of encoder-decoders also about four times the source]
+    /// Tokens to write at most; of encoder-decoders also about four times the source's
     #[arg(long, value_name = "N", default_value_t = 500)]
     max_length: usize,
 }

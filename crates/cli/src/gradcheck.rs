@@ -73,12 +73,18 @@ fn random(recipe: &Recipe, vocabulary: usize) -> anyhow::Result<Checked> {
     let mut parameters = Parameters::new(DType::F64);
     let model =
         build(&recipe.model, &recipe.loss, &vocabulary, &mut parameters, recipe.seed).map_err(anyhow::Error::msg)?;
-    Ok((parameters, model, random_batch(pair, vocabulary.target, SEQUENCES, LENGTH, true)))
+    Ok((parameters, model, random_batch(pair, &vocabulary, SEQUENCES, LENGTH, true)))
 }
 
 /// Sequences of random ids; of lengths up to `length`, or all of it.
-pub(crate) fn random_batch(pair: bool, vocabulary: usize, sequences: usize, length: usize, ragged: bool) -> Batch {
-    let make = |side: u64| {
+pub(crate) fn random_batch(
+    pair: bool,
+    vocabulary: &Vocabulary,
+    sequences: usize,
+    length: usize,
+    ragged: bool,
+) -> Batch {
+    let make = |side: u64, vocabulary: usize| {
         let mut all = Sequences::new();
         for i in 0..sequences {
             let length = if ragged { length - i % length.min(3) } else { length };
@@ -87,5 +93,6 @@ pub(crate) fn random_batch(pair: bool, vocabulary: usize, sequences: usize, leng
         }
         all
     };
-    Batch { source: pair.then(|| make(1)), input: make(2), target: make(3) }
+    let Vocabulary { source, target, .. } = *vocabulary;
+    Batch { source: pair.then(|| make(1, source)), input: make(2, target), target: make(3, target) }
 }

@@ -84,6 +84,9 @@ fn the_speed_of_workloads_and_recipes_is_measured() {
         }
         assert_eq!(figures["allocations"], 0, "after the first steps, a step allocates nothing");
     }
+    // Many more target tokens than source tokens.
+    folder.write("uneven.tsv", "a\tzyxwvutsrqponmlkjihgfedcba9876543210\n".repeat(40));
+    folder.succeed(&["bench", "pairs.toml", "--steps", "2", "--batch", "8", "--set", "data.train=uneven.tsv"]);
 }
 
 #[test]
