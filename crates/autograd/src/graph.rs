@@ -356,9 +356,11 @@ impl<'t> Graph<'t> {
             return Err(Error::Mismatch { gradients: given, parameters: expected });
         }
         match self.dtype() {
-            DType::F32 => state.backward::<f32>(self.parameters, loss.id, gradients),
-            DType::F64 => state.backward::<f64>(self.parameters, loss.id, gradients),
+            DType::F32 => state.backward::<f32>(self.parameters, loss.id, gradients)?,
+            DType::F64 => state.backward::<f64>(self.parameters, loss.id, gradients)?,
         }
+        gradients.settle(self.parameters);
+        Ok(())
     }
 
     /// The first failure of this pass.
@@ -500,5 +502,23 @@ mod tests {
             tape.state.borrow().pool.len()
         };
         assert_eq!(pooled(), pooled());
+    }
+
+    #[test]
+    fn gradients_started_again_are_those_of_the_new_backward_alone() {
+        let mut parameters = Parameters::new(DType::F64);
+        let ids = ["a", "b"].map(|name| parameters.add_with(name, [2], &[1.0, 2.0]));
+        let (mut tape, mut gradients) = (Tape::new(), parameters.gradients());
+        let mut backward = |used: &[usize], gradients: &mut crate::Gradients| {
+            let graph = tape.train(&parameters, 1);
+            let loss = used.iter().map(|&i| graph.parameter(ids[i]).slice(0, 1).square().sum()).reduce(|a, b| a + b);
+            graph.backward(loss.unwrap(), gradients).unwrap();
+            ids.map(|id| (gradients.is_touched(id), gradients.to_f64(&parameters, id)))
+        };
+        let (two, none) = ((true, vec![2.0, 0.0]), (false, vec![0.0, 0.0]));
+        assert_eq!(backward(&[0, 1], &mut gradients), [two.clone(), two.clone()]);
+        gradients.restart();
+        assert_eq!(backward(&[1], &mut gradients), [none, two.clone()]);
+        assert_eq!(backward(&[0, 1], &mut gradients), [two, (true, vec![4.0, 0.0])]);
     }
 }

@@ -221,24 +221,17 @@ impl<'a, E: Real> Backward<'a, E> {
         }
         let root = &self.nodes[node.root as usize];
         let range = node.start..node.start + node.shape.len();
-        if let Some(id) = root.parameter {
-            return Some((&mut self.gradients.target::<E>(self.parameters, id)[range], E::one()));
-        }
-        let slot = &mut self.grads[node.root as usize];
-        let mut beta = E::one();
-        let buffer = match slot {
-            Some(buffer) => buffer,
-            None => {
-                let buffer = slot.insert(self.pool.take::<E>(root.shape.len()));
-                if range.len() == root.shape.len() {
-                    beta = E::zero();
-                } else {
-                    E::slice_mut(buffer)[..root.shape.len()].fill(E::zero());
-                }
-                buffer
-            }
+        let (whole, undefined) = match (root.parameter, &mut self.grads[node.root as usize]) {
+            (Some(id), _) => self.gradients.target::<E>(self.parameters, id),
+            (None, Some(buffer)) => (E::slice_mut(buffer), false),
+            (None, slot) => (E::slice_mut(slot.insert(self.pool.take::<E>(root.shape.len()))), true),
         };
-        Some((&mut E::slice_mut(buffer)[range], beta))
+        let whole = &mut whole[..root.shape.len()];
+        if undefined && range.len() < whole.len() {
+            whole.fill(E::zero());
+            return Some((&mut whole[range], E::one()));
+        }
+        Some((&mut whole[range], if undefined { E::zero() } else { E::one() }))
     }
 
     /// Scratch memory with undefined contents; return it with [`Backward::recycle`].

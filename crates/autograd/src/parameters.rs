@@ -188,7 +188,12 @@ impl Parameters {
 
     /// A flat buffer of gradients for these parameters, all zero.
     pub fn gradients(&self) -> Gradients {
-        Gradients { buffer: Buffer::zeros(self.dtype(), self.buffer.len()), touched: vec![false; self.table.len()] }
+        let untouched = vec![false; self.table.len()];
+        Gradients {
+            buffer: Buffer::zeros(self.dtype(), self.buffer.len()),
+            touched: untouched.clone(),
+            stale: untouched,
+        }
     }
 
     fn entry(&self, id: ParameterId) -> &Entry {
@@ -201,6 +206,8 @@ impl Parameters {
 pub struct Gradients {
     buffer: Buffer,
     touched: Vec<bool>,
+    /// Those that hold numbers of before [`Gradients::restart`].
+    stale: Vec<bool>,
 }
 
 impl Gradients {
@@ -208,6 +215,23 @@ impl Gradients {
     pub fn clear(&mut self) {
         self.buffer.clear();
         self.touched.fill(false);
+        self.stale.fill(false);
+    }
+
+    /// As [`Gradients::clear`], for a backward that follows: what it writes is not set to zero before, and until then
+    /// the contents are undefined.
+    pub fn restart(&mut self) {
+        self.stale.iter_mut().zip(&self.touched).for_each(|(stale, &touched)| *stale |= touched);
+        self.touched.fill(false);
+    }
+
+    /// Sets to zero what a backward has not written since [`Gradients::restart`].
+    pub(crate) fn settle(&mut self, parameters: &Parameters) {
+        for id in parameters.ids() {
+            if std::mem::take(&mut self.stale[id.0 as usize]) {
+                self.buffer.clear_range(parameters.range(id));
+            }
+        }
     }
 
     /// The gradient of one parameter.
@@ -255,8 +279,10 @@ impl Gradients {
         }
     }
 
-    pub(crate) fn target<E: Real>(&mut self, parameters: &Parameters, id: ParameterId) -> &mut [E] {
+    /// The gradient of one parameter, to write, and whether what it holds is undefined.
+    pub(crate) fn target<E: Real>(&mut self, parameters: &Parameters, id: ParameterId) -> (&mut [E], bool) {
         self.touched[id.0 as usize] = true;
-        &mut E::slice_mut(&mut self.buffer)[parameters.range(id)]
+        let stale = std::mem::take(&mut self.stale[id.0 as usize]);
+        (&mut E::slice_mut(&mut self.buffer)[parameters.range(id)], stale)
     }
 }

@@ -50,9 +50,14 @@ impl Buffer {
 
     /// Sets every element to zero.
     pub fn clear(&mut self) {
+        self.clear_range(0..self.len());
+    }
+
+    /// Sets the elements of `range` to zero.
+    pub fn clear_range(&mut self, range: std::ops::Range<usize>) {
         match self {
-            Self::F32(elements) => elements.fill(0.0),
-            Self::F64(elements) => elements.fill(0.0),
+            Self::F32(elements) => elements[range].fill(0.0),
+            Self::F64(elements) => elements[range].fill(0.0),
         }
     }
 

@@ -71,14 +71,19 @@ impl Replicas {
                 .with_max_len(1)
                 .enumerate()
                 .map(|(share, replica)| {
-                    replica.gradients.clear();
+                    replica.gradients.restart();
                     let mut total = 0.0;
+                    let mut ran = false;
                     for (i, parts) in cut.iter().enumerate() {
                         let part = &parts[share];
                         if part.target.tokens() > 0 {
                             let seed = mix(mix(seed, i as u64), share as u64);
                             total += replica.run(model, parameters, part, weight, seed)?;
+                            ran = true;
                         }
+                    }
+                    if !ran {
+                        replica.gradients.clear();
                     }
                     Ok(total)
                 })

@@ -13,7 +13,7 @@
 //! it by the loss's own gradient.
 
 use crate::{Backward, Case, Forward, Graph, Op, Var};
-use descant_kernels::{Mat, MatMut, Real, axpy, exponentials_of_columns, gemm, map, sum_of, zip_into};
+use descant_kernels::{Mat, MatMut, Real, axpy, exponentials_of_columns, gemm, map, map_into, sum_of, zip_into};
 use descant_tensor::Shape;
 use std::sync::Arc;
 
@@ -183,8 +183,10 @@ impl Op for CrossEntropy {
         for i in 0..ctx.inputs() {
             let len = ctx.shape(i).len();
             let saved = ctx.take_saved(i, len);
-            if let Some(dx) = ctx.dx(i) {
-                axpy(scale, &saved, dx);
+            match ctx.dx_beta(i) {
+                Some((dx, beta)) if beta == E::zero() => map_into(&saved, dx, |x| scale * x),
+                Some((dx, _)) => axpy(scale, &saved, dx),
+                None => {}
             }
             ctx.recycle(saved);
         }

@@ -97,6 +97,9 @@ impl Op for MatMul {
             }
         }
         if let Some((db, mut beta)) = ctx.dx_beta(1) {
+            if s.batch == 0 && beta == E::zero() {
+                db.fill(E::zero());
+            }
             for i in 0..s.batch {
                 let dy = Mat::new(y(&s, dy, i), s.m, s.n);
                 let db = if s.shared { &mut *db } else { &mut db[i * s.k * s.n..][..s.k * s.n] };
