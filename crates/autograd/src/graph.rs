@@ -209,6 +209,7 @@ impl State {
                     gradients,
                     grads: &mut self.grads,
                     pool: &mut self.pool,
+                    dropout: self.mode.dropout.map(|seed| mix(seed, id as u64)),
                     parallelism: self.mode.parallelism,
                 };
                 op.backward(&mut ctx);

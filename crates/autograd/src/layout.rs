@@ -1,5 +1,7 @@
 //! How sequences of different lengths lie in one matrix, one row per token and no padding.
 
+use std::sync::Arc;
+
 /// Time-major order: all first tokens, then all second tokens, and so on, the longest sequence first. The sequences
 /// that are still running at a step are the first rows of that step, so the active batch shrinks from the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +133,20 @@ impl Segments {
     /// The rows of sequence `i`.
     pub fn rows(&self, i: usize) -> &[usize] {
         &self.rows[self.offsets[i]..self.offsets[i + 1]]
+    }
+
+    /// The rows of sequence `i` as a range, where they lie one after the other.
+    pub fn span(&self, i: usize) -> Option<std::ops::Range<usize>> {
+        let rows = self.rows(i);
+        let start = rows.first().copied().unwrap_or(0);
+        rows.iter().copied().eq(start..start + rows.len()).then_some(start..start + rows.len())
+    }
+
+    /// Of elements joined end to end, sequence after sequence, those of each row; every row must be some sequence's.
+    pub fn arrange<T: Copy + Default>(&self, joined: &[T]) -> Arc<[T]> {
+        let mut rows = vec![T::default(); self.rows.len()];
+        self.rows.iter().zip(joined).for_each(|(&row, &element)| rows[row] = element);
+        rows.into()
     }
 
     /// How many rows belong to some sequence.

@@ -35,6 +35,7 @@ mod ragged;
 pub use graph::{Graph, Tape, Var, mix};
 pub use layout::{Packed, Segments};
 pub use op::{AnyOp, Backward, Case, CustomOp, Forward, Op};
+pub use ops::attend_heads::{Bias, Columns, Heads, alibi_slopes};
 pub use ops::{cross_entropy::Targets, linear::Activation};
 pub use parameters::{Gradients, ParameterId, Parameters};
 pub use pool::Scratch;

@@ -152,6 +152,7 @@ pub struct Backward<'a, E> {
     pub(crate) gradients: &'a mut Gradients,
     pub(crate) grads: &'a mut [Option<Buffer>],
     pub(crate) pool: &'a mut Pool,
+    pub(crate) dropout: Option<u64>,
     pub(crate) parallelism: Parallelism,
 }
 
@@ -232,6 +233,11 @@ impl<'a, E: Real> Backward<'a, E> {
             return Some((&mut whole[range], E::one()));
         }
         Some((&mut whole[range], if undefined { E::zero() } else { E::one() }))
+    }
+
+    /// [`Forward::dropout`], the same.
+    pub fn dropout(&self) -> Option<u64> {
+        self.dropout
     }
 
     /// Scratch memory with undefined contents; return it with [`Backward::recycle`].

@@ -13,6 +13,7 @@ ops! {
     affine::Affine,
     attend_additive::AttendAdditive,
     attend_dot::AttendDot,
+    attend_heads::AttendHeads,
     concat::Concat,
     cosine_loss::CosineLoss,
     cross_entropy::CrossEntropy,

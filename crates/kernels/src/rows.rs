@@ -56,7 +56,7 @@ pub fn exponentials_of_columns<E: Real>(x: &mut [E], largest: &mut [E], total: &
 }
 
 /// The largest element; where one is not a number, not a number.
-fn largest<E: Real>(row: &[E]) -> E {
+pub fn largest<E: Real>(row: &[E]) -> E {
     let mut lanes = [E::neg_infinity(); 16];
     vectorized(
         #[inline(always)]

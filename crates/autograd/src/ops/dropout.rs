@@ -15,7 +15,7 @@ pub struct Dropout {
 
 /// Fills `mask` with zeros, of probability `p`, and `1 / (1 - p)`: the same places for the same seed on every machine and
 /// for every element type.
-fn draw<E: Real>(mask: &mut [E], p: f64, seed: u64) {
+pub(crate) fn draw<E: Real>(mask: &mut [E], p: f64, seed: u64) {
     let mut random = Pcg64Mcg::seed_from_u64(seed);
     let dropped = (p * (1u64 << 32) as f64) as u64;
     let kept = E::of(1.0 / (1.0 - p));

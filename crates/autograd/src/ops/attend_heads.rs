@@ -1,0 +1,332 @@
+//! Multi-head attention over a ragged batch (Vaswani et al. 2017, arXiv 1706.03762), for each sequence and each head
+//!
+//! ```text
+//! y = softmax(α q kᵀ + bias) v
+//! ```
+//!
+//! in tiles of queries and keys with a running maximum and sum (Dao et al. 2022, arXiv 2205.14135): the scores of a whole
+//! sequence never exist at once. Forward keeps one number for each query and head, the logarithm of the softmax's sum;
+//! backward computes the weights again from it.
+
+mod bias;
+mod tile;
+
+pub use bias::{Bias, alibi_slopes};
+
+use crate::{Backward, Case, Forward, Graph, Op, Segments, Var};
+use descant_kernels::{Mat, MatMut, Real, gemm, scale, sum_of};
+use descant_tensor::Shape;
+use std::ops::Range;
+use std::sync::Arc;
+use tile::Tile;
+
+/// How queries look at keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heads {
+    /// Heads of the queries.
+    pub heads: usize,
+    /// Heads of the keys and values: a divisor of `heads`, each shared by as many (Ainslie et al. 2023, arXiv 2305.13245).
+    pub key_heads: usize,
+    /// Columns of one head.
+    pub width: usize,
+    /// The factor of the scores, usually `1/√width`.
+    pub scale: f64,
+    /// Whether a query sees only the keys up to its own place. The last query stands at the last key.
+    pub causal: bool,
+    /// Of a causal attention: how many keys a query sees at most, its own among them.
+    pub window: Option<usize>,
+    /// What is added to the scores.
+    pub bias: Bias,
+    /// The share of weights dropped in training.
+    pub dropout: f64,
+}
+
+/// A value whose columns from `column` on are meant: queries, keys and values may lie side by side in one.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns<'t> {
+    /// `[N, C]`.
+    pub x: Var<'t>,
+    /// The first column.
+    pub column: usize,
+}
+
+/// Inputs `q[Nq, ..]`, `k[Nm, ..]`, `v[Nm, ..]` and perhaps a table of biases; output `[Nq, heads · width]`.
+#[derive(Debug)]
+pub struct AttendHeads {
+    heads: Heads,
+    columns: [usize; 3],
+    queries: Arc<Segments>,
+    memory: Arc<Segments>,
+    /// Queries and keys in a tile.
+    tile: (usize, usize),
+}
+
+/// The size of a tile: large enough for the products, small enough for the second cache.
+const TILE: (usize, usize) = (64, 512);
+
+/// One sequence: its rows of the queries, and of the keys and values.
+#[derive(Clone)]
+struct Sequence {
+    index: usize,
+    queries: Range<usize>,
+    memory: Range<usize>,
+}
+
+impl AttendHeads {
+    /// The sequences that have both queries and memory.
+    fn sequences(&self) -> impl Iterator<Item = Sequence> + '_ {
+        (0..self.queries.len()).filter_map(|index| {
+            let (queries, memory) = (self.queries.span(index)?, self.memory.span(index)?);
+            (!queries.is_empty() && !memory.is_empty()).then_some(Sequence { index, queries, memory })
+        })
+    }
+
+    /// The tiles of queries of a sequence.
+    fn query_tiles(&self, sequence: &Sequence) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (end, size) = (sequence.queries.len(), self.tile.0);
+        (0..end).step_by(size).map(move |start| start..(start + size).min(end))
+    }
+
+    /// The tiles of keys that some of these queries see.
+    fn key_tiles(&self, sequence: &Sequence, queries: &Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
+        let Range { start, .. } = self.seen(sequence, queries.start);
+        let Range { end, .. } = self.seen(sequence, queries.end - 1);
+        let size = self.tile.1;
+        (start..end).step_by(size).map(move |start| start..(start + size).min(end))
+    }
+
+    /// The keys that a query sees.
+    fn seen(&self, sequence: &Sequence, query: usize) -> Range<usize> {
+        let (queries, memory) = (sequence.queries.len(), sequence.memory.len());
+        if !self.heads.causal {
+            return 0..memory;
+        }
+        let end = (query + 1 + memory).saturating_sub(queries);
+        let window = self.heads.window.unwrap_or(memory);
+        end.saturating_sub(window)..end
+    }
+
+    /// Everything about one tile of one head.
+    fn tile<'a>(&'a self, sequence: &'a Sequence, head: usize, queries: Range<usize>, keys: Range<usize>) -> Tile<'a> {
+        Tile { op: self, sequence, head, queries, keys }
+    }
+
+    /// Columns of a head in the queries, the keys and the values.
+    fn starts(&self, head: usize) -> [usize; 3] {
+        let Heads { heads, key_heads, width, .. } = self.heads;
+        let key = head / (heads / key_heads) * width;
+        [self.columns[0] + head * width, self.columns[1] + key, self.columns[2] + key]
+    }
+
+    /// How much scratch a tile's scores need.
+    fn scores(&self) -> usize {
+        let most = |segments: &Segments, tile: usize| {
+            (0..segments.len()).map(|i| segments.rows(i).len()).max().unwrap_or(0).min(tile)
+        };
+        most(&self.queries, self.tile.0) * most(&self.memory, self.tile.1)
+    }
+}
+
+/// Rows `rows` of `x[N, columns]`, `width` columns from `start` on.
+fn part<E: Real>(x: &[E], columns: usize, rows: Range<usize>, start: usize, width: usize) -> Mat<'_, E> {
+    Mat::strided(&x[rows.start * columns + start..], rows.len(), width, columns)
+}
+
+/// As [`part`], to write.
+fn part_mut<E: Real>(x: &mut [E], columns: usize, rows: Range<usize>, start: usize, width: usize) -> MatMut<'_, E> {
+    MatMut::strided(&mut x[rows.start * columns + start..], rows.len(), width, columns)
+}
+
+/// `inner` counted from `outer`'s start.
+fn within(outer: &Range<usize>, inner: &Range<usize>) -> Range<usize> {
+    outer.start + inner.start..outer.start + inner.end
+}
+
+impl Op for AttendHeads {
+    const NAME: &'static str = "attend_heads";
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let Heads { heads, key_heads, width, .. } = self.heads;
+        if key_heads == 0 || !heads.is_multiple_of(key_heads) || width == 0 {
+            return Err(format!("{heads} heads of {width} columns over {key_heads} of the keys"));
+        }
+        let (q, k, v) = (inputs[0], inputs[1], inputs[2]);
+        let needed = [heads, key_heads, key_heads].map(|heads| heads * width);
+        for (i, name) in ["queries", "keys", "values"].into_iter().enumerate() {
+            if inputs[i].rank() != 2 || inputs[i][1] < self.columns[i] + needed[i] {
+                let end = self.columns[i] + needed[i];
+                return Err(format!("expected {name}[N, C] with columns up to {end}"));
+            }
+        }
+        if k[0] != v[0] || self.queries.len() != self.memory.len() {
+            let (queries, memory) = (self.queries.len(), self.memory.len());
+            return Err(format!("as many keys as values, and {queries} sequences of queries as {memory} of memory"));
+        }
+        for (segments, rows) in [(&self.queries, q[0]), (&self.memory, k[0])] {
+            if segments.bound() > rows || (0..segments.len()).any(|i| segments.span(i).is_none()) {
+                return Err(format!("expected sequences one after the other in {rows} rows"));
+            }
+        }
+        if self.heads.causal && self.sequences().any(|s| s.queries.len() > s.memory.len()) {
+            return Err("a causal attention has more queries than keys".to_owned());
+        }
+        if self.heads.window == Some(0) || !(0.0..1.0).contains(&self.heads.dropout) {
+            return Err("expected a window of 1 or more, and a dropout from 0 to below 1".to_owned());
+        }
+        self.heads.bias.check(heads, inputs.get(3).copied())?;
+        Ok(Shape::from([q[0], heads * width]))
+    }
+
+    fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
+        let Heads { heads, width, .. } = self.heads;
+        let (q, k, v, parallelism) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.parallelism());
+        let table = (ctx.inputs() > 3).then(|| ctx.input(3));
+        let [q_columns, k_columns, v_columns] = [0, 1, 2].map(|i| ctx.shape(i)[1]);
+        let (rows, seed) = (ctx.shape(0)[0], ctx.dropout());
+        let mut scores = ctx.scratch(self.scores());
+        let mut mask = ctx.scratch(if self.heads.dropout > 0.0 { self.scores() } else { 0 });
+        let mut log_sums = ctx.scratch(rows * heads);
+        let y = ctx.output();
+        // Where there is nothing to attend to, the output is zero.
+        if self.sequences().map(|s| s.queries.len()).sum::<usize>() < rows {
+            y.fill(E::zero());
+            log_sums.fill(E::zero());
+        }
+        for sequence in self.sequences() {
+            for (head, queries) in (0..heads).flat_map(|h| self.query_tiles(&sequence).map(move |tile| (h, tile))) {
+                let [q_start, k_start, v_start] = self.starts(head);
+                let query_rows = within(&sequence.queries, &queries);
+                let q = part(q, q_columns, query_rows.clone(), q_start, width);
+                let sums = &mut log_sums[head * rows..][query_rows.clone()];
+                let mut maxima = [E::neg_infinity(); TILE.0];
+                let mut totals = [E::zero(); TILE.0];
+                let mut first = true;
+                for keys in self.key_tiles(&sequence, &queries) {
+                    let tile = self.tile(&sequence, head, queries.clone(), keys.clone());
+                    let key_rows = within(&sequence.memory, &keys);
+                    let scores = &mut scores[..queries.len() * keys.len()];
+                    let k = part(k, k_columns, key_rows.clone(), k_start, width);
+                    let into = MatMut::new(scores, queries.len(), keys.len());
+                    gemm(E::of(self.heads.scale), q, k.t(), E::zero(), into, parallelism);
+                    tile.add_bias(scores, table);
+                    let y_tile = &mut y[query_rows.start * heads * width..query_rows.end * heads * width];
+                    for (i, row) in scores.chunks_exact_mut(keys.len()).enumerate() {
+                        let (largest, total) = tile.exponentials(i, row, maxima[i]);
+                        let before = if maxima[i] == largest { E::one() } else { (maxima[i] - largest).exp() };
+                        if !first && before != E::one() {
+                            scale(before, &mut y_tile[i * heads * width + head * width..][..width]);
+                        }
+                        totals[i] = totals[i] * before + total;
+                        maxima[i] = largest;
+                    }
+                    tile.drop_weights(scores, &mut mask, seed);
+                    let v = part(v, v_columns, key_rows, v_start, width);
+                    let y = part_mut(y, heads * width, query_rows.clone(), head * width, width);
+                    let beta = if first { E::zero() } else { E::one() };
+                    gemm(E::one(), Mat::new(scores, queries.len(), keys.len()), v, beta, y, parallelism);
+                    first = false;
+                }
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    let row = &mut y[(query_rows.start + i) * heads * width + head * width..][..width];
+                    scale(totals[i].recip(), row);
+                    *sum = maxima[i] + totals[i].ln();
+                }
+            }
+        }
+        ctx.recycle(scores);
+        ctx.recycle(mask);
+        ctx.save(log_sums);
+    }
+
+    /// With the weights `p = exp(s - log Σ)`: `dv = pᵀ dy`, `ds = p (dy vᵀ - dy·y)`, `dq = α ds k`, `dk = α dsᵀ q`.
+    fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
+        let Heads { heads, width, .. } = self.heads;
+        let (q, k, v, parallelism) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.parallelism());
+        let table = (ctx.inputs() > 3).then(|| ctx.input(3));
+        let [q_columns, k_columns, v_columns] = [0, 1, 2].map(|i| ctx.shape(i)[1]);
+        let (rows, y, dy) = (ctx.shape(0)[0], ctx.output(), ctx.dy());
+        let log_sums = ctx.take_saved(0, rows * heads);
+        // Dropout draws again what it drew in forward.
+        let seed = ctx.dropout();
+        let (mut weights, mut dscores) = (ctx.scratch(self.scores()), ctx.scratch(self.scores()));
+        let mut mask = ctx.scratch(if self.heads.dropout > 0.0 { self.scores() } else { 0 });
+        let alpha = E::of(self.heads.scale);
+        for sequence in self.sequences() {
+            for (head, queries) in (0..heads).flat_map(|h| self.query_tiles(&sequence).map(move |tile| (h, tile))) {
+                let [q_start, k_start, v_start] = self.starts(head);
+                let query_rows = within(&sequence.queries, &queries);
+                let n = queries.len();
+                let mut means = [E::zero(); TILE.0];
+                for (i, mean) in means[..n].iter_mut().enumerate() {
+                    let start = (query_rows.start + i) * heads * width + head * width;
+                    *mean = sum_of(&y[start..start + width], &dy[start..start + width], |y, dy| y * dy);
+                }
+                let sums = &log_sums[head * rows..][query_rows.clone()];
+                let q = part(q, q_columns, query_rows.clone(), q_start, width);
+                let dy = part(dy, heads * width, query_rows.clone(), head * width, width);
+                for keys in self.key_tiles(&sequence, &queries) {
+                    let tile = self.tile(&sequence, head, queries.clone(), keys.clone());
+                    let (m, key_rows) = (keys.len(), within(&sequence.memory, &keys));
+                    let (weights, dscores) = (&mut weights[..n * m], &mut dscores[..n * m]);
+                    let k = part(k, k_columns, key_rows.clone(), k_start, width);
+                    let v = part(v, v_columns, key_rows.clone(), v_start, width);
+                    gemm(alpha, q, k.t(), E::zero(), MatMut::new(weights, n, m), parallelism);
+                    tile.add_bias(weights, table);
+                    tile.weights(weights, sums);
+                    gemm(E::one(), dy, v.t(), E::zero(), MatMut::new(dscores, n, m), parallelism);
+                    tile.score_gradients(weights, dscores, &means[..n], &mut mask, seed);
+                    if let Some(dv) = ctx.dx(2) {
+                        let dv = part_mut(dv, v_columns, key_rows.clone(), v_start, width);
+                        gemm(E::one(), Mat::new(weights, n, m).t(), dy, E::one(), dv, parallelism);
+                    }
+                    let ds = Mat::new(dscores, n, m);
+                    if let Some(dq) = ctx.dx(0) {
+                        let dq = part_mut(dq, q_columns, query_rows.clone(), q_start, width);
+                        gemm(alpha, ds, k, E::one(), dq, parallelism);
+                    }
+                    if let Some(dk) = ctx.dx(1) {
+                        let dk = part_mut(dk, k_columns, key_rows, k_start, width);
+                        gemm(alpha, ds.t(), q, E::one(), dk, parallelism);
+                    }
+                    if ctx.inputs() > 3
+                        && let Some(dtable) = ctx.dx(3)
+                    {
+                        tile.add_bias_gradient(dscores, dtable);
+                    }
+                }
+            }
+        }
+        // Of sequences without partners too.
+        (0..ctx.inputs()).for_each(|i| drop(ctx.dx(i)));
+        for scratch in [log_sums, weights, dscores, mask] {
+            ctx.recycle(scratch);
+        }
+    }
+
+    fn cases() -> Vec<Case> {
+        tile::cases()
+    }
+}
+
+impl<'t> Graph<'t> {
+    /// Attention of many heads: each of `heads.heads` looks with its columns of the queries `[Nq, ..]` at its columns of
+    /// the keys `[Nm, ..]` and gathers those of the values `[Nm, ..]`; to `[Nq, heads · width]`. The segments, which must
+    /// be rows one after the other, say which queries look at which keys. A `table[buckets, heads]` belongs to
+    /// [`Bias::Buckets`].
+    #[track_caller]
+    pub fn attend_heads(
+        self,
+        heads: Heads,
+        [q, k, v]: [Columns<'t>; 3],
+        table: Option<Var<'t>>,
+        queries: &Arc<Segments>,
+        memory: &Arc<Segments>,
+    ) -> Var<'t> {
+        let columns = [q.column, k.column, v.column];
+        let op = AttendHeads { heads, columns, queries: queries.clone(), memory: memory.clone(), tile: TILE };
+        match table {
+            Some(table) => self.apply(op, &[q.x, k.x, v.x, table]),
+            None => self.apply(op, &[q.x, k.x, v.x]),
+        }
+    }
+}

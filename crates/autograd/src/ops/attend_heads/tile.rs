@@ -1,0 +1,232 @@
+//! One tile of scores: some queries of a head by some keys.
+
+use super::{AttendHeads, Bias, Columns, Heads, Sequence, TILE, alibi_slopes};
+use crate::ops::dropout::draw;
+use crate::{Case, Graph, Segments, Var, mix};
+use descant_kernels::{Real, largest, map, sum_of, zip_into};
+use descant_tensor::Tensor;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Queries and keys are counted within their sequence. Scores are `[queries, keys]`.
+pub(super) struct Tile<'a> {
+    pub(super) op: &'a AttendHeads,
+    pub(super) sequence: &'a Sequence,
+    pub(super) head: usize,
+    pub(super) queries: Range<usize>,
+    pub(super) keys: Range<usize>,
+}
+
+impl Tile<'_> {
+    /// The columns that query `i` of the tile sees.
+    fn seen(&self, i: usize) -> Range<usize> {
+        let Range { start, end } = self.op.seen(self.sequence, self.queries.start + i);
+        let column = |key: usize| key.clamp(self.keys.start, self.keys.end) - self.keys.start;
+        column(start)..column(end)
+    }
+
+    /// How many places after query `i` the first key of the tile lies.
+    fn first_distance(&self, i: usize) -> isize {
+        let place = self.queries.start + i + self.sequence.memory.len();
+        self.keys.start as isize - (place as isize - self.sequence.queries.len() as isize)
+    }
+
+    pub(super) fn add_bias<E: Real>(&self, scores: &mut [E], table: Option<&[E]>) {
+        let Heads { heads, bias, .. } = &self.op.heads;
+        if *bias == Bias::None {
+            return;
+        }
+        for (i, row) in scores.chunks_exact_mut(self.keys.len()).enumerate() {
+            bias.add(*heads, self.head, self.first_distance(i), row, table);
+        }
+    }
+
+    pub(super) fn add_bias_gradient<E: Real>(&self, dscores: &[E], dtable: &mut [E]) {
+        let Heads { heads, bias, .. } = &self.op.heads;
+        for (i, drow) in dscores.chunks_exact(self.keys.len()).enumerate() {
+            bias.add_gradient(*heads, self.head, self.first_distance(i), drow, dtable);
+        }
+    }
+
+    /// `row = e^(row - largest)` where query `i` sees, and zero elsewhere; the largest of the row and `before`, and the
+    /// sum of the row.
+    pub(super) fn exponentials<E: Real>(&self, i: usize, row: &mut [E], before: E) -> (E, E) {
+        let seen = self.seen(i);
+        row[..seen.start].fill(E::zero());
+        row[seen.end..].fill(E::zero());
+        let row = &mut row[seen];
+        if row.is_empty() {
+            return (before, E::zero());
+        }
+        let own = largest(row);
+        let most = if own > before || own.is_nan() { own } else { before };
+        map(row, |x| x - most);
+        E::exp_all(row);
+        (most, sum_of(row, row, |x, _| x))
+    }
+
+    /// The weights from the scores and the logarithms of the softmax's sums.
+    pub(super) fn weights<E: Real>(&self, scores: &mut [E], log_sums: &[E]) {
+        for ((i, row), &log_sum) in scores.chunks_exact_mut(self.keys.len()).enumerate().zip(log_sums) {
+            let seen = self.seen(i);
+            row[..seen.start].fill(E::zero());
+            row[seen.end..].fill(E::zero());
+            let row = &mut row[seen];
+            map(row, |x| x - log_sum);
+            E::exp_all(row);
+        }
+    }
+
+    fn draw<E: Real>(&self, mask: &mut [E], seed: u64) {
+        let place = [self.sequence.index, self.head, self.queries.start, self.keys.start];
+        draw(mask, self.op.heads.dropout, place.into_iter().fold(seed, |seed, n| mix(seed, n as u64)));
+    }
+
+    /// Drops some weights, where there is a seed.
+    pub(super) fn drop_weights<E: Real>(&self, weights: &mut [E], mask: &mut [E], seed: Option<u64>) {
+        if let (Some(seed), true) = (seed, self.op.heads.dropout > 0.0) {
+            let mask = &mut mask[..weights.len()];
+            self.draw(mask, seed);
+            zip_into(weights, mask, mask, |p, m, _| p * m);
+        }
+    }
+
+    /// From the gradients of the dropped weights, `dy vᵀ`, those of the scores; the weights become the dropped ones.
+    pub(super) fn score_gradients<E: Real>(
+        &self,
+        weights: &mut [E],
+        dscores: &mut [E],
+        means: &[E],
+        mask: &mut [E],
+        seed: Option<u64>,
+    ) {
+        let dropped = seed.filter(|_| self.op.heads.dropout > 0.0);
+        if let Some(seed) = dropped {
+            let mask = &mut mask[..weights.len()];
+            self.draw(mask, seed);
+            zip_into(dscores, mask, mask, |ds, m, _| ds * m);
+        }
+        let m = self.keys.len();
+        for ((ds, p), &mean) in dscores.chunks_exact_mut(m).zip(weights.chunks_exact(m)).zip(means) {
+            zip_into(ds, p, p, |dp, p, _| p * (dp - mean));
+        }
+        if dropped.is_some() {
+            let mask = &mask[..weights.len()];
+            zip_into(weights, mask, mask, |p, m, _| p * m);
+        }
+    }
+}
+
+/// In primitives, sequence by sequence and head by head.
+fn reference<'t>(
+    graph: Graph<'t>,
+    heads: &Heads,
+    [q, k, v]: [Columns<'t>; 3],
+    table: Option<Var<'t>>,
+    queries: &Segments,
+    memory: &Segments,
+) -> Var<'t> {
+    let part = |c: Columns<'t>, rows: Range<usize>, head: usize| {
+        let start = c.column + head * heads.width;
+        c.x.slice(rows.start, rows.end).slice_last(start, start + heads.width)
+    };
+    let mut outputs = Vec::new();
+    for i in 0..queries.len() {
+        let (Some(q_rows), Some(m_rows)) = (queries.span(i), memory.span(i)) else { continue };
+        let (n, m) = (q_rows.len(), m_rows.len());
+        if m == 0 {
+            outputs.push(graph.constant(&Tensor::zeros(graph.dtype(), [n, heads.heads * heads.width])));
+            continue;
+        }
+        let each: Vec<Var<'t>> = (0..heads.heads)
+            .map(|head| {
+                let key = head / (heads.heads / heads.key_heads);
+                let (q, k, v) = (part(q, q_rows.clone(), head), part(k, m_rows.clone(), key), part(v, m_rows.clone(), key));
+                let mut scores = q.matmul_t(k) * heads.scale;
+                let distance = |i: usize| (i / m + m - n) as isize;
+                let add: Vec<f64> = (0..n * m)
+                    .map(|i| {
+                        let (place, key) = (distance(i), (i % m) as isize);
+                        let hidden = heads.causal
+                            && (key > place || heads.window.is_some_and(|w| key + (w as isize) <= place));
+                        let alibi = match &heads.bias {
+                            Bias::Alibi(slopes) => -slopes[head] * (place - key).abs() as f64,
+                            _ => 0.0,
+                        };
+                        if hidden { -1e30 } else { alibi }
+                    })
+                    .collect();
+                if let Ok(add) = Tensor::new([n, m], &add) {
+                    scores = scores + graph.constant(&add);
+                }
+                if let (Some(table), &Bias::Buckets { buckets, max_distance, bidirectional }) = (table, &heads.bias) {
+                    let bucket =
+                        |i: usize| Bias::bucket(buckets, max_distance, bidirectional, (i % m) as isize - distance(i));
+                    let ids: Arc<[u32]> = (0..n * m).map(|i| bucket(i) as u32).collect();
+                    scores = scores + table.slice_last(head, head + 1).gather(&ids).reshape([n, m]);
+                }
+                scores.softmax().matmul(v)
+            })
+            .collect();
+        outputs.push(graph.concat_last(&each));
+    }
+    graph.concat(&outputs)
+}
+
+/// Rows of the gradient check: with tiles of two queries by three keys, so that every loop runs several times.
+pub(super) fn cases() -> Vec<Case> {
+    let plain = Heads {
+        heads: 2,
+        key_heads: 2,
+        width: 2,
+        scale: 0.7,
+        causal: false,
+        window: None,
+        bias: Bias::None,
+        dropout: 0.0,
+    };
+    let causal = Heads { causal: true, ..plain.clone() };
+    let buckets = |bidirectional| Bias::Buckets { buckets: 8, max_distance: 12, bidirectional };
+    let kinds = [
+        ("full", plain.clone(), TILE),
+        ("full, in tiles", plain.clone(), (2, 3)),
+        ("causal", causal.clone(), TILE),
+        ("causal, in tiles", causal.clone(), (2, 3)),
+        ("window", Heads { window: Some(2), ..causal.clone() }, (2, 3)),
+        ("shared keys", Heads { heads: 4, ..causal.clone() }, (2, 3)),
+        ("alibi", Heads { bias: Bias::Alibi(alibi_slopes(2)), ..causal.clone() }, (2, 3)),
+        ("buckets", Heads { bias: buckets(true), ..plain.clone() }, (2, 3)),
+        ("causal buckets", Heads { bias: buckets(false), ..causal.clone() }, (2, 3)),
+        ("dropout", Heads { dropout: 0.3, ..causal }, (2, 3)),
+    ];
+    let mut cases = Vec::new();
+    for (name, heads, tile) in kinds {
+        // Queries, keys and values side by side, and a column before them that none reads.
+        let (q, kv) = (heads.heads * heads.width, heads.key_heads * heads.width);
+        let columns = [1, 1 + q, 1 + q + kv];
+        let (queries, memory) = match heads.causal {
+            true => (Segments::joined(&[4, 1, 3]), Segments::joined(&[4, 1, 3])),
+            false => (Segments::joined(&[4, 2, 2]), Segments::joined(&[3, 0, 5])),
+        };
+        let (queries, memory) = (Arc::new(queries), Arc::new(memory));
+        let table = matches!(heads.bias, Bias::Buckets { .. });
+        let all = [8, 1 + q + 2 * kv];
+        let shapes: &[&[usize]] = if table { &[&all, &[8, 2]] } else { &[&all] };
+        let dropout = heads.dropout > 0.0;
+        let of = (heads.clone(), queries.clone(), memory.clone());
+        let case = Case::new(name, shapes, move |graph, x| {
+            let op = AttendHeads { heads: heads.clone(), columns, queries: queries.clone(), memory: memory.clone(), tile };
+            let mut inputs = vec![x[0]; 3];
+            inputs.extend(x.get(1));
+            graph.apply(op, &inputs)
+        });
+        cases.push(match dropout {
+            true => case,
+            false => case.reference(move |graph, x| {
+                let parts = columns.map(|column| Columns { x: x[0], column });
+                reference(graph, &of.0, parts, x.get(1).copied(), &of.1, &of.2)
+            }),
+        });
+    }
+    cases
+}
