@@ -22,6 +22,7 @@
 //! Every operation is one file under `ops/`: equation, shape rule, forward, backward and the rows that check its gradient
 //! against central differences. ARCHITECTURE.md tells how to add one.
 
+mod activation;
 mod broadcast;
 pub mod gradcheck;
 mod graph;
@@ -32,10 +33,11 @@ mod parameters;
 mod pool;
 mod ragged;
 
+pub use activation::Activation;
 pub use graph::{Graph, Tape, Var, mix};
 pub use layout::{Packed, Segments};
 pub use op::{AnyOp, Backward, Case, CustomOp, Forward, Op};
 pub use ops::attend_heads::{Bias, Columns, Heads, alibi_slopes};
-pub use ops::{cross_entropy::Targets, linear::Activation};
+pub use ops::{cross_entropy::Targets, rotary::Angles};
 pub use parameters::{Gradients, ParameterId, Parameters};
 pub use pool::Scratch;

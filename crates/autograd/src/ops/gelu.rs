@@ -1,7 +1,8 @@
 //! `y = x Φ(x)`, Φ the normal distribution's cumulative function `½ (1 + erf(x / √2))` (Hendrycks & Gimpel 2016,
 //! arXiv 1606.08415).
 
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::activation::{self, BLOCK};
+use crate::{Activation, Backward, Case, Forward, Op, Var};
 use descant_kernels::{Real, map_into, zip_into};
 use descant_tensor::Shape;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
@@ -9,6 +10,27 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 /// `y = x Φ(x)`.
 #[derive(Debug)]
 pub struct Gelu;
+
+/// `y = x Φ(x)`.
+pub(crate) fn value<E: Real>(x: &[E], y: &mut [E]) {
+    y.copy_from_slice(x);
+    E::gelu_all(y);
+}
+
+/// `slope = Φ(x) + x φ(x)`, with φ the density.
+pub(crate) fn slope<E: Real>(x: &[E], slope: &mut [E]) {
+    let (half, root) = (E::of(0.5), E::of(FRAC_1_SQRT_2));
+    let peak = E::of(0.5 * FRAC_1_SQRT_2 * FRAC_2_SQRT_PI);
+    let mut density = [E::zero(); BLOCK];
+    for (x, slope) in x.chunks(BLOCK).zip(slope.chunks_mut(BLOCK)) {
+        let density = &mut density[..x.len()];
+        map_into(x, density, |x| -half * x * x);
+        E::exp_all(density);
+        map_into(x, slope, |x| root * x);
+        E::erf_all(slope);
+        zip_into(slope, x, density, |erf, x, e| half * (E::one() + erf) + peak * x * e);
+    }
+}
 
 impl Op for Gelu {
     const NAME: &'static str = "gelu";
@@ -18,28 +40,11 @@ impl Op for Gelu {
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let x = ctx.input(0);
-        let y = ctx.output();
-        y.copy_from_slice(x);
-        E::gelu_all(y);
+        activation::forward(ctx, Activation::Gelu);
     }
 
-    /// `dy/dx = Φ(x) + x φ(x)`, with φ the density.
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        let (x, dy) = (ctx.input(0), ctx.dy());
-        let (half, root) = (E::of(0.5), E::of(FRAC_1_SQRT_2));
-        let peak = E::of(0.5 * FRAC_1_SQRT_2 * FRAC_2_SQRT_PI);
-        let (mut density, mut slope) = (ctx.scratch(x.len()), ctx.scratch(x.len()));
-        map_into(x, &mut density, |x| -half * x * x);
-        E::exp_all(&mut density);
-        map_into(x, &mut slope, |x| root * x);
-        E::erf_all(&mut slope);
-        zip_into(&mut slope, x, &density, |erf, x, e| half * (E::one() + erf) + peak * x * e);
-        if let Some(dx) = ctx.dx(0) {
-            zip_into(dx, dy, &slope, |dx, dy, slope| dx + dy * slope);
-        }
-        ctx.recycle(density);
-        ctx.recycle(slope);
+        activation::backward(ctx, Activation::Gelu);
     }
 
     fn cases() -> Vec<Case> {

@@ -1,7 +1,8 @@
 //! `y = ½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))`: the approximation of GELU that GPT-2 was trained with (Hendrycks &
 //! Gimpel 2016, arXiv 1606.08415).
 
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::activation;
+use crate::{Activation, Backward, Case, Forward, Op, Var};
 use descant_kernels::{Real, map_into, zip_into};
 use descant_tensor::Shape;
 use std::f64::consts::{FRAC_2_SQRT_PI, FRAC_1_SQRT_2};
@@ -20,6 +21,22 @@ fn inner<E: Real>(x: &[E], t: &mut [E]) {
     E::tanh_all(t);
 }
 
+/// `y = ½ x (1 + t)`, with `t` that tangent.
+pub(crate) fn value<E: Real>(x: &[E], y: &mut [E]) {
+    let half = E::of(0.5);
+    inner(x, y);
+    zip_into(y, x, x, |t, x, _| half * x * (E::one() + t));
+}
+
+/// The derivative of [`value`].
+pub(crate) fn slope<E: Real>(x: &[E], slope: &mut [E]) {
+    let (half, root, cubic) = (E::of(0.5), E::of(ROOT), E::of(3.0 * CUBIC));
+    inner(x, slope);
+    zip_into(slope, x, x, |t, x, _| {
+        half * (E::one() + t) * (E::one() + x * (E::one() - t) * root * (E::one() + cubic * x * x))
+    });
+}
+
 impl Op for GeluTanh {
     const NAME: &'static str = "gelu_tanh";
 
@@ -28,24 +45,11 @@ impl Op for GeluTanh {
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let (x, half) = (ctx.input(0), E::of(0.5));
-        let y = ctx.output();
-        inner(x, y);
-        zip_into(y, x, x, |t, x, _| half * x * (E::one() + t));
+        activation::forward(ctx, Activation::GeluTanh);
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        let (x, dy) = (ctx.input(0), ctx.dy());
-        let (half, root, cubic) = (E::of(0.5), E::of(ROOT), E::of(3.0 * CUBIC));
-        let mut slope = ctx.scratch(x.len());
-        inner(x, &mut slope);
-        zip_into(&mut slope, x, x, |t, x, _| {
-            half * (E::one() + t) * (E::one() + x * (E::one() - t) * root * (E::one() + cubic * x * x))
-        });
-        if let Some(dx) = ctx.dx(0) {
-            zip_into(dx, dy, &slope, |dx, dy, slope| dx + dy * slope);
-        }
-        ctx.recycle(slope);
+        activation::backward(ctx, Activation::GeluTanh);
     }
 
     fn cases() -> Vec<Case> {

@@ -1,48 +1,13 @@
 //! `y = f(x Wᵀ + b)`: product, bias and activation in one operation.
 
-use crate::{Backward, Case, Forward, Op, Var};
-use descant_kernels::{Mat, MatMut, Real, add_rows, gemm, gemm_transposed, map, sum_rows_into, zip_into};
+use crate::{Activation, Backward, Case, Forward, Op, Var};
+use descant_kernels::{Mat, MatMut, Real, add_rows, gemm, gemm_transposed, sum_rows_into};
 use descant_tensor::Shape;
-
-/// What follows the product of a [`Linear`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Activation {
-    /// Nothing.
-    #[default]
-    Identity,
-    /// `tanh x`.
-    Tanh,
-    /// `1 / (1 + e^-x)`.
-    Sigmoid,
-    /// `max(x, 0)`.
-    Relu,
-}
 
 /// `x[.., I]`, `W[O, I]` and perhaps `b[O]` to `y[.., O]`.
 #[derive(Debug)]
 pub struct Linear {
     activation: Activation,
-}
-
-impl Activation {
-    fn forward<E: Real>(self, y: &mut [E]) {
-        match self {
-            Self::Identity => {}
-            Self::Tanh => E::tanh_all(y),
-            Self::Sigmoid => E::sigmoid_all(y),
-            Self::Relu => map(y, |y| y.max(E::zero())),
-        }
-    }
-
-    /// `dz = dy f'(z)`, with the derivative in terms of `y = f(z)`.
-    fn backward<E: Real>(self, y: &[E], dy: &[E], dz: &mut [E]) {
-        match self {
-            Self::Identity => dz.copy_from_slice(dy),
-            Self::Tanh => zip_into(dz, dy, y, |_, dy, y| dy * (E::one() - y * y)),
-            Self::Sigmoid => zip_into(dz, dy, y, |_, dy, y| dy * y * (E::one() - y)),
-            Self::Relu => zip_into(dz, dy, y, |_, dy, y| if y > E::zero() { dy } else { E::zero() }),
-        }
-    }
 }
 
 impl Op for Linear {
@@ -64,14 +29,25 @@ impl Op for Linear {
         let (rows, input, output) = (ctx.shape(0).rows(), ctx.shape(1)[1], ctx.shape(1)[0]);
         let bias = (ctx.inputs() > 2).then(|| ctx.input(2));
         let mut scratch = ctx.scratch(w.len());
-        let y = ctx.output();
-        let product = MatMut::new(y, rows, output);
-        gemm_transposed(Mat::new(x, rows, input), w, E::zero(), product, &mut scratch, parallelism);
+        let apart = !self.activation.from_value();
+        let mut z = ctx.scratch(if apart { rows * output } else { 0 });
+        let product = if apart { &mut *z } else { ctx.output() };
+        let into = MatMut::new(product, rows, output);
+        gemm_transposed(Mat::new(x, rows, input), w, E::zero(), into, &mut scratch, parallelism);
         if let Some(bias) = bias {
-            add_rows(y, bias);
+            add_rows(product, bias);
         }
-        self.activation.forward(y);
+        if apart {
+            self.activation.value(&z, ctx.output());
+        } else {
+            self.activation.in_place(product);
+        }
         ctx.recycle(scratch);
+        if apart {
+            ctx.save(z);
+        } else {
+            ctx.recycle(z);
+        }
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
@@ -79,7 +55,13 @@ impl Op for Linear {
         let (rows, input, output) = (ctx.shape(0).rows(), ctx.shape(1)[1], ctx.shape(1)[0]);
         let scratch = (self.activation != Activation::Identity).then(|| {
             let mut dz = ctx.scratch(dy.len());
-            self.activation.backward(ctx.output(), dy, &mut dz);
+            if self.activation.from_value() {
+                self.activation.carry_from_value(ctx.output(), dy, &mut dz);
+            } else {
+                let z = ctx.take_saved(0, dy.len());
+                self.activation.carry(&z, dy, E::zero(), &mut dz);
+                ctx.recycle(z);
+            }
             dz
         });
         let dz = scratch.as_deref().unwrap_or(dy);
@@ -113,6 +95,12 @@ impl Op for Linear {
                 .reference(|_, x| (x[0].matmul_t(x[1]) + x[2]).sigmoid()),
             Case::new("relu", shapes, |_, x| x[0].linear(x[1], Some(x[2]), Activation::Relu))
                 .reference(|_, x| (x[0].matmul_t(x[1]) + x[2]).relu()),
+            Case::new("gelu", shapes, |_, x| x[0].linear(x[1], Some(x[2]), Activation::Gelu))
+                .reference(|_, x| (x[0].matmul_t(x[1]) + x[2]).gelu()),
+            Case::new("gelu_tanh", shapes, |_, x| x[0].linear(x[1], Some(x[2]), Activation::GeluTanh))
+                .reference(|_, x| (x[0].matmul_t(x[1]) + x[2]).gelu_tanh()),
+            Case::new("silu", shapes, |_, x| x[0].linear(x[1], Some(x[2]), Activation::Silu))
+                .reference(|_, x| (x[0].matmul_t(x[1]) + x[2]).silu()),
         ]
     }
 }

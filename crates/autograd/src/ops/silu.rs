@@ -1,12 +1,27 @@
 //! `y = x σ(x)`, also called Swish (Elfwing et al. 2017, arXiv 1702.03118).
 
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::activation;
+use crate::{Activation, Backward, Case, Forward, Op, Var};
 use descant_kernels::{Real, zip_into};
 use descant_tensor::Shape;
 
 /// `y = x σ(x)`.
 #[derive(Debug)]
 pub struct Silu;
+
+/// `y = x σ(x)`.
+pub(crate) fn value<E: Real>(x: &[E], y: &mut [E]) {
+    y.copy_from_slice(x);
+    E::sigmoid_all(y);
+    zip_into(y, x, x, |s, x, _| s * x);
+}
+
+/// The derivative of [`value`].
+pub(crate) fn slope<E: Real>(x: &[E], slope: &mut [E]) {
+    slope.copy_from_slice(x);
+    E::sigmoid_all(slope);
+    zip_into(slope, x, x, |s, x, _| s * (E::one() + x * (E::one() - s)));
+}
 
 impl Op for Silu {
     const NAME: &'static str = "silu";
@@ -16,23 +31,11 @@ impl Op for Silu {
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let x = ctx.input(0);
-        let y = ctx.output();
-        y.copy_from_slice(x);
-        E::sigmoid_all(y);
-        zip_into(y, x, x, |s, x, _| s * x);
+        activation::forward(ctx, Activation::Silu);
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        let (x, dy) = (ctx.input(0), ctx.dy());
-        let mut slope = ctx.scratch(x.len());
-        slope.copy_from_slice(x);
-        E::sigmoid_all(&mut slope);
-        zip_into(&mut slope, x, x, |s, x, _| s * (E::one() + x * (E::one() - s)));
-        if let Some(dx) = ctx.dx(0) {
-            zip_into(dx, dy, &slope, |dx, dy, slope| dx + dy * slope);
-        }
-        ctx.recycle(slope);
+        activation::backward(ctx, Activation::Silu);
     }
 
     fn cases() -> Vec<Case> {
