@@ -5,10 +5,14 @@ use std::path::Path;
 
 pub(crate) const DEMO: &str = include_str!("../../../recipes/demo.toml");
 
-const BENCH: [(&str, &str); 3] = [
+const BENCH: [(&str, &str); 7] = [
     ("charrnn", include_str!("../../../recipes/bench/charrnn.toml")),
     ("ptb650", include_str!("../../../recipes/bench/ptb650.toml")),
     ("s2s_lstm", include_str!("../../../recipes/bench/s2s_lstm.toml")),
+    ("gpt_small", include_str!("../../../recipes/bench/gpt_small.toml")),
+    ("gpt_6_384", include_str!("../../../recipes/bench/gpt_6_384.toml")),
+    ("ts2s_256", include_str!("../../../recipes/bench/ts2s_256.toml")),
+    ("gpt2_124m", include_str!("../../../recipes/bench/gpt2_124m.toml")),
 ];
 
 /// A bench workload by its name, or else a recipe by its path.

@@ -1,4 +1,4 @@
-use descant_nn::{Cell, Score};
+use descant_nn::{Cell, Score, TransformerConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +11,16 @@ pub enum Kind {
     EncoderDecoder,
     /// Continues a text.
     LanguageModel,
+}
+
+/// What the layers of an encoder or a decoder are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layers {
+    /// LSTM or GRU.
+    Recurrent,
+    /// Transformer layers.
+    Transformer,
 }
 
 /// Where the decoder's first state comes from.
@@ -41,10 +51,16 @@ pub enum Tie {
 pub struct ModelConfig {
     /// `encoder-decoder` or `language-model`.
     pub kind: Kind,
-    /// `lstm` or `gru`.
+    /// What writes: `recurrent` or `transformer`.
+    #[serde(default = "recurrent")]
+    pub decoder: Layers,
+    /// What reads the source; by default as the decoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<Layers>,
+    /// Of recurrent layers, `lstm` or `gru`.
     #[serde(default = "lstm")]
     pub cell: Cell,
-    /// Width of the embeddings.
+    /// Width of the embeddings; of Transformers that of all states, `hidden`.
     #[serde(default = "width")]
     pub embedding: usize,
     /// Width of the hidden states; of both directions of the encoder together.
@@ -71,9 +87,15 @@ pub struct ModelConfig {
     /// Which tables of vectors are one.
     #[serde(default = "untied")]
     pub tie: Tie,
+    /// Whether the output projection has a bias.
+    #[serde(default = "yes")]
+    pub output_bias: bool,
     /// The share of values dropped in training: of embeddings, between layers, and before the output.
     #[serde(default)]
     pub dropout: f64,
+    /// What Transformer layers are like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transformer: Option<TransformerConfig>,
 }
 
 /// What is minimised: the `[loss]` table of a recipe.
@@ -140,6 +162,62 @@ impl Vocabulary {
 }
 
 impl ModelConfig {
+    /// What reads the source.
+    pub fn encoder(&self) -> Layers {
+        self.encoder.unwrap_or(self.decoder)
+    }
+
+    /// What Transformer layers are like.
+    pub fn transformer(&self) -> TransformerConfig {
+        self.transformer.clone().unwrap_or_default()
+    }
+
+    /// The width of token vectors: of Transformers that of all states.
+    pub fn embedding(&self, layers: Layers) -> usize {
+        match layers {
+            Layers::Recurrent => self.embedding,
+            Layers::Transformer => self.hidden,
+        }
+    }
+
+    /// What one side is not made of.
+    fn validate_layers(&self) -> Result<(), String> {
+        let pair = self.kind == Kind::EncoderDecoder;
+        if !pair && self.encoder.is_some() {
+            return Err("model.encoder is for kind = \"encoder-decoder\"".to_owned());
+        }
+        let (encoder, decoder) = (self.encoder(), self.decoder);
+        if [encoder, decoder].contains(&Layers::Transformer) {
+            self.transformer().validate(self.hidden)?;
+        } else if self.transformer.is_some() {
+            return Err(
+                "[model.transformer]: expected model.decoder = \"transformer\" or model.encoder = \"transformer\" \
+                        beside it"
+                    .to_owned(),
+            );
+        }
+        if decoder == Layers::Transformer && (self.attention.is_some() || self.input_feeding) {
+            return Err("model.attention and model.input_feeding are for model.decoder = \"recurrent\"".to_owned());
+        }
+        if pair && encoder == Layers::Transformer && decoder == Layers::Recurrent {
+            if self.attention.is_none() {
+                return Err(
+                    "model.encoder = \"transformer\": expected model.attention beside it, such as \"general\", \
+                            as a recurrent decoder reads it through attention alone"
+                        .to_owned(),
+                );
+            }
+            if self.bridge == Bridge::State {
+                return Err(
+                    "model.encoder = \"transformer\": expected model.bridge = \"zero\" beside it, as there is no \
+                            last state"
+                        .to_owned(),
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// That the sizes make sense together.
     ///
     /// # Errors
@@ -156,8 +234,10 @@ impl ModelConfig {
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(format!("model.dropout = {}: expected a number from 0 to below 1", self.dropout));
         }
+        self.validate_layers()?;
         let pair = self.kind == Kind::EncoderDecoder;
-        if pair && self.bidirectional && !self.hidden.is_multiple_of(2) {
+        let (recurrent, width) = (self.decoder == Layers::Recurrent, self.embedding(self.decoder));
+        if pair && self.encoder() == Layers::Recurrent && self.bidirectional && !self.hidden.is_multiple_of(2) {
             let hidden = self.hidden;
             return Err(format!(
                 "model.hidden = {hidden}: expected an even number, for the two directions of the encoder"
@@ -169,19 +249,26 @@ impl ModelConfig {
         if self.input_feeding && self.attention.is_none() {
             return Err("model.input_feeding = true: expected model.attention beside it".to_owned());
         }
-        if self.tie != Tie::None && self.embedding != self.hidden {
+        if self.tie != Tie::None && width != self.hidden {
             let (embedding, hidden) = (self.embedding, self.hidden);
             return Err(format!("model.tie: expected embedding = hidden, not {embedding} and {hidden}"));
         }
         if self.tie == Tie::All && !(pair && vocabulary.shared) {
             return Err("model.tie = \"all\": expected an encoder-decoder with one shared vocabulary".to_owned());
         }
-        if pair && self.attention.is_none() && self.bridge == Bridge::Zero {
+        if self.tie == Tie::All && self.embedding(self.encoder()) != width {
+            return Err("model.tie = \"all\": expected embedding = hidden for both sides".to_owned());
+        }
+        if pair && recurrent && self.attention.is_none() && self.bridge == Bridge::Zero {
             return Err("model.bridge = \"zero\": expected \"state\", or attention, or nothing of the source is read"
                 .to_owned());
         }
         Ok(())
     }
+}
+
+fn recurrent() -> Layers {
+    Layers::Recurrent
 }
 
 fn lstm() -> Cell {

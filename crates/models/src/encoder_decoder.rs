@@ -1,6 +1,7 @@
-use crate::generator::{Generator, Packing};
+use crate::encoder::{Encoded, Encoder};
+use crate::generator::Generator;
 use crate::state::{Memory, State, restore, store};
-use crate::{Bridge, LossConfig, ModelConfig, Output, Tie, Vocabulary};
+use crate::{Bridge, Layers, LossConfig, ModelConfig, Output, Tie, Vocabulary};
 use descant_autograd::{Activation, Graph, Packed, Segments, Var};
 use descant_nn::{Attention, Cell, Embedding, Input, Linear, Recurrent, RecurrentConfig, Scope, State as Layer};
 use descant_tensor::{Result, Tensor};
@@ -11,8 +12,7 @@ use std::sync::Arc;
 /// its states, or both (Sutskever et al. 2014, Bahdanau et al. 2015, Luong et al. 2015).
 #[derive(Debug)]
 pub struct EncoderDecoder {
-    source_embedding: Embedding,
-    encoder: Recurrent,
+    encoder: Encoder,
     target_embedding: Embedding,
     decoder: Recurrent,
     attention: Option<(Attention, Linear)>,
@@ -20,32 +20,21 @@ pub struct EncoderDecoder {
     config: ModelConfig,
 }
 
-/// Encoded sources in a pass.
-struct Encoded<'t> {
+/// The sources in a pass, as attention reads them.
+struct Source<'t> {
     values: Var<'t>,
     keys: Var<'t>,
     segments: Arc<Segments>,
-    /// One for each decoder layer, rows in the sources' own order.
-    initial: Vec<Layer<'t>>,
 }
 
 impl EncoderDecoder {
     pub(crate) fn new(scope: &mut Scope<'_>, config: &ModelConfig, loss: &LossConfig, vocabulary: &Vocabulary) -> Self {
-        let ModelConfig { cell, embedding: width, hidden, dropout, .. } = *config;
-        let mut encoder_scope = scope.at("encoder");
-        let source_embedding = Embedding::new(&mut encoder_scope.at("embedding"), vocabulary.source, width);
-        let sizes = RecurrentConfig {
-            cell,
-            input: width,
-            hidden: if config.bidirectional { hidden / 2 } else { hidden },
-            layers: config.encoder_layers,
-            bidirectional: config.bidirectional,
-            dropout,
-        };
-        let encoder = Recurrent::new(&mut encoder_scope.at("rnn"), sizes);
+        let width = config.embedding(Layers::Recurrent);
+        let ModelConfig { cell, hidden, dropout, .. } = *config;
+        let encoder = Encoder::new(&mut scope.at("encoder"), config, vocabulary.source);
         let mut scope = scope.at("decoder");
         let target_embedding = match config.tie {
-            Tie::All => source_embedding.clone(),
+            Tie::All => encoder.embedding.clone(),
             Tie::None | Tie::Output => Embedding::new(&mut scope.at("embedding"), vocabulary.target, width),
         };
         let input = if config.input_feeding { width + hidden } else { width };
@@ -55,42 +44,35 @@ impl EncoderDecoder {
             let attention = Attention::new(&mut scope.at("attention"), score, hidden);
             (attention, Linear::new(&mut scope.at("combine"), 2 * hidden, hidden, true))
         });
-        let output = Output::new(&mut scope, loss, config.tie, &target_embedding, (hidden, width), vocabulary);
-        Self { source_embedding, encoder, target_embedding, decoder, attention, output, config: config.clone() }
+        let output = Output::new(&mut scope, loss, config, &target_embedding, (hidden, width), vocabulary);
+        Self { encoder, target_embedding, decoder, attention, output, config: config.clone() }
     }
 
-    fn encode<'t>(&self, graph: Graph<'t>, sources: &Sequences) -> Encoded<'t> {
-        let layout = Packing::layout(sources);
-        let ids = Packing::ids(&layout, sources);
-        let x = Input::embedded(graph, &self.source_embedding, &ids, self.config.dropout);
-        let (values, last) = self.encoder.forward(x, &[], &layout);
+    /// The sources, and the first state of each decoder layer, rows in the sources' own order.
+    fn encode<'t>(&self, graph: Graph<'t>, sources: &Sequences) -> (Source<'t>, Vec<Layer<'t>>) {
+        let Encoded { values, segments, last } = self.encoder.encode(graph, sources);
         let keys = self.attention.as_ref().map_or(values, |(attention, _)| attention.keys(values));
-        let initial = match self.config.bridge {
-            Bridge::Zero => Vec::new(),
-            Bridge::State => {
-                let ranks: Arc<[u32]> = layout.ranks().into_iter().map(|row| row as u32).collect();
-                let own_order = |layer: &Layer<'t>| Layer {
-                    hidden: layer.hidden.gather(&ranks),
-                    cell: layer.cell.map(|cell| cell.gather(&ranks)),
-                };
+        let initial = match (self.config.bridge, last.len().checked_sub(1)) {
+            (Bridge::Zero, _) | (_, None) => Vec::new(),
+            (Bridge::State, Some(top)) => {
                 // Top to top: of a deeper encoder the uppermost layers count; a deeper decoder's others start from the top.
                 let skipped = last.len().saturating_sub(self.config.layers);
-                (0..self.config.layers).map(|l| own_order(&last[(skipped + l).min(last.len() - 1)])).collect()
+                (0..self.config.layers).map(|l| last[(skipped + l).min(top)]).collect()
             }
         };
-        Encoded { values, keys, segments: Arc::new(layout.segments()), initial }
+        (Source { values, keys, segments }, initial)
     }
 
     /// The attentional state `tanh(W [context; h])`, or the state itself without attention.
-    fn attend<'t>(&self, hidden: Var<'t>, queries: &Arc<Segments>, encoded: &Encoded<'t>) -> Var<'t> {
+    fn attend<'t>(&self, hidden: Var<'t>, queries: &Arc<Segments>, source: &Source<'t>) -> Var<'t> {
         let Some((attention, combine)) = &self.attention else { return hidden };
         let hidden = hidden.dropout(self.config.dropout);
-        let context = attention.forward(hidden, encoded.keys, encoded.values, queries, &encoded.segments);
+        let context = attention.forward(hidden, source.keys, source.values, queries, &source.segments);
         combine.forward(hidden.graph().concat_last(&[context, hidden]), Activation::Tanh)
     }
 
     /// Token by token, each step's input holding the attentional state of the step before.
-    fn input_fed<'t>(&self, x: Var<'t>, initial: &[Layer<'t>], layout: &Arc<Packed>, encoded: &Encoded<'t>) -> Var<'t> {
+    fn input_fed<'t>(&self, x: Var<'t>, initial: &[Layer<'t>], layout: &Arc<Packed>, source: &Source<'t>) -> Var<'t> {
         let graph = x.graph();
         let mut feed = graph.constant(&Tensor::zeros(graph.dtype(), [layout.sequences(), self.config.hidden]));
         let mut states = initial.to_vec();
@@ -110,7 +92,7 @@ impl EncoderDecoder {
             layout.order()[..n].iter().enumerate().for_each(|(row, &sequence)| queries[sequence] = Some(row));
             let mut segments = Segments::default();
             queries.into_iter().for_each(|row| segments.push(row));
-            feed = self.attend(hidden, &Arc::new(segments), encoded);
+            feed = self.attend(hidden, &Arc::new(segments), source);
             outputs.push(feed);
         }
         graph.concat(&outputs)
@@ -118,27 +100,28 @@ impl EncoderDecoder {
 }
 
 impl Generator for EncoderDecoder {
-    fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> (Var<'t>, Arc<Packed>) {
-        let layout = Packing::layout(&batch.input);
-        let ids = Packing::ids(&layout, &batch.input);
+    fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> (Var<'t>, Arc<Segments>) {
+        let layout = Arc::new(Packed::new(&batch.input.lengths()));
+        let segments = Arc::new(layout.segments());
+        let ids = segments.arrange(&batch.input.ids);
         let none = Sequences::default();
-        let encoded = self.encode(graph, batch.source.as_ref().unwrap_or(&none));
+        let (source, initial) = self.encode(graph, batch.source.as_ref().unwrap_or(&none));
         let order: Arc<[u32]> = layout.order().iter().map(|&i| i as u32).collect();
         let in_order = |layer: &Layer<'t>| Layer {
             hidden: layer.hidden.gather(&order),
             cell: layer.cell.map(|cell| cell.gather(&order)),
         };
-        let initial: Vec<Layer<'t>> = encoded.initial.iter().map(in_order).collect();
+        let initial: Vec<Layer<'t>> = initial.iter().map(in_order).collect();
         let hidden = if self.config.input_feeding {
             let x = self.target_embedding.forward(graph, &ids).dropout(self.config.dropout);
-            self.input_fed(x, &initial, &layout, &encoded)
+            self.input_fed(x, &initial, &layout, &source)
         } else {
             // All target tokens at once: the decoder's input does not depend on its output.
             let x = Input::embedded(graph, &self.target_embedding, &ids, self.config.dropout);
             let (hidden, _) = self.decoder.forward(x, &initial, &layout);
-            self.attend(hidden, &Arc::new(layout.segments()), &encoded)
+            self.attend(hidden, &segments, &source)
         };
-        (hidden.dropout(self.config.dropout), layout)
+        (hidden.dropout(self.config.dropout), segments)
     }
 
     fn output(&self) -> &Output {
@@ -148,10 +131,10 @@ impl Generator for EncoderDecoder {
     fn start(&self, graph: Graph<'_>, sources: Option<&Sequences>, _rows: usize) -> Result<State> {
         let none = Sequences::default();
         let sources = sources.unwrap_or(&none);
-        let encoded = self.encode(graph, sources);
+        let (source, initial) = self.encode(graph, sources);
         let width = self.config.hidden;
         let zeros = Tensor::zeros(graph.dtype(), [sources.len(), width]);
-        let mut tensors = store(&encoded.initial)?;
+        let mut tensors = store(&initial)?;
         if tensors.is_empty() {
             let each = if self.config.cell == Cell::Lstm { 2 } else { 1 };
             tensors = vec![zeros.clone(); each * self.config.layers];
@@ -162,9 +145,9 @@ impl Generator for EncoderDecoder {
         let memory = match &self.attention {
             None => None,
             Some(_) => Some(Arc::new(Memory {
-                values: encoded.values.value()?,
-                keys: encoded.keys.value()?,
-                segments: encoded.segments.clone(),
+                values: source.values.value()?,
+                keys: Some(source.keys.value()?),
+                segments: source.segments,
             })),
         };
         Ok(State { tensors, memory, sources: (0..sources.len()).collect() })
@@ -179,13 +162,10 @@ impl Generator for EncoderDecoder {
         }
         let (mut hidden, after) = self.decoder.forward(x, &before, &layout);
         if let Some(memory) = &state.memory {
-            let encoded = Encoded {
-                values: graph.constant(&memory.values),
-                keys: graph.constant(&memory.keys),
-                segments: memory.segments.clone(),
-                initial: Vec::new(),
-            };
-            hidden = self.attend(hidden, &Arc::new(state.segments(memory.segments.len())), &encoded);
+            let values = graph.constant(&memory.values);
+            let keys = memory.keys.as_ref().map_or(values, |keys| graph.constant(keys));
+            let source = Source { values, keys, segments: memory.segments.clone() };
+            hidden = self.attend(hidden, &Arc::new(state.segments(memory.segments.len())), &source);
         }
         let mut tensors = store(&after)?;
         if self.config.input_feeding {

@@ -1,5 +1,8 @@
-use crate::{EncoderDecoder, Kind, LanguageModel, LossConfig, ModelConfig, Output, State, Vocabulary};
-use descant_autograd::{Graph, Packed, Parameters, Var};
+use crate::{
+    EncoderDecoder, Kind, LanguageModel, Layers, LossConfig, ModelConfig, Output, State, TransformerGenerator,
+    Vocabulary,
+};
+use descant_autograd::{Graph, Parameters, Segments, Var};
 use descant_nn::Scope;
 use descant_tensor::Result;
 use descant_text::{Batch, Sequences};
@@ -8,11 +11,16 @@ use std::sync::Arc;
 
 /// A text generator: trained on whole sequences, decoded step by step. The scores of both are the same.
 pub trait Generator: fmt::Debug + Send + Sync {
-    /// The last hidden state of every target token, `[N, H]`, in the order of the layout.
-    fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> (Var<'t>, Arc<Packed>);
+    /// The last hidden state of every target token, `[N, H]`, and which rows are which sequence's.
+    fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> (Var<'t>, Arc<Segments>);
 
     /// What turns a hidden state into scores, or into a loss.
     fn output(&self) -> &Output;
+
+    /// The longest sequence it can read or write; `None` where there is no end.
+    fn max_length(&self) -> Option<usize> {
+        None
+    }
 
     /// The state before the first token: one row for each source, or `rows` rows of a model without one.
     ///
@@ -28,24 +36,8 @@ pub trait Generator: fmt::Debug + Send + Sync {
 
     /// The summed loss of a batch, a scalar. Divide by [`Output::weight`] of the targets for the mean.
     fn loss<'t>(&self, graph: Graph<'t>, batch: &Batch) -> Var<'t> {
-        let (hidden, layout) = self.hidden(graph, batch);
-        self.output().loss(hidden, &Packing::ids(&layout, &batch.target))
-    }
-}
-
-/// Sequences laid out in time-major order.
-#[derive(Debug)]
-pub struct Packing;
-
-impl Packing {
-    /// The layout of these sequences.
-    pub fn layout(sequences: &Sequences) -> Arc<Packed> {
-        Arc::new(Packed::new(&sequences.lengths()))
-    }
-
-    /// Their ids in the order of the layout.
-    pub fn ids(layout: &Packed, sequences: &Sequences) -> Arc<[u32]> {
-        layout.joined().into_iter().map(|i| sequences.ids[i]).collect()
+        let (hidden, segments) = self.hidden(graph, batch);
+        self.output().loss(hidden, &segments.arrange(&batch.target.ids))
     }
 }
 
@@ -63,6 +55,9 @@ pub fn build(
     config.validate(vocabulary)?;
     let mut scope = Scope::new(parameters, seed);
     Ok(match config.kind {
+        _ if config.decoder == Layers::Transformer => {
+            Box::new(TransformerGenerator::new(&mut scope, config, loss, vocabulary))
+        }
         Kind::LanguageModel => Box::new(LanguageModel::new(&mut scope, config, loss, vocabulary)),
         Kind::EncoderDecoder => Box::new(EncoderDecoder::new(&mut scope, config, loss, vocabulary)),
     })

@@ -1,7 +1,7 @@
-use crate::generator::{Generator, Packing};
+use crate::generator::Generator;
 use crate::state::{State, restore, store};
 use crate::{LossConfig, ModelConfig, Output, Vocabulary};
-use descant_autograd::{Graph, Packed, Var};
+use descant_autograd::{Graph, Packed, Segments, Var};
 use descant_nn::{Cell, Embedding, Input, Recurrent, RecurrentConfig, Scope};
 use descant_tensor::{Result, Tensor};
 use descant_text::{Batch, Sequences};
@@ -29,18 +29,19 @@ impl LanguageModel {
         };
         let rnn = Recurrent::new(&mut scope.at("rnn"), sizes);
         let widths = (config.hidden, config.embedding);
-        let output = Output::new(scope, loss, config.tie, &embedding, widths, vocabulary);
+        let output = Output::new(scope, loss, config, &embedding, widths, vocabulary);
         Self { embedding, rnn, output, config: config.clone() }
     }
 }
 
 impl Generator for LanguageModel {
-    fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> (Var<'t>, Arc<Packed>) {
-        let layout = Packing::layout(&batch.input);
-        let ids = Packing::ids(&layout, &batch.input);
+    fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> (Var<'t>, Arc<Segments>) {
+        let layout = Arc::new(Packed::new(&batch.input.lengths()));
+        let segments = Arc::new(layout.segments());
+        let ids = segments.arrange(&batch.input.ids);
         let x = Input::embedded(graph, &self.embedding, &ids, self.config.dropout);
         let (hidden, _) = self.rnn.forward(x, &[], &layout);
-        (hidden.dropout(self.config.dropout), layout)
+        (hidden.dropout(self.config.dropout), segments)
     }
 
     fn output(&self) -> &Output {

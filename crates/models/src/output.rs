@@ -1,4 +1,4 @@
-use crate::{LossConfig, Measure, Tie, Vocabulary};
+use crate::{LossConfig, Measure, ModelConfig, Tie, Vocabulary};
 use descant_autograd::{Activation, ParameterId, Targets, Var};
 use descant_nn::{Embedding, Init, Linear, Scope};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ impl Output {
     pub(crate) fn new(
         scope: &mut Scope<'_>,
         loss: &LossConfig,
-        tie: Tie,
+        config: &ModelConfig,
         embedding: &Embedding,
         (width, dimension): (usize, usize),
         vocabulary: &Vocabulary,
@@ -44,9 +44,11 @@ impl Output {
         let entries = vocabulary.target;
         match loss {
             LossConfig::CrossEntropy { smoothing, .. } => Self::Softmax {
-                projection: match tie {
-                    Tie::None => Linear::new(&mut scope.at("projection"), width, entries, true),
-                    Tie::Output | Tie::All => Linear::tied(&mut scope.at("projection"), embedding.weight, entries),
+                projection: match config.tie {
+                    Tie::None => Linear::new(&mut scope.at("projection"), width, entries, config.output_bias),
+                    Tie::Output | Tie::All => {
+                        Linear::tied(&mut scope.at("projection"), embedding.weight, entries, config.output_bias)
+                    }
                 },
                 smoothing: *smoothing,
                 class_weights: vocabulary.class_weights.clone(),

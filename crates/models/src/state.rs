@@ -18,10 +18,10 @@ pub struct State {
 /// The encoded sources.
 #[derive(Debug)]
 pub struct Memory {
-    /// Encoder states `[Nm, H]`.
+    /// Encoder states `[Nm, H]`; of a Transformer decoder the keys and values of its layers, side by side.
     pub values: Tensor,
-    /// What queries are held against, `[Nm, H]`.
-    pub keys: Tensor,
+    /// What the queries of a recurrent decoder are held against, `[Nm, H]`.
+    pub keys: Option<Tensor>,
     /// The rows of each source.
     pub segments: Arc<Segments>,
 }

@@ -4,8 +4,8 @@
 use descant_autograd::gradcheck::{TOLERANCE, check};
 use descant_autograd::{Graph, Parameters, Tape};
 use descant_kernels::Parallelism;
-use descant_models::{Bridge, Generator, Kind, LossConfig, Measure, ModelConfig, Tie, Vocabulary, build};
-use descant_nn::{Cell, Score};
+use descant_models::{Bridge, Generator, Kind, Layers, LossConfig, Measure, ModelConfig, Tie, Vocabulary, build};
+use descant_nn::{Cell, NormKind, Position, RotaryScaling, Score, TransformerConfig};
 use descant_tensor::DType;
 use descant_text::{Batch, Sequences};
 
@@ -14,6 +14,8 @@ const VOCABULARY: usize = 7;
 fn base(kind: Kind, cell: Cell) -> ModelConfig {
     ModelConfig {
         kind,
+        decoder: Layers::Recurrent,
+        encoder: None,
         cell,
         embedding: 4,
         hidden: 4,
@@ -24,8 +26,88 @@ fn base(kind: Kind, cell: Cell) -> ModelConfig {
         input_feeding: false,
         bridge: Bridge::State,
         tie: Tie::None,
+        output_bias: true,
         dropout: 0.0,
+        transformer: None,
     }
+}
+
+/// Transformers of every kind: their norms, feed-forward layers, positions, heads and ties.
+fn transformers() -> Vec<(String, ModelConfig, LossConfig)> {
+    use descant_autograd::Activation;
+    let plain = TransformerConfig { heads: 2, max_length: 8, ..TransformerConfig::default() };
+    let model = |kind, transformer: &TransformerConfig| ModelConfig {
+        decoder: Layers::Transformer,
+        hidden: 8,
+        transformer: Some(transformer.clone()),
+        ..base(kind, Cell::Lstm)
+    };
+    let gpt2 = TransformerConfig { activation: Activation::GeluTanh, position: Position::Learned, ..plain.clone() };
+    let llama = TransformerConfig {
+        heads: 4,
+        key_value_heads: Some(2),
+        feed_forward: Some(6),
+        activation: Activation::Silu,
+        gated: true,
+        norm: NormKind::Rms,
+        bias: false,
+        ..plain.clone()
+    };
+    let llama3 = RotaryScaling::Llama3 { factor: 8.0, low: 1.0, high: 4.0, original_length: 16 };
+    let marian = TransformerConfig {
+        activation: Activation::Silu,
+        norm_first: false,
+        position: Position::Sinusoidal,
+        ..plain.clone()
+    };
+    let t5 = TransformerConfig {
+        gated: true,
+        norm: NormKind::Rms,
+        position: Position::Relative,
+        relative_buckets: 4,
+        relative_max_distance: 6,
+        head_width: Some(3),
+        scale_attention: false,
+        scale_output: true,
+        bias: false,
+        ..plain.clone()
+    };
+    let (lm, pair) = (Kind::LanguageModel, Kind::EncoderDecoder);
+    let tied = |tie, model: ModelConfig| ModelConfig { tie, output_bias: false, ..model };
+    let swiglu = TransformerConfig { attention_bias: Some(true), ..llama.clone() };
+    let alibi = TransformerConfig { position: Position::Alibi, activation: Activation::Relu, ..plain.clone() };
+    let window = TransformerConfig { window: Some(2), ..llama.clone() };
+    let scaled = TransformerConfig { rotary_scaling: Some(llama3), ..llama.clone() };
+    let stretched = TransformerConfig { rotary_scaling: Some(RotaryScaling::Linear { factor: 2.0 }), ..llama.clone() };
+    let nowhere = TransformerConfig { position: Position::None, scale_embedding: Some(true), ..plain.clone() };
+    let deep = ModelConfig { encoder_layers: 3, layers: 1, ..model(pair, &plain) };
+    let lstm_decoder = ModelConfig {
+        decoder: Layers::Recurrent,
+        encoder: Some(Layers::Transformer),
+        attention: Some(Score::General),
+        bridge: Bridge::Zero,
+        ..model(pair, &plain)
+    };
+    let lstm_encoder = ModelConfig { encoder: Some(Layers::Recurrent), ..model(pair, &plain) };
+    [
+        ("gpt2", tied(Tie::Output, model(lm, &gpt2))),
+        ("llama", model(lm, &llama)),
+        ("qwen2", model(lm, &swiglu)),
+        ("window", model(lm, &window)),
+        ("llama 3", model(lm, &scaled)),
+        ("stretched", model(lm, &stretched)),
+        ("alibi", model(lm, &alibi)),
+        ("no positions", model(lm, &nowhere)),
+        ("marian", tied(Tie::All, model(pair, &marian))),
+        ("t5", tied(Tie::All, model(pair, &t5))),
+        ("rotary pair", model(pair, &plain)),
+        ("deep encoder, shallow decoder", deep),
+        ("lstm decoder", lstm_decoder),
+        ("lstm encoder", lstm_encoder),
+    ]
+    .into_iter()
+    .map(|(name, config)| (format!("transformer: {name}"), config, LossConfig::default()))
+    .collect()
 }
 
 /// Every kind of model, by name.
@@ -55,6 +137,7 @@ fn models() -> Vec<(String, ModelConfig, LossConfig)> {
             add(&format!("{measure:?}"), with, LossConfig::Embedding { measure });
         }
     }
+    models.extend(transformers());
     models
 }
 
@@ -93,21 +176,31 @@ fn every_model_has_the_gradient_of_its_central_differences() {
 
 #[test]
 fn dropout_has_the_gradient_of_its_central_differences() {
-    let config =
+    let recurrent =
         ModelConfig { dropout: 0.3, attention: Some(Score::General), ..base(Kind::EncoderDecoder, Cell::Lstm) };
-    let (mut parameters, model) = build_model(&config, &LossConfig::default(), DType::F64);
-    let batch = batch(config.kind);
-    for row in check(&mut parameters, Some(12), 5, |graph| model.loss(graph, &batch)).unwrap() {
-        assert!(row.error <= TOLERANCE, "{}: {:.1e} {:?}", row.name, row.error, row.worst);
+    let everywhere =
+        TransformerConfig { heads: 2, attention_dropout: 0.2, activation_dropout: 0.2, ..TransformerConfig::default() };
+    let transformer = ModelConfig {
+        decoder: Layers::Transformer,
+        hidden: 8,
+        dropout: 0.1,
+        transformer: Some(everywhere),
+        ..base(Kind::EncoderDecoder, Cell::Lstm)
+    };
+    for config in [recurrent, transformer] {
+        let (mut parameters, model) = build_model(&config, &LossConfig::default(), DType::F64);
+        let batch = batch(config.kind);
+        for row in check(&mut parameters, Some(12), 5, |graph| model.loss(graph, &batch)).unwrap() {
+            assert!(row.error <= TOLERANCE, "{}: {:.1e} {:?}", row.name, row.error, row.worst);
+        }
     }
 }
 
 /// The scores of every target token, by sequence, from one whole pass.
 fn whole(graph: Graph<'_>, model: &dyn Generator, batch: &Batch) -> Vec<Vec<f64>> {
-    let (hidden, layout) = model.hidden(graph, batch);
+    let (hidden, segments) = model.hidden(graph, batch);
     let scores = model.output().scores(hidden).value().unwrap();
     let (classes, scores) = (scores.shape().last(), scores.to_f64());
-    let segments = layout.segments();
     (0..segments.len())
         .map(|i| segments.rows(i).iter().flat_map(|&row| scores[row * classes..][..classes].to_vec()).collect())
         .collect()

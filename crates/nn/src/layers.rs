@@ -21,9 +21,18 @@ impl Linear {
         }
     }
 
+    /// Drawn uniformly to `√(6 / (I + O))` (Glorot & Bengio 2010), with a bias of zeros.
+    pub fn glorot(scope: &mut Scope<'_>, input: usize, output: usize, bias: bool) -> Self {
+        let init = Init::Uniform((6.0 / (input + output).max(1) as f64).sqrt());
+        Self {
+            weight: scope.parameter("weight", [output, input], init),
+            bias: bias.then(|| scope.parameter("bias", [output], Init::Zeros)),
+        }
+    }
+
     /// With another layer's weight, such as an embedding's, and a bias of zeros.
-    pub fn tied(scope: &mut Scope<'_>, weight: ParameterId, output: usize) -> Self {
-        Self { weight, bias: Some(scope.parameter("bias", [output], Init::Zeros)) }
+    pub fn tied(scope: &mut Scope<'_>, weight: ParameterId, output: usize, bias: bool) -> Self {
+        Self { weight, bias: bias.then(|| scope.parameter("bias", [output], Init::Zeros)) }
     }
 
     /// `x[.., I]` to `[.., O]`.
@@ -53,27 +62,5 @@ impl Embedding {
     #[track_caller]
     pub fn forward<'t>(&self, graph: descant_autograd::Graph<'t>, ids: &Arc<[u32]>) -> Var<'t> {
         graph.parameter(self.weight).gather(ids)
-    }
-}
-
-/// Layer normalisation over the last axis.
-#[derive(Clone, Debug)]
-pub struct LayerNorm {
-    weight: ParameterId,
-    bias: ParameterId,
-}
-
-impl LayerNorm {
-    /// Ones and zeros.
-    pub fn new(scope: &mut Scope<'_>, width: usize) -> Self {
-        Self {
-            weight: scope.parameter("weight", [width], Init::Ones),
-            bias: scope.parameter("bias", [width], Init::Zeros),
-        }
-    }
-
-    /// The parameters, for [`Var::layer_norm`].
-    pub fn parameters(&self) -> (ParameterId, ParameterId) {
-        (self.weight, self.bias)
     }
 }

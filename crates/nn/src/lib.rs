@@ -3,11 +3,15 @@
 mod attention;
 mod init;
 mod layers;
+mod norm;
 mod recurrent;
 mod scope;
+mod transformer;
 
 pub use attention::{Attention, Score};
 pub use init::Init;
-pub use layers::{Embedding, LayerNorm, Linear};
+pub use layers::{Embedding, Linear};
+pub use norm::{Norm, NormKind};
 pub use recurrent::{Cell, Input, Recurrent, RecurrentConfig, State};
 pub use scope::Scope;
+pub use transformer::{Memory, Position, RotaryScaling, Transformer, TransformerConfig, TransformerSizes};

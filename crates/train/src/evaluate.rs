@@ -4,7 +4,7 @@ use crate::{Answer, Error, Files, Replicas, Texts, Trained};
 use descant_autograd::{Parameters, Tape};
 use descant_generate::Options;
 use descant_kernels::Parallelism;
-use descant_models::{Generator, Packing};
+use descant_models::Generator;
 use descant_text::{Batch, Batches, Corpus, Source, TextError};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -64,8 +64,8 @@ fn evaluate_batch(
     batch: &Batch,
 ) -> descant_tensor::Result<(f64, usize)> {
     let graph = tape.infer(parameters, Parallelism::Serial);
-    let (hidden, layout) = model.hidden(graph, batch);
-    let ids = Packing::ids(&layout, &batch.target);
+    let (hidden, segments) = model.hidden(graph, batch);
+    let ids = segments.arrange(&batch.target.ids);
     let loss = model.output().nats(hidden, &ids).item()?;
     let mut right = 0;
     for (i, ids) in ids.chunks(BLOCK).enumerate() {

@@ -242,7 +242,7 @@ impl Recipe {
             if self.model.tie == Tie::Output {
                 return Err("model.tie = \"output\": this loss has no output projection to tie".to_owned());
             }
-            if measure == Measure::Vmf && self.model.embedding < 2 {
+            if measure == Measure::Vmf && self.model.embedding(self.model.decoder) < 2 {
                 return Err("model.embedding = 1: expected 2 or more for loss.measure = \"vmf\"".to_owned());
             }
         }

@@ -1,0 +1,86 @@
+use crate::encoder::Encoder;
+use crate::generator::Generator;
+use crate::state::{Memory, State};
+use crate::{Kind, LossConfig, ModelConfig, Output, Tie, Vocabulary};
+use descant_autograd::{Graph, Segments, Var};
+use descant_nn::{Embedding, Memory as Source, Scope, Transformer, TransformerSizes};
+use descant_tensor::{Result, Tensor};
+use descant_text::{Batch, Sequences};
+use std::sync::Arc;
+
+/// A Transformer that writes: a language model, or the decoder behind an encoder of either kind.
+#[derive(Debug)]
+pub struct TransformerGenerator {
+    encoder: Option<Encoder>,
+    embedding: Embedding,
+    decoder: Transformer,
+    output: Output,
+}
+
+impl TransformerGenerator {
+    pub(crate) fn new(scope: &mut Scope<'_>, config: &ModelConfig, loss: &LossConfig, vocabulary: &Vocabulary) -> Self {
+        let ModelConfig { hidden: width, layers, dropout, .. } = *config;
+        let pair = config.kind == Kind::EncoderDecoder;
+        let encoder = pair.then(|| Encoder::new(&mut scope.at("encoder"), config, vocabulary.source));
+        let mut scope = scope.at("decoder");
+        let embedding = match (&encoder, config.tie) {
+            (Some(encoder), Tie::All) => encoder.embedding.clone(),
+            _ => Embedding::new(&mut scope.at("embedding"), vocabulary.target, width),
+        };
+        let sizes = TransformerSizes { width, layers, dropout, causal: true, source: pair };
+        let decoder = Transformer::new(&mut scope, &config.transformer(), sizes);
+        let output = Output::new(&mut scope, loss, config, &embedding, (width, width), vocabulary);
+        Self { encoder, embedding, decoder, output }
+    }
+
+    fn encode<'t>(&self, graph: Graph<'t>, sources: Option<&Sequences>) -> Option<Source<'t>> {
+        let none = Sequences::default();
+        let encoded = self.encoder.as_ref()?.encode(graph, sources.unwrap_or(&none)).joined();
+        let keys_and_values = self.decoder.keys_and_values(encoded.values);
+        Some(Source { keys_and_values, segments: encoded.segments })
+    }
+}
+
+impl Generator for TransformerGenerator {
+    fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> (Var<'t>, Arc<Segments>) {
+        let source = self.encode(graph, batch.source.as_ref());
+        let segments = Arc::new(Segments::joined(&batch.input.lengths()));
+        let ids = Arc::from(batch.input.ids.as_slice());
+        (self.decoder.forward(graph, &self.embedding, &ids, &segments, source.as_ref()), segments)
+    }
+
+    fn output(&self) -> &Output {
+        &self.output
+    }
+
+    fn max_length(&self) -> Option<usize> {
+        self.decoder.max_length()
+    }
+
+    fn start(&self, graph: Graph<'_>, sources: Option<&Sequences>, rows: usize) -> Result<State> {
+        let rows = sources.map_or(rows, Sequences::len);
+        let memory = match self.encode(graph, sources) {
+            None => None,
+            Some(source) => {
+                let each: Vec<Var<'_>> = source.keys_and_values.iter().map(|columns| columns.x).collect();
+                Some(Arc::new(Memory {
+                    values: graph.concat_last(&each).value()?,
+                    keys: None,
+                    segments: source.segments,
+                }))
+            }
+        };
+        graph.check()?;
+        Ok(State { tensors: self.decoder.caches(graph, rows), memory, sources: (0..rows).collect() })
+    }
+
+    fn step<'t>(&self, graph: Graph<'t>, state: &State, tokens: &[u32]) -> Result<(Var<'t>, State)> {
+        let source = state.memory.as_ref().map(|memory| Source {
+            keys_and_values: self.decoder.side_by_side(graph.constant(&memory.values)),
+            segments: memory.segments.clone(),
+        });
+        let mut caches: Vec<Tensor> = state.tensors.clone();
+        let hidden = self.decoder.step(graph, &self.embedding, tokens, &mut caches, source.as_ref(), &state.sources)?;
+        Ok((hidden, State { tensors: caches, memory: state.memory.clone(), sources: state.sources.clone() }))
+    }
+}

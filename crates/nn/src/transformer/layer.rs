@@ -1,0 +1,96 @@
+use super::attention::MultiHead;
+use super::{Pass, TransformerConfig};
+use crate::{Linear, Norm, Scope};
+use descant_autograd::{Activation, Columns, Var};
+use descant_tensor::{Result, Tensor};
+
+/// One layer, under the names of PyTorch's `TransformerEncoderLayer` and `TransformerDecoderLayer`.
+#[derive(Clone, Debug)]
+pub(super) struct Layer {
+    self_attn: MultiHead,
+    multihead_attn: Option<MultiHead>,
+    linear1: Linear,
+    linear2: Linear,
+    /// One for each of the parts.
+    norms: Vec<Norm>,
+    config: TransformerConfig,
+    dropout: f64,
+}
+
+impl Layer {
+    pub(super) fn new(
+        scope: &mut Scope<'_>,
+        config: &TransformerConfig,
+        (width, dropout): (usize, f64),
+        causal: bool,
+        source: bool,
+    ) -> Self {
+        let between = config.feed_forward(width);
+        let self_attn = MultiHead::new(&mut scope.at("self_attn"), config, width, true, causal);
+        let multihead_attn =
+            source.then(|| MultiHead::new(&mut scope.at("multihead_attn"), config, width, false, false));
+        // Gate and value side by side.
+        let first = if config.gated { 2 * between } else { between };
+        let linear1 = Linear::glorot(&mut scope.at("linear1"), width, first, config.bias);
+        let linear2 = Linear::glorot(&mut scope.at("linear2"), between, width, config.bias);
+        let parts = if source { 3 } else { 2 };
+        let norms = (1..=parts)
+            .map(|i| Norm::new(&mut scope.at(format!("norm{i}")), config.norm, width, config.norm_epsilon))
+            .collect();
+        Self { self_attn, multihead_attn, linear1, linear2, norms, config: config.clone(), dropout }
+    }
+
+    /// The attention to a source.
+    pub(super) fn source(&self) -> Option<&MultiHead> {
+        self.multihead_attn.as_ref()
+    }
+
+    /// Columns of a token's keys and values.
+    pub(super) fn key_value_columns(&self) -> usize {
+        self.self_attn.key_value_columns()
+    }
+
+    /// `[N, width]` to the same. With a cache, of one more token for each row.
+    ///
+    /// # Errors
+    /// Whatever reading the pass for the cache fails with.
+    #[track_caller]
+    pub(super) fn forward<'t>(
+        &self,
+        x: Var<'t>,
+        pass: &Pass<'t>,
+        memory: Option<Columns<'t>>,
+        cache: Option<&mut Tensor>,
+    ) -> Result<Var<'t>> {
+        let (angles, table) = (pass.angles.as_ref(), pass.table);
+        let mut norms = self.norms.iter();
+        let mut x = self.part(x, norms.next(), |x| match cache {
+            Some(cache) => self.self_attn.next(x, cache, &pass.own, angles, table),
+            None => Ok(self.self_attn.own(x, &pass.own, angles, table)),
+        })?;
+        if let (Some(attention), Some(memory), Some(reach)) = (&self.multihead_attn, memory, &pass.source) {
+            x = self.part(x, norms.next(), |x| Ok(attention.source(x, memory, reach)))?;
+        }
+        self.part(x, norms.next(), |x| Ok(self.feed_forward(x)))
+    }
+
+    /// A part and the way around it, normalised before or after (Xiong et al. 2020, arXiv 2002.04745).
+    #[track_caller]
+    fn part<'t>(&self, x: Var<'t>, norm: Option<&Norm>, f: impl FnOnce(Var<'t>) -> Result<Var<'t>>) -> Result<Var<'t>> {
+        let normalised = |x: Var<'t>| norm.map_or(x, |norm| norm.forward(x));
+        Ok(match self.config.norm_first {
+            true => x + f(normalised(x))?.dropout(self.dropout),
+            false => normalised(x + f(x)?.dropout(self.dropout)),
+        })
+    }
+
+    #[track_caller]
+    fn feed_forward<'t>(&self, x: Var<'t>) -> Var<'t> {
+        let TransformerConfig { activation, gated, activation_dropout, .. } = self.config;
+        let between = match gated {
+            true => self.linear1.forward(x, Activation::Identity).glu(activation),
+            false => self.linear1.forward(x, activation),
+        };
+        self.linear2.forward(between.dropout(activation_dropout), Activation::Identity)
+    }
+}
