@@ -63,6 +63,29 @@ impl<'a, E: Real> Mat<'a, E> {
         }
     }
 
+    /// Its transpose, copied.
+    pub fn transposed(self, copy: &mut [E]) -> Mat<'_, E> {
+        const BLOCK: usize = 16;
+        let Self { data, rows, columns, row_stride, column_stride } = self;
+        let copy = &mut copy[..rows * columns];
+        for block in (0..rows).step_by(BLOCK) {
+            for (c, to) in copy.chunks_exact_mut(rows).enumerate() {
+                let from = |r: usize| data[r * row_stride + c * column_stride];
+                (block..rows.min(block + BLOCK)).for_each(|r| to[r] = from(r));
+            }
+        }
+        Mat::new(copy, columns, rows)
+    }
+
+    /// Some of its columns.
+    ///
+    /// # Panics
+    /// Where it has not as many.
+    pub fn columns(self, columns: std::ops::Range<usize>) -> Self {
+        assert!(columns.start < columns.end && columns.end <= self.columns, "columns {columns:?} of {}", self.columns);
+        Self { data: &self.data[columns.start * self.column_stride..], columns: columns.len(), ..self }
+    }
+
     /// Itself, or its transpose where `transposed` is set.
     pub fn t_if(self, transposed: bool) -> Self {
         if transposed { self.t() } else { self }
@@ -160,7 +183,8 @@ pub fn gemm_transposed<E: Real>(
     parallelism: Parallelism,
 ) {
     let (rows, columns) = (c.columns, a.columns);
-    if c.rows < TRANSPOSE_FROM || b.len() > scratch.len() {
+    let worth = c.rows >= TRANSPOSE_FROM && (c.rows < TRANSPOSE_TO || columns >= WIDE);
+    if !worth || b.len() > scratch.len() {
         return gemm(E::one(), a, Mat::new(b, rows, columns).t(), beta, c, parallelism);
     }
     let scratch = &mut scratch[..b.len()];
@@ -170,6 +194,9 @@ pub fn gemm_transposed<E: Real>(
 
 /// Rows of a product from which transposing its right side pays.
 const TRANSPOSE_FROM: usize = 8;
+
+/// Rows from which the library's own copy of the right side is as good, unless that is [`WIDE`].
+const TRANSPOSE_TO: usize = 1024;
 
 /// `y[C, R] = x[R, C]` transposed, in square tiles of one cache line's width.
 pub fn transpose<E: Real>(x: &[E], rows: usize, columns: usize, y: &mut [E]) {

@@ -118,6 +118,11 @@ impl AttendHeads {
         [self.columns[0] + head * width, self.columns[1] + key, self.columns[2] + key]
     }
 
+    /// The most keys of one sequence.
+    fn longest(&self) -> usize {
+        self.sequences().map(|sequence| sequence.memory.len()).max().unwrap_or(0)
+    }
+
     /// How much scratch a tile's scores need.
     fn scores(&self) -> usize {
         let most = |segments: &Segments, tile: usize| {
@@ -135,6 +140,11 @@ fn part<E: Real>(x: &[E], columns: usize, rows: Range<usize>, start: usize, widt
 /// As [`part`], to write.
 fn part_mut<E: Real>(x: &mut [E], columns: usize, rows: Range<usize>, start: usize, width: usize) -> MatMut<'_, E> {
     MatMut::strided(&mut x[rows.start * columns + start..], rows.len(), width, columns)
+}
+
+/// Keys or values across, `[width, Nm]`: copied, where there are queries enough that reading them so pays.
+fn turned<'a, E: Real>(x: Mat<'a, E>, sequence: &Sequence, copy: &'a mut [E]) -> Mat<'a, E> {
+    if sequence.queries.len() < 16 { x.t() } else { x.transposed(copy) }
 }
 
 /// `inner` counted from `outer`'s start.
@@ -183,6 +193,7 @@ impl Op for AttendHeads {
         let table = (ctx.inputs() > 3).then(|| ctx.input(3));
         let [q_columns, k_columns, v_columns] = [0, 1, 2].map(|i| ctx.shape(i)[1]);
         let (rows, seed) = (ctx.shape(0)[0], ctx.dropout());
+        let mut copy = ctx.scratch(self.longest() * width);
         let mut scores = ctx.scratch(self.scores());
         let mut mask = ctx.scratch(if self.heads.dropout > 0.0 { self.scores() } else { 0 });
         let mut log_sums = ctx.scratch(rows * heads);
@@ -193,8 +204,11 @@ impl Op for AttendHeads {
             log_sums.fill(E::zero());
         }
         for sequence in self.sequences() {
-            for (head, queries) in (0..heads).flat_map(|h| self.query_tiles(&sequence).map(move |tile| (h, tile))) {
+            for head in 0..heads {
                 let [q_start, k_start, v_start] = self.starts(head);
+                let k = part(k, k_columns, sequence.memory.clone(), k_start, width);
+                let keys_t = turned(k, &sequence, &mut copy);
+            for queries in self.query_tiles(&sequence) {
                 let query_rows = within(&sequence.queries, &queries);
                 let q = part(q, q_columns, query_rows.clone(), q_start, width);
                 let sums = &mut log_sums[head * rows..][query_rows.clone()];
@@ -205,9 +219,8 @@ impl Op for AttendHeads {
                     let tile = self.tile(&sequence, head, queries.clone(), keys.clone());
                     let key_rows = within(&sequence.memory, &keys);
                     let scores = &mut scores[..queries.len() * keys.len()];
-                    let k = part(k, k_columns, key_rows.clone(), k_start, width);
                     let into = MatMut::new(scores, queries.len(), keys.len());
-                    gemm(E::of(self.heads.scale), q, k.t(), E::zero(), into, parallelism);
+                    gemm(E::of(self.heads.scale), q, keys_t.columns(keys.clone()), E::zero(), into, parallelism);
                     tile.add_bias(scores, table);
                     let y_tile = &mut y[query_rows.start * heads * width..query_rows.end * heads * width];
                     for (i, row) in scores.chunks_exact_mut(keys.len()).enumerate() {
@@ -232,9 +245,9 @@ impl Op for AttendHeads {
                     *sum = maxima[i] + totals[i].ln();
                 }
             }
+            }
         }
-        ctx.recycle(scores);
-        ctx.recycle(mask);
+        [scores, mask, copy].into_iter().for_each(|scratch| ctx.recycle(scratch));
         ctx.save(log_sums);
     }
 
@@ -248,12 +261,18 @@ impl Op for AttendHeads {
         let log_sums = ctx.take_saved(0, rows * heads);
         // Dropout draws again what it drew in forward.
         let seed = ctx.dropout();
+        let (mut copy, mut copy_v) = (ctx.scratch(self.longest() * width), ctx.scratch(self.longest() * width));
         let (mut weights, mut dscores) = (ctx.scratch(self.scores()), ctx.scratch(self.scores()));
         let mut mask = ctx.scratch(if self.heads.dropout > 0.0 { self.scores() } else { 0 });
         let alpha = E::of(self.heads.scale);
         for sequence in self.sequences() {
-            for (head, queries) in (0..heads).flat_map(|h| self.query_tiles(&sequence).map(move |tile| (h, tile))) {
+            for head in 0..heads {
                 let [q_start, k_start, v_start] = self.starts(head);
+                let all_keys = part(k, k_columns, sequence.memory.clone(), k_start, width);
+                let all_values = part(v, v_columns, sequence.memory.clone(), v_start, width);
+                let keys_t = turned(all_keys, &sequence, &mut copy);
+                let values_t = turned(all_values, &sequence, &mut copy_v);
+            for queries in self.query_tiles(&sequence) {
                 let query_rows = within(&sequence.queries, &queries);
                 let n = queries.len();
                 let mut means = [E::zero(); TILE.0];
@@ -269,11 +288,11 @@ impl Op for AttendHeads {
                     let (m, key_rows) = (keys.len(), within(&sequence.memory, &keys));
                     let (weights, dscores) = (&mut weights[..n * m], &mut dscores[..n * m]);
                     let k = part(k, k_columns, key_rows.clone(), k_start, width);
-                    let v = part(v, v_columns, key_rows.clone(), v_start, width);
-                    gemm(alpha, q, k.t(), E::zero(), MatMut::new(weights, n, m), parallelism);
+                    gemm(alpha, q, keys_t.columns(keys.clone()), E::zero(), MatMut::new(weights, n, m), parallelism);
                     tile.add_bias(weights, table);
                     tile.weights(weights, sums);
-                    gemm(E::one(), dy, v.t(), E::zero(), MatMut::new(dscores, n, m), parallelism);
+                    let into = MatMut::new(dscores, n, m);
+                    gemm(E::one(), dy, values_t.columns(keys.clone()), E::zero(), into, parallelism);
                     tile.score_gradients(weights, dscores, &means[..n], &mut mask, seed);
                     if let Some(dv) = ctx.dx(2) {
                         let dv = part_mut(dv, v_columns, key_rows.clone(), v_start, width);
@@ -295,10 +314,11 @@ impl Op for AttendHeads {
                     }
                 }
             }
+            }
         }
         // Of sequences without partners too.
         (0..ctx.inputs()).for_each(|i| drop(ctx.dx(i)));
-        for scratch in [log_sums, weights, dscores, mask] {
+        for scratch in [log_sums, weights, dscores, mask, copy, copy_v] {
             ctx.recycle(scratch);
         }
     }
