@@ -186,6 +186,26 @@ impl Parameters {
         cast
     }
 
+    /// Takes the values of others with the same names and shapes, in whatever order.
+    ///
+    /// # Errors
+    /// What differs, in words; some values may then be taken.
+    pub fn copy_from(&mut self, others: &Self) -> std::result::Result<(), String> {
+        if others.len() != self.len() {
+            return Err(format!("it has {} parameters, the model {}", others.len(), self.len()));
+        }
+        for id in self.ids() {
+            let name = self.name(id).to_owned();
+            let other = others.find(&name).ok_or_else(|| format!("it has no parameter '{name}'"))?;
+            let (shape, found) = (self.shape(id), others.shape(other));
+            if shape != found {
+                return Err(format!("parameter '{name}' is {found} there, and {shape} in the model"));
+            }
+            self.set(id, &others.buffer.to_f64(others.range(other))).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
     /// A flat buffer of gradients for these parameters, all zero.
     pub fn gradients(&self) -> Gradients {
         let untouched = vec![false; self.table.len()];

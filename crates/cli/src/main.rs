@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod eval;
+mod exchange;
 mod generate;
 mod gradcheck;
 mod memory;
@@ -33,6 +34,10 @@ enum Command {
     Generate(generate::Generate),
     /// Measure a trained generator: loss, perplexity, accuracy, exact match
     Eval(eval::Eval),
+    /// Make a run of a model from elsewhere: a Hugging Face folder of GPT-2, Llama, Qwen2, Marian or T5
+    Import(exchange::Import),
+    /// Write a trained model as a Hugging Face folder
+    Export(exchange::Export),
     /// Hold every gradient of a recipe's model against central differences
     Gradcheck(gradcheck::Gradcheck),
     /// Measure the speed of training
@@ -75,6 +80,8 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(),
         Command::Generate(generate) => generate.run(),
         Command::Eval(eval) => eval.run(),
+        Command::Import(import) => import.run(),
+        Command::Export(export) => export.run(),
         Command::Gradcheck(gradcheck) => gradcheck.run(),
         Command::Bench(bench) => bench.run(),
         Command::Completions { shell } => {

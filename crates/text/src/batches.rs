@@ -1,5 +1,5 @@
 use crate::corpus::{BLOCK, Place};
-use crate::{BOS, Batch, Corpus, EOS, TextError};
+use crate::{Batch, Corpus, Special, TextError};
 use rand_core::Rng;
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,8 @@ pub struct BatchConfig {
     pub length: usize,
     /// What the order is drawn from, anew in every epoch; or none, for the text's own order.
     pub shuffle: Option<u64>,
+    /// Special ids of the source, whose end is written there, and of the target.
+    pub special: [Special; 2],
 }
 
 /// The next batch of [`Batches`].
@@ -115,6 +117,7 @@ impl Batches {
 
     fn assemble(&self, places: &[Place]) -> Result<Batch, TextError> {
         let mut batch = Batch::default();
+        let [source_special, special] = self.config.special;
         for place in places {
             let (source, target) = self.corpus.read(place)?;
             if self.corpus.is_continuous() {
@@ -123,10 +126,10 @@ impl Batches {
                 continue;
             }
             if let Some(source) = source {
-                batch.source.get_or_insert_default().push(&[&source[..], &[EOS]].concat());
+                batch.source.get_or_insert_default().push(&[&source[..], &[source_special.end]].concat());
             }
-            batch.input.push(&[&[BOS], &target[..]].concat());
-            batch.target.push(&[&target[..], &[EOS]].concat());
+            batch.input.push(&[&[special.beginning], &target[..]].concat());
+            batch.target.push(&[&target[..], &[special.end]].concat());
         }
         Ok(batch)
     }

@@ -20,4 +20,4 @@ pub use error::{TextError, remedy};
 pub use lines::{LONGEST_LINE, Lines};
 pub use sequences::{Batch, Sequences};
 pub use source::{Pairs, Side, Source};
-pub use tokenizer::{BOS, EOS, Tokenizer, TokenizerConfig, TokenizerKind, UNK};
+pub use tokenizer::{BOS, EOS, Special, Tokenizer, TokenizerConfig, TokenizerKind, UNK};

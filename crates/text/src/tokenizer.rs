@@ -11,6 +11,29 @@ pub const BOS: u32 = 1;
 /// The id of the end of a sequence.
 pub const EOS: u32 = 2;
 
+/// Which ids of a tokenizer that was made elsewhere are special: the table `special` in a recipe's `[tokenizer]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Special {
+    /// What the vocabulary does not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<u32>,
+    /// What stands before the first token that is written.
+    pub beginning: u32,
+    /// What stands after the last one, and at the end of a source.
+    pub end: u32,
+    /// Entries of the model's tables, where they are more than the tokenizer's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entries: Option<usize>,
+}
+
+impl Default for Special {
+    /// Those of the tokenizers that are trained here.
+    fn default() -> Self {
+        Self { unknown: Some(UNK), beginning: BOS, end: EOS, entries: None }
+    }
+}
+
 /// These three, in the order of their ids.
 pub(crate) const SPECIAL: [&str; 3] = ["<unk>", "<s>", "</s>"];
 
@@ -26,6 +49,9 @@ pub struct TokenizerConfig {
     pub minimum_count: u64,
     /// Whether subwords never join digits: what a number means is easier to see digit by digit.
     pub split_digits: bool,
+    /// Of a tokenizer that was made elsewhere, which ids are special.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub special: Option<Special>,
 }
 
 /// What the tokens are.
@@ -56,7 +82,7 @@ impl TokenizerKind {
 
 impl Default for TokenizerConfig {
     fn default() -> Self {
-        Self { kind: TokenizerKind::Bpe, vocabulary: 8000, minimum_count: 1, split_digits: false }
+        Self { kind: TokenizerKind::Bpe, vocabulary: 8000, minimum_count: 1, split_digits: false, special: None }
     }
 }
 
@@ -81,6 +107,7 @@ impl TokenizerConfig {
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: Inner,
+    special: Special,
 }
 
 impl Tokenizer {
@@ -96,27 +123,40 @@ impl Tokenizer {
         let mut error = None;
         let texts = texts.map_while(|text| text.map_err(|e| error = Some(e)).ok());
         let inner = train(config, continuous, texts);
-        error.map_or_else(|| Self::new(inner.map_err(wrong)?), Err)
+        error.map_or_else(|| Self::new(inner.map_err(wrong)?, None), Err)
     }
 
-    /// Reads a `tokenizer.json`.
+    /// Reads a `tokenizer.json`: one that was trained here, or one that was made elsewhere, with these special ids.
     ///
     /// # Errors
-    /// Where the file cannot be read, or is no tokenizer with this library's special tokens.
-    pub fn load(path: &Path) -> Result<Self, TextError> {
+    /// Where the file cannot be read, or is no tokenizer with these special tokens.
+    pub fn load(path: &Path, special: Option<Special>) -> Result<Self, TextError> {
         let bytes = std::fs::read(path).map_err(|error| TextError::io("read", path, error))?;
         let damaged = |reason: String| TextError::Tokenizer(format!("{} cannot be read: {reason}", path.display()));
         let inner = Inner::from_bytes(&bytes).map_err(|error| damaged(error.to_string()))?;
-        Self::new(inner).map_err(|error| damaged(error.to_string()))
+        Self::new(inner, special).map_err(|error| damaged(error.to_string()))
     }
 
-    fn new(mut inner: Inner) -> Result<Self, TextError> {
+    fn new(mut inner: Inner, special: Option<Special>) -> Result<Self, TextError> {
+        if let Some(special) = special {
+            let entries = special.entries.unwrap_or(0).max(inner.get_vocab_size(true));
+            let ids = [Some(special.beginning), Some(special.end), special.unknown];
+            return match ids.into_iter().flatten().find(|&id| id as usize >= entries) {
+                Some(id) => Err(TextError::Tokenizer(format!("special id {id} is outside its {entries} entries"))),
+                None => Ok(Self { inner, special }),
+            };
+        }
         // What looks like a special token in a text is text.
         inner.set_encode_special_tokens(true);
         match (0..).zip(SPECIAL).find(|(id, token)| inner.token_to_id(token) != Some(*id)) {
             Some((id, token)) => Err(TextError::Tokenizer(format!("its entry {id} is not {token}"))),
-            None => Ok(Self { inner }),
+            None => Ok(Self { inner, special: Special::default() }),
         }
+    }
+
+    /// Which ids are special.
+    pub fn special(&self) -> Special {
+        self.special
     }
 
     /// The tokenizer in the format of `tokenizer.json`.
@@ -127,9 +167,9 @@ impl Tokenizer {
         self.inner.to_string(false).map_err(wrong)
     }
 
-    /// How many entries the vocabulary has.
+    /// How many entries a model's tables have.
     pub fn vocabulary(&self) -> usize {
-        self.inner.get_vocab_size(true)
+        self.inner.get_vocab_size(true).max(self.special.entries.unwrap_or(0))
     }
 
     /// The id of a token.
@@ -199,7 +239,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("tokenizer.json");
             std::fs::write(&path, tokenizer.to_json().unwrap()).unwrap();
-            let loaded = Tokenizer::load(&path).unwrap();
+            let loaded = Tokenizer::load(&path, None).unwrap();
             // To a vocabulary of words, a word that looks like a special token is unknown.
             let texts = TEXTS.into_iter().filter(|text| kind != Word || !text.contains("<s>"));
             for text in texts {
@@ -280,7 +320,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokenizer.json");
         std::fs::write(&path, "{}").unwrap();
-        assert!(matches!(Tokenizer::load(&path), Err(TextError::Tokenizer(_))));
+        assert!(matches!(Tokenizer::load(&path, None), Err(TextError::Tokenizer(_))));
         let error = TokenizerConfig { kind: ByteBpe, vocabulary: 100, ..Default::default() }.validate().unwrap_err();
         assert!(error.contains("259"));
     }

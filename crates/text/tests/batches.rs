@@ -8,7 +8,9 @@ use descant_text::{
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const CONFIG: BatchConfig = BatchConfig { tokens: 50, sequences: None, length: 7, shuffle: Some(3) };
+const SPECIAL: Special = Special { unknown: Some(0), beginning: BOS, end: EOS, entries: None };
+const CONFIG: BatchConfig =
+    BatchConfig { tokens: 50, sequences: None, length: 7, shuffle: Some(3), special: [SPECIAL; 2] };
 
 fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);

@@ -70,7 +70,7 @@ pub(crate) fn folder(run: &Path, step: u64) -> PathBuf {
 pub(crate) fn save(
     run: &Path,
     parameters: &Parameters,
-    optimizer: &Optimizer,
+    optimizer: Option<&Optimizer>,
     progress: &Progress,
 ) -> Result<PathBuf, Error> {
     let place = folder(run, progress.step);
@@ -83,7 +83,7 @@ pub(crate) fn save(
     written?;
     // A run that was broken off comes here again with the same bits: what is there stays then, if it is whole.
     let whole =
-        || Checkpoint::open(&place).is_ok_and(|there| [MODEL, OPTIMIZER].iter().all(|name| there.read(name).is_ok()));
+        || Checkpoint::open(&place).is_ok_and(|there| there.manifest.files.keys().all(|name| there.read(name).is_ok()));
     if fs::read(place.join(MANIFEST)).ok() == fs::read(partial.join(MANIFEST)).ok() && whole() {
         fs::remove_dir_all(&partial).map_err(|error| Error::io("remove", &partial, error))?;
         return Ok(place);
@@ -99,7 +99,12 @@ pub(crate) fn save(
     Ok(place)
 }
 
-fn write_all(partial: &Path, parameters: &Parameters, optimizer: &Optimizer, progress: &Progress) -> Result<(), Error> {
+fn write_all(
+    partial: &Path,
+    parameters: &Parameters,
+    optimizer: Option<&Optimizer>,
+    progress: &Progress,
+) -> Result<(), Error> {
     let write = |error| Error::io("write the checkpoint", partial, error);
     if partial.exists() {
         fs::remove_dir_all(partial).map_err(write)?;
@@ -109,11 +114,13 @@ fn write_all(partial: &Path, parameters: &Parameters, optimizer: &Optimizer, pro
         let range = parameters.range(id);
         (parameters.name(id).to_owned(), parameters.shape(id).dims().to_vec(), (parameters.buffer(), range))
     });
-    let state =
-        optimizer.state().map(|(name, buffer)| (name.to_owned(), vec![buffer.len()], (buffer, 0..buffer.len())));
-    let (model, state) = (write_tensors(partial, MODEL, model)?, write_tensors(partial, OPTIMIZER, state)?);
-    let files = BTreeMap::from([(MODEL.to_owned(), model), (OPTIMIZER.to_owned(), state)]);
-    let (progress, optimizer_steps) = (progress.clone(), optimizer.steps());
+    let mut files = BTreeMap::from([(MODEL.to_owned(), write_tensors(partial, MODEL, model)?)]);
+    if let Some(optimizer) = optimizer {
+        let state =
+            optimizer.state().map(|(name, buffer)| (name.to_owned(), vec![buffer.len()], (buffer, 0..buffer.len())));
+        files.insert(OPTIMIZER.to_owned(), write_tensors(partial, OPTIMIZER, state)?);
+    }
+    let (progress, optimizer_steps) = (progress.clone(), optimizer.map_or(0, Optimizer::steps));
     let mut manifest = Manifest { format: FORMAT, progress, optimizer_steps, files, checksum: None };
     let unwritten =
         |error: serde_json::Error| Error::Checkpoint { path: partial.to_owned(), reason: error.to_string() };
@@ -230,6 +237,13 @@ impl Checkpoint {
 
     /// Reads the optimizer's state.
     pub(crate) fn load_optimizer(&self, optimizer: &mut Optimizer) -> Result<(), Error> {
+        if !self.manifest.files.contains_key(OPTIMIZER) {
+            return Err(self.damaged(
+                "it holds weights alone, so that no training goes on from it. Start one from them: init = \"RUN\" in a \
+                 recipe"
+                    .to_owned(),
+            ));
+        }
         let bytes = self.read(OPTIMIZER)?;
         let file = SafeTensors::deserialize(&bytes).map_err(|error| self.damaged(format!("{OPTIMIZER}: {error}")))?;
         let expected: Vec<(&'static str, usize, DType)> =

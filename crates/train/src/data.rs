@@ -1,6 +1,6 @@
 use crate::{DataConfig, Error, Files, Recipe, Tokenizers};
 use descant_models::Kind;
-use descant_text::{BOS, Batch, BatchConfig, Corpus, EOS, Source, TextError, Tokenizer};
+use descant_text::{Batch, BatchConfig, Corpus, Source, TextError, Tokenizer};
 use std::collections::VecDeque;
 use std::fs;
 use std::io::Write;
@@ -119,6 +119,7 @@ pub(crate) fn batch_config(recipe: &Recipe) -> BatchConfig {
         sequences: (train.batch_sentences > 0).then_some(train.batch_sentences),
         length: train.length,
         shuffle: Some(recipe.seed),
+        special: recipe.special(),
     }
 }
 
@@ -140,11 +141,12 @@ pub fn first_batch(texts: &Texts, tokenizers: &Tokenizers, sequences: usize, len
         if target.is_empty() || source.as_ref().is_some_and(Vec::is_empty) {
             continue;
         }
-        if let Some(source) = source {
-            batch.source.get_or_insert_default().push(&[source, vec![EOS]].concat());
+        let special = tokenizers.target.special();
+        if let (Some(source), Some(tokenizer)) = (source, &tokenizers.source) {
+            batch.source.get_or_insert_default().push(&[source, vec![tokenizer.special().end]].concat());
         }
-        batch.input.push(&[&[BOS], &target[..]].concat());
-        batch.target.push(&[&target[..], &[EOS]].concat());
+        batch.input.push(&[&[special.beginning], &target[..]].concat());
+        batch.target.push(&[&target[..], &[special.end]].concat());
         if batch.target.len() == sequences {
             break;
         }

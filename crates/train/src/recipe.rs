@@ -1,7 +1,7 @@
 use crate::Error;
 use descant_models::{Kind, LossConfig, Measure, ModelConfig, Tie};
 use descant_optim::{Clip, OptimizerConfig, ScheduleConfig};
-use descant_text::TokenizerConfig;
+use descant_text::{Special, TokenizerConfig};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,9 @@ pub struct Recipe {
     /// What everything random is drawn from.
     #[serde(default = "one")]
     pub seed: u64,
+    /// A run whose weights and tokenizers training starts from, rather than from fresh ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<PathBuf>,
     /// The texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<DataConfig>,
@@ -144,6 +147,23 @@ impl Default for TrainConfig {
 }
 
 impl Recipe {
+    /// One of this model, without texts, everything else as by default.
+    pub fn of(model: ModelConfig) -> Self {
+        Self {
+            seed: one(),
+            init: None,
+            data: None,
+            bench: None,
+            tokenizer: TokenizerConfig::default(),
+            target_tokenizer: None,
+            model,
+            loss: LossConfig::default(),
+            optimizer: adamw(),
+            schedule: constant(),
+            train: TrainConfig::default(),
+        }
+    }
+
     /// Reads a recipe, with `key=value` settings on top of what the file says.
     ///
     /// # Errors
@@ -172,6 +192,12 @@ impl Recipe {
             })?
         };
         recipe.validate().map(|()| recipe)
+    }
+
+    /// The special ids of the source's and the target's tokenizer.
+    pub fn special(&self) -> [Special; 2] {
+        let target = self.target_tokenizer.as_ref().unwrap_or(&self.tokenizer);
+        [&self.tokenizer, target].map(|tokenizer| tokenizer.special.unwrap_or_default())
     }
 
     /// The recipe as TOML, every default written out.

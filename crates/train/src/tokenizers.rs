@@ -63,8 +63,14 @@ impl Tokenizers {
     ///
     /// # Errors
     /// Where they cannot be read.
-    pub(crate) fn load(run: &Path, kind: Kind) -> Result<Self, Error> {
-        let side = |name: &str| Tokenizer::load(&run.join(name)).map(Arc::new);
+    pub(crate) fn load(run: &Path, recipe: &Recipe) -> Result<Self, Error> {
+        let kind = recipe.model.kind;
+        let shared = recipe.tokenizer.special;
+        let own = recipe.target_tokenizer.as_ref().map_or(shared, |tokenizer| tokenizer.special);
+        let side = |name: &str| {
+            let special = if name == TARGET { own } else { shared };
+            Tokenizer::load(&run.join(name), special).map(Arc::new)
+        };
         if run.join(SHARED).exists() || kind == Kind::LanguageModel {
             let target = side(SHARED)?;
             let source = (kind == Kind::EncoderDecoder).then(|| target.clone());

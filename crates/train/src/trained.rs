@@ -1,11 +1,11 @@
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{self, Checkpoint, Progress};
 use crate::{Error, Evaluator, Recipe, Tokenizers};
 use descant_autograd::{Parameters, Tape};
 use descant_generate::{Hypothesis, Input, Options, Strategy};
 use descant_kernels::Parallelism;
 use descant_models::{Generator, Kind, build};
 use descant_tensor::DType;
-use descant_text::{BOS, EOS, Sequences, UNK};
+use descant_text::{Sequences, Special};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -49,13 +49,33 @@ impl Trained {
     pub fn load(path: &Path) -> Result<Self, Error> {
         let (run, checkpoint) = locate(path)?;
         let recipe = Recipe::load(&run.join(RECIPE), &[])?;
-        let tokenizers = Tokenizers::load(&run, recipe.model.kind)?;
+        let tokenizers = Tokenizers::load(&run, &recipe)?;
         let (parameters, model) = model(&recipe, &tokenizers, DType::F32)
             .map_err(|reason| Error::Recipe { path: run.join(RECIPE), reason })?;
         let checkpoint = Checkpoint::open(&checkpoint)?;
         let mut trained = Self { recipe, tokenizers, parameters, model, step: checkpoint.progress().step, run };
         checkpoint.load_model(&mut trained.parameters)?;
         Ok(trained)
+    }
+
+    /// Writes it as a run folder that can be generated from, evaluated, and be the `init` of another training: with a
+    /// checkpoint that has no optimizer's state.
+    ///
+    /// # Errors
+    /// Where the folder holds a run already, or cannot be written.
+    pub fn save(recipe: &Recipe, tokenizers: &Tokenizers, parameters: &Parameters, run: &Path) -> Result<(), Error> {
+        let place = run.join(RECIPE);
+        if place.exists() {
+            let reason = "it already holds a training. Choose another folder".to_owned();
+            return Err(Error::Run { path: run.to_owned(), reason });
+        }
+        fs::create_dir_all(run).map_err(|error| Error::io("create the run folder", run, error))?;
+        tokenizers.save(run)?;
+        let checkpoint = checkpoint::save(run, parameters, None, &Progress::default())?;
+        checkpoint::point(run, "last", &checkpoint)?;
+        // Last: a folder with a recipe is a run.
+        let text = recipe.to_toml().map_err(|reason| Error::Recipe { path: place.clone(), reason })?;
+        crate::data::write(&place, text.as_bytes())
     }
 
     /// The folder of its run.
@@ -78,16 +98,15 @@ impl Trained {
     /// Where the library refuses.
     pub fn options(&self, strategy: Strategy, max_length: usize, parallelism: Parallelism) -> Result<Options, Error> {
         // One continuous text has no beginning and no end: it goes on as after a line end.
-        let line_end = self.tokenizers.target.encode("\n")?.last().copied().filter(|&id| id != UNK);
-        let (bos, mut forbidden) = match line_end {
-            Some(line_end) if self.is_continuous() => (line_end, vec![UNK, BOS, EOS]),
-            _ => (BOS, vec![UNK, BOS]),
-        };
-        if self.is_continuous() && line_end.is_none() {
-            forbidden.push(EOS);
+        let Special { unknown, beginning, end, .. } = self.tokenizers.target.special();
+        let line_end = self.tokenizers.target.encode("\n")?.last().copied().filter(|&id| Some(id) != unknown);
+        let bos = line_end.filter(|_| self.is_continuous()).unwrap_or(beginning);
+        let mut forbidden: Vec<u32> = unknown.into_iter().chain([beginning]).filter(|&id| id != end).collect();
+        if self.is_continuous() {
+            forbidden.push(end);
         }
         let max_length_ratio = (!self.is_language_model()).then_some(4.0);
-        Ok(Options { strategy, max_length, max_length_ratio, bos, eos: EOS, forbidden, parallelism })
+        Ok(Options { strategy, max_length, max_length_ratio, bos, eos: end, forbidden, parallelism })
     }
 
     /// What measures it: on one file or two, or on the validation text of its recipe where none is given.
@@ -115,7 +134,7 @@ impl Trained {
         let mut ids = Sequences::new();
         for line in lines {
             match &self.tokenizers.source {
-                Some(source) => ids.push(&[source.encode(line)?, vec![EOS]].concat()),
+                Some(source) => ids.push(&[source.encode(line)?, vec![source.special().end]].concat()),
                 None => ids.push(&self.tokenizers.target.encode(line)?),
             }
         }

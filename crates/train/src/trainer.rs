@@ -3,7 +3,7 @@ use crate::data::{Texts, batch_config, write};
 use crate::evaluate::{Evaluation, evaluate};
 use crate::metrics::{METRICS, Metric, Metrics};
 use crate::trained::{RECIPE, model};
-use crate::{Error, Recipe, Replicas, Tokenizers};
+use crate::{Error, Recipe, Replicas, Tokenizers, Trained};
 use descant_autograd::{ParameterId, Parameters, mix};
 use descant_models::Generator;
 use descant_optim::{Optimizer, Schedule};
@@ -103,8 +103,16 @@ impl Trainer {
             recipe.train.shares = std::thread::available_parallelism().map_or(1, usize::from);
         }
         let texts = Texts::of(&recipe)?;
-        let tokenizers = if started {
-            Tokenizers::load(run, recipe.model.kind)?
+        let init = match &recipe.init {
+            Some(init) if !started => Some(Trained::load(init)?),
+            _ => None,
+        };
+        let tokenizers = if let Some(init) = &init {
+            recipe.tokenizer = init.recipe.tokenizer.clone();
+            recipe.target_tokenizer = init.recipe.target_tokenizer.clone();
+            init.tokenizers.clone()
+        } else if started {
+            Tokenizers::load(run, &recipe)?
         } else {
             Tokenizers::train(&recipe, &texts, SAMPLE)?
         };
@@ -112,6 +120,15 @@ impl Trainer {
         let named = if started { place.clone() } else { PathBuf::from("the recipe") };
         let wrong = |reason: String| Error::Recipe { path: named.clone(), reason };
         let (mut parameters, model) = model(&recipe, &tokenizers, DType::F32).map_err(wrong)?;
+        if let Some(init) = &init {
+            parameters.copy_from(&init.parameters).map_err(|what| {
+                wrong(format!(
+                    "init: {} is of another architecture than the recipe's model: {what}",
+                    init.run().display()
+                ))
+            })?;
+        }
+        drop(init);
         let data = run.join("data");
         fs::create_dir_all(run).map_err(|error| Error::io("create the run folder", run, error))?;
         let lock = lock(run)?;
@@ -329,7 +346,7 @@ impl Trainer {
         }
         let place = checkpoint::folder(&self.run, self.progress.step);
         if self.kept != self.progress.step || !place.exists() {
-            checkpoint::save(&self.run, &self.parameters, &self.optimizer, &self.progress)?;
+            checkpoint::save(&self.run, &self.parameters, Some(&self.optimizer), &self.progress)?;
         }
         checkpoint::point(&self.run, link, &place)?;
         self.kept = self.progress.step;

@@ -1,0 +1,40 @@
+use std::path::{Path, PathBuf};
+
+/// What goes wrong with a model from elsewhere, or for elsewhere.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folder or one of its files is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    Folder {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// The system refused to read or write.
+    #[error("could not {what} {}: {error}{}", path.display(), descant_text::remedy(error))]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        error: std::io::Error,
+    },
+    /// The model is of no family that can be written so.
+    #[error("this model cannot be exported: {0}")]
+    Family(String),
+    /// The run could not be read or written.
+    #[error(transparent)]
+    Train(#[from] descant_train::Error),
+}
+
+impl Error {
+    pub(crate) fn folder(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Folder { path: path.to_owned(), reason: reason.into() }
+    }
+
+    pub(crate) fn io(what: &'static str, path: &Path, error: std::io::Error) -> Self {
+        Self::Io { what, path: path.to_owned(), error }
+    }
+}

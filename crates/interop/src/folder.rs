@@ -1,0 +1,212 @@
+//! Reads and writes the folders.
+
+use crate::names::{Piece, pieces};
+use crate::{Error, Family};
+use descant_autograd::{ParameterId, Parameters};
+use descant_tensor::DType;
+use descant_text::{Special, Tokenizer, TokenizerConfig};
+use descant_train::{Recipe, Tokenizers, Trained, model};
+use half::{bf16, f16};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize_to_file};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const CONFIG: &str = "config.json";
+const TOKENIZER: &str = "tokenizer.json";
+const WEIGHTS: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+/// Makes a run of the model in `folder`: what writes, is evaluated, and can be the `init` of a training.
+///
+/// # Errors
+/// Where the folder is not whole, of a family that is not known, or the run cannot be written.
+pub fn import(folder: &Path, run: &Path) -> Result<(), Error> {
+    let config = read_json(&folder.join(CONFIG))?;
+    let wrong = |reason: String| Error::folder(&folder.join(CONFIG), reason);
+    let (family, model_config, mut special) = Family::read(&config).map_err(wrong)?;
+    if let Ok(generation) = read_json(&folder.join("generation_config.json")) {
+        let id = |key: &str| generation.get(key)?.as_u64().and_then(|id| u32::try_from(id).ok());
+        special.end = id("eos_token_id").unwrap_or(special.end);
+    }
+    let place = folder.join(TOKENIZER);
+    if !place.is_file() {
+        let reason = "it has no tokenizer.json. Write one with transformers: \
+                      AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)";
+        return Err(Error::folder(folder, reason));
+    }
+    let tokenizer = Arc::new(Tokenizer::load(&place, Some(special)).map_err(descant_train::Error::from)?);
+    let recipe = Recipe {
+        tokenizer: TokenizerConfig { special: Some(special), ..TokenizerConfig::default() },
+        ..Recipe::of(model_config)
+    };
+    let source = family.reads_a_source().then(|| tokenizer.clone());
+    let tokenizers = Tokenizers { source, target: tokenizer };
+    let (mut parameters, _) = model(&recipe, &tokenizers, DType::F32).map_err(wrong)?;
+    read_weights(folder, family, &recipe, &mut parameters)?;
+    Ok(Trained::save(&recipe, &tokenizers, &parameters, run)?)
+}
+
+fn read_json(path: &Path) -> Result<Value, Error> {
+    let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
+    serde_json::from_slice(&bytes).map_err(|error| Error::folder(path, format!("it is not JSON: {error}")))
+}
+
+/// The files of weights: one, or those that an index lists.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let index = folder.join(INDEX);
+    if !index.is_file() {
+        return Ok(vec![folder.join(WEIGHTS)]);
+    }
+    let json = read_json(&index)?;
+    let map = json.get("weight_map").and_then(Value::as_object);
+    let map = map.ok_or_else(|| Error::folder(&index, "it has no weight_map"))?;
+    let mut names: Vec<&str> = map.values().filter_map(Value::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    match names.iter().find(|name| Path::new(name).components().count() != 1) {
+        Some(name) => Err(Error::folder(&index, format!("{name:?} is not a file beside it"))),
+        None => Ok(names.into_iter().map(|name| folder.join(name)).collect()),
+    }
+}
+
+fn read_weights(folder: &Path, family: Family, recipe: &Recipe, parameters: &mut Parameters) -> Result<(), Error> {
+    let mut wanted: HashMap<String, Piece> =
+        pieces(family, &recipe.model).into_iter().map(|piece| (piece.theirs.clone(), piece)).collect();
+    let mut filled: HashMap<ParameterId, usize> = HashMap::new();
+    for path in files(folder)? {
+        let bytes = fs::read(&path).map_err(|error| Error::io("read the weights", &path, error))?;
+        let wrong = |reason: String| Error::folder(&path, reason);
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| wrong(format!("it is damaged: {error}")))?;
+        for (name, view) in file.tensors() {
+            // A model saved without its head has no prefix.
+            let known = [name.clone(), format!("transformer.{name}"), format!("model.{name}")]
+                .into_iter()
+                .find_map(|name| wanted.remove(&name));
+            let Some(piece) = known else { continue };
+            let id = parameters
+                .find(&piece.ours)
+                .ok_or_else(|| wrong(format!("'{name}' belongs to '{}', which the model has not", piece.ours)))?;
+            let values = numbers(&view).ok_or_else(|| wrong(format!("'{name}' is of type {:?}", view.dtype())))?;
+            let part = part(parameters, id, &piece);
+            let expected = if piece.turned { [part.columns, part.rows] } else { [part.rows, part.columns] };
+            let shape: Vec<usize> = view.shape().iter().copied().filter(|&length| length != 1).collect();
+            let own: Vec<usize> = expected.into_iter().filter(|&length| length != 1).collect();
+            if shape != own {
+                return Err(wrong(format!("'{name}' is {:?}, expected {own:?}", view.shape())));
+            }
+            let to = &mut parameters.values_mut::<f32>(id)[part.start..part.start + values.len()];
+            for (i, to) in to.iter_mut().enumerate() {
+                let (row, column) = (i / part.columns.max(1), i % part.columns.max(1));
+                *to = values[if piece.turned { column * part.rows + row } else { i }];
+            }
+            *filled.entry(id).or_default() += values.len();
+        }
+    }
+    // Marian's bias of the logits may be left out where it is zero.
+    match parameters.ids().find(|id| filled.get(id).copied().unwrap_or(0) < parameters.shape(*id).len()) {
+        Some(id) if parameters.name(id) != "decoder.projection.bias" => {
+            let missing: Vec<&str> =
+                wanted.values().filter(|p| p.ours == parameters.name(id)).map(|p| p.theirs.as_str()).collect();
+            Err(Error::folder(folder, format!("its weights lack {}", missing.join(", "))))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where a piece lies in its parameter.
+struct Part {
+    start: usize,
+    rows: usize,
+    columns: usize,
+}
+
+fn part(parameters: &Parameters, id: ParameterId, piece: &Piece) -> Part {
+    let shape = parameters.shape(id);
+    let (all, columns) = match shape.dims() {
+        [rows, columns] => (*rows, *columns),
+        _ => (shape.len(), 1),
+    };
+    let rows = piece.rows.clone().unwrap_or(0..all);
+    Part { start: rows.start * columns, rows: rows.len(), columns }
+}
+
+fn numbers(view: &TensorView<'_>) -> Option<Vec<f32>> {
+    fn each<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+        bytes.chunks_exact(N).map(|chunk| read(chunk.try_into().unwrap_or([0; N]))).collect()
+    }
+    Some(match view.dtype() {
+        Dtype::F32 => each(view.data(), f32::from_le_bytes),
+        Dtype::F64 => each(view.data(), |bytes| f64::from_le_bytes(bytes) as f32),
+        Dtype::BF16 => each(view.data(), |bytes| bf16::from_le_bytes(bytes).to_f32()),
+        Dtype::F16 => each(view.data(), |bytes| f16::from_le_bytes(bytes).to_f32()),
+        _ => return None,
+    })
+}
+
+/// Writes a trained model as a folder that `transformers` loads with `from_pretrained`.
+///
+/// # Errors
+/// Where the model is of no family, the folder exists, or it cannot be written.
+pub fn export(trained: &Trained, folder: &Path) -> Result<Family, Error> {
+    let config = &trained.recipe.model;
+    let family = Family::of(config).map_err(Error::Family)?;
+    if folder.join(CONFIG).exists() {
+        return Err(Error::folder(folder, "it holds a model already. Choose another folder"));
+    }
+    fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
+    let parameters = &trained.parameters;
+    let tokenizer = &trained.tokenizers.target;
+    let special = tokenizer.special();
+    let mut tensors: Vec<(String, Vec<usize>, Vec<f32>)> = Vec::new();
+    for piece in pieces(family, config) {
+        let Some(id) = parameters.find(&piece.ours) else { continue };
+        let Part { start, rows, columns } = part(parameters, id, &piece);
+        let values = &parameters.values::<f32>(id)[start..start + rows * columns];
+        let shape = match (parameters.shape(id).dims().len(), piece.turned) {
+            (2, true) => vec![columns, rows],
+            (2, false) => vec![rows, columns],
+            _ if piece.theirs == "final_logits_bias" => vec![1, rows],
+            _ => vec![rows],
+        };
+        let values = match piece.turned {
+            true => (0..values.len()).map(|i| values[i % rows * columns + i / rows]).collect(),
+            false => values.to_vec(),
+        };
+        tensors.push((piece.theirs, shape, values));
+    }
+    let path = folder.join(WEIGHTS);
+    let views = tensors.iter().map(|(name, shape, values)| {
+        Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values))?))
+    });
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    views
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .and_then(|views| serialize_to_file(views, Some(metadata), &path))
+        .map_err(|error| Error::folder(&path, format!("it could not be written: {error}")))?;
+    let write = |name: &str, text: String| {
+        let path = folder.join(name);
+        fs::write(&path, text).map_err(|error| Error::io("write", &path, error))
+    };
+    let Special { beginning, end, unknown, .. } = special;
+    let token = |id: u32| tokenizer.token(id);
+    write(TOKENIZER, tokenizer.to_json().map_err(descant_train::Error::from)?)?;
+    write(
+        "tokenizer_config.json",
+        pretty(&json!({
+            "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": token(beginning), "eos_token": token(end),
+            "unk_token": unknown.and_then(token), "clean_up_tokenization_spaces": false,
+        })),
+    )?;
+    let start = if family.reads_a_source() { "decoder_start_token_id" } else { "bos_token_id" };
+    write("generation_config.json", pretty(&json!({"eos_token_id": end, "pad_token_id": end, start: beginning})))?;
+    // Last: a folder with a configuration is a model.
+    write(CONFIG, pretty(&family.write(config, special, tokenizer.vocabulary())))?;
+    Ok(family)
+}
+
+fn pretty(json: &Value) -> String {
+    format!("{json:#}\n")
+}

@@ -1,0 +1,16 @@
+//! Models that move in and out: folders in the layout of Hugging Face `transformers`, for the families GPT-2, Llama,
+//! Qwen2, Marian and T5.
+//!
+//! A family is two things: what its `config.json` means as a [`descant_models::ModelConfig`], in `config`, and which of
+//! its tensors is which part of which parameter, a table in `names`. Both are read in either direction.
+
+mod config;
+mod error;
+mod folder;
+mod names;
+#[cfg(test)]
+mod tests;
+
+pub use config::Family;
+pub use error::Error;
+pub use folder::{export, import};

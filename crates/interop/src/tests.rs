@@ -1,0 +1,129 @@
+//! Models of `transformers` (`tools/transformers_models.py`): the same logits to 1e-4 and gradients to 1e-3, and folders
+//! written here hold the same tensors.
+
+use crate::names::pieces;
+use crate::{Family, export, import};
+use descant_autograd::Tape;
+use descant_text::{Batch, Sequences};
+use descant_train::Trained;
+use safetensors::{Dtype, SafeTensors};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const FAMILIES: [&str; 7] = ["gpt2", "llama", "llama3", "qwen2", "marian", "t5", "t5-gated"];
+
+fn reference(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name)
+}
+
+fn numbers(file: &SafeTensors<'_>, name: &str) -> Vec<f64> {
+    let view = file.tensor(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let words = view.data().chunks_exact(4).map(|bytes| bytes.try_into().unwrap());
+    match view.dtype() {
+        Dtype::I32 => words.map(|bytes| f64::from(i32::from_le_bytes(bytes))).collect(),
+        _ => words.map(|bytes| f64::from(f32::from_le_bytes(bytes))).collect(),
+    }
+}
+
+/// Sequences that are padded with -1.
+fn sequences(file: &SafeTensors<'_>, name: &str) -> Sequences {
+    let width = file.tensor(name).unwrap().shape()[1];
+    let mut sequences = Sequences::new();
+    for row in numbers(file, name).chunks(width) {
+        let ids: Vec<u32> = row.iter().filter(|&&id| id >= 0.0).map(|&id| id as u32).collect();
+        sequences.push(&ids);
+    }
+    sequences
+}
+
+fn norm(x: impl Iterator<Item = f64>) -> f64 {
+    x.map(|x| x * x).sum::<f64>().sqrt()
+}
+
+/// The norm of the difference over the norm, or over `least` where that is larger.
+fn distance(found: &[f64], expected: &[f64], least: f64) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    norm(found.iter().zip(expected).map(|(a, b)| a - b)) / norm(expected.iter().copied()).max(least)
+}
+
+#[test]
+fn logits_and_gradients_are_those_of_transformers() {
+    for name in FAMILIES {
+        let folder = tempfile::tempdir().unwrap();
+        import(&reference(name), &folder.path().join("run")).unwrap();
+        let trained = Trained::load(&folder.path().join("run")).unwrap();
+        let bytes = fs::read(reference(name).join("reference.safetensors")).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let pair = trained.tokenizers.source.is_some();
+        let batch = Batch {
+            source: pair.then(|| sequences(&file, "source")),
+            input: sequences(&file, "input"),
+            target: sequences(&file, "target"),
+        };
+        let (mut tape, parameters) = (Tape::new(), &trained.parameters);
+        let graph = tape.train(parameters, 1);
+        let (hidden, _) = trained.model.hidden(graph, &batch);
+        let logits =
+            distance(&trained.model.output().scores(hidden).value().unwrap().to_f64(), &numbers(&file, "logits"));
+        assert!(logits <= 1e-4, "{name}: logits are off by {logits:.1e}");
+
+        let mut gradients = parameters.gradients();
+        let graph = tape.train(parameters, 1);
+        let loss = trained.model.loss(graph, &batch).scale(1.0 / batch.target.tokens() as f64);
+        graph.backward(loss, &mut gradients).unwrap();
+        gradients.check(parameters).unwrap();
+        let family = Family::of(&trained.recipe.model).unwrap();
+        // Without rotary positions a bias of the keys changes nothing: its gradient is rounding alone.
+        let all = file.names().into_iter().filter(|name| name.starts_with("gradient."));
+        let least = 1e-4 * norm(all.flat_map(|name| numbers(&file, name)));
+        let (mut largest, mut compared) = (0.0_f64, 0);
+        for piece in pieces(family, &trained.recipe.model) {
+            let key = format!("gradient.{}", piece.theirs);
+            if piece.theirs == "final_logits_bias" {
+                continue;
+            }
+            let id = parameters.find(&piece.ours).unwrap();
+            let columns = if parameters.shape(id).rank() == 2 { parameters.shape(id)[1] } else { 1 };
+            let all = gradients.to_f64(parameters, id);
+            let rows = piece.rows.unwrap_or(0..all.len() / columns);
+            let own = &all[rows.start * columns..rows.end * columns];
+            let expected = numbers(&file, &key);
+            let expected: Vec<f64> = match piece.turned {
+                true => (0..own.len()).map(|i| expected[i % columns * rows.len() + i / columns]).collect(),
+                false => expected,
+            };
+            let error = distance(own, &expected, least);
+            largest = largest.max(error);
+            compared += 1;
+            assert!(error <= 1e-3, "{name}: gradient of {} is off by {error:.1e}", piece.theirs);
+        }
+        let known = file.names().into_iter().filter(|name| name.starts_with("gradient.")).count();
+        assert_eq!(compared, known, "{name}: every gradient of the one is one of the other");
+        println!("{name}: logits {logits:.1e}, gradients {largest:.1e}");
+    }
+}
+
+#[test]
+fn what_is_written_is_what_was_read() {
+    for name in FAMILIES {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |part: &str| folder.path().join(part);
+        import(&reference(name), &at("run")).unwrap();
+        let trained = Trained::load(&at("run")).unwrap();
+        export(&trained, &at("out")).unwrap();
+        let read = |path: PathBuf| fs::read(path).unwrap();
+        let (old, new) = (read(reference(name).join("model.safetensors")), read(at("out").join("model.safetensors")));
+        let (old, new) = (SafeTensors::deserialize(&old).unwrap(), SafeTensors::deserialize(&new).unwrap());
+        for (key, view) in new.tensors() {
+            let original = old.tensor(&key).unwrap_or_else(|error| panic!("{name}: {key}: {error}"));
+            assert_eq!((original.shape(), original.data()), (view.shape(), view.data()), "{name}: {key}");
+        }
+        let missing: Vec<&str> = old.names().into_iter().filter(|key| new.tensor(key).is_err()).collect();
+        assert!(missing.iter().all(|key| key.contains("embed_positions")), "{name}: {missing:?}");
+        // And the same again from what was written.
+        import(&at("out"), &at("again")).unwrap();
+        let again = Trained::load(&at("again")).unwrap();
+        assert_eq!(again.recipe.model, trained.recipe.model, "{name}");
+        assert_eq!(again.recipe.tokenizer, trained.recipe.tokenizer, "{name}");
+    }
+}
