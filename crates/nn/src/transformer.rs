@@ -193,7 +193,8 @@ impl Transformer {
     #[track_caller]
     fn last<'t>(&self, x: Var<'t>) -> Var<'t> {
         let x = self.norm.as_ref().map_or(x, |norm| norm.forward(x));
-        match self.config.scale_output {
+        // Of what writes, not of what reads a source.
+        match self.config.scale_output && self.sizes.causal {
             true => x.scale(1.0 / (self.sizes.width as f64).sqrt()),
             false => x,
         }
