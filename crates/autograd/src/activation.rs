@@ -32,7 +32,7 @@ pub(crate) const BLOCK: usize = 1024;
 
 impl Activation {
     /// Whether its derivative can be told from its value.
-    pub(crate) fn from_value(self) -> bool {
+    pub(crate) fn is_told_by_value(self) -> bool {
         matches!(self, Self::Identity | Self::Tanh | Self::Sigmoid | Self::Relu)
     }
 

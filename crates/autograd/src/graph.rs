@@ -176,7 +176,7 @@ impl State {
             pool: &mut self.pool,
             needs_gradient,
             dropout: self.mode.dropout.map(|seed| mix(seed, self.nodes.len() as u64)),
-            parallelism: self.mode.parallelism,
+            products: parameters.products(self.mode.parallelism),
         });
         if self.mode.check_finite
             && let Some(element) = not_finite(&E::slice(&output)[..shape.len()])
@@ -210,7 +210,7 @@ impl State {
                     grads: &mut self.grads,
                     pool: &mut self.pool,
                     dropout: self.mode.dropout.map(|seed| mix(seed, id as u64)),
-                    parallelism: self.mode.parallelism,
+                    products: parameters.products(self.mode.parallelism),
                 };
                 op.backward(&mut ctx);
                 ctx.saved.into_iter().flatten().for_each(|buffer| ctx.pool.give(buffer));

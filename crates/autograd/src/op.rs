@@ -1,7 +1,7 @@
 use crate::graph::{Graph, Node, Var, value};
 use crate::parameters::{Gradients, Parameters};
 use crate::pool::{Pool, Scratch};
-use descant_kernels::{Parallelism, Real};
+use descant_kernels::{Products, Real};
 use descant_tensor::{Buffer, Shape};
 use smallvec::SmallVec;
 use std::fmt;
@@ -82,7 +82,7 @@ pub struct Forward<'a, E> {
     pub(crate) pool: &'a mut Pool,
     pub(crate) needs_gradient: bool,
     pub(crate) dropout: Option<u64>,
-    pub(crate) parallelism: Parallelism,
+    pub(crate) products: Products,
 }
 
 impl<'a, E: Real> Forward<'a, E> {
@@ -135,9 +135,9 @@ impl<'a, E: Real> Forward<'a, E> {
         self.dropout
     }
 
-    /// How many threads products may use.
-    pub fn parallelism(&self) -> Parallelism {
-        self.parallelism
+    /// How products are computed.
+    pub fn products(&self) -> Products {
+        self.products
     }
 }
 
@@ -153,7 +153,7 @@ pub struct Backward<'a, E> {
     pub(crate) grads: &'a mut [Option<Buffer>],
     pub(crate) pool: &'a mut Pool,
     pub(crate) dropout: Option<u64>,
-    pub(crate) parallelism: Parallelism,
+    pub(crate) products: Products,
 }
 
 impl<'a, E: Real> Backward<'a, E> {
@@ -250,9 +250,9 @@ impl<'a, E: Real> Backward<'a, E> {
         self.pool.give(scratch.into_buffer());
     }
 
-    /// How many threads products may use.
-    pub fn parallelism(&self) -> Parallelism {
-        self.parallelism
+    /// How products are computed.
+    pub fn products(&self) -> Products {
+        self.products
     }
 }
 

@@ -1,4 +1,4 @@
-use descant_kernels::Real;
+use descant_kernels::{Parallelism, Precision, Products, Real};
 use descant_tensor::{Buffer, DType, Element, Error, Result, Shape, Tensor};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -15,6 +15,7 @@ pub struct Parameters {
     table: Vec<Entry>,
     names: HashMap<String, ParameterId>,
     failure: Option<Error>,
+    precision: Precision,
 }
 
 #[derive(Clone, Debug)]
@@ -34,7 +35,13 @@ impl Entry {
 impl Parameters {
     /// None yet, of this type.
     pub fn new(dtype: DType) -> Self {
-        Self { buffer: Buffer::zeros(dtype, 0), table: Vec::new(), names: HashMap::new(), failure: None }
+        Self {
+            buffer: Buffer::zeros(dtype, 0),
+            table: Vec::new(),
+            names: HashMap::new(),
+            failure: None,
+            precision: Precision::Full,
+        }
     }
 
     /// Adds a parameter of zeros. A second one of the same name is an error that [`Parameters::check`] and every graph
@@ -173,6 +180,15 @@ impl Parameters {
     /// The flat buffer of all values, to write.
     pub fn buffer_mut(&mut self) -> &mut Buffer {
         &mut self.buffer
+    }
+
+    /// What the operands of products are rounded to in passes over these parameters; [`Precision::Full`] unless set.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
+    }
+
+    pub(crate) fn products(&self, parallelism: Parallelism) -> Products {
+        Products { parallelism, precision: self.precision }
     }
 
     /// The same parameters in another type.

@@ -76,6 +76,7 @@ impl Bench {
         let mut parameters = Parameters::new(DType::F32);
         let model = build(&recipe.model, &recipe.loss, &vocabulary, &mut parameters, recipe.seed)
             .map_err(anyhow::Error::msg)?;
+        parameters.set_precision(recipe.train.precision.into());
         let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters);
         let mut replicas = Replicas::new(&parameters, threads, threads)?;
         let batches = [random_batch(pair, &vocabulary, batch, length, false)];

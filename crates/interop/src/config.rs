@@ -1,8 +1,8 @@
 //! What a `config.json` means.
 
 use descant_autograd::Activation;
-use descant_models::{Bridge, Kind, Layers, ModelConfig, Tie};
-use descant_nn::{Cell, NormKind, Position, RotaryScaling, TransformerConfig};
+use descant_models::{Kind, Layers, ModelConfig, Tie};
+use descant_nn::{NormKind, Position, RotaryScaling, TransformerConfig};
 use descant_text::Special;
 use serde_json::{Value, json};
 
@@ -118,22 +118,15 @@ fn activation_name(activation: Activation) -> &'static str {
 /// A Transformer of this size, which the families then vary.
 fn model(kind: Kind, hidden: usize, layers: (usize, usize), tie: Tie, transformer: TransformerConfig) -> ModelConfig {
     ModelConfig {
-        kind,
         decoder: Layers::Transformer,
-        encoder: None,
-        cell: Cell::Lstm,
         embedding: hidden,
         hidden,
         encoder_layers: layers.0,
         layers: layers.1,
-        bidirectional: true,
-        attention: None,
-        input_feeding: false,
-        bridge: Bridge::State,
         tie,
         output_bias: false,
-        dropout: 0.0,
         transformer: Some(transformer),
+        ..ModelConfig::new(kind)
     }
 }
 

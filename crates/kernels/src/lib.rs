@@ -8,12 +8,16 @@ mod elementwise;
 pub mod gru;
 pub mod lstm;
 mod matmul;
+mod narrow;
 mod real;
 mod rows;
 mod subnormal;
 
 pub use elementwise::{add_rows, axpy, map, map_into, scale, sum_rows_into, vectorized, zip_into};
-pub use matmul::{Mat, MatMut, Parallelism, RightSide, WIDE, gemm, gemm_transposed, product_operations, transpose};
+pub use matmul::{
+    Mat, MatMut, Parallelism, Precision, Products, RightSide, WIDE, gemm, gemm_transposed, product_operations,
+    transpose,
+};
 pub use real::Real;
 pub use rows::{exponentials_of_columns, largest, log_softmax_rows, softmax_rows, sum_of};
 pub use subnormal::flush_subnormals;

@@ -1,3 +1,5 @@
+use crate::matmul::{self, Mat, MatMut, Parallelism};
+use crate::narrow;
 use descant_tensor::Element;
 use rten_simd::SimdUnaryOp;
 
@@ -14,6 +16,15 @@ pub trait Real: Element {
     fn gelu_all(x: &mut [Self]);
     /// `x = erf x`, the error function.
     fn erf_all(x: &mut [Self]);
+    /// `c = beta c + alpha a b`, of operands rounded to bf16 where this type is f32.
+    fn narrow_product(
+        alpha: Self,
+        a: Mat<'_, Self>,
+        b: Mat<'_, Self>,
+        beta: Self,
+        c: MatMut<'_, Self>,
+        parallelism: Parallelism,
+    );
 }
 
 impl Real for f32 {
@@ -36,6 +47,17 @@ impl Real for f32 {
     fn erf_all(x: &mut [Self]) {
         rten_vecmath::Erf {}.map_mut(x);
     }
+
+    fn narrow_product(
+        alpha: Self,
+        a: Mat<'_, Self>,
+        b: Mat<'_, Self>,
+        beta: Self,
+        c: MatMut<'_, Self>,
+        parallelism: Parallelism,
+    ) {
+        narrow::product(alpha, a, b, beta, c, parallelism);
+    }
 }
 
 impl Real for f64 {
@@ -57,5 +79,16 @@ impl Real for f64 {
 
     fn erf_all(x: &mut [Self]) {
         x.iter_mut().for_each(|x| *x = libm::erf(*x));
+    }
+
+    fn narrow_product(
+        alpha: Self,
+        a: Mat<'_, Self>,
+        b: Mat<'_, Self>,
+        beta: Self,
+        c: MatMut<'_, Self>,
+        parallelism: Parallelism,
+    ) {
+        matmul::product(alpha, a, b, beta, c, parallelism);
     }
 }

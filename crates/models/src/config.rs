@@ -162,6 +162,28 @@ impl Vocabulary {
 }
 
 impl ModelConfig {
+    /// One of this kind, everything else as by default.
+    pub fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            decoder: recurrent(),
+            encoder: None,
+            cell: lstm(),
+            embedding: width(),
+            hidden: width(),
+            layers: one(),
+            encoder_layers: one(),
+            bidirectional: yes(),
+            attention: None,
+            input_feeding: false,
+            bridge: state(),
+            tie: untied(),
+            output_bias: yes(),
+            dropout: 0.0,
+            transformer: None,
+        }
+    }
+
     /// What reads the source.
     pub fn encoder(&self) -> Layers {
         self.encoder.unwrap_or(self.decoder)

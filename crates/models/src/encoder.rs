@@ -15,7 +15,7 @@ pub(crate) struct Encoder {
 #[derive(Debug)]
 enum Kind {
     Recurrent(Recurrent),
-    Transformer(Transformer),
+    Transformer(Box<Transformer>),
 }
 
 /// Encoded sources in a pass.
@@ -41,7 +41,7 @@ impl Encoder {
             }
             Layers::Transformer => {
                 let sizes = TransformerSizes { width: hidden, layers, dropout, causal: false, source: false };
-                Kind::Transformer(Transformer::new(scope, &config.transformer(), sizes))
+                Kind::Transformer(Box::new(Transformer::new(scope, &config.transformer(), sizes)))
             }
         };
         Self { embedding, layers, dropout }

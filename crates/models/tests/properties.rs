@@ -12,24 +12,7 @@ use descant_text::{Batch, Sequences};
 const VOCABULARY: usize = 7;
 
 fn base(kind: Kind, cell: Cell) -> ModelConfig {
-    ModelConfig {
-        kind,
-        decoder: Layers::Recurrent,
-        encoder: None,
-        cell,
-        embedding: 4,
-        hidden: 4,
-        layers: 2,
-        encoder_layers: 1,
-        bidirectional: true,
-        attention: None,
-        input_feeding: false,
-        bridge: Bridge::State,
-        tie: Tie::None,
-        output_bias: true,
-        dropout: 0.0,
-        transformer: None,
-    }
+    ModelConfig { cell, embedding: 4, hidden: 4, layers: 2, encoder_layers: 1, ..ModelConfig::new(kind) }
 }
 
 /// Transformers of every kind: their norms, feed-forward layers, positions, heads and ties.

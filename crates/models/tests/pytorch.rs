@@ -2,7 +2,7 @@
 //! parameter's gradient to 1e-4, and 20 steps of every optimizer to 1e-4.
 
 use descant_autograd::{Parameters, Tape};
-use descant_models::{Bridge, Kind, LossConfig, ModelConfig, Tie, Vocabulary, build};
+use descant_models::{Kind, LossConfig, ModelConfig, Vocabulary, build};
 use descant_nn::{Cell, Score};
 use descant_optim::{Clipping, Optimizer};
 use descant_tensor::DType;
@@ -65,18 +65,13 @@ fn weights(file: &SafeTensors<'_>, kind: &str, parameters: &mut Parameters) {
 /// Two layers on every side.
 fn sizes(kind: Kind, cell: Cell) -> ModelConfig {
     ModelConfig {
-        kind,
         cell,
         embedding: 10,
         hidden: 12,
         layers: 2,
         encoder_layers: 2,
-        bidirectional: true,
         attention: (kind == Kind::EncoderDecoder).then_some(Score::General),
-        input_feeding: false,
-        bridge: Bridge::State,
-        tie: Tie::None,
-        dropout: 0.0,
+        ..ModelConfig::new(kind)
     }
 }
 

@@ -2,7 +2,7 @@
 //! the way through a file.
 
 use descant_text::{
-    BOS, Batch, BatchConfig, Batches, Corpus, EOS, Position, Source, TextError, Tokenizer, TokenizerConfig,
+    BOS, Batch, BatchConfig, Batches, Corpus, EOS, Position, Source, Special, TextError, Tokenizer, TokenizerConfig,
     TokenizerKind,
 };
 use std::path::{Path, PathBuf};

@@ -16,7 +16,7 @@ pub use data::{Texts, first_batch};
 pub use error::Error;
 pub use evaluate::{Evaluation, Evaluator};
 pub use metrics::Metric;
-pub use recipe::{BenchConfig, DataConfig, Files, Recipe, TrainConfig};
+pub use recipe::{BenchConfig, DataConfig, Files, Recipe, TrainConfig, TrainPrecision};
 pub use replicas::{Passed, Replicas};
 pub use score::{Answer, Score};
 pub use tokenizers::Tokenizers;

@@ -1,4 +1,5 @@
 use crate::Error;
+use descant_kernels::Precision;
 use descant_models::{Kind, LossConfig, Measure, ModelConfig, Tie};
 use descant_optim::{Clip, OptimizerConfig, ScheduleConfig};
 use descant_text::{Special, TokenizerConfig};
@@ -93,6 +94,25 @@ pub enum Files {
     Two([PathBuf; 2]),
 }
 
+/// What the operands of products are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrainPrecision {
+    /// Single precision.
+    F32,
+    /// bfloat16.
+    Bf16,
+}
+
+impl From<TrainPrecision> for Precision {
+    fn from(precision: TrainPrecision) -> Self {
+        match precision {
+            TrainPrecision::F32 => Self::Full,
+            TrainPrecision::Bf16 => Self::Bf16,
+        }
+    }
+}
+
 /// How long to train, and in what portions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -113,6 +133,8 @@ pub struct TrainConfig {
     pub accumulate: usize,
     /// Gradient clipping.
     pub clip: Clip,
+    /// `f32`, or `bf16` for products of operands in bfloat16; weights, sums and everything else are in f32 then too.
+    pub precision: TrainPrecision,
     /// Into how many shares a batch is cut, one replica each; 0 for the number of this machine's cores. The resolved
     /// recipe holds the number, as the bits of the result depend on it.
     pub shares: usize,
@@ -137,6 +159,7 @@ impl Default for TrainConfig {
             length: 128,
             accumulate: 1,
             clip: Clip::Norm(1.0),
+            precision: TrainPrecision::F32,
             shares: 0,
             validate_every: 500,
             log_every: 20,

@@ -120,6 +120,7 @@ impl Trainer {
         let named = if started { place.clone() } else { PathBuf::from("the recipe") };
         let wrong = |reason: String| Error::Recipe { path: named.clone(), reason };
         let (mut parameters, model) = model(&recipe, &tokenizers, DType::F32).map_err(wrong)?;
+        parameters.set_precision(recipe.train.precision.into());
         if let Some(init) = &init {
             parameters.copy_from(&init.parameters).map_err(|what| {
                 wrong(format!(

@@ -56,7 +56,7 @@ impl Op for AttendAdditive {
                     Mat::new(w, width, 1),
                     E::zero(),
                     scores,
-                    ctx.parallelism(),
+                    ctx.products(),
                 );
             }
         }

@@ -27,7 +27,7 @@ impl Op for AttendDot {
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let (q, k, width, parallelism) = (ctx.input(0), ctx.input(1), ctx.shape(0)[1], ctx.parallelism());
+        let (q, k, width, products) = (ctx.input(0), ctx.input(1), ctx.shape(0)[1], ctx.products());
         let (queries, memory) = self.batch.longest();
         let (mut copy_q, mut copy_k) = (ctx.scratch(queries * width), ctx.scratch(memory * width));
         let mut scores = ctx.scratch(self.batch.scores());
@@ -36,7 +36,7 @@ impl Op for AttendDot {
             let k = Rows { rows: sequence.memory, width }.gather(k, &mut copy_k);
             let scores = &mut scores[sequence.scores];
             let scores = MatMut::new(scores, sequence.queries.len(), sequence.memory.len());
-            gemm(E::of(self.scale), q, k.t(), E::zero(), scores, parallelism);
+            gemm(E::of(self.scale), q, k.t(), E::zero(), scores, products);
         }
         self.batch.contexts(ctx, 2, &mut scores);
         ctx.recycle(copy_q);
@@ -45,7 +45,7 @@ impl Op for AttendDot {
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        let (q, k, width, parallelism) = (ctx.input(0), ctx.input(1), ctx.shape(0)[1], ctx.parallelism());
+        let (q, k, width, products) = (ctx.input(0), ctx.input(1), ctx.shape(0)[1], ctx.products());
         let mut scores = ctx.take_saved(0, self.batch.scores());
         self.batch.contexts_backward(ctx, 2, &mut scores);
         let (queries, memory) = self.batch.longest();
@@ -58,11 +58,11 @@ impl Op for AttendDot {
             let memory = Rows { rows: sequence.memory, width };
             if let Some(dq) = ctx.dx(0) {
                 let k = memory.gather(k, &mut copy);
-                queries.add_product(scale, dscores, k, dq, &mut product, parallelism);
+                queries.add_product(scale, dscores, k, dq, &mut product, products);
             }
             if let Some(dk) = ctx.dx(1) {
                 let q = queries.gather(q, &mut copy);
-                memory.add_product(scale, dscores.t(), q, dk, &mut product, parallelism);
+                memory.add_product(scale, dscores.t(), q, dk, &mut product, products);
             }
         }
         for scratch in [scores, copy, product] {

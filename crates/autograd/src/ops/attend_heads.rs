@@ -189,7 +189,7 @@ impl Op for AttendHeads {
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
         let Heads { heads, width, .. } = self.heads;
-        let (q, k, v, parallelism) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.parallelism());
+        let (q, k, v, products) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.products());
         let table = (ctx.inputs() > 3).then(|| ctx.input(3));
         let [q_columns, k_columns, v_columns] = [0, 1, 2].map(|i| ctx.shape(i)[1]);
         let (rows, seed) = (ctx.shape(0)[0], ctx.dropout());
@@ -220,7 +220,7 @@ impl Op for AttendHeads {
                     let key_rows = within(&sequence.memory, &keys);
                     let scores = &mut scores[..queries.len() * keys.len()];
                     let into = MatMut::new(scores, queries.len(), keys.len());
-                    gemm(E::of(self.heads.scale), q, keys_t.columns(keys.clone()), E::zero(), into, parallelism);
+                    gemm(E::of(self.heads.scale), q, keys_t.columns(keys.clone()), E::zero(), into, products);
                     tile.add_bias(scores, table);
                     let y_tile = &mut y[query_rows.start * heads * width..query_rows.end * heads * width];
                     for (i, row) in scores.chunks_exact_mut(keys.len()).enumerate() {
@@ -236,7 +236,7 @@ impl Op for AttendHeads {
                     let v = part(v, v_columns, key_rows, v_start, width);
                     let y = part_mut(y, heads * width, query_rows.clone(), head * width, width);
                     let beta = if first { E::zero() } else { E::one() };
-                    gemm(E::one(), Mat::new(scores, queries.len(), keys.len()), v, beta, y, parallelism);
+                    gemm(E::one(), Mat::new(scores, queries.len(), keys.len()), v, beta, y, products);
                     first = false;
                 }
                 for (i, sum) in sums.iter_mut().enumerate() {
@@ -254,7 +254,7 @@ impl Op for AttendHeads {
     /// With the weights `p = exp(s - log Σ)`: `dv = pᵀ dy`, `ds = p (dy vᵀ - dy·y)`, `dq = α ds k`, `dk = α dsᵀ q`.
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
         let Heads { heads, width, .. } = self.heads;
-        let (q, k, v, parallelism) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.parallelism());
+        let (q, k, v, products) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.products());
         let table = (ctx.inputs() > 3).then(|| ctx.input(3));
         let [q_columns, k_columns, v_columns] = [0, 1, 2].map(|i| ctx.shape(i)[1]);
         let (rows, y, dy) = (ctx.shape(0)[0], ctx.output(), ctx.dy());
@@ -288,24 +288,24 @@ impl Op for AttendHeads {
                     let (m, key_rows) = (keys.len(), within(&sequence.memory, &keys));
                     let (weights, dscores) = (&mut weights[..n * m], &mut dscores[..n * m]);
                     let k = part(k, k_columns, key_rows.clone(), k_start, width);
-                    gemm(alpha, q, keys_t.columns(keys.clone()), E::zero(), MatMut::new(weights, n, m), parallelism);
+                    gemm(alpha, q, keys_t.columns(keys.clone()), E::zero(), MatMut::new(weights, n, m), products);
                     tile.add_bias(weights, table);
                     tile.weights(weights, sums);
                     let into = MatMut::new(dscores, n, m);
-                    gemm(E::one(), dy, values_t.columns(keys.clone()), E::zero(), into, parallelism);
+                    gemm(E::one(), dy, values_t.columns(keys.clone()), E::zero(), into, products);
                     tile.score_gradients(weights, dscores, &means[..n], &mut mask, seed);
                     if let Some(dv) = ctx.dx(2) {
                         let dv = part_mut(dv, v_columns, key_rows.clone(), v_start, width);
-                        gemm(E::one(), Mat::new(weights, n, m).t(), dy, E::one(), dv, parallelism);
+                        gemm(E::one(), Mat::new(weights, n, m).t(), dy, E::one(), dv, products);
                     }
                     let ds = Mat::new(dscores, n, m);
                     if let Some(dq) = ctx.dx(0) {
                         let dq = part_mut(dq, q_columns, query_rows.clone(), q_start, width);
-                        gemm(alpha, ds, k, E::one(), dq, parallelism);
+                        gemm(alpha, ds, k, E::one(), dq, products);
                     }
                     if let Some(dk) = ctx.dx(1) {
                         let dk = part_mut(dk, k_columns, key_rows, k_start, width);
-                        gemm(alpha, ds.t(), q, E::one(), dk, parallelism);
+                        gemm(alpha, ds.t(), q, E::one(), dk, products);
                     }
                     if ctx.inputs() > 3
                         && let Some(dtable) = ctx.dx(3)
@@ -317,7 +317,7 @@ impl Op for AttendHeads {
             }
         }
         // Of sequences without partners too.
-        (0..ctx.inputs()).for_each(|i| drop(ctx.dx(i)));
+        (0..ctx.inputs()).for_each(|i| _ = ctx.dx(i));
         for scratch in [log_sums, weights, dscores, mask, copy, copy_v] {
             ctx.recycle(scratch);
         }

@@ -135,7 +135,7 @@ impl Op for CrossEntropy {
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let (h, w, parallelism) = (ctx.input(0), ctx.input(1), ctx.parallelism());
+        let (h, w, products) = (ctx.input(0), ctx.input(1), ctx.products());
         let (rows, width, classes) = (ctx.shape(0)[0], ctx.shape(0)[1], ctx.shape(1)[0]);
         let bias = (ctx.inputs() > 2).then(|| ctx.input(2));
         let wanted = ctx.needs_gradient();
@@ -155,7 +155,7 @@ impl Op for CrossEntropy {
             let (n, start) = (ids.len(), i * self.block * width);
             let logits = &mut logits[..classes * n];
             let h = Mat::new(&h[start..start + n * width], n, width);
-            gemm(E::one(), weights, h.t(), E::zero(), MatMut::new(logits, classes, n), parallelism);
+            gemm(E::one(), weights, h.t(), E::zero(), MatMut::new(logits, classes, n), products);
             if let Some(bias) = bias {
                 logits.chunks_exact_mut(n).zip(bias).for_each(|(row, &b)| map(row, |z| z + b));
             }
@@ -165,9 +165,9 @@ impl Op for CrossEntropy {
             }
             let dlogits = Mat::new(logits, classes, n);
             let dh = MatMut::new(&mut dh[start..start + n * width], n, width);
-            gemm(E::one(), dlogits.t(), weights, E::zero(), dh, parallelism);
+            gemm(E::one(), dlogits.t(), weights, E::zero(), dh, products);
             let beta = if i == 0 { E::zero() } else { E::one() };
-            gemm(E::one(), dlogits, h, beta, MatMut::new(&mut dw, classes, width), parallelism);
+            gemm(E::one(), dlogits, h, beta, MatMut::new(&mut dw, classes, width), products);
             db.iter_mut().zip(logits.chunks_exact(n)).for_each(|(b, row)| *b += sum_of(row, row, |dz, _| dz));
         }
         ctx.output()[0] = E::of(loss);

@@ -47,7 +47,7 @@ impl Op for Gru {
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let (x, w_ih, w_hh, parallelism) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.parallelism());
+        let (x, w_ih, w_hh, products) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.products());
         let (bias_ih, bias_hh) = (ctx.input(3), ctx.input(4));
         let (inputs, input, hidden) = (ctx.shape(0)[0], ctx.shape(1)[1], ctx.shape(2)[1]);
         let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
@@ -56,24 +56,24 @@ impl Op for Gru {
         let mut gates = ctx.scratch(tokens * 3 * hidden);
         let mut recurrent = ctx.scratch(tokens * 3 * hidden);
         let mut before = ctx.scratch(tokens * hidden);
-        let (panels, product) = RightSide::<E>::scratch(hidden, 3 * hidden, sequences, parallelism);
+        let (panels, product) = RightSide::<E>::scratch(hidden, 3 * hidden, sequences, products);
         let (mut weights, mut product) = (ctx.scratch(panels.max(w_ih.len())), ctx.scratch(product));
         let x = Mat::new(x, inputs, input);
         match &self.rows {
             None => {
                 let sums = MatMut::new(&mut gates, tokens, 3 * hidden);
-                gemm_transposed(x, w_ih, E::zero(), sums, &mut weights, parallelism);
+                gemm_transposed(x, w_ih, E::zero(), sums, &mut weights, products);
             }
             Some(rows) => {
                 let mut sums = ctx.scratch(inputs * 3 * hidden);
                 let distinct = MatMut::new(&mut sums, inputs, 3 * hidden);
-                gemm_transposed(x, w_ih, E::zero(), distinct, &mut weights, parallelism);
+                gemm_transposed(x, w_ih, E::zero(), distinct, &mut weights, products);
                 gather_rows(&sums, 3 * hidden, rows, &mut gates);
                 ctx.recycle(sums);
             }
         }
 
-        let weights_hh = RightSide::new(Mat::new(w_hh, 3 * hidden, hidden).t(), &mut weights[..panels], parallelism);
+        let weights_hh = RightSide::new(Mat::new(w_hh, 3 * hidden, hidden).t(), &mut weights[..panels], products);
 
         let (states, last) = ctx.output().split_at_mut(tokens * hidden);
         match initial {
@@ -107,7 +107,7 @@ impl Op for Gru {
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        let (x, w_ih, w_hh, parallelism) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.parallelism());
+        let (x, w_ih, w_hh, products) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.products());
         let (inputs, input, hidden) = (ctx.shape(0)[0], ctx.shape(1)[1], ctx.shape(2)[1]);
         let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
         let (output, (dy, dlast)) = (ctx.output(), ctx.dy().split_at(tokens * hidden));
@@ -121,9 +121,9 @@ impl Op for Gru {
         dhidden.copy_from_slice(dlast);
 
         // Through time: the saved gates become the gradients of the input products, `recurrent` of the hidden ones.
-        let (panels, product) = RightSide::<E>::scratch(3 * hidden, hidden, sequences, parallelism);
+        let (panels, product) = RightSide::<E>::scratch(3 * hidden, hidden, sequences, products);
         let (mut panels, mut product) = (ctx.scratch(panels), ctx.scratch(product));
-        let weights = RightSide::new(Mat::new(w_hh, 3 * hidden, hidden), &mut panels, parallelism);
+        let weights = RightSide::new(Mat::new(w_hh, 3 * hidden, hidden), &mut panels, products);
         for t in steps(&self.layout, self.reverse).rev() {
             let rows = self.layout.rows(t);
             let active = rows.len();
@@ -156,15 +156,15 @@ impl Op for Gru {
         let drecurrent = Mat::new(&recurrent, tokens, 3 * hidden);
         if let Some((dx, beta)) = ctx.dx_beta(0) {
             let w_ih = Mat::new(w_ih, 3 * hidden, input);
-            gemm(E::one(), dgates, w_ih, beta, MatMut::new(dx, inputs, input), parallelism);
+            gemm(E::one(), dgates, w_ih, beta, MatMut::new(dx, inputs, input), products);
         }
         if let Some((dw, beta)) = ctx.dx_beta(1) {
             let x = Mat::new(x, inputs, input);
-            gemm(E::one(), dgates.t(), x, beta, MatMut::new(dw, 3 * hidden, input), parallelism);
+            gemm(E::one(), dgates.t(), x, beta, MatMut::new(dw, 3 * hidden, input), products);
         }
         if let Some((dw, beta)) = ctx.dx_beta(2) {
             let before = Mat::new(&before, tokens, hidden);
-            gemm(E::one(), drecurrent.t(), before, beta, MatMut::new(dw, 3 * hidden, hidden), parallelism);
+            gemm(E::one(), drecurrent.t(), before, beta, MatMut::new(dw, 3 * hidden, hidden), products);
         }
         for (bias, gradient) in [(3, dsums), (4, &*recurrent)] {
             if let Some(db) = ctx.dx(bias) {

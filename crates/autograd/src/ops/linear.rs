@@ -25,15 +25,15 @@ impl Op for Linear {
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let (x, w, parallelism) = (ctx.input(0), ctx.input(1), ctx.parallelism());
+        let (x, w, products) = (ctx.input(0), ctx.input(1), ctx.products());
         let (rows, input, output) = (ctx.shape(0).rows(), ctx.shape(1)[1], ctx.shape(1)[0]);
         let bias = (ctx.inputs() > 2).then(|| ctx.input(2));
         let mut scratch = ctx.scratch(w.len());
-        let apart = !self.activation.from_value();
+        let apart = !self.activation.is_told_by_value();
         let mut z = ctx.scratch(if apart { rows * output } else { 0 });
         let product = if apart { &mut *z } else { ctx.output() };
         let into = MatMut::new(product, rows, output);
-        gemm_transposed(Mat::new(x, rows, input), w, E::zero(), into, &mut scratch, parallelism);
+        gemm_transposed(Mat::new(x, rows, input), w, E::zero(), into, &mut scratch, products);
         if let Some(bias) = bias {
             add_rows(product, bias);
         }
@@ -51,11 +51,11 @@ impl Op for Linear {
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        let (x, w, dy, parallelism) = (ctx.input(0), ctx.input(1), ctx.dy(), ctx.parallelism());
+        let (x, w, dy, products) = (ctx.input(0), ctx.input(1), ctx.dy(), ctx.products());
         let (rows, input, output) = (ctx.shape(0).rows(), ctx.shape(1)[1], ctx.shape(1)[0]);
         let scratch = (self.activation != Activation::Identity).then(|| {
             let mut dz = ctx.scratch(dy.len());
-            if self.activation.from_value() {
+            if self.activation.is_told_by_value() {
                 self.activation.carry_from_value(ctx.output(), dy, &mut dz);
             } else {
                 let z = ctx.take_saved(0, dy.len());
@@ -67,10 +67,10 @@ impl Op for Linear {
         let dz = scratch.as_deref().unwrap_or(dy);
         let dz_matrix = Mat::new(dz, rows, output);
         if let Some((dx, beta)) = ctx.dx_beta(0) {
-            gemm(E::one(), dz_matrix, Mat::new(w, output, input), beta, MatMut::new(dx, rows, input), parallelism);
+            gemm(E::one(), dz_matrix, Mat::new(w, output, input), beta, MatMut::new(dx, rows, input), products);
         }
         if let Some((dw, beta)) = ctx.dx_beta(1) {
-            gemm(E::one(), dz_matrix.t(), Mat::new(x, rows, input), beta, MatMut::new(dw, output, input), parallelism);
+            gemm(E::one(), dz_matrix.t(), Mat::new(x, rows, input), beta, MatMut::new(dw, output, input), products);
         }
         if ctx.inputs() > 2
             && let Some(db) = ctx.dx(2)

@@ -75,7 +75,7 @@ impl Op for Lstm {
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let (x, w_ih, w_hh, parallelism) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.parallelism());
+        let (x, w_ih, w_hh, products) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.products());
         let (inputs, input, hidden) = (ctx.shape(0)[0], ctx.shape(1)[1], ctx.shape(2)[1]);
         let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
         let initial = (ctx.inputs() > 5).then(|| (ctx.input(5), ctx.input(6)));
@@ -85,24 +85,24 @@ impl Op for Lstm {
         let mut tanh_cell = ctx.scratch(tokens * hidden);
         let mut bias = ctx.scratch(4 * hidden);
         bias.iter_mut().zip(ctx.input(3)).zip(ctx.input(4)).for_each(|((b, &ih), &hh)| *b = ih + hh);
-        let (panels, product) = RightSide::<E>::scratch(hidden, 4 * hidden, sequences, parallelism);
+        let (panels, product) = RightSide::<E>::scratch(hidden, 4 * hidden, sequences, products);
         let (mut weights, mut product) = (ctx.scratch(panels.max(w_ih.len())), ctx.scratch(product));
         let x = Mat::new(x, inputs, input);
         match &self.rows {
             None => {
                 let sums = MatMut::new(&mut gates, tokens, 4 * hidden);
-                gemm_transposed(x, w_ih, E::zero(), sums, &mut weights, parallelism);
+                gemm_transposed(x, w_ih, E::zero(), sums, &mut weights, products);
             }
             Some(rows) => {
                 let mut sums = ctx.scratch(inputs * 4 * hidden);
                 let distinct = MatMut::new(&mut sums, inputs, 4 * hidden);
-                gemm_transposed(x, w_ih, E::zero(), distinct, &mut weights, parallelism);
+                gemm_transposed(x, w_ih, E::zero(), distinct, &mut weights, products);
                 gather_rows(&sums, 4 * hidden, rows, &mut gates);
                 ctx.recycle(sums);
             }
         }
 
-        let weights_hh = RightSide::new(Mat::new(w_hh, 4 * hidden, hidden).t(), &mut weights[..panels], parallelism);
+        let weights_hh = RightSide::new(Mat::new(w_hh, 4 * hidden, hidden).t(), &mut weights[..panels], products);
 
         // The states live where the last ones belong in the output.
         let (states, last) = ctx.output().split_at_mut(tokens * hidden);
@@ -145,7 +145,7 @@ impl Op for Lstm {
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        let (x, w_ih, w_hh, parallelism) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.parallelism());
+        let (x, w_ih, w_hh, products) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.products());
         let (inputs, input, hidden) = (ctx.shape(0)[0], ctx.shape(1)[1], ctx.shape(2)[1]);
         let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
         let (output, (dy, dlast)) = (ctx.output(), ctx.dy().split_at(tokens * hidden));
@@ -159,9 +159,9 @@ impl Op for Lstm {
         dcell.copy_from_slice(&dlast[sequences * hidden..]);
 
         // Through time: the saved gates become the gradients of their sums.
-        let (panels, product) = RightSide::<E>::scratch(4 * hidden, hidden, sequences, parallelism);
+        let (panels, product) = RightSide::<E>::scratch(4 * hidden, hidden, sequences, products);
         let (mut panels, mut product) = (ctx.scratch(panels), ctx.scratch(product));
-        let weights = RightSide::new(Mat::new(w_hh, 4 * hidden, hidden), &mut panels, parallelism);
+        let weights = RightSide::new(Mat::new(w_hh, 4 * hidden, hidden), &mut panels, products);
         let has_initial = ctx.inputs() > 5;
         for t in steps(&self.layout, self.reverse).rev() {
             let rows = self.layout.rows(t);
@@ -203,11 +203,11 @@ impl Op for Lstm {
         };
         if let Some((dx, beta)) = ctx.dx_beta(0) {
             let (dsums, w_ih) = (Mat::new(dsums, inputs, 4 * hidden), Mat::new(w_ih, 4 * hidden, input));
-            gemm(E::one(), dsums, w_ih, beta, MatMut::new(dx, inputs, input), parallelism);
+            gemm(E::one(), dsums, w_ih, beta, MatMut::new(dx, inputs, input), products);
         }
         if let Some((dw, beta)) = ctx.dx_beta(1) {
             let x = Mat::new(x, inputs, input);
-            gemm(E::one(), dsums_t, x, beta, MatMut::new(dw, 4 * hidden, input), parallelism);
+            gemm(E::one(), dsums_t, x, beta, MatMut::new(dw, 4 * hidden, input), products);
         }
         if ctx.needs(2) {
             let mut before = ctx.scratch(tokens * hidden);
@@ -215,7 +215,7 @@ impl Op for Lstm {
             hidden_before(&self.layout, self.reverse, output, initial, hidden, &mut before);
             let before_matrix = Mat::new(&before, tokens, hidden);
             if let Some((dw, beta)) = ctx.dx_beta(2) {
-                gemm(E::one(), dgates_t, before_matrix, beta, MatMut::new(dw, 4 * hidden, hidden), parallelism);
+                gemm(E::one(), dgates_t, before_matrix, beta, MatMut::new(dw, 4 * hidden, hidden), products);
             }
             ctx.recycle(before);
         }

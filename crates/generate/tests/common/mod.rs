@@ -4,7 +4,7 @@
 use descant_autograd::{Parameters, Tape};
 use descant_generate::{Hypothesis, Input, Options, Strategy, generate};
 use descant_kernels::Parallelism;
-use descant_models::{Bridge, Generator, Kind, LossConfig, Measure, ModelConfig, Tie, Vocabulary, build};
+use descant_models::{Generator, Kind, LossConfig, Measure, ModelConfig, Vocabulary, build};
 use descant_nn::{Cell, Score};
 use descant_tensor::{Buffer, DType, Result};
 use descant_text::{Batch, Sequences};
@@ -20,18 +20,15 @@ pub struct Model {
 fn config(kind: Kind, cell: Cell) -> ModelConfig {
     let (attention, input_feeding) = (None, false);
     ModelConfig {
-        kind,
         cell,
         embedding: 6,
         hidden: 8,
         layers: 2,
         encoder_layers: 1,
-        bidirectional: true,
         attention,
         input_feeding,
-        bridge: Bridge::State,
-        tie: Tie::None,
         dropout: 0.3,
+        ..ModelConfig::new(kind)
     }
 }
 
