@@ -7,7 +7,7 @@ use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-const RECIPES: [&str; 2] = ["lm.toml", "pairs.toml"];
+const RECIPES: [&str; 4] = ["lm.toml", "pairs.toml", "transformer.toml", "bf16.toml"];
 
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {

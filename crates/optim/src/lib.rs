@@ -1,5 +1,6 @@
 //! Optimizers, learning rate schedules, clipping: single passes over the flat buffers of parameters and gradients.
 
+mod average;
 mod clip;
 mod config;
 mod optimizer;
@@ -7,6 +8,7 @@ mod rules;
 mod schedule;
 mod sum;
 
+pub use average::Average;
 pub use clip::{Clip, Clipping};
 pub use config::OptimizerConfig;
 pub use optimizer::Optimizer;

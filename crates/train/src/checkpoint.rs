@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 /// The version of the format this program writes, and the newest it reads.
 const FORMAT: u32 = 1;
 const MODEL: &str = "model.safetensors";
+/// The weights that training goes on with, where those of [`MODEL`] are their average.
+const WEIGHTS: &str = "weights.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const MANIFEST: &str = "manifest.json";
 
@@ -66,16 +68,22 @@ pub(crate) fn folder(run: &Path, step: u64) -> PathBuf {
     run.join("checkpoints").join(format!("step-{step:08}"))
 }
 
+/// What a checkpoint holds.
+#[derive(Clone, Copy)]
+pub(crate) struct Content<'a> {
+    /// The weights to write texts with.
+    pub(crate) model: &'a Parameters,
+    /// The weights that training goes on with, where those of `model` are their average.
+    pub(crate) weights: Option<&'a Parameters>,
+    /// None for a model that no training goes on from.
+    pub(crate) optimizer: Option<&'a Optimizer>,
+}
+
 /// Writes a checkpoint: beside its place, synced, then renamed, so that it is complete or absent.
-pub(crate) fn save(
-    run: &Path,
-    parameters: &Parameters,
-    optimizer: Option<&Optimizer>,
-    progress: &Progress,
-) -> Result<PathBuf, Error> {
+pub(crate) fn save(run: &Path, content: Content<'_>, progress: &Progress) -> Result<PathBuf, Error> {
     let place = folder(run, progress.step);
     let partial = place.with_extension("partial");
-    let written = write_all(&partial, parameters, optimizer, progress);
+    let written = write_all(&partial, content, progress);
     if written.is_err() {
         // What there is of it would only take the space of the next one.
         let _ = fs::remove_dir_all(&partial);
@@ -99,22 +107,17 @@ pub(crate) fn save(
     Ok(place)
 }
 
-fn write_all(
-    partial: &Path,
-    parameters: &Parameters,
-    optimizer: Option<&Optimizer>,
-    progress: &Progress,
-) -> Result<(), Error> {
+fn write_all(partial: &Path, content: Content<'_>, progress: &Progress) -> Result<(), Error> {
+    let Content { model, weights, optimizer } = content;
     let write = |error| Error::io("write the checkpoint", partial, error);
     if partial.exists() {
         fs::remove_dir_all(partial).map_err(write)?;
     }
     fs::create_dir_all(partial).map_err(write)?;
-    let model = parameters.ids().map(|id| {
-        let range = parameters.range(id);
-        (parameters.name(id).to_owned(), parameters.shape(id).dims().to_vec(), (parameters.buffer(), range))
-    });
-    let mut files = BTreeMap::from([(MODEL.to_owned(), write_tensors(partial, MODEL, model)?)]);
+    let mut files = BTreeMap::from([(MODEL.to_owned(), write_tensors(partial, MODEL, parts(model))?)]);
+    if let Some(weights) = weights {
+        files.insert(WEIGHTS.to_owned(), write_tensors(partial, WEIGHTS, parts(weights))?);
+    }
     if let Some(optimizer) = optimizer {
         let state =
             optimizer.state().map(|(name, buffer)| (name.to_owned(), vec![buffer.len()], (buffer, 0..buffer.len())));
@@ -133,6 +136,13 @@ fn write_all(
 }
 
 type Part<'a> = (String, Vec<usize>, (&'a Buffer, std::ops::Range<usize>));
+
+fn parts(parameters: &Parameters) -> impl Iterator<Item = Part<'_>> {
+    parameters.ids().map(|id| {
+        let (name, shape) = (parameters.name(id).to_owned(), parameters.shape(id).dims().to_vec());
+        (name, shape, (parameters.buffer(), parameters.range(id)))
+    })
+}
 
 /// Writes a file of tensors, straight from their buffers, and returns its CRC-32.
 fn write_tensors<'a>(folder: &Path, name: &str, parts: impl Iterator<Item = Part<'a>>) -> Result<u32, Error> {
@@ -209,10 +219,19 @@ impl Checkpoint {
         }
     }
 
-    /// Reads the weights into `parameters`, which must be those of the same architecture.
+    /// Reads the weights to write texts with into `parameters`, which must be those of the same architecture.
     pub(crate) fn load_model(&self, parameters: &mut Parameters) -> Result<(), Error> {
-        let bytes = self.read(MODEL)?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| self.damaged(format!("{MODEL}: {error}")))?;
+        self.load(MODEL, parameters)
+    }
+
+    /// Reads the weights that training goes on with.
+    pub(crate) fn load_weights(&self, parameters: &mut Parameters) -> Result<(), Error> {
+        self.load(if self.manifest.files.contains_key(WEIGHTS) { WEIGHTS } else { MODEL }, parameters)
+    }
+
+    fn load(&self, name: &str, parameters: &mut Parameters) -> Result<(), Error> {
+        let bytes = self.read(name)?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| self.damaged(format!("{name}: {error}")))?;
         let other =
             |what: String| self.damaged(format!("it is of another architecture than the recipe's model: {what}"));
         for id in parameters.ids() {

@@ -133,6 +133,9 @@ pub struct TrainConfig {
     pub accumulate: usize,
     /// Gradient clipping.
     pub clip: Clip,
+    /// How much of a running average of the weights remains after a step, such as 0.999: then it is the average that is
+    /// validated, kept and written with. 0 for none.
+    pub average: f64,
     /// `f32`, or `bf16` for products of operands in bfloat16; weights, sums and everything else are in f32 then too.
     pub precision: TrainPrecision,
     /// Into how many shares a batch is cut, one replica each; 0 for the number of this machine's cores. The resolved
@@ -159,6 +162,7 @@ impl Default for TrainConfig {
             length: 128,
             accumulate: 1,
             clip: Clip::Norm(1.0),
+            average: 0.0,
             precision: TrainPrecision::F32,
             shares: 0,
             validate_every: 500,
@@ -253,6 +257,9 @@ impl Recipe {
         positive("train.log_every", train.log_every)?;
         if !(train.learning_rate > 0.0 && train.learning_rate.is_finite()) {
             return Err(format!("train.learning_rate = {}: expected a number above 0", train.learning_rate));
+        }
+        if !(0.0..1.0).contains(&train.average) {
+            return Err(format!("train.average = {}: expected a number from 0 to below 1", train.average));
         }
         if train.shares > 1024 {
             return Err(format!("train.shares = {}: expected 1024 or fewer", train.shares));

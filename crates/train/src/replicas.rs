@@ -105,6 +105,11 @@ impl Replicas {
         threads.install(|| descant_optim::add_gradients(total, &others)).sqrt()
     }
 
+    /// Runs `f` on the threads of the replicas.
+    pub fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
+        self.threads.install(f)
+    }
+
     /// One step of the optimizer against what [`Replicas::reduce`] added up.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-use crate::checkpoint::{self, Checkpoint, Progress};
+use crate::checkpoint::{self, Checkpoint, Content, Progress};
 use crate::{Error, Evaluator, Recipe, Tokenizers};
 use descant_autograd::{Parameters, Tape};
 use descant_generate::{Hypothesis, Input, Options, Strategy};
@@ -71,7 +71,8 @@ impl Trained {
         }
         fs::create_dir_all(run).map_err(|error| Error::io("create the run folder", run, error))?;
         tokenizers.save(run)?;
-        let checkpoint = checkpoint::save(run, parameters, None, &Progress::default())?;
+        let content = Content { model: parameters, weights: None, optimizer: None };
+        let checkpoint = checkpoint::save(run, content, &Progress::default())?;
         checkpoint::point(run, "last", &checkpoint)?;
         // Last: a folder with a recipe is a run.
         let text = recipe.to_toml().map_err(|reason| Error::Recipe { path: place.clone(), reason })?;

@@ -1,4 +1,4 @@
-use crate::checkpoint::{self, Checkpoint, Progress};
+use crate::checkpoint::{self, Checkpoint, Content, Progress};
 use crate::data::{Texts, batch_config, write};
 use crate::evaluate::{Evaluation, evaluate};
 use crate::metrics::{METRICS, Metric, Metrics};
@@ -6,7 +6,7 @@ use crate::trained::{RECIPE, model};
 use crate::{Error, Recipe, Replicas, Tokenizers, Trained};
 use descant_autograd::{ParameterId, Parameters, mix};
 use descant_models::Generator;
-use descant_optim::{Optimizer, Schedule};
+use descant_optim::{Average, Optimizer, Schedule};
 use descant_tensor::DType;
 use descant_text::{Batch, Batches, Corpus, TextError};
 use std::fs::{self, File, TryLockError};
@@ -28,6 +28,7 @@ pub struct Trainer {
     tokenizers: Tokenizers,
     parameters: Parameters,
     model: Box<dyn Generator>,
+    average: Option<Average>,
     optimizer: Optimizer,
     schedule: Schedule,
     replicas: Replicas,
@@ -148,6 +149,8 @@ impl Trainer {
             tokenizers.save(run)?;
             write(&place, recipe.to_toml().map_err(wrong)?.as_bytes())?;
         }
+        let decay = recipe.train.average;
+        let mut average = (decay > 0.0).then(|| Average::new(decay, &parameters));
         let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters);
         let mut schedule = Schedule::new(recipe.schedule.clone(), recipe.train.steps);
         let mut progress = Progress::default();
@@ -164,7 +167,10 @@ impl Trainer {
                 return Err(Error::Run { path: last, reason: reason.to_owned() });
             }
             let checkpoint = Checkpoint::open(&last)?;
-            checkpoint.load_model(&mut parameters)?;
+            checkpoint.load_weights(&mut parameters)?;
+            if let Some(average) = &mut average {
+                checkpoint.load_model(average.weights_mut())?;
+            }
             checkpoint.load_optimizer(&mut optimizer)?;
             progress = checkpoint.progress().clone();
             batches.seek(progress.position)?;
@@ -178,6 +184,7 @@ impl Trainer {
             _lock: lock,
             tokenizers,
             model,
+            average,
             optimizer,
             schedule,
             replicas,
@@ -195,9 +202,9 @@ impl Trainer {
         &self.recipe
     }
 
-    /// The weights.
+    /// The weights to write texts with: their average, where the recipe asks for it.
     pub fn parameters(&self) -> &Parameters {
-        &self.parameters
+        self.average.as_ref().map_or(&self.parameters, Average::weights)
     }
 
     /// The model.
@@ -244,6 +251,9 @@ impl Trainer {
         let learning_rate = train.learning_rate * self.schedule.factor(self.progress.step);
         self.replicas.update(&mut self.optimizer, &mut self.parameters, learning_rate, clipping)?;
         self.progress.step += 1;
+        if let Some(average) = &mut self.average {
+            self.replicas.install(|| average.update(&self.parameters, self.progress.step));
+        }
         self.progress.position = self.batches.position();
         let tokens = batches.iter().map(|batch| batch.target.tokens()).sum();
         Ok(Step { loss: passed.loss / passed.weight.max(f64::MIN_POSITIVE), gradient_norm, learning_rate, tokens })
@@ -309,7 +319,8 @@ impl Trainer {
     pub fn evaluate(&mut self) -> Result<Option<Evaluation>, Error> {
         let Some(corpus) = &self.validation else { return Ok(None) };
         let batches = Batches::once(corpus.clone(), batch_config(&self.recipe))?;
-        evaluate(self.model.as_ref(), &self.parameters, &mut self.replicas, batches).map(Some)
+        let parameters = self.average.as_ref().map_or(&self.parameters, Average::weights);
+        evaluate(self.model.as_ref(), parameters, &mut self.replicas, batches).map(Some)
     }
 
     fn is_stale(&self) -> bool {
@@ -347,7 +358,9 @@ impl Trainer {
         }
         let place = checkpoint::folder(&self.run, self.progress.step);
         if self.kept != self.progress.step || !place.exists() {
-            checkpoint::save(&self.run, &self.parameters, Some(&self.optimizer), &self.progress)?;
+            let weights = self.average.is_some().then_some(&self.parameters);
+            let content = Content { model: self.parameters(), weights, optimizer: Some(&self.optimizer) };
+            checkpoint::save(&self.run, content, &self.progress)?;
         }
         checkpoint::point(&self.run, link, &place)?;
         self.kept = self.progress.step;

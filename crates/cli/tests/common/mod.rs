@@ -54,12 +54,65 @@ validate_every = 50
 log_every = 10
 "#;
 
+pub const TRANSFORMER: &str = r#"
+[data]
+train = "pairs.tsv"
+validation_share = 0.1
+shared_vocabulary = true
+[tokenizer]
+kind = "character"
+[model]
+kind = "encoder-decoder"
+decoder = "transformer"
+hidden = 16
+layers = 2
+dropout = 0.2
+tie = "all"
+[model.transformer]
+heads = 4
+key_value_heads = 2
+position = "rotary"
+attention_dropout = 0.1
+[train]
+steps = 200
+batch_tokens = 200
+learning_rate = 1e-2
+average = 0.99
+shares = 4
+validate_every = 50
+log_every = 10
+"#;
+
+pub const BF16: &str = r#"
+[data]
+train = "text.txt"
+stream = true
+[tokenizer]
+kind = "character"
+[model]
+kind = "language-model"
+decoder = "transformer"
+hidden = 64
+layers = 2
+[model.transformer]
+heads = 2
+window = 20
+[train]
+steps = 200
+batch_sentences = 8
+length = 64
+precision = "bf16"
+shares = 2
+validate_every = 50
+log_every = 10
+"#;
+
 pub struct Folder {
     folder: tempfile::TempDir,
 }
 
 impl Folder {
-    /// With `text.txt`, `pairs.tsv`, `lm.toml` and `pairs.toml`.
+    /// With `text.txt`, `pairs.tsv`, `lm.toml`, `pairs.toml`, `transformer.toml` and `bf16.toml`.
     pub fn new() -> Self {
         let folder = Self { folder: tempfile::tempdir().unwrap() };
         let line = |i: usize| format!("line {i} says {} and {}\n", i * 7 % 13, ["red", "green", "blue"][i % 3]);
@@ -68,6 +121,8 @@ impl Folder {
         folder.write("pairs.tsv", (100..500).map(pair).collect::<String>());
         folder.write("lm.toml", LANGUAGE_MODEL);
         folder.write("pairs.toml", PAIRS);
+        folder.write("transformer.toml", TRANSFORMER);
+        folder.write("bf16.toml", BF16);
         folder
     }
 

@@ -1,0 +1,52 @@
+use crate::CHUNK;
+use descant_autograd::Parameters;
+use descant_kernels::{Real, vectorized};
+use descant_tensor::Buffer;
+use rayon::prelude::*;
+
+/// A running average of the weights, `ā ← d·ā + (1 − d)·w` after every step: it lies nearer to the minimum that the
+/// steps jump around (Polyak & Juditsky 1992; exponential as in Szegedy et al. 2015, arXiv 1512.00567).
+#[derive(Clone, Debug)]
+pub struct Average {
+    decay: f64,
+    weights: Parameters,
+}
+
+impl Average {
+    /// Begins with these weights. `decay` is what of the average remains after a step.
+    pub fn new(decay: f64, weights: &Parameters) -> Self {
+        Self { decay, weights: weights.clone() }
+    }
+
+    /// Takes in the weights after this many steps, on the threads of the current rayon pool. Early on, little remains
+    /// of an average of what was hardly trained: `(1 + steps) / (10 + steps)` at most.
+    pub fn update(&mut self, weights: &Parameters, steps: u64) {
+        let steps = steps as f64;
+        let decay = self.decay.min((1.0 + steps) / (10.0 + steps));
+        match (self.weights.buffer_mut(), weights.buffer()) {
+            (Buffer::F32(average), Buffer::F32(weights)) => mix(average, weights, decay as f32),
+            (Buffer::F64(average), Buffer::F64(weights)) => mix(average, weights, decay),
+            // Both come from the same parameters.
+            _ => {}
+        }
+    }
+
+    /// The average.
+    pub fn weights(&self) -> &Parameters {
+        &self.weights
+    }
+
+    /// The average, to go on from that of a checkpoint.
+    pub fn weights_mut(&mut self) -> &mut Parameters {
+        &mut self.weights
+    }
+}
+
+fn mix<E: Real>(average: &mut [E], weights: &[E], decay: E) {
+    average.par_chunks_mut(CHUNK).zip(weights.par_chunks(CHUNK)).for_each(|(average, weights)| {
+        vectorized(
+            #[inline(always)]
+            || average.iter_mut().zip(weights).for_each(|(a, &w)| *a = w + decay * (*a - w)),
+        );
+    });
+}
