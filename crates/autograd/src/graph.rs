@@ -1,3 +1,5 @@
+mod recompute;
+
 use crate::op::{AnyOp, Backward, CustomOp, Dispatch, Forward, Op};
 use crate::parameters::{Gradients, ParameterId, Parameters};
 use crate::pool::Pool;
@@ -6,6 +8,7 @@ use descant_tensor::{Buffer, DType, Error, Result, Shape, Tensor};
 use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::fmt;
+use std::ops::Range;
 use std::panic::Location;
 
 /// Memory of one forward and backward pass after another: the nodes, and the buffers that the next pass reuses.
@@ -38,6 +41,8 @@ struct State {
     failure: Option<Error>,
     parameter_nodes: Vec<u32>,
     grads: Vec<Option<Buffer>>,
+    /// Nodes whose values [`Graph::recompute`] dropped, the last ones last.
+    forgotten: Vec<Range<usize>>,
     mode: Mode,
 }
 
@@ -134,6 +139,7 @@ impl State {
         }
         self.grads.drain(..).flatten().for_each(|buffer| self.pool.give(buffer));
         self.parameter_nodes.clear();
+        self.forgotten.clear();
     }
 
     fn push(&mut self, node: Node) -> u32 {
@@ -165,27 +171,51 @@ impl State {
             }
         };
         let needs_gradient = self.mode.gradients && inputs.iter().any(|&id| self.nodes[id as usize].needs_gradient);
-        let mut output = self.pool.take::<E>(shape.len());
+        let (root, saved) = (self.nodes.len() as u32, SmallVec::new());
+        let op = Some(op);
+        let id = self.push(Node {
+            op,
+            inputs,
+            shape,
+            root,
+            start: 0,
+            value: None,
+            parameter: None,
+            saved,
+            needs_gradient,
+            location,
+        });
+        self.compute::<E>(parameters, id as usize);
+        let node = &self.nodes[id as usize];
+        if self.mode.check_finite
+            && let Some(element) = not_finite(value::<E>(&self.nodes, parameters, id))
+        {
+            let op = node.name();
+            return self.fail(Error::NonFinite { op, what: "the value", shape, element, location });
+        }
+        id
+    }
+
+    /// The forward of a node's operation.
+    fn compute<E: Dispatch>(&mut self, parameters: &Parameters, id: usize) {
+        let held = self.nodes[id].value.take();
+        let node = &self.nodes[id];
+        let Some(op) = &node.op else { return };
+        let mut output = held.unwrap_or_else(|| self.pool.take::<E>(node.shape.len()));
         let mut saved = SmallVec::new();
         op.forward(&mut Forward {
             nodes: &self.nodes,
             parameters,
-            inputs: &inputs,
-            output: &mut E::slice_mut(&mut output)[..shape.len()],
+            inputs: &node.inputs,
+            output: &mut E::slice_mut(&mut output)[..node.shape.len()],
             saved: &mut saved,
             pool: &mut self.pool,
-            needs_gradient,
-            dropout: self.mode.dropout.map(|seed| mix(seed, self.nodes.len() as u64)),
+            needs_gradient: node.needs_gradient,
+            dropout: self.mode.dropout.map(|seed| mix(seed, id as u64)),
             products: parameters.products(self.mode.parallelism),
         });
-        if self.mode.check_finite
-            && let Some(element) = not_finite(&E::slice(&output)[..shape.len()])
-        {
-            return self.fail(Error::NonFinite { op: op.name(), what: "the value", shape, element, location });
-        }
-        let root = self.nodes.len() as u32;
-        let (op, value) = (Some(op), Some(output));
-        self.push(Node { op, inputs, shape, root, start: 0, value, parameter: None, saved, needs_gradient, location })
+        let node = &mut self.nodes[id];
+        (node.value, node.saved) = (Some(output), saved);
     }
 
     fn backward<E: Dispatch>(&mut self, parameters: &Parameters, from: u32, gradients: &mut Gradients) -> Result<()> {
@@ -195,6 +225,7 @@ impl State {
         E::slice_mut(&mut seed)[self.nodes[from as usize].start] = E::one();
         self.grads[root] = Some(seed);
         for id in (0..=root).rev() {
+            self.remember::<E>(parameters, id);
             let Some(dy) = self.grads[id].take() else { continue };
             let saved = std::mem::take(&mut self.nodes[id].saved);
             let node = &self.nodes[id];
@@ -290,6 +321,13 @@ impl<'t> Graph<'t> {
             Some(node) => node,
         };
         Var { graph: self, id: node }
+    }
+
+    /// True with this probability in training, drawn from the pass's seed; never where dropout is off.
+    pub fn chance(self, probability: f64) -> bool {
+        let state = self.state.borrow();
+        let draw = |seed| mix(mix(seed, state.nodes.len() as u64), 1) as f64 / u64::MAX as f64;
+        state.mode.dropout.is_some_and(|seed| draw(seed) < probability)
     }
 
     /// A value that has no gradient. It is cast to the graph's type.

@@ -14,6 +14,7 @@ ops! {
     attend_additive::AttendAdditive,
     attend_dot::AttendDot,
     attend_heads::AttendHeads,
+    bypass::Bypass,
     concat::Concat,
     cosine_loss::CosineLoss,
     cross_entropy::CrossEntropy,

@@ -63,6 +63,8 @@ fn transformers() -> Vec<(String, ModelConfig, LossConfig)> {
     let scaled = TransformerConfig { rotary_scaling: Some(llama3), ..llama.clone() };
     let stretched = TransformerConfig { rotary_scaling: Some(RotaryScaling::Linear { factor: 2.0 }), ..llama.clone() };
     let nowhere = TransformerConfig { position: Position::None, scale_embedding: Some(true), ..plain.clone() };
+    let left_out = TransformerConfig { layer_drop: 0.5, ..t5.clone() };
+    let recomputed = TransformerConfig { recompute: true, attention_dropout: 0.1, ..llama.clone() };
     let deep = ModelConfig { encoder_layers: 3, layers: 1, ..model(pair, &plain) };
     let lstm_decoder = ModelConfig {
         decoder: Layers::Recurrent,
@@ -85,6 +87,8 @@ fn transformers() -> Vec<(String, ModelConfig, LossConfig)> {
         ("t5", tied(Tie::All, model(pair, &t5))),
         ("rotary pair", model(pair, &plain)),
         ("deep encoder, shallow decoder", deep),
+        ("layers left out", ModelConfig { layers: 3, encoder_layers: 3, ..model(pair, &left_out) }),
+        ("recomputed", ModelConfig { dropout: 0.2, ..tied(Tie::All, model(pair, &recomputed)) }),
         ("lstm decoder", lstm_decoder),
         ("lstm encoder", lstm_encoder),
     ]

@@ -31,6 +31,16 @@ impl<'p> Scope<'p> {
         self.parameters.add_with(&name, shape, &values)
     }
 
+    /// How many parameters there are so far, in all scopes.
+    pub fn count(&self) -> usize {
+        self.parameters.len()
+    }
+
+    /// The parameters that were added after the first `count`.
+    pub fn since(&self, count: usize) -> Vec<ParameterId> {
+        self.parameters.ids().skip(count).collect()
+    }
+
     /// Adds a parameter that no optimizer changes.
     pub fn frozen(&mut self, name: &str, shape: impl Into<Shape>, values: &[f64]) -> ParameterId {
         let id = self.parameters.add_with(&format!("{}{name}", self.prefix), shape, values);

@@ -103,6 +103,9 @@ pub struct TransformerConfig {
     pub activation_dropout: f64,
     /// The probability of leaving out a whole layer in training (Fan et al. 2020, arXiv 1909.11556).
     pub layer_drop: f64,
+    /// Whether what a layer computes is dropped after forward and computed again in backward (activation checkpointing,
+    /// Chen et al. 2016, arXiv 1604.06174): less memory for a third more work.
+    pub recompute: bool,
 }
 
 impl Default for TransformerConfig {
@@ -132,6 +135,7 @@ impl Default for TransformerConfig {
             attention_dropout: 0.0,
             activation_dropout: 0.0,
             layer_drop: 0.0,
+            recompute: false,
         }
     }
 }

@@ -1,7 +1,7 @@
 use super::attention::MultiHead;
 use super::{Pass, TransformerConfig};
 use crate::{Linear, Norm, Scope};
-use descant_autograd::{Activation, Columns, Var};
+use descant_autograd::{Activation, Columns, ParameterId, Var};
 use descant_tensor::{Result, Tensor};
 
 /// One layer, under the names of PyTorch's `TransformerEncoderLayer` and `TransformerDecoderLayer`.
@@ -13,6 +13,8 @@ pub(super) struct Layer {
     linear2: Linear,
     /// One for each of the parts.
     norms: Vec<Norm>,
+    /// All of the above.
+    parameters: Vec<ParameterId>,
     config: TransformerConfig,
     dropout: f64,
 }
@@ -25,6 +27,7 @@ impl Layer {
         causal: bool,
         source: bool,
     ) -> Self {
+        let before = scope.count();
         let between = config.feed_forward(width);
         let self_attn = MultiHead::new(&mut scope.at("self_attn"), config, width, true, causal);
         let multihead_attn =
@@ -37,7 +40,8 @@ impl Layer {
         let norms = (1..=parts)
             .map(|i| Norm::new(&mut scope.at(format!("norm{i}")), config.norm, width, config.norm_epsilon))
             .collect();
-        Self { self_attn, multihead_attn, linear1, linear2, norms, config: config.clone(), dropout }
+        let (parameters, config) = (scope.since(before), config.clone());
+        Self { self_attn, multihead_attn, linear1, linear2, norms, parameters, config, dropout }
     }
 
     /// The attention to a source.
@@ -56,6 +60,26 @@ impl Layer {
     /// Whatever reading the pass for the cache fails with.
     #[track_caller]
     pub(super) fn forward<'t>(
+        &self,
+        x: Var<'t>,
+        pass: &Pass<'t>,
+        memory: Option<Columns<'t>>,
+        cache: Option<&mut Tensor>,
+    ) -> Result<Var<'t>> {
+        let graph = x.graph();
+        if graph.chance(self.config.layer_drop) {
+            let own = self.parameters.iter().map(|&id| graph.parameter(id));
+            let shared = pass.table.into_iter().chain(memory.map(|memory| memory.x));
+            return Ok(x.bypass(&own.chain(shared).collect::<Vec<_>>()));
+        }
+        match self.config.recompute {
+            true => graph.recompute(|| self.parts(x, pass, memory, cache)),
+            false => self.parts(x, pass, memory, cache),
+        }
+    }
+
+    #[track_caller]
+    fn parts<'t>(
         &self,
         x: Var<'t>,
         pass: &Pass<'t>,

@@ -1,0 +1,79 @@
+//! Activation checkpointing (Chen et al. 2016, arXiv 1604.06174): less memory for more work.
+
+use super::{Graph, State, Var};
+use crate::Parameters;
+use crate::op::Dispatch;
+use descant_kernels::Real;
+use descant_tensor::Result;
+
+impl<'t> Graph<'t> {
+    /// Records what `f` does, but drops what its operations computed and saved, all but the value it returns. Backward
+    /// runs them again, with the same dropout, before it needs them. No other value of `f` may be used after it.
+    ///
+    /// # Errors
+    /// Those of `f`.
+    pub fn recompute(self, f: impl FnOnce() -> Result<Var<'t>>) -> Result<Var<'t>> {
+        let start = self.state.borrow().nodes.len();
+        let y = f()?;
+        self.state.borrow_mut().forget(start, y.id);
+        Ok(y)
+    }
+}
+
+impl State {
+    /// Drops what the nodes from `start` on hold, but for the value of `kept`.
+    fn forget(&mut self, start: usize, kept: u32) {
+        if !self.mode.gradients || self.failure.is_some() {
+            return;
+        }
+        let kept = self.nodes[kept as usize].root as usize;
+        for (id, node) in self.nodes.iter_mut().enumerate().skip(start).filter(|(_, node)| node.op.is_some()) {
+            node.saved.drain(..).for_each(|buffer| self.pool.give(buffer));
+            if id != kept {
+                node.value.take().into_iter().for_each(|buffer| self.pool.give(buffer));
+            }
+        }
+        self.forgotten.push(start..self.nodes.len());
+    }
+
+    /// Computes again what was forgotten of the nodes that end with `last`.
+    pub(super) fn remember<E: Dispatch + Real>(&mut self, parameters: &Parameters, last: usize) {
+        while let Some(range) = self.forgotten.pop_if(|range| range.end == last + 1) {
+            for id in range {
+                if self.nodes[id].op.is_some() {
+                    self.compute::<E>(parameters, id);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Parameters, Tape};
+    use descant_tensor::{DType, Result};
+
+    #[test]
+    fn what_is_computed_again_has_the_same_bits_in_less_memory() -> Result<()> {
+        let mut parameters = Parameters::new(DType::F32);
+        let values: Vec<f64> = (0..4096).map(|i| f64::from(i % 97) / 97.0 - 0.5).collect();
+        let x = parameters.add_with("x", [64, 64], &values);
+        let run = |again: bool| -> Result<(f64, Vec<f64>, u64)> {
+            let (mut tape, mut gradients) = (Tape::new(), parameters.gradients());
+            let graph = tape.train(&parameters, 7);
+            let mut y = graph.parameter(x);
+            for _ in 0..8 {
+                let layer = || Ok(y.matmul(y).tanh().dropout(0.3).exp().tanh() + y.slice(0, 64));
+                y = if again { graph.recompute(layer) } else { layer() }?;
+            }
+            let loss = y.square().sum();
+            graph.backward(loss, &mut gradients)?;
+            Ok((loss.item()?, gradients.to_f64(&parameters, x), tape.allocations()))
+        };
+        let (plain, again) = (run(false)?, run(true)?);
+        assert_eq!((plain.0, &plain.1), (again.0, &again.1));
+        assert!(plain.1.iter().any(|&g| g != 0.0));
+        assert!(again.2 < plain.2 / 2, "{} buffers, not fewer than half of {}", again.2, plain.2);
+        Ok(())
+    }
+}
