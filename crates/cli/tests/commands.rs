@@ -62,9 +62,10 @@ fn evaluation_tells_its_figures() {
 #[test]
 fn gradients_of_a_recipe_are_checked() {
     let folder = Folder::new();
-    for recipe in ["lm.toml", "pairs.toml"] {
+    for recipe in ["lm.toml", "pairs.toml", "transformer.toml"] {
         let table = folder.succeed(&["gradcheck", recipe]);
-        assert!(table.contains("All gradients agree") && table.contains("weight_hh_l0"), "{table}");
+        let part = if recipe == "transformer.toml" { "self_attn.in_proj_weight" } else { "weight_hh_l0" };
+        assert!(table.contains("All gradients agree") && table.contains(part), "{table}");
         assert!(!table.contains("WRONG"));
     }
     let small = ["--set", "model.hidden=4", "--set", "model.embedding=2", "--all"];
@@ -87,6 +88,24 @@ fn the_speed_of_workloads_and_recipes_is_measured() {
     // Many more target tokens than source tokens.
     folder.write("uneven.tsv", "a\tzyxwvutsrqponmlkjihgfedcba9876543210\n".repeat(40));
     folder.succeed(&["bench", "pairs.toml", "--steps", "2", "--batch", "8", "--set", "data.train=uneven.tsv"]);
+}
+
+#[test]
+fn learned_positions_have_an_end() {
+    let folder = Folder::new();
+    let positions = ["--set", "model.transformer.position=learned", "--set", "model.transformer.max_length=16"];
+    let lines = ["--set", "data.stream=false", "--set", "train.steps=20", "--quiet"];
+    let train = [&["train", "bf16.toml", "--run", "run"][..], &positions].concat();
+    folder.fail(&train, &["train.length = 64", "model.transformer.max_length = 16"]);
+    // Every line of the text is longer.
+    folder.fail(&[&train[..], &lines].concat(), &["text.txt", "1 to 15 tokens"]);
+    folder.write("text.txt", "abc\n".repeat(40) + "a line that is longer than the model has positions for\n");
+    folder.succeed(&[&train[..], &lines].concat());
+    // The beginning, the prompt and what is written, but for the last: that is not read.
+    let written = folder.succeed(&["generate", "run", "--temperature", "1000", "--seed", "3", "abcabcabcabc"]);
+    assert!((13..=16).contains(&written.trim_end().chars().count()), "{written}");
+    folder.fail(&["generate", "run", "abcabcabcabcabcabc"], &["17 tokens", "16 positions"]);
+    folder.fail(&["eval", "run", "--data", "text.txt"], &["16 positions"]);
 }
 
 #[test]

@@ -68,8 +68,10 @@ pub fn stream(
     let seed = if let Strategy::Sample { seed, .. } = options.strategy { seed } else { 0 };
     let mut rngs: Vec<Pcg64> = rows.iter().map(|&row| Pcg64::seed_from_u64(mix(seed, row))).collect();
     let length = |row| sources.map(|sources| sources.get(row).len());
-    let mut searches: Vec<Search> = (0..rows.len()).map(|row| Search::new(options, length(row))).collect();
     let prompt = |row| prompts.map_or(&[][..], |prompts| prompts.get(row));
+    // The last token is written, but not read.
+    let room = |row| model.max_length().map(|most| most.saturating_sub(prompt(row).len()));
+    let mut searches: Vec<Search> = (0..rows.len()).map(|row| Search::new(options, length(row), room(row))).collect();
     let settled = !matches!(options.strategy, Strategy::Beam { .. });
 
     let mut chooser = Chooser::new(options.strategy, &options.forbidden);

@@ -40,10 +40,11 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    /// A search for a source of this length, or for none.
-    pub(crate) fn new(options: &Options, source: Option<usize>) -> Self {
+    /// A search for a source of this length, or for none; `room` is how many tokens the model has positions for.
+    pub(crate) fn new(options: &Options, source: Option<usize>, room: Option<usize>) -> Self {
         let (width, n_best, length_penalty) = options.beam();
-        let (eos, limit) = (options.eos, options.limit(source));
+        let limit = options.limit(source).min(room.unwrap_or(usize::MAX));
+        let eos = options.eos;
         Self { live: vec![Live::default()], ended: Vec::new(), eos, limit, width, n_best, length_penalty }
     }
 

@@ -1,4 +1,4 @@
-use descant_nn::{Cell, Score, TransformerConfig};
+use descant_nn::{Cell, Position, Score, TransformerConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -162,6 +162,13 @@ impl Vocabulary {
 }
 
 impl ModelConfig {
+    /// The most tokens that it has positions for; `None` where there is no end.
+    pub fn max_length(&self) -> Option<usize> {
+        let transformer = self.transformer.as_ref()?;
+        let has_positions = [self.decoder, self.encoder()].contains(&Layers::Transformer);
+        (has_positions && transformer.position == Position::Learned).then_some(transformer.max_length)
+    }
+
     /// One of this kind, everything else as by default.
     pub fn new(kind: Kind) -> Self {
         Self {

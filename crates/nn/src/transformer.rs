@@ -89,6 +89,14 @@ impl Transformer {
     #[track_caller]
     fn embed<'t>(&self, graph: Graph<'t>, embedding: &Embedding, ids: &Arc<[u32]>, positions: &[usize]) -> Var<'t> {
         let width = self.sizes.width;
+        let longest = positions.iter().max().map_or(0, |last| last + 1);
+        if let Some(most) = self.max_length().filter(|&most| longest > most) {
+            let reason = format!(
+                "a text of {longest} tokens is longer than the {most} positions of the model \
+                 (model.transformer.max_length). Shorten it"
+            );
+            return graph.fail("positions", reason, &[]);
+        }
         let mut x = embedding.forward(graph, ids);
         if self.config.scales_embedding() {
             x = x.scale((width as f64).sqrt());

@@ -36,7 +36,11 @@ impl Texts {
             validation: data.validation.as_ref().map(|files| source(files, data, kind)).transpose()?,
             shared_vocabulary: data.shared_vocabulary,
             held_out: data.validation_share,
-            max_length: data.max_length,
+            // A beginning or an end comes to every text.
+            max_length: recipe
+                .model
+                .max_length()
+                .map_or(data.max_length, |most| data.max_length.min(most.saturating_sub(1))),
         })
     }
 

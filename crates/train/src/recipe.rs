@@ -67,7 +67,7 @@ pub struct DataConfig {
     /// Whether source and target have one vocabulary.
     #[serde(default)]
     pub shared_vocabulary: bool,
-    /// Pairs and lines of more tokens on either side are left out.
+    /// Pairs and lines of more tokens on either side are left out, and so are those for which a model has no positions.
     #[serde(default = "max_length")]
     pub max_length: usize,
 }
@@ -268,6 +268,10 @@ impl Recipe {
             positive("data.max_length", data.max_length as u64)?;
             if data.stream && self.model.kind == Kind::EncoderDecoder {
                 return Err("data.stream = true: one continuous text is for kind = \"language-model\"".to_owned());
+            }
+            if let Some(most) = self.model.max_length().filter(|&most| data.stream && train.length > most) {
+                let length = train.length;
+                return Err(format!("train.length = {length}: expected at most model.transformer.max_length = {most}"));
             }
             if data.shared_vocabulary && self.target_tokenizer.is_some() {
                 return Err("data.shared_vocabulary = true: expected no [target_tokenizer] beside it".to_owned());
