@@ -9,6 +9,7 @@ pub mod gru;
 pub mod lstm;
 mod matmul;
 mod narrow;
+mod pairs;
 mod real;
 mod rows;
 mod subnormal;

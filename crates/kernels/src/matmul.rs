@@ -1,4 +1,4 @@
-use crate::{Real, narrow, vectorized};
+use crate::{Real, narrow, pairs, vectorized};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 static OPERATIONS: AtomicU64 = AtomicU64::new(0);
@@ -77,6 +77,12 @@ impl<'a, E: Real> Mat<'a, E> {
         Self { data, rows, columns, row_stride, column_stride: 1 }
     }
 
+    /// The same matrix, where the elements are f32.
+    fn singles(self) -> Option<Mat<'a, f32>> {
+        let Self { data, rows, columns, row_stride, column_stride } = self;
+        E::singles(data).map(|data| Mat { data, rows, columns, row_stride, column_stride })
+    }
+
     /// Its transpose, without moving an element.
     pub fn t(self) -> Self {
         Self {
@@ -145,8 +151,12 @@ fn extent(rows: usize, columns: usize, row_stride: usize) -> usize {
 pub fn gemm<E: Real>(alpha: E, a: Mat<'_, E>, b: Mat<'_, E>, beta: E, c: MatMut<'_, E>, products: impl Into<Products>) {
     let products = products.into();
     count(a.rows, a.columns, b.columns);
-    if products.precision == Precision::Bf16 && narrow::pays(a.rows, a.columns, b.columns) {
-        return E::narrow_product(alpha, a, b, beta, c, products.parallelism);
+    if products.precision == Precision::Bf16
+        && narrow::pays(a.rows, a.columns, b.columns)
+        && let (Some(a), Some(b), Some(data)) = (a.singles(), b.singles(), E::singles_mut(&mut *c.data))
+    {
+        let c = MatMut { data, rows: c.rows, columns: c.columns, row_stride: c.row_stride };
+        return narrow::product(alpha.f64() as f32, a, b, beta.f64() as f32, c, products.parallelism);
     }
     product(alpha, a, b, beta, c, products.parallelism);
 }
@@ -269,14 +279,21 @@ pub const WIDE: usize = 1024;
 
 /// The right side of many products of few rows, copied once: a transposed matrix is several times slower to read, and
 /// so is one whose columns fill no whole vector registers, which here end in zeros. A [`WIDE`] one is cut into panels of
-/// a few columns, rows of which lie next to each other.
+/// a few columns, rows of which lie next to each other. In bf16 they are of
+/// pairs, where the processor multiplies such.
 #[derive(Debug)]
 pub struct RightSide<'a, E> {
-    panels: &'a [E],
+    panels: Panels<'a, E>,
     rows: usize,
     columns: usize,
     width: usize,
     products: Products,
+}
+
+#[derive(Debug)]
+enum Panels<'a, E> {
+    Full(&'a [E]),
+    Pairs(&'a [u32]),
 }
 
 impl<'a, E: Real> RightSide<'a, E> {
@@ -300,7 +317,7 @@ impl<'a, E: Real> RightSide<'a, E> {
     pub fn scratch(rows: usize, columns: usize, most: usize, products: impl Into<Products>) -> (usize, usize) {
         let width = Self::width(columns, products.into().parallelism);
         let last = Self::panels(columns, width).last().map_or(0, |(_, last)| last);
-        (rows * columns.next_multiple_of(Self::REGISTER), most * last)
+        (rows * columns.next_multiple_of(Self::REGISTER), most * last.max(rows.div_ceil(2)))
     }
 
     /// Copies `matrix[R, C]`, which may be a transposed one.
@@ -308,6 +325,15 @@ impl<'a, E: Real> RightSide<'a, E> {
         let products = products.into();
         let Mat { data, rows, columns, row_stride, column_stride } = matrix;
         let width = Self::width(columns, products.parallelism);
+        if products == (Products { parallelism: Parallelism::Serial, precision: Precision::Bf16 })
+            && pairs::suits(rows, columns)
+            && let Some(matrix) = matrix.singles()
+        {
+            let panels = E::singles_mut(&mut scratch[..rows / 2 * columns]).unwrap_or_default();
+            let panels = bytemuck::cast_slice_mut(panels);
+            pairs::pack(matrix, panels);
+            return Self { panels: Panels::Pairs(panels), rows, columns, width, products };
+        }
         for (start, width) in Self::panels(columns, width) {
             let panel = &mut scratch[rows * start..rows * (start + width)];
             let filled = width.min(columns - start);
@@ -327,7 +353,7 @@ impl<'a, E: Real> RightSide<'a, E> {
                 }
             }
         }
-        Self { panels: scratch, rows, columns, width, products }
+        Self { panels: Panels::Full(scratch), rows, columns, width, products }
     }
 
     /// `c[M, C] = beta c + a[M, R] b`.
@@ -336,8 +362,18 @@ impl<'a, E: Real> RightSide<'a, E> {
             return;
         }
         count(a.rows, self.rows, self.columns);
+        let panels = match self.panels {
+            Panels::Full(panels) => panels,
+            Panels::Pairs(panels) => {
+                if let (Some(a), Some(c), Some(scratch)) = (a.singles(), E::singles_mut(c), E::singles_mut(scratch)) {
+                    let scratch = bytemuck::cast_slice_mut(scratch);
+                    pairs::product(a, panels, self.columns, beta.f64() as f32, c, scratch);
+                }
+                return;
+            }
+        };
         for (start, width) in Self::panels(self.columns, self.width) {
-            let panel = Mat::strided(&self.panels[self.rows * start..], self.rows, width, width);
+            let panel = Mat::strided(&panels[self.rows * start..], self.rows, width, width);
             if start + width <= self.columns {
                 let c = MatMut::strided(&mut c[start..], a.rows, width, self.columns);
                 product(E::one(), a, panel, beta, c, self.products.parallelism);

@@ -1,5 +1,3 @@
-use crate::matmul::{self, Mat, MatMut, Parallelism};
-use crate::narrow;
 use descant_tensor::Element;
 use rten_simd::SimdUnaryOp;
 
@@ -16,15 +14,10 @@ pub trait Real: Element {
     fn gelu_all(x: &mut [Self]);
     /// `x = erf x`, the error function.
     fn erf_all(x: &mut [Self]);
-    /// `c = beta c + alpha a b`, of operands rounded to bf16 where this type is f32.
-    fn narrow_product(
-        alpha: Self,
-        a: Mat<'_, Self>,
-        b: Mat<'_, Self>,
-        beta: Self,
-        c: MatMut<'_, Self>,
-        parallelism: Parallelism,
-    );
+    /// These numbers as they are, where this type is f32.
+    fn singles(x: &[Self]) -> Option<&[f32]>;
+    /// The same, to write.
+    fn singles_mut(x: &mut [Self]) -> Option<&mut [f32]>;
 }
 
 impl Real for f32 {
@@ -48,15 +41,12 @@ impl Real for f32 {
         rten_vecmath::Erf {}.map_mut(x);
     }
 
-    fn narrow_product(
-        alpha: Self,
-        a: Mat<'_, Self>,
-        b: Mat<'_, Self>,
-        beta: Self,
-        c: MatMut<'_, Self>,
-        parallelism: Parallelism,
-    ) {
-        narrow::product(alpha, a, b, beta, c, parallelism);
+    fn singles(x: &[Self]) -> Option<&[f32]> {
+        Some(x)
+    }
+
+    fn singles_mut(x: &mut [Self]) -> Option<&mut [f32]> {
+        Some(x)
     }
 }
 
@@ -81,14 +71,11 @@ impl Real for f64 {
         x.iter_mut().for_each(|x| *x = libm::erf(*x));
     }
 
-    fn narrow_product(
-        alpha: Self,
-        a: Mat<'_, Self>,
-        b: Mat<'_, Self>,
-        beta: Self,
-        c: MatMut<'_, Self>,
-        parallelism: Parallelism,
-    ) {
-        matmul::product(alpha, a, b, beta, c, parallelism);
+    fn singles(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
+    fn singles_mut(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
     }
 }

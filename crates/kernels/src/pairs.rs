@@ -1,0 +1,202 @@
+//! Products of few rows with a right side that is prepared once, in bfloat16: by the processor's own dot products of
+//! pairs (AVX-512 BF16), which add in f32. The `gemmkit` crate prepares no right side of a row-major result, and rounds
+//! what it adds.
+
+use crate::matmul::{Mat, transpose};
+use crate::narrow::round;
+use crate::vectorized;
+use half::bf16;
+use std::cell::RefCell;
+
+/// Columns of a panel: two vector registers.
+const WIDTH: usize = 32;
+
+thread_local! {
+    /// The columns of a panel before they are turned.
+    static TURNED: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Whether a right side of `rows×columns` can be prepared, on this processor.
+pub(crate) fn suits(rows: usize, columns: usize) -> bool {
+    rows.is_multiple_of(2) && columns.is_multiple_of(WIDTH) && dot::is_available()
+}
+
+/// Writes `matrix[R, C]` as panels of [`WIDTH`] columns; in each, for every two rows, the pairs of all its columns.
+pub(crate) fn pack(matrix: Mat<'_, f32>, panels: &mut [u32]) {
+    let Mat { data, rows, columns, row_stride, column_stride } = matrix;
+    for (start, panel) in (0..columns).step_by(WIDTH).zip(panels.chunks_exact_mut(rows / 2 * WIDTH)) {
+        if row_stride == 1 {
+            TURNED.with_borrow_mut(|turned| {
+                turned.resize(WIDTH * rows / 2, 0);
+                for (c, pairs) in turned.chunks_exact_mut(rows / 2).enumerate() {
+                    round(&data[(start + c) * column_stride..][..rows], bytemuck::cast_slice_mut(pairs));
+                }
+                // Only moved, as what they are not.
+                transpose::<f32>(bytemuck::cast_slice(turned), WIDTH, rows / 2, bytemuck::cast_slice_mut(panel));
+            });
+            continue;
+        }
+        for (pair, to) in panel.chunks_exact_mut(WIDTH).enumerate() {
+            let row = |r: usize| (0..WIDTH).map(move |c| data[r * row_stride + (start + c) * column_stride]);
+            let mut both = [[bf16::ZERO; WIDTH]; 2];
+            for (i, rounded) in both.iter_mut().enumerate() {
+                let mut values = [0.0; WIDTH];
+                match column_stride {
+                    1 => values.copy_from_slice(&data[(2 * pair + i) * row_stride + start..][..WIDTH]),
+                    _ => values.iter_mut().zip(row(2 * pair + i)).for_each(|(value, x)| *value = x),
+                }
+                round(&values, rounded);
+            }
+            let bits = |x: bf16| u32::from(x.to_bits());
+            vectorized(
+                #[inline(always)]
+                || (0..WIDTH).for_each(|c| to[c] = bits(both[0][c]) | bits(both[1][c]) << 16),
+            );
+        }
+    }
+}
+
+/// `c[M, C] = beta c + a[M, R] b`, with the panels of `b` and scratch for half as many numbers as `a` has.
+pub(crate) fn product(a: Mat<'_, f32>, panels: &[u32], columns: usize, beta: f32, c: &mut [f32], scratch: &mut [u32]) {
+    assert!(a.column_stride == 1 && a.columns.is_multiple_of(2) && c.len() >= a.rows * columns);
+    let pairs = a.columns / 2;
+    let scratch = &mut scratch[..a.rows * pairs];
+    for (row, to) in scratch.chunks_exact_mut(pairs).enumerate() {
+        round(&a.data[row * a.row_stride..][..a.columns], bytemuck::cast_slice_mut(to));
+    }
+    for (start, panel) in (0..columns).step_by(WIDTH).zip(panels.chunks_exact(pairs * WIDTH)) {
+        let mut row = 0;
+        while row < a.rows {
+            let left = &scratch[row * pairs..];
+            let c = &mut c[row * columns + start..];
+            row += match a.rows - row {
+                12.. => dot::block::<12>(left, panel, beta, c, columns),
+                8.. => dot::block::<8>(left, panel, beta, c, columns),
+                4.. => dot::block::<4>(left, panel, beta, c, columns),
+                _ => dot::block::<1>(left, panel, beta, c, columns),
+            };
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod dot {
+    use super::WIDTH;
+    use std::arch::x86_64::{
+        __m512bh, __m512i, _mm512_add_ps, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps,
+        _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    };
+
+    pub(super) fn is_available() -> bool {
+        is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16")
+    }
+
+    /// [`WIDTH`] columns of `ROWS` rows of `c`, which lie `columns` apart; returns `ROWS`.
+    pub(super) fn block<const ROWS: usize>(
+        left: &[u32],
+        panel: &[u32],
+        beta: f32,
+        c: &mut [f32],
+        columns: usize,
+    ) -> usize {
+        let pairs = panel.len() / WIDTH;
+        assert!(left.len() >= ROWS * pairs && c.len() >= (ROWS - 1) * columns + WIDTH && is_available());
+        // SAFETY: the processor has the instructions, and the slices are long enough for `ROWS` rows: both checked above.
+        unsafe { run::<ROWS>(left, panel, pairs, beta, c, columns) };
+        ROWS
+    }
+
+    /// # Safety
+    /// The processor has AVX-512 F and BF16; `left` holds `ROWS · pairs`, `panel` `pairs · WIDTH`, and `c`
+    /// `(ROWS - 1) · columns + WIDTH` numbers.
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    unsafe fn run<const ROWS: usize>(
+        left: &[u32],
+        panel: &[u32],
+        pairs: usize,
+        beta: f32,
+        c: &mut [f32],
+        columns: usize,
+    ) {
+        let pairs_of = |bits: __m512i| -> __m512bh {
+            // SAFETY: both are 512 bits, of which any are valid.
+            unsafe { std::mem::transmute(bits) }
+        };
+        let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
+        for p in 0..pairs {
+            // SAFETY: `p < pairs`, so that both registers lie within the panel.
+            let right = [0, 16].map(|half| unsafe { _mm512_loadu_si512(panel.as_ptr().add(p * WIDTH + half).cast()) });
+            for (row, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: `row < ROWS` and `p < pairs`.
+                let x = pairs_of(_mm512_set1_epi32(unsafe { *left.get_unchecked(row * pairs + p) } as i32));
+                for (sum, right) in sums.iter_mut().zip(right) {
+                    *sum = _mm512_dpbf16_ps(*sum, x, pairs_of(right));
+                }
+            }
+        }
+        for (row, sums) in sums.iter().enumerate() {
+            for (half, &sum) in sums.iter().enumerate() {
+                // SAFETY: `row < ROWS`: within `c`.
+                let place = unsafe { c.as_mut_ptr().add(row * columns + half * 16) };
+                // SAFETY: sixteen numbers from there on are within `c`.
+                unsafe {
+                    let total = match beta {
+                        0.0 => sum,
+                        1.0 => _mm512_add_ps(_mm512_loadu_ps(place), sum),
+                        _ => _mm512_add_ps(_mm512_mul_ps(_mm512_set1_ps(beta), _mm512_loadu_ps(place)), sum),
+                    };
+                    _mm512_storeu_ps(place, total);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+mod dot {
+    pub(super) fn is_available() -> bool {
+        false
+    }
+
+    pub(super) fn block<const ROWS: usize>(_: &[u32], _: &[u32], _: f32, _: &mut [f32], _: usize) -> usize {
+        unreachable!("nothing is prepared where there are no such instructions")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Parallelism, Precision, Products, RightSide};
+
+    #[test]
+    fn products_are_those_of_the_rounded_numbers() {
+        let numbers = |n: usize, seed: usize| -> Vec<f32> {
+            (0..n).map(|i| ((i * 7919 + seed * 104_729) % 997) as f32 / 997.0 - 0.5).collect()
+        };
+        let rounded = |x: &[f32]| -> Vec<f64> { x.iter().map(|&x| bf16::from_f32(x).to_f64()).collect() };
+        let products = Products { parallelism: Parallelism::Serial, precision: Precision::Bf16 };
+        for (m, k, n) in [(1, 2, 32), (3, 34, 64), (32, 128, 96), (27, 64, 1024), (5, 3, 32)] {
+            let (a, b, start) = (numbers(m * k, 1), numbers(k * n, 2), numbers(m * n, 3));
+            let mut turned = b.clone();
+            transpose(&b, k, n, &mut turned);
+            for matrix in [Mat::new(&b, k, n), Mat::new(&turned, n, k).t()] {
+                let (own, product) = RightSide::<f32>::scratch(k, n, m, products);
+                let (mut own, mut product) = (vec![9.0; own], vec![9.0; product]);
+                let right = RightSide::new(matrix, &mut own, products);
+                for beta in [0.0, 1.0, 0.5] {
+                    let mut found = start.clone();
+                    right.product(Mat::new(&a, m, k), beta, &mut found, &mut product);
+                    // An odd number of rows, or a processor without such instructions: not rounded.
+                    let exact = !suits(k, n);
+                    let of = |x: &[f32]| if exact { x.iter().map(|&x| f64::from(x)).collect() } else { rounded(x) };
+                    let (a, b) = (of(&a), of(&b));
+                    for (i, found) in found.iter().enumerate() {
+                        let sum: f64 = (0..k).map(|p| a[i / n * k + p] * b[p * n + i % n]).sum();
+                        let expected = f64::from(beta) * f64::from(start[i]) + sum;
+                        assert!((f64::from(*found) - expected).abs() < 1e-4, "{m}x{k}x{n}: {found}, not {expected}");
+                    }
+                }
+            }
+        }
+    }
+}
