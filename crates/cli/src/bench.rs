@@ -2,19 +2,25 @@ use crate::gradcheck::random_batch;
 use crate::memory::peak_rss_mb;
 use crate::report::print;
 use crate::{Threads, recipes};
+use anyhow::Context;
 use clap::Args;
 use descant_autograd::Parameters;
 use descant_kernels::{Mat, MatMut, Parallelism, flush_subnormals, gemm, product_operations};
 use descant_models::{Kind, Vocabulary, build};
 use descant_optim::Optimizer;
 use descant_tensor::DType;
+use descant_text::{Batch, Sequences};
 use descant_train::{BenchConfig, Recipe, Replicas, Texts, Tokenizers};
 use serde::Serialize;
+use serde_json::json;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// A workload (charrnn, ptb650, s2s_lstm), or a recipe
+    /// A workload (charrnn, ptb650, s2s_lstm, gpt_small, gpt_6_384, ts2s_256, gpt2_124m), or a recipe
     recipe: String,
     /// Change a value of the recipe, such as --set model.hidden=256 (may be repeated)
     #[arg(long, value_name = "KEY=VALUE")]
@@ -27,6 +33,12 @@ pub(crate) struct Bench {
     length: Option<u32>,
     #[command(flatten)]
     threads: Threads,
+    /// Measure on the recipe's own text, batches as in training, rather than on random ids
+    #[arg(long, conflicts_with_all = ["batch", "length"])]
+    text: bool,
+    /// Write the batches to a file, one line of JSON for each, for another program to run on the same
+    #[arg(long, value_name = "FILE", requires = "text")]
+    dump: Option<PathBuf>,
     /// Steps to measure, after some to warm up
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
@@ -69,9 +81,20 @@ impl Bench {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let recipe = recipes::load(&self.recipe, &self.set)?;
         let pair = recipe.model.kind == Kind::EncoderDecoder;
-        let (vocabulary, sizes) = sizes(&recipe)?;
+        let (vocabulary, sizes, texts) = sizes(&recipe)?;
         let batch = self.batch.map_or(sizes.batch, |n| n as usize);
         let length = self.length.map_or(sizes.length, |n| n as usize);
+        let batches = match (self.text, &texts) {
+            (false, _) => vec![random_batch(pair, &vocabulary, batch, length, false)],
+            (true, Some((texts, tokenizers))) => {
+                let mut batches = descant_train::batches(&recipe, texts, tokenizers)?;
+                (0..WARM_UP + self.steps).map(|_| batches.next_batch()).collect::<Result<_, _>>()?
+            }
+            (true, None) => anyhow::bail!("{} has no [data]: leave --text out", self.recipe),
+        };
+        if let Some(path) = &self.dump {
+            dump(&batches, path).with_context(|| format!("could not write {}", path.display()))?;
+        }
         let threads = self.threads.count();
         let mut parameters = Parameters::new(DType::F32);
         let model = build(&recipe.model, &recipe.loss, &vocabulary, &mut parameters, recipe.seed)
@@ -79,24 +102,27 @@ impl Bench {
         parameters.set_precision(recipe.train.precision.into());
         let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters);
         let mut replicas = Replicas::new(&parameters, threads, threads)?;
-        let batches = [random_batch(pair, &vocabulary, batch, length, false)];
-        let mut step = |replicas: &mut Replicas, seed: u32| -> anyhow::Result<f64> {
+        let mut next = batches.chunks(1).cycle();
+        let mut step = |replicas: &mut Replicas, seed: u32| -> anyhow::Result<(f64, usize)> {
+            let batch = next.next().unwrap_or_default();
             let start = Instant::now();
-            replicas.pass(model.as_ref(), &parameters, &batches, seed.into())?;
+            replicas.pass(model.as_ref(), &parameters, batch, seed.into())?;
             let clipping = recipe.train.clip.clipping(replicas.reduce());
             replicas.update(&mut optimizer, &mut parameters, recipe.train.learning_rate, clipping)?;
-            Ok(1e3 * start.elapsed().as_secs_f64())
+            let ms = 1e3 * start.elapsed().as_secs_f64();
+            Ok((ms, batch.iter().map(|batch| batch.target.tokens()).sum()))
         };
         for warm_up in 0..WARM_UP {
             step(&mut replicas, warm_up)?;
         }
         let mut rate = product_rate(threads)?;
-        let (mut times, mut operations, mut rounds) = (Vec::new(), 0, 1);
+        let (mut times, mut tokens, mut operations, mut rounds) = (Vec::new(), 0, 0, 1);
         let before = replicas.allocations();
         for i in 0..self.steps {
             let counted = product_operations();
-            times.push(step(&mut replicas, i)?);
-            operations = product_operations() - counted;
+            let (ms, written) = step(&mut replicas, i)?;
+            times.push(ms);
+            (tokens, operations) = (tokens + written, operations + product_operations() - counted);
             // The processor's clock changes: the rate is measured all along.
             if i * PRODUCT_ROUNDS >= rounds * self.steps {
                 rate = rate.max(product_rate(threads)?);
@@ -105,6 +131,9 @@ impl Bench {
         }
         times.sort_by(f64::total_cmp);
         let step_ms = times[times.len() / 2];
+        // Of steps that are all alike the median; of a text's, what they took together.
+        let step = if self.text { times.iter().sum::<f64>() / f64::from(self.steps) } else { step_ms };
+        let (tokens, operations) = (tokens as f64 / f64::from(self.steps), operations as f64 / f64::from(self.steps));
         let figures = Figures {
             workload: self.recipe,
             parameters: parameters.count(),
@@ -114,10 +143,10 @@ impl Bench {
             steps: self.steps,
             step_ms,
             fastest_step_ms: times[0],
-            tokens_per_s: (batch * length) as f64 / step_ms * 1e3,
-            step_gflop: operations as f64 / 1e9,
+            tokens_per_s: tokens / step * 1e3,
+            step_gflop: operations / 1e9,
             product_gflop_per_s: rate / 1e9,
-            roofline_share: operations as f64 / rate * 1e3 / step_ms,
+            roofline_share: operations / rate * 1e3 / step,
             allocations: replicas.allocations() - before,
             peak_rss_mb: peak_rss_mb(),
         };
@@ -125,10 +154,9 @@ impl Bench {
             print(serde_json::to_string(&figures)?)?;
             return Ok(());
         }
-        print(format_args!(
-            "{}: {} parameters, {batch} sequences of {length} tokens, {threads} threads",
-            figures.workload, figures.parameters
-        ))?;
+        let of =
+            if self.text { "batches of its text".to_owned() } else { format!("{batch} sequences of {length} tokens") };
+        print(format_args!("{}: {} parameters, {of}, {threads} threads", figures.workload, figures.parameters))?;
         print(format_args!(
             "step              {:.1} ms (median of {}; fastest {:.1})",
             step_ms, self.steps, figures.fastest_step_ms
@@ -148,14 +176,28 @@ impl Bench {
     }
 }
 
-/// The vocabulary that training would have, and the batch that a recipe without texts asks for.
-fn sizes(recipe: &Recipe) -> anyhow::Result<(Vocabulary, BenchConfig)> {
+/// Writes the token ids of batches as JSON: the sources, where there are any, what is read, and what is to be written.
+fn dump(batches: &[Batch], path: &Path) -> anyhow::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    let rows = |ids: &Sequences| (0..ids.len()).map(|i| ids.get(i).to_vec()).collect::<Vec<_>>();
+    for Batch { source, input, target } in batches {
+        let source = source.as_ref().map(rows);
+        serde_json::to_writer(&mut file, &json!({ "source": source, "input": rows(input), "target": rows(target) }))?;
+        writeln!(file)?;
+    }
+    Ok(file.flush()?)
+}
+
+type Text = (Texts, Tokenizers);
+
+/// The vocabulary that training would have, and the batch that a recipe without texts asks for; or else the texts.
+fn sizes(recipe: &Recipe) -> anyhow::Result<(Vocabulary, BenchConfig, Option<Text>)> {
     let train = &recipe.train;
     let default_length = if recipe.data.as_ref().is_some_and(|data| data.stream) { train.length } else { 32 };
     if let Some(bench) = recipe.bench {
         let source = if recipe.model.kind == Kind::EncoderDecoder { bench.vocabulary } else { 0 };
         let vocabulary = Vocabulary::new(source, bench.vocabulary, true);
-        return Ok((vocabulary, bench));
+        return Ok((vocabulary, bench, None));
     }
     let texts = Texts::of(recipe)?;
     let tokenizers = Tokenizers::train(recipe, &texts, 200_000)?;
@@ -164,7 +206,8 @@ fn sizes(recipe: &Recipe) -> anyhow::Result<(Vocabulary, BenchConfig)> {
         0 => (train.batch_tokens / default_length).max(1),
         sentences => sentences,
     };
-    Ok((vocabulary.clone(), BenchConfig { vocabulary: vocabulary.target, batch, length: default_length }))
+    let sizes = BenchConfig { vocabulary: vocabulary.target, batch, length: default_length };
+    Ok((vocabulary, sizes, Some((texts, tokenizers))))
 }
 
 /// Floating-point operations per second of a large product on every thread at once, each its own as replicas do.

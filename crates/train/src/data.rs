@@ -1,6 +1,6 @@
 use crate::{DataConfig, Error, Files, Recipe, Tokenizers};
 use descant_models::Kind;
-use descant_text::{Batch, BatchConfig, Corpus, Source, TextError, Tokenizer};
+use descant_text::{Batch, BatchConfig, Batches, Corpus, Source, TextError, Tokenizer};
 use std::collections::VecDeque;
 use std::fs;
 use std::io::Write;
@@ -125,6 +125,14 @@ pub(crate) fn batch_config(recipe: &Recipe) -> BatchConfig {
         shuffle: Some(recipe.seed),
         special: recipe.special(),
     }
+}
+
+/// The batches of a training on these texts, in its order.
+///
+/// # Errors
+/// What is wrong with the texts.
+pub fn batches(recipe: &Recipe, texts: &Texts, tokenizers: &Tokenizers) -> Result<Batches, Error> {
+    Ok(Batches::new(texts.encode(tokenizers, None)?.0, batch_config(recipe))?)
 }
 
 /// A small batch of the texts' first lines, each cut to `length` tokens on either side: to check a model with.

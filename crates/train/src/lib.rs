@@ -12,7 +12,7 @@ mod tokenizers;
 mod trained;
 mod trainer;
 
-pub use data::{Texts, first_batch};
+pub use data::{Texts, batches, first_batch};
 pub use error::Error;
 pub use evaluate::{Evaluation, Evaluator};
 pub use metrics::Metric;
