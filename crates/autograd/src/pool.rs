@@ -37,7 +37,10 @@ impl Pool {
     /// A buffer of at least `len` elements with undefined contents.
     pub(crate) fn take<E: Real>(&mut self, len: usize) -> Buffer {
         let class = class(len);
-        if let Some(buffer) = self.free.get_mut(&class).and_then(Vec::pop)
+        // One of up to twice the size is better than one more: otherwise batches of ever other sizes would each leave
+        // their own buffers behind.
+        let fitting = self.free.range_mut(class..=2 * class).find(|(_, buffers)| !buffers.is_empty());
+        if let Some(buffer) = fitting.and_then(|(_, buffers)| buffers.pop())
             && buffer.dtype() == E::DTYPE
         {
             return buffer;
