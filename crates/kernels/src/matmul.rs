@@ -326,10 +326,10 @@ impl<'a, E: Real> RightSide<'a, E> {
         let Mat { data, rows, columns, row_stride, column_stride } = matrix;
         let width = Self::width(columns, products.parallelism);
         if products == (Products { parallelism: Parallelism::Serial, precision: Precision::Bf16 })
-            && pairs::suits(rows, columns)
+            && pairs::suits(rows)
             && let Some(matrix) = matrix.singles()
         {
-            let panels = E::singles_mut(&mut scratch[..rows / 2 * columns]).unwrap_or_default();
+            let panels = E::singles_mut(&mut scratch[..pairs::len(rows, columns)]).unwrap_or_default();
             let panels = bytemuck::cast_slice_mut(panels);
             pairs::pack(matrix, panels);
             return Self { panels: Panels::Pairs(panels), rows, columns, width, products };

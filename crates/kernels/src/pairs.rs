@@ -16,19 +16,27 @@ thread_local! {
     static TURNED: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Whether a right side of `rows×columns` can be prepared, on this processor.
-pub(crate) fn suits(rows: usize, columns: usize) -> bool {
-    rows.is_multiple_of(2) && columns.is_multiple_of(WIDTH) && dot::is_available()
+/// Whether a right side of so many rows can be prepared, on this processor.
+pub(crate) fn suits(rows: usize) -> bool {
+    rows > 0 && rows.is_multiple_of(2) && dot::is_available()
 }
 
-/// Writes `matrix[R, C]` as panels of [`WIDTH`] columns; in each, for every two rows, the pairs of all its columns.
+/// How many pairs the panels hold.
+pub(crate) fn len(rows: usize, columns: usize) -> usize {
+    rows / 2 * columns.next_multiple_of(WIDTH)
+}
+
+/// Writes `matrix[R, C]` as panels of [`WIDTH`] columns, the last one filled up with zeros; in each, for every two rows,
+/// the pairs of all its columns.
 pub(crate) fn pack(matrix: Mat<'_, f32>, panels: &mut [u32]) {
     let Mat { data, rows, columns, row_stride, column_stride } = matrix;
     for (start, panel) in (0..columns).step_by(WIDTH).zip(panels.chunks_exact_mut(rows / 2 * WIDTH)) {
+        let width = WIDTH.min(columns - start);
         if row_stride == 1 {
             TURNED.with_borrow_mut(|turned| {
+                turned.clear();
                 turned.resize(WIDTH * rows / 2, 0);
-                for (c, pairs) in turned.chunks_exact_mut(rows / 2).enumerate() {
+                for (c, pairs) in turned.chunks_exact_mut(rows / 2).enumerate().take(width) {
                     round(&data[(start + c) * column_stride..][..rows], bytemuck::cast_slice_mut(pairs));
                 }
                 // Only moved, as what they are not.
@@ -37,12 +45,12 @@ pub(crate) fn pack(matrix: Mat<'_, f32>, panels: &mut [u32]) {
             continue;
         }
         for (pair, to) in panel.chunks_exact_mut(WIDTH).enumerate() {
-            let row = |r: usize| (0..WIDTH).map(move |c| data[r * row_stride + (start + c) * column_stride]);
+            let row = |r: usize| (0..width).map(move |c| data[r * row_stride + (start + c) * column_stride]);
             let mut both = [[bf16::ZERO; WIDTH]; 2];
             for (i, rounded) in both.iter_mut().enumerate() {
                 let mut values = [0.0; WIDTH];
                 match column_stride {
-                    1 => values.copy_from_slice(&data[(2 * pair + i) * row_stride + start..][..WIDTH]),
+                    1 => values[..width].copy_from_slice(&data[(2 * pair + i) * row_stride + start..][..width]),
                     _ => values.iter_mut().zip(row(2 * pair + i)).for_each(|(value, x)| *value = x),
                 }
                 round(&values, rounded);
@@ -65,15 +73,15 @@ pub(crate) fn product(a: Mat<'_, f32>, panels: &[u32], columns: usize, beta: f32
         round(&a.data[row * a.row_stride..][..a.columns], bytemuck::cast_slice_mut(to));
     }
     for (start, panel) in (0..columns).step_by(WIDTH).zip(panels.chunks_exact(pairs * WIDTH)) {
-        let mut row = 0;
+        let (mut row, width) = (0, WIDTH.min(columns - start));
         while row < a.rows {
             let left = &scratch[row * pairs..];
             let c = &mut c[row * columns + start..];
             row += match a.rows - row {
-                12.. => dot::block::<12>(left, panel, beta, c, columns),
-                8.. => dot::block::<8>(left, panel, beta, c, columns),
-                4.. => dot::block::<4>(left, panel, beta, c, columns),
-                _ => dot::block::<1>(left, panel, beta, c, columns),
+                12.. => dot::block::<12>(left, panel, beta, c, (columns, width)),
+                8.. => dot::block::<8>(left, panel, beta, c, (columns, width)),
+                4.. => dot::block::<4>(left, panel, beta, c, (columns, width)),
+                _ => dot::block::<1>(left, panel, beta, c, (columns, width)),
             };
         }
     }
@@ -83,32 +91,32 @@ pub(crate) fn product(a: Mat<'_, f32>, panels: &[u32], columns: usize, beta: f32
 mod dot {
     use super::WIDTH;
     use std::arch::x86_64::{
-        __m512bh, __m512i, _mm512_add_ps, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps,
-        _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+        __m512bh, __m512i, __mmask16, _mm512_add_ps, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_mask_storeu_ps,
+        _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
     };
 
     pub(super) fn is_available() -> bool {
         is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16")
     }
 
-    /// [`WIDTH`] columns of `ROWS` rows of `c`, which lie `columns` apart; returns `ROWS`.
+    /// The first `width` columns of `ROWS` rows of `c`, which lie `columns` apart; returns `ROWS`.
     pub(super) fn block<const ROWS: usize>(
         left: &[u32],
         panel: &[u32],
         beta: f32,
         c: &mut [f32],
-        columns: usize,
+        (columns, width): (usize, usize),
     ) -> usize {
         let pairs = panel.len() / WIDTH;
-        assert!(left.len() >= ROWS * pairs && c.len() >= (ROWS - 1) * columns + WIDTH && is_available());
+        assert!(left.len() >= ROWS * pairs && c.len() >= (ROWS - 1) * columns + width && is_available());
         // SAFETY: the processor has the instructions, and the slices are long enough for `ROWS` rows: both checked above.
-        unsafe { run::<ROWS>(left, panel, pairs, beta, c, columns) };
+        unsafe { run::<ROWS>(left, panel, pairs, beta, c, (columns, width)) };
         ROWS
     }
 
     /// # Safety
     /// The processor has AVX-512 F and BF16; `left` holds `ROWS · pairs`, `panel` `pairs · WIDTH`, and `c`
-    /// `(ROWS - 1) · columns + WIDTH` numbers.
+    /// `(ROWS - 1) · columns + width` numbers.
     #[target_feature(enable = "avx512f,avx512bf16")]
     unsafe fn run<const ROWS: usize>(
         left: &[u32],
@@ -116,7 +124,7 @@ mod dot {
         pairs: usize,
         beta: f32,
         c: &mut [f32],
-        columns: usize,
+        (columns, width): (usize, usize),
     ) {
         let pairs_of = |bits: __m512i| -> __m512bh {
             // SAFETY: both are 512 bits, of which any are valid.
@@ -136,16 +144,20 @@ mod dot {
         }
         for (row, sums) in sums.iter().enumerate() {
             for (half, &sum) in sums.iter().enumerate() {
-                // SAFETY: `row < ROWS`: within `c`.
-                let place = unsafe { c.as_mut_ptr().add(row * columns + half * 16) };
-                // SAFETY: sixteen numbers from there on are within `c`.
+                let filled = width.saturating_sub(16 * half).min(16);
+                let mask = ((1_u32 << filled) - 1) as __mmask16;
+                // May lie behind the end, but then nothing is read or written there.
+                let place = c.as_mut_ptr().wrapping_add(row * columns + half * 16);
+                // SAFETY: `row < ROWS`, and only the columns below `width` are touched: all within `c`.
                 unsafe {
                     let total = match beta {
                         0.0 => sum,
-                        1.0 => _mm512_add_ps(_mm512_loadu_ps(place), sum),
-                        _ => _mm512_add_ps(_mm512_mul_ps(_mm512_set1_ps(beta), _mm512_loadu_ps(place)), sum),
+                        _ => {
+                            let before = _mm512_maskz_loadu_ps(mask, place);
+                            _mm512_add_ps(_mm512_mul_ps(_mm512_set1_ps(beta), before), sum)
+                        }
                     };
-                    _mm512_storeu_ps(place, total);
+                    _mm512_mask_storeu_ps(place, mask, total);
                 }
             }
         }
@@ -158,7 +170,7 @@ mod dot {
         false
     }
 
-    pub(super) fn block<const ROWS: usize>(_: &[u32], _: &[u32], _: f32, _: &mut [f32], _: usize) -> usize {
+    pub(super) fn block<const ROWS: usize>(_: &[u32], _: &[u32], _: f32, _: &mut [f32], _: (usize, usize)) -> usize {
         unreachable!("nothing is prepared where there are no such instructions")
     }
 }
@@ -175,7 +187,8 @@ mod tests {
         };
         let rounded = |x: &[f32]| -> Vec<f64> { x.iter().map(|&x| bf16::from_f32(x).to_f64()).collect() };
         let products = Products { parallelism: Parallelism::Serial, precision: Precision::Bf16 };
-        for (m, k, n) in [(1, 2, 32), (3, 34, 64), (32, 128, 96), (27, 64, 1024), (5, 3, 32)] {
+        for (m, k, n) in [(1, 2, 32), (3, 34, 64), (32, 128, 96), (27, 64, 1024), (5, 3, 32), (13, 10, 50), (2, 650, 7)]
+        {
             let (a, b, start) = (numbers(m * k, 1), numbers(k * n, 2), numbers(m * n, 3));
             let mut turned = b.clone();
             transpose(&b, k, n, &mut turned);
@@ -187,7 +200,7 @@ mod tests {
                     let mut found = start.clone();
                     right.product(Mat::new(&a, m, k), beta, &mut found, &mut product);
                     // An odd number of rows, or a processor without such instructions: not rounded.
-                    let exact = !suits(k, n);
+                    let exact = !suits(k);
                     let of = |x: &[f32]| if exact { x.iter().map(|&x| f64::from(x)).collect() } else { rounded(x) };
                     let (a, b) = (of(&a), of(&b));
                     for (i, found) in found.iter().enumerate() {
