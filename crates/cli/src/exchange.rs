@@ -26,17 +26,18 @@ impl Import {
 pub(crate) struct Export {
     /// The run, or one of its checkpoints
     run: PathBuf,
-    /// The folder to write
-    folder: PathBuf,
+    /// The folder to write, for transformers; or a file that ends in .gguf, for llama.cpp
+    place: PathBuf,
 }
 
 impl Export {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let family = descant_interop::export(&Trained::load(&self.run)?, &self.folder)?;
-        print(format_args!(
-            "Exported as {family:?}: transformers loads {} with from_pretrained.",
-            self.folder.display()
-        ))?;
-        Ok(())
+        let (trained, place) = (Trained::load(&self.run)?, self.place.display());
+        if self.place.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")) {
+            let family = descant_interop::export_gguf(&trained, &self.place)?;
+            return print(format_args!("Exported as {family:?}: llama.cpp loads {place}."));
+        }
+        let family = descant_interop::export(&trained, &self.place)?;
+        print(format_args!("Exported as {family:?}: transformers loads {place} with from_pretrained."))
     }
 }

@@ -117,13 +117,13 @@ fn read_weights(folder: &Path, family: Family, recipe: &Recipe, parameters: &mut
 }
 
 /// Where a piece lies in its parameter.
-struct Part {
-    start: usize,
-    rows: usize,
-    columns: usize,
+pub(crate) struct Part {
+    pub(crate) start: usize,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
 }
 
-fn part(parameters: &Parameters, id: ParameterId, piece: &Piece) -> Part {
+pub(crate) fn part(parameters: &Parameters, id: ParameterId, piece: &Piece) -> Part {
     let shape = parameters.shape(id);
     let (all, columns) = match shape.dims() {
         [rows, columns] => (*rows, *columns),

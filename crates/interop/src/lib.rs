@@ -1,12 +1,15 @@
 //! Models that move in and out: folders in the layout of Hugging Face `transformers`, for the families GPT-2, Llama,
 //! Qwen2, Marian and T5.
 //!
+//! GPT-2, Llama and Qwen2 also as files for llama.cpp, in `gguf`.
+//!
 //! A family is two things: what its `config.json` means as a [`descant_models::ModelConfig`], in `config`, and which of
 //! its tensors is which part of which parameter, a table in `names`. Both are read in either direction.
 
 mod config;
 mod error;
 mod folder;
+mod gguf;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -14,3 +17,4 @@ mod tests;
 pub use config::Family;
 pub use error::Error;
 pub use folder::{export, import};
+pub use gguf::export_gguf;

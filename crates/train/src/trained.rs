@@ -98,16 +98,24 @@ impl Trained {
     /// # Errors
     /// Where the library refuses.
     pub fn options(&self, strategy: Strategy, max_length: usize, parallelism: Parallelism) -> Result<Options, Error> {
-        // One continuous text has no beginning and no end: it goes on as after a line end.
         let Special { unknown, beginning, end, .. } = self.tokenizers.target.special();
-        let line_end = self.tokenizers.target.encode("\n")?.last().copied().filter(|&id| Some(id) != unknown);
-        let bos = line_end.filter(|_| self.is_continuous()).unwrap_or(beginning);
+        let bos = self.bos()?;
         let mut forbidden: Vec<u32> = unknown.into_iter().chain([beginning]).filter(|&id| id != end).collect();
         if self.is_continuous() {
             forbidden.push(end);
         }
         let max_length_ratio = (!self.is_language_model()).then_some(4.0);
         Ok(Options { strategy, max_length, max_length_ratio, bos, eos: end, forbidden, parallelism })
+    }
+
+    /// What a text begins with. One continuous text has no beginning and no end: it goes on as after a line end.
+    ///
+    /// # Errors
+    /// Where the library refuses.
+    pub fn bos(&self) -> Result<u32, Error> {
+        let Special { unknown, beginning, .. } = self.tokenizers.target.special();
+        let line_end = self.tokenizers.target.encode("\n")?.last().copied().filter(|&id| Some(id) != unknown);
+        Ok(line_end.filter(|_| self.is_continuous()).unwrap_or(beginning))
     }
 
     /// What measures it: on one file or two, or on the validation text of its recipe where none is given.

@@ -186,7 +186,7 @@ impl TransformerConfig {
     }
 
     /// The frequencies of rotary positions, radians a position, half as many as a head has columns.
-    pub(super) fn frequencies(&self, width: usize) -> Vec<f64> {
+    pub fn frequencies(&self, width: usize) -> Vec<f64> {
         let head = self.head_width(width);
         let plain = |i: usize| self.rotary_base.powf(-((2 * i) as f64) / head as f64);
         let scaled = |frequency: f64| match self.rotary_scaling {

@@ -1,0 +1,170 @@
+//! Models that move out, and in again.
+
+mod common;
+
+use common::Folder;
+use std::collections::BTreeMap;
+use std::fs;
+
+/// A Llama of bytes, small enough to train in a second.
+const LLAMA: &[&str] = &[
+    "--set",
+    "tokenizer.kind=byte-bpe",
+    "--set",
+    "tokenizer.vocabulary=300",
+    "--set",
+    "data.stream=false",
+    "--set",
+    "model.transformer={heads = 4, key_value_heads = 2, norm = \"rms\", gated = true, activation = \"silu\", bias = false}",
+    "--set",
+    "model.output_bias=false",
+    "--set",
+    "train.steps=60",
+    "--quiet",
+];
+
+fn trained() -> Folder {
+    let folder = Folder::new();
+    folder.succeed(&[&["train", "bf16.toml", "--run", "run"][..], LLAMA].concat());
+    folder
+}
+
+/// What a GGUF file holds: its values by key, as text, and its tensors.
+#[derive(Default)]
+struct Gguf {
+    values: BTreeMap<String, String>,
+    tensors: BTreeMap<String, (Vec<u64>, Vec<f32>)>,
+}
+
+struct Bytes<'a>(&'a [u8]);
+
+impl Bytes<'_> {
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        let (first, rest) = self.0.split_at(N);
+        self.0 = rest;
+        first.try_into().unwrap()
+    }
+
+    fn u32(&mut self) -> u32 {
+        u32::from_le_bytes(self.take())
+    }
+
+    fn u64(&mut self) -> u64 {
+        u64::from_le_bytes(self.take())
+    }
+
+    fn text(&mut self) -> String {
+        let len = self.u64() as usize;
+        let (text, rest) = self.0.split_at(len);
+        self.0 = rest;
+        String::from_utf8(text.to_vec()).unwrap()
+    }
+
+    fn value(&mut self, kind: u32) -> String {
+        match kind {
+            4 => self.u32().to_string(),
+            5 => i32::from_le_bytes(self.take()).to_string(),
+            6 => f32::from_le_bytes(self.take()).to_string(),
+            7 => (self.take::<1>()[0] == 1).to_string(),
+            8 => self.text(),
+            9 => {
+                let (kind, len) = (self.u32(), self.u64());
+                (0..len).map(|_| self.value(kind)).collect::<Vec<_>>().join("\n")
+            }
+            other => panic!("a value of type {other}"),
+        }
+    }
+}
+
+fn read(bytes: &[u8]) -> Gguf {
+    let (mut gguf, mut rest) = (Gguf::default(), Bytes(bytes));
+    assert_eq!(&rest.take::<4>(), b"GGUF");
+    assert_eq!(rest.u32(), 3);
+    let (tensors, values) = (rest.u64(), rest.u64());
+    for _ in 0..values {
+        let (key, kind) = (rest.text(), rest.u32());
+        gguf.values.insert(key, rest.value(kind));
+    }
+    let mut places = Vec::new();
+    for _ in 0..tensors {
+        let (name, axes) = (rest.text(), rest.u32());
+        let lengths: Vec<u64> = (0..axes).map(|_| rest.u64()).collect();
+        assert_eq!(rest.u32(), 0, "f32");
+        places.push((name, lengths, rest.u64() as usize));
+    }
+    let start = (bytes.len() - rest.0.len()).next_multiple_of(32);
+    for (name, lengths, offset) in places {
+        assert_eq!(offset % 32, 0, "{name}");
+        let count = lengths.iter().product::<u64>() as usize;
+        let numbers = bytes[start + offset..][..4 * count].chunks_exact(4);
+        let numbers = numbers.map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect();
+        gguf.tensors.insert(name, (lengths, numbers));
+    }
+    gguf
+}
+
+#[test]
+fn a_folder_written_and_read_again_writes_the_same() {
+    let folder = trained();
+    folder.succeed(&["export", "run", "there"]);
+    folder.succeed(&["import", "there", "--run", "back"]);
+    let write = |run: &str| folder.succeed(&["generate", run, "--greedy", "line 1", "red and"]);
+    assert_eq!(write("run"), write("back"));
+    folder.fail(&["export", "run", "there"], &["there", "holds a model already"]);
+    folder.fail(&["import", "nowhere"], &["nowhere"]);
+}
+
+#[test]
+fn a_gguf_file_holds_the_weights_and_the_tokenizer() {
+    let folder = trained();
+    folder.succeed(&["export", "run", "model.gguf"]);
+    folder.fail(&["export", "run", "model.gguf"], &["model.gguf", "there already"]);
+    let Gguf { values, tensors } = read(&fs::read(folder.path("model.gguf")).unwrap());
+    let expected = [
+        ("general.architecture", "llama"),
+        ("llama.embedding_length", "64"),
+        ("llama.block_count", "2"),
+        ("llama.attention.head_count_kv", "2"),
+        ("llama.rope.dimension_count", "16"),
+        ("tokenizer.ggml.model", "gpt2"),
+        ("tokenizer.ggml.bos_token_id", "1"),
+        ("tokenizer.ggml.eos_token_id", "2"),
+    ];
+    for (key, value) in expected {
+        assert_eq!(values[key], value, "{key}");
+    }
+    let tokens: Vec<&str> = values["tokenizer.ggml.tokens"].split('\n').collect();
+    assert!(tokens.len() > 259 && tokens[..3] == ["<unk>", "<s>", "</s>"]);
+    assert_eq!(values["tokenizer.ggml.token_type"].split('\n').take(4).collect::<Vec<_>>(), ["2", "3", "3", "1"]);
+    assert_eq!(values["tokenizer.ggml.merges"].split('\n').count(), tokens.len() - 259);
+
+    let bytes = fs::read(folder.path("run/best/model.safetensors")).unwrap();
+    let ours = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let ours = |name: &str| -> Vec<f32> {
+        let data = ours.tensor(name).unwrap().data().to_vec();
+        data.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
+    };
+    let qkv = ours("decoder.layers.1.self_attn.in_proj_weight");
+    let (lengths, values) = &tensors["blk.1.attn_v.weight"];
+    assert_eq!((&lengths[..], &values[..]), (&[64, 32][..], &qkv[96 * 64..]));
+    // The second row of a head there is the first of its second half here.
+    let (lengths, keys) = &tensors["blk.1.attn_k.weight"];
+    assert_eq!((&lengths[..], &keys[64..128]), (&[64, 32][..], &qkv[(64 + 8) * 64..][..64]));
+    let linear1 = ours("decoder.layers.0.linear1.weight");
+    assert_eq!(tensors["blk.0.ffn_gate.weight"].1, linear1[..256 * 64]);
+    assert_eq!(tensors["blk.0.ffn_up.weight"].1, linear1[256 * 64..]);
+    assert_eq!(tensors["output.weight"].0, [64, tokens.len() as u64]);
+    assert_eq!(tensors.len(), 3 + 2 * 9);
+}
+
+#[test]
+fn what_has_no_form_elsewhere_is_told() {
+    let folder = Folder::new();
+    folder.train("lm.toml", "lstm", 5);
+    folder.fail(&["export", "lstm", "model.gguf"], &["cannot be exported"]);
+    let characters: Vec<&str> =
+        LLAMA.iter().map(|&s| if s.contains("byte-bpe") { "tokenizer.kind=character" } else { s }).collect();
+    folder.succeed(&[&["train", "bf16.toml", "--run", "characters"][..], &characters].concat());
+    folder.fail(&["export", "characters", "model.gguf"], &["tokenizer.kind = \"byte-bpe\""]);
+    assert!(!folder.path("model.gguf").exists());
+}

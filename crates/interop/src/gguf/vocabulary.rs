@@ -1,0 +1,87 @@
+//! The tokenizer as llama.cpp has it: one of byte pairs, of bytes ("gpt2") or of characters with bytes for those it lacks
+//! ("llama").
+
+use super::Item;
+use descant_text::{Special, Tokenizer};
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// What a token is to llama.cpp.
+#[derive(Clone, Copy)]
+enum Type {
+    Normal = 1,
+    Unknown = 2,
+    Control = 3,
+    Unused = 5,
+    Byte = 6,
+}
+
+/// The values of a tokenizer; `bos` is what a text begins with.
+///
+/// # Errors
+/// Where it is of another kind.
+pub(super) fn items(tokenizer: &Tokenizer, bos: u32) -> Result<Vec<(String, Item)>, String> {
+    let unfit = || {
+        "llama.cpp has tokenizers of byte-level byte pairs and of byte pairs with a token for each byte; this model's is \
+         another. Train with tokenizer.kind = \"byte-bpe\""
+            .to_owned()
+    };
+    let json = tokenizer.to_json().map_err(|error| error.to_string())?;
+    let json: Value = serde_json::from_str(&json).map_err(|error| error.to_string())?;
+    let model = &json["model"];
+    let of_bytes = json["pre_tokenizer"].to_string().contains("\"ByteLevel\"");
+    if model["type"] != "BPE" || !(of_bytes || model["byte_fallback"] == true) {
+        return Err(unfit());
+    }
+    let merges: Vec<[String; 2]> = model["merges"].as_array().map_or(Vec::new(), |merges| {
+        let pair = |merge: &Value| match merge {
+            Value::String(text) => text.split_once(' ').map(|(a, b)| [a.to_owned(), b.to_owned()]),
+            pair => Some([pair[0].as_str()?.to_owned(), pair[1].as_str()?.to_owned()]),
+        };
+        merges.iter().filter_map(pair).collect()
+    });
+    let Special { unknown, beginning, end, .. } = tokenizer.special();
+    let kind = |id: u32, token: Option<&str>| match token {
+        None => Type::Unused,
+        _ if Some(id) == unknown && id != end => Type::Unknown,
+        _ if id == beginning || id == end => Type::Control,
+        Some(token) if !of_bytes && is_byte(token) => Type::Byte,
+        Some(_) => Type::Normal,
+    };
+    let entries = u32::try_from(tokenizer.vocabulary()).unwrap_or(u32::MAX);
+    let tokens: Vec<Option<String>> = (0..entries).map(|id| tokenizer.token(id)).collect();
+    let types = (0..).zip(&tokens).map(|(id, token)| kind(id, token.as_deref()) as i32).collect();
+    let texts =
+        (0..).zip(&tokens).map(|(id, token)| token.clone().unwrap_or_else(|| format!("<unused {id}>"))).collect();
+
+    let mut items = Vec::new();
+    let mut add = |key: &str, item: Item| items.push((format!("tokenizer.ggml.{key}"), item));
+    add("model", Item::Text(if of_bytes { "gpt2" } else { "llama" }.to_owned()));
+    if of_bytes {
+        add("pre", Item::Text("gpt-2".to_owned()));
+        add("merges", Item::Texts(merges.iter().map(|pair| pair.join(" ")).collect()));
+    } else {
+        // The pair that was merged first goes first.
+        let ranks: HashMap<String, usize> =
+            merges.iter().enumerate().rev().map(|(rank, pair)| (pair.concat(), rank)).collect();
+        let score = |token: &Option<String>| {
+            token.as_ref().and_then(|token| ranks.get(token)).map_or(0.0, |&rank| -(rank as f32))
+        };
+        add("scores", Item::Reals(tokens.iter().map(score).collect()));
+        add("add_space_prefix", Item::Flag(json["normalizer"].to_string().contains("\"Prepend\"")));
+    }
+    add("tokens", Item::Texts(texts));
+    add("token_type", Item::Numbers(types));
+    add("bos_token_id", Item::Number(bos));
+    add("eos_token_id", Item::Number(end));
+    unknown.into_iter().for_each(|id| add("unknown_token_id", Item::Number(id)));
+    add("add_bos_token", Item::Flag(true));
+    add("add_eos_token", Item::Flag(false));
+    Ok(items)
+}
+
+/// Whether a token stands for a byte, such as `<0x0A>`.
+fn is_byte(token: &str) -> bool {
+    let digits = token.strip_prefix("<0x").and_then(|token| token.strip_suffix('>'));
+    digits.is_some_and(|digits| digits.len() == 2 && u8::from_str_radix(digits, 16).is_ok())
+}
