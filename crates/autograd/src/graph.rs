@@ -128,7 +128,9 @@ impl Tape {
         state.mode = mode;
         state.failure = parameters.check().err();
         state.parameter_nodes.resize(parameters.len(), FAILED);
-        Graph { parameters, state: &self.state }
+        let graph = Graph { parameters, state: &self.state };
+        graph.add_adapters();
+        graph
     }
 }
 
@@ -321,6 +323,11 @@ impl<'t> Graph<'t> {
             Some(node) => node,
         };
         Var { graph: self, id: node }
+    }
+
+    /// Lets `value` be read wherever the parameter is.
+    pub(crate) fn replace(self, id: ParameterId, value: Var<'t>) {
+        self.state.borrow_mut().parameter_nodes[id.0 as usize] = value.id;
     }
 
     /// True with this probability in training, drawn from the pass's seed; never where dropout is off.

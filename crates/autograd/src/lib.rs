@@ -23,6 +23,7 @@
 //! against central differences. ARCHITECTURE.md tells how to add one.
 
 mod activation;
+mod adapter;
 mod broadcast;
 pub mod gradcheck;
 mod graph;

@@ -1,3 +1,4 @@
+use crate::adapter::Adapter;
 use descant_kernels::{Parallelism, Precision, Products, Real};
 use descant_tensor::{Buffer, DType, Element, Error, Result, Shape, Tensor};
 use std::collections::HashMap;
@@ -6,6 +7,13 @@ use std::ops::Range;
 /// The handle of one parameter in its [`Parameters`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ParameterId(pub(crate) u32);
+
+impl ParameterId {
+    /// How many were added before it.
+    pub fn index(self) -> u64 {
+        u64::from(self.0)
+    }
+}
 
 /// All trained tensors of a model in one flat buffer, with a table of their names, shapes and offsets. Each starts on a
 /// 64-byte boundary; the gaps stay zero.
@@ -16,6 +24,7 @@ pub struct Parameters {
     names: HashMap<String, ParameterId>,
     failure: Option<Error>,
     precision: Precision,
+    pub(crate) adapters: Vec<Adapter>,
 }
 
 #[derive(Clone, Debug)]
@@ -24,6 +33,7 @@ struct Entry {
     shape: Shape,
     offset: usize,
     trainable: bool,
+    rate: f64,
 }
 
 impl Entry {
@@ -41,6 +51,7 @@ impl Parameters {
             names: HashMap::new(),
             failure: None,
             precision: Precision::Full,
+            adapters: Vec::new(),
         }
     }
 
@@ -57,7 +68,7 @@ impl Parameters {
             Buffer::F32(elements) => elements.resize(length, 0.0),
             Buffer::F64(elements) => elements.resize(length, 0.0),
         }
-        self.table.push(Entry { name: name.to_owned(), shape, offset, trainable: true });
+        self.table.push(Entry { name: name.to_owned(), shape, offset, trainable: true, rate: 1.0 });
         id
     }
 
@@ -134,6 +145,16 @@ impl Parameters {
         self.table[id.0 as usize].trainable = trainable;
     }
 
+    /// What the optimizer multiplies the learning rate with; 1 unless set.
+    pub fn rate(&self, id: ParameterId) -> f64 {
+        self.entry(id).rate
+    }
+
+    /// Sets what the optimizer multiplies the learning rate with.
+    pub fn set_rate(&mut self, id: ParameterId, rate: f64) {
+        self.table[id.0 as usize].rate = rate;
+    }
+
     /// A parameter's values.
     pub fn values<E: Element>(&self, id: ParameterId) -> &[E] {
         &E::slice(&self.buffer)[self.range(id)]
@@ -202,22 +223,33 @@ impl Parameters {
         cast
     }
 
-    /// Takes the values of others with the same names and shapes, in whatever order.
+    /// Takes the values of others with the same names and shapes, in whatever order, for all but adapters. A table of so
+    /// many rows there may have more here, as `grown` says: the rows that are new become the mean of the others.
     ///
     /// # Errors
     /// What differs, in words; some values may then be taken.
-    pub fn copy_from(&mut self, others: &Self) -> std::result::Result<(), String> {
-        if others.len() != self.len() {
-            return Err(format!("it has {} parameters, the model {}", others.len(), self.len()));
+    pub fn copy_from(&mut self, others: &Self, grown: &[(usize, usize)]) -> std::result::Result<(), String> {
+        let own: Vec<ParameterId> = self.ids().filter(|&id| !self.is_adapter(id)).collect();
+        if others.len() != own.len() {
+            return Err(format!("it has {} parameters, the model {}", others.len(), own.len()));
         }
-        for id in self.ids() {
+        for id in own {
             let name = self.name(id).to_owned();
             let other = others.find(&name).ok_or_else(|| format!("it has no parameter '{name}'"))?;
             let (shape, found) = (self.shape(id), others.shape(other));
+            let mut values = others.buffer.to_f64(others.range(other));
             if shape != found {
-                return Err(format!("parameter '{name}' is {found} there, and {shape} in the model"));
+                let rows = |shape: Shape| shape.dims().first().copied().unwrap_or(0);
+                let (old, new) = (rows(found), rows(shape));
+                let width = found.len() / old.max(1);
+                if !grown.contains(&(old, new)) || shape.len() != new * width {
+                    return Err(format!("parameter '{name}' is {found} there, and {shape} in the model"));
+                }
+                let mean = |column: usize| values.iter().skip(column).step_by(width).sum::<f64>() / old as f64;
+                let mean: Vec<f64> = (0..width).map(mean).collect();
+                values.extend(mean.iter().cycle().take(shape.len() - found.len()));
             }
-            self.set(id, &others.buffer.to_f64(others.range(other))).map_err(|error| error.to_string())?;
+            self.set(id, &values).map_err(|error| error.to_string())?;
         }
         Ok(())
     }

@@ -39,6 +39,12 @@ impl Gradcheck {
                 (parameters, model, first_batch(&texts, &tokenizers, SEQUENCES, LENGTH)?)
             }
         };
+        // One factor of an adapter starts at zero, and would hide the gradient of the other.
+        for id in parameters.ids().filter(|&id| parameters.is_adapter(id)).collect::<Vec<_>>() {
+            let value = |i: usize| mix(id.index(), i as u64) as f64 / u64::MAX as f64 - 0.5;
+            let values: Vec<f64> = (0..parameters.shape(id).len()).map(value).collect();
+            parameters.set(id, &values)?;
+        }
         let count = parameters.count();
         print(format_args!("{count} parameters in f64, {} target tokens, central differences", batch.tokens()))?;
         let sample = (!self.all).then_some(self.sample as usize);

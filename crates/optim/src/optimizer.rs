@@ -77,17 +77,18 @@ impl Optimizer {
         let g = E::slice(gradients.buffer());
         let mut chunks = Vec::with_capacity(x.len() / CHUNK + spans.len());
         let mut at = 0;
-        for span in spans {
+        for (span, rate) in spans {
             let mut start = span.start;
             while start < span.end {
                 let (skipped, len) = (start - at, CHUNK.min(span.end - start));
                 let state = rest.each_mut().map(|buffer| take(buffer, skipped, len));
-                chunks.push(Chunk { x: take(&mut x, skipped, len), g: &g[start..start + len], state });
+                let chunk = Chunk { x: take(&mut x, skipped, len), g: &g[start..start + len], state };
+                chunks.push((chunk, rate * lr));
                 (start, at) = (start + len, start + len);
             }
         }
         let (config, steps) = (&self.config, self.steps);
-        chunks.into_par_iter().for_each(|chunk| match *config {
+        chunks.into_par_iter().for_each(|(chunk, lr)| match *config {
             OptimizerConfig::Sgd { .. } => sgd::update(config, chunk, lr, steps, clipping),
             OptimizerConfig::Adagrad { .. } => adagrad::update(config, chunk, lr, steps, clipping),
             OptimizerConfig::Adadelta { .. } => adadelta::update(config, chunk, lr, clipping),
@@ -134,14 +135,14 @@ fn take<'a, E>(slice: &mut &'a mut [E], skipped: usize, len: usize) -> &'a mut [
     taken
 }
 
-/// The ranges of the trainable parameters, neighbours joined.
-fn trainable(parameters: &Parameters) -> Vec<Range<usize>> {
-    let mut spans: Vec<Range<usize>> = Vec::new();
+/// The ranges of the trainable parameters and what multiplies their learning rate, neighbours alike joined.
+fn trainable(parameters: &Parameters) -> Vec<(Range<usize>, f64)> {
+    let mut spans: Vec<(Range<usize>, f64)> = Vec::new();
     for id in parameters.ids().filter(|&id| parameters.is_trainable(id)) {
-        let range = parameters.range(id);
+        let (range, rate) = (parameters.range(id), parameters.rate(id));
         match spans.last_mut() {
-            Some(last) if last.end == range.start => last.end = range.end,
-            _ => spans.push(range),
+            Some((last, same)) if last.end == range.start && *same == rate => last.end = range.end,
+            _ => spans.push((range, rate)),
         }
     }
     spans

@@ -2,7 +2,7 @@ use crate::TextError;
 use crate::vocabulary::train;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use tokenizers::Tokenizer as Inner;
+use tokenizers::{AddedToken, Tokenizer as Inner};
 
 /// The id of what the vocabulary does not have.
 pub const UNK: u32 = 0;
@@ -49,6 +49,10 @@ pub struct TokenizerConfig {
     pub minimum_count: u64,
     /// Whether subwords never join digits: what a number means is easier to see digit by digit.
     pub split_digits: bool,
+    /// Tokens that are entries of their own, such as `<|user|>`, and are found in a text wherever they stand. They come
+    /// after all others, also after those of a tokenizer that a run begins with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub add: Vec<String>,
     /// Of a tokenizer that was made elsewhere, which ids are special.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub special: Option<Special>,
@@ -82,7 +86,14 @@ impl TokenizerKind {
 
 impl Default for TokenizerConfig {
     fn default() -> Self {
-        Self { kind: TokenizerKind::Bpe, vocabulary: 8000, minimum_count: 1, split_digits: false, special: None }
+        Self {
+            kind: TokenizerKind::Bpe,
+            vocabulary: 8000,
+            minimum_count: 1,
+            split_digits: false,
+            add: Vec::new(),
+            special: None,
+        }
     }
 }
 
@@ -99,7 +110,10 @@ impl TokenizerConfig {
         if self.kind == TokenizerKind::ByteBpe && vocabulary < 259 {
             return Err(format!("vocabulary = {vocabulary}: expected 259 or more, as there are 256 bytes"));
         }
-        Ok(())
+        match self.add.iter().find(|token| token.trim().is_empty()) {
+            Some(token) => Err(format!("add = [{token:?}]: expected more than spaces")),
+            None => Ok(()),
+        }
     }
 }
 
@@ -123,7 +137,17 @@ impl Tokenizer {
         let mut error = None;
         let texts = texts.map_while(|text| text.map_err(|e| error = Some(e)).ok());
         let inner = train(config, continuous, texts);
-        error.map_or_else(|| Self::new(inner.map_err(wrong)?, None), Err)
+        error.map_or_else(|| Self::new(inner.map_err(wrong)?, None)?.with_tokens(&config.add), Err)
+    }
+
+    /// With these tokens after its own, as [`TokenizerConfig::add`] says.
+    ///
+    /// # Errors
+    /// Where the library refuses.
+    pub fn with_tokens(mut self, tokens: &[String]) -> Result<Self, TextError> {
+        let added = tokens.iter().map(|token| AddedToken::from(token.as_str(), false).normalized(false));
+        self.inner.add_tokens(added).map_err(wrong)?;
+        Ok(self)
     }
 
     /// Reads a `tokenizer.json`: one that was trained here, or one that was made elsewhere, with these special ids.
@@ -299,6 +323,20 @@ mod tests {
         }
         assert_eq!(trained(Character, 20).vocabulary(), 20);
         assert_eq!(trained(Word, 9).vocabulary(), 9);
+    }
+
+    #[test]
+    fn added_tokens_stand_alone_and_come_last() {
+        for kind in [Bpe, ByteBpe, Unigram, Wordpiece, Character, Byte] {
+            let plain = trained(kind, 400);
+            let tokenizer = plain.clone().with_tokens(&["<|a|>".to_owned(), "<|b|>".to_owned()]).unwrap();
+            assert_eq!(tokenizer.vocabulary(), plain.vocabulary() + 2, "{kind:?}");
+            let ids = tokenizer.encode("<|b|>the fox<|a|>").unwrap();
+            let last = plain.vocabulary() as u32;
+            assert_eq!((ids.first(), ids.last()), (Some(&(last + 1)), Some(&last)), "{kind:?}");
+            assert!(tokenizer.decode(&ids).unwrap().contains("<|a|>"), "{kind:?}");
+            assert_eq!(tokenizer.encode(TEXTS[0]).unwrap(), plain.encode(TEXTS[0]).unwrap(), "{kind:?}");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-use crate::Error;
+use crate::trained::{RECIPE, locate};
+use crate::{Error, FinetuneConfig};
 use descant_kernels::Precision;
 use descant_models::{Kind, LossConfig, Measure, ModelConfig, Tie};
 use descant_optim::{Clip, OptimizerConfig, ScheduleConfig};
@@ -17,6 +18,9 @@ pub struct Recipe {
     /// A run whose weights and tokenizers training starts from, rather than from fresh ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
+    /// What of the model is trained; by default, everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finetune: Option<FinetuneConfig>,
     /// The texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<DataConfig>,
@@ -179,6 +183,7 @@ impl Recipe {
         Self {
             seed: one(),
             init: None,
+            finetune: None,
             data: None,
             bench: None,
             tokenizer: TokenizerConfig::default(),
@@ -200,17 +205,25 @@ impl Recipe {
         Self::parse(&text, settings).map_err(|reason| Error::Recipe { path: path.to_owned(), reason })
     }
 
-    /// Reads a recipe from text.
+    /// Reads a recipe from text. Without a `[model]` it is that of the run `init`.
     ///
     /// # Errors
     /// The reason in words.
     pub fn parse(text: &str, settings: &[String]) -> Result<Self, String> {
         let read = |text: &str| toml::from_str::<Self>(text).map_err(|error| explain(&error));
-        let alone = read(text);
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| explain(&error))?;
+        let own_model = table.contains_key("model");
+        settings.iter().try_for_each(|setting| set(&mut table, setting))?;
+        let mut text = text.to_owned();
+        if let Some(init) = table.get("init").and_then(toml::Value::as_str).filter(|_| !own_model) {
+            // At its end, so that errors name the lines of the file.
+            text += &model_of(Path::new(init))?;
+        }
+        let alone = read(&text);
         let recipe = if settings.is_empty() {
             alone?
         } else {
-            let mut table: toml::Table = toml::from_str(text).map_err(|error| explain(&error))?;
+            let mut table: toml::Table = toml::from_str(&text).map_err(|error| explain(&error))?;
             settings.iter().try_for_each(|setting| set(&mut table, setting))?;
             let text = toml::to_string(&table).map_err(|error| error.to_string())?;
             // An error of the file itself names its line there.
@@ -306,10 +319,23 @@ impl Recipe {
                 return Err("model.embedding = 1: expected 2 or more for loss.measure = \"vmf\"".to_owned());
             }
         }
+        if let Some(finetune) = &self.finetune {
+            finetune.validate()?;
+        }
         self.optimizer.validate()?;
         self.schedule.validate(train.steps)?;
         train.clip.validate()
     }
+}
+
+/// The `[model]` table of a run.
+fn model_of(run: &Path) -> Result<String, String> {
+    let wrong = |error: Error| format!("init: {error}");
+    let place = locate(run).map_err(wrong)?.0.join(RECIPE);
+    let model = Recipe::load(&place, &[]).map_err(wrong)?.model;
+    let table = toml::Table::try_from(model).map_err(|error| error.to_string())?;
+    let table = toml::Table::from_iter([("model".to_owned(), toml::Value::Table(table))]);
+    toml::to_string(&table).map(|text| format!("\n{text}")).map_err(|error| error.to_string())
 }
 
 /// Applies `a.b=value`; the value is TOML, or else a string.

@@ -1,7 +1,7 @@
 use crate::data::Texts;
 use crate::{Error, Recipe};
 use descant_models::{Kind, LossConfig, Vocabulary};
-use descant_text::{Side, Tokenizer};
+use descant_text::{Side, Tokenizer, TokenizerConfig};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -41,6 +41,29 @@ impl Tokenizers {
         let source = Tokenizer::train(&recipe.tokenizer, false, side(Side::Source)?)?;
         let target = Tokenizer::train(target_config, false, side(Side::Target)?)?;
         Ok(Self { source: Some(Arc::new(source)), target: Arc::new(target) })
+    }
+
+    /// Those of a run with the tokens that a recipe adds to them.
+    ///
+    /// # Errors
+    /// Where the library refuses.
+    pub(crate) fn extended(&self, recipe: &Recipe) -> Result<Self, Error> {
+        let add = |tokenizer: &Arc<Tokenizer>, config: &TokenizerConfig| match config.add.is_empty() {
+            true => Ok(tokenizer.clone()),
+            false => Tokenizer::clone(tokenizer).with_tokens(&config.add).map(Arc::new),
+        };
+        let target = add(&self.target, recipe.target_tokenizer.as_ref().unwrap_or(&recipe.tokenizer))?;
+        let source = match &self.source {
+            Some(source) if Arc::ptr_eq(source, &self.target) => Some(target.clone()),
+            Some(source) => Some(add(source, &recipe.tokenizer)?),
+            None => None,
+        };
+        Ok(Self { source, target })
+    }
+
+    /// How many entries either side has: of the source, and of the target.
+    pub(crate) fn sizes(&self) -> [usize; 2] {
+        [self.source.as_ref().map_or(0, |tokenizer| tokenizer.vocabulary()), self.target.vocabulary()]
     }
 
     /// Writes them into a run folder.

@@ -55,6 +55,9 @@ impl Trained {
         let checkpoint = Checkpoint::open(&checkpoint)?;
         let mut trained = Self { recipe, tokenizers, parameters, model, step: checkpoint.progress().step, run };
         checkpoint.load_model(&mut trained.parameters)?;
+        if trained.parameters.has_adapters() {
+            trained.parameters = trained.parameters.merged();
+        }
         Ok(trained)
     }
 
@@ -170,7 +173,7 @@ impl Trained {
     }
 }
 
-/// A fresh model of the recipe's architecture.
+/// A fresh model of the recipe's architecture, of which is trained what the recipe says.
 ///
 /// # Errors
 /// The recipe's key and what it may be, in words.
@@ -182,12 +185,15 @@ pub fn model(
     let mut parameters = Parameters::new(dtype);
     let vocabulary = tokenizers.vocabulary(&recipe.loss)?;
     let model = build(&recipe.model, &recipe.loss, &vocabulary, &mut parameters, recipe.seed)?;
+    if let Some(finetune) = &recipe.finetune {
+        finetune.apply(&mut parameters, recipe.seed)?;
+    }
     parameters.check().map_err(|error| error.to_string())?;
     Ok((parameters, model))
 }
 
 /// The run folder and the checkpoint folder that a path means.
-fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
+pub(crate) fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
     let wrong = |reason: &str| Error::Run { path: path.to_owned(), reason: reason.to_owned() };
     if !path.exists() {
         return Err(wrong("there is no such run folder. Train one with descant train RECIPE.toml"));

@@ -8,7 +8,7 @@ use descant_autograd::{ParameterId, Parameters, mix};
 use descant_models::Generator;
 use descant_optim::{Average, Optimizer, Schedule};
 use descant_tensor::DType;
-use descant_text::{Batch, Batches, Corpus, TextError};
+use descant_text::{Batch, Batches, Corpus, TextError, TokenizerConfig};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -109,9 +109,11 @@ impl Trainer {
             _ => None,
         };
         let tokenizers = if let Some(init) = &init {
-            recipe.tokenizer = init.recipe.tokenizer.clone();
-            recipe.target_tokenizer = init.recipe.target_tokenizer.clone();
-            init.tokenizers.clone()
+            let extended = init.tokenizers.extended(&recipe)?;
+            recipe.tokenizer = continued(&init.recipe.tokenizer, &recipe.tokenizer);
+            let own = recipe.target_tokenizer.take().unwrap_or_default();
+            recipe.target_tokenizer = init.recipe.target_tokenizer.as_ref().map(|theirs| continued(theirs, &own));
+            extended
         } else if started {
             Tokenizers::load(run, &recipe)?
         } else {
@@ -123,7 +125,8 @@ impl Trainer {
         let (mut parameters, model) = model(&recipe, &tokenizers, DType::F32).map_err(wrong)?;
         parameters.set_precision(recipe.train.precision.into());
         if let Some(init) = &init {
-            parameters.copy_from(&init.parameters).map_err(|what| {
+            let sizes = init.tokenizers.sizes().into_iter().zip(tokenizers.sizes());
+            parameters.copy_from(&init.parameters, &sizes.collect::<Vec<_>>()).map_err(|what| {
                 wrong(format!(
                     "init: {} is of another architecture than the recipe's model: {what}",
                     init.run().display()
@@ -428,6 +431,9 @@ fn resumed(given: Recipe, run: &Path) -> Result<Recipe, Error> {
     if same.train.shares == 0 {
         same.train.shares = recipe.train.shares;
     }
+    if same.init.is_some() {
+        (same.tokenizer, same.target_tokenizer) = (recipe.tokenizer.clone(), recipe.target_tokenizer.clone());
+    }
     if same != recipe {
         let reason = "the recipe differs from the one the run was started with, so going on would not be the same \
                       training. Undo the change (only train.steps, train.epochs and train.patience may differ), or \
@@ -435,6 +441,11 @@ fn resumed(given: Recipe, run: &Path) -> Result<Recipe, Error> {
         return Err(Error::Run { path: run.to_owned(), reason: reason.to_owned() });
     }
     Ok(recipe)
+}
+
+/// The tokenizer of a run that another begins with, and what that one adds to it.
+fn continued(theirs: &TokenizerConfig, own: &TokenizerConfig) -> TokenizerConfig {
+    TokenizerConfig { add: [theirs.add.clone(), own.add.clone()].concat(), ..theirs.clone() }
 }
 
 fn is_due(step: u64, every: u64) -> bool {

@@ -1,0 +1,150 @@
+//! Low-rank adaptation (Hu et al. 2022, arXiv 2106.09685): wherever a model reads an adapted weight, it reads
+//!
+//! ```text
+//! W + s B A      W[O, I]      B[O, r]      A[r, I]
+//! ```
+//!
+//! of which W is frozen. Layers know nothing of it, so every weight of every kind of model can be adapted.
+
+use crate::{Graph, ParameterId, Parameters};
+use descant_kernels::{Mat, MatMut, Parallelism, Real, gemm};
+use descant_tensor::{Buffer, Error, Result};
+
+/// What is added to a weight.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Adapter {
+    pub(crate) weight: ParameterId,
+    a: ParameterId,
+    b: ParameterId,
+    scale: f64,
+}
+
+impl Parameters {
+    /// Freezes a matrix, and adds the two factors of what is trained in its place: `NAME.lora_A[r, I]` and
+    /// `NAME.lora_B[O, r]`, both of zeros.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] where it is no matrix, or adapted already.
+    pub fn adapt(&mut self, weight: ParameterId, rank: usize, scale: f64) -> Result<[ParameterId; 2]> {
+        let name = self.name(weight).to_owned();
+        let wrong = |reason: &str| Err(Error::Parameter { name: name.clone(), reason: reason.to_owned() });
+        let &[rows, columns] = self.shape(weight).dims() else { return wrong("only a matrix can be adapted") };
+        if self.adapters.iter().any(|adapter| adapter.weight == weight) {
+            return wrong("it is adapted already");
+        }
+        let a = self.add(&format!("{name}.lora_A"), [rank, columns]);
+        let b = self.add(&format!("{name}.lora_B"), [rows, rank]);
+        self.set_trainable(weight, false);
+        self.adapters.push(Adapter { weight, a, b, scale });
+        Ok([a, b])
+    }
+
+    /// Whether any weight is adapted.
+    pub fn has_adapters(&self) -> bool {
+        !self.adapters.is_empty()
+    }
+
+    /// Whether this is a factor of an adapter, rather than a parameter of the model's own.
+    pub fn is_adapter(&self, id: ParameterId) -> bool {
+        self.adapters.iter().any(|adapter| [adapter.a, adapter.b].contains(&id))
+    }
+
+    /// The same model without adapters: each is added into its weight, and is no more.
+    #[must_use]
+    pub fn merged(&self) -> Self {
+        let mut merged = Self::new(self.dtype());
+        for id in self.ids().filter(|&id| !self.is_adapter(id)) {
+            let own = merged.add(self.name(id), self.shape(id));
+            // The lengths agree.
+            let _ = merged.set(own, &self.buffer().to_f64(self.range(id)));
+        }
+        for adapter in &self.adapters {
+            let Some(weight) = merged.find(self.name(adapter.weight)) else { continue };
+            match self.buffer() {
+                Buffer::F32(_) => adapter.add_into(self, merged.values_mut::<f32>(weight)),
+                Buffer::F64(_) => adapter.add_into(self, merged.values_mut::<f64>(weight)),
+            }
+        }
+        merged
+    }
+}
+
+impl Adapter {
+    fn add_into<E: Real>(&self, parameters: &Parameters, weight: &mut [E]) {
+        let (a, b) = (parameters.shape(self.a), parameters.shape(self.b));
+        let (rows, rank, columns) = (b[0], b[1], a[1]);
+        let factors =
+            [Mat::new(parameters.values(self.b), rows, rank), Mat::new(parameters.values(self.a), rank, columns)];
+        let weight = MatMut::new(weight, rows, columns);
+        gemm(E::of(self.scale), factors[0], factors[1], E::one(), weight, Parallelism::Serial);
+    }
+}
+
+impl Graph<'_> {
+    /// Lets every adapted weight be read with what is added to it.
+    pub(crate) fn add_adapters(self) {
+        for adapter in &self.parameters().adapters {
+            let [weight, a, b] = [adapter.weight, adapter.a, adapter.b].map(|id| self.parameter(id));
+            self.replace(adapter.weight, weight + b.matmul(a).scale(adapter.scale));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::gradcheck::check;
+    use crate::{Activation, Graph, ParameterId, Parameters, Tape, Var};
+    use descant_kernels::Parallelism;
+    use descant_tensor::{DType, Result, Tensor};
+
+    fn loss<'t>(graph: Graph<'t>, weight: ParameterId) -> Var<'t> {
+        let x = graph.constant(&Tensor::new([2, 4], &[0.3, -0.2, 0.5, 0.1, -0.7, 0.4, 0.2, 0.9]).unwrap());
+        // Read twice, as tied weights are.
+        let y = x.linear(graph.parameter(weight), None, Activation::Tanh);
+        (y.matmul(graph.parameter(weight)) * x).sum()
+    }
+
+    fn adapted() -> (Parameters, ParameterId) {
+        let mut parameters = Parameters::new(DType::F64);
+        let values: Vec<f64> = (0..12).map(|i| f64::from(i) / 10.0 - 0.5).collect();
+        let weight = parameters.add_with("weight", [3, 4], &values);
+        let [a, b] = parameters.adapt(weight, 2, 0.5).unwrap();
+        parameters.set(a, &[0.1, -0.4, 0.2, 0.3, 0.5, 0.6, -0.1, 0.2]).unwrap();
+        parameters.set(b, &[0.7, -0.3, 0.1, 0.4, -0.2, 0.9]).unwrap();
+        (parameters, weight)
+    }
+
+    #[test]
+    fn gradients_reach_the_factors_and_not_the_weight() -> Result<()> {
+        let (mut parameters, weight) = adapted();
+        let rows = check(&mut parameters, None, 1, |graph| loss(graph, weight))?;
+        assert_eq!(rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["weight.lora_A", "weight.lora_B"]);
+        assert!(rows.iter().all(|row| row.error < 1e-6), "{rows:?}");
+        let (mut tape, mut gradients) = (Tape::new(), parameters.gradients());
+        let graph = tape.train(&parameters, 1);
+        graph.backward(loss(graph, weight), &mut gradients)?;
+        assert!(!gradients.is_touched(weight));
+        gradients.check(&parameters)
+    }
+
+    #[test]
+    fn merged_weights_give_the_same() -> Result<()> {
+        let (parameters, weight) = adapted();
+        let merged = parameters.merged();
+        assert_eq!(merged.len(), 1);
+        let run = |parameters: &Parameters| {
+            let mut tape = Tape::new();
+            loss(tape.infer(parameters, Parallelism::Serial), weight).item()
+        };
+        assert!((run(&parameters)? - run(&merged)?).abs() < 1e-12);
+        Ok(())
+    }
+
+    #[test]
+    fn what_cannot_be_adapted_is_an_error() {
+        let (mut parameters, weight) = adapted();
+        assert!(parameters.adapt(weight, 2, 1.0).unwrap_err().to_string().contains("adapted already"));
+        let bias = parameters.add("bias", [3]);
+        assert!(parameters.adapt(bias, 2, 1.0).unwrap_err().to_string().contains("only a matrix"));
+    }
+}

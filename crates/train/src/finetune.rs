@@ -1,0 +1,212 @@
+use descant_autograd::{ParameterId, Parameters, mix};
+use descant_nn::Init;
+use glob::Pattern;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What of a model is trained, and how fast: the `[finetune]` table of a recipe. Parameters are named by patterns, in
+/// which `*` stands for any characters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FinetuneConfig {
+    /// What alone is trained; by default everything, and with `lora` nothing but that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub train: Vec<String>,
+    /// What stays as it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
+    /// What the learning rate is multiplied with; where several patterns match, by all of them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rates: BTreeMap<String, f64>,
+    /// Low-rank adapters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraConfig>,
+}
+
+/// Low-rank adapters (Hu et al. 2022, arXiv 2106.09685): `W + alpha / rank · B A`, of which `W` is frozen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoraConfig {
+    /// Rows of `A`.
+    pub rank: usize,
+    /// By default as `rank`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<f64>,
+    /// The matrices that are adapted; by default all but the tables of token vectors and of positions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<String>,
+}
+
+/// Parts of the names of tables.
+const TABLES: [&str; 5] = ["embedding", "projection", "position", "relative", "targets"];
+
+impl FinetuneConfig {
+    /// That every number is in its range, and every pattern is one.
+    ///
+    /// # Errors
+    /// The key, its value, and what it may be.
+    pub fn validate(&self) -> Result<(), String> {
+        for (key, patterns) in [("train", &self.train), ("freeze", &self.freeze)] {
+            compile(key, patterns)?;
+        }
+        compile("rates", self.rates.keys())?;
+        if let Some((pattern, rate)) = self.rates.iter().find(|(_, rate)| !(0.0..=1e6).contains(*rate)) {
+            return Err(format!("finetune.rates.{pattern:?} = {rate}: expected a number from 0"));
+        }
+        let Some(lora) = &self.lora else { return Ok(()) };
+        compile("lora.targets", &lora.targets)?;
+        if !(1..=65_536).contains(&lora.rank) {
+            return Err(format!("finetune.lora.rank = {}: expected a number from 1 to 65536", lora.rank));
+        }
+        match lora.alpha {
+            Some(alpha) if !(alpha > 0.0 && alpha.is_finite()) => {
+                Err(format!("finetune.lora.alpha = {alpha}: expected a number above 0"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Freezes, adapts and sets the rates of a model's parameters.
+    ///
+    /// # Errors
+    /// A pattern that no parameter has, and where nothing is left to train.
+    pub(crate) fn apply(&self, parameters: &mut Parameters, seed: u64) -> Result<(), String> {
+        let own: Vec<ParameterId> = parameters.ids().collect();
+        let trained = matching("train", &self.train, parameters, &own)?;
+        let mut frozen = matching("freeze", &self.freeze, parameters, &own)?;
+        if self.lora.is_some() || !self.train.is_empty() {
+            frozen.extend(own.iter().filter(|id| !trained.contains(id)));
+        }
+        frozen.into_iter().for_each(|id| parameters.set_trainable(id, false));
+        if let Some(lora) = &self.lora {
+            lora.adapt(parameters, &own, seed)?;
+        }
+        let all: Vec<ParameterId> = parameters.ids().collect();
+        for (pattern, factor) in &self.rates {
+            for id in matching("rates", [pattern], parameters, &all)? {
+                parameters.set_rate(id, parameters.rate(id) * factor);
+            }
+        }
+        match parameters.ids().any(|id| parameters.is_trainable(id)) {
+            true => Ok(()),
+            false => Err("finetune: all parameters are frozen, and nothing is left to train".to_owned()),
+        }
+    }
+}
+
+impl LoraConfig {
+    fn adapt(&self, parameters: &mut Parameters, own: &[ParameterId], seed: u64) -> Result<(), String> {
+        let targets = match self.targets.is_empty() {
+            true => {
+                let is_table = |id: ParameterId| TABLES.iter().any(|table| parameters.name(id).contains(table));
+                own.iter().copied().filter(|&id| parameters.shape(id).rank() == 2 && !is_table(id)).collect()
+            }
+            false => matching("lora.targets", &self.targets, parameters, own)?,
+        };
+        let scale = self.alpha.map_or(1.0, |alpha| alpha / self.rank as f64);
+        for id in targets {
+            let [a, _] = parameters.adapt(id, self.rank, scale).map_err(|e| format!("finetune.lora.targets: {e}"))?;
+            let shape = parameters.shape(a);
+            let values = Init::Uniform(1.0 / (shape[1].max(1) as f64).sqrt()).draw(shape.len(), mix(seed, a.index()));
+            parameters.set(a, &values).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+fn compile(key: &str, patterns: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Pattern>, String> {
+    let compile = |pattern: &str| Pattern::new(pattern).map_err(|error| format!("finetune.{key} {pattern:?}: {error}"));
+    patterns.into_iter().map(|pattern| compile(pattern.as_ref())).collect()
+}
+
+/// The parameters among `ids` that any of the patterns matches.
+fn matching(
+    key: &str,
+    patterns: impl IntoIterator<Item = impl AsRef<str>>,
+    parameters: &Parameters,
+    ids: &[ParameterId],
+) -> Result<Vec<ParameterId>, String> {
+    let mut found = Vec::new();
+    for pattern in compile(key, patterns)? {
+        let before = found.len();
+        found.extend(ids.iter().filter(|&&id| pattern.matches(parameters.name(id))));
+        if found.len() == before {
+            let names: Vec<&str> = ids.iter().map(|&id| parameters.name(id)).collect();
+            return Err(format!(
+                "finetune.{key}: no parameter is called {:?}. There are {}",
+                pattern.as_str(),
+                names.join(", ")
+            ));
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use descant_tensor::DType;
+
+    fn parameters() -> Parameters {
+        let mut parameters = Parameters::new(DType::F32);
+        for (name, rows) in [("embedding.weight", 7), ("layers.0.weight", 3), ("layers.1.weight", 3)] {
+            parameters.add(name, [rows, 4]);
+        }
+        parameters.add("layers.1.bias", [3]);
+        parameters
+    }
+
+    /// The names that are trained, each with its rate.
+    fn trained(config: &str) -> Result<Vec<(String, f64)>, String> {
+        let config: FinetuneConfig = toml::from_str(config).unwrap();
+        config.validate()?;
+        let mut parameters = parameters();
+        config.apply(&mut parameters, 1)?;
+        let trained = parameters.ids().filter(|&id| parameters.is_trainable(id));
+        Ok(trained.map(|id| (parameters.name(id).to_owned(), parameters.rate(id))).collect())
+    }
+
+    fn pairs(expected: &[(&str, f64)]) -> Result<Vec<(String, f64)>, String> {
+        Ok(expected.iter().map(|&(name, rate)| (name.to_owned(), rate)).collect())
+    }
+
+    #[test]
+    fn patterns_freeze_and_set_rates() {
+        let (embedding, first) = (("embedding.weight", 1.0), ("layers.0.weight", 1.0));
+        let (second, bias) = (("layers.1.weight", 1.0), ("layers.1.bias", 1.0));
+        assert_eq!(trained(""), pairs(&[embedding, first, second, bias]));
+        assert_eq!(trained("freeze = [\"embedding*\", \"*.0.*\"]"), pairs(&[second, bias]));
+        assert_eq!(trained("train = [\"layers.1.*\"]\nfreeze = [\"*bias\"]"), pairs(&[second]));
+        let rates = "rates = { \"layers.*\" = 0.5, \"*.1.*\" = 0.5 }";
+        assert_eq!(trained(rates), pairs(&[embedding, (first.0, 0.5), (second.0, 0.25), (bias.0, 0.25)]));
+    }
+
+    #[test]
+    fn adapters_are_trained_in_place_of_matrices() {
+        let factors = |name: &str| [format!("{name}.lora_A"), format!("{name}.lora_B")];
+        let names = |config: &str| trained(config).unwrap().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        let both = [factors("layers.0.weight"), factors("layers.1.weight")].concat();
+        assert_eq!(names("lora = { rank = 2 }"), both);
+        assert_eq!(names("lora = { rank = 2, targets = [\"emb*\"] }"), factors("embedding.weight"));
+        assert_eq!(
+            names("train = [\"*bias\"]\nlora = { rank = 2 }"),
+            [vec!["layers.1.bias".to_owned()], both.to_vec()].concat()
+        );
+        let rates = trained("lora = { rank = 2 }\nrates = { \"*lora_B\" = 16.0 }").unwrap();
+        assert_eq!(rates.iter().map(|(_, rate)| *rate).collect::<Vec<_>>(), [1.0, 16.0, 1.0, 16.0]);
+    }
+
+    #[test]
+    fn errors_are_told() {
+        let error = |config: &str| trained(config).unwrap_err();
+        assert!(error("freeze = [\"layer.*\"]").contains("no parameter is called \"layer.*\". There are embedding"));
+        assert!(error("freeze = [\"*\"]").contains("nothing is left to train"));
+        assert!(error("freeze = [\"[\"]").contains("finetune.freeze"));
+        assert!(error("rates = { \"*\" = -1.0 }").contains("from 0"));
+        assert!(error("lora = { rank = 0 }").contains("rank = 0"));
+        assert!(error("lora = { rank = 1, alpha = 0.0 }").contains("alpha = 0"));
+        assert!(error("lora = { rank = 1, targets = [\"*bias\"] }").contains("only a matrix"));
+    }
+}
