@@ -5,7 +5,7 @@ use clap::Args;
 use descant_autograd::Tape;
 use descant_generate::{Options, Strategy};
 use descant_kernels::Parallelism;
-use descant_text::Lines;
+use descant_text::{Lines, Message};
 use descant_train::{Trained, Written};
 use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
@@ -21,6 +21,13 @@ pub(crate) struct Generate {
     input: Option<PathBuf>,
     #[command(flatten)]
     decoding: Decoding,
+    /// Each text is what a user says to a model that knows conversations; on standard input they are one conversation,
+    /// and an empty line begins another
+    #[arg(long)]
+    chat: bool,
+    /// What a conversation begins with, before the user's first words
+    #[arg(long, value_name = "TEXT", requires = "chat")]
+    system: Option<String>,
     /// Print this many texts for each line, with their scores (needs --beam)
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     n_best: u16,
@@ -102,7 +109,15 @@ impl Generate {
             .start_handler(|_| descant_kernels::flush_subnormals())
             .build()?;
         let options = self.decoding.options(&trained, self.n_best.into(), Parallelism::Threads(threads))?;
-        let mut writer = Writer { trained, options, tape: Tape::new(), first: 0, scores: self.n_best > 1 };
+        anyhow::ensure!(
+            !self.chat || trained.chat.is_some(),
+            "{} has no chat template: it was neither trained with data.chat_template nor imported with one. Leave out \
+             --chat",
+            self.run.display()
+        );
+        let conversation = self.chat.then(|| self.system.iter().map(|text| Message::new("system", text)).collect());
+        let scores = self.n_best > 1;
+        let mut writer = Writer { trained, options, tape: Tape::new(), first: 0, scores, conversation };
         let batch = usize::from(self.batch);
         pool.install(|| {
             if !self.texts.is_empty() {
@@ -114,7 +129,11 @@ impl Generate {
             }
             let terminal = std::io::stdin().is_terminal();
             if terminal {
-                let what = if writer.trained.is_language_model() { "continued" } else { "turned into its answer" };
+                let what = match writer.trained.is_language_model() {
+                    _ if self.chat => "answered, and an empty one begins another conversation",
+                    true => "continued",
+                    false => "turned into its answer",
+                };
                 note(format_args!("Each line is {what}; end with Ctrl-D."));
             }
             let mut lines = std::io::stdin().lock().lines();
@@ -123,6 +142,9 @@ impl Generate {
                 number += 1;
                 lines.next().transpose().with_context(|| format!("standard input, line {number}"))
             };
+            if self.chat {
+                return writer.talk(next);
+            }
             writer.write_all(if terminal { 1 } else { batch }, &mut next)
         })
     }
@@ -135,9 +157,41 @@ struct Writer {
     /// The number of the next line.
     first: u64,
     scores: bool,
+    /// In a chat, what every conversation begins with.
+    conversation: Option<Vec<Message>>,
 }
 
 impl Writer {
+    /// One conversation after the other, each line with all before it.
+    fn talk(&mut self, mut next: impl FnMut() -> anyhow::Result<Option<String>>) -> anyhow::Result<()> {
+        let beginning = self.conversation.take().unwrap_or_default();
+        let mut messages = beginning.clone();
+        while let Some(line) = next()? {
+            if line.trim().is_empty() {
+                messages.clone_from(&beginning);
+                continue;
+            }
+            messages.push(Message::new("user", &line));
+            let prompt = self.prompt(&messages)?;
+            let mut written = self.trained.write(&mut self.tape, &[prompt], self.first, &self.options, |_, _| ())?;
+            self.first += 1;
+            let answer = written.pop().and_then(|mut texts| texts.drain(..).next()).map(|written| written.text);
+            let answer = self.content(&answer.unwrap_or_default()).to_owned();
+            print(format_args!("{answer}"))?;
+            messages.push(Message::new("assistant", &answer));
+        }
+        Ok(())
+    }
+
+    fn content<'a>(&self, answer: &'a str) -> &'a str {
+        self.trained.chat.as_ref().map_or(answer, |template| template.content(answer))
+    }
+
+    fn prompt(&self, messages: &[Message]) -> anyhow::Result<String> {
+        let template = self.trained.chat.as_ref().context("there is no chat template")?;
+        template.prompt(messages).map_err(|reason| anyhow::anyhow!("the chat template: {reason}"))
+    }
+
     fn write_all(
         &mut self,
         batch: usize,
@@ -159,11 +213,20 @@ impl Writer {
     }
 
     fn write(&mut self, lines: &[String]) -> anyhow::Result<()> {
-        let written = self.trained.write(&mut self.tape, lines, self.first, &self.options, |_, _| ())?;
+        let prompts: Vec<String> = match &self.conversation {
+            Some(beginning) => {
+                let said = |line: &String| self.prompt(&[&beginning[..], &[Message::new("user", line)]].concat());
+                lines.iter().map(said).collect::<anyhow::Result<_>>()?
+            }
+            None => lines.to_vec(),
+        };
+        let written = self.trained.write(&mut self.tape, &prompts, self.first, &self.options, |_, _| ())?;
         self.first += lines.len() as u64;
+        let continued = self.trained.is_language_model() && self.conversation.is_none();
         for (line, texts) in lines.iter().zip(written) {
-            let prompt = if self.trained.is_language_model() { line.as_str() } else { "" };
+            let prompt = if continued { line.as_str() } else { "" };
             for Written { text, score, .. } in texts {
+                let text = if self.conversation.is_some() { self.content(&text) } else { &text };
                 if self.scores {
                     print(format_args!("{score:.4}\t{prompt}{text}"))?;
                 } else {

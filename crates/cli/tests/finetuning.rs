@@ -138,3 +138,93 @@ fn a_run_lends_its_model_and_its_tokenizer_to_the_next_which_may_add_tokens() {
 fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks_exact(4).map(|chunk| f32::from_le_bytes(chunk.try_into().unwrap())).collect()
 }
+
+const CHAT: &str = r#"
+[data]
+train = "chat.jsonl"
+chat_template = "chatml.jinja"
+[tokenizer]
+kind = "character"
+add = ["<|im_start|>", "<|im_end|>"]
+[model]
+kind = "language-model"
+decoder = "transformer"
+hidden = 32
+layers = 2
+[model.transformer]
+heads = 4
+position = "rotary"
+[train]
+steps = 300
+batch_tokens = 500
+learning_rate = 5e-3
+validate_every = 100
+"#;
+
+#[test]
+fn a_conversation_is_learned_and_held() {
+    let folder = Folder::new();
+    folder.write("chatml.jinja", include_str!("../../../recipes/chatml.jinja"));
+    let message = |role: &str, content: &str| serde_json::json!({"role": role, "content": content});
+    let turn = |i: usize| [message("user", &format!("say {}", i % 7)), message("assistant", &"abcdefg"[i % 7..=i % 7])];
+    let line = |i: usize| {
+        let messages: Vec<_> = turn(i).into_iter().chain(turn(i * i + 3)).collect();
+        serde_json::json!({ "messages": messages }).to_string() + "\n"
+    };
+    folder.write("chat.jsonl", (0..200).map(line).collect::<String>());
+    folder.write("chat.toml", CHAT);
+    folder.succeed(&["train", "chat.toml", "--run", "run", "--quiet"]);
+    let said = folder.succeed(&["generate", "run", "--chat", "--greedy", "say 2", "say 5"]);
+    assert_eq!(said, "c\nf\n");
+    folder.write("said.txt", "say 1\nsay 6\n\nsay 0\n");
+    let mut talk = folder.command(&["generate", "run", "--chat", "--greedy"]);
+    talk.stdin(std::fs::File::open(folder.path("said.txt")).unwrap());
+    assert_eq!(String::from_utf8(talk.output().unwrap().stdout).unwrap(), "b\ng\na\n");
+    // The template goes with the run: another begins with it, and its own data needs none.
+    folder.write("further.toml", "init = \"run\"\n[data]\ntrain = \"chat.jsonl\"\n[train]\nsteps = 2");
+    folder.succeed(&["train", "further.toml", "--run", "further", "--quiet"]);
+    folder.succeed(&["train", "further.toml", "--run", "further", "--quiet", "--resume", "--set", "train.steps=4"]);
+    folder.succeed(&["generate", "further", "--chat", "--greedy", "say 2"]);
+    folder.succeed(&["gradcheck", "chat.toml"]);
+}
+
+#[test]
+fn a_prompt_is_read_and_only_the_answer_counts() {
+    let folder = Folder::new();
+    let pairs = |i: usize| (format!("{} and {}", i % 10, i / 10 % 10), format!("={}", i % 10 + i / 10 % 10));
+    let json = |i: usize| serde_json::json!({"prompt": pairs(i).0, "completion": pairs(i).1}).to_string() + "\n";
+    folder.write("pairs.jsonl", (0..300).map(json).collect::<String>());
+    folder.write("sums.tsv", (0..300).map(|i| format!("{}\t{}\n", pairs(i).0, pairs(i).1)).collect::<String>());
+    let recipe = CHAT.replace("chat_template = \"chatml.jinja\"\n", "");
+    folder.write("json.toml", recipe.replace("chat.jsonl", "pairs.jsonl"));
+    folder.write("tsv.toml", recipe.replace("chat.jsonl\"", "sums.tsv\"\ncolumns = [0, 1]"));
+    for name in ["json", "tsv"] {
+        folder.succeed(&["train", &format!("{name}.toml"), "--run", name, "--quiet"]);
+        assert_eq!(folder.succeed(&["generate", name, "3 and 4", "--greedy"]), "3 and 4=7\n");
+        let report = folder.succeed(&["eval", name, "--json"]);
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        // The prompts cannot be guessed, and the answers can.
+        assert!(report["loss"].as_f64().unwrap() < 0.3, "{report}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_conversations_is_told() {
+    let folder = Folder::new();
+    folder.write("chatml.jinja", include_str!("../../../recipes/chatml.jinja"));
+    folder.write("chat.toml", CHAT);
+    let fail = |line: &str, parts: &[&str]| {
+        folder.write("chat.jsonl", format!("{{\"prompt\": \"a\", \"completion\": \"b\"}}\n\n{line}\n"));
+        folder.fail(&["train", "chat.toml", "--run", "run"], &[&["chat.jsonl, line 3"], parts].concat());
+    };
+    fail("{\"prompt\": \"a\"", &["not JSON"]);
+    fail("{\"prompt\": \"a\"}", &["expected", "completion"]);
+    fail("{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}", &["assistant"]);
+    folder.write("chatml.jinja", "{% for x in %}");
+    folder.fail(&["train", "chat.toml", "--run", "run"], &["chatml.jinja", "chat_template:1"]);
+    folder.write("bare.toml", CHAT.replace("chat_template = \"chatml.jinja\"\n", ""));
+    folder.write("chat.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}\n");
+    folder.fail(&["train", "bare.toml", "--run", "run"], &["chat.jsonl, line 1", "data.chat_template"]);
+    folder.train("lm.toml", "plain", 2);
+    folder.fail(&["generate", "plain", "--chat", "x"], &["plain", "no chat template"]);
+}

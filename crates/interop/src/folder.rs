@@ -4,7 +4,7 @@ use crate::names::{Piece, pieces};
 use crate::{Error, Family};
 use descant_autograd::{ParameterId, Parameters};
 use descant_tensor::DType;
-use descant_text::{Special, Tokenizer, TokenizerConfig};
+use descant_text::{ChatTemplate, Special, Tokenizer, TokenizerConfig};
 use descant_train::{Recipe, Tokenizers, Trained, model};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize_to_file};
@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
+const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+const CHAT_TEMPLATE: &str = "chat_template.jinja";
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 
@@ -46,7 +48,25 @@ pub fn import(folder: &Path, run: &Path) -> Result<(), Error> {
     let tokenizers = Tokenizers { source, target: tokenizer };
     let (mut parameters, _) = model(&recipe, &tokenizers, DType::F32).map_err(wrong)?;
     read_weights(folder, family, &recipe, &mut parameters)?;
-    Ok(Trained::save(&recipe, &tokenizers, &parameters, run)?)
+    let chat = chat_template(folder, &tokenizers.target)?;
+    Ok(Trained::save(&recipe, &tokenizers, &parameters, chat.as_ref(), run)?)
+}
+
+/// The template of conversations: in a file of its own, or in the tokenizer's configuration.
+fn chat_template(folder: &Path, tokenizer: &Tokenizer) -> Result<Option<ChatTemplate>, Error> {
+    let place = folder.join(CHAT_TEMPLATE);
+    let text = match fs::read_to_string(&place) {
+        Ok(text) => text,
+        Err(_) => {
+            let config = read_json(&folder.join(TOKENIZER_CONFIG)).unwrap_or_default();
+            let Some(text) = config.get("chat_template").and_then(Value::as_str) else { return Ok(None) };
+            text.to_owned()
+        }
+    };
+    // The beginning is added to every prompt anyhow; the end stands between the turns.
+    let end = tokenizer.token(tokenizer.special().end).unwrap_or_default();
+    let text = format!("{{% set bos_token, eos_token = '', {end:?} %}}\n{text}");
+    ChatTemplate::new(&text).map(Some).map_err(|reason| Error::folder(&place, reason))
 }
 
 fn read_json(path: &Path) -> Result<Value, Error> {
@@ -194,12 +214,18 @@ pub fn export(trained: &Trained, folder: &Path) -> Result<Family, Error> {
     let token = |id: u32| tokenizer.token(id);
     write(TOKENIZER, tokenizer.to_json().map_err(descant_train::Error::from)?)?;
     write(
-        "tokenizer_config.json",
+        TOKENIZER_CONFIG,
         pretty(&json!({
             "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": token(beginning), "eos_token": token(end),
             "unk_token": unknown.and_then(token), "clean_up_tokenization_spaces": false,
         })),
     )?;
+    if let Some(template) = &trained.chat {
+        let own = template.text();
+        // What an import put before it.
+        let line = own.lines().next().filter(|line| line.starts_with("{% set bos_token, eos_token = "));
+        write(CHAT_TEMPLATE, line.map_or(own, |line| own[line.len()..].trim_start_matches('\n')).to_owned())?;
+    }
     let start = if family.reads_a_source() { "decoder_start_token_id" } else { "bos_token_id" };
     write("generation_config.json", pretty(&json!({"eos_token_id": end, "pad_token_id": end, start: beginning})))?;
     // Last: a folder with a configuration is a model.

@@ -1,6 +1,7 @@
 use crate::{LossConfig, Measure, ModelConfig, Tie, Vocabulary};
 use descant_autograd::{Activation, ParameterId, Targets, Var};
 use descant_nn::{Embedding, Init, Linear, Scope};
+use descant_text::Batch;
 use std::sync::Arc;
 
 /// Regularisers of the von Mises-Fisher loss, as Kumar & Tsvetkov 2019 set them.
@@ -113,6 +114,9 @@ impl Output {
 
     /// Whether an id counts as a target.
     pub fn counts(&self, id: u32) -> bool {
+        if id == Batch::IGNORED {
+            return false;
+        }
         match self {
             Self::Softmax { ignored, .. } => ignored.binary_search(&id).is_err(),
             Self::Continuous { .. } => true,

@@ -129,7 +129,8 @@ impl Batches {
                 batch.source.get_or_insert_default().push(&[&source[..], &[source_special.end]].concat());
             }
             batch.input.push(&[&[special.beginning], &target[..]].concat());
-            batch.target.push(&[&target[..], &[special.end]].concat());
+            let ignored = vec![Batch::IGNORED; place.prompt];
+            batch.target.push(&[&ignored, &target[place.prompt..], &[special.end]].concat());
         }
         Ok(batch)
     }
@@ -191,7 +192,7 @@ impl Batches {
         });
         chunks
             .filter(|chunk| !chunk.is_empty())
-            .map(|chunk| Place { source: None, target: first + chunk.start..first + chunk.end + 1 })
+            .map(|chunk| Place { source: None, target: first + chunk.start..first + chunk.end + 1, prompt: 0 })
             .collect()
     }
 

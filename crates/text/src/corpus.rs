@@ -12,8 +12,8 @@ pub(crate) const BLOCK: u64 = 256;
 const PORTION: usize = 1 << 20;
 const MANIFEST: &str = "corpus.json";
 
-/// An encoded text: sequences of ids, each with its source where it has one; or one continuous sequence. The ids lie in
-/// files, so that memory does not grow with the text.
+/// An encoded text: sequences of ids, each with its source where it has one, or with a beginning that is a prompt; or one
+/// continuous sequence. The ids lie in files, so that memory does not grow with the text.
 #[derive(Clone, Debug)]
 pub struct Corpus {
     stored: Arc<Stored>,
@@ -27,6 +27,8 @@ struct Stored {
     continuous: bool,
     source: Option<Texts>,
     target: Texts,
+    /// How long the prompt is with which a target begins.
+    prompts: Option<Storage>,
 }
 
 /// One side: all ids end to end, the length of every sequence, and where every block of sequences starts.
@@ -42,6 +44,9 @@ struct Texts {
 struct Manifest {
     continuous: bool,
     pairs: bool,
+    /// Whether targets begin with a prompt.
+    #[serde(default)]
+    prompts: bool,
     /// Bytes of an id, on either side.
     widths: [usize; 2],
     sequences: u64,
@@ -52,12 +57,16 @@ struct Manifest {
 pub(crate) struct Place {
     pub(crate) source: Option<Range<u64>>,
     pub(crate) target: Range<u64>,
+    /// Tokens of the target that are a prompt.
+    pub(crate) prompt: usize,
 }
 
 impl Corpus {
     /// Encodes a text into `folder`, or opens what was encoded there before; without a folder, into memory.
     ///
     /// Pairs and lines of more than `max_length` tokens on either side are left out, and so are those with an empty side.
+    /// Of pairs without a tokenizer for the source, a language model's, the source is the prompt with which the target
+    /// begins.
     ///
     /// # Errors
     /// What is wrong with the text, by file and line; where the folder cannot be written.
@@ -82,11 +91,13 @@ impl Corpus {
             fs::create_dir_all(partial).map_err(write)?;
         }
         let continuous = matches!(text, Source::Stream { .. });
+        let prompts = source.is_none() && text.has_pairs();
         let source = source.filter(|_| text.has_pairs());
         let width = |tokenizer: &Tokenizer| if tokenizer.vocabulary() <= 1 << 16 { 2 } else { 4 };
         let manifest = Manifest {
             continuous,
             pairs: source.is_some(),
+            prompts,
             widths: [source.map_or(4, width), width(target)],
             sequences: 0,
         };
@@ -104,12 +115,20 @@ impl Corpus {
             if ended || bytes >= PORTION {
                 bytes = 0;
                 let targets = target.encode_all(std::mem::take(&mut targets))?;
-                let sources = source.map(|source| source.encode_all(std::mem::take(&mut sources))).transpose()?;
-                for (i, target) in targets.iter().enumerate() {
+                let reader = source.or(prompts.then_some(target));
+                let sources = reader.map(|reader| reader.encode_all(std::mem::take(&mut sources))).transpose()?;
+                for (i, ids) in targets.iter().enumerate() {
                     let source = sources.as_ref().map(|sources| sources[i].as_slice());
                     let fits = |ids: &[u32]| continuous || (1..=max_length).contains(&ids.len());
-                    if fits(target) && source.is_none_or(fits) {
-                        encoder.add(source, target).map_err(write)?;
+                    match source {
+                        Some(prompt) if prompts => {
+                            let (prompt, answer) = target.special().between(prompt, ids);
+                            if fits(answer) && fits(&[prompt, answer].concat()) {
+                                encoder.add_answer(prompt, answer).map_err(write)?;
+                            }
+                        }
+                        _ if fits(ids) && source.is_none_or(fits) => encoder.add(source, ids).map_err(write)?,
+                        _ => {}
                     }
                 }
             }
@@ -153,8 +172,8 @@ impl Corpus {
             lengths.iter().for_each(|&length| starts.push(length));
             Texts { ids: Storage::Memory(ids), lengths: Storage::Memory(lengths), starts: starts.blocks }
         });
-        let stored =
-            Stored { folder: PathBuf::new(), continuous: false, source: has_sources.then_some(source), target };
+        let source = has_sources.then_some(source);
+        let stored = Stored { folder: PathBuf::new(), continuous: false, source, target, prompts: None };
         let sequences = stored.target.lengths.len().unwrap_or(0);
         Self { stored: Arc::new(stored), range: 0..sequences }
     }
@@ -210,7 +229,9 @@ impl Corpus {
         let source = manifest.pairs.then(|| open("source", source_width)).transpose();
         let source = source.map_err(|error| damaged(error.to_string()))?;
         let target = open("target", target_width).map_err(|error| damaged(error.to_string()))?;
-        let stored = Stored { folder: folder.to_owned(), continuous: manifest.continuous, source, target };
+        let prompts = manifest.prompts.then(|| Storage::open(&folder.join("prompts.lengths"), 4)).transpose();
+        let prompts = prompts.map_err(|error| damaged(error.to_string()))?;
+        let stored = Stored { folder: folder.to_owned(), continuous: manifest.continuous, source, target, prompts };
         Self::whole(stored).map_err(|error| damaged(error.to_string()))
     }
 
@@ -249,8 +270,12 @@ impl Corpus {
         let side = |texts: &Texts| self.check(texts.places(range.clone()));
         let targets = side(&self.stored.target)?;
         let sources = self.stored.source.as_ref().map(side).transpose()?;
+        let prompts =
+            self.stored.prompts.as_ref().map(|prompts| self.check(prompts.read(range.clone()))).transpose()?;
         let source = |i: usize| sources.as_ref().map(|sources| sources[i].clone());
-        Ok(targets.into_iter().enumerate().map(|(i, target)| Place { source: source(i), target }).collect())
+        let prompt = |i: usize| prompts.as_ref().map_or(0, |prompts| prompts[i] as usize);
+        let place = |(i, target)| Place { source: source(i), target, prompt: prompt(i) };
+        Ok(targets.into_iter().enumerate().map(place).collect())
     }
 
     /// The folder that it lies in.
@@ -313,6 +338,7 @@ struct Encoder {
     folder: PathBuf,
     source: Option<TextsWriter>,
     target: TextsWriter,
+    prompts: Option<Writer>,
     sequences: u64,
 }
 
@@ -331,8 +357,10 @@ impl Encoder {
         };
         let [source, target] = manifest.widths;
         let source = manifest.pairs.then(|| side("source", source)).transpose()?;
-        let folder = folder.map(Path::to_owned).unwrap_or_default();
-        Ok(Self { folder, source, target: side("target", target)?, sequences: 0 })
+        let lengths = || Writer::new(folder.map(|folder| folder.join("prompts.lengths")), 4);
+        let prompts = manifest.prompts.then(lengths).transpose()?;
+        let target = side("target", target)?;
+        Ok(Self { folder: folder.map(Path::to_owned).unwrap_or_default(), source, target, prompts, sequences: 0 })
     }
 
     fn add(&mut self, source: Option<&[u32]>, target: &[u32]) -> std::io::Result<()> {
@@ -343,9 +371,17 @@ impl Encoder {
         self.target.add(target)
     }
 
+    fn add_answer(&mut self, prompt: &[u32], answer: &[u32]) -> std::io::Result<()> {
+        if let Some(prompts) = &mut self.prompts {
+            prompts.extend(&[u32::try_from(prompt.len()).map_err(std::io::Error::other)?])?;
+        }
+        self.add(None, &[prompt, answer].concat())
+    }
+
     fn finish(self, continuous: bool) -> std::io::Result<Corpus> {
         let source = self.source.map(TextsWriter::finish).transpose()?;
-        Corpus::whole(Stored { folder: self.folder, continuous, source, target: self.target.finish()? })
+        let prompts = self.prompts.map(Writer::finish).transpose()?;
+        Corpus::whole(Stored { folder: self.folder, continuous, source, target: self.target.finish()?, prompts })
     }
 }
 

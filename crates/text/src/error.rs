@@ -84,6 +84,16 @@ pub enum TextError {
         /// How many there are.
         found: usize,
     },
+    /// A line that is no pair and no conversation.
+    #[error("{}, line {line}: {reason}", path.display())]
+    Example {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Every line was left out.
     #[error("{} has no line of 1 to {max_length} tokens on each side. Raise data.max_length", path.display())]
     NothingLeft {

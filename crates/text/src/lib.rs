@@ -4,6 +4,7 @@
 //! grow with the corpus.
 
 mod batches;
+mod chat;
 mod corpus;
 mod error;
 mod lines;
@@ -15,6 +16,7 @@ mod vocabulary;
 mod zst;
 
 pub use batches::{BatchConfig, Batches, Position};
+pub use chat::{ChatTemplate, Message};
 pub use corpus::Corpus;
 pub use error::{TextError, remedy};
 pub use lines::{LONGEST_LINE, Lines};

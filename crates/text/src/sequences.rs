@@ -72,6 +72,9 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// A target that does not count, such as those of a prompt.
+    pub const IGNORED: u32 = u32::MAX;
+
     /// How many target tokens.
     pub fn tokens(&self) -> usize {
         self.target.tokens()

@@ -1,4 +1,7 @@
-use crate::{Lines, TextError};
+use crate::chat::ASSISTANT;
+use crate::{ChatTemplate, Lines, Message, TextError};
+use serde::Deserialize;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 /// Where texts are.
@@ -30,6 +33,18 @@ pub enum Source {
         /// The column that is written.
         target_column: usize,
     },
+    /// A file of JSON objects, one a line: of a `prompt` and its `completion`, or of `messages`.
+    Json {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Conversations: pairs of what a user says and what is answered, or messages.
+    Chat {
+        /// The pairs, or the messages.
+        source: Box<Self>,
+        /// How they become texts.
+        template: ChatTemplate,
+    },
 }
 
 /// A side of parallel text.
@@ -44,14 +59,15 @@ pub enum Side {
 impl Source {
     /// Whether it has a source side.
     pub fn has_pairs(&self) -> bool {
-        matches!(self, Self::Parallel { .. } | Self::Tsv { .. })
+        !matches!(self, Self::Lines { .. } | Self::Stream { .. })
     }
 
     /// The file of the target side.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Lines { path } | Self::Stream { path } | Self::Tsv { path, .. } => path,
+            Self::Lines { path } | Self::Stream { path } | Self::Tsv { path, .. } | Self::Json { path } => path,
             Self::Parallel { target, .. } => target,
+            Self::Chat { source, .. } => source.path(),
         }
     }
 
@@ -60,12 +76,17 @@ impl Source {
     /// # Errors
     /// Where a file cannot be opened.
     pub fn pairs(&self) -> Result<Pairs, TextError> {
-        let (lines, other) = match self {
-            Self::Lines { path } | Self::Tsv { path, .. } => (Lines::open(path)?, None),
+        let (source, template) = match self {
+            Self::Chat { source, template } => (&**source, Some(template.clone())),
+            source => (source, None),
+        };
+        let (lines, other) = match source {
+            Self::Lines { path } | Self::Tsv { path, .. } | Self::Json { path } => (Lines::open(path)?, None),
             Self::Stream { path } => (Lines::continuous(path)?, None),
             Self::Parallel { source, target } => (Lines::open(target)?, Some(Lines::open(source)?)),
+            Self::Chat { source, .. } => return source.pairs(),
         };
-        Ok(Pairs { source: self.clone(), lines, other })
+        Ok(Pairs { source: source.clone(), lines, other, template, ready: VecDeque::new() })
     }
 
     /// The lines of one side; of a text without sides, of the target.
@@ -86,12 +107,72 @@ pub struct Pairs {
     source: Source,
     lines: Lines,
     other: Option<Lines>,
+    template: Option<ChatTemplate>,
+    /// Of a conversation, the answers that come next.
+    ready: VecDeque<(String, String)>,
+}
+
+/// What one line holds, or one of either file.
+enum Example {
+    Text(String),
+    Pair(String, String),
+    Messages(Vec<Message>),
+}
+
+const EXPECTED: &str = "expected {\"prompt\": \"…\", \"completion\": \"…\"}, or {\"messages\": [{\"role\": \"user\", \"content\": \"…\"}, …]}";
+
+/// A line of JSON.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Json {
+    Pair { prompt: String, completion: String },
+    Messages { messages: Vec<Message> },
 }
 
 impl Pairs {
     fn read(&mut self) -> Result<Option<(Option<String>, String)>, TextError> {
+        loop {
+            if let Some((prompt, answer)) = self.ready.pop_front() {
+                return Ok(Some((Some(prompt), answer)));
+            }
+            let messages = match (self.example()?, &self.template) {
+                (None, _) => return Ok(None),
+                (Some(Example::Text(text)), _) => return Ok(Some((None, text))),
+                (Some(Example::Pair(source, target)), None) => return Ok(Some((Some(source), target))),
+                (Some(Example::Pair(source, target)), Some(_)) => {
+                    vec![Message::new("user", &source), Message::new(ASSISTANT, &target)]
+                }
+                (Some(Example::Messages(messages)), _) => messages,
+            };
+            let no_template =
+                || Err("messages need data.chat_template, a Jinja file that makes texts of them".to_owned());
+            let answers = self.template.as_ref().map_or_else(no_template, |template| template.answers(&messages));
+            self.ready = answers.map_err(|reason| self.wrong(reason))?.into();
+        }
+    }
+
+    fn wrong(&self, reason: String) -> TextError {
+        TextError::Example { path: self.source.path().to_owned(), line: self.lines.number(), reason }
+    }
+
+    fn example(&mut self) -> Result<Option<Example>, TextError> {
         match &self.source {
-            Source::Lines { .. } | Source::Stream { .. } => Ok(self.lines.read()?.map(|line| (None, line))),
+            Source::Lines { .. } | Source::Stream { .. } => Ok(self.lines.read()?.map(Example::Text)),
+            Source::Chat { .. } => Ok(None),
+            Source::Json { .. } => loop {
+                let Some(line) = self.lines.read()? else { return Ok(None) };
+                if line.trim().is_empty() {
+                    continue;
+                }
+                let example = serde_json::from_str(&line).map_err(|error| match error.is_data() {
+                    true => self.wrong(EXPECTED.to_owned()),
+                    false => self.wrong(format!("it is not JSON: {error}")),
+                })?;
+                return Ok(Some(match example {
+                    Json::Pair { prompt, completion } => Example::Pair(prompt, completion),
+                    Json::Messages { messages } => Example::Messages(messages),
+                }));
+            },
             Source::Tsv { path, source_column, target_column } => loop {
                 let Some(line) = self.lines.read()? else { return Ok(None) };
                 if line.trim().is_empty() {
@@ -106,12 +187,12 @@ impl Pairs {
                         found: line.split('\t').count(),
                     });
                 };
-                return Ok(Some((Some(source), target)));
+                return Ok(Some(Example::Pair(source, target)));
             },
             Source::Parallel { source, target } => {
                 let Some(other) = &mut self.other else { return Ok(None) };
                 match (other.read()?, self.lines.read()?) {
-                    (Some(source), Some(target)) => Ok(Some((Some(source), target))),
+                    (Some(source), Some(target)) => Ok(Some(Example::Pair(source, target))),
                     (None, None) => Ok(None),
                     _ => {
                         while other.read()?.is_some() {}

@@ -34,6 +34,15 @@ impl Default for Special {
     }
 }
 
+impl Special {
+    /// What of a prompt and of its answer stands between the beginning and the end of a sequence: templates of chats may
+    /// have written them already.
+    pub fn between<'a>(&self, prompt: &'a [u32], answer: &'a [u32]) -> (&'a [u32], &'a [u32]) {
+        let end = answer.iter().position(|&id| id == self.end).unwrap_or(answer.len());
+        (prompt.strip_prefix(&[self.beginning]).unwrap_or(prompt), &answer[..end])
+    }
+}
+
 /// These three, in the order of their ids.
 pub(crate) const SPECIAL: [&str; 3] = ["<unk>", "<s>", "</s>"];
 

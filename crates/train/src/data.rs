@@ -1,6 +1,6 @@
 use crate::{DataConfig, Error, Files, Recipe, Tokenizers};
-use descant_models::Kind;
-use descant_text::{Batch, BatchConfig, Batches, Corpus, Source, TextError, Tokenizer};
+use descant_models::{Kind, LossConfig};
+use descant_text::{Batch, BatchConfig, Batches, ChatTemplate, Corpus, Source, TextError, Tokenizer};
 use std::collections::VecDeque;
 use std::fs;
 use std::io::Write;
@@ -23,17 +23,28 @@ impl Texts {
     /// The texts of a recipe.
     ///
     /// # Errors
-    /// Where it names none, or too many.
+    /// Where it names none, or its chat template cannot be read.
     pub fn of(recipe: &Recipe) -> Result<Self, Error> {
+        let place = recipe.data.as_ref().and_then(|data| data.chat_template.as_deref());
+        Self::with(recipe, place.map(chat_template).transpose()?.as_ref())
+    }
+
+    /// The texts of a recipe, with a template for what in them are conversations.
+    pub(crate) fn with(recipe: &Recipe, template: Option<&ChatTemplate>) -> Result<Self, Error> {
         let Some(data) = &recipe.data else {
             let reason =
                 "it has no [data]. Add the table, with train = \"FILE\"; or measure its speed with descant bench";
             return Err(Error::Recipe { path: PathBuf::from("the recipe"), reason: reason.to_owned() });
         };
         let kind = recipe.model.kind;
+        let train = source(&data.train, data, kind, template);
+        if kind == Kind::LanguageModel && train.has_pairs() && matches!(recipe.loss, LossConfig::Embedding { .. }) {
+            let reason = "loss.kind = \"embedding\": prompts that do not count need loss.kind = \"cross-entropy\"";
+            return Err(Error::Recipe { path: PathBuf::from("the recipe"), reason: reason.to_owned() });
+        }
         Ok(Self {
-            train: source(&data.train, data, kind)?,
-            validation: data.validation.as_ref().map(|files| source(files, data, kind)).transpose()?,
+            train,
+            validation: data.validation.as_ref().map(|files| source(files, data, kind, template)),
             shared_vocabulary: data.shared_vocabulary,
             held_out: data.validation_share,
             // A beginning or an end comes to every text.
@@ -44,9 +55,9 @@ impl Texts {
         })
     }
 
-    /// Whether they are continuous.
-    pub(crate) fn is_continuous(&self) -> bool {
-        matches!(self.train, Source::Stream { .. })
+    /// Whether their spaces and line ends matter.
+    pub(crate) fn keep_spaces(&self) -> bool {
+        matches!(self.train, Source::Stream { .. } | Source::Json { .. } | Source::Chat { .. })
     }
 
     /// Encodes them, into a folder of the run or into memory: to train on, and to validate on.
@@ -80,12 +91,15 @@ impl Texts {
         let mut last = VecDeque::with_capacity(count + 1);
         for pair in self.train.pairs()? {
             let (source, target) = pair?;
-            let source = source.unwrap_or_default();
-            let fits = |tokenizer: &Tokenizer, text: &str| {
-                Ok::<_, Error>((1..=self.max_length).contains(&tokenizer.encode(text)?.len()))
+            let (source, target) = (source.unwrap_or_default(), target);
+            let length = |tokenizer: &Tokenizer, text: &str| Ok::<_, Error>(tokenizer.encode(text)?.len());
+            let own = length(&tokenizers.target, &target)?;
+            let fits = match &tokenizers.source {
+                Some(tokenizer) => (1..=self.max_length).contains(&length(tokenizer, &source)?),
+                // A language model reads both as one.
+                None => own + length(&tokenizers.target, &source)? <= self.max_length,
             };
-            let source_fits = tokenizers.source.as_ref().map_or(Ok(true), |tokenizer| fits(tokenizer, &source))?;
-            if source_fits && fits(&tokenizers.target, &target)? {
+            if fits && (1..=self.max_length).contains(&own) {
                 last.push_back((source, target));
             }
             if last.len() > count {
@@ -97,22 +111,40 @@ impl Texts {
 }
 
 /// The text of a recipe's `files`.
-pub(crate) fn source(files: &Files, data: &DataConfig, kind: Kind) -> Result<Source, Error> {
-    match (files, kind) {
-        (Files::Two([source, target]), Kind::EncoderDecoder) => {
-            Ok(Source::Parallel { source: source.clone(), target: target.clone() })
-        }
-        (Files::One(path), Kind::EncoderDecoder) => {
-            let [source_column, target_column] = data.columns;
-            Ok(Source::Tsv { path: path.clone(), source_column, target_column })
-        }
-        (Files::One(path), Kind::LanguageModel) if data.stream => Ok(Source::Stream { path: path.clone() }),
-        (Files::One(path), Kind::LanguageModel) => Ok(Source::Lines { path: path.clone() }),
-        (Files::Two([path, _]), Kind::LanguageModel) => Err(Error::Recipe {
-            path: path.clone(),
-            reason: "a language model reads one file, and two are named".to_owned(),
-        }),
+pub(crate) fn source(files: &Files, data: &DataConfig, kind: Kind, template: Option<&ChatTemplate>) -> Source {
+    let source = match files {
+        Files::Two([source, target]) => Source::Parallel { source: source.clone(), target: target.clone() },
+        Files::One(path) if is_json(path) => Source::Json { path: path.clone() },
+        Files::One(path) => match (kind, data.columns) {
+            (Kind::LanguageModel, None) if data.stream => return Source::Stream { path: path.clone() },
+            (Kind::LanguageModel, None) => return Source::Lines { path: path.clone() },
+            (_, columns) => {
+                let [source_column, target_column] = columns.unwrap_or([0, 1]);
+                Source::Tsv { path: path.clone(), source_column, target_column }
+            }
+        },
+    };
+    match template {
+        Some(template) => Source::Chat { source: Box::new(source), template: template.clone() },
+        None => source,
     }
+}
+
+/// Whether a file's name ends as those of JSON lines do, compressed or not.
+fn is_json(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(&name);
+    name.ends_with(".jsonl")
+}
+
+/// The file of a run folder with its template of conversations.
+pub(crate) const TEMPLATE: &str = "chat_template.jinja";
+
+/// Reads a template of conversations.
+pub(crate) fn chat_template(path: &Path) -> Result<ChatTemplate, Error> {
+    let text = fs::read_to_string(path).map_err(|error| Error::io("read the chat template", path, error))?;
+    let wrong = |reason: String| Error::Recipe { path: path.to_owned(), reason };
+    ChatTemplate::new(&text).map_err(wrong)
 }
 
 /// How the recipe's texts become batches.
@@ -147,18 +179,25 @@ pub fn first_batch(texts: &Texts, tokenizers: &Tokenizers, sequences: usize, len
             ids.truncate(length);
             ids
         };
-        let target = cut(tokenizers.target.encode(&target)?);
-        let source = tokenizers.source.as_ref().zip(source).map(|(tokenizer, text)| tokenizer.encode(&text));
+        let (mut target, special) = (cut(tokenizers.target.encode(&target)?), tokenizers.target.special());
+        let source = source.map(|text| tokenizers.source.as_ref().unwrap_or(&tokenizers.target).encode(&text));
         let source = source.transpose()?.map(cut);
         if target.is_empty() || source.as_ref().is_some_and(Vec::is_empty) {
             continue;
         }
-        let special = tokenizers.target.special();
-        if let (Some(source), Some(tokenizer)) = (source, &tokenizers.source) {
-            batch.source.get_or_insert_default().push(&[source, vec![tokenizer.special().end]].concat());
+        let mut prompt = 0;
+        match (source, &tokenizers.source) {
+            (Some(source), Some(tokenizer)) => {
+                batch.source.get_or_insert_default().push(&[source, vec![tokenizer.special().end]].concat());
+            }
+            (Some(source), None) => {
+                prompt = source.len();
+                target = [source, target].concat();
+            }
+            _ => {}
         }
         batch.input.push(&[&[special.beginning], &target[..]].concat());
-        batch.target.push(&[&target[..], &[special.end]].concat());
+        batch.target.push(&[&vec![Batch::IGNORED; prompt], &target[prompt..], &[special.end]].concat());
         if batch.target.len() == sequences {
             break;
         }

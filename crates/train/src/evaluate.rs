@@ -100,14 +100,16 @@ impl<'a> Evaluator<'a> {
     /// Over the files given, one or two; or over the validation text of the recipe where there is none.
     pub(crate) fn new(trained: &'a Trained, files: &[PathBuf], threads: usize) -> Result<Self, Error> {
         let replicas = Replicas::new(&trained.parameters, threads, threads)?;
-        let texts = Texts::of(&trained.recipe)?;
+        let template = trained.chat.as_ref();
+        let texts = Texts::with(&trained.recipe, template)?;
         let files = match files {
             [] => None,
             [one] => Some(Files::One(one.clone())),
             [source, target, ..] => Some(Files::Two([source.clone(), target.clone()])),
         };
         let data = trained.recipe.data.as_ref();
-        let given = files.zip(data).map(|(files, data)| source(&files, data, trained.recipe.model.kind)).transpose()?;
+        let kind = trained.recipe.model.kind;
+        let given = files.zip(data).map(|(files, data)| source(&files, data, kind, template));
         let text = given.or_else(|| texts.validation.clone());
         let tokenizers = &trained.tokenizers;
         let corpus = match &text {

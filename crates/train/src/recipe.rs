@@ -54,7 +54,9 @@ pub struct Recipe {
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     /// One file or two parallel ones. One file is a text for a language model, and tab-separated pairs for an
-    /// encoder-decoder. `.gz` and `.zst` are read as they are.
+    /// encoder-decoder; as `.jsonl`, pairs for either, each line a `prompt` and its `completion`, or `messages`. Of pairs
+    /// a language model reads the one side as a prompt, and learns to write the other. `.gz` and `.zst` are read as they
+    /// are.
     pub train: Files,
     /// The same for validation; without it, `validation_share` of the training text is held out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,9 +67,14 @@ pub struct DataConfig {
     /// Whether a language model reads one continuous text, cut into chunks, rather than lines.
     #[serde(default)]
     pub stream: bool,
-    /// The columns of source and target in a tab-separated file, from 0.
-    #[serde(default = "columns")]
-    pub columns: [usize; 2],
+    /// The columns of source and target in a tab-separated file, from 0; 0 and 1 for an encoder-decoder. A language model
+    /// reads a file as pairs only where they are given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<[usize; 2]>,
+    /// A Jinja file that makes texts of messages, as Hugging Face's tokenizers have them. Pairs become what a user says
+    /// and what the assistant answers. By default, that of the run `init`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat_template: Option<PathBuf>,
     /// Whether source and target have one vocabulary.
     #[serde(default)]
     pub shared_vocabulary: bool,
@@ -286,6 +293,9 @@ impl Recipe {
                 let length = train.length;
                 return Err(format!("train.length = {length}: expected at most model.transformer.max_length = {most}"));
             }
+            if data.stream && (data.columns.is_some() || matches!(data.train, Files::Two(_))) {
+                return Err("data.stream = true: one continuous text has no columns, and lies in one file".to_owned());
+            }
             if data.shared_vocabulary && self.target_tokenizer.is_some() {
                 return Err("data.shared_vocabulary = true: expected no [target_tokenizer] beside it".to_owned());
             }
@@ -382,10 +392,6 @@ fn one() -> u64 {
 
 fn tenth() -> f64 {
     0.1
-}
-
-fn columns() -> [usize; 2] {
-    [0, 1]
 }
 
 fn max_length() -> usize {

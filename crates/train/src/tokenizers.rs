@@ -29,17 +29,20 @@ impl Tokenizers {
     pub fn train(recipe: &Recipe, texts: &Texts, lines: usize) -> Result<Self, Error> {
         let target_config = recipe.target_tokenizer.as_ref().unwrap_or(&recipe.tokenizer);
         let side = |side| Ok::<_, Error>(texts.train.lines(side)?.take(lines));
+        let spaces = texts.keep_spaces();
         if recipe.model.kind == Kind::LanguageModel {
-            let target = Tokenizer::train(target_config, texts.is_continuous(), side(Side::Target)?)?;
+            let prompts = texts.train.has_pairs().then(|| side(Side::Source)).transpose()?;
+            let all = prompts.into_iter().flatten().chain(side(Side::Target)?);
+            let target = Tokenizer::train(target_config, spaces, all)?;
             return Ok(Self { source: None, target: Arc::new(target) });
         }
         if texts.shared_vocabulary {
             let both = side(Side::Source)?.chain(side(Side::Target)?);
-            let shared = Arc::new(Tokenizer::train(&recipe.tokenizer, false, both)?);
+            let shared = Arc::new(Tokenizer::train(&recipe.tokenizer, spaces, both)?);
             return Ok(Self { source: Some(shared.clone()), target: shared });
         }
-        let source = Tokenizer::train(&recipe.tokenizer, false, side(Side::Source)?)?;
-        let target = Tokenizer::train(target_config, false, side(Side::Target)?)?;
+        let source = Tokenizer::train(&recipe.tokenizer, spaces, side(Side::Source)?)?;
+        let target = Tokenizer::train(target_config, spaces, side(Side::Target)?)?;
         Ok(Self { source: Some(Arc::new(source)), target: Arc::new(target) })
     }
 

@@ -1,11 +1,12 @@
 use crate::checkpoint::{self, Checkpoint, Content, Progress};
+use crate::data::{TEMPLATE, chat_template, write};
 use crate::{Error, Evaluator, Recipe, Tokenizers};
 use descant_autograd::{Parameters, Tape};
 use descant_generate::{Hypothesis, Input, Options, Strategy};
 use descant_kernels::Parallelism;
 use descant_models::{Generator, Kind, build};
 use descant_tensor::DType;
-use descant_text::{Sequences, Special};
+use descant_text::{ChatTemplate, Sequences, Special};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,8 @@ pub struct Trained {
     pub parameters: Parameters,
     /// The architecture.
     pub model: Box<dyn Generator>,
+    /// How a conversation becomes a prompt, where it knows conversations.
+    pub chat: Option<ChatTemplate>,
     /// The step of the checkpoint.
     pub step: u64,
     /// Its run folder.
@@ -53,7 +56,10 @@ impl Trained {
         let (parameters, model) = model(&recipe, &tokenizers, DType::F32)
             .map_err(|reason| Error::Recipe { path: run.join(RECIPE), reason })?;
         let checkpoint = Checkpoint::open(&checkpoint)?;
-        let mut trained = Self { recipe, tokenizers, parameters, model, step: checkpoint.progress().step, run };
+        let template = run.join(TEMPLATE);
+        let chat = template.is_file().then(|| chat_template(&template)).transpose()?;
+        let step = checkpoint.progress().step;
+        let mut trained = Self { recipe, tokenizers, parameters, model, chat, step, run };
         checkpoint.load_model(&mut trained.parameters)?;
         if trained.parameters.has_adapters() {
             trained.parameters = trained.parameters.merged();
@@ -66,7 +72,13 @@ impl Trained {
     ///
     /// # Errors
     /// Where the folder holds a run already, or cannot be written.
-    pub fn save(recipe: &Recipe, tokenizers: &Tokenizers, parameters: &Parameters, run: &Path) -> Result<(), Error> {
+    pub fn save(
+        recipe: &Recipe,
+        tokenizers: &Tokenizers,
+        parameters: &Parameters,
+        chat: Option<&ChatTemplate>,
+        run: &Path,
+    ) -> Result<(), Error> {
         let place = run.join(RECIPE);
         if place.exists() {
             let reason = "it already holds a training. Choose another folder".to_owned();
@@ -74,12 +86,15 @@ impl Trained {
         }
         fs::create_dir_all(run).map_err(|error| Error::io("create the run folder", run, error))?;
         tokenizers.save(run)?;
+        if let Some(template) = chat {
+            write(&run.join(TEMPLATE), template.text().as_bytes())?;
+        }
         let content = Content { model: parameters, weights: None, optimizer: None };
         let checkpoint = checkpoint::save(run, content, &Progress::default())?;
         checkpoint::point(run, "last", &checkpoint)?;
         // Last: a folder with a recipe is a run.
         let text = recipe.to_toml().map_err(|reason| Error::Recipe { path: place.clone(), reason })?;
-        crate::data::write(&place, text.as_bytes())
+        write(&place, text.as_bytes())
     }
 
     /// The folder of its run.
@@ -147,7 +162,10 @@ impl Trained {
         for line in lines {
             match &self.tokenizers.source {
                 Some(source) => ids.push(&[source.encode(line)?, vec![source.special().end]].concat()),
-                None => ids.push(&self.tokenizers.target.encode(line)?),
+                None => {
+                    let prompt = self.tokenizers.target.encode(line)?;
+                    ids.push(self.tokenizers.target.special().between(&prompt, &[]).0);
+                }
             }
         }
         let (sources, prompts) = if self.is_language_model() { (None, Some(&ids)) } else { (Some(&ids), None) };

@@ -1,9 +1,9 @@
 use crate::checkpoint::{self, Checkpoint, Content, Progress};
-use crate::data::{Texts, batch_config, write};
+use crate::data::{TEMPLATE, Texts, batch_config, chat_template, write};
 use crate::evaluate::{Evaluation, evaluate};
 use crate::metrics::{METRICS, Metric, Metrics};
 use crate::trained::{RECIPE, model};
-use crate::{Error, Recipe, Replicas, Tokenizers, Trained};
+use crate::{DataConfig, Error, Recipe, Replicas, Tokenizers, Trained};
 use descant_autograd::{ParameterId, Parameters, mix};
 use descant_models::Generator;
 use descant_optim::{Average, Optimizer, Schedule};
@@ -103,11 +103,18 @@ impl Trainer {
         } else if recipe.train.shares == 0 {
             recipe.train.shares = std::thread::available_parallelism().map_or(1, usize::from);
         }
-        let texts = Texts::of(&recipe)?;
         let init = match &recipe.init {
             Some(init) if !started => Some(Trained::load(init)?),
             _ => None,
         };
+        let stored = run.join(TEMPLATE);
+        let template = match (&recipe.data, &init) {
+            _ if started => stored.is_file().then(|| chat_template(&stored)).transpose()?,
+            (Some(DataConfig { chat_template: Some(path), .. }), _) => Some(chat_template(path)?),
+            (_, Some(init)) => init.chat.clone(),
+            _ => None,
+        };
+        let texts = Texts::with(&recipe, template.as_ref())?;
         let tokenizers = if let Some(init) = &init {
             let extended = init.tokenizers.extended(&recipe)?;
             recipe.tokenizer = continued(&init.recipe.tokenizer, &recipe.tokenizer);
@@ -150,6 +157,9 @@ impl Trainer {
         })?;
         if !started {
             tokenizers.save(run)?;
+            if let Some(template) = &template {
+                write(&stored, template.text().as_bytes())?;
+            }
             write(&place, recipe.to_toml().map_err(wrong)?.as_bytes())?;
         }
         let decay = recipe.train.average;
