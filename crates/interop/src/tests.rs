@@ -4,6 +4,8 @@
 use crate::names::pieces;
 use crate::{Family, export, import};
 use descant_autograd::Tape;
+use descant_generate::Strategy;
+use descant_kernels::Parallelism;
 use descant_text::{Batch, Sequences};
 use descant_train::Trained;
 use safetensors::{Dtype, SafeTensors};
@@ -126,4 +128,44 @@ fn what_is_written_is_what_was_read() {
         assert_eq!(again.recipe.model, trained.recipe.model, "{name}");
         assert_eq!(again.recipe.tokenizer, trained.recipe.tokenizer, "{name}");
     }
+}
+
+/// The real checkpoint of tinyllamas, in the layout of `transformers`, with what llama2.c and `transformers` make of it:
+/// in the folder that `DESCANT_TINYLLAMAS` names.
+#[test]
+fn a_real_checkpoint_gives_its_golden_ids_logits_and_text() {
+    let Some(original) = std::env::var_os("DESCANT_TINYLLAMAS").map(PathBuf::from) else {
+        println!("skipped: DESCANT_TINYLLAMAS names no folder");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    import(&original, &run).unwrap();
+    let trained = Trained::load(&run).unwrap();
+    let json =
+        |name: &str| -> serde_json::Value { serde_json::from_slice(&fs::read(original.join(name)).unwrap()).unwrap() };
+    let ids = |value: &serde_json::Value| -> Vec<u32> {
+        value["ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
+    };
+    for example in json("encode_golden.json").as_array().unwrap() {
+        let text = example["text"].as_str().unwrap();
+        assert_eq!(trained.tokenizers.target.encode(text).unwrap(), ids(example)[1..], "{text:?}");
+    }
+
+    let golden = json("logits_golden.json");
+    let mut input = Sequences::new();
+    input.push(&ids(&golden));
+    let batch = Batch { source: None, target: input.clone(), input };
+    let mut tape = Tape::new();
+    let graph = tape.infer(&trained.parameters, Parallelism::Serial);
+    let logits = trained.model.output().scores(trained.model.hidden(graph, &batch).0).value().unwrap().to_f64();
+    let expected = golden["last_logits"].as_array().unwrap();
+    for (found, expected) in logits[logits.len() - expected.len()..].iter().zip(expected) {
+        assert!((found - expected.as_f64().unwrap()).abs() <= 1e-4, "{found} and {expected}");
+    }
+
+    let golden = fs::read_to_string(original.join("greedy_golden.txt")).unwrap();
+    let options = trained.options(Strategy::Greedy, 256, Parallelism::Serial).unwrap();
+    let written = trained.write(&mut tape, &[String::new()], 0, &options, |_, _| ()).unwrap();
+    assert_eq!(written[0][0].text.trim(), golden.trim());
 }
