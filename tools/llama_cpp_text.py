@@ -16,12 +16,12 @@ def main():
     path, text, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
     model = Llama(path, n_ctx=512, n_threads=2, verbose=False)
     ids = model.tokenize(text.encode(), add_bos=True)
-    beginning, written = len(ids), []
+    written = []
     for token in model.generate(ids, temp=0.0, repeat_penalty=1.0):
         if token == model.token_eos() or len(written) == count:
             break
         written.append(token)
-    print((model.detokenize(ids + written) if beginning else b"").decode(errors="replace").lstrip(" "))
+    print(model.detokenize(ids + written).decode(errors="replace").lstrip(" "))
     print(ids + written, file=sys.stderr)
 
 

@@ -6,7 +6,7 @@ use crate::{Family, export, import};
 use descant_autograd::Tape;
 use descant_generate::Strategy;
 use descant_kernels::Parallelism;
-use descant_text::{Batch, Sequences};
+use descant_text::{Batch, Message, Sequences};
 use descant_train::Trained;
 use safetensors::{Dtype, SafeTensors};
 use std::fs;
@@ -128,6 +128,26 @@ fn what_is_written_is_what_was_read() {
         assert_eq!(again.recipe.model, trained.recipe.model, "{name}");
         assert_eq!(again.recipe.tokenizer, trained.recipe.tokenizer, "{name}");
     }
+}
+
+#[test]
+fn a_chat_template_moves_in_and_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |part: &str| folder.path().join(part);
+    fs::create_dir(at("in")).unwrap();
+    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+        fs::copy(reference("llama").join(name), at("in").join(name)).unwrap();
+    }
+    let text = "{{ bos_token }}{% for m in messages %}[{{ m.content }}]{{ eos_token }}{% endfor %}";
+    fs::write(at("in/chat_template.jinja"), text).unwrap();
+    import(&at("in"), &at("run")).unwrap();
+    let trained = Trained::load(&at("run")).unwrap();
+    let tokenizer = &trained.tokenizers.target;
+    let end = tokenizer.token(tokenizer.special().end).unwrap();
+    let prompt = trained.chat.as_ref().unwrap().prompt(&[Message::new("user", "hi")]).unwrap();
+    assert_eq!(prompt, format!("[hi]{end}"));
+    export(&trained, &at("out")).unwrap();
+    assert_eq!(fs::read_to_string(at("out/chat_template.jinja")).unwrap(), text);
 }
 
 /// The real checkpoint of tinyllamas, in the layout of `transformers`, with what llama2.c and `transformers` make of it:

@@ -1,6 +1,6 @@
 use crate::{DataConfig, Error, Files, Recipe, Tokenizers};
 use descant_models::{Kind, LossConfig};
-use descant_text::{Batch, BatchConfig, Batches, ChatTemplate, Corpus, Source, TextError, Tokenizer};
+use descant_text::{Batch, BatchConfig, Batches, ChatTemplate, Corpus, Source, TextError};
 use std::collections::VecDeque;
 use std::fs;
 use std::io::Write;
@@ -91,15 +91,19 @@ impl Texts {
         let mut last = VecDeque::with_capacity(count + 1);
         for pair in self.train.pairs()? {
             let (source, target) = pair?;
-            let (source, target) = (source.unwrap_or_default(), target);
-            let length = |tokenizer: &Tokenizer, text: &str| Ok::<_, Error>(tokenizer.encode(text)?.len());
-            let own = length(&tokenizers.target, &target)?;
-            let fits = match &tokenizers.source {
-                Some(tokenizer) => (1..=self.max_length).contains(&length(tokenizer, &source)?),
+            let source = source.unwrap_or_default();
+            let fits = |length: usize| (1..=self.max_length).contains(&length);
+            let ids = tokenizers.target.encode(&target)?;
+            let both_fit = match &tokenizers.source {
+                Some(tokenizer) => fits(ids.len()) && fits(tokenizer.encode(&source)?.len()),
                 // A language model reads both as one.
-                None => own + length(&tokenizers.target, &source)? <= self.max_length,
+                None => {
+                    let prompt = tokenizers.target.encode(&source)?;
+                    let (prompt, answer) = tokenizers.target.special().between(&prompt, &ids);
+                    !answer.is_empty() && fits(prompt.len() + answer.len())
+                }
             };
-            if fits && (1..=self.max_length).contains(&own) {
+            if both_fit {
                 last.push_back((source, target));
             }
             if last.len() > count {

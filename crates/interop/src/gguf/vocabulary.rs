@@ -12,6 +12,7 @@ enum Type {
     Normal = 1,
     Unknown = 2,
     Control = 3,
+    UserDefined = 4,
     Unused = 5,
     Byte = 6,
 }
@@ -41,10 +42,16 @@ pub(super) fn items(tokenizer: &Tokenizer, bos: u32) -> Result<Vec<(String, Item
         merges.iter().filter_map(pair).collect()
     });
     let Special { unknown, beginning, end, .. } = tokenizer.special();
+    // Found in a text wherever they stand, which other tokens are not.
+    let added: HashMap<u64, bool> = json["added_tokens"].as_array().map_or(HashMap::new(), |tokens| {
+        tokens.iter().filter_map(|token| Some((token["id"].as_u64()?, token["special"] == true))).collect()
+    });
     let kind = |id: u32, token: Option<&str>| match token {
         None => Type::Unused,
         _ if Some(id) == unknown && id != end => Type::Unknown,
         _ if id == beginning || id == end => Type::Control,
+        _ if added.get(&id.into()) == Some(&true) => Type::Control,
+        _ if added.get(&id.into()) == Some(&false) => Type::UserDefined,
         Some(token) if !of_bytes && is_byte(token) => Type::Byte,
         Some(_) => Type::Normal,
     };
