@@ -39,6 +39,6 @@ pub use graph::{Graph, Tape, Var, mix};
 pub use layout::{Packed, Segments};
 pub use op::{AnyOp, Backward, Case, CustomOp, Forward, Op};
 pub use ops::attend_heads::{Bias, Columns, Heads, alibi_slopes};
-pub use ops::{cross_entropy::Targets, rotary::Angles};
+pub use ops::{cross_entropy::Targets, distillation::TeacherScores, rotary::Angles};
 pub use parameters::{Gradients, ParameterId, Parameters};
 pub use pool::Scratch;

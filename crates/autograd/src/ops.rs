@@ -6,6 +6,8 @@ use descant_tensor::Shape;
 // Not operations of their own, but made of others.
 mod l2_loss;
 mod mean;
+// What two of them share.
+mod projection;
 
 ops! {
     abs::Abs,
@@ -18,6 +20,7 @@ ops! {
     concat::Concat,
     cosine_loss::CosineLoss,
     cross_entropy::CrossEntropy,
+    distillation::Distillation,
     div::Div,
     dropout::Dropout,
     embedding::Embedding,

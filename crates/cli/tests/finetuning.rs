@@ -228,3 +228,83 @@ fn what_is_wrong_with_conversations_is_told() {
     folder.train("lm.toml", "plain", 2);
     folder.fail(&["generate", "plain", "--chat", "x"], &["plain", "no chat template"]);
 }
+
+/// The last validation loss of a run.
+fn validation_loss(folder: &Folder, run: &str) -> f64 {
+    let metrics = std::fs::read_to_string(folder.path(run).join("metrics.jsonl")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+    assert_eq!(line["event"], "validation", "{line}");
+    line["loss"].as_f64().unwrap()
+}
+
+#[test]
+fn a_student_of_another_architecture_learns_from_a_teacher_alone() {
+    let folder = Folder::new();
+    // Many copies of one digit, which is easily learned; each architecture has the tokens in its own order.
+    let pair = |i: usize| format!("{}\t{}\n", i % 10, (i % 10).to_string().repeat(1 + i % 10));
+    folder.write("pairs.tsv", (0..400).map(pair).collect::<String>());
+    folder.train("transformer.toml", "base", 200);
+    let distill = "[distill]\nteacher = \"base\"\nweight = 1.0";
+    folder.write("student.toml", format!("{}\n{distill}", common::PAIRS.replace("steps = 200", "steps = 400")));
+    folder.train("student.toml", "student", 400);
+    let (teacher, student) = (validation_loss(&folder, "base"), validation_loss(&folder, "student"));
+    assert!(teacher < 0.2 && student < 0.3, "{teacher} and {student}");
+    // In two parts.
+    folder.succeed(&["train", "student.toml", "--run", "parts", "--quiet", "--set", "train.epochs=2"]);
+    folder.succeed(&["train", "student.toml", "--run", "parts", "--quiet", "--resume"]);
+    assert!(folder.weights("student") == folder.weights("parts"));
+}
+
+#[test]
+fn of_its_equal_there_is_nothing_to_learn() {
+    let folder = Folder::new();
+    for (recipe, text) in [("lm.toml", common::LANGUAGE_MODEL), ("pairs.toml", common::PAIRS)] {
+        folder.train(recipe, "base", 50);
+        let further = |weight: f64| {
+            let table = format!("[distill]\nteacher = \"base\"\nweight = {weight:?}\n[optimizer]\nkind = \"sgd\"");
+            further(&folder, "further.toml", &text.replace("dropout = 0.2", "dropout = 0.0"), &table);
+            folder.train("further.toml", "run", 10);
+            let metrics = std::fs::read_to_string(folder.path("run/metrics.jsonl")).unwrap();
+            let line: serde_json::Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
+            remove(&folder, &["run"]);
+            line["gradient_norm"].as_f64().unwrap()
+        };
+        let (nothing, half) = (further(1.0), further(0.5));
+        assert!(nothing < 1e-5 && half > 1e-3, "{recipe}: {nothing} and {half}");
+        remove(&folder, &["base"]);
+    }
+}
+
+#[test]
+fn what_cannot_be_a_teacher_is_told() {
+    let folder = Folder::new();
+    let student = |recipe: &str, tables: &str| {
+        folder.write("student.toml", format!("{recipe}\n[distill]\nteacher = \"base\"\n{tables}"));
+    };
+    let fail = |parts: &[&str]| {
+        folder.fail(&["train", "student.toml", "--run", "run"], parts);
+        assert!(!folder.path("run").exists());
+    };
+    student(common::PAIRS, "");
+    fail(&["base", "no such run"]);
+    folder.train("lm.toml", "base", 2);
+    fail(&["base", "model.kind"]);
+    student(common::LANGUAGE_MODEL, "weight = 1.5");
+    fail(&["student.toml", "distill.weight = 1.5"]);
+    student(common::LANGUAGE_MODEL, "temperature = 0.0");
+    fail(&["student.toml", "distill.temperature = 0"]);
+    student(common::LANGUAGE_MODEL, "[loss]\nkind = \"embedding\"\nmeasure = \"cosine\"");
+    fail(&["student.toml", "distill", "cross-entropy"]);
+    // Tokens of its own.
+    folder.write("text.txt", "other letters\n".repeat(100));
+    folder.train("lm.toml", "other", 2);
+    student(&format!("init = \"other\"\n{}", common::LANGUAGE_MODEL), "");
+    fail(&["tokens", "distill.teacher base", "generate"]);
+    // No further than the teacher has positions.
+    remove(&folder, &["base"]);
+    let positions = "position = \"learned\"\nmax_length = 30";
+    folder.write("short.toml", common::TRANSFORMER.replace("position = \"rotary\"", positions));
+    folder.train("short.toml", "base", 2);
+    student(common::PAIRS, "");
+    fail(&["base", "set data.max_length = 29"]);
+}

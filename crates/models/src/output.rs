@@ -1,5 +1,5 @@
 use crate::{LossConfig, Measure, ModelConfig, Tie, Vocabulary};
-use descant_autograd::{Activation, ParameterId, Targets, Var};
+use descant_autograd::{Activation, ParameterId, Targets, TeacherScores, Var};
 use descant_nn::{Embedding, Init, Linear, Scope};
 use descant_text::Batch;
 use std::sync::Arc;
@@ -107,6 +107,25 @@ impl Output {
         hidden.cross_entropy(graph.parameter(projection.weight), bias, &targets)
     }
 
+    /// The summed cross entropy of `hidden[N, H]` against what a teacher holds likely at a temperature. Continuous
+    /// outputs fail.
+    #[track_caller]
+    pub fn distillation<'t>(
+        &self,
+        hidden: Var<'t>,
+        ids: &[u32],
+        teacher: TeacherScores<'_>,
+        temperature: f64,
+    ) -> Var<'t> {
+        let graph = hidden.graph();
+        let Self::Softmax { projection, .. } = self else {
+            return graph.fail("distillation", "continuous outputs have no scores to learn", &[hidden]);
+        };
+        let weights = ids.iter().map(|&id| self.target_weight(id)).collect();
+        let bias = projection.bias.map(|bias| graph.parameter(bias));
+        hidden.distillation(graph.parameter(projection.weight), bias, teacher, &weights, temperature)
+    }
+
     /// The ids, those that do not count marked.
     fn counted(&self, ids: &[u32]) -> Arc<[u32]> {
         ids.iter().map(|&id| if self.counts(id) { id } else { Targets::IGNORED }).collect()
@@ -130,12 +149,16 @@ impl Output {
 
     /// What the summed loss of these targets is divided by to make a mean.
     pub fn weight(&self, ids: &[u32]) -> f64 {
-        let weights = match self {
-            Self::Softmax { class_weights, .. } => class_weights.as_deref(),
-            Self::Continuous { .. } => None,
-        };
-        let weight = |id: u32| weights.and_then(|weights| weights.get(id as usize)).copied().unwrap_or(1.0);
-        ids.iter().filter(|&&id| self.counts(id)).map(|&id| weight(id)).sum()
+        ids.iter().map(|&id| self.target_weight(id)).sum()
+    }
+
+    /// How much an id counts as a target.
+    fn target_weight(&self, id: u32) -> f64 {
+        match self {
+            _ if !self.counts(id) => 0.0,
+            Self::Softmax { class_weights: Some(weights), .. } => weights[id as usize],
+            Self::Softmax { .. } | Self::Continuous { .. } => 1.0,
+        }
     }
 
     /// A score for each entry of the vocabulary, `[N, H]` to `[N, V]`: logits, or nearness to the entry's vector.

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod data;
+mod distill;
 mod error;
 mod evaluate;
 mod finetune;
@@ -14,6 +15,7 @@ mod trained;
 mod trainer;
 
 pub use data::{Texts, batches, first_batch};
+pub use distill::{DistillConfig, Teacher};
 pub use error::Error;
 pub use evaluate::{Evaluation, Evaluator};
 pub use finetune::{FinetuneConfig, LoraConfig};

@@ -1,5 +1,5 @@
 use crate::trained::{RECIPE, locate};
-use crate::{Error, FinetuneConfig};
+use crate::{DistillConfig, Error, FinetuneConfig};
 use descant_kernels::Precision;
 use descant_models::{Kind, LossConfig, Measure, ModelConfig, Tie};
 use descant_optim::{Clip, OptimizerConfig, ScheduleConfig};
@@ -21,6 +21,9 @@ pub struct Recipe {
     /// What of the model is trained; by default, everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finetune: Option<FinetuneConfig>,
+    /// A trained model to learn from, beside the texts; its tokenizers are the recipe's then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distill: Option<DistillConfig>,
     /// The texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<DataConfig>,
@@ -191,6 +194,7 @@ impl Recipe {
             seed: one(),
             init: None,
             finetune: None,
+            distill: None,
             data: None,
             bench: None,
             tokenizer: TokenizerConfig::default(),
@@ -331,6 +335,12 @@ impl Recipe {
         }
         if let Some(finetune) = &self.finetune {
             finetune.validate()?;
+        }
+        if let Some(distill) = &self.distill {
+            distill.validate()?;
+            if matches!(self.loss, LossConfig::Embedding { .. }) {
+                return Err("distill: a teacher's scores need loss.kind = \"cross-entropy\"".to_owned());
+            }
         }
         self.optimizer.validate()?;
         self.schedule.validate(train.steps)?;

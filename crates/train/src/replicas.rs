@@ -1,4 +1,5 @@
-use descant_autograd::{Gradients, Parameters, Tape, mix};
+use crate::Teacher;
+use descant_autograd::{Gradients, Graph, Parameters, Tape, mix};
 use descant_kernels::flush_subnormals;
 use descant_models::Generator;
 use descant_optim::{Clipping, Optimizer};
@@ -14,6 +15,7 @@ use rayon::prelude::*;
 pub struct Replicas {
     threads: rayon::ThreadPool,
     replicas: Vec<Replica>,
+    teacher: Option<Teacher>,
 }
 
 #[derive(Debug)]
@@ -21,6 +23,17 @@ struct Replica {
     tape: Tape,
     gradients: Gradients,
 }
+
+/// What a pass reads.
+#[derive(Clone, Copy)]
+struct Models<'a> {
+    model: &'a dyn Generator,
+    parameters: &'a Parameters,
+    teacher: Option<&'a Teacher>,
+}
+
+/// [`Tape::train`] or [`Tape::trace`].
+type Start = for<'t> fn(&'t mut Tape, &'t Parameters, u64) -> Graph<'t>;
 
 /// What one step's passes found.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,7 +60,13 @@ impl Replicas {
             .start_handler(|_| flush_subnormals())
             .build()?;
         let replica = || Replica { tape: Tape::new(), gradients: parameters.gradients() };
-        Ok(Self { threads, replicas: (0..shares.max(1)).map(|_| replica()).collect() })
+        Ok(Self { threads, replicas: (0..shares.max(1)).map(|_| replica()).collect(), teacher: None })
+    }
+
+    /// The same, learning from a teacher too.
+    #[must_use]
+    pub fn taught_by(self, teacher: Option<Teacher>) -> Self {
+        Self { teacher, ..self }
     }
 
     /// Forward and backward over `batches`, the gradient of the mean loss over all of them left in the replicas for
@@ -65,8 +84,10 @@ impl Replicas {
         let shares = self.replicas.len();
         let weight: f64 = batches.iter().map(|batch| model.output().weight(&batch.target.ids)).sum();
         let cut: Vec<Vec<Batch>> = batches.iter().map(|batch| batch.shares(shares)).collect();
-        let losses: Vec<Result<f64>> = self.threads.install(|| {
-            self.replicas
+        let Self { threads, replicas, teacher } = self;
+        let models = Models { model, parameters, teacher: teacher.as_ref() };
+        let losses: Vec<Result<f64>> = threads.install(|| {
+            replicas
                 .par_iter_mut()
                 .with_max_len(1)
                 .enumerate()
@@ -78,7 +99,7 @@ impl Replicas {
                         let part = &parts[share];
                         if part.target.tokens() > 0 {
                             let seed = mix(mix(seed, i as u64), share as u64);
-                            total += replica.run(model, parameters, part, weight, seed)?;
+                            total += replica.run(models, part, weight, seed, Tape::train)?;
                             ran = true;
                         }
                     }
@@ -98,7 +119,7 @@ impl Replicas {
 
     /// Adds all replicas' gradients into the first one's, and returns the norm of the sum.
     pub fn reduce(&mut self) -> f64 {
-        let Self { threads, replicas } = self;
+        let Self { threads, replicas, .. } = self;
         let (first, others) = replicas.split_at_mut(1);
         let others: Vec<&Gradients> = others.iter().map(|replica| &replica.gradients).collect();
         let total = &mut first[0].gradients;
@@ -128,7 +149,7 @@ impl Replicas {
     /// Runs `f` on every item, each with the tape of a replica, as many at a time as there are replicas; the results in
     /// the items' order.
     pub fn map<T: Sync, R: Send>(&mut self, items: &[T], f: impl Fn(&mut Tape, &T) -> R + Sync) -> Vec<R> {
-        let Self { threads, replicas } = self;
+        let Self { threads, replicas, .. } = self;
         let mut results = Vec::with_capacity(items.len());
         for items in items.chunks(replicas.len()) {
             let pairs = replicas.par_iter_mut().zip(items).with_max_len(1);
@@ -148,15 +169,17 @@ impl Replicas {
     ) -> Option<Error> {
         let shares = self.replicas.len();
         let weight: f64 = batches.iter().map(|batch| model.output().weight(&batch.target.ids)).sum();
+        let Self { replicas, teacher, .. } = self;
+        let models = Models { model, parameters, teacher: teacher.as_ref() };
         for (i, batch) in batches.iter().enumerate() {
-            for (share, (part, replica)) in batch.shares(shares).iter().zip(&mut self.replicas).enumerate() {
+            for (share, (part, replica)) in batch.shares(shares).iter().zip(&mut *replicas).enumerate() {
                 if part.target.tokens() == 0 {
                     continue;
                 }
                 replica.gradients.clear();
-                let graph = replica.tape.trace(parameters, mix(mix(seed, i as u64), share as u64));
-                let loss = model.loss(graph, part).scale(mean(weight));
-                if let Err(error) = graph.backward(loss, &mut replica.gradients) {
+                let seed = mix(mix(seed, i as u64), share as u64);
+                let found = replica.run(models, part, weight, seed, Tape::trace);
+                if let Err(error) = found {
                     return Some(error);
                 }
             }
@@ -181,17 +204,18 @@ fn mean(weight: f64) -> f64 {
 }
 
 impl Replica {
-    fn run(
-        &mut self,
-        model: &dyn Generator,
-        parameters: &Parameters,
-        batch: &Batch,
-        weight: f64,
-        seed: u64,
-    ) -> Result<f64> {
-        let graph = self.tape.train(parameters, seed);
-        let loss = model.loss(graph, batch).scale(mean(weight));
-        graph.backward(loss, &mut self.gradients)?;
+    /// Forward and backward of a share: its part of the summed loss, and its gradient of the mean.
+    fn run(&mut self, models: Models<'_>, batch: &Batch, weight: f64, seed: u64, start: Start) -> Result<f64> {
+        let Self { tape, gradients } = self;
+        let Models { model, parameters, teacher } = models;
+        let lesson = teacher.map(|teacher| teacher.read(tape, batch)).transpose()?;
+        let graph = start(tape, parameters, seed);
+        let loss = match &lesson {
+            Some(lesson) => lesson.loss(graph, model, batch),
+            None => model.loss(graph, batch),
+        };
+        let loss = loss.scale(mean(weight));
+        graph.backward(loss, gradients)?;
         Ok(loss.item()? * weight)
     }
 }

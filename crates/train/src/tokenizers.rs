@@ -64,6 +64,19 @@ impl Tokenizers {
         Ok(Self { source, target })
     }
 
+    /// Whether they make the same ids of every text.
+    ///
+    /// # Errors
+    /// Where the library refuses.
+    pub(crate) fn is_same(&self, other: &Self) -> Result<bool, Error> {
+        let all = |tokenizers: &Self| {
+            let both = [tokenizers.source.as_ref(), Some(&tokenizers.target)];
+            let each = both.into_iter().flatten().map(|tokenizer| Ok((tokenizer.special(), tokenizer.to_json()?)));
+            each.collect::<Result<Vec<_>, Error>>()
+        };
+        Ok(all(self)? == all(other)?)
+    }
+
     /// How many entries either side has: of the source, and of the target.
     pub(crate) fn sizes(&self) -> [usize; 2] {
         [self.source.as_ref().map_or(0, |tokenizer| tokenizer.vocabulary()), self.target.vocabulary()]

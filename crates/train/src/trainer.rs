@@ -3,7 +3,7 @@ use crate::data::{TEMPLATE, Texts, batch_config, chat_template, write};
 use crate::evaluate::{Evaluation, evaluate};
 use crate::metrics::{METRICS, Metric, Metrics};
 use crate::trained::{RECIPE, model};
-use crate::{DataConfig, Error, Recipe, Replicas, Tokenizers, Trained};
+use crate::{DataConfig, Error, Recipe, Replicas, Teacher, Tokenizers, Trained};
 use descant_autograd::{ParameterId, Parameters, mix};
 use descant_models::Generator;
 use descant_optim::{Average, Optimizer, Schedule};
@@ -107,12 +107,13 @@ impl Trainer {
             Some(init) if !started => Some(Trained::load(init)?),
             _ => None,
         };
+        let teacher = recipe.distill.as_ref().map(|config| Teacher::load(config, &recipe)).transpose()?;
         let stored = run.join(TEMPLATE);
         let template = match (&recipe.data, &init) {
             _ if started => stored.is_file().then(|| chat_template(&stored)).transpose()?,
             (Some(DataConfig { chat_template: Some(path), .. }), _) => Some(chat_template(path)?),
             (_, Some(init)) => init.chat.clone(),
-            _ => None,
+            _ => teacher.as_ref().and_then(|teacher| teacher.trained().chat.clone()),
         };
         let texts = Texts::with(&recipe, template.as_ref())?;
         let tokenizers = if let Some(init) = &init {
@@ -123,9 +124,17 @@ impl Trainer {
             extended
         } else if started {
             Tokenizers::load(run, &recipe)?
+        } else if let Some(teacher) = &teacher {
+            let Trained { recipe: theirs, tokenizers, .. } = teacher.trained();
+            recipe.tokenizer = theirs.tokenizer.clone();
+            recipe.target_tokenizer = theirs.target_tokenizer.clone();
+            tokenizers.clone()
         } else {
             Tokenizers::train(&recipe, &texts, SAMPLE)?
         };
+        if let Some(teacher) = &teacher {
+            teacher.check(&tokenizers, run)?;
+        }
         // A model that cannot be built is told before anything is written.
         let named = if started { place.clone() } else { PathBuf::from("the recipe") };
         let wrong = |reason: String| Error::Recipe { path: named.clone(), reason };
@@ -191,7 +200,7 @@ impl Trainer {
                 schedule.restore(state).map_err(wrong)?;
             }
         }
-        let replicas = Replicas::new(&parameters, recipe.train.shares, threads)?;
+        let replicas = Replicas::new(&parameters, recipe.train.shares, threads)?.taught_by(teacher);
         Ok(Self {
             run: run.to_owned(),
             _lock: lock,
@@ -441,7 +450,7 @@ fn resumed(given: Recipe, run: &Path) -> Result<Recipe, Error> {
     if same.train.shares == 0 {
         same.train.shares = recipe.train.shares;
     }
-    if same.init.is_some() {
+    if same.init.is_some() || same.distill.is_some() {
         (same.tokenizer, same.target_tokenizer) = (recipe.tokenizer.clone(), recipe.target_tokenizer.clone());
     }
     if same != recipe {

@@ -5,25 +5,15 @@
 //! z = h Wᵀ + b      L = Σᵢ wₜ [ -(1 - ε) log softmax(z)ₜ - ε/V Σⱼ log softmax(z)ⱼ ]      t = targetᵢ
 //! ```
 //!
-//! The logits of a block lie class by class, `zᵀ = W hᵀ`: so all three products read and write their matrices along the
-//! rows, and the weights, much the largest of them, are never transposed.
-//!
 //! with label smoothing ε (Szegedy et al. 2016, arXiv 1512.00567) as PyTorch defines it. The gradient with respect to z
 //! is at hand as soon as the softmax is, so forward already carries it through the projection, and backward only scales
 //! it by the loss's own gradient.
 
+use super::projection::{Gathered, Projection, block_rows, carry_back, check};
 use crate::{Backward, Case, Forward, Graph, Op, Var};
-use descant_kernels::{Mat, MatMut, Real, axpy, exponentials_of_columns, gemm, map, map_into, sum_of, zip_into};
+use descant_kernels::{Real, axpy, exponentials_of_columns, zip_into};
 use descant_tensor::Shape;
 use std::sync::Arc;
-
-/// Logits that exist at once, in elements: enough rows for the products to run at full speed.
-const BLOCK: usize = 4 << 20;
-
-/// Rows of a block.
-fn block_rows(classes: usize) -> usize {
-    (BLOCK / classes.max(1)).clamp(128, 4096) / 64 * 64
-}
 
 /// What the cross entropy is taken against.
 #[derive(Clone, Debug, Default)]
@@ -111,16 +101,10 @@ impl Op for CrossEntropy {
     const NAME: &'static str = "cross_entropy";
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let (h, w) = (inputs[0], inputs[1]);
-        if h.rank() != 2 || w.rank() != 2 || h[1] != w[1] {
-            return Err("expected h[N, H] and W[V, H]".to_owned());
-        }
-        let classes = w[0];
-        if inputs.get(2).is_some_and(|b| b.dims() != [classes]) {
-            return Err(format!("expected a bias of shape [{classes}]"));
-        }
-        if self.targets.ids.len() != h[0] {
-            return Err(format!("{} targets for {} rows", self.targets.ids.len(), h[0]));
+        check(inputs)?;
+        let (rows, classes) = (inputs[0][0], inputs[1][0]);
+        if self.targets.ids.len() != rows {
+            return Err(format!("{} targets for {rows} rows", self.targets.ids.len()));
         }
         if self.targets.class_weights.as_ref().is_some_and(|weights| weights.len() != classes) {
             return Err(format!("the class weights are not {classes}"));
@@ -135,61 +119,30 @@ impl Op for CrossEntropy {
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let (h, w, products) = (ctx.input(0), ctx.input(1), ctx.products());
-        let (rows, width, classes) = (ctx.shape(0)[0], ctx.shape(0)[1], ctx.shape(1)[0]);
-        let bias = (ctx.inputs() > 2).then(|| ctx.input(2));
-        let wanted = ctx.needs_gradient();
+        let projection = Projection::new(ctx, 0, ctx.inputs() > 2);
+        let (rows, classes, wanted) = (ctx.shape(0)[0], ctx.shape(1)[0], ctx.needs_gradient());
         let most = self.block.min(rows);
         let mut logits = ctx.scratch(most * classes);
         let mut columns = ctx.scratch(5 * most);
-        let mut dh = ctx.scratch(if wanted { h.len() } else { 0 });
-        let mut dw = ctx.scratch(if wanted { w.len() } else { 0 });
-        let mut db = ctx.scratch(if wanted && bias.is_some() { classes } else { 0 });
-        db.fill(E::zero());
-        if rows == 0 {
-            dw.fill(E::zero());
-        }
-        let weights = Mat::new(w, classes, width);
+        let mut gathered = Gathered::new(ctx, &projection);
         let mut loss = 0.0;
         for (i, ids) in self.targets.ids.chunks(self.block).enumerate() {
-            let (n, start) = (ids.len(), i * self.block * width);
+            let (start, n) = (i * self.block, ids.len());
             let logits = &mut logits[..classes * n];
-            let h = Mat::new(&h[start..start + n * width], n, width);
-            gemm(E::one(), weights, h.t(), E::zero(), MatMut::new(logits, classes, n), products);
-            if let Some(bias) = bias {
-                logits.chunks_exact_mut(n).zip(bias).for_each(|(row, &b)| map(row, |z| z + b));
-            }
+            projection.logits(start, n, E::one(), logits);
             loss += self.block(ids, logits, &mut columns[..5 * n]);
-            if !wanted {
-                continue;
+            if wanted {
+                gathered.add(&projection, start, n, logits);
             }
-            let dlogits = Mat::new(logits, classes, n);
-            let dh = MatMut::new(&mut dh[start..start + n * width], n, width);
-            gemm(E::one(), dlogits.t(), weights, E::zero(), dh, products);
-            let beta = if i == 0 { E::zero() } else { E::one() };
-            gemm(E::one(), dlogits, h, beta, MatMut::new(&mut dw, classes, width), products);
-            db.iter_mut().zip(logits.chunks_exact(n)).for_each(|(b, row)| *b += sum_of(row, row, |dz, _| dz));
         }
         ctx.output()[0] = E::of(loss);
         ctx.recycle(logits);
         ctx.recycle(columns);
-        ctx.save(dh);
-        ctx.save(dw);
-        ctx.save(db);
+        gathered.save(ctx);
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        let scale = ctx.dy()[0];
-        for i in 0..ctx.inputs() {
-            let len = ctx.shape(i).len();
-            let saved = ctx.take_saved(i, len);
-            match ctx.dx_beta(i) {
-                Some((dx, beta)) if beta == E::zero() => map_into(&saved, dx, |x| scale * x),
-                Some((dx, _)) => axpy(scale, &saved, dx),
-                None => {}
-            }
-            ctx.recycle(saved);
-        }
+        carry_back(ctx, ctx.inputs() > 2);
     }
 
     fn cases() -> Vec<Case> {

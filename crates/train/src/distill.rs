@@ -1,0 +1,140 @@
+use crate::{Error, Recipe, Tokenizers, Trained};
+use descant_autograd::{Graph, Segments, Tape, TeacherScores, Var};
+use descant_kernels::Parallelism;
+use descant_models::{Generator, Output};
+use descant_tensor::Tensor;
+use descant_text::Batch;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A trained model to learn from beside the texts, token by token (Hinton et al. 2015, arXiv 1503.02531; Kim & Rush
+/// 2016, arXiv 1606.07947): the `[distill]` table of a recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DistillConfig {
+    /// Its run folder, which must not change during the training.
+    pub teacher: PathBuf,
+    /// How much of the loss is the teacher's; the rest is the texts'.
+    #[serde(default = "half")]
+    pub weight: f64,
+    /// What the scores of both are divided by before the softmax: above 1, what is less likely counts more.
+    #[serde(default = "one")]
+    pub temperature: f64,
+}
+
+impl DistillConfig {
+    /// That every number is in its range.
+    ///
+    /// # Errors
+    /// The key, its value, and what it may be.
+    pub fn validate(&self) -> Result<(), String> {
+        if !(self.weight > 0.0 && self.weight <= 1.0) {
+            return Err(format!("distill.weight = {}: expected a number above 0, to 1", self.weight));
+        }
+        match self.temperature > 0.0 && self.temperature.is_finite() {
+            true => Ok(()),
+            false => Err(format!("distill.temperature = {}: expected a number above 0", self.temperature)),
+        }
+    }
+}
+
+/// A loaded teacher.
+#[derive(Debug)]
+pub struct Teacher {
+    trained: Trained,
+    /// Of its output projection.
+    weight: Tensor,
+    bias: Option<Tensor>,
+    config: DistillConfig,
+}
+
+/// What a teacher makes of a batch.
+pub(crate) struct Lesson<'a> {
+    teacher: &'a Teacher,
+    hidden: Tensor,
+    segments: Arc<Segments>,
+}
+
+impl Teacher {
+    /// Loads that of a recipe.
+    ///
+    /// # Errors
+    /// Where it cannot be loaded, or is not one for the recipe's model.
+    pub(crate) fn load(config: &DistillConfig, recipe: &Recipe) -> Result<Self, Error> {
+        let mut trained = Trained::load(&config.teacher)?;
+        let wrong = |reason: &str| Err(Error::Run { path: config.teacher.clone(), reason: reason.to_owned() });
+        if trained.recipe.model.kind != recipe.model.kind {
+            return wrong("as a teacher it would have to be of the same model.kind as the recipe's model");
+        }
+        let Output::Softmax { projection, .. } = trained.model.output() else {
+            return wrong("as a teacher it would have to have loss.kind = \"cross-entropy\", to say what is likely");
+        };
+        if let (Some(most), Some(data)) = (trained.model.max_length(), &recipe.data) {
+            let own = recipe.model.max_length().map_or(usize::MAX, |most| most - 1);
+            let (key, length, most) = match data.stream {
+                true => ("train.length", recipe.train.length, most),
+                false => ("data.max_length", data.max_length.min(own), most - 1),
+            };
+            if length > most {
+                return wrong(&format!("this teacher reads no further than {most} tokens: set {key} = {most}"));
+            }
+        }
+        let weight = trained.parameters.tensor(projection.weight);
+        let bias = projection.bias.map(|bias| trained.parameters.tensor(bias));
+        trained.parameters.set_precision(recipe.train.precision.into());
+        Ok(Self { trained, weight, bias, config: config.clone() })
+    }
+
+    /// The run that it is.
+    pub(crate) fn trained(&self) -> &Trained {
+        &self.trained
+    }
+
+    /// That a student's tokens are its own.
+    ///
+    /// # Errors
+    /// Where they are not.
+    pub(crate) fn check(&self, tokenizers: &Tokenizers, run: &Path) -> Result<(), Error> {
+        if self.trained.tokenizers.is_same(tokenizers)? {
+            return Ok(());
+        }
+        let reason = format!(
+            "its tokens are others than those of distill.teacher {}, so that it cannot learn from that token by token. \
+             Let it learn from the texts which that one writes: descant generate, and train on those",
+            self.config.teacher.display()
+        );
+        Err(Error::Run { path: run.to_owned(), reason })
+    }
+
+    /// Its pass over a batch.
+    pub(crate) fn read(&self, tape: &mut Tape, batch: &Batch) -> descant_tensor::Result<Lesson<'_>> {
+        let graph = tape.infer(&self.trained.parameters, Parallelism::Serial);
+        let (hidden, segments) = self.trained.model.hidden(graph, batch);
+        Ok(Lesson { teacher: self, hidden: hidden.value()?, segments })
+    }
+}
+
+impl Lesson<'_> {
+    /// The summed loss of the batch: the texts' own, and the teacher's.
+    pub(crate) fn loss<'t>(&self, graph: Graph<'t>, model: &dyn Generator, batch: &Batch) -> Var<'t> {
+        let Teacher { weight, bias, config, .. } = self.teacher;
+        let (hidden, segments) = model.hidden(graph, batch);
+        let ids = segments.arrange(&batch.target.ids);
+        // Each architecture has the tokens in an order of its own.
+        let joined: Vec<usize> = (0..self.segments.len()).flat_map(|i| self.segments.rows(i)).copied().collect();
+        let theirs = self.hidden.select_rows(&segments.arrange(&joined));
+        let teacher = TeacherScores { hidden: &theirs, weight, bias: bias.as_ref() };
+        let soft = model.output().distillation(hidden, &ids, teacher, config.temperature);
+        let hard = model.output().loss(hidden, &ids);
+        soft.scale(config.weight) + hard.scale(1.0 - config.weight)
+    }
+}
+
+fn half() -> f64 {
+    0.5
+}
+
+fn one() -> f64 {
+    1.0
+}
