@@ -1,5 +1,6 @@
 use crate::report::print;
 use clap::Args;
+use descant_models::Layers;
 use descant_train::Trained;
 use std::path::{Path, PathBuf};
 
@@ -26,7 +27,7 @@ impl Import {
 pub(crate) struct Export {
     /// The run, or one of its checkpoints
     run: PathBuf,
-    /// The folder to write, for transformers; or a file that ends in .gguf, for llama.cpp
+    /// The folder to write, for transformers or, of a recurrent model, PyTorch; or a file that ends in .gguf, for llama.cpp
     place: PathBuf,
 }
 
@@ -36,6 +37,10 @@ impl Export {
         if self.place.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")) {
             let family = descant_interop::export_gguf(&trained, &self.place)?;
             return print(format_args!("Exported as {family:?}: llama.cpp loads {place}."));
+        }
+        if trained.recipe.model.decoder == Layers::Recurrent {
+            descant_interop::export_recurrent(&trained, &self.place)?;
+            return print(format_args!("Exported: its tensors have PyTorch's names in {place}."));
         }
         let family = descant_interop::export(&trained, &self.place)?;
         print(format_args!("Exported as {family:?}: transformers loads {place} with from_pretrained."))

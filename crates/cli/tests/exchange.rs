@@ -158,6 +158,47 @@ fn a_gguf_file_holds_the_weights_and_the_tokenizer() {
 }
 
 #[test]
+fn recurrent_models_have_the_names_of_pytorch() {
+    let folder = Folder::new();
+    let tied =
+        |tie: &'static str| ["--set", tie, "--set", "model.embedding=16", "--set", "data.shared_vocabulary=true"];
+    let cases = [
+        ("lm.toml", &tied("model.tie=output")[..4], &[("projection.weight", "embedding.weight")][..]),
+        ("pairs.toml", &[], &[]),
+        ("pairs.toml", &tied("model.tie=output"), &[("decoder.projection.weight", "decoder.embedding.weight")]),
+        (
+            "pairs.toml",
+            &tied("model.tie=all"),
+            &[
+                ("decoder.projection.weight", "encoder.embedding.weight"),
+                ("decoder.embedding.weight", "encoder.embedding.weight"),
+            ],
+        ),
+    ];
+    for (i, (recipe, settings, names)) in cases.into_iter().enumerate() {
+        let (run, place) = (format!("run{i}"), format!("exported{i}"));
+        let train = ["train", recipe, "--run", &run, "--quiet", "--set", "train.steps=10"];
+        folder.succeed(&[&train[..], settings].concat());
+        folder.succeed(&["export", &run, &place]);
+        let weights = [folder.weights(&run), fs::read(folder.path(&place).join("model.safetensors")).unwrap()];
+        let [own, exported] = weights.each_ref().map(|bytes| safetensors::SafeTensors::deserialize(bytes).unwrap());
+        for (name, tensor) in own.tensors() {
+            assert_eq!(tensor.data(), exported.tensor(&name).unwrap().data(), "{name}");
+        }
+        for (name, of) in names {
+            assert_eq!(exported.tensor(name).unwrap().data(), own.tensor(of).unwrap().data(), "{name}");
+        }
+        assert_eq!(exported.len(), own.len() + names.len(), "{recipe}");
+        let config: serde_json::Value =
+            serde_json::from_slice(&fs::read(folder.path(&place).join("config.json")).unwrap()).unwrap();
+        let target = exported.tensor(if i == 0 { "projection.bias" } else { "decoder.projection.bias" }).unwrap();
+        assert_eq!(config["vocabulary"], target.shape()[0], "{config}");
+        assert_eq!(config["hidden"], 16);
+        folder.fail(&["export", &run, &place], &[&place, "holds a model already"]);
+    }
+}
+
+#[test]
 fn what_has_no_form_elsewhere_is_told() {
     let folder = Folder::new();
     folder.train("lm.toml", "lstm", 5);

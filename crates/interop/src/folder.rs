@@ -14,11 +14,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const CONFIG: &str = "config.json";
+pub(crate) const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
+const VOCABULARY: &str = "vocab.json";
+const MERGES: &str = "merges.txt";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 const CHAT_TEMPLATE: &str = "chat_template.jinja";
-const WEIGHTS: &str = "model.safetensors";
+pub(crate) const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 
 /// Makes a run of the model in `folder`: what writes, is evaluated, and can be the `init` of a training.
@@ -33,13 +35,7 @@ pub fn import(folder: &Path, run: &Path) -> Result<(), Error> {
         let id = |key: &str| generation.get(key)?.as_u64().and_then(|id| u32::try_from(id).ok());
         special.end = id("eos_token_id").unwrap_or(special.end);
     }
-    let place = folder.join(TOKENIZER);
-    if !place.is_file() {
-        let reason = "it has no tokenizer.json. Write one with transformers: \
-                      AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)";
-        return Err(Error::folder(folder, reason));
-    }
-    let tokenizer = Arc::new(Tokenizer::load(&place, Some(special)).map_err(descant_train::Error::from)?);
+    let tokenizer = Arc::new(tokenizer(folder, special)?);
     let recipe = Recipe {
         tokenizer: TokenizerConfig { special: Some(special), ..TokenizerConfig::default() },
         ..Recipe::of(model_config)
@@ -50,6 +46,21 @@ pub fn import(folder: &Path, run: &Path) -> Result<(), Error> {
     read_weights(folder, family, &recipe, &mut parameters)?;
     let chat = chat_template(folder, &tokenizers.target)?;
     Ok(Trained::save(&recipe, &tokenizers, &parameters, chat.as_ref(), run)?)
+}
+
+/// The tokenizer: in one file, or in the two that GPT-2's came in.
+fn tokenizer(folder: &Path, special: Special) -> Result<Tokenizer, Error> {
+    let [place, vocabulary, merges] = [TOKENIZER, VOCABULARY, MERGES].map(|name| folder.join(name));
+    let found = match (place.is_file(), vocabulary.is_file() && merges.is_file()) {
+        (true, _) => Tokenizer::load(&place, Some(special)),
+        (false, true) => Tokenizer::load_byte_pairs(&vocabulary, &merges, special),
+        (false, false) => {
+            let reason = "it has no tokenizer.json. Write one with transformers: \
+                          AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)";
+            return Err(Error::folder(folder, reason));
+        }
+    };
+    Ok(found.map_err(descant_train::Error::from)?)
 }
 
 /// The template of conversations: in a file of its own, or in the tokenizer's configuration.
@@ -173,14 +184,11 @@ fn numbers(view: &TensorView<'_>) -> Option<Vec<f32>> {
 pub fn export(trained: &Trained, folder: &Path) -> Result<Family, Error> {
     let config = &trained.recipe.model;
     let family = Family::of(config).map_err(Error::Family)?;
-    if folder.join(CONFIG).exists() {
-        return Err(Error::folder(folder, "it holds a model already. Choose another folder"));
-    }
-    fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
+    claim(folder)?;
     let parameters = &trained.parameters;
     let tokenizer = &trained.tokenizers.target;
     let special = tokenizer.special();
-    let mut tensors: Vec<(String, Vec<usize>, Vec<f32>)> = Vec::new();
+    let mut tensors: Vec<Named> = Vec::new();
     for piece in pieces(family, config) {
         let Some(id) = parameters.find(&piece.ours) else { continue };
         let Part { start, rows, columns } = part(parameters, id, &piece);
@@ -197,19 +205,8 @@ pub fn export(trained: &Trained, folder: &Path) -> Result<Family, Error> {
         };
         tensors.push((piece.theirs, shape, values));
     }
-    let path = folder.join(WEIGHTS);
-    let views = tensors.iter().map(|(name, shape, values)| {
-        Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values))?))
-    });
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    views
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-        .and_then(|views| serialize_to_file(views, Some(metadata), &path))
-        .map_err(|error| Error::folder(&path, format!("it could not be written: {error}")))?;
-    let write = |name: &str, text: String| {
-        let path = folder.join(name);
-        fs::write(&path, text).map_err(|error| Error::io("write", &path, error))
-    };
+    write_tensors(&folder.join(WEIGHTS), &tensors)?;
+    let write = |name: &str, text: String| write(folder, name, text);
     let Special { beginning, end, unknown, .. } = special;
     let token = |id: u32| tokenizer.token(id);
     write(TOKENIZER, tokenizer.to_json().map_err(descant_train::Error::from)?)?;
@@ -233,6 +230,33 @@ pub fn export(trained: &Trained, folder: &Path) -> Result<Family, Error> {
     Ok(family)
 }
 
-fn pretty(json: &Value) -> String {
+/// Makes the folder, if it holds no model yet.
+pub(crate) fn claim(folder: &Path) -> Result<(), Error> {
+    if folder.join(CONFIG).exists() {
+        return Err(Error::folder(folder, "it holds a model already. Choose another folder"));
+    }
+    fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))
+}
+
+/// A tensor's name, shape and values.
+pub(crate) type Named = (String, Vec<usize>, Vec<f32>);
+
+pub(crate) fn write_tensors(path: &Path, tensors: &[Named]) -> Result<(), Error> {
+    let views = tensors.iter().map(|(name, shape, values)| {
+        Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values))?))
+    });
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    views
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .and_then(|views| serialize_to_file(views, Some(metadata), path))
+        .map_err(|error| Error::folder(path, format!("it could not be written: {error}")))
+}
+
+pub(crate) fn write(folder: &Path, name: &str, text: String) -> Result<(), Error> {
+    let path = folder.join(name);
+    fs::write(&path, text).map_err(|error| Error::io("write", &path, error))
+}
+
+pub(crate) fn pretty(json: &Value) -> String {
     format!("{json:#}\n")
 }

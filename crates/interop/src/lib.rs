@@ -1,7 +1,7 @@
 //! Models that move in and out: folders in the layout of Hugging Face `transformers`, for the families GPT-2, Llama,
 //! Qwen2, Marian and T5.
 //!
-//! GPT-2, Llama and Qwen2 also as files for llama.cpp, in `gguf`.
+//! GPT-2, Llama and Qwen2 also as files for llama.cpp, in `gguf`; recurrent models for PyTorch, in `recurrent`.
 //!
 //! A family is two things: what its `config.json` means as a [`descant_models::ModelConfig`], in `config`, and which of
 //! its tensors is which part of which parameter, a table in `names`. Both are read in either direction.
@@ -11,6 +11,7 @@ mod error;
 mod folder;
 mod gguf;
 mod names;
+mod recurrent;
 #[cfg(test)]
 mod tests;
 
@@ -18,3 +19,4 @@ pub use config::Family;
 pub use error::Error;
 pub use folder::{export, import};
 pub use gguf::export_gguf;
+pub use recurrent::export_recurrent;

@@ -189,3 +189,34 @@ fn a_real_checkpoint_gives_its_golden_ids_logits_and_text() {
     let written = trained.write(&mut tape, &[String::new()], 0, &options, |_, _| ()).unwrap();
     assert_eq!(written[0][0].text.trim(), golden.trim());
 }
+
+/// A GPT-2 without a head, saved by its base class, whose tokenizer lies in two files: in the folder that
+/// `DESCANT_TINY_GPT2` names, with the hidden states that `transformers` makes of it.
+#[test]
+fn a_model_without_head_and_tokenizer_json_gives_its_golden_states() {
+    let Some(original) = std::env::var_os("DESCANT_TINY_GPT2").map(PathBuf::from) else {
+        println!("skipped: DESCANT_TINY_GPT2 names no folder");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    import(&original, &run).unwrap();
+    let trained = Trained::load(&run).unwrap();
+    let bytes = fs::read(original.join("golden.json")).unwrap();
+    let golden: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let ids: Vec<u32> = golden["ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect();
+    let mut input = Sequences::new();
+    input.push(&ids);
+    let batch = Batch { source: None, target: input.clone(), input };
+    let mut tape = Tape::new();
+    let graph = tape.infer(&trained.parameters, Parallelism::Serial);
+    let states = trained.model.hidden(graph, &batch).0.value().unwrap().to_f64();
+    let expected = golden["last_hidden_state"].as_array().unwrap();
+    let expected: Vec<f64> =
+        expected.iter().flat_map(|row| row.as_array().unwrap()).map(|x| x.as_f64().unwrap()).collect();
+    assert_eq!(states.len(), expected.len());
+    assert!(states.iter().zip(&expected).all(|(a, b)| (a - b).abs() <= 1e-4), "{states:?} and {expected:?}");
+    let tokenizer = &trained.tokenizers.target;
+    assert_eq!(tokenizer.encode("low low er<|endoftext|>").unwrap(), [0, 1, 2, 14, 10, 15, 20]);
+    assert_eq!(tokenizer.decode(&[0, 1, 2, 14]).unwrap(), "low low");
+}

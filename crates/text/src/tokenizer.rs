@@ -2,6 +2,8 @@ use crate::TextError;
 use crate::vocabulary::train;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use tokenizers::models::bpe::BPE;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer as Inner};
 
 /// The id of what the vocabulary does not have.
@@ -168,6 +170,28 @@ impl Tokenizer {
         let damaged = |reason: String| TextError::Tokenizer(format!("{} cannot be read: {reason}", path.display()));
         let inner = Inner::from_bytes(&bytes).map_err(|error| damaged(error.to_string()))?;
         Self::new(inner, special).map_err(|error| damaged(error.to_string()))
+    }
+
+    /// Reads byte pairs as GPT-2 has them, in two files: entries with their ids as JSON, and merges line by line.
+    ///
+    /// # Errors
+    /// Where either cannot be read.
+    pub fn load_byte_pairs(vocabulary: &Path, merges: &Path, special: Special) -> Result<Self, TextError> {
+        for path in [vocabulary, merges] {
+            std::fs::metadata(path).map_err(|error| TextError::io("read", path, error))?;
+        }
+        let damaged = |error: tokenizers::Error| {
+            TextError::Tokenizer(format!("{} and {} cannot be read: {error}", vocabulary.display(), merges.display()))
+        };
+        let name = |path: &Path| path.to_string_lossy().into_owned();
+        let model = BPE::from_file(&name(vocabulary), &name(merges)).build().map_err(damaged)?;
+        let mut inner = Inner::new(model);
+        inner.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
+        inner.with_decoder(Some(ByteLevel::default()));
+        let tokens = [special.beginning, special.end].into_iter().filter_map(|id| inner.id_to_token(id));
+        let tokens: Vec<AddedToken> = tokens.map(|token| AddedToken::from(token, true)).collect();
+        inner.add_special_tokens(tokens).map_err(damaged)?;
+        Self::new(inner, Some(special))
     }
 
     fn new(mut inner: Inner, special: Option<Special>) -> Result<Self, TextError> {

@@ -82,11 +82,11 @@ impl Tokenizers {
         [self.source.as_ref().map_or(0, |tokenizer| tokenizer.vocabulary()), self.target.vocabulary()]
     }
 
-    /// Writes them into a run folder.
+    /// Writes them into a folder: one, or one for each side.
     ///
     /// # Errors
     /// Where the folder cannot be written.
-    pub(crate) fn save(&self, run: &Path) -> Result<(), Error> {
+    pub fn save(&self, run: &Path) -> Result<(), Error> {
         let save =
             |tokenizer: &Tokenizer, name: &str| crate::data::write(&run.join(name), tokenizer.to_json()?.as_bytes());
         match &self.source {
