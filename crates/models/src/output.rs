@@ -156,7 +156,7 @@ impl Output {
     fn target_weight(&self, id: u32) -> f64 {
         match self {
             _ if !self.counts(id) => 0.0,
-            Self::Softmax { class_weights: Some(weights), .. } => weights[id as usize],
+            Self::Softmax { class_weights: Some(weights), .. } => weights.get(id as usize).copied().unwrap_or(1.0),
             Self::Softmax { .. } | Self::Continuous { .. } => 1.0,
         }
     }
