@@ -18,6 +18,7 @@ ops! {
     attend_heads::AttendHeads,
     bypass::Bypass,
     concat::Concat,
+    consistent_cross_entropy::ConsistentCrossEntropy,
     cosine_loss::CosineLoss,
     cross_entropy::CrossEntropy,
     distillation::Distillation,

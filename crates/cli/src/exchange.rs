@@ -1,23 +1,31 @@
 use crate::report::print;
 use clap::Args;
+use descant_interop::HubName;
 use descant_models::Layers;
 use descant_train::Trained;
 use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub(crate) struct Import {
-    /// The folder, with config.json, model.safetensors and tokenizer.json
-    folder: PathBuf,
-    /// The run folder to write [default: runs/ and the folder's name]
+    /// The folder, with config.json, model.safetensors and tokenizer.json; or hf:OWNER/NAME, to fetch it from the Hugging
+    /// Face Hub
+    #[arg(value_name = "FOLDER|hf:OWNER/NAME")]
+    model: PathBuf,
+    /// The run folder to write [default: runs/ and the model's name]
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
 }
 
 impl Import {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let name = || self.folder.file_name().unwrap_or("imported".as_ref());
-        let run = self.run.clone().unwrap_or_else(|| Path::new("runs").join(name()));
-        descant_interop::import(&self.folder, &run)?;
+        let name = self.model.to_str().and_then(HubName::parse).transpose()?;
+        let folder = name.as_ref().map(HubName::fetch).transpose()?;
+        let own = match &name {
+            Some(name) => name.short().as_ref(),
+            None => self.model.file_name().unwrap_or("imported".as_ref()),
+        };
+        let run = self.run.unwrap_or_else(|| Path::new("runs").join(own));
+        descant_interop::import(folder.as_ref().unwrap_or(&self.model), &run)?;
         print(format_args!("Imported. Write with it:\n  descant generate {}", run.display()))?;
         Ok(())
     }

@@ -21,6 +21,19 @@ pub enum Error {
         /// The system's reason.
         error: std::io::Error,
     },
+    #[cfg(feature = "hub")]
+    /// A name that cannot be one of the hub.
+    #[error("{0:?} is no model's name: expected hf:OWNER/NAME, or hf:OWNER/NAME@REVISION")]
+    HubName(String),
+    #[cfg(feature = "hub")]
+    /// A model could not be fetched.
+    #[error("could not fetch {name} from the hub: {reason}")]
+    Hub {
+        /// Its name there.
+        name: String,
+        /// What went wrong, and what to do.
+        reason: String,
+    },
     /// The model is of no family that can be written so.
     #[error("this model cannot be exported: {0}")]
     Family(String),

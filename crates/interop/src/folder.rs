@@ -15,13 +15,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) const CONFIG: &str = "config.json";
-const TOKENIZER: &str = "tokenizer.json";
-const VOCABULARY: &str = "vocab.json";
-const MERGES: &str = "merges.txt";
-const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
-const CHAT_TEMPLATE: &str = "chat_template.jinja";
+pub(crate) const TOKENIZER: &str = "tokenizer.json";
+pub(crate) const VOCABULARY: &str = "vocab.json";
+pub(crate) const MERGES: &str = "merges.txt";
+pub(crate) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+pub(crate) const CHAT_TEMPLATE: &str = "chat_template.jinja";
 pub(crate) const WEIGHTS: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+pub(crate) const INDEX: &str = "model.safetensors.index.json";
+pub(crate) const GENERATION: &str = "generation_config.json";
 
 /// Makes a run of the model in `folder`: what writes, is evaluated, and can be the `init` of a training.
 ///
@@ -31,7 +32,7 @@ pub fn import(folder: &Path, run: &Path) -> Result<(), Error> {
     let config = read_json(&folder.join(CONFIG))?;
     let wrong = |reason: String| Error::folder(&folder.join(CONFIG), reason);
     let (family, model_config, mut special) = Family::read(&config).map_err(wrong)?;
-    if let Ok(generation) = read_json(&folder.join("generation_config.json")) {
+    if let Ok(generation) = read_json(&folder.join(GENERATION)) {
         let id = |key: &str| generation.get(key)?.as_u64().and_then(|id| u32::try_from(id).ok());
         special.end = id("eos_token_id").unwrap_or(special.end);
     }
@@ -224,7 +225,7 @@ pub fn export(trained: &Trained, folder: &Path) -> Result<Family, Error> {
         write(CHAT_TEMPLATE, line.map_or(own, |line| own[line.len()..].trim_start_matches('\n')).to_owned())?;
     }
     let start = if family.reads_a_source() { "decoder_start_token_id" } else { "bos_token_id" };
-    write("generation_config.json", pretty(&json!({"eos_token_id": end, "pad_token_id": end, start: beginning})))?;
+    write(GENERATION, pretty(&json!({"eos_token_id": end, "pad_token_id": end, start: beginning})))?;
     // Last: a folder with a configuration is a model.
     write(CONFIG, pretty(&family.write(config, special, tokenizer.vocabulary())))?;
     Ok(family)

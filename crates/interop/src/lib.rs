@@ -3,6 +3,8 @@
 //!
 //! GPT-2, Llama and Qwen2 also as files for llama.cpp, in `gguf`; recurrent models for PyTorch, in `recurrent`.
 //!
+//! With the feature `hub`, folders are also fetched by name from the Hugging Face Hub.
+//!
 //! A family is two things: what its `config.json` means as a [`descant_models::ModelConfig`], in `config`, and which of
 //! its tensors is which part of which parameter, a table in `names`. Both are read in either direction.
 
@@ -10,6 +12,8 @@ mod config;
 mod error;
 mod folder;
 mod gguf;
+#[cfg(feature = "hub")]
+mod hub;
 mod names;
 mod recurrent;
 #[cfg(test)]
@@ -19,4 +23,6 @@ pub use config::Family;
 pub use error::Error;
 pub use folder::{export, import};
 pub use gguf::export_gguf;
+#[cfg(feature = "hub")]
+pub use hub::HubName;
 pub use recurrent::export_recurrent;

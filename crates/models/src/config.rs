@@ -107,6 +107,10 @@ pub enum LossConfig {
         /// Label smoothing, from 0 to below 1.
         #[serde(default)]
         smoothing: f64,
+        /// How much two passes over each batch, with different dropout, are held to agree (R-Drop, Liang et al. 2021, arXiv
+        /// 2106.14448, where 5 is usual): of use where there is little text. 0 for one pass.
+        #[serde(default)]
+        consistency: f64,
         /// Tokens whose loss counts with another weight than 1.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         class_weights: BTreeMap<String, f64>,
@@ -123,7 +127,7 @@ pub enum LossConfig {
 
 impl Default for LossConfig {
     fn default() -> Self {
-        Self::CrossEntropy { smoothing: 0.0, class_weights: BTreeMap::new(), ignored: Vec::new() }
+        Self::CrossEntropy { smoothing: 0.0, consistency: 0.0, class_weights: BTreeMap::new(), ignored: Vec::new() }
     }
 }
 

@@ -36,8 +36,17 @@ pub trait Generator: fmt::Debug + Send + Sync {
 
     /// The summed loss of a batch, a scalar. Divide by [`Output::weight`] of the targets for the mean.
     fn loss<'t>(&self, graph: Graph<'t>, batch: &Batch) -> Var<'t> {
-        let (hidden, segments) = self.hidden(graph, batch);
-        self.output().loss(hidden, &segments.arrange(&batch.target.ids))
+        let output = self.output();
+        if output.consistency() == 0.0 {
+            let (hidden, segments) = self.hidden(graph, batch);
+            return output.loss(hidden, &segments.arrange(&batch.target.ids));
+        }
+        // Both passes at once: every element has dropout of its own.
+        let (hidden, segments) = self.hidden(graph, &batch.twice());
+        let rows: Arc<[u32]> = (0..segments.len()).flat_map(|i| segments.rows(i)).map(|&row| row as u32).collect();
+        let is_joined = rows.iter().zip(0..).all(|(&row, i)| row == i);
+        let hidden = if is_joined { hidden } else { hidden.gather(&rows) };
+        output.consistent_loss(hidden, &batch.target.ids)
     }
 }
 

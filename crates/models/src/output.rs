@@ -16,6 +16,8 @@ pub enum Output {
         projection: Linear,
         /// Label smoothing.
         smoothing: f64,
+        /// How much two passes are held to agree.
+        consistency: f64,
         /// A weight for each entry.
         class_weights: Option<Arc<[f64]>>,
         /// Entries that do not count as targets, in ascending order.
@@ -44,7 +46,7 @@ impl Output {
     ) -> Self {
         let entries = vocabulary.target;
         match loss {
-            LossConfig::CrossEntropy { smoothing, .. } => Self::Softmax {
+            LossConfig::CrossEntropy { smoothing, consistency, .. } => Self::Softmax {
                 projection: match config.tie {
                     Tie::None => Linear::new(&mut scope.at("projection"), width, entries, config.output_bias),
                     Tie::Output | Tie::All => {
@@ -52,6 +54,7 @@ impl Output {
                     }
                 },
                 smoothing: *smoothing,
+                consistency: *consistency,
                 class_weights: vocabulary.class_weights.clone(),
                 ignored: vocabulary.ignored.clone(),
             },
@@ -73,10 +76,7 @@ impl Output {
     #[track_caller]
     pub fn loss<'t>(&self, hidden: Var<'t>, ids: &[u32]) -> Var<'t> {
         match self {
-            Self::Softmax { smoothing, class_weights, .. } => {
-                let (smoothing, class_weights) = (*smoothing, class_weights.clone());
-                self.cross_entropy(hidden, Targets { ids: self.counted(ids), smoothing, class_weights })
-            }
+            Self::Softmax { .. } => self.cross_entropy(hidden, self.targets(ids)),
             Self::Continuous { projection, targets, measure } => {
                 let x = projection.forward(hidden, Activation::Identity);
                 let e = hidden.graph().parameter(*targets).gather(&Arc::from(ids));
@@ -87,6 +87,25 @@ impl Output {
                 }
             }
         }
+    }
+
+    /// How much two passes over a batch are held to agree; 0 where there is one.
+    pub fn consistency(&self) -> f64 {
+        match self {
+            Self::Softmax { consistency, .. } => *consistency,
+            Self::Continuous { .. } => 0.0,
+        }
+    }
+
+    /// The summed loss of two passes, `hidden[2N, H]`, against the ids of the N rows of either. Continuous outputs fail.
+    #[track_caller]
+    pub fn consistent_loss<'t>(&self, hidden: Var<'t>, ids: &[u32]) -> Var<'t> {
+        let graph = hidden.graph();
+        let Self::Softmax { projection, consistency, .. } = self else {
+            return graph.fail("consistent_cross_entropy", "continuous outputs have no probabilities", &[hidden]);
+        };
+        let bias = projection.bias.map(|bias| graph.parameter(bias));
+        hidden.consistent_cross_entropy(graph.parameter(projection.weight), bias, &self.targets(ids), *consistency)
     }
 
     /// The summed negative log likelihood, in nats: the loss without smoothing and weights. Continuous outputs have
@@ -124,6 +143,16 @@ impl Output {
         let weights = ids.iter().map(|&id| self.target_weight(id)).collect();
         let bias = projection.bias.map(|bias| graph.parameter(bias));
         hidden.distillation(graph.parameter(projection.weight), bias, teacher, &weights, temperature)
+    }
+
+    /// What the loss is taken against.
+    fn targets(&self, ids: &[u32]) -> Targets {
+        match self {
+            Self::Softmax { smoothing, class_weights, .. } => {
+                Targets { ids: self.counted(ids), smoothing: *smoothing, class_weights: class_weights.clone() }
+            }
+            Self::Continuous { .. } => Targets::new(self.counted(ids)),
+        }
     }
 
     /// The ids, those that do not count marked.

@@ -8,6 +8,7 @@ use descant_models::{Bridge, Generator, Kind, Layers, LossConfig, Measure, Model
 use descant_nn::{Cell, NormKind, Position, RotaryScaling, Score, TransformerConfig};
 use descant_tensor::DType;
 use descant_text::{Batch, Sequences};
+use std::collections::BTreeMap;
 
 const VOCABULARY: usize = 7;
 
@@ -174,11 +175,20 @@ fn dropout_has_the_gradient_of_its_central_differences() {
         transformer: Some(everywhere),
         ..base(Kind::EncoderDecoder, Cell::Lstm)
     };
-    for config in [recurrent, transformer] {
-        let (mut parameters, model) = build_model(&config, &LossConfig::default(), DType::F64);
-        let batch = batch(config.kind);
-        for row in check(&mut parameters, Some(12), 5, |graph| model.loss(graph, &batch)).unwrap() {
-            assert!(row.error <= TOLERANCE, "{}: {:.1e} {:?}", row.name, row.error, row.worst);
+    let language_model = ModelConfig { kind: Kind::LanguageModel, encoder: None, ..transformer.clone() };
+    for config in [recurrent, transformer, language_model] {
+        for consistency in [0.0, 5.0] {
+            let loss = LossConfig::CrossEntropy {
+                smoothing: 0.1,
+                consistency,
+                class_weights: BTreeMap::new(),
+                ignored: Vec::new(),
+            };
+            let (mut parameters, model) = build_model(&config, &loss, DType::F64);
+            let batch = batch(config.kind);
+            for row in check(&mut parameters, Some(12), 5, |graph| model.loss(graph, &batch)).unwrap() {
+                assert!(row.error <= TOLERANCE, "{} {consistency}: {:.1e} {:?}", row.name, row.error, row.worst);
+            }
         }
     }
 }

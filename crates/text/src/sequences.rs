@@ -75,6 +75,16 @@ impl Batch {
     /// A target that does not count, such as those of a prompt.
     pub const IGNORED: u32 = u32::MAX;
 
+    /// All of it, and all of it once more.
+    #[must_use]
+    pub fn twice(&self) -> Self {
+        let all = |sequences: &Sequences| {
+            let order: Vec<usize> = (0..sequences.len()).chain(0..sequences.len()).collect();
+            sequences.select(&order)
+        };
+        Self { source: self.source.as_ref().map(all), input: all(&self.input), target: all(&self.target) }
+    }
+
     /// How many target tokens.
     pub fn tokens(&self) -> usize {
         self.target.tokens()

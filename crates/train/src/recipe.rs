@@ -317,7 +317,13 @@ impl Recipe {
         if let Some(tokenizer) = &self.target_tokenizer {
             tokenizer.validate().map_err(|reason| format!("target_tokenizer.{reason}"))?;
         }
-        if let LossConfig::CrossEntropy { smoothing, class_weights, .. } = &self.loss {
+        if let LossConfig::CrossEntropy { smoothing, consistency, class_weights, .. } = &self.loss {
+            if !(0.0..=1e6).contains(consistency) {
+                return Err(format!("loss.consistency = {consistency}: expected a number from 0"));
+            }
+            if *consistency > 0.0 && self.distill.is_some() {
+                return Err("loss.consistency: expected no [distill] beside it".to_owned());
+            }
             if !(0.0..1.0).contains(smoothing) {
                 return Err(format!("loss.smoothing = {smoothing}: expected a number from 0 to below 1"));
             }

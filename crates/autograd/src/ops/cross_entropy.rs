@@ -37,7 +37,12 @@ impl Targets {
 
     /// What PyTorch divides a mean by: the sum of the weights of the targets that count.
     pub fn weight(&self) -> f64 {
-        self.ids.iter().filter(|&&id| id != Self::IGNORED).map(|&id| self.class_weight(id)).sum()
+        self.ids.iter().map(|&id| self.row_weight(id)).sum()
+    }
+
+    /// What a row with this target counts.
+    pub(super) fn row_weight(&self, id: u32) -> f64 {
+        if id == Self::IGNORED { 0.0 } else { self.class_weight(id) }
     }
 
     fn class_weight(&self, id: u32) -> f64 {
@@ -48,14 +53,14 @@ impl Targets {
 /// The summed cross entropy of `h[N, H]` projected by `W[V, H]` and perhaps `b[V]`.
 #[derive(Debug)]
 pub struct CrossEntropy {
-    targets: Targets,
+    pub(super) targets: Targets,
     /// Rows whose logits exist at once.
-    block: usize,
+    pub(super) block: usize,
 }
 
 impl CrossEntropy {
     /// The loss of a block of tokens, whose logits `[V, n]` become their gradients. `columns[5n]` is scratch.
-    fn block<E: Real>(&self, ids: &[u32], logits: &mut [E], columns: &mut [E]) -> f64 {
+    pub(super) fn block<E: Real>(&self, ids: &[u32], logits: &mut [E], columns: &mut [E]) -> f64 {
         let n = ids.len();
         let each = self.targets.smoothing / (logits.len() / n) as f64;
         let own = |id: u32| self.targets.class_weight(id) * (1.0 - self.targets.smoothing);
@@ -95,14 +100,9 @@ impl CrossEntropy {
         counted().for_each(|(i, id)| logits[id as usize * n + i] -= E::of(own(id)));
         loss
     }
-}
 
-impl Op for CrossEntropy {
-    const NAME: &'static str = "cross_entropy";
-
-    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        check(inputs)?;
-        let (rows, classes) = (inputs[0][0], inputs[1][0]);
+    /// That the targets are those of `rows` rows over `classes` classes.
+    pub(super) fn check(&self, rows: usize, classes: usize) -> Result<Shape, String> {
         if self.targets.ids.len() != rows {
             return Err(format!("{} targets for {rows} rows", self.targets.ids.len()));
         }
@@ -116,6 +116,15 @@ impl Op for CrossEntropy {
             Some(id) => Err(format!("target {id} is outside {classes} classes")),
             None => Ok(Shape::default()),
         }
+    }
+}
+
+impl Op for CrossEntropy {
+    const NAME: &'static str = "cross_entropy";
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        check(inputs)?;
+        self.check(inputs[0][0], inputs[1][0])
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
