@@ -3,11 +3,11 @@ use crate::recipes;
 use crate::report::print;
 use clap::Args;
 use descant_autograd::gradcheck::{TOLERANCE, check};
-use descant_autograd::{Parameters, mix};
+use descant_autograd::{Parameters, Tape, mix};
 use descant_models::{Kind, Vocabulary, build};
 use descant_tensor::DType;
 use descant_text::{Batch, Sequences};
-use descant_train::{Recipe, Texts, Tokenizers, first_batch, model};
+use descant_train::{Recipe, Teacher, Texts, Tokenizers, first_batch, model};
 
 #[derive(Args)]
 pub(crate) struct Gradcheck {
@@ -30,11 +30,15 @@ const LENGTH: usize = 8;
 impl Gradcheck {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let recipe = recipes::load(&self.recipe.recipe.display().to_string(), &self.recipe.set)?;
+        let teacher = recipe.distill.as_ref().map(|config| Teacher::load(config, &recipe)).transpose()?;
         let (mut parameters, model, batch) = match recipe.bench {
             Some(bench) if recipe.data.is_none() => random(&recipe, bench.vocabulary)?,
             _ => {
                 let texts = Texts::of(&recipe)?;
-                let tokenizers = Tokenizers::train(&recipe, &texts, LINES)?;
+                let tokenizers = match &teacher {
+                    Some(teacher) => teacher.trained().tokenizers.clone(),
+                    None => Tokenizers::train(&recipe, &texts, LINES)?,
+                };
                 let (parameters, model) = model(&recipe, &tokenizers, DType::F64).map_err(anyhow::Error::msg)?;
                 (parameters, model, first_batch(&texts, &tokenizers, SEQUENCES, LENGTH)?)
             }
@@ -48,8 +52,14 @@ impl Gradcheck {
         let count = parameters.count();
         print(format_args!("{count} parameters in f64, {} target tokens, central differences", batch.tokens()))?;
         let sample = (!self.all).then_some(self.sample as usize);
+        let mut tape = Tape::new();
+        let lesson = teacher.as_ref().map(|teacher| teacher.read(&mut tape, &batch)).transpose()?;
         let rows = check(&mut parameters, sample, recipe.seed, |graph| {
-            model.loss(graph, &batch).scale(1.0 / batch.tokens() as f64)
+            let loss = match &lesson {
+                Some(lesson) => lesson.loss(graph, model.as_ref(), &batch),
+                None => model.loss(graph, &batch),
+            };
+            loss.scale(1.0 / batch.tokens() as f64)
         })?;
         let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
         print(format_args!("{:width$}  {:>9}  {:>22}  verdict", "tensor", "entries", "largest relative error"))?;

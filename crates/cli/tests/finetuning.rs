@@ -249,6 +249,8 @@ fn a_student_of_another_architecture_learns_from_a_teacher_alone() {
     folder.train("student.toml", "student", 400);
     let (teacher, student) = (validation_loss(&folder, "base"), validation_loss(&folder, "student"));
     assert!(teacher < 0.2 && student < 0.3, "{teacher} and {student}");
+    folder.succeed(&["gradcheck", "student.toml"]);
+    folder.succeed(&["bench", "student.toml", "--text", "--steps", "2", "--threads", "1"]);
     // In two parts.
     folder.succeed(&["train", "student.toml", "--run", "parts", "--quiet", "--set", "train.epochs=2"]);
     folder.succeed(&["train", "student.toml", "--run", "parts", "--quiet", "--resume"]);
@@ -300,6 +302,9 @@ fn what_cannot_be_a_teacher_is_told() {
     folder.train("lm.toml", "other", 2);
     student(&format!("init = \"other\"\n{}", common::LANGUAGE_MODEL), "");
     fail(&["tokens", "distill.teacher base", "generate"]);
+    folder.write("text.txt", "a text\n".repeat(100));
+    student(&common::LANGUAGE_MODEL.replace("\"character\"", "\"byte\""), "");
+    fail(&["[tokenizer]", "the teacher's"]);
     // No further than the teacher has positions.
     remove(&folder, &["base"]);
     let positions = "position = \"learned\"\nmax_length = 30";

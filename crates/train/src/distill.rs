@@ -50,7 +50,7 @@ pub struct Teacher {
 }
 
 /// What a teacher makes of a batch.
-pub(crate) struct Lesson<'a> {
+pub struct Lesson<'a> {
     teacher: &'a Teacher,
     hidden: Tensor,
     segments: Arc<Segments>,
@@ -61,7 +61,7 @@ impl Teacher {
     ///
     /// # Errors
     /// Where it cannot be loaded, or is not one for the recipe's model.
-    pub(crate) fn load(config: &DistillConfig, recipe: &Recipe) -> Result<Self, Error> {
+    pub fn load(config: &DistillConfig, recipe: &Recipe) -> Result<Self, Error> {
         let mut trained = Trained::load(&config.teacher)?;
         let wrong = |reason: &str| Err(Error::Run { path: config.teacher.clone(), reason: reason.to_owned() });
         if trained.recipe.model.kind != recipe.model.kind {
@@ -87,7 +87,7 @@ impl Teacher {
     }
 
     /// The run that it is.
-    pub(crate) fn trained(&self) -> &Trained {
+    pub fn trained(&self) -> &Trained {
         &self.trained
     }
 
@@ -108,7 +108,10 @@ impl Teacher {
     }
 
     /// Its pass over a batch.
-    pub(crate) fn read(&self, tape: &mut Tape, batch: &Batch) -> descant_tensor::Result<Lesson<'_>> {
+    ///
+    /// # Errors
+    /// Whatever the pass fails with.
+    pub fn read(&self, tape: &mut Tape, batch: &Batch) -> descant_tensor::Result<Lesson<'_>> {
         let graph = tape.infer(&self.trained.parameters, Parallelism::Serial);
         let (hidden, segments) = self.trained.model.hidden(graph, batch);
         Ok(Lesson { teacher: self, hidden: hidden.value()?, segments })
@@ -117,7 +120,7 @@ impl Teacher {
 
 impl Lesson<'_> {
     /// The summed loss of the batch: the texts' own, and the teacher's.
-    pub(crate) fn loss<'t>(&self, graph: Graph<'t>, model: &dyn Generator, batch: &Batch) -> Var<'t> {
+    pub fn loss<'t>(&self, graph: Graph<'t>, model: &dyn Generator, batch: &Batch) -> Var<'t> {
         let Teacher { weight, bias, config, .. } = self.teacher;
         let (hidden, segments) = model.hidden(graph, batch);
         let ids = segments.arrange(&batch.target.ids);

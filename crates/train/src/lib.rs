@@ -15,7 +15,7 @@ mod trained;
 mod trainer;
 
 pub use data::{Texts, batches, first_batch};
-pub use distill::{DistillConfig, Teacher};
+pub use distill::{DistillConfig, Lesson, Teacher};
 pub use error::Error;
 pub use evaluate::{Evaluation, Evaluator};
 pub use finetune::{FinetuneConfig, LoraConfig};

@@ -126,6 +126,11 @@ impl Trainer {
             Tokenizers::load(run, &recipe)?
         } else if let Some(teacher) = &teacher {
             let Trained { recipe: theirs, tokenizers, .. } = teacher.trained();
+            let own = TokenizerConfig::default();
+            if recipe.target_tokenizer.is_some() || ![&own, &theirs.tokenizer].contains(&&recipe.tokenizer) {
+                let reason = "[tokenizer]: with [distill] the tokenizers are the teacher's. Leave it out".to_owned();
+                return Err(Error::Recipe { path: PathBuf::from("the recipe"), reason });
+            }
             recipe.tokenizer = theirs.tokenizer.clone();
             recipe.target_tokenizer = theirs.target_tokenizer.clone();
             tokenizers.clone()
