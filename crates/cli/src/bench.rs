@@ -10,7 +10,7 @@ use descant_models::{Kind, Vocabulary, build};
 use descant_optim::Optimizer;
 use descant_tensor::DType;
 use descant_text::{Batch, Sequences};
-use descant_train::{BenchConfig, Recipe, Replicas, Teacher, Texts, Tokenizers};
+use descant_train::{BenchConfig, Origins, Recipe, Replicas, Texts, Tokenizers};
 use serde::Serialize;
 use serde_json::json;
 use std::fs::File;
@@ -81,8 +81,8 @@ impl Bench {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let recipe = recipes::load(&self.recipe, &self.set)?;
         let pair = recipe.model.kind == Kind::EncoderDecoder;
-        let teacher = recipe.distill.as_ref().map(|config| Teacher::load(config, &recipe)).transpose()?;
-        let (vocabulary, sizes, texts) = sizes(&recipe, teacher.as_ref())?;
+        let origins = Origins::of(&recipe)?;
+        let (vocabulary, sizes, texts) = sizes(&recipe, &origins)?;
         let batch = self.batch.map_or(sizes.batch, |n| n as usize);
         let length = self.length.map_or(sizes.length, |n| n as usize);
         let batches = match (self.text, &texts) {
@@ -102,7 +102,7 @@ impl Bench {
             .map_err(anyhow::Error::msg)?;
         parameters.set_precision(recipe.train.precision.into());
         let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters);
-        let mut replicas = Replicas::new(&parameters, threads, threads)?.taught_by(teacher);
+        let mut replicas = Replicas::new(&parameters, threads, threads)?.taught_by(origins.into_teacher());
         let mut next = batches.chunks(1).cycle();
         let mut step = |replicas: &mut Replicas, seed: u32| -> anyhow::Result<(f64, usize)> {
             let batch = next.next().unwrap_or_default();
@@ -192,7 +192,7 @@ fn dump(batches: &[Batch], path: &Path) -> anyhow::Result<()> {
 type Text = (Texts, Tokenizers);
 
 /// The vocabulary that training would have, and the batch that a recipe without texts asks for; or else the texts.
-fn sizes(recipe: &Recipe, teacher: Option<&Teacher>) -> anyhow::Result<(Vocabulary, BenchConfig, Option<Text>)> {
+fn sizes(recipe: &Recipe, origins: &Origins) -> anyhow::Result<(Vocabulary, BenchConfig, Option<Text>)> {
     let train = &recipe.train;
     let default_length = if recipe.data.as_ref().is_some_and(|data| data.stream) { train.length } else { 32 };
     if let Some(bench) = recipe.bench {
@@ -200,11 +200,8 @@ fn sizes(recipe: &Recipe, teacher: Option<&Teacher>) -> anyhow::Result<(Vocabula
         let vocabulary = Vocabulary::new(source, bench.vocabulary, true);
         return Ok((vocabulary, bench, None));
     }
-    let texts = Texts::of(recipe)?;
-    let tokenizers = match teacher {
-        Some(teacher) => teacher.trained().tokenizers.clone(),
-        None => Tokenizers::train(recipe, &texts, 200_000)?,
-    };
+    let texts = origins.texts(recipe)?;
+    let tokenizers = origins.tokenizers(recipe, &texts, 200_000)?;
     let vocabulary = tokenizers.vocabulary(&recipe.loss).map_err(anyhow::Error::msg)?;
     let batch = match train.batch_sentences {
         0 => (train.batch_tokens / default_length).max(1),

@@ -91,8 +91,12 @@ impl Eval {
         }
         let Figures { loss, perplexity, accuracy, tokens, .. } = figures;
         print(format_args!(
-            "checkpoint of step {}, {tokens} target tokens, {}",
+            "checkpoint of step {}, {tokens} target tokens{}, {}",
             trained.step,
+            match trained.model.max_length() {
+                Some(most) => format!(" in texts of at most {}", most.saturating_sub(1)),
+                None => String::new(),
+            },
             duration(start.elapsed().as_secs_f64())
         ))?;
         match perplexity {

@@ -7,7 +7,7 @@ use descant_autograd::{Parameters, Tape, mix};
 use descant_models::{Kind, Vocabulary, build};
 use descant_tensor::DType;
 use descant_text::{Batch, Sequences};
-use descant_train::{Recipe, Teacher, Texts, Tokenizers, first_batch, model};
+use descant_train::{Origins, Recipe, first_batch, model};
 
 #[derive(Args)]
 pub(crate) struct Gradcheck {
@@ -30,15 +30,12 @@ const LENGTH: usize = 8;
 impl Gradcheck {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let recipe = recipes::load(&self.recipe.recipe.display().to_string(), &self.recipe.set)?;
-        let teacher = recipe.distill.as_ref().map(|config| Teacher::load(config, &recipe)).transpose()?;
+        let origins = Origins::of(&recipe)?;
         let (mut parameters, model, batch) = match recipe.bench {
             Some(bench) if recipe.data.is_none() => random(&recipe, bench.vocabulary)?,
             _ => {
-                let texts = Texts::of(&recipe)?;
-                let tokenizers = match &teacher {
-                    Some(teacher) => teacher.trained().tokenizers.clone(),
-                    None => Tokenizers::train(&recipe, &texts, LINES)?,
-                };
+                let texts = origins.texts(&recipe)?;
+                let tokenizers = origins.tokenizers(&recipe, &texts, LINES)?;
                 let (parameters, model) = model(&recipe, &tokenizers, DType::F64).map_err(anyhow::Error::msg)?;
                 (parameters, model, first_batch(&texts, &tokenizers, SEQUENCES, LENGTH)?)
             }
@@ -53,7 +50,7 @@ impl Gradcheck {
         print(format_args!("{count} parameters in f64, {} target tokens, central differences", batch.tokens()))?;
         let sample = (!self.all).then_some(self.sample as usize);
         let mut tape = Tape::new();
-        let lesson = teacher.as_ref().map(|teacher| teacher.read(&mut tape, &batch)).transpose()?;
+        let lesson = origins.teacher().map(|teacher| teacher.read(&mut tape, &batch)).transpose()?;
         let rows = check(&mut parameters, sample, recipe.seed, |graph| {
             let loss = match &lesson {
                 Some(lesson) => lesson.loss(graph, model.as_ref(), &batch),

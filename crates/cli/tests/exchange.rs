@@ -110,6 +110,14 @@ fn a_folder_written_and_read_again_writes_the_same() {
     folder.succeed(&["import", "there", "--run", "back"]);
     let write = |run: &str| folder.succeed(&["generate", run, "--greedy", "line 1", "red and"]);
     assert_eq!(write("run"), write("back"));
+    // It has no texts of its own, but can be measured on others.
+    let loss = |run: &str| {
+        let report = folder.succeed(&["eval", run, "--data", "text.txt", "--json"]);
+        serde_json::from_str::<serde_json::Value>(&report).unwrap()["loss"].as_f64().unwrap()
+    };
+    // In batches of another size.
+    assert!((loss("run") - loss("back")).abs() < 1e-6);
+    folder.fail(&["eval", "back"], &["no [data]"]);
     folder.fail(&["export", "run", "there"], &["there", "holds a model already"]);
     folder.fail(&["import", "nowhere"], &["nowhere"]);
 }
@@ -127,6 +135,7 @@ fn a_gguf_file_holds_the_weights_and_the_tokenizer() {
         ("llama.attention.head_count_kv", "2"),
         ("llama.rope.dimension_count", "16"),
         ("tokenizer.ggml.model", "gpt2"),
+        ("tokenizer.ggml.pre", "gpt-2"),
         ("tokenizer.ggml.bos_token_id", "1"),
         ("tokenizer.ggml.eos_token_id", "2"),
     ];
@@ -207,5 +216,12 @@ fn what_has_no_form_elsewhere_is_told() {
         LLAMA.iter().map(|&s| if s.contains("byte-bpe") { "tokenizer.kind=character" } else { s }).collect();
     folder.succeed(&[&["train", "bf16.toml", "--run", "characters"][..], &characters].concat());
     folder.fail(&["export", "characters", "model.gguf"], &["tokenizer.kind = \"byte-bpe\""]);
+    let digits = [LLAMA, &["--set", "tokenizer.split_digits=true"]].concat();
+    folder.succeed(&[&["train", "bf16.toml", "--run", "digits"][..], &digits].concat());
+    folder.fail(&["export", "digits", "model.gguf"], &["split_digits"]);
     assert!(!folder.path("model.gguf").exists());
+    let vectors = [LLAMA, &["--set", "loss={kind = \"embedding\", measure = \"cosine\"}"]].concat();
+    folder.succeed(&[&["train", "bf16.toml", "--run", "vectors"][..], &vectors].concat());
+    folder.fail(&["export", "vectors", "there"], &["loss.kind = \"embedding\""]);
+    assert!(!folder.path("there").exists());
 }

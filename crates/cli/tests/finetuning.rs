@@ -92,6 +92,30 @@ fn adapters_are_trained_resumed_and_merged() {
 }
 
 #[test]
+fn what_is_frozen_or_trained_itself_has_no_adapter() {
+    let folder = Folder::new();
+    folder.train("transformer.toml", "base", 2);
+    let run = |tables: &str| {
+        further(&folder, "further.toml", common::TRANSFORMER, tables);
+        folder.train("further.toml", "run", 4);
+        let (before, after) = (tensors(&folder, "base"), tensors(&folder, "run"));
+        let adapters: Vec<String> = after.keys().filter(|name| !before.contains_key(*name)).cloned().collect();
+        let changed = changed(&before, &after);
+        remove(&folder, &["run"]);
+        (adapters, changed)
+    };
+    let (adapters, changed) = run("[finetune]\nfreeze = [\"encoder.*\"]\nlora = { rank = 2 }");
+    assert!(changed.is_empty() && !adapters.is_empty(), "{changed:?}");
+    assert!(adapters.iter().all(|name| name.starts_with("decoder.")), "{adapters:?}");
+    let (adapters, changed) = run("[finetune]\ntrain = [\"decoder.layers.0.linear1.*\"]\nlora = { rank = 2 }");
+    assert!(!adapters.iter().any(|name| name.contains("decoder.layers.0.linear1")), "{adapters:?}");
+    assert!(changed.iter().any(|name| name == "decoder.layers.0.linear1.weight"), "{changed:?}");
+    let both = "[finetune]\nfreeze = [\"encoder.*\"]\nlora = { rank = 2, targets = [\"*linear1.weight\"] }";
+    further(&folder, "further.toml", common::TRANSFORMER, both);
+    folder.fail(&["train", "further.toml", "--run", "run"], &["finetune.lora.targets", "linear1.weight"]);
+}
+
+#[test]
 fn patterns_that_match_nothing_are_told() {
     let folder = Folder::new();
     folder.write("wrong.toml", format!("{}\n[finetune]\nfreeze = [\"encoder.*\"]", common::LANGUAGE_MODEL));
@@ -186,6 +210,9 @@ fn a_conversation_is_learned_and_held() {
     folder.succeed(&["train", "further.toml", "--run", "further", "--quiet", "--resume", "--set", "train.steps=4"]);
     folder.succeed(&["generate", "further", "--chat", "--greedy", "say 2"]);
     folder.succeed(&["gradcheck", "chat.toml"]);
+    // With the tokenizer and the template that a training would have.
+    folder.succeed(&["gradcheck", "further.toml"]);
+    folder.succeed(&["bench", "further.toml", "--text", "--steps", "1", "--threads", "1"]);
 }
 
 #[test]

@@ -33,6 +33,11 @@ const ACTIVATIONS: [(&str, Activation); 8] = [
     ("sigmoid", Activation::Sigmoid),
 ];
 
+/// More than any vocabulary has: what a damaged file asks for is not allocated.
+const MOST_ENTRIES: usize = 1 << 24;
+/// Of Marian's layers, which no key of its says.
+const MARIAN_EPSILON: f64 = 1e-5;
+
 /// Reads a `config.json` by key, and says which key is missing or wrong.
 struct Reader<'a>(&'a Value);
 
@@ -75,11 +80,8 @@ impl Reader<'_> {
 
     fn rotary_scaling(&self) -> Result<Option<RotaryScaling>, String> {
         // Newer files keep the base and the scaling together.
-        let Some(scaling) =
-            self.0.get("rope_scaling").or(self.0.get("rope_parameters")).filter(|value| value.is_object())
-        else {
-            return Ok(None);
-        };
+        let table = |key: &str| self.0.get(key).filter(|value| value.is_object());
+        let Some(scaling) = table("rope_scaling").or(table("rope_parameters")) else { return Ok(None) };
         let scaling = Reader(scaling);
         let kind = scaling.text("rope_type", &scaling.text("type", "default")?)?;
         match kind.as_str() {
@@ -101,8 +103,39 @@ impl Reader<'_> {
         self.real("rope_theta", inner)
     }
 
+    /// A share that is dropped in training.
+    fn dropout(&self, key: &str, otherwise: f64) -> Result<f64, String> {
+        match self.real(key, otherwise)? {
+            share if (0.0..1.0).contains(&share) => Ok(share),
+            share => Err(format!("{key} = {share}: expected a number from 0 to below 1")),
+        }
+    }
+
+    /// How many keys a query sees, where that is the same in all of Qwen2's layers.
+    fn window(&self, layers: usize) -> Result<Option<usize>, String> {
+        let Some(window) = self.number_if("sliding_window")? else { return Ok(None) };
+        let kinds = self.get("layer_types", "a list", |value| value.as_array().cloned())?;
+        let windowed = match kinds {
+            Some(kinds) => kinds.iter().filter(|kind| *kind == "sliding_attention").count(),
+            // From this layer on.
+            None if self.flag("use_sliding_window", false)? => {
+                layers.saturating_sub(self.number_if("max_window_layers")?.unwrap_or(28))
+            }
+            None => 0,
+        };
+        match windowed {
+            0 => Ok(None),
+            all if all >= layers => Ok(Some(window)),
+            some => Err(format!("a sliding window in {some} of {layers} layers is not known, only in all or in none")),
+        }
+    }
+
     fn special(&self, beginning: u32, end: u32, unknown: Option<u32>) -> Result<Special, String> {
-        Ok(Special { unknown, beginning, end, entries: Some(self.number("vocab_size")?) })
+        let entries = self.number("vocab_size")?;
+        match entries {
+            1..=MOST_ENTRIES => Ok(Special { unknown, beginning, end, entries: Some(entries) }),
+            _ => Err(format!("vocab_size = {entries}: expected a number from 1 to {MOST_ENTRIES}")),
+        }
     }
 }
 
@@ -111,8 +144,19 @@ fn activation(name: &str) -> Result<Activation, String> {
     known.map(|(_, activation)| *activation).ok_or_else(|| format!("the activation {name:?} is not known"))
 }
 
-fn activation_name(activation: Activation) -> &'static str {
-    ACTIVATIONS.iter().find(|(_, known)| *known == activation).map_or("relu", |(name, _)| name)
+/// `None` where they have no name for it.
+fn activation_name(activation: Activation) -> Option<&'static str> {
+    ACTIVATIONS.iter().find(|(_, known)| *known == activation).map(|(name, _)| *name)
+}
+
+/// What T5 calls its feed-forward layers; its "gated-gelu" is the approximation.
+fn feed_forward_name(gated: bool, activation: Activation) -> Option<String> {
+    match (gated, activation) {
+        (true, Activation::GeluTanh) => Some("gated-gelu".to_owned()),
+        (true, Activation::Gelu) => None,
+        (true, other) => Some(format!("gated-{}", activation_name(other)?)),
+        (false, other) => Some(activation_name(other)?.to_owned()),
+    }
 }
 
 /// A Transformer of this size, which the families then vary.
@@ -174,6 +218,7 @@ impl Family {
         let transformer = config.decoder == Layers::Transformer && (lm || config.encoder() == Layers::Transformer);
         let qkv = t.attention_bias.unwrap_or(t.bias);
         let plain = t.scale_attention && !t.scale_output && t.window.is_none();
+        let transformer = transformer && activation_name(t.activation).is_some();
         let family = match t.position {
             _ if !transformer => None,
             Position::Learned
@@ -191,11 +236,13 @@ impl Family {
             }
             Position::Sinusoidal if !lm && plain && t.norm == NormKind::Layer && !t.norm_first && t.bias && qkv => {
                 let square = t.key_value_heads() == t.heads && t.heads * t.head_width(config.hidden) == config.hidden;
-                (square && !t.gated && config.output_bias && config.tie == Tie::All).then_some(Self::Marian)
+                let fits = !t.gated && config.output_bias && t.norm_epsilon == MARIAN_EPSILON;
+                (square && fits && config.tie == Tie::All).then_some(Self::Marian)
             }
             Position::Relative if !lm && t.norm == NormKind::Rms && t.norm_first && !t.bias && !qkv => {
                 let fits = !t.scale_attention && t.window.is_none() && !config.output_bias && !t.scales_embedding();
-                let tied = config.tie == Tie::All && t.scale_output;
+                let named = feed_forward_name(t.gated, t.activation).is_some();
+                let tied = config.tie == Tie::All && t.scale_output && named;
                 (fits && t.key_value_heads() == t.heads && tied).then_some(Self::T5)
             }
             _ => None,
@@ -204,7 +251,7 @@ impl Family {
             "it is of no family that transformers has under one name. GPT-2: a language model with position = \
              \"learned\", norm_first and biases, without output_bias. Llama: position = \"rotary\", norm = \"rms\", gated, \
              bias = false, output_bias = false; with attention_bias = true Qwen2. Marian: an encoder-decoder with \
-             position = \"sinusoidal\", norm_first = false, tie = \"all\". T5: position = \"relative\", norm = \"rms\", \
+             position = \"sinusoidal\", norm_first = false, norm_epsilon = 1e-5, tie = \"all\". T5: position = \"relative\", norm = \"rms\", \
              bias = false, scale_attention = false, scale_output = true, tie = \"all\", output_bias = false"
                 .to_owned()
         })
@@ -249,10 +296,7 @@ impl Family {
             Self::T5 => json!({
                 "d_model": config.hidden, "num_layers": config.encoder_layers, "num_decoder_layers": config.layers,
                 "num_heads": t.heads, "d_kv": t.head_width(config.hidden), "d_ff": t.feed_forward(config.hidden),
-                "feed_forward_proj": match (t.gated, t.activation) {
-                    (true, Activation::GeluTanh) => "gated-gelu".to_owned(),
-                    (gated, activation) => format!("{}{}", if gated { "gated-" } else { "" }, activation_name(activation)),
-                },
+                "feed_forward_proj": feed_forward_name(t.gated, t.activation),
                 "layer_norm_epsilon": t.norm_epsilon, "dropout_rate": config.dropout, "is_encoder_decoder": true,
                 "relative_attention_num_buckets": t.relative_buckets,
                 "relative_attention_max_distance": t.relative_max_distance,
@@ -292,13 +336,18 @@ impl Reader<'_> {
             norm_epsilon: self.real("layer_norm_epsilon", 1e-5)?,
             position: Position::Learned,
             max_length: self.number("n_positions")?,
+            attention_dropout: self.dropout("attn_pdrop", 0.1)?,
             ..TransformerConfig::default()
         };
+        if self.flag("add_cross_attention", false)? {
+            return Err("add_cross_attention = true: expected false".to_owned());
+        }
         let tie = if self.flag("tie_word_embeddings", true)? { Tie::Output } else { Tie::None };
         let layers = self.number("n_layer")?;
         let end = self.id("eos_token_id")?.unwrap_or(50_256);
         let special = self.special(self.id("bos_token_id")?.unwrap_or(end), end, None)?;
-        Ok((model(Kind::LanguageModel, hidden, (1, layers), tie, transformer), special))
+        let config = model(Kind::LanguageModel, hidden, (1, layers), tie, transformer);
+        Ok((ModelConfig { dropout: self.dropout("resid_pdrop", 0.1)?, ..config }, special))
     }
 
     fn llama(&self, family: Family) -> Result<(ModelConfig, Special), String> {
@@ -309,11 +358,7 @@ impl Reader<'_> {
             }
         }
         let (hidden, layers) = (self.number("hidden_size")?, self.number("num_hidden_layers")?);
-        let window = self.number_if("sliding_window")?.filter(|_| qwen);
-        let windowed = self.flag("use_sliding_window", false)? && window.is_some();
-        if windowed && self.number_if("max_window_layers")?.unwrap_or(28) != 0 {
-            return Err("max_window_layers: a sliding window in some layers only is not known".to_owned());
-        }
+        let window = if qwen { self.window(layers)? } else { None };
         let heads = self.number("num_attention_heads")?;
         let transformer = TransformerConfig {
             heads,
@@ -328,7 +373,8 @@ impl Reader<'_> {
             max_length: self.number_if("max_position_embeddings")?.unwrap_or(2048),
             rotary_base: self.rotary_base()?,
             rotary_scaling: self.rotary_scaling()?,
-            window: window.filter(|_| windowed),
+            window,
+            attention_dropout: self.dropout("attention_dropout", 0.0)?,
             bias: false,
             attention_bias: qwen.then_some(true),
             ..TransformerConfig::default()
@@ -348,11 +394,19 @@ impl Reader<'_> {
         if !self.flag("share_encoder_decoder_embeddings", true)? {
             return Err("share_encoder_decoder_embeddings = false: expected true".to_owned());
         }
+        for (key, needed) in [("normalize_before", false), ("tie_word_embeddings", true)] {
+            if self.flag(key, needed)? != needed {
+                return Err(format!("{key} = {}: expected {needed}", !needed));
+            }
+        }
         let transformer = TransformerConfig {
             heads: both("encoder_attention_heads", "decoder_attention_heads")?,
             feed_forward: Some(both("encoder_ffn_dim", "decoder_ffn_dim")?),
             activation: self.activation("activation_function", "gelu")?,
-            norm_first: self.flag("normalize_before", false)?,
+            norm_first: false,
+            norm_epsilon: MARIAN_EPSILON,
+            attention_dropout: self.dropout("attention_dropout", 0.0)?,
+            activation_dropout: self.dropout("activation_dropout", 0.0)?,
             position: Position::Sinusoidal,
             max_length: self.number_if("max_position_embeddings")?.unwrap_or(1024),
             scale_embedding: Some(self.flag("scale_embedding", false)?),
@@ -362,7 +416,7 @@ impl Reader<'_> {
         let start = self.id("decoder_start_token_id")?.ok_or("it has no decoder_start_token_id")?;
         let special = self.special(start, self.id("eos_token_id")?.unwrap_or(0), None)?;
         let config = model(Kind::EncoderDecoder, hidden, layers, Tie::All, transformer);
-        Ok((ModelConfig { output_bias: true, ..config }, special))
+        Ok((ModelConfig { output_bias: true, dropout: self.dropout("dropout", 0.1)?, ..config }, special))
     }
 
     fn t5(&self) -> Result<(ModelConfig, Special), String> {
@@ -379,6 +433,7 @@ impl Reader<'_> {
                 "tie_word_embeddings = false: an output apart from the shared embedding is not known".to_owned()
             );
         }
+        let dropout = self.dropout("dropout_rate", 0.1)?;
         let transformer = TransformerConfig {
             heads: self.number("num_heads")?,
             head_width: Some(self.number("d_kv")?),
@@ -393,12 +448,16 @@ impl Reader<'_> {
             bias: false,
             scale_attention: false,
             scale_output: true,
+            // One for everything.
+            attention_dropout: dropout,
+            activation_dropout: dropout,
             ..TransformerConfig::default()
         };
         let layers = self.number("num_layers")?;
         let decoder = self.number_if("num_decoder_layers")?.unwrap_or(layers);
         let start = self.id("decoder_start_token_id")?.or(self.id("pad_token_id")?).unwrap_or(0);
         let special = self.special(start, self.id("eos_token_id")?.unwrap_or(1), None)?;
-        Ok((model(Kind::EncoderDecoder, hidden, (layers, decoder), Tie::All, transformer), special))
+        let config = model(Kind::EncoderDecoder, hidden, (layers, decoder), Tie::All, transformer);
+        Ok((ModelConfig { dropout, ..config }, special))
     }
 }

@@ -9,8 +9,9 @@ use descant_train::{Recipe, Tokenizers, Trained, model};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize_to_file};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,11 +33,26 @@ pub fn import(folder: &Path, run: &Path) -> Result<(), Error> {
     let config = read_json(&folder.join(CONFIG))?;
     let wrong = |reason: String| Error::folder(&folder.join(CONFIG), reason);
     let (family, model_config, mut special) = Family::read(&config).map_err(wrong)?;
-    if let Ok(generation) = read_json(&folder.join(GENERATION)) {
-        let id = |key: &str| generation.get(key)?.as_u64().and_then(|id| u32::try_from(id).ok());
-        special.end = id("eos_token_id").unwrap_or(special.end);
+    let settings = read_json_if(&folder.join(TOKENIZER_CONFIG))?.unwrap_or_default();
+    let ends = |config: &Value| -> Vec<u32> {
+        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+        match config.get("eos_token_id") {
+            Some(Value::Array(ids)) => ids.iter().filter_map(id).collect(),
+            Some(one) => id(one).into_iter().collect(),
+            None => Vec::new(),
+        }
+    };
+    let generation = read_json_if(&folder.join(GENERATION))?.unwrap_or_default();
+    let known = [ends(&generation), ends(&config)].into_iter().find(|ends| !ends.is_empty()).unwrap_or_default();
+    special.end = known.first().copied().unwrap_or(special.end);
+    let mut tokenizer = tokenizer(folder, family, special)?;
+    // Of several ends, what ends a turn: the one that the tokenizer calls so.
+    let named = settings.get("eos_token").and_then(|token| token.as_str().or(token.get("content")?.as_str()));
+    if let Some(end) = named.and_then(|token| tokenizer.id(token)).filter(|end| known.contains(end)) {
+        special.end = end;
+        tokenizer = self::tokenizer(folder, family, special)?;
     }
-    let tokenizer = Arc::new(tokenizer(folder, special)?);
+    let tokenizer = Arc::new(tokenizer);
     let recipe = Recipe {
         tokenizer: TokenizerConfig { special: Some(special), ..TokenizerConfig::default() },
         ..Recipe::of(model_config)
@@ -45,14 +61,14 @@ pub fn import(folder: &Path, run: &Path) -> Result<(), Error> {
     let tokenizers = Tokenizers { source, target: tokenizer };
     let (mut parameters, _) = model(&recipe, &tokenizers, DType::F32).map_err(wrong)?;
     read_weights(folder, family, &recipe, &mut parameters)?;
-    let chat = chat_template(folder, &tokenizers.target)?;
+    let chat = chat_template(folder, &settings, &tokenizers.target)?;
     Ok(Trained::save(&recipe, &tokenizers, &parameters, chat.as_ref(), run)?)
 }
 
 /// The tokenizer: in one file, or in the two that GPT-2's came in.
-fn tokenizer(folder: &Path, special: Special) -> Result<Tokenizer, Error> {
+fn tokenizer(folder: &Path, family: Family, special: Special) -> Result<Tokenizer, Error> {
     let [place, vocabulary, merges] = [TOKENIZER, VOCABULARY, MERGES].map(|name| folder.join(name));
-    let found = match (place.is_file(), vocabulary.is_file() && merges.is_file()) {
+    let found = match (place.is_file(), family == Family::Gpt2 && vocabulary.is_file() && merges.is_file()) {
         (true, _) => Tokenizer::load(&place, Some(special)),
         (false, true) => Tokenizer::load_byte_pairs(&vocabulary, &merges, special),
         (false, false) => {
@@ -64,21 +80,38 @@ fn tokenizer(folder: &Path, special: Special) -> Result<Tokenizer, Error> {
     Ok(found.map_err(descant_train::Error::from)?)
 }
 
-/// The template of conversations: in a file of its own, or in the tokenizer's configuration.
-fn chat_template(folder: &Path, tokenizer: &Tokenizer) -> Result<Option<ChatTemplate>, Error> {
+/// The template of conversations: in a file of its own, or in the tokenizer's configuration, alone or as the default of
+/// several.
+fn chat_template(folder: &Path, settings: &Value, tokenizer: &Tokenizer) -> Result<Option<ChatTemplate>, Error> {
     let place = folder.join(CHAT_TEMPLATE);
-    let text = match fs::read_to_string(&place) {
-        Ok(text) => text,
+    let (place, text) = match fs::read_to_string(&place) {
+        Ok(text) => (place, text),
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::io("read", &place, error)),
         Err(_) => {
-            let config = read_json(&folder.join(TOKENIZER_CONFIG)).unwrap_or_default();
-            let Some(text) = config.get("chat_template").and_then(Value::as_str) else { return Ok(None) };
-            text.to_owned()
+            let default = |templates: &Value| {
+                templates.as_array()?.iter().find(|template| template["name"] == "default")?.get("template").cloned()
+            };
+            let template = settings.get("chat_template").map(|found| default(found).unwrap_or_else(|| found.clone()));
+            let Some(Value::String(text)) = template else { return Ok(None) };
+            (folder.join(TOKENIZER_CONFIG), text)
         }
     };
     // The beginning is added to every prompt anyhow; the end stands between the turns.
     let end = tokenizer.token(tokenizer.special().end).unwrap_or_default();
     let text = format!("{{% set bos_token, eos_token = '', {end:?} %}}\n{text}");
     ChatTemplate::new(&text).map(Some).map_err(|reason| Error::folder(&place, reason))
+}
+
+/// A template as it was before an import put a line before it.
+pub(crate) fn own_template(template: &ChatTemplate) -> &str {
+    let own = template.text();
+    let line = own.lines().next().filter(|line| line.starts_with("{% set bos_token, eos_token = "));
+    line.map_or(own, |line| own[line.len()..].trim_start_matches('\n'))
+}
+
+/// The same, where the file is there.
+fn read_json_if(path: &Path) -> Result<Option<Value>, Error> {
+    if path.exists() { read_json(path).map(Some) } else { Ok(None) }
 }
 
 fn read_json(path: &Path) -> Result<Value, Error> {
@@ -104,10 +137,23 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     }
 }
 
+/// Tensors of the families that hold nothing of their own: tables under a second name, masks, sines.
+const SPARE: [&str; 8] = [
+    "lm_head.weight",
+    "encoder.embed_tokens.weight",
+    "decoder.embed_tokens.weight",
+    "embed_positions.weight",
+    "rotary_emb.inv_freq",
+    ".attn.bias",
+    ".attn.masked_bias",
+    "EncDecAttention.relative_attention_bias.weight",
+];
+
 fn read_weights(folder: &Path, family: Family, recipe: &Recipe, parameters: &mut Parameters) -> Result<(), Error> {
     let mut wanted: HashMap<String, Piece> =
         pieces(family, &recipe.model).into_iter().map(|piece| (piece.theirs.clone(), piece)).collect();
     let mut filled: HashMap<ParameterId, usize> = HashMap::new();
+    let mut seen: HashSet<String> = HashSet::new();
     for path in files(folder)? {
         let bytes = fs::read(&path).map_err(|error| Error::io("read the weights", &path, error))?;
         let wrong = |reason: String| Error::folder(&path, reason);
@@ -117,7 +163,15 @@ fn read_weights(folder: &Path, family: Family, recipe: &Recipe, parameters: &mut
             let known = [name.clone(), format!("transformer.{name}"), format!("model.{name}")]
                 .into_iter()
                 .find_map(|name| wanted.remove(&name));
-            let Some(piece) = known else { continue };
+            let Some(piece) = known else {
+                // Of T5 and Marian also the shared table under the names of both sides, and what needs no weights.
+                let spare = SPARE.iter().any(|spare| name.ends_with(spare));
+                if spare || seen.contains(&name) {
+                    continue;
+                }
+                return Err(wrong(format!("'{name}' has no place in a model of config.json: is that of another one?")));
+            };
+            seen.insert(piece.theirs.clone());
             let id = parameters
                 .find(&piece.ours)
                 .ok_or_else(|| wrong(format!("'{name}' belongs to '{}', which the model has not", piece.ours)))?;
@@ -137,14 +191,18 @@ fn read_weights(folder: &Path, family: Family, recipe: &Recipe, parameters: &mut
             *filled.entry(id).or_default() += values.len();
         }
     }
-    // Marian's bias of the logits may be left out where it is zero.
-    match parameters.ids().find(|id| filled.get(id).copied().unwrap_or(0) < parameters.shape(*id).len()) {
-        Some(id) if parameters.name(id) != "decoder.projection.bias" => {
+    let lacks = |id: &ParameterId| {
+        // Marian's bias of the logits may be left out where it is zero.
+        let may = parameters.name(*id) == "decoder.projection.bias";
+        !may && filled.get(id).copied().unwrap_or(0) < parameters.shape(*id).len()
+    };
+    match parameters.ids().find(lacks) {
+        Some(id) => {
             let missing: Vec<&str> =
                 wanted.values().filter(|p| p.ours == parameters.name(id)).map(|p| p.theirs.as_str()).collect();
             Err(Error::folder(folder, format!("its weights lack {}", missing.join(", "))))
         }
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 
@@ -185,6 +243,9 @@ fn numbers(view: &TensorView<'_>) -> Option<Vec<f32>> {
 pub fn export(trained: &Trained, folder: &Path) -> Result<Family, Error> {
     let config = &trained.recipe.model;
     let family = Family::of(config).map_err(Error::Family)?;
+    if !trained.model.output().is_likelihood() {
+        return Err(Error::Family("loss.kind = \"embedding\" gives it another output than any family has".to_owned()));
+    }
     claim(folder)?;
     let parameters = &trained.parameters;
     let tokenizer = &trained.tokenizers.target;
@@ -210,7 +271,12 @@ pub fn export(trained: &Trained, folder: &Path) -> Result<Family, Error> {
     let write = |name: &str, text: String| write(folder, name, text);
     let Special { beginning, end, unknown, .. } = special;
     let token = |id: u32| tokenizer.token(id);
-    write(TOKENIZER, tokenizer.to_json().map_err(descant_train::Error::from)?)?;
+    let json = tokenizer.to_json().map_err(descant_train::Error::from)?;
+    let mut json: Value = serde_json::from_str(&json).map_err(|error| Error::folder(folder, error.to_string()))?;
+    if json["post_processor"].is_null() {
+        json["post_processor"] = post_processor(family, tokenizer);
+    }
+    write(TOKENIZER, pretty(&json))?;
     write(
         TOKENIZER_CONFIG,
         pretty(&json!({
@@ -219,16 +285,30 @@ pub fn export(trained: &Trained, folder: &Path) -> Result<Family, Error> {
         })),
     )?;
     if let Some(template) = &trained.chat {
-        let own = template.text();
-        // What an import put before it.
-        let line = own.lines().next().filter(|line| line.starts_with("{% set bos_token, eos_token = "));
-        write(CHAT_TEMPLATE, line.map_or(own, |line| own[line.len()..].trim_start_matches('\n')).to_owned())?;
+        write(CHAT_TEMPLATE, own_template(template).to_owned())?;
     }
     let start = if family.reads_a_source() { "decoder_start_token_id" } else { "bos_token_id" };
     write(GENERATION, pretty(&json!({"eos_token_id": end, "pad_token_id": end, start: beginning})))?;
     // Last: a folder with a configuration is a model.
     write(CONFIG, pretty(&family.write(config, special, tokenizer.vocabulary())))?;
     Ok(family)
+}
+
+/// What a text becomes that a model of the family is to read: a source has an end, all else a beginning.
+fn post_processor(family: Family, tokenizer: &Tokenizer) -> Value {
+    let Special { beginning, end, .. } = tokenizer.special();
+    let id = if family.reads_a_source() { end } else { beginning };
+    let token = tokenizer.token(id).unwrap_or_default();
+    let special = json!({"SpecialToken": {"id": token, "type_id": 0}});
+    let around = |texts: &[&str]| {
+        let mut parts: Vec<Value> = texts.iter().map(|id| json!({"Sequence": {"id": id, "type_id": 0}})).collect();
+        parts.insert(if family.reads_a_source() { parts.len() } else { 0 }, special.clone());
+        parts
+    };
+    json!({
+        "type": "TemplateProcessing", "single": around(&["A"]), "pair": around(&["A", "B"]),
+        "special_tokens": {&token: {"id": &token, "ids": [id], "tokens": [&token]}},
+    })
 }
 
 /// Makes the folder, if it holds no model yet.

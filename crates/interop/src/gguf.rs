@@ -2,7 +2,7 @@
 
 mod vocabulary;
 
-use crate::folder::{Part, part};
+use crate::folder::{Part, own_template, part};
 use crate::names::pieces;
 use crate::{Error, Family};
 use descant_autograd::Activation;
@@ -63,6 +63,9 @@ pub fn export_gguf(trained: &Trained, path: &Path) -> Result<Family, Error> {
     let mut items = hyperparameters(architecture, config.hidden, config.layers, &transformer);
     let bos = trained.bos()?;
     items.extend(vocabulary::items(&trained.tokenizers.target, bos).map_err(Error::Family)?);
+    if let Some(template) = &trained.chat {
+        items.push(("tokenizer.chat_template".to_owned(), Item::Text(own_template(template).to_owned())));
+    }
     let tensors = tensors(trained, family)?;
     if path.exists() {
         return Err(Error::folder(path, "it is there already. Choose another name"));

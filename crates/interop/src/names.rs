@@ -169,10 +169,6 @@ pub(crate) fn pieces(family: Family, config: &ModelConfig) -> Vec<Piece> {
                 pieces.weight("relative", "block.0.layer.0.SelfAttention.relative_attention_bias");
                 pieces.weight("norm", "final_layer_norm");
             }
-            if config.tie != Tie::All {
-                // One table for both sides here too, but another for the output.
-                pieces.under("decoder.", "").weight("projection", "lm_head");
-            }
         }
     }
     pieces.all

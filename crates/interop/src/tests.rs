@@ -9,6 +9,7 @@ use descant_kernels::Parallelism;
 use descant_text::{Batch, Message, Sequences};
 use descant_train::Trained;
 use safetensors::{Dtype, SafeTensors};
+use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -52,8 +53,12 @@ fn distance(found: &[f64], expected: &[f64], least: f64) -> f64 {
 fn logits_and_gradients_are_those_of_transformers() {
     for name in FAMILIES {
         let folder = tempfile::tempdir().unwrap();
-        import(&reference(name), &folder.path().join("run")).unwrap();
-        let trained = Trained::load(&folder.path().join("run")).unwrap();
+        let run = folder.path().join("run");
+        import(&reference(name), &run).unwrap();
+        // The references were made without dropout.
+        let recipe = fs::read_to_string(run.join("recipe.toml")).unwrap();
+        fs::write(run.join("recipe.toml"), recipe.replace("dropout = 0.1\n", "dropout = 0.0\n")).unwrap();
+        let trained = Trained::load(&run).unwrap();
         let bytes = fs::read(reference(name).join("reference.safetensors")).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let pair = trained.tokenizers.source.is_some();
@@ -130,14 +135,97 @@ fn what_is_written_is_what_was_read() {
     }
 }
 
+/// A copy of a reference, to change.
+fn copy(name: &str, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for file in ["config.json", "model.safetensors", "tokenizer.json"] {
+        fs::copy(reference(name).join(file), to.join(file)).unwrap();
+    }
+}
+
+/// Changes a file of JSON.
+fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
+    let mut json = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    change(&mut json);
+    fs::write(path, json.to_string()).unwrap();
+}
+
+#[test]
+fn of_several_ends_it_is_that_of_a_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |part: &str| folder.path().join(part);
+    copy("llama", &at("in"));
+    let end = |run: &str| {
+        import(&at("in"), &at(run)).unwrap();
+        Trained::load(&at(run)).unwrap().tokenizers.target.special().end
+    };
+    fs::write(at("in/generation_config.json"), r#"{"eos_token_id": [5, 7]}"#).unwrap();
+    assert_eq!(end("first"), 5);
+    let mut tokenizer: Value = serde_json::from_slice(&fs::read(at("in/tokenizer.json")).unwrap()).unwrap();
+    let token = tokenizer["model"]["vocab"].as_object().unwrap().iter().find(|(_, id)| **id == 7).unwrap().0.clone();
+    fs::write(at("in/tokenizer_config.json"), json!({"eos_token": {"content": token}}).to_string()).unwrap();
+    assert_eq!(end("named"), 7);
+    // What a file was used with before does not cut or fill texts.
+    let before = Trained::load(&at("named")).unwrap().tokenizers.target.encode("a a a").unwrap();
+    tokenizer["truncation"] = json!({"direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 0});
+    tokenizer["padding"] = json!({"strategy": {"Fixed": 9}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
+        "pad_type_id": 0, "pad_token": "x"});
+    fs::write(at("in/tokenizer.json"), tokenizer.to_string()).unwrap();
+    end("padded");
+    assert_eq!(Trained::load(&at("padded")).unwrap().tokenizers.target.encode("a a a").unwrap(), before);
+}
+
+#[test]
+fn a_folder_that_says_what_the_model_cannot_be_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |name: &str, change: &dyn Fn(&mut Value), says: &str| {
+        let place = folder.path().join(format!("{name} {says}"));
+        copy(name, &place);
+        edit(&place.join("config.json"), change);
+        let error = import(&place, &folder.path().join("run")).unwrap_err().to_string();
+        assert!(error.contains(says), "{name} should say {says}: {error}");
+    };
+    refused("marian", &|json| json["normalize_before"] = json!(true), "normalize_before");
+    refused("marian", &|json| json["tie_word_embeddings"] = json!(false), "tie_word_embeddings");
+    refused("gpt2", &|json| json["add_cross_attention"] = json!(true), "add_cross_attention");
+    refused("gpt2", &|json| json["n_layer"] = json!(1), "has no place");
+    refused("llama", &|json| json["vocab_size"] = json!(1_u64 << 60), "vocab_size");
+    let some = json!(["full_attention", "sliding_attention"]);
+    let windowed = move |json: &mut Value| {
+        json["num_hidden_layers"] = json!(2);
+        json["sliding_window"] = json!(4);
+        json["layer_types"] = some.clone();
+    };
+    refused("qwen2", &windowed, "in 1 of 2 layers");
+}
+
+#[test]
+fn a_written_tokenizer_says_what_a_text_is_read_with() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, source) in [("llama", false), ("marian", true)] {
+        let at = |part: &str| folder.path().join(name).join(part);
+        copy(name, &at("in"));
+        edit(&at("in/tokenizer.json"), |json| json["post_processor"] = Value::Null);
+        import(&at("in"), &at("run")).unwrap();
+        let trained = Trained::load(&at("run")).unwrap();
+        export(&trained, &at("out")).unwrap();
+        let special = trained.tokenizers.target.special();
+        let id = if source { special.end } else { special.beginning };
+        let json: Value = serde_json::from_slice(&fs::read(at("out/tokenizer.json")).unwrap()).unwrap();
+        let single = json["post_processor"]["single"].as_array().unwrap();
+        let token = single[usize::from(source)]["SpecialToken"]["id"].as_str().unwrap();
+        assert_eq!(json["post_processor"]["special_tokens"][token]["ids"], json!([id]), "{name}");
+        assert_eq!(single.len(), 2);
+        // It is read again.
+        import(&at("out"), &at("back")).unwrap();
+    }
+}
+
 #[test]
 fn a_chat_template_moves_in_and_out() {
     let folder = tempfile::tempdir().unwrap();
     let at = |part: &str| folder.path().join(part);
-    fs::create_dir(at("in")).unwrap();
-    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
-        fs::copy(reference("llama").join(name), at("in").join(name)).unwrap();
-    }
+    copy("llama", &at("in"));
     let text = "{{ bos_token }}{% for m in messages %}[{{ m.content }}]{{ eos_token }}{% endfor %}";
     fs::write(at("in/chat_template.jinja"), text).unwrap();
     import(&at("in"), &at("run")).unwrap();
@@ -162,9 +250,8 @@ fn a_real_checkpoint_gives_its_golden_ids_logits_and_text() {
     let run = folder.path().join("run");
     import(&original, &run).unwrap();
     let trained = Trained::load(&run).unwrap();
-    let json =
-        |name: &str| -> serde_json::Value { serde_json::from_slice(&fs::read(original.join(name)).unwrap()).unwrap() };
-    let ids = |value: &serde_json::Value| -> Vec<u32> {
+    let json = |name: &str| -> Value { serde_json::from_slice(&fs::read(original.join(name)).unwrap()).unwrap() };
+    let ids = |value: &Value| -> Vec<u32> {
         value["ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
     };
     for example in json("encode_golden.json").as_array().unwrap() {
@@ -203,7 +290,7 @@ fn a_model_without_head_and_tokenizer_json_gives_its_golden_states() {
     import(&original, &run).unwrap();
     let trained = Trained::load(&run).unwrap();
     let bytes = fs::read(original.join("golden.json")).unwrap();
-    let golden: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let golden: Value = serde_json::from_slice(&bytes).unwrap();
     let ids: Vec<u32> = golden["ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect();
     let mut input = Sequences::new();
     input.push(&ids);

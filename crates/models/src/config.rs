@@ -173,6 +173,12 @@ impl ModelConfig {
         (has_positions && transformer.position == Position::Learned).then_some(transformer.max_length)
     }
 
+    /// Whether anything is dropped in training, element by element.
+    pub fn has_dropout(&self) -> bool {
+        let transformer = self.transformer.as_ref().map_or(0.0, |t| t.attention_dropout.max(t.activation_dropout));
+        self.dropout.max(transformer) > 0.0
+    }
+
     /// One of this kind, everything else as by default.
     pub fn new(kind: Kind) -> Self {
         Self {

@@ -195,6 +195,9 @@ impl Tokenizer {
     }
 
     fn new(mut inner: Inner, special: Option<Special>) -> Result<Self, TextError> {
+        // What a file was used with before is no part of what its texts mean.
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(wrong)?;
         if let Some(special) = special {
             let entries = special.entries.unwrap_or(0).max(inner.get_vocab_size(true));
             let ids = [Some(special.beginning), Some(special.end), special.unknown];

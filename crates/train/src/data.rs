@@ -20,16 +20,10 @@ pub struct Texts {
 }
 
 impl Texts {
-    /// The texts of a recipe.
+    /// The texts of a recipe, with a template for what in them are conversations.
     ///
     /// # Errors
-    /// Where it names none, or its chat template cannot be read.
-    pub fn of(recipe: &Recipe) -> Result<Self, Error> {
-        let place = recipe.data.as_ref().and_then(|data| data.chat_template.as_deref());
-        Self::with(recipe, place.map(chat_template).transpose()?.as_ref())
-    }
-
-    /// The texts of a recipe, with a template for what in them are conversations.
+    /// Where it names none.
     pub(crate) fn with(recipe: &Recipe, template: Option<&ChatTemplate>) -> Result<Self, Error> {
         let Some(data) = &recipe.data else {
             let reason =

@@ -129,6 +129,9 @@ impl Lesson<'_> {
         let theirs = self.hidden.select_rows(&segments.arrange(&joined));
         let teacher = TeacherScores { hidden: &theirs, weight, bias: bias.as_ref() };
         let soft = model.output().distillation(hidden, &ids, teacher, config.temperature);
+        if config.weight == 1.0 {
+            return soft;
+        }
         let hard = model.output().loss(hidden, &ids);
         soft.scale(config.weight) + hard.scale(1.0 - config.weight)
     }

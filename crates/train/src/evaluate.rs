@@ -1,6 +1,6 @@
 use crate::data::{batch_config, source};
 use crate::score::questions;
-use crate::{Answer, Error, Files, Replicas, Texts, Trained};
+use crate::{Answer, DataConfig, Error, Files, Replicas, Texts, Trained};
 use descant_autograd::{Parameters, Tape};
 use descant_generate::Options;
 use descant_kernels::Parallelism;
@@ -101,21 +101,27 @@ impl<'a> Evaluator<'a> {
     pub(crate) fn new(trained: &'a Trained, files: &[PathBuf], threads: usize) -> Result<Self, Error> {
         let replicas = Replicas::new(&trained.parameters, threads, threads)?;
         let template = trained.chat.as_ref();
-        let texts = Texts::with(&trained.recipe, template)?;
         let files = match files {
             [] => None,
             [one] => Some(Files::One(one.clone())),
             [source, target, ..] => Some(Files::Two([source.clone(), target.clone()])),
         };
-        let data = trained.recipe.data.as_ref();
-        let kind = trained.recipe.model.kind;
-        let given = files.zip(data).map(|(files, data)| source(&files, data, kind, template));
+        // A model from elsewhere has no texts of its own.
+        let mut recipe = trained.recipe.clone();
+        if let (None, Some(files)) = (&recipe.data, &files) {
+            recipe.data = Some(DataConfig::of(files.clone()));
+        }
+        let texts = Texts::with(&recipe, template)?;
+        let kind = recipe.model.kind;
+        let given = files.zip(recipe.data.as_ref()).map(|(files, data)| source(&files, data, kind, template));
         let text = given.or_else(|| texts.validation.clone());
         let tokenizers = &trained.tokenizers;
         let corpus = match &text {
             Some(text) => {
                 let source = tokenizers.source.as_deref();
-                Arc::new(Corpus::encode(text, source, &tokenizers.target, usize::MAX, None)?)
+                // As long as the model can read, a beginning or an end included.
+                let most = recipe.model.max_length().map_or(usize::MAX, |most| most.saturating_sub(1));
+                Arc::new(Corpus::encode(text, source, &tokenizers.target, most, None)?)
             }
             None => texts.encode(tokenizers, Some(trained.run()))?.1.ok_or_else(|| Error::Recipe {
                 path: PathBuf::from("the run's recipe"),

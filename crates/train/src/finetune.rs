@@ -32,7 +32,8 @@ pub struct LoraConfig {
     /// By default as `rank`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
-    /// The matrices that are adapted; by default all but the tables of token vectors and of positions.
+    /// The matrices that are adapted; by default all but the tables of token vectors and of positions, and what `train`
+    /// and `freeze` name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<String>,
 }
@@ -74,12 +75,13 @@ impl FinetuneConfig {
         let own: Vec<ParameterId> = parameters.ids().collect();
         let trained = matching("train", &self.train, parameters, &own)?;
         let mut frozen = matching("freeze", &self.freeze, parameters, &own)?;
+        let named: Vec<ParameterId> = trained.iter().chain(&frozen).copied().collect();
         if self.lora.is_some() || !self.train.is_empty() {
             frozen.extend(own.iter().filter(|id| !trained.contains(id)));
         }
         frozen.into_iter().for_each(|id| parameters.set_trainable(id, false));
         if let Some(lora) = &self.lora {
-            lora.adapt(parameters, &own, seed)?;
+            lora.adapt(parameters, &own, &named, seed)?;
         }
         let all: Vec<ParameterId> = parameters.ids().collect();
         for (pattern, factor) in &self.rates {
@@ -95,14 +97,26 @@ impl FinetuneConfig {
 }
 
 impl LoraConfig {
-    fn adapt(&self, parameters: &mut Parameters, own: &[ParameterId], seed: u64) -> Result<(), String> {
-        let targets = match self.targets.is_empty() {
+    /// `named` are those of which the recipe says that they stay, or are trained themselves.
+    fn adapt(
+        &self,
+        parameters: &mut Parameters,
+        own: &[ParameterId],
+        named: &[ParameterId],
+        seed: u64,
+    ) -> Result<(), String> {
+        let targets: Vec<ParameterId> = match self.targets.is_empty() {
             true => {
                 let is_table = |id: ParameterId| TABLES.iter().any(|table| parameters.name(id).contains(table));
-                own.iter().copied().filter(|&id| parameters.shape(id).rank() == 2 && !is_table(id)).collect()
+                let fits = |id| parameters.shape(id).rank() == 2 && !is_table(id) && !named.contains(&id);
+                own.iter().copied().filter(|&id| fits(id)).collect()
             }
             false => matching("lora.targets", &self.targets, parameters, own)?,
         };
+        if let Some(&id) = targets.iter().find(|id| named.contains(id)) {
+            let name = parameters.name(id);
+            return Err(format!("finetune.lora.targets: {name} is in finetune.train or finetune.freeze too"));
+        }
         let scale = self.alpha.map_or(1.0, |alpha| alpha / self.rank as f64);
         for id in targets {
             let [a, _] = parameters.adapt(id, self.rank, scale).map_err(|e| format!("finetune.lora.targets: {e}"))?;

@@ -86,6 +86,22 @@ pub struct DataConfig {
     pub max_length: usize,
 }
 
+impl DataConfig {
+    /// These files to train on, everything else as by default.
+    pub(crate) fn of(train: Files) -> Self {
+        Self {
+            train,
+            validation: None,
+            validation_share: tenth(),
+            stream: false,
+            columns: None,
+            chat_template: None,
+            shared_vocabulary: false,
+            max_length: max_length(),
+        }
+    }
+}
+
 /// Sizes in place of texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -320,6 +336,9 @@ impl Recipe {
         if let LossConfig::CrossEntropy { smoothing, consistency, class_weights, .. } = &self.loss {
             if !(0.0..=1e6).contains(consistency) {
                 return Err(format!("loss.consistency = {consistency}: expected a number from 0"));
+            }
+            if *consistency > 0.0 && !self.model.has_dropout() {
+                return Err("loss.consistency: without dropout both passes are the same. Set model.dropout".to_owned());
             }
             if *consistency > 0.0 && self.distill.is_some() {
                 return Err("loss.consistency: expected no [distill] beside it".to_owned());

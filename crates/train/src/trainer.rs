@@ -3,7 +3,7 @@ use crate::data::{TEMPLATE, Texts, batch_config, chat_template, write};
 use crate::evaluate::{Evaluation, evaluate};
 use crate::metrics::{METRICS, Metric, Metrics};
 use crate::trained::{RECIPE, model};
-use crate::{DataConfig, Error, Recipe, Replicas, Teacher, Tokenizers, Trained};
+use crate::{Error, Origins, Recipe, Replicas, Tokenizers};
 use descant_autograd::{ParameterId, Parameters, mix};
 use descant_models::Generator;
 use descant_optim::{Average, Optimizer, Schedule};
@@ -103,40 +103,27 @@ impl Trainer {
         } else if recipe.train.shares == 0 {
             recipe.train.shares = std::thread::available_parallelism().map_or(1, usize::from);
         }
-        let init = match &recipe.init {
-            Some(init) if !started => Some(Trained::load(init)?),
-            _ => None,
-        };
-        let teacher = recipe.distill.as_ref().map(|config| Teacher::load(config, &recipe)).transpose()?;
+        let origins = if started { Origins::resumed(&recipe)? } else { Origins::of(&recipe)? };
         let stored = run.join(TEMPLATE);
-        let template = match (&recipe.data, &init) {
-            _ if started => stored.is_file().then(|| chat_template(&stored)).transpose()?,
-            (Some(DataConfig { chat_template: Some(path), .. }), _) => Some(chat_template(path)?),
-            (_, Some(init)) => init.chat.clone(),
-            _ => teacher.as_ref().and_then(|teacher| teacher.trained().chat.clone()),
+        let template = match started {
+            true => stored.is_file().then(|| chat_template(&stored)).transpose()?,
+            false => origins.template(&recipe)?,
         };
         let texts = Texts::with(&recipe, template.as_ref())?;
-        let tokenizers = if let Some(init) = &init {
-            let extended = init.tokenizers.extended(&recipe)?;
+        let tokenizers = match started {
+            true => Tokenizers::load(run, &recipe)?,
+            false => origins.tokenizers(&recipe, &texts, SAMPLE)?,
+        };
+        let Origins { init, teacher } = origins;
+        if let Some(init) = &init {
             recipe.tokenizer = continued(&init.recipe.tokenizer, &recipe.tokenizer);
             let own = recipe.target_tokenizer.take().unwrap_or_default();
             recipe.target_tokenizer = init.recipe.target_tokenizer.as_ref().map(|theirs| continued(theirs, &own));
-            extended
-        } else if started {
-            Tokenizers::load(run, &recipe)?
-        } else if let Some(teacher) = &teacher {
-            let Trained { recipe: theirs, tokenizers, .. } = teacher.trained();
-            let own = TokenizerConfig::default();
-            if recipe.target_tokenizer.is_some() || ![&own, &theirs.tokenizer].contains(&&recipe.tokenizer) {
-                let reason = "[tokenizer]: with [distill] the tokenizers are the teacher's. Leave it out".to_owned();
-                return Err(Error::Recipe { path: PathBuf::from("the recipe"), reason });
-            }
+        } else if let Some(teacher) = teacher.as_ref().filter(|_| !started) {
+            let theirs = &teacher.trained().recipe;
             recipe.tokenizer = theirs.tokenizer.clone();
             recipe.target_tokenizer = theirs.target_tokenizer.clone();
-            tokenizers.clone()
-        } else {
-            Tokenizers::train(&recipe, &texts, SAMPLE)?
-        };
+        }
         if let Some(teacher) = &teacher {
             teacher.check(&tokenizers, run)?;
         }

@@ -6,6 +6,34 @@ use descant_text::{Special, Tokenizer};
 use serde_json::Value;
 use std::collections::HashMap;
 
+/// How the families cut a text before pairs are merged, and what llama.cpp calls that.
+const CUTS: [(&str, &str); 2] = [
+    (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        "llama-bpe",
+    ),
+    (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        "qwen2",
+    ),
+];
+
+/// What llama.cpp calls the way in which this pre-tokenizer of bytes cuts a text; `None` where it has none such.
+fn cut(pre_tokenizer: &Value) -> Option<&'static str> {
+    let steps = match pre_tokenizer["pretokenizers"].as_array() {
+        Some(steps) => steps.iter().collect(),
+        None => vec![pre_tokenizer],
+    };
+    match steps[..] {
+        [bytes] if bytes["type"] == "ByteLevel" && bytes["use_regex"] != false => Some("gpt-2"),
+        [split, bytes] if split["type"] == "Split" && bytes["type"] == "ByteLevel" && bytes["use_regex"] == false => {
+            let pattern = split["pattern"]["Regex"].as_str()?;
+            CUTS.iter().find(|(known, _)| *known == pattern).map(|(_, name)| *name)
+        }
+        _ => None,
+    }
+}
+
 /// What a token is to llama.cpp.
 #[derive(Clone, Copy)]
 enum Type {
@@ -23,15 +51,17 @@ enum Type {
 /// Where it is of another kind.
 pub(super) fn items(tokenizer: &Tokenizer, bos: u32) -> Result<Vec<(String, Item)>, String> {
     let unfit = || {
-        "llama.cpp has tokenizers of byte-level byte pairs and of byte pairs with a token for each byte; this model's is \
-         another. Train with tokenizer.kind = \"byte-bpe\""
+        "llama.cpp has the tokenizers of GPT-2, Llama and Qwen2; this model's is another. Train with \
+         tokenizer.kind = \"byte-bpe\", without split_digits"
             .to_owned()
     };
     let json = tokenizer.to_json().map_err(|error| error.to_string())?;
     let json: Value = serde_json::from_str(&json).map_err(|error| error.to_string())?;
     let model = &json["model"];
     let of_bytes = json["pre_tokenizer"].to_string().contains("\"ByteLevel\"");
-    if model["type"] != "BPE" || !(of_bytes || model["byte_fallback"] == true) {
+    let pre =
+        cut(&json["pre_tokenizer"]).filter(|_| json["normalizer"].is_null() || json["normalizer"]["type"] == "NFC");
+    if model["type"] != "BPE" || if of_bytes { pre.is_none() } else { model["byte_fallback"] != true } {
         return Err(unfit());
     }
     let merges: Vec<[String; 2]> = model["merges"].as_array().map_or(Vec::new(), |merges| {
@@ -64,8 +94,8 @@ pub(super) fn items(tokenizer: &Tokenizer, bos: u32) -> Result<Vec<(String, Item
     let mut items = Vec::new();
     let mut add = |key: &str, item: Item| items.push((format!("tokenizer.ggml.{key}"), item));
     add("model", Item::Text(if of_bytes { "gpt2" } else { "llama" }.to_owned()));
-    if of_bytes {
-        add("pre", Item::Text("gpt-2".to_owned()));
+    if let Some(pre) = pre.filter(|_| of_bytes) {
+        add("pre", Item::Text(pre.to_owned()));
         add("merges", Item::Texts(merges.iter().map(|pair| pair.join(" ")).collect()));
     } else {
         // The pair that was merged first goes first.
@@ -75,7 +105,9 @@ pub(super) fn items(tokenizer: &Tokenizer, bos: u32) -> Result<Vec<(String, Item
             token.as_ref().and_then(|token| ranks.get(token)).map_or(0.0, |&rank| -(rank as f32))
         };
         add("scores", Item::Reals(tokens.iter().map(score).collect()));
-        add("add_space_prefix", Item::Flag(json["normalizer"].to_string().contains("\"Prepend\"")));
+        let metaspace = &json["pre_tokenizer"];
+        let prepends = metaspace["type"] == "Metaspace" && metaspace["prepend_scheme"] != "never";
+        add("add_space_prefix", Item::Flag(prepends || json["normalizer"].to_string().contains("\"Prepend\"")));
     }
     add("tokens", Item::Texts(texts));
     add("token_type", Item::Numbers(types));

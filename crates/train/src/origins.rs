@@ -1,0 +1,76 @@
+use crate::data::chat_template;
+use crate::{DataConfig, Error, Recipe, Teacher, Texts, Tokenizers, Trained};
+use descant_text::{ChatTemplate, TokenizerConfig};
+use std::path::PathBuf;
+
+/// The trained models that a recipe names, from which tokenizers and templates come where it has none of its own.
+#[derive(Debug)]
+pub struct Origins {
+    /// Whose weights training starts from.
+    pub(crate) init: Option<Trained>,
+    /// What is learned from.
+    pub(crate) teacher: Option<Teacher>,
+}
+
+impl Origins {
+    /// Loads them.
+    ///
+    /// # Errors
+    /// Where one cannot be loaded, or is none for the recipe's model.
+    pub fn of(recipe: &Recipe) -> Result<Self, Error> {
+        let init = recipe.init.as_ref().map(|init| Trained::load(init)).transpose()?;
+        Ok(Self { init, ..Self::resumed(recipe)? })
+    }
+
+    /// What a training still needs of them when it goes on.
+    pub(crate) fn resumed(recipe: &Recipe) -> Result<Self, Error> {
+        let teacher = recipe.distill.as_ref().map(|config| Teacher::load(config, recipe)).transpose()?;
+        Ok(Self { init: None, teacher })
+    }
+
+    /// What is learned from, where there is one.
+    pub fn teacher(&self) -> Option<&Teacher> {
+        self.teacher.as_ref()
+    }
+
+    /// The same, alone.
+    pub fn into_teacher(self) -> Option<Teacher> {
+        self.teacher
+    }
+
+    /// What makes texts of conversations.
+    pub(crate) fn template(&self, recipe: &Recipe) -> Result<Option<ChatTemplate>, Error> {
+        if let Some(DataConfig { chat_template: Some(path), .. }) = &recipe.data {
+            return chat_template(path).map(Some);
+        }
+        let teacher = self.teacher.as_ref().map(Teacher::trained);
+        Ok(self.init.as_ref().or(teacher).and_then(|trained| trained.chat.clone()))
+    }
+
+    /// The texts of the recipe.
+    ///
+    /// # Errors
+    /// Where it names none, or its chat template cannot be read.
+    pub fn texts(&self, recipe: &Recipe) -> Result<Texts, Error> {
+        Texts::with(recipe, self.template(recipe)?.as_ref())
+    }
+
+    /// Its tokenizers: those of `init`, with what the recipe adds, or the teacher's, or fresh ones, trained on this many
+    /// lines.
+    ///
+    /// # Errors
+    /// What is wrong with the texts; a tokenizer that would not be used.
+    pub fn tokenizers(&self, recipe: &Recipe, texts: &Texts, lines: usize) -> Result<Tokenizers, Error> {
+        if let Some(init) = &self.init {
+            return init.tokenizers.extended(recipe);
+        }
+        let Some(teacher) = &self.teacher else { return Tokenizers::train(recipe, texts, lines) };
+        let Trained { recipe: theirs, tokenizers, .. } = teacher.trained();
+        let own = [&TokenizerConfig::default(), &theirs.tokenizer].contains(&&recipe.tokenizer);
+        if recipe.target_tokenizer.is_some() || !own {
+            let reason = "[tokenizer]: with [distill] the tokenizers are the teacher's. Leave it out".to_owned();
+            return Err(Error::Recipe { path: PathBuf::from("the recipe"), reason });
+        }
+        Ok(tokenizers.clone())
+    }
+}
