@@ -70,18 +70,22 @@ fn untrained(config: &TokenizerConfig, continuous: bool) -> Result<Tokenizer> {
     // `▁` stands for the space before a word; a line's first word has one too, so that it is the same word anywhere.
     let scheme = if continuous { "never" } else { "always" };
     let spaces = || json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": true});
+    // Apart, so that a word at the end of a sentence is the same word as elsewhere.
+    let punctuation = || json!({"type": "Punctuation", "behavior": "Isolated"});
     let bytes = json!({
         "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": kind == TokenizerKind::ByteBpe,
     });
     let (pre_tokenizer, decoder) = match kind {
-        TokenizerKind::Bpe | TokenizerKind::Unigram => (spaces(), spaces()),
+        TokenizerKind::Bpe | TokenizerKind::Unigram => {
+            (json!({"type": "Sequence", "pretokenizers": [spaces(), punctuation()]}), spaces())
+        }
         TokenizerKind::ByteBpe | TokenizerKind::Byte => (bytes.clone(), bytes),
         TokenizerKind::Wordpiece => {
             let characters =
                 json!({"type": "Split", "pattern": {"Regex": r"\p{Han}"}, "behavior": "Isolated", "invert": false});
             let inner = json!({"type": "Replace", "pattern": {"Regex": "^##"}, "content": ""});
             (
-                json!({"type": "Sequence", "pretokenizers": [spaces(), characters]}),
+                json!({"type": "Sequence", "pretokenizers": [spaces(), punctuation(), characters]}),
                 json!({"type": "Sequence", "decoders": [inner, spaces()]}),
             )
         }
