@@ -81,6 +81,11 @@ impl AttendHeads {
         })
     }
 
+    /// Every head of these sequences.
+    fn each_head(&self) -> impl Iterator<Item = (Sequence, usize)> + '_ {
+        self.sequences().flat_map(|sequence| (0..self.heads.heads).map(move |head| (sequence.clone(), head)))
+    }
+
     /// The tiles of queries of a sequence.
     fn query_tiles(&self, sequence: &Sequence) -> impl Iterator<Item = Range<usize>> + use<> {
         let (end, size) = (sequence.queries.len(), self.tile.0);
@@ -203,8 +208,7 @@ impl Op for AttendHeads {
             y.fill(E::zero());
             log_sums.fill(E::zero());
         }
-        for sequence in self.sequences() {
-            for head in 0..heads {
+        for (sequence, head) in self.each_head() {
                 let [q_start, k_start, v_start] = self.starts(head);
                 let k = part(k, k_columns, sequence.memory.clone(), k_start, width);
                 let keys_t = turned(k, &sequence, &mut copy);
@@ -245,7 +249,6 @@ impl Op for AttendHeads {
                     *sum = maxima[i] + totals[i].ln();
                 }
             }
-            }
         }
         [scores, mask, copy].into_iter().for_each(|scratch| ctx.recycle(scratch));
         ctx.save(log_sums);
@@ -265,8 +268,7 @@ impl Op for AttendHeads {
         let (mut weights, mut dscores) = (ctx.scratch(self.scores()), ctx.scratch(self.scores()));
         let mut mask = ctx.scratch(if self.heads.dropout > 0.0 { self.scores() } else { 0 });
         let alpha = E::of(self.heads.scale);
-        for sequence in self.sequences() {
-            for head in 0..heads {
+        for (sequence, head) in self.each_head() {
                 let [q_start, k_start, v_start] = self.starts(head);
                 let all_keys = part(k, k_columns, sequence.memory.clone(), k_start, width);
                 let all_values = part(v, v_columns, sequence.memory.clone(), v_start, width);
@@ -313,7 +315,6 @@ impl Op for AttendHeads {
                         tile.add_bias_gradient(dscores, dtable);
                     }
                 }
-            }
             }
         }
         // Of sequences without partners too.
