@@ -34,9 +34,10 @@ enum Command {
     Generate(generate::Generate),
     /// Measure a trained generator: loss, perplexity, accuracy, exact match
     Eval(eval::Eval),
-    /// Make a run of a model from elsewhere: a Hugging Face folder of GPT-2, Llama, Qwen2, Marian or T5
+    /// Make a run of a model from elsewhere: a Hugging Face folder, or hf:OWNER/NAME, of GPT-2, Llama, Qwen2, Marian or
+    /// T5
     Import(exchange::Import),
-    /// Write a trained model as a Hugging Face folder
+    /// Write a trained model for elsewhere: as a Hugging Face folder, for PyTorch, or as GGUF for llama.cpp
     Export(exchange::Export),
     /// Hold every gradient of a recipe's model against central differences
     Gradcheck(gradcheck::Gradcheck),

@@ -2,11 +2,13 @@
 //!
 //! - To train and run a generator as a recipe describes it: [`train::Trainer`] and [`train::Trained`].
 //! - To write a model and a training loop of one's own: [`nn`], [`autograd`], [`optim`].
+//! - To bring models in from elsewhere, and to take them there: [`interop`].
 //!
-//! `examples/` has one of each.
+//! `examples/` has one of each of the first two.
 
 pub use descant_autograd as autograd;
 pub use descant_generate as generate;
+pub use descant_interop as interop;
 pub use descant_kernels as kernels;
 pub use descant_models as models;
 pub use descant_nn as nn;
@@ -20,7 +22,9 @@ pub mod prelude {
     pub use crate::autograd::{Activation, Gradients, Graph, Packed, Parameters, Tape, Targets, Var};
     pub use crate::generate::Strategy;
     pub use crate::kernels::Parallelism;
-    pub use crate::nn::{Attention, Cell, Embedding, Linear, Recurrent, RecurrentConfig, Scope, Score};
+    pub use crate::nn::{
+        Attention, Cell, Embedding, Linear, Recurrent, RecurrentConfig, Scope, Score, Transformer, TransformerConfig,
+    };
     pub use crate::optim::{Clip, Clipping, Optimizer, OptimizerConfig, Schedule, ScheduleConfig};
     pub use crate::tensor::{DType, Tensor};
     pub use crate::text::{Batch, Sequences};

@@ -6,7 +6,7 @@
 //! With the feature `hub`, folders are also fetched by name from the Hugging Face Hub.
 //!
 //! A family is two things: what its `config.json` means as a [`descant_models::ModelConfig`], in `config`, and which of
-//! its tensors is which part of which parameter, a table in `names`. Both are read in either direction.
+//! its tensors is which part of which parameter, a table in `names` that is read in either direction.
 
 mod config;
 mod error;

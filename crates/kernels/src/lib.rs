@@ -1,4 +1,4 @@
-//! The loops on the processor: products of matrices (a binding to the `gemm` crate), vector maths (`rten-vecmath`), and
+//! The loops on the processor: products of matrices (by the `gemm` crate, and of bfloat16 by `gemmkit`), vector maths (`rten-vecmath`), and
 //! the fused loops of the recurrent cells.
 //!
 //! Everything here works on slices in row-major order, and single-threaded but where a [`Parallelism`] is passed in: no

@@ -90,7 +90,8 @@ pub struct ModelConfig {
     /// Whether the output projection has a bias.
     #[serde(default = "yes")]
     pub output_bias: bool,
-    /// The share of values dropped in training: of embeddings, between layers, and before the output.
+    /// The share of values dropped in training: of embeddings, between recurrent layers and before their output, and of
+    /// what each part of a Transformer layer adds.
     #[serde(default)]
     pub dropout: f64,
     /// What Transformer layers are like.
@@ -107,8 +108,9 @@ pub enum LossConfig {
         /// Label smoothing, from 0 to below 1.
         #[serde(default)]
         smoothing: f64,
-        /// How much two passes over each batch, with different dropout, are held to agree (R-Drop, Liang et al. 2021, arXiv
-        /// 2106.14448, where 5 is usual): of use where there is little text. 0 for one pass.
+        /// How much two passes over each batch, with different dropout, are held to agree (R-Drop, Liang et al. 2021,
+        /// arXiv 2106.14448, where 5 is usual): of use where there is little text. 0 for one pass. Layers that
+        /// `layer_drop` leaves out are the same in both.
         #[serde(default)]
         consistency: f64,
         /// Tokens whose loss counts with another weight than 1.

@@ -326,6 +326,19 @@ mod tests {
     }
 
     #[test]
+    fn a_word_before_a_full_stop_is_the_same_word() {
+        for kind in [Bpe, ByteBpe, Unigram, Wordpiece] {
+            let config = TokenizerConfig { kind, vocabulary: 600, ..Default::default() };
+            let texts = ["a word.", "a word, a \"word\"", "the word."].iter().cycle().take(60);
+            let tokenizer = Tokenizer::train(&config, false, texts.map(|text| Ok((*text).to_owned()))).unwrap();
+            let [alone, ended] = ["a word", "a word."].map(|text| tokenizer.encode(text).unwrap());
+            assert_eq!(ended[..alone.len()], alone, "{kind:?}");
+            let text = "the \"word\", a word . ,";
+            assert_eq!(tokenizer.decode(&tokenizer.encode(text).unwrap()).unwrap(), text, "{kind:?}");
+        }
+    }
+
+    #[test]
     fn digits_stand_alone_where_asked() {
         for kind in [Bpe, ByteBpe, Unigram, Wordpiece] {
             let config = TokenizerConfig { kind, vocabulary: 400, split_digits: true, ..Default::default() };
