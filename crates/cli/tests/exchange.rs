@@ -118,8 +118,18 @@ fn a_folder_written_and_read_again_writes_the_same() {
     // In batches of another size.
     assert!((loss("run") - loss("back")).abs() < 1e-6);
     folder.fail(&["eval", "back"], &["no [data]"]);
-    folder.fail(&["export", "run", "there"], &["there", "holds a model already"]);
+    folder.fail(&["export", "run", "there"], &["there", "not an empty folder"]);
     folder.fail(&["import", "nowhere"], &["nowhere"]);
+    // Neither a run's own files nor anybody else's are written over.
+    let before = folder.weights("run");
+    folder.fail(&["export", "run", "run/last"], &["run/last", "not an empty folder"]);
+    assert!(folder.weights("run") == before);
+    fs::create_dir(folder.path("mine")).unwrap();
+    folder.write("mine/tokenizer.json", "mine");
+    folder.fail(&["export", "run", "mine"], &["mine", "not an empty folder"]);
+    folder.fail(&["import", "there", "--run", "mine"], &["mine", "tokenizer.json"]);
+    assert_eq!(fs::read_to_string(folder.path("mine/tokenizer.json")).unwrap(), "mine");
+    assert!(!folder.path("mine.partial").exists());
 }
 
 #[test]
@@ -203,7 +213,7 @@ fn recurrent_models_have_the_names_of_pytorch() {
         let target = exported.tensor(if i == 0 { "projection.bias" } else { "decoder.projection.bias" }).unwrap();
         assert_eq!(config["vocabulary"], target.shape()[0], "{config}");
         assert_eq!(config["hidden"], 16);
-        folder.fail(&["export", &run, &place], &[&place, "holds a model already"]);
+        folder.fail(&["export", &run, &place], &[&place, "not an empty folder"]);
     }
 }
 

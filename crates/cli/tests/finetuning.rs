@@ -251,6 +251,12 @@ fn what_is_wrong_with_conversations_is_told() {
     folder.fail(&["train", "chat.toml", "--run", "run"], &["chatml.jinja", "chat_template:1"]);
     folder.write("bare.toml", CHAT.replace("chat_template = \"chatml.jinja\"\n", ""));
     folder.write("chat.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}\n");
+    let endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
+    folder.write("endless.jinja", endless);
+    folder.write("endless.toml", CHAT.replace("chatml.jinja", "endless.jinja").replace("chat.jsonl", "said.jsonl"));
+    let said = r#"{"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}"#;
+    folder.write("said.jsonl", said);
+    folder.fail(&["train", "endless.toml", "--run", "run"], &["fuel"]);
     folder.fail(&["train", "bare.toml", "--run", "run"], &["chat.jsonl, line 1", "data.chat_template"]);
     folder.train("lm.toml", "plain", 2);
     folder.fail(&["generate", "plain", "--chat", "x"], &["plain", "no chat template"]);
@@ -282,6 +288,10 @@ fn a_student_of_another_architecture_learns_from_a_teacher_alone() {
     folder.succeed(&["train", "student.toml", "--run", "parts", "--quiet", "--set", "train.epochs=2"]);
     folder.succeed(&["train", "student.toml", "--run", "parts", "--quiet", "--resume"]);
     assert!(folder.weights("student") == folder.weights("parts"));
+    // Of another teacher it would not be the same training.
+    folder.succeed(&["train", "transformer.toml", "--run", "base", "--quiet", "--resume", "--set", "train.steps=250"]);
+    let more = ["train", "student.toml", "--run", "parts", "--resume", "--set", "train.steps=410"];
+    folder.fail(&more, &["base", "when the training started"]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize_to_file};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,6 +51,10 @@ pub fn import(folder: &Path, run: &Path) -> Result<(), Error> {
     if let Some(end) = named.and_then(|token| tokenizer.id(token)).filter(|end| known.contains(end)) {
         special.end = end;
         tokenizer = self::tokenizer(folder, family, special)?;
+    }
+    if let Some(rows) = special.entries.filter(|&rows| rows < tokenizer.vocabulary()) {
+        let tokens = tokenizer.vocabulary();
+        return Err(wrong(format!("vocab_size = {rows}, but the tokenizer has {tokens} tokens")));
     }
     let tokenizer = Arc::new(tokenizer);
     let recipe = Recipe {
@@ -176,6 +180,9 @@ fn read_weights(folder: &Path, family: Family, recipe: &Recipe, parameters: &mut
                 .find(&piece.ours)
                 .ok_or_else(|| wrong(format!("'{name}' belongs to '{}', which the model has not", piece.ours)))?;
             let values = numbers(&view).ok_or_else(|| wrong(format!("'{name}' is of type {:?}", view.dtype())))?;
+            if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+                return Err(wrong(format!("'{name}' holds {value}: the model was damaged before it was saved")));
+            }
             let part = part(parameters, id, &piece);
             let expected = if piece.turned { [part.columns, part.rows] } else { [part.rows, part.columns] };
             let shape: Vec<usize> = view.shape().iter().copied().filter(|&length| length != 1).collect();
@@ -239,15 +246,19 @@ fn numbers(view: &TensorView<'_>) -> Option<Vec<f32>> {
 /// Writes a trained model as a folder that `transformers` loads with `from_pretrained`.
 ///
 /// # Errors
-/// Where the model is of no family, the folder exists, or it cannot be written.
+/// Where the model is of no family, something is in the folder, or it cannot be written.
 pub fn export(trained: &Trained, folder: &Path) -> Result<Family, Error> {
     let config = &trained.recipe.model;
     let family = Family::of(config).map_err(Error::Family)?;
     if !trained.model.output().is_likelihood() {
         return Err(Error::Family("loss.kind = \"embedding\" gives it another output than any family has".to_owned()));
     }
-    claim(folder)?;
-    let parameters = &trained.parameters;
+    whole(folder, |folder| fill(trained, family, folder))?;
+    Ok(family)
+}
+
+fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
+    let (config, parameters) = (&trained.recipe.model, &trained.parameters);
     let tokenizer = &trained.tokenizers.target;
     let special = tokenizer.special();
     let mut tensors: Vec<Named> = Vec::new();
@@ -289,9 +300,7 @@ pub fn export(trained: &Trained, folder: &Path) -> Result<Family, Error> {
     }
     let start = if family.reads_a_source() { "decoder_start_token_id" } else { "bos_token_id" };
     write(GENERATION, pretty(&json!({"eos_token_id": end, "pad_token_id": end, start: beginning})))?;
-    // Last: a folder with a configuration is a model.
-    write(CONFIG, pretty(&family.write(config, special, tokenizer.vocabulary())))?;
-    Ok(family)
+    write(CONFIG, pretty(&family.write(config, special, tokenizer.vocabulary())))
 }
 
 /// What a text becomes that a model of the family is to read: a source has an end, all else a beginning.
@@ -311,12 +320,39 @@ fn post_processor(family: Family, tokenizer: &Tokenizer) -> Value {
     })
 }
 
-/// Makes the folder, if it holds no model yet.
-pub(crate) fn claim(folder: &Path) -> Result<(), Error> {
-    if folder.join(CONFIG).exists() {
-        return Err(Error::folder(folder, "it holds a model already. Choose another folder"));
+/// Writes a folder: beside its place, and renamed when it is whole, so that it is complete or absent.
+pub(crate) fn whole(folder: &Path, fill: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
+    let write = |error| Error::io("write", folder, error);
+    let is_free = match fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == ErrorKind::NotFound && !folder.is_symlink(),
+    };
+    let name = folder.file_name().filter(|_| is_free);
+    let Some(name) = name else {
+        return Err(Error::folder(folder, "it is there already, and not an empty folder. Choose another"));
+    };
+    let mut partial = name.to_owned();
+    partial.push(".partial");
+    let partial = folder.with_file_name(partial);
+    if partial.exists() {
+        // Of an export that was broken off.
+        fs::remove_dir_all(&partial).map_err(write)?;
     }
-    fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))
+    let finish = || {
+        fs::create_dir_all(&partial).map_err(write)?;
+        fill(&partial)?;
+        for entry in fs::read_dir(&partial).map_err(write)? {
+            entry.and_then(|entry| File::open(entry.path())?.sync_all()).map_err(write)?;
+        }
+        if folder.exists() {
+            fs::remove_dir(folder).map_err(write)?;
+        }
+        fs::rename(&partial, folder).map_err(write)
+    };
+    finish().inspect_err(|_| {
+        // Half a model is none.
+        let _ = fs::remove_dir_all(&partial);
+    })
 }
 
 /// A tensor's name, shape and values.

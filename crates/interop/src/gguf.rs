@@ -70,10 +70,16 @@ pub fn export_gguf(trained: &Trained, path: &Path) -> Result<Family, Error> {
     if path.exists() {
         return Err(Error::folder(path, "it is there already. Choose another name"));
     }
-    let written = File::create(path).and_then(|file| write(BufWriter::new(file), &items, &tensors));
+    // Beside its place, then renamed: it is complete or absent.
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let written = File::create(&partial).and_then(|file| {
+        write(BufWriter::new(&file), &items, &tensors)?;
+        file.sync_all()?;
+        fs::rename(&partial, path)
+    });
     written.map_err(|error| {
-        // Half a model is none.
-        let _ = fs::remove_file(path);
+        let _ = fs::remove_file(&partial);
         Error::io("write", path, error)
     })?;
     Ok(family)

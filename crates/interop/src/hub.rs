@@ -71,6 +71,10 @@ impl HubName {
             let reason = format!("it has no {missing}, but {}", listed.join(", "));
             Error::Hub { name: self.repository.clone(), reason }
         })?;
+        if !info.sha.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            let reason = format!("it says that its commit is {:?}", info.sha);
+            return Err(Error::Hub { name: self.repository.clone(), reason });
+        }
         // At the commit that was listed: the files of one model, even if it changes meanwhile.
         let fixed = api.repo(self.at(&info.sha));
         let mut folder = None;
@@ -93,7 +97,10 @@ impl HubName {
             Some(_) => "Try again later",
             None => "Is there a network? Without one, bring the model's folder here in another way, and import that",
         };
-        Error::Hub { name: self.repository.clone(), reason: format!("{error}. {remedy}") }
+        // Of which hub, and which cache, where they are not the usual ones.
+        let own = |name| std::env::var(name).ok().map(|value| format!(" ({name} is {value})"));
+        let places: String = ["HF_ENDPOINT", "HF_HOME"].into_iter().filter_map(own).collect();
+        Error::Hub { name: self.repository.clone(), reason: format!("{error}{places}. {remedy}") }
     }
 }
 
@@ -118,7 +125,8 @@ fn wanted<'a>(listed: &[&'a str]) -> Result<Vec<&'a str>, &'static str> {
     let mut names = vec![find(CONFIG).ok_or(CONFIG)?];
     match find(INDEX) {
         Some(index) => {
-            let is_part = |name: &&str| name.starts_with("model-") && name.ends_with(".safetensors");
+            let is_part =
+                |name: &&str| name.starts_with("model-") && name.ends_with(".safetensors") && !name.contains('/');
             names.push(index);
             names.extend(listed.iter().copied().filter(is_part));
         }

@@ -1,7 +1,7 @@
 //! Recurrent models as PyTorch reads them: no family of `transformers`, but tensors under the names of its layers.
 
 use crate::Error;
-use crate::folder::{CONFIG, WEIGHTS, claim, pretty, write, write_tensors};
+use crate::folder::{CONFIG, WEIGHTS, pretty, whole, write, write_tensors};
 use descant_models::{Kind, Tie};
 use descant_train::Trained;
 use serde_json::json;
@@ -11,9 +11,12 @@ use std::path::Path;
 /// `config.json`, and its tokenizers.
 ///
 /// # Errors
-/// Where the folder holds a model already, or cannot be written.
+/// Where something is in the folder, or cannot be written.
 pub fn export_recurrent(trained: &Trained, folder: &Path) -> Result<(), Error> {
-    claim(folder)?;
+    whole(folder, |folder| fill(trained, folder))
+}
+
+fn fill(trained: &Trained, folder: &Path) -> Result<(), Error> {
     let (parameters, config) = (&trained.parameters, &trained.recipe.model);
     let tied: &[(&str, &str)] = match (config.kind, config.tie) {
         (_, Tie::None) => &[],
@@ -37,6 +40,5 @@ pub fn export_recurrent(trained: &Trained, folder: &Path) -> Result<(), Error> {
     if let Some(source) = &trained.tokenizers.source {
         sizes["source_vocabulary"] = source.vocabulary().into();
     }
-    // Last: a folder with a configuration is a model.
     write(folder, CONFIG, pretty(&sizes))
 }

@@ -189,6 +189,12 @@ fn a_folder_that_says_what_the_model_cannot_be_is_refused() {
     refused("marian", &|json| json["tie_word_embeddings"] = json!(false), "tie_word_embeddings");
     refused("gpt2", &|json| json["add_cross_attention"] = json!(true), "add_cross_attention");
     refused("gpt2", &|json| json["n_layer"] = json!(1), "has no place");
+    let place = folder.path().join("tokenizer");
+    copy("llama", &place);
+    edit(&place.join("tokenizer.json"), |json| json["pre_tokenizer"] = json!({"type": "FixedLength", "length": 0}));
+    let error = import(&place, &folder.path().join("run")).unwrap_err().to_string();
+    assert!(error.contains("tokenizer.json cannot be read"), "{error}");
+    refused("llama", &|json| json["vocab_size"] = json!(5), "the tokenizer has");
     refused("llama", &|json| json["vocab_size"] = json!(1_u64 << 60), "vocab_size");
     let some = json!(["full_attention", "sliding_attention"]);
     let windowed = move |json: &mut Value| {

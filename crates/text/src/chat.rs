@@ -37,6 +37,8 @@ pub struct ChatTemplate {
 }
 
 const NAME: &str = "chat_template";
+/// Instructions that writing one text may take: a template without end is told.
+const FUEL: u64 = 10_000_000;
 
 impl ChatTemplate {
     /// Reads a template.
@@ -48,6 +50,7 @@ impl ChatTemplate {
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(|error| error.to_string())?);
         environment.set_unknown_method_callback(unknown_method_callback);
+        environment.set_fuel(Some(FUEL));
         environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, message))
         });

@@ -41,16 +41,17 @@ pub enum TextError {
     },
     /// A line that is too long to be one sequence.
     #[error(
-        "{}, line {line} is longer than {} bytes. Cut it into several lines; or, if the file is one continuous text for a \
-         language model, set data.stream = true",
-        path.display(),
-        crate::LONGEST_LINE
+        "{}, line {line} is longer than {longest} bytes. Cut it into several lines; or, if the file is one continuous text \
+         for a language model, set data.stream = true",
+        path.display()
     )]
     LongLine {
         /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: u64,
+        /// The most bytes that it may have.
+        longest: usize,
     },
     /// Two parallel files of unequal length.
     #[error(

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// The most bytes that a line may have, where each line is a sequence of its own.
 pub const LONGEST_LINE: usize = 1 << 16;
+/// The same of a line that is a JSON object, such as a whole conversation.
+const LONGEST_OBJECT: usize = 1 << 24;
 
 /// The lines of a text file in UTF-8, plain, `.gz` or `.zst`, one at a time.
 pub struct Lines {
@@ -14,6 +16,8 @@ pub struct Lines {
     reader: Box<dyn BufRead + Send>,
     /// Whether it is one continuous text: then line ends are kept, and long lines come in pieces.
     continuous: bool,
+    /// The most bytes of a line, or of a piece.
+    longest: usize,
     buffer: Vec<u8>,
     line: u64,
     any: bool,
@@ -25,7 +29,15 @@ impl Lines {
     /// # Errors
     /// Where there is no such file, or it is a folder.
     pub fn open(path: &Path) -> Result<Self, TextError> {
-        Self::new(path, false)
+        Self::new(path, false, LONGEST_LINE)
+    }
+
+    /// Opens a file of JSON objects, one a line, which may be longer than other lines.
+    ///
+    /// # Errors
+    /// As [`Lines::open`].
+    pub fn objects(path: &Path) -> Result<Self, TextError> {
+        Self::new(path, false, LONGEST_OBJECT)
     }
 
     /// Opens a file as one continuous text: in pieces of at most [`LONGEST_LINE`] bytes that joined are the text.
@@ -33,10 +45,10 @@ impl Lines {
     /// # Errors
     /// As [`Lines::open`].
     pub fn continuous(path: &Path) -> Result<Self, TextError> {
-        Self::new(path, true)
+        Self::new(path, true, LONGEST_LINE)
     }
 
-    fn new(path: &Path, continuous: bool) -> Result<Self, TextError> {
+    fn new(path: &Path, continuous: bool, longest: usize) -> Result<Self, TextError> {
         let read = |error| TextError::io("read", path, error);
         if fs::metadata(path).map_err(read)?.is_dir() {
             return Err(TextError::Folder { path: path.to_owned() });
@@ -47,7 +59,7 @@ impl Lines {
             Some("zst") => Box::new(BufReader::new(Zst::new(file))),
             _ => Box::new(file),
         };
-        Ok(Self { path: path.to_owned(), reader, continuous, buffer: Vec::new(), line: 0, any: false })
+        Ok(Self { path: path.to_owned(), reader, continuous, longest, buffer: Vec::new(), line: 0, any: false })
     }
 
     /// The number of the line that was read last, from 1.
@@ -61,13 +73,13 @@ impl Lines {
     /// Where it cannot be read, is not UTF-8, or is too long.
     pub fn read(&mut self) -> Result<Option<String>, TextError> {
         let mut ended = false;
-        while !ended && self.buffer.len() < LONGEST_LINE {
+        while !ended && self.buffer.len() < self.longest {
             let chunk = self.reader.fill_buf().map_err(|error| TextError::io("read", &self.path, error))?;
             if chunk.is_empty() {
                 break;
             }
             let line_end = memchr::memchr(b'\n', chunk);
-            let taken = line_end.map_or(chunk.len(), |at| at + 1).min(LONGEST_LINE - self.buffer.len());
+            let taken = line_end.map_or(chunk.len(), |at| at + 1).min(self.longest - self.buffer.len());
             ended = line_end.is_some_and(|at| at < taken);
             self.buffer.extend_from_slice(&chunk[..taken]);
             self.reader.consume(taken);
@@ -75,9 +87,9 @@ impl Lines {
         if self.buffer.is_empty() {
             return if self.any { Ok(None) } else { Err(TextError::Empty { path: self.path.clone() }) };
         }
-        let cut = !ended && self.buffer.len() == LONGEST_LINE;
+        let cut = !ended && self.buffer.len() == self.longest;
         if cut && !self.continuous {
-            return Err(TextError::LongLine { path: self.path.clone(), line: self.line + 1 });
+            return Err(TextError::LongLine { path: self.path.clone(), line: self.line + 1, longest: self.longest });
         }
         let mut line = std::mem::take(&mut self.buffer);
         if cut {

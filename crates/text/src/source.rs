@@ -81,7 +81,8 @@ impl Source {
             source => (source, None),
         };
         let (lines, other) = match source {
-            Self::Lines { path } | Self::Tsv { path, .. } | Self::Json { path } => (Lines::open(path)?, None),
+            Self::Lines { path } | Self::Tsv { path, .. } => (Lines::open(path)?, None),
+            Self::Json { path } => (Lines::objects(path)?, None),
             Self::Stream { path } => (Lines::continuous(path)?, None),
             Self::Parallel { source, target } => (Lines::open(target)?, Some(Lines::open(source)?)),
             Self::Chat { source, .. } => return source.pairs(),

@@ -45,6 +45,9 @@ impl Special {
     }
 }
 
+/// What a tokenizer that is read has to bear.
+const TRIAL: [&str; 3] = ["a", "A line, 12 Zeichen: ﬁ ﾊ", "我们 ñandú\n"];
+
 /// These three, in the order of their ids.
 pub(crate) const SPECIAL: [&str; 3] = ["<unk>", "<s>", "</s>"];
 
@@ -168,8 +171,15 @@ impl Tokenizer {
     pub fn load(path: &Path, special: Option<Special>) -> Result<Self, TextError> {
         let bytes = std::fs::read(path).map_err(|error| TextError::io("read", path, error))?;
         let damaged = |reason: String| TextError::Tokenizer(format!("{} cannot be read: {reason}", path.display()));
-        let inner = Inner::from_bytes(&bytes).map_err(|error| damaged(error.to_string()))?;
-        Self::new(inner, special).map_err(|error| damaged(error.to_string()))
+        // The library panics on some damaged files, as it reads them or as it first meets a text.
+        let read = || {
+            let inner = Inner::from_bytes(&bytes).map_err(|error| error.to_string())?;
+            let tokenizer = Self::new(inner, special).map_err(|error| error.to_string())?;
+            TRIAL.iter().try_for_each(|text| tokenizer.encode(text).map(drop).map_err(|error| error.to_string()))?;
+            Ok(tokenizer)
+        };
+        let panicked = |_| Err("its parts do not fit together".to_owned());
+        std::panic::catch_unwind(read).unwrap_or_else(panicked).map_err(damaged)
     }
 
     /// Reads byte pairs as GPT-2 has them, in two files: entries with their ids as JSON, and merges line by line.

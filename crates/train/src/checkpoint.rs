@@ -199,6 +199,11 @@ impl Checkpoint {
         Ok(Self { path: path.to_owned(), manifest })
     }
 
+    /// CRC-32 of the weights to write texts with.
+    pub(crate) fn checksum(&self) -> Option<u32> {
+        self.manifest.files.get(MODEL).copied()
+    }
+
     pub(crate) fn progress(&self) -> &Progress {
         &self.manifest.progress
     }

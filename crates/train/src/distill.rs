@@ -13,7 +13,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DistillConfig {
-    /// Its run folder, which must not change during the training.
+    /// Its run folder.
     pub teacher: PathBuf,
     /// How much of the loss is the teacher's; the rest is the texts'.
     #[serde(default = "half")]
@@ -21,6 +21,9 @@ pub struct DistillConfig {
     /// What the scores of both are divided by before the softmax: above 1, what is less likely counts more.
     #[serde(default = "one")]
     pub temperature: f64,
+    /// CRC-32 of its weights, which a training writes into its resolved recipe: it goes on with the same teacher only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<u32>,
 }
 
 impl DistillConfig {
@@ -64,6 +67,12 @@ impl Teacher {
     pub fn load(config: &DistillConfig, recipe: &Recipe) -> Result<Self, Error> {
         let mut trained = Trained::load(&config.teacher)?;
         let wrong = |reason: &str| Err(Error::Run { path: config.teacher.clone(), reason: reason.to_owned() });
+        if config.checksum.is_some() && config.checksum != trained.checksum {
+            return wrong(
+                "as a teacher it would have to have the weights that it had when the training started. Bring those \
+                 back, or start another run with --run",
+            );
+        }
         if trained.recipe.model.kind != recipe.model.kind {
             return wrong("as a teacher it would have to be of the same model.kind as the recipe's model");
         }

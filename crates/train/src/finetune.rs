@@ -52,7 +52,7 @@ impl FinetuneConfig {
         }
         compile("rates", self.rates.keys())?;
         if let Some((pattern, rate)) = self.rates.iter().find(|(_, rate)| !(0.0..=1e6).contains(*rate)) {
-            return Err(format!("finetune.rates.{pattern:?} = {rate}: expected a number from 0"));
+            return Err(format!("finetune.rates.{pattern:?} = {rate}: expected a number from 0 to 1000000"));
         }
         let Some(lora) = &self.lora else { return Ok(()) };
         compile("lora.targets", &lora.targets)?;

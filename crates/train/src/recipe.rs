@@ -335,7 +335,7 @@ impl Recipe {
         }
         if let LossConfig::CrossEntropy { smoothing, consistency, class_weights, .. } = &self.loss {
             if !(0.0..=1e6).contains(consistency) {
-                return Err(format!("loss.consistency = {consistency}: expected a number from 0"));
+                return Err(format!("loss.consistency = {consistency}: expected a number from 0 to 1000000"));
             }
             if *consistency > 0.0 && !self.model.has_dropout() {
                 return Err("loss.consistency: without dropout both passes are the same. Set model.dropout".to_owned());
@@ -383,6 +383,11 @@ fn model_of(run: &Path) -> Result<String, String> {
     toml::to_string(&table).map(|text| format!("\n{text}")).map_err(|error| error.to_string())
 }
 
+/// Tables in one another, at most.
+const DEEPEST: usize = 8;
+/// What the tables are that are told apart by their `kind`, where a recipe has none.
+const KINDS: [(&str, &str); 3] = [("loss", "cross-entropy"), ("optimizer", "adamw"), ("schedule", "constant")];
+
 /// Applies `a.b=value`; the value is TOML, or else a string.
 fn set(table: &mut toml::Table, setting: &str) -> Result<(), String> {
     let Some((key, value)) = setting.split_once('=') else {
@@ -394,9 +399,15 @@ fn set(table: &mut toml::Table, setting: &str) -> Result<(), String> {
         .unwrap_or_else(|| toml::Value::String(value.to_owned()));
     let mut path: Vec<&str> = key.trim().split('.').collect();
     let last = path.pop().unwrap_or_default();
+    if path.len() > DEEPEST {
+        return Err(format!("--set: no key lies under {} tables", path.len()));
+    }
     let mut table = table;
     for part in path {
-        let entry = table.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        // A table that says what it is by its kind begins as the default one.
+        let kind = KINDS.iter().find(|(name, _)| *name == part && last != "kind");
+        let fresh = kind.map(|(_, kind)| ("kind".to_owned(), toml::Value::String((*kind).to_owned())));
+        let entry = table.entry(part).or_insert_with(|| toml::Value::Table(fresh.into_iter().collect()));
         table = entry.as_table_mut().ok_or_else(|| format!("--set {setting}: {part} is a value, not a table"))?;
     }
     table.insert(last.to_owned(), parsed);

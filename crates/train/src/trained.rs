@@ -27,6 +27,8 @@ pub struct Trained {
     pub chat: Option<ChatTemplate>,
     /// The step of the checkpoint.
     pub step: u64,
+    /// CRC-32 of the checkpoint's weights.
+    pub(crate) checksum: Option<u32>,
     /// Its run folder.
     run: PathBuf,
 }
@@ -59,7 +61,8 @@ impl Trained {
         let template = run.join(TEMPLATE);
         let chat = template.is_file().then(|| chat_template(&template)).transpose()?;
         let step = checkpoint.progress().step;
-        let mut trained = Self { recipe, tokenizers, parameters, model, chat, step, run };
+        let checksum = checkpoint.checksum();
+        let mut trained = Self { recipe, tokenizers, parameters, model, chat, step, checksum, run };
         checkpoint.load_model(&mut trained.parameters)?;
         if trained.parameters.has_adapters() {
             trained.parameters = trained.parameters.merged();
@@ -80,8 +83,11 @@ impl Trained {
         run: &Path,
     ) -> Result<(), Error> {
         let place = run.join(RECIPE);
-        if place.exists() {
-            let reason = "it already holds a training. Choose another folder".to_owned();
+        let others = Tokenizers::FILES.iter().copied().chain([RECIPE, TEMPLATE, "checkpoints", "best"]);
+        // Without a recipe, what a checkpoint link points at is of an import that was broken off.
+        let broken_off = run.join("last").is_symlink() && !place.exists();
+        if let Some(found) = others.into_iter().find(|name| !broken_off && run.join(name).exists()) {
+            let reason = format!("it already holds '{found}'. Choose another folder");
             return Err(Error::Run { path: run.to_owned(), reason });
         }
         fs::create_dir_all(run).map_err(|error| Error::io("create the run folder", run, error))?;

@@ -124,6 +124,9 @@ impl Trainer {
             recipe.tokenizer = theirs.tokenizer.clone();
             recipe.target_tokenizer = theirs.target_tokenizer.clone();
         }
+        if let (Some(teacher), Some(distill)) = (&teacher, &mut recipe.distill) {
+            distill.checksum = teacher.trained().checksum;
+        }
         if let Some(teacher) = &teacher {
             teacher.check(&tokenizers, run)?;
         }
@@ -441,6 +444,9 @@ fn resumed(given: Recipe, run: &Path) -> Result<Recipe, Error> {
     let mut same = given;
     if same.train.shares == 0 {
         same.train.shares = recipe.train.shares;
+    }
+    if let (Some(distill), Some(own)) = (&mut same.distill, &recipe.distill) {
+        distill.checksum = own.checksum;
     }
     if same.init.is_some() || same.distill.is_some() {
         (same.tokenizer, same.target_tokenizer) = (recipe.tokenizer.clone(), recipe.target_tokenizer.clone());
