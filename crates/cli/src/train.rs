@@ -45,6 +45,12 @@ impl Train {
         }
         again += &format!(" --run {} --resume", quoted(&run.to_string_lossy()));
         let mut trainer = Trainer::new(recipe, &run, self.threads.count(), self.resume)?;
+        if trainer.left_out() > 0 {
+            note(format_args!(
+                "Left out: {} pairs or lines that are longer than data.max_length or the model's positions.",
+                trainer.left_out()
+            ));
+        }
         let start = Instant::now();
         let (outcome, _) = watch(&mut trainer, self.quiet)?;
         let (steps, time) = (trainer.steps_done(), duration(start.elapsed().as_secs_f64()));

@@ -29,6 +29,8 @@ struct Stored {
     target: Texts,
     /// How long the prompt is with which a target begins.
     prompts: Option<Storage>,
+    /// Pairs or lines that were longer than they may be.
+    left_out: u64,
 }
 
 /// One side: all ids end to end, the length of every sequence, and where every block of sequences starts.
@@ -50,6 +52,8 @@ struct Manifest {
     /// Bytes of an id, on either side.
     widths: [usize; 2],
     sequences: u64,
+    #[serde(default)]
+    left_out: u64,
 }
 
 /// Where a sequence lies.
@@ -100,9 +104,11 @@ impl Corpus {
             prompts,
             widths: [source.map_or(4, width), width(target)],
             sequences: 0,
+            left_out: 0,
         };
         let mut encoder = Encoder::new(&manifest, partial.as_deref()).map_err(write)?;
         let mut pairs = text.pairs()?;
+        let mut left_out = 0;
         let (mut sources, mut targets, mut bytes) = (Vec::new(), Vec::new(), 0);
         loop {
             let pair = pairs.next().transpose()?;
@@ -120,15 +126,18 @@ impl Corpus {
                 for (i, ids) in targets.iter().enumerate() {
                     let source = sources.as_ref().map(|sources| sources[i].as_slice());
                     let fits = |ids: &[u32]| continuous || (1..=max_length).contains(&ids.len());
+                    let long = |ids: &[u32]| u64::from(!continuous && ids.len() > max_length);
                     match source {
                         Some(prompt) if prompts => {
                             let (prompt, answer) = target.special().between(prompt, ids);
-                            if fits(answer) && fits(&[prompt, answer].concat()) {
+                            let whole = [prompt, answer].concat();
+                            if fits(answer) && fits(&whole) {
                                 encoder.add_answer(prompt, answer).map_err(write)?;
                             }
+                            left_out += long(&whole);
                         }
                         _ if fits(ids) && source.is_none_or(fits) => encoder.add(source, ids).map_err(write)?,
-                        _ => {}
+                        _ => left_out += long(ids).max(source.map_or(0, long)),
                     }
                 }
             }
@@ -136,8 +145,8 @@ impl Corpus {
                 break;
             }
         }
-        let manifest = Manifest { sequences: encoder.sequences, ..manifest };
-        let corpus = encoder.finish(continuous).map_err(write)?;
+        let manifest = Manifest { sequences: encoder.sequences, left_out, ..manifest };
+        let corpus = encoder.finish(&manifest).map_err(write)?;
         if continuous && corpus.len() < 2 {
             let reason = "it needs two tokens, one to read and one to predict".to_owned();
             return Err(TextError::TooLittle { path: text.path().to_owned(), reason });
@@ -173,7 +182,7 @@ impl Corpus {
             Texts { ids: Storage::Memory(ids), lengths: Storage::Memory(lengths), starts: starts.blocks }
         });
         let source = has_sources.then_some(source);
-        let stored = Stored { folder: PathBuf::new(), continuous: false, source, target, prompts: None };
+        let stored = Stored { folder: PathBuf::new(), continuous: false, source, target, prompts: None, left_out: 0 };
         let sequences = stored.target.lengths.len().unwrap_or(0);
         Self { stored: Arc::new(stored), range: 0..sequences }
     }
@@ -231,7 +240,8 @@ impl Corpus {
         let target = open("target", target_width).map_err(|error| damaged(error.to_string()))?;
         let prompts = manifest.prompts.then(|| Storage::open(&folder.join("prompts.lengths"), 4)).transpose();
         let prompts = prompts.map_err(|error| damaged(error.to_string()))?;
-        let stored = Stored { folder: folder.to_owned(), continuous: manifest.continuous, source, target, prompts };
+        let Manifest { continuous, left_out, .. } = manifest;
+        let stored = Stored { folder: folder.to_owned(), continuous, source, target, prompts, left_out };
         Self::whole(stored).map_err(|error| damaged(error.to_string()))
     }
 
@@ -248,6 +258,11 @@ impl Corpus {
     /// How many sequences; of a continuous text, how many ids.
     pub fn len(&self) -> u64 {
         self.range.end - self.range.start
+    }
+
+    /// Pairs or lines that were longer than `max_length` tokens on either side.
+    pub fn left_out(&self) -> u64 {
+        self.stored.left_out
     }
 
     /// Whether there is nothing in it.
@@ -378,10 +393,12 @@ impl Encoder {
         self.add(None, &[prompt, answer].concat())
     }
 
-    fn finish(self, continuous: bool) -> std::io::Result<Corpus> {
+    fn finish(self, manifest: &Manifest) -> std::io::Result<Corpus> {
         let source = self.source.map(TextsWriter::finish).transpose()?;
         let prompts = self.prompts.map(Writer::finish).transpose()?;
-        Corpus::whole(Stored { folder: self.folder, continuous, source, target: self.target.finish()?, prompts })
+        let Manifest { continuous, left_out, .. } = *manifest;
+        let target = self.target.finish()?;
+        Corpus::whole(Stored { folder: self.folder, continuous, source, target, prompts, left_out })
     }
 }
 

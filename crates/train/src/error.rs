@@ -16,7 +16,17 @@ pub enum Error {
     Text(#[from] descant_text::TextError),
     /// The model's own pass failed.
     #[error("the model failed: {0}")]
-    Model(#[from] descant_tensor::Error),
+    Model(descant_tensor::Error),
+    /// A text is longer than the model's positions reach.
+    #[error("text {number} has {tokens} tokens, and the model reads at most {most}. Shorten it")]
+    LongText {
+        /// Which one, from 1.
+        number: u64,
+        /// Its tokens.
+        tokens: usize,
+        /// The most there may be.
+        most: usize,
+    },
     /// The system refused to read or write.
     #[error("could not {what} {}: {error}{}", path.display(), descant_text::remedy(error))]
     Io {
@@ -62,6 +72,13 @@ pub enum Error {
     /// The system starts no more threads.
     #[error("could not start the worker threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+// Not as its source, which would be told twice.
+impl From<descant_tensor::Error> for Error {
+    fn from(error: descant_tensor::Error) -> Self {
+        Self::Model(error)
+    }
 }
 
 impl Error {

@@ -154,7 +154,7 @@ impl Trained {
     /// draws. The texts of a line come best first. `on_token` is called with each token as it is chosen, by line.
     ///
     /// # Errors
-    /// Whatever the model's pass fails with.
+    /// A text that is longer than the model's positions; whatever the model's pass fails with.
     pub fn write(
         &self,
         tape: &mut Tape,
@@ -173,6 +173,11 @@ impl Trained {
                     ids.push(self.tokenizers.target.special().between(&prompt, &[]).0);
                 }
             }
+        }
+        // A beginning comes before a prompt; the end of a source is there already.
+        let most = self.model.max_length().map_or(usize::MAX, |most| most - usize::from(self.is_language_model()));
+        if let Some(i) = (0..ids.len()).find(|&i| ids.get(i).len() > most) {
+            return Err(Error::LongText { number: first + i as u64 + 1, tokens: ids.get(i).len(), most });
         }
         let (sources, prompts) = if self.is_language_model() { (None, Some(&ids)) } else { (Some(&ids), None) };
         let input = Input { rows: &rows, sources, prompts };

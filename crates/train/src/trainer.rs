@@ -36,6 +36,7 @@ pub struct Trainer {
     validation: Option<Arc<Corpus>>,
     progress: Progress,
     kept: u64,
+    left_out: u64,
 }
 
 /// How a training came to its end.
@@ -154,6 +155,8 @@ impl Trainer {
         }
         fs::create_dir_all(&data).map_err(|error| Error::io("create the run folder", &data, error))?;
         let (train, validation) = texts.encode(&tokenizers, Some(run))?;
+        let left_out = train.left_out()
+            + validation.as_ref().filter(|_| texts.validation.is_some()).map_or(0, |text| text.left_out());
         let mut batches = Batches::new(train, batch_config(&recipe)).map_err(|error| match error {
             // By its own name, not that of the encoded copy.
             TextError::TooLittle { reason, .. } => TextError::TooLittle { path: texts.train.path().to_owned(), reason },
@@ -210,6 +213,7 @@ impl Trainer {
             kept: progress.step,
             progress,
             parameters,
+            left_out,
             recipe,
         })
     }
@@ -232,6 +236,11 @@ impl Trainer {
     /// The tokenizers.
     pub fn tokenizers(&self) -> &Tokenizers {
         &self.tokenizers
+    }
+
+    /// Pairs or lines of the texts that are left out, as they are longer than `data.max_length` or the model's positions.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
     }
 
     /// Steps done.
