@@ -2,7 +2,7 @@
 """Trains the Transformer of recipes/multi30k-en-de-transformer.toml in PyTorch on padded batches, and tells its speed:
 the same sentences in the same order as descant's ragged batches.
 
-    descant bench recipes/multi30k-en-de-transformer.toml --text --steps 60 --dump batches.jsonl
+    descant bench recipes/multi30k-en-de-transformer.toml --text --steps 60 --set train.precision=f32 --dump batches.jsonl
     python tools/padded_batches.py batches.jsonl
 
 Needs torch. One step is forward, backward, clipping of the gradient's norm to 1 and Adam, with the recipe's dropout.

@@ -12,11 +12,11 @@ use std::sync::Arc;
 /// The angles of a batch's rows.
 #[derive(Debug)]
 pub struct Angles {
-    /// The position of each row.
+    /// The position of each row, counted from the first position of them all.
     positions: Vec<usize>,
     /// Frequencies, half a head's columns.
     half: usize,
-    /// For each position up to the last, the cosines of its angles.
+    /// For each position from the first to the last, the cosines of its angles.
     cos: Vec<f64>,
     /// And the sines.
     sin: Vec<f64>,
@@ -24,9 +24,11 @@ pub struct Angles {
 
 impl Angles {
     /// Of rows at these positions, in radians a position.
-    pub fn new(positions: Vec<usize>, frequencies: &[f64]) -> Self {
-        let count = positions.iter().max().map_or(0, |&last| last + 1);
-        let angles = || (0..count).flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
+    pub fn new(mut positions: Vec<usize>, frequencies: &[f64]) -> Self {
+        let first = positions.iter().min().copied().unwrap_or(0);
+        let end = positions.iter().max().map_or(0, |&last| last + 1);
+        let angles = || (first..end).flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
+        positions.iter_mut().for_each(|position| *position -= first);
         Self {
             half: frequencies.len(),
             cos: angles().map(f64::cos).collect(),
