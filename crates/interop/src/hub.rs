@@ -174,7 +174,8 @@ mod tests {
         ];
         let mut expected: Vec<&str> = parts.into_iter().filter(|name| !name.contains('/')).collect();
         let mut found = wanted(&parts).unwrap();
-        (expected.sort_unstable(), found.sort_unstable());
+        expected.sort_unstable();
+        found.sort_unstable();
         assert_eq!(found, expected);
         assert_eq!(wanted(&["config.json", "pytorch_model.bin"]), Err("model.safetensors"));
         assert_eq!(wanted(&["README.md"]), Err("config.json"));
