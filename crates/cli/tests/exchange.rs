@@ -130,6 +130,10 @@ fn a_folder_written_and_read_again_writes_the_same() {
     folder.fail(&["import", "there", "--run", "mine"], &["mine", "tokenizer.json"]);
     assert_eq!(fs::read_to_string(folder.path("mine/tokenizer.json")).unwrap(), "mine");
     assert!(!folder.path("mine.partial").exists());
+    // An import that was broken off is done again.
+    fs::remove_file(folder.path("back/recipe.toml")).unwrap();
+    folder.succeed(&["import", "there", "--run", "back"]);
+    assert_eq!(write("run"), write("back"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use descant_train::{Recipe, Tokenizers, Trained, model};
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize_to_file};
 use serde_json::{Value, json};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -157,7 +157,6 @@ fn read_weights(folder: &Path, family: Family, recipe: &Recipe, parameters: &mut
     let mut wanted: HashMap<String, Piece> =
         pieces(family, &recipe.model).into_iter().map(|piece| (piece.theirs.clone(), piece)).collect();
     let mut filled: HashMap<ParameterId, usize> = HashMap::new();
-    let mut seen: HashSet<String> = HashSet::new();
     for path in files(folder)? {
         let bytes = fs::read(&path).map_err(|error| Error::io("read the weights", &path, error))?;
         let wrong = |reason: String| Error::folder(&path, reason);
@@ -168,14 +167,11 @@ fn read_weights(folder: &Path, family: Family, recipe: &Recipe, parameters: &mut
                 .into_iter()
                 .find_map(|name| wanted.remove(&name));
             let Some(piece) = known else {
-                // Of T5 and Marian also the shared table under the names of both sides, and what needs no weights.
-                let spare = SPARE.iter().any(|spare| name.ends_with(spare));
-                if spare || seen.contains(&name) {
+                if SPARE.iter().any(|spare| name.ends_with(spare)) {
                     continue;
                 }
                 return Err(wrong(format!("'{name}' has no place in a model of config.json: is that of another one?")));
             };
-            seen.insert(piece.theirs.clone());
             let id = parameters
                 .find(&piece.ours)
                 .ok_or_else(|| wrong(format!("'{name}' belongs to '{}', which the model has not", piece.ours)))?;

@@ -83,7 +83,7 @@ impl Trained {
         run: &Path,
     ) -> Result<(), Error> {
         let place = run.join(RECIPE);
-        let others = Tokenizers::FILES.iter().copied().chain([RECIPE, TEMPLATE, "checkpoints", "best"]);
+        let others = Tokenizers::FILES.iter().copied().chain([RECIPE, TEMPLATE, "best"]);
         // Without a recipe, what a checkpoint link points at is of an import that was broken off.
         let broken_off = run.join("last").is_symlink() && !place.exists();
         if let Some(found) = others.into_iter().find(|name| !broken_off && run.join(name).exists()) {
@@ -91,13 +91,14 @@ impl Trained {
             return Err(Error::Run { path: run.to_owned(), reason });
         }
         fs::create_dir_all(run).map_err(|error| Error::io("create the run folder", run, error))?;
+        // The link before the tokenizers, so that these are told from somebody else's when this was broken off.
+        let content = Content { model: parameters, weights: None, optimizer: None };
+        let checkpoint = checkpoint::save(run, content, &Progress::default())?;
+        checkpoint::point(run, "last", &checkpoint)?;
         tokenizers.save(run)?;
         if let Some(template) = chat {
             write(&run.join(TEMPLATE), template.text().as_bytes())?;
         }
-        let content = Content { model: parameters, weights: None, optimizer: None };
-        let checkpoint = checkpoint::save(run, content, &Progress::default())?;
-        checkpoint::point(run, "last", &checkpoint)?;
         // Last: a folder with a recipe is a run.
         let text = recipe.to_toml().map_err(|reason| Error::Recipe { path: place.clone(), reason })?;
         write(&place, text.as_bytes())
