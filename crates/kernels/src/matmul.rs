@@ -187,8 +187,36 @@ pub(crate) fn product<E: Real>(
     if c.rows == 0 || c.columns == 0 {
         return;
     }
+    let across = a.column_stride != 1 && a.row_stride == 1 && a.columns >= DEEP && b.column_stride == 1;
+    if !across || c.columns <= IN_PLACE {
+        return whole(alpha, a, b, beta, c, parallelism);
+    }
+    let width = c.columns.div_ceil(c.columns.div_ceil(IN_PLACE)).next_multiple_of(16);
+    for start in (0..c.columns).step_by(width) {
+        let columns = start..c.columns.min(start + width);
+        let c = MatMut::strided(&mut c.data[start..], c.rows, columns.len(), c.row_stride);
+        whole(alpha, a, b.columns(columns), beta, c, parallelism);
+    }
+}
+
+/// Columns of a product up to which the library reads a left side that lies across, a gradient's transpose, in place.
+/// For more it copies it, six rows at a time, which costs more than reading it once for every so many columns.
+const IN_PLACE: usize = 128;
+
+/// Columns of such a left side from which that is so.
+const DEEP: usize = 256;
+
+/// A product in one call of the library.
+fn whole<E: Real>(
+    alpha: E,
+    a: Mat<'_, E>,
+    b: Mat<'_, E>,
+    beta: E,
+    c: MatMut<'_, E>,
+    parallelism: Parallelism,
+) {
     // SAFETY: `Mat` and `MatMut` hold slices that contain every element their strides reach (checked when they are
-    // made), the shapes agree (checked above), and `c` is borrowed mutably, so nothing else reads or writes it.
+    // made), the shapes agree (the callers check them), and `c` is borrowed mutably, so nothing else reads or writes it.
     unsafe {
         ::gemm::gemm(
             c.rows,
@@ -218,8 +246,9 @@ pub(crate) fn product<E: Real>(
     }
 }
 
-/// `c = beta c + a bᵀ` with `a[M, K]` and `b[N, K]`: the product of a linear layer. `b` is transposed into `scratch`
-/// first, which costs less than a product that reads it across its rows.
+/// `c = beta c + a bᵀ` with `a[M, K]` and `b[N, K]`: the product of a linear layer. What costs less than a product that
+/// reads `b` across its rows is done first, in `scratch`: `b` is transposed, or, where it is larger than the two
+/// together, `a` is, and then what comes out as `cᵀ = b aᵀ`.
 pub fn gemm_transposed<E: Real>(
     a: Mat<'_, E>,
     b: &[E],
@@ -229,15 +258,23 @@ pub fn gemm_transposed<E: Real>(
     products: impl Into<Products>,
 ) {
     let products = products.into();
-    let (rows, columns) = (c.columns, a.columns);
-    let narrow = products.precision == Precision::Bf16 && narrow::pays(c.rows, columns, rows);
-    let worth = !narrow && c.rows >= TRANSPOSE_FROM && (c.rows < TRANSPOSE_TO || columns >= WIDE);
+    let (rows, input, output) = (c.rows, a.columns, c.columns);
+    let narrow = products.precision == Precision::Bf16 && narrow::pays(rows, input, output);
+    let few = rows * (input + output) < b.len() && a.column_stride == 1 && a.row_stride == input;
+    let worth = !narrow && rows >= TRANSPOSE_FROM && (rows < TRANSPOSE_TO || input >= WIDE);
     if !worth || b.len() > scratch.len() {
-        return gemm(E::one(), a, Mat::new(b, rows, columns).t(), beta, c, products);
+        return gemm(E::one(), a, Mat::new(b, output, input).t(), beta, c, products);
+    }
+    if few && beta == E::zero() && c.row_stride == output {
+        let (a_t, c_t) = scratch[..rows * (input + output)].split_at_mut(rows * input);
+        transpose(&a.data[..rows * input], rows, input, a_t);
+        let (a_t, into) = (Mat::new(a_t, input, rows), MatMut::new(c_t, output, rows));
+        gemm(E::one(), Mat::new(b, output, input), a_t, beta, into, products);
+        return transpose(c_t, output, rows, &mut c.data[..rows * output]);
     }
     let scratch = &mut scratch[..b.len()];
-    transpose(b, rows, columns, scratch);
-    gemm(E::one(), a, Mat::new(scratch, columns, rows), beta, c, products);
+    transpose(b, output, input, scratch);
+    gemm(E::one(), a, Mat::new(scratch, input, output), beta, c, products);
 }
 
 /// Rows of a product from which transposing its right side pays.

@@ -12,7 +12,7 @@
 
 use super::embedding::{add_rows, gather_rows};
 use crate::{Backward, Case, Forward, Graph, Op, Packed, Var};
-use descant_kernels::{Mat, MatMut, Real, RightSide, WIDE, gemm, gemm_transposed, lstm, sum_rows_into, transpose};
+use descant_kernels::{Mat, MatMut, Real, RightSide, gemm, gemm_transposed, lstm, sum_rows_into};
 use descant_tensor::Shape;
 use std::sync::Arc;
 
@@ -182,15 +182,7 @@ impl Op for Lstm {
             weights.product(dgates, E::zero(), &mut dhidden, &mut product);
         }
 
-        // The products of both weights read it across its rows.
-        let wide = 4 * hidden >= WIDE;
-        let mut turned = ctx.scratch(if wide { gates.len() } else { 0 });
-        let dgates_t = if wide {
-            transpose(&gates, tokens, 4 * hidden, &mut turned);
-            Mat::new(&turned, 4 * hidden, tokens)
-        } else {
-            Mat::new(&gates, tokens, 4 * hidden).t()
-        };
+        let dgates_t = Mat::new(&gates, tokens, 4 * hidden).t();
         // The sums of the tokens that share an input.
         let mut shared = ctx.scratch(if self.rows.is_some() { inputs * 4 * hidden } else { 0 });
         let (dsums, dsums_t) = match &self.rows {
@@ -231,7 +223,7 @@ impl Op for Lstm {
                 }
             }
         }
-        for scratch in [gates, cell_before, tanh_cell, dhidden, dcell, panels, product, turned, shared] {
+        for scratch in [gates, cell_before, tanh_cell, dhidden, dcell, panels, product, shared] {
             ctx.recycle(scratch);
         }
     }
