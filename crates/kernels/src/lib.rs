@@ -13,12 +13,13 @@ mod pairs;
 mod real;
 mod rows;
 mod subnormal;
+mod transpose;
 
 pub use elementwise::{add_rows, axpy, map, map_into, scale, sum_rows_into, vectorized, zip_into};
 pub use matmul::{
-    Mat, MatMut, Parallelism, Precision, Products, RightSide, WIDE, gemm, gemm_transposed, product_operations,
-    transpose,
+    Mat, MatMut, Parallelism, Precision, Products, RightSide, gemm, gemm_transposed, product_operations,
 };
 pub use real::Real;
 pub use rows::{exponentials_of_columns, largest, log_softmax_rows, softmax_rows, sum_of};
 pub use subnormal::flush_subnormals;
+pub use transpose::transpose;

@@ -1,4 +1,5 @@
-use crate::{Real, narrow, pairs, vectorized};
+use crate::transpose::transpose_into;
+use crate::{Real, narrow, pairs, transpose};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 static OPERATIONS: AtomicU64 = AtomicU64::new(0);
@@ -96,16 +97,9 @@ impl<'a, E: Real> Mat<'a, E> {
 
     /// Its transpose, copied.
     pub fn transposed(self, copy: &mut [E]) -> Mat<'_, E> {
-        const BLOCK: usize = 16;
-        let Self { data, rows, columns, row_stride, column_stride } = self;
-        let copy = &mut copy[..rows * columns];
-        for block in (0..rows).step_by(BLOCK) {
-            for (c, to) in copy.chunks_exact_mut(rows).enumerate() {
-                let from = |r: usize| data[r * row_stride + c * column_stride];
-                (block..rows.min(block + BLOCK)).for_each(|r| to[r] = from(r));
-            }
-        }
-        Mat::new(copy, columns, rows)
+        let copy = &mut copy[..self.rows * self.columns];
+        transpose_into(self, copy);
+        Mat::new(copy, self.columns, self.rows)
     }
 
     /// Some of its columns.
@@ -283,36 +277,9 @@ const TRANSPOSE_FROM: usize = 8;
 /// Rows from which the library's own copy of the right side is as good, unless that is [`WIDE`].
 const TRANSPOSE_TO: usize = 1024;
 
-/// `y[C, R] = x[R, C]` transposed, in square tiles of one cache line's width.
-pub fn transpose<E: Real>(x: &[E], rows: usize, columns: usize, y: &mut [E]) {
-    const TILE: usize = 16;
-    assert!(x.len() == rows * columns && y.len() == x.len());
-    let (whole_rows, whole_columns) = (rows / TILE * TILE, columns / TILE * TILE);
-    let mut single = |r: usize, c: usize| y[c * rows + r] = x[r * columns + c];
-    (whole_rows..rows).for_each(|r| (0..columns).for_each(|c| single(r, c)));
-    (0..whole_rows).for_each(|r| (whole_columns..columns).for_each(|c| single(r, c)));
-    vectorized(
-        #[inline(always)]
-        || {
-            for r in (0..whole_rows).step_by(TILE) {
-                for c in (0..whole_columns).step_by(TILE) {
-                    let mut tile = [[E::zero(); TILE]; TILE];
-                    for (i, row) in tile.iter_mut().enumerate() {
-                        row.copy_from_slice(&x[(r + i) * columns + c..][..TILE]);
-                    }
-                    for j in 0..TILE {
-                        let column = &mut y[(c + j) * rows + r..][..TILE];
-                        column.iter_mut().zip(&tile).for_each(|(y, row)| *y = row[j]);
-                    }
-                }
-            }
-        },
-    );
-}
-
 /// Columns from which the rows of a matrix lie on pages of their own: then reading it across its rows is slow enough
 /// that copying it first pays.
-pub const WIDE: usize = 1024;
+const WIDE: usize = 1024;
 
 /// The right side of many products of few rows, copied once: a transposed matrix is several times slower to read, and
 /// so is one whose columns fill no whole vector registers, which here end in zeros. A [`WIDE`] one is cut into panels of
@@ -454,18 +421,6 @@ mod tests {
                     }
                 }
             }
-        }
-    }
-
-    #[test]
-    fn transpose_twice_is_the_matrix() {
-        for (rows, columns) in [(1, 1), (3, 50), (33, 17), (64, 64)] {
-            let x = numbers(rows * columns, 4);
-            let (mut y, mut z) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-            transpose(&x, rows, columns, &mut y);
-            assert_eq!(y[0..rows], (0..rows).map(|r| x[r * columns]).collect::<Vec<_>>());
-            transpose(&y, columns, rows, &mut z);
-            assert_eq!(x, z);
         }
     }
 

@@ -2,9 +2,9 @@
 //! pairs (AVX-512 BF16), which add in f32. The `gemmkit` crate prepares no right side of a row-major result, and rounds
 //! what it adds.
 
-use crate::matmul::{Mat, transpose};
+use crate::matmul::Mat;
 use crate::narrow::round;
-use crate::vectorized;
+use crate::{transpose, vectorized};
 use half::bf16;
 use std::cell::RefCell;
 
