@@ -53,7 +53,17 @@ pub(crate) fn backward<E: Real>(ctx: &mut Backward<'_, E>, da: impl Fn(E, E) -> 
 /// The gradient of input `own`, with `d(own, other)` the derivative.
 fn carry<E: Real>(ctx: &mut Backward<'_, E>, own: usize, other: usize, runs: &Runs, d: impl Fn(E, E) -> E) {
     let (a, b, dy) = (ctx.input(own), ctx.input(other), ctx.dy());
-    let Some(dx) = ctx.dx(own) else { return };
+    let Some((dx, beta)) = ctx.dx_beta(own) else { return };
+    if beta == E::zero() && runs.count == 1 && runs.single == [false; 2] {
+        vectorized(
+            #[inline(always)]
+            || dx.iter_mut().zip(dy).zip(a.iter().zip(b)).for_each(|((dx, &dy), (&a, &b))| *dx = dy * d(a, b)),
+        );
+        return;
+    }
+    if beta == E::zero() {
+        dx.fill(E::zero());
+    }
     runs.walk(|o, i, j| {
         let dy = &dy[o..o + runs.length];
         if runs.single[0] {

@@ -20,6 +20,6 @@ pub use matmul::{
     Mat, MatMut, Parallelism, Precision, Products, RightSide, gemm, gemm_transposed, product_operations,
 };
 pub use real::Real;
-pub use rows::{exponentials_of_columns, largest, log_softmax_rows, softmax_rows, sum_of};
+pub use rows::{exponentials_of_columns, exponentials_of_rows, lanes, log_softmax_rows, softmax_rows, sum_of};
 pub use subnormal::flush_subnormals;
 pub use transpose::transpose;

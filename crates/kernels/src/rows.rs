@@ -27,10 +27,37 @@ pub fn log_softmax_rows<E: Real>(x: &mut [E], columns: usize, scratch: &mut [E])
 
 /// `row = e^(row - largest)`; the largest element and the sum of the row.
 fn exponentials<E: Real>(row: &mut [E]) -> (E, E) {
-    let largest = largest(row);
-    map(row, |x| x - largest);
-    E::exp_all(row);
-    (largest, sum_of(row, row, |x, _| x))
+    let (mut largest, mut total) = ([E::neg_infinity()], [E::zero()]);
+    exponentials_of_rows(row, &mut largest, &mut total);
+    (largest[0], total[0])
+}
+
+/// `x = e^(x - largest)` for every row of `x[N, D]`; `largest[N]` is the largest element of the row and of what it held
+/// before. Leaves the sums of the rows in `total[N]`. A row of -∞ becomes zeros.
+pub fn exponentials_of_rows<E: Real>(x: &mut [E], largest: &mut [E], total: &mut [E]) {
+    let columns = (x.len() / largest.len().max(1)).max(1);
+    vectorized(
+        #[inline(always)]
+        || {
+            for (row, largest) in x.chunks_exact_mut(columns).zip(largest.iter_mut()) {
+                let own = lanes::largest(row);
+                if own > *largest || own.is_nan() {
+                    *largest = own;
+                }
+                let shift = if *largest == E::neg_infinity() { E::zero() } else { *largest };
+                row.iter_mut().for_each(|x| *x -= shift);
+            }
+        },
+    );
+    E::exp_all(x);
+    vectorized(
+        #[inline(always)]
+        || {
+            for (row, total) in x.chunks_exact(columns).zip(total) {
+                *total = lanes::sum(row, row, |x, _| x);
+            }
+        },
+    );
 }
 
 /// `x = e^(x - largest)` for every column of `x[N, D]`; leaves the largest elements in `largest[D]`, and the sums of
@@ -55,40 +82,60 @@ pub fn exponentials_of_columns<E: Real>(x: &mut [E], largest: &mut [E], total: &
     }
 }
 
-/// The largest element; where one is not a number, not a number.
-pub fn largest<E: Real>(row: &[E]) -> E {
-    let mut lanes = [E::neg_infinity(); 16];
-    vectorized(
-        #[inline(always)]
-        || {
-            let chunks = row.chunks_exact(16);
-            let rest = chunks.remainder();
-            for chunk in chunks {
-                lanes.iter_mut().zip(chunk).for_each(|(l, &x)| *l = if x > *l || x.is_nan() { x } else { *l });
-            }
-            lanes.iter_mut().zip(rest).for_each(|(l, &x)| *l = if x > *l || x.is_nan() { x } else { *l });
-        },
-    );
-    lanes.iter().fold(E::neg_infinity(), |a, &b| if b > a || b.is_nan() { b } else { a })
-}
-
-/// `Σ f(aᵢ, bᵢ)`, in sixteen lanes: fast, and the same whatever the vector width.
+/// `Σ f(aᵢ, bᵢ)`, as [`lanes::sum`].
 #[inline(always)]
 pub fn sum_of<E: Real>(a: &[E], b: &[E], f: impl Fn(E, E) -> E) -> E {
-    assert_eq!(a.len(), b.len());
-    let mut lanes = [E::zero(); 16];
     vectorized(
         #[inline(always)]
-        || {
-            let (a, b) = (a.chunks_exact(16), b.chunks_exact(16));
-            let rest = a.remainder().iter().zip(b.remainder());
-            for (a, b) in a.zip(b) {
-                lanes.iter_mut().zip(a.iter().zip(b)).for_each(|(l, (&a, &b))| *l += f(a, b));
+        || lanes::sum(a, b, f),
+    )
+}
+
+/// Sums over rows in sixteen lanes: fast, and the same whatever the width of a register. For use in loops that are
+/// [`vectorized`] as a whole.
+pub mod lanes {
+    use crate::Real;
+
+    const LANES: usize = 16;
+
+    /// `Σ f(aᵢ, bᵢ)`.
+    #[inline(always)]
+    pub fn sum<E: Real>(a: &[E], b: &[E], f: impl Fn(E, E) -> E) -> E {
+        assert_eq!(a.len(), b.len());
+        let mut lanes = [E::zero(); LANES];
+        let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+        let rest = a.remainder().iter().zip(b.remainder());
+        for (a, b) in a.zip(b) {
+            lanes.iter_mut().zip(a.iter().zip(b)).for_each(|(l, (&a, &b))| *l += f(a, b));
+        }
+        lanes.iter_mut().zip(rest).for_each(|(l, (&a, &b))| *l += f(a, b));
+        folded(lanes, |a, b| a + b)
+    }
+
+    /// The largest element; where one is not a number, not a number.
+    #[inline(always)]
+    pub fn largest<E: Real>(x: &[E]) -> E {
+        let larger = |a: E, b: E| if b > a || b.is_nan() { b } else { a };
+        let mut lanes = [E::neg_infinity(); LANES];
+        let chunks = x.chunks_exact(LANES);
+        let rest = chunks.remainder();
+        for chunk in chunks {
+            lanes.iter_mut().zip(chunk).for_each(|(l, &x)| *l = larger(*l, x));
+        }
+        lanes.iter_mut().zip(rest).for_each(|(l, &x)| *l = larger(*l, x));
+        folded(lanes, larger)
+    }
+
+    /// The upper half of the lanes onto the lower one, until one is left.
+    #[inline(always)]
+    fn folded<E: Real>(mut lanes: [E; LANES], f: impl Fn(E, E) -> E) -> E {
+        for half in [8, 4, 2, 1] {
+            for i in 0..half {
+                lanes[i] = f(lanes[i], lanes[i + half]);
             }
-            lanes.iter_mut().zip(rest).for_each(|(l, (&a, &b))| *l += f(a, b));
-        },
-    );
-    lanes.iter().copied().sum()
+        }
+        lanes[0]
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ mod tile;
 pub use bias::{Bias, alibi_slopes};
 
 use crate::{Backward, Case, Forward, Graph, Op, Segments, Var};
-use descant_kernels::{Mat, MatMut, Real, gemm, scale, sum_of};
+use descant_kernels::{Mat, MatMut, Real, exponentials_of_rows, gemm, lanes, scale, vectorized};
 use descant_tensor::Shape;
 use std::ops::Range;
 use std::sync::Arc;
@@ -215,6 +215,7 @@ impl Op for AttendHeads {
             for queries in self.query_tiles(&sequence) {
                 let query_rows = within(&sequence.queries, &queries);
                 let q = part(q, q_columns, query_rows.clone(), q_start, width);
+                let n = queries.len();
                 let sums = &mut log_sums[head * rows..][query_rows.clone()];
                 let mut maxima = [E::neg_infinity(); TILE.0];
                 let mut totals = [E::zero(); TILE.0];
@@ -222,32 +223,39 @@ impl Op for AttendHeads {
                 for keys in self.key_tiles(&sequence, &queries) {
                     let tile = self.tile(&sequence, head, queries.clone(), keys.clone());
                     let key_rows = within(&sequence.memory, &keys);
-                    let scores = &mut scores[..queries.len() * keys.len()];
-                    let into = MatMut::new(scores, queries.len(), keys.len());
+                    let scores = &mut scores[..n * keys.len()];
+                    let into = MatMut::new(scores, n, keys.len());
                     gemm(E::of(self.heads.scale), q, keys_t.columns(keys.clone()), E::zero(), into, products);
                     tile.add_bias(scores, table);
-                    let y_tile = &mut y[query_rows.start * heads * width..query_rows.end * heads * width];
-                    for (i, row) in scores.chunks_exact_mut(keys.len()).enumerate() {
-                        let (largest, total) = tile.exponentials(i, row, maxima[i]);
-                        let before = if maxima[i] == largest { E::one() } else { (maxima[i] - largest).exp() };
-                        if !first && before != E::one() {
-                            scale(before, &mut y_tile[i * heads * width + head * width..][..width]);
+                    tile.hide(scores);
+                    let before = maxima;
+                    let mut tile_totals = [E::zero(); TILE.0];
+                    exponentials_of_rows(scores, &mut maxima[..n], &mut tile_totals[..n]);
+                    for i in 0..n {
+                        let kept = if before[i] == maxima[i] { E::one() } else { (before[i] - maxima[i]).exp() };
+                        if !first && kept != E::one() {
+                            scale(kept, &mut y[(query_rows.start + i) * heads * width + head * width..][..width]);
                         }
-                        totals[i] = totals[i] * before + total;
-                        maxima[i] = largest;
+                        totals[i] = totals[i] * kept + tile_totals[i];
                     }
                     tile.drop_weights(scores, &mut mask, seed);
                     let v = part(v, v_columns, key_rows, v_start, width);
                     let y = part_mut(y, heads * width, query_rows.clone(), head * width, width);
                     let beta = if first { E::zero() } else { E::one() };
-                    gemm(E::one(), Mat::new(scores, queries.len(), keys.len()), v, beta, y, products);
+                    gemm(E::one(), Mat::new(scores, n, keys.len()), v, beta, y, products);
                     first = false;
                 }
-                for (i, sum) in sums.iter_mut().enumerate() {
-                    let row = &mut y[(query_rows.start + i) * heads * width + head * width..][..width];
-                    scale(totals[i].recip(), row);
-                    *sum = maxima[i] + totals[i].ln();
-                }
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for i in 0..n {
+                            let inverse = totals[i].recip();
+                            let row = &mut y[(query_rows.start + i) * heads * width + head * width..][..width];
+                            row.iter_mut().for_each(|y| *y *= inverse);
+                            sums[i] = maxima[i] + totals[i].ln();
+                        }
+                    },
+                );
             }
         }
         [scores, mask, copy].into_iter().for_each(|scratch| ctx.recycle(scratch));
@@ -278,10 +286,15 @@ impl Op for AttendHeads {
                 let query_rows = within(&sequence.queries, &queries);
                 let n = queries.len();
                 let mut means = [E::zero(); TILE.0];
-                for (i, mean) in means[..n].iter_mut().enumerate() {
-                    let start = (query_rows.start + i) * heads * width + head * width;
-                    *mean = sum_of(&y[start..start + width], &dy[start..start + width], |y, dy| y * dy);
-                }
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for (i, mean) in means[..n].iter_mut().enumerate() {
+                            let start = (query_rows.start + i) * heads * width + head * width;
+                            *mean = lanes::sum(&y[start..start + width], &dy[start..start + width], |y, dy| y * dy);
+                        }
+                    },
+                );
                 let sums = &log_sums[head * rows..][query_rows.clone()];
                 let q = part(q, q_columns, query_rows.clone(), q_start, width);
                 let dy = part(dy, heads * width, query_rows.clone(), head * width, width);

@@ -14,27 +14,24 @@ const CUBIC: f64 = 0.044715;
 #[derive(Debug)]
 pub struct GeluTanh;
 
-/// The hyperbolic tangent in the equation.
-fn inner<E: Real>(x: &[E], t: &mut [E]) {
-    let (root, cubic) = (E::of(ROOT), E::of(CUBIC));
-    map_into(x, t, |x| root * x * (E::one() + cubic * x * x));
-    E::tanh_all(t);
+/// `σ(2u) = ½ (1 + tanh u)`, with `u` the argument of the tangent.
+fn gate<E: Real>(x: &[E], gate: &mut [E]) {
+    let (root, cubic) = (E::of(2.0 * ROOT), E::of(CUBIC));
+    map_into(x, gate, |x| root * x * (E::one() + cubic * x * x));
+    E::sigmoid_all(gate);
 }
 
-/// `y = ½ x (1 + t)`, with `t` that tangent.
+/// `y = x σ(2u)`.
 pub(crate) fn value<E: Real>(x: &[E], y: &mut [E]) {
-    let half = E::of(0.5);
-    inner(x, y);
-    zip_into(y, x, x, |t, x, _| half * x * (E::one() + t));
+    gate(x, y);
+    zip_into(y, x, x, |s, x, _| x * s);
 }
 
 /// The derivative of [`value`].
 pub(crate) fn slope<E: Real>(x: &[E], slope: &mut [E]) {
-    let (half, root, cubic) = (E::of(0.5), E::of(ROOT), E::of(3.0 * CUBIC));
-    inner(x, slope);
-    zip_into(slope, x, x, |t, x, _| {
-        half * (E::one() + t) * (E::one() + x * (E::one() - t) * root * (E::one() + cubic * x * x))
-    });
+    let (root, cubic) = (E::of(2.0 * ROOT), E::of(3.0 * CUBIC));
+    gate(x, slope);
+    zip_into(slope, x, x, |s, x, _| s + x * s * (E::one() - s) * root * (E::one() + cubic * x * x));
 }
 
 impl Op for GeluTanh {

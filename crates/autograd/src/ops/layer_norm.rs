@@ -1,7 +1,7 @@
 //! `y = w (x - μ) / √(σ² + ε) + b`, with the mean and the variance of each row (Ba et al. 2016, arXiv 1607.06450).
 
 use crate::{Backward, Case, Forward, Op, Var};
-use descant_kernels::{Real, map_into, sum_of, sum_rows_into, zip_into};
+use descant_kernels::{Real, axpy, lanes, vectorized};
 use descant_tensor::Shape;
 
 /// `x[.., D]`, `w[D]` and `b[D]` to `y[.., D]`.
@@ -26,14 +26,19 @@ impl Op for LayerNorm {
         let mut statistics = ctx.scratch(2 * ctx.shape(0).rows());
         let (n, epsilon) = (E::of(width as f64), E::of(self.epsilon));
         let rows = x.chunks_exact(width).zip(ctx.output().chunks_exact_mut(width));
-        for ((x, y), statistics) in rows.zip(statistics.chunks_exact_mut(2)) {
-            let mean = sum_of(x, x, |x, _| x) / n;
-            let variance = sum_of(x, x, |x, _| (x - mean) * (x - mean)) / n;
-            let scale = (variance + epsilon).sqrt().recip();
-            map_into(x, y, |x| (x - mean) * scale);
-            zip_into(y, w, b, |z, w, b| z * w + b);
-            statistics.copy_from_slice(&[mean, scale]);
-        }
+        vectorized(
+            #[inline(always)]
+            || {
+                for ((x, y), statistics) in rows.zip(statistics.chunks_exact_mut(2)) {
+                    let mean = lanes::sum(x, x, |x, _| x) / n;
+                    let variance = lanes::sum(x, x, |x, _| (x - mean) * (x - mean)) / n;
+                    let scale = (variance + epsilon).sqrt().recip();
+                    let terms = x.iter().zip(w.iter().zip(b));
+                    y.iter_mut().zip(terms).for_each(|(y, (&x, (&w, &b)))| *y = (x - mean) * scale * w + b);
+                    statistics.copy_from_slice(&[mean, scale]);
+                }
+            },
+        );
         ctx.save(statistics);
     }
 
@@ -43,23 +48,40 @@ impl Op for LayerNorm {
         let statistics = ctx.take_saved(0, 2 * ctx.shape(0).rows());
         let n = E::of(width as f64);
         let (mut z, mut g) = (ctx.scratch(width), ctx.scratch(width));
-        for (i, (x, dy)) in x.chunks_exact(width).zip(dy.chunks_exact(width)).enumerate() {
-            let (mean, scale) = (statistics[2 * i], statistics[2 * i + 1]);
-            map_into(x, &mut z, |x| (x - mean) * scale);
-            if let Some(dw) = ctx.dx(1) {
-                zip_into(dw, dy, &z, |dw, dy, z| dw + dy * z);
-            }
-            if let Some(dx) = ctx.dx(0) {
-                zip_into(&mut g, dy, w, |_, dy, w| dy * w);
-                let (mean_g, mean_gz) = (sum_of(&g, &g, |g, _| g) / n, sum_of(&g, &z, |g, z| g * z) / n);
-                let dx = &mut dx[i * width..][..width];
-                zip_into(dx, &g, &z, |dx, g, z| dx + scale * (g - mean_g - z * mean_gz));
+        let (mut dw, mut db) = (ctx.scratch(width), ctx.scratch(width));
+        dw.fill(E::zero());
+        db.fill(E::zero());
+        let (z_row, g_row, dw_row, db_row) = (&mut *z, &mut *g, &mut *dw, &mut *db);
+        let rows = x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(statistics.chunks_exact(2));
+        let mut target = ctx.dx_beta(0);
+        vectorized(
+            #[inline(always)]
+            || {
+                for (i, ((x, dy), statistics)) in rows.enumerate() {
+                    let (mean, scale) = (statistics[0], statistics[1]);
+                    z_row.iter_mut().zip(x).for_each(|(z, &x)| *z = (x - mean) * scale);
+                    dw_row.iter_mut().zip(dy.iter().zip(&*z_row)).for_each(|(dw, (&dy, &z))| *dw += dy * z);
+                    db_row.iter_mut().zip(dy).for_each(|(db, &dy)| *db += dy);
+                    let Some((dx, beta)) = &mut target else { continue };
+                    g_row.iter_mut().zip(dy.iter().zip(w)).for_each(|(g, (&dy, &w))| *g = dy * w);
+                    let mean_g = lanes::sum(g_row, g_row, |g, _| g) / n;
+                    let mean_gz = lanes::sum(g_row, z_row, |g, z| g * z) / n;
+                    let terms = g_row.iter().zip(&*z_row).map(|(&g, &z)| scale * (g - mean_g - z * mean_gz));
+                    let dx = dx[i * width..][..width].iter_mut().zip(terms);
+                    if *beta == E::zero() {
+                        dx.for_each(|(dx, term)| *dx = term);
+                    } else {
+                        dx.for_each(|(dx, term)| *dx += term);
+                    }
+                }
+            },
+        );
+        for (i, sum) in [(1, &dw), (2, &db)] {
+            if let Some(dx) = ctx.dx(i) {
+                axpy(E::one(), sum, dx);
             }
         }
-        if let Some(db) = ctx.dx(2) {
-            sum_rows_into(dy, db);
-        }
-        for scratch in [statistics, z, g] {
+        for scratch in [statistics, z, g, dw, db] {
             ctx.recycle(scratch);
         }
     }

@@ -1,7 +1,7 @@
 //! `y = w x / √(mean(x²) + ε)` for each row (Zhang & Sennrich 2019, arXiv 1910.07467).
 
 use crate::{Backward, Case, Forward, Op, Var};
-use descant_kernels::{Real, map_into, sum_of, zip_into};
+use descant_kernels::{Real, axpy, lanes, vectorized};
 use descant_tensor::Shape;
 
 /// `x[.., D]` and `w[D]` to `y[.., D]`.
@@ -26,11 +26,16 @@ impl Op for RmsNorm {
         let mut scales = ctx.scratch(ctx.shape(0).rows());
         let (n, epsilon) = (E::of(width as f64), E::of(self.epsilon));
         let rows = x.chunks_exact(width).zip(ctx.output().chunks_exact_mut(width));
-        for ((x, y), s) in rows.zip(scales.iter_mut()) {
-            let scale = (sum_of(x, x, |x, _| x * x) / n + epsilon).sqrt().recip();
-            zip_into(y, x, w, |_, x, w| x * scale * w);
-            *s = scale;
-        }
+        vectorized(
+            #[inline(always)]
+            || {
+                for ((x, y), s) in rows.zip(scales.iter_mut()) {
+                    let scale = (lanes::sum(x, x, |x, _| x * x) / n + epsilon).sqrt().recip();
+                    y.iter_mut().zip(x.iter().zip(w)).for_each(|(y, (&x, &w))| *y = x * scale * w);
+                    *s = scale;
+                }
+            },
+        );
         ctx.save(scales);
     }
 
@@ -39,20 +44,34 @@ impl Op for RmsNorm {
         let (x, w, dy, width) = (ctx.input(0), ctx.input(1), ctx.dy(), ctx.shape(0).last().max(1));
         let scales = ctx.take_saved(0, ctx.shape(0).rows());
         let n = E::of(width as f64);
-        let (mut z, mut g) = (ctx.scratch(width), ctx.scratch(width));
-        for (i, (x, dy)) in x.chunks_exact(width).zip(dy.chunks_exact(width)).enumerate() {
-            let scale = scales[i];
-            map_into(x, &mut z, |x| x * scale);
-            if let Some(dw) = ctx.dx(1) {
-                zip_into(dw, dy, &z, |dw, dy, z| dw + dy * z);
-            }
-            if let Some(dx) = ctx.dx(0) {
-                zip_into(&mut g, dy, w, |_, dy, w| dy * w);
-                let mean = sum_of(&g, &z, |g, z| g * z) / n;
-                zip_into(&mut dx[i * width..][..width], &g, &z, |dx, g, z| dx + scale * (g - z * mean));
-            }
+        let (mut z, mut g, mut dw) = (ctx.scratch(width), ctx.scratch(width), ctx.scratch(width));
+        dw.fill(E::zero());
+        let (z_row, g_row, dw_row) = (&mut *z, &mut *g, &mut *dw);
+        let rows = x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(scales.iter());
+        let mut target = ctx.dx_beta(0);
+        vectorized(
+            #[inline(always)]
+            || {
+                for (i, ((x, dy), &scale)) in rows.enumerate() {
+                    z_row.iter_mut().zip(x).for_each(|(z, &x)| *z = x * scale);
+                    dw_row.iter_mut().zip(dy.iter().zip(&*z_row)).for_each(|(dw, (&dy, &z))| *dw += dy * z);
+                    let Some((dx, beta)) = &mut target else { continue };
+                    g_row.iter_mut().zip(dy.iter().zip(w)).for_each(|(g, (&dy, &w))| *g = dy * w);
+                    let mean = lanes::sum(g_row, z_row, |g, z| g * z) / n;
+                    let terms = g_row.iter().zip(&*z_row).map(|(&g, &z)| scale * (g - z * mean));
+                    let dx = dx[i * width..][..width].iter_mut().zip(terms);
+                    if *beta == E::zero() {
+                        dx.for_each(|(dx, term)| *dx = term);
+                    } else {
+                        dx.for_each(|(dx, term)| *dx += term);
+                    }
+                }
+            },
+        );
+        if let Some(dx) = ctx.dx(1) {
+            axpy(E::one(), &dw, dx);
         }
-        for scratch in [scales, z, g] {
+        for scratch in [scales, z, g, dw] {
             ctx.recycle(scratch);
         }
     }

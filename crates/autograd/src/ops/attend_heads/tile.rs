@@ -3,7 +3,7 @@
 use super::{AttendHeads, Bias, Columns, Heads, Sequence, TILE, alibi_slopes};
 use crate::ops::dropout::draw;
 use crate::{Case, Graph, Segments, Var, mix};
-use descant_kernels::{Real, largest, map, sum_of, zip_into};
+use descant_kernels::{Real, vectorized, zip_into};
 use descant_tensor::Tensor;
 use std::ops::Range;
 use std::sync::Arc;
@@ -48,33 +48,29 @@ impl Tile<'_> {
         }
     }
 
-    /// `row = e^(row - largest)` where query `i` sees, and zero elsewhere; the largest of the row and `before`, and the
-    /// sum of the row.
-    pub(super) fn exponentials<E: Real>(&self, i: usize, row: &mut [E], before: E) -> (E, E) {
-        let seen = self.seen(i);
-        row[..seen.start].fill(E::zero());
-        row[seen.end..].fill(E::zero());
-        let row = &mut row[seen];
-        if row.is_empty() {
-            return (before, E::zero());
+    /// -∞ where a query does not see.
+    pub(super) fn hide<E: Real>(&self, scores: &mut [E]) {
+        if self.op.heads.causal {
+            for (i, row) in scores.chunks_exact_mut(self.keys.len()).enumerate() {
+                let seen = self.seen(i);
+                row[..seen.start].fill(E::neg_infinity());
+                row[seen.end..].fill(E::neg_infinity());
+            }
         }
-        let own = largest(row);
-        let most = if own > before || own.is_nan() { own } else { before };
-        map(row, |x| x - most);
-        E::exp_all(row);
-        (most, sum_of(row, row, |x, _| x))
     }
 
     /// The weights from the scores and the logarithms of the softmax's sums.
     pub(super) fn weights<E: Real>(&self, scores: &mut [E], log_sums: &[E]) {
-        for ((i, row), &log_sum) in scores.chunks_exact_mut(self.keys.len()).enumerate().zip(log_sums) {
-            let seen = self.seen(i);
-            row[..seen.start].fill(E::zero());
-            row[seen.end..].fill(E::zero());
-            let row = &mut row[seen];
-            map(row, |x| x - log_sum);
-            E::exp_all(row);
-        }
+        self.hide(scores);
+        vectorized(
+            #[inline(always)]
+            || {
+                for (row, &log_sum) in scores.chunks_exact_mut(self.keys.len()).zip(log_sums) {
+                    row.iter_mut().for_each(|x| *x -= log_sum);
+                }
+            },
+        );
+        E::exp_all(scores);
     }
 
     fn draw<E: Real>(&self, mask: &mut [E], seed: u64) {
@@ -107,9 +103,14 @@ impl Tile<'_> {
             zip_into(dscores, mask, mask, |ds, m, _| ds * m);
         }
         let m = self.keys.len();
-        for ((ds, p), &mean) in dscores.chunks_exact_mut(m).zip(weights.chunks_exact(m)).zip(means) {
-            zip_into(ds, p, p, |dp, p, _| p * (dp - mean));
-        }
+        vectorized(
+            #[inline(always)]
+            || {
+                for ((ds, p), &mean) in dscores.chunks_exact_mut(m).zip(weights.chunks_exact(m)).zip(means) {
+                    ds.iter_mut().zip(p).for_each(|(ds, &p)| *ds = p * (*ds - mean));
+                }
+            },
+        );
         if dropped.is_some() {
             let mask = &mask[..weights.len()];
             zip_into(weights, mask, mask, |p, m, _| p * m);
