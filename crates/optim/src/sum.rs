@@ -1,6 +1,6 @@
 use crate::CHUNK;
 use descant_autograd::Gradients;
-use descant_kernels::{Real, vectorized};
+use descant_kernels::{Real, lanes, vectorized};
 use descant_tensor::Buffer;
 use rayon::prelude::*;
 
@@ -18,47 +18,31 @@ fn slice<E: Real>(gradients: &Gradients) -> &[E] {
     E::slice(gradients.buffer())
 }
 
-/// Lanes of partial sums: as many as a vector register of the widest kind has elements of f32.
-const LANES: usize = 16;
+/// Elements that are added up in their own type, before the sum goes on in f64: few enough to stay in the first cache.
+const RUN: usize = 1024;
 
 fn add<E: Real>(total: &mut [E], others: &[&[E]]) -> f64 {
     let sums: Vec<f64> = total
         .par_chunks_mut(CHUNK)
         .enumerate()
         .map(|(i, total)| {
-            for other in others {
-                let other = &other[i * CHUNK..][..total.len()];
-                vectorized(
-                    #[inline(always)]
-                    || total.iter_mut().zip(other).for_each(|(x, &y)| *x += y),
-                );
-            }
-            squares(total)
+            let runs = total.chunks_mut(RUN).enumerate();
+            runs.map(|(j, run)| add_run(run, others, i * CHUNK + j * RUN)).sum::<f64>()
         })
         .collect();
     sums.into_iter().sum()
 }
 
-/// The sum of squares: short runs in the elements' type, these in f64.
-fn squares<E: Real>(x: &[E]) -> f64 {
-    const RUN: usize = 64 * LANES;
-    let run = |x: &[E]| -> f64 {
-        let mut lanes = [E::zero(); LANES];
-        vectorized(
-            #[inline(always)]
-            || {
-                let mut rows = x.chunks_exact(LANES);
-                for row in &mut rows {
-                    for (lane, &x) in lanes.iter_mut().zip(row) {
-                        *lane += x * x;
-                    }
-                }
-                for (lane, &x) in lanes.iter_mut().zip(rows.remainder()) {
-                    *lane += x * x;
-                }
-            },
-        );
-        lanes.iter().map(|lane| lane.f64()).sum()
-    };
-    x.chunks(RUN).map(run).sum()
+/// Adds what `others` hold from `start` on; returns the sum of the squares.
+fn add_run<E: Real>(run: &mut [E], others: &[&[E]], start: usize) -> f64 {
+    let squares = vectorized(
+        #[inline(always)]
+        || {
+            for other in others {
+                run.iter_mut().zip(&other[start..]).for_each(|(x, &y)| *x += y);
+            }
+            lanes::sum(run, run, |x, _| x * x)
+        },
+    );
+    squares.f64()
 }

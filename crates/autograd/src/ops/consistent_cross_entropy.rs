@@ -10,10 +10,11 @@
 //! CE is [`super::cross_entropy`]'s, with its smoothing and weights; w is what a row's target counts there.
 
 use super::cross_entropy::{CrossEntropy, Targets};
-use super::projection::{Gathered, Projection, block_rows, carry_back, check};
+use super::projection::{Gathered, Projection, block_rows, carry_back, check, last_block};
 use crate::{Backward, Case, Forward, Graph, Op, Var};
 use descant_kernels::{Real, exponentials_of_columns, map, vectorized, zip_into};
 use descant_tensor::{Shape, Tensor};
+use std::ops::Range;
 
 /// The inputs are `h[2N, H]`, the first pass's rows before those of the second, `W[V, H]` and perhaps `b[V]`.
 #[derive(Debug)]
@@ -82,6 +83,14 @@ impl<E: Real> Block<'_, E> {
     }
 }
 
+impl ConsistentCrossEntropy {
+    /// The last block of the second pass, of `rows` rows in each.
+    fn last_block(&self, rows: usize) -> Range<usize> {
+        let last = last_block(rows, self.cross_entropy.block);
+        rows + last.start..rows + last.end
+    }
+}
+
 impl Op for ConsistentCrossEntropy {
     const NAME: &'static str = "consistent_cross_entropy";
 
@@ -105,7 +114,8 @@ impl Op for ConsistentCrossEntropy {
         let mut logits = [(); 2].map(|()| ctx.scratch(most * classes));
         let mut probabilities = [(); 3].map(|()| ctx.scratch(most * classes));
         let mut columns = ctx.scratch(8 * most);
-        let mut gathered = Gathered::new(ctx, &projection);
+        let last = self.last_block(rows);
+        let mut gathered = Gathered::new(ctx, &projection, &last);
         let half = E::of(0.5);
         let scale = E::of(0.5 * self.consistency);
         let mut loss = 0.0;
@@ -123,17 +133,20 @@ impl Op for ConsistentCrossEntropy {
                 loss += self.cross_entropy.block(ids, logits, &mut columns[..5 * n]);
                 if wanted {
                     zip_into(logits, apart, apart, |dz, apart, _| half * dz + scale * apart);
+                }
+                if wanted && start != last.start {
                     gathered.add(&projection, start, n, logits);
                 }
             }
         }
         ctx.output()[0] = E::of(0.5 * loss);
-        logits.into_iter().chain(probabilities).chain([columns]).for_each(|scratch| ctx.recycle(scratch));
-        gathered.save(ctx);
+        let [first, second] = logits;
+        probabilities.into_iter().chain([first, columns]).for_each(|scratch| ctx.recycle(scratch));
+        gathered.save(ctx, second);
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        carry_back(ctx, ctx.inputs() > 2);
+        carry_back(ctx, self.last_block(ctx.shape(0)[0] / 2), ctx.inputs() > 2);
     }
 
     fn cases() -> Vec<Case> {

@@ -6,10 +6,10 @@
 //! ```
 //!
 //! with label smoothing ε (Szegedy et al. 2016, arXiv 1512.00567) as PyTorch defines it. The gradient with respect to z
-//! is at hand as soon as the softmax is, so forward already carries it through the projection, and backward only scales
-//! it by the loss's own gradient.
+//! is at hand as soon as the softmax is, so forward already carries it through the projection, for all blocks but the
+//! last, and backward scales it by the loss's own gradient.
 
-use super::projection::{Gathered, Projection, block_rows, carry_back, check};
+use super::projection::{Gathered, Projection, block_rows, carry_back, check, last_block};
 use crate::{Backward, Case, Forward, Graph, Op, Var};
 use descant_kernels::{Real, axpy, exponentials_of_columns, zip_into};
 use descant_tensor::Shape;
@@ -133,25 +133,26 @@ impl Op for CrossEntropy {
         let most = self.block.min(rows);
         let mut logits = ctx.scratch(most * classes);
         let mut columns = ctx.scratch(5 * most);
-        let mut gathered = Gathered::new(ctx, &projection);
+        let last = last_block(rows, self.block);
+        let mut gathered = Gathered::new(ctx, &projection, &last);
         let mut loss = 0.0;
         for (i, ids) in self.targets.ids.chunks(self.block).enumerate() {
             let (start, n) = (i * self.block, ids.len());
             let logits = &mut logits[..classes * n];
             projection.logits(start, n, E::one(), logits);
             loss += self.block(ids, logits, &mut columns[..5 * n]);
-            if wanted {
+            if wanted && start < last.start {
                 gathered.add(&projection, start, n, logits);
             }
         }
         ctx.output()[0] = E::of(loss);
-        ctx.recycle(logits);
         ctx.recycle(columns);
-        gathered.save(ctx);
+        gathered.save(ctx, logits);
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        carry_back(ctx, ctx.inputs() > 2);
+        let last = last_block(self.targets.ids.len(), self.block);
+        carry_back(ctx, last, ctx.inputs() > 2);
     }
 
     fn cases() -> Vec<Case> {

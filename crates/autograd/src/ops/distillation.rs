@@ -7,7 +7,7 @@
 //!
 //! The factor T² keeps the gradient as large as that of the loss against the right ids, whatever the temperature.
 
-use super::projection::{Gathered, Projection, block_rows, carry_back, check};
+use super::projection::{Gathered, Projection, block_rows, carry_back, check, last_block};
 use crate::{Backward, Case, Forward, Graph, Op, Var};
 use descant_kernels::{Real, exponentials_of_columns, zip_into};
 use descant_tensor::{Shape, Tensor};
@@ -106,7 +106,8 @@ impl Op for Distillation {
         let mut own = ctx.scratch(most * classes);
         let mut theirs = ctx.scratch(most * classes);
         let mut columns = ctx.scratch(5 * most);
-        let mut gathered = Gathered::new(ctx, &student);
+        let last = last_block(rows, self.block);
+        let mut gathered = Gathered::new(ctx, &student, &last);
         let scale = E::of(1.0 / self.temperature);
         let mut loss = 0.0;
         for (i, weights) in self.weights.chunks(self.block).enumerate() {
@@ -115,17 +116,17 @@ impl Op for Distillation {
             student.logits(start, n, scale, own);
             teacher.logits(start, n, scale, theirs);
             loss += self.block(weights, theirs, own, &mut columns[..5 * n]);
-            if wanted {
+            if wanted && start < last.start {
                 gathered.add(&student, start, n, own);
             }
         }
         ctx.output()[0] = E::of(loss);
-        [own, theirs, columns].into_iter().for_each(|scratch| ctx.recycle(scratch));
-        gathered.save(ctx);
+        [theirs, columns].into_iter().for_each(|scratch| ctx.recycle(scratch));
+        gathered.save(ctx, own);
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        carry_back(ctx, self.biases[0]);
+        carry_back(ctx, last_block(self.weights.len(), self.block), self.biases[0]);
     }
 
     fn cases() -> Vec<Case> {

@@ -4,6 +4,7 @@ use crate::pool::Scratch;
 use crate::{Backward, Forward};
 use descant_kernels::{Mat, MatMut, Products, Real, axpy, gemm, map, map_into, sum_of};
 use descant_tensor::Shape;
+use std::ops::Range;
 
 /// Logits that exist at once, in elements: enough rows for the products to run at full speed.
 const BLOCK: usize = 4 << 20;
@@ -40,15 +41,12 @@ pub(super) struct Projection<'a, E> {
 impl<'a, E: Real> Projection<'a, E> {
     /// Of the inputs from `first` on.
     pub(super) fn new(ctx: &Forward<'a, E>, first: usize, has_bias: bool) -> Self {
-        let shape = ctx.shape(first + 1);
-        Self {
-            hidden: ctx.input(first),
-            weight: ctx.input(first + 1),
-            bias: has_bias.then(|| ctx.input(first + 2)),
-            classes: shape[0],
-            width: shape[1],
-            products: ctx.products(),
-        }
+        let bias = has_bias.then(|| ctx.input(first + 2));
+        Self::of(ctx.input(first), (ctx.input(first + 1), ctx.shape(first + 1)), bias, ctx.products())
+    }
+
+    fn of(hidden: &'a [E], (weight, shape): (&'a [E], Shape), bias: Option<&'a [E]>, products: Products) -> Self {
+        Self { hidden, weight, bias, classes: shape[0], width: shape[1], products }
     }
 
     fn weight(&self) -> Mat<'a, E> {
@@ -68,56 +66,94 @@ impl<'a, E: Real> Projection<'a, E> {
             z.chunks_exact_mut(n).zip(bias).for_each(|(row, &b)| map(row, |z| z + scale * b));
         }
     }
+
+    /// `dh = beta dh + scale dzᵀ W`, of `n` rows, from the gradient `dz[V, n]` of their logits.
+    fn to_hidden(&self, n: usize, dz: &[E], scale: E, beta: E, dh: &mut [E]) {
+        let dlogits = Mat::new(dz, self.classes, n);
+        gemm(scale, dlogits.t(), self.weight(), beta, MatMut::new(dh, n, self.width), self.products);
+    }
+
+    /// `dW = beta dW + scale dz h`, the same.
+    fn to_weight(&self, start: usize, n: usize, dz: &[E], scale: E, beta: E, dw: &mut [E]) {
+        let into = MatMut::new(dw, self.classes, self.width);
+        gemm(scale, Mat::new(dz, self.classes, n), self.rows(start, n), beta, into, self.products);
+    }
 }
 
-/// The gradients with respect to `h`, `W` and `b`, gathered in forward as the blocks come by.
+/// `db += scale Σ dz`, over the rows of a block.
+fn to_bias<E: Real>(n: usize, dz: &[E], scale: E, db: &mut [E]) {
+    db.iter_mut().zip(dz.chunks_exact(n)).for_each(|(b, row)| *b += scale * sum_of(row, row, |dz, _| dz));
+}
+
+/// The gradients with respect to `h`, `W` and `b`, gathered in forward as the blocks come by; but for the last block, which
+/// backward carries through the projection, right to where its gradients belong.
 pub(super) struct Gathered<E>([Scratch<E>; 3]);
 
 impl<E: Real> Gathered<E> {
-    /// Nothing yet.
-    pub(super) fn new(ctx: &mut Forward<'_, E>, projection: &Projection<'_, E>) -> Self {
-        let wanted = ctx.needs_gradient();
-        let len = |len: usize| if wanted { len } else { 0 };
-        let Projection { hidden, weight, bias, .. } = projection;
-        let sizes = [len(hidden.len()), len(weight.len()), len(bias.map_or(0, <[E]>::len))];
-        let [dh, mut dw, mut db] = sizes.map(|len| ctx.scratch(len));
-        db.fill(E::zero());
-        if hidden.is_empty() {
-            dw.fill(E::zero());
-        }
-        Self([dh, dw, db])
+    /// Nothing yet, of blocks of which the last is `last`.
+    pub(super) fn new(ctx: &mut Forward<'_, E>, projection: &Projection<'_, E>, last: &Range<usize>) -> Self {
+        let some = ctx.needs_gradient() && last.start > 0;
+        let len = |len: usize| if some { len } else { 0 };
+        let Projection { weight, bias, width, .. } = projection;
+        let sizes = [len(last.start * width), len(weight.len()), len(bias.map_or(0, <[E]>::len))];
+        let mut sums = sizes.map(|len| ctx.scratch(len));
+        sums[2].fill(E::zero());
+        Self(sums)
     }
 
     /// Carries the gradient `dz[V, n]` of a block's logits through the projection.
     pub(super) fn add(&mut self, projection: &Projection<'_, E>, start: usize, n: usize, dz: &[E]) {
         let Self([dh, dw, db]) = self;
-        let Projection { classes, width, products, .. } = *projection;
         // The first block finds nothing to add to.
         let beta = if start == 0 { E::zero() } else { E::one() };
-        let dlogits = Mat::new(dz, classes, n);
-        let dh = MatMut::new(&mut dh[start * width..][..n * width], n, width);
-        gemm(E::one(), dlogits.t(), projection.weight(), E::zero(), dh, products);
-        gemm(E::one(), dlogits, projection.rows(start, n), beta, MatMut::new(dw, classes, width), products);
-        db.iter_mut().zip(dz.chunks_exact(n)).for_each(|(b, row)| *b += sum_of(row, row, |dz, _| dz));
+        projection.to_hidden(n, dz, E::one(), E::zero(), &mut dh[start * projection.width..][..n * projection.width]);
+        projection.to_weight(start, n, dz, E::one(), beta, dw);
+        to_bias(n, dz, E::one(), db);
     }
 
-    /// Keeps them for [`carry_back`].
-    pub(super) fn save(self, ctx: &mut Forward<'_, E>) {
-        self.0.into_iter().for_each(|gradient| ctx.save(gradient));
+    /// Keeps them for [`carry_back`], and the gradient of the last block's logits.
+    pub(super) fn save(self, ctx: &mut Forward<'_, E>, last: Scratch<E>) {
+        self.0.into_iter().chain([last]).for_each(|gradient| ctx.save(gradient));
     }
 }
 
+/// The last of the blocks that `rows` rows are cut into.
+pub(super) fn last_block(rows: usize, block: usize) -> Range<usize> {
+    rows.saturating_sub(1) / block * block..rows
+}
+
 /// Backward of a scalar whose gradients forward has [`Gathered`]: they are scaled by its own.
-pub(super) fn carry_back<E: Real>(ctx: &mut Backward<'_, E>, has_bias: bool) {
-    let scale = ctx.dy()[0];
-    for i in 0..if has_bias { 3 } else { 2 } {
-        let len = ctx.shape(i).len();
-        let saved = ctx.take_saved(i, len);
-        match ctx.dx_beta(i) {
-            Some((dx, beta)) if beta == E::zero() => map_into(&saved, dx, |x| scale * x),
-            Some((dx, _)) => axpy(scale, &saved, dx),
-            None => {}
+pub(super) fn carry_back<E: Real>(ctx: &mut Backward<'_, E>, last: Range<usize>, has_bias: bool) {
+    let (scale, n, before) = (ctx.dy()[0], last.len(), last.start);
+    let weight = (ctx.input(1), ctx.shape(1));
+    let projection = Projection::of(ctx.input(0), weight, None, ctx.products());
+    let (classes, width) = (projection.classes, projection.width);
+    let inputs = if has_bias { 3 } else { 2 };
+    let lengths = [before * width, classes * width, classes].map(|len| if before > 0 { len } else { 0 });
+    let dz = ctx.take_saved(3, classes * n);
+    for i in 0..inputs {
+        let saved = ctx.take_saved(i, lengths[i]);
+        if let Some((dx, mut beta)) = ctx.dx_beta(i) {
+            let (gathered, rest) = dx.split_at_mut(saved.len());
+            match beta == E::zero() {
+                true => map_into(&saved, gathered, |x| scale * x),
+                false => axpy(scale, &saved, gathered),
+            }
+            match i {
+                0 => projection.to_hidden(n, &dz, scale, beta, rest),
+                1 => {
+                    beta = if before > 0 { E::one() } else { beta };
+                    projection.to_weight(before, n, &dz, scale, beta, dx);
+                }
+                _ => {
+                    if beta == E::zero() {
+                        rest.fill(E::zero());
+                    }
+                    to_bias(n.max(1), &dz, scale, dx);
+                }
+            }
         }
         ctx.recycle(saved);
     }
+    ctx.recycle(dz);
 }
