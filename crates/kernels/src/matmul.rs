@@ -201,14 +201,7 @@ const IN_PLACE: usize = 128;
 const DEEP: usize = 256;
 
 /// A product in one call of the library.
-fn whole<E: Real>(
-    alpha: E,
-    a: Mat<'_, E>,
-    b: Mat<'_, E>,
-    beta: E,
-    c: MatMut<'_, E>,
-    parallelism: Parallelism,
-) {
+fn whole<E: Real>(alpha: E, a: Mat<'_, E>, b: Mat<'_, E>, beta: E, c: MatMut<'_, E>, parallelism: Parallelism) {
     // SAFETY: `Mat` and `MatMut` hold slices that contain every element their strides reach (checked when they are
     // made), the shapes agree (the callers check them), and `c` is borrowed mutably, so nothing else reads or writes it.
     unsafe {

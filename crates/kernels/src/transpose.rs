@@ -63,13 +63,7 @@ mod registers {
     }
 
     /// `height` rows of `x`, of which `width` columns, become as many columns and rows of `y`.
-    pub(super) fn tile(
-        x: &[f32],
-        x_stride: usize,
-        (height, width): (usize, usize),
-        y: &mut [f32],
-        y_stride: usize,
-    ) {
+    pub(super) fn tile(x: &[f32], x_stride: usize, (height, width): (usize, usize), y: &mut [f32], y_stride: usize) {
         assert!((1..=TILE).contains(&height) && (1..=TILE).contains(&width) && are_available());
         assert!(x.len() >= (height - 1) * x_stride + width && y.len() >= (width - 1) * y_stride + height);
         // SAFETY: the processor has the instructions, and the slices are long enough: both checked above.

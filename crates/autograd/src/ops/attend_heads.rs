@@ -232,11 +232,12 @@ impl Op for AttendHeads {
                     let mut tile_totals = [E::zero(); TILE.0];
                     exponentials_of_rows(scores, &mut maxima[..n], &mut tile_totals[..n]);
                     for i in 0..n {
-                        let kept = if before[i] == maxima[i] { E::one() } else { (before[i] - maxima[i]).exp() };
-                        if !first && kept != E::one() {
+                        if !first && before[i] != maxima[i] {
+                            let kept = (before[i] - maxima[i]).exp();
                             scale(kept, &mut y[(query_rows.start + i) * heads * width + head * width..][..width]);
+                            totals[i] *= kept;
                         }
-                        totals[i] = totals[i] * kept + tile_totals[i];
+                        totals[i] += tile_totals[i];
                     }
                     tile.drop_weights(scores, &mut mask, seed);
                     let v = part(v, v_columns, key_rows, v_start, width);
