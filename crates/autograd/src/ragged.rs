@@ -140,7 +140,7 @@ impl Ragged {
         let (v, width, products) = (ctx.input(values), ctx.shape(values)[1], ctx.products());
         let (queries, memory) = self.longest();
         let (mut copy_v, mut copy_dy) = (ctx.scratch(memory * width), ctx.scratch(queries * width));
-        let mut dweights = ctx.scratch(queries * memory);
+        let (mut dweights, mut turned) = (ctx.scratch(queries * memory), ctx.scratch(memory * width));
         let dy = ctx.dy();
         for Sequence { queries, memory, scores } in self.sequences() {
             let weights = &mut weights[scores];
@@ -148,7 +148,8 @@ impl Ragged {
             let memory_rows = Rows { rows: memory, width };
             let dweights = &mut dweights[..weights.len()];
             let into = MatMut::new(dweights, queries.len(), memory.len());
-            gemm(E::one(), dy, memory_rows.gather(v, &mut copy_v).t(), E::zero(), into, products);
+            let v_t = memory_rows.gather(v, &mut copy_v).t_for(queries.len(), &mut turned);
+            gemm(E::one(), dy, v_t, E::zero(), into, products);
             if let Some(dv) = ctx.dx(values) {
                 let weights = Mat::new(weights, queries.len(), memory.len());
                 memory_rows.add_product(E::one(), weights.t(), dy, dv, &mut copy_v, products);
@@ -158,9 +159,7 @@ impl Ragged {
                 p.iter_mut().zip(dp).for_each(|(p, &dp)| *p *= dp - mean);
             }
         }
-        ctx.recycle(copy_v);
-        ctx.recycle(copy_dy);
-        ctx.recycle(dweights);
+        [copy_v, copy_dy, dweights, turned].into_iter().for_each(|scratch| ctx.recycle(scratch));
     }
 }
 

@@ -102,6 +102,14 @@ impl<'a, E: Real> Mat<'a, E> {
         Mat::new(copy, self.columns, self.rows)
     }
 
+    /// Its transpose as the right side of a product of so many rows: copied where they are enough for that to pay.
+    pub fn t_for<'s>(self, rows: usize, copy: &'s mut [E]) -> Mat<'s, E>
+    where
+        'a: 's,
+    {
+        if rows < COPY_FROM { self.t() } else { self.transposed(copy) }
+    }
+
     /// Some of its columns.
     ///
     /// # Panics
@@ -263,6 +271,9 @@ pub fn gemm_transposed<E: Real>(
     transpose(b, output, input, scratch);
     gemm(E::one(), a, Mat::new(scratch, input, output), beta, c, products);
 }
+
+/// Rows of a small product from which copying its right side pays.
+const COPY_FROM: usize = 16;
 
 /// Rows of a product from which transposing its right side pays.
 const TRANSPOSE_FROM: usize = 8;

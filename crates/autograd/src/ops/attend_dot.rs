@@ -30,17 +30,18 @@ impl Op for AttendDot {
         let (q, k, width, products) = (ctx.input(0), ctx.input(1), ctx.shape(0)[1], ctx.products());
         let (queries, memory) = self.batch.longest();
         let (mut copy_q, mut copy_k) = (ctx.scratch(queries * width), ctx.scratch(memory * width));
+        let mut turned = ctx.scratch(memory * width);
         let mut scores = ctx.scratch(self.batch.scores());
         for sequence in self.batch.sequences() {
             let q = Rows { rows: sequence.queries, width }.gather(q, &mut copy_q);
             let k = Rows { rows: sequence.memory, width }.gather(k, &mut copy_k);
             let scores = &mut scores[sequence.scores];
             let scores = MatMut::new(scores, sequence.queries.len(), sequence.memory.len());
-            gemm(E::of(self.scale), q, k.t(), E::zero(), scores, products);
+            let k_t = k.t_for(sequence.queries.len(), &mut turned);
+            gemm(E::of(self.scale), q, k_t, E::zero(), scores, products);
         }
         self.batch.contexts(ctx, 2, &mut scores);
-        ctx.recycle(copy_q);
-        ctx.recycle(copy_k);
+        [copy_q, copy_k, turned].into_iter().for_each(|scratch| ctx.recycle(scratch));
         ctx.save(scores);
     }
 

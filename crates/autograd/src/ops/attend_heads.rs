@@ -147,11 +147,6 @@ fn part_mut<E: Real>(x: &mut [E], columns: usize, rows: Range<usize>, start: usi
     MatMut::strided(&mut x[rows.start * columns + start..], rows.len(), width, columns)
 }
 
-/// Keys or values across, `[width, Nm]`: copied, where there are queries enough that reading them so pays.
-fn turned<'a, E: Real>(x: Mat<'a, E>, sequence: &Sequence, copy: &'a mut [E]) -> Mat<'a, E> {
-    if sequence.queries.len() < 16 { x.t() } else { x.transposed(copy) }
-}
-
 /// `inner` counted from `outer`'s start.
 fn within(outer: &Range<usize>, inner: &Range<usize>) -> Range<usize> {
     outer.start + inner.start..outer.start + inner.end
@@ -211,7 +206,7 @@ impl Op for AttendHeads {
         for (sequence, head) in self.each_head() {
                 let [q_start, k_start, v_start] = self.starts(head);
                 let k = part(k, k_columns, sequence.memory.clone(), k_start, width);
-                let keys_t = turned(k, &sequence, &mut copy);
+                let keys_t = k.t_for(sequence.queries.len(), &mut copy);
             for queries in self.query_tiles(&sequence) {
                 let query_rows = within(&sequence.queries, &queries);
                 let q = part(q, q_columns, query_rows.clone(), q_start, width);
@@ -281,8 +276,8 @@ impl Op for AttendHeads {
                 let [q_start, k_start, v_start] = self.starts(head);
                 let all_keys = part(k, k_columns, sequence.memory.clone(), k_start, width);
                 let all_values = part(v, v_columns, sequence.memory.clone(), v_start, width);
-                let keys_t = turned(all_keys, &sequence, &mut copy);
-                let values_t = turned(all_values, &sequence, &mut copy_v);
+                let keys_t = all_keys.t_for(sequence.queries.len(), &mut copy);
+                let values_t = all_values.t_for(sequence.queries.len(), &mut copy_v);
             for queries in self.query_tiles(&sequence) {
                 let query_rows = within(&sequence.queries, &queries);
                 let n = queries.len();

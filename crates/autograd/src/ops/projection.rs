@@ -7,7 +7,7 @@ use descant_tensor::Shape;
 use std::ops::Range;
 
 /// Logits that exist at once, in elements: enough rows for the products to run at full speed.
-const BLOCK: usize = 4 << 20;
+const BLOCK: usize = 8 << 20;
 
 /// Rows of a block.
 pub(super) fn block_rows(classes: usize) -> usize {
