@@ -131,8 +131,8 @@ pub(super) fn carry_back<E: Real>(ctx: &mut Backward<'_, E>, last: Range<usize>,
     let inputs = if has_bias { 3 } else { 2 };
     let lengths = [before * width, classes * width, classes].map(|len| if before > 0 { len } else { 0 });
     let dz = ctx.take_saved(3, classes * n);
-    for i in 0..inputs {
-        let saved = ctx.take_saved(i, lengths[i]);
+    for (i, len) in lengths.into_iter().enumerate().take(inputs) {
+        let saved = ctx.take_saved(i, len);
         if let Some((dx, mut beta)) = ctx.dx_beta(i) {
             let (gathered, rest) = dx.split_at_mut(saved.len());
             match beta == E::zero() {
