@@ -286,7 +286,7 @@ const TRANSPOSE_TO: usize = 1024;
 const WIDE: usize = 1024;
 
 /// The right side of many products of few rows, copied once: a transposed matrix is several times slower to read, and
-/// so is one whose columns fill no whole vector registers, which here end in zeros. A [`WIDE`] one is cut into panels of
+/// so is one whose columns fill no whole vector registers, which here end in zeros. A wide one is cut into panels of
 /// a few columns, rows of which lie next to each other. In bf16 they are of
 /// pairs, where the processor multiplies such.
 #[derive(Debug)]
