@@ -16,7 +16,7 @@ pub(crate) struct Demo {
     /// The folder to write to; what an earlier demo left there is replaced
     #[arg(long, value_name = "DIR", default_value = "runs/demo")]
     run: PathBuf,
-    /// Train for a few seconds only, to see that everything works
+    /// Train for a few seconds only, to see that everything works: too short to learn to write
     #[arg(long)]
     small: bool,
     #[command(flatten)]

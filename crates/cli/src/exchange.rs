@@ -44,13 +44,13 @@ impl Export {
         let (trained, place) = (Trained::load(&self.run)?, self.place.display());
         if self.place.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")) {
             let family = descant_interop::export_gguf(&trained, &self.place)?;
-            return print(format_args!("Exported as {family:?}: llama.cpp loads {place}."));
+            return print(format_args!("Exported as {family}: llama.cpp loads {place}."));
         }
         if trained.recipe.model.decoder == Layers::Recurrent {
             descant_interop::export_recurrent(&trained, &self.place)?;
             return print(format_args!("Exported: its tensors have PyTorch's names in {place}."));
         }
         let family = descant_interop::export(&trained, &self.place)?;
-        print(format_args!("Exported as {family:?}: transformers loads {place} with from_pretrained."))
+        print(format_args!("Exported as {family}: transformers loads {place} with from_pretrained."))
     }
 }

@@ -137,6 +137,23 @@ fn a_folder_written_and_read_again_writes_the_same() {
 }
 
 #[test]
+fn a_model_of_one_continuous_text_goes_on_as_after_a_line_end_elsewhere_too() {
+    let folder = Folder::new();
+    folder.succeed(&[&["train", "bf16.toml", "--run", "run"][..], LLAMA, &["--set", "data.stream=true"]].concat());
+    folder.succeed(&["export", "run", "there"]);
+    folder.succeed(&["import", "there", "--run", "back"]);
+    let write = |run: &str| folder.succeed(&["generate", run, "--greedy", "--max-length", "40", "line 1", "red and"]);
+    assert_eq!(write("run"), write("back"));
+    let json = |name: &str| {
+        let text = fs::read_to_string(folder.path(&format!("there/{name}"))).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    let first = json("tokenizer.json")["post_processor"]["special_tokens"]["Ċ"]["ids"][0].clone();
+    assert!(first.is_u64() && first == json("config.json")["bos_token_id"], "{first}");
+    assert!(json("tokenizer_config.json")["bos_token"].is_null());
+}
+
+#[test]
 fn a_gguf_file_holds_the_weights_and_the_tokenizer() {
     let folder = trained();
     folder.succeed(&["export", "run", "model.gguf"]);

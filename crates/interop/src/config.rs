@@ -174,6 +174,18 @@ fn model(kind: Kind, hidden: usize, layers: (usize, usize), tie: Tie, transforme
     }
 }
 
+impl std::fmt::Display for Family {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Gpt2 => "GPT-2",
+            Self::Llama => "Llama",
+            Self::Qwen2 => "Qwen2",
+            Self::Marian => "Marian",
+            Self::T5 => "T5",
+        })
+    }
+}
+
 impl Family {
     const ALL: [(Self, &str, &str); 5] = [
         (Self::Gpt2, "gpt2", "GPT2LMHeadModel"),

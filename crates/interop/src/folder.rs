@@ -256,7 +256,8 @@ pub fn export(trained: &Trained, folder: &Path) -> Result<Family, Error> {
 fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
     let (config, parameters) = (&trained.recipe.model, &trained.parameters);
     let tokenizer = &trained.tokenizers.target;
-    let special = tokenizer.special();
+    // One continuous text goes on as after a line end.
+    let special = Special { beginning: trained.bos()?, ..tokenizer.special() };
     let mut tensors: Vec<Named> = Vec::new();
     for piece in pieces(family, config) {
         let Some(id) = parameters.find(&piece.ours) else { continue };
@@ -281,13 +282,15 @@ fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
     let json = tokenizer.to_json().map_err(descant_train::Error::from)?;
     let mut json: Value = serde_json::from_str(&json).map_err(|error| Error::folder(folder, error.to_string()))?;
     if json["post_processor"].is_null() {
-        json["post_processor"] = post_processor(family, tokenizer);
+        let id = if family.reads_a_source() { end } else { beginning };
+        json["post_processor"] = post_processor(family, tokenizer, id);
     }
     write(TOKENIZER, pretty(&json))?;
     write(
         TOKENIZER_CONFIG,
         pretty(&json!({
-            "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": token(beginning), "eos_token": token(end),
+            "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": token(end),
+            "bos_token": Some(beginning).filter(|&id| tokenizer.is_special(id)).and_then(token),
             "unk_token": unknown.and_then(token), "clean_up_tokenization_spaces": false,
         })),
     )?;
@@ -299,10 +302,8 @@ fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
     write(CONFIG, pretty(&family.write(config, special, tokenizer.vocabulary())))
 }
 
-/// What a text becomes that a model of the family is to read: a source has an end, all else a beginning.
-fn post_processor(family: Family, tokenizer: &Tokenizer) -> Value {
-    let Special { beginning, end, .. } = tokenizer.special();
-    let id = if family.reads_a_source() { end } else { beginning };
+/// What a text becomes that a model of the family is to read: a source has the end `id`, all else the beginning.
+fn post_processor(family: Family, tokenizer: &Tokenizer, id: u32) -> Value {
     let token = tokenizer.token(id).unwrap_or_default();
     let special = json!({"SpecialToken": {"id": token, "type_id": 0}});
     let around = |texts: &[&str]| {

@@ -295,7 +295,9 @@ impl ModelConfig {
             return Err(format!("model.tie: expected embedding = hidden, not {embedding} and {hidden}"));
         }
         if self.tie == Tie::All && !(pair && vocabulary.shared) {
-            return Err("model.tie = \"all\": expected an encoder-decoder with one shared vocabulary".to_owned());
+            return Err("model.tie = \"all\": expected an encoder-decoder with one vocabulary for both sides: set \
+                        data.shared_vocabulary = true"
+                .to_owned());
         }
         if self.tie == Tie::All && self.embedding(self.encoder()) != width {
             return Err("model.tie = \"all\": expected embedding = hidden for both sides".to_owned());

@@ -86,7 +86,7 @@ impl ScheduleConfig {
         };
         let within = |key: &str, value: u64| match value <= steps {
             true => Ok(()),
-            false => Err(format!("schedule.{key} = {value}: expected no more than train.steps = {steps}")),
+            false => Err(format!("schedule.{key} = {value}: expected no more than train.steps = {steps}; set either")),
         };
         match *self {
             Self::Constant => Ok(()),

@@ -252,6 +252,11 @@ impl Tokenizer {
         self.inner.id_to_token(id)
     }
 
+    /// Whether a token stands for no text, as most beginnings and ends do.
+    pub fn is_special(&self, id: u32) -> bool {
+        self.inner.get_added_tokens_decoder().get(&id).is_some_and(|token| token.special)
+    }
+
     /// The ids of a text, without beginning and end.
     ///
     /// # Errors

@@ -26,8 +26,8 @@ impl Texts {
     /// Where it names none.
     pub(crate) fn with(recipe: &Recipe, template: Option<&ChatTemplate>) -> Result<Self, Error> {
         let Some(data) = &recipe.data else {
-            let reason =
-                "it has no [data]. Add the table, with train = \"FILE\"; or measure its speed with descant bench";
+            let reason = "it has no [data]. Add the table, with train = \"FILE\"; evaluate on a text with --data FILE; or measure \
+                 its speed with descant bench";
             return Err(Error::Recipe { path: PathBuf::from("the recipe"), reason: reason.to_owned() });
         };
         let kind = recipe.model.kind;

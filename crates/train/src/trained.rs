@@ -125,7 +125,9 @@ impl Trained {
     pub fn options(&self, strategy: Strategy, max_length: usize, parallelism: Parallelism) -> Result<Options, Error> {
         let Special { unknown, beginning, end, .. } = self.tokenizers.target.special();
         let bos = self.bos()?;
-        let mut forbidden: Vec<u32> = unknown.into_iter().chain([beginning]).filter(|&id| id != end).collect();
+        // A text may begin as after a line end, which it may also contain.
+        let beginning = Some(beginning).filter(|&id| self.tokenizers.target.is_special(id));
+        let mut forbidden: Vec<u32> = unknown.into_iter().chain(beginning).filter(|&id| id != end).collect();
         if self.is_continuous() {
             forbidden.push(end);
         }

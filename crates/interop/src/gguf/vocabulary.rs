@@ -79,7 +79,7 @@ pub(super) fn items(tokenizer: &Tokenizer, bos: u32) -> Result<Vec<(String, Item
     let kind = |id: u32, token: Option<&str>| match token {
         None => Type::Unused,
         _ if Some(id) == unknown && id != end => Type::Unknown,
-        _ if id == beginning || id == end => Type::Control,
+        _ if id == end || id == beginning && tokenizer.is_special(id) => Type::Control,
         _ if added.get(&id.into()) == Some(&true) => Type::Control,
         _ if added.get(&id.into()) == Some(&false) => Type::UserDefined,
         Some(token) if !of_bytes && is_byte(token) => Type::Byte,
