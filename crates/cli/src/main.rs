@@ -43,6 +43,9 @@ enum Command {
     Gradcheck(gradcheck::Gradcheck),
     /// Measure the speed of training
     Bench(bench::Bench),
+    /// Render chat templates and try tokenizers that come from elsewhere: run by the program itself
+    #[command(hide = true)]
+    Sandbox,
     /// Print a script for the shell that completes commands and options
     Completions {
         /// The shell
@@ -75,6 +78,7 @@ impl Threads {
 }
 
 fn main() -> ExitCode {
+    descant_text::sandbox(this_program(), "sandbox");
     let command = Cli::parse().command.unwrap_or_else(|| Command::Demo(demo::Demo::default()));
     let result = match command {
         Command::Demo(demo) => demo.run(),
@@ -85,6 +89,7 @@ fn main() -> ExitCode {
         Command::Export(export) => export.run(),
         Command::Gradcheck(gradcheck) => gradcheck.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Sandbox => descant_text::serve_sandbox().map_err(Into::into),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "descant", &mut script);
@@ -100,6 +105,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// This file: on Linux also when it was replaced or removed meanwhile.
+fn this_program() -> PathBuf {
+    let linux = PathBuf::from("/proc/self/exe");
+    if linux.exists() { linux } else { std::env::current_exe().unwrap_or_default() }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -1,10 +1,9 @@
 //! Chat templates: how the messages of a conversation become one text, as the Jinja templates of Hugging Face's
 //! tokenizers say it.
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::{Environment, Error, ErrorKind, context};
-use minijinja_contrib::pycompat::unknown_method_callback;
+pub(crate) mod renderer;
+
+use renderer::Renderer;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -33,12 +32,8 @@ pub const ASSISTANT: &str = "assistant";
 #[derive(Clone)]
 pub struct ChatTemplate {
     text: Arc<str>,
-    environment: Arc<Environment<'static>>,
+    renderer: Arc<Renderer>,
 }
-
-const NAME: &str = "chat_template";
-/// Instructions that writing one text may take: a template without end is told.
-const FUEL: u64 = 10_000_000;
 
 impl ChatTemplate {
     /// Reads a template.
@@ -46,16 +41,7 @@ impl ChatTemplate {
     /// # Errors
     /// What is wrong with it, and in which line.
     pub fn new(text: &str) -> Result<Self, String> {
-        let mut environment = Environment::new();
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        environment.set_syntax(syntax.map_err(|error| error.to_string())?);
-        environment.set_unknown_method_callback(unknown_method_callback);
-        environment.set_fuel(Some(FUEL));
-        environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
-            Err(Error::new(ErrorKind::InvalidOperation, message))
-        });
-        environment.add_template_owned(NAME, text.to_owned()).map_err(|error| error.to_string())?;
-        Ok(Self { text: Arc::from(text), environment: Arc::new(environment) })
+        Ok(Self { text: Arc::from(text), renderer: Arc::new(Renderer::new(text)?) })
     }
 
     /// Its text.
@@ -64,9 +50,7 @@ impl ChatTemplate {
     }
 
     fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, String> {
-        let context = context! { messages => Serde(messages), add_generation_prompt, bos_token => "", eos_token => "" };
-        let rendered = self.environment.get_template(NAME).and_then(|template| template.render(context));
-        rendered.map_err(|error| error.to_string())
+        self.renderer.render(messages, add_generation_prompt)
     }
 
     /// The text after which the model answers.

@@ -1,0 +1,79 @@
+use super::Message;
+use crate::panics::caught;
+use crate::sandbox::{self, Request, Sandbox};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, Error, ErrorKind, context};
+use minijinja_contrib::pycompat::unknown_method_callback;
+use std::sync::Mutex;
+
+/// The longest template, in bytes: those of large models have some 20,000.
+const LONGEST: usize = 1 << 16;
+/// What a text may have beyond eight times what is said in it, in bytes.
+const MARKUP: usize = 1 << 18;
+/// Instructions that writing one text may take.
+const FUEL: u64 = 10_000_000;
+const NAME: &str = "chat_template";
+
+/// What writes texts by a template: in the sandbox, where there is one, else in this process.
+pub(super) enum Renderer {
+    Here(Box<Environment<'static>>),
+    Apart(Mutex<Sandbox>),
+}
+
+impl Renderer {
+    /// Compiles a template.
+    pub(super) fn new(text: &str) -> Result<Self, String> {
+        if text.len() > LONGEST {
+            return Err(format!("it has {} bytes, expected at most {LONGEST}", text.len()));
+        }
+        match sandbox::program() {
+            Some(_) => Ok(Self::Apart(Mutex::new(Sandbox::new(Request::Template(text.to_owned()))?))),
+            None => Ok(Self::Here(Box::new(sandbox::with_stack(|| environment(text))??))),
+        }
+    }
+
+    /// The text of a conversation.
+    pub(super) fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, String> {
+        match self {
+            Self::Here(environment) => sandbox::with_stack(|| render(environment, messages, add_generation_prompt))?,
+            Self::Apart(sandbox) => {
+                let request = Request::Render { messages: messages.to_vec(), add_generation_prompt };
+                sandbox.lock().map_err(|error| error.to_string())?.ask(&request)
+            }
+        }
+    }
+}
+
+/// A compiled template.
+pub(crate) fn environment(text: &str) -> Result<Environment<'static>, String> {
+    let mut environment = Environment::new();
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    environment.set_syntax(syntax.map_err(|error| error.to_string())?);
+    environment.set_unknown_method_callback(unknown_method_callback);
+    environment.set_fuel(Some(FUEL));
+    environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
+        Err(Error::new(ErrorKind::InvalidOperation, message))
+    });
+    let compiled = caught(|| environment.add_template_owned(NAME, text.to_owned()))?;
+    compiled.map_err(|error| error.to_string())?;
+    Ok(environment)
+}
+
+/// The text of a conversation. `bos_token` and `eos_token` are empty, as the beginning and the end of a sequence are
+/// added to every text.
+pub(crate) fn render(
+    environment: &Environment<'_>,
+    messages: &[Message],
+    add_generation_prompt: bool,
+) -> Result<String, String> {
+    let context = context! { messages => Serde(messages), add_generation_prompt, bos_token => "", eos_token => "" };
+    let rendered = caught(|| environment.get_template(NAME)?.render(context));
+    let text =
+        rendered.map_err(|panic| format!("its interpreter failed: {panic}"))?.map_err(|error| error.to_string())?;
+    let said: usize = messages.iter().map(|message| message.role.len() + message.content.len()).sum();
+    match text.len() <= MARKUP + 8 * said {
+        true => Ok(text),
+        false => Err(format!("it writes {} bytes of a conversation of {said}", text.len())),
+    }
+}

@@ -1,0 +1,186 @@
+//! Where libraries are given what comes with models from elsewhere: a process of its own, with limits on memory and
+//! processor time, whose end does not end the program.
+//!
+//! Templates are programs, and what they can do within a single operation (double a list, print one that holds itself)
+//! no count of instructions bounds: it ends in a stack overflow or in an allocator that aborts, which no `catch_unwind`
+//! stops. So the binary runs itself again, as a child that answers requests line by line. A program that uses the
+//! library without calling [`sandbox`] has limits of size and instructions alone.
+
+use crate::Message;
+use crate::chat::renderer;
+use minijinja::Environment;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
+use std::thread;
+
+/// Address space for parsing and rendering templates: of it, [`STACK`] is the stack's.
+const MEMORY: u64 = 1 << 30;
+/// Enough for what 64 KB of a template can nest: `-` is a level, and costs the parser 300 bytes.
+const STACK: usize = 1 << 28;
+/// Seconds of processor time for one request.
+const SECONDS: u64 = 10;
+
+static PROGRAM: OnceLock<Program> = OnceLock::new();
+
+pub(crate) struct Program {
+    path: PathBuf,
+    argument: String,
+}
+
+/// From now on, this process gives libraries what comes from elsewhere in a child process: `path`, a program that calls
+/// [`serve_sandbox`] when its only argument is `argument`. The binary names itself.
+pub fn sandbox(path: PathBuf, argument: &str) {
+    let _ = PROGRAM.set(Program { path, argument: argument.to_owned() });
+}
+
+pub(crate) fn program() -> Option<&'static Program> {
+    PROGRAM.get()
+}
+
+/// What the child is asked for. It answers each with a `Result<String, String>`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// Compile this template.
+    Template(String),
+    /// Render a conversation by it.
+    Render { messages: Vec<Message>, add_generation_prompt: bool },
+}
+
+/// The child: it answers requests from standard input until that ends.
+///
+/// # Errors
+/// Where standard input or output fail.
+pub fn serve_sandbox() -> io::Result<()> {
+    with_stack(serve).map_err(io::Error::other)?
+}
+
+fn serve() -> io::Result<()> {
+    // A failure leaves no image of the memory behind.
+    limit(Resource::Core, 0);
+    limit(Resource::As, MEMORY);
+    let mut template: Option<Environment<'static>> = None;
+    let mut output = io::stdout().lock();
+    for line in io::stdin().lock().lines() {
+        limit(Resource::Cpu, clock_gettime(ClockId::ProcessCPUTime).tv_sec.unsigned_abs() + SECONDS + 1);
+        let answer: Result<String, String> = match serde_json::from_str(&line?)? {
+            Request::Template(text) => renderer::environment(&text).map(|compiled| {
+                template = Some(compiled);
+                String::new()
+            }),
+            Request::Render { messages, add_generation_prompt } => match &template {
+                Some(template) => renderer::render(template, &messages, add_generation_prompt),
+                None => Err("no template was given".to_owned()),
+            },
+        };
+        serde_json::to_writer(&mut output, &answer)?;
+        output.write_all(b"\n")?;
+        output.flush()?;
+    }
+    Ok(())
+}
+
+/// Lowers a limit of this process, where the system lets it.
+fn limit(resource: Resource, most: u64) {
+    let Rlimit { maximum, .. } = getrlimit(resource);
+    let current = Some(maximum.map_or(most, |maximum| most.min(maximum)));
+    let _ = setrlimit(resource, Rlimit { current, maximum });
+}
+
+/// Runs `work` on a thread with a stack for deep recursion, of which only what is used becomes memory.
+pub(crate) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, String> {
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        let thread = thread.map_err(|error| format!("no thread with a stack of {STACK} bytes: {error}"))?;
+        thread.join().map_err(|_| "it panicked".to_owned())
+    })
+}
+
+/// A child that was given what it needs, and answers.
+pub(crate) struct Sandbox {
+    first: Request,
+    child: Option<Running>,
+}
+
+struct Running {
+    process: Child,
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Sandbox {
+    /// Starts a child with this request.
+    pub(crate) fn new(first: Request) -> Result<Self, String> {
+        let mut sandbox = Self { first, child: None };
+        sandbox.start().map(|()| sandbox)
+    }
+
+    fn start(&mut self) -> Result<(), String> {
+        let Program { path, argument } = program().ok_or("no program for it is known")?;
+        let failed = |error: io::Error| format!("could not start {} to try it apart: {error}", path.display());
+        let mut command = Command::new(path);
+        // A group of its own: Ctrl-C is for the program, which then ends the child.
+        command.arg(argument).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+        let mut process = command.spawn().map_err(failed)?;
+        let (Some(requests), Some(answers)) = (process.stdin.take(), process.stdout.take()) else {
+            return Err("its standard input and output are no pipes".to_owned());
+        };
+        self.child = Some(Running { process, requests, answers: BufReader::new(answers) });
+        let first = serde_json::to_string(&self.first).map_err(|error| error.to_string())?;
+        self.exchange(&first).map(drop)
+    }
+
+    /// The answer to a request. After a child's end, the next request has another one.
+    pub(crate) fn ask(&mut self, request: &Request) -> Result<String, String> {
+        if self.child.is_none() {
+            self.start()?;
+        }
+        self.exchange(&serde_json::to_string(request).map_err(|error| error.to_string())?)
+    }
+
+    fn exchange(&mut self, request: &str) -> Result<String, String> {
+        let Some(child) = &mut self.child else { return Err("no program runs it".to_owned()) };
+        let mut answer = String::new();
+        let exchanged = child
+            .requests
+            .write_all(request.as_bytes())
+            .and_then(|()| child.requests.write_all(b"\n"))
+            .and_then(|()| child.answers.read_line(&mut answer));
+        match exchanged.ok().and_then(|_| serde_json::from_str::<Result<String, String>>(&answer).ok()) {
+            Some(answer) => answer,
+            None => Err(self.end()),
+        }
+    }
+
+    /// What ended the child.
+    fn end(&mut self) -> String {
+        const CPU: i32 = rustix::process::Signal::XCPU.as_raw();
+        let Some(Running { mut process, .. }) = self.child.take() else { return "no program runs it".to_owned() };
+        let _ = process.kill();
+        match process.wait().map(|status| (status.signal(), status)) {
+            Ok((Some(CPU), _)) => format!("it needs more than {SECONDS} s of processor time"),
+            Ok((Some(_), _)) => {
+                let megabytes = MEMORY >> 20;
+                format!(
+                    "it nests too deeply, or needs more than {megabytes} MB: does a value hold itself, or grow without end?"
+                )
+            }
+            Ok((None, status)) => format!("the process that ran it ended with {status}"),
+            Err(error) => format!("the process that ran it ended: {error}"),
+        }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.process.kill();
+            let _ = child.process.wait();
+        }
+    }
+}
