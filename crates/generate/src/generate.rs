@@ -1,5 +1,6 @@
 use crate::choose::Chooser;
 use crate::search::Search;
+use crate::window::Window;
 use crate::{Hypothesis, Options, Strategy};
 use descant_autograd::{Parameters, Tape, mix};
 use descant_models::Generator;
@@ -67,22 +68,37 @@ pub fn stream(
 
     let seed = if let Strategy::Sample { seed, .. } = options.strategy { seed } else { 0 };
     let mut rngs: Vec<Pcg64> = rows.iter().map(|&row| Pcg64::seed_from_u64(mix(seed, row))).collect();
-    let length = |row| sources.map(|sources| sources.get(row).len());
+    let window = Window::new(options, model.max_length(), sources.is_some());
     let prompt = |row| prompts.map_or(&[][..], |prompts| prompts.get(row));
+    let prompts: Vec<Vec<u32>> = (0..rows.len()).map(|row| window.cut(prompt(row))).collect();
+    let length = |row| sources.map(|sources| sources.get(row).len());
     // The last token is written, but not read.
-    let room = |row| model.max_length().map(|most| most.saturating_sub(prompt(row).len()));
-    let mut searches: Vec<Search> = (0..rows.len()).map(|row| Search::new(options, length(row), room(row))).collect();
+    let room = sources.and(model.max_length());
+    let mut searches: Vec<Search> = (0..rows.len()).map(|row| Search::new(options, length(row), room)).collect();
     let settled = !matches!(options.strategy, Strategy::Beam { .. });
 
     let mut chooser = Chooser::new(options.strategy, &options.forbidden);
     let mut state = model.start(tape.infer(parameters, options.parallelism), sources, rows.len())?;
-    let (mut tokens, mut parents) = (vec![options.bos; rows.len()], Vec::new());
-    let mut step = 0;
+    let (mut tokens, mut parents): (Vec<u32>, _) = (prompts.iter().map(|prompt| prompt[0]).collect(), Vec::new());
+    // Tokens before those that are read next: all, and those of them that the state knows.
+    let (mut step, mut known) = (0, 0);
     // One step of the model for all hypotheses of all rows, those of a row side by side.
     while !tokens.is_empty() {
+        if window.is_full(known) {
+            let each = searches.iter().zip(&prompts);
+            let live = each.flat_map(|(search, prompt)| search.live.iter().map(move |live| (prompt, live)));
+            let again: Vec<Vec<u32>> = live.map(|(prompt, live)| window.again(prompt, &live.tokens, step)).collect();
+            state = model.start(tape.infer(parameters, options.parallelism), None, again.len())?;
+            known = again.first().map_or(0, Vec::len);
+            for i in 0..known {
+                let column: Vec<u32> = again.iter().map(|ids| ids[i]).collect();
+                state = model.step(tape.infer(parameters, options.parallelism), &state, &column)?.1;
+            }
+        }
         let (hidden, after) = model.step(tape.infer(parameters, options.parallelism), &state, &tokens)?;
+        (step, known) = (step + 1, known + 1);
         // Within prompts nothing is chosen, and the product with the whole vocabulary is not needed.
-        let writes = |(row, search): (usize, &Search)| !search.live.is_empty() && step >= prompt(row).len();
+        let writes = |(row, search): (usize, &Search)| !search.live.is_empty() && step >= prompts[row].len();
         let scores = match searches.iter().enumerate().any(writes) {
             true => Some(model.output().scores(hidden).log_softmax().value()?),
             false => None,
@@ -93,7 +109,7 @@ pub fn stream(
         for (row, search) in searches.iter_mut().enumerate().filter(|(_, search)| !search.live.is_empty()) {
             let live = first..first + search.live.len();
             first = live.end;
-            if let Some(&token) = prompt(row).get(step) {
+            if let Some(&token) = prompts[row].get(step) {
                 tokens.push(token);
                 parents.push(live.start);
             } else if let Some(scores) = &scores {
@@ -112,7 +128,6 @@ pub fn stream(
             }
         }
         state = if parents.iter().copied().eq(0..after.rows()) { after } else { after.select(&parents) };
-        step += 1;
     }
     Ok(searches.into_iter().map(Search::hypotheses).collect())
 }

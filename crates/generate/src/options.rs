@@ -1,5 +1,8 @@
 use descant_kernels::Parallelism;
 
+/// The lowest temperature.
+const COLDEST: f64 = 1e-3;
+
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Strategy {
@@ -17,7 +20,7 @@ pub enum Strategy {
     },
     /// A token drawn by its probability: the temperature first, then `top_k`, then `top_p` of what that leaves.
     Sample {
-        /// What logits are divided by: below 1 for safer text, above 1 for bolder.
+        /// What logits are divided by, from 0.001: below 1 for safer text, above 1 for bolder.
         temperature: f64,
         /// Only from this many likeliest tokens.
         top_k: Option<usize>,
@@ -51,7 +54,9 @@ impl Strategy {
                 number("length_penalty", length_penalty, length_penalty >= 0.0, "a number from 0")
             }
             Self::Sample { temperature, top_k, top_p, .. } => {
-                number("temperature", temperature, temperature > 0.0, "a number above 0 (for 0, take greedy)")?;
+                // Below, quotients leave the range of numbers; the draw has long been certain.
+                let warm = temperature >= COLDEST;
+                number("temperature", temperature, warm, "a number from 0.001 (for less, take greedy)")?;
                 top_k.map_or(Ok(()), |k| count("top_k", k, u32::MAX as usize))?;
                 top_p.map_or(Ok(()), |p| number("top_p", p, p > 0.0 && p <= 1.0, "a number above 0, at most 1"))
             }
@@ -66,8 +71,15 @@ pub struct Options {
     pub strategy: Strategy,
     /// Tokens written in a row at most, the end among them, from 1.
     pub max_length: usize,
+    /// The tokens of a source up to which `max_length` holds; for longer ones it grows in proportion.
+    pub max_length_source: Option<usize>,
     /// For each source also at most this times its length, plus ten.
     pub max_length_ratio: Option<f64>,
+    /// Of a language model, the most tokens that it reads at once; by default as many as it has positions for. When that
+    /// many are read, it reads the last half of them anew, without the older ones, and goes on from there.
+    pub context: Option<usize>,
+    /// Whether what is read anew begins with `bos`, as all texts in training did.
+    pub context_bos: bool,
     /// The token before the first one.
     pub bos: u32,
     /// The token after the last one.
@@ -80,6 +92,22 @@ pub struct Options {
 }
 
 impl Options {
+    /// At most `max_length` tokens between `bos` and `eos`, whatever the source; no token forbidden, one thread.
+    pub fn new(strategy: Strategy, max_length: usize, bos: u32, eos: u32) -> Self {
+        Self {
+            strategy,
+            max_length,
+            max_length_source: None,
+            max_length_ratio: None,
+            context: None,
+            context_bos: true,
+            bos,
+            eos,
+            forbidden: Vec::new(),
+            parallelism: Parallelism::Serial,
+        }
+    }
+
     /// That every number is in its range.
     ///
     /// # Errors
@@ -88,6 +116,9 @@ impl Options {
         self.strategy.validate()?;
         if self.max_length == 0 {
             return Err("max_length = 0: expected a whole number from 1".to_owned());
+        }
+        if self.context == Some(0) {
+            return Err("context = 0: expected a whole number from 1".to_owned());
         }
         match self.max_length_ratio {
             Some(ratio) if !(ratio.is_finite() && ratio >= 0.0) => {
@@ -99,10 +130,12 @@ impl Options {
 
     /// The tokens that may be written for a source of this length, or for none.
     pub(crate) fn limit(&self, source: Option<usize>) -> usize {
-        match (self.max_length_ratio, source) {
-            (Some(ratio), Some(length)) => self.max_length.min((ratio * length as f64).ceil() as usize + 10),
-            _ => self.max_length,
-        }
+        let Some(length) = source else { return self.max_length };
+        // A float becomes the nearest integer that there is: nothing overflows.
+        let longer = self.max_length_source.map_or(1.0, |most| (length as f64 / most.max(1) as f64).max(1.0));
+        let most = if longer > 1.0 { (self.max_length as f64 * longer).ceil() as usize } else { self.max_length };
+        let ratio = self.max_length_ratio.map(|ratio| ((ratio * length as f64).ceil() as usize).saturating_add(10));
+        most.min(ratio.unwrap_or(usize::MAX))
     }
 
     /// How many hypotheses go on, how many are handed back, and the length penalty.
@@ -132,26 +165,33 @@ mod tests {
             (beam(2, -0.5, 1), "length_penalty = -0.5"),
             (beam(2, f64::NAN, 1), "length_penalty = NaN"),
             (sample(0.0, None, None), "temperature = 0"),
+            (sample(1e-300, None, None), "temperature = 0.000"),
             (sample(f64::INFINITY, None, None), "temperature = inf"),
             (sample(1.0, Some(0), None), "top_k = 0"),
             (sample(1.0, None, Some(0.0)), "top_p = 0"),
             (sample(1.0, None, Some(1.5)), "top_p = 1.5"),
         ] {
             let error = bad.validate().unwrap_err();
-            assert!(error.starts_with(&format!("{name}: expected")), "{error}");
+            assert!(error.starts_with(name) && error.contains(": expected"), "{error}");
         }
     }
 
     #[test]
     fn the_length_follows_the_source_up_to_the_maximum() {
-        let (strategy, parallelism) = (Strategy::Greedy, Parallelism::Serial);
-        let max_length_ratio = Some(1.5);
-        let options =
-            Options { strategy, max_length: 20, max_length_ratio, bos: 0, eos: 1, forbidden: vec![], parallelism };
+        let options = Options { max_length_ratio: Some(1.5), ..Options::new(Strategy::Greedy, 20, 0, 1) };
         assert_eq!([Some(0), Some(3), Some(100), None].map(|length| options.limit(length)), [10, 15, 20, 20]);
-        let error = Options { max_length_ratio: Some(f64::NAN), ..options.clone() }.validate().unwrap_err();
-        assert!(error.starts_with("max_length_ratio = NaN: expected"), "{error}");
-        let error = Options { max_length: 0, ..options }.validate().unwrap_err();
-        assert!(error.starts_with("max_length = 0: expected"), "{error}");
+        let longer = Options { max_length_source: Some(50), ..options.clone() };
+        assert_eq!([Some(3), Some(50), Some(100), None].map(|length| longer.limit(length)), [15, 20, 40, 20]);
+        // No number is too large to be a limit.
+        let huge = Options { max_length: usize::MAX, max_length_ratio: Some(1e300), ..options.clone() };
+        assert_eq!(huge.limit(Some(2)), usize::MAX);
+        for (bad, name) in [
+            (Options { max_length_ratio: Some(f64::NAN), ..options.clone() }, "max_length_ratio = NaN"),
+            (Options { max_length: 0, ..options.clone() }, "max_length = 0"),
+            (Options { context: Some(0), ..options }, "context = 0"),
+        ] {
+            let error = bad.validate().unwrap_err();
+            assert!(error.starts_with(&format!("{name}: expected")), "{error}");
+        }
     }
 }

@@ -2,8 +2,12 @@
 
 mod common;
 
-use common::{BOS, EOS, Model, assert_same, attentive, beam, language_model, options, pairs, sequences, sources};
+use common::{
+    BOS, EOS, Model, assert_same, attentive, beam, language_model, language_models, layers, options, pairs, sequences,
+    sources, translator,
+};
 use descant_generate::{Hypothesis, Options, Strategy};
+use descant_nn::Position;
 
 fn divisor(hypothesis: &Hypothesis, length_penalty: f64) -> f64 {
     let length = hypothesis.tokens.len() + usize::from(hypothesis.finished);
@@ -95,8 +99,9 @@ fn enumerate(model: &Model, source: &[u32], entries: u32, limit: usize, length_p
 #[test]
 fn a_full_beam_finds_the_best_of_all_sequences() {
     let mut lengths = Vec::new();
-    for seed in 0..6 {
-        let model = attentive(4, seed);
+    let positions = [Position::Rotary, Position::Learned, Position::Alibi];
+    let transformers = positions.into_iter().zip(6..).map(|(position, seed)| translator(layers(position), 4, seed));
+    for model in (0..6).map(|seed| attentive(4, seed)).chain(transformers) {
         let source = [2, 7, 4];
         for length_penalty in [0.0, 1.0, 3.0] {
             let expected = enumerate(&model, &source, 4, 4, length_penalty);
@@ -132,15 +137,16 @@ fn a_wider_beam_helps_and_the_early_end_costs_nothing() {
 
 #[test]
 fn prompts_of_different_lengths_are_continued_each_from_its_own_end() {
-    let model = language_model(9, 8);
     let prompts = sequences(&[&[4, 5, 6, 7], &[], &[3], &[8, 8], &[2, 3, 4]]);
-    for strategy in [Strategy::Greedy, beam(3, 0.5, 2)] {
-        let options = options(strategy, 8);
-        for (row, found) in model.resume(&prompts, &options).iter().enumerate() {
-            assert_same(found, &model.resume(&sequences(&[prompts.get(row)]), &options)[0]);
-            for one in found {
-                let expected = model.score(None, prompts.get(row), &one.tokens, one.finished);
-                assert!((one.log_probability - expected).abs() < 1e-9);
+    for model in language_models(9, 8) {
+        for strategy in [Strategy::Greedy, beam(3, 0.5, 2)] {
+            let options = options(strategy, 8);
+            for (row, found) in model.resume(&prompts, &options).iter().enumerate() {
+                assert_same(found, &model.resume(&sequences(&[prompts.get(row)]), &options)[0]);
+                for one in found {
+                    let expected = model.score(None, prompts.get(row), &one.tokens, one.finished);
+                    assert!((one.log_probability - expected).abs() < 1e-9);
+                }
             }
         }
     }
@@ -162,5 +168,14 @@ fn forbidden_tokens_are_not_written_and_a_forbidden_end_fills_the_length() {
     // Nothing is left to write.
     for one in written(&Options { forbidden: all, ..free }) {
         assert_eq!((one.tokens.len(), one.finished, one.log_probability), (0, false, 0.0));
+    }
+}
+
+#[test]
+fn what_is_written_for_a_source_ends_with_the_positions() {
+    let model = translator(layers(Position::Learned), 12, 2);
+    let options = Options { forbidden: vec![EOS], ..options(beam(2, 0.0, 2), 100) };
+    for one in model.write(&sources(), &options).concat() {
+        assert_eq!((one.tokens.len(), one.finished), (12, false));
     }
 }

@@ -132,7 +132,14 @@ impl Trained {
             forbidden.push(end);
         }
         let max_length_ratio = (!self.is_language_model()).then_some(4.0);
-        Ok(Options { strategy, max_length, max_length_ratio, bos, eos: end, forbidden, parallelism })
+        let context_bos = !self.is_continuous();
+        Ok(Options {
+            max_length_ratio,
+            context_bos,
+            forbidden,
+            parallelism,
+            ..Options::new(strategy, max_length, bos, end)
+        })
     }
 
     /// What a text begins with. One continuous text has no beginning and no end: it goes on as after a line end.

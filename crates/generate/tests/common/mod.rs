@@ -4,8 +4,8 @@
 use descant_autograd::{Parameters, Tape};
 use descant_generate::{Hypothesis, Input, Options, Strategy, generate};
 use descant_kernels::Parallelism;
-use descant_models::{Generator, Kind, LossConfig, Measure, ModelConfig, Vocabulary, build};
-use descant_nn::{Cell, Score};
+use descant_models::{Generator, Kind, Layers, LossConfig, Measure, ModelConfig, Vocabulary, build};
+use descant_nn::{Cell, Position, Score, TransformerConfig};
 use descant_tensor::{Buffer, DType, Result};
 use descant_text::{Batch, Sequences};
 
@@ -53,17 +53,53 @@ pub fn attentive(entries: usize, seed: u64) -> Model {
     model(&config, &LossConfig::default(), entries, seed)
 }
 
-/// Encoder-decoders of several kinds; the last has a continuous output.
+fn transformer(kind: Kind, transformer: TransformerConfig) -> ModelConfig {
+    let (decoder, transformer) = (Layers::Transformer, Some(transformer));
+    ModelConfig { decoder, transformer, ..config(kind, Cell::Lstm) }
+}
+
+/// Transformer layers of two heads, with these positions.
+pub fn layers(position: Position) -> TransformerConfig {
+    TransformerConfig { heads: 2, position, max_length: 12, ..TransformerConfig::default() }
+}
+
+/// A Transformer language model.
+pub fn gpt(layers: TransformerConfig, entries: usize, seed: u64) -> Model {
+    model(&transformer(Kind::LanguageModel, layers), &LossConfig::default(), entries, seed)
+}
+
+/// A Transformer encoder-decoder.
+pub fn translator(layers: TransformerConfig, entries: usize, seed: u64) -> Model {
+    model(&transformer(Kind::EncoderDecoder, layers), &LossConfig::default(), entries, seed)
+}
+
+/// Encoder-decoders of several kinds; one has a continuous output.
 pub fn pairs() -> Vec<Model> {
     let plain = config(Kind::EncoderDecoder, Cell::Gru);
     let fed = ModelConfig { attention: Some(Score::Additive), input_feeding: true, ..plain.clone() };
     let continuous = LossConfig::Embedding { measure: Measure::Cosine };
     let softmax = LossConfig::default();
+    let grouped = TransformerConfig { key_value_heads: Some(1), ..layers(Position::Rotary) };
     vec![
         attentive(12, 3),
         model(&plain, &softmax, 12, 4),
         model(&fed, &softmax, 12, 5),
         model(&fed, &continuous, 12, 6),
+        translator(grouped, 12, 7),
+        translator(layers(Position::Learned), 12, 8),
+        translator(layers(Position::Relative), 12, 9),
+    ]
+}
+
+/// Language models of several kinds.
+pub fn language_models(entries: usize, seed: u64) -> Vec<Model> {
+    let windowed = TransformerConfig { window: Some(3), ..layers(Position::Rotary) };
+    vec![
+        language_model(entries, seed),
+        gpt(layers(Position::Rotary), entries, seed),
+        gpt(windowed, entries, seed),
+        gpt(TransformerConfig { max_length: 64, ..layers(Position::Learned) }, entries, seed),
+        gpt(layers(Position::Alibi), entries, seed),
     ]
 }
 
@@ -79,8 +115,7 @@ pub fn sources() -> Sequences {
 }
 
 pub fn options(strategy: Strategy, max_length: usize) -> Options {
-    let (max_length_ratio, forbidden, parallelism) = (None, Vec::new(), Parallelism::Serial);
-    Options { strategy, max_length, max_length_ratio, bos: BOS, eos: EOS, forbidden, parallelism }
+    Options::new(strategy, max_length, BOS, EOS)
 }
 
 pub fn beam(width: usize, length_penalty: f64, n_best: usize) -> Strategy {
