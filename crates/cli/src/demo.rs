@@ -1,13 +1,13 @@
 use crate::report::{duration, note, print};
 use crate::train::watch;
-use crate::{Threads, recipes};
+use crate::{Threads, recipes, stop};
 use clap::Args;
 use descant_generate::Strategy;
 use descant_kernels::Parallelism;
 use descant_spoken::{Generator, Part};
-use descant_train::{Answer, Outcome, Recipe, Score, Trained, Trainer};
+use descant_train::{Answer, Outcome, Recipe, RunFolder, Score, Trained, Trainer};
 use std::fs::{self, File};
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -36,40 +36,18 @@ const TEST: &str = "spoken-test.tsv";
 const SENTENCES: [(&str, Part, usize); 3] =
     [(TRAIN, Part::Train, 200_000), (VALIDATION, Part::HeldOut, 500), (TEST, Part::HeldOut, 2000)];
 const SAMPLES: usize = 10;
-/// What a training leaves in its folder; an earlier one's is removed.
-const OWN: [&str; 8] = [
-    "checkpoints",
-    "data",
-    "best",
-    "last",
-    "metrics.jsonl",
-    "source_tokenizer.json",
-    "target_tokenizer.json",
-    "recipe.toml",
-];
-
 impl Demo {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let start = Instant::now();
         let folder = &self.run;
         anyhow::ensure!(
-            !folder.exists() || folder.join(TRAIN).exists(),
+            is_empty(folder) || folder.join(TRAIN).exists(),
             "{} exists and is not an earlier demo's. Choose another folder with --run",
             folder.display()
         );
         print("Spoken forms: how one says what is written, in English and Chinese.")?;
-        for name in OWN {
-            let path = folder.join(name);
-            let removed = match path.is_dir() && !path.is_symlink() {
-                true => fs::remove_dir_all(&path),
-                false => fs::remove_file(&path),
-            };
-            match removed {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed("replace", &path, &error)),
-                _ => {}
-            }
-        }
-        fs::create_dir_all(folder).map_err(|error| failed("create", folder, &error))?;
+        let run = RunFolder::take(folder)?;
+        run.clear()?;
         for ((name, part, count), seed) in SENTENCES.into_iter().zip(1..) {
             let count = if self.small { count / 20 } else { count };
             write_pairs(&folder.join(name), part, seed, count)?;
@@ -88,15 +66,13 @@ impl Demo {
         }
         let recipe = Recipe::parse(recipes::DEMO, &settings).map_err(anyhow::Error::msg)?;
         let threads = self.threads.count();
-        let mut trainer = Trainer::new(recipe, folder, threads, false)?;
+        let mut trainer = Trainer::new_in(recipe, run, threads)?;
         print(format_args!("Training {} parameters on {threads} threads:", trainer.parameters().count()))?;
         let (outcome, _) = watch(&mut trainer, false)?;
         if outcome == Outcome::Stopped {
             let folder = folder.display();
-            note(format_args!(
-                "Stopped; everything is saved. Go on with:\n  descant train {folder}/recipe.toml --run {folder} --resume"
-            ));
-            std::process::exit(130);
+            note(format_args!("Stopped; everything is saved. Go on with:\n  descant train {folder} --resume"));
+            stop::exit();
         }
         print(format_args!(
             "Trained {} steps, {} so far.",
@@ -109,6 +85,12 @@ impl Demo {
         print(format_args!("  descant generate {} 'The train leaves at 9:05 and costs $27.40.'", folder.display()))?;
         Ok(())
     }
+}
+
+/// Whether nothing is in a folder but what a process left that took it and ended at once.
+fn is_empty(folder: &Path) -> bool {
+    let hidden = |entry: fs::DirEntry| entry.file_name().to_string_lossy().starts_with('.');
+    !folder.exists() || fs::read_dir(folder).is_ok_and(|entries| entries.flatten().all(hidden))
 }
 
 /// The exact match on the test sentences, and some of them.

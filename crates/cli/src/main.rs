@@ -9,6 +9,7 @@ mod gradcheck;
 mod memory;
 mod recipes;
 mod report;
+mod stop;
 mod train;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};

@@ -1,11 +1,11 @@
 use crate::report::{Report, duration, note, print};
-use crate::{RecipeArgs, Threads};
+use crate::{RecipeArgs, Threads, stop};
 use clap::Args;
 use descant_train::{Outcome, Recipe, Trainer};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+
+const RECIPE: &str = "recipe.toml";
 
 #[derive(Args)]
 pub(crate) struct Train {
@@ -14,7 +14,8 @@ pub(crate) struct Train {
     /// The folder to write to [default: runs/ and the recipe's name]
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
-    /// Go on with the training in that folder: it ends in the same bits as one that was never broken off
+    /// Go on with the training in that folder, by its own recipe: it ends in the same bits as one that was never broken
+    /// off. A --set changes what may change, such as train.steps; the folder may stand in the recipe's place
     #[arg(long)]
     resume: bool,
     #[command(flatten)]
@@ -35,16 +36,28 @@ fn quoted(word: &str) -> String {
 
 impl Train {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let recipe = Recipe::load(&self.recipe.recipe, &self.recipe.set)?;
-        let run = self
-            .run
-            .unwrap_or_else(|| Path::new("runs").join(self.recipe.recipe.file_stem().unwrap_or("run".as_ref())));
+        // A run stands for its own recipe.
+        let is_run = self.recipe.recipe.join(RECIPE).is_file();
+        let (file, own) = match is_run {
+            true => (self.recipe.recipe.join(RECIPE), self.recipe.recipe.clone()),
+            false => {
+                let name = self.recipe.recipe.file_stem().unwrap_or("run".as_ref());
+                (self.recipe.recipe.clone(), Path::new("runs").join(name))
+            }
+        };
+        let run = self.run.unwrap_or(own);
         let mut again = format!("descant train {}", quoted(&self.recipe.recipe.to_string_lossy()));
         for set in &self.recipe.set {
             again += &format!(" --set {}", quoted(set));
         }
         again += &format!(" --run {} --resume", quoted(&run.to_string_lossy()));
+        let (recipe, notes) = match self.resume && run.join(RECIPE).exists() {
+            true => Recipe::going_on(&run, &file, &self.recipe.set)?,
+            false => (Recipe::load(&file, &self.recipe.set)?, Vec::new()),
+        };
         let mut trainer = Trainer::new(recipe, &run, self.threads.count(), self.resume)?;
+        notes.iter().chain(trainer.notes()).for_each(note);
+        let before = trainer.steps_done();
         if trainer.left_out() > 0 {
             note(format_args!(
                 "Left out: {} pairs or lines that are longer than data.max_length or the model's positions.",
@@ -57,9 +70,16 @@ impl Train {
         match outcome {
             Outcome::Stopped => {
                 note(format_args!("Stopped after step {steps}; everything is saved. Go on with:\n  {again}"));
-                // As the shell expects of a program that was interrupted.
-                std::process::exit(130);
+                stop::exit();
             }
+            Outcome::Finished if steps == before => print(format_args!(
+                "{}: already trained, {steps} steps. For more: --set train.steps=N, or train.epochs where that ended it.",
+                run.display()
+            ))?,
+            Outcome::NoLongerBetter if steps == before => print(format_args!(
+                "{}: already ended, after {steps} steps, as validation no longer improved. For more: --set train.patience=N.",
+                run.display()
+            ))?,
             Outcome::Finished => print(format_args!("Trained {steps} steps in {time}."))?,
             Outcome::NoLongerBetter => {
                 print(format_args!("Validation no longer improves: ended after {steps} steps, {time}."))?
@@ -68,23 +88,16 @@ impl Train {
         if let Some((loss, step)) = trainer.best() {
             print(format_args!("Best validation loss {loss:.4} at step {step}."))?;
         }
-        print(format_args!("Write with it:\n  descant generate {}", run.display()))?;
+        print(format_args!("Write with it:\n  descant generate {}", quoted(&run.to_string_lossy())))?;
         Ok(())
     }
 }
 
-/// Trains to the end, with a report; Ctrl-C saves and stops.
+/// Trains to the end, with a report. Ctrl-C and its like save and stop.
 pub(crate) fn watch(trainer: &mut Trainer, quiet: bool) -> anyhow::Result<(Outcome, Report)> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let handler = stop.clone();
-    // A second time, at once: the last checkpoint is complete.
-    ctrlc::set_handler(move || {
-        if handler.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })?;
+    let stop = stop::listen()?;
     let mut report = Report::new(trainer.steps_done(), trainer.recipe().train.steps, quiet);
-    let outcome = trainer.run(&stop, |event| report.watch(event));
+    let outcome = trainer.run(stop, |event| report.watch(event));
     report.finish();
     Ok((outcome?, report))
 }

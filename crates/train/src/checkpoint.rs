@@ -1,4 +1,6 @@
-use crate::Error;
+use crate::metrics::Log;
+use crate::run::{CHECKPOINTS, beside, discard};
+use crate::{Error, RunFolder};
 use descant_autograd::Parameters;
 use descant_optim::Optimizer;
 use descant_tensor::{Buffer, DType};
@@ -7,7 +9,7 @@ use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, seria
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// The version of the format this program writes, and the newest it reads.
@@ -31,6 +33,20 @@ pub struct Progress {
     pub stale: u64,
     /// The plateau schedule's state.
     pub schedule: Option<serde_json::Value>,
+    /// Sums over the steps since the last line of metrics.
+    #[serde(default, skip_serializing_if = "Log::is_empty")]
+    pub(crate) log: Log,
+}
+
+/// What a checkpoint belongs to: with other tokenizers or another recipe, its weights mean nothing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Belongs {
+    /// The resolved recipe.
+    pub(crate) recipe: serde_json::Value,
+    /// CRC-32 of each of the run's tokenizers and of its chat template.
+    pub(crate) files: BTreeMap<String, u32>,
+    /// The program that wrote it, and the processor's features: with others, bits may differ.
+    pub(crate) program: String,
 }
 
 /// What a manifest of any format has.
@@ -47,6 +63,8 @@ struct Manifest {
     optimizer_steps: u64,
     /// CRC-32 of each file.
     files: BTreeMap<String, u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run: Option<Belongs>,
     /// CRC-32 of this manifest without this line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     checksum: Option<u32>,
@@ -65,7 +83,33 @@ const REMEDY: &str = "Use another of the run's checkpoints: name its folder, or,
 
 /// The folder of a step's checkpoint.
 pub(crate) fn folder(run: &Path, step: u64) -> PathBuf {
-    run.join("checkpoints").join(format!("step-{step:08}"))
+    run.join(CHECKPOINTS).join(format!("step-{step:08}"))
+}
+
+/// The step whose checkpoint has this name.
+pub(crate) fn step_of(name: &str) -> Option<u64> {
+    let step = name.strip_prefix("step-")?.parse().ok()?;
+    (format!("step-{step:08}") == name).then_some(step)
+}
+
+/// Whether a folder is a checkpoint as we write it, with nothing else in it.
+pub(crate) fn is_ours(path: &Path) -> bool {
+    let named = path.file_name().is_some_and(|name| step_of(&name.to_string_lossy()).is_some());
+    // A link is somebody's own.
+    let plain = || path.symlink_metadata().is_ok_and(|there| there.is_dir());
+    let known = |entry: io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| [MODEL, WEIGHTS, OPTIMIZER, MANIFEST].iter().any(|name| entry.file_name() == *name))
+    };
+    named && plain() && path.join(MANIFEST).is_file() && fs::read_dir(path).is_ok_and(|mut all| all.all(known))
+}
+
+/// The steps of the checkpoints in a run folder.
+pub(crate) fn steps(run: &Path) -> Vec<u64> {
+    let entries = fs::read_dir(run.join(CHECKPOINTS)).into_iter().flatten().flatten();
+    let complete = entries.filter(|entry| entry.path().join(MANIFEST).is_file());
+    let mut steps: Vec<u64> = complete.filter_map(|entry| step_of(&entry.file_name().to_string_lossy())).collect();
+    steps.sort_unstable();
+    steps
 }
 
 /// What a checkpoint holds.
@@ -80,15 +124,22 @@ pub(crate) struct Content<'a> {
 }
 
 /// Writes a checkpoint: beside its place, synced, then renamed, so that it is complete or absent.
-pub(crate) fn save(run: &Path, content: Content<'_>, progress: &Progress) -> Result<PathBuf, Error> {
-    let place = folder(run, progress.step);
-    let partial = place.with_extension("partial");
-    let written = write_all(&partial, content, progress);
-    if written.is_err() {
-        // What there is of it would only take the space of the next one.
+pub(crate) fn save(
+    run: &RunFolder,
+    content: Content<'_>,
+    progress: &Progress,
+    belongs: &Belongs,
+) -> Result<PathBuf, Error> {
+    let place = folder(run.path(), progress.step);
+    let partial = beside(&place, "partial");
+    run.check()?;
+    let written = write_all(&partial, content, progress, belongs);
+    // What there is of it would only take the space of the next one.
+    let withdraw = |error| {
         let _ = fs::remove_dir_all(&partial);
-    }
-    written?;
+        error
+    };
+    written.and_then(|()| run.check()).map_err(withdraw)?;
     // A run that was broken off comes here again with the same bits: what is there stays then, if it is whole.
     let whole =
         || Checkpoint::open(&place).is_ok_and(|there| there.manifest.files.keys().all(|name| there.read(name).is_ok()));
@@ -96,24 +147,37 @@ pub(crate) fn save(run: &Path, content: Content<'_>, progress: &Progress) -> Res
         fs::remove_dir_all(&partial).map_err(|error| Error::io("remove", &partial, error))?;
         return Ok(place);
     }
-    let write = |error| Error::io("write the checkpoint", &place, error);
-    if place.exists() {
-        fs::rename(&place, place.with_extension("old")).map_err(write)?;
-    }
-    fs::rename(&partial, &place).map_err(write)?;
-    if let Some(parent) = place.parent() {
-        File::open(parent).and_then(|folder| folder.sync_all()).map_err(write)?;
-    }
+    make_room(&place)
+        .and_then(|()| fs::rename(&partial, &place))
+        .and_then(|()| File::open(run.join(CHECKPOINTS))?.sync_all())
+        .map_err(|error| withdraw(Error::io("write the checkpoint", &place, error)))?;
     Ok(place)
 }
 
-fn write_all(partial: &Path, content: Content<'_>, progress: &Progress) -> Result<(), Error> {
+/// Takes away what stands in a checkpoint's place: ours for good, somebody's own to a name that is free.
+fn make_room(place: &Path) -> io::Result<()> {
+    if place.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    if is_ours(place) {
+        return discard(place);
+    }
+    let name = |i: u64| place.with_extension(format!("kept-{i}"));
+    let free = (1..).map(name).find(|path| path.symlink_metadata().is_err());
+    free.map_or(Ok(()), |path| fs::rename(place, path))
+}
+
+fn write_all(partial: &Path, content: Content<'_>, progress: &Progress, belongs: &Belongs) -> Result<(), Error> {
     let Content { model, weights, optimizer } = content;
     let write = |error| Error::io("write the checkpoint", partial, error);
     if partial.exists() {
         fs::remove_dir_all(partial).map_err(write)?;
     }
-    fs::create_dir_all(partial).map_err(write)?;
+    // Never the path to it: a run folder that was moved or deleted does not come again.
+    match partial.parent().map(fs::create_dir) {
+        Some(Err(error)) if error.kind() != ErrorKind::AlreadyExists => return Err(write(error)),
+        _ => fs::create_dir(partial).map_err(write)?,
+    }
     let mut files = BTreeMap::from([(MODEL.to_owned(), write_tensors(partial, MODEL, parts(model))?)]);
     if let Some(weights) = weights {
         files.insert(WEIGHTS.to_owned(), write_tensors(partial, WEIGHTS, parts(weights))?);
@@ -124,7 +188,8 @@ fn write_all(partial: &Path, content: Content<'_>, progress: &Progress) -> Resul
         files.insert(OPTIMIZER.to_owned(), write_tensors(partial, OPTIMIZER, state)?);
     }
     let (progress, optimizer_steps) = (progress.clone(), optimizer.map_or(0, Optimizer::steps));
-    let mut manifest = Manifest { format: FORMAT, progress, optimizer_steps, files, checksum: None };
+    let run = Some(belongs.clone());
+    let mut manifest = Manifest { format: FORMAT, progress, optimizer_steps, files, run, checksum: None };
     let unwritten =
         |error: serde_json::Error| Error::Checkpoint { path: partial.to_owned(), reason: error.to_string() };
     manifest.checksum = Some(manifest.sum().map_err(unwritten)?);
@@ -154,14 +219,16 @@ fn write_tensors<'a>(folder: &Path, name: &str, parts: impl Iterator<Item = Part
         };
         view.map(|view| (name, view))
     });
-    let written = views.collect::<Result<Vec<_>, _>>().and_then(|views| serialize_to_file(views, None, &path));
     let io = |error| Error::io("write the checkpoint", &path, error);
+    // The library's files are for their owner alone; ours are as readable as the system makes files.
+    let permissions = File::create(&path).and_then(|file| file.metadata()).map_err(io)?.permissions();
+    let written = views.collect::<Result<Vec<_>, _>>().and_then(|views| serialize_to_file(views, None, &path));
     written.map_err(|error| match error {
         SafeTensorError::IoError(error) => io(error),
         error => Error::Checkpoint { path: path.clone(), reason: format!("its tensors could not be written: {error}") },
     })?;
     let mut file = File::open(&path).map_err(io)?;
-    file.sync_all().map_err(io)?;
+    file.set_permissions(permissions).and_then(|()| file.sync_all()).map_err(io)?;
     let (mut crc, mut chunk) = (crc32fast::Hasher::new(), vec![0; 1 << 16]);
     loop {
         match file.read(&mut chunk).map_err(io)? {
@@ -176,13 +243,38 @@ fn write_tensors<'a>(folder: &Path, name: &str, parts: impl Iterator<Item = Part
 pub(crate) struct Checkpoint {
     path: PathBuf,
     manifest: Manifest,
+    /// Open from the beginning: a training that goes on meanwhile may remove them.
+    files: BTreeMap<String, File>,
 }
 
+/// How often a checkpoint is looked for that a training removes at the same moment.
+const ATTEMPTS: usize = 20;
+
 impl Checkpoint {
+    /// Opens a checkpoint's folder, or the link to it. Where a training turns the link and removes what it pointed at just
+    /// then, the next one is opened.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let gone = |error: &Error| matches!(error, Error::Io { error, .. } if error.kind() == ErrorKind::NotFound);
+        let attempts = if path.is_symlink() { ATTEMPTS } else { 1 };
+        let mut opened = Self::open_once(path);
+        for _ in 1..attempts {
+            match &opened {
+                Err(error) if gone(error) => opened = Self::open_once(path),
+                _ => break,
+            }
+        }
+        opened
+    }
+
+    fn open_once(link: &Path) -> Result<Self, Error> {
+        // The link is read once: all files are of one checkpoint.
+        let path = match fs::read_link(link) {
+            Ok(target) => link.parent().unwrap_or(Path::new("")).join(target),
+            Err(_) => link.to_owned(),
+        };
         let place = path.join(MANIFEST);
         let bytes = fs::read(&place).map_err(|error| Error::io("read the checkpoint's manifest", &place, error))?;
-        let damaged = |reason: String| Error::Checkpoint { path: path.to_owned(), reason };
+        let damaged = |reason: String| Error::Checkpoint { path: path.clone(), reason };
         let broken = |error: serde_json::Error| damaged(format!("{MANIFEST} is damaged ({error}). {REMEDY}"));
         let Format { format } = serde_json::from_slice(&bytes).map_err(broken)?;
         if format > FORMAT {
@@ -196,7 +288,23 @@ impl Checkpoint {
         {
             return Err(damaged(format!("{MANIFEST} is damaged: its checksum is another. {REMEDY}")));
         }
-        Ok(Self { path: path.to_owned(), manifest })
+        let open = |name: &String| {
+            let path = path.join(name);
+            let file = File::open(&path).map_err(|error| Error::io("read the checkpoint", &path, error));
+            file.map(|file| (name.clone(), file))
+        };
+        let files = manifest.files.keys().map(open).collect::<Result<_, _>>()?;
+        Ok(Self { path, manifest, files })
+    }
+
+    /// The version of its format, where that is an older one than this program writes.
+    pub(crate) fn older_format(&self) -> Option<u32> {
+        Some(self.manifest.format).filter(|&format| format < FORMAT)
+    }
+
+    /// What it belongs to; one of an older program does not say.
+    pub(crate) fn belongs(&self) -> Option<&Belongs> {
+        self.manifest.run.as_ref()
     }
 
     /// CRC-32 of the weights to write texts with.
@@ -213,8 +321,13 @@ impl Checkpoint {
     }
 
     fn read(&self, name: &str) -> Result<Vec<u8>, Error> {
-        let path = self.path.join(name);
-        let bytes = fs::read(&path).map_err(|error| Error::io("read the checkpoint", &path, error))?;
+        let mut bytes = Vec::new();
+        if let Some(mut file) = self.files.get(name) {
+            let path = self.path.join(name);
+            file.seek(SeekFrom::Start(0))
+                .and_then(|_| file.read_to_end(&mut bytes))
+                .map_err(|error| Error::io("read the checkpoint", &path, error))?;
+        }
         match self.manifest.files.get(name) {
             Some(&crc) if crc == crc32fast::hash(&bytes) => Ok(bytes),
             _ => {
@@ -297,39 +410,4 @@ impl Checkpoint {
 
 fn numbers<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
     bytes.chunks_exact(N).map(|chunk| read(chunk.try_into().unwrap_or([0; N]))).collect()
-}
-
-/// Makes `link` point at a checkpoint, in one step.
-pub(crate) fn point(run: &Path, link: &str, checkpoint: &Path) -> Result<(), Error> {
-    let (temporary, place) = (run.join(format!(".{link}")), run.join(link));
-    let target = Path::new("checkpoints").join(checkpoint.file_name().unwrap_or_default());
-    let _ = fs::remove_file(&temporary);
-    std::os::unix::fs::symlink(target, &temporary)
-        .and_then(|()| fs::rename(&temporary, &place))
-        // What the link pointed at before is removed next: not before the disk has the new one.
-        .and_then(|()| File::open(run)?.sync_all())
-        .map_err(|error| Error::io("update the link", &place, error))
-}
-
-/// Whether there is a checkpoint of a later step than none.
-pub(crate) fn any(run: &Path) -> bool {
-    let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
-    let step = |name: String| name.strip_prefix("step-").and_then(|step| step.parse::<u64>().ok());
-    fs::read_dir(run.join("checkpoints"))
-        .is_ok_and(|entries| entries.flatten().any(|entry| step(name(entry)).is_some_and(|step| step > 0)))
-}
-
-/// Removes those of our checkpoints that neither `best` nor `last` points at, and what a broken-off save left.
-pub(crate) fn prune(run: &Path) -> Result<(), Error> {
-    let kept: Vec<PathBuf> = ["best", "last"].iter().filter_map(|link| fs::canonicalize(run.join(link)).ok()).collect();
-    let checkpoints = run.join("checkpoints");
-    let list = |error| Error::io("list the checkpoints in", &checkpoints, error);
-    for entry in fs::read_dir(&checkpoints).map_err(list)? {
-        let path = entry.map_err(list)?.path();
-        let ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("step-"));
-        if ours && !fs::canonicalize(&path).is_ok_and(|path| kept.contains(&path)) {
-            fs::remove_dir_all(&path).map_err(|error| Error::io("remove the old checkpoint", &path, error))?;
-        }
-    }
-    Ok(())
 }

@@ -1,5 +1,5 @@
-use crate::Error;
 use crate::data::write;
+use crate::{Error, Step};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -50,6 +50,46 @@ impl Metric {
     }
 }
 
+/// Sums over the steps since the last line of metrics. A checkpoint holds them, so that the next line is the same whether a
+/// run was broken off or not; but the speed, which is that of this process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Log {
+    steps: u64,
+    loss: f64,
+    gradient_norm: f64,
+    #[serde(skip)]
+    tokens: usize,
+    #[serde(skip)]
+    seconds: f64,
+}
+
+impl Log {
+    pub(crate) fn add(&mut self, step: &Step, seconds: f64) {
+        self.seconds += seconds;
+        self.steps += 1;
+        self.loss += step.loss;
+        self.gradient_norm += step.gradient_norm;
+        self.tokens += step.tokens;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps == 0
+    }
+
+    pub(crate) fn metric(&self, step: u64, epoch: u64, learning_rate: f64) -> Metric {
+        let n = self.steps.max(1) as f64;
+        let tokens_per_s = self.tokens as f64 / self.seconds.max(1e-9);
+        Metric::Train {
+            step,
+            epoch,
+            loss: self.loss / n,
+            gradient_norm: self.gradient_norm / n,
+            learning_rate,
+            tokens_per_s,
+        }
+    }
+}
+
 /// The file `metrics.jsonl` of a run.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -58,21 +98,30 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Opens it to go on after `step`: what an interrupted run wrote beyond is dropped, as it will be written again.
-    pub(crate) fn open(run: &Path, step: u64) -> Result<Self, Error> {
+    /// Opens it to go on after `step`: what an interrupted run wrote beyond is dropped, as it will be written again. Also,
+    /// how many lines could not be read, and are dropped too.
+    pub(crate) fn open(run: &Path, step: u64) -> Result<(Self, usize), Error> {
         let path = run.join(METRICS);
         let fail = |error| Error::io("write the metrics to", &path, error);
+        let mut unread = 0;
         if path.exists() {
             let bytes = fs::read(&path).map_err(fail)?;
-            let kept: String = String::from_utf8_lossy(&bytes)
-                .lines()
-                .filter(|line| serde_json::from_str::<Metric>(line).is_ok_and(|metric| metric.step() <= step))
-                .flat_map(|line| [line, "\n"])
-                .collect();
-            write(&path, kept.as_bytes())?;
+            // A last line without its end is what a process was writing when it was killed.
+            let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+            let mut kept = String::new();
+            for line in String::from_utf8_lossy(&bytes[..whole]).lines() {
+                match serde_json::from_str::<Metric>(line) {
+                    Ok(metric) if metric.step() <= step => kept.extend([line, "\n"]),
+                    Ok(_) => {}
+                    Err(_) => unread += 1,
+                }
+            }
+            if kept.as_bytes() != bytes {
+                write(&path, kept.as_bytes())?;
+            }
         }
         let file = OpenOptions::new().create(true).append(true).open(&path).map_err(fail)?;
-        Ok(Self { path, file })
+        Ok((Self { path, file }, unread))
     }
 
     pub(crate) fn write(&mut self, metric: &Metric) -> Result<(), Error> {

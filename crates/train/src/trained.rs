@@ -1,6 +1,7 @@
-use crate::checkpoint::{self, Checkpoint, Content, Progress};
+use crate::checkpoint::{self, Belongs, Checkpoint, Content, Progress, step_of, steps};
 use crate::data::{TEMPLATE, chat_template, write};
-use crate::{Error, Evaluator, Recipe, Tokenizers};
+use crate::run::{BEST, CHECKPOINTS, LAST};
+use crate::{Error, Evaluator, Recipe, RunFolder, Tokenizers};
 use descant_autograd::{Parameters, Tape};
 use descant_generate::{Hypothesis, Input, Options, Strategy};
 use descant_kernels::Parallelism;
@@ -58,6 +59,9 @@ impl Trained {
         let (parameters, model) = model(&recipe, &tokenizers, DType::F32)
             .map_err(|reason| Error::Recipe { path: run.join(RECIPE), reason })?;
         let checkpoint = Checkpoint::open(&checkpoint)?;
+        if let Some(belongs) = checkpoint.belongs() {
+            belongs.check(&recipe, &run)?;
+        }
         let template = run.join(TEMPLATE);
         let chat = template.is_file().then(|| chat_template(&template)).transpose()?;
         let step = checkpoint.progress().step;
@@ -82,26 +86,17 @@ impl Trained {
         chat: Option<&ChatTemplate>,
         run: &Path,
     ) -> Result<(), Error> {
-        let place = run.join(RECIPE);
-        let others = Tokenizers::FILES.iter().copied().chain([RECIPE, TEMPLATE, "best"]);
-        // Without a recipe, what a checkpoint link points at is of an import that was broken off.
-        let broken_off = run.join("last").is_symlink() && !place.exists();
-        if let Some(found) = others.into_iter().find(|name| !broken_off && run.join(name).exists()) {
-            let reason = format!("it already holds '{found}'. Choose another folder");
-            return Err(Error::Run { path: run.to_owned(), reason });
-        }
-        fs::create_dir_all(run).map_err(|error| Error::io("create the run folder", run, error))?;
-        // The link before the tokenizers, so that these are told from somebody else's when this was broken off.
-        let content = Content { model: parameters, weights: None, optimizer: None };
-        let checkpoint = checkpoint::save(run, content, &Progress::default())?;
-        checkpoint::point(run, "last", &checkpoint)?;
-        tokenizers.save(run)?;
+        let run = RunFolder::take(run)?;
+        run.begin()?;
+        tokenizers.save(run.path())?;
         if let Some(template) = chat {
             write(&run.join(TEMPLATE), template.text().as_bytes())?;
         }
-        // Last: a folder with a recipe is a run.
-        let text = recipe.to_toml().map_err(|reason| Error::Recipe { path: place.clone(), reason })?;
-        write(&place, text.as_bytes())
+        let content = Content { model: parameters, weights: None, optimizer: None };
+        let belongs = Belongs::of(recipe, run.path())?;
+        let checkpoint = checkpoint::save(&run, content, &Progress::default(), &belongs)?;
+        run.point(LAST, &checkpoint)?;
+        run.finish(recipe)
     }
 
     /// The folder of its run.
@@ -235,10 +230,10 @@ pub fn model(
 pub(crate) fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
     let wrong = |reason: &str| Error::Run { path: path.to_owned(), reason: reason.to_owned() };
     if !path.exists() {
-        return Err(wrong("there is no such run folder. Train one with descant train RECIPE.toml"));
+        return Err(missing(path));
     }
     if path.join(RECIPE).is_file() {
-        let checkpoint = ["best", "last"].iter().map(|link| path.join(link)).find(|link| link.exists());
+        let checkpoint = [BEST, LAST].iter().map(|link| path.join(link)).find(|link| link.exists());
         let checkpoint = checkpoint.ok_or_else(|| wrong("the run has no checkpoint yet: let it train for longer"))?;
         return Ok((path.to_owned(), checkpoint));
     }
@@ -247,5 +242,19 @@ pub(crate) fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
     match inside.ancestors().find(|folder| folder.join(RECIPE).is_file()) {
         Some(run) if inside.join("manifest.json").is_file() => Ok((run.to_owned(), inside.clone())),
         _ => Err(wrong("this is not a run folder: it has no recipe.toml. Name the folder that descant train wrote")),
+    }
+}
+
+/// The error of a path that leads nowhere: to a checkpoint that its run no longer has, or to nothing that was ever there.
+fn missing(path: &Path) -> Error {
+    let wrong = |reason: String| Error::Run { path: path.to_owned(), reason };
+    let checkpoints = path.parent().filter(|parent| parent.ends_with(CHECKPOINTS));
+    let step = path.file_name().and_then(|name| step_of(&name.to_string_lossy()));
+    match (step, checkpoints.and_then(Path::parent)) {
+        (Some(step), Some(run)) if run.join(RECIPE).is_file() => {
+            let there: Vec<String> = steps(run).iter().map(u64::to_string).collect();
+            wrong(format!("the run has no checkpoint of step {step}; it has those of {}", there.join(", ")))
+        }
+        _ => wrong("there is no such run folder. Train one with descant train RECIPE.toml".to_owned()),
     }
 }

@@ -1,0 +1,211 @@
+use crate::checkpoint::{self, step_of};
+use crate::data::{TEMPLATE, write};
+use crate::metrics::METRICS;
+use crate::trained::RECIPE;
+use crate::{Error, Recipe, Tokenizers};
+use descant_text::Corpus;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+
+/// The folder of a run's checkpoints.
+pub(crate) const CHECKPOINTS: &str = "checkpoints";
+/// The links to the checkpoint with the best validation loss, and to the newest.
+pub(crate) const BEST: &str = "best";
+pub(crate) const LAST: &str = "last";
+/// The folder of a run's encoded texts.
+pub(crate) const DATA: &str = "data";
+/// There while a run is being started: what then lies in the folder is no run yet, and begun anew.
+const STARTING: &str = ".starting";
+const LOCK: &str = ".lock";
+
+/// A run folder that this process alone writes to, as long as this value lives.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    /// The folder itself, whatever its name becomes.
+    folder: File,
+    /// Unlocked when it is closed.
+    _lock: File,
+}
+
+impl RunFolder {
+    /// Takes a folder for this process; where there is none, it is made.
+    ///
+    /// # Errors
+    /// Where it cannot be made or written, or another process has taken it.
+    pub fn take(path: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(path).map_err(|error| Error::io("create the run folder", path, error))?;
+        let folder = File::open(path).map_err(|error| Error::io("open the run folder", path, error))?;
+        let run = Self { path: path.to_owned(), folder, _lock: lock(path)? };
+        run.check().map(|()| run)
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// That its path still leads to it: it may have been moved or deleted meanwhile, and another have its name.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let own =
+            self.folder.metadata().map(id).map_err(|error| Error::io("open the run folder", &self.path, error))?;
+        if fs::metadata(&self.path).is_ok_and(|there| id(there) == own) {
+            return Ok(());
+        }
+        let reason = "this folder was moved, deleted or replaced while it was trained in, so nothing more is saved. If it \
+                      was moved, it still holds its last checkpoint: go on with it with --resume, and its new place as \
+                      --run";
+        Err(Error::Run { path: self.path.clone(), reason: reason.to_owned() })
+    }
+
+    /// Makes room for a new run: what the broken-off start of another left here is removed. Of anybody else's files, and
+    /// of a run, nothing is.
+    pub(crate) fn begin(&self) -> Result<(), Error> {
+        if is_run(&self.path) {
+            let reason =
+                "it already holds a training. Go on with it with --resume, or choose another folder with --run";
+            return Err(Error::Run { path: self.path.clone(), reason: reason.to_owned() });
+        }
+        let mut names = [RECIPE, TEMPLATE, METRICS, CHECKPOINTS, BEST, LAST].iter().chain(&Tokenizers::FILES);
+        if let Some(found) = names.find(|name| !is_starting(&self.path) && self.join(name).symlink_metadata().is_ok()) {
+            let reason = format!(
+                "it has no {RECIPE}, but '{found}', which would be overwritten. Choose another folder with --run"
+            );
+            return Err(Error::Run { path: self.path.clone(), reason });
+        }
+        self.clear()
+    }
+
+    /// Removes a run, and nothing that is not a run's. From the first moment on it is a run no more.
+    ///
+    /// # Errors
+    /// Where something cannot be removed.
+    pub fn clear(&self) -> Result<(), Error> {
+        // First the sign by which, should this be broken off, the rest is known for what it is; then what makes it a run.
+        write(&self.join(STARTING), b"")?;
+        let files = [RECIPE, BEST, LAST, METRICS, TEMPLATE];
+        for path in files.iter().chain(&Tokenizers::FILES).map(|name| self.join(name)) {
+            absent(fs::remove_file(&path)).map_err(|error| Error::io("remove", &path, error))?;
+        }
+        self.prune()?;
+        // With what others put there, it stays.
+        let _ = fs::remove_dir(self.join(CHECKPOINTS));
+        ["train", "validation"].iter().try_for_each(|text| Corpus::remove(&self.join(DATA).join(text)))?;
+        Ok(())
+    }
+
+    /// Writes the recipe, with which the folder becomes a run: the last step of its start.
+    pub(crate) fn finish(&self, recipe: &Recipe) -> Result<(), Error> {
+        self.write_recipe(recipe)?;
+        let marker = self.join(STARTING);
+        absent(fs::remove_file(&marker)).map_err(|error| Error::io("remove", &marker, error))
+    }
+
+    /// Writes the resolved recipe.
+    pub(crate) fn write_recipe(&self, recipe: &Recipe) -> Result<(), Error> {
+        self.check()?;
+        let path = self.join(RECIPE);
+        let text = recipe.to_toml().map_err(|reason| Error::Recipe { path: path.clone(), reason })?;
+        write(&path, text.as_bytes())?;
+        self.folder.sync_all().map_err(|error| Error::io("write", &path, error))
+    }
+
+    /// Makes `link` point at a checkpoint, in one step.
+    pub(crate) fn point(&self, link: &str, checkpoint: &Path) -> Result<(), Error> {
+        self.check()?;
+        let (temporary, place) = (self.join(&format!(".{link}")), self.join(link));
+        let target = Path::new(CHECKPOINTS).join(checkpoint.file_name().unwrap_or_default());
+        absent(fs::remove_file(&temporary))
+            .and_then(|()| symlink(target, &temporary))
+            .and_then(|()| fs::rename(&temporary, &place))
+            // What the link pointed at before is removed next: not before the disk has the new one.
+            .and_then(|()| self.folder.sync_all())
+            .map_err(|error| Error::io("update the link", &place, error))
+    }
+
+    /// Removes those of our checkpoints that neither `best` nor `last` points at, and what a broken-off save or removal
+    /// left. All else that lies beside them is somebody's own.
+    pub(crate) fn prune(&self) -> Result<(), Error> {
+        self.check()?;
+        let kept: Vec<PathBuf> =
+            [BEST, LAST].iter().filter_map(|link| fs::canonicalize(self.join(link)).ok()).collect();
+        let checkpoints = self.join(CHECKPOINTS);
+        let list = |error| Error::io("list the checkpoints in", &checkpoints, error);
+        let entries = match fs::read_dir(&checkpoints) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(list)?,
+        };
+        for entry in entries {
+            let path = entry.map_err(list)?.path();
+            let remove = |error| Error::io("remove the old checkpoint", &path, error);
+            if is_leftover(&path) {
+                absent(fs::remove_dir_all(&path)).map_err(remove)?;
+            } else if checkpoint::is_ours(&path) && !fs::canonicalize(&path).is_ok_and(|path| kept.contains(&path)) {
+                discard(&path).map_err(remove)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a folder holds a run: with its recipe, it does.
+pub(crate) fn is_run(path: &Path) -> bool {
+    path.join(RECIPE).exists()
+}
+
+/// Whether the start of a run was broken off in a folder.
+pub(crate) fn is_starting(path: &Path) -> bool {
+    path.join(STARTING).exists() && !is_run(path)
+}
+
+/// Removes a folder as atomically as it was written: aside first, so that it is complete or absent.
+pub(crate) fn discard(path: &Path) -> io::Result<()> {
+    let aside = beside(path, "removed");
+    absent(fs::remove_dir_all(&aside))?;
+    fs::rename(path, &aside)?;
+    absent(fs::remove_dir_all(&aside))
+}
+
+/// A name for what is not to be taken for a checkpoint, yet or any more.
+pub(crate) fn beside(checkpoint: &Path, what: &str) -> PathBuf {
+    let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
+    checkpoint.with_file_name(format!(".{name}.{what}"))
+}
+
+/// Whether a save or a removal that was broken off left it.
+fn is_leftover(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let inner = name.strip_prefix('.');
+    let inner = inner.and_then(|name| name.strip_suffix(".partial").or(name.strip_suffix(".removed")));
+    inner.is_some_and(|name| step_of(name).is_some())
+}
+
+/// That what was to be removed is not there is no error.
+fn absent(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Takes a run folder for this process alone, as long as the file is open.
+fn lock(run: &Path) -> Result<File, Error> {
+    let path = run.join(LOCK);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|error| Error::io("write", &path, error))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            let reason = "another process is writing to it. Let it end, or choose another folder with --run";
+            Err(Error::Run { path: run.to_owned(), reason: reason.to_owned() })
+        }
+        // Some file systems have no locks: then nobody is kept out.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
+    }
+}

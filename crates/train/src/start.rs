@@ -1,0 +1,250 @@
+//! How a training starts, or goes on.
+
+use crate::checkpoint::{Belongs, Checkpoint, Progress, steps};
+use crate::data::{TEMPLATE, Texts, batch_config, chat_template, write};
+use crate::metrics::{METRICS, Metrics};
+use crate::resume::resumed;
+use crate::run::{BEST, DATA, LAST, is_run, is_starting};
+use crate::trained::{RECIPE, model};
+use crate::{Error, Origins, Recipe, Replicas, RunFolder, Tokenizers, Trainer};
+use descant_optim::{Average, Optimizer, Schedule};
+use descant_tensor::DType;
+use descant_text::{Batches, TextError, TokenizerConfig};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// How many lines of each side a tokenizer is trained on at most, so that memory stays bounded.
+const SAMPLE: usize = 200_000;
+
+impl Trainer {
+    /// Starts a training in the folder `run`, or goes on with the one there.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the recipe, the texts, or the folder. A folder that already holds a run is an error
+    /// without `resume`, and one that holds none with it.
+    pub fn new(recipe: Recipe, run: &Path, threads: usize, resume: bool) -> Result<Self, Error> {
+        let wrong = |reason: &str| Err(Error::Run { path: run.to_owned(), reason: reason.to_owned() });
+        match (is_run(run), resume) {
+            (true, false) => {
+                wrong("it already holds a training. Go on with it with --resume, or choose another folder with --run")
+            }
+            (true, true) => Self::go_on(recipe, RunFolder::take(run)?, threads),
+            (false, false) => Self::start(recipe, run, None, threads),
+            // Broken off before it was a run: what it would go on with is its beginning.
+            (false, true) if is_starting(run) => Self::start(recipe, run, None, threads),
+            (false, true) => wrong("there is no training to go on with. Leave out --resume to begin one"),
+        }
+    }
+
+    /// Starts a training in a folder that this process has taken.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn new_in(recipe: Recipe, run: RunFolder, threads: usize) -> Result<Self, Error> {
+        let path = run.path().to_owned();
+        Self::start(recipe, &path, Some(run), threads)
+    }
+
+    fn start(mut recipe: Recipe, path: &Path, run: Option<RunFolder>, threads: usize) -> Result<Self, Error> {
+        if recipe.train.shares == 0 {
+            recipe.train.shares = std::thread::available_parallelism().map_or(1, usize::from);
+        }
+        let origins = Origins::of(&recipe)?;
+        let template = origins.template(&recipe)?;
+        let texts = Texts::with(&recipe, template.as_ref())?;
+        let tokenizers = origins.tokenizers(&recipe, &texts, SAMPLE)?;
+        let Origins { init, teacher } = origins;
+        if let Some(init) = &init {
+            recipe.tokenizer = continued(&init.recipe.tokenizer, &recipe.tokenizer);
+            let own = recipe.target_tokenizer.take().unwrap_or_default();
+            recipe.target_tokenizer = init.recipe.target_tokenizer.as_ref().map(|theirs| continued(theirs, &own));
+        } else if let Some(teacher) = &teacher {
+            let theirs = &teacher.trained().recipe;
+            recipe.tokenizer = theirs.tokenizer.clone();
+            recipe.target_tokenizer = theirs.target_tokenizer.clone();
+        }
+        if let (Some(teacher), Some(distill)) = (&teacher, &mut recipe.distill) {
+            teacher.check(&tokenizers, path)?;
+            distill.checksum = teacher.trained().checksum;
+        }
+        // A model that cannot be built is told before anything is written.
+        let wrong = |reason: String| Error::Recipe { path: PathBuf::from("the recipe"), reason };
+        let (mut parameters, model) = model(&recipe, &tokenizers, DType::F32).map_err(wrong)?;
+        parameters.set_precision(recipe.train.precision.into());
+        if let Some(init) = &init {
+            let sizes = init.tokenizers.sizes().into_iter().zip(tokenizers.sizes());
+            parameters.copy_from(&init.parameters, &sizes.collect::<Vec<_>>()).map_err(|what| {
+                wrong(format!(
+                    "init: {} is of another architecture than the recipe's model: {what}",
+                    init.run().display()
+                ))
+            })?;
+        }
+        drop(init);
+        let run = run.map_or_else(|| RunFolder::take(path), Ok)?;
+        run.begin()?;
+        let (batches, validation, left_out) = encode(&recipe, &texts, &tokenizers, &run)?;
+        tokenizers.save(run.path())?;
+        if let Some(template) = &template {
+            write(&run.join(TEMPLATE), template.text().as_bytes())?;
+        }
+        let decay = recipe.train.average;
+        let average = (decay > 0.0).then(|| Average::new(decay, &parameters));
+        let optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters);
+        let replicas = Replicas::new(&parameters, recipe.train.shares, threads)?.taught_by(teacher);
+        let (metrics, _) = Metrics::open(run.path(), 0)?;
+        let mut trainer = Self {
+            schedule: Schedule::new(recipe.schedule.clone(), recipe.train.steps),
+            belongs: Belongs::of(&recipe, run.path())?,
+            notes: Vec::new(),
+            progress: Progress::default(),
+            kept: 0,
+            run,
+            metrics,
+            tokenizers,
+            parameters,
+            model,
+            average,
+            optimizer,
+            replicas,
+            batches,
+            validation,
+            left_out,
+            recipe,
+        };
+        // With its recipe the folder becomes a run, and from then on training goes on from a checkpoint, never from
+        // weights that are drawn anew.
+        trainer.save(LAST)?;
+        trainer.run.finish(&trainer.recipe)?;
+        Ok(trainer)
+    }
+
+    fn go_on(given: Recipe, run: RunFolder, threads: usize) -> Result<Self, Error> {
+        let place = run.join(RECIPE);
+        let own = Recipe::load(&place, &[])?;
+        let recipe = resumed(given, &own, run.path())?;
+        let wrong = |reason: String| Error::Recipe { path: place.clone(), reason };
+        let checkpoint = last(run.path())?;
+        let step = checkpoint.progress().step;
+        let mut notes = Vec::new();
+        if let Some(belongs) = checkpoint.belongs() {
+            belongs.check(&recipe, run.path())?;
+            notes = belongs.notes(&recipe, run.path(), step)?;
+        }
+        if let Some(format) = checkpoint.older_format() {
+            notes.push(format!(
+                "The last checkpoint has format {format}, of an older descant: from step {step} on the last bits are others \
+                 than that one's."
+            ));
+        }
+        let Origins { teacher, .. } = Origins::resumed(&recipe)?;
+        let stored = run.join(TEMPLATE);
+        let template = stored.is_file().then(|| chat_template(&stored)).transpose()?;
+        let texts = Texts::with(&recipe, template.as_ref())?;
+        let tokenizers = Tokenizers::load(run.path(), &recipe)?;
+        if let Some(teacher) = &teacher {
+            teacher.check(&tokenizers, run.path())?;
+        }
+        let (mut parameters, model) = model(&recipe, &tokenizers, DType::F32).map_err(wrong)?;
+        parameters.set_precision(recipe.train.precision.into());
+        checkpoint.load_weights(&mut parameters)?;
+        let decay = recipe.train.average;
+        let mut average = (decay > 0.0).then(|| Average::new(decay, &parameters));
+        if let Some(average) = &mut average {
+            checkpoint.load_model(average.weights_mut())?;
+        }
+        let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters);
+        checkpoint.load_optimizer(&mut optimizer)?;
+        let progress = checkpoint.progress().clone();
+        let mut schedule = Schedule::new(recipe.schedule.clone(), recipe.train.steps);
+        if let Some(state) = &progress.schedule {
+            schedule.restore(state).map_err(wrong)?;
+        }
+        let (mut batches, validation, left_out) = encode(&recipe, &texts, &tokenizers, &run)?;
+        batches.seek(progress.position)?;
+        let replicas = Replicas::new(&parameters, recipe.train.shares, threads)?.taught_by(teacher);
+        // All is read, and nothing was written so far.
+        if recipe != own {
+            run.write_recipe(&recipe)?;
+        }
+        let (metrics, unread) = Metrics::open(run.path(), progress.step)?;
+        if unread > 0 {
+            notes.push(format!("{METRICS}: {unread} lines could not be read, and are left out from now on."));
+        }
+        run.prune()?;
+        Ok(Self {
+            belongs: Belongs::of(&recipe, run.path())?,
+            notes,
+            kept: step,
+            run,
+            metrics,
+            tokenizers,
+            parameters,
+            model,
+            average,
+            optimizer,
+            schedule,
+            replicas,
+            batches,
+            validation,
+            progress,
+            left_out,
+            recipe,
+        })
+    }
+}
+
+/// The checkpoint that a run goes on from.
+fn last(run: &Path) -> Result<Checkpoint, Error> {
+    let wrong = |path: &Path, reason: String| Err(Error::Run { path: path.to_owned(), reason });
+    let link = run.join(LAST);
+    // Linked to a checkpoint, or an older program's: it is turned while training goes on.
+    for link in [&link, &run.join(BEST)] {
+        if link.exists() && !link.is_symlink() {
+            let reason = "it is no link, as in a copy that was made without links. Move it away, and let a link of that \
+                          name point at a folder in 'checkpoints'";
+            return wrong(link, reason.to_owned());
+        }
+    }
+    if link.exists() {
+        return Checkpoint::open(&link);
+    }
+    let there: Vec<String> = steps(run).iter().map(|step| format!("checkpoints/step-{step:08}")).collect();
+    if there.is_empty() {
+        let reason =
+            "it has no checkpoint to go on from. Delete the folder, or choose another with --run, to begin anew";
+        return wrong(run, reason.to_owned());
+    }
+    let folder = run.display();
+    let (all, newest) = (there.join(", "), &there[there.len() - 1]);
+    let reason = format!(
+        "it has checkpoints ({all}), but no link 'last' to one of them that says from which to go on. Make it: ln -sfn \
+         {newest} {folder}/last"
+    );
+    wrong(run, reason)
+}
+
+/// The texts of a training as batches, those to validate on, and how many of both are left out.
+fn encode(
+    recipe: &Recipe,
+    texts: &Texts,
+    tokenizers: &Tokenizers,
+    run: &RunFolder,
+) -> Result<(Batches, Option<std::sync::Arc<descant_text::Corpus>>, u64), Error> {
+    let data = run.join(DATA);
+    fs::create_dir_all(&data).map_err(|error| Error::io("create the run folder", &data, error))?;
+    let (train, validation) = texts.encode(tokenizers, Some(run.path()))?;
+    let left_out =
+        train.left_out() + validation.as_ref().filter(|_| texts.validation.is_some()).map_or(0, |text| text.left_out());
+    let batches = Batches::new(train, batch_config(recipe)).map_err(|error| match error {
+        // By its own name, not that of the encoded copy.
+        TextError::TooLittle { reason, .. } => TextError::TooLittle { path: texts.train.path().to_owned(), reason },
+        error => error,
+    })?;
+    Ok((batches, validation, left_out))
+}
+
+/// The tokenizer of a run that another begins with, and what that one adds to it.
+fn continued(theirs: &TokenizerConfig, own: &TokenizerConfig) -> TokenizerConfig {
+    TokenizerConfig { add: [theirs.add.clone(), own.add.clone()].concat(), ..theirs.clone() }
+}
