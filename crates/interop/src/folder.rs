@@ -7,7 +7,7 @@ use descant_tensor::DType;
 use descant_text::{ChatTemplate, Special, Tokenizer, TokenizerConfig};
 use descant_train::{Recipe, Tokenizers, Trained, model};
 use half::{bf16, f16};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize_to_file};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -357,12 +357,12 @@ pub(crate) type Named = (String, Vec<usize>, Vec<f32>);
 
 pub(crate) fn write_tensors(path: &Path, tensors: &[Named]) -> Result<(), Error> {
     let views = tensors.iter().map(|(name, shape, values)| {
-        Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values))?))
+        Ok((name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values))?))
     });
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     views
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-        .and_then(|views| serialize_to_file(views, Some(metadata), path))
+        .and_then(|views| descant_train::write_tensors(path, views, Some(metadata)))
         .map_err(|error| Error::folder(path, format!("it could not be written: {error}")))
 }
 

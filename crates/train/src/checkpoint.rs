@@ -5,7 +5,7 @@ use descant_autograd::Parameters;
 use descant_optim::Optimizer;
 use descant_tensor::{Buffer, DType};
 use descant_text::Position;
-use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, serialize_to_file};
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -36,6 +36,33 @@ pub struct Progress {
     /// Sums over the steps since the last line of metrics.
     #[serde(default, skip_serializing_if = "Log::is_empty")]
     pub(crate) log: Log,
+    /// Where the last validation came only because the training ended: what was known before it, for one that goes further
+    /// after all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) before_end: Option<Validated>,
+}
+
+/// What a training remembers of its validations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Validated {
+    best: Option<(f64, u64)>,
+    stale: u64,
+    schedule: Option<serde_json::Value>,
+}
+
+impl Progress {
+    /// Keeps what is known before a validation that comes only because the training ends.
+    pub(crate) fn remember(&mut self) {
+        let Self { best, stale, schedule, .. } = self.clone();
+        self.before_end = Some(Validated { best, stale, schedule });
+    }
+
+    /// Forgets the last validation, if it came only because the training ended; whether it did.
+    pub(crate) fn forget_end(&mut self) -> bool {
+        let Some(Validated { best, stale, schedule }) = self.before_end.take() else { return false };
+        (self.best, self.stale, self.schedule) = (best, stale, schedule);
+        true
+    }
 }
 
 /// What a checkpoint belongs to: with other tokenizers or another recipe, its weights mean nothing.
@@ -220,15 +247,14 @@ fn write_tensors<'a>(folder: &Path, name: &str, parts: impl Iterator<Item = Part
         view.map(|view| (name, view))
     });
     let io = |error| Error::io("write the checkpoint", &path, error);
-    // The library's files are for their owner alone; ours are as readable as the system makes files.
-    let permissions = File::create(&path).and_then(|file| file.metadata()).map_err(io)?.permissions();
-    let written = views.collect::<Result<Vec<_>, _>>().and_then(|views| serialize_to_file(views, None, &path));
+    let written =
+        views.collect::<Result<Vec<_>, _>>().and_then(|views| crate::tensors::write_tensors(&path, views, None));
     written.map_err(|error| match error {
         SafeTensorError::IoError(error) => io(error),
         error => Error::Checkpoint { path: path.clone(), reason: format!("its tensors could not be written: {error}") },
     })?;
     let mut file = File::open(&path).map_err(io)?;
-    file.set_permissions(permissions).and_then(|()| file.sync_all()).map_err(io)?;
+    file.sync_all().map_err(io)?;
     let (mut crc, mut chunk) = (crc32fast::Hasher::new(), vec![0; 1 << 16]);
     loop {
         match file.read(&mut chunk).map_err(io)? {

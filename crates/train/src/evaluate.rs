@@ -1,4 +1,5 @@
 use crate::data::{batch_config, source};
+use crate::run::DATA;
 use crate::score::questions;
 use crate::{Answer, DataConfig, Error, Files, Replicas, Texts, Trained};
 use descant_autograd::{Parameters, Tape};
@@ -6,7 +7,7 @@ use descant_generate::Options;
 use descant_kernels::Parallelism;
 use descant_models::Generator;
 use descant_text::{Batch, Batches, Corpus, Source, TextError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What an evaluation over given targets found.
@@ -123,10 +124,13 @@ impl<'a> Evaluator<'a> {
                 let most = recipe.model.max_length().map_or(usize::MAX, |most| most.saturating_sub(1));
                 Arc::new(Corpus::encode(text, source, &tokenizers.target, most, None)?)
             }
-            None => texts.encode(tokenizers, Some(trained.run()))?.1.ok_or_else(|| Error::Recipe {
-                path: PathBuf::from("the run's recipe"),
-                reason: "it has no validation text. Name the text to evaluate with --data".to_owned(),
-            })?,
+            // What is encoded there is read; nothing is written beside a training.
+            None => texts.encode(tokenizers, Some(trained.run()).filter(|run| is_encoded(run, &texts)))?.1.ok_or_else(
+                || Error::Recipe {
+                    path: PathBuf::from("the run's recipe"),
+                    reason: "it has no validation text. Name the text to evaluate with --data".to_owned(),
+                },
+            )?,
         };
         Ok(Self { trained, replicas, corpus, texts, text })
     }
@@ -173,4 +177,10 @@ impl<'a> Evaluator<'a> {
         }
         Ok(answers)
     }
+}
+
+/// Whether a run holds its texts, encoded.
+fn is_encoded(run: &Path, texts: &Texts) -> bool {
+    let is_in = |name: &str| Corpus::is_in(&run.join(DATA).join(name));
+    is_in("train") && (texts.validation.is_none() || is_in("validation"))
 }

@@ -14,6 +14,7 @@ mod resume;
 mod run;
 mod score;
 mod start;
+mod tensors;
 mod tokenizers;
 mod trained;
 mod trainer;
@@ -29,6 +30,7 @@ pub use recipe::{BenchConfig, DataConfig, Files, Recipe, TrainConfig, TrainPreci
 pub use replicas::{Passed, Replicas};
 pub use run::RunFolder;
 pub use score::{Answer, Score};
+pub use tensors::write_tensors;
 pub use tokenizers::Tokenizers;
 pub use trained::{Trained, Written, model};
 pub use trainer::{Event, Outcome, Step, Trainer};

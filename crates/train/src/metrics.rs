@@ -98,9 +98,10 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Opens it to go on after `step`: what an interrupted run wrote beyond is dropped, as it will be written again. Also,
-    /// how many lines could not be read, and are dropped too.
-    pub(crate) fn open(run: &Path, step: u64) -> Result<(Self, usize), Error> {
+    /// Opens it to go on after `step`: what an interrupted run wrote beyond is dropped, as it will be written again; and,
+    /// where the training goes on beyond its end, the validation there. Also, how many lines could not be read, and are
+    /// dropped too.
+    pub(crate) fn open(run: &Path, step: u64, beyond_end: bool) -> Result<(Self, usize), Error> {
         let path = run.join(METRICS);
         let fail = |error| Error::io("write the metrics to", &path, error);
         let mut unread = 0;
@@ -111,6 +112,7 @@ impl Metrics {
             let mut kept = String::new();
             for line in String::from_utf8_lossy(&bytes[..whole]).lines() {
                 match serde_json::from_str::<Metric>(line) {
+                    Ok(Metric::Validation { step: at, .. }) if beyond_end && at == step => {}
                     Ok(metric) if metric.step() <= step => kept.extend([line, "\n"]),
                     Ok(_) => {}
                     Err(_) => unread += 1,

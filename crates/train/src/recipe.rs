@@ -168,8 +168,8 @@ pub struct TrainConfig {
     pub average: f64,
     /// `f32`, or `bf16` for products of operands in bfloat16; weights, sums and everything else are in f32 then too.
     pub precision: TrainPrecision,
-    /// Into how many shares a batch is cut, one replica each; 0 for the number of this machine's cores. The resolved
-    /// recipe holds the number, as the bits of the result depend on it.
+    /// Into how many shares a batch is cut, one replica each; 0 for the number of this machine's cores. The bits of the
+    /// result depend on it, so the resolved recipe holds the number: for the same bits on every machine, give it.
     pub shares: usize,
     /// Steps between two validations.
     pub validate_every: u64,

@@ -6,12 +6,14 @@ use crate::metrics::{METRICS, Metrics};
 use crate::resume::resumed;
 use crate::run::{BEST, DATA, LAST, is_run, is_starting};
 use crate::trained::{RECIPE, model};
-use crate::{Error, Origins, Recipe, Replicas, RunFolder, Tokenizers, Trainer};
+use crate::{Error, Origins, Recipe, Replicas, RunFolder, Tokenizers, TrainConfig, Trainer};
 use descant_optim::{Average, Optimizer, Schedule};
 use descant_tensor::DType;
-use descant_text::{Batches, TextError, TokenizerConfig};
+use descant_text::{Batches, Corpus, TextError, TokenizerConfig};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// How many lines of each side a tokenizer is trained on at most, so that memory stays bounded.
 const SAMPLE: usize = 200_000;
@@ -92,7 +94,7 @@ impl Trainer {
         let average = (decay > 0.0).then(|| Average::new(decay, &parameters));
         let optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters);
         let replicas = Replicas::new(&parameters, recipe.train.shares, threads)?.taught_by(teacher);
-        let (metrics, _) = Metrics::open(run.path(), 0)?;
+        let (metrics, _) = Metrics::open(run.path(), 0, false)?;
         let mut trainer = Self {
             schedule: Schedule::new(recipe.schedule.clone(), recipe.train.steps),
             belongs: Belongs::of(&recipe, run.path())?,
@@ -155,7 +157,10 @@ impl Trainer {
         }
         let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters);
         checkpoint.load_optimizer(&mut optimizer)?;
-        let progress = checkpoint.progress().clone();
+        let mut progress = checkpoint.progress().clone();
+        let TrainConfig { steps, epochs, .. } = recipe.train;
+        let is_over = progress.step >= steps || (epochs > 0 && progress.position.epoch >= epochs);
+        let beyond_end = !is_over && progress.forget_end();
         let mut schedule = Schedule::new(recipe.schedule.clone(), recipe.train.steps);
         if let Some(state) = &progress.schedule {
             schedule.restore(state).map_err(wrong)?;
@@ -167,7 +172,7 @@ impl Trainer {
         if recipe != own {
             run.write_recipe(&recipe)?;
         }
-        let (metrics, unread) = Metrics::open(run.path(), progress.step)?;
+        let (metrics, unread) = Metrics::open(run.path(), progress.step, beyond_end)?;
         if unread > 0 {
             notes.push(format!("{METRICS}: {unread} lines could not be read, and are left out from now on."));
         }
@@ -198,7 +203,7 @@ impl Trainer {
 fn last(run: &Path) -> Result<Checkpoint, Error> {
     let wrong = |path: &Path, reason: String| Err(Error::Run { path: path.to_owned(), reason });
     let link = run.join(LAST);
-    // Linked to a checkpoint, or an older program's: it is turned while training goes on.
+    // They are turned while training goes on.
     for link in [&link, &run.join(BEST)] {
         if link.exists() && !link.is_symlink() {
             let reason = "it is no link, as in a copy that was made without links. Move it away, and let a link of that \
@@ -230,10 +235,15 @@ fn encode(
     texts: &Texts,
     tokenizers: &Tokenizers,
     run: &RunFolder,
-) -> Result<(Batches, Option<std::sync::Arc<descant_text::Corpus>>, u64), Error> {
+) -> Result<(Batches, Option<Arc<Corpus>>, u64), Error> {
     let data = run.join(DATA);
-    fs::create_dir_all(&data).map_err(|error| Error::io("create the run folder", &data, error))?;
+    if let Err(error) = fs::create_dir(&data)
+        && error.kind() != ErrorKind::AlreadyExists
+    {
+        return Err(Error::io("create", &data, error));
+    }
     let (train, validation) = texts.encode(tokenizers, Some(run.path()))?;
+    run.check()?;
     let left_out =
         train.left_out() + validation.as_ref().filter(|_| texts.validation.is_some()).map_or(0, |text| text.left_out());
     let batches = Batches::new(train, batch_config(recipe)).map_err(|error| match error {

@@ -180,6 +180,9 @@ impl Trainer {
             let last = step >= steps || (epochs > 0 && self.progress.position.epoch >= epochs);
             let stopped = stop.load(Ordering::Relaxed);
             if step.is_multiple_of(self.recipe.train.validate_every) || last {
+                if !step.is_multiple_of(self.recipe.train.validate_every) {
+                    self.progress.remember();
+                }
                 if let Some(metric) = self.validate()? {
                     self.metrics.write(&metric)?;
                     let best = matches!(metric, Metric::Validation { best: true, .. });

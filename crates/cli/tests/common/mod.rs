@@ -1,6 +1,8 @@
 //! A folder with small texts and recipes, and the binary run in it.
 #![allow(dead_code)]
 
+pub mod recipes;
+
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -162,7 +164,10 @@ impl Folder {
         // Before it, a training may have told of its steps.
         let (told, message) = error.split_at(error.find("error: ").unwrap_or(error.len()));
         assert!(message.starts_with("error: ") && !error.contains("panicked"), "{arguments:?}\n{error}");
-        assert!(told.lines().all(|line| line.starts_with("step ")), "{arguments:?}\n{error}");
+        assert!(
+            told.lines().all(|line| ["step ", "From step "].iter().any(|start| line.starts_with(start))),
+            "{arguments:?}\n{error}"
+        );
         assert!(!message.trim().contains("\n\n"), "one paragraph: {message}");
         for part in parts {
             assert!(message.contains(part), "{arguments:?} should say {part:?}:\n{message}");

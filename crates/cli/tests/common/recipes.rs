@@ -1,0 +1,107 @@
+//! Twelve small trainings, of every kind that keeps a state of its own from step to step.
+
+use super::{Folder, LANGUAGE_MODEL, PAIRS, TRANSFORMER};
+
+/// What the trainings have in common: nothing falls on one step, so that every state is caught between two others.
+const TRAIN: &str = "validate_every = 11\ncheckpoint_every = 4\nlog_every = 7\n";
+
+const TRANSFORMER_LM: &str = r#"
+[data]
+train = "text.txt"
+stream = true
+[tokenizer]
+kind = "character"
+[model]
+kind = "language-model"
+decoder = "transformer"
+hidden = 32
+layers = 2
+dropout = 0.1
+[model.transformer]
+heads = 4
+window = 20
+layer_drop = 0.1
+[train]
+steps = 60
+batch_sentences = 8
+length = 32
+shares = 4
+"#;
+
+/// Wide enough to compute in bf16.
+const BF16: &str = r#"
+[data]
+train = "text.txt"
+stream = true
+[tokenizer]
+kind = "character"
+[model]
+kind = "language-model"
+decoder = "transformer"
+hidden = 256
+layers = 1
+[model.transformer]
+heads = 4
+[train]
+steps = 16
+batch_sentences = 8
+length = 64
+precision = "bf16"
+shares = 2
+validate_every = 7
+checkpoint_every = 3
+log_every = 5
+"#;
+
+/// What goes on from the run `base` takes model and tokenizer from there.
+const FURTHER: &str = r#"
+[data]
+train = "text.txt"
+stream = true
+[train]
+steps = 60
+batch_sentences = 8
+length = 20
+learning_rate = 1e-2
+shares = 4
+"#;
+
+fn of(recipe: &str) -> String {
+    let every = "validate_every = 50\nlog_every = 10\n";
+    let recipe = recipe.strip_suffix(every).unwrap_or(recipe);
+    format!("{}{TRAIN}", recipe.replace("steps = 200", "steps = 60"))
+}
+
+/// Writes the recipe of this name, and trains what it begins with; returns the file's name.
+pub fn prepare(folder: &Folder, name: &str) -> String {
+    let base = ["init", "lora", "distill"].contains(&name);
+    let recipe = match name {
+        "lstm" => of(LANGUAGE_MODEL),
+        "gru-attention" => of(PAIRS),
+        "transformer-lm" => of(TRANSFORMER_LM),
+        "transformer" => of(&TRANSFORMER.replace("average = 0.99\n", "")),
+        "init" => format!("init = \"base\"\n{}", of(FURTHER)),
+        "lora" => format!("init = \"base\"\n{}[finetune.lora]\nrank = 2\nalpha = 4.0\n", of(FURTHER)),
+        "distill" => {
+            let student = "[model]\nkind = \"language-model\"\ncell = \"gru\"\nembedding = 8\nhidden = 16\n";
+            format!("{}[distill]\nteacher = \"base\"\n{student}", of(FURTHER))
+        }
+        "accumulate" => format!("{}accumulate = 3\n", of(PAIRS)),
+        "epochs" => format!("{}epochs = 2\n", of(LANGUAGE_MODEL)).replace("steps = 60", "steps = 1000"),
+        "plateau" => {
+            // Too fast to become better for long.
+            let recipe = of(LANGUAGE_MODEL).replace("steps = 60", "steps = 1000").replace("1e-2", "0.5");
+            let recipe = recipe.replace("validate_every = 11", "validate_every = 6");
+            format!("{recipe}patience = 4\n[schedule]\nkind = \"plateau\"\npatience = 1\nfactor = 0.9\n")
+        }
+        "average" => format!("{}average = 0.9\n", of(TRANSFORMER_LM)),
+        "bf16" => BF16.to_owned(),
+        _ => panic!("there is no recipe {name}"),
+    };
+    let file = format!("{name}.toml");
+    folder.write(&file, recipe);
+    if base {
+        folder.train("lm.toml", "base", 20);
+    }
+    file
+}

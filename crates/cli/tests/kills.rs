@@ -1,0 +1,158 @@
+//! A training that is killed at any moment, and gone on with, leaves the same folder as one that was never broken off.
+//!
+//! Three moments of each training by default; `DESCANT_KILLS=20` for twenty.
+
+mod common;
+
+use common::{Folder, recipes, wait};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// When a training is killed.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// When something appears in the run folder.
+    Appears(&'static str),
+    /// When an old checkpoint is being removed.
+    Removal,
+    /// After this many lines of metrics.
+    Lines(usize),
+    /// After this share of the time that a whole training takes.
+    Share(f64),
+}
+
+use Moment::{Appears, Lines, Removal, Share};
+
+/// The first ones are those of every test run.
+fn moments(name: &str) -> Vec<(Moment, &'static str)> {
+    let few = [(Appears("recipe.toml"), "KILL"), (Lines(2), "TERM"), (Lines(5), "KILL")];
+    let more = [
+        (Appears(".starting"), "KILL"),
+        (Appears("data/train"), "TERM"),
+        (Appears("checkpoints/step-00000000"), "KILL"),
+        (Appears("last"), "KILL"),
+        (Appears("metrics.jsonl"), "KILL"),
+        (Appears("best"), "KILL"),
+        (Removal, "KILL"),
+        (Lines(1), "HUP"),
+        (Lines(3), "TERM"),
+        (Lines(8), "KILL"),
+    ];
+    // Of each training, others.
+    let mut state = name.bytes().fold(7_u64, |state, byte| state * 31 + u64::from(byte));
+    let random = std::iter::from_fn(move || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        Some((Share((state >> 40) as f64 / (1 << 24) as f64), ["KILL", "TERM"][(state >> 39) as usize & 1]))
+    });
+    let count = std::env::var("DESCANT_KILLS").map_or(few.len(), |count| count.parse().unwrap());
+    few.into_iter().chain(more).chain(random).take(count).collect()
+}
+
+/// All that a run folder holds, but times and what says nothing of the training.
+fn contents(run: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![run.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(run).unwrap().to_str().unwrap().to_owned();
+            if path.is_symlink() {
+                files.insert(name, fs::read_link(&path).unwrap().to_str().unwrap().into());
+            } else if path.is_dir() {
+                folders.push(path);
+            } else if name == "metrics.jsonl" {
+                let text = fs::read_to_string(&path).unwrap();
+                let line = |line: &str| {
+                    let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+                    line.as_object_mut().unwrap().remove("tokens_per_s");
+                    format!("{line}\n")
+                };
+                files.insert(name, text.lines().map(line).collect::<String>().into());
+            } else if name != ".lock" {
+                files.insert(name, fs::read(&path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+/// Whether a moment has come.
+fn has_come(moment: Moment, run: &Path, since: Duration, whole: Duration) -> bool {
+    match moment {
+        Appears(name) => run.join(name).symlink_metadata().is_ok(),
+        Removal => fs::read_dir(run.join("checkpoints"))
+            .is_ok_and(|all| all.flatten().any(|entry| entry.file_name().to_string_lossy().ends_with(".removed"))),
+        Lines(count) => fs::read(run.join("metrics.jsonl"))
+            .is_ok_and(|bytes| bytes.iter().filter(|&&byte| byte == b'\n').count() >= count),
+        Share(share) => since >= whole.mul_f64(share),
+    }
+}
+
+fn check(name: &str) {
+    let folder = Folder::new();
+    let recipe = recipes::prepare(&folder, name);
+    let start = Instant::now();
+    folder.succeed(&["train", &recipe, "--run", "unbroken", "--quiet"]);
+    let whole = start.elapsed();
+    let unbroken = contents(&folder.path("unbroken"));
+    let (moments, mut killed) = (moments(name), 0);
+    for (i, &(moment, signal)) in moments.iter().enumerate() {
+        let run = folder.path("broken");
+        let train = ["train", &recipe, "--run", "broken", "--quiet", "--threads", ["1", "2", "3"][i % 3]];
+        let mut child = folder.command(&train).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let start = Instant::now();
+        while child.try_wait().unwrap().is_none() && !has_come(moment, &run, start.elapsed(), whole) {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        if signal == "KILL" {
+            child.kill().unwrap();
+        } else {
+            let id = child.id().to_string();
+            Command::new("kill").args([&format!("-{signal}"), &id]).stderr(Stdio::null()).status().unwrap();
+        }
+        killed += u32::from(!wait(&mut child).success());
+        // One that was broken off before it had a folder has nothing to go on with.
+        let resume = run.join("recipe.toml").exists() || run.join(".starting").exists();
+        folder.succeed(&[&train[..], if resume { &["--resume"] } else { &[] }].concat());
+        let broken = contents(&run);
+        let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&unbroken), names(&broken), "{name}, {signal} at {moment:?}");
+        for (file, bytes) in &unbroken {
+            let there = &broken[file];
+            let told = file.ends_with(".safetensors") || file.starts_with("data/");
+            let [one, other] = [bytes, there].map(|bytes| String::from_utf8_lossy(if told { &[] } else { bytes }));
+            assert!(bytes == there, "{name}, {signal} at {moment:?}: {file} differs\n{one}\n{other}");
+        }
+        fs::remove_dir_all(&run).unwrap();
+    }
+    println!("{name}: {killed} of {} were killed before their end", moments.len());
+    // A fast machine may end before the later moments come.
+    assert!(killed > 0, "{name}");
+}
+
+macro_rules! trainings {
+    ($($test:ident: $name:literal,)*) => {
+        $(#[test]
+        fn $test() {
+            check($name);
+        })*
+    };
+}
+
+trainings! {
+    an_lstm: "lstm",
+    a_gru_with_attention: "gru-attention",
+    a_transformer_language_model: "transformer-lm",
+    a_transformer_encoder_decoder: "transformer",
+    a_run_from_another_ones_weights: "init",
+    adapters: "lora",
+    a_student: "distill",
+    accumulated_batches: "accumulate",
+    a_number_of_epochs: "epochs",
+    a_plateau_and_patience: "plateau",
+    averaged_weights: "average",
+    bf16: "bf16",
+}
