@@ -133,6 +133,26 @@ fn check(name: &str) {
     assert!(killed > 0, "{name}");
 }
 
+#[test]
+fn a_training_that_is_lengthened_twice_is_as_one_that_was_that_long() {
+    let folder = Folder::new();
+    let recipe = recipes::prepare(&folder, "plateau");
+    let run = |run: &str, steps: &str, more: &[&str]| {
+        let steps = format!("train.steps={steps}");
+        let train = ["train", &recipe, "--run", run, "--quiet", "--set", "train.patience=0", "--set", &steps];
+        folder.succeed(&[&train[..], more].concat());
+    };
+    run("once", "50", &[]);
+    run("parts", "13", &[]);
+    run("parts", "27", &["--resume"]);
+    run("parts", "50", &["--resume"]);
+    let [once, parts] = ["once", "parts"].map(|run| contents(&folder.path(run)));
+    for file in ["metrics.jsonl", "last", "best", "recipe.toml", "checkpoints/step-00000050/model.safetensors"] {
+        let text = |files: &BTreeMap<String, Vec<u8>>| String::from_utf8_lossy(&files[file]).into_owned();
+        assert!(once[file] == parts[file], "{file}\n{}\n{}", text(&once), text(&parts));
+    }
+}
+
 macro_rules! trainings {
     ($($test:ident: $name:literal,)*) => {
         $(#[test]

@@ -213,7 +213,9 @@ fn a_changed_recipe_or_tokenizer_is_told() {
     folder.write("run/metrics.jsonl", format!("{{}}\n{metrics}nonsense\n{{\"event\":\"tr"));
     let said = told(&folder, &resume);
     assert!(said.contains("metrics.jsonl: 2 lines could not be read"), "{said}");
-    assert!(fs::read_to_string(folder.path("run/metrics.jsonl")).unwrap().starts_with(&metrics));
+    // All but the validation that came only because it ended.
+    let kept = metrics.lines().take(2).flat_map(|line| [line, "\n"]).collect::<String>();
+    assert!(fs::read_to_string(folder.path("run/metrics.jsonl")).unwrap().starts_with(&kept));
 }
 
 #[test]

@@ -273,26 +273,9 @@ pub(crate) struct Checkpoint {
     files: BTreeMap<String, File>,
 }
 
-/// How often a checkpoint is looked for that a training removes at the same moment.
-const ATTEMPTS: usize = 20;
-
 impl Checkpoint {
-    /// Opens a checkpoint's folder, or the link to it. Where a training turns the link and removes what it pointed at just
-    /// then, the next one is opened.
-    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let gone = |error: &Error| matches!(error, Error::Io { error, .. } if error.kind() == ErrorKind::NotFound);
-        let attempts = if path.is_symlink() { ATTEMPTS } else { 1 };
-        let mut opened = Self::open_once(path);
-        for _ in 1..attempts {
-            match &opened {
-                Err(error) if gone(error) => opened = Self::open_once(path),
-                _ => break,
-            }
-        }
-        opened
-    }
-
-    fn open_once(link: &Path) -> Result<Self, Error> {
+    /// Opens a checkpoint's folder, or the link to it.
+    pub(crate) fn open(link: &Path) -> Result<Self, Error> {
         // The link is read once: all files are of one checkpoint.
         let path = match fs::read_link(link) {
             Ok(target) => link.parent().unwrap_or(Path::new("")).join(target),

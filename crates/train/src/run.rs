@@ -104,6 +104,11 @@ impl RunFolder {
     /// Writes the recipe, with which the folder becomes a run: the last step of its start.
     pub(crate) fn finish(&self, recipe: &Recipe) -> Result<(), Error> {
         self.write_recipe(recipe)?;
+        self.has_started()
+    }
+
+    /// Removes the sign that it is being started.
+    pub(crate) fn has_started(&self) -> Result<(), Error> {
         let marker = self.join(STARTING);
         absent(fs::remove_file(&marker)).map_err(|error| Error::io("remove", &marker, error))
     }

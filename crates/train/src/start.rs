@@ -169,6 +169,7 @@ impl Trainer {
         batches.seek(progress.position)?;
         let replicas = Replicas::new(&parameters, recipe.train.shares, threads)?.taught_by(teacher);
         // All is read, and nothing was written so far.
+        run.has_started()?;
         if recipe != own {
             run.write_recipe(&recipe)?;
         }

@@ -9,6 +9,7 @@ use descant_models::{Generator, Kind, build};
 use descant_tensor::DType;
 use descant_text::{ChatTemplate, Sequences, Special};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 pub(crate) const RECIPE: &str = "recipe.toml";
@@ -53,12 +54,11 @@ impl Trained {
     /// # Errors
     /// Where it is not a run, or its files are damaged.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let (run, checkpoint) = locate(path)?;
+        let (run, checkpoint) = open(path)?;
         let recipe = Recipe::load(&run.join(RECIPE), &[])?;
         let tokenizers = Tokenizers::load(&run, &recipe)?;
         let (parameters, model) = model(&recipe, &tokenizers, DType::F32)
             .map_err(|reason| Error::Recipe { path: run.join(RECIPE), reason })?;
-        let checkpoint = Checkpoint::open(&checkpoint)?;
         if let Some(belongs) = checkpoint.belongs() {
             belongs.check(&recipe, &run)?;
         }
@@ -226,7 +226,30 @@ pub fn model(
     Ok((parameters, model))
 }
 
-/// The run folder and the checkpoint folder that a path means.
+/// How often a checkpoint is looked for of a run that may be trained meanwhile.
+const ATTEMPTS: usize = 20;
+
+/// The run folder that a path means, and its checkpoint. A training turns the links, and removes what they pointed at, just
+/// when it may be opened: then the next one is.
+fn open(path: &Path) -> Result<(PathBuf, Checkpoint), Error> {
+    let once = || locate(path).and_then(|(run, place)| Ok((run, Checkpoint::open(&place)?)));
+    let may_turn = path.is_symlink() || path.join(RECIPE).is_file();
+    let is_gone = |error: &Error| match error {
+        Error::Io { error, .. } => error.kind() == ErrorKind::NotFound,
+        Error::Run { .. } => true,
+        _ => false,
+    };
+    let mut opened = once();
+    for _ in 1..ATTEMPTS {
+        if !(may_turn && opened.as_ref().is_err_and(is_gone)) {
+            break;
+        }
+        opened = once();
+    }
+    opened
+}
+
+/// The run folder and the checkpoint folder, or the link to it, that a path means.
 pub(crate) fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
     let wrong = |reason: &str| Error::Run { path: path.to_owned(), reason: reason.to_owned() };
     if !path.exists() {
@@ -240,6 +263,7 @@ pub(crate) fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
     // A checkpoint or a link inside a run.
     let inside = fs::canonicalize(path).map_err(|error| Error::io("open", path, error))?;
     match inside.ancestors().find(|folder| folder.join(RECIPE).is_file()) {
+        Some(run) if path.is_symlink() => Ok((run.to_owned(), path.to_owned())),
         Some(run) if inside.join("manifest.json").is_file() => Ok((run.to_owned(), inside.clone())),
         _ => Err(wrong("this is not a run folder: it has no recipe.toml. Name the folder that descant train wrote")),
     }

@@ -245,6 +245,12 @@ impl Trainer {
 
     /// Writes a checkpoint, and makes `link` point at it.
     pub(crate) fn save(&mut self, link: &str) -> Result<(), Error> {
+        let saved = self.write_checkpoint(link);
+        // A folder that is not there any more is the reason of whatever could not be written.
+        saved.map_err(|error| self.run.check().err().unwrap_or(error))
+    }
+
+    fn write_checkpoint(&mut self, link: &str) -> Result<(), Error> {
         let parameters = &self.parameters;
         let finite = |&id: &ParameterId| parameters.buffer().is_finite(parameters.range(id));
         if let Some(id) = parameters.ids().find(|id| !finite(id)) {
