@@ -1,6 +1,6 @@
 use crate::Threads;
 use crate::generate::Decoding;
-use crate::report::{duration, print};
+use crate::report::{duration, note, print};
 use clap::Args;
 use descant_kernels::Parallelism;
 use descant_train::{Score, Trained};
@@ -59,6 +59,7 @@ impl Eval {
             self.run.display()
         );
         let mut evaluator = trained.evaluator(&self.data, self.threads.count())?;
+        evaluator.notes().iter().for_each(note);
         let evaluation = evaluator.loss()?;
         let mut figures = Figures {
             loss: evaluation.loss,

@@ -58,12 +58,6 @@ impl Train {
         let mut trainer = Trainer::new(recipe, &run, self.threads.count(), self.resume)?;
         notes.iter().chain(trainer.notes()).for_each(note);
         let before = trainer.steps_done();
-        if trainer.left_out() > 0 {
-            note(format_args!(
-                "Left out: {} pairs or lines that are longer than data.max_length or the model's positions.",
-                trainer.left_out()
-            ));
-        }
         let start = Instant::now();
         let (outcome, _) = watch(&mut trainer, self.quiet)?;
         let (steps, time) = (trainer.steps_done(), duration(start.elapsed().as_secs_f64()));

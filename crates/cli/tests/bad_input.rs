@@ -9,7 +9,7 @@ fn wrong_texts_are_told_by_file_and_line() {
     let folder = Folder::new();
     folder.write("empty.txt", "");
     folder.write("latin.txt", b"good\ngood\nb\xe9d\n");
-    folder.write("long.txt", ["short\n", &"x".repeat(1_000_000), "\n"].concat());
+    folder.write("long.txt", ["\n", &"x".repeat(1_000_000), "\n"].concat());
     folder.write("no-tab.tsv", "a\tb\nno tab here\n");
     folder.write("a.txt", "1\n2\n3\n");
     folder.write("b.txt", "1\n2\n3\n4\n");
@@ -25,12 +25,24 @@ fn wrong_texts_are_told_by_file_and_line() {
     lines("folder", &["folder", "is a folder", "Name the text file"]);
     lines("empty.txt", &["empty.txt has no text"]);
     lines("latin.txt", &["latin.txt, line 3", "byte 2", "not UTF-8", "iconv"]);
-    lines("long.txt", &["long.txt, line 2 is longer than 65536 bytes", "data.stream = true"]);
+    lines("long.txt", &["long.txt", "too many bytes for a line (first in line 2)", "data.stream = true"]);
     lines("cut.txt.gz", &["cut.txt.gz"]);
+    folder.write("mac.txt", "one\rtwo\r");
+    lines("mac.txt", &["mac.txt, line 1", "carriage return", "tr "]);
+    folder.write("wide.txt", "one\ntwo\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>());
+    lines("wide.txt", &["wide.txt", "UTF-16", "iconv"]);
+    #[cfg(unix)]
+    lines("/dev/null", &["/dev/null", "a pipe or a device", "Write it to a file"]);
+    folder.write("texts.json", "[{\"prompt\": \"a\", \"completion\": \"b\", \"id\": 3}]");
+    lines("texts.json", &["texts.json, line 1", "\"id\"", "Take it out"]);
     let pairs = |train: &str, parts: &[&str]| {
         folder.fail(&["train", "pairs.toml", "--run", "run", "--set", &format!("data.train={train}")], parts);
     };
     pairs("'no-tab.tsv'", &["no-tab.tsv, line 2", "1 of the at least 2"]);
+    folder.write("three.tsv", "a\tb\na\tb\tc\n");
+    pairs("'three.tsv'", &["three.tsv, line 2 has 3", "data.columns = [0, 1]"]);
+    folder.write("lines.jsonl", "{\"text\": \"a\"}\n");
+    pairs("'lines.jsonl'", &["lines.jsonl", "texts without sources", "pairs of source and target"]);
     pairs("['a.txt', 'b.txt']", &["a.txt has 3 lines and b.txt has 4"]);
     folder.fail(&["train", "lm.toml", "--set", "data.train=['a.txt', 'b.txt']"], &["one file", "lies in one file"]);
 }

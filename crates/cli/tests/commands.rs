@@ -98,11 +98,12 @@ fn learned_positions_have_an_end() {
     let train = [&["train", "bf16.toml", "--run", "run"][..], &positions].concat();
     folder.fail(&train, &["train.length = 64", "model.transformer.max_length = 16"]);
     // Every line of the text is longer.
-    folder.fail(&[&train[..], &lines].concat(), &["text.txt", "1 to 15 tokens"]);
+    folder.fail(&[&train[..], &lines].concat(), &["text.txt", "of more than 15 tokens"]);
     folder.write("text.txt", "abc\n".repeat(40) + "a line that is longer than the model has positions for\n");
     let output = folder.run(&[&train[..], &lines].concat());
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && told.contains("Left out: 1 pairs or lines"), "{told}");
+    let expected = "1 of 41 lines or pairs are left out: 1 with a target of more than 15 tokens (first in line 41)";
+    assert!(output.status.success() && told.contains(expected), "{told}");
     // Beyond the positions, it goes on from the last half of what it read.
     let endless = ["--temperature", "1000", "--seed", "3", "--max-length", "30", "--top-k", "2"];
     let written = folder.succeed(&[&["generate", "run", "abcabcabcabc"][..], &endless].concat());

@@ -245,7 +245,7 @@ fn what_is_wrong_with_conversations_is_told() {
         folder.fail(&["train", "chat.toml", "--run", "run"], &[&["chat.jsonl, line 3"], parts].concat());
     };
     fail("{\"prompt\": \"a\"", &["not JSON"]);
-    fail("{\"prompt\": \"a\"}", &["expected", "completion"]);
+    fail("{\"prompt\": \"a\"}", &["\"completion\" is missing"]);
     fail("{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}", &["assistant"]);
     folder.write("chatml.jinja", "{% for x in %}");
     folder.fail(&["train", "chat.toml", "--run", "run"], &["chatml.jinja", "chat_template:1"]);

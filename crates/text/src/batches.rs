@@ -11,7 +11,8 @@ const WINDOW: usize = 64;
 /// How sequences become batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchConfig {
-    /// Target tokens in a batch at most. A longer sequence is a batch of its own.
+    /// Tokens in a batch at most, where of a pair the longer side counts: so there are no more than these on either side. A
+    /// longer sequence is a batch of its own.
     pub tokens: usize,
     /// Sequences in a batch, in place of `tokens`.
     pub sequences: Option<usize>,
@@ -32,6 +33,9 @@ pub struct Position {
     pub window: u64,
     /// The batch of that window.
     pub batch: u64,
+    /// By which the corpus is known, where it lies in files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corpus: Option<u32>,
 }
 
 /// Batches of a corpus, without end: sequences of about one length together, in an order drawn anew for every epoch.
@@ -59,7 +63,8 @@ impl Batches {
                 "after what is held out, no token to predict is left. Add text, or lower data.validation_share";
             return Err(TextError::TooLittle { path: corpus.folder().to_owned(), reason: reason.to_owned() });
         }
-        Ok(Self { corpus, config, position: Position::default(), epoch: None, window: None })
+        let position = Position { corpus: corpus.checksum(), ..Position::default() };
+        Ok(Self { corpus, config, position, epoch: None, window: None })
     }
 
     /// Once through the corpus, in its own order but for windows sorted by length.
@@ -84,13 +89,12 @@ impl Batches {
     /// # Errors
     /// Where the corpus has no such position, or cannot be read.
     pub fn seek(&mut self, position: Position) -> Result<(), TextError> {
-        (self.position, self.window) = (position, None);
-        match self.load()?.len() as u64 > position.batch {
+        let own = self.corpus.checksum();
+        let same = position.corpus.is_none() || position.corpus == own;
+        (self.position, self.window) = (Position { corpus: own, ..position }, None);
+        match same && self.load()?.len() as u64 > position.batch {
             true => Ok(()),
-            false => Err(TextError::Damaged {
-                path: self.corpus.folder().to_owned(),
-                reason: "the text is not the one that training began with".to_owned(),
-            }),
+            false => Err(TextError::OtherText { path: self.corpus.folder().to_owned() }),
         }
     }
 
@@ -202,7 +206,9 @@ impl Batches {
         for place in places {
             // With the end, a sequence writes one more token; a chunk, one fewer.
             let ids = (place.target.end - place.target.start) as usize;
-            let more = if self.corpus.is_continuous() { ids - 1 } else { ids + 1 };
+            let target = if self.corpus.is_continuous() { ids - 1 } else { ids + 1 };
+            let source = place.source.as_ref().map_or(0, |source| (source.end - source.start) as usize + 1);
+            let more = target.max(source);
             let full = match (batches.last(), self.config.sequences) {
                 (None, _) => true,
                 (Some(batch), Some(sequences)) => batch.len() >= sequences,

@@ -61,23 +61,29 @@ impl ChatTemplate {
         self.render(messages, true)
     }
 
+    /// What message `i` of a conversation is, after the text that it answers.
+    ///
+    /// # Errors
+    /// What the template objects to.
+    pub fn answer(&self, messages: &[Message], i: usize) -> Result<(String, String), String> {
+        let prompt = self.prompt(&messages[..i])?;
+        let whole = self.render(&messages[..=i], false)?;
+        match whole.strip_prefix(&prompt) {
+            Some(answer) => Ok((prompt, answer.to_owned())),
+            None => Err(format!(
+                "the chat template does not write message {} after the prompt for it: what it writes with \
+                 add_generation_prompt must be how the answer begins",
+                i + 1
+            )),
+        }
+    }
+
     /// Every answer of the model in a conversation, after the text that it answers.
     ///
     /// # Errors
     /// What the template objects to; a conversation without an answer.
     pub fn answers(&self, messages: &[Message]) -> Result<Vec<(String, String)>, String> {
-        let answers = (0..messages.len()).filter(|&i| messages[i].role == ASSISTANT).map(|i| {
-            let prompt = self.prompt(&messages[..i])?;
-            let whole = self.render(&messages[..=i], false)?;
-            match whole.strip_prefix(&prompt) {
-                Some(answer) => Ok((prompt, answer.to_owned())),
-                None => Err(format!(
-                    "the chat template does not write message {} after the prompt for it: what it writes with \
-                     add_generation_prompt must be how the answer begins",
-                    i + 1
-                )),
-            }
-        });
+        let answers = (0..messages.len()).filter(|&i| messages[i].role == ASSISTANT).map(|i| self.answer(messages, i));
         let answers = answers.collect::<Result<Vec<_>, _>>()?;
         match answers.is_empty() {
             true => Err(format!("none of its messages is by the role {ASSISTANT:?}")),

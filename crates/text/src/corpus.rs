@@ -1,16 +1,21 @@
-use crate::storage::{Storage, Writer};
-use crate::{Source, TextError, Tokenizer};
+use crate::encode::encode;
+use crate::storage::{Checksum, Storage};
+use crate::{Report, Source, TextError, Tokenizer};
 use serde::{Deserialize, Serialize};
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Sequences that lie side by side, and are read together.
 pub(crate) const BLOCK: u64 = 256;
-/// Bytes of text that are encoded at once.
-const PORTION: usize = 1 << 20;
 const MANIFEST: &str = "corpus.json";
+/// The version of the format that is written, and the only one that is read.
+const FORMAT: u32 = 2;
+/// How the names of folders end that are not complete, or no longer.
+const PARTIAL: &str = "partial";
 
 /// An encoded text: sequences of ids, each with its source where it has one, or with a beginning that is a prompt; or one
 /// continuous sequence. The ids lie in files, so that memory does not grow with the text.
@@ -21,39 +26,54 @@ pub struct Corpus {
     range: Range<u64>,
 }
 
+/// What a corpus consists of.
 #[derive(Debug)]
-struct Stored {
-    folder: PathBuf,
-    continuous: bool,
-    source: Option<Texts>,
-    target: Texts,
+pub(crate) struct Stored {
+    pub(crate) folder: PathBuf,
+    pub(crate) manifest: Manifest,
+    pub(crate) source: Option<Texts>,
+    pub(crate) target: Texts,
     /// How long the prompt is with which a target begins.
-    prompts: Option<Storage>,
-    /// Pairs or lines that were longer than they may be.
-    left_out: u64,
+    pub(crate) prompts: Option<Storage>,
+    /// Which of the text's examples a sequence is; none where it is each.
+    pub(crate) examples: Option<Storage>,
 }
 
 /// One side: all ids end to end, the length of every sequence, and where every block of sequences starts.
 #[derive(Debug)]
-struct Texts {
-    ids: Storage,
-    lengths: Storage,
-    starts: Vec<u64>,
+pub(crate) struct Texts {
+    pub(crate) ids: Storage,
+    pub(crate) lengths: Storage,
+    pub(crate) starts: Vec<u64>,
 }
 
 /// What is needed to open the files again.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Manifest {
-    continuous: bool,
-    pairs: bool,
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    pub(crate) format: u32,
+    pub(crate) continuous: bool,
+    pub(crate) pairs: bool,
     /// Whether targets begin with a prompt.
-    #[serde(default)]
-    prompts: bool,
-    /// Bytes of an id, on either side.
-    widths: [usize; 2],
-    sequences: u64,
-    #[serde(default)]
-    left_out: u64,
+    pub(crate) prompts: bool,
+    /// Entries of the tokenizer of either side.
+    pub(crate) vocabularies: [usize; 2],
+    pub(crate) sequences: u64,
+    pub(crate) report: Report,
+    /// The files of the text as they were encoded.
+    pub(crate) texts: Vec<TextFile>,
+    /// The corpus's own files.
+    pub(crate) files: BTreeMap<String, Checksum>,
+    /// CRC-32 of this manifest without this line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checksum: Option<u32>,
+}
+
+/// A file of the text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TextFile {
+    path: PathBuf,
+    #[serde(flatten)]
+    checksum: Checksum,
 }
 
 /// Where a sequence lies.
@@ -65,15 +85,60 @@ pub(crate) struct Place {
     pub(crate) prompt: usize,
 }
 
+impl TextFile {
+    /// A file as it is.
+    pub(crate) fn of(path: &Path) -> Result<Self, TextError> {
+        let checksum = File::open(path).and_then(|file| Checksum::of(&file, |_| ()));
+        let checksum = checksum.map_err(|error| TextError::io("read", path, error))?;
+        Ok(Self { path: path.to_owned(), checksum })
+    }
+}
+
+impl Manifest {
+    /// Bytes of an id, on either side.
+    pub(crate) fn widths(&self) -> [usize; 2] {
+        self.vocabularies.map(|entries| if entries <= 1 << 16 { 2 } else { 4 })
+    }
+
+    /// The same with its checksum, as JSON.
+    pub(crate) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        let checksum = Some(crc32fast::hash(&serde_json::to_vec(&Self { checksum: None, ..self.clone() })?));
+        serde_json::to_vec(&Self { checksum, ..self.clone() })
+    }
+
+    fn read(folder: &Path) -> Result<Self, TextError> {
+        let damaged = |reason: String| TextError::Damaged { path: folder.to_owned(), reason };
+        let json = fs::read(folder.join(MANIFEST)).map_err(|error| damaged(error.to_string()))?;
+        let wrong = |error: serde_json::Error| damaged(format!("{MANIFEST}: {error}"));
+        /// What a manifest of any format has.
+        #[derive(Deserialize)]
+        struct Format {
+            #[serde(default)]
+            format: u32,
+        }
+        let Format { format } = serde_json::from_slice(&json).map_err(wrong)?;
+        if format != FORMAT {
+            return Err(damaged(format!("{MANIFEST} has format {format}, and this program reads {FORMAT}")));
+        }
+        let mut manifest: Self = serde_json::from_slice(&json).map_err(wrong)?;
+        let checksum = manifest.checksum.take();
+        match checksum == Some(crc32fast::hash(&serde_json::to_vec(&manifest).map_err(wrong)?)) {
+            true => Ok(manifest),
+            false => Err(damaged(format!("{MANIFEST} is not what was written: its checksum is another"))),
+        }
+    }
+}
+
 impl Corpus {
     /// Encodes a text into `folder`, or opens what was encoded there before; without a folder, into memory.
     ///
-    /// Pairs and lines of more than `max_length` tokens on either side are left out, and so are those with an empty side.
-    /// Of pairs without a tokenizer for the source, a language model's, the source is the prompt with which the target
-    /// begins.
+    /// Pairs and lines of more than `max_length` tokens on either side are left out, and so are those with an empty side;
+    /// [`Corpus::report`] says how many. Of pairs without a tokenizer for the source, a language model's, the source is
+    /// the prompt with which the target begins.
     ///
     /// # Errors
-    /// What is wrong with the text, by file and line; where the folder cannot be written.
+    /// What is wrong with the text, by file and line, such as half of its tokens unknown; where the folder cannot be
+    /// written, or what is there is damaged or another tokenizer's.
     pub fn encode(
         text: &Source,
         source: Option<&Tokenizer>,
@@ -81,88 +146,40 @@ impl Corpus {
         max_length: usize,
         folder: Option<&Path>,
     ) -> Result<Self, TextError> {
-        if let Some(folder) = folder.filter(|folder| Self::is_in(folder)) {
-            return Self::open(folder);
+        let source = source.filter(|_| text.has_pairs());
+        let manifest = Manifest {
+            format: FORMAT,
+            continuous: matches!(text, Source::Stream { .. }),
+            pairs: source.is_some(),
+            prompts: source.is_none() && text.has_pairs(),
+            vocabularies: [source.map_or(0, Tokenizer::vocabulary), target.vocabulary()],
+            ..Manifest::default()
+        };
+        let Some(folder) = folder else {
+            return Self::whole(encode(text, source, target, max_length, manifest, None)?);
+        };
+        if Self::is_in(folder) {
+            let corpus = Self::open(folder)?;
+            let Manifest { vocabularies, continuous, pairs, prompts, .. } = corpus.stored.manifest;
+            let same = (vocabularies, continuous, pairs, prompts)
+                == (manifest.vocabularies, manifest.continuous, manifest.pairs, manifest.prompts);
+            // A text that is gone may have been of any kind.
+            let same = same || text.files().iter().any(|path| !path.exists());
+            let reason = "it is of another kind of text, or of another tokenizer".to_owned();
+            return if same { Ok(corpus) } else { Err(TextError::Damaged { path: folder.to_owned(), reason }) };
         }
         // Beside its place, then renamed: it is complete or absent.
-        let partial = folder.map(|folder| folder.with_extension("partial"));
-        let write =
-            |error| TextError::io("write the encoded text in", partial.as_deref().unwrap_or(Path::new("")), error);
-        if let Some(partial) = &partial {
-            if partial.exists() {
-                fs::remove_dir_all(partial).map_err(write)?;
-            }
-            fs::create_dir_all(partial).map_err(write)?;
+        let write = |error| TextError::io("write the encoded text in", folder, error);
+        let partial = partial(folder).map_err(write)?;
+        let written = encode(text, source, target, max_length, manifest, Some(&partial)).and_then(|stored| {
+            let json = stored.manifest.to_json().map_err(|error| write(error.into()))?;
+            place(&partial, folder, &json).map_err(write)
+        });
+        if written.is_err() {
+            // What there is of it would only take space.
+            let _ = fs::remove_dir_all(&partial);
         }
-        let continuous = matches!(text, Source::Stream { .. });
-        let prompts = source.is_none() && text.has_pairs();
-        let source = source.filter(|_| text.has_pairs());
-        let width = |tokenizer: &Tokenizer| if tokenizer.vocabulary() <= 1 << 16 { 2 } else { 4 };
-        let manifest = Manifest {
-            continuous,
-            pairs: source.is_some(),
-            prompts,
-            widths: [source.map_or(4, width), width(target)],
-            sequences: 0,
-            left_out: 0,
-        };
-        let mut encoder = Encoder::new(&manifest, partial.as_deref()).map_err(write)?;
-        let mut pairs = text.pairs()?;
-        let mut left_out = 0;
-        let (mut sources, mut targets, mut bytes) = (Vec::new(), Vec::new(), 0);
-        loop {
-            let pair = pairs.next().transpose()?;
-            let ended = pair.is_none();
-            if let Some((from, to)) = pair {
-                bytes += to.len() + from.as_ref().map_or(0, String::len);
-                targets.push(to);
-                sources.extend(from);
-            }
-            if ended || bytes >= PORTION {
-                bytes = 0;
-                let targets = target.encode_all(std::mem::take(&mut targets))?;
-                let reader = source.or(prompts.then_some(target));
-                let sources = reader.map(|reader| reader.encode_all(std::mem::take(&mut sources))).transpose()?;
-                for (i, ids) in targets.iter().enumerate() {
-                    let source = sources.as_ref().map(|sources| sources[i].as_slice());
-                    let fits = |ids: &[u32]| continuous || (1..=max_length).contains(&ids.len());
-                    let long = |ids: &[u32]| u64::from(!continuous && ids.len() > max_length);
-                    match source {
-                        Some(prompt) if prompts => {
-                            let (prompt, answer) = target.special().between(prompt, ids);
-                            let whole = [prompt, answer].concat();
-                            if fits(answer) && fits(&whole) {
-                                encoder.add_answer(prompt, answer).map_err(write)?;
-                            }
-                            left_out += long(&whole);
-                        }
-                        _ if fits(ids) && source.is_none_or(fits) => encoder.add(source, ids).map_err(write)?,
-                        _ => left_out += long(ids).max(source.map_or(0, long)),
-                    }
-                }
-            }
-            if ended {
-                break;
-            }
-        }
-        let manifest = Manifest { sequences: encoder.sequences, left_out, ..manifest };
-        let corpus = encoder.finish(&manifest).map_err(write)?;
-        if continuous && corpus.len() < 2 {
-            let reason = "it needs two tokens, one to read and one to predict".to_owned();
-            return Err(TextError::TooLittle { path: text.path().to_owned(), reason });
-        }
-        if corpus.is_empty() {
-            let path = text.path().to_owned();
-            return Err(match max_length {
-                usize::MAX => TextError::Empty { path },
-                _ => TextError::NothingLeft { path, max_length },
-            });
-        }
-        let (Some(folder), Some(partial)) = (folder, &partial) else { return Ok(corpus) };
-        let json = serde_json::to_string(&manifest).map_err(|error| write(error.into()))?;
-        fs::write(partial.join(MANIFEST), json).map_err(write)?;
-        fs::rename(partial, folder).map_err(write)?;
-        Self::open(folder)
+        written.and_then(|()| Self::open(folder))
     }
 
     /// Sequences given as ids, in memory: of an encoder-decoder with their sources.
@@ -182,8 +199,9 @@ impl Corpus {
             Texts { ids: Storage::Memory(ids), lengths: Storage::Memory(lengths), starts: starts.blocks }
         });
         let source = has_sources.then_some(source);
-        let stored = Stored { folder: PathBuf::new(), continuous: false, source, target, prompts: None, left_out: 0 };
-        let sequences = stored.target.lengths.len().unwrap_or(0);
+        let sequences = target.lengths.len().unwrap_or(0);
+        let manifest = Manifest { sequences, pairs: has_sources, ..Manifest::default() };
+        let stored = Stored { folder: PathBuf::new(), manifest, source, target, prompts: None, examples: None };
         Self { stored: Arc::new(stored), range: 0..sequences }
     }
 
@@ -192,77 +210,110 @@ impl Corpus {
         folder.join(MANIFEST).exists()
     }
 
-    /// Removes what was encoded into `folder`, where anything was; never what others put there.
+    /// What encoding the text in `folder` found, where one is; nothing else of it is read.
+    ///
+    /// # Errors
+    /// Where it is damaged.
+    pub fn report_in(folder: &Path) -> Result<Option<Report>, TextError> {
+        Self::is_in(folder).then(|| Manifest::read(folder).map(|manifest| manifest.report)).transpose()
+    }
+
+    /// Removes what was encoded into `folder`, where anything was, and what is left of attempts that were broken off;
+    /// never what others put there. Nobody else may be encoding into it.
     ///
     /// # Errors
     /// Where the folder cannot be written.
     pub fn remove(folder: &Path) -> Result<(), TextError> {
-        match Self::is_in(folder) {
-            // Aside first, so that what is left if this is broken off is in nobody's way.
-            true => {
-                let aside = folder.with_extension("old");
-                let gone = || {
-                    if aside.exists() {
-                        fs::remove_dir_all(&aside)?;
-                    }
-                    fs::rename(folder, &aside)?;
-                    fs::remove_dir_all(&aside)
-                };
-                gone().map_err(|error| TextError::io("remove", folder, error))
+        let remove = || {
+            if Self::is_in(folder) {
+                // Aside first, so that what is left if this is broken off is in nobody's way.
+                fs::rename(folder, partial(folder)?)?;
             }
-            false => Ok(()),
-        }
+            leftovers(folder)?.iter().try_for_each(fs::remove_dir_all)
+        };
+        remove().map_err(|error| TextError::io("remove", folder, error))
     }
 
     fn open(folder: &Path) -> Result<Self, TextError> {
-        let damaged = |reason: String| TextError::Damaged { path: folder.to_owned(), reason };
-        let json = fs::read_to_string(folder.join(MANIFEST)).map_err(|error| damaged(error.to_string()))?;
-        let manifest: Manifest = serde_json::from_str(&json).map_err(|error| damaged(error.to_string()))?;
-        if !manifest.widths.iter().all(|width| [2, 4].contains(width)) {
-            return Err(damaged(format!("{MANIFEST} gives ids of {:?} bytes", manifest.widths)));
-        }
-        let open = |side: &str, width: usize| -> std::io::Result<Texts> {
-            let ids = Storage::open(&folder.join(format!("{side}.ids")), width)?;
-            let lengths = Storage::open(&folder.join(format!("{side}.lengths")), 4)?;
-            let (sequences, mut starts) = (lengths.len()?, Starts::default());
-            for first in (0..sequences).step_by(1 << 16) {
-                let part = lengths.read(first..sequences.min(first + (1 << 16)))?;
-                part.into_iter().for_each(|length| starts.push(length));
-            }
-            if starts.total != ids.len()? || sequences != manifest.sequences {
-                return Err(std::io::Error::other(format!("{side}.ids is not as long as {side}.lengths says")));
-            }
-            Ok(Texts { ids, lengths, starts: starts.blocks })
+        let damaged = |error: io::Error| TextError::Damaged { path: folder.to_owned(), reason: error.to_string() };
+        let manifest = Manifest::read(folder)?;
+        let file = |name: &str, width: usize, limit: u64| {
+            let checksum = manifest.files.get(name).copied();
+            let checksum = checksum.ok_or_else(|| io::Error::other(format!("{MANIFEST} does not name {name}")));
+            checksum.and_then(|checksum| Storage::open(&folder.join(name), width, checksum, limit)).map_err(damaged)
         };
-        let [source_width, target_width] = manifest.widths;
-        let source = manifest.pairs.then(|| open("source", source_width)).transpose();
-        let source = source.map_err(|error| damaged(error.to_string()))?;
-        let target = open("target", target_width).map_err(|error| damaged(error.to_string()))?;
-        let prompts = manifest.prompts.then(|| Storage::open(&folder.join("prompts.lengths"), 4)).transpose();
-        let prompts = prompts.map_err(|error| damaged(error.to_string()))?;
-        let Manifest { continuous, left_out, .. } = manifest;
-        let stored = Stored { folder: folder.to_owned(), continuous, source, target, prompts, left_out };
-        Self::whole(stored).map_err(|error| damaged(error.to_string()))
+        let any = 1 << u32::BITS;
+        let ([source_width, target_width], [sources, targets]) = (manifest.widths(), manifest.vocabularies);
+        let open = |side: &str, width: usize, entries: usize| {
+            let ids = file(&format!("{side}.ids"), width, entries as u64)?;
+            let lengths = file(&format!("{side}.lengths"), 4, any)?;
+            Texts::new(ids, lengths, manifest.sequences).map_err(damaged)
+        };
+        let source = manifest.pairs.then(|| open("source", source_width, sources)).transpose()?;
+        let target = open("target", target_width, targets)?;
+        let numbers = |name: &str| {
+            let numbers = file(name, 4, any)?;
+            match numbers.len().map_err(damaged)? == manifest.sequences {
+                true => Ok(numbers),
+                false => Err(damaged(io::Error::other(format!("{name} is not as long as target.lengths")))),
+            }
+        };
+        let prompts = manifest.prompts.then(|| numbers(PROMPTS)).transpose()?;
+        let examples = manifest.files.contains_key(EXAMPLES).then(|| numbers(EXAMPLES)).transpose()?;
+        Self::whole(Stored { folder: folder.to_owned(), manifest, source, target, prompts, examples })
     }
 
-    fn whole(stored: Stored) -> std::io::Result<Self> {
-        let len = if stored.continuous { stored.target.ids.len()? } else { stored.target.lengths.len()? };
+    fn whole(stored: Stored) -> Result<Self, TextError> {
+        let len = if stored.manifest.continuous { stored.target.ids.len() } else { stored.target.lengths.len() };
+        let damaged = |error: io::Error| TextError::Damaged { path: stored.folder.clone(), reason: error.to_string() };
+        let len = len.map_err(damaged)?;
         Ok(Self { stored: Arc::new(stored), range: 0..len })
+    }
+
+    /// What encoding the whole text left out, cut or did not know.
+    pub fn report(&self) -> &Report {
+        &self.stored.manifest.report
+    }
+
+    /// The first file of the text that is no longer what was encoded; a file that is gone is not looked at.
+    ///
+    /// # Errors
+    /// [`TextError::Changed`] for that file; where one cannot be read.
+    pub fn check_texts(&self) -> Result<(), TextError> {
+        for text in self.stored.manifest.texts.iter().filter(|text| text.path.exists()) {
+            if *text != TextFile::of(&text.path)? {
+                return Err(TextError::Changed { path: text.path.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// What the ids are known by: a checksum over all of them. None in memory.
+    pub(crate) fn checksum(&self) -> Option<u32> {
+        let files = &self.stored.manifest.files;
+        let json = (!files.is_empty()).then(|| serde_json::to_vec(files).unwrap_or_default());
+        json.map(|json| crc32fast::hash(&json))
+    }
+
+    /// Which examples of the text this part's sequences are, from 0 in the order of [`Source::examples`].
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn examples(&self) -> Result<Vec<u64>, TextError> {
+        match &self.stored.examples {
+            Some(examples) => Ok(self.check(examples.read(self.range.clone()))?.into_iter().map(u64::from).collect()),
+            None => Ok(self.range.clone().collect()),
+        }
     }
 
     /// Whether it is one continuous text.
     pub fn is_continuous(&self) -> bool {
-        self.stored.continuous
+        self.stored.manifest.continuous
     }
 
     /// How many sequences; of a continuous text, how many ids.
     pub fn len(&self) -> u64 {
         self.range.end - self.range.start
-    }
-
-    /// Pairs or lines that were longer than `max_length` tokens on either side.
-    pub fn left_out(&self) -> u64 {
-        self.stored.left_out
     }
 
     /// Whether there is nothing in it.
@@ -287,6 +338,12 @@ impl Corpus {
         let sources = self.stored.source.as_ref().map(side).transpose()?;
         let prompts =
             self.stored.prompts.as_ref().map(|prompts| self.check(prompts.read(range.clone()))).transpose()?;
+        let short = |(i, target): (usize, &Range<u64>)| {
+            prompts.as_ref().is_some_and(|prompts| u64::from(prompts[i]) > target.end - target.start)
+        };
+        if targets.iter().enumerate().any(short) {
+            return self.check(Err(io::Error::other("a prompt is longer than the sequence that it begins")));
+        }
         let source = |i: usize| sources.as_ref().map(|sources| sources[i].clone());
         let prompt = |i: usize| prompts.as_ref().map_or(0, |prompts| prompts[i] as usize);
         let place = |(i, target)| Place { source: source(i), target, prompt: prompt(i) };
@@ -310,14 +367,30 @@ impl Corpus {
         Ok((source, self.check(self.stored.target.ids.read(place.target.clone()))?))
     }
 
-    fn check<T>(&self, read: std::io::Result<T>) -> Result<T, TextError> {
+    fn check<T>(&self, read: io::Result<T>) -> Result<T, TextError> {
         read.map_err(|error| TextError::Damaged { path: self.stored.folder.clone(), reason: error.to_string() })
     }
 }
 
 impl Texts {
+    /// Both files, which have to fit together.
+    fn new(ids: Storage, lengths: Storage, sequences: u64) -> io::Result<Self> {
+        if lengths.len()? != sequences {
+            return Err(io::Error::other(format!("its lengths are not those of {sequences} sequences")));
+        }
+        let mut starts = Starts::default();
+        for first in (0..sequences).step_by(1 << 16) {
+            let part = lengths.read(first..sequences.min(first + (1 << 16)))?;
+            part.into_iter().for_each(|length| starts.push(length));
+        }
+        if starts.total != ids.len()? {
+            return Err(io::Error::other("its ids are not as many as its lengths say"));
+        }
+        Ok(Self { ids, lengths, starts: starts.blocks })
+    }
+
     /// Where some sequences lie.
-    fn places(&self, range: Range<u64>) -> std::io::Result<Vec<Range<u64>>> {
+    fn places(&self, range: Range<u64>) -> io::Result<Vec<Range<u64>>> {
         let block = range.start / BLOCK;
         let lengths = self.lengths.read(block * BLOCK..range.end)?;
         let mut end = self.starts.get(block as usize).copied().unwrap_or(0);
@@ -332,14 +405,14 @@ impl Texts {
 
 /// Where every block starts.
 #[derive(Debug, Default)]
-struct Starts {
-    blocks: Vec<u64>,
+pub(crate) struct Starts {
+    pub(crate) blocks: Vec<u64>,
     sequences: u64,
     total: u64,
 }
 
 impl Starts {
-    fn push(&mut self, length: u32) {
+    pub(crate) fn push(&mut self, length: u32) {
         if self.sequences.is_multiple_of(BLOCK) {
             self.blocks.push(self.total);
         }
@@ -348,69 +421,50 @@ impl Starts {
     }
 }
 
-/// Writes a corpus.
-struct Encoder {
-    folder: PathBuf,
-    source: Option<TextsWriter>,
-    target: TextsWriter,
-    prompts: Option<Writer>,
-    sequences: u64,
-}
+/// The names of what beside ids and lengths has a file.
+pub(crate) const PROMPTS: &str = "prompts.lengths";
+pub(crate) const EXAMPLES: &str = "examples";
 
-struct TextsWriter {
-    ids: Writer,
-    lengths: Writer,
-    starts: Starts,
-}
-
-impl Encoder {
-    fn new(manifest: &Manifest, folder: Option<&Path>) -> std::io::Result<Self> {
-        let side = |name: &str, width: usize| -> std::io::Result<TextsWriter> {
-            let path = |kind: &str| folder.map(|folder| folder.join(format!("{name}.{kind}")));
-            let (ids, lengths) = (Writer::new(path("ids"), width)?, Writer::new(path("lengths"), 4)?);
-            Ok(TextsWriter { ids, lengths, starts: Starts::default() })
-        };
-        let [source, target] = manifest.widths;
-        let source = manifest.pairs.then(|| side("source", source)).transpose()?;
-        let lengths = || Writer::new(folder.map(|folder| folder.join("prompts.lengths")), 4);
-        let prompts = manifest.prompts.then(lengths).transpose()?;
-        let target = side("target", target)?;
-        Ok(Self { folder: folder.map(Path::to_owned).unwrap_or_default(), source, target, prompts, sequences: 0 })
+/// A fresh folder beside `folder`, that no other process writes into.
+fn partial(folder: &Path) -> io::Result<PathBuf> {
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent)?;
     }
-
-    fn add(&mut self, source: Option<&[u32]>, target: &[u32]) -> std::io::Result<()> {
-        self.sequences += 1;
-        if let (Some(writer), Some(ids)) = (&mut self.source, source) {
-            writer.add(ids)?;
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    for number in 0.. {
+        let place = folder.with_file_name(format!("{name}.{}-{number}.{PARTIAL}", std::process::id()));
+        match fs::create_dir(&place) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|()| place),
         }
-        self.target.add(target)
     }
-
-    fn add_answer(&mut self, prompt: &[u32], answer: &[u32]) -> std::io::Result<()> {
-        if let Some(prompts) = &mut self.prompts {
-            prompts.extend(&[u32::try_from(prompt.len()).map_err(std::io::Error::other)?])?;
-        }
-        self.add(None, &[prompt, answer].concat())
-    }
-
-    fn finish(self, manifest: &Manifest) -> std::io::Result<Corpus> {
-        let source = self.source.map(TextsWriter::finish).transpose()?;
-        let prompts = self.prompts.map(Writer::finish).transpose()?;
-        let Manifest { continuous, left_out, .. } = *manifest;
-        let target = self.target.finish()?;
-        Corpus::whole(Stored { folder: self.folder, continuous, source, target, prompts, left_out })
-    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
-impl TextsWriter {
-    fn add(&mut self, ids: &[u32]) -> std::io::Result<()> {
-        let length = u32::try_from(ids.len()).map_err(std::io::Error::other)?;
-        self.starts.push(length);
-        self.lengths.extend(&[length])?;
-        self.ids.extend(ids)
+/// What [`partial`] made for `folder`, and was not completed.
+fn leftovers(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let Some(parent) = folder.parent().filter(|parent| parent.is_dir()) else { return Ok(Vec::new()) };
+    let first = format!("{}.", folder.file_name().unwrap_or_default().to_string_lossy());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(parent)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let number = name.strip_prefix(&first).and_then(|rest| rest.strip_suffix(PARTIAL));
+        if number.is_some_and(|number| number.chars().all(|c| c.is_ascii_digit() || "-.".contains(c))) {
+            found.push(path);
+        }
     }
+    Ok(found)
+}
 
-    fn finish(self) -> std::io::Result<Texts> {
-        Ok(Texts { ids: self.ids.finish()?, lengths: self.lengths.finish()?, starts: self.starts.blocks })
+/// Puts a corpus into its place. One that another process put there meanwhile stays.
+fn place(partial: &Path, folder: &Path, manifest: &[u8]) -> io::Result<()> {
+    let path = partial.join(MANIFEST);
+    fs::write(&path, manifest)?;
+    File::open(&path)?.sync_all()?;
+    File::open(partial)?.sync_all()?;
+    if let Err(error) = fs::rename(partial, folder) {
+        return if Corpus::is_in(folder) { fs::remove_dir_all(partial) } else { Err(error) };
     }
+    folder.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }

@@ -19,6 +19,12 @@ pub enum TextError {
         /// The folder.
         path: PathBuf,
     },
+    /// A pipe or a device where a file was expected.
+    #[error("{} is no file but a pipe or a device, and a text is read more than once. Write it to a file first", path.display())]
+    ReadOnce {
+        /// What it was to be read from.
+        path: PathBuf,
+    },
     /// A file without any text.
     #[error("{} has no text. Check that it is the right file", path.display())]
     Empty {
@@ -38,6 +44,27 @@ pub enum TextError {
         line: u64,
         /// The byte within the line, from 1.
         byte: usize,
+    },
+    /// A file in another encoding, or of no text.
+    #[error(
+        "{} is no text in UTF-8, but in UTF-16, or no text at all. Convert it, such as with iconv -f UTF-16 -t UTF-8",
+        path.display()
+    )]
+    Encoding {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A carriage return that is no part of a line end.
+    #[error(
+        "{}, line {line} has a carriage return (CR) without a line feed (LF) after it. If the lines end so, as those of old \
+         Macintoshes do, convert them, such as with tr '\\r' '\\n'; or take such characters out, with tr -d '\\r'",
+        path.display()
+    )]
+    CarriageReturn {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
     },
     /// A line that is too long to be one sequence.
     #[error(
@@ -85,6 +112,20 @@ pub enum TextError {
         /// How many there are.
         found: usize,
     },
+    /// A line with more columns than are asked for.
+    #[error(
+        "{}, line {line} has {found} tab-separated columns, and a pair has two. If a text holds tabs, take them out; if only \
+         two of the columns are wanted, name them, such as data.columns = [0, 1]",
+        path.display()
+    )]
+    FurtherColumns {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// How many columns there are.
+        found: usize,
+    },
     /// A line that is no pair and no conversation.
     #[error("{}, line {line}: {reason}", path.display())]
     Example {
@@ -96,12 +137,44 @@ pub enum TextError {
         reason: String,
     },
     /// Every line was left out.
-    #[error("{} has no line of 1 to {max_length} tokens on each side. Raise data.max_length", path.display())]
+    #[error(
+        "{}: nothing is left to learn from: {reasons}. Check that it is the right file; if texts are long, cut them, or \
+         raise data.max_length; if it is one continuous text for a language model, set data.stream = true",
+        path.display()
+    )]
     NothingLeft {
         /// The file.
         path: PathBuf,
-        /// The longest sequence that is not left out.
-        max_length: usize,
+        /// How many lines or pairs were left out, and why.
+        reasons: String,
+    },
+    /// Half of the tokens are not in the vocabulary.
+    #[error(
+        "{}: {percent} % of the {side} tokens are unknown to the tokenizer, first in line {line}: {parts}. Check that it is \
+         the right text for it; a new tokenizer knows more with a larger tokenizer.vocabulary, a lower \
+         tokenizer.minimum_count, or kind = \"byte-bpe\", to which nothing is unknown",
+        path.display()
+    )]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// Which side.
+        side: &'static str,
+        /// How many of a hundred tokens.
+        percent: u8,
+        /// The first line that has one, from 1.
+        line: u64,
+        /// What some of them are.
+        parts: String,
+    },
+    /// A text that is no longer what it was.
+    #[error(
+        "{} has changed since it was encoded. Put back the text as it was, or train another run on the new one",
+        path.display()
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
     },
     /// Too little text.
     #[error("{} has too little text: {reason}", path.display())]
@@ -114,8 +187,19 @@ pub enum TextError {
     /// A tokenizer that cannot be trained, read or used.
     #[error("tokenizer: {0}")]
     Tokenizer(String),
+    /// An encoded text that is not the one that a training began with.
+    #[error(
+        "the encoded text in {} is not the one that training began with. If it was encoded anew, the text has changed \
+         meanwhile: put it back as it was and delete that folder, or start another run",
+        path.display()
+    )]
+    OtherText {
+        /// Its folder.
+        path: PathBuf,
+    },
     /// An encoded corpus that cannot be read again.
-    #[error("the encoded text in {} is damaged ({reason}). Delete that folder: it will be written anew", path.display())]
+    #[error("the encoded text in {} is damaged ({reason}). Delete that folder: it is written anew from \
+         the text, which must not have changed since", path.display())]
     Damaged {
         /// Its folder.
         path: PathBuf,

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 /// The most bytes that a line may have, where each line is a sequence of its own.
 pub const LONGEST_LINE: usize = 1 << 16;
 /// The same of a line that is a JSON object, such as a whole conversation.
-const LONGEST_OBJECT: usize = 1 << 24;
+pub(crate) const LONGEST_OBJECT: usize = 1 << 24;
 
-/// The lines of a text file in UTF-8, plain, `.gz` or `.zst`, one at a time.
+/// The lines of a text in UTF-8, plain, `.gz` or `.zst`, one at a time. A byte order mark at the beginning of a line, such
+/// as where files were joined, is no part of it.
 pub struct Lines {
     path: PathBuf,
     reader: Box<dyn BufRead + Send>,
@@ -19,8 +20,19 @@ pub struct Lines {
     /// The most bytes of a line, or of a piece.
     longest: usize,
     buffer: Vec<u8>,
-    line: u64,
+    number: u64,
+    /// Whether a line begins with what is read next.
+    begins: bool,
+    /// Whether anything was read, or need not be.
     any: bool,
+}
+
+/// What a line is.
+pub(crate) enum Line {
+    /// Its text, without the end.
+    Text(String),
+    /// It has more bytes than are read.
+    Large,
 }
 
 impl Lines {
@@ -29,15 +41,18 @@ impl Lines {
     /// # Errors
     /// Where there is no such file, or it is a folder.
     pub fn open(path: &Path) -> Result<Self, TextError> {
-        Self::new(path, false, LONGEST_LINE)
+        Self::file(path, false, LONGEST_LINE)
+    }
+
+    /// Reads standard input as [`Lines::open`] does a file; it may be empty.
+    pub fn standard_input() -> Self {
+        let reader = BufReader::with_capacity(1 << 16, std::io::stdin());
+        Self { any: true, ..Self::new(Path::new("standard input"), Box::new(reader), false, LONGEST_LINE) }
     }
 
     /// Opens a file of JSON objects, one a line, which may be longer than other lines.
-    ///
-    /// # Errors
-    /// As [`Lines::open`].
-    pub fn objects(path: &Path) -> Result<Self, TextError> {
-        Self::new(path, false, LONGEST_OBJECT)
+    pub(crate) fn objects(path: &Path) -> Result<Self, TextError> {
+        Self::file(path, false, LONGEST_OBJECT)
     }
 
     /// Opens a file as one continuous text: in pieces of at most [`LONGEST_LINE`] bytes that joined are the text.
@@ -45,77 +60,149 @@ impl Lines {
     /// # Errors
     /// As [`Lines::open`].
     pub fn continuous(path: &Path) -> Result<Self, TextError> {
-        Self::new(path, true, LONGEST_LINE)
+        Self::file(path, true, LONGEST_LINE)
     }
 
-    fn new(path: &Path, continuous: bool, longest: usize) -> Result<Self, TextError> {
+    fn file(path: &Path, continuous: bool, longest: usize) -> Result<Self, TextError> {
         let read = |error| TextError::io("read", path, error);
         if fs::metadata(path).map_err(read)?.is_dir() {
             return Err(TextError::Folder { path: path.to_owned() });
         }
-        let file = BufReader::with_capacity(1 << 16, File::open(path).map_err(read)?);
-        let reader: Box<dyn BufRead + Send> = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("gz") => Box::new(BufReader::new(MultiGzDecoder::new(file))),
-            Some("zst") => Box::new(BufReader::new(Zst::new(file))),
+        let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(read)?);
+        let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        // By its name, or by how all such files begin.
+        let begins = file.fill_buf().map_err(read)?;
+        let (gz, zst) = (begins.starts_with(b"\x1f\x8b"), begins.starts_with(b"\x28\xb5\x2f\xfd"));
+        let reader: Box<dyn BufRead + Send> = match ending.as_str() {
+            "zst" => Box::new(BufReader::new(Zst::new(file))),
+            _ if zst => Box::new(BufReader::new(Zst::new(file))),
+            "gz" => Box::new(BufReader::new(MultiGzDecoder::new(file))),
+            _ if gz => Box::new(BufReader::new(MultiGzDecoder::new(file))),
             _ => Box::new(file),
         };
-        Ok(Self { path: path.to_owned(), reader, continuous, longest, buffer: Vec::new(), line: 0, any: false })
+        Ok(Self::new(path, reader, continuous, longest))
+    }
+
+    fn new(path: &Path, reader: Box<dyn BufRead + Send>, continuous: bool, longest: usize) -> Self {
+        let path = path.to_owned();
+        Self { path, reader, continuous, longest, buffer: Vec::new(), number: 0, begins: true, any: false }
     }
 
     /// The number of the line that was read last, from 1.
     pub fn number(&self) -> u64 {
-        self.line
+        self.number
+    }
+
+    /// The first byte of the text that is no white space, as far as it stands near its beginning. Nothing is read yet.
+    pub(crate) fn peek(&mut self) -> Result<Option<u8>, TextError> {
+        let chunk = self.reader.fill_buf().map_err(|error| TextError::io("read", &self.path, error))?;
+        let chunk = chunk.strip_prefix(b"\xef\xbb\xbf").unwrap_or(chunk);
+        Ok(chunk.iter().copied().find(|byte| !byte.is_ascii_whitespace()))
     }
 
     /// The next line, or none at the end.
     ///
     /// # Errors
-    /// Where it cannot be read, is not UTF-8, or is too long.
+    /// Where it cannot be read, is not UTF-8, is too long, or ends as those of old Macintoshes do.
     pub fn read(&mut self) -> Result<Option<String>, TextError> {
-        let mut ended = false;
-        while !ended && self.buffer.len() < self.longest {
-            let chunk = self.reader.fill_buf().map_err(|error| TextError::io("read", &self.path, error))?;
-            if chunk.is_empty() {
-                break;
+        match self.next_line()? {
+            Some(Line::Text(text)) => Ok(Some(text)),
+            Some(Line::Large) => {
+                Err(TextError::LongLine { path: self.path.clone(), line: self.number, longest: self.longest })
             }
-            let line_end = memchr::memchr(b'\n', chunk);
-            let taken = line_end.map_or(chunk.len(), |at| at + 1).min(self.longest - self.buffer.len());
-            ended = line_end.is_some_and(|at| at < taken);
-            self.buffer.extend_from_slice(&chunk[..taken]);
-            self.reader.consume(taken);
+            None => Ok(None),
         }
+    }
+
+    /// The same, where a line that is too long is told rather than an error.
+    pub(crate) fn next_line(&mut self) -> Result<Option<Line>, TextError> {
+        // One byte more shows that a line goes on.
+        let most = self.longest + usize::from(!self.continuous);
+        let ended = self.fill(most)?;
         if self.buffer.is_empty() {
             return if self.any { Ok(None) } else { Err(TextError::Empty { path: self.path.clone() }) };
         }
-        let cut = !ended && self.buffer.len() == self.longest;
+        self.any = true;
+        let begins = std::mem::replace(&mut self.begins, ended);
+        self.number += u64::from(begins);
+        let cut = !ended && self.buffer.len() == most;
         if cut && !self.continuous {
-            return Err(TextError::LongLine { path: self.path.clone(), line: self.line + 1, longest: self.longest });
+            self.skip()?;
+            self.begins = true;
+            return Ok(Some(Line::Large));
         }
         let mut line = std::mem::take(&mut self.buffer);
         if cut {
-            // A character may have been cut too: its beginning goes with the next piece.
+            // A character or a line end may have been cut too: its beginning goes with the next piece.
             let valid = match std::str::from_utf8(&line) {
                 Err(error) if error.error_len().is_none() => error.valid_up_to(),
-                _ => line.len(),
+                _ => line.len() - usize::from(line.ends_with(b"\r")),
             };
             self.buffer = line.split_off(valid);
-        } else {
-            self.line += 1;
         }
-        if !self.continuous && line.pop_if(|byte| *byte == b'\n').is_some() {
+        if !self.continuous && ended {
+            line.pop();
             line.pop_if(|byte| *byte == b'\r');
         }
-        let first = !std::mem::replace(&mut self.any, true);
+        if memchr::memchr_iter(b'\r', &line).any(|at| line.get(at + 1) != Some(&b'\n')) {
+            return Err(TextError::CarriageReturn { path: self.path.clone(), line: self.number });
+        }
         let mut text = String::from_utf8(line).map_err(|error| TextError::Utf8 {
             path: self.path.clone(),
-            line: self.line + u64::from(cut),
+            line: self.number,
             byte: error.utf8_error().valid_up_to() + 1,
         })?;
-        if first && text.starts_with('\u{feff}') {
-            text.remove(0);
+        if begins && text.starts_with(MARK) {
+            text = text.trim_start_matches(MARK).to_owned();
         }
-        Ok(Some(text))
+        Ok(Some(Line::Text(text)))
     }
+
+    /// Reads on to the end of a line, or until there are `most` bytes; whether the line ended.
+    fn fill(&mut self, most: usize) -> Result<bool, TextError> {
+        while self.buffer.len() < most {
+            let chunk = match self.reader.fill_buf() {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                chunk => chunk.map_err(|error| TextError::io("read", &self.path, error))?,
+            };
+            if self.number == 0 && self.buffer.is_empty() && is_other_encoding(chunk) {
+                return Err(TextError::Encoding { path: self.path.clone() });
+            }
+            if chunk.is_empty() {
+                return Ok(false);
+            }
+            let line_end = memchr::memchr(b'\n', chunk).map(|at| at + 1);
+            let taken = line_end.unwrap_or(chunk.len()).min(most - self.buffer.len());
+            self.buffer.extend_from_slice(&chunk[..taken]);
+            self.reader.consume(taken);
+            if line_end == Some(taken) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Passes over the rest of a line.
+    fn skip(&mut self) -> Result<(), TextError> {
+        self.buffer = Vec::new();
+        while !self.fill(1 << 16)? && !self.buffer.is_empty() {
+            self.buffer.clear();
+        }
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+/// The byte order mark, which some programs write before a text.
+const MARK: char = '\u{feff}';
+
+/// Whether a text begins as one in UTF-16 or UTF-32 does, with its mark or without: of many scripts every second byte is
+/// a control character then. So are the bytes of much that is no text at all.
+fn is_other_encoding(chunk: &[u8]) -> bool {
+    let control = |byte: &&u8| **byte < b' ' && !byte.is_ascii_whitespace() && **byte != 0x0b;
+    let controls = chunk.iter().filter(control).count();
+    let marked = chunk.starts_with(b"\xff\xfe") || chunk.starts_with(b"\xfe\xff");
+    marked || (chunk.len() >= 4 && controls * 5 > chunk.len() * 2)
 }
 
 impl Iterator for Lines {
@@ -157,6 +244,63 @@ mod tests {
     }
 
     #[test]
+    fn lines_that_are_too_long_are_passed_over() {
+        for length in [LONGEST_LINE - 1, LONGEST_LINE, LONGEST_LINE + 1, 3 * LONGEST_LINE] {
+            for end in ["\n", "\r\n", ""] {
+                let long = "x".repeat(length) + end;
+                let (_folder, path) = file("a.txt", ["one\n", &long].concat().as_bytes());
+                let mut lines = Lines::open(&path).unwrap();
+                assert_eq!(lines.read().unwrap().unwrap(), "one");
+                let fits = length + usize::from(end.len() == 2) <= LONGEST_LINE;
+                match lines.next_line().unwrap().unwrap() {
+                    Line::Text(text) => assert!(fits && text.len() == length, "{length} {end:?}"),
+                    Line::Large => assert!(!fits, "{length} {end:?}"),
+                }
+                assert!(lines.next_line().unwrap().is_none());
+                assert_eq!(lines.number(), 2);
+            }
+        }
+        let (_folder, path) = file("a.txt", ["x".repeat(1 << 18).as_str(), "\ntwo\n"].concat().as_bytes());
+        let mut lines = Lines::open(&path).unwrap();
+        assert!(matches!(lines.next_line().unwrap(), Some(Line::Large)));
+        assert_eq!((lines.read().unwrap().unwrap().as_str(), lines.number()), ("two", 2));
+    }
+
+    #[test]
+    fn a_mark_at_the_beginning_of_any_line_is_left_out() {
+        let (_folder, path) = file("a.txt", "\u{feff}one\n\u{feff}two\u{feff}\n\u{feff}".as_bytes());
+        assert_eq!(all(Lines::open(&path).unwrap()).unwrap(), ["one", "two\u{feff}", ""]);
+        assert_eq!(all(Lines::continuous(&path).unwrap()).unwrap().concat(), "one\ntwo\u{feff}\n");
+    }
+
+    #[test]
+    fn other_line_ends_and_encodings_are_refused() {
+        let long = "x".repeat(LONGEST_LINE - 1) + "\r\nlast\n";
+        let (_folder, path) = file("a.txt", long.as_bytes());
+        assert_eq!(all(Lines::continuous(&path).unwrap()).unwrap().concat(), long);
+        for (text, at) in [("a\rb\r", 1), ("a\nb\r\r\n", 2), ("a\r\nb\rc\n", 2), ("a\nb\r", 2)] {
+            let (_folder, path) = file("a.txt", text.as_bytes());
+            for lines in [Lines::open(&path).unwrap(), Lines::continuous(&path).unwrap()] {
+                let error = all(lines).unwrap_err();
+                assert!(matches!(error, TextError::CarriageReturn { line, .. } if line == at), "{text:?} {error}");
+            }
+        }
+        for text in ["one\ntwo\n", "один\nдва\n", "μία\n", "ab"] {
+            for little in [false, true] {
+                let bytes = |unit: u16| if little { unit.to_le_bytes() } else { unit.to_be_bytes() };
+                let marked: Vec<u8> = ["\u{feff}", text].concat().encode_utf16().flat_map(bytes).collect();
+                for bytes in [&marked[..], &marked[2..]] {
+                    let (_folder, path) = file("a.txt", bytes);
+                    let error = all(Lines::open(&path).unwrap()).unwrap_err();
+                    assert!(matches!(error, TextError::Encoding { .. }), "{text:?} {error}");
+                }
+            }
+        }
+        let (_folder, path) = file("a.txt", b"m\0n\n\0\n");
+        assert_eq!(all(Lines::open(&path).unwrap()).unwrap(), ["m\0n", "\0"]);
+    }
+
+    #[test]
     fn a_line_that_is_not_utf_8_is_named() {
         let (_folder, path) = file("a.txt", b"good\nba\xffd\n");
         for lines in [Lines::open(&path).unwrap(), Lines::continuous(&path).unwrap()] {
@@ -173,8 +317,10 @@ mod tests {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(b"one\ntwo\n").unwrap();
         let gzipped = encoder.finish().unwrap();
-        let (_folder, path) = file("a.txt.gz", &gzipped);
-        assert_eq!(all(Lines::open(&path).unwrap()).unwrap(), ["one", "two"]);
+        for name in ["a.txt.gz", "A.TXT.GZ", "without-its-ending"] {
+            let (_folder, path) = file(name, &[&gzipped[..], &gzipped[..]].concat());
+            assert_eq!(all(Lines::open(&path).unwrap()).unwrap(), ["one", "two", "one", "two"]);
+        }
         let (_folder, path) = file("cut.gz", &gzipped[..gzipped.len() / 2]);
         assert!(matches!(all(Lines::open(&path).unwrap()).unwrap_err(), TextError::Io { .. }));
         let zstd = ruzstd::encoding::compress_to_vec(&b"one\ntwo\n"[..], ruzstd::encoding::CompressionLevel::Fastest);

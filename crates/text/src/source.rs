@@ -1,7 +1,8 @@
 use crate::chat::ASSISTANT;
-use crate::{ChatTemplate, Lines, Message, TextError};
-use serde::Deserialize;
-use std::collections::VecDeque;
+use crate::json::{JsonForm, Objects, Record};
+use crate::lines::{Line, Lines};
+use crate::{ChatTemplate, Found, Message, TextError};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Where texts are.
@@ -28,15 +29,15 @@ pub enum Source {
     Tsv {
         /// The file.
         path: PathBuf,
-        /// The column that is read, from 0.
-        source_column: usize,
-        /// The column that is written.
-        target_column: usize,
+        /// The columns that are read and written, from 0, of perhaps more; or none, if there are these two alone.
+        columns: Option<[usize; 2]>,
     },
-    /// A file of JSON objects, one a line: of a `prompt` and its `completion`, or of `messages`.
+    /// A file of JSON objects, one a line or in one list; see [`Source::json`].
     Json {
         /// The file.
         path: PathBuf,
+        /// What all of its objects are.
+        form: JsonForm,
     },
     /// Conversations: pairs of what a user says and what is answered, or messages.
     Chat {
@@ -56,38 +57,127 @@ pub enum Side {
     Target,
 }
 
+/// What the examples of a text are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Texts, each a sequence.
+    Texts,
+    /// One continuous text.
+    Continuous,
+    /// Pairs of source and target.
+    Pairs,
+    /// Conversations.
+    Conversations,
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Texts => "texts without sources, one a line",
+            Self::Continuous => "one continuous text",
+            Self::Pairs => "pairs of source and target",
+            Self::Conversations => "conversations",
+        })
+    }
+}
+
 impl Source {
+    /// A file of JSON objects: its first one says what all of them are. A file that is not there is one of pairs.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or does not begin with an object.
+    pub fn json(path: &Path) -> Result<Self, TextError> {
+        let path = path.to_owned();
+        if !path.exists() {
+            return Ok(Self::Json { path, form: JsonForm::Pairs });
+        }
+        let text = Self::Json { path: path.clone(), form: JsonForm::Pairs };
+        text.check_files()?;
+        let mut objects = Objects::open(&path)?;
+        let wrong = |line, reason| TextError::Example { path: path.clone(), line, reason };
+        let form = loop {
+            match objects.next(wrong)? {
+                Some(Line::Text(json)) => {
+                    break Record::parse(&json).map_err(|reason| wrong(objects.number(), reason))?.form();
+                }
+                Some(Line::Large) => {}
+                None => return Err(TextError::Empty { path }),
+            }
+        };
+        Ok(Self::Json { path, form })
+    }
+
+    /// What its examples are.
+    pub fn form(&self) -> Form {
+        match self {
+            Self::Lines { .. } | Self::Json { form: JsonForm::Texts, .. } => Form::Texts,
+            Self::Stream { .. } => Form::Continuous,
+            Self::Parallel { .. } | Self::Tsv { .. } | Self::Json { form: JsonForm::Pairs, .. } => Form::Pairs,
+            Self::Chat { .. } | Self::Json { form: JsonForm::Messages, .. } => Form::Conversations,
+        }
+    }
+
     /// Whether it has a source side.
     pub fn has_pairs(&self) -> bool {
-        !matches!(self, Self::Lines { .. } | Self::Stream { .. })
+        matches!(self.form(), Form::Pairs | Form::Conversations)
+    }
+
+    /// That it is in files, which can be read more than once: for its tokenizer, and to be encoded.
+    fn check_files(&self) -> Result<(), TextError> {
+        for path in self.files() {
+            let metadata = std::fs::metadata(path).map_err(|error| TextError::io("read", path, error))?;
+            if !metadata.is_file() && !metadata.is_dir() {
+                return Err(TextError::ReadOnce { path: path.to_owned() });
+            }
+        }
+        Ok(())
     }
 
     /// The file of the target side.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Lines { path } | Self::Stream { path } | Self::Tsv { path, .. } | Self::Json { path } => path,
+            Self::Lines { path } | Self::Stream { path } | Self::Tsv { path, .. } | Self::Json { path, .. } => path,
             Self::Parallel { target, .. } => target,
             Self::Chat { source, .. } => source.path(),
         }
+    }
+
+    /// Its files.
+    pub fn files(&self) -> Vec<&Path> {
+        match self {
+            Self::Parallel { source, target } => vec![source, target],
+            Self::Chat { source, .. } => source.files(),
+            _ => vec![self.path()],
+        }
+    }
+
+    /// The names of its files, as a message says them.
+    pub fn name(&self) -> String {
+        self.files().iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
     }
 
     /// All texts, each with its source where it has one.
     ///
     /// # Errors
     /// Where a file cannot be opened.
-    pub fn pairs(&self) -> Result<Pairs, TextError> {
+    pub fn examples(&self) -> Result<Examples, TextError> {
+        self.check_files()?;
         let (source, template) = match self {
             Self::Chat { source, template } => (&**source, Some(template.clone())),
             source => (source, None),
         };
-        let (lines, other) = match source {
-            Self::Lines { path } | Self::Tsv { path, .. } => (Lines::open(path)?, None),
-            Self::Json { path } => (Lines::objects(path)?, None),
-            Self::Stream { path } => (Lines::continuous(path)?, None),
-            Self::Parallel { source, target } => (Lines::open(target)?, Some(Lines::open(source)?)),
-            Self::Chat { source, .. } => return source.pairs(),
+        let reader = match source {
+            Self::Lines { path } => Reader::Texts(Lines::open(path)?),
+            Self::Stream { path } => Reader::Texts(Lines::continuous(path)?),
+            Self::Tsv { path, columns } => Reader::Columns(Lines::open(path)?, *columns),
+            Self::Json { path, form } => Reader::Objects(Objects::open(path)?, *form),
+            Self::Parallel { source, target } => {
+                Reader::Parallel { source: Lines::open(source)?, target: Lines::open(target)?, path: source.clone() }
+            }
+            Self::Chat { source, .. } => return source.examples(),
         };
-        Ok(Pairs { source: source.clone(), lines, other, template, ready: VecDeque::new() })
+        let passed_over = PassedOver::default();
+        Ok(Examples { path: source.path().to_owned(), reader, template, conversation: None, passed_over })
     }
 
     /// The lines of one side; of a text without sides, of the target.
@@ -95,124 +185,238 @@ impl Source {
     /// # Errors
     /// Where a file cannot be opened.
     pub fn lines(&self, side: Side) -> Result<impl Iterator<Item = Result<String, TextError>> + Send, TextError> {
-        let pick = move |(source, target): (Option<String>, String)| match side {
-            Side::Source => source.unwrap_or_default(),
-            Side::Target => target,
+        let pick = move |example: Example| match side {
+            Side::Source => example.source.unwrap_or_default(),
+            Side::Target => example.target,
         };
-        Ok(self.pairs()?.map(move |pair| pair.map(pick)))
+        Ok(self.examples()?.map(move |example| example.map(pick)))
     }
 }
 
-/// The texts of a [`Source`], in its order.
-pub struct Pairs {
-    source: Source,
-    lines: Lines,
-    other: Option<Lines>,
+/// A line of a text, or a pair, or an answer of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// What is read; of an answer, all that was said before it.
+    pub source: Option<String>,
+    /// What is written.
+    pub target: String,
+    /// Its line in the file, from 1.
+    pub line: u64,
+}
+
+/// The texts of a [`Source`], in its order. Lines that are too long are passed over, and counted.
+pub struct Examples {
+    path: PathBuf,
+    reader: Reader,
     template: Option<ChatTemplate>,
-    /// Of a conversation, the answers that come next.
-    ready: VecDeque<(String, String)>,
+    conversation: Option<Conversation>,
+    passed_over: PassedOver,
 }
 
-/// What one line holds, or one of either file.
-enum Example {
-    Text(String),
-    Pair(String, String),
-    Messages(Vec<Message>),
+enum Reader {
+    Texts(Lines),
+    Columns(Lines, Option<[usize; 2]>),
+    Objects(Objects, JsonForm),
+    Parallel {
+        source: Lines,
+        target: Lines,
+        /// The file of the source.
+        path: PathBuf,
+    },
 }
 
-const EXPECTED: &str = "expected {\"prompt\": \"…\", \"completion\": \"…\"}, or {\"messages\": [{\"role\": \"user\", \"content\": \"…\"}, …]}";
-
-/// A line of JSON.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Json {
-    Pair { prompt: String, completion: String },
-    Messages { messages: Vec<Message> },
+/// What of a text is in no example.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PassedOver {
+    /// Lines of too many bytes, on the side of the source and of the target.
+    pub(crate) large: [Found; 2],
+    /// Lines or pairs for which there was one.
+    pub(crate) examples: u64,
+    /// Lines with columns that no side is read from.
+    pub(crate) columns: Found,
 }
 
-impl Pairs {
-    fn read(&mut self) -> Result<Option<(Option<String>, String)>, TextError> {
+/// A conversation whose answers come one by one: each prompt is as long as all that was said before it.
+struct Conversation {
+    messages: Vec<Message>,
+    learned: Vec<bool>,
+    next: usize,
+    line: u64,
+}
+
+impl Examples {
+    /// What was passed over so far.
+    pub(crate) fn passed_over(&self) -> PassedOver {
+        self.passed_over
+    }
+
+    fn read(&mut self) -> Result<Option<Example>, TextError> {
         loop {
-            if let Some((prompt, answer)) = self.ready.pop_front() {
-                return Ok(Some((Some(prompt), answer)));
+            if let Some(answer) = self.answer()? {
+                return Ok(Some(answer));
             }
-            let messages = match (self.example()?, &self.template) {
-                (None, _) => return Ok(None),
-                (Some(Example::Text(text)), _) => return Ok(Some((None, text))),
-                (Some(Example::Pair(source, target)), None) => return Ok(Some((Some(source), target))),
-                (Some(Example::Pair(source, target)), Some(_)) => {
-                    vec![Message::new("user", &source), Message::new(ASSISTANT, &target)]
+            let Some((record, line)) = self.record()? else { return Ok(None) };
+            let messages = match (record, &self.template) {
+                (Record::Text(target), _) => return Ok(Some(Example { source: None, target, line })),
+                (Record::Pair { system: None, prompt, completion }, None) => {
+                    return Ok(Some(Example { source: Some(prompt), target: completion, line }));
                 }
-                (Some(Example::Messages(messages)), _) => messages,
+                (Record::Pair { system: Some(_), .. }, None) => {
+                    return Err(self.wrong(line, "\"system\" needs data.chat_template, as messages do".to_owned()));
+                }
+                (Record::Messages(_), None) => {
+                    let reason = "messages need data.chat_template, a Jinja file that makes texts of them";
+                    return Err(self.wrong(line, reason.to_owned()));
+                }
+                (Record::Pair { system, prompt, completion }, Some(_)) => {
+                    let pair = [Message::new("user", &prompt), Message::new(ASSISTANT, &completion)];
+                    let system = system.map(|system| Message::new("system", &system));
+                    system.into_iter().chain(pair).map(|message| (message, true)).collect()
+                }
+                (Record::Messages(messages), Some(_)) => messages,
             };
-            let no_template =
-                || Err("messages need data.chat_template, a Jinja file that makes texts of them".to_owned());
-            let answers = self.template.as_ref().map_or_else(no_template, |template| template.answers(&messages));
-            self.ready = answers.map_err(|reason| self.wrong(reason))?.into();
+            let (messages, learned): (Vec<Message>, Vec<bool>) = messages.into_iter().unzip();
+            if !messages.iter().zip(&learned).any(|(message, &learned)| learned && message.role == ASSISTANT) {
+                let reason =
+                    format!("none of its messages is by the role {ASSISTANT:?}, and of a weight that is not 0");
+                return Err(self.wrong(line, reason));
+            }
+            self.conversation = Some(Conversation { messages, learned, next: 0, line });
         }
     }
 
-    fn wrong(&self, reason: String) -> TextError {
-        TextError::Example { path: self.source.path().to_owned(), line: self.lines.number(), reason }
+    /// The next answer of the conversation, where there is one.
+    fn answer(&mut self) -> Result<Option<Example>, TextError> {
+        let (Some(Conversation { messages, learned, next, line }), Some(template)) =
+            (&mut self.conversation, &self.template)
+        else {
+            return Ok(None);
+        };
+        let line = *line;
+        while *next < messages.len() {
+            let at = *next;
+            *next += 1;
+            if learned[at] && messages[at].role == ASSISTANT {
+                let answer = template.answer(messages, at);
+                let (prompt, target) = answer.map_err(|reason| self.wrong(line, reason))?;
+                return Ok(Some(Example { source: Some(prompt), target, line }));
+            }
+        }
+        self.conversation = None;
+        Ok(None)
     }
 
-    fn example(&mut self) -> Result<Option<Example>, TextError> {
-        match &self.source {
-            Source::Lines { .. } | Source::Stream { .. } => Ok(self.lines.read()?.map(Example::Text)),
-            Source::Chat { .. } => Ok(None),
-            Source::Json { .. } => loop {
-                let Some(line) = self.lines.read()? else { return Ok(None) };
-                if line.trim().is_empty() {
-                    continue;
-                }
-                let example = serde_json::from_str(&line).map_err(|error| match error.is_data() {
-                    true => self.wrong(EXPECTED.to_owned()),
-                    false => self.wrong(format!("it is not JSON: {error}")),
-                })?;
-                return Ok(Some(match example {
-                    Json::Pair { prompt, completion } => Example::Pair(prompt, completion),
-                    Json::Messages { messages } => Example::Messages(messages),
-                }));
-            },
-            Source::Tsv { path, source_column, target_column } => loop {
-                let Some(line) = self.lines.read()? else { return Ok(None) };
-                if line.trim().is_empty() {
-                    continue;
-                }
-                let column = |i: usize| line.split('\t').nth(i).map(str::to_owned);
-                let (Some(source), Some(target)) = (column(*source_column), column(*target_column)) else {
-                    return Err(TextError::Columns {
-                        path: path.clone(),
-                        line: self.lines.number(),
-                        expected: source_column.max(target_column) + 1,
-                        found: line.split('\t').count(),
-                    });
-                };
-                return Ok(Some(Example::Pair(source, target)));
-            },
-            Source::Parallel { source, target } => {
-                let Some(other) = &mut self.other else { return Ok(None) };
-                match (other.read()?, self.lines.read()?) {
-                    (Some(source), Some(target)) => Ok(Some(Example::Pair(source, target))),
-                    (None, None) => Ok(None),
-                    _ => {
-                        while other.read()?.is_some() {}
-                        while self.lines.read()?.is_some() {}
-                        Err(TextError::UnequalLines {
-                            source_path: source.clone(),
-                            target_path: target.clone(),
-                            source_lines: other.number(),
-                            target_lines: self.lines.number(),
-                        })
+    fn wrong(&self, line: u64, reason: String) -> TextError {
+        TextError::Example { path: self.path.clone(), line, reason }
+    }
+
+    /// What the next line says, and its number.
+    fn record(&mut self) -> Result<Option<(Record, u64)>, TextError> {
+        let path = &self.path;
+        let PassedOver { large, examples, columns: further } = &mut self.passed_over;
+        let mut pass_over = |found: [bool; 2], line: u64| {
+            large.iter_mut().zip(found).for_each(|(large, found)| large.add(u64::from(found), line));
+            *examples += 1;
+        };
+        loop {
+            let (pair, line) = match &mut self.reader {
+                Reader::Texts(lines) => match lines.next_line()? {
+                    None => return Ok(None),
+                    Some(Line::Text(text)) => return Ok(Some((Record::Text(text), lines.number()))),
+                    Some(Line::Large) => {
+                        pass_over([false, true], lines.number());
+                        continue;
+                    }
+                },
+                Reader::Objects(objects, form) => {
+                    let wrong = |line, reason| TextError::Example { path: path.clone(), line, reason };
+                    let next = objects.next(wrong)?;
+                    let line = objects.number();
+                    match next {
+                        None => return Ok(None),
+                        Some(Line::Large) => {
+                            pass_over([false, true], line);
+                            continue;
+                        }
+                        Some(Line::Text(json)) => {
+                            let record = Record::parse(&json).map_err(|reason| wrong(line, reason))?;
+                            // A template makes conversations of pairs too.
+                            let conversations = self.template.is_some() && record.form() != JsonForm::Texts;
+                            if record.form() != *form && !conversations {
+                                let reason = "its keys are of another kind than those of the first object: all have to be \
+                                              prompts with completions, or messages, or texts";
+                                return Err(wrong(line, reason.to_owned()));
+                            }
+                            return Ok(Some((record, line)));
+                        }
                     }
                 }
-            }
+                Reader::Columns(lines, columns) => match lines.next_line()? {
+                    None => return Ok(None),
+                    Some(Line::Large) => {
+                        pass_over([false, true], lines.number());
+                        continue;
+                    }
+                    Some(Line::Text(text)) if text.trim_matches(' ').is_empty() => continue,
+                    Some(Line::Text(text)) => {
+                        let line = lines.number();
+                        (split(&text, *columns, further, path, line)?, line)
+                    }
+                },
+                Reader::Parallel { source, target, path: source_path } => {
+                    let (from, to) = (source.next_line()?, target.next_line()?);
+                    let line = target.number();
+                    match (from, to) {
+                        (Some(Line::Text(from)), Some(Line::Text(to))) => ((from, to), line),
+                        (None, None) => return Ok(None),
+                        (Some(from), Some(to)) => {
+                            pass_over([from, to].map(|side| matches!(side, Line::Large)), line);
+                            continue;
+                        }
+                        _ => {
+                            while source.next_line()?.is_some() {}
+                            while target.next_line()?.is_some() {}
+                            return Err(TextError::UnequalLines {
+                                source_path: source_path.clone(),
+                                target_path: path.clone(),
+                                source_lines: source.number(),
+                                target_lines: target.number(),
+                            });
+                        }
+                    }
+                }
+            };
+            let (prompt, completion) = pair;
+            return Ok(Some((Record::Pair { system: None, prompt, completion }, line)));
         }
     }
 }
 
-impl Iterator for Pairs {
-    type Item = Result<(Option<String>, String), TextError>;
+/// The source and the target of a line of tab-separated columns.
+fn split(
+    text: &str,
+    columns: Option<[usize; 2]>,
+    further: &mut Found,
+    path: &Path,
+    line: u64,
+) -> Result<(String, String), TextError> {
+    let [source, target] = columns.unwrap_or([0, 1]);
+    let column = |i: usize| text.split('\t').nth(i).map(str::to_owned);
+    let (Some(from), Some(to)) = (column(source), column(target)) else {
+        let (expected, found) = (source.max(target).saturating_add(1), text.split('\t').count());
+        return Err(TextError::Columns { path: path.to_owned(), line, expected, found });
+    };
+    let others = text.split('\t').enumerate().filter(|(i, text)| ![source, target].contains(i) && !text.is_empty());
+    let others = others.count();
+    if others > 0 && columns.is_none() {
+        return Err(TextError::FurtherColumns { path: path.to_owned(), line, found: text.split('\t').count() });
+    }
+    further.add(u64::from(others > 0), line);
+    Ok((from, to))
+}
+
+impl Iterator for Examples {
+    type Item = Result<Example, TextError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.read().transpose()

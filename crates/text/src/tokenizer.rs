@@ -274,6 +274,17 @@ impl Tokenizer {
         Ok(encodings.iter().map(|encoding| encoding.get_ids().to_vec()).collect())
     }
 
+    /// The parts of a text that the vocabulary does not have, in their order.
+    ///
+    /// # Errors
+    /// Where the library refuses.
+    pub fn unknown_parts<'a>(&self, text: &'a str) -> Result<Vec<&'a str>, TextError> {
+        let encoding = self.inner.encode(text, false).map_err(wrong)?;
+        let parts = encoding.get_ids().iter().zip(encoding.get_offsets());
+        let unknown = parts.filter(|&(&id, _)| Some(id) == self.special.unknown);
+        Ok(unknown.filter_map(|(_, &(start, end))| text.get(start..end)).collect())
+    }
+
     /// The text of ids; beginning and end are left out.
     ///
     /// # Errors

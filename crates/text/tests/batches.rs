@@ -2,8 +2,8 @@
 //! the way through a file.
 
 use descant_text::{
-    BOS, Batch, BatchConfig, Batches, Corpus, EOS, Position, Source, Special, TextError, Tokenizer, TokenizerConfig,
-    TokenizerKind,
+    BOS, Batch, BatchConfig, Batches, ChatTemplate, Corpus, EOS, Example, Form, Found, Lengths, Position, Source,
+    Special, TextError, Tokenizer, TokenizerConfig, TokenizerKind,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -70,6 +70,24 @@ fn an_epoch_has_every_pair_once_in_batches_that_are_not_too_large() {
 }
 
 #[test]
+fn the_longer_side_of_a_pair_counts() {
+    let long = [5; 30];
+    let pairs = (0..500).map(|i| match i {
+        // One that is longer than a batch may be.
+        250 => (vec![5; 1000], vec![7]),
+        i => (long[..1 + i % 30].to_vec(), long[..1 + i / 30 % 4].to_vec()),
+    });
+    let pairs: Vec<(Vec<u32>, Vec<u32>)> = pairs.collect();
+    let corpus = Arc::new(Corpus::from_ids(pairs.iter().map(|(source, target)| (Some(&source[..]), &target[..]))));
+    let batches = epoch(&mut Batches::new(corpus, CONFIG).unwrap());
+    let tokens = |batch: &Batch| batch.source.as_ref().unwrap().tokens();
+    assert!(batches.iter().all(|batch| (tokens(batch) <= CONFIG.tokens && batch.tokens() <= CONFIG.tokens) || batch.target.len() == 1));
+    assert_eq!(batches.iter().map(|batch| batch.target.len()).sum::<usize>(), 500);
+    let ideal = batches.iter().map(tokens).filter(|&tokens| tokens < 1000).sum::<usize>() / CONFIG.tokens;
+    assert!(batches.len() < 2 * ideal, "batches are well filled: {} {ideal}", batches.len());
+}
+
+#[test]
 fn a_position_and_a_seed_give_the_same_batches_again() {
     let mut batches = Batches::new(numbered(20_000), CONFIG).unwrap();
     for _ in 0..6100 {
@@ -83,7 +101,7 @@ fn a_position_and_a_seed_give_the_same_batches_again() {
     assert_eq!(other.position(), position);
     assert_eq!((0..3000).map(|_| other.next_batch().unwrap()).collect::<Vec<_>>(), ahead);
     let beyond = Position { batch: 1 << 40, ..position };
-    assert!(matches!(other.seek(beyond), Err(TextError::Damaged { .. })));
+    assert!(matches!(other.seek(beyond), Err(TextError::OtherText { .. })));
 }
 
 #[test]
@@ -147,9 +165,206 @@ fn what_was_encoded_is_read_again_and_long_or_empty_pairs_are_left_out() {
             std::fs::write(&source, "one\n\nthree\nfour is long\nfive\n").unwrap();
         }
     }
-    std::fs::write(place.join("target.ids"), "x").unwrap();
-    let error = Corpus::encode(&text, Some(&tokenizer), &tokenizer, 5, Some(&place)).unwrap_err();
-    assert!(matches!(error, TextError::Damaged { .. }), "{error}");
+    let changed = Corpus::encode(&text, Some(&tokenizer), &tokenizer, 5, Some(&place)).unwrap().check_texts();
+    assert!(matches!(changed, Err(TextError::Changed { path }) if path == source));
+}
+
+#[test]
+fn what_is_left_out_is_counted_by_side_with_its_first_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), "a.tsv", "one\t1\n\t2\n\nthree\t\n\t\nlonger\t6\nsix\tlonger\nx</s>\tab\n");
+    let text = Source::Tsv { path, columns: None };
+    let tokenizer = bytes();
+    let place = folder.path().join("data");
+    for _ in 0..2 {
+        let corpus = Corpus::encode(&text, Some(&tokenizer), &tokenizer, 5, Some(&place)).unwrap();
+        let report = corpus.report();
+        assert_eq!((report.examples, report.left_out, report.max_length), (7, 5, Some(5)));
+        let found = |found: Found| (found.count, found.line);
+        assert_eq!((found(report.source.empty), found(report.target.empty)), ((2, 2), (2, 4)));
+        assert_eq!((found(report.source.long), found(report.target.long)), ((1, 6), (1, 7)));
+        assert_eq!((found(report.source.control), found(report.target.control)), ((1, 8), (0, 0)));
+        assert_eq!((report.source.tokens, report.target.tokens), (8, 3));
+        let (longest_source, longest_target, longest_sequence) = (5, 2, 2);
+        let lengths = Lengths { longest_source, longest_target, longest_sequence, largest_ratio: [2, 5] };
+        assert_eq!(report.lengths, lengths);
+        assert_eq!(corpus.examples().unwrap(), [0, 6]);
+        assert_eq!(Corpus::report_in(&place).unwrap().as_ref(), Some(report));
+        let (_, last) = corpus.split(0.5);
+        assert_eq!(last.examples().unwrap(), [6]);
+    }
+    assert_eq!(Corpus::report_in(folder.path()).unwrap(), None);
+}
+
+#[test]
+fn unknown_tokens_are_counted_and_half_of_them_are_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = TokenizerConfig { kind: TokenizerKind::Character, ..Default::default() };
+    let known = Tokenizer::train(&config, false, ["abcd"].into_iter().map(|text| Ok(text.to_owned()))).unwrap();
+    let encode = |text: &str| {
+        let path = write(folder.path(), "text", text);
+        Corpus::encode(&Source::Lines { path }, None, &known, 9, None)
+    };
+    let corpus = encode("ab\nac\n☃c你☃\nad\n").unwrap();
+    let target = &corpus.report().target;
+    assert_eq!((target.unknown, target.tokens), (Found { count: 3, line: 3 }, 10));
+    assert_eq!(target.unknown_parts, ["☃", "你"]);
+    let error = encode("ab\n你好\n").unwrap_err();
+    assert!(matches!(error, TextError::Unknown { side: "target", percent: 50, line: 2, .. }), "{error}");
+    let message = error.to_string();
+    assert!(["你", "tokenizer.vocabulary", "byte-bpe"].iter().all(|part| message.contains(part)), "{message}");
+}
+
+#[test]
+fn a_corpus_that_is_damaged_is_told_whatever_file_and_byte_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), "a.tsv", "one\t1\ntwo\t22\nthree\t333\n");
+    let text = Source::Tsv { path, columns: None };
+    let tokenizer = bytes();
+    for source in [Some(&tokenizer), None] {
+        let place = folder.path().join("data");
+        let open = || Corpus::encode(&text, source, &tokenizer, 9, Some(&place));
+        let sum = |corpus: Corpus| Batches::new(Arc::new(corpus), CONFIG).unwrap().position().corpus.unwrap();
+        let checksum = sum(open().unwrap());
+        let mut files = 0;
+        for entry in std::fs::read_dir(&place).unwrap() {
+            let path = entry.unwrap().path();
+            let good = std::fs::read(&path).unwrap();
+            let cut = (0..good.len()).map(|length| good[..length].to_vec());
+            let turned = (0..good.len()).map(|i| [&good[..i], &[good[i] ^ 1], &good[i + 1..]].concat());
+            for bad in cut.chain(turned).chain([[&good[..], &good[..]].concat()]) {
+                std::fs::write(&path, &bad).unwrap();
+                let error = open().expect_err(&format!("{} {}", path.display(), String::from_utf8_lossy(&bad)));
+                assert!(matches!(error, TextError::Damaged { .. }), "{error}");
+            }
+            std::fs::write(&path, good).unwrap();
+            files += 1;
+        }
+        assert_eq!(files, if source.is_some() { 6 } else { 5 });
+        assert_eq!(sum(open().unwrap()), checksum);
+        let leftover = folder.path().join("data.1-0.partial");
+        let other = folder.path().join("data.own.partial");
+        [&leftover, &other].into_iter().for_each(|path| std::fs::create_dir(path).unwrap());
+        Corpus::remove(&place).unwrap();
+        assert_eq!([place.exists(), leftover.exists(), other.exists()], [false, false, true]);
+        std::fs::remove_dir(other).unwrap();
+    }
+}
+
+#[test]
+fn a_position_is_one_in_the_text_that_it_was_taken_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokenizer = bytes();
+    let batches = |text: &str| {
+        let source = Source::Lines { path: write(folder.path(), "text", text) };
+        let place = folder.path().join(text.trim());
+        Batches::new(Arc::new(Corpus::encode(&source, None, &tokenizer, 9, Some(&place)).unwrap()), CONFIG).unwrap()
+    };
+    let (mut one, mut other) = (batches("one\n"), batches("two\n"));
+    let position = one.position();
+    one.seek(position).unwrap();
+    assert!(matches!(other.seek(position), Err(TextError::OtherText { .. })));
+    other.seek(Position { corpus: None, ..position }).unwrap();
+}
+
+#[test]
+fn encoding_at_once_into_one_folder_gives_one_corpus() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), "text", &"a line of text\n".repeat(20_000));
+    let (source, tokenizer, place) = (Source::Lines { path }, bytes(), folder.path().join("data"));
+    let encode = || Corpus::encode(&source, None, &tokenizer, 99, Some(&place)).unwrap().len();
+    let lengths = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..4).map(|_| scope.spawn(encode)).collect();
+        all.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert_eq!(lengths, [20_000; 4]);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no leftovers");
+}
+
+#[test]
+fn lines_of_too_many_bytes_are_left_out_like_those_of_too_many_tokens() {
+    let folder = tempfile::tempdir().unwrap();
+    let (large, tokenizer) = ("x".repeat(1 << 17), bytes());
+    let source = write(folder.path(), "a", &format!("1\n{large}\n3\n4\n"));
+    let target = write(folder.path(), "b", &format!("1\n2\n{large}\n4\n"));
+    let tsv = write(folder.path(), "c", &format!("1\t1\n{large}\t2\n3\t{large}\n4\t4\n"));
+    for (text, found) in [
+        (Source::Parallel { source, target }, [(1, 2), (1, 3)]),
+        (Source::Tsv { path: tsv, columns: None }, [(0, 0), (2, 2)]),
+    ] {
+        let corpus = Corpus::encode(&text, Some(&tokenizer), &tokenizer, 9, None).unwrap();
+        let report = corpus.report();
+        assert_eq!((corpus.len(), report.examples, report.left_out), (2, 4, 2));
+        let large = [report.source.large, report.target.large].map(|found| (found.count, found.line));
+        assert_eq!(large, found);
+        let kept = corpus.examples().unwrap();
+        let lines: Vec<u64> = text.examples().unwrap().map(|example| example.unwrap().line).collect();
+        assert_eq!(kept.iter().map(|&number| lines[number as usize]).collect::<Vec<_>>(), [1, 4]);
+    }
+}
+
+#[test]
+fn json_is_read_in_one_form_as_lines_or_a_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts = |name: &str, text: &str| {
+        let source = Source::json(&write(folder.path(), name, text))?;
+        let examples = source.examples()?.collect::<Result<Vec<Example>, _>>()?;
+        let pair = |example: Example| (example.source.unwrap_or_default(), example.target, example.line);
+        Ok::<_, TextError>((source.form(), examples.into_iter().map(pair).collect::<Vec<_>>()))
+    };
+    let pair = |a: &str, b: &str, line| (a.to_owned(), b.to_owned(), line);
+    let pairs = (Form::Pairs, vec![pair("a", "b", 1), pair("c\n\nd", "e\nf", 2)]);
+    let (first, second) = (r#"{"prompt":"a","completion":"b"}"#, r#"{"instruction":"c","input":"d","output":"e\nf"}"#);
+    assert_eq!(texts("a.jsonl", &format!("{first}\n{second}\n")).unwrap(), pairs);
+    assert_eq!(texts("a.json", &format!("[{first},\n{second}]\n")).unwrap(), pairs);
+    let lines = (Form::Texts, vec![pair("", "a", 1), pair("", "b\tc", 2)]);
+    assert_eq!(texts("t.jsonl", "{\"text\":\"a\"}\n{\"text\":\"b\\tc\"}\n").unwrap(), lines);
+    for (text, at, part) in [
+        (format!("{first}\n{{\"text\":\"a\"}}\n"), 2, "another kind"),
+        (format!("{first}\n\n{{\"prompt\":\"a\"}}\n"), 3, "\"completion\" is missing"),
+        ("{\"prompt\":\"a\",\"completion\":\"b\",\"system\":\"s\"}".to_owned(), 1, "data.chat_template"),
+        ("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}".to_owned(), 1, "data.chat_template"),
+        ("{\"question\":\"a\",\"answer\":\"b\"}".to_owned(), 1, "\"question\", \"answer\""),
+    ] {
+        let error = texts("wrong.jsonl", &text).unwrap_err();
+        let message = error.to_string();
+        assert!(matches!(error, TextError::Example { line, .. } if line == at) && message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn answers_of_weight_0_are_not_learned_and_a_system_begins_the_conversation() {
+    let folder = tempfile::tempdir().unwrap();
+    let template = "{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}\
+                    {% if add_generation_prompt %}assistant:{% endif %}";
+    let template = ChatTemplate::new(template).unwrap();
+    let examples = |text: &str| {
+        let source = Box::new(Source::json(&write(folder.path(), "chat.jsonl", text)).unwrap());
+        let examples = Source::Chat { source, template: template.clone() }.examples().unwrap();
+        examples
+            .map(|example| example.map(|example| (example.source.unwrap(), example.target)))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    let said = |role: &str, text: &str| format!("{{\"role\":\"{role}\",\"content\":\"{text}\"}}");
+    let bad = "{\"role\":\"assistant\",\"content\":\"bad\",\"weight\":0}";
+    let (user, good) = (said("user", "hi"), said("assistant", "good"));
+    let found = examples(&format!("{{\"messages\":[{user},{bad},{user},{good}]}}")).unwrap();
+    let prompt = "user:hi;assistant:bad;user:hi;assistant:".to_owned();
+    assert_eq!(found, [(prompt, "good;".to_owned())]);
+    let found = examples("{\"system\":\"s\",\"prompt\":\"a\",\"completion\":\"b\"}").unwrap();
+    assert_eq!(found, [("system:s;user:a;assistant:".to_owned(), "b;".to_owned())]);
+    for nothing in [bad.to_owned(), user.clone(), format!("{user},{bad}")] {
+        let error = examples(&format!("{{\"messages\":[{nothing}]}}")).unwrap_err().to_string();
+        assert!(error.contains("line 1") && error.contains("assistant"), "{error}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn what_can_be_read_only_once_is_refused() {
+    let path = PathBuf::from("/dev/null");
+    let error = Corpus::encode(&Source::Lines { path }, None, &bytes(), 9, None).unwrap_err();
+    assert!(matches!(error, TextError::ReadOnce { .. }), "{error}");
 }
 
 #[test]
@@ -161,10 +376,24 @@ fn wrong_texts_are_told_by_file_and_line() {
     let error = encode(&Source::Parallel { source: source.clone(), target });
     assert!(matches!(error, TextError::UnequalLines { source_lines: 3, target_lines: 5, .. }), "{error}");
     let path = write(folder.path(), "c", "a\tb\n\na b\n");
-    let error = encode(&Source::Tsv { path: path.clone(), source_column: 0, target_column: 1 });
+    let error = encode(&Source::Tsv { path: path.clone(), columns: None });
     assert!(matches!(error, TextError::Columns { line: 3, expected: 2, found: 1, .. }), "{error}");
+    let path = write(folder.path(), "c3", "a\tb\t\na\tb\tc\n");
+    let error = encode(&Source::Tsv { path: path.clone(), columns: None });
+    assert!(matches!(error, TextError::FurtherColumns { line: 2, found: 3, .. }), "{error}");
+    let all = Source::Tsv { path, columns: Some([2, 1]) };
+    let corpus = Corpus::encode(&all, Some(&tokenizer), &tokenizer, 9, None).unwrap();
+    assert_eq!((corpus.len(), corpus.report().target.columns), (1, Found { count: 2, line: 1 }));
     let path = write(folder.path(), "d", "0123456789\n");
-    assert!(matches!(encode(&Source::Lines { path }), TextError::NothingLeft { .. }));
+    let message = encode(&Source::Lines { path }).to_string();
+    assert!(message.contains("1 with a target of more than 9 tokens (first in line 1)"), "{message}");
+    for text in ["\u{feff}", "\n\r\n\n", "\n"] {
+        let path = write(folder.path(), "blank", text);
+        let tsv = Source::Tsv { path: path.clone(), columns: None };
+        for text in [Source::Lines { path }, tsv] {
+            assert!(matches!(encode(&text), TextError::Empty { .. }), "{text:?}");
+        }
+    }
     let path = write(folder.path(), "e", "x");
     let error = Corpus::encode(&Source::Stream { path }, None, &tokenizer, 9, None).unwrap_err();
     assert!(matches!(error, TextError::TooLittle { .. }), "{error}");

@@ -1,7 +1,7 @@
+use crate::run::DATA;
 use crate::{DataConfig, Error, Files, Recipe, Tokenizers};
 use descant_models::{Kind, LossConfig};
-use descant_text::{Batch, BatchConfig, Batches, ChatTemplate, Corpus, Source, TextError};
-use std::collections::VecDeque;
+use descant_text::{Batch, BatchConfig, Batches, ChatTemplate, Corpus, Example, Form, Source, TextError};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -31,14 +31,16 @@ impl Texts {
             return Err(Error::Recipe { path: PathBuf::from("the recipe"), reason: reason.to_owned() });
         };
         let kind = recipe.model.kind;
-        let train = source(&data.train, data, kind, template);
+        let train = source(&data.train, data, kind, template)?;
+        let validation = data.validation.as_ref().map(|files| source(files, data, kind, template)).transpose()?;
+        validation.as_ref().map_or(Ok(()), |validation| agree(&train, validation))?;
         if kind == Kind::LanguageModel && train.has_pairs() && matches!(recipe.loss, LossConfig::Embedding { .. }) {
             let reason = "loss.kind = \"embedding\": prompts that do not count need loss.kind = \"cross-entropy\"";
             return Err(Error::Recipe { path: PathBuf::from("the recipe"), reason: reason.to_owned() });
         }
         Ok(Self {
             train,
-            validation: data.validation.as_ref().map(|files| source(files, data, kind, template)),
+            validation,
             shared_vocabulary: data.shared_vocabulary,
             held_out: data.validation_share,
             // A beginning or an end comes to every text.
@@ -54,6 +56,35 @@ impl Texts {
         matches!(self.train, Source::Stream { .. } | Source::Json { .. } | Source::Chat { .. })
     }
 
+    /// What is validated on: what a run has of it, or the same in memory where it has none; its folder stays as it is.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub(crate) fn held_out(&self, tokenizers: &Tokenizers, run: &Path) -> Result<Option<Arc<Corpus>>, Error> {
+        let open = |text: &Source, name: &str| {
+            let folder = Some(run.join(DATA).join(name)).filter(|folder| Corpus::is_in(folder));
+            let source = tokenizers.source.as_deref();
+            Corpus::encode(text, source, &tokenizers.target, self.max_length, folder.as_deref())
+        };
+        match &self.validation {
+            Some(validation) => Ok(Some(Arc::new(open(validation, "validation")?))),
+            None => Ok(enough(open(&self.train, "train")?.split(self.held_out).1)),
+        }
+    }
+
+    /// A line for all that encoding them left out, cut or did not know, or that has changed since.
+    pub(crate) fn notes(&self, train: &Corpus, validation: Option<&Corpus>) -> Vec<String> {
+        let validation = self.validation.as_ref().zip(validation);
+        let all = [Some((&self.train, train)), validation];
+        let notes = all.into_iter().flatten().flat_map(|(text, corpus)| {
+            let mut notes = corpus.report().notes(&text.name());
+            let changed = corpus.check_texts().err();
+            notes.extend(changed.map(|error| format!("{error}. Training goes on with the text as it was.")));
+            notes
+        });
+        notes.collect()
+    }
+
     /// Encodes them, into a folder of the run or into memory: to train on, and to validate on.
     ///
     /// # Errors
@@ -64,7 +95,7 @@ impl Texts {
         run: Option<&Path>,
     ) -> Result<(Arc<Corpus>, Option<Arc<Corpus>>), Error> {
         let encode = |text: &Source, name: &str| {
-            let folder = run.map(|run| run.join("data").join(name));
+            let folder = run.map(|run| run.join(DATA).join(name));
             let source = tokenizers.source.as_deref();
             Corpus::encode(text, source, &tokenizers.target, self.max_length, folder.as_deref())
         };
@@ -73,66 +104,99 @@ impl Texts {
             return Ok((Arc::new(train), Some(Arc::new(encode(validation, "validation")?))));
         }
         let (train, held_out) = train.split(self.held_out);
-        // Of a single token of a continuous text, nothing is to be predicted.
-        let enough = held_out.len() > u64::from(held_out.is_continuous());
-        Ok((Arc::new(train), enough.then(|| Arc::new(held_out))))
+        Ok((Arc::new(train), enough(held_out)))
     }
 }
 
-impl Texts {
-    /// The last `count` pairs of the training text that [`Texts::encode`] did not leave out.
-    pub(crate) fn last_pairs(&self, tokenizers: &Tokenizers, count: usize) -> Result<Vec<(String, String)>, Error> {
-        let mut last = VecDeque::with_capacity(count + 1);
-        for pair in self.train.pairs()? {
-            let (source, target) = pair?;
-            let source = source.unwrap_or_default();
-            let fits = |length: usize| (1..=self.max_length).contains(&length);
-            let ids = tokenizers.target.encode(&target)?;
-            let both_fit = match &tokenizers.source {
-                Some(tokenizer) => fits(ids.len()) && fits(tokenizer.encode(&source)?.len()),
-                // A language model reads both as one.
-                None => {
-                    let prompt = tokenizers.target.encode(&source)?;
-                    let (prompt, answer) = tokenizers.target.special().between(&prompt, &ids);
-                    !answer.is_empty() && fits(prompt.len() + answer.len())
-                }
-            };
-            if both_fit {
-                last.push_back((source, target));
-            }
-            if last.len() > count {
-                last.pop_front();
-            }
+/// A text that is held out, where it is one: of a single token of a continuous text, nothing is to be predicted.
+fn enough(held_out: Corpus) -> Option<Arc<Corpus>> {
+    (held_out.len() > u64::from(held_out.is_continuous())).then(|| Arc::new(held_out))
+}
+
+/// The examples of a text that its corpus has, in their order.
+///
+/// # Errors
+/// What is wrong with the text, such as that it has changed since.
+pub(crate) fn kept(text: &Source, corpus: &Corpus) -> Result<Vec<Example>, Error> {
+    corpus.check_texts()?;
+    let numbers = corpus.examples()?;
+    let (mut next, mut kept) = (0, Vec::with_capacity(numbers.len()));
+    for (example, number) in text.examples()?.zip(0..) {
+        let example = example?;
+        if numbers.get(next) == Some(&number) {
+            kept.push(example);
+            next += 1;
         }
-        Ok(last.into())
+        if next == numbers.len() {
+            return Ok(kept);
+        }
     }
+    // Only a text that has changed while it was read.
+    Err(TextError::Changed { path: text.path().to_owned() }.into())
 }
 
 /// The text of a recipe's `files`.
-pub(crate) fn source(files: &Files, data: &DataConfig, kind: Kind, template: Option<&ChatTemplate>) -> Source {
+pub(crate) fn source(
+    files: &Files,
+    data: &DataConfig,
+    kind: Kind,
+    template: Option<&ChatTemplate>,
+) -> Result<Source, Error> {
     let source = match files {
         Files::Two([source, target]) => Source::Parallel { source: source.clone(), target: target.clone() },
-        Files::One(path) if is_json(path) => Source::Json { path: path.clone() },
-        Files::One(path) => match (kind, data.columns) {
-            (Kind::LanguageModel, None) if data.stream => return Source::Stream { path: path.clone() },
-            (Kind::LanguageModel, None) => return Source::Lines { path: path.clone() },
-            (_, columns) => {
-                let [source_column, target_column] = columns.unwrap_or([0, 1]);
-                Source::Tsv { path: path.clone(), source_column, target_column }
+        Files::One(path) if is_json(path) => {
+            if data.stream || data.columns.is_some() {
+                let key = if data.stream { "data.stream = true" } else { "data.columns" };
+                let reason = format!("{key} is not for JSON, in which each object is an example. Leave it out");
+                return Err(Error::Recipe { path: path.clone(), reason });
             }
+            Source::json(path)?
+        }
+        Files::One(path) => match (kind, data.columns) {
+            (Kind::LanguageModel, None) if data.stream => Source::Stream { path: path.clone() },
+            (Kind::LanguageModel, None) => Source::Lines { path: path.clone() },
+            (_, columns) => Source::Tsv { path: path.clone(), columns },
         },
     };
-    match template {
-        Some(template) => Source::Chat { source: Box::new(source), template: template.clone() },
-        None => source,
+    if kind == Kind::EncoderDecoder && !source.has_pairs() {
+        let path = source.path().to_owned();
+        let reason = format!("it holds {}, and an encoder-decoder needs {}", source.form(), Form::Pairs);
+        return Err(Error::Recipe { path, reason });
     }
+    Ok(match template {
+        Some(template) if source.has_pairs() => Source::Chat { source: Box::new(source), template: template.clone() },
+        _ => source,
+    })
 }
 
-/// Whether a file's name ends as those of JSON lines do, compressed or not.
+/// That two texts are of one form, as what is learned from the one is measured on the other.
+pub(crate) fn agree(train: &Source, other: &Source) -> Result<(), Error> {
+    if train.form() == other.form() {
+        return Ok(());
+    }
+    let help = match train.form() {
+        Form::Pairs if other.form() == Form::Texts => {
+            ". For tab-separated pairs set data.columns = [0, 1], or give two files, or .jsonl with prompt and completion"
+        }
+        Form::Texts | Form::Continuous if train.form() != other.form() => {
+            ". data.stream says whether a text is continuous, and data.columns makes pairs of its lines"
+        }
+        _ => "",
+    };
+    let reason = format!(
+        "it is read as {}, and the training text {} as {}: both have to be of one form{help}",
+        other.form(),
+        train.path().display(),
+        train.form()
+    );
+    Err(Error::Recipe { path: other.path().to_owned(), reason })
+}
+
+/// Whether a file's name ends as those of JSON do, compressed or not.
 fn is_json(path: &Path) -> bool {
-    let name = path.to_string_lossy();
+    let name = path.to_string_lossy().to_lowercase();
     let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(&name);
-    name.ends_with(".jsonl")
+    [".json", ".jsonl", ".ndjson"].iter().any(|ending| name.ends_with(ending))
 }
 
 /// The file of a run folder with its template of conversations.
@@ -142,7 +206,7 @@ pub(crate) const TEMPLATE: &str = "chat_template.jinja";
 pub(crate) fn chat_template(path: &Path) -> Result<ChatTemplate, Error> {
     let text = fs::read_to_string(path).map_err(|error| Error::io("read the chat template", path, error))?;
     let wrong = |reason: String| Error::Recipe { path: path.to_owned(), reason };
-    ChatTemplate::new(&text).map_err(wrong)
+    ChatTemplate::new(text.trim_start_matches('\u{feff}')).map_err(wrong)
 }
 
 /// How the recipe's texts become batches.
@@ -171,8 +235,8 @@ pub fn batches(recipe: &Recipe, texts: &Texts, tokenizers: &Tokenizers) -> Resul
 /// What is wrong with the texts.
 pub fn first_batch(texts: &Texts, tokenizers: &Tokenizers, sequences: usize, length: usize) -> Result<Batch, Error> {
     let mut batch = Batch::default();
-    for pair in texts.train.pairs()? {
-        let (source, target) = pair?;
+    for example in texts.train.examples()? {
+        let Example { source, target, .. } = example?;
         let cut = |mut ids: Vec<u32>| {
             ids.truncate(length);
             ids

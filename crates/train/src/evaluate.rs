@@ -1,5 +1,4 @@
-use crate::data::{batch_config, source};
-use crate::run::DATA;
+use crate::data::{agree, batch_config, kept, source};
 use crate::score::questions;
 use crate::{Answer, DataConfig, Error, Files, Replicas, Texts, Trained};
 use descant_autograd::{Parameters, Tape};
@@ -7,7 +6,7 @@ use descant_generate::Options;
 use descant_kernels::Parallelism;
 use descant_models::Generator;
 use descant_text::{Batch, Batches, Corpus, Source, TextError};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What an evaluation over given targets found.
@@ -27,7 +26,8 @@ pub struct Evaluation {
 /// Rows whose scores over the vocabulary exist at once.
 const BLOCK: usize = 256;
 
-/// Loss and accuracy over batches, several at a time on the replicas' threads, added in the batches' order.
+/// Loss and accuracy over batches, several at a time on the replicas' threads, added in the batches' order. The token
+/// for what is `unknown` is never right.
 ///
 /// # Errors
 /// Whatever reading a batch or a pass fails with.
@@ -36,6 +36,7 @@ pub(crate) fn evaluate(
     parameters: &Parameters,
     replicas: &mut Replicas,
     batches: impl Iterator<Item = Result<Batch, TextError>>,
+    unknown: Option<u32>,
 ) -> Result<Evaluation, Error> {
     let (mut loss, mut right, mut tokens) = (0.0, 0, 0);
     let mut batches = batches;
@@ -44,7 +45,7 @@ pub(crate) fn evaluate(
         if group.is_empty() {
             break;
         }
-        let found = replicas.map(&group, |tape, batch| evaluate_batch(tape, model, parameters, batch));
+        let found = replicas.map(&group, |tape, batch| evaluate_batch(tape, model, parameters, batch, unknown));
         for (found, batch) in found.into_iter().zip(&group) {
             let (batch_loss, batch_right) = found?;
             loss += batch_loss;
@@ -63,6 +64,7 @@ fn evaluate_batch(
     model: &dyn Generator,
     parameters: &Parameters,
     batch: &Batch,
+    unknown: Option<u32>,
 ) -> descant_tensor::Result<(f64, usize)> {
     let graph = tape.infer(parameters, Parallelism::Serial);
     let (hidden, segments) = model.hidden(graph, batch);
@@ -77,7 +79,7 @@ fn evaluate_batch(
         right += scores
             .chunks(classes)
             .zip(ids)
-            .filter(|&(row, &id)| model.output().counts(id) && best(row) == Some(id))
+            .filter(|&(row, &id)| model.output().counts(id) && Some(id) != unknown && best(row) == Some(id))
             .count();
     }
     Ok((loss, right))
@@ -92,9 +94,8 @@ pub struct Evaluator<'a> {
     trained: &'a Trained,
     replicas: Replicas,
     corpus: Arc<Corpus>,
-    texts: Texts,
-    /// The text of the corpus, where that is not the held-out end of the training text.
-    text: Option<Source>,
+    /// The text of the corpus, or that of which it is the held-out end.
+    text: Source,
 }
 
 impl<'a> Evaluator<'a> {
@@ -115,24 +116,33 @@ impl<'a> Evaluator<'a> {
         let texts = Texts::with(&recipe, template)?;
         let kind = recipe.model.kind;
         let given = files.zip(recipe.data.as_ref()).map(|(files, data)| source(&files, data, kind, template));
-        let text = given.or_else(|| texts.validation.clone());
+        let given = given.transpose()?;
+        if let Some(given) = given.as_ref().filter(|_| texts.train.path().exists()) {
+            agree(&texts.train, given)?;
+        }
         let tokenizers = &trained.tokenizers;
-        let corpus = match &text {
+        let corpus = match &given {
             Some(text) => {
                 let source = tokenizers.source.as_deref();
                 // As long as the model can read, a beginning or an end included.
                 let most = recipe.model.max_length().map_or(usize::MAX, |most| most.saturating_sub(1));
                 Arc::new(Corpus::encode(text, source, &tokenizers.target, most, None)?)
             }
-            // What is encoded there is read; nothing is written beside a training.
-            None => texts.encode(tokenizers, Some(trained.run()).filter(|run| is_encoded(run, &texts)))?.1.ok_or_else(
-                || Error::Recipe {
-                    path: PathBuf::from("the run's recipe"),
-                    reason: "it has no validation text. Name the text to evaluate with --data".to_owned(),
-                },
-            )?,
+            None => texts.held_out(tokenizers, trained.run())?.ok_or_else(|| Error::Recipe {
+                path: PathBuf::from("the run's recipe"),
+                reason: "it has no validation text. Name the text to evaluate with --data".to_owned(),
+            })?,
         };
-        Ok(Self { trained, replicas, corpus, texts, text })
+        let text = given.or(texts.validation).unwrap_or(texts.train);
+        Ok(Self { trained, replicas, corpus, text })
+    }
+
+    /// A line for all that encoding the text left out, cut or did not know.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = self.corpus.report().notes(&self.text.name());
+        let changed = self.corpus.check_texts().err();
+        notes.extend(changed.map(|error| format!("{error}. The loss is that of the text as it was.")));
+        notes
     }
 
     /// Loss and accuracy of the targets, given their own beginnings.
@@ -142,7 +152,7 @@ impl<'a> Evaluator<'a> {
     pub fn loss(&mut self) -> Result<Evaluation, Error> {
         let Trained { recipe, model, parameters, .. } = self.trained;
         let batches = Batches::once(self.corpus.clone(), batch_config(recipe))?;
-        evaluate(model.as_ref(), parameters, &mut self.replicas, batches)
+        evaluate(model.as_ref(), parameters, &mut self.replicas, batches, recipe.special()[1].unknown)
     }
 
     /// What the model writes for every source, beside the targets. With `merge`, pairs with one source are one question.
@@ -150,18 +160,13 @@ impl<'a> Evaluator<'a> {
     /// # Errors
     /// Where the text has no pairs; whatever a pass fails with.
     pub fn answers(&mut self, options: &Options, merge: bool) -> Result<Vec<Answer>, Error> {
-        let text = self.text.as_ref().unwrap_or(&self.texts.train);
+        let text = &self.text;
         if !text.has_pairs() {
             let reason = "answers need pairs of source and target. Name them with --data".to_owned();
             return Err(Error::Recipe { path: text.path().to_owned(), reason });
         }
-        let pairs = match &self.text {
-            Some(text) => text
-                .pairs()?
-                .map(|pair| pair.map(|(source, target)| (source.unwrap_or_default(), target)))
-                .collect::<Result<_, _>>()?,
-            None => self.texts.last_pairs(&self.trained.tokenizers, self.corpus.len() as usize)?,
-        };
+        let pairs = kept(text, &self.corpus)?;
+        let pairs = pairs.into_iter().map(|pair| (pair.source.unwrap_or_default(), pair.target)).collect();
         let mut answers = questions(pairs, merge);
         // Sources of about one length together.
         answers.sort_by_key(|answer| answer.source.len());
@@ -177,10 +182,4 @@ impl<'a> Evaluator<'a> {
         }
         Ok(answers)
     }
-}
-
-/// Whether a run holds its texts, encoded.
-fn is_encoded(run: &Path, texts: &Texts) -> bool {
-    let is_in = |name: &str| Corpus::is_in(&run.join(DATA).join(name));
-    is_in("train") && (texts.validation.is_none() || is_in("validation"))
 }

@@ -57,9 +57,9 @@ pub struct Recipe {
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     /// One file or two parallel ones. One file is a text for a language model, and tab-separated pairs for an
-    /// encoder-decoder; as `.jsonl`, pairs for either, each line a `prompt` and its `completion`, or `messages`. Of pairs
-    /// a language model reads the one side as a prompt, and learns to write the other. `.gz` and `.zst` are read as they
-    /// are.
+    /// encoder-decoder; as `.json`, `.jsonl` or `.ndjson`, objects one a line or in a list: pairs for either, of `prompt` and
+    /// `completion` or of `instruction`, `input` and `output`; `messages`; or a `text` each. Of pairs a language model reads
+    /// the one side as a prompt, and learns to write the other. `.gz` and `.zst` are read as they are.
     pub train: Files,
     /// The same for validation; without it, `validation_share` of the training text is held out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,8 +70,8 @@ pub struct DataConfig {
     /// Whether a language model reads one continuous text, cut into chunks, rather than lines.
     #[serde(default)]
     pub stream: bool,
-    /// The columns of source and target in a tab-separated file, from 0; 0 and 1 for an encoder-decoder. A language model
-    /// reads a file as pairs only where they are given.
+    /// The columns of source and target in a tab-separated file, from 0, among perhaps others. Without them there have to
+    /// be these two alone for an encoder-decoder, and a language model reads a file as lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<[usize; 2]>,
     /// A Jinja file that makes texts of messages, as Hugging Face's tokenizers have them. Pairs become what a user says
@@ -153,7 +153,7 @@ pub struct TrainConfig {
     pub epochs: u64,
     /// The learning rate, before the schedule's factor.
     pub learning_rate: f64,
-    /// Target tokens in a batch.
+    /// Tokens in a batch; of pairs the longer side counts, so that a batch has no more than these on either side.
     pub batch_tokens: usize,
     /// Sequences in a batch, in place of `batch_tokens`; 0 for no such limit.
     pub batch_sentences: usize,

@@ -85,7 +85,7 @@ impl Trainer {
         drop(init);
         let run = run.map_or_else(|| RunFolder::take(path), Ok)?;
         run.begin()?;
-        let (batches, validation, left_out) = encode(&recipe, &texts, &tokenizers, &run)?;
+        let (batches, validation, notes) = encode(&recipe, &texts, &tokenizers, &run)?;
         tokenizers.save(run.path())?;
         if let Some(template) = &template {
             write(&run.join(TEMPLATE), template.text().as_bytes())?;
@@ -98,8 +98,8 @@ impl Trainer {
         let mut trainer = Self {
             schedule: Schedule::new(recipe.schedule.clone(), recipe.train.steps),
             belongs: Belongs::of(&recipe, run.path())?,
-            notes: Vec::new(),
-            progress: Progress::default(),
+            notes,
+            progress: Progress { position: batches.position(), ..Progress::default() },
             kept: 0,
             run,
             metrics,
@@ -111,7 +111,6 @@ impl Trainer {
             replicas,
             batches,
             validation,
-            left_out,
             recipe,
         };
         // With its recipe the folder becomes a run, and from then on training goes on from a checkpoint, never from
@@ -143,6 +142,10 @@ impl Trainer {
         let stored = run.join(TEMPLATE);
         let template = stored.is_file().then(|| chat_template(&stored)).transpose()?;
         let texts = Texts::with(&recipe, template.as_ref())?;
+        let given = recipe.data.as_ref().and_then(|data| data.chat_template.as_ref()).filter(|path| path.is_file());
+        if let Some(path) = given.filter(|path| chat_template(path).ok() != template) {
+            notes.push(format!("{} has changed. Training goes on with the template as it was.", path.display()));
+        }
         let tokenizers = Tokenizers::load(run.path(), &recipe)?;
         if let Some(teacher) = &teacher {
             teacher.check(&tokenizers, run.path())?;
@@ -165,7 +168,8 @@ impl Trainer {
         if let Some(state) = &progress.schedule {
             schedule.restore(state).map_err(wrong)?;
         }
-        let (mut batches, validation, left_out) = encode(&recipe, &texts, &tokenizers, &run)?;
+        let (mut batches, validation, told) = encode(&recipe, &texts, &tokenizers, &run)?;
+        notes.extend(told);
         batches.seek(progress.position)?;
         let replicas = Replicas::new(&parameters, recipe.train.shares, threads)?.taught_by(teacher);
         // All is read, and nothing was written so far.
@@ -194,7 +198,6 @@ impl Trainer {
             batches,
             validation,
             progress,
-            left_out,
             recipe,
         })
     }
@@ -230,13 +233,13 @@ fn last(run: &Path) -> Result<Checkpoint, Error> {
     wrong(run, reason)
 }
 
-/// The texts of a training as batches, those to validate on, and how many of both are left out.
+/// The texts of a training as batches, those to validate on, and what there is to tell of both.
 fn encode(
     recipe: &Recipe,
     texts: &Texts,
     tokenizers: &Tokenizers,
     run: &RunFolder,
-) -> Result<(Batches, Option<Arc<Corpus>>, u64), Error> {
+) -> Result<(Batches, Option<Arc<Corpus>>, Vec<String>), Error> {
     let data = run.join(DATA);
     if let Err(error) = fs::create_dir(&data)
         && error.kind() != ErrorKind::AlreadyExists
@@ -245,14 +248,13 @@ fn encode(
     }
     let (train, validation) = texts.encode(tokenizers, Some(run.path()))?;
     run.check()?;
-    let left_out =
-        train.left_out() + validation.as_ref().filter(|_| texts.validation.is_some()).map_or(0, |text| text.left_out());
+    let notes = texts.notes(&train, validation.as_deref());
     let batches = Batches::new(train, batch_config(recipe)).map_err(|error| match error {
         // By its own name, not that of the encoded copy.
         TextError::TooLittle { reason, .. } => TextError::TooLittle { path: texts.train.path().to_owned(), reason },
         error => error,
     })?;
-    Ok((batches, validation, left_out))
+    Ok((batches, validation, notes))
 }
 
 /// The tokenizer of a run that another begins with, and what that one adds to it.

@@ -32,7 +32,6 @@ pub struct Trainer {
     pub(crate) progress: Progress,
     /// The step of the newest checkpoint.
     pub(crate) kept: u64,
-    pub(crate) left_out: u64,
 }
 
 /// How a training came to its end.
@@ -103,12 +102,8 @@ impl Trainer {
         &self.tokenizers
     }
 
-    /// Pairs or lines of the texts that are left out, as they are longer than `data.max_length` or the model's positions.
-    pub fn left_out(&self) -> u64 {
-        self.left_out
-    }
-
-    /// What is otherwise than before in a training that goes on, in sentences.
+    /// What of the texts is left out, cut or unknown, and what is otherwise than before in a training that goes on, in
+    /// sentences.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -215,7 +210,8 @@ impl Trainer {
         let Some(corpus) = &self.validation else { return Ok(None) };
         let batches = Batches::once(corpus.clone(), batch_config(&self.recipe))?;
         let parameters = self.average.as_ref().map_or(&self.parameters, Average::weights);
-        evaluate(self.model.as_ref(), parameters, &mut self.replicas, batches).map(Some)
+        let unknown = self.recipe.special()[1].unknown;
+        evaluate(self.model.as_ref(), parameters, &mut self.replicas, batches, unknown).map(Some)
     }
 
     fn is_stale(&self) -> bool {

@@ -1,0 +1,273 @@
+//! Writing a corpus: what of a text is kept, and what is counted.
+
+use crate::corpus::{EXAMPLES, Manifest, PROMPTS, Starts, Stored, TextFile, Texts};
+use crate::report::{Report, SideReport};
+use crate::source::PassedOver;
+use crate::storage::{Storage, Writer};
+use crate::tokenizer::Special;
+use crate::{Example, Source, TextError, Tokenizer};
+use memchr::memmem::Finder;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Bytes of text that are encoded at once.
+const PORTION: usize = 1 << 20;
+
+/// Encodes a text into the files of a folder, or into memory.
+pub(crate) fn encode(
+    text: &Source,
+    source: Option<&Tokenizer>,
+    target: &Tokenizer,
+    max_length: usize,
+    manifest: Manifest,
+    folder: Option<&Path>,
+) -> Result<Stored, TextError> {
+    let before = text.files().into_iter().map(state).collect::<Result<Vec<_>, _>>()?;
+    let mut manifest = manifest;
+    manifest.texts = text.files().into_iter().map(TextFile::of).collect::<Result<_, _>>()?;
+    let mut encoder = Encoder::new(source, target, max_length, manifest, folder)?;
+    let mut examples = text.examples()?;
+    let (mut portion, mut bytes) = (Vec::new(), 0);
+    while let Some(example) = examples.next().transpose()? {
+        bytes += example.target.len() + example.source.as_ref().map_or(0, String::len);
+        portion.push(example);
+        if bytes >= PORTION {
+            bytes = 0;
+            encoder.take(std::mem::take(&mut portion))?;
+        }
+    }
+    encoder.take(portion)?;
+    encoder.add(examples.passed_over());
+    for (path, before) in text.files().into_iter().zip(before) {
+        if state(path)? != before {
+            return Err(TextError::Changed { path: path.to_owned() });
+        }
+    }
+    let stored = encoder.finish()?;
+    check(text, &stored)?;
+    Ok(stored)
+}
+
+/// By what one sees that a file was written to.
+fn state(path: &Path) -> Result<(u64, Option<std::time::SystemTime>), TextError> {
+    let metadata = fs::metadata(path).map_err(|error| TextError::io("read", path, error))?;
+    Ok((metadata.len(), metadata.modified().ok()))
+}
+
+/// That there is something to learn from.
+fn check(text: &Source, stored: &Stored) -> Result<(), TextError> {
+    let Manifest { report, continuous, sequences, .. } = &stored.manifest;
+    let path = text.path().to_owned();
+    let ids = stored.target.ids.len().map_err(|error| TextError::io("read", &stored.folder, error))?;
+    if *continuous && ids < 2 {
+        let reason = "it needs two tokens, one to read and one to predict".to_owned();
+        return Err(TextError::TooLittle { path, reason });
+    }
+    if *sequences == 0 {
+        let only_empty = report.source.empty.count.max(report.target.empty.count) == report.left_out;
+        return Err(match report.examples == 0 || (only_empty && !text.has_pairs()) {
+            true => TextError::Empty { path },
+            false => TextError::NothingLeft { path, reasons: report.reasons() },
+        });
+    }
+    let source_path = text.files().first().map_or_else(|| path.clone(), |path| (*path).to_owned());
+    for (side, path, found) in [("source", source_path, &report.source), ("target", path, &report.target)] {
+        if found.unknown.count > 0 && found.unknown.count * 2 >= found.tokens {
+            return Err(TextError::Unknown {
+                path,
+                side,
+                percent: (100.0 * found.unknown_share()).round() as u8,
+                line: found.unknown.line,
+                parts: found.shown_parts(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Writes a corpus.
+struct Encoder<'a> {
+    source: Option<Side<'a>>,
+    target: Side<'a>,
+    prompts: Option<Writer>,
+    examples: Option<Writer>,
+    max_length: usize,
+    manifest: Manifest,
+    folder: PathBuf,
+}
+
+/// Of one side, what makes its ids, and where they go.
+struct Side<'a> {
+    tokenizer: &'a Tokenizer,
+    names: Vec<Finder<'static>>,
+    ids: Writer,
+    lengths: Writer,
+    starts: Starts,
+}
+
+impl<'a> Side<'a> {
+    fn new(tokenizer: &'a Tokenizer, name: &str, width: usize, folder: Option<&Path>) -> io::Result<Self> {
+        let path = |kind: &str| folder.map(|folder| folder.join(format!("{name}.{kind}")));
+        let (ids, lengths) = (Writer::new(path("ids"), width)?, Writer::new(path("lengths"), 4)?);
+        let Special { unknown, beginning, end, .. } = tokenizer.special();
+        let names = [unknown, Some(beginning), Some(end)].into_iter().flatten().filter_map(|id| tokenizer.token(id));
+        let names = names.map(|name| Finder::new(name.as_bytes()).into_owned()).collect();
+        Ok(Self { tokenizer, names, ids, lengths, starts: Starts::default() })
+    }
+
+    fn add(&mut self, ids: &[u32]) -> io::Result<()> {
+        let length = u32::try_from(ids.len()).map_err(io::Error::other)?;
+        self.starts.push(length);
+        self.lengths.extend(&[length])?;
+        self.ids.extend(ids)
+    }
+
+    /// Adds what of a text that is kept is worth a word.
+    fn report(&self, report: &mut SideReport, text: &str, ids: &[u32], line: u64) -> Result<(), TextError> {
+        report.tokens += ids.len() as u64;
+        let Special { unknown, end, .. } = self.tokenizer.special();
+        // Some models from elsewhere have no token of its own for what is unknown.
+        let unknown = unknown.filter(|&unknown| unknown != end);
+        let count = ids.iter().filter(|&&id| Some(id) == unknown).count();
+        report.unknown.add(count as u64, line);
+        if count > 0 && report.wants_parts() {
+            report.add_parts(self.tokenizer.unknown_parts(text)?);
+        }
+        let named = self.names.iter().any(|name| name.find(text.as_bytes()).is_some());
+        report.control.add(u64::from(named), line);
+        Ok(())
+    }
+}
+
+impl<'a> Encoder<'a> {
+    fn new(
+        source: Option<&'a Tokenizer>,
+        target: &'a Tokenizer,
+        max_length: usize,
+        mut manifest: Manifest,
+        folder: Option<&Path>,
+    ) -> Result<Self, TextError> {
+        let write = |error| TextError::io("write the encoded text in", folder.unwrap_or(Path::new("")), error);
+        let limited = !manifest.continuous && max_length < usize::MAX;
+        manifest.report.max_length = limited.then_some(max_length as u64);
+        let [width, target_width] = manifest.widths();
+        let side = |tokenizer, name, width| Side::new(tokenizer, name, width, folder).map_err(write);
+        let numbers = |name: &str| Writer::new(folder.map(|folder| folder.join(name)), 4).map_err(write);
+        Ok(Self {
+            source: source.map(|tokenizer| side(tokenizer, "source", width)).transpose()?,
+            target: side(target, "target", target_width)?,
+            prompts: manifest.prompts.then(|| numbers(PROMPTS)).transpose()?,
+            examples: (!manifest.continuous).then(|| numbers(EXAMPLES)).transpose()?,
+            max_length,
+            manifest,
+            folder: folder.map(Path::to_owned).unwrap_or_default(),
+        })
+    }
+
+    /// Adds what was passed over as it was read.
+    fn add(&mut self, PassedOver { large, examples, columns }: PassedOver) {
+        let report = &mut self.manifest.report;
+        report.examples += examples;
+        report.left_out += examples;
+        [report.source.large, report.target.large] = large;
+        report.target.columns = columns;
+    }
+
+    /// Encodes some of the text, and keeps what is neither empty nor too long.
+    fn take(&mut self, portion: Vec<Example>) -> Result<(), TextError> {
+        let reader = self.source.as_ref().map(|side| side.tokenizer);
+        let reader = reader.or(self.prompts.is_some().then_some(self.target.tokenizer));
+        let texts = |pick: fn(&Example) -> Option<&String>| portion.iter().filter_map(pick).cloned().collect();
+        let targets = self.target.tokenizer.encode_all(texts(|example| Some(&example.target)))?;
+        let sources = reader.map(|reader| reader.encode_all(texts(|example| example.source.as_ref()))).transpose()?;
+        for (i, (example, target)) in portion.iter().zip(&targets).enumerate() {
+            self.take_one(example, sources.as_ref().map(|sources| sources[i].as_slice()), target)?;
+        }
+        Ok(())
+    }
+
+    fn take_one(&mut self, example: &Example, source: Option<&[u32]>, target: &[u32]) -> Result<(), TextError> {
+        let (line, max_length) = (example.line, self.max_length);
+        let folder = self.folder.clone();
+        let write = |error| TextError::io("write the encoded text in", &folder, error);
+        let Report { examples, left_out, source: source_report, target: target_report, lengths, .. } =
+            &mut self.manifest.report;
+        let number = *examples;
+        *examples += 1;
+        if self.manifest.continuous {
+            self.target.report(target_report, &example.target, target, line)?;
+            return self.target.add(target).map_err(write);
+        }
+        let (mut source, mut target, mut whole) = (source, target, target.len());
+        if let (Some(prompt), true) = (source, self.manifest.prompts) {
+            let special = self.target.tokenizer.special();
+            let (prompt, answer) = special.between(prompt, target);
+            // Templates write the end themselves, and a line end after it: only more than that is lost.
+            let rest = self.target.tokenizer.decode(target.get(answer.len() + 1..).unwrap_or_default())?;
+            target_report.cut.add(u64::from(!rest.trim().is_empty()), line);
+            (source, target, whole) = (Some(prompt), answer, prompt.len() + answer.len());
+        }
+        let empty = [source.is_some_and(<[u32]>::is_empty) && !self.manifest.prompts, target.is_empty()];
+        let long = [source.is_some_and(|ids| ids.len() > max_length), whole > max_length];
+        for (report, empty, long) in
+            [(&mut *source_report, empty[0], long[0]), (&mut *target_report, empty[1], long[1])]
+        {
+            report.empty.add(u64::from(empty), line);
+            report.long.add(u64::from(long), line);
+        }
+        if [empty, long].concat().contains(&true) {
+            *left_out += 1;
+            return Ok(());
+        }
+        lengths.add(source.map(<[u32]>::len), target.len(), whole);
+        self.manifest.sequences += 1;
+        self.target.report(target_report, &example.target, target, line)?;
+        if let (Some(ids), Some(text)) = (source, &example.source) {
+            self.source.as_ref().unwrap_or(&self.target).report(source_report, text, ids, line)?;
+        }
+        if let Some(examples) = &mut self.examples {
+            examples
+                .extend(&[u32::try_from(number).map_err(|error| write(io::Error::other(error)))?])
+                .map_err(write)?;
+        }
+        match (&mut self.source, &mut self.prompts, source) {
+            (Some(side), _, Some(ids)) => side.add(ids).map_err(write)?,
+            (None, Some(prompts), Some(prompt)) => {
+                prompts.extend(&[prompt.len() as u32]).map_err(write)?;
+                return self.target.add(&[prompt, target].concat()).map_err(write);
+            }
+            _ => {}
+        }
+        self.target.add(target).map_err(write)
+    }
+
+    fn finish(self) -> Result<Stored, TextError> {
+        let Self { source, target, prompts, examples, mut manifest, folder, .. } = self;
+        let on_disk = !folder.as_os_str().is_empty();
+        let mut finish = |name: &str, writer: Writer| -> Result<Storage, TextError> {
+            let finished = writer.finish().map_err(|error| TextError::io("write the encoded text in", &folder, error));
+            let (storage, checksum) = finished?;
+            if on_disk {
+                manifest.files.insert(name.to_owned(), checksum);
+            }
+            Ok(storage)
+        };
+        let mut side = |name: &str, side: Side<'_>| {
+            let ids = finish(&format!("{name}.ids"), side.ids)?;
+            Ok::<_, TextError>(Texts {
+                ids,
+                lengths: finish(&format!("{name}.lengths"), side.lengths)?,
+                starts: side.starts.blocks,
+            })
+        };
+        let source = source.map(|texts| side("source", texts)).transpose()?;
+        let target = side("target", target)?;
+        let prompts = prompts.map(|writer| finish(PROMPTS, writer)).transpose()?;
+        let examples = examples.map(|writer| finish(EXAMPLES, writer)).transpose()?;
+        if manifest.continuous {
+            manifest.sequences = target.lengths.len().map_err(|error| TextError::io("read", &folder, error))?;
+        }
+        Ok(Stored { folder, manifest, source, target, prompts, examples })
+    }
+}

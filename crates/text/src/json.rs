@@ -1,0 +1,375 @@
+//! Texts in JSON: objects one a line, or in one list, and what their keys mean.
+
+use crate::chat::ASSISTANT;
+use crate::lines::{LONGEST_OBJECT, Line, Lines};
+use crate::{Message, TextError};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use std::fmt;
+use std::path::Path;
+
+/// What the objects of a file are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JsonForm {
+    /// A `text` each.
+    Texts,
+    /// A `prompt` and its `completion`; or an `instruction`, perhaps with an `input`, and its `output`.
+    Pairs,
+    /// `messages`.
+    Messages,
+}
+
+/// What an object says.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Record {
+    Text(String),
+    Pair {
+        system: Option<String>,
+        prompt: String,
+        completion: String,
+    },
+    /// Each with whether it is to be learned.
+    Messages(Vec<(Message, bool)>),
+}
+
+impl Record {
+    pub(crate) fn form(&self) -> JsonForm {
+        match self {
+            Self::Text(_) => JsonForm::Texts,
+            Self::Pair { .. } => JsonForm::Pairs,
+            Self::Messages(_) => JsonForm::Messages,
+        }
+    }
+
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn parse(json: &str) -> Result<Self, String> {
+        let Fields(fields) = serde_json::from_str(json).map_err(|error| match error.is_data() {
+            true => format!("{error}"),
+            false => format!("it is not JSON: {error}"),
+        })?;
+        let has = |key: &str| fields.iter().any(|(name, _)| name == key);
+        let only = |keys: &[&str]| {
+            let known = |name: &String| keys.contains(&name.as_str());
+            match fields
+                .iter()
+                .enumerate()
+                .find(|(i, (name, _))| !known(name) || fields[..*i].iter().any(|(earlier, _)| earlier == name))
+            {
+                Some((_, (name, _))) if known(name) => Err(format!("it has the key {name:?} twice")),
+                Some((_, (name, _))) => {
+                    Err(format!("it has the key {name:?}, which is not read beside {:?}. Take it out", keys[0]))
+                }
+                None => Ok(()),
+            }
+        };
+        let get = |key: &str| fields.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+        let text = |key: &str| text(get(key), &format!("{key:?}"));
+        let optional = |key: &str| has(key).then(|| text(key)).transpose();
+        if has("messages") {
+            only(&["messages"])?;
+            return messages(get("messages")).map(Self::Messages);
+        }
+        if has("prompt") || has("completion") {
+            only(&["prompt", "completion", "system"])?;
+            let (prompt, completion) = (text("prompt")?, text("completion")?);
+            return Ok(Self::Pair { system: optional("system")?, prompt, completion });
+        }
+        if has("instruction") || has("output") {
+            only(&["instruction", "input", "output", "system"])?;
+            let (mut prompt, completion) = (text("instruction")?, text("output")?);
+            if let Some(input) = optional("input")?.filter(|input| !input.is_empty()) {
+                prompt = format!("{prompt}\n\n{input}");
+            }
+            return Ok(Self::Pair { system: optional("system")?, prompt, completion });
+        }
+        if has("text") {
+            only(&["text"])?;
+            return text("text").map(Self::Text);
+        }
+        let found: Vec<String> = fields.iter().map(|(name, _)| format!("{name:?}")).collect();
+        let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
+        Err(format!(
+            "its keys are {found}; expected \"prompt\" and \"completion\", \"messages\", \"instruction\" and \"output\", \
+             or \"text\""
+        ))
+    }
+}
+
+/// What a value is, in words.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn text(value: Option<&Value>, name: &str) -> Result<String, String> {
+    match value {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(value) => Err(format!("{name} is {}: expected a text", kind(value))),
+        None => Err(format!("{name} is missing")),
+    }
+}
+
+fn messages(value: Option<&Value>) -> Result<Vec<(Message, bool)>, String> {
+    let all = match value {
+        Some(Value::Array(all)) => all,
+        Some(value) => return Err(format!("\"messages\" is {}: expected a list", kind(value))),
+        None => return Err("\"messages\" is missing".to_owned()),
+    };
+    let message = |(number, value): (usize, &Value)| {
+        let Value::Object(fields) = value else {
+            return Err(format!("message {number} is {}: expected an object", kind(value)));
+        };
+        let text = |key: &str| text(fields.get(key), &format!("{key:?} of message {number}"));
+        let message = Message::new(&text("role")?, &text("content")?);
+        if let Some(key) = fields.keys().find(|key| !["role", "content", "weight"].contains(&key.as_str())) {
+            return Err(format!("message {number} has the key {key:?}, which is not read. Take it out"));
+        }
+        let weight = fields.get("weight").map_or(Some(1.0), Value::as_f64);
+        match weight {
+            Some(1.0) => Ok((message, true)),
+            Some(0.0) if message.role == ASSISTANT => Ok((message, false)),
+            _ => Err(format!(
+                "\"weight\" of message {number}: expected 1, or, of what the assistant says, 0 for what is not learned"
+            )),
+        }
+    };
+    (1..).zip(all).map(message).collect()
+}
+
+/// The keys and values of an object, as often as they stand there.
+struct Fields(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object such as {\"prompt\": \"…\", \"completion\": \"…\"}")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+/// The objects of a file, one a line; or those of one list, however it is broken into lines.
+pub(crate) struct Objects {
+    lines: Lines,
+    list: Option<List>,
+}
+
+/// How far a list is read.
+#[derive(Default)]
+struct List {
+    /// What was read and not yet looked at.
+    piece: String,
+    at: usize,
+    line: u64,
+    /// Whether the list has begun, and whether it has ended.
+    begun: bool,
+    ended: bool,
+    /// Whether a comma has to come before another object.
+    between: bool,
+}
+
+impl Objects {
+    pub(crate) fn open(path: &Path) -> Result<Self, TextError> {
+        let mut lines = Lines::objects(path)?;
+        match lines.peek()? {
+            Some(b'[') => Ok(Self { lines: Lines::continuous(path)?, list: Some(List::default()) }),
+            _ => Ok(Self { lines, list: None }),
+        }
+    }
+
+    /// The line in which the last object begins.
+    pub(crate) fn number(&self) -> u64 {
+        self.list.as_ref().map_or(self.lines.number(), |list| list.line)
+    }
+
+    /// The next object.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or its list is none: then with the line.
+    pub(crate) fn next(&mut self, wrong: impl Fn(u64, String) -> TextError) -> Result<Option<Line>, TextError> {
+        let Some(list) = &mut self.list else {
+            loop {
+                match self.lines.next_line()? {
+                    Some(Line::Text(text)) if text.trim().is_empty() => {}
+                    line => return Ok(line),
+                }
+            }
+        };
+        let (mut object, mut large) = (String::new(), false);
+        let (mut depth, mut quoted, mut escaped) = (0u32, false, false);
+        loop {
+            if list.at == list.piece.len() {
+                let Some(piece) = self.lines.read()? else {
+                    return match list.ended {
+                        true => Ok(None),
+                        false => Err(wrong(self.lines.number(), "the file ends within its list".to_owned())),
+                    };
+                };
+                (list.piece, list.at) = (piece, 0);
+            }
+            let rest = &list.piece[list.at..];
+            if depth == 0 {
+                let first = rest.chars().next().unwrap_or_default();
+                list.at += first.len_utf8();
+                match first {
+                    c if c.is_ascii_whitespace() => {}
+                    '[' if !list.begun => list.begun = true,
+                    ']' if list.begun && !list.ended => list.ended = true,
+                    ',' if list.between && !list.ended => list.between = false,
+                    '{' if list.begun && !list.ended && !list.between => {
+                        (list.between, list.line) = (true, self.lines.number());
+                        object.push('{');
+                        depth = 1;
+                    }
+                    c => {
+                        let reason = format!("it is no list of objects: found {c:?}");
+                        return Err(wrong(self.lines.number(), reason));
+                    }
+                }
+                continue;
+            }
+            // All bytes that mean something stand for themselves in UTF-8.
+            let mut end = rest.len();
+            for (i, byte) in rest.bytes().enumerate() {
+                match byte {
+                    _ if escaped => escaped = false,
+                    b'\\' if quoted => escaped = true,
+                    b'"' => quoted = !quoted,
+                    b'{' | b'[' if !quoted => depth += 1,
+                    b'}' | b']' if !quoted => depth -= 1,
+                    _ => {}
+                }
+                if depth == 0 {
+                    end = i + 1;
+                    break;
+                }
+            }
+            large |= object.len() + end > LONGEST_OBJECT;
+            match large {
+                true => object.clear(),
+                false => object.push_str(&rest[..end]),
+            }
+            list.at += end;
+            if depth == 0 {
+                return Ok(Some(if large { Line::Large } else { Line::Text(object) }));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(prompt: &str, completion: &str) -> Record {
+        Record::Pair { system: None, prompt: prompt.to_owned(), completion: completion.to_owned() }
+    }
+
+    #[test]
+    fn the_usual_keys_are_read() {
+        let parse = |json| Record::parse(json).unwrap();
+        assert_eq!(parse(r#"{"text": "a\nb"}"#), Record::Text("a\nb".to_owned()));
+        assert_eq!(parse(r#"{"completion": "b", "prompt": ""}"#), pair("", "b"));
+        assert_eq!(parse(r#"{"instruction": "do", "output": "b"}"#), pair("do", "b"));
+        assert_eq!(parse(r#"{"instruction": "do", "input": "", "output": "b"}"#), pair("do", "b"));
+        assert_eq!(parse(r#"{"instruction": "do", "input": "it", "output": "b"}"#), pair("do\n\nit", "b"));
+        let system = Record::Pair { system: Some("s".to_owned()), prompt: "a".to_owned(), completion: "b".to_owned() };
+        assert_eq!(parse(r#"{"system": "s", "prompt": "a", "completion": "b"}"#), system);
+        let said = r#"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "weight": 0},
+            {"role": "assistant", "content": "c", "weight": 1}]}"#;
+        let messages = [("user", "a", true), (ASSISTANT, "b", false), (ASSISTANT, "c", true)];
+        let messages = messages.map(|(role, content, learned)| (Message::new(role, content), learned));
+        assert_eq!(parse(said), Record::Messages(messages.to_vec()));
+    }
+
+    #[test]
+    fn what_is_not_read_is_named() {
+        for (json, part) in [
+            (r#"{"prompt": "a"}"#, "\"completion\" is missing"),
+            (r#"{"prompt": "a", "completion": null}"#, "\"completion\" is null"),
+            (r#"{"prompt": 1, "completion": "b"}"#, "\"prompt\" is a number"),
+            (r#"{"prompt": "a", "completion": "b", "id": 1}"#, "\"id\""),
+            (r#"{"prompt": "a", "prompt": "b", "completion": "b"}"#, "\"prompt\" twice"),
+            (r#"{"prompt": "a", "completion": "b", "messages": []}"#, "\"prompt\""),
+            (r#"{"text": "a", "output": "b"}"#, "\"text\""),
+            (r#"{"conversations": [], "id": 3}"#, "\"conversations\", \"id\""),
+            ("{}", "none"),
+            ("[1]", "expected an object"),
+            ("3", "expected an object"),
+            (r#"{"text": "a"} {"text": "b"}"#, "not JSON"),
+            (r#"{"text": "a \ud83d b"}"#, "not JSON"),
+            (r#"{"messages": {}}"#, "expected a list"),
+            (r#"{"messages": [1]}"#, "message 1 is a number"),
+            (r#"{"messages": [{"role": "user"}]}"#, "\"content\" of message 1 is missing"),
+            (r#"{"messages": [{"role": "user", "content": null}]}"#, "\"content\" of message 1 is null"),
+            (
+                r#"{"messages": [{"role": "user", "content": [{"type": "text"}]}]}"#,
+                "\"content\" of message 1 is a list",
+            ),
+            (r#"{"messages": [{"role": "user", "content": "a", "weight": 0}]}"#, "\"weight\" of message 1"),
+            (r#"{"messages": [{"role": "assistant", "content": "a", "weight": 0.5}]}"#, "\"weight\" of message 1"),
+            (r#"{"messages": [{"role": "assistant", "content": "a", "tool_calls": []}]}"#, "\"tool_calls\""),
+        ] {
+            let error = Record::parse(json).expect_err(json);
+            assert!(error.contains(part), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_list_gives_the_same_objects_as_lines_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let all = |text: &str| {
+            let path = folder.path().join("a.json");
+            std::fs::write(&path, text).unwrap();
+            let mut objects = Objects::open(&path)?;
+            let wrong = |line, reason| TextError::Example { path: path.clone(), line, reason };
+            let mut found = Vec::new();
+            while let Some(line) = objects.next(wrong)? {
+                let text = match line {
+                    Line::Text(text) => serde_json::from_str::<Value>(&text).map_or(text, |value| value.to_string()),
+                    Line::Large => "large".to_owned(),
+                };
+                found.push((text, objects.number()));
+            }
+            Ok::<_, TextError>(found)
+        };
+        let one = r#"{"a":"[{\"\\"}"#;
+        let two = r#"{"b":[{"c":"漢,]"}]}"#;
+        let expected = |lines: [u64; 2]| [(one.to_owned(), lines[0]), (two.to_owned(), lines[1])];
+        assert_eq!(all(&format!("{one}\n\n{two}\n")).unwrap(), expected([1, 3]));
+        assert_eq!(all(&format!("\u{feff}[{one},{two}]")).unwrap(), expected([1, 1]));
+        assert_eq!(all(&format!("\n[\n{one},\n{two}\n]\n")).unwrap(), expected([3, 4]));
+        let spread = two.replace(':', " :\n ");
+        assert_eq!(all(&format!("[{one}\n , {spread} ]")).unwrap(), expected([1, 2]));
+        let large = format!("{{\"c\":\"{}\"}}", "x".repeat(LONGEST_OBJECT));
+        let found = all(&format!("[{one},{large}\n,{two}]")).unwrap();
+        assert_eq!(found[1], ("large".to_owned(), 1));
+        assert_eq!(found[2], (two.to_owned(), 2));
+        for wrong in ["[", "[{}", "[{} {}]", "[1]", "[{}] x", "[,{}]", "[{\"a\":1]"] {
+            assert!(matches!(all(wrong), Err(TextError::Example { line: 1, .. })), "{wrong} {:?}", all(wrong));
+        }
+        assert_eq!(all("[]").unwrap(), []);
+    }
+}
