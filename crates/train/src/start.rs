@@ -85,7 +85,8 @@ impl Trainer {
         drop(init);
         let run = run.map_or_else(|| RunFolder::take(path), Ok)?;
         run.begin()?;
-        let (batches, validation, notes) = encode(&recipe, &texts, &tokenizers, &run)?;
+        let mut notes = Vec::new();
+        let (batches, validation) = encode(&recipe, &texts, &tokenizers, &run, &mut notes)?;
         tokenizers.save(run.path())?;
         if let Some(template) = &template {
             write(&run.join(TEMPLATE), template.text().as_bytes())?;
@@ -168,8 +169,7 @@ impl Trainer {
         if let Some(state) = &progress.schedule {
             schedule.restore(state).map_err(wrong)?;
         }
-        let (mut batches, validation, told) = encode(&recipe, &texts, &tokenizers, &run)?;
-        notes.extend(told);
+        let (mut batches, validation) = encode(&recipe, &texts, &tokenizers, &run, &mut notes)?;
         batches.seek(progress.position)?;
         let replicas = Replicas::new(&parameters, recipe.train.shares, threads)?.taught_by(teacher);
         // All is read, and nothing was written so far.
@@ -233,13 +233,14 @@ fn last(run: &Path) -> Result<Checkpoint, Error> {
     wrong(run, reason)
 }
 
-/// The texts of a training as batches, those to validate on, and what there is to tell of both.
+/// The texts of a training as batches, and those to validate on; what there is to tell of them goes to the notes.
 fn encode(
     recipe: &Recipe,
     texts: &Texts,
     tokenizers: &Tokenizers,
     run: &RunFolder,
-) -> Result<(Batches, Option<Arc<Corpus>>, Vec<String>), Error> {
+    notes: &mut Vec<String>,
+) -> Result<(Batches, Option<Arc<Corpus>>), Error> {
     let data = run.join(DATA);
     if let Err(error) = fs::create_dir(&data)
         && error.kind() != ErrorKind::AlreadyExists
@@ -248,13 +249,13 @@ fn encode(
     }
     let (train, validation) = texts.encode(tokenizers, Some(run.path()))?;
     run.check()?;
-    let notes = texts.notes(&train, validation.as_deref());
+    notes.extend(texts.notes(&train, validation.as_deref()));
     let batches = Batches::new(train, batch_config(recipe)).map_err(|error| match error {
         // By its own name, not that of the encoded copy.
         TextError::TooLittle { reason, .. } => TextError::TooLittle { path: texts.train.path().to_owned(), reason },
         error => error,
     })?;
-    Ok((batches, validation, notes))
+    Ok((batches, validation))
 }
 
 /// The tokenizer of a run that another begins with, and what that one adds to it.
