@@ -1,6 +1,6 @@
 use crate::graph::{Graph, Node, Var, value};
-use crate::parameters::{Gradients, Parameters};
 use crate::pool::{Pool, Scratch};
+use crate::{Gradients, Parameters};
 use descant_kernels::{Products, Real};
 use descant_tensor::{Buffer, Shape};
 use smallvec::SmallVec;
@@ -223,7 +223,7 @@ impl<'a, E: Real> Backward<'a, E> {
         let root = &self.nodes[node.root as usize];
         let range = node.start..node.start + node.shape.len();
         let (whole, undefined) = match (root.parameter, &mut self.grads[node.root as usize]) {
-            (Some(id), _) => self.gradients.target::<E>(self.parameters, id),
+            (Some(id), _) => self.gradients.target::<E>(id),
             (None, Some(buffer)) => (E::slice_mut(buffer), false),
             (None, slot) => (E::slice_mut(slot.insert(self.pool.take::<E>(root.shape.len()))), true),
         };
@@ -301,12 +301,10 @@ impl<O: Op> CustomOp for O {
     }
 }
 
-/// Declares the operations: the module of each, one enum over all (so that recording a node allocates nothing), and the
-/// table of the gradient check.
+/// Registers the operations: one enum over all (so that recording a node allocates nothing), and the table of the gradient
+/// check.
 macro_rules! ops {
     ($($module:ident :: $op:ident),* $(,)?) => {
-        $(pub mod $module;)*
-
         /// Any operation of this crate, or one from outside.
         #[derive(Debug)]
         pub enum AnyOp {

@@ -1,7 +1,53 @@
-//! The operations, one file each. `ops!` declares a module and registers its operation in one word.
+//! The operations, one file each: a line that declares the module, and one in `ops!` that registers its operation.
 
 use crate::op::{Backward, Case, CustomOp, Dispatch, Forward, Op, ops};
 use descant_tensor::Shape;
+
+pub mod abs;
+pub mod add;
+pub mod affine;
+pub mod attend_additive;
+pub mod attend_dot;
+pub mod attend_heads;
+pub mod bypass;
+pub mod concat;
+pub mod consistent_cross_entropy;
+pub mod cosine_loss;
+pub mod cross_entropy;
+pub mod distillation;
+pub mod div;
+pub mod dropout;
+pub mod embedding;
+pub mod exp;
+pub mod gather_last;
+pub mod gelu;
+pub mod gelu_tanh;
+pub mod glu;
+pub mod gru;
+pub mod layer_norm;
+pub mod linear;
+pub mod log;
+pub mod log_softmax;
+pub mod lstm;
+pub mod matmul;
+pub mod max_last;
+pub mod mul;
+pub mod permute;
+pub mod pow;
+pub mod relu;
+pub mod rms_norm;
+pub mod rotary;
+pub mod select;
+pub mod sigmoid;
+pub mod silu;
+pub mod slice_last;
+pub mod softmax;
+pub mod softplus;
+pub mod sub;
+pub mod sum;
+pub mod tanh;
+pub mod transpose;
+pub mod vmf_loss;
 
 // Not operations of their own, but made of others.
 mod l2_loss;

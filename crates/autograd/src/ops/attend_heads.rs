@@ -204,9 +204,9 @@ impl Op for AttendHeads {
             log_sums.fill(E::zero());
         }
         for (sequence, head) in self.each_head() {
-                let [q_start, k_start, v_start] = self.starts(head);
-                let k = part(k, k_columns, sequence.memory.clone(), k_start, width);
-                let keys_t = k.t_for(sequence.queries.len(), &mut copy);
+            let [q_start, k_start, v_start] = self.starts(head);
+            let k = part(k, k_columns, sequence.memory.clone(), k_start, width);
+            let keys_t = k.t_for(sequence.queries.len(), &mut copy);
             for queries in self.query_tiles(&sequence) {
                 let query_rows = within(&sequence.queries, &queries);
                 let q = part(q, q_columns, query_rows.clone(), q_start, width);
@@ -273,11 +273,11 @@ impl Op for AttendHeads {
         let mut mask = ctx.scratch(if self.heads.dropout > 0.0 { self.scores() } else { 0 });
         let alpha = E::of(self.heads.scale);
         for (sequence, head) in self.each_head() {
-                let [q_start, k_start, v_start] = self.starts(head);
-                let all_keys = part(k, k_columns, sequence.memory.clone(), k_start, width);
-                let all_values = part(v, v_columns, sequence.memory.clone(), v_start, width);
-                let keys_t = all_keys.t_for(sequence.queries.len(), &mut copy);
-                let values_t = all_values.t_for(sequence.queries.len(), &mut copy_v);
+            let [q_start, k_start, v_start] = self.starts(head);
+            let all_keys = part(k, k_columns, sequence.memory.clone(), k_start, width);
+            let all_values = part(v, v_columns, sequence.memory.clone(), v_start, width);
+            let keys_t = all_keys.t_for(sequence.queries.len(), &mut copy);
+            let values_t = all_values.t_for(sequence.queries.len(), &mut copy_v);
             for queries in self.query_tiles(&sequence) {
                 let query_rows = within(&sequence.queries, &queries);
                 let n = queries.len();

@@ -155,11 +155,11 @@ impl Op for ConsistentCrossEntropy {
         const CLASS_WEIGHTS: [f64; 5] = [0.5, 1.0, 2.0, 1.5, 0.25];
         let shapes: &[&[usize]] = &[&[8, 3], &[5, 3], &[5]];
         let case = |name, shapes, smoothing, class_weights: Option<[f64; 5]>, block| {
-            let targets = Targets { ids: IDS.into(), smoothing, class_weights: class_weights.map(|w| w.to_vec().into()) };
+            let targets =
+                Targets { ids: IDS.into(), smoothing, class_weights: class_weights.map(|w| w.to_vec().into()) };
             let meant = targets.clone();
-            let own = Case::new(name, shapes, move |_, x| {
-                x[0].consistent(x[1], x.get(2).copied(), &targets, ALPHA, block)
-            });
+            let own =
+                Case::new(name, shapes, move |_, x| x[0].consistent(x[1], x.get(2).copied(), &targets, ALPHA, block));
             own.reference(move |graph, x| {
                 let passes = [[0, 1, 2, 3], [4, 5, 6, 7]].map(|rows| x[0].gather(&rows.into()));
                 let log_p = passes.map(|h| match x.get(2) {

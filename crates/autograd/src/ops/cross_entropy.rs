@@ -161,7 +161,9 @@ impl Op for CrossEntropy {
         let weights = || Some(Arc::from([0.5, 1.0, 2.0, 1.5, 0.25]));
         let targets = move |smoothing, class_weights| Targets { ids: Arc::from(ids), smoothing, class_weights };
         vec![
-            Case::new("without bias", &[&[4, 3], &[5, 3]], move |_, x| x[0].cross_entropy(x[1], None, &targets(0.0, None))),
+            Case::new("without bias", &[&[4, 3], &[5, 3]], move |_, x| {
+                x[0].cross_entropy(x[1], None, &targets(0.0, None))
+            }),
             Case::new("with bias", shapes, move |_, x| x[0].cross_entropy(x[1], Some(x[2]), &targets(0.0, None))),
             Case::new("smoothed", shapes, move |_, x| x[0].cross_entropy(x[1], Some(x[2]), &targets(0.1, None))),
             Case::new("weighted", shapes, move |_, x| x[0].cross_entropy(x[1], Some(x[2]), &targets(0.0, weights()))),

@@ -133,7 +133,8 @@ impl Op for Distillation {
         const WEIGHTS: [f64; 4] = [1.0, 0.0, 0.5, 2.0];
         // As good as drawn.
         let tensor = |shape: &[usize], first: f64| {
-            let elements: Vec<f64> = (0..shape.iter().product()).map(|i: usize| (first + 2.3 * i as f64).sin()).collect();
+            let elements: Vec<f64> =
+                (0..shape.iter().product()).map(|i: usize| (first + 2.3 * i as f64).sin()).collect();
             Tensor::new(shape, &elements).expect("as many elements as the shape has")
         };
         let teacher = move || [tensor(&[4, 2], 0.3), tensor(&[5, 2], 1.7), tensor(&[5], 0.9)];
@@ -153,7 +154,8 @@ impl Op for Distillation {
                     Some(&own) => (student + own, teacher),
                     None => (student, teacher + b),
                 };
-                let [p, log_q] = [teacher.scale(1.0 / temperature).softmax(), student.scale(1.0 / temperature).log_softmax()];
+                let [p, log_q] =
+                    [teacher.scale(1.0 / temperature).softmax(), student.scale(1.0 / temperature).log_softmax()];
                 let rows = graph.constant(&Tensor::new([4, 1], &WEIGHTS).expect("four"));
                 (p * log_q * rows).sum().scale(-temperature * temperature)
             })

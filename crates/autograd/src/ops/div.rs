@@ -26,7 +26,8 @@ impl Op for Div {
 
     fn cases() -> Vec<Case> {
         let divide = |name, shapes: &[&[usize]]| {
- Case::new(name, shapes, |_, x| x[0] / x[1]).within(0.5, 2.0).reference(|_, x| x[0] * x[1].pow(-1.0)) };
+            Case::new(name, shapes, |_, x| x[0] / x[1]).within(0.5, 2.0).reference(|_, x| x[0] * x[1].pow(-1.0))
+        };
         vec![
             divide("same shape", &[&[2, 3], &[2, 3]]),
             divide("by a row", &[&[4, 3], &[3]]),

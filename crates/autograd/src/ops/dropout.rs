@@ -138,6 +138,8 @@ mod tests {
         let mut tape = Tape::new();
         let graph = tape.train(&parameters, 1);
         let x = parameters.ids().map(|id| graph.parameter(id)).next();
-        assert!(x.is_some_and(|x| x.dropout(1.0).value().is_err_and(|error| error.to_string().contains("probability"))));
+        assert!(
+            x.is_some_and(|x| x.dropout(1.0).value().is_err_and(|error| error.to_string().contains("probability")))
+        );
     }
 }

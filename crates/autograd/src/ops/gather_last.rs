@@ -44,10 +44,12 @@ impl Op for GatherLast {
 
     fn cases() -> Vec<Case> {
         vec![
-            Case::new("of a matrix", &[&[3, 4]], |_, x| x[0].gather_last(&Arc::from([2, 0, 2]))).reference(|graph, x| {
-                let row = |i, column| x[0].slice(i, i + 1).slice_last(column, column + 1).reshape([1]);
-                graph.concat(&[row(0, 2), row(1, 0), row(2, 2)])
-            }),
+            Case::new("of a matrix", &[&[3, 4]], |_, x| x[0].gather_last(&Arc::from([2, 0, 2]))).reference(
+                |graph, x| {
+                    let row = |i, column| x[0].slice(i, i + 1).slice_last(column, column + 1).reshape([1]);
+                    graph.concat(&[row(0, 2), row(1, 0), row(2, 2)])
+                },
+            ),
             Case::new("more axes", &[&[2, 2, 3]], |_, x| x[0].gather_last(&Arc::from([2, 0, 1, 1]))),
         ]
     }

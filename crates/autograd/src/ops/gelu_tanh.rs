@@ -5,7 +5,7 @@ use crate::activation;
 use crate::{Activation, Backward, Case, Forward, Op, Var};
 use descant_kernels::{Real, map_into, zip_into};
 use descant_tensor::Shape;
-use std::f64::consts::{FRAC_2_SQRT_PI, FRAC_1_SQRT_2};
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 const ROOT: f64 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
 const CUBIC: f64 = 0.044715;

@@ -228,7 +228,8 @@ fn reference<'t>(graph: Graph<'t>, x: &[Var<'t>], initial: Option<Var<'t>>, layo
         let sigmoid = |(a, b): (Var<'t>, Var<'t>)| (a + b).sigmoid();
         let (r, z, (input_n, product_n)) = (sigmoid(gate(0)), sigmoid(gate(1)), gate(2));
         let n_t = (input_n + r * product_n).tanh();
-        let minus_one = graph.constant(&Tensor::new([1], &[-1.0]).unwrap_or_else(|_| Tensor::zeros(graph.dtype(), [1])));
+        let minus_one =
+            graph.constant(&Tensor::new([1], &[-1.0]).unwrap_or_else(|_| Tensor::zeros(graph.dtype(), [1])));
         let hidden = n_t + z * (before + minus_one * n_t);
         outputs[t] = Some(hidden);
         h = graph.concat(&[hidden, h.slice(n, layout.sequences())]);

@@ -299,7 +299,8 @@ fn reference<'t>(
     for t in steps(layout, reverse) {
         let (n, all) = (layout.active(t), layout.sequences());
         let (h_t, c_t) = (h.slice(0, n), c.slice(0, n));
-        let sums = x[0].slice(layout.rows(t).start, layout.rows(t).end).matmul_t(x[1]) + x[3] + h_t.matmul_t(x[2]) + x[4];
+        let sums =
+            x[0].slice(layout.rows(t).start, layout.rows(t).end).matmul_t(x[1]) + x[3] + h_t.matmul_t(x[2]) + x[4];
         let gate = |i: usize| sums.slice_last(i * width, (i + 1) * width);
         let cell = gate(1).sigmoid() * c_t + gate(0).sigmoid() * gate(2).tanh();
         let hidden = gate(3).sigmoid() * cell.tanh();

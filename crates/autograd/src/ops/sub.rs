@@ -25,7 +25,8 @@ impl Op for Sub {
     }
 
     fn cases() -> Vec<Case> {
-        let subtract = |name, shapes: &[&[usize]]| Case::new(name, shapes, |_, x| x[0] - x[1]).reference(|_, x| x[0] + -x[1]);
+        let subtract =
+            |name, shapes: &[&[usize]]| Case::new(name, shapes, |_, x| x[0] - x[1]).reference(|_, x| x[0] + -x[1]);
         vec![
             subtract("same shape", &[&[2, 3], &[2, 3]]),
             subtract("row", &[&[4, 3], &[3]]),

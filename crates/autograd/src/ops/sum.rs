@@ -14,9 +14,7 @@ pub struct Sum {
 fn split(shape: Shape, axis: Option<usize>) -> (usize, usize, usize) {
     match axis {
         None => (1, shape.len(), 1),
-        Some(axis) => {
-            (shape.dims()[..axis].iter().product(), shape[axis], shape.dims()[axis + 1..].iter().product())
-        }
+        Some(axis) => (shape.dims()[..axis].iter().product(), shape[axis], shape.dims()[axis + 1..].iter().product()),
     }
 }
 

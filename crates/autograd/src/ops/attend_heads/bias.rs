@@ -91,14 +91,7 @@ impl Bias {
     }
 
     /// Adds the gradient of such a row to that of the table.
-    pub(super) fn add_gradient<E: Real>(
-        &self,
-        heads: usize,
-        head: usize,
-        first: isize,
-        drow: &[E],
-        dtable: &mut [E],
-    ) {
+    pub(super) fn add_gradient<E: Real>(&self, heads: usize, head: usize, first: isize, drow: &[E], dtable: &mut [E]) {
         if let &Self::Buckets { buckets, max_distance, bidirectional } = self {
             for (&ds, distance) in drow.iter().zip(first..) {
                 dtable[Self::bucket(buckets, max_distance, bidirectional, distance) * heads + head] += ds;

@@ -142,14 +142,15 @@ fn reference<'t>(
         let each: Vec<Var<'t>> = (0..heads.heads)
             .map(|head| {
                 let key = head / (heads.heads / heads.key_heads);
-                let (q, k, v) = (part(q, q_rows.clone(), head), part(k, m_rows.clone(), key), part(v, m_rows.clone(), key));
+                let (q, k, v) =
+                    (part(q, q_rows.clone(), head), part(k, m_rows.clone(), key), part(v, m_rows.clone(), key));
                 let mut scores = q.matmul_t(k) * heads.scale;
                 let distance = |i: usize| (i / m + m - n) as isize;
                 let add: Vec<f64> = (0..n * m)
                     .map(|i| {
                         let (place, key) = (distance(i), (i % m) as isize);
-                        let hidden = heads.causal
-                            && (key > place || heads.window.is_some_and(|w| key + (w as isize) <= place));
+                        let hidden =
+                            heads.causal && (key > place || heads.window.is_some_and(|w| key + (w as isize) <= place));
                         let alibi = match &heads.bias {
                             Bias::Alibi(slopes) => -slopes[head] * (place - key).abs() as f64,
                             _ => 0.0,
@@ -216,7 +217,8 @@ pub(super) fn cases() -> Vec<Case> {
         let dropout = heads.dropout > 0.0;
         let of = (heads.clone(), queries.clone(), memory.clone());
         let case = Case::new(name, shapes, move |graph, x| {
-            let op = AttendHeads { heads: heads.clone(), columns, queries: queries.clone(), memory: memory.clone(), tile };
+            let op =
+                AttendHeads { heads: heads.clone(), columns, queries: queries.clone(), memory: memory.clone(), tile };
             let mut inputs = vec![x[0]; 3];
             inputs.extend(x.get(1));
             graph.apply(op, &inputs)
