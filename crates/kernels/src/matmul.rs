@@ -74,7 +74,7 @@ impl<'a, E: Real> Mat<'a, E> {
     /// # Panics
     /// Where the slice is too short: an error of the caller's shape rule.
     pub fn strided(data: &'a [E], rows: usize, columns: usize, row_stride: usize) -> Self {
-        assert!(data.len() >= extent(rows, columns, row_stride), "matrix {rows}x{columns} outside its slice");
+        let row_stride = checked_stride(data.len(), rows, columns, row_stride);
         Self { data, rows, columns, row_stride, column_stride: 1 }
     }
 
@@ -136,14 +136,22 @@ impl<'a, E: Real> MatMut<'a, E> {
     /// # Panics
     /// Where the slice is too short.
     pub fn strided(data: &'a mut [E], rows: usize, columns: usize, row_stride: usize) -> Self {
-        assert!(data.len() >= extent(rows, columns, row_stride), "matrix {rows}x{columns} outside its slice");
+        let row_stride = checked_stride(data.len(), rows, columns, row_stride);
         Self { data, rows, columns, row_stride }
     }
 }
 
-fn extent(rows: usize, columns: usize, row_stride: usize) -> usize {
-    assert!(row_stride >= columns || rows <= 1, "rows of {columns} elements overlap at a stride of {row_stride}");
-    if rows == 0 || columns == 0 { 0 } else { (rows - 1) * row_stride + columns }
+/// The stride of a matrix whose every element lies within `len` elements; that of a matrix without gaps where there are
+/// not two rows to tell it from. So no stride is ever larger than the slice, and no index overflows.
+fn checked_stride(len: usize, rows: usize, columns: usize, row_stride: usize) -> usize {
+    if rows == 0 || columns == 0 {
+        return columns;
+    }
+    let row_stride = if rows == 1 { columns } else { row_stride };
+    assert!(row_stride >= columns, "rows of {columns} elements overlap at a stride of {row_stride}");
+    let extent = (rows - 1).checked_mul(row_stride).and_then(|start| start.checked_add(columns));
+    assert!(extent.is_some_and(|extent| extent <= len), "matrix {rows}x{columns} outside its slice of {len}");
+    row_stride
 }
 
 /// `c = beta c + alpha a b`. With `beta` zero, `c` is not read.
@@ -152,6 +160,7 @@ fn extent(rows: usize, columns: usize, row_stride: usize) -> usize {
 /// Where the shapes do not fit together: an error of the caller's shape rule.
 pub fn gemm<E: Real>(alpha: E, a: Mat<'_, E>, b: Mat<'_, E>, beta: E, c: MatMut<'_, E>, products: impl Into<Products>) {
     let products = products.into();
+    check(&a, &b, &c);
     count(a.rows, a.columns, b.columns);
     if products.precision == Precision::Bf16
         && narrow::pays(a.rows, a.columns, b.columns)
@@ -167,15 +176,8 @@ fn count(m: usize, k: usize, n: usize) {
     OPERATIONS.fetch_add(2 * (m * k * n) as u64, Ordering::Relaxed);
 }
 
-/// [`gemm`], uncounted.
-pub(crate) fn product<E: Real>(
-    alpha: E,
-    a: Mat<'_, E>,
-    b: Mat<'_, E>,
-    beta: E,
-    c: MatMut<'_, E>,
-    parallelism: Parallelism,
-) {
+/// That a product of these shapes can be made.
+fn check<E>(a: &Mat<'_, E>, b: &Mat<'_, E>, c: &MatMut<'_, E>) {
     assert!(
         a.rows == c.rows && b.columns == c.columns && a.columns == b.rows,
         "product of {}x{} and {}x{} into {}x{}",
@@ -186,6 +188,18 @@ pub(crate) fn product<E: Real>(
         c.rows,
         c.columns
     );
+}
+
+/// [`gemm`], uncounted.
+pub(crate) fn product<E: Real>(
+    alpha: E,
+    a: Mat<'_, E>,
+    b: Mat<'_, E>,
+    beta: E,
+    c: MatMut<'_, E>,
+    parallelism: Parallelism,
+) {
+    check(&a, &b, &c);
     if c.rows == 0 || c.columns == 0 {
         return;
     }
@@ -210,8 +224,10 @@ const DEEP: usize = 256;
 
 /// A product in one call of the library.
 fn whole<E: Real>(alpha: E, a: Mat<'_, E>, b: Mat<'_, E>, beta: E, c: MatMut<'_, E>, parallelism: Parallelism) {
-    // SAFETY: `Mat` and `MatMut` hold slices that contain every element their strides reach (checked when they are
-    // made), the shapes agree (the callers check them), and `c` is borrowed mutably, so nothing else reads or writes it.
+    check(&a, &b, &c);
+    // SAFETY: `Mat` and `MatMut` hold slices that contain every element their strides reach: checked without overflow when
+    // they are made, and kept by `t` and `columns`; so no stride is longer than a slice, and all fit `isize`. The shapes
+    // agree, checked above, and `c` is borrowed mutably, so nothing else reads or writes it.
     unsafe {
         ::gemm::gemm(
             c.rows,
@@ -364,8 +380,17 @@ impl<'a, E: Real> RightSide<'a, E> {
         Self { panels: Panels::Full(scratch), rows, columns, width, products }
     }
 
+    /// Whether its numbers are rounded to bfloat16, as those of the left sides then are.
+    pub fn is_bf16(&self) -> bool {
+        matches!(self.panels, Panels::Pairs(_))
+    }
+
     /// `c[M, C] = beta c + a[M, R] b`.
+    ///
+    /// # Panics
+    /// Where the inner lengths differ, or `c` or `scratch` is too short.
     pub fn product(&self, a: Mat<'_, E>, beta: E, c: &mut [E], scratch: &mut [E]) {
+        assert_eq!(a.columns, self.rows, "the inner lengths of a product with a packed right side");
         if a.rows == 0 {
             return;
         }

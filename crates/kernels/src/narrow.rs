@@ -14,9 +14,10 @@ thread_local! {
 /// Multiplications for each number that is rounded from which that is worth its while.
 const WORTH: usize = 48;
 
-/// Whether a product of `m×k` by `k×n` gains.
-pub(crate) fn pays(m: usize, k: usize, n: usize) -> bool {
-    m * k * n >= WORTH * (m * k + k * n + 2 * m * n)
+/// Whether a product of `m×k` by `k×n` is computed in bfloat16 where [`Precision::Bf16`](crate::Precision::Bf16) is asked
+/// for: where the conversions cost less than the product gains.
+pub fn pays(m: usize, k: usize, n: usize) -> bool {
+    m * k * n > 0 && m * k * n >= WORTH * (m * k + k * n + 2 * m * n)
 }
 
 /// To the nearest bfloat16, halves to even; what is not a number stays none.
@@ -72,7 +73,10 @@ pub(crate) fn product(
         Parallelism::Serial => gemmkit::Parallelism::Serial,
         Parallelism::Threads(threads) => gemmkit::Parallelism::Rayon(threads),
     };
-    SCRATCH.with_borrow_mut(|[left, right, result]| {
+    // Taken out rather than borrowed: while the product waits for other threads, this one may be given another product.
+    let mut scratch = SCRATCH.take();
+    {
+        let [left, right, result] = &mut scratch;
         let (left, row, column) = rounded(&a, left);
         let left = gemmkit::MatRef::new(left, m, k, row, column);
         let (right, row, column) = rounded(&b, right);
@@ -98,7 +102,8 @@ pub(crate) fn product(
                 );
             }
         }
-    });
+    }
+    SCRATCH.set(scratch);
 }
 
 #[cfg(test)]

@@ -66,7 +66,8 @@ pub(crate) fn pack(matrix: Mat<'_, f32>, panels: &mut [u32]) {
 
 /// `c[M, C] = beta c + a[M, R] b`, with the panels of `b` and scratch for half as many numbers as `a` has.
 pub(crate) fn product(a: Mat<'_, f32>, panels: &[u32], columns: usize, beta: f32, c: &mut [f32], scratch: &mut [u32]) {
-    assert!(a.column_stride == 1 && a.columns.is_multiple_of(2) && c.len() >= a.rows * columns);
+    assert!(a.column_stride == 1 && a.columns.is_multiple_of(2));
+    assert!(a.rows.checked_mul(columns).is_some_and(|len| c.len() >= len));
     let pairs = a.columns / 2;
     let scratch = &mut scratch[..a.rows * pairs];
     for (row, to) in scratch.chunks_exact_mut(pairs).enumerate() {
