@@ -2,7 +2,7 @@
 
 use crate::graph::{Graph, Tape, Var, mix};
 use crate::op::Case;
-use crate::parameters::{Gradients, ParameterId, Parameters};
+use crate::{Gradients, ParameterId, Parameters};
 use descant_tensor::{DType, Result, Shape, Tensor};
 
 /// The largest relative error that passes.
@@ -57,9 +57,7 @@ where
         .map(|id| {
             let count = parameters.shape(id).len();
             let entries: Vec<usize> = match sample {
-                Some(sample) if sample < count => {
-                    sampled(&gradients.to_f64(parameters, id), sample, mix(seed, u64::from(id.0)))
-                }
+                Some(sample) if sample < count => sampled(&gradients.to_f64(id), sample, mix(seed, u64::from(id.0))),
                 _ => (0..count).collect(),
             };
             check_entries(parameters, &mut tape, &gradients, id, &entries, seed, &loss)
@@ -94,7 +92,7 @@ fn check_entries<F>(
 where
     F: for<'t> Fn(Graph<'t>) -> Var<'t>,
 {
-    let analytic = gradients.to_f64(parameters, id);
+    let analytic = gradients.to_f64(id);
     let floor = analytic.iter().fold(0.0_f64, |m, g| m.max(g.abs())) * 1e-3;
     let mut row =
         Row { name: parameters.name(id).to_owned(), entries: entries.len(), error: 0.0, worst: (0, 0.0, 0.0) };

@@ -1,8 +1,8 @@
 mod recompute;
 
 use crate::op::{AnyOp, Backward, CustomOp, Dispatch, Forward, Op};
-use crate::parameters::{Gradients, ParameterId, Parameters};
 use crate::pool::Pool;
+use crate::{Gradients, ParameterId, Parameters};
 use descant_kernels::{Parallelism, Real};
 use descant_tensor::{Buffer, DType, Error, Result, Shape, Tensor};
 use smallvec::SmallVec;
@@ -10,6 +10,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
 use std::panic::Location;
+use std::sync::Arc;
 
 /// Memory of one forward and backward pass after another: the nodes, and the buffers that the next pass reuses.
 #[derive(Debug, Default)]
@@ -43,6 +44,8 @@ struct State {
     grads: Vec<Option<Buffer>>,
     /// Nodes whose values [`Graph::recompute`] dropped, the last ones last.
     forgotten: Vec<Range<usize>>,
+    /// Whether backward has run, which releases what was recorded.
+    spent: bool,
     mode: Mode,
 }
 
@@ -64,6 +67,8 @@ pub(crate) struct Node {
     /// Where its elements start in those of the root.
     pub(crate) start: usize,
     value: Option<Buffer>,
+    /// The elements of a constant that others hold too.
+    shared: Option<Arc<Tensor>>,
     pub(crate) parameter: Option<ParameterId>,
     saved: SmallVec<[Buffer; 4]>,
     pub(crate) needs_gradient: bool,
@@ -76,15 +81,38 @@ const FAILED: u32 = u32::MAX;
 pub(crate) fn value<'a, E: Real>(nodes: &'a [Node], parameters: &'a Parameters, id: u32) -> &'a [E] {
     let node = &nodes[id as usize];
     let root = &nodes[node.root as usize];
-    let elements = match (&root.value, root.parameter) {
-        (Some(buffer), _) => E::slice(buffer),
-        (None, Some(id)) => parameters.values::<E>(id),
-        (None, None) => unreachable!("the value of {} was released too early", root.name()),
+    let elements = match (&root.value, root.parameter, &root.shared) {
+        (Some(buffer), ..) => E::slice(buffer),
+        (None, Some(id), _) => parameters.values::<E>(id),
+        (None, None, Some(tensor)) => E::slice(tensor.buffer()),
+        (None, None, None) => unreachable!("the value of {} was released too early", root.name()),
     };
     &elements[node.start..node.start + node.shape.len()]
 }
 
 impl Node {
+    /// A node without an operation: of elements of its own, or a view of those of `root`.
+    fn leaf(shape: Shape, (root, start): (u32, usize), location: &'static Location<'static>) -> Self {
+        Self {
+            op: None,
+            inputs: SmallVec::new(),
+            shape,
+            root,
+            start,
+            value: None,
+            shared: None,
+            parameter: None,
+            saved: SmallVec::new(),
+            needs_gradient: false,
+            location,
+        }
+    }
+
+    /// Whether the elements of this root are no longer there: released by backward, or to be computed again.
+    fn is_dropped(&self) -> bool {
+        self.value.is_none() && self.parameter.is_none() && self.shared.is_none()
+    }
+
     fn name(&self) -> &'static str {
         match (&self.op, self.parameter) {
             (Some(op), _) => op.name(),
@@ -142,6 +170,7 @@ impl State {
         self.grads.drain(..).flatten().for_each(|buffer| self.pool.give(buffer));
         self.parameter_nodes.clear();
         self.forgotten.clear();
+        self.spent = false;
     }
 
     fn push(&mut self, node: Node) -> u32 {
@@ -165,6 +194,13 @@ impl State {
         if self.failure.is_some() {
             return FAILED;
         }
+        if self.spent {
+            return self.fail(Error::Spent { op: op.name(), location });
+        }
+        let is_dropped = |&id: &u32| self.nodes[self.nodes[id as usize].root as usize].is_dropped();
+        if inputs.iter().any(is_dropped) {
+            return self.fail(Error::Recomputed { op: op.name(), location });
+        }
         let shapes: SmallVec<[Shape; 8]> = inputs.iter().map(|&id| self.nodes[id as usize].shape).collect();
         let shape = match op.shape(&shapes) {
             Ok(shape) => shape,
@@ -173,20 +209,8 @@ impl State {
             }
         };
         let needs_gradient = self.mode.gradients && inputs.iter().any(|&id| self.nodes[id as usize].needs_gradient);
-        let (root, saved) = (self.nodes.len() as u32, SmallVec::new());
-        let op = Some(op);
-        let id = self.push(Node {
-            op,
-            inputs,
-            shape,
-            root,
-            start: 0,
-            value: None,
-            parameter: None,
-            saved,
-            needs_gradient,
-            location,
-        });
+        let leaf = Node::leaf(shape, (self.nodes.len() as u32, 0), location);
+        let id = self.push(Node { op: Some(op), inputs, needs_gradient, ..leaf });
         self.compute::<E>(parameters, id as usize);
         let node = &self.nodes[id as usize];
         if self.mode.check_finite
@@ -222,6 +246,9 @@ impl State {
 
     fn backward<E: Dispatch>(&mut self, parameters: &Parameters, from: u32, gradients: &mut Gradients) -> Result<()> {
         let root = self.nodes[from as usize].root as usize;
+        if !self.nodes[root].needs_gradient {
+            return Ok(());
+        }
         let mut seed = self.pool.take::<E>(self.nodes[root].shape.len());
         E::slice_mut(&mut seed).fill(E::zero());
         E::slice_mut(&mut seed)[self.nodes[from as usize].start] = E::one();
@@ -248,7 +275,7 @@ impl State {
                 op.backward(&mut ctx);
                 ctx.saved.into_iter().flatten().for_each(|buffer| ctx.pool.give(buffer));
                 if self.mode.check_finite {
-                    self.check_gradients::<E>(parameters, id, gradients)?;
+                    self.check_gradients::<E>(id, gradients)?;
                 }
             }
             self.pool.give(dy);
@@ -262,12 +289,12 @@ impl State {
     }
 
     /// That what the backward of node `id` wrote is finite.
-    fn check_gradients<E: Real>(&self, parameters: &Parameters, id: usize, gradients: &Gradients) -> Result<()> {
+    fn check_gradients<E: Real>(&self, id: usize, gradients: &Gradients) -> Result<()> {
         let node = &self.nodes[id];
         for &input in &node.inputs {
             let root = &self.nodes[self.nodes[input as usize].root as usize];
             let written = match root.parameter {
-                Some(parameter) => Some(gradients.values::<E>(parameters, parameter)),
+                Some(parameter) => Some(gradients.values::<E>(parameter)),
                 None => self.grads[self.nodes[input as usize].root as usize]
                     .as_ref()
                     .map(|buffer| &E::slice(buffer)[..root.shape.len()]),
@@ -303,20 +330,10 @@ impl<'t> Graph<'t> {
                 state.fail(Error::Parameter { name: format!("#{}", id.0), reason })
             }
             Some(FAILED) => {
-                let root = state.nodes.len() as u32;
                 let needs_gradient = state.mode.gradients && self.parameters.is_trainable(id);
-                let node = state.push(Node {
-                    op: None,
-                    inputs: SmallVec::new(),
-                    shape: self.parameters.shape(id),
-                    root,
-                    start: 0,
-                    value: None,
-                    parameter: Some(id),
-                    saved: SmallVec::new(),
-                    needs_gradient,
-                    location: Location::caller(),
-                });
+                let root = state.nodes.len() as u32;
+                let leaf = Node::leaf(self.parameters.shape(id), (root, 0), Location::caller());
+                let node = state.push(Node { parameter: Some(id), needs_gradient, ..leaf });
                 state.parameter_nodes[id.0 as usize] = node;
                 node
             }
@@ -348,30 +365,40 @@ impl<'t> Graph<'t> {
             Buffer::F32(x) => state.pool.copy(&x[..shape.len()]),
             Buffer::F64(x) => state.pool.copy(&x[..shape.len()]),
         };
-        let id = state.push(Node {
-            op: None,
-            inputs: SmallVec::new(),
-            shape,
-            root,
-            start: 0,
-            value: Some(value),
-            parameter: None,
-            saved: SmallVec::new(),
-            needs_gradient: false,
-            location: Location::caller(),
-        });
+        let id = state.push(Node { value: Some(value), ..Node::leaf(shape, (root, 0), Location::caller()) });
         Var { graph: self, id }
+    }
+
+    /// As [`Graph::constant`], but of elements that others hold too: nothing is copied where the types agree.
+    #[track_caller]
+    pub fn shared(self, tensor: &Arc<Tensor>) -> Var<'t> {
+        if tensor.dtype() != self.dtype() {
+            return self.constant(tensor);
+        }
+        let mut state = self.state.borrow_mut();
+        let leaf = Node::leaf(tensor.shape(), (state.nodes.len() as u32, 0), Location::caller());
+        let id = state.push(Node { shared: Some(tensor.clone()), ..leaf });
+        Var { graph: self, id }
+    }
+
+    /// Whether this is a value of this pass.
+    fn owns(self, var: Var<'t>) -> bool {
+        std::ptr::eq(self.state, var.graph.state)
     }
 
     /// Records an operation of this crate.
     #[track_caller]
     pub fn apply(self, op: impl Into<AnyOp>, inputs: &[Var<'t>]) -> Var<'t> {
-        let location = Location::caller();
+        let (op, location) = (op.into(), Location::caller());
         let mut state = self.state.borrow_mut();
+        if !inputs.iter().all(|&var| self.owns(var)) {
+            let id = state.fail(Error::OtherGraph { op: op.name(), location });
+            return Var { graph: self, id };
+        }
         let ids = inputs.iter().map(|var| var.id).collect();
         let id = match self.dtype() {
-            DType::F32 => state.apply::<f32>(self.parameters, op.into(), ids, location),
-            DType::F64 => state.apply::<f64>(self.parameters, op.into(), ids, location),
+            DType::F32 => state.apply::<f32>(self.parameters, op, ids, location),
+            DType::F64 => state.apply::<f64>(self.parameters, op, ids, location),
         };
         Var { graph: self, id }
     }
@@ -387,25 +414,39 @@ impl<'t> Graph<'t> {
     /// of more than one element are released on the way.
     ///
     /// # Errors
-    /// The first failure of the pass; [`Error::NotScalar`]; [`Error::Mismatch`] for other parameters' gradients.
+    /// The first failure of the pass; [`Error::NotRecorded`]; [`Error::OtherGraph`]; [`Error::Spent`] for a second one;
+    /// [`Error::NotScalar`]; [`Error::Mismatch`] for other parameters' gradients.
+    #[track_caller]
     pub fn backward(self, loss: Var<'t>, gradients: &mut Gradients) -> Result<()> {
         let mut state = self.state.borrow_mut();
         if let Some(error) = &state.failure {
             return Err(error.clone());
         }
-        let shape = state.nodes[loss.id as usize].shape;
-        if shape.len() != 1 {
-            return Err(Error::NotScalar(shape));
+        let (op, location) = ("backward", Location::caller());
+        let wrong = match () {
+            () if !self.owns(loss) => Some(Error::OtherGraph { op, location }),
+            () if !state.mode.gradients => Some(Error::NotRecorded),
+            () if state.spent => Some(Error::Spent { op, location }),
+            () => None,
+        };
+        if let Some(error) = wrong {
+            state.fail(error.clone());
+            return Err(error);
         }
-        let (given, expected) = (gradients.buffer().len(), self.parameters.buffer().len());
-        if given != expected || gradients.buffer().dtype() != self.dtype() {
-            return Err(Error::Mismatch { gradients: given, parameters: expected });
+        let node = &state.nodes[loss.id as usize];
+        if node.shape.len() != 1 {
+            return Err(Error::NotScalar(node.shape));
         }
+        if state.nodes[node.root as usize].is_dropped() {
+            return Err(Error::Recomputed { op, location });
+        }
+        gradients.check_layout(self.parameters)?;
+        state.spent = true;
         match self.dtype() {
             DType::F32 => state.backward::<f32>(self.parameters, loss.id, gradients)?,
             DType::F64 => state.backward::<f64>(self.parameters, loss.id, gradients)?,
         }
-        gradients.settle(self.parameters);
+        gradients.settle();
         Ok(())
     }
 
@@ -447,8 +488,9 @@ impl<'t> Var<'t> {
         let state = self.graph.state.borrow();
         let node = &state.nodes[self.id as usize];
         let root = &state.nodes[node.root as usize];
-        if root.value.is_none() && root.parameter.is_none() {
-            return Err(Error::Released { op: node.name() });
+        if root.is_dropped() {
+            let (op, location) = (node.name(), node.location);
+            return Err(if state.spent { Error::Released { op } } else { Error::Recomputed { op, location } });
         }
         match self.graph.dtype() {
             DType::F32 => Tensor::new(node.shape, value::<f32>(&state.nodes, self.graph.parameters, self.id)),
@@ -494,18 +536,7 @@ impl<'t> Var<'t> {
         }
         let node = &state.nodes[self.id as usize];
         let (root, start, needs_gradient) = (node.root, node.start + offset, node.needs_gradient);
-        let id = state.push(Node {
-            op: None,
-            inputs: SmallVec::new(),
-            shape,
-            root,
-            start,
-            value: None,
-            parameter: None,
-            saved: SmallVec::new(),
-            needs_gradient,
-            location: Location::caller(),
-        });
+        let id = state.push(Node { needs_gradient, ..Node::leaf(shape, (root, start), Location::caller()) });
         Self { id, ..self }
     }
 }
@@ -559,7 +590,7 @@ mod tests {
             let graph = tape.train(&parameters, 1);
             let loss = used.iter().map(|&i| graph.parameter(ids[i]).slice(0, 1).square().sum()).reduce(|a, b| a + b);
             graph.backward(loss.unwrap(), gradients).unwrap();
-            ids.map(|id| (gradients.is_touched(id), gradients.to_f64(&parameters, id)))
+            ids.map(|id| (gradients.is_touched(id), gradients.to_f64(id)))
         };
         let (two, none) = ((true, vec![2.0, 0.0]), (false, vec![0.0, 0.0]));
         assert_eq!(backward(&[0, 1], &mut gradients), [two.clone(), two.clone()]);

@@ -1,5 +1,6 @@
 use crate::adapter::Adapter;
-use descant_kernels::{Parallelism, Precision, Products, Real};
+use crate::{GradientLayout, Gradients};
+use descant_kernels::{Parallelism, Precision, Products};
 use descant_tensor::{Buffer, DType, Element, Error, Result, Shape, Tensor};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -254,103 +255,17 @@ impl Parameters {
         Ok(())
     }
 
-    /// A flat buffer of gradients for these parameters, all zero.
+    /// A flat buffer of gradients for those of these parameters that are trainable, all zero.
     pub fn gradients(&self) -> Gradients {
-        let untouched = vec![false; self.table.len()];
-        Gradients {
-            buffer: Buffer::zeros(self.dtype(), self.buffer.len()),
-            touched: untouched.clone(),
-            stale: untouched,
-        }
+        Gradients::new(self.dtype(), self.gradient_layout())
+    }
+
+    /// Where the gradient of each trainable parameter lies in a flat buffer, and what an optimizer remembers of it.
+    pub fn gradient_layout(&self) -> GradientLayout {
+        GradientLayout::new(self.table.iter().map(|entry| if entry.trainable { entry.shape.len() } else { 0 }))
     }
 
     fn entry(&self, id: ParameterId) -> &Entry {
         &self.table[id.0 as usize]
-    }
-}
-
-/// The gradients of [`Parameters`], one flat buffer with the same offsets. Backward adds to it.
-#[derive(Clone, Debug)]
-pub struct Gradients {
-    buffer: Buffer,
-    touched: Vec<bool>,
-    /// Those that hold numbers of before [`Gradients::restart`].
-    stale: Vec<bool>,
-}
-
-impl Gradients {
-    /// Sets all to zero, and forgets which parameters received one.
-    pub fn clear(&mut self) {
-        self.buffer.clear();
-        self.touched.fill(false);
-        self.stale.fill(false);
-    }
-
-    /// As [`Gradients::clear`], for a backward that follows: what it writes is not set to zero before, and until then
-    /// the contents are undefined.
-    pub fn restart(&mut self) {
-        self.stale.iter_mut().zip(&self.touched).for_each(|(stale, &touched)| *stale |= touched);
-        self.touched.fill(false);
-    }
-
-    /// Sets to zero what a backward has not written since [`Gradients::restart`].
-    pub(crate) fn settle(&mut self, parameters: &Parameters) {
-        for id in parameters.ids() {
-            if std::mem::take(&mut self.stale[id.0 as usize]) {
-                self.buffer.clear_range(parameters.range(id));
-            }
-        }
-    }
-
-    /// The gradient of one parameter.
-    pub fn values<E: Element>(&self, parameters: &Parameters, id: ParameterId) -> &[E] {
-        &E::slice(&self.buffer)[parameters.range(id)]
-    }
-
-    /// The gradient of one parameter in double precision.
-    pub fn to_f64(&self, parameters: &Parameters, id: ParameterId) -> Vec<f64> {
-        self.buffer.to_f64(parameters.range(id))
-    }
-
-    /// The flat buffer.
-    pub fn buffer(&self) -> &Buffer {
-        &self.buffer
-    }
-
-    /// The flat buffer, to write.
-    pub fn buffer_mut(&mut self) -> &mut Buffer {
-        &mut self.buffer
-    }
-
-    /// Whether a backward has reached this parameter since [`Gradients::clear`].
-    pub fn is_touched(&self, id: ParameterId) -> bool {
-        self.touched[id.0 as usize]
-    }
-
-    /// Remembers that these gradients, once others are added to them, reach whatever those reached.
-    pub fn touch_as(&mut self, other: &Gradients) {
-        self.touched.iter_mut().zip(&other.touched).for_each(|(a, &b)| *a |= b);
-    }
-
-    /// That every trainable parameter has received a gradient.
-    ///
-    /// # Errors
-    /// [`Error::NoGradient`] with the first that has not; [`Error::Mismatch`] for other parameters.
-    pub fn check(&self, parameters: &Parameters) -> Result<()> {
-        if self.buffer.len() != parameters.buffer.len() || self.touched.len() != parameters.len() {
-            let (gradients, parameters) = (self.buffer.len(), parameters.buffer.len());
-            return Err(Error::Mismatch { gradients, parameters });
-        }
-        match parameters.ids().find(|&id| parameters.is_trainable(id) && !self.is_touched(id)) {
-            Some(id) => Err(Error::NoGradient { name: parameters.name(id).to_owned() }),
-            None => Ok(()),
-        }
-    }
-
-    /// The gradient of one parameter, to write, and whether what it holds is undefined.
-    pub(crate) fn target<E: Real>(&mut self, parameters: &Parameters, id: ParameterId) -> (&mut [E], bool) {
-        self.touched[id.0 as usize] = true;
-        let stale = std::mem::take(&mut self.stale[id.0 as usize]);
-        (&mut E::slice_mut(&mut self.buffer)[parameters.range(id)], stale)
     }
 }

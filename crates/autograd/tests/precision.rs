@@ -15,7 +15,7 @@ fn results(case: &Case, parameters: &Parameters) -> Result<Vec<Vec<f64>>> {
     let value = y.value()?.to_f64();
     // Squared, as the plain sum of some, softmax among them, is constant.
     graph.backward(y.square().sum(), &mut gradients)?;
-    Ok(std::iter::once(value).chain(parameters.ids().map(|id| gradients.to_f64(parameters, id))).collect())
+    Ok(std::iter::once(value).chain(parameters.ids().map(|id| gradients.to_f64(id))).collect())
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn compare(name: &str, config: &ModelConfig) {
     let (mut largest_gradient, mut largest_loss, mut largest_weight) = (0.0_f64, 0.0_f64, 0.0_f64);
     for id in parameters.ids() {
         let key = parameters.name(id);
-        let error = distance(&gradients.to_f64(&parameters, id), &numbers(&file, &format!("gradient.{key}")));
+        let error = distance(&gradients.to_f64(id), &numbers(&file, &format!("gradient.{key}")));
         largest_gradient = largest_gradient.max(error);
         assert!(error <= GRADIENT, "{name}: gradient of {key} is off by {error:.1e}");
     }

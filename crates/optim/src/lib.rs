@@ -13,7 +13,7 @@ pub use clip::{Clip, Clipping};
 pub use config::OptimizerConfig;
 pub use optimizer::Optimizer;
 pub use schedule::{Schedule, ScheduleConfig};
-pub use sum::add_gradients;
+pub use sum::{add_gradients, tree_sum};
 
 /// Elements that one thread works on at a time. Part of what the bits of a sum of squares depend on.
 const CHUNK: usize = 1 << 15;

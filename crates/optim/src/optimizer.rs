@@ -1,16 +1,17 @@
 use crate::rules::{adadelta, adagrad, adam, rmsprop, sgd};
 use crate::{CHUNK, Clipping, OptimizerConfig};
-use descant_autograd::{Gradients, Parameters};
+use descant_autograd::{GradientLayout, Gradients, Parameters};
 use descant_kernels::Real;
-use descant_tensor::{Buffer, DType, Result};
+use descant_tensor::{Buffer, DType, Error, Result};
 use rayon::prelude::*;
-use std::ops::Range;
 
-/// An optimizer with its state: buffers as long as the parameters, and a count of steps.
+/// An optimizer with its state: buffers with a place for each trainable parameter, as gradients have it, and a count of
+/// steps.
 #[derive(Clone, Debug)]
 pub struct Optimizer {
     config: OptimizerConfig,
     state: Vec<(&'static str, Buffer)>,
+    layout: GradientLayout,
     steps: u64,
 }
 
@@ -37,7 +38,8 @@ impl Optimizer {
             },
             OptimizerConfig::Adam { .. } | OptimizerConfig::Adamw { .. } => &["exp_avg", "exp_avg_sq"],
         };
-        let (dtype, len) = (parameters.dtype(), parameters.buffer().len());
+        let (dtype, layout) = (parameters.dtype(), parameters.gradient_layout());
+        let len = layout.len();
         let mut state: Vec<_> = names.iter().map(|&name| (name, Buffer::zeros(dtype, len))).collect();
         if let OptimizerConfig::Adagrad { initial_accumulator_value: initial, .. } = config {
             match &mut state[0].1 {
@@ -45,14 +47,15 @@ impl Optimizer {
                 Buffer::F64(sum) => sum.fill(initial),
             }
         }
-        Self { config, state, steps: 0 }
+        Self { config, state, layout, steps: 0 }
     }
 
     /// One step against the gradients, on the threads of the current rayon pool. Frozen parameters stay as they are.
     ///
     /// # Errors
     /// [`NoGradient`](descant_tensor::Error::NoGradient) where a trainable parameter has received no gradient, and
-    /// [`Mismatch`](descant_tensor::Error::Mismatch) for those of other parameters.
+    /// [`Mismatch`](descant_tensor::Error::Mismatch) for those of other parameters, or where others are trainable than
+    /// when the optimizer was made.
     pub fn step(
         &mut self,
         parameters: &mut Parameters,
@@ -61,6 +64,10 @@ impl Optimizer {
         clipping: Clipping,
     ) -> Result<()> {
         gradients.check(parameters)?;
+        if *gradients.layout() != self.layout {
+            let (gradients, parameters) = (gradients.layout().len(), self.layout.len());
+            return Err(Error::Mismatch { gradients, parameters });
+        }
         self.steps += 1;
         match parameters.dtype() {
             DType::F32 => self.sweep::<f32>(parameters, gradients, learning_rate, clipping),
@@ -70,21 +77,23 @@ impl Optimizer {
     }
 
     fn sweep<E: Real>(&mut self, parameters: &mut Parameters, gradients: &Gradients, lr: f64, clipping: Clipping) {
-        let spans = trainable(parameters);
+        let spans = trainable(parameters, &self.layout);
         let mut state = self.state.iter_mut().map(|(_, buffer)| E::slice_mut(buffer));
         let mut rest: [&mut [E]; 3] = std::array::from_fn(|_| state.next().unwrap_or_default());
         let mut x = E::slice_mut(parameters.buffer_mut());
         let g = E::slice(gradients.buffer());
-        let mut chunks = Vec::with_capacity(x.len() / CHUNK + spans.len());
-        let mut at = 0;
-        for (span, rate) in spans {
-            let mut start = span.start;
-            while start < span.end {
-                let (skipped, len) = (start - at, CHUNK.min(span.end - start));
-                let state = rest.each_mut().map(|buffer| take(buffer, skipped, len));
-                let chunk = Chunk { x: take(&mut x, skipped, len), g: &g[start..start + len], state };
+        let mut chunks = Vec::with_capacity(g.len() / CHUNK + spans.len());
+        // Up to where weights, and gradients and state, are given out.
+        let (mut weights, mut places) = (0, 0);
+        for Span { mut weight, mut place, len, rate } in spans {
+            let end = place + len;
+            while place < end {
+                let len = CHUNK.min(end - place);
+                let state = rest.each_mut().map(|buffer| take(buffer, place - places, len));
+                let chunk = Chunk { x: take(&mut x, weight - weights, len), g: &g[place..place + len], state };
                 chunks.push((chunk, rate * lr));
-                (start, at) = (start + len, start + len);
+                (weight, place) = (weight + len, place + len);
+                (weights, places) = (weight, place);
             }
         }
         let (config, steps) = (&self.config, self.steps);
@@ -135,14 +144,29 @@ fn take<'a, E>(slice: &mut &'a mut [E], skipped: usize, len: usize) -> &'a mut [
     taken
 }
 
-/// The ranges of the trainable parameters and what multiplies their learning rate, neighbours alike joined.
-fn trainable(parameters: &Parameters) -> Vec<(Range<usize>, f64)> {
-    let mut spans: Vec<(Range<usize>, f64)> = Vec::new();
+/// Some trainable parameters that lie one after the other, and are updated alike.
+struct Span {
+    /// Where their weights begin.
+    weight: usize,
+    /// Where their gradients begin, and what the optimizer remembers of them.
+    place: usize,
+    len: usize,
+    /// What multiplies the learning rate.
+    rate: f64,
+}
+
+/// The trainable parameters, neighbours alike joined.
+fn trainable(parameters: &Parameters, layout: &GradientLayout) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
     for id in parameters.ids().filter(|&id| parameters.is_trainable(id)) {
-        let (range, rate) = (parameters.range(id), parameters.rate(id));
+        let (weight, place, rate) = (parameters.range(id).start, layout.range(id), parameters.rate(id));
         match spans.last_mut() {
-            Some((last, same)) if last.end == range.start && *same == rate => last.end = range.end,
-            _ => spans.push((range, rate)),
+            Some(last)
+                if [last.weight + last.len, last.place + last.len] == [weight, place.start] && last.rate == rate =>
+            {
+                last.len += place.len();
+            }
+            _ => spans.push(Span { weight, place: place.start, len: place.len(), rate }),
         }
     }
     spans

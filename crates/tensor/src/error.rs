@@ -55,6 +55,38 @@ pub enum Error {
         /// The operation.
         op: &'static str,
     },
+    /// A value of one pass was given to another.
+    #[error(
+        "{op} at {location}: a value of another graph was given to it. Read it with value(), and bring it in with \
+             constant()"
+    )]
+    OtherGraph {
+        /// The operation.
+        op: &'static str,
+        /// The caller's line.
+        location: &'static Location<'static>,
+    },
+    /// The pass has had its backward, which releases what it recorded.
+    #[error("{op} at {location}: this graph has had its backward. Start another pass on the tape")]
+    Spent {
+        /// The operation.
+        op: &'static str,
+        /// The caller's line.
+        location: &'static Location<'static>,
+    },
+    /// A value from within a recomputed part was used outside of it.
+    #[error(
+        "{op} at {location}: a value from within recompute() was used outside of it, where only what it returns is kept"
+    )]
+    Recomputed {
+        /// The operation.
+        op: &'static str,
+        /// The caller's line.
+        location: &'static Location<'static>,
+    },
+    /// Backward was asked for in a pass that does not record.
+    #[error("backward() in a pass without gradients: start it with Tape::train")]
+    NotRecorded,
     /// A trainable parameter received no gradient.
     #[error("the trainable parameter '{name}' received no gradient: use it in the loss, or freeze it")]
     NoGradient {
@@ -75,8 +107,11 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// Gradients were made for other parameters.
-    #[error("these gradients belong to other parameters: {gradients} elements for {parameters}")]
+    /// Gradients were made for other parameters, or before some of these were frozen or thawed.
+    #[error(
+        "these gradients belong to other parameters, or others of them are trainable now: {gradients} elements for \
+             {parameters}"
+    )]
     Mismatch {
         /// Elements of the gradients.
         gradients: usize,

@@ -12,8 +12,10 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// The version of the format this program writes, and the newest it reads.
-const FORMAT: u32 = 1;
+/// The version of the format this program writes, and the newest it reads. 2: gradients of the shares are added along a
+/// binary tree, and the optimizer's state has no place for what is frozen. The weights of 1 are read, but no training goes
+/// on from it.
+const FORMAT: u32 = 2;
 const MODEL: &str = "model.safetensors";
 /// The weights that training goes on with, where those of [`MODEL`] are their average.
 const WEIGHTS: &str = "weights.safetensors";
@@ -389,6 +391,14 @@ impl Checkpoint {
                  recipe"
                     .to_owned(),
             ));
+        }
+        if self.manifest.format < FORMAT {
+            return Err(self.damaged(format!(
+                "it has format {}, of an earlier descant that added gradients in another order, so that going on would not \
+                 be the same training. It still writes texts and is evaluated; to train it further, start a run from it: \
+                 init = \"RUN\" in a recipe",
+                self.manifest.format
+            )));
         }
         let bytes = self.read(OPTIMIZER)?;
         let file = SafeTensors::deserialize(&bytes).map_err(|error| self.damaged(format!("{OPTIMIZER}: {error}")))?;

@@ -2,15 +2,15 @@ use crate::Teacher;
 use descant_autograd::{Gradients, Graph, Parameters, Tape, mix};
 use descant_kernels::flush_subnormals;
 use descant_models::Generator;
-use descant_optim::{Clipping, Optimizer};
+use descant_optim::{Clipping, Optimizer, tree_sum};
 use descant_tensor::{Error, Result};
 use descant_text::Batch;
 use rayon::prelude::*;
 
 /// Workers that each run whole forward and backward passes over their share of a batch.
 ///
-/// The number of shares is part of the training, the number of threads is not: shares are cut and gradients added in a
-/// fixed order, so the result has the same bits on any number of threads.
+/// The number of shares is part of the training, the number of threads is not: shares are cut in a fixed order, and their
+/// losses and gradients added along a fixed binary tree, so the result has the same bits on any number of threads.
 #[derive(Debug)]
 pub struct Replicas {
     threads: rayon::ThreadPool,
@@ -110,14 +110,11 @@ impl Replicas {
                 })
                 .collect()
         });
-        let mut passed = Passed { loss: 0.0, weight };
-        for loss in losses {
-            passed.loss += loss?;
-        }
-        Ok(passed)
+        let losses = losses.into_iter().collect::<Result<Vec<f64>>>()?;
+        Ok(Passed { loss: tree_sum(&losses), weight })
     }
 
-    /// Adds all replicas' gradients into the first one's, and returns the norm of the sum.
+    /// Adds all replicas' gradients into the first one's, along a fixed tree, and returns the norm of the sum.
     pub fn reduce(&mut self) -> f64 {
         let Self { threads, replicas, .. } = self;
         let (first, others) = replicas.split_at_mut(1);

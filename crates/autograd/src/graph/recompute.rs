@@ -4,17 +4,24 @@ use super::{Graph, State, Var};
 use crate::Parameters;
 use crate::op::Dispatch;
 use descant_kernels::Real;
-use descant_tensor::Result;
+use descant_tensor::{Error, Result};
+use std::panic::Location;
 
 impl<'t> Graph<'t> {
     /// Records what `f` does, but drops what its operations computed and saved, all but the value it returns. Backward
     /// runs them again, with the same dropout, before it needs them. No other value of `f` may be used after it.
     ///
     /// # Errors
-    /// Those of `f`.
+    /// Those of `f`; [`Error::OtherGraph`] where it returns a value of another pass.
+    #[track_caller]
     pub fn recompute(self, f: impl FnOnce() -> Result<Var<'t>>) -> Result<Var<'t>> {
         let start = self.state.borrow().nodes.len();
         let y = f()?;
+        if !self.owns(y) {
+            let error = Error::OtherGraph { op: "recompute", location: Location::caller() };
+            self.state.borrow_mut().fail(error.clone());
+            return Err(error);
+        }
         self.state.borrow_mut().forget(start, y.id);
         Ok(y)
     }
@@ -51,7 +58,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use crate::{Parameters, Tape};
-    use descant_tensor::{DType, Result};
+    use descant_tensor::{DType, Error, Result};
 
     #[test]
     fn what_is_computed_again_has_the_same_bits_in_less_memory() -> Result<()> {
@@ -68,12 +75,32 @@ mod tests {
             }
             let loss = y.square().sum();
             graph.backward(loss, &mut gradients)?;
-            Ok((loss.item()?, gradients.to_f64(&parameters, x), tape.allocations()))
+            Ok((loss.item()?, gradients.to_f64(x), tape.allocations()))
         };
         let (plain, again) = (run(false)?, run(true)?);
         assert_eq!((plain.0, &plain.1), (again.0, &again.1));
         assert!(plain.1.iter().any(|&g| g != 0.0));
         assert!(again.2 < plain.2 / 2, "{} buffers, not fewer than half of {}", again.2, plain.2);
+        Ok(())
+    }
+    #[test]
+    fn what_was_dropped_is_not_used_outside() -> Result<()> {
+        let mut parameters = Parameters::new(DType::F64);
+        let id = parameters.add_with("x", [2], &[1.0, 2.0]);
+        let (mut tape, mut gradients) = (Tape::new(), parameters.gradients());
+        for view in [false, true] {
+            let graph = tape.train(&parameters, 1);
+            let mut inside = None;
+            let y = graph.recompute(|| {
+                let x = graph.parameter(id).exp();
+                inside = Some(if view { x.slice(0, 1) } else { x });
+                Ok(x.tanh())
+            })?;
+            let leaked = inside.unwrap_or(y);
+            assert!(matches!(leaked.value(), Err(Error::Recomputed { .. })));
+            let loss = (y + leaked).sum();
+            assert!(matches!(graph.backward(loss, &mut gradients), Err(Error::Recomputed { op: "add", .. })));
+        }
         Ok(())
     }
 }
