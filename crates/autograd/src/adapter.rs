@@ -4,11 +4,15 @@
 //! W + s B A      W[O, I]      B[O, r]      A[r, I]
 //! ```
 //!
-//! of which W is frozen. Layers know nothing of it, so every weight of every kind of model can be adapted.
+//! of which W is frozen. Layers know nothing of it, so every weight of every kind of model can be adapted: a linear layer
+//! computes `x Wᵀ + s (x Aᵀ) Bᵀ`, without the sum and its gradient; to all other operations the sum is given, computed once
+//! a pass where it is first read.
 
-use crate::{Graph, ParameterId, Parameters};
+use crate::ops::{adapted_linear::AdaptedLinear, adapted_weight::AdaptedWeight};
+use crate::{Activation, Graph, ParameterId, Parameters, Var};
 use descant_kernels::{Mat, MatMut, Parallelism, Real, gemm};
-use descant_tensor::{Buffer, Error, Result};
+use descant_tensor::{Buffer, Error, Result, Shape};
+use smallvec::SmallVec;
 
 /// What is added to a weight.
 #[derive(Clone, Copy, Debug)]
@@ -52,11 +56,13 @@ impl Parameters {
     /// The same model without adapters: each is added into its weight, and is no more.
     #[must_use]
     pub fn merged(&self) -> Self {
-        let mut merged = Self::new(self.dtype());
+        let mut merged = Self::with_capacity(self.dtype(), self.buffer().len());
         for id in self.ids().filter(|&id| !self.is_adapter(id)) {
             let own = merged.add(self.name(id), self.shape(id));
-            // The lengths agree.
-            let _ = merged.set(own, &self.buffer().to_f64(self.range(id)));
+            match self.buffer() {
+                Buffer::F32(_) => merged.values_mut::<f32>(own).copy_from_slice(self.values(id)),
+                Buffer::F64(_) => merged.values_mut::<f64>(own).copy_from_slice(self.values(id)),
+            }
         }
         for adapter in &self.adapters {
             let Some(weight) = merged.find(self.name(adapter.weight)) else { continue };
@@ -80,13 +86,43 @@ impl Adapter {
     }
 }
 
-impl Graph<'_> {
-    /// Lets every adapted weight be read with what is added to it.
-    pub(crate) fn add_adapters(self) {
-        for adapter in &self.parameters().adapters {
-            let [weight, a, b] = [adapter.weight, adapter.a, adapter.b].map(|id| self.parameter(id));
-            self.replace(adapter.weight, weight + b.matmul(a).scale(adapter.scale));
+impl<'t> Graph<'t> {
+    /// The adapter of the weight that a value is part of, from where on, and the shape of the part.
+    fn adapter(self, var: Var<'t>) -> Option<(Adapter, usize, Shape)> {
+        let (id, start, shape) = self.parameter_of(var)?;
+        let adapter = self.parameters().adapters.iter().find(|adapter| adapter.weight == id)?;
+        Some((*adapter, start, shape))
+    }
+
+    /// The value, or of an adapted weight the sum.
+    pub(crate) fn adapted(self, var: Var<'t>) -> Var<'t> {
+        let Some((Adapter { weight, a, b, scale }, start, shape)) = self.adapter(var) else { return var };
+        let sum = self.adapted_once(weight, || {
+            self.record(AdaptedWeight { scale }, &[weight, a, b].map(|id| self.parameter(id)))
+        });
+        if sum.shape() == shape { sum } else { sum.view(start, shape) }
+    }
+
+    /// `f(x Wᵀ + b)` where `weight` is an adapted one, or rows of it.
+    #[track_caller]
+    pub(crate) fn adapted_linear(
+        self,
+        x: Var<'t>,
+        weight: Var<'t>,
+        bias: Option<Var<'t>>,
+        activation: Activation,
+    ) -> Option<Var<'t>> {
+        let (Adapter { a, b, scale, .. }, start, shape) = self.adapter(weight)?;
+        let [a, b] = [a, b].map(|id| self.parameter(id));
+        let &[rows, columns] = shape.dims() else { return None };
+        if columns != a.shape()[1] || columns == 0 || !start.is_multiple_of(columns) {
+            return None;
         }
+        let first = start / columns;
+        let inputs = [self.adapted(x), weight, a, b.slice(first, first + rows)];
+        let bias = bias.map(|bias| self.adapted(bias));
+        let inputs: SmallVec<[Var<'t>; 5]> = inputs.into_iter().chain(bias).collect();
+        Some(self.record(AdaptedLinear { activation, scale }, &inputs))
     }
 }
 
@@ -125,6 +161,33 @@ mod tests {
         graph.backward(loss(graph, weight), &mut gradients)?;
         assert!(!gradients.is_touched(weight));
         gradients.check(&parameters)
+    }
+
+    /// As layers read rows of one weight, and recomputed: the sum that `matmul` reads is computed again where it is needed.
+    #[test]
+    fn rows_of_an_adapted_weight_and_recomputed_parts_have_their_gradients() -> Result<()> {
+        let (mut parameters, weight) = adapted();
+        fn loss<'t>(graph: Graph<'t>, weight: ParameterId) -> Var<'t> {
+            let w = graph.parameter(weight);
+            let x = w.slice(0, 2).scale(0.5);
+            let part = || Ok(x.linear(w.slice(1, 3), None, Activation::Gelu).matmul(w.slice(0, 2)).tanh());
+            let y = graph.recompute(part).unwrap_or(x);
+            (y.matmul_t(w).square().sum() + y.linear(w, None, Activation::Identity).square().sum()).scale(0.5)
+        }
+        let rows = check(&mut parameters, None, 1, |graph| loss(graph, weight))?;
+        assert!(rows.len() == 2 && rows.iter().all(|row| row.error < 1e-6 && row.entries > 0), "{rows:?}");
+        let run = |parameters: &Parameters| {
+            let mut tape = Tape::new();
+            loss(tape.infer(parameters, Parallelism::Serial), weight).item()
+        };
+        let merged = parameters.merged();
+        let weight_of = |parameters: &Parameters| {
+            let mut tape = Tape::new();
+            tape.infer(parameters, Parallelism::Serial).parameter(weight).value().map(|value| value.to_f64())
+        };
+        assert!((run(&parameters)? - run(&merged)?).abs() < 1e-12);
+        assert_eq!(weight_of(&parameters)?, weight_of(&merged)?);
+        Ok(())
     }
 
     #[test]

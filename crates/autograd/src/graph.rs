@@ -3,7 +3,7 @@ mod recompute;
 use crate::op::{AnyOp, Backward, CustomOp, Dispatch, Forward, Op};
 use crate::pool::Pool;
 use crate::{Gradients, ParameterId, Parameters};
-use descant_kernels::{Parallelism, Real};
+use descant_kernels::{FlushSubnormals, Parallelism, Real};
 use descant_tensor::{Buffer, DType, Error, Result, Shape, Tensor};
 use smallvec::SmallVec;
 use std::cell::RefCell;
@@ -44,6 +44,8 @@ struct State {
     grads: Vec<Option<Buffer>>,
     /// Nodes whose values [`Graph::recompute`] dropped, the last ones last.
     forgotten: Vec<Range<usize>>,
+    /// Sums of adapted weights and what is added to them.
+    adapted: Vec<(ParameterId, u32)>,
     /// Whether backward has run, which releases what was recorded.
     spent: bool,
     mode: Mode,
@@ -156,9 +158,7 @@ impl Tape {
         state.mode = mode;
         state.failure = parameters.check().err();
         state.parameter_nodes.resize(parameters.len(), FAILED);
-        let graph = Graph { parameters, state: &self.state };
-        graph.add_adapters();
-        graph
+        Graph { parameters, state: &self.state }
     }
 }
 
@@ -170,6 +170,7 @@ impl State {
         self.grads.drain(..).flatten().for_each(|buffer| self.pool.give(buffer));
         self.parameter_nodes.clear();
         self.forgotten.clear();
+        self.adapted.clear();
         self.spent = false;
     }
 
@@ -224,6 +225,7 @@ impl State {
 
     /// The forward of a node's operation.
     fn compute<E: Dispatch>(&mut self, parameters: &Parameters, id: usize) {
+        let _flush = self.mode.gradients.then(FlushSubnormals::new);
         let held = self.nodes[id].value.take();
         let node = &self.nodes[id];
         let Some(op) = &node.op else { return };
@@ -249,6 +251,7 @@ impl State {
         if !self.nodes[root].needs_gradient {
             return Ok(());
         }
+        let _flush = FlushSubnormals::new();
         let mut seed = self.pool.take::<E>(self.nodes[root].shape.len());
         E::slice_mut(&mut seed).fill(E::zero());
         E::slice_mut(&mut seed)[self.nodes[from as usize].start] = E::one();
@@ -342,9 +345,27 @@ impl<'t> Graph<'t> {
         Var { graph: self, id: node }
     }
 
-    /// Lets `value` be read wherever the parameter is.
-    pub(crate) fn replace(self, id: ParameterId, value: Var<'t>) {
-        self.state.borrow_mut().parameter_nodes[id.0 as usize] = value.id;
+    /// Where the elements of a value are part of a parameter: of which, from where on, and in what shape.
+    pub(crate) fn parameter_of(self, var: Var<'t>) -> Option<(ParameterId, usize, Shape)> {
+        let state = self.state.borrow();
+        let node = state.nodes.get(var.id as usize).filter(|_| self.owns(var))?;
+        Some((state.nodes[node.root as usize].parameter?, node.start, node.shape))
+    }
+
+    /// The sum of an adapted weight and what is added to it: computed by `sum` where it is first read.
+    pub(crate) fn adapted_once(self, id: ParameterId, sum: impl FnOnce() -> Var<'t>) -> Var<'t> {
+        let known = self.state.borrow().adapted.iter().find(|(of, _)| *of == id).map(|(_, node)| *node);
+        let node = known.unwrap_or_else(|| {
+            let node = sum().id;
+            self.state.borrow_mut().adapted.push((id, node));
+            node
+        });
+        Var { graph: self, id: node }
+    }
+
+    /// Whether this pass drops values, as in training.
+    pub(crate) fn has_dropout(self) -> bool {
+        self.state.borrow().mode.dropout.is_some()
     }
 
     /// True with this probability in training, drawn from the pass's seed; never where dropout is off.
@@ -389,6 +410,17 @@ impl<'t> Graph<'t> {
     /// Records an operation of this crate.
     #[track_caller]
     pub fn apply(self, op: impl Into<AnyOp>, inputs: &[Var<'t>]) -> Var<'t> {
+        if !self.parameters.has_adapters() {
+            return self.record(op, inputs);
+        }
+        let mut adapted: SmallVec<[Var<'t>; 8]> = SmallVec::from_slice(inputs);
+        adapted.iter_mut().for_each(|var| *var = self.adapted(*var));
+        self.record(op, &adapted)
+    }
+
+    /// Records an operation on just these inputs, adapted weights as they are.
+    #[track_caller]
+    pub(crate) fn record(self, op: impl Into<AnyOp>, inputs: &[Var<'t>]) -> Var<'t> {
         let (op, location) = (op.into(), Location::caller());
         let mut state = self.state.borrow_mut();
         if !inputs.iter().all(|&var| self.owns(var)) {
@@ -484,17 +516,22 @@ impl<'t> Var<'t> {
     /// # Errors
     /// The first failure of the pass; [`Error::Released`] after backward.
     pub fn value(self) -> Result<Tensor> {
-        self.graph.check()?;
-        let state = self.graph.state.borrow();
+        let graph = self.graph;
+        graph.check()?;
+        let adapted = graph.adapted(self);
+        if adapted.id != self.id {
+            return adapted.value();
+        }
+        let state = graph.state.borrow();
         let node = &state.nodes[self.id as usize];
         let root = &state.nodes[node.root as usize];
         if root.is_dropped() {
             let (op, location) = (node.name(), node.location);
             return Err(if state.spent { Error::Released { op } } else { Error::Recomputed { op, location } });
         }
-        match self.graph.dtype() {
-            DType::F32 => Tensor::new(node.shape, value::<f32>(&state.nodes, self.graph.parameters, self.id)),
-            DType::F64 => Tensor::new(node.shape, value::<f64>(&state.nodes, self.graph.parameters, self.id)),
+        match graph.dtype() {
+            DType::F32 => Tensor::new(node.shape, value::<f32>(&state.nodes, graph.parameters, self.id)),
+            DType::F64 => Tensor::new(node.shape, value::<f64>(&state.nodes, graph.parameters, self.id)),
         }
     }
 
@@ -529,7 +566,7 @@ impl<'t> Var<'t> {
     }
 
     #[track_caller]
-    fn view(self, offset: usize, shape: Shape) -> Self {
+    pub(crate) fn view(self, offset: usize, shape: Shape) -> Self {
         let mut state = self.graph.state.borrow_mut();
         if state.failure.is_some() {
             return Self { id: FAILED, ..self };

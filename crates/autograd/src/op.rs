@@ -111,6 +111,11 @@ impl<'a, E: Real> Forward<'a, E> {
         self.needs_gradient
     }
 
+    /// Whether a backward can follow that needs the gradient of input `i`.
+    pub fn needs(&self, i: usize) -> bool {
+        self.needs_gradient && self.nodes[self.inputs[i] as usize].needs_gradient
+    }
+
     /// Scratch memory with undefined contents; give it to [`Forward::save`] or [`Forward::recycle`].
     pub fn scratch(&mut self, len: usize) -> Scratch<E> {
         self.pool.scratch(len)

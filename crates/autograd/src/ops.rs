@@ -4,6 +4,8 @@ use crate::op::{Backward, Case, CustomOp, Dispatch, Forward, Op, ops};
 use descant_tensor::Shape;
 
 pub mod abs;
+pub mod adapted_linear;
+pub mod adapted_weight;
 pub mod add;
 pub mod affine;
 pub mod attend_additive;
@@ -57,6 +59,8 @@ mod projection;
 
 ops! {
     abs::Abs,
+    adapted_linear::AdaptedLinear,
+    adapted_weight::AdaptedWeight,
     add::Add,
     affine::Affine,
     attend_additive::AttendAdditive,

@@ -56,6 +56,17 @@ impl Parameters {
         }
     }
 
+    /// None yet, with room for so many elements, so that adding them moves none. Where there is not as much memory, the
+    /// room is made as they are added.
+    pub fn with_capacity(dtype: DType, elements: usize) -> Self {
+        let mut parameters = Self::new(dtype);
+        let _ = match &mut parameters.buffer {
+            Buffer::F32(buffer) => buffer.try_reserve_exact(elements),
+            Buffer::F64(buffer) => buffer.try_reserve_exact(elements),
+        };
+        parameters
+    }
+
     /// Adds a parameter of zeros. A second one of the same name is an error that [`Parameters::check`] and every graph
     /// on these parameters report.
     pub fn add(&mut self, name: &str, shape: impl Into<Shape>) -> ParameterId {
@@ -238,6 +249,14 @@ impl Parameters {
             let name = self.name(id).to_owned();
             let other = others.find(&name).ok_or_else(|| format!("it has no parameter '{name}'"))?;
             let (shape, found) = (self.shape(id), others.shape(other));
+            let (to, from) = (self.range(id), others.range(other));
+            match (&mut self.buffer, &others.buffer) {
+                (Buffer::F32(to_all), Buffer::F32(all)) if shape == found => {
+                    to_all[to].copy_from_slice(&all[from]);
+                    continue;
+                }
+                _ => {}
+            }
             let mut values = others.buffer.to_f64(others.range(other));
             if shape != found {
                 let rows = |shape: Shape| shape.dims().first().copied().unwrap_or(0);

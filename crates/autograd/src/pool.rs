@@ -1,5 +1,5 @@
 use descant_kernels::Real;
-use descant_tensor::{Buffer, aligned};
+use descant_tensor::{Buffer, DType, aligned};
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 
@@ -8,7 +8,8 @@ use std::ops::{Deref, DerefMut};
 /// share buffers.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
-    free: BTreeMap<usize, Vec<Buffer>>,
+    /// By the type and the number of elements.
+    free: BTreeMap<(DType, usize), Vec<Buffer>>,
     allocations: u64,
 }
 
@@ -39,10 +40,9 @@ impl Pool {
         let class = class(len);
         // One of up to twice the size is better than one more: otherwise batches of ever other sizes would each leave
         // their own buffers behind.
-        let fitting = self.free.range_mut(class..=2 * class).find(|(_, buffers)| !buffers.is_empty());
-        if let Some(buffer) = fitting.and_then(|(_, buffers)| buffers.pop())
-            && buffer.dtype() == E::DTYPE
-        {
+        let classes = (E::DTYPE, class)..=(E::DTYPE, 2 * class);
+        let fitting = self.free.range_mut(classes).find(|(_, buffers)| !buffers.is_empty());
+        if let Some(buffer) = fitting.and_then(|(_, buffers)| buffers.pop()) {
             return buffer;
         }
         self.allocations += 1;
@@ -50,7 +50,7 @@ impl Pool {
     }
 
     pub(crate) fn give(&mut self, buffer: Buffer) {
-        self.free.entry(buffer.len()).or_default().push(buffer);
+        self.free.entry((buffer.dtype(), buffer.len())).or_default().push(buffer);
     }
 
     /// A buffer that begins with these elements.
@@ -105,5 +105,15 @@ mod tests {
             let class = class(len);
             assert!(class >= len && class * 4 <= len * 5 + 4, "{len} in {class}");
         }
+    }
+
+    #[test]
+    fn buffers_of_two_types_wait_side_by_side() {
+        let mut pool = Pool::default();
+        for _ in 0..3 {
+            let buffers = [pool.take::<f32>(100), pool.take::<f64>(100)];
+            buffers.into_iter().for_each(|buffer| pool.give(buffer));
+        }
+        assert_eq!((pool.allocations(), pool.len()), (2, 2));
     }
 }

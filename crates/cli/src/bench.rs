@@ -5,7 +5,7 @@ use crate::{Threads, recipes};
 use anyhow::Context;
 use clap::Args;
 use descant_autograd::Parameters;
-use descant_kernels::{Mat, MatMut, Parallelism, flush_subnormals, gemm, product_operations};
+use descant_kernels::{Mat, MatMut, Parallelism, gemm, product_operations};
 use descant_models::{Kind, Vocabulary, build};
 use descant_optim::Optimizer;
 use descant_tensor::DType;
@@ -101,8 +101,8 @@ impl Bench {
         let model = build(&recipe.model, &recipe.loss, &vocabulary, &mut parameters, recipe.seed)
             .map_err(anyhow::Error::msg)?;
         parameters.set_precision(recipe.train.precision.into());
-        let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters);
-        let mut replicas = Replicas::new(&parameters, threads, threads)?.taught_by(origins.into_teacher());
+        let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
+        let mut replicas = Replicas::new(threads, threads)?.taught_by(origins.into_teacher());
         let mut next = batches.chunks(1).cycle();
         let mut step = |replicas: &mut Replicas, seed: u32| -> anyhow::Result<(f64, usize)> {
             let batch = next.next().unwrap_or_default();
@@ -215,7 +215,6 @@ fn sizes(recipe: &Recipe, origins: &Origins) -> anyhow::Result<(Vocabulary, Benc
 fn product_rate(threads: usize) -> anyhow::Result<f64> {
     let [m, k, n] = PRODUCT;
     let run = || {
-        flush_subnormals();
         let (a, b) = (vec![0.5_f32; m * k], vec![0.25_f32; k * n]);
         let mut c = vec![0.0_f32; m * n];
         let mut product = || {

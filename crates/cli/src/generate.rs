@@ -104,10 +104,7 @@ impl Generate {
         );
         let trained = Trained::load(&self.run)?;
         let threads = self.threads.count();
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .start_handler(|_| descant_kernels::flush_subnormals())
-            .build()?;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         let options = self.decoding.options(&trained, self.n_best.into(), Parallelism::Threads(threads))?;
         anyhow::ensure!(
             !self.chat || trained.chat.is_some(),

@@ -20,5 +20,5 @@ pub use matmul::{Mat, MatMut, Parallelism, Precision, Products, RightSide, gemm,
 pub use narrow::pays as bf16_pays;
 pub use real::Real;
 pub use rows::{exponentials_of_columns, exponentials_of_rows, lanes, log_softmax_rows, softmax_rows, sum_of};
-pub use subnormal::flush_subnormals;
+pub use subnormal::FlushSubnormals;
 pub use transpose::transpose;

@@ -50,7 +50,7 @@ pub trait Generator: fmt::Debug + Send + Sync {
     }
 }
 
-/// Adds a model's parameters to `parameters`, drawn from `seed`.
+/// Adds a model's parameters to `parameters`, drawn from `seed`; all zero without one, for those that are read from a file.
 ///
 /// # Errors
 /// The recipe's key and what it may be, in words.
@@ -59,7 +59,7 @@ pub fn build(
     loss: &LossConfig,
     vocabulary: &Vocabulary,
     parameters: &mut Parameters,
-    seed: u64,
+    seed: impl Into<Option<u64>>,
 ) -> std::result::Result<Box<dyn Generator>, String> {
     config.validate(vocabulary)?;
     let mut scope = Scope::new(parameters, seed);

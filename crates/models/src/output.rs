@@ -60,13 +60,16 @@ impl Output {
             },
             LossConfig::Embedding { measure } => {
                 // Random directions are nearly orthogonal in many dimensions: a code word for each entry.
-                let mut rows = Init::Normal(1.0).draw(entries * dimension, 0);
-                for row in rows.chunks_mut(dimension) {
-                    let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
-                    row.iter_mut().for_each(|x| *x /= norm);
-                }
+                let directions = || {
+                    let mut rows = Init::Normal(1.0).draw(entries * dimension, 0);
+                    for row in rows.chunks_mut(dimension) {
+                        let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
+                        row.iter_mut().for_each(|x| *x /= norm);
+                    }
+                    rows
+                };
                 let projection = Linear::new(&mut scope.at("projection"), width, dimension, true);
-                let targets = scope.frozen("targets", [entries, dimension], &rows);
+                let targets = scope.frozen("targets", [entries, dimension], directions);
                 Self::Continuous { projection, targets, measure: *measure }
             }
         }

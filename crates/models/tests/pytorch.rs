@@ -24,7 +24,7 @@ fn optimizers() -> [(&'static str, f64, Value); 9] {
         ("rmsprop", 0.003, json!({"kind": "rmsprop"})),
         ("rmsprop-centered", 0.003, json!({"kind": "rmsprop", "centered": true})),
         ("adam", 0.01, json!({"kind": "adam"})),
-        ("adamw", 0.01, json!({"kind": "adamw"})),
+        ("adamw", 0.01, json!({"kind": "adamw", "no_decay": []})),
     ]
 }
 
@@ -116,7 +116,7 @@ fn compare(name: &str, config: &ModelConfig) {
 
     for (optimizer_name, lr, config) in optimizers() {
         weights(&file, "weight", &mut parameters);
-        let mut optimizer = Optimizer::new(serde_json::from_value(config).unwrap(), &parameters);
+        let mut optimizer = Optimizer::new(serde_json::from_value(config).unwrap(), &parameters).unwrap();
         for (step, expected) in numbers(&file, &format!("losses.{optimizer_name}")).into_iter().enumerate() {
             let loss = pass(&parameters, &mut gradients);
             let error = (loss / expected - 1.0).abs();

@@ -1,6 +1,6 @@
 use crate::Init;
 use descant_autograd::{ParameterId, Parameters};
-use descant_tensor::Shape;
+use descant_tensor::{DType, Shape};
 
 /// Where a layer's parameters are added: a prefix of their names.
 ///
@@ -9,13 +9,13 @@ use descant_tensor::Shape;
 pub struct Scope<'p> {
     parameters: &'p mut Parameters,
     prefix: String,
-    seed: u64,
+    seed: Option<u64>,
 }
 
 impl<'p> Scope<'p> {
-    /// The outermost scope.
-    pub fn new(parameters: &'p mut Parameters, seed: u64) -> Self {
-        Self { parameters, prefix: String::new(), seed }
+    /// The outermost scope. Without a seed nothing is drawn, and all is zero: for what is read from a file.
+    pub fn new(parameters: &'p mut Parameters, seed: impl Into<Option<u64>>) -> Self {
+        Self { parameters, prefix: String::new(), seed: seed.into() }
     }
 
     /// The scope `name` in this one.
@@ -27,8 +27,15 @@ impl<'p> Scope<'p> {
     /// Adds a parameter.
     pub fn parameter(&mut self, name: &str, shape: impl Into<Shape>, init: Init) -> ParameterId {
         let (name, shape) = (format!("{}{name}", self.prefix), shape.into());
-        let values = init.draw(shape.len(), self.seed ^ fnv(&name));
-        self.parameters.add_with(&name, shape, &values)
+        let id = self.parameters.add(&name, shape);
+        if let Some(seed) = self.seed {
+            let seed = seed ^ fnv(&name);
+            match self.parameters.dtype() {
+                DType::F32 => init.fill(self.parameters.values_mut::<f32>(id), seed),
+                DType::F64 => init.fill(self.parameters.values_mut::<f64>(id), seed),
+            }
+        }
+        id
     }
 
     /// How many parameters there are so far, in all scopes.
@@ -42,8 +49,12 @@ impl<'p> Scope<'p> {
     }
 
     /// Adds a parameter that no optimizer changes.
-    pub fn frozen(&mut self, name: &str, shape: impl Into<Shape>, values: &[f64]) -> ParameterId {
-        let id = self.parameters.add_with(&format!("{}{name}", self.prefix), shape, values);
+    pub fn frozen(&mut self, name: &str, shape: impl Into<Shape>, values: impl FnOnce() -> Vec<f64>) -> ParameterId {
+        let name = format!("{}{name}", self.prefix);
+        let id = match self.seed {
+            Some(_) => self.parameters.add_with(&name, shape, &values()),
+            None => self.parameters.add(&name, shape),
+        };
         self.parameters.set_trainable(id, false);
         id
     }

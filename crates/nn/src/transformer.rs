@@ -209,16 +209,21 @@ impl Transformer {
     }
 }
 
-/// The sines and then the cosines of each position, of wavelengths from 2π to 10000 · 2π.
+/// The sines and then the cosines of each position, of wavelengths from 2π to 10000 · 2π: each distinct position once.
 fn sinusoids(positions: &[usize], width: usize) -> Vec<f64> {
     let half = width.div_ceil(2);
-    let angle = |position: usize, i: usize| position as f64 * 10_000_f64.powf(-(i as f64) / half as f64);
-    positions
-        .iter()
-        .flat_map(|&position| {
-            (0..half)
-                .map(move |i| angle(position, i).sin())
-                .chain((0..width - half).map(move |i| angle(position, i).cos()))
-        })
-        .collect()
+    let rates: Vec<f64> = (0..half).map(|i| 10_000_f64.powf(-(i as f64) / half as f64)).collect();
+    let mut distinct = positions.to_vec();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let waves = |&position: &usize| {
+        let angle = move |rate: &f64| position as f64 * rate;
+        rates
+            .iter()
+            .map(move |rate| angle(rate).sin())
+            .chain(rates[..width - half].iter().map(move |rate| angle(rate).cos()))
+    };
+    let table: Vec<f64> = distinct.iter().flat_map(waves).collect();
+    let row = |position: &usize| distinct.partition_point(|other| other < position);
+    positions.iter().flat_map(|position| &table[row(position) * width..][..width]).copied().collect()
 }

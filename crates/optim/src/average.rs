@@ -1,6 +1,6 @@
 use crate::CHUNK;
 use descant_autograd::Parameters;
-use descant_kernels::{Real, vectorized};
+use descant_kernels::{FlushSubnormals, Real, vectorized};
 use descant_tensor::Buffer;
 use rayon::prelude::*;
 
@@ -44,6 +44,7 @@ impl Average {
 
 fn mix<E: Real>(average: &mut [E], weights: &[E], decay: E) {
     average.par_chunks_mut(CHUNK).zip(weights.par_chunks(CHUNK)).for_each(|(average, weights)| {
+        let _flush = FlushSubnormals::new();
         vectorized(
             #[inline(always)]
             || average.iter_mut().zip(weights).for_each(|(a, &w)| *a = w + decay * (*a - w)),

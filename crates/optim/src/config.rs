@@ -1,6 +1,11 @@
+use glob::Pattern;
 use serde::{Deserialize, Serialize};
 
 /// An optimizer and its constants, with PyTorch's names and defaults: the `[optimizer]` table of a recipe.
+///
+/// `no_decay` holds patterns of the names of parameters that `weight_decay` leaves alone, in which `*` stands for any
+/// characters. By default these are biases and the weights of norms, `["*bias*", "*norm*"]`, as usual in training
+/// Transformers; tables of embeddings decay. With `[]` everything decays, as PyTorch does unless told otherwise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum OptimizerConfig {
@@ -19,6 +24,9 @@ pub enum OptimizerConfig {
         /// Added to the gradient, times the weight.
         #[serde(default)]
         weight_decay: f64,
+        /// What does not decay.
+        #[serde(default = "biases_and_norms")]
+        no_decay: Vec<String>,
     },
     /// Duchi et al. 2011.
     Adagrad {
@@ -31,6 +39,9 @@ pub enum OptimizerConfig {
         /// Added to the gradient, times the weight.
         #[serde(default)]
         weight_decay: f64,
+        /// What does not decay.
+        #[serde(default = "biases_and_norms")]
+        no_decay: Vec<String>,
         /// What the sums of squares start from.
         #[serde(default)]
         initial_accumulator_value: f64,
@@ -46,6 +57,9 @@ pub enum OptimizerConfig {
         /// Added to the gradient, times the weight.
         #[serde(default)]
         weight_decay: f64,
+        /// What does not decay.
+        #[serde(default = "biases_and_norms")]
+        no_decay: Vec<String>,
     },
     /// Hinton 2012, lecture 6e; centred as in Graves 2013, arXiv 1308.0850.
     Rmsprop {
@@ -64,6 +78,9 @@ pub enum OptimizerConfig {
         /// Added to the gradient, times the weight.
         #[serde(default)]
         weight_decay: f64,
+        /// What does not decay.
+        #[serde(default = "biases_and_norms")]
+        no_decay: Vec<String>,
     },
     /// Kingma & Ba 2015, arXiv 1412.6980.
     Adam {
@@ -76,6 +93,9 @@ pub enum OptimizerConfig {
         /// Added to the gradient, times the weight.
         #[serde(default)]
         weight_decay: f64,
+        /// What does not decay.
+        #[serde(default = "biases_and_norms")]
+        no_decay: Vec<String>,
     },
     /// Adam with weights that decay on their own (Loshchilov & Hutter 2019, arXiv 1711.05101).
     Adamw {
@@ -88,16 +108,43 @@ pub enum OptimizerConfig {
         /// What weights lose in a step, times the learning rate.
         #[serde(default = "e2")]
         weight_decay: f64,
+        /// What does not decay.
+        #[serde(default = "biases_and_norms")]
+        no_decay: Vec<String>,
     },
 }
 
 impl Default for OptimizerConfig {
     fn default() -> Self {
-        Self::Adamw { betas: betas(), eps: e8(), weight_decay: e2() }
+        Self::Adamw { betas: betas(), eps: e8(), weight_decay: e2(), no_decay: biases_and_norms() }
     }
 }
 
 impl OptimizerConfig {
+    /// Patterns of what does not decay.
+    pub fn no_decay(&self) -> &[String] {
+        let (Self::Sgd { no_decay, .. }
+        | Self::Adagrad { no_decay, .. }
+        | Self::Adadelta { no_decay, .. }
+        | Self::Rmsprop { no_decay, .. }
+        | Self::Adam { no_decay, .. }
+        | Self::Adamw { no_decay, .. }) = self;
+        no_decay
+    }
+
+    /// The same without weight decay.
+    pub(crate) fn without_decay(&self) -> Self {
+        let mut config = self.clone();
+        let (Self::Sgd { weight_decay, .. }
+        | Self::Adagrad { weight_decay, .. }
+        | Self::Adadelta { weight_decay, .. }
+        | Self::Rmsprop { weight_decay, .. }
+        | Self::Adam { weight_decay, .. }
+        | Self::Adamw { weight_decay, .. }) = &mut config;
+        *weight_decay = 0.0;
+        config
+    }
+
     /// That every number is in its range.
     ///
     /// # Errors
@@ -115,8 +162,11 @@ impl OptimizerConfig {
             true => Ok(()),
             false => Err(format!("optimizer.{key} = {value}: expected a number from 0")),
         };
+        for pattern in self.no_decay() {
+            Pattern::new(pattern).map_err(|error| format!("optimizer.no_decay {pattern:?}: {error}"))?;
+        }
         match *self {
-            Self::Sgd { momentum, dampening, nesterov, weight_decay } => {
+            Self::Sgd { momentum, dampening, nesterov, weight_decay, .. } => {
                 share("momentum", momentum)?;
                 share("dampening", dampening)?;
                 positive("weight_decay", weight_decay)?;
@@ -125,13 +175,13 @@ impl OptimizerConfig {
                     false => Ok(()),
                 }
             }
-            Self::Adagrad { lr_decay, eps, weight_decay, initial_accumulator_value } => {
+            Self::Adagrad { lr_decay, eps, weight_decay, initial_accumulator_value, .. } => {
                 positive("lr_decay", lr_decay)?;
                 above("eps", eps)?;
                 positive("weight_decay", weight_decay)?;
                 positive("initial_accumulator_value", initial_accumulator_value)
             }
-            Self::Adadelta { rho, eps, weight_decay } => {
+            Self::Adadelta { rho, eps, weight_decay, .. } => {
                 share("rho", rho)?;
                 above("eps", eps)?;
                 positive("weight_decay", weight_decay)
@@ -142,13 +192,17 @@ impl OptimizerConfig {
                 above("eps", eps)?;
                 positive("weight_decay", weight_decay)
             }
-            Self::Adam { betas, eps, weight_decay } | Self::Adamw { betas, eps, weight_decay } => {
+            Self::Adam { betas, eps, weight_decay, .. } | Self::Adamw { betas, eps, weight_decay, .. } => {
                 betas.into_iter().try_for_each(|beta| share("betas", beta))?;
                 above("eps", eps)?;
                 positive("weight_decay", weight_decay)
             }
         }
     }
+}
+
+fn biases_and_norms() -> Vec<String> {
+    ["*bias*", "*norm*"].map(str::to_owned).to_vec()
 }
 
 fn b9() -> f64 {

@@ -1,15 +1,19 @@
 use crate::rules::{adadelta, adagrad, adam, rmsprop, sgd};
 use crate::{CHUNK, Clipping, OptimizerConfig};
 use descant_autograd::{GradientLayout, Gradients, Parameters};
-use descant_kernels::Real;
+use descant_kernels::{FlushSubnormals, Real};
 use descant_tensor::{Buffer, DType, Error, Result};
+use glob::Pattern;
 use rayon::prelude::*;
 
 /// An optimizer with its state: buffers with a place for each trainable parameter, as gradients have it, and a count of
 /// steps.
 #[derive(Clone, Debug)]
 pub struct Optimizer {
-    config: OptimizerConfig,
+    /// For what decays, and for what does not.
+    configs: [OptimizerConfig; 2],
+    /// Which parameters do not.
+    no_decay: Vec<bool>,
     state: Vec<(&'static str, Buffer)>,
     layout: GradientLayout,
     steps: u64,
@@ -24,7 +28,12 @@ pub(crate) struct Chunk<'a, E> {
 
 impl Optimizer {
     /// An optimizer for these parameters, before its first step.
-    pub fn new(config: OptimizerConfig, parameters: &Parameters) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] where a pattern of [`OptimizerConfig::no_decay`] is none, or matches no parameter, unless it is
+    /// one of the default ones.
+    pub fn new(config: OptimizerConfig, parameters: &Parameters) -> Result<Self> {
+        let no_decay = undecayed(&config, parameters)?;
         let names: &[&'static str] = match config {
             OptimizerConfig::Sgd { momentum: 0.0, .. } => &[],
             OptimizerConfig::Sgd { .. } => &["momentum_buffer"],
@@ -47,7 +56,7 @@ impl Optimizer {
                 Buffer::F64(sum) => sum.fill(initial),
             }
         }
-        Self { config, state, layout, steps: 0 }
+        Ok(Self { configs: [config.clone(), config.without_decay()], no_decay, state, layout, steps: 0 })
     }
 
     /// One step against the gradients, on the threads of the current rayon pool. Frozen parameters stay as they are.
@@ -77,7 +86,7 @@ impl Optimizer {
     }
 
     fn sweep<E: Real>(&mut self, parameters: &mut Parameters, gradients: &Gradients, lr: f64, clipping: Clipping) {
-        let spans = trainable(parameters, &self.layout);
+        let spans = trainable(parameters, &self.layout, &self.no_decay);
         let mut state = self.state.iter_mut().map(|(_, buffer)| E::slice_mut(buffer));
         let mut rest: [&mut [E]; 3] = std::array::from_fn(|_| state.next().unwrap_or_default());
         let mut x = E::slice_mut(parameters.buffer_mut());
@@ -85,27 +94,32 @@ impl Optimizer {
         let mut chunks = Vec::with_capacity(g.len() / CHUNK + spans.len());
         // Up to where weights, and gradients and state, are given out.
         let (mut weights, mut places) = (0, 0);
-        for Span { mut weight, mut place, len, rate } in spans {
+        for Span { mut weight, mut place, len, rate, decays } in spans {
             let end = place + len;
             while place < end {
                 let len = CHUNK.min(end - place);
                 let state = rest.each_mut().map(|buffer| take(buffer, place - places, len));
                 let chunk = Chunk { x: take(&mut x, weight - weights, len), g: &g[place..place + len], state };
-                chunks.push((chunk, rate * lr));
+                chunks.push((chunk, rate * lr, decays));
                 (weight, place) = (weight + len, place + len);
                 (weights, places) = (weight, place);
             }
         }
-        let (config, steps) = (&self.config, self.steps);
-        chunks.into_par_iter().for_each(|(chunk, lr)| match *config {
-            OptimizerConfig::Sgd { .. } => sgd::update(config, chunk, lr, steps, clipping),
-            OptimizerConfig::Adagrad { .. } => adagrad::update(config, chunk, lr, steps, clipping),
-            OptimizerConfig::Adadelta { .. } => adadelta::update(config, chunk, lr, clipping),
-            OptimizerConfig::Rmsprop { .. } => rmsprop::update(config, chunk, lr, clipping),
-            OptimizerConfig::Adam { .. } | OptimizerConfig::Adamw { .. } => {
-                adam::update(config, chunk, lr, steps, clipping);
+        let ([decaying, plain], steps) = (&self.configs, self.steps);
+        let update = |(chunk, lr, decays): (Chunk<'_, E>, f64, bool)| {
+            let _flush = FlushSubnormals::new();
+            let config = if decays { decaying } else { plain };
+            match config {
+                OptimizerConfig::Sgd { .. } => sgd::update(config, chunk, lr, steps, clipping),
+                OptimizerConfig::Adagrad { .. } => adagrad::update(config, chunk, lr, steps, clipping),
+                OptimizerConfig::Adadelta { .. } => adadelta::update(config, chunk, lr, clipping),
+                OptimizerConfig::Rmsprop { .. } => rmsprop::update(config, chunk, lr, clipping),
+                OptimizerConfig::Adam { .. } | OptimizerConfig::Adamw { .. } => {
+                    adam::update(config, chunk, lr, steps, clipping);
+                }
             }
-        });
+        };
+        chunks.into_par_iter().for_each(update);
     }
 
     /// Steps so far.
@@ -153,21 +167,43 @@ struct Span {
     len: usize,
     /// What multiplies the learning rate.
     rate: f64,
+    decays: bool,
 }
 
 /// The trainable parameters, neighbours alike joined.
-fn trainable(parameters: &Parameters, layout: &GradientLayout) -> Vec<Span> {
+fn trainable(parameters: &Parameters, layout: &GradientLayout, no_decay: &[bool]) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     for id in parameters.ids().filter(|&id| parameters.is_trainable(id)) {
         let (weight, place, rate) = (parameters.range(id).start, layout.range(id), parameters.rate(id));
-        match spans.last_mut() {
-            Some(last)
-                if [last.weight + last.len, last.place + last.len] == [weight, place.start] && last.rate == rate =>
-            {
-                last.len += place.len();
-            }
-            _ => spans.push(Span { weight, place: place.start, len: place.len(), rate }),
+        let decays = !no_decay[id.index() as usize];
+        let follows = |last: &Span| {
+            [last.weight + last.len, last.place + last.len] == [weight, place.start]
+                && (last.rate, last.decays) == (rate, decays)
+        };
+        match spans.last_mut().filter(|last| follows(last)) {
+            Some(last) => last.len += place.len(),
+            None => spans.push(Span { weight, place: place.start, len: place.len(), rate, decays }),
         }
     }
     spans
+}
+
+/// Which parameters the patterns leave without decay.
+fn undecayed(config: &OptimizerConfig, parameters: &Parameters) -> Result<Vec<bool>> {
+    let mut undecayed = vec![false; parameters.len()];
+    let default = OptimizerConfig::default();
+    for pattern in config.no_decay() {
+        let wrong = |reason: String| Error::Parameter { name: pattern.clone(), reason };
+        let compiled = Pattern::new(pattern).map_err(|error| wrong(format!("optimizer.no_decay: {error}")))?;
+        let mut found = default.no_decay().contains(pattern);
+        for id in parameters.ids().filter(|&id| compiled.matches(parameters.name(id))) {
+            undecayed[id.index() as usize] = true;
+            found = true;
+        }
+        if !found {
+            let names: Vec<&str> = parameters.ids().map(|id| parameters.name(id)).collect();
+            return Err(wrong(format!("optimizer.no_decay: none is called that. There are {}", names.join(", "))));
+        }
+    }
+    Ok(undecayed)
 }

@@ -39,7 +39,7 @@ pub(crate) fn sweep<E: Real, const N: usize>(
                     remembered[..len].copy_from_slice(&buffer[block.clone()]);
                 }
                 for i in 0..BLOCK {
-                    let gradient = (gradients[i] * scale).max(-limit).min(limit) + decay * weights[i];
+                    let gradient = (gradients[i] * scale).clamp(-limit, limit) + decay * weights[i];
                     let mut of_one = std::array::from_fn(|k| remembered[k][i]);
                     f(&mut weights[i], gradient, &mut of_one);
                     for (remembered, one) in remembered.iter_mut().zip(of_one) {

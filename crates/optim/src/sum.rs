@@ -6,7 +6,7 @@
 
 use crate::CHUNK;
 use descant_autograd::Gradients;
-use descant_kernels::{Real, lanes, vectorized};
+use descant_kernels::{FlushSubnormals, Real, lanes, vectorized};
 use descant_tensor::Buffer;
 use rayon::prelude::*;
 
@@ -53,6 +53,7 @@ fn add<E: Real>(first: &mut [E], others: &[&[E]]) -> f64 {
         .map_init(
             || vec![E::zero(); levels.saturating_sub(1) * RUN],
             |partial, (i, chunk)| {
+                let _flush = FlushSubnormals::new();
                 let runs = chunk.chunks_mut(RUN).enumerate();
                 let squares = runs.map(|(j, run)| {
                     add_run(run, others, i * CHUNK + j * RUN, partial);

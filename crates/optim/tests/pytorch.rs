@@ -82,7 +82,7 @@ fn every_optimizer_is_pytorchs_step_by_step() {
             let size = parameters.count();
             let config: OptimizerConfig = serde_json::from_value(config.clone()).unwrap();
             config.validate().unwrap();
-            let mut optimizer = Optimizer::new(config, &parameters);
+            let mut optimizer = Optimizer::new(config, &parameters).unwrap();
             let expected = read(&format!("{name}.{kind}"));
             for (step, (gradient, expected)) in steps.chunks(size).zip(expected.chunks(size)).enumerate() {
                 fill(&mut gradients, gradient);
@@ -152,12 +152,12 @@ fn state_put_back_goes_on_with_the_same_bits() {
     for (name, lr, config) in optimizers() {
         let config: OptimizerConfig = serde_json::from_value(config).unwrap();
         let (mut parameters, mut gradients) = start(DType::F32);
-        let mut optimizer = Optimizer::new(config.clone(), &parameters);
+        let mut optimizer = Optimizer::new(config.clone(), &parameters).unwrap();
         let mut halfway = None;
         for (i, gradient) in steps.chunks(parameters.count()).enumerate() {
             if i == 10 {
                 let state: Vec<Buffer> = optimizer.state().map(|(_, buffer)| buffer.clone()).collect();
-                let mut restored = Optimizer::new(config.clone(), &parameters);
+                let mut restored = Optimizer::new(config.clone(), &parameters).unwrap();
                 restored.restore(optimizer.steps(), state).unwrap();
                 halfway = Some((restored, parameters.clone()));
             }
@@ -170,7 +170,7 @@ fn state_put_back_goes_on_with_the_same_bits() {
         assert_eq!(values(&parameters), values(&halfway.unwrap().1), "{name}");
     }
     let (parameters, _) = start(DType::F32);
-    let mut optimizer = Optimizer::new(OptimizerConfig::default(), &parameters);
+    let mut optimizer = Optimizer::new(OptimizerConfig::default(), &parameters).unwrap();
     assert!(optimizer.restore(1, vec![Buffer::zeros(DType::F32, 3)]).is_err());
 }
 
@@ -182,7 +182,7 @@ fn frozen_parameters_stay() {
     let gradients = with(&parameters, &vec![1.0; parameters.buffer().len()]);
     for (name, lr, config) in optimizers() {
         let mut parameters = parameters.clone();
-        let mut optimizer = Optimizer::new(serde_json::from_value(config).unwrap(), &parameters);
+        let mut optimizer = Optimizer::new(serde_json::from_value(config).unwrap(), &parameters).unwrap();
         optimizer.step(&mut parameters, &gradients, lr, Clipping::default()).unwrap();
         let moved = ids.map(|id| parameters.values::<f32>(id).iter().filter(|&&x| x != 0.5).count());
         assert_eq!(moved, [40_000, 0, 40_000], "{name}");
@@ -190,9 +190,46 @@ fn frozen_parameters_stay() {
 }
 
 #[test]
+fn what_the_patterns_name_does_not_decay() {
+    let mut parameters = Parameters::new(DType::F64);
+    let names =
+        ["layers.0.norm1.weight", "layers.0.weight", "layers.0.bias", "embedding.weight", "weight_ih_l0", "bias_ih_l0"];
+    let ids = names.map(|name| parameters.add_with(name, [16], &[1.0; 16]));
+    let gradients = with(&parameters, &[0.0; 96]);
+    let decayed = |config: Value| -> Result<Vec<&str>, String> {
+        let mut parameters = parameters.clone();
+        let config: OptimizerConfig = serde_json::from_value(config).unwrap();
+        config.validate()?;
+        let mut optimizer = Optimizer::new(config, &parameters).map_err(|error| error.to_string())?;
+        optimizer.step(&mut parameters, &gradients, 0.1, Clipping::default()).unwrap();
+        let moved = ids.into_iter().zip(names).filter(|(id, _)| parameters.values::<f64>(*id) != [1.0; 16]);
+        Ok(moved.map(|(_, name)| name).collect())
+    };
+    let weights = ["layers.0.weight", "embedding.weight", "weight_ih_l0"].to_vec();
+    for kind in ["sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"] {
+        let config = |no_decay: &[&str]| json!({"kind": kind, "weight_decay": 0.1, "no_decay": no_decay});
+        assert_eq!(decayed(json!({"kind": kind, "weight_decay": 0.1})), Ok(weights.clone()), "{kind}");
+        assert_eq!(decayed(config(&[])), Ok(names.to_vec()), "{kind}");
+        assert_eq!(decayed(config(&["*bias*", "*norm*", "embed*"])), Ok(vec![weights[0], weights[2]]), "{kind}");
+        assert!(decayed(config(&["*basi*"])).unwrap_err().contains("*basi*"), "{kind}");
+        assert!(decayed(config(&["["])).unwrap_err().contains("optimizer.no_decay"), "{kind}");
+    }
+}
+
+#[test]
+fn a_gradient_that_is_no_number_stays_none_when_clipped() {
+    let (mut parameters, mut gradients) = start(DType::F32);
+    let count = parameters.count();
+    fill(&mut gradients, &vec![f64::NAN; count]);
+    let mut optimizer = Optimizer::new(serde_json::from_value(json!({"kind": "sgd"})).unwrap(), &parameters).unwrap();
+    optimizer.step(&mut parameters, &gradients, 1.0, Clip::Value(0.5).clipping(1.0)).unwrap();
+    assert!(values(&parameters)[..count].iter().all(|x| x.is_nan()));
+}
+
+#[test]
 fn a_parameter_without_gradient_is_an_error() {
     let (mut parameters, _) = start(DType::F32);
-    let mut optimizer = Optimizer::new(OptimizerConfig::default(), &parameters);
+    let mut optimizer = Optimizer::new(OptimizerConfig::default(), &parameters).unwrap();
     let gradients = parameters.gradients();
     assert!(optimizer.step(&mut parameters, &gradients, 0.1, Clipping::default()).is_err());
 }
@@ -205,7 +242,7 @@ fn clipping_is_by_norm_or_by_value() {
     let (mut parameters, mut gradients) = start(DType::F64);
     let before = values(&parameters);
     fill(&mut gradients, &vec![-3.0; before.len()]);
-    let mut optimizer = Optimizer::new(serde_json::from_value(json!({"kind": "sgd"})).unwrap(), &parameters);
+    let mut optimizer = Optimizer::new(serde_json::from_value(json!({"kind": "sgd"})).unwrap(), &parameters).unwrap();
     optimizer.step(&mut parameters, &gradients, 1.0, Clip::Value(0.5).clipping(9.0)).unwrap();
     assert!(
         values(&parameters)

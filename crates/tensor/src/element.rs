@@ -4,7 +4,7 @@ use std::fmt;
 use std::iter::Sum;
 
 /// The element type of a graph, a run-time property.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DType {
     /// 32-bit IEEE floating point: training and inference.
     F32,

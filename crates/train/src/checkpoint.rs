@@ -1,13 +1,13 @@
 use crate::metrics::Log;
 use crate::run::{CHECKPOINTS, beside, discard};
-use crate::{Error, RunFolder};
+use crate::{Error, RunFolder, TensorFile};
 use descant_autograd::Parameters;
 use descant_optim::Optimizer;
 use descant_tensor::{Buffer, DType};
 use descant_text::Position;
-use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensorError, TensorView};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -341,11 +341,12 @@ impl Checkpoint {
         }
         match self.manifest.files.get(name) {
             Some(&crc) if crc == crc32fast::hash(&bytes) => Ok(bytes),
-            _ => {
-                Err(self
-                    .damaged(format!("{name} is truncated or corrupt: its checksum is not the manifest's. {REMEDY}")))
-            }
+            _ => Err(self.corrupt(name)),
         }
+    }
+
+    fn corrupt(&self, name: &str) -> Error {
+        self.damaged(format!("{name} is truncated or corrupt: its checksum is not the manifest's. {REMEDY}"))
     }
 
     /// Reads the weights to write texts with into `parameters`, which must be those of the same architecture.
@@ -358,27 +359,57 @@ impl Checkpoint {
         self.load(if self.manifest.files.contains_key(WEIGHTS) { WEIGHTS } else { MODEL }, parameters)
     }
 
+    /// Bytes of the weights to write texts with.
+    pub(crate) fn model_size(&self) -> u64 {
+        self.files.get(MODEL).and_then(|file| file.metadata().ok()).map_or(0, |file| file.len())
+    }
+
+    /// Reads a file of weights, each straight to its place.
     fn load(&self, name: &str, parameters: &mut Parameters) -> Result<(), Error> {
-        let bytes = self.read(name)?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| self.damaged(format!("{name}: {error}")))?;
+        self.read_tensors(name, |file| self.load_each(file, parameters))
+    }
+
+    /// What `read` makes of a file of tensors. One of another checksum may hold anything: that is told first.
+    fn read_tensors<T>(
+        &self,
+        name: &str,
+        read: impl FnOnce(&mut TensorFile) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let path = self.path.join(name);
+        let unread = |error| Error::io("read the checkpoint", &path, error);
+        let (Some(file), Some(&crc)) = (self.files.get(name), self.manifest.files.get(name)) else {
+            return Err(self.corrupt(name));
+        };
+        let mut file = file.try_clone().and_then(TensorFile::of).map_err(unread)?;
+        let found = read(&mut file);
+        match file.checksum().map_err(unread)? == crc {
+            true => found,
+            false => Err(self.corrupt(name)),
+        }
+    }
+
+    fn load_each(&self, file: &mut TensorFile, parameters: &mut Parameters) -> Result<(), Error> {
         let other =
             |what: String| self.damaged(format!("it is of another architecture than the recipe's model: {what}"));
-        for id in parameters.ids() {
-            let (name, shape) = (parameters.name(id).to_owned(), parameters.shape(id));
-            let Ok(view) = file.tensor(&name) else { return Err(other(format!("it has no parameter '{name}'"))) };
-            if view.shape() != shape.dims() {
-                let found = view.shape();
+        let tensors = file.tensors().map_err(|reason| self.damaged(format!("{MODEL}: {reason}")))?.to_vec();
+        let names: HashSet<&str> = tensors.iter().map(|(name, _)| name.as_str()).collect();
+        if let Some(id) = parameters.ids().find(|&id| !names.contains(parameters.name(id))) {
+            return Err(other(format!("it has no parameter '{}'", parameters.name(id))));
+        }
+        if tensors.len() != parameters.len() {
+            return Err(other(format!("it has {} parameters, the recipe's {}", tensors.len(), parameters.len())));
+        }
+        for (name, tensor) in &tensors {
+            let Some(id) = parameters.find(name) else { return Err(other(format!("it has a parameter '{name}'"))) };
+            let (found, shape) = (&tensor.shape, parameters.shape(id));
+            if found != shape.dims() {
                 return Err(other(format!("parameter '{name}' is {found:?} there, and {shape} in the recipe")));
             }
-            let values: Vec<f64> = match view.dtype() {
-                Dtype::F32 => numbers::<4, _>(view.data(), |b| f64::from(f32::from_le_bytes(b))),
-                Dtype::F64 => numbers::<8, _>(view.data(), f64::from_le_bytes),
-                dtype => return Err(other(format!("parameter '{name}' is of type {dtype:?}, not F32"))),
+            let read = match parameters.dtype() {
+                DType::F32 => file.read_f32(tensor, parameters.values_mut(id)),
+                DType::F64 => file.read_f64(tensor, parameters.values_mut(id)),
             };
-            parameters.set(id, &values)?;
-        }
-        if file.len() != parameters.len() {
-            return Err(other(format!("it has {} parameters, the recipe's {}", file.len(), parameters.len())));
+            read.map_err(|error| Error::io("read the checkpoint", &self.path.join(MODEL), error))?;
         }
         Ok(())
     }
@@ -392,41 +423,38 @@ impl Checkpoint {
                     .to_owned(),
             ));
         }
-        if self.manifest.format < FORMAT {
-            return Err(self.damaged(format!(
-                "it has format {}, of an earlier descant that added gradients in another order, so that going on would not \
-                 be the same training. It still writes texts and is evaluated; to train it further, start a run from it: \
-                 init = \"RUN\" in a recipe",
-                self.manifest.format
-            )));
-        }
-        let bytes = self.read(OPTIMIZER)?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| self.damaged(format!("{OPTIMIZER}: {error}")))?;
-        let expected: Vec<(&'static str, usize, DType)> =
-            optimizer.state().map(|(name, buffer)| (name, buffer.len(), buffer.dtype())).collect();
-        let mut buffers = Vec::new();
-        for (name, len, dtype) in expected {
-            let view = file.tensor(name).ok().filter(|view| view.shape() == [len]);
-            let Some(view) = view else {
-                return Err(self.damaged(format!(
-                    "its optimizer state has no '{name}' of {len} numbers: it is another optimizer's"
-                )));
+        // For what is frozen, format 1 had places too.
+        let of_another_length = |name: &str, len: usize| {
+            let why = match self.manifest.format {
+                1 => "it is of an older descant. Start a run from it: init = \"RUN\" in a recipe",
+                _ => "it is another optimizer's",
             };
-            let mut buffer = Buffer::zeros(dtype, len);
-            match &mut buffer {
-                Buffer::F32(x) => {
-                    x.iter_mut().zip(numbers::<4, _>(view.data(), f32::from_le_bytes)).for_each(|(x, v)| *x = v);
-                }
-                Buffer::F64(x) => {
-                    x.iter_mut().zip(numbers::<8, _>(view.data(), f64::from_le_bytes)).for_each(|(x, v)| *x = v);
-                }
-            }
-            buffers.push(buffer);
-        }
+            self.damaged(format!("its optimizer state has no '{name}' of {len} numbers: {why}"))
+        };
+        let buffers = self.read_tensors(OPTIMIZER, |file| self.optimizer_state(file, optimizer))?;
+        let state = optimizer.state().zip(buffers);
+        let state = state.map(|((name, own), read)| read.ok_or_else(|| of_another_length(name, own.len())));
+        let buffers = state.collect::<Result<_, _>>()?;
         optimizer.restore(self.manifest.optimizer_steps, buffers).map_err(|reason| self.damaged(reason.to_string()))
     }
-}
 
-fn numbers<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
-    bytes.chunks_exact(N).map(|chunk| read(chunk.try_into().unwrap_or([0; N]))).collect()
+    /// Buffers of an optimizer's state, in its own order; nothing where one of that length is not there.
+    fn optimizer_state(&self, file: &mut TensorFile, optimizer: &Optimizer) -> Result<Vec<Option<Buffer>>, Error> {
+        let tensors = file.tensors().map_err(|reason| self.damaged(format!("{OPTIMIZER}: {reason}")))?.to_vec();
+        let mut read = BTreeMap::new();
+        for (name, tensor) in &tensors {
+            let Some((name, own)) = optimizer.state().find(|(own, _)| own == name) else { continue };
+            if tensor.shape != [own.len()] {
+                continue;
+            }
+            let mut buffer = Buffer::zeros(own.dtype(), own.len());
+            match &mut buffer {
+                Buffer::F32(values) => file.read_f32(tensor, values),
+                Buffer::F64(values) => file.read_f64(tensor, values),
+            }
+            .map_err(|error| Error::io("read the checkpoint", &self.path.join(OPTIMIZER), error))?;
+            read.insert(name, buffer);
+        }
+        Ok(optimizer.state().map(|(name, _)| read.remove(name)).collect())
+    }
 }

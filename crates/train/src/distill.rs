@@ -47,8 +47,8 @@ impl DistillConfig {
 pub struct Teacher {
     trained: Trained,
     /// Of its output projection.
-    weight: Tensor,
-    bias: Option<Tensor>,
+    weight: Arc<Tensor>,
+    bias: Option<Arc<Tensor>>,
     config: DistillConfig,
 }
 
@@ -89,8 +89,8 @@ impl Teacher {
                 return wrong(&format!("this teacher reads no further than {most} tokens: set {key} = {most}"));
             }
         }
-        let weight = trained.parameters.tensor(projection.weight);
-        let bias = projection.bias.map(|bias| trained.parameters.tensor(bias));
+        let weight = Arc::new(trained.parameters.tensor(projection.weight));
+        let bias = projection.bias.map(|bias| Arc::new(trained.parameters.tensor(bias)));
         trained.parameters.set_precision(recipe.train.precision.into());
         Ok(Self { trained, weight, bias, config: config.clone() })
     }
@@ -135,7 +135,7 @@ impl Lesson<'_> {
         let ids = segments.arrange(&batch.target.ids);
         // Each architecture has the tokens in an order of its own.
         let joined: Vec<usize> = (0..self.segments.len()).flat_map(|i| self.segments.rows(i)).copied().collect();
-        let theirs = self.hidden.select_rows(&segments.arrange(&joined));
+        let theirs = Arc::new(self.hidden.select_rows(&segments.arrange(&joined)));
         let teacher = TeacherScores { hidden: &theirs, weight, bias: bias.as_ref() };
         let soft = model.output().distillation(hidden, &ids, teacher, config.temperature);
         if config.weight == 1.0 {

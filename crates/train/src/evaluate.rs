@@ -101,7 +101,7 @@ pub struct Evaluator<'a> {
 impl<'a> Evaluator<'a> {
     /// Over the files given, one or two; or over the validation text of the recipe where there is none.
     pub(crate) fn new(trained: &'a Trained, files: &[PathBuf], threads: usize) -> Result<Self, Error> {
-        let replicas = Replicas::new(&trained.parameters, threads, threads)?;
+        let replicas = Replicas::new(threads, threads)?;
         let template = trained.chat.as_ref();
         let files = match files {
             [] => None,

@@ -30,7 +30,7 @@ pub use recipe::{BenchConfig, DataConfig, Files, Recipe, TrainConfig, TrainPreci
 pub use replicas::{Passed, Replicas};
 pub use run::RunFolder;
 pub use score::{Answer, Score};
-pub use tensors::write_tensors;
+pub use tensors::{TensorFile, write_tensors};
 pub use tokenizers::Tokenizers;
 pub use trained::{Trained, Written, model};
 pub use trainer::{Event, Outcome, Step, Trainer};

@@ -1,6 +1,5 @@
 use crate::Teacher;
 use descant_autograd::{Gradients, Graph, Parameters, Tape, mix};
-use descant_kernels::flush_subnormals;
 use descant_models::Generator;
 use descant_optim::{Clipping, Optimizer, tree_sum};
 use descant_tensor::{Error, Result};
@@ -21,7 +20,8 @@ pub struct Replicas {
 #[derive(Debug)]
 struct Replica {
     tape: Tape,
-    gradients: Gradients,
+    /// From the first backward on: what is only evaluated has none.
+    gradients: Option<Gradients>,
 }
 
 /// What a pass reads.
@@ -49,17 +49,10 @@ impl Replicas {
     ///
     /// # Errors
     /// Where the system starts no more threads.
-    pub fn new(
-        parameters: &Parameters,
-        shares: usize,
-        threads: usize,
-    ) -> std::result::Result<Self, rayon::ThreadPoolBuildError> {
-        let threads = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("replica-{i}"))
-            .start_handler(|_| flush_subnormals())
-            .build()?;
-        let replica = || Replica { tape: Tape::new(), gradients: parameters.gradients() };
+    pub fn new(shares: usize, threads: usize) -> std::result::Result<Self, rayon::ThreadPoolBuildError> {
+        let threads =
+            rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("replica-{i}")).build()?;
+        let replica = || Replica { tape: Tape::new(), gradients: None };
         Ok(Self { threads, replicas: (0..shares.max(1)).map(|_| replica()).collect(), teacher: None })
     }
 
@@ -92,7 +85,7 @@ impl Replicas {
                 .with_max_len(1)
                 .enumerate()
                 .map(|(share, replica)| {
-                    replica.gradients.restart();
+                    replica.gradients.get_or_insert_with(|| parameters.gradients()).restart();
                     let mut total = 0.0;
                     let mut ran = false;
                     for (i, parts) in cut.iter().enumerate() {
@@ -104,7 +97,7 @@ impl Replicas {
                         }
                     }
                     if !ran {
-                        replica.gradients.clear();
+                        replica.gradients.iter_mut().for_each(Gradients::clear);
                     }
                     Ok(total)
                 })
@@ -118,8 +111,8 @@ impl Replicas {
     pub fn reduce(&mut self) -> f64 {
         let Self { threads, replicas, .. } = self;
         let (first, others) = replicas.split_at_mut(1);
-        let others: Vec<&Gradients> = others.iter().map(|replica| &replica.gradients).collect();
-        let total = &mut first[0].gradients;
+        let others: Vec<&Gradients> = others.iter().filter_map(|replica| replica.gradients.as_ref()).collect();
+        let Some(total) = &mut first[0].gradients else { return 0.0 };
         threads.install(|| descant_optim::add_gradients(total, &others)).sqrt()
     }
 
@@ -139,7 +132,9 @@ impl Replicas {
         learning_rate: f64,
         clipping: Clipping,
     ) -> Result<()> {
-        let gradients = &self.replicas[0].gradients;
+        // Before any backward there are none, which the optimizer tells.
+        let none = self.replicas[0].gradients.is_none().then(|| parameters.gradients());
+        let Some(gradients) = self.replicas[0].gradients.as_ref().or(none.as_ref()) else { return Ok(()) };
         self.threads.install(|| optimizer.step(parameters, gradients, learning_rate, clipping))
     }
 
@@ -173,7 +168,7 @@ impl Replicas {
                 if part.target.tokens() == 0 {
                     continue;
                 }
-                replica.gradients.clear();
+                replica.gradients.iter_mut().for_each(Gradients::clear);
                 let seed = mix(mix(seed, i as u64), share as u64);
                 let found = replica.run(models, part, weight, seed, Tape::trace);
                 if let Err(error) = found {
@@ -205,6 +200,7 @@ impl Replica {
     fn run(&mut self, models: Models<'_>, batch: &Batch, weight: f64, seed: u64, start: Start) -> Result<f64> {
         let Self { tape, gradients } = self;
         let Models { model, parameters, teacher } = models;
+        let gradients = gradients.get_or_insert_with(|| parameters.gradients());
         let lesson = teacher.map(|teacher| teacher.read(tape, batch)).transpose()?;
         let graph = start(tape, parameters, seed);
         let loss = match &lesson {

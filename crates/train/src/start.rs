@@ -5,8 +5,9 @@ use crate::data::{TEMPLATE, Texts, batch_config, chat_template, write};
 use crate::metrics::{METRICS, Metrics};
 use crate::resume::resumed;
 use crate::run::{BEST, DATA, LAST, is_run, is_starting};
-use crate::trained::{RECIPE, model};
+use crate::trained::{RECIPE, add_model};
 use crate::{Error, Origins, Recipe, Replicas, RunFolder, Tokenizers, TrainConfig, Trainer};
+use descant_autograd::Parameters;
 use descant_optim::{Average, Optimizer, Schedule};
 use descant_tensor::DType;
 use descant_text::{Batches, Corpus, TextError, TokenizerConfig};
@@ -71,7 +72,10 @@ impl Trainer {
         }
         // A model that cannot be built is told before anything is written.
         let wrong = |reason: String| Error::Recipe { path: PathBuf::from("the recipe"), reason };
-        let (mut parameters, model) = model(&recipe, &tokenizers, DType::F32).map_err(wrong)?;
+        // Weights that are copied need not be drawn.
+        let mut parameters = Parameters::new(DType::F32);
+        let seed = init.is_none().then_some(recipe.seed);
+        let model = add_model(&recipe, &tokenizers, &mut parameters, seed).map_err(wrong)?;
         parameters.set_precision(recipe.train.precision.into());
         if let Some(init) = &init {
             let sizes = init.tokenizers.sizes().into_iter().zip(tokenizers.sizes());
@@ -93,8 +97,8 @@ impl Trainer {
         }
         let decay = recipe.train.average;
         let average = (decay > 0.0).then(|| Average::new(decay, &parameters));
-        let optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters);
-        let replicas = Replicas::new(&parameters, recipe.train.shares, threads)?.taught_by(teacher);
+        let optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
+        let replicas = Replicas::new(recipe.train.shares, threads)?.taught_by(teacher);
         let (metrics, _) = Metrics::open(run.path(), 0, false)?;
         let mut trainer = Self {
             schedule: Schedule::new(recipe.schedule.clone(), recipe.train.steps),
@@ -136,7 +140,7 @@ impl Trainer {
         if let Some(format) = checkpoint.older_format() {
             notes.push(format!(
                 "The last checkpoint has format {format}, of an older descant: from step {step} on the last bits are others \
-                 than that one's."
+                 than that one's, and weight decay leaves out what optimizer.no_decay names."
             ));
         }
         let Origins { teacher, .. } = Origins::resumed(&recipe)?;
@@ -151,7 +155,8 @@ impl Trainer {
         if let Some(teacher) = &teacher {
             teacher.check(&tokenizers, run.path())?;
         }
-        let (mut parameters, model) = model(&recipe, &tokenizers, DType::F32).map_err(wrong)?;
+        let mut parameters = Parameters::new(DType::F32);
+        let model = add_model(&recipe, &tokenizers, &mut parameters, None).map_err(wrong)?;
         parameters.set_precision(recipe.train.precision.into());
         checkpoint.load_weights(&mut parameters)?;
         let decay = recipe.train.average;
@@ -159,7 +164,7 @@ impl Trainer {
         if let Some(average) = &mut average {
             checkpoint.load_model(average.weights_mut())?;
         }
-        let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters);
+        let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
         checkpoint.load_optimizer(&mut optimizer)?;
         let mut progress = checkpoint.progress().clone();
         let TrainConfig { steps, epochs, .. } = recipe.train;
@@ -171,7 +176,7 @@ impl Trainer {
         }
         let (mut batches, validation) = encode(&recipe, &texts, &tokenizers, &run, &mut notes)?;
         batches.seek(progress.position)?;
-        let replicas = Replicas::new(&parameters, recipe.train.shares, threads)?.taught_by(teacher);
+        let replicas = Replicas::new(recipe.train.shares, threads)?.taught_by(teacher);
         // All is read, and nothing was written so far.
         run.has_started()?;
         if recipe != own {

@@ -1,7 +1,177 @@
-use safetensors::tensor::{SafeTensorError, TensorView, serialize_to_file};
+//! Files of tensors (safetensors), read from front to end, each straight to where it is to be: nothing of a file is held
+//! twice, and its checksum is taken on the way.
+
+use half::{bf16, f16};
+use safetensors::tensor::{Dtype, Metadata, SafeTensorError, TensorInfo, TensorView, serialize_to_file};
 use std::collections::HashMap;
 use std::fs::{self, File};
+use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom};
 use std::path::Path;
+
+/// Longest header, as the format has it.
+const HEADER: u64 = 100_000_000;
+/// Bytes that are read at once: they are still in the cache when the checksum is taken.
+const CHUNK: usize = 1 << 18;
+
+/// A file of tensors that is being read.
+#[derive(Debug)]
+pub struct TensorFile {
+    file: File,
+    crc: crc32fast::Hasher,
+    /// In order of their place, as the header has them.
+    tensors: Vec<(String, TensorInfo)>,
+    /// Why the header is none.
+    broken: Option<String>,
+    /// Bytes of the tensors read so far.
+    position: usize,
+    /// For numbers of another type than they are wanted in.
+    chunk: Vec<u8>,
+}
+
+impl TensorFile {
+    /// Opens a file, and reads its header.
+    ///
+    /// # Errors
+    /// What reading fails with. A header that is none is an error of [`TensorFile::tensors`].
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::of(File::open(path)?)
+    }
+
+    /// The same of a file that is open, from its front.
+    ///
+    /// # Errors
+    /// As [`TensorFile::open`].
+    pub fn of(mut file: File) -> Result<Self> {
+        file.seek(SeekFrom::Start(0))?;
+        let len = file.metadata()?.len();
+        let mut crc = crc32fast::Hasher::new();
+        let mut size = Vec::new();
+        file.by_ref().take(8).read_to_end(&mut size)?;
+        crc.update(&size);
+        let header = size.try_into().map_or(u64::MAX, u64::from_le_bytes);
+        let (mut tensors, mut broken) = (Vec::new(), None);
+        if header > HEADER.min(len.saturating_sub(8)) {
+            broken = Some("it has no header".to_owned());
+        } else {
+            let mut json = Vec::new();
+            file.by_ref().take(header).read_to_end(&mut json)?;
+            crc.update(&json);
+            match serde_json::from_slice::<Metadata>(&json) {
+                Ok(metadata) if metadata.data_len() as u64 == len - 8 - header => {
+                    let info = |name: String| metadata.info(&name).cloned().map(|info| (name, info));
+                    tensors = metadata.offset_keys().into_iter().filter_map(info).collect();
+                }
+                Ok(metadata) => {
+                    broken = Some(format!(
+                        "it has {} bytes of numbers, where its header says {}",
+                        len - 8 - header,
+                        metadata.data_len()
+                    ));
+                }
+                Err(error) => broken = Some(format!("its header: {error}")),
+            }
+        }
+        Ok(Self { file, crc, tensors, broken, position: 0, chunk: Vec::new() })
+    }
+
+    /// The names and forms of the tensors, in the order in which they are to be read.
+    ///
+    /// # Errors
+    /// Why the file is none of tensors.
+    pub fn tensors(&self) -> std::result::Result<&[(String, TensorInfo)], &str> {
+        self.broken.as_deref().map_or(Ok(&self.tensors), Err)
+    }
+
+    /// Reads the numbers of a tensor. Those before it that were not read are passed over.
+    ///
+    /// # Errors
+    /// What reading fails with; a tensor of another length, or of another type than a floating-point one.
+    pub fn read_f32(&mut self, tensor: &TensorInfo, values: &mut [f32]) -> Result<()> {
+        if tensor.dtype != Dtype::F32 {
+            return self.read_as(tensor, values, |value| value as f32);
+        }
+        self.begin(tensor, 4 * values.len())?;
+        for part in values.chunks_mut(CHUNK / 4) {
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut *part);
+            self.file.read_exact(bytes)?;
+            self.crc.update(bytes);
+            part.iter_mut().for_each(|value| *value = f32::from_bits(u32::from_le(value.to_bits())));
+        }
+        Ok(())
+    }
+
+    /// The same in double precision.
+    ///
+    /// # Errors
+    /// As [`TensorFile::read_f32`].
+    pub fn read_f64(&mut self, tensor: &TensorInfo, values: &mut [f64]) -> Result<()> {
+        self.read_as(tensor, values, |value| value)
+    }
+
+    fn read_as<T>(&mut self, tensor: &TensorInfo, values: &mut [T], cast: impl Fn(f64) -> T) -> Result<()> {
+        match tensor.dtype {
+            Dtype::F32 => self.read_each(tensor, values, |bytes| cast(f32::from_le_bytes(bytes).into())),
+            Dtype::F64 => self.read_each(tensor, values, |bytes| cast(f64::from_le_bytes(bytes))),
+            Dtype::BF16 => self.read_each(tensor, values, |bytes| cast(bf16::from_le_bytes(bytes).into())),
+            Dtype::F16 => self.read_each(tensor, values, |bytes| cast(f16::from_le_bytes(bytes).into())),
+            dtype => Err(Error::new(ErrorKind::InvalidData, format!("its numbers are of type {dtype:?}"))),
+        }
+    }
+
+    fn read_each<T, const N: usize>(
+        &mut self,
+        tensor: &TensorInfo,
+        values: &mut [T],
+        read: impl Fn([u8; N]) -> T,
+    ) -> Result<()> {
+        self.begin(tensor, N * values.len())?;
+        let mut chunk = std::mem::take(&mut self.chunk);
+        chunk.resize(CHUNK, 0);
+        for part in values.chunks_mut(CHUNK / N) {
+            let bytes = &mut chunk[..N * part.len()];
+            self.file.read_exact(bytes)?;
+            self.crc.update(bytes);
+            part.iter_mut().zip(bytes.as_chunks().0).for_each(|(value, bytes)| *value = read(*bytes));
+        }
+        self.chunk = chunk;
+        Ok(())
+    }
+
+    /// Goes to where a tensor of so many bytes begins; what is read next is that.
+    fn begin(&mut self, tensor: &TensorInfo, bytes: usize) -> Result<()> {
+        let (start, end) = tensor.data_offsets;
+        if start < self.position || end - start != bytes {
+            let reason = format!("a tensor of {} bytes was to be read as one of {bytes}", end - start);
+            return Err(Error::new(ErrorKind::InvalidInput, reason));
+        }
+        self.pass(start - self.position)?;
+        self.position = end;
+        Ok(())
+    }
+
+    /// Reads some bytes for their checksum alone; at the end of the file it ends.
+    fn pass(&mut self, mut bytes: usize) -> Result<()> {
+        self.chunk.resize(CHUNK, 0);
+        while bytes > 0 {
+            let read = self.file.read(&mut self.chunk[..bytes.min(CHUNK)])?;
+            if read == 0 {
+                break;
+            }
+            self.crc.update(&self.chunk[..read]);
+            bytes -= read;
+        }
+        Ok(())
+    }
+
+    /// The checksum of the whole file, CRC-32.
+    ///
+    /// # Errors
+    /// What reading the rest fails with.
+    pub fn checksum(mut self) -> Result<u32> {
+        self.pass(usize::MAX)?;
+        Ok(self.crc.finalize())
+    }
+}
 
 /// Writes a safetensors file that is as readable as others: those of the library are for their owner alone.
 ///
@@ -15,4 +185,64 @@ pub fn write_tensors<'a>(
     let permissions = File::create(path)?.metadata()?.permissions();
     serialize_to_file(tensors, metadata, path)?;
     Ok(fs::set_permissions(path, permissions)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::tensor::{TensorView, serialize};
+
+    /// Three tensors of the numbers 0 to 5 of different types, as a file, and its bytes.
+    fn file(folder: &Path) -> (std::path::PathBuf, Vec<u8>) {
+        let numbers = || (0..6_u8).map(f32::from);
+        let parts = [
+            ("a", Dtype::F32, numbers().flat_map(f32::to_le_bytes).collect::<Vec<u8>>()),
+            ("b", Dtype::BF16, numbers().flat_map(|x| bf16::from_f32(x).to_le_bytes()).collect()),
+            ("c", Dtype::F64, numbers().flat_map(|x| f64::from(x).to_le_bytes()).collect()),
+        ];
+        let views = parts.iter().map(|(name, dtype, data)| (*name, TensorView::new(*dtype, vec![2, 3], data).unwrap()));
+        let bytes = serialize(views, None).unwrap();
+        let path = folder.join("some.safetensors");
+        std::fs::write(&path, &bytes).unwrap();
+        (path, bytes)
+    }
+
+    #[test]
+    fn tensors_of_every_type_are_read_in_order_and_the_checksum_is_that_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, bytes) = file(folder.path());
+        for skipped in ["", "a", "b", "c"] {
+            let mut file = TensorFile::open(&path).unwrap();
+            let tensors = file.tensors().unwrap().to_vec();
+            assert_eq!(tensors.len(), 3);
+            for (_, tensor) in tensors.iter().filter(|(name, _)| name != skipped) {
+                let (mut single, mut double) = ([9.0; 6], [9.0; 6]);
+                match tensor.dtype {
+                    Dtype::F64 => file.read_f64(tensor, &mut double).unwrap(),
+                    _ => file.read_f32(tensor, &mut single).unwrap(),
+                }
+                assert!(single == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0] || double == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+                assert!(file.read_f32(tensor, &mut single).is_err(), "a tensor is read once");
+            }
+            assert_eq!(file.checksum().unwrap(), crc32fast::hash(&bytes));
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_told_and_still_has_a_checksum() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, bytes) = file(folder.path());
+        let huge = [u64::MAX.to_le_bytes().to_vec(), bytes[8..].to_vec()].concat();
+        let letters = [&bytes[..8], b"!", &bytes[9..]].concat();
+        for damaged in [&bytes[..bytes.len() - 1], &bytes[..7], &[], &huge, &letters] {
+            std::fs::write(&path, damaged).unwrap();
+            let file = TensorFile::open(&path).unwrap();
+            assert!(file.tensors().is_err());
+            assert_eq!(file.checksum().unwrap(), crc32fast::hash(damaged));
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        let mut file = TensorFile::open(&path).unwrap();
+        let first = file.tensors().unwrap()[0].1.clone();
+        assert!(file.read_f32(&first, &mut [0.0; 5]).is_err());
+    }
 }

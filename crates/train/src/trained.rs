@@ -57,7 +57,10 @@ impl Trained {
         let (run, checkpoint) = open(path)?;
         let recipe = Recipe::load(&run.join(RECIPE), &[])?;
         let tokenizers = Tokenizers::load(&run, &recipe)?;
-        let (parameters, model) = model(&recipe, &tokenizers, DType::F32)
+        // Four bytes a weight, and some between them.
+        let capacity = checkpoint.model_size() / 4 + 4096;
+        let mut parameters = Parameters::with_capacity(DType::F32, capacity as usize);
+        let model = add_model(&recipe, &tokenizers, &mut parameters, None)
             .map_err(|reason| Error::Recipe { path: run.join(RECIPE), reason })?;
         if let Some(belongs) = checkpoint.belongs() {
             belongs.check(&recipe, &run)?;
@@ -217,13 +220,24 @@ pub fn model(
     dtype: DType,
 ) -> Result<(Parameters, Box<dyn Generator>), String> {
     let mut parameters = Parameters::new(dtype);
+    let model = add_model(recipe, tokenizers, &mut parameters, Some(recipe.seed))?;
+    Ok((parameters, model))
+}
+
+/// The same, in parameters that are none yet; without a seed, all weights are zero, to be read from a file.
+pub(crate) fn add_model(
+    recipe: &Recipe,
+    tokenizers: &Tokenizers,
+    parameters: &mut Parameters,
+    seed: Option<u64>,
+) -> Result<Box<dyn Generator>, String> {
     let vocabulary = tokenizers.vocabulary(&recipe.loss)?;
-    let model = build(&recipe.model, &recipe.loss, &vocabulary, &mut parameters, recipe.seed)?;
+    let model = build(&recipe.model, &recipe.loss, &vocabulary, parameters, seed)?;
     if let Some(finetune) = &recipe.finetune {
-        finetune.apply(&mut parameters, recipe.seed)?;
+        finetune.apply(parameters, recipe.seed)?;
     }
     parameters.check().map_err(|error| error.to_string())?;
-    Ok((parameters, model))
+    Ok(model)
 }
 
 /// How often a checkpoint is looked for of a run that may be trained meanwhile.

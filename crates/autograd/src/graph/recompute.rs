@@ -22,7 +22,10 @@ impl<'t> Graph<'t> {
             self.state.borrow_mut().fail(error.clone());
             return Err(error);
         }
-        self.state.borrow_mut().forget(start, y.id);
+        let mut state = self.state.borrow_mut();
+        state.forget(start, y.id);
+        // What is read again outside is computed again there.
+        state.adapted.retain(|(_, node)| (*node as usize) < start);
         Ok(y)
     }
 }

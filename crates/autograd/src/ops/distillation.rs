@@ -30,11 +30,11 @@ pub struct Distillation {
 #[derive(Clone, Copy, Debug)]
 pub struct TeacherScores<'a> {
     /// `[N, H']`, of the same rows as the student's.
-    pub hidden: &'a Tensor,
+    pub hidden: &'a Arc<Tensor>,
     /// `[V, H']`.
-    pub weight: &'a Tensor,
+    pub weight: &'a Arc<Tensor>,
     /// `[V]`.
-    pub bias: Option<&'a Tensor>,
+    pub bias: Option<&'a Arc<Tensor>>,
 }
 
 impl Distillation {
@@ -135,7 +135,7 @@ impl Op for Distillation {
         let tensor = |shape: &[usize], first: f64| {
             let elements: Vec<f64> =
                 (0..shape.iter().product()).map(|i: usize| (first + 2.3 * i as f64).sin()).collect();
-            Tensor::new(shape, &elements).expect("as many elements as the shape has")
+            Arc::new(Tensor::new(shape, &elements).expect("as many elements as the shape has"))
         };
         let teacher = move || [tensor(&[4, 2], 0.3), tensor(&[5, 2], 1.7), tensor(&[5], 0.9)];
         let biased: &[&[usize]] = &[&[4, 3], &[5, 3], &[5]];
@@ -199,7 +199,7 @@ impl<'t> Var<'t> {
         let biases = [bias.is_some(), teacher.bias.is_some()];
         let own = [Some(self), Some(weight), bias].into_iter().flatten();
         let theirs = [Some(teacher.hidden), Some(teacher.weight), teacher.bias].into_iter().flatten();
-        let inputs: Vec<Self> = own.chain(theirs.map(|tensor| graph.constant(tensor))).collect();
+        let inputs: Vec<Self> = own.chain(theirs.map(|tensor| graph.shared(tensor))).collect();
         graph.apply(Distillation { weights: weights.clone(), temperature, biases, block }, &inputs)
     }
 }

@@ -42,10 +42,8 @@ impl Op for Dropout {
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
         let x = ctx.input(0);
         let mut mask = ctx.scratch(x.len());
-        match ctx.dropout() {
-            Some(seed) => draw(&mut mask, self.probability, seed),
-            None => mask.fill(E::one()),
-        }
+        // Only recorded where values are dropped.
+        draw(&mut mask, self.probability, ctx.dropout().unwrap_or_default());
         zip_into(ctx.output(), x, &mask, |_, x, m| x * m);
         ctx.save(mask);
     }
@@ -74,6 +72,7 @@ impl Var<'_> {
     pub fn dropout(self, probability: f64) -> Self {
         match probability {
             0.0 => self,
+            p if (0.0..1.0).contains(&p) && !self.graph().has_dropout() => self,
             probability => self.graph().apply(Dropout { probability }, &[self]),
         }
     }

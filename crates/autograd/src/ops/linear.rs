@@ -1,6 +1,6 @@
 //! `y = f(x Wᵀ + b)`: product, bias and activation in one operation.
 
-use crate::{Activation, Backward, Case, Forward, Op, Var};
+use crate::{Activation, Backward, Case, Forward, Op, Scratch, Var};
 use descant_kernels::{Mat, MatMut, Real, add_rows, gemm, gemm_transposed, sum_rows_into};
 use descant_tensor::Shape;
 
@@ -53,17 +53,7 @@ impl Op for Linear {
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
         let (x, w, dy, products) = (ctx.input(0), ctx.input(1), ctx.dy(), ctx.products());
         let (rows, input, output) = (ctx.shape(0).rows(), ctx.shape(1)[1], ctx.shape(1)[0]);
-        let scratch = (self.activation != Activation::Identity).then(|| {
-            let mut dz = ctx.scratch(dy.len());
-            if self.activation.is_told_by_value() {
-                self.activation.carry_from_value(ctx.output(), dy, &mut dz);
-            } else {
-                let z = ctx.take_saved(0, dy.len());
-                self.activation.carry(&z, dy, E::zero(), &mut dz);
-                ctx.recycle(z);
-            }
-            dz
-        });
+        let scratch = before_activation(ctx, self.activation, 0);
         let dz = scratch.as_deref().unwrap_or(dy);
         let dz_matrix = Mat::new(dz, rows, output);
         if let Some((dx, beta)) = ctx.dx_beta(0) {
@@ -105,11 +95,37 @@ impl Op for Linear {
     }
 }
 
+/// The gradient before the activation, where there is one: from the output, or from what forward saved as buffer `saved`.
+pub(super) fn before_activation<E: Real>(
+    ctx: &mut Backward<'_, E>,
+    activation: Activation,
+    saved: usize,
+) -> Option<Scratch<E>> {
+    if activation == Activation::Identity {
+        return None;
+    }
+    let dy = ctx.dy();
+    let mut dz = ctx.scratch(dy.len());
+    if activation.is_told_by_value() {
+        activation.carry_from_value(ctx.output(), dy, &mut dz);
+    } else {
+        let z = ctx.take_saved(saved, dy.len());
+        activation.carry(&z, dy, E::zero(), &mut dz);
+        ctx.recycle(z);
+    }
+    Some(dz)
+}
+
 impl<'t> Var<'t> {
     /// `f(self weightᵀ + bias)`: `[.., I]` with `weight[O, I]` and `bias[O]` to `[.., O]`.
     #[track_caller]
     pub fn linear(self, weight: Self, bias: Option<Self>, activation: Activation) -> Self {
         let op = Linear { activation };
+        if self.graph().parameters().has_adapters()
+            && let Some(y) = self.graph().adapted_linear(self, weight, bias, activation)
+        {
+            return y;
+        }
         match bias {
             Some(bias) => self.graph().apply(op, &[self, weight, bias]),
             None => self.graph().apply(op, &[self, weight]),

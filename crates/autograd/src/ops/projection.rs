@@ -86,34 +86,42 @@ fn to_bias<E: Real>(n: usize, dz: &[E], scale: E, db: &mut [E]) {
 }
 
 /// The gradients with respect to `h`, `W` and `b`, gathered in forward as the blocks come by; but for the last block, which
-/// backward carries through the projection, right to where its gradients belong.
-pub(super) struct Gathered<E>([Scratch<E>; 3]);
+/// backward carries through the projection, right to where its gradients belong. Only those that are needed.
+pub(super) struct Gathered<E> {
+    sums: [Scratch<E>; 3],
+    needed: [bool; 3],
+}
 
 impl<E: Real> Gathered<E> {
     /// Nothing yet, of blocks of which the last is `last`.
     pub(super) fn new(ctx: &mut Forward<'_, E>, projection: &Projection<'_, E>, last: &Range<usize>) -> Self {
-        let some = ctx.needs_gradient() && last.start > 0;
-        let len = |len: usize| if some { len } else { 0 };
         let Projection { weight, bias, width, .. } = projection;
-        let sizes = [len(last.start * width), len(weight.len()), len(bias.map_or(0, <[E]>::len))];
-        let mut sums = sizes.map(|len| ctx.scratch(len));
+        let needed = [0, 1, 2].map(|i| last.start > 0 && (i < 2 || bias.is_some()) && ctx.needs(i));
+        let lengths = [last.start * width, weight.len(), bias.map_or(0, <[E]>::len)];
+        let mut sums = [0, 1, 2].map(|i| ctx.scratch(if needed[i] { lengths[i] } else { 0 }));
         sums[2].fill(E::zero());
-        Self(sums)
+        Self { sums, needed }
     }
 
     /// Carries the gradient `dz[V, n]` of a block's logits through the projection.
     pub(super) fn add(&mut self, projection: &Projection<'_, E>, start: usize, n: usize, dz: &[E]) {
-        let Self([dh, dw, db]) = self;
+        let Self { sums: [dh, dw, db], needed } = self;
         // The first block finds nothing to add to.
-        let beta = if start == 0 { E::zero() } else { E::one() };
-        projection.to_hidden(n, dz, E::one(), E::zero(), &mut dh[start * projection.width..][..n * projection.width]);
-        projection.to_weight(start, n, dz, E::one(), beta, dw);
-        to_bias(n, dz, E::one(), db);
+        let (width, beta) = (projection.width, if start == 0 { E::zero() } else { E::one() });
+        if needed[0] {
+            projection.to_hidden(n, dz, E::one(), E::zero(), &mut dh[start * width..][..n * width]);
+        }
+        if needed[1] {
+            projection.to_weight(start, n, dz, E::one(), beta, dw);
+        }
+        if needed[2] {
+            to_bias(n, dz, E::one(), db);
+        }
     }
 
     /// Keeps them for [`carry_back`], and the gradient of the last block's logits.
     pub(super) fn save(self, ctx: &mut Forward<'_, E>, last: Scratch<E>) {
-        self.0.into_iter().chain([last]).for_each(|gradient| ctx.save(gradient));
+        self.sums.into_iter().chain([last]).for_each(|gradient| ctx.save(gradient));
     }
 }
 
@@ -129,10 +137,10 @@ pub(super) fn carry_back<E: Real>(ctx: &mut Backward<'_, E>, last: Range<usize>,
     let projection = Projection::of(ctx.input(0), weight, None, ctx.products());
     let (classes, width) = (projection.classes, projection.width);
     let inputs = if has_bias { 3 } else { 2 };
-    let lengths = [before * width, classes * width, classes].map(|len| if before > 0 { len } else { 0 });
+    let lengths = [before * width, classes * width, classes];
     let dz = ctx.take_saved(3, classes * n);
     for (i, len) in lengths.into_iter().enumerate().take(inputs) {
-        let saved = ctx.take_saved(i, len);
+        let saved = ctx.take_saved(i, if before > 0 && ctx.needs(i) { len } else { 0 });
         if let Some((dx, mut beta)) = ctx.dx_beta(i) {
             let (gathered, rest) = dx.split_at_mut(saved.len());
             match beta == E::zero() {

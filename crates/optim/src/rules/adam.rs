@@ -7,8 +7,8 @@ use descant_kernels::Real;
 /// `v̂ = v / (1 - β₂ᵗ)`. Adam adds the decay to the gradient; AdamW takes `lr weight_decay x` off the weight.
 pub(crate) fn update<E: Real>(config: &OptimizerConfig, chunk: Chunk<'_, E>, lr: f64, steps: u64, clipping: Clipping) {
     let (betas, eps, coupled, decoupled) = match *config {
-        OptimizerConfig::Adam { betas, eps, weight_decay } => (betas, eps, weight_decay, 0.0),
-        OptimizerConfig::Adamw { betas, eps, weight_decay } => (betas, eps, 0.0, weight_decay),
+        OptimizerConfig::Adam { betas, eps, weight_decay, .. } => (betas, eps, weight_decay, 0.0),
+        OptimizerConfig::Adamw { betas, eps, weight_decay, .. } => (betas, eps, 0.0, weight_decay),
         _ => return,
     };
     let [beta1, beta2] = betas;

@@ -6,7 +6,7 @@ use descant_kernels::Real;
 /// `s = α s + (1 - α) g²`; `d = g / (√s + ε)`, or centred `d = g / (√(s - m²) + ε)` with `m = α m + (1 - α) g`; then
 /// `x -= lr d`, or with momentum `v = μ v + d` and `x -= lr v`.
 pub(crate) fn update<E: Real>(config: &OptimizerConfig, chunk: Chunk<'_, E>, lr: f64, clipping: Clipping) {
-    let &OptimizerConfig::Rmsprop { alpha, eps, momentum, centered, weight_decay } = config else { return };
+    let &OptimizerConfig::Rmsprop { alpha, eps, momentum, centered, weight_decay, .. } = config else { return };
     let (lr, alpha, rest, eps, mu) = (E::of(lr), E::of(alpha), E::of(1.0 - alpha), E::of(eps), E::of(momentum));
     let plain = |g: E, square: &mut E| {
         *square = alpha * *square + rest * g * g;

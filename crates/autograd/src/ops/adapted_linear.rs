@@ -1,0 +1,114 @@
+//! `y = f(x Wᵀ + s (x Aᵀ) Bᵀ + b)`: a linear layer whose weight has a low-rank adapter. Neither the sum `W + s B A` nor its
+//! gradient exists, so it costs less than the layer without an adapter whose weight is trained.
+
+use super::linear::before_activation;
+use crate::{Activation, Backward, Case, Forward, Op};
+use descant_kernels::{Mat, MatMut, Real, add_rows, gemm, gemm_transposed, sum_rows_into};
+use descant_tensor::Shape;
+
+/// `x[.., I]`, `W[O, I]`, `A[r, I]`, `B[O, r]` and perhaps `b[O]` to `y[.., O]`.
+#[derive(Debug)]
+pub struct AdaptedLinear {
+    pub(crate) activation: Activation,
+    pub(crate) scale: f64,
+}
+
+impl Op for AdaptedLinear {
+    const NAME: &'static str = "adapted_linear";
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let (x, w, a, b) = (inputs[0], inputs[1], inputs[2], inputs[3]);
+        if w.rank() != 2 || x.rank() == 0 || x.last() != w[1] {
+            return Err("expected x[.., I] and W[O, I]".to_owned());
+        }
+        if a.rank() != 2 || a[1] != w[1] || b.dims() != [w[0], a[0]] {
+            return Err("expected A[r, I] and B[O, r]".to_owned());
+        }
+        if inputs.get(4).is_some_and(|b| b.dims() != [w[0]]) {
+            return Err(format!("expected a bias of shape [{}]", w[0]));
+        }
+        Ok(x.with_last(w[0]))
+    }
+
+    fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
+        let (x, w, a, b, products) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.input(3), ctx.products());
+        let (rows, [output, input], rank) = (ctx.shape(0).rows(), [ctx.shape(1)[0], ctx.shape(1)[1]], ctx.shape(2)[0]);
+        let bias = (ctx.inputs() > 4).then(|| ctx.input(4));
+        let mut scratch = ctx.scratch(w.len());
+        let mut low = ctx.scratch(rows * rank);
+        let apart = !self.activation.is_told_by_value();
+        let mut z = ctx.scratch(if apart { rows * output } else { 0 });
+        let product = if apart { &mut *z } else { ctx.output() };
+        let x = Mat::new(x, rows, input);
+        gemm_transposed(x, w, E::zero(), MatMut::new(product, rows, output), &mut scratch, products);
+        let into = MatMut::new(&mut low, rows, rank);
+        gemm(E::of(self.scale), x, Mat::new(a, rank, input).t(), E::zero(), into, products);
+        let (left, right) = (Mat::new(&low, rows, rank), Mat::new(b, output, rank).t());
+        gemm(E::one(), left, right, E::one(), MatMut::new(product, rows, output), products);
+        if let Some(bias) = bias {
+            add_rows(product, bias);
+        }
+        if apart {
+            self.activation.value(&z, ctx.output());
+        } else {
+            self.activation.in_place(product);
+        }
+        ctx.recycle(scratch);
+        ctx.save(low);
+        if apart {
+            ctx.save(z);
+        } else {
+            ctx.recycle(z);
+        }
+    }
+
+    fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
+        let (x, w, a, b, products) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.input(3), ctx.products());
+        let (rows, [output, input], rank) = (ctx.shape(0).rows(), [ctx.shape(1)[0], ctx.shape(1)[1]], ctx.shape(2)[0]);
+        let (dy, low) = (ctx.dy(), ctx.take_saved(0, rows * rank));
+        let scratch = before_activation(ctx, self.activation, 1);
+        let dz = scratch.as_deref().unwrap_or(dy);
+        let dz_matrix = Mat::new(dz, rows, output);
+        let mut dlow = ctx.scratch(rows * rank);
+        let into = MatMut::new(&mut dlow, rows, rank);
+        gemm(E::of(self.scale), dz_matrix, Mat::new(b, output, rank), E::zero(), into, products);
+        let dlow_matrix = Mat::new(&dlow, rows, rank);
+        if let Some((dx, beta)) = ctx.dx_beta(0) {
+            gemm(E::one(), dz_matrix, Mat::new(w, output, input), beta, MatMut::new(dx, rows, input), products);
+            let (a, into) = (Mat::new(a, rank, input), MatMut::new(dx, rows, input));
+            gemm(E::one(), dlow_matrix, a, E::one(), into, products);
+        }
+        // Frozen, but for a gradient check.
+        if let Some((dw, beta)) = ctx.dx_beta(1) {
+            gemm(E::one(), dz_matrix.t(), Mat::new(x, rows, input), beta, MatMut::new(dw, output, input), products);
+        }
+        if let Some((da, beta)) = ctx.dx_beta(2) {
+            gemm(E::one(), dlow_matrix.t(), Mat::new(x, rows, input), beta, MatMut::new(da, rank, input), products);
+        }
+        if let Some((db, beta)) = ctx.dx_beta(3) {
+            gemm(E::one(), dz_matrix.t(), Mat::new(&low, rows, rank), beta, MatMut::new(db, output, rank), products);
+        }
+        if ctx.inputs() > 4
+            && let Some(db) = ctx.dx(4)
+        {
+            sum_rows_into(dz, db);
+        }
+        [Some(low), Some(dlow), scratch].into_iter().flatten().for_each(|scratch| ctx.recycle(scratch));
+    }
+
+    fn cases() -> Vec<Case> {
+        let shapes: &[&[usize]] = &[&[3, 4], &[2, 4], &[2, 4], &[2, 2], &[2]];
+        let case = |name, shapes, activation: Activation| {
+            Case::new(name, shapes, move |graph, x| graph.record(AdaptedLinear { activation, scale: 0.5 }, x))
+                .reference(move |_, x| {
+                    let weight = x[1] + x[3].matmul(x[2]).scale(0.5);
+                    x[0].linear(weight, x.get(4).copied(), activation)
+                })
+        };
+        vec![
+            case("without bias", &shapes[..4], Activation::Identity),
+            case("told by its value", shapes, Activation::Tanh),
+            case("told by what is before", shapes, Activation::Gelu),
+        ]
+    }
+}
