@@ -215,7 +215,12 @@ impl Parameters {
         &mut self.buffer
     }
 
-    /// What the operands of products are rounded to in passes over these parameters; [`Precision::Full`] unless set.
+    /// The precision of products in passes over these parameters; [`Precision::Full`] unless set.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Sets what the operands of products are rounded to in passes over these parameters.
     pub fn set_precision(&mut self, precision: Precision) {
         self.precision = precision;
     }

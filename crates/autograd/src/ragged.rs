@@ -108,7 +108,7 @@ impl Ragged {
         let zero = graph.constant(&Tensor::zeros(graph.dtype(), [1, v.shape()[1]]));
         let mut contexts = vec![zero; q.shape()[0]];
         for Sequence { queries, memory, .. } in self.sequences() {
-            let weights = softmax(score(rows(q, queries), rows(k, memory)));
+            let weights = score(rows(q, queries), rows(k, memory)).softmax();
             let context = weights.matmul(rows(v, memory));
             queries.iter().enumerate().for_each(|(i, &row)| contexts[row] = context.slice(i, i + 1));
         }
@@ -160,16 +160,6 @@ impl Ragged {
             }
         }
         [copy_v, copy_dy, dweights, turned].into_iter().for_each(|scratch| ctx.recycle(scratch));
-    }
-}
-
-/// The softmax of each row, as a constant: a reference needs no gradient.
-fn softmax<'t>(x: Var<'t>) -> Var<'t> {
-    let mut p = x.value().map(|x| x.to_f64()).unwrap_or_default();
-    softmax_rows(&mut p, x.shape().last());
-    match Tensor::new(x.shape(), &p) {
-        Ok(p) => x.graph().constant(&p),
-        Err(_) => x,
     }
 }
 

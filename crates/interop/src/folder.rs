@@ -3,11 +3,9 @@
 use crate::names::{Piece, pieces};
 use crate::{Error, Family};
 use descant_autograd::{ParameterId, Parameters};
-use descant_tensor::DType;
 use descant_text::{ChatTemplate, Special, Tokenizer, TokenizerConfig};
-use descant_train::{Recipe, Tokenizers, Trained, model};
-use half::{bf16, f16};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use descant_train::{Recipe, TensorFile, Tokenizers, Trained, blank_model};
+use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -63,7 +61,10 @@ pub fn import(folder: &Path, run: &Path) -> Result<(), Error> {
     };
     let source = family.reads_a_source().then(|| tokenizer.clone());
     let tokenizers = Tokenizers { source, target: tokenizer };
-    let (mut parameters, _) = model(&recipe, &tokenizers, DType::F32).map_err(wrong)?;
+    // Two bytes a weight at least.
+    let size = |file: PathBuf| fs::metadata(file).map_or(0, |file| file.len() as usize);
+    let capacity = files(folder)?.into_iter().map(size).sum::<usize>() / 2;
+    let (mut parameters, _) = blank_model(&recipe, &tokenizers, capacity).map_err(wrong)?;
     read_weights(folder, family, &recipe, &mut parameters)?;
     let chat = chat_template(folder, &settings, &tokenizers.target)?;
     Ok(Trained::save(&recipe, &tokenizers, &parameters, chat.as_ref(), run)?)
@@ -158,10 +159,11 @@ fn read_weights(folder: &Path, family: Family, recipe: &Recipe, parameters: &mut
         pieces(family, &recipe.model).into_iter().map(|piece| (piece.theirs.clone(), piece)).collect();
     let mut filled: HashMap<ParameterId, usize> = HashMap::new();
     for path in files(folder)? {
-        let bytes = fs::read(&path).map_err(|error| Error::io("read the weights", &path, error))?;
+        let unread = |error| Error::io("read the weights", &path, error);
         let wrong = |reason: String| Error::folder(&path, reason);
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| wrong(format!("it is damaged: {error}")))?;
-        for (name, view) in file.tensors() {
+        let mut file = TensorFile::open(&path).map_err(unread)?;
+        let tensors = file.tensors().map_err(|reason| wrong(format!("it is damaged: {reason}")))?.to_vec();
+        for (name, tensor) in tensors {
             // A model saved without its head has no prefix.
             let known = [name.clone(), format!("transformer.{name}"), format!("model.{name}")]
                 .into_iter()
@@ -175,23 +177,31 @@ fn read_weights(folder: &Path, family: Family, recipe: &Recipe, parameters: &mut
             let id = parameters
                 .find(&piece.ours)
                 .ok_or_else(|| wrong(format!("'{name}' belongs to '{}', which the model has not", piece.ours)))?;
-            let values = numbers(&view).ok_or_else(|| wrong(format!("'{name}' is of type {:?}", view.dtype())))?;
-            if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-                return Err(wrong(format!("'{name}' holds {value}: the model was damaged before it was saved")));
+            if !matches!(tensor.dtype, Dtype::F32 | Dtype::F64 | Dtype::BF16 | Dtype::F16) {
+                return Err(wrong(format!("'{name}' is of type {:?}", tensor.dtype)));
             }
             let part = part(parameters, id, &piece);
             let expected = if piece.turned { [part.columns, part.rows] } else { [part.rows, part.columns] };
-            let shape: Vec<usize> = view.shape().iter().copied().filter(|&length| length != 1).collect();
+            let shape: Vec<usize> = tensor.shape.iter().copied().filter(|&length| length != 1).collect();
             let own: Vec<usize> = expected.into_iter().filter(|&length| length != 1).collect();
             if shape != own {
-                return Err(wrong(format!("'{name}' is {:?}, expected {own:?}", view.shape())));
+                return Err(wrong(format!("'{name}' is {:?}, expected {own:?}", tensor.shape)));
             }
-            let to = &mut parameters.values_mut::<f32>(id)[part.start..part.start + values.len()];
-            for (i, to) in to.iter_mut().enumerate() {
-                let (row, column) = (i / part.columns.max(1), i % part.columns.max(1));
-                *to = values[if piece.turned { column * part.rows + row } else { i }];
+            let to = &mut parameters.values_mut::<f32>(id)[part.start..][..part.rows * part.columns];
+            if piece.turned {
+                let mut values = vec![0.0; to.len()];
+                file.read_f32(&tensor, &mut values).map_err(unread)?;
+                for (i, to) in to.iter_mut().enumerate() {
+                    let (row, column) = (i / part.columns.max(1), i % part.columns.max(1));
+                    *to = values[column * part.rows + row];
+                }
+            } else {
+                file.read_f32(&tensor, to).map_err(unread)?;
             }
-            *filled.entry(id).or_default() += values.len();
+            if let Some(value) = to.iter().find(|value| !value.is_finite()) {
+                return Err(wrong(format!("'{name}' holds {value}: the model was damaged before it was saved")));
+            }
+            *filled.entry(id).or_default() += to.len();
         }
     }
     let lacks = |id: &ParameterId| {
@@ -224,19 +234,6 @@ pub(crate) fn part(parameters: &Parameters, id: ParameterId, piece: &Piece) -> P
     };
     let rows = piece.rows.clone().unwrap_or(0..all);
     Part { start: rows.start * columns, rows: rows.len(), columns }
-}
-
-fn numbers(view: &TensorView<'_>) -> Option<Vec<f32>> {
-    fn each<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-        bytes.chunks_exact(N).map(|chunk| read(chunk.try_into().unwrap_or([0; N]))).collect()
-    }
-    Some(match view.dtype() {
-        Dtype::F32 => each(view.data(), f32::from_le_bytes),
-        Dtype::F64 => each(view.data(), |bytes| f64::from_le_bytes(bytes) as f32),
-        Dtype::BF16 => each(view.data(), |bytes| bf16::from_le_bytes(bytes).to_f32()),
-        Dtype::F16 => each(view.data(), |bytes| f16::from_le_bytes(bytes).to_f32()),
-        _ => return None,
-    })
 }
 
 /// Writes a trained model as a folder that `transformers` loads with `from_pretrained`.

@@ -16,7 +16,10 @@ mod subnormal;
 mod transpose;
 
 pub use elementwise::{add_rows, axpy, map, map_into, scale, sum_rows_into, vectorized, zip_into};
-pub use matmul::{Mat, MatMut, Parallelism, Precision, Products, RightSide, gemm, gemm_transposed, product_operations};
+pub use matmul::{
+    Mat, MatMut, Parallelism, Precision, Products, RightSide, bf16_operations, gemm, gemm_transposed,
+    product_operations,
+};
 pub use narrow::pays as bf16_pays;
 pub use real::Real;
 pub use rows::{exponentials_of_columns, exponentials_of_rows, lanes, log_softmax_rows, softmax_rows, sum_of};

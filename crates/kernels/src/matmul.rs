@@ -3,10 +3,17 @@ use crate::{Real, narrow, pairs, transpose};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 static OPERATIONS: AtomicU64 = AtomicU64::new(0);
+static BF16_OPERATIONS: AtomicU64 = AtomicU64::new(0);
 
 /// Floating-point operations of all products so far, on all threads: what a roofline is made of.
 pub fn product_operations() -> u64 {
     OPERATIONS.load(Ordering::Relaxed)
+}
+
+/// Those of them that were computed in bfloat16: none where [`Precision::Bf16`] was asked for, but every product was too
+/// small to gain from it.
+pub fn bf16_operations() -> u64 {
+    BF16_OPERATIONS.load(Ordering::Relaxed)
 }
 
 /// How many threads one product may use.
@@ -19,13 +26,15 @@ pub enum Parallelism {
     Threads(usize),
 }
 
-/// What the operands of products are rounded to. Sums are in f32 either way, and f64 is never rounded.
+/// Precision of products: what their operands are rounded to. Sums are in f32 either way, and f64 is never rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Precision {
     /// Nothing.
     #[default]
     Full,
-    /// bfloat16, eight bits of mantissa: twice as fast where the processor has AVX-512 BF16.
+    /// bfloat16, eight bits of mantissa, where that pays ([`bf16_pays`](crate::bf16_pays)): twice as fast where the processor
+    /// has AVX-512 BF16. Blocked products round their result to bfloat16 too, before it is added in f32; those with a
+    /// [`RightSide`] do not.
     Bf16,
 }
 
@@ -167,13 +176,18 @@ pub fn gemm<E: Real>(alpha: E, a: Mat<'_, E>, b: Mat<'_, E>, beta: E, c: MatMut<
         && let (Some(a), Some(b), Some(data)) = (a.singles(), b.singles(), E::singles_mut(&mut *c.data))
     {
         let c = MatMut { data, rows: c.rows, columns: c.columns, row_stride: c.row_stride };
+        BF16_OPERATIONS.fetch_add(operations(a.rows, a.columns, b.columns), Ordering::Relaxed);
         return narrow::product(alpha.f64() as f32, a, b, beta.f64() as f32, c, products.parallelism);
     }
     product(alpha, a, b, beta, c, products.parallelism);
 }
 
 fn count(m: usize, k: usize, n: usize) {
-    OPERATIONS.fetch_add(2 * (m * k * n) as u64, Ordering::Relaxed);
+    OPERATIONS.fetch_add(operations(m, k, n), Ordering::Relaxed);
+}
+
+fn operations(m: usize, k: usize, n: usize) -> u64 {
+    2 * (m * k * n) as u64
 }
 
 /// That a product of these shapes can be made.
@@ -399,6 +413,7 @@ impl<'a, E: Real> RightSide<'a, E> {
             Panels::Full(panels) => panels,
             Panels::Pairs(panels) => {
                 if let (Some(a), Some(c), Some(scratch)) = (a.singles(), E::singles_mut(c), E::singles_mut(scratch)) {
+                    BF16_OPERATIONS.fetch_add(operations(a.rows, self.rows, self.columns), Ordering::Relaxed);
                     let scratch = bytemuck::cast_slice_mut(scratch);
                     pairs::product(a, panels, self.columns, beta.f64() as f32, c, scratch);
                 }

@@ -32,5 +32,5 @@ pub use run::RunFolder;
 pub use score::{Answer, Score};
 pub use tensors::{TensorFile, write_tensors};
 pub use tokenizers::Tokenizers;
-pub use trained::{Trained, Written, model};
+pub use trained::{Trained, Written, blank_model, model};
 pub use trainer::{Event, Outcome, Step, Trainer};

@@ -166,7 +166,8 @@ pub struct TrainConfig {
     /// How much of a running average of the weights remains after a step, such as 0.999: then it is the average that is
     /// validated, kept and written with. 0 for none.
     pub average: f64,
-    /// `f32`, or `bf16` for products of operands in bfloat16; weights, sums and everything else are in f32 then too.
+    /// `f32`, or `bf16`: products that are large enough to gain round their operands, and what comes out, to bfloat16;
+    /// weights, gradients and everything else are in f32 then too.
     pub precision: TrainPrecision,
     /// Into how many shares a batch is cut, one replica each; 0 for the number of this machine's cores. The bits of the
     /// result depend on it, so the resolved recipe holds the number: for the same bits on every machine, give it.

@@ -59,8 +59,7 @@ impl Trained {
         let tokenizers = Tokenizers::load(&run, &recipe)?;
         // Four bytes a weight, and some between them.
         let capacity = checkpoint.model_size() / 4 + 4096;
-        let mut parameters = Parameters::with_capacity(DType::F32, capacity as usize);
-        let model = add_model(&recipe, &tokenizers, &mut parameters, None)
+        let (parameters, model) = blank_model(&recipe, &tokenizers, capacity as usize)
             .map_err(|reason| Error::Recipe { path: run.join(RECIPE), reason })?;
         if let Some(belongs) = checkpoint.belongs() {
             belongs.check(&recipe, &run)?;
@@ -221,6 +220,20 @@ pub fn model(
 ) -> Result<(Parameters, Box<dyn Generator>), String> {
     let mut parameters = Parameters::new(dtype);
     let model = add_model(recipe, tokenizers, &mut parameters, Some(recipe.seed))?;
+    Ok((parameters, model))
+}
+
+/// The same in f32 with weights of zero, to be read from a file, and with room for so many: then none is moved.
+///
+/// # Errors
+/// As [`model`].
+pub fn blank_model(
+    recipe: &Recipe,
+    tokenizers: &Tokenizers,
+    capacity: usize,
+) -> Result<(Parameters, Box<dyn Generator>), String> {
+    let mut parameters = Parameters::with_capacity(DType::F32, capacity);
+    let model = add_model(recipe, tokenizers, &mut parameters, None)?;
     Ok((parameters, model))
 }
 

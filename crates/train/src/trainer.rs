@@ -5,6 +5,7 @@ use crate::metrics::{Metric, Metrics};
 use crate::run::{BEST, LAST};
 use crate::{Error, Recipe, Replicas, RunFolder, Tokenizers};
 use descant_autograd::{ParameterId, Parameters, mix};
+use descant_kernels::Precision;
 use descant_models::Generator;
 use descant_optim::{Average, Optimizer, Schedule};
 use descant_text::{Batch, Batches, Corpus};
@@ -209,9 +210,14 @@ impl Trainer {
     pub fn evaluate(&mut self) -> Result<Option<Evaluation>, Error> {
         let Some(corpus) = &self.validation else { return Ok(None) };
         let batches = Batches::once(corpus.clone(), batch_config(&self.recipe))?;
-        let parameters = self.average.as_ref().map_or(&self.parameters, Average::weights);
+        // In full precision, as `descant eval`: the best step is chosen by the numbers that are reported later.
+        let parameters = self.average.as_mut().map_or(&mut self.parameters, Average::weights_mut);
         let unknown = self.recipe.special()[1].unknown;
-        evaluate(self.model.as_ref(), parameters, &mut self.replicas, batches, unknown).map(Some)
+        let precision = parameters.precision();
+        parameters.set_precision(Precision::Full);
+        let found = evaluate(self.model.as_ref(), parameters, &mut self.replicas, batches, unknown);
+        parameters.set_precision(precision);
+        found.map(Some)
     }
 
     fn is_stale(&self) -> bool {

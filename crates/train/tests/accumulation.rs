@@ -1,0 +1,60 @@
+//! Several small batches are one large one.
+
+use descant_autograd::Parameters;
+use descant_models::{Kind, LossConfig, ModelConfig, Vocabulary, build};
+use descant_optim::{Clipping, Optimizer, OptimizerConfig};
+use descant_tensor::DType;
+use descant_text::{Batch, Sequences};
+use descant_train::Replicas;
+
+/// Sequences of these lengths over 11 tokens, of which some targets do not count.
+fn batch(lengths: &[usize], first: usize) -> Batch {
+    let (mut input, mut target) = (Sequences::new(), Sequences::new());
+    for (i, &length) in lengths.iter().enumerate() {
+        let ids: Vec<u32> = (0..=length).map(|t| ((first + 5 * i + 3 * t * t) % 11) as u32).collect();
+        let next = ids[1..].iter().enumerate().map(|(t, &id)| if t < i % 2 { Batch::IGNORED } else { id });
+        input.push(&ids[..length]);
+        target.push(&next.collect::<Vec<_>>());
+    }
+    Batch { source: None, input, target }
+}
+
+fn joined(batches: &[Batch]) -> Batch {
+    let (mut input, mut target) = (Sequences::new(), Sequences::new());
+    for batch in batches {
+        (0..batch.input.len()).for_each(|i| input.push(batch.input.get(i)));
+        (0..batch.target.len()).for_each(|i| target.push(batch.target.get(i)));
+    }
+    Batch { source: None, input, target }
+}
+
+#[test]
+fn accumulated_batches_have_the_loss_and_the_gradient_of_the_joined_one() {
+    let config = ModelConfig { embedding: 6, hidden: 7, layers: 2, ..ModelConfig::new(Kind::LanguageModel) };
+    let mut start = Parameters::new(DType::F64);
+    let vocabulary = Vocabulary::new(0, 11, false);
+    let model = build(&config, &LossConfig::default(), &vocabulary, &mut start, 1).unwrap();
+    // Of very different numbers of tokens: a mean of the batches' means would be another.
+    let batches = [batch(&[3, 9, 4, 1], 2), batch(&[1, 2], 5), batch(&[6], 8)];
+    let step = |batches: &[Batch], shares: usize| {
+        let mut parameters = start.clone();
+        let sgd: OptimizerConfig = serde_json::from_str(r#"{"kind": "sgd"}"#).unwrap();
+        let mut optimizer = Optimizer::new(sgd, &parameters).unwrap();
+        let mut replicas = Replicas::new(shares, 2).unwrap();
+        let passed = replicas.pass(model.as_ref(), &parameters, batches, 1).unwrap();
+        let norm = replicas.reduce();
+        replicas.update(&mut optimizer, &mut parameters, 1.0, Clipping::default()).unwrap();
+        let moved = parameters.buffer().to_f64(0..parameters.buffer().len());
+        let gradient: Vec<f64> =
+            moved.iter().zip(start.buffer().to_f64(0..moved.len())).map(|(after, before)| before - after).collect();
+        (passed.loss, passed.weight, norm, gradient)
+    };
+    let whole = step(&[joined(&batches)], 1);
+    assert!(whole.3.iter().any(|g| g.abs() > 1e-3));
+    for (batches, shares) in [(&batches[..], 1), (&batches[..], 3), (&[joined(&batches)][..], 4)] {
+        let found = step(batches, shares);
+        assert_eq!(found.1, whole.1);
+        assert!((found.0 - whole.0).abs() < 1e-12 * whole.0.abs() && (found.2 - whole.2).abs() < 1e-12);
+        assert!(found.3.iter().zip(&whole.3).all(|(a, b)| (a - b).abs() < 1e-12), "{shares} shares");
+    }
+}
