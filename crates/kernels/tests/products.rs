@@ -63,7 +63,7 @@ fn compare(found: &[f32], stride: usize, before: &[f32], beta: f32, product: &[f
     for (i, &product) in product.iter().enumerate() {
         let at = i / n * stride + i % n;
         let expected = f64::from(beta) * f64::from(before[at]) + product;
-        let bound = 1e-7 * (4.0 + k as f64 / 16.0) + if rounds { product.abs() / 256.0 } else { 0.0 };
+        let bound = 4e-7 * (4.0 + k as f64 / 8.0) + if rounds { product.abs() / 256.0 } else { 0.0 };
         let error = (f64::from(found[at]) - expected).abs();
         assert!(error <= bound, "{shape:?}, element {i}: {} for {expected}, bound {bound}", found[at]);
     }

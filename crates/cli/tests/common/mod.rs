@@ -85,6 +85,7 @@ validate_every = 50
 log_every = 10
 "#;
 
+/// Wide enough that products are computed in bf16.
 pub const BF16: &str = r#"
 [data]
 train = "text.txt"
@@ -94,18 +95,18 @@ kind = "character"
 [model]
 kind = "language-model"
 decoder = "transformer"
-hidden = 64
-layers = 2
+hidden = 256
+layers = 1
 [model.transformer]
 heads = 2
 window = 20
 [train]
-steps = 200
+steps = 40
 batch_sentences = 8
-length = 64
+length = 32
 precision = "bf16"
 shares = 2
-validate_every = 50
+validate_every = 20
 log_every = 10
 "#;
 
