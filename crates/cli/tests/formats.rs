@@ -1,0 +1,22 @@
+//! Runs of earlier versions of the format are read, but no training goes on from them.
+
+mod common;
+
+use common::Folder;
+use serde_json::Value;
+
+#[test]
+fn a_run_of_an_earlier_format_writes_but_is_not_resumed() {
+    let folder = Folder::new();
+    folder.train("lm.toml", "run", 10);
+    let place = folder.path("run").join("last/manifest.json");
+    let mut manifest: Value = serde_json::from_str(&std::fs::read_to_string(&place).unwrap()).unwrap();
+    assert_eq!(manifest["format"], 2);
+    manifest["format"] = 1.into();
+    // As no manifest had one at first.
+    manifest.as_object_mut().unwrap().remove("checksum");
+    std::fs::write(&place, serde_json::to_string(&manifest).unwrap()).unwrap();
+    folder.succeed(&["generate", "run", "line", "--max-length", "5"]);
+    let resume = ["train", "lm.toml", "--run", "run", "--resume", "--set", "train.steps=12"];
+    folder.fail(&resume, &["format 1", "init = \"RUN\""]);
+}
