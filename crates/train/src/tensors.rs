@@ -181,7 +181,7 @@ pub fn write_tensors<'a>(
     path: &Path,
     tensors: Vec<(String, TensorView<'a>)>,
     metadata: Option<HashMap<String, String>>,
-) -> Result<(), SafeTensorError> {
+) -> std::result::Result<(), SafeTensorError> {
     let permissions = File::create(path)?.metadata()?.permissions();
     serialize_to_file(tensors, metadata, path)?;
     Ok(fs::set_permissions(path, permissions)?)
@@ -203,7 +203,7 @@ mod tests {
         let views = parts.iter().map(|(name, dtype, data)| (*name, TensorView::new(*dtype, vec![2, 3], data).unwrap()));
         let bytes = serialize(views, None).unwrap();
         let path = folder.join("some.safetensors");
-        std::fs::write(&path, &bytes).unwrap();
+        fs::write(&path, &bytes).unwrap();
         (path, bytes)
     }
 
@@ -235,12 +235,12 @@ mod tests {
         let huge = [u64::MAX.to_le_bytes().to_vec(), bytes[8..].to_vec()].concat();
         let letters = [&bytes[..8], b"!", &bytes[9..]].concat();
         for damaged in [&bytes[..bytes.len() - 1], &bytes[..7], &[], &huge, &letters] {
-            std::fs::write(&path, damaged).unwrap();
+            fs::write(&path, damaged).unwrap();
             let file = TensorFile::open(&path).unwrap();
             assert!(file.tensors().is_err());
             assert_eq!(file.checksum().unwrap(), crc32fast::hash(damaged));
         }
-        std::fs::write(&path, &bytes).unwrap();
+        fs::write(&path, &bytes).unwrap();
         let mut file = TensorFile::open(&path).unwrap();
         let first = file.tensors().unwrap()[0].1.clone();
         assert!(file.read_f32(&first, &mut [0.0; 5]).is_err());

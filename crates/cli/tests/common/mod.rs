@@ -85,7 +85,6 @@ validate_every = 50
 log_every = 10
 "#;
 
-/// Wide enough that products are computed in bf16.
 pub const BF16: &str = r#"
 [data]
 train = "text.txt"
@@ -95,18 +94,18 @@ kind = "character"
 [model]
 kind = "language-model"
 decoder = "transformer"
-hidden = 256
-layers = 1
+hidden = 64
+layers = 2
 [model.transformer]
 heads = 2
 window = 20
 [train]
-steps = 40
+steps = 200
 batch_sentences = 8
-length = 32
+length = 64
 precision = "bf16"
 shares = 2
-validate_every = 20
+validate_every = 50
 log_every = 10
 "#;
 
