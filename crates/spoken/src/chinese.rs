@@ -8,6 +8,7 @@ mod measure;
 mod money;
 mod time;
 
+use crate::copied;
 use crate::reading::Slot;
 
 pub(crate) const FRAMES: &str = include_str!("chinese/frames.txt");
@@ -43,4 +44,20 @@ pub(crate) const SLOTS: &[(&str, Slot)] = &[
     ("phone", digits::phone),
     ("code", digits::code),
     ("room", digits::room),
+    ("cardinal", cardinal::cardinal),
+    ("decimal", cardinal::decimal),
+    ("scaled", cardinal::large_number),
+    ("about", cardinal::about),
+    ("position", cardinal::position),
+    ("ratio", fraction::ratio),
+    ("percents", fraction::percents),
+    ("dates", date::dates),
+    ("years", date::years),
+    ("exact", time::exact),
+    ("measure", measure::measure),
+    ("serial", digits::serial),
+    ("text", copied::characters),
+    ("word", copied::word),
+    ("name", copied::name),
+    ("letters", copied::letters),
 ];

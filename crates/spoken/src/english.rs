@@ -11,6 +11,7 @@ mod money;
 mod ordinal;
 mod time;
 
+use crate::copied;
 use crate::reading::Slot;
 
 pub(crate) const FRAMES: &str = include_str!("english/frames.txt");
@@ -47,4 +48,28 @@ pub(crate) const SLOTS: &[(&str, Slot)] = &[
     ("phone", digits::phone),
     ("code", digits::code),
     ("room", digits::room),
+    ("cardinal", cardinal::cardinal),
+    ("decimal", cardinal::decimal),
+    ("scaled", cardinal::scaled_up),
+    ("span", cardinal::span),
+    ("position", ordinal::position),
+    ("ratio", fraction::ratio),
+    ("years", date::years),
+    ("decade", date::decade),
+    ("zoned", time::zoned),
+    ("times", time::span),
+    ("elapsed", time::elapsed),
+    ("magnitude", money::magnitude),
+    ("amount", money::decimal),
+    ("prices", money::span),
+    ("rate", money::rate),
+    ("measure", measure::measure),
+    ("composed", measure::composed),
+    ("international", digits::international),
+    ("groups", digits::number_in_groups),
+    ("serial", digits::serial),
+    ("address", digits::address),
+    ("word", copied::word),
+    ("name", copied::name),
+    ("letters", copied::letters),
 ];

@@ -8,10 +8,11 @@
 //!
 //! Words and punctuation around the numbers are copied exactly. The conventions of each kind of number stand in its file
 //! under `english` and `chinese`; the sentences are grammars in `english/frames.txt` and `chinese/frames.txt`.
-//! [`Part`] tells how held-out numbers are kept apart from those in training.
+//! Among them are expressions on their own, and words to be copied that no model can know. [`Part`] tells how held-out numbers are kept apart from those in training.
 
 mod calendar;
 mod chinese;
+mod copied;
 mod dice;
 mod english;
 mod grammar;
@@ -36,11 +37,30 @@ pub enum Language {
 }
 
 impl Language {
-    /// The most characters a written sentence may have; a spoken one may have twice as many.
-    fn longest(self) -> usize {
+    /// What a text may begin with to say that it is of this language: `<zh> 3/4` is 四分之三.
+    #[must_use]
+    pub fn tag(self) -> &'static str {
         match self {
-            Self::English => 60,
-            Self::Chinese => 30,
+            Self::English => "<en>",
+            Self::Chinese => "<zh>",
+        }
+    }
+
+    /// The language of a text that says it, else the one whose script it has: without a Chinese character it is English.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        match [Self::English, Self::Chinese].into_iter().find(|language| text.starts_with(language.tag())) {
+            Some(language) => language,
+            None if text.chars().any(|c| matches!(c, '\u{4e00}'..='\u{9fff}')) => Self::Chinese,
+            None => Self::English,
+        }
+    }
+
+    /// The most characters that a sentence may have, written and spoken.
+    fn longest(self) -> (usize, usize) {
+        match self {
+            Self::English => (60, 180),
+            Self::Chinese => (30, 60),
         }
     }
 
@@ -59,7 +79,8 @@ impl Language {
 pub struct Example {
     /// The language of both forms.
     pub language: Language,
-    /// The sentence with its numbers in digits.
+    /// The sentence with its numbers in digits, after its language's [tag](Language::tag) where that is not seen, and now
+    /// and then elsewhere.
     pub written: String,
     /// The sentence with its numbers in words.
     pub spoken: String,
@@ -105,9 +126,12 @@ impl Generator {
                 }
             }
         }
-        let longest = language.longest();
-        let fits = example.written.chars().count() <= longest && example.spoken.chars().count() <= 2 * longest;
+        let (written, spoken) = language.longest();
+        let fits = example.written.chars().count() <= written && example.spoken.chars().count() <= spoken;
         let belongs = !example.values.is_empty() || Part::of(&example.written) == self.part;
+        if Language::of(&example.written) != language || self.dice.chance(15) {
+            example.written = format!("{} {}", language.tag(), example.written);
+        }
         (fits && belongs).then_some(example)
     }
 }
@@ -118,7 +142,12 @@ impl Iterator for Generator {
     /// The next example; there always is one.
     fn next(&mut self) -> Option<Example> {
         let language = if self.dice.chance(60) { Language::English } else { Language::Chinese };
-        let start = if self.dice.chance(7) { "plain" } else { "sentence" };
+        let start = match self.dice.below(100) {
+            0..8 => "plain",
+            8..50 => "bare",
+            50..72 => "small",
+            _ => "sentence",
+        };
         loop {
             if let Some(example) = self.attempt(language, start) {
                 return Some(example);

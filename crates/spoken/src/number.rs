@@ -8,15 +8,22 @@ pub(crate) struct Number {
     pub negative: bool,
     pub whole: u64,
     pub fraction: String,
+    /// Written without the zero before the point: .5
+    pub bare_point: bool,
 }
 
 impl From<u64> for Number {
     fn from(whole: u64) -> Self {
-        Self { negative: false, whole, fraction: String::new() }
+        Self::with_fraction(whole, "")
     }
 }
 
 impl Number {
+    /// A positive number with these digits after the point.
+    pub fn with_fraction(whole: u64, fraction: impl Into<String>) -> Self {
+        Self { negative: false, whole, fraction: fraction.into(), bare_point: false }
+    }
+
     /// The value that decides between training and held-out: sign and trailing zeros do not count.
     pub fn canonical(&self) -> String {
         match self.fraction.trim_end_matches('0') {
@@ -29,7 +36,11 @@ impl Number {
     pub fn written(&self, grouped: bool) -> String {
         let sign = if self.negative { "-" } else { "" };
         let whole = if grouped { group_thousands(self.whole) } else { self.whole.to_string() };
-        if self.fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{}", self.fraction) }
+        match (&*self.fraction, self.bare_point) {
+            ("", _) => format!("{sign}{whole}"),
+            (fraction, true) => format!("{sign}.{fraction}"),
+            (fraction, false) => format!("{sign}{whole}.{fraction}"),
+        }
     }
 }
 
@@ -81,7 +92,41 @@ pub(crate) fn decimal(dice: &mut Dice, most_digits: usize) -> Number {
     let whole = if dice.chance(15) { 0 } else { whole(dice, most_digits) };
     let mut fraction = if dice.chance(40) { dice.below(10).to_string() } else { String::new() };
     fraction.push_str(&dice.between(1, 9).to_string());
-    Number { negative: false, whole, fraction }
+    Number::with_fraction(whole, fraction)
+}
+
+/// A whole number of any length up to `most_digits` (up to 18), half of them thinned by zeros.
+pub(crate) fn size(dice: &mut Dice, most_digits: u64) -> u64 {
+    if dice.chance(45) {
+        return whole(dice, most_digits.min(6) as usize);
+    }
+    let low = 10_u64.pow(dice.between(3, most_digits - 1) as u32);
+    let number = dice.between(low, low * 10 - 1);
+    if dice.chance(50) { with_zeros(dice, number) } else { number }
+}
+
+/// A number with any decimals, up to seven, also ending in zeros, and now and then nothing before the point.
+pub(crate) fn precise(dice: &mut Dice, most_digits: usize) -> Number {
+    let bare_point = dice.chance(5);
+    let whole = if bare_point || dice.chance(15) { 0 } else { whole(dice, most_digits) };
+    let places = *dice.pick(&[1, 1, 1, 2, 2, 2, 2, 3, 3, 4, 5, 7]);
+    let mut fraction = digits(dice, places, places);
+    // Zeros are what is easily lost.
+    if dice.chance(25) {
+        let zeros = dice.between(0, places - 1) as usize;
+        let (start, end) = if dice.chance(50) {
+            ("0".repeat(zeros), fraction.split_off(zeros))
+        } else {
+            (fraction.split_off(zeros), "0".repeat(zeros))
+        };
+        fraction = start + &end;
+    }
+    Number { bare_point, ..Number::with_fraction(whole, fraction) }
+}
+
+/// From `least` to `most` digits, any of them zero.
+pub(crate) fn digits(dice: &mut Dice, least: u64, most: u64) -> String {
+    (0..dice.between(least, most)).map(|_| char::from(b'0' + dice.below(10) as u8)).collect()
 }
 
 /// A whole number, or in `percent` of 100 draws one with decimals.
@@ -97,7 +142,7 @@ mod tests {
     fn writes_numbers() {
         assert_eq!(Number::from(1_234_567).written(true), "1,234,567");
         assert_eq!(Number::from(100).written(true), "100");
-        let number = Number { negative: true, whole: 1200, fraction: "50".into() };
+        let number = Number { negative: true, ..Number::with_fraction(1200, "50") };
         assert_eq!(number.written(true), "-1,200.50");
         assert_eq!(number.written(false), "-1200.50");
         assert_eq!(number.canonical(), "1200.5");

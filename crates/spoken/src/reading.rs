@@ -51,6 +51,12 @@ impl Reading {
         Self { kind, written: written.into(), spoken: spoken.into(), values: vec![value.into()] }
     }
 
+    /// What is spoken as it is written: no number.
+    pub fn copied(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { kind: Kind::Cardinal, spoken: text.clone(), written: text, values: Vec::new() }
+    }
+
     /// A reading whose value is the number.
     pub fn of(kind: Kind, number: &Number, written: impl Into<String>, spoken: impl Into<String>) -> Self {
         Self::new(kind, written, spoken, number.canonical())

@@ -1,6 +1,6 @@
 //! 数量: 一千二百三十四, 负零点五, 三点五万, 十到十五, 九十八比八十七.
 //!
-//! 2 is 两 before 千, 万 and 亿 and, on its own, before a measure word (两个); elsewhere it is 二 (二十, 二百, 第二).
+//! 2 is 两 before 千, 万 and 亿, in 两百万, and, on its own, before a measure word (两个); elsewhere it is 二 (二十, 二百, 第二).
 
 use crate::dice::Dice;
 use crate::number::{self, Number};
@@ -59,7 +59,8 @@ fn group_spoken(group: u64, at_start: bool, scaled: bool) -> String {
             spoken.push('零');
             gap = false;
         }
-        spoken.push_str(if digit == 2 && place == 1000 { "两" } else { DIGITS[digit as usize] });
+        let is_pair = digit == 2 && (place == 1000 || (place == 100 && scaled && at_start && group < 1000));
+        spoken.push_str(if is_pair { "两" } else { DIGITS[digit as usize] });
         spoken.push_str(name);
     }
     spoken
@@ -111,23 +112,110 @@ pub fn large(dice: &mut Dice) -> Reading {
     scaled(dice, Kind::Cardinal)
 }
 
+/// A whole number of any size on its own; beyond the everyday ones, zeros and their places are what is to be learnt.
+pub fn cardinal(dice: &mut Dice) -> Reading {
+    let mut number = Number::from(if dice.chance(6) { dice.below(21) } else { number::size(dice, 12) });
+    number.negative = dice.chance(12);
+    signed(dice, &number, Kind::Cardinal)
+}
+
+/// A decimal number on its own.
+pub fn decimal(dice: &mut Dice) -> Reading {
+    let mut number = Number { bare_point: false, ..number::precise(dice, 6) };
+    number.negative = dice.chance(20);
+    signed(dice, &number, Kind::Cardinal)
+}
+
+/// The number, whose sign may also be the word 负.
+fn signed(dice: &mut Dice, number: &Number, kind: Kind) -> Reading {
+    let mut written = number.written(dice.chance(30));
+    if dice.chance(35) {
+        written = written.replace('-', "负");
+    }
+    Reading::of(kind, number, written, spoken(number))
+}
+
 /// A number with 万 or 亿. Its values are its digits and the whole amount.
 pub fn scaled(dice: &mut Dice, kind: Kind) -> Reading {
-    let (scale, zeros, most_digits) = if dice.chance(70) { ("万", 4, 3) } else { ("亿", 8, 2) };
-    let digits = number::any(dice, most_digits, 60);
+    let (scale, zeros) =
+        *dice.pick(&[("万", 4), ("万", 4), ("亿", 8), ("亿", 8), ("千万", 7), ("百万", 6), ("万亿", 12)]);
+    let most_digits = if matches!(scale, "千万" | "百万") { 1 } else { 4 };
+    let digits = number::any(dice, most_digits, 45);
     let fraction: u64 = digits.fraction.parse().unwrap_or(0);
     let amount = digits.whole * 10_u64.pow(zeros) + fraction * 10_u64.pow(zeros - digits.fraction.len() as u32);
-    let written = format!("{}{scale}", digits.written(false));
-    let mut reading = Reading::of(kind, &digits, written, format!("{}{scale}", quantity(&digits)));
+    let written = format!("{}{scale}", digits.written(dice.chance(15)));
+    let mut reading = Reading::of(kind, &digits, written, format!("{}{scale}", scaled_spoken(&digits)));
     reading.values.push(amount.to_string());
     reading
 }
 
-/// A position: 第21 第二十一.
+/// A number before 万 or 亿, as in 两百零一万.
+fn scaled_spoken(number: &Number) -> String {
+    let sign = if number.negative { "负" } else { "" };
+    match (number.whole, &*number.fraction) {
+        (2 | 200..300, "") => format!("{sign}{}", group_spoken(number.whole, true, true)),
+        _ => spoken(number),
+    }
+}
+
+/// A number with 万 or 亿 on its own, also in traditional characters, negative, or with smaller numbers after it: 1亿2300万.
+pub fn large_number(dice: &mut Dice) -> Reading {
+    if dice.chance(30) {
+        let (scale, size) = *dice.pick(&[("万", 10_000), ("亿", 100_000_000)]);
+        let (high, low) =
+            (number::whole(dice, 4), if size == 10_000 { number::whole(dice, 4) } else { number::size(dice, 8) });
+        let low_written = if low.is_multiple_of(10_000) { format!("{}万", low / 10_000) } else { low.to_string() };
+        let number = Number::from(high * size + low);
+        return Reading::of(Kind::Cardinal, &number, format!("{high}{scale}{low_written}"), spoken(&number));
+    }
+    let mut reading = scaled(dice, Kind::Cardinal);
+    if dice.chance(15) {
+        let sign = *dice.pick(&["-", "负"]);
+        (reading.written, reading.spoken) = (format!("{sign}{}", reading.written), format!("负{}", reading.spoken));
+    }
+    if dice.chance(20) {
+        for text in [&mut reading.written, &mut reading.spoken] {
+            *text = text.replace('万', "萬").replace('亿', "億");
+        }
+    }
+    reading
+}
+
+/// Between two neighbouring amounts, said in one breath: 3~5万 三五万, 30~40亿 三四十亿, 17-8万 十七八万.
+pub fn about(dice: &mut Dice) -> Reading {
+    let first = dice.between(1, 8);
+    let second = dice.between(first + 1, (first + 2).min(9));
+    let tens = if dice.chance(40) { dice.between(1, 9) * 10 } else { 0 };
+    let (from, to, spoken) = match dice.below(3) {
+        0 => (first, second, format!("{}{}", DIGITS[first as usize], DIGITS[second as usize])),
+        1 => (first * 10, second * 10, format!("{}{}十", DIGITS[first as usize], DIGITS[second as usize])),
+        _ => (tens + first, second, format!("{}{}", whole(tens + first), DIGITS[second as usize])),
+    };
+    let scale = *dice.pick(&["万", "亿"]);
+    let written = format!("{from}{}{to}{scale}", dice.pick(&["-", "~"]));
+    // One value: small numbers alone are all in training.
+    Reading::new(Kind::Range, written, format!("{spoken}{scale}"), format!("{from}-{to}"))
+}
+
+/// A position in a sentence: 第21 第二十一.
 pub fn ordinal(dice: &mut Dice) -> Reading {
     let digits = if dice.chance(80) { 2 } else { 4 };
     let number = number::whole(dice, digits);
     Reading::new(Kind::Ordinal, format!("第{number}"), format!("第{}", whole(number)), number.to_string())
+}
+
+/// A position of any size, on its own; also 第10万.
+pub fn position(dice: &mut Dice) -> Reading {
+    let reading = if dice.chance(25) {
+        scaled(dice, Kind::Ordinal)
+    } else {
+        let number = Number::from(number::size(dice, 12));
+        Reading::of(Kind::Ordinal, &number, number.written(dice.chance(10)), spoken(&number))
+    };
+    if reading.written.contains('.') {
+        return position(dice);
+    }
+    Reading { written: format!("第{}", reading.written), spoken: format!("第{}", reading.spoken), ..reading }
 }
 
 /// 10-15 or 10~15, 十到十五; the second number is the greater.
@@ -204,7 +292,9 @@ mod tests {
             (110_000, "十一万"),
             (120_345, "十二万零三百四十五"),
             (1_100_000, "一百一十万"),
-            (2_000_000, "二百万"),
+            (2_000_000, "两百万"),
+            (2_120_000, "两百一十二万"),
+            (122_220_000, "一亿两千二百二十二万"),
             (10_100_100, "一千零一十万零一百"),
             (20_000_000, "两千万"),
             (100_000_000, "一亿"),
@@ -222,13 +312,13 @@ mod tests {
         for (number, characters) in [(2, "两"), (12, "十二"), (20, "二十"), (200, "二百"), (2_000, "两千")] {
             assert_eq!(quantity(&number.into()), characters);
         }
-        let number = Number { negative: false, whole: 2, fraction: "2".into() };
+        let number = Number::with_fraction(2, "2");
         assert_eq!(quantity(&number), "二点二");
     }
 
     #[test]
     fn signs_and_decimals() {
-        let number = |negative, whole, fraction: &str| Number { negative, whole, fraction: fraction.into() };
+        let number = |negative, whole, fraction: &str| Number { negative, ..Number::with_fraction(whole, fraction) };
         assert_eq!(spoken(&number(false, 1, "01")), "一点零一");
         assert_eq!(spoken(&number(true, 2930, "1929")), "负两千九百三十点一九二九");
         assert_eq!(spoken(&number(false, 0, "5")), "零点五");

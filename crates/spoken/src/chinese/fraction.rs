@@ -24,6 +24,37 @@ pub fn fraction(dice: &mut Dice) -> Reading {
     Reading::new(Kind::Fraction, &*written, fraction_spoken(numerator, denominator), &*written)
 }
 
+/// A fraction on its own, also negative, after a whole number, or in words: 3又1/10, 负1/3, 100分之57.
+pub fn ratio(dice: &mut Dice) -> Reading {
+    let (mut numerator, mut denominator) = (number::whole(dice, 3), number::whole(dice, 4).max(2));
+    if dice.chance(50) {
+        denominator = dice.between(2, 20);
+        numerator = dice.between(1, denominator);
+    }
+    let spoken = fraction_spoken(numerator, denominator);
+    let value = format!("{numerator}/{denominator}");
+    let (sign, minus) = if dice.chance(30) { (*dice.pick(&["-", "负"]), "负") } else { ("", "") };
+    let (written, spoken) = match dice.below(6) {
+        0 => {
+            let ones = number::whole(dice, 2);
+            (format!("{ones}又{value}"), format!("{}又{spoken}", whole(ones)))
+        }
+        1 => (format!("{denominator}分之{numerator}"), spoken),
+        _ => (value.clone(), spoken),
+    };
+    Reading::new(Kind::Fraction, format!("{sign}{written}"), format!("{minus}{spoken}"), value)
+}
+
+/// Between two percentages: 30~41% 百分之三十到四十一.
+pub fn percents(dice: &mut Dice) -> Reading {
+    let (from, to) = (dice.between(1, 89), dice.between(90, 100));
+    let (from, to) = if dice.chance(50) { (from, dice.between(from + 1, 99)) } else { (from, to) };
+    let spoken = if to == 100 { "百分之百".into() } else { whole(to) };
+    let written = format!("{from}{}{to}%", dice.pick(&["~", "-"]));
+    let values = vec![from.to_string(), to.to_string()];
+    Reading { kind: Kind::Percentage, written, spoken: format!("百分之{}到{spoken}", whole(from)), values }
+}
+
 /// A percentage.
 pub fn percent(dice: &mut Dice) -> Reading {
     percentage(&number::any(dice, 2, 45))
@@ -53,7 +84,7 @@ mod tests {
 
     #[test]
     fn percentages() {
-        let number = |negative, whole, fraction: &str| Number { negative, whole, fraction: fraction.into() };
+        let number = |negative, whole, fraction: &str| Number { negative, ..Number::with_fraction(whole, fraction) };
         assert_eq!(percent_spoken(&number(false, 2, "15")), "百分之二点一五");
         assert_eq!(percent_spoken(&number(false, 0, "4")), "百分之零点四");
         assert_eq!(percent_spoken(&number(true, 98, "")), "负百分之九十八");

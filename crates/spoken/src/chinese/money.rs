@@ -1,9 +1,38 @@
-//! 金额: ￥12.50 is read in 元, 角 and 分, 十二元五角; 12.5元 and $12.50 as decimals, 十二点五元, 十二点五美元.
+//! 金额: 12元5角 is read in 元, 角 and 分; ￥12.5, 12.5元 and $12.5 as decimals, 十二点五元, 十二点五美元; US$3万 三万美元.
 
 use super::cardinal::{quantity, scaled, spoken, whole};
 use crate::dice::Dice;
 use crate::number::{self, Number};
 use crate::reading::{Kind, Reading};
+
+const YUAN: &[(&str, &str)] = &[("¥", "元"), ("￥", "元")];
+/// Signs of currencies, which stand before the amount, and their names, which are spoken after it.
+const SIGNS: [(&str, &str); 22] = [
+    ("$", "美元"),
+    ("€", "欧元"),
+    ("£", "英镑"),
+    ("US$", "美元"),
+    ("¥", "元"),
+    ("￥", "元"),
+    ("₩", "韩元"),
+    ("₹", "印度卢比"),
+    ("₽", "卢布"),
+    ("฿", "泰铢"),
+    ("JPY¥", "日元"),
+    ("CNY¥", "人民币"),
+    ("HK$", "港元"),
+    ("A$", "澳元"),
+    ("C$", "加元"),
+    ("NT$", "新台币"),
+    ("CNY ", "人民币"),
+    ("CNY", "人民币"),
+    ("USD", "美元"),
+    ("EUR", "欧元"),
+    ("TWD", "新台币"),
+    ("JPY", "日元"),
+];
+/// Names of currencies, which stand after the amount.
+const NAMES: [&str; 10] = ["元", "元", "美元", "欧元", "英镑", "日元", "港元", "人民币", "韩元", "卢布"];
 
 /// An amount in 元, 角 and 分. Only a leading 2 is 两.
 fn yuan_spoken(yuan: u64, hundredths: u64) -> String {
@@ -29,16 +58,14 @@ fn yuan_spoken(yuan: u64, hundredths: u64) -> String {
 /// An everyday price.
 pub fn price(dice: &mut Dice) -> Reading {
     match dice.below(10) {
-        0..4 => {
-            let units = if dice.chance(10) { 0 } else { number::whole(dice, 3) };
-            let hundredths = if dice.chance(40) { dice.between(1, 9) * 10 } else { dice.between(1, 99) };
-            let number = Number { negative: false, whole: units, fraction: format!("{hundredths:02}") };
-            let written = format!("{}{}", dice.pick(&["¥", "￥"]), number.written(false));
-            Reading::of(Kind::Money, &number, written, yuan_spoken(units, hundredths))
-        }
-        4 => {
+        0..3 => with_sign(dice, YUAN, 3),
+        3 | 4 => {
             let (yuan, jiao) = (number::whole(dice, 3), dice.between(1, 9));
-            let number = Number { negative: false, whole: yuan, fraction: jiao.to_string() };
+            let number = Number::with_fraction(yuan, jiao.to_string());
+            if dice.chance(35) {
+                let spoken = format!("{}块{}", quantity(&yuan.into()), whole(jiao));
+                return Reading::of(Kind::Money, &number, format!("{yuan}块{jiao}"), spoken);
+            }
             Reading::of(Kind::Money, &number, format!("{yuan}元{jiao}角"), yuan_spoken(yuan, jiao * 10))
         }
         5 => {
@@ -46,29 +73,29 @@ pub fn price(dice: &mut Dice) -> Reading {
             with_name(number::decimal(dice, 3), name)
         }
         6 | 7 => {
-            let name = dice.pick(&["元", "块", "块钱"]);
+            let name = dice.pick(&["元", "块", "块钱", "分", "毛", "角"]);
             with_name(number::whole(dice, 4).into(), name)
         }
-        _ => foreign(dice, 3),
+        _ => with_sign(dice, &SIGNS[..4], 3),
     }
 }
 
 /// A larger amount.
 pub fn money(dice: &mut Dice) -> Reading {
     match dice.below(10) {
-        0..3 => with_name(number::whole(dice, 6).into(), "元"),
-        3 | 4 => {
-            let number = Number::from(number::whole(dice, 6));
-            let written = format!("{}{}", dice.pick(&["¥", "￥"]), number.written(dice.chance(40)));
-            Reading::of(Kind::Money, &number, written, yuan_spoken(number.whole, 0))
-        }
-        5..8 => {
-            let reading = scaled(dice, Kind::Money);
-            let name = dice.pick(&["元", "美元", "欧元"]);
+        0..3 => with_name(number::size(dice, 9).into(), *dice.pick(&NAMES)),
+        3 | 4 => with_sign(dice, YUAN, 6),
+        5 | 6 => {
+            let (reading, name) = (scaled(dice, Kind::Money), dice.pick(&NAMES));
             let (written, spoken) = (format!("{}{name}", reading.written), format!("{}{name}", reading.spoken));
             Reading { written, spoken, ..reading }
         }
-        _ => foreign(dice, 6),
+        7 => {
+            let (reading, (sign, name)) = (scaled(dice, Kind::Money), dice.pick(&SIGNS));
+            let (written, spoken) = (format!("{sign}{}", reading.written), format!("{}{name}", reading.spoken));
+            Reading { written, spoken, ..reading }
+        }
+        _ => with_sign(dice, &SIGNS, 6),
     }
 }
 
@@ -82,16 +109,15 @@ fn with_name(number: Number, name: &str) -> Reading {
     )
 }
 
-/// An amount after the sign of a foreign currency; its decimals are written in two digits but spoken without a last zero.
-fn foreign(dice: &mut Dice, most_digits: usize) -> Reading {
-    let (symbol, name) = dice.pick(&[("$", "美元"), ("€", "欧元"), ("£", "英镑")]);
-    let number = number::any(dice, most_digits, 40);
-    let mut cents = number.clone();
-    if cents.fraction.len() == 1 {
-        cents.fraction.push('0');
+/// An amount after the sign of its currency.
+fn with_sign(dice: &mut Dice, signs: &[(&str, &str)], most_digits: usize) -> Reading {
+    let (sign, name) = dice.pick(signs);
+    let mut number = number::any(dice, most_digits, 40);
+    if dice.chance(15) {
+        number.fraction = number::digits(dice, 2, 3);
     }
     let amount = if number.fraction.is_empty() { quantity(&number) } else { spoken(&number) };
-    Reading::of(Kind::Money, &number, format!("{symbol}{}", cents.written(dice.chance(40))), format!("{amount}{name}"))
+    Reading::of(Kind::Money, &number, format!("{sign}{}", number.written(dice.chance(30))), format!("{amount}{name}"))
 }
 
 #[cfg(test)]
@@ -121,7 +147,7 @@ mod tests {
     #[test]
     fn amounts_with_a_name() {
         assert_eq!(with_name(2.into(), "块").spoken, "两块");
-        let number = Number { negative: false, whole: 12, fraction: "5".into() };
+        let number = Number::with_fraction(12, "5");
         assert_eq!(with_name(number, "元").spoken, "十二点五元");
     }
 }

@@ -35,11 +35,50 @@ pub fn time(dice: &mut Dice) -> Reading {
     let (written, spoken) = match (minute, dice.below(10)) {
         (0, 0..5) => (format!("{hour}点"), spoken(hour, 0)),
         (30, 0..3) => (format!("{hour}点半"), format!("{}点半", quantity(&hour.into()))),
+        (1..10, 0..2) => (format!("{hour}点{minute}分"), spoken_plainly(hour, minute)),
         (1.., 0..5) => (format!("{hour}点{minute:02}分"), spoken(hour, minute)),
         (_, 5) => (format!("{hour:02}:{minute:02}"), spoken(hour, minute)),
+        (_, 6) => (format!("{hour}：{minute:02}"), spoken(hour, minute)),
         _ => (format!("{hour}:{minute:02}"), spoken(hour, minute)),
     };
     Reading::new(Kind::Time, format!("{prefix}{written}"), format!("{prefix}{spoken}"), time.canonical())
+}
+
+/// Without 零 before a single minute, as one writes 3点5分.
+fn spoken_plainly(hour: u64, minute: u64) -> String {
+    format!("{}点{}分", quantity(&hour.into()), whole(minute))
+}
+
+/// A time on its own: with quarters or seconds, or the half of the day in Latin letters.
+pub fn exact(dice: &mut Dice) -> Reading {
+    let time = Time::draw(dice);
+    let Time { hour, minute } = time;
+    let second = dice.below(60).max(1);
+    let hours = quantity(&hour.into());
+    let (written, spoken) = match dice.below(10) {
+        0 | 1 => {
+            let quarter = dice.between(1, 3);
+            let spoken = format!("{hours}点{}刻", whole(quarter));
+            return Reading::new(Kind::Time, format!("{hour}点{quarter}刻"), spoken, time.canonical());
+        }
+        2 | 3 => {
+            let half = if hour < 12 { "上午" } else { "下午" };
+            let mark = *dice.pick(if hour < 12 { &["a.m.", "am", "AM"] } else { &["p.m.", "pm", "PM"] });
+            let hour = (hour + 11) % 12 + 1;
+            let written = format!("{hour}:{minute:02}{mark}");
+            return Reading::new(Kind::Time, written, format!("{half}{}", spoken(hour, minute)), time.canonical());
+        }
+        4 => (format!("{hour}点{second}秒"), format!("{hours}点{}秒", whole(second))),
+        5 | 6 => {
+            (format!("{hour}点{minute}分{second}秒"), format!("{}{}秒", spoken_plainly(hour, minute), whole(second)))
+        }
+        pattern => {
+            let hour_written = if pattern == 7 { hour.to_string() } else { format!("{hour:02}") };
+            let written = format!("{hour_written}:{minute:02}:{second:02}");
+            (written, format!("{}{}秒", spoken_plainly(hour, minute), whole(second)))
+        }
+    };
+    Reading::new(Kind::Time, written, spoken, format!("{hour}:{minute:02}:{second:02}"))
 }
 
 #[cfg(test)]

@@ -28,11 +28,19 @@ const UP_TO_NINETEEN: [&str; 20] = [
 ];
 const TENS: [&str; 10] = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 
+const SCALES: [(u64, &str); 5] = [
+    (1_000_000_000_000_000, "quadrillion"),
+    (1_000_000_000_000, "trillion"),
+    (1_000_000_000, "billion"),
+    (1_000_000, "million"),
+    (1_000, "thousand"),
+];
+
 /// A whole number in words.
 pub fn whole(number: u64) -> String {
     let mut words = Vec::new();
     let mut rest = number;
-    for (scale, name) in [(1_000_000_000, "billion"), (1_000_000, "million"), (1_000, "thousand")] {
+    for (scale, name) in SCALES {
         if rest >= scale {
             words.push(whole(rest / scale));
             words.push(name.into());
@@ -61,15 +69,39 @@ pub fn digit_by_digit(digits: &str) -> String {
     words.join(" ")
 }
 
-/// Any number in words; the decimals are read digit by digit.
+/// The digits after a point: a zero among others is "o".
+fn decimals(digits: &str) -> String {
+    if digits == "0" { "zero".into() } else { digit_by_digit(digits).replace("zero", "o") }
+}
+
+/// Any number in words; the decimals are read digit by digit. What begins with the point is spoken so.
 pub fn spoken(number: &Number) -> String {
     let sign = if number.negative { "minus " } else { "" };
-    let whole = whole(number.whole);
-    if number.fraction.is_empty() {
-        format!("{sign}{whole}")
-    } else {
-        format!("{sign}{whole} point {}", digit_by_digit(&number.fraction))
+    match (&*number.fraction, number.bare_point) {
+        ("", _) => format!("{sign}{}", whole(number.whole)),
+        (fraction, true) => format!("{sign}point {}", decimals(fraction)),
+        (fraction, false) => format!("{sign}{} point {}", whole(number.whole), decimals(fraction)),
     }
+}
+
+/// A whole number of any size, on its own. Four digits from 1100 to 2199 are a year there unless they are grouped.
+pub fn cardinal(dice: &mut Dice) -> Reading {
+    if dice.chance(6) {
+        let digits = format!("0{}", number::digits(dice, 1, 4));
+        return Reading::new(Kind::Code, &*digits, digit_by_digit(&digits), &*digits);
+    }
+    let mut number = Number::from(if dice.chance(6) { dice.below(21) } else { number::size(dice, 17) });
+    number.negative = dice.chance(12);
+    let grouped = dice.chance(45) || (!number.negative && (1_100..2_200).contains(&number.whole));
+    Reading::of(Kind::Cardinal, &number, number.written(grouped), spoken(&number))
+}
+
+/// A decimal number on its own, also without a digit before the point.
+pub fn decimal(dice: &mut Dice) -> Reading {
+    let mut number = number::precise(dice, 6);
+    number.negative = dice.chance(15);
+    let grouped = dice.chance(30);
+    Reading::of(Kind::Cardinal, &number, number.written(grouped), spoken(&number))
 }
 
 /// A number of things, at least two.
@@ -93,6 +125,11 @@ pub fn large(dice: &mut Dice) -> Reading {
         let number = (number::whole(dice, 2) * 10_u64.pow(dice.between(5, 8) as u32)).into();
         return Reading::of(Kind::Cardinal, &number, number.written(true), spoken(&number));
     }
+    scaled_up(dice)
+}
+
+/// 3.4 million, on its own.
+pub fn scaled_up(dice: &mut Dice) -> Reading {
     let (mut reading, scale) = scaled(dice, Kind::Cardinal);
     reading.written = format!("{} {scale}", reading.written);
     reading.spoken = format!("{} {scale}", reading.spoken);
@@ -101,7 +138,8 @@ pub fn large(dice: &mut Dice) -> Reading {
 
 /// A number that "million" or "billion" is to follow. Its values are its digits and the whole amount.
 pub fn scaled(dice: &mut Dice, kind: Kind) -> (Reading, &'static str) {
-    let (scale, zeros, most_digits) = if dice.chance(70) { ("million", 6, 3) } else { ("billion", 9, 1) };
+    let (scale, zeros, most_digits) =
+        *dice.pick(&[("million", 6, 3), ("million", 6, 3), ("billion", 9, 3), ("trillion", 12, 3), ("thousand", 3, 3)]);
     let digits = number::any(dice, most_digits, 60);
     let places = digits.fraction.len();
     let fraction: u64 = digits.fraction.parse().unwrap_or(0);
@@ -144,6 +182,15 @@ pub fn score(dice: &mut Dice) -> Reading {
     pair(Kind::Score, dice.between(0, 139), dice.between(0, 139))
 }
 
+/// A range on its own, in words or with a dash of either kind; neither number is a year.
+pub fn span(dice: &mut Dice) -> Reading {
+    let from = number::whole(dice, 3);
+    let to = (from + number::whole(dice, 2)).min(1_099);
+    let reading = pair(Kind::Range, from, to);
+    let dash = *dice.pick(&["-", "-", "–", " - "]);
+    Reading { written: reading.written.replace('-', dash), ..reading }
+}
+
 fn pair(kind: Kind, first: u64, second: u64) -> Reading {
     let values = vec![first.to_string(), second.to_string()];
     Reading {
@@ -184,6 +231,8 @@ mod tests {
             (1_000_000, "one million"),
             (2_000_003, "two million three"),
             (1_000_000_000, "one billion"),
+            (7_000_000_000_200, "seven trillion two hundred"),
+            (30_000_002_000_000_001, "thirty quadrillion two billion one"),
         ] {
             assert_eq!(whole(number), words);
         }
@@ -191,9 +240,12 @@ mod tests {
 
     #[test]
     fn signs_and_decimals() {
-        let number = |negative, whole, fraction: &str| Number { negative, whole, fraction: fraction.into() };
+        let number = |negative, whole, fraction: &str| Number { negative, ..Number::with_fraction(whole, fraction) };
         assert_eq!(spoken(&number(false, 18, "9")), "eighteen point nine");
-        assert_eq!(spoken(&number(false, 0, "05")), "zero point zero five");
+        assert_eq!(spoken(&number(false, 0, "05")), "zero point o five");
+        assert_eq!(spoken(&number(false, 7, "0")), "seven point zero");
+        assert_eq!(spoken(&number(false, 3, "400")), "three point four o o");
+        assert_eq!(spoken(&Number { bare_point: true, ..number(false, 0, "45") }), "point four five");
         assert_eq!(spoken(&number(true, 60, "24")), "minus sixty point two four");
         assert_eq!(spoken(&number(true, 12, "")), "minus twelve");
     }
@@ -210,9 +262,10 @@ mod tests {
         let mut dice = Dice::new(3);
         for _ in 0..100 {
             let (reading, scale) = scaled(&mut dice, Kind::Cardinal);
-            let factor = if scale == "million" { 1e6 } else { 1e9 };
+            let factor = SCALES.iter().find(|(_, name)| *name == scale).unwrap().0 as f64;
             let amount: f64 = reading.values[1].parse().unwrap();
-            assert!((reading.values[0].parse::<f64>().unwrap() * factor - amount).abs() < 1.0, "{reading:?}");
+            let digits: f64 = reading.values[0].parse().unwrap();
+            assert!((digits * factor / amount - 1.0).abs() < 1e-9, "{reading:?}");
         }
     }
 }

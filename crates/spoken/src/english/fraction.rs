@@ -3,6 +3,7 @@
 use super::cardinal::whole;
 use super::ordinal;
 use crate::dice::Dice;
+use crate::number;
 use crate::reading::{Kind, Reading};
 
 fn spoken(numerator: u64, denominator: u64) -> String {
@@ -23,8 +24,27 @@ fn mixed_spoken(whole_part: u64, numerator: u64, denominator: u64) -> String {
     format!("{} and {fraction}", whole(whole_part))
 }
 
+/// Fractions that have a character of their own.
+pub(crate) const SIGNS: [(&str, u64, u64); 15] = [
+    ("½", 1, 2),
+    ("⅓", 1, 3),
+    ("⅔", 2, 3),
+    ("¼", 1, 4),
+    ("¾", 3, 4),
+    ("⅕", 1, 5),
+    ("⅖", 2, 5),
+    ("⅗", 3, 5),
+    ("⅘", 4, 5),
+    ("⅙", 1, 6),
+    ("⅚", 5, 6),
+    ("⅛", 1, 8),
+    ("⅜", 3, 8),
+    ("⅝", 5, 8),
+    ("⅞", 7, 8),
+];
+
 /// A denominator, small ones first.
-fn denominator(dice: &mut Dice) -> u64 {
+pub(crate) fn denominator(dice: &mut Dice) -> u64 {
     if dice.chance(70) { dice.between(2, 12) } else { dice.between(13, 99) }
 }
 
@@ -37,11 +57,44 @@ pub fn fraction(dice: &mut Dice) -> Reading {
     Reading::new(Kind::Fraction, &*written, spoken(numerator, denominator), &*written)
 }
 
+/// A fraction on its own, of numbers of any size, as one character, or with the ending of its reading: 1/4th.
+pub fn ratio(dice: &mut Dice) -> Reading {
+    if dice.chance(15) {
+        let (sign, numerator, denominator) = *dice.pick(&SIGNS);
+        let value = format!("{numerator}/{denominator}");
+        return Reading::new(Kind::Fraction, sign, spoken(numerator, denominator), value);
+    }
+    if dice.chance(45) {
+        return fraction(dice);
+    }
+    let (numerator, denominator) = (number::whole(dice, 5), number::whole(dice, 5).max(2));
+    let value = format!("{numerator}/{denominator}");
+    let written = match dice.below(4) {
+        0 => format!("{numerator} / {denominator}"),
+        1 => format!("{numerator}/{}", ordinal::written(denominator)),
+        _ => value.clone(),
+    };
+    Reading::new(Kind::Fraction, written, spoken(numerator, denominator), value)
+}
+
 /// A whole number and a fraction.
 pub fn mixed(dice: &mut Dice) -> Reading {
-    let whole = dice.between(1, 29);
-    let denominator = *dice.pick(&[2, 2, 3, 4, 4, 5, 6, 8, 8, 10, 16]);
-    let numerator = dice.between(1, denominator - 1);
+    let whole = dice.between(1, 99);
+    if dice.chance(15) {
+        let (sign, numerator, denominator) = *dice.pick(&SIGNS);
+        let value = format!("{whole} {numerator}/{denominator}");
+        let space = *dice.pick(&["", " "]);
+        return Reading::new(
+            Kind::Fraction,
+            format!("{whole}{space}{sign}"),
+            mixed_spoken(whole, numerator, denominator),
+            value,
+        );
+    }
+    let denominator =
+        if dice.chance(70) { *dice.pick(&[2, 2, 3, 4, 4, 5, 6, 8, 8, 10, 16]) } else { denominator(dice) };
+    let most = if dice.chance(80) { denominator - 1 } else { 2 * denominator };
+    let numerator = dice.between(1, most);
     let written = format!("{whole} {numerator}/{denominator}");
     Reading::new(Kind::Fraction, &*written, mixed_spoken(whole, numerator, denominator), &*written)
 }

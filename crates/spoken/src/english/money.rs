@@ -1,4 +1,5 @@
-//! Amounts: $12.50 "twelve dollars and fifty cents", $0.50 "fifty cents", $3 million "three million dollars".
+//! Amounts: $12.50 "twelve dollars and fifty cents", $0.50 "fifty cents", $1.234 "one point two three four dollars",
+//! $3 million and $3M "three million dollars", 20 euros.
 
 use super::cardinal::{scaled, spoken, whole};
 use crate::dice::Dice;
@@ -13,16 +14,57 @@ struct Currency {
     hundredth: Option<(&'static str, &'static str)>,
 }
 
-const CURRENCIES: [Currency; 4] = [
-    Currency { symbol: "$", one: "dollar", many: "dollars", hundredth: Some(("cent", "cents")) },
-    Currency { symbol: "£", one: "pound", many: "pounds", hundredth: Some(("penny", "pence")) },
-    Currency { symbol: "€", one: "euro", many: "euros", hundredth: Some(("cent", "cents")) },
-    Currency { symbol: "¥", one: "yen", many: "yen", hundredth: None },
+const fn currency(
+    symbol: &'static str,
+    one: &'static str,
+    many: &'static str,
+    hundredth: Option<(&'static str, &'static str)>,
+) -> Currency {
+    Currency { symbol, one, many, hundredth }
+}
+
+const CENTS: Option<(&str, &str)> = Some(("cent", "cents"));
+
+const CURRENCIES: [Currency; 12] = [
+    currency("$", "dollar", "dollars", CENTS),
+    currency("£", "pound", "pounds", Some(("penny", "pence"))),
+    currency("€", "euro", "euros", CENTS),
+    currency("¥", "yen", "yen", None),
+    currency("₹", "rupee", "rupees", Some(("paisa", "paise"))),
+    currency("₩", "won", "won", None),
+    currency("US$", "us dollar", "us dollars", CENTS),
+    currency("US $", "us dollar", "us dollars", CENTS),
+    currency("C$", "canadian dollar", "canadian dollars", CENTS),
+    currency("A$", "australian dollar", "australian dollars", CENTS),
+    currency("CHF ", "swiss franc", "swiss francs", None),
+    currency("₽", "ruble", "rubles", None),
 ];
 
-/// Half of all amounts are in dollars.
-fn currency(dice: &mut Dice) -> &'static Currency {
-    if dice.chance(40) { &CURRENCIES[0] } else { dice.pick(&CURRENCIES) }
+/// Words for amounts, which stand after the number and stay as they are.
+const NAMES: [&str; 14] = [
+    "dollars",
+    "euros",
+    "pounds",
+    "yen",
+    "yuan",
+    "cents",
+    "rupees",
+    "francs",
+    "pesos",
+    "won",
+    "rubles",
+    "us dollars",
+    "kronor",
+    "reais",
+];
+
+/// Nearly half of all amounts are in dollars.
+fn draw(dice: &mut Dice) -> &'static Currency {
+    match dice.below(10) {
+        0..4 => &CURRENCIES[0],
+        4..7 => dice.pick(&CURRENCIES[..4]),
+        _ => dice.pick(&CURRENCIES),
+    }
 }
 
 fn counted(number: u64, one: &str, many: &str) -> String {
@@ -43,34 +85,120 @@ fn amount_spoken(currency: &Currency, units: u64, hundredths: u64) -> String {
 
 /// An everyday price, mostly with hundredths.
 pub fn price(dice: &mut Dice) -> Reading {
-    let currency = currency(dice);
+    let currency = draw(dice);
     if currency.hundredth.is_none() || dice.chance(25) {
-        return whole_amount(dice, currency);
+        return whole_amount(dice, currency, 4);
     }
-    let units = if dice.chance(10) { 0 } else { number::whole(dice, 3) };
-    let hundredths = if dice.chance(40) { dice.between(1, 9) * 10 } else { dice.between(1, 99) };
-    let number = Number { negative: false, whole: units, fraction: format!("{hundredths:02}") };
-    let written = format!("{}{}", currency.symbol, number.written(false));
+    let bare_point = dice.chance(4);
+    let units = if bare_point || dice.chance(12) { 0 } else { number::whole(dice, 4) };
+    let hundredths = match dice.below(10) {
+        0 if units > 0 => 0,
+        1..4 => dice.between(1, 9),
+        4..6 => dice.between(1, 9) * 10,
+        _ => dice.between(1, 99),
+    };
+    let number = Number { bare_point, ..Number::with_fraction(units, format!("{hundredths:02}")) };
+    let written = format!("{}{}", currency.symbol, number.written(dice.chance(50)));
     Reading::of(Kind::Money, &number, written, amount_spoken(currency, units, hundredths))
 }
 
 /// A larger amount, without hundredths.
 pub fn money(dice: &mut Dice) -> Reading {
-    let currency = currency(dice);
-    if dice.chance(80) {
-        return whole_amount(dice, currency);
+    if dice.chance(65) {
+        let currency = draw(dice);
+        return whole_amount(dice, currency, 9);
     }
-    let (mut reading, scale) = scaled(dice, Kind::Money);
-    reading.written = format!("{}{} {scale}", currency.symbol, reading.written);
-    reading.spoken = format!("{} {scale} {}", reading.spoken, currency.many);
-    reading
+    magnitude(dice)
 }
 
-fn whole_amount(dice: &mut Dice, currency: &Currency) -> Reading {
-    let number = Number::from(number::whole(dice, 6));
-    let written = format!("{}{}", currency.symbol, number.written(dice.chance(60)));
-    let name = if number.whole == 1 { currency.one } else { currency.many };
-    Reading::of(Kind::Money, &number, written, format!("{} {name}", spoken(&number)))
+/// An amount in millions and the like: $2.5 million, £3bn, 1.4 billion yuan.
+pub fn magnitude(dice: &mut Dice) -> Reading {
+    let currency = draw(dice);
+    let (reading, scale) = scaled(dice, Kind::Money);
+    let (digits, spoken) = (&reading.written, &reading.spoken);
+    if dice.chance(20) {
+        let name = dice.pick(&NAMES);
+        let (written, spoken) = (format!("{digits} {scale} {name}"), format!("{spoken} {scale} {name}"));
+        return Reading { written, spoken, ..reading };
+    }
+    let letter = match (scale, dice.below(4)) {
+        ("billion", 0) => "bn",
+        ("million", 0) => "m",
+        _ => &scale[..1],
+    };
+    let written = match dice.below(10) {
+        0 => format!("{}{digits}{}", currency.symbol, letter),
+        1 | 2 => format!("{}{digits}{}", currency.symbol, letter.to_uppercase()),
+        _ => format!("{}{digits} {scale}", currency.symbol),
+    };
+    let spoken = format!("{spoken} {scale} {}", currency.many);
+    Reading { written, spoken, ..reading }
+}
+
+/// An amount with decimals that are no hundredths, or before its currency's name.
+pub fn decimal(dice: &mut Dice) -> Reading {
+    let mut number = number::any(dice, 6, 50);
+    if dice.chance(50) {
+        let name = *dice.pick(&NAMES);
+        let name = if number == 1.into() { "dollar" } else { name };
+        return Reading::of(
+            Kind::Money,
+            &number,
+            format!("{} {name}", number.written(dice.chance(40))),
+            format!("{} {name}", spoken(&number)),
+        );
+    }
+    let places = *dice.pick(&[1, 3, 3, 4]);
+    number.fraction = format!("{}{}", number::digits(dice, places - 1, places - 1), dice.between(1, 9));
+    number.bare_point = dice.chance(10);
+    if number.bare_point {
+        number.whole = 0;
+    }
+    let currency = draw(dice);
+    let written = format!("{}{}", currency.symbol, number.written(dice.chance(40)));
+    Reading::of(Kind::Money, &number, written, format!("{} {}", spoken(&number), currency.many))
+}
+
+/// What something costs at least and at most: $50-$100, £2.50 - £3.
+pub fn span(dice: &mut Dice) -> Reading {
+    let (first, second) = (price(dice), price(dice));
+    let dash = *dice.pick(&["-", " - ", "–"]);
+    let values = [first.values, second.values].concat();
+    let written = format!("{}{dash}{}", first.written, second.written);
+    Reading { kind: Kind::Money, written, spoken: format!("{} to {}", first.spoken, second.spoken), values }
+}
+
+/// The price of a time or a thing: $20/mo "twenty dollars per month".
+pub fn rate(dice: &mut Dice) -> Reading {
+    const PER: [(&str, &str); 14] = [
+        ("mo", "month"),
+        ("month", "month"),
+        ("wk", "week"),
+        ("week", "week"),
+        ("hr", "hour"),
+        ("h", "hour"),
+        ("yr", "year"),
+        ("day", "day"),
+        ("kg", "kilogram"),
+        ("lb", "pound"),
+        ("person", "person"),
+        ("night", "night"),
+        ("gal", "gallon"),
+        ("oz", "ounce"),
+    ];
+    let reading = price(dice);
+    let (short, name) = dice.pick(&PER);
+    Reading {
+        written: format!("{}/{short}", reading.written),
+        spoken: format!("{} per {name}", reading.spoken),
+        ..reading
+    }
+}
+
+fn whole_amount(dice: &mut Dice, currency: &Currency, most_digits: u64) -> Reading {
+    let number = Number::from(number::size(dice, most_digits));
+    let written = format!("{}{}", currency.symbol, number.written(dice.chance(50)));
+    Reading::of(Kind::Money, &number, written, counted(number.whole, currency.one, currency.many))
 }
 
 #[cfg(test)]
@@ -79,7 +207,7 @@ mod tests {
 
     #[test]
     fn amounts() {
-        let [dollar, pound, euro, yen] = &CURRENCIES;
+        let [dollar, pound, euro, yen, ..] = &CURRENCIES;
         for (currency, units, hundredths, words) in [
             (dollar, 1, 0, "one dollar"),
             (dollar, 0, 1, "one cent"),

@@ -2,7 +2,7 @@
 
 use super::cardinal::whole;
 use crate::dice::Dice;
-use crate::number;
+use crate::number::{self, Number};
 use crate::reading::{Kind, Reading};
 
 /// An ordinal number in words: the cardinal with its last word changed.
@@ -34,7 +34,15 @@ pub fn written(number: u64) -> String {
     format!("{number}{suffix}")
 }
 
-/// A position, rarely beyond the 99th.
+/// A position of any size, on its own.
+pub fn position(dice: &mut Dice) -> Reading {
+    let number = if dice.chance(25) { dice.below(100) } else { number::size(dice, 10) };
+    let digits = if dice.chance(50) { Number::from(number).written(true) } else { number.to_string() };
+    let suffix = &written(number)[number.to_string().len()..];
+    Reading::new(Kind::Ordinal, format!("{digits}{suffix}"), spoken(number), number.to_string())
+}
+
+/// A position in a sentence, rarely beyond the 99th.
 pub fn ordinal(dice: &mut Dice) -> Reading {
     let digits = if dice.chance(80) { 2 } else { 3 };
     let number = number::whole(dice, digits);

@@ -1,22 +1,41 @@
-//! Times of day: 3:45 pm "three forty five p m", 3:05 "three oh five", 15:30 "fifteen thirty". A full hour is "o'clock"
-//! up to twelve and "hundred" from thirteen on, as in 15:00 "fifteen hundred"; a zero before the hour is silent.
+//! Times of day: 3:45 pm "three forty five pm", 3:05 "three o five", 15:30 "fifteen thirty". A full hour is "o'clock"
+//! without a half of the day; a zero before the hour is silent. With seconds it is a duration: 1:20:05 "one hour twenty
+//! minutes and five seconds".
 
 use super::cardinal::whole;
 use crate::calendar::Time;
 use crate::dice::Dice;
 use crate::reading::{Kind, Reading};
 
-/// The hour and the minute in words; `half` is the half of the day, "a m" or "p m", if it is named.
-fn spoken(hour: u64, minute: u64, half: Option<&str>) -> String {
+/// The hour and the minute in words.
+fn spoken(hour: u64, minute: u64) -> String {
     let hours = whole(hour);
-    let clock = match (minute, half) {
-        (0, Some(_)) => hours,
-        (0, None) if (1..=12).contains(&hour) => format!("{hours} o'clock"),
-        (0, None) => format!("{hours} hundred"),
-        (1..=9, _) => format!("{hours} oh {}", whole(minute)),
+    match minute {
+        0 => hours,
+        1..=9 => format!("{hours} o {}", whole(minute)),
         _ => format!("{hours} {}", whole(minute)),
+    }
+}
+
+/// By the clock of 12 hours, with the half of the day that is written after it.
+fn half_day(dice: &mut Dice, time: &Time, half: &str) -> (String, String) {
+    let (hour, minute) = ((time.hour + 11) % 12 + 1, time.minute);
+    let clock = match dice.below(10) {
+        _ if minute == 0 && dice.chance(60) => hour.to_string(),
+        0 => format!("{hour:02}:{minute:02}"),
+        1 => format!("{hour}.{minute:02}"),
+        _ => format!("{hour}:{minute:02}"),
     };
-    half.map_or_else(|| clock.clone(), |half| format!("{clock} {half}"))
+    let letter = &half[..1];
+    let mark = match dice.below(10) {
+        0..4 => half.into(),
+        4 | 5 => half.to_uppercase(),
+        6 => format!("{letter}.m"),
+        7 => format!("{}.M.", letter.to_uppercase()),
+        _ => format!("{letter}.m."),
+    };
+    let space = if dice.chance(70) { " " } else { "" };
+    (format!("{clock}{space}{mark}"), format!("{} {half}", spoken(hour, minute)))
 }
 
 /// A time of day, by the clock of 12 or of 24 hours.
@@ -24,17 +43,56 @@ pub fn time(dice: &mut Dice) -> Reading {
     let time = Time::draw(dice);
     let Time { hour, minute } = time;
     let (written, spoken) = if dice.chance(55) {
-        let (afternoon, hour) = (hour >= 12, (hour + 11) % 12 + 1);
-        let clock = if minute == 0 && dice.chance(60) { hour.to_string() } else { format!("{hour}:{minute:02}") };
-        let marks = if afternoon { [" pm", "pm", " PM"] } else { [" am", "am", " AM"] };
-        let half = if afternoon { "p m" } else { "a m" };
-        (format!("{clock}{}", dice.pick(&marks)), spoken(hour, minute, Some(half)))
-    } else if dice.chance(25) {
-        (format!("{hour:02}:{minute:02}"), spoken(hour, minute, None))
+        half_day(dice, &time, if hour >= 12 { "pm" } else { "am" })
     } else {
-        (format!("{hour}:{minute:02}"), spoken(hour, minute, None))
+        let written = if dice.chance(40) { format!("{hour:02}:{minute:02}") } else { format!("{hour}:{minute:02}") };
+        let clock = spoken(hour, minute);
+        (written, if minute == 0 { format!("{clock} o'clock") } else { clock })
     };
     Reading::new(Kind::Time, written, spoken, time.canonical())
+}
+
+/// A time with its zone: 3:45 pm EST.
+pub fn zoned(dice: &mut Dice) -> Reading {
+    let reading = time(dice);
+    let zone = *dice.pick(&["est", "pst", "cst", "mst", "gmt", "utc", "cet", "edt", "pdt", "bst"]);
+    let written = match dice.below(4) {
+        0 => zone.into(),
+        1 => zone.chars().map(|letter| format!("{letter}.")).collect(),
+        _ => zone.to_uppercase(),
+    };
+    Reading {
+        written: format!("{} {written}", reading.written),
+        spoken: format!("{} {zone}", reading.spoken),
+        ..reading
+    }
+}
+
+/// From one time to another: 2pm-5pm, 9:30-11:00.
+pub fn span(dice: &mut Dice) -> Reading {
+    let (first, second) = (time(dice), time(dice));
+    let dash = *dice.pick(&["-", " - ", "–", " to "]);
+    let values = [first.values, second.values].concat();
+    let written = format!("{}{dash}{}", first.written, second.written);
+    Reading { kind: Kind::Time, written, spoken: format!("{} to {}", first.spoken, second.spoken), values }
+}
+
+/// Hours, minutes and seconds.
+pub fn elapsed(dice: &mut Dice) -> Reading {
+    let [hours, minutes, seconds] =
+        [24, 60, 60].map(|bound| if dice.chance(12) { dice.below(3) } else { dice.below(bound) });
+    let written = if dice.chance(60) {
+        format!("{hours:02}:{minutes:02}:{seconds:02}")
+    } else {
+        format!("{hours}:{minutes:02}:{seconds:02}")
+    };
+    let value = format!("{hours}:{minutes:02}:{seconds:02}");
+    Reading::new(Kind::Time, written, elapsed_spoken(hours, minutes, seconds), value)
+}
+
+fn elapsed_spoken(hours: u64, minutes: u64, seconds: u64) -> String {
+    let counted = |count, unit| format!("{} {unit}{}", whole(count), if count == 1 { "" } else { "s" });
+    format!("{} {} and {}", counted(hours, "hour"), counted(minutes, "minute"), counted(seconds, "second"))
 }
 
 #[cfg(test)]
@@ -43,22 +101,29 @@ mod tests {
 
     #[test]
     fn times() {
-        for (hour, minute, half, words) in [
-            (3, 45, Some("p m"), "three forty five p m"),
-            (3, 5, Some("a m"), "three oh five a m"),
-            (5, 0, Some("p m"), "five p m"),
-            (12, 0, Some("p m"), "twelve p m"),
-            (12, 0, None, "twelve o'clock"),
-            (1, 0, None, "one o'clock"),
-            (0, 5, None, "zero oh five"),
-            (0, 0, None, "zero hundred"),
-            (8, 52, None, "eight fifty two"),
-            (15, 0, None, "fifteen hundred"),
-            (15, 30, None, "fifteen thirty"),
-            (22, 10, None, "twenty two ten"),
+        for (hour, minute, words) in [
+            (3, 45, "three forty five"),
+            (3, 5, "three o five"),
+            (5, 0, "five"),
+            (0, 5, "zero o five"),
+            (8, 52, "eight fifty two"),
+            (15, 30, "fifteen thirty"),
+            (22, 10, "twenty two ten"),
         ] {
-            assert_eq!(spoken(hour, minute, half), words);
+            assert_eq!(spoken(hour, minute), words);
         }
+        assert_eq!(elapsed_spoken(1, 0, 42), "one hour zero minutes and forty two seconds");
+    }
+
+    #[test]
+    fn halves_of_the_day_are_written_in_many_ways() {
+        let mut dice = Dice::new(1);
+        let time = Time { hour: 15, minute: 5 };
+        let forms: std::collections::HashSet<_> = (0..500).map(|_| half_day(&mut dice, &time, "pm")).collect();
+        for written in ["3:05 pm", "3:05pm", "03:05 P.M.", "3.05 p.m.", "3:05 PM"] {
+            assert!(forms.contains(&(written.into(), "three o five pm".into())), "{written}");
+        }
+        assert!(forms.iter().all(|(_, spoken)| spoken == "three o five pm"));
     }
 
     #[test]
