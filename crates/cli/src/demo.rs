@@ -1,10 +1,11 @@
+use crate::advice::command;
 use crate::report::{duration, note, print};
 use crate::train::watch;
 use crate::{Threads, recipes, stop};
 use clap::Args;
 use descant_generate::Strategy;
 use descant_kernels::Parallelism;
-use descant_spoken::{Generator, Part};
+use descant_spoken::{Generator, Language, Part};
 use descant_train::{Answer, Outcome, Recipe, RunFolder, Score, Trained, Trainer};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -70,8 +71,8 @@ impl Demo {
         print(format_args!("Training {} parameters on {threads} threads:", trainer.parameters().count()))?;
         let (outcome, _) = watch(&mut trainer, false)?;
         if outcome == Outcome::Stopped {
-            let folder = folder.display();
-            note(format_args!("Stopped; everything is saved. Go on with:\n  descant train {folder} --resume"));
+            let again = command(&["train".into(), folder.to_string_lossy(), "--resume".into()]);
+            note(format_args!("Stopped; everything is saved. Go on with:\n  {again}"));
             stop::exit();
         }
         print(format_args!(
@@ -82,7 +83,10 @@ impl Demo {
         drop(trainer);
         show(folder, threads)?;
         print(format_args!("{} in all. Try your own sentence:", duration(start.elapsed().as_secs_f64())))?;
-        print(format_args!("  descant generate {} 'The train leaves at 9:05 and costs $27.40.'", folder.display()))?;
+        let own = |text: &str| command(&["generate".into(), folder.to_string_lossy(), text.into()]);
+        print(format_args!("  {}", own("The train leaves at 9:05 and costs $27.40.")))?;
+        print("A text without a Chinese character is taken for English; one that begins with <zh> is Chinese:")?;
+        print(format_args!("  {}", own("<zh> 2026.11.25")))?;
         Ok(())
     }
 }
@@ -99,7 +103,7 @@ fn show(folder: &Path, threads: usize) -> anyhow::Result<()> {
     let options = trained.options(Strategy::Greedy, 300, Parallelism::Serial)?;
     let answers = trained.evaluator(&[folder.join(TEST)], threads)?.answers(&options, false)?;
     let (english, chinese): (Vec<Answer>, Vec<Answer>) =
-        answers.into_iter().partition(|answer| !answer.source.chars().any(|c| matches!(c, '\u{4e00}'..='\u{9fff}')));
+        answers.into_iter().partition(|answer| Language::of(&answer.source) == Language::English);
     let percent = |answers: &[Answer]| 100.0 * Score::of(answers).exact_match;
     let all: Vec<Answer> = english.iter().chain(&chinese).cloned().collect();
     print(format_args!("\nOn {} sentences none of whose numbers were in training:", all.len()))?;

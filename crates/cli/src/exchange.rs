@@ -1,3 +1,4 @@
+use crate::advice::command;
 use crate::report::print;
 use clap::Args;
 use descant_interop::HubName;
@@ -26,7 +27,7 @@ impl Import {
         };
         let run = self.run.unwrap_or_else(|| Path::new("runs").join(own));
         descant_interop::import(folder.as_ref().unwrap_or(&self.model), &run)?;
-        print(format_args!("Imported. Write with it:\n  descant generate {}", run.display()))?;
+        print(format_args!("Imported. Write with it:\n  {}", command(&["generate".into(), run.to_string_lossy()])))?;
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! The binary: `descant train`, `generate`, `eval`, `gradcheck`, `bench`, and `demo`.
 
+mod advice;
 mod bench;
 mod demo;
 mod eval;

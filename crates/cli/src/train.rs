@@ -1,3 +1,4 @@
+use crate::advice::command;
 use crate::report::{Report, duration, note, print};
 use crate::{RecipeArgs, Threads, stop};
 use clap::Args;
@@ -25,15 +26,6 @@ pub(crate) struct Train {
     quiet: bool,
 }
 
-/// As a shell reads it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./=,:+@".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
-}
-
 impl Train {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         // A run stands for its own recipe.
@@ -46,11 +38,11 @@ impl Train {
             }
         };
         let run = self.run.unwrap_or(own);
-        let mut again = format!("descant train {}", quoted(&self.recipe.recipe.to_string_lossy()));
+        let mut again = vec!["train".into(), self.recipe.recipe.to_string_lossy()];
         for set in &self.recipe.set {
-            again += &format!(" --set {}", quoted(set));
+            again.extend(["--set".into(), set.into()]);
         }
-        again += &format!(" --run {} --resume", quoted(&run.to_string_lossy()));
+        again.extend(["--run".into(), run.to_string_lossy(), "--resume".into()]);
         let (recipe, notes) = match self.resume && run.join(RECIPE).exists() {
             true => Recipe::going_on(&run, &file, &self.recipe.set)?,
             false => (Recipe::load(&file, &self.recipe.set)?, Vec::new()),
@@ -63,6 +55,7 @@ impl Train {
         let (steps, time) = (trainer.steps_done(), duration(start.elapsed().as_secs_f64()));
         match outcome {
             Outcome::Stopped => {
+                let again = command(&again);
                 note(format_args!("Stopped after step {steps}; everything is saved. Go on with:\n  {again}"));
                 stop::exit();
             }
@@ -82,7 +75,7 @@ impl Train {
         if let Some((loss, step)) = trainer.best() {
             print(format_args!("Best validation loss {loss:.4} at step {step}."))?;
         }
-        print(format_args!("Write with it:\n  descant generate {}", quoted(&run.to_string_lossy())))?;
+        print(format_args!("Write with it:\n  {}", command(&["generate".into(), run.to_string_lossy()])))?;
         Ok(())
     }
 }

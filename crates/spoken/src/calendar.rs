@@ -38,6 +38,11 @@ impl Date {
         format!("{}-{}", self.year, self.day_canonical())
     }
 
+    /// `26-11-23`, for a date that leaves the century out.
+    pub fn short_canonical(&self) -> String {
+        format!("{:02}-{}", self.year % 100, self.day_canonical())
+    }
+
     /// `11-23`, for a date without its year.
     pub fn day_canonical(&self) -> String {
         format!("{}-{}", self.month, self.day)

@@ -46,11 +46,11 @@ const COMMON: &str = "的是不了在我他这们中来上大为和国地到以�
 /// Characters whose meaning for a number decides how it is read.
 const COUNTING: &str = "零〇一二三四五六七八九十百千万亿萬億兆两负半点又第年月日号时分秒刻元角毛块美欧英日港钱个只本张比加减乘除等于公前后路室层页岁度名次平方米克吨升斤里倍";
 
-/// One to five Chinese characters, every second time of the common ones, else of all.
+/// One to five Chinese characters, mostly of the common ones, else of all.
 pub fn characters(dice: &mut Dice) -> Reading {
     let common: Vec<char> = COMMON.chars().filter(|c| !c.is_whitespace() && !COUNTING.contains(*c)).collect();
-    let rare = dice.chance(40);
-    let count = dice.between(1, if rare { 3 } else { 5 });
+    let rare = dice.chance(12);
+    let count = dice.between(1, if rare { 2 } else { 5 });
     let draw = |_| match rare {
         true => loop {
             let rare = char::from_u32(0x4e00 + dice.below(0x51a5) as u32).unwrap_or('的');

@@ -120,6 +120,8 @@ pub(crate) fn precise(dice: &mut Dice, most_digits: usize) -> Number {
             (fraction.split_off(zeros), "0".repeat(zeros))
         };
         fraction = start + &end;
+    } else if dice.chance(8) {
+        fraction = "0".into();
     }
     Number { bare_point, ..Number::with_fraction(whole, fraction) }
 }

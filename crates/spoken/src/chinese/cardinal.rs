@@ -158,17 +158,17 @@ fn scaled_spoken(number: &Number) -> String {
     }
 }
 
-/// A number with 万 or 亿 on its own, also in traditional characters, negative, or with smaller numbers after it: 1亿2300万.
+/// A number with 万, 亿 or 兆 on its own, also of many digits, in traditional characters, negative, or in parts.
 pub fn large_number(dice: &mut Dice) -> Reading {
-    if dice.chance(30) {
-        let (scale, size) = *dice.pick(&[("万", 10_000), ("亿", 100_000_000)]);
-        let (high, low) =
-            (number::whole(dice, 4), if size == 10_000 { number::whole(dice, 4) } else { number::size(dice, 8) });
-        let low_written = if low.is_multiple_of(10_000) { format!("{}万", low / 10_000) } else { low.to_string() };
-        let number = Number::from(high * size + low);
-        return Reading::of(Kind::Cardinal, &number, format!("{high}{scale}{low_written}"), spoken(&number));
-    }
-    let mut reading = scaled(dice, Kind::Cardinal);
+    let mut reading = match dice.below(10) {
+        0..3 => return in_parts(dice),
+        3 => {
+            let number = Number { bare_point: false, ..number::precise(dice, 6) };
+            let (written, scale) = (number.written(false), dice.pick(&["万", "亿", "兆"]));
+            Reading::of(Kind::Cardinal, &number, format!("{written}{scale}"), format!("{}{scale}", spoken(&number)))
+        }
+        _ => scaled(dice, Kind::Cardinal),
+    };
     if dice.chance(15) {
         let sign = *dice.pick(&["-", "负"]);
         (reading.written, reading.spoken) = (format!("{sign}{}", reading.written), format!("负{}", reading.spoken));
@@ -179,6 +179,27 @@ pub fn large_number(dice: &mut Dice) -> Reading {
         }
     }
     reading
+}
+
+/// A number whose parts are each in digits: 1亿2300, 1兆320万5000.
+fn in_parts(dice: &mut Dice) -> Reading {
+    let (scale, size, most_digits) =
+        *dice.pick(&[("万", 10_000, 4), ("亿", 100_000_000, 8), ("亿", 100_000_000, 8), ("兆", 1_000_000_000_000, 8)]);
+    let (high, low) = (number::whole(dice, 4), number::size(dice, most_digits).max(100));
+    let low_written = match (low / 10_000, low % 10_000) {
+        (myriads @ 1.., 0) => format!("{myriads}万"),
+        (myriads @ 1.., rest) if dice.chance(60) => format!("{myriads}万{rest}"),
+        _ => low.to_string(),
+    };
+    let gap = if low < size / 10 { "零" } else { "" };
+    let spoken = format!("{}{scale}{gap}{}", scaled_spoken(&high.into()), group_start(low));
+    Reading::of(Kind::Cardinal, &(high * size + low).into(), format!("{high}{scale}{low_written}"), spoken)
+}
+
+/// A number that others stand before: 一十二万.
+fn group_start(number: u64) -> String {
+    let spoken = whole(number);
+    if spoken.starts_with('十') { format!("一{spoken}") } else { spoken }
 }
 
 /// Between two neighbouring amounts, said in one breath: 3~5万 三五万, 30~40亿 三四十亿, 17-8万 十七八万.
@@ -314,6 +335,19 @@ mod tests {
         }
         let number = Number::with_fraction(2, "2");
         assert_eq!(quantity(&number), "二点二");
+    }
+
+    #[test]
+    fn parts() {
+        let mut dice = Dice::new(4);
+        for _ in 0..2_000 {
+            let Reading { written, spoken, values, .. } = in_parts(&mut dice);
+            // 两百一十万 begins with 两 only at a number's start.
+            let number: u64 = values[0].parse().unwrap();
+            if number < 1_000_000_000_000 && !spoken.contains("两百") {
+                assert_eq!(spoken, whole(number), "{written}");
+            }
+        }
     }
 
     #[test]

@@ -68,14 +68,14 @@ pub fn dates(dice: &mut Dice) -> Reading {
         }
         3 => (format!("{:02}{1}{month}{1}{day}", year % 100, dice.pick(&["/", "."])), format!("{short}年{days}")),
         4 => (format!("{:02}/{month:02}/{day:02}", year % 100), format!("{short}年{days}")),
-        5 => (format!("{month:02}月{day:02}日"), days),
+        5 => return Reading::new(Kind::Date, format!("{month:02}月{day:02}日"), days, date.day_canonical()),
         _ if month < 10 || day < 10 => {
             let dash = dice.pick(&["/", "-"]);
             return Reading::new(Kind::Date, format!("{month:02}{dash}{day:02}"), days, date.day_canonical());
         }
         _ => (format!("{:02}年{month}月{day}日", year % 100), format!("{short}年{days}")),
     };
-    Reading::new(Kind::Date, written, spoken, date.canonical())
+    Reading::new(Kind::Date, written, spoken, date.short_canonical())
 }
 
 /// A year or a month on its own, of any age: 1835年, 05年, 2008.08, 02月, 21AD, 90后.

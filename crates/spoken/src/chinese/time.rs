@@ -59,7 +59,8 @@ pub fn exact(dice: &mut Dice) -> Reading {
         0 | 1 => {
             let quarter = dice.between(1, 3);
             let spoken = format!("{hours}点{}刻", whole(quarter));
-            return Reading::new(Kind::Time, format!("{hour}点{quarter}刻"), spoken, time.canonical());
+            let value = Time { hour, minute: 15 * quarter }.canonical();
+            return Reading::new(Kind::Time, format!("{hour}点{quarter}刻"), spoken, value);
         }
         2 | 3 => {
             let half = if hour < 12 { "上午" } else { "下午" };

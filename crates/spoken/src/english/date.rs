@@ -92,7 +92,7 @@ fn reading(dice: &mut Dice, date: Date) -> Reading {
         9 => {
             let spoken = format!("{} {}", month_first(&date), short_year_spoken(year));
             let written = format!("{month:02}/{day:02}/{:02}", year % 100);
-            return Reading::new(Kind::Date, written, spoken, date.canonical());
+            return Reading::new(Kind::Date, written, spoken, date.short_canonical());
         }
         10 | 11 => (format!("{year}-{month:02}-{day:02}"), day_first(&date)),
         12 => (format!("{day:02}{0}{month:02}{0}{year}", dice.pick(&["-", "."])), day_first(&date)),
@@ -184,7 +184,7 @@ pub fn decade(dice: &mut Dice) -> Reading {
                 Kind::Year,
                 format!("{}{}s", dice.pick(&["'", "’"]), decade % 100),
                 tens,
-                decade.to_string(),
+                (decade % 100).to_string(),
             );
         }
         1 => (format!("{decade}{}s", dice.pick(&["'", " "])), tens),

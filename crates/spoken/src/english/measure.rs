@@ -55,6 +55,7 @@ cm centimeter centimeters
 mm millimeter millimeters
 nm nanometer nanometers
 μm micrometer micrometers
+µm micrometer micrometers
 dm decimeter decimeters
 ft foot feet
 yd yard yards
@@ -81,6 +82,7 @@ kg kilogram kilograms
 g gram grams
 mg milligram milligrams
 μg microgram micrograms
+µg microgram micrograms
 lb pound pounds
 lbs pound pounds
 oz ounce ounces
