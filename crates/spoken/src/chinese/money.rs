@@ -83,7 +83,10 @@ pub fn price(dice: &mut Dice) -> Reading {
 /// A larger amount.
 pub fn money(dice: &mut Dice) -> Reading {
     match dice.below(10) {
-        0..3 => with_name(number::size(dice, 9).into(), *dice.pick(&NAMES)),
+        0..3 => {
+            let name = dice.pick(&NAMES);
+            with_name(number::size(dice, 9).into(), name)
+        }
         3 | 4 => with_sign(dice, YUAN, 6),
         5 | 6 => {
             let (reading, name) = (scaled(dice, Kind::Money), dice.pick(&NAMES));

@@ -190,7 +190,7 @@ pub fn decade(dice: &mut Dice) -> Reading {
         1 => (format!("{decade}{}s", dice.pick(&["'", " "])), tens),
         _ => (format!("{decade}s"), tens),
     };
-    let century = if decade % 1000 == 0 { whole(decade / 1000) } else { whole(decade / 100) };
+    let century = if decade.is_multiple_of(1000) { whole(decade / 1000) } else { whole(decade / 100) };
     Reading::new(Kind::Year, written, format!("{century} {spoken}"), decade.to_string())
 }
 
