@@ -13,7 +13,7 @@ const CODAS: [&str; 20] =
     ["", "", "", "", "", "n", "r", "s", "t", "l", "m", "d", "ck", "ng", "st", "x", "ll", "nd", "p", "g"];
 
 fn syllables(dice: &mut Dice) -> String {
-    (0..*dice.pick(&[1, 2, 2, 2, 3, 3]))
+    (0..*dice.pick(&[1, 2, 2, 2, 3]))
         .map(|_| format!("{}{}{}", dice.pick(&ONSETS), dice.pick(&VOWELS), dice.pick(&CODAS)))
         .collect()
 }
@@ -31,7 +31,7 @@ pub fn name(dice: &mut Dice) -> Reading {
 
 /// Letters in any order: three to eight small ones, or two to five capitals.
 pub fn letters(dice: &mut Dice) -> Reading {
-    let (first, count) = if dice.chance(50) { (b'a', dice.between(3, 8)) } else { (b'A', dice.between(2, 5)) };
+    let (first, count) = if dice.chance(50) { (b'a', dice.between(3, 6)) } else { (b'A', dice.between(2, 5)) };
     let letters: String = (0..count).map(|_| char::from(first + dice.below(26) as u8)).collect();
     Reading::copied(letters)
 }

@@ -95,12 +95,14 @@ pub(crate) fn decimal(dice: &mut Dice, most_digits: usize) -> Number {
     Number::with_fraction(whole, fraction)
 }
 
-/// A whole number of any length up to `most_digits` (up to 18), half of them thinned by zeros.
+/// A whole number of any length up to `most_digits` (up to 18), half of them thinned by zeros; one in ten is longer than
+/// nine digits.
 pub(crate) fn size(dice: &mut Dice, most_digits: u64) -> u64 {
     if dice.chance(45) {
         return whole(dice, most_digits.min(6) as usize);
     }
-    let low = 10_u64.pow(dice.between(3, most_digits - 1) as u32);
+    let longest = if dice.chance(80) { most_digits.min(9) } else { most_digits };
+    let low = 10_u64.pow(dice.between(3, longest - 1) as u32);
     let number = dice.between(low, low * 10 - 1);
     if dice.chance(50) { with_zeros(dice, number) } else { number }
 }

@@ -204,7 +204,7 @@ fn group_start(number: u64) -> String {
 
 /// Between two neighbouring amounts, said in one breath: 3~5万 三五万, 30~40亿 三四十亿, 17-8万 十七八万.
 pub fn about(dice: &mut Dice) -> Reading {
-    let first = dice.between(1, 8);
+    let first = dice.between(2, 8);
     let second = dice.between(first + 1, (first + 2).min(9));
     let tens = if dice.chance(40) { dice.between(1, 9) * 10 } else { 0 };
     let (from, to, spoken) = match dice.below(3) {

@@ -7,7 +7,7 @@ use crate::reading::{Kind, Reading};
 
 const YUAN: &[(&str, &str)] = &[("¥", "元"), ("￥", "元")];
 /// Signs of currencies, which stand before the amount, and their names, which are spoken after it.
-const SIGNS: [(&str, &str); 22] = [
+const SIGNS: [(&str, &str); 15] = [
     ("$", "美元"),
     ("€", "欧元"),
     ("£", "英镑"),
@@ -17,19 +17,12 @@ const SIGNS: [(&str, &str); 22] = [
     ("₩", "韩元"),
     ("₹", "印度卢比"),
     ("₽", "卢布"),
-    ("฿", "泰铢"),
     ("JPY¥", "日元"),
-    ("CNY¥", "人民币"),
     ("HK$", "港元"),
     ("A$", "澳元"),
-    ("C$", "加元"),
-    ("NT$", "新台币"),
     ("CNY ", "人民币"),
-    ("CNY", "人民币"),
     ("USD", "美元"),
     ("EUR", "欧元"),
-    ("TWD", "新台币"),
-    ("JPY", "日元"),
 ];
 /// Names of currencies, which stand after the amount.
 const NAMES: [&str; 10] = ["元", "元", "美元", "欧元", "英镑", "日元", "港元", "人民币", "韩元", "卢布"];

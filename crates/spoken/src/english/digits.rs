@@ -91,7 +91,7 @@ pub fn serial(dice: &mut Dice) -> Reading {
             }
         }
         if segment + 1 < segments && upper && dice.chance(8) {
-            written.push(*dice.pick(&['-', ' ']));
+            written.push('-');
         }
     }
     Reading::new(Kind::Code, written, spoken.join(" "), value)

@@ -25,26 +25,11 @@ fn mixed_spoken(whole_part: u64, numerator: u64, denominator: u64) -> String {
 }
 
 /// Fractions that have a character of their own.
-pub(crate) const SIGNS: [(&str, u64, u64); 15] = [
-    ("½", 1, 2),
-    ("⅓", 1, 3),
-    ("⅔", 2, 3),
-    ("¼", 1, 4),
-    ("¾", 3, 4),
-    ("⅕", 1, 5),
-    ("⅖", 2, 5),
-    ("⅗", 3, 5),
-    ("⅘", 4, 5),
-    ("⅙", 1, 6),
-    ("⅚", 5, 6),
-    ("⅛", 1, 8),
-    ("⅜", 3, 8),
-    ("⅝", 5, 8),
-    ("⅞", 7, 8),
-];
+const SIGNS: [(&str, u64, u64); 7] =
+    [("½", 1, 2), ("⅓", 1, 3), ("⅔", 2, 3), ("¼", 1, 4), ("¾", 3, 4), ("⅛", 1, 8), ("⅜", 3, 8)];
 
 /// A denominator, small ones first.
-pub(crate) fn denominator(dice: &mut Dice) -> u64 {
+fn denominator(dice: &mut Dice) -> u64 {
     if dice.chance(70) { dice.between(2, 12) } else { dice.between(13, 99) }
 }
 
@@ -67,7 +52,7 @@ pub fn ratio(dice: &mut Dice) -> Reading {
     if dice.chance(45) {
         return fraction(dice);
     }
-    let (numerator, denominator) = (number::whole(dice, 5), number::whole(dice, 5).max(2));
+    let (numerator, denominator) = (number::whole(dice, 4), number::whole(dice, 4).max(2));
     let value = format!("{numerator}/{denominator}");
     let written = match dice.below(4) {
         0 => format!("{numerator} / {denominator}"),

@@ -155,6 +155,20 @@ px pixel pixels
 mol mole moles
 ";
 
+/// What another unit is per.
+const PER: [(&str, &str); 10] = [
+    ("h", "hour"),
+    ("s", "second"),
+    ("min", "minute"),
+    ("kg", "kilogram"),
+    ("l", "liter"),
+    ("m", "meter"),
+    ("m²", "square meter"),
+    ("cm²", "square centimeter"),
+    ("m³", "cubic meter"),
+    ("day", "day"),
+];
+
 fn others() -> Vec<[String; 3]> {
     let words = |line: &str| line.split(' ').map(|word| word.replace('_', " ")).collect::<Vec<_>>();
     OTHERS.lines().filter_map(|line| words(line).try_into().ok()).collect()
@@ -227,12 +241,10 @@ pub fn measure(dice: &mut Dice) -> Reading {
     let digits = number.written(dice.chance(25));
     let space = if dice.chance(65) { " " } else { "" };
     let (mut written, mut spoken) = (format!("{digits}{space}{symbol}"), with_unit(&number, one, many));
-    if dice.chance(12) && !symbol.ends_with("ps") && symbol != "%" {
-        let [per, name, _] = dice.pick(&units);
-        if !per.ends_with("ps") && !per.starts_with(['°', '%']) && !per.contains(' ') {
-            written = format!("{written}/{per}");
-            spoken = format!("{spoken} per {name}");
-        }
+    if dice.chance(8) && !symbol.ends_with("ps") && symbol != "%" {
+        let (per, name) = dice.pick(&PER);
+        written = format!("{written}/{per}");
+        spoken = format!("{spoken} per {name}");
     }
     Reading::of(Kind::Measure, &number, written, spoken)
 }

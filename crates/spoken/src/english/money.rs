@@ -25,19 +25,15 @@ const fn currency(
 
 const CENTS: Option<(&str, &str)> = Some(("cent", "cents"));
 
-const CURRENCIES: [Currency; 12] = [
+const CURRENCIES: [Currency; 8] = [
     currency("$", "dollar", "dollars", CENTS),
     currency("£", "pound", "pounds", Some(("penny", "pence"))),
     currency("€", "euro", "euros", CENTS),
     currency("¥", "yen", "yen", None),
-    currency("₹", "rupee", "rupees", Some(("paisa", "paise"))),
+    currency("₹", "rupee", "rupees", None),
     currency("₩", "won", "won", None),
     currency("US$", "us dollar", "us dollars", CENTS),
     currency("US $", "us dollar", "us dollars", CENTS),
-    currency("C$", "canadian dollar", "canadian dollars", CENTS),
-    currency("A$", "australian dollar", "australian dollars", CENTS),
-    currency("CHF ", "swiss franc", "swiss francs", None),
-    currency("₽", "ruble", "rubles", None),
 ];
 
 /// Words for amounts, which stand after the number and stay as they are.
