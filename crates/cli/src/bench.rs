@@ -201,7 +201,7 @@ fn sizes(recipe: &Recipe, origins: &Origins) -> anyhow::Result<(Vocabulary, Benc
         return Ok((vocabulary, bench, None));
     }
     let texts = origins.texts(recipe)?;
-    let tokenizers = origins.tokenizers(recipe, &texts, 200_000)?;
+    let tokenizers = origins.tokenizers(recipe, &texts, usize::MAX)?;
     let vocabulary = tokenizers.vocabulary(&recipe.loss).map_err(anyhow::Error::msg)?;
     let batch = match train.batch_sentences {
         0 => (train.batch_tokens / default_length).max(1),

@@ -5,8 +5,8 @@ use clap::Args;
 use descant_autograd::Tape;
 use descant_generate::{Options, Strategy};
 use descant_kernels::Parallelism;
-use descant_text::{Lines, Message};
-use descant_train::{Trained, Written};
+use descant_text::{Lines, Message, Text};
+use descant_train::Trained;
 use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 
@@ -172,19 +172,15 @@ impl Writer {
             let prompt = self.prompt(&messages)?;
             let mut written = self.trained.write(&mut self.tape, &[prompt], self.first, &self.options, |_, _| ())?;
             self.first += 1;
-            let answer = written.pop().and_then(|mut texts| texts.drain(..).next()).map(|written| written.text);
-            let answer = self.content(&answer.unwrap_or_default()).to_owned();
+            let answer = written.pop().and_then(|mut texts| texts.drain(..).next());
+            let answer = answer.map(|written| self.trained.answer(&written)).transpose()?.unwrap_or_default();
             print(format_args!("{answer}"))?;
             messages.push(Message::new("assistant", &answer));
         }
         Ok(())
     }
 
-    fn content<'a>(&self, answer: &'a str) -> &'a str {
-        self.trained.chat.as_ref().map_or(answer, |template| template.content(answer))
-    }
-
-    fn prompt(&self, messages: &[Message]) -> anyhow::Result<String> {
+    fn prompt(&self, messages: &[Message]) -> anyhow::Result<Text> {
         let template = self.trained.chat.as_ref().context("there is no chat template")?;
         template.prompt(messages).map_err(|reason| anyhow::anyhow!("the chat template: {reason}"))
     }
@@ -210,20 +206,21 @@ impl Writer {
     }
 
     fn write(&mut self, lines: &[String]) -> anyhow::Result<()> {
-        let prompts: Vec<String> = match &self.conversation {
+        let prompts: Vec<Text> = match &self.conversation {
             Some(beginning) => {
                 let said = |line: &String| self.prompt(&[&beginning[..], &[Message::new("user", line)]].concat());
                 lines.iter().map(said).collect::<anyhow::Result<_>>()?
             }
-            None => lines.to_vec(),
+            None => lines.iter().map(Text::from).collect(),
         };
         let written = self.trained.write(&mut self.tape, &prompts, self.first, &self.options, |_, _| ())?;
         self.first += lines.len() as u64;
         let continued = self.trained.is_language_model() && self.conversation.is_none();
         for (line, texts) in lines.iter().zip(written) {
             let prompt = if continued { line.as_str() } else { "" };
-            for Written { text, score, .. } in texts {
-                let text = if self.conversation.is_some() { self.content(&text) } else { &text };
+            for written in texts {
+                let text = if self.conversation.is_some() { self.trained.answer(&written)? } else { written.text };
+                let score = written.score;
                 if self.scores {
                     print(format_args!("{score:.4}\t{prompt}{text}"))?;
                 } else {

@@ -81,6 +81,9 @@ impl Threads {
 
 fn main() -> ExitCode {
     descant_text::sandbox(this_program(), "sandbox");
+    // There is no other one to be in its way.
+    let _ = log::set_logger(&report::Notes);
+    log::set_max_level(log::LevelFilter::Info);
     let command = Cli::parse().command.unwrap_or_else(|| Command::Demo(demo::Demo::default()));
     let result = match command {
         Command::Demo(demo) => demo.run(),

@@ -7,6 +7,23 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
+/// Shows what the library tells while it works.
+pub(crate) struct Notes;
+
+impl log::Log for Notes {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.target().starts_with("descant")
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            note(record.args());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
 /// A bar on a terminal; elsewhere, a line for every line of metrics.
 pub(crate) struct Report {
     bar: ProgressBar,

@@ -28,6 +28,9 @@ pub(crate) struct Train {
 
 impl Train {
     pub(crate) fn run(self) -> anyhow::Result<()> {
+        if self.quiet {
+            log::set_max_level(log::LevelFilter::Warn);
+        }
         // A run stands for its own recipe.
         let is_run = self.recipe.recipe.join(RECIPE).is_file();
         let (file, own) = match is_run {

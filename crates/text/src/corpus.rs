@@ -321,6 +321,24 @@ impl Corpus {
         self.range.is_empty()
     }
 
+    /// Those of these tokens that no target has.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn without(&self, tokens: &[u32]) -> Result<Vec<u32>, TextError> {
+        let mut missing = tokens.to_vec();
+        let ids = &self.stored.target.ids;
+        let all = self.check(ids.len())?;
+        for first in (0..all).step_by(1 << 20) {
+            if missing.is_empty() {
+                break;
+            }
+            let part = self.check(ids.read(first..all.min(first + (1 << 20))))?;
+            missing.retain(|id| !part.contains(id));
+        }
+        Ok(missing)
+    }
+
     /// Cuts off `share` of it, from its end.
     #[must_use]
     pub fn split(&self, share: f64) -> (Self, Self) {

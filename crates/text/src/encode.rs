@@ -5,7 +5,7 @@ use crate::report::{Report, SideReport};
 use crate::source::PassedOver;
 use crate::storage::{Storage, Writer};
 use crate::tokenizer::Special;
-use crate::{Example, Source, TextError, Tokenizer};
+use crate::{Example, Source, Text, TextError, Tokenizer};
 use memchr::memmem::Finder;
 use std::fs;
 use std::io;
@@ -27,10 +27,10 @@ pub(crate) fn encode(
     let mut manifest = manifest;
     manifest.texts = text.files().into_iter().map(TextFile::of).collect::<Result<_, _>>()?;
     let mut encoder = Encoder::new(source, target, max_length, manifest, folder)?;
-    let mut examples = text.examples()?;
+    let mut examples = text.for_tokenizers(source, target).examples()?;
     let (mut portion, mut bytes) = (Vec::new(), 0);
     while let Some(example) = examples.next().transpose()? {
-        bytes += example.target.len() + example.source.as_ref().map_or(0, String::len);
+        bytes += example.target.len() + example.source.as_ref().map_or(0, Text::len);
         portion.push(example);
         if bytes >= PORTION {
             bytes = 0;
@@ -124,7 +124,7 @@ impl<'a> Side<'a> {
     }
 
     /// Adds what of a text that is kept is worth a word.
-    fn report(&self, report: &mut SideReport, text: &str, ids: &[u32], line: u64) -> Result<(), TextError> {
+    fn report(&self, report: &mut SideReport, text: &Text, ids: &[u32], line: u64) -> Result<(), TextError> {
         report.tokens += ids.len() as u64;
         let Special { unknown, end, .. } = self.tokenizer.special();
         // Some models from elsewhere have no token of its own for what is unknown.
@@ -132,9 +132,10 @@ impl<'a> Side<'a> {
         let count = ids.iter().filter(|&&id| Some(id) == unknown).count();
         report.unknown.add(count as u64, line);
         if count > 0 && report.wants_parts() {
-            report.add_parts(self.tokenizer.unknown_parts(text)?);
+            report.add_parts(self.tokenizer.unknown_parts(&text.said())?);
         }
-        let named = self.names.iter().any(|name| name.find(text.as_bytes()).is_some());
+        let said = text.said();
+        let named = self.names.iter().any(|name| name.find(said.as_bytes()).is_some());
         report.control.add(u64::from(named), line);
         Ok(())
     }
@@ -178,9 +179,9 @@ impl<'a> Encoder<'a> {
     fn take(&mut self, portion: Vec<Example>) -> Result<(), TextError> {
         let reader = self.source.as_ref().map(|side| side.tokenizer);
         let reader = reader.or(self.prompts.is_some().then_some(self.target.tokenizer));
-        let texts = |pick: fn(&Example) -> Option<&String>| portion.iter().filter_map(pick).cloned().collect();
-        let targets = self.target.tokenizer.encode_all(texts(|example| Some(&example.target)))?;
-        let sources = reader.map(|reader| reader.encode_all(texts(|example| example.source.as_ref()))).transpose()?;
+        let texts = |pick: fn(&Example) -> Option<&Text>| portion.iter().filter_map(pick).cloned().collect::<Vec<_>>();
+        let targets = self.target.tokenizer.encode_all(&texts(|example| Some(&example.target)))?;
+        let sources = reader.map(|reader| reader.encode_all(&texts(|example| example.source.as_ref()))).transpose()?;
         for (i, (example, target)) in portion.iter().zip(&targets).enumerate() {
             self.take_one(example, sources.as_ref().map(|sources| sources[i].as_slice()), target)?;
         }

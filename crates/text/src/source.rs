@@ -1,7 +1,7 @@
 use crate::chat::ASSISTANT;
 use crate::json::{JsonForm, Objects, Record};
 use crate::lines::{Line, Lines};
-use crate::{ChatTemplate, Found, Message, TextError};
+use crate::{ChatTemplate, Found, Message, Text, TextError, Tokenizer};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -180,16 +180,34 @@ impl Source {
         Ok(Examples { path: source.path().to_owned(), reader, template, conversation: None, passed_over })
     }
 
-    /// The lines of one side; of a text without sides, of the target.
+    /// The same for these tokenizers: their control tokens are found in what a chat template writes, and nowhere else.
+    #[must_use]
+    pub fn for_tokenizers(&self, source_tokenizer: Option<&Tokenizer>, target: &Tokenizer) -> Self {
+        match self {
+            Self::Chat { source, template } => {
+                let both = source_tokenizer.into_iter().chain([target]);
+                let template = template.clone().with_controls(both.flat_map(Tokenizer::control_names));
+                Self::Chat { source: source.clone(), template }
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// The texts of one side, to train a tokenizer on; of a text without sides, of the target. Of conversations these are
+    /// the pieces between the marks of the template.
     ///
     /// # Errors
     /// Where a file cannot be opened.
     pub fn lines(&self, side: Side) -> Result<impl Iterator<Item = Result<String, TextError>> + Send, TextError> {
         let pick = move |example: Example| match side {
-            Side::Source => example.source.unwrap_or_default(),
-            Side::Target => example.target,
+            Side::Source => example.source.map_or_else(Vec::new, |source| source.pieces()),
+            Side::Target => example.target.pieces(),
         };
-        Ok(self.examples()?.map(move |example| example.map(pick)))
+        let pieces = move |example: Result<Example, TextError>| match example {
+            Ok(example) => pick(example).into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        };
+        Ok(self.examples()?.flat_map(pieces))
     }
 }
 
@@ -197,9 +215,9 @@ impl Source {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
     /// What is read; of an answer, all that was said before it.
-    pub source: Option<String>,
+    pub source: Option<Text>,
     /// What is written.
-    pub target: String,
+    pub target: Text,
     /// Its line in the file, from 1.
     pub line: u64,
 }
@@ -257,15 +275,15 @@ impl Examples {
             }
             let Some((record, line)) = self.record()? else { return Ok(None) };
             let messages = match (record, &self.template) {
-                (Record::Text(target), _) => return Ok(Some(Example { source: None, target, line })),
+                (Record::Text(target), _) => return Ok(Some(Example { source: None, target: target.into(), line })),
                 (Record::Pair { system: None, prompt, completion }, None) => {
-                    return Ok(Some(Example { source: Some(prompt), target: completion, line }));
+                    return Ok(Some(Example { source: Some(prompt.into()), target: completion.into(), line }));
                 }
                 (Record::Pair { system: Some(_), .. }, None) => {
                     return Err(self.wrong(line, "\"system\" needs data.chat_template, as messages do".to_owned()));
                 }
                 (Record::Messages(_), None) => {
-                    let reason = "messages need data.chat_template, a Jinja file that makes texts of them";
+                    let reason = "messages need data.chat_template, such as \"chatml\", or a Jinja file that makes texts of them";
                     return Err(self.wrong(line, reason.to_owned()));
                 }
                 (Record::Pair { system, prompt, completion }, Some(_)) => {

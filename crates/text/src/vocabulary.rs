@@ -1,19 +1,29 @@
 //! Trains the tokenizers of the library, so that the same text always gives the same vocabulary: what the library's own
 //! trainers leave to the order of a hash map is brought into a fixed order here.
 
+mod sample;
+mod subwords;
+mod unigram;
+
+use crate::TextError;
 use crate::tokenizer::{SPECIAL, TokenizerConfig, TokenizerKind};
+use sample::Sample;
 use serde_json::{Map, Value, json};
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::iter::repeat_n;
+use std::collections::HashMap;
+use std::path::Path;
+use subwords::{Alphabet, pairs, wordpiece};
 use tokenizers::decoders::DecoderWrapper;
-use tokenizers::models::TrainerWrapper;
-use tokenizers::models::bpe::BpeTrainer;
-use tokenizers::models::unigram::{Unigram, UnigramTrainer};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, ModelWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Trainer};
-use tokenizers::{Result, Tokenizer};
+use tokenizers::{AddedToken, ModelWrapper, NormalizerWrapper, Result, Tokenizer};
+use unigram::unigram;
+
+/// What stands for a space in subwords.
+const SPACE: char = '▁';
+/// In subwords, what a letter of the text that has a meaning there is written with: this and one of the next.
+const ESCAPE: char = '\u{E000}';
+const ESCAPED_ESCAPE: char = '\u{E001}';
+const ESCAPED_SPACE: char = '\u{E002}';
 
 /// Trains a tokenizer of the given kind.
 pub(crate) fn train(
@@ -22,38 +32,53 @@ pub(crate) fn train(
     texts: impl Iterator<Item = String> + Send,
 ) -> Result<Tokenizer> {
     let mut tokenizer = untrained(config, continuous)?;
-    let TokenizerConfig { kind, vocabulary, minimum_count, .. } = *config;
+    let TokenizerConfig { kind, vocabulary, .. } = *config;
+    let room = vocabulary - SPECIAL.len();
     match kind {
-        TokenizerKind::Bpe | TokenizerKind::ByteBpe => pairs(&mut tokenizer, config, texts)?,
+        TokenizerKind::Bpe => {
+            let sample = Sample::of(texts);
+            pairs(&mut tokenizer, config, &Alphabet::of(&sample, config, room)?, &sample.texts)?;
+        }
+        TokenizerKind::ByteBpe => pairs(&mut tokenizer, config, &Alphabet::bytes(), &Sample::of(texts).texts)?,
         TokenizerKind::Wordpiece => {
-            pairs(&mut tokenizer, config, texts)?;
-            let vocabulary = numbered(pieces(&tokenizer, vocabulary));
-            tokenizer.with_model(serde_json::from_value::<ModelWrapper>(json!({
-                "type": "WordPiece", "vocab": vocabulary, "unk_token": SPECIAL[0],
-                "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
-            }))?);
+            let sample = Sample::of(texts);
+            // Each letter is an entry at the beginning of a word, and one within.
+            let alphabet = Alphabet::of(&sample, config, (room / 2).max(1))?;
+            pairs(&mut tokenizer, config, &alphabet, &sample.texts)?;
+            wordpiece(&mut tokenizer, &alphabet, vocabulary)?;
         }
         TokenizerKind::Unigram => {
-            let model = unigram(&tokenizer, vocabulary, texts)?;
+            let sample = Sample::of(texts);
+            let alphabet = Alphabet::of(&sample, config, room)?;
+            let model = unigram(&tokenizer, &config.add, &alphabet, vocabulary, &sample.texts)?;
             tokenizer.with_model(model);
         }
         TokenizerKind::Word => {
-            let words = |text: String| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-            let words = most_frequent(texts.flat_map(words), vocabulary, minimum_count);
+            let words = match &config.vocabulary_file {
+                Some(path) => listed(path)?,
+                None => {
+                    let mut counts: HashMap<String, u64> = HashMap::new();
+                    for text in Sample::of(texts).texts {
+                        text.split_whitespace().for_each(|word| *counts.entry(word.to_owned()).or_default() += 1);
+                    }
+                    counts.retain(|word, _| !SPECIAL.contains(&word.as_str()));
+                    most_frequent(counts.into_iter().collect(), config)?
+                }
+            };
             tokenizer.with_model(serde_json::from_value::<ModelWrapper>(json!({
-                "type": "WordLevel", "vocab": numbered(words), "unk_token": SPECIAL[0],
+                "type": "WordLevel", "vocab": numbered(with_special(words)), "unk_token": SPECIAL[0],
             }))?);
         }
         TokenizerKind::Character => {
-            let characters = |text: String| text.chars().map(String::from).collect::<Vec<_>>();
-            let characters = most_frequent(texts.flat_map(characters), vocabulary, minimum_count);
-            tokenizer.with_model(symbols_alone(characters)?);
+            let letters = Sample::of(texts).letters().into_iter();
+            let letters = most_frequent(letters.map(|(letter, count)| (letter.to_string(), count)).collect(), config)?;
+            tokenizer.with_model(symbols_alone(with_special(letters))?);
         }
         TokenizerKind::Byte => {
             texts.for_each(drop);
             let mut bytes: Vec<String> = ByteLevel::alphabet().into_iter().map(String::from).collect();
             bytes.sort_unstable();
-            tokenizer.with_model(symbols_alone(SPECIAL.map(str::to_owned).into_iter().chain(bytes))?);
+            tokenizer.with_model(symbols_alone(with_special(bytes))?);
         }
     }
     tokenizer.add_special_tokens(special())?;
@@ -68,16 +93,27 @@ fn untrained(config: &TokenizerConfig, continuous: bool) -> Result<Tokenizer> {
         _ => json!({"type": "BPE", "vocab": {}, "merges": [], "unk_token": SPECIAL[0]}),
     };
     // `▁` stands for the space before a word; a line's first word has one too, so that it is the same word anywhere.
-    let scheme = if continuous { "never" } else { "always" };
-    let spaces = || json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": true});
+    let scheme = if continuous { "never" } else { "first" };
+    let spaces = || json!({"type": "Metaspace", "replacement": SPACE, "prepend_scheme": scheme, "split": true});
     // Apart, so that a word at the end of a sentence is the same word as elsewhere.
     let punctuation = || json!({"type": "Punctuation", "behavior": "Isolated"});
     let bytes = json!({
         "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": kind == TokenizerKind::ByteBpe,
     });
+    let replace = |pattern: String, by: &str| json!({"type": "Replace", "pattern": {"String": pattern}, "content": by});
+    let decoder_of_spaces = |first: Vec<Value>| {
+        let last = [
+            spaces(),
+            json!({"type": "Fuse"}),
+            replace([ESCAPE, ESCAPED_SPACE].iter().collect(), &SPACE.to_string()),
+            replace([ESCAPE, ESCAPED_ESCAPE].iter().collect(), &ESCAPE.to_string()),
+        ];
+        let decoders = [&first[..], &last[..]].concat();
+        json!({"type": "Sequence", "decoders": decoders})
+    };
     let (pre_tokenizer, decoder) = match kind {
         TokenizerKind::Bpe | TokenizerKind::Unigram => {
-            (json!({"type": "Sequence", "pretokenizers": [spaces(), punctuation()]}), spaces())
+            (json!({"type": "Sequence", "pretokenizers": [spaces(), punctuation()]}), decoder_of_spaces(Vec::new()))
         }
         TokenizerKind::ByteBpe | TokenizerKind::Byte => (bytes.clone(), bytes),
         TokenizerKind::Wordpiece => {
@@ -86,7 +122,7 @@ fn untrained(config: &TokenizerConfig, continuous: bool) -> Result<Tokenizer> {
             let inner = json!({"type": "Replace", "pattern": {"Regex": "^##"}, "content": ""});
             (
                 json!({"type": "Sequence", "pretokenizers": [spaces(), punctuation(), characters]}),
-                json!({"type": "Sequence", "decoders": [inner, spaces()]}),
+                decoder_of_spaces(vec![inner]),
             )
         }
         TokenizerKind::Word => (json!({"type": "WhitespaceSplit"}), Value::Null),
@@ -95,70 +131,48 @@ fn untrained(config: &TokenizerConfig, continuous: bool) -> Result<Tokenizer> {
     let pre_tokenizer = match config.split_digits && kind.is_subword() {
         true => {
             let digits = json!({"type": "Digits", "individual_digits": true});
-            json!({"type": "Sequence", "pretokenizers": [pre_tokenizer, digits]})
+            let parts = pre_tokenizer["pretokenizers"].as_array().cloned().unwrap_or_else(|| vec![pre_tokenizer]);
+            let parts: Vec<Value> = parts.into_iter().chain([digits]).collect();
+            json!({"type": "Sequence", "pretokenizers": parts})
         }
         false => pre_tokenizer,
     };
     let mut tokenizer = Tokenizer::new(serde_json::from_value::<ModelWrapper>(model)?);
+    if kind.marks_spaces() {
+        tokenizer.with_normalizer(serde_json::from_value::<Option<NormalizerWrapper>>(escapes(continuous))?)?;
+    }
     tokenizer.with_pre_tokenizer(serde_json::from_value::<Option<PreTokenizerWrapper>>(pre_tokenizer)?);
     tokenizer.with_decoder(serde_json::from_value::<Option<DecoderWrapper>>(decoder)?);
     Ok(tokenizer)
+}
+
+/// The normalizer of the kinds that mark spaces: it escapes a letter that looks like the mark, and doubles a space with which
+/// a line begins, as `Metaspace` puts its own only before another letter.
+fn escapes(continuous: bool) -> Value {
+    let replace = |pattern: Value, by: String| json!({"type": "Replace", "pattern": pattern, "content": by});
+    let letters = [(ESCAPE, ESCAPED_ESCAPE), (SPACE, ESCAPED_SPACE)]
+        .map(|(letter, escaped)| replace(json!({"String": letter}), [ESCAPE, escaped].iter().collect()));
+    let beginning = (!continuous).then(|| replace(json!({"Regex": r"\A "}), "  ".to_owned()));
+    json!({"type": "Sequence", "normalizers": letters.into_iter().chain(beginning).collect::<Vec<_>>()})
+}
+
+/// Whether a tokenizer's texts are normalised as those of the kinds that mark spaces, which are trained here: then its added
+/// tokens are found in the normalised text, which is one piece.
+pub(crate) fn is_escaped(tokenizer: &Tokenizer) -> bool {
+    let own = serde_json::to_value(tokenizer.get_normalizer());
+    own.is_ok_and(|own| [true, false].iter().any(|&continuous| own == escapes(continuous)))
 }
 
 fn special() -> Vec<AddedToken> {
     SPECIAL.iter().map(|&token| AddedToken::from(token, true)).collect()
 }
 
+fn with_special(tokens: Vec<String>) -> impl Iterator<Item = String> {
+    SPECIAL.map(str::to_owned).into_iter().chain(tokens)
+}
+
 fn numbered(tokens: impl IntoIterator<Item = String>) -> Map<String, Value> {
     tokens.into_iter().zip((0..).map(|id: u32| id.into())).collect()
-}
-
-/// Byte pair encoding. Rare characters must not fill the vocabulary; which ones stay is decided here.
-fn pairs(tokenizer: &mut Tokenizer, config: &TokenizerConfig, texts: impl Iterator<Item = String>) -> Result<()> {
-    let words = words(tokenizer, texts)?;
-    let alphabet: HashSet<char> = if config.kind == TokenizerKind::ByteBpe {
-        ByteLevel::alphabet().into_iter().collect()
-    } else {
-        let mut counts: BTreeMap<char, u64> = BTreeMap::new();
-        for (word, &count) in &words {
-            word.chars().for_each(|c| *counts.entry(c).or_default() += u64::from(count));
-        }
-        let mut counts: Vec<(char, u64)> = counts.into_iter().collect();
-        counts.sort_by_key(|&(c, count)| (Reverse(count), c));
-        counts.into_iter().take(config.vocabulary / 2).map(|(c, _)| c).collect()
-    };
-    let trainer = BpeTrainer::builder()
-        .show_progress(false)
-        .special_tokens(special())
-        .vocab_size(config.vocabulary)
-        .min_frequency(config.minimum_count)
-        .limit_alphabet(alphabet.len())
-        .initial_alphabet(alphabet.into_iter().collect());
-    let mut trainer = TrainerWrapper::from(trainer.build());
-    let occurrences = words.iter().flat_map(|(word, &count)| repeat_n(word, count as usize));
-    trainer.feed(occurrences, |word| Ok(vec![word.to_owned()]))?;
-    let mut model = tokenizer.get_model().clone();
-    trainer.train(&mut model)?;
-    tokenizer.with_model(model);
-    Ok(())
-}
-
-/// How often each word of the texts occurs, in the words' order.
-fn words(tokenizer: &Tokenizer, texts: impl Iterator<Item = String>) -> Result<BTreeMap<String, u32>> {
-    let mut words: BTreeMap<String, u32> = BTreeMap::new();
-    for text in texts {
-        let mut text = PreTokenizedString::from(text);
-        if let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer() {
-            pre_tokenizer.pre_tokenize(&mut text)?;
-        }
-        for (word, ..) in text.get_splits(OffsetReferential::Original, OffsetType::Byte) {
-            match words.get_mut(word) {
-                Some(count) => *count = count.saturating_add(1),
-                None => drop(words.insert(word.to_owned(), 1)),
-            }
-        }
-    }
-    Ok(words)
 }
 
 /// Byte pair encoding before its first pair: every symbol stands alone.
@@ -167,68 +181,51 @@ fn symbols_alone(symbols: impl IntoIterator<Item = String>) -> Result<ModelWrapp
     Ok(serde_json::from_value(model)?)
 }
 
-/// The special tokens, then the most frequent others; among equals, the first in Unicode.
-fn most_frequent(tokens: impl Iterator<Item = String>, most: usize, minimum_count: u64) -> Vec<String> {
-    let mut counts: HashMap<String, u64> = HashMap::new();
-    tokens.for_each(|token| *counts.entry(token).or_default() += 1);
-    let usual = |(token, count): &(String, u64)| *count >= minimum_count && !SPECIAL.contains(&token.as_str());
-    let mut counts: Vec<(String, u64)> = counts.into_iter().filter(usual).collect();
+/// The most frequent tokens that occur often enough; among equals, the first in Unicode.
+fn most_frequent(mut counts: Vec<(String, u64)>, config: &TokenizerConfig) -> Result<Vec<String>> {
     counts.sort_unstable_by(|(a, x), (b, y)| y.cmp(x).then_with(|| a.cmp(b)));
-    SPECIAL.map(str::to_owned).into_iter().chain(counts.into_iter().map(|(token, _)| token)).take(most).collect()
+    check_often(&counts, config)?;
+    let often = counts.into_iter().take_while(|(_, count)| *count >= config.minimum_count);
+    Ok(often.map(|(token, _)| token).take(config.vocabulary - SPECIAL.len()).collect())
 }
 
-/// The vocabulary of WordPiece, from the subwords that byte pair encoding found: characters at the beginning of a word
-/// and, marked `##`, within one; then the longer pieces, by rank.
-fn pieces(tokenizer: &Tokenizer, most: usize) -> Vec<String> {
-    let ids = SPECIAL.len()..tokenizer.get_vocab_size(true);
-    let tokens: Vec<String> = ids.filter_map(|id| tokenizer.id_to_token(u32::try_from(id).ok()?)).collect();
-    let (alone, longer): (Vec<String>, Vec<String>) = tokens.into_iter().partition(|token| token.chars().count() == 1);
-    let within = |token: &String| format!("##{token}");
-    let longer = longer.iter().map(|token| if token.starts_with('▁') { token.clone() } else { within(token) });
-    let all = SPECIAL
-        .map(str::to_owned)
-        .into_iter()
-        .chain(alone.iter().cloned())
-        .chain(alone.iter().map(within))
-        .chain(longer);
-    let mut seen = HashSet::new();
-    all.filter(|token| seen.insert(token.clone())).take(most).collect()
-}
-
-/// The library's trainer, given the words in order and one thread, as its sums follow theirs; its result in order.
-fn unigram(tokenizer: &Tokenizer, vocabulary: usize, texts: impl Iterator<Item = String>) -> Result<Unigram> {
-    let words = words(tokenizer, texts)?;
-    let trainer = UnigramTrainer::builder()
-        .show_progress(false)
-        .special_tokens(special())
-        .unk_token(Some(SPECIAL[0].to_owned()))
-        .vocab_size(u32::try_from(vocabulary)?)
-        .build()?;
-    let mut model = Unigram::default();
-    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
-    if !words.is_empty() {
-        one.install(|| trainer.do_train(words.into_iter().collect(), &mut model))?;
+/// That something of the text, sorted by its count, is an entry.
+fn check_often<T: std::fmt::Display>(counts: &[(T, u64)], config: &TokenizerConfig) -> Result<()> {
+    let least = config.minimum_count;
+    match counts.first() {
+        Some((token, most)) if *most < least => Err(format!(
+            "[tokenizer] minimum_count = {least}: nothing in the text occurs so often, so all of it would be unknown; the \
+             most frequent, {:?}, occurs {most} times",
+            token.to_string()
+        )
+        .into()),
+        _ => Ok(()),
     }
-    let mut pieces: Vec<(String, f64)> = model.iter().skip(SPECIAL.len()).cloned().collect();
-    // A text of one word, endlessly, leaves scores that are no numbers.
-    pieces.iter_mut().filter(|(_, score)| !score.is_finite()).for_each(|(_, score)| *score = 0.0);
-    settle_rare(&mut pieces);
-    pieces.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.cmp(b)));
-    // Never the best pieces of a text that looks like them.
-    let special = SPECIAL.map(|token| (token.to_owned(), -1e3));
-    Unigram::from(special.into_iter().chain(pieces).collect(), Some(0), false)
 }
 
-/// Characters that are no pieces of their own all get about the least score, 0.0001 more for each, in whatever order the
-/// trainer met them: deals these scores out in the characters' own order.
-fn settle_rare(pieces: &mut [(String, f64)]) {
-    let least = pieces.iter().map(|(_, score)| *score).fold(f64::INFINITY, f64::min);
-    let mut alone: Vec<&mut (String, f64)> =
-        pieces.iter_mut().filter(|(piece, _)| piece.chars().count() == 1).collect();
-    let bound = least + 1e-4 * alone.len() as f64;
-    alone.retain(|(_, score)| *score <= bound);
-    let mut scores: Vec<f64> = alone.iter().map(|(_, score)| *score).collect();
-    scores.sort_by(|a, b| b.total_cmp(a));
-    alone.sort_by(|(a, _), (b, _)| a.cmp(b));
-    alone.iter_mut().zip(scores).for_each(|((_, score), settled)| *score = settled);
+/// The words of a list, one a line.
+fn listed(path: &Path) -> std::result::Result<Vec<String>, TextError> {
+    let text = std::fs::read_to_string(path).map_err(|error| TextError::io("read the list of words", path, error))?;
+    let mut lines: HashMap<&str, usize> = HashMap::new();
+    let mut words = Vec::new();
+    for (number, line) in (1..).zip(text.trim_start_matches('\u{FEFF}').lines()) {
+        let wrong = |reason: String| TextError::Example { path: path.to_owned(), line: number as u64, reason };
+        if line.trim().is_empty() {
+            return Err(wrong("it is empty. A list of words has one word a line".to_owned()));
+        }
+        if line.contains(char::is_whitespace) {
+            return Err(wrong(format!("{line:?} has white space in it, at which words part in a text")));
+        }
+        if SPECIAL.contains(&line) {
+            return Err(wrong(format!("{line:?} is a control token of every tokenizer. Leave it out")));
+        }
+        if let Some(first) = lines.insert(line, number) {
+            return Err(wrong(format!("{line:?} is line {first} too")));
+        }
+        words.push(line.to_owned());
+    }
+    match words.is_empty() {
+        true => Err(TextError::Empty { path: path.to_owned() }),
+        false => Ok(words),
+    }
 }

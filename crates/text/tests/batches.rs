@@ -309,7 +309,9 @@ fn json_is_read_in_one_form_as_lines_or_a_list() {
     let texts = |name: &str, text: &str| {
         let source = Source::json(&write(folder.path(), name, text))?;
         let examples = source.examples()?.collect::<Result<Vec<Example>, _>>()?;
-        let pair = |example: Example| (example.source.unwrap_or_default(), example.target, example.line);
+        let pair = |example: Example| {
+            (example.source.unwrap_or_default().to_string(), example.target.to_string(), example.line)
+        };
         Ok::<_, TextError>((source.form(), examples.into_iter().map(pair).collect::<Vec<_>>()))
     };
     let pair = |a: &str, b: &str, line| (a.to_owned(), b.to_owned(), line);
@@ -342,7 +344,7 @@ fn answers_of_weight_0_are_not_learned_and_a_system_begins_the_conversation() {
         let source = Box::new(Source::json(&write(folder.path(), "chat.jsonl", text)).unwrap());
         let examples = Source::Chat { source, template: template.clone() }.examples().unwrap();
         examples
-            .map(|example| example.map(|example| (example.source.unwrap(), example.target)))
+            .map(|example| example.map(|example| (example.source.unwrap().to_string(), example.target.to_string())))
             .collect::<Result<Vec<_>, _>>()
     };
     let said = |role: &str, text: &str| format!("{{\"role\":\"{role}\",\"content\":\"{text}\"}}");

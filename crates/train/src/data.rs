@@ -85,6 +85,14 @@ impl Texts {
         notes.collect()
     }
 
+    /// The marks that a chat template writes around their messages, such as `<|im_start|>`.
+    pub(crate) fn marks(&self) -> Vec<String> {
+        match &self.train {
+            Source::Chat { template, .. } => template.find_marks(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Encodes them, into a folder of the run or into memory: to train on, and to validate on.
     ///
     /// # Errors
@@ -202,8 +210,11 @@ fn is_json(path: &Path) -> bool {
 /// The file of a run folder with its template of conversations.
 pub(crate) const TEMPLATE: &str = "chat_template.jinja";
 
-/// Reads a template of conversations.
+/// Reads a template of conversations: a file, or one that comes with descant, by its name.
 pub(crate) fn chat_template(path: &Path) -> Result<ChatTemplate, Error> {
+    if let Some(template) = path.to_str().and_then(ChatTemplate::built_in) {
+        return Ok(template);
+    }
     let text = fs::read_to_string(path).map_err(|error| Error::io("read the chat template", path, error))?;
     let wrong = |reason: String| Error::Recipe { path: path.to_owned(), reason };
     ChatTemplate::new(text.trim_start_matches('\u{feff}')).map_err(wrong)
@@ -235,14 +246,14 @@ pub fn batches(recipe: &Recipe, texts: &Texts, tokenizers: &Tokenizers) -> Resul
 /// What is wrong with the texts.
 pub fn first_batch(texts: &Texts, tokenizers: &Tokenizers, sequences: usize, length: usize) -> Result<Batch, Error> {
     let mut batch = Batch::default();
-    for example in texts.train.examples()? {
+    for example in texts.train.for_tokenizers(tokenizers.source.as_deref(), &tokenizers.target).examples()? {
         let Example { source, target, .. } = example?;
         let cut = |mut ids: Vec<u32>| {
             ids.truncate(length);
             ids
         };
-        let (mut target, special) = (cut(tokenizers.target.encode(&target)?), tokenizers.target.special());
-        let source = source.map(|text| tokenizers.source.as_ref().unwrap_or(&tokenizers.target).encode(&text));
+        let (mut target, special) = (cut(tokenizers.target.encode_text(&target)?), tokenizers.target.special());
+        let source = source.map(|text| tokenizers.source.as_ref().unwrap_or(&tokenizers.target).encode_text(&text));
         let source = source.transpose()?.map(cut);
         if target.is_empty() || source.as_ref().is_some_and(Vec::is_empty) {
             continue;

@@ -5,7 +5,8 @@ use descant_autograd::{Parameters, Tape};
 use descant_generate::Options;
 use descant_kernels::Parallelism;
 use descant_models::Generator;
-use descant_text::{Batch, Batches, Corpus, Source, TextError};
+use descant_text::{Batch, Batches, Corpus, Source, Text, TextError};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -166,19 +167,32 @@ impl<'a> Evaluator<'a> {
             return Err(Error::Recipe { path: text.path().to_owned(), reason });
         }
         let pairs = kept(text, &self.corpus)?;
-        let pairs = pairs.into_iter().map(|pair| (pair.source.unwrap_or_default(), pair.target)).collect();
-        let mut answers = questions(pairs, merge);
+        // By what a reader sees of them: what a chat template wrote is more than that.
+        let mut prompts: HashMap<String, Text> = HashMap::new();
+        let (is_chat, target_tokenizer) = (matches!(text, Source::Chat { .. }), &self.trained.tokenizers.target);
+        let mut texts = Vec::with_capacity(pairs.len());
+        for pair in pairs {
+            let source = pair.source.unwrap_or_default();
+            let target = match is_chat {
+                true => self.trained.content(&pair.target.to_string(), &target_tokenizer.encode_text(&pair.target)?)?,
+                false => pair.target.to_string(),
+            };
+            texts.push((source.to_string(), target));
+            prompts.insert(source.to_string(), source);
+        }
+        let mut answers = questions(texts, merge);
         // Sources of about one length together.
         answers.sort_by_key(|answer| answer.source.len());
         let chunks: Vec<&[Answer]> = answers.chunks(TOGETHER).collect();
         let written = self.replicas.map(&chunks, |tape, chunk| {
-            let lines: Vec<String> = chunk.iter().map(|answer| answer.source.clone()).collect();
+            let prompt = |answer: &Answer| prompts.get(&answer.source).cloned().unwrap_or_default();
+            let lines: Vec<Text> = chunk.iter().map(prompt).collect();
             self.trained.write(tape, &lines, 0, options, |_, _| ())
         });
         let written = written.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let mut texts = written.into_iter().flatten().map(|mut texts| texts.swap_remove(0).text);
-        for answer in &mut answers {
-            answer.written = texts.next().unwrap_or_default();
+        let mut texts = written.into_iter().flatten().map(|mut texts| texts.swap_remove(0));
+        for (answer, written) in answers.iter_mut().zip(&mut texts) {
+            answer.written = if is_chat { self.trained.answer(&written)? } else { written.text };
         }
         Ok(answers)
     }

@@ -1,7 +1,11 @@
 use crate::data::chat_template;
+use crate::tokenizers::check_taken;
 use crate::{DataConfig, Error, Recipe, Teacher, Texts, Tokenizers, Trained};
-use descant_text::{ChatTemplate, TokenizerConfig};
-use std::path::PathBuf;
+use descant_text::{ChatTemplate, Form, TokenizerConfig};
+use std::path::{Path, PathBuf};
+
+/// The template of conversations where none is named.
+const DEFAULT: &str = "chatml";
 
 /// The trained models that a recipe names, from which tokenizers and templates come where it has none of its own.
 #[derive(Debug)]
@@ -41,10 +45,24 @@ impl Origins {
     /// What makes texts of conversations.
     pub(crate) fn template(&self, recipe: &Recipe) -> Result<Option<ChatTemplate>, Error> {
         if let Some(DataConfig { chat_template: Some(path), .. }) = &recipe.data {
-            return chat_template(path).map(Some);
+            let template = chat_template(path)?;
+            let marks = template.find_marks();
+            return Ok(Some(template.with_controls(marks)));
         }
         let teacher = self.teacher.as_ref().map(Teacher::trained);
-        Ok(self.init.as_ref().or(teacher).and_then(|trained| trained.chat.clone()))
+        if let Some(template) = self.init.as_ref().or(teacher).and_then(|trained| trained.chat.clone()) {
+            return Ok(Some(template));
+        }
+        let Some(data) = &recipe.data else { return Ok(None) };
+        if crate::data::source(&data.train, data, recipe.model.kind, None)?.form() != Form::Conversations {
+            return Ok(None);
+        }
+        log::info!(
+            "The texts are conversations, and no data.chat_template is named: they are written as \"{DEFAULT}\" has it"
+        );
+        let template = chat_template(Path::new(DEFAULT))?;
+        let marks = template.find_marks();
+        Ok(Some(template.with_controls(marks)))
     }
 
     /// The texts of the recipe.
@@ -62,7 +80,8 @@ impl Origins {
     /// What is wrong with the texts; a tokenizer that would not be used.
     pub fn tokenizers(&self, recipe: &Recipe, texts: &Texts, lines: usize) -> Result<Tokenizers, Error> {
         if let Some(init) = &self.init {
-            return init.tokenizers.extended(recipe);
+            check_taken(recipe, &init.recipe, init.run())?;
+            return init.tokenizers.extended(recipe, texts);
         }
         let Some(teacher) = &self.teacher else { return Tokenizers::train(recipe, texts, lines) };
         let Trained { recipe: theirs, tokenizers, .. } = teacher.trained();

@@ -16,9 +16,6 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// How many lines of each side a tokenizer is trained on at most, so that memory stays bounded.
-const SAMPLE: usize = 200_000;
-
 impl Trainer {
     /// Starts a training in the folder `run`, or goes on with the one there.
     ///
@@ -55,7 +52,7 @@ impl Trainer {
         let origins = Origins::of(&recipe)?;
         let template = origins.template(&recipe)?;
         let texts = Texts::with(&recipe, template.as_ref())?;
-        let tokenizers = origins.tokenizers(&recipe, &texts, SAMPLE)?;
+        let tokenizers = origins.tokenizers(&recipe, &texts, usize::MAX)?;
         let Origins { init, teacher } = origins;
         if let Some(init) = &init {
             recipe.tokenizer = continued(&init.recipe.tokenizer, &recipe.tokenizer);
@@ -255,6 +252,7 @@ fn encode(
     let (train, validation) = texts.encode(tokenizers, Some(run.path()))?;
     run.check()?;
     notes.extend(texts.notes(&train, validation.as_deref()));
+    notes.extend(tokenizers.idle_tokens(&recipe.loss, &train)?);
     let batches = Batches::new(train, batch_config(recipe)).map_err(|error| match error {
         // By its own name, not that of the encoded copy.
         TextError::TooLittle { reason, .. } => TextError::TooLittle { path: texts.train.path().to_owned(), reason },
@@ -265,5 +263,6 @@ fn encode(
 
 /// The tokenizer of a run that another begins with, and what that one adds to it.
 fn continued(theirs: &TokenizerConfig, own: &TokenizerConfig) -> TokenizerConfig {
-    TokenizerConfig { add: [theirs.add.clone(), own.add.clone()].concat(), ..theirs.clone() }
+    let new = own.add.iter().filter(|token| !theirs.add.contains(token));
+    TokenizerConfig { add: theirs.add.iter().chain(new).cloned().collect(), ..theirs.clone() }
 }

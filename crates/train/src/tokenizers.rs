@@ -1,7 +1,7 @@
 use crate::data::Texts;
 use crate::{Error, Recipe};
 use descant_models::{Kind, LossConfig, Vocabulary};
-use descant_text::{Side, Tokenizer, TokenizerConfig};
+use descant_text::{Corpus, Side, Tokenizer, TokenizerConfig};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ impl Tokenizers {
     /// The files of a run folder that they may be in.
     pub(crate) const FILES: [&str; 3] = [SHARED, SOURCE, TARGET];
 
-    /// Trains them on at most the first `lines` lines of the recipe's texts.
+    /// Trains them on the recipe's texts, or on the first `lines` lines of each side where that is enough.
     ///
     /// # Errors
     /// What is wrong with the texts.
@@ -33,27 +33,34 @@ impl Tokenizers {
         if recipe.model.kind == Kind::LanguageModel {
             let prompts = texts.train.has_pairs().then(|| side(Side::Source)).transpose()?;
             let all = prompts.into_iter().flatten().chain(side(Side::Target)?);
-            let target = Tokenizer::train(target_config, spaces, all)?;
+            let target = Tokenizer::train(target_config, spaces, all)?.with_marks(&texts.marks())?;
             return Ok(Self { source: None, target: Arc::new(target) });
         }
         if texts.shared_vocabulary {
             let both = side(Side::Source)?.chain(side(Side::Target)?);
-            let shared = Arc::new(Tokenizer::train(&recipe.tokenizer, spaces, both)?);
+            let shared = Tokenizer::train(&recipe.tokenizer, spaces, both)?.with_marks(&texts.marks())?;
+            let shared = Arc::new(shared);
             return Ok(Self { source: Some(shared.clone()), target: shared });
         }
-        let source = Tokenizer::train(&recipe.tokenizer, spaces, side(Side::Source)?)?;
-        let target = Tokenizer::train(target_config, spaces, side(Side::Target)?)?;
+        let source = Tokenizer::train(&recipe.tokenizer, spaces, side(Side::Source)?)?.with_marks(&texts.marks())?;
+        let target = Tokenizer::train(target_config, spaces, side(Side::Target)?)?.with_marks(&texts.marks())?;
         Ok(Self { source: Some(Arc::new(source)), target: Arc::new(target) })
     }
 
-    /// Those of a run with the tokens that a recipe adds to them.
+    /// Those of a run with the tokens that a recipe adds to them. What of their added tokens is a mark of the texts' chat
+    /// template becomes a control token.
     ///
     /// # Errors
     /// Where the library refuses.
-    pub(crate) fn extended(&self, recipe: &Recipe) -> Result<Self, Error> {
-        let add = |tokenizer: &Arc<Tokenizer>, config: &TokenizerConfig| match config.add.is_empty() {
-            true => Ok(tokenizer.clone()),
-            false => Tokenizer::clone(tokenizer).with_tokens(&config.add).map(Arc::new),
+    pub(crate) fn extended(&self, recipe: &Recipe, texts: &Texts) -> Result<Self, Error> {
+        let marks = texts.marks();
+        let add = |tokenizer: &Arc<Tokenizer>, config: &TokenizerConfig| {
+            let is_control = |mark: &String| tokenizer.id(mark).is_some_and(|id| tokenizer.is_special(id));
+            let new = config.add.iter().filter(|token| !(marks.contains(token) && is_control(token)));
+            let extended = Tokenizer::clone(tokenizer).with_tokens(&new.cloned().collect::<Vec<_>>())?;
+            let is_added = |mark: &&String| extended.id(mark).is_some_and(|id| extended.is_added(id));
+            let known: Vec<String> = marks.iter().filter(is_added).cloned().collect();
+            Ok::<_, Error>(Arc::new(extended.with_marks(&known)?))
         };
         let target = add(&self.target, recipe.target_tokenizer.as_ref().unwrap_or(&recipe.tokenizer))?;
         let source = match &self.source {
@@ -118,6 +125,21 @@ impl Tokenizers {
         Ok(Self { source: Some(side(SOURCE)?), target: side(TARGET)? })
     }
 
+    /// A line for each token that the loss names and no target has: it acts on nothing.
+    ///
+    /// # Errors
+    /// Where the texts cannot be read.
+    pub(crate) fn idle_tokens(&self, loss: &LossConfig, texts: &Corpus) -> Result<Vec<String>, Error> {
+        let LossConfig::CrossEntropy { class_weights, ignored, .. } = loss else { return Ok(Vec::new()) };
+        // The end comes to every target.
+        let end = (!texts.is_continuous()).then_some(self.target.special().end);
+        let named = class_weights.keys().chain(ignored).filter_map(|name| loss_token(&self.target, name).ok());
+        let named: Vec<u32> = named.filter(|&id| Some(id) != end).collect();
+        let token = |id: u32| self.target.token(id).unwrap_or_default();
+        let line = |id: u32| format!("[loss] names {:?}, which no target of the training text has.", token(id));
+        Ok(texts.without(&named)?.into_iter().map(line).collect())
+    }
+
     /// What a model needs to know of them, with the loss's weights of tokens looked up.
     ///
     /// # Errors
@@ -127,9 +149,7 @@ impl Tokenizers {
         let shared = self.source.as_ref().is_some_and(|source| Arc::ptr_eq(source, &self.target));
         let mut vocabulary = Vocabulary::new(source, self.target.vocabulary(), shared);
         let LossConfig::CrossEntropy { class_weights, ignored, .. } = loss else { return Ok(vocabulary) };
-        let id = |token: &String| {
-            self.target.id(token).ok_or_else(|| format!("loss: the vocabulary has no token {token:?}"))
-        };
+        let id = |token: &String| loss_token(&self.target, token);
         if !class_weights.is_empty() {
             let mut weights = vec![1.0; vocabulary.target];
             for (token, &weight) in class_weights {
@@ -141,5 +161,86 @@ impl Tokenizers {
         ignored.sort_unstable();
         vocabulary.ignored = ignored.into();
         Ok(vocabulary)
+    }
+}
+
+/// The token that a recipe's `[loss]` names: an added one by its name, or else the one that this text is.
+fn loss_token(tokenizer: &Tokenizer, text: &str) -> Result<u32, String> {
+    let entry = tokenizer.id(text);
+    if let Some(id) = entry.filter(|&id| tokenizer.is_added(id)) {
+        return Ok(id);
+    }
+    let ids = tokenizer.encode(text).map_err(|error| error.to_string())?;
+    let is_known = |id: &u32| Some(*id) != tokenizer.special().unknown;
+    match (&ids[..], entry) {
+        ([id], _) if is_known(id) => Ok(*id),
+        // As it stands in the vocabulary, with the mark of the space before it or of a piece within a word.
+        (_, Some(id)) if text.starts_with(['▁', 'Ġ']) || text.starts_with("##") => Ok(id),
+        ([_, _, ..], _) if ids.iter().all(is_known) => {
+            let tokens: Vec<String> = ids.iter().filter_map(|&id| tokenizer.token(id)).collect();
+            Err(format!("loss: {text:?} is {} tokens, {tokens:?}. Name one that is a single token", tokens.len()))
+        }
+        _ => Err(format!("loss: the vocabulary has no token {text:?}")),
+    }
+}
+
+/// That `[tokenizer]` asks for nothing where the tokenizer is another run's, but for tokens to add.
+pub(crate) fn check_taken(recipe: &Recipe, theirs: &Recipe, from: &Path) -> Result<(), Error> {
+    let both = [
+        ("tokenizer", Some(&recipe.tokenizer), Some(&theirs.tokenizer)),
+        ("target_tokenizer", recipe.target_tokenizer.as_ref(), theirs.target_tokenizer.as_ref()),
+    ];
+    for (table, own, theirs) in both {
+        let Some(own) = own else { continue };
+        let theirs = theirs.cloned().unwrap_or_default();
+        let default = TokenizerConfig::default();
+        let differs = [
+            ("kind", own.kind != default.kind && own.kind != theirs.kind),
+            ("vocabulary", own.vocabulary != default.vocabulary && own.vocabulary != theirs.vocabulary),
+            ("minimum_count", own.minimum_count != default.minimum_count && own.minimum_count != theirs.minimum_count),
+            ("split_digits", own.split_digits && !theirs.split_digits),
+            ("vocabulary_file", own.vocabulary_file.is_some() && own.vocabulary_file != theirs.vocabulary_file),
+            ("special", own.special.is_some() && own.special != theirs.special),
+        ];
+        if let Some((key, _)) = differs.iter().find(|(_, differs)| *differs) {
+            let reason = format!(
+                "{table}.{key}: with init the tokenizer is that of {} (kind = \"{}\"). Leave it out; only {table}.add \
+                 adds to it",
+                from.display(),
+                theirs.kind
+            );
+            return Err(Error::Recipe { path: "the recipe".into(), reason });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use descant_text::TokenizerKind;
+
+    fn trained(kind: TokenizerKind) -> Tokenizer {
+        let config = TokenizerConfig { kind, add: vec!["<b>".to_owned()], vocabulary: 300, ..Default::default() };
+        let texts = (0..50).flat_map(|_| ["fine", "very bad"]).map(|text| Ok(text.to_owned()));
+        Tokenizer::train(&config, false, texts).unwrap()
+    }
+
+    #[test]
+    fn a_loss_names_the_token_that_a_text_is() {
+        for kind in [TokenizerKind::Bpe, TokenizerKind::Word, TokenizerKind::Unigram, TokenizerKind::ByteBpe] {
+            let tokenizer = trained(kind);
+            let fine = tokenizer.encode("fine").unwrap();
+            assert_eq!(loss_token(&tokenizer, "fine"), Ok(fine[0]), "{kind}");
+            assert_eq!(loss_token(&tokenizer, "</s>"), Ok(2), "{kind}");
+            assert_eq!(loss_token(&tokenizer, "<b>").ok(), tokenizer.id("<b>"), "{kind}");
+            let several = loss_token(&tokenizer, "very bad").unwrap_err();
+            assert!(several.contains("2 tokens") && several.contains("bad"), "{kind} {several}");
+        }
+        let bpe = trained(TokenizerKind::Bpe);
+        assert_eq!(loss_token(&bpe, "▁bad").ok(), bpe.id("▁bad"));
+        // Not the step on the way to `▁bad`, which no text has.
+        assert_eq!(loss_token(&bpe, "bad").ok(), bpe.id("▁bad"));
+        assert!(loss_token(&bpe, "жук").unwrap_err().contains("no token"));
     }
 }

@@ -7,7 +7,7 @@ use descant_generate::{Hypothesis, Input, Options, Strategy};
 use descant_kernels::Parallelism;
 use descant_models::{Generator, Kind, build};
 use descant_tensor::DType;
-use descant_text::{ChatTemplate, Sequences, Special};
+use descant_text::{ChatTemplate, Sequences, Special, Text};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -66,6 +66,7 @@ impl Trained {
         }
         let template = run.join(TEMPLATE);
         let chat = template.is_file().then(|| chat_template(&template)).transpose()?;
+        let chat = chat.map(|chat| chat.with_controls(tokenizers.target.control_names()));
         let step = checkpoint.progress().step;
         let checksum = checkpoint.checksum();
         let mut trained = Self { recipe, tokenizers, parameters, model, chat, step, checksum, run };
@@ -162,21 +163,24 @@ impl Trained {
     ///
     /// # Errors
     /// A text that is longer than the model's positions; whatever the model's pass fails with.
-    pub fn write(
+    pub fn write<T>(
         &self,
         tape: &mut Tape,
-        lines: &[String],
+        lines: &[T],
         first: u64,
         options: &Options,
         on_token: impl FnMut(usize, u32),
-    ) -> Result<Vec<Vec<Written>>, Error> {
+    ) -> Result<Vec<Vec<Written>>, Error>
+    where
+        for<'a> &'a T: Into<Text>,
+    {
         let rows: Vec<u64> = (first..).take(lines.len()).collect();
         let mut ids = Sequences::new();
         for line in lines {
             match &self.tokenizers.source {
-                Some(source) => ids.push(&[source.encode(line)?, vec![source.special().end]].concat()),
+                Some(source) => ids.push(&[source.encode_text(&line.into())?, vec![source.special().end]].concat()),
                 None => {
-                    let prompt = self.tokenizers.target.encode(line)?;
+                    let prompt = self.tokenizers.target.encode_text(&line.into())?;
                     ids.push(self.tokenizers.target.special().between(&prompt, &[]).0);
                 }
             }
@@ -196,6 +200,27 @@ impl Trained {
         };
         let texts = |(line, texts): (usize, Vec<_>)| texts.into_iter().map(|found| text(found, line)).collect();
         written.into_iter().enumerate().map(texts).collect()
+    }
+
+    /// What a written answer says: without what the chat template writes after it, such as `<|im_end|>`.
+    ///
+    /// # Errors
+    /// Where the library refuses.
+    pub fn answer(&self, written: &Written) -> Result<String, Error> {
+        self.content(&written.text, &written.tokens)
+    }
+
+    /// The same of a text and its tokens.
+    pub(crate) fn content(&self, text: &str, tokens: &[u32]) -> Result<String, Error> {
+        let Some(template) = &self.chat else { return Ok(text.to_owned()) };
+        let (target, after) = (&self.tokenizers.target, template.after_answer());
+        let mark = target.encode_text(&after)?.first().copied().filter(|&id| target.is_added(id));
+        if let Some(mark) = mark {
+            let end = tokens.iter().position(|&id| id == mark).unwrap_or(tokens.len());
+            return Ok(target.decode(&tokens[..end])?.trim().to_owned());
+        }
+        let text = text.trim();
+        Ok(text.strip_suffix(&after.to_string()).unwrap_or(text).trim_end().to_owned())
     }
 
     /// The text of `tokens` after `prompt`: with the space between them, which a text decoded alone does not begin with.

@@ -55,8 +55,8 @@ pub(crate) fn environment(text: &str) -> Result<Environment<'static>, String> {
     environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message))
     });
-    let compiled = caught(|| environment.add_template_owned(NAME, text.to_owned()))?;
-    compiled.map_err(|error| error.to_string())?;
+    let compiled = caught(|| environment.add_template_owned(NAME, without_generation(text)))?;
+    compiled.map_err(|error| explain(&error))?;
     Ok(environment)
 }
 
@@ -70,10 +70,46 @@ pub(crate) fn render(
     let context = context! { messages => Serde(messages), add_generation_prompt, bos_token => "", eos_token => "" };
     let rendered = caught(|| environment.get_template(NAME)?.render(context));
     let text =
-        rendered.map_err(|panic| format!("its interpreter failed: {panic}"))?.map_err(|error| error.to_string())?;
+        rendered.map_err(|panic| format!("its interpreter failed: {panic}"))?.map_err(|error| explain(&error))?;
     let said: usize = messages.iter().map(|message| message.role.len() + message.content.len()).sum();
     match text.len() <= MARKUP + 8 * said {
         true => Ok(text),
         false => Err(format!("it writes {} bytes of a conversation of {said}", text.len())),
     }
+}
+
+/// A template without the tags `generation`, which only say what of its text the model wrote: that is known here by the
+/// prompt before it.
+fn without_generation(text: &str) -> String {
+    let mut rest = text;
+    let mut without = String::with_capacity(text.len());
+    while let Some((before, tag)) = rest.split_once("{%") {
+        without.push_str(before);
+        let Some((inner, after)) = tag.split_once("%}") else {
+            rest = &rest[before.len()..];
+            break;
+        };
+        let statement = inner.trim_matches(['-', '+']).trim();
+        let replaced = match statement {
+            "generation" => inner.replace(statement, "if true"),
+            "endgeneration" => inner.replace(statement, "endif"),
+            _ => inner.to_owned(),
+        };
+        without.extend(["{%", &replaced, "%}"]);
+        rest = after;
+    }
+    without + rest
+}
+
+/// What is wrong, and what can be done about what other programs' templates do.
+fn explain(error: &Error) -> String {
+    let told = error.to_string();
+    let remedy = match &told {
+        told if told.contains("strftime_now") => {
+            ". A text must not depend on the day that it is read: write the date itself in place of strftime_now(…)"
+        }
+        told if told.contains("use % operator") => ". Write 'FORMAT'|format(VALUE) in place of 'FORMAT' % VALUE",
+        _ => "",
+    };
+    told + remedy
 }

@@ -1,0 +1,151 @@
+//! What a chat template wrote is told from what was said: in the latter, names of control tokens are escaped while the
+//! template puts both together, so that only the template's are found.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+/// A text to encode: as somebody wrote it, or as a chat template put it together of its own markup and of what was said.
+/// `to_string` gives it as a reader sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text {
+    text: String,
+    /// Of a template's, the names that are escaped in what was said.
+    controls: Option<Arc<[String]>>,
+}
+
+/// Stands before an escaped character: before itself, or before the number of the name that begins with it.
+const ESCAPE: char = '\u{10FFFD}';
+/// The number of the first name.
+const FIRST: u32 = 0xF_0000;
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self { text, controls: None }
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl From<&String> for Text {
+    fn from(text: &String) -> Self {
+        text.clone().into()
+    }
+}
+
+impl From<&Self> for Text {
+    fn from(text: &Self) -> Self {
+        text.clone()
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.read(&self.text))
+    }
+}
+
+impl Text {
+    /// What a template wrote, in which these names are escaped where they were said.
+    pub(crate) fn marked(text: String, controls: Arc<[String]>) -> Self {
+        Self { text, controls: Some(controls) }
+    }
+
+    /// How many bytes it takes.
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// What follows another text of the same template.
+    pub(crate) fn strip_prefix(&self, before: &Self) -> Option<Self> {
+        let rest = self.text.strip_prefix(&before.text)?;
+        Some(Self { text: rest.to_owned(), controls: self.controls.clone() })
+    }
+
+    /// Its characters with the escapes, where it is a template's.
+    pub(crate) fn escaped(&self) -> Option<&str> {
+        self.controls.as_ref().map(|_| self.text.as_str())
+    }
+
+    /// A part of it as a reader sees it.
+    pub(crate) fn read(&self, part: &str) -> String {
+        let Some(controls) = &self.controls else { return part.to_owned() };
+        let mut characters = part.chars();
+        let read = std::iter::from_fn(|| match characters.next()? {
+            ESCAPE => match characters.next()? {
+                ESCAPE => Some(ESCAPE),
+                number => controls.get((number as u32).checked_sub(FIRST)? as usize)?.chars().next(),
+            },
+            character => Some(character),
+        });
+        read.collect()
+    }
+
+    /// Itself without the control tokens that a template wrote.
+    pub(crate) fn said(&self) -> Cow<'_, str> {
+        match &self.controls {
+            None => Cow::Borrowed(&self.text),
+            // A character that is in no name stands for each.
+            Some(_) => Cow::Owned(self.pieces().join("\u{0}")),
+        }
+    }
+
+    /// Itself without control tokens: the pieces between them, to train a tokenizer on.
+    pub(crate) fn pieces(&self) -> Vec<String> {
+        let Some(controls) = &self.controls else { return vec![self.text.clone()] };
+        let (mut pieces, mut start, mut at) = (Vec::new(), 0, 0);
+        while at < self.text.len() {
+            let name = controls.iter().find(|name| self.text[at..].starts_with(name.as_str()));
+            let length = name.map_or_else(|| self.text[at..].chars().next().map_or(1, char::len_utf8), String::len);
+            if name.is_some() {
+                pieces.push(self.read(&self.text[start..at]));
+                start = at + length;
+            }
+            at += length;
+        }
+        pieces.push(self.read(&self.text[start..]));
+        pieces.retain(|piece| !piece.is_empty());
+        pieces
+    }
+}
+
+/// What was said, with every name in it escaped at its first character.
+pub(crate) fn escape(said: &str, controls: &[String]) -> String {
+    let mut escaped = String::with_capacity(said.len());
+    for (at, character) in said.char_indices() {
+        let number = controls.iter().position(|name| said[at..].starts_with(name.as_str()));
+        match number.and_then(|number| char::from_u32(FIRST + number as u32)) {
+            Some(number) => escaped.extend([ESCAPE, number]),
+            None if character == ESCAPE => escaped.extend([ESCAPE, ESCAPE]),
+            None => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_escaped_text_reads_as_before_and_holds_no_name() {
+        let controls: Arc<[String]> = ["<|a|>", "§", "<s>", "aa"].map(str::to_owned).into();
+        for said in ["<|a|>", "§§ <s<s>>", "aaa", "x\u{10FFFD}\u{F0000}y", "\u{10FFFD}<|a|>\u{10FFFD}", "", "<|a|"] {
+            let text = Text::marked(escape(said, &controls), controls.clone());
+            assert_eq!(text.to_string(), said);
+            assert!(!controls.iter().any(|name| text.escaped().unwrap().contains(name)), "{said}");
+            assert_eq!(text.pieces().concat(), said);
+        }
+        let text = Text::marked(format!("<|a|>{}<|a|>§b", escape("x<|a|>y", &controls)), controls);
+        assert_eq!(text.pieces(), ["x<|a|>y", "b"]);
+    }
+}
