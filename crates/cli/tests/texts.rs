@@ -82,6 +82,13 @@ fn training_and_validation_have_one_form() {
         &["train", "lm.toml", "--run", "stream", "--set", "data.train=pairs.jsonl"],
         &["pairs.jsonl", "data.stream = true", "JSON"],
     );
+    let columns = ["--set", "data.columns=[0,1]"];
+    folder.fail(
+        &[&train("columns", "data.validation=list.JSON")[..], &columns].concat(),
+        &["data.columns", "there is none"],
+    );
+    // Of one form, by the key that the error names.
+    folder.succeed(&[&train("columns", "data.validation=pairs.tsv")[..], &columns].concat());
     // A text that is gone hinders no training that has it encoded already.
     std::fs::remove_file(folder.path("pairs.jsonl")).unwrap();
     folder.succeed(&[&right[..], &["--resume", "--set", "train.steps=12"]].concat());
@@ -92,7 +99,7 @@ fn a_text_that_changed_is_noticed() {
     let folder = Folder::new();
     folder.train("pairs.toml", "run", 10);
     let before = figures(&folder, &["eval", "run", "--loss-only"]);
-    folder.write("pairs.tsv", (100..500).map(|i| format!("{i}\tzzz\n")).collect::<String>());
+    folder.write("pairs.tsv", (100..500).map(|i| format!("{i}\t111\n")).collect::<String>());
     let resume = ["train", "pairs.toml", "--run", "run", "--quiet", "--resume", "--set", "train.steps=12"];
     let found = told(&folder, &resume);
     assert!(

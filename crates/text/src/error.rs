@@ -46,13 +46,12 @@ pub enum TextError {
         byte: usize,
     },
     /// A file in another encoding, or of no text.
-    #[error(
-        "{} is no text in UTF-8, but in UTF-16, or no text at all. Convert it, such as with iconv -f UTF-16 -t UTF-8",
-        path.display()
-    )]
+    #[error("{} is no text in UTF-8: {reason}", path.display())]
     Encoding {
         /// The file.
         path: PathBuf,
+        /// What it seems to be, and what to do.
+        reason: &'static str,
     },
     /// A carriage return that is no part of a line end.
     #[error(

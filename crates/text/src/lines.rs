@@ -165,8 +165,9 @@ impl Lines {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 chunk => chunk.map_err(|error| TextError::io("read", &self.path, error))?,
             };
-            if self.number == 0 && self.buffer.is_empty() && is_other_encoding(chunk) {
-                return Err(TextError::Encoding { path: self.path.clone() });
+            let first = self.number == 0 && self.buffer.is_empty();
+            if let Some(reason) = first.then(|| other_encoding(chunk)).flatten() {
+                return Err(TextError::Encoding { path: self.path.clone(), reason });
             }
             if chunk.is_empty() {
                 return Ok(false);
@@ -196,13 +197,18 @@ impl Lines {
 /// The byte order mark, which some programs write before a text.
 const MARK: char = '\u{feff}';
 
-/// Whether a text begins as one in UTF-16 or UTF-32 does, with its mark or without: of many scripts every second byte is
-/// a control character then. So are the bytes of much that is no text at all.
-fn is_other_encoding(chunk: &[u8]) -> bool {
+/// What a file is, by its beginning, where that is no text in UTF-8.
+fn other_encoding(chunk: &[u8]) -> Option<&'static str> {
+    const PACKED: [&[u8]; 4] = [b"\xfd7zXZ\0", b"BZh", b"PK\x03\x04", b"7z\xbc\xaf"];
+    if PACKED.iter().any(|begins| chunk.starts_with(begins)) {
+        return Some("it is compressed otherwise than by gzip or zstd: unpack it");
+    }
+    // Without its mark, UTF-16 of many scripts has a control character for every second byte. So does much that is no text.
     let control = |byte: &&u8| **byte < b' ' && !byte.is_ascii_whitespace() && **byte != 0x0b;
     let controls = chunk.iter().filter(control).count();
     let marked = chunk.starts_with(b"\xff\xfe") || chunk.starts_with(b"\xfe\xff");
-    marked || (chunk.len() >= 4 && controls * 5 > chunk.len() * 2)
+    let other = marked || (chunk.len() >= 4 && controls * 5 > chunk.len() * 2);
+    other.then_some("it is in UTF-16, or no text at all: convert it, such as with iconv -f UTF-16 -t UTF-8")
 }
 
 impl Iterator for Lines {
@@ -295,6 +301,11 @@ mod tests {
                     assert!(matches!(error, TextError::Encoding { .. }), "{text:?} {error}");
                 }
             }
+        }
+        for packed in [&b"\xfd7zXZ\0\0\x04"[..], b"PK\x03\x04\x14\0"] {
+            let (_folder, path) = file("a.txt.xz", packed);
+            let error = all(Lines::open(&path).unwrap()).unwrap_err().to_string();
+            assert!(error.contains("unpack it"), "{error}");
         }
         let (_folder, path) = file("a.txt", b"m\0n\n\0\n");
         assert_eq!(all(Lines::open(&path).unwrap()).unwrap(), ["m\0n", "\0"]);

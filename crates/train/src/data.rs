@@ -31,6 +31,7 @@ impl Texts {
             return Err(Error::Recipe { path: PathBuf::from("the recipe"), reason: reason.to_owned() });
         };
         let kind = recipe.model.kind;
+        check_keys(data)?;
         let train = source(&data.train, data, kind, template)?;
         let validation = data.validation.as_ref().map(|files| source(files, data, kind, template)).transpose()?;
         validation.as_ref().map_or(Ok(()), |validation| agree(&train, validation))?;
@@ -143,6 +144,23 @@ pub(crate) fn kept(text: &Source, corpus: &Corpus) -> Result<Vec<Example>, Error
     Err(TextError::Changed { path: text.path().to_owned() }.into())
 }
 
+/// That `data.stream` and `data.columns` are asked for where they mean something.
+fn check_keys(data: &DataConfig) -> Result<(), Error> {
+    let plain = |files: &&Files| matches!(files, Files::One(path) if !is_json(path));
+    let wrong = |path: &Path, reason: &str| Err(Error::Recipe { path: path.to_owned(), reason: reason.to_owned() });
+    if let Files::One(path) = &data.train
+        && data.stream
+        && is_json(path)
+    {
+        return wrong(path, "data.stream = true is not for JSON, in which each object is an example. Leave it out");
+    }
+    if data.columns.is_some() && ![Some(&data.train), data.validation.as_ref()].iter().flatten().any(plain) {
+        let reason = "data.columns is for files of tab-separated columns, and there is none. Leave it out";
+        return wrong(Path::new("the recipe"), reason);
+    }
+    Ok(())
+}
+
 /// The text of a recipe's `files`.
 pub(crate) fn source(
     files: &Files,
@@ -152,14 +170,7 @@ pub(crate) fn source(
 ) -> Result<Source, Error> {
     let source = match files {
         Files::Two([source, target]) => Source::Parallel { source: source.clone(), target: target.clone() },
-        Files::One(path) if is_json(path) => {
-            if data.stream || data.columns.is_some() {
-                let key = if data.stream { "data.stream = true" } else { "data.columns" };
-                let reason = format!("{key} is not for JSON, in which each object is an example. Leave it out");
-                return Err(Error::Recipe { path: path.clone(), reason });
-            }
-            Source::json(path)?
-        }
+        Files::One(path) if is_json(path) => Source::json(path)?,
         Files::One(path) => match (kind, data.columns) {
             (Kind::LanguageModel, None) if data.stream => Source::Stream { path: path.clone() },
             (Kind::LanguageModel, None) => Source::Lines { path: path.clone() },
