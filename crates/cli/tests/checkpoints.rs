@@ -125,6 +125,35 @@ fn a_full_disk_loses_nothing() {
 }
 
 #[test]
+fn a_start_on_a_full_disk_is_gone_on_with_from_where_it_began() {
+    let folder = Folder::new();
+    let disk = folder.path("disk");
+    fs::create_dir(&disk).unwrap();
+    let mount = |options: &str| {
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&disk).output();
+        mount.is_ok_and(|mount| mount.status.success())
+    };
+    if !mount("size=60k") {
+        println!("skipped: a small file system cannot be mounted here");
+        return;
+    }
+    folder.train("lm.toml", "base", 50);
+    let data = "[data]\ntrain = \"text.txt\"\nstream = true\n";
+    folder.write("further.toml", format!("init = \"base\"\n{data}[train]\nsteps = 3\nshares = 1\n"));
+    folder.succeed(&["train", "further.toml", "--run", "whole", "--quiet"]);
+    let train = ["train", "further.toml", "--run", "disk/run", "--quiet"];
+    let full = folder.run(&train);
+    let more = mount("remount,size=4m");
+    let after = folder.run(&[&train[..], &["--resume"]].concat());
+    let end = fs::read(folder.path("disk/run/last/model.safetensors"));
+    let _ = Command::new("umount").arg(&disk).output();
+    let error = String::from_utf8_lossy(&full.stderr).into_owned();
+    assert!(more && full.status.code() == Some(1) && error.contains("No space left"), "{error}");
+    assert!(after.status.success(), "{}", String::from_utf8_lossy(&after.stderr));
+    assert!(end.unwrap() == folder.weights("whole"));
+}
+
+#[test]
 fn a_run_is_gone_on_with_by_one_process_and_from_a_named_checkpoint() {
     let folder = Folder::new();
     folder.train("lm.toml", "run", 50);

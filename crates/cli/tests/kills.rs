@@ -91,46 +91,77 @@ fn has_come(moment: Moment, run: &Path, since: Duration, whole: Duration) -> boo
     }
 }
 
-fn check(name: &str) {
+/// A recipe whose training is broken off again and again.
+struct Kills {
+    folder: Folder,
+    name: &'static str,
+    recipe: String,
+    /// How long a whole training takes.
+    whole: Duration,
+    /// What it leaves.
+    unbroken: BTreeMap<String, Vec<u8>>,
+    killed: u32,
+}
+
+impl Kills {
+    fn command(&self, threads: usize) -> Command {
+        let train = ["train", &self.recipe, "--run", "broken", "--quiet", "--threads", ["1", "2", "3"][threads % 3]];
+        // One that was broken off before it had a folder has nothing to go on with.
+        let run = self.folder.path("broken");
+        let resume = run.join("recipe.toml").exists() || run.join(".starting").exists();
+        self.folder.command(&[&train[..], if resume { &["--resume"] } else { &[] }].concat())
+    }
+
+    /// Begins or goes on, up to a moment.
+    fn kill(&mut self, moment: Moment, signal: &str, threads: usize) {
+        let run = self.folder.path("broken");
+        let mut child = self.command(threads).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let start = Instant::now();
+        while child.try_wait().unwrap().is_none() && !has_come(moment, &run, start.elapsed(), self.whole) {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        let id = child.id().to_string();
+        Command::new("kill").args([&format!("-{signal}"), &id]).stderr(Stdio::null()).status().unwrap();
+        self.killed += u32::from(!wait(&mut child).success());
+    }
+
+    /// Goes on to the end, and holds what is there against the unbroken training's folder.
+    fn finish(&self, threads: usize, how: &str) {
+        let output = self.command(threads).output().unwrap();
+        assert!(output.status.success(), "{}, {how}\n{}", self.name, String::from_utf8_lossy(&output.stderr));
+        let broken = contents(&self.folder.path("broken"));
+        let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&self.unbroken), names(&broken), "{}, {how}", self.name);
+        for (file, bytes) in &self.unbroken {
+            let there = &broken[file];
+            let binary = file.ends_with(".safetensors") || file.starts_with("data/");
+            let [one, other] = [bytes, there].map(|bytes| String::from_utf8_lossy(if binary { &[] } else { bytes }));
+            assert!(bytes == there, "{}, {how}: {file} differs\n{one}\n{other}", self.name);
+        }
+        fs::remove_dir_all(self.folder.path("broken")).unwrap();
+    }
+}
+
+fn check(name: &'static str) {
     let folder = Folder::new();
     let recipe = recipes::prepare(&folder, name);
     let start = Instant::now();
     folder.succeed(&["train", &recipe, "--run", "unbroken", "--quiet"]);
-    let whole = start.elapsed();
-    let unbroken = contents(&folder.path("unbroken"));
-    let (moments, mut killed) = (moments(name), 0);
+    let (whole, unbroken) = (start.elapsed(), contents(&folder.path("unbroken")));
+    let mut kills = Kills { folder, name, recipe, whole, unbroken, killed: 0 };
+    let moments = moments(name);
     for (i, &(moment, signal)) in moments.iter().enumerate() {
-        let run = folder.path("broken");
-        let train = ["train", &recipe, "--run", "broken", "--quiet", "--threads", ["1", "2", "3"][i % 3]];
-        let mut child = folder.command(&train).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let start = Instant::now();
-        while child.try_wait().unwrap().is_none() && !has_come(moment, &run, start.elapsed(), whole) {
-            std::thread::sleep(Duration::from_micros(100));
-        }
-        if signal == "KILL" {
-            child.kill().unwrap();
-        } else {
-            let id = child.id().to_string();
-            Command::new("kill").args([&format!("-{signal}"), &id]).stderr(Stdio::null()).status().unwrap();
-        }
-        killed += u32::from(!wait(&mut child).success());
-        // One that was broken off before it had a folder has nothing to go on with.
-        let resume = run.join("recipe.toml").exists() || run.join(".starting").exists();
-        folder.succeed(&[&train[..], if resume { &["--resume"] } else { &[] }].concat());
-        let broken = contents(&run);
-        let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
-        assert_eq!(names(&unbroken), names(&broken), "{name}, {signal} at {moment:?}");
-        for (file, bytes) in &unbroken {
-            let there = &broken[file];
-            let told = file.ends_with(".safetensors") || file.starts_with("data/");
-            let [one, other] = [bytes, there].map(|bytes| String::from_utf8_lossy(if told { &[] } else { bytes }));
-            assert!(bytes == there, "{name}, {signal} at {moment:?}: {file} differs\n{one}\n{other}");
-        }
-        fs::remove_dir_all(&run).unwrap();
+        kills.kill(moment, signal, i);
+        kills.finish(i + 1, &format!("{signal} at {moment:?}"));
     }
-    println!("{name}: {killed} of {} were killed before their end", moments.len());
     // A fast machine may end before the later moments come.
-    assert!(killed > 0, "{name}");
+    println!("{name}: {} of {} were killed before their end", kills.killed, moments.len());
+    assert!(kills.killed > 0, "{name}");
+    // One after the other: the latest moments last.
+    for (i, &(moment, signal)) in moments.iter().enumerate() {
+        kills.kill(moment, signal, i);
+    }
+    kills.finish(0, "killed again and again");
 }
 
 #[test]

@@ -169,8 +169,26 @@ fn a_training_that_goes_on_says_what_is_otherwise_and_goes_on_by_its_own_recipe(
     let other = [&resume[..], &["--set", "train.batch_sentences=4", "--set", "seed=3"]].concat();
     folder.fail(&other, &["seed is 3, was 1", "train.batch_sentences is 4, was 8", "Undo the change"]);
     folder.write("lm.toml", common::LANGUAGE_MODEL.replace("hidden = 16", "hidden = 24"));
-    folder.fail(&resume, &["model.hidden is 24, was 16", "descant train run/recipe.toml --run run --resume"]);
+    folder.fail(&resume, &["model.hidden is 24, was 16", "descant train run --resume"]);
     folder.succeed(&["train", "run/recipe.toml", "--run", "run", "--resume"]);
+}
+
+#[test]
+fn a_copy_by_hard_links_is_a_run_of_its_own() {
+    let folder = Folder::new();
+    folder.train("lm.toml", "my run", 20);
+    let files = || {
+        let names = ["metrics.jsonl", "recipe.toml", "last/manifest.json", "last/model.safetensors"];
+        names.map(|name| fs::read(folder.path("my run").join(name)).unwrap())
+    };
+    let before = files();
+    let copied = std::process::Command::new("cp").args(["-al", "my run", "copy"]).current_dir(folder.path("")).status();
+    assert!(copied.unwrap().success());
+    folder.succeed(&["train", "copy", "--resume", "--quiet", "--set", "train.steps=30"]);
+    assert!(files() == before);
+    // Names as a shell reads them.
+    let other = ["train", "lm.toml", "--run", "my run", "--resume", "--set", "seed=7"];
+    folder.fail(&other, &["seed is 7, was 1", "descant train 'my run' --resume"]);
 }
 
 #[test]
@@ -219,7 +237,7 @@ fn a_changed_recipe_or_tokenizer_is_told() {
 }
 
 #[test]
-fn a_run_of_an_older_format_writes_and_goes_on_with_a_word() {
+fn a_run_of_an_older_format_writes_and_is_begun_from_but_not_gone_on_with() {
     let folder = Folder::new();
     folder.train("lm.toml", "run", 20);
     let path = folder.path("run/last/manifest.json");
@@ -229,8 +247,10 @@ fn a_run_of_an_older_format_writes_and_goes_on_with_a_word() {
     table.insert("format".to_owned(), 0.into());
     fs::write(&path, manifest.to_string()).unwrap();
     folder.succeed(&["generate", "run", "line", "--max-length", "5"]);
-    let said = told(&folder, &["train", "run", "--resume", "--set", "train.steps=30"]);
-    assert!(said.contains("format 0, of an older descant"), "{said}");
+    let resume = ["train", "run", "--resume", "--set", "train.steps=30"];
+    folder.fail(&resume, &["format 0, of an older descant", "init = \"RUN\""]);
+    folder.write("further.toml", FURTHER.replace("base", "run"));
+    folder.train("further.toml", "further", 5);
 }
 
 #[test]

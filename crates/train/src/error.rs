@@ -86,3 +86,12 @@ impl Error {
         Self::Io { what, path: path.to_owned(), error }
     }
 }
+
+/// A word of a command as a shell reads it.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=,:+@".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}

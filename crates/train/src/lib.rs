@@ -21,7 +21,7 @@ mod trainer;
 
 pub use data::{Texts, batches, first_batch};
 pub use distill::{DistillConfig, Lesson, Teacher};
-pub use error::Error;
+pub use error::{Error, quoted};
 pub use evaluate::{Evaluation, Evaluator};
 pub use finetune::{FinetuneConfig, LoraConfig};
 pub use metrics::Metric;

@@ -118,9 +118,8 @@ impl Metrics {
                     Err(_) => unread += 1,
                 }
             }
-            if kept.as_bytes() != bytes {
-                write(&path, kept.as_bytes())?;
-            }
+            // Also where it is the same: a file of its own, if a copy of the run shares it by a hard link.
+            write(&path, kept.as_bytes())?;
         }
         let file = OpenOptions::new().create(true).append(true).open(&path).map_err(fail)?;
         Ok((Self { path, file }, unread))
@@ -129,5 +128,10 @@ impl Metrics {
     pub(crate) fn write(&mut self, metric: &Metric) -> Result<(), Error> {
         let line = serde_json::to_string(metric).unwrap_or_default() + "\n";
         self.file.write_all(line.as_bytes()).map_err(|error| Error::io("write the metrics to", &self.path, error))
+    }
+
+    /// That the disk has all lines: before it has a checkpoint that goes on after them.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        self.file.sync_data().map_err(|error| Error::io("write the metrics to", &self.path, error))
     }
 }

@@ -3,7 +3,7 @@
 use crate::checkpoint::Belongs;
 use crate::data::TEMPLATE;
 use crate::trained::RECIPE;
-use crate::{Error, Recipe, Tokenizers};
+use crate::{Error, Recipe, Tokenizers, quoted};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -141,12 +141,12 @@ impl Recipe {
 }
 
 fn another_training(run: &Path, what: &str) -> Error {
-    let own = run.join(RECIPE);
-    let (own, folder) = (own.display(), run.display());
+    let own = quoted(&run.to_string_lossy());
     let reason = format!(
         "the recipe differs from the one that the run was started with: {what}. That would be another training. Undo the \
-         change (or repeat the --set of the start); go on with the run's own recipe, by descant train {own} --run {folder} \
-         --resume; or start another run with --run"
+         change (or repeat the --set of the start); go on with the run's own recipe, by descant train {own} --resume; or \
+         start another run with --run. What may change, by --set: {}",
+        MAY_CHANGE.join(", ")
     );
     Error::Run { path: run.to_owned(), reason }
 }

@@ -6,7 +6,7 @@ use crate::metrics::{METRICS, Metrics};
 use crate::resume::resumed;
 use crate::run::{BEST, DATA, LAST, is_run, is_starting};
 use crate::trained::{RECIPE, add_model};
-use crate::{Error, Origins, Recipe, Replicas, RunFolder, Tokenizers, TrainConfig, Trainer};
+use crate::{Error, Origins, Recipe, Replicas, RunFolder, Tokenizers, TrainConfig, Trainer, quoted};
 use descant_autograd::Parameters;
 use descant_optim::{Average, Optimizer, Schedule};
 use descant_tensor::DType;
@@ -128,17 +128,12 @@ impl Trainer {
         let recipe = resumed(given, &own, run.path())?;
         let wrong = |reason: String| Error::Recipe { path: place.clone(), reason };
         let checkpoint = last(run.path())?;
+        checkpoint.may_go_on()?;
         let step = checkpoint.progress().step;
         let mut notes = Vec::new();
         if let Some(belongs) = checkpoint.belongs() {
             belongs.check(&recipe, run.path())?;
             notes = belongs.notes(&recipe, run.path(), step)?;
-        }
-        if let Some(format) = checkpoint.older_format() {
-            notes.push(format!(
-                "The last checkpoint has format {format}, of an older descant: from step {step} on the last bits are others \
-                 than that one's, and weight decay leaves out what optimizer.no_decay names."
-            ));
         }
         let Origins { teacher, .. } = Origins::resumed(&recipe)?;
         let stored = run.join(TEMPLATE);
@@ -226,7 +221,7 @@ fn last(run: &Path) -> Result<Checkpoint, Error> {
             "it has no checkpoint to go on from. Delete the folder, or choose another with --run, to begin anew";
         return wrong(run, reason.to_owned());
     }
-    let folder = run.display();
+    let folder = quoted(&run.to_string_lossy());
     let (all, newest) = (there.join(", "), &there[there.len() - 1]);
     let reason = format!(
         "it has checkpoints ({all}), but no link 'last' to one of them that says from which to go on. Make it: ln -sfn \

@@ -262,6 +262,7 @@ impl Trainer {
         let place = checkpoint::folder(self.run.path(), self.progress.step);
         if self.kept != self.progress.step || !place.exists() {
             let weights = self.average.is_some().then_some(&self.parameters);
+            self.metrics.sync()?;
             let content = Content { model: self.parameters(), weights, optimizer: Some(&self.optimizer) };
             checkpoint::save(&self.run, content, &self.progress, &self.belongs)?;
         }
