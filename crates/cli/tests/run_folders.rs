@@ -174,6 +174,24 @@ fn a_training_that_goes_on_says_what_is_otherwise_and_goes_on_by_its_own_recipe(
 }
 
 #[test]
+fn a_run_is_gone_on_with_and_measured_from_another_folder() {
+    let folder = Folder::new();
+    folder.train("pairs.toml", "teacher", 20);
+    let (pairs, tokenizer) = (common::PAIRS, "[tokenizer]\nkind = \"character\"\n");
+    folder.write("student.toml", format!("{}\n[distill]\nteacher = \"teacher\"\n", pairs.replace(tokenizer, "")));
+    folder.train("student.toml", "unbroken", 30);
+    folder.train("student.toml", "deep/run", 20);
+    let elsewhere = |arguments: &[&str]| {
+        let output = folder.command(arguments).current_dir("/").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let run = folder.path("deep/run");
+    elsewhere(&["train", run.to_str().unwrap(), "--resume", "--quiet", "--set", "train.steps=30"]);
+    elsewhere(&["eval", run.to_str().unwrap()]);
+    assert!(folder.weights("deep/run") == folder.weights("unbroken"));
+}
+
+#[test]
 fn a_copy_by_hard_links_is_a_run_of_its_own() {
     let folder = Folder::new();
     folder.train("lm.toml", "my run", 20);

@@ -3,12 +3,12 @@
 use crate::checkpoint::Belongs;
 use crate::data::TEMPLATE;
 use crate::trained::RECIPE;
-use crate::{Error, Recipe, Tokenizers, quoted};
+use crate::{Error, Files, Recipe, Tokenizers, quoted};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Keys, or tables of them, by which a run may go on in another way than it was started: told, and asked for.
 const MAY_CHANGE: [&str; 8] = [
@@ -138,6 +138,34 @@ impl Recipe {
         };
         Ok((own, differences.iter().map(note).collect()))
     }
+}
+
+/// The recipe of a run, with its paths as they are from where this process stands: they are those of the start, from a folder
+/// above the run, most likely.
+pub(crate) fn found(recipe: &Recipe, run: &Path) -> Recipe {
+    let run = fs::canonicalize(run).unwrap_or_default();
+    let find = |path: &mut PathBuf| {
+        if path.exists() || path.is_absolute() {
+            return;
+        }
+        if let Some(there) = run.ancestors().map(|folder| folder.join(&*path)).find(|there| there.exists()) {
+            *path = there;
+        }
+    };
+    let mut recipe = recipe.clone();
+    if let Some(distill) = &mut recipe.distill {
+        find(&mut distill.teacher);
+    }
+    if let Some(data) = &mut recipe.data {
+        for files in [Some(&mut data.train), data.validation.as_mut()].into_iter().flatten() {
+            match files {
+                Files::One(path) => find(path),
+                Files::Two(paths) => paths.iter_mut().for_each(find),
+            }
+        }
+        data.chat_template.as_mut().map(find);
+    }
+    recipe
 }
 
 fn another_training(run: &Path, what: &str) -> Error {

@@ -3,7 +3,7 @@
 use crate::checkpoint::{Belongs, Checkpoint, Progress, steps};
 use crate::data::{TEMPLATE, Texts, batch_config, chat_template, write};
 use crate::metrics::{METRICS, Metrics};
-use crate::resume::resumed;
+use crate::resume::{found, resumed};
 use crate::run::{BEST, DATA, LAST, is_run, is_starting};
 use crate::trained::{RECIPE, add_model};
 use crate::{Error, Origins, Recipe, Replicas, RunFolder, Tokenizers, TrainConfig, Trainer, quoted};
@@ -135,11 +135,12 @@ impl Trainer {
             belongs.check(&recipe, run.path())?;
             notes = belongs.notes(&recipe, run.path(), step)?;
         }
-        let Origins { teacher, .. } = Origins::resumed(&recipe)?;
+        let places = found(&recipe, run.path());
+        let Origins { teacher, .. } = Origins::resumed(&places)?;
         let stored = run.join(TEMPLATE);
         let template = stored.is_file().then(|| chat_template(&stored)).transpose()?;
-        let texts = Texts::with(&recipe, template.as_ref())?;
-        let given = recipe.data.as_ref().and_then(|data| data.chat_template.as_ref()).filter(|path| path.is_file());
+        let texts = Texts::with(&places, template.as_ref())?;
+        let given = places.data.as_ref().and_then(|data| data.chat_template.as_ref()).filter(|path| path.is_file());
         if let Some(path) = given.filter(|path| chat_template(path).ok() != template) {
             notes.push(format!("{} has changed. Training goes on with the template as it was.", path.display()));
         }

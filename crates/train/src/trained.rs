@@ -1,5 +1,6 @@
 use crate::checkpoint::{self, Belongs, Checkpoint, Content, Progress, step_of, steps};
 use crate::data::{TEMPLATE, chat_template, write};
+use crate::resume::found;
 use crate::run::{BEST, CHECKPOINTS, LAST};
 use crate::{Error, Evaluator, Recipe, RunFolder, Tokenizers};
 use descant_autograd::{Parameters, Tape};
@@ -64,6 +65,7 @@ impl Trained {
         if let Some(belongs) = checkpoint.belongs() {
             belongs.check(&recipe, &run)?;
         }
+        let recipe = found(&recipe, &run);
         let template = run.join(TEMPLATE);
         let chat = template.is_file().then(|| chat_template(&template)).transpose()?;
         let chat = chat.map(|chat| chat.with_controls(tokenizers.target.control_names()));
