@@ -257,23 +257,6 @@ fn a_changed_recipe_or_tokenizer_is_told() {
 }
 
 #[test]
-fn a_run_of_an_older_format_writes_and_is_begun_from_but_not_gone_on_with() {
-    let folder = Folder::new();
-    folder.train("lm.toml", "run", 20);
-    let path = folder.path("run/last/manifest.json");
-    let mut manifest: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    let table = manifest.as_object_mut().unwrap();
-    assert!(table.remove("checksum").is_some() && table.remove("run").is_some());
-    table.insert("format".to_owned(), 0.into());
-    fs::write(&path, manifest.to_string()).unwrap();
-    folder.succeed(&["generate", "run", "line", "--max-length", "5"]);
-    let resume = ["train", "run", "--resume", "--set", "train.steps=30"];
-    folder.fail(&resume, &["format 0, of an older descant", "init = \"RUN\""]);
-    folder.write("further.toml", FURTHER.replace("base", "run"));
-    folder.train("further.toml", "further", 5);
-}
-
-#[test]
 fn a_start_that_was_broken_off_is_no_run_and_is_begun_anew() {
     let folder = Folder::new();
     folder.train("lm.toml", "run", 20);

@@ -308,15 +308,9 @@ impl Checkpoint {
         Ok(Self { path, manifest, files })
     }
 
-    /// That a training may go on from it: not from that of an older format, which would be another training.
-    pub(crate) fn may_go_on(&self) -> Result<(), Error> {
-        match self.manifest.format {
-            FORMAT => Ok(()),
-            format => Err(self.damaged(format!(
-                "it has format {format}, of an older descant, and a training goes on from format {FORMAT} alone. Write with \
-                 it as it is, or start another training from its weights: init = \"RUN\" in a recipe"
-            ))),
-        }
+    /// The version of its format, where that is an older one than this program writes.
+    pub(crate) fn older_format(&self) -> Option<u32> {
+        Some(self.manifest.format).filter(|&format| format < FORMAT)
     }
 
     /// What it belongs to; one of an older program does not say.

@@ -128,12 +128,17 @@ impl Trainer {
         let recipe = resumed(given, &own, run.path())?;
         let wrong = |reason: String| Error::Recipe { path: place.clone(), reason };
         let checkpoint = last(run.path())?;
-        checkpoint.may_go_on()?;
         let step = checkpoint.progress().step;
         let mut notes = Vec::new();
         if let Some(belongs) = checkpoint.belongs() {
             belongs.check(&recipe, run.path())?;
             notes = belongs.notes(&recipe, run.path(), step)?;
+        }
+        if let Some(format) = checkpoint.older_format() {
+            notes.push(format!(
+                "The last checkpoint has format {format}, of an older descant: from step {step} on the last bits are others \
+                 than that one's, and weight decay leaves out what optimizer.no_decay names."
+            ));
         }
         let places = found(&recipe, run.path());
         let Origins { teacher, .. } = Origins::resumed(&places)?;
