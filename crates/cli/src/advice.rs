@@ -1,5 +1,6 @@
 //! Commands that a message advises: they work as they stand in the shell that this program was started from.
 
+use descant_train::quoted;
 use std::path::{Path, PathBuf};
 
 /// This program with these arguments, quoted as a shell reads them.
@@ -38,15 +39,6 @@ fn below_working_folder(path: &Path) -> PathBuf {
         Some(rest) if rest.components().count() > 2 => rest.strip_prefix(".").unwrap_or(&rest).to_owned(),
         Some(rest) => rest,
         None => path.to_owned(),
-    }
-}
-
-/// As a shell reads it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./=,:+@".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
 

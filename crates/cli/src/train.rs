@@ -2,7 +2,7 @@ use crate::advice::command;
 use crate::report::{Report, duration, note, print};
 use crate::{RecipeArgs, Threads, stop};
 use clap::Args;
-use descant_train::{Outcome, Recipe, Trainer, quoted};
+use descant_train::{Outcome, Recipe, Trainer};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
