@@ -2,7 +2,6 @@
 //!
 //! `cargo run --release -p descant --example text_generator`
 
-use descant::autograd::Tape;
 use descant::prelude::*;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -46,10 +45,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })?;
 
     let trained = Trained::load(run)?;
-    let options = trained.options(Strategy::Greedy, 20, Parallelism::Serial)?;
-    let sources = ["11/23/2026", "02/14/2019", "07/04/2007"].map(str::to_owned);
-    for (source, written) in sources.iter().zip(trained.write(&mut Tape::new(), &sources, 0, &options, |_, _| ())?) {
-        println!("{source} is {}", written[0].text);
+    for source in ["11/23/2026", "02/14/2019", "07/04/2007"] {
+        println!("{source} is {}", trained.generate(source)?);
     }
     Ok(())
 }

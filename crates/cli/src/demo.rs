@@ -100,7 +100,7 @@ fn is_empty(folder: &Path) -> bool {
 /// The exact match on the test sentences, and some of them.
 fn show(folder: &Path, threads: usize) -> anyhow::Result<()> {
     let trained = Trained::load(folder)?;
-    let options = trained.options(Strategy::Greedy, 300, Parallelism::Serial)?;
+    let options = trained.options(Strategy::Greedy, None, Parallelism::Serial)?;
     let answers = trained.evaluator(&[folder.join(TEST)], threads)?.answers(&options, false)?;
     let (english, chinese): (Vec<Answer>, Vec<Answer>) =
         answers.into_iter().partition(|answer| Language::of(&answer.source) == Language::English);
@@ -117,7 +117,7 @@ fn show(folder: &Path, threads: usize) -> anyhow::Result<()> {
         let step = (answers.len() / (SAMPLES / 2)).max(1);
         answers.iter().skip(step / 2).step_by(step).take(SAMPLES / 2).cloned().collect()
     };
-    for Answer { source, written, references } in [spread(&english), spread(&chinese)].concat() {
+    for Answer { source, written, references, .. } in [spread(&english), spread(&chinese)].concat() {
         let mark = if references.contains(&written) { "right" } else { "WRONG" };
         print(format_args!("  {source}\n    {mark}: {written}"))?;
     }

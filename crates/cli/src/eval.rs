@@ -1,11 +1,15 @@
 use crate::Threads;
-use crate::generate::Decoding;
-use crate::report::{duration, note, print};
+use crate::decoding::Decoding;
+use crate::report::{duration, note, one_line, print};
+use anyhow::Context;
 use clap::Args;
 use descant_kernels::Parallelism;
-use descant_train::{Score, Trained};
+use descant_train::{Answer, Score, Trained, Unit};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 #[derive(Args)]
@@ -21,9 +25,14 @@ pub(crate) struct Eval {
     /// Only the loss: write nothing
     #[arg(long)]
     loss_only: bool,
-    /// Write what the model wrote to a file: source, answer and references, separated by tabs
+    /// Write what the model wrote to a new file, in the order of the text: source, answer and references, separated by
+    /// tabs, with line ends and tabs within them as \n and \t. As .jsonl, one JSON object a line: line, source, text,
+    /// references, right, finished
     #[arg(long, value_name = "FILE", conflicts_with = "loss_only")]
     output: Option<PathBuf>,
+    /// Write over the file of --output
+    #[arg(long, requires = "output")]
+    overwrite: bool,
     #[command(flatten)]
     decoding: Decoding,
     #[command(flatten)]
@@ -35,69 +44,92 @@ pub(crate) struct Eval {
 
 #[derive(Serialize)]
 struct Figures {
+    step: u64,
     loss: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     perplexity: Option<f64>,
     accuracy: f64,
     tokens: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    answers: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exact_match: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token_error_rate: Option<f64>,
+    left_out: u64,
+    #[serde(flatten)]
+    answers: Option<Answers>,
+}
+
+#[derive(Serialize)]
+struct Answers {
+    answers: usize,
+    exact_match: f64,
+    token_error_rate: f64,
+    token_error_unit: Unit,
+    unfinished: usize,
+}
+
+/// A line of `--output FILE.jsonl`.
+#[derive(Serialize)]
+struct Line<'a> {
+    line: u64,
+    source: &'a str,
+    text: &'a str,
+    references: &'a [String],
+    right: bool,
+    finished: bool,
 }
 
 impl Eval {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let start = Instant::now();
+        if let Some(output) = &self.output {
+            self.check(output)?;
+        }
         let trained = Trained::load(&self.run)?;
+        let options = self.decoding.options(&trained, 1, Parallelism::Serial)?;
+        let (step, most) = (trained.step, trained.model.max_length());
+        let mut evaluator = trained.evaluator(&self.data, self.threads.count())?;
         anyhow::ensure!(
-            !trained.is_language_model() || !(self.multi_reference || self.output.is_some()),
-            "--output and --multi-reference are for models that answer: {} holds a language model, of which only the \
-             loss is measured",
+            evaluator.has_answers() || !(self.multi_reference || self.output.is_some()),
+            "--output and --multi-reference are for models that answer: {} holds a language model of a text without \
+             prompts, of which only the loss is measured",
             self.run.display()
         );
-        let mut evaluator = trained.evaluator(&self.data, self.threads.count())?;
         evaluator.notes().iter().for_each(note);
         let evaluation = evaluator.loss()?;
         let mut figures = Figures {
+            step,
             loss: evaluation.loss,
             perplexity: evaluation.perplexity,
             accuracy: evaluation.accuracy,
             tokens: evaluation.tokens,
+            left_out: evaluator.left_out(),
             answers: None,
-            exact_match: None,
-            token_error_rate: None,
         };
-        if !trained.is_language_model() && !self.loss_only {
-            let options = self.decoding.options(&trained, 1, Parallelism::Serial)?;
+        if evaluator.has_answers() && !self.loss_only {
             let answers = evaluator.answers(&options, self.multi_reference)?;
+            let score = Score::of(&answers);
             if let Some(path) = &self.output {
-                let lines: String = answers
-                    .iter()
-                    .map(|answer| format!("{}\t{}\t{}\n", answer.source, answer.written, answer.references.join("\t")))
-                    .collect();
-                std::fs::write(path, lines)
-                    .map_err(|error| anyhow::anyhow!("could not write {}: {error}", path.display()))?;
+                write(path, &answers, score.unit, self.overwrite)?;
             }
-            let Score { answers, exact_match, token_error_rate } = Score::of(&answers);
-            figures.answers = Some(answers);
-            figures.exact_match = Some(exact_match);
-            figures.token_error_rate = Some(token_error_rate);
+            figures.answers = Some(Answers {
+                answers: score.answers,
+                exact_match: score.exact_match,
+                token_error_rate: score.token_error_rate,
+                token_error_unit: score.unit,
+                unfinished: score.unfinished,
+            });
+            if let (Some(first), false) = (answers.iter().find(|answer| !answer.finished), self.json) {
+                note(format_args!(
+                    "{} of {} answers did not end, and stopped at the limit, the first in line {} (--max-length N sets \
+                     another).",
+                    score.unfinished, score.answers, first.line
+                ));
+            }
         }
         if self.json {
-            print(serde_json::to_string(&figures)?)?;
-            return Ok(());
+            return print(serde_json::to_string(&figures)?);
         }
         let Figures { loss, perplexity, accuracy, tokens, .. } = figures;
         print(format_args!(
-            "checkpoint of step {}, {tokens} target tokens{}, {}",
-            trained.step,
-            match trained.model.max_length() {
-                Some(most) => format!(" in texts of at most {}", most.saturating_sub(1)),
-                None => String::new(),
-            },
+            "checkpoint of step {step}, {tokens} target tokens{}, {}",
+            most.map_or_else(String::new, |most| format!(" in texts of at most {}", most.saturating_sub(1))),
             duration(start.elapsed().as_secs_f64())
         ))?;
         match perplexity {
@@ -108,12 +140,61 @@ impl Eval {
             None => print(format_args!("loss              {loss:.4} per token"))?,
         }
         print(format_args!("accuracy          {:.2} %", 100.0 * accuracy))?;
-        if let (Some(answers), Some(exact), Some(rate)) =
-            (figures.answers, figures.exact_match, figures.token_error_rate)
-        {
-            print(format_args!("exact match       {:.2} % of {answers}", 100.0 * exact))?;
-            print(format_args!("token error rate  {:.2} %", 100.0 * rate))?;
+        if let Some(Answers { answers, exact_match, token_error_rate, token_error_unit, .. }) = figures.answers {
+            let unit = if token_error_unit == Unit::Words { "words" } else { "characters" };
+            print(format_args!("exact match       {:.2} % of {answers}", 100.0 * exact_match))?;
+            print(format_args!("token error rate  {:.2} % of the {unit}", 100.0 * token_error_rate))?;
         }
         Ok(())
     }
+
+    /// That nothing of the user's is written over, before the work begins.
+    fn check(&self, output: &Path) -> anyhow::Result<()> {
+        let same =
+            |data: &PathBuf| fs::canonicalize(data).is_ok_and(|data| fs::canonicalize(output).is_ok_and(|o| o == data));
+        anyhow::ensure!(
+            !self.data.iter().any(same),
+            "--output {}: this is the text to evaluate on. Name another file",
+            output.display()
+        );
+        anyhow::ensure!(
+            self.overwrite || !output.exists(),
+            "--output {}: it is there already. Name another file, or add --overwrite",
+            output.display()
+        );
+        Ok(())
+    }
+}
+
+/// Writes the answers, in the order of the text.
+fn write(path: &Path, answers: &[Answer], unit: Unit, overwrite: bool) -> anyhow::Result<()> {
+    let mut text = String::new();
+    let mut escaped = false;
+    for answer in answers {
+        let Answer { line, source, written, finished, references } = answer;
+        if path.extension().is_some_and(|extension| extension == "jsonl") {
+            let (line, right) = (*line, answer.is_right(unit));
+            let line = Line { line, source, text: written, references, right, finished: *finished };
+            writeln!(text, "{}", serde_json::to_string(&line)?)?;
+            continue;
+        }
+        for (i, part) in [source, written].into_iter().chain(references).enumerate() {
+            let shown = one_line(part, &['\n', '\r', '\t']);
+            escaped |= shown.len() != part.len();
+            text += if i == 0 { "" } else { "\t" };
+            text += &shown;
+        }
+        text += "\n";
+    }
+    let mut options = fs::File::options();
+    let file = options.write(true).create(true).create_new(!overwrite).truncate(overwrite).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("could not write {}", path.display()))?;
+    if escaped {
+        note(format_args!(
+            "{}: line ends and tabs within texts are written as \\n and \\t (a name that ends in .jsonl: exact).",
+            path.display()
+        ));
+    }
+    Ok(())
 }

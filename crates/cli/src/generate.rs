@@ -1,14 +1,20 @@
+//! `descant generate`.
+
+mod stream;
+mod talk;
+mod writer;
+
 use crate::Threads;
-use crate::report::{note, print};
-use anyhow::Context;
+use crate::decoding::Decoding;
+use crate::report::note;
 use clap::Args;
 use descant_autograd::Tape;
-use descant_generate::{Options, Strategy};
 use descant_kernels::Parallelism;
-use descant_text::{Lines, Message, Text};
+use descant_text::{Lines, Message, TextError};
 use descant_train::Trained;
-use std::io::{BufRead, IsTerminal};
+use std::io::IsTerminal;
 use std::path::PathBuf;
+use writer::{Tally, Writer};
 
 #[derive(Args)]
 pub(crate) struct Generate {
@@ -21,78 +27,31 @@ pub(crate) struct Generate {
     input: Option<PathBuf>,
     #[command(flatten)]
     decoding: Decoding,
-    /// Each text is what a user says to a model that knows conversations; on standard input they are one conversation,
-    /// and an empty line begins another
-    #[arg(long)]
+    /// Each text is what a user says to a model that knows conversations (the default for one that was trained on them).
+    /// The lines of standard input are then one conversation, and an empty line begins another
+    #[arg(long, conflicts_with = "no_chat")]
     chat: bool,
+    /// Take texts as they are, also for a model with a chat template
+    #[arg(long)]
+    no_chat: bool,
     /// What a conversation begins with, before the user's first words
-    #[arg(long, value_name = "TEXT", requires = "chat")]
+    #[arg(long, value_name = "TEXT", conflicts_with = "no_chat")]
     system: Option<String>,
-    /// Print this many texts for each line, with their scores (needs --beam)
+    /// Print this many texts for each line, each after its score and a tab (needs --beam). The score is the log
+    /// probability / ((5 + tokens) / 6)^length-penalty
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     n_best: u16,
+    /// Print a JSON object a line for each text: line, rank, source, text, finished, score, tokens
+    #[arg(long)]
+    json: bool,
+    /// Print line ends within texts as they are, rather than as \n, also for the lines of a file or a pipe
+    #[arg(long, conflicts_with = "json")]
+    raw: bool,
     /// Lines that are decoded together; 1 answers every line at once
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
     #[command(flatten)]
     threads: Threads,
-}
-
-/// How the next token is chosen.
-#[derive(Args, Clone)]
-pub(crate) struct Decoding {
-    /// Keep the N likeliest beginnings (beam search) [default: only the likeliest token]
-    #[arg(long, value_name = "N", conflicts_with_all = ["sample", "temperature", "top_k", "top_p"])]
-    beam: Option<usize>,
-    /// Favour longer texts in a beam search: 0 not at all, 1 much
-    #[arg(long, value_name = "X", default_value_t = 0.6)]
-    length_penalty: f64,
-    /// Draw tokens by their probability (the default for language models)
-    #[arg(long)]
-    sample: bool,
-    /// Always take the likeliest token (the default for encoder-decoders)
-    #[arg(long, conflicts_with_all = ["sample", "temperature", "top_k", "top_p", "beam"])]
-    greedy: bool,
-    /// Sampling: below 1 for safer text, above 1 for bolder
-    #[arg(long, value_name = "X", default_value_t = 1.0)]
-    temperature: f64,
-    /// Sampling: only from the K likeliest tokens
-    #[arg(long, value_name = "K")]
-    top_k: Option<usize>,
-    /// Sampling: only from the likeliest tokens that together have probability P
-    #[arg(long, value_name = "P")]
-    top_p: Option<f64>,
-    /// Sampling: what the draws are derived from
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
-    /// Tokens to write at most; of encoder-decoders also about four times the source's
-    #[arg(long, value_name = "N", default_value_t = 500)]
-    max_length: usize,
-}
-
-impl Decoding {
-    /// The options for a model.
-    pub(crate) fn options(
-        &self,
-        trained: &Trained,
-        n_best: usize,
-        parallelism: Parallelism,
-    ) -> anyhow::Result<Options> {
-        let drawn = self.sample || self.top_k.is_some() || self.top_p.is_some() || self.temperature != 1.0;
-        let strategy = match self.beam {
-            Some(width) => Strategy::Beam { width, length_penalty: self.length_penalty, n_best },
-            None if drawn || (trained.is_language_model() && !self.greedy) => Strategy::Sample {
-                temperature: self.temperature,
-                top_k: self.top_k,
-                top_p: self.top_p,
-                seed: self.seed,
-            },
-            None => Strategy::Greedy,
-        };
-        let options = trained.options(strategy, self.max_length, parallelism)?;
-        options.validate().map_err(|reason| anyhow::anyhow!("{}", reason.replacen("width", "--beam", 1)))?;
-        Ok(options)
-    }
 }
 
 impl Generate {
@@ -103,131 +62,72 @@ impl Generate {
             self.n_best
         );
         let trained = Trained::load(&self.run)?;
+        let run = self.run.display();
+        anyhow::ensure!(
+            trained.has_learnt(),
+            "{run} has not learnt yet: its checkpoint is of step 0. Let it train for longer"
+        );
         let threads = self.threads.count();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         let options = self.decoding.options(&trained, self.n_best.into(), Parallelism::Threads(threads))?;
         anyhow::ensure!(
-            !self.chat || trained.chat.is_some(),
-            "{} has no chat template: it was neither trained with data.chat_template nor imported with one. Leave out \
-             --chat",
-            self.run.display()
+            !(self.chat || self.system.is_some()) || trained.chat.is_some(),
+            "{run} has no chat template: it was neither trained with data.chat_template nor imported with one. Leave out \
+             --chat and --system"
         );
-        let conversation = self.chat.then(|| self.system.iter().map(|text| Message::new("system", text)).collect());
-        let scores = self.n_best > 1;
-        let mut writer = Writer { trained, options, tape: Tape::new(), first: 0, scores, conversation };
-        let batch = usize::from(self.batch);
-        pool.install(|| {
-            if !self.texts.is_empty() {
+        let chat = !self.no_chat && (self.chat || self.system.is_some() || trained.converses());
+        if !chat && !self.no_chat && trained.chat.is_some() {
+            note(format_args!("{run} has a chat template: with --chat, a text is what a user says to it."));
+        }
+        let beginning = self.system.iter().map(|text| Message::new("system", text)).collect();
+        let (ask, show) = (std::io::stdin().is_terminal(), std::io::stdout().is_terminal());
+        let lines = self.texts.is_empty();
+        // What somebody types is answered where he reads it.
+        let escape = lines && !self.raw && !(ask && self.input.is_none());
+        let mut writer = Writer {
+            options,
+            tape: Tape::new(),
+            number: 0,
+            scores: self.n_best > 1,
+            json: self.json,
+            escape,
+            streams: show && !escape && !self.json && self.decoding.beam.is_none(),
+            empty_lines: lines,
+            conversation: chat.then_some(beginning),
+            tally: Tally::default(),
+            trained,
+        };
+        let batch = if writer.streams { 1 } else { usize::from(self.batch) };
+        let written = pool.install(|| {
+            if !lines {
                 return self.texts.chunks(batch).try_for_each(|lines| writer.write(lines));
             }
             if let Some(path) = &self.input {
-                let mut lines = Lines::open(path)?;
-                return writer.write_all(batch, || Ok(lines.read()?));
+                return writer.write_all(batch, lines_of(Lines::open(path)?));
             }
-            let terminal = std::io::stdin().is_terminal();
-            if terminal {
-                let what = match writer.trained.is_language_model() {
-                    _ if self.chat => "answered, and an empty one begins another conversation",
-                    true => "continued",
-                    false => "turned into its answer",
+            let next = lines_of(Lines::standard_input());
+            if ask {
+                let what = match (chat, writer.trained.answers()) {
+                    (true, _) => "answered, and an empty one begins another conversation",
+                    (false, true) => "turned into its answer",
+                    (false, false) => "continued",
                 };
                 note(format_args!("Each line is {what}; end with Ctrl-D."));
             }
-            let mut lines = std::io::stdin().lock().lines();
-            let mut number = 0u64;
-            let mut next = || {
-                number += 1;
-                lines.next().transpose().with_context(|| format!("standard input, line {number}"))
-            };
-            if self.chat {
-                return writer.talk(next);
+            match chat && (self.chat || ask) {
+                true => writer.talk(ask, next),
+                false => writer.write_all(if ask { 1 } else { batch }, writer::asked(ask, next)),
             }
-            writer.write_all(if terminal { 1 } else { batch }, &mut next)
-        })
+        });
+        writer.tally.tell(&writer.trained, &writer.options);
+        written
     }
 }
 
-struct Writer {
-    trained: Trained,
-    options: Options,
-    tape: Tape,
-    /// The number of the next line.
-    first: u64,
-    scores: bool,
-    /// In a chat, what every conversation begins with.
-    conversation: Option<Vec<Message>>,
-}
-
-impl Writer {
-    /// One conversation after the other, each line with all before it.
-    fn talk(&mut self, mut next: impl FnMut() -> anyhow::Result<Option<String>>) -> anyhow::Result<()> {
-        let beginning = self.conversation.take().unwrap_or_default();
-        let mut messages = beginning.clone();
-        while let Some(line) = next()? {
-            if line.trim().is_empty() {
-                messages.clone_from(&beginning);
-                continue;
-            }
-            messages.push(Message::new("user", &line));
-            let prompt = self.prompt(&messages)?;
-            let mut written = self.trained.write(&mut self.tape, &[prompt], self.first, &self.options, |_, _| ())?;
-            self.first += 1;
-            let answer = written.pop().and_then(|mut texts| texts.drain(..).next());
-            let answer = answer.map(|written| self.trained.answer(&written)).transpose()?.unwrap_or_default();
-            print(format_args!("{answer}"))?;
-            messages.push(Message::new("assistant", &answer));
-        }
-        Ok(())
-    }
-
-    fn prompt(&self, messages: &[Message]) -> anyhow::Result<Text> {
-        let template = self.trained.chat.as_ref().context("there is no chat template")?;
-        template.prompt(messages).map_err(|reason| anyhow::anyhow!("the chat template: {reason}"))
-    }
-
-    fn write_all(
-        &mut self,
-        batch: usize,
-        mut next: impl FnMut() -> anyhow::Result<Option<String>>,
-    ) -> anyhow::Result<()> {
-        let mut lines = Vec::with_capacity(batch);
-        loop {
-            let line = next()?;
-            let ended = line.is_none();
-            lines.extend(line);
-            if lines.len() == batch || (ended && !lines.is_empty()) {
-                self.write(&lines)?;
-                lines.clear();
-            }
-            if ended {
-                return Ok(());
-            }
-        }
-    }
-
-    fn write(&mut self, lines: &[String]) -> anyhow::Result<()> {
-        let prompts: Vec<Text> = match &self.conversation {
-            Some(beginning) => {
-                let said = |line: &String| self.prompt(&[&beginning[..], &[Message::new("user", line)]].concat());
-                lines.iter().map(said).collect::<anyhow::Result<_>>()?
-            }
-            None => lines.iter().map(Text::from).collect(),
-        };
-        let written = self.trained.write(&mut self.tape, &prompts, self.first, &self.options, |_, _| ())?;
-        self.first += lines.len() as u64;
-        let continued = self.trained.is_language_model() && self.conversation.is_none();
-        for (line, texts) in lines.iter().zip(written) {
-            let prompt = if continued { line.as_str() } else { "" };
-            for written in texts {
-                let text = if self.conversation.is_some() { self.trained.answer(&written)? } else { written.text };
-                let score = written.score;
-                if self.scores {
-                    print(format_args!("{score:.4}\t{prompt}{text}"))?;
-                } else {
-                    print(format_args!("{prompt}{text}"))?;
-                }
-            }
-        }
-        Ok(())
+/// The lines of a reader; there may be none.
+fn lines_of(mut lines: Lines) -> impl FnMut() -> anyhow::Result<Option<String>> {
+    move || match lines.read() {
+        Err(TextError::Empty { .. }) => Ok(None),
+        line => Ok(line?),
     }
 }

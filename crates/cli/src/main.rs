@@ -2,6 +2,7 @@
 
 mod advice;
 mod bench;
+mod decoding;
 mod demo;
 mod eval;
 mod exchange;

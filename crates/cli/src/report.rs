@@ -3,6 +3,7 @@
 use anyhow::Context;
 use descant_train::{Event, Metric};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
@@ -112,6 +113,26 @@ impl Report {
 /// A line on standard output; an error where its disk is full, or nobody reads it any more.
 pub(crate) fn print(line: impl Display) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{line}").context("could not write to standard output")
+}
+
+/// A piece of a line on standard output, shown at once.
+pub(crate) fn put(piece: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    out.write_all(piece.as_bytes()).and_then(|()| out.flush()).context("could not write to standard output")
+}
+
+/// The sign after which somebody types a line.
+pub(crate) fn ask() {
+    let _ = std::io::stderr().write_all(b"> ");
+}
+
+/// A text with these control characters written as escapes, such as `\n`.
+pub(crate) fn one_line<'a>(text: &'a str, controls: &[char]) -> Cow<'a, str> {
+    if !text.contains(controls) {
+        return text.into();
+    }
+    let escaped = |c: char| if controls.contains(&c) { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect::<String>().into()
 }
 
 /// A line on standard error. Work goes on where nobody reads it.

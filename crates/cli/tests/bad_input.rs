@@ -94,8 +94,8 @@ fn wrong_folders_and_options_are_told() {
     folder.fail(&["eval", "none"], &["none"]);
     folder.fail(&["generate", "pairs", "12", "--beam", "0"], &["--beam = 0"]);
     folder.fail(&["generate", "pairs", "12", "--n-best", "3"], &["--beam"]);
-    folder.fail(&["generate", "pairs", "12", "--top-p", "2"], &["top_p = 2"]);
-    folder.fail(&["generate", "pairs", "12", "--temperature", "0"], &["temperature = 0"]);
+    folder.fail(&["generate", "pairs", "12", "--top-p", "2"], &["--top-p = 2"]);
+    folder.fail(&["generate", "pairs", "12", "--temperature", "0"], &["--temperature = 0"]);
     folder.fail(&["eval", "pairs", "--data", "none.tsv"], &["none.tsv"]);
     folder.fail(&["bench", "nope"], &["no workload 'nope'", "charrnn"]);
     folder.fail(&["demo", "--run", "lm"], &["not an earlier demo's"]);

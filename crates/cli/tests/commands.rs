@@ -104,11 +104,16 @@ fn learned_positions_have_an_end() {
     let told = String::from_utf8_lossy(&output.stderr);
     let expected = "1 of 41 lines or pairs are left out: 1 with a target of more than 15 tokens (first in line 41)";
     assert!(output.status.success() && told.contains(expected), "{told}");
-    // Beyond the positions, it goes on from the last half of what it read.
-    let endless = ["--temperature", "1000", "--seed", "3", "--max-length", "30", "--top-k", "2"];
-    let written = folder.succeed(&[&["generate", "run", "abcabcabcabc"][..], &endless].concat());
-    assert!((13..=42).contains(&written.trim_end().chars().count()), "{written}");
-    folder.fail(&["generate", "run", "abcabcabcabcabcabc"], &["text 1 has 18 tokens", "at most 15"]);
+    // Beyond the positions, it goes on from the last half of what it read, and says so.
+    let endless = ["--temperature", "1000", "--seed", "3", "--max-length", "30"];
+    for prompt in ["abcabcabcabc", "abcabcabcabcabcabcabc"] {
+        let output = folder.run(&[&["generate", "run", prompt], &endless[..]].concat());
+        let (written, told) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+        let length = prompt.len() + 1..=prompt.len() + 30;
+        assert!(written.starts_with(prompt) && length.contains(&written.trim_end().chars().count()), "{written}");
+        assert!(written.len() < 17 || told.contains("reads at once"), "{written} {told}");
+    }
+    folder.fail(&["generate", "run", "abc", "--context", "17"], &["--context 17", "16 tokens"]);
     // What it cannot read is left out, and the report says so.
     let report = folder.succeed(&["eval", "run", "--data", "text.txt"]);
     assert!(report.contains("160 target tokens in texts of at most 15"), "{report}");

@@ -1,12 +1,11 @@
 use crate::data::{agree, batch_config, kept, source};
-use crate::score::questions;
+use crate::score::{Question, questions};
 use crate::{Answer, DataConfig, Error, Files, Replicas, Texts, Trained};
 use descant_autograd::{Parameters, Tape};
 use descant_generate::Options;
 use descant_kernels::Parallelism;
 use descant_models::Generator;
-use descant_text::{Batch, Batches, Corpus, Source, Text, TextError};
-use std::collections::HashMap;
+use descant_text::{Batch, Batches, Corpus, Example, Source, TextError};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -146,6 +145,16 @@ impl<'a> Evaluator<'a> {
         notes
     }
 
+    /// Pairs or lines of the text that are left out, of the loss and of the answers alike.
+    pub fn left_out(&self) -> u64 {
+        self.corpus.report().left_out
+    }
+
+    /// Whether its text has sources or prompts, to which the model's answers are measured.
+    pub fn has_answers(&self) -> bool {
+        self.text.has_pairs()
+    }
+
     /// Loss and accuracy of the targets, given their own beginnings.
     ///
     /// # Errors
@@ -153,10 +162,12 @@ impl<'a> Evaluator<'a> {
     pub fn loss(&mut self) -> Result<Evaluation, Error> {
         let Trained { recipe, model, parameters, .. } = self.trained;
         let batches = Batches::once(self.corpus.clone(), batch_config(recipe))?;
-        evaluate(model.as_ref(), parameters, &mut self.replicas, batches, recipe.special()[1].unknown)
+        let unknown = recipe.special()[1].unknown;
+        evaluate(model.as_ref(), parameters, &mut self.replicas, batches, unknown)
     }
 
-    /// What the model writes for every source, beside the targets. With `merge`, pairs with one source are one question.
+    /// What the model writes for every source or prompt that the loss is over, beside the targets, in the order of the
+    /// text. With `merge`, pairs with one source are one question.
     ///
     /// # Errors
     /// Where the text has no pairs; whatever a pass fails with.
@@ -166,34 +177,35 @@ impl<'a> Evaluator<'a> {
             let reason = "answers need pairs of source and target. Name them with --data".to_owned();
             return Err(Error::Recipe { path: text.path().to_owned(), reason });
         }
-        let pairs = kept(text, &self.corpus)?;
-        // By what a reader sees of them: what a chat template wrote is more than that.
-        let mut prompts: HashMap<String, Text> = HashMap::new();
-        let (is_chat, target_tokenizer) = (matches!(text, Source::Chat { .. }), &self.trained.tokenizers.target);
-        let mut texts = Vec::with_capacity(pairs.len());
-        for pair in pairs {
+        let trained = self.trained;
+        let question = |pair: Example| {
             let source = pair.source.unwrap_or_default();
-            let target = match is_chat {
-                true => self.trained.content(&pair.target.to_string(), &target_tokenizer.encode_text(&pair.target)?)?,
-                false => pair.target.to_string(),
-            };
-            texts.push((source.to_string(), target));
-            prompts.insert(source.to_string(), source);
-        }
-        let mut answers = questions(texts, merge);
+            let target = pair.target.to_string();
+            let references = vec![match trained.converses() {
+                true => trained.content(&target, &trained.tokenizers.target.encode_text(&pair.target)?)?,
+                false => target,
+            }];
+            let answer = Answer { line: pair.line, source: source.to_string(), references, ..Answer::default() };
+            Ok(Question { ids: trained.encode(&source)?, answer })
+        };
+        let pairs = kept(text, &self.corpus)?.into_iter().map(question).collect::<Result<Vec<_>, Error>>()?;
+        let mut questions = questions(pairs, merge);
         // Sources of about one length together.
-        answers.sort_by_key(|answer| answer.source.len());
-        let chunks: Vec<&[Answer]> = answers.chunks(TOGETHER).collect();
+        let mut order: Vec<usize> = (0..questions.len()).collect();
+        order.sort_by_key(|&i| questions[i].ids.len());
+        let chunks: Vec<&[usize]> = order.chunks(TOGETHER).collect();
         let written = self.replicas.map(&chunks, |tape, chunk| {
-            let prompt = |answer: &Answer| prompts.get(&answer.source).cloned().unwrap_or_default();
-            let lines: Vec<Text> = chunk.iter().map(prompt).collect();
-            self.trained.write(tape, &lines, 0, options, |_, _| ())
+            let ids: Vec<Vec<u32>> = chunk.iter().map(|&i| questions[i].ids.clone()).collect();
+            let numbers: Vec<u64> = chunk.iter().map(|&i| i as u64).collect();
+            trained.write_ids(tape, &ids, &numbers, options, |_, _| ())
         });
         let written = written.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let mut texts = written.into_iter().flatten().map(|mut texts| texts.swap_remove(0));
-        for (answer, written) in answers.iter_mut().zip(&mut texts) {
-            answer.written = if is_chat { self.trained.answer(&written)? } else { written.text };
+        for (i, mut texts) in order.into_iter().zip(written.into_iter().flatten()) {
+            let best = texts.swap_remove(0);
+            let answer = &mut questions[i].answer;
+            answer.finished = best.finished;
+            answer.written = if trained.converses() { trained.answer(&best)? } else { best.text };
         }
-        Ok(answers)
+        Ok(questions.into_iter().map(|question| question.answer).collect())
     }
 }

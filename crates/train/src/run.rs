@@ -1,5 +1,6 @@
 use crate::checkpoint::{self, step_of};
 use crate::data::{TEMPLATE, write};
+use crate::lengths::LENGTHS;
 use crate::metrics::METRICS;
 use crate::trained::RECIPE;
 use crate::{Error, Recipe, Tokenizers};
@@ -73,7 +74,7 @@ impl RunFolder {
                 "it already holds a training. Go on with it with --resume, or choose another folder with --run";
             return Err(Error::Run { path: self.path.clone(), reason: reason.to_owned() });
         }
-        let mut names = [RECIPE, TEMPLATE, METRICS, CHECKPOINTS, BEST, LAST].iter().chain(&Tokenizers::FILES);
+        let mut names = [RECIPE, TEMPLATE, LENGTHS, METRICS, CHECKPOINTS, BEST, LAST].iter().chain(&Tokenizers::FILES);
         if let Some(found) = names.find(|name| !is_starting(&self.path) && self.join(name).symlink_metadata().is_ok()) {
             let reason = format!(
                 "it has no {RECIPE}, but '{found}', which would be overwritten. Choose another folder with --run"
@@ -90,7 +91,7 @@ impl RunFolder {
     pub fn clear(&self) -> Result<(), Error> {
         // First the sign by which, should this be broken off, the rest is known for what it is; then what makes it a run.
         write(&self.join(STARTING), b"")?;
-        let files = [RECIPE, BEST, LAST, METRICS, TEMPLATE];
+        let files = [RECIPE, BEST, LAST, METRICS, TEMPLATE, LENGTHS];
         for path in files.iter().chain(&Tokenizers::FILES).map(|name| self.join(name)) {
             absent(fs::remove_file(&path)).map_err(|error| Error::io("remove", &path, error))?;
         }

@@ -6,7 +6,7 @@ use crate::metrics::{METRICS, Metrics};
 use crate::resume::{found, resumed};
 use crate::run::{BEST, DATA, LAST, is_run, is_starting};
 use crate::trained::{RECIPE, add_model};
-use crate::{Error, Origins, Recipe, Replicas, RunFolder, Tokenizers, TrainConfig, Trainer, quoted};
+use crate::{Error, Origins, Recipe, Replicas, RunFolder, Shown, Tokenizers, TrainConfig, Trainer, quoted};
 use descant_autograd::Parameters;
 use descant_optim::{Average, Optimizer, Schedule};
 use descant_tensor::DType;
@@ -83,12 +83,13 @@ impl Trainer {
                 ))
             })?;
         }
-        drop(init);
+        let before = init.map(|init| init.shown());
         let run = run.map_or_else(|| RunFolder::take(path), Ok)?;
         run.begin()?;
         let mut notes = Vec::new();
         let (batches, validation) = encode(&recipe, &texts, &tokenizers, &run, &mut notes)?;
         tokenizers.save(run.path())?;
+        Shown::by(&recipe, &texts, run.path())?.or(before.unwrap_or_default()).save(run.path())?;
         if let Some(template) = &template {
             write(&run.join(TEMPLATE), template.text().as_bytes())?;
         }

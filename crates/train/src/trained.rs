@@ -2,13 +2,11 @@ use crate::checkpoint::{self, Belongs, Checkpoint, Content, Progress, step_of, s
 use crate::data::{TEMPLATE, chat_template, write};
 use crate::resume::found;
 use crate::run::{BEST, CHECKPOINTS, LAST};
-use crate::{Error, Evaluator, Recipe, RunFolder, Tokenizers};
-use descant_autograd::{Parameters, Tape};
-use descant_generate::{Hypothesis, Input, Options, Strategy};
-use descant_kernels::Parallelism;
-use descant_models::{Generator, Kind, build};
+use crate::{Error, Evaluator, Recipe, RunFolder, Shown, Tokenizers};
+use descant_autograd::Parameters;
+use descant_models::{Generator, build};
 use descant_tensor::DType;
-use descant_text::{ChatTemplate, Sequences, Special, Text};
+use descant_text::ChatTemplate;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -30,23 +28,12 @@ pub struct Trained {
     pub chat: Option<ChatTemplate>,
     /// The step of the checkpoint.
     pub step: u64,
+    /// What training showed of lengths.
+    pub(crate) shown: Option<Shown>,
     /// CRC-32 of the checkpoint's weights.
     pub(crate) checksum: Option<u32>,
     /// Its run folder.
     run: PathBuf,
-}
-
-/// A text that a model wrote.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Written {
-    /// The text, without the prompt.
-    pub text: String,
-    /// Its tokens.
-    pub tokens: Vec<u32>,
-    /// What several texts for one source are ranked by.
-    pub score: f64,
-    /// Whether the model ended it, or the length ran out.
-    pub finished: bool,
 }
 
 impl Trained {
@@ -71,7 +58,8 @@ impl Trained {
         let chat = chat.map(|chat| chat.with_controls(tokenizers.target.control_names()));
         let step = checkpoint.progress().step;
         let checksum = checkpoint.checksum();
-        let mut trained = Self { recipe, tokenizers, parameters, model, chat, step, checksum, run };
+        let shown = Shown::load(&run)?;
+        let mut trained = Self { recipe, tokenizers, parameters, model, chat, step, shown, checksum, run };
         checkpoint.load_model(&mut trained.parameters)?;
         if trained.parameters.has_adapters() {
             trained.parameters = trained.parameters.merged();
@@ -109,130 +97,12 @@ impl Trained {
         &self.run
     }
 
-    /// Whether it continues texts, rather than turning one into another.
-    pub fn is_language_model(&self) -> bool {
-        self.recipe.model.kind == Kind::LanguageModel
-    }
-
-    fn is_continuous(&self) -> bool {
-        self.recipe.data.as_ref().is_some_and(|data| data.stream)
-    }
-
-    /// How it decodes: `max_length` tokens at most, and of pairs also no more than some four times the source.
-    ///
-    /// # Errors
-    /// Where the library refuses.
-    pub fn options(&self, strategy: Strategy, max_length: usize, parallelism: Parallelism) -> Result<Options, Error> {
-        let Special { unknown, beginning, end, .. } = self.tokenizers.target.special();
-        let bos = self.bos()?;
-        // A text may begin as after a line end, which it may also contain.
-        let beginning = Some(beginning).filter(|&id| self.tokenizers.target.is_special(id));
-        let mut forbidden: Vec<u32> = unknown.into_iter().chain(beginning).filter(|&id| id != end).collect();
-        if self.is_continuous() {
-            forbidden.push(end);
-        }
-        let max_length_ratio = (!self.is_language_model()).then_some(4.0);
-        let context_bos = !self.is_continuous();
-        Ok(Options {
-            max_length_ratio,
-            context_bos,
-            forbidden,
-            parallelism,
-            ..Options::new(strategy, max_length, bos, end)
-        })
-    }
-
-    /// What a text begins with. One continuous text has no beginning and no end: it goes on as after a line end.
-    ///
-    /// # Errors
-    /// Where the library refuses.
-    pub fn bos(&self) -> Result<u32, Error> {
-        let Special { unknown, beginning, .. } = self.tokenizers.target.special();
-        let line_end = self.tokenizers.target.encode("\n")?.last().copied().filter(|&id| Some(id) != unknown);
-        Ok(line_end.filter(|_| self.is_continuous()).unwrap_or(beginning))
-    }
-
     /// What measures it: on one file or two, or on the validation text of its recipe where none is given.
     ///
     /// # Errors
     /// What is wrong with the text.
     pub fn evaluator(&self, files: &[PathBuf], threads: usize) -> Result<Evaluator<'_>, Error> {
         Evaluator::new(self, files, threads)
-    }
-
-    /// Writes for every line: what it becomes, or how it goes on. `first` is the first line's number, by which sampling
-    /// draws. The texts of a line come best first. `on_token` is called with each token as it is chosen, by line.
-    ///
-    /// # Errors
-    /// A text that is longer than the model's positions; whatever the model's pass fails with.
-    pub fn write<T>(
-        &self,
-        tape: &mut Tape,
-        lines: &[T],
-        first: u64,
-        options: &Options,
-        on_token: impl FnMut(usize, u32),
-    ) -> Result<Vec<Vec<Written>>, Error>
-    where
-        for<'a> &'a T: Into<Text>,
-    {
-        let rows: Vec<u64> = (first..).take(lines.len()).collect();
-        let mut ids = Sequences::new();
-        for line in lines {
-            match &self.tokenizers.source {
-                Some(source) => ids.push(&[source.encode_text(&line.into())?, vec![source.special().end]].concat()),
-                None => {
-                    let prompt = self.tokenizers.target.encode_text(&line.into())?;
-                    ids.push(self.tokenizers.target.special().between(&prompt, &[]).0);
-                }
-            }
-        }
-        // A beginning comes before a prompt; the end of a source is there already.
-        let most = self.model.max_length().map_or(usize::MAX, |most| most - usize::from(self.is_language_model()));
-        if let Some(i) = (0..ids.len()).find(|&i| ids.get(i).len() > most) {
-            return Err(Error::LongText { number: first + i as u64 + 1, tokens: ids.get(i).len(), most });
-        }
-        let (sources, prompts) = if self.is_language_model() { (None, Some(&ids)) } else { (Some(&ids), None) };
-        let input = Input { rows: &rows, sources, prompts };
-        let written = descant_generate::stream(self.model.as_ref(), &self.parameters, tape, input, options, on_token)?;
-        let text = |hypothesis: Hypothesis, line: usize| {
-            let Hypothesis { tokens, score, finished, .. } = hypothesis;
-            let prompt = if self.is_language_model() { ids.get(line) } else { &[] };
-            Ok(Written { text: self.continuation(prompt, &tokens)?, tokens, score, finished })
-        };
-        let texts = |(line, texts): (usize, Vec<_>)| texts.into_iter().map(|found| text(found, line)).collect();
-        written.into_iter().enumerate().map(texts).collect()
-    }
-
-    /// What a written answer says: without what the chat template writes after it, such as `<|im_end|>`.
-    ///
-    /// # Errors
-    /// Where the library refuses.
-    pub fn answer(&self, written: &Written) -> Result<String, Error> {
-        self.content(&written.text, &written.tokens)
-    }
-
-    /// The same of a text and its tokens.
-    pub(crate) fn content(&self, text: &str, tokens: &[u32]) -> Result<String, Error> {
-        let Some(template) = &self.chat else { return Ok(text.to_owned()) };
-        let (target, after) = (&self.tokenizers.target, template.after_answer());
-        let mark = target.encode_text(&after)?.first().copied().filter(|&id| target.is_added(id));
-        if let Some(mark) = mark {
-            let end = tokens.iter().position(|&id| id == mark).unwrap_or(tokens.len());
-            return Ok(target.decode(&tokens[..end])?.trim().to_owned());
-        }
-        let text = text.trim();
-        Ok(text.strip_suffix(&after.to_string()).unwrap_or(text).trim_end().to_owned())
-    }
-
-    /// The text of `tokens` after `prompt`: with the space between them, which a text decoded alone does not begin with.
-    fn continuation(&self, prompt: &[u32], tokens: &[u32]) -> Result<String, Error> {
-        let decode = |ids: &[u32]| self.tokenizers.target.decode(ids);
-        let whole = decode(&[prompt, tokens].concat())?;
-        match whole.strip_prefix(&decode(prompt)?) {
-            Some(rest) => Ok(rest.to_owned()),
-            None => Ok(decode(tokens)?),
-        }
     }
 }
 
@@ -313,6 +183,14 @@ pub(crate) fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
         let checkpoint = [BEST, LAST].iter().map(|link| path.join(link)).find(|link| link.exists());
         let checkpoint = checkpoint.ok_or_else(|| wrong("the run has no checkpoint yet: let it train for longer"))?;
         return Ok((path.to_owned(), checkpoint));
+    }
+    if path.is_file() && path.extension().is_some_and(|extension| extension == "toml") {
+        let run = Path::new("runs").join(path.file_stem().unwrap_or_default());
+        let what = match run.join(RECIPE).is_file() {
+            true => format!("the run that it wrote is {}", run.display()),
+            false => format!("train it first: descant train {}", path.display()),
+        };
+        return Err(wrong(&format!("this is a recipe; {what}")));
     }
     // A checkpoint or a link inside a run.
     let inside = fs::canonicalize(path).map_err(|error| Error::io("open", path, error))?;

@@ -1,0 +1,88 @@
+use clap::Args;
+use descant_generate::{Options, Strategy};
+use descant_kernels::Parallelism;
+use descant_train::Trained;
+
+/// How the next token is chosen, and how far texts go.
+#[derive(Args, Clone)]
+pub(crate) struct Decoding {
+    /// Beam search of width N: keep the N likeliest partial texts [default: greedy, only the likeliest token]
+    #[arg(long, value_name = "N", conflicts_with_all = ["sample", "temperature", "top_k", "top_p"])]
+    pub(crate) beam: Option<usize>,
+    /// Favour longer texts in a beam search: texts are ranked by log probability / ((5 + tokens) / 6)^X, the end counted
+    /// as a token; 0 not at all, 1 much
+    #[arg(long, value_name = "X", default_value_t = 0.6)]
+    length_penalty: f64,
+    /// Draw tokens by their probability (the default for language models that continue a text)
+    #[arg(long)]
+    sample: bool,
+    /// Always take the likeliest token (the default for models that answer: encoder-decoders, and language models trained
+    /// on prompts or conversations)
+    #[arg(long, conflicts_with_all = ["sample", "temperature", "top_k", "top_p", "beam"])]
+    greedy: bool,
+    /// Draw with this softmax temperature, from 0.001: below 1 for safer text, above 1 for bolder [default: 1]
+    #[arg(long, value_name = "X")]
+    temperature: Option<f64>,
+    /// Draw only from the K likeliest tokens
+    #[arg(long, value_name = "K")]
+    top_k: Option<usize>,
+    /// Draw only from the likeliest tokens that together have probability P
+    #[arg(long, value_name = "P")]
+    top_p: Option<f64>,
+    /// What draws are derived from: the same seed, line and options write the same text
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Tokens to write at most, the end among them [default: half as many again as training showed for a source of that
+    /// length; 500 where it showed no end, as of one continuous text or of an imported model]
+    #[arg(long, value_name = "N")]
+    max_length: Option<usize>,
+    /// Tokens that a language model reads at once at most; of a longer text, it goes on from the last half of them
+    /// [default: as many as in training, but for models whose positions reach further]
+    #[arg(long, value_name = "N")]
+    context: Option<usize>,
+}
+
+impl Decoding {
+    /// The options for a model.
+    pub(crate) fn options(
+        &self,
+        trained: &Trained,
+        n_best: usize,
+        parallelism: Parallelism,
+    ) -> anyhow::Result<Options> {
+        let drawn = self.sample || self.top_k.is_some() || self.top_p.is_some() || self.temperature.is_some();
+        let drawn = drawn || !(self.greedy || trained.answers());
+        let strategy = match self.beam {
+            Some(width) => Strategy::Beam { width, length_penalty: self.length_penalty, n_best },
+            None if drawn => Strategy::Sample {
+                temperature: self.temperature.unwrap_or(1.0),
+                top_k: self.top_k,
+                top_p: self.top_p,
+                seed: self.seed,
+            },
+            None => Strategy::Greedy,
+        };
+        let mut options = trained.options(strategy, self.max_length, parallelism)?;
+        if let Some(context) = self.context {
+            anyhow::ensure!(
+                trained.is_language_model(),
+                "--context is for language models: an encoder reads all of a source"
+            );
+            if let Some(most) = trained.model.max_length().filter(|&most| context > most) {
+                anyhow::bail!("--context {context}: the model has positions for {most} tokens");
+            }
+            options.context = Some(context);
+        }
+        options.validate().map_err(|reason| anyhow::anyhow!("{}", in_flags(&reason)))?;
+        Ok(options)
+    }
+}
+
+/// A reason with the flag in place of the option's name.
+fn in_flags(reason: &str) -> String {
+    match reason.split_once(' ') {
+        Some(("width", rest)) => format!("--beam {rest}"),
+        Some((name, rest)) => format!("--{} {rest}", name.replace('_', "-")),
+        None => reason.to_owned(),
+    }
+}

@@ -1,0 +1,291 @@
+//! What `generate` and `eval` write: how far, in what form, and what they tell.
+
+mod common;
+
+use common::Folder;
+use serde_json::Value;
+use std::io::Write;
+use std::process::{Output, Stdio};
+
+/// Pairs of a letter and something longer, which are soon known by heart.
+const KNOWN: &str = r#"
+[data]
+train = "known.jsonl"
+validation_share = 0.0
+[tokenizer]
+kind = "character"
+[model]
+kind = "encoder-decoder"
+cell = "gru"
+embedding = 16
+hidden = 32
+[train]
+steps = 150
+batch_sentences = 16
+learning_rate = 1e-2
+shares = 2
+"#;
+
+/// A run that knows what to answer to `a`, `b` and `c`.
+fn knowing(answers: [&str; 3], recipe: &str) -> Folder {
+    let folder = Folder::new();
+    let line =
+        |(prompt, completion)| serde_json::json!({"prompt": prompt, "completion": completion}).to_string() + "\n";
+    folder.write("known.jsonl", ["a", "b", "c"].into_iter().zip(answers).map(line).collect::<String>().repeat(16));
+    folder.write("chatml.jinja", include_str!("../../../recipes/chatml.jinja"));
+    folder.write("known.toml", recipe);
+    folder.succeed(&["train", "known.toml", "--run", "run", "--quiet"]);
+    folder
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn said(output: &Output) -> String {
+    assert!(output.status.success(), "{}", told(output));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn json(lines: &str) -> Vec<Value> {
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// What is printed for these bytes on standard input.
+fn piped(folder: &Folder, arguments: &[&str], bytes: &[u8]) -> Output {
+    let mut command = folder.command(arguments);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let bytes = bytes.to_owned();
+    // It may end before it has read everything.
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&bytes)));
+    let output = common::finish(child);
+    writer.join().unwrap();
+    output
+}
+
+#[test]
+fn what_is_written_may_be_as_long_as_training_showed() {
+    let long = "an answer much longer than the question was";
+    let folder = knowing([long, "short", "also short"], KNOWN);
+    let output = folder.run(&["generate", "run", "a", "b"]);
+    assert_eq!((said(&output), told(&output)), (format!("{long}\nshort\n"), String::new()));
+    assert_eq!(folder.succeed(&["generate", "run", "a", "--beam", "3"]), format!("{long}\n"));
+    let figures: Value =
+        serde_json::from_str(&folder.succeed(&["eval", "run", "--data", "known.jsonl", "--json"])).unwrap();
+    assert_eq!((&figures["exact_match"], &figures["unfinished"]), (&1.0.into(), &0.into()), "{figures}");
+    // The run needs its texts no more.
+    std::fs::remove_dir_all(folder.path("run/data")).unwrap();
+    assert_eq!(folder.succeed(&["generate", "run", "a"]), format!("{long}\n"));
+    // A limit that is given is the only one, and what it cuts is told.
+    let output = folder.run(&["generate", "run", "--max-length", "7", "c", "a", "b"]);
+    assert_eq!(said(&output), "also sh\nan answ\nshort\n");
+    assert!(
+        told(&output).contains("2 of 3 texts did not end") && told(&output).contains("line 1"),
+        "{}",
+        told(&output)
+    );
+    let lines = json(&folder.succeed(&["generate", "run", "--max-length", "7", "--json", "a", "b"]));
+    assert_eq!((&lines[0]["text"], &lines[0]["finished"]), (&"an answ".into(), &false.into()));
+    assert_eq!((&lines[1]["text"], &lines[1]["finished"]), (&"short".into(), &true.into()));
+    assert!(lines[0]["score"].is_number() && lines[0]["source"] == "a" && lines[1]["line"] == 2);
+    let output = folder.run(&["eval", "run", "--data", "known.jsonl", "--max-length", "7"]);
+    assert!(
+        told(&output).contains("32 of 48 answers did not end") && told(&output).contains("line 1"),
+        "{}",
+        told(&output)
+    );
+    folder.fail(&["generate", "run", "a", "--max-length", "0"], &["--max-length = 0"]);
+    folder.fail(&["generate", "run", "a", "--temperature", "1e-300"], &["--temperature", "from 0.001"]);
+    folder.fail(&["generate", "run", "a", "--context", "5"], &["--context", "language models"]);
+}
+
+#[test]
+fn line_ends_in_texts_shift_no_line() {
+    let folder = knowing(["one\ntwo", "tab\there", "\\n"], KNOWN);
+    folder.write("input.txt", "a\nb\n\nc\na\n");
+    let output = folder.run(&["generate", "run", "--input", "input.txt"]);
+    assert_eq!(said(&output), "one\\ntwo\ntab\there\n\n\\n\none\\ntwo\n");
+    assert_eq!(told(&output).matches("written as \\n").count(), 1, "{}", told(&output));
+    assert_eq!(said(&piped(&folder, &["generate", "run"], b"a\nb\n")), "one\\ntwo\ntab\there\n");
+    // As they are: for one text, or where asked for.
+    assert_eq!(folder.succeed(&["generate", "run", "a"]), "one\ntwo\n");
+    assert_eq!(folder.succeed(&["generate", "run", "--input", "input.txt", "--raw"]).lines().count(), 7);
+    let lines = json(&folder.succeed(&["generate", "run", "--input", "input.txt", "--json"]));
+    let texts: Vec<&str> = lines.iter().map(|line| line["text"].as_str().unwrap()).collect();
+    assert_eq!(texts, ["one\ntwo", "tab\there", "", "\\n", "one\ntwo"]);
+    let best = json(&folder.succeed(&["generate", "run", "--json", "--beam", "3", "--n-best", "3", "a", "b"]));
+    let places: Vec<(u64, u64)> =
+        best.iter().map(|line| (line["line"].as_u64().unwrap(), line["rank"].as_u64().unwrap())).collect();
+    assert_eq!(places, [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]);
+
+    let eval = |output: &str| folder.run(&["eval", "run", "--data", "known.jsonl", "--output", output]);
+    let output = eval("answers.tsv");
+    assert!(told(&output).contains("written as \\n and \\t"), "{}", told(&output));
+    let answers = std::fs::read_to_string(folder.path("answers.tsv")).unwrap();
+    let first: Vec<&str> = answers.lines().take(3).collect();
+    assert_eq!(first, ["a\tone\\ntwo\tone\\ntwo", "b\ttab\\there\ttab\\there", "c\t\\n\t\\n"]);
+    assert_eq!(answers.lines().count(), 48);
+    said(&eval("answers.jsonl"));
+    let answers = json(&std::fs::read_to_string(folder.path("answers.jsonl")).unwrap());
+    assert_eq!((answers.len(), &answers[3]["text"], &answers[3]["line"]), (48, &"one\ntwo".into(), &4.into()));
+    assert!(answers.iter().all(|answer| answer["right"] == true && answer["finished"] == true));
+    // Nothing is written over unasked, the text itself never.
+    folder
+        .fail(&["eval", "run", "--data", "known.jsonl", "--output", "answers.tsv"], &["there already", "--overwrite"]);
+    said(&folder.run(&["eval", "run", "--data", "known.jsonl", "--output", "answers.tsv", "--overwrite"]));
+    for overwrite in [&[][..], &["--overwrite"]] {
+        let arguments = [&["eval", "run", "--data", "known.jsonl", "--output", "known.jsonl"], overwrite].concat();
+        folder.fail(&arguments, &["the text to evaluate on"]);
+    }
+    assert!(std::fs::read_to_string(folder.path("known.jsonl")).unwrap().starts_with("{\"completion\""));
+}
+
+#[test]
+fn standard_input_and_files_are_read_alike() {
+    let folder = knowing(["one", "two", "three"], KNOWN);
+    let both = |bytes: &[u8]| {
+        folder.write("input.txt", bytes);
+        [folder.run(&["generate", "run", "--input", "input.txt"]), piped(&folder, &["generate", "run"], bytes)]
+    };
+    for output in both("\u{feff}a\r\nb\r\n\r\nc".as_bytes()) {
+        assert_eq!(said(&output), "one\ntwo\n\nthree\n");
+    }
+    for output in both(b"") {
+        assert_eq!(said(&output), "");
+    }
+    for output in both(b"a\nb\n\xff\xfe\nc\n") {
+        assert_eq!(output.status.code(), Some(1));
+        assert!(told(&output).contains("line 3") && told(&output).contains("UTF-8"), "{}", told(&output));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "one\ntwo\n", "what comes before is written");
+    }
+    for output in both(&[b'x'; 1 << 20]) {
+        assert_eq!(output.status.code(), Some(1));
+        assert!(told(&output).contains("line 1 is longer than"), "{}", told(&output));
+    }
+}
+
+#[test]
+fn answers_keep_the_order_and_the_lines_of_their_text() {
+    let positions =
+        "decoder = \"transformer\"\n[model.transformer]\nheads = 2\nposition = \"learned\"\nmax_length = 16";
+    let recipe = KNOWN.replace("cell = \"gru\"\nembedding = 16\nhidden = 32", &format!("hidden = 16\n{positions}"));
+    let folder = knowing(["one", "two", "three"], &recipe);
+    folder.write("test.tsv", "cccccc\t1\nbb\t2\n\taaa\naaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\t3\nb\t\na\tone\n");
+    let output = folder.run(&["eval", "run", "--data", "test.tsv", "--output", "o.jsonl", "--json"]);
+    let figures: Value = serde_json::from_str(&said(&output)).unwrap();
+    let answers = json(&std::fs::read_to_string(folder.path("o.jsonl")).unwrap());
+    let places: Vec<(&str, u64)> =
+        answers.iter().map(|line| (line["source"].as_str().unwrap(), line["line"].as_u64().unwrap())).collect();
+    assert_eq!(places, [("cccccc", 1), ("bb", 2), ("a", 6)]);
+    // The loss is over the same pairs: four characters and an end each.
+    assert_eq!((&figures["answers"], &figures["tokens"], &figures["left_out"]), (&3.into(), &8.into(), &3.into()));
+    // A source without a position for each token is cut, and this is told; it ends nothing.
+    let output = folder.run(&["generate", "run", "a", &"a".repeat(40), "b"]);
+    assert_eq!(said(&output).lines().count(), 3);
+    assert!(
+        told(&output).contains("1 of 3 texts had a source") && told(&output).contains("line 2"),
+        "{}",
+        told(&output)
+    );
+}
+
+#[test]
+fn a_language_model_reads_no_more_than_it_was_trained_on() {
+    let folder = Folder::new();
+    let recipe = |position: &str| {
+        let layers = "decoder = \"transformer\"\nhidden = 16\n[model.transformer]\nheads = 2";
+        let model = common::LANGUAGE_MODEL
+            .replace("cell = \"lstm\"\nembedding = 8\nhidden = 16\nlayers = 2\ndropout = 0.2", layers);
+        model.replace("heads = 2", &format!("heads = 2\nposition = \"{position}\""))
+    };
+    let write = |run: &str, length: &str, more: &[&str]| {
+        let output = folder.run(&[&["generate", run, "line 1", "--greedy", "--max-length", length], more].concat());
+        (said(&output), told(&output))
+    };
+    for position in ["rotary", "alibi"] {
+        folder.write("position.toml", recipe(position));
+        folder.train("position.toml", position, 60);
+    }
+    let (cut, note) = write("rotary", "60", &[]);
+    assert!(note.contains("beyond the 20 tokens") && note.contains("--context"), "{note}");
+    assert_eq!(write("rotary", "60", &["--context", "20"]).0, cut);
+    let (whole, note) = write("rotary", "60", &["--context", "100"]);
+    assert!(note.is_empty() && whole.chars().count() == cut.chars().count(), "{note}");
+    assert_eq!(write("rotary", "10", &[]).1, "");
+    assert_eq!(write("alibi", "60", &[]).1, "", "it reaches further");
+    assert!(write("alibi", "60", &["--context", "10"]).1.contains("beyond the 10 tokens"));
+    // A prompt longer than all.
+    let output = folder.run(&["generate", "rotary", &"line 1 says red ".repeat(20), "--max-length", "5", "--greedy"]);
+    assert!(said(&output).starts_with("line 1 says red line") && told(&output).contains("beyond the 20 tokens"));
+}
+
+/// Prompts of a language model: numbers and their successors.
+const PROMPTS: &str = r#"
+[data]
+train = "known.jsonl"
+validation_share = 0.0
+[tokenizer]
+kind = "character"
+[model]
+kind = "language-model"
+decoder = "transformer"
+hidden = 32
+[model.transformer]
+heads = 4
+[train]
+steps = 150
+batch_sentences = 16
+learning_rate = 5e-3
+shares = 2
+"#;
+
+#[test]
+fn a_language_model_of_prompts_answers_and_is_measured() {
+    let folder = knowing(["one", "two", "three"], PROMPTS);
+    // The answer alone, the likeliest one, the same each time.
+    assert_eq!(folder.succeed(&["generate", "run", "a", "c", ""]), "one\nthree\n\n");
+    let figures: Value =
+        serde_json::from_str(&folder.succeed(&["eval", "run", "--data", "known.jsonl", "--json", "--output", "o.tsv"]))
+            .unwrap();
+    assert_eq!((&figures["exact_match"], &figures["answers"]), (&1.0.into(), &48.into()), "{figures}");
+    let answers = std::fs::read_to_string(folder.path("o.tsv")).unwrap();
+    assert!(answers.starts_with("a\tone\tone\nb\ttwo\ttwo\n"), "{answers}");
+}
+
+#[test]
+fn a_long_conversation_forgets_its_oldest_turns() {
+    let recipe = PROMPTS.replace("validation_share", "chat_template = \"chatml.jinja\"\nvalidation_share");
+    let folder = knowing(["one", "two", "three"], &recipe.replace("steps = 150", "steps = 400"));
+    // What somebody says is put into the template by itself; each line for itself, or one conversation.
+    let output = folder.run(&["generate", "run", "c", "b"]);
+    assert_eq!((said(&output), told(&output)), ("three\ntwo\n".to_owned(), String::new()));
+    assert_eq!(said(&piped(&folder, &["generate", "run"], b"a\n\nb\n")), "one\n\ntwo\n");
+    // Every conversation in training had one turn.
+    let output = piped(&folder, &["generate", "run", "--chat"], b"a\nb\nc\na\nb\n");
+    assert_eq!(said(&output), "one\ntwo\nthree\none\ntwo\n");
+    assert_eq!(told(&output).matches("its oldest turns are left out").count(), 1, "{}", told(&output));
+    // What is longer than all is cut, told, and ends nothing.
+    let output = piped(&folder, &["generate", "run", "--chat"], format!("{}\nb\n", "a".repeat(500)).as_bytes());
+    assert_eq!(said(&output).lines().count(), 2);
+    assert!(said(&output).ends_with("two\n") && told(&output).contains("beyond the"), "{}", told(&output));
+    let figures: Value =
+        serde_json::from_str(&folder.succeed(&["eval", "run", "--data", "known.jsonl", "--json"])).unwrap();
+    assert_eq!(figures["exact_match"], 1.0, "{figures}");
+    let output = folder.run(&["generate", "run", "--no-chat", "a"]);
+    assert!(output.status.success() && !said(&output).starts_with("one"));
+}
+
+#[test]
+fn what_is_no_run_is_told_with_what_to_name() {
+    let folder = Folder::new();
+    folder.train("lm.toml", "runs/lm", 3);
+    folder.fail(&["generate", "lm.toml", "x"], &["lm.toml", "this is a recipe", "the run that it wrote is runs/lm"]);
+    folder.fail(&["eval", "pairs.toml"], &["pairs.toml", "this is a recipe", "descant train pairs.toml"]);
+    folder.fail(&["generate", "runs/lm/checkpoints/step-00000100", "x"], &["no checkpoint of step 100", "3"]);
+    // Nothing but the checkpoint of its start.
+    let settings = ["--set", "train.learning_rate=1e30", "--set", "train.clip=none", "--set", "optimizer.kind=sgd"];
+    let arguments = [&["train", "lm.toml", "--run", "diverged", "--quiet"][..], &settings].concat();
+    assert!(!folder.run(&arguments).status.success());
+    folder.fail(&["generate", "diverged", "x"], &["diverged has not learnt yet", "step 0"]);
+}

@@ -1,0 +1,83 @@
+use crate::data::write;
+use crate::run::DATA;
+use crate::{Error, Recipe, Texts};
+use descant_models::Kind;
+use descant_text::{Corpus, Source};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::Path;
+
+/// The file of a run folder with what training showed of lengths.
+pub(crate) const LENGTHS: &str = "lengths.json";
+
+/// How long the texts of a training were, in tokens without beginning and end: kept in the run, as what is written with it
+/// is held to them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Of a language model, the most tokens that it read at once, the beginning among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<usize>,
+    /// Whether a language model was trained on prompts and their answers.
+    #[serde(default)]
+    pub prompts: bool,
+    /// The longest source.
+    pub longest_source: usize,
+    /// The longest target: of prompts, the longest answer; of lines, the longest line.
+    pub longest_target: usize,
+    /// The largest ratio of a target to its source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<f64>,
+}
+
+impl Shown {
+    /// What the encoded texts of a run that is being started show.
+    pub(crate) fn by(recipe: &Recipe, texts: &Texts, run: &Path) -> Result<Self, Error> {
+        let is_language_model = recipe.model.kind == Kind::LanguageModel;
+        let lengths = Corpus::report_in(&run.join(DATA).join("train"))?.unwrap_or_default().lengths;
+        let length = |tokens: u64| usize::try_from(tokens).unwrap_or(usize::MAX);
+        let context = match texts.train {
+            Source::Stream { .. } => recipe.train.length,
+            // After a beginning.
+            _ => length(lengths.longest_sequence).saturating_add(1),
+        };
+        Ok(Self {
+            context: is_language_model.then_some(context),
+            prompts: is_language_model && texts.train.has_pairs(),
+            longest_source: length(lengths.longest_source),
+            longest_target: length(lengths.longest_target),
+            ratio: lengths.ratio(),
+        })
+    }
+
+    /// The larger of each, of a training and of the one that it began with.
+    #[must_use]
+    pub(crate) fn or(self, before: Self) -> Self {
+        Self {
+            context: self.context.max(before.context),
+            prompts: self.prompts,
+            longest_source: self.longest_source.max(before.longest_source),
+            longest_target: self.longest_target.max(before.longest_target),
+            ratio: [self.ratio, before.ratio].into_iter().flatten().reduce(f64::max),
+        }
+    }
+
+    pub(crate) fn save(&self, run: &Path) -> Result<(), Error> {
+        let path = run.join(LENGTHS);
+        let json = serde_json::to_vec(self).map_err(|error| Error::io("write", &path, error.into()))?;
+        write(&path, &json)
+    }
+
+    /// Those of a run; none of an imported model.
+    pub(crate) fn load(run: &Path) -> Result<Option<Self>, Error> {
+        let path = run.join(LENGTHS);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let bytes = fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
+        let damaged = |error: serde_json::Error| Error::Run {
+            path: path.clone(),
+            reason: format!("it is damaged ({error}). Delete it: then --max-length and --context say how far to go"),
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+    }
+}

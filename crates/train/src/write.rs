@@ -1,0 +1,280 @@
+//! How a trained model writes.
+
+use crate::{Error, Shown, Trained};
+use descant_autograd::Tape;
+use descant_generate::{Hypothesis, Input, Options, Strategy};
+use descant_kernels::Parallelism;
+use descant_models::{Kind, Layers};
+use descant_nn::Position;
+use descant_text::{Message, Sequences, Special, Text};
+
+/// A text that a model wrote.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    /// The text, without the prompt.
+    pub text: String,
+    /// Its tokens.
+    pub tokens: Vec<u32>,
+    /// What several texts for one source are ranked by.
+    pub score: f64,
+    /// Whether the model ended it, or the length ran out.
+    pub finished: bool,
+    /// Whether not all before it was read: the source has more tokens than the model has positions, or a language model
+    /// more behind it than [`Options::context`].
+    pub cut: bool,
+}
+
+/// How much longer than anything in training a text may become, beside [`MORE`] tokens.
+const HEADROOM: f64 = 1.5;
+const MORE: usize = 10;
+/// Tokens at most, where training showed no end: of one continuous text, and of models from elsewhere.
+const WITHOUT_END: usize = 500;
+
+impl Trained {
+    /// Whether it continues texts, rather than turning one into another.
+    pub fn is_language_model(&self) -> bool {
+        self.recipe.model.kind == Kind::LanguageModel
+    }
+
+    pub(crate) fn is_continuous(&self) -> bool {
+        self.recipe.data.as_ref().is_some_and(|data| data.stream)
+    }
+
+    /// Whether a text is a question that it answers, rather than the beginning of what it goes on with: of every
+    /// encoder-decoder, and of a language model that was trained on prompts or conversations.
+    pub fn answers(&self) -> bool {
+        !self.is_language_model() || self.converses() || self.shown.is_some_and(|shown| shown.prompts)
+    }
+
+    /// Whether it was trained on conversations, or came with a chat template and was trained on nothing else since.
+    pub fn converses(&self) -> bool {
+        self.chat.is_some() && self.shown.map_or(self.recipe.data.is_none(), |shown| shown.prompts)
+    }
+
+    /// Whether it has learnt anything: a run whose only checkpoint is that of its start has not.
+    pub fn has_learnt(&self) -> bool {
+        self.step > 0 || self.recipe.data.is_none() || self.recipe.init.is_some()
+    }
+
+    /// What its training showed, and all before that; of a model from elsewhere, what its configuration says.
+    pub(crate) fn shown(&self) -> Shown {
+        self.shown.unwrap_or(Shown { context: self.context(), ..Shown::default() })
+    }
+
+    /// How tokens are chosen by default: the likeliest for models that answer; for those that continue a text, by their
+    /// probability.
+    pub fn strategy(&self) -> Strategy {
+        match self.answers() {
+            true => Strategy::Greedy,
+            false => Strategy::Sample { temperature: 1.0, top_k: None, top_p: None, seed: 1 },
+        }
+    }
+
+    /// How it decodes: at most `max_length` tokens, or by default half as many again as training showed, for sources of
+    /// that length; and a language model with no more context than it was trained on.
+    ///
+    /// # Errors
+    /// Where the library refuses.
+    pub fn options(
+        &self,
+        strategy: Strategy,
+        max_length: Option<usize>,
+        parallelism: Parallelism,
+    ) -> Result<Options, Error> {
+        let Special { unknown, beginning, end, .. } = self.tokenizers.target.special();
+        // A text may begin as after a line end, which it may also contain.
+        let beginning = Some(beginning).filter(|&id| self.tokenizers.target.is_special(id));
+        let mut forbidden: Vec<u32> = unknown.into_iter().chain(beginning).filter(|&id| id != end).collect();
+        if self.is_continuous() {
+            forbidden.push(end);
+        }
+        let options = Options {
+            context: self.context(),
+            context_bos: !self.is_continuous(),
+            forbidden,
+            parallelism,
+            ..Options::new(strategy, max_length.unwrap_or(WITHOUT_END), self.bos()?, end)
+        };
+        Ok(match self.shown {
+            Some(shown) if max_length.is_none() && !self.is_continuous() => Options {
+                max_length: ((HEADROOM * shown.longest_target as f64) as usize).saturating_add(MORE),
+                max_length_source: Some(shown.longest_source),
+                max_length_ratio: shown.ratio.map(|ratio| HEADROOM * ratio),
+                ..options
+            },
+            _ => options,
+        })
+    }
+
+    /// The most tokens that a language model is to read at once: what it was trained on. None for models that reach
+    /// further: recurrent ones, those that know positions by their distance alone (ALiBi, relative, or a window of
+    /// attention no wider than training's texts), and encoder-decoders.
+    pub fn context(&self) -> Option<usize> {
+        let model = &self.recipe.model;
+        if !self.is_language_model() || model.decoder != Layers::Transformer {
+            return None;
+        }
+        let layers = model.transformer();
+        let trained = match self.shown {
+            Some(Shown { context, .. }) => context,
+            // Of a model from elsewhere, what its configuration says.
+            None => self.recipe.data.is_none().then_some(layers.max_length),
+        };
+        let by_distance = match layers.position {
+            Position::Alibi | Position::Relative => true,
+            Position::Rotary | Position::None => layers.window.is_some_and(|window| Some(window) <= trained),
+            Position::Sinusoidal | Position::Learned => false,
+        };
+        [trained.filter(|_| !by_distance), self.model.max_length()].into_iter().flatten().min()
+    }
+
+    /// What a text begins with. One continuous text has no beginning and no end: it goes on as after a line end.
+    ///
+    /// # Errors
+    /// Where the library refuses.
+    pub fn bos(&self) -> Result<u32, Error> {
+        let Special { unknown, beginning, .. } = self.tokenizers.target.special();
+        let line_end = self.tokenizers.target.encode("\n")?.last().copied().filter(|&id| Some(id) != unknown);
+        Ok(line_end.filter(|_| self.is_continuous()).unwrap_or(beginning))
+    }
+
+    /// What it makes of one text, with everything as by default: of a model that answers, the answer; of one that
+    /// continues a text, what follows.
+    ///
+    /// ```no_run
+    /// # use descant_train::Trained;
+    /// let trained = Trained::load("runs/pairs".as_ref())?;
+    /// println!("{}", trained.generate("a new source")?);
+    /// # Ok::<(), descant_train::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Whatever the model's pass fails with.
+    pub fn generate(&self, text: &str) -> Result<String, Error> {
+        let options = self.options(self.strategy(), None, Parallelism::Serial)?;
+        let prompt = match &self.chat {
+            Some(_) if self.converses() => self.prompt(&[Message::new("user", text)])?,
+            _ => text.into(),
+        };
+        let mut written = self.write(&mut Tape::new(), &[prompt], 0, &options, |_, _| ())?;
+        let best = written.pop().and_then(|mut texts| texts.drain(..).next());
+        match best {
+            Some(written) if self.converses() => self.answer(&written),
+            written => Ok(written.map(|written| written.text).unwrap_or_default()),
+        }
+    }
+
+    /// The text after which a conversation is answered.
+    ///
+    /// # Errors
+    /// Where there is no chat template, or what it objects to.
+    pub fn prompt(&self, messages: &[Message]) -> Result<Text, Error> {
+        let wrong = |reason: String| Error::Run { path: self.run().to_owned(), reason };
+        let template = self.chat.as_ref().ok_or_else(|| wrong("it has no chat template".to_owned()))?;
+        template.prompt(messages).map_err(|reason| wrong(format!("the chat template: {reason}")))
+    }
+
+    /// The tokens that are read for a text: a source with its end, or a prompt without its beginning.
+    ///
+    /// # Errors
+    /// Where the library refuses.
+    pub fn encode(&self, text: &Text) -> Result<Vec<u32>, Error> {
+        match &self.tokenizers.source {
+            Some(source) => Ok([source.encode_text(text)?, vec![source.special().end]].concat()),
+            None => {
+                let prompt = self.tokenizers.target.encode_text(text)?;
+                Ok(self.tokenizers.target.special().between(&prompt, &[]).0.to_vec())
+            }
+        }
+    }
+
+    /// Writes for every line: what it becomes, or how it goes on. `first` is the first line's number, by which sampling
+    /// draws. The texts of a line come best first. `on_token` is called with each token as it is chosen, by line.
+    ///
+    /// # Errors
+    /// Whatever the model's pass fails with.
+    pub fn write<T>(
+        &self,
+        tape: &mut Tape,
+        lines: &[T],
+        first: u64,
+        options: &Options,
+        on_token: impl FnMut(usize, u32),
+    ) -> Result<Vec<Vec<Written>>, Error>
+    where
+        for<'a> &'a T: Into<Text>,
+    {
+        let rows: Vec<u64> = (first..).take(lines.len()).collect();
+        let ids = lines.iter().map(|line| self.encode(&line.into())).collect::<Result<Vec<_>, _>>()?;
+        self.write_ids(tape, &ids, &rows, options, on_token)
+    }
+
+    /// The same for tokens, of [`Trained::encode`], each with its number.
+    pub(crate) fn write_ids(
+        &self,
+        tape: &mut Tape,
+        texts: &[Vec<u32>],
+        numbers: &[u64],
+        options: &Options,
+        on_token: impl FnMut(usize, u32),
+    ) -> Result<Vec<Vec<Written>>, Error> {
+        let is_language_model = self.is_language_model();
+        let (positions, mut ids) = (self.model.max_length().unwrap_or(usize::MAX), Sequences::new());
+        for text in texts {
+            match text.split_last() {
+                // Of what has no position, the end of a prompt is read by the search itself.
+                Some((&end, source)) if text.len() > positions && !is_language_model => {
+                    ids.push(&[&source[..positions - 1], &[end]].concat());
+                }
+                _ => ids.push(text),
+            }
+        }
+        let (sources, prompts) = if is_language_model { (None, Some(&ids)) } else { (Some(&ids), None) };
+        let input = Input { rows: numbers, sources, prompts };
+        let written = descant_generate::stream(self.model.as_ref(), &self.parameters, tape, input, options, on_token)?;
+        let context = options.context.unwrap_or(usize::MAX).min(positions);
+        let text = |hypothesis: Hypothesis, read: &[u32]| {
+            let Hypothesis { tokens, score, finished, .. } = hypothesis;
+            let prompt = if is_language_model { read } else { &[] };
+            // A beginning is read before, and the last token is not.
+            let cut = if is_language_model { read.len() + tokens.len() > context } else { read.len() > positions };
+            Ok(Written { text: self.continuation(prompt, &tokens)?, tokens, score, finished, cut })
+        };
+        let each = |(found, read): (Vec<Hypothesis>, &Vec<u32>)| found.into_iter().map(|one| text(one, read)).collect();
+        written.into_iter().zip(texts).map(each).collect()
+    }
+
+    /// What a written answer says: without what the chat template writes after it, such as `<|im_end|>`.
+    ///
+    /// # Errors
+    /// Where the library refuses.
+    pub fn answer(&self, written: &Written) -> Result<String, Error> {
+        self.content(&written.text, &written.tokens)
+    }
+
+    /// The same of a text and its tokens.
+    pub(crate) fn content(&self, text: &str, tokens: &[u32]) -> Result<String, Error> {
+        let Some(template) = &self.chat else { return Ok(text.to_owned()) };
+        let (target, after) = (&self.tokenizers.target, template.after_answer());
+        let mark = target.encode_text(&after)?.first().copied().filter(|&id| target.is_added(id));
+        if let Some(mark) = mark {
+            let end = tokens.iter().position(|&id| id == mark).unwrap_or(tokens.len());
+            return Ok(target.decode(&tokens[..end])?.trim().to_owned());
+        }
+        let text = text.trim();
+        Ok(text.strip_suffix(&after.to_string()).unwrap_or(text).trim_end().to_owned())
+    }
+
+    /// The text of `tokens` after `prompt`: with the space between them, which a text decoded alone does not begin with.
+    ///
+    /// # Errors
+    /// Where the library refuses.
+    pub fn continuation(&self, prompt: &[u32], tokens: &[u32]) -> Result<String, Error> {
+        let decode = |ids: &[u32]| self.tokenizers.target.decode(ids);
+        let whole = decode(&[prompt, tokens].concat())?;
+        match whole.strip_prefix(&decode(prompt)?) {
+            Some(rest) => Ok(rest.to_owned()),
+            None => Ok(decode(tokens)?),
+        }
+    }
+}
