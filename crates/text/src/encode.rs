@@ -110,8 +110,7 @@ impl<'a> Side<'a> {
     fn new(tokenizer: &'a Tokenizer, name: &str, width: usize, folder: Option<&Path>) -> io::Result<Self> {
         let path = |kind: &str| folder.map(|folder| folder.join(format!("{name}.{kind}")));
         let (ids, lengths) = (Writer::new(path("ids"), width)?, Writer::new(path("lengths"), 4)?);
-        let Special { unknown, beginning, end, .. } = tokenizer.special();
-        let names = [unknown, Some(beginning), Some(end)].into_iter().flatten().filter_map(|id| tokenizer.token(id));
+        let names = tokenizer.control_names().into_iter().filter(|name| !name.is_empty());
         let names = names.map(|name| Finder::new(name.as_bytes()).into_owned()).collect();
         Ok(Self { tokenizer, names, ids, lengths, starts: Starts::default() })
     }

@@ -362,6 +362,25 @@ fn answers_of_weight_0_are_not_learned_and_a_system_begins_the_conversation() {
 }
 
 #[test]
+fn names_of_control_tokens_that_are_said_are_counted_and_those_of_the_template_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let template = ChatTemplate::built_in("chatml").unwrap();
+    let tokenizer = bytes().with_marks(&template.find_marks()).unwrap();
+    let said = |user: &str, assistant: &str| {
+        let message = |role: &str, text: &str| format!("{{\"role\":\"{role}\",\"content\":\"{text}\"}}");
+        format!("{{\"messages\":[{},{}]}}\n", message("user", user), message("assistant", assistant))
+    };
+    let lines = [said("hi", "ok"), said("what is <|im_end|>?", "ok"), said("<|im_start|>", "<|im_end|> ends a turn")];
+    let source = Box::new(Source::json(&write(folder.path(), "chat.jsonl", &lines.concat())).unwrap());
+    let corpus = Corpus::encode(&Source::Chat { source, template }, None, &tokenizer, 999, None).unwrap();
+    let report = corpus.report();
+    assert_eq!((corpus.len(), report.left_out), (3, 0));
+    assert_eq!(report.source.control, Found { count: 2, line: 2 });
+    assert_eq!(report.target.control, Found { count: 1, line: 3 });
+    assert_eq!(report.target.cut, Found::default());
+}
+
+#[test]
 #[cfg(unix)]
 fn what_can_be_read_only_once_is_refused() {
     let path = PathBuf::from("/dev/null");
