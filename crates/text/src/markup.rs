@@ -79,15 +79,24 @@ impl Text {
     /// A part of it as a reader sees it.
     pub(crate) fn read(&self, part: &str) -> String {
         let Some(controls) = &self.controls else { return part.to_owned() };
+        let escaped = |number: char| match number {
+            ESCAPE => Some(ESCAPE),
+            number => controls.get((number as u32).checked_sub(FIRST)? as usize)?.chars().next(),
+        };
+        let mut read = String::with_capacity(part.len());
         let mut characters = part.chars();
-        let read = std::iter::from_fn(|| match characters.next()? {
-            ESCAPE => match characters.next()? {
-                ESCAPE => Some(ESCAPE),
-                number => controls.get((number as u32).checked_sub(FIRST)? as usize)?.chars().next(),
-            },
-            character => Some(character),
-        });
-        read.collect()
+        while let Some(character) = characters.next() {
+            match characters.clone().next().filter(|_| character == ESCAPE).and_then(escaped) {
+                Some(first) => {
+                    characters.next();
+                    read.push(first);
+                }
+                // A template may cut what was said within an escape.
+                None if character == ESCAPE => {}
+                None => read.push(character),
+            }
+        }
+        read
     }
 
     /// Itself without the control tokens that a template wrote.
@@ -102,10 +111,12 @@ impl Text {
     /// Itself without control tokens: the pieces between them, to train a tokenizer on.
     pub(crate) fn pieces(&self) -> Vec<String> {
         let Some(controls) = &self.controls else { return vec![self.text.clone()] };
+        let begins = beginnings(controls);
         let (mut pieces, mut start, mut at) = (Vec::new(), 0, 0);
-        while at < self.text.len() {
-            let name = controls.iter().find(|name| self.text[at..].starts_with(name.as_str()));
-            let length = name.map_or_else(|| self.text[at..].chars().next().map_or(1, char::len_utf8), String::len);
+        while let Some(character) = self.text[at..].chars().next() {
+            let may_begin = begins.contains(&character);
+            let name = controls.iter().filter(|_| may_begin).find(|name| self.text[at..].starts_with(name.as_str()));
+            let length = name.map_or(character.len_utf8(), String::len);
             if name.is_some() {
                 pieces.push(self.read(&self.text[start..at]));
                 start = at + length;
@@ -118,11 +129,22 @@ impl Text {
     }
 }
 
+/// The characters that names begin with: few, where there may be hundreds of names.
+fn beginnings(names: &[String]) -> Vec<char> {
+    let mut beginnings: Vec<char> = names.iter().filter_map(|name| name.chars().next()).collect();
+    beginnings.sort_unstable();
+    beginnings.dedup();
+    beginnings
+}
+
 /// What was said, with every name in it escaped at its first character.
 pub(crate) fn escape(said: &str, controls: &[String]) -> String {
     let mut escaped = String::with_capacity(said.len());
+    let begins = beginnings(controls);
     for (at, character) in said.char_indices() {
-        let number = controls.iter().position(|name| said[at..].starts_with(name.as_str()));
+        let may_begin = begins.contains(&character);
+        let number =
+            may_begin.then(|| controls.iter().position(|name| said[at..].starts_with(name.as_str()))).flatten();
         match number.and_then(|number| char::from_u32(FIRST + number as u32)) {
             Some(number) => escaped.extend([ESCAPE, number]),
             None if character == ESCAPE => escaped.extend([ESCAPE, ESCAPE]),
@@ -145,6 +167,8 @@ mod tests {
             assert!(!controls.iter().any(|name| text.escaped().unwrap().contains(name)), "{said}");
             assert_eq!(text.pieces().concat(), said);
         }
+        let cut = Text::marked("a\u{10FFFD}<|b|>".to_owned(), controls.clone());
+        assert_eq!(cut.to_string(), "a<|b|>");
         let text = Text::marked(format!("<|a|>{}<|a|>§b", escape("x<|a|>y", &controls)), controls);
         assert_eq!(text.pieces(), ["x<|a|>y", "b"]);
     }
