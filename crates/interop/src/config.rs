@@ -35,8 +35,10 @@ const ACTIVATIONS: [(&str, Activation); 8] = [
 
 /// More than any vocabulary has: what a damaged file asks for is not allocated.
 const MOST_ENTRIES: usize = 1 << 24;
+/// More than any other whole number is.
+const MOST: u64 = i32::MAX as u64;
 /// Of Marian's layers, which no key of its says.
-const MARIAN_EPSILON: f64 = 1e-5;
+pub(crate) const MARIAN_EPSILON: f64 = 1e-5;
 
 /// Reads a `config.json` by key, and says which key is missing or wrong.
 struct Reader<'a>(&'a Value);
@@ -54,12 +56,22 @@ impl Reader<'_> {
     }
 
     fn number_if(&self, key: &str) -> Result<Option<usize>, String> {
-        self.get(key, "a whole number", |value| value.as_u64().map(|n| n as usize))
+        let expected = format!("a whole number up to {MOST}");
+        self.get(key, &expected, |value| value.as_u64().filter(|&n| n <= MOST).map(|n| n as usize))
     }
 
     fn id(&self, key: &str) -> Result<Option<u32>, String> {
-        let first = |value: &Value| value.as_u64().or_else(|| value.get(0)?.as_u64());
-        self.get(key, "a token's id", |value| first(value).and_then(|id| u32::try_from(id).ok()))
+        Ok(self.ids(key)?.first().copied())
+    }
+
+    /// One id or several.
+    fn ids(&self, key: &str) -> Result<Vec<u32>, String> {
+        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+        let ids = |value: &Value| match value {
+            Value::Array(ids) => ids.iter().map(id).collect(),
+            one => id(one).map(|id| vec![id]),
+        };
+        Ok(self.get(key, "a token's id, or a list of them", ids)?.unwrap_or_default())
     }
 
     fn real(&self, key: &str, otherwise: f64) -> Result<f64, String> {
@@ -78,28 +90,37 @@ impl Reader<'_> {
         activation(&self.text(key, otherwise)?)
     }
 
+    /// A table within this one.
+    fn table(&self, key: &str) -> Result<Option<Reader<'_>>, String> {
+        match self.0.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(table @ Value::Object(_)) => Ok(Some(Reader(table))),
+            Some(other) => Err(format!("{key} = {other}: expected a table")),
+        }
+    }
+
     fn rotary_scaling(&self) -> Result<Option<RotaryScaling>, String> {
         // Newer files keep the base and the scaling together.
-        let table = |key: &str| self.0.get(key).filter(|value| value.is_object());
-        let Some(scaling) = table("rope_scaling").or(table("rope_parameters")) else { return Ok(None) };
-        let scaling = Reader(scaling);
+        let newer = self.table("rope_parameters")?;
+        let Some(scaling) = self.table("rope_scaling")?.or(newer) else { return Ok(None) };
         let kind = scaling.text("rope_type", &scaling.text("type", "default")?)?;
+        // What the type has no use for is still to be what it should be.
+        let factor = scaling.real("factor", if kind == "llama3" { 8.0 } else { 1.0 })?;
+        let (low, high) = (scaling.real("low_freq_factor", 1.0)?, scaling.real("high_freq_factor", 4.0)?);
+        let original_length = scaling.number_if("original_max_position_embeddings")?;
         match kind.as_str() {
             "default" => Ok(None),
-            "linear" => Ok(Some(RotaryScaling::Linear { factor: scaling.real("factor", 1.0)? })),
-            "llama3" => Ok(Some(RotaryScaling::Llama3 {
-                factor: scaling.real("factor", 8.0)?,
-                low: scaling.real("low_freq_factor", 1.0)?,
-                high: scaling.real("high_freq_factor", 4.0)?,
-                original_length: scaling.number("original_max_position_embeddings")?,
-            })),
+            "linear" => Ok(Some(RotaryScaling::Linear { factor })),
+            "llama3" => match original_length {
+                Some(original_length @ 1..) => Ok(Some(RotaryScaling::Llama3 { factor, low, high, original_length })),
+                _ => Err("rope_scaling: original_max_position_embeddings: expected a number from 1".to_owned()),
+            },
             other => Err(format!("rope_scaling of type {other:?}: known are \"linear\" and \"llama3\"")),
         }
     }
 
     fn rotary_base(&self) -> Result<f64, String> {
-        let inner =
-            self.0.get("rope_parameters").map_or(Ok(10_000.0), |inner| Reader(inner).real("rope_theta", 10_000.0))?;
+        let inner = self.table("rope_parameters")?.map_or(Ok(10_000.0), |inner| inner.real("rope_theta", 10_000.0))?;
         self.real("rope_theta", inner)
     }
 
@@ -114,7 +135,8 @@ impl Reader<'_> {
     /// How many keys a query sees, where that is the same in all of Qwen2's layers.
     fn window(&self, layers: usize) -> Result<Option<usize>, String> {
         let Some(window) = self.number_if("sliding_window")? else { return Ok(None) };
-        let kinds = self.get("layer_types", "a list", |value| value.as_array().cloned())?;
+        let is_list = |value: &Value| value.as_array().filter(|kinds| kinds.iter().all(Value::is_string)).cloned();
+        let kinds = self.get("layer_types", "a list of texts", is_list)?;
         let windowed = match kinds {
             Some(kinds) => kinds.iter().filter(|kind| *kind == "sliding_attention").count(),
             // From this layer on.
@@ -145,18 +167,26 @@ fn activation(name: &str) -> Result<Activation, String> {
 }
 
 /// `None` where they have no name for it.
-fn activation_name(activation: Activation) -> Option<&'static str> {
+pub(crate) fn activation_name(activation: Activation) -> Option<&'static str> {
     ACTIVATIONS.iter().find(|(_, known)| *known == activation).map(|(name, _)| *name)
 }
 
 /// What T5 calls its feed-forward layers; its "gated-gelu" is the approximation.
-fn feed_forward_name(gated: bool, activation: Activation) -> Option<String> {
+pub(crate) fn feed_forward_name(gated: bool, activation: Activation) -> Option<String> {
     match (gated, activation) {
         (true, Activation::GeluTanh) => Some("gated-gelu".to_owned()),
         (true, Activation::Gelu) => None,
         (true, other) => Some(format!("gated-{}", activation_name(other)?)),
         (false, other) => Some(activation_name(other)?.to_owned()),
     }
+}
+
+/// The ids that end a text, of a `config.json` or `generation_config.json`.
+///
+/// # Errors
+/// Where they are something else.
+pub(crate) fn ends(config: &Value) -> Result<Vec<u32>, String> {
+    Reader(config).ids("eos_token_id")
 }
 
 /// A Transformer of this size, which the families then vary.
@@ -200,6 +230,9 @@ impl Family {
     /// # Errors
     /// The key, its value, and what it may be.
     pub(crate) fn read(config: &Value) -> Result<(Self, ModelConfig, Special), String> {
+        if !config.is_object() {
+            return Err("it is no JSON object, but a single value or a list".to_owned());
+        }
         let reader = Reader(config);
         let name = reader.text("model_type", "")?;
         let Some((family, ..)) = Self::ALL.iter().find(|(_, known, _)| *known == name) else {
@@ -218,55 +251,6 @@ impl Family {
     /// Whether its models turn one text into another.
     pub fn reads_a_source(self) -> bool {
         matches!(self, Self::Marian | Self::T5)
-    }
-
-    /// The family that a model is of.
-    ///
-    /// # Errors
-    /// That it is of none, and how the families are made.
-    pub(crate) fn of(config: &ModelConfig) -> Result<Self, String> {
-        let t = config.transformer();
-        let lm = config.kind == Kind::LanguageModel;
-        let transformer = config.decoder == Layers::Transformer && (lm || config.encoder() == Layers::Transformer);
-        let qkv = t.attention_bias.unwrap_or(t.bias);
-        let plain = t.scale_attention && !t.scale_output && t.window.is_none();
-        let transformer = transformer && activation_name(t.activation).is_some();
-        let family = match t.position {
-            _ if !transformer => None,
-            Position::Learned
-                if lm && plain && t.norm == NormKind::Layer && t.norm_first && t.bias && qkv && !t.gated =>
-            {
-                let square = t.key_value_heads() == t.heads && t.heads * t.head_width(config.hidden) == config.hidden;
-                (square && !t.scales_embedding() && !config.output_bias).then_some(Self::Gpt2)
-            }
-            Position::Rotary
-                if lm && t.scale_attention && !t.scale_output && t.norm == NormKind::Rms && t.norm_first =>
-            {
-                let fits = t.gated && !t.bias && !config.output_bias && !t.scales_embedding();
-                let family = if qkv { Self::Qwen2 } else { Self::Llama };
-                (fits && (t.window.is_none() || family == Self::Qwen2)).then_some(family)
-            }
-            Position::Sinusoidal if !lm && plain && t.norm == NormKind::Layer && !t.norm_first && t.bias && qkv => {
-                let square = t.key_value_heads() == t.heads && t.heads * t.head_width(config.hidden) == config.hidden;
-                let fits = !t.gated && config.output_bias && t.norm_epsilon == MARIAN_EPSILON;
-                (square && fits && config.tie == Tie::All).then_some(Self::Marian)
-            }
-            Position::Relative if !lm && t.norm == NormKind::Rms && t.norm_first && !t.bias && !qkv => {
-                let fits = !t.scale_attention && t.window.is_none() && !config.output_bias && !t.scales_embedding();
-                let named = feed_forward_name(t.gated, t.activation).is_some();
-                let tied = config.tie == Tie::All && t.scale_output && named;
-                (fits && t.key_value_heads() == t.heads && tied).then_some(Self::T5)
-            }
-            _ => None,
-        };
-        family.ok_or_else(|| {
-            "it is of no family that transformers has under one name. GPT-2: a language model with position = \
-             \"learned\", norm_first and biases, without output_bias. Llama: position = \"rotary\", norm = \"rms\", gated, \
-             bias = false, output_bias = false; with attention_bias = true Qwen2. Marian: an encoder-decoder with \
-             position = \"sinusoidal\", norm_first = false, norm_epsilon = 1e-5, tie = \"all\". T5: position = \"relative\", norm = \"rms\", \
-             bias = false, scale_attention = false, scale_output = true, tie = \"all\", output_bias = false"
-                .to_owned()
-        })
     }
 
     /// The `config.json` of a model of this family.

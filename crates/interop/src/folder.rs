@@ -1,8 +1,11 @@
 //! Reads and writes the folders.
 
+use crate::config::ends;
 use crate::names::{Piece, pieces};
 use crate::{Error, Family};
 use descant_autograd::{ParameterId, Parameters};
+use descant_models::{Kind, ModelConfig};
+use descant_nn::Position;
 use descant_text::{ChatTemplate, Special, Tokenizer, TokenizerConfig};
 use descant_train::{Recipe, TensorFile, Tokenizers, Trained, blank_model};
 use safetensors::tensor::{Dtype, TensorView};
@@ -10,7 +13,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) const CONFIG: &str = "config.json";
@@ -28,24 +31,26 @@ pub(crate) const GENERATION: &str = "generation_config.json";
 /// # Errors
 /// Where the folder is not whole, of a family that is not known, or the run cannot be written.
 pub fn import(folder: &Path, run: &Path) -> Result<(), Error> {
+    is_model(folder)?;
     let config = read_json(&folder.join(CONFIG))?;
     let wrong = |reason: String| Error::folder(&folder.join(CONFIG), reason);
     let (family, model_config, mut special) = Family::read(&config).map_err(wrong)?;
-    let settings = read_json_if(&folder.join(TOKENIZER_CONFIG))?.unwrap_or_default();
-    let ends = |config: &Value| -> Vec<u32> {
-        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
-        match config.get("eos_token_id") {
-            Some(Value::Array(ids)) => ids.iter().filter_map(id).collect(),
-            Some(one) => id(one).into_iter().collect(),
-            None => Vec::new(),
-        }
-    };
-    let generation = read_json_if(&folder.join(GENERATION))?.unwrap_or_default();
-    let known = [ends(&generation), ends(&config)].into_iter().find(|ends| !ends.is_empty()).unwrap_or_default();
+    enough_weights(folder, &model_config, special.entries.unwrap_or(0))?;
+    let settings = read_json_if(&folder.join(TOKENIZER_CONFIG))?.unwrap_or_else(|| json!({}));
+    let generation = read_json_if(&folder.join(GENERATION))?.unwrap_or_else(|| json!({}));
+    let of_generation = ends(&generation).map_err(|reason| Error::folder(&folder.join(GENERATION), reason))?;
+    let known = if of_generation.is_empty() { ends(&config).map_err(wrong)? } else { of_generation };
     special.end = known.first().copied().unwrap_or(special.end);
     let mut tokenizer = tokenizer(folder, family, special)?;
     // Of several ends, what ends a turn: the one that the tokenizer calls so.
-    let named = settings.get("eos_token").and_then(|token| token.as_str().or(token.get("content")?.as_str()));
+    let named = match settings.get("eos_token") {
+        None | Some(Value::Null) => None,
+        Some(token) => {
+            let name = token.as_str().or_else(|| token.get("content")?.as_str());
+            let expected = || Error::folder(&folder.join(TOKENIZER_CONFIG), "eos_token: expected a text");
+            Some(name.ok_or_else(expected)?)
+        }
+    };
     if let Some(end) = named.and_then(|token| tokenizer.id(token)).filter(|end| known.contains(end)) {
         special.end = end;
         tokenizer = self::tokenizer(folder, family, special)?;
@@ -89,16 +94,27 @@ fn tokenizer(folder: &Path, family: Family, special: Special) -> Result<Tokenize
 /// several.
 fn chat_template(folder: &Path, settings: &Value, tokenizer: &Tokenizer) -> Result<Option<ChatTemplate>, Error> {
     let place = folder.join(CHAT_TEMPLATE);
-    let (place, text) = match fs::read_to_string(&place) {
-        Ok(text) => (place, text),
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::io("read", &place, error)),
-        Err(_) => {
-            let default = |templates: &Value| {
-                templates.as_array()?.iter().find(|template| template["name"] == "default")?.get("template").cloned()
+    let (place, text) = match read_if(&place)? {
+        Some(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => (place, text),
+            Err(error) => return Err(Error::folder(&place, format!("it is not UTF-8: {error}"))),
+        },
+        None => {
+            let place = folder.join(TOKENIZER_CONFIG);
+            let text = match settings.get("chat_template") {
+                None | Some(Value::Null) => return Ok(None),
+                Some(Value::String(text)) => text,
+                Some(Value::Array(templates)) => {
+                    match templates.iter().find(|template| template["name"] == "default") {
+                        None => return Ok(None),
+                        Some(template) => template["template"]
+                            .as_str()
+                            .ok_or_else(|| Error::folder(&place, "chat_template: the default one has no text"))?,
+                    }
+                }
+                Some(_) => return Err(Error::folder(&place, "chat_template: expected a text, or a list of them")),
             };
-            let template = settings.get("chat_template").map(|found| default(found).unwrap_or_else(|| found.clone()));
-            let Some(Value::String(text)) = template else { return Ok(None) };
-            (folder.join(TOKENIZER_CONFIG), text)
+            (place, text.to_owned())
         }
     };
     // The beginning is added to every prompt anyhow; the end stands between the turns.
@@ -114,32 +130,107 @@ pub(crate) fn own_template(template: &ChatTemplate) -> &str {
     line.map_or(own, |line| own[line.len()..].trim_start_matches('\n'))
 }
 
-/// The same, where the file is there.
+/// The most bytes of a file that is no weights: the index of a model of thousands of tensors has some hundred thousand.
+const LONGEST: u64 = 1 << 26;
+
+/// The bytes of a file, where it is there. Links are followed, as the cache of the hub has them; to a regular file.
+fn read_if(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => return Ok(None),
+        Err(error) => return Err(Error::io("read", path, error)),
+        Ok(file) if !file.is_file() => return Err(Error::folder(path, "it is no regular file")),
+        Ok(file) if file.len() > LONGEST => {
+            return Err(Error::folder(path, format!("it has {} bytes, expected at most {LONGEST}", file.len())));
+        }
+        Ok(_) => {}
+    }
+    fs::read(path).map(Some).map_err(|error| Error::io("read", path, error))
+}
+
+/// A file that is a JSON object, where it is there.
 fn read_json_if(path: &Path) -> Result<Option<Value>, Error> {
-    if path.exists() { read_json(path).map(Some) } else { Ok(None) }
+    let Some(bytes) = read_if(path)? else { return Ok(None) };
+    let json: Value =
+        serde_json::from_slice(&bytes).map_err(|error| Error::folder(path, format!("it is not JSON: {error}")))?;
+    match json.is_object() {
+        true => Ok(Some(json)),
+        false => Err(Error::folder(path, "it is no JSON object, but a single value or a list")),
+    }
 }
 
 fn read_json(path: &Path) -> Result<Value, Error> {
-    let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
-    serde_json::from_slice(&bytes).map_err(|error| Error::folder(path, format!("it is not JSON: {error}")))
+    let missing = || Error::io("read", path, ErrorKind::NotFound.into());
+    read_json_if(path)?.ok_or_else(missing)
+}
+
+/// That a folder is one of `transformers`.
+fn is_model(folder: &Path) -> Result<(), Error> {
+    let wrong = |reason: &str| Err(Error::folder(folder, reason));
+    match fs::metadata(folder) {
+        Err(_) => wrong("there is no such folder. A model of the Hugging Face Hub is named hf:OWNER/NAME"),
+        Ok(place) if !place.is_dir() => wrong("it is a file. Name the folder that it lies in"),
+        Ok(_) if folder.join("recipe.toml").is_file() => {
+            wrong("it is a run of descant already: write with it by descant generate")
+        }
+        Ok(_) if !folder.join(CONFIG).exists() => wrong("it is no Hugging Face folder: it has no config.json"),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// That the files of weights are large enough for what `config` describes, before that is allocated.
+fn enough_weights(folder: &Path, config: &ModelConfig, entries: usize) -> Result<(), Error> {
+    let transformer = config.transformer();
+    let wide = |number: usize| number as u128;
+    let (hidden, head) = (wide(config.hidden), wide(transformer.head_width(config.hidden)));
+    let attention = 2 * hidden * head * (wide(transformer.heads) + wide(transformer.key_value_heads()));
+    let layer = attention + 2 * hidden * wide(transformer.feed_forward(config.hidden));
+    let layers =
+        wide(config.layers) + if config.kind == Kind::EncoderDecoder { wide(config.encoder_layers) } else { 0 };
+    let positions = if transformer.position == Position::Learned { wide(transformer.max_length) } else { 0 };
+    let numbers = layers * layer + hidden * (wide(entries) + positions);
+    let mut bytes = 0;
+    let paths = files(folder)?;
+    for path in &paths {
+        let file = fs::metadata(path).map_err(|error| Error::io("read the weights", path, error))?;
+        if !file.is_file() {
+            return Err(Error::folder(path, "it is no regular file"));
+        }
+        bytes += u128::from(file.len());
+    }
+    // No type that is read has less than two bytes.
+    match numbers * 2 > bytes {
+        true => {
+            let reason = format!(
+                "the weights have {bytes} bytes, and {CONFIG} describes a model of {numbers} numbers or more: is one of \
+                 them of another model?"
+            );
+            Err(Error::folder(&paths[0], reason))
+        }
+        false => Ok(()),
+    }
 }
 
 /// The files of weights: one, or those that an index lists.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let index = folder.join(INDEX);
-    if !index.is_file() {
-        return Ok(vec![folder.join(WEIGHTS)]);
-    }
-    let json = read_json(&index)?;
+    let Some(json) = read_json_if(&index)? else { return Ok(vec![folder.join(WEIGHTS)]) };
     let map = json.get("weight_map").and_then(Value::as_object);
     let map = map.ok_or_else(|| Error::folder(&index, "it has no weight_map"))?;
-    let mut names: Vec<&str> = map.values().filter_map(Value::as_str).collect();
+    let names = map.values().map(|name| name.as_str().filter(|name| is_file_name(name)).ok_or(name));
+    let mut names: Vec<&str> = names
+        .collect::<Result<_, _>>()
+        .map_err(|name| Error::folder(&index, format!("weight_map: {name}: expected a file beside it")))?;
     names.sort_unstable();
     names.dedup();
-    match names.iter().find(|name| Path::new(name).components().count() != 1) {
-        Some(name) => Err(Error::folder(&index, format!("{name:?} is not a file beside it"))),
-        None => Ok(names.into_iter().map(|name| folder.join(name)).collect()),
+    match names.is_empty() {
+        true => Err(Error::folder(&index, "its weight_map is empty")),
+        false => Ok(names.into_iter().map(|name| folder.join(name)).collect()),
     }
+}
+
+fn is_file_name(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    matches!(parts.next(), Some(Component::Normal(_))) && parts.next().is_none()
 }
 
 /// Tensors of the families that hold nothing of their own: tables under a second name, masks, sines.
@@ -316,6 +407,13 @@ fn post_processor(family: Family, tokenizer: &Tokenizer, id: u32) -> Value {
 
 /// Writes a folder: beside its place, and renamed when it is whole, so that it is complete or absent.
 pub(crate) fn whole(folder: &Path, fill: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
+    if let Some(kind) = folder.extension().and_then(|kind| kind.to_str()).filter(|kind| is_file_kind(kind)) {
+        let reason = format!(
+            "a model is written as a folder, and .{kind} is the name of a file: leave it out. A file is written for \
+             llama.cpp, with the name ending in .gguf"
+        );
+        return Err(Error::folder(folder, reason));
+    }
     let write = |error| Error::io("write", folder, error);
     let is_free = match fs::read_dir(folder) {
         Ok(mut entries) => entries.next().is_none(),
@@ -347,6 +445,13 @@ pub(crate) fn whole(folder: &Path, fill: impl FnOnce(&Path) -> Result<(), Error>
         // Half a model is none.
         let _ = fs::remove_dir_all(&partial);
     })
+}
+
+/// Whether files of models, or of archives, end so.
+fn is_file_kind(extension: &str) -> bool {
+    let known =
+        ["onnx", "pt", "pth", "bin", "safetensors", "ckpt", "h5", "npz", "pkl", "tflite", "json", "zip", "gz", "tar"];
+    known.iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
 /// A tensor's name, shape and values.

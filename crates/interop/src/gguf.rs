@@ -55,10 +55,15 @@ pub fn export_gguf(trained: &Trained, path: &Path) -> Result<Family, Error> {
         _ => return unfit("it has to be a language model of the kinds GPT-2, Llama or Qwen2"),
     };
     if transformer.activation != activation {
-        return unfit(&format!("a model of the kind {family:?} has the activation {activation:?}"));
+        let name = |activation| serde_json::to_string(&activation).unwrap_or_default();
+        return unfit(&format!(
+            "a {family} has model.transformer.activation = {}, and this model {}",
+            name(activation),
+            name(transformer.activation)
+        ));
     }
     if transformer.window.is_some() {
-        return unfit("a model has no window");
+        return unfit("a model has no model.transformer.window");
     }
     let mut items = hyperparameters(architecture, config.hidden, config.layers, &transformer);
     let bos = trained.bos()?;

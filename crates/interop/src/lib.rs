@@ -10,6 +10,7 @@
 
 mod config;
 mod error;
+mod fit;
 mod folder;
 mod gguf;
 #[cfg(feature = "hub")]

@@ -18,6 +18,7 @@ mod sequences;
 mod source;
 mod storage;
 mod tokenizer;
+mod tokenizer_file;
 mod vocabulary;
 mod zst;
 

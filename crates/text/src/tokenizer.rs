@@ -5,6 +5,8 @@ mod tests;
 pub(crate) use config::SPECIAL;
 pub use config::{BOS, EOS, Special, TokenizerConfig, TokenizerKind, UNK};
 
+use crate::panics::caught;
+use crate::tokenizer_file::{self, Added, Ids};
 use crate::vocabulary::{is_escaped, train};
 use crate::{Text, TextError};
 use rayon::prelude::*;
@@ -18,6 +20,9 @@ use tokenizers::{Model, PreTokenizer, Tokenizer as Inner};
 
 /// What a tokenizer that is read has to bear.
 const TRIAL: [&str; 3] = ["a", "A line, 12 Zeichen: ﬁ ﾊ", "我们 ñandú\n"];
+
+/// What fails where a text makes it panic.
+const LIBRARY: &str = "the library `tokenizers` failed";
 
 /// Turns text into ids and back: a tokenizer of the Hugging Face `tokenizers` library, in its file format.
 ///
@@ -90,17 +95,41 @@ impl Tokenizer {
     /// # Errors
     /// Where the file cannot be read, or is no tokenizer with these special tokens.
     pub fn load(path: &Path, special: Option<Special>) -> Result<Self, TextError> {
-        let bytes = std::fs::read(path).map_err(|error| TextError::io("read", path, error))?;
         let damaged = |reason: String| TextError::Tokenizer(format!("{} cannot be read: {reason}", path.display()));
+        let bytes = tokenizer_file::read(path)?;
         // The library panics on some damaged files, as it reads them or as it first meets a text.
         let read = || {
+            let ids = tokenizer_file::check(&bytes)?;
+            let text = |error: TextError| error.to_string();
             let inner = Inner::from_bytes(&bytes).map_err(|error| error.to_string())?;
-            let tokenizer = Self::new(inner, special).map_err(|error| error.to_string())?;
-            TRIAL.iter().try_for_each(|text| tokenizer.encode(text).map(drop).map_err(|error| error.to_string()))?;
+            let tokenizer = Self::new(inner, special).map_err(text)?;
+            tokenizer.check_ids(&ids)?;
+            TRIAL
+                .iter()
+                .try_for_each(|line| tokenizer.encode(line).and_then(|ids| tokenizer.decode(&ids)).map(drop))
+                .map_err(text)?;
             Ok(tokenizer)
         };
-        let panicked = |_| Err("its parts do not fit together".to_owned());
-        std::panic::catch_unwind(read).unwrap_or_else(panicked).map_err(damaged)
+        let panicked = |panic| Err(format!("its parts do not fit together: {panic}"));
+        caught(read).unwrap_or_else(panicked).map_err(damaged)
+    }
+
+    /// That every id is one of the tables' rows, and that added tokens have the ids that the file says.
+    fn check_ids(&self, ids: &Ids) -> Result<(), String> {
+        let rows = self.special.entries.unwrap_or_else(|| self.vocabulary());
+        let (highest, token) = &ids.highest;
+        if *highest as usize >= rows {
+            return Err(format!(
+                "{token:?} has the id {highest}, which is outside the {rows} entries of the model's tables"
+            ));
+        }
+        let wrong = |added: &&Added| self.inner.token_to_id(&added.content) != Some(added.id);
+        match ids.added.iter().find(wrong) {
+            Some(Added { id, content }) => Err(format!(
+                "the added token {content:?} cannot have the id {id}: added tokens come after all others, without a gap"
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Reads byte pairs as GPT-2 has them, in two files: entries with their ids as JSON, and merges line by line.
@@ -108,21 +137,26 @@ impl Tokenizer {
     /// # Errors
     /// Where either cannot be read.
     pub fn load_byte_pairs(vocabulary: &Path, merges: &Path, special: Special) -> Result<Self, TextError> {
-        for path in [vocabulary, merges] {
-            std::fs::metadata(path).map_err(|error| TextError::io("read", path, error))?;
-        }
-        let damaged = |error: tokenizers::Error| {
-            TextError::Tokenizer(format!("{} and {} cannot be read: {error}", vocabulary.display(), merges.display()))
+        let damaged = |reason: String| {
+            TextError::Tokenizer(format!("{} and {} cannot be read: {reason}", vocabulary.display(), merges.display()))
         };
-        let name = |path: &Path| path.to_string_lossy().into_owned();
-        let model = BPE::from_file(&name(vocabulary), &name(merges)).build().map_err(damaged)?;
-        let mut inner = Inner::new(model);
-        inner.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
-        inner.with_decoder(Some(ByteLevel::default()));
-        let tokens = [special.beginning, special.end].into_iter().filter_map(|id| inner.id_to_token(id));
-        let tokens: Vec<AddedToken> = tokens.map(|token| AddedToken::from(token, true)).collect();
-        inner.add_special_tokens(tokens).map_err(damaged)?;
-        Self::new(inner, Some(special))
+        let (bytes, _) = (tokenizer_file::read(vocabulary)?, tokenizer_file::read(merges)?);
+        let read = || {
+            let ids = tokenizer_file::check_vocabulary(&bytes)?;
+            let text = |error: tokenizers::Error| error.to_string();
+            let name = |path: &Path| path.to_string_lossy().into_owned();
+            let model = BPE::from_file(&name(vocabulary), &name(merges)).build().map_err(text)?;
+            let mut inner = Inner::new(model);
+            inner.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
+            inner.with_decoder(Some(ByteLevel::default()));
+            let tokens = [special.beginning, special.end].into_iter().filter_map(|id| inner.id_to_token(id));
+            let tokens: Vec<AddedToken> = tokens.map(|token| AddedToken::from(token, true)).collect();
+            inner.add_special_tokens(tokens).map_err(text)?;
+            let tokenizer = Self::new(inner, Some(special)).map_err(|error| error.to_string())?;
+            tokenizer.check_ids(&ids).map(|()| tokenizer)
+        };
+        let panicked = |panic| Err(format!("they do not fit together: {panic}"));
+        caught(read).unwrap_or_else(panicked).map_err(damaged)
     }
 
     fn new(mut inner: Inner, special: Option<Special>) -> Result<Self, TextError> {
@@ -210,7 +244,7 @@ impl Tokenizer {
     /// # Errors
     /// Where the library refuses.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TextError> {
-        self.without_controls(text, self.raw(text)?, true)
+        library(|| self.without_controls(text, self.raw(text)?, true))
     }
 
     /// As the library has it.
@@ -240,6 +274,10 @@ impl Tokenizer {
     /// # Errors
     /// Where the library refuses.
     pub fn encode_text(&self, text: &Text) -> Result<Vec<u32>, TextError> {
+        library(|| self.encode_pieces(text))
+    }
+
+    fn encode_pieces(&self, text: &Text) -> Result<Vec<u32>, TextError> {
         let Some(escaped) = text.escaped() else { return self.encode(&text.to_string()) };
         let pieces = self.marks.extract_and_normalize(None::<&NormalizerWrapper>, escaped);
         let mut ids = Vec::new();
@@ -292,7 +330,7 @@ impl Tokenizer {
     /// # Errors
     /// Where the library refuses.
     pub fn decode(&self, ids: &[u32]) -> Result<String, TextError> {
-        let decode = |ids: &[u32]| self.inner.decode(ids, true).map_err(wrong);
+        let decode = |ids: &[u32]| library(|| self.inner.decode(ids, true).map_err(wrong));
         if !matches!(self.inner.get_decoder(), Some(DecoderWrapper::ByteLevel(_))) {
             return decode(ids);
         }
@@ -340,6 +378,11 @@ fn rest(inner: &Inner) -> Result<Option<PreTokenizerWrapper>, TextError> {
         }
     }
     differs.then(|| serde_json::from_value(json).map_err(wrong)).transpose()
+}
+
+/// What the library is given to do: where it panics, that is the error.
+fn library<T>(work: impl FnOnce() -> Result<T, TextError>) -> Result<T, TextError> {
+    caught(work).unwrap_or_else(|panic| Err(wrong(format!("{LIBRARY}: {panic}"))))
 }
 
 fn wrong(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TextError {

@@ -1,0 +1,64 @@
+//! The table of replacements that SentencePiece compiles: the length of a double array in bytes, the array, and the texts
+//! that its values point at, each ended by a zero.
+
+/// The longest text that a character may become: one ligature of Arabic becomes 33 bytes.
+const LONGEST: usize = 128;
+
+/// Whether every search in the array stays inside it, and ends in a text.
+pub(super) fn check(base64: &str) -> Result<(), String> {
+    let bytes = base64::decode(base64).map_err(|error| error.to_string())?;
+    let (length, rest) = bytes.split_first_chunk::<4>().ok_or("it has no length")?;
+    let length = u32::from_le_bytes(*length) as usize;
+    let array = rest.get(..length).filter(|_| length > 0 && length.is_multiple_of(4));
+    let array = array.ok_or_else(|| format!("an array of {length} bytes does not lie in its {}", rest.len()))?;
+    let texts = std::str::from_utf8(&rest[length..]).map_err(|error| format!("its texts: {error}"))?;
+    let units: Vec<u32> =
+        array.chunks_exact(4).map(|unit| u32::from_le_bytes(unit.try_into().unwrap_or_default())).collect();
+    for (i, &unit) in units.iter().enumerate().filter(|(_, unit)| **unit >> 31 == 0) {
+        let offset = ((unit >> 10) << ((unit & (1 << 9)) >> 6)) as usize;
+        let base = i ^ offset;
+        // A search goes on to `base ^ byte`.
+        if base | 0xff >= units.len() {
+            return Err(format!("unit {i} points at {base}, outside its {} units", units.len()));
+        }
+        if unit >> 8 & 1 == 1 {
+            let start = (units[base] & (u32::MAX >> 1)) as usize;
+            let text = texts.get(start..).ok_or_else(|| format!("unit {base} points at no text"))?;
+            if text.bytes().take(LONGEST + 1).take_while(|&byte| byte != 0).count() > LONGEST {
+                return Err(format!("the text of unit {base} is longer than {LONGEST} bytes"));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(length: u32, units: &[u32], texts: &[u8]) -> String {
+        let units = units.iter().flat_map(|unit| unit.to_le_bytes());
+        base64::encode(length.to_le_bytes().into_iter().chain(units).chain(texts.iter().copied()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn searches_stay_inside() {
+        let empty = [0; 256];
+        assert_eq!(check(&table(1024, &empty, b"ab\0")), Ok(()));
+        for (length, texts) in [(0, &b""[..]), (1023, b""), (1028, b""), (u32::MAX, b""), (1024, b"\xff")] {
+            assert!(check(&table(length, &empty, texts)).is_err(), "{length}");
+        }
+        // 'a' has a value at 0 ^ 1.
+        let mut one = empty;
+        one[usize::from(b'a')] = 1 << 8 | u32::from(b'a') | (u32::from(b'a') ^ 1) << 10;
+        one[1] = 1 << 31 | 3;
+        assert_eq!(check(&table(1024, &one, b"ab\0")), Ok(()));
+        one[1] = 1 << 31 | 4;
+        assert!(check(&table(1024, &one, b"ab\0")).unwrap_err().contains("no text"));
+        one[1] = 1 << 31;
+        assert!(check(&table(1024, &one, &[b'x'; 200])).unwrap_err().contains("longer"));
+        one[usize::from(b'a')] |= 1 << 20;
+        assert!(check(&table(1024, &one, b"ab\0")).unwrap_err().contains("outside"));
+        assert!(check("no base64!").is_err() && check("AAA=").is_err());
+    }
+}
