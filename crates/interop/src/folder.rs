@@ -233,11 +233,11 @@ fn is_file_name(name: &str) -> bool {
     matches!(parts.next(), Some(Component::Normal(_))) && parts.next().is_none()
 }
 
-/// Tensors of the families that hold nothing of their own: tables under a second name, masks, sines.
-const SPARE: [&str; 8] = [
-    "lm_head.weight",
-    "encoder.embed_tokens.weight",
-    "decoder.embed_tokens.weight",
+/// The table of embeddings under a second name: with the same values, where it is there.
+const TIED: [&str; 3] = ["lm_head.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
+
+/// Tensors of the families that hold nothing of their own: masks, sines.
+const SPARE: [&str; 5] = [
     "embed_positions.weight",
     "rotary_emb.inv_freq",
     ".attn.bias",
@@ -249,6 +249,7 @@ fn read_weights(folder: &Path, family: Family, recipe: &Recipe, parameters: &mut
     let mut wanted: HashMap<String, Piece> =
         pieces(family, &recipe.model).into_iter().map(|piece| (piece.theirs.clone(), piece)).collect();
     let mut filled: HashMap<ParameterId, usize> = HashMap::new();
+    let mut tied: Vec<(PathBuf, String, Vec<f32>)> = Vec::new();
     for path in files(folder)? {
         let unread = |error| Error::io("read the weights", &path, error);
         let wrong = |reason: String| Error::folder(&path, reason);
@@ -260,6 +261,12 @@ fn read_weights(folder: &Path, family: Family, recipe: &Recipe, parameters: &mut
                 .into_iter()
                 .find_map(|name| wanted.remove(&name));
             let Some(piece) = known else {
+                if TIED.iter().any(|second| name.ends_with(second)) {
+                    let values =
+                        numbers(&view).ok_or_else(|| wrong(format!("'{name}' is of type {:?}", view.dtype())))?;
+                    tied.push((path.clone(), name, values));
+                    continue;
+                }
                 if SPARE.iter().any(|spare| name.ends_with(spare)) {
                     continue;
                 }
@@ -300,6 +307,17 @@ fn read_weights(folder: &Path, family: Family, recipe: &Recipe, parameters: &mut
         let may = parameters.name(*id) == "decoder.projection.bias";
         !may && filled.get(id).copied().unwrap_or(0) < parameters.shape(*id).len()
     };
+    let table = if family.reads_a_source() { "encoder.embedding.weight" } else { "decoder.embedding.weight" };
+    if let Some(id) = parameters.find(table)
+        && let Some((path, name, _)) = tied.iter().find(|(.., values)| values != parameters.values::<f32>(id))
+    {
+        return Err(Error::folder(
+            path,
+            format!(
+                "'{name}' is not the embedding, as it should be in a model whose {CONFIG} ties the two (tie_word_embeddings)"
+            ),
+        ));
+    }
     match parameters.ids().find(lacks) {
         Some(id) => {
             let missing: Vec<&str> =

@@ -111,6 +111,55 @@ fn logits_and_gradients_are_those_of_transformers() {
 }
 
 #[test]
+fn square_weights_of_gpt2_are_turned() {
+    let folder = tempfile::tempdir().unwrap();
+    import(&reference("gpt2"), &folder.path().join("run")).unwrap();
+    let parameters = Trained::load(&folder.path().join("run")).unwrap().parameters;
+    let bytes = fs::read(reference("gpt2").join("model.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let theirs = numbers(&file, "transformer.h.0.attn.c_proj.weight");
+    let id = parameters.find("decoder.layers.0.self_attn.out_proj.weight").unwrap();
+    let (ours, width) = (parameters.values::<f32>(id), parameters.shape(id)[0]);
+    assert_eq!(parameters.shape(id).dims(), [width, width]);
+    let turned = |i: usize| theirs[i % width * width + i / width];
+    assert!((0..ours.len()).all(|i| f64::from(ours[i]) == turned(i)));
+    assert!((0..ours.len()).any(|i| theirs[i] != turned(i)), "a symmetric one shows nothing");
+}
+
+/// A folder with another tensor of this name, and what an import says of it.
+fn with_tensor(name: &str, value: impl Fn(usize) -> f32) -> Result<(), crate::Error> {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model");
+    fs::create_dir(&model).unwrap();
+    for entry in fs::read_dir(reference("gpt2")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), model.join(entry.file_name())).unwrap();
+    }
+    let bytes = fs::read(model.join("model.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let mut tensors: Vec<crate::folder::Named> = file
+        .names()
+        .into_iter()
+        .map(|name| {
+            let values = numbers(&file, name).into_iter().map(|value| value as f32).collect();
+            (name.to_owned(), file.tensor(name).unwrap().shape().to_vec(), values)
+        })
+        .filter(|(known, ..)| known != name)
+        .collect();
+    let (_, shape, table) = tensors.iter().find(|(name, ..)| name.ends_with("wte.weight")).unwrap().clone();
+    tensors.push((name.to_owned(), shape, table.iter().enumerate().map(|(i, x)| x + value(i)).collect()));
+    crate::folder::write_tensors(&model.join("model.safetensors"), &tensors).unwrap();
+    import(&model, &folder.path().join("run"))
+}
+
+#[test]
+fn a_tied_table_under_a_second_name_has_the_same_values() {
+    with_tensor("lm_head.weight", |_| 0.0).unwrap();
+    let error = with_tensor("lm_head.weight", |i| if i == 5 { 0.5 } else { 0.0 }).unwrap_err().to_string();
+    assert!(error.contains("lm_head.weight") && error.contains("tie_word_embeddings"), "{error}");
+}
+
+#[test]
 fn what_is_written_is_what_was_read() {
     for name in FAMILIES {
         let folder = tempfile::tempdir().unwrap();

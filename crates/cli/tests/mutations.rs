@@ -1,0 +1,250 @@
+//! Every file that is parsed, mutated: what is wrong with it is an error, and never a panic, a hang or memory without
+//! bound; what is accepted can be written and read again.
+
+mod common;
+mod mutation;
+
+use common::{BF16, Folder, LANGUAGE_MODEL, PAIRS, TRANSFORMER, copy};
+use descant_text::{ChatTemplate, Message, Source, Special, Tokenizer, TokenizerConfig, TokenizerKind};
+use descant_train::{Recipe, Trained, Trainer};
+use mutation::survives;
+use std::fs;
+use std::path::PathBuf;
+
+#[test]
+fn recipes() {
+    let more = "init = \"nowhere\"\n[finetune]\nrates = {\"*\" = 0.1}\nlora = {rank = 4, targets = [\"*\"]}\n[tokenizer]\nspecial = {beginning = 1, end = 2}\n[loss]\nkind = \"cross-entropy\"\nclass_weights = {a = 2.0}\n[optimizer]\nkind = \"adamw\"\nbetas = [0.9, 0.99]\n";
+    let originals = [LANGUAGE_MODEL, PAIRS, TRANSFORMER, BF16, more].map(|text| text.as_bytes().to_vec());
+    survives("recipe", originals.to_vec(), |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        if let Ok(recipe) = Recipe::parse(&text, &[]) {
+            let written = recipe.to_toml().unwrap();
+            assert_eq!(Recipe::parse(&written, &[]).unwrap().to_toml().unwrap(), written);
+        }
+        let setting = text.lines().next().unwrap_or_default().to_owned();
+        let _ = Recipe::parse(LANGUAGE_MODEL, &[setting]);
+    });
+}
+
+/// Tokenizers of every kind, and one with many components.
+fn tokenizers() -> Vec<Vec<u8>> {
+    use TokenizerKind::{Bpe, ByteBpe, Character, Unigram, Word, Wordpiece};
+    let text = ["the quick brown fox jumps over the lazy dog", "我们今天去学校", "newer and lower, 1984"];
+    let mut all: Vec<Vec<u8>> = [Bpe, ByteBpe, Unigram, Wordpiece, Word, Character]
+        .into_iter()
+        .map(|kind| {
+            let config = TokenizerConfig { kind, vocabulary: 300, ..TokenizerConfig::default() };
+            let texts = text.iter().map(|line| Ok((*line).to_owned()));
+            Tokenizer::train(&config, false, texts).unwrap().to_json().unwrap().into_bytes()
+        })
+        .collect();
+    let components = serde_json::json!({
+        "version": "1.0",
+        "truncation": {"max_length": 8, "stride": 0, "strategy": "LongestFirst", "direction": "Right"},
+        "padding": {"strategy": {"Fixed": 8}, "direction": "Right", "pad_to_multiple_of": 4, "pad_id": 0, "pad_type_id": 0, "pad_token": "<unk>"},
+        "added_tokens": (0..3).map(|id| serde_json::json!({"id": id, "content": ["<unk>", "<s>", "</s>"][id], "single_word": false, "lstrip": true, "rstrip": false, "normalized": false, "special": true})).collect::<Vec<_>>(),
+        "normalizer": {"type": "Sequence", "normalizers": [
+            {"type": "NFKC"}, {"type": "Lowercase"}, {"type": "StripAccents"}, {"type": "Strip", "strip_left": true, "strip_right": true},
+            {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}, {"type": "Prepend", "prepend": "▁"},
+            {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": null, "lowercase": true}
+        ]},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+            {"type": "Split", "pattern": {"Regex": "(?i:'s)|\\s+(?!\\S)|\\p{N}{1,3}"}, "behavior": "Isolated", "invert": false},
+            {"type": "Digits", "individual_digits": true}, {"type": "Punctuation", "behavior": "Isolated"},
+            {"type": "FixedLength", "length": 5}, {"type": "CharDelimiterSplit", "delimiter": "-"},
+            {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true}
+        ]},
+        "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}], "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}], "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}},
+        "decoder": {"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+            {"type": "Strip", "content": " ", "start": 1, "stop": 0}, {"type": "WordPiece", "prefix": "##", "cleanup": true}
+        ]},
+        "model": {"type": "BPE", "dropout": null, "unk_token": "<unk>", "continuing_subword_prefix": null, "end_of_word_suffix": null,
+            "fuse_unk": true, "byte_fallback": true, "ignore_merges": false,
+            "vocab": {"<unk>": 0, "<s>": 1, "</s>": 2, "a": 3, "b": 4, "ab": 5, "▁": 6, "▁a": 7, "<0x41>": 8},
+            "merges": [["a", "b"], ["▁", "a"]]}
+    });
+    all.push(components.to_string().into_bytes());
+    all
+}
+
+#[test]
+fn tokenizer_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, again) = (folder.path().join("tokenizer.json"), folder.path().join("again.json"));
+    let texts = ["", "a", "  The 12 foxes -- ab\n", &"ab ".repeat(3000), &"我们".repeat(2000), "\u{0}\u{301}ﷺ👩‍👩‍👧"]
+        .map(str::to_owned);
+    survives("tokenizer", tokenizers(), move |bytes| {
+        let _folder = &folder;
+        fs::write(&path, bytes).unwrap();
+        let elsewhere = Special { unknown: Some(0), beginning: 1, end: 2, entries: None };
+        for special in [None, Some(elsewhere)] {
+            let Ok(tokenizer) = Tokenizer::load(&path, special) else { continue };
+            for text in &texts {
+                let Ok(ids) = tokenizer.encode(text) else { continue };
+                assert!(ids.iter().all(|&id| (id as usize) < tokenizer.vocabulary()));
+                let _ = tokenizer.decode(&ids);
+            }
+            fs::write(&again, tokenizer.to_json().unwrap()).unwrap();
+            let second = Tokenizer::load(&again, special).unwrap();
+            assert_eq!(second.vocabulary(), tokenizer.vocabulary());
+            assert_eq!(second.encode(&texts[2]).ok(), tokenizer.encode(&texts[2]).ok());
+        }
+    });
+}
+
+#[test]
+fn texts() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = "a line\nanother\r\n\n\u{feff}third\n";
+    let pairs = "one\tuno\ntwo\tdos\n";
+    let json = "{\"prompt\": \"one\", \"completion\": \"uno\"}\n{\"messages\": [{\"role\": \"user\", \"content\": \"two\"}, {\"role\": \"assistant\", \"content\": \"dos\"}]}\n";
+    let gzip: &[u8] = &[
+        31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 75, 84, 200, 201, 204, 75, 85, 200, 79, 83, 40, 73, 173, 40, 225, 74, 204,
+        203, 47, 201, 72, 45, 82, 200, 207, 75, 229, 74, 36, 75, 10, 0, 71, 167, 27, 9, 81, 0, 0, 0,
+    ];
+    let zstd: &[u8] = &[
+        40, 181, 47, 253, 4, 104, 13, 1, 0, 216, 97, 32, 108, 105, 110, 101, 32, 111, 102, 32, 116, 101, 120, 116, 10,
+        97, 110, 111, 116, 104, 101, 114, 32, 111, 110, 101, 10, 1, 0, 123, 56, 199, 180, 200, 169, 220,
+    ];
+    let originals = [lines.as_bytes(), pairs.as_bytes(), json.as_bytes(), gzip, zstd].map(<[u8]>::to_vec);
+    survives("text", originals.to_vec(), move |bytes| {
+        for name in ["text.txt", "text.gz", "text.zst"] {
+            let path = folder.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            let sources = [
+                Source::Lines { path: path.clone() },
+                Source::Stream { path: path.clone() },
+                Source::Tsv { path: path.clone(), source_column: 0, target_column: 1 },
+                Source::Json { path: path.clone() },
+                Source::Parallel { source: path.clone(), target: path.clone() },
+            ];
+            for source in sources {
+                // A text of a megabyte in an archive of 50 bytes is right; a hundred are not there.
+                let read =
+                    source.pairs().map(|pairs| pairs.map_while(Result::ok).map(|(_, text)| text.len()).sum::<usize>());
+                assert!(read.unwrap_or(0) < 100_000_000);
+            }
+        }
+    });
+}
+
+#[test]
+fn chat_templates() {
+    descant_text::sandbox(PathBuf::from(env!("CARGO_BIN_EXE_descant")), "sandbox");
+    let chatml = include_str!("../../../recipes/chatml.jinja");
+    let many = "{%- set n = namespace(i=0, l=[]) -%}{% for m in messages %}{% if m.role == 'user' and loop.index is odd %}{{ '[' ~ m['content']|trim|upper ~ ']' }}{% elif not m.content.startswith('x') %}{{ m|tojson(indent=2) }}{% else %}{{ raise_exception('no') }}{% endif %}{% set n.i = n.i + 1 %}{% set n.l = n.l + [m.role] %}{% endfor %}{{ n.l|join(', ') }}{{ '%s' % n.i }}{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f(range(3)|list|length) }}{{ messages[0:1][-1].content.split(' ')[0] * 3 }}";
+    survives("template", [chatml, many].map(|text| text.as_bytes().to_vec()).to_vec(), |bytes| {
+        let messages =
+            [Message::new("user", "Hello there"), Message::new("assistant", "Hi"), Message::new("user", "x")];
+        if let Ok(template) = ChatTemplate::new(&String::from_utf8_lossy(bytes)) {
+            let _ = template.prompt(&messages);
+            let _ = template.answers(&messages);
+        }
+    });
+}
+
+/// A small model of bytes as a folder of `transformers`: `model`.
+fn exported() -> Folder {
+    let folder = Folder::new();
+    let llama = "model.transformer={heads = 2, norm = \"rms\", gated = true, activation = \"silu\", bias = false}";
+    let train = ["train", "bf16.toml", "--run", "run", "--quiet", "--set", "train.steps=1", "--set", llama];
+    let more = [
+        "tokenizer={kind='byte-bpe',vocabulary=300}",
+        "data.stream=false",
+        "model.output_bias=false",
+        "model.hidden=8",
+    ];
+    let set = more.iter().flat_map(|setting| ["--set", setting]);
+    folder.succeed(&train.into_iter().chain(set).collect::<Vec<_>>());
+    folder.succeed(&["export", "run", "model"]);
+    folder
+}
+
+/// Imports with one file of the folder mutated; what is imported is a run that can be read.
+fn imports(name: &'static str, file: &'static str) {
+    let folder = exported();
+    let (model, run) = (folder.path("model"), folder.path("imported"));
+    let original = fs::read(model.join(file)).unwrap();
+    survives(name, vec![original], move |bytes| {
+        let _folder = &folder;
+        fs::write(model.join(file), bytes).unwrap();
+        let _ = fs::remove_dir_all(&run);
+        if descant_interop::import(&model, &run).is_ok() {
+            Trained::load(&run).unwrap();
+        }
+    });
+}
+
+#[test]
+fn configurations() {
+    imports("config", "config.json");
+}
+
+#[test]
+fn generation_configurations() {
+    imports("generation-config", "generation_config.json");
+}
+
+#[test]
+fn tokenizer_configurations() {
+    imports("tokenizer-config", "tokenizer_config.json");
+}
+
+#[test]
+fn headers_of_weights() {
+    let folder = exported();
+    let (model, run) = (folder.path("model"), folder.path("imported"));
+    let whole = fs::read(model.join("model.safetensors")).unwrap();
+    let length = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    let (header, data) = (whole[8..8 + length].to_vec(), whole[8 + length..].to_vec());
+    survives("safetensors", vec![header], move |bytes| {
+        let _folder = &folder;
+        let whole = [&(bytes.len() as u64).to_le_bytes()[..], bytes, &data].concat();
+        fs::write(model.join("model.safetensors"), whole).unwrap();
+        let _ = fs::remove_dir_all(&run);
+        if descant_interop::import(&model, &run).is_ok() {
+            Trained::load(&run).unwrap();
+        }
+    });
+}
+
+/// A run is read, and goes on by a step, with one of these files mutated.
+fn runs(name: &'static str, recipe: &str, files: &[&str]) {
+    let folder = Folder::new();
+    folder.train(recipe, "run", 3);
+    let files: Vec<String> = files.iter().map(|&file| file.to_owned()).collect();
+    let originals: Vec<Vec<u8>> = files.iter().map(|file| fs::read(folder.path("run").join(file)).unwrap()).collect();
+    let mut turn = 0;
+    survives(name, originals, move |bytes| {
+        let file = &files[turn % files.len()];
+        turn += 1;
+        let run = folder.path("mutant");
+        let _ = fs::remove_dir_all(&run);
+        copy(&folder.path("run"), &run);
+        fs::write(run.join(file), bytes).unwrap();
+        let _ = Trained::load(&run);
+        if let Ok((recipe, _)) = Recipe::going_on(&run, &run.join("recipe.toml"), &["train.steps=5".to_owned()])
+            && let Ok(mut trainer) = Trainer::new(recipe, &run, 1, true)
+        {
+            let _ = trainer.step();
+        }
+    });
+}
+
+#[test]
+fn manifests() {
+    runs("manifest", "lm.toml", &["last/manifest.json", "metrics.jsonl"]);
+}
+
+#[test]
+fn checkpoints() {
+    runs("checkpoint", "lm.toml", &["last/model.safetensors", "last/optimizer.safetensors"]);
+}
+
+#[test]
+fn corpora() {
+    let files = ["corpus.json", "target.ids", "target.lengths", "source.ids", "source.lengths"];
+    let files: Vec<String> = files.iter().map(|file| format!("data/train/{file}")).collect();
+    runs("corpus", "pairs.toml", &files.iter().map(String::as_str).collect::<Vec<_>>());
+}
