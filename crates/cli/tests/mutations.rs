@@ -5,11 +5,10 @@ mod common;
 mod mutation;
 
 use common::{BF16, Folder, LANGUAGE_MODEL, PAIRS, TRANSFORMER, copy};
-use descant_text::{ChatTemplate, Message, Source, Special, Tokenizer, TokenizerConfig, TokenizerKind};
+use descant_text::{Source, Special, Tokenizer, TokenizerConfig, TokenizerKind};
 use descant_train::{Recipe, Trained, Trainer};
 use mutation::survives;
 use std::fs;
-use std::path::PathBuf;
 
 #[test]
 fn recipes() {
@@ -125,21 +124,6 @@ fn texts() {
                     source.pairs().map(|pairs| pairs.map_while(Result::ok).map(|(_, text)| text.len()).sum::<usize>());
                 assert!(read.unwrap_or(0) < 100_000_000);
             }
-        }
-    });
-}
-
-#[test]
-fn chat_templates() {
-    descant_text::sandbox(PathBuf::from(env!("CARGO_BIN_EXE_descant")), "sandbox");
-    let chatml = include_str!("../../../recipes/chatml.jinja");
-    let many = "{%- set n = namespace(i=0, l=[]) -%}{% for m in messages %}{% if m.role == 'user' and loop.index is odd %}{{ '[' ~ m['content']|trim|upper ~ ']' }}{% elif not m.content.startswith('x') %}{{ m|tojson(indent=2) }}{% else %}{{ raise_exception('no') }}{% endif %}{% set n.i = n.i + 1 %}{% set n.l = n.l + [m.role] %}{% endfor %}{{ n.l|join(', ') }}{{ '%s' % n.i }}{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f(range(3)|list|length) }}{{ messages[0:1][-1].content.split(' ')[0] * 3 }}";
-    survives("template", [chatml, many].map(|text| text.as_bytes().to_vec()).to_vec(), |bytes| {
-        let messages =
-            [Message::new("user", "Hello there"), Message::new("assistant", "Hi"), Message::new("user", "x")];
-        if let Ok(template) = ChatTemplate::new(&String::from_utf8_lossy(bytes)) {
-            let _ = template.prompt(&messages);
-            let _ = template.answers(&messages);
         }
     });
 }

@@ -2,8 +2,12 @@
 //! the template, and never ends the program.
 
 mod common;
+mod mutation;
 
 use common::Folder;
+use descant_text::{ChatTemplate, Message};
+use mutation::survives;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// A language model of bytes as a folder of `transformers`, whose template is then replaced.
@@ -128,4 +132,19 @@ fn many_conversations_are_rendered_quickly() {
         folder.fail(&["train", "lm.toml", "--run", "bad", "--quiet"].into_iter().chain(set).collect::<Vec<_>>(), &[])
     };
     assert!(error.contains("chat.jsonl, line 1") && error.contains("divisor of zero"), "{error}");
+}
+
+#[test]
+fn mutants() {
+    descant_text::sandbox(PathBuf::from(env!("CARGO_BIN_EXE_descant")), "sandbox");
+    let chatml = include_str!("../../../recipes/chatml.jinja");
+    let many = "{%- set n = namespace(i=0, l=[]) -%}{% for m in messages %}{% if m.role == 'user' and loop.index is odd %}{{ '[' ~ m['content']|trim|upper ~ ']' }}{% elif not m.content.startswith('x') %}{{ m|tojson(indent=2) }}{% else %}{{ raise_exception('no') }}{% endif %}{% set n.i = n.i + 1 %}{% set n.l = n.l + [m.role] %}{% endfor %}{{ n.l|join(', ') }}{{ '%s' % n.i }}{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f(range(3)|list|length) }}{{ messages[0:1][-1].content.split(' ')[0] * 3 }}";
+    survives("template", [chatml, many].map(|text| text.as_bytes().to_vec()).to_vec(), |bytes| {
+        let messages =
+            [Message::new("user", "Hello there"), Message::new("assistant", "Hi"), Message::new("user", "x")];
+        if let Ok(template) = ChatTemplate::new(&String::from_utf8_lossy(bytes)) {
+            let _ = template.prompt(&messages);
+            let _ = template.answers(&messages);
+        }
+    });
 }

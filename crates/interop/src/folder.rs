@@ -41,6 +41,9 @@ pub fn import(folder: &Path, run: &Path) -> Result<(), Error> {
     let of_generation = ends(&generation).map_err(|reason| Error::folder(&folder.join(GENERATION), reason))?;
     let known = if of_generation.is_empty() { ends(&config).map_err(wrong)? } else { of_generation };
     special.end = known.first().copied().unwrap_or(special.end);
+    if folder.join(TOKENIZER).is_file() {
+        Tokenizer::try_apart(&folder.join(TOKENIZER), Some(special)).map_err(descant_train::Error::from)?;
+    }
     let mut tokenizer = tokenizer(folder, family, special)?;
     // Of several ends, what ends a turn: the one that the tokenizer calls so.
     let named = match settings.get("eos_token") {

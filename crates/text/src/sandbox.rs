@@ -6,8 +6,8 @@
 //! stops. So the binary runs itself again, as a child that answers requests line by line. A program that uses the
 //! library without calling [`sandbox`] has limits of size and instructions alone.
 
-use crate::Message;
 use crate::chat::renderer;
+use crate::{Message, Special, Tokenizer};
 use minijinja::Environment;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
@@ -19,13 +19,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::thread;
 
-/// Address space for parsing and rendering templates: of it, [`STACK`] is the stack's.
-const MEMORY: u64 = 1 << 30;
 /// Enough for what 64 KB of a template can nest: `-` is a level, and costs the parser 300 bytes.
 const STACK: usize = 1 << 28;
-/// Seconds of processor time for one request.
-const SECONDS: u64 = 10;
-
 static PROGRAM: OnceLock<Program> = OnceLock::new();
 
 pub(crate) struct Program {
@@ -50,6 +45,26 @@ pub(crate) enum Request {
     Template(String),
     /// Render a conversation by it.
     Render { messages: Vec<Message>, add_generation_prompt: bool },
+    /// Read this `tokenizer.json`, encode trial texts and decode them.
+    Tokenizer { path: PathBuf, special: Option<Special> },
+}
+
+/// What a request may take.
+struct Limits {
+    /// Address space; of it, [`STACK`] is the stack's.
+    memory: u64,
+    /// Seconds of processor time.
+    seconds: u64,
+}
+
+impl Request {
+    fn limits(&self) -> Limits {
+        match self {
+            Self::Template(_) | Self::Render { .. } => Limits { memory: 1 << 30, seconds: 10 },
+            // Of 256,000 entries, a file of 30 MB takes some seconds.
+            Self::Tokenizer { .. } => Limits { memory: 4 << 30, seconds: 60 },
+        }
+    }
 }
 
 /// The child: it answers requests from standard input until that ends.
@@ -63,12 +78,14 @@ pub fn serve_sandbox() -> io::Result<()> {
 fn serve() -> io::Result<()> {
     // A failure leaves no image of the memory behind.
     limit(Resource::Core, 0);
-    limit(Resource::As, MEMORY);
     let mut template: Option<Environment<'static>> = None;
     let mut output = io::stdout().lock();
     for line in io::stdin().lock().lines() {
-        limit(Resource::Cpu, clock_gettime(ClockId::ProcessCPUTime).tv_sec.unsigned_abs() + SECONDS + 1);
-        let answer: Result<String, String> = match serde_json::from_str(&line?)? {
+        let request: Request = serde_json::from_str(&line?)?;
+        let Limits { memory, seconds } = request.limits();
+        limit(Resource::As, memory);
+        limit(Resource::Cpu, clock_gettime(ClockId::ProcessCPUTime).tv_sec.unsigned_abs() + seconds + 1);
+        let answer: Result<String, String> = match request {
             Request::Template(text) => renderer::environment(&text).map(|compiled| {
                 template = Some(compiled);
                 String::new()
@@ -77,6 +94,9 @@ fn serve() -> io::Result<()> {
                 Some(template) => renderer::render(template, &messages, add_generation_prompt),
                 None => Err("no template was given".to_owned()),
             },
+            Request::Tokenizer { path, special } => {
+                Tokenizer::try_here(&path, special).map(|()| String::new()).map_err(|error| error.to_string())
+            }
         };
         serde_json::to_writer(&mut output, &answer)?;
         output.write_all(b"\n")?;
@@ -161,11 +181,12 @@ impl Sandbox {
     fn end(&mut self) -> String {
         const CPU: i32 = rustix::process::Signal::XCPU.as_raw();
         let Some(Running { mut process, .. }) = self.child.take() else { return "no program runs it".to_owned() };
+        let Limits { memory, seconds } = self.first.limits();
         let _ = process.kill();
         match process.wait().map(|status| (status.signal(), status)) {
-            Ok((Some(CPU), _)) => format!("it needs more than {SECONDS} s of processor time"),
+            Ok((Some(CPU), _)) => format!("it needs more than {seconds} s of processor time"),
             Ok((Some(_), _)) => {
-                let megabytes = MEMORY >> 20;
+                let megabytes = memory >> 20;
                 format!(
                     "it nests too deeply, or needs more than {megabytes} MB: does a value hold itself, or grow without end?"
                 )

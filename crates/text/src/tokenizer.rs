@@ -6,6 +6,7 @@ pub(crate) use config::SPECIAL;
 pub use config::{BOS, EOS, Special, TokenizerConfig, TokenizerKind, UNK};
 
 use crate::panics::caught;
+use crate::sandbox::{self, Request, Sandbox};
 use crate::tokenizer_file::{self, Added, Ids};
 use crate::vocabulary::{is_escaped, train};
 use crate::{Text, TextError};
@@ -20,6 +21,9 @@ use tokenizers::{Model, PreTokenizer, Tokenizer as Inner};
 
 /// What a tokenizer that is read has to bear.
 const TRIAL: [&str; 3] = ["a", "A line, 12 Zeichen: ﬁ ﾊ", "我们 ñandú\n"];
+
+/// Bytes of the long texts that a tokenizer from elsewhere is held to: as many as a line may have.
+const LONG_TRIAL: usize = 1 << 16;
 
 /// What fails where a text makes it panic.
 const LIBRARY: &str = "the library `tokenizers` failed";
@@ -112,6 +116,35 @@ impl Tokenizer {
         };
         let panicked = |panic| Err(format!("its parts do not fit together: {panic}"));
         caught(read).unwrap_or_else(panicked).map_err(damaged)
+    }
+
+    /// Reads a `tokenizer.json` from elsewhere as [`Tokenizer::load`] does, and holds it to long texts, in the sandbox: what
+    /// the library needs more memory or time for than that has is an error. Without a sandbox, nothing is tried.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::load`]; where a text cannot be encoded, or its ids not decoded.
+    pub fn try_apart(path: &Path, special: Option<Special>) -> Result<(), TextError> {
+        if sandbox::program().is_none() {
+            return Ok(());
+        }
+        let path = path.canonicalize().map_err(|error| TextError::io("read", path, error))?;
+        let request = Request::Tokenizer { path: path.clone(), special };
+        // A reason names the file where the tokenizer was not the end of what tried it.
+        let name = path.display().to_string();
+        let named = |reason: String| if reason.contains(&name) { reason } else { format!("{name}: {reason}") };
+        Sandbox::new(request).map(drop).map_err(|reason| TextError::Tokenizer(named(reason)))
+    }
+
+    /// The same in the sandbox's own process.
+    pub(crate) fn try_here(path: &Path, special: Option<Special>) -> Result<(), TextError> {
+        let tokenizer = Self::load(path, special)?;
+        for text in
+            TRIAL.into_iter().chain(["a", " ", "7", "The quick brown fox, 12 km. ", "我们", ".-", "e\u{301}", "ﷺ"])
+        {
+            let long = text.repeat(LONG_TRIAL / text.len());
+            tokenizer.decode(&tokenizer.encode(&long)?)?;
+        }
+        Ok(())
     }
 
     /// That every id is one of the tables' rows, and that added tokens have the ids that the file says.
