@@ -5,7 +5,7 @@ mod common;
 mod mutation;
 
 use common::{BF16, Folder, LANGUAGE_MODEL, PAIRS, TRANSFORMER, copy};
-use descant_text::{Source, Special, Tokenizer, TokenizerConfig, TokenizerKind};
+use descant_text::{Side, Source, Special, Tokenizer, TokenizerConfig, TokenizerKind};
 use descant_train::{Recipe, Trained, Trainer};
 use mutation::survives;
 use std::fs;
@@ -41,7 +41,7 @@ fn tokenizers() -> Vec<Vec<u8>> {
         "version": "1.0",
         "truncation": {"max_length": 8, "stride": 0, "strategy": "LongestFirst", "direction": "Right"},
         "padding": {"strategy": {"Fixed": 8}, "direction": "Right", "pad_to_multiple_of": 4, "pad_id": 0, "pad_type_id": 0, "pad_token": "<unk>"},
-        "added_tokens": (0..3).map(|id| serde_json::json!({"id": id, "content": ["<unk>", "<s>", "</s>"][id], "single_word": false, "lstrip": true, "rstrip": false, "normalized": false, "special": true})).collect::<Vec<_>>(),
+        "added_tokens": (0..3).map(|id| serde_json::json!({"id": id, "content": (["<unk>", "<s>", "</s>"][id]), "single_word": false, "lstrip": true, "rstrip": false, "normalized": false, "special": true})).collect::<Vec<_>>(),
         "normalizer": {"type": "Sequence", "normalizers": [
             {"type": "NFKC"}, {"type": "Lowercase"}, {"type": "StripAccents"}, {"type": "Strip", "strip_left": true, "strip_right": true},
             {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}, {"type": "Prepend", "prepend": "▁"},
@@ -112,16 +112,17 @@ fn texts() {
             let path = folder.path().join(name);
             fs::write(&path, bytes).unwrap();
             let sources = [
-                Source::Lines { path: path.clone() },
-                Source::Stream { path: path.clone() },
-                Source::Tsv { path: path.clone(), source_column: 0, target_column: 1 },
-                Source::Json { path: path.clone() },
-                Source::Parallel { source: path.clone(), target: path.clone() },
+                Some(Source::Lines { path: path.clone() }),
+                Some(Source::Stream { path: path.clone() }),
+                Some(Source::Tsv { path: path.clone(), columns: None }),
+                Some(Source::Tsv { path: path.clone(), columns: Some([1, 0]) }),
+                Source::json(&path).ok(),
+                Some(Source::Parallel { source: path.clone(), target: path.clone() }),
             ];
-            for source in sources {
+            for source in sources.into_iter().flatten() {
                 // A text of a megabyte in an archive of 50 bytes is right; a hundred are not there.
-                let read =
-                    source.pairs().map(|pairs| pairs.map_while(Result::ok).map(|(_, text)| text.len()).sum::<usize>());
+                let lines = source.lines(Side::Target);
+                let read = lines.map(|lines| lines.map_while(Result::ok).map(|text| text.len()).sum::<usize>());
                 assert!(read.unwrap_or(0) < 100_000_000);
             }
         }
