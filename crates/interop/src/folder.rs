@@ -252,6 +252,8 @@ fn read_weights(folder: &Path, family: Family, recipe: &Recipe, parameters: &mut
     let mut wanted: HashMap<String, Piece> =
         pieces(family, &recipe.model).into_iter().map(|piece| (piece.theirs.clone(), piece)).collect();
     let mut filled: HashMap<ParameterId, usize> = HashMap::new();
+    let table = if family.reads_a_source() { "encoder.embedding.weight" } else { "decoder.embedding.weight" };
+    let untied = |name: &str| format!("'{name}' is not the embedding, but {CONFIG} ties the two (tie_word_embeddings)");
     let mut tied: Vec<(PathBuf, String, Vec<f32>)> = Vec::new();
     for path in files(folder)? {
         let unread = |error| Error::io("read the weights", &path, error);
@@ -265,8 +267,10 @@ fn read_weights(folder: &Path, family: Family, recipe: &Recipe, parameters: &mut
                 .find_map(|name| wanted.remove(&name));
             let Some(piece) = known else {
                 if TIED.iter().any(|second| name.ends_with(second)) {
-                    let values =
-                        numbers(&view).ok_or_else(|| wrong(format!("'{name}' is of type {:?}", view.dtype())))?;
+                    let id = parameters.find(table).filter(|&id| parameters.shape(id).dims() == tensor.shape);
+                    let Some(id) = id.filter(|_| is_real(tensor.dtype)) else { return Err(wrong(untied(&name))) };
+                    let mut values = vec![0.0; parameters.shape(id).len()];
+                    file.read_f32(&tensor, &mut values).map_err(unread)?;
                     tied.push((path.clone(), name, values));
                     continue;
                 }
@@ -278,7 +282,7 @@ fn read_weights(folder: &Path, family: Family, recipe: &Recipe, parameters: &mut
             let id = parameters
                 .find(&piece.ours)
                 .ok_or_else(|| wrong(format!("'{name}' belongs to '{}', which the model has not", piece.ours)))?;
-            if !matches!(tensor.dtype, Dtype::F32 | Dtype::F64 | Dtype::BF16 | Dtype::F16) {
+            if !is_real(tensor.dtype) {
                 return Err(wrong(format!("'{name}' is of type {:?}", tensor.dtype)));
             }
             let part = part(parameters, id, &piece);
@@ -310,16 +314,10 @@ fn read_weights(folder: &Path, family: Family, recipe: &Recipe, parameters: &mut
         let may = parameters.name(*id) == "decoder.projection.bias";
         !may && filled.get(id).copied().unwrap_or(0) < parameters.shape(*id).len()
     };
-    let table = if family.reads_a_source() { "encoder.embedding.weight" } else { "decoder.embedding.weight" };
     if let Some(id) = parameters.find(table)
         && let Some((path, name, _)) = tied.iter().find(|(.., values)| values != parameters.values::<f32>(id))
     {
-        return Err(Error::folder(
-            path,
-            format!(
-                "'{name}' is not the embedding, as it should be in a model whose {CONFIG} ties the two (tie_word_embeddings)"
-            ),
-        ));
+        return Err(Error::folder(path, untied(name)));
     }
     match parameters.ids().find(lacks) {
         Some(id) => {
@@ -329,6 +327,10 @@ fn read_weights(folder: &Path, family: Family, recipe: &Recipe, parameters: &mut
         }
         None => Ok(()),
     }
+}
+
+fn is_real(dtype: Dtype) -> bool {
+    matches!(dtype, Dtype::F32 | Dtype::F64 | Dtype::BF16 | Dtype::F16)
 }
 
 /// Where a piece lies in its parameter.
