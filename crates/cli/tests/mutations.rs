@@ -197,7 +197,7 @@ fn headers_of_weights() {
 /// A run is read, and goes on by a step, with one of these files mutated.
 fn runs(name: &'static str, recipe: &str, files: &[&str]) {
     let folder = Folder::new();
-    folder.train(recipe, "run", 3);
+    folder.train(recipe, "run", 12);
     let files: Vec<String> = files.iter().map(|&file| file.to_owned()).collect();
     let originals: Vec<Vec<u8>> = files.iter().map(|file| fs::read(folder.path("run").join(file)).unwrap()).collect();
     let mut turn = 0;
@@ -209,7 +209,7 @@ fn runs(name: &'static str, recipe: &str, files: &[&str]) {
         copy(&folder.path("run"), &run);
         fs::write(run.join(file), bytes).unwrap();
         let _ = Trained::load(&run);
-        if let Ok((recipe, _)) = Recipe::going_on(&run, &run.join("recipe.toml"), &["train.steps=5".to_owned()])
+        if let Ok((recipe, _)) = Recipe::going_on(&run, &run.join("recipe.toml"), &["train.steps=14".to_owned()])
             && let Ok(mut trainer) = Trainer::new(recipe, &run, 1, true)
         {
             let _ = trainer.step();

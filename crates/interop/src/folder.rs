@@ -41,7 +41,7 @@ pub fn import(folder: &Path, run: &Path) -> Result<(), Error> {
     let of_generation = ends(&generation).map_err(|reason| Error::folder(&folder.join(GENERATION), reason))?;
     let known = if of_generation.is_empty() { ends(&config).map_err(wrong)? } else { of_generation };
     special.end = known.first().copied().unwrap_or(special.end);
-    if folder.join(TOKENIZER).is_file() {
+    if folder.join(TOKENIZER).exists() {
         Tokenizer::try_apart(&folder.join(TOKENIZER), Some(special)).map_err(descant_train::Error::from)?;
     }
     let mut tokenizer = tokenizer(folder, family, special)?;
@@ -81,7 +81,7 @@ pub fn import(folder: &Path, run: &Path) -> Result<(), Error> {
 /// The tokenizer: in one file, or in the two that GPT-2's came in.
 fn tokenizer(folder: &Path, family: Family, special: Special) -> Result<Tokenizer, Error> {
     let [place, vocabulary, merges] = [TOKENIZER, VOCABULARY, MERGES].map(|name| folder.join(name));
-    let found = match (place.is_file(), family == Family::Gpt2 && vocabulary.is_file() && merges.is_file()) {
+    let found = match (place.exists(), family == Family::Gpt2 && vocabulary.is_file() && merges.is_file()) {
         (true, _) => Tokenizer::load(&place, Some(special)),
         (false, true) => Tokenizer::load_byte_pairs(&vocabulary, &merges, special),
         (false, false) => {
