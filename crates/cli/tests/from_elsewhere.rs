@@ -172,7 +172,9 @@ fn weights_that_do_not_fit_are_refused() {
         std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
         folder.fail(&["import", "model", "--run", "imported"], &[name, "no regular file"]);
         fs::remove_file(&path).unwrap();
-        before.map(|bytes| fs::write(&path, bytes).unwrap());
+        if let Some(bytes) = before {
+            fs::write(&path, bytes).unwrap();
+        }
     }
     folder.succeed(&["import", "model", "--run", "imported"]);
 }
