@@ -18,7 +18,7 @@ mod transpose;
 pub use elementwise::{add_rows, axpy, map, map_into, scale, sum_rows_into, vectorized, zip_into};
 pub use matmul::{
     Mat, MatMut, Parallelism, Precision, Products, RightSide, bf16_operations, gemm, gemm_transposed,
-    product_operations,
+    product_operations, transposed_scratch,
 };
 pub use narrow::pays as bf16_pays;
 pub use real::Real;

@@ -271,6 +271,14 @@ fn whole<E: Real>(alpha: E, a: Mat<'_, E>, b: Mat<'_, E>, beta: E, c: MatMut<'_,
     }
 }
 
+/// How much scratch [`gemm_transposed`] uses for `a[rows, input]` and `b[output, input]` without gaps. With less it does
+/// without.
+pub fn transposed_scratch(rows: usize, input: usize, output: usize, products: impl Into<Products>) -> usize {
+    let narrow = products.into().precision == Precision::Bf16 && narrow::pays(rows, input, output);
+    let worth = !narrow && rows >= TRANSPOSE_FROM && (rows < TRANSPOSE_TO || input >= WIDE);
+    if worth { (rows * (input + output)).min(input * output) } else { 0 }
+}
+
 /// `c = beta c + a bᵀ` with `a[M, K]` and `b[N, K]`: the product of a linear layer. What costs less than a product that
 /// reads `b` across its rows is done first, in `scratch`: `b` is transposed, or, where it is larger than the two
 /// together, `a` is, and then what comes out as `cᵀ = b aᵀ`.
@@ -284,18 +292,18 @@ pub fn gemm_transposed<E: Real>(
 ) {
     let products = products.into();
     let (rows, input, output) = (c.rows, a.columns, c.columns);
-    let narrow = products.precision == Precision::Bf16 && narrow::pays(rows, input, output);
     let few = rows * (input + output) < b.len() && a.column_stride == 1 && a.row_stride == input;
-    let worth = !narrow && rows >= TRANSPOSE_FROM && (rows < TRANSPOSE_TO || input >= WIDE);
-    if !worth || b.len() > scratch.len() {
-        return gemm(E::one(), a, Mat::new(b, output, input).t(), beta, c, products);
-    }
-    if few && beta == E::zero() && c.row_stride == output {
-        let (a_t, c_t) = scratch[..rows * (input + output)].split_at_mut(rows * input);
+    let is_plain = beta == E::zero() && c.row_stride == output;
+    let wanted = transposed_scratch(rows, input, output, products);
+    if wanted > 0 && few && is_plain && scratch.len() >= wanted {
+        let (a_t, c_t) = scratch[..wanted].split_at_mut(rows * input);
         transpose(&a.data[..rows * input], rows, input, a_t);
         let (a_t, into) = (Mat::new(a_t, input, rows), MatMut::new(c_t, output, rows));
         gemm(E::one(), Mat::new(b, output, input), a_t, beta, into, products);
         return transpose(c_t, output, rows, &mut c.data[..rows * output]);
+    }
+    if wanted == 0 || scratch.len() < b.len() {
+        return gemm(E::one(), a, Mat::new(b, output, input).t(), beta, c, products);
     }
     let scratch = &mut scratch[..b.len()];
     transpose(b, output, input, scratch);

@@ -1,7 +1,9 @@
 //! Every way that a product can go, held against sums in f64: sizes around the borders at which the kernels change their
 //! way, all orientations, gaps between the rows, and both precisions.
 
-use descant_kernels::{Mat, MatMut, Parallelism, Precision, Products, RightSide, bf16_pays, gemm, gemm_transposed};
+use descant_kernels::{
+    Mat, MatMut, Parallelism, Precision, Products, RightSide, bf16_pays, gemm, gemm_transposed, transposed_scratch,
+};
 
 /// Around registers, panels, and the borders of transposing, cutting into columns and packing.
 const SIZES: [usize; 12] = [1, 2, 7, 8, 15, 16, 127, 129, 255, 257, 1023, 1025];
@@ -115,7 +117,10 @@ fn products_of_a_linear_layer_by_every_way() {
     for shape @ [m, k, n] in shapes() {
         let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
         let (exact, weight) = (expected(&a, &b, shape), transposed(&b, k, n));
-        for (precision, scratch) in [(Precision::Full, n * k), (Precision::Full, 0), (Precision::Bf16, n * k)] {
+        let wanted = transposed_scratch(m, k, n, Products::default());
+        let sizes =
+            [(Precision::Full, n * k), (Precision::Full, 0), (Precision::Full, wanted), (Precision::Bf16, n * k)];
+        for (precision, scratch) in sizes {
             let narrow = precision == Precision::Bf16 && bf16_pays(m, k, n);
             let product = if narrow { &expected(&rounded(&a), &rounded(&b), shape) } else { &exact };
             let products = Products { precision, ..Products::default() };
