@@ -59,7 +59,7 @@ fn tokens_that_a_loss_names_act_or_are_told() {
     let train = |run: &str, ignored: &str| {
         let ignored = format!("loss.ignored=[{ignored}]");
         let kind = "target_tokenizer={kind=\"word\", add=[\"<x>\"]}";
-        let all = ["train", "pairs.toml", "--run", run, "--set", "train.steps=2", "--set", kind, "--set", &ignored];
+        let all = ["train", "pairs.toml", "--run", run, "--set", "train.steps=20", "--set", kind, "--set", &ignored];
         let output = folder.run(&all);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stderr).unwrap()

@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_loss_names_the_token_that_a_text_is() {
-        for kind in [TokenizerKind::Bpe, TokenizerKind::Word, TokenizerKind::Unigram, TokenizerKind::ByteBpe] {
+        for kind in [TokenizerKind::Bpe, TokenizerKind::Word, TokenizerKind::ByteBpe] {
             let tokenizer = trained(kind);
             let fine = tokenizer.encode("fine").unwrap();
             assert_eq!(loss_token(&tokenizer, "fine"), Ok(fine[0]), "{kind}");
