@@ -25,6 +25,8 @@ pub struct Parameters {
     names: HashMap<String, ParameterId>,
     failure: Option<Error>,
     precision: Precision,
+    /// Names and shapes alone.
+    sketch: bool,
     pub(crate) adapters: Vec<Adapter>,
 }
 
@@ -52,6 +54,7 @@ impl Parameters {
             names: HashMap::new(),
             failure: None,
             precision: Precision::Full,
+            sketch: false,
             adapters: Vec::new(),
         }
     }
@@ -67,6 +70,12 @@ impl Parameters {
         parameters
     }
 
+    /// None yet, and of those that are added the names and shapes alone: nothing is drawn or allocated, to know of a model
+    /// how large it is.
+    pub fn sketch(dtype: DType) -> Self {
+        Self { sketch: true, ..Self::new(dtype) }
+    }
+
     /// Adds a parameter of zeros. A second one of the same name is an error that [`Parameters::check`] and every graph
     /// on these parameters report.
     pub fn add(&mut self, name: &str, shape: impl Into<Shape>) -> ParameterId {
@@ -75,7 +84,7 @@ impl Parameters {
         if self.names.insert(name.to_owned(), id).is_some() && self.failure.is_none() {
             self.failure = Some(Error::DuplicateParameter { name: name.to_owned() });
         }
-        let length = (offset + shape.len()).next_multiple_of(16);
+        let length = if self.sketch { 0 } else { (offset + shape.len()).next_multiple_of(16) };
         match &mut self.buffer {
             Buffer::F32(elements) => elements.resize(length, 0.0),
             Buffer::F64(elements) => elements.resize(length, 0.0),
@@ -193,6 +202,9 @@ impl Parameters {
     /// # Errors
     /// [`Error::Parameter`] for another number of values.
     pub fn set(&mut self, id: ParameterId, values: &[f64]) -> Result<()> {
+        if self.sketch {
+            return Ok(());
+        }
         let (range, shape) = (self.range(id), self.shape(id));
         if values.len() != range.len() {
             let reason = format!("{} values do not fill its shape {shape}", values.len());

@@ -10,7 +10,7 @@ use descant_models::{Kind, Vocabulary, build};
 use descant_optim::Optimizer;
 use descant_tensor::DType;
 use descant_text::{Batch, Sequences};
-use descant_train::{BenchConfig, Origins, Recipe, Replicas, Texts, Tokenizers};
+use descant_train::{BenchConfig, Estimate, Origins, Recipe, Replicas, Texts, Tokenizers};
 use serde::Serialize;
 use serde_json::json;
 use std::fs::File;
@@ -85,18 +85,24 @@ impl Bench {
         let (vocabulary, sizes, texts) = sizes(&recipe, &origins)?;
         let batch = self.batch.map_or(sizes.batch, |n| n as usize);
         let length = self.length.map_or(sizes.length, |n| n as usize);
+        let threads = self.threads.count();
+        // A replica for each thread.
+        let mut measured = recipe.clone();
+        measured.train.shares = threads;
+        let sides = if pair { 2.0 } else { 1.0 };
+        let estimate = Estimate::of(&measured, &vocabulary, DType::F32, sides * batch as f64 * length as f64);
+        estimate.and_then(|estimate| estimate.check(true)).map_err(anyhow::Error::msg)?;
         let batches = match (self.text, &texts) {
             (false, _) => vec![random_batch(pair, &vocabulary, batch, length, false)],
             (true, Some((texts, tokenizers))) => {
                 let mut batches = descant_train::batches(&recipe, texts, tokenizers)?;
                 (0..WARM_UP + self.steps).map(|_| batches.next_batch()).collect::<Result<_, _>>()?
             }
-            (true, None) => anyhow::bail!("{} has no [data]: leave --text out", self.recipe),
+            (true, None) => anyhow::bail!("{} has no [data], or its text is not there: leave --text out", self.recipe),
         };
         if let Some(path) = &self.dump {
             dump(&batches, path).with_context(|| format!("could not write {}", path.display()))?;
         }
-        let threads = self.threads.count();
         let mut parameters = Parameters::new(DType::F32);
         let model = build(&recipe.model, &recipe.loss, &vocabulary, &mut parameters, recipe.seed)
             .map_err(anyhow::Error::msg)?;
@@ -195,7 +201,17 @@ type Text = (Texts, Tokenizers);
 fn sizes(recipe: &Recipe, origins: &Origins) -> anyhow::Result<(Vocabulary, BenchConfig, Option<Text>)> {
     let train = &recipe.train;
     let default_length = if recipe.data.as_ref().is_some_and(|data| data.stream) { train.length } else { 32 };
-    if let Some(bench) = recipe.bench {
+    // Of a text that is not there, the sizes that it would have.
+    let absent = recipe.data.is_some() && !recipes::has_text(recipe);
+    let assumed = BenchConfig {
+        vocabulary: recipe.tokenizer.vocabulary,
+        batch: match train.batch_sentences {
+            0 => (train.batch_tokens / default_length).max(1),
+            sentences => sentences,
+        },
+        length: default_length,
+    };
+    if let Some(bench) = recipe.bench.or(absent.then_some(assumed)) {
         let source = if recipe.model.kind == Kind::EncoderDecoder { bench.vocabulary } else { 0 };
         let vocabulary = Vocabulary::new(source, bench.vocabulary, true);
         return Ok((vocabulary, bench, None));
@@ -203,11 +219,7 @@ fn sizes(recipe: &Recipe, origins: &Origins) -> anyhow::Result<(Vocabulary, Benc
     let texts = origins.texts(recipe)?;
     let tokenizers = origins.tokenizers(recipe, &texts, usize::MAX)?;
     let vocabulary = tokenizers.vocabulary(&recipe.loss).map_err(anyhow::Error::msg)?;
-    let batch = match train.batch_sentences {
-        0 => (train.batch_tokens / default_length).max(1),
-        sentences => sentences,
-    };
-    let sizes = BenchConfig { vocabulary: vocabulary.target, batch, length: default_length };
+    let sizes = BenchConfig { vocabulary: vocabulary.target, ..assumed };
     Ok((vocabulary, sizes, Some((texts, tokenizers))))
 }
 

@@ -1,4 +1,4 @@
-//! The binary: `descant train`, `generate`, `eval`, `gradcheck`, `bench`, and `demo`.
+//! The binary, command by command.
 
 mod advice;
 mod bench;
@@ -10,10 +10,13 @@ mod generate;
 mod gradcheck;
 mod memory;
 mod recipes;
+mod reference;
 mod report;
+mod starter;
 mod stop;
 mod train;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -31,6 +34,10 @@ struct Cli {
 enum Command {
     /// Train a small generator in about 90 seconds and show it at work (the default without any command)
     Demo(demo::Demo),
+    /// Print a recipe to begin with, or write it to a file
+    Init(starter::Init),
+    /// Explain the keys of recipes: all, a table, or one
+    Recipe(reference::Reference),
     /// Train what a recipe describes
     Train(train::Train),
     /// Write with a trained generator: for texts given, or line by line from standard input
@@ -61,7 +68,7 @@ enum Command {
 struct RecipeArgs {
     /// The recipe, a TOML file
     recipe: PathBuf,
-    /// Change a value of the recipe, such as --set train.steps=500 (may be repeated)
+    /// Change a value of the recipe, such as --set train.steps=500 (may be repeated); `descant recipe` explains the keys
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
@@ -85,9 +92,11 @@ fn main() -> ExitCode {
     // There is no other one to be in its way.
     let _ = log::set_logger(&report::Notes);
     log::set_max_level(log::LevelFilter::Info);
-    let command = Cli::parse().command.unwrap_or_else(|| Command::Demo(demo::Demo::default()));
+    let command = parse().command.unwrap_or_else(|| Command::Demo(demo::Demo::default()));
     let result = match command {
         Command::Demo(demo) => demo.run(),
+        Command::Init(init) => init.run(),
+        Command::Recipe(reference) => reference.run(),
         Command::Train(train) => train.run(),
         Command::Generate(generate) => generate.run(),
         Command::Eval(eval) => eval.run(),
@@ -117,6 +126,29 @@ fn main() -> ExitCode {
 fn this_program() -> PathBuf {
     let linux = PathBuf::from("/proc/self/exe");
     if linux.exists() { linux } else { std::env::current_exe().unwrap_or_default() }
+}
+
+/// The command line. A key of recipes that is given as an option is told to be a setting; tips that are wrong more often
+/// than right are left out.
+fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|mut error| {
+        let unknown = match error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::String(name)) if error.kind() == ErrorKind::UnknownArgument => Some(name.clone()),
+            _ => None,
+        };
+        if let Some(name) = unknown {
+            let name = name.trim_start_matches('-').replace('-', "_");
+            let keys = || descant_train::keys::KEYS.iter().filter(|key| key.parts().1 == name);
+            let key = keys().find(|key| key.parts().0 == "train").or(keys().next()).map(|key| key.name);
+            error.remove(ContextKind::Suggested);
+            if let Some(key) = key {
+                error.remove(ContextKind::SuggestedArg);
+                let tip = format!("a recipe's key is set by --set {key}=VALUE").into();
+                error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+            }
+        }
+        error.exit()
+    })
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -1,6 +1,7 @@
 //! The recipes that are part of the binary.
 
-use descant_train::Recipe;
+use crate::report::note;
+use descant_train::{Files, Recipe};
 use std::path::Path;
 
 pub(crate) const DEMO: &str = include_str!("../../../recipes/demo.toml");
@@ -24,5 +25,18 @@ pub(crate) fn load(name: &str, settings: &[String]) -> anyhow::Result<Recipe> {
         let known = BENCH.map(|(name, _)| name).join(", ");
         anyhow::bail!("there is no workload '{name}', nor a file of that name. The workloads are {known}");
     }
-    Ok(Recipe::load(Path::new(name), settings)?)
+    let mut recipe = Recipe::load(Path::new(name), settings)?;
+    // Of a text that is not there, speed and gradients are measured all the same.
+    if has_text(&recipe) {
+        recipe.decide()?.into_iter().for_each(note);
+    }
+    Ok(recipe)
+}
+
+/// Whether the recipe names a text, and all of it is there.
+pub(crate) fn has_text(recipe: &Recipe) -> bool {
+    recipe.data.as_ref().is_some_and(|data| match &data.train {
+        Files::One(path) => path.exists(),
+        Files::Two(paths) => paths.iter().all(|path| path.exists()),
+    })
 }

@@ -34,6 +34,8 @@ pub(crate) struct Report {
     tokens: usize,
     since: Instant,
     loss: Option<f64>,
+    /// The first loss that was shown, and the last one.
+    losses: Option<(f64, f64)>,
 }
 
 impl Report {
@@ -47,7 +49,7 @@ impl Report {
         }
         bar.set_position(first);
         let now = Instant::now();
-        Self { bar, lines: !terminal && !quiet, start: now, first, tokens: 0, since: now, loss: None }
+        Self { bar, lines: !terminal && !quiet, start: now, first, tokens: 0, since: now, loss: None, losses: None }
     }
 
     /// Shows what happened.
@@ -55,14 +57,18 @@ impl Report {
         match event {
             Event::Step { step, loss, tokens, .. } => {
                 self.tokens += tokens;
-                // A mean that forgets: single steps jump.
-                let smooth = self.loss.map_or(*loss, |mean| 0.95 * mean + 0.05 * loss);
-                self.loss = Some(smooth);
+                if let Some(loss) = loss {
+                    // A mean that forgets: single steps jump.
+                    let smooth = self.loss.map_or(*loss, |mean| 0.95 * mean + 0.05 * loss);
+                    self.loss = Some(smooth);
+                    self.losses = Some((self.losses.map_or(*loss, |(first, _)| first), smooth));
+                }
                 self.bar.set_position(*step);
                 let seconds = self.since.elapsed().as_secs_f64();
                 if seconds > 0.5 {
                     let rate = count(self.tokens as f64 / seconds);
-                    self.bar.set_message(format!("loss {smooth:.3}  {rate} tokens/s"));
+                    let loss = self.loss.map_or_else(String::new, |loss| format!("loss {loss:.3}  "));
+                    self.bar.set_message(format!("{loss}{rate} tokens/s"));
                     (self.tokens, self.since) = (0, Instant::now());
                 }
             }
@@ -70,19 +76,25 @@ impl Report {
                 Metric::Train { step, loss, gradient_norm, tokens_per_s, .. } => {
                     if self.lines {
                         let left = self.left(*step);
+                        let loss = loss.map_or("none, as no target counts".to_owned(), |loss| format!("{loss:.3}"));
                         let rate = count(*tokens_per_s);
                         note(format_args!(
-                            "step {step}  loss {loss:.3}  gradient {gradient_norm:.2}  {rate} tokens/s  {left} left"
+                            "step {step}  loss {loss}  gradient {gradient_norm:.2}  {rate} tokens/s  {left} left"
                         ));
                     }
                 }
                 Metric::Validation { step, loss, perplexity, accuracy, best } => {
                     let best = if *best { "  best so far" } else { "" };
                     let accuracy = 100.0 * accuracy;
-                    let perplexity = perplexity.map_or_else(String::new, |value| format!("perplexity {value:.2}  "));
-                    self.say(&format!(
-                        "step {step}  validation: loss {loss:.4}  {perplexity}accuracy {accuracy:.1} %{best}"
-                    ));
+                    let shown = perplexity.map_or_else(String::new, |value| format!("perplexity {}  ", large(value)));
+                    let (head, tail) =
+                        (format!("step {step}  validation: "), format!("accuracy {accuracy:.1} %{best}"));
+                    let line = format!("{head}loss {loss:.4}  {shown}{tail}");
+                    // On a narrow terminal in two.
+                    match line.chars().count() > columns() {
+                        true => self.say(&format!("{head}loss {loss:.4}\n  {shown}{tail}")),
+                        false => self.say(&line),
+                    }
                 }
             },
             Event::Saved { .. } => {}
@@ -96,6 +108,18 @@ impl Report {
         } else if !self.bar.is_hidden() {
             self.bar.suspend(|| note(line));
         }
+    }
+
+    /// What is said of a loss that has risen, where it has: the training diverges.
+    pub(crate) fn divergence(&self) -> Option<String> {
+        let (first, last) = self.losses?;
+        (last > first).then(|| {
+            format!(
+                "The loss is {}, above the first one, {}: it diverges. Try a smaller train.learning_rate.",
+                large(last),
+                large(first)
+            )
+        })
     }
 
     /// Takes the bar away.
@@ -138,6 +162,28 @@ pub(crate) fn one_line<'a>(text: &'a str, controls: &[char]) -> Cow<'a, str> {
 /// A line on standard error. Work goes on where nobody reads it.
 pub(crate) fn note(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Columns of the terminal; of no terminal, as many as there may be.
+fn columns() -> usize {
+    terminal_size::terminal_size_of(std::io::stderr()).map_or(usize::MAX, |(width, _)| usize::from(width.0))
+}
+
+/// A number that may be beyond all reading: `12.34`, `6.9e51`.
+pub(crate) fn large(value: f64) -> String {
+    match value {
+        value if value < 1e6 => format!("{value:.2}"),
+        value if value.is_finite() => format!("{value:.1e}"),
+        _ => "beyond all numbers".to_owned(),
+    }
+}
+
+/// A number of things: `1 step`, `2 steps`.
+pub(crate) fn plural(n: u64, thing: &str) -> String {
+    match n {
+        1 => format!("1 {thing}"),
+        n => format!("{n} {thing}s"),
+    }
 }
 
 /// Seconds as people say them.

@@ -1,8 +1,11 @@
 use crate::advice::command;
-use crate::report::{Report, duration, note, print};
+use crate::report::{Report, duration, large, note, plural, print};
 use crate::{RecipeArgs, Threads, stop};
 use clap::Args;
-use descant_train::{Outcome, Recipe, Trainer};
+use descant_interop::Family;
+use descant_models::{Kind, Layers};
+use descant_nn::Cell;
+use descant_train::{Outcome, Recipe, Trainer, count, size};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -50,11 +53,19 @@ impl Train {
             true => Recipe::going_on(&run, &file, &self.recipe.set)?,
             false => (Recipe::load(&file, &self.recipe.set)?, Vec::new()),
         };
-        let mut trainer = Trainer::new(recipe, &run, self.threads.count(), self.resume)?;
+        let threads = self.threads.count();
+        let mut trainer = Trainer::new(recipe, &run, threads, self.resume)?;
         notes.iter().chain(trainer.notes()).for_each(note);
+        if !self.quiet {
+            note(format_args!("{} → {}", file.display(), run.display()));
+            found(&trainer, threads).into_iter().for_each(note);
+        }
         let before = trainer.steps_done();
         let start = Instant::now();
-        let (outcome, _) = watch(&mut trainer, self.quiet)?;
+        let (outcome, report) = watch(&mut trainer, self.quiet)?;
+        if let Some(said) = report.divergence() {
+            note(said);
+        }
         let (steps, time) = (trainer.steps_done(), duration(start.elapsed().as_secs_f64()));
         match outcome {
             Outcome::Stopped => {
@@ -63,30 +74,81 @@ impl Train {
                 stop::exit();
             }
             Outcome::Finished if steps == before => print(format_args!(
-                "{}: already trained, {steps} steps. For more: --set train.steps=N, or train.epochs where that ended it.",
-                run.display()
+                "{}: already trained, {}. For more: --set train.steps=N, or train.epochs where that ended it.",
+                run.display(),
+                plural(steps, "step")
             ))?,
             Outcome::NoLongerBetter if steps == before => print(format_args!(
                 "{}: already ended, after {steps} steps, as validation no longer improved. For more: --set train.patience=N.",
                 run.display()
             ))?,
-            Outcome::Finished => print(format_args!("Trained {steps} steps in {time}."))?,
+            Outcome::Finished => print(format_args!("Trained {} in {time}.", plural(steps - before, "step")))?,
             Outcome::NoLongerBetter => {
-                print(format_args!("Validation no longer improves: ended after {steps} steps, {time}."))?
+                print(format_args!("Validation no longer improves: ended after {}, {time}.", plural(steps, "step")))?
             }
         }
         if let Some((loss, step)) = trainer.best() {
-            print(format_args!("Best validation loss {loss:.4} at step {step}."))?;
+            let loss = if loss < 1e6 { format!("{loss:.4}") } else { large(loss) };
+            print(format_args!("Best validation loss {loss} at step {step}."))?;
         }
-        print(format_args!("Write with it:\n  {}", command(&["generate".into(), run.to_string_lossy()])))?;
+        let name = run.to_string_lossy();
+        let mut again = vec!["generate".into(), name];
+        // What learned from conversations is talked to.
+        again.extend(run.join("chat_template.jinja").is_file().then(|| "--chat".into()));
+        print(format_args!("Write with it:\n  {}", command(&again)))?;
         Ok(())
     }
+}
+
+/// What a training found: texts, vocabulary, model, memory, and where the model can go.
+fn found(trainer: &Trainer, threads: usize) -> Vec<String> {
+    let recipe = trainer.recipe();
+    let (model, train) = (&recipe.model, &recipe.train);
+    let stream = recipe.data.as_ref().is_some_and(|data| data.stream);
+    let [learned, held_out] = trainer.sequences();
+    let thing = match (stream, model.kind) {
+        (true, _) => "chunk",
+        (_, Kind::EncoderDecoder) => "pair",
+        (_, Kind::LanguageModel) => "text",
+    };
+    let texts = format!("{} to learn from, {held_out} held out", plural(learned, thing));
+    let tokenizers = trainer.tokenizers();
+    let target = tokenizers.target.vocabulary();
+    let vocabulary = match tokenizers.source.as_ref().map(|source| source.vocabulary()) {
+        Some(source) => format!("vocabularies of {source} and {target} tokens"),
+        None => format!("a vocabulary of {target} tokens"),
+    };
+    let cell = if model.cell == Cell::Lstm { "LSTM" } else { "GRU" };
+    let of = |layers| if layers == Layers::Transformer { "Transformer" } else { cell };
+    let architecture = match model.kind {
+        Kind::LanguageModel => format!("{} language model", of(model.decoder)),
+        Kind::EncoderDecoder if model.encoder() == model.decoder => format!("{} encoder-decoder", of(model.decoder)),
+        Kind::EncoderDecoder => format!("{} encoder, {} decoder", of(model.encoder()), of(model.decoder)),
+    };
+    let exported = match (model.decoder, Family::of(model)) {
+        (_, Ok(family)) => format!("as {family}"),
+        (Layers::Recurrent, _) => "for PyTorch".to_owned(),
+        _ => "to no other program as it is: `descant export` says which keys keep it from that".to_owned(),
+    };
+    let estimate = trainer.estimate();
+    vec![
+        format!("  {texts}; {vocabulary}"),
+        format!(
+            "  {architecture}, {} parameters; {}, {}, {}; about {} of memory",
+            count(estimate.parameters),
+            plural(trainer.steps(), "step"),
+            plural(train.shares as u64, "share"),
+            plural(threads as u64, "thread"),
+            size(estimate.total()),
+        ),
+        format!("  can be exported {exported}"),
+    ]
 }
 
 /// Trains to the end, with a report. Ctrl-C and its like save and stop.
 pub(crate) fn watch(trainer: &mut Trainer, quiet: bool) -> anyhow::Result<(Outcome, Report)> {
     let stop = stop::listen()?;
-    let mut report = Report::new(trainer.steps_done(), trainer.recipe().train.steps, quiet);
+    let mut report = Report::new(trainer.steps_done(), trainer.steps(), quiet);
     let outcome = trainer.run(stop, |event| report.watch(event));
     report.finish();
     Ok((outcome?, report))

@@ -52,7 +52,7 @@ fn wrong_recipes_are_told_by_line_and_key() {
     let folder = Folder::new();
     folder.fail(&["train", "none.toml"], &["none.toml", "Check the path"]);
     folder.write("unknown.toml", LANGUAGE_MODEL.replace("dropout", "droput"));
-    folder.fail(&["train", "unknown.toml"], &["unknown.toml", "line 13", "droput", "nearest known key is `dropout`"]);
+    folder.fail(&["train", "unknown.toml"], &["unknown.toml", "line 13", "droput", "did you mean model.dropout?"]);
     folder.write("type.toml", LANGUAGE_MODEL.replace("layers = 2", "layers = \"two\""));
     folder.fail(&["train", "type.toml"], &["type.toml", "line 12", "two"]);
     folder.write("syntax.toml", LANGUAGE_MODEL.replace("[model]", "[model"));
@@ -61,7 +61,7 @@ fn wrong_recipes_are_told_by_line_and_key() {
         folder.fail(&["train", "pairs.toml", "--run", "run", "--set", setting], parts);
         assert!(!folder.path("run/recipe.toml").exists());
     };
-    set("train.stpes=3", &["stpes", "nearest known key is `steps`"]);
+    set("train.stpes=3", &["stpes", "did you mean train.steps?"]);
     set("train.steps", &["expected key=value"]);
     set("train.steps=0", &["train.steps = 0", "1 or more"]);
     set("train.learning_rate=-1", &["train.learning_rate = -1", "above 0"]);

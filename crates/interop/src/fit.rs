@@ -13,7 +13,7 @@ impl Family {
     ///
     /// # Errors
     /// That it is of none, and which keys of its recipe would make it one of the nearest.
-    pub(crate) fn of(config: &ModelConfig) -> Result<Self, String> {
+    pub fn of(config: &ModelConfig) -> Result<Self, String> {
         let candidates: &[Self] = match config.kind {
             Kind::LanguageModel => &[Self::Gpt2, Self::Llama, Self::Qwen2],
             Kind::EncoderDecoder => &[Self::Marian, Self::T5],

@@ -259,11 +259,23 @@ impl ModelConfig {
         Ok(())
     }
 
-    /// That the sizes make sense together.
+    /// That the sizes make sense together, with a vocabulary.
     ///
     /// # Errors
     /// The key, its value, and what it may be.
     pub fn validate(&self, vocabulary: &Vocabulary) -> Result<(), String> {
+        self.validate_sizes()?;
+        match self.tie == Tie::All && !vocabulary.shared {
+            true => Err(TIED_APART.to_owned()),
+            false => Ok(()),
+        }
+    }
+
+    /// That they do whatever the vocabulary: what can be told before there is one.
+    ///
+    /// # Errors
+    /// The key, its value, and what it may be.
+    pub fn validate_sizes(&self) -> Result<(), String> {
         let sizes = [("embedding", self.embedding), ("hidden", self.hidden)];
         if let Some((key, value)) = sizes.into_iter().find(|&(_, size)| size == 0 || size > 65_536) {
             return Err(format!("model.{key} = {value}: expected a number from 1 to 65536"));
@@ -294,10 +306,8 @@ impl ModelConfig {
             let (embedding, hidden) = (self.embedding, self.hidden);
             return Err(format!("model.tie: expected embedding = hidden, not {embedding} and {hidden}"));
         }
-        if self.tie == Tie::All && !(pair && vocabulary.shared) {
-            return Err("model.tie = \"all\": expected an encoder-decoder with one vocabulary for both sides: set \
-                        data.shared_vocabulary = true"
-                .to_owned());
+        if self.tie == Tie::All && !pair {
+            return Err(TIED_APART.to_owned());
         }
         if self.tie == Tie::All && self.embedding(self.encoder()) != width {
             return Err("model.tie = \"all\": expected embedding = hidden for both sides".to_owned());
@@ -309,6 +319,9 @@ impl ModelConfig {
         Ok(())
     }
 }
+
+const TIED_APART: &str = "model.tie = \"all\": expected an encoder-decoder with one vocabulary for both sides: set \
+                          data.shared_vocabulary = true";
 
 fn recurrent() -> Layers {
     Layers::Recurrent

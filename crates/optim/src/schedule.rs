@@ -86,13 +86,16 @@ impl ScheduleConfig {
         };
         let within = |key: &str, value: u64| match value <= steps {
             true => Ok(()),
-            false => Err(format!("schedule.{key} = {value}: expected no more than train.steps = {steps}; set either")),
+            false => Err(format!(
+                "schedule.{key} = {value}: expected no more than the steps of the training, {steps} (train.steps, or \
+                 train.epochs); set either"
+            )),
         };
         match *self {
             Self::Constant => Ok(()),
             Self::Step { every: 0, .. } => Err("schedule.every = 0: expected 1 or more".to_owned()),
             Self::Step { gamma, .. } | Self::Exponential { gamma } => share("gamma", gamma),
-            Self::InverseSqrt { .. } => Ok(()),
+            Self::InverseSqrt { warmup } => within("warmup", warmup),
             Self::Linear { warmup, end } | Self::Cosine { warmup, end } => {
                 within("warmup", warmup)?;
                 share("end", end)
@@ -100,7 +103,13 @@ impl ScheduleConfig {
             Self::WarmupStableDecay { warmup, decay, end } => {
                 within("warmup", warmup)?;
                 within("decay", decay)?;
-                share("end", end)
+                match warmup.saturating_add(decay) <= steps {
+                    true => share("end", end),
+                    false => Err(format!(
+                        "schedule.warmup = {warmup} and schedule.decay = {decay}: expected no more than the steps of \
+                         the training, {steps}, together"
+                    )),
+                }
             }
             Self::Plateau { factor, threshold, minimum, .. } => {
                 share("factor", factor)?;
@@ -110,6 +119,32 @@ impl ScheduleConfig {
                 share("minimum", minimum)
             }
         }
+    }
+}
+
+impl ScheduleConfig {
+    /// The same for a training that is too short for it: warm-up and decay are then a tenth of the steps each.
+    #[must_use]
+    pub fn shortened(mut self, steps: u64) -> Self {
+        match &mut self {
+            Self::Linear { warmup, .. } | Self::InverseSqrt { warmup } | Self::Cosine { warmup, .. } => {
+                if *warmup > steps {
+                    *warmup = steps / 10;
+                }
+            }
+            Self::WarmupStableDecay { warmup, decay, .. } => {
+                if warmup.saturating_add(*decay) > steps {
+                    (*warmup, *decay) = (steps / 10, steps / 10);
+                }
+            }
+            _ => {}
+        }
+        self
+    }
+
+    /// Whether the rate of a step depends on how many there are in all.
+    pub fn depends_on_steps(&self) -> bool {
+        matches!(self, Self::Linear { .. } | Self::Cosine { .. } | Self::WarmupStableDecay { .. })
     }
 }
 

@@ -106,17 +106,51 @@ impl Batches {
         let at = self.position.batch as usize;
         let window = self.load()?;
         let (places, last) = (window[at].clone(), at + 1 == window.len());
-        if last {
-            self.window = None;
-            (self.position.window, self.position.batch) = (self.position.window + 1, 0);
-            let blocks = self.epoch.as_ref().map_or(0, |(_, blocks, _)| blocks.len());
-            if self.position.window as usize * WINDOW >= blocks {
-                (self.position.epoch, self.position.window) = (self.position.epoch + 1, 0);
-            }
-        } else {
-            self.position.batch += 1;
+        match last {
+            true => self.next_window(),
+            false => self.position.batch += 1,
         }
         self.assemble(&places)
+    }
+
+    /// How many batches an epoch has: batches are drawn anew for each. The lengths are read, not the ids.
+    ///
+    /// # Errors
+    /// Where the corpus cannot be read.
+    pub fn count(&self, epoch: u64) -> Result<u64, TextError> {
+        let position = Position { epoch, ..Position::default() };
+        let mut walk = Self { corpus: self.corpus.clone(), config: self.config, position, epoch: None, window: None };
+        let mut count = 0;
+        while walk.position.epoch == epoch {
+            count += walk.load()?.len() as u64;
+            walk.next_window();
+        }
+        Ok(count)
+    }
+
+    /// Once through the same corpus, in its own order.
+    ///
+    /// # Errors
+    /// As [`Batches::new`].
+    pub fn again(&self) -> Result<impl Iterator<Item = Result<Batch, TextError>> + use<>, TextError> {
+        Self::once(self.corpus.clone(), self.config)
+    }
+
+    /// How many sequences, or chunks of a continuous text, an epoch has; of the latter, one more in some.
+    pub fn sequences(&self) -> u64 {
+        match self.corpus.is_continuous() {
+            true => (self.corpus.len() - 1).div_ceil(self.config.length as u64),
+            false => self.corpus.len(),
+        }
+    }
+
+    fn next_window(&mut self) {
+        self.window = None;
+        (self.position.window, self.position.batch) = (self.position.window + 1, 0);
+        let blocks = self.epoch.as_ref().map_or(0, |(_, blocks, _)| blocks.len());
+        if self.position.window as usize * WINDOW >= blocks {
+            (self.position.epoch, self.position.window) = (self.position.epoch + 1, 0);
+        }
     }
 
     fn assemble(&self, places: &[Place]) -> Result<Batch, TextError> {

@@ -4,7 +4,7 @@ use descant_models::{Kind, LossConfig};
 use descant_text::{Batch, BatchConfig, Batches, ChatTemplate, Corpus, Example, Form, Source, TextError};
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Where a recipe's texts are.
@@ -28,7 +28,7 @@ impl Texts {
         let Some(data) = &recipe.data else {
             let reason = "it has no [data]. Add the table, with train = \"FILE\"; evaluate on a text with --data FILE; or measure \
                  its speed with descant bench";
-            return Err(Error::Recipe { path: PathBuf::from("the recipe"), reason: reason.to_owned() });
+            return Err(recipe.wrong(reason));
         };
         let kind = recipe.model.kind;
         check_keys(data)?;
@@ -37,7 +37,7 @@ impl Texts {
         validation.as_ref().map_or(Ok(()), |validation| agree(&train, validation))?;
         if kind == Kind::LanguageModel && train.has_pairs() && matches!(recipe.loss, LossConfig::Embedding { .. }) {
             let reason = "loss.kind = \"embedding\": prompts that do not count need loss.kind = \"cross-entropy\"";
-            return Err(Error::Recipe { path: PathBuf::from("the recipe"), reason: reason.to_owned() });
+            return Err(recipe.wrong(reason));
         }
         Ok(Self {
             train,
@@ -212,7 +212,7 @@ pub(crate) fn agree(train: &Source, other: &Source) -> Result<(), Error> {
 }
 
 /// Whether a file's name ends as those of JSON do, compressed or not.
-fn is_json(path: &Path) -> bool {
+pub(crate) fn is_json(path: &Path) -> bool {
     let name = path.to_string_lossy().to_lowercase();
     let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(&name);
     [".json", ".jsonl", ".ndjson"].iter().any(|ending| name.ends_with(ending))

@@ -69,6 +69,12 @@ pub enum Error {
         /// The run folder.
         path: PathBuf,
     },
+    /// No target of a text counts: a mean over nothing is no number.
+    #[error(
+        "no target token of the text counts, so that it has no loss. Look at loss.ignored in the recipe, and whether the \
+         answers are empty"
+    )]
+    NothingCounts,
     /// The system starts no more threads.
     #[error("could not start the worker threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),

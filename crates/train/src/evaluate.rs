@@ -53,7 +53,10 @@ pub(crate) fn evaluate(
             tokens += batch.target.ids.iter().filter(|&&id| model.output().counts(id)).count();
         }
     }
-    let counted = tokens.max(1) as f64;
+    if tokens == 0 {
+        return Err(Error::NothingCounts);
+    }
+    let counted = tokens as f64;
     let loss = loss / counted;
     let perplexity = model.output().is_likelihood().then(|| loss.exp());
     Ok(Evaluation { loss, perplexity, accuracy: right as f64 / counted, tokens })

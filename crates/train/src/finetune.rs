@@ -41,6 +41,9 @@ pub struct LoraConfig {
 /// Parts of the names of tables.
 const TABLES: [&str; 5] = ["embedding", "projection", "position", "relative", "targets"];
 
+/// Names that an error shows.
+const NEAREST: usize = 3;
+
 impl FinetuneConfig {
     /// That every number is in its range, and every pattern is one.
     ///
@@ -79,19 +82,34 @@ impl FinetuneConfig {
         if self.lora.is_some() || !self.train.is_empty() {
             frozen.extend(own.iter().filter(|id| !trained.contains(id)));
         }
+        for pattern in compile("train", &self.train)? {
+            let mut matched = own.iter().filter(|&&id| pattern.matches(parameters.name(id)));
+            if matched.all(|id| frozen.contains(id)) {
+                return Err(format!("finetune.train: all that {:?} names is in finetune.freeze too", pattern.as_str()));
+            }
+        }
         frozen.into_iter().for_each(|id| parameters.set_trainable(id, false));
         if let Some(lora) = &self.lora {
             lora.adapt(parameters, &own, &named, seed)?;
         }
         let all: Vec<ParameterId> = parameters.ids().collect();
         for (pattern, factor) in &self.rates {
-            for id in matching("rates", [pattern], parameters, &all)? {
+            let matched = matching("rates", [pattern], parameters, &all)?;
+            if matched.iter().all(|&id| !parameters.is_trainable(id)) {
+                return Err(format!(
+                    "finetune.rates.{pattern:?}: all that it names is frozen, so that no rate matters. Leave it out, or name \
+                     it in finetune.train"
+                ));
+            }
+            for id in matched {
                 parameters.set_rate(id, parameters.rate(id) * factor);
             }
         }
-        match parameters.ids().any(|id| parameters.is_trainable(id)) {
+        match parameters.ids().any(|id| parameters.is_trainable(id) && parameters.rate(id) > 0.0) {
             true => Ok(()),
-            false => Err("finetune: all parameters are frozen, and nothing is left to train".to_owned()),
+            false => {
+                Err("finetune: all parameters are frozen or have a rate of 0, and nothing is left to train".to_owned())
+            }
         }
     }
 }
@@ -145,9 +163,14 @@ fn matching(
         let before = found.len();
         found.extend(ids.iter().filter(|&&id| pattern.matches(parameters.name(id))));
         if found.len() == before {
-            let names: Vec<&str> = ids.iter().map(|&id| parameters.name(id)).collect();
+            let mut names: Vec<&str> = ids.iter().map(|&id| parameters.name(id)).collect();
+            let plain = pattern.as_str().replace('*', "");
+            let near = |name: &str| name.split('.').map(|part| strsim::jaro_winkler(part, &plain)).fold(0.0, f64::max);
+            names.sort_by(|a, b| near(b).total_cmp(&near(a)));
+            let more = if names.len() > NEAREST { format!(" (of {})", names.len()) } else { String::new() };
+            names.truncate(NEAREST);
             return Err(format!(
-                "finetune.{key}: no parameter is called {:?}. There are {}",
+                "finetune.{key}: no parameter is called {:?}. The nearest are {}{more}",
                 pattern.as_str(),
                 names.join(", ")
             ));
@@ -215,7 +238,11 @@ mod tests {
     #[test]
     fn errors_are_told() {
         let error = |config: &str| trained(config).unwrap_err();
-        assert!(error("freeze = [\"layer.*\"]").contains("no parameter is called \"layer.*\". There are embedding"));
+        assert!(error("freeze = [\"layer.*\"]").contains("no parameter is called \"layer.*\". The nearest are layers"));
+        assert!(error("freeze = [\"*embeding*\"]").contains("The nearest are embedding.weight"));
+        assert!(error("rates = { \"*\" = 0.0 }").contains("nothing is left to train"));
+        assert!(error("lora = { rank = 2 }\nrates = { \"*bias\" = 2.0 }").contains("is frozen"));
+        assert!(error("train = [\"*bias\"]\nfreeze = [\"layers*\"]").contains("finetune.freeze too"));
         assert!(error("freeze = [\"*\"]").contains("nothing is left to train"));
         assert!(error("freeze = [\"[\"]").contains("finetune.freeze"));
         assert!(error("rates = { \"*\" = -1.0 }").contains("from 0"));

@@ -17,8 +17,8 @@ pub enum Metric {
         step: u64,
         /// Times through the data.
         epoch: u64,
-        /// Loss per target token, in nats.
-        loss: f64,
+        /// Loss per target token, in nats; none where none of them counts.
+        loss: Option<f64>,
         /// Norm of the gradient before clipping.
         gradient_norm: f64,
         /// The learning rate.
@@ -55,6 +55,9 @@ impl Metric {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Log {
     steps: u64,
+    /// Those that had a loss.
+    #[serde(default)]
+    learned: u64,
     loss: f64,
     gradient_norm: f64,
     #[serde(skip)]
@@ -67,7 +70,8 @@ impl Log {
     pub(crate) fn add(&mut self, step: &Step, seconds: f64) {
         self.seconds += seconds;
         self.steps += 1;
-        self.loss += step.loss;
+        self.learned += u64::from(step.loss.is_some());
+        self.loss += step.loss.unwrap_or(0.0);
         self.gradient_norm += step.gradient_norm;
         self.tokens += step.tokens;
     }
@@ -77,12 +81,12 @@ impl Log {
     }
 
     pub(crate) fn metric(&self, step: u64, epoch: u64, learning_rate: f64) -> Metric {
-        let n = self.steps.max(1) as f64;
+        let n = self.learned.max(1) as f64;
         let tokens_per_s = self.tokens as f64 / self.seconds.max(1e-9);
         Metric::Train {
             step,
             epoch,
-            loss: self.loss / n,
+            loss: (self.learned > 0).then_some(self.loss / n),
             gradient_norm: self.gradient_norm / n,
             learning_rate,
             tokens_per_s,

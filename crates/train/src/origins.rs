@@ -2,7 +2,7 @@ use crate::data::chat_template;
 use crate::tokenizers::check_taken;
 use crate::{DataConfig, Error, Recipe, Teacher, Texts, Tokenizers, Trained};
 use descant_text::{ChatTemplate, Form, TokenizerConfig};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The template of conversations where none is named.
 const DEFAULT: &str = "chatml";
@@ -87,8 +87,7 @@ impl Origins {
         let Trained { recipe: theirs, tokenizers, .. } = teacher.trained();
         let own = [&TokenizerConfig::default(), &theirs.tokenizer].contains(&&recipe.tokenizer);
         if recipe.target_tokenizer.is_some() || !own {
-            let reason = "[tokenizer]: with [distill] the tokenizers are the teacher's. Leave it out".to_owned();
-            return Err(Error::Recipe { path: PathBuf::from("the recipe"), reason });
+            return Err(recipe.wrong("[tokenizer]: with [distill] the tokenizers are the teacher's. Leave it out"));
         }
         Ok(tokenizers.clone())
     }

@@ -1,11 +1,21 @@
-use crate::trained::{RECIPE, locate};
-use crate::{DistillConfig, Error, FinetuneConfig};
+//! Recipes: what a training is, as TOML. What each key is stands in [`keys`], what they mean together in `rules`.
+
+mod decide;
+pub mod keys;
+mod read;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use crate::{DistillConfig, FinetuneConfig};
 use descant_kernels::Precision;
 use descant_models::{Kind, LossConfig, Measure, ModelConfig, Tie};
 use descant_optim::{Clip, OptimizerConfig, ScheduleConfig};
 use descant_text::{Special, TokenizerConfig};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::PathBuf;
 
 /// All of a training, as a TOML file says it. Every key but the data and the kind of model has a default; the resolved
 /// recipe in the run folder writes all of them out.
@@ -50,6 +60,30 @@ pub struct Recipe {
     /// How long, and in what portions.
     #[serde(default)]
     pub train: TrainConfig,
+    /// How it was read, which is no part of what it says.
+    #[serde(skip)]
+    pub given: Given,
+}
+
+/// How a recipe was read: what its writer said, and what is to be said to him. All are equal.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// Its file.
+    pub file: Option<PathBuf>,
+    /// The keys that have a value in the file or in a setting.
+    pub keys: BTreeSet<String>,
+    /// Those of settings.
+    pub set: BTreeSet<String>,
+    /// What its keys prevent of each other.
+    pub notes: Vec<String>,
+    /// Where its texts come from, if a comment says so.
+    pub address: Option<String>,
+}
+
+impl PartialEq for Given {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// Where the texts are, and how they are cut.
@@ -147,7 +181,8 @@ impl From<TrainPrecision> for Precision {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
-    /// Optimizer steps.
+    /// Optimizer steps at most; 0, which a file cannot say, for as many as `epochs` are.
+    #[serde(skip_serializing_if = "is_zero")]
     pub steps: u64,
     /// At most this many times through the data; 0 for no such limit.
     pub epochs: u64,
@@ -185,7 +220,7 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
-            steps: 10_000,
+            steps: 0,
             epochs: 0,
             learning_rate: 1e-3,
             batch_tokens: 2048,
@@ -200,6 +235,20 @@ impl Default for TrainConfig {
             log_every: 20,
             checkpoint_every: 0,
             patience: 0,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Optimizer steps where neither their number nor that of epochs is given.
+    pub const STEPS: u64 = 10_000;
+
+    /// The most optimizer steps that there may be.
+    pub(crate) fn most_steps(&self) -> u64 {
+        match (self.steps, self.epochs) {
+            (0, 0) => Self::STEPS,
+            (0, _) => u64::MAX,
+            (steps, _) => steps,
         }
     }
 }
@@ -221,45 +270,8 @@ impl Recipe {
             optimizer: adamw(),
             schedule: constant(),
             train: TrainConfig::default(),
+            given: Given::default(),
         }
-    }
-
-    /// Reads a recipe, with `key=value` settings on top of what the file says.
-    ///
-    /// # Errors
-    /// [`Error::Recipe`] with the file, the line and the key.
-    pub fn load(path: &Path, settings: &[String]) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|error| Error::io("read the recipe", path, error))?;
-        Self::parse(&text, settings).map_err(|reason| Error::Recipe { path: path.to_owned(), reason })
-    }
-
-    /// Reads a recipe from text. Without a `[model]` it is that of the run `init`.
-    ///
-    /// # Errors
-    /// The reason in words.
-    pub fn parse(text: &str, settings: &[String]) -> Result<Self, String> {
-        let read = |text: &str| toml::from_str::<Self>(text).map_err(|error| explain(&error));
-        let mut table: toml::Table = toml::from_str(text).map_err(|error| explain(&error))?;
-        let own_model = table.contains_key("model");
-        settings.iter().try_for_each(|setting| set(&mut table, setting))?;
-        let mut text = text.to_owned();
-        if let Some(init) = table.get("init").and_then(toml::Value::as_str).filter(|_| !own_model) {
-            // At its end, so that errors name the lines of the file.
-            text += &model_of(Path::new(init))?;
-        }
-        let alone = read(&text);
-        let recipe = if settings.is_empty() {
-            alone?
-        } else {
-            let mut table: toml::Table = toml::from_str(&text).map_err(|error| explain(&error))?;
-            settings.iter().try_for_each(|setting| set(&mut table, setting))?;
-            let text = toml::to_string(&table).map_err(|error| error.to_string())?;
-            // An error of the file itself names its line there.
-            read(&text).map_err(|error| {
-                alone.err().unwrap_or_else(|| format!("with --set {}: {error}", settings.join(" --set ")))
-            })?
-        };
-        recipe.validate().map(|()| recipe)
     }
 
     /// The special ids of the source's and the target's tokenizer.
@@ -268,12 +280,65 @@ impl Recipe {
         [&self.tokenizer, target].map(|tokenizer| tokenizer.special.unwrap_or_default())
     }
 
-    /// The recipe as TOML, every default written out.
+    /// The recipe as TOML: every key that acts in it, defaults written out, and of the others those that have a value of
+    /// their own.
     ///
     /// # Errors
     /// Where a value has no form in TOML.
     pub fn to_toml(&self) -> Result<String, String> {
-        toml::to_string(self).map_err(|error| error.to_string())
+        self.written(true)
+    }
+
+    /// The same without those others.
+    fn acting(&self) -> Result<String, String> {
+        self.written(false)
+    }
+
+    fn written(&self, others: bool) -> Result<String, String> {
+        let as_table = |recipe: &Self| toml::Table::try_from(recipe).map_err(|error| error.to_string());
+        let (all, defaults) = (as_table(self)?, as_table(&self.defaults())?);
+        fn part<'a>(table: Option<&'a toml::Table>, name: &str) -> Option<&'a toml::Table> {
+            table?.get(name)?.as_table()
+        }
+        let mut text = "# Each key is explained by `descant recipe KEY`.\n".to_owned();
+        let mut tables: Vec<&str> = Vec::new();
+        for (table, _) in keys::KEYS.iter().map(keys::Key::parts) {
+            if !tables.contains(&table) {
+                tables.push(table);
+            }
+        }
+        let of_target =
+            tables.iter().filter(|table| table.starts_with("tokenizer")).map(|table| format!("target_{table}"));
+        for place in tables.iter().map(|table| (*table).to_owned()).chain(of_target) {
+            let inner = |all| place.split('.').filter(|name| !name.is_empty()).fold(Some(all), part);
+            let Some(table) = inner(&all) else { continue };
+            let own = place.strip_prefix("target_").unwrap_or(&place);
+            let lines = keys::KEYS.iter().filter(|key| key.parts().0 == own).filter_map(|key| {
+                let name = key.parts().1;
+                let value = table.get(name)?;
+                let is_default = inner(&defaults).is_some_and(|defaults| defaults.get(name) == Some(value));
+                (self.has_acting(key.name) || others && !is_default).then(|| format!("{name} = {value}"))
+            });
+            let lines: Vec<String> = lines.collect();
+            let header = if place.is_empty() { String::new() } else { format!("\n[{place}]\n") };
+            if !lines.is_empty() || !place.contains('.') {
+                let _ = write!(text, "{header}{}\n", lines.join("\n"));
+            }
+        }
+        Ok(text)
+    }
+
+    /// One with the same tables and kinds, everything else as by default.
+    fn defaults(&self) -> Self {
+        let transformer = self.model.transformer.as_ref().map(|_| descant_nn::TransformerConfig::default());
+        let data = self.data.as_ref().map(|data| DataConfig::of(data.train.clone()));
+        Self { data, ..Self::of(ModelConfig { transformer, ..ModelConfig::new(self.model.kind) }) }
+    }
+
+    /// What is wrong with the recipe, by the name of its file.
+    pub(crate) fn wrong(&self, reason: impl Into<String>) -> crate::Error {
+        let path = self.given.file.clone().unwrap_or_else(|| PathBuf::from("the recipe"));
+        crate::Error::Recipe { path, reason: reason.into() }
     }
 
     /// That every value is in its range.
@@ -286,7 +351,12 @@ impl Recipe {
             0 => Err(format!("{key} = 0: expected 1 or more")),
             _ => Ok(()),
         };
-        positive("train.steps", train.steps)?;
+        if train.steps == 0 && self.gave("train.steps") {
+            positive("train.steps", 0)?;
+        }
+        if train.epochs > 1_000_000_000 {
+            return Err(format!("train.epochs = {}: expected a number from 0 to 1000000000", train.epochs));
+        }
         positive("train.batch_tokens", train.batch_tokens as u64)?;
         if !(1..=1 << 20).contains(&train.length) {
             return Err(format!("train.length = {}: expected a number from 1 to 1048576", train.length));
@@ -326,10 +396,15 @@ impl Recipe {
             }
         }
         if let Some(BenchConfig { vocabulary, batch, length }) = self.bench {
-            positive("bench.vocabulary", vocabulary as u64)?;
-            positive("bench.batch", batch as u64)?;
-            positive("bench.length", length as u64)?;
+            let sizes = [("vocabulary", vocabulary, 1_000_000), ("batch", batch, 1 << 20), ("length", length, 1 << 20)];
+            for (key, size, most) in sizes {
+                if !(1..=most).contains(&size) {
+                    return Err(format!("bench.{key} = {size}: expected a number from 1 to {most}"));
+                }
+            }
         }
+        // Before tokenizers are trained, which may take minutes.
+        self.model.validate_sizes()?;
         self.tokenizer.validate().map_err(|reason| format!("tokenizer.{reason}"))?;
         if let Some(tokenizer) = &self.target_tokenizer {
             tokenizer.validate().map_err(|reason| format!("target_tokenizer.{reason}"))?;
@@ -369,68 +444,18 @@ impl Recipe {
             }
         }
         self.optimizer.validate()?;
-        self.schedule.validate(train.steps)?;
+        // A training by epochs has a number of steps that only its texts tell; one that a setting makes shorter than the
+        // file says is a try, and its schedule is shortened.
+        match train.epochs == 0 && !self.is_a_try() {
+            true => self.schedule.validate(train.most_steps())?,
+            false => self.schedule.validate(u64::MAX)?,
+        }
         train.clip.validate()
     }
 }
 
-/// The `[model]` table of a run.
-fn model_of(run: &Path) -> Result<String, String> {
-    let wrong = |error: Error| format!("init: {error}");
-    let place = locate(run).map_err(wrong)?.0.join(RECIPE);
-    let model = Recipe::load(&place, &[]).map_err(wrong)?.model;
-    let table = toml::Table::try_from(model).map_err(|error| error.to_string())?;
-    let table = toml::Table::from_iter([("model".to_owned(), toml::Value::Table(table))]);
-    toml::to_string(&table).map(|text| format!("\n{text}")).map_err(|error| error.to_string())
-}
-
-/// Tables in one another, at most.
-const DEEPEST: usize = 8;
-/// What the tables are that are told apart by their `kind`, where a recipe has none.
-const KINDS: [(&str, &str); 3] = [("loss", "cross-entropy"), ("optimizer", "adamw"), ("schedule", "constant")];
-
-/// Applies `a.b=value`; the value is TOML, or else a string.
-fn set(table: &mut toml::Table, setting: &str) -> Result<(), String> {
-    let Some((key, value)) = setting.split_once('=') else {
-        return Err(format!("--set {setting}: expected key=value, such as --set train.steps=1000"));
-    };
-    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
-        .ok()
-        .and_then(|mut table| table.remove("value"))
-        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
-    let mut path: Vec<&str> = key.trim().split('.').collect();
-    let last = path.pop().unwrap_or_default();
-    if path.len() > DEEPEST {
-        return Err(format!("--set: no key lies under {} tables", path.len()));
-    }
-    let mut table = table;
-    for part in path {
-        // A table that says what it is by its kind begins as the default one.
-        let kind = KINDS.iter().find(|(name, _)| *name == part && last != "kind");
-        let fresh = kind.map(|(_, kind)| ("kind".to_owned(), toml::Value::String((*kind).to_owned())));
-        let entry = table.entry(part).or_insert_with(|| toml::Value::Table(fresh.into_iter().collect()));
-        table = entry.as_table_mut().ok_or_else(|| format!("--set {setting}: {part} is a value, not a table"))?;
-    }
-    table.insert(last.to_owned(), parsed);
-    Ok(())
-}
-
-/// The message of a parse error, with the nearest known key for an unknown one.
-fn explain(error: &toml::de::Error) -> String {
-    let message = error.to_string();
-    let Some(unknown) = between(error.message(), "unknown field `", "`") else { return message };
-    let known = error.message().split_once("expected").map(|(_, rest)| rest).unwrap_or_default();
-    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
-    let nearest =
-        known.into_iter().max_by(|a, b| strsim::jaro_winkler(a, unknown).total_cmp(&strsim::jaro_winkler(b, unknown)));
-    match nearest {
-        Some(nearest) => format!("{}\nThe nearest known key is `{nearest}`.", message.trim_end()),
-        None => message,
-    }
-}
-
-fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
-    text.split_once(before)?.1.split_once(after).map(|(middle, _)| middle)
+fn is_zero(steps: &u64) -> bool {
+    *steps == 0
 }
 
 fn one() -> u64 {

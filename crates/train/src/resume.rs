@@ -89,9 +89,7 @@ fn flatten(value: Value, name: String, keys: &mut BTreeMap<String, Value>) {
 
 /// A recipe as the run would have resolved it: with what its start wrote into its own.
 fn resolved(mut given: Recipe, own: &Recipe) -> Recipe {
-    if given.train.shares == 0 {
-        given.train.shares = own.train.shares;
-    }
+    given.adopt_decisions(own);
     if let (Some(distill), Some(own)) = (&mut given.distill, &own.distill) {
         distill.checksum = own.checksum;
     }
@@ -109,7 +107,7 @@ impl Recipe {
     /// Where `file` or a setting would be another training than the run's.
     pub fn going_on(run: &Path, file: &Path, settings: &[String]) -> Result<(Self, Vec<String>), Error> {
         let place = run.join(RECIPE);
-        let own = Self::load(&place, settings)?;
+        let own = Self::of_run_with(run, settings)?;
         let same =
             |a: &Path, b: &Path| fs::canonicalize(a).ok().is_some_and(|a| fs::canonicalize(b).is_ok_and(|b| a == b));
         if same(file, &place) {
@@ -124,7 +122,7 @@ impl Recipe {
             let table = toml::Table::from_iter([("model".to_owned(), toml::Value::Table(model))]);
             text += &format!("\n{}", toml::to_string(&table).map_err(|error| wrong(error.to_string()))?);
         }
-        let given = Self::parse(&text, settings).map_err(wrong)?;
+        let given = Self::parse_in(&text, settings, file.parent()).map_err(wrong)?;
         let differences = Difference::all(&own, &resolved(given, &own));
         if let Some(forbidden) = Difference::forbidden(&differences) {
             return Err(another_training(run, &forbidden));

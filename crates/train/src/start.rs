@@ -3,10 +3,11 @@
 use crate::checkpoint::{Belongs, Checkpoint, Progress, steps};
 use crate::data::{TEMPLATE, Texts, batch_config, chat_template, write};
 use crate::metrics::{METRICS, Metrics};
+use crate::preflight::{Preflight, new_tokens, other_model};
 use crate::resume::{found, resumed};
 use crate::run::{BEST, DATA, LAST, is_run, is_starting};
 use crate::trained::{RECIPE, add_model};
-use crate::{Error, Origins, Recipe, Replicas, RunFolder, Shown, Tokenizers, TrainConfig, Trainer, quoted};
+use crate::{Error, Estimate, Origins, Recipe, Replicas, RunFolder, Shown, Tokenizers, TrainConfig, Trainer, quoted};
 use descant_autograd::Parameters;
 use descant_optim::{Average, Optimizer, Schedule};
 use descant_tensor::DType;
@@ -46,6 +47,8 @@ impl Trainer {
     }
 
     fn start(mut recipe: Recipe, path: &Path, run: Option<RunFolder>, threads: usize) -> Result<Self, Error> {
+        let mut notes = recipe.given.notes.clone();
+        notes.extend(recipe.decide()?);
         if recipe.train.shares == 0 {
             recipe.train.shares = std::thread::available_parallelism().map_or(1, usize::from);
         }
@@ -68,26 +71,29 @@ impl Trainer {
             distill.checksum = teacher.trained().checksum;
         }
         // A model that cannot be built is told before anything is written.
-        let wrong = |reason: String| Error::Recipe { path: PathBuf::from("the recipe"), reason };
+        let file = recipe.given.file.clone().unwrap_or_else(|| PathBuf::from("the recipe"));
+        let wrong = |reason: String| Error::Recipe { path: file.clone(), reason };
+        let estimate = estimate(&recipe, &tokenizers).map_err(wrong)?;
+        estimate.check(true).map_err(wrong)?;
         // Weights that are copied need not be drawn.
         let mut parameters = Parameters::new(DType::F32);
         let seed = init.is_none().then_some(recipe.seed);
         let model = add_model(&recipe, &tokenizers, &mut parameters, seed).map_err(wrong)?;
         parameters.set_precision(recipe.train.precision.into());
         if let Some(init) = &init {
-            let sizes = init.tokenizers.sizes().into_iter().zip(tokenizers.sizes());
-            parameters.copy_from(&init.parameters, &sizes.collect::<Vec<_>>()).map_err(|what| {
-                wrong(format!(
-                    "init: {} is of another architecture than the recipe's model: {what}",
-                    init.run().display()
-                ))
-            })?;
+            let sizes: Vec<_> = init.tokenizers.sizes().into_iter().zip(tokenizers.sizes()).collect();
+            let differs = |what| wrong(other_model(&recipe, &init.recipe, init.run(), what));
+            parameters.copy_from(&init.parameters, &sizes).map_err(differs)?;
+            notes.extend(new_tokens(&recipe, &parameters, &sizes)?);
         }
         let before = init.map(|init| init.shown());
         let run = run.map_or_else(|| RunFolder::take(path), Ok)?;
         run.begin()?;
-        let mut notes = Vec::new();
-        let (batches, validation) = encode(&recipe, &texts, &tokenizers, &run, &mut notes)?;
+        let mut told = Vec::new();
+        let (batches, validation) = encode(&recipe, &texts, &tokenizers, &run, &mut told)?;
+        let held_out = validation.clone().map(|text| Batches::new(text, batch_config(&recipe))).transpose()?;
+        let found = Preflight::of(&recipe, model.as_ref(), &batches, held_out)?;
+        notes.extend(found.notes);
         tokenizers.save(run.path())?;
         Shown::by(&recipe, &texts, run.path())?.or(before.unwrap_or_default()).save(run.path())?;
         if let Some(template) = &template {
@@ -99,9 +105,11 @@ impl Trainer {
         let replicas = Replicas::new(recipe.train.shares, threads)?.taught_by(teacher);
         let (metrics, _) = Metrics::open(run.path(), 0, false)?;
         let mut trainer = Self {
-            schedule: Schedule::new(recipe.schedule.clone(), recipe.train.steps),
+            schedule: Schedule::new(found.schedule, found.steps),
+            steps: found.steps,
+            estimate,
             belongs: Belongs::of(&recipe, run.path())?,
-            notes,
+            notes: notes.iter().map(|note| format!("Note: {note}.")).chain(told).collect(),
             progress: Progress { position: batches.position(), ..Progress::default() },
             kept: 0,
             run,
@@ -125,7 +133,7 @@ impl Trainer {
 
     fn go_on(given: Recipe, run: RunFolder, threads: usize) -> Result<Self, Error> {
         let place = run.join(RECIPE);
-        let own = Recipe::load(&place, &[])?;
+        let own = Recipe::of_run(run.path())?;
         let recipe = resumed(given, &own, run.path())?;
         let wrong = |reason: String| Error::Recipe { path: place.clone(), reason };
         let checkpoint = last(run.path())?;
@@ -169,11 +177,15 @@ impl Trainer {
         let TrainConfig { steps, epochs, .. } = recipe.train;
         let is_over = progress.step >= steps || (epochs > 0 && progress.position.epoch >= epochs);
         let beyond_end = !is_over && progress.forget_end();
-        let mut schedule = Schedule::new(recipe.schedule.clone(), recipe.train.steps);
+        let (mut batches, validation) = encode(&recipe, &texts, &tokenizers, &run, &mut notes)?;
+        let held_out = validation.clone().map(|text| Batches::new(text, batch_config(&recipe))).transpose()?;
+        let found = Preflight::of(&recipe, model.as_ref(), &batches, held_out)?;
+        notes.extend(found.notes.iter().map(|note| format!("Note: {note}.")));
+        let estimate = estimate(&recipe, &tokenizers).map_err(wrong)?;
+        let mut schedule = Schedule::new(found.schedule, found.steps);
         if let Some(state) = &progress.schedule {
             schedule.restore(state).map_err(wrong)?;
         }
-        let (mut batches, validation) = encode(&recipe, &texts, &tokenizers, &run, &mut notes)?;
         batches.seek(progress.position)?;
         let replicas = Replicas::new(recipe.train.shares, threads)?.taught_by(teacher);
         // All is read, and nothing was written so far.
@@ -189,6 +201,8 @@ impl Trainer {
         Ok(Self {
             belongs: Belongs::of(&recipe, run.path())?,
             notes,
+            steps: found.steps,
+            estimate,
             kept: step,
             run,
             metrics,
@@ -205,6 +219,12 @@ impl Trainer {
             recipe,
         })
     }
+}
+
+/// What a training takes of memory.
+fn estimate(recipe: &Recipe, tokenizers: &Tokenizers) -> Result<Estimate, String> {
+    let vocabulary = tokenizers.vocabulary(&recipe.loss)?;
+    Estimate::of(recipe, &vocabulary, DType::F32, recipe.tokens_at_once())
 }
 
 /// The checkpoint that a run goes on from.

@@ -2,7 +2,7 @@ use crate::checkpoint::{self, Belongs, Checkpoint, Content, Progress, step_of, s
 use crate::data::{TEMPLATE, chat_template, write};
 use crate::resume::found;
 use crate::run::{BEST, CHECKPOINTS, LAST};
-use crate::{Error, Evaluator, Recipe, RunFolder, Shown, Tokenizers};
+use crate::{Error, Estimate, Evaluator, Recipe, RunFolder, Shown, Tokenizers};
 use descant_autograd::Parameters;
 use descant_models::{Generator, build};
 use descant_tensor::DType;
@@ -43,7 +43,7 @@ impl Trained {
     /// Where it is not a run, or its files are damaged.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let (run, checkpoint) = open(path)?;
-        let recipe = Recipe::load(&run.join(RECIPE), &[])?;
+        let recipe = Recipe::of_run(&run)?;
         let tokenizers = Tokenizers::load(&run, &recipe)?;
         // Four bytes a weight, and some between them.
         let capacity = checkpoint.model_size() / 4 + 4096;
@@ -142,6 +142,7 @@ pub(crate) fn add_model(
     seed: Option<u64>,
 ) -> Result<Box<dyn Generator>, String> {
     let vocabulary = tokenizers.vocabulary(&recipe.loss)?;
+    Estimate::of(recipe, &vocabulary, parameters.dtype(), 0.0)?.check(false)?;
     let model = build(&recipe.model, &recipe.loss, &vocabulary, parameters, seed)?;
     if let Some(finetune) = &recipe.finetune {
         finetune.apply(parameters, recipe.seed)?;

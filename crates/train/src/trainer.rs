@@ -3,7 +3,7 @@ use crate::data::batch_config;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::metrics::{Metric, Metrics};
 use crate::run::{BEST, LAST};
-use crate::{Error, Recipe, Replicas, RunFolder, Tokenizers};
+use crate::{Error, Estimate, Recipe, Replicas, RunFolder, Tokenizers};
 use descant_autograd::{ParameterId, Parameters, mix};
 use descant_kernels::Precision;
 use descant_models::Generator;
@@ -27,6 +27,9 @@ pub struct Trainer {
     pub(crate) average: Option<Average>,
     pub(crate) optimizer: Optimizer,
     pub(crate) schedule: Schedule,
+    /// Optimizer steps in all.
+    pub(crate) steps: u64,
+    pub(crate) estimate: Estimate,
     pub(crate) replicas: Replicas,
     pub(crate) batches: Batches,
     pub(crate) validation: Option<Arc<Corpus>>,
@@ -55,8 +58,8 @@ pub enum Event {
         step: u64,
         /// Steps in all.
         steps: u64,
-        /// Loss per target token, in nats.
-        loss: f64,
+        /// Loss per target token, in nats; none where none of them counts.
+        loss: Option<f64>,
         /// Target tokens of the step.
         tokens: usize,
     },
@@ -72,8 +75,8 @@ pub enum Event {
 /// What one step found.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
-    /// Loss per target token, in nats.
-    pub loss: f64,
+    /// Loss per target token, in nats; none where none of them counts, and nothing was learned.
+    pub loss: Option<f64>,
     /// Norm of the gradient before clipping.
     pub gradient_norm: f64,
     /// The learning rate.
@@ -103,10 +106,26 @@ impl Trainer {
         &self.tokenizers
     }
 
-    /// What of the texts is left out, cut or unknown, and what is otherwise than before in a training that goes on, in
-    /// sentences.
+    /// What of the texts is left out, cut or unknown, what is otherwise than the recipe says, or than before in a training
+    /// that goes on, in sentences.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// Steps in all.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// What it takes of memory, about.
+    pub fn estimate(&self) -> Estimate {
+        self.estimate
+    }
+
+    /// Sequences, or chunks of a continuous text, that are learned from; and those that are held out.
+    pub fn sequences(&self) -> [u64; 2] {
+        let held_out = self.validation.as_ref().map(|text| Batches::new(text.clone(), batch_config(&self.recipe)));
+        [self.batches.sequences(), held_out.and_then(Result::ok).map_or(0, |batches| batches.sequences())]
     }
 
     /// Steps done.
@@ -125,7 +144,12 @@ impl Trainer {
     /// [`Error::Diverged`]; whatever reading a batch fails with.
     pub fn step(&mut self) -> Result<Step, Error> {
         let train = &self.recipe.train;
-        let batches: Vec<Batch> = (0..train.accumulate).map(|_| self.batches.next_batch()).collect::<Result<_, _>>()?;
+        // With a number of epochs each is every sequence once: its last step is of what is left.
+        let mut batches: Vec<Batch> = Vec::with_capacity(train.accumulate);
+        let epoch = self.batches.position().epoch;
+        while batches.len() < train.accumulate && (train.epochs == 0 || self.batches.position().epoch == epoch) {
+            batches.push(self.batches.next_batch()?);
+        }
         let seed = mix(self.recipe.seed, self.progress.step);
         let passed = self.replicas.pass(self.model.as_ref(), &self.parameters, &batches, seed);
         let next = self.progress.step + 1;
@@ -134,21 +158,27 @@ impl Trainer {
             let cause = self.trace(&batches, seed);
             return Err(self.diverged(next, cause.unwrap_or_else(|| "the loss is not finite".to_owned())));
         }
+        let tokens = batches.iter().map(|batch| batch.target.tokens()).sum();
+        let learning_rate = train.learning_rate * self.schedule.factor(self.progress.step);
+        // A mean over nothing is no number, and its gradient no direction.
+        if passed.weight <= 0.0 {
+            self.progress.step += 1;
+            self.progress.position = self.batches.position();
+            return Ok(Step { loss: None, gradient_norm: 0.0, learning_rate, tokens });
+        }
         let gradient_norm = self.replicas.reduce();
         if !gradient_norm.is_finite() {
             let cause = self.trace(&batches, seed);
             return Err(self.diverged(next, cause.unwrap_or_else(|| "the gradient is not finite".to_owned())));
         }
         let clipping = train.clip.clipping(gradient_norm);
-        let learning_rate = train.learning_rate * self.schedule.factor(self.progress.step);
         self.replicas.update(&mut self.optimizer, &mut self.parameters, learning_rate, clipping)?;
         self.progress.step += 1;
         if let Some(average) = &mut self.average {
             self.replicas.install(|| average.update(&self.parameters, self.progress.step));
         }
         self.progress.position = self.batches.position();
-        let tokens = batches.iter().map(|batch| batch.target.tokens()).sum();
-        Ok(Step { loss: passed.loss / passed.weight.max(f64::MIN_POSITIVE), gradient_norm, learning_rate, tokens })
+        Ok(Step { loss: Some(passed.loss / passed.weight), gradient_norm, learning_rate, tokens })
     }
 
     /// Trains to the end, or until `stop` is set: then the checkpoint is written first.
@@ -156,11 +186,11 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::step`], and whatever writing a checkpoint fails with. The last checkpoint stays complete.
     pub fn run(&mut self, stop: &AtomicBool, mut watch: impl FnMut(&Event)) -> Result<Outcome, Error> {
-        let (steps, epochs) = (self.recipe.train.steps, self.recipe.train.epochs);
+        let (steps, most, epochs) = (self.steps, self.recipe.train.most_steps(), self.recipe.train.epochs);
         if self.is_stale() {
             return Ok(Outcome::NoLongerBetter);
         }
-        while self.progress.step < steps && (epochs == 0 || self.progress.position.epoch < epochs) {
+        while self.progress.step < most && (epochs == 0 || self.progress.position.epoch < epochs) {
             let start = Instant::now();
             let found = self.step()?;
             let step = self.progress.step;
@@ -173,7 +203,7 @@ impl Trainer {
                 self.metrics.write(&metric)?;
                 watch(&Event::Metric(metric));
             }
-            let last = step >= steps || (epochs > 0 && self.progress.position.epoch >= epochs);
+            let last = step >= most || (epochs > 0 && self.progress.position.epoch >= epochs);
             let stopped = stop.load(Ordering::Relaxed);
             if step.is_multiple_of(self.recipe.train.validate_every) || last {
                 if !step.is_multiple_of(self.recipe.train.validate_every) {

@@ -1,0 +1,228 @@
+//! What a model and its training take of memory, estimated before any of it is allocated.
+
+use crate::Recipe;
+use descant_autograd::Parameters;
+use descant_models::{Kind, Layers, LossConfig, Vocabulary, build};
+use descant_optim::OptimizerConfig;
+use descant_tensor::DType;
+use std::fs;
+
+/// An estimate, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// How many parameters.
+    pub parameters: f64,
+    /// The weights.
+    pub weights: f64,
+    /// What training holds beside them: gradients of every share, the optimizer's state, an average.
+    pub training: f64,
+    /// What the passes over a batch hold at once, roughly.
+    pub activations: f64,
+}
+
+impl Estimate {
+    /// For a recipe's model with this vocabulary, in a type, and its training on batches of so many tokens on both sides.
+    ///
+    /// # Errors
+    /// What is wrong with the model.
+    pub fn of(recipe: &Recipe, vocabulary: &Vocabulary, dtype: DType, tokens: f64) -> Result<Self, String> {
+        let mut sketch = Parameters::sketch(dtype);
+        build(&recipe.model, &recipe.loss, vocabulary, &mut sketch, None)?;
+        if let Some(finetune) = &recipe.finetune {
+            finetune.apply(&mut sketch, recipe.seed)?;
+        }
+        let width = if dtype == DType::F64 { 8.0 } else { 4.0 };
+        let count = |trained: bool| -> f64 {
+            sketch.ids().filter(|&id| !trained || sketch.is_trainable(id)).map(|id| sketch.shape(id).len() as f64).sum()
+        };
+        let (parameters, trained) = (count(false), count(true));
+        let copies = shares(recipe) + states(&recipe.optimizer);
+        let average = if recipe.train.average > 0.0 { parameters } else { 0.0 };
+        Ok(Self {
+            parameters,
+            weights: parameters * width,
+            training: (trained * copies + average) * width,
+            activations: tokens * per_token(recipe) * width,
+        })
+    }
+
+    /// All of it.
+    pub fn total(&self) -> f64 {
+        self.weights + self.training + self.activations
+    }
+
+    /// That there is memory for the weights, and with `trained` for a training: activations are only estimated, so these
+    /// count a quarter.
+    ///
+    /// # Errors
+    /// How much it takes, how much there is, and what to do.
+    pub fn check(&self, trained: bool) -> Result<(), String> {
+        let needed = if trained { self.weights + self.training + self.activations / 4.0 } else { self.weights };
+        let Some(available) = available().filter(|&available| needed > available) else { return Ok(()) };
+        let told = if trained { self.total() } else { self.weights };
+        let lower = if trained {
+            "model.hidden, model.layers, the vocabulary or train.batch_tokens"
+        } else {
+            "the model's sizes"
+        };
+        Err(format!(
+            "the model has {} parameters and takes about {}, but {} of memory are available. Lower {lower}",
+            count(self.parameters),
+            size(told),
+            size(available)
+        ))
+    }
+}
+
+/// A number of bytes as people read it.
+pub fn size(bytes: f64) -> String {
+    match bytes {
+        bytes if bytes < 999.5e3 => format!("{:.0} kB", bytes / 1e3),
+        bytes if bytes < 999.5e6 => format!("{:.0} MB", bytes / 1e6),
+        bytes if bytes < 999.5e9 => format!("{:.1} GB", bytes / 1e9),
+        bytes => format!("{:.1} TB", bytes / 1e12),
+    }
+}
+
+/// A count as people read it.
+pub fn count(n: f64) -> String {
+    match n {
+        n if n < 1e4 => format!("{n:.0}"),
+        n if n < 999.5e3 => format!("{:.0} thousand", n / 1e3),
+        n if n < 999.5e6 => format!("{:.1} million", n / 1e6),
+        n => format!("{:.1} billion", n / 1e9),
+    }
+}
+
+/// Gradient buffers.
+fn shares(recipe: &Recipe) -> f64 {
+    match recipe.train.shares {
+        0 => std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64),
+        shares => shares as f64,
+    }
+}
+
+/// Buffers of the optimizer.
+fn states(optimizer: &OptimizerConfig) -> f64 {
+    match *optimizer {
+        OptimizerConfig::Sgd { momentum: 0.0, .. } => 0.0,
+        OptimizerConfig::Sgd { .. } | OptimizerConfig::Adagrad { .. } => 1.0,
+        OptimizerConfig::Rmsprop { momentum, centered, .. } => {
+            1.0 + f64::from(u8::from(centered)) + f64::from(u8::from(momentum > 0.0))
+        }
+        OptimizerConfig::Adadelta { .. } | OptimizerConfig::Adam { .. } | OptimizerConfig::Adamw { .. } => 2.0,
+    }
+}
+
+/// Numbers that a token leaves in a forward and backward pass: what each layer saves, and as much again for gradients
+/// on their way. Blocks of logits and scores of attention are small beside.
+fn per_token(recipe: &Recipe) -> f64 {
+    let model = &recipe.model;
+    let hidden = model.hidden as f64;
+    let layer = |layers: Layers| match layers {
+        Layers::Recurrent => 16.0 * hidden,
+        Layers::Transformer => {
+            let transformer = model.transformer();
+            let gate = if transformer.gated { 1.5 } else { 1.0 };
+            1.5 * (9.0 * hidden + 2.0 * gate * transformer.feed_forward(model.hidden) as f64)
+        }
+    };
+    let depth = |layers: Layers, count: usize| match layers {
+        // Kept: what goes into each layer, and one layer whole.
+        Layers::Transformer if model.transformer().recompute => layer(layers) + count as f64 * hidden,
+        _ => layer(layers) * count as f64,
+    };
+    let decoder = depth(model.decoder, model.layers);
+    // Half of the tokens are the source's.
+    let one = match model.kind {
+        Kind::LanguageModel => decoder,
+        Kind::EncoderDecoder => (decoder + depth(model.encoder(), model.encoder_layers)) / 2.0,
+    };
+    let twice = matches!(recipe.loss, LossConfig::CrossEntropy { consistency, .. } if consistency > 0.0);
+    (one + 4.0 * hidden) * if twice { 2.0 } else { 1.0 }
+}
+
+/// The memory that this process may still take; none where the system does not tell.
+pub fn available() -> Option<f64> {
+    [free(), cgroup(), address_space()].into_iter().flatten().reduce(f64::min)
+}
+
+/// What the system has free, swap included.
+fn free() -> Option<f64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let field = |name: &str| -> Option<f64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().trim_end_matches("kB").trim().parse().ok()
+    };
+    Some((field("MemAvailable:")? + field("SwapFree:").unwrap_or(0.0)) * 1024.0)
+}
+
+/// What the process's control group (a container, a job of Slurm) leaves it.
+fn cgroup() -> Option<f64> {
+    let number = |path: String| fs::read_to_string(path).ok()?.trim().parse::<f64>().ok();
+    let left = |folder: &str, limit: &str, used: &str| {
+        Some(number(format!("{folder}/{limit}"))? - number(format!("{folder}/{used}")).unwrap_or(0.0))
+    };
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
+    let folders = [format!("/sys/fs/cgroup{}", own.trim_end_matches('/')), "/sys/fs/cgroup".to_owned()];
+    let second = folders.iter().filter_map(|folder| left(folder, "memory.max", "memory.current"));
+    let first = left("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes");
+    second.chain(first).reduce(f64::min).map(|left| left.max(0.0))
+}
+
+/// What a limit of the shell (`ulimit -v`) leaves.
+fn address_space() -> Option<f64> {
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
+    let limit: f64 = line.split_whitespace().next()?.parse().ok()?;
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let used = status.lines().find_map(|line| line.strip_prefix("VmSize:"))?;
+    let used: f64 = used.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some((limit - used * 1024.0).max(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe(model: &str) -> Recipe {
+        Recipe::parse(&format!("[model]\n{model}\n[train]\nshares = 2\n"), &[]).unwrap()
+    }
+
+    #[test]
+    fn the_sketch_has_the_parameters_of_the_model() {
+        for model in [
+            "kind = \"language-model\"\nhidden = 24\nembedding = 8",
+            "kind = \"encoder-decoder\"\nhidden = 24\nattention = \"general\"",
+            "kind = \"language-model\"\ndecoder = \"transformer\"\nhidden = 24\ntie = \"output\"",
+        ] {
+            let recipe = recipe(model);
+            let vocabulary = Vocabulary::new(30, 50, false);
+            let mut parameters = Parameters::new(DType::F32);
+            build(&recipe.model, &recipe.loss, &vocabulary, &mut parameters, 1).unwrap();
+            let estimate = Estimate::of(&recipe, &vocabulary, DType::F32, 0.0).unwrap();
+            assert_eq!(estimate.parameters, parameters.count() as f64);
+            assert_eq!(estimate.weights, 4.0 * estimate.parameters);
+            // Two gradients, and AdamW's two means.
+            assert_eq!(estimate.training, 4.0 * estimate.weights);
+        }
+    }
+
+    #[test]
+    fn what_no_memory_holds_is_told() {
+        let large = recipe("kind = \"language-model\"\nhidden = 65536\nlayers = 64");
+        let estimate = Estimate::of(&large, &Vocabulary::new(0, 1_000_000, true), DType::F32, 1e4).unwrap();
+        let said = estimate.check(false).unwrap_err();
+        assert!(said.contains("billion parameters") && said.contains("TB") && said.contains("available"), "{said}");
+        let small = recipe("kind = \"language-model\"\nhidden = 8");
+        let small = Estimate::of(&small, &Vocabulary::new(0, 9, true), DType::F32, 9.0).unwrap();
+        assert_eq!(small.check(true), Ok(()));
+    }
+
+    #[test]
+    fn sizes_read_as_people_say_them() {
+        assert_eq!([size(2.5e8), size(1e9), size(3.2e12)], ["250 MB", "1.0 GB", "3.2 TB"]);
+        assert_eq!([count(950.0), count(811_624.0), count(7.5e6)], ["950", "812 thousand", "7.5 million"]);
+    }
+}

@@ -1,0 +1,188 @@
+//! What is looked at once the texts and the model are known, and before the first step: how many steps there will be,
+//! and whether all that the recipe asks for can come true.
+
+use crate::{Error, Recipe};
+use descant_autograd::Parameters;
+use descant_models::{Generator, LossConfig};
+use descant_optim::ScheduleConfig;
+use descant_text::{Batch, Batches, TextError};
+use std::path::Path;
+
+/// Sequences that are walked through to count the steps of epochs; beyond, epochs are taken to have as many batches as
+/// those before.
+const COUNTED: u64 = 4_000_000;
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub(crate) struct Preflight {
+    /// Optimizer steps in all.
+    pub(crate) steps: u64,
+    /// The schedule, shortened where a try is shorter than the recipe's.
+    pub(crate) schedule: ScheduleConfig,
+    /// What will be otherwise than the recipe says.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Preflight {
+    /// Looks at a training.
+    ///
+    /// # Errors
+    /// A wish that cannot come true; texts that cannot be read.
+    pub(crate) fn of(
+        recipe: &Recipe,
+        model: &dyn Generator,
+        batches: &Batches,
+        held_out: Option<Batches>,
+    ) -> Result<Self, Error> {
+        let mut notes = Vec::new();
+        let steps = steps(recipe, batches, &mut notes)?;
+        let schedule = recipe.schedule.clone().shortened(steps);
+        if schedule != recipe.schedule {
+            // Whether it may be is the recipe's own check, where the number of steps was known to it.
+            if !recipe.is_a_try() {
+                recipe.schedule.validate(steps).map_err(|reason| recipe.wrong(reason))?;
+            }
+            notes.push(format!("the schedule's warm-up is cut to {}, as there are only {steps} steps", steps / 10));
+        }
+        notes.extend(recipe.too_rare(steps));
+        if held_out.is_none() {
+            let share = recipe.data.as_ref().map_or(0.0, |data| data.validation_share);
+            let (sequences, percent) = (batches.sequences(), 100.0 * share);
+            let what = format!("nothing is held out to validate on: {percent} % of {sequences} is none");
+            let remedy = "Set data.validation, or raise data.validation_share";
+            if let Some(key) = recipe.waits_for_validation() {
+                return Err(recipe.wrong(format!("{key}: {what}. {remedy}")));
+            }
+            if share > 0.0 {
+                notes.push(format!("{what}. {remedy}"));
+            }
+        } else if recipe.train.patience > 0 {
+            let (patience, validations) = (recipe.train.patience, steps / recipe.train.validate_every);
+            if patience >= validations {
+                notes
+                    .push(format!("train.patience = {patience}: there are only {validations} validations to wait for"));
+            }
+        }
+        let counted = |batch: &Batch| model.output().weight(&batch.target.ids) > 0.0;
+        if !any(batches.again()?, counted)? {
+            return Err(recipe.wrong(nothing_counts(recipe, "learned from")));
+        }
+        // The validation loss leaves weights out.
+        let counted = |batch: &Batch| batch.target.ids.iter().any(|&id| model.output().counts(id));
+        match held_out {
+            Some(held_out) if !any(held_out.again()?, counted)? => {
+                Err(recipe.wrong(nothing_counts(recipe, "validated on")))
+            }
+            _ => Ok(Self { steps, schedule, notes }),
+        }
+    }
+}
+
+/// The optimizer steps of a training.
+fn steps(recipe: &Recipe, batches: &Batches, notes: &mut Vec<String>) -> Result<u64, Error> {
+    let train = &recipe.train;
+    let most = train.most_steps();
+    if train.epochs == 0 {
+        return Ok(most);
+    }
+    let accumulate = train.accumulate as u64;
+    let (mut steps, mut walked) = (0_u64, 0_u64);
+    for epoch in 0..train.epochs {
+        let count = batches.count(epoch)?;
+        if epoch == 0 && accumulate > count {
+            notes.push(format!("train.accumulate = {accumulate}: an epoch has {count} batches, so a step is of those"));
+        }
+        // The last step of an epoch is of what is left.
+        steps += count.div_ceil(accumulate);
+        walked += batches.sequences();
+        if steps >= most {
+            return Ok(most);
+        }
+        if walked > COUNTED && epoch + 1 < train.epochs {
+            let all = steps as f64 / (epoch + 1) as f64 * train.epochs as f64;
+            return Ok(most.min(all.round() as u64));
+        }
+    }
+    Ok(steps)
+}
+
+/// Whether any of the batches is such; the first one mostly is.
+fn any(
+    mut batches: impl Iterator<Item = Result<Batch, TextError>>,
+    such: impl Fn(&Batch) -> bool,
+) -> Result<bool, TextError> {
+    batches.try_fold(false, |found, batch| Ok(found || such(&batch?)))
+}
+
+fn nothing_counts(recipe: &Recipe, what: &str) -> String {
+    let keys = match &recipe.loss {
+        LossConfig::CrossEntropy { class_weights, ignored, .. } => match (class_weights.is_empty(), ignored.is_empty())
+        {
+            (true, true) => "the answers are empty",
+            (false, true) => "look at loss.class_weights",
+            (true, false) => "look at loss.ignored",
+            (false, false) => "look at loss.ignored and loss.class_weights",
+        },
+        LossConfig::Embedding { .. } => "the targets are empty",
+    };
+    format!("no target token of the text that is {what} counts, so that there is no loss: {keys}")
+}
+
+/// That new entries of a vocabulary can be learned: in tables that stay as they are, they would be all alike. `grown` has
+/// the entries of either side before and now.
+///
+/// # Errors
+/// Where no embedding of theirs is trained; what only keeps them from being written is noted.
+pub(crate) fn new_tokens(
+    recipe: &Recipe,
+    parameters: &Parameters,
+    grown: &[(usize, usize)],
+) -> Result<Vec<String>, Error> {
+    let grown: Vec<(usize, usize)> = grown.iter().copied().filter(|(old, new)| new > old).collect();
+    // With its adapter, a frozen table learns too.
+    let is_adapted = |name: &str| {
+        let factor = parameters.find(&format!("{name}.lora_B"));
+        factor.is_some_and(|id| parameters.is_trainable(id) && parameters.rate(id) > 0.0)
+    };
+    let tables = parameters.ids().filter(|&id| {
+        let rows = parameters.shape(id).dims().first().copied().unwrap_or(0);
+        parameters.shape(id).rank() == 2 && grown.iter().any(|&(_, new)| rows == new) && !parameters.is_adapter(id)
+    });
+    let is_table = |name: &str| name.contains("embedding") || name.contains("projection");
+    let (mut learned, mut frozen) = (false, Vec::new());
+    for id in tables.filter(|&id| is_table(parameters.name(id))) {
+        let name = parameters.name(id);
+        match parameters.is_trainable(id) && parameters.rate(id) > 0.0 || is_adapted(name) {
+            true => learned |= name.contains("embedding"),
+            false => frozen.push(name.to_owned()),
+        }
+    }
+    if frozen.is_empty() {
+        return Ok(Vec::new());
+    }
+    let all = [&recipe.tokenizer].into_iter().chain(&recipe.target_tokenizer).flat_map(|tokenizer| &tokenizer.add);
+    let mut all: Vec<&String> = all.collect();
+    all.dedup();
+    let (tokens, tables) = (format!("{all:?}"), frozen.join(", "));
+    let remedy =
+        "Add train = [\"*embedding*\", \"*projection*\"] to [finetune], without freezing or rates of 0 for them";
+    match learned {
+        false => Err(recipe.wrong(format!(
+            "tokenizer.add: the rows of the new tokens {tokens} are frozen in {tables}, and would stay all alike. {remedy}"
+        ))),
+        true => Ok(vec![format!("tokenizer.add: the rows of the new tokens {tokens} are frozen in {tables}. {remedy}")]),
+    }
+}
+
+/// What is said of a model that is not that of the run it begins with.
+pub(crate) fn other_model(recipe: &Recipe, theirs: &Recipe, run: &Path, what: String) -> String {
+    let [own, other] = [recipe, theirs].map(|recipe| toml::Table::try_from(&recipe.model).unwrap_or_default());
+    let differs = |(key, value): (&String, &toml::Value)| {
+        let there = other.get(key).map_or("not set".to_owned(), toml::Value::to_string);
+        (other.get(key) != Some(value)).then(|| format!("model.{key} is {value}, that of the run {there}"))
+    };
+    let differences: Vec<String> = own.iter().filter_map(differs).collect();
+    let what = if differences.is_empty() { what } else { differences.join("; ") };
+    let run = run.display();
+    format!("init: {run} is of another architecture: {what}. Leave [model] out: it is taken from {run}")
+}

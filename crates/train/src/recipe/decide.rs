@@ -1,0 +1,133 @@
+//! What a recipe leaves to be decided by its text and the machine.
+
+use crate::data::is_json;
+use crate::trained::locate;
+use crate::{Error, Files, Recipe};
+use descant_models::Kind;
+use descant_text::{Lines, TextError};
+
+/// Lines that are looked at.
+const LINES: usize = 20_000;
+/// From this share of blank lines on, they part the paragraphs of one text.
+const BLANK: f64 = 0.01;
+
+impl Recipe {
+    /// That the texts it names are there.
+    ///
+    /// # Errors
+    /// Where one is looked for, and where to get it.
+    fn find_texts(&self) -> Result<(), Error> {
+        let Some(data) = &self.data else { return Ok(()) };
+        let named = [("train", Some(&data.train)), ("validation", data.validation.as_ref())];
+        for (key, files) in named.into_iter().filter_map(|(key, files)| files.map(|files| (key, files))) {
+            let paths = match files {
+                Files::One(path) => std::slice::from_ref(path),
+                Files::Two(paths) => &paths[..],
+            };
+            let Some(path) = paths.iter().find(|path| !path.exists()) else { continue };
+            let here =
+                std::env::current_dir().map_or(String::new(), |folder| format!(" (looked in {}", folder.display()));
+            let folder = self.given.file.as_ref().and_then(|file| file.parent()).filter(|folder| folder.is_dir());
+            let there =
+                folder.map_or(String::new(), |folder| format!(" and in the recipe's folder {}", folder.display()));
+            let looked = if path.is_absolute() || here.is_empty() { String::new() } else { format!("{here}{there})") };
+            let get =
+                self.given.address.as_ref().map_or(String::new(), |address| format!(" The text is from {address}."));
+            return Err(self.wrong(format!(
+                "data.{key}: could not read {}: No such file{looked}. Check the path, or name another with --set \
+                 data.{key}=FILE.{get}",
+                path.display()
+            )));
+        }
+        Ok(())
+    }
+
+    /// Decides whether a plain text is one continuous text, where the recipe does not say so: what was decided, in words.
+    ///
+    /// A text is continuous where blank lines part its paragraphs, verses or scenes, or where it is a single line; else
+    /// each line is a text of its own.
+    ///
+    /// # Errors
+    /// Where the text cannot be read.
+    pub fn decide(&mut self) -> Result<Option<String>, Error> {
+        self.find_texts()?;
+        if !self.leaves_stream_open() {
+            return Ok(None);
+        }
+        // Like the text that a run began with.
+        let init = self.init.as_ref().and_then(|init| Self::of_run(&locate(init).ok()?.0).ok()?.data);
+        let Some(data) = &mut self.data else { return Ok(None) };
+        if let Some(theirs) = init {
+            data.stream = theirs.stream;
+            return Ok(None);
+        }
+        let Files::One(path) = &data.train else { return Ok(None) };
+        let (mut lines, mut blank, mut run) = (0_usize, 0_usize, 0_usize);
+        for line in Lines::open(path)?.take(LINES) {
+            let line = match line {
+                Ok(line) => line,
+                // Of a single line, which only a continuous text may be.
+                Err(TextError::LongLine { .. }) => {
+                    (lines, blank) = (1, 0);
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            // Blank lines count once a line follows.
+            match line.trim().is_empty() {
+                true => run += 1,
+                false => (lines, blank, run) = (lines + 1, blank + if lines > 0 { run } else { 0 }, 0),
+            }
+        }
+        let name = path.display().to_string();
+        data.stream = lines == 1 || blank as f64 >= BLANK * (lines + blank) as f64 && blank > 0;
+        let stream = data.stream;
+        self.validate().map_err(|reason| self.wrong(reason))?;
+        Ok(Some(match stream {
+            true if lines == 1 => format!("{name} is a single line, and read as one continuous text"),
+            true => format!(
+                "{name} has blank lines, and is read as one continuous text; stream = false in [data] reads each line as a \
+                 text of its own"
+            ),
+            false => format!(
+                "{name} has no blank lines, and each line is read as a text of its own; stream = true in [data] reads it as \
+                 one continuous text"
+            ),
+        }))
+    }
+
+    /// Whether it is for the text to tell that it is continuous.
+    pub(crate) fn leaves_stream_open(&self) -> bool {
+        let said = self.gave("data.stream") || !self.gave("data.train");
+        let plain = |data: &crate::DataConfig| {
+            let one = matches!(&data.train, Files::One(path) if !is_json(path));
+            one && data.columns.is_none() && data.chat_template.is_none()
+        };
+        self.model.kind == Kind::LanguageModel && !said && self.data.as_ref().is_some_and(plain)
+    }
+
+    /// Takes over what a run decided when it was started, where this recipe says nothing of it.
+    pub(crate) fn adopt_decisions(&mut self, run: &Self) {
+        if self.train.shares == 0 {
+            self.train.shares = run.train.shares;
+        }
+        if let (Some(own), Some(theirs)) = (&mut self.data, &run.data)
+            && !self.given.keys.contains("data.stream")
+        {
+            own.stream = theirs.stream;
+        }
+    }
+
+    /// Tokens of both sides that a batch has, about.
+    pub(crate) fn tokens_at_once(&self) -> f64 {
+        let train = &self.train;
+        let sides = if self.model.kind == Kind::EncoderDecoder { 2.0 } else { 1.0 };
+        let stream = self.data.as_ref().is_some_and(|data| data.stream);
+        sides
+            * match train.batch_sentences {
+                0 => train.batch_tokens as f64,
+                // Lines are of some thirty tokens, chunks of as many as they are asked to have.
+                sentences => sentences as f64 * if stream { train.length as f64 } else { 32.0 },
+            }
+    }
+}

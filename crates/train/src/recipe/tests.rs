@@ -1,0 +1,195 @@
+//! Every key is described, read, and told of where it is wrong.
+
+use super::keys::{self, KEYS, Takes};
+use super::*;
+use std::collections::BTreeSet;
+
+const PAIRS: &str = "[data]\ntrain = \"pairs.tsv\"\n[model]\nkind = \"encoder-decoder\"\n";
+const TEXT: &str = "[data]\ntrain = \"text.txt\"\n[model]\nkind = \"language-model\"\n";
+const TRANSFORMER: &str = "[data]\ntrain = \"text.txt\"\nstream = true\n[model]\nkind = \"language-model\"\n\
+                           decoder = \"transformer\"\n";
+
+fn read(text: &str, settings: &[&str]) -> Result<Recipe, String> {
+    let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+    Recipe::parse(text, &settings)
+}
+
+fn wrong(text: &str, settings: &[&str], parts: &[&str]) {
+    let said = read(text, settings).unwrap_err();
+    assert!(parts.iter().all(|part| said.contains(part)), "{said:?} does not say {parts:?}");
+}
+
+/// The names of all values of a table.
+fn names(table: &toml::Table, prefix: &str, found: &mut BTreeSet<String>) {
+    for (key, value) in table {
+        let name = format!("{prefix}{key}");
+        match value {
+            toml::Value::Table(inner) if keys::find(&name).is_none() => names(inner, &format!("{name}."), found),
+            _ => drop(found.insert(name)),
+        }
+    }
+}
+
+/// One recipe with every table, for each kind.
+fn every() -> Vec<Recipe> {
+    let all = "init = \"base\"\n[bench]\nvocabulary = 9\nbatch = 1\nlength = 2\n[data]\ntrain = \"a.tsv\"\n\
+        validation = \"b.tsv\"\ncolumns = [0, 2]\nchat_template = \"c\"\n[tokenizer]\nadd = [\"<a>\"]\nvocabulary_file = \"w\"\n\
+        [tokenizer.special]\nunknown = 0\nbeginning = 1\nend = 2\nentries = 9\n[target_tokenizer]\nkind = \"word\"\n\
+        [finetune]\ntrain = [\"a\"]\nfreeze = [\"b\"]\nrates = { c = 2.0 }\n\
+        [finetune.lora]\nrank = 2\nalpha = 2.0\ntargets = [\"d\"]\n[distill]\nteacher = \"t\"\nchecksum = 4\n\
+        [train]\nsteps = 3\n";
+    let model = "[model]\nkind = \"encoder-decoder\"\nencoder = \"transformer\"\nattention = \"dot\"\nbridge = \"zero\"\n\
+        [model.transformer]\nkey_value_heads = 2\nhead_width = 4\nfeed_forward = 8\nwindow = 3\nattention_bias = true\n\
+        scale_embedding = true\nrotary_scaling = { kind = \"llama3\", factor = 2.0, low = 1.0, high = 4.0, \
+        original_length = 8 }\n";
+    let losses = [
+        "kind = \"cross-entropy\"\nignored = [\"a\"]\nclass_weights = { b = 2.0 }",
+        "kind = \"embedding\"\nmeasure = \"l2\"",
+    ];
+    let schedules = [
+        "kind = \"constant\"",
+        "kind = \"step\"\nevery = 2",
+        "kind = \"exponential\"\ngamma = 0.5",
+        "kind = \"linear\"",
+        "kind = \"inverse-sqrt\"\nwarmup = 2",
+        "kind = \"cosine\"",
+        "kind = \"warmup-stable-decay\"\nwarmup = 1\ndecay = 2",
+        "kind = \"plateau\"",
+    ];
+    let optimizers = ["sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"];
+    (0..8)
+        .map(|i| {
+            let (loss, schedule, optimizer) = (losses[i % 2], schedules[i], optimizers[i % 6]);
+            let kinds = format!("[loss]\n{loss}\n[schedule]\n{schedule}\n[optimizer]\nkind = \"{optimizer}\"\n");
+            toml::from_str(&format!("{all}{model}{kinds}")).unwrap()
+        })
+        .collect()
+}
+
+#[test]
+fn every_key_is_described_and_every_description_is_of_a_key() {
+    let mut found = BTreeSet::new();
+    for recipe in every() {
+        names(&toml::Table::try_from(&recipe).unwrap(), "", &mut found);
+    }
+    let known: BTreeSet<String> = KEYS.iter().map(|key| key.name.to_owned()).collect();
+    let found: BTreeSet<String> = found.into_iter().map(|name| name.replace("target_tokenizer", "tokenizer")).collect();
+    assert_eq!(found, known);
+    assert_eq!(known.len(), KEYS.len(), "no key is described twice");
+    for key in KEYS {
+        assert!(key.about.ends_with('.') && !key.about.contains("  "), "{}: {}", key.name, key.about);
+    }
+}
+
+#[test]
+fn described_defaults_and_kinds_are_the_true_ones() {
+    // What is a value of TOML among the defaults is what a recipe has that says nothing.
+    let recipes: Vec<toml::Table> =
+        every().iter().map(|recipe| toml::Table::try_from(recipe.defaults()).unwrap()).collect();
+    let of = |table: &toml::Table, key: &keys::Key| {
+        let (place, name) = key.parts();
+        let inner = place.split('.').filter(|name| !name.is_empty());
+        let table = inner.fold(Some(table), |table: Option<&toml::Table>, name| table?.get(name)?.as_table());
+        table.and_then(|table| table.get(name).cloned())
+    };
+    let mut checked = 0;
+    for key in KEYS {
+        let Ok(table) = toml::from_str::<toml::Table>(&format!("value = {}", key.default)) else { continue };
+        let Some(value) = recipes.iter().find_map(|table| of(table, key)) else { continue };
+        assert_eq!(value, table["value"], "{}", key.name);
+        checked += 1;
+    }
+    assert!(checked > 50, "{checked}");
+    for key in KEYS {
+        // Words that are offered are accepted.
+        if let Takes::Choice(words) = key.takes {
+            assert!(words.len() > 1, "{}", key.name);
+        }
+        let (place, _) = key.parts();
+        if let Some(Takes::Choice(kinds)) = keys::find(&format!("{place}.kind")).map(|key| key.takes) {
+            assert!(key.kinds.iter().all(|kind| kinds.contains(kind)), "{}", key.name);
+        }
+    }
+}
+
+#[test]
+fn what_is_written_is_what_was_read() {
+    for recipe in every() {
+        let again: Recipe = toml::from_str(&recipe.to_toml().unwrap()).unwrap();
+        assert_eq!(again, recipe);
+    }
+    // What does not act is not written.
+    let text = read(TRANSFORMER, &[]).unwrap().to_toml().unwrap();
+    assert!(
+        !["cell", "embedding", "bridge", "encoder_layers", "relative_buckets"].iter().any(|key| text.contains(key))
+    );
+    assert!(["length = 128", "batch_tokens = 2048", "steps = 10000"].iter().all(|key| text.contains(key)), "{text}");
+    let text = read(TEXT, &["train.batch_sentences=4", "train.epochs=2"]).unwrap().to_toml().unwrap();
+    assert!(!text.contains("batch_tokens") && !text.contains("steps") && text.contains("epochs = 2"), "{text}");
+}
+
+#[test]
+fn keys_that_are_not_there_are_told_with_the_nearest() {
+    wrong(PAIRS, &["steps=3"], &["--set steps=3", "no key steps at the top", "did you mean train.steps?"]);
+    wrong(PAIRS, &["train.step=3"], &["--set train.step=3", "[train] has no key step;", "train.steps?"]);
+    wrong(&format!("{PAIRS}droput = 0.1\n"), &[], &["line 5", "[model] has no key droput", "model.dropout?"]);
+    wrong(&format!("{PAIRS}[trian]\nsteps = 3\n"), &[], &["line 5", "trian", "[train]?"]);
+    wrong(&format!("train = 3\n{PAIRS}"), &[], &["line 1", "train is a table"]);
+    wrong("[data]\ntrain = \"a\"\n", &[], &["no [model]", "encoder-decoder", "language-model"]);
+    wrong("[model]\nhidden = 3\n", &[], &["[model] has no kind", "encoder-decoder or language-model"]);
+    wrong(
+        PAIRS,
+        &["schedule.warmup=3"],
+        &["schedule.warmup is for schedule.kind", "\"cosine\"", "not for \"constant\""],
+    );
+    wrong(PAIRS, &["schedule={kind='step'}"], &["[schedule] has no every"]);
+    wrong(PAIRS, &["schedule={kind='inverse-sqrt'}"], &["[schedule] of this kind has no warmup"]);
+    assert!(read(&format!("{PAIRS}[loss]\nsmoothing = 0.1\n"), &[]).is_ok(), "a kind has a default");
+    wrong(PAIRS, &["a.b.c.d.e.f.g.h.i.j=1"], &["tables"]);
+    wrong(PAIRS, &["a b=1"], &["no key a b"]);
+    wrong(&format!("{PAIRS}[x]\ny = {}\n", "[".repeat(100_000)), &[], &["line 6"]);
+    assert!(read(&format!("{PAIRS}[x]\ny = {}\n", "[".repeat(100_000)), &[]).unwrap_err().len() < 400);
+}
+
+#[test]
+fn values_of_another_type_are_told_with_what_is_expected() {
+    let value = |setting: &str, parts: &[&str]| wrong(PAIRS, &[setting], parts);
+    value("model.hidden=many", &["model.hidden = \"many\"", "a whole number", "such as 256"]);
+    value("model.hidden=-3", &["model.hidden = -3", "a whole number, from 1"]);
+    value("train.steps=9223372036854775808", &["train.steps", "below 2^63"]);
+    value("train.learning_rate='fast'", &["a number, above 0", "such as 1e-3"]);
+    value("train.clip=0.5", &["train.clip = 0.5", "{ norm = 1.0 }", "\"none\""]);
+    value("model.cell=lstmm", &["lstm or gru", "the nearest is \"lstm\""]);
+    value("tokenizer.kind=sentencepiece", &["unigram and bpe"]);
+    value("optimizer.kind='adamm'", &["the nearest is \"adam\""]);
+    value("model.bidirectional=1", &["true or false"]);
+    value("data.columns=[1]", &["two numbers"]);
+    value("data.train=[]", &["two names in a list"]);
+    value("train=3", &["train is a table"]);
+    assert_eq!(read(PAIRS, &["train.clip={value=0.5}", "train.learning_rate=1"]).unwrap().train.clip, Clip::Value(0.5));
+}
+
+#[test]
+fn wishes_that_cannot_come_true_are_told() {
+    wrong(&format!("{TRANSFORMER}cell = \"gru\"\n"), &[], &["model.cell", "recurrent layers", "Leave it out"]);
+    wrong(&format!("{TRANSFORMER}attention = \"dot\"\n"), &[], &["model.attention"]);
+    wrong(&format!("{TEXT}encoder_layers = 2\n"), &[], &["model.encoder_layers", "encoder-decoder"]);
+    wrong(&format!("{TRANSFORMER}[model.transformer]\nmax_length = 9\n"), &[], &["max_length", "learned"]);
+    wrong(PAIRS, &["train.patience=1", "data.validation_share=0.0"], &["train.patience", "data.validation"]);
+    wrong(PAIRS, &["schedule.kind=plateau", "data.validation_share=0"], &["plateau", "data.validation"]);
+    wrong(PAIRS, &["data.columns=[1, 1]"], &["the same column"]);
+    wrong(PAIRS, &["data.columns=[0, 1]", "data.train=['a', 'b']"], &["two files have no columns"]);
+    wrong(TEXT, &["target_tokenizer.kind=word"], &["one tokenizer"]);
+    wrong(PAIRS, &["schedule={kind='inverse-sqrt',warmup=40}", "train.steps=30"], &["schedule.warmup = 40", "30"]);
+    let steady = "schedule={kind='warmup-stable-decay',warmup=8,decay=6}";
+    wrong(PAIRS, &[steady, "train.steps=10"], &["schedule.warmup = 8", "schedule.decay = 6", "together"]);
+    wrong(PAIRS, &["bench={vocabulary=4294967297,batch=1,length=1}"], &["bench.vocabulary", "1000000"]);
+    let notes = |text: &str, settings: &[&str]| read(text, settings).unwrap().given.notes.join("; ");
+    assert!(notes(PAIRS, &["train.length=9"]).contains("train.length: it only acts with data.stream = true"));
+    assert!(notes(PAIRS, &["train.batch_tokens=9", "train.batch_sentences=9"]).contains("train.batch_tokens"));
+    assert!(notes(PAIRS, &["data.validation='pairs.tsv'"]).contains("learned from"));
+    assert!(notes(&format!("{TEXT}cell = \"gru\"\n"), &["model.decoder=transformer"]).contains("model.cell"));
+    assert_eq!(notes(PAIRS, &[]), "");
+    // A try, made shorter than the file says, is one: its schedule is shortened by the trainer.
+    read(&format!("{PAIRS}[schedule]\nkind = \"cosine\"\nwarmup = 100\n"), &["train.steps=3"]).unwrap();
+}
