@@ -3,9 +3,10 @@ use crate::report::{Report, duration, large, note, plural, print};
 use crate::{RecipeArgs, Threads, stop};
 use clap::Args;
 use descant_interop::Family;
+use descant_kernels::bf16_operations;
 use descant_models::{Kind, Layers};
 use descant_nn::Cell;
-use descant_train::{Outcome, Recipe, Trainer, count, size};
+use descant_train::{Outcome, Recipe, TrainPrecision, Trainer, count, size};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -149,7 +150,14 @@ fn found(trainer: &Trainer, threads: usize) -> Vec<String> {
 pub(crate) fn watch(trainer: &mut Trainer, quiet: bool) -> anyhow::Result<(Outcome, Report)> {
     let stop = stop::listen()?;
     let mut report = Report::new(trainer.steps_done(), trainer.steps(), quiet);
-    let outcome = trainer.run(stop, |event| report.watch(event));
+    let mut bf16 = trainer.recipe().train.precision == TrainPrecision::Bf16;
+    let outcome = trainer.run(stop, |event| {
+        // After a step it is known whether any product is large enough to gain from it.
+        if std::mem::take(&mut bf16) && bf16_operations() == 0 {
+            report.say("Note: all products are too small to gain from train.precision = \"bf16\": they are in f32.");
+        }
+        report.watch(event);
+    });
     report.finish();
     Ok((outcome?, report))
 }

@@ -365,8 +365,8 @@ pub const KEYS: &[Key] = &[
         0.999; it is the average that is validated and kept. 0 for none."),
     key("train.precision", Choice(&["f32", "bf16"]), "\"f32\"", "bf16 rounds the operands of large products; weights and \
         optimizer stay in f32."),
-    key("train.shares", Whole("from 0 to 1024"), "(see ARCHITECTURE.md)", "Into how many shares a batch is cut, one replica \
-        each; the bits of the result depend on it."),
+    key("train.shares", Whole("from 0 to 1024"), "0", "Into how many shares a batch is cut, one replica each; 0 for the number \
+        of this machine's cores. The bits of the result depend on it, so a resolved recipe holds the number."),
     key("train.validate_every", Whole(FROM_1), "500", "Steps between two validations; there is one at the end, too."),
     key("train.log_every", Whole(FROM_1), "20", "Steps between two lines of metrics."),
     key("train.checkpoint_every", Whole(FROM_0), "0", "Steps between two checkpoints, besides those at validations; 0 for \
