@@ -88,7 +88,7 @@ fn wrong_folders_and_options_are_told() {
     folder.train("pairs.toml", "pairs", 10);
     folder.fail(&["train", "lm.toml", "--run", "lm"], &["already holds a training", "--resume"]);
     let changed = ["train", "lm.toml", "--run", "lm", "--resume", "--set", "model.hidden=8"];
-    folder.fail(&changed, &["differs", "train.steps"]);
+    folder.fail(&changed, &["differs", "model.hidden is 8, was 16"]);
     folder.fail(&["generate", "none", "x"], &["none", "descant train"]);
     folder.fail(&["generate", ".", "x"], &["not a run folder"]);
     folder.fail(&["eval", "none"], &["none"]);

@@ -351,9 +351,6 @@ impl Recipe {
             0 => Err(format!("{key} = 0: expected 1 or more")),
             _ => Ok(()),
         };
-        if train.steps == 0 && self.gave("train.steps") {
-            positive("train.steps", 0)?;
-        }
         if train.epochs > 1_000_000_000 {
             return Err(format!("train.epochs = {}: expected a number from 0 to 1000000000", train.epochs));
         }

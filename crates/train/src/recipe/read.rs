@@ -132,6 +132,9 @@ fn read(text: &str, settings: &[String], folder: Option<&Path>, strict: bool) ->
     complete(&table, "")?;
     let recipe = Recipe::deserialize(Value::Table(table.clone())).map_err(|error| missing(&table, error.message()))?;
     let mut recipe = Recipe { given, ..recipe };
+    if recipe.train.steps == 0 && recipe.gave("train.steps") {
+        return Err("train.steps = 0: expected 1 or more".to_owned());
+    }
     // The default, where no number of epochs says how long.
     if recipe.train.steps == 0 && recipe.train.epochs == 0 {
         recipe.train.steps = super::TrainConfig::STEPS;
