@@ -127,15 +127,13 @@ impl ScheduleConfig {
     #[must_use]
     pub fn shortened(mut self, steps: u64) -> Self {
         match &mut self {
-            Self::Linear { warmup, .. } | Self::InverseSqrt { warmup } | Self::Cosine { warmup, .. } => {
-                if *warmup > steps {
-                    *warmup = steps / 10;
-                }
+            Self::Linear { warmup, .. } | Self::InverseSqrt { warmup } | Self::Cosine { warmup, .. }
+                if *warmup > steps =>
+            {
+                *warmup = steps / 10;
             }
-            Self::WarmupStableDecay { warmup, decay, .. } => {
-                if warmup.saturating_add(*decay) > steps {
-                    (*warmup, *decay) = (steps / 10, steps / 10);
-                }
+            Self::WarmupStableDecay { warmup, decay, .. } if warmup.saturating_add(*decay) > steps => {
+                (*warmup, *decay) = (steps / 10, steps / 10);
             }
             _ => {}
         }

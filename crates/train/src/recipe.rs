@@ -322,7 +322,7 @@ impl Recipe {
             let lines: Vec<String> = lines.collect();
             let header = if place.is_empty() { String::new() } else { format!("\n[{place}]\n") };
             if !lines.is_empty() || !place.contains('.') {
-                let _ = write!(text, "{header}{}\n", lines.join("\n"));
+                let _ = writeln!(text, "{header}{}", lines.join("\n"));
             }
         }
         Ok(text)

@@ -41,7 +41,7 @@ impl Recipe {
             text => text.map_err(|error| Error::io("read the recipe", path, error))?,
         };
         let mut recipe = read(&text, settings, path.parent(), true).map_err(|reason| {
-            let is_text = !path.extension().is_some_and(|end| end == "toml") && DeTable::parse(&text).is_err();
+            let is_text = path.extension().is_none_or(|end| end != "toml") && DeTable::parse(&text).is_err();
             wrong(if is_text { no_recipe(path) } else { reason })
         })?;
         recipe.given.file = Some(path.to_owned());

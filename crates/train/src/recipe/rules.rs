@@ -86,8 +86,11 @@ const RULES: &[Rule] = &[
     }),
 ];
 
+/// Steps between two of something; 0 for none.
+type Every = fn(&Recipe) -> u64;
+
 /// The keys of a recipe that depend on the number of steps, which the trainer knows.
-const BY_STEPS: &[(&str, fn(&Recipe) -> u64)] = &[
+const BY_STEPS: &[(&str, Every)] = &[
     ("train.checkpoint_every", |recipe| recipe.train.checkpoint_every),
     ("train.validate_every", |recipe| recipe.train.validate_every),
     ("train.log_every", |recipe| recipe.train.log_every),

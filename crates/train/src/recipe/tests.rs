@@ -88,8 +88,8 @@ fn described_defaults_and_kinds_are_the_true_ones() {
         every().iter().map(|recipe| toml::Table::try_from(recipe.defaults()).unwrap()).collect();
     let of = |table: &toml::Table, key: &keys::Key| {
         let (place, name) = key.parts();
-        let inner = place.split('.').filter(|name| !name.is_empty());
-        let table = inner.fold(Some(table), |table: Option<&toml::Table>, name| table?.get(name)?.as_table());
+        let mut inner = place.split('.').filter(|name| !name.is_empty());
+        let table = inner.try_fold(table, |table, name| table.get(name)?.as_table());
         table.and_then(|table| table.get(name).cloned())
     };
     let mut checked = 0;
