@@ -90,7 +90,7 @@ pub fn prepare(folder: &Folder, name: &str) -> String {
         "epochs" => format!("{}epochs = 2\n", of(LANGUAGE_MODEL)).replace("steps = 60", "steps = 1000"),
         "plateau" => {
             // Too fast to become better for long.
-            let recipe = of(LANGUAGE_MODEL).replace("steps = 60", "steps = 1000").replace("1e-2", "0.5");
+            let recipe = of(LANGUAGE_MODEL).replace("steps = 60", "steps = 1000").replace("1e-2", "2.0");
             let recipe = recipe.replace("validate_every = 11", "validate_every = 6");
             format!("{recipe}patience = 4\n[schedule]\nkind = \"plateau\"\npatience = 1\nfactor = 0.9\n")
         }
