@@ -284,7 +284,7 @@ fn what_is_no_run_is_told_with_what_to_name() {
     folder.fail(&["eval", "pairs.toml"], &["pairs.toml", "this is a recipe", "descant train pairs.toml"]);
     folder.fail(&["generate", "runs/lm/checkpoints/step-00000100", "x"], &["no checkpoint of step 100", "3"]);
     // Nothing but the checkpoint of its start.
-    let settings = ["--set", "train.learning_rate=1e30", "--set", "train.clip=none", "--set", "optimizer.kind=sgd"];
+    let settings = ["--set", "train.learning_rate=1e39", "--set", "train.clip=none", "--set", "optimizer.kind=sgd"];
     let arguments = [&["train", "lm.toml", "--run", "diverged", "--quiet"][..], &settings].concat();
     assert!(!folder.run(&arguments).status.success());
     folder.fail(&["generate", "diverged", "x"], &["diverged has not learnt yet", "step 0"]);
