@@ -127,11 +127,15 @@ impl Tokenizer {
         if sandbox::program().is_none() {
             return Ok(());
         }
-        let path = path.canonicalize().map_err(|error| TextError::io("read", path, error))?;
+        // Under its own name, also where that is a link.
+        let path = std::path::absolute(path).map_err(|error| TextError::io("read", path, error))?;
         let request = Request::Tokenizer { path: path.clone(), special };
         // A reason names the file where the tokenizer was not the end of what tried it.
         let name = path.display().to_string();
-        let named = |reason: String| if reason.contains(&name) { reason } else { format!("{name}: {reason}") };
+        let named = |reason: String| {
+            let reason = reason.strip_prefix("tokenizer: ").unwrap_or(&reason);
+            if reason.contains(&name) { reason.to_owned() } else { format!("{name}: {reason}") }
+        };
         Sandbox::new(request).map(drop).map_err(|reason| TextError::Tokenizer(named(reason)))
     }
 

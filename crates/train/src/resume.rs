@@ -113,16 +113,11 @@ impl Recipe {
         if same(file, &place) {
             return Ok((own, Vec::new()));
         }
-        let mut text = fs::read_to_string(file).map_err(|error| Error::io("read the recipe", file, error))?;
+        let text = fs::read_to_string(file).map_err(|error| Error::io("read the recipe", file, error))?;
         let wrong = |reason: String| Error::Recipe { path: file.to_owned(), reason };
-        // Its model is that of `init`, which the run needs no more, and may be gone.
-        let table = toml::from_str::<toml::Table>(&text).unwrap_or_default();
-        if table.contains_key("init") && !table.contains_key("model") {
-            let model = toml::Table::try_from(&own.model).map_err(|error| wrong(error.to_string()))?;
-            let table = toml::Table::from_iter([("model".to_owned(), toml::Value::Table(model))]);
-            text += &format!("\n{}", toml::to_string(&table).map_err(|error| wrong(error.to_string()))?);
-        }
-        let given = Self::parse_in(&text, settings, file.parent()).map_err(wrong)?;
+        // Where its model is that of `init`: the run needs that no more, and it may be gone.
+        let model = toml::Table::try_from(&own.model).map_err(|error| wrong(error.to_string()))?;
+        let given = Self::parse_with(&text, settings, file.parent(), model).map_err(wrong)?;
         let differences = Difference::all(&own, &resolved(given, &own));
         if let Some(forbidden) = Difference::forbidden(&differences) {
             return Err(another_training(run, &forbidden));

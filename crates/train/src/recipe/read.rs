@@ -40,7 +40,7 @@ impl Recipe {
             Err(error) if error.kind() == std::io::ErrorKind::InvalidData => return Err(wrong(no_recipe(path))),
             text => text.map_err(|error| Error::io("read the recipe", path, error))?,
         };
-        let mut recipe = read(&text, settings, path.parent(), true).map_err(|reason| {
+        let mut recipe = read(&text, settings, path.parent(), true, None).map_err(|reason| {
             let is_text = path.extension().is_none_or(|end| end != "toml") && DeTable::parse(&text).is_err();
             wrong(if is_text { no_recipe(path) } else { reason })
         })?;
@@ -58,7 +58,7 @@ impl Recipe {
     /// # Errors
     /// The reason in words.
     pub fn parse(text: &str, settings: &[String]) -> Result<Self, String> {
-        read(text, settings, None, true)
+        read(text, settings, None, true, None)
     }
 
     /// Reads the resolved recipe of a run, in which keys may stand that do not act.
@@ -66,9 +66,14 @@ impl Recipe {
         Self::of_run_with(run, &[])
     }
 
-    /// As [`Recipe::parse`], with files also looked for from a folder.
-    pub(crate) fn parse_in(text: &str, settings: &[String], folder: Option<&Path>) -> Result<Self, String> {
-        read(text, settings, folder, true)
+    /// As [`Recipe::parse`], with files also looked for from a folder, and `model` in place of that of the run `init`.
+    pub(crate) fn parse_with(
+        text: &str,
+        settings: &[String],
+        folder: Option<&Path>,
+        model: Table,
+    ) -> Result<Self, String> {
+        read(text, settings, folder, true, Some(model))
     }
 
     /// The resolved recipe of a run, with settings on top.
@@ -76,7 +81,7 @@ impl Recipe {
         let path = run.join(RECIPE);
         let text = fs::read_to_string(&path).map_err(|error| Error::io("read the recipe", &path, error))?;
         let mut recipe =
-            read(&text, settings, None, false).map_err(|reason| Error::Recipe { path: path.clone(), reason })?;
+            read(&text, settings, None, false, None).map_err(|reason| Error::Recipe { path: path.clone(), reason })?;
         recipe.given.file = Some(path);
         Ok(recipe)
     }
@@ -91,8 +96,14 @@ fn no_recipe(path: &Path) -> String {
     )
 }
 
-/// `strict`: keys that do not act are errors or notes.
-fn read(text: &str, settings: &[String], folder: Option<&Path>, strict: bool) -> Result<Recipe, String> {
+/// `strict`: keys that do not act are errors or notes. `model`: that of the run `init`, where it is known already.
+fn read(
+    text: &str,
+    settings: &[String],
+    folder: Option<&Path>,
+    strict: bool,
+    model: Option<Table>,
+) -> Result<Recipe, String> {
     let parsed = DeTable::parse(text).map_err(|error| syntax(text, &error))?;
     let mut given = Given::default();
     let mut found = Vec::new();
@@ -119,7 +130,7 @@ fn read(text: &str, settings: &[String], folder: Option<&Path>, strict: bool) ->
     settle(&mut all)?;
     if let Some(init) = all.get("init").and_then(Value::as_str).filter(|_| !own_model).map(PathBuf::from) {
         // Before what is set, which may change some of it.
-        table.insert("model".to_owned(), Value::Table(model_of(&init)?));
+        table.insert("model".to_owned(), Value::Table(model.map_or_else(|| model_of(&init), Ok)?));
         settle(&mut table)?;
     } else {
         table = all;
