@@ -34,8 +34,8 @@ fn what_is_left_out_is_told_by_training_resuming_and_evaluating() {
     let found = figures(&folder, &["eval", "run", "--data", "pairs.tsv"]);
     assert_eq!((&found["answers"], &found["tokens"]), (&60.into(), &180.into()));
     folder.write("clean.tsv", "12\t21\n".repeat(30));
-    let clean =
-        ["train", "pairs.toml", "--run", "clean", "-q", "--set", "data.train=clean.tsv", "--set", "train.steps=10"];
+    let settings = ["--set", "data.train=clean.tsv", "--set", "train.steps=10", "--set", "train.validate_every=5"];
+    let clean = [&["train", "pairs.toml", "--run", "clean", "-q"][..], &settings].concat();
     assert_eq!(told(&folder, &clean), "");
 }
 
@@ -85,7 +85,7 @@ fn training_and_validation_have_one_form() {
     let columns = ["--set", "data.columns=[0,1]"];
     folder.fail(
         &[&train("columns", "data.validation=list.JSON")[..], &columns].concat(),
-        &["data.columns", "there is none"],
+        &["data.columns", "JSON has no columns"],
     );
     // Of one form, by the key that the error names.
     folder.succeed(&[&train("columns", "data.validation=pairs.tsv")[..], &columns].concat());
