@@ -114,6 +114,11 @@ fn line_ends_in_texts_shift_no_line() {
     let lines = json(&folder.succeed(&["generate", "run", "--input", "input.txt", "--json"]));
     let texts: Vec<&str> = lines.iter().map(|line| line["text"].as_str().unwrap()).collect();
     assert_eq!(texts, ["one\ntwo", "tab\there", "", "\\n", "one\ntwo"]);
+    // What is drawn for a line depends on its number, not on the lines that are decoded with it.
+    let drawn = |batch| {
+        folder.succeed(&["generate", "run", "--input", "input.txt", "--temperature", "3", "--batch", batch, "--json"])
+    };
+    assert_eq!(json(&drawn("1"))[3]["text"], json(&drawn("32"))[3]["text"]);
     let best = json(&folder.succeed(&["generate", "run", "--json", "--beam", "3", "--n-best", "3", "a", "b"]));
     let places: Vec<(u64, u64)> =
         best.iter().map(|line| (line["line"].as_u64().unwrap(), line["rank"].as_u64().unwrap())).collect();

@@ -335,7 +335,7 @@ fn a_real_checkpoint_gives_its_golden_ids_logits_and_text() {
 
     let golden = fs::read_to_string(original.join("greedy_golden.txt")).unwrap();
     let options = trained.options(Strategy::Greedy, Some(256), Parallelism::Serial).unwrap();
-    let written = trained.write(&mut tape, &[String::new()], 0, &options, |_, _| ()).unwrap();
+    let written = trained.write(&mut tape, &[String::new()], 0.., &options, |_, _| ()).unwrap();
     assert_eq!(written[0][0].text.trim(), golden.trim());
 }
 

@@ -156,7 +156,7 @@ impl Trained {
             Some(_) if self.converses() => self.prompt(&[Message::new("user", text)])?,
             _ => text.into(),
         };
-        let mut written = self.write(&mut Tape::new(), &[prompt], 0, &options, |_, _| ())?;
+        let mut written = self.write(&mut Tape::new(), &[prompt], 0.., &options, |_, _| ())?;
         let best = written.pop().and_then(|mut texts| texts.drain(..).next());
         match best {
             Some(written) if self.converses() => self.answer(&written),
@@ -188,8 +188,8 @@ impl Trained {
         }
     }
 
-    /// Writes for every line: what it becomes, or how it goes on. `first` is the first line's number, by which sampling
-    /// draws. The texts of a line come best first. `on_token` is called with each token as it is chosen, by line.
+    /// Writes for every line: what it becomes, or how it goes on. Each has a number, by which sampling draws, whichever
+    /// lines are beside it. The texts of a line come best first. `on_token` is called with each token as it is chosen, by line.
     ///
     /// # Errors
     /// Whatever the model's pass fails with.
@@ -197,16 +197,16 @@ impl Trained {
         &self,
         tape: &mut Tape,
         lines: &[T],
-        first: u64,
+        numbers: impl IntoIterator<Item = u64>,
         options: &Options,
         on_token: impl FnMut(usize, u32),
     ) -> Result<Vec<Vec<Written>>, Error>
     where
         for<'a> &'a T: Into<Text>,
     {
-        let rows: Vec<u64> = (first..).take(lines.len()).collect();
+        let numbers: Vec<u64> = numbers.into_iter().take(lines.len()).collect();
         let ids = lines.iter().map(|line| self.encode(&line.into())).collect::<Result<Vec<_>, _>>()?;
-        self.write_ids(tape, &ids, &rows, options, on_token)
+        self.write_ids(tape, &ids, &numbers, options, on_token)
     }
 
     /// The same for tokens, of [`Trained::encode`], each with its number.
@@ -236,8 +236,11 @@ impl Trained {
         let text = |hypothesis: Hypothesis, read: &[u32]| {
             let Hypothesis { tokens, score, finished, .. } = hypothesis;
             let prompt = if is_language_model { read } else { &[] };
-            // A beginning is read before, and the last token is not.
-            let cut = if is_language_model { read.len() + tokens.len() > context } else { read.len() > positions };
+            // A beginning is read before, and what is written last, a token or the end, is not.
+            let cut = match is_language_model {
+                true => read.len() + tokens.len() + usize::from(finished) > context,
+                false => read.len() > positions,
+            };
             Ok(Written { text: self.continuation(prompt, &tokens)?, tokens, score, finished, cut })
         };
         let each = |(found, read): (Vec<Hypothesis>, &Vec<u32>)| found.into_iter().map(|one| text(one, read)).collect();

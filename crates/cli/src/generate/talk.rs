@@ -42,8 +42,13 @@ impl Writer {
         if self.streams {
             return self.stream(prompt, "");
         }
-        let texts =
-            self.trained.write(&mut self.tape, std::slice::from_ref(prompt), self.number, &self.options, |_, _| ())?;
+        let texts = self.trained.write(
+            &mut self.tape,
+            std::slice::from_ref(prompt),
+            self.number..,
+            &self.options,
+            |_, _| (),
+        )?;
         texts.into_iter().flatten().next().ok_or_else(|| anyhow::anyhow!("nothing was written"))
     }
 

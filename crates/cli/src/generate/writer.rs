@@ -78,13 +78,14 @@ impl Writer {
     pub(super) fn write(&mut self, lines: &[String]) -> anyhow::Result<()> {
         let answers = self.trained.answers() || self.conversation.is_some();
         let is_empty = |line: &String| line.trim().is_empty() && (self.empty_lines || answers);
-        let texts: Vec<Text> =
-            lines.iter().filter(|line| !is_empty(line)).map(|line| self.text(line)).collect::<anyhow::Result<_>>()?;
+        let full = || (self.number..).zip(lines).filter(|(_, line)| !is_empty(line));
+        let texts: Vec<Text> = full().map(|(_, line)| self.text(line)).collect::<anyhow::Result<_>>()?;
+        let numbers: Vec<u64> = full().map(|(number, _)| number).collect();
         let empty: Vec<bool> = lines.iter().map(is_empty).collect();
         let (mut written, streamed) = match (&texts[..], self.streams) {
             ([text], true) => (vec![vec![self.stream(text, if answers { "" } else { &lines[0] })?]], true),
             ([], _) => (Vec::new(), false),
-            _ => (self.trained.write(&mut self.tape, &texts, self.number, &self.options, |_, _| ())?, false),
+            _ => (self.trained.write(&mut self.tape, &texts, numbers, &self.options, |_, _| ())?, false),
         };
         let mut written = written.drain(..);
         for (line, is_empty) in lines.iter().zip(empty) {
@@ -143,7 +144,7 @@ impl Writer {
         let mut texts = self.trained.write(
             &mut self.tape,
             std::slice::from_ref(text),
-            self.number,
+            self.number..,
             &self.options,
             |_, token| stream.push(token),
         )?;
