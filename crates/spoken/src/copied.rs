@@ -3,6 +3,7 @@
 
 use crate::dice::Dice;
 use crate::reading::Reading;
+use std::sync::LazyLock;
 
 const ONSETS: [&str; 30] = [
     "b", "c", "d", "f", "g", "h", "j", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "y", "z", "br", "ch", "cl",
@@ -29,14 +30,14 @@ pub fn name(dice: &mut Dice) -> Reading {
     Reading::copied(word[..1].to_uppercase() + &word[1..])
 }
 
-/// Letters in any order: three to eight small ones, or two to five capitals.
+/// Letters in any order: three to six small ones, or two to five capitals.
 pub fn letters(dice: &mut Dice) -> Reading {
     let (first, count) = if dice.chance(50) { (b'a', dice.between(3, 6)) } else { (b'A', dice.between(2, 5)) };
     let letters: String = (0..count).map(|_| char::from(first + dice.below(26) as u8)).collect();
     Reading::copied(letters)
 }
 
-/// Chinese characters that make a text of almost any kind, but none that is or counts a number.
+/// Chinese characters that make a text of almost any kind; but those of [`COUNTING`] are not drawn.
 const COMMON: &str = "的是不了在我他这们中来上大为和国地到以说要就出会可也你对生能而子那得于着自之用道行所然家事成方多经么去法学如都同现当没动面起看定进好小部其些主\
     样理心她本前开但因只从想实她此正比合意明情体全常最新外高老她身白又她应海文打信入真思走光教金向路先手已性长把身门原风很口问战气太题被给叫感表女何她明它系与世别\
     物知听放加变告诉电办完走请让处爱命觉算吃话军通接收书认立关头特结连非空管每保持任今变提活该务张王李刘陈杨赵黄周吴徐孙马朱胡林郭罗梁宋郑谢韩唐冯董程曹袁邓许\
@@ -48,7 +49,8 @@ const COUNTING: &str = "零〇一二三四五六七八九十百千万亿萬億�
 
 /// One to five Chinese characters, mostly of the common ones, else of all.
 pub fn characters(dice: &mut Dice) -> Reading {
-    let common: Vec<char> = COMMON.chars().filter(|c| !c.is_whitespace() && !COUNTING.contains(*c)).collect();
+    static PLAIN: LazyLock<Vec<char>> =
+        LazyLock::new(|| COMMON.chars().filter(|c| !c.is_whitespace() && !COUNTING.contains(*c)).collect());
     let rare = dice.chance(12);
     let count = dice.between(1, if rare { 2 } else { 5 });
     let draw = |_| match rare {
@@ -58,7 +60,7 @@ pub fn characters(dice: &mut Dice) -> Reading {
                 break rare;
             }
         },
-        false => *dice.pick(&common),
+        false => *dice.pick(&PLAIN),
     };
     Reading::copied((0..count).map(draw).collect::<String>())
 }

@@ -6,6 +6,7 @@ use super::fraction;
 use crate::dice::Dice;
 use crate::number::{self, Number};
 use crate::reading::{Kind, Reading};
+use std::sync::LazyLock;
 
 struct Unit {
     symbol: &'static str,
@@ -169,9 +170,12 @@ const PER: [(&str, &str); 10] = [
     ("day", "day"),
 ];
 
-fn others() -> Vec<[String; 3]> {
-    let words = |line: &str| line.split(' ').map(|word| word.replace('_', " ")).collect::<Vec<_>>();
-    OTHERS.lines().filter_map(|line| words(line).try_into().ok()).collect()
+fn others() -> &'static [[String; 3]] {
+    static UNITS: LazyLock<Vec<[String; 3]>> = LazyLock::new(|| {
+        let words = |line: &str| line.split(' ').map(|word| word.replace('_', " ")).collect::<Vec<_>>();
+        OTHERS.lines().filter_map(|line| words(line).try_into().ok()).collect()
+    });
+    &UNITS
 }
 
 /// The number and its unit, which is singular after exactly one.
@@ -234,8 +238,7 @@ pub fn duration(dice: &mut Dice) -> Reading {
 
 /// Any number and any unit, also one per another.
 pub fn measure(dice: &mut Dice) -> Reading {
-    let units = others();
-    let [symbol, one, many] = dice.pick(&units);
+    let [symbol, one, many] = dice.pick(others());
     let mut number = if dice.chance(45) { number::precise(dice, 5) } else { number::whole(dice, 6).into() };
     number.negative = dice.chance(8);
     let digits = number.written(dice.chance(25));
@@ -252,8 +255,7 @@ pub fn measure(dice: &mut Dice) -> Reading {
 /// From one amount to another, 2-3 °C "two to three degrees celsius"; with a fraction, 4 1/2 lbs "four and a half pounds";
 /// or a number per unit, 12/kg "twelve per kilogram".
 pub fn composed(dice: &mut Dice) -> Reading {
-    let units = others();
-    let [symbol, one, many] = dice.pick(&units);
+    let [symbol, one, many] = dice.pick(others());
     match dice.below(5) {
         0 if !symbol.contains(['%', '°', ' ', '2', '3']) => {
             let number = number::any(dice, 3, 30);

@@ -107,7 +107,7 @@ pub fn money(dice: &mut Dice) -> Reading {
     magnitude(dice)
 }
 
-/// An amount in millions and the like: $2.5 million, £3bn, 1.4 billion yuan.
+/// An amount in millions and the like: $2.5 million, £3bn, $40k, 1.4 billion yuan.
 pub fn magnitude(dice: &mut Dice) -> Reading {
     let currency = draw(dice);
     let (reading, scale) = scaled(dice, Kind::Money);
@@ -119,7 +119,7 @@ pub fn magnitude(dice: &mut Dice) -> Reading {
     }
     let letter = match (scale, dice.below(4)) {
         ("billion", 0) => "bn",
-        ("million", 0) => "m",
+        ("thousand", _) => "k",
         _ => &scale[..1],
     };
     let written = match dice.below(10) {
@@ -218,6 +218,25 @@ mod tests {
             (yen, 300, 0, "three hundred yen"),
         ] {
             assert_eq!(amount_spoken(currency, units, hundredths), words);
+        }
+    }
+
+    #[test]
+    fn a_letter_stands_for_one_scale() {
+        let mut dice = Dice::new(7);
+        for _ in 0..20_000 {
+            let Reading { written, spoken, .. } = magnitude(&mut dice);
+            let letters = written
+                .trim_start_matches(|c: char| !c.is_ascii_digit())
+                .trim_start_matches(|c: char| !c.is_alphabetic());
+            let scale = match &*letters.to_lowercase() {
+                "k" => "thousand",
+                "m" => "million",
+                "b" | "bn" => "billion",
+                "t" => "trillion",
+                _ => continue,
+            };
+            assert!(spoken.split(' ').any(|word| word == scale), "{written} {spoken}");
         }
     }
 }
