@@ -60,20 +60,12 @@ pub(crate) struct Manifest {
     pub(crate) sequences: u64,
     pub(crate) report: Report,
     /// The files of the text as they were encoded.
-    pub(crate) texts: Vec<TextFile>,
+    pub(crate) texts: Vec<Checksum>,
     /// The corpus's own files.
     pub(crate) files: BTreeMap<String, Checksum>,
     /// CRC-32 of this manifest without this line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     checksum: Option<u32>,
-}
-
-/// A file of the text.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct TextFile {
-    path: PathBuf,
-    #[serde(flatten)]
-    checksum: Checksum,
 }
 
 /// Where a sequence lies.
@@ -85,13 +77,10 @@ pub(crate) struct Place {
     pub(crate) prompt: usize,
 }
 
-impl TextFile {
-    /// A file as it is.
-    pub(crate) fn of(path: &Path) -> Result<Self, TextError> {
-        let checksum = File::open(path).and_then(|file| Checksum::of(&file, |_| ()));
-        let checksum = checksum.map_err(|error| TextError::io("read", path, error))?;
-        Ok(Self { path: path.to_owned(), checksum })
-    }
+/// By which a file of a text is known again.
+pub(crate) fn checksum(path: &Path) -> Result<Checksum, TextError> {
+    let checksum = File::open(path).and_then(|file| Checksum::of(&file, |_| ()));
+    checksum.map_err(|error| TextError::io("read", path, error))
 }
 
 impl Manifest {
@@ -275,14 +264,14 @@ impl Corpus {
         &self.stored.manifest.report
     }
 
-    /// The first file of the text that is no longer what was encoded; a file that is gone is not looked at.
+    /// That the files of the text, wherever they lie by now, are still what was encoded; one that is gone is not looked at.
     ///
     /// # Errors
-    /// [`TextError::Changed`] for that file; where one cannot be read.
-    pub fn check_texts(&self) -> Result<(), TextError> {
-        for text in self.stored.manifest.texts.iter().filter(|text| text.path.exists()) {
-            if *text != TextFile::of(&text.path)? {
-                return Err(TextError::Changed { path: text.path.clone() });
+    /// [`TextError::Changed`] for the first file that is not; where one cannot be read.
+    pub fn check_texts(&self, text: &Source) -> Result<(), TextError> {
+        for (path, was) in text.files().into_iter().zip(&self.stored.manifest.texts).filter(|(path, _)| path.exists()) {
+            if checksum(path)? != *was {
+                return Err(TextError::Changed { path: path.to_owned() });
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Writing a corpus: what of a text is kept, and what is counted.
 
-use crate::corpus::{EXAMPLES, Manifest, PROMPTS, Starts, Stored, TextFile, Texts};
+use crate::corpus::{EXAMPLES, Manifest, PROMPTS, Starts, Stored, Texts, checksum};
 use crate::report::{Report, SideReport};
 use crate::source::PassedOver;
 use crate::storage::{Storage, Writer};
@@ -25,7 +25,7 @@ pub(crate) fn encode(
 ) -> Result<Stored, TextError> {
     let before = text.files().into_iter().map(state).collect::<Result<Vec<_>, _>>()?;
     let mut manifest = manifest;
-    manifest.texts = text.files().into_iter().map(TextFile::of).collect::<Result<_, _>>()?;
+    manifest.texts = text.files().into_iter().map(checksum).collect::<Result<_, _>>()?;
     let mut encoder = Encoder::new(source, target, max_length, manifest, folder)?;
     let mut examples = text.for_tokenizers(source, target).examples()?;
     let (mut portion, mut bytes) = (Vec::new(), 0);

@@ -165,7 +165,7 @@ fn what_was_encoded_is_read_again_and_long_or_empty_pairs_are_left_out() {
             std::fs::write(&source, "one\n\nthree\nfour is long\nfive\n").unwrap();
         }
     }
-    let changed = Corpus::encode(&text, Some(&tokenizer), &tokenizer, 5, Some(&place)).unwrap().check_texts();
+    let changed = Corpus::encode(&text, Some(&tokenizer), &tokenizer, 5, Some(&place)).unwrap().check_texts(&text);
     assert!(matches!(changed, Err(TextError::Changed { path }) if path == source));
 }
 

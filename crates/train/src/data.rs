@@ -79,7 +79,7 @@ impl Texts {
         let all = [Some((&self.train, train)), validation];
         let notes = all.into_iter().flatten().flat_map(|(text, corpus)| {
             let mut notes = corpus.report().notes(&text.name());
-            let changed = corpus.check_texts().err();
+            let changed = corpus.check_texts(text).err();
             notes.extend(changed.map(|error| format!("{error}. Training goes on with the text as it was.")));
             notes
         });
@@ -127,7 +127,7 @@ fn enough(held_out: Corpus) -> Option<Arc<Corpus>> {
 /// # Errors
 /// What is wrong with the text, such as that it has changed since.
 pub(crate) fn kept(text: &Source, corpus: &Corpus) -> Result<Vec<Example>, Error> {
-    corpus.check_texts()?;
+    corpus.check_texts(text)?;
     let numbers = corpus.examples()?;
     let (mut next, mut kept) = (0, Vec::with_capacity(numbers.len()));
     for (example, number) in text.examples()?.zip(0..) {

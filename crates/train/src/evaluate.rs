@@ -143,7 +143,7 @@ impl<'a> Evaluator<'a> {
     /// A line for all that encoding the text left out, cut or did not know.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = self.corpus.report().notes(&self.text.name());
-        let changed = self.corpus.check_texts().err();
+        let changed = self.corpus.check_texts(&self.text).err();
         notes.extend(changed.map(|error| format!("{error}. The loss is that of the text as it was.")));
         notes
     }

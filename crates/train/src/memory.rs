@@ -6,6 +6,7 @@ use descant_models::{Kind, Layers, LossConfig, Vocabulary, build};
 use descant_optim::OptimizerConfig;
 use descant_tensor::DType;
 use std::fs;
+use std::path::Path;
 
 /// An estimate, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -157,18 +158,29 @@ fn free() -> Option<f64> {
     Some((field("MemAvailable:")? + field("SwapFree:").unwrap_or(0.0)) * 1024.0)
 }
 
-/// What the process's control group (a container, a job of Slurm) leaves it.
+/// What the process's control groups (a container, a job of Slurm) leave it: its own and those above, as each has a limit.
 fn cgroup() -> Option<f64> {
-    let number = |path: String| fs::read_to_string(path).ok()?.trim().parse::<f64>().ok();
-    let left = |folder: &str, limit: &str, used: &str| {
-        Some(number(format!("{folder}/{limit}"))? - number(format!("{folder}/{used}")).unwrap_or(0.0))
-    };
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let own = groups.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
-    let folders = [format!("/sys/fs/cgroup{}", own.trim_end_matches('/')), "/sys/fs/cgroup".to_owned()];
-    let second = folders.iter().filter_map(|folder| left(folder, "memory.max", "memory.current"));
-    let first = left("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes");
-    second.chain(first).reduce(f64::min).map(|left| left.max(0.0))
+    let own = |version: &str| groups.lines().find_map(|line| line.split_once(version)).map_or("/", |(_, own)| own);
+    let second = ("/sys/fs/cgroup", own("0::"), "memory.max", "memory.current", "");
+    let first = ("/sys/fs/cgroup/memory", own(":memory:"), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_");
+    let left = |(root, own, limit, used, prefix): (&str, &str, &str, &str, &str)| {
+        let all = Path::new(own).ancestors().filter_map(|group| {
+            let read = |name: &str| fs::read_to_string(Path::new(&format!("{root}{}", group.display())).join(name)).ok();
+            let number = |name: &str| read(name)?.trim().parse::<f64>().ok();
+            let used = number(used).unwrap_or(0.0) - cached(&read("memory.stat").unwrap_or_default(), prefix);
+            Some(number(limit)? - used)
+        });
+        all.reduce(f64::min)
+    };
+    [second, first].into_iter().filter_map(left).reduce(f64::min).map(|left| left.max(0.0))
+}
+
+/// Bytes of files that a control group has in memory, by its `memory.stat`: they count as used, and make room for others.
+fn cached(stat: &str, prefix: &str) -> f64 {
+    let files = [format!("{prefix}active_file"), format!("{prefix}inactive_file")];
+    let fields = stat.lines().filter_map(|line| line.split_once(' '));
+    fields.filter(|(name, _)| files.iter().any(|file| file == name)).filter_map(|(_, n)| n.parse::<f64>().ok()).sum()
 }
 
 /// What a limit of the shell (`ulimit -v`) leaves.
@@ -218,6 +230,14 @@ mod tests {
         let small = recipe("kind = \"language-model\"\nhidden = 8");
         let small = Estimate::of(&small, &Vocabulary::new(0, 9, true), DType::F32, 9.0).unwrap();
         assert_eq!(small.check(true), Ok(()));
+    }
+
+    #[test]
+    fn files_in_memory_leave_room() {
+        let stat = "anon 7\nfile 30\nactive_file 10\ninactive_file 15\nunevictable 1\n";
+        assert_eq!(cached(stat, ""), 25.0);
+        assert_eq!(cached("inactive_file 1\ntotal_active_file 2\ntotal_inactive_file 4\n", "total_"), 6.0);
+        assert_eq!(cached("", ""), 0.0);
     }
 
     #[test]

@@ -106,12 +106,17 @@ fn steps(recipe: &Recipe, batches: &Batches, notes: &mut Vec<String>) -> Result<
     Ok(steps)
 }
 
-/// Whether any of the batches is such; the first one mostly is.
+/// Whether any of the batches is such. The first one mostly is, and the rest of the text is not read then.
 fn any(
-    mut batches: impl Iterator<Item = Result<Batch, TextError>>,
+    batches: impl Iterator<Item = Result<Batch, TextError>>,
     such: impl Fn(&Batch) -> bool,
 ) -> Result<bool, TextError> {
-    batches.try_fold(false, |found, batch| Ok(found || such(&batch?)))
+    for batch in batches {
+        if such(&batch?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn nothing_counts(recipe: &Recipe, what: &str) -> String {

@@ -141,7 +141,7 @@ pub(crate) fn found(recipe: &Recipe, run: &Path) -> Recipe {
         if path.exists() || path.is_absolute() {
             return;
         }
-        if let Some(there) = run.ancestors().map(|folder| folder.join(&*path)).find(|there| there.exists()) {
+        if let Some(there) = run.ancestors().skip(1).map(|folder| folder.join(&*path)).find(|there| there.exists()) {
             *path = there;
         }
     };
