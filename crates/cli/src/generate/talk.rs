@@ -16,6 +16,7 @@ impl Writer {
         while let Some(line) = next()? {
             if line.trim().is_empty() {
                 (messages, forgets) = (beginning.clone(), false);
+                self.number += 1;
                 continue;
             }
             messages.push(Message::new("user", &line));
