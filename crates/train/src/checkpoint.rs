@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, SafeTensorError, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// The version of the format this program writes, and the newest it reads. 2: gradients of the shares are added along a
@@ -170,8 +170,10 @@ pub(crate) fn save(
     };
     written.and_then(|()| run.check()).map_err(withdraw)?;
     // A run that was broken off comes here again with the same bits: what is there stays then, if it is whole.
-    let whole =
-        || Checkpoint::open(&place).is_ok_and(|there| there.manifest.files.keys().all(|name| there.read(name).is_ok()));
+    let whole = || {
+        Checkpoint::open(&place)
+            .is_ok_and(|there| there.manifest.files.keys().all(|name| there.read_tensors(name, |_| Ok(())).is_ok()))
+    };
     if fs::read(place.join(MANIFEST)).ok() == fs::read(partial.join(MANIFEST)).ok() && whole() {
         fs::remove_dir_all(&partial).map_err(|error| Error::io("remove", &partial, error))?;
         return Ok(place);
@@ -255,15 +257,9 @@ fn write_tensors<'a>(folder: &Path, name: &str, parts: impl Iterator<Item = Part
         SafeTensorError::IoError(error) => io(error),
         error => Error::Checkpoint { path: path.clone(), reason: format!("its tensors could not be written: {error}") },
     })?;
-    let mut file = File::open(&path).map_err(io)?;
+    let file = File::open(&path).map_err(io)?;
     file.sync_all().map_err(io)?;
-    let (mut crc, mut chunk) = (crc32fast::Hasher::new(), vec![0; 1 << 16]);
-    loop {
-        match file.read(&mut chunk).map_err(io)? {
-            0 => return Ok(crc.finalize()),
-            n => crc.update(&chunk[..n]),
-        }
-    }
+    TensorFile::of(file).and_then(TensorFile::checksum).map_err(io)
 }
 
 /// A checkpoint's folder, its manifest read and its files verified.
@@ -329,20 +325,6 @@ impl Checkpoint {
 
     fn damaged(&self, reason: String) -> Error {
         Error::Checkpoint { path: self.path.clone(), reason }
-    }
-
-    fn read(&self, name: &str) -> Result<Vec<u8>, Error> {
-        let mut bytes = Vec::new();
-        if let Some(mut file) = self.files.get(name) {
-            let path = self.path.join(name);
-            file.seek(SeekFrom::Start(0))
-                .and_then(|_| file.read_to_end(&mut bytes))
-                .map_err(|error| Error::io("read the checkpoint", &path, error))?;
-        }
-        match self.manifest.files.get(name) {
-            Some(&crc) if crc == crc32fast::hash(&bytes) => Ok(bytes),
-            _ => Err(self.corrupt(name)),
-        }
     }
 
     fn corrupt(&self, name: &str) -> Error {
