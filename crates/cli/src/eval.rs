@@ -79,7 +79,13 @@ impl Eval {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let start = Instant::now();
         if let Some(output) = &self.output {
-            self.check(output)?;
+            let data: Vec<&Path> = self.data.iter().map(PathBuf::as_path).collect();
+            is_no_text(output, &data)?;
+            anyhow::ensure!(
+                self.overwrite || !output.exists(),
+                "--output {}: it is there already. Name another file, or add --overwrite",
+                output.display()
+            );
         }
         let trained = Trained::load(&self.run)?;
         let options = self.decoding.options(&trained, 1, Parallelism::Serial)?;
@@ -91,6 +97,7 @@ impl Eval {
              prompts, of which only the loss is measured",
             self.run.display()
         );
+        self.output.iter().try_for_each(|output| is_no_text(output, &evaluator.files()))?;
         evaluator.notes().iter().for_each(note);
         let evaluation = evaluator.loss()?;
         let mut figures = Figures {
@@ -147,23 +154,18 @@ impl Eval {
         }
         Ok(())
     }
+}
 
-    /// That nothing of the user's is written over, before the work begins.
-    fn check(&self, output: &Path) -> anyhow::Result<()> {
-        let same =
-            |data: &PathBuf| fs::canonicalize(data).is_ok_and(|data| fs::canonicalize(output).is_ok_and(|o| o == data));
-        anyhow::ensure!(
-            !self.data.iter().any(same),
-            "--output {}: this is the text to evaluate on. Name another file",
-            output.display()
-        );
-        anyhow::ensure!(
-            self.overwrite || !output.exists(),
-            "--output {}: it is there already. Name another file, or add --overwrite",
-            output.display()
-        );
-        Ok(())
-    }
+/// That the text which is evaluated on is not written over.
+fn is_no_text(output: &Path, files: &[&Path]) -> anyhow::Result<()> {
+    let same =
+        |file: &&Path| fs::canonicalize(file).is_ok_and(|file| fs::canonicalize(output).is_ok_and(|o| o == file));
+    anyhow::ensure!(
+        !files.iter().any(same),
+        "--output {}: this is the text to evaluate on. Name another file",
+        output.display()
+    );
+    Ok(())
 }
 
 /// Writes the answers, in the order of the text.

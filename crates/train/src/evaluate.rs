@@ -6,7 +6,7 @@ use descant_generate::Options;
 use descant_kernels::Parallelism;
 use descant_models::Generator;
 use descant_text::{Batch, Batches, Corpus, Example, Source, TextError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What an evaluation over given targets found.
@@ -146,6 +146,11 @@ impl<'a> Evaluator<'a> {
         let changed = self.corpus.check_texts(&self.text).err();
         notes.extend(changed.map(|error| format!("{error}. The loss is that of the text as it was.")));
         notes
+    }
+
+    /// The files of its text.
+    pub fn files(&self) -> Vec<&Path> {
+        self.text.files()
     }
 
     /// Pairs or lines of the text that are left out, of the loss and of the answers alike.
