@@ -62,13 +62,13 @@ impl Recipe {
             return Ok(None);
         }
         let Files::One(path) = &data.train else { return Ok(None) };
-        let (mut lines, mut blank, mut run) = (0_usize, 0_usize, 0_usize);
+        let (mut lines, mut blank, mut run, mut long) = (0_usize, 0_usize, 0_usize, None);
         for line in Lines::open(path)?.take(LINES) {
             let line = match line {
                 Ok(line) => line,
-                // Of a single line, which only a continuous text may be.
-                Err(TextError::LongLine { .. }) => {
-                    (lines, blank) = (1, 0);
+                // As only a continuous text may have.
+                Err(TextError::LongLine { line, longest, .. }) => {
+                    long = Some(format!("line {line} has more than {longest} bytes"));
                     break;
                 }
                 Err(error) => return Err(error.into()),
@@ -80,16 +80,20 @@ impl Recipe {
             }
         }
         let name = path.display().to_string();
-        data.stream = lines == 1 || blank as f64 >= BLANK * (lines + blank) as f64 && blank > 0;
+        data.stream = long.is_some() || lines == 1 || blank as f64 >= BLANK * (lines + blank) as f64 && blank > 0;
         let stream = data.stream;
         self.validate().map_err(|reason| self.wrong(reason))?;
-        Ok(Some(match stream {
-            true if lines == 1 => format!("{name} is a single line, and read as one continuous text"),
-            true => format!(
+        Ok(Some(match (long, stream) {
+            (Some(long), _) => format!(
+                "{name} is read as one continuous text, as {long}; stream = false in [data] reads each line as a text of its \
+                 own, and leaves such lines out"
+            ),
+            (None, true) if lines == 1 => format!("{name} is a single line, and read as one continuous text"),
+            (None, true) => format!(
                 "{name} has blank lines, and is read as one continuous text; stream = false in [data] reads each line as a \
                  text of its own"
             ),
-            false => format!(
+            (None, false) => format!(
                 "{name} has no blank lines, and each line is read as a text of its own; stream = true in [data] reads it as \
                  one continuous text"
             ),
