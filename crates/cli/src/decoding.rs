@@ -11,7 +11,7 @@ pub(crate) struct Decoding {
     pub(crate) beam: Option<usize>,
     /// Favour longer texts in a beam search: texts are ranked by log probability / ((5 + tokens) / 6)^X, the end counted
     /// as a token; 0 not at all, 1 much
-    #[arg(long, value_name = "X", default_value_t = 0.6)]
+    #[arg(long, value_name = "X", default_value_t = 0.6, requires = "beam")]
     length_penalty: f64,
     /// Draw tokens by their probability (the default for language models that continue a text)
     #[arg(long)]

@@ -110,10 +110,10 @@ impl Report {
         }
     }
 
-    /// What is said of a loss that has risen, where it has: the training diverges.
+    /// What is said of a loss that has risen by more than batches differ, where it has: the training diverges.
     pub(crate) fn divergence(&self) -> Option<String> {
         let (first, last) = self.losses?;
-        (last > first).then(|| {
+        (last > first + 0.25 * first.abs() + 0.1).then(|| {
             format!(
                 "The loss is {}, above the first one, {}: it diverges. Try a smaller train.learning_rate.",
                 large(last),

@@ -186,11 +186,17 @@ fn a_run_is_gone_on_with_and_measured_from_another_folder() {
     folder.train("student.toml", "deep/run", 20);
     let elsewhere = |arguments: &[&str]| {
         let output = folder.command(arguments).current_dir("/").output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{told}");
+        told
     };
     let run = folder.path("deep/run");
     elsewhere(&["train", run.to_str().unwrap(), "--resume", "--quiet", "--set", "train.steps=30"]);
-    elsewhere(&["eval", run.to_str().unwrap()]);
+    let eval = ["eval", run.to_str().unwrap(), "--loss-only"];
+    assert_eq!(elsewhere(&eval), "");
+    folder.write("pairs.tsv", "another\ttext\n");
+    let told = elsewhere(&eval);
+    assert!(told.contains("pairs.tsv has changed") && told.contains("the text as it was"), "{told}");
     assert!(folder.weights("deep/run") == folder.weights("unbroken"));
 }
 

@@ -166,7 +166,8 @@ fn cgroup() -> Option<f64> {
     let first = ("/sys/fs/cgroup/memory", own(":memory:"), "memory.limit_in_bytes", "memory.usage_in_bytes", "total_");
     let left = |(root, own, limit, used, prefix): (&str, &str, &str, &str, &str)| {
         let all = Path::new(own).ancestors().filter_map(|group| {
-            let read = |name: &str| fs::read_to_string(Path::new(&format!("{root}{}", group.display())).join(name)).ok();
+            let read =
+                |name: &str| fs::read_to_string(Path::new(&format!("{root}{}", group.display())).join(name)).ok();
             let number = |name: &str| read(name)?.trim().parse::<f64>().ok();
             let used = number(used).unwrap_or(0.0) - cached(&read("memory.stat").unwrap_or_default(), prefix);
             Some(number(limit)? - used)
