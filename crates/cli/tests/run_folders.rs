@@ -194,6 +194,8 @@ fn a_run_is_gone_on_with_and_measured_from_another_folder() {
     elsewhere(&["train", run.to_str().unwrap(), "--resume", "--quiet", "--set", "train.steps=30"]);
     let eval = ["eval", run.to_str().unwrap(), "--loss-only"];
     assert_eq!(elsewhere(&eval), "");
+    let over = ["eval", "deep/run", "--output", "pairs.tsv", "--overwrite"];
+    folder.fail(&over, &["pairs.tsv", "the text to evaluate on"]);
     folder.write("pairs.tsv", "another\ttext\n");
     let told = elsewhere(&eval);
     assert!(told.contains("pairs.tsv has changed") && told.contains("the text as it was"), "{told}");
