@@ -289,9 +289,10 @@ impl Recipe {
         self.written(true)
     }
 
-    /// The same without those others.
-    fn acting(&self) -> Result<String, String> {
-        self.written(false)
+    /// The same recipe with every key that does not act in it as by default: what its text in a run folder says.
+    pub(crate) fn settled(self) -> Result<Self, String> {
+        let settled: Self = toml::from_str(&self.written(false)?).map_err(|error| error.message().to_owned())?;
+        Ok(Self { given: self.given, ..settled })
     }
 
     fn written(&self, others: bool) -> Result<String, String> {

@@ -80,6 +80,8 @@ impl Trained {
         run: &Path,
     ) -> Result<(), Error> {
         let run = RunFolder::take(run)?;
+        let wrong = |reason| Error::Recipe { path: run.join(RECIPE), reason };
+        let recipe = &recipe.clone().settled().map_err(wrong)?;
         run.begin()?;
         tokenizers.save(run.path())?;
         if let Some(template) = chat {

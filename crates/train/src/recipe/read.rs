@@ -153,10 +153,7 @@ fn read(
     recipe.validate()?;
     if strict {
         recipe.given.notes = super::rules::check(&recipe)?;
-        // What does not act is as by default, so that a recipe is what its text in the run folder says.
-        let text = recipe.acting()?;
-        let acting = toml::from_str(&text).map_err(|error| cut(error.message()))?;
-        recipe = Recipe { given: recipe.given, ..acting };
+        recipe = recipe.settled().map_err(|reason| cut(&reason))?;
     }
     Ok(recipe)
 }
