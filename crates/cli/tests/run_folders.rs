@@ -218,6 +218,8 @@ fn a_copy_by_hard_links_is_a_run_of_its_own() {
     // Names as a shell reads them.
     let other = ["train", "lm.toml", "--run", "my run", "--resume", "--set", "seed=7"];
     folder.fail(&other, &["seed is 7, was 1", "descant train 'my run' --resume"]);
+    let other = ["train", "my run", "--resume", "--set", "data.train=other.txt", "--set", "train.steps=40"];
+    folder.fail(&other, &["data.train is \"other.txt\"", "init"]);
 }
 
 #[test]

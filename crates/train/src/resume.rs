@@ -175,7 +175,15 @@ fn another_training(run: &Path, what: &str) -> Error {
 /// The recipe with which a run goes on that was started with its `own`, where it is asked to by the recipe `given`.
 pub(crate) fn resumed(given: Recipe, own: &Recipe, run: &Path) -> Result<Recipe, Error> {
     let given = resolved(given, own);
-    match Difference::forbidden(&Difference::all(own, &given)) {
+    let differences = Difference::all(own, &given);
+    // The run reads its own encoded text: another would be taken down in its recipe and never be read.
+    let texts = differences.iter().filter(|found| found.is_of(&["data"]) && given.given.set.contains(&found.key));
+    let texts: Vec<String> = texts.map(Difference::to_string).collect();
+    if !texts.is_empty() {
+        let what = format!("{} (to train on another text, begin a run with init)", texts.join("; "));
+        return Err(another_training(run, &what));
+    }
+    match Difference::forbidden(&differences) {
         Some(forbidden) => Err(another_training(run, &forbidden)),
         None => Ok(given),
     }
