@@ -81,6 +81,12 @@ impl Eval {
         if let Some(output) = &self.output {
             let data: Vec<&Path> = self.data.iter().map(PathBuf::as_path).collect();
             is_no_text(output, &data)?;
+            let ending = output.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+            anyhow::ensure!(
+                ending.as_ref().is_none_or(|ending| ["tsv", "txt", "jsonl"].contains(&ending.as_str())),
+                "--output {}: expected a name that ends in .tsv (columns between tabs) or .jsonl",
+                output.display()
+            );
             anyhow::ensure!(
                 self.overwrite || !output.exists(),
                 "--output {}: it is there already. Name another file, or add --overwrite",

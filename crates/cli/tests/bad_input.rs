@@ -120,3 +120,22 @@ fn texts_of_any_script_and_shape_train() {
     let one = ["train", "lm.toml", "--run", "one", "--set", "data.train=one.txt", "--set", "train.steps=5", "--quiet"];
     folder.succeed(&one);
 }
+
+#[test]
+fn what_does_not_end_is_not_waited_for() {
+    let folder = Folder::new();
+    folder.train("lm.toml", "run", 2);
+    let pipe = |name: &str| {
+        let _ = std::fs::remove_file(folder.path(name));
+        assert!(std::process::Command::new("mkfifo").arg(folder.path(name)).status().unwrap().success());
+    };
+    pipe("pipe.toml");
+    folder.fail(&["train", "pipe.toml"], &["pipe.toml", "no regular file"]);
+    for name in ["lengths.json", "tokenizer.json", "recipe.toml", "last/manifest.json"] {
+        let before = std::fs::read(folder.path("run").join(name)).unwrap();
+        pipe(&format!("run/{name}"));
+        folder.fail(&["generate", "run", "a"], &[]);
+        std::fs::remove_file(folder.path("run").join(name)).unwrap();
+        folder.write(&format!("run/{name}"), before);
+    }
+}

@@ -159,6 +159,9 @@ fn standard_input_and_files_are_read_alike() {
     for output in both(b"") {
         assert_eq!(said(&output), "");
     }
+    for output in both("a\n\u{4e94}\u{6708}\n".as_bytes()) {
+        assert!(told(&output).contains("unknown to the tokenizer, the first in line 2"), "{}", told(&output));
+    }
     for output in both(b"a\nb\n\xff\xfe\nc\n") {
         assert_eq!(output.status.code(), Some(1));
         assert!(told(&output).contains("line 3") && told(&output).contains("UTF-8"), "{}", told(&output));

@@ -1,6 +1,6 @@
 use crate::encode::encode;
 use crate::storage::{Checksum, Storage};
-use crate::{Report, Source, TextError, Tokenizer};
+use crate::{Report, Source, TextError, Tokenizer, read_file};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -97,7 +97,7 @@ impl Manifest {
 
     fn read(folder: &Path) -> Result<Self, TextError> {
         let damaged = |reason: String| TextError::Damaged { path: folder.to_owned(), reason };
-        let json = fs::read(folder.join(MANIFEST)).map_err(|error| damaged(error.to_string()))?;
+        let json = read_file(&folder.join(MANIFEST)).map_err(|error| damaged(error.to_string()))?;
         let wrong = |error: serde_json::Error| damaged(format!("{MANIFEST}: {error}"));
         /// What a manifest of any format has.
         #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 use crate::chat::ASSISTANT;
 use crate::lines::{LONGEST_OBJECT, Line, Lines};
 use crate::{Message, TextError};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use std::fmt;
 use std::path::Path;
@@ -160,13 +160,73 @@ impl<'de> Deserialize<'de> for Fields {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
                 let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
+                while let Some((name, Once(value))) = map.next_entry()? {
+                    fields.push((name, value));
                 }
                 Ok(Fields(fields))
             }
         }
         deserializer.deserialize_map(Entries)
+    }
+}
+
+/// A value in whose objects no key stands twice: of two, a [`Value`] would keep the last in silence.
+struct Once(Value);
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Once;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_unit<E>(self) -> Result<Once, E> {
+                Ok(Once(Value::Null))
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Once, E> {
+                Ok(Once(value.into()))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Once, E> {
+                Ok(Once(value.into()))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Once, E> {
+                Ok(Once(value.into()))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Once, E> {
+                Ok(Once(value.into()))
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Once, E> {
+                Ok(Once(value.into()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Once, A::Error> {
+                let mut all = Vec::new();
+                while let Some(Once(item)) = items.next_element()? {
+                    all.push(item);
+                }
+                Ok(Once(all.into()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Once, A::Error> {
+                let mut fields = serde_json::Map::new();
+                while let Some((name, Once(value))) = map.next_entry::<String, _>()? {
+                    if fields.contains_key(&name) {
+                        return Err(A::Error::custom(format!("it has the key {name:?} twice")));
+                    }
+                    fields.insert(name, value);
+                }
+                Ok(Once(fields.into()))
+            }
+        }
+        deserializer.deserialize_any(Any)
     }
 }
 
@@ -236,7 +296,7 @@ impl Objects {
                 match first {
                     c if c.is_ascii_whitespace() => {}
                     '[' if !list.begun => list.begun = true,
-                    ']' if list.begun && !list.ended => list.ended = true,
+                    ']' if list.begun && !list.ended && (list.between || list.line == 0) => list.ended = true,
                     ',' if list.between && !list.ended => list.between = false,
                     '{' if list.begun && !list.ended && !list.between => {
                         (list.between, list.line) = (true, self.lines.number());
@@ -312,6 +372,7 @@ mod tests {
             (r#"{"prompt": 1, "completion": "b"}"#, "\"prompt\" is a number"),
             (r#"{"prompt": "a", "completion": "b", "id": 1}"#, "\"id\""),
             (r#"{"prompt": "a", "prompt": "b", "completion": "b"}"#, "\"prompt\" twice"),
+            (r#"{"messages": [{"role": "user", "content": "a", "content": "b"}]}"#, "\"content\" twice"),
             (r#"{"prompt": "a", "completion": "b", "messages": []}"#, "\"prompt\""),
             (r#"{"text": "a", "output": "b"}"#, "\"text\""),
             (r#"{"conversations": [], "id": 3}"#, "\"conversations\", \"id\""),
@@ -367,7 +428,7 @@ mod tests {
         let found = all(&format!("[{one},{large}\n,{two}]")).unwrap();
         assert_eq!(found[1], ("large".to_owned(), 1));
         assert_eq!(found[2], (two.to_owned(), 2));
-        for wrong in ["[", "[{}", "[{} {}]", "[1]", "[{}] x", "[,{}]", "[{\"a\":1]"] {
+        for wrong in ["[", "[{}", "[{} {}]", "[1]", "[{}] x", "[,{}]", "[{},]", "[{\"a\":1]"] {
             assert!(matches!(all(wrong), Err(TextError::Example { line: 1, .. })), "{wrong} {:?}", all(wrong));
         }
         assert_eq!(all("[]").unwrap(), []);

@@ -4,14 +4,12 @@
 mod charsmap;
 mod vocabulary;
 
-use crate::TextError;
+use crate::{TextError, read_file};
 use serde::Deserialize;
 use serde_json::Value;
 use std::path::Path;
 use vocabulary::{Merges, Vocabulary};
 
-/// The most bytes of a file: the largest vocabularies have some 40 million.
-const LONGEST: u64 = 1 << 28;
 /// The most bytes of a token, and of what components look for.
 const LONGEST_TOKEN: usize = 4096;
 /// The most bytes that components put in.
@@ -121,14 +119,7 @@ pub(crate) fn check_vocabulary(bytes: &[u8]) -> Result<Ids, String> {
 /// # Errors
 /// Where it is none, or the system refuses.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, TextError> {
-    let io = |error| TextError::io("read", path, error);
-    let wrong = |reason: &str| Err(TextError::Tokenizer(format!("{} {reason}", path.display())));
-    let file = std::fs::metadata(path).map_err(io)?;
-    match (file.is_file(), file.len() > LONGEST) {
-        (false, _) => wrong("is no regular file"),
-        (true, true) => wrong(&format!("has {} bytes, expected at most {LONGEST}", file.len())),
-        (true, false) => std::fs::read(path).map_err(io),
-    }
+    read_file(path).map_err(|error| TextError::io("read", path, error))
 }
 
 impl Model {

@@ -6,6 +6,7 @@ mod subwords;
 mod unigram;
 
 use crate::TextError;
+use crate::read_text;
 use crate::tokenizer::{SPECIAL, TokenizerConfig, TokenizerKind};
 use sample::Sample;
 use serde_json::{Map, Value, json};
@@ -205,7 +206,7 @@ fn check_often<T: std::fmt::Display>(counts: &[(T, u64)], config: &TokenizerConf
 
 /// The words of a list, one a line.
 fn listed(path: &Path) -> std::result::Result<Vec<String>, TextError> {
-    let text = std::fs::read_to_string(path).map_err(|error| TextError::io("read the list of words", path, error))?;
+    let text = read_text(path).map_err(|error| TextError::io("read the list of words", path, error))?;
     let mut lines: HashMap<&str, usize> = HashMap::new();
     let mut words = Vec::new();
     for (number, line) in (1..).zip(text.trim_start_matches('\u{FEFF}').lines()) {

@@ -4,7 +4,7 @@ use crate::{Error, RunFolder, TensorFile};
 use descant_autograd::Parameters;
 use descant_optim::Optimizer;
 use descant_tensor::{Buffer, DType};
-use descant_text::Position;
+use descant_text::{Position, read_file};
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -280,7 +280,7 @@ impl Checkpoint {
             Err(_) => link.to_owned(),
         };
         let place = path.join(MANIFEST);
-        let bytes = fs::read(&place).map_err(|error| Error::io("read the checkpoint's manifest", &place, error))?;
+        let bytes = read_file(&place).map_err(|error| Error::io("read the checkpoint's manifest", &place, error))?;
         let damaged = |reason: String| Error::Checkpoint { path: path.clone(), reason };
         let broken = |error: serde_json::Error| damaged(format!("{MANIFEST} is damaged ({error}). {REMEDY}"));
         let Format { format } = serde_json::from_slice(&bytes).map_err(broken)?;

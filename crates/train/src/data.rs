@@ -1,7 +1,7 @@
 use crate::run::DATA;
 use crate::{DataConfig, Error, Files, Recipe, Tokenizers};
 use descant_models::{Kind, LossConfig};
-use descant_text::{Batch, BatchConfig, Batches, ChatTemplate, Corpus, Example, Form, Source, TextError};
+use descant_text::{Batch, BatchConfig, Batches, ChatTemplate, Corpus, Example, Form, Source, TextError, read_text};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -31,7 +31,6 @@ impl Texts {
             return Err(recipe.wrong(reason));
         };
         let kind = recipe.model.kind;
-        check_keys(data)?;
         let train = source(&data.train, data, kind, template)?;
         let validation = data.validation.as_ref().map(|files| source(files, data, kind, template)).transpose()?;
         validation.as_ref().map_or(Ok(()), |validation| agree(&train, validation))?;
@@ -144,23 +143,6 @@ pub(crate) fn kept(text: &Source, corpus: &Corpus) -> Result<Vec<Example>, Error
     Err(TextError::Changed { path: text.path().to_owned() }.into())
 }
 
-/// That `data.stream` and `data.columns` are asked for where they mean something.
-fn check_keys(data: &DataConfig) -> Result<(), Error> {
-    let plain = |files: &&Files| matches!(files, Files::One(path) if !is_json(path));
-    let wrong = |path: &Path, reason: &str| Err(Error::Recipe { path: path.to_owned(), reason: reason.to_owned() });
-    if let Files::One(path) = &data.train
-        && data.stream
-        && is_json(path)
-    {
-        return wrong(path, "data.stream = true is not for JSON, in which each object is an example. Leave it out");
-    }
-    if data.columns.is_some() && ![Some(&data.train), data.validation.as_ref()].iter().flatten().any(plain) {
-        let reason = "data.columns is for files of tab-separated columns, and there is none. Leave it out";
-        return wrong(Path::new("the recipe"), reason);
-    }
-    Ok(())
-}
-
 /// The text of a recipe's `files`.
 pub(crate) fn source(
     files: &Files,
@@ -226,7 +208,7 @@ pub(crate) fn chat_template(path: &Path) -> Result<ChatTemplate, Error> {
     if let Some(template) = path.to_str().and_then(ChatTemplate::built_in) {
         return Ok(template);
     }
-    let text = fs::read_to_string(path).map_err(|error| Error::io("read the chat template", path, error))?;
+    let text = read_text(path).map_err(|error| Error::io("read the chat template", path, error))?;
     let wrong = |reason: String| Error::Recipe { path: path.to_owned(), reason };
     ChatTemplate::new(text.trim_start_matches('\u{feff}')).map_err(wrong)
 }

@@ -2,9 +2,8 @@ use crate::data::write;
 use crate::run::DATA;
 use crate::{Error, Recipe, Texts};
 use descant_models::Kind;
-use descant_text::{Corpus, Source};
+use descant_text::{Corpus, Source, read_file};
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::path::Path;
 
 /// The file of a run folder with what training showed of lengths.
@@ -73,7 +72,7 @@ impl Shown {
         if !path.exists() {
             return Ok(None);
         }
-        let bytes = fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
+        let bytes = read_file(&path).map_err(|error| Error::io("read", &path, error))?;
         let damaged = |error: serde_json::Error| Error::Run {
             path: path.clone(),
             reason: format!("it is damaged ({error}). Delete it: then --max-length and --context say how far to go"),

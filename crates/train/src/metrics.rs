@@ -1,7 +1,8 @@
 use crate::data::write;
 use crate::{Error, Step};
+use descant_text::read_file;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -110,7 +111,7 @@ impl Metrics {
         let fail = |error| Error::io("write the metrics to", &path, error);
         let mut unread = 0;
         if path.exists() {
-            let bytes = fs::read(&path).map_err(fail)?;
+            let bytes = read_file(&path).map_err(fail)?;
             // A last line without its end is what a process was writing when it was killed.
             let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
             let mut kept = String::new();

@@ -103,6 +103,12 @@ fn steps(recipe: &Recipe, batches: &Batches, notes: &mut Vec<String>) -> Result<
             return Ok(most.min(all.round() as u64));
         }
     }
+    if recipe.gave("train.steps") {
+        let (epochs, asked) = (train.epochs, train.steps);
+        notes.push(format!(
+            "train.epochs = {epochs} ends the training after {steps} steps, before train.steps = {asked}"
+        ));
+    }
     Ok(steps)
 }
 

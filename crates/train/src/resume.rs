@@ -4,6 +4,7 @@ use crate::checkpoint::Belongs;
 use crate::data::TEMPLATE;
 use crate::trained::RECIPE;
 use crate::{Error, Files, Recipe, Tokenizers, quoted};
+use descant_text::{read_file, read_text};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -113,7 +114,7 @@ impl Recipe {
         if same(file, &place) {
             return Ok((own, Vec::new()));
         }
-        let text = fs::read_to_string(file).map_err(|error| Error::io("read the recipe", file, error))?;
+        let text = read_text(file).map_err(|error| Error::io("read the recipe", file, error))?;
         let wrong = |reason: String| Error::Recipe { path: file.to_owned(), reason };
         // Where its model is that of `init`: the run needs that no more, and it may be gone.
         let model = toml::Table::try_from(&own.model).map_err(|error| wrong(error.to_string()))?;
@@ -251,7 +252,7 @@ fn checksums(run: &Path) -> Result<BTreeMap<String, u32>, Error> {
     for name in Tokenizers::FILES.iter().chain([&TEMPLATE]) {
         let path = run.join(name);
         if path.exists() {
-            let bytes = fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
+            let bytes = read_file(&path).map_err(|error| Error::io("read", &path, error))?;
             files.insert((*name).to_owned(), crc32fast::hash(&bytes));
         }
     }

@@ -204,7 +204,7 @@ fn absent(removed: io::Result<()>) -> io::Result<()> {
 /// Takes a run folder for this process alone, as long as the file is open.
 fn lock(run: &Path) -> Result<File, Error> {
     let path = run.join(LOCK);
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
     let file = file.map_err(|error| Error::io("write", &path, error))?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => {

@@ -22,6 +22,8 @@ pub struct Written {
     /// Whether not all before it was read: the source has more tokens than the model has positions, or a language model
     /// more behind it than [`Options::context`].
     pub cut: bool,
+    /// Tokens of the source or the prompt that are unknown to the tokenizer.
+    pub unknown: usize,
 }
 
 /// How much longer than anything in training a text may become, beside [`MORE`] tokens.
@@ -233,6 +235,7 @@ impl Trained {
         let input = Input { rows: numbers, sources, prompts };
         let written = descant_generate::stream(self.model.as_ref(), &self.parameters, tape, input, options, on_token)?;
         let context = options.context.unwrap_or(usize::MAX).min(positions);
+        let unknown = self.tokenizers.source.as_ref().unwrap_or(&self.tokenizers.target).special().unknown;
         let text = |hypothesis: Hypothesis, read: &[u32]| {
             let Hypothesis { tokens, score, finished, .. } = hypothesis;
             let prompt = if is_language_model { read } else { &[] };
@@ -241,7 +244,8 @@ impl Trained {
                 true => read.len() + tokens.len() + usize::from(finished) > context,
                 false => read.len() > positions,
             };
-            Ok(Written { text: self.continuation(prompt, &tokens)?, tokens, score, finished, cut })
+            let unknown = read.iter().filter(|&&id| Some(id) == unknown).count();
+            Ok(Written { text: self.continuation(prompt, &tokens)?, tokens, score, finished, cut, unknown })
         };
         let each = |(found, read): (Vec<Hypothesis>, &Vec<u32>)| found.into_iter().map(|one| text(one, read)).collect();
         written.into_iter().zip(texts).map(each).collect()

@@ -18,7 +18,8 @@ impl<'a> Stream<'a> {
     pub(super) fn new(trained: &'a Trained, text: &Text, chat: bool) -> anyhow::Result<Self> {
         let prompt = if trained.is_language_model() { trained.encode(text)? } else { Vec::new() };
         let after = trained.chat.as_ref().filter(|_| chat).map(|template| template.after_answer().to_string());
-        let written = Written { text: String::new(), tokens: Vec::new(), score: 0.0, finished: false, cut: false };
+        let written =
+            Written { text: String::new(), tokens: Vec::new(), score: 0.0, finished: false, cut: false, unknown: 0 };
         Ok(Self { trained, prompt, after, written, shown: 0, failed: None })
     }
 

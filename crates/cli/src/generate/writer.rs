@@ -35,6 +35,8 @@ pub(super) struct Tally {
     unfinished: (u64, u64),
     /// Sources and prompts that were not read whole, and the first one's line.
     cut: (u64, u64),
+    /// Sources and prompts with tokens that the tokenizer does not know, and the first one's line.
+    unknown: (u64, u64),
     /// Whether line ends were escaped.
     escaped: bool,
 }
@@ -90,8 +92,10 @@ impl Writer {
         let mut written = written.drain(..);
         for (line, is_empty) in lines.iter().zip(empty) {
             self.number += 1;
-            let nothing =
-                || vec![Written { text: String::new(), tokens: Vec::new(), score: 0.0, finished: true, cut: false }];
+            let nothing = || {
+                let (text, tokens) = (String::new(), Vec::new());
+                vec![Written { text, tokens, score: 0.0, finished: true, cut: false, unknown: 0 }]
+            };
             let texts = if is_empty { nothing() } else { written.next().unwrap_or_default() };
             for (rank, written) in texts.iter().enumerate() {
                 self.tally.count(written, self.number);
@@ -170,6 +174,9 @@ impl Tally {
         if written.cut {
             self.cut = add(self.cut);
         }
+        if written.unknown > 0 {
+            self.unknown = add(self.unknown);
+        }
     }
 
     /// Tells what a reader of the texts alone would not see.
@@ -203,6 +210,14 @@ impl Tally {
                     first(line)
                 )),
             }
+        }
+        if let (count @ 1.., line) = self.unknown {
+            note(format_args!(
+                "{} had a source with letters or words that are unknown to the tokenizer{}: what is written can have \
+                 nothing to do with them.",
+                of(count),
+                first(line)
+            ));
         }
         if self.escaped {
             note(

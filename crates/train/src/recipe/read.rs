@@ -5,8 +5,8 @@ use super::Given;
 use super::keys::{self, Key, Takes};
 use crate::trained::{RECIPE, locate};
 use crate::{Error, Recipe};
+use descant_text::read_text;
 use serde::Deserialize;
-use std::fs;
 use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
@@ -36,7 +36,7 @@ impl Recipe {
                 false => "this is a folder. Name the recipe, a TOML file".to_owned(),
             }));
         }
-        let text = match fs::read_to_string(path) {
+        let text = match read_text(path) {
             Err(error) if error.kind() == std::io::ErrorKind::InvalidData => return Err(wrong(no_recipe(path))),
             text => text.map_err(|error| Error::io("read the recipe", path, error))?,
         };
@@ -79,7 +79,7 @@ impl Recipe {
     /// The resolved recipe of a run, with settings on top.
     pub(crate) fn of_run_with(run: &Path, settings: &[String]) -> Result<Self, Error> {
         let path = run.join(RECIPE);
-        let text = fs::read_to_string(&path).map_err(|error| Error::io("read the recipe", &path, error))?;
+        let text = read_text(&path).map_err(|error| Error::io("read the recipe", &path, error))?;
         let mut recipe =
             read(&text, settings, None, false, None).map_err(|reason| Error::Recipe { path: path.clone(), reason })?;
         recipe.given.file = Some(path);

@@ -2,6 +2,7 @@
 //! of the wish would come true, and a note where something does.
 
 use super::keys::{self, KEYS};
+use crate::data::is_json;
 use crate::{Files, Recipe};
 use descant_models::{Kind, LossConfig};
 use descant_optim::ScheduleConfig;
@@ -28,12 +29,20 @@ const RULES: &[Rule] = &[
     }),
     (Error, |recipe| {
         let data = recipe.data.as_ref()?;
-        let other = match &data.train {
-            Files::Two(_) => "two files have no columns",
-            Files::One(path) if crate::data::is_json(path) => "JSON has no columns",
-            Files::One(_) => return None,
-        };
-        data.columns.map(|columns| format!("data.columns = {columns:?}: {other}. Leave it out"))
+        let tabs = |files: &Files| matches!(files, Files::One(path) if !is_json(path));
+        let none = ![Some(&data.train), data.validation.as_ref()].into_iter().flatten().any(tabs);
+        data.columns.filter(|_| none).map(|columns| {
+            let what = "two files, and JSON, have no columns between tabs";
+            format!("data.columns = {columns:?}: {what}. Leave it out")
+        })
+    }),
+    (Error, |recipe| {
+        let data = recipe.data.as_ref()?;
+        let Files::One(path) = &data.train else { return None };
+        (data.stream && is_json(path)).then(|| {
+            let path = path.display();
+            format!("data.stream = true is not for JSON ({path}), in which each object is an example. Leave it out")
+        })
     }),
     (Error, |recipe| {
         let [source, target] = recipe.data.as_ref()?.columns?;

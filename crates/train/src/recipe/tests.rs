@@ -178,7 +178,7 @@ fn wishes_that_cannot_come_true_are_told() {
     wrong(PAIRS, &["train.patience=1", "data.validation_share=0.0"], &["train.patience", "data.validation"]);
     wrong(PAIRS, &["schedule.kind=plateau", "data.validation_share=0"], &["plateau", "data.validation"]);
     wrong(PAIRS, &["data.columns=[1, 1]"], &["the same column"]);
-    wrong(PAIRS, &["data.columns=[0, 1]", "data.train=['a', 'b']"], &["two files have no columns"]);
+    wrong(PAIRS, &["data.columns=[0, 1]", "data.train=['a', 'b']"], &["two files, and JSON, have no columns"]);
     wrong(TEXT, &["target_tokenizer.kind=word"], &["one tokenizer"]);
     wrong(PAIRS, &["schedule={kind='inverse-sqrt',warmup=40}", "train.steps=30"], &["schedule.warmup = 40", "30"]);
     let steady = "schedule={kind='warmup-stable-decay',warmup=8,decay=6}";
