@@ -32,7 +32,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train a small generator in about 90 seconds and show it at work (the default without any command)
+    /// Train a small generator in two to three minutes and show it at work (the default without any command)
     Demo(demo::Demo),
     /// Print a recipe to begin with, or write it to a file
     Init(starter::Init),
