@@ -10,7 +10,7 @@ use renderer::Renderer;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,9 @@ pub struct ChatTemplate {
     renderer: Arc<Renderer>,
     /// Names of control tokens, which are escaped in what is said; the longer ones first.
     controls: Arc<[String]>,
+    /// What it writes after an answer, once that was asked for: answers that are shown as they are written ask at every
+    /// token.
+    after: OnceLock<Text>,
 }
 
 /// The templates that need no file, by name.
@@ -52,8 +55,12 @@ impl ChatTemplate {
     /// # Errors
     /// What is wrong with it, and in which line.
     pub fn new(text: &str) -> Result<Self, String> {
-        let template =
-            Self { text: Arc::from(text), renderer: Arc::new(Renderer::new(text)?), controls: Arc::from([]) };
+        let template = Self {
+            text: Arc::from(text),
+            renderer: Arc::new(Renderer::new(text)?),
+            controls: Arc::from([]),
+            after: OnceLock::new(),
+        };
         Ok(template.with_controls([]))
     }
 
@@ -72,6 +79,7 @@ impl ChatTemplate {
         names.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         names.dedup();
         self.controls = names.into();
+        self.after = OnceLock::new();
         self
     }
 
@@ -126,12 +134,14 @@ impl ChatTemplate {
     }
 
     /// What it writes after an answer, such as `<|im_end|>`.
-    pub fn after_answer(&self) -> Text {
-        let messages = [Message::new("user", "?"), Message::new(ASSISTANT, "!")];
-        let answers = self.answers(&messages).unwrap_or_default();
-        let after =
-            answers.first().and_then(|(_, answer)| Some(answer.escaped()?.split_once('!')?.1.trim().to_owned()));
-        Text::marked(after.unwrap_or_default(), self.controls.clone())
+    pub fn after_answer(&self) -> &Text {
+        self.after.get_or_init(|| {
+            let messages = [Message::new("user", "?"), Message::new(ASSISTANT, "!")];
+            let answers = self.answers(&messages).unwrap_or_default();
+            let after =
+                answers.first().and_then(|(_, answer)| Some(answer.escaped()?.split_once('!')?.1.trim().to_owned()));
+            Text::marked(after.unwrap_or_default(), self.controls.clone())
+        })
     }
 
     /// The marks that it writes around messages, such as `<|im_start|>`: names in `<…>` without white space, or capitals

@@ -263,7 +263,7 @@ impl Trained {
     pub(crate) fn content(&self, text: &str, tokens: &[u32]) -> Result<String, Error> {
         let Some(template) = &self.chat else { return Ok(text.to_owned()) };
         let (target, after) = (&self.tokenizers.target, template.after_answer());
-        let mark = target.encode_text(&after)?.first().copied().filter(|&id| target.is_added(id));
+        let mark = target.encode_text(after)?.first().copied().filter(|&id| target.is_added(id));
         if let Some(mark) = mark {
             let end = tokens.iter().position(|&id| id == mark).unwrap_or(tokens.len());
             return Ok(target.decode(&tokens[..end])?.trim().to_owned());
