@@ -2,8 +2,9 @@
 
 mod vocabulary;
 
-use crate::folder::{Part, own_template, part};
 use crate::names::pieces;
+use crate::template::own_template;
+use crate::weights::{Part, part};
 use crate::{Error, Family};
 use descant_autograd::Activation;
 use descant_models::Tie;

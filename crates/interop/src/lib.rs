@@ -10,20 +10,27 @@
 
 mod config;
 mod error;
+mod export;
 mod fit;
 mod folder;
 mod gguf;
 #[cfg(feature = "hub")]
 mod hub;
+mod import;
 mod names;
 mod recurrent;
+mod template;
 #[cfg(test)]
 mod tests;
+mod tokenizer;
+mod weights;
+mod whole;
 
 pub use config::Family;
 pub use error::Error;
-pub use folder::{export, import};
+pub use export::export;
 pub use gguf::export_gguf;
 #[cfg(feature = "hub")]
 pub use hub::HubName;
+pub use import::import;
 pub use recurrent::export_recurrent;

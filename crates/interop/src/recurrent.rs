@@ -1,7 +1,8 @@
 //! Recurrent models as PyTorch reads them: no family of `transformers`, but tensors under the names of its layers.
 
 use crate::Error;
-use crate::folder::{CONFIG, WEIGHTS, pretty, whole, write, write_tensors};
+use crate::folder::{CONFIG, WEIGHTS};
+use crate::whole::{pretty, whole, write, write_tensors};
 use descant_models::{Kind, Tie};
 use descant_train::Trained;
 use serde_json::json;

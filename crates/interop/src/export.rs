@@ -1,0 +1,90 @@
+//! Writes folders that `transformers` loads.
+
+use crate::folder::{CHAT_TEMPLATE, CONFIG, GENERATION, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS};
+use crate::names::pieces;
+use crate::template::own_template;
+use crate::weights::{Part, part};
+use crate::whole::{Named, pretty, whole, write, write_tensors};
+use crate::{Error, Family};
+use descant_text::{Special, Tokenizer};
+use descant_train::Trained;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Writes a trained model as a folder that `transformers` loads with `from_pretrained`.
+///
+/// # Errors
+/// Where the model is of no family, something is in the folder, or it cannot be written.
+pub fn export(trained: &Trained, folder: &Path) -> Result<Family, Error> {
+    let config = &trained.recipe.model;
+    let family = Family::of(config).map_err(Error::Family)?;
+    if !trained.model.output().is_likelihood() {
+        return Err(Error::Family("loss.kind = \"embedding\" gives it another output than any family has".to_owned()));
+    }
+    whole(folder, |folder| fill(trained, family, folder))?;
+    Ok(family)
+}
+
+fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
+    let (config, parameters) = (&trained.recipe.model, &trained.parameters);
+    let tokenizer = &trained.tokenizers.target;
+    // One continuous text goes on as after a line end.
+    let special = Special { beginning: trained.bos()?, ..tokenizer.special() };
+    let mut tensors: Vec<Named> = Vec::new();
+    for piece in pieces(family, config) {
+        let Some(id) = parameters.find(&piece.ours) else { continue };
+        let Part { start, rows, columns } = part(parameters, id, &piece);
+        let values = &parameters.values::<f32>(id)[start..start + rows * columns];
+        let shape = match (parameters.shape(id).dims().len(), piece.turned) {
+            (2, true) => vec![columns, rows],
+            (2, false) => vec![rows, columns],
+            _ if piece.theirs == "final_logits_bias" => vec![1, rows],
+            _ => vec![rows],
+        };
+        let values = match piece.turned {
+            true => (0..values.len()).map(|i| values[i % rows * columns + i / rows]).collect(),
+            false => values.to_vec(),
+        };
+        tensors.push((piece.theirs, shape, values));
+    }
+    write_tensors(&folder.join(WEIGHTS), &tensors)?;
+    let write = |name: &str, text: String| write(folder, name, text);
+    let Special { beginning, end, unknown, .. } = special;
+    let token = |id: u32| tokenizer.token(id);
+    let json = tokenizer.to_json().map_err(descant_train::Error::from)?;
+    let mut json: Value = serde_json::from_str(&json).map_err(|error| Error::folder(folder, error.to_string()))?;
+    if json["post_processor"].is_null() {
+        let id = if family.reads_a_source() { end } else { beginning };
+        json["post_processor"] = post_processor(family, tokenizer, id);
+    }
+    write(TOKENIZER, pretty(&json))?;
+    write(
+        TOKENIZER_CONFIG,
+        pretty(&json!({
+            "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": token(end),
+            "bos_token": Some(beginning).filter(|&id| tokenizer.is_special(id)).and_then(token),
+            "unk_token": unknown.and_then(token), "clean_up_tokenization_spaces": false,
+        })),
+    )?;
+    if let Some(template) = &trained.chat {
+        write(CHAT_TEMPLATE, own_template(template).to_owned())?;
+    }
+    let start = if family.reads_a_source() { "decoder_start_token_id" } else { "bos_token_id" };
+    write(GENERATION, pretty(&json!({"eos_token_id": end, "pad_token_id": end, start: beginning})))?;
+    write(CONFIG, pretty(&family.write(config, special, tokenizer.vocabulary())))
+}
+
+/// What a text becomes that a model of the family is to read: a source has the end `id`, all else the beginning.
+fn post_processor(family: Family, tokenizer: &Tokenizer, id: u32) -> Value {
+    let token = tokenizer.token(id).unwrap_or_default();
+    let special = json!({"SpecialToken": {"id": token, "type_id": 0}});
+    let around = |texts: &[&str]| {
+        let mut parts: Vec<Value> = texts.iter().map(|id| json!({"Sequence": {"id": id, "type_id": 0}})).collect();
+        parts.insert(if family.reads_a_source() { parts.len() } else { 0 }, special.clone());
+        parts
+    };
+    json!({
+        "type": "TemplateProcessing", "single": around(&["A"]), "pair": around(&["A", "B"]),
+        "special_tokens": {&token: {"id": &token, "ids": [id], "tokens": [&token]}},
+    })
+}

@@ -1,0 +1,51 @@
+//! The template of conversations of a folder.
+
+use crate::Error;
+use crate::folder::{CHAT_TEMPLATE, TOKENIZER_CONFIG, read_if};
+use descant_text::{ChatTemplate, Tokenizer};
+use serde_json::Value;
+use std::path::Path;
+
+/// The template of conversations: in a file of its own, or in the tokenizer's configuration, alone or as the default of
+/// several.
+pub(crate) fn chat_template(
+    folder: &Path,
+    settings: &Value,
+    tokenizer: &Tokenizer,
+) -> Result<Option<ChatTemplate>, Error> {
+    let place = folder.join(CHAT_TEMPLATE);
+    let (place, text) = match read_if(&place)? {
+        Some(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => (place, text),
+            Err(error) => return Err(Error::folder(&place, format!("it is not UTF-8: {error}"))),
+        },
+        None => {
+            let place = folder.join(TOKENIZER_CONFIG);
+            let text = match settings.get("chat_template") {
+                None | Some(Value::Null) => return Ok(None),
+                Some(Value::String(text)) => text,
+                Some(Value::Array(templates)) => {
+                    match templates.iter().find(|template| template["name"] == "default") {
+                        None => return Ok(None),
+                        Some(template) => template["template"]
+                            .as_str()
+                            .ok_or_else(|| Error::folder(&place, "chat_template: the default one has no text"))?,
+                    }
+                }
+                Some(_) => return Err(Error::folder(&place, "chat_template: expected a text, or a list of them")),
+            };
+            (place, text.to_owned())
+        }
+    };
+    // The beginning is added to every prompt anyhow; the end stands between the turns.
+    let end = tokenizer.token(tokenizer.special().end).unwrap_or_default();
+    let text = format!("{{% set bos_token, eos_token = '', {end:?} %}}\n{text}");
+    ChatTemplate::new(&text).map(Some).map_err(|reason| Error::folder(&place, reason))
+}
+
+/// A template as it was before an import put a line before it.
+pub(crate) fn own_template(template: &ChatTemplate) -> &str {
+    let own = template.text();
+    let line = own.lines().next().filter(|line| line.starts_with("{% set bos_token, eos_token = "));
+    line.map_or(own, |line| own[line.len()..].trim_start_matches('\n'))
+}
