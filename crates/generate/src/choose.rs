@@ -1,37 +1,46 @@
-use crate::Strategy;
 use crate::search::Live;
 use crate::top::{Candidate, Top};
+use crate::{Options, Strategy};
 use descant_tensor::Element;
 use rand_core::Rng;
 use rand_pcg::Pcg64;
 
 /// Chooses tokens by a [`Strategy`], in memory that is used again.
 #[derive(Debug)]
-pub(crate) struct Chooser<'a> {
+pub(crate) struct Chooser {
     strategy: Strategy,
-    forbidden: &'a [u32],
+    /// In order, each once.
+    forbidden: Vec<u32>,
+    /// How many ends a beam may meet for each of its hypotheses.
+    ends: usize,
     top: Top,
     /// The candidates of a draw and their weights.
     pool: Vec<(Candidate, f64)>,
     drawn: Option<Candidate>,
 }
 
-impl<'a> Chooser<'a> {
-    pub(crate) fn new(strategy: Strategy, forbidden: &'a [u32]) -> Self {
-        Self { strategy, forbidden, top: Top::default(), pool: Vec::new(), drawn: None }
+impl Chooser {
+    pub(crate) fn new(options: &Options) -> Self {
+        let mut forbidden = options.forbidden.clone();
+        forbidden.sort_unstable();
+        forbidden.dedup();
+        let (strategy, ends) = (options.strategy, options.eos.len());
+        Self { strategy, forbidden, ends, top: Top::default(), pool: Vec::new(), drawn: None }
     }
 
-    /// The continuations of one source's hypotheses to go on with, the likeliest first: twice as many as a beam is
-    /// wide, since up to half may be ends; otherwise one. `scores[live, V]` are log probabilities.
+    /// The continuations of one source's hypotheses to go on with, the likeliest first: so many of a beam that as many as it
+    /// is wide are left where all its hypotheses meet all ends; otherwise one. `scores[live, V]` are log probabilities, of
+    /// which those of forbidden tokens are given to the others.
     pub(crate) fn choose<E: Element>(&mut self, live: &[Live], scores: &[E], rng: &mut Pcg64) -> &[Candidate] {
         self.top.clear(match self.strategy {
             Strategy::Greedy => 1,
-            Strategy::Beam { width, .. } => 2 * width,
+            Strategy::Beam { width, .. } => width.saturating_mul(1 + self.ends.max(1)),
             Strategy::Sample { top_k, .. } => top_k.unwrap_or(usize::MAX),
         });
         let rows = scores.chunks_exact((scores.len() / live.len()).max(1));
         for (parent, (hypothesis, row)) in live.iter().zip(rows).enumerate() {
-            self.top.show(parent, hypothesis.log_probability, row, self.forbidden);
+            let before = hypothesis.log_probability - allowed(row, &self.forbidden);
+            self.top.show(parent, before, row, &self.forbidden);
         }
         match self.strategy {
             Strategy::Greedy | Strategy::Beam { .. } => self.top.sorted(),
@@ -46,6 +55,19 @@ impl<'a> Chooser<'a> {
             }
         }
     }
+}
+
+/// The logarithm of the probability that none of the forbidden tokens comes: 0 where that is impossible.
+fn allowed<E: Element>(scores: &[E], forbidden: &[u32]) -> f64 {
+    let gone: f64 =
+        forbidden.iter().filter_map(|&token| scores.get(token as usize)).map(|score| score.f64().exp()).sum();
+    if gone < 0.5 {
+        return (-gone).ln_1p();
+    }
+    // What is left of one is small: rounding would be much of it.
+    let is_left = |(token, _): &(u32, &E)| forbidden.binary_search(token).is_err();
+    let left: f64 = (0..).zip(scores).filter(is_left).map(|(_, score)| score.f64().exp()).sum();
+    if left > 0.0 { left.ln() } else { 0.0 }
 }
 
 /// `e^(log p / temperature)` of every candidate, the largest being 1.

@@ -19,14 +19,16 @@ pub struct Input<'a> {
     pub rows: &'a [u64],
     /// The source of each row; of a language model, none.
     pub sources: Option<&'a Sequences>,
-    /// Tokens that each row begins with, without `bos`. Their lengths may differ.
+    /// Tokens that each row begins with, BOS included; a row with none begins with [`Options::start`]. Their lengths may
+    /// differ.
     pub prompts: Option<&'a Sequences>,
 }
 
 /// Writes for every row of a batch, by [`Options::strategy`]: the hypotheses of each row, the best first.
 ///
 /// # Errors
-/// [`Error::Shapes`] for options out of range, and for sources or prompts that are not as many as the rows;
+/// [`Error::Shapes`] for options out of range, for sources or prompts that are not as many as the rows, and for a row that
+/// begins with nothing;
 /// [`Error::NonFinite`] for a model whose scores are not numbers; what a step of the model fails with.
 #[track_caller]
 pub fn generate(
@@ -69,15 +71,20 @@ pub fn stream(
     let seed = if let Strategy::Sample { seed, .. } = options.strategy { seed } else { 0 };
     let mut rngs: Vec<Pcg64> = rows.iter().map(|&row| Pcg64::seed_from_u64(mix(seed, row))).collect();
     let window = Window::new(options, model.max_length(), sources.is_some());
-    let prompt = |row| prompts.map_or(&[][..], |prompts| prompts.get(row));
+    let prompt = |row| prompts.map(|prompts| prompts.get(row)).filter(|ids| !ids.is_empty()).unwrap_or(&options.start);
     let prompts: Vec<Vec<u32>> = (0..rows.len()).map(|row| window.cut(prompt(row))).collect();
+    if let Some(row) = prompts.iter().position(Vec::is_empty) {
+        return Err(refuse(format!(
+            "row {row} has no token to begin with: the model has no BOS, and the prompt is empty"
+        )));
+    }
     let length = |row| sources.map(|sources| sources.get(row).len());
     // The last token is written, but not read.
     let room = sources.and(model.max_length());
     let mut searches: Vec<Search> = (0..rows.len()).map(|row| Search::new(options, length(row), room)).collect();
     let settled = !matches!(options.strategy, Strategy::Beam { .. });
 
-    let mut chooser = Chooser::new(options.strategy, &options.forbidden);
+    let mut chooser = Chooser::new(options);
     let mut state = model.start(tape.infer(parameters, options.parallelism), sources, rows.len())?;
     let (mut tokens, mut parents): (Vec<u32>, _) = (prompts.iter().map(|prompt| prompt[0]).collect(), Vec::new());
     // Tokens before those that are read next: all, and those of them that the state knows.
@@ -122,7 +129,9 @@ pub fn stream(
                     parents.push(live.start + hypothesis.parent);
                     tokens.extend(hypothesis.tokens.last());
                 }
-                if let (true, Some(candidate)) = (settled, candidates.first().filter(|c| c.token != options.eos)) {
+                if let (true, Some(candidate)) =
+                    (settled, candidates.first().filter(|c| !options.eos.contains(&c.token)))
+                {
                     on_token(row, candidate.token);
                 }
             }

@@ -78,30 +78,29 @@ pub struct Options {
     /// Of a language model, the most tokens that it reads at once; by default as many as it has positions for. When that
     /// many are read, it reads the last half of them anew, without the older ones, and goes on from there.
     pub context: Option<usize>,
-    /// Whether what is read anew begins with `bos`, as all texts in training did.
-    pub context_bos: bool,
-    /// The token before the first one.
-    pub bos: u32,
-    /// The token after the last one.
-    pub eos: u32,
-    /// Tokens that are never written, such as `<unk>` and `<s>`. With `eos` among them, rows are written to the full
-    /// length.
+    /// What is read anew begins with this token, as all texts in training did.
+    pub context_bos: Option<u32>,
+    /// What a row begins with that has no prompt: a decoder's start, or BOS.
+    pub start: Vec<u32>,
+    /// EOS: each of these tokens ends a text. Without any, rows are written to the full length.
+    pub eos: Vec<u32>,
+    /// Tokens that are never written, such as `<unk>` and `<s>`: the others have all the probability.
     pub forbidden: Vec<u32>,
     /// Threads for the products of a step.
     pub parallelism: Parallelism,
 }
 
 impl Options {
-    /// At most `max_length` tokens between `bos` and `eos`, whatever the source; no token forbidden, one thread.
-    pub fn new(strategy: Strategy, max_length: usize, bos: u32, eos: u32) -> Self {
+    /// At most `max_length` tokens between `start` and `eos`, whatever the source; no token forbidden, one thread.
+    pub fn new(strategy: Strategy, max_length: usize, start: Vec<u32>, eos: Vec<u32>) -> Self {
         Self {
             strategy,
             max_length,
             max_length_source: None,
             max_length_ratio: None,
             context: None,
-            context_bos: true,
-            bos,
+            context_bos: None,
+            start,
             eos,
             forbidden: Vec::new(),
             parallelism: Parallelism::Serial,
@@ -178,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_length_follows_the_source_up_to_the_maximum() {
-        let options = Options { max_length_ratio: Some(1.5), ..Options::new(Strategy::Greedy, 20, 0, 1) };
+        let options = Options { max_length_ratio: Some(1.5), ..Options::new(Strategy::Greedy, 20, vec![0], vec![1]) };
         assert_eq!([Some(0), Some(3), Some(100), None].map(|length| options.limit(length)), [10, 15, 20, 20]);
         let longer = Options { max_length_source: Some(50), ..options.clone() };
         assert_eq!([Some(3), Some(50), Some(100), None].map(|length| longer.limit(length)), [15, 20, 40, 20]);

@@ -9,7 +9,8 @@ pub struct Hypothesis {
     pub tokens: Vec<u32>,
     /// What hypotheses are ranked by: the log probability, in a beam divided by the length penalty.
     pub score: f64,
-    /// The natural logarithm of the probability of the tokens, and of the end where it was written.
+    /// The natural logarithm of the probability of the tokens, and of the end where it was written, given that no forbidden
+    /// token comes.
     pub log_probability: f64,
     /// Whether the end was written, or the length ran out before.
     pub finished: bool,
@@ -31,7 +32,7 @@ pub(crate) struct Search {
     pub(crate) live: Vec<Live>,
     /// The best of those that have ended, in order.
     ended: Vec<Hypothesis>,
-    eos: u32,
+    eos: Vec<u32>,
     /// Tokens at most, the end among them.
     limit: usize,
     width: usize,
@@ -44,7 +45,7 @@ impl Search {
     pub(crate) fn new(options: &Options, source: Option<usize>, room: Option<usize>) -> Self {
         let (width, n_best, length_penalty) = options.beam();
         let limit = options.limit(source).min(room.unwrap_or(usize::MAX));
-        let eos = options.eos;
+        let eos = options.eos.clone();
         Self { live: vec![Live::default()], ended: Vec::new(), eos, limit, width, n_best, length_penalty }
     }
 
@@ -58,7 +59,7 @@ impl Search {
         for (rank, candidate) in candidates.iter().enumerate() {
             let &Candidate { parent, token, log_probability } = candidate;
             let tokens = &parents[parent].tokens;
-            if token == self.eos {
+            if self.eos.contains(&token) {
                 if rank < self.width {
                     self.end(tokens.clone(), log_probability, true);
                 }

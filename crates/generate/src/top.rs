@@ -26,11 +26,12 @@ impl Top {
         (self.size, self.threshold) = (size, f64::NEG_INFINITY);
     }
 
-    /// Shows it every continuation of hypothesis `parent`, which so far has `log_probability`.
+    /// Shows it every continuation of hypothesis `parent`, which so far has `log_probability`, but those in the ordered list
+    /// of forbidden ones.
     pub(crate) fn show<E: Element>(&mut self, parent: usize, log_probability: f64, scores: &[E], forbidden: &[u32]) {
         for (token, score) in (0u32..).zip(scores) {
             let log_probability = log_probability + score.f64();
-            if log_probability > self.threshold && !forbidden.contains(&token) {
+            if log_probability > self.threshold && forbidden.binary_search(&token).is_err() {
                 self.candidates.push(Candidate { parent, token, log_probability });
                 // Rarely: a cut costs as much as the pushes since the last one.
                 if self.candidates.len() >= self.size.saturating_mul(2) {

@@ -7,7 +7,6 @@ pub(crate) struct Window {
     context: Option<usize>,
     /// What is read anew begins with this token.
     beginning: Option<u32>,
-    bos: u32,
     /// Tokens to be written, at most.
     max_length: usize,
 }
@@ -16,8 +15,7 @@ impl Window {
     /// For a model of so many positions. What is written for a source is read whole.
     pub(crate) fn new(options: &Options, positions: Option<usize>, has_sources: bool) -> Self {
         let context = [options.context, positions].into_iter().flatten().min().filter(|_| !has_sources);
-        let beginning = options.context_bos.then_some(options.bos);
-        Self { context, beginning, bos: options.bos, max_length: options.max_length }
+        Self { context, beginning: options.context_bos, max_length: options.max_length }
     }
 
     /// Whether a state that knows so many tokens must not read another.
@@ -25,16 +23,15 @@ impl Window {
         self.context == Some(known)
     }
 
-    /// What is read before the first token is written: `bos` and the prompt; of a longer one its end, with room behind it
-    /// for what is to be written, or for half of all.
+    /// What is read before the first token is written: the prompt; of a longer one its end, with room behind it for what is
+    /// to be written, or for half of all.
     pub(crate) fn cut(self, prompt: &[u32]) -> Vec<u32> {
-        let whole = [&[self.bos], prompt].concat();
         match self.context {
-            Some(context) if whole.len() > context => {
+            Some(context) if prompt.len() > context => {
                 let room = (context - context / 2).min(self.max_length.saturating_sub(1)).min(context - 1);
-                self.last(&whole, context - room)
+                self.last(prompt, context - room)
             }
-            _ => whole,
+            _ => prompt.to_vec(),
         }
     }
 

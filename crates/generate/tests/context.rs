@@ -2,14 +2,14 @@
 
 mod common;
 
-use common::{BOS, EOS, Model, assert_same, beam, gpt, language_models, layers, options, sample, sequences};
+use common::{BOS, EOS, Model, after_bos, assert_same, beam, gpt, language_models, layers, options, sample, sequences};
 use descant_generate::{Hypothesis, Options, Strategy};
 use descant_nn::Position;
 
 const CONTEXT: usize = 6;
 
 /// Options with a window, under which texts do not end.
-fn endless(strategy: Strategy, context_bos: bool) -> Options {
+fn endless(strategy: Strategy, context_bos: Option<u32>) -> Options {
     Options { context: Some(CONTEXT), context_bos, forbidden: vec![EOS, BOS], ..options(strategy, 25) }
 }
 
@@ -22,15 +22,18 @@ fn next(model: &Model, all: &[u32], options: &Options) -> Vec<f64> {
         }
     }
     let mut window = all[first..].to_vec();
-    if first > 0 && options.context_bos {
-        window[0] = BOS;
+    if let (1.., Some(bos)) = (first, options.context_bos) {
+        window[0] = bos;
     }
-    model.log_probabilities(None, &window).pop().unwrap()
+    let all = model.log_probabilities(None, &window).pop().unwrap();
+    // Forbidden tokens have no share.
+    let (gone, one): (f64, f64) = (options.forbidden.iter().map(|&token| all[token as usize].exp()).sum(), 1.0);
+    all.iter().map(|log| log - (one - gone).ln()).collect()
 }
 
 #[test]
 fn a_full_window_goes_on_with_its_last_half() {
-    for (model, context_bos) in language_models(9, 3).into_iter().zip([true, false].into_iter().cycle()) {
+    for (model, context_bos) in language_models(9, 3).into_iter().zip([Some(BOS), None].into_iter().cycle()) {
         for strategy in [Strategy::Greedy, beam(3, 0.0, 3)] {
             let options = endless(strategy, context_bos);
             for one in model.resume(&sequences(&[&[4, 5]]), &options).concat() {
@@ -49,10 +52,10 @@ fn a_batch_with_a_window_writes_what_each_prompt_writes_alone() {
     let prompts = sequences(&[&[4, 5, 6, 7], &[], &long, &[8, 8, 2, 2, 2, 3], &[2, 3, 4]]);
     for model in language_models(9, 8) {
         for strategy in [Strategy::Greedy, beam(3, 0.5, 2), sample(Some(4), None, 5)] {
-            let options = endless(strategy, true);
+            let options = endless(strategy, Some(BOS));
             let together = model.resume(&prompts, &options);
             for (row, found) in together.iter().enumerate() {
-                let (numbers, alone) = ([row as u64], sequences(&[prompts.get(row)]));
+                let (numbers, alone) = ([row as u64], after_bos(&sequences(&[prompts.get(row)])));
                 let input = descant_generate::Input { rows: &numbers, sources: None, prompts: Some(&alone) };
                 assert_same(found, &model.run(input, &options).unwrap()[0]);
             }

@@ -95,7 +95,7 @@ fn a_row_draws_by_the_seed_and_its_number_in_whatever_batch() {
 #[test]
 fn tokens_are_handed_over_as_they_are_written() {
     let model = language_model(9, 8);
-    let prompts = sequences(&[&[4, 5], &[], &[3, 3, 3]]);
+    let prompts = sequences(&[&[BOS, 4, 5], &[], &[BOS, 3, 3, 3]]);
     let input = Input { rows: &[0, 1, 2], sources: None, prompts: Some(&prompts) };
     for (strategy, settled) in [(Strategy::Greedy, true), (sample(None, None, 6), true), (beam(2, 0.0, 1), false)] {
         let mut handed = vec![Vec::new(); 3];

@@ -64,6 +64,11 @@ impl Reader<'_> {
         Ok(self.ids(key)?.first().copied())
     }
 
+    /// As the family has it where the key is missing; null is none.
+    fn id_or(&self, key: &str, otherwise: Option<u32>) -> Result<Option<u32>, String> {
+        if self.0.get(key).is_none() { Ok(otherwise) } else { self.id(key) }
+    }
+
     /// One id or several.
     fn ids(&self, key: &str) -> Result<Vec<u32>, String> {
         let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
@@ -152,10 +157,13 @@ impl Reader<'_> {
         }
     }
 
-    fn special(&self, beginning: u32, end: u32, unknown: Option<u32>) -> Result<Special, String> {
+    /// What a family begins with, and its end where the key is missing. What stands around texts says the tokenizer.
+    fn special(&self, beginning: Option<u32>, end: Option<u32>) -> Result<Special, String> {
         let entries = self.number("vocab_size")?;
+        let otherwise = if self.0.get("eos_token_id").is_none() { end } else { None };
+        let ends: Vec<u32> = self.ids("eos_token_id")?.into_iter().chain(otherwise).collect();
         match entries {
-            1..=MOST_ENTRIES => Ok(Special { unknown, beginning, end, entries: Some(entries) }),
+            1..=MOST_ENTRIES => Ok(Special { unknown: None, beginning, ends, around: None, entries: Some(entries) }),
             _ => Err(format!("vocab_size = {entries}: expected a number from 1 to {MOST_ENTRIES}")),
         }
     }
@@ -254,9 +262,10 @@ impl Family {
     }
 
     /// The `config.json` of a model of this family.
-    pub(crate) fn write(self, config: &ModelConfig, special: Special, entries: usize) -> Value {
+    pub(crate) fn write(self, config: &ModelConfig, special: &Special, entries: usize) -> Value {
         let t = config.transformer();
-        let Special { beginning, end, .. } = special;
+        let Special { beginning, ends, .. } = special;
+        let end = one_or_several(ends);
         let (_, name, architecture) = Self::ALL[self as usize];
         let mut json = json!({
             "model_type": name, "architectures": [architecture], "vocab_size": entries, "torch_dtype": "float32",
@@ -306,6 +315,15 @@ impl Family {
     }
 }
 
+/// One id as a number, several as a list, none as null.
+pub(crate) fn one_or_several(ids: &[u32]) -> Value {
+    match ids {
+        [] => Value::Null,
+        [one] => json!(one),
+        ids => json!(ids),
+    }
+}
+
 fn scaling(scaling: Option<RotaryScaling>) -> Value {
     match scaling {
         None => Value::Null,
@@ -340,8 +358,7 @@ impl Reader<'_> {
         }
         let tie = if self.flag("tie_word_embeddings", true)? { Tie::Output } else { Tie::None };
         let layers = self.number("n_layer")?;
-        let end = self.id("eos_token_id")?.unwrap_or(50_256);
-        let special = self.special(self.id("bos_token_id")?.unwrap_or(end), end, None)?;
+        let special = self.special(self.id_or("bos_token_id", Some(50_256))?, Some(50_256))?;
         let config = model(Kind::LanguageModel, hidden, (1, layers), tie, transformer);
         Ok((ModelConfig { dropout: self.dropout("resid_pdrop", 0.1)?, ..config }, special))
     }
@@ -376,8 +393,8 @@ impl Reader<'_> {
             ..TransformerConfig::default()
         };
         let tie = if self.flag("tie_word_embeddings", false)? { Tie::Output } else { Tie::None };
-        let end = self.id("eos_token_id")?.unwrap_or(2);
-        let special = self.special(self.id("bos_token_id")?.unwrap_or(if qwen { end } else { 1 }), end, None)?;
+        let [beginning, end] = if qwen { [None; 2] } else { [Some(1), Some(2)] };
+        let special = self.special(self.id_or("bos_token_id", beginning)?, end)?;
         Ok((model(Kind::LanguageModel, hidden, (1, layers), tie, transformer), special))
     }
 
@@ -410,7 +427,7 @@ impl Reader<'_> {
         };
         let layers = (self.number("encoder_layers")?, self.number("decoder_layers")?);
         let start = self.id("decoder_start_token_id")?.ok_or("it has no decoder_start_token_id")?;
-        let special = self.special(start, self.id("eos_token_id")?.unwrap_or(0), None)?;
+        let special = self.special(Some(start), Some(0))?;
         let config = model(Kind::EncoderDecoder, hidden, layers, Tie::All, transformer);
         Ok((ModelConfig { output_bias: true, dropout: self.dropout("dropout", 0.1)?, ..config }, special))
     }
@@ -452,7 +469,7 @@ impl Reader<'_> {
         let layers = self.number("num_layers")?;
         let decoder = self.number_if("num_decoder_layers")?.unwrap_or(layers);
         let start = self.id("decoder_start_token_id")?.or(self.id("pad_token_id")?).unwrap_or(0);
-        let special = self.special(start, self.id("eos_token_id")?.unwrap_or(1), None)?;
+        let special = self.special(Some(start), Some(1))?;
         let config = model(Kind::EncoderDecoder, hidden, (layers, decoder), Tie::All, transformer);
         Ok((ModelConfig { dropout, ..config }, special))
     }

@@ -1,14 +1,15 @@
 //! Writes folders that `transformers` loads.
 
+use crate::config::one_or_several;
 use crate::folder::{CHAT_TEMPLATE, CONFIG, GENERATION, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS};
 use crate::names::pieces;
 use crate::template::own_template;
 use crate::weights::{Part, part};
 use crate::whole::{Named, pretty, whole, write, write_tensors};
 use crate::{Error, Family};
-use descant_text::{Special, Tokenizer};
+use descant_text::{Around, Special, Tokenizer};
 use descant_train::Trained;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::path::Path;
 
 /// Writes a trained model as a folder that `transformers` loads with `from_pretrained`.
@@ -29,7 +30,7 @@ fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
     let (config, parameters) = (&trained.recipe.model, &trained.parameters);
     let tokenizer = &trained.tokenizers.target;
     // One continuous text goes on as after a line end.
-    let special = Special { beginning: trained.bos()?, ..tokenizer.special() };
+    let special = Special { beginning: trained.bos()?, ..tokenizer.special().clone() };
     let mut tensors: Vec<Named> = Vec::new();
     for piece in pieces(family, config) {
         let Some(id) = parameters.find(&piece.ours) else { continue };
@@ -49,20 +50,21 @@ fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
     }
     write_tensors(&folder.join(WEIGHTS), &tensors)?;
     let write = |name: &str, text: String| write(folder, name, text);
-    let Special { beginning, end, unknown, .. } = special;
+    let Special { beginning, unknown, .. } = special;
     let token = |id: u32| tokenizer.token(id);
     let json = tokenizer.to_json().map_err(descant_train::Error::from)?;
     let mut json: Value = serde_json::from_str(&json).map_err(|error| Error::folder(folder, error.to_string()))?;
-    if json["post_processor"].is_null() {
-        let id = if family.reads_a_source() { end } else { beginning };
-        json["post_processor"] = post_processor(family, tokenizer, id);
+    // What says so already stays as it is.
+    let around = if family.reads_a_source() { special.around_source() } else { special.around_prompt() };
+    if tokenizer.around().is_ok_and(|theirs| theirs != around) {
+        json["post_processor"] = post_processor(tokenizer, &around);
     }
     write(TOKENIZER, pretty(&json))?;
     write(
         TOKENIZER_CONFIG,
         pretty(&json!({
-            "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": token(end),
-            "bos_token": Some(beginning).filter(|&id| tokenizer.is_special(id)).and_then(token),
+            "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": special.end().and_then(token),
+            "bos_token": beginning.filter(|&id| tokenizer.is_special(id)).and_then(token),
             "unk_token": unknown.and_then(token), "clean_up_tokenization_spaces": false,
         })),
     )?;
@@ -70,21 +72,25 @@ fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
         write(CHAT_TEMPLATE, own_template(template).to_owned())?;
     }
     let start = if family.reads_a_source() { "decoder_start_token_id" } else { "bos_token_id" };
-    write(GENERATION, pretty(&json!({"eos_token_id": end, "pad_token_id": end, start: beginning})))?;
-    write(CONFIG, pretty(&family.write(config, special, tokenizer.vocabulary())))
+    let ends = one_or_several(&special.ends);
+    write(GENERATION, pretty(&json!({"eos_token_id": ends, "pad_token_id": special.end(), start: beginning})))?;
+    write(CONFIG, pretty(&family.write(config, &special, tokenizer.vocabulary())))
 }
 
-/// What a text becomes that a model of the family is to read: a source has the end `id`, all else the beginning.
-fn post_processor(family: Family, tokenizer: &Tokenizer, id: u32) -> Value {
-    let token = tokenizer.token(id).unwrap_or_default();
-    let special = json!({"SpecialToken": {"id": token, "type_id": 0}});
-    let around = |texts: &[&str]| {
-        let mut parts: Vec<Value> = texts.iter().map(|id| json!({"Sequence": {"id": id, "type_id": 0}})).collect();
-        parts.insert(if family.reads_a_source() { parts.len() } else { 0 }, special.clone());
-        parts
+/// What puts these tokens around a text.
+fn post_processor(tokenizer: &Tokenizer, around: &Around) -> Value {
+    let name = |id: &u32| tokenizer.token(*id).unwrap_or_default();
+    let tokens = |ids: &[u32]| -> Vec<Value> {
+        ids.iter().map(|id| json!({"SpecialToken": {"id": name(id), "type_id": 0}})).collect()
     };
+    let with = |texts: &[&str]| {
+        let texts = texts.iter().map(|id| json!({"Sequence": {"id": id, "type_id": 0}})).collect();
+        [tokens(&around.before), texts, tokens(&around.after)].concat()
+    };
+    let all = around.before.iter().chain(&around.after);
+    let special_tokens: Map<String, Value> =
+        all.map(|id| (name(id), json!({"id": name(id), "ids": [id], "tokens": [name(id)]}))).collect();
     json!({
-        "type": "TemplateProcessing", "single": around(&["A"]), "pair": around(&["A", "B"]),
-        "special_tokens": {&token: {"id": &token, "ids": [id], "tokens": [&token]}},
+        "type": "TemplateProcessing", "single": with(&["A"]), "pair": with(&["A", "B"]), "special_tokens": special_tokens,
     })
 }

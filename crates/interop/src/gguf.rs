@@ -67,8 +67,8 @@ pub fn export_gguf(trained: &Trained, path: &Path) -> Result<Family, Error> {
         return unfit("a model has no model.transformer.window");
     }
     let mut items = hyperparameters(architecture, config.hidden, config.layers, &transformer);
-    let bos = trained.bos()?;
-    items.extend(vocabulary::items(&trained.tokenizers.target, bos).map_err(Error::Family)?);
+    let (bos, before) = (trained.bos()?, trained.before()?);
+    items.extend(vocabulary::items(&trained.tokenizers.target, bos, &before).map_err(Error::Family)?);
     if let Some(template) = &trained.chat {
         items.push(("tokenizer.chat_template".to_owned(), Item::Text(own_template(template).to_owned())));
     }

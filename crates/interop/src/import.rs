@@ -1,16 +1,27 @@
 //! Makes runs of folders.
 
 use crate::config::ends;
-use crate::folder::{CONFIG, GENERATION, TOKENIZER, TOKENIZER_CONFIG, is_model, read_json, read_json_if};
+use crate::folder::{CONFIG, GENERATION, TOKENIZER, is_model, read_json, read_json_if};
 use crate::template::chat_template;
+use crate::tokenizer::Settings;
 use crate::weights::{enough_weights, files, read_weights};
 use crate::{Error, Family, tokenizer};
 use descant_text::{Tokenizer, TokenizerConfig};
 use descant_train::{Recipe, Tokenizers, Trained, blank_model};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+fn each_once(ids: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut all = Vec::new();
+    for id in ids {
+        if !all.contains(&id) {
+            all.push(id);
+        }
+    }
+    all
+}
 
 /// Makes a run of the model in `folder`: what writes, is evaluated, and can be the `init` of a training.
 ///
@@ -22,28 +33,18 @@ pub fn import(folder: &Path, run: &Path) -> Result<(), Error> {
     let wrong = |reason: String| Error::folder(&folder.join(CONFIG), reason);
     let (family, model_config, mut special) = Family::read(&config).map_err(wrong)?;
     enough_weights(folder, &model_config, special.entries.unwrap_or(0))?;
-    let settings = read_json_if(&folder.join(TOKENIZER_CONFIG))?.unwrap_or_else(|| json!({}));
+    let settings = Settings::read(folder)?;
     let generation = read_json_if(&folder.join(GENERATION))?.unwrap_or_else(|| json!({}));
     let of_generation = ends(&generation).map_err(|reason| Error::folder(&folder.join(GENERATION), reason))?;
-    let known = if of_generation.is_empty() { ends(&config).map_err(wrong)? } else { of_generation };
-    special.end = known.first().copied().unwrap_or(special.end);
     if folder.join(TOKENIZER).exists() {
-        Tokenizer::try_apart(&folder.join(TOKENIZER), Some(special)).map_err(descant_train::Error::from)?;
+        Tokenizer::try_apart(&folder.join(TOKENIZER), Some(special.clone())).map_err(descant_train::Error::from)?;
     }
-    let mut tokenizer = tokenizer::read(folder, family, special)?;
-    // Of several ends, what ends a turn: the one that the tokenizer calls so.
-    let named = match settings.get("eos_token") {
-        None | Some(Value::Null) => None,
-        Some(token) => {
-            let name = token.as_str().or_else(|| token.get("content")?.as_str());
-            let expected = || Error::folder(&folder.join(TOKENIZER_CONFIG), "eos_token: expected a text");
-            Some(name.ok_or_else(expected)?)
-        }
-    };
-    if let Some(end) = named.and_then(|token| tokenizer.id(token)).filter(|end| known.contains(end)) {
-        special.end = end;
-        tokenizer = tokenizer::read(folder, family, special)?;
-    }
+    let tokenizer = tokenizer::read(folder, family, special.clone())?;
+    // All end a text; first, what ends a turn: the one that the tokenizer calls so.
+    let named = settings.token("eos_token")?.and_then(|token| tokenizer.id(token));
+    special.ends = each_once(named.into_iter().chain(of_generation).chain(special.ends));
+    special.around = Some(settings.around(&tokenizer)?);
+    let tokenizer = tokenizer.with_special(special.clone()).map_err(descant_train::Error::from)?;
     if let Some(rows) = special.entries.filter(|&rows| rows < tokenizer.vocabulary()) {
         let tokens = tokenizer.vocabulary();
         return Err(wrong(format!("vocab_size = {rows}, but the tokenizer has {tokens} tokens")));

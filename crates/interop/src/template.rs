@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::folder::{CHAT_TEMPLATE, TOKENIZER_CONFIG, read_if};
+use crate::tokenizer::Settings;
 use descant_text::{ChatTemplate, Tokenizer};
 use serde_json::Value;
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::path::Path;
 /// several.
 pub(crate) fn chat_template(
     folder: &Path,
-    settings: &Value,
+    settings: &Settings,
     tokenizer: &Tokenizer,
 ) -> Result<Option<ChatTemplate>, Error> {
     let place = folder.join(CHAT_TEMPLATE);
@@ -21,7 +22,7 @@ pub(crate) fn chat_template(
         },
         None => {
             let place = folder.join(TOKENIZER_CONFIG);
-            let text = match settings.get("chat_template") {
+            let text = match settings.json.get("chat_template") {
                 None | Some(Value::Null) => return Ok(None),
                 Some(Value::String(text)) => text,
                 Some(Value::Array(templates)) => {
@@ -37,9 +38,11 @@ pub(crate) fn chat_template(
             (place, text.to_owned())
         }
     };
-    // The beginning is added to every prompt anyhow; the end stands between the turns.
-    let end = tokenizer.token(tokenizer.special().end).unwrap_or_default();
-    let text = format!("{{% set bos_token, eos_token = '', {end:?} %}}\n{text}");
+    // The template writes the beginning itself; the end stands between the turns.
+    let special = tokenizer.special();
+    let name = |id: Option<u32>| id.and_then(|id| tokenizer.token(id)).unwrap_or_default();
+    let [beginning, end] = [special.beginning, special.end()].map(name);
+    let text = format!("{{% set bos_token, eos_token = {beginning:?}, {end:?} %}}\n{text}");
     ChatTemplate::new(&text).map(Some).map_err(|reason| Error::folder(&place, reason))
 }
 

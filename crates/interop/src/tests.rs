@@ -7,12 +7,13 @@ use descant_autograd::Tape;
 use descant_generate::Strategy;
 use descant_kernels::Parallelism;
 use descant_tensor::DType;
-use descant_text::{Batch, Message, Sequences};
+use descant_text::{Around, Batch, Message, Sequences, Special, Tokenizer};
 use descant_train::{Recipe, Trained, model};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const FAMILIES: [&str; 7] = ["gpt2", "llama", "llama3", "qwen2", "marian", "t5", "t5-gated"];
 
@@ -206,27 +207,38 @@ fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
 }
 
 #[test]
-fn of_several_ends_it_is_that_of_a_turn() {
+fn several_ends_all_end_and_that_of_a_turn_comes_first() {
     let folder = tempfile::tempdir().unwrap();
     let at = |part: &str| folder.path().join(part);
     copy("llama", &at("in"));
-    let end = |run: &str| {
+    let ends = |run: &str| {
         import(&at("in"), &at(run)).unwrap();
-        Trained::load(&at(run)).unwrap().tokenizers.target.special().end
+        Trained::load(&at(run)).unwrap().tokenizers.target.special().ends.clone()
     };
+    let config: Value = serde_json::from_slice(&fs::read(at("in/config.json")).unwrap()).unwrap();
+    let own = config["eos_token_id"].as_u64().unwrap() as u32;
+    assert_eq!(ends("own"), [own]);
     fs::write(at("in/generation_config.json"), r#"{"eos_token_id": [5, 7]}"#).unwrap();
-    assert_eq!(end("first"), 5);
+    assert_eq!(ends("first"), [5, 7, own]);
     let mut tokenizer: Value = serde_json::from_slice(&fs::read(at("in/tokenizer.json")).unwrap()).unwrap();
     let token = tokenizer["model"]["vocab"].as_object().unwrap().iter().find(|(_, id)| **id == 7).unwrap().0.clone();
     fs::write(at("in/tokenizer_config.json"), json!({"eos_token": {"content": token}}).to_string()).unwrap();
-    assert_eq!(end("named"), 7);
+    assert_eq!(ends("named"), [7, 5, own]);
+    let trained = Trained::load(&at("named")).unwrap();
+    export(&trained, &at("out")).unwrap();
+    for name in ["config.json", "generation_config.json"] {
+        let json: Value = serde_json::from_slice(&fs::read(at("out").join(name)).unwrap()).unwrap();
+        assert_eq!(json["eos_token_id"], json!([7, 5, own]), "{name}");
+    }
+    import(&at("out"), &at("back")).unwrap();
+    assert_eq!(Trained::load(&at("back")).unwrap().tokenizers.target.special(), trained.tokenizers.target.special());
     // What a file was used with before does not cut or fill texts.
     let before = Trained::load(&at("named")).unwrap().tokenizers.target.encode("a a a").unwrap();
     tokenizer["truncation"] = json!({"direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 0});
     tokenizer["padding"] = json!({"strategy": {"Fixed": 9}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
         "pad_type_id": 0, "pad_token": "x"});
     fs::write(at("in/tokenizer.json"), tokenizer.to_string()).unwrap();
-    end("padded");
+    ends("padded");
     assert_eq!(Trained::load(&at("padded")).unwrap().tokenizers.target.encode("a a a").unwrap(), before);
 }
 
@@ -261,24 +273,75 @@ fn a_folder_that_says_what_the_model_cannot_be_is_refused() {
 }
 
 #[test]
-fn a_written_tokenizer_says_what_a_text_is_read_with() {
+fn what_stands_around_a_text_is_as_the_tokenizer_says_and_stays_so() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, source) in [("llama", false), ("marian", true)] {
+    let special = |id: &str| json!({"SpecialToken": {"id": id, "type_id": 0}});
+    let text = json!({"Sequence": {"id": "A", "type_id": 0}});
+    let template = |single: &[&Value]| {
+        json!({
+            "type": "TemplateProcessing", "single": single, "pair": [{"Sequence": {"id": "A", "type_id": 0}}],
+            "special_tokens": {"a": {"id": "a", "ids": [3], "tokens": ["a"]}, "b": {"id": "b", "ids": [4, 5], "tokens": ["b", "c"]}},
+        })
+    };
+    let (a, b) = (special("a"), special("b"));
+    let around = |before: &[u32], after: &[u32]| Around { before: before.to_vec(), after: after.to_vec() };
+    let all = [
+        (Value::Null, around(&[], &[])),
+        (template(&[&a, &text]), around(&[3], &[])),
+        (template(&[&text, &b]), around(&[], &[4, 5])),
+        (template(&[&b, &a, &text, &a]), around(&[4, 5, 3], &[3])),
+        (json!({"type": "BertProcessing", "sep": ["x", 6], "cls": ["y", 7]}), around(&[7], &[6])),
+        (
+            json!({"type": "Sequence", "processors": [
+                {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true}, template(&[&a, &text]),
+            ]}),
+            around(&[3], &[]),
+        ),
+    ];
+    for name in ["llama", "gpt2", "marian"] {
+        for (i, (post_processor, around)) in all.iter().enumerate() {
+            let at = |part: &str| folder.path().join(format!("{name}-{i}")).join(part);
+            copy(name, &at("in"));
+            edit(&at("in/tokenizer.json"), |json| json["post_processor"] = post_processor.clone());
+            import(&at("in"), &at("run")).unwrap();
+            let trained = Trained::load(&at("run")).unwrap();
+            let special = trained.tokenizers.target.special();
+            assert_eq!(special.around.as_ref(), Some(around), "{name}: {post_processor}");
+            let ids = trained.encode(&"x y".into()).unwrap();
+            assert_eq!(ids, around.put(&trained.tokenizers.target.encode("x y").unwrap()));
+            export(&trained, &at("out")).unwrap();
+            let json: Value = serde_json::from_slice(&fs::read(at("out/tokenizer.json")).unwrap()).unwrap();
+            assert_eq!(json["post_processor"], *post_processor, "{name}");
+            import(&at("out"), &at("back")).unwrap();
+            assert_eq!(Trained::load(&at("back")).unwrap().tokenizers.target.special(), special);
+        }
+    }
+    let twice = folder.path().join("twice");
+    copy("llama", &twice);
+    edit(&twice.join("tokenizer.json"), |json| json["post_processor"] = template(&[&text, &text]));
+    let error = import(&twice, &folder.path().join("run")).unwrap_err().to_string();
+    assert!(error.contains("post_processor"), "{error}");
+}
+
+#[test]
+fn a_tokenizer_that_was_trained_here_is_written_with_what_stood_around_its_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, side) in [("llama", 0), ("marian", 1)] {
         let at = |part: &str| folder.path().join(name).join(part);
         copy(name, &at("in"));
         edit(&at("in/tokenizer.json"), |json| json["post_processor"] = Value::Null);
         import(&at("in"), &at("run")).unwrap();
-        let trained = Trained::load(&at("run")).unwrap();
+        let mut trained = Trained::load(&at("run")).unwrap();
+        let target = Tokenizer::clone(&trained.tokenizers.target);
+        let special = Special { around: None, ..target.special().clone() };
+        trained.tokenizers.target = Arc::new(target.with_special(special.clone()).unwrap());
         export(&trained, &at("out")).unwrap();
-        let special = trained.tokenizers.target.special();
-        let id = if source { special.end } else { special.beginning };
+        let id = [special.beginning, special.end()][side];
         let json: Value = serde_json::from_slice(&fs::read(at("out/tokenizer.json")).unwrap()).unwrap();
         let single = json["post_processor"]["single"].as_array().unwrap();
-        let token = single[usize::from(source)]["SpecialToken"]["id"].as_str().unwrap();
+        let token = single[side]["SpecialToken"]["id"].as_str().unwrap();
         assert_eq!(json["post_processor"]["special_tokens"][token]["ids"], json!([id]), "{name}");
         assert_eq!(single.len(), 2);
-        // It is read again.
-        import(&at("out"), &at("back")).unwrap();
     }
 }
 
@@ -292,10 +355,12 @@ fn a_chat_template_moves_in_and_out() {
     import(&at("in"), &at("run")).unwrap();
     let trained = Trained::load(&at("run")).unwrap();
     let tokenizer = &trained.tokenizers.target;
-    let end = tokenizer.token(tokenizer.special().end).unwrap();
+    let special = tokenizer.special();
+    let [beginning, end] = [special.beginning, special.end()].map(|id| tokenizer.token(id.unwrap()).unwrap());
     let prompt = trained.chat.as_ref().unwrap().prompt(&[Message::new("user", "hi")]).unwrap();
-    assert_eq!(prompt.to_string(), format!("[hi]{end}"));
-    assert!(!tokenizer.encode(&prompt.to_string()).unwrap().contains(&tokenizer.special().end));
+    assert_eq!(prompt.to_string(), format!("{beginning}[hi]{end}"));
+    // Only what the template wrote is a control token.
+    assert!(!tokenizer.encode(&prompt.to_string()).unwrap().contains(&special.end().unwrap()));
     export(&trained, &at("out")).unwrap();
     assert_eq!(fs::read_to_string(at("out/chat_template.jinja")).unwrap(), text);
 }

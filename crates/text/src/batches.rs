@@ -1,5 +1,5 @@
 use crate::corpus::{BLOCK, Place};
-use crate::{Batch, Corpus, Special, TextError};
+use crate::{Batch, Corpus, Frame, Special, TextError};
 use rand_core::Rng;
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 const WINDOW: usize = 64;
 
 /// How sequences become batches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchConfig {
     /// Tokens in a batch at most, where of a pair the longer side counts: so there are no more than these on either side. A
     /// longer sequence is a batch of its own.
@@ -20,7 +20,7 @@ pub struct BatchConfig {
     pub length: usize,
     /// What the order is drawn from, anew in every epoch; or none, for the text's own order.
     pub shuffle: Option<u64>,
-    /// Special ids of the source, whose end is written there, and of the target.
+    /// Special ids of the source and of the target: what stands around either.
     pub special: [Special; 2],
 }
 
@@ -46,6 +46,7 @@ pub struct Position {
 pub struct Batches {
     corpus: Arc<Corpus>,
     config: BatchConfig,
+    frame: Frame,
     position: Position,
     /// The order of the epoch's blocks, and how far the chunks of a continuous text are shifted.
     epoch: Option<(u64, Vec<u32>, u64)>,
@@ -64,7 +65,8 @@ impl Batches {
             return Err(TextError::TooLittle { path: corpus.folder().to_owned(), reason: reason.to_owned() });
         }
         let position = Position { corpus: corpus.checksum(), ..Position::default() };
-        Ok(Self { corpus, config, position, epoch: None, window: None })
+        let frame = corpus.frame(&config.special);
+        Ok(Self { corpus, config, frame, position, epoch: None, window: None })
     }
 
     /// Once through the corpus, in its own order but for windows sorted by length.
@@ -119,7 +121,8 @@ impl Batches {
     /// Where the corpus cannot be read.
     pub fn count(&self, epoch: u64) -> Result<u64, TextError> {
         let position = Position { epoch, ..Position::default() };
-        let mut walk = Self { corpus: self.corpus.clone(), config: self.config, position, epoch: None, window: None };
+        let (corpus, config, frame) = (self.corpus.clone(), self.config.clone(), self.frame.clone());
+        let mut walk = Self { corpus, config, frame, position, epoch: None, window: None };
         let mut count = 0;
         while walk.position.epoch == epoch {
             count += walk.load()?.len() as u64;
@@ -133,7 +136,7 @@ impl Batches {
     /// # Errors
     /// As [`Batches::new`].
     pub fn again(&self) -> Result<impl Iterator<Item = Result<Batch, TextError>> + use<>, TextError> {
-        Self::once(self.corpus.clone(), self.config)
+        Self::once(self.corpus.clone(), self.config.clone())
     }
 
     /// How many sequences, or chunks of a continuous text, an epoch has; of the latter, one more in some.
@@ -155,7 +158,6 @@ impl Batches {
 
     fn assemble(&self, places: &[Place]) -> Result<Batch, TextError> {
         let mut batch = Batch::default();
-        let [source_special, special] = self.config.special;
         for place in places {
             let (source, target) = self.corpus.read(place)?;
             if self.corpus.is_continuous() {
@@ -163,12 +165,7 @@ impl Batches {
                 batch.target.push(&target[1..]);
                 continue;
             }
-            if let Some(source) = source {
-                batch.source.get_or_insert_default().push(&[&source[..], &[source_special.end]].concat());
-            }
-            batch.input.push(&[&[special.beginning], &target[..]].concat());
-            let ignored = vec![Batch::IGNORED; place.prompt];
-            batch.target.push(&[&ignored, &target[place.prompt..], &[special.end]].concat());
+            self.frame.add(&mut batch, source.as_deref(), &target, place.prompt);
         }
         Ok(batch)
     }
@@ -238,10 +235,11 @@ impl Batches {
         let mut batches: Vec<Vec<Place>> = Vec::new();
         let mut tokens = 0;
         for place in places {
-            // With the end, a sequence writes one more token; a chunk, one fewer.
+            // The first token of a chunk is only read.
             let ids = (place.target.end - place.target.start) as usize;
-            let target = if self.corpus.is_continuous() { ids - 1 } else { ids + 1 };
-            let source = place.source.as_ref().map_or(0, |source| (source.end - source.start) as usize + 1);
+            let target = if self.corpus.is_continuous() { ids - 1 } else { self.frame.target_tokens(ids) };
+            let source = |range: &std::ops::Range<u64>| self.frame.source_tokens((range.end - range.start) as usize);
+            let source = place.source.as_ref().map_or(0, source);
             let more = target.max(source);
             let full = match (batches.last(), self.config.sequences) {
                 (None, _) => true,

@@ -1,6 +1,6 @@
 use crate::encode::encode;
 use crate::storage::{Checksum, Storage};
-use crate::{Report, Source, TextError, Tokenizer, read_file};
+use crate::{Form, Frame, Report, Source, Special, TextError, Tokenizer, read_file};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -55,6 +55,9 @@ pub(crate) struct Manifest {
     pub(crate) pairs: bool,
     /// Whether targets begin with a prompt.
     pub(crate) prompts: bool,
+    /// Whether a chat template wrote them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) conversations: bool,
     /// Entries of the tokenizer of either side.
     pub(crate) vocabularies: [usize; 2],
     pub(crate) sequences: u64,
@@ -141,6 +144,7 @@ impl Corpus {
             continuous: matches!(text, Source::Stream { .. }),
             pairs: source.is_some(),
             prompts: source.is_none() && text.has_pairs(),
+            conversations: text.form() == Form::Conversations,
             vocabularies: [source.map_or(0, Tokenizer::vocabulary), target.vocabulary()],
             ..Manifest::default()
         };
@@ -298,6 +302,12 @@ impl Corpus {
     /// Whether it is one continuous text.
     pub fn is_continuous(&self) -> bool {
         self.stored.manifest.continuous
+    }
+
+    /// What stands around its sequences, for the tokenizers of source and target.
+    pub(crate) fn frame(&self, special: &[Special; 2]) -> Frame {
+        let Manifest { pairs, conversations, .. } = self.stored.manifest;
+        Frame::new(special, pairs, conversations)
     }
 
     /// How many sequences; of a continuous text, how many ids.

@@ -4,8 +4,7 @@ use crate::corpus::{EXAMPLES, Manifest, PROMPTS, Starts, Stored, Texts, checksum
 use crate::report::{Report, SideReport};
 use crate::source::PassedOver;
 use crate::storage::{Storage, Writer};
-use crate::tokenizer::Special;
-use crate::{Example, Source, Text, TextError, Tokenizer};
+use crate::{Example, Frame, Source, Special, Text, TextError, Tokenizer};
 use memchr::memmem::Finder;
 use std::fs;
 use std::io;
@@ -93,6 +92,7 @@ struct Encoder<'a> {
     prompts: Option<Writer>,
     examples: Option<Writer>,
     max_length: usize,
+    frame: Frame,
     manifest: Manifest,
     folder: PathBuf,
 }
@@ -125,9 +125,9 @@ impl<'a> Side<'a> {
     /// Adds what of a text that is kept is worth a word.
     fn report(&self, report: &mut SideReport, text: &Text, ids: &[u32], line: u64) -> Result<(), TextError> {
         report.tokens += ids.len() as u64;
-        let Special { unknown, end, .. } = self.tokenizer.special();
+        let Special { unknown, ends, .. } = self.tokenizer.special();
         // Some models from elsewhere have no token of its own for what is unknown.
-        let unknown = unknown.filter(|&unknown| unknown != end);
+        let unknown = unknown.filter(|unknown| !ends.contains(unknown));
         let count = ids.iter().filter(|&&id| Some(id) == unknown).count();
         report.unknown.add(count as u64, line);
         if count > 0 && report.wants_parts() {
@@ -152,6 +152,7 @@ impl<'a> Encoder<'a> {
         let limited = !manifest.continuous && max_length < usize::MAX;
         manifest.report.max_length = limited.then_some(max_length as u64);
         let [width, target_width] = manifest.widths();
+        let special = [source.unwrap_or(target), target].map(|tokenizer| tokenizer.special().clone());
         let side = |tokenizer, name, width| Side::new(tokenizer, name, width, folder).map_err(write);
         let numbers = |name: &str| Writer::new(folder.map(|folder| folder.join(name)), 4).map_err(write);
         Ok(Self {
@@ -160,6 +161,7 @@ impl<'a> Encoder<'a> {
             prompts: manifest.prompts.then(|| numbers(PROMPTS)).transpose()?,
             examples: (!manifest.continuous).then(|| numbers(EXAMPLES)).transpose()?,
             max_length,
+            frame: Frame::new(&special, manifest.pairs, manifest.conversations),
             manifest,
             folder: folder.map(Path::to_owned).unwrap_or_default(),
         })
@@ -200,15 +202,16 @@ impl<'a> Encoder<'a> {
             return self.target.add(target).map_err(write);
         }
         let (mut source, mut target, mut whole) = (source, target, target.len());
+        let special = self.target.tokenizer.special();
         if let (Some(prompt), true) = (source, self.manifest.prompts) {
-            let special = self.target.tokenizer.special();
             let (prompt, answer) = special.between(prompt, target);
             // Templates write the end themselves, and a line end after it: only more than that is lost.
-            let rest = self.target.tokenizer.decode(target.get(answer.len() + 1..).unwrap_or_default())?;
+            let rest = self.target.tokenizer.decode(&target[answer.len()..])?;
             target_report.cut.add(u64::from(!rest.trim().is_empty()), line);
             (source, target, whole) = (Some(prompt), answer, prompt.len() + answer.len());
         }
-        let empty = [source.is_some_and(<[u32]>::is_empty) && !self.manifest.prompts, target.is_empty()];
+        let says_nothing = target.iter().all(|id| special.ends.contains(id)) || self.frame.target_tokens(whole) == 0;
+        let empty = [source.is_some_and(<[u32]>::is_empty) && !self.manifest.prompts, says_nothing];
         let long = [source.is_some_and(|ids| ids.len() > max_length), whole > max_length];
         for (report, empty, long) in
             [(&mut *source_report, empty[0], long[0]), (&mut *target_report, empty[1], long[1])]

@@ -55,6 +55,11 @@ impl Text {
         Self { text, controls: Some(controls) }
     }
 
+    /// Whether a template wrote it.
+    pub fn is_rendered(&self) -> bool {
+        self.controls.is_some()
+    }
+
     /// How many bytes it takes.
     pub fn len(&self) -> usize {
         self.text.len()

@@ -1,9 +1,11 @@
 mod config;
+mod special;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use config::SPECIAL;
-pub use config::{BOS, EOS, Special, TokenizerConfig, TokenizerKind, UNK};
+pub use config::{TokenizerConfig, TokenizerKind};
+pub use special::{Around, BOS, EOS, Special, UNK};
 
 use crate::panics::caught;
 use crate::sandbox::{self, Request, Sandbox};
@@ -17,7 +19,7 @@ use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, AddedVocabulary, DecoderWrapper, NormalizerWrapper, OffsetReferential, OffsetType};
-use tokenizers::{Model, PreTokenizer, Tokenizer as Inner};
+use tokenizers::{Model, PostProcessor, PreTokenizer, Tokenizer as Inner};
 
 /// What a tokenizer that is read has to bear.
 const TRIAL: [&str; 3] = ["a", "A line, 12 Zeichen: ﬁ ﾊ", "我们 ñandú\n"];
@@ -186,7 +188,7 @@ impl Tokenizer {
             let mut inner = Inner::new(model);
             inner.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
             inner.with_decoder(Some(ByteLevel::default()));
-            let tokens = [special.beginning, special.end].into_iter().filter_map(|id| inner.id_to_token(id));
+            let tokens = special.ids().filter_map(|id| inner.id_to_token(id));
             let tokens: Vec<AddedToken> = tokens.map(|token| AddedToken::from(token, true)).collect();
             inner.add_special_tokens(tokens).map_err(text)?;
             let tokenizer = Self::new(inner, Some(special)).map_err(|error| error.to_string())?;
@@ -202,8 +204,8 @@ impl Tokenizer {
         inner.with_truncation(None).map_err(wrong)?;
         if let Some(special) = special {
             let entries = special.entries.unwrap_or(0).max(inner.get_vocab_size(true));
-            let ids = [Some(special.beginning), Some(special.end), special.unknown];
-            return match ids.into_iter().flatten().find(|&id| id as usize >= entries) {
+            let outside = special.ids().find(|&id| id as usize >= entries);
+            return match outside {
                 Some(id) => Err(TextError::Tokenizer(format!("special id {id} is outside its {entries} entries"))),
                 None => Self::of(inner, special),
             };
@@ -216,9 +218,8 @@ impl Tokenizer {
 
     fn of(mut inner: Inner, special: Special) -> Result<Self, TextError> {
         // Of one continuous text, the beginning is a line end, which is text.
-        let named = [special.unknown, Some(special.beginning), Some(special.end)].into_iter().flatten();
         let added = inner.get_added_tokens_decoder();
-        let missed = named.filter_map(|id| added.get(&id)).filter(|token| !token.special);
+        let missed = special.ids().filter_map(|id| added.get(&id)).filter(|token| !token.special);
         let missed: Vec<AddedToken> = missed.map(|token| token.clone().special(true)).collect();
         inner.add_tokens(missed).map_err(wrong)?;
         // Their names in a text are text.
@@ -232,9 +233,34 @@ impl Tokenizer {
         Ok(Self { inner, special, controls, marks, rest })
     }
 
+    /// The same with other special ids.
+    ///
+    /// # Errors
+    /// An id that is outside the entries.
+    pub fn with_special(self, special: Special) -> Result<Self, TextError> {
+        Self::new(self.inner, Some(special))
+    }
+
+    /// What its post-processor puts around a text.
+    ///
+    /// # Errors
+    /// Where that is something else than tokens before and after it.
+    pub fn around(&self) -> Result<Around, TextError> {
+        let Some(post_processor) = self.inner.get_post_processor() else { return Ok(Around::default()) };
+        // No tokenizer has this id.
+        let text = u32::MAX;
+        let token = tokenizers::Token::new(text, String::new(), (0, 0));
+        let encoding = tokenizers::Encoding::from_tokens(vec![token], 0);
+        let whole = library(|| post_processor.process(encoding, None, true).map_err(wrong))?;
+        match whole.get_ids().split(|&id| id == text).collect::<Vec<_>>()[..] {
+            [before, after] => Ok(Around { before: before.to_vec(), after: after.to_vec() }),
+            _ => Err(TextError::Tokenizer("post_processor: expected a text once, with tokens around it".to_owned())),
+        }
+    }
+
     /// Which ids are special.
-    pub fn special(&self) -> Special {
-        self.special
+    pub fn special(&self) -> &Special {
+        &self.special
     }
 
     /// The names of its control tokens, and that of what it does not know.

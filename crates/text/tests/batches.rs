@@ -8,9 +8,13 @@ use descant_text::{
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const SPECIAL: Special = Special { unknown: Some(0), beginning: BOS, end: EOS, entries: None };
-const CONFIG: BatchConfig =
-    BatchConfig { tokens: 50, sequences: None, length: 7, shuffle: Some(3), special: [SPECIAL; 2] };
+const TOKENS: usize = 50;
+const LENGTH: usize = 7;
+
+fn config() -> BatchConfig {
+    let special = [Special::default(), Special::default()];
+    BatchConfig { tokens: TOKENS, sequences: None, length: LENGTH, shuffle: Some(3), special }
+}
 
 fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);
@@ -38,11 +42,11 @@ fn epoch(batches: &mut Batches) -> Vec<Batch> {
 #[test]
 fn an_epoch_has_every_pair_once_in_batches_that_are_not_too_large() {
     let count = 40_000;
-    let mut batches = Batches::new(numbered(count), CONFIG).unwrap();
+    let mut batches = Batches::new(numbered(count), config()).unwrap();
     let first = epoch(&mut batches);
     let mut seen: Vec<u32> = Vec::new();
     for batch in &first {
-        assert!(batch.tokens() <= CONFIG.tokens);
+        assert!(batch.tokens() <= TOKENS);
         let source = batch.source.as_ref().unwrap();
         for i in 0..source.len() {
             let (number, target) = (source.get(i)[0], batch.target.get(i));
@@ -79,24 +83,26 @@ fn the_longer_side_of_a_pair_counts() {
     });
     let pairs: Vec<(Vec<u32>, Vec<u32>)> = pairs.collect();
     let corpus = Arc::new(Corpus::from_ids(pairs.iter().map(|(source, target)| (Some(&source[..]), &target[..]))));
-    let batches = epoch(&mut Batches::new(corpus, CONFIG).unwrap());
+    let batches = epoch(&mut Batches::new(corpus, config()).unwrap());
     let tokens = |batch: &Batch| batch.source.as_ref().unwrap().tokens();
-    assert!(batches.iter().all(|batch| (tokens(batch) <= CONFIG.tokens && batch.tokens() <= CONFIG.tokens) || batch.target.len() == 1));
+    assert!(
+        batches.iter().all(|batch| (tokens(batch) <= TOKENS && batch.tokens() <= TOKENS) || batch.target.len() == 1)
+    );
     assert_eq!(batches.iter().map(|batch| batch.target.len()).sum::<usize>(), 500);
-    let ideal = batches.iter().map(tokens).filter(|&tokens| tokens < 1000).sum::<usize>() / CONFIG.tokens;
+    let ideal = batches.iter().map(tokens).filter(|&tokens| tokens < 1000).sum::<usize>() / TOKENS;
     assert!(batches.len() < 2 * ideal, "batches are well filled: {} {ideal}", batches.len());
 }
 
 #[test]
 fn a_position_and_a_seed_give_the_same_batches_again() {
-    let mut batches = Batches::new(numbered(20_000), CONFIG).unwrap();
+    let mut batches = Batches::new(numbered(20_000), config()).unwrap();
     for _ in 0..6100 {
         batches.next_batch().unwrap();
     }
     let position = batches.position();
     assert!(position.epoch == 1 && position.batch > 0, "{position:?}");
     let ahead: Vec<Batch> = (0..3000).map(|_| batches.next_batch().unwrap()).collect();
-    let mut other = Batches::new(numbered(20_000), CONFIG).unwrap();
+    let mut other = Batches::new(numbered(20_000), config()).unwrap();
     other.seek(position).unwrap();
     assert_eq!(other.position(), position);
     assert_eq!((0..3000).map(|_| other.next_batch().unwrap()).collect::<Vec<_>>(), ahead);
@@ -117,13 +123,13 @@ fn a_continuous_text_is_predicted_whole_in_every_epoch() {
     assert_eq!((train.len(), held_out.len()), (8100, 900));
     let ids = tokenizer.encode(&text).unwrap();
     for (part, ids) in [(train, &ids[..8100]), (held_out, &ids[8100..])] {
-        let mut batches = Batches::new(Arc::new(part), CONFIG).unwrap();
+        let mut batches = Batches::new(Arc::new(part), config()).unwrap();
         for _ in 0..3 {
             let mut predicted = Vec::new();
             for batch in epoch(&mut batches) {
                 for i in 0..batch.target.len() {
                     let (input, target) = (batch.input.get(i), batch.target.get(i));
-                    assert!(input.len() == target.len() && input.len() <= CONFIG.length);
+                    assert!(input.len() == target.len() && input.len() <= LENGTH);
                     assert_eq!(input[1..], target[..target.len() - 1]);
                     predicted.extend_from_slice(target);
                 }
@@ -145,7 +151,7 @@ fn what_was_encoded_is_read_again_and_long_or_empty_pairs_are_left_out() {
     let text = Source::Parallel { source: source.clone(), target };
     let place = folder.path().join("data");
     let read = |corpus: Corpus| {
-        let config = BatchConfig { tokens: 1, ..CONFIG };
+        let config = BatchConfig { tokens: 1, ..config() };
         let batches = Batches::once(Arc::new(corpus), config).unwrap();
         let decode = |batch: Batch| {
             let ids = batch.source.unwrap().ids;
@@ -224,7 +230,7 @@ fn a_corpus_that_is_damaged_is_told_whatever_file_and_byte_it_is() {
     for source in [Some(&tokenizer), None] {
         let place = folder.path().join("data");
         let open = || Corpus::encode(&text, source, &tokenizer, 9, Some(&place));
-        let sum = |corpus: Corpus| Batches::new(Arc::new(corpus), CONFIG).unwrap().position().corpus.unwrap();
+        let sum = |corpus: Corpus| Batches::new(Arc::new(corpus), config()).unwrap().position().corpus.unwrap();
         let checksum = sum(open().unwrap());
         let mut files = 0;
         for entry in std::fs::read_dir(&place).unwrap() {
@@ -258,7 +264,7 @@ fn a_position_is_one_in_the_text_that_it_was_taken_from() {
     let batches = |text: &str| {
         let source = Source::Lines { path: write(folder.path(), "text", text) };
         let place = folder.path().join(text.trim());
-        Batches::new(Arc::new(Corpus::encode(&source, None, &tokenizer, 9, Some(&place)).unwrap()), CONFIG).unwrap()
+        Batches::new(Arc::new(Corpus::encode(&source, None, &tokenizer, 9, Some(&place)).unwrap()), config()).unwrap()
     };
     let (mut one, mut other) = (batches("one\n"), batches("two\n"));
     let position = one.position();

@@ -97,7 +97,7 @@ fn read_again(tokenizer: &Tokenizer) -> Tokenizer {
     let path = folder.path().join("tokenizer.json");
     fs::write(&path, tokenizer.to_json().unwrap()).unwrap();
     // As a model that is imported has it.
-    Tokenizer::load(&path, Some(tokenizer.special())).unwrap()
+    Tokenizer::load(&path, Some(tokenizer.special().clone())).unwrap()
 }
 
 #[test]

@@ -1,7 +1,9 @@
 use crate::run::DATA;
 use crate::{DataConfig, Error, Files, Recipe, Tokenizers};
 use descant_models::{Kind, LossConfig};
-use descant_text::{Batch, BatchConfig, Batches, ChatTemplate, Corpus, Example, Form, Source, TextError, read_text};
+use descant_text::{
+    Batch, BatchConfig, Batches, ChatTemplate, Corpus, Example, Form, Frame, Source, TextError, read_text,
+};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -38,16 +40,13 @@ impl Texts {
             let reason = "loss.kind = \"embedding\": prompts that do not count need loss.kind = \"cross-entropy\"";
             return Err(recipe.wrong(reason));
         }
+        let conversations = train.form() == Form::Conversations;
         Ok(Self {
             train,
             validation,
             shared_vocabulary: data.shared_vocabulary,
             held_out: data.validation_share,
-            // A beginning or an end comes to every text.
-            max_length: recipe
-                .model
-                .max_length()
-                .map_or(data.max_length, |most| data.max_length.min(most.saturating_sub(1))),
+            max_length: data.max_length.min(longest(recipe, conversations)),
         })
     }
 
@@ -213,6 +212,12 @@ pub(crate) fn chat_template(path: &Path) -> Result<ChatTemplate, Error> {
     ChatTemplate::new(text.trim_start_matches('\u{feff}')).map_err(wrong)
 }
 
+/// The most tokens of a text that a model has positions for, with what stands around it.
+pub(crate) fn longest(recipe: &Recipe, conversations: bool) -> usize {
+    let frame = Frame::new(&recipe.special(), recipe.model.kind == Kind::EncoderDecoder, conversations);
+    recipe.model.max_length().map_or(usize::MAX, |most| most.saturating_sub(frame.most()))
+}
+
 /// How the recipe's texts become batches.
 pub(crate) fn batch_config(recipe: &Recipe) -> BatchConfig {
     let train = &recipe.train;
@@ -239,31 +244,28 @@ pub fn batches(recipe: &Recipe, texts: &Texts, tokenizers: &Tokenizers) -> Resul
 /// What is wrong with the texts.
 pub fn first_batch(texts: &Texts, tokenizers: &Tokenizers, sequences: usize, length: usize) -> Result<Batch, Error> {
     let mut batch = Batch::default();
+    let special = [tokenizers.source.as_ref().unwrap_or(&tokenizers.target), &tokenizers.target];
+    let special = special.map(|tokenizer| tokenizer.special().clone());
+    let frame = Frame::new(&special, tokenizers.source.is_some(), texts.train.form() == Form::Conversations);
     for example in texts.train.for_tokenizers(tokenizers.source.as_deref(), &tokenizers.target).examples()? {
         let Example { source, target, .. } = example?;
         let cut = |mut ids: Vec<u32>| {
             ids.truncate(length);
             ids
         };
-        let (mut target, special) = (cut(tokenizers.target.encode_text(&target)?), tokenizers.target.special());
+        let mut target = cut(tokenizers.target.encode_text(&target)?);
         let source = source.map(|text| tokenizers.source.as_ref().unwrap_or(&tokenizers.target).encode_text(&text));
         let source = source.transpose()?.map(cut);
         if target.is_empty() || source.as_ref().is_some_and(Vec::is_empty) {
             continue;
         }
-        let mut prompt = 0;
-        match (source, &tokenizers.source) {
-            (Some(source), Some(tokenizer)) => {
-                batch.source.get_or_insert_default().push(&[source, vec![tokenizer.special().end]].concat());
+        match source {
+            Some(prompt) if tokenizers.source.is_none() => {
+                target = [&prompt[..], &target].concat();
+                frame.add(&mut batch, None, &target, prompt.len());
             }
-            (Some(source), None) => {
-                prompt = source.len();
-                target = [source, target].concat();
-            }
-            _ => {}
+            source => frame.add(&mut batch, source.as_deref(), &target, 0),
         }
-        batch.input.push(&[&[special.beginning], &target[..]].concat());
-        batch.target.push(&[&vec![Batch::IGNORED; prompt], &target[prompt..], &[special.end]].concat());
         if batch.target.len() == sequences {
             break;
         }

@@ -1,11 +1,11 @@
-use crate::data::{agree, batch_config, kept, source};
+use crate::data::{agree, batch_config, kept, longest, source};
 use crate::score::{Question, questions};
 use crate::{Answer, DataConfig, Error, Files, Replicas, Texts, Trained};
 use descant_autograd::{Parameters, Tape};
 use descant_generate::Options;
 use descant_kernels::Parallelism;
 use descant_models::Generator;
-use descant_text::{Batch, Batches, Corpus, Example, Source, TextError};
+use descant_text::{Batch, Batches, Corpus, Example, Form, Source, TextError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -127,8 +127,8 @@ impl<'a> Evaluator<'a> {
         let corpus = match &given {
             Some(text) => {
                 let source = tokenizers.source.as_deref();
-                // As long as the model can read, a beginning or an end included.
-                let most = recipe.model.max_length().map_or(usize::MAX, |most| most.saturating_sub(1));
+                // As long as the model can read.
+                let most = longest(&recipe, text.form() == Form::Conversations);
                 Arc::new(Corpus::encode(text, source, &tokenizers.target, most, None)?)
             }
             None => texts.held_out(tokenizers, trained.run())?.ok_or_else(|| Error::Recipe {

@@ -277,7 +277,7 @@ impl Recipe {
     /// The special ids of the source's and the target's tokenizer.
     pub fn special(&self) -> [Special; 2] {
         let target = self.target_tokenizer.as_ref().unwrap_or(&self.tokenizer);
-        [&self.tokenizer, target].map(|tokenizer| tokenizer.special.unwrap_or_default())
+        [&self.tokenizer, target].map(|tokenizer| tokenizer.special.clone().unwrap_or_default())
     }
 
     /// The recipe as TOML: every key that acts in it, defaults written out, and of the others those that have a value of

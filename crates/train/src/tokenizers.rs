@@ -78,7 +78,8 @@ impl Tokenizers {
     pub(crate) fn is_same(&self, other: &Self) -> Result<bool, Error> {
         let all = |tokenizers: &Self| {
             let both = [tokenizers.source.as_ref(), Some(&tokenizers.target)];
-            let each = both.into_iter().flatten().map(|tokenizer| Ok((tokenizer.special(), tokenizer.to_json()?)));
+            let each =
+                both.into_iter().flatten().map(|tokenizer| Ok((tokenizer.special().clone(), tokenizer.to_json()?)));
             each.collect::<Result<Vec<_>, Error>>()
         };
         Ok(all(self)? == all(other)?)
@@ -111,11 +112,11 @@ impl Tokenizers {
     /// Where they cannot be read.
     pub(crate) fn load(run: &Path, recipe: &Recipe) -> Result<Self, Error> {
         let kind = recipe.model.kind;
-        let shared = recipe.tokenizer.special;
-        let own = recipe.target_tokenizer.as_ref().map_or(shared, |tokenizer| tokenizer.special);
+        let shared = &recipe.tokenizer.special;
+        let own = recipe.target_tokenizer.as_ref().map_or(shared, |tokenizer| &tokenizer.special);
         let side = |name: &str| {
             let special = if name == TARGET { own } else { shared };
-            Tokenizer::load(&run.join(name), special).map(Arc::new)
+            Tokenizer::load(&run.join(name), special.clone()).map(Arc::new)
         };
         if run.join(SHARED).exists() || kind == Kind::LanguageModel {
             let target = side(SHARED)?;
@@ -132,7 +133,7 @@ impl Tokenizers {
     pub(crate) fn idle_tokens(&self, loss: &LossConfig, texts: &Corpus) -> Result<Vec<String>, Error> {
         let LossConfig::CrossEntropy { class_weights, ignored, .. } = loss else { return Ok(Vec::new()) };
         // The end comes to every target.
-        let end = (!texts.is_continuous()).then_some(self.target.special().end);
+        let end = self.target.special().end().filter(|_| !texts.is_continuous());
         let named = class_weights.keys().chain(ignored).filter_map(|name| loss_token(&self.target, name).ok());
         let named: Vec<u32> = named.filter(|&id| Some(id) != end).collect();
         let token = |id: u32| self.target.token(id).unwrap_or_default();

@@ -6,7 +6,7 @@ use descant_generate::{Hypothesis, Input, Options, Strategy};
 use descant_kernels::Parallelism;
 use descant_models::{Kind, Layers};
 use descant_nn::Position;
-use descant_text::{Message, Sequences, Special, Text};
+use descant_text::{Message, Sequences, Special, Text, Tokenizer};
 
 /// A text that a model wrote.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,19 +83,13 @@ impl Trained {
         max_length: Option<usize>,
         parallelism: Parallelism,
     ) -> Result<Options, Error> {
-        let Special { unknown, beginning, end, .. } = self.tokenizers.target.special();
-        // A text may begin as after a line end, which it may also contain.
-        let beginning = Some(beginning).filter(|&id| self.tokenizers.target.is_special(id));
-        let mut forbidden: Vec<u32> = unknown.into_iter().chain(beginning).filter(|&id| id != end).collect();
-        if self.is_continuous() {
-            forbidden.push(end);
-        }
+        let Special { ends, .. } = self.tokenizers.target.special();
         let options = Options {
             context: self.context(),
-            context_bos: !self.is_continuous(),
-            forbidden,
+            context_bos: self.before()?.first().copied().filter(|_| !self.is_continuous()),
+            forbidden: self.forbidden(),
             parallelism,
-            ..Options::new(strategy, max_length.unwrap_or(WITHOUT_END), self.bos()?, end)
+            ..Options::new(strategy, max_length.unwrap_or(WITHOUT_END), self.bos()?.into_iter().collect(), ends.clone())
         };
         Ok(match self.shown {
             Some(shown) if max_length.is_none() && !self.is_continuous() => Options {
@@ -106,6 +100,16 @@ impl Trained {
             },
             _ => options,
         })
+    }
+
+    /// What is never written: what training showed in no target. A model from elsewhere may write all that it has.
+    fn forbidden(&self) -> Vec<u32> {
+        let Special { unknown, beginning, ends, around, .. } = self.tokenizers.target.special();
+        // A text may begin as after a line end, which it may also contain.
+        let beginning = beginning.filter(|&id| self.tokenizers.target.is_special(id));
+        let own = unknown.iter().copied().chain(beginning).filter(|id| around.is_none() && !ends.contains(id));
+        let ends = ends.iter().copied().filter(|_| self.is_continuous());
+        own.chain(ends).collect()
     }
 
     /// The most tokens that a language model is to read at once: what it was trained on. None for models that reach
@@ -130,14 +134,29 @@ impl Trained {
         [trained.filter(|_| !by_distance), self.model.max_length()].into_iter().flatten().min()
     }
 
-    /// What a text begins with. One continuous text has no beginning and no end: it goes on as after a line end.
+    /// What a text begins with that is given nothing to begin with: BOS, or a decoder's start. One continuous text has
+    /// no beginning and no end: it goes on as after a line end.
     ///
     /// # Errors
     /// Where the library refuses.
-    pub fn bos(&self) -> Result<u32, Error> {
-        let Special { unknown, beginning, .. } = self.tokenizers.target.special();
-        let line_end = self.tokenizers.target.encode("\n")?.last().copied().filter(|&id| Some(id) != unknown);
-        Ok(line_end.filter(|_| self.is_continuous()).unwrap_or(beginning))
+    pub fn bos(&self) -> Result<Option<u32>, Error> {
+        let Special { unknown, beginning, around, .. } = self.tokenizers.target.special();
+        let line_end = self.tokenizers.target.encode("\n")?.last().copied().filter(|id| Some(*id) != *unknown);
+        let line_end = line_end.filter(|_| self.is_continuous());
+        Ok(if around.is_some() { beginning.or(line_end) } else { line_end.or(*beginning) })
+    }
+
+    /// What stands before the prompts of a language model.
+    ///
+    /// # Errors
+    /// Where the library refuses.
+    pub fn before(&self) -> Result<Vec<u32>, Error> {
+        let special = self.tokenizers.target.special();
+        match (&special.around, self.is_language_model()) {
+            (_, false) => Ok(Vec::new()),
+            (Some(around), true) => Ok(around.before.clone()),
+            (None, true) => Ok(self.bos()?.into_iter().collect()),
+        }
     }
 
     /// What it makes of one text, with everything as by default: of a model that answers, the answer; of one that
@@ -176,16 +195,23 @@ impl Trained {
         template.prompt(messages).map_err(|reason| wrong(format!("the chat template: {reason}")))
     }
 
-    /// The tokens that are read for a text: a source with its end, or a prompt without its beginning.
+    /// The tokens that are read for a text, with what stands around it.
     ///
     /// # Errors
     /// Where the library refuses.
     pub fn encode(&self, text: &Text) -> Result<Vec<u32>, Error> {
         match &self.tokenizers.source {
-            Some(source) => Ok([source.encode_text(text)?, vec![source.special().end]].concat()),
+            Some(source) => Ok(source.special().around_source().put(&source.encode_text(text)?)),
             None => {
-                let prompt = self.tokenizers.target.encode_text(text)?;
-                Ok(self.tokenizers.target.special().between(&prompt, &[]).0.to_vec())
+                let target = &self.tokenizers.target;
+                let (ids, special) = (target.encode_text(text)?, target.special());
+                let read = match &special.around {
+                    // The template writes all that belongs there.
+                    Some(_) if text.is_rendered() => ids,
+                    Some(around) => around.put(&ids),
+                    None => [&self.before()?, special.between(&ids, &[]).0].concat(),
+                };
+                Ok(if read.is_empty() { self.bos()?.into_iter().collect() } else { read })
             }
         }
     }
@@ -222,26 +248,29 @@ impl Trained {
     ) -> Result<Vec<Vec<Written>>, Error> {
         let is_language_model = self.is_language_model();
         let (positions, mut ids) = (self.model.max_length().unwrap_or(usize::MAX), Sequences::new());
+        // Of what has no position, the end of a prompt is read by the search itself.
+        let after = self.tokenizers.source.as_ref().map_or(0, |source| source.special().around_source().after.len());
         for text in texts {
-            match text.split_last() {
-                // Of what has no position, the end of a prompt is read by the search itself.
-                Some((&end, source)) if text.len() > positions && !is_language_model => {
-                    ids.push(&[&source[..positions - 1], &[end]].concat());
+            match text.len() > positions && !is_language_model {
+                true => {
+                    let (source, after) = text.split_at(text.len() - after.min(positions));
+                    ids.push(&[&source[..positions - after.len()], after].concat());
                 }
-                _ => ids.push(text),
+                false => ids.push(text),
             }
         }
         let (sources, prompts) = if is_language_model { (None, Some(&ids)) } else { (Some(&ids), None) };
         let input = Input { rows: numbers, sources, prompts };
         let written = descant_generate::stream(self.model.as_ref(), &self.parameters, tape, input, options, on_token)?;
         let context = options.context.unwrap_or(usize::MAX).min(positions);
-        let unknown = self.tokenizers.source.as_ref().unwrap_or(&self.tokenizers.target).special().unknown;
+        let read_by: &Tokenizer = self.tokenizers.source.as_ref().unwrap_or(&self.tokenizers.target);
+        let unknown = read_by.special().unknown;
         let text = |hypothesis: Hypothesis, read: &[u32]| {
             let Hypothesis { tokens, score, finished, .. } = hypothesis;
             let prompt = if is_language_model { read } else { &[] };
-            // A beginning is read before, and what is written last, a token or the end, is not.
+            // What is written last, a token or the end, is not read.
             let cut = match is_language_model {
-                true => read.len() + tokens.len() + usize::from(finished) > context,
+                true => read.len() + tokens.len() + usize::from(finished) > context.saturating_add(1),
                 false => read.len() > positions,
             };
             let unknown = read.iter().filter(|&&id| Some(id) == unknown).count();

@@ -61,7 +61,7 @@ impl Writer {
         loop {
             let prompt = self.trained.prompt(messages)?;
             let fits = match room {
-                Some(room) => self.trained.encode(&prompt)?.len() < room,
+                Some(room) => self.trained.encode(&prompt)?.len() <= room,
                 None => true,
             };
             if fits || messages.len() <= beginning + 2 {

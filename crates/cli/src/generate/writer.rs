@@ -187,7 +187,7 @@ impl Tally {
         let first = |line: u64| if self.texts == 1 { String::new() } else { format!(", the first in line {line}") };
         // One continuous text has no end.
         if let (count @ 1.., line) = self.unfinished
-            && !options.forbidden.contains(&options.eos)
+            && options.eos.iter().any(|end| !options.forbidden.contains(end))
         {
             note(format_args!(
                 "{} did not end, and stopped at the limit{} (--max-length N sets another).",

@@ -114,8 +114,15 @@ pub fn sources() -> Sequences {
     sequences(&[&[3, 4, 5], &[8], &[2, 2, 7, 6, 1, 3, 4], &[5, 8], &[6, 2, 3, 3]])
 }
 
+/// The same with BOS before each.
+pub fn after_bos(prompts: &Sequences) -> Sequences {
+    let mut all = Sequences::new();
+    (0..prompts.len()).for_each(|row| all.push(&[&[BOS], prompts.get(row)].concat()));
+    all
+}
+
 pub fn options(strategy: Strategy, max_length: usize) -> Options {
-    Options::new(strategy, max_length, BOS, EOS)
+    Options { context_bos: Some(BOS), ..Options::new(strategy, max_length, vec![BOS], vec![EOS]) }
 }
 
 pub fn beam(width: usize, length_penalty: f64, n_best: usize) -> Strategy {
@@ -137,10 +144,10 @@ impl Model {
         self.run(Input { rows: &rows, sources: Some(sources), prompts: None }, options).unwrap()
     }
 
-    /// Continues these prompts, numbered from 0.
+    /// Continues these prompts after BOS, numbered from 0.
     pub fn resume(&self, prompts: &Sequences, options: &Options) -> Vec<Vec<Hypothesis>> {
         let rows: Vec<u64> = (0..prompts.len() as u64).collect();
-        self.run(Input { rows: &rows, sources: None, prompts: Some(prompts) }, options).unwrap()
+        self.run(Input { rows: &rows, sources: None, prompts: Some(&after_bos(prompts)) }, options).unwrap()
     }
 
     /// The log probability of every token after each of `tokens`, by the pass over whole sequences.
@@ -151,6 +158,19 @@ impl Model {
         let (hidden, _) = self.generator.hidden(tape.infer(&self.parameters, Parallelism::Serial), &batch);
         let scores = self.generator.output().scores(hidden).log_softmax().value().unwrap();
         scores.to_f64().chunks(scores.shape().last()).map(<[f64]>::to_vec).collect()
+    }
+
+    /// The log probability of a hypothesis for a source, given that none of these tokens comes.
+    pub fn score_without(&self, forbidden: &[u32], source: &[u32], one: &Hypothesis) -> f64 {
+        let end = one.finished.then_some(EOS);
+        let written: Vec<u32> = one.tokens.iter().copied().chain(end).collect();
+        let read = [&[BOS], &written[..written.len() - 1]].concat();
+        let rows = self.log_probabilities(Some(source), &read);
+        let allowed = |row: &[f64]| -> f64 {
+            let left = (0..).zip(row).filter(|(token, _)| !forbidden.contains(token));
+            left.map(|(_, log)| log.exp()).sum::<f64>().ln()
+        };
+        rows.iter().zip(&written).map(|(row, &token)| row[token as usize] - allowed(row)).sum()
     }
 
     /// The log probability of `written` after `<s>`, a prompt and, where `finished`, with `</s>`.

@@ -45,11 +45,11 @@ enum Type {
     Byte = 6,
 }
 
-/// The values of a tokenizer; `bos` is what a text begins with.
+/// The values of a tokenizer; a text begins with `before`, and where it is nothing with `bos`.
 ///
 /// # Errors
 /// Where it is of another kind.
-pub(super) fn items(tokenizer: &Tokenizer, bos: u32) -> Result<Vec<(String, Item)>, String> {
+pub(super) fn items(tokenizer: &Tokenizer, bos: Option<u32>, before: &[u32]) -> Result<Vec<(String, Item)>, String> {
     let unfit = || {
         "llama.cpp has the tokenizers of GPT-2, Llama and Qwen2; this model's is another. Train with \
          tokenizer.kind = \"byte-bpe\", without split_digits"
@@ -71,15 +71,27 @@ pub(super) fn items(tokenizer: &Tokenizer, bos: u32) -> Result<Vec<(String, Item
         };
         merges.iter().filter_map(pair).collect()
     });
-    let Special { unknown, beginning, end, .. } = tokenizer.special();
+    let Special { unknown, beginning, ends, .. } = tokenizer.special();
+    let after = tokenizer.special().around.as_ref().map_or(&[][..], |around| &around.after);
+    // Either one token or none: llama.cpp puts no other around a text.
+    let flag = |around: &[u32], id: Option<u32>, side: &str| match around {
+        [] => Ok(false),
+        [one] if Some(*one) == id => Ok(true),
+        others => {
+            let names: Vec<String> = others.iter().filter_map(|&id| tokenizer.token(id)).collect();
+            Err(format!("llama.cpp cannot put {names:?} {side} every text, as this model's tokenizer does"))
+        }
+    };
+    let bos = before.first().copied().or(bos);
+    let (adds_bos, adds_eos) = (flag(before, bos, "before")?, flag(after, ends.first().copied(), "after")?);
     // Found in a text wherever they stand, which other tokens are not.
     let added: HashMap<u64, bool> = json["added_tokens"].as_array().map_or(HashMap::new(), |tokens| {
         tokens.iter().filter_map(|token| Some((token["id"].as_u64()?, token["special"] == true))).collect()
     });
     let kind = |id: u32, token: Option<&str>| match token {
         None => Type::Unused,
-        _ if Some(id) == unknown && id != end => Type::Unknown,
-        _ if id == end || id == beginning && tokenizer.is_special(id) => Type::Control,
+        _ if Some(id) == *unknown && !ends.contains(&id) => Type::Unknown,
+        _ if ends.contains(&id) || Some(id) == *beginning && tokenizer.is_special(id) => Type::Control,
         _ if added.get(&id.into()) == Some(&true) => Type::Control,
         _ if added.get(&id.into()) == Some(&false) => Type::UserDefined,
         Some(token) if !of_bytes && is_byte(token) => Type::Byte,
@@ -111,11 +123,14 @@ pub(super) fn items(tokenizer: &Tokenizer, bos: u32) -> Result<Vec<(String, Item
     }
     add("tokens", Item::Texts(texts));
     add("token_type", Item::Numbers(types));
-    add("bos_token_id", Item::Number(bos));
-    add("eos_token_id", Item::Number(end));
-    unknown.into_iter().for_each(|id| add("unknown_token_id", Item::Number(id)));
-    add("add_bos_token", Item::Flag(true));
-    add("add_eos_token", Item::Flag(false));
+    bos.into_iter().for_each(|id| add("bos_token_id", Item::Number(id)));
+    // Each of these ends a text.
+    for (key, &id) in ["eos_token_id", "eot_token_id", "eom_token_id"].into_iter().zip(ends) {
+        add(key, Item::Number(id));
+    }
+    unknown.iter().for_each(|&id| add("unknown_token_id", Item::Number(id)));
+    add("add_bos_token", Item::Flag(adds_bos));
+    add("add_eos_token", Item::Flag(adds_eos));
     Ok(items)
 }
 

@@ -1,45 +1,7 @@
+use super::Special;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 use std::path::PathBuf;
-
-/// The id of what the vocabulary does not have.
-pub const UNK: u32 = 0;
-/// The id of the beginning of a sequence.
-pub const BOS: u32 = 1;
-/// The id of the end of a sequence.
-pub const EOS: u32 = 2;
-
-/// Which ids of a tokenizer that was made elsewhere are special: the table `special` in a recipe's `[tokenizer]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Special {
-    /// What the vocabulary does not have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unknown: Option<u32>,
-    /// What stands before the first token that is written.
-    pub beginning: u32,
-    /// What stands after the last one, and at the end of a source.
-    pub end: u32,
-    /// Entries of the model's tables, where they are more than the tokenizer's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub entries: Option<usize>,
-}
-
-impl Default for Special {
-    /// Those of the tokenizers that are trained here.
-    fn default() -> Self {
-        Self { unknown: Some(UNK), beginning: BOS, end: EOS, entries: None }
-    }
-}
-
-impl Special {
-    /// What of a prompt and of its answer stands between the beginning and the end of a sequence: templates of chats may
-    /// have written them already.
-    pub fn between<'a>(&self, prompt: &'a [u32], answer: &'a [u32]) -> (&'a [u32], &'a [u32]) {
-        let end = answer.iter().position(|&id| id == self.end).unwrap_or(answer.len());
-        (prompt.strip_prefix(&[self.beginning]).unwrap_or(prompt), &answer[..end])
-    }
-}
 
 /// These three, in the order of their ids.
 pub(crate) const SPECIAL: [&str; 3] = ["<unk>", "<s>", "</s>"];

@@ -39,6 +39,8 @@ pub enum Takes {
     Files,
     /// A list of texts.
     List,
+    /// The id of a token, or a list of them.
+    Ids,
     /// Two numbers in a list.
     Two,
     /// A table of numbers by name.
@@ -70,6 +72,7 @@ impl Takes {
             },
             Self::Files => "the name of a file, or two names in a list".to_owned(),
             Self::List => "a list of texts".to_owned(),
+            Self::Ids => "the id of a token, or a list of them".to_owned(),
             Self::Two => "two numbers in a list".to_owned(),
             Self::Weights => "a table of numbers, such as { \"name\" = 0.5 }".to_owned(),
             Self::Clip => "{ norm = 1.0 }, { value = 0.5 } or \"none\"".to_owned(),
@@ -164,7 +167,7 @@ fn at(recipe: &Recipe, position: Position) -> bool {
     transformer(recipe) && recipe.model.transformer().position == position
 }
 
-use Takes::{Choice, Clip, Files, Flag, List, Number, Text, Two, Weights, Whole};
+use Takes::{Choice, Clip, Files, Flag, Ids, List, Number, Text, Two, Weights, Whole};
 
 const FROM_1: &str = "1 or more";
 const FROM_0: &str = "0 or more";
@@ -217,8 +220,12 @@ pub const KEYS: &[Key] = &[
         a text."),
     key("tokenizer.special.unknown", Whole(FROM_0), "(none)", "Of a tokenizer made elsewhere, the id of what the vocabulary \
         does not have."),
-    key("tokenizer.special.beginning", Whole(FROM_0), REQUIRED, "The id before the first token (BOS)."),
-    key("tokenizer.special.end", Whole(FROM_0), REQUIRED, "The id after the last token (EOS)."),
+    key("tokenizer.special.beginning", Whole(FROM_0), "(none)", "BOS: the id that a decoder starts from, and a language model \
+        where it is given nothing."),
+    key("tokenizer.special.end", Ids, "(none)", "EOS: the ids that end a text. In training, the first stands after every \
+        text."),
+    key("tokenizer.special.around.before", Ids, "(as trained here)", "The ids that the tokenizer puts before a text, such as BOS."),
+    key("tokenizer.special.around.after", Ids, "(as trained here)", "The ids that the tokenizer puts after a text, such as EOS."),
     key("tokenizer.special.entries", Whole(FROM_1), "(those of the tokenizer)", "Rows of the model's tables, where they are \
         more than the tokenizer's entries."),
     // model

@@ -203,6 +203,7 @@ fn check(place: &str, value: &DeValue<'_>) -> Result<(), String> {
         Takes::Choice(words) => value.as_str().is_some_and(|word| words.contains(&word)),
         Takes::Files => text(value) || all(value, &text, Some(2)),
         Takes::List => all(value, &text, None),
+        Takes::Ids => whole(value) || all(value, &whole, None),
         Takes::Two => all(value, &number, Some(2)),
         Takes::Weights => value.as_table().is_some_and(|table| table.values().all(|value| number(value.get_ref()))),
         Takes::Clip => match value {
