@@ -18,7 +18,7 @@ const NAME: &str = "chat_template";
 /// What writes texts by a template: in the sandbox, where there is one, else in this process.
 pub(super) enum Renderer {
     Here(Box<Environment<'static>>),
-    Apart(Mutex<Sandbox>),
+    Apart(Box<Mutex<Sandbox>>),
 }
 
 impl Renderer {
@@ -28,7 +28,7 @@ impl Renderer {
             return Err(format!("it has {} bytes, expected at most {LONGEST}", text.len()));
         }
         match sandbox::program() {
-            Some(_) => Ok(Self::Apart(Mutex::new(Sandbox::new(Request::Template(text.to_owned()))?))),
+            Some(_) => Ok(Self::Apart(Box::new(Mutex::new(Sandbox::new(Request::Template(text.to_owned()))?)))),
             None => Ok(Self::Here(Box::new(sandbox::with_stack(|| environment(text))??))),
         }
     }
