@@ -78,7 +78,7 @@ fn tokenizer_files() {
         fs::write(&path, bytes).unwrap();
         let elsewhere = Special::default();
         for special in [None, Some(elsewhere)] {
-            let Ok(tokenizer) = Tokenizer::load(&path, special) else { continue };
+            let Ok(tokenizer) = Tokenizer::load(&path, special.clone()) else { continue };
             for text in &texts {
                 let Ok(ids) = tokenizer.encode(text) else { continue };
                 assert!(ids.iter().all(|&id| (id as usize) < tokenizer.vocabulary()));
