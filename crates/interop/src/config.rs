@@ -163,7 +163,14 @@ impl Reader<'_> {
         let otherwise = if self.0.get("eos_token_id").is_none() { end } else { None };
         let ends: Vec<u32> = self.ids("eos_token_id")?.into_iter().chain(otherwise).collect();
         match entries {
-            1..=MOST_ENTRIES => Ok(Special { unknown: None, beginning, ends, around: None, entries: Some(entries) }),
+            1..=MOST_ENTRIES => Ok(Special {
+                unknown: None,
+                beginning,
+                ends,
+                around: None,
+                entries: Some(entries),
+                unknown_beyond: false,
+            }),
             _ => Err(format!("vocab_size = {entries}: expected a number from 1 to {MOST_ENTRIES}")),
         }
     }

@@ -11,6 +11,7 @@ use descant_text::{Around, Special, Tokenizer};
 use descant_train::Trained;
 use serde_json::{Map, Value, json};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Writes a trained model as a folder that `transformers` loads with `from_pretrained`.
 ///
@@ -21,6 +22,10 @@ pub fn export(trained: &Trained, folder: &Path) -> Result<Family, Error> {
     let family = Family::of(config).map_err(Error::Family)?;
     if !trained.model.output().is_likelihood() {
         return Err(Error::Family("loss.kind = \"embedding\" gives it another output than any family has".to_owned()));
+    }
+    if trained.tokenizers.source.as_ref().is_some_and(|source| !Arc::ptr_eq(source, &trained.tokenizers.target)) {
+        let reason = "its source and its target have tokenizers of their own, and a tokenizer.json holds one";
+        return Err(Error::Family(reason.to_owned()));
     }
     whole(folder, |folder| fill(trained, family, folder))?;
     Ok(family)

@@ -14,6 +14,8 @@ pub(crate) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 pub(crate) const CHAT_TEMPLATE: &str = "chat_template.jinja";
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
+pub(crate) const PICKLED: &str = "pytorch_model.bin";
+pub(crate) const PICKLED_INDEX: &str = "pytorch_model.bin.index.json";
 pub(crate) const GENERATION: &str = "generation_config.json";
 
 /// The most bytes of a file that is no weights: the index of a model of thousands of tensors has some hundred thousand.

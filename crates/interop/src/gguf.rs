@@ -1,6 +1,10 @@
-//! Writes GGUF files, version 3, the format of llama.cpp: some values by key, a table of tensors, and their data.
+//! GGUF files, which are written here and read in `import`: version 3, the format of llama.cpp: some values by key, a table of tensors, and their data.
 
+mod import;
 mod vocabulary;
+
+pub(crate) use import::open;
+pub(crate) use vocabulary::QWEN2_CUT;
 
 use crate::names::pieces;
 use crate::template::own_template;

@@ -1,16 +1,16 @@
-//! Makes runs of folders.
+//! Reads folders of `transformers`.
 
 use crate::config::ends;
-use crate::folder::{CONFIG, GENERATION, TOKENIZER, is_model, read_json, read_json_if};
+use crate::folder::{CONFIG, GENERATION, TOKENIZER, read_json_if};
+use crate::foreign::{Foreign, Layout};
 use crate::template::chat_template;
 use crate::tokenizer::Settings;
-use crate::weights::{enough_weights, files, read_weights};
+use crate::weights::Weights;
 use crate::{Error, Family, tokenizer};
 use descant_text::{Tokenizer, TokenizerConfig};
-use descant_train::{Recipe, Tokenizers, Trained, blank_model};
-use serde_json::json;
-use std::fs;
-use std::path::{Path, PathBuf};
+use descant_train::{Recipe, Tokenizers};
+use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::Arc;
 
 fn each_once(ids: impl Iterator<Item = u32>) -> Vec<u32> {
@@ -23,23 +23,22 @@ fn each_once(ids: impl Iterator<Item = u32>) -> Vec<u32> {
     all
 }
 
-/// Makes a run of the model in `folder`: what writes, is evaluated, and can be the `init` of a training.
+/// The model in `folder`, whose `config.json` is this.
 ///
 /// # Errors
-/// Where the folder is not whole, of a family that is not known, or the run cannot be written.
-pub fn import(folder: &Path, run: &Path) -> Result<(), Error> {
-    is_model(folder)?;
-    let config = read_json(&folder.join(CONFIG))?;
+/// Where the folder is not whole, or of a family that is not known.
+pub(crate) fn open(folder: &Path, config: &Value) -> Result<Foreign, Error> {
     let wrong = |reason: String| Error::folder(&folder.join(CONFIG), reason);
-    let (family, model_config, mut special) = Family::read(&config).map_err(wrong)?;
-    enough_weights(folder, &model_config, special.entries.unwrap_or(0))?;
+    let (family, model_config, mut special) = Family::read(config).map_err(wrong)?;
+    let weights = Weights::open(folder)?;
     let settings = Settings::read(folder)?;
     let generation = read_json_if(&folder.join(GENERATION))?.unwrap_or_else(|| json!({}));
     let of_generation = ends(&generation).map_err(|reason| Error::folder(&folder.join(GENERATION), reason))?;
     if folder.join(TOKENIZER).exists() {
         Tokenizer::try_apart(&folder.join(TOKENIZER), Some(special.clone())).map_err(descant_train::Error::from)?;
     }
-    let tokenizer = tokenizer::read(folder, family, special.clone())?;
+    let tokenizer = tokenizer::read(folder, family, &settings, special)?;
+    special = tokenizer.special().clone();
     // All end a text; first, what ends a turn: the one that the tokenizer calls so.
     let named = settings.token("eos_token")?.and_then(|token| tokenizer.id(token));
     special.ends = each_once(named.into_iter().chain(of_generation).chain(special.ends));
@@ -49,18 +48,17 @@ pub fn import(folder: &Path, run: &Path) -> Result<(), Error> {
         let tokens = tokenizer.vocabulary();
         return Err(wrong(format!("vocab_size = {rows}, but the tokenizer has {tokens} tokens")));
     }
-    let tokenizer = Arc::new(tokenizer);
-    let recipe = Recipe {
-        tokenizer: TokenizerConfig { special: Some(special), ..TokenizerConfig::default() },
-        ..Recipe::of(model_config)
+    let with = |special| TokenizerConfig { special: Some(special), ..TokenizerConfig::default() };
+    let mut recipe = Recipe { tokenizer: with(tokenizer.special().clone()), ..Recipe::of(model_config) };
+    let target = Arc::new(tokenizer);
+    let source = match tokenizer::source(folder, family, special)? {
+        Some(source) => {
+            recipe.target_tokenizer = Some(std::mem::replace(&mut recipe.tokenizer, with(source.special().clone())));
+            Some(Arc::new(source))
+        }
+        None => family.reads_a_source().then(|| target.clone()),
     };
-    let source = family.reads_a_source().then(|| tokenizer.clone());
-    let tokenizers = Tokenizers { source, target: tokenizer };
-    // Two bytes a weight at least.
-    let size = |file: PathBuf| fs::metadata(file).map_or(0, |file| file.len() as usize);
-    let capacity = files(folder)?.into_iter().map(size).sum::<usize>() / 2;
-    let (mut parameters, _) = blank_model(&recipe, &tokenizers, capacity).map_err(wrong)?;
-    read_weights(folder, family, &recipe, &mut parameters)?;
+    let tokenizers = Tokenizers { source, target };
     let chat = chat_template(folder, &settings, &tokenizers.target)?;
-    Ok(Trained::save(&recipe, &tokenizers, &parameters, chat.as_ref(), run)?)
+    Ok(Foreign { layout: Layout::Transformers(family), recipe, tokenizers, chat, weights })
 }

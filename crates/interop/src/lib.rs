@@ -13,6 +13,7 @@ mod error;
 mod export;
 mod fit;
 mod folder;
+mod foreign;
 mod gguf;
 #[cfg(feature = "hub")]
 mod hub;
@@ -20,6 +21,7 @@ mod import;
 mod names;
 mod recurrent;
 mod template;
+mod tensors;
 #[cfg(test)]
 mod tests;
 mod tokenizer;
@@ -29,8 +31,8 @@ mod whole;
 pub use config::Family;
 pub use error::Error;
 pub use export::export;
+pub use foreign::{Foreign, Layout, import};
 pub use gguf::export_gguf;
 #[cfg(feature = "hub")]
 pub use hub::HubName;
-pub use import::import;
 pub use recurrent::export_recurrent;

@@ -1,5 +1,10 @@
 //! The tokenizer of a folder.
 
+pub(crate) mod byte_pairs;
+pub(crate) mod list;
+pub(crate) mod marian;
+pub(crate) mod sentencepiece;
+
 use crate::folder::{MERGES, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, read_json_if};
 use crate::{Error, Family};
 use descant_text::{Around, Special, Tokenizer};
@@ -17,6 +22,11 @@ impl Settings {
         let place = folder.join(TOKENIZER_CONFIG);
         let json = read_json_if(&place)?.unwrap_or_else(|| json!({}));
         Ok(Self { place, json })
+    }
+
+    /// What a file says elsewhere.
+    pub(crate) fn of(place: &Path, json: Value) -> Self {
+        Self { place: place.to_owned(), json }
     }
 
     /// What is wrong with it.
@@ -61,17 +71,41 @@ impl Settings {
     }
 }
 
-/// The tokenizer: in one file, or in the two that GPT-2's came in.
-pub(crate) fn read(folder: &Path, family: Family, special: Special) -> Result<Tokenizer, Error> {
-    let [place, vocabulary, merges] = [TOKENIZER, VOCABULARY, MERGES].map(|name| folder.join(name));
-    let found = match (place.exists(), family == Family::Gpt2 && vocabulary.is_file() && merges.is_file()) {
-        (true, _) => Tokenizer::load(&place, Some(special)),
-        (false, true) => Tokenizer::load_byte_pairs(&vocabulary, &merges, special),
-        (false, false) => {
-            let reason = "it has no tokenizer.json. Write one with transformers: \
-                          AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)";
-            return Err(Error::folder(folder, reason));
+/// The tokenizer of what is written: in one file, or in those that its family has without it.
+pub(crate) fn read(folder: &Path, family: Family, settings: &Settings, special: Special) -> Result<Tokenizer, Error> {
+    let place = folder.join(TOKENIZER);
+    if place.exists() {
+        return Ok(Tokenizer::load(&place, Some(special)).map_err(descant_train::Error::from)?);
+    }
+    let has = |names: &[&str]| names.iter().all(|name| folder.join(name).is_file());
+    let missing = |needed: &str| Error::folder(folder, format!("it has no tokenizer.json, and not {needed} either"));
+    match family {
+        Family::Marian if has(&marian::FILES) => marian::read(folder, marian::Side::Target, special),
+        Family::Marian => Err(missing("source.spm, target.spm and vocab.json")),
+        Family::Gpt2 | Family::Qwen2 if has(&[VOCABULARY, MERGES]) => {
+            byte_pairs::read(folder, family, settings, special)
         }
-    };
-    Ok(found.map_err(descant_train::Error::from)?)
+        Family::Gpt2 | Family::Qwen2 => Err(missing("vocab.json and merges.txt")),
+        _ => Err(Error::folder(
+            folder,
+            "it has no tokenizer.json. Write one with transformers: \
+             AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
+        )),
+    }
+}
+
+/// The tokenizer of the sources, where it is another.
+pub(crate) fn source(folder: &Path, family: Family, special: Special) -> Result<Option<Tokenizer>, Error> {
+    match family == Family::Marian && !folder.join(TOKENIZER).exists() {
+        true => marian::read(folder, marian::Side::Source, special).map(Some),
+        false => Ok(None),
+    }
+}
+
+/// An added token as `tokenizer.json` has it.
+pub(crate) fn added(id: u32, token: &str, special: bool) -> Value {
+    json!({
+        "id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+        "special": special,
+    })
 }

@@ -1,65 +1,168 @@
 //! The weights of a folder: which tensor is which part of which parameter, and where it lies.
 
-use crate::folder::{CONFIG, INDEX, WEIGHTS, read_json_if};
+use crate::folder::{CONFIG, INDEX, PICKLED, PICKLED_INDEX, WEIGHTS, read_json_if};
 use crate::names::{Piece, pieces};
+use crate::tensors::{Tensor, TensorFile};
 use crate::{Error, Family};
 use descant_autograd::{ParameterId, Parameters};
-use descant_models::{Kind, ModelConfig};
-use descant_nn::Position;
-use descant_train::{Recipe, TensorFile};
-use safetensors::tensor::Dtype;
+use descant_models::{Kind, ModelConfig, Tie};
+use descant_tensor::DType;
+use descant_train::{Estimate, Recipe, Tokenizers, blank_model};
 use serde_json::Value;
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// That the files of weights are large enough for what `config` describes, before that is allocated.
-pub(crate) fn enough_weights(folder: &Path, config: &ModelConfig, entries: usize) -> Result<(), Error> {
-    let transformer = config.transformer();
-    let wide = |number: usize| number as u128;
-    let (hidden, head) = (wide(config.hidden), wide(transformer.head_width(config.hidden)));
-    let attention = 2 * hidden * head * (wide(transformer.heads) + wide(transformer.key_value_heads()));
-    let layer = attention + 2 * hidden * wide(transformer.feed_forward(config.hidden));
-    let layers =
-        wide(config.layers) + if config.kind == Kind::EncoderDecoder { wide(config.encoder_layers) } else { 0 };
-    let positions = if transformer.position == Position::Learned { wide(transformer.max_length) } else { 0 };
-    let numbers = layers * layer + hidden * (wide(entries) + positions);
-    let mut bytes = 0;
-    let paths = files(folder)?;
-    for path in &paths {
-        let file = fs::metadata(path).map_err(|error| Error::io("read the weights", path, error))?;
-        if !file.is_file() {
-            return Err(Error::folder(path, "it is no regular file"));
-        }
-        bytes += u128::from(file.len());
+/// The weights of a model from elsewhere, in their files.
+#[derive(Debug)]
+pub(crate) struct Weights {
+    /// The folder, or the file.
+    place: PathBuf,
+    files: Vec<TensorFile>,
+}
+
+impl Weights {
+    /// Those of a folder.
+    ///
+    /// # Errors
+    /// Where there are none, or they are damaged.
+    pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
+        let files = files(folder)?.iter().map(|path| TensorFile::open(path)).collect::<Result<_, _>>()?;
+        Ok(Self { place: folder.to_owned(), files })
     }
-    // No type that is read has less than two bytes.
-    match numbers * 2 > bytes {
-        true => {
-            let reason = format!(
-                "the weights have {bytes} bytes, and {CONFIG} describes a model of {numbers} numbers or more: is one of \
-                 them of another model?"
-            );
-            Err(Error::folder(&paths[0], reason))
+
+    /// Those of a file.
+    pub(crate) fn of_file(path: &Path, file: TensorFile) -> Self {
+        Self { place: path.to_owned(), files: vec![file] }
+    }
+
+    /// Parameters of zeros for what a recipe describes, where that is no more than these are.
+    fn blank(&self, recipe: &Recipe, tokenizers: &Tokenizers) -> Result<Parameters, Error> {
+        let described = if self.place.is_dir() { self.place.join(CONFIG) } else { self.place.clone() };
+        let wrong = |reason: String| Error::folder(&described, reason);
+        let vocabulary = tokenizers.vocabulary(&recipe.loss).map_err(wrong)?;
+        let numbers = Estimate::of(recipe, &vocabulary, DType::F32, 0.0).map_err(wrong)?.parameters;
+        let tensors = self.files.iter().flat_map(TensorFile::tensors);
+        let found: f64 = tensors.filter_map(Tensor::len).map(|len| len as f64).sum();
+        // A bias of the logits may be left out.
+        if numbers > found + vocabulary.target as f64 {
+            return Err(wrong(format!(
+                "the weights are {found} numbers, and it describes a model of {numbers}: is one of them of another model?"
+            )));
         }
-        false => Ok(()),
+        Ok(blank_model(recipe, tokenizers, numbers as usize).map_err(wrong)?.0)
+    }
+
+    /// The parameters of a recurrent model, or any other, whose tensors have the parameters' own names, and tied ones also
+    /// those that they are tied to.
+    ///
+    /// # Errors
+    /// A tensor that is missing, of another shape, or of no use.
+    pub(crate) fn of_pytorch(&mut self, recipe: &Recipe, tokenizers: &Tokenizers) -> Result<Parameters, Error> {
+        let mut parameters = self.blank(recipe, tokenizers)?;
+        let tied = tied_names(&recipe.model);
+        let mut missing: Vec<ParameterId> = parameters.ids().collect();
+        // Values that tied tensors have under their other names.
+        let mut others: Vec<(PathBuf, String, ParameterId, Vec<f32>)> = Vec::new();
+        for file in &mut self.files {
+            let path = file.path().to_owned();
+            let wrong = |reason: String| Error::folder(&path, reason);
+            for tensor in file.tensors().to_vec() {
+                let name = &tensor.name;
+                let own = parameters.find(name);
+                let other = || tied.iter().find(|(other, _)| other == name).and_then(|(_, of)| parameters.find(of));
+                let Some(id) = own.or_else(other) else {
+                    let known = parameters.ids().map(|id| parameters.name(id));
+                    let nearest = nearest(name, known).map_or(String::new(), |known| format!(" Is it '{known}'?"));
+                    return Err(wrong(format!("'{name}' has no place in the model that {CONFIG} describes.{nearest}")));
+                };
+                if parameters.shape(id).dims() != tensor.shape {
+                    let expected = parameters.shape(id);
+                    return Err(wrong(format!("'{name}' is {:?}, expected {:?}", tensor.shape, expected.dims())));
+                }
+                let mut values = vec![0.0; parameters.shape(id).len()];
+                file.read(&tensor, &mut values)?;
+                finite(name, &values).map_err(wrong)?;
+                match own {
+                    Some(_) => {
+                        parameters.values_mut::<f32>(id).copy_from_slice(&values);
+                        missing.retain(|other| *other != id);
+                    }
+                    None => others.push((path.clone(), name.clone(), id, values)),
+                }
+            }
+        }
+        if let Some(&id) = missing.first() {
+            let all: Vec<&str> = missing.iter().map(|&id| parameters.name(id)).collect();
+            let shape = parameters.shape(id).dims().to_vec();
+            return Err(Error::folder(&self.place, format!("its weights lack {} ({shape:?})", all.join(", "))));
+        }
+        match others.iter().find(|(.., id, values)| values != parameters.values::<f32>(*id)) {
+            Some((path, name, id, _)) => {
+                let reason = format!("'{name}' is not '{}', but {CONFIG} ties the two (tie)", parameters.name(*id));
+                Err(Error::folder(path, reason))
+            }
+            None => Ok(parameters),
+        }
     }
 }
 
-/// The files of weights: one, or those that an index lists.
-pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let index = folder.join(INDEX);
-    let Some(json) = read_json_if(&index)? else { return Ok(vec![folder.join(WEIGHTS)]) };
+/// That all numbers are some.
+fn finite(name: &str, values: &[f32]) -> Result<(), String> {
+    match values.iter().find(|value| !value.is_finite()) {
+        Some(value) => Err(format!("'{name}' holds {value}: the model was damaged before it was saved")),
+        None => Ok(()),
+    }
+}
+
+/// Names under which a model's tied tables are written again, and whose they are.
+pub(crate) fn tied_names(config: &ModelConfig) -> &'static [(&'static str, &'static str)] {
+    match (config.kind, config.tie) {
+        (_, Tie::None) => &[],
+        (Kind::LanguageModel, _) => &[("projection.weight", "embedding.weight")],
+        (Kind::EncoderDecoder, Tie::Output) => &[("decoder.projection.weight", "decoder.embedding.weight")],
+        (Kind::EncoderDecoder, Tie::All) => &[
+            ("decoder.embedding.weight", "encoder.embedding.weight"),
+            ("decoder.projection.weight", "encoder.embedding.weight"),
+        ],
+    }
+}
+
+/// The known name that has the same last part, or begins alike.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(near, _)| *near > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
+/// The files of weights: one, or those that an index lists; safetensors, or else PyTorch's.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    for (index, one) in [(INDEX, WEIGHTS), (PICKLED_INDEX, PICKLED)] {
+        let (index, one) = (folder.join(index), folder.join(one));
+        if let Some(json) = read_json_if(&index)? {
+            return listed(folder, &index, &json);
+        }
+        if one.is_file() || one.is_symlink() {
+            return Ok(vec![one]);
+        }
+    }
+    let known = "It needs model.safetensors or pytorch_model.bin, or an index of several of them";
+    Err(Error::folder(folder, format!("it has no weights. {known}")))
+}
+
+/// The files that an index lists.
+fn listed(folder: &Path, index: &Path, json: &Value) -> Result<Vec<PathBuf>, Error> {
     let map = json.get("weight_map").and_then(Value::as_object);
-    let map = map.ok_or_else(|| Error::folder(&index, "it has no weight_map"))?;
+    let map = map.ok_or_else(|| Error::folder(index, "it has no weight_map"))?;
     let names = map.values().map(|name| name.as_str().filter(|name| is_file_name(name)).ok_or(name));
     let mut names: Vec<&str> = names
         .collect::<Result<_, _>>()
-        .map_err(|name| Error::folder(&index, format!("weight_map: {name}: expected a file beside it")))?;
+        .map_err(|name| Error::folder(index, format!("weight_map: {name}: expected a file beside it")))?;
     names.sort_unstable();
     names.dedup();
     match names.is_empty() {
-        true => Err(Error::folder(&index, "its weight_map is empty")),
+        true => Err(Error::folder(index, "its weight_map is empty")),
         false => Ok(names.into_iter().map(|name| folder.join(name)).collect()),
     }
 }
@@ -81,8 +184,25 @@ const SPARE: [&str; 5] = [
     "EncDecAttention.relative_attention_bias.weight",
 ];
 
-pub(crate) fn read_weights(
-    folder: &Path,
+impl Weights {
+    /// The parameters of a model of a family.
+    ///
+    /// # Errors
+    /// A tensor that is missing, of another shape, or of no use.
+    pub(crate) fn of_family(
+        &mut self,
+        family: Family,
+        recipe: &Recipe,
+        tokenizers: &Tokenizers,
+    ) -> Result<Parameters, Error> {
+        let mut parameters = self.blank(recipe, tokenizers)?;
+        read_weights(self, family, recipe, &mut parameters)?;
+        Ok(parameters)
+    }
+}
+
+fn read_weights(
+    weights: &mut Weights,
     family: Family,
     recipe: &Recipe,
     parameters: &mut Parameters,
@@ -93,12 +213,11 @@ pub(crate) fn read_weights(
     let table = if family.reads_a_source() { "encoder.embedding.weight" } else { "decoder.embedding.weight" };
     let untied = |name: &str| format!("'{name}' is not the embedding, but {CONFIG} ties the two (tie_word_embeddings)");
     let mut tied: Vec<(PathBuf, String, Vec<f32>)> = Vec::new();
-    for path in files(folder)? {
-        let unread = |error| Error::io("read the weights", &path, error);
+    for file in &mut weights.files {
+        let path = file.path().to_owned();
         let wrong = |reason: String| Error::folder(&path, reason);
-        let mut file = TensorFile::open(&path).map_err(unread)?;
-        let tensors = file.tensors().map_err(|reason| wrong(format!("it is damaged: {reason}")))?.to_vec();
-        for (name, tensor) in tensors {
+        for tensor in file.tensors().to_vec() {
+            let name = tensor.name.clone();
             // A model saved without its head has no prefix.
             let known = [name.clone(), format!("transformer.{name}"), format!("model.{name}")]
                 .into_iter()
@@ -106,9 +225,9 @@ pub(crate) fn read_weights(
             let Some(piece) = known else {
                 if TIED.iter().any(|second| name.ends_with(second)) {
                     let id = parameters.find(table).filter(|&id| parameters.shape(id).dims() == tensor.shape);
-                    let Some(id) = id.filter(|_| is_real(tensor.dtype)) else { return Err(wrong(untied(&name))) };
+                    let Some(id) = id else { return Err(wrong(untied(&name))) };
                     let mut values = vec![0.0; parameters.shape(id).len()];
-                    file.read_f32(&tensor, &mut values).map_err(unread)?;
+                    file.read(&tensor, &mut values)?;
                     tied.push((path.clone(), name, values));
                     continue;
                 }
@@ -120,9 +239,6 @@ pub(crate) fn read_weights(
             let id = parameters
                 .find(&piece.ours)
                 .ok_or_else(|| wrong(format!("'{name}' belongs to '{}', which the model has not", piece.ours)))?;
-            if !is_real(tensor.dtype) {
-                return Err(wrong(format!("'{name}' is of type {:?}", tensor.dtype)));
-            }
             let part = part(parameters, id, &piece);
             let expected = if piece.turned { [part.columns, part.rows] } else { [part.rows, part.columns] };
             let shape: Vec<usize> = tensor.shape.iter().copied().filter(|&length| length != 1).collect();
@@ -133,17 +249,15 @@ pub(crate) fn read_weights(
             let to = &mut parameters.values_mut::<f32>(id)[part.start..][..part.rows * part.columns];
             if piece.turned {
                 let mut values = vec![0.0; to.len()];
-                file.read_f32(&tensor, &mut values).map_err(unread)?;
+                file.read(&tensor, &mut values)?;
                 for (i, to) in to.iter_mut().enumerate() {
                     let (row, column) = (i / part.columns.max(1), i % part.columns.max(1));
                     *to = values[column * part.rows + row];
                 }
             } else {
-                file.read_f32(&tensor, to).map_err(unread)?;
+                file.read(&tensor, to)?;
             }
-            if let Some(value) = to.iter().find(|value| !value.is_finite()) {
-                return Err(wrong(format!("'{name}' holds {value}: the model was damaged before it was saved")));
-            }
+            finite(&name, to).map_err(wrong)?;
             *filled.entry(id).or_default() += to.len();
         }
     }
@@ -161,14 +275,10 @@ pub(crate) fn read_weights(
         Some(id) => {
             let missing: Vec<&str> =
                 wanted.values().filter(|p| p.ours == parameters.name(id)).map(|p| p.theirs.as_str()).collect();
-            Err(Error::folder(folder, format!("its weights lack {}", missing.join(", "))))
+            Err(Error::folder(&weights.place, format!("its weights lack {}", missing.join(", "))))
         }
         None => Ok(()),
     }
-}
-
-fn is_real(dtype: Dtype) -> bool {
-    matches!(dtype, Dtype::F32 | Dtype::F64 | Dtype::BF16 | Dtype::F16)
 }
 
 /// Where a piece lies in its parameter.

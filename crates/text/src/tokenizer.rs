@@ -15,9 +15,7 @@ use crate::{Text, TextError};
 use rayon::prelude::*;
 use std::path::Path;
 use tokenizers::models::ModelWrapper;
-use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, AddedVocabulary, DecoderWrapper, NormalizerWrapper, OffsetReferential, OffsetType};
 use tokenizers::{Model, PostProcessor, PreTokenizer, Tokenizer as Inner};
 
@@ -102,12 +100,23 @@ impl Tokenizer {
     /// Where the file cannot be read, or is no tokenizer with these special tokens.
     pub fn load(path: &Path, special: Option<Special>) -> Result<Self, TextError> {
         let damaged = |reason: String| TextError::Tokenizer(format!("{} cannot be read: {reason}", path.display()));
-        let bytes = tokenizer_file::read(path)?;
+        Self::parse(&tokenizer_file::read(path)?, special).map_err(damaged)
+    }
+
+    /// The same of what such a file holds.
+    ///
+    /// # Errors
+    /// Where it is no tokenizer with these special tokens.
+    pub fn from_json(bytes: &[u8], special: Option<Special>) -> Result<Self, TextError> {
+        Self::parse(bytes, special).map_err(TextError::Tokenizer)
+    }
+
+    fn parse(bytes: &[u8], special: Option<Special>) -> Result<Self, String> {
         // The library panics on some damaged files, as it reads them or as it first meets a text.
         let read = || {
-            let ids = tokenizer_file::check(&bytes)?;
+            let ids = tokenizer_file::check(bytes)?;
             let text = |error: TextError| error.to_string();
-            let inner = Inner::from_bytes(&bytes).map_err(|error| error.to_string())?;
+            let inner = Inner::from_bytes(bytes).map_err(|error| error.to_string())?;
             let tokenizer = Self::new(inner, special).map_err(text)?;
             tokenizer.check_ids(&ids)?;
             TRIAL
@@ -116,8 +125,7 @@ impl Tokenizer {
                 .map_err(text)?;
             Ok(tokenizer)
         };
-        let panicked = |panic| Err(format!("its parts do not fit together: {panic}"));
-        caught(read).unwrap_or_else(panicked).map_err(damaged)
+        caught(read).unwrap_or_else(|panic| Err(format!("its parts do not fit together: {panic}")))
     }
 
     /// Reads a `tokenizer.json` from elsewhere as [`Tokenizer::load`] does, and holds it to long texts, in the sandbox: what
@@ -157,7 +165,7 @@ impl Tokenizer {
     fn check_ids(&self, ids: &Ids) -> Result<(), String> {
         let rows = self.special.entries.unwrap_or_else(|| self.vocabulary());
         let (highest, token) = &ids.highest;
-        if *highest as usize >= rows {
+        if *highest as usize >= rows && !self.special.unknown_beyond {
             return Err(format!(
                 "{token:?} has the id {highest}, which is outside the {rows} entries of the model's tables"
             ));
@@ -169,33 +177,6 @@ impl Tokenizer {
             )),
             None => Ok(()),
         }
-    }
-
-    /// Reads byte pairs as GPT-2 has them, in two files: entries with their ids as JSON, and merges line by line.
-    ///
-    /// # Errors
-    /// Where either cannot be read.
-    pub fn load_byte_pairs(vocabulary: &Path, merges: &Path, special: Special) -> Result<Self, TextError> {
-        let damaged = |reason: String| {
-            TextError::Tokenizer(format!("{} and {} cannot be read: {reason}", vocabulary.display(), merges.display()))
-        };
-        let (bytes, _) = (tokenizer_file::read(vocabulary)?, tokenizer_file::read(merges)?);
-        let read = || {
-            let ids = tokenizer_file::check_vocabulary(&bytes)?;
-            let text = |error: tokenizers::Error| error.to_string();
-            let name = |path: &Path| path.to_string_lossy().into_owned();
-            let model = BPE::from_file(&name(vocabulary), &name(merges)).build().map_err(text)?;
-            let mut inner = Inner::new(model);
-            inner.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
-            inner.with_decoder(Some(ByteLevel::default()));
-            let tokens = special.ids().filter_map(|id| inner.id_to_token(id));
-            let tokens: Vec<AddedToken> = tokens.map(|token| AddedToken::from(token, true)).collect();
-            inner.add_special_tokens(tokens).map_err(text)?;
-            let tokenizer = Self::new(inner, Some(special)).map_err(|error| error.to_string())?;
-            tokenizer.check_ids(&ids).map(|()| tokenizer)
-        };
-        let panicked = |panic| Err(format!("they do not fit together: {panic}"));
-        caught(read).unwrap_or_else(panicked).map_err(damaged)
     }
 
     fn new(mut inner: Inner, special: Option<Special>) -> Result<Self, TextError> {
@@ -279,7 +260,11 @@ impl Tokenizer {
 
     /// How many entries a model's tables have.
     pub fn vocabulary(&self) -> usize {
-        self.inner.get_vocab_size(true).max(self.special.entries.unwrap_or(0))
+        let (all, entries) = (self.inner.get_vocab_size(true), self.special.entries.unwrap_or(0));
+        match self.special.unknown_beyond && all == self.inner.get_vocab_size(false) {
+            true => entries,
+            false => all.max(entries),
+        }
     }
 
     /// The id of a token.
@@ -312,7 +297,16 @@ impl Tokenizer {
 
     /// As the library has it.
     fn raw(&self, text: &str) -> Result<Vec<u32>, TextError> {
-        Ok(self.inner.encode_fast(text, false).map_err(wrong)?.get_ids().to_vec())
+        Ok(self.known(self.inner.encode_fast(text, false).map_err(wrong)?.get_ids().to_vec()))
+    }
+
+    /// With the unknown token in place of what only cuts texts.
+    fn known(&self, mut ids: Vec<u32>) -> Vec<u32> {
+        if let Special { unknown: Some(unknown), entries: Some(entries), unknown_beyond: true, .. } = self.special {
+            let only_cuts = entries as u32..self.inner.get_vocab_size(false) as u32;
+            ids.iter_mut().filter(|id| only_cuts.contains(id)).for_each(|id| *id = unknown);
+        }
+        ids
     }
 
     /// The same for a text that follows a token.
@@ -321,7 +315,7 @@ impl Tokenizer {
         let mut pieces = self.inner.get_added_vocabulary().extract_and_normalize(self.inner.get_normalizer(), text);
         rest.pre_tokenize(&mut pieces).map_err(wrong)?;
         pieces.tokenize(|piece| self.inner.get_model().tokenize(piece.get())).map_err(wrong)?;
-        Ok(pieces.into_encoding(None, 0, OffsetType::None).map_err(wrong)?.get_ids().to_vec())
+        Ok(self.known(pieces.into_encoding(None, 0, OffsetType::None).map_err(wrong)?.get_ids().to_vec()))
     }
 
     /// The ids of many texts, on all cores.
@@ -383,7 +377,8 @@ impl Tokenizer {
     /// Where the library refuses.
     pub fn unknown_parts<'a>(&self, text: &'a str) -> Result<Vec<&'a str>, TextError> {
         let encoding = self.inner.encode(text, false).map_err(wrong)?;
-        let parts = encoding.get_ids().iter().zip(encoding.get_offsets());
+        let ids = self.known(encoding.get_ids().to_vec());
+        let parts = ids.iter().zip(encoding.get_offsets());
         let unknown = parts.filter(|&(&id, _)| Some(id) == self.special.unknown);
         Ok(unknown.filter_map(|(_, &(start, end))| text.get(start..end)).collect())
     }

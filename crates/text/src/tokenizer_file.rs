@@ -93,27 +93,6 @@ pub(crate) fn check(bytes: &[u8]) -> Result<Ids, String> {
     }
 }
 
-/// Reads the vocabulary of byte pairs strictly: a JSON object of tokens and their ids.
-///
-/// # Errors
-/// As [`check`].
-pub(crate) fn check_vocabulary(bytes: &[u8]) -> Result<Ids, String> {
-    let vocab: Vocabulary = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    let model = Model {
-        kind: Some("BPE".to_owned()),
-        vocab,
-        merges: None,
-        dropout: None,
-        unk_id: None,
-        unk_token: None,
-        continuing_subword_prefix: None,
-        end_of_word_suffix: None,
-        max_input_chars_per_word: None,
-    };
-    model.check()?;
-    Ok(Ids { highest: model.vocab.highest, added: Vec::new() })
-}
-
 /// The bytes of a file from elsewhere: a regular one, of bounded size.
 ///
 /// # Errors

@@ -85,6 +85,14 @@ impl Tokenizers {
         Ok(all(self)? == all(other)?)
     }
 
+    /// Whether an id is the same token on both sides: they have one tokenizer, or two that cut texts in ways of their own.
+    fn has_one_vocabulary(&self) -> bool {
+        let Some(source) = &self.source else { return false };
+        let entries = source.vocabulary();
+        let is_same = |id: usize| source.token(id as u32) == self.target.token(id as u32);
+        Arc::ptr_eq(source, &self.target) || entries == self.target.vocabulary() && (0..entries).all(is_same)
+    }
+
     /// How many entries either side has: of the source, and of the target.
     pub(crate) fn sizes(&self) -> [usize; 2] {
         [self.source.as_ref().map_or(0, |tokenizer| tokenizer.vocabulary()), self.target.vocabulary()]
@@ -147,7 +155,7 @@ impl Tokenizers {
     /// A token that the vocabulary does not have.
     pub fn vocabulary(&self, loss: &LossConfig) -> Result<Vocabulary, String> {
         let source = self.source.as_ref().map_or(0, |tokenizer| tokenizer.vocabulary());
-        let shared = self.source.as_ref().is_some_and(|source| Arc::ptr_eq(source, &self.target));
+        let shared = self.has_one_vocabulary();
         let mut vocabulary = Vocabulary::new(source, self.target.vocabulary(), shared);
         let LossConfig::CrossEntropy { class_weights, ignored, .. } = loss else { return Ok(vocabulary) };
         let id = |token: &String| loss_token(&self.target, token);

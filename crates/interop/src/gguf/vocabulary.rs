@@ -2,21 +2,89 @@
 //! ("llama").
 
 use super::Item;
-use descant_text::{Special, Tokenizer};
-use serde_json::Value;
+use crate::tokenizer::{self, byte_pairs, sentencepiece};
+use descant_text::{Around, Special, Tokenizer};
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 
+/// How Qwen2 cuts a text.
+pub(crate) const QWEN2_CUT: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// How Llama 3 cuts a text.
+const LLAMA3_CUT: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// How the families cut a text before pairs are merged, and what llama.cpp calls that.
-const CUTS: [(&str, &str); 2] = [
-    (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        "llama-bpe",
-    ),
-    (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        "qwen2",
-    ),
-];
+const CUTS: [(&str, &str); 2] = [(LLAMA3_CUT, "llama-bpe"), (QWEN2_CUT, "qwen2")];
+
+/// Of a file, the `tokenizer.json` that its keys mean, and the special ids with those that the keys name.
+///
+/// # Errors
+/// The key that is missing, or has a value that is not known.
+pub(super) fn read(values: &Map<String, Value>, special: Special) -> Result<(Value, Special), String> {
+    let key = |name: &str| values.get(&format!("tokenizer.ggml.{name}"));
+    let list = |name: &str| key(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let text = |name: &str| key(name).and_then(Value::as_str).unwrap_or_default();
+    let tokens: Option<Vec<&str>> = list("tokens").iter().map(Value::as_str).collect();
+    let tokens = tokens.filter(|tokens| !tokens.is_empty()).ok_or("tokenizer.ggml.tokens: expected a list of texts")?;
+    let types = list("token_type");
+    let kind = |id: usize| types.get(id).and_then(Value::as_i64).unwrap_or(Type::Normal as i64);
+    let is = |id: usize, of: Type| kind(id) == of as i64;
+    if !types.is_empty() && types.len() != tokens.len() {
+        return Err(format!("tokenizer.ggml.token_type has {} entries, and tokens {}", types.len(), tokens.len()));
+    }
+    let vocabulary: Map<String, Value> =
+        tokens.iter().zip(0_u32..).map(|(token, id)| ((*token).to_owned(), id.into())).collect();
+    if vocabulary.len() != tokens.len() {
+        return Err("tokenizer.ggml.tokens: a token is there twice".to_owned());
+    }
+    let added =
+        (0..tokens.len()).filter(|&id| is(id, Type::Control) || is(id, Type::UserDefined) || is(id, Type::Unknown));
+    let added = added.map(|id| tokenizer::added(id as u32, tokens[id], !is(id, Type::UserDefined))).collect();
+    let id = |name: &str| key(name).and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
+    let adds = |name: &str, otherwise: bool| key(name).and_then(Value::as_bool).unwrap_or(otherwise);
+    let llama = text("model") == "llama";
+    let around = Around {
+        before: special.beginning.filter(|_| adds("add_bos_token", llama)).into_iter().collect(),
+        after: special.end().filter(|_| adds("add_eos_token", false)).into_iter().collect(),
+    };
+    let mut ends: Vec<u32> = special.ends.clone();
+    ends.extend(["eot_token_id", "eom_token_id"].into_iter().filter_map(id));
+    let ends = ends.iter().enumerate().filter(|(i, id)| !ends[..*i].contains(id)).map(|(_, id)| *id).collect();
+    let special =
+        Special { unknown: id("unknown_token_id").or(special.unknown), around: Some(around), ends, ..special };
+    let json = match text("model") {
+        "gpt2" => {
+            let cut = match text("pre") {
+                "gpt-2" => None,
+                "qwen2" => Some(QWEN2_CUT),
+                "llama-bpe" | "llama3" | "llama-v3" => Some(LLAMA3_CUT),
+                other => {
+                    let known = "known are gpt-2, llama-bpe and qwen2";
+                    return Err(format!("tokenizer.ggml.pre = {other:?}: {known}"));
+                }
+            };
+            let pair = |merge: &'_ Value| {
+                merge.as_str().and_then(|merge| merge.split_once(' ')).map(|(a, b)| [a.to_owned(), b.to_owned()])
+            };
+            let merges: Option<Vec<[String; 2]>> = list("merges").iter().map(pair).collect();
+            let merges = merges.ok_or("tokenizer.ggml.merges: expected two parts of a token in each")?;
+            byte_pairs::json(cut, text("pre") == "qwen2", &vocabulary.into(), &merges, added)
+        }
+        "llama" => {
+            let scores = list("scores");
+            let scored: Vec<(String, Option<f32>)> = (0..tokens.len())
+                .map(|id| {
+                    let score = scores.get(id).and_then(Value::as_f64).filter(|_| is(id, Type::Normal));
+                    (tokens[id].to_owned(), score.map(|score| score as f32))
+                })
+                .collect();
+            let prefix = key("add_space_prefix").and_then(Value::as_bool).unwrap_or(true);
+            let unknown = special.unknown.and_then(|id| tokens.get(id as usize).copied());
+            sentencepiece::llama(&scored, unknown, prefix, added)?
+        }
+        other => return Err(format!("tokenizer.ggml.model = {other:?}: known are \"gpt2\" and \"llama\"")),
+    };
+    Ok((json, special))
+}
 
 /// What llama.cpp calls the way in which this pre-tokenizer of bytes cuts a text; `None` where it has none such.
 fn cut(pre_tokenizer: &Value) -> Option<&'static str> {

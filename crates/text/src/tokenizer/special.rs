@@ -32,6 +32,9 @@ pub struct Special {
     /// Entries of the model's tables, where they are more than the tokenizer's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entries: Option<usize>,
+    /// Whether the tokenizer's own entries from `entries` on only cut texts: what they find is unknown to the model.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown_beyond: bool,
 }
 
 /// What stands around a text: what the post-processor of a `tokenizer.json` adds to it.
@@ -56,7 +59,14 @@ impl Around {
 impl Default for Special {
     /// Those of the tokenizers that are trained here.
     fn default() -> Self {
-        Self { unknown: Some(UNK), beginning: Some(BOS), ends: vec![EOS], around: None, entries: None }
+        Self {
+            unknown: Some(UNK),
+            beginning: Some(BOS),
+            ends: vec![EOS],
+            around: None,
+            entries: None,
+            unknown_beyond: false,
+        }
     }
 }
 

@@ -1,0 +1,73 @@
+//! Models from elsewhere: what one is, and the run that is made of it.
+
+use crate::folder::{CONFIG, is_model, read_json};
+use crate::weights::Weights;
+use crate::{Error, Family, gguf, recurrent};
+use descant_text::ChatTemplate;
+use descant_train::{Recipe, Tokenizers, Trained};
+use std::path::Path;
+
+/// How the files of a model are laid out, and so which of its tensors are which parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// A folder of `transformers`.
+    Transformers(Family),
+    /// A folder of tensors under the names of PyTorch's layers, as recurrent models are written.
+    PyTorch,
+    /// A file of llama.cpp.
+    Gguf(Family),
+}
+
+/// A model from elsewhere that has been read but for its weights, which still lie in their files.
+#[derive(Debug)]
+pub struct Foreign {
+    /// How its files are laid out.
+    pub layout: Layout,
+    /// Its model and its special tokens.
+    pub recipe: Recipe,
+    /// Its tokenizers.
+    pub tokenizers: Tokenizers,
+    /// Its template of conversations.
+    pub chat: Option<ChatTemplate>,
+    pub(crate) weights: Weights,
+}
+
+impl Foreign {
+    /// Reads a folder of `transformers`, one of PyTorch's tensors, or a file of llama.cpp.
+    ///
+    /// # Errors
+    /// Where it is neither, not whole, or of a family that is not known.
+    pub fn open(place: &Path) -> Result<Self, Error> {
+        if place.is_file() && place.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("gguf")) {
+            return gguf::open(place);
+        }
+        is_model(place)?;
+        let config = read_json(&place.join(CONFIG))?;
+        match config.get("kind") {
+            Some(_) if config.get("model_type").is_none() => recurrent::open(place, config),
+            _ => crate::import::open(place, &config),
+        }
+    }
+
+    /// Makes a run of it: what writes, is evaluated, and can be the `init` of a training.
+    ///
+    /// # Errors
+    /// Where its weights are not those that it describes, or the run cannot be written.
+    pub fn save(mut self, run: &Path) -> Result<(), Error> {
+        let parameters = match self.layout {
+            Layout::Transformers(family) | Layout::Gguf(family) => {
+                self.weights.of_family(family, &self.recipe, &self.tokenizers)?
+            }
+            Layout::PyTorch => self.weights.of_pytorch(&self.recipe, &self.tokenizers)?,
+        };
+        Ok(Trained::save(&self.recipe, &self.tokenizers, &parameters, self.chat.as_ref(), run)?)
+    }
+}
+
+/// Makes a run of a model from elsewhere.
+///
+/// # Errors
+/// As [`Foreign::open`] and [`Foreign::save`].
+pub fn import(place: &Path, run: &Path) -> Result<(), Error> {
+    Foreign::open(place)?.save(run)
+}

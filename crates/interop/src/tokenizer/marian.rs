@@ -1,0 +1,99 @@
+//! The tokenizers of Marian (OPUS-MT): a SentencePiece model for each side cuts a text, and `vocab.json` says which id a
+//! piece has, for both sides or for each its own. A piece that it lacks is the unknown token; a token like `>>fra<<` says
+//! the language that is to be written.
+
+use super::added;
+use super::sentencepiece::{Kind, SentencePiece};
+use crate::Error;
+use crate::folder::{VOCABULARY, read_json};
+use descant_text::{Special, Tokenizer};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::path::Path;
+
+const SOURCE: &str = "source.spm";
+const TARGET: &str = "target.spm";
+/// Where the sides have vocabularies of their own.
+pub(crate) const TARGET_VOCABULARY: &str = "target_vocab.json";
+pub(crate) const FILES: [&str; 3] = [SOURCE, TARGET, VOCABULARY];
+
+/// Which of the two tokenizers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Source,
+    Target,
+}
+
+/// The most entries of a table that `vocab.json` may leave out.
+const MOST_UNUSED: usize = 1 << 16;
+
+/// The tokenizer of a side.
+///
+/// # Errors
+/// Where a file is missing, damaged, or does not fit to the others.
+pub(crate) fn read(folder: &Path, side: Side, special: Special) -> Result<Tokenizer, Error> {
+    let source = side == Side::Source;
+    let own = folder.join(TARGET_VOCABULARY);
+    let place = if !source && own.is_file() { own } else { folder.join(VOCABULARY) };
+    let pieces = SentencePiece::open(&folder.join(if source { SOURCE } else { TARGET }))?;
+    let json = read_json(&place)?;
+    let wrong = |reason: String| Error::folder(&place, reason);
+    let rows = special.entries.unwrap_or(0);
+    let known = json.as_object().map_or(0, |ids| ids.len());
+    if rows > known + MOST_UNUSED {
+        return Err(wrong(format!("it has {known} tokens, and the model has {rows}")));
+    }
+    let mut entries: Vec<Option<String>> = vec![None; rows];
+    for (token, id) in json.as_object().into_iter().flatten() {
+        let place = id.as_u64().and_then(|id| entries.get_mut(usize::try_from(id).ok()?));
+        match place
+            .ok_or_else(|| wrong(format!("{token:?} has the id {id}, which is outside the {rows} of the model")))?
+        {
+            Some(other) => return Err(wrong(format!("{token:?} and {other:?} have the id {id}"))),
+            free => *free = Some(token.clone()),
+        }
+    }
+    let id = |token: &str| json.get(token).and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
+    let unknown = id("<unk>").ok_or_else(|| wrong("it has no <unk>".to_owned()))?;
+    let scores: HashMap<&str, f32> = pieces
+        .pieces
+        .iter()
+        .filter(|piece| piece.kind != Kind::None)
+        .map(|piece| (piece.text.as_str(), piece.score))
+        .collect();
+    let mut vocabulary: Vec<(String, Option<f32>)> = Vec::with_capacity(entries.len());
+    for (i, token) in entries.into_iter().enumerate() {
+        let text = token.unwrap_or_else(|| format!("<unused {i}>"));
+        let score = scores.get(text.as_str()).copied();
+        vocabulary.push((text, score));
+    }
+    // Pieces that have no id of their own still cut the text.
+    let lacking = pieces.pieces.iter().filter(|piece| piece.kind != Kind::None && id(&piece.text).is_none());
+    vocabulary.extend(lacking.map(|piece| (piece.text.clone(), Some(piece.score))));
+    let is_language = |token: &str| token.starts_with(">>") && token.ends_with("<<");
+    let controls: Vec<u32> = special.ids().chain([unknown]).collect();
+    let added: Vec<Value> = (0..)
+        .zip(&vocabulary[..rows])
+        .filter_map(|(id, (token, _))| match (controls.contains(&id), source && is_language(token)) {
+            (false, false) => None,
+            (control, _) => Some(added(id, token, control)),
+        })
+        .collect();
+    let special = Special { unknown: Some(unknown), unknown_beyond: vocabulary.len() > rows, ..special };
+    let mut json = pieces.json(&vocabulary, unknown, added).map_err(wrong)?;
+    if let Some((id, (end, _))) = special.end().and_then(|id| Some((id, vocabulary.get(id as usize)?))) {
+        json["post_processor"] = ending(id, end);
+    }
+    let tokenizer = Tokenizer::from_json(json.to_string().as_bytes(), Some(special));
+    tokenizer.map_err(|error| wrong(error.to_string()))
+}
+
+/// Puts the end after a text.
+fn ending(id: u32, token: &str) -> Value {
+    let text = |name: &str| json!({"Sequence": {"id": name, "type_id": 0}});
+    let end = json!({"SpecialToken": {"id": token, "type_id": 0}});
+    json!({
+        "type": "TemplateProcessing", "single": [text("A"), end], "pair": [text("A"), text("B"), end],
+        "special_tokens": {token: {"id": token, "ids": [id], "tokens": [token]}},
+    })
+}

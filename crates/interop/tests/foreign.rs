@@ -1,0 +1,78 @@
+//! Models as others leave them (`tools/foreign_models.py`): imported, they write what their own programs write.
+
+use descant_autograd::Tape;
+use descant_generate::Strategy;
+use descant_interop::import;
+use descant_kernels::Parallelism;
+use descant_train::Trained;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn reference(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name)
+}
+
+fn expected(name: &str) -> Value {
+    serde_json::from_slice(&fs::read(reference(name).join("expected.json")).unwrap()).unwrap()
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
+fn ids(value: &Value) -> Vec<Vec<u32>> {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+/// A copy of a reference, to change.
+fn copy(name: &str, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(reference(name)).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+fn imported(folder: &Path) -> Trained {
+    let run = tempfile::tempdir().unwrap();
+    import(folder, &run.path().join("run")).unwrap();
+    Trained::load(&run.path().join("run")).unwrap()
+}
+
+fn write(trained: &Trained, sources: &[String], strategy: Strategy, most: usize) -> Vec<String> {
+    let options = trained.options(strategy, Some(most), Parallelism::Serial).unwrap();
+    let written = trained.write(&mut Tape::new(), sources, 0.., &options, |_, _| ()).unwrap();
+    written.into_iter().map(|texts| texts[0].text.clone()).collect()
+}
+
+#[test]
+fn recurrent_models_of_pytorch_write_what_pytorch_writes() {
+    for name in ["pytorch-lstm", "pytorch-gru"] {
+        let trained = imported(&reference(name));
+        let expected = expected(name);
+        let written = write(&trained, &texts(&expected["sources"]), Strategy::Greedy, 10);
+        assert_eq!(written, texts(&expected["texts"]), "{name}");
+    }
+}
+
+#[test]
+fn opus_mt_folders_have_their_ids_and_translate_the_same() {
+    for name in ["opus-mt"] {
+        let trained = imported(&reference(name));
+        let expected = expected(name);
+        let sides = [
+            ("texts", "ids", trained.tokenizers.source.as_ref().unwrap()),
+            ("targets", "target_ids", &trained.tokenizers.target),
+        ];
+        for (texts_of, ids_of, tokenizer) in sides {
+            for (text, ids) in texts(&expected[texts_of]).iter().zip(ids(&expected[ids_of])) {
+                let mut found = tokenizer.encode(text).unwrap();
+                found.push(0);
+                assert_eq!(found, ids, "{name}: {text:?}");
+            }
+        }
+        let sources = texts(&expected["texts"]);
+        assert_eq!(write(&trained, &sources, Strategy::Greedy, 12), texts(&expected["beam1"]), "{name}");
+    }
+}
