@@ -68,8 +68,7 @@ pub(crate) fn json(
 
 /// The tokens that are found in a text by their names: those of `tokenizer_config.json`, and the special ones.
 fn added_tokens(settings: &Settings, vocabulary: &Value, special: &Special) -> Result<Vec<Value>, Error> {
-    let wrong =
-        |reason: String| Error::folder(&folder.join(TOKENIZER_CONFIG), format!("added_tokens_decoder: {reason}"));
+    let wrong = |reason: String| settings.wrong(format!("added_tokens_decoder: {reason}"));
     let mut tokens: BTreeMap<u32, (String, bool)> = BTreeMap::new();
     for (token, id) in vocabulary.as_object().into_iter().flatten() {
         let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
