@@ -240,6 +240,48 @@ fn recurrent_models_have_the_names_of_pytorch() {
 }
 
 #[test]
+fn recurrent_models_come_in_again_with_the_same_bits() {
+    let folder = Folder::new();
+    let cases: [(&str, &[&str]); 9] = [
+        ("lm.toml", &["model.tie=output", "model.embedding=16"]),
+        ("lm.toml", &["model.cell=gru", "data.stream=true", "tokenizer.kind=character"]),
+        ("pairs.toml", &["model.cell=gru", "model.bidirectional=false", "model.encoder_layers=2", "model.layers=2"]),
+        ("pairs.toml", &["model.attention=general", "model.input_feeding=true"]),
+        ("pairs.toml", &["model.attention=additive", "model.bridge=zero"]),
+        ("pairs.toml", &["model.attention=concat", "target_tokenizer={kind='word'}"]),
+        ("pairs.toml", &["model.tie=all", "model.embedding=16", "data.shared_vocabulary=true"]),
+        ("pairs.toml", &["model.encoder=transformer", "model.attention=dot", "model.bridge=zero"]),
+        ("pairs.toml", &["loss={kind='embedding',measure='cosine'}"]),
+    ];
+    for (i, (recipe, settings)) in cases.into_iter().enumerate() {
+        let [run, place, back] = ["run", "place", "back"].map(|name| format!("{name}{i}"));
+        let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+        let train = ["train", recipe, "--run", &run, "--quiet", "--set", "train.steps=10"];
+        folder.succeed(&train.into_iter().chain(settings).collect::<Vec<_>>());
+        folder.succeed(&["export", &run, &place]);
+        folder.succeed(&["import", &place, "--run", &back]);
+        assert!(folder.weights(&run) == folder.weights(&back), "{recipe} {i}");
+        let write = |run: &str| folder.succeed(&["generate", run, "--greedy", "--max-length", "12", "line 1", "a b"]);
+        assert_eq!(write(&run), write(&back), "{recipe} {i}");
+    }
+    // What does not fit is named.
+    let config = fs::read_to_string(folder.path("place2/config.json")).unwrap();
+    let with = |from: &str, to: &str| {
+        assert!(config.contains(from), "{config}");
+        folder.write("place2/config.json", config.replacen(from, to, 1));
+    };
+    with("\"layers\": 2", "\"layers\": 3");
+    folder.fail(&["import", "place2", "--run", "other"], &["config.json", "numbers"]);
+    with("\"layers\": 2", "\"layers\": 1");
+    folder.fail(&["import", "place2", "--run", "other"], &["decoder.rnn", "_l1", "no place"]);
+    with("\"cell\": \"gru\"", "\"cell\": \"rnn\"");
+    folder.fail(&["import", "place2", "--run", "other"], &["config.json", "rnn", "gru"]);
+    with("\"kind\"", "\"sort\": 1, \"kind\"");
+    folder.fail(&["import", "place2", "--run", "other"], &["config.json", "sort"]);
+    assert!(!folder.path("other").exists());
+}
+
+#[test]
 fn what_has_no_form_elsewhere_is_told() {
     let folder = Folder::new();
     folder.train("lm.toml", "lstm", 5);

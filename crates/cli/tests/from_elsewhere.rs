@@ -105,8 +105,8 @@ fn settings_of_another_type_or_size_are_refused() {
     set("num_hidden_layers", json!(-1), &["num_hidden_layers = -1"]);
     set("max_position_embeddings", json!(1_u64 << 40), &["max_position_embeddings"]);
     set("num_attention_heads", json!(0), &["heads"]);
-    set("vocab_size", json!(1 << 23), &["bytes", "of another model"]);
-    set("intermediate_size", json!(1 << 20), &["bytes", "of another model"]);
+    set("vocab_size", json!(1 << 20), &["numbers", "of another model"]);
+    set("intermediate_size", json!(1 << 20), &["numbers", "of another model"]);
     set("rms_norm_eps", json!("tiny"), &["rms_norm_eps"]);
     set("eos_token_id", json!([2, "x"]), &["eos_token_id"]);
     set("model_type", json!(null), &["model_type"]);

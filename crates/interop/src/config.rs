@@ -169,7 +169,7 @@ impl Reader<'_> {
                 ends,
                 around: None,
                 entries: Some(entries),
-                unknown_beyond: false,
+                pieces_apart: false,
             }),
             _ => Err(format!("vocab_size = {entries}: expected a number from 1 to {MOST_ENTRIES}")),
         }

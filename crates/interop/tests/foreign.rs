@@ -25,15 +25,6 @@ fn ids(value: &Value) -> Vec<Vec<u32>> {
     serde_json::from_value(value.clone()).unwrap()
 }
 
-/// A copy of a reference, to change.
-fn copy(name: &str, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(reference(name)).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-    }
-}
-
 fn imported(folder: &Path) -> Trained {
     let run = tempfile::tempdir().unwrap();
     import(folder, &run.path().join("run")).unwrap();
@@ -41,7 +32,10 @@ fn imported(folder: &Path) -> Trained {
 }
 
 fn write(trained: &Trained, sources: &[String], strategy: Strategy, most: usize) -> Vec<String> {
-    let options = trained.options(strategy, Some(most), Parallelism::Serial).unwrap();
+    let mut options = trained.options(strategy, Some(most), Parallelism::Serial).unwrap();
+    // As `bad_words_ids` were there.
+    let special = trained.tokenizers.target.special();
+    options.forbidden.extend(special.unknown.into_iter().chain(special.beginning));
     let written = trained.write(&mut Tape::new(), sources, 0.., &options, |_, _| ()).unwrap();
     written.into_iter().map(|texts| texts[0].text.clone()).collect()
 }
@@ -74,5 +68,7 @@ fn opus_mt_folders_have_their_ids_and_translate_the_same() {
         }
         let sources = texts(&expected["texts"]);
         assert_eq!(write(&trained, &sources, Strategy::Greedy, 12), texts(&expected["beam1"]), "{name}");
+        let beam = Strategy::Beam { width: 4, length_penalty: 0.0 };
+        assert_eq!(write(&trained, &sources, beam, 12), texts(&expected["beam4"]), "{name}");
     }
 }

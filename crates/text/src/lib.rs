@@ -37,4 +37,6 @@ pub use report::{Found, Lengths, Report, SideReport};
 pub use sandbox::{sandbox, serve_sandbox};
 pub use sequences::{Batch, Sequences};
 pub use source::{Example, Examples, Form, Side, Source};
-pub use tokenizer::{Around, BOS, EOS, Special, Tokenizer, TokenizerConfig, TokenizerKind, UNK};
+pub use tokenizer::{
+    Around, BOS, EOS, NO_PIECE, Special, Tokenizer, TokenizerConfig, TokenizerKind, UNK, UNKNOWN_LETTERS,
+};

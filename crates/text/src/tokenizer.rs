@@ -5,7 +5,7 @@ mod tests;
 
 pub(crate) use config::SPECIAL;
 pub use config::{TokenizerConfig, TokenizerKind};
-pub use special::{Around, BOS, EOS, Special, UNK};
+pub use special::{Around, BOS, EOS, NO_PIECE, Special, UNK, UNKNOWN_LETTERS};
 
 use crate::panics::caught;
 use crate::sandbox::{self, Request, Sandbox};
@@ -38,6 +38,8 @@ pub struct Tokenizer {
     special: Special,
     /// The ids that no text may give, in order.
     controls: Vec<u32>,
+    /// Entries of letters that no piece has, in order.
+    unknown_letters: Vec<u32>,
     /// Finds control tokens, in what a template wrote.
     marks: AddedVocabulary,
     /// How the rest of a text is cut after a token, where its beginning is another.
@@ -165,7 +167,7 @@ impl Tokenizer {
     fn check_ids(&self, ids: &Ids) -> Result<(), String> {
         let rows = self.special.entries.unwrap_or_else(|| self.vocabulary());
         let (highest, token) = &ids.highest;
-        if *highest as usize >= rows && !self.special.unknown_beyond {
+        if *highest as usize >= rows && !self.special.pieces_apart {
             return Err(format!(
                 "{token:?} has the id {highest}, which is outside the {rows} entries of the model's tables"
             ));
@@ -211,7 +213,13 @@ impl Tokenizer {
         let mut controls: Vec<u32> = specials.map(|(id, _)| id).filter(|&id| Some(id) != special.unknown).collect();
         controls.sort_unstable();
         let rest = rest(&inner)?;
-        Ok(Self { inner, special, controls, marks, rest })
+        let unknown_letters = match inner.get_model() {
+            ModelWrapper::Unigram(model) if special.pieces_apart => {
+                (0..).zip(model.iter()).filter(|(_, (_, score))| *score == UNKNOWN_LETTERS).map(|(id, _)| id).collect()
+            }
+            _ => Vec::new(),
+        };
+        Ok(Self { inner, special, controls, unknown_letters, marks, rest })
     }
 
     /// The same with other special ids.
@@ -261,7 +269,7 @@ impl Tokenizer {
     /// How many entries a model's tables have.
     pub fn vocabulary(&self) -> usize {
         let (all, entries) = (self.inner.get_vocab_size(true), self.special.entries.unwrap_or(0));
-        match self.special.unknown_beyond && all == self.inner.get_vocab_size(false) {
+        match self.special.pieces_apart && all == self.inner.get_vocab_size(false) {
             true => entries,
             false => all.max(entries),
         }
@@ -274,7 +282,12 @@ impl Tokenizer {
 
     /// The token of an id, as it stands in the vocabulary.
     pub fn token(&self, id: u32) -> Option<String> {
-        self.inner.id_to_token(id)
+        self.inner.id_to_token(id).map(|token| self.named(token))
+    }
+
+    /// A token or text without the mark of what is no piece.
+    fn named(&self, text: String) -> String {
+        if self.special.pieces_apart { text.replace(NO_PIECE, "") } else { text }
     }
 
     /// Whether a token stands for no text, as most beginnings and ends do.
@@ -297,16 +310,22 @@ impl Tokenizer {
 
     /// As the library has it.
     fn raw(&self, text: &str) -> Result<Vec<u32>, TextError> {
-        Ok(self.known(self.inner.encode_fast(text, false).map_err(wrong)?.get_ids().to_vec()))
+        Ok(self.known(self.inner.encode_fast(text, false).map_err(wrong)?.get_ids()))
     }
 
-    /// With the unknown token in place of what only cuts texts.
-    fn known(&self, mut ids: Vec<u32>) -> Vec<u32> {
-        if let Special { unknown: Some(unknown), entries: Some(entries), unknown_beyond: true, .. } = self.special {
-            let only_cuts = entries as u32..self.inner.get_vocab_size(false) as u32;
-            ids.iter_mut().filter(|id| only_cuts.contains(id)).for_each(|id| *id = unknown);
+    /// With the unknown token in place of pieces that the model has not, and of letters that no piece has.
+    fn known(&self, ids: &[u32]) -> Vec<u32> {
+        let Special { unknown: Some(unknown), entries: Some(entries), pieces_apart: true, .. } = self.special else {
+            return ids.to_vec();
+        };
+        let is_letter = |id: &u32| *id == unknown || self.unknown_letters.binary_search(id).is_ok();
+        let pieces = entries as u32..self.inner.get_vocab_size(false) as u32;
+        let mut known = Vec::with_capacity(ids.len());
+        for run in ids.chunk_by(|a, b| is_letter(a) && is_letter(b)) {
+            let is_unknown = run.len() > 1 || pieces.contains(&run[0]);
+            known.push(if is_unknown { unknown } else { run[0] });
         }
-        ids
+        known
     }
 
     /// The same for a text that follows a token.
@@ -315,7 +334,7 @@ impl Tokenizer {
         let mut pieces = self.inner.get_added_vocabulary().extract_and_normalize(self.inner.get_normalizer(), text);
         rest.pre_tokenize(&mut pieces).map_err(wrong)?;
         pieces.tokenize(|piece| self.inner.get_model().tokenize(piece.get())).map_err(wrong)?;
-        Ok(self.known(pieces.into_encoding(None, 0, OffsetType::None).map_err(wrong)?.get_ids().to_vec()))
+        Ok(self.known(pieces.into_encoding(None, 0, OffsetType::None).map_err(wrong)?.get_ids()))
     }
 
     /// The ids of many texts, on all cores.
@@ -377,9 +396,8 @@ impl Tokenizer {
     /// Where the library refuses.
     pub fn unknown_parts<'a>(&self, text: &'a str) -> Result<Vec<&'a str>, TextError> {
         let encoding = self.inner.encode(text, false).map_err(wrong)?;
-        let ids = self.known(encoding.get_ids().to_vec());
-        let parts = ids.iter().zip(encoding.get_offsets());
-        let unknown = parts.filter(|&(&id, _)| Some(id) == self.special.unknown);
+        let parts = encoding.get_ids().iter().zip(encoding.get_offsets());
+        let unknown = parts.filter(|&(&id, _)| self.known(&[id]).first().copied() == self.special.unknown);
         Ok(unknown.filter_map(|(_, &(start, end))| text.get(start..end)).collect())
     }
 
@@ -390,7 +408,7 @@ impl Tokenizer {
     pub fn decode(&self, ids: &[u32]) -> Result<String, TextError> {
         let decode = |ids: &[u32]| library(|| self.inner.decode(ids, true).map_err(wrong));
         if !matches!(self.inner.get_decoder(), Some(DecoderWrapper::ByteLevel(_))) {
-            return decode(ids);
+            return Ok(self.named(decode(ids)?));
         }
         // Entries are bytes, written as letters; added tokens are letters.
         let added = self.inner.get_added_vocabulary().get_added_tokens_decoder();

@@ -6,7 +6,7 @@ use super::added;
 use super::sentencepiece::{Kind, SentencePiece};
 use crate::Error;
 use crate::folder::{VOCABULARY, read_json};
-use descant_text::{Special, Tokenizer};
+use descant_text::{NO_PIECE, Special, Tokenizer};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
@@ -61,17 +61,21 @@ pub(crate) fn read(folder: &Path, side: Side, special: Special) -> Result<Tokeni
         .filter(|piece| piece.kind != Kind::None)
         .map(|piece| (piece.text.as_str(), piece.score))
         .collect();
+    let is_language = |token: &str| token.starts_with(">>") && token.ends_with("<<");
+    let controls: Vec<u32> = special.ids().chain([unknown]).collect();
     let mut vocabulary: Vec<(String, Option<f32>)> = Vec::with_capacity(entries.len());
     for (i, token) in entries.into_iter().enumerate() {
         let text = token.unwrap_or_else(|| format!("<unused {i}>"));
         let score = scores.get(text.as_str()).copied();
+        // Letters that no piece has are looked for among the entries; all else of the other side is written alone.
+        let is_found = score.is_some() || controls.contains(&(i as u32)) || is_language(&text);
+        let has_piece = |letter: char| scores.contains_key(letter.encode_utf8(&mut [0; 4]) as &str);
+        let text = if is_found || !text.chars().any(has_piece) { text } else { format!("{NO_PIECE}{text}") };
         vocabulary.push((text, score));
     }
     // Pieces that have no id of their own still cut the text.
     let lacking = pieces.pieces.iter().filter(|piece| piece.kind != Kind::None && id(&piece.text).is_none());
     vocabulary.extend(lacking.map(|piece| (piece.text.clone(), Some(piece.score))));
-    let is_language = |token: &str| token.starts_with(">>") && token.ends_with("<<");
-    let controls: Vec<u32> = special.ids().chain([unknown]).collect();
     let added: Vec<Value> = (0..)
         .zip(&vocabulary[..rows])
         .filter_map(|(id, (token, _))| match (controls.contains(&id), source && is_language(token)) {
@@ -79,7 +83,7 @@ pub(crate) fn read(folder: &Path, side: Side, special: Special) -> Result<Tokeni
             (control, _) => Some(added(id, token, control)),
         })
         .collect();
-    let special = Special { unknown: Some(unknown), unknown_beyond: vocabulary.len() > rows, ..special };
+    let special = Special { unknown: Some(unknown), pieces_apart: true, ..special };
     let mut json = pieces.json(&vocabulary, unknown, added).map_err(wrong)?;
     if let Some((id, (end, _))) = special.end().and_then(|id| Some((id, vocabulary.get(id as usize)?))) {
         json["post_processor"] = ending(id, end);

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::folder::read_if;
+use descant_text::UNKNOWN_LETTERS;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
@@ -193,7 +194,7 @@ impl SentencePiece {
         let scheme = if self.add_dummy_prefix { "always" } else { "never" };
         let spaces = json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": false});
         let model = if self.unigram {
-            let entry = |(text, score): &(String, Option<f32>)| json!([text, score.map_or(NEVER, f64::from)]);
+            let entry = |(text, score): &(String, Option<f32>)| json!([text, score.map_or(UNKNOWN_LETTERS, f64::from)]);
             json!({
                 "type": "Unigram", "unk_id": unknown, "vocab": vocabulary.iter().map(entry).collect::<Vec<_>>(),
                 "byte_fallback": self.byte_fallback,
@@ -220,9 +221,6 @@ impl SentencePiece {
         }
     }
 }
-
-/// The score of what is an entry, but no piece of a text: so low that it is taken only in place of the unknown token.
-const NEVER: f64 = -1e5;
 
 impl Piece {
     /// `None` where it is damaged.

@@ -9,6 +9,11 @@ pub const BOS: u32 = 1;
 /// The id of the end of a sequence.
 pub const EOS: u32 = 2;
 
+/// With [`Special::pieces_apart`], what stands before an entry that no text has: it is read by the model's name alone.
+pub const NO_PIECE: char = '\u{E003}';
+/// With [`Special::pieces_apart`], the score of an entry of letters that no piece has.
+pub const UNKNOWN_LETTERS: f64 = -1e5;
+
 /// Which ids of a tokenizer that was made elsewhere are special: the table `special` in a recipe's `[tokenizer]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,9 +37,10 @@ pub struct Special {
     /// Entries of the model's tables, where they are more than the tokenizer's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entries: Option<usize>,
-    /// Whether the tokenizer's own entries from `entries` on only cut texts: what they find is unknown to the model.
+    /// Whether texts are cut by pieces that are not all the model's entries, as Marian's are: those from `entries` on are
+    /// unknown to it, and letters that no piece has are one unknown token together.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub unknown_beyond: bool,
+    pub pieces_apart: bool,
 }
 
 /// What stands around a text: what the post-processor of a `tokenizer.json` adds to it.
@@ -65,7 +71,7 @@ impl Default for Special {
             ends: vec![EOS],
             around: None,
             entries: None,
-            unknown_beyond: false,
+            pieces_apart: false,
         }
     }
 }

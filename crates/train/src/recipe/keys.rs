@@ -228,8 +228,8 @@ pub const KEYS: &[Key] = &[
     key("tokenizer.special.around.after", Ids, "(as trained here)", "The ids that the tokenizer puts after a text, such as EOS."),
     key("tokenizer.special.entries", Whole(FROM_1), "(those of the tokenizer)", "Rows of the model's tables, where they are \
         more than the tokenizer's entries."),
-    key("tokenizer.special.unknown_beyond", Flag, "false", "Whether the tokenizer's own entries from `entries` on only cut \
-        texts: what they find is unknown to the model."),
+    key("tokenizer.special.pieces_apart", Flag, "false", "Whether texts are cut by pieces that are not all the model's \
+        entries, as Marian's are: those from entries on are unknown to it."),
     // model
     key("model.kind", Choice(&["encoder-decoder", "language-model"]), REQUIRED, "encoder-decoder reads a source and writes \
         a target; language-model continues a text."),
