@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub(crate) struct Import {
-    /// The folder, with config.json, model.safetensors and tokenizer.json; or hf:OWNER/NAME, to fetch it from the Hugging
-    /// Face Hub
-    #[arg(value_name = "FOLDER|hf:OWNER/NAME")]
+    /// The folder: of transformers, with config.json, weights (safetensors or pytorch_model.bin) and a tokenizer; of
+    /// recurrent tensors of PyTorch; or of CTranslate2. Or a .gguf file; or hf:OWNER/NAME, to fetch it from the Hugging Face
+    /// Hub
+    #[arg(value_name = "FOLDER|FILE.gguf|hf:OWNER/NAME")]
     model: PathBuf,
     /// The run folder to write [default: runs/ and the model's name]
     #[arg(long, value_name = "DIR")]
@@ -23,6 +24,7 @@ impl Import {
         let folder = name.as_ref().map(HubName::fetch).transpose()?;
         let own = match &name {
             Some(name) => name.short().as_ref(),
+            None if self.model.is_file() => self.model.file_stem().unwrap_or("imported".as_ref()),
             None => self.model.file_name().unwrap_or("imported".as_ref()),
         };
         let run = self.run.unwrap_or_else(|| Path::new("runs").join(own));

@@ -12,6 +12,7 @@ mod memory;
 mod recipes;
 mod reference;
 mod report;
+mod show;
 mod starter;
 mod stop;
 mod train;
@@ -44,9 +45,11 @@ enum Command {
     Generate(generate::Generate),
     /// Measure a trained generator: loss, perplexity, accuracy, exact match
     Eval(eval::Eval),
-    /// Make a run of a model from elsewhere: a Hugging Face folder, or hf:OWNER/NAME, of GPT-2, Llama, Qwen2, Marian or
-    /// T5
+    /// Make a run of a model from elsewhere: a Hugging Face folder or hf:OWNER/NAME, a .gguf file of llama.cpp, a folder of
+    /// CTranslate2, or PyTorch's tensors
     Import(exchange::Import),
+    /// Say what a model or a run is: kind, sizes, tokenizer, where it can go
+    Show(show::Show),
     /// Write a trained model for elsewhere: as a Hugging Face folder, for PyTorch, or as GGUF for llama.cpp
     Export(exchange::Export),
     /// Hold every gradient of a recipe's model against central differences
@@ -101,6 +104,7 @@ fn main() -> ExitCode {
         Command::Generate(generate) => generate.run(),
         Command::Eval(eval) => eval.run(),
         Command::Import(import) => import.run(),
+        Command::Show(show) => show.run(),
         Command::Export(export) => export.run(),
         Command::Gradcheck(gradcheck) => gradcheck.run(),
         Command::Bench(bench) => bench.run(),

@@ -199,6 +199,37 @@ fn a_gguf_file_holds_the_weights_and_the_tokenizer() {
 }
 
 #[test]
+fn a_gguf_file_comes_in_again() {
+    let folder = trained();
+    folder.succeed(&["export", "run", "model.gguf"]);
+    folder.succeed(&["import", "model.gguf", "--run", "back"]);
+    let write = |run: &str| folder.succeed(&["generate", run, "--greedy", "line 1", "red and"]);
+    assert_eq!(write("run"), write("back"));
+    assert!(folder.weights("run") == folder.weights("back"), "rotated heads are in their own order again");
+    let shown = folder.succeed(&["show", "model.gguf"]);
+    assert!(shown.contains("llama.cpp: Llama") && shown.contains("4 heads, 2 of keys and values"), "{shown}");
+    assert!(folder.succeed(&["show", "run"]).contains("to transformers as Llama"));
+    let whole = fs::read(folder.path("model.gguf")).unwrap();
+    for cut in [0, 4, 20, 1000, whole.len() / 2, whole.len() - 1] {
+        fs::write(folder.path("cut.gguf"), &whole[..cut]).unwrap();
+        folder.fail(&["import", "cut.gguf", "--run", "none"], &["cut.gguf"]);
+    }
+    let renamed = |from: &str, to: &str| {
+        let at = whole.windows(from.len()).position(|bytes| bytes == from.as_bytes()).unwrap();
+        let mut changed = whole.clone();
+        changed[at..at + to.len()].copy_from_slice(to.as_bytes());
+        fs::write(folder.path("other.gguf"), changed).unwrap();
+    };
+    renamed("llama.rope.freq_base", "llama.rope.freq_bass");
+    folder.fail(&["import", "other.gguf", "--run", "none"], &["llama.rope.freq_bass", "not known"]);
+    renamed("blk.1.attn_v.weight", "blk.1.attn_w.weight");
+    folder.fail(&["import", "other.gguf", "--run", "none"], &["blk.1.attn_w.weight", "no place"]);
+    renamed("gpt-2", "gpt-3");
+    folder.fail(&["import", "other.gguf", "--run", "none"], &["tokenizer.ggml.pre", "gpt-3"]);
+    assert!(!folder.path("none").exists());
+}
+
+#[test]
 fn recurrent_models_have_the_names_of_pytorch() {
     let folder = Folder::new();
     let tied =

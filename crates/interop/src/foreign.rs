@@ -2,7 +2,7 @@
 
 use crate::folder::{CONFIG, is_model, read_json};
 use crate::weights::Weights;
-use crate::{Error, Family, gguf, recurrent};
+use crate::{Error, Family, ctranslate2, gguf, recurrent};
 use descant_text::ChatTemplate;
 use descant_train::{Recipe, Tokenizers, Trained};
 use std::path::Path;
@@ -16,6 +16,8 @@ pub enum Layout {
     PyTorch,
     /// A file of llama.cpp.
     Gguf(Family),
+    /// A folder of CTranslate2.
+    CTranslate2,
 }
 
 /// A model from elsewhere that has been read but for its weights, which still lie in their files.
@@ -33,13 +35,16 @@ pub struct Foreign {
 }
 
 impl Foreign {
-    /// Reads a folder of `transformers`, one of PyTorch's tensors, or a file of llama.cpp.
+    /// Reads a folder of `transformers`, one of PyTorch's tensors, one of CTranslate2, or a file of llama.cpp.
     ///
     /// # Errors
     /// Where it is neither, not whole, or of a family that is not known.
     pub fn open(place: &Path) -> Result<Self, Error> {
         if place.is_file() && place.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("gguf")) {
             return gguf::open(place);
+        }
+        if ctranslate2::is_there(place) {
+            return ctranslate2::open(place);
         }
         is_model(place)?;
         let config = read_json(&place.join(CONFIG))?;
@@ -59,6 +64,13 @@ impl Foreign {
                 self.weights.of_family(family, &self.recipe, &self.tokenizers)?
             }
             Layout::PyTorch => self.weights.of_pytorch(&self.recipe, &self.tokenizers)?,
+            Layout::CTranslate2 => {
+                let model = &self.recipe.model;
+                let positions = ctranslate2::positions(model.transformer().max_length, model.hidden);
+                let given =
+                    vec![("encoder.position.weight", positions.clone()), ("decoder.position.weight", positions)];
+                self.weights.of_pieces(ctranslate2::pieces(model), given, &self.recipe, &self.tokenizers)?
+            }
         };
         Ok(Trained::save(&self.recipe, &self.tokenizers, &parameters, self.chat.as_ref(), run)?)
     }

@@ -9,6 +9,7 @@
 //! its tensors is which part of which parameter, a table in `names` that is read in either direction.
 
 mod config;
+mod ctranslate2;
 mod error;
 mod export;
 mod fit;

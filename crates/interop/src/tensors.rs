@@ -80,7 +80,7 @@ pub(crate) struct Tensor {
     pub(crate) shape: Vec<usize>,
     pub(crate) numbers: Numbers,
     /// The first byte of its numbers in the file.
-    start: u64,
+    pub(crate) start: u64,
     /// How its numbers, row after row, lie in the file where they do not lie so: axes, outer ones first, each with its
     /// length and how far apart the numbers along it are.
     pub(crate) view: Option<Vec<(usize, usize)>>,

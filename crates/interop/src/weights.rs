@@ -43,8 +43,9 @@ impl Weights {
         let numbers = Estimate::of(recipe, &vocabulary, DType::F32, 0.0).map_err(wrong)?.parameters;
         let tensors = self.files.iter().flat_map(TensorFile::tensors);
         let found: f64 = tensors.filter_map(Tensor::len).map(|len| len as f64).sum();
-        // A bias of the logits may be left out.
-        if numbers > found + vocabulary.target as f64 {
+        // A bias of the logits may be left out, and a table of positions may follow from a formula.
+        let positions = 2 * recipe.model.max_length().unwrap_or(0) * recipe.model.hidden;
+        if numbers > found + (vocabulary.target + positions) as f64 {
             return Err(wrong(format!(
                 "the weights are {found} numbers, and it describes a model of {numbers}: is one of them of another model?"
             )));
@@ -101,6 +102,53 @@ impl Weights {
                 let reason = format!("'{name}' is not '{}', but {CONFIG} ties the two (tie)", parameters.name(*id));
                 Err(Error::folder(path, reason))
             }
+            None => Ok(parameters),
+        }
+    }
+}
+
+impl Weights {
+    /// The parameters of a model whose tensors are these pieces of them, each whole and not turned; `given` are those that
+    /// no tensor is.
+    ///
+    /// # Errors
+    /// A tensor that is missing, of another shape, or of no use.
+    pub(crate) fn of_pieces(
+        &mut self,
+        pieces: Vec<Piece>,
+        given: Vec<(&str, Vec<f32>)>,
+        recipe: &Recipe,
+        tokenizers: &Tokenizers,
+    ) -> Result<Parameters, Error> {
+        let mut parameters = self.blank(recipe, tokenizers)?;
+        for (name, values) in given {
+            let id = parameters.find(name).filter(|&id| parameters.shape(id).len() == values.len());
+            if let Some(id) = id {
+                parameters.values_mut::<f32>(id).copy_from_slice(&values);
+            }
+        }
+        let mut wanted: HashMap<String, Piece> =
+            pieces.into_iter().map(|piece| (piece.theirs.clone(), piece)).collect();
+        for file in &mut self.files {
+            let path = file.path().to_owned();
+            let wrong = |reason: String| Error::folder(&path, reason);
+            for tensor in file.tensors().to_vec() {
+                let name = &tensor.name;
+                let piece = wanted.remove(name).and_then(|piece| Some((parameters.find(&piece.ours)?, piece)));
+                let (id, piece) = piece.ok_or_else(|| wrong(format!("'{name}' has no place in the model")))?;
+                let part = part(&parameters, id, &piece);
+                let expected =
+                    if parameters.shape(id).rank() == 1 { vec![part.rows] } else { vec![part.rows, part.columns] };
+                if tensor.shape != expected {
+                    return Err(wrong(format!("'{name}' is {:?}, expected {expected:?}", tensor.shape)));
+                }
+                let to = &mut parameters.values_mut::<f32>(id)[part.start..][..part.rows * part.columns];
+                file.read(&tensor, to)?;
+                finite(name, to).map_err(wrong)?;
+            }
+        }
+        match wanted.into_keys().min() {
+            Some(missing) => Err(Error::folder(&self.place, format!("it lacks '{missing}'"))),
             None => Ok(parameters),
         }
     }

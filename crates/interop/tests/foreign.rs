@@ -72,3 +72,18 @@ fn opus_mt_folders_have_their_ids_and_translate_the_same() {
         assert_eq!(write(&trained, &sources, beam, 12), texts(&expected["beam4"]), "{name}");
     }
 }
+
+/// A real model of CTranslate2, in the folder that `DESCANT_CT2` names: what its own tests say that it writes.
+#[test]
+fn a_model_of_ctranslate2_writes_its_golden_letters() {
+    let Some(folder) = std::env::var_os("DESCANT_CT2").map(PathBuf::from) else {
+        println!("skipped: DESCANT_CT2 names no folder");
+        return;
+    };
+    let trained = imported(&folder);
+    let sources = ["آ ت ز م و ن", "آ ز ا"].map(str::to_owned);
+    let beam = Strategy::Beam { width: 2, length_penalty: 0.0, n_best: 1 };
+    for strategy in [Strategy::Greedy, beam] {
+        assert_eq!(write(&trained, &sources[..1], strategy, 20), ["a t z m o n"]);
+    }
+}

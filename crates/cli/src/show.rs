@@ -1,0 +1,116 @@
+//! What a model or a run is, before anything is made of it.
+
+use crate::advice::command;
+use crate::report::print;
+use clap::Args;
+use descant_interop::{Family, Foreign, HubName, Layout};
+use descant_models::{Kind, Layers};
+use descant_tensor::DType;
+use descant_text::{ChatTemplate, Tokenizer};
+use descant_train::{Estimate, Recipe, Tokenizers, Trained, count};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[derive(Args)]
+pub(crate) struct Show {
+    /// A run; or what `descant import` reads: a folder, a .gguf file, or hf:OWNER/NAME
+    #[arg(value_name = "FOLDER|FILE.gguf|hf:OWNER/NAME")]
+    model: PathBuf,
+}
+
+impl Show {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let fetched = self.model.to_str().and_then(HubName::parse).transpose()?;
+        let fetched = fetched.as_ref().map(HubName::fetch).transpose()?;
+        let place = fetched.as_deref().unwrap_or(&self.model);
+        // A run, a checkpoint in one, or a link to one.
+        let is_run = place.join("recipe.toml").is_file() || place.join("manifest.json").is_file();
+        if is_run {
+            let Trained { recipe, tokenizers, chat, step, .. } = Trained::load(place)?;
+            return tell(&format!("a run of descant, at step {step}"), &recipe, &tokenizers, chat.as_ref());
+        }
+        let Foreign { layout, recipe, tokenizers, chat, .. } = Foreign::open(place)?;
+        let what = match layout {
+            Layout::Transformers(family) => format!("a model of transformers: {family}"),
+            Layout::Gguf(family) => format!("a model of llama.cpp: {family}"),
+            Layout::CTranslate2 => "a model of CTranslate2".to_owned(),
+            Layout::PyTorch => "a model under the names of PyTorch's layers".to_owned(),
+        };
+        tell(&what, &recipe, &tokenizers, chat.as_ref())?;
+        print(format_args!("import:    {}", command(&["import".into(), self.model.to_string_lossy()])))
+    }
+}
+
+fn tell(what: &str, recipe: &Recipe, tokenizers: &Tokenizers, chat: Option<&ChatTemplate>) -> anyhow::Result<()> {
+    let model = &recipe.model;
+    let vocabulary = tokenizers.vocabulary(&recipe.loss).map_err(anyhow::Error::msg)?;
+    let estimate = Estimate::of(recipe, &vocabulary, DType::F32, 0.0).map_err(anyhow::Error::msg)?;
+    print(format_args!("what:      {what}"))?;
+    let kind = match model.kind {
+        Kind::LanguageModel => "a language model, which continues a text".to_owned(),
+        Kind::EncoderDecoder => "an encoder-decoder, which makes one text of another".to_owned(),
+    };
+    print(format_args!("kind:      {kind}"))?;
+    let layers = |side: Layers, layers: usize| match side {
+        Layers::Recurrent => format!("{layers} of {:?}", model.cell).to_uppercase().replace(" OF ", " of "),
+        Layers::Transformer => {
+            let transformer = model.transformer();
+            let (heads, shared) = (transformer.heads, transformer.key_value_heads());
+            let shared = if shared == heads { String::new() } else { format!(", {shared} of keys and values") };
+            format!("{layers} of Transformer ({heads} heads{shared})")
+        }
+    };
+    let decoder = layers(model.decoder, model.layers);
+    let all = match model.kind {
+        Kind::LanguageModel => decoder,
+        Kind::EncoderDecoder => {
+            format!("{} that read, {decoder} that write", layers(model.encoder(), model.encoder_layers))
+        }
+    };
+    print(format_args!("layers:    {all}; width {}", model.hidden))?;
+    print(format_args!("size:      {} parameters", count(estimate.parameters)))?;
+    match &tokenizers.source {
+        Some(source) if !Arc::ptr_eq(source, &tokenizers.target) => {
+            tell_tokenizer("source:   ", source)?;
+            tell_tokenizer("target:   ", &tokenizers.target)?;
+        }
+        _ => tell_tokenizer("tokens:   ", &tokenizers.target)?,
+    }
+    print(format_args!(
+        "chat:      {}",
+        if chat.is_some() { "it has a template of conversations" } else { "no template" }
+    ))?;
+    if model.decoder == Layers::Recurrent {
+        return print("export:    to PyTorch, as a folder of tensors under its names");
+    }
+    print(match Family::of(model) {
+        Ok(family @ (Family::Gpt2 | Family::Llama | Family::Qwen2)) => {
+            format!("export:    to transformers as {family}, and to llama.cpp (.gguf)")
+        }
+        Ok(family) => format!("export:    to transformers as {family}"),
+        Err(reason) => format!("export:    nowhere: {reason}"),
+    })
+}
+
+/// Entries, and the special ones by name.
+fn tell_tokenizer(title: &str, tokenizer: &Tokenizer) -> anyhow::Result<()> {
+    let special = tokenizer.special();
+    let names = |ids: &[u32]| -> String {
+        let name = |id: &u32| tokenizer.token(*id).map_or_else(|| format!("({id})"), |token| format!("{token} ({id})"));
+        match ids {
+            [] => "none".to_owned(),
+            ids => ids.iter().map(name).collect::<Vec<_>>().join(", "),
+        }
+    };
+    let around = special.around_source();
+    let around = if tokenizer.special().around.is_some() { around } else { special.around_prompt() };
+    print(format_args!(
+        "{title} {} entries; begins with {}, ends with {}, unknown is {}; before a text {}, after it {}",
+        tokenizer.vocabulary(),
+        names(special.beginning.as_slice()),
+        names(&special.ends),
+        names(special.unknown.as_slice()),
+        names(&around.before),
+        names(&around.after),
+    ))
+}
