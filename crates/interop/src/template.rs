@@ -38,12 +38,17 @@ pub(crate) fn chat_template(
             (place, text.to_owned())
         }
     };
+    of_text(&place, &text, tokenizer).map(Some)
+}
+
+/// The template that this text is, with the names of the tokens that it writes.
+pub(crate) fn of_text(place: &Path, text: &str, tokenizer: &Tokenizer) -> Result<ChatTemplate, Error> {
     // The template writes the beginning itself; the end stands between the turns.
     let special = tokenizer.special();
     let name = |id: Option<u32>| id.and_then(|id| tokenizer.token(id)).unwrap_or_default();
     let [beginning, end] = [special.beginning, special.end()].map(name);
     let text = format!("{{% set bos_token, eos_token = {beginning:?}, {end:?} %}}\n{text}");
-    ChatTemplate::new(&text).map(Some).map_err(|reason| Error::folder(&place, reason))
+    ChatTemplate::new(&text).map_err(|reason| Error::folder(place, reason))
 }
 
 /// A template as it was before an import put a line before it.

@@ -24,11 +24,6 @@ impl Settings {
         Ok(Self { place, json })
     }
 
-    /// What a file says elsewhere.
-    pub(crate) fn of(place: &Path, json: Value) -> Self {
-        Self { place: place.to_owned(), json }
-    }
-
     /// What is wrong with it.
     pub(crate) fn wrong(&self, reason: impl Into<String>) -> Error {
         Error::folder(&self.place, reason)

@@ -3,9 +3,8 @@
 use super::{name, vocabulary};
 use crate::foreign::{Foreign, Layout};
 use crate::names::pieces;
-use crate::template::chat_template;
+use crate::template::of_text;
 use crate::tensors::{Tensor, TensorFile, gguf};
-use crate::tokenizer::Settings;
 use crate::weights::Weights;
 use crate::{Error, Family};
 use descant_nn::{RotaryScaling, TransformerConfig};
@@ -71,9 +70,9 @@ pub(crate) fn open(path: &Path) -> Result<Foreign, Error> {
     let transformer = recipe.model.transformer();
     let head = transformer.head_width(recipe.model.hidden);
     file.rename(|tensor| as_in_folder(tensor, family, &names, head));
-    let settings = Settings::of(path, json!({"chat_template": values.get("tokenizer.chat_template")}));
     let tokenizers = Tokenizers { source: None, target: Arc::new(tokenizer) };
-    let chat = chat_template(path, &settings, &tokenizers.target)?;
+    let chat = values.get("tokenizer.chat_template").and_then(Value::as_str);
+    let chat = chat.map(|text| of_text(path, text, &tokenizers.target)).transpose()?;
     Ok(Foreign { layout: Layout::Gguf(family), recipe, tokenizers, chat, weights: Weights::of_file(path, file) })
 }
 
