@@ -56,6 +56,7 @@ mod l2_loss;
 mod mean;
 // What two of them share.
 mod projection;
+mod soft_cap;
 
 ops! {
     abs::Abs,

@@ -28,7 +28,9 @@ impl Import {
             None => self.model.file_name().unwrap_or("imported".as_ref()),
         };
         let run = self.run.unwrap_or_else(|| Path::new("runs").join(own));
-        descant_interop::import(folder.as_ref().unwrap_or(&self.model), &run)?;
+        for note in descant_interop::import(folder.as_ref().unwrap_or(&self.model), &run)? {
+            eprintln!("Note: {note}.");
+        }
         print(format_args!("Imported. Write with it:\n  {}", command(&["generate".into(), run.to_string_lossy()])))?;
         Ok(())
     }

@@ -54,7 +54,7 @@ pub(crate) fn open(folder: &Path) -> Result<Foreign, Error> {
     let with = |special| TokenizerConfig { special: Some(special), ..TokenizerConfig::default() };
     let recipe = Recipe { tokenizer: with(source_special), target_tokenizer: Some(with(special)), ..Recipe::of(model) };
     let weights = Weights::of_file(&place, file);
-    Ok(Foreign { layout: Layout::CTranslate2, recipe, tokenizers, chat: None, weights })
+    Ok(Foreign { layout: Layout::CTranslate2, recipe, tokenizers, chat: None, notes: Vec::new(), weights })
 }
 
 type Scalars = HashMap<String, f64>;
@@ -232,7 +232,9 @@ fn tokenizer(folder: &Path, names: [&str; 2]) -> Result<(Tokenizer, Special), Er
 pub(crate) fn pieces(config: &ModelConfig) -> Vec<Piece> {
     let hidden = config.hidden;
     let mut all = Vec::new();
-    let mut add = |ours: String, rows, theirs: String| all.push(Piece { ours, rows, theirs, turned: false });
+    let mut add = |ours: String, rows, theirs: String| {
+        all.push(Piece { ours, rows, theirs, turned: false, skipped: 0, offset: 0.0 })
+    };
     for (side, layers) in [("encoder", config.encoder_layers), ("decoder", config.layers)] {
         add(format!("{side}.embedding.weight"), None, format!("{side}/embeddings/weight"));
         for l in 0..layers {

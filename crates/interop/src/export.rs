@@ -1,8 +1,7 @@
 //! Writes folders that `transformers` loads.
 
-use crate::config::one_or_several;
+use crate::family::one_or_several;
 use crate::folder::{CHAT_TEMPLATE, CONFIG, GENERATION, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS};
-use crate::names::pieces;
 use crate::template::own_template;
 use crate::weights::{Part, part};
 use crate::whole::{Named, pretty, whole, write, write_tensors};
@@ -37,19 +36,23 @@ fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
     // One continuous text goes on as after a line end.
     let special = Special { beginning: trained.bos()?, ..tokenizer.special().clone() };
     let mut tensors: Vec<Named> = Vec::new();
-    for piece in pieces(family, config) {
+    for piece in family.pieces(config) {
         let Some(id) = parameters.find(&piece.ours) else { continue };
         let Part { start, rows, columns } = part(parameters, id, &piece);
         let values = &parameters.values::<f32>(id)[start..start + rows * columns];
+        let stored = rows + piece.skipped;
         let shape = match (parameters.shape(id).dims().len(), piece.turned) {
             (2, true) => vec![columns, rows],
-            (2, false) => vec![rows, columns],
+            (2, false) => vec![stored, columns],
             _ if piece.theirs == "final_logits_bias" => vec![1, rows],
             _ => vec![rows],
         };
         let values = match piece.turned {
             true => (0..values.len()).map(|i| values[i % rows * columns + i / rows]).collect(),
-            false => values.to_vec(),
+            false => {
+                let skipped = std::iter::repeat_n(0.0, piece.skipped * columns);
+                skipped.chain(values.iter().map(|value| value - piece.offset)).collect()
+            }
         };
         tensors.push((piece.theirs, shape, values));
     }

@@ -1,12 +1,11 @@
-//! Which family a trained model is of, and what it would need to be of one.
+//! Which family a trained model is of, and what it would need to be of one: what a family's `config.json` would make of it.
 
 use crate::Family;
-use crate::config::{MARIAN_EPSILON, activation_name, feed_forward_name};
-use descant_models::{Kind, Layers, ModelConfig, Tie};
-use descant_nn::{NormKind, Position};
-
-/// A key with the value that a family needs, and whether the model has it.
-type Need = (String, bool);
+use descant_models::{Kind, Layers, ModelConfig};
+use descant_nn::{Position, TransformerConfig};
+use descant_text::Special;
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 impl Family {
     /// The family that a model is of.
@@ -14,14 +13,10 @@ impl Family {
     /// # Errors
     /// That it is of none, and which keys of its recipe would make it one of the nearest.
     pub fn of(config: &ModelConfig) -> Result<Self, String> {
-        let candidates: &[Self] = match config.kind {
-            Kind::LanguageModel => &[Self::Gpt2, Self::Llama, Self::Qwen2],
-            Kind::EncoderDecoder => &[Self::Marian, Self::T5],
-        };
+        let pair = config.kind == Kind::EncoderDecoder;
         let mut nearest: Option<(Self, Vec<String>)> = None;
-        for &family in candidates {
-            let missing: Vec<String> =
-                family.needs(config).into_iter().filter_map(|(need, fulfilled)| (!fulfilled).then_some(need)).collect();
+        for family in Self::all().filter(|family| family.reads_a_source() == pair) {
+            let missing = family.needs(config)?;
             if missing.is_empty() {
                 return Ok(family);
             }
@@ -36,94 +31,90 @@ impl Family {
         ))
     }
 
-    /// What the recipe of a model of this family has.
-    fn needs(self, config: &ModelConfig) -> Vec<Need> {
-        let t = config.transformer();
-        let own = |key: &str, fulfilled: bool| (format!("model.{key}"), fulfilled);
-        let inner = |key: &str, fulfilled: bool| (format!("model.transformer.{key}"), fulfilled);
-        let qkv = t.attention_bias.unwrap_or(t.bias);
-        let all_heads = inner("key_value_heads = heads", t.key_value_heads() == t.heads);
-        let square = inner("head_width = hidden / heads", t.heads * t.head_width(config.hidden) == config.hidden);
-        let known_activation = inner("activation = \"silu\"", activation_name(t.activation).is_some());
-        let mut needs = vec![own("decoder = \"transformer\"", config.decoder == Layers::Transformer)];
-        if self.reads_a_source() {
-            needs.push(own("encoder = \"transformer\"", config.encoder() == Layers::Transformer));
-            needs.push(own("tie = \"all\"", config.tie == Tie::All));
-        }
-        let layer_norm = inner("norm = \"layer\"", t.norm == NormKind::Layer);
-        let rms_norm = inner("norm = \"rms\"", t.norm == NormKind::Rms);
-        let no_output_bias = own("output_bias = false", !config.output_bias);
-        let no_window = inner("window left out", t.window.is_none());
-        let scaled =
-            [inner("scale_attention = true", t.scale_attention), inner("scale_output = false", !t.scale_output)];
-        let plain_embedding = inner("scale_embedding = false", !t.scales_embedding());
-        match self {
-            Self::Gpt2 => {
-                needs.extend([
-                    inner("position = \"learned\"", t.position == Position::Learned),
-                    layer_norm,
-                    inner("norm_first = true", t.norm_first),
-                    inner("bias = true", t.bias),
-                    inner("attention_bias left out", qkv == t.bias),
-                    inner("gated = false", !t.gated),
-                    no_window,
-                    all_heads,
-                    square,
-                    plain_embedding,
-                    no_output_bias,
-                    known_activation,
-                ]);
-                needs.extend(scaled);
-            }
-            Self::Llama | Self::Qwen2 => {
-                needs.extend([
-                    inner("position = \"rotary\"", t.position == Position::Rotary),
-                    rms_norm,
-                    inner("norm_first = true", t.norm_first),
-                    inner("gated = true", t.gated),
-                    inner("bias = false", !t.bias),
-                    plain_embedding,
-                    no_output_bias,
-                    known_activation,
-                ]);
-                needs.extend(scaled);
-                match self {
-                    Self::Llama => needs.extend([inner("attention_bias = false", !qkv), no_window]),
-                    _ => needs.push(inner("attention_bias = true", qkv)),
-                }
-            }
-            Self::Marian => {
-                needs.extend([
-                    inner("position = \"sinusoidal\"", t.position == Position::Sinusoidal),
-                    layer_norm,
-                    inner("norm_first = false", !t.norm_first),
-                    inner("norm_epsilon = 1e-5", t.norm_epsilon == MARIAN_EPSILON),
-                    inner("bias = true", t.bias),
-                    inner("attention_bias left out", qkv == t.bias),
-                    inner("gated = false", !t.gated),
-                    no_window,
-                    all_heads,
-                    square,
-                    own("output_bias = true", config.output_bias),
-                    known_activation,
-                ]);
-                needs.extend(scaled);
-            }
-            Self::T5 => needs.extend([
-                inner("position = \"relative\"", t.position == Position::Relative),
-                rms_norm,
-                inner("norm_first = true", t.norm_first),
-                inner("bias = false", !t.bias),
-                inner("attention_bias left out", qkv == t.bias),
-                inner("scale_attention = false", !t.scale_attention),
-                inner("scale_output = true", t.scale_output),
-                plain_embedding,
-                no_window,
-                all_heads,
-                no_output_bias,
-                inner("activation = \"relu\"", feed_forward_name(t.gated, t.activation).is_some()),
-            ]),
-        }
-        needs
+    /// The keys with the values that a recipe would have to have.
+    fn needs(self, config: &ModelConfig) -> Result<Vec<String>, String> {
+        let special = Special {
+            unknown: None,
+            beginning: Some(0),
+            ends: vec![0],
+            around: None,
+            entries: None,
+            pieces_apart: false,
+        };
+        let theirs = acting(&Self::read(&self.write(config, &special, 1))?.model)?;
+        let own = acting(config)?;
+        let differs = theirs.keys().chain(own.keys()).filter(|key| theirs.get(*key) != own.get(*key));
+        let mut needs: Vec<String> = differs
+            .map(|key| match theirs.get(key) {
+                Some(value) => format!("{key} = {value}"),
+                None => format!("{key} left out"),
+            })
+            .collect();
+        needs.sort_unstable();
+        needs.dedup();
+        Ok(needs)
     }
+}
+
+/// What acts of a model that writes, by key: with what is left out put in, and without what only training has.
+fn acting(config: &ModelConfig) -> Result<BTreeMap<String, Value>, String> {
+    let (width, mut t) = (config.hidden, config.transformer());
+    t.key_value_heads = Some(t.key_value_heads());
+    t.head_width = Some(t.head_width(width));
+    t.feed_forward = Some(t.feed_forward(width));
+    t.attention_bias = Some(t.attention_bias.unwrap_or(t.bias));
+    t.scale_embedding = Some(t.scales_embedding());
+    t.query_pre_attn_scalar = match t.scale_attention {
+        true => t.query_pre_attn_scalar.or(t.head_width.map(|width| width as f64)),
+        false => None,
+    };
+    t.full_layers.retain(|&layer| layer < config.layers);
+    t.full_layers.sort_unstable();
+    t.full_layers.dedup();
+    if t.window.is_none() || t.full_layers.len() == config.layers {
+        (t.window, t.full_layers) = (None, Vec::new());
+    }
+    let default = TransformerConfig::default();
+    if t.position != Position::Rotary {
+        (t.rotary_base, t.rotary_scaling, t.local_rotary_base) = (default.rotary_base, None, None);
+    }
+    if t.window.is_none() {
+        t.local_rotary_base = None;
+    }
+    if t.position != Position::Relative {
+        (t.relative_buckets, t.relative_max_distance) = (default.relative_buckets, default.relative_max_distance);
+    }
+    if t.position != Position::Learned {
+        t.max_length = default.max_length;
+    }
+    let training =
+        TransformerConfig { attention_dropout: 0.0, activation_dropout: 0.0, layer_drop: 0.0, recompute: false, ..t };
+    let pair = config.kind == Kind::EncoderDecoder;
+    let recurrent = [config.decoder, config.encoder()].contains(&Layers::Recurrent);
+    let plain = ModelConfig::new(config.kind);
+    let model = ModelConfig {
+        encoder: pair.then(|| config.encoder()),
+        encoder_layers: if pair { config.encoder_layers } else { 1 },
+        cell: if recurrent { config.cell } else { plain.cell },
+        embedding: if recurrent { config.embedding } else { config.hidden },
+        bidirectional: plain.bidirectional,
+        attention: plain.attention,
+        input_feeding: plain.input_feeding,
+        bridge: plain.bridge,
+        dropout: 0.0,
+        transformer: Some(training),
+        ..config.clone()
+    };
+    let json = serde_json::to_value(model).map_err(|error| error.to_string())?;
+    let mut keys = BTreeMap::new();
+    let mut tables = vec![("model".to_owned(), json)];
+    while let Some((name, value)) = tables.pop() {
+        match value {
+            Value::Object(table) => {
+                tables.extend(table.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)))
+            }
+            value => _ = keys.insert(name, value),
+        }
+    }
+    Ok(keys)
 }

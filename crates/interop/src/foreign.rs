@@ -31,6 +31,8 @@ pub struct Foreign {
     pub tokenizers: Tokenizers,
     /// Its template of conversations.
     pub chat: Option<ChatTemplate>,
+    /// What is to be told of it.
+    pub notes: Vec<String>,
     pub(crate) weights: Weights,
 }
 
@@ -54,14 +56,14 @@ impl Foreign {
         }
     }
 
-    /// Makes a run of it: what writes, is evaluated, and can be the `init` of a training.
+    /// Makes a run of it: what writes, is evaluated, and can be the `init` of a training. Returns what is to be told of it.
     ///
     /// # Errors
     /// Where its weights are not those that it describes, or the run cannot be written.
-    pub fn save(mut self, run: &Path) -> Result<(), Error> {
+    pub fn save(mut self, run: &Path) -> Result<Vec<String>, Error> {
         let parameters = match self.layout {
             Layout::Transformers(family) | Layout::Gguf(family) => {
-                self.weights.of_family(family, &self.recipe, &self.tokenizers)?
+                self.weights.of_family(family, &mut self.recipe, &self.tokenizers, &mut self.notes)?
             }
             Layout::PyTorch => self.weights.of_pytorch(&self.recipe, &self.tokenizers)?,
             Layout::CTranslate2 => {
@@ -72,14 +74,15 @@ impl Foreign {
                 self.weights.of_pieces(ctranslate2::pieces(model), given, &self.recipe, &self.tokenizers)?
             }
         };
-        Ok(Trained::save(&self.recipe, &self.tokenizers, &parameters, self.chat.as_ref(), run)?)
+        Trained::save(&self.recipe, &self.tokenizers, &parameters, self.chat.as_ref(), run)?;
+        Ok(self.notes)
     }
 }
 
-/// Makes a run of a model from elsewhere.
+/// Makes a run of a model from elsewhere. Returns what is to be told of it.
 ///
 /// # Errors
 /// As [`Foreign::open`] and [`Foreign::save`].
-pub fn import(place: &Path, run: &Path) -> Result<(), Error> {
+pub fn import(place: &Path, run: &Path) -> Result<Vec<String>, Error> {
     Foreign::open(place)?.save(run)
 }

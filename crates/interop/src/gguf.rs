@@ -6,7 +6,6 @@ mod vocabulary;
 pub(crate) use import::open;
 pub(crate) use vocabulary::QWEN2_CUT;
 
-use crate::names::pieces;
 use crate::template::own_template;
 use crate::weights::{Part, part};
 use crate::{Error, Family};
@@ -166,7 +165,7 @@ fn tensors(trained: &Trained, family: Family) -> Result<Vec<Tensor>, Error> {
     let transformer = config.transformer();
     let head = transformer.head_width(config.hidden);
     let mut tensors = Vec::new();
-    for piece in pieces(family, config) {
+    for piece in family.pieces(config) {
         let Some(id) = parameters.find(&piece.ours) else { continue };
         let Part { start, rows, columns } = part(parameters, id, &piece);
         let mut values = parameters.values::<f32>(id)[start..start + rows * columns].to_vec();

@@ -1,13 +1,13 @@
 //! Reads folders of `transformers`.
 
-use crate::config::ends;
+use crate::family::{Described, ends};
 use crate::folder::{CONFIG, GENERATION, TOKENIZER, read_json_if};
 use crate::foreign::{Foreign, Layout};
 use crate::template::chat_template;
 use crate::tokenizer::Settings;
 use crate::weights::Weights;
 use crate::{Error, Family, tokenizer};
-use descant_text::{Tokenizer, TokenizerConfig};
+use descant_text::{Special, Tokenizer, TokenizerConfig};
 use descant_train::{Recipe, Tokenizers};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -29,7 +29,8 @@ fn each_once(ids: impl Iterator<Item = u32>) -> Vec<u32> {
 /// Where the folder is not whole, or of a family that is not known.
 pub(crate) fn open(folder: &Path, config: &Value) -> Result<Foreign, Error> {
     let wrong = |reason: String| Error::folder(&folder.join(CONFIG), reason);
-    let (family, model_config, mut special) = Family::read(config).map_err(wrong)?;
+    let Described { family, model: model_config, mut special, source_entries, unread } =
+        Family::read(config).map_err(wrong)?;
     let weights = Weights::open(folder)?;
     let settings = Settings::read(folder)?;
     let generation = read_json_if(&folder.join(GENERATION))?.unwrap_or_else(|| json!({}));
@@ -51,14 +52,24 @@ pub(crate) fn open(folder: &Path, config: &Value) -> Result<Foreign, Error> {
     let with = |special| TokenizerConfig { special: Some(special), ..TokenizerConfig::default() };
     let mut recipe = Recipe { tokenizer: with(tokenizer.special().clone()), ..Recipe::of(model_config) };
     let target = Arc::new(tokenizer);
-    let source = match tokenizer::source(folder, family, special)? {
+    let of_source = Special { entries: source_entries.or(special.entries), ..special.clone() };
+    let source = match tokenizer::source(folder, family, of_source)? {
         Some(source) => {
             recipe.target_tokenizer = Some(std::mem::replace(&mut recipe.tokenizer, with(source.special().clone())));
             Some(Arc::new(source))
         }
-        None => family.reads_a_source().then(|| target.clone()),
+        None => match source_entries.filter(|&entries| special.entries.is_some_and(|target| target != entries)) {
+            Some(entries) => {
+                return Err(wrong(format!(
+                    "vocab_size = {entries} is not decoder_vocab_size: expected one, as there is one tokenizer"
+                )));
+            }
+            None => family.reads_a_source().then(|| target.clone()),
+        },
     };
     let tokenizers = Tokenizers { source, target };
     let chat = chat_template(folder, &settings, &tokenizers.target)?;
-    Ok(Foreign { layout: Layout::Transformers(family), recipe, tokenizers, chat, weights })
+    let unread = (!unread.is_empty()).then(|| format!("{CONFIG}: these keys are not read: {}", unread.join(", ")));
+    let notes = unread.into_iter().collect();
+    Ok(Foreign { layout: Layout::Transformers(family), recipe, tokenizers, chat, notes, weights })
 }

@@ -1,17 +1,16 @@
-//! Models that move in and out: folders in the layout of Hugging Face `transformers`, for the families GPT-2, Llama,
-//! Qwen2, Marian and T5.
+//! Models that move in and out: folders in the layout of Hugging Face `transformers`, of the families of [`Family`].
 //!
 //! GPT-2, Llama and Qwen2 also as files for llama.cpp, in `gguf`; recurrent models for PyTorch, in `recurrent`.
 //!
 //! With the feature `hub`, folders are also fetched by name from the Hugging Face Hub.
 //!
-//! A family is two things: what its `config.json` means as a [`descant_models::ModelConfig`], in `config`, and which of
-//! its tensors is which part of which parameter, a table in `names` that is read in either direction.
+//! A family is data, in `family`: what its `config.json` means as a [`descant_models::ModelConfig`] and the other way round,
+//! and which of its tensors is which part of which parameter, a table that is read in either direction.
 
-mod config;
 mod ctranslate2;
 mod error;
 mod export;
+mod family;
 mod fit;
 mod folder;
 mod foreign;
@@ -19,8 +18,10 @@ mod gguf;
 #[cfg(feature = "hub")]
 mod hub;
 mod import;
+mod keys;
 mod names;
 mod recurrent;
+mod spare;
 mod template;
 mod tensors;
 #[cfg(test)]
@@ -29,9 +30,9 @@ mod tokenizer;
 mod weights;
 mod whole;
 
-pub use config::Family;
 pub use error::Error;
 pub use export::export;
+pub use family::Family;
 pub use foreign::{Foreign, Layout, import};
 pub use gguf::export_gguf;
 #[cfg(feature = "hub")]

@@ -97,7 +97,7 @@ pub(crate) fn open(folder: &Path, mut config: Value) -> Result<Foreign, Error> {
     }
     recipe.validate().map_err(wrong)?;
     let weights = Weights::open(folder)?;
-    Ok(Foreign { layout: Layout::PyTorch, recipe, tokenizers, chat: None, weights })
+    Ok(Foreign { layout: Layout::PyTorch, recipe, tokenizers, chat: None, notes: Vec::new(), weights })
 }
 
 /// What `config.json` says of the tokens of a side, with the names of its keys.

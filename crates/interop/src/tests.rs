@@ -1,7 +1,6 @@
 //! Models of `transformers` (`tools/transformers_models.py`): the same logits to 1e-4 and gradients to 1e-3, and folders
 //! written here hold the same tensors.
 
-use crate::names::pieces;
 use crate::{Family, export, import};
 use descant_autograd::Tape;
 use descant_generate::Strategy;
@@ -15,13 +14,35 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const FAMILIES: [&str; 7] = ["gpt2", "llama", "llama3", "qwen2", "marian", "t5", "t5-gated"];
+pub(crate) const FAMILIES: [&str; 21] = [
+    "gpt2",
+    "llama",
+    "llama3",
+    "smollm",
+    "mistral",
+    "qwen2",
+    "qwen2-windows",
+    "qwen3",
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "olmo2",
+    "phi3",
+    "marian",
+    "bart",
+    "mbart",
+    "t5",
+    "t5-gated",
+    "t5-v1.1",
+    "t5-flan",
+    "mt5",
+];
 
-fn reference(name: &str) -> PathBuf {
+pub(crate) fn reference(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name)
 }
 
-fn numbers(file: &SafeTensors<'_>, name: &str) -> Vec<f64> {
+pub(crate) fn numbers(file: &SafeTensors<'_>, name: &str) -> Vec<f64> {
     let view = file.tensor(name).unwrap_or_else(|error| panic!("{name}: {error}"));
     let words = view.data().chunks_exact(4).map(|bytes| bytes.try_into().unwrap());
     match view.dtype() {
@@ -31,7 +52,7 @@ fn numbers(file: &SafeTensors<'_>, name: &str) -> Vec<f64> {
 }
 
 /// Sequences that are padded with -1.
-fn sequences(file: &SafeTensors<'_>, name: &str) -> Sequences {
+pub(crate) fn sequences(file: &SafeTensors<'_>, name: &str) -> Sequences {
     let width = file.tensor(name).unwrap().shape()[1];
     let mut sequences = Sequences::new();
     for row in numbers(file, name).chunks(width) {
@@ -79,19 +100,22 @@ fn logits_and_gradients_are_those_of_transformers() {
         let (hidden, _) = trained.model.hidden(graph, &batch);
         let logits =
             distance(&trained.model.output().scores(hidden).value().unwrap().to_f64(), &numbers(&file, "logits"), 0.0);
-        assert!(logits <= 1e-4, "{name}: logits are off by {logits:.1e}");
+        assert!(logits <= 1e-5, "{name}: logits are off by {logits:.1e}");
 
         let mut gradients = parameters.gradients();
         let graph = tape.train(parameters, 1);
         let loss = trained.model.loss(graph, &batch).scale(1.0 / batch.target.tokens() as f64);
+        let (found, expected) = (loss.value().unwrap().to_f64()[0], numbers(&file, "loss")[0]);
+        assert!((found - expected).abs() <= 1e-5, "{name}: the loss is {found}, not {expected}");
         graph.backward(loss, &mut gradients).unwrap();
         gradients.check(parameters).unwrap();
-        let family = Family::of(&trained.recipe.model).unwrap();
+        let config: Value = serde_json::from_slice(&fs::read(reference(name).join("config.json")).unwrap()).unwrap();
+        let family = Family::read(&config).unwrap().family;
         // Without rotary positions a bias of the keys changes nothing: its gradient is rounding alone.
         let all = file.names().into_iter().filter(|name| name.starts_with("gradient."));
         let least = 1e-4 * norm(all.flat_map(|name| numbers(&file, name)));
         let (mut largest, mut compared) = (0.0_f64, 0);
-        for piece in pieces(family, &trained.recipe.model) {
+        for piece in family.pieces(&trained.recipe.model) {
             let key = format!("gradient.{}", piece.theirs);
             if piece.theirs == "final_logits_bias" {
                 continue;
@@ -101,7 +125,7 @@ fn logits_and_gradients_are_those_of_transformers() {
             let all = gradients.to_f64(id);
             let rows = piece.rows.unwrap_or(0..all.len() / columns);
             let own = &all[rows.start * columns..rows.end * columns];
-            let expected = numbers(&file, &key);
+            let expected = numbers(&file, &key)[piece.skipped * columns..].to_vec();
             let expected: Vec<f64> = match piece.turned {
                 true => (0..own.len()).map(|i| expected[i % columns * rows.len() + i / columns]).collect(),
                 false => expected,
@@ -156,14 +180,12 @@ fn with_tensor(name: &str, value: impl Fn(usize) -> f32) -> Result<(), crate::Er
     let (_, shape, table) = tensors.iter().find(|(name, ..)| name.ends_with("wte.weight")).unwrap().clone();
     tensors.push((name.to_owned(), shape, table.iter().enumerate().map(|(i, x)| x + value(i)).collect()));
     crate::whole::write_tensors(&model.join("model.safetensors"), &tensors).unwrap();
-    import(&model, &folder.path().join("run"))
+    import(&model, &folder.path().join("run")).map(|_| ())
 }
 
 #[test]
 fn a_tied_table_under_a_second_name_has_the_same_values() {
     with_tensor("lm_head.weight", |_| 0.0).unwrap();
-    let error = with_tensor("lm_head.weight", |i| if i == 5 { 0.5 } else { 0.0 }).unwrap_err().to_string();
-    assert!(error.contains("lm_head.weight") && error.contains("tie_word_embeddings"), "{error}");
 }
 
 #[test]
@@ -177,22 +199,35 @@ fn what_is_written_is_what_was_read() {
         let read = |path: PathBuf| fs::read(path).unwrap();
         let (old, new) = (read(reference(name).join("model.safetensors")), read(at("out").join("model.safetensors")));
         let (old, new) = (SafeTensors::deserialize(&old).unwrap(), SafeTensors::deserialize(&new).unwrap());
-        for (key, view) in new.tensors() {
+        // Phi-3, whose tensors hold several, is written as Mistral.
+        let same_names = name != "phi3";
+        for (key, view) in new.tensors().into_iter().filter(|_| same_names) {
             let original = old.tensor(&key).unwrap_or_else(|error| panic!("{name}: {key}: {error}"));
-            assert_eq!((original.shape(), original.data()), (view.shape(), view.data()), "{name}: {key}");
+            assert_eq!(original.shape(), view.shape(), "{name}: {key}");
+            // Gemma's norms are stored smaller by one, and BART has two rows of positions that nothing reads.
+            let (offset, skipped) =
+                (name.starts_with("gemma"), name.ends_with("bart") && key.contains("embed_positions"));
+            let from = if skipped { 2 * view.shape()[1] } else { 0 };
+            let (old, new) = (&numbers(&old, &key)[from..], &numbers(&new, &key)[from..]);
+            let most = if offset && key.contains("norm") { 2e-7 } else { 0.0 };
+            assert!(old.iter().zip(new).all(|(a, b)| (a - b).abs() <= most), "{name}: {key}");
         }
         let missing: Vec<&str> = old.names().into_iter().filter(|key| new.tensor(key).is_err()).collect();
-        assert!(missing.iter().all(|key| key.contains("embed_positions")), "{name}: {missing:?}");
+        assert!(missing.is_empty() || !same_names, "{name}: {missing:?}");
         // And the same again from what was written.
         import(&at("out"), &at("again")).unwrap();
         let again = Trained::load(&at("again")).unwrap();
         assert_eq!(again.recipe.model, trained.recipe.model, "{name}");
         assert_eq!(again.recipe.tokenizer, trained.recipe.tokenizer, "{name}");
+        for id in trained.parameters.ids() {
+            let (ours, theirs) = (trained.parameters.values::<f32>(id), again.parameters.values::<f32>(id));
+            assert_eq!(ours, theirs, "{name}: {}", trained.parameters.name(id));
+        }
     }
 }
 
 /// A copy of a reference, to change.
-fn copy(name: &str, to: &Path) {
+pub(crate) fn copy(name: &str, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for file in ["config.json", "model.safetensors", "tokenizer.json"] {
         fs::copy(reference(name).join(file), to.join(file)).unwrap();
@@ -200,7 +235,7 @@ fn copy(name: &str, to: &Path) {
 }
 
 /// Changes a file of JSON.
-fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
+pub(crate) fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
     let mut json = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     change(&mut json);
     fs::write(path, json.to_string()).unwrap();
@@ -253,7 +288,7 @@ fn a_folder_that_says_what_the_model_cannot_be_is_refused() {
         assert!(error.contains(says), "{name} should say {says}: {error}");
     };
     refused("marian", &|json| json["normalize_before"] = json!(true), "normalize_before");
-    refused("marian", &|json| json["tie_word_embeddings"] = json!(false), "tie_word_embeddings");
+    refused("marian", &|json| json["tie_word_embeddings"] = json!(false), "lm_head.weight");
     refused("gpt2", &|json| json["add_cross_attention"] = json!(true), "add_cross_attention");
     refused("gpt2", &|json| json["n_layer"] = json!(1), "has no place");
     let place = folder.path().join("tokenizer");
@@ -263,13 +298,12 @@ fn a_folder_that_says_what_the_model_cannot_be_is_refused() {
     assert!(error.contains("tokenizer.json cannot be read"), "{error}");
     refused("llama", &|json| json["vocab_size"] = json!(5), "the tokenizer has");
     refused("llama", &|json| json["vocab_size"] = json!(1_u64 << 60), "vocab_size");
-    let some = json!(["full_attention", "sliding_attention"]);
-    let windowed = move |json: &mut Value| {
-        json["num_hidden_layers"] = json!(2);
-        json["sliding_window"] = json!(4);
-        json["layer_types"] = some.clone();
-    };
-    refused("qwen2", &windowed, "in 1 of 2 layers");
+    refused("qwen2", &|json| json["layer_types"] = json!(["full_attention"]), "layer_types");
+    refused("qwen2", &|json| json["layer_types"] = json!(["full_attention", "chunked_attention"]), "chunked_attention");
+    refused("llama", &|json| json["attention_bias"] = json!(true), "attention_bias");
+    refused("gemma3", &|json| json["attn_logit_softcapping"] = json!(50.0), "attn_logit_softcapping");
+    refused("phi3", &|json| json["partial_rotary_factor"] = json!(0.75), "partial_rotary_factor");
+    refused("bart", &|json| json["normalize_before"] = json!(true), "normalize_before");
 }
 
 #[test]

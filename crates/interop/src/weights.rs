@@ -1,7 +1,8 @@
 //! The weights of a folder: which tensor is which part of which parameter, and where it lies.
 
 use crate::folder::{CONFIG, INDEX, PICKLED, PICKLED_INDEX, WEIGHTS, read_json_if};
-use crate::names::{Piece, pieces};
+use crate::names::Piece;
+use crate::spare::Spare;
 use crate::tensors::{Tensor, TensorFile};
 use crate::{Error, Family};
 use descant_autograd::{ParameterId, Parameters};
@@ -168,7 +169,7 @@ pub(crate) fn tied_names(config: &ModelConfig) -> &'static [(&'static str, &'sta
         (_, Tie::None) => &[],
         (Kind::LanguageModel, _) => &[("projection.weight", "embedding.weight")],
         (Kind::EncoderDecoder, Tie::Output) => &[("decoder.projection.weight", "decoder.embedding.weight")],
-        (Kind::EncoderDecoder, Tie::All) => &[
+        (Kind::EncoderDecoder, Tie::Embeddings | Tie::All) => &[
             ("decoder.embedding.weight", "encoder.embedding.weight"),
             ("decoder.projection.weight", "encoder.embedding.weight"),
         ],
@@ -220,112 +221,143 @@ fn is_file_name(name: &str) -> bool {
     matches!(parts.next(), Some(Component::Normal(_))) && parts.next().is_none()
 }
 
-/// The table of embeddings under a second name: with the same values, where it is there.
-const TIED: [&str; 3] = ["lm_head.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
-
-/// Tensors of the families that hold nothing of their own: masks, sines.
-const SPARE: [&str; 5] = [
-    "embed_positions.weight",
-    "rotary_emb.inv_freq",
-    ".attn.bias",
-    ".attn.masked_bias",
-    "EncDecAttention.relative_attention_bias.weight",
-];
+/// The tensor of an output projection of its own.
+const HEAD: &str = "lm_head.weight";
 
 impl Weights {
-    /// The parameters of a model of a family.
+    /// The parameters of a model of a family. Where the tensors say another thing of the output projection than
+    /// `config.json`, they decide, which is noted.
     ///
     /// # Errors
     /// A tensor that is missing, of another shape, or of no use.
     pub(crate) fn of_family(
         &mut self,
         family: Family,
-        recipe: &Recipe,
+        recipe: &mut Recipe,
         tokenizers: &Tokenizers,
+        notes: &mut Vec<String>,
     ) -> Result<Parameters, Error> {
+        let has_head = self.files.iter().flat_map(TensorFile::tensors).any(|tensor| tensor.name == HEAD);
+        if !recipe.model.tie.joins_output() && !has_head {
+            if !matches!(family, Family::T5 | Family::Mt5) {
+                return Err(Error::folder(&self.place, format!("its weights lack {HEAD}")));
+            }
+            // As transformers 5 does with them.
+            recipe.model.tie = Tie::All;
+            notes.push(format!("the weights have no {HEAD}, though {CONFIG} does not tie it: the embedding is used"));
+        }
         let mut parameters = self.blank(recipe, tokenizers)?;
-        read_weights(self, family, recipe, &mut parameters)?;
+        if self.fill(family, recipe, &mut parameters)? {
+            return Ok(parameters);
+        }
+        recipe.model.tie = if recipe.model.tie == Tie::All { Tie::Embeddings } else { Tie::None };
+        notes.push(format!(
+            "{HEAD} is not the embedding, though {CONFIG} ties the two (tie_word_embeddings): both are kept"
+        ));
+        let mut parameters = self.blank(recipe, tokenizers)?;
+        self.fill(family, recipe, &mut parameters)?;
         Ok(parameters)
     }
-}
 
-fn read_weights(
-    weights: &mut Weights,
-    family: Family,
-    recipe: &Recipe,
-    parameters: &mut Parameters,
-) -> Result<(), Error> {
-    let mut wanted: HashMap<String, Piece> =
-        pieces(family, &recipe.model).into_iter().map(|piece| (piece.theirs.clone(), piece)).collect();
-    let mut filled: HashMap<ParameterId, usize> = HashMap::new();
-    let table = if family.reads_a_source() { "encoder.embedding.weight" } else { "decoder.embedding.weight" };
-    let untied = |name: &str| format!("'{name}' is not the embedding, but {CONFIG} ties the two (tie_word_embeddings)");
-    let mut tied: Vec<(PathBuf, String, Vec<f32>)> = Vec::new();
-    for file in &mut weights.files {
-        let path = file.path().to_owned();
-        let wrong = |reason: String| Error::folder(&path, reason);
-        for tensor in file.tensors().to_vec() {
-            let name = tensor.name.clone();
-            // A model saved without its head has no prefix.
-            let known = [name.clone(), format!("transformer.{name}"), format!("model.{name}")]
-                .into_iter()
-                .find_map(|name| wanted.remove(&name));
-            let Some(piece) = known else {
-                if TIED.iter().any(|second| name.ends_with(second)) {
-                    let id = parameters.find(table).filter(|&id| parameters.shape(id).dims() == tensor.shape);
-                    let Some(id) = id else { return Err(wrong(untied(&name))) };
-                    let mut values = vec![0.0; parameters.shape(id).len()];
+    /// Fills the parameters. False where the output projection is another than the embedding that it is to be tied to.
+    fn fill(&mut self, family: Family, recipe: &Recipe, parameters: &mut Parameters) -> Result<bool, Error> {
+        let config = &recipe.model;
+        let mut wanted: HashMap<String, Piece> =
+            family.pieces(config).into_iter().map(|piece| (piece.theirs.clone(), piece)).collect();
+        let mut filled: HashMap<ParameterId, usize> = HashMap::new();
+        let table = if config.tie.joins_sides() { "encoder.embedding.weight" } else { "decoder.embedding.weight" };
+        let no_other = |name: &str, spare: Spare| format!("'{name}' is not {}", spare.meaning());
+        let mut tied: Vec<(PathBuf, String, Spare, Vec<f32>)> = Vec::new();
+        for file in &mut self.files {
+            let path = file.path().to_owned();
+            let wrong = |reason: String| Error::folder(&path, reason);
+            for tensor in file.tensors().to_vec() {
+                let name = tensor.name.clone();
+                // A model saved without its head has no prefix.
+                let known = [name.clone(), format!("transformer.{name}"), format!("model.{name}")]
+                    .into_iter()
+                    .find_map(|name| wanted.remove(&name));
+                let Some(piece) = known else {
+                    let Some(spare) = Spare::of(family, &name) else {
+                        let reason =
+                            format!("'{name}' has no place in a model of config.json: is that of another one?");
+                        return Err(wrong(reason));
+                    };
+                    let entries = parameters.find(table).map_or(0, |id| parameters.shape(id)[0]);
+                    if !spare.fits(&tensor.shape, config, entries) {
+                        return Err(wrong(no_other(&name, spare)));
+                    }
+                    if matches!(spare, Spare::Mask | Spare::Nothing) {
+                        continue;
+                    }
+                    let mut values = vec![0.0; tensor.shape.iter().product()];
                     file.read(&tensor, &mut values)?;
-                    tied.push((path.clone(), name, values));
+                    if !spare.is_implied(&values, tensor.shape.last().copied().unwrap_or(1), config) {
+                        return Err(wrong(no_other(&name, spare)));
+                    }
+                    if matches!(spare, Spare::Head | Spare::Table) {
+                        tied.push((path.clone(), name, spare, values));
+                    }
                     continue;
+                };
+                let id = parameters
+                    .find(&piece.ours)
+                    .ok_or_else(|| wrong(format!("'{name}' belongs to '{}', which the model has not", piece.ours)))?;
+                let part = part(parameters, id, &piece);
+                let stored = part.rows + piece.skipped;
+                let expected = if piece.turned { [part.columns, stored] } else { [stored, part.columns] };
+                let shape: Vec<usize> = tensor.shape.iter().copied().filter(|&length| length != 1).collect();
+                let own: Vec<usize> = expected.into_iter().filter(|&length| length != 1).collect();
+                if shape != own {
+                    return Err(wrong(format!("'{name}' is {:?}, expected {own:?}", tensor.shape)));
                 }
-                if SPARE.iter().any(|spare| name.ends_with(spare)) {
-                    continue;
+                let to = &mut parameters.values_mut::<f32>(id)[part.start..][..part.rows * part.columns];
+                if piece.turned || piece.skipped > 0 {
+                    let mut values = vec![0.0; stored * part.columns];
+                    file.read(&tensor, &mut values)?;
+                    for (i, to) in to.iter_mut().enumerate() {
+                        let (row, column) = (i / part.columns.max(1), i % part.columns.max(1));
+                        *to = match piece.turned {
+                            true => values[column * part.rows + row],
+                            false => values[(piece.skipped + row) * part.columns + column],
+                        };
+                    }
+                } else {
+                    file.read(&tensor, to)?;
                 }
-                return Err(wrong(format!("'{name}' has no place in a model of config.json: is that of another one?")));
-            };
-            let id = parameters
-                .find(&piece.ours)
-                .ok_or_else(|| wrong(format!("'{name}' belongs to '{}', which the model has not", piece.ours)))?;
-            let part = part(parameters, id, &piece);
-            let expected = if piece.turned { [part.columns, part.rows] } else { [part.rows, part.columns] };
-            let shape: Vec<usize> = tensor.shape.iter().copied().filter(|&length| length != 1).collect();
-            let own: Vec<usize> = expected.into_iter().filter(|&length| length != 1).collect();
-            if shape != own {
-                return Err(wrong(format!("'{name}' is {:?}, expected {own:?}", tensor.shape)));
+                finite(&name, to).map_err(wrong)?;
+                if piece.offset != 0.0 {
+                    to.iter_mut().for_each(|value| *value += piece.offset);
+                }
+                *filled.entry(id).or_default() += to.len();
             }
-            let to = &mut parameters.values_mut::<f32>(id)[part.start..][..part.rows * part.columns];
-            if piece.turned {
-                let mut values = vec![0.0; to.len()];
-                file.read(&tensor, &mut values)?;
-                for (i, to) in to.iter_mut().enumerate() {
-                    let (row, column) = (i / part.columns.max(1), i % part.columns.max(1));
-                    *to = values[column * part.rows + row];
-                }
-            } else {
-                file.read(&tensor, to)?;
+        }
+        if let Some(id) = parameters.find(table) {
+            // A table may be saved under any of its names.
+            if let Some((.., values)) = tied.first().filter(|_| !filled.contains_key(&id)) {
+                parameters.values_mut::<f32>(id).copy_from_slice(values);
+                filled.insert(id, values.len());
             }
-            finite(&name, to).map_err(wrong)?;
-            *filled.entry(id).or_default() += to.len();
+            let other = |(.., values): &&(PathBuf, String, Spare, Vec<f32>)| values != parameters.values::<f32>(id);
+            match tied.iter().find(other) {
+                Some((_, _, Spare::Head, _)) => return Ok(false),
+                Some((path, name, spare, _)) => return Err(Error::folder(path, no_other(name, *spare))),
+                None => {}
+            }
         }
-    }
-    let lacks = |id: &ParameterId| {
-        // Marian's bias of the logits may be left out where it is zero.
-        let may = parameters.name(*id) == "decoder.projection.bias";
-        !may && filled.get(id).copied().unwrap_or(0) < parameters.shape(*id).len()
-    };
-    if let Some(id) = parameters.find(table)
-        && let Some((path, name, _)) = tied.iter().find(|(.., values)| values != parameters.values::<f32>(id))
-    {
-        return Err(Error::folder(path, untied(name)));
-    }
-    match parameters.ids().find(lacks) {
-        Some(id) => {
-            let missing: Vec<&str> =
-                wanted.values().filter(|p| p.ours == parameters.name(id)).map(|p| p.theirs.as_str()).collect();
-            Err(Error::folder(&weights.place, format!("its weights lack {}", missing.join(", "))))
+        let lacks = |id: &ParameterId| {
+            // Marian's bias of the logits may be left out where it is zero.
+            let may = parameters.name(*id) == "decoder.projection.bias";
+            !may && filled.get(id).copied().unwrap_or(0) < parameters.shape(*id).len()
+        };
+        match parameters.ids().find(lacks) {
+            Some(id) => {
+                let missing: Vec<&str> =
+                    wanted.values().filter(|p| p.ours == parameters.name(id)).map(|p| p.theirs.as_str()).collect();
+                Err(Error::folder(&self.place, format!("its weights lack {}", missing.join(", "))))
+            }
+            None => Ok(true),
         }
-        None => Ok(()),
     }
 }
 

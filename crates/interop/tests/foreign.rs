@@ -52,7 +52,7 @@ fn recurrent_models_of_pytorch_write_what_pytorch_writes() {
 
 #[test]
 fn opus_mt_folders_have_their_ids_and_translate_the_same() {
-    for name in ["opus-mt"] {
+    for name in ["opus-mt", "opus-mt-apart"] {
         let trained = imported(&reference(name));
         let expected = expected(name);
         let sides = [

@@ -41,8 +41,23 @@ pub enum Tie {
     None,
     /// The embedding of what is written, and the output projection (Press & Wolf 2017, arXiv 1608.05859).
     Output,
-    /// These and the embedding of the source; needs one vocabulary for both sides.
+    /// The embeddings of the source and of what is written, apart from the output projection; needs one vocabulary for
+    /// both sides.
+    Embeddings,
+    /// All three; needs one vocabulary for both sides.
     All,
+}
+
+impl Tie {
+    /// Whether source and target have one embedding.
+    pub fn joins_sides(self) -> bool {
+        matches!(self, Self::Embeddings | Self::All)
+    }
+
+    /// Whether the output projection is an embedding.
+    pub fn joins_output(self) -> bool {
+        matches!(self, Self::Output | Self::All)
+    }
 }
 
 /// An architecture and its sizes: the `[model]` table of a recipe.
@@ -90,6 +105,9 @@ pub struct ModelConfig {
     /// Whether the output projection has a bias.
     #[serde(default = "yes")]
     pub output_bias: bool,
+    /// The limit `c` that logits `z` come near and never reach, `c tanh(z / c)`; by default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_soft_cap: Option<f64>,
     /// The share of values dropped in training: of embeddings, between recurrent layers and before their output, and of
     /// what each part of a Transformer layer adds.
     #[serde(default)]
@@ -198,6 +216,7 @@ impl ModelConfig {
             bridge: state(),
             tie: untied(),
             output_bias: yes(),
+            output_soft_cap: None,
             dropout: 0.0,
             transformer: None,
         }
@@ -265,7 +284,7 @@ impl ModelConfig {
     /// The key, its value, and what it may be.
     pub fn validate(&self, vocabulary: &Vocabulary) -> Result<(), String> {
         self.validate_sizes()?;
-        match self.tie == Tie::All && !vocabulary.shared {
+        match self.tie.joins_sides() && !vocabulary.shared {
             true => Err(TIED_APART.to_owned()),
             false => Ok(()),
         }
@@ -283,6 +302,9 @@ impl ModelConfig {
         let layers = [("layers", self.layers), ("encoder_layers", self.encoder_layers)];
         if let Some((key, value)) = layers.into_iter().find(|&(_, layers)| layers == 0 || layers > 64) {
             return Err(format!("model.{key} = {value}: expected a number from 1 to 64"));
+        }
+        if let Some(cap) = self.output_soft_cap.filter(|cap| !(*cap > 0.0 && cap.is_finite())) {
+            return Err(format!("model.output_soft_cap = {cap}: expected a number above 0"));
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(format!("model.dropout = {}: expected a number from 0 to below 1", self.dropout));
@@ -302,15 +324,15 @@ impl ModelConfig {
         if self.input_feeding && self.attention.is_none() {
             return Err("model.input_feeding = true: expected model.attention beside it".to_owned());
         }
-        if self.tie != Tie::None && width != self.hidden {
+        if self.tie.joins_output() && width != self.hidden {
             let (embedding, hidden) = (self.embedding, self.hidden);
             return Err(format!("model.tie: expected embedding = hidden, not {embedding} and {hidden}"));
         }
-        if self.tie == Tie::All && !pair {
+        if self.tie.joins_sides() && !pair {
             return Err(TIED_APART.to_owned());
         }
-        if self.tie == Tie::All && self.embedding(self.encoder()) != width {
-            return Err("model.tie = \"all\": expected embedding = hidden for both sides".to_owned());
+        if self.tie.joins_sides() && self.embedding(self.encoder()) != width {
+            return Err("model.tie: expected embedding = hidden for both sides".to_owned());
         }
         if pair && recurrent && self.attention.is_none() && self.bridge == Bridge::Zero {
             return Err("model.bridge = \"zero\": expected \"state\", or attention, or nothing of the source is read"
@@ -320,7 +342,7 @@ impl ModelConfig {
     }
 }
 
-const TIED_APART: &str = "model.tie = \"all\": expected an encoder-decoder with one vocabulary for both sides: set \
+const TIED_APART: &str = "model.tie = \"all\" or \"embeddings\": expected an encoder-decoder with one vocabulary for both sides: set \
                           data.shared_vocabulary = true";
 
 fn recurrent() -> Layers {

@@ -1,7 +1,7 @@
 use crate::encoder::{Encoded, Encoder};
 use crate::generator::Generator;
 use crate::state::{Memory, State, restore, store};
-use crate::{Bridge, Layers, LossConfig, ModelConfig, Output, Tie, Vocabulary};
+use crate::{Bridge, Layers, LossConfig, ModelConfig, Output, Vocabulary};
 use descant_autograd::{Activation, Graph, Packed, Segments, Var};
 use descant_nn::{Attention, Cell, Embedding, Input, Linear, Recurrent, RecurrentConfig, Scope, State as Layer};
 use descant_tensor::{Result, Tensor};
@@ -34,8 +34,8 @@ impl EncoderDecoder {
         let encoder = Encoder::new(&mut scope.at("encoder"), config, vocabulary.source);
         let mut scope = scope.at("decoder");
         let target_embedding = match config.tie {
-            Tie::All => encoder.embedding.clone(),
-            Tie::None | Tie::Output => Embedding::new(&mut scope.at("embedding"), vocabulary.target, width),
+            tie if tie.joins_sides() => encoder.embedding.clone(),
+            _ => Embedding::new(&mut scope.at("embedding"), vocabulary.target, width),
         };
         let input = if config.input_feeding { width + hidden } else { width };
         let sizes = RecurrentConfig { cell, input, hidden, layers: config.layers, bidirectional: false, dropout };

@@ -1,4 +1,4 @@
-use crate::{LossConfig, Measure, ModelConfig, Tie, Vocabulary};
+use crate::{LossConfig, Measure, ModelConfig, Vocabulary};
 use descant_autograd::{Activation, ParameterId, Targets, TeacherScores, Var};
 use descant_nn::{Embedding, Init, Linear, Scope};
 use descant_text::Batch;
@@ -14,6 +14,8 @@ pub enum Output {
     Softmax {
         /// `[V, H]` and `[V]`.
         projection: Linear,
+        /// The limit of the logits.
+        soft_cap: Option<f64>,
         /// Label smoothing.
         smoothing: f64,
         /// How much two passes are held to agree.
@@ -47,12 +49,11 @@ impl Output {
         let entries = vocabulary.target;
         match loss {
             LossConfig::CrossEntropy { smoothing, consistency, .. } => Self::Softmax {
-                projection: match config.tie {
-                    Tie::None => Linear::new(&mut scope.at("projection"), width, entries, config.output_bias),
-                    Tie::Output | Tie::All => {
-                        Linear::tied(&mut scope.at("projection"), embedding.weight, entries, config.output_bias)
-                    }
+                projection: match config.tie.joins_output() {
+                    false => Linear::new(&mut scope.at("projection"), width, entries, config.output_bias),
+                    true => Linear::tied(&mut scope.at("projection"), embedding.weight, entries, config.output_bias),
                 },
+                soft_cap: config.output_soft_cap,
                 smoothing: *smoothing,
                 consistency: *consistency,
                 class_weights: vocabulary.class_weights.clone(),
@@ -116,7 +117,9 @@ impl Output {
     #[track_caller]
     pub fn nats<'t>(&self, hidden: Var<'t>, ids: &[u32]) -> Var<'t> {
         match self {
-            Self::Softmax { .. } => self.cross_entropy(hidden, Targets::new(self.counted(ids))),
+            &Self::Softmax { soft_cap, .. } => {
+                self.cross_entropy(hidden, Targets { soft_cap, ..Targets::new(self.counted(ids)) })
+            }
             Self::Continuous { .. } => self.loss(hidden, ids),
         }
     }
@@ -151,9 +154,12 @@ impl Output {
     /// What the loss is taken against.
     fn targets(&self, ids: &[u32]) -> Targets {
         match self {
-            Self::Softmax { smoothing, class_weights, .. } => {
-                Targets { ids: self.counted(ids), smoothing: *smoothing, class_weights: class_weights.clone() }
-            }
+            Self::Softmax { smoothing, class_weights, soft_cap, .. } => Targets {
+                ids: self.counted(ids),
+                smoothing: *smoothing,
+                class_weights: class_weights.clone(),
+                soft_cap: *soft_cap,
+            },
             Self::Continuous { .. } => Targets::new(self.counted(ids)),
         }
     }
@@ -198,7 +204,10 @@ impl Output {
     pub fn scores<'t>(&self, hidden: Var<'t>) -> Var<'t> {
         let graph = hidden.graph();
         match self {
-            Self::Softmax { projection, .. } => projection.forward(hidden, Activation::Identity),
+            Self::Softmax { projection, soft_cap, .. } => {
+                let logits = projection.forward(hidden, Activation::Identity);
+                soft_cap.map_or(logits, |cap| logits.scale(1.0 / cap).tanh().scale(cap))
+            }
             Self::Continuous { projection, targets, measure } => {
                 let x = projection.forward(hidden, Activation::Identity);
                 let nearness = x.matmul_t(graph.parameter(*targets));

@@ -1,7 +1,7 @@
 use crate::encoder::Encoder;
 use crate::generator::Generator;
 use crate::state::{Memory, State};
-use crate::{Kind, LossConfig, ModelConfig, Output, Tie, Vocabulary};
+use crate::{Kind, LossConfig, ModelConfig, Output, Vocabulary};
 use descant_autograd::{Graph, Segments, Var};
 use descant_nn::{Embedding, Memory as Source, Scope, Transformer, TransformerSizes};
 use descant_tensor::{Result, Tensor};
@@ -24,7 +24,7 @@ impl TransformerGenerator {
         let encoder = pair.then(|| Encoder::new(&mut scope.at("encoder"), config, vocabulary.source));
         let mut scope = scope.at("decoder");
         let embedding = match (&encoder, config.tie) {
-            (Some(encoder), Tie::All) => encoder.embedding.clone(),
+            (Some(encoder), tie) if tie.joins_sides() => encoder.embedding.clone(),
             _ => Embedding::new(&mut scope.at("embedding"), vocabulary.target, width),
         };
         let sizes = TransformerSizes { width, layers, dropout, causal: true, source: pair };

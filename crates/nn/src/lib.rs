@@ -14,4 +14,6 @@ pub use layers::{Embedding, Linear};
 pub use norm::{Norm, NormKind};
 pub use recurrent::{Cell, Input, Recurrent, RecurrentConfig, State};
 pub use scope::Scope;
-pub use transformer::{Memory, Position, RotaryScaling, Transformer, TransformerConfig, TransformerSizes};
+pub use transformer::{
+    Memory, Position, QkNorm, RotaryScaling, Transformer, TransformerConfig, TransformerSizes, sinusoids,
+};

@@ -17,6 +17,7 @@ pub enum NormKind {
 pub struct Norm {
     weight: ParameterId,
     bias: Option<ParameterId>,
+    width: usize,
     epsilon: f64,
 }
 
@@ -25,7 +26,12 @@ impl Norm {
     pub fn new(scope: &mut Scope<'_>, kind: NormKind, width: usize, epsilon: f64) -> Self {
         let weight = scope.parameter("weight", [width], Init::Ones);
         let bias = (kind == NormKind::Layer).then(|| scope.parameter("bias", [width], Init::Zeros));
-        Self { weight, bias, epsilon }
+        Self { weight, bias, width, epsilon }
+    }
+
+    /// D.
+    pub fn width(&self) -> usize {
+        self.width
     }
 
     /// `x[.., D]` to the same.

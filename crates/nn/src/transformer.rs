@@ -4,7 +4,7 @@ mod attention;
 mod config;
 mod layer;
 
-pub use config::{Position, RotaryScaling, TransformerConfig};
+pub use config::{Position, QkNorm, RotaryScaling, TransformerConfig};
 
 use crate::{Embedding, Init, Norm, Scope};
 use attention::Reach;
@@ -17,8 +17,10 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Transformer {
     layers: Vec<Layer>,
-    /// After the last layer, where the layers normalise what they read.
+    /// After the last layer, where that does not normalise its sum.
     norm: Option<Norm>,
+    /// Of the embeddings.
+    norm_embedding: Option<Norm>,
     /// `[max_length, width]`.
     position: Option<ParameterId>,
     /// `[buckets, heads]`, for all layers.
@@ -48,6 +50,8 @@ struct Pass<'t> {
     own: Reach,
     source: Option<Reach>,
     angles: Option<Arc<Angles>>,
+    /// Of layers that see a window alone.
+    local_angles: Option<Arc<Angles>>,
     table: Option<Var<'t>>,
 }
 
@@ -63,13 +67,13 @@ pub struct Memory<'t> {
 impl Transformer {
     /// Fresh weights.
     pub fn new(scope: &mut Scope<'_>, config: &TransformerConfig, sizes: TransformerSizes) -> Self {
-        let TransformerSizes { width, layers, dropout, causal, source } = sizes;
+        let TransformerSizes { width, layers, .. } = sizes;
+        let norm = |scope: &mut Scope<'_>| Norm::new(scope, config.norm, width, config.norm_epsilon);
         let learned = Init::Normal(1.0 / (width.max(1) as f64).sqrt());
         Self {
-            layers: (0..layers)
-                .map(|l| Layer::new(&mut scope.at(format!("layers.{l}")), config, (width, dropout), causal, source))
-                .collect(),
-            norm: config.norm_first.then(|| Norm::new(&mut scope.at("norm"), config.norm, width, config.norm_epsilon)),
+            layers: (0..layers).map(|l| Layer::new(&mut scope.at(format!("layers.{l}")), config, sizes, l)).collect(),
+            norm: config.has_last_norm().then(|| norm(&mut scope.at("norm"))),
+            norm_embedding: config.norm_embedding.then(|| norm(&mut scope.at("norm_embedding"))),
             position: (config.position == Position::Learned)
                 .then(|| scope.parameter("position.weight", [config.max_length, width], learned)),
             relative: (config.position == Position::Relative).then(|| {
@@ -111,13 +115,18 @@ impl Transformer {
                 Err(error) => graph.fail("positions", error.to_string(), &[x]),
             };
         }
-        x.dropout(self.sizes.dropout)
+        self.norm_embedding.as_ref().map_or(x, |norm| norm.forward(x)).dropout(self.sizes.dropout)
     }
 
     fn pass<'t>(&self, graph: Graph<'t>, positions: Vec<usize>, own: Reach, source: Option<Reach>) -> Pass<'t> {
-        let rotary = self.config.position == Position::Rotary;
-        let angles = rotary.then(|| Arc::new(Angles::new(positions, &self.config.frequencies(self.sizes.width))));
-        Pass { own, source, angles, table: self.relative.map(|table| graph.parameter(table)) }
+        let (config, width) = (&self.config, self.sizes.width);
+        let of = |frequencies: Vec<f64>| Arc::new(Angles::new(positions.clone(), &frequencies));
+        let angles = (config.position == Position::Rotary).then(|| of(config.frequencies(width)));
+        let local_angles = match config.local_rotary_base {
+            Some(_) if angles.is_some() => Some(of(config.local_frequencies(width))),
+            _ => angles.clone(),
+        };
+        Pass { own, source, angles, local_angles, table: self.relative.map(|table| graph.parameter(table)) }
     }
 
     /// Whole sequences, `ids` joined end to end: the last layer's states, `[N, width]`.
@@ -209,13 +218,14 @@ impl Transformer {
     }
 }
 
-/// The sines and then the cosines of each position, of wavelengths from 2π to 10000 · 2π: each distinct position once.
-fn sinusoids(positions: &[usize], width: usize) -> Vec<f64> {
+/// The sines and then the cosines of each position, of wavelengths from 2π to 10000 · 2π: `[positions, width]`.
+pub fn sinusoids(positions: &[usize], width: usize) -> Vec<f64> {
     let half = width.div_ceil(2);
     let rates: Vec<f64> = (0..half).map(|i| 10_000_f64.powf(-(i as f64) / half as f64)).collect();
     let mut distinct = positions.to_vec();
     distinct.sort_unstable();
     distinct.dedup();
+    // Each distinct position once.
     let waves = |&position: &usize| {
         let angle = move |rate: &f64| position as f64 * rate;
         rates

@@ -76,6 +76,9 @@ impl Teacher {
         if trained.recipe.model.kind != recipe.model.kind {
             return wrong("as a teacher it would have to be of the same model.kind as the recipe's model");
         }
+        if trained.recipe.model.output_soft_cap.is_some() {
+            return wrong("as a teacher it would have to be without model.output_soft_cap");
+        }
         let Output::Softmax { projection, .. } = trained.model.output() else {
             return wrong("as a teacher it would have to have loss.kind = \"cross-entropy\", to say what is likely");
         };

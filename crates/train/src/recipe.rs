@@ -1,6 +1,7 @@
 //! Recipes: what a training is, as TOML. What each key is stands in [`keys`], what they mean together in `rules`.
 
 mod decide;
+mod family;
 pub mod keys;
 mod read;
 mod rules;
@@ -416,6 +417,9 @@ impl Recipe {
             }
             if *consistency > 0.0 && self.distill.is_some() {
                 return Err("loss.consistency: expected no [distill] beside it".to_owned());
+            }
+            if self.model.output_soft_cap.is_some() && (*consistency > 0.0 || self.distill.is_some()) {
+                return Err("model.output_soft_cap: expected no loss.consistency and no [distill] beside it".to_owned());
             }
             if !(0.0..1.0).contains(smoothing) {
                 return Err(format!("loss.smoothing = {smoothing}: expected a number from 0 to below 1"));

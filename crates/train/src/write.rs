@@ -128,7 +128,7 @@ impl Trained {
         };
         let by_distance = match layers.position {
             Position::Alibi | Position::Relative => true,
-            Position::Rotary | Position::None => layers.window.is_some_and(|window| Some(window) <= trained),
+            Position::Rotary | Position::None => layers.is_all_local() && layers.window <= trained,
             Position::Sinusoidal | Position::Learned => false,
         };
         [trained.filter(|_| !by_distance), self.model.max_length()].into_iter().flatten().min()

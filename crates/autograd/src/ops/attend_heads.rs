@@ -4,6 +4,8 @@
 //! y = softmax(α q kᵀ + bias) v
 //! ```
 //!
+//! where a soft cap `c` turns each `s = α q kᵀ` into `c tanh(s / c)` first (Gemma Team 2024, arXiv 2408.00118),
+//!
 //! in tiles of queries and keys with a running maximum and sum (Dao et al. 2022, arXiv 2205.14135): the scores of a whole
 //! sequence never exist at once. Forward keeps one number for each query and head, the logarithm of the softmax's sum;
 //! backward computes the weights again from it.
@@ -37,6 +39,8 @@ pub struct Heads {
     pub window: Option<usize>,
     /// What is added to the scores.
     pub bias: Bias,
+    /// The limit that scores come near and never reach.
+    pub soft_cap: Option<f64>,
     /// The share of weights dropped in training.
     pub dropout: f64,
 }
@@ -183,6 +187,9 @@ impl Op for AttendHeads {
         if self.heads.window == Some(0) || !(0.0..1.0).contains(&self.heads.dropout) {
             return Err("expected a window of 1 or more, and a dropout from 0 to below 1".to_owned());
         }
+        if self.heads.soft_cap.is_some_and(|cap| !(cap > 0.0 && cap.is_finite())) {
+            return Err("expected a soft cap above 0".to_owned());
+        }
         self.heads.bias.check(heads, inputs.get(3).copied())?;
         Ok(Shape::from([q[0], heads * width]))
     }
@@ -221,6 +228,7 @@ impl Op for AttendHeads {
                     let scores = &mut scores[..n * keys.len()];
                     let into = MatMut::new(scores, n, keys.len());
                     gemm(E::of(self.heads.scale), q, keys_t.columns(keys.clone()), E::zero(), into, products);
+                    tile.cap(scores, &mut []);
                     tile.add_bias(scores, table);
                     tile.hide(scores);
                     let before = maxima;
@@ -258,7 +266,8 @@ impl Op for AttendHeads {
         ctx.save(log_sums);
     }
 
-    /// With the weights `p = exp(s - log Σ)`: `dv = pᵀ dy`, `ds = p (dy vᵀ - dy·y)`, `dq = α ds k`, `dk = α dsᵀ q`.
+    /// With the weights `p = exp(s - log Σ)`: `dv = pᵀ dy`, `ds = p (dy vᵀ - dy·y)`, `dq = α ds k`, `dk = α dsᵀ q`. A soft
+    /// cap takes `1 - tanh²` of `ds` on the way.
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
         let Heads { heads, width, .. } = self.heads;
         let (q, k, v, products) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.products());
@@ -271,6 +280,7 @@ impl Op for AttendHeads {
         let (mut copy, mut copy_v) = (ctx.scratch(self.longest() * width), ctx.scratch(self.longest() * width));
         let (mut weights, mut dscores) = (ctx.scratch(self.scores()), ctx.scratch(self.scores()));
         let mut mask = ctx.scratch(if self.heads.dropout > 0.0 { self.scores() } else { 0 });
+        let mut slopes = ctx.scratch(if self.heads.soft_cap.is_some() { self.scores() } else { 0 });
         let alpha = E::of(self.heads.scale);
         for (sequence, head) in self.each_head() {
             let [q_start, k_start, v_start] = self.starts(head);
@@ -300,6 +310,7 @@ impl Op for AttendHeads {
                     let (weights, dscores) = (&mut weights[..n * m], &mut dscores[..n * m]);
                     let k = part(k, k_columns, key_rows.clone(), k_start, width);
                     gemm(alpha, q, keys_t.columns(keys.clone()), E::zero(), MatMut::new(weights, n, m), products);
+                    tile.cap(weights, &mut slopes);
                     tile.add_bias(weights, table);
                     tile.weights(weights, sums);
                     let into = MatMut::new(dscores, n, m);
@@ -309,6 +320,12 @@ impl Op for AttendHeads {
                         let dv = part_mut(dv, v_columns, key_rows.clone(), v_start, width);
                         gemm(E::one(), Mat::new(weights, n, m).t(), dy, E::one(), dv, products);
                     }
+                    if ctx.inputs() > 3
+                        && let Some(dtable) = ctx.dx(3)
+                    {
+                        tile.add_bias_gradient(dscores, dtable);
+                    }
+                    tile.uncap(dscores, &slopes);
                     let ds = Mat::new(dscores, n, m);
                     if let Some(dq) = ctx.dx(0) {
                         let dq = part_mut(dq, q_columns, query_rows.clone(), q_start, width);
@@ -318,17 +335,12 @@ impl Op for AttendHeads {
                         let dk = part_mut(dk, k_columns, key_rows, k_start, width);
                         gemm(alpha, ds.t(), q, E::one(), dk, products);
                     }
-                    if ctx.inputs() > 3
-                        && let Some(dtable) = ctx.dx(3)
-                    {
-                        tile.add_bias_gradient(dscores, dtable);
-                    }
                 }
             }
         }
         // Of sequences without partners too.
         (0..ctx.inputs()).for_each(|i| _ = ctx.dx(i));
-        for scratch in [log_sums, weights, dscores, mask, copy, copy_v] {
+        for scratch in [log_sums, weights, dscores, mask, slopes, copy, copy_v] {
             ctx.recycle(scratch);
         }
     }

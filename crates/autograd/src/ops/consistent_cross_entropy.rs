@@ -103,6 +103,9 @@ impl Op for ConsistentCrossEntropy {
         if !(self.consistency >= 0.0 && self.consistency.is_finite()) {
             return Err(format!("the weight of consistency is {}, not a number from 0", self.consistency));
         }
+        if self.cross_entropy.targets.soft_cap.is_some() {
+            return Err("two passes are compared without a soft cap".to_owned());
+        }
         self.cross_entropy.check(rows / 2, inputs[1][0])
     }
 
@@ -155,8 +158,12 @@ impl Op for ConsistentCrossEntropy {
         const CLASS_WEIGHTS: [f64; 5] = [0.5, 1.0, 2.0, 1.5, 0.25];
         let shapes: &[&[usize]] = &[&[8, 3], &[5, 3], &[5]];
         let case = |name, shapes, smoothing, class_weights: Option<[f64; 5]>, block| {
-            let targets =
-                Targets { ids: IDS.into(), smoothing, class_weights: class_weights.map(|w| w.to_vec().into()) };
+            let targets = Targets {
+                ids: IDS.into(),
+                smoothing,
+                class_weights: class_weights.map(|w| w.to_vec().into()),
+                soft_cap: None,
+            };
             let meant = targets.clone();
             let own =
                 Case::new(name, shapes, move |_, x| x[0].consistent(x[1], x.get(2).copied(), &targets, ALPHA, block));

@@ -10,6 +10,7 @@
 //! last, and backward scales it by the loss's own gradient.
 
 use super::projection::{Gathered, Projection, block_rows, carry_back, check, last_block};
+use super::soft_cap::soft_cap;
 use crate::{Backward, Case, Forward, Graph, Op, Var};
 use descant_kernels::{Real, axpy, exponentials_of_columns, zip_into};
 use descant_tensor::Shape;
@@ -24,6 +25,8 @@ pub struct Targets {
     pub smoothing: f64,
     /// A weight for each class, or none for ones.
     pub class_weights: Option<Arc<[f64]>>,
+    /// The limit `c` that logits `z` come near and never reach, `c tanh(z / c)`.
+    pub soft_cap: Option<f64>,
 }
 
 impl Targets {
@@ -112,6 +115,9 @@ impl CrossEntropy {
         if !(0.0..1.0).contains(&self.targets.smoothing) {
             return Err(format!("label smoothing is {}, not from 0 to below 1", self.targets.smoothing));
         }
+        if let Some(cap) = self.targets.soft_cap.filter(|cap| !(*cap > 0.0 && cap.is_finite())) {
+            return Err(format!("the soft cap is {cap}, not above 0"));
+        }
         match self.targets.ids.iter().find(|&&id| id != Targets::IGNORED && id as usize >= classes) {
             Some(id) => Err(format!("target {id} is outside {classes} classes")),
             None => Ok(Shape::default()),
@@ -133,6 +139,8 @@ impl Op for CrossEntropy {
         let most = self.block.min(rows);
         let mut logits = ctx.scratch(most * classes);
         let mut columns = ctx.scratch(5 * most);
+        let cap = self.targets.soft_cap;
+        let mut slopes = ctx.scratch(if cap.is_some() { most * classes } else { 0 });
         let last = last_block(rows, self.block);
         let mut gathered = Gathered::new(ctx, &projection, &last);
         let mut loss = 0.0;
@@ -140,13 +148,20 @@ impl Op for CrossEntropy {
             let (start, n) = (i * self.block, ids.len());
             let logits = &mut logits[..classes * n];
             projection.logits(start, n, E::one(), logits);
+            if let Some(cap) = cap {
+                soft_cap(cap, logits, &mut slopes[..classes * n]);
+            }
             loss += self.block(ids, logits, &mut columns[..5 * n]);
+            if cap.is_some() {
+                let slopes = &slopes[..classes * n];
+                zip_into(logits, slopes, slopes, |dz, slope, _| dz * slope);
+            }
             if wanted && start < last.start {
                 gathered.add(&projection, start, n, logits);
             }
         }
         ctx.output()[0] = E::of(loss);
-        ctx.recycle(columns);
+        [columns, slopes].into_iter().for_each(|scratch| ctx.recycle(scratch));
         gathered.save(ctx, logits);
     }
 
@@ -159,7 +174,8 @@ impl Op for CrossEntropy {
         let shapes: &[&[usize]] = &[&[4, 3], &[5, 3], &[5]];
         let ids = [0, 4, Targets::IGNORED, 2];
         let weights = || Some(Arc::from([0.5, 1.0, 2.0, 1.5, 0.25]));
-        let targets = move |smoothing, class_weights| Targets { ids: Arc::from(ids), smoothing, class_weights };
+        let targets =
+            move |smoothing, class_weights| Targets { ids: Arc::from(ids), smoothing, class_weights, soft_cap: None };
         vec![
             Case::new("without bias", &[&[4, 3], &[5, 3]], move |_, x| {
                 x[0].cross_entropy(x[1], None, &targets(0.0, None))
@@ -170,9 +186,22 @@ impl Op for CrossEntropy {
             Case::new("smoothed and weighted", shapes, move |_, x| {
                 x[0].cross_entropy(x[1], Some(x[2]), &targets(0.2, weights()))
             }),
+            Case::new("below a soft cap", shapes, move |_, x| {
+                let targets = Targets { soft_cap: Some(0.5), ..targets(0.1, weights()) };
+                x[0].cross_entropy(x[1], Some(x[2]), &targets)
+            }),
             Case::new("several blocks", &[&[5, 2], &[3, 2]], |graph, x| {
                 let targets = Targets::new([2, 0, 1, 1, 0]);
                 graph.apply(CrossEntropy { targets, block: 2 }, &[x[0], x[1]])
+            }),
+            Case::new("several blocks below a soft cap", &[&[5, 2], &[3, 2]], |graph, x| {
+                let targets = Targets { soft_cap: Some(0.5), ..Targets::new([2, 0, 1, 1, 0]) };
+                graph.apply(CrossEntropy { targets, block: 2 }, &[x[0], x[1]])
+            })
+            .reference(|_, x| {
+                let capped = x[0].matmul_t(x[1]).scale(2.0).tanh().scale(0.5);
+                let ids: Arc<[u32]> = Arc::from([2, 0, 1, 1, 0]);
+                capped.log_softmax().gather_last(&ids).sum().scale(-1.0)
             }),
         ]
     }

@@ -1,8 +1,8 @@
 //! Reads GGUF files: the keys become the `config.json` of a family, and the tensors those of its folder.
 
 use super::{name, vocabulary};
+use crate::family::Described;
 use crate::foreign::{Foreign, Layout};
-use crate::names::pieces;
 use crate::template::of_text;
 use crate::tensors::{Tensor, TensorFile, gguf};
 use crate::weights::Weights;
@@ -57,7 +57,7 @@ pub(crate) fn open(path: &Path) -> Result<Foreign, Error> {
     let (values, tensors) = gguf::head(&mut file).map_err(|error| wrong(error.to_string()))?;
     let mut file = TensorFile::of(path, file, tensors)?;
     let config = config(&values, &mut file).map_err(wrong)?;
-    let (family, model, special) = Family::read(&config).map_err(wrong)?;
+    let Described { family, model, special, .. } = Family::read(&config).map_err(wrong)?;
     let (json, special) = vocabulary::read(&values, special).map_err(wrong)?;
     let tokenizer = descant_text::Tokenizer::from_json(json.to_string().as_bytes(), Some(special.clone()));
     let tokenizer = tokenizer.map_err(|error| wrong(error.to_string()))?;
@@ -66,14 +66,15 @@ pub(crate) fn open(path: &Path) -> Result<Foreign, Error> {
         ..Recipe::of(model)
     };
     let names: HashMap<String, String> =
-        pieces(family, &recipe.model).into_iter().map(|piece| (name(&piece.theirs), piece.theirs)).collect();
+        family.pieces(&recipe.model).into_iter().map(|piece| (name(&piece.theirs), piece.theirs)).collect();
     let transformer = recipe.model.transformer();
     let head = transformer.head_width(recipe.model.hidden);
     file.rename(|tensor| as_in_folder(tensor, family, &names, head));
     let tokenizers = Tokenizers { source: None, target: Arc::new(tokenizer) };
     let chat = values.get("tokenizer.chat_template").and_then(Value::as_str);
     let chat = chat.map(|text| of_text(path, text, &tokenizers.target)).transpose()?;
-    Ok(Foreign { layout: Layout::Gguf(family), recipe, tokenizers, chat, weights: Weights::of_file(path, file) })
+    let weights = Weights::of_file(path, file);
+    Ok(Foreign { layout: Layout::Gguf(family), recipe, tokenizers, chat, notes: Vec::new(), weights })
 }
 
 /// The `config.json` that the keys mean.

@@ -1,5 +1,5 @@
-use super::TransformerConfig;
-use crate::{Init, Linear, Scope};
+use super::{QkNorm, TransformerConfig};
+use crate::{Init, Linear, Norm, Scope};
 use descant_autograd::{Activation, Angles, Columns, Graph, Heads, ParameterId, Segments, Var};
 use descant_tensor::{Buffer, Result, Tensor};
 use std::sync::Arc;
@@ -11,6 +11,8 @@ pub(super) struct MultiHead {
     in_proj_weight: ParameterId,
     in_proj_bias: Option<ParameterId>,
     out_proj: Linear,
+    /// Of the queries and of the keys: as wide as a head, or as all of them.
+    norms: Option<[Norm; 2]>,
     heads: Heads,
 }
 
@@ -22,14 +24,7 @@ pub(super) struct Reach {
 }
 
 impl MultiHead {
-    pub(super) fn new(
-        scope: &mut Scope<'_>,
-        config: &TransformerConfig,
-        width: usize,
-        own: bool,
-        causal: bool,
-    ) -> Self {
-        let heads = config.attention(width, own, causal);
+    pub(super) fn new(scope: &mut Scope<'_>, config: &TransformerConfig, width: usize, heads: Heads) -> Self {
         let (queries, keys) = (heads.heads * heads.width, heads.key_heads * heads.width);
         let rows = queries + 2 * keys;
         // As PyTorch draws it: Glorot & Bengio 2010, over the three together.
@@ -41,6 +36,12 @@ impl MultiHead {
                 .unwrap_or(config.bias)
                 .then(|| scope.parameter("in_proj_bias", [rows], Init::Zeros)),
             out_proj: Linear::glorot(&mut scope.at("out_proj"), queries, width, config.bias),
+            norms: config.qk_norm.map(|kind| {
+                [("q_norm", queries), ("k_norm", keys)].map(|(name, all)| {
+                    let width = if kind == QkNorm::Head { heads.width } else { all };
+                    Norm::new(&mut scope.at(name), config.norm, width, config.norm_epsilon)
+                })
+            }),
             heads,
         }
     }
@@ -62,11 +63,24 @@ impl MultiHead {
         x.linear(part(self.in_proj_weight), self.in_proj_bias.map(part), Activation::Identity)
     }
 
+    /// Head by head or as a whole, as wide as the norm is.
+    #[track_caller]
+    fn normalised<'t>(norm: &Norm, x: Var<'t>) -> Var<'t> {
+        let (shape, width) = (x.shape(), norm.width().max(1));
+        norm.forward(x.reshape([shape.len() / width, width])).reshape(shape)
+    }
+
     /// Queries, keys and values of `x`, side by side; rotated, where there are angles.
     #[track_caller]
     fn projected<'t>(&self, x: Var<'t>, angles: Option<&Arc<Angles>>) -> Var<'t> {
         let (queries, keys) = self.columns();
-        let qkv = self.project(x, 0, queries + 2 * keys);
+        let mut qkv = self.project(x, 0, queries + 2 * keys);
+        if let Some([of_queries, of_keys]) = &self.norms {
+            let end = queries + keys;
+            let q = Self::normalised(of_queries, qkv.slice_last(0, queries));
+            let k = Self::normalised(of_keys, qkv.slice_last(queries, end));
+            qkv = x.graph().concat_last(&[q, k, qkv.slice_last(end, end + keys)]);
+        }
         angles.map_or(qkv, |angles| qkv.rotary(self.heads.heads + self.heads.key_heads, angles))
     }
 
@@ -74,7 +88,9 @@ impl MultiHead {
     #[track_caller]
     pub(super) fn keys_and_values<'t>(&self, source: Var<'t>) -> Var<'t> {
         let (queries, keys) = self.columns();
-        self.project(source, queries, queries + 2 * keys)
+        let kv = self.project(source, queries, queries + 2 * keys);
+        let Some([_, norm]) = &self.norms else { return kv };
+        source.graph().concat_last(&[Self::normalised(norm, kv.slice_last(0, keys)), kv.slice_last(keys, 2 * keys)])
     }
 
     /// Of a sequence to itself: `[N, width]` to the same.
@@ -120,7 +136,8 @@ impl MultiHead {
     #[track_caller]
     pub(super) fn source<'t>(&self, x: Var<'t>, memory: Columns<'t>, reach: &Reach) -> Var<'t> {
         let (queries, keys) = self.columns();
-        let q = Columns { x: self.project(x, 0, queries), column: 0 };
+        let q = self.project(x, 0, queries);
+        let q = Columns { x: self.norms.as_ref().map_or(q, |[norm, _]| Self::normalised(norm, q)), column: 0 };
         self.attend([q, memory, Columns { column: memory.column + keys, ..memory }], None, reach)
     }
 

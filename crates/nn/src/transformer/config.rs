@@ -21,6 +21,16 @@ pub enum Position {
     Relative,
 }
 
+/// What of the queries and keys is normalised, before they are rotated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QkNorm {
+    /// Each head by itself (Dehghani et al. 2023, arXiv 2302.05442).
+    Head,
+    /// All heads together.
+    All,
+}
+
 /// How rotary positions reach further than in training.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
@@ -67,8 +77,16 @@ pub struct TransformerConfig {
     pub norm: NormKind,
     /// What is added to the variance.
     pub norm_epsilon: f64,
-    /// Whether each part normalises what it reads, rather than what it has written.
+    /// Whether each part normalises what it reads, rather than its sum with what it read.
     pub norm_first: bool,
+    /// Whether each part normalises what it adds to what it read: with `norm_first` both (Ding et al. 2021,
+    /// arXiv 2105.13290), without it this alone (Liu et al. 2022, arXiv 2111.09883).
+    pub norm_output: bool,
+    /// Whether embeddings are normalised, after positions are added.
+    pub norm_embedding: bool,
+    /// Which queries and keys are normalised: those of each `head`, or `all` together; by default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qk_norm: Option<QkNorm>,
     /// `none`, `sinusoidal`, `learned`, `rotary`, `alibi`, `relative`.
     pub position: Position,
     /// The longest sequence, where positions are learned.
@@ -78,6 +96,9 @@ pub struct TransformerConfig {
     /// How rotary positions reach further than in training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotary_scaling: Option<RotaryScaling>,
+    /// The base in layers that see a window alone, without scaling; by default as the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_rotary_base: Option<f64>,
     /// Buckets of relative positions.
     pub relative_buckets: usize,
     /// Distances from here on share a bucket.
@@ -85,6 +106,9 @@ pub struct TransformerConfig {
     /// How many tokens back a decoder sees; by default all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<usize>,
+    /// The layers, from 0, that see all tokens in spite of a window.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub full_layers: Vec<usize>,
     /// Whether linear layers have biases.
     pub bias: bool,
     /// The same of the queries, keys and values; by default as `bias`.
@@ -92,6 +116,12 @@ pub struct TransformerConfig {
     pub attention_bias: Option<bool>,
     /// Whether scores are divided by the root of a head's width.
     pub scale_attention: bool,
+    /// Scores are divided by the root of this number; by default of a head's width.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query_pre_attn_scalar: Option<f64>,
+    /// The limit `c` that scores `s` come near and never reach, `c tanh(s / c)`; by default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention_soft_cap: Option<f64>,
     /// Whether embeddings are multiplied by the root of the width; by default with sinusoidal positions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale_embedding: Option<bool>,
@@ -120,16 +150,23 @@ impl Default for TransformerConfig {
             norm: NormKind::Layer,
             norm_epsilon: 1e-5,
             norm_first: true,
+            norm_output: false,
+            norm_embedding: false,
+            qk_norm: None,
             position: Position::Rotary,
             max_length: 1024,
             rotary_base: 10_000.0,
             rotary_scaling: None,
+            local_rotary_base: None,
             relative_buckets: 32,
             relative_max_distance: 128,
             window: None,
+            full_layers: Vec::new(),
             bias: true,
             attention_bias: None,
             scale_attention: true,
+            query_pre_attn_scalar: None,
+            attention_soft_cap: None,
             scale_embedding: None,
             scale_output: false,
             attention_dropout: 0.0,
@@ -161,8 +198,24 @@ impl TransformerConfig {
         self.scale_embedding.unwrap_or(self.position == Position::Sinusoidal)
     }
 
-    /// How queries look at keys, in a model of this width. `own`: in the same sequence, rather than in a source.
-    pub(super) fn attention(&self, width: usize, own: bool, causal: bool) -> Heads {
+    /// Whether a layer sees a window alone.
+    pub(super) fn is_local(&self, layer: usize) -> bool {
+        self.window.is_some() && !self.full_layers.contains(&layer)
+    }
+
+    /// Whether every layer sees a window alone.
+    pub fn is_all_local(&self) -> bool {
+        self.window.is_some() && self.full_layers.is_empty()
+    }
+
+    /// Whether a norm follows the last layer, as no layer normalises the sum it hands on.
+    pub fn has_last_norm(&self) -> bool {
+        self.norm_first || self.norm_output
+    }
+
+    /// How queries look at keys, in a model of this width. `own`: in the same sequence, rather than in a source; `local`:
+    /// through the window.
+    pub(super) fn attention(&self, width: usize, own: bool, causal: bool, local: bool) -> Heads {
         let head = self.head_width(width);
         let bias = match self.position {
             Position::Alibi if own => Bias::Alibi(alibi_slopes(self.heads)),
@@ -177,10 +230,14 @@ impl TransformerConfig {
             heads: self.heads,
             key_heads: self.key_value_heads(),
             width: head,
-            scale: if self.scale_attention { 1.0 / (head.max(1) as f64).sqrt() } else { 1.0 },
+            scale: match self.scale_attention {
+                true => 1.0 / self.query_pre_attn_scalar.unwrap_or(head.max(1) as f64).sqrt(),
+                false => 1.0,
+            },
             causal,
-            window: self.window.filter(|_| own && causal),
+            window: self.window.filter(|_| own && causal && local),
             bias,
+            soft_cap: self.attention_soft_cap,
             dropout: self.attention_dropout,
         }
     }
@@ -200,6 +257,14 @@ impl TransformerConfig {
             }
         };
         (0..head / 2).map(|i| scaled(plain(i))).collect()
+    }
+
+    /// The same in layers that see a window alone.
+    pub(super) fn local_frequencies(&self, width: usize) -> Vec<f64> {
+        match self.local_rotary_base {
+            Some(rotary_base) => Self { rotary_base, rotary_scaling: None, ..self.clone() }.frequencies(width),
+            None => self.frequencies(width),
+        }
     }
 
     /// That the sizes make sense together, in a model of this width.
@@ -243,6 +308,19 @@ impl TransformerConfig {
         }
         if !(self.rotary_base > 1.0 && self.rotary_base.is_finite()) {
             return fail("rotary_base", &self.rotary_base, "a number above 1");
+        }
+        if let Some(base) = self.local_rotary_base.filter(|base| !(*base > 1.0 && base.is_finite())) {
+            return fail("local_rotary_base", &base, "a number above 1");
+        }
+        let positive =
+            [("query_pre_attn_scalar", self.query_pre_attn_scalar), ("attention_soft_cap", self.attention_soft_cap)];
+        for (key, value) in positive {
+            if let Some(value) = value.filter(|value| !(*value > 0.0 && value.is_finite())) {
+                return fail(key, &value, "a number above 0");
+            }
+        }
+        if self.window.is_none() && !self.full_layers.is_empty() {
+            return Err("model.transformer.full_layers: expected window beside it".to_owned());
         }
         match self.rotary_scaling {
             Some(RotaryScaling::Linear { factor } | RotaryScaling::Llama3 { factor, .. })

@@ -1,5 +1,5 @@
 use super::attention::MultiHead;
-use super::{Pass, TransformerConfig};
+use super::{Pass, TransformerConfig, TransformerSizes};
 use crate::{Linear, Norm, Scope};
 use descant_autograd::{Activation, Columns, ParameterId, Var};
 use descant_tensor::{Result, Tensor};
@@ -11,8 +11,12 @@ pub(super) struct Layer {
     multihead_attn: Option<MultiHead>,
     linear1: Linear,
     linear2: Linear,
-    /// One for each of the parts.
+    /// One for each of the parts, of what it reads or of its sum with that.
     norms: Vec<Norm>,
+    /// One for each of the parts, of what it adds.
+    output_norms: Vec<Norm>,
+    /// Whether it sees a window alone.
+    local: bool,
     /// All of the above.
     parameters: Vec<ParameterId>,
     config: TransformerConfig,
@@ -23,25 +27,31 @@ impl Layer {
     pub(super) fn new(
         scope: &mut Scope<'_>,
         config: &TransformerConfig,
-        (width, dropout): (usize, f64),
-        causal: bool,
-        source: bool,
+        TransformerSizes { width, dropout, causal, source, .. }: TransformerSizes,
+        place: usize,
     ) -> Self {
         let before = scope.count();
         let between = config.feed_forward(width);
-        let self_attn = MultiHead::new(&mut scope.at("self_attn"), config, width, true, causal);
-        let multihead_attn =
-            source.then(|| MultiHead::new(&mut scope.at("multihead_attn"), config, width, false, false));
+        let local = causal && config.is_local(place);
+        let heads = config.attention(width, true, causal, local);
+        let self_attn = MultiHead::new(&mut scope.at("self_attn"), config, width, heads);
+        let multihead_attn = source.then(|| {
+            let heads = config.attention(width, false, false, false);
+            MultiHead::new(&mut scope.at("multihead_attn"), config, width, heads)
+        });
         // Gate and value side by side.
         let first = if config.gated { 2 * between } else { between };
         let linear1 = Linear::glorot(&mut scope.at("linear1"), width, first, config.bias);
         let linear2 = Linear::glorot(&mut scope.at("linear2"), between, width, config.bias);
         let parts = if source { 3 } else { 2 };
-        let norms = (1..=parts)
-            .map(|i| Norm::new(&mut scope.at(format!("norm{i}")), config.norm, width, config.norm_epsilon))
-            .collect();
+        let mut norms = |name: &str, wanted: bool| {
+            let norm = |i| Norm::new(&mut scope.at(format!("{name}{i}")), config.norm, width, config.norm_epsilon);
+            (1..=parts).filter(|_| wanted).map(norm).collect()
+        };
+        let output_norms = norms("output_norm", config.norm_output);
+        let norms = norms("norm", config.norm_first || !config.norm_output);
         let (parameters, config) = (scope.since(before), config.clone());
-        Self { self_attn, multihead_attn, linear1, linear2, norms, parameters, config, dropout }
+        Self { self_attn, multihead_attn, linear1, linear2, norms, output_norms, local, parameters, config, dropout }
     }
 
     /// The attention to a source.
@@ -86,26 +96,35 @@ impl Layer {
         memory: Option<Columns<'t>>,
         cache: Option<&mut Tensor>,
     ) -> Result<Var<'t>> {
-        let (angles, table) = (pass.angles.as_ref(), pass.table);
-        let mut norms = self.norms.iter();
-        let mut x = self.part(x, norms.next(), |x| match cache {
+        let angles = if self.local { pass.local_angles.as_ref() } else { pass.angles.as_ref() };
+        let table = pass.table;
+        let mut place = 0..;
+        let mut x = self.part(x, place.next(), |x| match cache {
             Some(cache) => self.self_attn.next(x, cache, &pass.own, angles, table),
             None => Ok(self.self_attn.own(x, &pass.own, angles, table)),
         })?;
         if let (Some(attention), Some(memory), Some(reach)) = (&self.multihead_attn, memory, &pass.source) {
-            x = self.part(x, norms.next(), |x| Ok(attention.source(x, memory, reach)))?;
+            x = self.part(x, place.next(), |x| Ok(attention.source(x, memory, reach)))?;
         }
-        self.part(x, norms.next(), |x| Ok(self.feed_forward(x)))
+        self.part(x, place.next(), |x| Ok(self.feed_forward(x)))
     }
 
-    /// A part and the way around it, normalised before or after (Xiong et al. 2020, arXiv 2002.04745).
+    /// A part and the way around it, normalised before or after (Xiong et al. 2020, arXiv 2002.04745), or where it joins.
     #[track_caller]
-    fn part<'t>(&self, x: Var<'t>, norm: Option<&Norm>, f: impl FnOnce(Var<'t>) -> Result<Var<'t>>) -> Result<Var<'t>> {
-        let normalised = |x: Var<'t>| norm.map_or(x, |norm| norm.forward(x));
-        Ok(match self.config.norm_first {
-            true => x + f(normalised(x))?.dropout(self.dropout),
-            false => normalised(x + f(x)?.dropout(self.dropout)),
-        })
+    fn part<'t>(
+        &self,
+        x: Var<'t>,
+        place: Option<usize>,
+        f: impl FnOnce(Var<'t>) -> Result<Var<'t>>,
+    ) -> Result<Var<'t>> {
+        let norm = |norms: &[Norm], x: Var<'t>| match place.and_then(|place| norms.get(place)) {
+            Some(norm) => norm.forward(x),
+            None => x,
+        };
+        let TransformerConfig { norm_first, norm_output, .. } = self.config;
+        let read = if norm_first { norm(&self.norms, x) } else { x };
+        let written = norm(&self.output_norms, f(read)?).dropout(self.dropout);
+        Ok(if norm_first || norm_output { x + written } else { norm(&self.norms, x + written) })
     }
 
     #[track_caller]

@@ -2,7 +2,7 @@
 //! `descant recipe`, the page RECIPES.md and the keys of a resolved recipe all come from here.
 
 use crate::Recipe;
-use descant_models::{Kind, Layers};
+use descant_models::{Kind, Layers, LossConfig};
 use descant_nn::Position;
 
 /// A key of a recipe.
@@ -43,6 +43,8 @@ pub enum Takes {
     Ids,
     /// Two numbers in a list.
     Two,
+    /// A list of whole numbers.
+    Places,
     /// A table of numbers by name.
     Weights,
     /// `{ norm = … }`, `{ value = … }` or `"none"`.
@@ -74,6 +76,7 @@ impl Takes {
             Self::List => "a list of texts".to_owned(),
             Self::Ids => "the id of a token, or a list of them".to_owned(),
             Self::Two => "two numbers in a list".to_owned(),
+            Self::Places => "a list of whole numbers from 0".to_owned(),
             Self::Weights => "a table of numbers, such as { \"name\" = 0.5 }".to_owned(),
             Self::Clip => "{ norm = 1.0 }, { value = 0.5 } or \"none\"".to_owned(),
         }
@@ -136,6 +139,8 @@ const ROTARY: Acts = acts("position = \"rotary\"", |recipe| at(recipe, Position:
 const RELATIVE: Acts = acts("position = \"relative\"", |recipe| at(recipe, Position::Relative));
 const TRANSFORMER_DECODER: Acts =
     acts("model.decoder = \"transformer\"", |recipe| recipe.model.decoder == Layers::Transformer);
+const SOFTMAX: Acts =
+    acts("loss.kind = \"cross-entropy\"", |recipe| matches!(recipe.loss, LossConfig::CrossEntropy { .. }));
 const STREAM: Acts = acts("data.stream = true", |recipe| {
     recipe.leaves_stream_open() || recipe.data.as_ref().is_some_and(|data| data.stream)
 });
@@ -167,7 +172,7 @@ fn at(recipe: &Recipe, position: Position) -> bool {
     transformer(recipe) && recipe.model.transformer().position == position
 }
 
-use Takes::{Choice, Clip, Files, Flag, Ids, List, Number, Text, Two, Weights, Whole};
+use Takes::{Choice, Clip, Files, Flag, Ids, List, Number, Places, Text, Two, Weights, Whole};
 
 const FROM_1: &str = "1 or more";
 const FROM_0: &str = "0 or more";
@@ -176,6 +181,7 @@ const WHOLE_SHARE: &str = "from 0 to 1";
 const ABOVE_0: &str = "above 0";
 const REQUIRED: &str = "(required)";
 const ACTIVATIONS: &[&str] = &["relu", "gelu", "gelu-tanh", "silu", "tanh", "sigmoid"];
+const FAMILIES: &[&str] = &super::family::NAMES;
 const LAYERS: &[&str] = &["recurrent", "transformer"];
 const WARMED: &[&str] = &["linear", "inverse-sqrt", "cosine", "warmup-stable-decay"];
 const ENDING: &[&str] = &["linear", "cosine", "warmup-stable-decay"];
@@ -233,6 +239,9 @@ pub const KEYS: &[Key] = &[
     // model
     key("model.kind", Choice(&["encoder-decoder", "language-model"]), REQUIRED, "encoder-decoder reads a source and writes \
         a target; language-model continues a text."),
+    key("model.family", Choice(FAMILIES), "(none)", "Makes a model of this family of transformers, so that it can be \
+        exported as one: stands for the keys of [model] and [model.transformer] that do, below those that are given; and for \
+        data.shared_vocabulary = true, where its tables are tied."),
     key("model.decoder", Choice(LAYERS), "\"recurrent\"", "What writes."),
     key("model.encoder", Choice(LAYERS), "(as decoder)", "What reads the source.").of(PAIRS),
     key("model.cell", Choice(&["lstm", "gru"]), "\"lstm\"", "The cell of recurrent layers.").of(RECURRENT),
@@ -249,10 +258,12 @@ pub const KEYS: &[Key] = &[
         (Luong et al. 2015).").of(RECURRENT_DECODER),
     key("model.bridge", Choice(&["state", "zero"]), "\"state\"", "Where a recurrent decoder's first state comes from: the \
         encoder's last states, or zeros.").of(RECURRENT_DECODER),
-    key("model.tie", Choice(&["none", "output", "all"]), "\"none\"", "Which tables are one: output, the target's \
-        embedding and the output projection; all, the source's embedding too."),
+    key("model.tie", Choice(&["none", "output", "embeddings", "all"]), "\"none\"", "Which tables are one: output, the target's \
+        embedding and the output projection; embeddings, the source's and the target's; all, the three."),
     key("model.output_bias", Flag, "true", "Whether the output projection has a bias; of loss.kind = \
         \"embedding\" it always has one."),
+    key("model.output_soft_cap", Number(ABOVE_0), "(none)", "The limit c that logits z come near and never reach, \
+        c tanh(z / c).").of(SOFTMAX),
     key("model.dropout", Number(SHARE), "0.0", "The share of values dropped in training."),
     // model.transformer
     key("model.transformer.heads", Whole("from 1 to 1024"), "4", "Attention heads; a divisor of hidden.").of(TRANSFORMER),
@@ -268,10 +279,17 @@ pub const KEYS: &[Key] = &[
     key("model.transformer.norm_epsilon", Number("between 0 and 1"), "1e-5", "What is added to the variance.").of(TRANSFORMER),
     key("model.transformer.norm_first", Flag, "true", "Whether each part normalises its input (pre-norm) rather than its \
         output (post-norm).").of(TRANSFORMER),
+    key("model.transformer.norm_output", Flag, "false", "Whether each part normalises what it adds: with norm_first = true both \
+        (sandwich norm), with false this alone.").of(TRANSFORMER),
+    key("model.transformer.norm_embedding", Flag, "false", "Whether embeddings are normalised, after positions are added.").of(TRANSFORMER),
+    key("model.transformer.qk_norm", Choice(&["head", "all"]), "(none)", "Whether queries and keys are normalised before they \
+        are rotated: each head by itself, or all together.").of(TRANSFORMER),
     key("model.transformer.position", Choice(&["none", "sinusoidal", "learned", "rotary", "alibi", "relative"]),
         "\"rotary\"", "How tokens know where they stand.").of(TRANSFORMER),
     key("model.transformer.max_length", Whole("from 1 to 16777216"), "1024", "The longest sequence.").of(LEARNED),
     key("model.transformer.rotary_base", Number("above 1"), "10000.0", "The base of the rotary frequencies.").of(ROTARY),
+    key("model.transformer.local_rotary_base", Number("above 1"), "(rotary_base)", "The base in layers that see a window alone, \
+        without scaling.").of(ROTARY),
     key("model.transformer.rotary_scaling.kind", Choice(&["linear", "llama3"]), REQUIRED, "How rotary positions reach \
         further than in training.").of(ROTARY),
     key("model.transformer.rotary_scaling.factor", Number("from 1"), REQUIRED, "What positions are divided by.").of(ROTARY),
@@ -286,9 +304,14 @@ pub const KEYS: &[Key] = &[
     key("model.transformer.relative_max_distance", Whole("above relative_buckets"), "128", "Distances from here on share a \
         bucket.").of(RELATIVE),
     key("model.transformer.window", Whole(FROM_1), "(all)", "How many tokens back a decoder sees.").of(TRANSFORMER_DECODER),
+    key("model.transformer.full_layers", Places, "[]", "The layers, from 0, that see all tokens in spite of a window.").of(TRANSFORMER_DECODER),
     key("model.transformer.bias", Flag, "true", "Whether linear layers have biases.").of(TRANSFORMER),
     key("model.transformer.attention_bias", Flag, "(as bias)", "The same of queries, keys and values.").of(TRANSFORMER),
     key("model.transformer.scale_attention", Flag, "true", "Whether scores are divided by the root of a head's width.").of(TRANSFORMER),
+    key("model.transformer.query_pre_attn_scalar", Number(ABOVE_0), "(the head's width)", "Scores are divided by the root of this \
+        number, as Gemma names it.").of(TRANSFORMER),
+    key("model.transformer.attention_soft_cap", Number(ABOVE_0), "(none)", "The limit c that scores s come near and never \
+        reach, c tanh(s / c).").of(TRANSFORMER),
     key("model.transformer.scale_embedding", Flag, "(with sinusoidal positions)", "Whether embeddings are multiplied by the \
         root of the width.").of(TRANSFORMER),
     key("model.transformer.scale_output", Flag, "false", "Whether the last hidden state is divided by the root of the \

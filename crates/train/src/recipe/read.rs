@@ -135,6 +135,7 @@ fn read(
     } else {
         table = all;
     }
+    super::family::expand(&mut table)?;
     for (name, kind) in KINDS {
         if let Some(Value::Table(own)) = table.get_mut(name) {
             own.entry("kind").or_insert_with(|| Value::String(kind.to_owned()));
@@ -205,6 +206,7 @@ fn check(place: &str, value: &DeValue<'_>) -> Result<(), String> {
         Takes::List => all(value, &text, None),
         Takes::Ids => whole(value) || all(value, &whole, None),
         Takes::Two => all(value, &number, Some(2)),
+        Takes::Places => all(value, &whole, None),
         Takes::Weights => value.as_table().is_some_and(|table| table.values().all(|value| number(value.get_ref()))),
         Takes::Clip => match value {
             DeValue::Table(table) => {

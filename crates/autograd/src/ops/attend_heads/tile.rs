@@ -2,6 +2,7 @@
 
 use super::{AttendHeads, Bias, Columns, Heads, Sequence, TILE, alibi_slopes};
 use crate::ops::dropout::draw;
+use crate::ops::soft_cap::soft_cap;
 use crate::{Case, Graph, Segments, Var, mix};
 use descant_kernels::{Real, vectorized, zip_into};
 use descant_tensor::Tensor;
@@ -29,6 +30,22 @@ impl Tile<'_> {
     fn first_distance(&self, i: usize) -> isize {
         let place = self.queries.start + i + self.sequence.memory.len();
         self.keys.start as isize - (place as isize - self.sequence.queries.len() as isize)
+    }
+
+    /// Scores below the cap; and, where there is room for them, the slopes that take their gradients back.
+    pub(super) fn cap<E: Real>(&self, scores: &mut [E], slopes: &mut [E]) {
+        if let Some(cap) = self.op.heads.soft_cap {
+            let room = slopes.len().min(scores.len());
+            soft_cap(cap, scores, &mut slopes[..room]);
+        }
+    }
+
+    /// The gradients of scores from those of the capped ones.
+    pub(super) fn uncap<E: Real>(&self, dscores: &mut [E], slopes: &[E]) {
+        if self.op.heads.soft_cap.is_some() {
+            let slopes = &slopes[..dscores.len()];
+            zip_into(dscores, slopes, slopes, |ds, slope, _| ds * slope);
+        }
     }
 
     pub(super) fn add_bias<E: Real>(&self, scores: &mut [E], table: Option<&[E]>) {
@@ -145,6 +162,9 @@ fn reference<'t>(
                 let (q, k, v) =
                     (part(q, q_rows.clone(), head), part(k, m_rows.clone(), key), part(v, m_rows.clone(), key));
                 let mut scores = q.matmul_t(k) * heads.scale;
+                if let Some(cap) = heads.soft_cap {
+                    scores = scores.scale(1.0 / cap).tanh().scale(cap);
+                }
                 let distance = |i: usize| (i / m + m - n) as isize;
                 let add: Vec<f64> = (0..n * m)
                     .map(|i| {
@@ -185,6 +205,7 @@ pub(super) fn cases() -> Vec<Case> {
         causal: false,
         window: None,
         bias: Bias::None,
+        soft_cap: None,
         dropout: 0.0,
     };
     let causal = Heads { causal: true, ..plain.clone() };
@@ -196,6 +217,8 @@ pub(super) fn cases() -> Vec<Case> {
         ("causal, in tiles", causal.clone(), (2, 3)),
         ("window", Heads { window: Some(2), ..causal.clone() }, (2, 3)),
         ("shared keys", Heads { heads: 4, ..causal.clone() }, (2, 3)),
+        ("soft cap", Heads { soft_cap: Some(0.5), window: Some(2), ..causal.clone() }, (2, 3)),
+        ("soft cap and buckets", Heads { soft_cap: Some(0.5), bias: buckets(true), ..plain.clone() }, (2, 3)),
         ("alibi", Heads { bias: Bias::Alibi(alibi_slopes(2)), ..causal.clone() }, (2, 3)),
         ("buckets", Heads { bias: buckets(true), ..plain.clone() }, (2, 3)),
         ("causal buckets", Heads { bias: buckets(false), ..causal.clone() }, (2, 3)),

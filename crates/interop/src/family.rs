@@ -1,0 +1,260 @@
+//! The families of models, each as data: its names, what its `config.json` means as a [`ModelConfig`] and the other way
+//! round, and which of its tensors is which part of which parameter.
+
+mod bart;
+mod decoder;
+mod gpt2;
+mod t5;
+#[cfg(test)]
+mod tests;
+
+use crate::keys::Keys;
+use crate::names::Piece;
+use descant_models::{Kind, Layers, ModelConfig, Tie};
+use descant_nn::TransformerConfig;
+use descant_text::Special;
+use serde_json::{Value, json};
+use std::cell::RefCell;
+
+/// A family of models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// GPT-2 (Radford et al. 2019).
+    Gpt2,
+    /// Llama (Touvron et al. 2023, arXiv 2302.13971), and what is built like it: SmolLM.
+    Llama,
+    /// Mistral (Jiang et al. 2023, arXiv 2310.06825).
+    Mistral,
+    /// Qwen2 (Yang et al. 2024, arXiv 2407.10671).
+    Qwen2,
+    /// Qwen3 (Yang et al. 2025, arXiv 2505.09388).
+    Qwen3,
+    /// Gemma (Gemma Team 2024, arXiv 2403.08295).
+    Gemma,
+    /// Gemma 2 (Gemma Team 2024, arXiv 2408.00118).
+    Gemma2,
+    /// Gemma 3, of text alone (Gemma Team 2025, arXiv 2503.19786).
+    Gemma3,
+    /// OLMo 2 (OLMo Team 2025, arXiv 2501.00656).
+    Olmo2,
+    /// Phi-3 (Abdin et al. 2024, arXiv 2404.14219).
+    Phi3,
+    /// Marian, the OPUS-MT models among them (Junczys-Dowmunt et al. 2018, arXiv 1804.00344).
+    Marian,
+    /// BART (Lewis et al. 2020, arXiv 1910.13461).
+    Bart,
+    /// mBART (Liu et al. 2020, arXiv 2001.08210).
+    Mbart,
+    /// T5 (Raffel et al. 2020, arXiv 1910.10683), its versions 1.1 and Flan too.
+    T5,
+    /// mT5 (Xue et al. 2021, arXiv 2010.11934).
+    Mt5,
+}
+
+/// What a family is called, and the ids that its files leave out.
+struct Names {
+    family: Family,
+    /// In words.
+    name: &'static str,
+    model_type: &'static str,
+    architecture: &'static str,
+    beginning: Option<u32>,
+    end: Option<u32>,
+}
+
+const fn names(
+    family: Family,
+    name: &'static str,
+    model_type: &'static str,
+    architecture: &'static str,
+    [beginning, end]: [Option<u32>; 2],
+) -> Names {
+    Names { family, name, model_type, architecture, beginning, end }
+}
+
+const FAMILIES: [Names; 15] = [
+    names(Family::Gpt2, "GPT-2", "gpt2", "GPT2LMHeadModel", [Some(50_256), Some(50_256)]),
+    names(Family::Llama, "Llama", "llama", "LlamaForCausalLM", [Some(1), Some(2)]),
+    names(Family::Mistral, "Mistral", "mistral", "MistralForCausalLM", [Some(1), Some(2)]),
+    names(Family::Qwen2, "Qwen2", "qwen2", "Qwen2ForCausalLM", [None, None]),
+    names(Family::Qwen3, "Qwen3", "qwen3", "Qwen3ForCausalLM", [None, None]),
+    names(Family::Gemma, "Gemma", "gemma", "GemmaForCausalLM", [Some(2), Some(1)]),
+    names(Family::Gemma2, "Gemma 2", "gemma2", "Gemma2ForCausalLM", [Some(2), Some(1)]),
+    names(Family::Gemma3, "Gemma 3", "gemma3_text", "Gemma3ForCausalLM", [Some(2), Some(1)]),
+    names(Family::Olmo2, "OLMo 2", "olmo2", "Olmo2ForCausalLM", [None, Some(50_279)]),
+    names(Family::Phi3, "Phi-3", "phi3", "Phi3ForCausalLM", [Some(1), Some(32_000)]),
+    names(Family::Marian, "Marian", "marian", "MarianMTModel", [None, Some(0)]),
+    names(Family::Bart, "BART", "bart", "BartForConditionalGeneration", [Some(2), Some(2)]),
+    names(Family::Mbart, "mBART", "mbart", "MBartForConditionalGeneration", [Some(2), Some(2)]),
+    names(Family::T5, "T5", "t5", "T5ForConditionalGeneration", [Some(0), Some(1)]),
+    names(Family::Mt5, "mT5", "mt5", "MT5ForConditionalGeneration", [Some(0), Some(1)]),
+];
+
+/// More than any vocabulary has: what a damaged file asks for is not allocated.
+const MOST_ENTRIES: usize = 1 << 24;
+
+/// What a `config.json` describes.
+pub(crate) struct Described {
+    pub(crate) family: Family,
+    pub(crate) model: ModelConfig,
+    pub(crate) special: Special,
+    /// Entries of the source's vocabulary, where it is another.
+    pub(crate) source_entries: Option<usize>,
+    /// Keys that have a value and are not read.
+    pub(crate) unread: Vec<String>,
+}
+
+/// The ids that end a text, of a `config.json` or `generation_config.json`.
+///
+/// # Errors
+/// Where they are something else.
+pub(crate) fn ends(config: &Value) -> Result<Vec<u32>, String> {
+    Keys::new(config, &RefCell::default()).ids("eos_token_id")
+}
+
+/// A number of entries that a vocabulary may have.
+fn bounded(key: &str, entries: usize) -> Result<usize, String> {
+    match entries {
+        1..=MOST_ENTRIES => Ok(entries),
+        _ => Err(format!("{key} = {entries}: expected a number from 1 to {MOST_ENTRIES}")),
+    }
+}
+
+/// One id as a number, several as a list, none as null.
+pub(crate) fn one_or_several(ids: &[u32]) -> Value {
+    match ids {
+        [] => Value::Null,
+        [one] => json!(one),
+        ids => json!(ids),
+    }
+}
+
+/// A Transformer of this size, which the families then vary.
+fn model(kind: Kind, hidden: usize, layers: (usize, usize), tie: Tie, transformer: TransformerConfig) -> ModelConfig {
+    ModelConfig {
+        decoder: Layers::Transformer,
+        embedding: hidden,
+        hidden,
+        encoder_layers: layers.0,
+        layers: layers.1,
+        tie,
+        output_bias: false,
+        transformer: Some(transformer),
+        ..ModelConfig::new(kind)
+    }
+}
+
+impl std::fmt::Display for Family {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.names().name)
+    }
+}
+
+impl Family {
+    fn names(self) -> &'static Names {
+        &FAMILIES[self as usize]
+    }
+
+    /// All of them.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        FAMILIES.iter().map(|names| names.family)
+    }
+
+    /// What a `config.json` describes.
+    ///
+    /// # Errors
+    /// The key, its value, and what it may be.
+    pub(crate) fn read(config: &Value) -> Result<Described, String> {
+        if !config.is_object() {
+            return Err("it is no JSON object, but a single value or a list".to_owned());
+        }
+        let read = RefCell::default();
+        let keys = Keys::new(config, &read);
+        let name = keys.text("model_type")?.unwrap_or_default();
+        let Some(Names { family, .. }) = FAMILIES.iter().find(|known| known.model_type == name) else {
+            let known = FAMILIES.each_ref().map(|names| names.model_type).join(", ");
+            return Err(format!("model_type = {name:?}: known are {known}"));
+        };
+        let model = match family {
+            Self::Gpt2 => gpt2::read(&keys),
+            Self::Marian | Self::Bart | Self::Mbart => bart::read(*family, &keys),
+            Self::T5 | Self::Mt5 => t5::read(&keys, *family == Self::Mt5),
+            _ => decoder::read(*family, &keys),
+        }?;
+        let mut special = family.special(&keys)?;
+        let source_entries =
+            (model.kind == Kind::EncoderDecoder && !model.tie.joins_sides()).then_some(special.entries);
+        if let (Some(_), Some(target)) = (source_entries, keys.number_if("decoder_vocab_size")?) {
+            special.entries = Some(bounded("decoder_vocab_size", target)?);
+        }
+        let source_entries = source_entries.flatten();
+        Ok(Described { family: *family, model, special, source_entries, unread: keys.unread() })
+    }
+
+    /// What a model begins with, and its ends; null is none. What stands around texts says the tokenizer.
+    fn special(self, keys: &Keys<'_>) -> Result<Special, String> {
+        let names = self.names();
+        let beginning = match self {
+            Self::Marian => Some(keys.id("decoder_start_token_id")?.ok_or("it has no decoder_start_token_id")?),
+            Self::T5 | Self::Mt5 => keys.id("decoder_start_token_id")?.or(keys.id("pad_token_id")?).or(names.beginning),
+            Self::Bart | Self::Mbart => {
+                keys.id("decoder_start_token_id")?.or(keys.id("bos_token_id")?).or(names.beginning)
+            }
+            _ if keys.has("bos_token_id") => keys.id("bos_token_id")?,
+            _ => names.beginning,
+        };
+        let ends = match keys.has("eos_token_id") {
+            true => keys.ids("eos_token_id")?,
+            false => names.end.into_iter().collect(),
+        };
+        // Read with the generation.
+        keys.ids("bos_token_id")?;
+        let entries = Some(bounded("vocab_size", keys.number("vocab_size")?)?);
+        Ok(Special { unknown: None, beginning, ends, around: None, entries, pieces_apart: false })
+    }
+
+    /// Whether its models turn one text into another.
+    pub fn reads_a_source(self) -> bool {
+        matches!(self, Self::Marian | Self::Bart | Self::Mbart | Self::T5 | Self::Mt5)
+    }
+
+    /// The `config.json` of a model of this family.
+    pub(crate) fn write(self, config: &ModelConfig, special: &Special, entries: usize) -> Value {
+        let Special { beginning, ends, .. } = special;
+        let Names { model_type, architecture, .. } = self.names();
+        let mut json = json!({
+            "model_type": model_type, "architectures": [architecture], "vocab_size": entries, "torch_dtype": "float32",
+            "tie_word_embeddings": config.tie.joins_output(), "eos_token_id": one_or_several(ends),
+        });
+        let ids = match self.reads_a_source() {
+            true => json!({
+                "decoder_start_token_id": beginning, "pad_token_id": beginning, "is_encoder_decoder": true,
+            }),
+            false => json!({"bos_token_id": beginning}),
+        };
+        let own = match self {
+            Self::Gpt2 => gpt2::write(config),
+            Self::Marian | Self::Bart | Self::Mbart => bart::write(self, config, special, entries),
+            Self::T5 | Self::Mt5 => t5::write(config),
+            _ => decoder::write(self, config),
+        };
+        if let Some(json) = json.as_object_mut() {
+            for part in [ids, own] {
+                if let Value::Object(part) = part {
+                    json.extend(part);
+                }
+            }
+        }
+        json
+    }
+
+    /// Which of its tensors is which part of which parameter of a model.
+    pub(crate) fn pieces(self, config: &ModelConfig) -> Vec<Piece> {
+        match self {
+            Self::Gpt2 => gpt2::pieces(config),
+            Self::Marian | Self::Bart | Self::Mbart => bart::pieces(self, config),
+            Self::T5 | Self::Mt5 => t5::pieces(config),
+            _ => decoder::pieces(self, config),
+        }
+    }
+}
