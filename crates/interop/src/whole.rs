@@ -52,8 +52,44 @@ pub(crate) fn whole(folder: &Path, fill: impl FnOnce(&Path) -> Result<(), Error>
 
 /// Whether files of models, or of archives, end so.
 fn is_file_kind(extension: &str) -> bool {
-    let known =
-        ["onnx", "pt", "pth", "bin", "safetensors", "ckpt", "h5", "npz", "pkl", "tflite", "json", "zip", "gz", "tar"];
+    let known = [
+        "onnx",
+        "pt",
+        "pth",
+        "bin",
+        "safetensors",
+        "ckpt",
+        "h5",
+        "hdf5",
+        "keras",
+        "npz",
+        "npy",
+        "pkl",
+        "pickle",
+        "joblib",
+        "tflite",
+        "pb",
+        "mlmodel",
+        "mlpackage",
+        "mar",
+        "nemo",
+        "engine",
+        "plan",
+        "msgpack",
+        "ggml",
+        "model",
+        "spm",
+        "json",
+        "toml",
+        "txt",
+        "zip",
+        "gz",
+        "tgz",
+        "tar",
+        "xz",
+        "zst",
+        "7z",
+    ];
     known.iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 

@@ -51,6 +51,15 @@ fn recurrent_models_of_pytorch_write_what_pytorch_writes() {
 }
 
 #[test]
+fn the_page_shows_the_configuration_that_is_imported() {
+    let page = include_str!("../../../WEIGHTS.md");
+    let json = page.split("```json").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let shown: Value = serde_json::from_str(json).unwrap();
+    let config = fs::read(reference("pytorch-lstm").join("config.json")).unwrap();
+    assert_eq!(shown, serde_json::from_slice::<Value>(&config).unwrap());
+}
+
+#[test]
 fn opus_mt_folders_have_their_ids_and_translate_the_same() {
     for name in ["opus-mt", "opus-mt-apart"] {
         let trained = imported(&reference(name));
