@@ -194,6 +194,67 @@ fn headers_of_weights() {
     });
 }
 
+/// Imports of a model that others left (`tools/foreign_models.py`) with one of its files mutated; what is imported writes.
+fn foreign(name: &'static str, model: &str, file: &'static str) {
+    let folder = Folder::new();
+    let reference = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../interop/tests/reference").join(model);
+    let (place, run) = (folder.path("model"), folder.path("imported"));
+    copy(&reference, &place);
+    let original = fs::read(place.join(file)).unwrap();
+    survives(name, vec![original], move |bytes| {
+        let _folder = &folder;
+        fs::write(place.join(file), bytes).unwrap();
+        let _ = fs::remove_dir_all(&run);
+        if descant_interop::import(&place, &run).is_ok() {
+            let _ = Trained::load(&run).unwrap().generate("the cat");
+        }
+    });
+}
+
+#[test]
+fn pickles() {
+    foreign("pickle", "opus-mt", "pytorch_model.bin");
+}
+
+#[test]
+fn sentencepiece_models() {
+    foreign("sentencepiece", "opus-mt", "source.spm");
+}
+
+#[test]
+fn vocabularies_of_marian() {
+    foreign("marian-vocabulary", "opus-mt", "vocab.json");
+}
+
+#[test]
+fn configurations_of_recurrent_models() {
+    foreign("recurrent-config", "pytorch-lstm", "config.json");
+}
+
+#[test]
+fn lists_of_tokens() {
+    foreign("token-list", "pytorch-gru", "target_vocabulary.txt");
+}
+
+#[test]
+fn files_of_llama_cpp() {
+    let folder = exported();
+    folder.succeed(&["export", "run", "model.gguf"]);
+    let (path, run) = (folder.path("model.gguf"), folder.path("imported"));
+    let whole = fs::read(&path).unwrap();
+    // Mostly the keys, the tokens and the table of tensors.
+    let head = whole.len().min(16_000);
+    let (head, data) = (whole[..head].to_vec(), whole[head..].to_vec());
+    survives("gguf", vec![head], move |bytes| {
+        let _folder = &folder;
+        fs::write(&path, [bytes, &data].concat()).unwrap();
+        let _ = fs::remove_dir_all(&run);
+        if descant_interop::import(&path, &run).is_ok() {
+            let _ = Trained::load(&run).unwrap().generate("the cat");
+        }
+    });
+}
+
 /// A run is read, and goes on by a step, with one of these files mutated.
 fn runs(name: &'static str, recipe: &str, files: &[&str]) {
     let folder = Folder::new();
