@@ -2,8 +2,9 @@
 
 use crate::Error;
 use crate::folder::{
-    CHAT_TEMPLATE, CONFIG, GENERATION, INDEX, MERGES, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, WEIGHTS,
+    CHAT_TEMPLATE, CONFIG, GENERATION, INDEX, MERGES, PICKLED, PICKLED_INDEX, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
 };
+use crate::tokenizer::marian::{self, TARGET_VOCABULARY};
 use hf_hub::api::sync::{ApiBuilder, ApiError};
 use hf_hub::{Cache, Repo, RepoType};
 use std::path::{Path, PathBuf};
@@ -123,18 +124,20 @@ fn folder_of(file: &Path) -> Option<PathBuf> {
 fn wanted<'a>(listed: &[&'a str]) -> Result<Vec<&'a str>, &'static str> {
     let find = |wanted: &'static str| listed.iter().copied().find(|&name| name == wanted);
     let mut names = vec![find(CONFIG).ok_or(CONFIG)?];
-    match find(INDEX) {
-        Some(index) => {
-            let is_part =
-                |name: &&str| name.starts_with("model-") && name.ends_with(".safetensors") && !name.contains('/');
-            names.push(index);
-            names.extend(listed.iter().copied().filter(is_part));
+    // Safetensors, or else PyTorch's pickles; as one file, or in parts that an index lists.
+    let forms = [(INDEX, "model-", ".safetensors", WEIGHTS), (PICKLED_INDEX, "pytorch_model-", ".bin", PICKLED)];
+    let form = forms.into_iter().find_map(|(index, start, end, one)| match (find(index), find(one)) {
+        (Some(index), _) => {
+            let is_part = |name: &&str| name.starts_with(start) && name.ends_with(end) && !name.contains('/');
+            Some([index].into_iter().chain(listed.iter().copied().filter(is_part)).collect())
         }
-        None => names.push(find(WEIGHTS).ok_or(WEIGHTS)?),
-    }
+        (None, Some(one)) => Some(vec![one]),
+        (None, None) => None,
+    });
+    names.extend(form.ok_or(WEIGHTS)?);
     match find(TOKENIZER) {
         Some(tokenizer) => names.push(tokenizer),
-        None => names.extend([VOCABULARY, MERGES].into_iter().filter_map(find)),
+        None => names.extend([MERGES, TARGET_VOCABULARY].into_iter().chain(marian::FILES).filter_map(find)),
     }
     names.extend([TOKENIZER_CONFIG, CHAT_TEMPLATE, GENERATION].into_iter().filter_map(find));
     Ok(names)
@@ -177,7 +180,11 @@ mod tests {
         expected.sort_unstable();
         found.sort_unstable();
         assert_eq!(found, expected);
-        assert_eq!(wanted(&["config.json", "pytorch_model.bin"]), Err("model.safetensors"));
+        let opus = ["config.json", "pytorch_model.bin", "rust_model.ot", "source.spm", "target.spm", "vocab.json"];
+        let mut found = wanted(&opus).unwrap();
+        found.sort_unstable();
+        assert_eq!(found, opus.into_iter().filter(|name| *name != "rust_model.ot").collect::<Vec<_>>());
+        assert_eq!(wanted(&["config.json", "tf_model.h5"]), Err("model.safetensors"));
         assert_eq!(wanted(&["README.md"]), Err("config.json"));
     }
 }

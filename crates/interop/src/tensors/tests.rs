@@ -1,4 +1,5 @@
-use super::TensorFile;
+use super::{Numbers, TensorFile};
+use half::f16;
 use std::path::{Path, PathBuf};
 
 fn reference(name: &str) -> PathBuf {
@@ -75,4 +76,20 @@ fn a_file_that_is_cut_or_changed_anywhere_is_an_error_or_reads() {
             }
         }
     }
+}
+
+/// By hand: a scale of 0.5 and the numbers -16 to 15, of which four bits hold -8 to 7.
+#[test]
+fn quantised_blocks_are_scaled() {
+    let scale = f16::from_f32(0.5).to_le_bytes();
+    let numbers: Vec<i8> = (-16..16).collect();
+    let eight: Vec<u8> = scale.into_iter().chain(numbers.iter().map(|&n| n as u8)).collect();
+    let mut found = [f32::NAN; 32];
+    Numbers::Q8.decode(&eight, &mut found);
+    assert!(found.iter().zip(&numbers).all(|(&x, &n)| x == 0.5 * f32::from(n)), "{found:?}");
+    let halves = |i: u8| (i % 16) | (15 - i % 16) << 4;
+    let four: Vec<u8> = scale.into_iter().chain((0..16).map(halves)).collect();
+    Numbers::Q4.decode(&four, &mut found);
+    let expected = |i: usize| 0.5 * if i < 16 { i as f32 - 8.0 } else { 15.0 - (i as f32 - 16.0) - 8.0 };
+    assert!(found.iter().enumerate().all(|(i, &x)| x == expected(i)), "{found:?}");
 }
