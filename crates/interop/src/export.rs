@@ -22,7 +22,10 @@ pub fn export(trained: &Trained, folder: &Path) -> Result<Family, Error> {
     if !trained.model.output().is_likelihood() {
         return Err(Error::Family("loss.kind = \"embedding\" gives it another output than any family has".to_owned()));
     }
-    if trained.tokenizers.source.as_ref().is_some_and(|source| !Arc::ptr_eq(source, &trained.tokenizers.target)) {
+    let target = &trained.tokenizers.target;
+    let is_other =
+        |source: &Arc<Tokenizer>| !Arc::ptr_eq(source, target) && source.to_json().ok() != target.to_json().ok();
+    if trained.tokenizers.source.as_ref().is_some_and(is_other) {
         let reason = "its source and its target have tokenizers of their own, and a tokenizer.json holds one";
         return Err(Error::Family(reason.to_owned()));
     }

@@ -297,7 +297,7 @@ impl<R: Read> Machine<'_, R> {
                     _ => return Err(damaged("its pickle names a function by something else than texts")),
                 }
             }
-            b'R' => {
+            b'R' | b'\x81' => {
                 let parts = self.pop_many::<2>()?;
                 self.push(Value::Call(parts[0], parts[1]))?;
             }
