@@ -184,6 +184,11 @@ fn what_is_no_model_folder_is_told() {
     let folder = exported();
     fs::create_dir(folder.path("mt")).unwrap();
     folder.fail(&["import", "mt"], &["mt", "no Hugging Face folder", "config.json"]);
+    folder.write("mt/model.gguf", "");
+    folder.fail(&["import", "mt"], &["mt", "model.gguf", "name that file"]);
+    folder.write("mt/adapter_config.json", "{}");
+    folder.fail(&["import", "mt"], &["mt", "PEFT", "merge_and_unload"]);
+    folder.fail(&["show", "mt"], &["mt", "PEFT"]);
     folder.fail(&["import", "none"], &["none", "no such folder", "hf:OWNER/NAME"]);
     folder.fail(&["import", "model/config.json"], &["is a file"]);
     folder.fail(&["import", "run"], &["is a run of descant already", "descant generate"]);

@@ -60,7 +60,42 @@ pub(crate) fn is_model(folder: &Path) -> Result<(), Error> {
         Ok(_) if folder.join("recipe.toml").is_file() => {
             wrong("it is a run of descant already: write with it by descant generate")
         }
-        Ok(_) if !folder.join(CONFIG).exists() => wrong("it is no Hugging Face folder: it has no config.json"),
+        Ok(_) if folder.join("adapter_config.json").is_file() => wrong(
+            "it is an adapter of PEFT, which changes another model. Merge the two with PEFT, and import what comes out: \
+             model.merge_and_unload().save_pretrained(FOLDER)",
+        ),
+        Ok(_) if !folder.join(CONFIG).exists() => match other_file(folder) {
+            Some((name, advice)) => wrong(&format!("it has no config.json, but {name}: {advice}")),
+            None => wrong("it is no Hugging Face folder: it has no config.json"),
+        },
         Ok(_) => Ok(()),
     }
+}
+
+/// A file of another program, and what to do with it.
+fn other_file(folder: &Path) -> Option<(String, &'static str)> {
+    const KNOWN: [(&str, &str); 6] = [
+        (".gguf", "name that file"),
+        (".onnx", "a program for ONNX, whose weights are not read. Look for the model that it was made of"),
+        (
+            ".h5",
+            "weights of TensorFlow, which are not read. transformers before version 5 reads them: from_pretrained(…, from_tf=True)",
+        ),
+        (
+            ".msgpack",
+            "weights of Flax, which are not read. transformers before version 5 reads them: from_pretrained(…, from_flax=True)",
+        ),
+        (
+            ".npz",
+            "weights of Marian itself or of NumPy. transformers has a converter for Marian: convert_marian_to_pytorch",
+        ),
+        (".pt", "a checkpoint of PyTorch. WEIGHTS.md says how its tensors come in"),
+    ];
+    let mut names: Vec<String> =
+        fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    names.sort_unstable();
+    let find = |(end, advice): &(&str, &'static str)| {
+        names.iter().find(|name| name.ends_with(end)).map(|name| (name.clone(), *advice))
+    };
+    KNOWN.iter().find_map(find)
 }
