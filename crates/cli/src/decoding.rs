@@ -9,10 +9,11 @@ pub(crate) struct Decoding {
     /// Beam search of width N: keep the N likeliest partial texts [default: greedy, only the likeliest token]
     #[arg(long, value_name = "N", conflicts_with_all = ["sample", "temperature", "top_k", "top_p"])]
     pub(crate) beam: Option<usize>,
-    /// Favour longer texts in a beam search: texts are ranked by log probability / ((5 + tokens) / 6)^X, the end counted
-    /// as a token; 0 not at all, 1 much
-    #[arg(long, value_name = "X", default_value_t = 0.6, requires = "beam")]
-    length_penalty: f64,
+    /// Favour longer texts in a beam search: texts are ranked by log probability / ((5 + tokens) / 6)^X [default: 0.6]; of an
+    /// imported model as transformers ranks them, by log probability / tokens^X [default: 1]. The end counts as a token;
+    /// tokens that are forbidden have no probability, and the others all
+    #[arg(long, value_name = "X")]
+    length_penalty: Option<f64>,
     /// Draw tokens by their probability (the default for language models that continue a text)
     #[arg(long)]
     sample: bool,
@@ -50,18 +51,26 @@ impl Decoding {
         n_best: usize,
         parallelism: Parallelism,
     ) -> anyhow::Result<Options> {
+        let own = &trained.recipe.generation;
         let drawn = self.sample || self.top_k.is_some() || self.top_p.is_some() || self.temperature.is_some();
-        let drawn = drawn || !(self.greedy || trained.answers());
-        let strategy = match self.beam {
-            Some(width) => Strategy::Beam { width, length_penalty: self.length_penalty, n_best },
-            None if drawn => Strategy::Sample {
-                temperature: self.temperature.unwrap_or(1.0),
-                top_k: self.top_k,
-                top_p: self.top_p,
-                seed: self.seed,
-            },
-            None => Strategy::Greedy,
+        let mut strategy = match self.beam {
+            Some(width) => Strategy::Beam { width, length_penalty: own.length_penalty(), n_best },
+            None if drawn => own.sampling(self.seed),
+            None if self.greedy => Strategy::Greedy,
+            None => trained.strategy(),
         };
+        match &mut strategy {
+            Strategy::Beam { length_penalty, n_best: texts, .. } => {
+                *length_penalty = self.length_penalty.unwrap_or(*length_penalty);
+                *texts = n_best;
+            }
+            _ if self.length_penalty.is_some() => anyhow::bail!("--length-penalty is for a beam search: add --beam N"),
+            Strategy::Sample { temperature, top_k, top_p, seed } => {
+                *temperature = self.temperature.unwrap_or(*temperature);
+                (*top_k, *top_p, *seed) = (self.top_k.or(*top_k), self.top_p.or(*top_p), self.seed);
+            }
+            Strategy::Greedy => {}
+        }
         let mut options = trained.options(strategy, self.max_length, parallelism)?;
         if let Some(context) = self.context {
             anyhow::ensure!(

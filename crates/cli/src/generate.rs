@@ -9,6 +9,7 @@ use crate::decoding::Decoding;
 use crate::report::note;
 use clap::Args;
 use descant_autograd::Tape;
+use descant_generate::Strategy;
 use descant_kernels::Parallelism;
 use descant_text::{Lines, Message, TextError};
 use descant_train::Trained;
@@ -37,8 +38,8 @@ pub(crate) struct Generate {
     /// What a conversation begins with, before the user's first words
     #[arg(long, value_name = "TEXT", conflicts_with = "no_chat")]
     system: Option<String>,
-    /// Print this many texts for each line, each after its score and a tab (needs --beam). The score is the log
-    /// probability / ((5 + tokens) / 6)^length-penalty
+    /// Print this many texts for each line, each after its score and a tab (needs --beam). --length-penalty
+    /// says what the score is
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     n_best: u16,
     /// Print a JSON object a line for each text: line, rank, source, text, finished, score, tokens
@@ -57,7 +58,7 @@ pub(crate) struct Generate {
 impl Generate {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         anyhow::ensure!(
-            self.n_best == 1 || self.decoding.beam.is_some_and(|width| width >= usize::from(self.n_best)),
+            self.n_best == 1 || self.decoding.beam.is_none_or(|width| width >= usize::from(self.n_best)),
             "--n-best {} needs a beam of at least that width: add --beam {0}",
             self.n_best
         );
@@ -70,6 +71,12 @@ impl Generate {
         let threads = self.threads.count();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         let options = self.decoding.options(&trained, self.n_best.into(), Parallelism::Threads(threads))?;
+        let beam = matches!(options.strategy, Strategy::Beam { .. });
+        anyhow::ensure!(
+            self.n_best == 1 || beam,
+            "--n-best {} needs a beam of at least that width: add --beam {0}",
+            self.n_best
+        );
         anyhow::ensure!(
             !(self.chat || self.system.is_some()) || trained.chat.is_some(),
             "{run} has no chat template: it was neither trained with data.chat_template nor imported with one. Leave out \
@@ -91,7 +98,7 @@ impl Generate {
             scores: self.n_best > 1,
             json: self.json,
             escape,
-            streams: show && !escape && !self.json && self.decoding.beam.is_none(),
+            streams: show && !escape && !self.json && !beam,
             empty_lines: lines,
             conversation: chat.then_some(beginning),
             tally: Tally::default(),

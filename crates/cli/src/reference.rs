@@ -24,6 +24,10 @@ const TABLES: &[(&str, &str)] = &[
     ("bench", "Sizes in place of texts, for `descant bench` and `descant gradcheck`."),
     ("tokenizer", "How text becomes tokens; a table [target_tokenizer] with the same keys is the target's own."),
     ("tokenizer.special", "Special ids of a tokenizer that was made elsewhere; an import writes them."),
+    (
+        "tokenizer.special.around",
+        "What such a tokenizer puts around a text; without the table, as those that are trained here.",
+    ),
     ("model", "The architecture. With init it can be left out."),
     ("model.transformer", "What Transformer layers are like."),
     ("model.transformer.rotary_scaling", "How rotary positions reach further than in training."),
@@ -34,6 +38,7 @@ const TABLES: &[(&str, &str)] = &[
     ("finetune.lora", "Low-rank adapters (LoRA)."),
     ("distill", "A trained model to learn from, beside the texts."),
     ("train", "How long, and in what portions."),
+    ("generation", "How texts are written where no option says it; an import takes it from generation_config.json."),
 ];
 
 impl Reference {

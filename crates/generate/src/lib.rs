@@ -14,5 +14,5 @@ mod top;
 mod window;
 
 pub use generate::{Input, generate, stream};
-pub use options::{Options, Strategy};
+pub use options::{Options, Ranking, Strategy};
 pub use search::Hypothesis;

@@ -1,15 +1,30 @@
 use descant_kernels::Parallelism;
+use serde::{Deserialize, Serialize};
 
 /// The lowest temperature.
 const COLDEST: f64 = 1e-3;
+
+/// How a beam search ranks its hypotheses, and when it ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ranking {
+    /// By `log p(y) / ((5 + |y|) / 6)^length_penalty` (Wu et al. 2016, arXiv 1609.08144), those that have ended before those
+    /// that were cut. The search goes on while a better one can be found.
+    #[default]
+    Gnmt,
+    /// By `log p(y) / |y|^length_penalty`, as `transformers`, fairseq and Marian do; hypotheses that the length cuts are ranked as
+    /// the others. The search ends as that of `transformers` with `early_stopping = False`: when as many as the beam is wide
+    /// have ended, and the best that lives would be no better if it ended now.
+    Tokens,
+}
 
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Strategy {
     /// The likeliest token; of a continuous output, the nearest.
     Greedy,
-    /// The `width` likeliest beginnings at once. A hypothesis `y` is scored `log p(y) / lp(y)`, with
-    /// `lp(y) = ((5 + |y|) / 6)^length_penalty` (Wu et al. 2016, arXiv 1609.08144), where `|y|` counts the end too.
+    /// The `width` likeliest beginnings at once, scored by the probability and the length of a hypothesis, which counts the
+    /// end too: see [`Ranking`].
     Beam {
         /// How many beginnings are kept for each source. With 1, and no length penalty, this is greedy.
         width: usize,
@@ -84,6 +99,10 @@ pub struct Options {
     pub start: Vec<u32>,
     /// EOS: each of these tokens ends a text. Without any, rows are written to the full length.
     pub eos: Vec<u32>,
+    /// How a beam search ranks.
+    pub ranking: Ranking,
+    /// Whether the last token that `max_length` allows is the end, whatever its probability, as Marian has it.
+    pub forced_end: bool,
     /// Tokens that are never written, such as `<unk>` and `<s>`: the others have all the probability.
     pub forbidden: Vec<u32>,
     /// Threads for the products of a step.
@@ -102,6 +121,8 @@ impl Options {
             context_bos: None,
             start,
             eos,
+            ranking: Ranking::Gnmt,
+            forced_end: false,
             forbidden: Vec::new(),
             parallelism: Parallelism::Serial,
         }

@@ -1,5 +1,5 @@
-use crate::Options;
 use crate::top::Candidate;
+use crate::{Options, Ranking};
 use std::cmp::Ordering;
 
 /// What was written for a source, or after a prompt.
@@ -38,6 +38,11 @@ pub(crate) struct Search {
     width: usize,
     n_best: usize,
     length_penalty: f64,
+    ranking: Ranking,
+    /// The token that ends a text at the limit.
+    forced_end: bool,
+    /// Tokens that were written for it before.
+    before: usize,
 }
 
 impl Search {
@@ -45,8 +50,19 @@ impl Search {
     pub(crate) fn new(options: &Options, source: Option<usize>, room: Option<usize>) -> Self {
         let (width, n_best, length_penalty) = options.beam();
         let limit = options.limit(source).min(room.unwrap_or(usize::MAX));
-        let eos = options.eos.clone();
-        Self { live: vec![Live::default()], ended: Vec::new(), eos, limit, width, n_best, length_penalty }
+        // What follows a decoder's start is written, though not chosen.
+        let before = if source.is_some() { options.start.len().saturating_sub(1) } else { 0 };
+        let limit = limit.saturating_sub(before);
+        let (eos, ranking) = (options.eos.clone(), options.ranking);
+        let forced_end = options.forced_end && !eos.is_empty();
+        let live = vec![Live::default()];
+        let mut search =
+            Self { live, ended: Vec::new(), eos, limit, width, n_best, length_penalty, ranking, forced_end, before };
+        if limit <= usize::from(forced_end) {
+            search.live.clear();
+            search.end(Vec::new(), 0.0, forced_end);
+        }
+        search
     }
 
     /// Goes on with the best candidates.
@@ -56,7 +72,10 @@ impl Search {
     /// a longer search would hand back the same.
     pub(crate) fn advance(&mut self, candidates: &[Candidate]) {
         let parents = std::mem::take(&mut self.live);
-        for (rank, candidate) in candidates.iter().enumerate() {
+        // The last tokens all end their texts, as far as the beam is wide.
+        let is_last = parents.first().is_some_and(|live| live.tokens.len() + 1 >= self.limit);
+        let most = if is_last && self.ranking == Ranking::Tokens { self.width } else { candidates.len() };
+        for (rank, candidate) in candidates.iter().enumerate().take(most) {
             let &Candidate { parent, token, log_probability } = candidate;
             let tokens = &parents[parent].tokens;
             if self.eos.contains(&token) {
@@ -72,35 +91,58 @@ impl Search {
         }
         // With every token forbidden or impossible, what there is stays.
         let stuck = if candidates.is_empty() { parents } else { Vec::new() };
-        let full = self.live.first().is_some_and(|live| live.tokens.len() >= self.limit);
-        let cut = if full { std::mem::take(&mut self.live) } else { stuck };
-        cut.into_iter().for_each(|live| self.end(live.tokens, live.log_probability, false));
-        if let Some(worst) = self.ended.get(self.n_best - 1).map(|hypothesis| hypothesis.score) {
-            // Log probabilities only fall, and the longest have the largest divisor.
-            let divisor = self.divisor(self.limit);
-            self.live.retain(|live| live.log_probability / divisor > worst);
+        let forced = usize::from(self.forced_end);
+        let full = self.live.first().is_some_and(|live| live.tokens.len() + forced >= self.limit);
+        let (cut, forced) = if full { (std::mem::take(&mut self.live), self.forced_end) } else { (stuck, false) };
+        cut.into_iter().for_each(|live| self.end(live.tokens, live.log_probability, forced));
+        match self.ranking {
+            Ranking::Gnmt => {
+                if let Some(worst) = self.ended.get(self.n_best - 1).map(|hypothesis| hypothesis.score) {
+                    // Log probabilities only fall, and the longest have the largest divisor.
+                    let divisor = self.divisor(self.limit);
+                    self.live.retain(|live| live.log_probability / divisor > worst);
+                }
+            }
+            Ranking::Tokens => {
+                if let (Some(worst), Some(best)) = (self.ended.get(self.width - 1), self.live.first()) {
+                    let score = best.log_probability / self.divisor(best.tokens.len());
+                    if score <= worst.score {
+                        self.live.clear();
+                    }
+                }
+            }
         }
     }
 
     /// What has been found, the best first: finished hypotheses, then those whose length ran out.
-    pub(crate) fn hypotheses(self) -> Vec<Hypothesis> {
+    pub(crate) fn hypotheses(mut self) -> Vec<Hypothesis> {
+        self.ended.truncate(self.n_best);
         self.ended
     }
 
     fn end(&mut self, tokens: Vec<u32>, log_probability: f64, finished: bool) {
         let score = log_probability / self.divisor(tokens.len() + usize::from(finished));
         let hypothesis = Hypothesis { tokens, score, log_probability, finished };
-        let at = self.ended.partition_point(|other| best_first(other, &hypothesis) != Ordering::Greater);
+        let ranking = self.ranking;
+        let at = self.ended.partition_point(|other| best_first(ranking, other, &hypothesis) != Ordering::Greater);
         self.ended.insert(at, hypothesis);
-        self.ended.truncate(self.n_best);
+        self.ended.truncate(match ranking {
+            Ranking::Gnmt => self.n_best,
+            Ranking::Tokens => self.width,
+        });
     }
 
-    /// Wu et al. 2016, equation 14.
+    /// Of the length: Wu et al. 2016, equation 14, or a power of it.
     fn divisor(&self, length: usize) -> f64 {
-        ((5.0 + length as f64) / 6.0).powf(self.length_penalty)
+        let length = (self.before + length) as f64;
+        match self.ranking {
+            Ranking::Gnmt => ((5.0 + length) / 6.0).powf(self.length_penalty),
+            Ranking::Tokens => length.max(1.0).powf(self.length_penalty),
+        }
     }
 }
 
-fn best_first(a: &Hypothesis, b: &Hypothesis) -> Ordering {
-    b.finished.cmp(&a.finished).then(b.score.total_cmp(&a.score))
+fn best_first(ranking: Ranking, a: &Hypothesis, b: &Hypothesis) -> Ordering {
+    let ended = if ranking == Ranking::Gnmt { b.finished.cmp(&a.finished) } else { Ordering::Equal };
+    ended.then(b.score.total_cmp(&a.score))
 }

@@ -80,7 +80,7 @@ fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
         })),
     )?;
     if let Some(template) = &trained.chat {
-        write(CHAT_TEMPLATE, own_template(template).to_owned())?;
+        write(CHAT_TEMPLATE, own_template(template, &special))?;
     }
     let start = if family.reads_a_source() { "decoder_start_token_id" } else { "bos_token_id" };
     let ends = one_or_several(&special.ends);

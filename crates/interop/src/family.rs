@@ -104,12 +104,12 @@ pub(crate) struct Described {
     pub(crate) unread: Vec<String>,
 }
 
-/// The ids that end a text, of a `config.json` or `generation_config.json`.
+/// The ids of a key, one or several, of a `config.json` or `generation_config.json`.
 ///
 /// # Errors
 /// Where they are something else.
-pub(crate) fn ends(config: &Value) -> Result<Vec<u32>, String> {
-    Keys::new(config, &RefCell::default()).ids("eos_token_id")
+pub(crate) fn ids(config: &Value, key: &str) -> Result<Vec<u32>, String> {
+    Keys::new(config, &RefCell::default()).ids(key)
 }
 
 /// A number of entries that a vocabulary may have.

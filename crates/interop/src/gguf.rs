@@ -73,7 +73,10 @@ pub fn export_gguf(trained: &Trained, path: &Path) -> Result<Family, Error> {
     let (bos, before) = (trained.bos()?, trained.before()?);
     items.extend(vocabulary::items(&trained.tokenizers.target, bos, &before).map_err(Error::Family)?);
     if let Some(template) = &trained.chat {
-        items.push(("tokenizer.chat_template".to_owned(), Item::Text(own_template(template).to_owned())));
+        items.push((
+            "tokenizer.chat_template".to_owned(),
+            Item::Text(own_template(template, trained.tokenizers.target.special())),
+        ));
     }
     let tensors = tensors(trained, family)?;
     if path.exists() {

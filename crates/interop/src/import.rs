@@ -1,12 +1,12 @@
 //! Reads folders of `transformers`.
 
-use crate::family::{Described, ends};
+use crate::family::{Described, ids};
 use crate::folder::{CONFIG, GENERATION, TOKENIZER, read_json_if};
 use crate::foreign::{Foreign, Layout};
 use crate::template::chat_template;
 use crate::tokenizer::Settings;
 use crate::weights::Weights;
-use crate::{Error, Family, tokenizer};
+use crate::{Error, Family, generation, tokenizer};
 use descant_text::{Special, Tokenizer, TokenizerConfig};
 use descant_train::{Recipe, Tokenizers};
 use serde_json::{Value, json};
@@ -33,24 +33,35 @@ pub(crate) fn open(folder: &Path, config: &Value) -> Result<Foreign, Error> {
         Family::read(config).map_err(wrong)?;
     let weights = Weights::open(folder)?;
     let settings = Settings::read(folder)?;
-    let generation = read_json_if(&folder.join(GENERATION))?.unwrap_or_else(|| json!({}));
-    let of_generation = ends(&generation).map_err(|reason| Error::folder(&folder.join(GENERATION), reason))?;
+    let generation = read_json_if(&folder.join(GENERATION))?;
+    let place = folder.join(if generation.is_some() { GENERATION } else { CONFIG });
+    let (defaults, left) = generation::read(generation.as_ref(), config, family.reads_a_source())
+        .map_err(|reason| Error::folder(&place, reason))?;
+    let of_config = generation.is_none();
+    let mut notes: Vec<String> =
+        left.into_iter().map(|line| format!("{}: {line}", if of_config { CONFIG } else { GENERATION })).collect();
+    let generation = generation.unwrap_or_else(|| json!({}));
+    let of_generation = |key: &str| ids(&generation, key).map_err(|reason| Error::folder(&place, reason));
+    let start = if family.reads_a_source() { "decoder_start_token_id" } else { "bos_token_id" };
+    special.beginning = of_generation(start)?.first().copied().or(special.beginning);
     if folder.join(TOKENIZER).exists() {
         Tokenizer::try_apart(&folder.join(TOKENIZER), Some(special.clone())).map_err(descant_train::Error::from)?;
     }
-    let tokenizer = tokenizer::read(folder, family, &settings, special)?;
+    let tokenizer = settings.with_named(tokenizer::read(folder, family, &settings, special)?)?;
     special = tokenizer.special().clone();
     // All end a text; first, what ends a turn: the one that the tokenizer calls so.
     let named = settings.token("eos_token")?.and_then(|token| tokenizer.id(token));
-    special.ends = each_once(named.into_iter().chain(of_generation).chain(special.ends));
+    special.ends = each_once(named.into_iter().chain(of_generation("eos_token_id")?).chain(special.ends));
     special.around = Some(settings.around(&tokenizer)?);
+    special.unknown = tokenizer.unknown().or(special.unknown);
     let tokenizer = tokenizer.with_special(special.clone()).map_err(descant_train::Error::from)?;
     if let Some(rows) = special.entries.filter(|&rows| rows < tokenizer.vocabulary()) {
         let tokens = tokenizer.vocabulary();
         return Err(wrong(format!("vocab_size = {rows}, but the tokenizer has {tokens} tokens")));
     }
     let with = |special| TokenizerConfig { special: Some(special), ..TokenizerConfig::default() };
-    let mut recipe = Recipe { tokenizer: with(tokenizer.special().clone()), ..Recipe::of(model_config) };
+    let mut recipe =
+        Recipe { tokenizer: with(tokenizer.special().clone()), generation: defaults, ..Recipe::of(model_config) };
     let target = Arc::new(tokenizer);
     let of_source = Special { entries: source_entries.or(special.entries), ..special.clone() };
     let source = match tokenizer::source(folder, family, of_source)? {
@@ -69,7 +80,8 @@ pub(crate) fn open(folder: &Path, config: &Value) -> Result<Foreign, Error> {
     };
     let tokenizers = Tokenizers { source, target };
     let chat = chat_template(folder, &settings, &tokenizers.target)?;
-    let unread = (!unread.is_empty()).then(|| format!("{CONFIG}: these keys are not read: {}", unread.join(", ")));
-    let notes = unread.into_iter().collect();
+    let mut unread = unread;
+    unread.retain(|key| !(of_config && generation::OF_MODEL.contains(&key.as_str())));
+    notes.extend((!unread.is_empty()).then(|| format!("{CONFIG}: these keys are not read: {}", unread.join(", "))));
     Ok(Foreign { layout: Layout::Transformers(family), recipe, tokenizers, chat, notes, weights })
 }

@@ -95,7 +95,12 @@ impl<'a> Keys<'a> {
         self.table.get(key).is_some_and(Value::is_null)
     }
 
-    fn get<T>(&self, key: &str, what: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Option<T>, String> {
+    pub(crate) fn get<T>(
+        &self,
+        key: &str,
+        what: &str,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Option<T>, String> {
         let wrong = |value| format!("{}{key} = {value}: expected {what}", self.prefix);
         self.value(key).map(|value| read(value).ok_or_else(|| wrong(value))).transpose()
     }

@@ -14,6 +14,7 @@ mod family;
 mod fit;
 mod folder;
 mod foreign;
+mod generation;
 mod gguf;
 #[cfg(feature = "hub")]
 mod hub;

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::folder::{CHAT_TEMPLATE, TOKENIZER_CONFIG, read_if};
 use crate::tokenizer::Settings;
-use descant_text::{ChatTemplate, Tokenizer};
+use descant_text::{ChatTemplate, Special, Tokenizer};
 use serde_json::Value;
 use std::path::Path;
 
@@ -25,9 +25,15 @@ pub(crate) fn chat_template(
             let text = match settings.json.get("chat_template") {
                 None | Some(Value::Null) => return Ok(None),
                 Some(Value::String(text)) => text,
+                Some(Value::Object(templates)) => match templates.get("default") {
+                    Some(template) => template
+                        .as_str()
+                        .ok_or_else(|| Error::folder(&place, "chat_template: the default one has no text"))?,
+                    None => return Ok(unnamed(&place)),
+                },
                 Some(Value::Array(templates)) => {
                     match templates.iter().find(|template| template["name"] == "default") {
-                        None => return Ok(None),
+                        None => return Ok(unnamed(&place)),
                         Some(template) => template["template"]
                             .as_str()
                             .ok_or_else(|| Error::folder(&place, "chat_template: the default one has no text"))?,
@@ -38,22 +44,46 @@ pub(crate) fn chat_template(
             (place, text.to_owned())
         }
     };
-    of_text(&place, &text, tokenizer).map(Some)
+    of_text(&place, &text, settings, tokenizer).map(Some)
 }
 
-/// The template that this text is, with the names of the tokens that it writes.
-pub(crate) fn of_text(place: &Path, text: &str, tokenizer: &Tokenizer) -> Result<ChatTemplate, Error> {
-    // The template writes the beginning itself; the end stands between the turns.
+/// The template that this text is, with the names of the tokens that it writes: as the settings name them, or else the model's
+/// configuration.
+pub(crate) fn of_text(
+    place: &Path,
+    text: &str,
+    settings: &Settings,
+    tokenizer: &Tokenizer,
+) -> Result<ChatTemplate, Error> {
     let special = tokenizer.special();
-    let name = |id: Option<u32>| id.and_then(|id| tokenizer.token(id)).unwrap_or_default();
-    let [beginning, end] = [special.beginning, special.end()].map(name);
-    let text = format!("{{% set bos_token, eos_token = {beginning:?}, {end:?} %}}\n{text}");
-    ChatTemplate::new(&text).map_err(|reason| Error::folder(place, reason))
+    let mut tokens = Vec::new();
+    for key in TOKENS {
+        let otherwise = match key {
+            "bos_token" => special.beginning,
+            "eos_token" => special.end(),
+            _ => None,
+        };
+        let otherwise = otherwise.filter(|_| !settings.says(key)).and_then(|id| tokenizer.token(id));
+        tokens.extend(settings.token(key)?.map(str::to_owned).or(otherwise).map(|name| (key, name)));
+    }
+    ChatTemplate::with_tokens(text, &tokens).map_err(|reason| Error::folder(place, reason))
 }
 
-/// A template as it was before an import put a line before it.
-pub(crate) fn own_template(template: &ChatTemplate) -> &str {
-    let own = template.text();
-    let line = own.lines().next().filter(|line| line.starts_with("{% set bos_token, eos_token = "));
-    line.map_or(own, |line| own[line.len()..].trim_start_matches('\n'))
+/// What templates know by name.
+const TOKENS: [&str; 4] = ["bos_token", "eos_token", "unk_token", "pad_token"];
+
+/// Of several templates, none is the default.
+fn unnamed(place: &Path) -> Option<ChatTemplate> {
+    log::warn!("{}: chat_template: none of them is named \"default\", so none is taken.", place.display());
+    None
+}
+
+/// The template of a run for other programs, which put nothing around a conversation: it writes itself what stood before
+/// every text in training.
+pub(crate) fn own_template(template: &ChatTemplate, special: &Special) -> String {
+    let own = template.own_text();
+    match special.around.is_some() || template.has_tokens() {
+        true => own.to_owned(),
+        false => format!("{{{{ bos_token }}}}{{% set bos_token = '' %}}{{% set eos_token = '' %}}\n{own}"),
+    }
 }

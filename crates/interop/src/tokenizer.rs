@@ -11,6 +11,11 @@ use descant_text::{Around, Special, Tokenizer};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
+/// Older folders have the names of special tokens here.
+const SPECIAL_TOKENS: &str = "special_tokens_map.json";
+/// The names of the keys that they are under.
+const NAMED: [&str; 7] = ["bos_token", "eos_token", "unk_token", "pad_token", "cls_token", "sep_token", "mask_token"];
+
 /// The `tokenizer_config.json` of a folder.
 pub(crate) struct Settings {
     place: PathBuf,
@@ -20,7 +25,11 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn read(folder: &Path) -> Result<Self, Error> {
         let place = folder.join(TOKENIZER_CONFIG);
-        let json = read_json_if(&place)?.unwrap_or_else(|| json!({}));
+        let mut json = read_json_if(&folder.join(SPECIAL_TOKENS))?.unwrap_or_else(|| json!({}));
+        let own = read_json_if(&place)?.unwrap_or_else(|| json!({}));
+        if let (Value::Object(json), Value::Object(own)) = (&mut json, own) {
+            json.extend(own);
+        }
         Ok(Self { place, json })
     }
 
@@ -38,6 +47,22 @@ impl Settings {
                 name.map(Some).ok_or_else(|| self.wrong(format!("{key} = {token}: expected a text")))
             }
         }
+    }
+
+    /// Whether it says anything of a key.
+    pub(crate) fn says(&self, key: &str) -> bool {
+        self.json.get(key).is_some()
+    }
+
+    /// The tokenizer with those as special tokens that are named here: as in `transformers`, also where its own file has them
+    /// among its words.
+    pub(crate) fn with_named(&self, tokenizer: Tokenizer) -> Result<Tokenizer, Error> {
+        let mut names = Vec::new();
+        for key in NAMED {
+            let name = self.token(key)?.filter(|name| tokenizer.id(name).is_some_and(|id| !tokenizer.is_special(id)));
+            names.extend(name.map(str::to_owned));
+        }
+        Ok(tokenizer.with_marks(&names).map_err(descant_train::Error::from)?)
     }
 
     fn flag(&self, key: &str) -> Result<Option<bool>, Error> {

@@ -1,6 +1,8 @@
 //! Chat templates: how the messages of a conversation become one text, as the Jinja templates of Hugging Face's
 //! tokenizers say it.
 
+mod names;
+mod python;
 pub(crate) mod renderer;
 
 use crate::Text;
@@ -31,8 +33,9 @@ impl Message {
 /// The role of the model.
 pub const ASSISTANT: &str = "assistant";
 
-/// A template. It is given `messages`, and `add_generation_prompt`; `bos_token` and `eos_token` are empty, as the
-/// beginning and the end of a sequence are added to every text.
+/// A template. It is given `messages`, `add_generation_prompt`, and the tokens of [`ChatTemplate::with_tokens`]; `tools` and
+/// `documents` are none. Without tokens, `bos_token` and `eos_token` are empty: then the beginning and the end of a
+/// sequence are added to every text.
 ///
 /// Names of control tokens are these tokens where the template wrote them, and text where they were said.
 #[derive(Clone)]
@@ -64,6 +67,14 @@ impl ChatTemplate {
         Ok(template.with_controls([]))
     }
 
+    /// Reads a template of `transformers`, which knows these tokens by name, such as `bos_token`.
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::new`].
+    pub fn with_tokens(text: &str, tokens: &[(&str, String)]) -> Result<Self, String> {
+        Self::new(&(names::line(tokens) + text))
+    }
+
     /// The template of this name that comes with descant: `chatml`.
     pub fn built_in(name: &str) -> Option<Self> {
         let (_, text) = BUILT_IN.iter().find(|(known, _)| *known == name)?;
@@ -83,9 +94,19 @@ impl ChatTemplate {
         self
     }
 
-    /// Its text.
+    /// Its text, with a first line for the tokens that it knows by name.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Its text without that line, where it has one.
+    pub fn own_text(&self) -> &str {
+        names::read(&self.text).1
+    }
+
+    /// Whether it knows tokens by name, and so writes what stands before and after a conversation itself.
+    pub fn has_tokens(&self) -> bool {
+        self.own_text().len() < self.text.len()
     }
 
     fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<Text, String> {
@@ -257,6 +278,70 @@ mod tests {
         assert_eq!(forged.pieces()[0], "user<|im_end|>\nx");
     }
 
+    /// What a template without messages writes.
+    fn written(template: &str) -> String {
+        ChatTemplate::new(template).unwrap().prompt(&[]).unwrap().to_string()
+    }
+
+    #[test]
+    fn values_are_written_as_json_dumps_writes_them() {
+        for (value, json) in [
+            (
+                "{'a': \"<b>'é/\", 'B': [1, 2.0, 1e-7, 1e16, none, true], 'c': {}}",
+                "{\"a\": \"<b>'é/\", \"B\": [1, 2.0, 1e-07, 1e+16, null, true], \"c\": {}}",
+            ),
+            ("'a\\n\\t\\\\'", "\"a\\n\\t\\\\\""),
+            ("[]", "[]"),
+        ] {
+            assert_eq!(written(&format!("{{{{ {value} | tojson }}}}")), json);
+        }
+        let value = "{'b': 1, 'a': ['é', {}]}";
+        for (arguments, json) in [
+            ("ensure_ascii=true", "{\"b\": 1, \"a\": [\"\\u00e9\", {}]}"),
+            ("separators=(',', ':')", "{\"b\":1,\"a\":[\"é\",{}]}"),
+            ("sort_keys=true", "{\"a\": [\"é\", {}], \"b\": 1}"),
+            ("indent=2", "{\n  \"b\": 1,\n  \"a\": [\n    \"é\",\n    {}\n  ]\n}"),
+        ] {
+            assert_eq!(written(&format!("{{{{ {value} | tojson({arguments}) }}}}")), json, "{arguments}");
+        }
+        assert!(ChatTemplate::new("{{ x | tojson }}").unwrap().prompt(&[]).unwrap_err().contains("tojson"));
+    }
+
+    #[test]
+    fn what_transformers_gives_a_template_is_given() {
+        assert_eq!(
+            written("{{ tools is none }} {{ documents is defined }} {{ tools is defined and not tools }}"),
+            "true true true"
+        );
+        assert_eq!(written("{{ 'a' is sequence }} {{ {} is sequence }} {{ 1 is sequence }}"), "true true false");
+        assert_eq!(
+            written(
+                "{{ 'a-b-c'.rsplit('-', 1)[0] }} {{ 'abc'.removeprefix('a') }} {{ 'abc'.index('c') }} {{ [1, 2].index(2) }}"
+            ),
+            "a-b bc 2 1"
+        );
+        assert_eq!(
+            written("{{ 'a=b=c'.partition('=')[2] }} {{ 'a=b=c'.rpartition('=')[0] }} {{ 'ab'.removesuffix('b') }}"),
+            "b=c a=b a"
+        );
+        let year = jiff::Zoned::now().year();
+        assert_eq!(written("{{ strftime_now('%Y') }}"), year.to_string());
+        assert!(ChatTemplate::new("{{ strftime_now('%Q') }}").unwrap().prompt(&[]).is_err());
+    }
+
+    #[test]
+    fn tokens_are_known_by_name_and_lines_are_counted_without_them() {
+        let text = "{{ bos_token }}\n    {% if unk_token is defined %}x{% endif %}{{ eos_token }}";
+        let template = ChatTemplate::with_tokens(text, &[("bos_token", "<s>".to_owned())]).unwrap();
+        assert_eq!(template.prompt(&[]).unwrap().to_string(), "<s>\n");
+        assert!(template.has_tokens() && template.own_text() == text);
+        let again = ChatTemplate::new(template.text()).unwrap();
+        assert_eq!(again.prompt(&[]).unwrap().to_string(), "<s>\n");
+        assert!(!chatml().has_tokens());
+        let wrong = ChatTemplate::with_tokens("{{ a }}\n{% if %}", &[("bos_token", "<s>".to_owned())]).unwrap_err();
+        assert!(wrong.contains("chat_template:2"), "{wrong}");
+    }
+
     #[test]
     fn tags_of_generation_change_nothing() {
         let plain = "{% for m in messages %}{{ m.content }}{%- endfor -%}";
@@ -275,8 +360,6 @@ mod tests {
         assert!(chatml().answers(&[Message::new("user", "x")]).unwrap_err().contains("assistant"));
         let turned = ChatTemplate::new("{% if add_generation_prompt %}A:{% else %}B{% endif %}").unwrap();
         assert!(turned.answers(&[Message::new("assistant", "x")]).unwrap_err().contains("message 1"));
-        let dated = ChatTemplate::new("{{ strftime_now('%d') }}").unwrap();
-        assert!(dated.prompt(&[]).unwrap_err().contains("write the date itself"));
         let formatted = ChatTemplate::new("{{ '%s!' % ('a',) }}").unwrap();
         let told = formatted.prompt(&[]).unwrap_err();
         assert!(told.contains("|format"), "{told}");

@@ -1,10 +1,11 @@
 //! Writing a corpus: what of a text is kept, and what is counted.
 
+use crate::continuous::{Continuous, Portion};
 use crate::corpus::{EXAMPLES, Manifest, PROMPTS, Starts, Stored, Texts, checksum};
 use crate::report::{Report, SideReport};
 use crate::source::PassedOver;
 use crate::storage::{Storage, Writer};
-use crate::{Example, Frame, Source, Special, Text, TextError, Tokenizer};
+use crate::{Around, Example, Frame, Source, Special, Text, TextError, Tokenizer};
 use memchr::memmem::Finder;
 use std::fs;
 use std::io;
@@ -26,6 +27,9 @@ pub(crate) fn encode(
     let mut manifest = manifest;
     manifest.texts = text.files().into_iter().map(checksum).collect::<Result<_, _>>()?;
     let mut encoder = Encoder::new(source, target, max_length, manifest, folder)?;
+    if encoder.continuous.is_some() {
+        encoder.add_around(|around| &around.before)?;
+    }
     let mut examples = text.for_tokenizers(source, target).examples()?;
     let (mut portion, mut bytes) = (Vec::new(), 0);
     while let Some(example) = examples.next().transpose()? {
@@ -93,6 +97,7 @@ struct Encoder<'a> {
     examples: Option<Writer>,
     max_length: usize,
     frame: Frame,
+    continuous: Option<Continuous<'a>>,
     manifest: Manifest,
     folder: PathBuf,
 }
@@ -125,18 +130,37 @@ impl<'a> Side<'a> {
     /// Adds what of a text that is kept is worth a word.
     fn report(&self, report: &mut SideReport, text: &Text, ids: &[u32], line: u64) -> Result<(), TextError> {
         report.tokens += ids.len() as u64;
-        let Special { unknown, ends, .. } = self.tokenizer.special();
-        // Some models from elsewhere have no token of its own for what is unknown.
-        let unknown = unknown.filter(|unknown| !ends.contains(unknown));
+        let unknown = self.unknown();
         let count = ids.iter().filter(|&&id| Some(id) == unknown).count();
         report.unknown.add(count as u64, line);
         if count > 0 && report.wants_parts() {
             report.add_parts(self.tokenizer.unknown_parts(&text.said())?);
         }
+        self.report_names(report, text, line);
+        Ok(())
+    }
+
+    /// The same of a part of a continuous text.
+    fn report_portion(&self, report: &mut SideReport, portion: &Portion<'_>) {
+        report.tokens += portion.ids.len() as u64;
+        for (part, line) in self.unknown().into_iter().flat_map(|unknown| portion.parts(unknown)) {
+            report.unknown.add(1, line);
+            if report.wants_parts() {
+                report.add_parts(vec![part]);
+            }
+        }
+    }
+
+    fn report_names(&self, report: &mut SideReport, text: &Text, line: u64) {
         let said = text.said();
         let named = self.names.iter().any(|name| name.find(said.as_bytes()).is_some());
         report.control.add(u64::from(named), line);
-        Ok(())
+    }
+
+    /// Some models from elsewhere have no token of its own for what is unknown.
+    fn unknown(&self) -> Option<u32> {
+        let Special { unknown, ends, .. } = self.tokenizer.special();
+        unknown.filter(|unknown| !ends.contains(unknown))
     }
 }
 
@@ -161,6 +185,7 @@ impl<'a> Encoder<'a> {
             prompts: manifest.prompts.then(|| numbers(PROMPTS)).transpose()?,
             examples: (!manifest.continuous).then(|| numbers(EXAMPLES)).transpose()?,
             max_length,
+            continuous: manifest.continuous.then(|| Continuous::new(target)),
             frame: Frame::new(&special, manifest.pairs, manifest.conversations),
             manifest,
             folder: folder.map(Path::to_owned).unwrap_or_default(),
@@ -178,6 +203,9 @@ impl<'a> Encoder<'a> {
 
     /// Encodes some of the text, and keeps what is neither empty nor too long.
     fn take(&mut self, portion: Vec<Example>) -> Result<(), TextError> {
+        if self.continuous.is_some() {
+            return portion.iter().try_for_each(|example| self.go_on(example));
+        }
         let reader = self.source.as_ref().map(|side| side.tokenizer);
         let reader = reader.or(self.prompts.is_some().then_some(self.target.tokenizer));
         let texts = |pick: fn(&Example) -> Option<&Text>| portion.iter().filter_map(pick).cloned().collect::<Vec<_>>();
@@ -189,6 +217,39 @@ impl<'a> Encoder<'a> {
         Ok(())
     }
 
+    /// What a tokenizer from elsewhere puts before a text, or after it, it puts around a continuous one.
+    fn add_around(&mut self, side: fn(&Around) -> &Vec<u32>) -> Result<(), TextError> {
+        let ids = self.target.tokenizer.special().around.as_ref().map(side).filter(|ids| !ids.is_empty());
+        let added = ids.map_or(Ok(()), |ids| self.target.add(ids));
+        added.map_err(|error| TextError::io("write the encoded text in", &self.folder, error))
+    }
+
+    /// Goes on with a continuous text.
+    fn go_on(&mut self, example: &Example) -> Result<(), TextError> {
+        let report = &mut self.manifest.report;
+        report.examples += 1;
+        self.target.report_names(&mut report.target, &example.target, example.line);
+        let (text, line) = (example.target.to_string(), example.line);
+        self.stream(|continuous, portion| continuous.push(&text, line, portion))
+    }
+
+    /// Lets a continuous text add what of it is certain.
+    fn stream(
+        &mut self,
+        go_on: impl FnOnce(
+            &mut Continuous<'a>,
+            &mut dyn FnMut(Portion<'_>) -> Result<(), TextError>,
+        ) -> Result<(), TextError>,
+    ) -> Result<(), TextError> {
+        let Self { continuous, target, manifest, folder, .. } = self;
+        let write = |error| TextError::io("write the encoded text in", folder, error);
+        let mut add = |portion: Portion<'_>| {
+            target.report_portion(&mut manifest.report.target, &portion);
+            if portion.ids.is_empty() { Ok(()) } else { target.add(&portion.ids).map_err(write) }
+        };
+        continuous.as_mut().map_or(Ok(()), |continuous| go_on(continuous, &mut add))
+    }
+
     fn take_one(&mut self, example: &Example, source: Option<&[u32]>, target: &[u32]) -> Result<(), TextError> {
         let (line, max_length) = (example.line, self.max_length);
         let folder = self.folder.clone();
@@ -197,10 +258,6 @@ impl<'a> Encoder<'a> {
             &mut self.manifest.report;
         let number = *examples;
         *examples += 1;
-        if self.manifest.continuous {
-            self.target.report(target_report, &example.target, target, line)?;
-            return self.target.add(target).map_err(write);
-        }
         let (mut source, mut target, mut whole) = (source, target, target.len());
         let special = self.target.tokenizer.special();
         if let (Some(prompt), true) = (source, self.manifest.prompts) {
@@ -245,7 +302,11 @@ impl<'a> Encoder<'a> {
         self.target.add(target).map_err(write)
     }
 
-    fn finish(self) -> Result<Stored, TextError> {
+    fn finish(mut self) -> Result<Stored, TextError> {
+        self.stream(|continuous, portion| continuous.finish(portion))?;
+        if self.continuous.is_some() {
+            self.add_around(|around| &around.after)?;
+        }
         let Self { source, target, prompts, examples, mut manifest, folder, .. } = self;
         let on_disk = !folder.as_os_str().is_empty();
         let mut finish = |name: &str, writer: Writer| -> Result<Storage, TextError> {

@@ -5,6 +5,7 @@
 
 mod batches;
 mod chat;
+mod continuous;
 mod corpus;
 mod encode;
 mod error;

@@ -16,7 +16,9 @@ use rayon::prelude::*;
 use std::path::Path;
 use tokenizers::models::ModelWrapper;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
-use tokenizers::{AddedToken, AddedVocabulary, DecoderWrapper, NormalizerWrapper, OffsetReferential, OffsetType};
+use tokenizers::{
+    AddedToken, AddedVocabulary, DecoderWrapper, Encoding, NormalizerWrapper, OffsetReferential, OffsetType,
+};
 use tokenizers::{Model, PostProcessor, PreTokenizer, Tokenizer as Inner};
 
 /// What a tokenizer that is read has to bear.
@@ -27,6 +29,14 @@ const LONG_TRIAL: usize = 1 << 16;
 
 /// What fails where a text makes it panic.
 const LIBRARY: &str = "the library `tokenizers` failed";
+
+/// A token, and the bytes of the text that became it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Placed {
+    pub(crate) id: u32,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
 
 /// Turns text into ids and back: a tokenizer of the Hugging Face `tokenizers` library, in its file format.
 ///
@@ -230,6 +240,20 @@ impl Tokenizer {
         Self::new(self.inner, Some(special))
     }
 
+    /// The id that its model gives to what the vocabulary does not have, where there is one.
+    pub fn unknown(&self) -> Option<u32> {
+        let token = match self.inner.get_model() {
+            ModelWrapper::BPE(model) => model.unk_token.clone(),
+            ModelWrapper::WordPiece(model) => Some(model.unk_token.clone()),
+            ModelWrapper::WordLevel(model) => Some(model.unk_token.clone()),
+            ModelWrapper::Unigram(model) => {
+                let id = serde_json::to_value(model).ok()?.get("unk_id")?.as_u64();
+                return id.and_then(|id| u32::try_from(id).ok());
+            }
+        };
+        self.id(&token?)
+    }
+
     /// What its post-processor puts around a text.
     ///
     /// # Errors
@@ -239,7 +263,7 @@ impl Tokenizer {
         // No tokenizer has this id.
         let text = u32::MAX;
         let token = tokenizers::Token::new(text, String::new(), (0, 0));
-        let encoding = tokenizers::Encoding::from_tokens(vec![token], 0);
+        let encoding = Encoding::from_tokens(vec![token], 0);
         let whole = library(|| post_processor.process(encoding, None, true).map_err(wrong))?;
         match whole.get_ids().split(|&id| id == text).collect::<Vec<_>>()[..] {
             [before, after] => Ok(Around { before: before.to_vec(), after: after.to_vec() }),
@@ -331,10 +355,59 @@ impl Tokenizer {
     /// The same for a text that follows a token.
     fn raw_rest(&self, text: &str) -> Result<Vec<u32>, TextError> {
         let Some(rest) = &self.rest else { return self.raw(text) };
+        Ok(self.known(self.encode_rest(rest, text, OffsetType::None)?.get_ids()))
+    }
+
+    fn encode_rest(&self, rest: &PreTokenizerWrapper, text: &str, offsets: OffsetType) -> Result<Encoding, TextError> {
         let mut pieces = self.inner.get_added_vocabulary().extract_and_normalize(self.inner.get_normalizer(), text);
         rest.pre_tokenize(&mut pieces).map_err(wrong)?;
         pieces.tokenize(|piece| self.inner.get_model().tokenize(piece.get())).map_err(wrong)?;
-        Ok(self.known(pieces.into_encoding(None, 0, OffsetType::None).map_err(wrong)?.get_ids()))
+        pieces.into_encoding(None, 0, offsets).map_err(wrong)
+    }
+
+    /// The tokens of a text with their places, without control tokens; of one that goes on, what follows a token.
+    ///
+    /// # Errors
+    /// Where the library refuses.
+    pub(crate) fn encode_placed(&self, text: &str, from_start: bool) -> Result<Vec<Placed>, TextError> {
+        let placed = |text: &str, from_start: bool, shift: usize| {
+            let encoding = match &self.rest {
+                Some(rest) if !from_start => self.encode_rest(rest, text, OffsetType::Byte)?,
+                _ => self.inner.encode(text, false).map_err(wrong)?,
+            };
+            let each = encoding.get_ids().iter().zip(encoding.get_offsets());
+            let place =
+                |(&id, &(start, end)): (&u32, &(usize, usize))| Placed { id, start: start + shift, end: end + shift };
+            Ok::<Vec<Placed>, TextError>(each.map(place).collect())
+        };
+        library(|| {
+            let all = placed(text, from_start, 0)?;
+            if !all.iter().any(|placed| self.is_control(placed.id)) {
+                return Ok(all);
+            }
+            // As without places.
+            let pieces = if self.is_word_level() { vec![text] } else { cut_names(text, &self.control_names()) };
+            let (mut all, mut shift) = (Vec::new(), 0);
+            for piece in pieces {
+                all.extend(placed(piece, from_start && shift == 0, shift)?);
+                shift += piece.len();
+            }
+            match self.special.unknown {
+                Some(unknown) => {
+                    all.iter_mut().filter(|placed| self.is_control(placed.id)).for_each(|placed| placed.id = unknown)
+                }
+                None => all.retain(|placed| !self.is_control(placed.id)),
+            }
+            Ok(all)
+        })
+    }
+
+    fn is_control(&self, id: u32) -> bool {
+        self.controls.binary_search(&id).is_ok()
+    }
+
+    fn is_word_level(&self) -> bool {
+        matches!(self.inner.get_model(), ModelWrapper::WordLevel(_))
     }
 
     /// The ids of many texts, on all cores.
@@ -373,11 +446,11 @@ impl Tokenizer {
     /// `ids` if they have no control token. The library's model may have one as an entry like any other, and find it in
     /// text: then its name is read in two pieces, or as unknown where it is a whole word.
     fn without_controls(&self, text: &str, mut ids: Vec<u32>, from_start: bool) -> Result<Vec<u32>, TextError> {
-        let is_control = |id: &u32| self.controls.binary_search(id).is_ok();
+        let is_control = |id: &u32| self.is_control(*id);
         if !ids.iter().any(is_control) {
             return Ok(ids);
         }
-        if !matches!(self.inner.get_model(), ModelWrapper::WordLevel(_)) {
+        if !self.is_word_level() {
             ids.clear();
             for (i, piece) in cut_names(text, &self.control_names()).into_iter().enumerate() {
                 ids.extend(if i == 0 && from_start { self.raw(piece)? } else { self.raw_rest(piece)? });

@@ -8,7 +8,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-use crate::{DistillConfig, FinetuneConfig};
+use crate::{DistillConfig, FinetuneConfig, GenerationConfig};
 use descant_kernels::Precision;
 use descant_models::{Kind, LossConfig, Measure, ModelConfig, Tie};
 use descant_optim::{Clip, OptimizerConfig, ScheduleConfig};
@@ -61,6 +61,9 @@ pub struct Recipe {
     /// How long, and in what portions.
     #[serde(default)]
     pub train: TrainConfig,
+    /// How texts are written by default.
+    #[serde(default)]
+    pub generation: GenerationConfig,
     /// How it was read, which is no part of what it says.
     #[serde(skip)]
     pub given: Given,
@@ -271,6 +274,7 @@ impl Recipe {
             optimizer: adamw(),
             schedule: constant(),
             train: TrainConfig::default(),
+            generation: GenerationConfig::default(),
             given: Given::default(),
         }
     }
@@ -356,6 +360,7 @@ impl Recipe {
         if train.epochs > 1_000_000_000 {
             return Err(format!("train.epochs = {}: expected a number from 0 to 1000000000", train.epochs));
         }
+        self.generation.validate()?;
         positive("train.batch_tokens", train.batch_tokens as u64)?;
         if !(1..=1 << 20).contains(&train.length) {
             return Err(format!("train.length = {}: expected a number from 1 to 1048576", train.length));

@@ -7,7 +7,10 @@ use crate::preflight::{Preflight, new_tokens, other_model};
 use crate::resume::{found, resumed};
 use crate::run::{BEST, DATA, LAST, is_run, is_starting};
 use crate::trained::{RECIPE, add_model};
-use crate::{Error, Estimate, Origins, Recipe, Replicas, RunFolder, Shown, Tokenizers, TrainConfig, Trainer, quoted};
+use crate::{
+    Error, Estimate, GenerationConfig, Origins, Recipe, Replicas, RunFolder, Shown, Tokenizers, TrainConfig, Trainer,
+    quoted,
+};
 use descant_autograd::Parameters;
 use descant_optim::{Average, Optimizer, Schedule};
 use descant_tensor::DType;
@@ -59,6 +62,9 @@ impl Trainer {
         let Origins { init, teacher } = origins;
         if let Some(init) = &init {
             recipe.tokenizer = continued(&init.recipe.tokenizer, &recipe.tokenizer);
+            if recipe.generation == GenerationConfig::default() {
+                recipe.generation = GenerationConfig { max_length: None, ..init.recipe.generation.clone() };
+            }
             let own = recipe.target_tokenizer.take().unwrap_or_default();
             recipe.target_tokenizer = init.recipe.target_tokenizer.as_ref().map(|theirs| continued(theirs, &own));
         } else if let Some(teacher) = &teacher {

@@ -1,6 +1,6 @@
 //! How a trained model writes.
 
-use crate::{Error, Shown, Trained};
+use crate::{Error, GenerationConfig, Shown, Trained};
 use descant_autograd::Tape;
 use descant_generate::{Hypothesis, Input, Options, Strategy};
 use descant_kernels::Parallelism;
@@ -66,10 +66,8 @@ impl Trained {
     /// How tokens are chosen by default: the likeliest for models that answer; for those that continue a text, by their
     /// probability.
     pub fn strategy(&self) -> Strategy {
-        match self.answers() {
-            true => Strategy::Greedy,
-            false => Strategy::Sample { temperature: 1.0, top_k: None, top_p: None, seed: 1 },
-        }
+        let otherwise = || if self.answers() { Strategy::Greedy } else { self.recipe.generation.sampling(1) };
+        self.recipe.generation.strategy().unwrap_or_else(otherwise)
     }
 
     /// How it decodes: at most `max_length` tokens, or by default half as many again as training showed, for sources of
@@ -84,12 +82,18 @@ impl Trained {
         parallelism: Parallelism,
     ) -> Result<Options, Error> {
         let Special { ends, .. } = self.tokenizers.target.special();
+        let GenerationConfig { ranking, forced_end, ref forced_beginning, .. } = self.recipe.generation;
+        let max_length = max_length.or(self.recipe.generation.max_length);
+        let forced = forced_beginning.iter().copied().filter(|_| !self.is_language_model());
+        let start = self.bos()?.into_iter().chain(forced).collect();
         let options = Options {
             context: self.context(),
             context_bos: self.before()?.first().copied().filter(|_| !self.is_continuous()),
             forbidden: self.forbidden(),
             parallelism,
-            ..Options::new(strategy, max_length.unwrap_or(WITHOUT_END), self.bos()?.into_iter().collect(), ends.clone())
+            ranking,
+            forced_end,
+            ..Options::new(strategy, max_length.unwrap_or(WITHOUT_END), start, ends.clone())
         };
         Ok(match self.shown {
             Some(shown) if max_length.is_none() && !self.is_continuous() => Options {
@@ -109,7 +113,7 @@ impl Trained {
         let beginning = beginning.filter(|&id| self.tokenizers.target.is_special(id));
         let own = unknown.iter().copied().chain(beginning).filter(|id| around.is_none() && !ends.contains(id));
         let ends = ends.iter().copied().filter(|_| self.is_continuous());
-        own.chain(ends).collect()
+        own.chain(ends).chain(self.recipe.generation.forbidden.iter().copied()).collect()
     }
 
     /// The most tokens that a language model is to read at once: what it was trained on. None for models that reach

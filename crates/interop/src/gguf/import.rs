@@ -5,11 +5,13 @@ use crate::family::Described;
 use crate::foreign::{Foreign, Layout};
 use crate::template::of_text;
 use crate::tensors::{Tensor, TensorFile, gguf};
+use crate::tokenizer::Settings;
 use crate::weights::Weights;
 use crate::{Error, Family};
+use descant_generate::Ranking;
 use descant_nn::{RotaryScaling, TransformerConfig};
 use descant_text::TokenizerConfig;
-use descant_train::{Recipe, Tokenizers};
+use descant_train::{GenerationConfig, Recipe, Tokenizers};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::fs::File;
@@ -63,6 +65,7 @@ pub(crate) fn open(path: &Path) -> Result<Foreign, Error> {
     let tokenizer = tokenizer.map_err(|error| wrong(error.to_string()))?;
     let recipe = Recipe {
         tokenizer: TokenizerConfig { special: Some(special.clone()), ..TokenizerConfig::default() },
+        generation: GenerationConfig { ranking: Ranking::Tokens, ..GenerationConfig::default() },
         ..Recipe::of(model)
     };
     let names: HashMap<String, String> =
@@ -72,7 +75,8 @@ pub(crate) fn open(path: &Path) -> Result<Foreign, Error> {
     file.rename(|tensor| as_in_folder(tensor, family, &names, head));
     let tokenizers = Tokenizers { source: None, target: Arc::new(tokenizer) };
     let chat = values.get("tokenizer.chat_template").and_then(Value::as_str);
-    let chat = chat.map(|text| of_text(path, text, &tokenizers.target)).transpose()?;
+    let settings = Settings::of(path, Value::Null);
+    let chat = chat.map(|text| of_text(path, text, &settings, &tokenizers.target)).transpose()?;
     let weights = Weights::of_file(path, file);
     Ok(Foreign { layout: Layout::Gguf(family), recipe, tokenizers, chat, notes: Vec::new(), weights })
 }

@@ -1,10 +1,9 @@
-use super::Message;
+use super::{Message, names, python};
 use crate::panics::caught;
 use crate::sandbox::{self, Request, Sandbox};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, context};
-use minijinja_contrib::pycompat::unknown_method_callback;
 use std::sync::Mutex;
 
 /// The longest template, in bytes: those of large models have some 20,000.
@@ -50,24 +49,32 @@ pub(crate) fn environment(text: &str) -> Result<Environment<'static>, String> {
     let mut environment = Environment::new();
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     environment.set_syntax(syntax.map_err(|error| error.to_string())?);
-    environment.set_unknown_method_callback(unknown_method_callback);
+    environment.set_unknown_method_callback(python::method);
     environment.set_fuel(Some(FUEL));
     environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message))
     });
+    environment.add_function("strftime_now", |format: String| python::strftime_now(&format));
+    environment.add_filter("tojson", python::tojson);
+    environment.add_test("sequence", python::is_sequence);
+    let (tokens, text) = names::read(text);
+    if tokens.is_empty() {
+        environment.add_global("bos_token", "");
+        environment.add_global("eos_token", "");
+    }
+    tokens.into_iter().for_each(|(name, token)| environment.add_global(name, token));
     let compiled = caught(|| environment.add_template_owned(NAME, without_generation(text)))?;
     compiled.map_err(|error| explain(&error))?;
     Ok(environment)
 }
 
-/// The text of a conversation. `bos_token` and `eos_token` are empty, as the beginning and the end of a sequence are
-/// added to every text.
+/// The text of a conversation.
 pub(crate) fn render(
     environment: &Environment<'_>,
     messages: &[Message],
     add_generation_prompt: bool,
 ) -> Result<String, String> {
-    let context = context! { messages => Serde(messages), add_generation_prompt, bos_token => "", eos_token => "" };
+    let context = context! { messages => Serde(messages), add_generation_prompt, tools => (), documents => () };
     let rendered = caught(|| environment.get_template(NAME)?.render(context));
     let text =
         rendered.map_err(|panic| format!("its interpreter failed: {panic}"))?.map_err(|error| explain(&error))?;
@@ -105,9 +112,6 @@ fn without_generation(text: &str) -> String {
 fn explain(error: &Error) -> String {
     let told = error.to_string();
     let remedy = match &told {
-        told if told.contains("strftime_now") => {
-            ". A text must not depend on the day that it is read: write the date itself in place of strftime_now(…)"
-        }
         told if told.contains("use % operator") => ". Write 'FORMAT'|format(VALUE) in place of 'FORMAT' % VALUE",
         _ => "",
     };

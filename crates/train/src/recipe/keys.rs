@@ -405,4 +405,18 @@ pub const KEYS: &[Key] = &[
         none. The best and the last are kept."),
     key("train.patience", Whole(FROM_0), "0", "Early stopping: validations without a better one after which training ends; \
         0 for never."),
+    // generation
+    key("generation.beam", Whole("from 1 to 65536"), "(none)", "Beam search of this width, where nothing else is asked for."),
+    key("generation.length_penalty", Number(FROM_0), "(gnmt 0.6, tokens 1.0)", "How much a beam search favours longer texts."),
+    key("generation.ranking", Choice(&["gnmt", "tokens"]), "\"gnmt\"", "What a beam search divides log probabilities by: gnmt, \
+        ((5 + tokens) / 6)^length_penalty; tokens, as transformers, tokens^length_penalty."),
+    key("generation.sample", Flag, "(models that continue a text)", "Whether tokens are drawn, or the likeliest taken."),
+    key("generation.temperature", Number("0.001 or more"), "1.0", "What logits are divided by before a draw."),
+    key("generation.top_k", Whole(FROM_1), "(all)", "Draw only from this many likeliest tokens."),
+    key("generation.top_p", Number("above 0, to 1"), "(all)", "Draw only from the likeliest tokens that together have this \
+        probability."),
+    key("generation.max_length", Whole(FROM_1), "(as training showed)", "Tokens to write at most."),
+    key("generation.forbidden", Ids, "[]", "The ids that are never written."),
+    key("generation.forced_beginning", Ids, "[]", "The ids that a decoder writes first, whatever their probability."),
+    key("generation.forced_end", Flag, "false", "Whether the last token that the length allows is the end."),
 ];
