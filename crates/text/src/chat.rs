@@ -311,9 +311,9 @@ mod tests {
     fn what_transformers_gives_a_template_is_given() {
         assert_eq!(
             written("{{ tools is none }} {{ documents is defined }} {{ tools is defined and not tools }}"),
-            "true true true"
+            "True True True"
         );
-        assert_eq!(written("{{ 'a' is sequence }} {{ {} is sequence }} {{ 1 is sequence }}"), "true true false");
+        assert_eq!(written("{{ 'a' is sequence }} {{ {} is sequence }} {{ 1 is sequence }}"), "True True False");
         assert_eq!(
             written(
                 "{{ 'a-b-c'.rsplit('-', 1)[0] }} {{ 'abc'.removeprefix('a') }} {{ 'abc'.index('c') }} {{ [1, 2].index(2) }}"

@@ -215,7 +215,14 @@ impl Trained {
                     Some(around) => around.put(&ids),
                     None => [&self.before()?, special.between(&ids, &[]).0].concat(),
                 };
-                Ok(if read.is_empty() { self.bos()?.into_iter().collect() } else { read })
+                if !read.is_empty() {
+                    return Ok(read);
+                }
+                let bos = self.bos()?.ok_or_else(|| Error::Run {
+                    path: self.run().to_owned(),
+                    reason: "the prompt is empty, and the model has no BOS to begin with. Give it a text".to_owned(),
+                })?;
+                Ok(vec![bos])
             }
         }
     }
