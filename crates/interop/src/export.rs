@@ -74,7 +74,10 @@ fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
     write(
         TOKENIZER_CONFIG,
         pretty(&json!({
-            "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": special.end().and_then(token),
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            // Names of control tokens are text here; a template's are to be found.
+            "split_special_tokens": special.around.is_none() && trained.chat.is_none(),
+            "eos_token": special.end().and_then(token),
             "bos_token": beginning.filter(|&id| tokenizer.is_special(id)).and_then(token),
             "unk_token": unknown.and_then(token), "clean_up_tokenization_spaces": false,
         })),

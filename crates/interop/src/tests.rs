@@ -14,6 +14,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+mod around;
+
 pub(crate) const FAMILIES: [&str; 21] = [
     "gpt2",
     "llama",

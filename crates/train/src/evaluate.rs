@@ -1,11 +1,12 @@
-use crate::data::{agree, batch_config, kept, longest, source};
+use crate::data::{agree, batch_config, is_json, kept, longest, source};
+use crate::recipe::Look;
 use crate::score::{Question, questions};
-use crate::{Answer, DataConfig, Error, Files, Replicas, Texts, Trained};
+use crate::{Answer, DataConfig, Error, Files, Recipe, Replicas, Texts, Trained};
 use descant_autograd::{Parameters, Tape};
 use descant_generate::Options;
 use descant_kernels::Parallelism;
-use descant_models::Generator;
-use descant_text::{Batch, Batches, Corpus, Example, Form, Source, TextError};
+use descant_models::{Generator, Kind};
+use descant_text::{Batch, BatchConfig, Batches, Corpus, Example, Form, Source, TextError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,6 +89,17 @@ fn evaluate_batch(
     Ok((loss, right))
 }
 
+/// Tokens that a model from elsewhere reads at once of a continuous text, at most.
+const LONGEST_CHUNK: usize = 2048;
+
+/// Whether a model from elsewhere reads these files as one continuous text.
+fn is_continuous(recipe: &Recipe, files: &Files) -> Result<bool, Error> {
+    match files {
+        Files::One(path) if recipe.model.kind == Kind::LanguageModel && !is_json(path) => Ok(Look::at(path)?.parted),
+        _ => Ok(false),
+    }
+}
+
 /// Questions that are answered together.
 const TOGETHER: usize = 64;
 
@@ -99,6 +111,7 @@ pub struct Evaluator<'a> {
     corpus: Arc<Corpus>,
     /// The text of the corpus, or that of which it is the held-out end.
     text: Source,
+    config: BatchConfig,
 }
 
 impl<'a> Evaluator<'a> {
@@ -114,7 +127,8 @@ impl<'a> Evaluator<'a> {
         // A model from elsewhere has no texts of its own.
         let mut recipe = trained.recipe.clone();
         if let (None, Some(files)) = (&recipe.data, &files) {
-            recipe.data = Some(DataConfig::of(files.clone()));
+            recipe.data = Some(DataConfig { stream: is_continuous(&recipe, files)?, ..DataConfig::of(files.clone()) });
+            recipe.train.length = recipe.model.max_length().map_or(LONGEST_CHUNK, |most| most.min(LONGEST_CHUNK));
         }
         let texts = Texts::with(&recipe, template)?;
         let kind = recipe.model.kind;
@@ -137,12 +151,20 @@ impl<'a> Evaluator<'a> {
             })?,
         };
         let text = given.or(texts.validation).unwrap_or(texts.train);
-        Ok(Self { trained, replicas, corpus, text })
+        let config = batch_config(&recipe);
+        Ok(Self { trained, replicas, corpus, text, config })
     }
 
     /// A line for all that encoding the text left out, cut or did not know.
     pub fn notes(&self) -> Vec<String> {
         let mut notes = self.corpus.report().notes(&self.text.name());
+        if self.trained.recipe.data.is_none() && self.corpus.is_continuous() {
+            notes.push(format!(
+                "{} has blank lines, and is read as one continuous text, in chunks of {} tokens.",
+                self.text.name(),
+                self.config.length
+            ));
+        }
         let changed = self.corpus.check_texts(&self.text).err();
         notes.extend(changed.map(|error| format!("{error}. The loss is that of the text as it was.")));
         notes
@@ -169,7 +191,7 @@ impl<'a> Evaluator<'a> {
     /// Whatever a pass fails with.
     pub fn loss(&mut self) -> Result<Evaluation, Error> {
         let Trained { recipe, model, parameters, .. } = self.trained;
-        let batches = Batches::once(self.corpus.clone(), batch_config(recipe))?;
+        let batches = Batches::once(self.corpus.clone(), self.config.clone())?;
         let unknown = recipe.special()[1].unknown;
         evaluate(model.as_ref(), parameters, &mut self.replicas, batches, unknown)
     }

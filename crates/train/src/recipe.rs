@@ -8,6 +8,8 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use decide::Look;
+
 use crate::{DistillConfig, FinetuneConfig, GenerationConfig};
 use descant_kernels::Precision;
 use descant_models::{Kind, LossConfig, Measure, ModelConfig, Tie};

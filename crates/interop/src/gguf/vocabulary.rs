@@ -92,6 +92,10 @@ fn cut(pre_tokenizer: &Value) -> Option<&'static str> {
         Some(steps) => steps.iter().collect(),
         None => vec![pre_tokenizer],
     };
+    // llama.cpp puts no space before a text of bytes.
+    if steps.iter().any(|step| step["add_prefix_space"] == true) {
+        return None;
+    }
     match steps[..] {
         [bytes] if bytes["type"] == "ByteLevel" && bytes["use_regex"] != false => Some("gpt-2"),
         [split, bytes] if split["type"] == "Split" && bytes["type"] == "ByteLevel" && bytes["use_regex"] == false => {
@@ -112,6 +116,9 @@ enum Type {
     Unused = 5,
     Byte = 6,
 }
+
+/// Each of these ends a text.
+const END_KEYS: [&str; 3] = ["eos_token_id", "eot_token_id", "eom_token_id"];
 
 /// The values of a tokenizer; a text begins with `before`, and where it is nothing with `bos`.
 ///
@@ -150,6 +157,13 @@ pub(super) fn items(tokenizer: &Tokenizer, bos: Option<u32>, before: &[u32]) -> 
             Err(format!("llama.cpp cannot put {names:?} {side} every text, as this model's tokenizer does"))
         }
     };
+    if ends.len() > END_KEYS.len() {
+        return Err(format!(
+            "a file of llama.cpp names at most {} ends, and this model has {}",
+            END_KEYS.len(),
+            ends.len()
+        ));
+    }
     let bos = before.first().copied().or(bos);
     let (adds_bos, adds_eos) = (flag(before, bos, "before")?, flag(after, ends.first().copied(), "after")?);
     // Found in a text wherever they stand, which other tokens are not.
@@ -186,14 +200,19 @@ pub(super) fn items(tokenizer: &Tokenizer, bos: Option<u32>, before: &[u32]) -> 
         };
         add("scores", Item::Reals(tokens.iter().map(score).collect()));
         let metaspace = &json["pre_tokenizer"];
-        let prepends = metaspace["type"] == "Metaspace" && metaspace["prepend_scheme"] != "never";
-        add("add_space_prefix", Item::Flag(prepends || json["normalizer"].to_string().contains("\"Prepend\"")));
+        if metaspace["type"] == "Metaspace" && metaspace["prepend_scheme"] != "never" {
+            return Err(format!(
+                "llama.cpp would cut other tokens: it puts a space also before a text that begins with one, and behind every control \
+                 token, and this tokenizer (Metaspace, prepend_scheme = {}) does not",
+                metaspace["prepend_scheme"]
+            ));
+        }
+        add("add_space_prefix", Item::Flag(json["normalizer"].to_string().contains("\"Prepend\"")));
     }
     add("tokens", Item::Texts(texts));
     add("token_type", Item::Numbers(types));
     bos.into_iter().for_each(|id| add("bos_token_id", Item::Number(id)));
-    // Each of these ends a text.
-    for (key, &id) in ["eos_token_id", "eot_token_id", "eom_token_id"].into_iter().zip(ends) {
+    for (key, &id) in END_KEYS.into_iter().zip(ends) {
         add(key, Item::Number(id));
     }
     unknown.iter().for_each(|&id| add("unknown_token_id", Item::Number(id)));

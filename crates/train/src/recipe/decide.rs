@@ -5,11 +5,47 @@ use crate::trained::locate;
 use crate::{Error, Files, Recipe};
 use descant_models::Kind;
 use descant_text::{Lines, TextError};
+use std::path::Path;
 
 /// Lines that are looked at.
 const LINES: usize = 20_000;
 /// From this share of blank lines on, they part the paragraphs of one text.
 const BLANK: f64 = 0.01;
+
+/// What the beginning of a plain text looks like.
+pub(crate) struct Look {
+    lines: usize,
+    /// Of a line that is too long to be a text of its own, what is said of it.
+    long: Option<String>,
+    /// Whether it is one continuous text of several parts.
+    pub(crate) parted: bool,
+}
+
+impl Look {
+    /// # Errors
+    /// Where the text cannot be read.
+    pub(crate) fn at(path: &Path) -> Result<Self, Error> {
+        let (mut lines, mut blank, mut run, mut long) = (0_usize, 0_usize, 0_usize, None);
+        for line in Lines::open(path)?.take(LINES) {
+            let line = match line {
+                Ok(line) => line,
+                // As only a continuous text may have.
+                Err(TextError::LongLine { line, longest, .. }) => {
+                    long = Some(format!("line {line} has more than {longest} bytes"));
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            // Blank lines count once a line follows.
+            match line.trim().is_empty() {
+                true => run += 1,
+                false => (lines, blank, run) = (lines + 1, blank + if lines > 0 { run } else { 0 }, 0),
+            }
+        }
+        let parted = long.is_some() || blank as f64 >= BLANK * (lines + blank) as f64 && blank > 0;
+        Ok(Self { lines, long, parted })
+    }
+}
 
 impl Recipe {
     /// That the texts it names are there.
@@ -62,25 +98,9 @@ impl Recipe {
             return Ok(None);
         }
         let Files::One(path) = &data.train else { return Ok(None) };
-        let (mut lines, mut blank, mut run, mut long) = (0_usize, 0_usize, 0_usize, None);
-        for line in Lines::open(path)?.take(LINES) {
-            let line = match line {
-                Ok(line) => line,
-                // As only a continuous text may have.
-                Err(TextError::LongLine { line, longest, .. }) => {
-                    long = Some(format!("line {line} has more than {longest} bytes"));
-                    break;
-                }
-                Err(error) => return Err(error.into()),
-            };
-            // Blank lines count once a line follows.
-            match line.trim().is_empty() {
-                true => run += 1,
-                false => (lines, blank, run) = (lines + 1, blank + if lines > 0 { run } else { 0 }, 0),
-            }
-        }
+        let Look { lines, long, parted } = Look::at(path)?;
         let name = path.display().to_string();
-        data.stream = long.is_some() || lines == 1 || blank as f64 >= BLANK * (lines + blank) as f64 && blank > 0;
+        data.stream = parted || lines == 1;
         let stream = data.stream;
         self.validate().map_err(|reason| self.wrong(reason))?;
         Ok(Some(match (long, stream) {
