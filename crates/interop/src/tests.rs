@@ -371,6 +371,7 @@ fn a_tokenizer_that_was_trained_here_is_written_with_what_stood_around_its_texts
         let target = Tokenizer::clone(&trained.tokenizers.target);
         let special = Special { around: None, ..target.special().clone() };
         trained.tokenizers.target = Arc::new(target.with_special(special.clone()).unwrap());
+        trained.tokenizers.source = trained.tokenizers.source.map(|_| trained.tokenizers.target.clone());
         export(&trained, &at("out")).unwrap();
         let id = [special.beginning, special.end()][side];
         let json: Value = serde_json::from_slice(&fs::read(at("out/tokenizer.json")).unwrap()).unwrap();
