@@ -149,25 +149,25 @@ fn boundary(text: &str, at: usize) -> usize {
 fn join(all: &mut Vec<Placed>, next: Vec<Placed>, start: usize) {
     let first = all.partition_point(|placed| placed.start < start);
     let (mut i, mut j) = (first, 0);
-    // Where a run begins, in either, and its bytes.
-    let (mut run, mut longest): (Option<(usize, usize)>, (usize, Range<usize>, usize)) = (None, (0, 0..0, 0));
+    // Where the run of now begins; of the longest one its bytes, where it lies in `all`, and its last token in `next`.
+    let mut begin = None;
+    let (mut bytes, mut run, mut last) = (0, 0..0, 0);
     while let (Some(a), Some(b)) = (all.get(i), next.get(j)) {
         if a == b {
-            let (begin, _) = *run.get_or_insert((i, j));
-            let bytes = a.end - all[begin].start;
-            if bytes > longest.0 {
-                longest = (bytes, begin..i + 1, j);
+            let begin = *begin.get_or_insert(i);
+            let length = a.end - all[begin].start;
+            if length > bytes {
+                (bytes, run, last) = (length, begin..i + 1, j);
             }
             (i, j) = (i + 1, j + 1);
             continue;
         }
-        run = None;
+        begin = None;
         match (a.start, a.end) <= (b.start, b.end) {
             true => i += 1,
             false => j += 1,
         }
     }
-    let (bytes, run, last) = longest;
     if bytes == 0 {
         // They agree nowhere, as of one letter a thousand times: the later one goes on where the earlier one ends.
         let end = all.last().map_or(0, |placed| placed.end);
