@@ -33,6 +33,11 @@ impl Settings {
         Ok(Self { place, json })
     }
 
+    /// Where a file says nothing.
+    pub(crate) fn none(place: &Path) -> Self {
+        Self { place: place.to_owned(), json: json!({}) }
+    }
+
     /// What is wrong with it.
     pub(crate) fn wrong(&self, reason: impl Into<String>) -> Error {
         Error::folder(&self.place, reason)

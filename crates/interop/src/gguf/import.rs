@@ -75,7 +75,7 @@ pub(crate) fn open(path: &Path) -> Result<Foreign, Error> {
     file.rename(|tensor| as_in_folder(tensor, family, &names, head));
     let tokenizers = Tokenizers { source: None, target: Arc::new(tokenizer) };
     let chat = values.get("tokenizer.chat_template").and_then(Value::as_str);
-    let settings = Settings::of(path, Value::Null);
+    let settings = Settings::none(path);
     let chat = chat.map(|text| of_text(path, text, &settings, &tokenizers.target)).transpose()?;
     let weights = Weights::of_file(path, file);
     Ok(Foreign { layout: Layout::Gguf(family), recipe, tokenizers, chat, notes: Vec::new(), weights })
