@@ -133,7 +133,7 @@ impl TensorFile {
         }
         let mut file = File::open(path).map_err(unread)?;
         let mut first = Vec::new();
-        file.by_ref().take(4).read_to_end(&mut first).map_err(unread)?;
+        file.by_ref().take(9).read_to_end(&mut first).map_err(unread)?;
         let damaged = |error: io::Error| match error.kind() {
             io::ErrorKind::InvalidData => Error::folder(path, format!("it is damaged: {error}")),
             io::ErrorKind::Unsupported => Error::folder(path, error.to_string()),
@@ -142,7 +142,9 @@ impl TensorFile {
         };
         file.seek(SeekFrom::Start(0)).map_err(unread)?;
         let tensors = match first[..] {
-            [b'P', b'K', 3, 4] => torch::zipped(&mut file),
+            // Behind the length of a header, which may be any number.
+            [.., b'{'] if first.len() == 9 => safetensors::tensors(&mut file),
+            [b'P', b'K', 3, 4, ..] => torch::zipped(&mut file),
             [0x80, 2..=5, ..] => torch::legacy(&mut file),
             _ => safetensors::tensors(&mut file),
         };

@@ -93,3 +93,20 @@ fn quantised_blocks_are_scaled() {
     let expected = |i: usize| 0.5 * if i < 16 { i as f32 - 8.0 } else { 15.0 - (i as f32 - 16.0) - 8.0 };
     assert!(found.iter().enumerate().all(|(i, &x)| x == expected(i)), "{found:?}");
 }
+
+/// The length of a header is a number that may look like the beginning of a pickle or of an archive.
+#[test]
+fn safetensors_are_told_by_their_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    for start in [[0x80, 2], [0x80, 4], *b"PK"] {
+        let length = usize::from(u16::from_le_bytes(start));
+        let header = format!("{:length$}", r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#);
+        let bytes = [&(length as u64).to_le_bytes()[..], header.as_bytes(), &2.5_f32.to_le_bytes()].concat();
+        std::fs::write(&path, bytes).unwrap();
+        let mut file = TensorFile::open(&path).unwrap();
+        let (tensor, mut value) = (file.tensors()[0].clone(), [0.0]);
+        file.read(&tensor, &mut value).unwrap();
+        assert_eq!(value, [2.5], "{start:?}");
+    }
+}
