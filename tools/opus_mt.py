@@ -24,13 +24,14 @@ def main(source, target, descant):
     torch.set_num_threads(1)
     work = Path(tempfile.mkdtemp())
     lines = [Path(path).read_text().splitlines() for path in (source, target)]
-    hard = ["", "  two   spaces ", "漢字 and é", "ﬁne ½ №", ">>deu<< A dog", "TAB\there", "123,456.78 €", "x" * 60, "e\u0301", "“quoted”"]
+    # An empty line stays empty in descant.
+    hard = ["a", "  two   spaces ", "漢字 and é", "ﬁne ½ №", ">>deu<< A dog", "TAB\there", "123,456.78 €", "x" * 60, "e\u0301", "“quoted”"]
     texts = hard + lines[0][:190]
     for apart in (False, True):
         folder = work / f"apart{apart}"
         folder.mkdir()
         pieces = []
-        for side, text, size in (("source", lines[0], 1500), ("target", lines[1], 1800)):
+        for side, text, size in (("source", lines[0], 1800), ("target", lines[1], 1500)):
             sentencepiece.SentencePieceTrainer.train(
                 sentence_iterator=iter(text[:10000]), model_prefix=str(folder / side), vocab_size=size, minloglevel=2)
             (folder / f"{side}.model").rename(folder / f"{side}.spm")
