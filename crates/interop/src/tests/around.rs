@@ -6,13 +6,14 @@ use crate::{export, export_gguf, import};
 use descant_autograd::Tape;
 use descant_generate::Strategy;
 use descant_kernels::Parallelism;
-use descant_text::Message;
+use descant_text::{ChatTemplate, Message, Special, Tokenizer};
 use descant_train::{Trained, Written};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 const WORDS: [&str; 9] = ["<unk>", "<s>", "</s>", "<stop>", "ask", "up", "left", "far", "down"];
 
@@ -233,6 +234,28 @@ fn a_conversation_is_what_its_template_writes() {
 }
 
 #[test]
+fn a_template_that_was_trained_with_is_written_with_what_stood_before_it() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("model");
+    table(&folder, WAYS);
+    edit(&folder.join("config.json"), |json| json["bos_token_id"] = json!(1));
+    fs::write(folder.join("tokenizer_config.json"), r#"{"bos_token": "<s>", "eos_token": "</s>"}"#).unwrap();
+    let mut trained = load(&folder, "run");
+    // As one that was trained here.
+    let target = Tokenizer::clone(&trained.tokenizers.target);
+    let special = Special { around: None, ..target.special().clone() };
+    trained.tokenizers.target = Arc::new(target.with_special(special).unwrap());
+    let template = ChatTemplate::new("{{ messages[0].content }} {{ eos_token }}").unwrap();
+    trained.chat = Some(template.with_controls(trained.tokenizers.target.control_names()));
+    let said = [Message::new("user", "up")];
+    assert_eq!(trained.encode(&trained.prompt(&said).unwrap()).unwrap(), [1, 5]);
+    let out = place.path().join("out");
+    export(&trained, &out).unwrap();
+    let back = load(&out, "back");
+    assert_eq!(back.encode(&back.prompt(&said).unwrap()).unwrap(), [1, 5]);
+}
+
+#[test]
 fn what_llama_cpp_cannot_put_around_a_text_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("model");
@@ -264,4 +287,17 @@ fn what_llama_cpp_cannot_put_around_a_text_is_refused() {
     fs::write(folder.join("generation_config.json"), r#"{"eos_token_id": [2, 3, 4, 5]}"#).unwrap();
     let error = written("ends").unwrap_err();
     assert!(error.contains("3 ends"), "{error}");
+    // llama.cpp puts a space also before a text that has one.
+    fs::write(folder.join("generation_config.json"), "{}").unwrap();
+    for (scheme, fits) in [("first", false), ("always", false), ("never", true)] {
+        edit(&folder.join("tokenizer.json"), |json| {
+            json["model"]["byte_fallback"] = json!(true);
+            json["pre_tokenizer"] =
+                json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": false});
+            json["decoder"] = json["pre_tokenizer"].clone();
+        });
+        let found = written(scheme);
+        assert_eq!(found.is_ok(), fits, "{scheme}: {found:?}");
+        assert!(found.err().is_none_or(|error| error.contains("prepend_scheme")));
+    }
 }
