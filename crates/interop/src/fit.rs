@@ -16,7 +16,7 @@ impl Family {
         let pair = config.kind == Kind::EncoderDecoder;
         let mut nearest: Option<(Self, Vec<String>)> = None;
         for family in Self::all().filter(|family| family.reads_a_source() == pair) {
-            let missing = family.needs(config)?;
+            let Ok(missing) = family.needs(config) else { continue };
             if missing.is_empty() {
                 return Ok(family);
             }

@@ -108,6 +108,8 @@ const PHI3: Traits = Traits { fused: true, windows: Windows::All(None), norm_eps
 const QUERY_SCALAR: f64 = 256.0;
 const SOFT_CAPS: [f64; 2] = [50.0, 30.0];
 const LOCAL_ROTARY_BASE: f64 = 10_000.0;
+/// More than any model has: what a damaged file asks for is not allocated.
+const MOST_LAYERS: usize = 1 << 12;
 const SLIDING: &str = "sliding_attention";
 const FULL: &str = "full_attention";
 
@@ -133,6 +135,9 @@ pub(super) fn read(family: Family, keys: &Keys<'_>) -> Result<ModelConfig, Strin
         }
     }
     let (hidden, layers) = (keys.number("hidden_size")?, keys.number("num_hidden_layers")?);
+    if layers > MOST_LAYERS {
+        return Err(format!("num_hidden_layers = {layers}: expected a number up to {MOST_LAYERS}"));
+    }
     let heads = keys.number("num_attention_heads")?;
     let (window, full_layers) = windows(traits, keys, layers)?;
     let (rotary_base, rotary_scaling, local_rotary_base) = rotary(traits, keys)?;

@@ -102,6 +102,18 @@ fn what_an_old_rotary_table_says_goes_before_a_new_one() {
     assert!(error.contains("yarn"), "{error}");
 }
 
+#[test]
+fn as_many_layers_as_no_model_has_are_refused_before_they_are_listed() {
+    for name in ["qwen2", "gemma3", "llama"] {
+        let path = reference(name).join("config.json");
+        let mut json: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        json.as_object_mut().unwrap().remove("layer_types");
+        json["num_hidden_layers"] = json!(2_000_000_000);
+        let error = Family::read(&json).err().unwrap();
+        assert!(error.contains("num_hidden_layers"), "{name}: {error}");
+    }
+}
+
 /// A copy of a reference, with a tensor put in place of others.
 fn with_tensor(name: &str, to: &Path, without: &[&str], tensor: Option<(&str, Vec<usize>, Vec<f32>)>) {
     copy(name, to);
