@@ -128,7 +128,7 @@ impl<'a> Evaluator<'a> {
         let mut recipe = trained.recipe.clone();
         if let (None, Some(files)) = (&recipe.data, &files) {
             recipe.data = Some(DataConfig { stream: is_continuous(&recipe, files)?, ..DataConfig::of(files.clone()) });
-            recipe.train.length = recipe.model.max_length().map_or(LONGEST_CHUNK, |most| most.min(LONGEST_CHUNK));
+            recipe.train.length = trained.context().map_or(LONGEST_CHUNK, |most| most.min(LONGEST_CHUNK));
         }
         let texts = Texts::with(&recipe, template)?;
         let kind = recipe.model.kind;
