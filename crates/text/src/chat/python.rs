@@ -76,7 +76,9 @@ pub(super) fn tojson(state: &State, value: &Value, arguments: Kwargs) -> Result<
         None => None,
         Some(indent) => Some(match indent.as_str() {
             Some(text) => text.to_owned(),
-            None => " ".repeat(usize::try_from(indent)?.min(64)),
+            None => " ".repeat(usize::try_from(indent).ok().filter(|&n| n <= 64).ok_or_else(|| {
+                Error::new(ErrorKind::InvalidOperation, "tojson: indent: expected a number up to 64")
+            })?),
         }),
     };
     let separators: Option<Vec<String>> = arguments.get("separators")?;
