@@ -1,6 +1,6 @@
 use crate::adapter::Adapter;
 use crate::{GradientLayout, Gradients};
-use descant_kernels::{Parallelism, Precision, Products};
+use descant_kernels::{OutOfMemory, Parallelism, Precision, Products, zeros};
 use descant_tensor::{Buffer, DType, Element, Error, Result, Shape, Tensor};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -21,6 +21,8 @@ impl ParameterId {
 #[derive(Clone, Debug)]
 pub struct Parameters {
     buffer: Buffer,
+    /// Elements of all parameters and the gaps between them, also where there is no buffer yet.
+    length: usize,
     table: Vec<Entry>,
     names: HashMap<String, ParameterId>,
     failure: Option<Error>,
@@ -50,6 +52,7 @@ impl Parameters {
     pub fn new(dtype: DType) -> Self {
         Self {
             buffer: Buffer::zeros(dtype, 0),
+            length: 0,
             table: Vec::new(),
             names: HashMap::new(),
             failure: None,
@@ -59,35 +62,37 @@ impl Parameters {
         }
     }
 
-    /// None yet, with room for so many elements, so that adding them moves none. Where there is not as much memory, the
-    /// room is made as they are added.
-    pub fn with_capacity(dtype: DType, elements: usize) -> Self {
-        let mut parameters = Self::new(dtype);
-        let _ = match &mut parameters.buffer {
-            Buffer::F32(buffer) => buffer.try_reserve_exact(elements),
-            Buffer::F64(buffer) => buffer.try_reserve_exact(elements),
-        };
-        parameters
-    }
-
     /// None yet, and of those that are added the names and shapes alone: nothing is drawn or allocated, to know of a model
     /// how large it is.
     pub fn sketch(dtype: DType) -> Self {
         Self { sketch: true, ..Self::new(dtype) }
     }
 
+    /// Gives what was a sketch its memory, at once for all: parameters of zeros, to be read from a file.
+    ///
+    /// # Errors
+    /// Where there is not as much memory.
+    pub fn allocated(self) -> std::result::Result<Self, OutOfMemory> {
+        let buffer = match self.dtype() {
+            DType::F32 => Buffer::F32(zeros(self.length)?),
+            DType::F64 => Buffer::F64(zeros(self.length)?),
+        };
+        Ok(Self { buffer, sketch: false, ..self })
+    }
+
     /// Adds a parameter of zeros. A second one of the same name is an error that [`Parameters::check`] and every graph
     /// on these parameters report.
     pub fn add(&mut self, name: &str, shape: impl Into<Shape>) -> ParameterId {
-        let (shape, offset) = (shape.into(), self.buffer.len());
+        let (shape, offset) = (shape.into(), self.length);
         let id = ParameterId(self.table.len() as u32);
         if self.names.insert(name.to_owned(), id).is_some() && self.failure.is_none() {
             self.failure = Some(Error::DuplicateParameter { name: name.to_owned() });
         }
-        let length = if self.sketch { 0 } else { (offset + shape.len()).next_multiple_of(16) };
+        self.length = (offset + shape.len()).next_multiple_of(16);
         match &mut self.buffer {
-            Buffer::F32(elements) => elements.resize(length, 0.0),
-            Buffer::F64(elements) => elements.resize(length, 0.0),
+            _ if self.sketch => {}
+            Buffer::F32(elements) => elements.resize(self.length, 0.0),
+            Buffer::F64(elements) => elements.resize(self.length, 0.0),
         }
         self.table.push(Entry { name: name.to_owned(), shape, offset, trainable: true, rate: 1.0 });
         id

@@ -42,7 +42,8 @@ pub(crate) struct Generate {
     /// says what the score is
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     n_best: u16,
-    /// Print a JSON object a line for each text: line, rank, source, text, finished, score, tokens
+    /// Print a JSON object a line for each text: line, rank, source, text, finished, score (log probability, in a beam
+    /// search divided as for --n-best), tokens
     #[arg(long)]
     json: bool,
     /// Print line ends within texts as they are, rather than as \n, also for the lines of a file or a pipe

@@ -86,14 +86,20 @@ fn section(table: &str, about: &str, brief: bool) -> String {
 fn entry(key: &Key, name: &str, brief: bool) -> String {
     let mut text = format!("  {name} = {}    {}\n", key.default, key.takes.words());
     let mut about = key.about.to_owned();
-    if brief && let Some((first, _)) = about.split_once(". ") {
-        about = format!("{first}.");
+    if brief {
+        about = first_sentence(&about).to_owned();
     }
     about += &conditions(key).map_or_else(String::new, |conditions| format!(" {conditions}"));
     for line in wrapped(&about, WIDTH - 6) {
         let _ = writeln!(text, "      {line}");
     }
     text
+}
+
+/// Up to the first full stop that a capital letter follows: not that of "Luong et al. 2015".
+fn first_sentence(text: &str) -> &str {
+    let end = text.match_indices(". ").find(|(at, _)| text[at + 2..].starts_with(char::is_uppercase));
+    end.map_or(text, |(at, _)| &text[..=at])
 }
 
 /// The recipes that a key is for.

@@ -8,6 +8,7 @@ use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 #[derive(Args)]
+#[command(arg_required_else_help = true)]
 pub(crate) struct Init {
     /// What there is to learn from
     kind: Starter,

@@ -14,6 +14,7 @@ mod real;
 mod rows;
 mod subnormal;
 mod transpose;
+mod zeros;
 
 pub use elementwise::{add_rows, axpy, map, map_into, scale, sum_rows_into, vectorized, zip_into};
 pub use matmul::{
@@ -25,3 +26,4 @@ pub use real::Real;
 pub use rows::{exponentials_of_columns, exponentials_of_rows, lanes, log_softmax_rows, softmax_rows, sum_of};
 pub use subnormal::FlushSubnormals;
 pub use transpose::transpose;
+pub use zeros::{OutOfMemory, zeros};

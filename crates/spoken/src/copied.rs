@@ -51,7 +51,7 @@ const COUNTING: &str = "零〇一二三四五六七八九十百千万亿萬億�
 pub fn characters(dice: &mut Dice) -> Reading {
     static PLAIN: LazyLock<Vec<char>> =
         LazyLock::new(|| COMMON.chars().filter(|c| !c.is_whitespace() && !COUNTING.contains(*c)).collect());
-    let rare = dice.chance(12);
+    let rare = dice.chance(5);
     let count = dice.between(1, if rare { 2 } else { 5 });
     let draw = |_| match rare {
         true => loop {

@@ -95,13 +95,13 @@ pub(crate) fn decimal(dice: &mut Dice, most_digits: usize) -> Number {
     Number::with_fraction(whole, fraction)
 }
 
-/// A whole number of any length up to `most_digits` (up to 18), half of them thinned by zeros; one in ten is longer than
-/// nine digits.
+/// A whole number of any length up to `most_digits` (up to 18), half of them thinned by zeros; about one in twenty is
+/// longer than nine digits.
 pub(crate) fn size(dice: &mut Dice, most_digits: u64) -> u64 {
-    if dice.chance(45) {
+    if dice.chance(60) {
         return whole(dice, most_digits.min(6) as usize);
     }
-    let longest = if dice.chance(80) { most_digits.min(9) } else { most_digits };
+    let longest = if dice.chance(90) { most_digits.min(9) } else { most_digits };
     let low = 10_u64.pow(dice.between(3, longest - 1) as u32);
     let number = dice.between(low, low * 10 - 1);
     if dice.chance(50) { with_zeros(dice, number) } else { number }
@@ -111,7 +111,7 @@ pub(crate) fn size(dice: &mut Dice, most_digits: u64) -> u64 {
 pub(crate) fn precise(dice: &mut Dice, most_digits: usize) -> Number {
     let bare_point = dice.chance(5);
     let whole = if bare_point || dice.chance(15) { 0 } else { whole(dice, most_digits) };
-    let places = *dice.pick(&[1, 1, 1, 2, 2, 2, 2, 3, 3, 4, 5, 7]);
+    let places = *dice.pick(&[1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 5, 7]);
     let mut fraction = digits(dice, places, places);
     // Zeros are what is easily lost.
     if dice.chance(25) {

@@ -47,8 +47,8 @@ impl Record {
     /// What is wrong with it.
     pub(crate) fn parse(json: &str) -> Result<Self, String> {
         let Fields(fields) = serde_json::from_str(json).map_err(|error| match error.is_data() {
-            true => format!("{error}"),
-            false => format!("it is not JSON: {error}"),
+            true => reason(&error),
+            false => format!("it is not JSON: {}", reason(&error)),
         })?;
         let has = |key: &str| fields.iter().any(|(name, _)| name == key);
         let only = |keys: &[&str]| {
@@ -96,6 +96,13 @@ impl Record {
              or \"text\""
         ))
     }
+}
+
+/// What is wrong, and where in the line: the reader counts every line as the first.
+fn reason(error: &serde_json::Error) -> String {
+    let (text, column) = (error.to_string(), error.column());
+    let place = format!(" at line {} column {column}", error.line());
+    text.strip_suffix(&place).map_or_else(|| text.clone(), |reason| format!("{reason} (byte {column} of the line)"))
 }
 
 /// What a value is, in words.

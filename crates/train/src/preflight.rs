@@ -59,8 +59,8 @@ impl Preflight {
         } else if recipe.train.patience > 0 {
             let (patience, validations) = (recipe.train.patience, steps / recipe.train.validate_every);
             if patience >= validations {
-                notes
-                    .push(format!("train.patience = {patience}: there are only {validations} validations to wait for"));
+                let s = if validations == 1 { "" } else { "s" };
+                notes.push(format!("train.patience = {patience}: there is time for only {validations} validation{s}"));
             }
         }
         let counted = |batch: &Batch| model.output().weight(&batch.target.ids) > 0.0;

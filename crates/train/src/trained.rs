@@ -45,9 +45,7 @@ impl Trained {
         let (run, checkpoint) = open(path)?;
         let recipe = Recipe::of_run(&run)?;
         let tokenizers = Tokenizers::load(&run, &recipe)?;
-        // Four bytes a weight, and some between them.
-        let capacity = checkpoint.model_size() / 4 + 4096;
-        let (parameters, model) = blank_model(&recipe, &tokenizers, capacity as usize)
+        let (parameters, model) = blank_model(&recipe, &tokenizers)
             .map_err(|reason| Error::Recipe { path: run.join(RECIPE), reason })?;
         if let Some(belongs) = checkpoint.belongs() {
             belongs.check(&recipe, &run)?;
@@ -122,18 +120,17 @@ pub fn model(
     Ok((parameters, model))
 }
 
-/// The same in f32 with weights of zero, to be read from a file, and with room for so many: then none is moved.
+/// The same in f32 with weights of zero, to be read from a file.
 ///
 /// # Errors
 /// As [`model`].
 pub fn blank_model(
     recipe: &Recipe,
     tokenizers: &Tokenizers,
-    capacity: usize,
 ) -> Result<(Parameters, Box<dyn Generator>), String> {
-    let mut parameters = Parameters::with_capacity(DType::F32, capacity);
+    let mut parameters = Parameters::sketch(DType::F32);
     let model = add_model(recipe, tokenizers, &mut parameters, None)?;
-    Ok((parameters, model))
+    Ok((parameters.allocated().map_err(|error| error.to_string())?, model))
 }
 
 /// The same, in parameters that are none yet; without a seed, all weights are zero, to be read from a file.

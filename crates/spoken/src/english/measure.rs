@@ -236,8 +236,13 @@ pub fn duration(dice: &mut Dice) -> Reading {
     draw(dice, DURATIONS)
 }
 
-/// Any number and any unit, also one per another.
+/// Any number and any unit, also one per another; half of them are those of every day.
 pub fn measure(dice: &mut Dice) -> Reading {
+    if dice.chance(50) {
+        let units = [DISTANCES, LENGTHS, WEIGHTS, VOLUMES, TEMPERATURES, SPEEDS, STORAGES, DURATIONS];
+        let units = dice.pick(&units);
+        return draw(dice, units);
+    }
     let [symbol, one, many] = dice.pick(others());
     let mut number = if dice.chance(45) { number::precise(dice, 5) } else { number::whole(dice, 6).into() };
     number.negative = dice.chance(8);
