@@ -54,11 +54,16 @@ impl Parameters {
     }
 
     /// The same model without adapters: each is added into its weight, and is no more.
-    #[must_use]
-    pub fn merged(&self) -> Self {
-        let mut merged = Self::with_capacity(self.dtype(), self.buffer().len());
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub fn merged(&self) -> Result<Self> {
+        let mut merged = Self::sketch(self.dtype());
         for id in self.ids().filter(|&id| !self.is_adapter(id)) {
-            let own = merged.add(self.name(id), self.shape(id));
+            merged.add(self.name(id), self.shape(id));
+        }
+        let mut merged = merged.allocated(Buffer::zeros(self.dtype(), 0))?;
+        for (own, id) in merged.ids().zip(self.ids().filter(|&id| !self.is_adapter(id))) {
             match self.buffer() {
                 Buffer::F32(_) => merged.values_mut::<f32>(own).copy_from_slice(self.values(id)),
                 Buffer::F64(_) => merged.values_mut::<f64>(own).copy_from_slice(self.values(id)),
@@ -71,7 +76,7 @@ impl Parameters {
                 Buffer::F64(_) => adapter.add_into(self, merged.values_mut::<f64>(weight)),
             }
         }
-        merged
+        Ok(merged)
     }
 }
 
@@ -180,7 +185,7 @@ mod tests {
             let mut tape = Tape::new();
             loss(tape.infer(parameters, Parallelism::Serial), weight).item()
         };
-        let merged = parameters.merged();
+        let merged = parameters.merged().unwrap();
         let weight_of = |parameters: &Parameters| {
             let mut tape = Tape::new();
             tape.infer(parameters, Parallelism::Serial).parameter(weight).value().map(|value| value.to_f64())
@@ -193,7 +198,7 @@ mod tests {
     #[test]
     fn merged_weights_give_the_same() -> Result<()> {
         let (parameters, weight) = adapted();
-        let merged = parameters.merged();
+        let merged = parameters.merged().unwrap();
         assert_eq!(merged.len(), 1);
         let run = |parameters: &Parameters| {
             let mut tape = Tape::new();

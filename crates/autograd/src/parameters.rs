@@ -1,6 +1,6 @@
 use crate::adapter::Adapter;
 use crate::{GradientLayout, Gradients};
-use descant_kernels::{OutOfMemory, Parallelism, Precision, Products, zeros};
+use descant_kernels::{Parallelism, Precision, Products, zeros};
 use descant_tensor::{Buffer, DType, Element, Error, Result, Shape, Tensor};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -68,14 +68,20 @@ impl Parameters {
         Self { sketch: true, ..Self::new(dtype) }
     }
 
-    /// Gives what was a sketch its memory, at once for all: parameters of zeros, to be read from a file.
+    /// Gives what was a sketch its memory, at once for all: parameters of zeros, to be read from a file. `memory` is zeros
+    /// that were made for them before; where they are too few, or of another type, all are made here.
     ///
     /// # Errors
-    /// Where there is not as much memory.
-    pub fn allocated(self) -> std::result::Result<Self, OutOfMemory> {
-        let buffer = match self.dtype() {
-            DType::F32 => Buffer::F32(zeros(self.length)?),
-            DType::F64 => Buffer::F64(zeros(self.length)?),
+    /// [`Error::OutOfMemory`].
+    pub fn allocated(self, memory: Buffer) -> Result<Self> {
+        let length = self.length;
+        let buffer = match (self.dtype(), memory) {
+            (DType::F32, Buffer::F32(mut zeros)) if zeros.len() >= length => {
+                zeros.truncate(length);
+                Buffer::F32(zeros)
+            }
+            (DType::F32, _) => Buffer::F32(zeros(length)?),
+            (DType::F64, _) => Buffer::F64(zeros(length)?),
         };
         Ok(Self { buffer, sketch: false, ..self })
     }
@@ -190,6 +196,19 @@ impl Parameters {
     pub fn values_mut<E: Element>(&mut self, id: ParameterId) -> &mut [E] {
         let range = self.range(id);
         &mut E::slice_mut(&mut self.buffer)[range]
+    }
+
+    /// The values of all parameters, in the order they were added, to write.
+    pub fn all_values_mut<E: Element>(&mut self) -> Vec<&mut [E]> {
+        let mut rest = E::slice_mut(&mut self.buffer);
+        let mut begin = 0;
+        let mut next = |entry: &Entry| {
+            let (_, from) = std::mem::take(&mut rest).split_at_mut(entry.offset - begin);
+            let (values, after) = from.split_at_mut(entry.shape.len());
+            (rest, begin) = (after, entry.range().end);
+            values
+        };
+        self.table.iter().map(&mut next).collect()
     }
 
     /// A parameter as a tensor of its own.

@@ -51,7 +51,7 @@ impl Weights {
                 "the weights are {found} numbers, and it describes a model of {numbers}: is one of them of another model?"
             )));
         }
-        Ok(blank_model(recipe, tokenizers, numbers as usize).map_err(wrong)?.0)
+        Ok(blank_model(recipe, tokenizers).map_err(wrong)?.0)
     }
 
     /// The parameters of a recurrent model, or any other, whose tensors have the parameters' own names, and tied ones also

@@ -26,4 +26,4 @@ pub use real::Real;
 pub use rows::{exponentials_of_columns, exponentials_of_rows, lanes, log_softmax_rows, softmax_rows, sum_of};
 pub use subnormal::FlushSubnormals;
 pub use transpose::transpose;
-pub use zeros::{OutOfMemory, zeros};
+pub use zeros::zeros;

@@ -1,14 +1,6 @@
-use descant_tensor::{Aligned, Element};
+use descant_tensor::{Aligned, Element, Error, Result};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
-
-/// There is not as much memory as was asked for.
-#[derive(Debug, thiserror::Error)]
-#[error("{bytes} bytes of memory are not to be had")]
-pub struct OutOfMemory {
-    /// How much was asked for.
-    pub bytes: usize,
-}
 
 /// Elements that a thread sets at once.
 const PART: usize = 1 << 18;
@@ -17,10 +9,10 @@ const PART: usize = 1 << 18;
 /// each page's first touch, and those of several threads go side by side.
 ///
 /// # Errors
-/// Where there is not as much memory.
-pub fn zeros<E: Element>(len: usize) -> Result<Aligned<E>, OutOfMemory> {
-    let mut memory = Aligned::new(64);
-    memory.try_reserve_exact(len).map_err(|_| OutOfMemory { bytes: len.saturating_mul(size_of::<E>()) })?;
+/// [`Error::OutOfMemory`].
+pub fn zeros<E: Element>(len: usize) -> Result<Aligned<E>> {
+    let mut memory = Aligned::<E>::new(64);
+    memory.try_reserve_exact(len).map_err(|_| Error::OutOfMemory { bytes: len.saturating_mul(size_of::<E>()) })?;
     // SAFETY: the capacity is at least `len`, the memory is aligned for `E`, nobody else has it, and memory that was not
     // written to is what `MaybeUninit` is for.
     let room: &mut [MaybeUninit<E>] = unsafe { std::slice::from_raw_parts_mut(memory.as_mut_ptr().cast(), len) };

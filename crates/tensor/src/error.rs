@@ -118,6 +118,12 @@ pub enum Error {
         /// Elements of the parameters.
         parameters: usize,
     },
+    /// There is not as much memory as the weights of a model take.
+    #[error("{bytes} bytes of memory for the weights are not to be had. Close other programs, or take a smaller model")]
+    OutOfMemory {
+        /// How much was asked for.
+        bytes: usize,
+    },
 }
 
 /// The result of the numeric layers.

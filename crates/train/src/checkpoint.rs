@@ -385,13 +385,20 @@ impl Checkpoint {
         if tensors.len() != parameters.len() {
             return Err(other(format!("it has {} parameters, the recipe's {}", tensors.len(), parameters.len())));
         }
-        for (name, tensor) in &tensors {
-            let Some(id) = parameters.find(name) else { continue };
-            let read = match parameters.dtype() {
-                DType::F32 => file.read_f32(tensor, parameters.values_mut(id)),
-                DType::F64 => file.read_f64(tensor, parameters.values_mut(id)),
-            };
-            read.map_err(|error| Error::io("read the checkpoint", &self.path.join(MODEL), error))?;
+        let unread = |error| Error::io("read the checkpoint", &self.path.join(MODEL), error);
+        let places = tensors.into_iter().filter_map(|(name, tensor)| Some((parameters.find(&name)?, tensor)));
+        match parameters.dtype() {
+            DType::F32 => {
+                let places: Vec<_> = places.collect();
+                let mut values: Vec<_> = parameters.all_values_mut().into_iter().map(Some).collect();
+                let wanted = places.into_iter().filter_map(|(id, tensor)| Some((tensor, values[id.index() as usize].take()?)));
+                file.read_all_f32(wanted.collect()).map_err(unread)?;
+            }
+            DType::F64 => {
+                for (id, tensor) in places.collect::<Vec<_>>() {
+                    file.read_f64(&tensor, parameters.values_mut(id)).map_err(unread)?;
+                }
+            }
         }
         Ok(())
     }

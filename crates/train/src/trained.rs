@@ -2,10 +2,11 @@ use crate::checkpoint::{self, Belongs, Checkpoint, Content, Progress, step_of, s
 use crate::data::{TEMPLATE, chat_template, write};
 use crate::resume::found;
 use crate::run::{BEST, CHECKPOINTS, LAST};
-use crate::{Error, Estimate, Evaluator, Recipe, RunFolder, Shown, Tokenizers};
+use crate::{Error, Estimate, Evaluator, Recipe, RunFolder, Shown, Tokenizers, available};
 use descant_autograd::Parameters;
 use descant_models::{Generator, build};
-use descant_tensor::DType;
+use descant_kernels::zeros;
+use descant_tensor::{Buffer, DType};
 use descant_text::ChatTemplate;
 use std::fs;
 use std::io::ErrorKind;
@@ -44,8 +45,11 @@ impl Trained {
     pub fn load(path: &Path) -> Result<Self, Error> {
         let (run, checkpoint) = open(path)?;
         let recipe = Recipe::of_run(&run)?;
-        let tokenizers = Tokenizers::load(&run, &recipe)?;
-        let (parameters, model) = blank_model(&recipe, &tokenizers)
+        // Side by side, as each takes a large part of a second for a model of a hundred million weights.
+        let (tokenizers, memory) =
+            rayon::join(|| Tokenizers::load(&run, &recipe), || memory_of(checkpoint.model_size()));
+        let tokenizers = tokenizers?;
+        let (parameters, model) = blank_model_in(memory, &recipe, &tokenizers)
             .map_err(|reason| Error::Recipe { path: run.join(RECIPE), reason })?;
         if let Some(belongs) = checkpoint.belongs() {
             belongs.check(&recipe, &run)?;
@@ -60,7 +64,8 @@ impl Trained {
         let mut trained = Self { recipe, tokenizers, parameters, model, chat, step, shown, checksum, run };
         checkpoint.load_model(&mut trained.parameters)?;
         if trained.parameters.has_adapters() {
-            trained.parameters = trained.parameters.merged();
+            let merged = trained.parameters.merged();
+            trained.parameters = merged.map_err(|error| Error::Run { path: path.to_owned(), reason: error.to_string() })?;
         }
         Ok(trained)
     }
@@ -120,17 +125,31 @@ pub fn model(
     Ok((parameters, model))
 }
 
+/// Zeros for the weights of a file of so many bytes: its header has more of them than there are gaps between the weights.
+/// None where that may be more memory than there is: the model says then how much it takes.
+fn memory_of(bytes: u64) -> Buffer {
+    let fits = available().is_none_or(|available| bytes as f64 <= available);
+    let memory = fits.then(|| zeros(bytes as usize / 4)).and_then(Result::ok);
+    memory.map_or_else(|| Buffer::zeros(DType::F32, 0), Buffer::F32)
+}
+
 /// The same in f32 with weights of zero, to be read from a file.
 ///
 /// # Errors
 /// As [`model`].
-pub fn blank_model(
+pub fn blank_model(recipe: &Recipe, tokenizers: &Tokenizers) -> Result<(Parameters, Box<dyn Generator>), String> {
+    blank_model_in(Buffer::zeros(DType::F32, 0), recipe, tokenizers)
+}
+
+/// The same in memory of zeros, where it is enough.
+fn blank_model_in(
+    memory: Buffer,
     recipe: &Recipe,
     tokenizers: &Tokenizers,
 ) -> Result<(Parameters, Box<dyn Generator>), String> {
     let mut parameters = Parameters::sketch(DType::F32);
     let model = add_model(recipe, tokenizers, &mut parameters, None)?;
-    Ok((parameters.allocated().map_err(|error| error.to_string())?, model))
+    Ok((parameters.allocated(memory).map_err(|error| error.to_string())?, model))
 }
 
 /// The same, in parameters that are none yet; without a seed, all weights are zero, to be read from a file.
