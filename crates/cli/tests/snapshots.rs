@@ -11,7 +11,10 @@ fn commands(folder: &Folder) -> Vec<String> {
     let help = folder.succeed(&["--help"]);
     let (_, listed) = help.split_once("Commands:\n").expect("a list of commands");
     let names = listed.lines().take_while(|line| !line.is_empty()).filter(|line| line.starts_with("  "));
-    names.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect()
+    names
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
+        .collect()
 }
 
 #[test]

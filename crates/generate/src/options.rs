@@ -71,7 +71,12 @@ impl Strategy {
             Self::Sample { temperature, top_k, top_p, .. } => {
                 // Below, quotients leave the range of numbers; the draw has long been certain.
                 let warm = temperature >= COLDEST;
-                number("temperature", temperature, warm, "a number from 0.001 (for less, --greedy always takes the likeliest token)")?;
+                number(
+                    "temperature",
+                    temperature,
+                    warm,
+                    "a number from 0.001 (for less, --greedy always takes the likeliest token)",
+                )?;
                 top_k.map_or(Ok(()), |k| count("top_k", k, u32::MAX as usize))?;
                 top_p.map_or(Ok(()), |p| number("top_p", p, p > 0.0 && p <= 1.0, "a number above 0, at most 1"))
             }

@@ -391,7 +391,8 @@ impl Checkpoint {
             DType::F32 => {
                 let places: Vec<_> = places.collect();
                 let mut values: Vec<_> = parameters.all_values_mut().into_iter().map(Some).collect();
-                let wanted = places.into_iter().filter_map(|(id, tensor)| Some((tensor, values[id.index() as usize].take()?)));
+                let wanted =
+                    places.into_iter().filter_map(|(id, tensor)| Some((tensor, values[id.index() as usize].take()?)));
                 file.read_all_f32(wanted.collect()).map_err(unread)?;
             }
             DType::F64 => {

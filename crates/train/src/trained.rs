@@ -4,8 +4,8 @@ use crate::resume::found;
 use crate::run::{BEST, CHECKPOINTS, LAST};
 use crate::{Error, Estimate, Evaluator, Recipe, RunFolder, Shown, Tokenizers, available};
 use descant_autograd::Parameters;
-use descant_models::{Generator, build};
 use descant_kernels::zeros;
+use descant_models::{Generator, build};
 use descant_tensor::{Buffer, DType};
 use descant_text::ChatTemplate;
 use std::fs;
@@ -65,7 +65,8 @@ impl Trained {
         checkpoint.load_model(&mut trained.parameters)?;
         if trained.parameters.has_adapters() {
             let merged = trained.parameters.merged();
-            trained.parameters = merged.map_err(|error| Error::Run { path: path.to_owned(), reason: error.to_string() })?;
+            trained.parameters =
+                merged.map_err(|error| Error::Run { path: path.to_owned(), reason: error.to_string() })?;
         }
         Ok(trained)
     }
