@@ -15,12 +15,14 @@ pub enum Part {
 impl Part {
     /// The part that a canonical value belongs to.
     ///
-    /// The whole numbers 0 to 20, the tens up to 100 and the fraction 1/2 are always in training. They are the vocabulary
-    /// from which other readings are composed ("eleven", "eightieth", "百分之百", "one half"): no model can guess them unseen.
+    /// The whole numbers 0 to 20, the tens up to 100, the hundredths up to 0.09 and the fraction 1/2 are always in training.
+    /// They are the vocabulary from which other readings are composed ("eleven", "eightieth", "百分之百", "seven cents",
+    /// "one half"): no model can guess them unseen.
     #[must_use]
     pub fn of(value: &str) -> Self {
-        let is_vocabulary =
-            value == "1/2" || matches!(value.parse::<u8>(), Ok(0..=20 | 30 | 40 | 50 | 60 | 70 | 80 | 90 | 100));
+        let is_vocabulary = value == "1/2"
+            || (value.len() == 4 && value.starts_with("0.0"))
+            || matches!(value.parse::<u8>(), Ok(0..=20 | 30 | 40 | 50 | 60 | 70 | 80 | 90 | 100));
         if !is_vocabulary && stable_hash(value).is_multiple_of(10) { Self::HeldOut } else { Self::Train }
     }
 }

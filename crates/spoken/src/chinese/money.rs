@@ -108,7 +108,7 @@ fn with_name(number: Number, name: &str) -> Reading {
 /// An amount after the sign of its currency.
 fn with_sign(dice: &mut Dice, signs: &[(&str, &str)], most_digits: usize) -> Reading {
     // The dollar, the euro and the pound come first.
-    let signs = if dice.chance(50) { &signs[..signs.len().min(3)] } else { signs };
+    let signs = if dice.chance(70) { &signs[..signs.len().min(3)] } else { signs };
     let (sign, name) = dice.pick(signs);
     let mut number = number::any(dice, most_digits, 40);
     if dice.chance(15) {

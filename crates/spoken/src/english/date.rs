@@ -85,10 +85,10 @@ fn reading(dice: &mut Dice, date: Date) -> Reading {
     let comma = *dice.pick(&[",", ""]);
     let nth = if dice.chance(25) { ordinal::written(day) } else { day.to_string() };
     let (written, day) = match dice.below(16) {
-        0..6 => (format!("{name} {nth}{comma} {year}"), month_first(&date)),
-        6 => (format!("{name}-{day:02}-{year}"), month_first(&date)),
+        0..5 => (format!("{name} {nth}{comma} {year}"), month_first(&date)),
+        5 => (format!("{name}-{day:02}-{year}"), month_first(&date)),
         7 => (format!("{month}/{day}/{year}"), month_first(&date)),
-        8 => (format!("{year}/{month:02}/{day:02}"), month_first(&date)),
+        6 | 8 => (format!("{year}/{month:02}/{day:02}"), month_first(&date)),
         9 => {
             let spoken = format!("{} {}", month_first(&date), short_year_spoken(year));
             let written = format!("{month:02}/{day:02}/{:02}", year % 100);
