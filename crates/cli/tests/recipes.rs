@@ -40,6 +40,11 @@ fn schedules_end_with_the_epochs() {
     folder.fail(&long, &["schedule.warmup = 500", "the steps of the training", "train.epochs"]);
     let try_of = told(&folder, &[&long[..], &["--set", "train.epochs=1", "--set", "train.log_every=1"]].concat());
     assert!(try_of.contains("warm-up is cut"), "{try_of}");
+    // Its run is read, written with, and gone on with.
+    folder.succeed(&["train", "pairs.toml", "--run", "short", "--quiet", "--set", "train.steps=4"]);
+    folder.succeed(&["generate", "short", "123"]);
+    folder.succeed(&["train", "short", "--resume", "--quiet", "--set", "train.steps=6"]);
+    folder.succeed(&["eval", "short"]);
     // Without a number of steps, the epochs alone say how long, and go on to more.
     folder.write("epochs.toml", PAIRS.replace("steps = 200", "epochs = 2"));
     folder.succeed(&["train", "epochs.toml", "--run", "two", "--quiet"]);

@@ -84,6 +84,8 @@ pub struct Given {
     pub notes: Vec<String>,
     /// Where its texts come from, if a comment says so.
     pub address: Option<String>,
+    /// Whether it is a run's own, which has begun with it.
+    pub of_run: bool,
 }
 
 impl PartialEq for Given {
@@ -453,8 +455,8 @@ impl Recipe {
             }
         }
         self.optimizer.validate()?;
-        // A training by epochs has a number of steps that only its texts tell; one that a setting makes shorter than the
-        // file says is a try, and its schedule is shortened.
+        // A training by epochs has a number of steps that only its texts tell; the schedule of one that a setting makes
+        // shorter than the file says is shortened, and so it is when its run is read.
         match train.epochs == 0 && !self.is_a_try() {
             true => self.schedule.validate(train.most_steps())?,
             false => self.schedule.validate(u64::MAX)?,

@@ -151,6 +151,7 @@ fn read(
     if recipe.train.steps == 0 && recipe.train.epochs == 0 {
         recipe.train.steps = super::TrainConfig::STEPS;
     }
+    recipe.given.of_run = !strict;
     recipe.validate()?;
     if strict {
         recipe.given.notes = super::rules::check(&recipe)?;

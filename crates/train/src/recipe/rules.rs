@@ -141,10 +141,11 @@ impl Recipe {
         self.given.keys.contains(key)
     }
 
-    /// Whether a setting makes the training shorter than the file's schedule is made for, as one does to try it.
+    /// Whether a setting makes the training shorter than the file's schedule is made for, as one does to try it, or made a
+    /// run's so.
     pub(crate) fn is_a_try(&self) -> bool {
         let is_set = |start: &str| self.given.set.iter().any(|key| key.starts_with(start));
-        (is_set("train.steps") || is_set("train.epochs")) && !is_set("schedule")
+        self.given.of_run || (is_set("train.steps") || is_set("train.epochs")) && !is_set("schedule")
     }
 
     /// The key that asks for validations.
