@@ -38,7 +38,7 @@ fn wrong_texts_are_told_by_file_and_line() {
     let pairs = |train: &str, parts: &[&str]| {
         folder.fail(&["train", "pairs.toml", "--run", "run", "--set", &format!("data.train={train}")], parts);
     };
-    pairs("'no-tab.tsv'", &["no-tab.tsv, line 2", "1 of the at least 2"]);
+    pairs("'no-tab.tsv'", &["no-tab.tsv, line 2", "1 of the 2"]);
     folder.write("three.tsv", "a\tb\na\tb\tc\n");
     pairs("'three.tsv'", &["three.tsv, line 2 has 3", "data.columns = [0, 1]"]);
     folder.write("lines.jsonl", "{\"text\": \"a\"}\n");

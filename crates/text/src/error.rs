@@ -98,7 +98,7 @@ pub enum TextError {
     },
     /// A line with too few columns.
     #[error(
-        "{}, line {line} has {found} tab-separated columns, and {expected} are wanted: a source and its target stand on one line \
+        "{}, line {line} has {found} of the {expected} tab-separated columns of a pair: a source and its target stand on one line \
          with a tab between them, in the columns that data.columns names",
         path.display()
     )]
