@@ -71,17 +71,19 @@ fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
         json["post_processor"] = post_processor(tokenizer, &around);
     }
     write(TOKENIZER, pretty(&json))?;
-    write(
-        TOKENIZER_CONFIG,
-        pretty(&json!({
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            // Names of control tokens are text here; a template's are to be found.
-            "split_special_tokens": special.around.is_none() && trained.chat.is_none(),
-            "eos_token": special.end().and_then(token),
-            "bos_token": beginning.filter(|&id| tokenizer.is_special(id)).and_then(token),
-            "unk_token": unknown.and_then(token), "clean_up_tokenization_spaces": false,
-        })),
-    )?;
+    let mut settings = json!({
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        // Names of control tokens are text here; a template's are to be found.
+        "split_special_tokens": special.around.is_none() && trained.chat.is_none(),
+        "eos_token": special.end().and_then(token),
+        "bos_token": beginning.filter(|&id| tokenizer.is_special(id)).and_then(token),
+        "unk_token": unknown.and_then(token), "clean_up_tokenization_spaces": false,
+    });
+    // A template may know tokens that the model itself begins or ends no text with.
+    for (name, text) in trained.chat.iter().flat_map(|template| template.tokens()) {
+        settings[name] = text.into();
+    }
+    write(TOKENIZER_CONFIG, pretty(&settings))?;
     if let Some(template) = &trained.chat {
         write(CHAT_TEMPLATE, own_template(template, &special))?;
     }

@@ -104,6 +104,11 @@ impl ChatTemplate {
         names::read(&self.text).1
     }
 
+    /// The tokens that it knows by name, such as `bos_token`.
+    pub fn tokens(&self) -> Vec<(String, String)> {
+        names::read(&self.text).0
+    }
+
     /// Whether it knows tokens by name, and so writes what stands before and after a conversation itself.
     pub fn has_tokens(&self) -> bool {
         self.own_text().len() < self.text.len()
@@ -326,7 +331,7 @@ mod tests {
         );
         let year = jiff::Zoned::now().year();
         assert_eq!(written("{{ strftime_now('%Y') }}"), year.to_string());
-        assert!(ChatTemplate::new("{{ strftime_now('%Q') }}").unwrap().prompt(&[]).is_err());
+        assert!(ChatTemplate::new("{{ strftime_now('%!') }}").unwrap().prompt(&[]).is_err());
     }
 
     #[test]
