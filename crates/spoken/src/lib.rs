@@ -144,8 +144,8 @@ impl Iterator for Generator {
         let language = if self.dice.chance(60) { Language::English } else { Language::Chinese };
         let start = match self.dice.below(100) {
             0..8 => "plain",
-            8..40 => "bare",
-            40..48 => "small",
+            8..48 => "bare",
+            48..60 => "small",
             _ => "sentence",
         };
         loop {

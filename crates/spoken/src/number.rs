@@ -98,7 +98,7 @@ pub(crate) fn decimal(dice: &mut Dice, most_digits: usize) -> Number {
 /// A whole number of any length up to `most_digits` (up to 18), half of them thinned by zeros; about one in twenty is
 /// longer than nine digits.
 pub(crate) fn size(dice: &mut Dice, most_digits: u64) -> u64 {
-    if dice.chance(60) {
+    if dice.chance(45) {
         return whole(dice, most_digits.min(6) as usize);
     }
     let longest = if dice.chance(90) { most_digits.min(9) } else { most_digits };
