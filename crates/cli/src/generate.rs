@@ -122,6 +122,9 @@ impl Generate {
                 };
                 note(format_args!("Each line is {what}; end with Ctrl-D."));
             }
+            if chat && !(self.chat || ask || self.system.is_some()) {
+                note("Each line is a conversation of its own. With --chat, the lines are one.");
+            }
             match chat && (self.chat || ask) {
                 true => writer.talk(ask, next),
                 false => writer.write_all(if ask { 1 } else { batch }, writer::asked(ask, next)),

@@ -23,7 +23,8 @@ impl Writer {
             let (prompt, forgot) = self.recent(&mut messages, beginning.len())?;
             if forgot && !std::mem::replace(&mut forgets, true) {
                 note(
-                    "The conversation is longer than what the model reads at once: its oldest turns are left out from now on.",
+                    "The conversation, with room for an answer, is longer than what the model reads at once: its oldest turns are left \
+                     out from now on. --context N reads more, --max-length N leaves less room.",
                 );
             }
             let written = self.answer(&prompt)?;
