@@ -71,7 +71,7 @@ impl RunFolder {
     pub(crate) fn begin(&self) -> Result<(), Error> {
         if is_run(&self.path) {
             let reason =
-                "it already holds a training. Go on with it with --resume, or choose another folder with --run";
+                "it already holds a run. Choose another folder with --run, or remove this one";
             return Err(Error::Run { path: self.path.clone(), reason: reason.to_owned() });
         }
         let mut names = [RECIPE, TEMPLATE, LENGTHS, METRICS, CHECKPOINTS, BEST, LAST].iter().chain(&Tokenizers::FILES);
