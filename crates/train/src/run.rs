@@ -70,8 +70,7 @@ impl RunFolder {
     /// of a run, nothing is.
     pub(crate) fn begin(&self) -> Result<(), Error> {
         if is_run(&self.path) {
-            let reason =
-                "it already holds a run. Choose another folder with --run, or remove this one";
+            let reason = "it already holds a run. Choose another folder with --run, or remove this one";
             return Err(Error::Run { path: self.path.clone(), reason: reason.to_owned() });
         }
         let mut names = [RECIPE, TEMPLATE, LENGTHS, METRICS, CHECKPOINTS, BEST, LAST].iter().chain(&Tokenizers::FILES);
