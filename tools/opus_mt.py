@@ -66,9 +66,10 @@ def main(source, target, descant):
         ids = [tokenizer(text).input_ids for text in texts]
         written = {}
         for beam in (1, 4):
+            # The first token is what decoding starts with, which a tokenizer of two vocabularies does not know as special.
             written[beam] = [tokenizer.decode(model.generate(
                 input_ids=torch.tensor([i]), max_new_tokens=20, num_beams=beam, do_sample=False, early_stopping=False,
-                **({"length_penalty": 0.0} if beam > 1 else {}))[0], skip_special_tokens=True, use_source_tokenizer=False) for i in ids]
+                **({"length_penalty": 0.0} if beam > 1 else {}))[0][1:], skip_special_tokens=True, use_source_tokenizer=False) for i in ids]
         (work / "texts").write_text("\n".join(texts) + "\n")
         for form in ("bin", "safetensors"):
             if form == "bin":
