@@ -142,10 +142,15 @@ impl Iterator for Generator {
     /// The next example; there always is one.
     fn next(&mut self) -> Option<Example> {
         let language = if self.dice.chance(60) { Language::English } else { Language::Chinese };
+        // Expressions on their own and among unknown words are harder than those in sentences: training has more of them.
+        let (bare, small) = match self.part {
+            Part::Train => (54, 74),
+            Part::HeldOut => (48, 60),
+        };
         let start = match self.dice.below(100) {
             0..8 => "plain",
-            8..48 => "bare",
-            48..60 => "small",
+            drawn if drawn < bare => "bare",
+            drawn if drawn < small => "small",
             _ => "sentence",
         };
         loop {

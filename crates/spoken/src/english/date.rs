@@ -84,19 +84,20 @@ fn reading(dice: &mut Dice, date: Date) -> Reading {
     let name = month_written(dice, month);
     let comma = *dice.pick(&[",", ""]);
     let nth = if dice.chance(25) { ordinal::written(day) } else { day.to_string() };
-    let (written, day) = match dice.below(16) {
+    // Months as numbers are the hardest to learn: half of the dates have them.
+    let (written, day) = match dice.below(20) {
         0..5 => (format!("{name} {nth}{comma} {year}"), month_first(&date)),
         5 => (format!("{name}-{day:02}-{year}"), month_first(&date)),
-        7 => (format!("{month}/{day}/{year}"), month_first(&date)),
-        6 | 8 => (format!("{year}/{month:02}/{day:02}"), month_first(&date)),
-        9 => {
+        6 | 7 => (format!("{month}/{day}/{year}"), month_first(&date)),
+        8..11 => (format!("{year}/{month:02}/{day:02}"), month_first(&date)),
+        11 => {
             let spoken = format!("{} {}", month_first(&date), short_year_spoken(year));
             let written = format!("{month:02}/{day:02}/{:02}", year % 100);
             return Reading::new(Kind::Date, written, spoken, date.short_canonical());
         }
-        10 | 11 => (format!("{year}-{month:02}-{day:02}"), day_first(&date)),
-        12 => (format!("{day:02}{0}{month:02}{0}{year}", dice.pick(&["-", "."])), day_first(&date)),
-        13 => (format!("{nth} of {name} {year}"), day_first(&date)),
+        12..16 => (format!("{year}-{month:02}-{day:02}"), day_first(&date)),
+        16 => (format!("{day:02}{0}{month:02}{0}{year}", dice.pick(&["-", "."])), day_first(&date)),
+        17 => (format!("{nth} of {name} {year}"), day_first(&date)),
         _ => (format!("{nth} {name}{comma} {year}"), day_first(&date)),
     };
     Reading::new(Kind::Date, written, format!("{day} {}", year_spoken(year)), date.canonical())

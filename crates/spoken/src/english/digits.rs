@@ -75,7 +75,7 @@ pub fn code(dice: &mut Dice) -> Reading {
 pub fn serial(dice: &mut Dice) -> Reading {
     let (mut written, mut spoken, mut value) = (String::new(), Vec::new(), String::new());
     let upper = dice.chance(55);
-    let segments = *dice.pick(&[2, 2, 2, 2, 2, 3, 3, 4]);
+    let segments = *dice.pick(&[2, 2, 2, 2, 2, 2, 2, 3, 3, 4]);
     let begins_with_digits = segments > 3 && dice.chance(30);
     for segment in 0..segments {
         if (segment % 2 == 1) != begins_with_digits {
