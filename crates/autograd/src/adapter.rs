@@ -11,7 +11,7 @@
 use crate::ops::{adapted_linear::AdaptedLinear, adapted_weight::AdaptedWeight};
 use crate::{Activation, Graph, ParameterId, Parameters, Var};
 use descant_kernels::{Mat, MatMut, Parallelism, Real, gemm};
-use descant_tensor::{Buffer, Error, Result, Shape};
+use descant_tensor::{Buffer, DType, Error, Result, Shape, Tensor};
 use smallvec::SmallVec;
 
 /// What is added to a weight.
@@ -81,6 +81,13 @@ impl Parameters {
 }
 
 impl Adapter {
+    /// The whole weight with what is added to it.
+    fn sum<E: Real>(&self, parameters: &Parameters) -> Vec<E> {
+        let mut weight = parameters.values::<E>(self.weight).to_vec();
+        self.add_into(parameters, &mut weight);
+        weight
+    }
+
     fn add_into<E: Real>(&self, parameters: &Parameters, weight: &mut [E]) {
         let (a, b) = (parameters.shape(self.a), parameters.shape(self.b));
         let (rows, rank, columns) = (b[0], b[1], a[1]);
@@ -106,6 +113,17 @@ impl<'t> Graph<'t> {
             self.record(AdaptedWeight { scale }, &[weight, a, b].map(|id| self.parameter(id)))
         });
         if sum.shape() == shape { sum } else { sum.view(start, shape) }
+    }
+
+    /// The elements of an adapted weight, or of a part of it, with what is added to them. Nothing is recorded for it: neither
+    /// what is drawn later in the pass nor its end depends on who looks.
+    pub(crate) fn adapted_value(self, var: Var<'t>) -> Option<Result<Tensor>> {
+        let (adapter, start, shape) = self.adapter(var)?;
+        let parameters = self.parameters();
+        Some(match self.dtype() {
+            DType::F32 => Tensor::new(shape, &adapter.sum::<f32>(parameters)[start..start + shape.len()]),
+            DType::F64 => Tensor::new(shape, &adapter.sum::<f64>(parameters)[start..start + shape.len()]),
+        })
     }
 
     /// `f(x Wᵀ + b)` where `weight` is an adapted one, or rows of it.
@@ -136,7 +154,7 @@ mod tests {
     use crate::gradcheck::check;
     use crate::{Activation, Graph, ParameterId, Parameters, Tape, Var};
     use descant_kernels::Parallelism;
-    use descant_tensor::{DType, Result, Tensor};
+    use descant_tensor::{DType, Error, Result, Tensor};
 
     fn loss<'t>(graph: Graph<'t>, weight: ParameterId) -> Var<'t> {
         let x = graph.constant(&Tensor::new([2, 4], &[0.3, -0.2, 0.5, 0.1, -0.7, 0.4, 0.2, 0.9]).unwrap());
@@ -192,6 +210,36 @@ mod tests {
         };
         assert!((run(&parameters)? - run(&merged)?).abs() < 1e-12);
         assert_eq!(weight_of(&parameters)?, weight_of(&merged)?);
+        Ok(())
+    }
+
+    #[test]
+    fn to_look_at_an_adapted_weight_changes_nothing() -> Result<()> {
+        let (parameters, weight) = adapted();
+        let merged = parameters.merged()?;
+        let expected = merged.values::<f64>(merged.find("weight").unwrap());
+        let run = |looks: bool| {
+            let (mut tape, mut gradients) = (Tape::new(), parameters.gradients());
+            let graph = tape.train(&parameters, 7);
+            let w = graph.parameter(weight);
+            let look = || {
+                if looks {
+                    assert_eq!(w.value().unwrap().to_f64(), expected);
+                    assert_eq!(w.slice(1, 3).value().unwrap().to_f64(), expected[4..]);
+                }
+            };
+            look();
+            let x = graph.constant(&Tensor::new([2, 4], &[0.3, -0.2, 0.5, 0.1, -0.7, 0.4, 0.2, 0.9])?);
+            let y = x.linear(w, None, Activation::Tanh).dropout(0.5).matmul(w);
+            look();
+            let loss = (y * x).dropout(0.5).sum();
+            graph.backward(loss, &mut gradients)?;
+            look();
+            graph.check()?;
+            let factors = parameters.ids().filter(|&id| parameters.is_adapter(id));
+            Ok::<_, Error>((loss.item()?, factors.map(|id| gradients.to_f64(id)).collect::<Vec<_>>()))
+        };
+        assert_eq!(run(true)?, run(false)?);
         Ok(())
     }
 

@@ -511,16 +511,15 @@ impl<'t> Var<'t> {
         self.graph.state.borrow().nodes.get(self.id as usize).map(|node| node.shape).unwrap_or_default()
     }
 
-    /// A copy of its value.
+    /// A copy of its value; of an adapted weight, that of the sum. The pass stays as it is.
     ///
     /// # Errors
     /// The first failure of the pass; [`Error::Released`] after backward.
     pub fn value(self) -> Result<Tensor> {
         let graph = self.graph;
         graph.check()?;
-        let adapted = graph.adapted(self);
-        if adapted.id != self.id {
-            return adapted.value();
+        if let Some(value) = graph.adapted_value(self) {
+            return value;
         }
         let state = graph.state.borrow();
         let node = &state.nodes[self.id as usize];
