@@ -1,4 +1,5 @@
 use descant_kernels::Parallelism;
+use descant_tensor::Brief;
 use serde::{Deserialize, Serialize};
 
 /// The lowest temperature.
@@ -55,7 +56,7 @@ impl Strategy {
     pub fn validate(&self) -> Result<(), String> {
         let number = |name: &str, value: f64, allowed: bool, range: &str| match allowed && value.is_finite() {
             true => Ok(()),
-            false => Err(format!("{name} = {value}: expected {range}")),
+            false => Err(format!("{name} = {}: expected {range}", Brief(value))),
         };
         let count = |name: &str, value: usize, most: usize| match (1..=most).contains(&value) {
             true => Ok(()),
@@ -147,7 +148,7 @@ impl Options {
         }
         match self.max_length_ratio {
             Some(ratio) if !(ratio.is_finite() && ratio >= 0.0) => {
-                Err(format!("max_length_ratio = {ratio}: expected a number from 0"))
+                Err(format!("max_length_ratio = {}: expected a number from 0", Brief(ratio)))
             }
             _ => Ok(()),
         }

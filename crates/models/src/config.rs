@@ -1,4 +1,5 @@
 use descant_nn::{Cell, Position, Score, TransformerConfig};
+use descant_tensor::Brief;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -304,10 +305,10 @@ impl ModelConfig {
             return Err(format!("model.{key} = {value}: expected a number from 1 to 64"));
         }
         if let Some(cap) = self.output_soft_cap.filter(|cap| !(*cap > 0.0 && cap.is_finite())) {
-            return Err(format!("model.output_soft_cap = {cap}: expected a number above 0"));
+            return Err(format!("model.output_soft_cap = {}: expected a number above 0", Brief(cap)));
         }
         if !(0.0..1.0).contains(&self.dropout) {
-            return Err(format!("model.dropout = {}: expected a number from 0 to below 1", self.dropout));
+            return Err(format!("model.dropout = {}: expected a number from 0 to below 1", Brief(self.dropout)));
         }
         self.validate_layers()?;
         let pair = self.kind == Kind::EncoderDecoder;

@@ -1,3 +1,4 @@
+use descant_tensor::Brief;
 use serde::{Deserialize, Serialize};
 
 /// Gradient clipping: `clip = { norm = 1.0 }`, `clip = { value = 0.5 }` or `clip = "none"` in a recipe.
@@ -52,7 +53,7 @@ impl Clip {
         };
         match value > 0.0 && value.is_finite() {
             true => Ok(()),
-            false => Err(format!("train.clip.{key} = {value}: expected a number above 0")),
+            false => Err(format!("train.clip.{key} = {}: expected a number above 0", Brief(value))),
         }
     }
 }

@@ -1,3 +1,4 @@
+use descant_tensor::Brief;
 use glob::Pattern;
 use serde::{Deserialize, Serialize};
 
@@ -152,15 +153,15 @@ impl OptimizerConfig {
     pub fn validate(&self) -> Result<(), String> {
         let share = |key: &str, value: f64| match (0.0..1.0).contains(&value) {
             true => Ok(()),
-            false => Err(format!("optimizer.{key} = {value}: expected a number from 0 to below 1")),
+            false => Err(format!("optimizer.{key} = {}: expected a number from 0 to below 1", Brief(value))),
         };
         let above = |key: &str, value: f64| match value > 0.0 && value.is_finite() {
             true => Ok(()),
-            false => Err(format!("optimizer.{key} = {value}: expected a number above 0")),
+            false => Err(format!("optimizer.{key} = {}: expected a number above 0", Brief(value))),
         };
         let positive = |key: &str, value: f64| match value >= 0.0 && value.is_finite() {
             true => Ok(()),
-            false => Err(format!("optimizer.{key} = {value}: expected a number from 0")),
+            false => Err(format!("optimizer.{key} = {}: expected a number from 0", Brief(value))),
         };
         for pattern in self.no_decay() {
             Pattern::new(pattern).map_err(|error| format!("optimizer.no_decay {pattern:?}: {error}"))?;

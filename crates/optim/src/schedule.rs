@@ -1,3 +1,4 @@
+use descant_tensor::Brief;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::f64::consts::PI;
@@ -82,7 +83,7 @@ impl ScheduleConfig {
     pub fn validate(&self, steps: u64) -> Result<(), String> {
         let share = |key: &str, value: f64| match (0.0..=1.0).contains(&value) {
             true => Ok(()),
-            false => Err(format!("schedule.{key} = {value}: expected a number from 0 to 1")),
+            false => Err(format!("schedule.{key} = {}: expected a number from 0 to 1", Brief(value))),
         };
         let within = |key: &str, value: u64| match value <= steps {
             true => Ok(()),
@@ -114,7 +115,10 @@ impl ScheduleConfig {
             Self::Plateau { factor, threshold, minimum, .. } => {
                 share("factor", factor)?;
                 if !(0.0..1.0).contains(&threshold) {
-                    return Err(format!("schedule.threshold = {threshold}: expected a number from 0 to below 1"));
+                    return Err(format!(
+                        "schedule.threshold = {}: expected a number from 0 to below 1",
+                        Brief(threshold)
+                    ));
                 }
                 share("minimum", minimum)
             }

@@ -2,7 +2,7 @@ use crate::{Error, Recipe, Tokenizers, Trained};
 use descant_autograd::{Graph, Segments, Tape, TeacherScores, Var};
 use descant_kernels::Parallelism;
 use descant_models::{Generator, Output};
-use descant_tensor::Tensor;
+use descant_tensor::{Brief, Tensor};
 use descant_text::Batch;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -33,11 +33,11 @@ impl DistillConfig {
     /// The key, its value, and what it may be.
     pub fn validate(&self) -> Result<(), String> {
         if !(self.weight > 0.0 && self.weight <= 1.0) {
-            return Err(format!("distill.weight = {}: expected a number above 0, to 1", self.weight));
+            return Err(format!("distill.weight = {}: expected a number above 0, to 1", Brief(self.weight)));
         }
         match self.temperature > 0.0 && self.temperature.is_finite() {
             true => Ok(()),
-            false => Err(format!("distill.temperature = {}: expected a number above 0", self.temperature)),
+            false => Err(format!("distill.temperature = {}: expected a number above 0", Brief(self.temperature))),
         }
     }
 }

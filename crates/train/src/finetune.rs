@@ -1,5 +1,6 @@
 use descant_autograd::{ParameterId, Parameters, mix};
 use descant_nn::Init;
+use descant_tensor::Brief;
 use glob::Pattern;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -55,7 +56,7 @@ impl FinetuneConfig {
         }
         compile("rates", self.rates.keys())?;
         if let Some((pattern, rate)) = self.rates.iter().find(|(_, rate)| !(0.0..=1e6).contains(*rate)) {
-            return Err(format!("finetune.rates.{pattern:?} = {rate}: expected a number from 0 to 1000000"));
+            return Err(format!("finetune.rates.{pattern:?} = {}: expected a number from 0 to 1000000", Brief(*rate)));
         }
         let Some(lora) = &self.lora else { return Ok(()) };
         compile("lora.targets", &lora.targets)?;
@@ -64,7 +65,7 @@ impl FinetuneConfig {
         }
         match lora.alpha {
             Some(alpha) if !(alpha > 0.0 && alpha.is_finite()) => {
-                Err(format!("finetune.lora.alpha = {alpha}: expected a number above 0"))
+                Err(format!("finetune.lora.alpha = {}: expected a number above 0", Brief(alpha)))
             }
             _ => Ok(()),
         }

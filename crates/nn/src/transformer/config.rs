@@ -1,5 +1,6 @@
 use crate::NormKind;
 use descant_autograd::{Activation, Bias, Heads, alibi_slopes};
+use descant_tensor::Brief;
 use serde::{Deserialize, Serialize};
 
 /// How a Transformer knows where a token stands.
@@ -301,22 +302,22 @@ impl TransformerConfig {
             return fail("feed_forward", &between, "a number from 1 to 1048576");
         }
         if !(self.norm_epsilon > 0.0 && self.norm_epsilon < 1.0) {
-            return fail("norm_epsilon", &self.norm_epsilon, "a number between 0 and 1");
+            return fail("norm_epsilon", &Brief(self.norm_epsilon), "a number between 0 and 1");
         }
         if self.max_length == 0 || self.max_length > 1 << 24 {
             return fail("max_length", &self.max_length, "a number from 1 to 16777216");
         }
         if !(self.rotary_base > 1.0 && self.rotary_base.is_finite()) {
-            return fail("rotary_base", &self.rotary_base, "a number above 1");
+            return fail("rotary_base", &Brief(self.rotary_base), "a number above 1");
         }
         if let Some(base) = self.local_rotary_base.filter(|base| !(*base > 1.0 && base.is_finite())) {
-            return fail("local_rotary_base", &base, "a number above 1");
+            return fail("local_rotary_base", &Brief(base), "a number above 1");
         }
         let positive =
             [("query_pre_attn_scalar", self.query_pre_attn_scalar), ("attention_soft_cap", self.attention_soft_cap)];
         for (key, value) in positive {
             if let Some(value) = value.filter(|value| !(*value > 0.0 && value.is_finite())) {
-                return fail(key, &value, "a number above 0");
+                return fail(key, &Brief(value), "a number above 0");
             }
         }
         if self.window.is_none() && !self.full_layers.is_empty() {
@@ -326,10 +327,10 @@ impl TransformerConfig {
             Some(RotaryScaling::Linear { factor } | RotaryScaling::Llama3 { factor, .. })
                 if !(factor >= 1.0 && factor.is_finite()) =>
             {
-                return fail("rotary_scaling.factor", &factor, "a number from 1");
+                return fail("rotary_scaling.factor", &Brief(factor), "a number from 1");
             }
             Some(RotaryScaling::Llama3 { low, high, .. }) if !(low > 0.0 && high > low && high.is_finite()) => {
-                return fail("rotary_scaling.low", &low, "a number above 0 and below rotary_scaling.high");
+                return fail("rotary_scaling.low", &Brief(low), "a number above 0 and below rotary_scaling.high");
             }
             _ => {}
         }
@@ -348,7 +349,7 @@ impl TransformerConfig {
             ("layer_drop", self.layer_drop),
         ];
         match shares.into_iter().find(|(_, share)| !(0.0..1.0).contains(share)) {
-            Some((key, share)) => fail(key, &share, "a number from 0 to below 1"),
+            Some((key, share)) => fail(key, &Brief(share), "a number from 0 to below 1"),
             None => Ok(()),
         }
     }
