@@ -10,7 +10,7 @@ use crate::weights::Weights;
 use descant_autograd::Activation;
 use descant_models::{Kind, Layers, ModelConfig};
 use descant_nn::{Position, TransformerConfig};
-use descant_text::{Around, Special, Tokenizer, TokenizerConfig};
+use descant_text::{Around, Special, Tokenizer, TokenizerConfig, open_file};
 use descant_train::{Recipe, Tokenizers};
 use serde_json::json;
 use std::collections::HashMap;
@@ -41,7 +41,7 @@ pub(crate) fn is_there(folder: &Path) -> bool {
 pub(crate) fn open(folder: &Path) -> Result<Foreign, Error> {
     let place = folder.join(MODEL);
     let wrong = |reason: String| Error::folder(&place, reason);
-    let mut file = File::open(&place).map_err(|error| Error::io("read", &place, error))?;
+    let mut file = open_file(&place).map_err(|error| Error::io("read", &place, error))?;
     let (name, tensors, scalars) = variables(&mut file).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => wrong("it is damaged: it ends too early".to_owned()),
         _ => wrong(error.to_string()),

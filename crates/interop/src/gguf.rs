@@ -10,10 +10,10 @@ use crate::template::own_template;
 use crate::weights::{Part, part};
 use crate::{Error, Family};
 use descant_autograd::Activation;
-use descant_models::Tie;
+use descant_models::{Layers, Tie};
 use descant_nn::{RotaryScaling, TransformerConfig};
+use descant_text::write_file;
 use descant_train::Trained;
-use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -49,8 +49,15 @@ struct Tensor {
 /// Where the model or its tokenizer has no form there, the file exists, or it cannot be written.
 pub fn export_gguf(trained: &Trained, path: &Path) -> Result<Family, Error> {
     let config = &trained.recipe.model;
-    let family = Family::of(config).map_err(Error::Family)?;
     let unfit = |reason: &str| Err(Error::Family(format!("as GGUF, {reason}")));
+    // Before the keys of a family, none of which would make one of it.
+    if [Some(config.decoder), config.encoder].contains(&Some(Layers::Recurrent)) {
+        return unfit(
+            "there are no recurrent models (LSTM, GRU). The name of a folder in place of that of a .gguf file exports its \
+             tensors under PyTorch's names",
+        );
+    }
+    let family = Family::of(config).map_err(Error::Family)?;
     let transformer = config.transformer();
     let (architecture, activation) = match family {
         Family::Gpt2 => ("gpt2", Activation::GeluTanh),
@@ -82,19 +89,8 @@ pub fn export_gguf(trained: &Trained, path: &Path) -> Result<Family, Error> {
     if path.exists() {
         return Err(Error::folder(path, "it is there already. Choose another name"));
     }
-    // Beside its place, then renamed: it is complete or absent.
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let written = File::create(&partial).and_then(|file| {
-        write(BufWriter::new(&file), &items, &tensors)?;
-        file.sync_all()?;
-        fs::rename(&partial, path)
-    });
-    written.map_err(|error| {
-        let _ = fs::remove_file(&partial);
-        Error::io("write", path, error)
-    })?;
-    Ok(family)
+    let written = write_file(path, |file| write(BufWriter::new(file), &items, &tensors));
+    written.map_err(|error| Error::io("write", path, error)).and(Ok(family))
 }
 
 fn hyperparameters(

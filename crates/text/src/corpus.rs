@@ -1,6 +1,6 @@
 use crate::encode::encode;
 use crate::storage::{Checksum, Storage};
-use crate::{Form, Frame, Report, Source, Special, TextError, Tokenizer, read_file};
+use crate::{Form, Frame, Report, Source, Special, TextError, Tokenizer, open_file, read_file};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -82,7 +82,7 @@ pub(crate) struct Place {
 
 /// By which a file of a text is known again.
 pub(crate) fn checksum(path: &Path) -> Result<Checksum, TextError> {
-    let checksum = File::open(path).and_then(|file| Checksum::of(&file, |_| ()));
+    let checksum = open_file(path).and_then(|file| Checksum::of(&file, |_| ()));
     checksum.map_err(|error| TextError::io("read", path, error))
 }
 
@@ -336,6 +336,24 @@ impl Corpus {
             missing.retain(|id| !part.contains(id));
         }
         Ok(missing)
+    }
+
+    /// How often each of so many entries occurs on the side of the source, where it has one, and on that of the target.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn occurrences(&self, entries: [usize; 2]) -> Result<[Vec<u64>; 2], TextError> {
+        let mut counts = entries.map(|entries| vec![0; entries]);
+        for (texts, counts) in [self.stored.source.as_ref(), Some(&self.stored.target)].into_iter().zip(&mut counts) {
+            let Some(Texts { ids, .. }) = texts else { continue };
+            let all = self.check(ids.len())?;
+            for first in (0..all).step_by(1 << 20) {
+                for id in self.check(ids.read(first..all.min(first + (1 << 20))))? {
+                    counts.get_mut(id as usize).into_iter().for_each(|count| *count += 1);
+                }
+            }
+        }
+        Ok(counts)
     }
 
     /// Cuts off `share` of it, from its end.

@@ -1,21 +1,31 @@
-//! Files that are read whole: recipes, manifests, templates, tokenizers.
+//! Files: those that are read whole, such as recipes, manifests, templates and tokenizers; and how all are opened and written.
 
-use std::fs;
-use std::io::{Error, ErrorKind, Result};
+use std::fs::{self, File};
+use std::io::{Error, ErrorKind, Result, Write};
 use std::path::Path;
 
-/// Bytes that such a file may have.
+/// Bytes that a file may have which is read whole.
 const LONGEST: u64 = 1 << 28;
+
+/// Opens a file to be read.
+///
+/// # Errors
+/// Where it is no regular file, so that a pipe is not waited for and a device not read without end; what the system says.
+pub fn open_file(path: &Path) -> Result<File> {
+    let there = fs::metadata(path)?;
+    match there.is_file() {
+        _ if there.is_dir() => Err(ErrorKind::IsADirectory.into()),
+        true => File::open(path),
+        false => Err(Error::other("it is no regular file")),
+    }
+}
 
 /// The bytes of a file.
 ///
 /// # Errors
-/// Where it is no regular file, so that a pipe or a device is not waited for, or larger than 256 MB; what the system says.
+/// As [`open_file`]; where it is larger than 256 MB.
 pub fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let file = fs::metadata(path)?;
-    match file.len() {
-        _ if file.is_dir() => Err(ErrorKind::IsADirectory.into()),
-        _ if !file.is_file() => Err(Error::other("it is no regular file")),
+    match open_file(path)?.metadata()?.len() {
         bytes if bytes > LONGEST => Err(Error::other(format!("it has {bytes} bytes, expected at most {LONGEST}"))),
         _ => fs::read(path),
     }
@@ -27,4 +37,52 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>> {
 /// As [`read_file`]; where it is not UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(read_file(path)?).map_err(|error| Error::new(ErrorKind::InvalidData, error.utf8_error()))
+}
+
+/// Writes a file as a whole: beside its place, synced, then renamed, so that what stands there is the old one or the new.
+///
+/// # Errors
+/// What the system says; then nothing of it is left.
+pub fn write_file(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+    let mut name = path.file_name().ok_or(ErrorKind::InvalidInput)?.to_owned();
+    name.push(".partial");
+    let partial = path.with_file_name(name);
+    let written = File::create(&partial).and_then(|mut file| {
+        write(&mut file)?;
+        file.flush()?;
+        file.sync_all()?;
+        fs::rename(&partial, path)
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&partial);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_regular_file_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("endless");
+        std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
+        for path in [&link, folder.path()] {
+            assert!(open_file(path).is_err() && read_file(path).is_err(), "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_file_is_the_old_one_until_it_is_the_new() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        write_file(&path, |file| file.write_all(b"old")).unwrap();
+        let broken_off = write_file(&path, |file| file.write_all(b"new").and(Err(Error::other("no space"))));
+        assert_eq!(broken_off.unwrap_err().to_string(), "no space");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        write_file(&path, |file| file.write_all(b"new")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

@@ -29,7 +29,7 @@ pub use batches::{BatchConfig, Batches, Position};
 pub use chat::{ChatTemplate, Message};
 pub use corpus::Corpus;
 pub use error::{TextError, remedy};
-pub use file::{read_file, read_text};
+pub use file::{open_file, read_file, read_text, write_file};
 pub use frame::Frame;
 pub use json::JsonForm;
 pub use lines::{LONGEST_LINE, Lines};

@@ -1,3 +1,4 @@
+use crate::open_file;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
@@ -45,7 +46,7 @@ impl Storage {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             Err(io::Error::other(format!("{name} {what}")))
         };
-        let file = File::open(path)?;
+        let file = open_file(path)?;
         let (mut largest, mut cut) = (0, Vec::new());
         let found = Checksum::of(&file, |bytes| {
             let mut bytes = bytes;

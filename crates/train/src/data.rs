@@ -2,9 +2,8 @@ use crate::run::DATA;
 use crate::{DataConfig, Error, Files, Recipe, Tokenizers};
 use descant_models::{Kind, LossConfig};
 use descant_text::{
-    Batch, BatchConfig, Batches, ChatTemplate, Corpus, Example, Form, Frame, Source, TextError, read_text,
+    Batch, BatchConfig, Batches, ChatTemplate, Corpus, Example, Form, Frame, Source, TextError, read_text, write_file,
 };
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -276,14 +275,7 @@ pub fn first_batch(texts: &Texts, tokenizers: &Tokenizers, sequences: usize, len
     Ok(batch)
 }
 
-/// Writes a small file beside its place, synced, then renamed.
+/// Writes a small file as a whole.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let partial = path.with_extension("partial");
-    let run = || {
-        let mut file = fs::File::create(&partial)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&partial, path)
-    };
-    run().map_err(|error| Error::io("write", path, error))
+    write_file(path, |file| file.write_all(bytes)).map_err(|error| Error::io("write", path, error))
 }

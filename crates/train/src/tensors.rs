@@ -1,6 +1,7 @@
 //! Files of tensors (safetensors), read from front to end, or each half so on a thread of its own, and each tensor straight
 //! to where it is to be: nothing of a file is held twice, and its checksum is taken on the way.
 
+use descant_text::open_file;
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, Metadata, SafeTensorError, TensorInfo, TensorView, serialize_to_file};
 use std::collections::HashMap;
@@ -37,7 +38,7 @@ impl TensorFile {
     /// # Errors
     /// What reading fails with. A header that is none is an error of [`TensorFile::tensors`].
     pub fn open(path: &Path) -> Result<Self> {
-        Self::of(File::open(path)?)
+        Self::of(open_file(path)?)
     }
 
     /// The same of a file that is open, from its front.

@@ -10,11 +10,10 @@ use crate::weights::Weights;
 use crate::{Error, Family};
 use descant_generate::Ranking;
 use descant_nn::{RotaryScaling, TransformerConfig};
-use descant_text::TokenizerConfig;
+use descant_text::{TokenizerConfig, open_file};
 use descant_train::{GenerationConfig, Recipe, Tokenizers};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -55,7 +54,7 @@ const FACTORS: &str = "rope_freqs.weight";
 /// Where it is damaged, of another architecture, or says something that no model here is.
 pub(crate) fn open(path: &Path) -> Result<Foreign, Error> {
     let wrong = |reason: String| Error::folder(path, reason);
-    let mut file = File::open(path).map_err(|error| Error::io("read", path, error))?;
+    let mut file = open_file(path).map_err(|error| Error::io("read", path, error))?;
     let (values, tensors) = gguf::head(&mut file).map_err(|error| wrong(error.to_string()))?;
     let mut file = TensorFile::of(path, file, tensors)?;
     let config = config(&values, &mut file).map_err(wrong)?;
