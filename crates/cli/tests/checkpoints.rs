@@ -69,6 +69,48 @@ fn a_damaged_checkpoint_is_told_and_never_used() {
 }
 
 #[test]
+fn a_finished_training_that_goes_on_forgets_the_validation_at_its_end() {
+    let folder = Folder::new();
+    let link = |run: &str, name: &str| fs::read_link(folder.path(run).join(name)).ok();
+    let step = |step: u64| Some(std::path::PathBuf::from(format!("checkpoints/step-{step:08}")));
+    // Validations are at 50, 100, …, and at the end. Without one before the end, there was no best checkpoint either.
+    for (run, steps, before) in [("long", 60, step(50)), ("short", 30, None)] {
+        folder.train("lm.toml", run, steps);
+        assert_eq!((link(run, "best"), link(run, "last")), (step(steps), step(steps)));
+        let weights = folder.weights(run);
+        // At such a rate it goes no further.
+        let rate = ["--set", "train.steps=200", "--set", "train.learning_rate=1e38", "--quiet"];
+        folder.fail(&[&["train", "lm.toml", "--run", run, "--resume"][..], &rate].concat(), &["diverged"]);
+        assert_eq!((link(run, "best"), link(run, "last")), (before.clone(), step(steps)), "{run}");
+        assert!(before.is_none() || folder.path(run).join("best/model.safetensors").exists());
+        assert!(folder.weights(run) == weights);
+    }
+}
+
+#[test]
+fn files_that_have_no_end_are_not_read() {
+    let folder = Folder::new();
+    folder.train("lm.toml", "run", 5);
+    for file in ["last/model.safetensors", "last/optimizer.safetensors", "data/train/target.ids", "lengths.json"] {
+        let (endless, place) = (folder.path("endless"), folder.path("endless").join(file));
+        let _ = fs::remove_dir_all(&endless);
+        copy(&folder.path("run"), &endless);
+        fs::remove_file(&place).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &place).unwrap();
+        let name = file.rsplit('/').next().unwrap();
+        let resume = ["train", "lm.toml", "--run", "endless", "--resume", "--set", "train.steps=6"];
+        match file.starts_with("lengths") {
+            true => folder.fail(&["generate", "endless", "line"], &[name, "no regular file"]),
+            false => folder.fail(&resume, &["no regular file"]),
+        };
+    }
+    for device in ["/dev/zero", "/dev/null"] {
+        folder.fail(&["eval", "run", "--data", device], &[device]);
+        folder.fail(&["train", "lm.toml", "--set", &format!("data.train={device}")], &[device]);
+    }
+}
+
+#[test]
 fn a_checkpoint_of_another_architecture_is_told() {
     let folder = Folder::new();
     folder.train("lm.toml", "run", 5);

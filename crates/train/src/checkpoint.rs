@@ -4,7 +4,7 @@ use crate::{Error, RunFolder, TensorFile};
 use descant_autograd::Parameters;
 use descant_optim::Optimizer;
 use descant_tensor::{Buffer, DType};
-use descant_text::{Position, read_file};
+use descant_text::{Position, open_file, read_file};
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -57,6 +57,12 @@ impl Progress {
     pub(crate) fn remember(&mut self) {
         let Self { best, stale, schedule, .. } = self.clone();
         self.before_end = Some(Validated { best, stale, schedule });
+    }
+
+    /// The step of the best validation before one that came only because the training ended: the best again, should the
+    /// training go on after all.
+    pub(crate) fn best_before_end(&self) -> Option<u64> {
+        self.before_end.as_ref()?.best.map(|(_, step)| step)
     }
 
     /// Forgets the last validation, if it came only because the training ended; whether it did.
@@ -174,7 +180,7 @@ pub(crate) fn save(
         Checkpoint::open(&place)
             .is_ok_and(|there| there.manifest.files.keys().all(|name| there.read_tensors(name, |_| Ok(())).is_ok()))
     };
-    if fs::read(place.join(MANIFEST)).ok() == fs::read(partial.join(MANIFEST)).ok() && whole() {
+    if read_file(&place.join(MANIFEST)).ok() == read_file(&partial.join(MANIFEST)).ok() && whole() {
         fs::remove_dir_all(&partial).map_err(|error| Error::io("remove", &partial, error))?;
         return Ok(place);
     }
@@ -297,7 +303,7 @@ impl Checkpoint {
         }
         let open = |name: &String| {
             let path = path.join(name);
-            let file = File::open(&path).map_err(|error| Error::io("read the checkpoint", &path, error));
+            let file = open_file(&path).map_err(|error| Error::io("read the checkpoint", &path, error));
             file.map(|file| (name.clone(), file))
         };
         let files = manifest.files.keys().map(open).collect::<Result<_, _>>()?;

@@ -94,7 +94,7 @@ impl RunFolder {
         for path in files.iter().chain(&Tokenizers::FILES).map(|name| self.join(name)) {
             absent(fs::remove_file(&path)).map_err(|error| Error::io("remove", &path, error))?;
         }
-        self.prune()?;
+        self.prune(None)?;
         // With what others put there, it stays.
         let _ = fs::remove_dir(self.join(CHECKPOINTS));
         ["train", "validation"].iter().try_for_each(|text| Corpus::remove(&self.join(DATA).join(text)))?;
@@ -135,12 +135,26 @@ impl RunFolder {
             .map_err(|error| Error::io("update the link", &place, error))
     }
 
-    /// Removes those of our checkpoints that neither `best` nor `last` points at, and what a broken-off save or removal
-    /// left. All else that lies beside them is somebody's own.
-    pub(crate) fn prune(&self) -> Result<(), Error> {
+    /// Makes `best` point at the checkpoint of this step, or at nothing, as before a validation that is forgotten.
+    pub(crate) fn point_back(&self, step: Option<u64>) -> Result<(), Error> {
+        let place = step.map(|step| checkpoint::folder(&self.path, step));
+        match place {
+            Some(place) if place.exists() => self.point(BEST, &place),
+            Some(_) => Ok(()),
+            None => {
+                let link = self.join(BEST);
+                absent(fs::remove_file(&link)).map_err(|error| Error::io("remove", &link, error))
+            }
+        }
+    }
+
+    /// Removes those of our checkpoints that neither `best` nor `last` points at and that are not of the step `also`, and
+    /// what a broken-off save or removal left. All else that lies beside them is somebody's own.
+    pub(crate) fn prune(&self, also: Option<u64>) -> Result<(), Error> {
         self.check()?;
-        let kept: Vec<PathBuf> =
-            [BEST, LAST].iter().filter_map(|link| fs::canonicalize(self.join(link)).ok()).collect();
+        let links = [BEST, LAST].map(|link| self.join(link)).into_iter();
+        let also = also.map(|step| checkpoint::folder(&self.path, step));
+        let kept: Vec<PathBuf> = links.chain(also).filter_map(|place| fs::canonicalize(place).ok()).collect();
         let checkpoints = self.join(CHECKPOINTS);
         let list = |error| Error::io("list the checkpoints in", &checkpoints, error);
         let entries = match fs::read_dir(&checkpoints) {

@@ -298,7 +298,7 @@ impl Trainer {
         }
         self.run.point(link, &place)?;
         self.kept = self.progress.step;
-        self.run.prune()
+        self.run.prune(self.progress.best_before_end())
     }
 
     /// The first operation whose value or gradient is not finite.
