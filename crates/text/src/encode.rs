@@ -23,6 +23,7 @@ pub(crate) fn encode(
     manifest: Manifest,
     folder: Option<&Path>,
 ) -> Result<Stored, TextError> {
+    text.check_files()?;
     let before = text.files().into_iter().map(state).collect::<Result<Vec<_>, _>>()?;
     let mut manifest = manifest;
     manifest.texts = text.files().into_iter().map(checksum).collect::<Result<_, _>>()?;
@@ -193,12 +194,13 @@ impl<'a> Encoder<'a> {
     }
 
     /// Adds what was passed over as it was read.
-    fn add(&mut self, PassedOver { large, examples, columns }: PassedOver) {
+    fn add(&mut self, PassedOver { large, examples, columns, blank }: PassedOver) {
         let report = &mut self.manifest.report;
         report.examples += examples;
         report.left_out += examples;
         [report.source.large, report.target.large] = large;
         report.target.columns = columns;
+        report.blank = blank;
     }
 
     /// Encodes some of the text, and keeps what is neither empty nor too long.

@@ -112,6 +112,18 @@ pub enum TextError {
         /// How many there are.
         found: usize,
     },
+    /// A line without a tab, but with commas.
+    #[error(
+        "{}, line {line} has no tab: columns are parted by tabs, not by commas. Save the table with tabs (most programs call it \
+         TSV or tab-delimited text), or write it as .jsonl, an object such as {{\"prompt\": \"…\", \"completion\": \"…\"}} a line",
+        path.display()
+    )]
+    Commas {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+    },
     /// A line with more columns than are asked for.
     #[error(
         "{}, line {line} has {found} tab-separated columns, and a pair has two. If a text holds tabs, take them out; if only \

@@ -59,9 +59,10 @@ impl Record {
                 .find(|(i, (name, _))| !known(name) || fields[..*i].iter().any(|(earlier, _)| earlier == name))
             {
                 Some((_, (name, _))) if known(name) => Err(format!("it has the key {name:?} twice")),
-                Some((_, (name, _))) => {
-                    Err(format!("it has the key {name:?}, which is not read beside {:?}. Take it out", keys[0]))
-                }
+                Some((_, (name, _))) => Err(match meant(name, keys.iter().filter(|key| !has(key))) {
+                    Some(key) => format!("it has the key {name:?}: did you mean {key:?}?"),
+                    None => format!("it has the key {name:?}, which is not read beside {:?}. Take it out", keys[0]),
+                }),
                 None => Ok(()),
             }
         };
@@ -89,13 +90,56 @@ impl Record {
             only(&["text"])?;
             return text("text").map(Self::Text);
         }
-        let found: Vec<String> = fields.iter().map(|(name, _)| format!("{name:?}")).collect();
+        let shown = |(name, _): &(String, Value)| match meant(name, KEYS.iter()) {
+            Some(key) => format!("{name:?} (did you mean {key:?}?)"),
+            None => format!("{name:?}"),
+        };
+        let mut found: Vec<String> = fields.iter().take(SHOWN).map(shown).collect();
+        found.extend((fields.len() > SHOWN).then(|| "…".to_owned()));
         let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
         Err(format!(
             "its keys are {found}; expected \"prompt\" and \"completion\", \"messages\", \"instruction\" and \"output\", \
              or \"text\""
         ))
     }
+}
+
+/// The keys of objects.
+const KEYS: [&str; 8] = ["prompt", "completion", "messages", "instruction", "input", "output", "text", "system"];
+/// Those of messages.
+const MESSAGE: [&str; 3] = ["role", "content", "weight"];
+/// What other formats call them.
+const OTHERS: [(&str, &str); 17] = [
+    ("answer", "completion"),
+    ("answer", "output"),
+    ("response", "completion"),
+    ("response", "output"),
+    ("target", "completion"),
+    ("target", "output"),
+    ("question", "prompt"),
+    ("query", "prompt"),
+    ("source", "prompt"),
+    ("conversation", "messages"),
+    ("conversations", "messages"),
+    ("dialog", "messages"),
+    ("dialogue", "messages"),
+    ("sentence", "text"),
+    ("from", "role"),
+    ("value", "content"),
+    ("content", "text"),
+];
+/// The usual roles of messages.
+const ROLES: [&str; 3] = ["system", "user", ASSISTANT];
+/// Keys that a message shows.
+const SHOWN: usize = 8;
+
+/// Which of some keys is meant by one that there is not.
+fn meant<'a>(name: &str, keys: impl Iterator<Item = &'a &'a str> + Clone) -> Option<&'a str> {
+    let name = name.to_lowercase();
+    let near = |key: &&&str| strsim::damerau_levenshtein(key, &name) <= (key.len() / 4).max(1);
+    let other = OTHERS.iter().filter(|(other, _)| *other == name).map(|(_, key)| *key);
+    let other = other.filter_map(|known| keys.clone().find(|key| **key == known)).next();
+    keys.clone().find(near).or(other).copied()
 }
 
 /// What is wrong, and where in the line: the reader counts every line as the first.
@@ -135,10 +179,22 @@ fn messages(value: Option<&Value>) -> Result<Vec<(Message, bool)>, String> {
         let Value::Object(fields) = value else {
             return Err(format!("message {number} is {}: expected an object", kind(value)));
         };
+        if let Some(key) = fields.keys().find(|key| !MESSAGE.contains(&key.as_str())) {
+            return Err(match meant(key, MESSAGE.iter().filter(|known| !fields.contains_key(**known))) {
+                Some(known) => format!("message {number} has the key {key:?}: did you mean {known:?}?"),
+                None => format!("message {number} has the key {key:?}, which is not read. Take it out"),
+            });
+        }
         let text = |key: &str| text(fields.get(key), &format!("{key:?} of message {number}"));
         let message = Message::new(&text("role")?, &text("content")?);
-        if let Some(key) = fields.keys().find(|key| !["role", "content", "weight"].contains(&key.as_str())) {
-            return Err(format!("message {number} has the key {key:?}, which is not read. Take it out"));
+        // A slip of the pen: what is said so would be read, and never learned.
+        let role = &message.role;
+        let slip = |known: &&&str| {
+            let near = strsim::damerau_levenshtein(known, role) <= 1 && role.chars().all(char::is_alphabetic);
+            role.as_str() != **known && (near || role.to_lowercase() == **known)
+        };
+        if let Some(known) = ROLES.iter().find(slip) {
+            return Err(format!("message {number} is by the role {role:?}: did you mean {known:?}?"));
         }
         let weight = fields.get("weight").map_or(Some(1.0), Value::as_f64);
         match weight {
@@ -382,7 +438,22 @@ mod tests {
             (r#"{"messages": [{"role": "user", "content": "a", "content": "b"}]}"#, "\"content\" twice"),
             (r#"{"prompt": "a", "completion": "b", "messages": []}"#, "\"prompt\""),
             (r#"{"text": "a", "output": "b"}"#, "\"text\""),
-            (r#"{"conversations": [], "id": 3}"#, "\"conversations\", \"id\""),
+            (r#"{"conversations": [], "id": 3}"#, "\"conversations\" (did you mean \"messages\"?), \"id\""),
+            (r#"{"prompt": "a", "completon": "b"}"#, "\"completon\": did you mean \"completion\"?"),
+            (r#"{"Prompt": "a", "completion": "b"}"#, "\"Prompt\": did you mean \"prompt\"?"),
+            (r#"{"question": "a", "completion": "b"}"#, "\"question\": did you mean \"prompt\"?"),
+            (r#"{"instruction": "a", "ouput": "b"}"#, "\"ouput\": did you mean \"output\"?"),
+            (r#"{"instruction": "a", "response": "b"}"#, "\"response\": did you mean \"output\"?"),
+            (r#"{"mesages": []}"#, "\"mesages\" (did you mean \"messages\"?)"),
+            (r#"{"txt": "a"}"#, "\"txt\" (did you mean \"text\"?)"),
+            (r#"{"messages": [{"rol": "user", "content": "a"}]}"#, "\"rol\": did you mean \"role\"?"),
+            (
+                r#"{"messages": [{"from": "user", "value": "a"}]}"#,
+                "message 1 has the key \"from\": did you mean \"role\"?",
+            ),
+            (r#"{"messages": [{"role": "user", "contents": "a"}]}"#, "\"contents\": did you mean \"content\"?"),
+            (r#"{"messages": [{"role": "asistant", "content": "a"}]}"#, "\"asistant\": did you mean \"assistant\"?"),
+            (r#"{"messages": [{"role": "User", "content": "a"}]}"#, "\"User\": did you mean \"user\"?"),
             ("{}", "none"),
             ("[1]", "expected an object"),
             ("3", "expected an object"),

@@ -15,6 +15,9 @@ pub struct Report {
     pub target: SideReport,
     /// How long what was kept is.
     pub lengths: Lengths,
+    /// Blank lines, which are no pairs.
+    #[serde(default, skip_serializing_if = "Found::is_none")]
+    pub blank: Found,
 }
 
 /// The same for one side.
@@ -72,6 +75,10 @@ impl Found {
             self.line = line;
         }
         self.count += count;
+    }
+
+    fn is_none(&self) -> bool {
+        self.count == 0
     }
 
     fn told(&self, what: &str) -> Option<String> {
@@ -156,6 +163,7 @@ impl Report {
             let (all, reasons) = (self.examples, self.reasons());
             notes.push(format!("{name}: {} of {all} lines or pairs are left out: {reasons}.", self.left_out));
         }
+        notes.extend(self.blank.told("blank lines are passed over").map(|told| format!("{name}: {told}.")));
         for (side, found) in self.sides() {
             let SideReport { unknown, cut, columns, control, .. } = found;
             if unknown.count > 0 {
@@ -205,15 +213,19 @@ mod tests {
         report.target.unknown.add(0, 1);
         report.target.unknown.add(3, 2);
         report.target.add_parts(["ж", "ж", "☃"]);
+        let without = serde_json::to_string(&report).unwrap();
+        assert!(!without.contains("blank"), "as reports were before: {without}");
+        report.blank.add(2, 6);
         let notes = report.notes("a.tsv");
-        assert_eq!(notes.len(), 2, "{notes:?}");
+        assert_eq!(notes.len(), 3, "{notes:?}");
+        assert_eq!(notes[1], "a.tsv: 2 blank lines are passed over (first in line 6).");
         assert_eq!(
             notes[0],
             "a.tsv: 3 of 9 lines or pairs are left out: 1 with an empty source (first in line 4), 2 with a target of \
              more than 7 tokens (first in line 5)."
         );
         assert_eq!(
-            notes[1],
+            notes[2],
             "a.tsv: 1.50 % of the target tokens are unknown to the tokenizer (3, first in line 2): \"ж\", \"☃\"."
         );
     }

@@ -123,7 +123,7 @@ impl Source {
     }
 
     /// That it is in files, which can be read more than once: for its tokenizer, and to be encoded.
-    fn check_files(&self) -> Result<(), TextError> {
+    pub(crate) fn check_files(&self) -> Result<(), TextError> {
         for path in self.files() {
             let metadata = std::fs::metadata(path).map_err(|error| TextError::io("read", path, error))?;
             if !metadata.is_file() && !metadata.is_dir() {
@@ -252,6 +252,8 @@ pub(crate) struct PassedOver {
     pub(crate) examples: u64,
     /// Lines with columns that no side is read from.
     pub(crate) columns: Found,
+    /// Blank lines between those of columns.
+    pub(crate) blank: Found,
 }
 
 /// A conversation whose answers come one by one: each prompt is as long as all that was said before it.
@@ -295,8 +297,19 @@ impl Examples {
             };
             let (messages, learned): (Vec<Message>, Vec<bool>) = messages.into_iter().unzip();
             if !messages.iter().zip(&learned).any(|(message, &learned)| learned && message.role == ASSISTANT) {
-                let reason =
-                    format!("none of its messages is by the role {ASSISTANT:?}, and of a weight that is not 0");
+                let mut roles: Vec<String> = messages.iter().map(|message| format!("{:?}", message.role)).collect();
+                roles.dedup();
+                roles.truncate(ROLES);
+                let reason = match messages.iter().any(|message| message.role == ASSISTANT) {
+                    true => {
+                        format!("all that the role {ASSISTANT:?} says has the weight 0, so nothing of it is learned")
+                    }
+                    false => format!(
+                        "its messages are by the roles {}, and what is learned is said by the role {ASSISTANT:?}, to \
+                         \"user\", perhaps after \"system\". Name them so",
+                        roles.join(", ")
+                    ),
+                };
                 return Err(self.wrong(line, reason));
             }
             self.conversation = Some(Conversation { messages, learned, next: 0, line });
@@ -331,7 +344,7 @@ impl Examples {
     /// What the next line says, and its number.
     fn record(&mut self) -> Result<Option<(Record, u64)>, TextError> {
         let path = &self.path;
-        let PassedOver { large, examples, columns: further } = &mut self.passed_over;
+        let PassedOver { large, examples, columns: further, blank } = &mut self.passed_over;
         let mut pass_over = |found: [bool; 2], line: u64| {
             large.iter_mut().zip(found).for_each(|(large, found)| large.add(u64::from(found), line));
             *examples += 1;
@@ -375,7 +388,10 @@ impl Examples {
                         pass_over([false, true], lines.number());
                         continue;
                     }
-                    Some(Line::Text(text)) if text.trim_matches(' ').is_empty() => continue,
+                    Some(Line::Text(text)) if text.trim_matches(' ').is_empty() => {
+                        blank.add(1, lines.number());
+                        continue;
+                    }
                     Some(Line::Text(text)) => {
                         let line = lines.number();
                         (split(&text, *columns, further, path, line)?, line)
@@ -410,6 +426,9 @@ impl Examples {
     }
 }
 
+/// Roles that a message shows.
+const ROLES: usize = 6;
+
 /// The source and the target of a line of tab-separated columns.
 fn split(
     text: &str,
@@ -422,7 +441,11 @@ fn split(
     let column = |i: usize| text.split('\t').nth(i).map(str::to_owned);
     let (Some(from), Some(to)) = (column(source), column(target)) else {
         let (expected, found) = (source.max(target).saturating_add(1), text.split('\t').count());
-        return Err(TextError::Columns { path: path.to_owned(), line, expected, found });
+        let commas = found == 1 && text.contains([',', ';']);
+        return Err(match commas {
+            true => TextError::Commas { path: path.to_owned(), line },
+            false => TextError::Columns { path: path.to_owned(), line, expected, found },
+        });
     };
     let others = text.split('\t').enumerate().filter(|(i, text)| ![source, target].contains(i) && !text.is_empty());
     let others = others.count();

@@ -68,8 +68,6 @@ impl Tokenizer {
     ) -> Result<Self, TextError> {
         let mut error = None;
         let texts = texts.map_while(|text| text.map_err(|e| error = Some(e)).ok());
-        let size = if config.kind == TokenizerKind::Byte { 259 } else { config.vocabulary };
-        log::info!("Training the tokenizer ({}, at most {size} entries)", config.kind);
         let inner = train(config, continuous, texts);
         error.map_or_else(|| Self::new(inner.map_err(wrong)?, None)?.with_tokens(&config.add), Err)
     }

@@ -19,6 +19,21 @@ pub(crate) struct Look {
     long: Option<String>,
     /// Whether it is one continuous text of several parts.
     pub(crate) parted: bool,
+    /// Of a text whose lines are columns rather than sentences, what parts them.
+    columns: Option<&'static str>,
+}
+
+/// What parts the columns of a table, and its name.
+const PARTED_BY: [(char, &str); 3] = [('\t', "tabs"), (';', "semicolons"), (',', "commas")];
+
+/// What parts a line into so many columns: a tab between two texts, or, in a file by the name of a table, what else does.
+fn columns_of(line: &str, is_table: bool) -> Option<&'static str> {
+    let parts = |c: char| line.trim().split_once(c).is_some_and(|(left, right)| !left.is_empty() && !right.is_empty());
+    let (tab, others) = (PARTED_BY[0], &PARTED_BY[1..]);
+    if parts(tab.0) {
+        return Some(tab.1);
+    }
+    others.iter().find(|(c, _)| is_table && parts(*c)).map(|(_, name)| *name)
 }
 
 impl Look {
@@ -26,6 +41,9 @@ impl Look {
     /// Where the text cannot be read.
     pub(crate) fn at(path: &Path) -> Result<Self, Error> {
         let (mut lines, mut blank, mut run, mut long) = (0_usize, 0_usize, 0_usize, None);
+        let name = path.to_string_lossy().to_lowercase();
+        let is_table = [".csv", ".csv.gz", ".csv.zst"].iter().any(|ending| name.ends_with(ending));
+        let (mut in_columns, mut columns) = (0, None);
         for line in Lines::open(path)?.take(LINES) {
             let line = match line {
                 Ok(line) => line,
@@ -36,6 +54,9 @@ impl Look {
                 }
                 Err(error) => return Err(error.into()),
             };
+            if let Some(parted_by) = columns_of(&line, is_table) {
+                (in_columns, columns) = (in_columns + 1, columns.or(Some(parted_by)));
+            }
             // Blank lines count once a line follows.
             match line.trim().is_empty() {
                 true => run += 1,
@@ -43,7 +64,8 @@ impl Look {
             }
         }
         let parted = long.is_some() || blank as f64 >= BLANK * (lines + blank) as f64 && blank > 0;
-        Ok(Self { lines, long, parted })
+        let columns = columns.filter(|_| 2 * in_columns > lines);
+        Ok(Self { lines, long, parted, columns })
     }
 }
 
@@ -56,11 +78,7 @@ impl Recipe {
         let Some(data) = &self.data else { return Ok(()) };
         let named = [("train", Some(&data.train)), ("validation", data.validation.as_ref())];
         for (key, files) in named.into_iter().filter_map(|(key, files)| files.map(|files| (key, files))) {
-            let paths = match files {
-                Files::One(path) => std::slice::from_ref(path),
-                Files::Two(paths) => &paths[..],
-            };
-            let Some(path) = paths.iter().find(|path| !path.exists()) else { continue };
+            let Some(path) = files.paths().iter().find(|path| !path.exists()) else { continue };
             let here =
                 std::env::current_dir().map_or(String::new(), |folder| format!(" (looked in {}", folder.display()));
             let folder = self.given.file.as_ref().and_then(|file| file.parent()).filter(|folder| folder.is_dir());
@@ -85,25 +103,36 @@ impl Recipe {
     ///
     /// # Errors
     /// Where the text cannot be read.
-    pub fn decide(&mut self) -> Result<Option<String>, Error> {
+    pub fn decide(&mut self) -> Result<Vec<String>, Error> {
         self.find_texts()?;
-        if !self.leaves_stream_open() {
-            return Ok(None);
+        if !self.reads_plain_text() {
+            return Ok(Vec::new());
         }
+        let is_open = self.leaves_stream_open();
         // Like the text that a run began with.
         let init = self.init.as_ref().and_then(|init| Self::of_run(&locate(init).ok()?.0).ok()?.data);
-        let Some(data) = &mut self.data else { return Ok(None) };
-        if let Some(theirs) = init {
-            data.stream = theirs.stream;
-            return Ok(None);
-        }
-        let Files::One(path) = &data.train else { return Ok(None) };
-        let Look { lines, long, parted } = Look::at(path)?;
+        let Some(data) = &mut self.data else { return Ok(Vec::new()) };
+        let Files::One(path) = &data.train else { return Ok(Vec::new()) };
+        let Look { lines, long, parted, columns } = Look::at(path)?;
         let name = path.display().to_string();
+        let mut notes = Vec::new();
+        notes.extend(columns.map(|parted_by| {
+            let remedy = match parted_by {
+                "tabs" => "for pairs of a prompt and its answer, data.columns = [0, 1] names the two columns",
+                _ => "columns are read where tabs part them, with data.columns = [0, 1]",
+            };
+            format!("the lines of {name} are columns between {parted_by}, and are read as they stand: {remedy}")
+        }));
+        if let (true, Some(theirs)) = (is_open, &init) {
+            data.stream = theirs.stream;
+        }
+        if !is_open || init.is_some() {
+            return Ok(notes);
+        }
         data.stream = parted || lines == 1;
         let stream = data.stream;
         self.validate().map_err(|reason| self.wrong(reason))?;
-        Ok(Some(match (long, stream) {
+        notes.push(match (long, stream) {
             (Some(long), _) => format!(
                 "{name} is read as one continuous text, as {long}; stream = false in [data] reads each line as a text of its \
                  own, and leaves such lines out"
@@ -117,17 +146,23 @@ impl Recipe {
                 "{name} has no blank lines, and each line is read as a text of its own; stream = true in [data] reads it as \
                  one continuous text"
             ),
-        }))
+        });
+        Ok(notes)
+    }
+
+    /// Whether a language model learns from a text that has neither columns nor objects.
+    fn reads_plain_text(&self) -> bool {
+        let plain = |data: &crate::DataConfig| {
+            matches!(&data.train, Files::One(path) if !is_json(path)) && data.columns.is_none()
+        };
+        self.model.kind == Kind::LanguageModel && self.data.as_ref().is_some_and(plain)
     }
 
     /// Whether it is for the text to tell that it is continuous.
     pub(crate) fn leaves_stream_open(&self) -> bool {
         let said = self.gave("data.stream") || !self.gave("data.train");
-        let plain = |data: &crate::DataConfig| {
-            let one = matches!(&data.train, Files::One(path) if !is_json(path));
-            one && data.columns.is_none() && data.chat_template.is_none()
-        };
-        self.model.kind == Kind::LanguageModel && !said && self.data.as_ref().is_some_and(plain)
+        let chat = self.data.as_ref().is_some_and(|data| data.chat_template.is_some());
+        !said && !chat && self.reads_plain_text()
     }
 
     /// Takes over what a run decided when it was started, where this recipe says nothing of it.
