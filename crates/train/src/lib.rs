@@ -43,4 +43,4 @@ pub use tensors::{TensorFile, write_tensors};
 pub use tokenizers::Tokenizers;
 pub use trained::{Trained, blank_model, model};
 pub use trainer::{Event, Outcome, Step, Trainer};
-pub use write::Written;
+pub use write::{AnswerEnd, Written};

@@ -26,6 +26,15 @@ pub struct Written {
     pub unknown: usize,
 }
 
+/// What a chat template writes after an answer, such as `<|im_end|>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnswerEnd {
+    /// In letters.
+    pub text: String,
+    /// The token with which it begins, where that is one of its own.
+    pub mark: Option<u32>,
+}
+
 /// How much longer than anything in training a text may become, beside [`MORE`] tokens.
 const HEADROOM: f64 = 1.5;
 const MORE: usize = 10;
@@ -56,6 +65,11 @@ impl Trained {
     /// Whether it has learnt anything: a run whose only checkpoint is that of its start has not.
     pub fn has_learnt(&self) -> bool {
         self.step > 0 || self.recipe.data.is_none() || self.recipe.init.is_some()
+    }
+
+    /// Tokens of the longest target in training, the end among them; of a model from elsewhere it is not known.
+    pub fn longest_answer(&self) -> Option<usize> {
+        self.shown.map(|shown| shown.longest_target.saturating_add(1))
     }
 
     /// What its training showed, and all before that; of a model from elsewhere, what its configuration says.
@@ -249,7 +263,10 @@ impl Trained {
     }
 
     /// The same for tokens, of [`Trained::encode`], each with its number.
-    pub(crate) fn write_ids(
+    ///
+    /// # Errors
+    /// Whatever the model's pass fails with.
+    pub fn write_ids(
         &self,
         tape: &mut Tape,
         texts: &[Vec<u32>],
@@ -301,15 +318,24 @@ impl Trained {
 
     /// The same of a text and its tokens.
     pub(crate) fn content(&self, text: &str, tokens: &[u32]) -> Result<String, Error> {
-        let Some(template) = &self.chat else { return Ok(text.to_owned()) };
-        let (target, after) = (&self.tokenizers.target, template.after_answer());
-        let mark = target.encode_text(after)?.first().copied().filter(|&id| target.is_added(id));
-        if let Some(mark) = mark {
-            let end = tokens.iter().position(|&id| id == mark).unwrap_or(tokens.len());
-            return Ok(target.decode(&tokens[..end])?.trim().to_owned());
+        let Some(AnswerEnd { text: after, mark }) = self.answer_end()? else { return Ok(text.to_owned()) };
+        if mark.is_some() {
+            let end = tokens.iter().position(|&id| Some(id) == mark).unwrap_or(tokens.len());
+            return Ok(self.tokenizers.target.decode(&tokens[..end])?.trim().to_owned());
         }
         let text = text.trim();
-        Ok(text.strip_suffix(&after.to_string()).unwrap_or(text).trim_end().to_owned())
+        Ok(text.strip_suffix(&after).unwrap_or(text).trim_end().to_owned())
+    }
+
+    /// What ends an answer, where it knows conversations.
+    ///
+    /// # Errors
+    /// Where the library refuses.
+    pub fn answer_end(&self) -> Result<Option<AnswerEnd>, Error> {
+        let Some(template) = &self.chat else { return Ok(None) };
+        let (target, after) = (&self.tokenizers.target, template.after_answer());
+        let mark = target.encode_text(after)?.first().copied().filter(|&id| target.is_added(id));
+        Ok(Some(AnswerEnd { text: after.to_string(), mark }))
     }
 
     /// The text of `tokens` after `prompt`: with the space between them, which a text decoded alone does not begin with.

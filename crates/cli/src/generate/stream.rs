@@ -1,80 +1,150 @@
 use crate::report::put;
-use descant_text::Text;
-use descant_train::{Trained, Written};
+use descant_text::Tokenizer;
+use descant_train::{AnswerEnd, Trained};
 
 /// Shows a text while it is written: what is certain not to change as more tokens come.
 pub(super) struct Stream<'a> {
-    trained: &'a Trained,
-    prompt: Vec<u32>,
-    /// In a chat, what the template writes after an answer.
-    after: Option<String>,
-    written: Written,
+    decoder: Decoder<'a>,
+    /// In a chat, how an answer ends.
+    end: Option<AnswerEnd>,
+    /// Whether that came: what follows is no part of the answer.
+    ended: bool,
+    /// What may still change.
+    held: String,
     /// Bytes shown.
     shown: usize,
     failed: Option<anyhow::Error>,
 }
 
 impl<'a> Stream<'a> {
-    pub(super) fn new(trained: &'a Trained, text: &Text, chat: bool) -> anyhow::Result<Self> {
-        let prompt = if trained.is_language_model() { trained.encode(text)? } else { Vec::new() };
-        let after = trained.chat.as_ref().filter(|_| chat).map(|template| template.after_answer().to_string());
-        let written =
-            Written { text: String::new(), tokens: Vec::new(), score: 0.0, finished: false, cut: false, unknown: 0 };
-        Ok(Self { trained, prompt, after, written, shown: 0, failed: None })
+    /// For what follows these tokens.
+    pub(super) fn new(trained: &'a Trained, prompt: &[u32], chat: bool) -> anyhow::Result<Self> {
+        let end = if chat { trained.answer_end()? } else { None };
+        let decoder = Decoder::after(&trained.tokenizers.target, prompt);
+        Ok(Self { decoder, end, ended: false, held: String::new(), shown: 0, failed: None })
     }
 
     /// Shows one more token.
     pub(super) fn push(&mut self, token: u32) {
-        self.written.tokens.push(token);
-        if self.failed.is_none() {
-            self.failed = self.show().err();
+        if self.failed.is_none() && !self.ended {
+            self.failed = self.show(token).err();
         }
     }
 
-    fn show(&mut self) -> anyhow::Result<()> {
-        self.written.text = self.trained.continuation(&self.prompt, &self.written.tokens)?;
-        let text = match self.after {
-            Some(_) => self.trained.answer(&self.written)?,
-            None => self.written.text.clone(),
-        };
-        self.put(&text[..certain(&text, self.after.as_deref())])
-    }
-
-    fn put(&mut self, text: &str) -> anyhow::Result<()> {
-        if let Some(more) = text.get(self.shown..).filter(|more| !more.is_empty()) {
-            put(more)?;
-            self.shown = text.len();
+    fn show(&mut self, token: u32) -> anyhow::Result<()> {
+        self.ended = self.end.as_ref().is_some_and(|end| end.mark == Some(token));
+        if self.ended {
+            return Ok(());
         }
-        Ok(())
+        self.held += &self.decoder.push(token)?;
+        if self.end.is_some() && self.shown == 0 {
+            self.held.drain(..self.held.len() - self.held.trim_start().len());
+        }
+        let certain = certain(&self.held, self.end.as_ref().map(|end| end.text.as_str()));
+        let more: String = self.held.drain(..certain).collect();
+        self.put(&more)
     }
 
-    /// Shows the rest.
+    fn put(&mut self, more: &str) -> anyhow::Result<()> {
+        self.shown += more.len();
+        if more.is_empty() { Ok(()) } else { put(more) }
+    }
+
+    /// Shows the rest of the whole text.
     pub(super) fn finish(mut self, text: &str) -> anyhow::Result<()> {
         self.failed.take().map_or(Ok(()), Err)?;
-        self.put(text)
+        self.put(text.get(self.shown..).unwrap_or_default())
     }
 }
 
-/// How many bytes of a text stay as they are: not the bytes of a character that is not whole yet, and not what may become
-/// the end of an answer.
+/// How many bytes of a text stay as they are where it may go on. Of an answer, neither what may be the beginning of what
+/// ends it nor the white space at its end, which is taken off.
 fn certain(text: &str, after: Option<&str>) -> usize {
-    let whole = text.trim_end_matches('\u{fffd}');
-    let Some(after) = after else { return whole.len() };
-    let begun = after.char_indices().map(|(at, _)| &after[..at]).rev().find(|begun| whole.ends_with(begun));
-    whole.len() - begun.map_or(0, str::len)
+    let Some(after) = after else { return text.len() };
+    let ends = after.char_indices().map(|(at, letter)| &after[..at + letter.len_utf8()]).rev();
+    let begun = ends.into_iter().find(|begun| text.ends_with(begun)).map_or(0, str::len);
+    text[..text.len() - begun].trim_end().len()
+}
+
+/// Decodes tokens as they come. Each is decoded with the one before it alone: what a token is depends on whether it is a
+/// text's first, and on the bytes of a character that is not whole yet.
+struct Decoder<'a> {
+    tokenizer: &'a Tokenizer,
+    /// Tokens whose text is known, and those after them whose text is not.
+    known: Vec<u32>,
+    new: Vec<u32>,
+}
+
+/// Tokens of a prompt that decide how the next one is decoded.
+const BEFORE: usize = 8;
+
+impl<'a> Decoder<'a> {
+    fn after(tokenizer: &'a Tokenizer, prompt: &[u32]) -> Self {
+        let known = prompt[prompt.len().saturating_sub(BEFORE)..].to_vec();
+        Self { tokenizer, known, new: Vec::new() }
+    }
+
+    /// What becomes certain by one more token.
+    fn push(&mut self, token: u32) -> anyhow::Result<String> {
+        if self.tokenizer.is_special(token) {
+            return Ok(String::new());
+        }
+        self.new.push(token);
+        let before = self.tokenizer.decode(&self.known)?;
+        let whole = self.tokenizer.decode(&[&self.known[..], &self.new].concat())?;
+        // A character that is not whole, or only a part of a token's name.
+        if whole.ends_with(char::REPLACEMENT_CHARACTER) || whole.len() <= before.len() {
+            return Ok(String::new());
+        }
+        let more = whole.get(before.len()..).unwrap_or_default().to_owned();
+        self.known = std::mem::take(&mut self.new);
+        Ok(more)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use descant_text::{TokenizerConfig, TokenizerKind};
 
     #[test]
     fn what_may_change_is_held_back() {
-        assert_eq!(certain("abc", None), 3);
-        assert_eq!(certain("ab\u{fffd}", None), 2);
-        assert_eq!(certain("ab <|im", Some("<|im_end|>")), 3);
-        assert_eq!(certain("ab <|im_", Some("<|im_end|>")), 3);
+        assert_eq!(certain("abc ", None), 4);
+        assert_eq!(certain("ab <|im", Some("<|im_end|>")), 2);
+        assert_eq!(certain("ab <|im_", Some("<|im_end|>")), 2);
+        assert_eq!(certain("ab <|im_end|>", Some("<|im_end|>")), 2);
         assert_eq!(certain("ab |im", Some("<|im_end|>")), 6);
-        assert_eq!(certain("ab", Some("")), 2);
+        assert_eq!(certain("ab\n", Some("")), 2);
+    }
+
+    #[test]
+    fn tokens_one_by_one_are_the_text_that_they_are_together() {
+        let texts = ["the naïve café, 漢字 and ☃ — don't  stop", " two  spaces", "漢漢漢", "a ▁ b", "tab\tand more"];
+        for kind in [
+            TokenizerKind::Bpe,
+            TokenizerKind::ByteBpe,
+            TokenizerKind::Unigram,
+            TokenizerKind::Wordpiece,
+            TokenizerKind::Word,
+            TokenizerKind::Character,
+            TokenizerKind::Byte,
+        ] {
+            let config = TokenizerConfig { kind, vocabulary: 290, ..Default::default() };
+            let all = (0..30).flat_map(|_| texts).map(|text| Ok(text.to_owned()));
+            let tokenizer = Tokenizer::train(&config, true, all).unwrap();
+            for text in texts {
+                let ids = tokenizer.encode(text).unwrap();
+                let whole = tokenizer.decode(&ids).unwrap();
+                for prompt in 0..ids.len() {
+                    let mut decoder = Decoder::after(&tokenizer, &ids[..prompt]);
+                    let before = tokenizer.decode(&ids[..prompt]).unwrap();
+                    // A prompt is a whole text.
+                    let Some(rest) = whole.strip_prefix(&before) else { continue };
+                    let said: String = ids[prompt..].iter().map(|&id| decoder.push(id).unwrap()).collect();
+                    assert_eq!(said, rest, "{kind} {text:?} {prompt}");
+                    assert!(decoder.known.len() + decoder.new.len() <= BEFORE, "{kind}");
+                }
+            }
+        }
     }
 }

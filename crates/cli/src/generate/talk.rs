@@ -1,7 +1,12 @@
-use super::writer::{Writer, asked};
+use super::stream::Stream;
+use super::writer::{Writer, asked, only};
 use crate::report::{note, put};
-use descant_text::{Message, Text};
+use descant_generate::{Options, Strategy};
+use descant_text::Message;
 use descant_train::Written;
+
+/// What a model was asked, and what it answered.
+const EXCHANGE: usize = 2;
 
 impl Writer {
     /// One conversation after the other, each line with all before it.
@@ -20,14 +25,8 @@ impl Writer {
                 continue;
             }
             messages.push(Message::new("user", &line));
-            let (prompt, forgot) = self.recent(&mut messages, beginning.len())?;
-            if forgot && !std::mem::replace(&mut forgets, true) {
-                note(
-                    "The conversation, with room for an answer, is longer than what the model reads at once: its oldest turns are left \
-                     out from now on. --context N reads more, --max-length N leaves less room.",
-                );
-            }
-            let written = self.answer(&prompt)?;
+            let turns = messages.len();
+            let written = self.reply(&mut messages, beginning.len())?;
             self.number += 1;
             self.tally.count(&written, self.number);
             let answer = self.said(&written)?;
@@ -35,42 +34,60 @@ impl Writer {
                 true => put("\n")?,
                 false => self.print_answer(&line, &answer, &written)?,
             }
+            if messages.len() < turns && !std::mem::replace(&mut forgets, true) {
+                note(
+                    "The conversation with its answer is longer than what the model reads at once: its oldest turns are left out \
+                     from now on. --context N reads more.",
+                );
+            }
             messages.push(Message::new("assistant", &answer));
         }
         Ok(())
     }
 
-    fn answer(&mut self, prompt: &Text) -> anyhow::Result<Written> {
-        if self.streams {
-            return self.stream(prompt, "");
-        }
-        let texts = self.trained.write(
-            &mut self.tape,
-            std::slice::from_ref(prompt),
-            self.number..,
-            &self.options,
-            |_, _| (),
-        )?;
-        texts.into_iter().flatten().next().ok_or_else(|| anyhow::anyhow!("nothing was written"))
-    }
-
-    /// The prompt of a conversation, without its oldest turns where it would leave no room for an answer; and whether any
-    /// were left out. Its `beginning` and what was said last stay.
-    fn recent(&self, messages: &mut Vec<Message>, beginning: usize) -> anyhow::Result<(Text, bool)> {
-        let room = self.options.context.map(|context| context - self.options.max_length.min(context / 2));
-        let mut forgot = false;
+    /// What is answered to a conversation. Where it and the answer are longer than what the model reads at once, its oldest
+    /// turns are left out, but for its `beginning` and what was said last: before the first token where the conversation
+    /// alone is, and else as soon as the answer has come so far, which then goes on.
+    fn reply(&mut self, messages: &mut Vec<Message>, beginning: usize) -> anyhow::Result<Written> {
+        let (trained, options) = (&self.trained, &self.options);
+        let mut stream = self.streams.then(|| Stream::new(trained, &[], true)).transpose()?;
+        let is_beam = matches!(options.strategy, Strategy::Beam { .. });
+        // What is written last, a token or the end, is not read.
+        let context = options.context.unwrap_or(usize::MAX).saturating_add(1);
+        let usual = trained.longest_answer().unwrap_or(usize::MAX).min(options.max_length).min(context / 2).max(1);
+        let (mut wanted, mut attempt) = (1, 0);
+        let (mut tokens, mut score) = (Vec::new(), 0.0);
         loop {
-            let prompt = self.trained.prompt(messages)?;
-            let fits = match room {
-                Some(room) => self.trained.encode(&prompt)?.len() <= room,
-                None => true,
-            };
-            if fits || messages.len() <= beginning + 2 {
-                return Ok((prompt, forgot));
+            let mut read = trained.encode(&trained.prompt(messages)?)?;
+            read.extend(&tokens);
+            let room = context.saturating_sub(read.len());
+            let may_forget = messages.len() > beginning + EXCHANGE;
+            if may_forget && room < wanted {
+                messages.drain(beginning..beginning + EXCHANGE);
+                wanted = usual;
+                continue;
             }
-            // What the user said, and what was answered.
-            messages.drain(beginning..beginning + 2);
-            forgot = true;
+            let left = options.max_length - tokens.len();
+            let max_length = if may_forget { left.min(room) } else { left };
+            let forced_end = options.forced_end && max_length == left;
+            // Each attempt has draws of its own.
+            let numbers = [self.number | attempt << 48];
+            let some = Options { max_length, forced_end, ..options.clone() };
+            let show = |_, token| stream.iter_mut().for_each(|stream| stream.push(token));
+            let written = only(trained.write_ids(&mut self.tape, &[read], &numbers, &some, show)?)?;
+            let goes_on = !written.finished && max_length < left;
+            // The scores of a beam search are those of whole texts, and nothing of it was shown: it begins again.
+            if !(goes_on && is_beam) {
+                tokens.extend(written.tokens);
+                score += written.score;
+            }
+            if !goes_on {
+                let written = Written { text: trained.tokenizers.target.decode(&tokens)?, tokens, score, ..written };
+                stream.map_or(Ok(()), |stream| stream.finish(&trained.answer(&written)?))?;
+                return Ok(written);
+            }
+            messages.drain(beginning..beginning + EXCHANGE);
+            (wanted, attempt) = (usual, attempt + 1);
         }
     }
 }

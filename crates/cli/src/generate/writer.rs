@@ -142,18 +142,15 @@ impl Writer {
     }
 
     /// Writes for one text, and shows each token as it is chosen, without a line end behind the last one.
-    pub(super) fn stream(&mut self, text: &Text, before: &str) -> anyhow::Result<Written> {
+    fn stream(&mut self, text: &Text, before: &str) -> anyhow::Result<Written> {
         put(before)?;
-        let mut stream = Stream::new(&self.trained, text, self.conversation.is_some())?;
-        let mut texts = self.trained.write(
-            &mut self.tape,
-            std::slice::from_ref(text),
-            self.number..,
-            &self.options,
-            |_, token| stream.push(token),
-        )?;
-        let written = texts.pop().and_then(|mut texts| texts.drain(..).next());
-        let written = written.ok_or_else(|| anyhow::anyhow!("nothing was written"))?;
+        let (trained, numbers) = (&self.trained, [self.number]);
+        let read = [trained.encode(text)?];
+        // What is written of a source begins anew.
+        let prompt = if trained.is_language_model() { &read[0][..] } else { &[] };
+        let mut stream = Stream::new(trained, prompt, self.conversation.is_some())?;
+        let show = |_, token| stream.push(token);
+        let written = only(trained.write_ids(&mut self.tape, &read, &numbers, &self.options, show)?)?;
         stream.finish(&self.said(&written)?)?;
         Ok(written)
     }
@@ -162,6 +159,12 @@ impl Writer {
     pub(super) fn print_answer(&mut self, said: &str, answer: &str, written: &Written) -> anyhow::Result<()> {
         self.print(1, said, "", answer, written)
     }
+}
+
+/// What was written for the one text there is.
+pub(super) fn only(mut texts: Vec<Vec<Written>>) -> anyhow::Result<Written> {
+    let best = texts.pop().and_then(|texts| texts.into_iter().next());
+    best.ok_or_else(|| anyhow::anyhow!("nothing was written"))
 }
 
 impl Tally {
