@@ -30,18 +30,22 @@ pub(crate) struct Decoding {
     /// Draw only from the likeliest tokens that together have probability P
     #[arg(long, value_name = "P")]
     top_p: Option<f64>,
-    /// What draws are derived from: the same seed, line and options write the same text
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    /// What draws are derived from: the same seed, line and options write the same text [default: 1]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// Tokens to write at most, the end among them [default: half as many again as training showed for a source of that
     /// length; 500 where it showed no end, as of one continuous text or of an imported model]
     #[arg(long, value_name = "N")]
     max_length: Option<usize>,
-    /// Tokens that a language model reads at once at most; of a longer text, it goes on from the last half of them
-    /// [default: as many as in training, but for models whose positions reach further]
+    /// Tokens that a language model reads at once at most; of a longer text, it goes on from the last half of them. One
+    /// continuous text is evaluated in chunks of so many [default: as many as in training, but for models whose positions
+    /// reach further]
     #[arg(long, value_name = "N")]
-    context: Option<usize>,
+    pub(crate) context: Option<usize>,
 }
+
+/// What draws are derived from where nothing else is said.
+const SEED: u64 = 1;
 
 impl Decoding {
     /// The options for a model.
@@ -55,7 +59,7 @@ impl Decoding {
         let drawn = self.sample || self.top_k.is_some() || self.top_p.is_some() || self.temperature.is_some();
         let mut strategy = match self.beam {
             Some(width) => Strategy::Beam { width, length_penalty: own.length_penalty(), n_best },
-            None if drawn => own.sampling(self.seed),
+            None if drawn => own.sampling(SEED),
             None if self.greedy => Strategy::Greedy,
             None => trained.strategy(),
         };
@@ -64,12 +68,19 @@ impl Decoding {
                 *length_penalty = self.length_penalty.unwrap_or(*length_penalty);
                 *texts = n_best;
             }
-            _ if self.length_penalty.is_some() => anyhow::bail!("--length-penalty is for a beam search: add --beam N"),
             Strategy::Sample { temperature, top_k, top_p, seed } => {
                 *temperature = self.temperature.unwrap_or(*temperature);
-                (*top_k, *top_p, *seed) = (self.top_k.or(*top_k), self.top_p.or(*top_p), self.seed);
+                (*top_k, *top_p, *seed) = (self.top_k.or(*top_k), self.top_p.or(*top_p), self.seed.unwrap_or(SEED));
             }
             Strategy::Greedy => {}
+        }
+        if self.length_penalty.is_some() && !matches!(strategy, Strategy::Beam { .. }) {
+            anyhow::bail!("--length-penalty is for a beam search: add --beam N");
+        }
+        if self.seed.is_some() && !matches!(strategy, Strategy::Sample { .. }) {
+            anyhow::bail!(
+                "--seed is for draws, and the likeliest tokens are taken here: add --sample, or leave it out"
+            );
         }
         let mut options = trained.options(strategy, self.max_length, parallelism)?;
         if let Some(context) = self.context {
@@ -84,6 +95,24 @@ impl Decoding {
         }
         options.validate().map_err(|reason| anyhow::anyhow!("{}", in_flags(&reason)))?;
         Ok(options)
+    }
+
+    /// The flags that were given.
+    pub(crate) fn given(&self) -> impl Iterator<Item = &'static str> {
+        let Self { beam, length_penalty, sample, greedy, temperature, top_k, top_p, seed, max_length, context } = self;
+        let all = [
+            ("--beam", beam.is_some()),
+            ("--length-penalty", length_penalty.is_some()),
+            ("--sample", *sample),
+            ("--greedy", *greedy),
+            ("--temperature", temperature.is_some()),
+            ("--top-k", top_k.is_some()),
+            ("--top-p", top_p.is_some()),
+            ("--seed", seed.is_some()),
+            ("--max-length", max_length.is_some()),
+            ("--context", context.is_some()),
+        ];
+        all.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag)
     }
 }
 

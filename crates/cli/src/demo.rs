@@ -101,7 +101,7 @@ fn is_empty(folder: &Path) -> bool {
 fn show(folder: &Path, threads: usize) -> anyhow::Result<()> {
     let trained = Trained::load(folder)?;
     let options = trained.options(Strategy::Greedy, None, Parallelism::Serial)?;
-    let answers = trained.evaluator(&[folder.join(TEST)], threads)?.answers(&options, false)?;
+    let answers = trained.evaluator(&[folder.join(TEST)], None, threads)?.answers(&options, false)?;
     let (english, chinese): (Vec<Answer>, Vec<Answer>) =
         answers.into_iter().partition(|answer| Language::of(&answer.source) == Language::English);
     let percent = |answers: &[Answer]| 100.0 * Score::of(answers).exact_match;

@@ -4,6 +4,7 @@ use crate::report::{duration, note, one_line, print};
 use anyhow::Context;
 use clap::Args;
 use descant_kernels::Parallelism;
+use descant_text::write_file;
 use descant_train::{Answer, Score, Trained, Unit};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -81,6 +82,12 @@ impl Eval {
         if let Some(output) = &self.output {
             let data: Vec<&Path> = self.data.iter().map(PathBuf::as_path).collect();
             is_no_text(output, &data)?;
+            let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
+            anyhow::ensure!(
+                folder.is_none_or(Path::is_dir),
+                "--output {}: there is no such folder. Make it first",
+                output.display()
+            );
             let ending = output.extension().map(|ending| ending.to_string_lossy().to_lowercase());
             anyhow::ensure!(
                 ending.as_ref().is_none_or(|ending| ["tsv", "txt", "jsonl"].contains(&ending.as_str())),
@@ -88,21 +95,38 @@ impl Eval {
                 output.display()
             );
             anyhow::ensure!(
-                self.overwrite || !output.exists(),
+                self.overwrite || output.symlink_metadata().is_err(),
                 "--output {}: it is there already. Name another file, or add --overwrite",
+                output.display()
+            );
+            anyhow::ensure!(
+                !output.exists() || output.is_file(),
+                "--output {}: it is no regular file, which could be replaced as a whole. Name another",
                 output.display()
             );
         }
         let trained = Trained::load(&self.run)?;
         let options = self.decoding.options(&trained, 1, Parallelism::Serial)?;
         let (step, most) = (trained.step, trained.model.max_length());
-        let mut evaluator = trained.evaluator(&self.data, self.threads.count())?;
+        let mut evaluator = trained.evaluator(&self.data, self.decoding.context, self.threads.count())?;
         anyhow::ensure!(
             evaluator.has_answers() || !(self.multi_reference || self.output.is_some()),
             "--output and --multi-reference are for models that answer: {} holds a language model of a text without \
              prompts, of which only the loss is measured",
             self.run.display()
         );
+        let writes = evaluator.has_answers() && !self.loss_only;
+        let idle = self.decoding.given().find(|&flag| !(flag == "--context" && evaluator.is_continuous()));
+        if let Some(flag) = idle.filter(|_| !writes) {
+            let why = match self.loss_only {
+                true => "with --loss-only nothing is".to_owned(),
+                false => format!(
+                    "{} holds a language model of a text without prompts, of which only the loss is measured",
+                    self.run.display()
+                ),
+            };
+            anyhow::bail!("{flag} is for texts that are written, and {why}. Leave it out");
+        }
         self.output.iter().try_for_each(|output| is_no_text(output, &evaluator.files()))?;
         evaluator.notes().iter().for_each(note);
         let evaluation = evaluator.loss()?;
@@ -115,11 +139,11 @@ impl Eval {
             left_out: evaluator.left_out(),
             answers: None,
         };
-        if evaluator.has_answers() && !self.loss_only {
+        if writes {
             let answers = evaluator.answers(&options, self.multi_reference)?;
             let score = Score::of(&answers);
             if let Some(path) = &self.output {
-                write(path, &answers, score.unit, self.overwrite)?;
+                write(path, &answers, score.unit)?;
             }
             figures.answers = Some(Answers {
                 answers: score.answers,
@@ -175,7 +199,7 @@ fn is_no_text(output: &Path, files: &[&Path]) -> anyhow::Result<()> {
 }
 
 /// Writes the answers, in the order of the text.
-fn write(path: &Path, answers: &[Answer], unit: Unit, overwrite: bool) -> anyhow::Result<()> {
+fn write(path: &Path, answers: &[Answer], unit: Unit) -> anyhow::Result<()> {
     let mut text = String::new();
     let mut escaped = false;
     for answer in answers {
@@ -194,9 +218,9 @@ fn write(path: &Path, answers: &[Answer], unit: Unit, overwrite: bool) -> anyhow
         }
         text += "\n";
     }
-    let mut options = fs::File::options();
-    let file = options.write(true).create(true).create_new(!overwrite).truncate(overwrite).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes()))
+    // Where it is a link, the file that it leads to.
+    let place = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    write_file(&place, |file| file.write_all(text.as_bytes()))
         .with_context(|| format!("could not write {}", path.display()))?;
     if escaped {
         note(format_args!(

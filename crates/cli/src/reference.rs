@@ -54,7 +54,11 @@ impl Reference {
         let name = name.trim_matches(|c| matches!(c, '[' | ']' | '.' | '*'));
         let inner: Vec<&(&str, &str)> = TABLES
             .iter()
-            .filter(|(table, _)| *table == name || table.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+            .filter(|(table, _)| {
+                let within = table.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+                // By its own name too, as keys are found.
+                *table == name || within || table.rsplit_once('.').is_some_and(|(_, own)| own == name)
+            })
             .collect();
         if !inner.is_empty() && !name.is_empty() {
             let all: Vec<String> = inner.iter().map(|(table, about)| section(table, about, false)).collect();

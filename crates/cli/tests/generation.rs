@@ -285,6 +285,77 @@ fn a_long_conversation_forgets_its_oldest_turns() {
 }
 
 #[test]
+fn a_conversation_as_long_as_in_training_keeps_all_its_turns() {
+    let folder = Folder::new();
+    let turn = |role: &str, text: &str| format!(r#"{{"role": "{role}", "content": "{text}"}}"#);
+    let all: String = (0..48)
+        .map(|i| {
+            let (asked, answer) = [("a", "one"), ("b", "two"), ("c", "three")][i % 3];
+            let turns = [("user", asked), ("assistant", answer), ("user", "again"), ("assistant", answer)];
+            format!("{{\"messages\": [{}]}}\n", turns.map(|(role, text)| turn(role, text)).join(", "))
+        })
+        .collect();
+    folder.write("known.jsonl", all);
+    let recipe = PROMPTS.replace("validation_share", "chat_template = \"chatml\"\nvalidation_share");
+    folder.write("known.toml", recipe.replace("steps = 150", "steps = 300"));
+    folder.succeed(&["train", "known.toml", "--run", "run", "--quiet"]);
+    let talk = |context: &[&str]| {
+        let arguments = [&["generate", "run", "--chat"][..], context].concat();
+        piped(&folder, &arguments, b"a\nagain\n\nc\nagain\n\nb\nagain\n")
+    };
+    // What was asked first is in the first turn alone.
+    let output = talk(&[]);
+    assert_eq!((said(&output), told(&output)), ("one\none\nthree\nthree\ntwo\ntwo\n".to_owned(), String::new()));
+    // Of an answer that does not fit, as many turns are left out as it needs, and it goes on: it comes once, and is told.
+    let all = (20..60).map(|context| talk(&["--context", &context.to_string()]));
+    let (mut whole, mut forgot) = (0, 0);
+    for output in all {
+        assert_eq!(said(&output).lines().count(), 6, "{}", said(&output));
+        let forgets = told(&output).matches("its oldest turns are left out").count();
+        assert!(forgets <= 3 && (forgets > 0 || said(&output).starts_with("one\none\n")), "{}", said(&output));
+        whole += usize::from(forgets == 0);
+        forgot += usize::from(forgets > 0);
+    }
+    assert!(whole > 0 && forgot > 0, "{whole} {forgot}");
+}
+
+#[test]
+fn flags_that_would_do_nothing_are_refused() {
+    let folder = Folder::new();
+    folder.train("lm.toml", "lm", 3);
+    folder.train("pairs.toml", "pairs", 3);
+    let number = "--length-penalty=-1e308";
+    for (arguments, parts) in [
+        (&["generate", "pairs", "12", "--seed", "3"][..], &["--seed", "--sample"][..]),
+        (&["generate", "lm", "l", "--greedy", "--seed", "3"], &["--seed"]),
+        (&["generate", "pairs", "12", "--beam", "3", "--seed", "3"], &["--seed"]),
+        (&["generate", "pairs", "12", "--length-penalty", "1"], &["--length-penalty", "--beam"]),
+        (&["generate", "pairs", "12", "--context", "10"], &["--context", "language models"]),
+        (&["eval", "pairs", "--loss-only", "--beam", "3"], &["--beam", "--loss-only"]),
+        (&["eval", "pairs", "--loss-only", "--max-length", "3"], &["--max-length", "--loss-only"]),
+        (&["eval", "lm", "--greedy"], &["--greedy", "only the loss"]),
+        (&["generate", "pairs", "12", "--beam", "2", number], &["--length-penalty = -1e308: expected"]),
+    ] {
+        let error = folder.fail(arguments, parts);
+        assert!(error.len() < 400, "{error}");
+    }
+    folder.succeed(&["generate", "lm", "l", "--seed", "3", "--max-length", "3"]);
+}
+
+#[test]
+fn a_continuous_text_is_evaluated_in_chunks_as_asked() {
+    let folder = Folder::new();
+    folder.train("lm.toml", "run", 60);
+    let loss = |arguments: &[&str]| {
+        let figures = folder.succeed(&[&["eval", "run", "--json"][..], arguments].concat());
+        serde_json::from_str::<Value>(&figures).unwrap()["loss"].as_f64().unwrap()
+    };
+    // The recipe's own length is 20.
+    assert_eq!(loss(&[]), loss(&["--context", "20"]));
+    assert!(loss(&["--context", "2"]) > loss(&[]) + 0.05);
+}
+
+#[test]
 fn what_is_no_run_is_told_with_what_to_name() {
     let folder = Folder::new();
     folder.train("lm.toml", "runs/lm", 3);

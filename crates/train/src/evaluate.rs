@@ -1,6 +1,7 @@
 use crate::data::{agree, batch_config, is_json, kept, longest, source};
 use crate::recipe::Look;
 use crate::score::{Question, questions};
+use crate::trained::RECIPE;
 use crate::{Answer, DataConfig, Error, Files, Recipe, Replicas, Texts, Trained};
 use descant_autograd::{Parameters, Tape};
 use descant_generate::Options;
@@ -116,7 +117,12 @@ pub struct Evaluator<'a> {
 
 impl<'a> Evaluator<'a> {
     /// Over the files given, one or two; or over the validation text of the recipe where there is none.
-    pub(crate) fn new(trained: &'a Trained, files: &[PathBuf], threads: usize) -> Result<Self, Error> {
+    pub(crate) fn new(
+        trained: &'a Trained,
+        files: &[PathBuf],
+        context: Option<usize>,
+        threads: usize,
+    ) -> Result<Self, Error> {
         let replicas = Replicas::new(threads, threads)?;
         let template = trained.chat.as_ref();
         let files = match files {
@@ -126,10 +132,20 @@ impl<'a> Evaluator<'a> {
         };
         // A model from elsewhere has no texts of its own.
         let mut recipe = trained.recipe.clone();
-        if let (None, Some(files)) = (&recipe.data, &files) {
-            recipe.data = Some(DataConfig { stream: is_continuous(&recipe, files)?, ..DataConfig::of(files.clone()) });
-            recipe.train.length = trained.context().map_or(LONGEST_CHUNK, |most| most.min(LONGEST_CHUNK));
+        match (&recipe.data, &files) {
+            (None, Some(files)) => {
+                let stream = is_continuous(&recipe, files)?;
+                recipe.data = Some(DataConfig { stream, ..DataConfig::of(files.clone()) });
+                recipe.train.length = trained.context().map_or(LONGEST_CHUNK, |most| most.min(LONGEST_CHUNK));
+            }
+            (None, None) => {
+                let reason =
+                    "it was not trained here, and has no text of its own. Name the text to evaluate with --data";
+                return Err(Error::Run { path: trained.run().to_owned(), reason: reason.to_owned() });
+            }
+            _ => {}
         }
+        recipe.train.length = context.unwrap_or(recipe.train.length);
         let texts = Texts::with(&recipe, template)?;
         let kind = recipe.model.kind;
         let given = files.zip(recipe.data.as_ref()).map(|(files, data)| source(&files, data, kind, template));
@@ -146,7 +162,7 @@ impl<'a> Evaluator<'a> {
                 Arc::new(Corpus::encode(text, source, &tokenizers.target, most, None)?)
             }
             None => texts.held_out(tokenizers, trained.run())?.ok_or_else(|| Error::Recipe {
-                path: PathBuf::from("the run's recipe"),
+                path: trained.run().join(RECIPE),
                 reason: "it has no validation text. Name the text to evaluate with --data".to_owned(),
             })?,
         };
@@ -168,6 +184,11 @@ impl<'a> Evaluator<'a> {
         let changed = self.corpus.check_texts(&self.text).err();
         notes.extend(changed.map(|error| format!("{error}. The loss is that of the text as it was.")));
         notes
+    }
+
+    /// Whether its text is one continuous text, which is read in chunks.
+    pub fn is_continuous(&self) -> bool {
+        self.corpus.is_continuous()
     }
 
     /// The files of its text.

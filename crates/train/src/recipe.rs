@@ -14,6 +14,7 @@ use crate::{DistillConfig, FinetuneConfig, GenerationConfig};
 use descant_kernels::Precision;
 use descant_models::{Kind, LossConfig, Measure, ModelConfig, Tie};
 use descant_optim::{Clip, OptimizerConfig, ScheduleConfig};
+use descant_tensor::Brief;
 use descant_text::{Special, TokenizerConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -164,6 +165,16 @@ pub enum Files {
     One(PathBuf),
     /// Source and target.
     Two([PathBuf; 2]),
+}
+
+impl Files {
+    /// Their paths.
+    pub fn paths(&self) -> &[PathBuf] {
+        match self {
+            Self::One(path) => std::slice::from_ref(path),
+            Self::Two(paths) => paths,
+        }
+    }
 }
 
 /// What the operands of products are.
@@ -375,10 +386,10 @@ impl Recipe {
         positive("train.validate_every", train.validate_every)?;
         positive("train.log_every", train.log_every)?;
         if !(train.learning_rate > 0.0 && train.learning_rate.is_finite()) {
-            return Err(format!("train.learning_rate = {}: expected a number above 0", train.learning_rate));
+            return Err(format!("train.learning_rate = {}: expected a number above 0", Brief(train.learning_rate)));
         }
         if !(0.0..1.0).contains(&train.average) {
-            return Err(format!("train.average = {}: expected a number from 0 to below 1", train.average));
+            return Err(format!("train.average = {}: expected a number from 0 to below 1", Brief(train.average)));
         }
         if train.shares > 1024 {
             return Err(format!("train.shares = {}: expected 1024 or fewer", train.shares));
@@ -400,7 +411,7 @@ impl Recipe {
             }
             if !(0.0..1.0).contains(&data.validation_share) {
                 let share = data.validation_share;
-                return Err(format!("data.validation_share = {share}: expected a number from 0 to below 1"));
+                return Err(format!("data.validation_share = {}: expected a number from 0 to below 1", Brief(share)));
             }
         }
         if let Some(BenchConfig { vocabulary, batch, length }) = self.bench {
@@ -419,7 +430,7 @@ impl Recipe {
         }
         if let LossConfig::CrossEntropy { smoothing, consistency, class_weights, .. } = &self.loss {
             if !(0.0..=1e6).contains(consistency) {
-                return Err(format!("loss.consistency = {consistency}: expected a number from 0 to 1000000"));
+                return Err(format!("loss.consistency = {}: expected a number from 0 to 1000000", Brief(*consistency)));
             }
             if *consistency > 0.0 && !self.model.has_dropout() {
                 return Err("loss.consistency: without dropout both passes are the same. Set model.dropout".to_owned());
@@ -431,10 +442,10 @@ impl Recipe {
                 return Err("model.output_soft_cap: expected no loss.consistency and no [distill] beside it".to_owned());
             }
             if !(0.0..1.0).contains(smoothing) {
-                return Err(format!("loss.smoothing = {smoothing}: expected a number from 0 to below 1"));
+                return Err(format!("loss.smoothing = {}: expected a number from 0 to below 1", Brief(*smoothing)));
             }
             if let Some((token, weight)) = class_weights.iter().find(|(_, weight)| !(0.0..=1e6).contains(*weight)) {
-                return Err(format!("loss.class_weights.{token:?} = {weight}: expected a number from 0"));
+                return Err(format!("loss.class_weights.{token:?} = {}: expected a number from 0", Brief(*weight)));
             }
         }
         if let LossConfig::Embedding { measure } = self.loss {

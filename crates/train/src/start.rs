@@ -203,7 +203,10 @@ impl Trainer {
         if unread > 0 {
             notes.push(format!("{METRICS}: {unread} lines could not be read, and are left out from now on."));
         }
-        run.prune()?;
+        if beyond_end {
+            run.point_back(progress.best.map(|(_, step)| step))?;
+        }
+        run.prune(progress.best_before_end())?;
         Ok(Self {
             belongs: Belongs::of(&recipe, run.path())?,
             notes,
@@ -281,6 +284,7 @@ fn encode(
     run.check()?;
     notes.extend(texts.notes(&train, validation.as_deref()));
     notes.extend(tokenizers.idle_tokens(&recipe.loss, &train)?);
+    notes.extend(tokenizers.rare_subwords(recipe, &train)?);
     let batches = Batches::new(train, batch_config(recipe)).map_err(|error| match error {
         // By its own name, not that of the encoded copy.
         TextError::TooLittle { reason, .. } => TextError::TooLittle { path: texts.train.path().to_owned(), reason },

@@ -1,7 +1,7 @@
 use crate::data::Texts;
 use crate::{Error, Recipe};
 use descant_models::{Kind, LossConfig, Vocabulary};
-use descant_text::{Corpus, Side, Tokenizer, TokenizerConfig};
+use descant_text::{Corpus, Side, Tokenizer, TokenizerConfig, TokenizerKind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +13,11 @@ pub struct Tokenizers {
     /// Of what is written.
     pub target: Arc<Tokenizer>,
 }
+
+/// How often a subword has to occur to be learned, at least.
+const SELDOM: u64 = 5;
+/// Tokens for each entry of a vocabulary of which it is not asked how often each occurs.
+const PLENTY: u64 = 200;
 
 const SHARED: &str = "tokenizer.json";
 const SOURCE: &str = "source_tokenizer.json";
@@ -29,20 +34,28 @@ impl Tokenizers {
     pub fn train(recipe: &Recipe, texts: &Texts, lines: usize) -> Result<Self, Error> {
         let target_config = recipe.target_tokenizer.as_ref().unwrap_or(&recipe.tokenizer);
         let side = |side| Ok::<_, Error>(texts.train.lines(side)?.take(lines));
+        let tell = |of: &str, TokenizerConfig { kind, vocabulary, .. }: &TokenizerConfig| {
+            let size = if *kind == TokenizerKind::Byte { 259 } else { *vocabulary };
+            log::info!("Training the tokenizer{of} ({kind}, at most {size} entries)");
+        };
         let spaces = texts.keep_spaces();
         if recipe.model.kind == Kind::LanguageModel {
+            tell("", target_config);
             let prompts = texts.train.has_pairs().then(|| side(Side::Source)).transpose()?;
             let all = prompts.into_iter().flatten().chain(side(Side::Target)?);
             let target = Tokenizer::train(target_config, spaces, all)?.with_marks(&texts.marks())?;
             return Ok(Self { source: None, target: Arc::new(target) });
         }
         if texts.shared_vocabulary {
+            tell("", &recipe.tokenizer);
             let both = side(Side::Source)?.chain(side(Side::Target)?);
             let shared = Tokenizer::train(&recipe.tokenizer, spaces, both)?.with_marks(&texts.marks())?;
             let shared = Arc::new(shared);
             return Ok(Self { source: Some(shared.clone()), target: shared });
         }
+        tell(" of the sources", &recipe.tokenizer);
         let source = Tokenizer::train(&recipe.tokenizer, spaces, side(Side::Source)?)?.with_marks(&texts.marks())?;
+        tell(" of the targets", target_config);
         let target = Tokenizer::train(target_config, spaces, side(Side::Target)?)?.with_marks(&texts.marks())?;
         Ok(Self { source: Some(Arc::new(source)), target: Arc::new(target) })
     }
@@ -149,6 +162,51 @@ impl Tokenizers {
         Ok(texts.without(&named)?.into_iter().map(line).collect())
     }
 
+    /// What is said of subwords most of which the texts show too seldom to be learned: then texts that are not among them
+    /// are written wrong.
+    ///
+    /// # Errors
+    /// Where the texts cannot be read.
+    pub(crate) fn rare_subwords(&self, recipe: &Recipe, texts: &Corpus) -> Result<Vec<String>, Error> {
+        let report = texts.report();
+        // Those of a model that training begins with were learned before. Of long texts, most are seen often enough.
+        let enough = |tokens: u64, entries: usize| tokens > PLENTY * entries as u64;
+        let sizes = self.sizes();
+        if recipe.init.is_some()
+            || recipe.distill.is_some()
+            || enough(report.source.tokens + report.target.tokens, sizes[0].max(sizes[1]))
+        {
+            return Ok(Vec::new());
+        }
+        let [source, mut target] = texts.occurrences(sizes)?;
+        let is_shared = self.source.as_ref().is_some_and(|source| Arc::ptr_eq(source, &self.target));
+        let own = recipe.target_tokenizer.as_ref().unwrap_or(&recipe.tokenizer);
+        let mut sides = Vec::new();
+        match is_shared {
+            true => target.iter_mut().zip(&source).for_each(|(all, more)| *all += more),
+            false => sides.extend(self.source.is_some().then_some(("tokenizer", &recipe.tokenizer, source))),
+        }
+        let table = if recipe.target_tokenizer.is_some() { "target_tokenizer" } else { "tokenizer" };
+        sides.push((table, own, target));
+        let told = sides.into_iter().filter_map(|(table, config, counts)| {
+            use TokenizerKind::{Bpe, ByteBpe, Unigram, Wordpiece};
+            let used = counts.iter().filter(|&&count| count > 0).count();
+            let rare = counts.iter().filter(|&&count| (1..SELDOM).contains(&count)).count();
+            let subwords = matches!(config.kind, Bpe | ByteBpe | Unigram | Wordpiece);
+            (subwords && 2 * rare > used).then(|| {
+                let vocabulary = config.vocabulary;
+                format!(
+                    "{table}.vocabulary = {vocabulary} is too large for this text: of its {used} different subwords, {rare} \
+                     occur fewer than {SELDOM} times, and are hardly learned. A smaller vocabulary, or {table}.kind = \
+                     \"character\", shows each more often."
+                )
+            })
+        });
+        let mut told: Vec<String> = told.collect();
+        told.dedup();
+        Ok(told)
+    }
+
     /// What a model needs to know of them, with the loss's weights of tokens looked up.
     ///
     /// # Errors
@@ -227,7 +285,6 @@ pub(crate) fn check_taken(recipe: &Recipe, theirs: &Recipe, from: &Path) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use descant_text::TokenizerKind;
 
     fn trained(kind: TokenizerKind) -> Tokenizer {
         let config = TokenizerConfig { kind, add: vec!["<b>".to_owned()], vocabulary: 300, ..Default::default() };

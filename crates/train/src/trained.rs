@@ -2,7 +2,7 @@ use crate::checkpoint::{self, Belongs, Checkpoint, Content, Progress, step_of, s
 use crate::data::{TEMPLATE, chat_template, write};
 use crate::resume::found;
 use crate::run::{BEST, CHECKPOINTS, LAST};
-use crate::{Error, Estimate, Evaluator, Recipe, RunFolder, Shown, Tokenizers, available};
+use crate::{Error, Estimate, Evaluator, Recipe, RunFolder, Shown, Tokenizers, available, quoted};
 use descant_autograd::Parameters;
 use descant_kernels::zeros;
 use descant_models::{Generator, build};
@@ -103,12 +103,13 @@ impl Trained {
         &self.run
     }
 
-    /// What measures it: on one file or two, or on the validation text of its recipe where none is given.
+    /// What measures it: on one file or two, or on the validation text of its recipe where none is given. One continuous
+    /// text is read in chunks of `context` tokens, or else of as many as in training.
     ///
     /// # Errors
     /// What is wrong with the text.
-    pub fn evaluator(&self, files: &[PathBuf], threads: usize) -> Result<Evaluator<'_>, Error> {
-        Evaluator::new(self, files, threads)
+    pub fn evaluator(&self, files: &[PathBuf], context: Option<usize>, threads: usize) -> Result<Evaluator<'_>, Error> {
+        Evaluator::new(self, files, context, threads)
     }
 }
 
@@ -212,6 +213,9 @@ pub(crate) fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
         };
         return Err(wrong(&format!("this is a recipe; {what}")));
     }
+    if is_foreign(path) {
+        return Err(wrong(&from_elsewhere(path)));
+    }
     // A checkpoint or a link inside a run.
     let inside = fs::canonicalize(path).map_err(|error| Error::io("open", path, error))?;
     match inside.ancestors().find(|folder| folder.join(RECIPE).is_file()) {
@@ -221,9 +225,35 @@ pub(crate) fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
     }
 }
 
+/// What a model from elsewhere has in its folder.
+const FOREIGN: [&str; 7] = [
+    "config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "model.bin",
+    "weights.safetensors",
+];
+
+/// Whether a path is a model from elsewhere, by the names of its files, and no checkpoint of a run.
+fn is_foreign(path: &Path) -> bool {
+    let has = || !path.join("manifest.json").exists() && FOREIGN.iter().any(|name| path.join(name).is_file());
+    if path.is_dir() { has() } else { path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf")) }
+}
+
+/// What is said of such a one.
+fn from_elsewhere(path: &Path) -> String {
+    let name = quoted(&path.to_string_lossy());
+    format!("this is a model from elsewhere, and no run. Make a run of it first: descant import {name}")
+}
+
 /// The error of a path that leads nowhere: to a checkpoint that its run no longer has, or to nothing that was ever there.
 fn missing(path: &Path) -> Error {
     let wrong = |reason: String| Error::Run { path: path.to_owned(), reason };
+    if path.to_string_lossy().starts_with("hf:") {
+        return wrong(from_elsewhere(path));
+    }
     let checkpoints = path.parent().filter(|parent| parent.ends_with(CHECKPOINTS));
     let step = path.file_name().and_then(|name| step_of(&name.to_string_lossy()));
     match (step, checkpoints.and_then(Path::parent)) {
