@@ -15,6 +15,7 @@ mod report;
 mod show;
 mod starter;
 mod stop;
+mod tokenize;
 mod train;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -50,6 +51,8 @@ enum Command {
     Import(exchange::Import),
     /// Say what a model or a run is: kind, sizes, tokenizer, where it can go
     Show(show::Show),
+    /// Show how texts are cut into tokens, by the tokenizer of a run or of a model from elsewhere
+    Tokenize(tokenize::Tokenize),
     /// Write a trained model for elsewhere: as a Hugging Face folder, for PyTorch, or as GGUF for llama.cpp
     Export(exchange::Export),
     /// Hold every gradient of a recipe's model against central differences
@@ -105,6 +108,7 @@ fn main() -> ExitCode {
         Command::Eval(eval) => eval.run(),
         Command::Import(import) => import.run(),
         Command::Show(show) => show.run(),
+        Command::Tokenize(tokenize) => tokenize.run(),
         Command::Export(export) => export.run(),
         Command::Gradcheck(gradcheck) => gradcheck.run(),
         Command::Bench(bench) => bench.run(),

@@ -39,3 +39,4 @@ pub use gguf::export_gguf;
 #[cfg(feature = "hub")]
 pub use hub::HubName;
 pub use recurrent::export_recurrent;
+pub use tokenizer::tokenizer;

@@ -1,5 +1,6 @@
 //! The tokenizer of a folder.
 
+mod alone;
 pub(crate) mod byte_pairs;
 pub(crate) mod list;
 pub(crate) mod marian;
@@ -9,6 +10,7 @@ use crate::folder::{MERGES, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, read_json_i
 use crate::{Error, Family};
 use descant_text::{Around, Special, Tokenizer};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Older folders have the names of special tokens here.
@@ -70,6 +72,16 @@ impl Settings {
         Ok(tokenizer.with_marks(&names).map_err(descant_train::Error::from)?)
     }
 
+    fn number(&self, key: &str) -> Result<Option<u64>, Error> {
+        match self.json.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(number) => number
+                .as_u64()
+                .map(Some)
+                .ok_or_else(|| self.wrong(format!("{key} = {number}: expected a whole number"))),
+        }
+    }
+
     fn flag(&self, key: &str) -> Result<Option<bool>, Error> {
         match self.json.get(key) {
             None => Ok(None),
@@ -111,12 +123,29 @@ pub(crate) fn read(folder: &Path, family: Family, settings: &Settings, special: 
             byte_pairs::read(folder, family, settings, special)
         }
         Family::Gpt2 | Family::Qwen2 => Err(missing("vocab.json and merges.txt")),
-        _ => Err(Error::folder(
-            folder,
-            "it has no tokenizer.json. Write one with transformers: \
-             AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
-        )),
+        _ => match alone::FILES.iter().map(|name| folder.join(name)).find(|path| path.is_file()) {
+            Some(path) => alone::read(&path, family, settings, special),
+            None => Err(missing("a model of SentencePiece (tokenizer.model, spiece.model)")),
+        },
     }
+}
+
+/// The tokenizer of a file: a `tokenizer.json`, or a model of SentencePiece.
+///
+/// # Errors
+/// Where it is neither, or damaged.
+pub fn tokenizer(path: &Path) -> Result<Tokenizer, Error> {
+    let is_json = path.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("json"));
+    let tokenizer = match is_json {
+        true => {
+            Tokenizer::try_apart(path, Some(Special::none())).map_err(descant_train::Error::from)?;
+            Tokenizer::load(path, Some(Special::none())).map_err(descant_train::Error::from)?
+        }
+        false => alone::open(path)?,
+    };
+    let around = tokenizer.around().map_err(descant_train::Error::from)?;
+    let special = Special { unknown: tokenizer.unknown(), around: Some(around), ..Special::none() };
+    Ok(tokenizer.with_special(special).map_err(descant_train::Error::from)?)
 }
 
 /// The tokenizer of the sources, where it is another.
@@ -125,6 +154,22 @@ pub(crate) fn source(folder: &Path, family: Family, special: Special) -> Result<
         true => marian::read(folder, marian::Side::Source, special).map(Some),
         false => Ok(None),
     }
+}
+
+/// The added tokens that `tokenizer_config.json` lists.
+fn declared(settings: &Settings) -> Result<BTreeMap<u32, Value>, Error> {
+    let wrong = |reason: String| settings.wrong(format!("added_tokens_decoder: {reason}"));
+    let list = settings.json.get("added_tokens_decoder").and_then(Value::as_object);
+    let token = |(id, token): (&String, &Value)| {
+        let id: u32 = id.parse().map_err(|_| wrong(format!("{id:?} is no id")))?;
+        let content = token["content"].as_str().ok_or_else(|| wrong(format!("{id} has no content")))?;
+        let mut declared = added(id, content, token["special"] == true);
+        for flag in ["single_word", "lstrip", "rstrip", "normalized"] {
+            declared[flag] = (token[flag] == true).into();
+        }
+        Ok((id, declared))
+    };
+    list.into_iter().flatten().map(token).collect()
 }
 
 /// An added token as `tokenizer.json` has it.

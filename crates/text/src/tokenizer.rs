@@ -1,4 +1,5 @@
 mod config;
+mod encode;
 mod special;
 #[cfg(test)]
 mod tests;
@@ -10,16 +11,13 @@ pub use special::{Around, BOS, EOS, NO_PIECE, Special, UNK, UNKNOWN_LETTERS};
 use crate::panics::caught;
 use crate::sandbox::{self, Request, Sandbox};
 use crate::tokenizer_file::{self, Added, Ids};
+use crate::TextError;
 use crate::vocabulary::{is_escaped, train};
-use crate::{Text, TextError};
-use rayon::prelude::*;
+use encode::{library, rest};
 use std::path::Path;
 use tokenizers::models::ModelWrapper;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
-use tokenizers::{
-    AddedToken, AddedVocabulary, DecoderWrapper, Encoding, NormalizerWrapper, OffsetReferential, OffsetType,
-};
-use tokenizers::{Model, PostProcessor, PreTokenizer, Tokenizer as Inner};
+use tokenizers::{AddedToken, AddedVocabulary, Encoding, PostProcessor, Tokenizer as Inner};
 
 /// What a tokenizer that is read has to bear.
 const TRIAL: [&str; 3] = ["a", "A line, 12 Zeichen: ﬁ ﾊ", "我们 ñandú\n"];
@@ -321,215 +319,6 @@ impl Tokenizer {
     pub fn is_added(&self, id: u32) -> bool {
         self.inner.get_added_vocabulary().get_added_tokens_decoder().contains_key(&id)
     }
-
-    /// The ids of a text, without beginning and end, and without control tokens.
-    ///
-    /// # Errors
-    /// Where the library refuses.
-    pub fn encode(&self, text: &str) -> Result<Vec<u32>, TextError> {
-        library(|| self.without_controls(text, self.raw(text)?, true))
-    }
-
-    /// As the library has it.
-    fn raw(&self, text: &str) -> Result<Vec<u32>, TextError> {
-        Ok(self.known(self.inner.encode_fast(text, false).map_err(wrong)?.get_ids()))
-    }
-
-    /// With the unknown token in place of pieces that the model has not, and of letters that no piece has.
-    fn known(&self, ids: &[u32]) -> Vec<u32> {
-        let Special { unknown: Some(unknown), entries: Some(entries), pieces_apart: true, .. } = self.special else {
-            return ids.to_vec();
-        };
-        let is_letter = |id: &u32| *id == unknown || self.unknown_letters.binary_search(id).is_ok();
-        let pieces = entries as u32..self.inner.get_vocab_size(false) as u32;
-        let mut known = Vec::with_capacity(ids.len());
-        for run in ids.chunk_by(|a, b| is_letter(a) && is_letter(b)) {
-            let is_unknown = run.len() > 1 || pieces.contains(&run[0]);
-            known.push(if is_unknown { unknown } else { run[0] });
-        }
-        known
-    }
-
-    /// The same for a text that follows a token.
-    fn raw_rest(&self, text: &str) -> Result<Vec<u32>, TextError> {
-        let Some(rest) = &self.rest else { return self.raw(text) };
-        Ok(self.known(self.encode_rest(rest, text, OffsetType::None)?.get_ids()))
-    }
-
-    fn encode_rest(&self, rest: &PreTokenizerWrapper, text: &str, offsets: OffsetType) -> Result<Encoding, TextError> {
-        let mut pieces = self.inner.get_added_vocabulary().extract_and_normalize(self.inner.get_normalizer(), text);
-        rest.pre_tokenize(&mut pieces).map_err(wrong)?;
-        pieces.tokenize(|piece| self.inner.get_model().tokenize(piece.get())).map_err(wrong)?;
-        pieces.into_encoding(None, 0, offsets).map_err(wrong)
-    }
-
-    /// The tokens of a text with their places, without control tokens; of one that goes on, what follows a token.
-    ///
-    /// # Errors
-    /// Where the library refuses.
-    pub(crate) fn encode_placed(&self, text: &str, from_start: bool) -> Result<Vec<Placed>, TextError> {
-        let placed = |text: &str, from_start: bool, shift: usize| {
-            let encoding = match &self.rest {
-                Some(rest) if !from_start => self.encode_rest(rest, text, OffsetType::Byte)?,
-                _ => self.inner.encode(text, false).map_err(wrong)?,
-            };
-            let each = encoding.get_ids().iter().zip(encoding.get_offsets());
-            let place =
-                |(&id, &(start, end)): (&u32, &(usize, usize))| Placed { id, start: start + shift, end: end + shift };
-            Ok::<Vec<Placed>, TextError>(each.map(place).collect())
-        };
-        library(|| {
-            let all = placed(text, from_start, 0)?;
-            if !all.iter().any(|placed| self.is_control(placed.id)) {
-                return Ok(all);
-            }
-            // As without places.
-            let pieces = if self.is_word_level() { vec![text] } else { cut_names(text, &self.control_names()) };
-            let (mut all, mut shift) = (Vec::new(), 0);
-            for piece in pieces {
-                all.extend(placed(piece, from_start && shift == 0, shift)?);
-                shift += piece.len();
-            }
-            match self.special.unknown {
-                Some(unknown) => {
-                    all.iter_mut().filter(|placed| self.is_control(placed.id)).for_each(|placed| placed.id = unknown)
-                }
-                None => all.retain(|placed| !self.is_control(placed.id)),
-            }
-            Ok(all)
-        })
-    }
-
-    fn is_control(&self, id: u32) -> bool {
-        self.controls.binary_search(&id).is_ok()
-    }
-
-    fn is_word_level(&self) -> bool {
-        matches!(self.inner.get_model(), ModelWrapper::WordLevel(_))
-    }
-
-    /// The ids of many texts, on all cores.
-    ///
-    /// # Errors
-    /// Where the library refuses.
-    pub fn encode_all(&self, texts: &[Text]) -> Result<Vec<Vec<u32>>, TextError> {
-        texts.par_iter().map(|text| self.encode_text(text)).collect()
-    }
-
-    /// The ids of a text, with control tokens where a chat template wrote them.
-    ///
-    /// # Errors
-    /// Where the library refuses.
-    pub fn encode_text(&self, text: &Text) -> Result<Vec<u32>, TextError> {
-        library(|| self.encode_pieces(text))
-    }
-
-    fn encode_pieces(&self, text: &Text) -> Result<Vec<u32>, TextError> {
-        let Some(escaped) = text.escaped() else { return self.encode(&text.to_string()) };
-        let pieces = self.marks.extract_and_normalize(None::<&NormalizerWrapper>, escaped);
-        let mut ids = Vec::new();
-        for (piece, (start, _), tokens) in pieces.get_splits(OffsetReferential::Original, OffsetType::Byte) {
-            match tokens {
-                Some(tokens) => ids.extend(tokens.iter().map(|token| token.id)),
-                None => {
-                    let piece = text.read(piece);
-                    let found = if start == 0 { self.raw(&piece)? } else { self.raw_rest(&piece)? };
-                    ids.extend(self.without_controls(&piece, found, start == 0)?);
-                }
-            }
-        }
-        Ok(ids)
-    }
-
-    /// `ids` if they have no control token. The library's model may have one as an entry like any other, and find it in
-    /// text: then its name is read in two pieces, or as unknown where it is a whole word.
-    fn without_controls(&self, text: &str, mut ids: Vec<u32>, from_start: bool) -> Result<Vec<u32>, TextError> {
-        let is_control = |id: &u32| self.is_control(*id);
-        if !ids.iter().any(is_control) {
-            return Ok(ids);
-        }
-        if !self.is_word_level() {
-            ids.clear();
-            for (i, piece) in cut_names(text, &self.control_names()).into_iter().enumerate() {
-                ids.extend(if i == 0 && from_start { self.raw(piece)? } else { self.raw_rest(piece)? });
-            }
-        }
-        match self.special.unknown {
-            Some(unknown) => ids.iter_mut().filter(|id| is_control(id)).for_each(|id| *id = unknown),
-            None => ids.retain(|id| !is_control(id)),
-        }
-        Ok(ids)
-    }
-
-    /// The parts of a text that the vocabulary does not have, in their order.
-    ///
-    /// # Errors
-    /// Where the library refuses.
-    pub fn unknown_parts<'a>(&self, text: &'a str) -> Result<Vec<&'a str>, TextError> {
-        let encoding = self.inner.encode(text, false).map_err(wrong)?;
-        let parts = encoding.get_ids().iter().zip(encoding.get_offsets());
-        let unknown = parts.filter(|&(&id, _)| self.known(&[id]).first().copied() == self.special.unknown);
-        Ok(unknown.filter_map(|(_, &(start, end))| text.get(start..end)).collect())
-    }
-
-    /// The text of ids; control tokens are left out.
-    ///
-    /// # Errors
-    /// Where the library refuses.
-    pub fn decode(&self, ids: &[u32]) -> Result<String, TextError> {
-        let decode = |ids: &[u32]| library(|| self.inner.decode(ids, true).map_err(wrong));
-        if !matches!(self.inner.get_decoder(), Some(DecoderWrapper::ByteLevel(_))) {
-            return Ok(self.named(decode(ids)?));
-        }
-        // Entries are bytes, written as letters; added tokens are letters.
-        let added = self.inner.get_added_vocabulary().get_added_tokens_decoder();
-        let mut text = String::new();
-        for run in ids.chunk_by(|a, b| !added.contains_key(a) && !added.contains_key(b)) {
-            match run.first().and_then(|id| added.get(id)) {
-                Some(token) if token.special => {}
-                Some(token) => text += &token.content,
-                None => text += &decode(run)?,
-            }
-        }
-        Ok(text)
-    }
-}
-
-/// A text, cut after the first letter of each of these names.
-fn cut_names<'a>(text: &'a str, names: &[String]) -> Vec<&'a str> {
-    let (mut pieces, mut start) = (Vec::new(), 0);
-    for (at, letter) in text.char_indices() {
-        let end = at + letter.len_utf8();
-        if end < text.len() && names.iter().any(|name| text[at..].starts_with(name.as_str())) {
-            pieces.push(&text[start..end]);
-            start = end;
-        }
-    }
-    pieces.push(&text[start..]);
-    pieces
-}
-
-/// How a tokenizer cuts text that does not begin a sequence, where that differs.
-fn rest(inner: &Inner) -> Result<Option<PreTokenizerWrapper>, TextError> {
-    let Some(pre_tokenizer) = inner.get_pre_tokenizer() else { return Ok(None) };
-    let mut json = serde_json::to_value(pre_tokenizer).map_err(wrong)?;
-    let mut parts = vec![&mut json];
-    let mut differs = false;
-    while let Some(part) = parts.pop() {
-        if part["type"] == "Metaspace" && part["prepend_scheme"] == "first" {
-            part["prepend_scheme"] = "never".into();
-            differs = true;
-        }
-        if let Some(inner) = part.get_mut("pretokenizers").and_then(|inner| inner.as_array_mut()) {
-            parts.extend(inner);
-        }
-    }
-    differs.then(|| serde_json::from_value(json).map_err(wrong)).transpose()
-}
-
-/// What the library is given to do: where it panics, that is the error.
-fn library<T>(work: impl FnOnce() -> Result<T, TextError>) -> Result<T, TextError> {
-    caught(work).unwrap_or_else(|panic| Err(wrong(format!("{LIBRARY}: {panic}"))))
 }
 
 fn wrong(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TextError {

@@ -10,8 +10,10 @@ use serde_json::Value;
 use std::path::Path;
 use vocabulary::{Merges, Vocabulary};
 
-/// The most bytes of a token, and of what components look for.
+/// The most bytes of a token.
 const LONGEST_TOKEN: usize = 4096;
+/// The most bytes of what components look for: an expression may name all pieces that are cut out whole.
+const LONGEST_PATTERN: usize = 1 << 16;
 /// The most bytes that components put in.
 const LONGEST_PART: usize = 64;
 /// How many times longer than a text its normalization may be.
@@ -294,8 +296,8 @@ fn pattern(place: &str, value: &Value) -> Result<usize, String> {
         _ => return Err(format!("{place}: pattern: expected a String or a Regex")),
     };
     match text.len() {
-        1..=LONGEST_TOKEN => Ok(least),
-        other => Err(format!("{place}: pattern has {other} bytes, expected 1 to {LONGEST_TOKEN}")),
+        1..=LONGEST_PATTERN => Ok(least),
+        other => Err(format!("{place}: pattern has {other} bytes, expected 1 to {LONGEST_PATTERN}")),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Byte pairs as GPT-2 and Qwen2 have them without a `tokenizer.json`: entries with their ids in `vocab.json`, and merges
 //! line by line in `merges.txt`. Added tokens are in `tokenizer_config.json`.
 
-use super::{Settings, added};
+use super::{Settings, added, declared};
 use crate::folder::{MERGES, VOCABULARY, read_if, read_json};
 use crate::gguf::QWEN2_CUT;
 use crate::{Error, Family};
@@ -68,18 +68,13 @@ pub(crate) fn json(
 
 /// The tokens that are found in a text by their names: those of `tokenizer_config.json`, and the special ones.
 fn added_tokens(settings: &Settings, vocabulary: &Value, special: &Special) -> Result<Vec<Value>, Error> {
-    let wrong = |reason: String| settings.wrong(format!("added_tokens_decoder: {reason}"));
-    let mut tokens: BTreeMap<u32, (String, bool)> = BTreeMap::new();
+    let mut tokens: BTreeMap<u32, Value> = BTreeMap::new();
     for (token, id) in vocabulary.as_object().into_iter().flatten() {
         let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
         if let Some(id) = id.filter(|id| special.ids().any(|special| special == *id)) {
-            tokens.insert(id, (token.clone(), true));
+            tokens.insert(id, added(id, token, true));
         }
     }
-    for (id, token) in settings.json.get("added_tokens_decoder").and_then(Value::as_object).into_iter().flatten() {
-        let number = id.parse().map_err(|_| wrong(format!("{id:?} is no id")))?;
-        let content = token["content"].as_str().ok_or_else(|| wrong(format!("{id} has no content")))?;
-        tokens.insert(number, (content.to_owned(), token["special"] == true));
-    }
-    Ok(tokens.into_iter().map(|(id, (token, special))| added(id, &token, special)).collect())
+    tokens.extend(declared(settings)?);
+    Ok(tokens.into_values().collect())
 }

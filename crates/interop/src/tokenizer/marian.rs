@@ -3,7 +3,7 @@
 //! the language that is to be written.
 
 use super::added;
-use super::sentencepiece::{Kind, SentencePiece};
+use super::sentencepiece::{SentencePiece, metaspace};
 use crate::Error;
 use crate::folder::{VOCABULARY, read_json};
 use descant_text::{NO_PIECE, Special, Tokenizer};
@@ -58,7 +58,7 @@ pub(crate) fn read(folder: &Path, side: Side, special: Special) -> Result<Tokeni
     let scores: HashMap<&str, f32> = pieces
         .pieces
         .iter()
-        .filter(|piece| piece.kind != Kind::None)
+        .filter(|piece| piece.kind.is_found())
         .map(|piece| (piece.text.as_str(), piece.score))
         .collect();
     let is_language = |token: &str| token.starts_with(">>") && token.ends_with("<<");
@@ -74,7 +74,7 @@ pub(crate) fn read(folder: &Path, side: Side, special: Special) -> Result<Tokeni
         vocabulary.push((text, score));
     }
     // Pieces that have no id of their own still cut the text.
-    let lacking = pieces.pieces.iter().filter(|piece| piece.kind != Kind::None && id(&piece.text).is_none());
+    let lacking = pieces.pieces.iter().filter(|piece| piece.kind.is_found() && id(&piece.text).is_none());
     vocabulary.extend(lacking.map(|piece| (piece.text.clone(), Some(piece.score))));
     let added: Vec<Value> = (0..)
         .zip(&vocabulary[..rows])
@@ -85,6 +85,8 @@ pub(crate) fn read(folder: &Path, side: Side, special: Special) -> Result<Tokeni
         .collect();
     let special = Special { unknown: Some(unknown), pieces_apart: true, ..special };
     let mut json = pieces.json(&vocabulary, unknown, added).map_err(wrong)?;
+    // Before the first word, no space is written.
+    json["decoder"] = metaspace("always", false);
     if let Some((id, (end, _))) = special.end().and_then(|id| Some((id, vocabulary.get(id as usize)?))) {
         json["post_processor"] = ending(id, end);
     }
@@ -93,7 +95,7 @@ pub(crate) fn read(folder: &Path, side: Side, special: Special) -> Result<Tokeni
 }
 
 /// Puts the end after a text.
-fn ending(id: u32, token: &str) -> Value {
+pub(super) fn ending(id: u32, token: &str) -> Value {
     let text = |name: &str| json!({"Sequence": {"id": name, "type_id": 0}});
     let end = json!({"SpecialToken": {"id": token, "type_id": 0}});
     json!({

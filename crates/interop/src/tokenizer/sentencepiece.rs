@@ -1,26 +1,35 @@
 //! Models of SentencePiece (`.spm`, `.model`): the parts of their protocol buffer that say how a text is cut.
 
+mod json;
+
+pub(crate) use json::llama;
+pub(super) use json::{Scored, file, metaspace, pairs, replace, string, unigram, written_back};
+
 use crate::Error;
 use crate::folder::read_if;
-use descant_text::UNKNOWN_LETTERS;
-use serde_json::{Value, json};
-use std::collections::HashMap;
 use std::path::Path;
 
 /// The most bytes of a piece.
 const LONGEST_PIECE: usize = 512;
-/// The most merges that are derived from pieces.
-const MOST_MERGES: usize = 1 << 22;
 
 /// What a piece is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Normal,
-    /// Found in a text wherever it stands.
+    Unknown,
+    /// Such as BOS: no text has it.
+    Control,
+    /// Found in a text wherever it stands, and never merged.
     UserDefined,
+    Unused,
     Byte,
-    /// The unknown piece, control tokens and what is not used: no text has them.
-    None,
+}
+
+impl Kind {
+    /// Whether texts have such pieces.
+    pub(crate) fn is_found(self) -> bool {
+        matches!(self, Self::Normal | Self::UserDefined | Self::Byte)
+    }
 }
 
 /// A piece.
@@ -37,7 +46,7 @@ pub(crate) struct SentencePiece {
     pub(crate) pieces: Vec<Piece>,
     /// Whether it cuts by a unigram language model, and not by merges.
     pub(crate) unigram: bool,
-    byte_fallback: bool,
+    pub(crate) byte_fallback: bool,
     /// Replacements of characters, compiled.
     charsmap: Vec<u8>,
     add_dummy_prefix: bool,
@@ -168,58 +177,6 @@ impl SentencePiece {
             false => Ok(model),
         }
     }
-
-    /// What is done to a text before it is cut.
-    fn normalizer(&self) -> Value {
-        let replace = |pattern: Value, by: &str| json!({"type": "Replace", "pattern": pattern, "content": by});
-        let mut steps = Vec::new();
-        if !self.charsmap.is_empty() {
-            steps.push(json!({"type": "Precompiled", "precompiled_charsmap": base64::encode(&self.charsmap)}));
-        }
-        if self.remove_extra_whitespaces {
-            steps.push(json!({"type": "Strip", "strip_left": true, "strip_right": true}));
-            steps.push(replace(json!({"Regex": " {2,}"}), " "));
-        }
-        json!({"type": "Sequence", "normalizers": steps})
-    }
-
-    /// The `tokenizer.json` of this cut with the entries `vocabulary`, each with its score or, where only its text is known,
-    /// none; `added` are found in a text before it is cut.
-    pub(crate) fn json(
-        &self,
-        vocabulary: &[(String, Option<f32>)],
-        unknown: u32,
-        added: Vec<Value>,
-    ) -> Result<Value, String> {
-        let scheme = if self.add_dummy_prefix { "always" } else { "never" };
-        let spaces = json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": false});
-        let model = if self.unigram {
-            let entry = |(text, score): &(String, Option<f32>)| json!([text, score.map_or(UNKNOWN_LETTERS, f64::from)]);
-            json!({
-                "type": "Unigram", "unk_id": unknown, "vocab": vocabulary.iter().map(entry).collect::<Vec<_>>(),
-                "byte_fallback": self.byte_fallback,
-            })
-        } else {
-            let ids: serde_json::Map<String, Value> =
-                vocabulary.iter().zip(0_u32..).map(|((text, _), id)| (text.clone(), id.into())).collect();
-            json!({
-                "type": "BPE", "dropout": null, "unk_token": vocabulary.get(unknown as usize).map(|(text, _)| text),
-                "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": true,
-                "byte_fallback": self.byte_fallback, "vocab": ids, "merges": merges(vocabulary)?,
-            })
-        };
-        Ok(json!({
-            "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": self.normalizer(),
-            "pre_tokenizer": spaces, "post_processor": null, "decoder": self.decoder(&spaces), "model": model,
-        }))
-    }
-
-    fn decoder(&self, spaces: &Value) -> Value {
-        match self.byte_fallback {
-            true => json!({"type": "Sequence", "decoders": [{"type": "ByteFallback"}, spaces]}),
-            false => spaces.clone(),
-        }
-    }
 }
 
 impl Piece {
@@ -233,9 +190,11 @@ impl Piece {
                 (3, Field::Number(kind)) => {
                     piece.kind = match kind {
                         1 => Kind::Normal,
+                        2 => Kind::Unknown,
+                        3 => Kind::Control,
                         4 => Kind::UserDefined,
                         6 => Kind::Byte,
-                        _ => Kind::None,
+                        _ => Kind::Unused,
                     }
                 }
                 _ => {}
@@ -250,58 +209,4 @@ impl Piece {
         }
         Some(Ok(piece))
     }
-}
-
-/// The `tokenizer.json` of the "llama" tokenizers of llama.cpp: merges of characters, and bytes where those are lacking.
-///
-/// # Errors
-/// As [`merges`].
-pub(crate) fn llama(
-    vocabulary: &[(String, Option<f32>)],
-    unknown: Option<&str>,
-    prefix: bool,
-    added: Vec<Value>,
-) -> Result<Value, String> {
-    let replace = |pattern: &str, by: &str| json!({"type": "Replace", "pattern": {"String": pattern}, "content": by});
-    let prepend = prefix.then(|| json!({"type": "Prepend", "prepend": "▁"}));
-    let normalizers: Vec<Value> = prepend.into_iter().chain([replace(" ", "▁")]).collect();
-    let strip = prefix.then(|| json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
-    let decoders = [replace("▁", " "), json!({"type": "ByteFallback"}), json!({"type": "Fuse"})];
-    let decoders: Vec<Value> = decoders.into_iter().chain(strip).collect();
-    let ids: serde_json::Map<String, Value> =
-        vocabulary.iter().zip(0_u32..).map(|((text, _), id)| (text.clone(), id.into())).collect();
-    Ok(json!({
-        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added,
-        "normalizer": {"type": "Sequence", "normalizers": normalizers}, "pre_tokenizer": null, "post_processor": null,
-        "decoder": {"type": "Sequence", "decoders": decoders},
-        "model": {
-            "type": "BPE", "dropout": null, "unk_token": unknown, "continuing_subword_prefix": null,
-            "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "vocab": ids,
-            "merges": merges(vocabulary)?,
-        },
-    }))
-}
-
-/// Merges that make the pieces of their two parts, those of the highest score first: what a SentencePiece model of type
-/// `bpe` does, and the "llama" tokenizers of llama.cpp.
-///
-/// # Errors
-/// Where they are too many.
-pub(crate) fn merges(vocabulary: &[(String, Option<f32>)]) -> Result<Vec<[&str; 2]>, String> {
-    let ids: HashMap<&str, usize> = vocabulary.iter().zip(0..).map(|((text, _), id)| (text.as_str(), id)).collect();
-    let mut all = Vec::new();
-    for (text, score) in vocabulary {
-        let Some(score) = *score else { continue };
-        for (at, _) in text.char_indices().skip(1) {
-            let (left, right) = text.split_at(at);
-            if let (Some(&a), Some(&b)) = (ids.get(left), ids.get(right)) {
-                all.push((score, a, b, [left, right]));
-            }
-        }
-        if all.len() > MOST_MERGES {
-            return Err(format!("its pieces are made of each other in more than {MOST_MERGES} ways"));
-        }
-    }
-    all.sort_by(|x, y| y.0.total_cmp(&x.0).then((x.1, x.2).cmp(&(y.1, y.2))));
-    Ok(all.into_iter().map(|(.., pair)| pair).collect())
 }

@@ -77,6 +77,11 @@ impl Default for Special {
 }
 
 impl Special {
+    /// Where nothing is: the tokenizer may still have control tokens.
+    pub fn none() -> Self {
+        Self { unknown: None, beginning: None, ends: Vec::new(), ..Self::default() }
+    }
+
     /// What stands after a text that has no end yet.
     pub fn end(&self) -> Option<u32> {
         self.ends.first().copied()

@@ -1,0 +1,103 @@
+//! `descant tokenize`: how texts are cut.
+
+use crate::report::{note, print};
+use clap::Args;
+use descant_interop::Foreign;
+use descant_models::Kind;
+use descant_text::{Lines, Source, TextError, Tokenizer};
+use descant_train::{Tokenizers, Trained};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+#[derive(Args)]
+pub(crate) struct Tokenize {
+    /// A run; what `descant import` reads; or a tokenizer alone: a tokenizer.json, or a model of SentencePiece
+    tokenizer: PathBuf,
+    /// The texts [default: the lines of standard input]
+    texts: Vec<String>,
+    /// Read the lines of a file instead; of a .jsonl, the "text" of each object
+    #[arg(long, value_name = "FILE", conflicts_with = "texts")]
+    input: Option<PathBuf>,
+    /// Of an encoder-decoder, by the tokenizer of what it writes
+    #[arg(long)]
+    target: bool,
+    /// Print a JSON object a line for each text: line, text, ids (with what stands around the text), tokens, decoded
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    line: u64,
+    text: &'a str,
+    ids: &'a [u32],
+    tokens: Vec<String>,
+    decoded: String,
+}
+
+impl Tokenize {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let (tokenizer, is_prompt) = self.open()?;
+        let special = tokenizer.special();
+        let around = if is_prompt { special.around_prompt() } else { special.around_source() };
+        let (mut texts, mut tokens, mut unknown) = (0_u64, 0, 0);
+        let mut show = |line: u64, text: &str| {
+            let ids = around.put(&tokenizer.encode(text)?);
+            texts += 1;
+            tokens += ids.len();
+            unknown += ids.iter().filter(|id| Some(**id) == special.unknown).count();
+            let name = |id: &u32| tokenizer.token(*id).unwrap_or_default();
+            if self.json {
+                let decoded = tokenizer.decode(&ids)?;
+                let line = Line { line, text, tokens: ids.iter().map(name).collect(), ids: &ids, decoded };
+                return print(serde_json::to_string(&line)?);
+            }
+            print(ids.iter().map(|id| format!("{:?} {id}", name(id))).collect::<Vec<_>>().join("  "))
+        };
+        match &self.input {
+            _ if !self.texts.is_empty() => (1..).zip(&self.texts).try_for_each(|(line, text)| show(line, text))?,
+            Some(path) if path.extension().is_some_and(|kind| kind == "jsonl") => {
+                for example in Source::json(path)?.examples()? {
+                    let example = example?;
+                    show(example.line, &example.target.to_string())?;
+                }
+            }
+            Some(path) => each_line(Lines::open(path)?, show)?,
+            None => each_line(Lines::standard_input(), show)?,
+        }
+        note(format_args!("{texts} texts, {tokens} tokens, {unknown} of them unknown."));
+        Ok(())
+    }
+
+    /// The tokenizer, and whether it is of a language model's prompts.
+    fn open(&self) -> anyhow::Result<(Arc<Tokenizer>, bool)> {
+        let place = &self.tokenizer;
+        let is_gguf = place.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("gguf"));
+        if place.is_file() && !is_gguf {
+            return Ok((Arc::new(descant_interop::tokenizer(place)?), true));
+        }
+        let (recipe, Tokenizers { source, target }) = self.of_model(place)?;
+        let is_prompt = recipe.model.kind == Kind::LanguageModel;
+        Ok((source.filter(|_| !self.target).unwrap_or(target), is_prompt))
+    }
+
+    fn of_model(&self, place: &Path) -> anyhow::Result<(descant_train::Recipe, Tokenizers)> {
+        if place.join("recipe.toml").is_file() || place.join("manifest.json").is_file() {
+            let Trained { recipe, tokenizers, .. } = Trained::load(place)?;
+            return Ok((recipe, tokenizers));
+        }
+        let Foreign { recipe, tokenizers, .. } = Foreign::open(place)?;
+        Ok((recipe, tokenizers))
+    }
+}
+
+fn each_line(mut lines: Lines, mut show: impl FnMut(u64, &str) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    for number in 1.. {
+        match lines.read() {
+            Err(TextError::Empty { .. }) | Ok(None) => return Ok(()),
+            line => show(number, &line?.unwrap_or_default())?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! The `tokenizer.json` of pieces.
+
+use super::{Kind, Piece, SentencePiece};
+use descant_text::UNKNOWN_LETTERS;
+use serde_json::{Map, Value, json};
+use std::cmp::Reverse;
+use std::collections::HashSet;
+
+/// The letter for a space.
+const SPACE: &str = "▁";
+/// The most merges that are derived from pieces.
+const MOST_MERGES: usize = 1 << 22;
+
+/// A piece with its score, or, where only its text is known, none.
+pub(crate) type Scored = (String, Option<f32>);
+
+impl SentencePiece {
+    /// The file of this cut, as SentencePiece itself does it, with the entries `vocabulary`; `added` are found in a text
+    /// before it is cut.
+    ///
+    /// # Errors
+    /// As [`merges`].
+    pub(crate) fn json(&self, vocabulary: &[Scored], unknown: u32, added: Vec<Value>) -> Result<Value, String> {
+        let whole = |piece: &Piece| (piece.kind == Kind::UserDefined).then(|| piece.text.clone());
+        let whole: Vec<String> = self.pieces.iter().filter_map(whole).collect();
+        let mut cuts = Vec::new();
+        if self.add_dummy_prefix {
+            cuts.push(metaspace("always", false));
+        }
+        if !whole.is_empty() {
+            // Such pieces are cut out after the first space, so that it stands before them too.
+            cuts.push(json!({
+                "type": "Split", "pattern": {"Regex": one_of(&whole)}, "behavior": "Isolated", "invert": false,
+            }));
+        }
+        let model = match self.unigram {
+            true => {
+                let entry = |(text, score): &Scored| json!([text, score.map_or(UNKNOWN_LETTERS, f64::from)]);
+                unigram(vocabulary.iter().map(entry).collect(), unknown, self.byte_fallback)
+            }
+            false => {
+                let mut model = pairs(vocabulary, self.byte_fallback)?;
+                model["unk_token"] = vocabulary.get(unknown as usize).map(|(text, _)| text.as_str()).into();
+                model["ignore_merges"] = (!whole.is_empty()).into();
+                model
+            }
+        };
+        let first = self.add_dummy_prefix.then(|| json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
+        let bytes = self.byte_fallback.then(|| json!({"type": "ByteFallback"}));
+        let decoders = [Some(replace(string(SPACE), " ")), bytes, Some(json!({"type": "Fuse"})), first];
+        let decoders: Vec<Value> = decoders.into_iter().flatten().collect();
+        let sequence = |name: &str, steps: Vec<Value>| {
+            (!steps.is_empty()).then(|| json!({"type": "Sequence", name: steps})).unwrap_or_default()
+        };
+        let mut file = file(model, added);
+        file["normalizer"] = sequence("normalizers", self.normalizers());
+        file["pre_tokenizer"] = sequence("pretokenizers", cuts);
+        file["decoder"] = sequence("decoders", decoders);
+        Ok(file)
+    }
+
+    /// What is done to a text before it is cut.
+    fn normalizers(&self) -> Vec<Value> {
+        let mut steps: Vec<Value> = self.replacements().into_iter().collect();
+        if self.remove_extra_whitespaces {
+            // Of white space, spaces alone.
+            steps.push(replace(regex(r"\A +| +\z"), ""));
+            steps.push(replace(regex(" {2,}"), " "));
+        }
+        steps.push(replace(string(" "), SPACE));
+        if self.add_dummy_prefix {
+            // `Metaspace` puts a space only before what does not begin with one.
+            steps.push(replace(regex(&format!(r"\A{SPACE}")), "▁▁"));
+        }
+        steps
+    }
+
+    /// Its compiled replacements of characters, where it has some.
+    pub(crate) fn replacements(&self) -> Option<Value> {
+        let charsmap = || base64::encode(&self.charsmap);
+        (!self.charsmap.is_empty()).then(|| json!({"type": "Precompiled", "precompiled_charsmap": charsmap()}))
+    }
+}
+
+/// A file in which nothing but the model is said.
+pub(crate) fn file(model: Value, added: Vec<Value>) -> Value {
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
+        "pre_tokenizer": null, "post_processor": null, "decoder": null, "model": model,
+    })
+}
+
+pub(crate) fn string(text: &str) -> Value {
+    json!({"String": text})
+}
+
+fn regex(expression: &str) -> Value {
+    json!({"Regex": expression})
+}
+
+/// A step of a normalizer or a decoder.
+pub(crate) fn replace(pattern: Value, by: &str) -> Value {
+    json!({"type": "Replace", "pattern": pattern, "content": by})
+}
+
+/// Spaces as letters, and one before the first word.
+pub(crate) fn metaspace(scheme: &str, split: bool) -> Value {
+    json!({"type": "Metaspace", "replacement": SPACE, "prepend_scheme": scheme, "split": split})
+}
+
+/// A model of pieces with scores.
+pub(crate) fn unigram(vocabulary: Vec<Value>, unknown: u32, byte_fallback: bool) -> Value {
+    json!({"type": "Unigram", "unk_id": unknown, "vocab": vocabulary, "byte_fallback": byte_fallback})
+}
+
+/// A model of merges, without an unknown token.
+///
+/// # Errors
+/// As [`merges`].
+pub(crate) fn pairs(vocabulary: &[Scored], byte_fallback: bool) -> Result<Value, String> {
+    let ids: Map<String, Value> =
+        vocabulary.iter().zip(0_u32..).map(|((text, _), id)| (text.clone(), id.into())).collect();
+    Ok(json!({
+        "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null, "end_of_word_suffix": null,
+        "fuse_unk": true, "byte_fallback": byte_fallback, "vocab": ids, "merges": merges(vocabulary)?,
+    }))
+}
+
+/// The steps that write spaces and bytes for letters back; with `first`, without the space before the first word.
+pub(crate) fn written_back(first: bool) -> Value {
+    let strip = first.then(|| json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
+    let steps = [replace(string(SPACE), " "), json!({"type": "ByteFallback"}), json!({"type": "Fuse"})];
+    json!({"type": "Sequence", "decoders": steps.into_iter().chain(strip).collect::<Vec<_>>()})
+}
+
+/// The `tokenizer.json` of the "llama" tokenizers of llama.cpp: merges of characters, and bytes where those are lacking.
+///
+/// # Errors
+/// As [`merges`].
+pub(crate) fn llama(
+    vocabulary: &[Scored],
+    unknown: Option<&str>,
+    prefix: bool,
+    added: Vec<Value>,
+) -> Result<Value, String> {
+    let prepend = prefix.then(|| json!({"type": "Prepend", "prepend": SPACE}));
+    let normalizers: Vec<Value> = prepend.into_iter().chain([replace(string(" "), SPACE)]).collect();
+    let mut file = file(pairs(vocabulary, true)?, added);
+    file["model"]["unk_token"] = unknown.into();
+    file["normalizer"] = json!({"type": "Sequence", "normalizers": normalizers});
+    file["decoder"] = written_back(prefix);
+    Ok(file)
+}
+
+/// Merges that make the pieces with a score of two others, those of the highest score first: what a SentencePiece model of
+/// type `bpe` does, and the "llama" tokenizers of llama.cpp.
+///
+/// # Errors
+/// Where they are too many.
+fn merges(vocabulary: &[Scored]) -> Result<Vec<[&str; 2]>, String> {
+    let scored = vocabulary.iter().filter(|(_, score)| score.is_some());
+    let parts: HashSet<&str> = scored.map(|(text, _)| text.as_str()).collect();
+    let mut all = Vec::new();
+    for (id, (text, score)) in vocabulary.iter().enumerate() {
+        let Some(score) = *score else { continue };
+        for (at, _) in text.char_indices().skip(1) {
+            let (left, right) = text.split_at(at);
+            if parts.contains(left) && parts.contains(right) {
+                all.push((score, id, at, [left, right]));
+            }
+        }
+        if all.len() > MOST_MERGES {
+            return Err(format!("its pieces are made of each other in more than {MOST_MERGES} ways"));
+        }
+    }
+    all.sort_by(|x, y| y.0.total_cmp(&x.0).then((x.1, x.2).cmp(&(y.1, y.2))));
+    Ok(all.into_iter().map(|(.., pair)| pair).collect())
+}
+
+/// An expression for any of these texts, the longest first.
+fn one_of(texts: &[String]) -> String {
+    let mut texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    texts.sort_by_key(|text| Reverse(text.len()));
+    let escaped = |letter: char| (r"\.+*?()|[]{}^$#&-~".contains(letter)).then_some('\\').into_iter().chain([letter]);
+    texts.into_iter().map(|text| text.chars().flat_map(escaped).collect::<String>()).collect::<Vec<_>>().join("|")
+}
