@@ -210,7 +210,7 @@ impl Family {
         // Read with the generation.
         keys.ids("bos_token_id")?;
         let entries = Some(bounded("vocab_size", keys.number("vocab_size")?)?);
-        Ok(Special { unknown: None, beginning, ends, around: None, entries, pieces_apart: false })
+        Ok(Special { beginning, ends, entries, ..Special::none() })
     }
 
     /// Whether its models turn one text into another.

@@ -39,7 +39,7 @@ impl Family {
             ends: vec![0],
             around: None,
             entries: None,
-            pieces_apart: false,
+            ..Special::none()
         };
         let theirs = acting(&Self::read(&self.write(config, &special, 1))?.model)?;
         let own = acting(config)?;

@@ -52,7 +52,9 @@ pub(crate) fn open(folder: &Path, config: &Value) -> Result<Foreign, Error> {
     // All end a text; first, what ends a turn: the one that the tokenizer calls so.
     let named = settings.token("eos_token")?.and_then(|token| tokenizer.id(token));
     special.ends = each_once(named.into_iter().chain(of_generation("eos_token_id")?).chain(special.ends));
-    special.around = Some(settings.around(&tokenizer)?);
+    let (around, note) = settings.around(&tokenizer)?;
+    special.around = Some(around);
+    notes.extend(note);
     special.unknown = tokenizer.unknown().or(special.unknown);
     let tokenizer = tokenizer.with_special(special.clone()).map_err(descant_train::Error::from)?;
     if let Some(rows) = special.entries.filter(|&rows| rows < tokenizer.vocabulary()) {

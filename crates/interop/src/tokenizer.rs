@@ -91,20 +91,38 @@ impl Settings {
         }
     }
 
-    /// What stands around a text: what the post-processor says, but as `transformers` has it, `add_bos_token` and
-    /// `add_eos_token` say it in its place where either is there.
-    pub(crate) fn around(&self, tokenizer: &Tokenizer) -> Result<Around, Error> {
+    /// What stands around a text: what the post-processor says. Without a `tokenizer.json` there is none but of some
+    /// families, and `add_bos_token` and `add_eos_token` say it, which `transformers` does not read beside that file; and
+    /// what is to be told of that.
+    pub(crate) fn around(&self, tokenizer: &Tokenizer) -> Result<(Around, Option<String>), Error> {
         let flags = [self.flag("add_bos_token")?, self.flag("add_eos_token")?];
+        let own = || tokenizer.around().map_err(descant_train::Error::from);
         if flags == [None; 2] {
-            return Ok(tokenizer.around().map_err(descant_train::Error::from)?);
+            return Ok((own()?, None));
         }
-        let ids = |flag: Option<bool>, key: &str| {
-            let Some(name) = self.token(key)?.filter(|_| flag == Some(true)) else { return Ok(Vec::new()) };
-            let id =
-                tokenizer.id(name).ok_or_else(|| self.wrong(format!("{key} = {name:?} is no token of {TOKENIZER}")))?;
-            Ok::<_, Error>(vec![id])
+        let flagged = self.flagged(flags, tokenizer)?;
+        if !self.place.with_file_name(TOKENIZER).exists() {
+            return Ok((flagged, None));
+        }
+        let own = own()?;
+        let note = (own != flagged).then(|| {
+            format!("{TOKENIZER_CONFIG}: add_bos_token and add_eos_token are not read: {TOKENIZER} says what stands around a text")
+        });
+        Ok((own, note))
+    }
+
+    fn flagged(&self, flags: [Option<bool>; 2], tokenizer: &Tokenizer) -> Result<Around, Error> {
+        let special = tokenizer.special();
+        let ids = |flag: Option<bool>, key: &str, of_config: Option<u32>| match self.token(key)? {
+            _ if flag != Some(true) => Ok(Vec::new()),
+            None => Ok(of_config.into_iter().collect()),
+            Some(name) => match tokenizer.id(name) {
+                Some(id) => Ok(vec![id]),
+                None => Err(self.wrong(format!("{key} = {name:?} is no token of {TOKENIZER}"))),
+            },
         };
-        Ok(Around { before: ids(flags[0], "bos_token")?, after: ids(flags[1], "eos_token")? })
+        let before = ids(flags[0], "bos_token", special.beginning)?;
+        Ok(Around { before, after: ids(flags[1], "eos_token", special.end())? })
     }
 }
 
@@ -144,7 +162,7 @@ pub fn tokenizer(path: &Path) -> Result<Tokenizer, Error> {
         false => alone::open(path)?,
     };
     let around = tokenizer.around().map_err(descant_train::Error::from)?;
-    let special = Special { unknown: tokenizer.unknown(), around: Some(around), ..Special::none() };
+    let special = Special { unknown: tokenizer.unknown(), around: Some(around), ..tokenizer.special().clone() };
     Ok(tokenizer.with_special(special).map_err(descant_train::Error::from)?)
 }
 

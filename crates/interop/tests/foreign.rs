@@ -2,7 +2,7 @@
 
 use descant_autograd::Tape;
 use descant_generate::Strategy;
-use descant_interop::import;
+use descant_interop::{Foreign, import};
 use descant_kernels::Parallelism;
 use descant_train::Trained;
 use serde_json::Value;
@@ -94,5 +94,31 @@ fn a_model_of_ctranslate2_writes_its_golden_letters() {
     let beam = Strategy::Beam { width: 2, length_penalty: 0.0, n_best: 1 };
     for strategy in [Strategy::Greedy, beam] {
         assert_eq!(write(&trained, &sources[..1], strategy, 20), ["a t z m o n"]);
+    }
+}
+
+/// Folders with a model of SentencePiece alone (`tools/sentencepiece_models.py`).
+#[test]
+fn models_of_sentencepiece_alone_have_the_ids_of_transformers() {
+    for (name, file) in [
+        ("llama", "tokenizer.model"),
+        ("llama-legacy", "tokenizer.model"),
+        ("mistral", "tokenizer.model"),
+        ("gemma", "tokenizer.model"),
+        ("t5", "spiece.model"),
+    ] {
+        let name = format!("sentencepiece-{name}");
+        let expected = expected(&name);
+        let model = Foreign::open(&reference(&name)).unwrap().tokenizers.target;
+        let alone = descant_interop::tokenizer(&reference(&name).join(file)).unwrap();
+        let both = ids(&expected["ids"]).into_iter().zip(ids(&expected["sentencepiece"]));
+        for (text, (theirs, own)) in texts(&expected["texts"]).iter().zip(both) {
+            let found = model.special().around_prompt().put(&model.encode(text).unwrap());
+            // Names of control tokens are text here; the model of T5 finds them.
+            if !(name.ends_with("t5") && text.contains("<s>") || text.contains("<extra_id_1>")) {
+                assert_eq!(found, theirs, "{name}: {text:?}");
+            }
+            assert_eq!(alone.encode(text).unwrap(), own, "{name}, {file}: {text:?}");
+        }
     }
 }

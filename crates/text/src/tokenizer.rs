@@ -1,5 +1,6 @@
 mod config;
 mod encode;
+mod replacements;
 mod special;
 #[cfg(test)]
 mod tests;
@@ -8,12 +9,13 @@ pub(crate) use config::SPECIAL;
 pub use config::{TokenizerConfig, TokenizerKind};
 pub use special::{Around, BOS, EOS, NO_PIECE, Special, UNK, UNKNOWN_LETTERS};
 
+use crate::TextError;
 use crate::panics::caught;
 use crate::sandbox::{self, Request, Sandbox};
 use crate::tokenizer_file::{self, Added, Ids};
-use crate::TextError;
 use crate::vocabulary::{is_escaped, train};
 use encode::{library, rest};
+use replacements::Steps;
 use std::path::Path;
 use tokenizers::models::ModelWrapper;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
@@ -50,6 +52,8 @@ pub struct Tokenizer {
     unknown_letters: Vec<u32>,
     /// Finds control tokens, in what a template wrote.
     marks: AddedVocabulary,
+    /// Its normalizer, where characters are replaced as SentencePiece itself does it.
+    steps: Option<Steps>,
     /// How the rest of a text is cut after a token, where its beginning is another.
     rest: Option<PreTokenizerWrapper>,
 }
@@ -219,13 +223,14 @@ impl Tokenizer {
         let mut controls: Vec<u32> = specials.map(|(id, _)| id).filter(|&id| Some(id) != special.unknown).collect();
         controls.sort_unstable();
         let rest = rest(&inner)?;
+        let steps = if special.sentencepiece { Steps::of(inner.get_normalizer())? } else { None };
         let unknown_letters = match inner.get_model() {
             ModelWrapper::Unigram(model) if special.pieces_apart => {
                 (0..).zip(model.iter()).filter(|(_, (_, score))| *score == UNKNOWN_LETTERS).map(|(id, _)| id).collect()
             }
             _ => Vec::new(),
         };
-        Ok(Self { inner, special, controls, unknown_letters, marks, rest })
+        Ok(Self { inner, special, controls, unknown_letters, marks, steps, rest })
     }
 
     /// The same with other special ids.

@@ -4,6 +4,8 @@
 mod charsmap;
 mod vocabulary;
 
+pub(crate) use charsmap::Charsmap;
+
 use crate::{TextError, read_file};
 use serde::Deserialize;
 use serde_json::Value;
@@ -270,7 +272,7 @@ impl Section {
             "Prepend" => drop(text("prepend", LONGEST_PART)?),
             "Precompiled" => {
                 let base64 = value.get("precompiled_charsmap").and_then(Value::as_str).unwrap_or_default();
-                charsmap::check(base64).map_err(|reason| format!("{place}: precompiled_charsmap: {reason}"))?;
+                Charsmap::read(base64).map_err(|reason| format!("{place}: precompiled_charsmap: {reason}"))?;
             }
             "FixedLength" => number("length", 1, 1 << 16)?,
             "Strip" if self.name == DECODER.name => {

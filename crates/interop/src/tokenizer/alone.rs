@@ -2,7 +2,7 @@
 //! a tokenizer of their own there, which does not keep to all that the model says; the others have what it says.
 
 use super::sentencepiece::{
-    Kind, Scored, SentencePiece, file, metaspace, pairs, replace, string, unigram, written_back,
+    Kind, Piece, Scored, SentencePiece, file, metaspace, pairs, replace, string, unigram, written_back,
 };
 use super::{Settings, added, declared};
 use crate::{Error, Family};
@@ -34,9 +34,11 @@ pub(super) fn read(path: &Path, family: Family, settings: &Settings, special: Sp
             }
             t5(&model, gaps, &mut tokens)
         }
-        Family::Mbart => Err("tokens of languages are not known without a tokenizer.json. Write one with transformers: \
+        Family::Mbart => {
+            Err("tokens of languages are not known without a tokenizer.json. Write one with transformers: \
              AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
-            .to_owned()),
+                .to_owned())
+        }
         _ => {
             // User-defined pieces are found by the model's own cut.
             tokens.retain(|_, token| token["special"] == true);
@@ -59,7 +61,8 @@ pub(super) fn open(path: &Path) -> Result<Tokenizer, Error> {
     let model = SentencePiece::open(path)?;
     let mut json = whole(&model).map_err(wrong)?;
     json["added_tokens"] = found(&model).into_values().filter(|token| token["special"] == true).collect();
-    let tokenizer = Tokenizer::from_json(json.to_string().as_bytes(), Some(Special::none()));
+    let tokenizer =
+        Tokenizer::from_json(json.to_string().as_bytes(), Some(Special { sentencepiece: true, ..Special::none() }));
     tokenizer.map_err(|error| wrong(error.to_string()))
 }
 
@@ -73,9 +76,10 @@ fn found(model: &SentencePiece) -> BTreeMap<u32, Value> {
 
 /// As SentencePiece has it.
 fn whole(model: &SentencePiece) -> Result<Value, String> {
-    let score = |kind: Kind, score| (model.unigram || kind == Kind::Normal).then_some(score);
-    let pieces: Vec<Scored> =
-        model.pieces.iter().map(|piece| (piece.text.clone(), score(piece.kind, piece.score))).collect();
+    // Names of bytes and of control tokens are text in a text.
+    let is_found = |kind: Kind| kind == Kind::Normal || model.unigram && kind == Kind::UserDefined;
+    let score = |piece: &Piece| is_found(piece.kind).then_some(piece.score);
+    let pieces: Vec<Scored> = model.pieces.iter().map(|piece| (piece.text.clone(), score(piece))).collect();
     model.json(&pieces, unknown(model)?, Vec::new())
 }
 

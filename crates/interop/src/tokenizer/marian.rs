@@ -83,7 +83,7 @@ pub(crate) fn read(folder: &Path, side: Side, special: Special) -> Result<Tokeni
             (control, _) => Some(added(id, token, control)),
         })
         .collect();
-    let special = Special { unknown: Some(unknown), pieces_apart: true, ..special };
+    let special = Special { unknown: Some(unknown), pieces_apart: true, sentencepiece: true, ..special };
     let mut json = pieces.json(&vocabulary, unknown, added).map_err(wrong)?;
     // Before the first word, no space is written.
     json["decoder"] = metaspace("always", false);

@@ -204,7 +204,7 @@ impl Piece {
         if text.is_empty() || text.len() > LONGEST_PIECE {
             return Some(Err(format!("a piece has {} bytes, expected 1 to {LONGEST_PIECE}", text.len())));
         }
-        if !(-1e4..=1e4).contains(score) && piece.kind == Kind::Normal {
+        if !(-1e12..=1e12).contains(score) {
             return Some(Err(format!("the piece {text:?} has the score {score}")));
         }
         Some(Ok(piece))

@@ -10,6 +10,9 @@ use tokenizers::{
     DecoderWrapper, Encoding, Model, NormalizerWrapper, OffsetReferential, OffsetType, PreTokenizer, Token,
 };
 
+/// What the names of pieces that stand for bytes begin with.
+const BYTE: &str = "<0x";
+
 impl Tokenizer {
     /// The ids of a text, without beginning and end, and without control tokens.
     ///
@@ -21,9 +24,9 @@ impl Tokenizer {
 
     /// The ids of a text, or of what follows a token.
     fn ids_of(&self, text: &str, from_start: bool) -> Result<Vec<u32>, TextError> {
-        let ids = match &self.rest {
-            Some(_) if !from_start => self.encoding(text, false, OffsetType::None)?.get_ids().to_vec(),
-            _ => self.inner.encode_fast(text, false).map_err(wrong)?.get_ids().to_vec(),
+        let ids = match self.steps.is_some() || self.rest.is_some() && !from_start {
+            true => self.encoding(text, from_start, OffsetType::None)?.get_ids().to_vec(),
+            false => self.inner.encode_fast(text, false).map_err(wrong)?.get_ids().to_vec(),
         };
         if !self.has_names(text, ids.iter().copied()) {
             return Ok(self.known(&ids));
@@ -36,7 +39,8 @@ impl Tokenizer {
     /// Whether the model took the name of a special token for that token: it may have one as an entry like any other.
     fn has_names(&self, text: &str, mut ids: impl Iterator<Item = u32>) -> bool {
         let is_name = |id| self.inner.id_to_token(id).is_some_and(|name| text.contains(&name));
-        ids.any(|id| self.is_control(id) || Some(id) == self.special.unknown && is_name(id))
+        let is_byte = |id| self.special.sentencepiece && text.contains(BYTE) && is_name(id);
+        ids.any(|id| self.is_control(id) || Some(id) == self.special.unknown && is_name(id) || is_byte(id))
     }
 
     /// `ids` with the unknown token in place of pieces that the model has not, and of letters that no piece has.
@@ -56,7 +60,11 @@ impl Tokenizer {
 
     /// A text, or what follows a token, step by step as the library goes, but for the names of control tokens.
     fn encoding(&self, text: &str, from_start: bool, offsets: OffsetType) -> Result<Encoding, TextError> {
-        let mut pieces = self.inner.get_added_vocabulary().extract_and_normalize(self.inner.get_normalizer(), text);
+        let added = self.inner.get_added_vocabulary();
+        let mut pieces = match &self.steps {
+            Some(steps) => added.extract_and_normalize(Some(steps), text),
+            None => added.extract_and_normalize(self.inner.get_normalizer(), text),
+        };
         let pre_tokenizer = self.rest.as_ref().filter(|_| !from_start).or(self.inner.get_pre_tokenizer());
         if let Some(pre_tokenizer) = pre_tokenizer {
             pre_tokenizer.pre_tokenize(&mut pieces).map_err(wrong)?;
@@ -73,12 +81,19 @@ impl Tokenizer {
             return Ok(whole);
         }
         let (mut all, mut start) = (Vec::new(), 0);
-        for part in cut_names(piece, &self.control_names()) {
+        let mut names = self.control_names();
+        names.extend(self.special.sentencepiece.then(|| BYTE.to_owned()));
+        let is_unknown = |token: Option<&Token>| token.is_some_and(|token| Some(token.id) == self.special.unknown);
+        for part in cut_names(piece, &names) {
             let shifted = |token: Token| {
                 let (from, to) = token.offsets;
                 Token { offsets: (from + start, to + start), ..token }
             };
-            all.extend(model.tokenize(part)?.into_iter().map(shifted));
+            let tokens: Vec<Token> = model.tokenize(part)?.into_iter().map(shifted).collect();
+            // Unknown letters are one token together.
+            let goes_on =
+                matches!(model, ModelWrapper::Unigram(_)) && is_unknown(all.last()) && is_unknown(tokens.first());
+            all.extend(tokens.into_iter().skip(usize::from(goes_on)));
             start += part.len();
         }
         Ok(all)
@@ -150,7 +165,7 @@ impl Tokenizer {
     /// # Errors
     /// Where the library refuses.
     pub fn unknown_parts<'a>(&self, text: &'a str) -> Result<Vec<&'a str>, TextError> {
-        let encoding = self.inner.encode(text, false).map_err(wrong)?;
+        let encoding = self.encoding(text, true, OffsetType::Byte)?;
         let parts = encoding.get_ids().iter().zip(encoding.get_offsets());
         let unknown = parts.filter(|&(&id, _)| self.known(&[id]).first().copied() == self.special.unknown);
         Ok(unknown.filter_map(|(_, &(start, end))| text.get(start..end)).collect())

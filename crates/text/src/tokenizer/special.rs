@@ -41,6 +41,9 @@ pub struct Special {
     /// unknown to it, and letters that no piece has are one unknown token together.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pieces_apart: bool,
+    /// Whether characters are replaced as SentencePiece itself does it: of all replacements that begin at a place, the longest.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sentencepiece: bool,
 }
 
 /// What stands around a text: what the post-processor of a `tokenizer.json` adds to it.
@@ -72,6 +75,7 @@ impl Default for Special {
             around: None,
             entries: None,
             pieces_apart: false,
+            sentencepiece: false,
         }
     }
 }

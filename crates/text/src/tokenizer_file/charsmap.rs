@@ -4,37 +4,76 @@
 /// The longest text that a character may become: one ligature of Arabic becomes 33 bytes.
 const LONGEST: usize = 128;
 
-/// Whether every search in the array stays inside it, and ends in a text.
-pub(super) fn check(base64: &str) -> Result<(), String> {
-    let bytes = base64::decode(base64).map_err(|error| error.to_string())?;
-    let (length, rest) = bytes.split_first_chunk::<4>().ok_or("it has no length")?;
-    let length = u32::from_le_bytes(*length) as usize;
-    let array = rest.get(..length).filter(|_| length > 0 && length.is_multiple_of(4));
-    let array = array.ok_or_else(|| format!("an array of {length} bytes does not lie in its {}", rest.len()))?;
-    let texts = std::str::from_utf8(&rest[length..]).map_err(|error| format!("its texts: {error}"))?;
-    let units: Vec<u32> =
-        array.chunks_exact(4).map(|unit| u32::from_le_bytes(unit.try_into().unwrap_or_default())).collect();
-    for (i, &unit) in units.iter().enumerate().filter(|(_, unit)| **unit >> 31 == 0) {
-        let offset = ((unit >> 10) << ((unit & (1 << 9)) >> 6)) as usize;
-        let base = i ^ offset;
-        // A search goes on to `base ^ byte`.
-        if base | 0xff >= units.len() {
-            return Err(format!("unit {i} points at {base}, outside its {} units", units.len()));
-        }
-        if unit >> 8 & 1 == 1 {
-            let start = (units[base] & (u32::MAX >> 1)) as usize;
-            let text = texts.get(start..).ok_or_else(|| format!("unit {base} points at no text"))?;
-            if text.bytes().take(LONGEST + 1).take_while(|&byte| byte != 0).count() > LONGEST {
-                return Err(format!("the text of unit {base} is longer than {LONGEST} bytes"));
+/// The table.
+#[derive(Clone, Debug)]
+pub(crate) struct Charsmap {
+    units: Vec<u32>,
+    texts: String,
+}
+
+impl Charsmap {
+    /// The longest beginning of `text` that is replaced, in bytes, and by what.
+    pub(crate) fn longest(&self, text: &str) -> Option<(usize, &str)> {
+        let mut place = base(0, *self.units.first()?);
+        let mut longest = None;
+        for (i, byte) in text.bytes().enumerate() {
+            let at = place ^ usize::from(byte);
+            let unit = *self.units.get(at)?;
+            if unit & (1 << 31 | 0xff) != u32::from(byte) {
+                break;
+            }
+            place = base(at, unit);
+            if unit >> 8 & 1 == 1 {
+                let start = (self.units.get(place)? & (u32::MAX >> 1)) as usize;
+                longest = self.texts.get(start..).and_then(|text| text.split('\0').next()).map(|by| (i + 1, by));
             }
         }
+        longest.filter(|(len, _)| text.is_char_boundary(*len))
     }
-    Ok(())
+
+    /// Reads a table in which every search stays inside the array, and ends in a text.
+    ///
+    /// # Errors
+    /// Where it is another.
+    pub(crate) fn read(base64: &str) -> Result<Self, String> {
+        let bytes = base64::decode(base64).map_err(|error| error.to_string())?;
+        let (length, rest) = bytes.split_first_chunk::<4>().ok_or("it has no length")?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let array = rest.get(..length).filter(|_| length > 0 && length.is_multiple_of(4));
+        let array = array.ok_or_else(|| format!("an array of {length} bytes does not lie in its {}", rest.len()))?;
+        let texts = std::str::from_utf8(&rest[length..]).map_err(|error| format!("its texts: {error}"))?;
+        let units: Vec<u32> =
+            array.chunks_exact(4).map(|unit| u32::from_le_bytes(unit.try_into().unwrap_or_default())).collect();
+        for (i, &unit) in units.iter().enumerate().filter(|(_, unit)| **unit >> 31 == 0) {
+            let base = base(i, unit);
+            // A search goes on to `base ^ byte`.
+            if base | 0xff >= units.len() {
+                return Err(format!("unit {i} points at {base}, outside its {} units", units.len()));
+            }
+            if unit >> 8 & 1 == 1 {
+                let start = (units[base] & (u32::MAX >> 1)) as usize;
+                let text = texts.get(start..).ok_or_else(|| format!("unit {base} points at no text"))?;
+                if text.bytes().take(LONGEST + 1).take_while(|&byte| byte != 0).count() > LONGEST {
+                    return Err(format!("the text of unit {base} is longer than {LONGEST} bytes"));
+                }
+            }
+        }
+        Ok(Self { units, texts: texts.to_owned() })
+    }
+}
+
+/// Where the units after this one begin.
+fn base(place: usize, unit: u32) -> usize {
+    place ^ ((unit >> 10) << ((unit & (1 << 9)) >> 6)) as usize
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn check(base64: &str) -> Result<(), String> {
+        Charsmap::read(base64).map(drop)
+    }
 
     fn table(length: u32, units: &[u32], texts: &[u8]) -> String {
         let units = units.iter().flat_map(|unit| unit.to_le_bytes());

@@ -236,6 +236,8 @@ pub const KEYS: &[Key] = &[
         more than the tokenizer's entries."),
     key("tokenizer.special.pieces_apart", Flag, "false", "Whether texts are cut by pieces that are not all the model's \
         entries, as Marian's are: those from entries on are unknown to it."),
+    key("tokenizer.special.sentencepiece", Flag, "false", "Whether characters are replaced as SentencePiece itself does it: of \
+        all replacements that begin at a place, the longest."),
     // model
     key("model.kind", Choice(&["encoder-decoder", "language-model"]), REQUIRED, "encoder-decoder reads a source and writes \
         a target; language-model continues a text."),

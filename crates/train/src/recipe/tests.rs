@@ -34,7 +34,7 @@ fn names(table: &toml::Table, prefix: &str, found: &mut BTreeSet<String>) {
 fn every() -> Vec<Recipe> {
     let all = "init = \"base\"\n[bench]\nvocabulary = 9\nbatch = 1\nlength = 2\n[data]\ntrain = \"a.tsv\"\n\
         validation = \"b.tsv\"\ncolumns = [0, 2]\nchat_template = \"c\"\n[tokenizer]\nadd = [\"<a>\"]\nvocabulary_file = \"w\"\n\
-        [tokenizer.special]\nunknown = 0\nbeginning = 1\nend = [2, 5]\nentries = 9\npieces_apart = true\n\
+        [tokenizer.special]\nunknown = 0\nbeginning = 1\nend = [2, 5]\nentries = 9\npieces_apart = true\nsentencepiece = true\n\
         [tokenizer.special.around]\nbefore = [1]\nafter = []\n[target_tokenizer]\nkind = \"word\"\n\
         [finetune]\ntrain = [\"a\"]\nfreeze = [\"b\"]\nrates = { c = 2.0 }\n\
         [finetune.lora]\nrank = 2\nalpha = 2.0\ntargets = [\"d\"]\n[distill]\nteacher = \"t\"\nchecksum = 4\n\

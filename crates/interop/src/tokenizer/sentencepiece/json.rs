@@ -63,8 +63,8 @@ impl SentencePiece {
     fn normalizers(&self) -> Vec<Value> {
         let mut steps: Vec<Value> = self.replacements().into_iter().collect();
         if self.remove_extra_whitespaces {
-            // Of white space, spaces alone.
-            steps.push(replace(regex(r"\A +| +\z"), ""));
+            // Of white space, spaces alone, and at the end also the letter for one.
+            steps.push(replace(regex(r"\A +|[ ▁]+\z"), ""));
             steps.push(replace(regex(" {2,}"), " "));
         }
         steps.push(replace(string(" "), SPACE));
