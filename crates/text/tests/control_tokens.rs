@@ -106,6 +106,32 @@ fn a_model_that_has_the_end_among_its_words_does_not_find_it_in_text() {
 }
 
 #[test]
+fn a_name_in_a_text_begins_no_word() {
+    // Of a model that puts a space before each text, what follows a name's first letter is no text of its own.
+    let pieces = json!([
+        ["<unk>", 0.0],
+        ["</s>", 0.0],
+        ["▁", -2.0],
+        ["a", -2.0],
+        ["<", -3.0],
+        ["/", -3.0],
+        ["s", -3.0],
+        [">", -3.0]
+    ]);
+    for scheme in ["always", "first"] {
+        let spaces = json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": false});
+        let tokenizer = json!({"version": "1.0", "added_tokens": [], "pre_tokenizer": spaces,
+            "model": {"type": "Unigram", "unk_id": 0, "vocab": pieces}});
+        let special = Special { beginning: None, ends: vec![1], ..Special::default() };
+        let tokenizer = Tokenizer::from_json(tokenizer.to_string().as_bytes(), Some(special)).unwrap();
+        let marks = tokenizer.with_marks(&["</s>".to_owned(), "<unk>".to_owned()]).unwrap();
+        assert_eq!(marks.encode("a</s>a").unwrap(), [2, 3, 4, 5, 6, 7, 3], "{scheme}");
+        // The unknown token's name is letters, too; those that no piece has are one unknown token.
+        assert_eq!(marks.encode("a<unk>").unwrap(), [2, 3, 4, 0, 7], "{scheme}");
+    }
+}
+
+#[test]
 fn their_names_cannot_be_added() {
     for name in &NAMES[..3] {
         let config = TokenizerConfig { add: vec![(*name).to_owned()], ..Default::default() };

@@ -81,6 +81,24 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_is_replaced() {
+        // "a" becomes "x", "ab" nothing.
+        let mut units = [0_u32; 1024];
+        let node = |label: u8, place: usize, next: usize| u32::from(label) | 1 << 8 | ((place ^ next) as u32) << 10;
+        units[0] = 256 << 10;
+        units[256 ^ usize::from(b'a')] = node(b'a', 256 ^ usize::from(b'a'), 512);
+        units[512] = 1 << 31;
+        units[512 ^ usize::from(b'b')] = node(b'b', 512 ^ usize::from(b'b'), 768);
+        units[768] = 1 << 31 | 1;
+        let charsmap = Charsmap::read(&table(4096, &units, b"x\0\0")).unwrap();
+        for (text, expected) in
+            [("a", Some((1, "x"))), ("acb", Some((1, "x"))), ("abb", Some((2, ""))), ("b", None), ("", None)]
+        {
+            assert_eq!(charsmap.longest(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
     fn searches_stay_inside() {
         let empty = [0; 256];
         assert_eq!(check(&table(1024, &empty, b"ab\0")), Ok(()));
