@@ -1,4 +1,5 @@
 use super::*;
+use crate::Text;
 use TokenizerKind::{Bpe, Byte, ByteBpe, Character, Unigram, Word, Wordpiece};
 
 const TEXTS: [&str; 6] = [
