@@ -49,8 +49,9 @@ impl SentencePiece {
         let bytes = self.byte_fallback.then(|| json!({"type": "ByteFallback"}));
         let decoders = [Some(replace(string(SPACE), " ")), bytes, Some(json!({"type": "Fuse"})), first];
         let decoders: Vec<Value> = decoders.into_iter().flatten().collect();
-        let sequence = |name: &str, steps: Vec<Value>| {
-            (!steps.is_empty()).then(|| json!({"type": "Sequence", name: steps})).unwrap_or_default()
+        let sequence = |name: &str, steps: Vec<Value>| match steps.is_empty() {
+            true => Value::Null,
+            false => json!({"type": "Sequence", name: steps}),
         };
         let mut file = file(model, added);
         file["normalizer"] = sequence("normalizers", self.normalizers());
