@@ -48,7 +48,10 @@ impl Export {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let (trained, place) = (Trained::load(&self.run)?, self.place.display());
         if self.place.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")) {
-            let family = descant_interop::export_gguf(&trained, &self.place)?;
+            let (family, notes) = descant_interop::export_gguf(&trained, &self.place)?;
+            for note in notes {
+                eprintln!("Note: {note}.");
+            }
             return print(format_args!("Exported as {family}: llama.cpp loads {place}."));
         }
         if trained.recipe.model.decoder == Layers::Recurrent {

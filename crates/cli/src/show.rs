@@ -84,7 +84,7 @@ fn tell(what: &str, recipe: &Recipe, tokenizers: &Tokenizers, chat: Option<&Chat
         return print("export:    to PyTorch, as a folder of tensors under its names");
     }
     print(match Family::of(model) {
-        Ok(family @ (Family::Gpt2 | Family::Llama | Family::Qwen2)) => {
+        Ok(family) if family.is_of_llama_cpp() => {
             format!("export:    to transformers as {family}, and to llama.cpp (.gguf)")
         }
         Ok(family) => format!("export:    to transformers as {family}"),

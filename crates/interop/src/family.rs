@@ -8,6 +8,8 @@ mod t5;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use decoder::{FULL, SLIDING};
+
 use crate::keys::Keys;
 use crate::names::Piece;
 use descant_models::{Kind, Layers, ModelConfig, Tie};
@@ -153,6 +155,16 @@ impl std::fmt::Display for Family {
 impl Family {
     fn names(self) -> &'static Names {
         &FAMILIES[self as usize]
+    }
+
+    /// What `config.json` calls it.
+    pub(crate) fn model_type(self) -> &'static str {
+        self.names().model_type
+    }
+
+    /// Whether llama.cpp has it.
+    pub fn is_of_llama_cpp(self) -> bool {
+        !self.reads_a_source()
     }
 
     /// All of them.

@@ -19,6 +19,8 @@ pub(crate) struct Weights {
     /// The folder, or the file.
     place: PathBuf,
     files: Vec<TensorFile>,
+    /// Whether norms are stored as they act, whatever their family's folders take from them.
+    whole_norms: bool,
 }
 
 impl Weights {
@@ -28,12 +30,17 @@ impl Weights {
     /// Where there are none, or they are damaged.
     pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
         let files = files(folder)?.iter().map(|path| TensorFile::open(path)).collect::<Result<_, _>>()?;
-        Ok(Self { place: folder.to_owned(), files })
+        Ok(Self { place: folder.to_owned(), files, whole_norms: false })
     }
 
     /// Those of a file.
     pub(crate) fn of_file(path: &Path, file: TensorFile) -> Self {
-        Self { place: path.to_owned(), files: vec![file] }
+        Self { place: path.to_owned(), files: vec![file], whole_norms: false }
+    }
+
+    /// Those of a file of llama.cpp.
+    pub(crate) fn of_gguf(path: &Path, file: TensorFile) -> Self {
+        Self { whole_norms: true, ..Self::of_file(path, file) }
     }
 
     /// Parameters of zeros for what a recipe describes, where that is no more than these are.
@@ -326,7 +333,7 @@ impl Weights {
                     file.read(&tensor, to)?;
                 }
                 finite(&name, to).map_err(wrong)?;
-                if piece.offset != 0.0 {
+                if piece.offset != 0.0 && !self.whole_norms {
                     to.iter_mut().for_each(|value| *value += piece.offset);
                 }
                 *filled.entry(id).or_default() += to.len();

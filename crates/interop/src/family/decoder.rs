@@ -110,8 +110,9 @@ const SOFT_CAPS: [f64; 2] = [50.0, 30.0];
 const LOCAL_ROTARY_BASE: f64 = 10_000.0;
 /// More than any model has: what a damaged file asks for is not allocated.
 const MOST_LAYERS: usize = 1 << 12;
-const SLIDING: &str = "sliding_attention";
-const FULL: &str = "full_attention";
+/// Kinds of layers in `config.json`: those with a window, and those that see all.
+pub(crate) const SLIDING: &str = "sliding_attention";
+pub(crate) const FULL: &str = "full_attention";
 
 fn traits(family: Family) -> &'static Traits {
     match family {

@@ -2,7 +2,8 @@
 //! ("llama").
 
 use super::Item;
-use crate::tokenizer::{self, byte_pairs, sentencepiece};
+use crate::tokenizer::byte_pairs::{self, Bytes};
+use crate::tokenizer::{self, sentencepiece};
 use descant_text::{Around, Special, Tokenizer};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -12,8 +13,60 @@ pub(crate) const QWEN2_CUT: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// How Llama 3 cuts a text.
 const LLAMA3_CUT: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-/// How the families cut a text before pairs are merged, and what llama.cpp calls that.
-const CUTS: [(&str, &str); 2] = [(LLAMA3_CUT, "llama-bpe"), (QWEN2_CUT, "qwen2")];
+/// How Qwen 3.5 cuts a text.
+const QWEN35_CUT: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// How Mistral's Tekken cuts a text.
+const TEKKEN_CUT: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// How GPT-4o cuts a text.
+const GPT4O_CUT: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// A way in which a text of bytes is cut before pairs are merged.
+struct Cut {
+    /// What llama.cpp calls it; the first is written.
+    names: &'static [&'static str],
+    bytes: Bytes<'static>,
+    /// Whether llama.cpp puts BOS before a text where no key says so.
+    begins: bool,
+}
+
+/// By no expression, it is cut as GPT-2 does.
+const CUTS: [Cut; 8] = [
+    cut(&["gpt-2", "olmo", "phi-2", "mpt", "jais", "trillion", "exaone4", "mellum", "gigachat"], None, false, false),
+    cut(&["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"], None, true, false),
+    cut(
+        &["qwen2", "deepseek-r1-qwen", "megrez", "stablelm2", "hunyuan", "solar-open", "grok-2", "kormo"],
+        Some(QWEN2_CUT),
+        false,
+        false,
+    ),
+    Cut { begins: true, ..cut(&["llama-bpe", "llama3", "llama-v3", "falcon3", "lfm2"], Some(LLAMA3_CUT), false, true) },
+    cut(&["dbrx", "smaug-bpe", "glm4", "chatglm-bpe"], Some(LLAMA3_CUT), false, false),
+    cut(&["tekken"], Some(TEKKEN_CUT), false, true),
+    cut(&["gpt-4o", "llama4"], Some(GPT4O_CUT), false, false),
+    cut(&["qwen35"], Some(QWEN35_CUT), false, false),
+];
+
+const fn cut(names: &'static [&'static str], expression: Option<&'static str>, digits: bool, whole_words: bool) -> Cut {
+    Cut { names, bytes: Bytes { expression, digits, whole_words }, begins: false }
+}
+
+/// What ends a text wherever llama.cpp finds it among the tokens, besides those that keys name.
+const END_NAMES: [&str; 14] = [
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "</s>",
+    "<|eom_id|>",
+    "<EOT>",
+    "_<EOT>",
+    "<|end_of_text|>",
+    "<end_of_utterance>",
+    "<eos>",
+];
 
 /// Of a file, the `tokenizer.json` that its keys mean, and the special ids with those that the keys name.
 ///
@@ -41,33 +94,36 @@ pub(super) fn read(values: &Map<String, Value>, special: Special) -> Result<(Val
     let added = added.map(|id| tokenizer::added(id as u32, tokens[id], !is(id, Type::UserDefined))).collect();
     let id = |name: &str| key(name).and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
     let adds = |name: &str, otherwise: bool| key(name).and_then(Value::as_bool).unwrap_or(otherwise);
-    let llama = text("model") == "llama";
+    let own_cut = CUTS.iter().find(|cut| cut.names.contains(&text("pre")));
+    let begins = text("model") == "llama" || own_cut.is_some_and(|cut| cut.begins);
     let around = Around {
-        before: special.beginning.filter(|_| adds("add_bos_token", llama)).into_iter().collect(),
+        before: special.beginning.filter(|_| adds("add_bos_token", begins)).into_iter().collect(),
         after: special.end().filter(|_| adds("add_eos_token", false)).into_iter().collect(),
     };
     let mut ends: Vec<u32> = special.ends.clone();
     ends.extend(["eot_token_id", "eom_token_id"].into_iter().filter_map(id));
+    let named = (0_u32..).zip(&tokens).filter(|(id, token)| {
+        END_NAMES.contains(token) && !is(*id as usize, Type::Normal) && !is(*id as usize, Type::Unused)
+    });
+    ends.extend(named.map(|(id, _)| id));
     let ends = ends.iter().enumerate().filter(|(i, id)| !ends[..*i].contains(id)).map(|(_, id)| *id).collect();
     let special =
         Special { unknown: id("unknown_token_id").or(special.unknown), around: Some(around), ends, ..special };
     let json = match text("model") {
         "gpt2" => {
-            let cut = match text("pre") {
-                "gpt-2" => None,
-                "qwen2" => Some(QWEN2_CUT),
-                "llama-bpe" | "llama3" | "llama-v3" => Some(LLAMA3_CUT),
-                other => {
-                    let known = "known are gpt-2, llama-bpe and qwen2";
-                    return Err(format!("tokenizer.ggml.pre = {other:?}: {known}"));
-                }
+            let Some(Cut { names, bytes, .. }) = own_cut else {
+                let known = CUTS.each_ref().map(|cut| cut.names[0]).join(", ");
+                return Err(format!(
+                    "tokenizer.ggml.pre = {:?}: known are {known}, and others that cut as these",
+                    text("pre")
+                ));
             };
             let pair = |merge: &'_ Value| {
                 merge.as_str().and_then(|merge| merge.split_once(' ')).map(|(a, b)| [a.to_owned(), b.to_owned()])
             };
             let merges: Option<Vec<[String; 2]>> = list("merges").iter().map(pair).collect();
             let merges = merges.ok_or("tokenizer.ggml.merges: expected two parts of a token in each")?;
-            byte_pairs::json(cut, text("pre") == "qwen2", &vocabulary.into(), &merges, added)
+            byte_pairs::json(bytes, names[0].starts_with("qwen"), &vocabulary.into(), &merges, added)
         }
         "llama" => {
             let scores = list("scores");
@@ -86,24 +142,14 @@ pub(super) fn read(values: &Map<String, Value>, special: Special) -> Result<(Val
     Ok((json, special))
 }
 
-/// What llama.cpp calls the way in which this pre-tokenizer of bytes cuts a text; `None` where it has none such.
-fn cut(pre_tokenizer: &Value) -> Option<&'static str> {
-    let steps = match pre_tokenizer["pretokenizers"].as_array() {
-        Some(steps) => steps.iter().collect(),
-        None => vec![pre_tokenizer],
-    };
-    // llama.cpp puts no space before a text of bytes.
-    if steps.iter().any(|step| step["add_prefix_space"] == true) {
-        return None;
-    }
-    match steps[..] {
-        [bytes] if bytes["type"] == "ByteLevel" && bytes["use_regex"] != false => Some("gpt-2"),
-        [split, bytes] if split["type"] == "Split" && bytes["type"] == "ByteLevel" && bytes["use_regex"] == false => {
-            let pattern = split["pattern"]["Regex"].as_str()?;
-            CUTS.iter().find(|(known, _)| *known == pattern).map(|(_, name)| *name)
-        }
-        _ => None,
-    }
+/// What llama.cpp calls the way in which a tokenizer of bytes cuts a text; `None` where it has none such.
+fn pre(tokenizer: &Value) -> Option<&'static str> {
+    let bytes = Bytes::of(tokenizer)?;
+    // One that takes words whole is cut as one that does not, where there is no other.
+    let found = CUTS.iter().find(|cut| cut.bytes == bytes);
+    let found =
+        found.or_else(|| CUTS.iter().find(|cut| cut.bytes == Bytes { whole_words: cut.bytes.whole_words, ..bytes }));
+    found.map(|cut| cut.names[0])
 }
 
 /// What a token is to llama.cpp.
@@ -126,16 +172,15 @@ const END_KEYS: [&str; 3] = ["eos_token_id", "eot_token_id", "eom_token_id"];
 /// Where it is of another kind.
 pub(super) fn items(tokenizer: &Tokenizer, bos: Option<u32>, before: &[u32]) -> Result<Vec<(String, Item)>, String> {
     let unfit = || {
-        "llama.cpp has the tokenizers of GPT-2, Llama and Qwen2; this model's is another. Train with \
-         tokenizer.kind = \"byte-bpe\", without split_digits"
+        "llama.cpp has the tokenizers of GPT-2, SmolLM, Llama, Qwen2 and others that cut texts as these; this model's is another. Train with \
+         tokenizer.kind = \"byte-bpe\""
             .to_owned()
     };
     let json = tokenizer.to_json().map_err(|error| error.to_string())?;
     let json: Value = serde_json::from_str(&json).map_err(|error| error.to_string())?;
     let model = &json["model"];
     let of_bytes = json["pre_tokenizer"].to_string().contains("\"ByteLevel\"");
-    let pre =
-        cut(&json["pre_tokenizer"]).filter(|_| json["normalizer"].is_null() || json["normalizer"]["type"] == "NFC");
+    let pre = pre(&json).filter(|_| json["normalizer"].is_null() || json["normalizer"]["type"] == "NFC");
     if model["type"] != "BPE" || if of_bytes { pre.is_none() } else { model["byte_fallback"] != true } {
         return Err(unfit());
     }

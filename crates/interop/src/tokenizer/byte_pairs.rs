@@ -31,15 +31,54 @@ pub(super) fn read(folder: &Path, family: Family, settings: &Settings, special: 
     }
     let qwen2 = family == Family::Qwen2;
     let added = added_tokens(settings, &vocabulary, &special)?;
-    let json = json(qwen2.then_some(QWEN2_CUT), qwen2, &vocabulary, &pairs, added);
+    let bytes = Bytes { expression: qwen2.then_some(QWEN2_CUT), ..Bytes::default() };
+    let json = json(&bytes, qwen2, &vocabulary, &pairs, added);
     let tokenizer = Tokenizer::from_json(json.to_string().as_bytes(), Some(special));
     let names = || format!("{} and {MERGES} cannot be read", folder.join(VOCABULARY).display());
     tokenizer.map_err(|error| Error::folder(folder, format!("{}: {error}", names())))
 }
 
-/// The `tokenizer.json` of byte pairs. A text is cut by an expression, or as GPT-2 does.
+/// How a text is cut before pairs of its bytes are merged.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Bytes<'a> {
+    /// By this expression, or as GPT-2 does.
+    pub(crate) expression: Option<&'a str>,
+    /// Whether each digit is apart.
+    pub(crate) digits: bool,
+    /// Whether a word that is an entry is one whatever the merges.
+    pub(crate) whole_words: bool,
+}
+
+impl<'a> Bytes<'a> {
+    /// How a `tokenizer.json` cuts a text; `None` where it does so in another way.
+    pub(crate) fn of(tokenizer: &'a Value) -> Option<Self> {
+        let pre_tokenizer = &tokenizer["pre_tokenizer"];
+        let steps = match pre_tokenizer["pretokenizers"].as_array() {
+            Some(steps) => steps.iter().collect(),
+            None => vec![pre_tokenizer],
+        };
+        let is_bytes = |step: &Value, regex: bool| {
+            // llama.cpp puts no space before a text of bytes.
+            let fits = step["type"] == "ByteLevel" && step["add_prefix_space"] != true;
+            fits && (step["use_regex"] != false) == regex
+        };
+        let (expression, digits) = match steps[..] {
+            [bytes] if is_bytes(bytes, true) => (None, false),
+            [digits, bytes] if digits["type"] == "Digits" && is_bytes(bytes, true) => {
+                (digits["individual_digits"] == true).then_some((None, true))?
+            }
+            [split, bytes] if split["type"] == "Split" && is_bytes(bytes, false) => {
+                (Some(split["pattern"]["Regex"].as_str()?), false)
+            }
+            _ => return None,
+        };
+        Some(Self { expression, digits, whole_words: tokenizer["model"]["ignore_merges"] == true })
+    }
+}
+
+/// The `tokenizer.json` of byte pairs.
 pub(crate) fn json(
-    cut: Option<&str>,
+    cut: &Bytes<'_>,
     compose: bool,
     vocabulary: &Value,
     merges: &[[impl AsRef<str>; 2]],
@@ -47,12 +86,16 @@ pub(crate) fn json(
 ) -> Value {
     let bytes =
         |regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": regex});
-    let pre_tokenizer = match cut {
-        Some(cut) => {
-            let split = json!({"type": "Split", "pattern": {"Regex": cut}, "behavior": "Isolated", "invert": false});
-            json!({"type": "Sequence", "pretokenizers": [split, bytes(false)]})
-        }
-        None => bytes(true),
+    let split =
+        |cut: &str| json!({"type": "Split", "pattern": {"Regex": cut}, "behavior": "Isolated", "invert": false});
+    let steps = match (cut.expression, cut.digits) {
+        (Some(cut), _) => vec![split(cut), bytes(false)],
+        (None, true) => vec![json!({"type": "Digits", "individual_digits": true}), bytes(true)],
+        (None, false) => vec![bytes(true)],
+    };
+    let pre_tokenizer = match &steps[..] {
+        [one] => one.clone(),
+        steps => json!({"type": "Sequence", "pretokenizers": steps}),
     };
     let normalizer = compose.then(|| json!({"type": "NFC"}));
     let merges: Vec<[&str; 2]> = merges.iter().map(|[left, right]| [left.as_ref(), right.as_ref()]).collect();
@@ -61,7 +104,8 @@ pub(crate) fn json(
         "pre_tokenizer": pre_tokenizer, "post_processor": null, "decoder": bytes(true),
         "model": {
             "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
-            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "vocab": vocabulary, "merges": merges,
+            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
+            "ignore_merges": cut.whole_words, "vocab": vocabulary, "merges": merges,
         },
     })
 }
