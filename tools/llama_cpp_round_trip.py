@@ -41,7 +41,6 @@ PIECES = ["llama", "mistral", "gemma", "gemma2", "gemma3", "phi3"]
 # What llama.cpp has another form of: no windows but Gemma's, every sixth layer of Gemma 3 without one, queries divided by the
 # root of a head's width.
 CHANGES = {
-    "gpt2": dict(n_positions=128),
     "mistral": dict(sliding_window=None),
     "phi3": dict(sliding_window=None),
     "gemma2": dict(query_pre_attn_scalar=8),
@@ -112,7 +111,7 @@ def make(name, folder):
     torch.manual_seed(7)
     model = MODELS[name]()
     config = model.config
-    for key, value in (dict(vocab_size=size) | CHANGES.get(name, {})).items():
+    for key, value in (dict(vocab_size=size, max_position_embeddings=128) | CHANGES.get(name, {})).items():
         setattr(config, key, value)
     model = type(model)(config).eval()
     draw(model)
@@ -124,9 +123,9 @@ def make(name, folder):
     written = json.loads(path.read_text())
     # Keys of files before version 5, which the converter reads.
     written |= {"gpt2": dict(n_ctx=128), "llama3": dict(original_max_position_embeddings=16),
-                "phi3": dict(original_max_position_embeddings=64)}.get(name, {})
+                "phi3": dict(original_max_position_embeddings=128)}.get(name, {})
     if name == "phi3":
-        written["rope_parameters"] |= dict(original_max_position_embeddings=64)
+        written["rope_parameters"] |= dict(original_max_position_embeddings=128)
     path.write_text(json.dumps(written))
     begins = name in PIECES or name == "llama3"
     (folder / "tokenizer_config.json").write_text(json.dumps(dict(

@@ -23,7 +23,25 @@ pub(crate) struct Adapter {
     scale: f64,
 }
 
+/// The factors of an adapted weight, `W + scale B A`.
+#[derive(Clone, Copy, Debug)]
+pub struct LowRank {
+    /// `W[O, I]`, which is frozen.
+    pub weight: ParameterId,
+    /// `A[r, I]`.
+    pub a: ParameterId,
+    /// `B[O, r]`.
+    pub b: ParameterId,
+    /// What their product is multiplied by.
+    pub scale: f64,
+}
+
 impl Parameters {
+    /// The adapted weights with their factors.
+    pub fn adapters(&self) -> impl Iterator<Item = LowRank> + '_ {
+        self.adapters.iter().map(|&Adapter { weight, a, b, scale }| LowRank { weight, a, b, scale })
+    }
+
     /// Freezes a matrix, and adds the two factors of what is trained in its place: `NAME.lora_A[r, I]` and
     /// `NAME.lora_B[O, r]`, both of zeros.
     ///

@@ -36,6 +36,7 @@ mod pool;
 mod ragged;
 
 pub use activation::Activation;
+pub use adapter::LowRank;
 pub use gradients::{GradientLayout, Gradients};
 pub use graph::{Graph, Tape, Var, mix};
 pub use layout::{Packed, Segments};

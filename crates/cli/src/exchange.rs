@@ -10,9 +10,12 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Import {
     /// The folder: of transformers, with config.json, weights (safetensors or pytorch_model.bin) and a tokenizer; of
     /// recurrent tensors of PyTorch; or of CTranslate2. Or a .gguf file; or hf:OWNER/NAME, to fetch it from the Hugging Face
-    /// Hub
+    /// Hub. Or a folder of PEFT with a LoRA adapter, whose model --base names
     #[arg(value_name = "FOLDER|FILE.gguf|hf:OWNER/NAME")]
     model: PathBuf,
+    /// The model that an adapter of PEFT is added to [default: the folder that it names]
+    #[arg(long, value_name = "FOLDER|FILE.gguf|hf:OWNER/NAME")]
+    base: Option<PathBuf>,
     /// The run folder to write [default: runs/ and the model's name]
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
@@ -21,19 +24,34 @@ pub(crate) struct Import {
 impl Import {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let name = self.model.to_str().and_then(HubName::parse).transpose()?;
-        let folder = name.as_ref().map(HubName::fetch).transpose()?;
+        let place = fetched(&self.model)?;
         let own = match &name {
             Some(name) => name.short().as_ref(),
             None if self.model.is_file() => self.model.file_stem().unwrap_or("imported".as_ref()),
             None => self.model.file_name().unwrap_or("imported".as_ref()),
         };
         let run = self.run.unwrap_or_else(|| Path::new("runs").join(own));
-        for note in descant_interop::import(folder.as_ref().unwrap_or(&self.model), &run)? {
+        let notes = match (descant_interop::is_adapter(&place), self.base) {
+            (true, Some(base)) => descant_interop::import_adapted(&place, &fetched(&base)?, &run)?,
+            (true, None) => descant_interop::import_adapted(&place, &descant_interop::base_of(&place)?, &run)?,
+            (false, None) => descant_interop::import(&place, &run)?,
+            (false, Some(_)) => anyhow::bail!(
+                "--base is for an adapter of PEFT, and {} has no adapter_config.json: leave it out",
+                self.model.display()
+            ),
+        };
+        for note in notes {
             eprintln!("Note: {note}.");
         }
         print(format_args!("Imported. Write with it:\n  {}", command(&["generate".into(), run.to_string_lossy()])))?;
         Ok(())
     }
+}
+
+/// The place of a model, fetched where it is one of the hub.
+fn fetched(model: &Path) -> anyhow::Result<PathBuf> {
+    let name = model.to_str().and_then(HubName::parse).transpose()?;
+    Ok(name.as_ref().map(HubName::fetch).transpose()?.unwrap_or_else(|| model.to_owned()))
 }
 
 #[derive(Args)]
@@ -42,10 +60,20 @@ pub(crate) struct Export {
     run: PathBuf,
     /// The folder to write, for transformers or, of a recurrent model, PyTorch; or a file that ends in .gguf, for llama.cpp
     place: PathBuf,
+    /// Write the LoRA adapters of a fine-tuned run alone, as a folder that PEFT loads on top of the model that it began from
+    #[arg(long)]
+    adapter: bool,
 }
 
 impl Export {
     pub(crate) fn run(self) -> anyhow::Result<()> {
+        if self.adapter {
+            let family = descant_interop::export_adapter(&self.run, &self.place)?;
+            let place = self.place.display();
+            return print(format_args!(
+                "Exported as an adapter of {family}: peft.PeftModel.from_pretrained(MODEL, \"{place}\") adds it to the model."
+            ));
+        }
         let (trained, place) = (Trained::load(&self.run)?, self.place.display());
         if self.place.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")) {
             let (family, notes) = descant_interop::export_gguf(&trained, &self.place)?;

@@ -330,3 +330,33 @@ fn what_has_no_form_elsewhere_is_told() {
     folder.fail(&["export", "vectors", "there"], &["loss.kind = \"embedding\""]);
     assert!(!folder.path("there").exists());
 }
+
+#[test]
+fn adapters_go_out_as_those_of_peft_and_come_in_on_top_of_their_model() {
+    let folder = trained();
+    folder.succeed(&["export", "run", "base"]);
+    let recipe = "init = \"run\"\n[data]\ntrain = \"text.txt\"\nstream = false\n\
+        [finetune]\nlora = { rank = 2, alpha = 6.0 }\n[train]\nsteps = 30\nlearning_rate = 0.01\n";
+    folder.write("lora.toml", recipe);
+    folder.succeed(&["train", "lora.toml", "--run", "lora", "--quiet"]);
+    folder.succeed(&["export", "lora", "adapter", "--adapter"]);
+    let json = fs::read_to_string(folder.path("adapter/adapter_config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&config["r"], &config["lora_alpha"]), (&2.into(), &6.into()));
+    let modules = ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"];
+    assert_eq!(config["target_modules"], serde_json::json!(modules));
+    let bytes = fs::read(folder.path("adapter/adapter_model.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(tensors.len(), 2 * 2 * modules.len());
+    let values = tensors.tensor("base_model.model.model.layers.1.self_attn.v_proj.lora_B.weight").unwrap();
+    assert_eq!(values.shape(), [32, 2]);
+    folder.succeed(&["import", "adapter", "--base", "base", "--run", "back"]);
+    let write = |run: &str| folder.succeed(&["generate", run, "--greedy", "line 1", "red and"]);
+    assert_eq!(write("lora"), write("back"));
+    assert_ne!(write("run"), write("back"));
+    folder.fail(&["import", "adapter"], &["adapter", "--base"]);
+    folder.fail(&["import", "base", "--base", "base", "--run", "none"], &["--base", "adapter_config.json"]);
+    folder.fail(&["export", "run", "none", "--adapter"], &["finetune", "lora"]);
+    folder.fail(&["export", "lora", "adapter", "--adapter"], &["not an empty folder"]);
+    assert!(!folder.path("none").exists());
+}

@@ -200,6 +200,7 @@ impl Family {
             special.entries = Some(bounded("decoder_vocab_size", target)?);
         }
         let source_entries = source_entries.flatten();
+        let model = ModelConfig { origin: Some(name), ..model };
         Ok(Described { family: *family, model, special, source_entries, unread: keys.unread() })
     }
 
@@ -242,7 +243,8 @@ impl Family {
             true => json!({
                 "decoder_start_token_id": beginning, "pad_token_id": beginning, "is_encoder_decoder": true,
             }),
-            false => json!({"bos_token_id": beginning}),
+            // Where it is left out, that of the family's first models, which a smaller vocabulary has not.
+            false => json!({"bos_token_id": beginning, "pad_token_id": ends.first()}),
         };
         let own = match self {
             Self::Gpt2 => gpt2::write(config),

@@ -8,14 +8,16 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 impl Family {
-    /// The family that a model is of.
+    /// The family that a model is of: the one that it comes from, if it still is of that, or else the first.
     ///
     /// # Errors
     /// That it is of none, and which keys of its recipe would make it one of the nearest.
     pub fn of(config: &ModelConfig) -> Result<Self, String> {
         let pair = config.kind == Kind::EncoderDecoder;
         let mut nearest: Option<(Self, Vec<String>)> = None;
-        for family in Self::all().filter(|family| family.reads_a_source() == pair) {
+        let is_origin = |family: &Self| config.origin.as_deref() == Some(family.model_type());
+        let origin = Self::all().find(is_origin);
+        for family in origin.into_iter().chain(Self::all()).filter(|family| family.reads_a_source() == pair) {
             let Ok(missing) = family.needs(config) else { continue };
             if missing.is_empty() {
                 return Ok(family);
@@ -103,6 +105,7 @@ fn acting(config: &ModelConfig) -> Result<BTreeMap<String, Value>, String> {
         bridge: plain.bridge,
         dropout: 0.0,
         transformer: Some(training),
+        origin: None,
         ..config.clone()
     };
     let json = serde_json::to_value(model).map_err(|error| error.to_string())?;

@@ -61,8 +61,7 @@ pub(crate) fn is_model(folder: &Path) -> Result<(), Error> {
             wrong("it is a run of descant already: write with it by descant generate")
         }
         Ok(_) if folder.join("adapter_config.json").is_file() => wrong(
-            "it is an adapter of PEFT, which changes another model. Merge the two with PEFT, and import what comes out: \
-             model.merge_and_unload().save_pretrained(FOLDER)",
+            "it is an adapter of PEFT, which changes another model: import it with --base and that model's folder, or hf:OWNER/NAME",
         ),
         Ok(_) if !folder.join(CONFIG).exists() => match other_file(folder) {
             Some((name, advice)) => wrong(&format!("it has no config.json, but {name}: {advice}")),

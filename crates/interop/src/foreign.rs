@@ -3,6 +3,8 @@
 use crate::folder::{CONFIG, is_model, read_json};
 use crate::weights::Weights;
 use crate::{Error, Family, ctranslate2, gguf, recurrent};
+use descant_autograd::Parameters;
+use descant_models::ModelConfig;
 use descant_text::ChatTemplate;
 use descant_train::{Recipe, Tokenizers, Trained};
 use std::path::Path;
@@ -60,20 +62,31 @@ impl Foreign {
     ///
     /// # Errors
     /// Where its weights are not those that it describes, or the run cannot be written.
-    pub fn save(mut self, run: &Path) -> Result<Vec<String>, Error> {
-        let parameters = match self.layout {
+    pub fn save(self, run: &Path) -> Result<Vec<String>, Error> {
+        self.save_with(run, |_, _, _| Ok(()))
+    }
+
+    /// The same with its weights changed, by what knows their names in its family.
+    pub(crate) fn save_with(
+        mut self,
+        run: &Path,
+        change: impl FnOnce(Option<Family>, &ModelConfig, &mut Parameters) -> Result<(), Error>,
+    ) -> Result<Vec<String>, Error> {
+        let (family, mut parameters) = match self.layout {
             Layout::Transformers(family) | Layout::Gguf(family) => {
-                self.weights.of_family(family, &mut self.recipe, &self.tokenizers, &mut self.notes)?
+                let own = self.weights.of_family(family, &mut self.recipe, &self.tokenizers, &mut self.notes)?;
+                (Some(family), own)
             }
-            Layout::PyTorch => self.weights.of_pytorch(&self.recipe, &self.tokenizers)?,
+            Layout::PyTorch => (None, self.weights.of_pytorch(&self.recipe, &self.tokenizers)?),
             Layout::CTranslate2 => {
                 let model = &self.recipe.model;
                 let positions = ctranslate2::positions(model.transformer().max_length, model.hidden);
                 let given =
                     vec![("encoder.position.weight", positions.clone()), ("decoder.position.weight", positions)];
-                self.weights.of_pieces(ctranslate2::pieces(model), given, &self.recipe, &self.tokenizers)?
+                (None, self.weights.of_pieces(ctranslate2::pieces(model), given, &self.recipe, &self.tokenizers)?)
             }
         };
+        change(family, &self.recipe.model, &mut parameters)?;
         Trained::save(&self.recipe, &self.tokenizers, &parameters, self.chat.as_ref(), run)?;
         Ok(self.notes)
     }

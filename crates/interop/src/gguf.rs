@@ -3,6 +3,8 @@
 mod architecture;
 mod hyperparameters;
 mod import;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
 
 pub(crate) use import::open;

@@ -1,10 +1,10 @@
 //! Fetches folders by name from the Hugging Face Hub, into its cache on this machine, which other programs share.
 
-use crate::Error;
 use crate::folder::{
     CHAT_TEMPLATE, CONFIG, GENERATION, INDEX, MERGES, PICKLED, PICKLED_INDEX, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
 };
 use crate::tokenizer::marian::{self, TARGET_VOCABULARY};
+use crate::{Error, peft};
 use hf_hub::api::sync::{ApiBuilder, ApiError};
 use hf_hub::{Cache, Repo, RepoType};
 use std::path::{Path, PathBuf};
@@ -63,7 +63,8 @@ impl HubName {
         let info = match api.repo(self.at(&self.revision)).info() {
             Ok(info) => info,
             Err(error) => {
-                let folder = kept.get(CONFIG).filter(|_| status(&error).is_none());
+                let folder =
+                    kept.get(CONFIG).or_else(|| kept.get(peft::ADAPTER_CONFIG)).filter(|_| status(&error).is_none());
                 return folder.and_then(|path| folder_of(&path)).ok_or_else(|| self.wrong(&error));
             }
         };
@@ -123,6 +124,10 @@ fn folder_of(file: &Path) -> Option<PathBuf> {
 /// Which of the files that are there make a model; or which one is missing.
 fn wanted<'a>(listed: &[&'a str]) -> Result<Vec<&'a str>, &'static str> {
     let find = |wanted: &'static str| listed.iter().copied().find(|&name| name == wanted);
+    if let (Some(adapter), None) = (find(peft::ADAPTER_CONFIG), find(CONFIG)) {
+        let weights = find(peft::WEIGHTS).or_else(|| find(peft::PICKLED)).ok_or(peft::WEIGHTS)?;
+        return Ok(vec![adapter, weights]);
+    }
     let mut names = vec![find(CONFIG).ok_or(CONFIG)?];
     // Safetensors, or else PyTorch's pickles; as one file, or in parts that an index lists.
     let forms = [(INDEX, "model-", ".safetensors", WEIGHTS), (PICKLED_INDEX, "pytorch_model-", ".bin", PICKLED)];
@@ -186,5 +191,7 @@ mod tests {
         assert_eq!(found, opus.into_iter().filter(|name| *name != "rust_model.ot").collect::<Vec<_>>());
         assert_eq!(wanted(&["config.json", "tf_model.h5"]), Err("model.safetensors"));
         assert_eq!(wanted(&["README.md"]), Err("config.json"));
+        let adapter = ["README.md", "adapter_config.json", "adapter_model.safetensors", "tokenizer.json"];
+        assert_eq!(wanted(&adapter), Ok(adapter[1..3].to_vec()));
     }
 }

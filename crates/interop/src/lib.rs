@@ -1,6 +1,7 @@
 //! Models that move in and out: folders in the layout of Hugging Face `transformers`, of the families of [`Family`].
 //!
-//! GPT-2, Llama and Qwen2 also as files for llama.cpp, in `gguf`; recurrent models for PyTorch, in `recurrent`.
+//! Language models also as files for llama.cpp, in `gguf`; recurrent models for PyTorch, in `recurrent`; adapters of PEFT, in
+//! `peft`.
 //!
 //! With the feature `hub`, folders are also fetched by name from the Hugging Face Hub.
 //!
@@ -21,6 +22,7 @@ mod hub;
 mod import;
 mod keys;
 mod names;
+mod peft;
 mod recurrent;
 mod spare;
 mod template;
@@ -38,5 +40,6 @@ pub use foreign::{Foreign, Layout, import};
 pub use gguf::export_gguf;
 #[cfg(feature = "hub")]
 pub use hub::HubName;
+pub use peft::{base_of, export_adapter, import_adapted, is_adapter};
 pub use recurrent::export_recurrent;
 pub use tokenizer::tokenizer;

@@ -116,6 +116,10 @@ pub struct ModelConfig {
     /// What Transformer layers are like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transformer: Option<TransformerConfig>,
+    /// The family of `transformers` that it comes from, by its `model_type`: where it can move out as several, it does as
+    /// that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
 }
 
 /// What is minimised: the `[loss]` table of a recipe.
@@ -220,6 +224,7 @@ impl ModelConfig {
             output_soft_cap: None,
             dropout: 0.0,
             transformer: None,
+            origin: None,
         }
     }
 

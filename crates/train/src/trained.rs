@@ -43,6 +43,20 @@ impl Trained {
     /// # Errors
     /// Where it is not a run, or its files are damaged.
     pub fn load(path: &Path) -> Result<Self, Error> {
+        let mut trained = Self::load_apart(path)?;
+        if trained.parameters.has_adapters() {
+            let merged = trained.parameters.merged();
+            trained.parameters =
+                merged.map_err(|error| Error::Run { path: path.to_owned(), reason: error.to_string() })?;
+        }
+        Ok(trained)
+    }
+
+    /// The same, with adapters beside the weights that they are of.
+    ///
+    /// # Errors
+    /// As [`Trained::load`].
+    pub fn load_apart(path: &Path) -> Result<Self, Error> {
         let (run, checkpoint) = open(path)?;
         let recipe = Recipe::of_run(&run)?;
         // Side by side, as each takes a large part of a second for a model of a hundred million weights.
@@ -63,11 +77,6 @@ impl Trained {
         let shown = Shown::load(&run)?;
         let mut trained = Self { recipe, tokenizers, parameters, model, chat, step, shown, checksum, run };
         checkpoint.load_model(&mut trained.parameters)?;
-        if trained.parameters.has_adapters() {
-            let merged = trained.parameters.merged();
-            trained.parameters =
-                merged.map_err(|error| Error::Run { path: path.to_owned(), reason: error.to_string() })?;
-        }
         Ok(trained)
     }
 

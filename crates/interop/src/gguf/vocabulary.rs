@@ -173,7 +173,7 @@ const END_KEYS: [&str; 3] = ["eos_token_id", "eot_token_id", "eom_token_id"];
 pub(super) fn items(tokenizer: &Tokenizer, bos: Option<u32>, before: &[u32]) -> Result<Vec<(String, Item)>, String> {
     let unfit = || {
         "llama.cpp has the tokenizers of GPT-2, SmolLM, Llama, Qwen2 and others that cut texts as these; this model's is another. Train with \
-         tokenizer.kind = \"byte-bpe\""
+         tokenizer.kind = \"byte-bpe\", without split_digits"
             .to_owned()
     };
     let json = tokenizer.to_json().map_err(|error| error.to_string())?;

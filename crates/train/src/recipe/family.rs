@@ -90,6 +90,7 @@ pub(super) fn expand(recipe: &mut Table) -> Result<(), String> {
         }
     };
     fill(model, own("model"));
+    model.entry("origin").or_insert_with(|| Value::String(name));
     model.entry("decoder").or_insert_with(|| Value::String("transformer".to_owned()));
     let inner = model.entry("transformer").or_insert_with(|| Value::Table(Table::new()));
     if let Value::Table(inner) = inner {

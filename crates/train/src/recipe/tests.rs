@@ -41,7 +41,7 @@ fn every() -> Vec<Recipe> {
         [train]\nsteps = 3\n[generation]\nbeam = 2\nlength_penalty = 1.0\nsample = false\ntemperature = 0.5\ntop_k = 3\ntop_p = 0.5\n\
         max_length = 9\nforbidden = [4]\nforced_beginning = [5]\n";
     let model = "[model]\nkind = \"encoder-decoder\"\nencoder = \"transformer\"\nattention = \"dot\"\nbridge = \"zero\"\n\
-        output_soft_cap = 30.0\n[model.transformer]\nqk_norm = \"head\"\nfull_layers = [1]\nlocal_rotary_base = 100.0\n\
+        output_soft_cap = 30.0\norigin = \"bart\"\n[model.transformer]\nqk_norm = \"head\"\nfull_layers = [1]\nlocal_rotary_base = 100.0\n\
         query_pre_attn_scalar = 8.0\nattention_soft_cap = 50.0\nkey_value_heads = 2\nhead_width = 4\nfeed_forward = 8\nwindow = 3\nattention_bias = true\n\
         scale_embedding = true\nrotary_scaling = { kind = \"llama3\", factor = 2.0, low = 1.0, high = 4.0, \
         original_length = 8 }\n";

@@ -1,0 +1,150 @@
+//! Every language model of the references as a file of llama.cpp and back, and keys of files.
+
+use crate::tests::{FAMILIES, copy, edit};
+use crate::{Family, export, export_gguf, import};
+use descant_train::Trained;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+
+/// A folder of a reference whose words are bytes in llama.cpp's sense, with keys changed; imported.
+fn imported(name: &str, folder: &Path, changes: &[(&str, Value)]) -> Trained {
+    let place = folder.join("in");
+    copy(name, &place);
+    edit(&place.join("tokenizer.json"), |json| {
+        let vocabulary = json["model"]["vocab"].clone();
+        json["model"] = json!({"type": "BPE", "vocab": vocabulary, "merges": []});
+        let bytes = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
+        (json["pre_tokenizer"], json["decoder"]) = (bytes.clone(), bytes);
+    });
+    edit(&place.join("config.json"), |json| {
+        changes.iter().for_each(|(key, value)| json[*key] = value.clone());
+    });
+    import(&place, &folder.join("run")).unwrap_or_else(|error| panic!("{name}: {error}"));
+    Trained::load(&folder.join("run")).unwrap()
+}
+
+/// What llama.cpp has no form of, taken from the references that have it.
+fn without(name: &str) -> Vec<(&'static str, Value)> {
+    match name {
+        "mistral" | "phi3" => vec![("sliding_window", Value::Null)],
+        "qwen2-windows" => vec![("use_sliding_window", json!(false)), ("layer_types", Value::Null)],
+        "gemma2" | "gemma3" => vec![("query_pre_attn_scalar", json!(8))],
+        _ => Vec::new(),
+    }
+}
+
+fn values(path: &Path) -> serde_json::Map<String, Value> {
+    crate::tensors::gguf::head(&mut fs::File::open(path).unwrap()).unwrap().0
+}
+
+#[test]
+fn every_language_model_goes_out_and_comes_in_as_it_was() {
+    let mut architectures = Vec::new();
+    for name in FAMILIES {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |part: &str| folder.path().join(part);
+        let trained = imported(name, folder.path(), &without(name));
+        let family = Family::of(&trained.recipe.model).unwrap();
+        if family.reads_a_source() {
+            let error = export_gguf(&trained, &at("out.gguf")).unwrap_err().to_string();
+            assert!(error.contains("reads a source"), "{error}");
+            continue;
+        }
+        assert_eq!(export_gguf(&trained, &at("out.gguf")).unwrap(), (family, Vec::new()), "{name}");
+        let values = values(&at("out.gguf"));
+        architectures.push(values["general.architecture"].as_str().unwrap().to_owned());
+        assert_eq!(import(&at("out.gguf"), &at("back")).unwrap(), Vec::<String>::new(), "{name}");
+        let back = Trained::load(&at("back")).unwrap();
+        // llama.cpp has Mistral as Llama, and its files say nothing of dropout.
+        let mut expected = trained.recipe.model.clone();
+        (expected.origin, expected.dropout) = (back.recipe.model.origin.clone(), back.recipe.model.dropout);
+        let transformer = expected.transformer.as_mut().unwrap();
+        transformer.attention_dropout = back.recipe.model.transformer().attention_dropout;
+        let kept = if family == Family::Mistral { Family::Llama } else { family };
+        assert_eq!(back.recipe.model.origin.as_deref(), Some(kept.model_type()), "{name}");
+        assert_eq!(back.recipe.model, expected, "{name}");
+        assert_eq!(back.tokenizers.target.special(), trained.tokenizers.target.special(), "{name}");
+        for id in trained.parameters.ids() {
+            let (ours, theirs) = (trained.parameters.values::<f32>(id), back.parameters.values::<f32>(id));
+            assert_eq!(ours, theirs, "{name}: {}", trained.parameters.name(id));
+        }
+        export(&back, &at("folder")).unwrap();
+    }
+    architectures.sort_unstable();
+    architectures.dedup();
+    assert_eq!(architectures, ["gemma", "gemma2", "gemma3", "gpt2", "llama", "olmo2", "phi3", "qwen2", "qwen3"]);
+}
+
+#[test]
+fn what_llama_cpp_cannot_be_told_is_refused_by_key() {
+    let refused = |name: &str, changes: &[(&str, Value)], key: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut all = without(name);
+        all.extend(changes.iter().cloned());
+        let trained = imported(name, folder.path(), &all);
+        let error = export_gguf(&trained, &folder.path().join("out.gguf")).unwrap_err().to_string();
+        assert!(error.contains(key), "{name}: {error}");
+    };
+    refused("gemma2", &[("query_pre_attn_scalar", json!(10))], "model.transformer.query_pre_attn_scalar = 10");
+    refused("gemma2", &[("attn_logit_softcapping", Value::Null)], "model.transformer.attention_soft_cap");
+    refused("gemma2", &[("final_logit_softcapping", Value::Null)], "model.output_soft_cap");
+    let kinds = json!(["full_attention", "sliding_attention", "sliding_attention"]);
+    refused("gemma3", &[("layer_types", kinds)], "model.transformer.full_layers = [0]");
+    let llama3 = json!({"rope_type": "llama3", "factor": 4.0, "original_max_position_embeddings": 16});
+    refused("qwen3", &[("rope_scaling", llama3)], "model.transformer.rotary_scaling");
+    refused("qwen3", &[("hidden_act", json!("relu"))], "model.transformer.activation = \"relu\"");
+}
+
+#[test]
+fn a_window_that_llama_cpp_has_not_ends_the_context_and_is_told() {
+    for (name, length) in [("mistral", 3), ("phi3", 4), ("qwen2-windows", 3)] {
+        let folder = tempfile::tempdir().unwrap();
+        let trained = imported(name, folder.path(), &[]);
+        let (_, notes) = export_gguf(&trained, &folder.path().join("out.gguf")).unwrap();
+        assert!(notes.len() == 1 && notes[0].contains("model.transformer.window"), "{notes:?}");
+        let values = values(&folder.path().join("out.gguf"));
+        let architecture = values["general.architecture"].as_str().unwrap();
+        assert_eq!(values[&format!("{architecture}.context_length")], length, "{name}");
+    }
+}
+
+/// The whole of a file, with a key renamed to another of the same length, or its value changed.
+fn changed(whole: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let at = whole.windows(from.len()).position(|bytes| bytes == from).unwrap();
+    [&whole[..at], to, &whole[at + from.len()..]].concat()
+}
+
+#[test]
+fn keys_without_meaning_are_told_and_others_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |part: &str| folder.path().join(part);
+    let trained = imported("gemma3", folder.path(), &without("gemma3"));
+    export_gguf(&trained, &at("out.gguf")).unwrap();
+    let whole = fs::read(at("out.gguf")).unwrap();
+    let read = |bytes: Vec<u8>, run: &str| {
+        fs::write(at("changed.gguf"), bytes).unwrap();
+        import(&at("changed.gguf"), &at(run)).map_err(|error| error.to_string())
+    };
+    let notes = read(changed(&whole, b"general.file_type", b"general.something"), "general").unwrap();
+    assert_eq!(notes, Vec::<String>::new());
+    // What llama.cpp takes where nothing is said: every sixth layer sees all, a base of 10000 elsewhere.
+    let none = changed(&whole, b"gemma3.attention.sliding_window_pattern", b"tokenizer.attention.sliding_window_patt");
+    read(none, "pattern").unwrap();
+    let model = Trained::load(&at("pattern")).unwrap().recipe.model;
+    assert_eq!((model.transformer().window, model.transformer().full_layers), (Some(3), Vec::new()));
+    read(changed(&whole, b"gemma3.rope.freq_base_swa", b"general.rope.freqbase_swa"), "base").unwrap();
+    let model = Trained::load(&at("base")).unwrap().recipe.model;
+    assert_eq!(model.transformer().local_rotary_base, Some(10_000.0));
+    let refused = |from: &[u8], to: &[u8], says: &str| {
+        let error = read(changed(&whole, from, to), "none").unwrap_err();
+        assert!(error.contains(says), "{error}");
+    };
+    refused(b"gemma3.rope.freq_base_swa", b"gemma3.rope.freq_bass_swa", "gemma3.rope.freq_bass_swa");
+    refused(b"gemma3.attention.value_length", b"gemma3.attention.clamp_kqv_xx", "gemma3.attention.clamp_kqv_xx");
+    refused(b"gemma3.context_length", b"gemma3.contexts_lengt", "gemma3.context_length");
+    // Numbers that have to be something: of a mixture, or of another head.
+    refused(b"gemma3.block_count", b"gemma3.expert_coun", "gemma3.block_count");
+    refused(b"gemma3.feed_forward_length", b"gemma3.attention.alibi_bia", "gemma3.attention.alibi_bia");
+}
