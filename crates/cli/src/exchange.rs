@@ -13,8 +13,8 @@ pub(crate) struct Import {
     /// Hub. Or a folder of PEFT with a LoRA adapter, whose model --base names
     #[arg(value_name = "FOLDER|FILE.gguf|hf:OWNER/NAME")]
     model: PathBuf,
-    /// The model that an adapter of PEFT is added to [default: the folder that it names]
-    #[arg(long, value_name = "FOLDER|FILE.gguf|hf:OWNER/NAME")]
+    /// The model that an adapter of PEFT is of [default: the folder that it names]
+    #[arg(long, value_name = "MODEL")]
     base: Option<PathBuf>,
     /// The run folder to write [default: runs/ and the model's name]
     #[arg(long, value_name = "DIR")]

@@ -187,7 +187,7 @@ fn what_is_no_model_folder_is_told() {
     folder.write("mt/model.gguf", "");
     folder.fail(&["import", "mt"], &["mt", "model.gguf", "name that file"]);
     folder.write("mt/adapter_config.json", "{}");
-    folder.fail(&["import", "mt"], &["mt", "PEFT", "merge_and_unload"]);
+    folder.fail(&["import", "mt"], &["mt", "PEFT", "--base"]);
     folder.fail(&["show", "mt"], &["mt", "PEFT"]);
     folder.fail(&["import", "none"], &["none", "no such folder", "hf:OWNER/NAME"]);
     folder.fail(&["import", "model/config.json"], &["is a file"]);
@@ -213,5 +213,5 @@ fn exports_say_what_is_wrong_with_a_name_or_a_model() {
     let gpt2 = ["train", "bf16.toml", "--run", "relu", "--set", relu, "--set", "model.output_bias=false"];
     folder.succeed(&[&gpt2[..], &set].concat());
     folder.succeed(&["export", "relu", "hf"]);
-    folder.fail(&["export", "relu", "x.gguf"], &["model.transformer.activation = \"gelu-tanh\"", "\"relu\""]);
+    folder.fail(&["export", "relu", "x.gguf"], &["model.transformer.activation = \"relu\"", "\"gelu-tanh\""]);
 }
