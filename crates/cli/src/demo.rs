@@ -6,6 +6,7 @@ use clap::Args;
 use descant_generate::Strategy;
 use descant_kernels::Parallelism;
 use descant_spoken::{Generator, Language, Part};
+use descant_text::plural;
 use descant_train::{Answer, Outcome, Recipe, RunFolder, Score, Trained, Trainer};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -68,7 +69,11 @@ impl Demo {
         let recipe = Recipe::parse(recipes::DEMO, &settings).map_err(anyhow::Error::msg)?;
         let threads = self.threads.count();
         let mut trainer = Trainer::new_in(recipe, run, threads)?;
-        print(format_args!("Training {} parameters on {threads} threads:", trainer.parameters().count()))?;
+        print(format_args!(
+            "Training {} parameters on {}:",
+            trainer.parameters().count(),
+            plural(threads as u64, "thread")
+        ))?;
         let (outcome, _) = watch(&mut trainer, false)?;
         if outcome == Outcome::Stopped {
             let again = command(&["train".into(), folder.to_string_lossy(), "--resume".into()]);

@@ -136,7 +136,7 @@ impl Eval {
             perplexity: evaluation.perplexity,
             accuracy: evaluation.accuracy,
             tokens: evaluation.tokens,
-            left_out: evaluator.left_out(),
+            left_out: evaluator.left_out()?,
             answers: None,
         };
         if writes {

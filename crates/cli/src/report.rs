@@ -66,7 +66,7 @@ impl Report {
                 self.bar.set_position(*step);
                 let seconds = self.since.elapsed().as_secs_f64();
                 if seconds > 0.5 {
-                    let rate = count(self.tokens as f64 / seconds);
+                    let rate = rate(self.tokens as f64 / seconds);
                     let loss = self.loss.map_or_else(String::new, |loss| format!("loss {loss:.3}  "));
                     self.bar.set_message(format!("{loss}{rate} tokens/s"));
                     (self.tokens, self.since) = (0, Instant::now());
@@ -77,7 +77,7 @@ impl Report {
                     if self.lines {
                         let left = self.left(*step);
                         let loss = loss.map_or("none, as no target counts".to_owned(), |loss| format!("{loss:.3}"));
-                        let rate = count(*tokens_per_s);
+                        let rate = rate(*tokens_per_s);
                         note(format_args!(
                             "step {step}  loss {loss}  gradient {gradient_norm:.2}  {rate} tokens/s  {left} left"
                         ));
@@ -178,14 +178,6 @@ pub(crate) fn large(value: f64) -> String {
     }
 }
 
-/// A number of things: `1 step`, `2 steps`.
-pub(crate) fn plural(n: u64, thing: &str) -> String {
-    match n {
-        1 => format!("1 {thing}"),
-        n => format!("{n} {thing}s"),
-    }
-}
-
 /// Seconds as people say them.
 pub(crate) fn duration(seconds: f64) -> String {
     let seconds = seconds.round() as u64;
@@ -196,7 +188,7 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// A count as people read it: `950`, `12.3k`.
-pub(crate) fn count(n: f64) -> String {
+/// A speed as people read it: `950`, `12.3k`.
+pub(crate) fn rate(n: f64) -> String {
     if n < 1000.0 { format!("{n:.0}") } else { format!("{:.1}k", n / 1000.0) }
 }

@@ -6,8 +6,8 @@ use clap::Args;
 use descant_interop::{Family, Foreign, HubName, Layout};
 use descant_models::{Kind, Layers};
 use descant_tensor::DType;
-use descant_text::{ChatTemplate, Tokenizer};
-use descant_train::{Estimate, Recipe, Tokenizers, Trained, count};
+use descant_text::{ChatTemplate, Tokenizer, plural};
+use descant_train::{Described, Estimate, Recipe, Tokenizers, count};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -26,8 +26,19 @@ impl Show {
         // A run, a checkpoint in one, or a link to one.
         let is_run = place.join("recipe.toml").is_file() || place.join("manifest.json").is_file();
         if is_run {
-            let Trained { recipe, tokenizers, chat, step, .. } = Trained::load(place)?;
-            return tell(&format!("a run of descant, at step {step}"), &recipe, &tokenizers, chat.as_ref());
+            let Described { recipe, tokenizers, chat, step } = Described::load(place)?;
+            let what = match recipe.data {
+                None if step == 0 => "a run of descant: an imported model".to_owned(),
+                _ => format!("a run of descant, at step {step}"),
+            };
+            return tell(&what, &recipe, &tokenizers, chat.as_ref());
+        }
+        let runs = Described::runs_in(place);
+        if !runs.is_empty() {
+            print(format_args!("what:      a folder of {}", plural(runs.len() as u64, "run")))?;
+            return runs
+                .iter()
+                .try_for_each(|run| print(format_args!("  {}", command(&["show".into(), run.to_string_lossy()]))));
         }
         let Foreign { layout, recipe, tokenizers, chat, .. } = Foreign::open(place)?;
         let what = match layout {

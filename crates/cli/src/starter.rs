@@ -1,10 +1,10 @@
 //! `descant init`: recipes to begin with, made for a text where there is one.
 
-use crate::report::{note, plural, print};
+use crate::report::{note, print};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use descant_models::Kind;
-use descant_text::{Example, Text};
+use descant_text::{Example, Text, plural};
 use descant_train::{Origins, Recipe};
 use std::collections::HashSet;
 use std::fs::File;

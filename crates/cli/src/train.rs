@@ -1,11 +1,12 @@
 use crate::advice::command;
-use crate::report::{Report, duration, large, note, plural, print};
+use crate::report::{Report, duration, large, note, print};
 use crate::{RecipeArgs, Threads, stop};
 use clap::Args;
 use descant_interop::Family;
 use descant_kernels::bf16_operations;
 use descant_models::{Kind, Layers};
 use descant_nn::Cell;
+use descant_text::{Form, plural};
 use descant_train::{Outcome, Recipe, TrainPrecision, Trainer, count, size};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -56,6 +57,21 @@ impl Train {
         };
         let threads = self.threads.count();
         let mut trainer = Trainer::new(recipe, &run, threads, self.resume)?;
+        // Whoever asks for more is told first that there is no more to do.
+        if let Some(outcome) = trainer.outcome().filter(|_| self.resume) {
+            let (steps, run_name) = (plural(trainer.steps_done(), "step"), run.display());
+            print(match outcome {
+                Outcome::NoLongerBetter => format!(
+                    "{run_name}: already ended, after {steps}, as validation no longer improved. For more: --set \
+                     train.patience=N."
+                ),
+                _ => format!(
+                    "{run_name}: already trained, {steps}. For more: --set train.steps=N, or train.epochs where that ended it."
+                ),
+            })?;
+            notes.iter().for_each(note);
+            return end(&trainer, &run);
+        }
         notes.iter().chain(trainer.notes()).for_each(note);
         if !self.quiet {
             note(format_args!("{} → {}", file.display(), run.display()));
@@ -74,43 +90,38 @@ impl Train {
                 note(format_args!("Stopped after step {steps}; everything is saved. Go on with:\n  {again}"));
                 stop::exit();
             }
-            Outcome::Finished if steps == before => print(format_args!(
-                "{}: already trained, {}. For more: --set train.steps=N, or train.epochs where that ended it.",
-                run.display(),
-                plural(steps, "step")
-            ))?,
-            Outcome::NoLongerBetter if steps == before => print(format_args!(
-                "{}: already ended, after {steps} steps, as validation no longer improved. For more: --set train.patience=N.",
-                run.display()
-            ))?,
             Outcome::Finished => print(format_args!("Trained {} in {time}.", plural(steps - before, "step")))?,
             Outcome::NoLongerBetter => {
                 print(format_args!("Validation no longer improves: ended after {}, {time}.", plural(steps, "step")))?
             }
         }
-        if let Some((loss, step)) = trainer.best() {
-            let loss = if loss < 1e6 { format!("{loss:.4}") } else { large(loss) };
-            print(format_args!("Best validation loss {loss} at step {step}."))?;
-        }
-        let name = run.to_string_lossy();
-        let mut again = vec!["generate".into(), name];
-        // What learned from conversations is talked to.
-        again.extend(run.join("chat_template.jinja").is_file().then(|| "--chat".into()));
-        print(format_args!("Write with it:\n  {}", command(&again)))?;
-        Ok(())
+        end(&trainer, &run)
     }
+}
+
+/// The best of a training, and how to write with it.
+fn end(trainer: &Trainer, run: &Path) -> anyhow::Result<()> {
+    if let Some((loss, step)) = trainer.best() {
+        let loss = if loss < 1e6 { format!("{loss:.4}") } else { large(loss) };
+        print(format_args!("Best validation loss {loss} at step {step}."))?;
+    }
+    let mut again = vec!["generate".into(), run.to_string_lossy()];
+    // What learned from conversations is talked to.
+    again.extend(run.join("chat_template.jinja").is_file().then(|| "--chat".into()));
+    print(format_args!("Write with it:\n  {}", command(&again)))
 }
 
 /// What a training found: texts, vocabulary, model, memory, and where the model can go.
 fn found(trainer: &Trainer, threads: usize) -> Vec<String> {
     let recipe = trainer.recipe();
     let (model, train) = (&recipe.model, &recipe.train);
-    let stream = recipe.data.as_ref().is_some_and(|data| data.stream);
     let [learned, held_out] = trainer.sequences();
-    let thing = match (stream, model.kind) {
-        (true, _) => "chunk",
-        (_, Kind::EncoderDecoder) => "pair",
-        (_, Kind::LanguageModel) => "text",
+    let thing = match (trainer.form(), model.kind) {
+        (Form::Continuous, _) => "chunk",
+        (Form::Texts, _) => "text",
+        (Form::Pairs, Kind::EncoderDecoder) => "pair",
+        // Of a conversation, each.
+        (Form::Pairs | Form::Conversations, _) => "answer",
     };
     let texts = format!("{} to learn from, {held_out} held out", plural(learned, thing));
     let tokenizers = trainer.tokenizers();

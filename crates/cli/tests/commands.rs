@@ -102,7 +102,7 @@ fn learned_positions_have_an_end() {
     folder.write("text.txt", "abc\n".repeat(40) + "a line that is longer than the model has positions for\n");
     let output = folder.run(&[&train[..], &lines].concat());
     let told = String::from_utf8_lossy(&output.stderr);
-    let expected = "1 of 41 lines or pairs are left out: 1 with a target of more than 15 tokens (first in line 41)";
+    let expected = "1 of 41 lines or pairs is left out: 1 with a target of more than 15 tokens (first in line 41)";
     assert!(output.status.success() && told.contains(expected), "{told}");
     // Beyond the positions, it goes on from the last half of what it read, and says so.
     let endless = ["--temperature", "1000", "--seed", "3", "--max-length", "30"];

@@ -6,7 +6,7 @@ use crate::report::{Report, SideReport};
 use crate::source::PassedOver;
 use crate::storage::{Storage, Writer};
 use crate::{Around, Example, Frame, Source, Special, Text, TextError, Tokenizer};
-use memchr::memmem::Finder;
+use aho_corasick::AhoCorasick;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -106,7 +106,8 @@ struct Encoder<'a> {
 /// Of one side, what makes its ids, and where they go.
 struct Side<'a> {
     tokenizer: &'a Tokenizer,
-    names: Vec<Finder<'static>>,
+    /// Names of control tokens, where there are any.
+    names: Option<AhoCorasick>,
     ids: Writer,
     lengths: Writer,
     starts: Starts,
@@ -116,8 +117,8 @@ impl<'a> Side<'a> {
     fn new(tokenizer: &'a Tokenizer, name: &str, width: usize, folder: Option<&Path>) -> io::Result<Self> {
         let path = |kind: &str| folder.map(|folder| folder.join(format!("{name}.{kind}")));
         let (ids, lengths) = (Writer::new(path("ids"), width)?, Writer::new(path("lengths"), 4)?);
-        let names = tokenizer.control_names().into_iter().filter(|name| !name.is_empty());
-        let names = names.map(|name| Finder::new(name.as_bytes()).into_owned()).collect();
+        let names: Vec<String> = tokenizer.control_names().into_iter().filter(|name| !name.is_empty()).collect();
+        let names = (!names.is_empty()).then(|| AhoCorasick::new(names)).transpose().map_err(io::Error::other)?;
         Ok(Self { tokenizer, names, ids, lengths, starts: Starts::default() })
     }
 
@@ -154,7 +155,7 @@ impl<'a> Side<'a> {
 
     fn report_names(&self, report: &mut SideReport, text: &Text, line: u64) {
         let said = text.said();
-        let named = self.names.iter().any(|name| name.find(said.as_bytes()).is_some());
+        let named = self.names.as_ref().is_some_and(|names| names.is_match(said.as_bytes()));
         report.control.add(u64::from(named), line);
     }
 

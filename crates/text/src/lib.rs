@@ -34,7 +34,7 @@ pub use frame::Frame;
 pub use json::JsonForm;
 pub use lines::{LONGEST_LINE, Lines};
 pub use markup::Text;
-pub use report::{Found, Lengths, Report, SideReport};
+pub use report::{Found, Lengths, Report, SideReport, plural};
 pub use sandbox::{sandbox, serve_sandbox};
 pub use sequences::{Batch, Sequences};
 pub use source::{Example, Examples, Form, Side, Source};

@@ -65,6 +65,14 @@ pub struct Lengths {
     pub largest_ratio: [u64; 2],
 }
 
+/// A number of things: `1 step`, `2 steps`.
+pub fn plural(n: u64, thing: &str) -> String {
+    match n {
+        1 => format!("1 {thing}"),
+        n => format!("{n} {thing}s"),
+    }
+}
+
 /// How many parts that are unknown a report shows.
 const PARTS: usize = 8;
 
@@ -79,6 +87,11 @@ impl Found {
 
     fn is_none(&self) -> bool {
         self.count == 0
+    }
+
+    /// The same in words for one and for several.
+    fn told_of(&self, one: &str, several: &str) -> Option<String> {
+        self.told(if self.count == 1 { one } else { several })
     }
 
     fn told(&self, what: &str) -> Option<String> {
@@ -161,9 +174,11 @@ impl Report {
         let mut notes = Vec::new();
         if self.left_out > 0 {
             let (all, reasons) = (self.examples, self.reasons());
-            notes.push(format!("{name}: {} of {all} lines or pairs are left out: {reasons}.", self.left_out));
+            let are = if self.left_out == 1 { "is" } else { "are" };
+            notes.push(format!("{name}: {} of {all} lines or pairs {are} left out: {reasons}.", self.left_out));
         }
-        notes.extend(self.blank.told("blank lines are passed over").map(|told| format!("{name}: {told}.")));
+        let passed_over = self.blank.told_of("blank line is passed over", "blank lines are passed over");
+        notes.extend(passed_over.map(|told| format!("{name}: {told}.")));
         for (side, found) in self.sides() {
             let SideReport { unknown, cut, columns, control, .. } = found;
             if unknown.count > 0 {
@@ -176,9 +191,15 @@ impl Report {
                 ));
             }
             let rest = [
-                cut.told("answers go on after the token that ends a text, and are cut there"),
-                columns.told("lines have columns that are not read"),
-                control.told(&format!("{side} texts hold the name of a special token, and it is read as text")),
+                cut.told_of(
+                    "answer goes on after the token that ends a text, and is cut there",
+                    "answers go on after the token that ends a text, and are cut there",
+                ),
+                columns.told_of("line has columns that are not read", "lines have columns that are not read"),
+                control.told_of(
+                    &format!("{side} text holds the name of a special token, and it is read as text"),
+                    &format!("{side} texts hold the name of a special token, and it is read as text"),
+                ),
             ];
             notes.extend(rest.into_iter().flatten().map(|told| format!("{name}: {told}.")));
         }

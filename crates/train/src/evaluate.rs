@@ -173,7 +173,9 @@ impl<'a> Evaluator<'a> {
 
     /// A line for all that encoding the text left out, cut or did not know.
     pub fn notes(&self) -> Vec<String> {
-        let mut notes = self.corpus.report().notes(&self.text.name());
+        // Lines are counted where a text is encoded, as a whole.
+        let whole = if self.corpus.is_part() { " (all of it; its end is measured)" } else { "" };
+        let mut notes = self.corpus.report().notes(&format!("{}{whole}", self.text.name()));
         if self.trained.recipe.data.is_none() && self.corpus.is_continuous() {
             notes.push(format!(
                 "{} has blank lines, and is read as one continuous text, in chunks of {} tokens.",
@@ -197,8 +199,11 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Pairs or lines of the text that are left out, of the loss and of the answers alike.
-    pub fn left_out(&self) -> u64 {
-        self.corpus.report().left_out
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn left_out(&self) -> Result<u64, Error> {
+        Ok(self.corpus.left_out()?)
     }
 
     /// Whether its text has sources or prompts, to which the model's answers are measured.

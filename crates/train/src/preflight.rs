@@ -5,7 +5,7 @@ use crate::{Error, Recipe};
 use descant_autograd::Parameters;
 use descant_models::{Generator, LossConfig};
 use descant_optim::ScheduleConfig;
-use descant_text::{Batch, Batches, TextError};
+use descant_text::{Batch, Batches, TextError, plural};
 use std::path::Path;
 
 /// Sequences that are walked through to count the steps of epochs; beyond, epochs are taken to have as many batches as
@@ -42,7 +42,8 @@ impl Preflight {
             if !recipe.is_a_try() {
                 recipe.schedule.validate(steps).map_err(|reason| recipe.wrong(reason))?;
             }
-            notes.push(format!("the schedule's warm-up is cut to {}, as there are only {steps} steps", steps / 10));
+            let (most, only) = (steps / 10, plural(steps, "step"));
+            notes.push(format!("the schedule's warm-up is cut to {most}, as the training has only {only}"));
         }
         notes.extend(recipe.too_rare(steps));
         if held_out.is_none() {
@@ -56,11 +57,11 @@ impl Preflight {
             if share > 0.0 {
                 notes.push(format!("{what}. {remedy}"));
             }
-        } else if recipe.train.patience > 0 {
+        } else if recipe.train.patience > 0 && recipe.asks_for("train.patience") {
             let (patience, validations) = (recipe.train.patience, steps / recipe.train.validate_every);
             if patience >= validations {
-                let s = if validations == 1 { "" } else { "s" };
-                notes.push(format!("train.patience = {patience}: there is time for only {validations} validation{s}"));
+                let only = plural(validations, "validation");
+                notes.push(format!("train.patience = {patience}: there is time for only {only}"));
             }
         }
         let counted = |batch: &Batch| model.output().weight(&batch.target.ids) > 0.0;
@@ -90,7 +91,8 @@ fn steps(recipe: &Recipe, batches: &Batches, notes: &mut Vec<String>) -> Result<
     for epoch in 0..train.epochs {
         let count = batches.count(epoch)?;
         if epoch == 0 && accumulate > count {
-            notes.push(format!("train.accumulate = {accumulate}: an epoch has {count} batches, so a step is of those"));
+            let all = if count == 1 { "1 batch".to_owned() } else { format!("{count} batches") };
+            notes.push(format!("train.accumulate = {accumulate}: an epoch has {all}, so a step is of those"));
         }
         // The last step of an epoch is of what is left.
         steps += count.div_ceil(accumulate);
@@ -105,9 +107,8 @@ fn steps(recipe: &Recipe, batches: &Batches, notes: &mut Vec<String>) -> Result<
     }
     if recipe.gave("train.steps") {
         let (epochs, asked) = (train.epochs, train.steps);
-        notes.push(format!(
-            "train.epochs = {epochs} ends the training after {steps} steps, before train.steps = {asked}"
-        ));
+        let after = plural(steps, "step");
+        notes.push(format!("train.epochs = {epochs} ends the training after {after}, before train.steps = {asked}"));
     }
     Ok(steps)
 }

@@ -69,9 +69,7 @@ impl Trained {
             belongs.check(&recipe, &run)?;
         }
         let recipe = found(&recipe, &run);
-        let template = run.join(TEMPLATE);
-        let chat = template.is_file().then(|| chat_template(&template)).transpose()?;
-        let chat = chat.map(|chat| chat.with_controls(tokenizers.target.control_names()));
+        let chat = chat_of(&run, &tokenizers)?;
         let step = checkpoint.progress().step;
         let checksum = checkpoint.checksum();
         let shown = Shown::load(&run)?;
@@ -120,6 +118,50 @@ impl Trained {
     pub fn evaluator(&self, files: &[PathBuf], context: Option<usize>, threads: usize) -> Result<Evaluator<'_>, Error> {
         Evaluator::new(self, files, context, threads)
     }
+}
+
+/// What a run is, without its weights.
+#[derive(Debug)]
+pub struct Described {
+    /// The resolved recipe.
+    pub recipe: Recipe,
+    /// The tokenizers.
+    pub tokenizers: Tokenizers,
+    /// How a conversation becomes a prompt, where it knows conversations.
+    pub chat: Option<ChatTemplate>,
+    /// The step of the checkpoint.
+    pub step: u64,
+}
+
+impl Described {
+    /// Reads a run folder, or one of its checkpoints, as [`Trained::load`] does.
+    ///
+    /// # Errors
+    /// Where it is not a run, or its files are damaged.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let (run, checkpoint) = open(path)?;
+        let recipe = Recipe::of_run(&run)?;
+        let tokenizers = Tokenizers::load(&run, &recipe)?;
+        checkpoint.belongs().map_or(Ok(()), |belongs| belongs.check(&recipe, &run))?;
+        let chat = chat_of(&run, &tokenizers)?;
+        Ok(Self { recipe, tokenizers, chat, step: checkpoint.progress().step })
+    }
+
+    /// The runs in a folder, by name.
+    pub fn runs_in(folder: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut runs: Vec<PathBuf> =
+            entries.map(|entry| entry.path()).filter(|path| path.join(RECIPE).is_file()).collect();
+        runs.sort();
+        runs
+    }
+}
+
+/// The template of conversations of a run, for its tokenizers.
+fn chat_of(run: &Path, tokenizers: &Tokenizers) -> Result<Option<ChatTemplate>, Error> {
+    let template = run.join(TEMPLATE);
+    let chat = template.is_file().then(|| chat_template(&template)).transpose()?;
+    Ok(chat.map(|chat| chat.with_controls(tokenizers.target.control_names())))
 }
 
 /// A fresh model of the recipe's architecture, of which is trained what the recipe says.
@@ -230,7 +272,14 @@ pub(crate) fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
     match inside.ancestors().find(|folder| folder.join(RECIPE).is_file()) {
         Some(run) if path.is_symlink() => Ok((run.to_owned(), path.to_owned())),
         Some(run) if inside.join("manifest.json").is_file() => Ok((run.to_owned(), inside.clone())),
-        _ => Err(wrong("this is not a run folder: it has no recipe.toml. Name the folder that descant train wrote")),
+        _ => {
+            let runs: Vec<String> = Described::runs_in(path).iter().map(|run| run.display().to_string()).collect();
+            Err(wrong(&match runs.is_empty() {
+                true => "this is not a run folder: it has no recipe.toml. Name the folder that descant train wrote"
+                    .to_owned(),
+                false => format!("this is not a run folder, but one of runs: {}. Name one of them", runs.join(", ")),
+            }))
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use descant_autograd::{ParameterId, Parameters, mix};
 use descant_kernels::Precision;
 use descant_models::Generator;
 use descant_optim::{Average, Optimizer, Schedule};
-use descant_text::{Batch, Batches, Corpus};
+use descant_text::{Batch, Batches, Corpus, Form};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -31,6 +31,7 @@ pub struct Trainer {
     pub(crate) steps: u64,
     pub(crate) estimate: Estimate,
     pub(crate) replicas: Replicas,
+    pub(crate) form: Form,
     pub(crate) batches: Batches,
     pub(crate) validation: Option<Arc<Corpus>>,
     pub(crate) progress: Progress,
@@ -128,6 +129,25 @@ impl Trainer {
         [self.batches.sequences(), held_out.and_then(Result::ok).map_or(0, |batches| batches.sequences())]
     }
 
+    /// What its texts are.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// How it came to its end, where it did: then there is no more to do.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self.is_stale() {
+            true => Some(Outcome::NoLongerBetter),
+            false => self.is_done().then_some(Outcome::Finished),
+        }
+    }
+
+    /// Whether all steps are done.
+    fn is_done(&self) -> bool {
+        let (most, epochs) = (self.recipe.train.most_steps(), self.recipe.train.epochs);
+        self.progress.step >= most || (epochs > 0 && self.progress.position.epoch >= epochs)
+    }
+
     /// Steps done.
     pub fn steps_done(&self) -> u64 {
         self.progress.step
@@ -186,11 +206,11 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::step`], and whatever writing a checkpoint fails with. The last checkpoint stays complete.
     pub fn run(&mut self, stop: &AtomicBool, mut watch: impl FnMut(&Event)) -> Result<Outcome, Error> {
-        let (steps, most, epochs) = (self.steps, self.recipe.train.most_steps(), self.recipe.train.epochs);
+        let steps = self.steps;
         if self.is_stale() {
             return Ok(Outcome::NoLongerBetter);
         }
-        while self.progress.step < most && (epochs == 0 || self.progress.position.epoch < epochs) {
+        while !self.is_done() {
             let start = Instant::now();
             let found = self.step()?;
             let step = self.progress.step;
@@ -203,8 +223,7 @@ impl Trainer {
                 self.metrics.write(&metric)?;
                 watch(&Event::Metric(metric));
             }
-            let last = step >= most || (epochs > 0 && self.progress.position.epoch >= epochs);
-            let stopped = stop.load(Ordering::Relaxed);
+            let (last, stopped) = (self.is_done(), stop.load(Ordering::Relaxed));
             if step.is_multiple_of(self.recipe.train.validate_every) || last {
                 if !step.is_multiple_of(self.recipe.train.validate_every) {
                     self.progress.remember();

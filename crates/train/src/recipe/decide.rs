@@ -40,6 +40,10 @@ impl Look {
     /// # Errors
     /// Where the text cannot be read.
     pub(crate) fn at(path: &Path) -> Result<Self, Error> {
+        // A pipe that is looked at has nothing left to learn from.
+        if path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+            return Err(TextError::ReadOnce { path: path.to_owned() }.into());
+        }
         let (mut lines, mut blank, mut run, mut long) = (0_usize, 0_usize, 0_usize, None);
         let name = path.to_string_lossy().to_lowercase();
         let is_table = [".csv", ".csv.gz", ".csv.zst"].iter().any(|ending| name.ends_with(ending));

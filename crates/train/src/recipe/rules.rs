@@ -6,7 +6,7 @@ use crate::data::is_json;
 use crate::{Files, Recipe};
 use descant_models::{Kind, LossConfig};
 use descant_optim::ScheduleConfig;
-use descant_text::TokenizerKind;
+use descant_text::{TokenizerKind, plural};
 
 /// What is told of a recipe that breaks a rule.
 enum Told {
@@ -160,8 +160,13 @@ impl Recipe {
     /// What will not happen in a training of so many steps, though the recipe asks for it.
     pub(crate) fn too_rare(&self, steps: u64) -> Vec<String> {
         let late = BY_STEPS.iter().map(|(key, every)| (*key, every(self)));
-        let late = late.filter(|&(key, every)| every > steps && self.gave(key));
-        late.map(|(key, every)| format!("{key} = {every}: the training has {steps} steps")).collect()
+        let late = late.filter(|&(key, every)| every > steps && self.asks_for(key));
+        late.map(|(key, every)| format!("{key} = {every}: the training has {}", plural(steps, "step"))).collect()
+    }
+
+    /// Whether a key is given for this training: of one that a setting makes short to try it, by a setting as well.
+    pub(crate) fn asks_for(&self, key: &str) -> bool {
+        self.gave(key) && (!self.is_a_try() || self.given.set.contains(key))
     }
 
     /// Whether a key acts in this recipe.
