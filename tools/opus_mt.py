@@ -85,6 +85,14 @@ def main(source, target, descant):
                 same = sum(a.strip() == b for a, b in zip(output, written[beam], strict=True))
                 other_ones = [(t, a, b) for t, a, b in zip(texts, output, written[beam]) if a.strip() != b]
                 print(f"two vocabularies {apart}, {form}, beam {beam}: {same} of {len(texts)} equal", other_ones[:2])
+            back = work / f"back{apart}{form}"
+            subprocess.run([descant, "export", run, back], check=True, stdout=subprocess.DEVNULL)
+            theirs, again = hf.MarianTokenizer.from_pretrained(back), hf.MarianMTModel.from_pretrained(back).eval()
+            same_ids = sum(theirs(text).input_ids == i for text, i in zip(texts, ids))
+            same = sum(theirs.decode(again.generate(
+                input_ids=torch.tensor([i]), max_new_tokens=20, num_beams=1, do_sample=False)[0][1:], skip_special_tokens=True,
+                use_source_tokenizer=False) == text for i, text in zip(ids, written[1]))
+            print(f"exported again: ids of {same_ids} of {len(texts)} equal, texts of {same}", flush=True)
 
 
 if __name__ == "__main__":

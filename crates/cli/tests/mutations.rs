@@ -5,10 +5,12 @@ mod common;
 mod mutation;
 
 use common::{BF16, Folder, LANGUAGE_MODEL, PAIRS, TRANSFORMER, copy};
+use descant_tensor::DType;
 use descant_text::{Side, Source, Special, Tokenizer, TokenizerConfig, TokenizerKind};
-use descant_train::{Recipe, Trained, Trainer};
+use descant_train::{Estimate, Recipe, Trained, Trainer};
 use mutation::survives;
 use std::fs;
+use std::path::Path;
 
 #[test]
 fn recipes() {
@@ -146,9 +148,23 @@ fn exported() -> Folder {
     folder
 }
 
+/// That an imported run is read, shown and writes.
+fn writes(run: &Path) {
+    let trained = Trained::load(run).unwrap();
+    let vocabulary = trained.tokenizers.vocabulary(&trained.recipe.loss).unwrap();
+    Estimate::of(&trained.recipe, &vocabulary, DType::F32, 0.0).unwrap();
+    if let Err(error) = trained.generate("the cat") {
+        // Of a tokenizer that makes nothing of the text, and a model without a beginning.
+        assert!(error.to_string().contains("no BOS"), "{error}");
+    }
+}
+
 /// Imports with one file of the folder mutated; what is imported is a run that can be read.
 fn imports(name: &'static str, file: &'static str) {
-    let folder = exported();
+    imports_of(exported(), name, file);
+}
+
+fn imports_of(folder: Folder, name: &'static str, file: &'static str) {
     let (model, run) = (folder.path("model"), folder.path("imported"));
     let original = fs::read(model.join(file)).unwrap();
     survives(name, vec![original], move |bytes| {
@@ -156,7 +172,7 @@ fn imports(name: &'static str, file: &'static str) {
         fs::write(model.join(file), bytes).unwrap();
         let _ = fs::remove_dir_all(&run);
         if descant_interop::import(&model, &run).is_ok() {
-            Trained::load(&run).unwrap();
+            writes(&run);
         }
     });
 }
@@ -164,6 +180,27 @@ fn imports(name: &'static str, file: &'static str) {
 #[test]
 fn configurations() {
     imports("config", "config.json");
+}
+
+#[test]
+fn tokenizers_of_folders() {
+    imports("folder-tokenizer", "tokenizer.json");
+}
+
+#[test]
+fn indices_of_weights() {
+    let folder = exported();
+    let model = folder.path("model");
+    let whole = fs::read(model.join("model.safetensors")).unwrap();
+    let length = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&whole[8..8 + length]).unwrap();
+    let names = header.as_object().unwrap().keys().filter(|name| *name != "__metadata__");
+    let map: serde_json::Map<String, serde_json::Value> =
+        names.map(|name| (name.clone(), "model-00001-of-00001.safetensors".into())).collect();
+    fs::rename(model.join("model.safetensors"), model.join("model-00001-of-00001.safetensors")).unwrap();
+    let index = serde_json::json!({"metadata": {"total_size": whole.len()}, "weight_map": map});
+    fs::write(model.join("model.safetensors.index.json"), index.to_string()).unwrap();
+    imports_of(folder, "index", "model.safetensors.index.json");
 }
 
 #[test]
@@ -189,7 +226,7 @@ fn headers_of_weights() {
         fs::write(model.join("model.safetensors"), whole).unwrap();
         let _ = fs::remove_dir_all(&run);
         if descant_interop::import(&model, &run).is_ok() {
-            Trained::load(&run).unwrap();
+            writes(&run);
         }
     });
 }
@@ -197,7 +234,7 @@ fn headers_of_weights() {
 /// Imports of a model that others left (`tools/foreign_models.py`) with one of its files mutated; what is imported writes.
 fn foreign(name: &'static str, model: &str, file: &'static str) {
     let folder = Folder::new();
-    let reference = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../interop/tests/reference").join(model);
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("../interop/tests/reference").join(model);
     let (place, run) = (folder.path("model"), folder.path("imported"));
     copy(&reference, &place);
     let original = fs::read(place.join(file)).unwrap();
@@ -206,7 +243,7 @@ fn foreign(name: &'static str, model: &str, file: &'static str) {
         fs::write(place.join(file), bytes).unwrap();
         let _ = fs::remove_dir_all(&run);
         if descant_interop::import(&place, &run).is_ok() {
-            let _ = Trained::load(&run).unwrap().generate("the cat");
+            writes(&run);
         }
     });
 }
@@ -219,6 +256,38 @@ fn pickles() {
 #[test]
 fn sentencepiece_models() {
     foreign("sentencepiece", "opus-mt", "source.spm");
+}
+
+#[test]
+fn models_of_sentencepiece_alone() {
+    foreign("tokenizer-model", "sentencepiece-llama", "tokenizer.model");
+}
+
+/// A folder of GPT-2 without a `tokenizer.json`.
+fn two_files() -> Folder {
+    let folder = Folder::new();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../interop/tests/reference/gpt2"), &folder.path("model"));
+    fs::remove_file(folder.path("model/tokenizer.json")).unwrap();
+    let config: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path("model/config.json")).unwrap()).unwrap();
+    let entries = config["vocab_size"].as_u64().unwrap() as usize;
+    let first = ["<|endoftext|>", "Ġ", "t", "h", "e", "a", "c", "th", "the", "at"].map(str::to_owned);
+    let tokens = first.into_iter().chain((0..).map(|i| format!("w{i}")));
+    let vocabulary: serde_json::Map<String, serde_json::Value> =
+        tokens.take(entries).zip((0..).map(|id: u32| id.into())).collect();
+    fs::write(folder.path("model/vocab.json"), serde_json::Value::from(vocabulary).to_string()).unwrap();
+    fs::write(folder.path("model/merges.txt"), "#version: 0.2\nt h\nth e\na t\n").unwrap();
+    folder
+}
+
+#[test]
+fn vocabularies_of_byte_pairs() {
+    imports_of(two_files(), "vocabulary", "vocab.json");
+}
+
+#[test]
+fn merges_of_byte_pairs() {
+    imports_of(two_files(), "merges", "merges.txt");
 }
 
 #[test]
@@ -250,7 +319,7 @@ fn files_of_llama_cpp() {
         fs::write(&path, [bytes, &data].concat()).unwrap();
         let _ = fs::remove_dir_all(&run);
         if descant_interop::import(&path, &run).is_ok() {
-            let _ = Trained::load(&run).unwrap().generate("the cat");
+            writes(&run);
         }
     });
 }

@@ -3,6 +3,7 @@
 use crate::family::one_or_several;
 use crate::folder::{CHAT_TEMPLATE, CONFIG, GENERATION, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS};
 use crate::template::own_template;
+use crate::tokenizer::marian;
 use crate::weights::{Part, part};
 use crate::whole::{Named, pretty, whole, write, write_tensors};
 use crate::{Error, Family};
@@ -25,7 +26,8 @@ pub fn export(trained: &Trained, folder: &Path) -> Result<Family, Error> {
     let target = &trained.tokenizers.target;
     let is_other =
         |source: &Arc<Tokenizer>| !Arc::ptr_eq(source, target) && source.to_json().ok() != target.to_json().ok();
-    if trained.tokenizers.source.as_ref().is_some_and(is_other) {
+    let as_marian = |source: &Arc<Tokenizer>| family == Family::Marian && marian::is_writable(source, target);
+    if trained.tokenizers.source.as_ref().is_some_and(|source| is_other(source) && !as_marian(source)) {
         let reason = "its source and its target have tokenizers of their own, and a tokenizer.json holds one";
         return Err(Error::Family(reason.to_owned()));
     }
@@ -63,6 +65,17 @@ fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
     let write = |name: &str, text: String| write(folder, name, text);
     let Special { beginning, unknown, .. } = special;
     let token = |id: u32| tokenizer.token(id);
+    let start = if family.reads_a_source() { "decoder_start_token_id" } else { "bos_token_id" };
+    let ends = one_or_several(&special.ends);
+    write(GENERATION, pretty(&json!({"eos_token_id": ends, "pad_token_id": special.end(), start: beginning})))?;
+    let mut described = family.write(config, &special, tokenizer.vocabulary());
+    let source = trained.tokenizers.source.as_ref().filter(|source| !Arc::ptr_eq(source, tokenizer));
+    if let Some(source) = source.filter(|source| family == Family::Marian && marian::is_writable(source, tokenizer)) {
+        described["vocab_size"] = source.vocabulary().into();
+        write(CONFIG, pretty(&described))?;
+        return marian::write(folder, source, tokenizer);
+    }
+    write(CONFIG, pretty(&described))?;
     let json = tokenizer.to_json().map_err(descant_train::Error::from)?;
     let mut json: Value = serde_json::from_str(&json).map_err(|error| Error::folder(folder, error.to_string()))?;
     // What says so already stays as it is.
@@ -87,10 +100,7 @@ fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
     if let Some(template) = &trained.chat {
         write(CHAT_TEMPLATE, own_template(template, &special))?;
     }
-    let start = if family.reads_a_source() { "decoder_start_token_id" } else { "bos_token_id" };
-    let ends = one_or_several(&special.ends);
-    write(GENERATION, pretty(&json!({"eos_token_id": ends, "pad_token_id": special.end(), start: beginning})))?;
-    write(CONFIG, pretty(&family.write(config, &special, tokenizer.vocabulary())))
+    Ok(())
 }
 
 /// What puts these tokens around a text.

@@ -107,7 +107,7 @@ pub(crate) fn write_tensors(path: &Path, tensors: &[Named]) -> Result<(), Error>
         .map_err(|error| Error::folder(path, format!("it could not be written: {error}")))
 }
 
-pub(crate) fn write(folder: &Path, name: &str, text: String) -> Result<(), Error> {
+pub(crate) fn write(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> Result<(), Error> {
     let path = folder.join(name);
     fs::write(&path, text).map_err(|error| Error::io("write", &path, error))
 }

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 const COUNT: usize = 2000;
 /// What reading one input may take, on a machine that others use too.
 const LONGEST: Duration = Duration::from_secs(60);
+/// What reading one input may take of memory beyond twice its size: as much as the process grows meanwhile.
+const GROWTH: usize = 100 << 20;
 /// What the process may take of memory's addresses: an allocation beyond aborts, which fails the test.
 const MEMORY: u64 = 8 << 30;
 
@@ -185,8 +187,15 @@ pub fn survives(name: &'static str, originals: Vec<Vec<u8>>, mut read: impl FnMu
             let bytes = mutated(&originals[i % originals.len()], i as u64);
             std::fs::write(&input, &bytes).unwrap();
             *shared.lock().unwrap() = (i, Instant::now());
+            let before = memory("VmRSS");
+            // The highest so far is forgotten, where the system can do that.
+            let forgotten = std::fs::write("/proc/self/clear_refs", "5").is_ok();
             if catch_unwind(AssertUnwindSafe(|| read(&bytes))).is_err() {
-                return Err(i);
+                return Err((i, "panics".to_owned()));
+            }
+            let grown = memory("VmHWM").saturating_sub(before);
+            if forgotten && grown > 2 * bytes.len() + GROWTH {
+                return Err((i, format!("of {} bytes takes {grown} bytes of memory", bytes.len())));
             }
         }
         Ok(())
@@ -197,7 +206,14 @@ pub fn survives(name: &'static str, originals: Vec<Vec<u8>>, mut read: impl FnMu
         let (i, since) = *now.lock().unwrap();
         assert!(since.elapsed() < LONGEST, "mutant {i} of {name} is not read within {LONGEST:?}: {}", place.display());
     }
-    if let Err(i) = worker.join().unwrap() {
-        panic!("mutant {i} of {name} panics: {}", place.display());
+    if let Err((i, what)) = worker.join().unwrap() {
+        panic!("mutant {i} of {name} {what}: {}", place.display());
     }
+}
+
+/// Bytes of memory that this process has, by a key of Linux; 0 elsewhere.
+fn memory(key: &str) -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).map_or(0, |kilobytes: usize| kilobytes << 10)
 }

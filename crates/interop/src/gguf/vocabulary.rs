@@ -244,15 +244,14 @@ pub(super) fn items(tokenizer: &Tokenizer, bos: Option<u32>, before: &[u32]) -> 
             token.as_ref().and_then(|token| ranks.get(token)).map_or(0.0, |&rank| -(rank as f32))
         };
         add("scores", Item::Reals(tokens.iter().map(score).collect()));
-        let metaspace = &json["pre_tokenizer"];
-        if metaspace["type"] == "Metaspace" && metaspace["prepend_scheme"] != "never" {
-            return Err(format!(
-                "llama.cpp would cut other tokens: it puts a space also before a text that begins with one, and behind every control \
-                 token, and this tokenizer (Metaspace, prepend_scheme = {}) does not",
-                metaspace["prepend_scheme"]
-            ));
+        let scheme = space_before(&json).ok_or_else(unfit)?;
+        if matches!(scheme, "first" | "always") {
+            log::warn!(
+                "llama.cpp puts a space also before a text that begins with one, and behind every control token: there it cuts \
+                 other tokens than this tokenizer (Metaspace). A prompt that begins with a word is cut the same."
+            );
         }
-        add("add_space_prefix", Item::Flag(json["normalizer"].to_string().contains("\"Prepend\"")));
+        add("add_space_prefix", Item::Flag(scheme != "never"));
     }
     add("tokens", Item::Texts(texts));
     add("token_type", Item::Numbers(types));
@@ -264,6 +263,34 @@ pub(super) fn items(tokenizer: &Tokenizer, bos: Option<u32>, before: &[u32]) -> 
     add("add_bos_token", Item::Flag(adds_bos));
     add("add_eos_token", Item::Flag(adds_eos));
     Ok(items)
+}
+
+/// Before which texts this tokenizer of characters puts a space: "never", "first" or "always" as `Metaspace` says it,
+/// "prepended" by a normalizer; `None` where more is done to a text than that.
+fn space_before(json: &Value) -> Option<&str> {
+    let steps = |part: &str, list: &str| -> Vec<&Value> {
+        match &json[part] {
+            Value::Null => Vec::new(),
+            step => step[list].as_array().map_or_else(|| vec![step], |steps| steps.iter().collect()),
+        }
+    };
+    let mut found = "never";
+    for step in steps("normalizer", "normalizers") {
+        match step["type"].as_str()? {
+            "Prepend" => found = "prepended",
+            "Replace" => {}
+            _ => return None,
+        }
+    }
+    for step in steps("pre_tokenizer", "pretokenizers") {
+        match step["type"].as_str()? {
+            "Metaspace" => found = step["prepend_scheme"].as_str()?,
+            // Of Gemma: no space is left to cut at.
+            "Split" if step["pattern"]["String"] == " " => {}
+            _ => return None,
+        }
+    }
+    Some(found)
 }
 
 /// Whether a token stands for a byte, such as `<0x0A>`.

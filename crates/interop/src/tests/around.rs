@@ -284,17 +284,28 @@ fn what_llama_cpp_cannot_put_around_a_text_is_refused() {
     fs::write(folder.join("generation_config.json"), r#"{"eos_token_id": [2, 3, 4, 5]}"#).unwrap();
     let error = written("ends").unwrap_err();
     assert!(error.contains("3 ends"), "{error}");
-    // llama.cpp puts a space also before a text that has one.
+    // The space before a text; what else is done to it is refused.
     fs::write(folder.join("generation_config.json"), "{}").unwrap();
-    for (scheme, fits) in [("first", false), ("always", false), ("never", true)] {
+    let metaspace =
+        |scheme: &str| json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": false});
+    let sequence = |second: Value| json!({"type": "Sequence", "pretokenizers": [metaspace("always"), second]});
+    for (name, cut, fits) in [
+        ("first", metaspace("first"), true),
+        ("always", metaspace("always"), true),
+        ("never", metaspace("never"), true),
+        ("digits", sequence(json!({"type": "Digits", "individual_digits": true})), false),
+    ] {
         edit(&folder.join("tokenizer.json"), |json| {
             json["model"]["byte_fallback"] = json!(true);
-            json["pre_tokenizer"] =
-                json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": false});
-            json["decoder"] = json["pre_tokenizer"].clone();
+            json["pre_tokenizer"] = cut.clone();
+            json["decoder"] = metaspace("always");
         });
-        let found = written(scheme);
-        assert_eq!(found.is_ok(), fits, "{scheme}: {found:?}");
-        assert!(found.err().is_none_or(|error| error.contains("prepend_scheme")));
+        let found = written(name);
+        assert_eq!(found.is_ok(), fits, "{name}: {found:?}");
     }
+    edit(&folder.join("tokenizer.json"), |json| {
+        json["pre_tokenizer"] = metaspace("never");
+        json["normalizer"] = json!({"type": "Lowercase"});
+    });
+    assert!(written("lowercase").is_err());
 }

@@ -3,11 +3,12 @@
 //! the language that is to be written.
 
 use super::added;
-use super::sentencepiece::{SentencePiece, metaspace};
+use super::sentencepiece::{SentencePiece, metaspace, written};
 use crate::Error;
-use crate::folder::{VOCABULARY, read_json};
+use crate::folder::{TOKENIZER_CONFIG, VOCABULARY, read_json};
+use crate::whole;
 use descant_text::{NO_PIECE, Special, Tokenizer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -24,6 +25,8 @@ pub(crate) enum Side {
     Target,
 }
 
+/// What names of entries that `vocab.json` leaves out begin with.
+const UNUSED: &str = "<unused ";
 /// The most entries of a table that `vocab.json` may leave out.
 const MOST_UNUSED: usize = 1 << 16;
 
@@ -65,7 +68,7 @@ pub(crate) fn read(folder: &Path, side: Side, special: Special) -> Result<Tokeni
     let controls: Vec<u32> = special.ids().chain([unknown]).collect();
     let mut vocabulary: Vec<(String, Option<f32>)> = Vec::with_capacity(entries.len());
     for (i, token) in entries.into_iter().enumerate() {
-        let text = token.unwrap_or_else(|| format!("<unused {i}>"));
+        let text = token.unwrap_or_else(|| format!("{UNUSED}{i}>"));
         let score = scores.get(text.as_str()).copied();
         // Letters that no piece has are looked for among the entries; all else of the other side is written alone.
         let is_found = score.is_some() || controls.contains(&(i as u32)) || is_language(&text);
@@ -92,6 +95,41 @@ pub(crate) fn read(folder: &Path, side: Side, special: Special) -> Result<Tokeni
     }
     let tokenizer = Tokenizer::from_json(json.to_string().as_bytes(), Some(special));
     tokenizer.map_err(|error| wrong(error.to_string()))
+}
+
+/// Whether these can be written as two models and what their pieces are to both or to each.
+pub(crate) fn is_writable(source: &Tokenizer, target: &Tokenizer) -> bool {
+    source.special().pieces_apart && target.special().pieces_apart
+}
+
+/// Writes them as `MarianTokenizer` reads them.
+///
+/// # Errors
+/// Where they are of another kind, or the folder cannot be written.
+pub(crate) fn write(folder: &Path, source: &Tokenizer, target: &Tokenizer) -> Result<(), Error> {
+    for (tokenizer, name) in [(source, SOURCE), (target, TARGET)] {
+        let json = tokenizer.to_json().map_err(descant_train::Error::from)?;
+        let json: Value = serde_json::from_str(&json).map_err(|error| Error::Family(error.to_string()))?;
+        whole::write(folder, name, written(&json).map_err(Error::Family)?)?;
+    }
+    let tokens = |tokenizer: &Tokenizer| -> Map<String, Value> {
+        let entries = tokenizer.special().entries.unwrap_or(0) as u32;
+        let named = (0..entries).filter_map(|id| Some((tokenizer.token(id)?, id.into())));
+        named.filter(|(token, _)| !token.starts_with(UNUSED)).collect()
+    };
+    let (own, other) = (tokens(source), tokens(target));
+    let apart = own != other;
+    whole::write(folder, VOCABULARY, whole::pretty(&own.into()))?;
+    if apart {
+        whole::write(folder, TARGET_VOCABULARY, whole::pretty(&other.into()))?;
+    }
+    let name = |id: Option<u32>| id.and_then(|id| target.token(id));
+    let special = target.special();
+    let settings = json!({
+        "tokenizer_class": "MarianTokenizer", "separate_vocabs": apart, "eos_token": name(special.end()),
+        "unk_token": name(special.unknown), "source_lang": null, "target_lang": null,
+    });
+    whole::write(folder, TOKENIZER_CONFIG, whole::pretty(&settings))
 }
 
 /// Puts the end after a text.

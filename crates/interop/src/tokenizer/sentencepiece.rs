@@ -1,9 +1,11 @@
 //! Models of SentencePiece (`.spm`, `.model`): the parts of their protocol buffer that say how a text is cut.
 
 mod json;
+mod written;
 
 pub(crate) use json::llama;
 pub(super) use json::{Scored, file, metaspace, pairs, replace, string, unigram, written_back};
+pub(super) use written::file as written;
 
 use crate::Error;
 use crate::folder::read_if;
