@@ -29,7 +29,17 @@ impl Weights {
     /// # Errors
     /// Where there are none, or they are damaged.
     pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
-        let files = files(folder)?.iter().map(|path| TensorFile::open(path)).collect::<Result<_, _>>()?;
+        let files: Vec<TensorFile> =
+            files(folder)?.iter().map(|path| TensorFile::open(path)).collect::<Result<_, _>>()?;
+        let mut places: HashMap<&str, &Path> = HashMap::new();
+        for (file, tensor) in files.iter().flat_map(|file| file.tensors().iter().map(move |tensor| (file, tensor))) {
+            if let Some(other) = places.insert(&tensor.name, file.path()) {
+                return Err(Error::folder(
+                    file.path(),
+                    format!("it has '{}', as {} has", tensor.name, other.display()),
+                ));
+            }
+        }
         Ok(Self { place: folder.to_owned(), files, whole_norms: false })
     }
 

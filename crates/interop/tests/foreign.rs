@@ -2,7 +2,7 @@
 
 use descant_autograd::Tape;
 use descant_generate::Strategy;
-use descant_interop::{Foreign, import};
+use descant_interop::{Foreign, export, import};
 use descant_kernels::Parallelism;
 use descant_train::Trained;
 use serde_json::Value;
@@ -79,6 +79,17 @@ fn opus_mt_folders_have_their_ids_and_translate_the_same() {
         assert_eq!(write(&trained, &sources, Strategy::Greedy, 12), texts(&expected["beam1"]), "{name}");
         let beam = Strategy::Beam { width: 4, length_penalty: 0.0, n_best: 1 };
         assert_eq!(write(&trained, &sources, beam, 12), texts(&expected["beam4"]), "{name}");
+        // What is exported are the files of such a folder again.
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("out");
+        export(&trained, &folder).unwrap();
+        assert!(!folder.join("tokenizer.json").exists());
+        let again = imported(&folder);
+        let ids = |trained: &Trained, text: &str| trained.tokenizers.source.as_ref().unwrap().encode(text).unwrap();
+        for text in &sources {
+            assert_eq!(ids(&again, text), ids(&trained, text), "{name}: {text:?}");
+        }
+        assert_eq!(write(&again, &sources, Strategy::Greedy, 12), texts(&expected["beam1"]), "{name}");
     }
 }
 
@@ -121,4 +132,20 @@ fn models_of_sentencepiece_alone_have_the_ids_of_transformers() {
             assert_eq!(alone.encode(text).unwrap(), own, "{name}, {file}: {text:?}");
         }
     }
+}
+
+#[test]
+fn a_tensor_in_two_files_is_told() {
+    let place = tempfile::tempdir().unwrap();
+    for file in ["config.json", "tokenizer.model", "tokenizer_config.json"] {
+        fs::copy(reference("sentencepiece-llama").join(file), place.path().join(file)).unwrap();
+    }
+    let parts = ["model-1.safetensors", "model-2.safetensors"];
+    for part in parts {
+        fs::copy(reference("sentencepiece-llama").join("model.safetensors"), place.path().join(part)).unwrap();
+    }
+    let index = serde_json::json!({"weight_map": {"model.norm.weight": parts[0], "lm_head.weight": parts[1]}});
+    fs::write(place.path().join("model.safetensors.index.json"), index.to_string()).unwrap();
+    let error = import(place.path(), &place.path().join("run")).unwrap_err().to_string();
+    assert!(parts.iter().all(|part| error.contains(part)), "{error}");
 }
