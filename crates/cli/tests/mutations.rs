@@ -154,8 +154,9 @@ fn writes(run: &Path) {
     let vocabulary = trained.tokenizers.vocabulary(&trained.recipe.loss).unwrap();
     Estimate::of(&trained.recipe, &vocabulary, DType::F32, 0.0).unwrap();
     if let Err(error) = trained.generate("the cat") {
-        // Of a tokenizer that makes nothing of the text, and a model without a beginning.
-        assert!(error.to_string().contains("no BOS"), "{error}");
+        // A tokenizer that makes nothing of the text, and no beginning; weights so large that what comes of them is not finite.
+        let error = error.to_string();
+        assert!(error.contains("no BOS") || error.contains("not finite"), "{error}");
     }
 }
 
