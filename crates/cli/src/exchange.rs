@@ -1,7 +1,7 @@
 use crate::advice::command;
 use crate::report::print;
 use clap::Args;
-use descant_interop::HubName;
+use descant_interop::{GgufNumbers, HubName};
 use descant_models::Layers;
 use descant_train::Trained;
 use std::path::{Path, PathBuf};
@@ -63,6 +63,9 @@ pub(crate) struct Export {
     /// Write the LoRA adapters of a fine-tuned run alone, as a folder that PEFT loads on top of the model that it began from
     #[arg(long)]
     adapter: bool,
+    /// Write the matrices of a .gguf file with these numbers
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = ["f32", "f16", "bf16"])]
+    numbers: String,
 }
 
 impl Export {
@@ -74,9 +77,18 @@ impl Export {
                 "Exported as an adapter of {family}: peft.PeftModel.from_pretrained(MODEL, \"{place}\") adds it to the model."
             ));
         }
+        let is_gguf = self.place.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+        let numbers = match self.numbers.as_str() {
+            "f16" => GgufNumbers::F16,
+            "bf16" => GgufNumbers::BF16,
+            _ => GgufNumbers::F32,
+        };
+        if numbers != GgufNumbers::default() && !is_gguf {
+            anyhow::bail!("--numbers {} is for a file of llama.cpp: name one that ends in .gguf", self.numbers);
+        }
         let (trained, place) = (Trained::load(&self.run)?, self.place.display());
-        if self.place.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")) {
-            let (family, notes) = descant_interop::export_gguf(&trained, &self.place)?;
+        if is_gguf {
+            let (family, notes) = descant_interop::export_gguf(&trained, &self.place, numbers)?;
             for note in notes {
                 eprintln!("Note: {note}.");
             }

@@ -18,6 +18,7 @@ use descant_models::Layers;
 use descant_nn::{RotaryScaling, TransformerConfig};
 use descant_text::write_file;
 use descant_train::Trained;
+use half::{bf16, f16};
 use hyperparameters::FACTORS;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -26,8 +27,41 @@ const MAGIC: &[u8; 4] = b"GGUF";
 const VERSION: u32 = 3;
 /// What every tensor's place is a multiple of.
 const ALIGNMENT: usize = 32;
-/// The type of a tensor's numbers.
-const F32: u32 = 0;
+/// Numbers that are written at once.
+const CHUNK: usize = 1 << 16;
+/// The table of positions, which is always in single precision.
+const POSITIONS: &str = "position_embd.weight";
+
+/// How the numbers of matrices are written; all others are in single precision, as llama.cpp needs them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GgufNumbers {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Half precision.
+    F16,
+    /// The upper half of single precision.
+    BF16,
+}
+
+impl GgufNumbers {
+    /// Their number as a tensor's type, and as that of a whole file.
+    fn types(self) -> (u32, u32) {
+        match self {
+            Self::F32 => (0, 0),
+            Self::F16 => (1, 1),
+            Self::BF16 => (30, 32),
+        }
+    }
+
+    fn bytes(self, values: &[f32]) -> Vec<u8> {
+        match self {
+            Self::F32 => bytemuck::cast_slice(values).to_vec(),
+            Self::F16 => values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
+            Self::BF16 => values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect(),
+        }
+    }
+}
 
 /// A value that a key has.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,13 +80,14 @@ struct Tensor {
     name: String,
     lengths: Vec<u64>,
     values: Vec<f32>,
+    numbers: GgufNumbers,
 }
 
 /// Writes a trained language model as a file that llama.cpp loads. Returns what it is there, and what is to be told of it.
 ///
 /// # Errors
 /// Where the model or its tokenizer has no form there, the file exists, or it cannot be written.
-pub fn export_gguf(trained: &Trained, path: &Path) -> Result<(Family, Vec<String>), Error> {
+pub fn export_gguf(trained: &Trained, path: &Path, numbers: GgufNumbers) -> Result<(Family, Vec<String>), Error> {
     let model = &trained.recipe.model;
     // Before the keys of a family, none of which would make one of it.
     if [Some(model.decoder), model.encoder].contains(&Some(Layers::Recurrent)) {
@@ -67,7 +102,7 @@ pub fn export_gguf(trained: &Trained, path: &Path) -> Result<(Family, Vec<String
         ))
     })?;
     architecture.fits(model).map_err(Error::Family)?;
-    let (mut items, notes) = hyperparameters::write(architecture, model);
+    let (mut items, notes) = hyperparameters::write(architecture, model, numbers.types().1);
     let (bos, before) = (trained.bos()?, trained.before()?);
     items.extend(vocabulary::items(&trained.tokenizers.target, bos, &before).map_err(Error::Family)?);
     if let Some(template) = &trained.chat {
@@ -76,7 +111,7 @@ pub fn export_gguf(trained: &Trained, path: &Path) -> Result<(Family, Vec<String
             Item::Text(own_template(template, trained.tokenizers.target.special())),
         ));
     }
-    let tensors = tensors(trained, family, architecture);
+    let tensors = tensors(trained, family, architecture, numbers)?;
     if path.exists() {
         return Err(Error::folder(path, "it is there already. Choose another name"));
     }
@@ -84,7 +119,12 @@ pub fn export_gguf(trained: &Trained, path: &Path) -> Result<(Family, Vec<String
     written.map_err(|error| Error::io("write", path, error)).and(Ok((family, notes)))
 }
 
-fn tensors(trained: &Trained, family: Family, architecture: &Architecture) -> Vec<Tensor> {
+fn tensors(
+    trained: &Trained,
+    family: Family,
+    architecture: &Architecture,
+    numbers: GgufNumbers,
+) -> Result<Vec<Tensor>, Error> {
     let (config, parameters) = (&trained.recipe.model, &trained.parameters);
     let transformer = config.transformer();
     let head = transformer.head_width(config.hidden);
@@ -101,21 +141,30 @@ fn tensors(trained: &Trained, family: Family, architecture: &Architecture) -> Ve
             [_, _] => vec![columns as u64, rows as u64],
             _ => vec![rows as u64],
         };
-        tensors.push(Tensor { name, lengths, values });
+        let numbers = if lengths.len() == 2 && name != POSITIONS { numbers } else { GgufNumbers::F32 };
+        if numbers == GgufNumbers::F16
+            && let Some(value) = values.iter().find(|value| f16::from_f32(**value).is_infinite())
+        {
+            let reason =
+                format!("as GGUF in F16, '{name}' has {value}, which is more than half precision holds. BF16 does");
+            return Err(Error::Family(reason));
+        }
+        tensors.push(Tensor { name, lengths, values, numbers });
     }
     if repeats_output(architecture, config.tie)
         && let Some(table) = tensors.iter().find(|tensor| tensor.name == "token_embd.weight")
     {
-        let (lengths, values) = (table.lengths.clone(), table.values.clone());
-        tensors.push(Tensor { name: "output.weight".to_owned(), lengths, values });
+        let (lengths, values, numbers) = (table.lengths.clone(), table.values.clone(), table.numbers);
+        tensors.push(Tensor { name: "output.weight".to_owned(), lengths, values, numbers });
     }
     if let Some(RotaryScaling::Llama3 { .. }) = transformer.rotary_scaling {
         let plain = TransformerConfig { rotary_scaling: None, ..transformer.clone() }.frequencies(config.hidden);
         let scaled = transformer.frequencies(config.hidden);
         let values: Vec<f32> = plain.iter().zip(&scaled).map(|(plain, scaled)| (plain / scaled) as f32).collect();
-        tensors.push(Tensor { name: FACTORS.to_owned(), lengths: vec![values.len() as u64], values });
+        let (name, lengths, numbers) = (FACTORS.to_owned(), vec![values.len() as u64], GgufNumbers::F32);
+        tensors.push(Tensor { name, lengths, values, numbers });
     }
-    tensors
+    Ok(tensors)
 }
 
 /// The rows of each head in the order 0, half, 1, half + 1, …
@@ -138,20 +187,26 @@ fn write(mut file: impl Write, items: &[(String, Item)], tensors: &[Tensor]) -> 
         put_item(&mut head, item);
     }
     let mut offset = 0;
-    for Tensor { name, lengths, values } in tensors {
+    for Tensor { name, lengths, values, numbers } in tensors {
         put_text(&mut head, name);
         head.extend((lengths.len() as u32).to_le_bytes());
         lengths.iter().for_each(|length| head.extend(length.to_le_bytes()));
-        head.extend(F32.to_le_bytes());
+        head.extend(numbers.types().0.to_le_bytes());
         head.extend((offset as u64).to_le_bytes());
-        offset += (4 * values.len()).next_multiple_of(ALIGNMENT);
+        let size = if *numbers == GgufNumbers::F32 { 4 } else { 2 };
+        offset += (size * values.len()).next_multiple_of(ALIGNMENT);
     }
     head.resize(head.len().next_multiple_of(ALIGNMENT), 0);
     file.write_all(&head)?;
-    for Tensor { values, .. } in tensors {
-        let bytes = bytemuck::cast_slice::<f32, u8>(values);
-        file.write_all(bytes)?;
-        file.write_all(&[0; ALIGNMENT][..bytes.len().next_multiple_of(ALIGNMENT) - bytes.len()])?;
+    for Tensor { values, numbers, .. } in tensors {
+        // A part at a time: a table may be large.
+        let mut written = 0;
+        for part in values.chunks(CHUNK) {
+            let bytes = numbers.bytes(part);
+            file.write_all(&bytes)?;
+            written += bytes.len();
+        }
+        file.write_all(&[0; ALIGNMENT][..written.next_multiple_of(ALIGNMENT) - written])?;
     }
     file.flush()
 }

@@ -37,7 +37,7 @@ pub use error::Error;
 pub use export::export;
 pub use family::Family;
 pub use foreign::{Foreign, Layout, import};
-pub use gguf::export_gguf;
+pub use gguf::{GgufNumbers, export_gguf};
 #[cfg(feature = "hub")]
 pub use hub::HubName;
 pub use peft::{base_of, export_adapter, import_adapted, is_adapter};

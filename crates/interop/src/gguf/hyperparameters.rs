@@ -1,7 +1,7 @@
 //! Sizes and numbers of a model: the keys of a file, and the `config.json` that they mean.
 
+use super::Item;
 use super::architecture::{Architecture, Cap, Windows, is_windowed};
-use super::{F32, Item};
 use crate::family::{FULL, SLIDING};
 use crate::tensors::TensorFile;
 use descant_models::ModelConfig;
@@ -68,15 +68,19 @@ const WINDOW: u64 = 4096;
 /// The factors of rotary frequencies, as Llama 3.1 has them.
 pub(super) const FACTORS: &str = "rope_freqs.weight";
 
-/// The keys of a model, and what is to be told of them.
-pub(super) fn write(architecture: &Architecture, model: &ModelConfig) -> (Vec<(String, Item)>, Vec<String>) {
+/// The keys of a model whose numbers are of this type, and what is to be told of them.
+pub(super) fn write(
+    architecture: &Architecture,
+    model: &ModelConfig,
+    numbers: u32,
+) -> (Vec<(String, Item)>, Vec<String>) {
     let transformer = &model.transformer();
     let number = |n: usize| Item::Number(u32::try_from(n).unwrap_or(u32::MAX));
     let real = |x: f64| Item::Real(x as f32);
     let head = transformer.head_width(model.hidden);
     let mut items = vec![
         ("general.architecture".to_owned(), Item::Text(architecture.name.to_owned())),
-        ("general.file_type".to_owned(), Item::Number(F32)),
+        ("general.file_type".to_owned(), Item::Number(numbers)),
     ];
     let mut notes = Vec::new();
     let mut add = |key: &str, item: Item| items.push((format!("{}.{key}", architecture.name), item));

@@ -1,7 +1,7 @@
 //! Every language model of the references as a file of llama.cpp and back, and keys of files.
 
 use crate::tests::{FAMILIES, copy, edit};
-use crate::{Family, export, export_gguf, import};
+use crate::{Family, GgufNumbers, export, export_gguf, import};
 use descant_train::Trained;
 use serde_json::{Value, json};
 use std::fs;
@@ -47,11 +47,11 @@ fn every_language_model_goes_out_and_comes_in_as_it_was() {
         let trained = imported(name, folder.path(), &without(name));
         let family = Family::of(&trained.recipe.model).unwrap();
         if family.reads_a_source() {
-            let error = export_gguf(&trained, &at("out.gguf")).unwrap_err().to_string();
+            let error = export_gguf(&trained, &at("out.gguf"), GgufNumbers::F32).unwrap_err().to_string();
             assert!(error.contains("reads a source"), "{error}");
             continue;
         }
-        assert_eq!(export_gguf(&trained, &at("out.gguf")).unwrap(), (family, Vec::new()), "{name}");
+        assert_eq!(export_gguf(&trained, &at("out.gguf"), GgufNumbers::F32).unwrap(), (family, Vec::new()), "{name}");
         let values = values(&at("out.gguf"));
         architectures.push(values["general.architecture"].as_str().unwrap().to_owned());
         assert_eq!(import(&at("out.gguf"), &at("back")).unwrap(), Vec::<String>::new(), "{name}");
@@ -83,7 +83,7 @@ fn what_llama_cpp_cannot_be_told_is_refused_by_key() {
         let mut all = without(name);
         all.extend(changes.iter().cloned());
         let trained = imported(name, folder.path(), &all);
-        let error = export_gguf(&trained, &folder.path().join("out.gguf")).unwrap_err().to_string();
+        let error = export_gguf(&trained, &folder.path().join("out.gguf"), GgufNumbers::F32).unwrap_err().to_string();
         assert!(error.contains(key), "{name}: {error}");
     };
     refused("gemma2", &[("query_pre_attn_scalar", json!(10))], "model.transformer.query_pre_attn_scalar = 10");
@@ -101,7 +101,7 @@ fn a_window_that_llama_cpp_has_not_ends_the_context_and_is_told() {
     for (name, length) in [("mistral", 3), ("phi3", 4), ("qwen2-windows", 3)] {
         let folder = tempfile::tempdir().unwrap();
         let trained = imported(name, folder.path(), &[]);
-        let (_, notes) = export_gguf(&trained, &folder.path().join("out.gguf")).unwrap();
+        let (_, notes) = export_gguf(&trained, &folder.path().join("out.gguf"), GgufNumbers::F32).unwrap();
         assert!(notes.len() == 1 && notes[0].contains("model.transformer.window"), "{notes:?}");
         let values = values(&folder.path().join("out.gguf"));
         let architecture = values["general.architecture"].as_str().unwrap();
@@ -121,7 +121,7 @@ fn keys_without_meaning_are_told_and_others_refused() {
     let folder = tempfile::tempdir().unwrap();
     let at = |part: &str| folder.path().join(part);
     let trained = imported("gemma3", folder.path(), &without("gemma3"));
-    export_gguf(&trained, &at("out.gguf")).unwrap();
+    export_gguf(&trained, &at("out.gguf"), GgufNumbers::F32).unwrap();
     let whole = fs::read(at("out.gguf")).unwrap();
     let read = |bytes: Vec<u8>, run: &str| {
         fs::write(at("changed.gguf"), bytes).unwrap();
@@ -147,4 +147,39 @@ fn keys_without_meaning_are_told_and_others_refused() {
     // Numbers that have to be something: of a mixture, or of another head.
     refused(b"gemma3.block_count", b"gemma3.expert_coun", "gemma3.block_count");
     refused(b"gemma3.feed_forward_length", b"gemma3.attention.alibi_bia", "gemma3.attention.alibi_bia");
+}
+
+#[test]
+fn reduced_numbers_come_in_as_they_were_rounded() {
+    let rounds: [(GgufNumbers, fn(f32) -> f32, u64); 2] = [
+        (GgufNumbers::F16, |x| half::f16::from_f32(x).to_f32(), 1),
+        (GgufNumbers::BF16, |x| half::bf16::from_f32(x).to_f32(), 32),
+    ];
+    for (numbers, rounded, file_type) in rounds {
+        for name in ["gpt2", "gemma3"] {
+            let folder = tempfile::tempdir().unwrap();
+            let at = |part: &str| folder.path().join(part);
+            let mut trained = imported(name, folder.path(), &without(name));
+            export_gguf(&trained, &at("out.gguf"), numbers).unwrap();
+            assert_eq!(values(&at("out.gguf"))["general.file_type"], file_type);
+            import(&at("out.gguf"), &at("back")).unwrap();
+            let back = Trained::load(&at("back")).unwrap();
+            let mut reduced = 0;
+            for id in trained.parameters.ids() {
+                let id_name = trained.parameters.name(id).to_owned();
+                let is_matrix = trained.parameters.shape(id).rank() == 2 && !id_name.contains("position");
+                reduced += usize::from(is_matrix);
+                let expected = trained.parameters.values::<f32>(id).iter();
+                let expected: Vec<f32> = expected.map(|&x| if is_matrix { rounded(x) } else { x }).collect();
+                assert_eq!(back.parameters.values::<f32>(id), expected, "{name}: {id_name}");
+            }
+            assert!(reduced > 8);
+            if numbers == GgufNumbers::F16 {
+                let id = trained.parameters.find("decoder.embedding.weight").unwrap();
+                trained.parameters.values_mut::<f32>(id)[3] = 70_000.0;
+                let error = export_gguf(&trained, &at("large.gguf"), numbers).unwrap_err().to_string();
+                assert!(error.contains("token_embd.weight") && error.contains("70000"), "{error}");
+            }
+        }
+    }
 }
