@@ -151,11 +151,11 @@ fn keys_without_meaning_are_told_and_others_refused() {
 
 #[test]
 fn reduced_numbers_come_in_as_they_were_rounded() {
-    let rounds: [(GgufNumbers, fn(f32) -> f32, u64); 2] = [
-        (GgufNumbers::F16, |x| half::f16::from_f32(x).to_f32(), 1),
-        (GgufNumbers::BF16, |x| half::bf16::from_f32(x).to_f32(), 32),
-    ];
-    for (numbers, rounded, file_type) in rounds {
+    for (numbers, file_type) in [(GgufNumbers::F16, 1), (GgufNumbers::BF16, 32)] {
+        let rounded = |x: f32| match numbers {
+            GgufNumbers::F16 => half::f16::from_f32(x).to_f32(),
+            _ => half::bf16::from_f32(x).to_f32(),
+        };
         for name in ["gpt2", "gemma3"] {
             let folder = tempfile::tempdir().unwrap();
             let at = |part: &str| folder.path().join(part);
