@@ -90,6 +90,12 @@ impl Generate {
         let beginning = self.system.iter().map(|text| Message::new("system", text)).collect();
         let (ask, show) = (std::io::stdin().is_terminal(), std::io::stdout().is_terminal());
         let lines = self.texts.is_empty();
+        let talks = chat && (self.chat || ask) && lines && self.input.is_none();
+        anyhow::ensure!(
+            !(talks && self.n_best > 1),
+            "--n-best {}: a conversation goes on with one answer. Leave it out",
+            self.n_best
+        );
         // What somebody types is answered where he reads it.
         let escape = lines && !self.raw && !(ask && self.input.is_none());
         let mut writer = Writer {
@@ -125,7 +131,7 @@ impl Generate {
             if chat && !(self.chat || ask || self.system.is_some()) {
                 note("Each line is a conversation of its own. With --chat, the lines are one.");
             }
-            match chat && (self.chat || ask) {
+            match talks {
                 true => writer.talk(ask, next),
                 false => writer.write_all(if ask { 1 } else { batch }, writer::asked(ask, next)),
             }

@@ -139,6 +139,7 @@ fn what_is_no_run_says_what_it_is() {
     folder.succeed(&["import", "exported", "--run", "again"]);
     let shown = folder.succeed(&["show", "again"]);
     assert!(shown.contains("an imported model") && !shown.contains("step 0"), "{shown}");
+    assert!(!folder.fail(&["eval", "again"], &["again", "--data"]).contains("[data]"));
     // It tells what a run is, not of which numbers.
     fs::write(folder.path("runs/pairs/last/model.safetensors"), "damaged").unwrap();
     assert!(folder.succeed(&["show", "runs/pairs"]).contains("at step 2"));

@@ -317,6 +317,7 @@ fn a_conversation_as_long_as_in_training_keeps_all_its_turns() {
         forgot += usize::from(forgets > 0);
     }
     assert!(whole > 0 && forgot > 0, "{whole} {forgot}");
+    folder.fail(&["generate", "run", "--chat", "--beam", "3", "--n-best", "3"], &["--n-best 3", "one answer"]);
 }
 
 #[test]

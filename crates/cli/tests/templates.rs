@@ -31,6 +31,8 @@ fn refused(folder: &Folder, template: &str, parts: &[&str]) {
     let imported = folder.run(&["import", "model", "--run", "imported"]);
     let beginning: String = template.chars().take(100).collect();
     if imported.status.success() {
+        let said = String::from_utf8_lossy(&imported.stderr);
+        assert!(said.contains("the chat template cannot write a conversation"), "{beginning}: {said}");
         let error = folder.fail(&["generate", "imported", "--chat", "hello", "--max-length", "3"], parts);
         assert!(error.contains("the chat template"), "{beginning}: {error}");
     } else {

@@ -5,7 +5,7 @@ use crate::weights::Weights;
 use crate::{Error, Family, ctranslate2, gguf, recurrent};
 use descant_autograd::Parameters;
 use descant_models::ModelConfig;
-use descant_text::ChatTemplate;
+use descant_text::{ChatTemplate, Message};
 use descant_train::{Recipe, Tokenizers, Trained};
 use std::path::Path;
 
@@ -87,6 +87,11 @@ impl Foreign {
             }
         };
         change(family, &self.recipe.model, &mut parameters)?;
+        let said = [Message::new("user", "?")];
+        if let Some(Err(reason)) = self.chat.as_ref().map(|chat| chat.prompt(&said)) {
+            let what = "the chat template cannot write a conversation, so the model cannot be talked to as it is";
+            self.notes.push(format!("{what}: {reason}"));
+        }
         Trained::save(&self.recipe, &self.tokenizers, &parameters, self.chat.as_ref(), run)?;
         Ok(self.notes)
     }

@@ -16,11 +16,14 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{OnceLock, mpsc};
 use std::thread;
+use std::time::Duration;
 
 /// Enough for what 64 KB of a template can nest: `-` is a level, and costs the parser 300 bytes.
 const STACK: usize = 1 << 28;
+/// How long it is waited without a word.
+const PATIENCE: Duration = Duration::from_secs(2);
 static PROGRAM: OnceLock<Program> = OnceLock::new();
 
 pub(crate) struct Program {
@@ -121,6 +124,21 @@ pub(crate) fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, 
     })
 }
 
+/// Does some work, and says what it is where that takes longer than one likes to wait without a word.
+fn told_if_long<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    let (working, ended) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            if ended.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                log::info!("{what}");
+            }
+        });
+        let done = work();
+        drop(working);
+        done
+    })
+}
+
 /// A child that was given what it needs, and answers.
 pub(crate) struct Sandbox {
     first: Request,
@@ -152,7 +170,13 @@ impl Sandbox {
         };
         self.child = Some(Running { process, requests, answers: BufReader::new(answers) });
         let first = serde_json::to_string(&self.first).map_err(|error| error.to_string())?;
-        self.exchange(&first).map(drop)
+        let Limits { seconds, .. } = self.first.limits();
+        let what = match &self.first {
+            Request::Tokenizer { path, .. } => format!("Trying the tokenizer {}", path.display()),
+            _ => "Trying the chat template".to_owned(),
+        };
+        told_if_long(&format!("{what} in a process of its own, for up to {seconds} s"), || self.exchange(&first))
+            .map(drop)
     }
 
     /// The answer to a request. After a child's end, the next request has another one.

@@ -329,6 +329,17 @@ impl Tokenizer {
 fn wrong(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TextError {
     match error.into().downcast::<TextError>() {
         Ok(error) => *error,
-        Err(error) => TextError::Tokenizer(error.to_string()),
+        Err(error) => TextError::Tokenizer(short(error.to_string())),
     }
+}
+
+/// Letters of a message of the library that are shown: it names tokens whole.
+const SHOWN: usize = 300;
+
+fn short(mut message: String) -> String {
+    if let Some((end, _)) = message.char_indices().nth(SHOWN) {
+        message.truncate(end);
+        message.push('…');
+    }
+    message
 }

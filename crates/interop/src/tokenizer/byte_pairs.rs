@@ -25,7 +25,11 @@ pub(super) fn read(folder: &Path, family: Family, settings: &Settings, special: 
             _ if line.is_empty() || number == 1 && line.starts_with("#version") => {}
             Some((left, right)) if !right.contains(' ') => pairs.push([left, right]),
             _ => {
-                return Err(Error::folder(&place, format!("line {number} is {line:?}, expected two parts of a token")));
+                let shown: String = line.chars().take(60).collect();
+                return Err(Error::folder(
+                    &place,
+                    format!("line {number} is {shown:?}, expected two parts of a token"),
+                ));
             }
         }
     }

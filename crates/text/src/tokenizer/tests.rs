@@ -136,3 +136,13 @@ fn errors_are_told() {
     let error = TokenizerConfig { kind: ByteBpe, vocabulary: 100, ..Default::default() }.validate().unwrap_err();
     assert!(error.contains("259"));
 }
+
+#[test]
+fn a_long_token_is_not_told_whole() {
+    let long = "x".repeat(10_000);
+    let json = format!(
+        r#"{{"version": "1.0", "added_tokens": [], "model": {{"type": "BPE", "vocab": {{"a": 0}}, "merges": [["a", "{long}"]]}}}}"#
+    );
+    let error = Tokenizer::from_json(json.as_bytes(), Some(Special::none())).unwrap_err().to_string();
+    assert!(error.len() < 600 && error.contains("xxx"), "{} {}", error.len(), &error[..300]);
+}
