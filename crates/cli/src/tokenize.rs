@@ -4,8 +4,8 @@ use crate::report::{note, print};
 use clap::Args;
 use descant_interop::Foreign;
 use descant_models::Kind;
-use descant_text::{Lines, Source, TextError, Tokenizer};
-use descant_train::{Tokenizers, Trained};
+use descant_text::{Lines, Source, TextError, Tokenizer, plural};
+use descant_train::{Described, Tokenizers, is_json};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub(crate) struct Tokenize {
     tokenizer: PathBuf,
     /// The texts [default: the lines of standard input]
     texts: Vec<String>,
-    /// Read the lines of a file instead; of a .jsonl, the "text" of each object
+    /// Read the lines of a file instead; of JSON (.jsonl, .json), the "text" of each object
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
     input: Option<PathBuf>,
     /// Of an encoder-decoder, by the tokenizer of what it writes
@@ -41,11 +41,11 @@ impl Tokenize {
         let (tokenizer, is_prompt) = self.open()?;
         let special = tokenizer.special();
         let around = if is_prompt { special.around_prompt() } else { special.around_source() };
-        let (mut texts, mut tokens, mut unknown) = (0_u64, 0, 0);
+        let (mut texts, mut tokens, mut unknown) = (0, 0, 0);
         let mut show = |line: u64, text: &str| {
             let ids = around.put(&tokenizer.encode(text)?);
             texts += 1;
-            tokens += ids.len();
+            tokens += ids.len() as u64;
             unknown += ids.iter().filter(|id| Some(**id) == special.unknown).count();
             let name = |id: &u32| tokenizer.token(*id).unwrap_or_default();
             if self.json {
@@ -57,7 +57,7 @@ impl Tokenize {
         };
         match &self.input {
             _ if !self.texts.is_empty() => (1..).zip(&self.texts).try_for_each(|(line, text)| show(line, text))?,
-            Some(path) if path.extension().is_some_and(|kind| kind == "jsonl") => {
+            Some(path) if is_json(path) => {
                 for example in Source::json(path)?.examples()? {
                     let example = example?;
                     show(example.line, &example.target.to_string())?;
@@ -66,7 +66,7 @@ impl Tokenize {
             Some(path) => each_line(Lines::open(path)?, show)?,
             None => each_line(Lines::standard_input(), show)?,
         }
-        note(format_args!("{texts} texts, {tokens} tokens, {unknown} of them unknown."));
+        note(format_args!("{}, {}, {unknown} of them unknown.", plural(texts, "text"), plural(tokens, "token")));
         Ok(())
     }
 
@@ -75,16 +75,22 @@ impl Tokenize {
         let place = &self.tokenizer;
         let is_gguf = place.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("gguf"));
         if place.is_file() && !is_gguf {
+            anyhow::ensure!(
+                !self.target,
+                "--target is of an encoder-decoder, and {} is one tokenizer",
+                place.display()
+            );
             return Ok((Arc::new(descant_interop::tokenizer(place)?), true));
         }
         let (recipe, Tokenizers { source, target }) = self.of_model(place)?;
         let is_prompt = recipe.model.kind == Kind::LanguageModel;
+        anyhow::ensure!(!(self.target && is_prompt), "--target is of an encoder-decoder, and this is a language model");
         Ok((source.filter(|_| !self.target).unwrap_or(target), is_prompt))
     }
 
     fn of_model(&self, place: &Path) -> anyhow::Result<(descant_train::Recipe, Tokenizers)> {
         if place.join("recipe.toml").is_file() || place.join("manifest.json").is_file() {
-            let Trained { recipe, tokenizers, .. } = Trained::load(place)?;
+            let Described { recipe, tokenizers, .. } = Described::load(place)?;
             return Ok((recipe, tokenizers));
         }
         let Foreign { recipe, tokenizers, .. } = Foreign::open(place)?;

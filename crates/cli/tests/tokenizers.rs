@@ -71,3 +71,27 @@ fn tokens_that_a_loss_names_act_or_are_told() {
     let error = folder.fail(&[&["train", "pairs.toml", "--run", "wrong"][..], &set].concat(), &["loss", "a b"]);
     assert!(error.contains("no token") || error.contains("tokens"), "{error}");
 }
+
+#[test]
+fn texts_are_shown_as_they_are_cut() {
+    let folder = Folder::new();
+    folder.train("lm.toml", "lm", 3);
+    folder.train("pairs.toml", "pairs", 3);
+    // No weights are read for it.
+    std::fs::write(folder.path("pairs/last/model.safetensors"), "damaged").unwrap();
+    folder.write("more.NDJSON", "{\"text\": \"a line\"}\n");
+    let lines = |arguments: &[&str]| -> Vec<serde_json::Value> {
+        let shown = folder.succeed(&[&["tokenize", "--json"][..], arguments].concat());
+        shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let cut = lines(&["pairs", "12", "3"]);
+    assert_eq!((cut[0]["decoded"].as_str(), cut[1]["decoded"].as_str()), (Some("12"), Some("3")));
+    assert_eq!(cut[0]["ids"].as_array().map(Vec::len), cut[0]["tokens"].as_array().map(Vec::len));
+    assert_eq!(lines(&["pairs", "12", "--target"])[0]["decoded"], "12");
+    let read = &lines(&["lm", "--input", "more.NDJSON"])[0];
+    assert_eq!((read["text"].as_str(), read["line"].as_u64()), (Some("a line"), Some(1)));
+    assert_eq!(lines(&["lm/tokenizer.json", "a line"])[0]["decoded"], "a line");
+    folder.fail(&["tokenize", "lm", "a", "--target"], &["--target", "language model"]);
+    folder.fail(&["tokenize", "lm/tokenizer.json", "a", "--target"], &["--target"]);
+    folder.fail(&["tokenize", "nothing", "a"], &["nothing"]);
+}

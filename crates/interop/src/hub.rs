@@ -3,6 +3,7 @@
 use crate::folder::{
     CHAT_TEMPLATE, CONFIG, GENERATION, INDEX, MERGES, PICKLED, PICKLED_INDEX, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
 };
+use crate::tokenizer::alone;
 use crate::tokenizer::marian::{self, TARGET_VOCABULARY};
 use crate::{Error, peft};
 use hf_hub::api::sync::{ApiBuilder, ApiError};
@@ -142,7 +143,10 @@ fn wanted<'a>(listed: &[&'a str]) -> Result<Vec<&'a str>, &'static str> {
     names.extend(form.ok_or(WEIGHTS)?);
     match find(TOKENIZER) {
         Some(tokenizer) => names.push(tokenizer),
-        None => names.extend([MERGES, TARGET_VOCABULARY].into_iter().chain(marian::FILES).filter_map(find)),
+        None => {
+            let others = [MERGES, TARGET_VOCABULARY].into_iter().chain(marian::FILES).chain(alone::FILES);
+            names.extend(others.filter_map(find));
+        }
     }
     names.extend([TOKENIZER_CONFIG, CHAT_TEMPLATE, GENERATION].into_iter().filter_map(find));
     Ok(names)
@@ -191,6 +195,8 @@ mod tests {
         assert_eq!(found, opus.into_iter().filter(|name| *name != "rust_model.ot").collect::<Vec<_>>());
         assert_eq!(wanted(&["config.json", "tf_model.h5"]), Err("model.safetensors"));
         assert_eq!(wanted(&["README.md"]), Err("config.json"));
+        let pieces = ["config.json", "model.safetensors", "spiece.model", "tokenizer_config.json"];
+        assert_eq!(wanted(&pieces), Ok(pieces.to_vec()));
         let adapter = ["README.md", "adapter_config.json", "adapter_model.safetensors", "tokenizer.json"];
         assert_eq!(wanted(&adapter), Ok(adapter[1..3].to_vec()));
     }

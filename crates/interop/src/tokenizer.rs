@@ -1,6 +1,6 @@
 //! The tokenizer of a folder.
 
-mod alone;
+pub(crate) mod alone;
 pub(crate) mod byte_pairs;
 pub(crate) mod list;
 pub(crate) mod marian;
@@ -133,7 +133,13 @@ pub(crate) fn read(folder: &Path, family: Family, settings: &Settings, special: 
         return Ok(Tokenizer::load(&place, Some(special)).map_err(descant_train::Error::from)?);
     }
     let has = |names: &[&str]| names.iter().all(|name| folder.join(name).is_file());
-    let missing = |needed: &str| Error::folder(folder, format!("it has no tokenizer.json, and not {needed} either"));
+    let missing = |needed: &str| {
+        let reason = format!(
+            "it has no tokenizer.json, and not {needed} either. Where transformers knows its tokenizer, it writes one: \
+             AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+        );
+        Error::folder(folder, reason)
+    };
     match family {
         Family::Marian if has(&marian::FILES) => marian::read(folder, marian::Side::Target, special),
         Family::Marian => Err(missing("source.spm, target.spm and vocab.json")),

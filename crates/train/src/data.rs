@@ -192,7 +192,8 @@ pub(crate) fn agree(train: &Source, other: &Source) -> Result<(), Error> {
 }
 
 /// Whether a file's name ends as those of JSON do, compressed or not.
-pub(crate) fn is_json(path: &Path) -> bool {
+#[must_use]
+pub fn is_json(path: &Path) -> bool {
     let name = path.to_string_lossy().to_lowercase();
     let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(&name);
     [".json", ".jsonl", ".ndjson"].iter().any(|ending| name.ends_with(ending))

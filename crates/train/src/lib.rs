@@ -24,7 +24,7 @@ mod trained;
 mod trainer;
 mod write;
 
-pub use data::{Texts, batches, first_batch};
+pub use data::{Texts, batches, first_batch, is_json};
 pub use distill::{DistillConfig, Lesson, Teacher};
 pub use error::{Error, quoted};
 pub use evaluate::{Evaluation, Evaluator};

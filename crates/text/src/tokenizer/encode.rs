@@ -37,10 +37,20 @@ impl Tokenizer {
     }
 
     /// Whether the model took the name of a special token for that token: it may have one as an entry like any other.
-    fn has_names(&self, text: &str, mut ids: impl Iterator<Item = u32>) -> bool {
-        let is_name = |id| self.inner.id_to_token(id).is_some_and(|name| text.contains(&name));
-        let is_byte = |id| self.special.sentencepiece && text.contains(BYTE) && is_name(id);
-        ids.any(|id| self.is_control(id) || Some(id) == self.special.unknown && is_name(id) || is_byte(id))
+    fn has_names(&self, text: &str, ids: impl Iterator<Item = u32> + Clone) -> bool {
+        if ids.clone().any(|id| self.is_control(id)) {
+            return true;
+        }
+        let may_be_bytes = self.special.sentencepiece && text.contains(BYTE);
+        let is_unknown = |id| Some(id) == self.special.unknown;
+        // Each name is looked for once, however often its token is there.
+        let mut named: Vec<u32> = ids.filter(|&id| may_be_bytes || is_unknown(id)).collect();
+        named.sort_unstable();
+        named.dedup();
+        named.into_iter().any(|id| {
+            let name = self.inner.id_to_token(id);
+            name.is_some_and(|name| (is_unknown(id) || name.starts_with(BYTE)) && text.contains(&name))
+        })
     }
 
     /// `ids` with the unknown token in place of pieces that the model has not, and of letters that no piece has.
