@@ -23,9 +23,11 @@ from transformers_models import INPUTS, SOURCES, ragged
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "crates/interop/tests/reference"
-# Plain; by the root of the rank, with ranks and alphas of their own; layers that are [in, out]; fused ones; of pairs, a table.
+# With a table and the output; by the root of the rank, with ranks and alphas of their own, and without a task; layers that are
+# [in, out]; fused ones; of pairs.
 ADAPTERS = {
-    "llama": dict(r=3, lora_alpha=5, target_modules=["q_proj", "v_proj", "gate_proj", "down_proj", "lm_head"]),
+    "llama": dict(r=3, lora_alpha=5, target_modules=["q_proj", "v_proj", "gate_proj", "down_proj", "lm_head",
+                                                     "embed_tokens"]),
     "qwen3": dict(r=2, lora_alpha=8, use_rslora=True, target_modules=["k_proj", "o_proj", "up_proj"],
                   rank_pattern={"k_proj": 3}, alpha_pattern={"layers.1.mlp.up_proj": 3}),
     "gpt2": dict(r=2, lora_alpha=4, target_modules=["c_attn", "c_proj"], fan_in_fan_out=True),
@@ -54,8 +56,10 @@ def adapted(name):
     """A model with factors that are drawn, not zero."""
     torch.manual_seed(11)
     model = base(REFERENCE / name)
-    task = "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
+    task = None if name == "qwen3" else "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
     model = get_peft_model(model, LoraConfig(task_type=task, **ADAPTERS[name])).eval()
+    # No path of this machine.
+    model.peft_config["default"].base_model_name_or_path = name
     with torch.no_grad():
         for key, parameter in model.named_parameters():
             if "lora_" in key:

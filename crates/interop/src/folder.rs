@@ -1,6 +1,7 @@
 //! The files of a folder of `transformers`, and how they are read.
 
 use crate::Error;
+use crate::peft::is_adapter;
 use serde_json::Value;
 use std::fs;
 use std::io::ErrorKind;
@@ -60,7 +61,7 @@ pub(crate) fn is_model(folder: &Path) -> Result<(), Error> {
         Ok(_) if folder.join("recipe.toml").is_file() => {
             wrong("it is a run of descant already: write with it by descant generate")
         }
-        Ok(_) if folder.join("adapter_config.json").is_file() => wrong(
+        Ok(_) if is_adapter(folder) => wrong(
             "it is an adapter of PEFT, which changes another model: import it with --base and that model's folder, or hf:OWNER/NAME",
         ),
         Ok(_) if !folder.join(CONFIG).exists() => match other_file(folder) {

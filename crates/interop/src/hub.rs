@@ -125,9 +125,11 @@ fn folder_of(file: &Path) -> Option<PathBuf> {
 /// Which of the files that are there make a model; or which one is missing.
 fn wanted<'a>(listed: &[&'a str]) -> Result<Vec<&'a str>, &'static str> {
     let find = |wanted: &'static str| listed.iter().copied().find(|&name| name == wanted);
-    if let (Some(adapter), None) = (find(peft::ADAPTER_CONFIG), find(CONFIG)) {
+    let is_whole = [WEIGHTS, INDEX, PICKLED, PICKLED_INDEX].into_iter().any(|name| find(name).is_some());
+    if let Some(adapter) = find(peft::ADAPTER_CONFIG).filter(|_| !is_whole) {
         let weights = find(peft::WEIGHTS).or_else(|| find(peft::PICKLED)).ok_or(peft::WEIGHTS)?;
-        return Ok(vec![adapter, weights]);
+        let beside = peft::BESIDE.into_iter().filter_map(find);
+        return Ok([adapter, weights].into_iter().chain(beside).collect());
     }
     let mut names = vec![find(CONFIG).ok_or(CONFIG)?];
     // Safetensors, or else PyTorch's pickles; as one file, or in parts that an index lists.
@@ -197,7 +199,8 @@ mod tests {
         assert_eq!(wanted(&["README.md"]), Err("config.json"));
         let pieces = ["config.json", "model.safetensors", "spiece.model", "tokenizer_config.json"];
         assert_eq!(wanted(&pieces), Ok(pieces.to_vec()));
-        let adapter = ["README.md", "adapter_config.json", "adapter_model.safetensors", "tokenizer.json"];
-        assert_eq!(wanted(&adapter), Ok(adapter[1..3].to_vec()));
+        let adapter =
+            ["adapter_config.json", "adapter_model.safetensors", "tokenizer.json", "config.json", "README.md"];
+        assert_eq!(wanted(&adapter), Ok(adapter[..3].to_vec()));
     }
 }

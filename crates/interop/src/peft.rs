@@ -1,13 +1,14 @@
 //! Low-rank adapters (LoRA; Hu et al. 2022, arXiv 2106.09685) in the layout of PEFT: `adapter_config.json`, and
 //! `adapter_model.safetensors` with two factors for each adapted layer of a model of `transformers`.
 
-use crate::folder::{CONFIG, read_json};
+use crate::folder::{self, CHAT_TEMPLATE, CONFIG, TOKENIZER, TOKENIZER_CONFIG, read_if, read_json};
 use crate::names::Piece;
 use crate::tensors::{Tensor, TensorFile};
 use crate::weights::{Part, part};
 use crate::whole::{Named, pretty, whole, write, write_tensors};
 use crate::{Error, Family, Foreign};
 use descant_autograd::{LowRank, Parameters};
+use descant_kernels::{Mat, MatMut, Parallelism, gemm};
 use descant_models::ModelConfig;
 use descant_train::Trained;
 use serde_json::{Map, Value, json};
@@ -17,13 +18,19 @@ use std::path::{Path, PathBuf};
 pub(crate) const ADAPTER_CONFIG: &str = "adapter_config.json";
 pub(crate) const WEIGHTS: &str = "adapter_model.safetensors";
 pub(crate) const PICKLED: &str = "adapter_model.bin";
+/// What trainers put beside an adapter, and is not read.
+pub(crate) const BESIDE: [&str; 3] = [TOKENIZER, TOKENIZER_CONFIG, CHAT_TEMPLATE];
+/// How far apart numbers are that were kept in 16 bits, of those about 1.
+const COARSE: f32 = 8e-3;
 /// What stands before the names of a model's own layers.
 const PREFIX: &str = "base_model.model.";
 
 /// Keys that are read, or that change nothing of what an adapter computes: which layers it is of say its tensors.
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 22] = [
     "alpha_pattern",
+    "auto_mapping",
     "base_model_name_or_path",
+    "eva_config",
     "exclude_modules",
     "fan_in_fan_out",
     "inference_mode",
@@ -52,11 +59,23 @@ const NEUTRAL: [(&str, &[&str]); 3] =
 /// # Errors
 /// As [`Foreign::open`] and [`Foreign::save`] of the model; where the adapter is another than LoRA, or of another model.
 pub fn import_adapted(adapter: &Path, base: &Path, run: &Path) -> Result<Vec<String>, Error> {
-    let mut adapter = Adapter::open(adapter)?;
-    Foreign::open(base)?.save_with(run, |family, model, parameters| match family {
+    let folder = adapter;
+    let mut adapter = Adapter::open(folder)?;
+    let mut notes = Foreign::open(base)?.save_with(run, |family, model, parameters| match family {
         Some(family) => adapter.add_to(family, model, parameters),
         None => Err(Error::folder(base, "an adapter of PEFT is of a model of transformers, and this is another")),
-    })
+    })?;
+    let mut own = Vec::new();
+    for name in BESIDE {
+        let theirs = read_if(&folder.join(name))?;
+        if theirs.is_some() && (!base.is_dir() || theirs != read_if(&base.join(name))?) {
+            own.push(name);
+        }
+    }
+    notes.extend((!own.is_empty()).then(|| {
+        format!("the adapter's folder has {} of its own, which is not read: the model's is kept", own.join(", "))
+    }));
+    Ok(notes)
 }
 
 /// Where the model lies that an adapter says it is of, if that is a folder.
@@ -78,9 +97,10 @@ pub fn base_of(adapter: &Path) -> Result<PathBuf, Error> {
     }
 }
 
-/// Whether a folder holds an adapter.
+/// Whether a folder holds an adapter, and no whole model beside it.
 pub fn is_adapter(folder: &Path) -> bool {
-    folder.join(ADAPTER_CONFIG).is_file()
+    let whole = [folder::WEIGHTS, folder::INDEX, folder::PICKLED, folder::PICKLED_INDEX];
+    folder.join(ADAPTER_CONFIG).is_file() && !whole.into_iter().any(|name| folder.join(name).exists())
 }
 
 /// An adapter whose weights still lie in their file.
@@ -169,8 +189,11 @@ impl Adapter {
                 .into_iter()
                 .chain(tables)
                 .find_map(|(end, second, table)| Some((name.strip_suffix(end)?.strip_suffix('.')?, second, table)));
+            let twice = || Err(Error::folder(self.file.path(), format!("'{}' is there twice", tensor.name)));
             if let Some(layer) = name.strip_suffix(".base_layer") {
-                layers.entry(layer.to_owned()).or_default().own = Some(tensor.clone());
+                if layers.entry(layer.to_owned()).or_default().own.replace(tensor.clone()).is_some() {
+                    return twice();
+                }
                 continue;
             }
             let Some((layer, second, table)) = found else {
@@ -182,7 +205,14 @@ impl Adapter {
             };
             let factors = layers.entry(layer.to_owned()).or_default();
             factors.table = table;
-            *(if second { &mut factors.b } else { &mut factors.a }) = Some(tensor.clone());
+            let factor = if second { &mut factors.b } else { &mut factors.a };
+            if factor.replace(tensor.clone()).is_some() {
+                return twice();
+            }
+        }
+        if layers.is_empty() {
+            let reason = "it holds no factors: the adapter was saved without its weights. Save it again";
+            return Err(Error::folder(self.file.path(), reason));
         }
         Ok(layers)
     }
@@ -191,10 +221,11 @@ impl Adapter {
     fn add_to(&mut self, family: Family, model: &ModelConfig, parameters: &mut Parameters) -> Result<(), Error> {
         let pieces: HashMap<String, Piece> = layers_of(family, model).collect();
         let path = self.file.path().to_owned();
+        let mut added = BTreeSet::new();
         for (layer, Factors { own, a, b, table }) in self.layers()? {
             let wrong = |reason: String| Error::folder(&path, format!("{layer}: {reason}"));
             let (Some(a), Some(b)) = (a, b) else {
-                return Err(wrong("it has one of its two factors, lora_A and lora_B, and lacks the other".to_owned()));
+                return Err(wrong("it lacks one or both of its factors, lora_A and lora_B".to_owned()));
             };
             let names = [layer.clone(), format!("transformer.{layer}"), format!("model.{layer}")];
             let piece = names.iter().find_map(|name| pieces.get(name));
@@ -207,6 +238,9 @@ impl Adapter {
                 return Err(wrong(
                     "an adapter of this table is not read: it is tied, or has rows of its own".to_owned(),
                 ));
+            }
+            if !added.insert(&piece.theirs) {
+                return Err(wrong("it is there twice, under two names".to_owned()));
             }
             let Part { start, rows, columns } = part(parameters, id, piece);
             let rank = if table { a.shape.first() } else { b.shape.get(1) }.copied().unwrap_or(0);
@@ -223,33 +257,35 @@ impl Adapter {
                 return Err(Error::folder(&self.config, reason));
             }
             if let Some(own) = own {
-                let mut values = vec![0.0; own.len().unwrap_or(0)];
-                self.file.read(&own, &mut values)?;
-                if values != parameters.values::<f32>(id)[start..][..rows * columns] {
+                let values = self.file.values(&own)?;
+                let theirs = &parameters.values::<f32>(id)[start..][..rows * columns];
+                // It may have been kept in fewer bits.
+                let near = |(a, b): (&f32, &f32)| (a - b).abs() <= COARSE * b.abs();
+                if own.shape != [rows, columns] || !values.iter().zip(theirs).all(near) {
                     return Err(wrong(format!("'{}' is not the model's: the adapter is of another one", own.name)));
                 }
             }
-            let scale = self.scale(&layer, rank) as f32;
-            let [mut first, mut second] = [vec![0.0; a.len().unwrap_or(0)], vec![0.0; b.len().unwrap_or(0)]];
-            self.file.read(&a, &mut first)?;
-            self.file.read(&b, &mut second)?;
+            let (first, second) = (self.file.values(&a)?, self.file.values(&b)?);
             // Of a table the factors are those of the turned weight.
-            let a =
-                |r: usize, column: usize| if table { second[column * rank + r] } else { first[r * columns + column] };
-            let b = |row: usize, r: usize| if table { first[r * rows + row] } else { second[row * rank + r] };
+            let [a, b] = match table {
+                false => [first, second],
+                true => [turned(&second, rank), turned(&first, rows)],
+            };
+            let scale = self.scale(&layer, rank) as f32;
             let weights = &mut parameters.values_mut::<f32>(id)[start..][..rows * columns];
-            for (row, weights) in weights.chunks_exact_mut(columns.max(1)).enumerate() {
-                for r in 0..rank {
-                    let factor = scale * b(row, r);
-                    weights.iter_mut().enumerate().for_each(|(column, weight)| *weight += factor * a(r, column));
-                }
-            }
+            let factors = [Mat::new(&b, rows, rank), Mat::new(&a, rank, columns)];
+            gemm(scale, factors[0], factors[1], 1.0, MatMut::new(weights, rows, columns), Parallelism::Serial);
             if weights.iter().any(|weight| !weight.is_finite()) {
                 return Err(wrong("what it adds is not finite".to_owned()));
             }
         }
         Ok(())
     }
+}
+
+/// A matrix of so many columns, its rows as columns.
+fn turned(values: &[f32], columns: usize) -> Vec<f32> {
+    (0..columns).flat_map(|column| values.iter().skip(column).step_by(columns.max(1)).copied()).collect()
 }
 
 /// That an adapter is LoRA as everywhere else.

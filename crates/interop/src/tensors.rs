@@ -188,9 +188,19 @@ impl TensorFile {
     pub(crate) fn take(&mut self, name: &str) -> Result<Option<Vec<f32>>, Error> {
         let Some(at) = self.tensors.iter().position(|tensor| tensor.name == name) else { return Ok(None) };
         let tensor = self.tensors.remove(at);
-        let mut values = vec![0.0; tensor.len().unwrap_or(0)];
-        self.read(&tensor, &mut values)?;
-        Ok(Some(values))
+        self.values(&tensor).map(Some)
+    }
+
+    /// The numbers of a tensor, row after row, in memory of their own: none where its type is not read, whose shape may be
+    /// anything.
+    ///
+    /// # Errors
+    /// As [`TensorFile::read`].
+    pub(crate) fn values(&mut self, tensor: &Tensor) -> Result<Vec<f32>, Error> {
+        let len = tensor.numbers.block().and(tensor.len()).unwrap_or(0);
+        let mut values = vec![0.0; len];
+        self.read(tensor, &mut values)?;
+        Ok(values)
     }
 
     /// Whether `second` is the same table as `first`: then it is no longer one of the tensors. So is one that is not there.
@@ -203,10 +213,7 @@ impl TensorFile {
         if second.shape != first.shape {
             return Ok(false);
         }
-        let [mut ours, mut theirs] = [&first, &second].map(|tensor| vec![0.0; tensor.len().unwrap_or(0)]);
-        self.read(&first, &mut ours)?;
-        self.read(&second, &mut theirs)?;
-        let is_same = ours == theirs;
+        let is_same = self.values(&first)? == self.values(&second)?;
         self.tensors.retain(|tensor| !is_same || tensor.name != second.name);
         Ok(is_same)
     }

@@ -307,8 +307,7 @@ impl Weights {
                     if matches!(spare, Spare::Mask | Spare::Nothing) {
                         continue;
                     }
-                    let mut values = vec![0.0; tensor.shape.iter().product()];
-                    file.read(&tensor, &mut values)?;
+                    let values = file.values(&tensor)?;
                     if !spare.is_implied(&values, tensor.shape.last().copied().unwrap_or(1), config) {
                         return Err(wrong(no_other(&name, spare)));
                     }

@@ -91,6 +91,8 @@ fn flatten(value: Value, name: String, keys: &mut BTreeMap<String, Value>) {
 /// A recipe as the run would have resolved it: with what its start wrote into its own.
 fn resolved(mut given: Recipe, own: &Recipe) -> Recipe {
     given.adopt_decisions(own);
+    // Runs from before do not know theirs, and it changes no training.
+    given.model.origin.clone_from(&own.model.origin);
     if let (Some(distill), Some(own)) = (&mut given.distill, &own.distill) {
         distill.checksum = own.checksum;
     }

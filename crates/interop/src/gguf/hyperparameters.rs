@@ -68,6 +68,17 @@ const WINDOW: u64 = 4096;
 /// The factors of rotary frequencies, as Llama 3.1 has them.
 pub(super) const FACTORS: &str = "rope_freqs.weight";
 
+/// Lengths that a scaling may have been made for.
+const LENGTHS: [usize; 20] = {
+    let mut lengths = [16; 20];
+    let mut i = 1;
+    while i < lengths.len() {
+        lengths[i] = 2 * lengths[i - 1];
+        i += 1;
+    }
+    lengths
+};
+
 /// The keys of a model whose numbers are of this type, and what is to be told of them.
 pub(super) fn write(
     architecture: &Architecture,
@@ -106,6 +117,15 @@ pub(super) fn write(
         add("attention.value_length", number(head));
         add("rope.dimension_count", number(head));
         add("rope.freq_base", real(transformer.rotary_base));
+    }
+    if let Some(RotaryScaling::Llama3 { low, high, original_length, .. }) = transformer.rotary_scaling
+        && !((low, high) == (1.0, 4.0) && LENGTHS.contains(&original_length))
+    {
+        notes.push(
+            "a file holds no numbers of rotary_scaling but the factors that they give: llama.cpp reads this one, and descant cannot read it \
+             again, whose low, high and original_length are not those of Llama 3.1 (1, 4 and a power of two)"
+                .to_owned(),
+        );
     }
     if let Some(RotaryScaling::Linear { factor }) = transformer.rotary_scaling {
         add("rope.scaling.type", Item::Text("linear".to_owned()));
@@ -200,8 +220,12 @@ pub(super) fn read(
     let tokens = all.get("tokenizer.ggml.tokens").and_then(Value::as_array).map_or(0, Vec::len);
     config.insert("vocab_size".to_owned(), tokens.into());
     for (theirs, ours) in [("bos", "bos_token_id"), ("eos", "eos_token_id")] {
-        let id = all.get(&format!("tokenizer.ggml.{theirs}_token_id"));
-        config.insert(ours.to_owned(), id.cloned().unwrap_or(Value::Null));
+        let key = format!("tokenizer.ggml.{theirs}_token_id");
+        let id = all.get(&key).unwrap_or(&Value::Null);
+        if !(id.is_null() || id.is_u64()) {
+            return Err(format!("{key}: expected a token's id"));
+        }
+        config.insert(ours.to_owned(), id.clone());
     }
     let tied = file.is_tied("output.weight", "token_embd.weight").map_err(|error| error.to_string())?;
     config.insert("tie_word_embeddings".to_owned(), tied.into());
@@ -324,14 +348,14 @@ fn llama3(factors: &[f32], base: f64, head: usize) -> Result<Value, String> {
     }
     let factor = f64::from(factors.iter().copied().fold(1.0, f32::max));
     let plain = TransformerConfig { rotary_base: base, head_width: Some(head), ..TransformerConfig::default() };
-    for original_length in (4..24).map(|power| 1 << power) {
+    let frequencies = plain.frequencies(head);
+    for original_length in LENGTHS {
         let (low, high) = (1.0, 4.0);
         let scaling = RotaryScaling::Llama3 { factor, low, high, original_length };
         let scaled = TransformerConfig { rotary_scaling: Some(scaling), ..plain.clone() }.frequencies(head);
         let same = |((plain, scaled), factor): ((&f64, &f64), &f32)| {
             (plain / scaled - f64::from(*factor)).abs() <= 1e-4 * f64::from(*factor)
         };
-        let frequencies = plain.frequencies(head);
         if frequencies.iter().zip(&scaled).zip(factors).all(same) {
             return Ok(json!({
                 "rope_type": "llama3", "factor": factor, "low_freq_factor": low, "high_freq_factor": high,

@@ -63,8 +63,75 @@ fn what_is_more_than_lora_is_refused_by_key() {
         import_adapted(&reference("peft-llama"), &reference("pytorch-lstm"), &at("run")).unwrap_err().to_string();
     assert!(error.contains("PEFT"), "{error}");
     // Without a model.
-    let error = base_of(&reference("peft-llama")).unwrap_err().to_string();
-    assert!(error.contains("--base"), "{error}");
+    copied("llama", &at("named"));
+    let named = |base: Value| {
+        edit(&at("named").join(ADAPTER_CONFIG), |json| json["base_model_name_or_path"] = base);
+        base_of(&at("named")).map_err(|error| error.to_string())
+    };
+    assert_eq!(named(json!(reference("llama"))), Ok(reference("llama")));
+    for nowhere in [json!("nobody/nothing"), Value::Null] {
+        let error = named(nowhere).unwrap_err();
+        assert!(error.contains("--base"), "{error}");
+    }
     let error = crate::import(&reference("peft-llama"), &at("run")).unwrap_err().to_string();
     assert!(error.contains("--base"), "{error}");
+}
+
+#[test]
+fn an_adapter_without_factors_or_with_some_twice_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |part: &str| folder.path().join(part);
+    let refused = |change: &dyn Fn(Vec<Named>) -> Vec<Named>, says: &str| {
+        copied("llama", &at("in"));
+        let bytes = fs::read(at("in").join(WEIGHTS)).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let all = file.names().into_iter().map(|name| {
+            let values = numbers(&file, name).into_iter().map(|value| value as f32).collect();
+            (name.to_owned(), file.tensor(name).unwrap().shape().to_vec(), values)
+        });
+        write_tensors(&at("in").join(WEIGHTS), &change(all.collect())).unwrap();
+        let error = import_adapted(&at("in"), &reference("llama"), &at("run")).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    };
+    refused(&|_| Vec::new(), "no factors");
+    let again = |from: &'static str, to: &'static str| {
+        move |mut all: Vec<Named>| {
+            let more: Vec<Named> = all
+                .iter()
+                .filter(|(name, ..)| name.contains("layers.0.self_attn.q_proj"))
+                .map(|(name, shape, values)| (name.replace(from, to), shape.clone(), values.clone()))
+                .collect();
+            all.extend(more);
+            all
+        }
+    };
+    refused(&again(".weight", ".default.weight"), "twice");
+    refused(&again("model.model.layers", "model.layers"), "twice");
+    refused(&|all| all.into_iter().filter(|(name, ..)| !name.contains("q_proj.lora_B")).collect(), "lacks");
+    let other = |mut all: Vec<Named>| {
+        all.iter_mut().filter(|(name, ..)| name.contains("base_layer")).for_each(|(.., values)| values[0] += 0.5);
+        all
+    };
+    refused(&other, "base_layer");
+}
+
+#[test]
+fn what_lies_beside_an_adapter_is_told_and_a_whole_model_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |part: &str| folder.path().join(part);
+    copied("llama", &at("in"));
+    fs::write(at("in/chat_template.jinja"), "{{ messages }}").unwrap();
+    fs::copy(reference("llama").join("tokenizer.json"), at("in/tokenizer.json")).unwrap();
+    let notes = import_adapted(&at("in"), &reference("llama"), &at("run")).unwrap();
+    assert!(
+        notes.len() == 1 && notes[0].contains("chat_template.jinja") && !notes[0].contains("tokenizer.json"),
+        "{notes:?}"
+    );
+    assert!(is_adapter(&at("in")));
+    // With a config.json alone it still is one; with weights it is a model.
+    fs::copy(reference("llama").join("config.json"), at("in/config.json")).unwrap();
+    assert!(is_adapter(&at("in")));
+    fs::copy(reference("llama").join("model.safetensors"), at("in/model.safetensors")).unwrap();
+    assert!(!is_adapter(&at("in")));
+    crate::import(&at("in"), &at("whole")).unwrap();
 }

@@ -182,6 +182,7 @@ const ABOVE_0: &str = "above 0";
 const REQUIRED: &str = "(required)";
 const ACTIVATIONS: &[&str] = &["relu", "gelu", "gelu-tanh", "silu", "tanh", "sigmoid"];
 const FAMILIES: &[&str] = &super::family::NAMES;
+const ORIGINS: &[&str] = &super::family::ORIGINS;
 const LAYERS: &[&str] = &["recurrent", "transformer"];
 const WARMED: &[&str] = &["linear", "inverse-sqrt", "cosine", "warmup-stable-decay"];
 const ENDING: &[&str] = &["linear", "cosine", "warmup-stable-decay"];
@@ -244,8 +245,8 @@ pub const KEYS: &[Key] = &[
     key("model.family", Choice(FAMILIES), "(none)", "Makes a model of this family of transformers, so that it can be \
         exported as one: stands for the keys of [model] and [model.transformer] that do, below those that are given; and for \
         data.shared_vocabulary = true, where its tables are tied."),
-    key("model.origin", Text, "(none)", "The family that the model comes from, which an import and model.family write down: \
-        an export is of that one as long as the model fits.").of(TRANSFORMER),
+    key("model.origin", Choice(ORIGINS), "(none)", "The family that the model comes from, by its model_type, which an import \
+        and model.family write down: an export is of that one as long as the model fits.").of(TRANSFORMER),
     key("model.decoder", Choice(LAYERS), "\"recurrent\"", "What writes."),
     key("model.encoder", Choice(LAYERS), "(as decoder)", "What reads the source.").of(PAIRS),
     key("model.cell", Choice(&["lstm", "gru"]), "\"lstm\"", "The cell of recurrent layers.").of(RECURRENT),
