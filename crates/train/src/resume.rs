@@ -277,3 +277,19 @@ fn program() -> String {
     let features = String::new();
     format!("descant {} on {}{features}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_knows_no_family_goes_on_with_the_recipe_that_names_one() {
+        let text = "[bench]\nvocabulary = 9\nbatch = 1\nlength = 2\n[model]\nfamily = 'llama'\nhidden = 8\n";
+        let given = Recipe::parse(text, &["model.transformer.heads=2".to_owned()]).unwrap();
+        assert_eq!(given.model.origin.as_deref(), Some("llama"));
+        let mut own = given.clone();
+        own.model.origin = None;
+        assert!(Difference::forbidden(&Difference::all(&own, &given)).is_some());
+        assert!(Difference::all(&own, &resolved(given, &own)).is_empty());
+    }
+}
