@@ -7,7 +7,7 @@ use descant_interop::{Family, Foreign, HubName, Layout};
 use descant_models::{Kind, Layers};
 use descant_tensor::DType;
 use descant_text::{ChatTemplate, Tokenizer, plural};
-use descant_train::{Described, Estimate, Recipe, Tokenizers, count};
+use descant_train::{Described, Estimate, Recipe, Tokenizers, count, is_foreign};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ impl Show {
             return tell(&what, &recipe, &tokenizers, chat.as_ref());
         }
         let runs = Described::runs_in(place);
-        if !runs.is_empty() {
+        if !runs.is_empty() && !is_foreign(place) {
             print(format_args!("what:      a folder of {}", plural(runs.len() as u64, "run")))?;
             return runs
                 .iter()

@@ -4,9 +4,8 @@ use crate::report::{note, print};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use descant_models::Kind;
-use descant_text::{Example, Text, plural};
+use descant_text::{Example, Text};
 use descant_train::{Origins, Recipe};
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -46,9 +45,6 @@ const FOR_ENTRY: u64 = 150;
 /// Tokens of a batch in the starters.
 const BATCH: u64 = 1024;
 
-/// Texts or pairs that are looked at, at most.
-const LOOKED_AT: usize = 200_000;
-
 /// What a text is like, as far as a vocabulary depends on it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Measured {
@@ -63,21 +59,30 @@ struct Measured {
 }
 
 impl Measured {
-    fn of(recipe: &Recipe) -> anyhow::Result<Self> {
-        let texts = Origins::of(recipe)?.texts(recipe)?;
-        let (mut distinct, mut letters, mut longer, mut examples) = (HashSet::new(), [0, 0], 0, 0);
-        for example in texts.train.examples()?.take(LOOKED_AT) {
+    /// The text of a recipe, read as training reads it.
+    fn of(mut recipe: Recipe) -> anyhow::Result<Self> {
+        // Of what is decided here, training tells.
+        recipe.decide()?;
+        let texts = Origins::of(&recipe)?.texts(&recipe)?;
+        let mut seen = vec![false; char::MAX as usize + 1];
+        let (mut letters, mut longer, mut examples) = ([0, 0], 0, 0);
+        for example in texts.train.examples()? {
             let Example { source, target, .. } = example?;
             let sides = [source.as_ref(), Some(&target)].map(|text| text.map(Text::to_string).unwrap_or_default());
-            sides.iter().for_each(|side| distinct.extend(side.chars()));
-            let counts = sides.map(|side| side.chars().count() as u64);
+            let counts = sides.map(|side| side.chars().map(|letter| seen[letter as usize] = true).count() as u64);
             letters = [letters[0] + counts[0], letters[1] + counts[1]];
             (longer, examples) = (longer + counts[0].max(counts[1]), examples + 1);
         }
+        anyhow::ensure!(
+            examples > 0,
+            "{} has no text that is read: all its lines are empty or too long",
+            texts.train.path().display()
+        );
+        let distinct = seen.into_iter().filter(|&seen| seen).count() as u64;
         let is_pair = recipe.model.kind == Kind::EncoderDecoder;
         let letters = if is_pair { letters[0].min(letters[1]) } else { letters[0] + letters[1] };
         let longer_side = longer.div_ceil(examples.max(1));
-        Ok(Self { examples, letters, longer_side, distinct: distinct.len() as u64 })
+        Ok(Self { examples, letters, longer_side, distinct })
     }
 }
 
@@ -146,7 +151,9 @@ impl Init {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let mut text = self.kind.text().to_owned();
         if !self.data.is_empty() {
-            let names: Vec<String> = self.data.iter().map(|path| format!("{:?}", path.to_string_lossy())).collect();
+            // As JSON writes a text, TOML reads it.
+            let names = self.data.iter().map(|path| serde_json::to_string(&path.to_string_lossy()));
+            let names: Vec<String> = names.collect::<Result<_, _>>()?;
             let value = if let [one] = &names[..] { one.clone() } else { format!("[{}]", names.join(", ")) };
             text = set(&text, "data", "train", &value);
         }
@@ -154,7 +161,7 @@ impl Init {
         let files = recipe.data.as_ref().map_or(&[][..], |data| data.train.paths());
         let named = !self.data.is_empty();
         let measured = match named || files.iter().all(|path| path.exists()) {
-            true => Measured::of(&recipe).map(Some),
+            true => Measured::of(recipe.clone()).map(Some),
             false => Ok(None),
         };
         // A text that nobody named need not be one.
@@ -165,13 +172,9 @@ impl Init {
             text = set(&text, "tokenizer", "kind", &kind);
             text = set(&text, "tokenizer", "vocabulary", &vocabulary.to_string());
             text = set(&text, "train", "steps", &steps.to_string());
-            let Measured { examples, letters, distinct, .. } = measured;
+            let Measured { letters, distinct, .. } = measured;
             let names: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
-            note(format_args!(
-                "Made for {}: {} of {letters} letters, {distinct} of them different.",
-                names.join(" and "),
-                plural(examples, "text"),
-            ));
+            note(format_args!("Made for {}: {letters} letters, {distinct} of them different.", names.join(" and ")));
         }
         let Some(path) = self.file else { return print(text.trim_end()) };
         let shown = path.display();

@@ -37,7 +37,17 @@ fn a_starter_is_made_for_its_text() {
     let recipe = folder.succeed(&["init", "pairs", "--data", "long.tsv"]);
     assert!(recipe.contains("kind = \"bpe\"") && recipe.contains("vocabulary = 7"), "{recipe}");
     // By the name that the recipe has, too; and a text that is none of the kind is told where it was named.
-    assert!(told(&folder, &["init", "pairs", "own.toml"]).contains("Made for pairs.tsv: 400 texts"));
+    assert!(told(&folder, &["init", "pairs", "own.toml"]).contains("Made for pairs.tsv: 1200 letters, 10 of them"));
+    // A book in one line is read as it will be, and whatever a file is called.
+    let letters: String = (0..100_u8).map(|i| char::from(b'!' + i % 90)).collect();
+    for name in ["book.txt", "cafe\u{301} \"1\".txt"] {
+        folder.write(name, letters.repeat(700));
+        let arguments = ["init", "text", &format!("{}.toml", name.len()), "--data", name];
+        assert!(told(&folder, &arguments).contains("70000 letters, 90 of them"));
+        let recipe = fs::read_to_string(folder.path(arguments[2])).unwrap();
+        assert!(recipe.contains("vocabulary = 150"), "{recipe}");
+        folder.succeed(&["train", arguments[2], "--quiet", "--set", "train.steps=1"]);
+    }
     folder.fail(&["init", "pairs", "--data", "text.txt"], &["text.txt, line 1"]);
     folder.fail(&["init", "pairs", "--data", "absent.tsv"], &["absent.tsv"]);
     assert!(folder.succeed(&["init", "instructions"]).contains("chat.jsonl"));
@@ -56,8 +66,12 @@ fn a_vocabulary_too_large_for_its_text_is_told() {
     };
     for kind in ["bpe", "byte-bpe", "wordpiece"] {
         let said = train(&format!("kind = \"{kind}\"\nvocabulary = 900"), kind);
-        assert!(said.contains("tokenizer.vocabulary = 900 is too large for this text"), "{said}");
+        assert!(said.contains("tokenizer.vocabulary = 900 is too large"), "{said}");
         assert!(said.contains("occur fewer than 5 times"), "{said}");
+        assert!(
+            said.contains("large for the sources of this text") && said.contains("large for the targets"),
+            "{said}"
+        );
     }
     for kind in ["kind = \"character\"", "kind = \"bpe\"\nvocabulary = 40", "kind = \"byte\""] {
         let said = train(kind, &kind[8..12]);
@@ -136,13 +150,19 @@ fn what_is_no_run_says_what_it_is() {
     folder.fail(&["generate", "runs", "1"], &["not a run folder", "runs/pairs"]);
     assert!(folder.succeed(&["show", "runs"]).contains("show runs/pairs"));
     folder.fail(&["export", "runs/pairs", "pairs.gguf"], &["no recurrent models", "LSTM, GRU"]);
+    folder.succeed(&["import", "exported", "--run", "exported/run"]);
+    assert!(folder.succeed(&["show", "exported"]).contains("PyTorch"), "a model is one, whatever lies beside it");
+    fs::remove_file(folder.path("runs/pairs/last/manifest.json")).unwrap();
+    let broken = folder.fail(&["generate", "runs/pairs/checkpoints/step-00000002", "1"], &["step-00000002"]);
+    assert!(!broken.contains("from elsewhere"), "{broken}");
+    folder.train("pairs.toml", "runs/pairs2", 2);
     folder.succeed(&["import", "exported", "--run", "again"]);
     let shown = folder.succeed(&["show", "again"]);
     assert!(shown.contains("an imported model") && !shown.contains("step 0"), "{shown}");
     assert!(!folder.fail(&["eval", "again"], &["again", "--data"]).contains("[data]"));
     // It tells what a run is, not of which numbers.
-    fs::write(folder.path("runs/pairs/last/model.safetensors"), "damaged").unwrap();
-    assert!(folder.succeed(&["show", "runs/pairs"]).contains("at step 2"));
+    fs::write(folder.path("runs/pairs2/last/model.safetensors"), "damaged").unwrap();
+    assert!(folder.succeed(&["show", "runs/pairs2"]).contains("at step 2"));
     assert!(folder.succeed(&["recipe", "lora"]).contains("[finetune.lora]"));
 }
 

@@ -112,7 +112,7 @@ pub fn export_gguf(trained: &Trained, path: &Path, numbers: GgufNumbers) -> Resu
         ));
     }
     let tensors = tensors(trained, family, architecture, numbers)?;
-    if path.exists() {
+    if path.symlink_metadata().is_ok() {
         return Err(Error::folder(path, "it is there already. Choose another name"));
     }
     let written = write_file(path, |file| write(BufWriter::new(file), &items, &tensors));

@@ -39,15 +39,21 @@ pub fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(read_file(path)?).map_err(|error| Error::new(ErrorKind::InvalidData, error.utf8_error()))
 }
 
-/// Writes a file as a whole: beside its place, synced, then renamed, so that what stands there is the old one or the new.
+/// Writes a file as a whole: beside its place, under a name of this process, synced, then renamed, so that what stands
+/// there is the old one or the new. A new one has the permissions of the old.
 ///
 /// # Errors
 /// What the system says; then nothing of it is left.
 pub fn write_file(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
-    let mut name = path.file_name().ok_or(ErrorKind::InvalidInput)?.to_owned();
-    name.push(".partial");
-    let partial = path.with_file_name(name);
-    let written = File::create(&partial).and_then(|mut file| {
+    // Short, as the name may be as long as one can be.
+    let name = crc32fast::hash(path.file_name().ok_or(ErrorKind::InvalidInput)?.as_encoded_bytes());
+    let partial = path.with_file_name(format!(".{name:08x}.{}.partial", std::process::id()));
+    // Of a process that had our number, and is no more.
+    let _ = fs::remove_file(&partial);
+    let written = File::create_new(&partial).and_then(|mut file| {
+        if let Ok(old) = fs::metadata(path) {
+            file.set_permissions(old.permissions())?;
+        }
         write(&mut file)?;
         file.flush()?;
         file.sync_all()?;
@@ -62,6 +68,7 @@ pub fn write_file(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn what_is_no_regular_file_is_not_opened() {
@@ -77,12 +84,17 @@ mod tests {
     fn a_file_is_the_old_one_until_it_is_the_new() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.json");
+        let beside = folder.path().join("a.json.partial");
+        fs::write(&beside, "somebody's own").unwrap();
         write_file(&path, |file| file.write_all(b"old")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let broken_off = write_file(&path, |file| file.write_all(b"new").and(Err(Error::other("no space"))));
         assert_eq!(broken_off.unwrap_err().to_string(), "no space");
         assert_eq!(fs::read(&path).unwrap(), b"old");
         write_file(&path, |file| file.write_all(b"new")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::read(&beside).unwrap(), b"somebody's own");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 }

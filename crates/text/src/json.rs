@@ -1,8 +1,11 @@
 //! Texts in JSON: objects one a line, or in one list, and what their keys mean.
 
+mod meant;
+
 use crate::chat::ASSISTANT;
 use crate::lines::{LONGEST_OBJECT, Line, Lines};
 use crate::{Message, TextError};
+use meant::{KEYS, MESSAGE, meant, meant_role};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use std::fmt;
@@ -104,43 +107,8 @@ impl Record {
     }
 }
 
-/// The keys of objects.
-const KEYS: [&str; 8] = ["prompt", "completion", "messages", "instruction", "input", "output", "text", "system"];
-/// Those of messages.
-const MESSAGE: [&str; 3] = ["role", "content", "weight"];
-/// What other formats call them.
-const OTHERS: [(&str, &str); 17] = [
-    ("answer", "completion"),
-    ("answer", "output"),
-    ("response", "completion"),
-    ("response", "output"),
-    ("target", "completion"),
-    ("target", "output"),
-    ("question", "prompt"),
-    ("query", "prompt"),
-    ("source", "prompt"),
-    ("conversation", "messages"),
-    ("conversations", "messages"),
-    ("dialog", "messages"),
-    ("dialogue", "messages"),
-    ("sentence", "text"),
-    ("from", "role"),
-    ("value", "content"),
-    ("content", "text"),
-];
-/// The usual roles of messages.
-const ROLES: [&str; 3] = ["system", "user", ASSISTANT];
 /// Keys that a message shows.
 const SHOWN: usize = 8;
-
-/// Which of some keys is meant by one that there is not.
-fn meant<'a>(name: &str, keys: impl Iterator<Item = &'a &'a str> + Clone) -> Option<&'a str> {
-    let name = name.to_lowercase();
-    let near = |key: &&&str| strsim::damerau_levenshtein(key, &name) <= (key.len() / 4).max(1);
-    let other = OTHERS.iter().filter(|(other, _)| *other == name).map(|(_, key)| *key);
-    let other = other.filter_map(|known| keys.clone().find(|key| **key == known)).next();
-    keys.clone().find(near).or(other).copied()
-}
 
 /// What is wrong, and where in the line: the reader counts every line as the first.
 fn reason(error: &serde_json::Error) -> String {
@@ -187,13 +155,8 @@ fn messages(value: Option<&Value>) -> Result<Vec<(Message, bool)>, String> {
         }
         let text = |key: &str| text(fields.get(key), &format!("{key:?} of message {number}"));
         let message = Message::new(&text("role")?, &text("content")?);
-        // A slip of the pen: what is said so would be read, and never learned.
-        let role = &message.role;
-        let slip = |known: &&&str| {
-            let near = strsim::damerau_levenshtein(known, role) <= 1 && role.chars().all(char::is_alphabetic);
-            role.as_str() != **known && (near || role.to_lowercase() == **known)
-        };
-        if let Some(known) = ROLES.iter().find(slip) {
+        if let Some(known) = meant_role(&message.role) {
+            let role = &message.role;
             return Err(format!("message {number} is by the role {role:?}: did you mean {known:?}?"));
         }
         let weight = fields.get("weight").map_or(Some(1.0), Value::as_f64);

@@ -167,16 +167,6 @@ pub enum Files {
     Two([PathBuf; 2]),
 }
 
-impl Files {
-    /// Their paths.
-    pub fn paths(&self) -> &[PathBuf] {
-        match self {
-            Self::One(path) => std::slice::from_ref(path),
-            Self::Two(paths) => paths,
-        }
-    }
-}
-
 /// What the operands of products are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -184,11 +184,16 @@ impl Tokenizers {
         let mut sides = Vec::new();
         match is_shared {
             true => target.iter_mut().zip(&source).for_each(|(all, more)| *all += more),
-            false => sides.extend(self.source.is_some().then_some(("tokenizer", &recipe.tokenizer, source))),
+            false => sides.extend(self.source.is_some().then_some((
+                "tokenizer",
+                " the sources of",
+                &recipe.tokenizer,
+                source,
+            ))),
         }
         let table = if recipe.target_tokenizer.is_some() { "target_tokenizer" } else { "tokenizer" };
-        sides.push((table, own, target));
-        let told = sides.into_iter().filter_map(|(table, config, counts)| {
+        sides.push((table, if sides.is_empty() { "" } else { " the targets of" }, own, target));
+        let told = sides.into_iter().filter_map(|(table, side, config, counts)| {
             use TokenizerKind::{Bpe, ByteBpe, Unigram, Wordpiece};
             let used = counts.iter().filter(|&&count| count > 0).count();
             let rare = counts.iter().filter(|&&count| (1..SELDOM).contains(&count)).count();
@@ -196,15 +201,13 @@ impl Tokenizers {
             (subwords && 2 * rare > used).then(|| {
                 let vocabulary = config.vocabulary;
                 format!(
-                    "{table}.vocabulary = {vocabulary} is too large for this text: of its {used} different subwords, {rare} \
+                    "{table}.vocabulary = {vocabulary} is too large for{side} this text: of its {used} different subwords, {rare} \
                      occur fewer than {SELDOM} times, and are hardly learned. A smaller vocabulary, or {table}.kind = \
                      \"character\", shows each more often."
                 )
             })
         });
-        let mut told: Vec<String> = told.collect();
-        told.dedup();
-        Ok(told)
+        Ok(told.collect())
     }
 
     /// What a model needs to know of them, with the loss's weights of tokens looked up.

@@ -144,7 +144,7 @@ impl Described {
         let tokenizers = Tokenizers::load(&run, &recipe)?;
         checkpoint.belongs().map_or(Ok(()), |belongs| belongs.check(&recipe, &run))?;
         let chat = chat_of(&run, &tokenizers)?;
-        Ok(Self { recipe, tokenizers, chat, step: checkpoint.progress().step })
+        Ok(Self { recipe: found(&recipe, &run), tokenizers, chat, step: checkpoint.progress().step })
     }
 
     /// The runs in a folder, by name.
@@ -295,8 +295,10 @@ const FOREIGN: [&str; 7] = [
 ];
 
 /// Whether a path is a model from elsewhere, by the names of its files, and no checkpoint of a run.
-fn is_foreign(path: &Path) -> bool {
-    let has = || !path.join("manifest.json").exists() && FOREIGN.iter().any(|name| path.join(name).is_file());
+pub fn is_foreign(path: &Path) -> bool {
+    let place = fs::canonicalize(path).unwrap_or_default();
+    let is_checkpoint = path.join("manifest.json").exists() || place.parent().is_some_and(|p| p.ends_with(CHECKPOINTS));
+    let has = || !is_checkpoint && FOREIGN.iter().any(|name| path.join(name).is_file());
     if path.is_dir() { has() } else { path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf")) }
 }
 

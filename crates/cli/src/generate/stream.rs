@@ -11,8 +11,7 @@ pub(super) struct Stream<'a> {
     ended: bool,
     /// What may still change.
     held: String,
-    /// Bytes shown.
-    shown: usize,
+    shown: String,
     failed: Option<anyhow::Error>,
 }
 
@@ -21,7 +20,7 @@ impl<'a> Stream<'a> {
     pub(super) fn new(trained: &'a Trained, prompt: &[u32], chat: bool) -> anyhow::Result<Self> {
         let end = if chat { trained.answer_end()? } else { None };
         let decoder = Decoder::after(&trained.tokenizers.target, prompt);
-        Ok(Self { decoder, end, ended: false, held: String::new(), shown: 0, failed: None })
+        Ok(Self { decoder, end, ended: false, held: String::new(), shown: String::new(), failed: None })
     }
 
     /// Shows one more token.
@@ -37,7 +36,7 @@ impl<'a> Stream<'a> {
             return Ok(());
         }
         self.held += &self.decoder.push(token)?;
-        if self.end.is_some() && self.shown == 0 {
+        if self.end.is_some() && self.shown.is_empty() {
             self.held.drain(..self.held.len() - self.held.trim_start().len());
         }
         let certain = certain(&self.held, self.end.as_ref().map(|end| end.text.as_str()));
@@ -46,15 +45,22 @@ impl<'a> Stream<'a> {
     }
 
     fn put(&mut self, more: &str) -> anyhow::Result<()> {
-        self.shown += more.len();
+        self.shown += more;
         if more.is_empty() { Ok(()) } else { put(more) }
     }
 
     /// Shows the rest of the whole text.
     pub(super) fn finish(mut self, text: &str) -> anyhow::Result<()> {
         self.failed.take().map_or(Ok(()), Err)?;
-        self.put(text.get(self.shown..).unwrap_or_default())
+        let rest = rest(&self.shown, text);
+        if rest.is_empty() { Ok(()) } else { put(rest) }
     }
+}
+
+/// What of a text was not shown yet: all from where it differs on.
+fn rest<'a>(shown: &str, text: &'a str) -> &'a str {
+    let same = shown.chars().zip(text.chars()).take_while(|(a, b)| a == b);
+    &text[same.map(|(letter, _)| letter.len_utf8()).sum::<usize>()..]
 }
 
 /// How many bytes of a text stay as they are where it may go on. Of an answer, neither what may be the beginning of what
@@ -77,6 +83,9 @@ struct Decoder<'a> {
 
 /// Tokens of a prompt that decide how the next one is decoded.
 const BEFORE: usize = 8;
+/// Tokens whose text is waited for: a character has four bytes at most. Beyond, they are no text, or one that changes what
+/// stands before it, and the end tells.
+const HELD: usize = 16;
 
 impl<'a> Decoder<'a> {
     fn after(tokenizer: &'a Tokenizer, prompt: &[u32]) -> Self {
@@ -92,20 +101,21 @@ impl<'a> Decoder<'a> {
         self.new.push(token);
         let before = self.tokenizer.decode(&self.known)?;
         let whole = self.tokenizer.decode(&[&self.known[..], &self.new].concat())?;
-        // A character that is not whole, or only a part of a token's name.
-        if whole.ends_with(char::REPLACEMENT_CHARACTER) || whole.len() <= before.len() {
+        // Nothing, or a character that is not whole; or bytes by which others before them are none.
+        let more = whole.strip_prefix(&before).unwrap_or_default();
+        let is_whole = !more.is_empty() && !more.ends_with(char::REPLACEMENT_CHARACTER);
+        if !is_whole && self.new.len() < HELD {
             return Ok(String::new());
         }
-        let more = whole.get(before.len()..).unwrap_or_default().to_owned();
         self.known = std::mem::take(&mut self.new);
-        Ok(more)
+        Ok(more.to_owned())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use descant_text::{TokenizerConfig, TokenizerKind};
+    use descant_text::{Special, TokenizerConfig, TokenizerKind};
 
     #[test]
     fn what_may_change_is_held_back() {
@@ -115,6 +125,39 @@ mod tests {
         assert_eq!(certain("ab <|im_end|>", Some("<|im_end|>")), 2);
         assert_eq!(certain("ab |im", Some("<|im_end|>")), 6);
         assert_eq!(certain("ab\n", Some("")), 2);
+    }
+
+    #[test]
+    fn bytes_that_are_no_characters_end_as_the_whole_text() {
+        let names = ["<unk>", "x", "<0xC3>", "<0xA9>", "<0xFF>", "<0xE6>"];
+        let entries: Vec<String> = names.iter().enumerate().map(|(id, name)| format!("{name:?}: {id}")).collect();
+        let json = format!(
+            r#"{{"version": "1.0", "added_tokens": [], "model": {{"type": "BPE", "byte_fallback": true, "vocab": {{{}}}, "merges": []}},
+            "decoder": {{"type": "Sequence", "decoders": [{{"type": "ByteFallback"}}, {{"type": "Fuse"}}]}}}}"#,
+            entries.join(", ")
+        );
+        let tokenizer = Tokenizer::from_json(json.as_bytes(), Some(Special::none())).unwrap();
+        let mut differ = 0;
+        for number in 0..5_u32.pow(5) {
+            let ids: Vec<u32> = (0..5).map(|place| 1 + number / 5_u32.pow(place) % 5).collect();
+            let mut decoder = Decoder::after(&tokenizer, &[]);
+            let shown: String = ids.iter().map(|&id| decoder.push(id).unwrap()).collect();
+            let text = tokenizer.decode(&ids).unwrap();
+            let more = rest(&shown, &text);
+            assert!(text.ends_with(more), "{ids:?} {shown:?} {text:?}");
+            match text.starts_with(&shown) {
+                true => assert_eq!([&shown, more].concat(), text, "{ids:?}"),
+                false => differ += 1,
+            }
+        }
+        assert!(differ > 0, "some bytes make others none");
+        // The cost of a token does not grow with those before it.
+        let mut decoder = Decoder::after(&tokenizer, &[]);
+        for _ in 0..100 {
+            decoder.push(4).unwrap();
+            assert!(decoder.known.len() <= HELD && decoder.new.len() < HELD);
+        }
+        assert_eq!([rest("", "ab"), rest("ab", "ab"), rest("é", "\u{fffd}x")], ["ab", "", "\u{fffd}x"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::trained::locate;
 use crate::{Error, Files, Recipe};
 use descant_models::Kind;
 use descant_text::{Lines, TextError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Lines that are looked at.
 const LINES: usize = 20_000;
@@ -70,6 +70,16 @@ impl Look {
         let parted = long.is_some() || blank as f64 >= BLANK * (lines + blank) as f64 && blank > 0;
         let columns = columns.filter(|_| 2 * in_columns > lines);
         Ok(Self { lines, long, parted, columns })
+    }
+}
+
+impl Files {
+    /// Their paths.
+    pub fn paths(&self) -> &[PathBuf] {
+        match self {
+            Self::One(path) => std::slice::from_ref(path),
+            Self::Two(paths) => paths,
+        }
     }
 }
 

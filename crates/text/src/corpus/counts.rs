@@ -1,0 +1,49 @@
+//! What a corpus is asked for beside its sequences: how much of a text is in it, and what of a vocabulary.
+
+use super::{Corpus, Texts};
+use crate::TextError;
+
+impl Corpus {
+    /// Whether it is a part of what was encoded, such as the end that is held out.
+    pub fn is_part(&self) -> bool {
+        let whole = if self.is_continuous() { self.stored.target.ids.len() } else { self.stored.target.lengths.len() };
+        whole.is_ok_and(|whole| self.range != (0..whole))
+    }
+
+    /// How many of the text's examples are left out of this part of it: those between its sequences, and, of the last
+    /// part, those after them.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn left_out(&self) -> Result<u64, TextError> {
+        let report = self.report();
+        let Some(examples) = self.stored.examples.as_ref().filter(|_| self.is_part()) else {
+            return Ok(report.left_out);
+        };
+        let number = |at: u64| Ok::<_, TextError>(u64::from(self.check(examples.read(at..at + 1))?[0]));
+        let first = if self.range.start == 0 { 0 } else { number(self.range.start - 1)? + 1 };
+        let end = match self.range.end == self.check(examples.len())? {
+            true => report.examples,
+            false => number(self.range.end - 1)? + 1,
+        };
+        Ok(end.saturating_sub(first).saturating_sub(self.len()))
+    }
+
+    /// How often each of so many entries occurs on the side of the source, where it has one, and on that of the target.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn occurrences(&self, entries: [usize; 2]) -> Result<[Vec<u64>; 2], TextError> {
+        let mut counts = entries.map(|entries| vec![0; entries]);
+        for (texts, counts) in [self.stored.source.as_ref(), Some(&self.stored.target)].into_iter().zip(&mut counts) {
+            let Some(Texts { ids, .. }) = texts else { continue };
+            let all = self.check(ids.len())?;
+            for first in (0..all).step_by(1 << 20) {
+                for id in self.check(ids.read(first..all.min(first + (1 << 20))))? {
+                    counts.get_mut(id as usize).into_iter().for_each(|count| *count += 1);
+                }
+            }
+        }
+        Ok(counts)
+    }
+}
