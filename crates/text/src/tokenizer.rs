@@ -13,7 +13,7 @@ use crate::TextError;
 use crate::panics::caught;
 use crate::sandbox::{self, Request, Sandbox};
 use crate::tokenizer_file::{self, Added, Ids};
-use crate::vocabulary::{is_escaped, train};
+use crate::vocabulary::{ESCAPE, is_escaped, train};
 use encode::{library, rest};
 use replacements::Steps;
 use std::path::Path;
@@ -137,7 +137,14 @@ impl Tokenizer {
                 .map_err(text)?;
             Ok(tokenizer)
         };
-        caught(read).unwrap_or_else(|panic| Err(format!("its parts do not fit together: {panic}")))
+        let read = caught(read).unwrap_or_else(|panic| Err(format!("its parts do not fit together: {panic}")));
+        read.map_err(short)
+    }
+
+    /// Whether a decoded text ends with a whole character, whatever comes next: neither with bytes that may be the beginning
+    /// of one nor with half of what stands for one.
+    pub fn ends_whole(text: &str) -> bool {
+        !text.ends_with([char::REPLACEMENT_CHARACTER, ESCAPE])
     }
 
     /// Reads a `tokenizer.json` from elsewhere as [`Tokenizer::load`] does, and holds it to long texts, in the sandbox: what

@@ -22,7 +22,7 @@ use unigram::unigram;
 /// What stands for a space in subwords.
 const SPACE: char = '▁';
 /// In subwords, what a letter of the text that has a meaning there is written with: this and one of the next.
-const ESCAPE: char = '\u{E000}';
+pub(crate) const ESCAPE: char = '\u{E000}';
 const ESCAPED_ESCAPE: char = '\u{E001}';
 const ESCAPED_SPACE: char = '\u{E002}';
 

@@ -103,7 +103,7 @@ impl<'a> Decoder<'a> {
         let whole = self.tokenizer.decode(&[&self.known[..], &self.new].concat())?;
         // Nothing, or a character that is not whole; or bytes by which others before them are none.
         let more = whole.strip_prefix(&before).unwrap_or_default();
-        let is_whole = !more.is_empty() && !more.ends_with(char::REPLACEMENT_CHARACTER);
+        let is_whole = !more.is_empty() && Tokenizer::ends_whole(more);
         if !is_whole && self.new.len() < HELD {
             return Ok(String::new());
         }
