@@ -117,7 +117,14 @@ fn a_folder_written_and_read_again_writes_the_same() {
     };
     // In batches of another size.
     assert!((loss("run") - loss("back")).abs() < 1e-6);
-    folder.fail(&["eval", "back"], &["no [data]"]);
+    folder.fail(&["eval", "back"], &["--data"]);
+    // A training that begins with it goes on by the recipe that began it.
+    let further =
+        "init = \"back\"\n[data]\ntrain = \"text.txt\"\nstream = false\n[train]\nsteps = 2\nlearning_rate = 1e-3\n";
+    folder.write("further.toml", further);
+    folder.train("further.toml", "further", 2);
+    let more = ["train", "further.toml", "--run", "further", "--resume", "--set", "train.steps=3"];
+    folder.succeed(&more);
     folder.fail(&["export", "run", "there"], &["there", "not an empty folder"]);
     folder.fail(&["import", "nowhere"], &["nowhere"]);
     // Neither a run's own files nor anybody else's are written over.

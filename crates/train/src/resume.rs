@@ -3,7 +3,7 @@
 use crate::checkpoint::Belongs;
 use crate::data::TEMPLATE;
 use crate::trained::RECIPE;
-use crate::{Error, Files, Recipe, Tokenizers, quoted};
+use crate::{Error, Files, GenerationConfig, Recipe, Tokenizers, quoted};
 use descant_text::{read_file, read_text};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,6 +95,10 @@ fn resolved(mut given: Recipe, own: &Recipe) -> Recipe {
     given.model.origin.clone_from(&own.model.origin);
     if let (Some(distill), Some(own)) = (&mut given.distill, &own.distill) {
         distill.checksum = own.checksum;
+    }
+    // How to write is taken from `init` where the recipe says nothing of it.
+    if given.init.is_some() && given.generation == GenerationConfig::default() {
+        given.generation.clone_from(&own.generation);
     }
     if given.init.is_some() || given.distill.is_some() {
         (given.tokenizer, given.target_tokenizer) = (own.tokenizer.clone(), own.target_tokenizer.clone());
