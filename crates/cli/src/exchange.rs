@@ -71,6 +71,12 @@ pub(crate) struct Export {
 impl Export {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         if self.adapter {
+            anyhow::ensure!(
+                !self.place.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")),
+                "{}: an adapter is written as a folder of PEFT, and not for llama.cpp. Name a folder; without --adapter, the whole \
+                 model is written as GGUF",
+                self.place.display()
+            );
             let family = descant_interop::export_adapter(&self.run, &self.place)?;
             let place = self.place.display();
             return print(format_args!(

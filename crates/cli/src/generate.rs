@@ -29,7 +29,8 @@ pub(crate) struct Generate {
     #[command(flatten)]
     decoding: Decoding,
     /// Each text is what a user says to a model that knows conversations (the default for one that was trained on them).
-    /// The lines of standard input are then one conversation, and an empty line begins another
+    /// The lines of standard input are then one conversation, and an empty line begins another; of a pipe, each line is a
+    /// conversation of its own unless --chat is given
     #[arg(long, conflicts_with = "no_chat")]
     chat: bool,
     /// Take texts as they are, also for a model with a chat template

@@ -33,6 +33,11 @@ impl Show {
             };
             return tell(&what, &recipe, &tokenizers, chat.as_ref());
         }
+        let is_gguf = place.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+        if place.is_file() && !is_gguf {
+            // A recipe, or a text: what to do with it is told.
+            Described::load(place)?;
+        }
         let runs = Described::runs_in(place);
         if !runs.is_empty() && !is_foreign(place) {
             print(format_args!("what:      a folder of {}", plural(runs.len() as u64, "run")))?;

@@ -64,6 +64,7 @@ impl Measured {
         // Of what is decided here, training tells.
         recipe.decide()?;
         let texts = Origins::of(&recipe)?.texts(&recipe)?;
+        texts.check_template(&recipe)?;
         let mut seen = vec![false; char::MAX as usize + 1];
         let (mut letters, mut longer, mut examples) = ([0, 0], 0, 0);
         for example in texts.train.examples()? {

@@ -107,7 +107,7 @@ fn end(trainer: &Trainer, run: &Path) -> anyhow::Result<()> {
     }
     let mut again = vec!["generate".into(), run.to_string_lossy()];
     // What learned from conversations is talked to.
-    again.extend(run.join("chat_template.jinja").is_file().then(|| "--chat".into()));
+    again.extend((trainer.form() == Form::Conversations).then(|| "--chat".into()));
     print(format_args!("Write with it:\n  {}", command(&again)))
 }
 

@@ -167,6 +167,19 @@ fn what_is_no_run_says_what_it_is() {
 }
 
 #[test]
+fn a_chat_is_learnt_from_messages_or_pairs() {
+    let folder = Folder::new();
+    let parts = ["data.chat_template", "text.txt", "messages", "descant init text"];
+    folder.fail(&["init", "chat", "--data", "text.txt"], &parts);
+    folder.succeed(&["init", "chat", "chat.toml"]);
+    folder.fail(&["train", "chat.toml", "--run", "no", "--set", "data.train=text.txt"], &parts);
+    folder.fail(&["show", "text.txt"], &["text.txt", "this is a file", "descant init"]);
+    folder.fail(&["show", "lm.toml"], &["this is a recipe", "train it first"]);
+    folder.train("pairs.toml", "run", 2);
+    folder.fail(&["export", "run", "a.gguf", "--adapter"], &["a.gguf", "folder of PEFT"]);
+}
+
+#[test]
 fn a_finished_training_says_so_first() {
     let folder = Folder::new();
     folder.train("pairs.toml", "run", 2);

@@ -139,6 +139,15 @@ fn new_tokens_whose_rows_are_frozen_are_told() {
     fs::remove_dir_all(folder.path("more")).unwrap();
     let said = told(&folder, &more("lora = { rank = 4 }\ntrain = [\"*embedding*\", \"*projection*\"]"));
     assert!(!said.contains("frozen"), "{said}");
+    // Of tied tables, there is one name.
+    folder.succeed(&["train", "transformer.toml", "--run", "tied", "--quiet", "--set", "train.steps=2"]);
+    let tied = "init = \"tied\"\n[data]\ntrain = \"more.tsv\"\nshared_vocabulary = true\n[tokenizer]\nadd = [\"<a>\", \"<b>\"]\n";
+    let tied = format!("{tied}[train]\nsteps = 2\n[finetune]\nlora = {{ rank = 4 }}\n");
+    folder.write("tied.toml", &tied);
+    let error = folder.fail(&["train", "tied.toml", "--run", "more-tied"], &["Add train = [\"*embedding*\"] to"]);
+    assert!(!error.contains("projection*"), "{error}");
+    folder.write("tied.toml", format!("{tied}train = [\"*embedding*\"]\n"));
+    folder.succeed(&["train", "tied.toml", "--run", "more-tied", "--quiet"]);
 }
 
 #[test]

@@ -49,6 +49,23 @@ impl Texts {
         })
     }
 
+    /// That a chat template which the recipe names has something to make texts of.
+    ///
+    /// # Errors
+    /// Where it has not.
+    pub fn check_template(&self, recipe: &Recipe) -> Result<(), Error> {
+        let named = recipe.data.as_ref().is_some_and(|data| data.chat_template.is_some());
+        if !named || self.train.has_pairs() {
+            return Ok(());
+        }
+        let (path, form) = (self.train.path().display(), self.train.form());
+        Err(recipe.wrong(format!(
+            "data.chat_template makes texts of messages and of pairs, and {path} holds {form}. Give it .jsonl with \"messages\", or \
+             with \"prompt\" and \"completion\"; data.columns = [0, 1] reads pairs between tabs; or leave chat_template out to \
+             learn from the text as it is (descant init text)"
+        )))
+    }
+
     /// Whether their spaces and line ends matter.
     pub(crate) fn keep_spaces(&self) -> bool {
         matches!(self.train, Source::Stream { .. } | Source::Json { .. } | Source::Chat { .. })

@@ -176,8 +176,14 @@ pub(crate) fn new_tokens(
     let mut all: Vec<&String> = all.collect();
     all.dedup();
     let (tokens, tables) = (format!("{all:?}"), frozen.join(", "));
-    let remedy =
-        "Add train = [\"*embedding*\", \"*projection*\"] to [finetune], without freezing or rates of 0 for them";
+    // Of tied tables, there is one alone.
+    let is_named = |id, word: &str| parameters.shape(id).rank() == 2 && parameters.name(id).contains(word);
+    let has = |word: &&&str| parameters.ids().any(|id| is_named(id, word));
+    let patterns = ["embedding", "projection"].iter().filter(has).map(|word| format!("\"*{word}*\""));
+    let remedy = format!(
+        "Add train = [{}] to [finetune], without freezing or rates of 0 for them",
+        patterns.collect::<Vec<_>>().join(", ")
+    );
     match learned {
         false => Err(recipe.wrong(format!(
             "tokenizer.add: the rows of the new tokens {tokens} are frozen in {tables}, and would stay all alike. {remedy}"

@@ -58,6 +58,7 @@ impl Trainer {
         let origins = Origins::of(&recipe)?;
         let template = origins.template(&recipe)?;
         let texts = Texts::with(&recipe, template.as_ref())?;
+        texts.check_template(&recipe)?;
         let tokenizers = origins.tokenizers(&recipe, &texts, usize::MAX)?;
         let Origins { init, teacher } = origins;
         if let Some(init) = &init {

@@ -275,6 +275,11 @@ pub(crate) fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
         _ => {
             let runs: Vec<String> = Described::runs_in(path).iter().map(|run| run.display().to_string()).collect();
             Err(wrong(&match runs.is_empty() {
+                _ if path.is_file() => {
+                    "this is a file, and neither a run nor a model. To train on a text, name it in a recipe: \
+                                        descant init prints one to begin with"
+                        .to_owned()
+                }
                 true => "this is not a run folder: it has no recipe.toml. Name the folder that descant train wrote"
                     .to_owned(),
                 false => format!("this is not a run folder, but one of runs: {}. Name one of them", runs.join(", ")),
