@@ -42,8 +42,15 @@ impl Foreign {
     /// Reads a folder of `transformers`, one of PyTorch's tensors, one of CTranslate2, or a file of llama.cpp.
     ///
     /// # Errors
-    /// Where it is neither, not whole, or of a family that is not known.
+    /// Where it is neither, not whole, of a family that is not known, or of numbers that no run may have.
     pub fn open(place: &Path) -> Result<Self, Error> {
+        let foreign = Self::read(place)?;
+        // Nothing would open the run.
+        foreign.recipe.validate().map_err(|reason| Error::folder(place, reason))?;
+        Ok(foreign)
+    }
+
+    fn read(place: &Path) -> Result<Self, Error> {
         if place.is_file() && place.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("gguf")) {
             return gguf::open(place);
         }

@@ -5,6 +5,7 @@ use descant_generate::Ranking;
 use descant_train::GenerationConfig;
 use serde_json::Value;
 use std::cell::RefCell;
+use std::mem::swap;
 
 /// Keys that say nothing of how tokens are chosen, or what is read elsewhere.
 const OTHER: [&str; 30] = [
@@ -88,6 +89,21 @@ pub(crate) const OF_MODEL: [&str; 22] = [
     "typical_p",
 ];
 
+/// Exchanges a value of two tables.
+type Exchange = fn(&mut GenerationConfig, &mut GenerationConfig);
+
+/// The values that have a range, by their keys.
+fn exchanges(length: &str) -> [(&str, Exchange); 6] {
+    [
+        ("num_beams", |a, b| swap(&mut a.beam, &mut b.beam)),
+        ("length_penalty", |a, b| swap(&mut a.length_penalty, &mut b.length_penalty)),
+        ("temperature", |a, b| swap(&mut a.temperature, &mut b.temperature)),
+        ("top_k", |a, b| swap(&mut a.top_k, &mut b.top_k)),
+        ("top_p", |a, b| swap(&mut a.top_p, &mut b.top_p)),
+        (length, |a, b| swap(&mut a.max_length, &mut b.max_length)),
+    ]
+}
+
 /// What is taken over, and a line for each key that is not.
 ///
 /// # Errors
@@ -121,13 +137,6 @@ pub(crate) fn read(
     let top_k = reader.number_if("top_k")?.unwrap_or(50);
     let top_k = Some(top_k).filter(|&k| drawn && k > 0);
     let length_penalty = reader.get("length_penalty", "a number", Value::as_f64)?;
-    let length_penalty = match length_penalty {
-        Some(penalty) if penalty < 0.0 => {
-            leave("length_penalty", "expected a number from 0, so it is 1");
-            None
-        }
-        other => other,
-    };
     match json.get("early_stopping") {
         None | Some(Value::Null | Value::Bool(false)) => {}
         Some(_) => leave("early_stopping", "a beam search ends as with false"),
@@ -180,7 +189,7 @@ pub(crate) fn read(
         }
     }
     let ranking = Ranking::Tokens;
-    let found = GenerationConfig {
+    let mut found = GenerationConfig {
         beam,
         length_penalty,
         ranking,
@@ -193,6 +202,19 @@ pub(crate) fn read(
         forced_beginning,
         forced_end,
     };
+    let length = if max_new.is_some() { "max_new_tokens" } else { "max_length" };
+    // With what a recipe refuses, nothing would open the run.
+    for (key, exchange) in exchanges(length) {
+        let mut alone = GenerationConfig::default();
+        exchange(&mut alone, &mut found);
+        match alone.validate() {
+            Ok(()) => exchange(&mut alone, &mut found),
+            Err(reason) => {
+                let (_, expected) = reason.split_once(": ").unwrap_or_default();
+                leave(key, &format!("{expected}, so it is left out"));
+            }
+        }
+    }
     Ok((found, left))
 }
 
@@ -239,5 +261,35 @@ mod tests {
         let (old, _) = read(None, &json!({"num_beams": 7, "hidden_size": 3}), false).unwrap();
         assert_eq!(old.beam, Some(7));
         assert!(read(Some(&json!({"num_beams": "x"})), &json!({}), true).unwrap_err().contains("num_beams"));
+    }
+    #[test]
+    fn what_a_recipe_refuses_is_left_out_and_told() {
+        let one = |key: &str, value: Value, says: &str| {
+            let mut generation = json!({"do_sample": true, "temperature": 0.5, "top_p": 0.5, "max_new_tokens": 7});
+            generation[key] = value;
+            let (found, left) = taken(&generation);
+            found.validate().unwrap();
+            assert!(
+                left.len() == 1 && left[0].starts_with(says) && left[0].ends_with(", so it is left out"),
+                "{left:?}"
+            );
+            // The others stay.
+            let kept = [found.temperature, found.top_p, found.max_length.map(|length| length as f64)];
+            let expected = ["temperature", "top_p", "max_new_tokens"].into_iter().zip([0.5, 0.5, 7.0]);
+            let expected: Vec<Option<f64>> = expected.map(|(name, value)| (name != key).then_some(value)).collect();
+            assert_eq!(kept[..], expected, "{key}");
+        };
+        one("temperature", json!(0), "temperature = 0: expected a number from 0.001");
+        one("temperature", json!(-1), "temperature = -1: ");
+        one("temperature", json!(1e-320), "temperature = 1e-320: ");
+        one("top_p", json!(0), "top_p = 0: expected a number above 0, at most 1");
+        one("top_p", json!(1e18), "top_p = 1e18: ");
+        one("top_k", json!(1_u64 << 40), "top_k = 1099511627776: ");
+        one("num_beams", json!(i32::MAX), "num_beams = 2147483647: expected a whole number from 1 to 65536");
+        one("length_penalty", json!(-1), "length_penalty = -1: expected a number from 0");
+        one("max_new_tokens", json!(0), "max_new_tokens = 0: expected a whole number from 1");
+        // Both are told.
+        let (found, left) = taken(&json!({"do_sample": true, "temperature": 0, "top_p": 0}));
+        assert_eq!((found.temperature, found.top_p, left.len()), (None, None, 2));
     }
 }

@@ -134,12 +134,6 @@ impl TensorFile {
         let mut file = File::open(path).map_err(unread)?;
         let mut first = Vec::new();
         file.by_ref().take(9).read_to_end(&mut first).map_err(unread)?;
-        let damaged = |error: io::Error| match error.kind() {
-            io::ErrorKind::InvalidData => Error::folder(path, format!("it is damaged: {error}")),
-            io::ErrorKind::Unsupported => Error::folder(path, error.to_string()),
-            io::ErrorKind::UnexpectedEof => Error::folder(path, "it is damaged: it ends too early"),
-            _ => unread(error),
-        };
         file.seek(SeekFrom::Start(0)).map_err(unread)?;
         let tensors = match first[..] {
             // Behind the length of a header, which may be any number.
@@ -148,7 +142,7 @@ impl TensorFile {
             [0x80, 2..=5, ..] => torch::legacy(&mut file),
             _ => safetensors::tensors(&mut file),
         };
-        Self::of(path, file, tensors.map_err(damaged)?)
+        Self::of(path, file, tensors.map_err(|error| unreadable(path, error))?)
     }
 
     /// One of these tensors, each of which is to lie in the file as a whole.
@@ -259,6 +253,16 @@ impl TensorFile {
             }
         }
         Ok(())
+    }
+}
+
+/// What reading the head of a file failed with.
+pub(crate) fn unreadable(path: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::InvalidData => Error::folder(path, format!("it is damaged: {error}")),
+        io::ErrorKind::Unsupported => Error::folder(path, error.to_string()),
+        io::ErrorKind::UnexpectedEof => Error::folder(path, "it is damaged: it ends too early"),
+        _ => Error::io("read the weights", path, error),
     }
 }
 

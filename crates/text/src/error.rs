@@ -235,7 +235,7 @@ pub fn remedy(error: &std::io::Error) -> &'static str {
             ". Change its permissions, or choose another place, such as a run folder with --run"
         }
         Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => {
-            ". Free some space and go on with --resume: whatever was complete still is"
+            ". Free some space and try again; a training goes on with --resume: whatever was complete still is"
         }
         Kind::UnexpectedEof | Kind::InvalidInput | Kind::InvalidData => {
             ". The file is cut off or damaged, or not compressed as its name says: get it again"

@@ -41,3 +41,4 @@ pub use source::{Example, Examples, Form, Side, Source};
 pub use tokenizer::{
     Around, BOS, EOS, NO_PIECE, Special, Tokenizer, TokenizerConfig, TokenizerKind, UNK, UNKNOWN_LETTERS,
 };
+pub use tokenizer_file::LONGEST_TOKEN;

@@ -13,7 +13,7 @@ use std::path::Path;
 use vocabulary::{Merges, Vocabulary};
 
 /// The most bytes of a token.
-const LONGEST_TOKEN: usize = 4096;
+pub const LONGEST_TOKEN: usize = 4096;
 /// The most bytes of what components look for: an expression may name all pieces that are cut out whole.
 const LONGEST_PATTERN: usize = 1 << 16;
 /// The most bytes that components put in.

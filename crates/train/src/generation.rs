@@ -70,7 +70,7 @@ impl GenerationConfig {
     ///
     /// # Errors
     /// The key, its value, and what it may be.
-    pub(crate) fn validate(&self) -> Result<(), String> {
+    pub fn validate(&self) -> Result<(), String> {
         let beam = Strategy::Beam { width: self.beam.unwrap_or(1), length_penalty: self.length_penalty(), n_best: 1 };
         let named = |reason: String| format!("generation.{}", reason.replacen("width", "beam", 1));
         beam.validate().and(self.sampling(1).validate()).map_err(named)?;

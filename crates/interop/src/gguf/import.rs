@@ -5,7 +5,7 @@ use super::{hyperparameters, vocabulary};
 use crate::family::Described;
 use crate::foreign::{Foreign, Layout};
 use crate::template::of_text;
-use crate::tensors::{Tensor, TensorFile, gguf};
+use crate::tensors::{Tensor, TensorFile, gguf, unreadable};
 use crate::tokenizer::Settings;
 use crate::weights::Weights;
 use crate::{Error, Family};
@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub(crate) fn open(path: &Path) -> Result<Foreign, Error> {
     let wrong = |reason: String| Error::folder(path, reason);
     let mut file = open_file(path).map_err(|error| Error::io("read", path, error))?;
-    let (values, tensors) = gguf::head(&mut file).map_err(|error| wrong(error.to_string()))?;
+    let (values, tensors) = gguf::head(&mut file).map_err(|error| unreadable(path, error))?;
     let mut file = TensorFile::of(path, file, tensors)?;
     is_whole(&values).map_err(wrong)?;
     let architecture = values.get("general.architecture").and_then(Value::as_str).unwrap_or_default();

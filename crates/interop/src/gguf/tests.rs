@@ -116,6 +116,105 @@ fn changed(whole: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     [&whole[..at], to, &whole[at + from.len()..]].concat()
 }
 
+/// A list of single precision as the value of a key in a file.
+fn reals(key: &str, values: &[f32]) -> Vec<u8> {
+    let head = [&(key.len() as u64).to_le_bytes(), key.as_bytes(), &9_u32.to_le_bytes(), &6_u32.to_le_bytes()].concat();
+    let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    [&head[..], &(values.len() as u64 / 4).to_le_bytes(), &values].concat()
+}
+
+#[test]
+fn tokens_without_scores_have_none_as_in_llama_cpp_and_damaged_scores_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |part: &str| folder.path().join(part);
+    copy("llama", &at("in"));
+    edit(&at("in/tokenizer.json"), |json| {
+        // Of characters: "ab" is merged, then "abab".
+        let mut vocabulary = json["model"]["vocab"].as_object().unwrap().clone();
+        let free: Vec<String> = vocabulary.keys().filter(|token| !token.starts_with('<')).take(4).cloned().collect();
+        for (from, to) in free.into_iter().zip(["a", "b", "ab", "abab"]) {
+            let id = vocabulary.remove(&from).unwrap();
+            vocabulary.insert(to.to_owned(), id);
+        }
+        json["model"] =
+            json!({"type": "BPE", "vocab": vocabulary, "merges": [["a", "b"], ["ab", "ab"]], "byte_fallback": true});
+        json["pre_tokenizer"] = Value::Null;
+        (json["normalizer"], json["decoder"]) = (Value::Null, json!({"type": "Fuse"}));
+    });
+    import(&at("in"), &at("run")).unwrap();
+    let trained = Trained::load(&at("run")).unwrap();
+    export_gguf(&trained, &at("out.gguf"), GgufNumbers::F32).unwrap();
+    let whole = fs::read(at("out.gguf")).unwrap();
+    let scores: Vec<f32> = values(&at("out.gguf"))["tokenizer.ggml.scores"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|score| score.as_f64().unwrap() as f32)
+        .collect();
+    let key = "tokenizer.ggml.scores";
+    let own = reals(key, &scores);
+    let cut = |bytes: &[u8]| {
+        fs::write(at("changed.gguf"), bytes).unwrap();
+        let foreign = crate::Foreign::open(&at("changed.gguf")).map_err(|error| error.to_string())?;
+        let tokenizer = &foreign.tokenizers.target;
+        Ok::<Vec<String>, String>(
+            tokenizer.encode("ababab").unwrap().into_iter().filter_map(|id| tokenizer.token(id)).collect(),
+        )
+    };
+    assert_eq!(cut(&whole).unwrap(), ["abab", "ab"]);
+    // As llama.cpp: 0 for each; the leftmost pair first.
+    let zeros = changed(&whole, &own, &reals(key, &vec![0.0; scores.len()]));
+    let none = changed(&whole, b"tokenizer.ggml.scores", b"general.what_is_no_sc");
+    assert_eq!(cut(&none).unwrap(), cut(&zeros).unwrap());
+    assert_eq!(cut(&none).unwrap(), ["abab", "ab"]);
+    for damaged in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut scores = scores.clone();
+        scores[2] = damaged;
+        let error = cut(&changed(&whole, &own, &reals(key, &scores))).unwrap_err();
+        assert!(error.contains("tokenizer.ggml.scores has a number that is not finite"), "{error}");
+    }
+}
+
+#[test]
+fn scores_are_numbers_one_for_each_token() {
+    let read = |scores: Option<Value>| super::vocabulary::scores(scores.as_ref(), 2);
+    assert_eq!(read(None), Ok(vec![0.0, 0.0]));
+    assert_eq!(read(Some(json!([-1, -2.5]))), Ok(vec![-1.0, -2.5]));
+    let refused =
+        |scores: Value, says: &str| assert_eq!(read(Some(scores)), Err(format!("tokenizer.ggml.scores{says}")));
+    refused(json!([1.0]), " has 1 entries, and tokens 2");
+    refused(json!([1.0, 2.0, 3.0]), " has 3 entries, and tokens 2");
+    refused(json!(["1", "2"]), ": expected a list of numbers");
+    refused(json!(1.0), ": expected a list of numbers");
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_refused_by_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |part: &str| folder.path().join(part);
+    let trained = imported("llama", folder.path(), &[]);
+    export_gguf(&trained, &at("out.gguf"), GgufNumbers::F32).unwrap();
+    let whole = fs::read(at("out.gguf")).unwrap();
+    for key in ["llama.rope.freq_base", "llama.attention.layer_norm_rms_epsilon"] {
+        let start = whole.windows(key.len()).position(|bytes| bytes == key.as_bytes()).unwrap() + key.len();
+        assert_eq!(whole[start..start + 4], 6_u32.to_le_bytes(), "{key} is of single precision");
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut bytes = whole.clone();
+            bytes[start + 4..start + 8].copy_from_slice(&value.to_le_bytes());
+            fs::write(at("changed.gguf"), bytes).unwrap();
+            let error = import(&at("changed.gguf"), &at("none")).unwrap_err().to_string();
+            assert!(error.contains(&format!("{key} has a number that is not finite")), "{error}");
+            assert!(!at("none").exists());
+        }
+    }
+    // Cut within the head.
+    for len in [10, 30, 100] {
+        fs::write(at("changed.gguf"), &whole[..len]).unwrap();
+        let error = import(&at("changed.gguf"), &at("none")).unwrap_err().to_string();
+        assert!(error.contains("it is damaged: it ends too early"), "{error}");
+    }
+}
+
 #[test]
 fn keys_without_meaning_are_told_and_others_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -126,12 +126,9 @@ pub(super) fn read(values: &Map<String, Value>, special: Special) -> Result<(Val
             byte_pairs::json(bytes, names[0].starts_with("qwen"), &vocabulary.into(), &merges, added)
         }
         "llama" => {
-            let scores = list("scores");
+            let scores = scores(key("scores"), tokens.len())?;
             let scored: Vec<(String, Option<f32>)> = (0..tokens.len())
-                .map(|id| {
-                    let score = scores.get(id).and_then(Value::as_f64).filter(|_| is(id, Type::Normal));
-                    (tokens[id].to_owned(), score.map(|score| score as f32))
-                })
+                .map(|id| (tokens[id].to_owned(), is(id, Type::Normal).then_some(scores[id])))
                 .collect();
             let prefix = key("add_space_prefix").and_then(Value::as_bool).unwrap_or(true);
             let unknown = special.unknown.and_then(|id| tokens.get(id as usize).copied());
@@ -140,6 +137,20 @@ pub(super) fn read(values: &Map<String, Value>, special: Special) -> Result<(Val
         other => return Err(format!("tokenizer.ggml.model = {other:?}: known are \"gpt2\" and \"llama\"")),
     };
     Ok((json, special))
+}
+
+/// A score for each of so many tokens; as in llama.cpp, 0 where there are none.
+///
+/// # Errors
+/// Where they are another number, or not numbers.
+pub(super) fn scores(value: Option<&Value>, tokens: usize) -> Result<Vec<f32>, String> {
+    let Some(value) = value else { return Ok(vec![0.0; tokens]) };
+    let scores = value.as_array().and_then(|scores| scores.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>());
+    let scores = scores.ok_or("tokenizer.ggml.scores: expected a list of numbers")?;
+    match scores.len() == tokens {
+        true => Ok(scores.into_iter().map(|score| score as f32).collect()),
+        false => Err(format!("tokenizer.ggml.scores has {} entries, and tokens {tokens}", scores.len())),
+    }
 }
 
 /// What llama.cpp calls the way in which a tokenizer of bytes cuts a text; `None` where it has none such.

@@ -34,6 +34,13 @@ pub(crate) fn head(file: &mut File) -> io::Result<(Map<String, Value>, Vec<Tenso
         if values.contains_key(&key) {
             return Err(damaged(format!("it has the key {key} twice")));
         }
+        let is_finite = match &value {
+            Value::Array(items) => !items.iter().any(Value::is_null),
+            one => !one.is_null(),
+        };
+        if !is_finite {
+            return Err(damaged(format!("{key} has a number that is not finite")));
+        }
         values.insert(key, value);
     }
     let alignment = match values.get("general.alignment") {
@@ -162,7 +169,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// A number with as many digits as single precision has, so that 1e-5 is 1e-5.
+/// A number with as many digits as single precision has, so that 1e-5 is 1e-5; null where it is not finite.
 fn real(x: f32) -> Value {
     x.to_string().parse::<f64>().map_or(Value::Null, Value::from)
 }

@@ -1,15 +1,20 @@
 //! The `tokenizer.json` of pieces.
 
 use super::{Kind, Piece, SentencePiece};
-use descant_text::UNKNOWN_LETTERS;
+use descant_text::{LONGEST_TOKEN, UNKNOWN_LETTERS};
 use serde_json::{Map, Value, json};
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
 /// The letter for a space.
 const SPACE: &str = "▁";
-/// The most merges that are derived from pieces.
-const MOST_MERGES: usize = 1 << 22;
+/// The most bytes of merges that are derived from pieces, as many times those of the pieces. SentencePiece makes pieces of
+/// up to 16 characters, which are cut in 15 places.
+const MOST_MERGES: usize = 16;
+/// The same of few pieces, in bytes.
+const FEW_MERGES: usize = 1 << 20;
+/// The most bytes of parts that are looked up for them: about a second.
+const MOST_LOOKED_UP: usize = 1 << 31;
 
 /// A piece with its score, or, where only its text is known, none.
 pub(crate) type Scored = (String, Option<f32>);
@@ -157,21 +162,33 @@ pub(crate) fn llama(
 /// type `bpe` does, and the "llama" tokenizers of llama.cpp.
 ///
 /// # Errors
-/// Where they are too many.
+/// Where a piece is too long, or they are made of each other in too many ways.
 fn merges(vocabulary: &[Scored]) -> Result<Vec<[&str; 2]>, String> {
-    let scored = vocabulary.iter().filter(|(_, score)| score.is_some());
-    let parts: HashSet<&str> = scored.map(|(text, _)| text.as_str()).collect();
-    let mut all = Vec::new();
+    let scored = || vocabulary.iter().filter(|(_, score)| score.is_some()).map(|(text, _)| text.as_str());
+    if let Some(long) = scored().find(|text| text.len() > LONGEST_TOKEN) {
+        return Err(format!("a piece has {} bytes, expected at most {LONGEST_TOKEN}", long.len()));
+    }
+    // Each is looked up in as many parts as it has characters.
+    let looked_up = scored().map(|text| text.len() * text.chars().count()).fold(0, usize::saturating_add);
+    if looked_up > MOST_LOOKED_UP {
+        return Err("its pieces are too long and too many to look for the parts that each is made of".to_owned());
+    }
+    let most = FEW_MERGES + MOST_MERGES * scored().map(str::len).sum::<usize>();
+    let parts: HashSet<&str> = scored().collect();
+    let (mut all, mut bytes) = (Vec::new(), 0);
     for (id, (text, score)) in vocabulary.iter().enumerate() {
         let Some(score) = *score else { continue };
         for (at, _) in text.char_indices().skip(1) {
             let (left, right) = text.split_at(at);
             if parts.contains(left) && parts.contains(right) {
                 all.push((score, id, at, [left, right]));
+                bytes += text.len();
             }
         }
-        if all.len() > MOST_MERGES {
-            return Err(format!("its pieces are made of each other in more than {MOST_MERGES} ways"));
+        if bytes > most {
+            return Err(format!(
+                "its pieces are made of each other in so many ways that these have more than {most} bytes"
+            ));
         }
     }
     all.sort_by(|x, y| y.0.total_cmp(&x.0).then((x.1, x.2).cmp(&(y.1, y.2))));
@@ -184,4 +201,42 @@ fn one_of(texts: &[String]) -> String {
     texts.sort_by_key(|text| Reverse(text.len()));
     let escaped = |letter: char| (r"\.+*?()|[]{}^$#&-~".contains(letter)).then_some('\\').into_iter().chain([letter]);
     texts.into_iter().map(|text| text.chars().flat_map(escaped).collect::<String>()).collect::<Vec<_>>().join("|")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    fn pieces(texts: impl IntoIterator<Item = String>) -> Vec<Scored> {
+        texts.into_iter().zip(0_u16..).map(|(text, rank)| (text, Some(-f32::from(rank)))).collect()
+    }
+
+    #[test]
+    fn merges_are_those_of_the_pieces_in_their_order() {
+        let mut vocabulary = pieces(["a", "b", "ab", "abab", "aba"].map(str::to_owned));
+        vocabulary.push(("ba".to_owned(), None));
+        assert_eq!(merges(&vocabulary).unwrap(), [["a", "b"], ["ab", "ab"], ["aba", "b"], ["ab", "a"]]);
+    }
+
+    #[test]
+    fn long_pieces_are_refused_before_merges_are_made_of_them() {
+        let letters = |len: usize| "b".repeat(len);
+        assert!(merges(&pieces([letters(1), letters(LONGEST_TOKEN)])).is_ok());
+        let begun = Instant::now();
+        let refused = |texts: Vec<String>, says: &str| {
+            let error = merges(&pieces(texts)).unwrap_err();
+            assert!(error.contains(says), "{error}");
+        };
+        refused(vec![letters(1_000_000)], "a piece has 1000000 bytes, expected at most 4096");
+        refused((0..6000).map(|i| format!("{i}{}", letters(4000))).collect(), "too long and too many");
+        // In 130,816 ways, of 45 MB.
+        refused((1..=512).map(letters).collect(), "in so many ways");
+        // The time of a busy machine; by splits it would be minutes.
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+        // What SentencePiece makes at most by itself is never refused.
+        let all: Vec<String> =
+            ["x", "y", "z", "🦀"].iter().flat_map(|letter| (1..=16).map(|n| letter.repeat(n))).collect();
+        assert_eq!(merges(&pieces(all)).unwrap().len(), 4 * 120);
+    }
 }
