@@ -283,7 +283,7 @@ mod tests {
         one("temperature", json!(-1), "temperature = -1: ");
         one("temperature", json!(1e-320), "temperature = 1e-320: ");
         one("top_p", json!(0), "top_p = 0: expected a number above 0, at most 1");
-        one("top_p", json!(1e18), "top_p = 1e18: ");
+        one("top_p", json!(1e18), "top_p = 1e+18: ");
         one("top_k", json!(1_u64 << 40), "top_k = 1099511627776: ");
         one("num_beams", json!(i32::MAX), "num_beams = 2147483647: expected a whole number from 1 to 65536");
         one("length_penalty", json!(-1), "length_penalty = -1: expected a number from 0");
