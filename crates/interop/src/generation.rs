@@ -93,12 +93,11 @@ pub(crate) const OF_MODEL: [&str; 22] = [
 type Exchange = fn(&mut GenerationConfig, &mut GenerationConfig);
 
 /// The values that have a range, by their keys.
-fn exchanges(length: &str) -> [(&str, Exchange); 6] {
+fn exchanges(length: &str) -> [(&str, Exchange); 5] {
     [
         ("num_beams", |a, b| swap(&mut a.beam, &mut b.beam)),
         ("length_penalty", |a, b| swap(&mut a.length_penalty, &mut b.length_penalty)),
         ("temperature", |a, b| swap(&mut a.temperature, &mut b.temperature)),
-        ("top_k", |a, b| swap(&mut a.top_k, &mut b.top_k)),
         ("top_p", |a, b| swap(&mut a.top_p, &mut b.top_p)),
         (length, |a, b| swap(&mut a.max_length, &mut b.max_length)),
     ]
@@ -284,7 +283,6 @@ mod tests {
         one("temperature", json!(1e-320), "temperature = 1e-320: ");
         one("top_p", json!(0), "top_p = 0: expected a number above 0, at most 1");
         one("top_p", json!(1e18), "top_p = 1e+18: ");
-        one("top_k", json!(1_u64 << 40), "top_k = 1099511627776: ");
         one("num_beams", json!(i32::MAX), "num_beams = 2147483647: expected a whole number from 1 to 65536");
         one("length_penalty", json!(-1), "length_penalty = -1: expected a number from 0");
         one("max_new_tokens", json!(0), "max_new_tokens = 0: expected a whole number from 1");
