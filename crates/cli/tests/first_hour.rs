@@ -118,6 +118,7 @@ fn keys_and_roles_that_are_meant_are_named() {
     folder.write("chat.toml", lm);
     for (line, parts) in [
         (r#"{"prompt": "a", "completon": "b"}"#, &["chat.jsonl, line 2", "did you mean \"completion\""][..]),
+        (r#"{"messages": []}"#, &["line 2", "its \"messages\" are none"]),
         (
             r#"{"messages": [{"role": "user", "content": "a"}, {"role": "bot", "content": "b"}]}"#,
             &["line 2", "\"user\", \"bot\"", "\"assistant\""],

@@ -301,6 +301,7 @@ impl Examples {
                 roles.dedup();
                 roles.truncate(ROLES);
                 let reason = match messages.iter().any(|message| message.role == ASSISTANT) {
+                    _ if messages.is_empty() => "its \"messages\" are none. Take the line out".to_owned(),
                     true => {
                         format!("all that the role {ASSISTANT:?} says has the weight 0, so nothing of it is learned")
                     }
