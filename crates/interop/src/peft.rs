@@ -110,8 +110,62 @@ struct Adapter {
     rank: usize,
     alpha: f64,
     by_root: bool,
+    /// Of layers by the ends of their names.
     alphas: Vec<(String, f64)>,
-    ranks: bool,
+    ranks: Vec<(String, f64)>,
+    places: Places,
+}
+
+/// Which layers an adapter says it is of; where it does not, all.
+struct Places {
+    targets: Option<Vec<String>>,
+    excluded: Vec<String>,
+    numbers: Option<Vec<u64>>,
+}
+
+/// Whether a layer has this name, or one that ends so.
+fn ends_with(layer: &str, name: &str) -> bool {
+    layer.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+impl Places {
+    fn read(config: &Map<String, Value>) -> Result<Self, String> {
+        let wrong = |key: &str, expected: &str| format!("{key} = {}: expected {expected}", config[key]);
+        let texts = |key: &str| match config.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            // An expression, which says no more than the tensors do.
+            Some(Value::String(_)) => Ok(None),
+            Some(Value::Array(names)) => {
+                let names: Option<Vec<String>> = names.iter().map(|name| name.as_str().map(str::to_owned)).collect();
+                names.map(Some).ok_or_else(|| wrong(key, "names of layers"))
+            }
+            Some(_) => Err(wrong(key, "names of layers")),
+        };
+        let numbers = match config.get("layers_to_transform") {
+            None | Some(Value::Null) => None,
+            Some(Value::Array(numbers)) => Some(numbers.iter().map(Value::as_u64).collect::<Option<Vec<u64>>>()),
+            Some(number) => Some(number.as_u64().map(|number| vec![number])),
+        };
+        let numbers = numbers
+            .map(|numbers| numbers.ok_or_else(|| wrong("layers_to_transform", "numbers of layers")))
+            .transpose()?;
+        let excluded = texts("exclude_modules")?.unwrap_or_default();
+        Ok(Self { targets: texts("target_modules")?, excluded, numbers })
+    }
+
+    /// The key that says that an adapter is not of a layer.
+    fn forbids(&self, layer: &str) -> Option<&'static str> {
+        let number = layer.split('.').find_map(|part| part.parse::<u64>().ok());
+        let is_any = |names: &[String]| names.iter().any(|name| ends_with(layer, name));
+        if self.targets.as_ref().is_some_and(|targets| !is_any(targets)) {
+            return Some("target_modules");
+        }
+        if is_any(&self.excluded) {
+            return Some("exclude_modules");
+        }
+        let listed = |numbers: &Vec<u64>| number.is_some_and(|number| numbers.contains(&number));
+        self.numbers.as_ref().is_some_and(|numbers| !listed(numbers)).then_some("layers_to_transform")
+    }
 }
 
 /// What of an adapter is a layer's.
@@ -137,19 +191,26 @@ impl Adapter {
             let value = all.get(key).and_then(number);
             value.ok_or_else(|| wrong(format!("{key} = {}: expected a number", all.get(key).unwrap_or(&Value::Null))))
         };
-        let patterns = |key: &str| all.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
-        let mut alphas = Vec::new();
-        for (layer, alpha) in patterns("alpha_pattern") {
-            let is_name = layer.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.');
-            match number(&alpha).filter(|_| is_name) {
-                Some(alpha) => alphas.push((layer, alpha)),
-                None => {
-                    return Err(wrong(format!(
-                        "alpha_pattern: {layer:?} = {alpha}: only ends of layers' names with numbers are read, and no other patterns"
-                    )));
-                }
-            }
-        }
+        let patterns = |key: &str| -> Result<Vec<(String, f64)>, Error> {
+            let own = match all.get(key) {
+                None | Some(Value::Null) => return Ok(Vec::new()),
+                Some(Value::Object(own)) => own,
+                Some(other) => return Err(wrong(format!("{key} = {other}: expected a table"))),
+            };
+            let is_name = |layer: &str| layer.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.');
+            let read = |(layer, value): (&String, &Value)| match number(value).filter(|_| is_name(layer)) {
+                Some(value) => Ok((layer.clone(), value)),
+                None => Err(wrong(format!(
+                    "{key}: {layer:?} = {value}: only ends of layers' names with numbers are read, and no other patterns"
+                ))),
+            };
+            own.iter().map(read).collect()
+        };
+        let by_root = match all.get("use_rslora") {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(by_root)) => *by_root,
+            Some(other) => return Err(wrong(format!("use_rslora = {other}: expected true or false"))),
+        };
         let weights = [WEIGHTS, PICKLED].map(|name| folder.join(name)).into_iter().find(|path| path.exists());
         let weights = weights.ok_or_else(|| Error::folder(folder, format!("it has no {WEIGHTS}")))?;
         let (rank, alpha) = (get("r")?, get("lora_alpha")?);
@@ -160,17 +221,17 @@ impl Adapter {
             file: TensorFile::open(&weights)?,
             rank: rank as usize,
             alpha,
-            by_root: all.get("use_rslora") == Some(&Value::Bool(true)),
-            alphas,
-            ranks: !patterns("rank_pattern").is_empty(),
+            by_root,
+            alphas: patterns("alpha_pattern")?,
+            ranks: patterns("rank_pattern")?,
+            places: Places::read(&all).map_err(wrong)?,
             config: place,
         })
     }
 
     /// What the product of a layer's factors is multiplied by.
     fn scale(&self, layer: &str, rank: usize) -> f64 {
-        let is_of = |(name, _): &&(String, f64)| layer == name || layer.ends_with(&format!(".{name}"));
-        let alpha = self.alphas.iter().find(is_of).map_or(self.alpha, |(_, alpha)| *alpha);
+        let alpha = self.alphas.iter().find(|(name, _)| ends_with(layer, name)).map_or(self.alpha, |(_, alpha)| *alpha);
         let rank = rank as f64;
         alpha / if self.by_root { rank.sqrt() } else { rank }
     }
@@ -222,7 +283,14 @@ impl Adapter {
         let pieces: HashMap<String, Piece> = layers_of(family, model).collect();
         let path = self.file.path().to_owned();
         let mut added = BTreeSet::new();
-        for (layer, Factors { own, a, b, table }) in self.layers()? {
+        let layers = self.layers()?;
+        for name in self.places.targets.iter().flatten() {
+            if !layers.keys().any(|layer| ends_with(layer, name)) {
+                let reason = format!("target_modules: it names {name}, of which there are no factors");
+                return Err(Error::folder(&self.config, reason));
+            }
+        }
+        for (layer, Factors { own, a, b, table }) in layers {
             let wrong = |reason: String| Error::folder(&path, format!("{layer}: {reason}"));
             let (Some(a), Some(b)) = (a, b) else {
                 return Err(wrong("it lacks one or both of its factors, lora_A and lora_B".to_owned()));
@@ -252,8 +320,14 @@ impl Adapter {
                 let reason = format!("its factors are {:?} and {:?}, expected {expected:?}", a.shape, b.shape);
                 return Err(wrong(reason));
             }
-            if rank != self.rank && !self.ranks {
-                let reason = format!("r = {}, but {layer} has {rank}", self.rank);
+            let named = self.ranks.iter().find(|(name, _)| ends_with(&layer, name));
+            let expected = named.map_or(self.rank as f64, |(_, rank)| *rank);
+            if rank as f64 != expected {
+                let reason = format!("r = {expected}, but {layer} has {rank}");
+                return Err(Error::folder(&self.config, reason));
+            }
+            if let Some(key) = self.places.forbids(&layer) {
+                let reason = format!("{key}: by it the adapter is not of {layer}, of which it has factors");
                 return Err(Error::folder(&self.config, reason));
             }
             if let Some(own) = own {
@@ -291,7 +365,8 @@ fn turned(values: &[f32], columns: usize) -> Vec<f32> {
 /// That an adapter is LoRA as everywhere else.
 fn check(config: &Map<String, Value>) -> Result<(), String> {
     for (key, known) in NEUTRAL {
-        let value = config.get(key).filter(|value| !value.is_null() && !value.is_boolean());
+        let value =
+            config.get(key).filter(|value| !value.is_null() && !(value.is_boolean() && key == "init_lora_weights"));
         if let Some(value) = value.filter(|value| !value.as_str().is_some_and(|text| known.contains(&text))) {
             return Err(format!("{key} = {value}: expected {}", known.join(" or ")));
         }

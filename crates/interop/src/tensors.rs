@@ -103,7 +103,7 @@ impl Tensor {
     }
 
     /// How many bytes of the file it spans; `None` where its numbers cannot be read.
-    fn bytes(&self) -> Option<u64> {
+    pub(crate) fn bytes(&self) -> Option<u64> {
         let (numbers, bytes) = self.numbers.block()?;
         (self.span()?.is_multiple_of(numbers))
             .then_some(self.span()? as u64 / numbers as u64)

@@ -190,6 +190,11 @@ pub(super) fn read(
     let values = &Values { all, prefix: format!("{}.", architecture.name) };
     let mut config = Map::new();
     let mut unread = Vec::new();
+    // What is no number has no form in JSON.
+    if let Some((key, _)) = all.iter().find(|(key, value)| key.starts_with(&values.prefix) && value.is_null()) {
+        return Err(format!("{key} is not a finite number"));
+    }
+    values.number("vocab_size")?;
     for (key, value) in all.iter().filter_map(|(key, value)| Some((key.strip_prefix(&values.prefix)?, value))) {
         let theirs = KEYS.iter().find(|(known, ..)| *known == key);
         let neutral = NEUTRAL.iter().find(|(known, _)| *known == key);
@@ -345,6 +350,9 @@ fn llama3(factors: &[f32], base: f64, head: usize) -> Result<Value, String> {
             factors.len(),
             head / 2
         ));
+    }
+    if let Some(wrong) = factors.iter().find(|factor| !(factor.is_finite() && **factor > 0.0)) {
+        return Err(format!("'{FACTORS}' holds {wrong}: expected numbers above 0"));
     }
     let factor = f64::from(factors.iter().copied().fold(1.0, f32::max));
     let plain = TransformerConfig { rotary_base: base, head_width: Some(head), ..TransformerConfig::default() };

@@ -26,7 +26,9 @@ pub(crate) fn open(path: &Path) -> Result<Foreign, Error> {
     let mut file = open_file(path).map_err(|error| Error::io("read", path, error))?;
     let (values, tensors) = gguf::head(&mut file).map_err(|error| unreadable(path, error))?;
     let mut file = TensorFile::of(path, file, tensors)?;
+    are_apart(file.tensors()).map_err(wrong)?;
     is_whole(&values).map_err(wrong)?;
+    vocabulary::check(&values).map_err(wrong)?;
     let architecture = values.get("general.architecture").and_then(Value::as_str).unwrap_or_default();
     let architecture = Architecture::named(architecture).map_err(wrong)?;
     let (config, notes) = hyperparameters::read(architecture, &values, &mut file).map_err(wrong)?;
@@ -53,6 +55,17 @@ pub(crate) fn open(path: &Path) -> Result<Foreign, Error> {
     let chat = chat.map(|text| of_text(path, text, &settings, &tokenizers.target)).transpose()?;
     let weights = Weights::of_gguf(path, file);
     Ok(Foreign { layout: Layout::Gguf(family), recipe, tokenizers, chat, notes, weights })
+}
+
+/// That no tensor, of these in the order of their places, lies within another.
+fn are_apart(tensors: &[Tensor]) -> Result<(), String> {
+    for (first, second) in tensors.iter().zip(tensors.iter().skip(1)) {
+        let end = first.bytes().and_then(|bytes| first.start.checked_add(bytes));
+        if end.is_some_and(|end| end > second.start) {
+            return Err(format!("it is damaged: '{}' begins within '{}'", second.name, first.name));
+        }
+    }
+    Ok(())
 }
 
 /// That a file is the whole of a model.

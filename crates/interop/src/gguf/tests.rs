@@ -282,3 +282,31 @@ fn reduced_numbers_come_in_as_they_were_rounded() {
         }
     }
 }
+
+#[test]
+fn damaged_places_types_and_numbers_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |part: &str| folder.path().join(part);
+    let trained = imported("llama3", folder.path(), &[]);
+    export_gguf(&trained, &at("out.gguf"), GgufNumbers::F32).unwrap();
+    let whole = fs::read(at("out.gguf")).unwrap();
+    let refused = |key: &str, skipped: usize, bytes: &[u8], says: &str| {
+        let place = whole.windows(key.len()).position(|part| part == key.as_bytes()).unwrap() + key.len() + skipped;
+        let changed = [&whole[..place], bytes, &whole[place + bytes.len()..]].concat();
+        fs::write(at("changed.gguf"), changed).unwrap();
+        let error = import(&at("changed.gguf"), &at("none")).unwrap_err().to_string();
+        assert!(error.contains(says), "{key}: {error}");
+    };
+    // Behind a name: the number of axes, two lengths and the type, then the place.
+    refused("blk.0.ffn_up.weight", 4 + 16 + 4, &0_u64.to_le_bytes(), "begins within");
+    // Behind a key: its type, then its value.
+    refused("llama.rope.freq_base", 4, &f32::NAN.to_le_bytes(), "llama.rope.freq_base");
+    refused("tokenizer.ggml.eos_token_id", 0, &6_u32.to_le_bytes(), "tokenizer.ggml.eos_token_id");
+    refused("tokenizer.ggml.add_bos_token", 0, &0_u32.to_le_bytes(), "tokenizer.ggml.add_bos_token");
+    // Numbers of the first and of the last tensor.
+    let at_end = whole.len() - 32;
+    let factors = [&whole[..at_end], &f32::INFINITY.to_le_bytes(), &whole[at_end + 4..]].concat();
+    fs::write(at("changed.gguf"), factors).unwrap();
+    let error = import(&at("changed.gguf"), &at("none")).unwrap_err().to_string();
+    assert!(error.contains("rope_freqs.weight") && error.contains("inf"), "{error}");
+}

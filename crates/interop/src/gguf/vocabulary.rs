@@ -68,6 +68,62 @@ const END_NAMES: [&str; 14] = [
     "<eos>",
 ];
 
+/// What a key's value has to be.
+#[derive(Clone, Copy)]
+enum Kind {
+    Text,
+    Flag,
+    Whole,
+    Texts,
+    Wholes,
+    Reals,
+}
+
+/// Keys that are read, and what each has to be.
+const KINDS: [(&str, Kind); 18] = [
+    ("general.architecture", Kind::Text),
+    ("general.type", Kind::Text),
+    ("split.count", Kind::Whole),
+    ("tokenizer.chat_template", Kind::Text),
+    ("tokenizer.ggml.model", Kind::Text),
+    ("tokenizer.ggml.pre", Kind::Text),
+    ("tokenizer.ggml.tokens", Kind::Texts),
+    ("tokenizer.ggml.merges", Kind::Texts),
+    ("tokenizer.ggml.token_type", Kind::Wholes),
+    ("tokenizer.ggml.scores", Kind::Reals),
+    ("tokenizer.ggml.bos_token_id", Kind::Whole),
+    ("tokenizer.ggml.eos_token_id", Kind::Whole),
+    ("tokenizer.ggml.eot_token_id", Kind::Whole),
+    ("tokenizer.ggml.eom_token_id", Kind::Whole),
+    ("tokenizer.ggml.unknown_token_id", Kind::Whole),
+    ("tokenizer.ggml.add_bos_token", Kind::Flag),
+    ("tokenizer.ggml.add_eos_token", Kind::Flag),
+    ("tokenizer.ggml.add_space_prefix", Kind::Flag),
+];
+
+/// That what is read beside the numbers of the model is of the kind that llama.cpp reads.
+///
+/// # Errors
+/// The key that is not.
+pub(super) fn check(values: &Map<String, Value>) -> Result<(), String> {
+    let all = |value: &Value, is: fn(&Value) -> bool| value.as_array().is_some_and(|values| values.iter().all(is));
+    for (key, kind) in KINDS {
+        let Some(value) = values.get(key) else { continue };
+        let (fits, expected) = match kind {
+            Kind::Text => (value.is_string(), "a text"),
+            Kind::Flag => (value.is_boolean(), "true or false"),
+            Kind::Whole => (value.as_u64().is_some_and(|n| u32::try_from(n).is_ok()), "a whole number"),
+            Kind::Texts => (all(value, Value::is_string), "a list of texts"),
+            Kind::Wholes => (all(value, |n| n.is_i64() || n.is_u64()), "a list of whole numbers"),
+            Kind::Reals => (all(value, Value::is_number), "a list of finite numbers"),
+        };
+        if !fits {
+            return Err(format!("{key}: expected {expected}"));
+        }
+    }
+    Ok(())
+}
+
 /// Of a file, the `tokenizer.json` that its keys mean, and the special ids with those that the keys name.
 ///
 /// # Errors

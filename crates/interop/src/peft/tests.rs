@@ -54,6 +54,15 @@ fn what_is_more_than_lora_is_refused_by_key() {
     refused(&|json| json["r"] = json!(2), "r = 2");
     refused(&|json| json["lora_alpha"] = json!("much"), "lora_alpha");
     refused(&|json| json["alpha_pattern"] = json!({"^.*q_proj$": 2}), "alpha_pattern");
+    refused(&|json| json["bias"] = json!(true), "bias");
+    refused(&|json| json["use_rslora"] = json!("true"), "use_rslora");
+    refused(&|json| json["rank_pattern"] = json!({"v_proj": 7}), "r = 7");
+    refused(&|json| json["rank_pattern"] = json!([2]), "rank_pattern");
+    refused(&|json| json["target_modules"] = json!(["q_proj"]), "target_modules");
+    refused(&|json| json["target_modules"] = json!(5), "target_modules");
+    refused(&|json| json["target_modules"][0] = json!("k_proj"), "target_modules");
+    refused(&|json| json["layers_to_transform"] = json!([1]), "layers_to_transform");
+    refused(&|json| json["exclude_modules"] = json!(["v_proj"]), "exclude_modules");
     // Of another model.
     let error = import_adapted(&reference("peft-gpt2"), &reference("llama"), &at("run")).unwrap_err().to_string();
     assert!(error.contains("transformer.h.0.attn.c_attn") && error.contains("no such layer"), "{error}");
