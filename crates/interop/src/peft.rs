@@ -366,7 +366,7 @@ fn turned(values: &[f32], columns: usize) -> Vec<f32> {
 fn check(config: &Map<String, Value>) -> Result<(), String> {
     for (key, known) in NEUTRAL {
         let value =
-            config.get(key).filter(|value| !value.is_null() && !(value.is_boolean() && key == "init_lora_weights"));
+            config.get(key).filter(|value| !(value.is_null() || value.is_boolean() && key == "init_lora_weights"));
         if let Some(value) = value.filter(|value| !value.as_str().is_some_and(|text| known.contains(&text))) {
             return Err(format!("{key} = {value}: expected {}", known.join(" or ")));
         }
