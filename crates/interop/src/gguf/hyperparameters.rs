@@ -190,10 +190,6 @@ pub(super) fn read(
     let values = &Values { all, prefix: format!("{}.", architecture.name) };
     let mut config = Map::new();
     let mut unread = Vec::new();
-    // What is no number has no form in JSON.
-    if let Some((key, _)) = all.iter().find(|(key, value)| key.starts_with(&values.prefix) && value.is_null()) {
-        return Err(format!("{key} is not a finite number"));
-    }
     values.number("vocab_size")?;
     for (key, value) in all.iter().filter_map(|(key, value)| Some((key.strip_prefix(&values.prefix)?, value))) {
         let theirs = KEYS.iter().find(|(known, ..)| *known == key);

@@ -76,11 +76,10 @@ enum Kind {
     Whole,
     Texts,
     Wholes,
-    Reals,
 }
 
 /// Keys that are read, and what each has to be.
-const KINDS: [(&str, Kind); 18] = [
+const KINDS: [(&str, Kind); 17] = [
     ("general.architecture", Kind::Text),
     ("general.type", Kind::Text),
     ("split.count", Kind::Whole),
@@ -90,7 +89,6 @@ const KINDS: [(&str, Kind); 18] = [
     ("tokenizer.ggml.tokens", Kind::Texts),
     ("tokenizer.ggml.merges", Kind::Texts),
     ("tokenizer.ggml.token_type", Kind::Wholes),
-    ("tokenizer.ggml.scores", Kind::Reals),
     ("tokenizer.ggml.bos_token_id", Kind::Whole),
     ("tokenizer.ggml.eos_token_id", Kind::Whole),
     ("tokenizer.ggml.eot_token_id", Kind::Whole),
@@ -115,7 +113,6 @@ pub(super) fn check(values: &Map<String, Value>) -> Result<(), String> {
             Kind::Whole => (value.as_u64().is_some_and(|n| u32::try_from(n).is_ok()), "a whole number"),
             Kind::Texts => (all(value, Value::is_string), "a list of texts"),
             Kind::Wholes => (all(value, |n| n.is_i64() || n.is_u64()), "a list of whole numbers"),
-            Kind::Reals => (all(value, Value::is_number), "a list of finite numbers"),
         };
         if !fits {
             return Err(format!("{key}: expected {expected}"));
