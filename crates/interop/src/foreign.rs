@@ -46,7 +46,8 @@ impl Foreign {
     pub fn open(place: &Path) -> Result<Self, Error> {
         let foreign = Self::read(place)?;
         // Nothing would open the run.
-        foreign.recipe.validate().map_err(|reason| Error::folder(place, reason))?;
+        let says = if place.is_dir() { place.join(CONFIG) } else { place.to_owned() };
+        foreign.recipe.validate().map_err(|reason| Error::folder(&says, reason))?;
         Ok(foreign)
     }
 
