@@ -191,7 +191,7 @@ mod tests {
             (beam(2, -0.5, 1), "length_penalty = -0.5"),
             (beam(2, f64::NAN, 1), "length_penalty = NaN"),
             (sample(0.0, None, None), "temperature = 0"),
-            (sample(1e-300, None, None), "temperature = 0.000"),
+            (sample(1e-300, None, None), "temperature = 1e-300"),
             (sample(f64::INFINITY, None, None), "temperature = inf"),
             (sample(1.0, Some(0), None), "top_k = 0"),
             (sample(1.0, None, Some(0.0)), "top_p = 0"),

@@ -332,7 +332,7 @@ fn json_is_read_in_one_form_as_lines_or_a_list() {
         (format!("{first}\n\n{{\"prompt\":\"a\"}}\n"), 3, "\"completion\" is missing"),
         ("{\"prompt\":\"a\",\"completion\":\"b\",\"system\":\"s\"}".to_owned(), 1, "data.chat_template"),
         ("{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}".to_owned(), 1, "data.chat_template"),
-        ("{\"question\":\"a\",\"answer\":\"b\"}".to_owned(), 1, "\"question\", \"answer\""),
+        ("{\"question\":\"a\",\"answer\":\"b\"}".to_owned(), 1, "\"answer\" (did you mean \"completion\"?)"),
     ] {
         let error = texts("wrong.jsonl", &text).unwrap_err();
         let message = error.to_string();
