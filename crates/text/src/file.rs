@@ -39,16 +39,16 @@ pub fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(read_file(path)?).map_err(|error| Error::new(ErrorKind::InvalidData, error.utf8_error()))
 }
 
-/// Writes a file as a whole: beside its place, under a name of this process, synced, then renamed, so that what stands
-/// there is the old one or the new. A new one has the permissions of the old.
+/// Writes a file as a whole: beside its place, under a name of its own, synced, then renamed, so that what stands there is
+/// the old one or the new. A new one has the permissions of the old. What a write that was broken off left goes with the
+/// next one to the same place, which has one writer at a time.
 ///
 /// # Errors
 /// What the system says; then nothing of it is left.
 pub fn write_file(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     // Short, as the name may be as long as one can be.
     let name = crc32fast::hash(path.file_name().ok_or(ErrorKind::InvalidInput)?.as_encoded_bytes());
-    let partial = path.with_file_name(format!(".{name:08x}.{}.partial", std::process::id()));
-    // Of a process that had our number, and is no more.
+    let partial = path.with_file_name(format!(".{name:08x}.partial"));
     let _ = fs::remove_file(&partial);
     let written = File::create_new(&partial).and_then(|mut file| {
         if let Ok(old) = fs::metadata(path) {
