@@ -3,7 +3,7 @@ use crate::report::print;
 use clap::Args;
 use descant_interop::{GgufNumbers, HubName};
 use descant_models::Layers;
-use descant_train::Trained;
+use descant_train::{Trained, is_gguf};
 use std::path::{Path, PathBuf};
 
 #[derive(Args)]
@@ -70,9 +70,10 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) fn run(self) -> anyhow::Result<()> {
+        let is_gguf = is_gguf(&self.place);
         if self.adapter {
             anyhow::ensure!(
-                !self.place.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")),
+                !is_gguf,
                 "{}: an adapter is written as a folder of PEFT, and not for llama.cpp. Name a folder; without --adapter, the whole \
                  model is written as GGUF",
                 self.place.display()
@@ -83,7 +84,6 @@ impl Export {
                 "Exported as an adapter of {family}: peft.PeftModel.from_pretrained(MODEL, \"{place}\") adds it to the model."
             ));
         }
-        let is_gguf = self.place.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
         let numbers = match self.numbers.as_str() {
             "f16" => GgufNumbers::F16,
             "bf16" => GgufNumbers::BF16,

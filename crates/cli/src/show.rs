@@ -7,7 +7,7 @@ use descant_interop::{Family, Foreign, HubName, Layout};
 use descant_models::{Kind, Layers};
 use descant_tensor::DType;
 use descant_text::{ChatTemplate, Tokenizer, plural};
-use descant_train::{Described, Estimate, Recipe, Tokenizers, count, is_foreign};
+use descant_train::{Described, Estimate, Recipe, Tokenizers, count, is_foreign, is_gguf};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -33,8 +33,7 @@ impl Show {
             };
             return tell(&what, &recipe, &tokenizers, chat.as_ref());
         }
-        let is_gguf = place.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
-        if place.is_file() && !is_gguf {
+        if place.is_file() && !is_gguf(place) {
             // A recipe, or a text: what to do with it is told.
             Described::load(place)?;
         }

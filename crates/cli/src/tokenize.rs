@@ -5,7 +5,7 @@ use clap::Args;
 use descant_interop::Foreign;
 use descant_models::Kind;
 use descant_text::{Lines, Source, TextError, Tokenizer, plural};
-use descant_train::{Described, Tokenizers, is_json};
+use descant_train::{Described, Tokenizers, is_gguf, is_json};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -73,8 +73,7 @@ impl Tokenize {
     /// The tokenizer, and whether it is of a language model's prompts.
     fn open(&self) -> anyhow::Result<(Arc<Tokenizer>, bool)> {
         let place = &self.tokenizer;
-        let is_gguf = place.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("gguf"));
-        if place.is_file() && !is_gguf {
+        if place.is_file() && !is_gguf(place) {
             anyhow::ensure!(
                 !self.target,
                 "--target is of an encoder-decoder, and {} is one tokenizer",

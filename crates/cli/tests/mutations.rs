@@ -254,6 +254,33 @@ fn pickles() {
     foreign("pickle", "opus-mt", "pytorch_model.bin");
 }
 
+/// Imports of an adapter on top of its model with one of its files mutated.
+fn adapters(name: &'static str, file: &'static str) {
+    let folder = Folder::new();
+    let references = Path::new(env!("CARGO_MANIFEST_DIR")).join("../interop/tests/reference");
+    let (base, adapter, run) = (references.join("llama"), folder.path("adapter"), folder.path("imported"));
+    copy(&references.join("peft-llama"), &adapter);
+    let original = fs::read(adapter.join(file)).unwrap();
+    survives(name, vec![original], move |bytes| {
+        let _folder = &folder;
+        fs::write(adapter.join(file), bytes).unwrap();
+        let _ = fs::remove_dir_all(&run);
+        if descant_interop::import_adapted(&adapter, &base, &run).is_ok() {
+            writes(&run);
+        }
+    });
+}
+
+#[test]
+fn configurations_of_adapters() {
+    adapters("adapter-config", "adapter_config.json");
+}
+
+#[test]
+fn weights_of_adapters() {
+    adapters("adapter", "adapter_model.safetensors");
+}
+
 #[test]
 fn sentencepiece_models() {
     foreign("sentencepiece", "opus-mt", "source.spm");

@@ -6,7 +6,7 @@ use crate::{Error, Family, ctranslate2, gguf, recurrent};
 use descant_autograd::Parameters;
 use descant_models::ModelConfig;
 use descant_text::{ChatTemplate, Message};
-use descant_train::{Recipe, Tokenizers, Trained};
+use descant_train::{Recipe, Tokenizers, Trained, is_gguf};
 use std::path::Path;
 
 /// How the files of a model are laid out, and so which of its tensors are which parameters.
@@ -52,7 +52,7 @@ impl Foreign {
     }
 
     fn read(place: &Path) -> Result<Self, Error> {
-        if place.is_file() && place.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("gguf")) {
+        if place.is_file() && is_gguf(place) {
             return gguf::open(place);
         }
         if ctranslate2::is_there(place) {

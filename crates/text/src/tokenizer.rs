@@ -41,7 +41,7 @@ pub(crate) struct Placed {
 /// Turns text into ids and back: a tokenizer of the Hugging Face `tokenizers` library, in its file format.
 ///
 /// Control tokens (beginning, end, marks of a chat template: the special ones of its file) never come from a text: their
-/// names in it are text. Only what a chat template wrote, a [`Text`] of [`crate::ChatTemplate`], has them.
+/// names in it are text. Only what a chat template wrote, a [`crate::Text`] of [`crate::ChatTemplate`], has them.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: Inner,

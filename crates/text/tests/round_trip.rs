@@ -6,15 +6,6 @@ use rand_core::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use std::fs;
 
-const KINDS: [TokenizerKind; 7] = [
-    TokenizerKind::Bpe,
-    TokenizerKind::ByteBpe,
-    TokenizerKind::Unigram,
-    TokenizerKind::Wordpiece,
-    TokenizerKind::Word,
-    TokenizerKind::Character,
-    TokenizerKind::Byte,
-];
 /// What texts are made of: what tokenizers write themselves, white space, composed and combining letters, scripts without
 /// spaces, signs beyond the basic plane, names of tokens.
 const PARTS: [&str; 56] = [
@@ -103,7 +94,7 @@ fn read_again(tokenizer: &Tokenizer) -> Tokenizer {
 #[test]
 fn every_kind_gives_back_what_it_was_given() {
     let learned: Vec<String> = PARTS.iter().map(|part| (*part).to_owned()).chain(texts(1, 400)).collect();
-    for kind in KINDS {
+    for kind in TokenizerKind::ALL {
         for (continuous, split_digits) in [(false, false), (true, false), (false, true)] {
             let learned = learned.iter().map(|text| Ok(text.clone()));
             let tokenizer = Tokenizer::train(&config(kind, split_digits), continuous, learned).unwrap();
@@ -146,7 +137,7 @@ fn kinds_of_bytes_give_back_any_text() {
 
 #[test]
 fn spaces_are_told_apart() {
-    for kind in KINDS.into_iter().filter(|&kind| kind != TokenizerKind::Word) {
+    for kind in TokenizerKind::ALL.into_iter().filter(|&kind| kind != TokenizerKind::Word) {
         let learned = ["x<b>y", "x <b> y", "x", " x"].iter().cycle().take(40).map(|text| Ok((*text).to_owned()));
         let tokenizer = Tokenizer::train(&config(kind, false), false, learned).unwrap();
         let different = ["x", " x", "  x", "x ", "x<b>y", "x<b> y", "x <b>y", " x<b>y", "<b>y", "<b> y", " <b>y"];

@@ -41,6 +41,6 @@ pub use run::RunFolder;
 pub use score::{Answer, Score, Unit};
 pub use tensors::{TensorFile, write_tensors};
 pub use tokenizers::Tokenizers;
-pub use trained::{Described, Trained, blank_model, is_foreign, model};
+pub use trained::{Described, Trained, blank_model, is_foreign, is_gguf, model};
 pub use trainer::{Event, Outcome, Step, Trainer};
 pub use write::{AnswerEnd, Written};

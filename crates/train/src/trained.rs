@@ -304,7 +304,13 @@ pub fn is_foreign(path: &Path) -> bool {
     let place = fs::canonicalize(path).unwrap_or_default();
     let is_checkpoint = path.join("manifest.json").exists() || place.parent().is_some_and(|p| p.ends_with(CHECKPOINTS));
     let has = || !is_checkpoint && FOREIGN.iter().any(|name| path.join(name).is_file());
-    if path.is_dir() { has() } else { path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf")) }
+    if path.is_dir() { has() } else { is_gguf(path) }
+}
+
+/// Whether a path is by its name a file of llama.cpp.
+#[must_use]
+pub fn is_gguf(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"))
 }
 
 /// What is said of such a one.

@@ -163,15 +163,7 @@ mod tests {
     #[test]
     fn tokens_one_by_one_are_the_text_that_they_are_together() {
         let texts = ["the naïve café, 漢字 and ☃ — don't  stop", " two  spaces", "漢漢漢", "a ▁ b", "tab\tand more"];
-        for kind in [
-            TokenizerKind::Bpe,
-            TokenizerKind::ByteBpe,
-            TokenizerKind::Unigram,
-            TokenizerKind::Wordpiece,
-            TokenizerKind::Word,
-            TokenizerKind::Character,
-            TokenizerKind::Byte,
-        ] {
+        for kind in TokenizerKind::ALL {
             let config = TokenizerConfig { kind, vocabulary: 290, ..Default::default() };
             let all = (0..30).flat_map(|_| texts).map(|text| Ok(text.to_owned()));
             let tokenizer = Tokenizer::train(&config, true, all).unwrap();

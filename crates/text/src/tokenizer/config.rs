@@ -65,6 +65,10 @@ pub enum TokenizerKind {
 }
 
 impl TokenizerKind {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Bpe, Self::ByteBpe, Self::Unigram, Self::Wordpiece, Self::Word, Self::Character, Self::Byte];
+
     pub(crate) fn is_subword(self) -> bool {
         matches!(self, Self::Bpe | Self::ByteBpe | Self::Unigram | Self::Wordpiece)
     }
