@@ -86,8 +86,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// The ids of sequences, step by step, and their layout.
-fn time_major(sequences: &[Vec<u32>]) -> (Arc<[u32]>, Arc<Packed>) {
-    let layout = Packed::new(&sequences.iter().map(Vec::len).collect::<Vec<_>>());
+fn time_major(sequences: &[Vec<u32>]) -> (Arc<[u32]>, Arc<PackedSequences>) {
+    let layout = PackedSequences::new(&sequences.iter().map(Vec::len).collect::<Vec<_>>());
     let joined = sequences.concat();
     (layout.joined().into_iter().map(|i| joined[i]).collect(), Arc::new(layout))
 }

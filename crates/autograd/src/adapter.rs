@@ -25,7 +25,7 @@ pub(crate) struct Adapter {
 
 /// The factors of an adapted weight, `W + scale B A`.
 #[derive(Clone, Copy, Debug)]
-pub struct LowRank {
+pub struct LoraAdapter {
     /// `W[O, I]`, which is frozen.
     pub weight: ParameterId,
     /// `A[r, I]`.
@@ -38,8 +38,8 @@ pub struct LowRank {
 
 impl Parameters {
     /// The adapted weights with their factors.
-    pub fn adapters(&self) -> impl Iterator<Item = LowRank> + '_ {
-        self.adapters.iter().map(|&Adapter { weight, a, b, scale }| LowRank { weight, a, b, scale })
+    pub fn adapters(&self) -> impl Iterator<Item = LoraAdapter> + '_ {
+        self.adapters.iter().map(|&Adapter { weight, a, b, scale }| LoraAdapter { weight, a, b, scale })
     }
 
     /// Freezes a matrix, and adds the two factors of what is trained in its place: `NAME.lora_A[r, I]` and
@@ -76,7 +76,7 @@ impl Parameters {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub fn merged(&self) -> Result<Self> {
-        let mut merged = Self::sketch(self.dtype());
+        let mut merged = Self::shapes_only(self.dtype());
         for id in self.ids().filter(|&id| !self.is_adapter(id)) {
             merged.add(self.name(id), self.shape(id));
         }
@@ -212,7 +212,7 @@ mod tests {
             let w = graph.parameter(weight);
             let x = w.slice(0, 2).scale(0.5);
             let part = || Ok(x.linear(w.slice(1, 3), None, Activation::Gelu).matmul(w.slice(0, 2)).tanh());
-            let y = graph.recompute(part).unwrap_or(x);
+            let y = graph.rematerialize(part).unwrap_or(x);
             (y.matmul_t(w).square().sum() + y.linear(w, None, Activation::Identity).square().sum()).scale(0.5)
         }
         let rows = check(&mut parameters, None, 1, |graph| loss(graph, weight))?;

@@ -1,6 +1,6 @@
 //! Gradients against central differences in f64.
 
-use crate::graph::{Graph, Tape, Var, mix};
+use crate::graph::{Graph, Tape, Var, derive_seed};
 use crate::op::Case;
 use crate::{Gradients, ParameterId, Parameters};
 use descant_tensor::{DType, Result, Shape, Tensor};
@@ -57,7 +57,9 @@ where
         .map(|id| {
             let count = parameters.shape(id).len();
             let entries: Vec<usize> = match sample {
-                Some(sample) if sample < count => sampled(&gradients.to_f64(id), sample, mix(seed, u64::from(id.0))),
+                Some(sample) if sample < count => {
+                    sampled(&gradients.to_f64(id), sample, derive_seed(seed, u64::from(id.0)))
+                }
                 _ => (0..count).collect(),
             };
             check_entries(parameters, &mut tape, &gradients, id, &entries, seed, &loss)
@@ -74,7 +76,7 @@ fn sampled(gradient: &[f64], sample: usize, seed: u64) -> Vec<usize> {
             let part = bound(i)..bound(i + 1);
             match i % 2 {
                 0 => part.max_by(|&a, &b| gradient[a].abs().total_cmp(&gradient[b].abs())).unwrap_or_default(),
-                _ => part.start + (mix(seed, i as u64) % part.len() as u64) as usize,
+                _ => part.start + (derive_seed(seed, i as u64) % part.len() as u64) as usize,
             }
         })
         .collect()
@@ -178,6 +180,6 @@ fn distance(a: &Tensor, b: &Tensor) -> f64 {
 
 /// Numbers that look random, the same for the same arguments.
 fn numbers(shape: Shape, (low, high): (f64, f64), seed: u64) -> Vec<f64> {
-    let unit = |i: usize| (mix(seed, i as u64) >> 11) as f64 / (1u64 << 53) as f64;
+    let unit = |i: usize| (derive_seed(seed, i as u64) >> 11) as f64 / (1u64 << 53) as f64;
     (0..shape.len()).map(|i| low + (high - low) * unit(i)).collect()
 }

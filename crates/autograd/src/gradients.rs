@@ -45,34 +45,34 @@ pub struct Gradients {
     buffer: Buffer,
     layout: GradientLayout,
     touched: Vec<bool>,
-    /// Those that hold numbers of before [`Gradients::restart`].
-    stale: Vec<bool>,
+    /// Those that hold numbers of before [`Gradients::zero_lazily`].
+    pending_zero: Vec<bool>,
 }
 
 impl Gradients {
     pub(crate) fn new(dtype: DType, layout: GradientLayout) -> Self {
         let untouched = vec![false; layout.ranges.len()];
-        Self { buffer: Buffer::zeros(dtype, layout.len()), layout, touched: untouched.clone(), stale: untouched }
+        Self { buffer: Buffer::zeros(dtype, layout.len()), layout, touched: untouched.clone(), pending_zero: untouched }
     }
 
     /// Sets all to zero, and forgets which parameters received one.
     pub fn clear(&mut self) {
         self.buffer.clear();
         self.touched.fill(false);
-        self.stale.fill(false);
+        self.pending_zero.fill(false);
     }
 
     /// As [`Gradients::clear`], for a backward that follows: what it writes is not set to zero before, and until then
     /// the contents are undefined.
-    pub fn restart(&mut self) {
-        self.stale.iter_mut().zip(&self.touched).for_each(|(stale, &touched)| *stale |= touched);
+    pub fn zero_lazily(&mut self) {
+        self.pending_zero.iter_mut().zip(&self.touched).for_each(|(pending_zero, &touched)| *pending_zero |= touched);
         self.touched.fill(false);
     }
 
-    /// Sets to zero what a backward has not written since [`Gradients::restart`].
-    pub(crate) fn settle(&mut self) {
-        for (stale, range) in self.stale.iter_mut().zip(&self.layout.ranges) {
-            if std::mem::take(stale) {
+    /// Sets to zero what a backward has not written since [`Gradients::zero_lazily`].
+    pub(crate) fn finish_zeroing(&mut self) {
+        for (pending_zero, range) in self.pending_zero.iter_mut().zip(&self.layout.ranges) {
+            if std::mem::take(pending_zero) {
                 self.buffer.clear_range(range.clone());
             }
         }
@@ -140,8 +140,8 @@ impl Gradients {
     /// The gradient of one parameter, to write, and whether what it holds is undefined.
     pub(crate) fn target<E: Real>(&mut self, id: ParameterId) -> (&mut [E], bool) {
         self.touched[id.0 as usize] = true;
-        let stale = std::mem::take(&mut self.stale[id.0 as usize]);
-        (&mut E::slice_mut(&mut self.buffer)[self.layout.range(id)], stale)
+        let pending_zero = std::mem::take(&mut self.pending_zero[id.0 as usize]);
+        (&mut E::slice_mut(&mut self.buffer)[self.layout.range(id)], pending_zero)
     }
 }
 

@@ -42,8 +42,8 @@ struct State {
     failure: Option<Error>,
     parameter_nodes: Vec<u32>,
     grads: Vec<Option<Buffer>>,
-    /// Nodes whose values [`Graph::recompute`] dropped, the last ones last.
-    forgotten: Vec<Range<usize>>,
+    /// Nodes whose values [`Graph::rematerialize`] dropped, the last ones last.
+    dropped: Vec<Range<usize>>,
     /// Sums of adapted weights and what is added to them.
     adapted: Vec<(ParameterId, u32)>,
     /// Whether backward has run, which releases what was recorded.
@@ -142,7 +142,7 @@ impl Tape {
 
     /// As [`Tape::train`], but every value and gradient is searched for infinities and NaN; the first becomes
     /// [`Error::NonFinite`]. Slower: for finding out why a training failed.
-    pub fn trace<'t>(&'t mut self, parameters: &'t Parameters, seed: u64) -> Graph<'t> {
+    pub fn detect_anomaly<'t>(&'t mut self, parameters: &'t Parameters, seed: u64) -> Graph<'t> {
         let mode = Mode { gradients: true, dropout: Some(seed), check_finite: true, ..Mode::default() };
         self.start(parameters, mode)
     }
@@ -169,7 +169,7 @@ impl State {
         }
         self.grads.drain(..).flatten().for_each(|buffer| self.pool.give(buffer));
         self.parameter_nodes.clear();
-        self.forgotten.clear();
+        self.dropped.clear();
         self.adapted.clear();
         self.spent = false;
     }
@@ -196,11 +196,11 @@ impl State {
             return FAILED;
         }
         if self.spent {
-            return self.fail(Error::Spent { op: op.name(), location });
+            return self.fail(Error::GraphConsumed { op: op.name(), location });
         }
         let is_dropped = |&id: &u32| self.nodes[self.nodes[id as usize].root as usize].is_dropped();
         if inputs.iter().any(is_dropped) {
-            return self.fail(Error::Recomputed { op: op.name(), location });
+            return self.fail(Error::DroppedActivation { op: op.name(), location });
         }
         let shapes: SmallVec<[Shape; 8]> = inputs.iter().map(|&id| self.nodes[id as usize].shape).collect();
         let shape = match op.shape(&shapes) {
@@ -239,8 +239,8 @@ impl State {
             saved: &mut saved,
             pool: &mut self.pool,
             needs_gradient: node.needs_gradient,
-            dropout: self.mode.dropout.map(|seed| mix(seed, id as u64)),
-            products: parameters.products(self.mode.parallelism),
+            dropout: self.mode.dropout.map(|seed| derive_seed(seed, id as u64)),
+            config: parameters.gemm_config(self.mode.parallelism),
         });
         let node = &mut self.nodes[id];
         (node.value, node.saved) = (Some(output), saved);
@@ -257,7 +257,7 @@ impl State {
         E::slice_mut(&mut seed)[self.nodes[from as usize].start] = E::one();
         self.grads[root] = Some(seed);
         for id in (0..=root).rev() {
-            self.remember::<E>(parameters, id);
+            self.rematerialize::<E>(parameters, id);
             let Some(dy) = self.grads[id].take() else { continue };
             let saved = std::mem::take(&mut self.nodes[id].saved);
             let node = &self.nodes[id];
@@ -272,8 +272,8 @@ impl State {
                     gradients,
                     grads: &mut self.grads,
                     pool: &mut self.pool,
-                    dropout: self.mode.dropout.map(|seed| mix(seed, id as u64)),
-                    products: parameters.products(self.mode.parallelism),
+                    dropout: self.mode.dropout.map(|seed| derive_seed(seed, id as u64)),
+                    config: parameters.gemm_config(self.mode.parallelism),
                 };
                 op.backward(&mut ctx);
                 ctx.saved.into_iter().flatten().for_each(|buffer| ctx.pool.give(buffer));
@@ -369,9 +369,9 @@ impl<'t> Graph<'t> {
     }
 
     /// True with this probability in training, drawn from the pass's seed; never where dropout is off.
-    pub fn chance(self, probability: f64) -> bool {
+    pub fn bernoulli(self, probability: f64) -> bool {
         let state = self.state.borrow();
-        let draw = |seed| mix(mix(seed, state.nodes.len() as u64), 1) as f64 / u64::MAX as f64;
+        let draw = |seed| derive_seed(derive_seed(seed, state.nodes.len() as u64), 1) as f64 / u64::MAX as f64;
         state.mode.dropout.is_some_and(|seed| draw(seed) < probability)
     }
 
@@ -446,7 +446,7 @@ impl<'t> Graph<'t> {
     /// of more than one element are released on the way.
     ///
     /// # Errors
-    /// The first failure of the pass; [`Error::NotRecorded`]; [`Error::OtherGraph`]; [`Error::Spent`] for a second one;
+    /// The first failure of the pass; [`Error::NotRecorded`]; [`Error::OtherGraph`]; [`Error::GraphConsumed`] for a second one;
     /// [`Error::NotScalar`]; [`Error::Mismatch`] for other parameters' gradients.
     #[track_caller]
     pub fn backward(self, loss: Var<'t>, gradients: &mut Gradients) -> Result<()> {
@@ -458,7 +458,7 @@ impl<'t> Graph<'t> {
         let wrong = match () {
             () if !self.owns(loss) => Some(Error::OtherGraph { op, location }),
             () if !state.mode.gradients => Some(Error::NotRecorded),
-            () if state.spent => Some(Error::Spent { op, location }),
+            () if state.spent => Some(Error::GraphConsumed { op, location }),
             () => None,
         };
         if let Some(error) = wrong {
@@ -470,7 +470,7 @@ impl<'t> Graph<'t> {
             return Err(Error::NotScalar(node.shape));
         }
         if state.nodes[node.root as usize].is_dropped() {
-            return Err(Error::Recomputed { op, location });
+            return Err(Error::DroppedActivation { op, location });
         }
         gradients.check_layout(self.parameters)?;
         state.spent = true;
@@ -478,7 +478,7 @@ impl<'t> Graph<'t> {
             DType::F32 => state.backward::<f32>(self.parameters, loss.id, gradients)?,
             DType::F64 => state.backward::<f64>(self.parameters, loss.id, gradients)?,
         }
-        gradients.settle();
+        gradients.finish_zeroing();
         Ok(())
     }
 
@@ -526,7 +526,7 @@ impl<'t> Var<'t> {
         let root = &state.nodes[node.root as usize];
         if root.is_dropped() {
             let (op, location) = (node.name(), node.location);
-            return Err(if state.spent { Error::Released { op } } else { Error::Recomputed { op, location } });
+            return Err(if state.spent { Error::Released { op } } else { Error::DroppedActivation { op, location } });
         }
         match graph.dtype() {
             DType::F32 => Tensor::new(node.shape, value::<f32>(&state.nodes, graph.parameters, self.id)),
@@ -588,7 +588,7 @@ fn not_finite<E: Real>(elements: &[E]) -> Option<usize> {
 }
 
 /// A seed for the `n`-th of a family (SplitMix64, Steele et al. 2014).
-pub fn mix(seed: u64, n: u64) -> u64 {
+pub fn derive_seed(seed: u64, n: u64) -> u64 {
     let mut z = seed.wrapping_add(n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -630,7 +630,7 @@ mod tests {
         };
         let (two, none) = ((true, vec![2.0, 0.0]), (false, vec![0.0, 0.0]));
         assert_eq!(backward(&[0, 1], &mut gradients), [two.clone(), two.clone()]);
-        gradients.restart();
+        gradients.zero_lazily();
         assert_eq!(backward(&[1], &mut gradients), [none, two.clone()]);
         assert_eq!(backward(&[0, 1], &mut gradients), [two, (true, vec![4.0, 0.0])]);
     }

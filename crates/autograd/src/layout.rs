@@ -5,13 +5,13 @@ use std::sync::Arc;
 /// Time-major order: all first tokens, then all second tokens, and so on, the longest sequence first. The sequences
 /// that are still running at a step are the first rows of that step, so the active batch shrinks from the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Packed {
+pub struct PackedSequences {
     order: Vec<usize>,
     lengths: Vec<usize>,
     starts: Vec<usize>,
 }
 
-impl Packed {
+impl PackedSequences {
     /// The layout of sequences of these lengths.
     pub fn new(lengths: &[usize]) -> Self {
         let mut order: Vec<usize> = (0..lengths.len()).collect();
@@ -58,7 +58,7 @@ impl Packed {
         &self.order
     }
 
-    /// For every sequence, which row of each step and of a state is its own: the inverse of [`Packed::order`].
+    /// For every sequence, which row of each step and of a state is its own: the inverse of [`PackedSequences::order`].
     pub fn ranks(&self) -> Vec<usize> {
         let mut ranks = vec![0; self.sequences()];
         self.order.iter().enumerate().for_each(|(b, &i)| ranks[i] = b);
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn packed_rows_are_a_permutation_and_shrink() {
-        let packed = Packed::new(&[2, 0, 5, 3, 3]);
+        let packed = PackedSequences::new(&[2, 0, 5, 3, 3]);
         assert_eq!((packed.sequences(), packed.steps(), packed.tokens()), (5, 5, 13));
         assert_eq!((0..6).map(|t| packed.active(t)).collect::<Vec<_>>(), [4, 4, 3, 1, 1, 0]);
         let mut joined = packed.joined();

@@ -36,12 +36,12 @@ mod pool;
 mod ragged;
 
 pub use activation::Activation;
-pub use adapter::LowRank;
+pub use adapter::LoraAdapter;
 pub use gradients::{GradientLayout, Gradients};
-pub use graph::{Graph, Tape, Var, mix};
-pub use layout::{Packed, Segments};
+pub use graph::{Graph, Tape, Var, derive_seed};
+pub use layout::{PackedSequences, Segments};
 pub use op::{AnyOp, Backward, Case, CustomOp, Forward, Op};
-pub use ops::attend_heads::{Bias, Columns, Heads, alibi_slopes};
-pub use ops::{cross_entropy::Targets, distillation::TeacherScores, rotary::Angles};
+pub use ops::multi_head_attention::{AttentionConfig, AttentionOperand, PositionBias, alibi_slopes};
+pub use ops::{cross_entropy::Targets, distillation::TeacherProjection, rotary::RotaryAngles};
 pub use parameters::{ParameterId, Parameters};
 pub use pool::Scratch;

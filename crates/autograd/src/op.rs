@@ -1,7 +1,7 @@
 use crate::graph::{Graph, Node, Var, value};
 use crate::pool::{Pool, Scratch};
 use crate::{Gradients, Parameters};
-use descant_kernels::{Products, Real};
+use descant_kernels::{GemmConfig, Real};
 use descant_tensor::{Buffer, Shape};
 use smallvec::SmallVec;
 use std::fmt;
@@ -82,7 +82,7 @@ pub struct Forward<'a, E> {
     pub(crate) pool: &'a mut Pool,
     pub(crate) needs_gradient: bool,
     pub(crate) dropout: Option<u64>,
-    pub(crate) products: Products,
+    pub(crate) config: GemmConfig,
 }
 
 impl<'a, E: Real> Forward<'a, E> {
@@ -141,8 +141,8 @@ impl<'a, E: Real> Forward<'a, E> {
     }
 
     /// How products are computed.
-    pub fn products(&self) -> Products {
-        self.products
+    pub fn gemm_config(&self) -> GemmConfig {
+        self.config
     }
 }
 
@@ -158,7 +158,7 @@ pub struct Backward<'a, E> {
     pub(crate) grads: &'a mut [Option<Buffer>],
     pub(crate) pool: &'a mut Pool,
     pub(crate) dropout: Option<u64>,
-    pub(crate) products: Products,
+    pub(crate) config: GemmConfig,
 }
 
 impl<'a, E: Real> Backward<'a, E> {
@@ -256,8 +256,8 @@ impl<'a, E: Real> Backward<'a, E> {
     }
 
     /// How products are computed.
-    pub fn products(&self) -> Products {
-        self.products
+    pub fn gemm_config(&self) -> GemmConfig {
+        self.config
     }
 }
 

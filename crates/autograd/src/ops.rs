@@ -7,17 +7,14 @@ pub mod abs;
 pub mod adapted_linear;
 pub mod adapted_weight;
 pub mod add;
+pub mod additive_attention;
 pub mod affine;
-pub mod attend_additive;
-pub mod attend_dot;
-pub mod attend_heads;
-pub mod bypass;
 pub mod concat;
-pub mod consistent_cross_entropy;
 pub mod cosine_loss;
 pub mod cross_entropy;
 pub mod distillation;
 pub mod div;
+pub mod dot_attention;
 pub mod dropout;
 pub mod embedding;
 pub mod exp;
@@ -34,14 +31,17 @@ pub mod lstm;
 pub mod matmul;
 pub mod max_last;
 pub mod mul;
+pub mod multi_head_attention;
 pub mod permute;
 pub mod pow;
+pub mod r_drop_cross_entropy;
 pub mod relu;
 pub mod rms_norm;
 pub mod rotary;
 pub mod select;
 pub mod sigmoid;
 pub mod silu;
+pub mod skip_layer;
 pub mod slice_last;
 pub mod softmax;
 pub mod softplus;
@@ -64,12 +64,12 @@ ops! {
     adapted_weight::AdaptedWeight,
     add::Add,
     affine::Affine,
-    attend_additive::AttendAdditive,
-    attend_dot::AttendDot,
-    attend_heads::AttendHeads,
-    bypass::Bypass,
+    additive_attention::AdditiveAttention,
+    dot_attention::DotAttention,
+    multi_head_attention::MultiHeadAttention,
+    skip_layer::SkipLayer,
     concat::Concat,
-    consistent_cross_entropy::ConsistentCrossEntropy,
+    r_drop_cross_entropy::RDropCrossEntropy,
     cosine_loss::CosineLoss,
     cross_entropy::CrossEntropy,
     distillation::Distillation,

@@ -1,6 +1,6 @@
 use crate::adapter::Adapter;
 use crate::{GradientLayout, Gradients};
-use descant_kernels::{Parallelism, Precision, Products, zeros};
+use descant_kernels::{GemmConfig, MatmulPrecision, Parallelism, zeros};
 use descant_tensor::{Buffer, DType, Element, Error, Result, Shape, Tensor};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -26,9 +26,9 @@ pub struct Parameters {
     table: Vec<Entry>,
     names: HashMap<String, ParameterId>,
     failure: Option<Error>,
-    precision: Precision,
+    precision: MatmulPrecision,
     /// Names and shapes alone.
-    sketch: bool,
+    shapes_only: bool,
     pub(crate) adapters: Vec<Adapter>,
 }
 
@@ -38,7 +38,7 @@ struct Entry {
     shape: Shape,
     offset: usize,
     trainable: bool,
-    rate: f64,
+    lr_scale: f64,
 }
 
 impl Entry {
@@ -56,19 +56,19 @@ impl Parameters {
             table: Vec::new(),
             names: HashMap::new(),
             failure: None,
-            precision: Precision::Full,
-            sketch: false,
+            precision: MatmulPrecision::Full,
+            shapes_only: false,
             adapters: Vec::new(),
         }
     }
 
     /// None yet, and of those that are added the names and shapes alone: nothing is drawn or allocated, to know of a model
     /// how large it is.
-    pub fn sketch(dtype: DType) -> Self {
-        Self { sketch: true, ..Self::new(dtype) }
+    pub fn shapes_only(dtype: DType) -> Self {
+        Self { shapes_only: true, ..Self::new(dtype) }
     }
 
-    /// Gives what was a sketch its memory, at once for all: parameters of zeros, to be read from a file. `memory` is zeros
+    /// Gives what was a shapes_only its memory, at once for all: parameters of zeros, to be read from a file. `memory` is zeros
     /// that were made for them before; where they are too few, or of another type, all are made here.
     ///
     /// # Errors
@@ -83,7 +83,7 @@ impl Parameters {
             (DType::F32, _) => Buffer::F32(zeros(length)?),
             (DType::F64, _) => Buffer::F64(zeros(length)?),
         };
-        Ok(Self { buffer, sketch: false, ..self })
+        Ok(Self { buffer, shapes_only: false, ..self })
     }
 
     /// Adds a parameter of zeros. A second one of the same name is an error that [`Parameters::check`] and every graph
@@ -96,11 +96,11 @@ impl Parameters {
         }
         self.length = (offset + shape.len()).next_multiple_of(16);
         match &mut self.buffer {
-            _ if self.sketch => {}
+            _ if self.shapes_only => {}
             Buffer::F32(elements) => elements.resize(self.length, 0.0),
             Buffer::F64(elements) => elements.resize(self.length, 0.0),
         }
-        self.table.push(Entry { name: name.to_owned(), shape, offset, trainable: true, rate: 1.0 });
+        self.table.push(Entry { name: name.to_owned(), shape, offset, trainable: true, lr_scale: 1.0 });
         id
     }
 
@@ -178,13 +178,13 @@ impl Parameters {
     }
 
     /// What the optimizer multiplies the learning rate with; 1 unless set.
-    pub fn rate(&self, id: ParameterId) -> f64 {
-        self.entry(id).rate
+    pub fn lr_scale(&self, id: ParameterId) -> f64 {
+        self.entry(id).lr_scale
     }
 
     /// Sets what the optimizer multiplies the learning rate with.
-    pub fn set_rate(&mut self, id: ParameterId, rate: f64) {
-        self.table[id.0 as usize].rate = rate;
+    pub fn set_lr_scale(&mut self, id: ParameterId, lr_scale: f64) {
+        self.table[id.0 as usize].lr_scale = lr_scale;
     }
 
     /// A parameter's values.
@@ -226,7 +226,7 @@ impl Parameters {
     /// # Errors
     /// [`Error::Parameter`] for another number of values.
     pub fn set(&mut self, id: ParameterId, values: &[f64]) -> Result<()> {
-        if self.sketch {
+        if self.shapes_only {
             return Ok(());
         }
         let (range, shape) = (self.range(id), self.shape(id));
@@ -251,18 +251,18 @@ impl Parameters {
         &mut self.buffer
     }
 
-    /// The precision of products in passes over these parameters; [`Precision::Full`] unless set.
-    pub fn precision(&self) -> Precision {
+    /// The precision of products in passes over these parameters; [`MatmulPrecision::Full`] unless set.
+    pub fn precision(&self) -> MatmulPrecision {
         self.precision
     }
 
     /// Sets what the operands of products are rounded to in passes over these parameters.
-    pub fn set_precision(&mut self, precision: Precision) {
+    pub fn set_precision(&mut self, precision: MatmulPrecision) {
         self.precision = precision;
     }
 
-    pub(crate) fn products(&self, parallelism: Parallelism) -> Products {
-        Products { parallelism, precision: self.precision }
+    pub(crate) fn gemm_config(&self, parallelism: Parallelism) -> GemmConfig {
+        GemmConfig { parallelism, precision: self.precision }
     }
 
     /// The same parameters in another type.

@@ -6,8 +6,8 @@
 //!
 //! for each sequence of a ragged batch. The kinds differ in how they compute the scores.
 
-use crate::{Backward, Forward, Packed, Segments, Var};
-use descant_kernels::{Mat, MatMut, Products, Real, axpy, gemm, softmax_rows};
+use crate::{Backward, Forward, PackedSequences, Segments, Var};
+use descant_kernels::{GemmConfig, Mat, MatMut, Real, axpy, gemm, softmax_rows};
 use descant_tensor::{Shape, Tensor};
 use std::ops::Range;
 use std::sync::Arc;
@@ -77,13 +77,13 @@ impl Ragged {
     /// For the gradient check, with seven rows of queries and of memory: the second sequence has no memory, the fourth
     /// no queries, and some rows belong to none.
     pub(crate) fn example() -> Self {
-        let packed = |lengths: &[usize]| Arc::new(Packed::new(lengths).segments());
+        let packed = |lengths: &[usize]| Arc::new(PackedSequences::new(lengths).segments());
         Self::new(&packed(&[2, 1, 3, 0]), &packed(&[3, 0, 1, 2]))
     }
 
     /// More of them.
     pub(crate) fn examples() -> Vec<(&'static str, Self)> {
-        let packed = |lengths: &[usize]| Arc::new(Packed::new(lengths).segments());
+        let packed = |lengths: &[usize]| Arc::new(PackedSequences::new(lengths).segments());
         // As the hypotheses of a beam do, two queries look at the same memory.
         let mut shared = Segments::default();
         [&[0, 3, 1][..], &[0, 3, 1], &[6, 2]].into_iter().for_each(|rows| shared.push(rows.iter().copied()));
@@ -117,7 +117,7 @@ impl Ragged {
 
     /// Writes the contexts from the scores, which become the weights. Input `values` is `v`.
     pub(crate) fn contexts<E: Real>(&self, ctx: &mut Forward<'_, E>, values: usize, scores: &mut [E]) {
-        let (v, width, products) = (ctx.input(values), ctx.shape(values)[1], ctx.products());
+        let (v, width, config) = (ctx.input(values), ctx.shape(values)[1], ctx.gemm_config());
         let (queries, memory) = self.longest();
         let (mut copy_v, mut copy_y) = (ctx.scratch(memory * width), ctx.scratch(queries * width));
         let y = ctx.output();
@@ -128,7 +128,7 @@ impl Ragged {
             softmax_rows(weights, memory.len());
             let weights = Mat::new(weights, queries.len(), memory.len());
             let v = Rows { rows: memory, width }.gather(v, &mut copy_v);
-            Rows { rows: queries, width }.add_product(E::one(), weights, v, y, &mut copy_y, products);
+            Rows { rows: queries, width }.add_product(E::one(), weights, v, y, &mut copy_y, config);
         }
         ctx.recycle(copy_v);
         ctx.recycle(copy_y);
@@ -137,7 +137,7 @@ impl Ragged {
     /// Carries the gradient of the contexts back to the values and, through the softmax, to the scores: the weights
     /// become the gradients of the scores.
     pub(crate) fn contexts_backward<E: Real>(&self, ctx: &mut Backward<'_, E>, values: usize, weights: &mut [E]) {
-        let (v, width, products) = (ctx.input(values), ctx.shape(values)[1], ctx.products());
+        let (v, width, config) = (ctx.input(values), ctx.shape(values)[1], ctx.gemm_config());
         let (queries, memory) = self.longest();
         let (mut copy_v, mut copy_dy) = (ctx.scratch(memory * width), ctx.scratch(queries * width));
         let (mut dweights, mut turned) = (ctx.scratch(queries * memory), ctx.scratch(memory * width));
@@ -148,11 +148,11 @@ impl Ragged {
             let memory_rows = Rows { rows: memory, width };
             let dweights = &mut dweights[..weights.len()];
             let into = MatMut::new(dweights, queries.len(), memory.len());
-            let v_t = memory_rows.gather(v, &mut copy_v).t_for(queries.len(), &mut turned);
-            gemm(E::one(), dy, v_t, E::zero(), into, products);
+            let v_t = memory_rows.gather(v, &mut copy_v).transposed_for_gemm(queries.len(), &mut turned);
+            gemm(E::one(), dy, v_t, E::zero(), into, config);
             if let Some(dv) = ctx.dx(values) {
                 let weights = Mat::new(weights, queries.len(), memory.len());
-                memory_rows.add_product(E::one(), weights.t(), dy, dv, &mut copy_v, products);
+                memory_rows.add_product(E::one(), weights.t(), dy, dv, &mut copy_v, config);
             }
             for (p, dp) in weights.chunks_exact_mut(memory.len()).zip(dweights.chunks_exact(memory.len())) {
                 let mean: E = p.iter().zip(dp).map(|(&p, &dp)| p * dp).sum();
@@ -192,15 +192,15 @@ impl Rows<'_> {
         b: Mat<'_, E>,
         y: &mut [E],
         copy: &mut [E],
-        products: Products,
+        config: GemmConfig,
     ) {
         let Self { rows, width } = self;
         if let Some(distance) = distance(rows) {
             let y = MatMut::strided(&mut y[rows[0] * width..], rows.len(), width, distance * width);
-            return gemm(alpha, a, b, E::one(), y, products);
+            return gemm(alpha, a, b, E::one(), y, config);
         }
         let copy = &mut copy[..rows.len() * width];
-        gemm(alpha, a, b, E::zero(), MatMut::new(copy, rows.len(), width), products);
+        gemm(alpha, a, b, E::zero(), MatMut::new(copy, rows.len(), width), config);
         for (x, &row) in copy.chunks_exact(width.max(1)).zip(rows) {
             axpy(E::one(), x, &mut y[row * width..][..width]);
         }
@@ -228,7 +228,7 @@ mod tests {
             let gathered = Rows { rows, width: 2 }.gather(&x, &mut copy);
             let identity: Vec<f64> = (0..rows.len().pow(2)).map(|i| f64::from(i % (rows.len() + 1) == 0)).collect();
             let identity = Mat::new(&identity, rows.len(), rows.len());
-            Rows { rows, width: 2 }.add_product(2.0, identity, gathered, &mut y, &mut product, Products::default());
+            Rows { rows, width: 2 }.add_product(2.0, identity, gathered, &mut y, &mut product, GemmConfig::default());
             let mut expected = [1.0; 14];
             for &row in rows {
                 (0..2).for_each(|column| expected[2 * row + column] += 2.0 * x[2 * row + column]);

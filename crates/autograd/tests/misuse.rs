@@ -27,7 +27,7 @@ fn values_of_two_graphs_do_not_mix() {
     let mut fresh = Tape::new();
     let graph = fresh.train(&parameters, 1);
     assert!(matches!(graph.backward(loss, &mut gradients), Err(Error::OtherGraph { op: "backward", .. })));
-    assert!(matches!(graph.recompute(|| Ok(loss)), Err(Error::OtherGraph { .. })));
+    assert!(matches!(graph.rematerialize(|| Ok(loss)), Err(Error::OtherGraph { .. })));
     other.backward(loss, &mut gradients).unwrap();
     assert_eq!(gradients.to_f64(id), [1.0, 1.0]);
 }
@@ -42,13 +42,13 @@ fn after_its_backward_a_graph_takes_nothing_more() {
     graph.backward(loss, &mut gradients).unwrap();
     assert!(matches!(x.value(), Err(Error::Released { op: "exp" })));
     assert!((loss.item().unwrap() - (1.0_f64.exp() + 2.0_f64.exp())).abs() < 1e-12, "the loss is still read");
-    assert!(matches!(graph.backward(loss, &mut gradients), Err(Error::Spent { op: "backward", .. })));
+    assert!(matches!(graph.backward(loss, &mut gradients), Err(Error::GraphConsumed { op: "backward", .. })));
     assert_eq!(gradients.to_f64(id), [1.0_f64.exp(), 2.0_f64.exp()], "nothing is added twice");
     let graph = tape.train(&parameters, 1);
     let x = graph.parameter(id).exp();
     graph.backward(x.sum(), &mut gradients).unwrap();
-    assert!(matches!((x + x).value(), Err(Error::Spent { op: "add", .. })));
-    assert!(matches!(graph.check(), Err(Error::Spent { op: "add", .. })), "it is the first failure");
+    assert!(matches!((x + x).value(), Err(Error::GraphConsumed { op: "add", .. })));
+    assert!(matches!(graph.check(), Err(Error::GraphConsumed { op: "add", .. })), "it is the first failure");
 }
 
 #[test]

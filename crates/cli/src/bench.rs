@@ -5,7 +5,7 @@ use crate::{Threads, recipes};
 use anyhow::Context;
 use clap::Args;
 use descant_autograd::Parameters;
-use descant_kernels::{Mat, MatMut, Parallelism, gemm, product_operations};
+use descant_kernels::{Mat, MatMut, Parallelism, gemm, gemm_flops};
 use descant_models::{Kind, Vocabulary, build};
 use descant_optim::Optimizer;
 use descant_tensor::DType;
@@ -126,10 +126,10 @@ impl Bench {
         let (mut times, mut tokens, mut operations, mut rounds) = (Vec::new(), 0, 0, 1);
         let before = replicas.allocations();
         for i in 0..self.steps {
-            let counted = product_operations();
+            let counted = gemm_flops();
             let (ms, written) = step(&mut replicas, i)?;
             times.push(ms);
-            (tokens, operations) = (tokens + written, operations + product_operations() - counted);
+            (tokens, operations) = (tokens + written, operations + gemm_flops() - counted);
             // The processor's clock changes: the rate is measured all along.
             if i * PRODUCT_ROUNDS >= rounds * self.steps {
                 rate = rate.max(product_rate(threads)?);

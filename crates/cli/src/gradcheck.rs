@@ -3,7 +3,7 @@ use crate::recipes;
 use crate::report::{note, print};
 use clap::Args;
 use descant_autograd::gradcheck::{TOLERANCE, check};
-use descant_autograd::{Parameters, Tape, mix};
+use descant_autograd::{Parameters, Tape, derive_seed};
 use descant_models::{Kind, Vocabulary, build};
 use descant_tensor::DType;
 use descant_text::{Batch, Sequences};
@@ -48,7 +48,7 @@ impl Gradcheck {
         // One factor of an adapter starts at zero, and would hide the gradient of the other. They stay as small as trained
         // ones are: with large ones the softmax of trained weights is so sharp that the differences do not show its slope.
         for id in parameters.ids().filter(|&id| parameters.is_adapter(id)).collect::<Vec<_>>() {
-            let value = |i: usize| 0.1 * (mix(id.index(), i as u64) as f64 / u64::MAX as f64 - 0.5);
+            let value = |i: usize| 0.1 * (derive_seed(id.index(), i as u64) as f64 / u64::MAX as f64 - 0.5);
             let values: Vec<f64> = (0..parameters.shape(id).len()).map(value).collect();
             parameters.set(id, &values)?;
         }
@@ -109,7 +109,7 @@ pub(crate) fn random_batch(
         let mut all = Sequences::new();
         for i in 0..sequences {
             let length = if ragged { length - i % length.min(3) } else { length };
-            let id = |j: usize| (mix(side, (i * length + j) as u64) % vocabulary as u64) as u32;
+            let id = |j: usize| (derive_seed(side, (i * length + j) as u64) % vocabulary as u64) as u32;
             all.push(&(0..length).map(id).collect::<Vec<_>>());
         }
         all

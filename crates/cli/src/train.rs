@@ -3,7 +3,7 @@ use crate::report::{Report, duration, large, note, print};
 use crate::{RecipeArgs, Threads, stop};
 use clap::Args;
 use descant_interop::Family;
-use descant_kernels::bf16_operations;
+use descant_kernels::bf16_gemm_flops;
 use descant_models::{Kind, Layers};
 use descant_nn::Cell;
 use descant_text::{Form, plural};
@@ -164,7 +164,7 @@ pub(crate) fn watch(trainer: &mut Trainer, quiet: bool) -> anyhow::Result<(Outco
     let mut bf16 = trainer.recipe().train.precision == TrainPrecision::Bf16;
     let outcome = trainer.run(stop, |event| {
         // After a step it is known whether any product is large enough to gain from it.
-        if std::mem::take(&mut bf16) && bf16_operations() == 0 {
+        if std::mem::take(&mut bf16) && bf16_gemm_flops() == 0 {
             report.say("Note: all products are too small to gain from train.precision = \"bf16\": they are in f32.");
         }
         report.watch(event);

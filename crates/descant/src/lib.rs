@@ -19,13 +19,13 @@ pub use descant_train as train;
 
 /// What most programs need.
 pub mod prelude {
-    pub use crate::autograd::{Activation, Gradients, Graph, Packed, Parameters, Tape, Targets, Var};
+    pub use crate::autograd::{Activation, Gradients, Graph, PackedSequences, Parameters, Tape, Targets, Var};
     pub use crate::generate::Strategy;
     pub use crate::kernels::Parallelism;
     pub use crate::nn::{
         Attention, Cell, Embedding, Linear, Recurrent, RecurrentConfig, Scope, Score, Transformer, TransformerConfig,
     };
-    pub use crate::optim::{Clip, Clipping, Optimizer, OptimizerConfig, Schedule, ScheduleConfig};
+    pub use crate::optim::{Clipping, ClippingConfig, Optimizer, OptimizerConfig, Schedule, ScheduleConfig};
     pub use crate::tensor::{DType, Tensor};
     pub use crate::text::{Batch, Sequences};
     pub use crate::train::{Outcome, Recipe, Trained, Trainer};

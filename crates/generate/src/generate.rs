@@ -2,7 +2,7 @@ use crate::choose::Chooser;
 use crate::search::Search;
 use crate::window::Window;
 use crate::{Hypothesis, Options, Strategy};
-use descant_autograd::{Parameters, Tape, mix};
+use descant_autograd::{Parameters, Tape, derive_seed};
 use descant_models::Generator;
 use descant_tensor::{Buffer, Element, Error, Result, Tensor};
 use descant_text::Sequences;
@@ -69,7 +69,7 @@ pub fn stream(
     }
 
     let seed = if let Strategy::Sample { seed, .. } = options.strategy { seed } else { 0 };
-    let mut rngs: Vec<Pcg64> = rows.iter().map(|&row| Pcg64::seed_from_u64(mix(seed, row))).collect();
+    let mut rngs: Vec<Pcg64> = rows.iter().map(|&row| Pcg64::seed_from_u64(derive_seed(seed, row))).collect();
     let window = Window::new(options, model.max_length(), sources.is_some());
     let prompt = |row| prompts.map(|prompts| prompts.get(row)).filter(|ids| !ids.is_empty()).unwrap_or(&options.start);
     let prompts: Vec<Vec<u32>> = (0..rows.len()).map(|row| window.cut(prompt(row))).collect();

@@ -7,7 +7,7 @@ use crate::tensors::{Tensor, TensorFile};
 use crate::weights::{Part, part};
 use crate::whole::{Named, pretty, whole, write, write_tensors};
 use crate::{Error, Family, Foreign};
-use descant_autograd::{LowRank, Parameters};
+use descant_autograd::{LoraAdapter, Parameters};
 use descant_kernels::{Mat, MatMut, Parallelism, gemm};
 use descant_models::ModelConfig;
 use descant_train::Trained;
@@ -424,13 +424,13 @@ pub fn export_adapter(run: &Path, folder: &Path) -> Result<Family, Error> {
         ));
     }
     let parameters = &trained.parameters;
-    let adapted: HashMap<&str, LowRank> =
+    let adapted: HashMap<&str, LoraAdapter> =
         parameters.adapters().map(|low_rank| (parameters.name(low_rank.weight), low_rank)).collect();
     let layers: Vec<(String, Piece)> = layers_of(family, model).collect();
     let mut tensors: Vec<Named> = Vec::new();
     let mut written = BTreeSet::new();
     for (layer, piece) in &layers {
-        let Some(LowRank { weight, a, b, .. }) = adapted.get(piece.ours.as_str()) else { continue };
+        let Some(LoraAdapter { weight, a, b, .. }) = adapted.get(piece.ours.as_str()) else { continue };
         if is_table(piece) {
             return Err(unfit(format!(
                 "finetune.lora.targets: {} is a table, whose adapter has another form",

@@ -18,12 +18,12 @@ mod zeros;
 
 pub use elementwise::{add_rows, axpy, map, map_into, scale, sum_rows_into, vectorized, zip_into};
 pub use matmul::{
-    Mat, MatMut, Parallelism, Precision, Products, RightSide, bf16_operations, gemm, gemm_transposed,
-    product_operations, transposed_scratch,
+    GemmConfig, Mat, MatMut, MatmulPrecision, PackedB, Parallelism, bf16_gemm_flops, gemm, gemm_flops, gemm_transposed,
+    transposed_scratch,
 };
-pub use narrow::pays as bf16_pays;
+pub use narrow::pays as bf16_is_profitable;
 pub use real::Real;
-pub use rows::{exponentials_of_columns, exponentials_of_rows, lanes, log_softmax_rows, softmax_rows, sum_of};
+pub use rows::{exp_minus_max_columns, exp_minus_max_rows, lanes, log_softmax_rows, softmax_rows, zip_sum};
 pub use subnormal::FlushSubnormals;
 pub use transpose::transpose;
 pub use zeros::zeros;

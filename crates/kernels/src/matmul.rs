@@ -6,13 +6,13 @@ static OPERATIONS: AtomicU64 = AtomicU64::new(0);
 static BF16_OPERATIONS: AtomicU64 = AtomicU64::new(0);
 
 /// Floating-point operations of all products so far, on all threads: what a roofline is made of.
-pub fn product_operations() -> u64 {
+pub fn gemm_flops() -> u64 {
     OPERATIONS.load(Ordering::Relaxed)
 }
 
-/// Those of them that were computed in bfloat16: none where [`Precision::Bf16`] was asked for, but every product was too
+/// Those of them that were computed in bfloat16: none where [`MatmulPrecision::Bf16`] was asked for, but every product was too
 /// small to gain from it.
-pub fn bf16_operations() -> u64 {
+pub fn bf16_gemm_flops() -> u64 {
     BF16_OPERATIONS.load(Ordering::Relaxed)
 }
 
@@ -26,30 +26,30 @@ pub enum Parallelism {
     Threads(usize),
 }
 
-/// Precision of products: what their operands are rounded to. Sums are in f32 either way, and f64 is never rounded.
+/// MatmulPrecision of products: what their operands are rounded to. Sums are in f32 either way, and f64 is never rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Precision {
+pub enum MatmulPrecision {
     /// Nothing.
     #[default]
     Full,
-    /// bfloat16, eight bits of mantissa, where that pays ([`bf16_pays`](crate::bf16_pays)): twice as fast where the processor
+    /// bfloat16, eight bits of mantissa, where that pays ([`bf16_is_profitable`](crate::bf16_is_profitable)): twice as fast where the processor
     /// has AVX-512 BF16. Blocked products round their result to bfloat16 too, before it is added in f32; those with a
-    /// [`RightSide`] do not.
+    /// [`PackedB`] do not.
     Bf16,
 }
 
 /// How products are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Products {
+pub struct GemmConfig {
     /// On how many threads.
     pub parallelism: Parallelism,
     /// From what operands.
-    pub precision: Precision,
+    pub precision: MatmulPrecision,
 }
 
-impl From<Parallelism> for Products {
+impl From<Parallelism> for GemmConfig {
     fn from(parallelism: Parallelism) -> Self {
-        Self { parallelism, precision: Precision::Full }
+        Self { parallelism, precision: MatmulPrecision::Full }
     }
 }
 
@@ -88,9 +88,9 @@ impl<'a, E: Real> Mat<'a, E> {
     }
 
     /// The same matrix, where the elements are f32.
-    fn singles(self) -> Option<Mat<'a, f32>> {
+    fn as_f32(self) -> Option<Mat<'a, f32>> {
         let Self { data, rows, columns, row_stride, column_stride } = self;
-        E::singles(data).map(|data| Mat { data, rows, columns, row_stride, column_stride })
+        E::as_f32(data).map(|data| Mat { data, rows, columns, row_stride, column_stride })
     }
 
     /// Its transpose, without moving an element.
@@ -112,7 +112,7 @@ impl<'a, E: Real> Mat<'a, E> {
     }
 
     /// Its transpose as the right side of a product of so many rows: copied where they are enough for that to pay.
-    pub fn t_for<'s>(self, rows: usize, copy: &'s mut [E]) -> Mat<'s, E>
+    pub fn transposed_for_gemm<'s>(self, rows: usize, copy: &'s mut [E]) -> Mat<'s, E>
     where
         'a: 's,
     {
@@ -167,19 +167,19 @@ fn checked_stride(len: usize, rows: usize, columns: usize, row_stride: usize) ->
 ///
 /// # Panics
 /// Where the shapes do not fit together: an error of the caller's shape rule.
-pub fn gemm<E: Real>(alpha: E, a: Mat<'_, E>, b: Mat<'_, E>, beta: E, c: MatMut<'_, E>, products: impl Into<Products>) {
-    let products = products.into();
+pub fn gemm<E: Real>(alpha: E, a: Mat<'_, E>, b: Mat<'_, E>, beta: E, c: MatMut<'_, E>, config: impl Into<GemmConfig>) {
+    let config = config.into();
     check(&a, &b, &c);
     count(a.rows, a.columns, b.columns);
-    if products.precision == Precision::Bf16
+    if config.precision == MatmulPrecision::Bf16
         && narrow::pays(a.rows, a.columns, b.columns)
-        && let (Some(a), Some(b), Some(data)) = (a.singles(), b.singles(), E::singles_mut(&mut *c.data))
+        && let (Some(a), Some(b), Some(data)) = (a.as_f32(), b.as_f32(), E::as_f32_mut(&mut *c.data))
     {
         let c = MatMut { data, rows: c.rows, columns: c.columns, row_stride: c.row_stride };
         BF16_OPERATIONS.fetch_add(operations(a.rows, a.columns, b.columns), Ordering::Relaxed);
-        return narrow::product(alpha.f64() as f32, a, b, beta.f64() as f32, c, products.parallelism);
+        return narrow::product(alpha.f64() as f32, a, b, beta.f64() as f32, c, config.parallelism);
     }
-    product(alpha, a, b, beta, c, products.parallelism);
+    product(alpha, a, b, beta, c, config.parallelism);
 }
 
 fn count(m: usize, k: usize, n: usize) {
@@ -273,8 +273,8 @@ fn whole<E: Real>(alpha: E, a: Mat<'_, E>, b: Mat<'_, E>, beta: E, c: MatMut<'_,
 
 /// How much scratch [`gemm_transposed`] uses for `a[rows, input]` and `b[output, input]` without gaps. With less it does
 /// without.
-pub fn transposed_scratch(rows: usize, input: usize, output: usize, products: impl Into<Products>) -> usize {
-    let narrow = products.into().precision == Precision::Bf16 && narrow::pays(rows, input, output);
+pub fn transposed_scratch(rows: usize, input: usize, output: usize, config: impl Into<GemmConfig>) -> usize {
+    let narrow = config.into().precision == MatmulPrecision::Bf16 && narrow::pays(rows, input, output);
     let worth = !narrow && rows >= TRANSPOSE_FROM && (rows < TRANSPOSE_TO || input >= WIDE);
     if worth { (rows * (input + output)).min(input * output) } else { 0 }
 }
@@ -288,26 +288,26 @@ pub fn gemm_transposed<E: Real>(
     beta: E,
     c: MatMut<'_, E>,
     scratch: &mut [E],
-    products: impl Into<Products>,
+    config: impl Into<GemmConfig>,
 ) {
-    let products = products.into();
+    let config = config.into();
     let (rows, input, output) = (c.rows, a.columns, c.columns);
     let few = rows * (input + output) < b.len() && a.column_stride == 1 && a.row_stride == input;
     let is_plain = beta == E::zero() && c.row_stride == output;
-    let wanted = transposed_scratch(rows, input, output, products);
+    let wanted = transposed_scratch(rows, input, output, config);
     if wanted > 0 && few && is_plain && scratch.len() >= wanted {
         let (a_t, c_t) = scratch[..wanted].split_at_mut(rows * input);
         transpose(&a.data[..rows * input], rows, input, a_t);
         let (a_t, into) = (Mat::new(a_t, input, rows), MatMut::new(c_t, output, rows));
-        gemm(E::one(), Mat::new(b, output, input), a_t, beta, into, products);
+        gemm(E::one(), Mat::new(b, output, input), a_t, beta, into, config);
         return transpose(c_t, output, rows, &mut c.data[..rows * output]);
     }
     if wanted == 0 || scratch.len() < b.len() {
-        return gemm(E::one(), a, Mat::new(b, output, input).t(), beta, c, products);
+        return gemm(E::one(), a, Mat::new(b, output, input).t(), beta, c, config);
     }
     let scratch = &mut scratch[..b.len()];
     transpose(b, output, input, scratch);
-    gemm(E::one(), a, Mat::new(scratch, input, output), beta, c, products);
+    gemm(E::one(), a, Mat::new(scratch, input, output), beta, c, config);
 }
 
 /// Rows of a small product from which copying its right side pays.
@@ -328,12 +328,12 @@ const WIDE: usize = 1024;
 /// a few columns, rows of which lie next to each other. In bf16 they are of
 /// pairs, where the processor multiplies such.
 #[derive(Debug)]
-pub struct RightSide<'a, E> {
+pub struct PackedB<'a, E> {
     panels: Panels<'a, E>,
     rows: usize,
     columns: usize,
     width: usize,
-    products: Products,
+    config: GemmConfig,
 }
 
 #[derive(Debug)]
@@ -342,7 +342,7 @@ enum Panels<'a, E> {
     Pairs(&'a [u32]),
 }
 
-impl<'a, E: Real> RightSide<'a, E> {
+impl<'a, E: Real> PackedB<'a, E> {
     const REGISTER: usize = 16;
 
     /// Columns of a panel. Several threads share one product best where it is whole.
@@ -359,26 +359,26 @@ impl<'a, E: Real> RightSide<'a, E> {
         starts.map(move |start| (start, width.min((columns - start).next_multiple_of(Self::REGISTER))))
     }
 
-    /// How much scratch [`RightSide::new`] needs, and [`RightSide::product`] for up to `most` rows.
-    pub fn scratch(rows: usize, columns: usize, most: usize, products: impl Into<Products>) -> (usize, usize) {
-        let width = Self::width(columns, products.into().parallelism);
+    /// How much scratch [`PackedB::new`] needs, and [`PackedB::product`] for up to `most` rows.
+    pub fn scratch(rows: usize, columns: usize, most: usize, config: impl Into<GemmConfig>) -> (usize, usize) {
+        let width = Self::width(columns, config.into().parallelism);
         let last = Self::panels(columns, width).last().map_or(0, |(_, last)| last);
         (rows * columns.next_multiple_of(Self::REGISTER), most * last.max(rows.div_ceil(2)))
     }
 
     /// Copies `matrix[R, C]`, which may be a transposed one.
-    pub fn new(matrix: Mat<'_, E>, scratch: &'a mut [E], products: impl Into<Products>) -> Self {
-        let products = products.into();
+    pub fn new(matrix: Mat<'_, E>, scratch: &'a mut [E], config: impl Into<GemmConfig>) -> Self {
+        let config = config.into();
         let Mat { data, rows, columns, row_stride, column_stride } = matrix;
-        let width = Self::width(columns, products.parallelism);
-        if products == (Products { parallelism: Parallelism::Serial, precision: Precision::Bf16 })
+        let width = Self::width(columns, config.parallelism);
+        if config == (GemmConfig { parallelism: Parallelism::Serial, precision: MatmulPrecision::Bf16 })
             && pairs::suits(rows)
-            && let Some(matrix) = matrix.singles()
+            && let Some(matrix) = matrix.as_f32()
         {
-            let panels = E::singles_mut(&mut scratch[..pairs::len(rows, columns)]).unwrap_or_default();
+            let panels = E::as_f32_mut(&mut scratch[..pairs::len(rows, columns)]).unwrap_or_default();
             let panels = bytemuck::cast_slice_mut(panels);
             pairs::pack(matrix, panels);
-            return Self { panels: Panels::Pairs(panels), rows, columns, width, products };
+            return Self { panels: Panels::Pairs(panels), rows, columns, width, config };
         }
         for (start, width) in Self::panels(columns, width) {
             let panel = &mut scratch[rows * start..rows * (start + width)];
@@ -399,7 +399,7 @@ impl<'a, E: Real> RightSide<'a, E> {
                 }
             }
         }
-        Self { panels: Panels::Full(scratch), rows, columns, width, products }
+        Self { panels: Panels::Full(scratch), rows, columns, width, config }
     }
 
     /// Whether its numbers are rounded to bfloat16, as those of the left sides then are.
@@ -420,7 +420,7 @@ impl<'a, E: Real> RightSide<'a, E> {
         let panels = match self.panels {
             Panels::Full(panels) => panels,
             Panels::Pairs(panels) => {
-                if let (Some(a), Some(c), Some(scratch)) = (a.singles(), E::singles_mut(c), E::singles_mut(scratch)) {
+                if let (Some(a), Some(c), Some(scratch)) = (a.as_f32(), E::as_f32_mut(c), E::as_f32_mut(scratch)) {
                     BF16_OPERATIONS.fetch_add(operations(a.rows, self.rows, self.columns), Ordering::Relaxed);
                     let scratch = bytemuck::cast_slice_mut(scratch);
                     pairs::product(a, panels, self.columns, beta.f64() as f32, c, scratch);
@@ -432,10 +432,10 @@ impl<'a, E: Real> RightSide<'a, E> {
             let panel = Mat::strided(&panels[self.rows * start..], self.rows, width, width);
             if start + width <= self.columns {
                 let c = MatMut::strided(&mut c[start..], a.rows, width, self.columns);
-                product(E::one(), a, panel, beta, c, self.products.parallelism);
+                product(E::one(), a, panel, beta, c, self.config.parallelism);
                 continue;
             }
-            product(E::one(), a, panel, E::zero(), MatMut::new(scratch, a.rows, width), self.products.parallelism);
+            product(E::one(), a, panel, E::zero(), MatMut::new(scratch, a.rows, width), self.config.parallelism);
             for (c, product) in c.chunks_exact_mut(self.columns).zip(scratch.chunks_exact(width)).take(a.rows) {
                 let pairs = c[start..].iter_mut().zip(product);
                 pairs.for_each(|(c, &x)| *c = if beta == E::zero() { x } else { beta * *c + x });
@@ -486,9 +486,9 @@ mod tests {
             transpose(&b, k, n, &mut turned);
             for parallelism in [Parallelism::Serial, Parallelism::Threads(2)] {
                 for matrix in [Mat::new(&b, k, n), Mat::new(&turned, n, k).t()] {
-                    let (own, product) = RightSide::<f64>::scratch(k, n, m, parallelism);
+                    let (own, product) = PackedB::<f64>::scratch(k, n, m, parallelism);
                     let (mut own, mut product) = (vec![9.0; own], vec![9.0; product]);
-                    let right = RightSide::new(matrix, &mut own, parallelism);
+                    let right = PackedB::new(matrix, &mut own, parallelism);
                     for beta in [0.0, 1.0] {
                         let (mut found, mut expected) = (start.clone(), start.clone());
                         right.product(Mat::new(&a, m, k), beta, &mut found, &mut product);

@@ -14,7 +14,7 @@ thread_local! {
 /// Multiplications for each number that is rounded from which that is worth its while.
 const WORTH: usize = 48;
 
-/// Whether a product of `m×k` by `k×n` is computed in bfloat16 where [`Precision::Bf16`](crate::Precision::Bf16) is asked
+/// Whether a product of `m×k` by `k×n` is computed in bfloat16 where [`MatmulPrecision::Bf16`](crate::MatmulPrecision::Bf16) is asked
 /// for: where the conversions cost less than the product gains.
 pub fn pays(m: usize, k: usize, n: usize) -> bool {
     m * k * n > 0 && m * k * n >= WORTH * (m * k + k * n + 2 * m * n)
@@ -109,7 +109,7 @@ pub(crate) fn product(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Precision, Products, gemm};
+    use crate::{GemmConfig, MatmulPrecision, gemm};
 
     #[test]
     fn rounding_is_to_the_nearest_and_to_even() {
@@ -146,7 +146,14 @@ mod tests {
                 let (mut found, mut expected) = (c.clone(), c.clone());
                 product(alpha, left, right, beta, MatMut::strided(&mut found, m, n, n + 3), Parallelism::Serial);
                 let into = MatMut::strided(&mut expected, m, n, n + 3);
-                gemm(alpha, left, right, beta, into, Products { precision: Precision::Full, ..Products::default() });
+                gemm(
+                    alpha,
+                    left,
+                    right,
+                    beta,
+                    into,
+                    GemmConfig { precision: MatmulPrecision::Full, ..GemmConfig::default() },
+                );
                 for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
                     assert!((found - expected).abs() < 0.05, "{ta} {tb} {i}: {found} for {expected}");
                     assert!(i % (n + 3) < n || found == expected, "{i} lies between the rows");

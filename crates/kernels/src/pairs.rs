@@ -179,7 +179,7 @@ mod dot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Parallelism, Precision, Products, RightSide};
+    use crate::{GemmConfig, MatmulPrecision, PackedB, Parallelism};
 
     #[test]
     fn products_are_those_of_the_rounded_numbers() {
@@ -187,16 +187,16 @@ mod tests {
             (0..n).map(|i| ((i * 7919 + seed * 104_729) % 997) as f32 / 997.0 - 0.5).collect()
         };
         let rounded = |x: &[f32]| -> Vec<f64> { x.iter().map(|&x| bf16::from_f32(x).to_f64()).collect() };
-        let products = Products { parallelism: Parallelism::Serial, precision: Precision::Bf16 };
+        let config = GemmConfig { parallelism: Parallelism::Serial, precision: MatmulPrecision::Bf16 };
         for (m, k, n) in [(1, 2, 32), (3, 34, 64), (32, 128, 96), (27, 64, 1024), (5, 3, 32), (13, 10, 50), (2, 650, 7)]
         {
             let (a, b, start) = (numbers(m * k, 1), numbers(k * n, 2), numbers(m * n, 3));
             let mut turned = b.clone();
             transpose(&b, k, n, &mut turned);
             for matrix in [Mat::new(&b, k, n), Mat::new(&turned, n, k).t()] {
-                let (own, product) = RightSide::<f32>::scratch(k, n, m, products);
+                let (own, product) = PackedB::<f32>::scratch(k, n, m, config);
                 let (mut own, mut product) = (vec![9.0; own], vec![9.0; product]);
-                let right = RightSide::new(matrix, &mut own, products);
+                let right = PackedB::new(matrix, &mut own, config);
                 for beta in [0.0, 1.0, 0.5] {
                     let mut found = start.clone();
                     right.product(Mat::new(&a, m, k), beta, &mut found, &mut product);

@@ -15,9 +15,9 @@ pub trait Real: Element {
     /// `x = erf x`, the error function.
     fn erf_all(x: &mut [Self]);
     /// These numbers as they are, where this type is f32.
-    fn singles(x: &[Self]) -> Option<&[f32]>;
+    fn as_f32(x: &[Self]) -> Option<&[f32]>;
     /// The same, to write.
-    fn singles_mut(x: &mut [Self]) -> Option<&mut [f32]>;
+    fn as_f32_mut(x: &mut [Self]) -> Option<&mut [f32]>;
 }
 
 impl Real for f32 {
@@ -41,11 +41,11 @@ impl Real for f32 {
         rten_vecmath::Erf {}.map_mut(x);
     }
 
-    fn singles(x: &[Self]) -> Option<&[f32]> {
+    fn as_f32(x: &[Self]) -> Option<&[f32]> {
         Some(x)
     }
 
-    fn singles_mut(x: &mut [Self]) -> Option<&mut [f32]> {
+    fn as_f32_mut(x: &mut [Self]) -> Option<&mut [f32]> {
         Some(x)
     }
 }
@@ -71,11 +71,11 @@ impl Real for f64 {
         x.iter_mut().for_each(|x| *x = libm::erf(*x));
     }
 
-    fn singles(_: &[Self]) -> Option<&[f32]> {
+    fn as_f32(_: &[Self]) -> Option<&[f32]> {
         None
     }
 
-    fn singles_mut(_: &mut [Self]) -> Option<&mut [f32]> {
+    fn as_f32_mut(_: &mut [Self]) -> Option<&mut [f32]> {
         None
     }
 }

@@ -28,19 +28,19 @@ pub fn log_softmax_rows<E: Real>(x: &mut [E], columns: usize, scratch: &mut [E])
 /// `row = e^(row - largest)`; the largest element and the sum of the row.
 fn exponentials<E: Real>(row: &mut [E]) -> (E, E) {
     let (mut largest, mut total) = ([E::neg_infinity()], [E::zero()]);
-    exponentials_of_rows(row, &mut largest, &mut total);
+    exp_minus_max_rows(row, &mut largest, &mut total);
     (largest[0], total[0])
 }
 
 /// `x = e^(x - largest)` for every row of `x[N, D]`; `largest[N]` is the largest element of the row and of what it held
 /// before. Leaves the sums of the rows in `total[N]`. A row of -∞ becomes zeros.
-pub fn exponentials_of_rows<E: Real>(x: &mut [E], largest: &mut [E], total: &mut [E]) {
+pub fn exp_minus_max_rows<E: Real>(x: &mut [E], largest: &mut [E], total: &mut [E]) {
     let columns = (x.len() / largest.len().max(1)).max(1);
     vectorized(
         #[inline(always)]
         || {
             for (row, largest) in x.chunks_exact_mut(columns).zip(largest.iter_mut()) {
-                let own = lanes::largest(row);
+                let own = lanes::max(row);
                 if own > *largest || own.is_nan() {
                     *largest = own;
                 }
@@ -62,7 +62,7 @@ pub fn exponentials_of_rows<E: Real>(x: &mut [E], largest: &mut [E], total: &mut
 
 /// `x = e^(x - largest)` for every column of `x[N, D]`; leaves the largest elements in `largest[D]`, and the sums of
 /// the exponentials in `total[D]`.
-pub fn exponentials_of_columns<E: Real>(x: &mut [E], largest: &mut [E], total: &mut [E]) {
+pub fn exp_minus_max_columns<E: Real>(x: &mut [E], largest: &mut [E], total: &mut [E]) {
     let columns = largest.len().max(1);
     largest.fill(E::neg_infinity());
     total.fill(E::zero());
@@ -84,7 +84,7 @@ pub fn exponentials_of_columns<E: Real>(x: &mut [E], largest: &mut [E], total: &
 
 /// `Σ f(aᵢ, bᵢ)`, as [`lanes::sum`].
 #[inline(always)]
-pub fn sum_of<E: Real>(a: &[E], b: &[E], f: impl Fn(E, E) -> E) -> E {
+pub fn zip_sum<E: Real>(a: &[E], b: &[E], f: impl Fn(E, E) -> E) -> E {
     vectorized(
         #[inline(always)]
         || lanes::sum(a, b, f),
@@ -114,7 +114,7 @@ pub mod lanes {
 
     /// The largest element; where one is not a number, not a number.
     #[inline(always)]
-    pub fn largest<E: Real>(x: &[E]) -> E {
+    pub fn max<E: Real>(x: &[E]) -> E {
         let larger = |a: E, b: E| if b > a || b.is_nan() { b } else { a };
         let mut lanes = [E::neg_infinity(); LANES];
         let chunks = x.chunks_exact(LANES);

@@ -24,7 +24,7 @@ pub(crate) fn transpose_into<E: Real>(x: Mat<'_, E>, y: &mut [E]) {
     let size = |r: usize, c: usize| (TILE.min(rows - r), TILE.min(columns - c));
     if column_stride == 1
         && registers::are_available()
-        && let (Some(data), Some(y)) = (E::singles(data), E::singles_mut(y))
+        && let (Some(data), Some(y)) = (E::as_f32(data), E::as_f32_mut(y))
     {
         tiles().for_each(|(r, c)| {
             registers::tile(&data[r * row_stride + c..], row_stride, size(r, c), &mut y[c * rows + r..], rows);

@@ -2,7 +2,8 @@
 //! way, all orientations, gaps between the rows, and both precisions.
 
 use descant_kernels::{
-    Mat, MatMut, Parallelism, Precision, Products, RightSide, bf16_pays, gemm, gemm_transposed, transposed_scratch,
+    GemmConfig, Mat, MatMut, MatmulPrecision, PackedB, Parallelism, bf16_is_profitable, gemm, gemm_transposed,
+    transposed_scratch,
 };
 
 /// Around registers, panels, and the borders of transposing, cutting into columns and packing.
@@ -79,7 +80,7 @@ fn products_of_every_shape_and_orientation() {
     for shape @ [m, k, n] in shapes() {
         let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
         let exact = expected(&a, &b, shape);
-        let narrow = bf16_pays(m, k, n).then(|| expected(&rounded(&a), &rounded(&b), shape));
+        let narrow = bf16_is_profitable(m, k, n).then(|| expected(&rounded(&a), &rounded(&b), shape));
         in_bf16 += usize::from(narrow.is_some());
         for orientation in 0..4 {
             let gap = orientation % 3;
@@ -101,9 +102,9 @@ fn products_of_every_shape_and_orientation() {
                 gemm(1.0, left, right, beta, MatMut::strided(&mut found, m, n, stride), Parallelism::Serial);
                 compare(&found, stride, &before, beta, &exact, shape, false);
                 if let Some(narrow) = &narrow {
-                    let products = Products { precision: Precision::Bf16, ..Products::default() };
+                    let config = GemmConfig { precision: MatmulPrecision::Bf16, ..GemmConfig::default() };
                     let mut found = before.clone();
-                    gemm(1.0, left, right, beta, MatMut::strided(&mut found, m, n, stride), products);
+                    gemm(1.0, left, right, beta, MatMut::strided(&mut found, m, n, stride), config);
                     compare(&found, stride, &before, beta, narrow, shape, true);
                 }
             }
@@ -117,19 +118,23 @@ fn products_of_a_linear_layer_by_every_way() {
     for shape @ [m, k, n] in shapes() {
         let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
         let (exact, weight) = (expected(&a, &b, shape), transposed(&b, k, n));
-        let wanted = transposed_scratch(m, k, n, Products::default());
-        let sizes =
-            [(Precision::Full, n * k), (Precision::Full, 0), (Precision::Full, wanted), (Precision::Bf16, n * k)];
+        let wanted = transposed_scratch(m, k, n, GemmConfig::default());
+        let sizes = [
+            (MatmulPrecision::Full, n * k),
+            (MatmulPrecision::Full, 0),
+            (MatmulPrecision::Full, wanted),
+            (MatmulPrecision::Bf16, n * k),
+        ];
         for (precision, scratch) in sizes {
-            let narrow = precision == Precision::Bf16 && bf16_pays(m, k, n);
+            let narrow = precision == MatmulPrecision::Bf16 && bf16_is_profitable(m, k, n);
             let product = if narrow { &expected(&rounded(&a), &rounded(&b), shape) } else { &exact };
-            let products = Products { precision, ..Products::default() };
+            let config = GemmConfig { precision, ..GemmConfig::default() };
             for (beta, gap) in [(0.0, 0), (1.0, 0), (0.0, 3)] {
                 let stride = n + gap;
                 let before = with_gaps(&numbers(m * n, 3), n, stride);
                 let (mut found, mut scratch) = (before.clone(), vec![f32::NAN; scratch]);
                 let into = MatMut::strided(&mut found, m, n, stride);
-                gemm_transposed(Mat::new(&a, m, k), &weight, beta, into, &mut scratch, products);
+                gemm_transposed(Mat::new(&a, m, k), &weight, beta, into, &mut scratch, config);
                 compare(&found, stride, &before, beta, product, shape, narrow);
             }
         }
@@ -143,12 +148,12 @@ fn products_with_a_packed_right_side() {
         let (exact, turned) = (expected(&a, &b, shape), transposed(&b, k, n));
         let narrow = expected(&rounded(&a), &rounded(&b), shape);
         let before = numbers(m * n, 3);
-        for precision in [Precision::Full, Precision::Bf16] {
-            let products = Products { precision, ..Products::default() };
+        for precision in [MatmulPrecision::Full, MatmulPrecision::Bf16] {
+            let config = GemmConfig { precision, ..GemmConfig::default() };
             for right in [Mat::new(&b, k, n), Mat::new(&turned, n, k).t()] {
-                let (own, scratch) = RightSide::<f32>::scratch(k, n, m, products);
+                let (own, scratch) = PackedB::<f32>::scratch(k, n, m, config);
                 let (mut own, mut scratch) = (vec![f32::NAN; own], vec![f32::NAN; scratch]);
-                let right = RightSide::new(right, &mut own, products);
+                let right = PackedB::new(right, &mut own, config);
                 for beta in [0.0, 1.0] {
                     let mut found = before.clone();
                     right.product(Mat::new(&a, m, k), beta, &mut found, &mut scratch);
@@ -209,15 +214,15 @@ fn no_sizes_reach_outside_a_slice() {
         Parallelism::Serial,
     );
     assert_eq!(c, [0.0; 4]);
-    for precision in [Precision::Full, Precision::Bf16] {
-        let products = Products { precision, ..Products::default() };
-        gemm(1.0, Mat::new(&[], 0, 0), Mat::new(&[], 0, 0), 0.0, MatMut::new(&mut [] as &mut [f32], 0, 0), products);
+    for precision in [MatmulPrecision::Full, MatmulPrecision::Bf16] {
+        let config = GemmConfig { precision, ..GemmConfig::default() };
+        gemm(1.0, Mat::new(&[], 0, 0), Mat::new(&[], 0, 0), 0.0, MatMut::new(&mut [] as &mut [f32], 0, 0), config);
     }
     let (outer, inner) = (Mat::new(&x, 2, 2), Mat::new(&x, 1, 3));
     assert!(panics(|| gemm(1.0, outer, inner, 0.0, MatMut::new(&mut [0.0; 6], 2, 3), Parallelism::Serial)));
     assert!(panics(|| {
         let mut scratch = [0.0; 32];
-        RightSide::new(outer, &mut scratch, Parallelism::Serial).product(inner, 0.0, &mut [0.0; 2], &mut [0.0; 64]);
+        PackedB::new(outer, &mut scratch, Parallelism::Serial).product(inner, 0.0, &mut [0.0; 2], &mut [0.0; 64]);
     }));
     assert!(panics(|| _ = outer.columns(1..3)) && panics(|| _ = outer.columns(2..MAX)));
     std::panic::set_hook(hook);

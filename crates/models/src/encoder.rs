@@ -1,5 +1,5 @@
 use crate::{Layers, ModelConfig};
-use descant_autograd::{Graph, Packed, Segments, Var};
+use descant_autograd::{Graph, PackedSequences, Segments, Var};
 use descant_nn::{Embedding, Input, Recurrent, RecurrentConfig, Scope, State, Transformer, TransformerSizes};
 use descant_text::Sequences;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl Encoder {
     pub(crate) fn encode<'t>(&self, graph: Graph<'t>, sources: &Sequences) -> Encoded<'t> {
         match &self.layers {
             Kind::Recurrent(rnn) => {
-                let layout = Arc::new(Packed::new(&sources.lengths()));
+                let layout = Arc::new(PackedSequences::new(&sources.lengths()));
                 let segments = Arc::new(layout.segments());
                 let ids = segments.arrange(&sources.ids);
                 let x = Input::embedded(graph, &self.embedding, &ids, self.dropout);

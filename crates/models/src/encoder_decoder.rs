@@ -2,7 +2,7 @@ use crate::encoder::{Encoded, Encoder};
 use crate::generator::Generator;
 use crate::state::{Memory, State, restore, store};
 use crate::{Bridge, Layers, LossConfig, ModelConfig, Output, Vocabulary};
-use descant_autograd::{Activation, Graph, Packed, Segments, Var};
+use descant_autograd::{Activation, Graph, PackedSequences, Segments, Var};
 use descant_nn::{Attention, Cell, Embedding, Input, Linear, Recurrent, RecurrentConfig, Scope, State as Layer};
 use descant_tensor::{Result, Tensor};
 use descant_text::{Batch, Sequences};
@@ -72,14 +72,20 @@ impl EncoderDecoder {
     }
 
     /// Token by token, each step's input holding the attentional state of the step before.
-    fn input_fed<'t>(&self, x: Var<'t>, initial: &[Layer<'t>], layout: &Arc<Packed>, source: &Source<'t>) -> Var<'t> {
+    fn input_fed<'t>(
+        &self,
+        x: Var<'t>,
+        initial: &[Layer<'t>],
+        layout: &Arc<PackedSequences>,
+        source: &Source<'t>,
+    ) -> Var<'t> {
         let graph = x.graph();
         let mut feed = graph.constant(&Tensor::zeros(graph.dtype(), [layout.sequences(), self.config.hidden]));
         let mut states = initial.to_vec();
         let mut outputs = Vec::with_capacity(layout.steps());
         for t in 0..layout.steps() {
             let (rows, n) = (layout.rows(t), layout.active(t));
-            let step = Arc::new(Packed::new(&vec![1; n]));
+            let step = Arc::new(PackedSequences::new(&vec![1; n]));
             let first = |layer: &Layer<'t>| Layer {
                 hidden: layer.hidden.slice(0, n),
                 cell: layer.cell.map(|cell| cell.slice(0, n)),
@@ -101,7 +107,7 @@ impl EncoderDecoder {
 
 impl Generator for EncoderDecoder {
     fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> (Var<'t>, Arc<Segments>) {
-        let layout = Arc::new(Packed::new(&batch.input.lengths()));
+        let layout = Arc::new(PackedSequences::new(&batch.input.lengths()));
         let segments = Arc::new(layout.segments());
         let ids = segments.arrange(&batch.input.ids);
         let none = Sequences::default();
@@ -154,7 +160,7 @@ impl Generator for EncoderDecoder {
     }
 
     fn step<'t>(&self, graph: Graph<'t>, state: &State, tokens: &[u32]) -> Result<(Var<'t>, State)> {
-        let layout = Arc::new(Packed::new(&vec![1; tokens.len()]));
+        let layout = Arc::new(PackedSequences::new(&vec![1; tokens.len()]));
         let before = restore(graph, &state.tensors, self.config.layers, self.config.cell == Cell::Lstm);
         let mut x = self.target_embedding.forward(graph, &Arc::from(tokens));
         if let (true, Some(feed)) = (self.config.input_feeding, state.tensors.last()) {

@@ -1,7 +1,7 @@
 use crate::generator::Generator;
 use crate::state::{State, restore, store};
 use crate::{LossConfig, ModelConfig, Output, Vocabulary};
-use descant_autograd::{Graph, Packed, Segments, Var};
+use descant_autograd::{Graph, PackedSequences, Segments, Var};
 use descant_nn::{Cell, Embedding, Input, Recurrent, RecurrentConfig, Scope};
 use descant_tensor::{Result, Tensor};
 use descant_text::{Batch, Sequences};
@@ -36,7 +36,7 @@ impl LanguageModel {
 
 impl Generator for LanguageModel {
     fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> (Var<'t>, Arc<Segments>) {
-        let layout = Arc::new(Packed::new(&batch.input.lengths()));
+        let layout = Arc::new(PackedSequences::new(&batch.input.lengths()));
         let segments = Arc::new(layout.segments());
         let ids = segments.arrange(&batch.input.ids);
         let x = Input::embedded(graph, &self.embedding, &ids, self.config.dropout);
@@ -55,7 +55,7 @@ impl Generator for LanguageModel {
     }
 
     fn step<'t>(&self, graph: Graph<'t>, state: &State, tokens: &[u32]) -> Result<(Var<'t>, State)> {
-        let layout = Arc::new(Packed::new(&vec![1; tokens.len()]));
+        let layout = Arc::new(PackedSequences::new(&vec![1; tokens.len()]));
         let before = restore(graph, &state.tensors, self.config.layers, self.config.cell == Cell::Lstm);
         let x = self.embedding.forward(graph, &Arc::from(tokens));
         let (hidden, after) = self.rnn.forward(x, &before, &layout);

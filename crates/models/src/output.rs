@@ -1,5 +1,5 @@
 use crate::{LossConfig, Measure, ModelConfig, Vocabulary};
-use descant_autograd::{Activation, ParameterId, Targets, TeacherScores, Var};
+use descant_autograd::{Activation, ParameterId, Targets, TeacherProjection, Var};
 use descant_nn::{Embedding, Init, Linear, Scope};
 use descant_text::Batch;
 use std::sync::Arc;
@@ -106,10 +106,10 @@ impl Output {
     pub fn consistent_loss<'t>(&self, hidden: Var<'t>, ids: &[u32]) -> Var<'t> {
         let graph = hidden.graph();
         let Self::Softmax { projection, consistency, .. } = self else {
-            return graph.fail("consistent_cross_entropy", "continuous outputs have no probabilities", &[hidden]);
+            return graph.fail("r_drop_cross_entropy", "continuous outputs have no probabilities", &[hidden]);
         };
         let bias = projection.bias.map(|bias| graph.parameter(bias));
-        hidden.consistent_cross_entropy(graph.parameter(projection.weight), bias, &self.targets(ids), *consistency)
+        hidden.r_drop_cross_entropy(graph.parameter(projection.weight), bias, &self.targets(ids), *consistency)
     }
 
     /// The summed negative log likelihood, in nats: the loss without smoothing and weights. Continuous outputs have
@@ -139,7 +139,7 @@ impl Output {
         &self,
         hidden: Var<'t>,
         ids: &[u32],
-        teacher: TeacherScores<'_>,
+        teacher: TeacherProjection<'_>,
         temperature: f64,
     ) -> Var<'t> {
         let graph = hidden.graph();

@@ -81,18 +81,18 @@ impl Attention {
     ) -> Var<'t> {
         let graph = query.graph();
         match self.weights {
-            Weights::Dot => query.attend_dot(keys, memory, queries, sources, 1.0),
+            Weights::Dot => query.dot_attention(keys, memory, queries, sources, 1.0),
             Weights::General { weight } => query
                 .linear(graph.parameter(weight), None, Activation::Identity)
-                .attend_dot(keys, memory, queries, sources, 1.0),
+                .dot_attention(keys, memory, queries, sources, 1.0),
             Weights::Concat { weight, v } => {
                 let weight = graph.parameter(weight).slice_last(0, self.width);
                 let query = query.linear(weight, None, Activation::Identity);
-                query.attend_additive(keys, graph.parameter(v), memory, queries, sources)
+                query.additive_attention(keys, graph.parameter(v), memory, queries, sources)
             }
             Weights::Additive { query: weight, v, .. } => {
                 let query = query.linear(graph.parameter(weight), None, Activation::Identity);
-                query.attend_additive(keys, graph.parameter(v), memory, queries, sources)
+                query.additive_attention(keys, graph.parameter(v), memory, queries, sources)
             }
         }
     }

@@ -1,5 +1,5 @@
 use crate::{Embedding, Init, Scope};
-use descant_autograd::{Graph, Packed, ParameterId, Var};
+use descant_autograd::{Graph, PackedSequences, ParameterId, Var};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub struct RecurrentConfig {
     pub dropout: f64,
 }
 
-/// The state of one layer: `[B, H]`, rows in the order of [`Packed::order`]. Both directions lie side by side.
+/// The state of one layer: `[B, H]`, rows in the order of [`PackedSequences::order`]. Both directions lie side by side.
 #[derive(Clone, Copy, Debug)]
 pub struct State<'t> {
     /// The hidden state.
@@ -124,7 +124,7 @@ impl Recurrent {
         &self,
         input: impl Into<Input<'t>>,
         initial: &[State<'t>],
-        layout: &Arc<Packed>,
+        layout: &Arc<PackedSequences>,
     ) -> (Var<'t>, Vec<State<'t>>) {
         let mut input = input.into();
         let mut last = Vec::with_capacity(self.weights.len());
@@ -165,7 +165,7 @@ impl Recurrent {
         input: &Input<'t>,
         weights: &[ParameterId; 4],
         initial: Option<&State<'t>>,
-        layout: &Arc<Packed>,
+        layout: &Arc<PackedSequences>,
         direction: usize,
     ) -> (Var<'t>, State<'t>) {
         let (graph, rows) = (input.x.graph(), input.rows.as_ref());

@@ -8,7 +8,7 @@ pub use config::{Position, QkNorm, RotaryScaling, TransformerConfig};
 
 use crate::{Embedding, Init, Norm, Scope};
 use attention::Reach;
-use descant_autograd::{Angles, Columns, Graph, ParameterId, Segments, Var};
+use descant_autograd::{AttentionOperand, Graph, ParameterId, RotaryAngles, Segments, Var};
 use descant_tensor::{Result, Tensor};
 use layer::Layer;
 use std::sync::Arc;
@@ -49,9 +49,9 @@ pub struct TransformerSizes {
 struct Pass<'t> {
     own: Reach,
     source: Option<Reach>,
-    angles: Option<Arc<Angles>>,
+    angles: Option<Arc<RotaryAngles>>,
     /// Of layers that see a window alone.
-    local_angles: Option<Arc<Angles>>,
+    local_angles: Option<Arc<RotaryAngles>>,
     table: Option<Var<'t>>,
 }
 
@@ -59,7 +59,7 @@ struct Pass<'t> {
 #[derive(Clone, Debug)]
 pub struct Memory<'t> {
     /// Keys and values for each layer, of [`Transformer::keys_and_values`].
-    pub keys_and_values: Vec<Columns<'t>>,
+    pub keys_and_values: Vec<AttentionOperand<'t>>,
     /// The rows of each source, one after the other.
     pub segments: Arc<Segments>,
 }
@@ -120,7 +120,7 @@ impl Transformer {
 
     fn pass<'t>(&self, graph: Graph<'t>, positions: Vec<usize>, own: Reach, source: Option<Reach>) -> Pass<'t> {
         let (config, width) = (&self.config, self.sizes.width);
-        let of = |frequencies: Vec<f64>| Arc::new(Angles::new(positions.clone(), &frequencies));
+        let of = |frequencies: Vec<f64>| Arc::new(RotaryAngles::new(positions.clone(), &frequencies));
         let angles = (config.position == Position::Rotary).then(|| of(config.frequencies(width)));
         let local_angles = match config.local_rotary_base {
             Some(_) if angles.is_some() => Some(of(config.local_frequencies(width))),
@@ -196,15 +196,15 @@ impl Transformer {
 
     /// Keys and values of a source, `[Nm, width]`, for each layer.
     #[track_caller]
-    pub fn keys_and_values<'t>(&self, source: Var<'t>) -> Vec<Columns<'t>> {
+    pub fn keys_and_values<'t>(&self, source: Var<'t>) -> Vec<AttentionOperand<'t>> {
         let attentions = self.layers.iter().filter_map(Layer::source);
-        attentions.map(|attention| Columns { x: attention.keys_and_values(source), column: 0 }).collect()
+        attentions.map(|attention| AttentionOperand { x: attention.keys_and_values(source), column: 0 }).collect()
     }
 
     /// The same from what a step keeps of them: all side by side in one matrix.
-    pub fn side_by_side<'t>(&self, joined: Var<'t>) -> Vec<Columns<'t>> {
+    pub fn side_by_side<'t>(&self, joined: Var<'t>) -> Vec<AttentionOperand<'t>> {
         let columns = |l: usize| l * self.layers[l].key_value_columns();
-        (0..self.layers.len()).map(|l| Columns { x: joined, column: columns(l) }).collect()
+        (0..self.layers.len()).map(|l| AttentionOperand { x: joined, column: columns(l) }).collect()
     }
 
     #[track_caller]

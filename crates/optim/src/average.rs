@@ -7,12 +7,12 @@ use rayon::prelude::*;
 /// A running average of the weights, `ā ← d·ā + (1 − d)·w` after every step: it lies nearer to the minimum that the
 /// steps jump around (Polyak & Juditsky 1992; exponential as in Szegedy et al. 2015, arXiv 1512.00567).
 #[derive(Clone, Debug)]
-pub struct Average {
+pub struct WeightAverage {
     decay: f64,
     weights: Parameters,
 }
 
-impl Average {
+impl WeightAverage {
     /// Begins with these weights. `decay` is what of the average remains after a step.
     pub fn new(decay: f64, weights: &Parameters) -> Self {
         Self { decay, weights: weights.clone() }
@@ -24,8 +24,8 @@ impl Average {
         let steps = steps as f64;
         let decay = self.decay.min((1.0 + steps) / (10.0 + steps));
         match (self.weights.buffer_mut(), weights.buffer()) {
-            (Buffer::F32(average), Buffer::F32(weights)) => mix(average, weights, decay as f32),
-            (Buffer::F64(average), Buffer::F64(weights)) => mix(average, weights, decay),
+            (Buffer::F32(average), Buffer::F32(weights)) => lerp(average, weights, decay as f32),
+            (Buffer::F64(average), Buffer::F64(weights)) => lerp(average, weights, decay),
             // Both come from the same parameters.
             _ => {}
         }
@@ -42,7 +42,7 @@ impl Average {
     }
 }
 
-fn mix<E: Real>(average: &mut [E], weights: &[E], decay: E) {
+fn lerp<E: Real>(average: &mut [E], weights: &[E], decay: E) {
     average.par_chunks_mut(CHUNK).zip(weights.par_chunks(CHUNK)).for_each(|(average, weights)| {
         let _flush = FlushSubnormals::new();
         vectorized(

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 /// Gradient clipping: `clip = { norm = 1.0 }`, `clip = { value = 0.5 }` or `clip = "none"` in a recipe.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Clip {
+pub enum ClippingConfig {
     /// No clipping.
     None,
     /// A gradient whose norm, over all parameters, is larger is scaled down to this norm (Pascanu et al. 2013, arXiv
@@ -31,7 +31,7 @@ impl Default for Clipping {
     }
 }
 
-impl Clip {
+impl ClippingConfig {
     /// What it does to a gradient of this norm.
     pub fn clipping(self, norm: f64) -> Clipping {
         match self {

@@ -8,12 +8,12 @@ mod rules;
 mod schedule;
 mod sum;
 
-pub use average::Average;
-pub use clip::{Clip, Clipping};
+pub use average::WeightAverage;
+pub use clip::{Clipping, ClippingConfig};
 pub use config::OptimizerConfig;
 pub use optimizer::Optimizer;
 pub use schedule::{Schedule, ScheduleConfig};
-pub use sum::{add_gradients, tree_sum};
+pub use sum::{tree_sum, tree_sum_gradients};
 
 /// Elements that one thread works on at a time. Part of what the bits of a sum of squares depend on.
 const CHUNK: usize = 1 << 15;

@@ -174,7 +174,7 @@ struct Span {
 fn trainable(parameters: &Parameters, layout: &GradientLayout, no_decay: &[bool]) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     for id in parameters.ids().filter(|&id| parameters.is_trainable(id)) {
-        let (weight, place, rate) = (parameters.range(id).start, layout.range(id), parameters.rate(id));
+        let (weight, place, rate) = (parameters.range(id).start, layout.range(id), parameters.lr_scale(id));
         let decays = !no_decay[id.index() as usize];
         let follows = |last: &Span| {
             [last.weight + last.len, last.place + last.len] == [weight, place.start]

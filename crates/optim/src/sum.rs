@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 /// Adds `others`, the shares from the second on, to `first` along the tree, on the threads of the current rayon pool;
 /// returns the sum of the squares of the result. Chunks have a fixed length and their squares are added in order.
-pub fn add_gradients(first: &mut Gradients, others: &[&Gradients]) -> f64 {
+pub fn tree_sum_gradients(first: &mut Gradients, others: &[&Gradients]) -> f64 {
     others.iter().for_each(|other| first.touch_as(other));
     match first.buffer_mut() {
         Buffer::F32(first) => add(first, &others.iter().map(|other| slice(other)).collect::<Vec<_>>()),
@@ -134,7 +134,7 @@ mod tests {
             let norms = [1, 3].map(|threads| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let mut first = all[0].clone();
-                let squares = pool.install(|| add_gradients(&mut first, &all[1..].iter().collect::<Vec<_>>()));
+                let squares = pool.install(|| tree_sum_gradients(&mut first, &all[1..].iter().collect::<Vec<_>>()));
                 for (i, &x) in slice::<f32>(&first).iter().enumerate() {
                     let each: Vec<f32> = (0..shares).map(|share| value(share, i)).collect();
                     assert_eq!(x, pairs(&each), "element {i} of {shares} shares");

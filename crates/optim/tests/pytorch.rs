@@ -2,7 +2,9 @@
 //! show: frozen parameters, state put back, the same sums on any number of threads.
 
 use descant_autograd::{Gradients, Parameters};
-use descant_optim::{Clip, Clipping, Optimizer, OptimizerConfig, Schedule, ScheduleConfig, add_gradients};
+use descant_optim::{
+    Clipping, ClippingConfig, Optimizer, OptimizerConfig, Schedule, ScheduleConfig, tree_sum_gradients,
+};
 use descant_tensor::{Buffer, DType};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -222,7 +224,7 @@ fn a_gradient_that_is_no_number_stays_none_when_clipped() {
     let count = parameters.count();
     fill(&mut gradients, &vec![f64::NAN; count]);
     let mut optimizer = Optimizer::new(serde_json::from_value(json!({"kind": "sgd"})).unwrap(), &parameters).unwrap();
-    optimizer.step(&mut parameters, &gradients, 1.0, Clip::Value(0.5).clipping(1.0)).unwrap();
+    optimizer.step(&mut parameters, &gradients, 1.0, ClippingConfig::Value(0.5).clipping(1.0)).unwrap();
     assert!(values(&parameters)[..count].iter().all(|x| x.is_nan()));
 }
 
@@ -236,14 +238,14 @@ fn a_parameter_without_gradient_is_an_error() {
 
 #[test]
 fn clipping_is_by_norm_or_by_value() {
-    assert_eq!(Clip::Norm(2.0).clipping(4.0), Clipping { scale: 0.5, limit: f64::INFINITY });
-    assert_eq!(Clip::Norm(2.0).clipping(1.0), Clipping::default());
-    assert_eq!(Clip::None.clipping(1e9), Clipping::default());
+    assert_eq!(ClippingConfig::Norm(2.0).clipping(4.0), Clipping { scale: 0.5, limit: f64::INFINITY });
+    assert_eq!(ClippingConfig::Norm(2.0).clipping(1.0), Clipping::default());
+    assert_eq!(ClippingConfig::None.clipping(1e9), Clipping::default());
     let (mut parameters, mut gradients) = start(DType::F64);
     let before = values(&parameters);
     fill(&mut gradients, &vec![-3.0; before.len()]);
     let mut optimizer = Optimizer::new(serde_json::from_value(json!({"kind": "sgd"})).unwrap(), &parameters).unwrap();
-    optimizer.step(&mut parameters, &gradients, 1.0, Clip::Value(0.5).clipping(9.0)).unwrap();
+    optimizer.step(&mut parameters, &gradients, 1.0, ClippingConfig::Value(0.5).clipping(9.0)).unwrap();
     assert!(
         values(&parameters)
             .iter()
@@ -259,7 +261,9 @@ fn sums_are_right_and_have_the_same_bits_on_any_number_of_threads() {
     let len = 200_003;
     parameters.add_with("a", [len], &vec![0.0; len]);
     let numbers = |seed: u64| -> Vec<f64> {
-        (0..len as u64).map(|i| (descant_autograd::mix(seed, i) >> 40) as f64 / (1u64 << 24) as f64 - 0.3).collect()
+        (0..len as u64)
+            .map(|i| (descant_autograd::derive_seed(seed, i) >> 40) as f64 / (1u64 << 24) as f64 - 0.3)
+            .collect()
     };
     let parts: Vec<Vec<f64>> = (0..3).map(numbers).collect();
     let gradients: Vec<Gradients> = parts.iter().map(|part| with(&parameters, part)).collect();
@@ -267,7 +271,7 @@ fn sums_are_right_and_have_the_same_bits_on_any_number_of_threads() {
     for threads in [1, 2, 4] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let mut total = gradients[0].clone();
-        let squares = pool.install(|| add_gradients(&mut total, &[&gradients[1], &gradients[2]]));
+        let squares = pool.install(|| tree_sum_gradients(&mut total, &[&gradients[1], &gradients[2]]));
         found.push((squares.to_bits(), total.buffer().to_f64(0..len)));
     }
     let sum: Vec<f64> =
@@ -294,5 +298,5 @@ fn values_out_of_range_are_named() {
     assert!(serde_json::from_value::<OptimizerConfig>(unknown).is_err());
     let schedule: ScheduleConfig = serde_json::from_value(json!({"kind": "cosine", "warmup": 30})).unwrap();
     assert!(schedule.validate(20).unwrap_err().contains("train.steps"));
-    assert!(Clip::Norm(0.0).validate().is_err());
+    assert!(ClippingConfig::Norm(0.0).validate().is_err());
 }

@@ -68,7 +68,7 @@ pub enum Error {
     },
     /// The pass has had its backward, which releases what it recorded.
     #[error("{op} at {location}: this graph has had its backward. Start another pass on the tape")]
-    Spent {
+    GraphConsumed {
         /// The operation.
         op: &'static str,
         /// The caller's line.
@@ -76,9 +76,9 @@ pub enum Error {
     },
     /// A value from within a recomputed part was used outside of it.
     #[error(
-        "{op} at {location}: a value from within recompute() was used outside of it, where only what it returns is kept"
+        "{op} at {location}: a value from within rematerialize() was used outside of it, where only what it returns is kept"
     )]
-    Recomputed {
+    DroppedActivation {
         /// The operation.
         op: &'static str,
         /// The caller's line.

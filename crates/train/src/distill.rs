@@ -1,5 +1,5 @@
 use crate::{Error, Recipe, Tokenizers, Trained};
-use descant_autograd::{Graph, Segments, Tape, TeacherScores, Var};
+use descant_autograd::{Graph, Segments, Tape, TeacherProjection, Var};
 use descant_kernels::Parallelism;
 use descant_models::{Generator, Output};
 use descant_tensor::{Brief, Tensor};
@@ -139,7 +139,7 @@ impl Lesson<'_> {
         // Each architecture has the tokens in an order of its own.
         let joined: Vec<usize> = (0..self.segments.len()).flat_map(|i| self.segments.rows(i)).copied().collect();
         let theirs = Arc::new(self.hidden.select_rows(&segments.arrange(&joined)));
-        let teacher = TeacherScores { hidden: &theirs, weight, bias: bias.as_ref() };
+        let teacher = TeacherProjection { hidden: &theirs, weight, bias: bias.as_ref() };
         let soft = model.output().distillation(hidden, &ids, teacher, config.temperature);
         if config.weight == 1.0 {
             return soft;

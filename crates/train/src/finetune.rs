@@ -1,4 +1,4 @@
-use descant_autograd::{ParameterId, Parameters, mix};
+use descant_autograd::{ParameterId, Parameters, derive_seed};
 use descant_nn::Init;
 use descant_tensor::Brief;
 use glob::Pattern;
@@ -103,10 +103,10 @@ impl FinetuneConfig {
                 ));
             }
             for id in matched {
-                parameters.set_rate(id, parameters.rate(id) * factor);
+                parameters.set_lr_scale(id, parameters.lr_scale(id) * factor);
             }
         }
-        match parameters.ids().any(|id| parameters.is_trainable(id) && parameters.rate(id) > 0.0) {
+        match parameters.ids().any(|id| parameters.is_trainable(id) && parameters.lr_scale(id) > 0.0) {
             true => Ok(()),
             false => {
                 Err("finetune: all parameters are frozen or have a rate of 0, and nothing is left to train".to_owned())
@@ -140,7 +140,8 @@ impl LoraConfig {
         for id in targets {
             let [a, _] = parameters.adapt(id, self.rank, scale).map_err(|e| format!("finetune.lora.targets: {e}"))?;
             let shape = parameters.shape(a);
-            let values = Init::Uniform(1.0 / (shape[1].max(1) as f64).sqrt()).draw(shape.len(), mix(seed, a.index()));
+            let values =
+                Init::Uniform(1.0 / (shape[1].max(1) as f64).sqrt()).draw(shape.len(), derive_seed(seed, a.index()));
             parameters.set(a, &values).map_err(|error| error.to_string())?;
         }
         Ok(())
@@ -203,7 +204,7 @@ mod tests {
         let mut parameters = parameters();
         config.apply(&mut parameters, 1)?;
         let trained = parameters.ids().filter(|&id| parameters.is_trainable(id));
-        Ok(trained.map(|id| (parameters.name(id).to_owned(), parameters.rate(id))).collect())
+        Ok(trained.map(|id| (parameters.name(id).to_owned(), parameters.lr_scale(id))).collect())
     }
 
     fn pairs(expected: &[(&str, f64)]) -> Result<Vec<(String, f64)>, String> {

@@ -27,7 +27,7 @@ impl Estimate {
     /// # Errors
     /// What is wrong with the model.
     pub fn of(recipe: &Recipe, vocabulary: &Vocabulary, dtype: DType, tokens: f64) -> Result<Self, String> {
-        let mut sketch = Parameters::sketch(dtype);
+        let mut sketch = Parameters::shapes_only(dtype);
         build(&recipe.model, &recipe.loss, vocabulary, &mut sketch, None)?;
         if let Some(finetune) = &recipe.finetune {
             finetune.apply(&mut sketch, recipe.seed)?;

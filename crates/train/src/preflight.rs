@@ -154,7 +154,7 @@ pub(crate) fn new_tokens(
     // With its adapter, a frozen table learns too.
     let is_adapted = |name: &str| {
         let factor = parameters.find(&format!("{name}.lora_B"));
-        factor.is_some_and(|id| parameters.is_trainable(id) && parameters.rate(id) > 0.0)
+        factor.is_some_and(|id| parameters.is_trainable(id) && parameters.lr_scale(id) > 0.0)
     };
     let tables = parameters.ids().filter(|&id| {
         let rows = parameters.shape(id).dims().first().copied().unwrap_or(0);
@@ -164,7 +164,7 @@ pub(crate) fn new_tokens(
     let (mut learned, mut frozen) = (false, Vec::new());
     for id in tables.filter(|&id| is_table(parameters.name(id))) {
         let name = parameters.name(id);
-        match parameters.is_trainable(id) && parameters.rate(id) > 0.0 || is_adapted(name) {
+        match parameters.is_trainable(id) && parameters.lr_scale(id) > 0.0 || is_adapted(name) {
             true => learned |= name.contains("embedding"),
             false => frozen.push(name.to_owned()),
         }

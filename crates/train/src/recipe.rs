@@ -11,9 +11,9 @@ mod tests;
 pub(crate) use decide::Look;
 
 use crate::{DistillConfig, FinetuneConfig, GenerationConfig};
-use descant_kernels::Precision;
+use descant_kernels::MatmulPrecision;
 use descant_models::{Kind, LossConfig, Measure, ModelConfig, Tie};
-use descant_optim::{Clip, OptimizerConfig, ScheduleConfig};
+use descant_optim::{ClippingConfig, OptimizerConfig, ScheduleConfig};
 use descant_tensor::Brief;
 use descant_text::{Special, TokenizerConfig};
 use serde::{Deserialize, Serialize};
@@ -177,7 +177,7 @@ pub enum TrainPrecision {
     Bf16,
 }
 
-impl From<TrainPrecision> for Precision {
+impl From<TrainPrecision> for MatmulPrecision {
     fn from(precision: TrainPrecision) -> Self {
         match precision {
             TrainPrecision::F32 => Self::Full,
@@ -206,7 +206,7 @@ pub struct TrainConfig {
     /// Batches whose gradients are added before a step.
     pub accumulate: usize,
     /// Gradient clipping.
-    pub clip: Clip,
+    pub clip: ClippingConfig,
     /// How much of a running average of the weights remains after a step, such as 0.999: then it is the average that is
     /// validated, kept and written with. 0 for none.
     pub average: f64,
@@ -236,7 +236,7 @@ impl Default for TrainConfig {
             batch_sentences: 0,
             length: 128,
             accumulate: 1,
-            clip: Clip::Norm(1.0),
+            clip: ClippingConfig::Norm(1.0),
             average: 0.0,
             precision: TrainPrecision::F32,
             shares: 0,

@@ -1,5 +1,5 @@
 use crate::Teacher;
-use descant_autograd::{Gradients, Graph, Parameters, Tape, mix};
+use descant_autograd::{Gradients, Graph, Parameters, Tape, derive_seed};
 use descant_models::Generator;
 use descant_optim::{Clipping, Optimizer, tree_sum};
 use descant_tensor::{Error, Result};
@@ -32,7 +32,7 @@ struct Models<'a> {
     teacher: Option<&'a Teacher>,
 }
 
-/// [`Tape::train`] or [`Tape::trace`].
+/// [`Tape::train`] or [`Tape::detect_anomaly`].
 type Start = for<'t> fn(&'t mut Tape, &'t Parameters, u64) -> Graph<'t>;
 
 /// What one step's passes found.
@@ -85,13 +85,13 @@ impl Replicas {
                 .with_max_len(1)
                 .enumerate()
                 .map(|(share, replica)| {
-                    replica.gradients.get_or_insert_with(|| parameters.gradients()).restart();
+                    replica.gradients.get_or_insert_with(|| parameters.gradients()).zero_lazily();
                     let mut total = 0.0;
                     let mut ran = false;
                     for (i, parts) in cut.iter().enumerate() {
                         let part = &parts[share];
                         if part.target.tokens() > 0 {
-                            let seed = mix(mix(seed, i as u64), share as u64);
+                            let seed = derive_seed(derive_seed(seed, i as u64), share as u64);
                             total += replica.run(models, part, weight, seed, Tape::train)?;
                             ran = true;
                         }
@@ -113,7 +113,7 @@ impl Replicas {
         let (first, others) = replicas.split_at_mut(1);
         let others: Vec<&Gradients> = others.iter().filter_map(|replica| replica.gradients.as_ref()).collect();
         let Some(total) = &mut first[0].gradients else { return 0.0 };
-        threads.install(|| descant_optim::add_gradients(total, &others)).sqrt()
+        threads.install(|| descant_optim::tree_sum_gradients(total, &others)).sqrt()
     }
 
     /// Runs `f` on the threads of the replicas.
@@ -169,8 +169,8 @@ impl Replicas {
                     continue;
                 }
                 replica.gradients.iter_mut().for_each(Gradients::clear);
-                let seed = mix(mix(seed, i as u64), share as u64);
-                let found = replica.run(models, part, weight, seed, Tape::trace);
+                let seed = derive_seed(derive_seed(seed, i as u64), share as u64);
+                let found = replica.run(models, part, weight, seed, Tape::detect_anomaly);
                 if let Err(error) = found {
                     return Some(error);
                 }

@@ -12,7 +12,7 @@ use crate::{
     quoted,
 };
 use descant_autograd::Parameters;
-use descant_optim::{Average, Optimizer, Schedule};
+use descant_optim::{Optimizer, Schedule, WeightAverage};
 use descant_tensor::DType;
 use descant_text::{Batches, Corpus, TextError, TokenizerConfig};
 use std::fs;
@@ -107,7 +107,7 @@ impl Trainer {
             write(&run.join(TEMPLATE), template.text().as_bytes())?;
         }
         let decay = recipe.train.average;
-        let average = (decay > 0.0).then(|| Average::new(decay, &parameters));
+        let average = (decay > 0.0).then(|| WeightAverage::new(decay, &parameters));
         let optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
         let replicas = Replicas::new(recipe.train.shares, threads)?.taught_by(teacher);
         let (metrics, _) = Metrics::open(run.path(), 0, false)?;
@@ -175,7 +175,7 @@ impl Trainer {
         parameters.set_precision(recipe.train.precision.into());
         checkpoint.load_weights(&mut parameters)?;
         let decay = recipe.train.average;
-        let mut average = (decay > 0.0).then(|| Average::new(decay, &parameters));
+        let mut average = (decay > 0.0).then(|| WeightAverage::new(decay, &parameters));
         if let Some(average) = &mut average {
             checkpoint.load_model(average.weights_mut())?;
         }

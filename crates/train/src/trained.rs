@@ -200,7 +200,7 @@ fn blank_model_in(
     recipe: &Recipe,
     tokenizers: &Tokenizers,
 ) -> Result<(Parameters, Box<dyn Generator>), String> {
-    let mut parameters = Parameters::sketch(DType::F32);
+    let mut parameters = Parameters::shapes_only(DType::F32);
     let model = add_model(recipe, tokenizers, &mut parameters, None)?;
     Ok((parameters.allocated(memory).map_err(|error| error.to_string())?, model))
 }

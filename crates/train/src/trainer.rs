@@ -4,10 +4,10 @@ use crate::evaluate::{Evaluation, evaluate};
 use crate::metrics::{Metric, Metrics};
 use crate::run::{BEST, LAST};
 use crate::{Error, Estimate, Recipe, Replicas, RunFolder, Tokenizers};
-use descant_autograd::{ParameterId, Parameters, mix};
-use descant_kernels::Precision;
+use descant_autograd::{ParameterId, Parameters, derive_seed};
+use descant_kernels::MatmulPrecision;
 use descant_models::Generator;
-use descant_optim::{Average, Optimizer, Schedule};
+use descant_optim::{Optimizer, Schedule, WeightAverage};
 use descant_text::{Batch, Batches, Corpus, Form};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +24,7 @@ pub struct Trainer {
     pub(crate) tokenizers: Tokenizers,
     pub(crate) parameters: Parameters,
     pub(crate) model: Box<dyn Generator>,
-    pub(crate) average: Option<Average>,
+    pub(crate) average: Option<WeightAverage>,
     pub(crate) optimizer: Optimizer,
     pub(crate) schedule: Schedule,
     /// Optimizer steps in all.
@@ -94,7 +94,7 @@ impl Trainer {
 
     /// The weights to write texts with: their average, where the recipe asks for it.
     pub fn parameters(&self) -> &Parameters {
-        self.average.as_ref().map_or(&self.parameters, Average::weights)
+        self.average.as_ref().map_or(&self.parameters, WeightAverage::weights)
     }
 
     /// The model.
@@ -170,7 +170,7 @@ impl Trainer {
         while batches.len() < train.accumulate && (train.epochs == 0 || self.batches.position().epoch == epoch) {
             batches.push(self.batches.next_batch()?);
         }
-        let seed = mix(self.recipe.seed, self.progress.step);
+        let seed = derive_seed(self.recipe.seed, self.progress.step);
         let passed = self.replicas.pass(self.model.as_ref(), &self.parameters, &batches, seed);
         let next = self.progress.step + 1;
         let passed = passed?;
@@ -260,10 +260,10 @@ impl Trainer {
         let Some(corpus) = &self.validation else { return Ok(None) };
         let batches = Batches::once(corpus.clone(), batch_config(&self.recipe))?;
         // In full precision, as `descant eval`: the best step is chosen by the numbers that are reported later.
-        let parameters = self.average.as_mut().map_or(&mut self.parameters, Average::weights_mut);
+        let parameters = self.average.as_mut().map_or(&mut self.parameters, WeightAverage::weights_mut);
         let unknown = self.recipe.special()[1].unknown;
         let precision = parameters.precision();
-        parameters.set_precision(Precision::Full);
+        parameters.set_precision(MatmulPrecision::Full);
         let found = evaluate(self.model.as_ref(), parameters, &mut self.replicas, batches, unknown);
         parameters.set_precision(precision);
         found.map(Some)

@@ -14,16 +14,16 @@ impl<'t> Graph<'t> {
     /// # Errors
     /// Those of `f`; [`Error::OtherGraph`] where it returns a value of another pass.
     #[track_caller]
-    pub fn recompute(self, f: impl FnOnce() -> Result<Var<'t>>) -> Result<Var<'t>> {
+    pub fn rematerialize(self, f: impl FnOnce() -> Result<Var<'t>>) -> Result<Var<'t>> {
         let start = self.state.borrow().nodes.len();
         let y = f()?;
         if !self.owns(y) {
-            let error = Error::OtherGraph { op: "recompute", location: Location::caller() };
+            let error = Error::OtherGraph { op: "rematerialize", location: Location::caller() };
             self.state.borrow_mut().fail(error.clone());
             return Err(error);
         }
         let mut state = self.state.borrow_mut();
-        state.forget(start, y.id);
+        state.drop_activations(start, y.id);
         // What is read again outside is computed again there.
         state.adapted.retain(|(_, node)| (*node as usize) < start);
         Ok(y)
@@ -32,7 +32,7 @@ impl<'t> Graph<'t> {
 
 impl State {
     /// Drops what the nodes from `start` on hold, but for the value of `kept`.
-    fn forget(&mut self, start: usize, kept: u32) {
+    fn drop_activations(&mut self, start: usize, kept: u32) {
         if !self.mode.gradients || self.failure.is_some() {
             return;
         }
@@ -43,12 +43,12 @@ impl State {
                 node.value.take().into_iter().for_each(|buffer| self.pool.give(buffer));
             }
         }
-        self.forgotten.push(start..self.nodes.len());
+        self.dropped.push(start..self.nodes.len());
     }
 
-    /// Computes again what was forgotten of the nodes that end with `last`.
-    pub(super) fn remember<E: Dispatch + Real>(&mut self, parameters: &Parameters, last: usize) {
-        while let Some(range) = self.forgotten.pop_if(|range| range.end == last + 1) {
+    /// Computes again what was dropped of the nodes that end with `last`.
+    pub(super) fn rematerialize<E: Dispatch + Real>(&mut self, parameters: &Parameters, last: usize) {
+        while let Some(range) = self.dropped.pop_if(|range| range.end == last + 1) {
             for id in range {
                 if self.nodes[id].op.is_some() {
                     self.compute::<E>(parameters, id);
@@ -74,7 +74,7 @@ mod tests {
             let mut y = graph.parameter(x);
             for _ in 0..8 {
                 let layer = || Ok(y.matmul(y).tanh().dropout(0.3).exp().tanh() + y.slice(0, 64));
-                y = if again { graph.recompute(layer) } else { layer() }?;
+                y = if again { graph.rematerialize(layer) } else { layer() }?;
             }
             let loss = y.square().sum();
             graph.backward(loss, &mut gradients)?;
@@ -94,15 +94,15 @@ mod tests {
         for view in [false, true] {
             let graph = tape.train(&parameters, 1);
             let mut inside = None;
-            let y = graph.recompute(|| {
+            let y = graph.rematerialize(|| {
                 let x = graph.parameter(id).exp();
                 inside = Some(if view { x.slice(0, 1) } else { x });
                 Ok(x.tanh())
             })?;
             let leaked = inside.unwrap_or(y);
-            assert!(matches!(leaked.value(), Err(Error::Recomputed { .. })));
+            assert!(matches!(leaked.value(), Err(Error::DroppedActivation { .. })));
             let loss = (y + leaked).sum();
-            assert!(matches!(graph.backward(loss, &mut gradients), Err(Error::Recomputed { op: "add", .. })));
+            assert!(matches!(graph.backward(loss, &mut gradients), Err(Error::DroppedActivation { op: "add", .. })));
         }
         Ok(())
     }

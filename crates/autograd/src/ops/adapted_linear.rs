@@ -31,20 +31,20 @@ impl Op for AdaptedLinear {
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let (x, w, a, b, products) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.input(3), ctx.products());
+        let (x, w, a, b, config) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.input(3), ctx.gemm_config());
         let (rows, [output, input], rank) = (ctx.shape(0).rows(), [ctx.shape(1)[0], ctx.shape(1)[1]], ctx.shape(2)[0]);
         let bias = (ctx.inputs() > 4).then(|| ctx.input(4));
-        let mut scratch = ctx.scratch(transposed_scratch(rows, input, output, products));
+        let mut scratch = ctx.scratch(transposed_scratch(rows, input, output, config));
         let mut low = ctx.scratch(rows * rank);
         let apart = !self.activation.is_told_by_value();
         let mut z = ctx.scratch(if apart { rows * output } else { 0 });
         let product = if apart { &mut *z } else { ctx.output() };
         let x = Mat::new(x, rows, input);
-        gemm_transposed(x, w, E::zero(), MatMut::new(product, rows, output), &mut scratch, products);
+        gemm_transposed(x, w, E::zero(), MatMut::new(product, rows, output), &mut scratch, config);
         let into = MatMut::new(&mut low, rows, rank);
-        gemm(E::of(self.scale), x, Mat::new(a, rank, input).t(), E::zero(), into, products);
+        gemm(E::of(self.scale), x, Mat::new(a, rank, input).t(), E::zero(), into, config);
         let (left, right) = (Mat::new(&low, rows, rank), Mat::new(b, output, rank).t());
-        gemm(E::one(), left, right, E::one(), MatMut::new(product, rows, output), products);
+        gemm(E::one(), left, right, E::one(), MatMut::new(product, rows, output), config);
         if let Some(bias) = bias {
             add_rows(product, bias);
         }
@@ -63,7 +63,7 @@ impl Op for AdaptedLinear {
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        let (x, w, a, b, products) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.input(3), ctx.products());
+        let (x, w, a, b, config) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.input(3), ctx.gemm_config());
         let (rows, [output, input], rank) = (ctx.shape(0).rows(), [ctx.shape(1)[0], ctx.shape(1)[1]], ctx.shape(2)[0]);
         let (dy, low) = (ctx.dy(), ctx.take_saved(0, rows * rank));
         let scratch = before_activation(ctx, self.activation, 1);
@@ -71,22 +71,22 @@ impl Op for AdaptedLinear {
         let dz_matrix = Mat::new(dz, rows, output);
         let mut dlow = ctx.scratch(rows * rank);
         let into = MatMut::new(&mut dlow, rows, rank);
-        gemm(E::of(self.scale), dz_matrix, Mat::new(b, output, rank), E::zero(), into, products);
+        gemm(E::of(self.scale), dz_matrix, Mat::new(b, output, rank), E::zero(), into, config);
         let dlow_matrix = Mat::new(&dlow, rows, rank);
         if let Some((dx, beta)) = ctx.dx_beta(0) {
-            gemm(E::one(), dz_matrix, Mat::new(w, output, input), beta, MatMut::new(dx, rows, input), products);
+            gemm(E::one(), dz_matrix, Mat::new(w, output, input), beta, MatMut::new(dx, rows, input), config);
             let (a, into) = (Mat::new(a, rank, input), MatMut::new(dx, rows, input));
-            gemm(E::one(), dlow_matrix, a, E::one(), into, products);
+            gemm(E::one(), dlow_matrix, a, E::one(), into, config);
         }
         // Frozen, but for a gradient check.
         if let Some((dw, beta)) = ctx.dx_beta(1) {
-            gemm(E::one(), dz_matrix.t(), Mat::new(x, rows, input), beta, MatMut::new(dw, output, input), products);
+            gemm(E::one(), dz_matrix.t(), Mat::new(x, rows, input), beta, MatMut::new(dw, output, input), config);
         }
         if let Some((da, beta)) = ctx.dx_beta(2) {
-            gemm(E::one(), dlow_matrix.t(), Mat::new(x, rows, input), beta, MatMut::new(da, rank, input), products);
+            gemm(E::one(), dlow_matrix.t(), Mat::new(x, rows, input), beta, MatMut::new(da, rank, input), config);
         }
         if let Some((db, beta)) = ctx.dx_beta(3) {
-            gemm(E::one(), dz_matrix.t(), Mat::new(&low, rows, rank), beta, MatMut::new(db, output, rank), products);
+            gemm(E::one(), dz_matrix.t(), Mat::new(&low, rows, rank), beta, MatMut::new(db, output, rank), config);
         }
         if ctx.inputs() > 4
             && let Some(db) = ctx.dx(4)

@@ -21,16 +21,16 @@ impl Op for AdaptedWeight {
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let (w, a, b, products) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.products());
+        let (w, a, b, config) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.gemm_config());
         let ([rank, input], output) = ([ctx.shape(1)[0], ctx.shape(1)[1]], ctx.shape(2)[0]);
         let y = ctx.output();
         y.copy_from_slice(w);
         let (b, a) = (Mat::new(b, output, rank), Mat::new(a, rank, input));
-        gemm(E::of(self.scale), b, a, E::one(), MatMut::new(y, output, input), products);
+        gemm(E::of(self.scale), b, a, E::one(), MatMut::new(y, output, input), config);
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        let (a, b, dy, products) = (ctx.input(1), ctx.input(2), ctx.dy(), ctx.products());
+        let (a, b, dy, config) = (ctx.input(1), ctx.input(2), ctx.dy(), ctx.gemm_config());
         let ([rank, input], output) = ([ctx.shape(1)[0], ctx.shape(1)[1]], ctx.shape(2)[0]);
         let (scale, dy_matrix) = (E::of(self.scale), Mat::new(dy, output, input));
         if let Some(dw) = ctx.dx(0) {
@@ -38,11 +38,11 @@ impl Op for AdaptedWeight {
         }
         if let Some((da, beta)) = ctx.dx_beta(1) {
             let b = Mat::new(b, output, rank);
-            gemm(scale, b.t(), dy_matrix, beta, MatMut::new(da, rank, input), products);
+            gemm(scale, b.t(), dy_matrix, beta, MatMut::new(da, rank, input), config);
         }
         if let Some((db, beta)) = ctx.dx_beta(2) {
             let a = Mat::new(a, rank, input);
-            gemm(scale, dy_matrix, a.t(), beta, MatMut::new(db, output, rank), products);
+            gemm(scale, dy_matrix, a.t(), beta, MatMut::new(db, output, rank), config);
         }
     }
 

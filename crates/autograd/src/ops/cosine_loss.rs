@@ -1,7 +1,7 @@
 //! `L = Σᵢ 1 - cos(xᵢ, eᵢ)`: predicted vectors against embeddings of the words they mean.
 
 use crate::{Backward, Case, Forward, Op, Var};
-use descant_kernels::{Real, sum_of, zip_into};
+use descant_kernels::{Real, zip_into, zip_sum};
 use descant_tensor::Shape;
 
 /// `x[N, D]` and `e[N, D]` to a scalar. A row of zeros has cosine 0 and no gradient.
@@ -10,13 +10,13 @@ pub struct CosineLoss;
 
 /// `1/‖a‖`, `1/‖b‖` and the cosine; zeros where one of them is zero.
 fn cosine<E: Real>(a: &[E], b: &[E]) -> [E; 3] {
-    let norm = |x: &[E]| sum_of(x, x, |x, _| x * x).sqrt();
+    let norm = |x: &[E]| zip_sum(x, x, |x, _| x * x).sqrt();
     let (a_norm, b_norm) = (norm(a), norm(b));
     if a_norm == E::zero() || b_norm == E::zero() {
         return [E::zero(); 3];
     }
     let (a_inverse, b_inverse) = (a_norm.recip(), b_norm.recip());
-    [a_inverse, b_inverse, sum_of(a, b, |a, b| (a * a_inverse) * (b * b_inverse))]
+    [a_inverse, b_inverse, zip_sum(a, b, |a, b| (a * a_inverse) * (b * b_inverse))]
 }
 
 impl Op for CosineLoss {

@@ -12,7 +12,7 @@
 use super::projection::{Gathered, Projection, block_rows, carry_back, check, last_block};
 use super::soft_cap::soft_cap;
 use crate::{Backward, Case, Forward, Graph, Op, Var};
-use descant_kernels::{Real, axpy, exponentials_of_columns, zip_into};
+use descant_kernels::{Real, axpy, exp_minus_max_columns, zip_into};
 use descant_tensor::Shape;
 use std::sync::Arc;
 
@@ -83,7 +83,7 @@ impl CrossEntropy {
                 axpy(E::of(weight), row, weighted);
             }
         }
-        exponentials_of_columns(logits, largest, total);
+        exp_minus_max_columns(logits, largest, total);
         let mut loss = 0.0;
         let factor = total;
         for (i, &id) in ids.iter().enumerate() {

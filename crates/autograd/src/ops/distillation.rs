@@ -9,7 +9,7 @@
 
 use super::projection::{Gathered, Projection, block_rows, carry_back, check, last_block};
 use crate::{Backward, Case, Forward, Graph, Op, Var};
-use descant_kernels::{Real, exponentials_of_columns, zip_into};
+use descant_kernels::{Real, exp_minus_max_columns, zip_into};
 use descant_tensor::{Shape, Tensor};
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub struct Distillation {
 
 /// A teacher's hidden states, and its projection to scores.
 #[derive(Clone, Copy, Debug)]
-pub struct TeacherScores<'a> {
+pub struct TeacherProjection<'a> {
     /// `[N, H']`, of the same rows as the student's.
     pub hidden: &'a Arc<Tensor>,
     /// `[V, H']`.
@@ -53,7 +53,7 @@ impl Distillation {
         let (largest, rest) = rest.split_at_mut(n);
         let (total, factor) = rest.split_at_mut(n);
 
-        exponentials_of_columns(teacher, largest, total);
+        exp_minus_max_columns(teacher, largest, total);
         for (i, &w) in weights.iter().enumerate() {
             weight[i] = E::of(w);
             factor[i] = if w == 0.0 { E::zero() } else { E::of(w / total[i].f64()) };
@@ -62,7 +62,7 @@ impl Distillation {
             zip_into(p, factor, factor, |p, factor, _| p * factor);
             zip_into(expected, p, z, |sum, p, z| sum + p * z);
         }
-        exponentials_of_columns(student, largest, total);
+        exp_minus_max_columns(student, largest, total);
         let temperature = E::of(self.temperature);
         let mut loss = 0.0;
         for (i, &w) in weights.iter().enumerate() {
@@ -144,7 +144,7 @@ impl Op for Distillation {
             let distilled = Case::new(name, shapes, move |_, x| {
                 // A teacher has a bias where the student has none, and the other way round.
                 let bias = if x.len() > 2 { None } else { Some(&theirs[2]) };
-                let teacher = TeacherScores { hidden: &theirs[0], weight: &theirs[1], bias };
+                let teacher = TeacherProjection { hidden: &theirs[0], weight: &theirs[1], bias };
                 x[0].distilled(x[1], x.get(2).copied(), teacher, &WEIGHTS.into(), temperature, block)
             });
             distilled.reference(move |graph, x| {
@@ -178,7 +178,7 @@ impl<'t> Var<'t> {
         self,
         weight: Self,
         bias: Option<Self>,
-        teacher: TeacherScores<'_>,
+        teacher: TeacherProjection<'_>,
         weights: &Arc<[f64]>,
         temperature: f64,
     ) -> Self {
@@ -190,7 +190,7 @@ impl<'t> Var<'t> {
         self,
         weight: Self,
         bias: Option<Self>,
-        teacher: TeacherScores<'_>,
+        teacher: TeacherProjection<'_>,
         weights: &Arc<[f64]>,
         temperature: f64,
         block: usize,

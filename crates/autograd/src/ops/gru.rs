@@ -10,18 +10,18 @@
 
 use super::embedding::{add_rows, gather_rows};
 use super::lstm::{check_rows, continued, hidden_before, steps};
-use crate::{Backward, Case, Forward, Graph, Op, Packed, Var};
-use descant_kernels::{Mat, MatMut, Real, RightSide, axpy, gemm, gemm_transposed, gru, sum_rows_into};
+use crate::{Backward, Case, Forward, Graph, Op, PackedSequences, Var};
+use descant_kernels::{Mat, MatMut, PackedB, Real, axpy, gemm, gemm_transposed, gru, sum_rows_into};
 use descant_tensor::{Shape, Tensor};
 use std::sync::Arc;
 
 /// Inputs `x[N, I]`, or the distinct rows of it, `w_ih[3H, I]`, `w_hh[3H, H]`, `b_ih[3H]`, `b_hh[3H]`, and perhaps
-/// `h0[B, H]`; output `[N + B, H]`: the hidden states of all tokens, then the last one of each sequence, in the order of [`Packed::order`].
+/// `h0[B, H]`; output `[N + B, H]`: the hidden states of all tokens, then the last one of each sequence, in the order of [`PackedSequences::order`].
 #[derive(Debug)]
 pub struct Gru {
     /// Which row of `x` each token has, where it is not its own.
     rows: Option<Arc<[u32]>>,
-    layout: Arc<Packed>,
+    layout: Arc<PackedSequences>,
     reverse: bool,
 }
 
@@ -47,7 +47,7 @@ impl Op for Gru {
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let (x, w_ih, w_hh, products) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.products());
+        let (x, w_ih, w_hh, config) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.gemm_config());
         let (bias_ih, bias_hh) = (ctx.input(3), ctx.input(4));
         let (inputs, input, hidden) = (ctx.shape(0)[0], ctx.shape(1)[1], ctx.shape(2)[1]);
         let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
@@ -56,24 +56,24 @@ impl Op for Gru {
         let mut gates = ctx.scratch(tokens * 3 * hidden);
         let mut recurrent = ctx.scratch(tokens * 3 * hidden);
         let mut before = ctx.scratch(tokens * hidden);
-        let (panels, product) = RightSide::<E>::scratch(hidden, 3 * hidden, sequences, products);
+        let (panels, product) = PackedB::<E>::scratch(hidden, 3 * hidden, sequences, config);
         let (mut weights, mut product) = (ctx.scratch(panels.max(w_ih.len())), ctx.scratch(product));
         let x = Mat::new(x, inputs, input);
         match &self.rows {
             None => {
                 let sums = MatMut::new(&mut gates, tokens, 3 * hidden);
-                gemm_transposed(x, w_ih, E::zero(), sums, &mut weights, products);
+                gemm_transposed(x, w_ih, E::zero(), sums, &mut weights, config);
             }
             Some(rows) => {
                 let mut sums = ctx.scratch(inputs * 3 * hidden);
                 let distinct = MatMut::new(&mut sums, inputs, 3 * hidden);
-                gemm_transposed(x, w_ih, E::zero(), distinct, &mut weights, products);
+                gemm_transposed(x, w_ih, E::zero(), distinct, &mut weights, config);
                 gather_rows(&sums, 3 * hidden, rows, &mut gates);
                 ctx.recycle(sums);
             }
         }
 
-        let weights_hh = RightSide::new(Mat::new(w_hh, 3 * hidden, hidden).t(), &mut weights[..panels], products);
+        let weights_hh = PackedB::new(Mat::new(w_hh, 3 * hidden, hidden).t(), &mut weights[..panels], config);
 
         let (states, last) = ctx.output().split_at_mut(tokens * hidden);
         match initial {
@@ -107,7 +107,7 @@ impl Op for Gru {
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        let (x, w_ih, w_hh, products) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.products());
+        let (x, w_ih, w_hh, config) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.gemm_config());
         let (inputs, input, hidden) = (ctx.shape(0)[0], ctx.shape(1)[1], ctx.shape(2)[1]);
         let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
         let (output, (dy, dlast)) = (ctx.output(), ctx.dy().split_at(tokens * hidden));
@@ -121,9 +121,9 @@ impl Op for Gru {
         dhidden.copy_from_slice(dlast);
 
         // Through time: the saved gates become the gradients of the input products, `recurrent` of the hidden ones.
-        let (panels, product) = RightSide::<E>::scratch(3 * hidden, hidden, sequences, products);
+        let (panels, product) = PackedB::<E>::scratch(3 * hidden, hidden, sequences, config);
         let (mut panels, mut product) = (ctx.scratch(panels), ctx.scratch(product));
-        let weights = RightSide::new(Mat::new(w_hh, 3 * hidden, hidden), &mut panels, products);
+        let weights = PackedB::new(Mat::new(w_hh, 3 * hidden, hidden), &mut panels, config);
         for t in steps(&self.layout, self.reverse).rev() {
             let rows = self.layout.rows(t);
             let active = rows.len();
@@ -156,15 +156,15 @@ impl Op for Gru {
         let drecurrent = Mat::new(&recurrent, tokens, 3 * hidden);
         if let Some((dx, beta)) = ctx.dx_beta(0) {
             let w_ih = Mat::new(w_ih, 3 * hidden, input);
-            gemm(E::one(), dgates, w_ih, beta, MatMut::new(dx, inputs, input), products);
+            gemm(E::one(), dgates, w_ih, beta, MatMut::new(dx, inputs, input), config);
         }
         if let Some((dw, beta)) = ctx.dx_beta(1) {
             let x = Mat::new(x, inputs, input);
-            gemm(E::one(), dgates.t(), x, beta, MatMut::new(dw, 3 * hidden, input), products);
+            gemm(E::one(), dgates.t(), x, beta, MatMut::new(dw, 3 * hidden, input), config);
         }
         if let Some((dw, beta)) = ctx.dx_beta(2) {
             let before = Mat::new(&before, tokens, hidden);
-            gemm(E::one(), drecurrent.t(), before, beta, MatMut::new(dw, 3 * hidden, hidden), products);
+            gemm(E::one(), drecurrent.t(), before, beta, MatMut::new(dw, 3 * hidden, hidden), config);
         }
         for (bias, gradient) in [(3, dsums), (4, &*recurrent)] {
             if let Some(db) = ctx.dx(bias) {
@@ -184,7 +184,7 @@ impl Op for Gru {
     fn cases() -> Vec<Case> {
         let shapes: &[&[usize]] = &[&[6, 2], &[9, 2], &[9, 3], &[9], &[9]];
         let with_state: &[&[usize]] = &[&[6, 2], &[9, 2], &[9, 3], &[9], &[9], &[3, 3]];
-        let layout = || Arc::new(Packed::new(&[1, 3, 2]));
+        let layout = || Arc::new(PackedSequences::new(&[1, 3, 2]));
         let shared = || Arc::from([1, 0, 1, 1, 0, 1]);
         vec![
             Case::new("ragged", shapes, move |_, x| x[0].gru(None, &[x[1], x[2], x[3], x[4]], None, &layout(), false))
@@ -211,7 +211,13 @@ impl Op for Gru {
 }
 
 /// The same layer in primitives, step by step.
-fn reference<'t>(graph: Graph<'t>, x: &[Var<'t>], initial: Option<Var<'t>>, layout: &Packed, reverse: bool) -> Var<'t> {
+fn reference<'t>(
+    graph: Graph<'t>,
+    x: &[Var<'t>],
+    initial: Option<Var<'t>>,
+    layout: &PackedSequences,
+    reverse: bool,
+) -> Var<'t> {
     let width = x[2].shape()[1];
     let zero = || graph.constant(&Tensor::zeros(graph.dtype(), [layout.sequences(), width]));
     let mut h = initial.unwrap_or_else(zero);
@@ -248,7 +254,7 @@ impl<'t> Var<'t> {
         rows: Option<&Arc<[u32]>>,
         weights: &[Self; 4],
         initial: Option<Self>,
-        layout: &Arc<Packed>,
+        layout: &Arc<PackedSequences>,
         reverse: bool,
     ) -> Self {
         let op = Gru { rows: rows.cloned(), layout: layout.clone(), reverse };

@@ -25,15 +25,15 @@ impl Op for Linear {
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let (x, w, products) = (ctx.input(0), ctx.input(1), ctx.products());
+        let (x, w, config) = (ctx.input(0), ctx.input(1), ctx.gemm_config());
         let (rows, input, output) = (ctx.shape(0).rows(), ctx.shape(1)[1], ctx.shape(1)[0]);
         let bias = (ctx.inputs() > 2).then(|| ctx.input(2));
-        let mut scratch = ctx.scratch(transposed_scratch(rows, input, output, products));
+        let mut scratch = ctx.scratch(transposed_scratch(rows, input, output, config));
         let apart = !self.activation.is_told_by_value();
         let mut z = ctx.scratch(if apart { rows * output } else { 0 });
         let product = if apart { &mut *z } else { ctx.output() };
         let into = MatMut::new(product, rows, output);
-        gemm_transposed(Mat::new(x, rows, input), w, E::zero(), into, &mut scratch, products);
+        gemm_transposed(Mat::new(x, rows, input), w, E::zero(), into, &mut scratch, config);
         if let Some(bias) = bias {
             add_rows(product, bias);
         }
@@ -51,16 +51,16 @@ impl Op for Linear {
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        let (x, w, dy, products) = (ctx.input(0), ctx.input(1), ctx.dy(), ctx.products());
+        let (x, w, dy, config) = (ctx.input(0), ctx.input(1), ctx.dy(), ctx.gemm_config());
         let (rows, input, output) = (ctx.shape(0).rows(), ctx.shape(1)[1], ctx.shape(1)[0]);
         let scratch = before_activation(ctx, self.activation, 0);
         let dz = scratch.as_deref().unwrap_or(dy);
         let dz_matrix = Mat::new(dz, rows, output);
         if let Some((dx, beta)) = ctx.dx_beta(0) {
-            gemm(E::one(), dz_matrix, Mat::new(w, output, input), beta, MatMut::new(dx, rows, input), products);
+            gemm(E::one(), dz_matrix, Mat::new(w, output, input), beta, MatMut::new(dx, rows, input), config);
         }
         if let Some((dw, beta)) = ctx.dx_beta(1) {
-            gemm(E::one(), dz_matrix.t(), Mat::new(x, rows, input), beta, MatMut::new(dw, output, input), products);
+            gemm(E::one(), dz_matrix.t(), Mat::new(x, rows, input), beta, MatMut::new(dw, output, input), config);
         }
         if ctx.inputs() > 2
             && let Some(db) = ctx.dx(2)

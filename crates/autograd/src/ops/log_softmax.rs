@@ -1,7 +1,7 @@
 //! `yⱼ = xⱼ - log Σₖ e^xₖ` over the last axis.
 
 use crate::{Backward, Case, Forward, Op, Var};
-use descant_kernels::{Real, log_softmax_rows, sum_of, zip_into};
+use descant_kernels::{Real, log_softmax_rows, zip_into, zip_sum};
 use descant_tensor::Shape;
 
 /// The logarithm of the softmax of every row.
@@ -32,7 +32,7 @@ impl Op for LogSoftmax {
         E::exp_all(&mut p);
         if let Some(dx) = ctx.dx(0) {
             for ((dx, dy), p) in dx.chunks_exact_mut(width).zip(dy.chunks_exact(width)).zip(p.chunks_exact(width)) {
-                let total = sum_of(dy, dy, |dy, _| dy);
+                let total = zip_sum(dy, dy, |dy, _| dy);
                 zip_into(dx, dy, p, |dx, dy, p| dx + dy - p * total);
             }
         }

@@ -11,30 +11,30 @@
 //! the products are those of the distinct inputs alone: `(E Wᵀ)[ids]` is `E[ids] Wᵀ`.
 
 use super::embedding::{add_rows, gather_rows};
-use crate::{Backward, Case, Forward, Graph, Op, Packed, Var};
-use descant_kernels::{Mat, MatMut, Real, RightSide, gemm, gemm_transposed, lstm, sum_rows_into};
+use crate::{Backward, Case, Forward, Graph, Op, PackedSequences, Var};
+use descant_kernels::{Mat, MatMut, PackedB, Real, gemm, gemm_transposed, lstm, sum_rows_into};
 use descant_tensor::Shape;
 use std::sync::Arc;
 
 /// Inputs `x[N, I]`, or the distinct rows of it, `w_ih[4H, I]`, `w_hh[4H, H]`, `b_ih[4H]`, `b_hh[4H]`, and perhaps
 /// `h0[B, H]`, `c0[B, H]`; output `[N + 2B, H]`: the hidden states of all tokens, then the last hidden and the last cell
-/// state of each sequence, in the order of [`Packed::order`].
+/// state of each sequence, in the order of [`PackedSequences::order`].
 #[derive(Debug)]
 pub struct Lstm {
     /// Which row of `x` each token has, where it is not its own.
     rows: Option<Arc<[u32]>>,
-    layout: Arc<Packed>,
+    layout: Arc<PackedSequences>,
     reverse: bool,
 }
 
 /// The steps in the order they are computed.
-pub(crate) fn steps(layout: &Packed, reverse: bool) -> impl DoubleEndedIterator<Item = usize> + use<> {
+pub(crate) fn steps(layout: &PackedSequences, reverse: bool) -> impl DoubleEndedIterator<Item = usize> + use<> {
     let last = layout.steps();
     (0..last).map(move |t| if reverse { last - 1 - t } else { t })
 }
 
 /// How many of the sequences of step `t` have run a step before it.
-pub(crate) fn continued(layout: &Packed, reverse: bool, t: usize) -> usize {
+pub(crate) fn continued(layout: &PackedSequences, reverse: bool, t: usize) -> usize {
     match (reverse, t) {
         (true, t) => layout.active(t + 1),
         (false, 0) => 0,
@@ -75,7 +75,7 @@ impl Op for Lstm {
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let (x, w_ih, w_hh, products) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.products());
+        let (x, w_ih, w_hh, config) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.gemm_config());
         let (inputs, input, hidden) = (ctx.shape(0)[0], ctx.shape(1)[1], ctx.shape(2)[1]);
         let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
         let initial = (ctx.inputs() > 5).then(|| (ctx.input(5), ctx.input(6)));
@@ -85,24 +85,24 @@ impl Op for Lstm {
         let mut tanh_cell = ctx.scratch(tokens * hidden);
         let mut bias = ctx.scratch(4 * hidden);
         bias.iter_mut().zip(ctx.input(3)).zip(ctx.input(4)).for_each(|((b, &ih), &hh)| *b = ih + hh);
-        let (panels, product) = RightSide::<E>::scratch(hidden, 4 * hidden, sequences, products);
+        let (panels, product) = PackedB::<E>::scratch(hidden, 4 * hidden, sequences, config);
         let (mut weights, mut product) = (ctx.scratch(panels.max(w_ih.len())), ctx.scratch(product));
         let x = Mat::new(x, inputs, input);
         match &self.rows {
             None => {
                 let sums = MatMut::new(&mut gates, tokens, 4 * hidden);
-                gemm_transposed(x, w_ih, E::zero(), sums, &mut weights, products);
+                gemm_transposed(x, w_ih, E::zero(), sums, &mut weights, config);
             }
             Some(rows) => {
                 let mut sums = ctx.scratch(inputs * 4 * hidden);
                 let distinct = MatMut::new(&mut sums, inputs, 4 * hidden);
-                gemm_transposed(x, w_ih, E::zero(), distinct, &mut weights, products);
+                gemm_transposed(x, w_ih, E::zero(), distinct, &mut weights, config);
                 gather_rows(&sums, 4 * hidden, rows, &mut gates);
                 ctx.recycle(sums);
             }
         }
 
-        let weights_hh = RightSide::new(Mat::new(w_hh, 4 * hidden, hidden).t(), &mut weights[..panels], products);
+        let weights_hh = PackedB::new(Mat::new(w_hh, 4 * hidden, hidden).t(), &mut weights[..panels], config);
 
         // The states live where the last ones belong in the output.
         let (states, last) = ctx.output().split_at_mut(tokens * hidden);
@@ -145,7 +145,7 @@ impl Op for Lstm {
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        let (x, w_ih, w_hh, products) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.products());
+        let (x, w_ih, w_hh, config) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.gemm_config());
         let (inputs, input, hidden) = (ctx.shape(0)[0], ctx.shape(1)[1], ctx.shape(2)[1]);
         let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
         let (output, (dy, dlast)) = (ctx.output(), ctx.dy().split_at(tokens * hidden));
@@ -159,9 +159,9 @@ impl Op for Lstm {
         dcell.copy_from_slice(&dlast[sequences * hidden..]);
 
         // Through time: the saved gates become the gradients of their sums.
-        let (panels, product) = RightSide::<E>::scratch(4 * hidden, hidden, sequences, products);
+        let (panels, product) = PackedB::<E>::scratch(4 * hidden, hidden, sequences, config);
         let (mut panels, mut product) = (ctx.scratch(panels), ctx.scratch(product));
-        let weights = RightSide::new(Mat::new(w_hh, 4 * hidden, hidden), &mut panels, products);
+        let weights = PackedB::new(Mat::new(w_hh, 4 * hidden, hidden), &mut panels, config);
         let has_initial = ctx.inputs() > 5;
         for t in steps(&self.layout, self.reverse).rev() {
             let rows = self.layout.rows(t);
@@ -195,11 +195,11 @@ impl Op for Lstm {
         };
         if let Some((dx, beta)) = ctx.dx_beta(0) {
             let (dsums, w_ih) = (Mat::new(dsums, inputs, 4 * hidden), Mat::new(w_ih, 4 * hidden, input));
-            gemm(E::one(), dsums, w_ih, beta, MatMut::new(dx, inputs, input), products);
+            gemm(E::one(), dsums, w_ih, beta, MatMut::new(dx, inputs, input), config);
         }
         if let Some((dw, beta)) = ctx.dx_beta(1) {
             let x = Mat::new(x, inputs, input);
-            gemm(E::one(), dsums_t, x, beta, MatMut::new(dw, 4 * hidden, input), products);
+            gemm(E::one(), dsums_t, x, beta, MatMut::new(dw, 4 * hidden, input), config);
         }
         if ctx.needs(2) {
             let mut before = ctx.scratch(tokens * hidden);
@@ -207,7 +207,7 @@ impl Op for Lstm {
             hidden_before(&self.layout, self.reverse, output, initial, hidden, &mut before);
             let before_matrix = Mat::new(&before, tokens, hidden);
             if let Some((dw, beta)) = ctx.dx_beta(2) {
-                gemm(E::one(), dgates_t, before_matrix, beta, MatMut::new(dw, 4 * hidden, hidden), products);
+                gemm(E::one(), dgates_t, before_matrix, beta, MatMut::new(dw, 4 * hidden, hidden), config);
             }
             ctx.recycle(before);
         }
@@ -231,7 +231,7 @@ impl Op for Lstm {
     fn cases() -> Vec<Case> {
         let shapes: &[&[usize]] = &[&[6, 2], &[12, 2], &[12, 3], &[12], &[12]];
         let with_state: &[&[usize]] = &[&[6, 2], &[12, 2], &[12, 3], &[12], &[12], &[3, 3], &[3, 3]];
-        let layout = || Arc::new(Packed::new(&[1, 3, 2]));
+        let layout = || Arc::new(PackedSequences::new(&[1, 3, 2]));
         let shared = || Arc::from([1, 0, 1, 1, 0, 1]);
         vec![
             Case::new("ragged", shapes, move |_, x| x[0].lstm(None, &weights(x), None, &layout(), false))
@@ -259,7 +259,7 @@ impl Op for Lstm {
 
 /// The hidden state before each token, `[N, H]`: of the step computed before it, or the initial one.
 pub(crate) fn hidden_before<E: Real>(
-    layout: &Packed,
+    layout: &PackedSequences,
     reverse: bool,
     states: &[E],
     initial: Option<&[E]>,
@@ -289,7 +289,7 @@ fn reference<'t>(
     graph: Graph<'t>,
     x: &[Var<'t>],
     initial: Option<(Var<'t>, Var<'t>)>,
-    layout: &Packed,
+    layout: &PackedSequences,
     reverse: bool,
 ) -> Var<'t> {
     let width = x[2].shape()[1];
@@ -322,7 +322,7 @@ impl<'t> Var<'t> {
         rows: Option<&Arc<[u32]>>,
         weights: &[Self; 4],
         initial: Option<(Self, Self)>,
-        layout: &Arc<Packed>,
+        layout: &Arc<PackedSequences>,
         reverse: bool,
     ) -> Self {
         let op = Lstm { rows: rows.cloned(), layout: layout.clone(), reverse };

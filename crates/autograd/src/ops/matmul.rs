@@ -73,26 +73,26 @@ impl Op for MatMul {
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let (a, b, products) = (ctx.input(0), ctx.input(1), ctx.products());
+        let (a, b, config) = (ctx.input(0), ctx.input(1), ctx.gemm_config());
         let Ok(s) = self.sizes(ctx.shape(0), ctx.shape(1)) else { return };
         let y = ctx.output();
         for i in 0..s.batch {
             let y = MatMut::new(&mut y[i * s.m * s.n..][..s.m * s.n], s.m, s.n);
-            gemm(E::one(), self.a(&s, a, i), self.b(&s, b, i), E::zero(), y, products);
+            gemm(E::one(), self.a(&s, a, i), self.b(&s, b, i), E::zero(), y, config);
         }
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        let (a, b, dy, products) = (ctx.input(0), ctx.input(1), ctx.dy(), ctx.products());
+        let (a, b, dy, config) = (ctx.input(0), ctx.input(1), ctx.dy(), ctx.gemm_config());
         let Ok(s) = self.sizes(ctx.shape(0), ctx.shape(1)) else { return };
         if let Some((da, beta)) = ctx.dx_beta(0) {
             for i in 0..s.batch {
                 let dy = Mat::new(y(&s, dy, i), s.m, s.n);
                 let da = &mut da[i * s.m * s.k..][..s.m * s.k];
                 if self.transpose_a {
-                    gemm(E::one(), self.b(&s, b, i), dy.t(), beta, MatMut::new(da, s.k, s.m), products);
+                    gemm(E::one(), self.b(&s, b, i), dy.t(), beta, MatMut::new(da, s.k, s.m), config);
                 } else {
-                    gemm(E::one(), dy, self.b(&s, b, i).t(), beta, MatMut::new(da, s.m, s.k), products);
+                    gemm(E::one(), dy, self.b(&s, b, i).t(), beta, MatMut::new(da, s.m, s.k), config);
                 }
             }
         }
@@ -104,9 +104,9 @@ impl Op for MatMul {
                 let dy = Mat::new(y(&s, dy, i), s.m, s.n);
                 let db = if s.shared { &mut *db } else { &mut db[i * s.k * s.n..][..s.k * s.n] };
                 if self.transpose_b {
-                    gemm(E::one(), dy.t(), self.a(&s, a, i), beta, MatMut::new(db, s.n, s.k), products);
+                    gemm(E::one(), dy.t(), self.a(&s, a, i), beta, MatMut::new(db, s.n, s.k), config);
                 } else {
-                    gemm(E::one(), self.a(&s, a, i).t(), dy, beta, MatMut::new(db, s.k, s.n), products);
+                    gemm(E::one(), self.a(&s, a, i).t(), dy, beta, MatMut::new(db, s.k, s.n), config);
                 }
                 if s.shared {
                     beta = E::one();

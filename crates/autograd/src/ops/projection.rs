@@ -2,7 +2,7 @@
 
 use crate::pool::Scratch;
 use crate::{Backward, Forward};
-use descant_kernels::{Mat, MatMut, Products, Real, axpy, gemm, map, map_into, sum_of};
+use descant_kernels::{GemmConfig, Mat, MatMut, Real, axpy, gemm, map, map_into, zip_sum};
 use descant_tensor::Shape;
 use std::ops::Range;
 
@@ -35,18 +35,18 @@ pub(super) struct Projection<'a, E> {
     bias: Option<&'a [E]>,
     classes: usize,
     width: usize,
-    products: Products,
+    config: GemmConfig,
 }
 
 impl<'a, E: Real> Projection<'a, E> {
     /// Of the inputs from `first` on.
     pub(super) fn new(ctx: &Forward<'a, E>, first: usize, has_bias: bool) -> Self {
         let bias = has_bias.then(|| ctx.input(first + 2));
-        Self::of(ctx.input(first), (ctx.input(first + 1), ctx.shape(first + 1)), bias, ctx.products())
+        Self::of(ctx.input(first), (ctx.input(first + 1), ctx.shape(first + 1)), bias, ctx.gemm_config())
     }
 
-    fn of(hidden: &'a [E], (weight, shape): (&'a [E], Shape), bias: Option<&'a [E]>, products: Products) -> Self {
-        Self { hidden, weight, bias, classes: shape[0], width: shape[1], products }
+    fn of(hidden: &'a [E], (weight, shape): (&'a [E], Shape), bias: Option<&'a [E]>, config: GemmConfig) -> Self {
+        Self { hidden, weight, bias, classes: shape[0], width: shape[1], config }
     }
 
     fn weight(&self) -> Mat<'a, E> {
@@ -61,7 +61,7 @@ impl<'a, E: Real> Projection<'a, E> {
     /// The logits of `n` rows from `start`, times `scale`: `z[V, n]`.
     pub(super) fn logits(&self, start: usize, n: usize, scale: E, z: &mut [E]) {
         let out = MatMut::new(z, self.classes, n);
-        gemm(scale, self.weight(), self.rows(start, n).t(), E::zero(), out, self.products);
+        gemm(scale, self.weight(), self.rows(start, n).t(), E::zero(), out, self.config);
         if let Some(bias) = self.bias {
             z.chunks_exact_mut(n).zip(bias).for_each(|(row, &b)| map(row, |z| z + scale * b));
         }
@@ -70,19 +70,19 @@ impl<'a, E: Real> Projection<'a, E> {
     /// `dh = beta dh + scale dzᵀ W`, of `n` rows, from the gradient `dz[V, n]` of their logits.
     fn to_hidden(&self, n: usize, dz: &[E], scale: E, beta: E, dh: &mut [E]) {
         let dlogits = Mat::new(dz, self.classes, n);
-        gemm(scale, dlogits.t(), self.weight(), beta, MatMut::new(dh, n, self.width), self.products);
+        gemm(scale, dlogits.t(), self.weight(), beta, MatMut::new(dh, n, self.width), self.config);
     }
 
     /// `dW = beta dW + scale dz h`, the same.
     fn to_weight(&self, start: usize, n: usize, dz: &[E], scale: E, beta: E, dw: &mut [E]) {
         let into = MatMut::new(dw, self.classes, self.width);
-        gemm(scale, Mat::new(dz, self.classes, n), self.rows(start, n), beta, into, self.products);
+        gemm(scale, Mat::new(dz, self.classes, n), self.rows(start, n), beta, into, self.config);
     }
 }
 
 /// `db += scale Σ dz`, over the rows of a block.
 fn to_bias<E: Real>(n: usize, dz: &[E], scale: E, db: &mut [E]) {
-    db.iter_mut().zip(dz.chunks_exact(n)).for_each(|(b, row)| *b += scale * sum_of(row, row, |dz, _| dz));
+    db.iter_mut().zip(dz.chunks_exact(n)).for_each(|(b, row)| *b += scale * zip_sum(row, row, |dz, _| dz));
 }
 
 /// The gradients with respect to `h`, `W` and `b`, gathered in forward as the blocks come by; but for the last block, which
@@ -134,7 +134,7 @@ pub(super) fn last_block(rows: usize, block: usize) -> Range<usize> {
 pub(super) fn carry_back<E: Real>(ctx: &mut Backward<'_, E>, last: Range<usize>, has_bias: bool) {
     let (scale, n, before) = (ctx.dy()[0], last.len(), last.start);
     let weight = (ctx.input(1), ctx.shape(1));
-    let projection = Projection::of(ctx.input(0), weight, None, ctx.products());
+    let projection = Projection::of(ctx.input(0), weight, None, ctx.gemm_config());
     let (classes, width) = (projection.classes, projection.width);
     let inputs = if has_bias { 3 } else { 2 };
     let lengths = [before * width, classes * width, classes];

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// The angles of a batch's rows.
 #[derive(Debug)]
-pub struct Angles {
+pub struct RotaryAngles {
     /// The position of each row, counted from the first position of them all.
     positions: Vec<usize>,
     /// Frequencies, half a head's columns.
@@ -22,7 +22,7 @@ pub struct Angles {
     sin: Vec<f64>,
 }
 
-impl Angles {
+impl RotaryAngles {
     /// Of rows at these positions, in radians a position.
     pub fn new(mut positions: Vec<usize>, frequencies: &[f64]) -> Self {
         let first = positions.iter().min().copied().unwrap_or(0);
@@ -42,13 +42,13 @@ impl Angles {
 #[derive(Debug)]
 pub struct Rotary {
     heads: usize,
-    angles: Arc<Angles>,
+    angles: Arc<RotaryAngles>,
 }
 
 impl Rotary {
     /// Rotates by the angles, or back by them; adds to what is there where `add` is set.
     fn turn<E: Real>(&self, x: &[E], y: &mut [E], columns: usize, back: bool, add: bool) {
-        let Angles { positions, half, cos, sin } = &*self.angles;
+        let RotaryAngles { positions, half, cos, sin } = &*self.angles;
         let (half, turned) = (*half, self.heads * 2 * half);
         let (old, sign) = (if add { E::one() } else { E::zero() }, if back { -E::one() } else { E::one() });
         let keep = |y: &mut E, value: E| *y = if add { old * *y + value } else { value };
@@ -97,7 +97,7 @@ impl Op for Rotary {
     }
 
     fn cases() -> Vec<Case> {
-        let angles = || Arc::new(Angles::new(vec![0, 5, 2], &[1.0, 0.1]));
+        let angles = || Arc::new(RotaryAngles::new(vec![0, 5, 2], &[1.0, 0.1]));
         vec![
             Case::new("heads and more columns", &[&[3, 10]], move |_, x| x[0].rotary(2, &angles())),
             Case::new("used twice", &[&[3, 4]], move |_, x| x[0] * x[0].rotary(1, &angles())),
@@ -108,7 +108,7 @@ impl Op for Rotary {
 impl Var<'_> {
     /// The first `heads` heads of each row rotated by the row's angles: `[N, C]` to the same.
     #[track_caller]
-    pub fn rotary(self, heads: usize, angles: &Arc<Angles>) -> Self {
+    pub fn rotary(self, heads: usize, angles: &Arc<RotaryAngles>) -> Self {
         self.graph().apply(Rotary { heads, angles: angles.clone() }, &[self])
     }
 }

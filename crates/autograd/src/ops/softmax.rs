@@ -1,7 +1,7 @@
 //! `yⱼ = e^xⱼ / Σₖ e^xₖ` over the last axis.
 
 use crate::{Backward, Case, Forward, Op, Var};
-use descant_kernels::{Real, softmax_rows, sum_of, zip_into};
+use descant_kernels::{Real, softmax_rows, zip_into, zip_sum};
 use descant_tensor::Shape;
 
 /// The softmax of every row.
@@ -27,7 +27,7 @@ impl Op for Softmax {
         let (y, dy, width) = (ctx.output(), ctx.dy(), ctx.shape(0).last().max(1));
         let Some(dx) = ctx.dx(0) else { return };
         for ((dx, dy), y) in dx.chunks_exact_mut(width).zip(dy.chunks_exact(width)).zip(y.chunks_exact(width)) {
-            let mean = sum_of(y, dy, |y, dy| y * dy);
+            let mean = zip_sum(y, dy, |y, dy| y * dy);
             zip_into(dx, dy, y, |dx, dy, y| dx + y * (dy - mean));
         }
     }

@@ -11,7 +11,7 @@
 mod bessel;
 
 use crate::{Backward, Case, Forward, Op, Var};
-use descant_kernels::{Real, axpy, sum_of};
+use descant_kernels::{Real, axpy, zip_sum};
 use descant_tensor::Shape;
 
 /// `x[N, D]` and `e[N, D]`, of unit rows, to a scalar.
@@ -39,7 +39,7 @@ impl Op for VmfLoss {
         for (slope, (x, e)) in slopes.iter_mut().zip(rows) {
             let kappa = x.iter().map(|x| x.f64() * x.f64()).sum::<f64>().sqrt();
             let (negative_log_c, ratio) = bessel::normalizer(width, kappa);
-            loss += negative_log_c + self.lambda1 * kappa - self.lambda2 * sum_of(x, e, |x, e| x * e).f64();
+            loss += negative_log_c + self.lambda1 * kappa - self.lambda2 * zip_sum(x, e, |x, e| x * e).f64();
             // The gradient of the part that depends on the length, divided by the length.
             *slope = E::of(ratio + if kappa > 0.0 { self.lambda1 / kappa } else { 0.0 });
         }

@@ -1,6 +1,8 @@
 use super::{QkNorm, TransformerConfig};
 use crate::{Init, Linear, Norm, Scope};
-use descant_autograd::{Activation, Angles, Columns, Graph, Heads, ParameterId, Segments, Var};
+use descant_autograd::{
+    Activation, AttentionConfig, AttentionOperand, Graph, ParameterId, RotaryAngles, Segments, Var,
+};
 use descant_tensor::{Buffer, Result, Tensor};
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ pub(super) struct MultiHead {
     out_proj: Linear,
     /// Of the queries and of the keys: as wide as a head, or as all of them.
     norms: Option<[Norm; 2]>,
-    heads: Heads,
+    heads: AttentionConfig,
 }
 
 /// Where each query's keys are.
@@ -24,8 +26,8 @@ pub(super) struct Reach {
 }
 
 impl MultiHead {
-    pub(super) fn new(scope: &mut Scope<'_>, config: &TransformerConfig, width: usize, heads: Heads) -> Self {
-        let (queries, keys) = (heads.heads * heads.width, heads.key_heads * heads.width);
+    pub(super) fn new(scope: &mut Scope<'_>, config: &TransformerConfig, width: usize, heads: AttentionConfig) -> Self {
+        let (queries, keys) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
         let rows = queries + 2 * keys;
         // As PyTorch draws it: Glorot & Bengio 2010, over the three together.
         let init = Init::Uniform((6.0 / (width + rows) as f64).sqrt());
@@ -38,7 +40,7 @@ impl MultiHead {
             out_proj: Linear::glorot(&mut scope.at("out_proj"), queries, width, config.bias),
             norms: config.qk_norm.map(|kind| {
                 [("q_norm", queries), ("k_norm", keys)].map(|(name, all)| {
-                    let width = if kind == QkNorm::Head { heads.width } else { all };
+                    let width = if kind == QkNorm::Head { heads.head_dim } else { all };
                     Norm::new(&mut scope.at(name), config.norm, width, config.norm_epsilon)
                 })
             }),
@@ -48,7 +50,7 @@ impl MultiHead {
 
     /// Columns of the queries, and of the keys or the values.
     fn columns(&self) -> (usize, usize) {
-        (self.heads.heads * self.heads.width, self.heads.key_heads * self.heads.width)
+        (self.heads.heads * self.heads.head_dim, self.heads.kv_heads * self.heads.head_dim)
     }
 
     /// Columns of keys and values together.
@@ -72,7 +74,7 @@ impl MultiHead {
 
     /// Queries, keys and values of `x`, side by side; rotated, where there are angles.
     #[track_caller]
-    fn projected<'t>(&self, x: Var<'t>, angles: Option<&Arc<Angles>>) -> Var<'t> {
+    fn projected<'t>(&self, x: Var<'t>, angles: Option<&Arc<RotaryAngles>>) -> Var<'t> {
         let (queries, keys) = self.columns();
         let mut qkv = self.project(x, 0, queries + 2 * keys);
         if let Some([of_queries, of_keys]) = &self.norms {
@@ -81,7 +83,7 @@ impl MultiHead {
             let k = Self::normalised(of_keys, qkv.slice_last(queries, end));
             qkv = x.graph().concat_last(&[q, k, qkv.slice_last(end, end + keys)]);
         }
-        angles.map_or(qkv, |angles| qkv.rotary(self.heads.heads + self.heads.key_heads, angles))
+        angles.map_or(qkv, |angles| qkv.rotary(self.heads.heads + self.heads.kv_heads, angles))
     }
 
     /// Keys and values of a source, side by side.
@@ -99,12 +101,12 @@ impl MultiHead {
         &self,
         x: Var<'t>,
         reach: &Reach,
-        angles: Option<&Arc<Angles>>,
+        angles: Option<&Arc<RotaryAngles>>,
         table: Option<Var<'t>>,
     ) -> Var<'t> {
         let (queries, keys) = self.columns();
         let qkv = self.projected(x, angles);
-        let parts = [0, queries, queries + keys].map(|column| Columns { x: qkv, column });
+        let parts = [0, queries, queries + keys].map(|column| AttentionOperand { x: qkv, column });
         self.attend(parts, table, reach)
     }
 
@@ -119,7 +121,7 @@ impl MultiHead {
         x: Var<'t>,
         cache: &mut Tensor,
         reach: &Reach,
-        angles: Option<&Arc<Angles>>,
+        angles: Option<&Arc<RotaryAngles>>,
         table: Option<Var<'t>>,
     ) -> Result<Var<'t>> {
         let (queries, keys) = self.columns();
@@ -127,24 +129,27 @@ impl MultiHead {
         *cache = extended(cache, &qkv.slice_last(queries, queries + 2 * keys).value()?)?;
         let shape = cache.shape();
         let memory = x.graph().constant(cache).reshape([shape[0] * shape[1], shape[2]]);
-        let parts =
-            [Columns { x: qkv, column: 0 }, Columns { x: memory, column: 0 }, Columns { x: memory, column: keys }];
+        let parts = [
+            AttentionOperand { x: qkv, column: 0 },
+            AttentionOperand { x: memory, column: 0 },
+            AttentionOperand { x: memory, column: keys },
+        ];
         Ok(self.attend(parts, table, reach))
     }
 
     /// To a source, of which `memory` holds the keys and values.
     #[track_caller]
-    pub(super) fn source<'t>(&self, x: Var<'t>, memory: Columns<'t>, reach: &Reach) -> Var<'t> {
+    pub(super) fn source<'t>(&self, x: Var<'t>, memory: AttentionOperand<'t>, reach: &Reach) -> Var<'t> {
         let (queries, keys) = self.columns();
         let q = self.project(x, 0, queries);
-        let q = Columns { x: self.norms.as_ref().map_or(q, |[norm, _]| Self::normalised(norm, q)), column: 0 };
-        self.attend([q, memory, Columns { column: memory.column + keys, ..memory }], None, reach)
+        let q = AttentionOperand { x: self.norms.as_ref().map_or(q, |[norm, _]| Self::normalised(norm, q)), column: 0 };
+        self.attend([q, memory, AttentionOperand { column: memory.column + keys, ..memory }], None, reach)
     }
 
     #[track_caller]
-    fn attend<'t>(&self, parts: [Columns<'t>; 3], table: Option<Var<'t>>, reach: &Reach) -> Var<'t> {
+    fn attend<'t>(&self, parts: [AttentionOperand<'t>; 3], table: Option<Var<'t>>, reach: &Reach) -> Var<'t> {
         let graph: Graph<'t> = parts[0].x.graph();
-        let y = graph.attend_heads(self.heads.clone(), parts, table, &reach.queries, &reach.memory);
+        let y = graph.multi_head_attention(self.heads.clone(), parts, table, &reach.queries, &reach.memory);
         self.out_proj.forward(y, Activation::Identity)
     }
 }

@@ -1,5 +1,5 @@
 use crate::NormKind;
-use descant_autograd::{Activation, Bias, Heads, alibi_slopes};
+use descant_autograd::{Activation, AttentionConfig, PositionBias, alibi_slopes};
 use descant_tensor::Brief;
 use serde::{Deserialize, Serialize};
 
@@ -216,21 +216,21 @@ impl TransformerConfig {
 
     /// How queries look at keys, in a model of this width. `own`: in the same sequence, rather than in a source; `local`:
     /// through the window.
-    pub(super) fn attention(&self, width: usize, own: bool, causal: bool, local: bool) -> Heads {
+    pub(super) fn attention(&self, width: usize, own: bool, causal: bool, local: bool) -> AttentionConfig {
         let head = self.head_width(width);
         let bias = match self.position {
-            Position::Alibi if own => Bias::Alibi(alibi_slopes(self.heads)),
-            Position::Relative if own => Bias::Buckets {
+            Position::Alibi if own => PositionBias::Alibi(alibi_slopes(self.heads)),
+            Position::Relative if own => PositionBias::Buckets {
                 buckets: self.relative_buckets,
                 max_distance: self.relative_max_distance,
                 bidirectional: !causal,
             },
-            _ => Bias::None,
+            _ => PositionBias::None,
         };
-        Heads {
+        AttentionConfig {
             heads: self.heads,
-            key_heads: self.key_value_heads(),
-            width: head,
+            kv_heads: self.key_value_heads(),
+            head_dim: head,
             scale: match self.scale_attention {
                 true => 1.0 / self.query_pre_attn_scalar.unwrap_or(head.max(1) as f64).sqrt(),
                 false => 1.0,

@@ -1,7 +1,7 @@
 use super::attention::MultiHead;
 use super::{Pass, TransformerConfig, TransformerSizes};
 use crate::{Linear, Norm, Scope};
-use descant_autograd::{Activation, Columns, ParameterId, Var};
+use descant_autograd::{Activation, AttentionOperand, ParameterId, Var};
 use descant_tensor::{Result, Tensor};
 
 /// One layer, under the names of PyTorch's `TransformerEncoderLayer` and `TransformerDecoderLayer`.
@@ -73,17 +73,17 @@ impl Layer {
         &self,
         x: Var<'t>,
         pass: &Pass<'t>,
-        memory: Option<Columns<'t>>,
+        memory: Option<AttentionOperand<'t>>,
         cache: Option<&mut Tensor>,
     ) -> Result<Var<'t>> {
         let graph = x.graph();
-        if graph.chance(self.config.layer_drop) {
+        if graph.bernoulli(self.config.layer_drop) {
             let own = self.parameters.iter().map(|&id| graph.parameter(id));
             let shared = pass.table.into_iter().chain(memory.map(|memory| memory.x));
-            return Ok(x.bypass(&own.chain(shared).collect::<Vec<_>>()));
+            return Ok(x.skip_layer(&own.chain(shared).collect::<Vec<_>>()));
         }
         match self.config.recompute {
-            true => graph.recompute(|| self.parts(x, pass, memory, cache)),
+            true => graph.rematerialize(|| self.parts(x, pass, memory, cache)),
             false => self.parts(x, pass, memory, cache),
         }
     }
@@ -93,7 +93,7 @@ impl Layer {
         &self,
         x: Var<'t>,
         pass: &Pass<'t>,
-        memory: Option<Columns<'t>>,
+        memory: Option<AttentionOperand<'t>>,
         cache: Option<&mut Tensor>,
     ) -> Result<Var<'t>> {
         let angles = if self.local { pass.local_angles.as_ref() } else { pass.angles.as_ref() };

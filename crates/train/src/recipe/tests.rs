@@ -171,7 +171,10 @@ fn values_of_another_type_are_told_with_what_is_expected() {
     value("data.columns=[1]", &["two numbers"]);
     value("data.train=[]", &["two names in a list"]);
     value("train=3", &["train is a table"]);
-    assert_eq!(read(PAIRS, &["train.clip={value=0.5}", "train.learning_rate=1"]).unwrap().train.clip, Clip::Value(0.5));
+    assert_eq!(
+        read(PAIRS, &["train.clip={value=0.5}", "train.learning_rate=1"]).unwrap().train.clip,
+        ClippingConfig::Value(0.5)
+    );
 }
 
 #[test]

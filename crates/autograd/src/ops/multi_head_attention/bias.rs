@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// What is added to the scores of a head, by how far a key lies from its query.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Bias {
+pub enum PositionBias {
     /// Nothing.
     None,
     /// `-slope · distance`, one slope for each head (Press et al. 2022, arXiv 2108.12409).
@@ -31,7 +31,7 @@ pub fn alibi_slopes(heads: usize) -> Arc<[f64]> {
     whole.chain((0..heads - power).map(|i| slope(i as f64 + 0.5))).collect()
 }
 
-impl Bias {
+impl PositionBias {
     /// That it fits the heads and the table of biases.
     pub(super) fn check(&self, heads: usize, table: Option<Shape>) -> Result<(), String> {
         match (self, table) {
@@ -114,9 +114,9 @@ mod tests {
     fn buckets_are_those_of_t5() {
         // `T5Attention._relative_position_bucket` of these distances, with 32 buckets up to 128.
         let distances = [-200, -128, -100, -64, -20, -9, -8, -7, -1, 0, 1, 7, 8, 15, 16, 40, 127, 300];
-        let both = distances.map(|d| Bias::bucket(32, 128, true, d));
+        let both = distances.map(|d| PositionBias::bucket(32, 128, true, d));
         assert_eq!(both, [15, 15, 15, 14, 10, 8, 8, 7, 1, 0, 17, 23, 24, 25, 26, 28, 31, 31]);
-        let one = distances.map(|d| Bias::bucket(32, 128, false, d));
+        let one = distances.map(|d| PositionBias::bucket(32, 128, false, d));
         assert_eq!(one, [31, 31, 30, 26, 17, 9, 8, 7, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     }
 }

@@ -12,13 +12,13 @@
 use super::cross_entropy::{CrossEntropy, Targets};
 use super::projection::{Gathered, Projection, block_rows, carry_back, check, last_block};
 use crate::{Backward, Case, Forward, Graph, Op, Var};
-use descant_kernels::{Real, exponentials_of_columns, map, vectorized, zip_into};
+use descant_kernels::{Real, exp_minus_max_columns, map, vectorized, zip_into};
 use descant_tensor::{Shape, Tensor};
 use std::ops::Range;
 
 /// The inputs are `h[2N, H]`, the first pass's rows before those of the second, `W[V, H]` and perhaps `b[V]`.
 #[derive(Debug)]
-pub struct ConsistentCrossEntropy {
+pub struct RDropCrossEntropy {
     /// Of the N rows of either pass.
     cross_entropy: CrossEntropy,
     /// α.
@@ -48,8 +48,8 @@ impl<E: Real> Block<'_, E> {
         q.copy_from_slice(second);
         ratio.copy_from_slice(first);
         zip_into(ratio, second, second, |ratio, second, _| ratio - second);
-        exponentials_of_columns(p, largest_p, total_p);
-        exponentials_of_columns(q, largest_q, total_q);
+        exp_minus_max_columns(p, largest_p, total_p);
+        exp_minus_max_columns(q, largest_q, total_q);
         for (i, &w) in weights.iter().enumerate() {
             shift[i] = largest_p[i] + total_p[i].ln() - largest_q[i] - total_q[i].ln();
             weight[i] = E::of(0.5 * w);
@@ -83,7 +83,7 @@ impl<E: Real> Block<'_, E> {
     }
 }
 
-impl ConsistentCrossEntropy {
+impl RDropCrossEntropy {
     /// The last block of the second pass, of `rows` rows in each.
     fn last_block(&self, rows: usize) -> Range<usize> {
         let last = last_block(rows, self.cross_entropy.block);
@@ -91,8 +91,8 @@ impl ConsistentCrossEntropy {
     }
 }
 
-impl Op for ConsistentCrossEntropy {
-    const NAME: &'static str = "consistent_cross_entropy";
+impl Op for RDropCrossEntropy {
+    const NAME: &'static str = "r_drop_cross_entropy";
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         check(inputs)?;
@@ -195,13 +195,7 @@ impl<'t> Var<'t> {
     /// way), half of it times `consistency`, summed over the rows; a scalar. `self[2N, H]`, the first pass's rows before
     /// those of the second, `weight[V, H]`, `bias[V]`, `targets` of the N rows of either.
     #[track_caller]
-    pub fn consistent_cross_entropy(
-        self,
-        weight: Self,
-        bias: Option<Self>,
-        targets: &Targets,
-        consistency: f64,
-    ) -> Self {
+    pub fn r_drop_cross_entropy(self, weight: Self, bias: Option<Self>, targets: &Targets, consistency: f64) -> Self {
         self.consistent(weight, bias, targets, consistency, block_rows(weight.shape().rows()))
     }
 
@@ -210,6 +204,6 @@ impl<'t> Var<'t> {
         let graph: Graph<'t> = self.graph();
         let inputs: Vec<Self> = [Some(self), Some(weight), bias].into_iter().flatten().collect();
         let cross_entropy = CrossEntropy { targets: targets.clone(), block };
-        graph.apply(ConsistentCrossEntropy { cross_entropy, consistency }, &inputs)
+        graph.apply(RDropCrossEntropy { cross_entropy, consistency }, &inputs)
     }
 }

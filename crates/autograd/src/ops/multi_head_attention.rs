@@ -13,10 +13,10 @@
 mod bias;
 mod tile;
 
-pub use bias::{Bias, alibi_slopes};
+pub use bias::{PositionBias, alibi_slopes};
 
 use crate::{Backward, Case, Forward, Graph, Op, Segments, Var};
-use descant_kernels::{Mat, MatMut, Real, exponentials_of_rows, gemm, lanes, scale, vectorized};
+use descant_kernels::{Mat, MatMut, Real, exp_minus_max_rows, gemm, lanes, scale, vectorized};
 use descant_tensor::Shape;
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,21 +24,21 @@ use tile::Tile;
 
 /// How queries look at keys.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Heads {
+pub struct AttentionConfig {
     /// Heads of the queries.
     pub heads: usize,
     /// Heads of the keys and values: a divisor of `heads`, each shared by as many (Ainslie et al. 2023, arXiv 2305.13245).
-    pub key_heads: usize,
+    pub kv_heads: usize,
     /// Columns of one head.
-    pub width: usize,
-    /// The factor of the scores, usually `1/√width`.
+    pub head_dim: usize,
+    /// The factor of the scores, usually `1/√head_dim`.
     pub scale: f64,
     /// Whether a query sees only the keys up to its own place. The last query stands at the last key.
     pub causal: bool,
     /// Of a causal attention: how many keys a query sees at most, its own among them.
     pub window: Option<usize>,
     /// What is added to the scores.
-    pub bias: Bias,
+    pub bias: PositionBias,
     /// The limit that scores come near and never reach.
     pub soft_cap: Option<f64>,
     /// The share of weights dropped in training.
@@ -47,17 +47,17 @@ pub struct Heads {
 
 /// A value whose columns from `column` on are meant: queries, keys and values may lie side by side in one.
 #[derive(Clone, Copy, Debug)]
-pub struct Columns<'t> {
+pub struct AttentionOperand<'t> {
     /// `[N, C]`.
     pub x: Var<'t>,
     /// The first column.
     pub column: usize,
 }
 
-/// Inputs `q[Nq, ..]`, `k[Nm, ..]`, `v[Nm, ..]` and perhaps a table of biases; output `[Nq, heads · width]`.
+/// Inputs `q[Nq, ..]`, `k[Nm, ..]`, `v[Nm, ..]` and perhaps a table of biases; output `[Nq, heads · head_dim]`.
 #[derive(Debug)]
-pub struct AttendHeads {
-    heads: Heads,
+pub struct MultiHeadAttention {
+    heads: AttentionConfig,
     columns: [usize; 3],
     queries: Arc<Segments>,
     memory: Arc<Segments>,
@@ -76,7 +76,7 @@ struct Sequence {
     memory: Range<usize>,
 }
 
-impl AttendHeads {
+impl MultiHeadAttention {
     /// The sequences that have both queries and memory.
     fn sequences(&self) -> impl Iterator<Item = Sequence> + '_ {
         (0..self.queries.len()).filter_map(|index| {
@@ -122,9 +122,9 @@ impl AttendHeads {
 
     /// Columns of a head in the queries, the keys and the values.
     fn starts(&self, head: usize) -> [usize; 3] {
-        let Heads { heads, key_heads, width, .. } = self.heads;
-        let key = head / (heads / key_heads) * width;
-        [self.columns[0] + head * width, self.columns[1] + key, self.columns[2] + key]
+        let AttentionConfig { heads, kv_heads, head_dim, .. } = self.heads;
+        let key = head / (heads / kv_heads) * head_dim;
+        [self.columns[0] + head * head_dim, self.columns[1] + key, self.columns[2] + key]
     }
 
     /// The most keys of one sequence.
@@ -156,16 +156,16 @@ fn within(outer: &Range<usize>, inner: &Range<usize>) -> Range<usize> {
     outer.start + inner.start..outer.start + inner.end
 }
 
-impl Op for AttendHeads {
-    const NAME: &'static str = "attend_heads";
+impl Op for MultiHeadAttention {
+    const NAME: &'static str = "multi_head_attention";
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let Heads { heads, key_heads, width, .. } = self.heads;
-        if key_heads == 0 || !heads.is_multiple_of(key_heads) || width == 0 {
-            return Err(format!("{heads} heads of {width} columns over {key_heads} of the keys"));
+        let AttentionConfig { heads, kv_heads, head_dim, .. } = self.heads;
+        if kv_heads == 0 || !heads.is_multiple_of(kv_heads) || head_dim == 0 {
+            return Err(format!("{heads} heads of {head_dim} columns over {kv_heads} of the keys"));
         }
         let (q, k, v) = (inputs[0], inputs[1], inputs[2]);
-        let needed = [heads, key_heads, key_heads].map(|heads| heads * width);
+        let needed = [heads, kv_heads, kv_heads].map(|heads| heads * head_dim);
         for (i, name) in ["queries", "keys", "values"].into_iter().enumerate() {
             if inputs[i].rank() != 2 || inputs[i][1] < self.columns[i] + needed[i] {
                 let end = self.columns[i] + needed[i];
@@ -191,16 +191,16 @@ impl Op for AttendHeads {
             return Err("expected a soft cap above 0".to_owned());
         }
         self.heads.bias.check(heads, inputs.get(3).copied())?;
-        Ok(Shape::from([q[0], heads * width]))
+        Ok(Shape::from([q[0], heads * head_dim]))
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let Heads { heads, width, .. } = self.heads;
-        let (q, k, v, products) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.products());
+        let AttentionConfig { heads, head_dim, .. } = self.heads;
+        let (q, k, v, config) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.gemm_config());
         let table = (ctx.inputs() > 3).then(|| ctx.input(3));
         let [q_columns, k_columns, v_columns] = [0, 1, 2].map(|i| ctx.shape(i)[1]);
         let (rows, seed) = (ctx.shape(0)[0], ctx.dropout());
-        let mut copy = ctx.scratch(self.longest() * width);
+        let mut copy = ctx.scratch(self.longest() * head_dim);
         let mut scores = ctx.scratch(self.scores());
         let mut mask = ctx.scratch(if self.heads.dropout > 0.0 { self.scores() } else { 0 });
         let mut log_sums = ctx.scratch(rows * heads);
@@ -212,11 +212,11 @@ impl Op for AttendHeads {
         }
         for (sequence, head) in self.each_head() {
             let [q_start, k_start, v_start] = self.starts(head);
-            let k = part(k, k_columns, sequence.memory.clone(), k_start, width);
-            let keys_t = k.t_for(sequence.queries.len(), &mut copy);
+            let k = part(k, k_columns, sequence.memory.clone(), k_start, head_dim);
+            let keys_t = k.transposed_for_gemm(sequence.queries.len(), &mut copy);
             for queries in self.query_tiles(&sequence) {
                 let query_rows = within(&sequence.queries, &queries);
-                let q = part(q, q_columns, query_rows.clone(), q_start, width);
+                let q = part(q, q_columns, query_rows.clone(), q_start, head_dim);
                 let n = queries.len();
                 let sums = &mut log_sums[head * rows..][query_rows.clone()];
                 let mut maxima = [E::neg_infinity(); TILE.0];
@@ -227,26 +227,29 @@ impl Op for AttendHeads {
                     let key_rows = within(&sequence.memory, &keys);
                     let scores = &mut scores[..n * keys.len()];
                     let into = MatMut::new(scores, n, keys.len());
-                    gemm(E::of(self.heads.scale), q, keys_t.columns(keys.clone()), E::zero(), into, products);
+                    gemm(E::of(self.heads.scale), q, keys_t.columns(keys.clone()), E::zero(), into, config);
                     tile.cap(scores, &mut []);
                     tile.add_bias(scores, table);
                     tile.hide(scores);
                     let before = maxima;
                     let mut tile_totals = [E::zero(); TILE.0];
-                    exponentials_of_rows(scores, &mut maxima[..n], &mut tile_totals[..n]);
+                    exp_minus_max_rows(scores, &mut maxima[..n], &mut tile_totals[..n]);
                     for i in 0..n {
                         if !first && before[i] != maxima[i] {
                             let kept = (before[i] - maxima[i]).exp();
-                            scale(kept, &mut y[(query_rows.start + i) * heads * width + head * width..][..width]);
+                            scale(
+                                kept,
+                                &mut y[(query_rows.start + i) * heads * head_dim + head * head_dim..][..head_dim],
+                            );
                             totals[i] *= kept;
                         }
                         totals[i] += tile_totals[i];
                     }
                     tile.drop_weights(scores, &mut mask, seed);
-                    let v = part(v, v_columns, key_rows, v_start, width);
-                    let y = part_mut(y, heads * width, query_rows.clone(), head * width, width);
+                    let v = part(v, v_columns, key_rows, v_start, head_dim);
+                    let y = part_mut(y, heads * head_dim, query_rows.clone(), head * head_dim, head_dim);
                     let beta = if first { E::zero() } else { E::one() };
-                    gemm(E::one(), Mat::new(scores, n, keys.len()), v, beta, y, products);
+                    gemm(E::one(), Mat::new(scores, n, keys.len()), v, beta, y, config);
                     first = false;
                 }
                 vectorized(
@@ -254,7 +257,7 @@ impl Op for AttendHeads {
                     || {
                         for i in 0..n {
                             let inverse = totals[i].recip();
-                            let row = &mut y[(query_rows.start + i) * heads * width + head * width..][..width];
+                            let row = &mut y[(query_rows.start + i) * heads * head_dim + head * head_dim..][..head_dim];
                             row.iter_mut().for_each(|y| *y *= inverse);
                             sums[i] = maxima[i] + totals[i].ln();
                         }
@@ -269,25 +272,25 @@ impl Op for AttendHeads {
     /// With the weights `p = exp(s - log Σ)`: `dv = pᵀ dy`, `ds = p (dy vᵀ - dy·y)`, `dq = α ds k`, `dk = α dsᵀ q`. A soft
     /// cap takes `1 - tanh²` of `ds` on the way.
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        let Heads { heads, width, .. } = self.heads;
-        let (q, k, v, products) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.products());
+        let AttentionConfig { heads, head_dim, .. } = self.heads;
+        let (q, k, v, config) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.gemm_config());
         let table = (ctx.inputs() > 3).then(|| ctx.input(3));
         let [q_columns, k_columns, v_columns] = [0, 1, 2].map(|i| ctx.shape(i)[1]);
         let (rows, y, dy) = (ctx.shape(0)[0], ctx.output(), ctx.dy());
         let log_sums = ctx.take_saved(0, rows * heads);
         // Dropout draws again what it drew in forward.
         let seed = ctx.dropout();
-        let (mut copy, mut copy_v) = (ctx.scratch(self.longest() * width), ctx.scratch(self.longest() * width));
+        let (mut copy, mut copy_v) = (ctx.scratch(self.longest() * head_dim), ctx.scratch(self.longest() * head_dim));
         let (mut weights, mut dscores) = (ctx.scratch(self.scores()), ctx.scratch(self.scores()));
         let mut mask = ctx.scratch(if self.heads.dropout > 0.0 { self.scores() } else { 0 });
         let mut slopes = ctx.scratch(if self.heads.soft_cap.is_some() { self.scores() } else { 0 });
         let alpha = E::of(self.heads.scale);
         for (sequence, head) in self.each_head() {
             let [q_start, k_start, v_start] = self.starts(head);
-            let all_keys = part(k, k_columns, sequence.memory.clone(), k_start, width);
-            let all_values = part(v, v_columns, sequence.memory.clone(), v_start, width);
-            let keys_t = all_keys.t_for(sequence.queries.len(), &mut copy);
-            let values_t = all_values.t_for(sequence.queries.len(), &mut copy_v);
+            let all_keys = part(k, k_columns, sequence.memory.clone(), k_start, head_dim);
+            let all_values = part(v, v_columns, sequence.memory.clone(), v_start, head_dim);
+            let keys_t = all_keys.transposed_for_gemm(sequence.queries.len(), &mut copy);
+            let values_t = all_values.transposed_for_gemm(sequence.queries.len(), &mut copy_v);
             for queries in self.query_tiles(&sequence) {
                 let query_rows = within(&sequence.queries, &queries);
                 let n = queries.len();
@@ -296,29 +299,30 @@ impl Op for AttendHeads {
                     #[inline(always)]
                     || {
                         for (i, mean) in means[..n].iter_mut().enumerate() {
-                            let start = (query_rows.start + i) * heads * width + head * width;
-                            *mean = lanes::sum(&y[start..start + width], &dy[start..start + width], |y, dy| y * dy);
+                            let start = (query_rows.start + i) * heads * head_dim + head * head_dim;
+                            *mean =
+                                lanes::sum(&y[start..start + head_dim], &dy[start..start + head_dim], |y, dy| y * dy);
                         }
                     },
                 );
                 let sums = &log_sums[head * rows..][query_rows.clone()];
-                let q = part(q, q_columns, query_rows.clone(), q_start, width);
-                let dy = part(dy, heads * width, query_rows.clone(), head * width, width);
+                let q = part(q, q_columns, query_rows.clone(), q_start, head_dim);
+                let dy = part(dy, heads * head_dim, query_rows.clone(), head * head_dim, head_dim);
                 for keys in self.key_tiles(&sequence, &queries) {
                     let tile = self.tile(&sequence, head, queries.clone(), keys.clone());
                     let (m, key_rows) = (keys.len(), within(&sequence.memory, &keys));
                     let (weights, dscores) = (&mut weights[..n * m], &mut dscores[..n * m]);
-                    let k = part(k, k_columns, key_rows.clone(), k_start, width);
-                    gemm(alpha, q, keys_t.columns(keys.clone()), E::zero(), MatMut::new(weights, n, m), products);
+                    let k = part(k, k_columns, key_rows.clone(), k_start, head_dim);
+                    gemm(alpha, q, keys_t.columns(keys.clone()), E::zero(), MatMut::new(weights, n, m), config);
                     tile.cap(weights, &mut slopes);
                     tile.add_bias(weights, table);
                     tile.weights(weights, sums);
                     let into = MatMut::new(dscores, n, m);
-                    gemm(E::one(), dy, values_t.columns(keys.clone()), E::zero(), into, products);
+                    gemm(E::one(), dy, values_t.columns(keys.clone()), E::zero(), into, config);
                     tile.score_gradients(weights, dscores, &means[..n], &mut mask, seed);
                     if let Some(dv) = ctx.dx(2) {
-                        let dv = part_mut(dv, v_columns, key_rows.clone(), v_start, width);
-                        gemm(E::one(), Mat::new(weights, n, m).t(), dy, E::one(), dv, products);
+                        let dv = part_mut(dv, v_columns, key_rows.clone(), v_start, head_dim);
+                        gemm(E::one(), Mat::new(weights, n, m).t(), dy, E::one(), dv, config);
                     }
                     if ctx.inputs() > 3
                         && let Some(dtable) = ctx.dx(3)
@@ -328,12 +332,12 @@ impl Op for AttendHeads {
                     tile.uncap(dscores, &slopes);
                     let ds = Mat::new(dscores, n, m);
                     if let Some(dq) = ctx.dx(0) {
-                        let dq = part_mut(dq, q_columns, query_rows.clone(), q_start, width);
-                        gemm(alpha, ds, k, E::one(), dq, products);
+                        let dq = part_mut(dq, q_columns, query_rows.clone(), q_start, head_dim);
+                        gemm(alpha, ds, k, E::one(), dq, config);
                     }
                     if let Some(dk) = ctx.dx(1) {
-                        let dk = part_mut(dk, k_columns, key_rows, k_start, width);
-                        gemm(alpha, ds.t(), q, E::one(), dk, products);
+                        let dk = part_mut(dk, k_columns, key_rows, k_start, head_dim);
+                        gemm(alpha, ds.t(), q, E::one(), dk, config);
                     }
                 }
             }
@@ -352,20 +356,20 @@ impl Op for AttendHeads {
 
 impl<'t> Graph<'t> {
     /// Attention of many heads: each of `heads.heads` looks with its columns of the queries `[Nq, ..]` at its columns of
-    /// the keys `[Nm, ..]` and gathers those of the values `[Nm, ..]`; to `[Nq, heads · width]`. The segments, which must
+    /// the keys `[Nm, ..]` and gathers those of the values `[Nm, ..]`; to `[Nq, heads · head_dim]`. The segments, which must
     /// be rows one after the other, say which queries look at which keys. A `table[buckets, heads]` belongs to
-    /// [`Bias::Buckets`].
+    /// [`PositionBias::Buckets`].
     #[track_caller]
-    pub fn attend_heads(
+    pub fn multi_head_attention(
         self,
-        heads: Heads,
-        [q, k, v]: [Columns<'t>; 3],
+        heads: AttentionConfig,
+        [q, k, v]: [AttentionOperand<'t>; 3],
         table: Option<Var<'t>>,
         queries: &Arc<Segments>,
         memory: &Arc<Segments>,
     ) -> Var<'t> {
         let columns = [q.column, k.column, v.column];
-        let op = AttendHeads { heads, columns, queries: queries.clone(), memory: memory.clone(), tile: TILE };
+        let op = MultiHeadAttention { heads, columns, queries: queries.clone(), memory: memory.clone(), tile: TILE };
         match table {
             Some(table) => self.apply(op, &[q.x, k.x, v.x, table]),
             None => self.apply(op, &[q.x, k.x, v.x]),

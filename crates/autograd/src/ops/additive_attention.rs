@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// Inputs `q[Nq, A]`, `k[Nm, A]`, `w[A]` and `v[Nm, V]`; output `[Nq, V]`, zero for queries that have no memory.
 #[derive(Debug)]
-pub struct AttendAdditive {
+pub struct AdditiveAttention {
     batch: Ragged,
 }
 
@@ -28,8 +28,8 @@ fn tanh_sums<E: Real>(q: &[E], k: &[E], memory: &[usize], sums: &mut [E]) {
     E::tanh_all(sums);
 }
 
-impl Op for AttendAdditive {
-    const NAME: &'static str = "attend_additive";
+impl Op for AdditiveAttention {
+    const NAME: &'static str = "additive_attention";
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let shape = self.batch.shape(inputs[0], inputs[1], inputs[3])?;
@@ -56,7 +56,7 @@ impl Op for AttendAdditive {
                     Mat::new(w, width, 1),
                     E::zero(),
                     scores,
-                    ctx.products(),
+                    ctx.gemm_config(),
                 );
             }
         }
@@ -114,7 +114,7 @@ impl Op for AttendAdditive {
         for (name, batch) in Ragged::examples() {
             let Ragged { queries, memory } = batch.clone();
             let case = Case::new(name, &[&[7, 3], &[7, 3], &[3], &[7, 2]], move |_, x| {
-                x[0].attend_additive(x[1], x[2], x[3], &queries, &memory)
+                x[0].additive_attention(x[1], x[2], x[3], &queries, &memory)
             });
             cases.push(case.reference(move |_, x| {
                 let (inputs, w, width) = ([x[0], x[1], x[3]], x[2], x[2].shape().len());
@@ -127,7 +127,7 @@ impl Op for AttendAdditive {
         }
         let Ragged { queries, memory } = Ragged::example();
         cases.push(Case::new("keys are the values", &[&[7, 3], &[7, 3], &[3]], move |_, x| {
-            x[0].attend_additive(x[1], x[2], x[1], &queries, &memory)
+            x[0].additive_attention(x[1], x[2], x[1], &queries, &memory)
         }));
         cases
     }
@@ -139,7 +139,7 @@ impl<'t> Var<'t> {
     /// `self` and `memory` those of `keys` and `values` that belong to each sequence. A query without memory has a
     /// context of zeros.
     #[track_caller]
-    pub fn attend_additive(
+    pub fn additive_attention(
         self,
         keys: Self,
         weight: Self,
@@ -148,6 +148,6 @@ impl<'t> Var<'t> {
         memory: &Arc<Segments>,
     ) -> Self {
         let batch = Ragged::new(queries, memory);
-        self.graph().apply(AttendAdditive { batch }, &[self, keys, weight, values])
+        self.graph().apply(AdditiveAttention { batch }, &[self, keys, weight, values])
     }
 }

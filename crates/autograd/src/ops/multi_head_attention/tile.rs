@@ -1,9 +1,9 @@
 //! One tile of scores: some queries of a head by some keys.
 
-use super::{AttendHeads, Bias, Columns, Heads, Sequence, TILE, alibi_slopes};
+use super::{AttentionConfig, AttentionOperand, MultiHeadAttention, PositionBias, Sequence, TILE, alibi_slopes};
 use crate::ops::dropout::draw;
 use crate::ops::soft_cap::soft_cap;
-use crate::{Case, Graph, Segments, Var, mix};
+use crate::{Case, Graph, Segments, Var, derive_seed};
 use descant_kernels::{Real, vectorized, zip_into};
 use descant_tensor::Tensor;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// Queries and keys are counted within their sequence. Scores are `[queries, keys]`.
 pub(super) struct Tile<'a> {
-    pub(super) op: &'a AttendHeads,
+    pub(super) op: &'a MultiHeadAttention,
     pub(super) sequence: &'a Sequence,
     pub(super) head: usize,
     pub(super) queries: Range<usize>,
@@ -49,8 +49,8 @@ impl Tile<'_> {
     }
 
     pub(super) fn add_bias<E: Real>(&self, scores: &mut [E], table: Option<&[E]>) {
-        let Heads { heads, bias, .. } = &self.op.heads;
-        if *bias == Bias::None {
+        let AttentionConfig { heads, bias, .. } = &self.op.heads;
+        if *bias == PositionBias::None {
             return;
         }
         for (i, row) in scores.chunks_exact_mut(self.keys.len()).enumerate() {
@@ -59,7 +59,7 @@ impl Tile<'_> {
     }
 
     pub(super) fn add_bias_gradient<E: Real>(&self, dscores: &[E], dtable: &mut [E]) {
-        let Heads { heads, bias, .. } = &self.op.heads;
+        let AttentionConfig { heads, bias, .. } = &self.op.heads;
         for (i, drow) in dscores.chunks_exact(self.keys.len()).enumerate() {
             bias.add_gradient(*heads, self.head, self.first_distance(i), drow, dtable);
         }
@@ -92,7 +92,7 @@ impl Tile<'_> {
 
     fn draw<E: Real>(&self, mask: &mut [E], seed: u64) {
         let place = [self.sequence.index, self.head, self.queries.start, self.keys.start];
-        draw(mask, self.op.heads.dropout, place.into_iter().fold(seed, |seed, n| mix(seed, n as u64)));
+        draw(mask, self.op.heads.dropout, place.into_iter().fold(seed, |seed, n| derive_seed(seed, n as u64)));
     }
 
     /// Drops some weights, where there is a seed.
@@ -138,27 +138,27 @@ impl Tile<'_> {
 /// In primitives, sequence by sequence and head by head.
 fn reference<'t>(
     graph: Graph<'t>,
-    heads: &Heads,
-    [q, k, v]: [Columns<'t>; 3],
+    heads: &AttentionConfig,
+    [q, k, v]: [AttentionOperand<'t>; 3],
     table: Option<Var<'t>>,
     queries: &Segments,
     memory: &Segments,
 ) -> Var<'t> {
-    let part = |c: Columns<'t>, rows: Range<usize>, head: usize| {
-        let start = c.column + head * heads.width;
-        c.x.slice(rows.start, rows.end).slice_last(start, start + heads.width)
+    let part = |c: AttentionOperand<'t>, rows: Range<usize>, head: usize| {
+        let start = c.column + head * heads.head_dim;
+        c.x.slice(rows.start, rows.end).slice_last(start, start + heads.head_dim)
     };
     let mut outputs = Vec::new();
     for i in 0..queries.len() {
         let (Some(q_rows), Some(m_rows)) = (queries.span(i), memory.span(i)) else { continue };
         let (n, m) = (q_rows.len(), m_rows.len());
         if m == 0 {
-            outputs.push(graph.constant(&Tensor::zeros(graph.dtype(), [n, heads.heads * heads.width])));
+            outputs.push(graph.constant(&Tensor::zeros(graph.dtype(), [n, heads.heads * heads.head_dim])));
             continue;
         }
         let each: Vec<Var<'t>> = (0..heads.heads)
             .map(|head| {
-                let key = head / (heads.heads / heads.key_heads);
+                let key = head / (heads.heads / heads.kv_heads);
                 let (q, k, v) =
                     (part(q, q_rows.clone(), head), part(k, m_rows.clone(), key), part(v, m_rows.clone(), key));
                 let mut scores = q.matmul_t(k) * heads.scale;
@@ -172,7 +172,7 @@ fn reference<'t>(
                         let hidden =
                             heads.causal && (key > place || heads.window.is_some_and(|w| key + (w as isize) <= place));
                         let alibi = match &heads.bias {
-                            Bias::Alibi(slopes) => -slopes[head] * (place - key).abs() as f64,
+                            PositionBias::Alibi(slopes) => -slopes[head] * (place - key).abs() as f64,
                             _ => 0.0,
                         };
                         if hidden { -1e30 } else { alibi }
@@ -181,9 +181,12 @@ fn reference<'t>(
                 if let Ok(add) = Tensor::new([n, m], &add) {
                     scores = scores + graph.constant(&add);
                 }
-                if let (Some(table), &Bias::Buckets { buckets, max_distance, bidirectional }) = (table, &heads.bias) {
-                    let bucket =
-                        |i: usize| Bias::bucket(buckets, max_distance, bidirectional, (i % m) as isize - distance(i));
+                if let (Some(table), &PositionBias::Buckets { buckets, max_distance, bidirectional }) =
+                    (table, &heads.bias)
+                {
+                    let bucket = |i: usize| {
+                        PositionBias::bucket(buckets, max_distance, bidirectional, (i % m) as isize - distance(i))
+                    };
                     let ids: Arc<[u32]> = (0..n * m).map(|i| bucket(i) as u32).collect();
                     scores = scores + table.slice_last(head, head + 1).gather(&ids).reshape([n, m]);
                 }
@@ -197,51 +200,56 @@ fn reference<'t>(
 
 /// Rows of the gradient check: with tiles of two queries by three keys, so that every loop runs several times.
 pub(super) fn cases() -> Vec<Case> {
-    let plain = Heads {
+    let plain = AttentionConfig {
         heads: 2,
-        key_heads: 2,
-        width: 2,
+        kv_heads: 2,
+        head_dim: 2,
         scale: 0.7,
         causal: false,
         window: None,
-        bias: Bias::None,
+        bias: PositionBias::None,
         soft_cap: None,
         dropout: 0.0,
     };
-    let causal = Heads { causal: true, ..plain.clone() };
-    let buckets = |bidirectional| Bias::Buckets { buckets: 8, max_distance: 12, bidirectional };
+    let causal = AttentionConfig { causal: true, ..plain.clone() };
+    let buckets = |bidirectional| PositionBias::Buckets { buckets: 8, max_distance: 12, bidirectional };
     let kinds = [
         ("full", plain.clone(), TILE),
         ("full, in tiles", plain.clone(), (2, 3)),
         ("causal", causal.clone(), TILE),
         ("causal, in tiles", causal.clone(), (2, 3)),
-        ("window", Heads { window: Some(2), ..causal.clone() }, (2, 3)),
-        ("shared keys", Heads { heads: 4, ..causal.clone() }, (2, 3)),
-        ("soft cap", Heads { soft_cap: Some(0.5), window: Some(2), ..causal.clone() }, (2, 3)),
-        ("soft cap and buckets", Heads { soft_cap: Some(0.5), bias: buckets(true), ..plain.clone() }, (2, 3)),
-        ("alibi", Heads { bias: Bias::Alibi(alibi_slopes(2)), ..causal.clone() }, (2, 3)),
-        ("buckets", Heads { bias: buckets(true), ..plain.clone() }, (2, 3)),
-        ("causal buckets", Heads { bias: buckets(false), ..causal.clone() }, (2, 3)),
-        ("dropout", Heads { dropout: 0.3, ..causal }, (2, 3)),
+        ("window", AttentionConfig { window: Some(2), ..causal.clone() }, (2, 3)),
+        ("shared keys", AttentionConfig { heads: 4, ..causal.clone() }, (2, 3)),
+        ("soft cap", AttentionConfig { soft_cap: Some(0.5), window: Some(2), ..causal.clone() }, (2, 3)),
+        ("soft cap and buckets", AttentionConfig { soft_cap: Some(0.5), bias: buckets(true), ..plain.clone() }, (2, 3)),
+        ("alibi", AttentionConfig { bias: PositionBias::Alibi(alibi_slopes(2)), ..causal.clone() }, (2, 3)),
+        ("buckets", AttentionConfig { bias: buckets(true), ..plain.clone() }, (2, 3)),
+        ("causal buckets", AttentionConfig { bias: buckets(false), ..causal.clone() }, (2, 3)),
+        ("dropout", AttentionConfig { dropout: 0.3, ..causal }, (2, 3)),
     ];
     let mut cases = Vec::new();
     for (name, heads, tile) in kinds {
         // Queries, keys and values side by side, and a column before them that none reads.
-        let (q, kv) = (heads.heads * heads.width, heads.key_heads * heads.width);
+        let (q, kv) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
         let columns = [1, 1 + q, 1 + q + kv];
         let (queries, memory) = match heads.causal {
             true => (Segments::joined(&[4, 1, 3]), Segments::joined(&[4, 1, 3])),
             false => (Segments::joined(&[4, 2, 2]), Segments::joined(&[3, 0, 5])),
         };
         let (queries, memory) = (Arc::new(queries), Arc::new(memory));
-        let table = matches!(heads.bias, Bias::Buckets { .. });
+        let table = matches!(heads.bias, PositionBias::Buckets { .. });
         let all = [8, 1 + q + 2 * kv];
         let shapes: &[&[usize]] = if table { &[&all, &[8, 2]] } else { &[&all] };
         let dropout = heads.dropout > 0.0;
         let of = (heads.clone(), queries.clone(), memory.clone());
         let case = Case::new(name, shapes, move |graph, x| {
-            let op =
-                AttendHeads { heads: heads.clone(), columns, queries: queries.clone(), memory: memory.clone(), tile };
+            let op = MultiHeadAttention {
+                heads: heads.clone(),
+                columns,
+                queries: queries.clone(),
+                memory: memory.clone(),
+                tile,
+            };
             let mut inputs = vec![x[0]; 3];
             inputs.extend(x.get(1));
             graph.apply(op, &inputs)
@@ -249,7 +257,7 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(match dropout {
             true => case,
             false => case.reference(move |graph, x| {
-                let parts = columns.map(|column| Columns { x: x[0], column });
+                let parts = columns.map(|column| AttentionOperand { x: x[0], column });
                 reference(graph, &of.0, parts, x.get(1).copied(), &of.1, &of.2)
             }),
         });

@@ -6,10 +6,10 @@ use descant_tensor::Shape;
 
 /// A way around a layer whose parameters are to have a gradient all the same.
 #[derive(Debug)]
-pub struct Bypass;
+pub struct SkipLayer;
 
-impl Op for Bypass {
-    const NAME: &'static str = "bypass";
+impl Op for SkipLayer {
+    const NAME: &'static str = "skip_layer";
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         Ok(inputs[0])
@@ -31,8 +31,8 @@ impl Op for Bypass {
 
     fn cases() -> Vec<Case> {
         vec![
-            Case::new("around two", &[&[3, 2], &[4], &[2, 2]], |_, x| x[0].bypass(&x[1..])).reference(|_, x| x[0]),
-            Case::new("what is used elsewhere", &[&[3]], |_, x| x[0].bypass(&[x[0]]) * x[0]),
+            Case::new("around two", &[&[3, 2], &[4], &[2, 2]], |_, x| x[0].skip_layer(&x[1..])).reference(|_, x| x[0]),
+            Case::new("what is used elsewhere", &[&[3]], |_, x| x[0].skip_layer(&[x[0]]) * x[0]),
         ]
     }
 }
@@ -40,8 +40,8 @@ impl Op for Bypass {
 impl Var<'_> {
     /// The same values, as if these parameters had been used and had changed nothing.
     #[track_caller]
-    pub fn bypass(self, parameters: &[Self]) -> Self {
+    pub fn skip_layer(self, parameters: &[Self]) -> Self {
         let inputs: Vec<Self> = std::iter::once(self).chain(parameters.iter().copied()).collect();
-        self.graph().apply(Bypass, &inputs)
+        self.graph().apply(SkipLayer, &inputs)
     }
 }

@@ -14,20 +14,20 @@ use std::sync::Arc;
 
 /// Inputs `q[Nq, D]`, `k[Nm, D]` and `v[Nm, V]`; output `[Nq, V]`, zero for queries that have no memory.
 #[derive(Debug)]
-pub struct AttendDot {
+pub struct DotAttention {
     batch: Ragged,
     scale: f64,
 }
 
-impl Op for AttendDot {
-    const NAME: &'static str = "attend_dot";
+impl Op for DotAttention {
+    const NAME: &'static str = "dot_attention";
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         self.batch.shape(inputs[0], inputs[1], inputs[2])
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let (q, k, width, products) = (ctx.input(0), ctx.input(1), ctx.shape(0)[1], ctx.products());
+        let (q, k, width, config) = (ctx.input(0), ctx.input(1), ctx.shape(0)[1], ctx.gemm_config());
         let (queries, memory) = self.batch.longest();
         let (mut copy_q, mut copy_k) = (ctx.scratch(queries * width), ctx.scratch(memory * width));
         let mut turned = ctx.scratch(memory * width);
@@ -37,8 +37,8 @@ impl Op for AttendDot {
             let k = Rows { rows: sequence.memory, width }.gather(k, &mut copy_k);
             let scores = &mut scores[sequence.scores];
             let scores = MatMut::new(scores, sequence.queries.len(), sequence.memory.len());
-            let k_t = k.t_for(sequence.queries.len(), &mut turned);
-            gemm(E::of(self.scale), q, k_t, E::zero(), scores, products);
+            let k_t = k.transposed_for_gemm(sequence.queries.len(), &mut turned);
+            gemm(E::of(self.scale), q, k_t, E::zero(), scores, config);
         }
         self.batch.contexts(ctx, 2, &mut scores);
         [copy_q, copy_k, turned].into_iter().for_each(|scratch| ctx.recycle(scratch));
@@ -46,7 +46,7 @@ impl Op for AttendDot {
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        let (q, k, width, products) = (ctx.input(0), ctx.input(1), ctx.shape(0)[1], ctx.products());
+        let (q, k, width, config) = (ctx.input(0), ctx.input(1), ctx.shape(0)[1], ctx.gemm_config());
         let mut scores = ctx.take_saved(0, self.batch.scores());
         self.batch.contexts_backward(ctx, 2, &mut scores);
         let (queries, memory) = self.batch.longest();
@@ -59,11 +59,11 @@ impl Op for AttendDot {
             let memory = Rows { rows: sequence.memory, width };
             if let Some(dq) = ctx.dx(0) {
                 let k = memory.gather(k, &mut copy);
-                queries.add_product(scale, dscores, k, dq, &mut product, products);
+                queries.add_product(scale, dscores, k, dq, &mut product, config);
             }
             if let Some(dk) = ctx.dx(1) {
                 let q = queries.gather(q, &mut copy);
-                memory.add_product(scale, dscores.t(), q, dk, &mut product, products);
+                memory.add_product(scale, dscores.t(), q, dk, &mut product, config);
             }
         }
         for scratch in [scores, copy, product] {
@@ -76,13 +76,13 @@ impl Op for AttendDot {
         for (name, batch) in Ragged::examples() {
             let Ragged { queries, memory } = batch.clone();
             let case = Case::new(name, &[&[7, 3], &[7, 3], &[7, 2]], move |_, x| {
-                x[0].attend_dot(x[1], x[2], &queries, &memory, 2.0)
+                x[0].dot_attention(x[1], x[2], &queries, &memory, 2.0)
             });
             cases.push(case.reference(move |_, x| batch.reference([x[0], x[1], x[2]], |q, k| (q + q).matmul_t(k))));
         }
         let Ragged { queries, memory } = Ragged::example();
         cases.push(Case::new("keys are the values", &[&[7, 3], &[7, 3]], move |_, x| {
-            x[0].attend_dot(x[1], x[1], &queries, &memory, 1.0)
+            x[0].dot_attention(x[1], x[1], &queries, &memory, 1.0)
         }));
         cases
     }
@@ -93,7 +93,7 @@ impl<'t> Var<'t> {
     /// `keys[Nm, D]`, `values[Nm, V]` to `[Nq, V]`. `queries` are the rows of `self` and `memory` those of `keys` and
     /// `values` that belong to each sequence. A query without memory has a context of zeros.
     #[track_caller]
-    pub fn attend_dot(
+    pub fn dot_attention(
         self,
         keys: Self,
         values: Self,
@@ -102,6 +102,6 @@ impl<'t> Var<'t> {
         scale: f64,
     ) -> Self {
         let batch = Ragged::new(queries, memory);
-        self.graph().apply(AttendDot { batch, scale }, &[self, keys, values])
+        self.graph().apply(DotAttention { batch, scale }, &[self, keys, values])
     }
 }
