@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut trainer = Trainer::new(Recipe::parse(RECIPE, &[])?, run, 2, false)?;
     trainer.run(&AtomicBool::new(false), |event| {
-        if let descant::train::Event::Metric(metric @ descant::train::Metric::Validation { .. }) = event {
+        if let descant::train::Event::Metrics(metric @ descant::train::MetricsRecord::Validation { .. }) = event {
             println!("{metric:?}");
         }
     })?;

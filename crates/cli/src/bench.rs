@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use descant_autograd::Parameters;
 use descant_kernels::{Mat, MatMut, Parallelism, gemm, gemm_flops};
-use descant_models::{Kind, Vocabulary, build};
+use descant_models::{ModelKind, Vocabulary, build};
 use descant_optim::Optimizer;
 use descant_tensor::DType;
 use descant_text::{Batch, Sequences};
@@ -80,7 +80,7 @@ struct Figures {
 impl Bench {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let recipe = recipes::load(&self.recipe, &self.set)?;
-        let pair = recipe.model.kind == Kind::EncoderDecoder;
+        let pair = recipe.model.kind == ModelKind::EncoderDecoder;
         let origins = Origins::of(&recipe)?;
         let (vocabulary, sizes, texts) = sizes(&recipe, &origins)?;
         let batch = self.batch.map_or(sizes.batch, |n| n as usize);
@@ -212,7 +212,7 @@ fn sizes(recipe: &Recipe, origins: &Origins) -> anyhow::Result<(Vocabulary, Benc
         length: default_length,
     };
     if let Some(bench) = recipe.bench.or(absent.then_some(assumed)) {
-        let source = if recipe.model.kind == Kind::EncoderDecoder { bench.vocabulary } else { 0 };
+        let source = if recipe.model.kind == ModelKind::EncoderDecoder { bench.vocabulary } else { 0 };
         let vocabulary = Vocabulary::new(source, bench.vocabulary, true);
         return Ok((vocabulary, bench, None));
     }

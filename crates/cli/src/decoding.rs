@@ -1,5 +1,5 @@
 use clap::Args;
-use descant_generate::{Options, Strategy};
+use descant_generate::{DecodingOptions, Strategy};
 use descant_kernels::Parallelism;
 use descant_train::Trained;
 
@@ -54,7 +54,7 @@ impl Decoding {
         trained: &Trained,
         n_best: usize,
         parallelism: Parallelism,
-    ) -> anyhow::Result<Options> {
+    ) -> anyhow::Result<DecodingOptions> {
         let own = &trained.recipe.generation;
         let drawn = self.sample || self.top_k.is_some() || self.top_p.is_some() || self.temperature.is_some();
         let mut strategy = match self.beam {

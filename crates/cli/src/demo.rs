@@ -7,7 +7,7 @@ use descant_generate::Strategy;
 use descant_kernels::Parallelism;
 use descant_spoken::{Generator, Language, Part};
 use descant_text::plural;
-use descant_train::{Answer, Outcome, Recipe, RunFolder, Score, Trained, Trainer};
+use descant_train::{Outcome, Prediction, Recipe, RunFolder, Score, Trained, Trainer};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -106,11 +106,11 @@ fn is_empty(folder: &Path) -> bool {
 fn show(folder: &Path, threads: usize) -> anyhow::Result<()> {
     let trained = Trained::load(folder)?;
     let options = trained.options(Strategy::Greedy, None, Parallelism::Serial)?;
-    let answers = trained.evaluator(&[folder.join(TEST)], None, threads)?.answers(&options, false)?;
-    let (english, chinese): (Vec<Answer>, Vec<Answer>) =
+    let answers = trained.evaluator(&[folder.join(TEST)], None, threads)?.predictions(&options, false)?;
+    let (english, chinese): (Vec<Prediction>, Vec<Prediction>) =
         answers.into_iter().partition(|answer| Language::of(&answer.source) == Language::English);
-    let percent = |answers: &[Answer]| 100.0 * Score::of(answers).exact_match;
-    let all: Vec<Answer> = english.iter().chain(&chinese).cloned().collect();
+    let percent = |answers: &[Prediction]| 100.0 * Score::of(answers).exact_match;
+    let all: Vec<Prediction> = english.iter().chain(&chinese).cloned().collect();
     print(format_args!("\nOn {} sentences none of whose numbers were in training:", all.len()))?;
     print(format_args!(
         "  exact match {:.1} % (English {:.1} %, Chinese {:.1} %)\n",
@@ -118,11 +118,11 @@ fn show(folder: &Path, threads: usize) -> anyhow::Result<()> {
         percent(&english),
         percent(&chinese)
     ))?;
-    let spread = |answers: &[Answer]| -> Vec<Answer> {
+    let spread = |answers: &[Prediction]| -> Vec<Prediction> {
         let step = (answers.len() / (SAMPLES / 2)).max(1);
         answers.iter().skip(step / 2).step_by(step).take(SAMPLES / 2).cloned().collect()
     };
-    for Answer { source, written, references, .. } in [spread(&english), spread(&chinese)].concat() {
+    for Prediction { source, written, references, .. } in [spread(&english), spread(&chinese)].concat() {
         let mark = if references.contains(&written) { "right" } else { "WRONG" };
         print(format_args!("  {source}\n    {mark}: {written}"))?;
     }

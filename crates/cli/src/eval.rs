@@ -5,7 +5,7 @@ use anyhow::Context;
 use clap::Args;
 use descant_kernels::Parallelism;
 use descant_text::write_file;
-use descant_train::{Answer, Score, Trained, Unit};
+use descant_train::{Prediction, Score, Trained, Unit};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::fs;
@@ -110,12 +110,12 @@ impl Eval {
         let (step, most) = (trained.step, trained.model.max_length());
         let mut evaluator = trained.evaluator(&self.data, self.decoding.context, self.threads.count())?;
         anyhow::ensure!(
-            evaluator.has_answers() || !(self.multi_reference || self.output.is_some()),
+            evaluator.has_pairs() || !(self.multi_reference || self.output.is_some()),
             "--output and --multi-reference are for models that answer: {} holds a language model of a text without \
              prompts, of which only the loss is measured",
             self.run.display()
         );
-        let writes = evaluator.has_answers() && !self.loss_only;
+        let writes = evaluator.has_pairs() && !self.loss_only;
         let idle = self.decoding.given().find(|&flag| !(flag == "--context" && evaluator.is_continuous()));
         if let Some(flag) = idle.filter(|_| !writes) {
             let why = match self.loss_only {
@@ -140,7 +140,7 @@ impl Eval {
             answers: None,
         };
         if writes {
-            let answers = evaluator.answers(&options, self.multi_reference)?;
+            let answers = evaluator.predictions(&options, self.multi_reference)?;
             let score = Score::of(&answers);
             if let Some(path) = &self.output {
                 write(path, &answers, score.unit)?;
@@ -199,11 +199,11 @@ fn is_no_text(output: &Path, files: &[&Path]) -> anyhow::Result<()> {
 }
 
 /// Writes the answers, in the order of the text.
-fn write(path: &Path, answers: &[Answer], unit: Unit) -> anyhow::Result<()> {
+fn write(path: &Path, answers: &[Prediction], unit: Unit) -> anyhow::Result<()> {
     let mut text = String::new();
     let mut escaped = false;
     for answer in answers {
-        let Answer { line, source, written, finished, references } = answer;
+        let Prediction { line, source, written, finished, references } = answer;
         if path.extension().is_some_and(|extension| extension == "jsonl") {
             let (line, right) = (*line, answer.is_right(unit));
             let line = Line { line, source, text: written, references, right, finished: *finished };

@@ -2,7 +2,7 @@ use crate::advice::command;
 use crate::report::print;
 use clap::Args;
 use descant_interop::{GgufNumbers, HubName};
-use descant_models::Layers;
+use descant_models::LayerKind;
 use descant_train::{Trained, is_gguf};
 use std::path::{Path, PathBuf};
 
@@ -100,7 +100,7 @@ impl Export {
             }
             return print(format_args!("Exported as {family}: llama.cpp loads {place}."));
         }
-        if trained.recipe.model.decoder == Layers::Recurrent {
+        if trained.recipe.model.decoder == LayerKind::Recurrent {
             descant_interop::export_recurrent(&trained, &self.place)?;
             return print(format_args!("Exported: its tensors have PyTorch's names in {place}."));
         }

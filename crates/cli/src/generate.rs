@@ -67,7 +67,7 @@ impl Generate {
         let trained = Trained::load(&self.run)?;
         let run = self.run.display();
         anyhow::ensure!(
-            trained.has_learnt(),
+            trained.is_trained(),
             "{run} has not learnt yet: its checkpoint is of step 0. Let it train for longer"
         );
         let threads = self.threads.count();
@@ -84,7 +84,7 @@ impl Generate {
             "{run} has no chat template: it was neither trained with data.chat_template nor imported with one. Leave out \
              --chat and --system"
         );
-        let chat = !self.no_chat && (self.chat || self.system.is_some() || trained.converses());
+        let chat = !self.no_chat && (self.chat || self.system.is_some() || trained.is_chat_model());
         if !chat && !self.no_chat && trained.chat.is_some() {
             note(format_args!("{run} has a chat template: with --chat, a text is what a user says to it."));
         }
@@ -122,7 +122,7 @@ impl Generate {
             }
             let next = lines_of(Lines::standard_input());
             if ask {
-                let what = match (chat, writer.trained.answers()) {
+                let what = match (chat, writer.trained.responds()) {
                     (true, _) => "answered, and an empty one begins another conversation",
                     (false, true) => "turned into its answer",
                     (false, false) => "continued",

@@ -4,7 +4,7 @@ use crate::report::{note, print};
 use clap::Args;
 use descant_autograd::gradcheck::{TOLERANCE, check};
 use descant_autograd::{Parameters, Tape, derive_seed};
-use descant_models::{Kind, Vocabulary, build};
+use descant_models::{ModelKind, Vocabulary, build};
 use descant_tensor::DType;
 use descant_text::{Batch, Sequences};
 use descant_train::{Estimate, Origins, Recipe, first_batch, model};
@@ -86,7 +86,7 @@ type Checked = (Parameters, Box<dyn descant_models::Generator>, Batch);
 
 /// A model of a recipe without texts, and random ids.
 fn random(recipe: &Recipe, vocabulary: usize) -> anyhow::Result<Checked> {
-    let pair = recipe.model.kind == Kind::EncoderDecoder;
+    let pair = recipe.model.kind == ModelKind::EncoderDecoder;
     let source = if pair { vocabulary } else { 0 };
     let vocabulary = Vocabulary::new(source, vocabulary, true);
     let estimate = Estimate::of(recipe, &vocabulary, DType::F64, 0.0);

@@ -1,7 +1,7 @@
 //! What a training shows while it runs.
 
 use anyhow::Context;
-use descant_train::{Event, Metric};
+use descant_train::{Event, MetricsRecord};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -72,8 +72,8 @@ impl Report {
                     (self.tokens, self.since) = (0, Instant::now());
                 }
             }
-            Event::Metric(metric) => match metric {
-                Metric::Train { step, loss, gradient_norm, tokens_per_s, .. } => {
+            Event::Metrics(metric) => match metric {
+                MetricsRecord::Train { step, loss, gradient_norm, tokens_per_s, .. } => {
                     if self.lines {
                         let left = self.left(*step);
                         let loss = loss.map_or("none, as no target counts".to_owned(), |loss| format!("{loss:.3}"));
@@ -83,7 +83,7 @@ impl Report {
                         ));
                     }
                 }
-                Metric::Validation { step, loss, perplexity, accuracy, best } => {
+                MetricsRecord::Validation { step, loss, perplexity, accuracy, best } => {
                     let best = if *best { "  best so far" } else { "" };
                     let accuracy = 100.0 * accuracy;
                     let shown = perplexity.map_or_else(String::new, |value| format!("perplexity {}  ", large(value)));

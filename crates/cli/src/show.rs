@@ -4,10 +4,10 @@ use crate::advice::command;
 use crate::report::print;
 use clap::Args;
 use descant_interop::{Family, Foreign, HubName, Layout};
-use descant_models::{Kind, Layers};
+use descant_models::{LayerKind, ModelKind};
 use descant_tensor::DType;
 use descant_text::{ChatTemplate, Tokenizer, plural};
-use descant_train::{Described, Estimate, Recipe, Tokenizers, count, is_foreign, is_gguf};
+use descant_train::{Estimate, Recipe, RunInfo, Tokenizers, count, is_foreign, is_gguf};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ impl Show {
         // A run, a checkpoint in one, or a link to one.
         let is_run = place.join("recipe.toml").is_file() || place.join("manifest.json").is_file();
         if is_run {
-            let Described { recipe, tokenizers, chat, step } = Described::load(place)?;
+            let RunInfo { recipe, tokenizers, chat, step } = RunInfo::load(place)?;
             let what = match recipe.data {
                 None if step == 0 => "a run of descant: an imported model".to_owned(),
                 _ => format!("a run of descant, at step {step}"),
@@ -35,9 +35,9 @@ impl Show {
         }
         if place.is_file() && !is_gguf(place) {
             // A recipe, or a text: what to do with it is told.
-            Described::load(place)?;
+            RunInfo::load(place)?;
         }
-        let runs = Described::runs_in(place);
+        let runs = RunInfo::runs_in(place);
         if !runs.is_empty() && !is_foreign(place) {
             print(format_args!("what:      a folder of {}", plural(runs.len() as u64, "run")))?;
             return runs
@@ -62,23 +62,23 @@ fn tell(what: &str, recipe: &Recipe, tokenizers: &Tokenizers, chat: Option<&Chat
     let estimate = Estimate::of(recipe, &vocabulary, DType::F32, 0.0).map_err(anyhow::Error::msg)?;
     print(format_args!("what:      {what}"))?;
     let kind = match model.kind {
-        Kind::LanguageModel => "a language model, which continues a text".to_owned(),
-        Kind::EncoderDecoder => "an encoder-decoder, which makes one text of another".to_owned(),
+        ModelKind::LanguageModel => "a language model, which continues a text".to_owned(),
+        ModelKind::EncoderDecoder => "an encoder-decoder, which makes one text of another".to_owned(),
     };
     print(format_args!("kind:      {kind}"))?;
-    let layers = |side: Layers, layers: usize| match side {
-        Layers::Recurrent => format!("{layers} of {:?}", model.cell).to_uppercase().replace(" OF ", " of "),
-        Layers::Transformer => {
+    let layers = |side: LayerKind, layers: usize| match side {
+        LayerKind::Recurrent => format!("{layers} of {:?}", model.cell).to_uppercase().replace(" OF ", " of "),
+        LayerKind::Transformer => {
             let transformer = model.transformer();
-            let (heads, shared) = (transformer.heads, transformer.key_value_heads());
+            let (heads, shared) = (transformer.heads, transformer.kv_heads());
             let shared = if shared == heads { String::new() } else { format!(", {shared} of keys and values") };
             format!("{layers} of Transformer ({heads} heads{shared})")
         }
     };
     let decoder = layers(model.decoder, model.layers);
     let all = match model.kind {
-        Kind::LanguageModel => decoder,
-        Kind::EncoderDecoder => {
+        ModelKind::LanguageModel => decoder,
+        ModelKind::EncoderDecoder => {
             format!("{} that read, {decoder} that write", layers(model.encoder(), model.encoder_layers))
         }
     };
@@ -95,7 +95,7 @@ fn tell(what: &str, recipe: &Recipe, tokenizers: &Tokenizers, chat: Option<&Chat
         "chat:      {}",
         if chat.is_some() { "it has a template of conversations" } else { "no template" }
     ))?;
-    if model.decoder == Layers::Recurrent {
+    if model.decoder == LayerKind::Recurrent {
         return print("export:    to PyTorch, as a folder of tensors under its names");
     }
     print(match Family::of(model) {

@@ -3,7 +3,7 @@
 use crate::report::{note, print};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use descant_models::Kind;
+use descant_models::ModelKind;
 use descant_text::{Example, Text};
 use descant_train::{Origins, Recipe};
 use std::fs::File;
@@ -80,7 +80,7 @@ impl Measured {
             texts.train.path().display()
         );
         let distinct = seen.into_iter().filter(|&seen| seen).count() as u64;
-        let is_pair = recipe.model.kind == Kind::EncoderDecoder;
+        let is_pair = recipe.model.kind == ModelKind::EncoderDecoder;
         let letters = if is_pair { letters[0].min(letters[1]) } else { letters[0] + letters[1] };
         let longer_side = longer.div_ceil(examples.max(1));
         Ok(Self { examples, letters, longer_side, distinct })

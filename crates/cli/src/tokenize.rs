@@ -3,9 +3,9 @@
 use crate::report::{note, print};
 use clap::Args;
 use descant_interop::Foreign;
-use descant_models::Kind;
+use descant_models::ModelKind;
 use descant_text::{Lines, Source, TextError, Tokenizer, plural};
-use descant_train::{Described, Tokenizers, is_gguf, is_json};
+use descant_train::{RunInfo, Tokenizers, is_gguf, is_json};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -82,14 +82,14 @@ impl Tokenize {
             return Ok((Arc::new(descant_interop::tokenizer(place)?), true));
         }
         let (recipe, Tokenizers { source, target }) = self.of_model(place)?;
-        let is_prompt = recipe.model.kind == Kind::LanguageModel;
+        let is_prompt = recipe.model.kind == ModelKind::LanguageModel;
         anyhow::ensure!(!(self.target && is_prompt), "--target is of an encoder-decoder, and this is a language model");
         Ok((source.filter(|_| !self.target).unwrap_or(target), is_prompt))
     }
 
     fn of_model(&self, place: &Path) -> anyhow::Result<(descant_train::Recipe, Tokenizers)> {
         if place.join("recipe.toml").is_file() || place.join("manifest.json").is_file() {
-            let Described { recipe, tokenizers, .. } = Described::load(place)?;
+            let RunInfo { recipe, tokenizers, .. } = RunInfo::load(place)?;
             return Ok((recipe, tokenizers));
         }
         let Foreign { recipe, tokenizers, .. } = Foreign::open(place)?;

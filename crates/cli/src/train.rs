@@ -4,7 +4,7 @@ use crate::{RecipeArgs, Threads, stop};
 use clap::Args;
 use descant_interop::Family;
 use descant_kernels::bf16_gemm_flops;
-use descant_models::{Kind, Layers};
+use descant_models::{LayerKind, ModelKind};
 use descant_nn::Cell;
 use descant_text::{Form, plural};
 use descant_train::{Outcome, Recipe, TrainPrecision, Trainer, count, size};
@@ -119,7 +119,7 @@ fn found(trainer: &Trainer, threads: usize) -> Vec<String> {
     let thing = match (trainer.form(), model.kind) {
         (Form::Continuous, _) => "chunk",
         (Form::Texts, _) => "text",
-        (Form::Pairs, Kind::EncoderDecoder) => "pair",
+        (Form::Pairs, ModelKind::EncoderDecoder) => "pair",
         // Of a conversation, each.
         (Form::Pairs | Form::Conversations, _) => "answer",
     };
@@ -131,15 +131,17 @@ fn found(trainer: &Trainer, threads: usize) -> Vec<String> {
         None => format!("a vocabulary of {target} tokens"),
     };
     let cell = if model.cell == Cell::Lstm { "LSTM" } else { "GRU" };
-    let of = |layers| if layers == Layers::Transformer { "Transformer" } else { cell };
+    let of = |layers| if layers == LayerKind::Transformer { "Transformer" } else { cell };
     let architecture = match model.kind {
-        Kind::LanguageModel => format!("{} language model", of(model.decoder)),
-        Kind::EncoderDecoder if model.encoder() == model.decoder => format!("{} encoder-decoder", of(model.decoder)),
-        Kind::EncoderDecoder => format!("{} encoder, {} decoder", of(model.encoder()), of(model.decoder)),
+        ModelKind::LanguageModel => format!("{} language model", of(model.decoder)),
+        ModelKind::EncoderDecoder if model.encoder() == model.decoder => {
+            format!("{} encoder-decoder", of(model.decoder))
+        }
+        ModelKind::EncoderDecoder => format!("{} encoder, {} decoder", of(model.encoder()), of(model.decoder)),
     };
     let exported = match (model.decoder, Family::of(model)) {
         (_, Ok(family)) => format!("as {family}"),
-        (Layers::Recurrent, _) => "for PyTorch".to_owned(),
+        (LayerKind::Recurrent, _) => "for PyTorch".to_owned(),
         _ => "to no other program as it is: `descant export` says which keys keep it from that".to_owned(),
     };
     let estimate = trainer.estimate();

@@ -23,7 +23,8 @@ pub mod prelude {
     pub use crate::generate::Strategy;
     pub use crate::kernels::Parallelism;
     pub use crate::nn::{
-        Attention, Cell, Embedding, Linear, Recurrent, RecurrentConfig, Scope, Score, Transformer, TransformerConfig,
+        Attention, AttentionScore, Cell, Embedding, Linear, Recurrent, RecurrentConfig, Scope, Transformer,
+        TransformerConfig,
     };
     pub use crate::optim::{Clipping, ClippingConfig, Optimizer, OptimizerConfig, Schedule, ScheduleConfig};
     pub use crate::tensor::{DType, Tensor};

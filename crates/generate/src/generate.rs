@@ -1,7 +1,7 @@
-use crate::choose::Chooser;
-use crate::search::Search;
-use crate::window::Window;
-use crate::{Hypothesis, Options, Strategy};
+use crate::beam_search::BeamSearch;
+use crate::context_window::ContextWindow;
+use crate::token_selection::TokenSelector;
+use crate::{DecodingOptions, Hypothesis, Strategy};
 use descant_autograd::{Parameters, Tape, derive_seed};
 use descant_models::Generator;
 use descant_tensor::{Buffer, Element, Error, Result, Tensor};
@@ -13,18 +13,18 @@ use std::panic::Location;
 
 /// What is written for: a batch of rows.
 #[derive(Clone, Copy, Debug)]
-pub struct Input<'a> {
+pub struct DecodingBatch<'a> {
     /// A number for each row, such as its line in a file. Sampling draws by it: a row has the same stream of random
     /// numbers in whatever batch it comes.
     pub rows: &'a [u64],
     /// The source of each row; of a language model, none.
     pub sources: Option<&'a Sequences>,
-    /// Tokens that each row begins with, BOS included; a row with none begins with [`Options::start`]. Their lengths may
+    /// Tokens that each row begins with, BOS included; a row with none begins with [`DecodingOptions::start`]. Their lengths may
     /// differ.
     pub prompts: Option<&'a Sequences>,
 }
 
-/// Writes for every row of a batch, by [`Options::strategy`]: the hypotheses of each row, the best first.
+/// Writes for every row of a batch, by [`DecodingOptions::strategy`]: the hypotheses of each row, the best first.
 ///
 /// # Errors
 /// [`Error::Shapes`] for options out of range, for sources or prompts that are not as many as the rows, and for a row that
@@ -35,8 +35,8 @@ pub fn generate(
     model: &dyn Generator,
     parameters: &Parameters,
     tape: &mut Tape,
-    input: Input<'_>,
-    options: &Options,
+    input: DecodingBatch<'_>,
+    options: &DecodingOptions,
 ) -> Result<Vec<Vec<Hypothesis>>> {
     stream(model, parameters, tape, input, options, |_, _| ())
 }
@@ -51,14 +51,14 @@ pub fn stream(
     model: &dyn Generator,
     parameters: &Parameters,
     tape: &mut Tape,
-    input: Input<'_>,
-    options: &Options,
+    input: DecodingBatch<'_>,
+    options: &DecodingOptions,
     mut on_token: impl FnMut(usize, u32),
 ) -> Result<Vec<Vec<Hypothesis>>> {
     let location = Location::caller();
     let refuse = |reason| Error::Shapes { op: "generate", reason, inputs: Vec::new(), location };
     options.validate().map_err(refuse)?;
-    let Input { rows, sources, prompts } = input;
+    let DecodingBatch { rows, sources, prompts } = input;
     for (what, given) in [("sources", sources), ("prompts", prompts)] {
         if let Some(given) = given.filter(|given| given.len() != rows.len()) {
             return Err(refuse(format!("there are {} {what} for {} rows", given.len(), rows.len())));
@@ -70,7 +70,7 @@ pub fn stream(
 
     let seed = if let Strategy::Sample { seed, .. } = options.strategy { seed } else { 0 };
     let mut rngs: Vec<Pcg64> = rows.iter().map(|&row| Pcg64::seed_from_u64(derive_seed(seed, row))).collect();
-    let window = Window::new(options, model.max_length(), sources.is_some());
+    let window = ContextWindow::new(options, model.max_length(), sources.is_some());
     let prompt = |row| prompts.map(|prompts| prompts.get(row)).filter(|ids| !ids.is_empty()).unwrap_or(&options.start);
     let prompts: Vec<Vec<u32>> = (0..rows.len()).map(|row| window.cut(prompt(row))).collect();
     if let Some(row) = prompts.iter().position(Vec::is_empty) {
@@ -81,10 +81,11 @@ pub fn stream(
     let length = |row| sources.map(|sources| sources.get(row).len());
     // The last token is written, but not read.
     let room = sources.and(model.max_length());
-    let mut searches: Vec<Search> = (0..rows.len()).map(|row| Search::new(options, length(row), room)).collect();
+    let mut searches: Vec<BeamSearch> =
+        (0..rows.len()).map(|row| BeamSearch::new(options, length(row), room)).collect();
     let settled = !matches!(options.strategy, Strategy::Beam { .. });
 
-    let mut chooser = Chooser::new(options);
+    let mut chooser = TokenSelector::new(options);
     let mut state = model.start(tape.infer(parameters, options.parallelism), sources, rows.len())?;
     let (mut tokens, mut parents): (Vec<u32>, _) = (prompts.iter().map(|prompt| prompt[0]).collect(), Vec::new());
     // Tokens before those that are read next: all, and those of them that the state knows.
@@ -105,9 +106,9 @@ pub fn stream(
         let (hidden, after) = model.step(tape.infer(parameters, options.parallelism), &state, &tokens)?;
         (step, known) = (step + 1, known + 1);
         // Within prompts nothing is chosen, and the product with the whole vocabulary is not needed.
-        let writes = |(row, search): (usize, &Search)| !search.live.is_empty() && step >= prompts[row].len();
+        let writes = |(row, search): (usize, &BeamSearch)| !search.live.is_empty() && step >= prompts[row].len();
         let scores = match searches.iter().enumerate().any(writes) {
-            true => Some(model.output().scores(hidden).log_softmax().value()?),
+            true => Some(model.output().logits(hidden).log_softmax().value()?),
             false => None,
         };
         tokens.clear();
@@ -138,7 +139,7 @@ pub fn stream(
         }
         state = if parents.iter().copied().eq(0..after.rows()) { after } else { after.select(&parents) };
     }
-    Ok(searches.into_iter().map(Search::hypotheses).collect())
+    Ok(searches.into_iter().map(BeamSearch::hypotheses).collect())
 }
 
 /// Some rows of the scores, after a look whether they are numbers: in a log softmax of one NaN, all are.

@@ -87,7 +87,7 @@ impl Strategy {
 
 /// What [`generate()`](crate::generate()) is to do.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct DecodingOptions {
     /// How the next token is chosen.
     pub strategy: Strategy,
     /// Tokens written in a row at most, the end among them, from 1.
@@ -115,7 +115,7 @@ pub struct Options {
     pub parallelism: Parallelism,
 }
 
-impl Options {
+impl DecodingOptions {
     /// At most `max_length` tokens between `start` and `eos`, whatever the source; no token forbidden, one thread.
     pub fn new(strategy: Strategy, max_length: usize, start: Vec<u32>, eos: Vec<u32>) -> Self {
         Self {
@@ -204,17 +204,20 @@ mod tests {
 
     #[test]
     fn the_length_follows_the_source_up_to_the_maximum() {
-        let options = Options { max_length_ratio: Some(1.5), ..Options::new(Strategy::Greedy, 20, vec![0], vec![1]) };
+        let options = DecodingOptions {
+            max_length_ratio: Some(1.5),
+            ..DecodingOptions::new(Strategy::Greedy, 20, vec![0], vec![1])
+        };
         assert_eq!([Some(0), Some(3), Some(100), None].map(|length| options.limit(length)), [10, 15, 20, 20]);
-        let longer = Options { max_length_source: Some(50), ..options.clone() };
+        let longer = DecodingOptions { max_length_source: Some(50), ..options.clone() };
         assert_eq!([Some(3), Some(50), Some(100), None].map(|length| longer.limit(length)), [15, 20, 40, 20]);
         // No number is too large to be a limit.
-        let huge = Options { max_length: usize::MAX, max_length_ratio: Some(1e300), ..options.clone() };
+        let huge = DecodingOptions { max_length: usize::MAX, max_length_ratio: Some(1e300), ..options.clone() };
         assert_eq!(huge.limit(Some(2)), usize::MAX);
         for (bad, name) in [
-            (Options { max_length_ratio: Some(f64::NAN), ..options.clone() }, "max_length_ratio = NaN"),
-            (Options { max_length: 0, ..options.clone() }, "max_length = 0"),
-            (Options { context: Some(0), ..options }, "context = 0"),
+            (DecodingOptions { max_length_ratio: Some(f64::NAN), ..options.clone() }, "max_length_ratio = NaN"),
+            (DecodingOptions { max_length: 0, ..options.clone() }, "max_length = 0"),
+            (DecodingOptions { context: Some(0), ..options }, "context = 0"),
         ] {
             let error = bad.validate().unwrap_err();
             assert!(error.starts_with(&format!("{name}: expected")), "{error}");

@@ -3,18 +3,18 @@
 mod common;
 
 use common::{BOS, EOS, Model, after_bos, assert_same, beam, gpt, language_models, layers, options, sample, sequences};
-use descant_generate::{Hypothesis, Options, Strategy};
+use descant_generate::{DecodingOptions, Hypothesis, Strategy};
 use descant_nn::Position;
 
 const CONTEXT: usize = 6;
 
-/// Options with a window, under which texts do not end.
-fn endless(strategy: Strategy, context_bos: Option<u32>) -> Options {
-    Options { context: Some(CONTEXT), context_bos, forbidden: vec![EOS, BOS], ..options(strategy, 25) }
+/// DecodingOptions with a window, under which texts do not end.
+fn endless(strategy: Strategy, context_bos: Option<u32>) -> DecodingOptions {
+    DecodingOptions { context: Some(CONTEXT), context_bos, forbidden: vec![EOS, BOS], ..options(strategy, 25) }
 }
 
 /// The log probabilities of what comes after these tokens, of which at most the context is read: by the definition.
-fn next(model: &Model, all: &[u32], options: &Options) -> Vec<f64> {
+fn next(model: &Model, all: &[u32], options: &DecodingOptions) -> Vec<f64> {
     let (mut first, keep) = (0, CONTEXT / 2);
     for read in 0..all.len() {
         if read - first == CONTEXT {
@@ -56,7 +56,7 @@ fn a_batch_with_a_window_writes_what_each_prompt_writes_alone() {
             let together = model.resume(&prompts, &options);
             for (row, found) in together.iter().enumerate() {
                 let (numbers, alone) = ([row as u64], after_bos(&sequences(&[prompts.get(row)])));
-                let input = descant_generate::Input { rows: &numbers, sources: None, prompts: Some(&alone) };
+                let input = descant_generate::DecodingBatch { rows: &numbers, sources: None, prompts: Some(&alone) };
                 assert_same(found, &model.run(input, &options).unwrap()[0]);
             }
         }
@@ -66,8 +66,8 @@ fn a_batch_with_a_window_writes_what_each_prompt_writes_alone() {
 #[test]
 fn a_window_that_nothing_fills_changes_nothing() {
     for model in language_models(9, 4) {
-        let wide = Options { context: Some(23), ..options(Strategy::Greedy, 20) };
-        let (prompts, free) = (sequences(&[&[4, 5, 6]]), Options { context: None, ..wide.clone() });
+        let wide = DecodingOptions { context: Some(23), ..options(Strategy::Greedy, 20) };
+        let (prompts, free) = (sequences(&[&[4, 5, 6]]), DecodingOptions { context: None, ..wide.clone() });
         assert_same(&model.resume(&prompts, &wide)[0], &model.resume(&prompts, &free)[0]);
     }
 }
@@ -77,7 +77,7 @@ fn of_a_longer_prompt_the_end_is_read_with_room_for_the_answer() {
     let model = gpt(layers(Position::Rotary), 9, 5);
     let long: Vec<u32> = (0..30).map(|i| 2 + i * i % 7).collect();
     let write = |prompt: &[u32], context, max_length| -> Vec<Hypothesis> {
-        let options = Options { context, forbidden: vec![EOS], ..options(Strategy::Greedy, max_length) };
+        let options = DecodingOptions { context, forbidden: vec![EOS], ..options(Strategy::Greedy, max_length) };
         model.resume(&sequences(&[prompt]), &options).remove(0)
     };
     // Of 10 tokens, 2 are for what is written and read, and 1 is the beginning.
@@ -89,12 +89,12 @@ fn of_a_longer_prompt_the_end_is_read_with_room_for_the_answer() {
 #[test]
 fn learned_positions_are_the_widest_window() {
     let model = gpt(layers(Position::Learned), 9, 6);
-    let options = Options { forbidden: vec![EOS], ..options(Strategy::Greedy, 40) };
+    let options = DecodingOptions { forbidden: vec![EOS], ..options(Strategy::Greedy, 40) };
     let prompts = sequences(&[&[3, 4], &[5; 30]]);
     let found = model.resume(&prompts, &options);
     assert!(found.iter().all(|found| found[0].tokens.len() == 40));
-    let same = model.resume(&prompts, &Options { context: Some(12), ..options.clone() });
-    let wider = model.resume(&prompts, &Options { context: Some(500), ..options });
+    let same = model.resume(&prompts, &DecodingOptions { context: Some(12), ..options.clone() });
+    let wider = model.resume(&prompts, &DecodingOptions { context: Some(500), ..options });
     for (row, found) in found.iter().enumerate() {
         assert_same(found, &same[row]);
         assert_same(found, &wider[row]);

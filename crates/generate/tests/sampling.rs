@@ -4,14 +4,15 @@ mod common;
 
 use common::{BOS, EOS, assert_same, attentive, beam, language_model, options, pairs, sample, sequences, sources};
 use descant_autograd::Tape;
-use descant_generate::{Input, Options, Strategy, stream};
+use descant_generate::{DecodingBatch, DecodingOptions, Strategy, stream};
 use descant_tensor::{Buffer, Error};
 
 /// How often each token is written first, in this many rows.
 fn frequencies(strategy: Strategy, rows: u64) -> (Vec<f64>, Vec<f64>) {
     let model = language_model(8, 5);
     let numbers: Vec<u64> = (0..rows).collect();
-    let found = model.run(Input { rows: &numbers, sources: None, prompts: None }, &options(strategy, 1)).unwrap();
+    let found =
+        model.run(DecodingBatch { rows: &numbers, sources: None, prompts: None }, &options(strategy, 1)).unwrap();
     let mut counts = vec![0.0; 8];
     for one in found.iter().flatten() {
         counts[one.tokens.first().copied().unwrap_or(EOS) as usize] += 1.0 / rows as f64;
@@ -78,11 +79,15 @@ fn a_row_draws_by_the_seed_and_its_number_in_whatever_batch() {
     let (sources, options) = (sources(), options(sample(None, Some(0.95), 4), 12));
     let all = model.write(&sources, &options);
     assert_eq!(all, model.write(&sources, &options));
-    assert_ne!(all, model.write(&sources, &Options { strategy: sample(None, Some(0.95), 5), ..options.clone() }));
+    assert_ne!(
+        all,
+        model.write(&sources, &DecodingOptions { strategy: sample(None, Some(0.95), 5), ..options.clone() })
+    );
     for (row, found) in all.iter().enumerate() {
         let one = sequences(&[sources.get(row)]);
-        let alone =
-            |number| model.run(Input { rows: &[number], sources: Some(&one), prompts: None }, &options).unwrap();
+        let alone = |number| {
+            model.run(DecodingBatch { rows: &[number], sources: Some(&one), prompts: None }, &options).unwrap()
+        };
         assert_same(found, &alone(row as u64)[0]);
         let expected = model.score(Some(sources.get(row)), &[], &found[0].tokens, found[0].finished);
         assert!((found[0].log_probability - expected).abs() < 1e-9 && found[0].score == found[0].log_probability);
@@ -96,7 +101,7 @@ fn a_row_draws_by_the_seed_and_its_number_in_whatever_batch() {
 fn tokens_are_handed_over_as_they_are_written() {
     let model = language_model(9, 8);
     let prompts = sequences(&[&[BOS, 4, 5], &[], &[BOS, 3, 3, 3]]);
-    let input = Input { rows: &[0, 1, 2], sources: None, prompts: Some(&prompts) };
+    let input = DecodingBatch { rows: &[0, 1, 2], sources: None, prompts: Some(&prompts) };
     for (strategy, settled) in [(Strategy::Greedy, true), (sample(None, None, 6), true), (beam(2, 0.0, 1), false)] {
         let mut handed = vec![Vec::new(); 3];
         let found = stream(
@@ -131,15 +136,18 @@ fn single_precision_writes_the_same() {
 fn what_cannot_be_is_refused_in_words() {
     let mut model = attentive(12, 3);
     let sources = sources();
-    let refused = |input, options: &Options| model.run(input, options).unwrap_err().to_string();
-    let input = Input { rows: &[0, 1], sources: Some(&sources), prompts: None };
+    let refused = |input, options: &DecodingOptions| model.run(input, options).unwrap_err().to_string();
+    let input = DecodingBatch { rows: &[0, 1], sources: Some(&sources), prompts: None };
     let error = refused(input, &options(Strategy::Greedy, 5));
     assert!(error.contains("there are 5 sources for 2 rows"), "{error}");
-    let input = Input { rows: &[0, 1, 2, 3, 4], sources: Some(&sources), prompts: None };
+    let input = DecodingBatch { rows: &[0, 1, 2, 3, 4], sources: Some(&sources), prompts: None };
     let error = refused(input, &options(beam(0, 0.0, 1), 5));
     assert!(error.contains("width = 0: expected"), "{error}");
     assert!(
-        model.run(Input { rows: &[], sources: None, prompts: None }, &options(Strategy::Greedy, 5)).unwrap().is_empty()
+        model
+            .run(DecodingBatch { rows: &[], sources: None, prompts: None }, &options(Strategy::Greedy, 5))
+            .unwrap()
+            .is_empty()
     );
 
     let Buffer::F64(values) = model.parameters.buffer_mut() else { unreachable!() };

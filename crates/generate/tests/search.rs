@@ -6,7 +6,7 @@ use common::{
     BOS, EOS, Model, assert_same, attentive, beam, language_model, language_models, layers, options, pairs, sequences,
     sources, translator,
 };
-use descant_generate::{Hypothesis, Options, Strategy};
+use descant_generate::{DecodingOptions, Hypothesis, Strategy};
 use descant_nn::Position;
 
 fn divisor(hypothesis: &Hypothesis, length_penalty: f64) -> f64 {
@@ -61,7 +61,7 @@ fn hypotheses_are_sorted_and_scored_as_the_model_scores_them_whole() {
     for model in pairs() {
         let sources = sources();
         for length_penalty in [0.0, 1.0] {
-            let options = Options { forbidden: vec![BOS, 5], ..options(beam(5, length_penalty, 5), 10) };
+            let options = DecodingOptions { forbidden: vec![BOS, 5], ..options(beam(5, length_penalty, 5), 10) };
             for (row, found) in model.write(&sources, &options).iter().enumerate() {
                 assert_eq!(found.len(), 5);
                 assert!(found.windows(2).all(|w| (w[0].finished, w[0].score) >= (w[1].finished, w[1].score)));
@@ -157,16 +157,16 @@ fn forbidden_tokens_are_not_written_and_a_forbidden_end_fills_the_length() {
     let model = language_model(5, 2);
     let prompts = sequences(&[&[2], &[3, 4]]);
     let (free, all) = (options(Strategy::Greedy, 20), (0..5).collect());
-    let written = |options: &Options| model.resume(&prompts, options).concat();
+    let written = |options: &DecodingOptions| model.resume(&prompts, options).concat();
     assert!(written(&free).iter().any(|one| one.tokens.contains(&4) || one.tokens.contains(&3)));
     for strategy in [Strategy::Greedy, beam(2, 1.0, 1), common::sample(None, None, 1)] {
-        for one in written(&Options { strategy, forbidden: vec![EOS, 4, 3], ..free.clone() }) {
+        for one in written(&DecodingOptions { strategy, forbidden: vec![EOS, 4, 3], ..free.clone() }) {
             assert!(!one.finished && one.tokens.len() == 20);
             assert!(one.tokens.iter().all(|token| [BOS, 2].contains(token)));
         }
     }
     // Nothing is left to write.
-    for one in written(&Options { forbidden: all, ..free }) {
+    for one in written(&DecodingOptions { forbidden: all, ..free }) {
         assert_eq!((one.tokens.len(), one.finished, one.log_probability), (0, false, 0.0));
     }
 }
@@ -174,7 +174,7 @@ fn forbidden_tokens_are_not_written_and_a_forbidden_end_fills_the_length() {
 #[test]
 fn what_is_written_for_a_source_ends_with_the_positions() {
     let model = translator(layers(Position::Learned), 12, 2);
-    let options = Options { forbidden: vec![EOS], ..options(beam(2, 0.0, 2), 100) };
+    let options = DecodingOptions { forbidden: vec![EOS], ..options(beam(2, 0.0, 2), 100) };
     for one in model.write(&sources(), &options).concat() {
         assert_eq!((one.tokens.len(), one.finished), (12, false));
     }

@@ -8,7 +8,7 @@ use crate::tensors::{Numbers, Tensor, TensorFile};
 use crate::tokenizer::list;
 use crate::weights::Weights;
 use descant_autograd::Activation;
-use descant_models::{Kind, Layers, ModelConfig};
+use descant_models::{LayerKind, ModelConfig, ModelKind};
 use descant_nn::{Position, TransformerConfig};
 use descant_text::{Around, Special, Tokenizer, TokenizerConfig, open_file};
 use descant_train::{Recipe, Tokenizers};
@@ -188,7 +188,7 @@ fn config(name: &str, file: &TensorFile, scalars: &Scalars) -> Result<ModelConfi
     };
     let transformer = TransformerConfig {
         heads: heads as usize,
-        feed_forward: Some(feed_forward),
+        d_ff: Some(feed_forward),
         activation,
         position: Position::Learned,
         max_length: POSITIONS,
@@ -196,14 +196,14 @@ fn config(name: &str, file: &TensorFile, scalars: &Scalars) -> Result<ModelConfi
         ..TransformerConfig::default()
     };
     Ok(ModelConfig {
-        decoder: Layers::Transformer,
+        decoder: LayerKind::Transformer,
         embedding: hidden,
         hidden,
         encoder_layers: layers("encoder"),
         layers: layers("decoder"),
         output_bias: has("decoder/projection/bias"),
         transformer: Some(transformer),
-        ..ModelConfig::new(Kind::EncoderDecoder)
+        ..ModelConfig::new(ModelKind::EncoderDecoder)
     })
 }
 

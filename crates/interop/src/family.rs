@@ -12,7 +12,7 @@ pub(crate) use decoder::{FULL, SLIDING};
 
 use crate::keys::Keys;
 use crate::names::Piece;
-use descant_models::{Kind, Layers, ModelConfig, Tie};
+use descant_models::{LayerKind, ModelConfig, ModelKind, Tie};
 use descant_nn::TransformerConfig;
 use descant_text::Special;
 use serde_json::{Value, json};
@@ -132,9 +132,15 @@ pub(crate) fn one_or_several(ids: &[u32]) -> Value {
 }
 
 /// A Transformer of this size, which the families then vary.
-fn model(kind: Kind, hidden: usize, layers: (usize, usize), tie: Tie, transformer: TransformerConfig) -> ModelConfig {
+fn model(
+    kind: ModelKind,
+    hidden: usize,
+    layers: (usize, usize),
+    tie: Tie,
+    transformer: TransformerConfig,
+) -> ModelConfig {
     ModelConfig {
-        decoder: Layers::Transformer,
+        decoder: LayerKind::Transformer,
         embedding: hidden,
         hidden,
         encoder_layers: layers.0,
@@ -195,7 +201,7 @@ impl Family {
         }?;
         let mut special = family.special(&keys)?;
         let source_entries =
-            (model.kind == Kind::EncoderDecoder && !model.tie.joins_sides()).then_some(special.entries);
+            (model.kind == ModelKind::EncoderDecoder && !model.tie.joins_sides()).then_some(special.entries);
         if let (Some(_), Some(target)) = (source_entries, keys.number_if("decoder_vocab_size")?) {
             special.entries = Some(bounded("decoder_vocab_size", target)?);
         }

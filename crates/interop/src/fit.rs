@@ -1,7 +1,7 @@
 //! Which family a trained model is of, and what it would need to be of one: what a family's `config.json` would make of it.
 
 use crate::Family;
-use descant_models::{Kind, Layers, ModelConfig};
+use descant_models::{LayerKind, ModelConfig, ModelKind};
 use descant_nn::{Position, TransformerConfig};
 use descant_text::Special;
 use serde_json::Value;
@@ -13,7 +13,7 @@ impl Family {
     /// # Errors
     /// That it is of none, and which keys of its recipe would make it one of the nearest.
     pub fn of(config: &ModelConfig) -> Result<Self, String> {
-        let pair = config.kind == Kind::EncoderDecoder;
+        let pair = config.kind == ModelKind::EncoderDecoder;
         let mut nearest: Option<(Self, Vec<String>)> = None;
         let is_origin = |family: &Self| config.origin.as_deref() == Some(family.model_type());
         let origin = Self::all().find(is_origin);
@@ -61,13 +61,13 @@ impl Family {
 /// What acts of a model that writes, by key: with what is left out put in, and without what only training has.
 fn acting(config: &ModelConfig) -> Result<BTreeMap<String, Value>, String> {
     let (width, mut t) = (config.hidden, config.transformer());
-    t.key_value_heads = Some(t.key_value_heads());
-    t.head_width = Some(t.head_width(width));
-    t.feed_forward = Some(t.feed_forward(width));
+    t.kv_heads = Some(t.kv_heads());
+    t.head_dim = Some(t.head_dim(width));
+    t.d_ff = Some(t.d_ff(width));
     t.attention_bias = Some(t.attention_bias.unwrap_or(t.bias));
     t.scale_embedding = Some(t.scales_embedding());
     t.query_pre_attn_scalar = match t.scale_attention {
-        true => t.query_pre_attn_scalar.or(t.head_width.map(|width| width as f64)),
+        true => t.query_pre_attn_scalar.or(t.head_dim.map(|width| width as f64)),
         false => None,
     };
     t.full_layers.retain(|&layer| layer < config.layers);
@@ -91,8 +91,8 @@ fn acting(config: &ModelConfig) -> Result<BTreeMap<String, Value>, String> {
     }
     let training =
         TransformerConfig { attention_dropout: 0.0, activation_dropout: 0.0, layer_drop: 0.0, recompute: false, ..t };
-    let pair = config.kind == Kind::EncoderDecoder;
-    let recurrent = [config.decoder, config.encoder()].contains(&Layers::Recurrent);
+    let pair = config.kind == ModelKind::EncoderDecoder;
+    let recurrent = [config.decoder, config.encoder()].contains(&LayerKind::Recurrent);
     let plain = ModelConfig::new(config.kind);
     let model = ModelConfig {
         encoder: pair.then(|| config.encoder()),

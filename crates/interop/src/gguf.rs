@@ -14,7 +14,7 @@ use crate::template::own_template;
 use crate::weights::{Part, part};
 use crate::{Error, Family};
 use architecture::{Architecture, repeats_output};
-use descant_models::Layers;
+use descant_models::LayerKind;
 use descant_nn::{RotaryScaling, TransformerConfig};
 use descant_text::write_file;
 use descant_train::Trained;
@@ -90,7 +90,7 @@ struct Tensor {
 pub fn export_gguf(trained: &Trained, path: &Path, numbers: GgufNumbers) -> Result<(Family, Vec<String>), Error> {
     let model = &trained.recipe.model;
     // Before the keys of a family, none of which would make one of it.
-    if [Some(model.decoder), model.encoder].contains(&Some(Layers::Recurrent)) {
+    if [Some(model.decoder), model.encoder].contains(&Some(LayerKind::Recurrent)) {
         let reason = "as GGUF, there are no recurrent models (LSTM, GRU). The name of a folder in place of that of a .gguf file exports \
                       its tensors under PyTorch's names";
         return Err(Error::Family(reason.to_owned()));
@@ -103,7 +103,7 @@ pub fn export_gguf(trained: &Trained, path: &Path, numbers: GgufNumbers) -> Resu
     })?;
     architecture.fits(model).map_err(Error::Family)?;
     let (mut items, notes) = hyperparameters::write(architecture, model, numbers.types().1);
-    let (bos, before) = (trained.bos()?, trained.before()?);
+    let (bos, before) = (trained.bos()?, trained.prompt_prefix()?);
     items.extend(vocabulary::items(&trained.tokenizers.target, bos, &before).map_err(Error::Family)?);
     if let Some(template) = &trained.chat {
         items.push((
@@ -127,7 +127,7 @@ fn tensors(
 ) -> Result<Vec<Tensor>, Error> {
     let (config, parameters) = (&trained.recipe.model, &trained.parameters);
     let transformer = config.transformer();
-    let head = transformer.head_width(config.hidden);
+    let head = transformer.head_dim(config.hidden);
     let mut tensors = Vec::new();
     for piece in family.pieces(config) {
         let Some(id) = parameters.find(&piece.ours) else { continue };

@@ -31,8 +31,8 @@ pub(crate) struct Pieces {
 /// Rows of the queries, and of the keys or the values.
 pub(crate) fn heads(config: &ModelConfig) -> (usize, usize) {
     let transformer = config.transformer();
-    let head = transformer.head_width(config.hidden);
-    (transformer.heads * head, transformer.key_value_heads() * head)
+    let head = transformer.head_dim(config.hidden);
+    (transformer.heads * head, transformer.kv_heads() * head)
 }
 
 impl Pieces {

@@ -405,7 +405,7 @@ fn is_table(piece: &Piece) -> bool {
 /// Where the model has no adapters or is of no family, the run trained more than they, something is in the folder, or it
 /// cannot be written.
 pub fn export_adapter(run: &Path, folder: &Path) -> Result<Family, Error> {
-    let trained = Trained::load_apart(run)?;
+    let trained = Trained::load_unmerged(run)?;
     let model = &trained.recipe.model;
     let family = Family::of(model).map_err(Error::Family)?;
     let unfit = |reason: String| Error::Family(format!("as an adapter of PEFT, {reason}"));

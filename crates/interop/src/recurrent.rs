@@ -17,7 +17,7 @@ use crate::foreign::{Foreign, Layout};
 use crate::tokenizer::list;
 use crate::weights::{Weights, tied_names};
 use crate::whole::{pretty, whole, write, write_tensors};
-use descant_models::{Kind, LossConfig, ModelConfig};
+use descant_models::{LossConfig, ModelConfig, ModelKind};
 use descant_text::{Special, Tokenizer, TokenizerConfig};
 use descant_train::{Recipe, Tokenizers, Trained};
 use serde_json::{Value, json};
@@ -78,7 +78,7 @@ pub(crate) fn open(folder: &Path, mut config: Value) -> Result<Foreign, Error> {
     let loss = take("loss").map(serde_json::from_value).transpose();
     let loss: Option<LossConfig> = loss.map_err(|error| wrong(format!("loss: {error}")))?;
     let model: ModelConfig = serde_json::from_value(config).map_err(|error| wrong(error.to_string()))?;
-    let pair = model.kind == Kind::EncoderDecoder;
+    let pair = model.kind == ModelKind::EncoderDecoder;
     let (target, own) = target.open(folder, if pair { &["target_", ""] } else { &[""] })?;
     let mut recipe = Recipe { loss: loss.unwrap_or_default(), ..Recipe::of(model) };
     recipe.tokenizer.special = own;

@@ -55,7 +55,7 @@ impl Spare {
             (Self::Head | Self::Table, _) => *shape == [entries, config.hidden],
             (Self::Sines, &[_, width]) => width == config.hidden,
             (Self::Mask, &[1, 1, rows, columns]) => rows == columns,
-            (Self::Frequencies, _) => *shape == [config.transformer().head_width(config.hidden) / 2],
+            (Self::Frequencies, _) => *shape == [config.transformer().head_dim(config.hidden) / 2],
             (Self::Nothing, _) => true,
             _ => false,
         }

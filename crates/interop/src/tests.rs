@@ -82,7 +82,7 @@ pub(crate) fn logits(trained: &Trained, file: &SafeTensors<'_>) -> Vec<f64> {
     let mut tape = Tape::new();
     let graph = tape.infer(&trained.parameters, Parallelism::Serial);
     let (hidden, _) = trained.model.hidden(graph, &batch);
-    trained.model.output().scores(hidden).value().unwrap().to_f64()
+    trained.model.output().logits(hidden).value().unwrap().to_f64()
 }
 
 #[test]
@@ -440,7 +440,7 @@ fn a_real_checkpoint_gives_its_golden_ids_logits_and_text() {
     let batch = Batch { source: None, target: input.clone(), input };
     let mut tape = Tape::new();
     let graph = tape.infer(&trained.parameters, Parallelism::Serial);
-    let logits = trained.model.output().scores(trained.model.hidden(graph, &batch).0).value().unwrap().to_f64();
+    let logits = trained.model.output().logits(trained.model.hidden(graph, &batch).0).value().unwrap().to_f64();
     let expected = golden["last_logits"].as_array().unwrap();
     for (found, expected) in logits[logits.len() - expected.len()..].iter().zip(expected) {
         assert!((found - expected.as_f64().unwrap()).abs() <= 1e-4, "{found} and {expected}");
@@ -448,7 +448,7 @@ fn a_real_checkpoint_gives_its_golden_ids_logits_and_text() {
 
     let golden = fs::read_to_string(original.join("greedy_golden.txt")).unwrap();
     let options = trained.options(Strategy::Greedy, Some(256), Parallelism::Serial).unwrap();
-    let written = trained.write(&mut tape, &[String::new()], 0.., &options, |_, _| ()).unwrap();
+    let written = trained.generate_batch(&mut tape, &[String::new()], 0.., &options, |_, _| ()).unwrap();
     assert_eq!(written[0][0].text.trim(), golden.trim());
 }
 

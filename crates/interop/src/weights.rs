@@ -6,7 +6,7 @@ use crate::spare::Spare;
 use crate::tensors::{Tensor, TensorFile};
 use crate::{Error, Family};
 use descant_autograd::{ParameterId, Parameters};
-use descant_models::{Kind, ModelConfig, Tie};
+use descant_models::{ModelConfig, ModelKind, Tie};
 use descant_tensor::DType;
 use descant_train::{Estimate, Recipe, Tokenizers, blank_model};
 use serde_json::Value;
@@ -184,9 +184,9 @@ fn finite(name: &str, values: &[f32]) -> Result<(), String> {
 pub(crate) fn tied_names(config: &ModelConfig) -> &'static [(&'static str, &'static str)] {
     match (config.kind, config.tie) {
         (_, Tie::None) => &[],
-        (Kind::LanguageModel, _) => &[("projection.weight", "embedding.weight")],
-        (Kind::EncoderDecoder, Tie::Output) => &[("decoder.projection.weight", "decoder.embedding.weight")],
-        (Kind::EncoderDecoder, Tie::Embeddings | Tie::All) => &[
+        (ModelKind::LanguageModel, _) => &[("projection.weight", "embedding.weight")],
+        (ModelKind::EncoderDecoder, Tie::Output) => &[("decoder.projection.weight", "decoder.embedding.weight")],
+        (ModelKind::EncoderDecoder, Tie::Embeddings | Tie::All) => &[
             ("decoder.embedding.weight", "encoder.embedding.weight"),
             ("decoder.projection.weight", "encoder.embedding.weight"),
         ],

@@ -36,7 +36,7 @@ fn write(trained: &Trained, sources: &[String], strategy: Strategy, most: usize)
     // As `bad_words_ids` were there.
     let special = trained.tokenizers.target.special();
     options.forbidden.extend(special.unknown.into_iter().chain(special.beginning));
-    let written = trained.write(&mut Tape::new(), sources, 0.., &options, |_, _| ()).unwrap();
+    let written = trained.generate_batch(&mut Tape::new(), sources, 0.., &options, |_, _| ()).unwrap();
     written.into_iter().map(|texts| texts[0].text.clone()).collect()
 }
 

@@ -1,4 +1,4 @@
-use descant_nn::{Cell, Position, Score, TransformerConfig};
+use descant_nn::{AttentionScore, Cell, Position, TransformerConfig};
 use descant_tensor::Brief;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// The kind of model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum ModelKind {
     /// Reads a source, writes a target.
     EncoderDecoder,
     /// Continues a text.
@@ -17,7 +17,7 @@ pub enum Kind {
 /// What the layers of an encoder or a decoder are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Layers {
+pub enum LayerKind {
     /// LSTM or GRU.
     Recurrent,
     /// Transformer layers.
@@ -66,13 +66,13 @@ impl Tie {
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
     /// `encoder-decoder` or `language-model`.
-    pub kind: Kind,
+    pub kind: ModelKind,
     /// What writes: `recurrent` or `transformer`.
     #[serde(default = "recurrent")]
-    pub decoder: Layers,
+    pub decoder: LayerKind,
     /// What reads the source; by default as the decoder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encoder: Option<Layers>,
+    pub encoder: Option<LayerKind>,
     /// Of recurrent layers, `lstm` or `gru`.
     #[serde(default = "lstm")]
     pub cell: Cell,
@@ -93,7 +93,7 @@ pub struct ModelConfig {
     pub bidirectional: bool,
     /// `dot`, `general`, `concat`, `additive`; or none, for a decoder that has only the encoder's last state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attention: Option<Score>,
+    pub attention: Option<AttentionScore>,
     /// Whether the attentional state of a step is part of the next step's input (Luong et al. 2015).
     #[serde(default)]
     pub input_feeding: bool,
@@ -146,7 +146,7 @@ pub enum LossConfig {
     /// The network writes a vector, which is held against the target token's own (Kumar & Tsvetkov 2019).
     Embedding {
         /// How the two are held against each other.
-        measure: Measure,
+        measure: EmbeddingLoss,
     },
 }
 
@@ -159,7 +159,7 @@ impl Default for LossConfig {
 /// How a predicted vector is held against a token's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Measure {
+pub enum EmbeddingLoss {
     /// `1 - cos`.
     Cosine,
     /// The squared distance.
@@ -194,7 +194,7 @@ impl ModelConfig {
     /// The most tokens that it has positions for; `None` where there is no end.
     pub fn max_length(&self) -> Option<usize> {
         let transformer = self.transformer.as_ref()?;
-        let has_positions = [self.decoder, self.encoder()].contains(&Layers::Transformer);
+        let has_positions = [self.decoder, self.encoder()].contains(&LayerKind::Transformer);
         (has_positions && transformer.position == Position::Learned).then_some(transformer.max_length)
     }
 
@@ -205,7 +205,7 @@ impl ModelConfig {
     }
 
     /// One of this kind, everything else as by default.
-    pub fn new(kind: Kind) -> Self {
+    pub fn new(kind: ModelKind) -> Self {
         Self {
             kind,
             decoder: recurrent(),
@@ -229,7 +229,7 @@ impl ModelConfig {
     }
 
     /// What reads the source.
-    pub fn encoder(&self) -> Layers {
+    pub fn encoder(&self) -> LayerKind {
         self.encoder.unwrap_or(self.decoder)
     }
 
@@ -239,21 +239,21 @@ impl ModelConfig {
     }
 
     /// The width of token vectors: of Transformers that of all states.
-    pub fn embedding(&self, layers: Layers) -> usize {
+    pub fn embedding(&self, layers: LayerKind) -> usize {
         match layers {
-            Layers::Recurrent => self.embedding,
-            Layers::Transformer => self.hidden,
+            LayerKind::Recurrent => self.embedding,
+            LayerKind::Transformer => self.hidden,
         }
     }
 
     /// What one side is not made of.
     fn validate_layers(&self) -> Result<(), String> {
-        let pair = self.kind == Kind::EncoderDecoder;
+        let pair = self.kind == ModelKind::EncoderDecoder;
         if !pair && self.encoder.is_some() {
             return Err("model.encoder is for kind = \"encoder-decoder\"".to_owned());
         }
         let (encoder, decoder) = (self.encoder(), self.decoder);
-        if [encoder, decoder].contains(&Layers::Transformer) {
+        if [encoder, decoder].contains(&LayerKind::Transformer) {
             self.transformer().validate(self.hidden)?;
         } else if self.transformer.is_some() {
             return Err(
@@ -262,10 +262,10 @@ impl ModelConfig {
                     .to_owned(),
             );
         }
-        if decoder == Layers::Transformer && (self.attention.is_some() || self.input_feeding) {
+        if decoder == LayerKind::Transformer && (self.attention.is_some() || self.input_feeding) {
             return Err("model.attention and model.input_feeding are for model.decoder = \"recurrent\"".to_owned());
         }
-        if pair && encoder == Layers::Transformer && decoder == Layers::Recurrent {
+        if pair && encoder == LayerKind::Transformer && decoder == LayerKind::Recurrent {
             if self.attention.is_none() {
                 return Err(
                     "model.encoder = \"transformer\": expected model.attention beside it, such as \"general\", \
@@ -316,9 +316,9 @@ impl ModelConfig {
             return Err(format!("model.dropout = {}: expected a number from 0 to below 1", Brief(self.dropout)));
         }
         self.validate_layers()?;
-        let pair = self.kind == Kind::EncoderDecoder;
-        let (recurrent, width) = (self.decoder == Layers::Recurrent, self.embedding(self.decoder));
-        if pair && self.encoder() == Layers::Recurrent && self.bidirectional && !self.hidden.is_multiple_of(2) {
+        let pair = self.kind == ModelKind::EncoderDecoder;
+        let (recurrent, width) = (self.decoder == LayerKind::Recurrent, self.embedding(self.decoder));
+        if pair && self.encoder() == LayerKind::Recurrent && self.bidirectional && !self.hidden.is_multiple_of(2) {
             let hidden = self.hidden;
             return Err(format!(
                 "model.hidden = {hidden}: expected an even number, for the two directions of the encoder"
@@ -351,8 +351,8 @@ impl ModelConfig {
 const TIED_APART: &str = "model.tie = \"all\" or \"embeddings\": expected an encoder-decoder with one vocabulary for both sides: set \
                           data.shared_vocabulary = true";
 
-fn recurrent() -> Layers {
-    Layers::Recurrent
+fn recurrent() -> LayerKind {
+    LayerKind::Recurrent
 }
 
 fn lstm() -> Cell {

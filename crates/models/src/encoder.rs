@@ -1,6 +1,8 @@
-use crate::{Layers, ModelConfig};
+use crate::{LayerKind, ModelConfig};
 use descant_autograd::{Graph, PackedSequences, Segments, Var};
-use descant_nn::{Embedding, Input, Recurrent, RecurrentConfig, Scope, State, Transformer, TransformerSizes};
+use descant_nn::{
+    Embedding, Recurrent, RecurrentConfig, RecurrentInput, RecurrentState, Scope, Transformer, TransformerSizes,
+};
 use descant_text::Sequences;
 use std::sync::Arc;
 
@@ -8,12 +10,12 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Encoder {
     pub(crate) embedding: Embedding,
-    layers: Kind,
+    layers: EncoderLayers,
     dropout: f64,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum EncoderLayers {
     Recurrent(Recurrent),
     Transformer(Box<Transformer>),
 }
@@ -25,7 +27,7 @@ pub(crate) struct Encoded<'t> {
     /// The rows of each source.
     pub(crate) segments: Arc<Segments>,
     /// Of recurrent layers, the last state of each, its rows in the sources' own order.
-    pub(crate) last: Vec<State<'t>>,
+    pub(crate) last: Vec<RecurrentState<'t>>,
 }
 
 impl Encoder {
@@ -34,14 +36,14 @@ impl Encoder {
         let width = config.embedding(config.encoder());
         let embedding = Embedding::new(&mut scope.at("embedding"), entries, width);
         let layers = match config.encoder() {
-            Layers::Recurrent => {
+            LayerKind::Recurrent => {
                 let hidden = if bidirectional { hidden / 2 } else { hidden };
                 let sizes = RecurrentConfig { cell, input: width, hidden, layers, bidirectional, dropout };
-                Kind::Recurrent(Recurrent::new(&mut scope.at("rnn"), sizes))
+                EncoderLayers::Recurrent(Recurrent::new(&mut scope.at("rnn"), sizes))
             }
-            Layers::Transformer => {
+            LayerKind::Transformer => {
                 let sizes = TransformerSizes { width: hidden, layers, dropout, causal: false, source: false };
-                Kind::Transformer(Box::new(Transformer::new(scope, &config.transformer(), sizes)))
+                EncoderLayers::Transformer(Box::new(Transformer::new(scope, &config.transformer(), sizes)))
             }
         };
         Self { embedding, layers, dropout }
@@ -49,20 +51,20 @@ impl Encoder {
 
     pub(crate) fn encode<'t>(&self, graph: Graph<'t>, sources: &Sequences) -> Encoded<'t> {
         match &self.layers {
-            Kind::Recurrent(rnn) => {
+            EncoderLayers::Recurrent(rnn) => {
                 let layout = Arc::new(PackedSequences::new(&sources.lengths()));
                 let segments = Arc::new(layout.segments());
                 let ids = segments.arrange(&sources.ids);
-                let x = Input::embedded(graph, &self.embedding, &ids, self.dropout);
+                let x = RecurrentInput::embedded(graph, &self.embedding, &ids, self.dropout);
                 let (values, last) = rnn.forward(x, &[], &layout);
                 let ranks: Arc<[u32]> = layout.ranks().into_iter().map(|row| row as u32).collect();
-                let own_order = |state: State<'t>| State {
+                let own_order = |state: RecurrentState<'t>| RecurrentState {
                     hidden: state.hidden.gather(&ranks),
                     cell: state.cell.map(|cell| cell.gather(&ranks)),
                 };
                 Encoded { values, segments, last: last.into_iter().map(own_order).collect() }
             }
-            Kind::Transformer(transformer) => {
+            EncoderLayers::Transformer(transformer) => {
                 let segments = Arc::new(Segments::joined(&sources.lengths()));
                 let ids = Arc::from(sources.ids.as_slice());
                 let values = transformer.forward(graph, &self.embedding, &ids, &segments, None);

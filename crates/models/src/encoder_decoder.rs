@@ -1,9 +1,11 @@
+use crate::decoder_state::{DecoderState, EncoderOutput, restore, store};
 use crate::encoder::{Encoded, Encoder};
 use crate::generator::Generator;
-use crate::state::{Memory, State, restore, store};
-use crate::{Bridge, Layers, LossConfig, ModelConfig, Output, Vocabulary};
+use crate::{Bridge, LayerKind, LossConfig, ModelConfig, OutputLayer, Vocabulary};
 use descant_autograd::{Activation, Graph, PackedSequences, Segments, Var};
-use descant_nn::{Attention, Cell, Embedding, Input, Linear, Recurrent, RecurrentConfig, Scope, State as Layer};
+use descant_nn::{
+    Attention, Cell, Embedding, Linear, Recurrent, RecurrentConfig, RecurrentInput, RecurrentState, Scope,
+};
 use descant_tensor::{Result, Tensor};
 use descant_text::{Batch, Sequences};
 use std::sync::Arc;
@@ -16,7 +18,7 @@ pub struct EncoderDecoder {
     target_embedding: Embedding,
     decoder: Recurrent,
     attention: Option<(Attention, Linear)>,
-    output: Output,
+    output: OutputLayer,
     config: ModelConfig,
 }
 
@@ -29,7 +31,7 @@ struct Source<'t> {
 
 impl EncoderDecoder {
     pub(crate) fn new(scope: &mut Scope<'_>, config: &ModelConfig, loss: &LossConfig, vocabulary: &Vocabulary) -> Self {
-        let width = config.embedding(Layers::Recurrent);
+        let width = config.embedding(LayerKind::Recurrent);
         let ModelConfig { cell, hidden, dropout, .. } = *config;
         let encoder = Encoder::new(&mut scope.at("encoder"), config, vocabulary.source);
         let mut scope = scope.at("decoder");
@@ -44,12 +46,12 @@ impl EncoderDecoder {
             let attention = Attention::new(&mut scope.at("attention"), score, hidden);
             (attention, Linear::new(&mut scope.at("combine"), 2 * hidden, hidden, true))
         });
-        let output = Output::new(&mut scope, loss, config, &target_embedding, (hidden, width), vocabulary);
+        let output = OutputLayer::new(&mut scope, loss, config, &target_embedding, (hidden, width), vocabulary);
         Self { encoder, target_embedding, decoder, attention, output, config: config.clone() }
     }
 
     /// The sources, and the first state of each decoder layer, rows in the sources' own order.
-    fn encode<'t>(&self, graph: Graph<'t>, sources: &Sequences) -> (Source<'t>, Vec<Layer<'t>>) {
+    fn encode<'t>(&self, graph: Graph<'t>, sources: &Sequences) -> (Source<'t>, Vec<RecurrentState<'t>>) {
         let Encoded { values, segments, last } = self.encoder.encode(graph, sources);
         let keys = self.attention.as_ref().map_or(values, |(attention, _)| attention.keys(values));
         let initial = match (self.config.bridge, last.len().checked_sub(1)) {
@@ -75,7 +77,7 @@ impl EncoderDecoder {
     fn input_fed<'t>(
         &self,
         x: Var<'t>,
-        initial: &[Layer<'t>],
+        initial: &[RecurrentState<'t>],
         layout: &Arc<PackedSequences>,
         source: &Source<'t>,
     ) -> Var<'t> {
@@ -86,7 +88,7 @@ impl EncoderDecoder {
         for t in 0..layout.steps() {
             let (rows, n) = (layout.rows(t), layout.active(t));
             let step = Arc::new(PackedSequences::new(&vec![1; n]));
-            let first = |layer: &Layer<'t>| Layer {
+            let first = |layer: &RecurrentState<'t>| RecurrentState {
                 hidden: layer.hidden.slice(0, n),
                 cell: layer.cell.map(|cell| cell.slice(0, n)),
             };
@@ -113,28 +115,28 @@ impl Generator for EncoderDecoder {
         let none = Sequences::default();
         let (source, initial) = self.encode(graph, batch.source.as_ref().unwrap_or(&none));
         let order: Arc<[u32]> = layout.order().iter().map(|&i| i as u32).collect();
-        let in_order = |layer: &Layer<'t>| Layer {
+        let in_order = |layer: &RecurrentState<'t>| RecurrentState {
             hidden: layer.hidden.gather(&order),
             cell: layer.cell.map(|cell| cell.gather(&order)),
         };
-        let initial: Vec<Layer<'t>> = initial.iter().map(in_order).collect();
+        let initial: Vec<RecurrentState<'t>> = initial.iter().map(in_order).collect();
         let hidden = if self.config.input_feeding {
             let x = self.target_embedding.forward(graph, &ids).dropout(self.config.dropout);
             self.input_fed(x, &initial, &layout, &source)
         } else {
             // All target tokens at once: the decoder's input does not depend on its output.
-            let x = Input::embedded(graph, &self.target_embedding, &ids, self.config.dropout);
+            let x = RecurrentInput::embedded(graph, &self.target_embedding, &ids, self.config.dropout);
             let (hidden, _) = self.decoder.forward(x, &initial, &layout);
             self.attend(hidden, &segments, &source)
         };
         (hidden.dropout(self.config.dropout), segments)
     }
 
-    fn output(&self) -> &Output {
+    fn output(&self) -> &OutputLayer {
         &self.output
     }
 
-    fn start(&self, graph: Graph<'_>, sources: Option<&Sequences>, _rows: usize) -> Result<State> {
+    fn start(&self, graph: Graph<'_>, sources: Option<&Sequences>, _rows: usize) -> Result<DecoderState> {
         let none = Sequences::default();
         let sources = sources.unwrap_or(&none);
         let (source, initial) = self.encode(graph, sources);
@@ -150,16 +152,16 @@ impl Generator for EncoderDecoder {
         }
         let memory = match &self.attention {
             None => None,
-            Some(_) => Some(Arc::new(Memory {
+            Some(_) => Some(Arc::new(EncoderOutput {
                 values: source.values.value()?,
                 keys: Some(source.keys.value()?),
                 segments: source.segments,
             })),
         };
-        Ok(State { tensors, memory, sources: (0..sources.len()).collect() })
+        Ok(DecoderState { tensors, memory, sources: (0..sources.len()).collect() })
     }
 
-    fn step<'t>(&self, graph: Graph<'t>, state: &State, tokens: &[u32]) -> Result<(Var<'t>, State)> {
+    fn step<'t>(&self, graph: Graph<'t>, state: &DecoderState, tokens: &[u32]) -> Result<(Var<'t>, DecoderState)> {
         let layout = Arc::new(PackedSequences::new(&vec![1; tokens.len()]));
         let before = restore(graph, &state.tensors, self.config.layers, self.config.cell == Cell::Lstm);
         let mut x = self.target_embedding.forward(graph, &Arc::from(tokens));
@@ -177,6 +179,6 @@ impl Generator for EncoderDecoder {
         if self.config.input_feeding {
             tensors.push(hidden.value()?);
         }
-        Ok((hidden, State { tensors, memory: state.memory.clone(), sources: state.sources.clone() }))
+        Ok((hidden, DecoderState { tensors, memory: state.memory.clone(), sources: state.sources.clone() }))
     }
 }

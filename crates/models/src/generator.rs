@@ -1,6 +1,6 @@
 use crate::{
-    EncoderDecoder, Kind, LanguageModel, Layers, LossConfig, ModelConfig, Output, State, TransformerGenerator,
-    Vocabulary,
+    DecoderState, EncoderDecoder, LanguageModel, LayerKind, LossConfig, ModelConfig, ModelKind, OutputLayer,
+    TransformerGenerator, Vocabulary,
 };
 use descant_autograd::{Graph, Parameters, Segments, Var};
 use descant_nn::Scope;
@@ -15,7 +15,7 @@ pub trait Generator: fmt::Debug + Send + Sync {
     fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> (Var<'t>, Arc<Segments>);
 
     /// What turns a hidden state into scores, or into a loss.
-    fn output(&self) -> &Output;
+    fn output(&self) -> &OutputLayer;
 
     /// The longest sequence it can read or write; `None` where there is no end.
     fn max_length(&self) -> Option<usize> {
@@ -26,15 +26,15 @@ pub trait Generator: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Whatever the pass fails with.
-    fn start(&self, graph: Graph<'_>, sources: Option<&Sequences>, rows: usize) -> Result<State>;
+    fn start(&self, graph: Graph<'_>, sources: Option<&Sequences>, rows: usize) -> Result<DecoderState>;
 
     /// The hidden states after one more token in each row, and the new state.
     ///
     /// # Errors
     /// Whatever the pass fails with.
-    fn step<'t>(&self, graph: Graph<'t>, state: &State, tokens: &[u32]) -> Result<(Var<'t>, State)>;
+    fn step<'t>(&self, graph: Graph<'t>, state: &DecoderState, tokens: &[u32]) -> Result<(Var<'t>, DecoderState)>;
 
-    /// The summed loss of a batch, a scalar. Divide by [`Output::weight`] of the targets for the mean.
+    /// The summed loss of a batch, a scalar. Divide by [`OutputLayer::weight`] of the targets for the mean.
     fn loss<'t>(&self, graph: Graph<'t>, batch: &Batch) -> Var<'t> {
         let output = self.output();
         if output.consistency() == 0.0 {
@@ -64,10 +64,10 @@ pub fn build(
     config.validate(vocabulary)?;
     let mut scope = Scope::new(parameters, seed);
     Ok(match config.kind {
-        _ if config.decoder == Layers::Transformer => {
+        _ if config.decoder == LayerKind::Transformer => {
             Box::new(TransformerGenerator::new(&mut scope, config, loss, vocabulary))
         }
-        Kind::LanguageModel => Box::new(LanguageModel::new(&mut scope, config, loss, vocabulary)),
-        Kind::EncoderDecoder => Box::new(EncoderDecoder::new(&mut scope, config, loss, vocabulary)),
+        ModelKind::LanguageModel => Box::new(LanguageModel::new(&mut scope, config, loss, vocabulary)),
+        ModelKind::EncoderDecoder => Box::new(EncoderDecoder::new(&mut scope, config, loss, vocabulary)),
     })
 }

@@ -1,8 +1,8 @@
+use crate::decoder_state::{DecoderState, restore, store};
 use crate::generator::Generator;
-use crate::state::{State, restore, store};
-use crate::{LossConfig, ModelConfig, Output, Vocabulary};
+use crate::{LossConfig, ModelConfig, OutputLayer, Vocabulary};
 use descant_autograd::{Graph, PackedSequences, Segments, Var};
-use descant_nn::{Cell, Embedding, Input, Recurrent, RecurrentConfig, Scope};
+use descant_nn::{Cell, Embedding, Recurrent, RecurrentConfig, RecurrentInput, Scope};
 use descant_tensor::{Result, Tensor};
 use descant_text::{Batch, Sequences};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub struct LanguageModel {
     embedding: Embedding,
     rnn: Recurrent,
-    output: Output,
+    output: OutputLayer,
     config: ModelConfig,
 }
 
@@ -29,7 +29,7 @@ impl LanguageModel {
         };
         let rnn = Recurrent::new(&mut scope.at("rnn"), sizes);
         let widths = (config.hidden, config.embedding);
-        let output = Output::new(scope, loss, config, &embedding, widths, vocabulary);
+        let output = OutputLayer::new(scope, loss, config, &embedding, widths, vocabulary);
         Self { embedding, rnn, output, config: config.clone() }
     }
 }
@@ -39,26 +39,26 @@ impl Generator for LanguageModel {
         let layout = Arc::new(PackedSequences::new(&batch.input.lengths()));
         let segments = Arc::new(layout.segments());
         let ids = segments.arrange(&batch.input.ids);
-        let x = Input::embedded(graph, &self.embedding, &ids, self.config.dropout);
+        let x = RecurrentInput::embedded(graph, &self.embedding, &ids, self.config.dropout);
         let (hidden, _) = self.rnn.forward(x, &[], &layout);
         (hidden.dropout(self.config.dropout), segments)
     }
 
-    fn output(&self) -> &Output {
+    fn output(&self) -> &OutputLayer {
         &self.output
     }
 
-    fn start(&self, graph: Graph<'_>, _sources: Option<&Sequences>, rows: usize) -> Result<State> {
+    fn start(&self, graph: Graph<'_>, _sources: Option<&Sequences>, rows: usize) -> Result<DecoderState> {
         let states = if self.config.cell == Cell::Lstm { 2 } else { 1 } * self.config.layers;
         let zeros = Tensor::zeros(graph.dtype(), [rows, self.config.hidden]);
-        Ok(State { tensors: vec![zeros; states], memory: None, sources: (0..rows).collect() })
+        Ok(DecoderState { tensors: vec![zeros; states], memory: None, sources: (0..rows).collect() })
     }
 
-    fn step<'t>(&self, graph: Graph<'t>, state: &State, tokens: &[u32]) -> Result<(Var<'t>, State)> {
+    fn step<'t>(&self, graph: Graph<'t>, state: &DecoderState, tokens: &[u32]) -> Result<(Var<'t>, DecoderState)> {
         let layout = Arc::new(PackedSequences::new(&vec![1; tokens.len()]));
         let before = restore(graph, &state.tensors, self.config.layers, self.config.cell == Cell::Lstm);
         let x = self.embedding.forward(graph, &Arc::from(tokens));
         let (hidden, after) = self.rnn.forward(x, &before, &layout);
-        Ok((hidden, State { tensors: store(&after)?, memory: None, sources: state.sources.clone() }))
+        Ok((hidden, DecoderState { tensors: store(&after)?, memory: None, sources: state.sources.clone() }))
     }
 }

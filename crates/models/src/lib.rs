@@ -1,18 +1,18 @@
 //! The architectures, each behind the [`Generator`] trait, and what they have in common.
 
 mod config;
+mod decoder_state;
 mod encoder;
 mod encoder_decoder;
 mod generator;
 mod language_model;
-mod output;
-mod state;
+mod output_layer;
 mod transformer;
 
-pub use config::{Bridge, Kind, Layers, LossConfig, Measure, ModelConfig, Tie, Vocabulary};
+pub use config::{Bridge, EmbeddingLoss, LayerKind, LossConfig, ModelConfig, ModelKind, Tie, Vocabulary};
+pub use decoder_state::{DecoderState, EncoderOutput};
 pub use encoder_decoder::EncoderDecoder;
 pub use generator::{Generator, build};
 pub use language_model::LanguageModel;
-pub use output::Output;
-pub use state::{Memory, State};
+pub use output_layer::OutputLayer;
 pub use transformer::TransformerGenerator;

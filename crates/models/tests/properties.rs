@@ -4,15 +4,17 @@
 use descant_autograd::gradcheck::{TOLERANCE, check};
 use descant_autograd::{Graph, Parameters, Tape};
 use descant_kernels::Parallelism;
-use descant_models::{Bridge, Generator, Kind, Layers, LossConfig, Measure, ModelConfig, Tie, Vocabulary, build};
-use descant_nn::{Cell, NormKind, Position, RotaryScaling, Score, TransformerConfig};
+use descant_models::{
+    Bridge, EmbeddingLoss, Generator, LayerKind, LossConfig, ModelConfig, ModelKind, Tie, Vocabulary, build,
+};
+use descant_nn::{AttentionScore, Cell, NormKind, Position, RotaryScaling, TransformerConfig};
 use descant_tensor::DType;
 use descant_text::{Batch, Sequences};
 use std::collections::BTreeMap;
 
 const VOCABULARY: usize = 7;
 
-fn base(kind: Kind, cell: Cell) -> ModelConfig {
+fn base(kind: ModelKind, cell: Cell) -> ModelConfig {
     ModelConfig { cell, embedding: 4, hidden: 4, layers: 2, encoder_layers: 1, ..ModelConfig::new(kind) }
 }
 
@@ -21,7 +23,7 @@ fn transformers() -> Vec<(String, ModelConfig, LossConfig)> {
     use descant_autograd::Activation;
     let plain = TransformerConfig { heads: 2, max_length: 8, ..TransformerConfig::default() };
     let model = |kind, transformer: &TransformerConfig| ModelConfig {
-        decoder: Layers::Transformer,
+        decoder: LayerKind::Transformer,
         hidden: 8,
         transformer: Some(transformer.clone()),
         ..base(kind, Cell::Lstm)
@@ -29,8 +31,8 @@ fn transformers() -> Vec<(String, ModelConfig, LossConfig)> {
     let gpt2 = TransformerConfig { activation: Activation::GeluTanh, position: Position::Learned, ..plain.clone() };
     let llama = TransformerConfig {
         heads: 4,
-        key_value_heads: Some(2),
-        feed_forward: Some(6),
+        kv_heads: Some(2),
+        d_ff: Some(6),
         activation: Activation::Silu,
         gated: true,
         norm: NormKind::Rms,
@@ -50,13 +52,13 @@ fn transformers() -> Vec<(String, ModelConfig, LossConfig)> {
         position: Position::Relative,
         relative_buckets: 4,
         relative_max_distance: 6,
-        head_width: Some(3),
+        head_dim: Some(3),
         scale_attention: false,
         scale_output: true,
         bias: false,
         ..plain.clone()
     };
-    let (lm, pair) = (Kind::LanguageModel, Kind::EncoderDecoder);
+    let (lm, pair) = (ModelKind::LanguageModel, ModelKind::EncoderDecoder);
     let tied = |tie, model: ModelConfig| ModelConfig { tie, output_bias: false, ..model };
     let swiglu = TransformerConfig { attention_bias: Some(true), ..llama.clone() };
     let alibi = TransformerConfig { position: Position::Alibi, activation: Activation::Relu, ..plain.clone() };
@@ -68,13 +70,13 @@ fn transformers() -> Vec<(String, ModelConfig, LossConfig)> {
     let recomputed = TransformerConfig { recompute: true, attention_dropout: 0.1, ..llama.clone() };
     let deep = ModelConfig { encoder_layers: 3, layers: 1, ..model(pair, &plain) };
     let lstm_decoder = ModelConfig {
-        decoder: Layers::Recurrent,
-        encoder: Some(Layers::Transformer),
-        attention: Some(Score::General),
+        decoder: LayerKind::Recurrent,
+        encoder: Some(LayerKind::Transformer),
+        attention: Some(AttentionScore::General),
         bridge: Bridge::Zero,
         ..model(pair, &plain)
     };
-    let lstm_encoder = ModelConfig { encoder: Some(Layers::Recurrent), ..model(pair, &plain) };
+    let lstm_encoder = ModelConfig { encoder: Some(LayerKind::Recurrent), ..model(pair, &plain) };
     [
         ("gpt2", tied(Tie::Output, model(lm, &gpt2))),
         ("llama", model(lm, &llama)),
@@ -105,8 +107,8 @@ fn models() -> Vec<(String, ModelConfig, LossConfig)> {
         let mut add = |name: &str, config: ModelConfig, loss: LossConfig| {
             models.push((format!("{cell:?} {name}"), config, loss));
         };
-        let language_model = base(Kind::LanguageModel, cell);
-        let pair = base(Kind::EncoderDecoder, cell);
+        let language_model = base(ModelKind::LanguageModel, cell);
+        let pair = base(ModelKind::EncoderDecoder, cell);
         add("language model", language_model.clone(), LossConfig::default());
         add("tied", ModelConfig { tie: Tie::Output, ..language_model }, LossConfig::default());
         add("last state", pair.clone(), LossConfig::default());
@@ -114,14 +116,14 @@ fn models() -> Vec<(String, ModelConfig, LossConfig)> {
         add("deep encoder", ModelConfig { encoder_layers: 3, ..pair.clone() }, LossConfig::default());
         let shallow = ModelConfig { encoder_layers: 3, layers: 1, ..pair.clone() };
         add("deep encoder, shallow decoder", shallow, LossConfig::default());
-        for score in [Score::Dot, Score::General, Score::Concat, Score::Additive] {
+        for score in [AttentionScore::Dot, AttentionScore::General, AttentionScore::Concat, AttentionScore::Additive] {
             let with = ModelConfig { attention: Some(score), ..pair.clone() };
             add(&format!("{score:?}"), with.clone(), LossConfig::default());
             let fed = ModelConfig { input_feeding: true, bridge: Bridge::Zero, tie: Tie::All, ..with };
             add(&format!("{score:?}, fed, all tied"), fed, LossConfig::default());
         }
-        for measure in [Measure::Cosine, Measure::L2, Measure::Vmf] {
-            let with = ModelConfig { attention: Some(Score::General), ..pair.clone() };
+        for measure in [EmbeddingLoss::Cosine, EmbeddingLoss::L2, EmbeddingLoss::Vmf] {
+            let with = ModelConfig { attention: Some(AttentionScore::General), ..pair.clone() };
             add(&format!("{measure:?}"), with, LossConfig::Embedding { measure });
         }
     }
@@ -138,8 +140,8 @@ fn sequences(lengths: &[usize], seed: usize) -> Sequences {
     sequences
 }
 
-fn batch(kind: Kind) -> Batch {
-    let source = (kind == Kind::EncoderDecoder).then(|| sequences(&[3, 1, 4], 1));
+fn batch(kind: ModelKind) -> Batch {
+    let source = (kind == ModelKind::EncoderDecoder).then(|| sequences(&[3, 1, 4], 1));
     Batch { source, input: sequences(&[2, 4, 1], 2), target: sequences(&[2, 4, 1], 3) }
 }
 
@@ -164,18 +166,21 @@ fn every_model_has_the_gradient_of_its_central_differences() {
 
 #[test]
 fn dropout_has_the_gradient_of_its_central_differences() {
-    let recurrent =
-        ModelConfig { dropout: 0.3, attention: Some(Score::General), ..base(Kind::EncoderDecoder, Cell::Lstm) };
+    let recurrent = ModelConfig {
+        dropout: 0.3,
+        attention: Some(AttentionScore::General),
+        ..base(ModelKind::EncoderDecoder, Cell::Lstm)
+    };
     let everywhere =
         TransformerConfig { heads: 2, attention_dropout: 0.2, activation_dropout: 0.2, ..TransformerConfig::default() };
     let transformer = ModelConfig {
-        decoder: Layers::Transformer,
+        decoder: LayerKind::Transformer,
         hidden: 8,
         dropout: 0.1,
         transformer: Some(everywhere),
-        ..base(Kind::EncoderDecoder, Cell::Lstm)
+        ..base(ModelKind::EncoderDecoder, Cell::Lstm)
     };
-    let language_model = ModelConfig { kind: Kind::LanguageModel, encoder: None, ..transformer.clone() };
+    let language_model = ModelConfig { kind: ModelKind::LanguageModel, encoder: None, ..transformer.clone() };
     for config in [recurrent, transformer, language_model] {
         for consistency in [0.0, 5.0] {
             let loss = LossConfig::CrossEntropy {
@@ -196,7 +201,7 @@ fn dropout_has_the_gradient_of_its_central_differences() {
 /// The scores of every target token, by sequence, from one whole pass.
 fn whole(graph: Graph<'_>, model: &dyn Generator, batch: &Batch) -> Vec<Vec<f64>> {
     let (hidden, segments) = model.hidden(graph, batch);
-    let scores = model.output().scores(hidden).value().unwrap();
+    let scores = model.output().logits(hidden).value().unwrap();
     let (classes, scores) = (scores.shape().last(), scores.to_f64());
     (0..segments.len())
         .map(|i| segments.rows(i).iter().flat_map(|&row| scores[row * classes..][..classes].to_vec()).collect())
@@ -233,7 +238,7 @@ fn stepwise_scores_are_those_of_the_whole_sequence() {
             let tokens: Vec<u32> = running.iter().map(|&i| batch.input.get(i)[t]).collect();
             let graph = tape.infer(&parameters, Parallelism::Serial);
             let (hidden, after) = model.step(graph, &state, &tokens).unwrap();
-            let found = model.output().scores(hidden).value().unwrap().to_f64();
+            let found = model.output().logits(hidden).value().unwrap().to_f64();
             for (found, &i) in found.chunks(VOCABULARY).zip(&running) {
                 scores[i].extend_from_slice(found);
             }

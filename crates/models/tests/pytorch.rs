@@ -2,8 +2,8 @@
 //! parameter's gradient to 1e-4, and 20 steps of every optimizer to 1e-4.
 
 use descant_autograd::{Parameters, Tape};
-use descant_models::{Kind, LossConfig, ModelConfig, Vocabulary, build};
-use descant_nn::{Cell, Score};
+use descant_models::{LossConfig, ModelConfig, ModelKind, Vocabulary, build};
+use descant_nn::{AttentionScore, Cell};
 use descant_optim::{Clipping, Optimizer};
 use descant_tensor::DType;
 use descant_text::{Batch, Sequences};
@@ -63,14 +63,14 @@ fn weights(file: &SafeTensors<'_>, kind: &str, parameters: &mut Parameters) {
 }
 
 /// Two layers on every side.
-fn sizes(kind: Kind, cell: Cell) -> ModelConfig {
+fn sizes(kind: ModelKind, cell: Cell) -> ModelConfig {
     ModelConfig {
         cell,
         embedding: 10,
         hidden: 12,
         layers: 2,
         encoder_layers: 2,
-        attention: (kind == Kind::EncoderDecoder).then_some(Score::General),
+        attention: (kind == ModelKind::EncoderDecoder).then_some(AttentionScore::General),
         ..ModelConfig::new(kind)
     }
 }
@@ -79,7 +79,7 @@ fn compare(name: &str, config: &ModelConfig) {
     let path = format!("{}/tests/reference/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
     let bytes = std::fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
-    let pair = config.kind == Kind::EncoderDecoder;
+    let pair = config.kind == ModelKind::EncoderDecoder;
     let batch = Batch {
         source: pair.then(|| sequences(&file, "ids.source")),
         input: sequences(&file, "ids.input"),
@@ -140,26 +140,26 @@ fn compare(name: &str, config: &ModelConfig) {
 
 #[test]
 fn lstm_language_model() {
-    compare("lstm_lm", &sizes(Kind::LanguageModel, Cell::Lstm));
+    compare("lstm_lm", &sizes(ModelKind::LanguageModel, Cell::Lstm));
 }
 
 #[test]
 fn gru_language_model() {
-    compare("gru_lm", &sizes(Kind::LanguageModel, Cell::Gru));
+    compare("gru_lm", &sizes(ModelKind::LanguageModel, Cell::Gru));
 }
 
 #[test]
 fn lstm_encoder_decoder() {
-    compare("lstm_s2s", &sizes(Kind::EncoderDecoder, Cell::Lstm));
+    compare("lstm_s2s", &sizes(ModelKind::EncoderDecoder, Cell::Lstm));
 }
 
 #[test]
 fn lstm_encoder_decoder_with_input_feeding_and_a_deeper_decoder() {
-    let config = sizes(Kind::EncoderDecoder, Cell::Lstm);
+    let config = sizes(ModelKind::EncoderDecoder, Cell::Lstm);
     compare("lstm_fed_s2s", &ModelConfig { input_feeding: true, encoder_layers: 1, ..config });
 }
 
 #[test]
 fn gru_encoder_decoder_with_input_feeding() {
-    compare("gru_s2s", &ModelConfig { input_feeding: true, ..sizes(Kind::EncoderDecoder, Cell::Gru) });
+    compare("gru_s2s", &ModelConfig { input_feeding: true, ..sizes(ModelKind::EncoderDecoder, Cell::Gru) });
 }

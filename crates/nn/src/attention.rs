@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// How a decoder state is held against an encoder state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Score {
+pub enum AttentionScore {
     /// `qᵀ m` (Luong et al. 2015, arXiv 1508.04025).
     Dot,
     /// `qᵀ W m` (Luong et al. 2015).
@@ -34,16 +34,16 @@ enum Weights {
 
 impl Attention {
     /// Fresh weights for states of `width`.
-    pub fn new(scope: &mut Scope<'_>, score: Score, width: usize) -> Self {
+    pub fn new(scope: &mut Scope<'_>, score: AttentionScore, width: usize) -> Self {
         let init = Init::Uniform(1.0 / (width.max(1) as f64).sqrt());
         let weights = match score {
-            Score::Dot => Weights::Dot,
-            Score::General => Weights::General { weight: scope.parameter("weight", [width, width], init) },
-            Score::Concat => Weights::Concat {
+            AttentionScore::Dot => Weights::Dot,
+            AttentionScore::General => Weights::General { weight: scope.parameter("weight", [width, width], init) },
+            AttentionScore::Concat => Weights::Concat {
                 weight: scope.parameter("weight", [width, 2 * width], init),
                 v: scope.parameter("v", [width], init),
             },
-            Score::Additive => Weights::Additive {
+            AttentionScore::Additive => Weights::Additive {
                 query: scope.parameter("query.weight", [width, width], init),
                 memory: scope.parameter("memory.weight", [width, width], init),
                 v: scope.parameter("v", [width], init),

@@ -8,12 +8,12 @@ mod recurrent;
 mod scope;
 mod transformer;
 
-pub use attention::{Attention, Score};
+pub use attention::{Attention, AttentionScore};
 pub use init::Init;
 pub use layers::{Embedding, Linear};
 pub use norm::{Norm, NormKind};
-pub use recurrent::{Cell, Input, Recurrent, RecurrentConfig, State};
+pub use recurrent::{Cell, Recurrent, RecurrentConfig, RecurrentInput, RecurrentState};
 pub use scope::Scope;
 pub use transformer::{
-    Memory, Position, QkNorm, RotaryScaling, Transformer, TransformerConfig, TransformerSizes, sinusoids,
+    CrossAttentionKv, Position, QkNorm, RotaryScaling, Transformer, TransformerConfig, TransformerSizes, sinusoids,
 };

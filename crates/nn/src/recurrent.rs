@@ -41,7 +41,7 @@ pub struct RecurrentConfig {
 
 /// The state of one layer: `[B, H]`, rows in the order of [`PackedSequences::order`]. Both directions lie side by side.
 #[derive(Clone, Copy, Debug)]
-pub struct State<'t> {
+pub struct RecurrentState<'t> {
     /// The hidden state.
     pub hidden: Var<'t>,
     /// An LSTM's cell state.
@@ -50,19 +50,19 @@ pub struct State<'t> {
 
 /// What a layer reads: a row of `x` for each token.
 #[derive(Clone, Debug)]
-pub struct Input<'t> {
+pub struct RecurrentInput<'t> {
     x: Var<'t>,
     rows: Option<Arc<[u32]>>,
 }
 
-impl<'t> From<Var<'t>> for Input<'t> {
+impl<'t> From<Var<'t>> for RecurrentInput<'t> {
     /// Row `n` for token `n`.
     fn from(x: Var<'t>) -> Self {
         Self { x, rows: None }
     }
 }
 
-impl<'t> Input<'t> {
+impl<'t> RecurrentInput<'t> {
     /// The embeddings of `ids`. Without dropout, which makes every token's input its own, those of a few distinct ids
     /// are multiplied once.
     #[track_caller]
@@ -122,10 +122,10 @@ impl Recurrent {
     #[track_caller]
     pub fn forward<'t>(
         &self,
-        input: impl Into<Input<'t>>,
-        initial: &[State<'t>],
+        input: impl Into<RecurrentInput<'t>>,
+        initial: &[RecurrentState<'t>],
         layout: &Arc<PackedSequences>,
-    ) -> (Var<'t>, Vec<State<'t>>) {
+    ) -> (Var<'t>, Vec<RecurrentState<'t>>) {
         let mut input = input.into();
         let mut last = Vec::with_capacity(self.weights.len());
         for (layer, directions) in self.weights.iter().enumerate() {
@@ -133,7 +133,7 @@ impl Recurrent {
                 input = input.x.dropout(self.config.dropout).into();
             }
             let initial = initial.get(layer);
-            let runs: Vec<(Var<'t>, State<'t>)> = directions
+            let runs: Vec<(Var<'t>, RecurrentState<'t>)> = directions
                 .iter()
                 .enumerate()
                 .map(|(direction, weights)| self.direction(&input, weights, initial, layout, direction))
@@ -144,7 +144,7 @@ impl Recurrent {
                     last.push(*state);
                 }
                 runs => {
-                    let join = |of: &dyn Fn(&(Var<'t>, State<'t>)) -> Option<Var<'t>>| {
+                    let join = |of: &dyn Fn(&(Var<'t>, RecurrentState<'t>)) -> Option<Var<'t>>| {
                         let parts: Option<Vec<Var<'t>>> = runs.iter().map(of).collect();
                         parts.map(|parts| input.x.graph().concat_last(&parts))
                     };
@@ -152,7 +152,7 @@ impl Recurrent {
                     else {
                         continue;
                     };
-                    last.push(State { hidden, cell: join(&|run| run.1.cell) });
+                    last.push(RecurrentState { hidden, cell: join(&|run| run.1.cell) });
                     input = output.into();
                 }
             }
@@ -162,12 +162,12 @@ impl Recurrent {
 
     fn direction<'t>(
         &self,
-        input: &Input<'t>,
+        input: &RecurrentInput<'t>,
         weights: &[ParameterId; 4],
-        initial: Option<&State<'t>>,
+        initial: Option<&RecurrentState<'t>>,
         layout: &Arc<PackedSequences>,
         direction: usize,
-    ) -> (Var<'t>, State<'t>) {
+    ) -> (Var<'t>, RecurrentState<'t>) {
         let (graph, rows) = (input.x.graph(), input.rows.as_ref());
         let width = self.config.hidden;
         let part = |state: Var<'t>| match self.config.bidirectional {
@@ -182,11 +182,11 @@ impl Recurrent {
                 let y = input.x.lstm(rows, &weights, initial, layout, direction == 1);
                 let hidden = y.slice(tokens, tokens + sequences);
                 let cell = Some(y.slice(tokens + sequences, tokens + 2 * sequences));
-                (y.slice(0, tokens), State { hidden, cell })
+                (y.slice(0, tokens), RecurrentState { hidden, cell })
             }
             Cell::Gru => {
                 let y = input.x.gru(rows, &weights, initial.map(|state| part(state.hidden)), layout, direction == 1);
-                (y.slice(0, tokens), State { hidden: y.slice(tokens, tokens + sequences), cell: None })
+                (y.slice(0, tokens), RecurrentState { hidden: y.slice(tokens, tokens + sequences), cell: None })
             }
         }
     }

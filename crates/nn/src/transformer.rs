@@ -7,7 +7,7 @@ mod layer;
 pub use config::{Position, QkNorm, RotaryScaling, TransformerConfig};
 
 use crate::{Embedding, Init, Norm, Scope};
-use attention::Reach;
+use attention::AttentionSegments;
 use descant_autograd::{AttentionOperand, Graph, ParameterId, RotaryAngles, Segments, Var};
 use descant_tensor::{Result, Tensor};
 use layer::Layer;
@@ -47,8 +47,8 @@ pub struct TransformerSizes {
 /// What the layers of one pass share.
 #[derive(Debug)]
 struct Pass<'t> {
-    own: Reach,
-    source: Option<Reach>,
+    own: AttentionSegments,
+    source: Option<AttentionSegments>,
     angles: Option<Arc<RotaryAngles>>,
     /// Of layers that see a window alone.
     local_angles: Option<Arc<RotaryAngles>>,
@@ -57,7 +57,7 @@ struct Pass<'t> {
 
 /// An encoded source in a pass.
 #[derive(Clone, Debug)]
-pub struct Memory<'t> {
+pub struct CrossAttentionKv<'t> {
     /// Keys and values for each layer, of [`Transformer::keys_and_values`].
     pub keys_and_values: Vec<AttentionOperand<'t>>,
     /// The rows of each source, one after the other.
@@ -118,7 +118,13 @@ impl Transformer {
         self.norm_embedding.as_ref().map_or(x, |norm| norm.forward(x)).dropout(self.sizes.dropout)
     }
 
-    fn pass<'t>(&self, graph: Graph<'t>, positions: Vec<usize>, own: Reach, source: Option<Reach>) -> Pass<'t> {
+    fn pass<'t>(
+        &self,
+        graph: Graph<'t>,
+        positions: Vec<usize>,
+        own: AttentionSegments,
+        source: Option<AttentionSegments>,
+    ) -> Pass<'t> {
         let (config, width) = (&self.config, self.sizes.width);
         let of = |frequencies: Vec<f64>| Arc::new(RotaryAngles::new(positions.clone(), &frequencies));
         let angles = (config.position == Position::Rotary).then(|| of(config.frequencies(width)));
@@ -137,12 +143,13 @@ impl Transformer {
         embedding: &Embedding,
         ids: &Arc<[u32]>,
         segments: &Arc<Segments>,
-        memory: Option<&Memory<'t>>,
+        memory: Option<&CrossAttentionKv<'t>>,
     ) -> Var<'t> {
         let positions: Vec<usize> = (0..segments.len()).flat_map(|i| 0..segments.rows(i).len()).collect();
         let mut x = self.embed(graph, embedding, ids, &positions);
-        let own = Reach { queries: segments.clone(), memory: segments.clone() };
-        let source = memory.map(|memory| Reach { queries: segments.clone(), memory: memory.segments.clone() });
+        let own = AttentionSegments { queries: segments.clone(), memory: segments.clone() };
+        let source =
+            memory.map(|memory| AttentionSegments { queries: segments.clone(), memory: memory.segments.clone() });
         let pass = self.pass(graph, positions, own, source);
         for (l, layer) in self.layers.iter().enumerate() {
             let source = memory.and_then(|memory| memory.keys_and_values.get(l).copied());
@@ -166,7 +173,7 @@ impl Transformer {
         embedding: &Embedding,
         tokens: &[u32],
         caches: &mut [Tensor],
-        memory: Option<&Memory<'t>>,
+        memory: Option<&CrossAttentionKv<'t>>,
         sources: &[usize],
     ) -> Result<Var<'t>> {
         let before = caches.first().map_or(0, |cache| cache.shape()[1]);
@@ -174,11 +181,12 @@ impl Transformer {
         let positions = vec![before; rows];
         let mut x = self.embed(graph, embedding, &Arc::from(tokens), &positions);
         let each = Arc::new(Segments::joined(&vec![1; rows]));
-        let own = Reach { queries: each.clone(), memory: Arc::new(Segments::joined(&vec![before + 1; rows])) };
+        let own =
+            AttentionSegments { queries: each.clone(), memory: Arc::new(Segments::joined(&vec![before + 1; rows])) };
         let source = memory.map(|memory| {
             let mut segments = Segments::default();
             sources.iter().for_each(|&i| segments.push(memory.segments.rows(i).iter().copied()));
-            Reach { queries: each, memory: Arc::new(segments) }
+            AttentionSegments { queries: each, memory: Arc::new(segments) }
         });
         let pass = self.pass(graph, positions, own, source);
         for (l, (layer, cache)) in self.layers.iter().zip(caches).enumerate() {
@@ -190,7 +198,7 @@ impl Transformer {
 
     /// The caches of [`Transformer::step`] before the first token.
     pub fn caches(&self, graph: Graph<'_>, rows: usize) -> Vec<Tensor> {
-        let cache = |layer: &Layer| Tensor::zeros(graph.dtype(), [rows, 0, layer.key_value_columns()]);
+        let cache = |layer: &Layer| Tensor::zeros(graph.dtype(), [rows, 0, layer.kv_columns()]);
         self.layers.iter().map(cache).collect()
     }
 
@@ -203,7 +211,7 @@ impl Transformer {
 
     /// The same from what a step keeps of them: all side by side in one matrix.
     pub fn side_by_side<'t>(&self, joined: Var<'t>) -> Vec<AttentionOperand<'t>> {
-        let columns = |l: usize| l * self.layers[l].key_value_columns();
+        let columns = |l: usize| l * self.layers[l].kv_columns();
         (0..self.layers.len()).map(|l| AttentionOperand { x: joined, column: columns(l) }).collect()
     }
 

@@ -1,4 +1,4 @@
-use crate::metrics::Log;
+use crate::metrics::MetricsAccumulator;
 use crate::run::{CHECKPOINTS, beside, discard};
 use crate::{Error, RunFolder, TensorFile};
 use descant_autograd::Parameters;
@@ -36,8 +36,8 @@ pub struct Progress {
     /// The plateau schedule's state.
     pub schedule: Option<serde_json::Value>,
     /// Sums over the steps since the last line of metrics.
-    #[serde(default, skip_serializing_if = "Log::is_empty")]
-    pub(crate) log: Log,
+    #[serde(default, skip_serializing_if = "MetricsAccumulator::is_empty")]
+    pub(crate) log: MetricsAccumulator,
     /// Where the last validation came only because the training ended: what was known before it, for one that goes further
     /// after all.
     #[serde(default, skip_serializing_if = "Option::is_none")]

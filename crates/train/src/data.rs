@@ -1,6 +1,6 @@
 use crate::run::DATA;
 use crate::{DataConfig, Error, Files, Recipe, Tokenizers};
-use descant_models::{Kind, LossConfig};
+use descant_models::{LossConfig, ModelKind};
 use descant_text::{
     Batch, BatchConfig, Batches, ChatTemplate, Corpus, Example, Form, Frame, Source, TextError, read_text, write_file,
 };
@@ -35,7 +35,8 @@ impl Texts {
         let train = source(&data.train, data, kind, template)?;
         let validation = data.validation.as_ref().map(|files| source(files, data, kind, template)).transpose()?;
         validation.as_ref().map_or(Ok(()), |validation| agree(&train, validation))?;
-        if kind == Kind::LanguageModel && train.has_pairs() && matches!(recipe.loss, LossConfig::Embedding { .. }) {
+        if kind == ModelKind::LanguageModel && train.has_pairs() && matches!(recipe.loss, LossConfig::Embedding { .. })
+        {
             let reason = "loss.kind = \"embedding\": prompts that do not count need loss.kind = \"cross-entropy\"";
             return Err(recipe.wrong(reason));
         }
@@ -162,19 +163,19 @@ pub(crate) fn kept(text: &Source, corpus: &Corpus) -> Result<Vec<Example>, Error
 pub(crate) fn source(
     files: &Files,
     data: &DataConfig,
-    kind: Kind,
+    kind: ModelKind,
     template: Option<&ChatTemplate>,
 ) -> Result<Source, Error> {
     let source = match files {
         Files::Two([source, target]) => Source::Parallel { source: source.clone(), target: target.clone() },
         Files::One(path) if is_json(path) => Source::json(path)?,
         Files::One(path) => match (kind, data.columns) {
-            (Kind::LanguageModel, None) if data.stream => Source::Stream { path: path.clone() },
-            (Kind::LanguageModel, None) => Source::Lines { path: path.clone() },
+            (ModelKind::LanguageModel, None) if data.stream => Source::Stream { path: path.clone() },
+            (ModelKind::LanguageModel, None) => Source::Lines { path: path.clone() },
             (_, columns) => Source::Tsv { path: path.clone(), columns },
         },
     };
-    if kind == Kind::EncoderDecoder && !source.has_pairs() {
+    if kind == ModelKind::EncoderDecoder && !source.has_pairs() {
         let path = source.path().to_owned();
         let reason = format!("it holds {}, and an encoder-decoder needs {}", source.form(), Form::Pairs);
         return Err(Error::Recipe { path, reason });
@@ -231,7 +232,7 @@ pub(crate) fn chat_template(path: &Path) -> Result<ChatTemplate, Error> {
 
 /// The most tokens of a text that a model has positions for, with what stands around it.
 pub(crate) fn longest(recipe: &Recipe, conversations: bool) -> usize {
-    let frame = Frame::new(&recipe.special(), recipe.model.kind == Kind::EncoderDecoder, conversations);
+    let frame = Frame::new(&recipe.special(), recipe.model.kind == ModelKind::EncoderDecoder, conversations);
     recipe.model.max_length().map_or(usize::MAX, |most| most.saturating_sub(frame.most()))
 }
 

@@ -1,7 +1,7 @@
 use crate::{Error, Recipe, Tokenizers, Trained};
 use descant_autograd::{Graph, Segments, Tape, TeacherProjection, Var};
 use descant_kernels::Parallelism;
-use descant_models::{Generator, Output};
+use descant_models::{Generator, OutputLayer};
 use descant_tensor::{Brief, Tensor};
 use descant_text::Batch;
 use serde::{Deserialize, Serialize};
@@ -53,7 +53,7 @@ pub struct Teacher {
 }
 
 /// What a teacher makes of a batch.
-pub struct Lesson<'a> {
+pub struct TeacherOutput<'a> {
     teacher: &'a Teacher,
     hidden: Tensor,
     segments: Arc<Segments>,
@@ -79,7 +79,7 @@ impl Teacher {
         if trained.recipe.model.output_soft_cap.is_some() {
             return wrong("as a teacher it would have to be without model.output_soft_cap");
         }
-        let Output::Softmax { projection, .. } = trained.model.output() else {
+        let OutputLayer::Softmax { projection, .. } = trained.model.output() else {
             return wrong("as a teacher it would have to have loss.kind = \"cross-entropy\", to say what is likely");
         };
         if let (Some(most), Some(data)) = (trained.model.max_length(), &recipe.data) {
@@ -123,14 +123,14 @@ impl Teacher {
     ///
     /// # Errors
     /// Whatever the pass fails with.
-    pub fn read(&self, tape: &mut Tape, batch: &Batch) -> descant_tensor::Result<Lesson<'_>> {
+    pub fn read(&self, tape: &mut Tape, batch: &Batch) -> descant_tensor::Result<TeacherOutput<'_>> {
         let graph = tape.infer(&self.trained.parameters, Parallelism::Serial);
         let (hidden, segments) = self.trained.model.hidden(graph, batch);
-        Ok(Lesson { teacher: self, hidden: hidden.value()?, segments })
+        Ok(TeacherOutput { teacher: self, hidden: hidden.value()?, segments })
     }
 }
 
-impl Lesson<'_> {
+impl TeacherOutput<'_> {
     /// The summed loss of the batch: the texts' own, and the teacher's.
     pub fn loss<'t>(&self, graph: Graph<'t>, model: &dyn Generator, batch: &Batch) -> Var<'t> {
         let Teacher { weight, bias, config, .. } = self.teacher;

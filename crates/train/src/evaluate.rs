@@ -1,12 +1,12 @@
 use crate::data::{agree, batch_config, is_json, kept, longest, source};
 use crate::recipe::Look;
-use crate::score::{Question, questions};
+use crate::score::{EvalExample, questions};
 use crate::trained::RECIPE;
-use crate::{Answer, DataConfig, Error, Files, Recipe, Replicas, Texts, Trained};
+use crate::{DataConfig, Error, Files, Prediction, Recipe, Replicas, Texts, Trained};
 use descant_autograd::{Parameters, Tape};
-use descant_generate::Options;
+use descant_generate::DecodingOptions;
 use descant_kernels::Parallelism;
-use descant_models::{Generator, Kind};
+use descant_models::{Generator, ModelKind};
 use descant_text::{Batch, BatchConfig, Batches, Corpus, Example, Form, Source, TextError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -74,10 +74,10 @@ fn evaluate_batch(
     let graph = tape.infer(parameters, Parallelism::Serial);
     let (hidden, segments) = model.hidden(graph, batch);
     let ids = segments.arrange(&batch.target.ids);
-    let loss = model.output().nats(hidden, &ids).item()?;
+    let loss = model.output().negative_log_likelihood(hidden, &ids).item()?;
     let mut right = 0;
     for (i, ids) in ids.chunks(BLOCK).enumerate() {
-        let scores = model.output().scores(hidden.slice(i * BLOCK, i * BLOCK + ids.len())).value()?;
+        let scores = model.output().logits(hidden.slice(i * BLOCK, i * BLOCK + ids.len())).value()?;
         let classes = scores.shape().last();
         let scores = scores.to_f32();
         let best = |row: &[f32]| row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i as u32);
@@ -96,7 +96,9 @@ const LONGEST_CHUNK: usize = 2048;
 /// Whether a model from elsewhere reads these files as one continuous text.
 fn is_continuous(recipe: &Recipe, files: &Files) -> Result<bool, Error> {
     match files {
-        Files::One(path) if recipe.model.kind == Kind::LanguageModel && !is_json(path) => Ok(Look::at(path)?.parted),
+        Files::One(path) if recipe.model.kind == ModelKind::LanguageModel && !is_json(path) => {
+            Ok(Look::at(path)?.parted)
+        }
         _ => Ok(false),
     }
 }
@@ -207,7 +209,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Whether its text has sources or prompts, to which the model's answers are measured.
-    pub fn has_answers(&self) -> bool {
+    pub fn has_pairs(&self) -> bool {
         self.text.has_pairs()
     }
 
@@ -227,7 +229,7 @@ impl<'a> Evaluator<'a> {
     ///
     /// # Errors
     /// Where the text has no pairs; whatever a pass fails with.
-    pub fn answers(&mut self, options: &Options, merge: bool) -> Result<Vec<Answer>, Error> {
+    pub fn predictions(&mut self, options: &DecodingOptions, merge: bool) -> Result<Vec<Prediction>, Error> {
         let text = &self.text;
         if !text.has_pairs() {
             let reason = "answers need pairs of source and target. Name them with --data".to_owned();
@@ -237,12 +239,13 @@ impl<'a> Evaluator<'a> {
         let question = |pair: Example| {
             let source = pair.source.unwrap_or_default();
             let target = pair.target.to_string();
-            let references = vec![match trained.converses() {
-                true => trained.content(&target, &trained.tokenizers.target.encode_text(&pair.target)?)?,
+            let references = vec![match trained.is_chat_model() {
+                true => trained.response_text(&target, &trained.tokenizers.target.encode_text(&pair.target)?)?,
                 false => target,
             }];
-            let answer = Answer { line: pair.line, source: source.to_string(), references, ..Answer::default() };
-            Ok(Question { ids: trained.encode(&source)?, answer })
+            let answer =
+                Prediction { line: pair.line, source: source.to_string(), references, ..Prediction::default() };
+            Ok(EvalExample { ids: trained.encode(&source)?, answer })
         };
         let pairs = kept(text, &self.corpus)?.into_iter().map(question).collect::<Result<Vec<_>, Error>>()?;
         let mut questions = questions(pairs, merge);
@@ -253,14 +256,14 @@ impl<'a> Evaluator<'a> {
         let written = self.replicas.map(&chunks, |tape, chunk| {
             let ids: Vec<Vec<u32>> = chunk.iter().map(|&i| questions[i].ids.clone()).collect();
             let numbers: Vec<u64> = chunk.iter().map(|&i| i as u64).collect();
-            trained.write_ids(tape, &ids, &numbers, options, |_, _| ())
+            trained.generate_from_ids(tape, &ids, &numbers, options, |_, _| ())
         });
         let written = written.into_iter().collect::<Result<Vec<_>, _>>()?;
         for (i, mut texts) in order.into_iter().zip(written.into_iter().flatten()) {
             let best = texts.swap_remove(0);
             let answer = &mut questions[i].answer;
             answer.finished = best.finished;
-            answer.written = if trained.converses() { trained.answer(&best)? } else { best.text };
+            answer.written = if trained.is_chat_model() { trained.response(&best)? } else { best.text };
         }
         Ok(questions.into_iter().map(|question| question.answer).collect())
     }

@@ -1,7 +1,7 @@
 use crate::data::write;
 use crate::run::DATA;
 use crate::{Error, Recipe, Texts};
-use descant_models::Kind;
+use descant_models::ModelKind;
 use descant_text::{Corpus, Source, read_file};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -12,7 +12,7 @@ pub(crate) const LENGTHS: &str = "lengths.json";
 /// How long the texts of a training were, in tokens without beginning and end: kept in the run, as what is written with it
 /// is held to them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Shown {
+pub struct TrainingLengths {
     /// Of a language model, the most tokens that it read at once, the beginning among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<usize>,
@@ -28,10 +28,10 @@ pub struct Shown {
     pub ratio: Option<f64>,
 }
 
-impl Shown {
+impl TrainingLengths {
     /// What the encoded texts of a run that is being started show.
     pub(crate) fn by(recipe: &Recipe, texts: &Texts, run: &Path) -> Result<Self, Error> {
-        let is_language_model = recipe.model.kind == Kind::LanguageModel;
+        let is_language_model = recipe.model.kind == ModelKind::LanguageModel;
         let lengths = Corpus::report_in(&run.join(DATA).join("train"))?.unwrap_or_default().lengths;
         let length = |tokens: u64| usize::try_from(tokens).unwrap_or(usize::MAX);
         let context = match texts.train {

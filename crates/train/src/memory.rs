@@ -2,7 +2,7 @@
 
 use crate::Recipe;
 use descant_autograd::Parameters;
-use descant_models::{Kind, Layers, LossConfig, Vocabulary, build};
+use descant_models::{LayerKind, LossConfig, ModelKind, Vocabulary, build};
 use descant_optim::OptimizerConfig;
 use descant_tensor::DType;
 use std::fs;
@@ -120,24 +120,24 @@ fn states(optimizer: &OptimizerConfig) -> f64 {
 fn per_token(recipe: &Recipe) -> f64 {
     let model = &recipe.model;
     let hidden = model.hidden as f64;
-    let layer = |layers: Layers| match layers {
-        Layers::Recurrent => 16.0 * hidden,
-        Layers::Transformer => {
+    let layer = |layers: LayerKind| match layers {
+        LayerKind::Recurrent => 16.0 * hidden,
+        LayerKind::Transformer => {
             let transformer = model.transformer();
             let gate = if transformer.gated { 1.5 } else { 1.0 };
-            1.5 * (9.0 * hidden + 2.0 * gate * transformer.feed_forward(model.hidden) as f64)
+            1.5 * (9.0 * hidden + 2.0 * gate * transformer.d_ff(model.hidden) as f64)
         }
     };
-    let depth = |layers: Layers, count: usize| match layers {
+    let depth = |layers: LayerKind, count: usize| match layers {
         // Kept: what goes into each layer, and one layer whole.
-        Layers::Transformer if model.transformer().recompute => layer(layers) + count as f64 * hidden,
+        LayerKind::Transformer if model.transformer().recompute => layer(layers) + count as f64 * hidden,
         _ => layer(layers) * count as f64,
     };
     let decoder = depth(model.decoder, model.layers);
     // Half of the tokens are the source's.
     let one = match model.kind {
-        Kind::LanguageModel => decoder,
-        Kind::EncoderDecoder => (decoder + depth(model.encoder(), model.encoder_layers)) / 2.0,
+        ModelKind::LanguageModel => decoder,
+        ModelKind::EncoderDecoder => (decoder + depth(model.encoder(), model.encoder_layers)) / 2.0,
     };
     let twice = matches!(recipe.loss, LossConfig::CrossEntropy { consistency, .. } if consistency > 0.0);
     (one + 4.0 * hidden) * if twice { 2.0 } else { 1.0 }

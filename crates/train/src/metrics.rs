@@ -11,7 +11,7 @@ pub(crate) const METRICS: &str = "metrics.jsonl";
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Metric {
+pub enum MetricsRecord {
     /// Means over the steps since the last such line.
     Train {
         /// Optimizer steps done.
@@ -43,7 +43,7 @@ pub enum Metric {
     },
 }
 
-impl Metric {
+impl MetricsRecord {
     fn step(&self) -> u64 {
         match self {
             Self::Train { step, .. } | Self::Validation { step, .. } => *step,
@@ -54,7 +54,7 @@ impl Metric {
 /// Sums over the steps since the last line of metrics. A checkpoint holds them, so that the next line is the same whether a
 /// run was broken off or not; but the speed, which is that of this process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Log {
+pub(crate) struct MetricsAccumulator {
     steps: u64,
     /// Those that had a loss.
     #[serde(default)]
@@ -67,7 +67,7 @@ pub(crate) struct Log {
     seconds: f64,
 }
 
-impl Log {
+impl MetricsAccumulator {
     pub(crate) fn add(&mut self, step: &Step, seconds: f64) {
         self.seconds += seconds;
         self.steps += 1;
@@ -81,10 +81,10 @@ impl Log {
         self.steps == 0
     }
 
-    pub(crate) fn metric(&self, step: u64, epoch: u64, learning_rate: f64) -> Metric {
+    pub(crate) fn metric(&self, step: u64, epoch: u64, learning_rate: f64) -> MetricsRecord {
         let n = self.learned.max(1) as f64;
         let tokens_per_s = self.tokens as f64 / self.seconds.max(1e-9);
-        Metric::Train {
+        MetricsRecord::Train {
             step,
             epoch,
             loss: (self.learned > 0).then_some(self.loss / n),
@@ -97,12 +97,12 @@ impl Log {
 
 /// The file `metrics.jsonl` of a run.
 #[derive(Debug)]
-pub(crate) struct Metrics {
+pub(crate) struct MetricsFile {
     path: PathBuf,
     file: File,
 }
 
-impl Metrics {
+impl MetricsFile {
     /// Opens it to go on after `step`: what an interrupted run wrote beyond is dropped, as it will be written again; and,
     /// where the training goes on beyond its end, the validation there. Also, how many lines could not be read, and are
     /// dropped too.
@@ -116,8 +116,8 @@ impl Metrics {
             let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
             let mut kept = String::new();
             for line in String::from_utf8_lossy(&bytes[..whole]).lines() {
-                match serde_json::from_str::<Metric>(line) {
-                    Ok(Metric::Validation { step: at, .. }) if beyond_end && at == step => {}
+                match serde_json::from_str::<MetricsRecord>(line) {
+                    Ok(MetricsRecord::Validation { step: at, .. }) if beyond_end && at == step => {}
                     Ok(metric) if metric.step() <= step => kept.extend([line, "\n"]),
                     Ok(_) => {}
                     Err(_) => unread += 1,
@@ -130,7 +130,7 @@ impl Metrics {
         Ok((Self { path, file }, unread))
     }
 
-    pub(crate) fn write(&mut self, metric: &Metric) -> Result<(), Error> {
+    pub(crate) fn write(&mut self, metric: &MetricsRecord) -> Result<(), Error> {
         let line = serde_json::to_string(metric).unwrap_or_default() + "\n";
         self.file.write_all(line.as_bytes()).map_err(|error| Error::io("write the metrics to", &self.path, error))
     }

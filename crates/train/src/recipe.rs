@@ -12,7 +12,7 @@ pub(crate) use decide::Look;
 
 use crate::{DistillConfig, FinetuneConfig, GenerationConfig};
 use descant_kernels::MatmulPrecision;
-use descant_models::{Kind, LossConfig, Measure, ModelConfig, Tie};
+use descant_models::{EmbeddingLoss, LossConfig, ModelConfig, ModelKind, Tie};
 use descant_optim::{ClippingConfig, OptimizerConfig, ScheduleConfig};
 use descant_tensor::Brief;
 use descant_text::{Special, TokenizerConfig};
@@ -386,7 +386,7 @@ impl Recipe {
         }
         if let Some(data) = &self.data {
             positive("data.max_length", data.max_length as u64)?;
-            if data.stream && self.model.kind == Kind::EncoderDecoder {
+            if data.stream && self.model.kind == ModelKind::EncoderDecoder {
                 return Err("data.stream = true: one continuous text is for kind = \"language-model\"".to_owned());
             }
             if let Some(most) = self.model.max_length().filter(|&most| data.stream && train.length > most) {
@@ -442,7 +442,7 @@ impl Recipe {
             if self.model.tie == Tie::Output {
                 return Err("model.tie = \"output\": this loss has no output projection to tie".to_owned());
             }
-            if measure == Measure::Vmf && self.model.embedding(self.model.decoder) < 2 {
+            if measure == EmbeddingLoss::Vmf && self.model.embedding(self.model.decoder) < 2 {
                 return Err("model.embedding = 1: expected 2 or more for loss.measure = \"vmf\"".to_owned());
             }
         }

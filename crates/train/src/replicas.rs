@@ -37,7 +37,7 @@ type Start = for<'t> fn(&'t mut Tape, &'t Parameters, u64) -> Graph<'t>;
 
 /// What one step's passes found.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Passed {
+pub struct StepLoss {
     /// The summed loss over the targets that count.
     pub loss: f64,
     /// What it is divided by for the mean.
@@ -73,7 +73,7 @@ impl Replicas {
         parameters: &Parameters,
         batches: &[Batch],
         seed: u64,
-    ) -> Result<Passed> {
+    ) -> Result<StepLoss> {
         let shares = self.replicas.len();
         let weight: f64 = batches.iter().map(|batch| model.output().weight(&batch.target.ids)).sum();
         let cut: Vec<Vec<Batch>> = batches.iter().map(|batch| batch.shares(shares)).collect();
@@ -104,7 +104,7 @@ impl Replicas {
                 .collect()
         });
         let losses = losses.into_iter().collect::<Result<Vec<f64>>>()?;
-        Ok(Passed { loss: tree_sum(&losses), weight })
+        Ok(StepLoss { loss: tree_sum(&losses), weight })
     }
 
     /// Adds all replicas' gradients into the first one's, along a fixed tree, and returns the norm of the sum.

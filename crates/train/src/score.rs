@@ -3,7 +3,7 @@ use std::collections::HashMap;
 
 /// What was written for a source, beside what may be written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct Prediction {
     /// The line of the source's first pair in its file, from 1.
     pub line: u64,
     /// What it was written for.
@@ -84,7 +84,7 @@ fn is_unspaced(c: char) -> bool {
         || matches!(c, '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
-impl Answer {
+impl Prediction {
     /// Whether it is right, by this cutting.
     pub fn is_right(&self, unit: Unit) -> bool {
         self.references.iter().any(|reference| unit.is_same(&self.written, reference))
@@ -93,7 +93,7 @@ impl Answer {
 
 impl Score {
     /// Scores answers.
-    pub fn of(answers: &[Answer]) -> Self {
+    pub fn of(answers: &[Prediction]) -> Self {
         let unit = Unit::of(answers.iter().flat_map(|answer| &answer.references));
         let (mut exact, mut edits, mut tokens) = (0, 0, 0);
         for answer in answers {
@@ -122,15 +122,15 @@ impl Score {
 
 /// A pair to be asked: its line, what is read for it, and what is right.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Question {
-    pub(crate) answer: Answer,
+pub(crate) struct EvalExample {
+    pub(crate) answer: Prediction,
     /// What the model reads.
     pub(crate) ids: Vec<u32>,
 }
 
 /// What is to be answered: pairs with one source are one question where `merge` says so.
-pub(crate) fn questions(pairs: impl IntoIterator<Item = Question>, merge: bool) -> Vec<Question> {
-    let mut questions: Vec<Question> = Vec::new();
+pub(crate) fn questions(pairs: impl IntoIterator<Item = EvalExample>, merge: bool) -> Vec<EvalExample> {
+    let mut questions: Vec<EvalExample> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     for pair in pairs {
         let next = questions.len();
@@ -147,9 +147,9 @@ pub(crate) fn questions(pairs: impl IntoIterator<Item = Question>, merge: bool) 
 mod tests {
     use super::*;
 
-    fn answer(written: &str, references: &[&str]) -> Answer {
+    fn answer(written: &str, references: &[&str]) -> Prediction {
         let references = references.iter().map(|&reference| reference.to_owned()).collect();
-        Answer { written: written.to_owned(), finished: true, references, ..Answer::default() }
+        Prediction { written: written.to_owned(), finished: true, references, ..Prediction::default() }
     }
 
     #[test]
@@ -186,14 +186,14 @@ mod tests {
             let score = Score::of(&[answer(written, &[reference]), answer("x y", &["x y"])]);
             assert_eq!((score.exact_match, score.token_error_rate), (1.0, 0.0), "{reference:?}");
         }
-        let unfinished = Answer { finished: false, ..answer("a", &["a b"]) };
+        let unfinished = Prediction { finished: false, ..answer("a", &["a b"]) };
         assert_eq!(Score::of(&[unfinished, answer("a", &["a"])]).unfinished, 1);
     }
 
     #[test]
     fn pairs_with_one_source_are_one_question() {
-        let pair = |(line, source, reference): (u64, &str, &str)| Question {
-            answer: Answer { line, source: source.to_owned(), ..answer("", &[reference]) },
+        let pair = |(line, source, reference): (u64, &str, &str)| EvalExample {
+            answer: Prediction { line, source: source.to_owned(), ..answer("", &[reference]) },
             ids: Vec::new(),
         };
         let pairs = || [(1, "a", "1"), (2, "b", "2"), (3, "a", "3")].map(pair);

@@ -2,14 +2,14 @@
 
 use crate::checkpoint::{Belongs, Checkpoint, Progress, steps};
 use crate::data::{TEMPLATE, Texts, batch_config, chat_template, write};
-use crate::metrics::{METRICS, Metrics};
+use crate::metrics::{METRICS, MetricsFile};
 use crate::preflight::{Preflight, new_tokens, other_model};
 use crate::resume::{found, resumed};
 use crate::run::{BEST, DATA, LAST, is_run, is_starting};
 use crate::trained::{RECIPE, add_model};
 use crate::{
-    Error, Estimate, GenerationConfig, Origins, Recipe, Replicas, RunFolder, Shown, Tokenizers, TrainConfig, Trainer,
-    quoted,
+    Error, Estimate, GenerationConfig, Origins, Recipe, Replicas, RunFolder, Tokenizers, TrainConfig, Trainer,
+    TrainingLengths, quoted,
 };
 use descant_autograd::Parameters;
 use descant_optim::{Optimizer, Schedule, WeightAverage};
@@ -93,7 +93,7 @@ impl Trainer {
             parameters.copy_from(&init.parameters, &sizes).map_err(differs)?;
             notes.extend(new_tokens(&recipe, &parameters, &sizes)?);
         }
-        let before = init.map(|init| init.shown());
+        let before = init.map(|init| init.lengths());
         let run = run.map_or_else(|| RunFolder::take(path), Ok)?;
         run.begin()?;
         let mut told = Vec::new();
@@ -102,7 +102,7 @@ impl Trainer {
         let found = Preflight::of(&recipe, model.as_ref(), &batches, held_out)?;
         notes.extend(found.notes);
         tokenizers.save(run.path())?;
-        Shown::by(&recipe, &texts, run.path())?.or(before.unwrap_or_default()).save(run.path())?;
+        TrainingLengths::by(&recipe, &texts, run.path())?.or(before.unwrap_or_default()).save(run.path())?;
         if let Some(template) = &template {
             write(&run.join(TEMPLATE), template.text().as_bytes())?;
         }
@@ -110,7 +110,7 @@ impl Trainer {
         let average = (decay > 0.0).then(|| WeightAverage::new(decay, &parameters));
         let optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
         let replicas = Replicas::new(recipe.train.shares, threads)?.taught_by(teacher);
-        let (metrics, _) = Metrics::open(run.path(), 0, false)?;
+        let (metrics, _) = MetricsFile::open(run.path(), 0, false)?;
         let mut trainer = Self {
             schedule: Schedule::new(found.schedule, found.steps),
             steps: found.steps,
@@ -201,7 +201,7 @@ impl Trainer {
         if recipe != own {
             run.write_recipe(&recipe)?;
         }
-        let (metrics, unread) = Metrics::open(run.path(), progress.step, beyond_end)?;
+        let (metrics, unread) = MetricsFile::open(run.path(), progress.step, beyond_end)?;
         if unread > 0 {
             notes.push(format!("{METRICS}: {unread} lines could not be read, and are left out from now on."));
         }

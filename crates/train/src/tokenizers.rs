@@ -1,6 +1,6 @@
 use crate::data::Texts;
 use crate::{Error, Recipe};
-use descant_models::{Kind, LossConfig, Vocabulary};
+use descant_models::{LossConfig, ModelKind, Vocabulary};
 use descant_text::{Corpus, Side, Tokenizer, TokenizerConfig, TokenizerKind};
 use std::path::Path;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl Tokenizers {
             log::info!("Training the tokenizer{of} ({kind}, at most {size} entries)");
         };
         let spaces = texts.keep_spaces();
-        if recipe.model.kind == Kind::LanguageModel {
+        if recipe.model.kind == ModelKind::LanguageModel {
             tell("", target_config);
             let prompts = texts.train.has_pairs().then(|| side(Side::Source)).transpose()?;
             let all = prompts.into_iter().flatten().chain(side(Side::Target)?);
@@ -139,9 +139,9 @@ impl Tokenizers {
             let special = if name == TARGET { own } else { shared };
             Tokenizer::load(&run.join(name), special.clone()).map(Arc::new)
         };
-        if run.join(SHARED).exists() || kind == Kind::LanguageModel {
+        if run.join(SHARED).exists() || kind == ModelKind::LanguageModel {
             let target = side(SHARED)?;
-            let source = (kind == Kind::EncoderDecoder).then(|| target.clone());
+            let source = (kind == ModelKind::EncoderDecoder).then(|| target.clone());
             return Ok(Self { source, target });
         }
         Ok(Self { source: Some(side(SOURCE)?), target: side(TARGET)? })

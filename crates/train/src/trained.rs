@@ -2,7 +2,7 @@ use crate::checkpoint::{self, Belongs, Checkpoint, Content, Progress, step_of, s
 use crate::data::{TEMPLATE, chat_template, write};
 use crate::resume::found;
 use crate::run::{BEST, CHECKPOINTS, LAST};
-use crate::{Error, Estimate, Evaluator, Recipe, RunFolder, Shown, Tokenizers, available, quoted};
+use crate::{Error, Estimate, Evaluator, Recipe, RunFolder, Tokenizers, TrainingLengths, available, quoted};
 use descant_autograd::Parameters;
 use descant_kernels::zeros;
 use descant_models::{Generator, build};
@@ -30,7 +30,7 @@ pub struct Trained {
     /// The step of the checkpoint.
     pub step: u64,
     /// What training showed of lengths.
-    pub(crate) shown: Option<Shown>,
+    pub(crate) lengths: Option<TrainingLengths>,
     /// CRC-32 of the checkpoint's weights.
     pub(crate) checksum: Option<u32>,
     /// Its run folder.
@@ -43,7 +43,7 @@ impl Trained {
     /// # Errors
     /// Where it is not a run, or its files are damaged.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let mut trained = Self::load_apart(path)?;
+        let mut trained = Self::load_unmerged(path)?;
         if trained.parameters.has_adapters() {
             let merged = trained.parameters.merged();
             trained.parameters =
@@ -56,7 +56,7 @@ impl Trained {
     ///
     /// # Errors
     /// As [`Trained::load`].
-    pub fn load_apart(path: &Path) -> Result<Self, Error> {
+    pub fn load_unmerged(path: &Path) -> Result<Self, Error> {
         let (run, checkpoint) = open(path)?;
         let recipe = Recipe::of_run(&run)?;
         // Side by side, as each takes a large part of a second for a model of a hundred million weights.
@@ -72,8 +72,8 @@ impl Trained {
         let chat = chat_of(&run, &tokenizers)?;
         let step = checkpoint.progress().step;
         let checksum = checkpoint.checksum();
-        let shown = Shown::load(&run)?;
-        let mut trained = Self { recipe, tokenizers, parameters, model, chat, step, shown, checksum, run };
+        let lengths = TrainingLengths::load(&run)?;
+        let mut trained = Self { recipe, tokenizers, parameters, model, chat, step, lengths, checksum, run };
         checkpoint.load_model(&mut trained.parameters)?;
         Ok(trained)
     }
@@ -122,7 +122,7 @@ impl Trained {
 
 /// What a run is, without its weights.
 #[derive(Debug)]
-pub struct Described {
+pub struct RunInfo {
     /// The resolved recipe.
     pub recipe: Recipe,
     /// The tokenizers.
@@ -133,7 +133,7 @@ pub struct Described {
     pub step: u64,
 }
 
-impl Described {
+impl RunInfo {
     /// Reads a run folder, or one of its checkpoints, as [`Trained::load`] does.
     ///
     /// # Errors
@@ -273,7 +273,7 @@ pub(crate) fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
         Some(run) if path.is_symlink() => Ok((run.to_owned(), path.to_owned())),
         Some(run) if inside.join("manifest.json").is_file() => Ok((run.to_owned(), inside.clone())),
         _ => {
-            let runs: Vec<String> = Described::runs_in(path).iter().map(|run| run.display().to_string()).collect();
+            let runs: Vec<String> = RunInfo::runs_in(path).iter().map(|run| run.display().to_string()).collect();
             Err(wrong(&match runs.is_empty() {
                 _ if path.is_file() => {
                     "this is a file, and neither a run nor a model. To train on a text, name it in a recipe: \

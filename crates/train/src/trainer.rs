@@ -1,7 +1,7 @@
 use crate::checkpoint::{self, Belongs, Content, Progress};
 use crate::data::batch_config;
 use crate::evaluate::{Evaluation, evaluate};
-use crate::metrics::{Metric, Metrics};
+use crate::metrics::{MetricsFile, MetricsRecord};
 use crate::run::{BEST, LAST};
 use crate::{Error, Estimate, Recipe, Replicas, RunFolder, Tokenizers};
 use descant_autograd::{ParameterId, Parameters, derive_seed};
@@ -19,7 +19,7 @@ pub struct Trainer {
     pub(crate) recipe: Recipe,
     pub(crate) run: RunFolder,
     pub(crate) belongs: Belongs,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: MetricsFile,
     pub(crate) notes: Vec<String>,
     pub(crate) tokenizers: Tokenizers,
     pub(crate) parameters: Parameters,
@@ -65,7 +65,7 @@ pub enum Event {
         tokens: usize,
     },
     /// A line of metrics was written.
-    Metric(Metric),
+    Metrics(MetricsRecord),
     /// A checkpoint was written.
     Saved {
         /// Its step.
@@ -221,7 +221,7 @@ impl Trainer {
                 let metric = log.metric(step, self.progress.position.epoch, found.learning_rate);
                 self.run.check()?;
                 self.metrics.write(&metric)?;
-                watch(&Event::Metric(metric));
+                watch(&Event::Metrics(metric));
             }
             let (last, stopped) = (self.is_done(), stop.load(Ordering::Relaxed));
             if step.is_multiple_of(self.recipe.train.validate_every) || last {
@@ -230,8 +230,8 @@ impl Trainer {
                 }
                 if let Some(metric) = self.validate()? {
                     self.metrics.write(&metric)?;
-                    let best = matches!(metric, Metric::Validation { best: true, .. });
-                    watch(&Event::Metric(metric));
+                    let best = matches!(metric, MetricsRecord::Validation { best: true, .. });
+                    watch(&Event::Metrics(metric));
                     if best {
                         self.save(BEST)?;
                     }
@@ -274,7 +274,7 @@ impl Trainer {
         patience > 0 && self.progress.stale >= patience
     }
 
-    fn validate(&mut self) -> Result<Option<Metric>, Error> {
+    fn validate(&mut self) -> Result<Option<MetricsRecord>, Error> {
         let Some(found) = self.evaluate()? else { return Ok(None) };
         let step = self.progress.step;
         if !found.loss.is_finite() {
@@ -291,7 +291,7 @@ impl Trainer {
         self.schedule.observe(found.loss);
         self.progress.schedule = self.schedule.state();
         let (perplexity, accuracy) = (found.perplexity, found.accuracy);
-        Ok(Some(Metric::Validation { step, loss: found.loss, perplexity, accuracy, best }))
+        Ok(Some(MetricsRecord::Validation { step, loss: found.loss, perplexity, accuracy, best }))
     }
 
     /// Writes a checkpoint, and makes `link` point at it.

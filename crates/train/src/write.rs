@@ -1,16 +1,16 @@
 //! How a trained model writes.
 
-use crate::{Error, GenerationConfig, Shown, Trained};
+use crate::{Error, GenerationConfig, Trained, TrainingLengths};
 use descant_autograd::Tape;
-use descant_generate::{Hypothesis, Input, Options, Strategy};
+use descant_generate::{DecodingBatch, DecodingOptions, Hypothesis, Strategy};
 use descant_kernels::Parallelism;
-use descant_models::{Kind, Layers};
+use descant_models::{LayerKind, ModelKind};
 use descant_nn::Position;
 use descant_text::{Message, Sequences, Special, Text, Tokenizer};
 
 /// A text that a model wrote.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Written {
+pub struct Generated {
     /// The text, without the prompt.
     pub text: String,
     /// Its tokens.
@@ -20,7 +20,7 @@ pub struct Written {
     /// Whether the model ended it, or the length ran out.
     pub finished: bool,
     /// Whether not all before it was read: the source has more tokens than the model has positions, or a language model
-    /// more behind it than [`Options::context`].
+    /// more behind it than [`DecodingOptions::context`].
     pub cut: bool,
     /// Tokens of the source or the prompt that are unknown to the tokenizer.
     pub unknown: usize,
@@ -28,7 +28,7 @@ pub struct Written {
 
 /// What a chat template writes after an answer, such as `<|im_end|>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AnswerEnd {
+pub struct ResponseEnd {
     /// In letters.
     pub text: String,
     /// The token with which it begins, where that is one of its own.
@@ -44,7 +44,7 @@ const WITHOUT_END: usize = 500;
 impl Trained {
     /// Whether it continues texts, rather than turning one into another.
     pub fn is_language_model(&self) -> bool {
-        self.recipe.model.kind == Kind::LanguageModel
+        self.recipe.model.kind == ModelKind::LanguageModel
     }
 
     pub(crate) fn is_continuous(&self) -> bool {
@@ -53,34 +53,34 @@ impl Trained {
 
     /// Whether a text is a question that it answers, rather than the beginning of what it goes on with: of every
     /// encoder-decoder, and of a language model that was trained on prompts or conversations.
-    pub fn answers(&self) -> bool {
-        !self.is_language_model() || self.converses() || self.shown.is_some_and(|shown| shown.prompts)
+    pub fn responds(&self) -> bool {
+        !self.is_language_model() || self.is_chat_model() || self.lengths.is_some_and(|lengths| lengths.prompts)
     }
 
     /// Whether it was trained on conversations, or came with a chat template and was trained on nothing else since.
-    pub fn converses(&self) -> bool {
-        self.chat.is_some() && self.shown.map_or(self.recipe.data.is_none(), |shown| shown.prompts)
+    pub fn is_chat_model(&self) -> bool {
+        self.chat.is_some() && self.lengths.map_or(self.recipe.data.is_none(), |lengths| lengths.prompts)
     }
 
     /// Whether it has learnt anything: a run whose only checkpoint is that of its start has not.
-    pub fn has_learnt(&self) -> bool {
+    pub fn is_trained(&self) -> bool {
         self.step > 0 || self.recipe.data.is_none() || self.recipe.init.is_some()
     }
 
     /// Tokens of the longest target in training, the end among them; of a model from elsewhere it is not known.
-    pub fn longest_answer(&self) -> Option<usize> {
-        self.shown.map(|shown| shown.longest_target.saturating_add(1))
+    pub fn longest_target(&self) -> Option<usize> {
+        self.lengths.map(|lengths| lengths.longest_target.saturating_add(1))
     }
 
     /// What its training showed, and all before that; of a model from elsewhere, what its configuration says.
-    pub(crate) fn shown(&self) -> Shown {
-        self.shown.unwrap_or(Shown { context: self.context(), ..Shown::default() })
+    pub(crate) fn lengths(&self) -> TrainingLengths {
+        self.lengths.unwrap_or(TrainingLengths { context: self.context(), ..TrainingLengths::default() })
     }
 
     /// How tokens are chosen by default: the likeliest for models that answer; for those that continue a text, by their
     /// probability.
     pub fn strategy(&self) -> Strategy {
-        let otherwise = || if self.answers() { Strategy::Greedy } else { self.recipe.generation.sampling(1) };
+        let otherwise = || if self.responds() { Strategy::Greedy } else { self.recipe.generation.sampling(1) };
         self.recipe.generation.strategy().unwrap_or_else(otherwise)
     }
 
@@ -94,26 +94,26 @@ impl Trained {
         strategy: Strategy,
         max_length: Option<usize>,
         parallelism: Parallelism,
-    ) -> Result<Options, Error> {
+    ) -> Result<DecodingOptions, Error> {
         let Special { ends, .. } = self.tokenizers.target.special();
         let GenerationConfig { ranking, forced_end, ref forced_beginning, .. } = self.recipe.generation;
         let max_length = max_length.or(self.recipe.generation.max_length);
         let forced = forced_beginning.iter().copied().filter(|_| !self.is_language_model());
         let start = self.bos()?.into_iter().chain(forced).collect();
-        let options = Options {
+        let options = DecodingOptions {
             context: self.context(),
-            context_bos: self.before()?.first().copied().filter(|_| !self.is_continuous()),
+            context_bos: self.prompt_prefix()?.first().copied().filter(|_| !self.is_continuous()),
             forbidden: self.forbidden(),
             parallelism,
             ranking,
             forced_end,
-            ..Options::new(strategy, max_length.unwrap_or(WITHOUT_END), start, ends.clone())
+            ..DecodingOptions::new(strategy, max_length.unwrap_or(WITHOUT_END), start, ends.clone())
         };
-        Ok(match self.shown {
-            Some(shown) if max_length.is_none() && !self.is_continuous() => Options {
-                max_length: ((HEADROOM * shown.longest_target as f64) as usize).saturating_add(MORE),
-                max_length_source: Some(shown.longest_source),
-                max_length_ratio: shown.ratio.map(|ratio| HEADROOM * ratio),
+        Ok(match self.lengths {
+            Some(lengths) if max_length.is_none() && !self.is_continuous() => DecodingOptions {
+                max_length: ((HEADROOM * lengths.longest_target as f64) as usize).saturating_add(MORE),
+                max_length_source: Some(lengths.longest_source),
+                max_length_ratio: lengths.ratio.map(|ratio| HEADROOM * ratio),
                 ..options
             },
             _ => options,
@@ -135,12 +135,12 @@ impl Trained {
     /// attention no wider than training's texts), and encoder-decoders.
     pub fn context(&self) -> Option<usize> {
         let model = &self.recipe.model;
-        if !self.is_language_model() || model.decoder != Layers::Transformer {
+        if !self.is_language_model() || model.decoder != LayerKind::Transformer {
             return None;
         }
         let layers = model.transformer();
-        let trained = match self.shown {
-            Some(Shown { context, .. }) => context,
+        let trained = match self.lengths {
+            Some(TrainingLengths { context, .. }) => context,
             // Of a model from elsewhere, what its configuration says.
             None => self.recipe.data.is_none().then_some(layers.max_length),
         };
@@ -168,7 +168,7 @@ impl Trained {
     ///
     /// # Errors
     /// Where the library refuses.
-    pub fn before(&self) -> Result<Vec<u32>, Error> {
+    pub fn prompt_prefix(&self) -> Result<Vec<u32>, Error> {
         let special = self.tokenizers.target.special();
         match (&special.around, self.is_language_model()) {
             (_, false) => Ok(Vec::new()),
@@ -192,13 +192,13 @@ impl Trained {
     pub fn generate(&self, text: &str) -> Result<String, Error> {
         let options = self.options(self.strategy(), None, Parallelism::Serial)?;
         let prompt = match &self.chat {
-            Some(_) if self.converses() => self.prompt(&[Message::new("user", text)])?,
+            Some(_) if self.is_chat_model() => self.prompt(&[Message::new("user", text)])?,
             _ => text.into(),
         };
-        let mut written = self.write(&mut Tape::new(), &[prompt], 0.., &options, |_, _| ())?;
+        let mut written = self.generate_batch(&mut Tape::new(), &[prompt], 0.., &options, |_, _| ())?;
         let best = written.pop().and_then(|mut texts| texts.drain(..).next());
         match best {
-            Some(written) if self.converses() => self.answer(&written),
+            Some(written) if self.is_chat_model() => self.response(&written),
             written => Ok(written.map(|written| written.text).unwrap_or_default()),
         }
     }
@@ -227,7 +227,7 @@ impl Trained {
                     // The template writes all that belongs there.
                     Some(_) if text.is_rendered() => ids,
                     Some(around) => around.put(&ids),
-                    None => [&self.before()?, special.between(&ids, &[]).0].concat(),
+                    None => [&self.prompt_prefix()?, special.between(&ids, &[]).0].concat(),
                 };
                 if !read.is_empty() {
                     return Ok(read);
@@ -246,34 +246,34 @@ impl Trained {
     ///
     /// # Errors
     /// Whatever the model's pass fails with.
-    pub fn write<T>(
+    pub fn generate_batch<T>(
         &self,
         tape: &mut Tape,
         lines: &[T],
         numbers: impl IntoIterator<Item = u64>,
-        options: &Options,
+        options: &DecodingOptions,
         on_token: impl FnMut(usize, u32),
-    ) -> Result<Vec<Vec<Written>>, Error>
+    ) -> Result<Vec<Vec<Generated>>, Error>
     where
         for<'a> &'a T: Into<Text>,
     {
         let numbers: Vec<u64> = numbers.into_iter().take(lines.len()).collect();
         let ids = lines.iter().map(|line| self.encode(&line.into())).collect::<Result<Vec<_>, _>>()?;
-        self.write_ids(tape, &ids, &numbers, options, on_token)
+        self.generate_from_ids(tape, &ids, &numbers, options, on_token)
     }
 
     /// The same for tokens, of [`Trained::encode`], each with its number.
     ///
     /// # Errors
     /// Whatever the model's pass fails with.
-    pub fn write_ids(
+    pub fn generate_from_ids(
         &self,
         tape: &mut Tape,
         texts: &[Vec<u32>],
         numbers: &[u64],
-        options: &Options,
+        options: &DecodingOptions,
         on_token: impl FnMut(usize, u32),
-    ) -> Result<Vec<Vec<Written>>, Error> {
+    ) -> Result<Vec<Vec<Generated>>, Error> {
         let is_language_model = self.is_language_model();
         let (positions, mut ids) = (self.model.max_length().unwrap_or(usize::MAX), Sequences::new());
         // Of what has no position, the end of a prompt is read by the search itself.
@@ -288,7 +288,7 @@ impl Trained {
             }
         }
         let (sources, prompts) = if is_language_model { (None, Some(&ids)) } else { (Some(&ids), None) };
-        let input = Input { rows: numbers, sources, prompts };
+        let input = DecodingBatch { rows: numbers, sources, prompts };
         let written = descant_generate::stream(self.model.as_ref(), &self.parameters, tape, input, options, on_token)?;
         let context = options.context.unwrap_or(usize::MAX).min(positions);
         let read_by: &Tokenizer = self.tokenizers.source.as_ref().unwrap_or(&self.tokenizers.target);
@@ -302,7 +302,7 @@ impl Trained {
                 false => read.len() > positions,
             };
             let unknown = read.iter().filter(|&&id| Some(id) == unknown).count();
-            Ok(Written { text: self.continuation(prompt, &tokens)?, tokens, score, finished, cut, unknown })
+            Ok(Generated { text: self.continuation(prompt, &tokens)?, tokens, score, finished, cut, unknown })
         };
         let each = |(found, read): (Vec<Hypothesis>, &Vec<u32>)| found.into_iter().map(|one| text(one, read)).collect();
         written.into_iter().zip(texts).map(each).collect()
@@ -312,13 +312,13 @@ impl Trained {
     ///
     /// # Errors
     /// Where the library refuses.
-    pub fn answer(&self, written: &Written) -> Result<String, Error> {
-        self.content(&written.text, &written.tokens)
+    pub fn response(&self, written: &Generated) -> Result<String, Error> {
+        self.response_text(&written.text, &written.tokens)
     }
 
     /// The same of a text and its tokens.
-    pub(crate) fn content(&self, text: &str, tokens: &[u32]) -> Result<String, Error> {
-        let Some(AnswerEnd { text: after, mark }) = self.answer_end()? else { return Ok(text.to_owned()) };
+    pub(crate) fn response_text(&self, text: &str, tokens: &[u32]) -> Result<String, Error> {
+        let Some(ResponseEnd { text: after, mark }) = self.response_end()? else { return Ok(text.to_owned()) };
         if mark.is_some() {
             let end = tokens.iter().position(|&id| Some(id) == mark).unwrap_or(tokens.len());
             return Ok(self.tokenizers.target.decode(&tokens[..end])?.trim().to_owned());
@@ -331,11 +331,11 @@ impl Trained {
     ///
     /// # Errors
     /// Where the library refuses.
-    pub fn answer_end(&self) -> Result<Option<AnswerEnd>, Error> {
+    pub fn response_end(&self) -> Result<Option<ResponseEnd>, Error> {
         let Some(template) = &self.chat else { return Ok(None) };
         let (target, after) = (&self.tokenizers.target, template.after_answer());
         let mark = target.encode_text(after)?.first().copied().filter(|&id| target.is_added(id));
-        Ok(Some(AnswerEnd { text: after.to_string(), mark }))
+        Ok(Some(ResponseEnd { text: after.to_string(), mark }))
     }
 
     /// The text of `tokens` after `prompt`: with the space between them, which a text decoded alone does not begin with.

@@ -1,7 +1,7 @@
 //! Several small batches are one large one.
 
 use descant_autograd::Parameters;
-use descant_models::{Kind, LossConfig, ModelConfig, Vocabulary, build};
+use descant_models::{LossConfig, ModelConfig, ModelKind, Vocabulary, build};
 use descant_optim::{Clipping, Optimizer, OptimizerConfig};
 use descant_tensor::DType;
 use descant_text::{Batch, Sequences};
@@ -30,7 +30,7 @@ fn joined(batches: &[Batch]) -> Batch {
 
 #[test]
 fn accumulated_batches_have_the_loss_and_the_gradient_of_the_joined_one() {
-    let config = ModelConfig { embedding: 6, hidden: 7, layers: 2, ..ModelConfig::new(Kind::LanguageModel) };
+    let config = ModelConfig { embedding: 6, hidden: 7, layers: 2, ..ModelConfig::new(ModelKind::LanguageModel) };
     let mut start = Parameters::new(DType::F64);
     let vocabulary = Vocabulary::new(0, 11, false);
     let model = build(&config, &LossConfig::default(), &vocabulary, &mut start, 1).unwrap();

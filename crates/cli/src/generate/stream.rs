@@ -1,12 +1,12 @@
 use crate::report::put;
 use descant_text::Tokenizer;
-use descant_train::{AnswerEnd, Trained};
+use descant_train::{ResponseEnd, Trained};
 
 /// Shows a text while it is written: what is certain not to change as more tokens come.
 pub(super) struct Stream<'a> {
     decoder: Decoder<'a>,
     /// In a chat, how an answer ends.
-    end: Option<AnswerEnd>,
+    end: Option<ResponseEnd>,
     /// Whether that came: what follows is no part of the answer.
     ended: bool,
     /// What may still change.
@@ -18,7 +18,7 @@ pub(super) struct Stream<'a> {
 impl<'a> Stream<'a> {
     /// For what follows these tokens.
     pub(super) fn new(trained: &'a Trained, prompt: &[u32], chat: bool) -> anyhow::Result<Self> {
-        let end = if chat { trained.answer_end()? } else { None };
+        let end = if chat { trained.response_end()? } else { None };
         let decoder = Decoder::after(&trained.tokenizers.target, prompt);
         Ok(Self { decoder, end, ended: false, held: String::new(), shown: String::new(), failed: None })
     }

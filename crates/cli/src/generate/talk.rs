@@ -1,9 +1,9 @@
 use super::stream::Stream;
 use super::writer::{Writer, asked, only};
 use crate::report::{note, put};
-use descant_generate::{Options, Strategy};
+use descant_generate::{DecodingOptions, Strategy};
 use descant_text::Message;
-use descant_train::Written;
+use descant_train::Generated;
 
 /// What a model was asked, and what it answered.
 const EXCHANGE: usize = 2;
@@ -48,13 +48,13 @@ impl Writer {
     /// What is answered to a conversation. Where it and the answer are longer than what the model reads at once, its oldest
     /// turns are left out, but for its `beginning` and what was said last: before the first token where the conversation
     /// alone is, and else as soon as the answer has come so far, which then goes on.
-    fn reply(&mut self, messages: &mut Vec<Message>, beginning: usize) -> anyhow::Result<Written> {
+    fn reply(&mut self, messages: &mut Vec<Message>, beginning: usize) -> anyhow::Result<Generated> {
         let (trained, options) = (&self.trained, &self.options);
         let mut stream = self.streams.then(|| Stream::new(trained, &[], true)).transpose()?;
         let is_beam = matches!(options.strategy, Strategy::Beam { .. });
         // What is written last, a token or the end, is not read.
         let context = options.context.unwrap_or(usize::MAX).saturating_add(1);
-        let usual = trained.longest_answer().unwrap_or(usize::MAX).min(options.max_length).min(context / 2).max(1);
+        let usual = trained.longest_target().unwrap_or(usize::MAX).min(options.max_length).min(context / 2).max(1);
         let (mut wanted, mut attempt) = (1, 0);
         let (mut tokens, mut score) = (Vec::new(), 0.0);
         loop {
@@ -72,9 +72,9 @@ impl Writer {
             let forced_end = options.forced_end && max_length == left;
             // Each attempt has draws of its own.
             let numbers = [self.number | attempt << 48];
-            let some = Options { max_length, forced_end, ..options.clone() };
+            let some = DecodingOptions { max_length, forced_end, ..options.clone() };
             let show = |_, token| stream.iter_mut().for_each(|stream| stream.push(token));
-            let written = only(trained.write_ids(&mut self.tape, &[read], &numbers, &some, show)?)?;
+            let written = only(trained.generate_from_ids(&mut self.tape, &[read], &numbers, &some, show)?)?;
             let goes_on = !written.finished && max_length < left;
             // The scores of a beam search are those of whole texts, and nothing of it was shown: it begins again.
             if !(goes_on && is_beam) {
@@ -82,8 +82,8 @@ impl Writer {
                 score += written.score;
             }
             if !goes_on {
-                let written = Written { text: trained.tokenizers.target.decode(&tokens)?, tokens, score, ..written };
-                stream.map_or(Ok(()), |stream| stream.finish(&trained.answer(&written)?))?;
+                let written = Generated { text: trained.tokenizers.target.decode(&tokens)?, tokens, score, ..written };
+                stream.map_or(Ok(()), |stream| stream.finish(&trained.response(&written)?))?;
                 return Ok(written);
             }
             messages.drain(beginning..beginning + EXCHANGE);

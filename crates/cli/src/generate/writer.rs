@@ -1,15 +1,15 @@
 use super::stream::Stream;
 use crate::report::{ask, note, one_line, print, put};
 use descant_autograd::Tape;
-use descant_generate::Options;
+use descant_generate::DecodingOptions;
 use descant_text::{Message, Text};
-use descant_train::{Trained, Written};
+use descant_train::{Generated, Trained};
 use serde::Serialize;
 
 /// Writes for lines, and prints what comes of them.
 pub(super) struct Writer {
     pub(super) trained: Trained,
-    pub(super) options: Options,
+    pub(super) options: DecodingOptions,
     pub(super) tape: Tape,
     /// Lines so far.
     pub(super) number: u64,
@@ -78,7 +78,7 @@ impl Writer {
 
     /// Writes for some lines, and prints it in their order.
     pub(super) fn write(&mut self, lines: &[String]) -> anyhow::Result<()> {
-        let answers = self.trained.answers() || self.conversation.is_some();
+        let answers = self.trained.responds() || self.conversation.is_some();
         let is_empty = |line: &String| line.trim().is_empty() && (self.empty_lines || answers);
         let full = || (self.number..).zip(lines).filter(|(_, line)| !is_empty(line));
         let texts: Vec<Text> = full().map(|(_, line)| self.text(line)).collect::<anyhow::Result<_>>()?;
@@ -87,14 +87,14 @@ impl Writer {
         let (mut written, streamed) = match (&texts[..], self.streams) {
             ([text], true) => (vec![vec![self.stream(text, if answers { "" } else { &lines[0] })?]], true),
             ([], _) => (Vec::new(), false),
-            _ => (self.trained.write(&mut self.tape, &texts, numbers, &self.options, |_, _| ())?, false),
+            _ => (self.trained.generate_batch(&mut self.tape, &texts, numbers, &self.options, |_, _| ())?, false),
         };
         let mut written = written.drain(..);
         for (line, is_empty) in lines.iter().zip(empty) {
             self.number += 1;
             let nothing = || {
                 let (text, tokens) = (String::new(), Vec::new());
-                vec![Written { text, tokens, score: 0.0, finished: true, cut: false, unknown: 0 }]
+                vec![Generated { text, tokens, score: 0.0, finished: true, cut: false, unknown: 0 }]
             };
             let texts = if is_empty { nothing() } else { written.next().unwrap_or_default() };
             for (rank, written) in texts.iter().enumerate() {
@@ -109,8 +109,8 @@ impl Writer {
         Ok(())
     }
 
-    fn print(&mut self, rank: usize, line: &str, prompt: &str, text: &str, written: &Written) -> anyhow::Result<()> {
-        let &Written { finished, score, ref tokens, .. } = written;
+    fn print(&mut self, rank: usize, line: &str, prompt: &str, text: &str, written: &Generated) -> anyhow::Result<()> {
+        let &Generated { finished, score, ref tokens, .. } = written;
         if self.json {
             let tokens = tokens.len();
             let line = Line { line: self.number, rank, source: line, text, finished, score, tokens };
@@ -134,15 +134,15 @@ impl Writer {
     }
 
     /// What a written text says.
-    pub(super) fn said(&self, written: &Written) -> anyhow::Result<String> {
+    pub(super) fn said(&self, written: &Generated) -> anyhow::Result<String> {
         match self.conversation {
-            Some(_) => Ok(self.trained.answer(written)?),
+            Some(_) => Ok(self.trained.response(written)?),
             None => Ok(written.text.clone()),
         }
     }
 
     /// Writes for one text, and shows each token as it is chosen, without a line end behind the last one.
-    fn stream(&mut self, text: &Text, before: &str) -> anyhow::Result<Written> {
+    fn stream(&mut self, text: &Text, before: &str) -> anyhow::Result<Generated> {
         put(before)?;
         let (trained, numbers) = (&self.trained, [self.number]);
         let read = [trained.encode(text)?];
@@ -150,25 +150,25 @@ impl Writer {
         let prompt = if trained.is_language_model() { &read[0][..] } else { &[] };
         let mut stream = Stream::new(trained, prompt, self.conversation.is_some())?;
         let show = |_, token| stream.push(token);
-        let written = only(trained.write_ids(&mut self.tape, &read, &numbers, &self.options, show)?)?;
+        let written = only(trained.generate_from_ids(&mut self.tape, &read, &numbers, &self.options, show)?)?;
         stream.finish(&self.said(&written)?)?;
         Ok(written)
     }
 
     /// A line of a conversation.
-    pub(super) fn print_answer(&mut self, said: &str, answer: &str, written: &Written) -> anyhow::Result<()> {
+    pub(super) fn print_answer(&mut self, said: &str, answer: &str, written: &Generated) -> anyhow::Result<()> {
         self.print(1, said, "", answer, written)
     }
 }
 
 /// What was written for the one text there is.
-pub(super) fn only(mut texts: Vec<Vec<Written>>) -> anyhow::Result<Written> {
+pub(super) fn only(mut texts: Vec<Vec<Generated>>) -> anyhow::Result<Generated> {
     let best = texts.pop().and_then(|texts| texts.into_iter().next());
     best.ok_or_else(|| anyhow::anyhow!("nothing was written"))
 }
 
 impl Tally {
-    pub(super) fn count(&mut self, written: &Written, number: u64) {
+    pub(super) fn count(&mut self, written: &Generated, number: u64) {
         let add = |(count, first): (u64, u64)| (count + 1, if count == 0 { number } else { first });
         self.texts += 1;
         if !written.finished {
@@ -183,7 +183,7 @@ impl Tally {
     }
 
     /// Tells what a reader of the texts alone would not see.
-    pub(super) fn tell(&self, trained: &Trained, options: &Options) {
+    pub(super) fn tell(&self, trained: &Trained, options: &DecodingOptions) {
         let of = |count: u64| {
             if self.texts == 1 { "The text".to_owned() } else { format!("{count} of {} texts", self.texts) }
         };

@@ -2,10 +2,10 @@
 #![allow(dead_code)]
 
 use descant_autograd::{Parameters, Tape};
-use descant_generate::{Hypothesis, Input, Options, Strategy, generate};
+use descant_generate::{DecodingBatch, DecodingOptions, Hypothesis, Strategy, generate};
 use descant_kernels::Parallelism;
-use descant_models::{Generator, Kind, Layers, LossConfig, Measure, ModelConfig, Vocabulary, build};
-use descant_nn::{Cell, Position, Score, TransformerConfig};
+use descant_models::{EmbeddingLoss, Generator, LayerKind, LossConfig, ModelConfig, ModelKind, Vocabulary, build};
+use descant_nn::{AttentionScore, Cell, Position, TransformerConfig};
 use descant_tensor::{Buffer, DType, Result};
 use descant_text::{Batch, Sequences};
 
@@ -17,7 +17,7 @@ pub struct Model {
     pub parameters: Parameters,
 }
 
-fn config(kind: Kind, cell: Cell) -> ModelConfig {
+fn config(kind: ModelKind, cell: Cell) -> ModelConfig {
     let (attention, input_feeding) = (None, false);
     ModelConfig {
         cell,
@@ -44,17 +44,18 @@ fn model(config: &ModelConfig, loss: &LossConfig, entries: usize, seed: u64) -> 
 
 /// A language model.
 pub fn language_model(entries: usize, seed: u64) -> Model {
-    model(&config(Kind::LanguageModel, Cell::Lstm), &LossConfig::default(), entries, seed)
+    model(&config(ModelKind::LanguageModel, Cell::Lstm), &LossConfig::default(), entries, seed)
 }
 
 /// An LSTM encoder-decoder with attention.
 pub fn attentive(entries: usize, seed: u64) -> Model {
-    let config = ModelConfig { attention: Some(Score::General), ..config(Kind::EncoderDecoder, Cell::Lstm) };
+    let config =
+        ModelConfig { attention: Some(AttentionScore::General), ..config(ModelKind::EncoderDecoder, Cell::Lstm) };
     model(&config, &LossConfig::default(), entries, seed)
 }
 
-fn transformer(kind: Kind, transformer: TransformerConfig) -> ModelConfig {
-    let (decoder, transformer) = (Layers::Transformer, Some(transformer));
+fn transformer(kind: ModelKind, transformer: TransformerConfig) -> ModelConfig {
+    let (decoder, transformer) = (LayerKind::Transformer, Some(transformer));
     ModelConfig { decoder, transformer, ..config(kind, Cell::Lstm) }
 }
 
@@ -65,21 +66,21 @@ pub fn layers(position: Position) -> TransformerConfig {
 
 /// A Transformer language model.
 pub fn gpt(layers: TransformerConfig, entries: usize, seed: u64) -> Model {
-    model(&transformer(Kind::LanguageModel, layers), &LossConfig::default(), entries, seed)
+    model(&transformer(ModelKind::LanguageModel, layers), &LossConfig::default(), entries, seed)
 }
 
 /// A Transformer encoder-decoder.
 pub fn translator(layers: TransformerConfig, entries: usize, seed: u64) -> Model {
-    model(&transformer(Kind::EncoderDecoder, layers), &LossConfig::default(), entries, seed)
+    model(&transformer(ModelKind::EncoderDecoder, layers), &LossConfig::default(), entries, seed)
 }
 
 /// Encoder-decoders of several kinds; one has a continuous output.
 pub fn pairs() -> Vec<Model> {
-    let plain = config(Kind::EncoderDecoder, Cell::Gru);
-    let fed = ModelConfig { attention: Some(Score::Additive), input_feeding: true, ..plain.clone() };
-    let continuous = LossConfig::Embedding { measure: Measure::Cosine };
+    let plain = config(ModelKind::EncoderDecoder, Cell::Gru);
+    let fed = ModelConfig { attention: Some(AttentionScore::Additive), input_feeding: true, ..plain.clone() };
+    let continuous = LossConfig::Embedding { measure: EmbeddingLoss::Cosine };
     let softmax = LossConfig::default();
-    let grouped = TransformerConfig { key_value_heads: Some(1), ..layers(Position::Rotary) };
+    let grouped = TransformerConfig { kv_heads: Some(1), ..layers(Position::Rotary) };
     vec![
         attentive(12, 3),
         model(&plain, &softmax, 12, 4),
@@ -121,8 +122,8 @@ pub fn after_bos(prompts: &Sequences) -> Sequences {
     all
 }
 
-pub fn options(strategy: Strategy, max_length: usize) -> Options {
-    Options { context_bos: Some(BOS), ..Options::new(strategy, max_length, vec![BOS], vec![EOS]) }
+pub fn options(strategy: Strategy, max_length: usize) -> DecodingOptions {
+    DecodingOptions { context_bos: Some(BOS), ..DecodingOptions::new(strategy, max_length, vec![BOS], vec![EOS]) }
 }
 
 pub fn beam(width: usize, length_penalty: f64, n_best: usize) -> Strategy {
@@ -134,20 +135,20 @@ pub fn sample(top_k: Option<usize>, top_p: Option<f64>, seed: u64) -> Strategy {
 }
 
 impl Model {
-    pub fn run(&self, input: Input<'_>, options: &Options) -> Result<Vec<Vec<Hypothesis>>> {
+    pub fn run(&self, input: DecodingBatch<'_>, options: &DecodingOptions) -> Result<Vec<Vec<Hypothesis>>> {
         generate(&*self.generator, &self.parameters, &mut Tape::new(), input, options)
     }
 
     /// Writes for these sources, numbered from 0.
-    pub fn write(&self, sources: &Sequences, options: &Options) -> Vec<Vec<Hypothesis>> {
+    pub fn write(&self, sources: &Sequences, options: &DecodingOptions) -> Vec<Vec<Hypothesis>> {
         let rows: Vec<u64> = (0..sources.len() as u64).collect();
-        self.run(Input { rows: &rows, sources: Some(sources), prompts: None }, options).unwrap()
+        self.run(DecodingBatch { rows: &rows, sources: Some(sources), prompts: None }, options).unwrap()
     }
 
     /// Continues these prompts after BOS, numbered from 0.
-    pub fn resume(&self, prompts: &Sequences, options: &Options) -> Vec<Vec<Hypothesis>> {
+    pub fn resume(&self, prompts: &Sequences, options: &DecodingOptions) -> Vec<Vec<Hypothesis>> {
         let rows: Vec<u64> = (0..prompts.len() as u64).collect();
-        self.run(Input { rows: &rows, sources: None, prompts: Some(&after_bos(prompts)) }, options).unwrap()
+        self.run(DecodingBatch { rows: &rows, sources: None, prompts: Some(&after_bos(prompts)) }, options).unwrap()
     }
 
     /// The log probability of every token after each of `tokens`, by the pass over whole sequences.
@@ -156,7 +157,7 @@ impl Model {
         let batch = Batch { source: source.map(|source| sequences(&[source])), target: input.clone(), input };
         let mut tape = Tape::new();
         let (hidden, _) = self.generator.hidden(tape.infer(&self.parameters, Parallelism::Serial), &batch);
-        let scores = self.generator.output().scores(hidden).log_softmax().value().unwrap();
+        let scores = self.generator.output().logits(hidden).log_softmax().value().unwrap();
         scores.to_f64().chunks(scores.shape().last()).map(<[f64]>::to_vec).collect()
     }
 

@@ -3,7 +3,7 @@
 use super::{Family, model};
 use crate::keys::{Keys, activation_name};
 use crate::names::{Piece, Pieces, heads};
-use descant_models::{Kind, ModelConfig, Tie};
+use descant_models::{ModelConfig, ModelKind, Tie};
 use descant_nn::{Position, TransformerConfig};
 use descant_text::Special;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ pub(super) fn read(family: Family, keys: &Keys<'_>) -> Result<ModelConfig, Strin
     }
     let transformer = TransformerConfig {
         heads: keys.same_number("encoder_attention_heads", "decoder_attention_heads")?,
-        feed_forward: Some(keys.same_number("encoder_ffn_dim", "decoder_ffn_dim")?),
+        d_ff: Some(keys.same_number("encoder_ffn_dim", "decoder_ffn_dim")?),
         activation: keys.activation("activation_function", "gelu")?,
         norm_first: family == Family::Mbart,
         norm_embedding: !marian,
@@ -56,7 +56,7 @@ pub(super) fn read(family: Family, keys: &Keys<'_>) -> Result<ModelConfig, Strin
         (true, false) => Tie::Output,
         (false, false) => Tie::None,
     };
-    let config = model(Kind::EncoderDecoder, hidden, layers, tie, transformer);
+    let config = model(ModelKind::EncoderDecoder, hidden, layers, tie, transformer);
     Ok(ModelConfig { output_bias: true, dropout: keys.dropout("dropout", 0.1)?, ..config })
 }
 
@@ -65,7 +65,7 @@ pub(super) fn write(family: Family, config: &ModelConfig, special: &Special, ent
     let mut json = json!({
         "d_model": config.hidden, "encoder_layers": config.encoder_layers, "decoder_layers": config.layers,
         "encoder_attention_heads": t.heads, "decoder_attention_heads": t.heads,
-        "encoder_ffn_dim": t.feed_forward(config.hidden), "decoder_ffn_dim": t.feed_forward(config.hidden),
+        "encoder_ffn_dim": t.d_ff(config.hidden), "decoder_ffn_dim": t.d_ff(config.hidden),
         "activation_function": activation_name(t.activation), "scale_embedding": t.scales_embedding(),
         "max_position_embeddings": t.max_length, "dropout": config.dropout,
         "attention_dropout": t.attention_dropout, "activation_dropout": t.activation_dropout,

@@ -3,7 +3,7 @@
 use super::{Family, model};
 use crate::keys::{Keys, activation, activation_name};
 use crate::names::{Piece, Pieces, heads};
-use descant_models::{Kind, ModelConfig, Tie};
+use descant_models::{ModelConfig, ModelKind, Tie};
 use descant_nn::{NormKind, Position, QkNorm, RotaryScaling, TransformerConfig};
 use serde_json::{Map, Value, json};
 
@@ -27,8 +27,8 @@ struct Traits {
     activation_key: &'static str,
     activation: &'static str,
     tied: bool,
-    key_value_heads: Option<usize>,
-    head_width: Option<usize>,
+    kv_heads: Option<usize>,
+    head_dim: Option<usize>,
     norm_epsilon: f64,
     rotary_base: f64,
     max_length: usize,
@@ -61,8 +61,8 @@ const LLAMA: Traits = Traits {
     activation_key: "hidden_act",
     activation: "silu",
     tied: false,
-    key_value_heads: None,
-    head_width: None,
+    kv_heads: None,
+    head_dim: None,
     norm_epsilon: 1e-6,
     rotary_base: 10_000.0,
     max_length: 2048,
@@ -72,8 +72,8 @@ const GEMMA: Traits = Traits {
     scale_embedding: true,
     activation: "gelu_pytorch_tanh",
     tied: true,
-    key_value_heads: Some(16),
-    head_width: Some(256),
+    kv_heads: Some(16),
+    head_dim: Some(256),
     max_length: 8192,
     ..LLAMA
 };
@@ -83,7 +83,7 @@ const GEMMA2: Traits = Traits {
     query_scalar: true,
     soft_caps: [true; 2],
     activation_key: "hidden_activation",
-    key_value_heads: Some(4),
+    kv_heads: Some(4),
     ..GEMMA
 };
 const GEMMA3: Traits = Traits {
@@ -96,10 +96,9 @@ const GEMMA3: Traits = Traits {
     ..GEMMA2
 };
 const QWEN2: Traits =
-    Traits { qkv_bias: true, windows: Windows::Last, key_value_heads: Some(32), max_length: 32_768, ..LLAMA };
-const QWEN3: Traits = Traits { qkv_bias: false, qk_norm: Some(QkNorm::Head), head_width: Some(128), ..QWEN2 };
-const MISTRAL: Traits =
-    Traits { windows: Windows::All(Some(4096)), key_value_heads: Some(8), max_length: 131_072, ..LLAMA };
+    Traits { qkv_bias: true, windows: Windows::Last, kv_heads: Some(32), max_length: 32_768, ..LLAMA };
+const QWEN3: Traits = Traits { qkv_bias: false, qk_norm: Some(QkNorm::Head), head_dim: Some(128), ..QWEN2 };
+const MISTRAL: Traits = Traits { windows: Windows::All(Some(4096)), kv_heads: Some(8), max_length: 131_072, ..LLAMA };
 const OLMO2: Traits =
     Traits { qk_norm: Some(QkNorm::All), norm_first: false, norm_output: true, norm_epsilon: 1e-5, ..LLAMA };
 const PHI3: Traits = Traits { fused: true, windows: Windows::All(None), norm_epsilon: 1e-5, max_length: 4096, ..LLAMA };
@@ -153,12 +152,12 @@ pub(super) fn read(family: Family, keys: &Keys<'_>) -> Result<ModelConfig, Strin
     let [attention_soft_cap, output_soft_cap] = [cap(0, "attn_logit_softcapping")?, cap(1, "final_logit_softcapping")?];
     // No more than one of the files' widths is the queries' own.
     let query_scalar = keys.real("query_pre_attn_scalar", QUERY_SCALAR);
-    let head_width = keys.number_if("head_dim")?.or(traits.head_width).unwrap_or(hidden / heads.max(1));
+    let head_dim = keys.number_if("head_dim")?.or(traits.head_dim).unwrap_or(hidden / heads.max(1));
     let transformer = TransformerConfig {
         heads,
-        key_value_heads: Some(keys.number_or("num_key_value_heads", traits.key_value_heads.unwrap_or(heads))?),
-        head_width: Some(head_width),
-        feed_forward: Some(keys.number("intermediate_size")?),
+        kv_heads: Some(keys.number_or("num_key_value_heads", traits.kv_heads.unwrap_or(heads))?),
+        head_dim: Some(head_dim),
+        d_ff: Some(keys.number("intermediate_size")?),
         activation: read_activation(family, keys)?,
         gated: true,
         norm: NormKind::Rms,
@@ -177,7 +176,7 @@ pub(super) fn read(family: Family, keys: &Keys<'_>) -> Result<ModelConfig, Strin
         bias: false,
         attention_bias: traits.qkv_bias.then_some(true),
         query_pre_attn_scalar: match traits.query_scalar {
-            true => Some(query_scalar?).filter(|&scalar| scalar != head_width as f64),
+            true => Some(query_scalar?).filter(|&scalar| scalar != head_dim as f64),
             false => None,
         },
         attention_soft_cap,
@@ -185,7 +184,7 @@ pub(super) fn read(family: Family, keys: &Keys<'_>) -> Result<ModelConfig, Strin
         ..TransformerConfig::default()
     };
     let tie = if keys.flag("tie_word_embeddings", traits.tied)? { Tie::Output } else { Tie::None };
-    let mut config = model(Kind::LanguageModel, hidden, (1, layers), tie, transformer);
+    let mut config = model(ModelKind::LanguageModel, hidden, (1, layers), tie, transformer);
     if traits.fused {
         config.dropout = keys.dropout("resid_pdrop", 0.0)?;
         keys.dropout("embd_pdrop", 0.0)?;
@@ -324,9 +323,9 @@ pub(super) fn write(family: Family, config: &ModelConfig) -> Value {
     add("hidden_size", json!(config.hidden));
     add("num_hidden_layers", json!(config.layers));
     add("num_attention_heads", json!(t.heads));
-    add("num_key_value_heads", json!(t.key_value_heads()));
-    add("head_dim", json!(t.head_width(config.hidden)));
-    add("intermediate_size", json!(t.feed_forward(config.hidden)));
+    add("num_key_value_heads", json!(t.kv_heads()));
+    add("head_dim", json!(t.head_dim(config.hidden)));
+    add("intermediate_size", json!(t.d_ff(config.hidden)));
     add(traits.activation_key, json!(activation_name(t.activation)));
     add("rms_norm_eps", json!(t.norm_epsilon));
     add("max_position_embeddings", json!(t.max_length));
@@ -358,7 +357,7 @@ pub(super) fn write(family: Family, config: &ModelConfig) -> Value {
         }
     }
     if traits.query_scalar {
-        let scalar = t.query_pre_attn_scalar.unwrap_or(t.head_width(config.hidden) as f64);
+        let scalar = t.query_pre_attn_scalar.unwrap_or(t.head_dim(config.hidden) as f64);
         let whole = scalar.fract() == 0.0 && scalar < 2e9;
         add("query_pre_attn_scalar", if whole { json!(scalar as u64) } else { json!(scalar) });
     }
@@ -376,7 +375,7 @@ pub(super) fn write(family: Family, config: &ModelConfig) -> Value {
 
 pub(super) fn pieces(family: Family, config: &ModelConfig) -> Vec<Piece> {
     let (traits, transformer) = (traits(family), config.transformer());
-    let between = transformer.feed_forward(config.hidden);
+    let between = transformer.d_ff(config.hidden);
     let norm = |pieces: &mut Pieces, ours: &str, theirs: &str| {
         pieces.weight(ours, theirs).offset = traits.norm_offset;
     };

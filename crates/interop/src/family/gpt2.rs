@@ -1,7 +1,7 @@
 use super::model;
 use crate::keys::{Keys, activation_name};
 use crate::names::{Piece, Pieces};
-use descant_models::{Kind, ModelConfig, Tie};
+use descant_models::{ModelConfig, ModelKind, Tie};
 use descant_nn::{Position, TransformerConfig};
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ pub(super) fn read(keys: &Keys<'_>) -> Result<ModelConfig, String> {
     let hidden = keys.number("n_embd")?;
     let transformer = TransformerConfig {
         heads: keys.number("n_head")?,
-        feed_forward: Some(keys.number_or("n_inner", 4 * hidden)?),
+        d_ff: Some(keys.number_or("n_inner", 4 * hidden)?),
         activation: keys.activation("activation_function", "gelu_new")?,
         norm_epsilon: keys.real("layer_norm_epsilon", 1e-5)?,
         position: Position::Learned,
@@ -29,7 +29,7 @@ pub(super) fn read(keys: &Keys<'_>) -> Result<ModelConfig, String> {
     let dropout = keys.dropout("resid_pdrop", 0.1)?;
     keys.dropout("embd_pdrop", 0.1)?;
     let tie = if keys.flag("tie_word_embeddings", true)? { Tie::Output } else { Tie::None };
-    let config = model(Kind::LanguageModel, hidden, (1, keys.number("n_layer")?), tie, transformer);
+    let config = model(ModelKind::LanguageModel, hidden, (1, keys.number("n_layer")?), tie, transformer);
     Ok(ModelConfig { dropout, ..config })
 }
 
@@ -37,7 +37,7 @@ pub(super) fn write(config: &ModelConfig) -> Value {
     let t = config.transformer();
     json!({
         "n_embd": config.hidden, "n_layer": config.layers, "n_head": t.heads, "n_positions": t.max_length,
-        "n_inner": t.feed_forward(config.hidden), "activation_function": activation_name(t.activation),
+        "n_inner": t.d_ff(config.hidden), "activation_function": activation_name(t.activation),
         "layer_norm_epsilon": t.norm_epsilon, "resid_pdrop": config.dropout, "embd_pdrop": config.dropout,
         "attn_pdrop": t.attention_dropout,
     })

@@ -4,7 +4,7 @@ use super::model;
 use crate::keys::{Keys, activation, activation_name};
 use crate::names::{Piece, Pieces, heads};
 use descant_autograd::Activation;
-use descant_models::{Kind, ModelConfig, Tie};
+use descant_models::{ModelConfig, ModelKind, Tie};
 use descant_nn::{NormKind, Position, TransformerConfig};
 use serde_json::{Value, json};
 
@@ -39,8 +39,8 @@ pub(super) fn read(keys: &Keys<'_>, multilingual: bool) -> Result<ModelConfig, S
     let dropout = keys.dropout("dropout_rate", 0.1)?;
     let transformer = TransformerConfig {
         heads: keys.number("num_heads")?,
-        head_width: Some(keys.number("d_kv")?),
-        feed_forward: Some(keys.number("d_ff")?),
+        head_dim: Some(keys.number("d_kv")?),
+        d_ff: Some(keys.number("d_ff")?),
         activation: activation(name)?,
         gated,
         norm: NormKind::Rms,
@@ -59,7 +59,7 @@ pub(super) fn read(keys: &Keys<'_>, multilingual: bool) -> Result<ModelConfig, S
     let layers = keys.number("num_layers")?;
     let layers = (layers, keys.number_or("num_decoder_layers", layers)?);
     let tie = if tied { Tie::All } else { Tie::Embeddings };
-    let config = model(Kind::EncoderDecoder, hidden, layers, tie, transformer);
+    let config = model(ModelKind::EncoderDecoder, hidden, layers, tie, transformer);
     Ok(ModelConfig { dropout, ..config })
 }
 
@@ -67,7 +67,7 @@ pub(super) fn write(config: &ModelConfig) -> Value {
     let t = config.transformer();
     json!({
         "d_model": config.hidden, "num_layers": config.encoder_layers, "num_decoder_layers": config.layers,
-        "num_heads": t.heads, "d_kv": t.head_width(config.hidden), "d_ff": t.feed_forward(config.hidden),
+        "num_heads": t.heads, "d_kv": t.head_dim(config.hidden), "d_ff": t.d_ff(config.hidden),
         "feed_forward_proj": feed_forward_name(t.gated, t.activation),
         "layer_norm_epsilon": t.norm_epsilon, "dropout_rate": config.dropout,
         "relative_attention_num_buckets": t.relative_buckets,
@@ -103,7 +103,7 @@ pub(super) fn pieces(config: &ModelConfig) -> Vec<Piece> {
             part(&mut pieces, last);
             if transformer.gated {
                 let names = ["DenseReluDense.wi_0", "DenseReluDense.wi_1"];
-                pieces.gated("linear1", names, transformer.feed_forward(config.hidden));
+                pieces.gated("linear1", names, transformer.d_ff(config.hidden));
             } else {
                 pieces.weight("linear1", "DenseReluDense.wi");
             }

@@ -4,7 +4,7 @@ use super::Family;
 use crate::tests::{FAMILIES, copy, edit, numbers, reference, sequences};
 use crate::{export, import};
 use descant_autograd::Tape;
-use descant_generate::{Input, Options, Strategy, generate};
+use descant_generate::{DecodingBatch, DecodingOptions, Strategy, generate};
 use descant_models::Tie;
 use descant_train::{Recipe, Trained};
 use safetensors::SafeTensors;
@@ -29,12 +29,12 @@ fn texts_are_those_of_transformers() {
         let rows: Vec<u64> = (0..prompts.len() as u64).collect();
         let [sources, prompts] =
             [false, true].map(|is_prompt| (trained.is_language_model() == is_prompt).then_some(&prompts));
-        let input = Input { rows: &rows, sources, prompts };
+        let input = DecodingBatch { rows: &rows, sources, prompts };
         let strategies =
             [("greedy", Strategy::Greedy), ("beams", Strategy::Beam { width: 4, length_penalty: 0.0, n_best: 4 })];
         for (key, strategy) in strategies {
             let width = file.tensor(key).unwrap().shape()[1];
-            let options = Options::new(strategy, width, vec![1], vec![2]);
+            let options = DecodingOptions::new(strategy, width, vec![1], vec![2]);
             let mut tape = Tape::new();
             let written = generate(&*trained.model, &trained.parameters, &mut tape, input, &options).unwrap();
             for (row, expected) in numbers(&file, key).chunks(width).enumerate() {

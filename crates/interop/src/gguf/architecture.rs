@@ -207,10 +207,10 @@ impl Architecture {
         if self.output == Output::Tied && !model.tie.joins_output() {
             return needs("model.tie", json(serde_json::to_string(&model.tie)), "\"output\"");
         }
-        let head = transformer.head_width(model.hidden);
+        let head = transformer.head_dim(model.hidden);
         if !self.free_heads && head * transformer.heads != model.hidden {
             let share = model.hidden / transformer.heads.max(1);
-            return needs("model.transformer.head_width", head.to_string(), &share.to_string());
+            return needs("model.transformer.head_dim", head.to_string(), &share.to_string());
         }
         if let (false, Some(RotaryScaling::Llama3 { .. })) = (self.factors, transformer.rotary_scaling) {
             return needs("model.transformer.rotary_scaling.kind", "\"llama3\"".to_owned(), "\"linear\", or none");

@@ -88,7 +88,7 @@ pub(super) fn write(
     let transformer = &model.transformer();
     let number = |n: usize| Item::Number(u32::try_from(n).unwrap_or(u32::MAX));
     let real = |x: f64| Item::Real(x as f32);
-    let head = transformer.head_width(model.hidden);
+    let head = transformer.head_dim(model.hidden);
     let mut items = vec![
         ("general.architecture".to_owned(), Item::Text(architecture.name.to_owned())),
         ("general.file_type".to_owned(), Item::Number(numbers)),
@@ -107,9 +107,9 @@ pub(super) fn write(
     add("context_length", number(length));
     add("embedding_length", number(model.hidden));
     add("block_count", number(model.layers));
-    add("feed_forward_length", number(transformer.feed_forward(model.hidden)));
+    add("feed_forward_length", number(transformer.d_ff(model.hidden)));
     add("attention.head_count", number(transformer.heads));
-    add("attention.head_count_kv", number(transformer.key_value_heads()));
+    add("attention.head_count_kv", number(transformer.kv_heads()));
     let norm = if architecture.rotary { "attention.layer_norm_rms_epsilon" } else { "attention.layer_norm_epsilon" };
     add(norm, real(transformer.norm_epsilon));
     if architecture.rotary {
@@ -351,7 +351,7 @@ fn llama3(factors: &[f32], base: f64, head: usize) -> Result<Value, String> {
         return Err(format!("'{FACTORS}' holds {wrong}: expected numbers above 0"));
     }
     let factor = f64::from(factors.iter().copied().fold(1.0, f32::max));
-    let plain = TransformerConfig { rotary_base: base, head_width: Some(head), ..TransformerConfig::default() };
+    let plain = TransformerConfig { rotary_base: base, head_dim: Some(head), ..TransformerConfig::default() };
     let frequencies = plain.frequencies(head);
     for original_length in LENGTHS {
         let (low, high) = (1.0, 4.0);

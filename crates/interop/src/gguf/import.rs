@@ -47,7 +47,7 @@ pub(crate) fn open(path: &Path) -> Result<Foreign, Error> {
         .map(|piece| (architecture.tensor(&piece.theirs), piece.theirs))
         .collect();
     let transformer = recipe.model.transformer();
-    let head = transformer.head_width(recipe.model.hidden);
+    let head = transformer.head_dim(recipe.model.hidden);
     file.rename(|tensor| as_in_folder(tensor, architecture, &names, head));
     let tokenizers = Tokenizers { source: None, target: Arc::new(tokenizer) };
     let chat = values.get("tokenizer.chat_template").and_then(Value::as_str);

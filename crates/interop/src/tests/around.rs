@@ -7,7 +7,7 @@ use descant_autograd::Tape;
 use descant_generate::Strategy;
 use descant_kernels::Parallelism;
 use descant_text::{ChatTemplate, Message, Special, Tokenizer};
-use descant_train::{Trained, Written};
+use descant_train::{Generated, Trained};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -75,9 +75,9 @@ fn load(folder: &Path, run: &str) -> Trained {
     Trained::load(&run).unwrap()
 }
 
-fn write(trained: &Trained, text: &str, strategy: Strategy) -> Vec<Written> {
+fn write(trained: &Trained, text: &str, strategy: Strategy) -> Vec<Generated> {
     let options = trained.options(strategy, Some(8), Parallelism::Serial).unwrap();
-    trained.write(&mut Tape::new(), &[text.to_owned()], 0.., &options, |_, _| ()).unwrap().remove(0)
+    trained.generate_batch(&mut Tape::new(), &[text.to_owned()], 0.., &options, |_, _| ()).unwrap().remove(0)
 }
 
 fn greedy(trained: &Trained, text: &str) -> String {
@@ -184,8 +184,11 @@ fn forbidden_and_forced_tokens_are_those_of_the_folder() {
     let trained = load(&folder, "run");
     // Without left, up is certain.
     let options = trained.options(trained.strategy(), None, Parallelism::Serial).unwrap();
-    let found =
-        trained.write(&mut Tape::new(), &["ask".to_owned()], 0.., &options, |_, _| ()).unwrap().remove(0).remove(0);
+    let found = trained
+        .generate_batch(&mut Tape::new(), &["ask".to_owned()], 0.., &options, |_, _| ())
+        .unwrap()
+        .remove(0)
+        .remove(0);
     assert_eq!((found.text.trim(), found.finished), ("up", true));
     assert!(found.score.abs() < 1e-5, "{}", found.score);
     // The end takes the last place, whatever its probability.
@@ -193,8 +196,11 @@ fn forbidden_and_forced_tokens_are_those_of_the_folder() {
     edit(&folder.join("generation_config.json"), |json| json["max_new_tokens"] = json!(2));
     let trained = load(&folder, "forced");
     let options = trained.options(Strategy::Greedy, None, Parallelism::Serial).unwrap();
-    let found =
-        trained.write(&mut Tape::new(), &["ask".to_owned()], 0.., &options, |_, _| ()).unwrap().remove(0).remove(0);
+    let found = trained
+        .generate_batch(&mut Tape::new(), &["ask".to_owned()], 0.., &options, |_, _| ())
+        .unwrap()
+        .remove(0)
+        .remove(0);
     assert_eq!((found.text.trim(), found.finished), ("left", true));
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// Attention of many heads, under the names of PyTorch's `MultiheadAttention`.
 #[derive(Clone, Debug)]
-pub(super) struct MultiHead {
+pub(super) struct MultiHeadAttention {
     /// `[(H + 2 Hkv) · D, width]`: queries, then keys, then values.
     in_proj_weight: ParameterId,
     in_proj_bias: Option<ParameterId>,
@@ -20,12 +20,12 @@ pub(super) struct MultiHead {
 
 /// Where each query's keys are.
 #[derive(Clone, Debug)]
-pub(super) struct Reach {
+pub(super) struct AttentionSegments {
     pub(super) queries: Arc<Segments>,
     pub(super) memory: Arc<Segments>,
 }
 
-impl MultiHead {
+impl MultiHeadAttention {
     pub(super) fn new(scope: &mut Scope<'_>, config: &TransformerConfig, width: usize, heads: AttentionConfig) -> Self {
         let (queries, keys) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
         let rows = queries + 2 * keys;
@@ -54,7 +54,7 @@ impl MultiHead {
     }
 
     /// Columns of keys and values together.
-    pub(super) fn key_value_columns(&self) -> usize {
+    pub(super) fn kv_columns(&self) -> usize {
         2 * self.columns().1
     }
 
@@ -100,14 +100,14 @@ impl MultiHead {
     pub(super) fn own<'t>(
         &self,
         x: Var<'t>,
-        reach: &Reach,
+        segments: &AttentionSegments,
         angles: Option<&Arc<RotaryAngles>>,
         table: Option<Var<'t>>,
     ) -> Var<'t> {
         let (queries, keys) = self.columns();
         let qkv = self.projected(x, angles);
         let parts = [0, queries, queries + keys].map(|column| AttentionOperand { x: qkv, column });
-        self.attend(parts, table, reach)
+        self.attend(parts, table, segments)
     }
 
     /// Of one more token of each row to those before it, of which `cache[rows, t, ..]` holds keys and values; they come to
@@ -120,7 +120,7 @@ impl MultiHead {
         &self,
         x: Var<'t>,
         cache: &mut Tensor,
-        reach: &Reach,
+        segments: &AttentionSegments,
         angles: Option<&Arc<RotaryAngles>>,
         table: Option<Var<'t>>,
     ) -> Result<Var<'t>> {
@@ -134,22 +134,27 @@ impl MultiHead {
             AttentionOperand { x: memory, column: 0 },
             AttentionOperand { x: memory, column: keys },
         ];
-        Ok(self.attend(parts, table, reach))
+        Ok(self.attend(parts, table, segments))
     }
 
     /// To a source, of which `memory` holds the keys and values.
     #[track_caller]
-    pub(super) fn source<'t>(&self, x: Var<'t>, memory: AttentionOperand<'t>, reach: &Reach) -> Var<'t> {
+    pub(super) fn source<'t>(&self, x: Var<'t>, memory: AttentionOperand<'t>, segments: &AttentionSegments) -> Var<'t> {
         let (queries, keys) = self.columns();
         let q = self.project(x, 0, queries);
         let q = AttentionOperand { x: self.norms.as_ref().map_or(q, |[norm, _]| Self::normalised(norm, q)), column: 0 };
-        self.attend([q, memory, AttentionOperand { column: memory.column + keys, ..memory }], None, reach)
+        self.attend([q, memory, AttentionOperand { column: memory.column + keys, ..memory }], None, segments)
     }
 
     #[track_caller]
-    fn attend<'t>(&self, parts: [AttentionOperand<'t>; 3], table: Option<Var<'t>>, reach: &Reach) -> Var<'t> {
+    fn attend<'t>(
+        &self,
+        parts: [AttentionOperand<'t>; 3],
+        table: Option<Var<'t>>,
+        segments: &AttentionSegments,
+    ) -> Var<'t> {
         let graph: Graph<'t> = parts[0].x.graph();
-        let y = graph.multi_head_attention(self.heads.clone(), parts, table, &reach.queries, &reach.memory);
+        let y = graph.multi_head_attention(self.heads.clone(), parts, table, &segments.queries, &segments.memory);
         self.out_proj.forward(y, Activation::Identity)
     }
 }

@@ -32,7 +32,7 @@ pub enum QkNorm {
     All,
 }
 
-/// How rotary positions reach further than in training.
+/// How rotary positions segments further than in training.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum RotaryScaling {
@@ -62,14 +62,14 @@ pub struct TransformerConfig {
     pub heads: usize,
     /// Heads of the keys and values: a divisor of `heads`, and by default as many (Ainslie et al. 2023,
     /// arXiv 2305.13245).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_value_heads: Option<usize>,
+    #[serde(rename = "key_value_heads", skip_serializing_if = "Option::is_none")]
+    pub kv_heads: Option<usize>,
     /// Columns of a head; by default the model's width shared among them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub head_width: Option<usize>,
+    #[serde(rename = "head_width", skip_serializing_if = "Option::is_none")]
+    pub head_dim: Option<usize>,
     /// Width between the two products of the feed-forward layer; by default four times the model's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub feed_forward: Option<usize>,
+    #[serde(rename = "feed_forward", skip_serializing_if = "Option::is_none")]
+    pub d_ff: Option<usize>,
     /// `relu`, `gelu`, `gelu-tanh`, `silu`, `tanh`, `sigmoid`.
     pub activation: Activation,
     /// Whether the activation gates a second product: with `silu` SwiGLU, with `gelu` GeGLU.
@@ -94,7 +94,7 @@ pub struct TransformerConfig {
     pub max_length: usize,
     /// The base of the rotary frequencies.
     pub rotary_base: f64,
-    /// How rotary positions reach further than in training.
+    /// How rotary positions segments further than in training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotary_scaling: Option<RotaryScaling>,
     /// The base in layers that see a window alone, without scaling; by default as the others.
@@ -120,7 +120,7 @@ pub struct TransformerConfig {
     /// Scores are divided by the root of this number; by default of a head's width.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query_pre_attn_scalar: Option<f64>,
-    /// The limit `c` that scores `s` come near and never reach, `c tanh(s / c)`; by default none.
+    /// The limit `c` that scores `s` come near and never segments, `c tanh(s / c)`; by default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attention_soft_cap: Option<f64>,
     /// Whether embeddings are multiplied by the root of the width; by default with sinusoidal positions.
@@ -143,9 +143,9 @@ impl Default for TransformerConfig {
     fn default() -> Self {
         Self {
             heads: 4,
-            key_value_heads: None,
-            head_width: None,
-            feed_forward: None,
+            kv_heads: None,
+            head_dim: None,
+            d_ff: None,
             activation: Activation::Gelu,
             gated: false,
             norm: NormKind::Layer,
@@ -180,18 +180,18 @@ impl Default for TransformerConfig {
 
 impl TransformerConfig {
     /// Heads of the keys and values.
-    pub fn key_value_heads(&self) -> usize {
-        self.key_value_heads.unwrap_or(self.heads)
+    pub fn kv_heads(&self) -> usize {
+        self.kv_heads.unwrap_or(self.heads)
     }
 
     /// Columns of a head in a model of this width.
-    pub fn head_width(&self, width: usize) -> usize {
-        self.head_width.unwrap_or(width / self.heads.max(1))
+    pub fn head_dim(&self, width: usize) -> usize {
+        self.head_dim.unwrap_or(width / self.heads.max(1))
     }
 
     /// Width of the feed-forward layer in a model of this width.
-    pub fn feed_forward(&self, width: usize) -> usize {
-        self.feed_forward.unwrap_or(4 * width)
+    pub fn d_ff(&self, width: usize) -> usize {
+        self.d_ff.unwrap_or(4 * width)
     }
 
     /// Whether embeddings are multiplied by the root of the width.
@@ -217,7 +217,7 @@ impl TransformerConfig {
     /// How queries look at keys, in a model of this width. `own`: in the same sequence, rather than in a source; `local`:
     /// through the window.
     pub(super) fn attention(&self, width: usize, own: bool, causal: bool, local: bool) -> AttentionConfig {
-        let head = self.head_width(width);
+        let head = self.head_dim(width);
         let bias = match self.position {
             Position::Alibi if own => PositionBias::Alibi(alibi_slopes(self.heads)),
             Position::Relative if own => PositionBias::Buckets {
@@ -229,7 +229,7 @@ impl TransformerConfig {
         };
         AttentionConfig {
             heads: self.heads,
-            kv_heads: self.key_value_heads(),
+            kv_heads: self.kv_heads(),
             head_dim: head,
             scale: match self.scale_attention {
                 true => 1.0 / self.query_pre_attn_scalar.unwrap_or(head.max(1) as f64).sqrt(),
@@ -245,7 +245,7 @@ impl TransformerConfig {
 
     /// The frequencies of rotary positions, radians a position, half as many as a head has columns.
     pub fn frequencies(&self, width: usize) -> Vec<f64> {
-        let head = self.head_width(width);
+        let head = self.head_dim(width);
         let plain = |i: usize| self.rotary_base.powf(-((2 * i) as f64) / head as f64);
         let scaled = |frequency: f64| match self.rotary_scaling {
             None => frequency,
@@ -279,25 +279,25 @@ impl TransformerConfig {
         if self.heads == 0 || self.heads > 1024 {
             return fail("heads", &self.heads, "a number from 1 to 1024");
         }
-        if self.head_width.is_none() && !width.is_multiple_of(self.heads) {
+        if self.head_dim.is_none() && !width.is_multiple_of(self.heads) {
             return fail(
                 "heads",
                 &self.heads,
                 &format!("a divisor of model.hidden = {width}, or head_width beside it"),
             );
         }
-        let head = self.head_width(width);
+        let head = self.head_dim(width);
         if head == 0 || head > 4096 {
             return fail("head_width", &head, "a number from 1 to 4096");
         }
         if self.position == Position::Rotary && !head.is_multiple_of(2) {
             return fail("head_width", &head, "an even number, for position = \"rotary\"");
         }
-        let shared = self.key_value_heads();
+        let shared = self.kv_heads();
         if shared == 0 || !self.heads.is_multiple_of(shared) {
             return fail("key_value_heads", &shared, &format!("a divisor of heads = {}", self.heads));
         }
-        let between = self.feed_forward(width);
+        let between = self.d_ff(width);
         if between == 0 || between > 1 << 20 {
             return fail("feed_forward", &between, "a number from 1 to 1048576");
         }

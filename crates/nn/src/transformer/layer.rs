@@ -1,4 +1,4 @@
-use super::attention::MultiHead;
+use super::attention::MultiHeadAttention;
 use super::{Pass, TransformerConfig, TransformerSizes};
 use crate::{Linear, Norm, Scope};
 use descant_autograd::{Activation, AttentionOperand, ParameterId, Var};
@@ -7,8 +7,8 @@ use descant_tensor::{Result, Tensor};
 /// One layer, under the names of PyTorch's `TransformerEncoderLayer` and `TransformerDecoderLayer`.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
-    self_attn: MultiHead,
-    multihead_attn: Option<MultiHead>,
+    self_attn: MultiHeadAttention,
+    multihead_attn: Option<MultiHeadAttention>,
     linear1: Linear,
     linear2: Linear,
     /// One for each of the parts, of what it reads or of its sum with that.
@@ -31,13 +31,13 @@ impl Layer {
         place: usize,
     ) -> Self {
         let before = scope.count();
-        let between = config.feed_forward(width);
+        let between = config.d_ff(width);
         let local = causal && config.is_local(place);
         let heads = config.attention(width, true, causal, local);
-        let self_attn = MultiHead::new(&mut scope.at("self_attn"), config, width, heads);
+        let self_attn = MultiHeadAttention::new(&mut scope.at("self_attn"), config, width, heads);
         let multihead_attn = source.then(|| {
             let heads = config.attention(width, false, false, false);
-            MultiHead::new(&mut scope.at("multihead_attn"), config, width, heads)
+            MultiHeadAttention::new(&mut scope.at("multihead_attn"), config, width, heads)
         });
         // Gate and value side by side.
         let first = if config.gated { 2 * between } else { between };
@@ -55,13 +55,13 @@ impl Layer {
     }
 
     /// The attention to a source.
-    pub(super) fn source(&self) -> Option<&MultiHead> {
+    pub(super) fn source(&self) -> Option<&MultiHeadAttention> {
         self.multihead_attn.as_ref()
     }
 
     /// Columns of a token's keys and values.
-    pub(super) fn key_value_columns(&self) -> usize {
-        self.self_attn.key_value_columns()
+    pub(super) fn kv_columns(&self) -> usize {
+        self.self_attn.kv_columns()
     }
 
     /// `[N, width]` to the same. With a cache, of one more token for each row.
@@ -103,8 +103,8 @@ impl Layer {
             Some(cache) => self.self_attn.next(x, cache, &pass.own, angles, table),
             None => Ok(self.self_attn.own(x, &pass.own, angles, table)),
         })?;
-        if let (Some(attention), Some(memory), Some(reach)) = (&self.multihead_attn, memory, &pass.source) {
-            x = self.part(x, place.next(), |x| Ok(attention.source(x, memory, reach)))?;
+        if let (Some(attention), Some(memory), Some(segments)) = (&self.multihead_attn, memory, &pass.source) {
+            x = self.part(x, place.next(), |x| Ok(attention.source(x, memory, segments)))?;
         }
         self.part(x, place.next(), |x| Ok(self.feed_forward(x)))
     }

@@ -3,7 +3,7 @@
 use crate::data::is_json;
 use crate::trained::locate;
 use crate::{Error, Files, Recipe};
-use descant_models::Kind;
+use descant_models::ModelKind;
 use descant_text::{Lines, TextError};
 use std::path::{Path, PathBuf};
 
@@ -169,7 +169,7 @@ impl Recipe {
         let plain = |data: &crate::DataConfig| {
             matches!(&data.train, Files::One(path) if !is_json(path)) && data.columns.is_none()
         };
-        self.model.kind == Kind::LanguageModel && self.data.as_ref().is_some_and(plain)
+        self.model.kind == ModelKind::LanguageModel && self.data.as_ref().is_some_and(plain)
     }
 
     /// Whether it is for the text to tell that it is continuous.
@@ -194,7 +194,7 @@ impl Recipe {
     /// Tokens of both sides that a batch has, about.
     pub(crate) fn tokens_at_once(&self) -> f64 {
         let train = &self.train;
-        let sides = if self.model.kind == Kind::EncoderDecoder { 2.0 } else { 1.0 };
+        let sides = if self.model.kind == ModelKind::EncoderDecoder { 2.0 } else { 1.0 };
         let stream = self.data.as_ref().is_some_and(|data| data.stream);
         sides
             * match train.batch_sentences {

@@ -2,7 +2,7 @@
 //! `descant recipe`, the page RECIPES.md and the keys of a resolved recipe all come from here.
 
 use crate::Recipe;
-use descant_models::{Kind, Layers, LossConfig};
+use descant_models::{LayerKind, LossConfig, ModelKind};
 use descant_nn::Position;
 
 /// A key of a recipe.
@@ -128,17 +128,17 @@ const PAIRS: Acts = acts("model.kind = \"encoder-decoder\"", pair);
 const LANGUAGE_MODEL: Acts = acts("model.kind = \"language-model\"", |recipe| !pair(recipe));
 const RECURRENT: Acts = acts("recurrent layers (model.decoder or model.encoder)", recurrent);
 const RECURRENT_ENCODER: Acts = acts("an encoder-decoder with a recurrent encoder", |recipe| {
-    pair(recipe) && recipe.model.encoder() == Layers::Recurrent
+    pair(recipe) && recipe.model.encoder() == LayerKind::Recurrent
 });
 const RECURRENT_DECODER: Acts = acts("an encoder-decoder with a recurrent decoder", |recipe| {
-    pair(recipe) && recipe.model.decoder == Layers::Recurrent
+    pair(recipe) && recipe.model.decoder == LayerKind::Recurrent
 });
 const TRANSFORMER: Acts = acts("Transformer layers (model.decoder or model.encoder = \"transformer\")", transformer);
 const LEARNED: Acts = acts("position = \"learned\"", |recipe| at(recipe, Position::Learned));
 const ROTARY: Acts = acts("position = \"rotary\"", |recipe| at(recipe, Position::Rotary));
 const RELATIVE: Acts = acts("position = \"relative\"", |recipe| at(recipe, Position::Relative));
 const TRANSFORMER_DECODER: Acts =
-    acts("model.decoder = \"transformer\"", |recipe| recipe.model.decoder == Layers::Transformer);
+    acts("model.decoder = \"transformer\"", |recipe| recipe.model.decoder == LayerKind::Transformer);
 const SOFTMAX: Acts =
     acts("loss.kind = \"cross-entropy\"", |recipe| matches!(recipe.loss, LossConfig::CrossEntropy { .. }));
 const STREAM: Acts = acts("data.stream = true", |recipe| {
@@ -152,20 +152,20 @@ const LINES: Acts = acts("no data.stream: a continuous text is cut by train.leng
 });
 
 fn pair(recipe: &Recipe) -> bool {
-    recipe.model.kind == Kind::EncoderDecoder
+    recipe.model.kind == ModelKind::EncoderDecoder
 }
 
-fn sides(recipe: &Recipe) -> [Layers; 2] {
+fn sides(recipe: &Recipe) -> [LayerKind; 2] {
     let decoder = recipe.model.decoder;
     [if pair(recipe) { recipe.model.encoder() } else { decoder }, decoder]
 }
 
 fn recurrent(recipe: &Recipe) -> bool {
-    sides(recipe).contains(&Layers::Recurrent)
+    sides(recipe).contains(&LayerKind::Recurrent)
 }
 
 fn transformer(recipe: &Recipe) -> bool {
-    sides(recipe).contains(&Layers::Transformer)
+    sides(recipe).contains(&LayerKind::Transformer)
 }
 
 fn at(recipe: &Recipe, position: Position) -> bool {

@@ -4,7 +4,7 @@
 use super::keys::{self, KEYS};
 use crate::data::is_json;
 use crate::{Files, Recipe};
-use descant_models::{Kind, LossConfig};
+use descant_models::{LossConfig, ModelKind};
 use descant_optim::ScheduleConfig;
 use descant_text::{TokenizerKind, plural};
 
@@ -50,7 +50,7 @@ const RULES: &[Rule] = &[
             .then(|| format!("data.columns = [{source}, {target}]: source and target are the same column"))
     }),
     (Error, |recipe| {
-        let both = recipe.model.kind == Kind::LanguageModel && recipe.target_tokenizer.is_some();
+        let both = recipe.model.kind == ModelKind::LanguageModel && recipe.target_tokenizer.is_some();
         both.then(|| "[target_tokenizer]: a language model has one tokenizer. Use [tokenizer]".to_owned())
     }),
     (Error, |recipe| {

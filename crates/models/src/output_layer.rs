@@ -1,4 +1,4 @@
-use crate::{LossConfig, Measure, ModelConfig, Vocabulary};
+use crate::{EmbeddingLoss, LossConfig, ModelConfig, Vocabulary};
 use descant_autograd::{Activation, ParameterId, Targets, TeacherProjection, Var};
 use descant_nn::{Embedding, Init, Linear, Scope};
 use descant_text::Batch;
@@ -9,7 +9,7 @@ const VMF: (f64, f64) = (0.02, 0.1);
 
 /// The last layer: from a hidden state to a loss, or to a score for each entry of the vocabulary.
 #[derive(Clone, Debug)]
-pub enum Output {
+pub enum OutputLayer {
     /// A score for each entry, and cross entropy over their softmax.
     Softmax {
         /// `[V, H]` and `[V]`.
@@ -32,11 +32,11 @@ pub enum Output {
         /// `[V, D]`, frozen.
         targets: ParameterId,
         /// How they are held against each other.
-        measure: Measure,
+        measure: EmbeddingLoss,
     },
 }
 
-impl Output {
+impl OutputLayer {
     /// A fresh output layer on hidden states of `width`.
     pub(crate) fn new(
         scope: &mut Scope<'_>,
@@ -85,9 +85,9 @@ impl Output {
                 let x = projection.forward(hidden, Activation::Identity);
                 let e = hidden.graph().parameter(*targets).gather(&Arc::from(ids));
                 match measure {
-                    Measure::Cosine => x.cosine_loss(e),
-                    Measure::L2 => x.l2_loss(e),
-                    Measure::Vmf => x.vmf_loss(e, VMF.0, VMF.1),
+                    EmbeddingLoss::Cosine => x.cosine_loss(e),
+                    EmbeddingLoss::L2 => x.l2_loss(e),
+                    EmbeddingLoss::Vmf => x.vmf_loss(e, VMF.0, VMF.1),
                 }
             }
         }
@@ -115,7 +115,7 @@ impl Output {
     /// The summed negative log likelihood, in nats: the loss without smoothing and weights. Continuous outputs have
     /// none, and give their loss.
     #[track_caller]
-    pub fn nats<'t>(&self, hidden: Var<'t>, ids: &[u32]) -> Var<'t> {
+    pub fn negative_log_likelihood<'t>(&self, hidden: Var<'t>, ids: &[u32]) -> Var<'t> {
         match self {
             &Self::Softmax { soft_cap, .. } => {
                 self.cross_entropy(hidden, Targets { soft_cap, ..Targets::new(self.counted(ids)) })
@@ -201,7 +201,7 @@ impl Output {
 
     /// A score for each entry of the vocabulary, `[N, H]` to `[N, V]`: logits, or nearness to the entry's vector.
     #[track_caller]
-    pub fn scores<'t>(&self, hidden: Var<'t>) -> Var<'t> {
+    pub fn logits<'t>(&self, hidden: Var<'t>) -> Var<'t> {
         let graph = hidden.graph();
         match self {
             Self::Softmax { projection, soft_cap, .. } => {
@@ -213,8 +213,8 @@ impl Output {
                 let nearness = x.matmul_t(graph.parameter(*targets));
                 match measure {
                     // Unit targets: the nearest in angle and in distance has the largest product.
-                    Measure::Cosine | Measure::Vmf => nearness,
-                    Measure::L2 => nearness.scale(2.0),
+                    EmbeddingLoss::Cosine | EmbeddingLoss::Vmf => nearness,
+                    EmbeddingLoss::L2 => nearness.scale(2.0),
                 }
             }
         }

@@ -1,8 +1,8 @@
-use crate::Options;
+use crate::DecodingOptions;
 
 /// How much of what was written before a language model reads.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Window {
+pub(crate) struct ContextWindow {
     /// The most tokens that a state may know, or as many as there are.
     context: Option<usize>,
     /// What is read anew begins with this token.
@@ -11,9 +11,9 @@ pub(crate) struct Window {
     max_length: usize,
 }
 
-impl Window {
+impl ContextWindow {
     /// For a model of so many positions. What is written for a source is read whole.
-    pub(crate) fn new(options: &Options, positions: Option<usize>, has_sources: bool) -> Self {
+    pub(crate) fn new(options: &DecodingOptions, positions: Option<usize>, has_sources: bool) -> Self {
         let context = [options.context, positions].into_iter().flatten().min().filter(|_| !has_sources);
         Self { context, beginning: options.context_bos, max_length: options.max_length }
     }

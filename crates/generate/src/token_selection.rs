@@ -1,37 +1,42 @@
-use crate::search::Live;
-use crate::top::{Candidate, Top};
-use crate::{Options, Strategy};
+use crate::beam_search::PartialHypothesis;
+use crate::top_k::{Candidate, TopK};
+use crate::{DecodingOptions, Strategy};
 use descant_tensor::Element;
 use rand_core::Rng;
 use rand_pcg::Pcg64;
 
 /// Chooses tokens by a [`Strategy`], in memory that is used again.
 #[derive(Debug)]
-pub(crate) struct Chooser {
+pub(crate) struct TokenSelector {
     strategy: Strategy,
     /// In order, each once.
     forbidden: Vec<u32>,
     /// How many ends a beam may meet for each of its hypotheses.
     ends: usize,
-    top: Top,
+    top: TopK,
     /// The candidates of a draw and their weights.
     pool: Vec<(Candidate, f64)>,
     drawn: Option<Candidate>,
 }
 
-impl Chooser {
-    pub(crate) fn new(options: &Options) -> Self {
+impl TokenSelector {
+    pub(crate) fn new(options: &DecodingOptions) -> Self {
         let mut forbidden = options.forbidden.clone();
         forbidden.sort_unstable();
         forbidden.dedup();
         let (strategy, ends) = (options.strategy, options.eos.len());
-        Self { strategy, forbidden, ends, top: Top::default(), pool: Vec::new(), drawn: None }
+        Self { strategy, forbidden, ends, top: TopK::default(), pool: Vec::new(), drawn: None }
     }
 
     /// The continuations of one source's hypotheses to go on with, the likeliest first: so many of a beam that as many as it
     /// is wide are left where all its hypotheses meet all ends; otherwise one. `scores[live, V]` are log probabilities, of
     /// which those of forbidden tokens are given to the others.
-    pub(crate) fn choose<E: Element>(&mut self, live: &[Live], scores: &[E], rng: &mut Pcg64) -> &[Candidate] {
+    pub(crate) fn choose<E: Element>(
+        &mut self,
+        live: &[PartialHypothesis],
+        scores: &[E],
+        rng: &mut Pcg64,
+    ) -> &[Candidate] {
         self.top.clear(match self.strategy {
             Strategy::Greedy => 1,
             Strategy::Beam { width, .. } => width.saturating_mul(1 + self.ends.max(1)),

@@ -1,5 +1,5 @@
-use crate::top::Candidate;
-use crate::{Options, Ranking};
+use crate::top_k::Candidate;
+use crate::{DecodingOptions, Ranking};
 use std::cmp::Ordering;
 
 /// What was written for a source, or after a prompt.
@@ -18,7 +18,7 @@ pub struct Hypothesis {
 
 /// A beginning that may go on.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Live {
+pub(crate) struct PartialHypothesis {
     pub(crate) tokens: Vec<u32>,
     pub(crate) log_probability: f64,
     /// Which hypothesis of the step before it continues.
@@ -27,9 +27,9 @@ pub(crate) struct Live {
 
 /// The search for one source.
 #[derive(Debug)]
-pub(crate) struct Search {
+pub(crate) struct BeamSearch {
     /// The hypotheses that go on, all of one length; none once the search has ended.
-    pub(crate) live: Vec<Live>,
+    pub(crate) live: Vec<PartialHypothesis>,
     /// The best of those that have ended, in order.
     ended: Vec<Hypothesis>,
     eos: Vec<u32>,
@@ -45,9 +45,9 @@ pub(crate) struct Search {
     before: usize,
 }
 
-impl Search {
+impl BeamSearch {
     /// A search for a source of this length, or for none; `room` is how many tokens the model has positions for.
-    pub(crate) fn new(options: &Options, source: Option<usize>, room: Option<usize>) -> Self {
+    pub(crate) fn new(options: &DecodingOptions, source: Option<usize>, room: Option<usize>) -> Self {
         let (width, n_best, length_penalty) = options.beam();
         let limit = options.limit(source).min(room.unwrap_or(usize::MAX));
         // What follows a decoder's start is written, though not chosen.
@@ -55,7 +55,7 @@ impl Search {
         let limit = limit.saturating_sub(before);
         let (eos, ranking) = (options.eos.clone(), options.ranking);
         let forced_end = options.forced_end && !eos.is_empty();
-        let live = vec![Live::default()];
+        let live = vec![PartialHypothesis::default()];
         let mut search =
             Self { live, ended: Vec::new(), eos, limit, width, n_best, length_penalty, ranking, forced_end, before };
         if limit <= usize::from(forced_end) {
@@ -86,7 +86,7 @@ impl Search {
                 let mut longer = Vec::with_capacity(tokens.len() + 1);
                 longer.extend_from_slice(tokens);
                 longer.push(token);
-                self.live.push(Live { tokens: longer, log_probability, parent });
+                self.live.push(PartialHypothesis { tokens: longer, log_probability, parent });
             }
         }
         // With every token forbidden or impossible, what there is stays.

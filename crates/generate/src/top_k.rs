@@ -12,14 +12,14 @@ pub(crate) struct Candidate {
 
 /// The likeliest candidates of those it is shown. Among equals, the first shown; show them in ascending order.
 #[derive(Debug, Default)]
-pub(crate) struct Top {
+pub(crate) struct TopK {
     candidates: Vec<Candidate>,
     size: usize,
     /// What another candidate must exceed.
     threshold: f64,
 }
 
-impl Top {
+impl TopK {
     /// Empties it, to hold the `size` likeliest.
     pub(crate) fn clear(&mut self, size: usize) {
         self.candidates.clear();
