@@ -4,9 +4,9 @@ use crate::report::{note, print};
 use clap::Args;
 use descant_autograd::gradcheck::{TOLERANCE, check};
 use descant_autograd::{Parameters, Tape, derive_seed};
+use descant_batch::{Batch, Sequences};
 use descant_models::{ModelKind, Vocabulary, build};
 use descant_tensor::DType;
-use descant_text::{Batch, Sequences};
 use descant_train::{Estimate, Origins, Recipe, first_batch, model};
 
 #[derive(Args)]

@@ -7,6 +7,7 @@
 //! `examples/` has one of each of the first two.
 
 pub use descant_autograd as autograd;
+pub use descant_batch as batch;
 pub use descant_generate as generate;
 pub use descant_interop as interop;
 pub use descant_kernels as kernels;
@@ -20,6 +21,7 @@ pub use descant_train as train;
 /// What most programs need.
 pub mod prelude {
     pub use crate::autograd::{Activation, Gradients, Graph, PackedSequences, Parameters, Tape, Targets, Var};
+    pub use crate::batch::{Batch, Sequences};
     pub use crate::generate::Strategy;
     pub use crate::kernels::Parallelism;
     pub use crate::nn::{
@@ -28,6 +30,5 @@ pub mod prelude {
     };
     pub use crate::optim::{Clipping, ClippingConfig, Optimizer, OptimizerConfig, Schedule, ScheduleConfig};
     pub use crate::tensor::{DType, Tensor};
-    pub use crate::text::{Batch, Sequences};
     pub use crate::train::{Outcome, Recipe, Trained, Trainer};
 }

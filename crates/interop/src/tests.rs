@@ -3,10 +3,11 @@
 
 use crate::{Family, export, import};
 use descant_autograd::Tape;
+use descant_batch::{Batch, Sequences};
 use descant_generate::Strategy;
 use descant_kernels::Parallelism;
 use descant_tensor::DType;
-use descant_text::{Around, Batch, Message, Sequences, Special, Tokenizer};
+use descant_text::{Around, Message, Special, Tokenizer};
 use descant_train::{Recipe, Trained, model};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};

@@ -1,9 +1,9 @@
 use crate::{LayerKind, ModelConfig};
 use descant_autograd::{Graph, PackedSequences, Segments, Var};
+use descant_batch::Sequences;
 use descant_nn::{
     Embedding, Recurrent, RecurrentConfig, RecurrentInput, RecurrentState, Scope, Transformer, TransformerSizes,
 };
-use descant_text::Sequences;
 use std::sync::Arc;
 
 /// What reads the source.

@@ -3,11 +3,11 @@ use crate::encoder::{Encoded, Encoder};
 use crate::generator::Generator;
 use crate::{Bridge, LayerKind, LossConfig, ModelConfig, OutputLayer, Vocabulary};
 use descant_autograd::{Activation, Graph, PackedSequences, Segments, Var};
+use descant_batch::{Batch, Sequences};
 use descant_nn::{
     Attention, Cell, Embedding, Linear, Recurrent, RecurrentConfig, RecurrentInput, RecurrentState, Scope,
 };
 use descant_tensor::{Result, Tensor};
-use descant_text::{Batch, Sequences};
 use std::sync::Arc;
 
 /// A recurrent encoder-decoder: an encoder over the source, and a decoder that starts from its last state, attends to

@@ -3,9 +3,9 @@ use crate::{
     TransformerGenerator, Vocabulary,
 };
 use descant_autograd::{Graph, Parameters, Segments, Var};
+use descant_batch::{Batch, Sequences};
 use descant_nn::Scope;
 use descant_tensor::Result;
-use descant_text::{Batch, Sequences};
 use std::fmt;
 use std::sync::Arc;
 

@@ -2,9 +2,9 @@ use crate::decoder_state::{DecoderState, restore, store};
 use crate::generator::Generator;
 use crate::{LossConfig, ModelConfig, OutputLayer, Vocabulary};
 use descant_autograd::{Graph, PackedSequences, Segments, Var};
+use descant_batch::{Batch, Sequences};
 use descant_nn::{Cell, Embedding, Recurrent, RecurrentConfig, RecurrentInput, Scope};
 use descant_tensor::{Result, Tensor};
-use descant_text::{Batch, Sequences};
 use std::sync::Arc;
 
 /// A recurrent language model: embedding, layers of LSTM or GRU, output.

@@ -1,7 +1,7 @@
 use crate::{EmbeddingLoss, LossConfig, ModelConfig, Vocabulary};
 use descant_autograd::{Activation, ParameterId, Targets, TeacherProjection, Var};
+use descant_batch::Batch;
 use descant_nn::{Embedding, Init, Linear, Scope};
-use descant_text::Batch;
 use std::sync::Arc;
 
 /// Regularisers of the von Mises-Fisher loss, as Kumar & Tsvetkov 2019 set them.

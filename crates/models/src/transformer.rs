@@ -3,9 +3,9 @@ use crate::encoder::Encoder;
 use crate::generator::Generator;
 use crate::{LossConfig, ModelConfig, ModelKind, OutputLayer, Vocabulary};
 use descant_autograd::{Graph, Segments, Var};
+use descant_batch::{Batch, Sequences};
 use descant_nn::{CrossAttentionKv, Embedding, Scope, Transformer, TransformerSizes};
 use descant_tensor::{Result, Tensor};
-use descant_text::{Batch, Sequences};
 use std::sync::Arc;
 
 /// A Transformer that writes: a language model, or the decoder behind an encoder of either kind.

@@ -3,13 +3,13 @@
 
 use descant_autograd::gradcheck::{TOLERANCE, check};
 use descant_autograd::{Graph, Parameters, Tape};
+use descant_batch::{Batch, Sequences};
 use descant_kernels::Parallelism;
 use descant_models::{
     Bridge, EmbeddingLoss, Generator, LayerKind, LossConfig, ModelConfig, ModelKind, Tie, Vocabulary, build,
 };
 use descant_nn::{AttentionScore, Cell, NormKind, Position, RotaryScaling, TransformerConfig};
 use descant_tensor::DType;
-use descant_text::{Batch, Sequences};
 use std::collections::BTreeMap;
 
 const VOCABULARY: usize = 7;

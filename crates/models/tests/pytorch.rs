@@ -2,11 +2,11 @@
 //! parameter's gradient to 1e-4, and 20 steps of every optimizer to 1e-4.
 
 use descant_autograd::{Parameters, Tape};
+use descant_batch::{Batch, Sequences};
 use descant_models::{LossConfig, ModelConfig, ModelKind, Vocabulary, build};
 use descant_nn::{AttentionScore, Cell};
 use descant_optim::{Clipping, Optimizer};
 use descant_tensor::DType;
-use descant_text::{Batch, Sequences};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 

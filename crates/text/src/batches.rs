@@ -1,5 +1,6 @@
 use crate::corpus::{BLOCK, Place};
-use crate::{Batch, Corpus, Frame, Special, TextError};
+use crate::{Corpus, Frame, Special, TextError};
+use descant_batch::Batch;
 use rand_core::Rng;
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,5 @@
 use crate::tokenizer::{Around, Special};
-use crate::{Batch, Sequences};
+use descant_batch::{Batch, Sequences};
 
 /// What stands around the ids of an example, and what of it is read and what predicted.
 ///

@@ -17,7 +17,6 @@ mod markup;
 mod panics;
 mod report;
 mod sandbox;
-mod sequences;
 mod source;
 mod storage;
 mod tokenizer;
@@ -36,7 +35,6 @@ pub use lines::{LONGEST_LINE, Lines};
 pub use markup::Text;
 pub use report::{Found, Lengths, Report, SideReport, plural};
 pub use sandbox::{sandbox, serve_sandbox};
-pub use sequences::{Batch, Sequences};
 pub use source::{Example, Examples, Form, Side, Source};
 pub use tokenizer::{
     Around, BOS, EOS, NO_PIECE, Special, Tokenizer, TokenizerConfig, TokenizerKind, UNK, UNKNOWN_LETTERS,

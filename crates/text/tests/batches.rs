@@ -1,9 +1,10 @@
 //! Corpora and batches: every sequence once in an epoch, the same order again from a seed or a position, nothing lost on
 //! the way through a file.
 
+use descant_batch::Batch;
 use descant_text::{
-    BOS, Batch, BatchConfig, Batches, ChatTemplate, Corpus, EOS, Example, Form, Found, Lengths, Position, Source,
-    Special, TextError, Tokenizer, TokenizerConfig, TokenizerKind,
+    BOS, BatchConfig, Batches, ChatTemplate, Corpus, EOS, Example, Form, Found, Lengths, Position, Source, Special,
+    TextError, Tokenizer, TokenizerConfig, TokenizerKind,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,8 +1,9 @@
 use crate::run::DATA;
 use crate::{DataConfig, Error, Files, Recipe, Tokenizers};
+use descant_batch::Batch;
 use descant_models::{LossConfig, ModelKind};
 use descant_text::{
-    Batch, BatchConfig, Batches, ChatTemplate, Corpus, Example, Form, Frame, Source, TextError, read_text, write_file,
+    BatchConfig, Batches, ChatTemplate, Corpus, Example, Form, Frame, Source, TextError, read_text, write_file,
 };
 use std::io::Write;
 use std::path::Path;

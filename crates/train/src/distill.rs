@@ -1,9 +1,9 @@
 use crate::{Error, Recipe, Tokenizers, Trained};
 use descant_autograd::{Graph, Segments, Tape, TeacherProjection, Var};
+use descant_batch::Batch;
 use descant_kernels::Parallelism;
 use descant_models::{Generator, OutputLayer};
 use descant_tensor::{Brief, Tensor};
-use descant_text::Batch;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

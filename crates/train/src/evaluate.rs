@@ -4,10 +4,11 @@ use crate::score::{EvalExample, questions};
 use crate::trained::RECIPE;
 use crate::{DataConfig, Error, Files, Prediction, Recipe, Replicas, Texts, Trained};
 use descant_autograd::{Parameters, Tape};
+use descant_batch::Batch;
 use descant_generate::DecodingOptions;
 use descant_kernels::Parallelism;
 use descant_models::{Generator, ModelKind};
-use descant_text::{Batch, BatchConfig, Batches, Corpus, Example, Form, Source, TextError};
+use descant_text::{BatchConfig, Batches, Corpus, Example, Form, Source, TextError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

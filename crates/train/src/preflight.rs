@@ -3,9 +3,10 @@
 
 use crate::{Error, Recipe};
 use descant_autograd::Parameters;
+use descant_batch::Batch;
 use descant_models::{Generator, LossConfig};
 use descant_optim::ScheduleConfig;
-use descant_text::{Batch, Batches, TextError, plural};
+use descant_text::{Batches, TextError, plural};
 use std::path::Path;
 
 /// Sequences that are walked through to count the steps of epochs; beyond, epochs are taken to have as many batches as

@@ -1,9 +1,9 @@
 use crate::Teacher;
 use descant_autograd::{Gradients, Graph, Parameters, Tape, derive_seed};
+use descant_batch::Batch;
 use descant_models::Generator;
 use descant_optim::{Clipping, Optimizer, tree_sum};
 use descant_tensor::{Error, Result};
-use descant_text::Batch;
 use rayon::prelude::*;
 
 /// Workers that each run whole forward and backward passes over their share of a batch.

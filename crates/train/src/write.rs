@@ -2,11 +2,12 @@
 
 use crate::{Error, GenerationConfig, Trained, TrainingLengths};
 use descant_autograd::Tape;
+use descant_batch::Sequences;
 use descant_generate::{DecodingBatch, DecodingOptions, Hypothesis, Strategy};
 use descant_kernels::Parallelism;
 use descant_models::{LayerKind, ModelKind};
 use descant_nn::Position;
-use descant_text::{Message, Sequences, Special, Text, Tokenizer};
+use descant_text::{Message, Special, Text, Tokenizer};
 
 /// A text that a model wrote.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,10 +1,10 @@
 //! Several small batches are one large one.
 
 use descant_autograd::Parameters;
+use descant_batch::{Batch, Sequences};
 use descant_models::{LossConfig, ModelConfig, ModelKind, Vocabulary, build};
 use descant_optim::{Clipping, Optimizer, OptimizerConfig};
 use descant_tensor::DType;
-use descant_text::{Batch, Sequences};
 use descant_train::Replicas;
 
 /// Sequences of these lengths over 11 tokens, of which some targets do not count.

@@ -2,12 +2,12 @@
 #![allow(dead_code)]
 
 use descant_autograd::{Parameters, Tape};
+use descant_batch::{Batch, Sequences};
 use descant_generate::{DecodingBatch, DecodingOptions, Hypothesis, Strategy, generate};
 use descant_kernels::Parallelism;
 use descant_models::{EmbeddingLoss, Generator, LayerKind, LossConfig, ModelConfig, ModelKind, Vocabulary, build};
 use descant_nn::{AttentionScore, Cell, Position, TransformerConfig};
 use descant_tensor::{Buffer, DType, Result};
-use descant_text::{Batch, Sequences};
 
 pub const BOS: u32 = 0;
 pub const EOS: u32 = 1;

@@ -1,0 +1,61 @@
+use crate::Sequences;
+
+/// A batch of ragged sequences: decoder inputs, their targets, and the sources of an encoder-decoder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// The encoder's input; a language model has none.
+    pub source: Option<Sequences>,
+    /// The decoder's input (teacher forcing).
+    pub input: Sequences,
+    /// The next token at each position of `input`.
+    pub target: Sequences,
+}
+
+impl Batch {
+    /// A masked target: it has no loss, as within a prompt.
+    pub const IGNORED: u32 = u32::MAX;
+
+    /// The batch followed by itself: two dropout masks in one pass (R-Drop).
+    #[must_use]
+    pub fn twice(&self) -> Self {
+        let all = |sequences: &Sequences| {
+            let order: Vec<usize> = (0..sequences.len()).chain(0..sequences.len()).collect();
+            sequences.select(&order)
+        };
+        Self { source: self.source.as_ref().map(all), input: all(&self.input), target: all(&self.target) }
+    }
+
+    /// How many target tokens.
+    pub fn tokens(&self) -> usize {
+        self.target.tokens()
+    }
+
+    /// Splits the batch into `n` data-parallel shares of about equal work: the longest sequences first, each to the share
+    /// with the least work so far. With fewer sequences than shares, some shares are empty.
+    pub fn shares(&self, n: usize) -> Vec<Self> {
+        let cost = |i: usize| {
+            let source = self.source.as_ref().map_or(0, |source| source.get(i).len());
+            self.target.get(i).len() + source
+        };
+        let mut order: Vec<usize> = (0..self.target.len()).collect();
+        order.sort_by_key(|&i| std::cmp::Reverse(cost(i)));
+        let mut shares = vec![(0, Vec::new()); n.max(1)];
+        for i in order {
+            if let Some(least) = shares.iter_mut().min_by_key(|(load, _)| *load) {
+                least.0 += cost(i);
+                least.1.push(i);
+            }
+        }
+        shares
+            .into_iter()
+            .map(|(_, mut members)| {
+                members.sort_unstable();
+                Self {
+                    source: self.source.as_ref().map(|source| source.select(&members)),
+                    input: self.input.select(&members),
+                    target: self.target.select(&members),
+                }
+            })
+            .collect()
+    }
+}
