@@ -10,7 +10,7 @@ use descant_kernels::{Mat, MatMut, Parallelism, gemm, gemm_flops};
 use descant_models::{ModelKind, Vocabulary, build};
 use descant_optim::Optimizer;
 use descant_tensor::DType;
-use descant_train::{BenchConfig, Estimate, Origins, Recipe, Replicas, Texts, Tokenizers};
+use descant_train::{BenchConfig, Estimate, Recipe, Replicas, SourceModels, Texts, Tokenizers};
 use serde::Serialize;
 use serde_json::json;
 use std::fs::File;
@@ -81,7 +81,7 @@ impl Bench {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let recipe = recipes::load(&self.recipe, &self.set)?;
         let pair = recipe.model.kind == ModelKind::EncoderDecoder;
-        let origins = Origins::of(&recipe)?;
+        let origins = SourceModels::of(&recipe)?;
         let (vocabulary, sizes, texts) = sizes(&recipe, &origins)?;
         let batch = self.batch.map_or(sizes.batch, |n| n as usize);
         let length = self.length.map_or(sizes.length, |n| n as usize);
@@ -198,7 +198,7 @@ fn dump(batches: &[Batch], path: &Path) -> anyhow::Result<()> {
 type Text = (Texts, Tokenizers);
 
 /// The vocabulary that training would have, and the batch that a recipe without texts asks for; or else the texts.
-fn sizes(recipe: &Recipe, origins: &Origins) -> anyhow::Result<(Vocabulary, BenchConfig, Option<Text>)> {
+fn sizes(recipe: &Recipe, origins: &SourceModels) -> anyhow::Result<(Vocabulary, BenchConfig, Option<Text>)> {
     let train = &recipe.train;
     let default_length = if recipe.data.as_ref().is_some_and(|data| data.stream) { train.length } else { 32 };
     // Of a text that is not there, the sizes that it would have.

@@ -1,7 +1,7 @@
-use crate::advice::command;
 use crate::report::{duration, note, print};
+use crate::shell::command;
 use crate::train::watch;
-use crate::{Threads, recipes, stop};
+use crate::{Threads, recipes, signals};
 use clap::Args;
 use descant_generate::Strategy;
 use descant_kernels::Parallelism;
@@ -78,7 +78,7 @@ impl Demo {
         if outcome == Outcome::Stopped {
             let again = command(&["train".into(), folder.to_string_lossy(), "--resume".into()]);
             note(format_args!("Stopped; everything is saved. Go on with:\n  {again}"));
-            stop::exit();
+            signals::exit();
         }
         print(format_args!(
             "Trained {} steps, {} so far.",

@@ -1,7 +1,7 @@
 //! `descant generate`.
 
+mod chat;
 mod stream;
-mod talk;
 mod writer;
 
 use crate::Threads;

@@ -7,7 +7,7 @@ use descant_autograd::{Parameters, Tape, derive_seed};
 use descant_batch::{Batch, Sequences};
 use descant_models::{ModelKind, Vocabulary, build};
 use descant_tensor::DType;
-use descant_train::{Estimate, Origins, Recipe, first_batch, model};
+use descant_train::{Estimate, Recipe, SourceModels, first_batch, model};
 
 #[derive(Args)]
 pub(crate) struct Gradcheck {
@@ -30,7 +30,7 @@ const LENGTH: usize = 8;
 impl Gradcheck {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let recipe = recipes::load(&self.recipe.recipe.display().to_string(), &self.recipe.set)?;
-        let origins = Origins::of(&recipe)?;
+        let origins = SourceModels::of(&recipe)?;
         let (mut parameters, model, batch) = match recipe.bench {
             Some(bench) if recipe.data.is_none() => random(&recipe, bench.vocabulary)?,
             // Gradients are right or wrong whatever the tokens are.

@@ -1,20 +1,21 @@
 //! The binary, command by command.
 
-mod advice;
 mod bench;
 mod decoding;
 mod demo;
 mod eval;
-mod exchange;
+mod explain;
+mod export;
 mod generate;
 mod gradcheck;
+mod import;
+mod init;
 mod memory;
 mod recipes;
-mod reference;
 mod report;
+mod shell;
 mod show;
-mod starter;
-mod stop;
+mod signals;
 mod tokenize;
 mod train;
 
@@ -37,9 +38,9 @@ enum Command {
     /// Train a small generator in two to three minutes and show it at work (the default without any command)
     Demo(demo::Demo),
     /// Print a recipe to begin with, or write it to a file
-    Init(starter::Init),
+    Init(init::Init),
     /// Explain the keys of recipes: all, a table, or one
-    Recipe(reference::Reference),
+    Recipe(explain::Explain),
     /// Train what a recipe describes
     Train(train::Train),
     /// Write with a trained generator: for texts given, or line by line from standard input
@@ -48,13 +49,13 @@ enum Command {
     Eval(eval::Eval),
     /// Make a run of a model from elsewhere: a Hugging Face folder or hf:OWNER/NAME, a .gguf file of llama.cpp, a folder of
     /// CTranslate2, or PyTorch's tensors
-    Import(exchange::Import),
+    Import(import::Import),
     /// Say what a model or a run is: kind, sizes, tokenizer, where it can go
     Show(show::Show),
     /// Show how texts are cut into tokens, by the tokenizer of a run or of a model from elsewhere
     Tokenize(tokenize::Tokenize),
     /// Write a trained model for elsewhere: as a Hugging Face folder, for PyTorch, or as GGUF for llama.cpp
-    Export(exchange::Export),
+    Export(export::Export),
     /// Hold every gradient of a recipe's model against central differences
     Gradcheck(gradcheck::Gradcheck),
     /// Measure the speed of training
@@ -102,7 +103,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Demo(demo) => demo.run(),
         Command::Init(init) => init.run(),
-        Command::Recipe(reference) => reference.run(),
+        Command::Recipe(explain) => explain.run(),
         Command::Train(train) => train.run(),
         Command::Generate(generate) => generate.run(),
         Command::Eval(eval) => eval.run(),

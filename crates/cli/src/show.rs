@@ -1,7 +1,7 @@
 //! What a model or a run is, before anything is made of it.
 
-use crate::advice::command;
 use crate::report::print;
+use crate::shell::command;
 use clap::Args;
 use descant_interop::{Family, Foreign, HubName, Layout};
 use descant_models::{LayerKind, ModelKind};
@@ -117,15 +117,15 @@ fn tell_tokenizer(title: &str, tokenizer: &Tokenizer) -> anyhow::Result<()> {
             ids => ids.iter().map(name).collect::<Vec<_>>().join(", "),
         }
     };
-    let around = special.around_source();
-    let around = if tokenizer.special().around.is_some() { around } else { special.around_prompt() };
+    let around = special.source_post_processor();
+    let around = if tokenizer.special().post_processor.is_some() { around } else { special.prompt_post_processor() };
     print(format_args!(
         "{title} {} entries; begins with {}, ends with {}, unknown is {}; before a text {}, after it {}",
         tokenizer.vocabulary(),
-        names(special.beginning.as_slice()),
-        names(&special.ends),
+        names(special.bos.as_slice()),
+        names(&special.eos),
         names(special.unknown.as_slice()),
-        names(&around.before),
-        names(&around.after),
+        names(&around.prefix),
+        names(&around.suffix),
     ))
 }

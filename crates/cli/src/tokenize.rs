@@ -40,10 +40,10 @@ impl Tokenize {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let (tokenizer, is_prompt) = self.open()?;
         let special = tokenizer.special();
-        let around = if is_prompt { special.around_prompt() } else { special.around_source() };
+        let around = if is_prompt { special.prompt_post_processor() } else { special.source_post_processor() };
         let (mut texts, mut tokens, mut unknown) = (0, 0, 0);
         let mut show = |line: u64, text: &str| {
-            let ids = around.put(&tokenizer.encode(text)?);
+            let ids = around.apply(&tokenizer.encode(text)?);
             texts += 1;
             tokens += ids.len() as u64;
             unknown += ids.iter().filter(|id| Some(**id) == special.unknown).count();

@@ -1,6 +1,6 @@
-use crate::advice::command;
 use crate::report::{Report, duration, large, note, print};
-use crate::{RecipeArgs, Threads, stop};
+use crate::shell::command;
+use crate::{RecipeArgs, Threads, signals};
 use clap::Args;
 use descant_interop::Family;
 use descant_kernels::bf16_gemm_flops;
@@ -61,7 +61,7 @@ impl Train {
         if let Some(outcome) = trainer.outcome().filter(|_| self.resume) {
             let (steps, run_name) = (plural(trainer.steps_done(), "step"), run.display());
             print(match outcome {
-                Outcome::NoLongerBetter => format!(
+                Outcome::EarlyStopped => format!(
                     "{run_name}: already ended, after {steps}, as validation no longer improved. For more: --set \
                      train.patience=N."
                 ),
@@ -88,10 +88,10 @@ impl Train {
             Outcome::Stopped => {
                 let again = command(&again);
                 note(format_args!("Stopped after step {steps}; everything is saved. Go on with:\n  {again}"));
-                stop::exit();
+                signals::exit();
             }
             Outcome::Finished => print(format_args!("Trained {} in {time}.", plural(steps - before, "step")))?,
-            Outcome::NoLongerBetter => {
+            Outcome::EarlyStopped => {
                 print(format_args!("Validation no longer improves: ended after {}, {time}.", plural(steps, "step")))?
             }
         }
@@ -161,7 +161,7 @@ fn found(trainer: &Trainer, threads: usize) -> Vec<String> {
 
 /// Trains to the end, with a report. Ctrl-C and its like save and stop.
 pub(crate) fn watch(trainer: &mut Trainer, quiet: bool) -> anyhow::Result<(Outcome, Report)> {
-    let stop = stop::listen()?;
+    let stop = signals::listen()?;
     let mut report = Report::new(trainer.steps_done(), trainer.steps(), quiet);
     let mut bf16 = trainer.recipe().train.precision == TrainPrecision::Bf16;
     let outcome = trainer.run(stop, |event| {

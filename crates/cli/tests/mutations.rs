@@ -6,7 +6,7 @@ mod mutation;
 
 use common::{BF16, Folder, LANGUAGE_MODEL, PAIRS, TRANSFORMER, copy};
 use descant_tensor::DType;
-use descant_text::{Side, Source, Special, Tokenizer, TokenizerConfig, TokenizerKind};
+use descant_text::{Side, Source, SpecialTokens, Tokenizer, TokenizerConfig, TokenizerKind};
 use descant_train::{Estimate, Recipe, Trained, Trainer};
 use mutation::survives;
 use std::fs;
@@ -78,7 +78,7 @@ fn tokenizer_files() {
     survives("tokenizer", tokenizers(), move |bytes| {
         let _folder = &folder;
         fs::write(&path, bytes).unwrap();
-        let elsewhere = Special::default();
+        let elsewhere = SpecialTokens::default();
         for special in [None, Some(elsewhere)] {
             let Ok(tokenizer) = Tokenizer::load(&path, special.clone()) else { continue };
             for text in &texts {

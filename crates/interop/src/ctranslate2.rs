@@ -10,7 +10,7 @@ use crate::weights::Weights;
 use descant_autograd::Activation;
 use descant_models::{LayerKind, ModelConfig, ModelKind};
 use descant_nn::{Position, TransformerConfig};
-use descant_text::{Around, Special, Tokenizer, TokenizerConfig, open_file};
+use descant_text::{PostProcessor, SpecialTokens, Tokenizer, TokenizerConfig, open_file};
 use descant_train::{Recipe, Tokenizers};
 use serde_json::json;
 use std::collections::HashMap;
@@ -208,7 +208,7 @@ fn config(name: &str, file: &TensorFile, scalars: &Scalars) -> Result<ModelConfi
 }
 
 /// The words of a side; one for what they lack comes last where the list has none.
-fn tokenizer(folder: &Path, names: [&str; 2]) -> Result<(Tokenizer, Special), Error> {
+fn tokenizer(folder: &Path, names: [&str; 2]) -> Result<(Tokenizer, SpecialTokens), Error> {
     let find = |name: &&str| folder.join(name).is_file();
     let Some(name) = names.iter().find(|name| find(name)) else {
         return Err(Error::folder(folder, format!("it has neither {} nor {}", names[0], names[1])));
@@ -223,7 +223,7 @@ fn tokenizer(folder: &Path, names: [&str; 2]) -> Result<(Tokenizer, Special), Er
     let special = json!({"unknown": "<unk>", "beginning": "<s>", "end": "</s>"});
     let special = list::special(special, &mut json, true).map_err(wrong)?;
     // What stands around a source a program puts there itself, and most models were trained without.
-    let special = Special { around: name.starts_with("source").then(Around::default), ..special };
+    let special = SpecialTokens { post_processor: name.starts_with("source").then(PostProcessor::default), ..special };
     let tokenizer = Tokenizer::from_json(json.to_string().as_bytes(), Some(special.clone()));
     Ok((tokenizer.map_err(|error| wrong(error.to_string()))?, special))
 }

@@ -7,7 +7,7 @@ use crate::tokenizer::marian;
 use crate::weights::{Part, part};
 use crate::whole::{Named, pretty, whole, write, write_tensors};
 use crate::{Error, Family};
-use descant_text::{Around, Special, Tokenizer};
+use descant_text::{PostProcessor, SpecialTokens, Tokenizer};
 use descant_train::Trained;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -39,7 +39,7 @@ fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
     let (config, parameters) = (&trained.recipe.model, &trained.parameters);
     let tokenizer = &trained.tokenizers.target;
     // One continuous text goes on as after a line end.
-    let special = Special { beginning: trained.bos()?, ..tokenizer.special().clone() };
+    let special = SpecialTokens { bos: trained.bos()?, ..tokenizer.special().clone() };
     let mut tensors: Vec<Named> = Vec::new();
     for piece in family.pieces(config) {
         let Some(id) = parameters.find(&piece.ours) else { continue };
@@ -63,11 +63,11 @@ fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
     }
     write_tensors(&folder.join(WEIGHTS), &tensors)?;
     let write = |name: &str, text: String| write(folder, name, text);
-    let Special { beginning, unknown, .. } = special;
+    let SpecialTokens { bos: beginning, unknown, .. } = special;
     let token = |id: u32| tokenizer.token(id);
     let start = if family.reads_a_source() { "decoder_start_token_id" } else { "bos_token_id" };
-    let ends = one_or_several(&special.ends);
-    write(GENERATION, pretty(&json!({"eos_token_id": ends, "pad_token_id": special.end(), start: beginning})))?;
+    let ends = one_or_several(&special.eos);
+    write(GENERATION, pretty(&json!({"eos_token_id": ends, "pad_token_id": special.first_eos(), start: beginning})))?;
     let mut described = family.write(config, &special, tokenizer.vocabulary());
     let source = trained.tokenizers.source.as_ref().filter(|source| !Arc::ptr_eq(source, tokenizer));
     if let Some(source) = source.filter(|source| family == Family::Marian && marian::is_writable(source, tokenizer)) {
@@ -79,16 +79,17 @@ fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
     let json = tokenizer.to_json().map_err(descant_train::Error::from)?;
     let mut json: Value = serde_json::from_str(&json).map_err(|error| Error::folder(folder, error.to_string()))?;
     // What says so already stays as it is.
-    let around = if family.reads_a_source() { special.around_source() } else { special.around_prompt() };
-    if tokenizer.around().is_ok_and(|theirs| theirs != around) {
+    let around =
+        if family.reads_a_source() { special.source_post_processor() } else { special.prompt_post_processor() };
+    if tokenizer.post_processor().is_ok_and(|theirs| theirs != around) {
         json["post_processor"] = post_processor(tokenizer, &around);
     }
     write(TOKENIZER, pretty(&json))?;
     let mut settings = json!({
         "tokenizer_class": "PreTrainedTokenizerFast",
         // Names of control tokens are text here; a template's are to be found.
-        "split_special_tokens": special.around.is_none() && trained.chat.is_none(),
-        "eos_token": special.end().and_then(token),
+        "split_special_tokens": special.post_processor.is_none() && trained.chat.is_none(),
+        "eos_token": special.first_eos().and_then(token),
         "bos_token": beginning.filter(|&id| tokenizer.is_special(id)).and_then(token),
         "unk_token": unknown.and_then(token), "clean_up_tokenization_spaces": false,
     });
@@ -104,16 +105,16 @@ fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
 }
 
 /// What puts these tokens around a text.
-fn post_processor(tokenizer: &Tokenizer, around: &Around) -> Value {
+fn post_processor(tokenizer: &Tokenizer, around: &PostProcessor) -> Value {
     let name = |id: &u32| tokenizer.token(*id).unwrap_or_default();
     let tokens = |ids: &[u32]| -> Vec<Value> {
         ids.iter().map(|id| json!({"SpecialToken": {"id": name(id), "type_id": 0}})).collect()
     };
     let with = |texts: &[&str]| {
         let texts = texts.iter().map(|id| json!({"Sequence": {"id": id, "type_id": 0}})).collect();
-        [tokens(&around.before), texts, tokens(&around.after)].concat()
+        [tokens(&around.prefix), texts, tokens(&around.suffix)].concat()
     };
-    let all = around.before.iter().chain(&around.after);
+    let all = around.prefix.iter().chain(&around.suffix);
     let special_tokens: Map<String, Value> =
         all.map(|id| (name(id), json!({"id": name(id), "ids": [id], "tokens": [name(id)]}))).collect();
     json!({

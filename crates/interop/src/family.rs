@@ -14,7 +14,7 @@ use crate::keys::Keys;
 use crate::names::Piece;
 use descant_models::{LayerKind, ModelConfig, ModelKind, Tie};
 use descant_nn::TransformerConfig;
-use descant_text::Special;
+use descant_text::SpecialTokens;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 
@@ -99,7 +99,7 @@ const MOST_ENTRIES: usize = 1 << 24;
 pub(crate) struct Described {
     pub(crate) family: Family,
     pub(crate) model: ModelConfig,
-    pub(crate) special: Special,
+    pub(crate) special: SpecialTokens,
     /// Entries of the source's vocabulary, where it is another.
     pub(crate) source_entries: Option<usize>,
     /// Keys that have a value and are not read.
@@ -211,7 +211,7 @@ impl Family {
     }
 
     /// What a model begins with, and its ends; null is none. What stands around texts says the tokenizer.
-    fn special(self, keys: &Keys<'_>) -> Result<Special, String> {
+    fn special(self, keys: &Keys<'_>) -> Result<SpecialTokens, String> {
         let names = self.names();
         let beginning = match self {
             Self::Marian => Some(keys.id("decoder_start_token_id")?.ok_or("it has no decoder_start_token_id")?),
@@ -229,7 +229,7 @@ impl Family {
         // Read with the generation.
         keys.ids("bos_token_id")?;
         let entries = Some(bounded("vocab_size", keys.number("vocab_size")?)?);
-        Ok(Special { beginning, ends, entries, ..Special::none() })
+        Ok(SpecialTokens { bos: beginning, eos: ends, entries, ..SpecialTokens::none() })
     }
 
     /// Whether its models turn one text into another.
@@ -238,8 +238,8 @@ impl Family {
     }
 
     /// The `config.json` of a model of this family.
-    pub(crate) fn write(self, config: &ModelConfig, special: &Special, entries: usize) -> Value {
-        let Special { beginning, ends, .. } = special;
+    pub(crate) fn write(self, config: &ModelConfig, special: &SpecialTokens, entries: usize) -> Value {
+        let SpecialTokens { bos: beginning, eos: ends, .. } = special;
         let Names { model_type, architecture, .. } = self.names();
         let mut json = json!({
             "model_type": model_type, "architectures": [architecture], "vocab_size": entries, "torch_dtype": "float32",

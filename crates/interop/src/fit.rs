@@ -3,7 +3,7 @@
 use crate::Family;
 use descant_models::{LayerKind, ModelConfig, ModelKind};
 use descant_nn::{Position, TransformerConfig};
-use descant_text::Special;
+use descant_text::SpecialTokens;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -35,13 +35,13 @@ impl Family {
 
     /// The keys with the values that a recipe would have to have.
     fn needs(self, config: &ModelConfig) -> Result<Vec<String>, String> {
-        let special = Special {
+        let special = SpecialTokens {
             unknown: None,
-            beginning: Some(0),
-            ends: vec![0],
-            around: None,
+            bos: Some(0),
+            eos: vec![0],
+            post_processor: None,
             entries: None,
-            ..Special::none()
+            ..SpecialTokens::none()
         };
         let theirs = acting(&Self::read(&self.write(config, &special, 1))?.model)?;
         let own = acting(config)?;

@@ -7,7 +7,7 @@ use crate::template::chat_template;
 use crate::tokenizer::Settings;
 use crate::weights::Weights;
 use crate::{Error, Family, generation, tokenizer};
-use descant_text::{Special, Tokenizer, TokenizerConfig};
+use descant_text::{SpecialTokens, Tokenizer, TokenizerConfig};
 use descant_train::{Recipe, Tokenizers};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -43,7 +43,7 @@ pub(crate) fn open(folder: &Path, config: &Value) -> Result<Foreign, Error> {
     let generation = generation.unwrap_or_else(|| json!({}));
     let of_generation = |key: &str| ids(&generation, key).map_err(|reason| Error::folder(&place, reason));
     let start = if family.reads_a_source() { "decoder_start_token_id" } else { "bos_token_id" };
-    special.beginning = of_generation(start)?.first().copied().or(special.beginning);
+    special.bos = of_generation(start)?.first().copied().or(special.bos);
     if folder.join(TOKENIZER).exists() {
         Tokenizer::try_apart(&folder.join(TOKENIZER), Some(special.clone())).map_err(descant_train::Error::from)?;
     }
@@ -51,9 +51,9 @@ pub(crate) fn open(folder: &Path, config: &Value) -> Result<Foreign, Error> {
     special = tokenizer.special().clone();
     // All end a text; first, what ends a turn: the one that the tokenizer calls so.
     let named = settings.token("eos_token")?.and_then(|token| tokenizer.id(token));
-    special.ends = each_once(named.into_iter().chain(of_generation("eos_token_id")?).chain(special.ends));
-    let (around, note) = settings.around(&tokenizer)?;
-    special.around = Some(around);
+    special.eos = each_once(named.into_iter().chain(of_generation("eos_token_id")?).chain(special.eos));
+    let (around, note) = settings.post_processor(&tokenizer)?;
+    special.post_processor = Some(around);
     notes.extend(note);
     special.unknown = tokenizer.unknown().or(special.unknown);
     let tokenizer = tokenizer.with_special(special.clone()).map_err(descant_train::Error::from)?;
@@ -65,7 +65,7 @@ pub(crate) fn open(folder: &Path, config: &Value) -> Result<Foreign, Error> {
     let mut recipe =
         Recipe { tokenizer: with(tokenizer.special().clone()), generation: defaults, ..Recipe::of(model_config) };
     let target = Arc::new(tokenizer);
-    let of_source = Special { entries: source_entries.or(special.entries), ..special.clone() };
+    let of_source = SpecialTokens { entries: source_entries.or(special.entries), ..special.clone() };
     let source = match tokenizer::source(folder, family, of_source)? {
         Some(source) => {
             recipe.target_tokenizer = Some(std::mem::replace(&mut recipe.tokenizer, with(source.special().clone())));

@@ -18,7 +18,7 @@ use crate::tokenizer::list;
 use crate::weights::{Weights, tied_names};
 use crate::whole::{pretty, whole, write, write_tensors};
 use descant_models::{LossConfig, ModelConfig, ModelKind};
-use descant_text::{Special, Tokenizer, TokenizerConfig};
+use descant_text::{SpecialTokens, Tokenizer, TokenizerConfig};
 use descant_train::{Recipe, Tokenizers, Trained};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -50,7 +50,7 @@ fn fill(trained: &Trained, folder: &Path) -> Result<(), Error> {
     let mut sizes = json!(config);
     sizes["vocabulary"] = trained.tokenizers.target.vocabulary().into();
     // One continuous text goes on as after a line end.
-    sizes["special"] = json!(Special { beginning: trained.bos()?, ..trained.tokenizers.target.special().clone() });
+    sizes["special"] = json!(SpecialTokens { bos: trained.bos()?, ..trained.tokenizers.target.special().clone() });
     if let Some(source) = &trained.tokenizers.source {
         sizes["source_vocabulary"] = source.vocabulary().into();
         sizes["source_special"] = json!(source.special());
@@ -110,7 +110,7 @@ struct Side {
 impl Side {
     /// The tokenizer in the first file that there is, of those whose names begin with one of `prefixes`, and its special
     /// ids where it is none that was trained here.
-    fn open(self, folder: &Path, prefixes: &[&str]) -> Result<(Tokenizer, Option<Special>), Error> {
+    fn open(self, folder: &Path, prefixes: &[&str]) -> Result<(Tokenizer, Option<SpecialTokens>), Error> {
         let wrong = |reason: String| Error::folder(&folder.join(CONFIG), reason);
         let find = |name: &str| {
             prefixes.iter().map(|prefix| folder.join(format!("{prefix}{name}"))).find(|path| path.is_file())

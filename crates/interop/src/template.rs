@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::folder::{CHAT_TEMPLATE, TOKENIZER_CONFIG, read_if};
 use crate::tokenizer::Settings;
-use descant_text::{ChatTemplate, Special, Tokenizer};
+use descant_text::{ChatTemplate, SpecialTokens, Tokenizer};
 use serde_json::Value;
 use std::path::Path;
 
@@ -59,8 +59,8 @@ pub(crate) fn of_text(
     let mut tokens = Vec::new();
     for key in TOKENS {
         let otherwise = match key {
-            "bos_token" => special.beginning,
-            "eos_token" => special.end(),
+            "bos_token" => special.bos,
+            "eos_token" => special.first_eos(),
             _ => None,
         };
         let otherwise = otherwise.filter(|_| !settings.says(key)).and_then(|id| tokenizer.token(id));
@@ -80,9 +80,9 @@ fn unnamed(place: &Path) -> Option<ChatTemplate> {
 
 /// The template of a run for other programs, which put nothing around a conversation: it writes itself what stood before
 /// every text in training.
-pub(crate) fn own_template(template: &ChatTemplate, special: &Special) -> String {
+pub(crate) fn own_template(template: &ChatTemplate, special: &SpecialTokens) -> String {
     let own = template.own_text();
-    match special.around.is_some() || template.has_tokens() {
+    match special.post_processor.is_some() || template.has_tokens() {
         true => own.to_owned(),
         false => format!("{{{{ bos_token }}}}{{% set bos_token = '' %}}{{% set eos_token = '' %}}\n{own}"),
     }

@@ -7,7 +7,7 @@ use descant_batch::{Batch, Sequences};
 use descant_generate::Strategy;
 use descant_kernels::Parallelism;
 use descant_tensor::DType;
-use descant_text::{Around, Message, Special, Tokenizer};
+use descant_text::{Message, PostProcessor, SpecialTokens, Tokenizer};
 use descant_train::{Recipe, Trained, model};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-mod around;
+mod post_processor;
 
 pub(crate) const FAMILIES: [&str; 21] = [
     "gpt2",
@@ -262,7 +262,7 @@ fn several_ends_all_end_and_that_of_a_turn_comes_first() {
     copy("llama", &at("in"));
     let ends = |run: &str| {
         import(&at("in"), &at(run)).unwrap();
-        Trained::load(&at(run)).unwrap().tokenizers.target.special().ends.clone()
+        Trained::load(&at(run)).unwrap().tokenizers.target.special().eos.clone()
     };
     let config: Value = serde_json::from_slice(&fs::read(at("in/config.json")).unwrap()).unwrap();
     let own = config["eos_token_id"].as_u64().unwrap() as u32;
@@ -332,7 +332,7 @@ fn what_stands_around_a_text_is_as_the_tokenizer_says_and_stays_so() {
         })
     };
     let (a, b) = (special("a"), special("b"));
-    let around = |before: &[u32], after: &[u32]| Around { before: before.to_vec(), after: after.to_vec() };
+    let around = |before: &[u32], after: &[u32]| PostProcessor { prefix: before.to_vec(), suffix: after.to_vec() };
     let all = [
         (Value::Null, around(&[], &[])),
         (template(&[&a, &text]), around(&[3], &[])),
@@ -354,9 +354,9 @@ fn what_stands_around_a_text_is_as_the_tokenizer_says_and_stays_so() {
             import(&at("in"), &at("run")).unwrap();
             let trained = Trained::load(&at("run")).unwrap();
             let special = trained.tokenizers.target.special();
-            assert_eq!(special.around.as_ref(), Some(around), "{name}: {post_processor}");
+            assert_eq!(special.post_processor.as_ref(), Some(around), "{name}: {post_processor}");
             let ids = trained.encode(&"x y".into()).unwrap();
-            assert_eq!(ids, around.put(&trained.tokenizers.target.encode("x y").unwrap()));
+            assert_eq!(ids, around.apply(&trained.tokenizers.target.encode("x y").unwrap()));
             export(&trained, &at("out")).unwrap();
             let json: Value = serde_json::from_slice(&fs::read(at("out/tokenizer.json")).unwrap()).unwrap();
             assert_eq!(json["post_processor"], *post_processor, "{name}");
@@ -381,11 +381,11 @@ fn a_tokenizer_that_was_trained_here_is_written_with_what_stood_around_its_texts
         import(&at("in"), &at("run")).unwrap();
         let mut trained = Trained::load(&at("run")).unwrap();
         let target = Tokenizer::clone(&trained.tokenizers.target);
-        let special = Special { around: None, ..target.special().clone() };
+        let special = SpecialTokens { post_processor: None, ..target.special().clone() };
         trained.tokenizers.target = Arc::new(target.with_special(special.clone()).unwrap());
         trained.tokenizers.source = trained.tokenizers.source.map(|_| trained.tokenizers.target.clone());
         export(&trained, &at("out")).unwrap();
-        let id = [special.beginning, special.end()][side];
+        let id = [special.bos, special.first_eos()][side];
         let json: Value = serde_json::from_slice(&fs::read(at("out/tokenizer.json")).unwrap()).unwrap();
         let single = json["post_processor"]["single"].as_array().unwrap();
         let token = single[side]["SpecialToken"]["id"].as_str().unwrap();
@@ -405,11 +405,11 @@ fn a_chat_template_moves_in_and_out() {
     let trained = Trained::load(&at("run")).unwrap();
     let tokenizer = &trained.tokenizers.target;
     let special = tokenizer.special();
-    let [beginning, end] = [special.beginning, special.end()].map(|id| tokenizer.token(id.unwrap()).unwrap());
+    let [beginning, end] = [special.bos, special.first_eos()].map(|id| tokenizer.token(id.unwrap()).unwrap());
     let prompt = trained.chat.as_ref().unwrap().prompt(&[Message::new("user", "hi")]).unwrap();
     assert_eq!(prompt.to_string(), format!("{beginning}[hi]{end}"));
     // Only what the template wrote is a control token.
-    assert!(!tokenizer.encode(&prompt.to_string()).unwrap().contains(&special.end().unwrap()));
+    assert!(!tokenizer.encode(&prompt.to_string()).unwrap().contains(&special.first_eos().unwrap()));
     export(&trained, &at("out")).unwrap();
     assert_eq!(fs::read_to_string(at("out/chat_template.jinja")).unwrap(), text);
 }

@@ -8,7 +8,7 @@ pub(crate) mod sentencepiece;
 
 use crate::folder::{MERGES, TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, read_json_if};
 use crate::{Error, Family};
-use descant_text::{Around, Special, Tokenizer};
+use descant_text::{PostProcessor, SpecialTokens, Tokenizer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -94,9 +94,9 @@ impl Settings {
     /// What stands around a text: what the post-processor says. Without a `tokenizer.json` there is none but of some
     /// families, and `add_bos_token` and `add_eos_token` say it, which `transformers` does not read beside that file; and
     /// what is to be told of that.
-    pub(crate) fn around(&self, tokenizer: &Tokenizer) -> Result<(Around, Option<String>), Error> {
+    pub(crate) fn post_processor(&self, tokenizer: &Tokenizer) -> Result<(PostProcessor, Option<String>), Error> {
         let flags = [self.flag("add_bos_token")?, self.flag("add_eos_token")?];
-        let own = || tokenizer.around().map_err(descant_train::Error::from);
+        let own = || tokenizer.post_processor().map_err(descant_train::Error::from);
         if flags == [None; 2] {
             return Ok((own()?, None));
         }
@@ -111,7 +111,7 @@ impl Settings {
         Ok((own, note))
     }
 
-    fn flagged(&self, flags: [Option<bool>; 2], tokenizer: &Tokenizer) -> Result<Around, Error> {
+    fn flagged(&self, flags: [Option<bool>; 2], tokenizer: &Tokenizer) -> Result<PostProcessor, Error> {
         let special = tokenizer.special();
         let ids = |flag: Option<bool>, key: &str, of_config: Option<u32>| match self.token(key)? {
             _ if flag != Some(true) => Ok(Vec::new()),
@@ -121,13 +121,18 @@ impl Settings {
                 None => Err(self.wrong(format!("{key} = {name:?} is no token of {TOKENIZER}"))),
             },
         };
-        let before = ids(flags[0], "bos_token", special.beginning)?;
-        Ok(Around { before, after: ids(flags[1], "eos_token", special.end())? })
+        let before = ids(flags[0], "bos_token", special.bos)?;
+        Ok(PostProcessor { prefix: before, suffix: ids(flags[1], "eos_token", special.first_eos())? })
     }
 }
 
 /// The tokenizer of what is written: in one file, or in those that its family has without it.
-pub(crate) fn read(folder: &Path, family: Family, settings: &Settings, special: Special) -> Result<Tokenizer, Error> {
+pub(crate) fn read(
+    folder: &Path,
+    family: Family,
+    settings: &Settings,
+    special: SpecialTokens,
+) -> Result<Tokenizer, Error> {
     let place = folder.join(TOKENIZER);
     if place.exists() {
         return Ok(Tokenizer::load(&place, Some(special)).map_err(descant_train::Error::from)?);
@@ -162,18 +167,19 @@ pub fn tokenizer(path: &Path) -> Result<Tokenizer, Error> {
     let is_json = path.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("json"));
     let tokenizer = match is_json {
         true => {
-            Tokenizer::try_apart(path, Some(Special::none())).map_err(descant_train::Error::from)?;
-            Tokenizer::load(path, Some(Special::none())).map_err(descant_train::Error::from)?
+            Tokenizer::try_apart(path, Some(SpecialTokens::none())).map_err(descant_train::Error::from)?;
+            Tokenizer::load(path, Some(SpecialTokens::none())).map_err(descant_train::Error::from)?
         }
         false => alone::open(path)?,
     };
-    let around = tokenizer.around().map_err(descant_train::Error::from)?;
-    let special = Special { unknown: tokenizer.unknown(), around: Some(around), ..tokenizer.special().clone() };
+    let around = tokenizer.post_processor().map_err(descant_train::Error::from)?;
+    let special =
+        SpecialTokens { unknown: tokenizer.unknown(), post_processor: Some(around), ..tokenizer.special().clone() };
     Ok(tokenizer.with_special(special).map_err(descant_train::Error::from)?)
 }
 
 /// The tokenizer of the sources, where it is another.
-pub(crate) fn source(folder: &Path, family: Family, special: Special) -> Result<Option<Tokenizer>, Error> {
+pub(crate) fn source(folder: &Path, family: Family, special: SpecialTokens) -> Result<Option<Tokenizer>, Error> {
     match family == Family::Marian && !folder.join(TOKENIZER).exists() {
         true => marian::read(folder, marian::Side::Source, special).map(Some),
         false => Ok(None),

@@ -35,7 +35,7 @@ fn write(trained: &Trained, sources: &[String], strategy: Strategy, most: usize)
     let mut options = trained.options(strategy, Some(most), Parallelism::Serial).unwrap();
     // As `bad_words_ids` were there.
     let special = trained.tokenizers.target.special();
-    options.forbidden.extend(special.unknown.into_iter().chain(special.beginning));
+    options.forbidden.extend(special.unknown.into_iter().chain(special.bos));
     let written = trained.generate_batch(&mut Tape::new(), sources, 0.., &options, |_, _| ()).unwrap();
     written.into_iter().map(|texts| texts[0].text.clone()).collect()
 }
@@ -124,7 +124,7 @@ fn models_of_sentencepiece_alone_have_the_ids_of_transformers() {
         let alone = descant_interop::tokenizer(&reference(&name).join(file)).unwrap();
         let both = ids(&expected["ids"]).into_iter().zip(ids(&expected["sentencepiece"]));
         for (text, (theirs, own)) in texts(&expected["texts"]).iter().zip(both) {
-            let found = model.special().around_prompt().put(&model.encode(text).unwrap());
+            let found = model.special().prompt_post_processor().apply(&model.encode(text).unwrap());
             // Names of control tokens are text here; the model of T5 finds them.
             if !(name.ends_with("t5") && text.contains("<s>") || text.contains("<extra_id_1>")) {
                 assert_eq!(found, theirs, "{name}: {text:?}");

@@ -1,5 +1,5 @@
 use crate::corpus::{BLOCK, Place};
-use crate::{Corpus, Frame, Special, TextError};
+use crate::{Corpus, InputBuilder, SpecialTokens, TextError};
 use descant_batch::Batch;
 use rand_core::Rng;
 use rand_pcg::Pcg64;
@@ -22,7 +22,7 @@ pub struct BatchConfig {
     /// What the order is drawn from, anew in every epoch; or none, for the text's own order.
     pub shuffle: Option<u64>,
     /// Special ids of the source and of the target: what stands around either.
-    pub special: [Special; 2],
+    pub special: [SpecialTokens; 2],
 }
 
 /// The next batch of [`Batches`].
@@ -47,7 +47,7 @@ pub struct Position {
 pub struct Batches {
     corpus: Arc<Corpus>,
     config: BatchConfig,
-    frame: Frame,
+    builder: InputBuilder,
     position: Position,
     /// The order of the epoch's blocks, and how far the chunks of a continuous text are shifted.
     epoch: Option<(u64, Vec<u32>, u64)>,
@@ -66,8 +66,8 @@ impl Batches {
             return Err(TextError::TooLittle { path: corpus.folder().to_owned(), reason: reason.to_owned() });
         }
         let position = Position { corpus: corpus.checksum(), ..Position::default() };
-        let frame = corpus.frame(&config.special);
-        Ok(Self { corpus, config, frame, position, epoch: None, window: None })
+        let builder = corpus.input_builder(&config.special);
+        Ok(Self { corpus, config, builder, position, epoch: None, window: None })
     }
 
     /// Once through the corpus, in its own order but for windows sorted by length.
@@ -122,8 +122,8 @@ impl Batches {
     /// Where the corpus cannot be read.
     pub fn count(&self, epoch: u64) -> Result<u64, TextError> {
         let position = Position { epoch, ..Position::default() };
-        let (corpus, config, frame) = (self.corpus.clone(), self.config.clone(), self.frame.clone());
-        let mut walk = Self { corpus, config, frame, position, epoch: None, window: None };
+        let (corpus, config, builder) = (self.corpus.clone(), self.config.clone(), self.builder.clone());
+        let mut walk = Self { corpus, config, builder, position, epoch: None, window: None };
         let mut count = 0;
         while walk.position.epoch == epoch {
             count += walk.load()?.len() as u64;
@@ -166,7 +166,7 @@ impl Batches {
                 batch.target.push(&target[1..]);
                 continue;
             }
-            self.frame.add(&mut batch, source.as_deref(), &target, place.prompt);
+            self.builder.add(&mut batch, source.as_deref(), &target, place.prompt);
         }
         Ok(batch)
     }
@@ -238,8 +238,8 @@ impl Batches {
         for place in places {
             // The first token of a chunk is only read.
             let ids = (place.target.end - place.target.start) as usize;
-            let target = if self.corpus.is_continuous() { ids - 1 } else { self.frame.target_tokens(ids) };
-            let source = |range: &std::ops::Range<u64>| self.frame.source_tokens((range.end - range.start) as usize);
+            let target = if self.corpus.is_continuous() { ids - 1 } else { self.builder.target_tokens(ids) };
+            let source = |range: &std::ops::Range<u64>| self.builder.source_tokens((range.end - range.start) as usize);
             let source = place.source.as_ref().map_or(0, source);
             let more = target.max(source);
             let full = match (batches.last(), self.config.sequences) {

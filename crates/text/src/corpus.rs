@@ -2,7 +2,7 @@ mod counts;
 
 use crate::encode::encode;
 use crate::storage::{Checksum, Storage};
-use crate::{Form, Frame, Report, Source, Special, TextError, Tokenizer, open_file, read_file};
+use crate::{Form, InputBuilder, Report, Source, SpecialTokens, TextError, Tokenizer, open_file, read_file};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -307,9 +307,9 @@ impl Corpus {
     }
 
     /// What stands around its sequences, for the tokenizers of source and target.
-    pub(crate) fn frame(&self, special: &[Special; 2]) -> Frame {
+    pub(crate) fn input_builder(&self, special: &[SpecialTokens; 2]) -> InputBuilder {
         let Manifest { pairs, conversations, .. } = self.stored.manifest;
-        Frame::new(special, pairs, conversations)
+        InputBuilder::new(special, pairs, conversations)
     }
 
     /// How many sequences; of a continuous text, how many ids.

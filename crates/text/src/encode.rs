@@ -5,7 +5,7 @@ use crate::corpus::{EXAMPLES, Manifest, PROMPTS, Starts, Stored, Texts, checksum
 use crate::report::{Report, SideReport};
 use crate::source::PassedOver;
 use crate::storage::{Storage, Writer};
-use crate::{Around, Example, Frame, Source, Special, Text, TextError, Tokenizer};
+use crate::{Example, InputBuilder, PostProcessor, Source, SpecialTokens, Text, TextError, Tokenizer};
 use aho_corasick::AhoCorasick;
 use std::fs;
 use std::io;
@@ -29,7 +29,7 @@ pub(crate) fn encode(
     manifest.texts = text.files().into_iter().map(checksum).collect::<Result<_, _>>()?;
     let mut encoder = Encoder::new(source, target, max_length, manifest, folder)?;
     if encoder.continuous.is_some() {
-        encoder.add_around(|around| &around.before)?;
+        encoder.add_special(|around| &around.prefix)?;
     }
     let mut examples = text.for_tokenizers(source, target).examples()?;
     let (mut portion, mut bytes) = (Vec::new(), 0);
@@ -97,7 +97,7 @@ struct Encoder<'a> {
     prompts: Option<Writer>,
     examples: Option<Writer>,
     max_length: usize,
-    frame: Frame,
+    builder: InputBuilder,
     continuous: Option<Continuous<'a>>,
     manifest: Manifest,
     folder: PathBuf,
@@ -161,7 +161,7 @@ impl<'a> Side<'a> {
 
     /// Some models from elsewhere have no token of its own for what is unknown.
     fn unknown(&self) -> Option<u32> {
-        let Special { unknown, ends, .. } = self.tokenizer.special();
+        let SpecialTokens { unknown, eos: ends, .. } = self.tokenizer.special();
         unknown.filter(|unknown| !ends.contains(unknown))
     }
 }
@@ -188,7 +188,7 @@ impl<'a> Encoder<'a> {
             examples: (!manifest.continuous).then(|| numbers(EXAMPLES)).transpose()?,
             max_length,
             continuous: manifest.continuous.then(|| Continuous::new(target)),
-            frame: Frame::new(&special, manifest.pairs, manifest.conversations),
+            builder: InputBuilder::new(&special, manifest.pairs, manifest.conversations),
             manifest,
             folder: folder.map(Path::to_owned).unwrap_or_default(),
         })
@@ -221,8 +221,8 @@ impl<'a> Encoder<'a> {
     }
 
     /// What a tokenizer from elsewhere puts before a text, or after it, it puts around a continuous one.
-    fn add_around(&mut self, side: fn(&Around) -> &Vec<u32>) -> Result<(), TextError> {
-        let ids = self.target.tokenizer.special().around.as_ref().map(side).filter(|ids| !ids.is_empty());
+    fn add_special(&mut self, side: fn(&PostProcessor) -> &Vec<u32>) -> Result<(), TextError> {
+        let ids = self.target.tokenizer.special().post_processor.as_ref().map(side).filter(|ids| !ids.is_empty());
         let added = ids.map_or(Ok(()), |ids| self.target.add(ids));
         added.map_err(|error| TextError::io("write the encoded text in", &self.folder, error))
     }
@@ -264,13 +264,13 @@ impl<'a> Encoder<'a> {
         let (mut source, mut target, mut whole) = (source, target, target.len());
         let special = self.target.tokenizer.special();
         if let (Some(prompt), true) = (source, self.manifest.prompts) {
-            let (prompt, answer) = special.between(prompt, target);
+            let (prompt, answer) = special.trim_turn(prompt, target);
             // Templates write the end themselves, and a line end after it: only more than that is lost.
             let rest = self.target.tokenizer.decode(&target[answer.len()..])?;
             target_report.cut.add(u64::from(!rest.trim().is_empty()), line);
             (source, target, whole) = (Some(prompt), answer, prompt.len() + answer.len());
         }
-        let says_nothing = target.iter().all(|id| special.ends.contains(id)) || self.frame.target_tokens(whole) == 0;
+        let says_nothing = target.iter().all(|id| special.eos.contains(id)) || self.builder.target_tokens(whole) == 0;
         let empty = [source.is_some_and(<[u32]>::is_empty) && !self.manifest.prompts, says_nothing];
         let long = [source.is_some_and(|ids| ids.len() > max_length), whole > max_length];
         for (report, empty, long) in
@@ -308,7 +308,7 @@ impl<'a> Encoder<'a> {
     fn finish(mut self) -> Result<Stored, TextError> {
         self.stream(|continuous, portion| continuous.finish(portion))?;
         if self.continuous.is_some() {
-            self.add_around(|around| &around.after)?;
+            self.add_special(|around| &around.suffix)?;
         }
         let Self { source, target, prompts, examples, mut manifest, folder, .. } = self;
         let on_disk = !folder.as_os_str().is_empty();

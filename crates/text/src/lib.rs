@@ -4,24 +4,24 @@
 //! grow with the corpus.
 
 mod batches;
+mod catch_panic;
 mod chat;
 mod continuous;
 mod corpus;
 mod encode;
 mod error;
 mod file;
-mod frame;
+mod input_builder;
 mod json;
 mod lines;
 mod markup;
-mod panics;
 mod report;
 mod sandbox;
 mod source;
 mod storage;
 mod tokenizer;
 mod tokenizer_file;
-mod vocabulary;
+mod tokenizer_training;
 mod zst;
 
 pub use batches::{BatchConfig, Batches, Position};
@@ -29,7 +29,7 @@ pub use chat::{ChatTemplate, Message};
 pub use corpus::Corpus;
 pub use error::{TextError, remedy};
 pub use file::{open_file, read_file, read_text, write_file};
-pub use frame::Frame;
+pub use input_builder::InputBuilder;
 pub use json::JsonForm;
 pub use lines::{LONGEST_LINE, Lines};
 pub use markup::Text;
@@ -37,6 +37,7 @@ pub use report::{Found, Lengths, Report, SideReport, plural};
 pub use sandbox::{sandbox, serve_sandbox};
 pub use source::{Example, Examples, Form, Side, Source};
 pub use tokenizer::{
-    Around, BOS, EOS, NO_PIECE, Special, Tokenizer, TokenizerConfig, TokenizerKind, UNK, UNKNOWN_LETTERS,
+    BOS, EOS, NO_PIECE, PostProcessor, SpecialTokens, Tokenizer, TokenizerConfig, TokenizerKind, UNK,
+    UNKNOWN_CHARACTERS,
 };
 pub use tokenizer_file::LONGEST_TOKEN;

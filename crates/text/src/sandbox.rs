@@ -7,7 +7,7 @@
 //! library without calling [`sandbox`] has limits of size and instructions alone.
 
 use crate::chat::renderer;
-use crate::{Message, Special, Tokenizer};
+use crate::{Message, SpecialTokens, Tokenizer};
 use minijinja::Environment;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
@@ -49,7 +49,7 @@ pub(crate) enum Request {
     /// Render a conversation by it.
     Render { messages: Vec<Message>, add_generation_prompt: bool },
     /// Read this `tokenizer.json`, encode trial texts and decode them.
-    Tokenizer { path: PathBuf, special: Option<Special> },
+    Tokenizer { path: PathBuf, special: Option<SpecialTokens> },
 }
 
 /// What a request may take.

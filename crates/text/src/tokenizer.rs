@@ -1,25 +1,25 @@
 mod config;
 mod encode;
 mod replacements;
-mod special;
+mod special_tokens;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use config::SPECIAL;
 pub use config::{TokenizerConfig, TokenizerKind};
-pub use special::{Around, BOS, EOS, NO_PIECE, Special, UNK, UNKNOWN_LETTERS};
+pub use special_tokens::{BOS, EOS, NO_PIECE, PostProcessor, SpecialTokens, UNK, UNKNOWN_CHARACTERS};
 
 use crate::TextError;
-use crate::panics::caught;
+use crate::catch_panic::caught;
 use crate::sandbox::{self, Request, Sandbox};
 use crate::tokenizer_file::{self, Added, Ids};
-use crate::vocabulary::{ESCAPE, is_escaped, train};
+use crate::tokenizer_training::{ESCAPE, is_escaped, train};
 use encode::{library, rest};
 use replacements::Steps;
 use std::path::Path;
 use tokenizers::models::ModelWrapper;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
-use tokenizers::{AddedToken, AddedVocabulary, Encoding, PostProcessor, Tokenizer as Inner};
+use tokenizers::{AddedToken, AddedVocabulary, Encoding, PostProcessor as _, Tokenizer as Inner};
 
 /// What a tokenizer that is read has to bear.
 const TRIAL: [&str; 3] = ["a", "A line, 12 Zeichen: ﬁ ﾊ", "我们 ñandú\n"];
@@ -45,7 +45,7 @@ pub(crate) struct Placed {
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: Inner,
-    special: Special,
+    special: SpecialTokens,
     /// The ids that no text may give, in order.
     controls: Vec<u32>,
     /// Entries of letters that no piece has, in order.
@@ -110,7 +110,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// Where the file cannot be read, or is no tokenizer with these special tokens.
-    pub fn load(path: &Path, special: Option<Special>) -> Result<Self, TextError> {
+    pub fn load(path: &Path, special: Option<SpecialTokens>) -> Result<Self, TextError> {
         let damaged = |reason: String| TextError::Tokenizer(format!("{} cannot be read: {reason}", path.display()));
         Self::parse(&tokenizer_file::read(path)?, special).map_err(damaged)
     }
@@ -119,11 +119,11 @@ impl Tokenizer {
     ///
     /// # Errors
     /// Where it is no tokenizer with these special tokens.
-    pub fn from_json(bytes: &[u8], special: Option<Special>) -> Result<Self, TextError> {
+    pub fn from_json(bytes: &[u8], special: Option<SpecialTokens>) -> Result<Self, TextError> {
         Self::parse(bytes, special).map_err(TextError::Tokenizer)
     }
 
-    fn parse(bytes: &[u8], special: Option<Special>) -> Result<Self, String> {
+    fn parse(bytes: &[u8], special: Option<SpecialTokens>) -> Result<Self, String> {
         // The library panics on some damaged files, as it reads them or as it first meets a text.
         let read = || {
             let ids = tokenizer_file::check(bytes)?;
@@ -152,7 +152,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// As [`Tokenizer::load`]; where a text cannot be encoded, or its ids not decoded.
-    pub fn try_apart(path: &Path, special: Option<Special>) -> Result<(), TextError> {
+    pub fn try_apart(path: &Path, special: Option<SpecialTokens>) -> Result<(), TextError> {
         if sandbox::program().is_none() {
             return Ok(());
         }
@@ -169,7 +169,7 @@ impl Tokenizer {
     }
 
     /// The same in the sandbox's own process.
-    pub(crate) fn try_here(path: &Path, special: Option<Special>) -> Result<(), TextError> {
+    pub(crate) fn try_here(path: &Path, special: Option<SpecialTokens>) -> Result<(), TextError> {
         let tokenizer = Self::load(path, special)?;
         for text in
             TRIAL.into_iter().chain(["a", " ", "7", "The quick brown fox, 12 km. ", "我们", ".-", "e\u{301}", "ﷺ"])
@@ -198,7 +198,7 @@ impl Tokenizer {
         }
     }
 
-    fn new(mut inner: Inner, special: Option<Special>) -> Result<Self, TextError> {
+    fn new(mut inner: Inner, special: Option<SpecialTokens>) -> Result<Self, TextError> {
         // What a file was used with before is no part of what its texts mean.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(wrong)?;
@@ -212,11 +212,11 @@ impl Tokenizer {
         }
         match (0..).zip(SPECIAL).find(|(id, token)| inner.token_to_id(token) != Some(*id)) {
             Some((id, token)) => Err(TextError::Tokenizer(format!("its entry {id} is not {token}"))),
-            None => Self::of(inner, Special::default()),
+            None => Self::of(inner, SpecialTokens::default()),
         }
     }
 
-    fn of(mut inner: Inner, special: Special) -> Result<Self, TextError> {
+    fn of(mut inner: Inner, special: SpecialTokens) -> Result<Self, TextError> {
         // Of one continuous text, the beginning is a line end, which is text.
         let added = inner.get_added_tokens_decoder();
         let missed = special.ids().filter_map(|id| added.get(&id)).filter(|token| !token.special);
@@ -232,9 +232,11 @@ impl Tokenizer {
         let rest = rest(&inner)?;
         let steps = if special.sentencepiece { Steps::of(inner.get_normalizer())? } else { None };
         let unknown_letters = match inner.get_model() {
-            ModelWrapper::Unigram(model) if special.pieces_apart => {
-                (0..).zip(model.iter()).filter(|(_, (_, score))| *score == UNKNOWN_LETTERS).map(|(id, _)| id).collect()
-            }
+            ModelWrapper::Unigram(model) if special.pieces_apart => (0..)
+                .zip(model.iter())
+                .filter(|(_, (_, score))| *score == UNKNOWN_CHARACTERS)
+                .map(|(id, _)| id)
+                .collect(),
             _ => Vec::new(),
         };
         Ok(Self { inner, special, controls, unknown_letters, marks, steps, rest })
@@ -244,7 +246,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// An id that is outside the entries.
-    pub fn with_special(self, special: Special) -> Result<Self, TextError> {
+    pub fn with_special(self, special: SpecialTokens) -> Result<Self, TextError> {
         Self::new(self.inner, Some(special))
     }
 
@@ -266,21 +268,21 @@ impl Tokenizer {
     ///
     /// # Errors
     /// Where that is something else than tokens before and after it.
-    pub fn around(&self) -> Result<Around, TextError> {
-        let Some(post_processor) = self.inner.get_post_processor() else { return Ok(Around::default()) };
+    pub fn post_processor(&self) -> Result<PostProcessor, TextError> {
+        let Some(post_processor) = self.inner.get_post_processor() else { return Ok(PostProcessor::default()) };
         // No tokenizer has this id.
         let text = u32::MAX;
         let token = tokenizers::Token::new(text, String::new(), (0, 0));
         let encoding = Encoding::from_tokens(vec![token], 0);
         let whole = library(|| post_processor.process(encoding, None, true).map_err(wrong))?;
         match whole.get_ids().split(|&id| id == text).collect::<Vec<_>>()[..] {
-            [before, after] => Ok(Around { before: before.to_vec(), after: after.to_vec() }),
+            [before, after] => Ok(PostProcessor { prefix: before.to_vec(), suffix: after.to_vec() }),
             _ => Err(TextError::Tokenizer("post_processor: expected a text once, with tokens around it".to_owned())),
         }
     }
 
     /// Which ids are special.
-    pub fn special(&self) -> &Special {
+    pub fn special(&self) -> &SpecialTokens {
         &self.special
     }
 

@@ -3,8 +3,8 @@
 
 use descant_batch::Batch;
 use descant_text::{
-    BOS, BatchConfig, Batches, ChatTemplate, Corpus, EOS, Example, Form, Found, Lengths, Position, Source, Special,
-    TextError, Tokenizer, TokenizerConfig, TokenizerKind,
+    BOS, BatchConfig, Batches, ChatTemplate, Corpus, EOS, Example, Form, Found, Lengths, Position, Source,
+    SpecialTokens, TextError, Tokenizer, TokenizerConfig, TokenizerKind,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ const TOKENS: usize = 50;
 const LENGTH: usize = 7;
 
 fn config() -> BatchConfig {
-    let special = [Special::default(), Special::default()];
+    let special = [SpecialTokens::default(), SpecialTokens::default()];
     BatchConfig { tokens: TOKENS, sequences: None, length: LENGTH, shuffle: Some(3), special }
 }
 

@@ -1,6 +1,6 @@
 //! Control tokens never come from a text: only a chat template writes them.
 
-use descant_text::{ChatTemplate, Message, Special, Text, Tokenizer, TokenizerConfig, TokenizerKind};
+use descant_text::{ChatTemplate, Message, SpecialTokens, Text, Tokenizer, TokenizerConfig, TokenizerKind};
 use serde_json::json;
 use std::fs;
 
@@ -13,7 +13,7 @@ fn trained(kind: TokenizerKind, texts: &[&str]) -> Tokenizer {
     Tokenizer::train(&config, false, texts).unwrap().with_marks(&marks).unwrap()
 }
 
-fn read_again(tokenizer: &Tokenizer, special: Option<Special>) -> Tokenizer {
+fn read_again(tokenizer: &Tokenizer, special: Option<SpecialTokens>) -> Tokenizer {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokenizer.json");
     fs::write(&path, tokenizer.to_json().unwrap()).unwrap();
@@ -32,9 +32,11 @@ fn names_in_a_text_are_text_to_every_kind_however_it_was_read() {
         for kind in TokenizerKind::ALL {
             let tokenizer = trained(kind, learned);
             assert_eq!(controls(&tokenizer).len(), 4, "{kind:?}");
-            for read in
-                [tokenizer.clone(), read_again(&tokenizer, None), read_again(&tokenizer, Some(Special::default()))]
-            {
+            for read in [
+                tokenizer.clone(),
+                read_again(&tokenizer, None),
+                read_again(&tokenizer, Some(SpecialTokens::default())),
+            ] {
                 for text in texts.iter().chain(&NAMES) {
                     let ids = read.encode(text).unwrap();
                     assert!(ids.iter().all(|id| !controls(&read).contains(id)), "{kind:?} {text} {ids:?}");
@@ -73,7 +75,7 @@ fn a_template_writes_control_tokens_and_what_is_said_does_not() {
 
 #[test]
 fn a_model_that_has_the_end_among_its_words_does_not_find_it_in_text() {
-    let special = || Some(Special { beginning: Some(1), ends: vec![1], ..Special::default() });
+    let special = || Some(SpecialTokens { bos: Some(1), eos: vec![1], ..SpecialTokens::default() });
     let end = json!({"id": 1, "content": "</s>", "single_word": false, "lstrip": false, "rstrip": false,
         "normalized": false, "special": false});
     let pieces = json!([["<unk>", 0.0], ["</s>", -1.0], ["a", -2.0], ["<", -9.0], ["/s>", -9.0]]);
@@ -113,7 +115,7 @@ fn a_name_in_a_text_begins_no_word() {
         let spaces = json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": false});
         let tokenizer = json!({"version": "1.0", "added_tokens": [], "pre_tokenizer": spaces,
             "model": {"type": "Unigram", "unk_id": 0, "vocab": pieces}});
-        let special = Special { beginning: None, ends: vec![1], ..Special::default() };
+        let special = SpecialTokens { bos: None, eos: vec![1], ..SpecialTokens::default() };
         let tokenizer = Tokenizer::from_json(tokenizer.to_string().as_bytes(), Some(special)).unwrap();
         let marks = tokenizer.with_marks(&["</s>".to_owned(), "<unk>".to_owned()]).unwrap();
         assert_eq!(marks.encode("a</s>a").unwrap(), [2, 3, 4, 5, 6, 7, 3], "{scheme}");

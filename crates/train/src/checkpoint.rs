@@ -1,5 +1,5 @@
 use crate::metrics::MetricsAccumulator;
-use crate::run::{CHECKPOINTS, beside, discard};
+use crate::run_folder::{CHECKPOINTS, beside, discard};
 use crate::{Error, RunFolder, TensorFile};
 use descant_autograd::Parameters;
 use descant_optim::Optimizer;
@@ -75,7 +75,7 @@ impl Progress {
 
 /// What a checkpoint belongs to: with other tokenizers or another recipe, its weights mean nothing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Belongs {
+pub(crate) struct Provenance {
     /// The resolved recipe.
     pub(crate) recipe: serde_json::Value,
     /// CRC-32 of each of the run's tokenizers and of its chat template.
@@ -99,7 +99,7 @@ struct Manifest {
     /// CRC-32 of each file.
     files: BTreeMap<String, u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    run: Option<Belongs>,
+    run: Option<Provenance>,
     /// CRC-32 of this manifest without this line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     checksum: Option<u32>,
@@ -163,7 +163,7 @@ pub(crate) fn save(
     run: &RunFolder,
     content: Content<'_>,
     progress: &Progress,
-    belongs: &Belongs,
+    belongs: &Provenance,
 ) -> Result<PathBuf, Error> {
     let place = folder(run.path(), progress.step);
     let partial = beside(&place, "partial");
@@ -204,7 +204,7 @@ fn make_room(place: &Path) -> io::Result<()> {
     free.map_or(Ok(()), |path| fs::rename(place, path))
 }
 
-fn write_all(partial: &Path, content: Content<'_>, progress: &Progress, belongs: &Belongs) -> Result<(), Error> {
+fn write_all(partial: &Path, content: Content<'_>, progress: &Progress, belongs: &Provenance) -> Result<(), Error> {
     let Content { model, weights, optimizer } = content;
     let write = |error| Error::io("write the checkpoint", partial, error);
     if partial.exists() {
@@ -316,7 +316,7 @@ impl Checkpoint {
     }
 
     /// What it belongs to; one of an older program does not say.
-    pub(crate) fn belongs(&self) -> Option<&Belongs> {
+    pub(crate) fn belongs(&self) -> Option<&Provenance> {
         self.manifest.run.as_ref()
     }
 

@@ -1,9 +1,9 @@
-use crate::run::DATA;
+use crate::run_folder::DATA;
 use crate::{DataConfig, Error, Files, Recipe, Tokenizers};
 use descant_batch::Batch;
 use descant_models::{LossConfig, ModelKind};
 use descant_text::{
-    BatchConfig, Batches, ChatTemplate, Corpus, Example, Form, Frame, Source, TextError, read_text, write_file,
+    BatchConfig, Batches, ChatTemplate, Corpus, Example, Form, InputBuilder, Source, TextError, read_text, write_file,
 };
 use std::io::Write;
 use std::path::Path;
@@ -233,8 +233,8 @@ pub(crate) fn chat_template(path: &Path) -> Result<ChatTemplate, Error> {
 
 /// The most tokens of a text that a model has positions for, with what stands around it.
 pub(crate) fn longest(recipe: &Recipe, conversations: bool) -> usize {
-    let frame = Frame::new(&recipe.special(), recipe.model.kind == ModelKind::EncoderDecoder, conversations);
-    recipe.model.max_length().map_or(usize::MAX, |most| most.saturating_sub(frame.most()))
+    let builder = InputBuilder::new(&recipe.special(), recipe.model.kind == ModelKind::EncoderDecoder, conversations);
+    recipe.model.max_length().map_or(usize::MAX, |most| most.saturating_sub(builder.most_added()))
 }
 
 /// How the recipe's texts become batches.
@@ -265,7 +265,7 @@ pub fn first_batch(texts: &Texts, tokenizers: &Tokenizers, sequences: usize, len
     let mut batch = Batch::default();
     let special = [tokenizers.source.as_ref().unwrap_or(&tokenizers.target), &tokenizers.target];
     let special = special.map(|tokenizer| tokenizer.special().clone());
-    let frame = Frame::new(&special, tokenizers.source.is_some(), texts.train.form() == Form::Conversations);
+    let builder = InputBuilder::new(&special, tokenizers.source.is_some(), texts.train.form() == Form::Conversations);
     for example in texts.train.for_tokenizers(tokenizers.source.as_deref(), &tokenizers.target).examples()? {
         let Example { source, target, .. } = example?;
         let cut = |mut ids: Vec<u32>| {
@@ -281,9 +281,9 @@ pub fn first_batch(texts: &Texts, tokenizers: &Tokenizers, sequences: usize, len
         match source {
             Some(prompt) if tokenizers.source.is_none() => {
                 target = [&prompt[..], &target].concat();
-                frame.add(&mut batch, None, &target, prompt.len());
+                builder.add(&mut batch, None, &target, prompt.len());
             }
-            source => frame.add(&mut batch, source.as_deref(), &target, 0),
+            source => builder.add(&mut batch, source.as_deref(), &target, 0),
         }
         if batch.target.len() == sequences {
             break;

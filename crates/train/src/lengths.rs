@@ -1,5 +1,5 @@
 use crate::data::write;
-use crate::run::DATA;
+use crate::run_folder::DATA;
 use crate::{Error, Recipe, Texts};
 use descant_models::ModelKind;
 use descant_text::{Corpus, Source, read_file};

@@ -40,7 +40,7 @@ impl Preflight {
         let schedule = recipe.schedule.clone().shortened(steps);
         if schedule != recipe.schedule {
             // Whether it may be is the recipe's own check, where the number of steps was known to it.
-            if !recipe.is_a_try() {
+            if !recipe.is_shortened() {
                 recipe.schedule.validate(steps).map_err(|reason| recipe.wrong(reason))?;
             }
             let (most, only) = (steps / 10, plural(steps, "step"));
@@ -58,7 +58,7 @@ impl Preflight {
             if share > 0.0 {
                 notes.push(format!("{what}. {remedy}"));
             }
-        } else if recipe.train.patience > 0 && recipe.asks_for("train.patience") {
+        } else if recipe.train.patience > 0 && recipe.is_wanted("train.patience") {
             let (patience, validations) = (recipe.train.patience, steps / recipe.train.validate_every);
             if patience >= validations {
                 let only = plural(validations, "validation");
@@ -106,7 +106,7 @@ fn steps(recipe: &Recipe, batches: &Batches, notes: &mut Vec<String>) -> Result<
             return Ok(most.min(all.round() as u64));
         }
     }
-    if recipe.gave("train.steps") {
+    if recipe.is_explicit("train.steps") {
         let (epochs, asked) = (train.epochs, train.steps);
         let after = plural(steps, "step");
         notes.push(format!("train.epochs = {epochs} ends the training after {after}, before train.steps = {asked}"));

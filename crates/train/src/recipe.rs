@@ -1,10 +1,10 @@
-//! Recipes: what a training is, as TOML. What each key is stands in [`keys`], what they mean together in `rules`.
+//! Recipes: what a training is, as TOML. What each key is stands in [`keys`], what they mean together in `conflicts`.
 
+mod conflicts;
 mod decide;
 mod family;
 pub mod keys;
 mod read;
-mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +15,7 @@ use descant_kernels::MatmulPrecision;
 use descant_models::{EmbeddingLoss, LossConfig, ModelConfig, ModelKind, Tie};
 use descant_optim::{ClippingConfig, OptimizerConfig, ScheduleConfig};
 use descant_tensor::Brief;
-use descant_text::{Special, TokenizerConfig};
+use descant_text::{SpecialTokens, TokenizerConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -67,29 +67,29 @@ pub struct Recipe {
     /// How texts are written by default.
     #[serde(default)]
     pub generation: GenerationConfig,
-    /// How it was read, which is no part of what it says.
+    /// Where it was read from; not part of its content.
     #[serde(skip)]
-    pub given: Given,
+    pub source: RecipeSource,
 }
 
-/// How a recipe was read: what its writer said, and what is to be said to him. All are equal.
+/// Where a recipe comes from, and which of its keys were set explicitly. All are equal, so that recipes compare by content.
 #[derive(Clone, Debug, Default)]
-pub struct Given {
+pub struct RecipeSource {
     /// Its file.
-    pub file: Option<PathBuf>,
-    /// The keys that have a value in the file or in a setting.
-    pub keys: BTreeSet<String>,
-    /// Those of settings.
-    pub set: BTreeSet<String>,
-    /// What its keys prevent of each other.
+    pub path: Option<PathBuf>,
+    /// The keys that have a value in the file or in an override.
+    pub explicit: BTreeSet<String>,
+    /// The keys of overrides (`--set`).
+    pub overrides: BTreeSet<String>,
+    /// Keys that conflict, and are ignored.
     pub notes: Vec<String>,
-    /// Where its texts come from, if a comment says so.
-    pub address: Option<String>,
-    /// Whether it is a run's own, which has begun with it.
-    pub of_run: bool,
+    /// Where the texts can be downloaded, if a comment says so.
+    pub url: Option<String>,
+    /// Whether it is the resolved recipe of a run.
+    pub resolved: bool,
 }
 
-impl PartialEq for Given {
+impl PartialEq for RecipeSource {
     fn eq(&self, _: &Self) -> bool {
         true
     }
@@ -280,12 +280,12 @@ impl Recipe {
             schedule: constant(),
             train: TrainConfig::default(),
             generation: GenerationConfig::default(),
-            given: Given::default(),
+            source: RecipeSource::default(),
         }
     }
 
     /// The special ids of the source's and the target's tokenizer.
-    pub fn special(&self) -> [Special; 2] {
+    pub fn special(&self) -> [SpecialTokens; 2] {
         let target = self.target_tokenizer.as_ref().unwrap_or(&self.tokenizer);
         [&self.tokenizer, target].map(|tokenizer| tokenizer.special.clone().unwrap_or_default())
     }
@@ -302,7 +302,7 @@ impl Recipe {
     /// The same recipe with every key that does not act in it as by default: what its text in a run folder says.
     pub(crate) fn settled(self) -> Result<Self, String> {
         let settled: Self = toml::from_str(&self.written(false)?).map_err(|error| error.message().to_owned())?;
-        Ok(Self { given: self.given, ..settled })
+        Ok(Self { source: self.source, ..settled })
     }
 
     fn written(&self, others: bool) -> Result<String, String> {
@@ -348,7 +348,7 @@ impl Recipe {
 
     /// What is wrong with the recipe, by the name of its file.
     pub(crate) fn wrong(&self, reason: impl Into<String>) -> crate::Error {
-        let path = self.given.file.clone().unwrap_or_else(|| PathBuf::from("the recipe"));
+        let path = self.source.path.clone().unwrap_or_else(|| PathBuf::from("the recipe"));
         crate::Error::Recipe { path, reason: reason.into() }
     }
 
@@ -458,7 +458,7 @@ impl Recipe {
         self.optimizer.validate()?;
         // A training by epochs has a number of steps that only its texts tell; the schedule of one that a setting makes
         // shorter than the file says is shortened, and so it is when its run is read.
-        match train.epochs == 0 && !self.is_a_try() {
+        match train.epochs == 0 && !self.is_shortened() {
             true => self.schedule.validate(train.most_steps())?,
             false => self.schedule.validate(u64::MAX)?,
         }

@@ -1,6 +1,6 @@
 //! What a run that goes on must have in common with itself: its recipe, tokenizers and program.
 
-use crate::checkpoint::Belongs;
+use crate::checkpoint::Provenance;
 use crate::data::TEMPLATE;
 use crate::trained::RECIPE;
 use crate::{Error, Files, GenerationConfig, Recipe, Tokenizers, quoted};
@@ -184,7 +184,8 @@ pub(crate) fn resumed(given: Recipe, own: &Recipe, run: &Path) -> Result<Recipe,
     let given = resolved(given, own);
     let differences = Difference::all(own, &given);
     // The run reads its own encoded text: another would be taken down in its recipe and never be read.
-    let texts = differences.iter().filter(|found| found.is_of(&["data"]) && given.given.set.contains(&found.key));
+    let texts =
+        differences.iter().filter(|found| found.is_of(&["data"]) && given.source.overrides.contains(&found.key));
     let texts: Vec<String> = texts.map(Difference::to_string).collect();
     if !texts.is_empty() {
         let what = format!("{} (to train on another text, begin a run with init)", texts.join("; "));
@@ -196,7 +197,7 @@ pub(crate) fn resumed(given: Recipe, own: &Recipe, run: &Path) -> Result<Recipe,
     }
 }
 
-impl Belongs {
+impl Provenance {
     /// What the checkpoints of a run belong to.
     pub(crate) fn of(recipe: &Recipe, run: &Path) -> Result<Self, Error> {
         let path = run.join(RECIPE);

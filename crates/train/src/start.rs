@@ -1,14 +1,14 @@
 //! How a training starts, or goes on.
 
-use crate::checkpoint::{Belongs, Checkpoint, Progress, steps};
+use crate::checkpoint::{Checkpoint, Progress, Provenance, steps};
 use crate::data::{TEMPLATE, Texts, batch_config, chat_template, write};
 use crate::metrics::{METRICS, MetricsFile};
 use crate::preflight::{Preflight, new_tokens, other_model};
 use crate::resume::{found, resumed};
-use crate::run::{BEST, DATA, LAST, is_run, is_starting};
+use crate::run_folder::{BEST, DATA, LAST, is_run, is_starting};
 use crate::trained::{RECIPE, add_model};
 use crate::{
-    Error, Estimate, GenerationConfig, Origins, Recipe, Replicas, RunFolder, Tokenizers, TrainConfig, Trainer,
+    Error, Estimate, GenerationConfig, Recipe, Replicas, RunFolder, SourceModels, Tokenizers, TrainConfig, Trainer,
     TrainingLengths, quoted,
 };
 use descant_autograd::Parameters;
@@ -50,17 +50,17 @@ impl Trainer {
     }
 
     fn start(mut recipe: Recipe, path: &Path, run: Option<RunFolder>, threads: usize) -> Result<Self, Error> {
-        let mut notes = recipe.given.notes.clone();
+        let mut notes = recipe.source.notes.clone();
         notes.extend(recipe.decide()?);
         if recipe.train.shares == 0 {
             recipe.train.shares = std::thread::available_parallelism().map_or(1, usize::from);
         }
-        let origins = Origins::of(&recipe)?;
+        let origins = SourceModels::of(&recipe)?;
         let template = origins.template(&recipe)?;
         let texts = Texts::with(&recipe, template.as_ref())?;
         texts.check_template(&recipe)?;
         let tokenizers = origins.tokenizers(&recipe, &texts, usize::MAX)?;
-        let Origins { init, teacher } = origins;
+        let SourceModels { init, teacher } = origins;
         if let Some(init) = &init {
             recipe.tokenizer = continued(&init.recipe.tokenizer, &recipe.tokenizer);
             if recipe.generation == GenerationConfig::default() {
@@ -78,7 +78,7 @@ impl Trainer {
             distill.checksum = teacher.trained().checksum;
         }
         // A model that cannot be built is told before anything is written.
-        let file = recipe.given.file.clone().unwrap_or_else(|| PathBuf::from("the recipe"));
+        let file = recipe.source.path.clone().unwrap_or_else(|| PathBuf::from("the recipe"));
         let wrong = |reason: String| Error::Recipe { path: file.clone(), reason };
         let estimate = estimate(&recipe, &tokenizers).map_err(wrong)?;
         estimate.check(true).map_err(wrong)?;
@@ -115,7 +115,7 @@ impl Trainer {
             schedule: Schedule::new(found.schedule, found.steps),
             steps: found.steps,
             estimate,
-            belongs: Belongs::of(&recipe, run.path())?,
+            belongs: Provenance::of(&recipe, run.path())?,
             notes: notes.iter().map(|note| format!("Note: {note}.")).chain(told).collect(),
             progress: Progress { position: batches.position(), ..Progress::default() },
             kept: 0,
@@ -158,7 +158,7 @@ impl Trainer {
             ));
         }
         let places = found(&recipe, run.path());
-        let Origins { teacher, .. } = Origins::resumed(&places)?;
+        let SourceModels { teacher, .. } = SourceModels::resumed(&places)?;
         let stored = run.join(TEMPLATE);
         let template = stored.is_file().then(|| chat_template(&stored)).transpose()?;
         let texts = Texts::with(&places, template.as_ref())?;
@@ -210,7 +210,7 @@ impl Trainer {
         }
         run.prune(progress.best_before_end())?;
         Ok(Self {
-            belongs: Belongs::of(&recipe, run.path())?,
+            belongs: Provenance::of(&recipe, run.path())?,
             notes,
             steps: found.steps,
             estimate,

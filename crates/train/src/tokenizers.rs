@@ -154,7 +154,7 @@ impl Tokenizers {
     pub(crate) fn idle_tokens(&self, loss: &LossConfig, texts: &Corpus) -> Result<Vec<String>, Error> {
         let LossConfig::CrossEntropy { class_weights, ignored, .. } = loss else { return Ok(Vec::new()) };
         // The end comes to every target.
-        let end = self.target.special().end().filter(|_| !texts.is_continuous());
+        let end = self.target.special().first_eos().filter(|_| !texts.is_continuous());
         let named = class_weights.keys().chain(ignored).filter_map(|name| loss_token(&self.target, name).ok());
         let named: Vec<u32> = named.filter(|&id| Some(id) != end).collect();
         let token = |id: u32| self.target.token(id).unwrap_or_default();

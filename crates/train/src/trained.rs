@@ -1,7 +1,7 @@
-use crate::checkpoint::{self, Belongs, Checkpoint, Content, Progress, step_of, steps};
+use crate::checkpoint::{self, Checkpoint, Content, Progress, Provenance, step_of, steps};
 use crate::data::{TEMPLATE, chat_template, write};
 use crate::resume::found;
-use crate::run::{BEST, CHECKPOINTS, LAST};
+use crate::run_folder::{BEST, CHECKPOINTS, LAST};
 use crate::{Error, Estimate, Evaluator, Recipe, RunFolder, Tokenizers, TrainingLengths, available, quoted};
 use descant_autograd::Parameters;
 use descant_kernels::zeros;
@@ -99,7 +99,7 @@ impl Trained {
             write(&run.join(TEMPLATE), template.text().as_bytes())?;
         }
         let content = Content { model: parameters, weights: None, optimizer: None };
-        let belongs = Belongs::of(recipe, run.path())?;
+        let belongs = Provenance::of(recipe, run.path())?;
         let checkpoint = checkpoint::save(&run, content, &Progress::default(), &belongs)?;
         run.point(LAST, &checkpoint)?;
         run.finish(recipe)

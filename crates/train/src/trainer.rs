@@ -1,8 +1,8 @@
-use crate::checkpoint::{self, Belongs, Content, Progress};
+use crate::checkpoint::{self, Content, Progress, Provenance};
 use crate::data::batch_config;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::metrics::{MetricsFile, MetricsRecord};
-use crate::run::{BEST, LAST};
+use crate::run_folder::{BEST, LAST};
 use crate::{Error, Estimate, Recipe, Replicas, RunFolder, Tokenizers};
 use descant_autograd::{ParameterId, Parameters, derive_seed};
 use descant_batch::Batch;
@@ -19,7 +19,7 @@ use std::time::Instant;
 pub struct Trainer {
     pub(crate) recipe: Recipe,
     pub(crate) run: RunFolder,
-    pub(crate) belongs: Belongs,
+    pub(crate) belongs: Provenance,
     pub(crate) metrics: MetricsFile,
     pub(crate) notes: Vec<String>,
     pub(crate) tokenizers: Tokenizers,
@@ -46,7 +46,7 @@ pub enum Outcome {
     /// All steps are done.
     Finished,
     /// No validation was better for as long as `train.patience` says.
-    NoLongerBetter,
+    EarlyStopped,
     /// It was asked to stop; its checkpoint is written.
     Stopped,
 }
@@ -138,7 +138,7 @@ impl Trainer {
     /// How it came to its end, where it did: then there is no more to do.
     pub fn outcome(&self) -> Option<Outcome> {
         match self.is_stale() {
-            true => Some(Outcome::NoLongerBetter),
+            true => Some(Outcome::EarlyStopped),
             false => self.is_done().then_some(Outcome::Finished),
         }
     }
@@ -209,7 +209,7 @@ impl Trainer {
     pub fn run(&mut self, stop: &AtomicBool, mut watch: impl FnMut(&Event)) -> Result<Outcome, Error> {
         let steps = self.steps;
         if self.is_stale() {
-            return Ok(Outcome::NoLongerBetter);
+            return Ok(Outcome::EarlyStopped);
         }
         while !self.is_done() {
             let start = Instant::now();
@@ -240,7 +240,7 @@ impl Trainer {
                 self.save(LAST)?;
                 watch(&Event::Saved { step });
                 if self.is_stale() {
-                    return Ok(Outcome::NoLongerBetter);
+                    return Ok(Outcome::EarlyStopped);
                 }
             } else if stopped || is_due(step, self.recipe.train.checkpoint_every) {
                 self.save(LAST)?;

@@ -7,7 +7,7 @@ use descant_generate::{DecodingBatch, DecodingOptions, Hypothesis, Strategy};
 use descant_kernels::Parallelism;
 use descant_models::{LayerKind, ModelKind};
 use descant_nn::Position;
-use descant_text::{Message, Special, Text, Tokenizer};
+use descant_text::{Message, SpecialTokens, Text, Tokenizer};
 
 /// A text that a model wrote.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,7 +96,7 @@ impl Trained {
         max_length: Option<usize>,
         parallelism: Parallelism,
     ) -> Result<DecodingOptions, Error> {
-        let Special { ends, .. } = self.tokenizers.target.special();
+        let SpecialTokens { eos, .. } = self.tokenizers.target.special();
         let GenerationConfig { ranking, forced_end, ref forced_beginning, .. } = self.recipe.generation;
         let max_length = max_length.or(self.recipe.generation.max_length);
         let forced = forced_beginning.iter().copied().filter(|_| !self.is_language_model());
@@ -108,7 +108,7 @@ impl Trained {
             parallelism,
             ranking,
             forced_end,
-            ..DecodingOptions::new(strategy, max_length.unwrap_or(WITHOUT_END), start, ends.clone())
+            ..DecodingOptions::new(strategy, max_length.unwrap_or(WITHOUT_END), start, eos.clone())
         };
         Ok(match self.lengths {
             Some(lengths) if max_length.is_none() && !self.is_continuous() => DecodingOptions {
@@ -123,11 +123,11 @@ impl Trained {
 
     /// What is never written: what training showed in no target. A model from elsewhere may write all that it has.
     fn forbidden(&self) -> Vec<u32> {
-        let Special { unknown, beginning, ends, around, .. } = self.tokenizers.target.special();
+        let SpecialTokens { unknown, bos, eos, post_processor, .. } = self.tokenizers.target.special();
         // A text may begin as after a line end, which it may also contain.
-        let beginning = beginning.filter(|&id| self.tokenizers.target.is_special(id));
-        let own = unknown.iter().copied().chain(beginning).filter(|id| around.is_none() && !ends.contains(id));
-        let ends = ends.iter().copied().filter(|_| self.is_continuous());
+        let bos = bos.filter(|&id| self.tokenizers.target.is_special(id));
+        let own = unknown.iter().copied().chain(bos).filter(|id| post_processor.is_none() && !eos.contains(id));
+        let ends = eos.iter().copied().filter(|_| self.is_continuous());
         own.chain(ends).chain(self.recipe.generation.forbidden.iter().copied()).collect()
     }
 
@@ -159,10 +159,10 @@ impl Trained {
     /// # Errors
     /// Where the library refuses.
     pub fn bos(&self) -> Result<Option<u32>, Error> {
-        let Special { unknown, beginning, around, .. } = self.tokenizers.target.special();
+        let SpecialTokens { unknown, bos, post_processor, .. } = self.tokenizers.target.special();
         let line_end = self.tokenizers.target.encode("\n")?.last().copied().filter(|id| Some(*id) != *unknown);
         let line_end = line_end.filter(|_| self.is_continuous());
-        Ok(if around.is_some() { beginning.or(line_end) } else { line_end.or(*beginning) })
+        Ok(if post_processor.is_some() { bos.or(line_end) } else { line_end.or(*bos) })
     }
 
     /// What stands before the prompts of a language model.
@@ -171,9 +171,9 @@ impl Trained {
     /// Where the library refuses.
     pub fn prompt_prefix(&self) -> Result<Vec<u32>, Error> {
         let special = self.tokenizers.target.special();
-        match (&special.around, self.is_language_model()) {
+        match (&special.post_processor, self.is_language_model()) {
             (_, false) => Ok(Vec::new()),
-            (Some(around), true) => Ok(around.before.clone()),
+            (Some(post_processor), true) => Ok(post_processor.prefix.clone()),
             (None, true) => Ok(self.bos()?.into_iter().collect()),
         }
     }
@@ -220,15 +220,15 @@ impl Trained {
     /// Where the library refuses.
     pub fn encode(&self, text: &Text) -> Result<Vec<u32>, Error> {
         match &self.tokenizers.source {
-            Some(source) => Ok(source.special().around_source().put(&source.encode_text(text)?)),
+            Some(source) => Ok(source.special().source_post_processor().apply(&source.encode_text(text)?)),
             None => {
                 let target = &self.tokenizers.target;
                 let (ids, special) = (target.encode_text(text)?, target.special());
-                let read = match &special.around {
+                let read = match &special.post_processor {
                     // The template writes all that belongs there.
                     Some(_) if text.is_rendered() => ids,
-                    Some(around) => around.put(&ids),
-                    None => [&self.prompt_prefix()?, special.between(&ids, &[]).0].concat(),
+                    Some(post_processor) => post_processor.apply(&ids),
+                    None => [&self.prompt_prefix()?, special.trim_turn(&ids, &[]).0].concat(),
                 };
                 if !read.is_empty() {
                     return Ok(read);
@@ -278,7 +278,8 @@ impl Trained {
         let is_language_model = self.is_language_model();
         let (positions, mut ids) = (self.model.max_length().unwrap_or(usize::MAX), Sequences::new());
         // Of what has no position, the end of a prompt is read by the search itself.
-        let after = self.tokenizers.source.as_ref().map_or(0, |source| source.special().around_source().after.len());
+        let after =
+            self.tokenizers.source.as_ref().map_or(0, |source| source.special().source_post_processor().suffix.len());
         for text in texts {
             match text.len() > positions && !is_language_model {
                 true => {

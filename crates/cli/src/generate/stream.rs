@@ -115,7 +115,7 @@ impl<'a> Decoder<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use descant_text::{Special, TokenizerConfig, TokenizerKind};
+    use descant_text::{SpecialTokens, TokenizerConfig, TokenizerKind};
 
     #[test]
     fn what_may_change_is_held_back() {
@@ -136,7 +136,7 @@ mod tests {
             "decoder": {{"type": "Sequence", "decoders": [{{"type": "ByteFallback"}}, {{"type": "Fuse"}}]}}}}"#,
             entries.join(", ")
         );
-        let tokenizer = Tokenizer::from_json(json.as_bytes(), Some(Special::none())).unwrap();
+        let tokenizer = Tokenizer::from_json(json.as_bytes(), Some(SpecialTokens::none())).unwrap();
         let mut differ = 0;
         for number in 0..5_u32.pow(5) {
             let ids: Vec<u32> = (0..5).map(|place| 1 + number / 5_u32.pow(place) % 5).collect();

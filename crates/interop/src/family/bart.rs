@@ -5,7 +5,7 @@ use crate::keys::{Keys, activation_name};
 use crate::names::{Piece, Pieces, heads};
 use descant_models::{ModelConfig, ModelKind, Tie};
 use descant_nn::{Position, TransformerConfig};
-use descant_text::Special;
+use descant_text::SpecialTokens;
 use serde_json::{Value, json};
 
 /// Of their layers, which no key says.
@@ -60,7 +60,7 @@ pub(super) fn read(family: Family, keys: &Keys<'_>) -> Result<ModelConfig, Strin
     Ok(ModelConfig { output_bias: true, dropout: keys.dropout("dropout", 0.1)?, ..config })
 }
 
-pub(super) fn write(family: Family, config: &ModelConfig, special: &Special, entries: usize) -> Value {
+pub(super) fn write(family: Family, config: &ModelConfig, special: &SpecialTokens, entries: usize) -> Value {
     let t = config.transformer();
     let mut json = json!({
         "d_model": config.hidden, "encoder_layers": config.encoder_layers, "decoder_layers": config.layers,
@@ -69,7 +69,7 @@ pub(super) fn write(family: Family, config: &ModelConfig, special: &Special, ent
         "activation_function": activation_name(t.activation), "scale_embedding": t.scales_embedding(),
         "max_position_embeddings": t.max_length, "dropout": config.dropout,
         "attention_dropout": t.attention_dropout, "activation_dropout": t.activation_dropout,
-        "forced_eos_token_id": special.end(),
+        "forced_eos_token_id": special.first_eos(),
     });
     if family == Family::Marian {
         json["static_position_embeddings"] = json!(true);

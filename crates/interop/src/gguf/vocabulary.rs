@@ -4,7 +4,7 @@
 use super::Item;
 use crate::tokenizer::byte_pairs::{self, Bytes};
 use crate::tokenizer::{self, sentencepiece};
-use descant_text::{Around, Special, Tokenizer};
+use descant_text::{PostProcessor, SpecialTokens, Tokenizer};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
@@ -125,7 +125,7 @@ pub(super) fn check(values: &Map<String, Value>) -> Result<(), String> {
 ///
 /// # Errors
 /// The key that is missing, or has a value that is not known.
-pub(super) fn read(values: &Map<String, Value>, special: Special) -> Result<(Value, Special), String> {
+pub(super) fn read(values: &Map<String, Value>, special: SpecialTokens) -> Result<(Value, SpecialTokens), String> {
     let key = |name: &str| values.get(&format!("tokenizer.ggml.{name}"));
     let list = |name: &str| key(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let text = |name: &str| key(name).and_then(Value::as_str).unwrap_or_default();
@@ -149,19 +149,23 @@ pub(super) fn read(values: &Map<String, Value>, special: Special) -> Result<(Val
     let adds = |name: &str, otherwise: bool| key(name).and_then(Value::as_bool).unwrap_or(otherwise);
     let own_cut = CUTS.iter().find(|cut| cut.names.contains(&text("pre")));
     let begins = text("model") == "llama" || own_cut.is_some_and(|cut| cut.begins);
-    let around = Around {
-        before: special.beginning.filter(|_| adds("add_bos_token", begins)).into_iter().collect(),
-        after: special.end().filter(|_| adds("add_eos_token", false)).into_iter().collect(),
+    let around = PostProcessor {
+        prefix: special.bos.filter(|_| adds("add_bos_token", begins)).into_iter().collect(),
+        suffix: special.first_eos().filter(|_| adds("add_eos_token", false)).into_iter().collect(),
     };
-    let mut ends: Vec<u32> = special.ends.clone();
+    let mut ends: Vec<u32> = special.eos.clone();
     ends.extend(["eot_token_id", "eom_token_id"].into_iter().filter_map(id));
     let named = (0_u32..).zip(&tokens).filter(|(id, token)| {
         END_NAMES.contains(token) && !is(*id as usize, Type::Normal) && !is(*id as usize, Type::Unused)
     });
     ends.extend(named.map(|(id, _)| id));
     let ends = ends.iter().enumerate().filter(|(i, id)| !ends[..*i].contains(id)).map(|(_, id)| *id).collect();
-    let special =
-        Special { unknown: id("unknown_token_id").or(special.unknown), around: Some(around), ends, ..special };
+    let special = SpecialTokens {
+        unknown: id("unknown_token_id").or(special.unknown),
+        post_processor: Some(around),
+        eos: ends,
+        ..special
+    };
     let json = match text("model") {
         "gpt2" => {
             let Some(Cut { names, bytes, .. }) = own_cut else {
@@ -255,8 +259,8 @@ pub(super) fn items(tokenizer: &Tokenizer, bos: Option<u32>, before: &[u32]) -> 
         };
         merges.iter().filter_map(pair).collect()
     });
-    let Special { unknown, beginning, ends, .. } = tokenizer.special();
-    let after = tokenizer.special().around.as_ref().map_or(&[][..], |around| &around.after);
+    let SpecialTokens { unknown, bos: beginning, eos: ends, .. } = tokenizer.special();
+    let after = tokenizer.special().post_processor.as_ref().map_or(&[][..], |around| &around.suffix);
     // Either one token or none: llama.cpp puts no other around a text.
     let flag = |around: &[u32], id: Option<u32>, side: &str| match around {
         [] => Ok(false),

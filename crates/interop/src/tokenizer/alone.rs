@@ -6,7 +6,7 @@ use super::sentencepiece::{
 };
 use super::{Settings, added, declared};
 use crate::{Error, Family};
-use descant_text::{Special, Tokenizer};
+use descant_text::{SpecialTokens, Tokenizer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,7 +20,12 @@ const GAPS: u64 = 100;
 ///
 /// # Errors
 /// Where the model is damaged, or cannot be expressed.
-pub(super) fn read(path: &Path, family: Family, settings: &Settings, special: Special) -> Result<Tokenizer, Error> {
+pub(super) fn read(
+    path: &Path,
+    family: Family,
+    settings: &Settings,
+    special: SpecialTokens,
+) -> Result<Tokenizer, Error> {
     let model = SentencePiece::open(path)?;
     let wrong = |reason: String| Error::folder(path, reason);
     let mut tokens = found(&model);
@@ -61,8 +66,10 @@ pub(super) fn open(path: &Path) -> Result<Tokenizer, Error> {
     let model = SentencePiece::open(path)?;
     let mut json = whole(&model).map_err(wrong)?;
     json["added_tokens"] = found(&model).into_values().filter(|token| token["special"] == true).collect();
-    let tokenizer =
-        Tokenizer::from_json(json.to_string().as_bytes(), Some(Special { sentencepiece: true, ..Special::none() }));
+    let tokenizer = Tokenizer::from_json(
+        json.to_string().as_bytes(),
+        Some(SpecialTokens { sentencepiece: true, ..SpecialTokens::none() }),
+    );
     tokenizer.map_err(|error| wrong(error.to_string()))
 }
 

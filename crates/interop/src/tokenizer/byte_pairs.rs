@@ -5,7 +5,7 @@ use super::{Settings, added, declared};
 use crate::folder::{MERGES, VOCABULARY, read_if, read_json};
 use crate::gguf::QWEN2_CUT;
 use crate::{Error, Family};
-use descant_text::{Special, Tokenizer};
+use descant_text::{SpecialTokens, Tokenizer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +14,12 @@ use std::path::Path;
 ///
 /// # Errors
 /// Where one is damaged, or they do not fit together.
-pub(super) fn read(folder: &Path, family: Family, settings: &Settings, special: Special) -> Result<Tokenizer, Error> {
+pub(super) fn read(
+    folder: &Path,
+    family: Family,
+    settings: &Settings,
+    special: SpecialTokens,
+) -> Result<Tokenizer, Error> {
     let vocabulary = read_json(&folder.join(VOCABULARY))?;
     let place = folder.join(MERGES);
     let merges = String::from_utf8(read_if(&place)?.unwrap_or_default());
@@ -115,7 +120,7 @@ pub(crate) fn json(
 }
 
 /// The tokens that are found in a text by their names: those of `tokenizer_config.json`, and the special ones.
-fn added_tokens(settings: &Settings, vocabulary: &Value, special: &Special) -> Result<Vec<Value>, Error> {
+fn added_tokens(settings: &Settings, vocabulary: &Value, special: &SpecialTokens) -> Result<Vec<Value>, Error> {
     let mut tokens: BTreeMap<u32, Value> = BTreeMap::new();
     for (token, id) in vocabulary.as_object().into_iter().flatten() {
         let id = id.as_u64().and_then(|id| u32::try_from(id).ok());

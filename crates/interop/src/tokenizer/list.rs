@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::folder::read_if;
-use descant_text::Special;
+use descant_text::SpecialTokens;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::Path;
@@ -59,7 +59,7 @@ fn file(model: Value, pre_tokenizer: Value, decoder: Value) -> Value {
 ///
 /// # Errors
 /// A token that is not there, or a key that is not known.
-pub(crate) fn special(mut special: Value, json: &mut Value, is_list: bool) -> Result<Special, String> {
+pub(crate) fn special(mut special: Value, json: &mut Value, is_list: bool) -> Result<SpecialTokens, String> {
     let id = |token: &str| {
         let added =
             json["added_tokens"].as_array().and_then(|added| added.iter().find(|added| added["content"] == token));
@@ -77,7 +77,7 @@ pub(crate) fn special(mut special: Value, json: &mut Value, is_list: bool) -> Re
             _ => {}
         }
     }
-    let special: Special = serde_json::from_value(special).map_err(|error| error.to_string())?;
+    let special: SpecialTokens = serde_json::from_value(special).map_err(|error| error.to_string())?;
     if is_list {
         let tokens = json["model"]["vocab"].as_object().cloned().unwrap_or_default();
         let name = |id: u32| tokens.iter().find(|(_, value)| **value == id).map(|(token, _)| token.clone());

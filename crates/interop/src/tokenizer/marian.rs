@@ -7,7 +7,7 @@ use super::sentencepiece::{SentencePiece, metaspace, written};
 use crate::Error;
 use crate::folder::{TOKENIZER_CONFIG, VOCABULARY, read_json};
 use crate::whole;
-use descant_text::{NO_PIECE, Special, Tokenizer};
+use descant_text::{NO_PIECE, SpecialTokens, Tokenizer};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::Path;
@@ -34,7 +34,7 @@ const MOST_UNUSED: usize = 1 << 16;
 ///
 /// # Errors
 /// Where a file is missing, damaged, or does not fit to the others.
-pub(crate) fn read(folder: &Path, side: Side, special: Special) -> Result<Tokenizer, Error> {
+pub(crate) fn read(folder: &Path, side: Side, special: SpecialTokens) -> Result<Tokenizer, Error> {
     let source = side == Side::Source;
     let own = folder.join(TARGET_VOCABULARY);
     let place = if !source && own.is_file() { own } else { folder.join(VOCABULARY) };
@@ -86,11 +86,11 @@ pub(crate) fn read(folder: &Path, side: Side, special: Special) -> Result<Tokeni
             (control, _) => Some(added(id, token, control)),
         })
         .collect();
-    let special = Special { unknown: Some(unknown), pieces_apart: true, sentencepiece: true, ..special };
+    let special = SpecialTokens { unknown: Some(unknown), pieces_apart: true, sentencepiece: true, ..special };
     let mut json = pieces.json(&vocabulary, unknown, added).map_err(wrong)?;
     // Before the first word, no space is written.
     json["decoder"] = metaspace("always", false);
-    if let Some((id, (end, _))) = special.end().and_then(|id| Some((id, vocabulary.get(id as usize)?))) {
+    if let Some((id, (end, _))) = special.first_eos().and_then(|id| Some((id, vocabulary.get(id as usize)?))) {
         json["post_processor"] = ending(id, end);
     }
     let tokenizer = Tokenizer::from_json(json.to_string().as_bytes(), Some(special));
@@ -126,7 +126,7 @@ pub(crate) fn write(folder: &Path, source: &Tokenizer, target: &Tokenizer) -> Re
     let name = |id: Option<u32>| id.and_then(|id| target.token(id));
     let special = target.special();
     let settings = json!({
-        "tokenizer_class": "MarianTokenizer", "separate_vocabs": apart, "eos_token": name(special.end()),
+        "tokenizer_class": "MarianTokenizer", "separate_vocabs": apart, "eos_token": name(special.first_eos()),
         "unk_token": name(special.unknown), "source_lang": null, "target_lang": null,
     });
     whole::write(folder, TOKENIZER_CONFIG, whole::pretty(&settings))

@@ -1,5 +1,5 @@
 use super::{Message, names, python};
-use crate::panics::caught;
+use crate::catch_panic::caught;
 use crate::sandbox::{self, Request, Sandbox};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;

@@ -1,4 +1,4 @@
-use super::Special;
+use super::SpecialTokens;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ pub struct TokenizerConfig {
     pub add: Vec<String>,
     /// Of a tokenizer that was made elsewhere, which ids are special.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub special: Option<Special>,
+    pub special: Option<SpecialTokens>,
 }
 
 /// Without repetitions.

@@ -1,7 +1,7 @@
 //! From texts to ids, and back.
 
-use super::{LIBRARY, Placed, Special, Tokenizer, wrong};
-use crate::panics::caught;
+use super::{LIBRARY, Placed, SpecialTokens, Tokenizer, wrong};
+use crate::catch_panic::caught;
 use crate::{Text, TextError};
 use rayon::prelude::*;
 use tokenizers::models::ModelWrapper;
@@ -55,7 +55,8 @@ impl Tokenizer {
 
     /// `ids` with the unknown token in place of pieces that the model has not, and of letters that no piece has.
     pub(super) fn known(&self, ids: &[u32]) -> Vec<u32> {
-        let Special { unknown: Some(unknown), entries: Some(entries), pieces_apart: true, .. } = self.special else {
+        let SpecialTokens { unknown: Some(unknown), entries: Some(entries), pieces_apart: true, .. } = self.special
+        else {
             return ids.to_vec();
         };
         let is_letter = |id: &u32| *id == unknown || self.unknown_letters.binary_search(id).is_ok();

@@ -143,6 +143,6 @@ fn a_long_token_is_not_told_whole() {
     let json = format!(
         r#"{{"version": "1.0", "added_tokens": [], "model": {{"type": "BPE", "vocab": {{"a": 0}}, "merges": [["a", "{long}"]]}}}}"#
     );
-    let error = Tokenizer::from_json(json.as_bytes(), Some(Special::none())).unwrap_err().to_string();
+    let error = Tokenizer::from_json(json.as_bytes(), Some(SpecialTokens::none())).unwrap_err().to_string();
     assert!(error.len() < 600 && error.contains("xxx"), "{} {}", error.len(), &error[..300]);
 }

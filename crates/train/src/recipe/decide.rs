@@ -95,12 +95,11 @@ impl Recipe {
             let Some(path) = files.paths().iter().find(|path| !path.exists()) else { continue };
             let here =
                 std::env::current_dir().map_or(String::new(), |folder| format!(" (looked in {}", folder.display()));
-            let folder = self.given.file.as_ref().and_then(|file| file.parent()).filter(|folder| folder.is_dir());
+            let folder = self.source.path.as_ref().and_then(|file| file.parent()).filter(|folder| folder.is_dir());
             let there =
                 folder.map_or(String::new(), |folder| format!(" and in the recipe's folder {}", folder.display()));
             let looked = if path.is_absolute() || here.is_empty() { String::new() } else { format!("{here}{there})") };
-            let get =
-                self.given.address.as_ref().map_or(String::new(), |address| format!(" The text is from {address}."));
+            let get = self.source.url.as_ref().map_or(String::new(), |address| format!(" The text is from {address}."));
             return Err(self.wrong(format!(
                 "data.{key}: could not read {}: No such file{looked}. Check the path, or name another with --set \
                  data.{key}=FILE.{get}",
@@ -174,7 +173,7 @@ impl Recipe {
 
     /// Whether it is for the text to tell that it is continuous.
     pub(crate) fn leaves_stream_open(&self) -> bool {
-        let said = self.gave("data.stream") || !self.gave("data.train");
+        let said = self.is_explicit("data.stream") || !self.is_explicit("data.train");
         let chat = self.data.as_ref().is_some_and(|data| data.chat_template.is_some());
         !said && !chat && self.reads_plain_text()
     }
@@ -185,7 +184,7 @@ impl Recipe {
             self.train.shares = run.train.shares;
         }
         if let (Some(own), Some(theirs)) = (&mut self.data, &run.data)
-            && !self.given.keys.contains("data.stream")
+            && !self.source.explicit.contains("data.stream")
         {
             own.stream = theirs.stream;
         }

@@ -1,7 +1,7 @@
 //! Reads a recipe: every key and value is held against [`super::keys`] first, so that an error names the key, where it
 //! stands, what is expected there, and what is nearest.
 
-use super::Given;
+use super::RecipeSource;
 use super::keys::{self, Key, Takes};
 use crate::trained::{RECIPE, locate};
 use crate::{Error, Recipe};
@@ -44,8 +44,8 @@ impl Recipe {
             let is_text = path.extension().is_none_or(|end| end != "toml") && DeTable::parse(&text).is_err();
             wrong(if is_text { no_recipe(path) } else { reason })
         })?;
-        recipe.given.file = Some(path.to_owned());
-        recipe.given.address = text
+        recipe.source.path = Some(path.to_owned());
+        recipe.source.url = text
             .lines()
             .filter_map(|line| line.split_once('#')?.1.split_whitespace().find(|word| word.starts_with("https://")))
             .map(|word| word.trim_end_matches(['.', ',', ')']).to_owned())
@@ -82,7 +82,7 @@ impl Recipe {
         let text = read_text(&path).map_err(|error| Error::io("read the recipe", &path, error))?;
         let mut recipe =
             read(&text, settings, None, false, None).map_err(|reason| Error::Recipe { path: path.clone(), reason })?;
-        recipe.given.file = Some(path);
+        recipe.source.path = Some(path);
         Ok(recipe)
     }
 }
@@ -105,11 +105,11 @@ fn read(
     model: Option<Table>,
 ) -> Result<Recipe, String> {
     let parsed = DeTable::parse(text).map_err(|error| syntax(text, &error))?;
-    let mut given = Given::default();
+    let mut source = RecipeSource::default();
     let mut found = Vec::new();
     walk(parsed.get_ref(), "", &mut |place, key, value| {
         found.push((key.start, check(place, value.get_ref()).err()));
-        given.keys.insert(place.to_owned());
+        source.explicit.insert(place.to_owned());
     });
     found.sort_by_key(|(start, _)| *start);
     if let Some((start, Some(problem))) = found.into_iter().find(|(_, problem)| problem.is_some()) {
@@ -118,7 +118,7 @@ fn read(
     let mut table: Table = toml::from_str(text).map_err(|error| syntax(text, &error))?;
     let mut settle = |table: &mut Table| {
         for setting in settings {
-            set(table, setting, &mut given).map_err(|reason| format!("--set {}: {reason}", cut(setting)))?;
+            set(table, setting, &mut source).map_err(|reason| format!("--set {}: {reason}", cut(setting)))?;
         }
         if let Some(folder) = folder {
             in_folder(table, folder);
@@ -143,18 +143,18 @@ fn read(
     }
     complete(&table, "")?;
     let recipe = Recipe::deserialize(Value::Table(table.clone())).map_err(|error| missing(&table, error.message()))?;
-    let mut recipe = Recipe { given, ..recipe };
-    if recipe.train.steps == 0 && recipe.gave("train.steps") {
+    let mut recipe = Recipe { source, ..recipe };
+    if recipe.train.steps == 0 && recipe.is_explicit("train.steps") {
         return Err("train.steps = 0: expected 1 or more".to_owned());
     }
     // The default, where no number of epochs says how long.
     if recipe.train.steps == 0 && recipe.train.epochs == 0 {
         recipe.train.steps = super::TrainConfig::STEPS;
     }
-    recipe.given.of_run = !strict;
+    recipe.source.resolved = !strict;
     recipe.validate()?;
     if strict {
-        recipe.given.notes = super::rules::check(&recipe)?;
+        recipe.source.notes = super::conflicts::check(&recipe)?;
         recipe = recipe.settled().map_err(|reason| cut(&reason))?;
     }
     Ok(recipe)
@@ -290,7 +290,7 @@ fn nearest<'a>(word: &str, words: impl Iterator<Item = &'a str>) -> Option<(f64,
 }
 
 /// Applies `a.b=value`; the value is TOML, or else a text.
-fn set(table: &mut Table, setting: &str, given: &mut Given) -> Result<(), String> {
+fn set(table: &mut Table, setting: &str, source: &mut RecipeSource) -> Result<(), String> {
     let Some((key, value)) = setting.split_once('=') else {
         return Err("expected key=value, such as --set train.steps=1000".to_owned());
     };
@@ -306,8 +306,8 @@ fn set(table: &mut Table, setting: &str, given: &mut Given) -> Result<(), String
     let mut problem = None;
     walk(parsed.get_ref(), "", &mut |place, _, value| {
         problem = problem.take().or(check(place, value.get_ref()).err());
-        given.keys.insert(place.to_owned());
-        given.set.insert(place.to_owned());
+        source.explicit.insert(place.to_owned());
+        source.overrides.insert(place.to_owned());
     });
     if let Some(problem) = problem {
         return Err(problem);

@@ -192,7 +192,7 @@ fn wishes_that_cannot_come_true_are_told() {
     let steady = "schedule={kind='warmup-stable-decay',warmup=8,decay=6}";
     wrong(PAIRS, &[steady, "train.steps=10"], &["schedule.warmup = 8", "schedule.decay = 6", "together"]);
     wrong(PAIRS, &["bench={vocabulary=4294967297,batch=1,length=1}"], &["bench.vocabulary", "1000000"]);
-    let notes = |text: &str, settings: &[&str]| read(text, settings).unwrap().given.notes.join("; ");
+    let notes = |text: &str, settings: &[&str]| read(text, settings).unwrap().source.notes.join("; ");
     assert!(notes(PAIRS, &["train.length=9"]).contains("train.length: it only acts with data.stream = true"));
     assert!(notes(PAIRS, &["train.batch_tokens=9", "train.batch_sentences=9"]).contains("train.batch_tokens"));
     assert!(notes(PAIRS, &["data.validation='pairs.tsv'"]).contains("learned from"));

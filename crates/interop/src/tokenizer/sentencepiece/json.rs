@@ -1,7 +1,7 @@
 //! The `tokenizer.json` of pieces.
 
 use super::{Kind, Piece, SentencePiece};
-use descant_text::{LONGEST_TOKEN, UNKNOWN_LETTERS};
+use descant_text::{LONGEST_TOKEN, UNKNOWN_CHARACTERS};
 use serde_json::{Map, Value, json};
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -40,7 +40,7 @@ impl SentencePiece {
         }
         let model = match self.unigram {
             true => {
-                let entry = |(text, score): &Scored| json!([text, score.map_or(UNKNOWN_LETTERS, f64::from)]);
+                let entry = |(text, score): &Scored| json!([text, score.map_or(UNKNOWN_CHARACTERS, f64::from)]);
                 unigram(vocabulary.iter().map(entry).collect(), unknown, self.byte_fallback)
             }
             false => {

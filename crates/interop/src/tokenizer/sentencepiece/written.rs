@@ -1,6 +1,6 @@
 //! A model of SentencePiece as its file: what of a `tokenizer.json` that was made of one says how a text is cut.
 
-use descant_text::UNKNOWN_LETTERS;
+use descant_text::UNKNOWN_CHARACTERS;
 use serde_json::Value;
 
 /// The kinds of pieces.
@@ -62,8 +62,8 @@ pub(crate) fn file(json: &Value) -> Result<Vec<u8>, String> {
     let controls = [("<unk>", UNKNOWN), ("<s>", CONTROL), ("</s>", CONTROL)];
     controls.iter().for_each(|(text, kind)| add(text, 0.0, *kind));
     for piece in model["vocab"].as_array().into_iter().flatten() {
-        let (text, score) = (piece[0].as_str().unwrap_or_default(), piece[1].as_f64().unwrap_or(UNKNOWN_LETTERS));
-        if score != UNKNOWN_LETTERS && controls.iter().all(|(control, _)| *control != text) {
+        let (text, score) = (piece[0].as_str().unwrap_or_default(), piece[1].as_f64().unwrap_or(UNKNOWN_CHARACTERS));
+        if score != UNKNOWN_CHARACTERS && controls.iter().all(|(control, _)| *control != text) {
             add(text, score as f32, if byte_fallback && text.starts_with("<0x") { BYTE } else { NORMAL });
         }
     }

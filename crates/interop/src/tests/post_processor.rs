@@ -6,7 +6,7 @@ use crate::{GgufNumbers, export, export_gguf, import};
 use descant_autograd::Tape;
 use descant_generate::Strategy;
 use descant_kernels::Parallelism;
-use descant_text::{ChatTemplate, Message, Special, Tokenizer};
+use descant_text::{ChatTemplate, Message, SpecialTokens, Tokenizer};
 use descant_train::{Generated, Trained};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -246,7 +246,7 @@ fn a_template_that_was_trained_with_is_written_with_what_stood_before_it() {
     let mut trained = load(&folder, "run");
     // As one that was trained here.
     let target = Tokenizer::clone(&trained.tokenizers.target);
-    let special = Special { around: None, ..target.special().clone() };
+    let special = SpecialTokens { post_processor: None, ..target.special().clone() };
     trained.tokenizers.target = Arc::new(target.with_special(special).unwrap());
     let template = ChatTemplate::new("{{ messages[0].content }} {{ eos_token }}").unwrap();
     trained.chat = Some(template.with_controls(trained.tokenizers.target.control_names()));

@@ -2,7 +2,7 @@
 
 use super::special;
 use super::subwords::{Alphabet, words};
-use crate::panics::caught;
+use crate::catch_panic::caught;
 use crate::tokenizer::SPECIAL;
 use std::collections::HashSet;
 use tokenizers::models::unigram::{Unigram, UnigramTrainer};

@@ -5,7 +5,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use descant_models::ModelKind;
 use descant_text::{Example, Text};
-use descant_train::{Origins, Recipe};
+use descant_train::{Recipe, SourceModels};
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -63,7 +63,7 @@ impl Measured {
     fn of(mut recipe: Recipe) -> anyhow::Result<Self> {
         // Of what is decided here, training tells.
         recipe.decide()?;
-        let texts = Origins::of(&recipe)?.texts(&recipe)?;
+        let texts = SourceModels::of(&recipe)?.texts(&recipe)?;
         texts.check_template(&recipe)?;
         let mut seen = vec![false; char::MAX as usize + 1];
         let (mut letters, mut longer, mut examples) = ([0, 0], 0, 0);

@@ -6,7 +6,7 @@ use descant_train::keys::{KEYS, Key};
 use std::fmt::Write;
 
 #[derive(Args)]
-pub(crate) struct Reference {
+pub(crate) struct Explain {
     /// A table or a key, such as train or train.patience; without it, all of them
     key: Option<String>,
     /// Print the page RECIPES.md
@@ -41,7 +41,7 @@ const TABLES: &[(&str, &str)] = &[
     ("generation", "How texts are written where no option says it; an import takes it from generation_config.json."),
 ];
 
-impl Reference {
+impl Explain {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         if self.markdown {
             return print(markdown().trim_end());

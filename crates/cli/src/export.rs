@@ -1,58 +1,11 @@
-use crate::advice::command;
+//! `descant export`.
+
 use crate::report::print;
 use clap::Args;
-use descant_interop::{GgufNumbers, HubName};
+use descant_interop::GgufNumbers;
 use descant_models::LayerKind;
 use descant_train::{Trained, is_gguf};
-use std::path::{Path, PathBuf};
-
-#[derive(Args)]
-pub(crate) struct Import {
-    /// The folder: of transformers, with config.json, weights (safetensors or pytorch_model.bin) and a tokenizer; of
-    /// recurrent tensors of PyTorch; or of CTranslate2. Or a .gguf file; or hf:OWNER/NAME, to fetch it from the Hugging Face
-    /// Hub. Or a folder of PEFT with a LoRA adapter, whose model --base names
-    #[arg(value_name = "FOLDER|FILE.gguf|hf:OWNER/NAME")]
-    model: PathBuf,
-    /// The model that an adapter of PEFT is of [default: the folder that it names]
-    #[arg(long, value_name = "MODEL")]
-    base: Option<PathBuf>,
-    /// The run folder to write [default: runs/ and the model's name]
-    #[arg(long, value_name = "DIR")]
-    run: Option<PathBuf>,
-}
-
-impl Import {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
-        let name = self.model.to_str().and_then(HubName::parse).transpose()?;
-        let place = fetched(&self.model)?;
-        let own = match &name {
-            Some(name) => name.short().as_ref(),
-            None if self.model.is_file() => self.model.file_stem().unwrap_or("imported".as_ref()),
-            None => self.model.file_name().unwrap_or("imported".as_ref()),
-        };
-        let run = self.run.unwrap_or_else(|| Path::new("runs").join(own));
-        let notes = match (descant_interop::is_adapter(&place), self.base) {
-            (true, Some(base)) => descant_interop::import_adapted(&place, &fetched(&base)?, &run)?,
-            (true, None) => descant_interop::import_adapted(&place, &descant_interop::base_of(&place)?, &run)?,
-            (false, None) => descant_interop::import(&place, &run)?,
-            (false, Some(_)) => anyhow::bail!(
-                "--base is for an adapter of PEFT, and {} has no adapter_config.json: leave it out",
-                self.model.display()
-            ),
-        };
-        for note in notes {
-            eprintln!("Note: {note}.");
-        }
-        print(format_args!("Imported. Write with it:\n  {}", command(&["generate".into(), run.to_string_lossy()])))?;
-        Ok(())
-    }
-}
-
-/// The place of a model, fetched where it is one of the hub.
-fn fetched(model: &Path) -> anyhow::Result<PathBuf> {
-    let name = model.to_str().and_then(HubName::parse).transpose()?;
-    Ok(name.as_ref().map(HubName::fetch).transpose()?.unwrap_or_else(|| model.to_owned()))
-}
+use std::path::PathBuf;
 
 #[derive(Args)]
 pub(crate) struct Export {

@@ -9,14 +9,14 @@ const DEFAULT: &str = "chatml";
 
 /// The trained models that a recipe names, from which tokenizers and templates come where it has none of its own.
 #[derive(Debug)]
-pub struct Origins {
+pub struct SourceModels {
     /// Whose weights training starts from.
     pub(crate) init: Option<Trained>,
     /// What is learned from.
     pub(crate) teacher: Option<Teacher>,
 }
 
-impl Origins {
+impl SourceModels {
     /// Loads them.
     ///
     /// # Errors

@@ -85,7 +85,7 @@ const RULES: &[Rule] = &[
     }),
     (Note, |recipe| {
         let (most, data) = (recipe.model.max_length()?, recipe.data.as_ref()?);
-        (recipe.gave("data.max_length") && data.max_length >= most).then(|| {
+        (recipe.is_explicit("data.max_length") && data.max_length >= most).then(|| {
             format!(
                 "data.max_length = {}: the model has positions for {} tokens, and longer texts are left out",
                 data.max_length,
@@ -115,11 +115,11 @@ const BY_STEPS: &[(&str, Every)] = &[
 /// The first wish that cannot be met.
 pub(super) fn check(recipe: &Recipe) -> Result<Vec<String>, String> {
     let mut notes = Vec::new();
-    for key in KEYS.iter().filter(|key| recipe.gave(key.name) && !(key.acts.holds)(recipe)) {
+    for key in KEYS.iter().filter(|key| recipe.is_explicit(key.name) && !(key.acts.holds)(recipe)) {
         let said = format!("{}: it only acts with {}", key.name, key.acts.words);
         // Another architecture by --set, for a try, is not held against what the file says of its own.
-        let tried =
-            recipe.given.set.iter().any(|name| name.starts_with("model.")) && !recipe.given.set.contains(key.name);
+        let tried = recipe.source.overrides.iter().any(|name| name.starts_with("model."))
+            && !recipe.source.overrides.contains(key.name);
         match key.name.starts_with("model.") && !tried {
             true => return Err(format!("{said}. Leave it out")),
             false => notes.push(said),
@@ -137,15 +137,15 @@ pub(super) fn check(recipe: &Recipe) -> Result<Vec<String>, String> {
 
 impl Recipe {
     /// Whether whoever wrote the recipe gave this key a value.
-    pub(crate) fn gave(&self, key: &str) -> bool {
-        self.given.keys.contains(key)
+    pub(crate) fn is_explicit(&self, key: &str) -> bool {
+        self.source.explicit.contains(key)
     }
 
     /// Whether a setting makes the training shorter than the file's schedule is made for, as one does to try it, or made a
     /// run's so.
-    pub(crate) fn is_a_try(&self) -> bool {
-        let is_set = |start: &str| self.given.set.iter().any(|key| key.starts_with(start));
-        self.given.of_run || (is_set("train.steps") || is_set("train.epochs")) && !is_set("schedule")
+    pub(crate) fn is_shortened(&self) -> bool {
+        let is_set = |start: &str| self.source.overrides.iter().any(|key| key.starts_with(start));
+        self.source.resolved || (is_set("train.steps") || is_set("train.epochs")) && !is_set("schedule")
     }
 
     /// The key that asks for validations.
@@ -160,13 +160,13 @@ impl Recipe {
     /// What will not happen in a training of so many steps, though the recipe asks for it.
     pub(crate) fn too_rare(&self, steps: u64) -> Vec<String> {
         let late = BY_STEPS.iter().map(|(key, every)| (*key, every(self)));
-        let late = late.filter(|&(key, every)| every > steps && self.asks_for(key));
+        let late = late.filter(|&(key, every)| every > steps && self.is_wanted(key));
         late.map(|(key, every)| format!("{key} = {every}: the training has {}", plural(steps, "step"))).collect()
     }
 
     /// Whether a key is given for this training: of one that a setting makes short to try it, by a setting as well.
-    pub(crate) fn asks_for(&self, key: &str) -> bool {
-        self.gave(key) && (!self.is_a_try() || self.given.set.contains(key))
+    pub(crate) fn is_wanted(&self, key: &str) -> bool {
+        self.is_explicit(key) && (!self.is_shortened() || self.source.overrides.contains(key))
     }
 
     /// Whether a key acts in this recipe.

@@ -1,0 +1,124 @@
+use crate::tokenizer::{PostProcessor, SpecialTokens};
+use descant_batch::{Batch, Sequences};
+
+/// Builds what a model reads and predicts of an example: adds special tokens, shifts the targets by one token, and masks
+/// the prompt.
+///
+/// A decoder reads a source and starts from BOS. A language model predicts every token but the first: without a BOS, the
+/// first token of the text is read and not predicted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputBuilder {
+    source: PostProcessor,
+    target: PostProcessor,
+    /// The token that a decoder starts from; a language model starts with the text.
+    start: Option<u32>,
+    eos: Vec<u32>,
+}
+
+impl InputBuilder {
+    /// For the tokenizers of source and target; `conversations` are rendered by a chat template.
+    pub fn new(special: &[SpecialTokens; 2], has_sources: bool, conversations: bool) -> Self {
+        let [source, target] = special;
+        let post_processor = match (has_sources, conversations) {
+            (true, _) => target.source_post_processor(),
+            (false, false) => target.prompt_post_processor(),
+            (false, true) => target.conversation_post_processor(),
+        };
+        let start = target.bos.filter(|_| has_sources);
+        Self { source: source.source_post_processor(), target: post_processor, start, eos: target.eos.clone() }
+    }
+
+    /// How many tokens are read of a source of `ids`.
+    pub fn source_tokens(&self, ids: usize) -> usize {
+        self.source.prefix.len() + ids + self.source.suffix.len()
+    }
+
+    /// How many tokens are predicted of a target of `ids` that has no EOS yet.
+    pub fn target_tokens(&self, ids: usize) -> usize {
+        let eos = usize::from(!self.eos.is_empty());
+        let whole = self.target.prefix.len() + ids + self.target.suffix.len().max(eos);
+        whole.saturating_sub(usize::from(self.start.is_none()))
+    }
+
+    /// The most tokens that are added to a text.
+    pub fn most_added(&self) -> usize {
+        self.source_tokens(0).max(self.target_tokens(1) - 1)
+    }
+
+    /// Adds an example to a batch; the first `prompt` tokens of the target are a prompt.
+    pub fn add(&self, batch: &mut Batch, source: Option<&[u32]>, target: &[u32], prompt: usize) {
+        if let Some(source) = source {
+            batch.source.get_or_insert_with(Sequences::new).push(&self.source.apply(source));
+        }
+        let mut whole = self.target.apply(target);
+        if !self.target.suffix.iter().chain(target.last()).any(|id| self.eos.contains(id)) {
+            whole.extend(self.eos.first());
+        }
+        whole.splice(..0, self.start);
+        batch.input.push(&whole[..whole.len().saturating_sub(1)]);
+        // Tokens of a prompt have no loss.
+        let masked = if prompt > 0 { self.target.prefix.len() + prompt } else { 1 };
+        whole.iter_mut().take(masked).for_each(|id| *id = Batch::IGNORED);
+        batch.target.push(whole.get(1..).unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IGNORED: u32 = Batch::IGNORED;
+
+    fn built(builder: &InputBuilder, source: Option<&[u32]>, target: &[u32], prompt: usize) -> [Vec<u32>; 3] {
+        let mut batch = Batch::default();
+        builder.add(&mut batch, source, target, prompt);
+        assert_eq!(batch.target.len(), 1);
+        assert_eq!(builder.target_tokens(target.len()), batch.target.get(0).len());
+        let read = batch.source.map(|source| source.get(0).to_vec()).unwrap_or_default();
+        [read, batch.input.get(0).to_vec(), batch.target.get(0).to_vec()]
+    }
+
+    #[test]
+    fn a_text_gets_bos_and_eos() {
+        let special = [SpecialTokens::default(), SpecialTokens::default()];
+        let lines = InputBuilder::new(&special, false, false);
+        assert_eq!(built(&lines, None, &[7, 8], 0), [vec![], vec![1, 7, 8], vec![7, 8, 2]]);
+        assert_eq!(built(&lines, None, &[7, 8], 1), [vec![], vec![1, 7, 8], vec![IGNORED, 8, 2]]);
+        let pairs = InputBuilder::new(&special, true, false);
+        assert_eq!(built(&pairs, Some(&[9]), &[7, 8], 0), [vec![9, 2], vec![1, 7, 8], vec![7, 8, 2]]);
+        assert_eq!([lines.most_added(), pairs.most_added()], [1, 1]);
+    }
+
+    #[test]
+    fn without_a_bos_the_first_token_is_not_predicted() {
+        let none = SpecialTokens {
+            bos: None,
+            eos: vec![2, 5],
+            post_processor: Some(PostProcessor::default()),
+            ..SpecialTokens::default()
+        };
+        let special = [none.clone(), none];
+        let builder = InputBuilder::new(&special, false, false);
+        assert_eq!(built(&builder, None, &[7, 8], 0), [vec![], vec![7, 8], vec![8, 2]]);
+        assert_eq!(built(&builder, None, &[7, 8, 9], 2), [vec![], vec![7, 8, 9], vec![IGNORED, 9, 2]]);
+        assert_eq!(builder.most_added(), 0);
+        // The template wrote this EOS.
+        let mut batch = Batch::default();
+        InputBuilder::new(&special, false, true).add(&mut batch, None, &[7, 8, 5], 1);
+        assert_eq!((batch.input.get(0), batch.target.get(0)), (&[7, 8][..], &[8, 5][..]));
+    }
+
+    #[test]
+    fn each_side_has_the_special_tokens_of_its_post_processor() {
+        let around =
+            |prefix: &[u32], suffix: &[u32]| Some(PostProcessor { prefix: prefix.to_vec(), suffix: suffix.to_vec() });
+        let source = SpecialTokens { post_processor: around(&[4], &[2]), ..SpecialTokens::default() };
+        let target = SpecialTokens { bos: Some(2), post_processor: around(&[1], &[2]), ..SpecialTokens::default() };
+        let builder = InputBuilder::new(&[source, target], true, false);
+        assert_eq!(built(&builder, Some(&[9]), &[7], 0), [vec![4, 9, 2], vec![2, 1, 7], vec![1, 7, 2]]);
+        assert_eq!(builder.most_added(), 2);
+        let both = SpecialTokens { post_processor: around(&[1], &[2]), ..SpecialTokens::default() };
+        let lines = InputBuilder::new(&[both.clone(), both], false, false);
+        assert_eq!(built(&lines, None, &[7], 0), [vec![], vec![1, 7], vec![7, 2]]);
+    }
+}
