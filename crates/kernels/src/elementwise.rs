@@ -1,4 +1,4 @@
-use crate::Real;
+use crate::real::Real;
 use pulp::Arch;
 
 /// Runs a loop compiled for the widest vector instructions that this processor has. The closure must be a plain loop:

@@ -1,29 +1,37 @@
-//! The loops on the processor: products of matrices (by the `gemm` crate, and of bfloat16 by `gemmkit`), vector maths (`rten-vecmath`), and
-//! the fused loops of the recurrent cells.
+//! The loops on the processor: GEMM (by the `gemm` crate, in bfloat16 by `gemmkit`), vector maths (by `rten-vecmath`), softmax,
+//! and the pointwise part of the recurrent cells.
 //!
-//! Everything here works on slices in row-major order, and single-threaded but where a [`Parallelism`] is passed in: no
-//! hidden global decides. All `unsafe` of the workspace lives in this crate.
+//! Everything here works on row-major slices, and on the calling thread unless a [`Parallelism`] is passed in: there is no
+//! global setting. All `unsafe` of the workspace is in this crate.
 
+mod bf16;
 mod elementwise;
-pub mod gru;
-pub mod lstm;
-mod matmul;
-mod narrow;
-mod pairs;
+mod flops;
+mod gemm;
+mod gemm_bf16;
+mod gemm_config;
+pub mod gru_cell;
+pub mod lanes;
+pub mod lstm_cell;
+mod mat;
+mod packed;
+mod packed_bf16;
 mod real;
-mod rows;
+mod softmax;
 mod subnormal;
 mod transpose;
 mod zeros;
 
 pub use elementwise::{add_rows, axpy, map, map_into, scale, sum_rows_into, vectorized, zip_into};
-pub use matmul::{
-    GemmConfig, Mat, MatMut, MatmulPrecision, PackedB, Parallelism, bf16_gemm_flops, gemm, gemm_flops, gemm_transposed,
-    transposed_scratch,
-};
-pub use narrow::pays as bf16_is_profitable;
+pub use flops::{bf16_gemm_flops, gemm_flops};
+pub use gemm::{gemm, gemm_nt, gemm_nt_scratch};
+pub use gemm_bf16::is_profitable as bf16_is_profitable;
+pub use gemm_config::{GemmConfig, MatmulPrecision, Parallelism};
+pub use lanes::zip_sum;
+pub use mat::{Mat, MatMut};
+pub use packed::PackedB;
 pub use real::Real;
-pub use rows::{exp_minus_max_columns, exp_minus_max_rows, lanes, log_softmax_rows, softmax_rows, zip_sum};
+pub use softmax::{exp_minus_max_columns, exp_minus_max_rows, log_softmax_rows, softmax_rows};
 pub use subnormal::FlushSubnormals;
 pub use transpose::transpose;
 pub use zeros::zeros;

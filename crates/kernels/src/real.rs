@@ -1,8 +1,8 @@
 use descant_tensor::Element;
 use rten_simd::SimdUnaryOp;
 
-/// An element type the kernels compute in. In f32 the transcendental functions are `rten-vecmath`'s, a few units in the
-/// last place from exact; in f64, where gradients are checked, the standard library's.
+/// An element type the kernels compute in. The transcendental functions of f32 are `rten-vecmath`'s, exact to a few units in the
+/// last place; those of f64, for gradient checks, are the standard library's.
 pub trait Real: Element {
     /// `x = e^x`.
     fn exp_all(x: &mut [Self]);
@@ -10,13 +10,13 @@ pub trait Real: Element {
     fn tanh_all(x: &mut [Self]);
     /// `x = 1 / (1 + e^-x)`.
     fn sigmoid_all(x: &mut [Self]);
-    /// `x = x Φ(x)`, Φ the normal distribution's cumulative function (Hendrycks & Gimpel 2016, arXiv 1606.08415).
+    /// `x = x Φ(x)`, Φ the cumulative distribution function of the standard normal (Hendrycks & Gimpel 2016, arXiv 1606.08415).
     fn gelu_all(x: &mut [Self]);
     /// `x = erf x`, the error function.
     fn erf_all(x: &mut [Self]);
-    /// These numbers as they are, where this type is f32.
+    /// The same slice, if this type is f32.
     fn as_f32(x: &[Self]) -> Option<&[f32]>;
-    /// The same, to write.
+    /// The same mutable slice, if this type is f32.
     fn as_f32_mut(x: &mut [Self]) -> Option<&mut [f32]>;
 }
 

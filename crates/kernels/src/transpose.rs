@@ -1,22 +1,43 @@
-//! Transposed copies of matrices, in square tiles: of f32 within sixteen vector registers where the processor has AVX-512,
-//! which is three times as fast as what the compiler makes of the loop.
+//! Transposed copies of matrices, in square tiles. With AVX-512, a tile of f32 is transposed in sixteen vector registers, three
+//! times as fast as the compiler's loop.
 
-use crate::matmul::Mat;
-use crate::{Real, vectorized};
+use crate::elementwise::vectorized;
+use crate::mat::Mat;
+use crate::real::Real;
 
 /// Rows and columns of a tile: one cache line, and one register, of f32.
 const TILE: usize = 16;
 
-/// `y[C, R] = x[R, C]` transposed.
+/// `y[C, R] = x[R, C]ᵀ`.
 ///
 /// # Panics
-/// Where a slice has another length.
+/// If a slice has the wrong length.
 pub fn transpose<E: Real>(x: &[E], rows: usize, columns: usize, y: &mut [E]) {
     transpose_into(Mat::new(x, rows, columns), y);
 }
 
-/// The same of any matrix.
-pub(crate) fn transpose_into<E: Real>(x: Mat<'_, E>, y: &mut [E]) {
+impl<'a, E: Real> Mat<'a, E> {
+    /// A transposed copy.
+    pub fn transposed(self, copy: &mut [E]) -> Mat<'_, E> {
+        let copy = &mut copy[..self.rows * self.columns];
+        transpose_into(self, copy);
+        Mat::new(copy, self.columns, self.rows)
+    }
+
+    /// The transpose as operand `B` of a GEMM with `m` rows: copied if `m` is large enough for the copy to pay.
+    pub fn transposed_for_gemm<'s>(self, m: usize, copy: &'s mut [E]) -> Mat<'s, E>
+    where
+        'a: 's,
+    {
+        if m < COPY_MIN_M { self.t() } else { self.transposed(copy) }
+    }
+}
+
+/// Rows of a small GEMM from which copying the transpose of `B` pays.
+const COPY_MIN_M: usize = 16;
+
+/// Writes the transpose of any matrix.
+fn transpose_into<E: Real>(x: Mat<'_, E>, y: &mut [E]) {
     let Mat { data, rows, columns, row_stride, column_stride } = x;
     assert_eq!(y.len(), rows * columns, "the transpose of {rows}x{columns}");
     // Along the rows of the copy, so that whole cache lines are written.
@@ -81,15 +102,15 @@ mod registers {
             // SAFETY: `i < height`, and the mask keeps to `width` columns.
             *row = unsafe { _mm512_maskz_loadu_ps(mask(width), x.as_ptr().add(i * x_stride)) };
         }
-        for (j, column) in turned(rows)[..width].iter().enumerate() {
+        for (j, column) in transposed(rows)[..width].iter().enumerate() {
             // SAFETY: `j < width`, and the mask keeps to `height` rows.
             unsafe { _mm512_mask_storeu_ps(y.as_mut_ptr().add(j * y_stride), mask(height), *column) };
         }
     }
 
-    /// Pairs, then fours of rows are interleaved within each quarter of the registers, and then the quarters turned.
+    /// A 16×16 transpose in registers: unpack 32-bit elements, unpack 64-bit pairs, then shuffle 128-bit lanes.
     #[target_feature(enable = "avx512f")]
-    fn turned(x: [__m512; TILE]) -> [__m512; TILE] {
+    fn transposed(x: [__m512; TILE]) -> [__m512; TILE] {
         let low = |a, b| _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
         let high = |a, b| _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
         let (mut pairs, mut fours, mut columns) = (x, x, x);
@@ -97,7 +118,7 @@ mod registers {
             pairs[i] = _mm512_unpacklo_ps(x[i], x[i + 1]);
             pairs[i + 1] = _mm512_unpackhi_ps(x[i], x[i + 1]);
         }
-        // `fours[4i + j]` has in its quarter q column 4q + j of the rows from 4i.
+        // Lane q of `fours[4i + j]` holds column 4q + j of rows 4i to 4i + 3.
         for i in (0..TILE).step_by(4) {
             fours[i] = low(pairs[i], pairs[i + 2]);
             fours[i + 1] = high(pairs[i], pairs[i + 2]);
@@ -107,9 +128,9 @@ mod registers {
         const EVEN: i32 = 0b10_00_10_00;
         const ODD: i32 = 0b11_01_11_01;
         for j in 0..4 {
-            let halves = |a, b| (_mm512_shuffle_f32x4::<EVEN>(a, b), _mm512_shuffle_f32x4::<ODD>(a, b));
-            let (upper_even, upper_odd) = halves(fours[j], fours[4 + j]);
-            let (lower_even, lower_odd) = halves(fours[8 + j], fours[12 + j]);
+            let shuffled = |a, b| (_mm512_shuffle_f32x4::<EVEN>(a, b), _mm512_shuffle_f32x4::<ODD>(a, b));
+            let (upper_even, upper_odd) = shuffled(fours[j], fours[4 + j]);
+            let (lower_even, lower_odd) = shuffled(fours[8 + j], fours[12 + j]);
             columns[j] = _mm512_shuffle_f32x4::<EVEN>(upper_even, lower_even);
             columns[4 + j] = _mm512_shuffle_f32x4::<EVEN>(upper_odd, lower_odd);
             columns[8 + j] = _mm512_shuffle_f32x4::<ODD>(upper_even, lower_even);
@@ -126,7 +147,7 @@ mod registers {
     }
 
     pub(super) fn tile(_: &[f32], _: usize, _: (usize, usize), _: &mut [f32], _: usize) {
-        unreachable!("there are no such registers")
+        unreachable!("AVX-512 is not available")
     }
 }
 
@@ -135,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_element_changes_its_row_for_its_column() {
+    fn elements_swap_row_and_column() {
         for (rows, columns) in [(1, 1), (3, 50), (33, 17), (64, 64), (16, 15), (0, 4)] {
             for stride in [columns, columns + 5] {
                 let x: Vec<f64> = (0..rows * stride).map(|i| i as f64).collect();

@@ -3,7 +3,7 @@
 
 use super::linear::before_activation;
 use crate::{Activation, Backward, Case, Forward, Op};
-use descant_kernels::{Mat, MatMut, Real, add_rows, gemm, gemm_transposed, sum_rows_into, transposed_scratch};
+use descant_kernels::{Mat, MatMut, Real, add_rows, gemm, gemm_nt, gemm_nt_scratch, sum_rows_into};
 use descant_tensor::Shape;
 
 /// `x[.., I]`, `W[O, I]`, `A[r, I]`, `B[O, r]` and perhaps `b[O]` to `y[.., O]`.
@@ -34,13 +34,13 @@ impl Op for AdaptedLinear {
         let (x, w, a, b, config) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.input(3), ctx.gemm_config());
         let (rows, [output, input], rank) = (ctx.shape(0).rows(), [ctx.shape(1)[0], ctx.shape(1)[1]], ctx.shape(2)[0]);
         let bias = (ctx.inputs() > 4).then(|| ctx.input(4));
-        let mut scratch = ctx.scratch(transposed_scratch(rows, input, output, config));
+        let mut scratch = ctx.scratch(gemm_nt_scratch(rows, input, output, config));
         let mut low = ctx.scratch(rows * rank);
         let apart = !self.activation.is_told_by_value();
         let mut z = ctx.scratch(if apart { rows * output } else { 0 });
         let product = if apart { &mut *z } else { ctx.output() };
         let x = Mat::new(x, rows, input);
-        gemm_transposed(x, w, E::zero(), MatMut::new(product, rows, output), &mut scratch, config);
+        gemm_nt(x, w, E::zero(), MatMut::new(product, rows, output), &mut scratch, config);
         let into = MatMut::new(&mut low, rows, rank);
         gemm(E::of(self.scale), x, Mat::new(a, rank, input).t(), E::zero(), into, config);
         let (left, right) = (Mat::new(&low, rows, rank), Mat::new(b, output, rank).t());

@@ -11,7 +11,7 @@
 use super::embedding::{add_rows, gather_rows};
 use super::lstm::{check_rows, continued, hidden_before, steps};
 use crate::{Backward, Case, Forward, Graph, Op, PackedSequences, Var};
-use descant_kernels::{Mat, MatMut, PackedB, Real, axpy, gemm, gemm_transposed, gru, sum_rows_into};
+use descant_kernels::{Mat, MatMut, PackedB, Real, axpy, gemm, gemm_nt, gru_cell, sum_rows_into};
 use descant_tensor::{Shape, Tensor};
 use std::sync::Arc;
 
@@ -62,12 +62,12 @@ impl Op for Gru {
         match &self.rows {
             None => {
                 let sums = MatMut::new(&mut gates, tokens, 3 * hidden);
-                gemm_transposed(x, w_ih, E::zero(), sums, &mut weights, config);
+                gemm_nt(x, w_ih, E::zero(), sums, &mut weights, config);
             }
             Some(rows) => {
                 let mut sums = ctx.scratch(inputs * 3 * hidden);
                 let distinct = MatMut::new(&mut sums, inputs, 3 * hidden);
-                gemm_transposed(x, w_ih, E::zero(), distinct, &mut weights, config);
+                gemm_nt(x, w_ih, E::zero(), distinct, &mut weights, config);
                 gather_rows(&sums, 3 * hidden, rows, &mut gates);
                 ctx.recycle(sums);
             }
@@ -86,9 +86,9 @@ impl Op for Gru {
             let with_state = if initial.is_some() { active } else { continued(&self.layout, self.reverse, t) };
             let recurrent = &mut recurrent[rows.start * 3 * hidden..rows.end * 3 * hidden];
             recurrent[with_state * 3 * hidden..].fill(E::zero());
-            weights_hh.product(Mat::new(last, with_state, hidden), E::zero(), recurrent, &mut product);
+            weights_hh.gemm(Mat::new(last, with_state, hidden), E::zero(), recurrent, &mut product);
             let span = rows.start * hidden..rows.end * hidden;
-            gru::Forward {
+            gru_cell::Forward {
                 gates: &mut gates[rows.start * 3 * hidden..rows.end * 3 * hidden],
                 recurrent,
                 bias_ih,
@@ -130,7 +130,7 @@ impl Op for Gru {
             let with_state = if initial.is_some() { active } else { continued(&self.layout, self.reverse, t) };
             let span = rows.start * hidden..rows.end * hidden;
             let recurrent = &mut recurrent[rows.start * 3 * hidden..rows.end * 3 * hidden];
-            gru::Backward {
+            gru_cell::Backward {
                 gates: &mut gates[rows.start * 3 * hidden..rows.end * 3 * hidden],
                 recurrent,
                 hidden_before: &before[span.clone()],
@@ -139,7 +139,7 @@ impl Op for Gru {
             }
             .run(hidden);
             let dproduct = Mat::new(recurrent, with_state, 3 * hidden);
-            weights.product(dproduct, E::one(), &mut dhidden, &mut product);
+            weights.gemm(dproduct, E::one(), &mut dhidden, &mut product);
         }
 
         // The sums of the tokens that share an input.

@@ -1,7 +1,7 @@
 //! `y = f(x Wᵀ + b)`: product, bias and activation in one operation.
 
 use crate::{Activation, Backward, Case, Forward, Op, Scratch, Var};
-use descant_kernels::{Mat, MatMut, Real, add_rows, gemm, gemm_transposed, sum_rows_into, transposed_scratch};
+use descant_kernels::{Mat, MatMut, Real, add_rows, gemm, gemm_nt, gemm_nt_scratch, sum_rows_into};
 use descant_tensor::Shape;
 
 /// `x[.., I]`, `W[O, I]` and perhaps `b[O]` to `y[.., O]`.
@@ -28,12 +28,12 @@ impl Op for Linear {
         let (x, w, config) = (ctx.input(0), ctx.input(1), ctx.gemm_config());
         let (rows, input, output) = (ctx.shape(0).rows(), ctx.shape(1)[1], ctx.shape(1)[0]);
         let bias = (ctx.inputs() > 2).then(|| ctx.input(2));
-        let mut scratch = ctx.scratch(transposed_scratch(rows, input, output, config));
+        let mut scratch = ctx.scratch(gemm_nt_scratch(rows, input, output, config));
         let apart = !self.activation.is_told_by_value();
         let mut z = ctx.scratch(if apart { rows * output } else { 0 });
         let product = if apart { &mut *z } else { ctx.output() };
         let into = MatMut::new(product, rows, output);
-        gemm_transposed(Mat::new(x, rows, input), w, E::zero(), into, &mut scratch, config);
+        gemm_nt(Mat::new(x, rows, input), w, E::zero(), into, &mut scratch, config);
         if let Some(bias) = bias {
             add_rows(product, bias);
         }

@@ -12,7 +12,7 @@
 
 use super::embedding::{add_rows, gather_rows};
 use crate::{Backward, Case, Forward, Graph, Op, PackedSequences, Var};
-use descant_kernels::{Mat, MatMut, PackedB, Real, gemm, gemm_transposed, lstm, sum_rows_into};
+use descant_kernels::{Mat, MatMut, PackedB, Real, gemm, gemm_nt, lstm_cell, sum_rows_into};
 use descant_tensor::Shape;
 use std::sync::Arc;
 
@@ -91,12 +91,12 @@ impl Op for Lstm {
         match &self.rows {
             None => {
                 let sums = MatMut::new(&mut gates, tokens, 4 * hidden);
-                gemm_transposed(x, w_ih, E::zero(), sums, &mut weights, config);
+                gemm_nt(x, w_ih, E::zero(), sums, &mut weights, config);
             }
             Some(rows) => {
                 let mut sums = ctx.scratch(inputs * 4 * hidden);
                 let distinct = MatMut::new(&mut sums, inputs, 4 * hidden);
-                gemm_transposed(x, w_ih, E::zero(), distinct, &mut weights, config);
+                gemm_nt(x, w_ih, E::zero(), distinct, &mut weights, config);
                 gather_rows(&sums, 4 * hidden, rows, &mut gates);
                 ctx.recycle(sums);
             }
@@ -123,9 +123,9 @@ impl Op for Lstm {
             let with_state = if initial.is_some() { active } else { continued(&self.layout, self.reverse, t) };
             let gates = &mut gates[rows.start * 4 * hidden..rows.end * 4 * hidden];
             let before = Mat::new(last_hidden, with_state, hidden);
-            weights_hh.product(before, E::one(), &mut gates[..with_state * 4 * hidden], &mut product);
+            weights_hh.gemm(before, E::one(), &mut gates[..with_state * 4 * hidden], &mut product);
             let span = rows.start * hidden..rows.end * hidden;
-            lstm::Forward {
+            lstm_cell::Forward {
                 gates,
                 bias: &bias,
                 cell: &mut last_cell[..active * hidden],
@@ -169,7 +169,7 @@ impl Op for Lstm {
             let with_state = if has_initial { active } else { continued(&self.layout, self.reverse, t) };
             let gates = &mut gates[rows.start * 4 * hidden..rows.end * 4 * hidden];
             let span = rows.start * hidden..rows.end * hidden;
-            lstm::Backward {
+            lstm_cell::Backward {
                 gates,
                 cell_before: &cell_before[span.clone()],
                 tanh_cell: &tanh_cell[span.clone()],
@@ -179,7 +179,7 @@ impl Op for Lstm {
             }
             .run(hidden);
             let dgates = Mat::new(gates, with_state, 4 * hidden);
-            weights.product(dgates, E::zero(), &mut dhidden, &mut product);
+            weights.gemm(dgates, E::zero(), &mut dhidden, &mut product);
         }
 
         let dgates_t = Mat::new(&gates, tokens, 4 * hidden).t();

@@ -1,12 +1,11 @@
-//! Every way that a product can go, held against sums in f64: sizes around the borders at which the kernels change their
-//! way, all orientations, gaps between the rows, and both precisions.
+//! Every code path of the GEMMs, compared with sums in f64: sizes around the thresholds between paths, all orientations, gaps
+//! between the rows, and both precisions.
 
 use descant_kernels::{
-    GemmConfig, Mat, MatMut, MatmulPrecision, PackedB, Parallelism, bf16_is_profitable, gemm, gemm_transposed,
-    transposed_scratch,
+    GemmConfig, Mat, MatMut, MatmulPrecision, PackedB, Parallelism, bf16_is_profitable, gemm, gemm_nt, gemm_nt_scratch,
 };
 
-/// Around registers, panels, and the borders of transposing, cutting into columns and packing.
+/// Around the sizes of registers and panels, and the thresholds of transposing, splitting into columns and packing.
 const SIZES: [usize; 12] = [1, 2, 7, 8, 15, 16, 127, 129, 255, 257, 1023, 1025];
 
 /// All sizes up to a volume, and of the large ones each border with small and large partners.
@@ -51,7 +50,7 @@ fn expected(a: &[f32], b: &[f32], [m, k, n]: [usize; 3]) -> Vec<f64> {
     c
 }
 
-/// `x[rows, columns]` with rows `stride` apart, and numbers between them that must not be read.
+/// `x[rows, columns]` with rows `stride` apart, and NaN between them, which must not be read.
 fn with_gaps(x: &[f32], columns: usize, stride: usize) -> Vec<f32> {
     let row =
         |row: &[f32]| row.iter().copied().chain(std::iter::repeat_n(f32::NAN, stride - columns)).collect::<Vec<_>>();
@@ -75,7 +74,7 @@ fn compare(found: &[f32], stride: usize, before: &[f32], beta: f32, product: &[f
 }
 
 #[test]
-fn products_of_every_shape_and_orientation() {
+fn gemm_of_every_shape_and_orientation() {
     let mut in_bf16 = 0;
     for shape @ [m, k, n] in shapes() {
         let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
@@ -84,17 +83,17 @@ fn products_of_every_shape_and_orientation() {
         in_bf16 += usize::from(narrow.is_some());
         for orientation in 0..4 {
             let gap = orientation % 3;
-            let stored = |x: &[f32], rows: usize, columns: usize, turned: bool| {
-                let (x, columns) = if turned { (transposed(x, rows, columns), rows) } else { (x.to_vec(), columns) };
+            let stored = |x: &[f32], rows: usize, columns: usize, transpose: bool| {
+                let (x, columns) = if transpose { (transposed(x, rows, columns), rows) } else { (x.to_vec(), columns) };
                 (with_gaps(&x, columns, columns + gap), columns + gap)
             };
-            let (turned_a, turned_b) = (orientation & 1 != 0, orientation & 2 != 0);
-            let ((a, a_stride), (b, b_stride)) = (stored(&a, m, k, turned_a), stored(&b, k, n, turned_b));
-            let mat = |x, rows, columns, stride, turned| match turned {
+            let (transpose_a, transpose_b) = (orientation & 1 != 0, orientation & 2 != 0);
+            let ((a, a_stride), (b, b_stride)) = (stored(&a, m, k, transpose_a), stored(&b, k, n, transpose_b));
+            let mat = |x, rows, columns, stride, transpose| match transpose {
                 true => Mat::strided(x, columns, rows, stride).t(),
                 false => Mat::strided(x, rows, columns, stride),
             };
-            let (left, right) = (mat(&a, m, k, a_stride, turned_a), mat(&b, k, n, b_stride, turned_b));
+            let (left, right) = (mat(&a, m, k, a_stride, transpose_a), mat(&b, k, n, b_stride, transpose_b));
             let stride = n + gap;
             let before = with_gaps(&numbers(m * n, 3), n, stride);
             for beta in [0.0, 1.0, -0.5] {
@@ -114,11 +113,11 @@ fn products_of_every_shape_and_orientation() {
 }
 
 #[test]
-fn products_of_a_linear_layer_by_every_way() {
+fn gemm_nt_by_every_path() {
     for shape @ [m, k, n] in shapes() {
         let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
         let (exact, weight) = (expected(&a, &b, shape), transposed(&b, k, n));
-        let wanted = transposed_scratch(m, k, n, GemmConfig::default());
+        let wanted = gemm_nt_scratch(m, k, n, GemmConfig::default());
         let sizes = [
             (MatmulPrecision::Full, n * k),
             (MatmulPrecision::Full, 0),
@@ -134,7 +133,7 @@ fn products_of_a_linear_layer_by_every_way() {
                 let before = with_gaps(&numbers(m * n, 3), n, stride);
                 let (mut found, mut scratch) = (before.clone(), vec![f32::NAN; scratch]);
                 let into = MatMut::strided(&mut found, m, n, stride);
-                gemm_transposed(Mat::new(&a, m, k), &weight, beta, into, &mut scratch, config);
+                gemm_nt(Mat::new(&a, m, k), &weight, beta, into, &mut scratch, config);
                 compare(&found, stride, &before, beta, product, shape, narrow);
             }
         }
@@ -142,22 +141,22 @@ fn products_of_a_linear_layer_by_every_way() {
 }
 
 #[test]
-fn products_with_a_packed_right_side() {
+fn gemm_with_packed_b() {
     for shape @ [m, k, n] in shapes().into_iter().filter(|[m, ..]| *m <= 129) {
         let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
-        let (exact, turned) = (expected(&a, &b, shape), transposed(&b, k, n));
+        let (exact, transposed_b) = (expected(&a, &b, shape), transposed(&b, k, n));
         let narrow = expected(&rounded(&a), &rounded(&b), shape);
         let before = numbers(m * n, 3);
         for precision in [MatmulPrecision::Full, MatmulPrecision::Bf16] {
             let config = GemmConfig { precision, ..GemmConfig::default() };
-            for right in [Mat::new(&b, k, n), Mat::new(&turned, n, k).t()] {
+            for right in [Mat::new(&b, k, n), Mat::new(&transposed_b, n, k).t()] {
                 let (own, scratch) = PackedB::<f32>::scratch(k, n, m, config);
                 let (mut own, mut scratch) = (vec![f32::NAN; own], vec![f32::NAN; scratch]);
                 let right = PackedB::new(right, &mut own, config);
                 for beta in [0.0, 1.0] {
                     let mut found = before.clone();
-                    right.product(Mat::new(&a, m, k), beta, &mut found, &mut scratch);
-                    // An odd number of rows, or a processor without the instructions: not rounded.
+                    right.gemm(Mat::new(&a, m, k), beta, &mut found, &mut scratch);
+                    // An odd inner length, or a processor without the instruction: not rounded.
                     let product = if right.is_bf16() { &narrow } else { &exact };
                     compare(&found, n, &before, beta, product, shape, false);
                 }
@@ -222,7 +221,7 @@ fn no_sizes_reach_outside_a_slice() {
     assert!(panics(|| gemm(1.0, outer, inner, 0.0, MatMut::new(&mut [0.0; 6], 2, 3), Parallelism::Serial)));
     assert!(panics(|| {
         let mut scratch = [0.0; 32];
-        PackedB::new(outer, &mut scratch, Parallelism::Serial).product(inner, 0.0, &mut [0.0; 2], &mut [0.0; 64]);
+        PackedB::new(outer, &mut scratch, Parallelism::Serial).gemm(inner, 0.0, &mut [0.0; 2], &mut [0.0; 64]);
     }));
     assert!(panics(|| _ = outer.columns(1..3)) && panics(|| _ = outer.columns(2..MAX)));
     std::panic::set_hook(hook);

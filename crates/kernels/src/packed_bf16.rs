@@ -1,10 +1,10 @@
-//! Products of few rows with a right side that is prepared once, in bfloat16: by the processor's own dot products of
-//! pairs (AVX-512 BF16), which add in f32. The `gemmkit` crate prepares no right side of a row-major result, and rounds
-//! what it adds.
+//! The panels of a [`PackedB`](crate::PackedB) in bfloat16, and their GEMM: by the processor's `vdpbf16ps` (AVX-512 BF16), a dot
+//! product of pairs that accumulates in f32. The `gemmkit` crate packs no `B` for a row-major result, and rounds its result.
 
-use crate::matmul::Mat;
-use crate::narrow::round;
-use crate::{transpose, vectorized};
+use crate::bf16::round;
+use crate::elementwise::vectorized;
+use crate::mat::Mat;
+use crate::transpose::transpose;
 use half::bf16;
 use std::cell::RefCell;
 
@@ -12,13 +12,13 @@ use std::cell::RefCell;
 const WIDTH: usize = 32;
 
 thread_local! {
-    /// The columns of a panel before they are turned.
-    static TURNED: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+    /// The columns of a panel before their transpose.
+    static COLUMNS: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Whether a right side of so many rows can be prepared, on this processor.
-pub(crate) fn suits(rows: usize) -> bool {
-    rows > 0 && rows.is_multiple_of(2) && dot::is_available()
+/// Whether a `B` with this many rows (the inner length `k`) can be packed, on this processor.
+pub(crate) fn is_supported(k: usize) -> bool {
+    k > 0 && k.is_multiple_of(2) && vdpbf16ps::is_available()
 }
 
 /// How many pairs the panels hold.
@@ -26,21 +26,21 @@ pub(crate) fn len(rows: usize, columns: usize) -> usize {
     rows / 2 * columns.next_multiple_of(WIDTH)
 }
 
-/// Writes `matrix[R, C]` as panels of [`WIDTH`] columns, the last one filled up with zeros; in each, for every two rows,
-/// the pairs of all its columns.
+/// Packs `b[K, N]` into panels of [`WIDTH`] columns, the last one padded with zeros. In a panel, each two rows become one row of
+/// pairs, one pair for each column.
 pub(crate) fn pack(matrix: Mat<'_, f32>, panels: &mut [u32]) {
     let Mat { data, rows, columns, row_stride, column_stride } = matrix;
     for (start, panel) in (0..columns).step_by(WIDTH).zip(panels.chunks_exact_mut(rows / 2 * WIDTH)) {
         let width = WIDTH.min(columns - start);
         if row_stride == 1 {
-            TURNED.with_borrow_mut(|turned| {
-                turned.clear();
-                turned.resize(WIDTH * rows / 2, 0);
-                for (c, pairs) in turned.chunks_exact_mut(rows / 2).enumerate().take(width) {
+            COLUMNS.with_borrow_mut(|columns| {
+                columns.clear();
+                columns.resize(WIDTH * rows / 2, 0);
+                for (c, pairs) in columns.chunks_exact_mut(rows / 2).enumerate().take(width) {
                     round(&data[(start + c) * column_stride..][..rows], bytemuck::cast_slice_mut(pairs));
                 }
-                // Only moved, as what they are not.
-                transpose::<f32>(bytemuck::cast_slice(turned), WIDTH, rows / 2, bytemuck::cast_slice_mut(panel));
+                // Bit patterns: they are moved, never computed with.
+                transpose::<f32>(bytemuck::cast_slice(columns), WIDTH, rows / 2, bytemuck::cast_slice_mut(panel));
             });
             continue;
         }
@@ -64,8 +64,15 @@ pub(crate) fn pack(matrix: Mat<'_, f32>, panels: &mut [u32]) {
     }
 }
 
-/// `c[M, C] = beta c + a[M, R] b`, with the panels of `b` and scratch for half as many numbers as `a` has.
-pub(crate) fn product(a: Mat<'_, f32>, panels: &[u32], columns: usize, beta: f32, c: &mut [f32], scratch: &mut [u32]) {
+/// `c[M, N] = beta c + a[M, K] b`, with the panels of `b`, and scratch of half as many elements as `a` has.
+pub(crate) fn gemm_packed(
+    a: Mat<'_, f32>,
+    panels: &[u32],
+    columns: usize,
+    beta: f32,
+    c: &mut [f32],
+    scratch: &mut [u32],
+) {
     assert!(a.column_stride == 1 && a.columns.is_multiple_of(2));
     assert!(a.rows.checked_mul(columns).is_some_and(|len| c.len() >= len));
     let pairs = a.columns / 2;
@@ -79,17 +86,17 @@ pub(crate) fn product(a: Mat<'_, f32>, panels: &[u32], columns: usize, beta: f32
             let left = &scratch[row * pairs..];
             let c = &mut c[row * columns + start..];
             row += match a.rows - row {
-                12.. => dot::block::<12>(left, panel, beta, c, (columns, width)),
-                8.. => dot::block::<8>(left, panel, beta, c, (columns, width)),
-                4.. => dot::block::<4>(left, panel, beta, c, (columns, width)),
-                _ => dot::block::<1>(left, panel, beta, c, (columns, width)),
+                12.. => vdpbf16ps::block::<12>(left, panel, beta, c, (columns, width)),
+                8.. => vdpbf16ps::block::<8>(left, panel, beta, c, (columns, width)),
+                4.. => vdpbf16ps::block::<4>(left, panel, beta, c, (columns, width)),
+                _ => vdpbf16ps::block::<1>(left, panel, beta, c, (columns, width)),
             };
         }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-mod dot {
+mod vdpbf16ps {
     use super::WIDTH;
     use std::arch::x86_64::{
         __m512bh, __m512i, __mmask16, _mm512_add_ps, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_mask_storeu_ps,
@@ -100,7 +107,7 @@ mod dot {
         is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16")
     }
 
-    /// The first `width` columns of `ROWS` rows of `c`, which lie `columns` apart; returns `ROWS`.
+    /// Computes the first `width` columns of `ROWS` rows of `c`, whose row stride is `columns`; returns `ROWS`.
     pub(super) fn block<const ROWS: usize>(
         left: &[u32],
         panel: &[u32],
@@ -166,51 +173,12 @@ mod dot {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-mod dot {
+mod vdpbf16ps {
     pub(super) fn is_available() -> bool {
         false
     }
 
     pub(super) fn block<const ROWS: usize>(_: &[u32], _: &[u32], _: f32, _: &mut [f32], _: (usize, usize)) -> usize {
-        unreachable!("nothing is prepared where there are no such instructions")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{GemmConfig, MatmulPrecision, PackedB, Parallelism};
-
-    #[test]
-    fn products_are_those_of_the_rounded_numbers() {
-        let numbers = |n: usize, seed: usize| -> Vec<f32> {
-            (0..n).map(|i| ((i * 7919 + seed * 104_729) % 997) as f32 / 997.0 - 0.5).collect()
-        };
-        let rounded = |x: &[f32]| -> Vec<f64> { x.iter().map(|&x| bf16::from_f32(x).to_f64()).collect() };
-        let config = GemmConfig { parallelism: Parallelism::Serial, precision: MatmulPrecision::Bf16 };
-        for (m, k, n) in [(1, 2, 32), (3, 34, 64), (32, 128, 96), (27, 64, 1024), (5, 3, 32), (13, 10, 50), (2, 650, 7)]
-        {
-            let (a, b, start) = (numbers(m * k, 1), numbers(k * n, 2), numbers(m * n, 3));
-            let mut turned = b.clone();
-            transpose(&b, k, n, &mut turned);
-            for matrix in [Mat::new(&b, k, n), Mat::new(&turned, n, k).t()] {
-                let (own, product) = PackedB::<f32>::scratch(k, n, m, config);
-                let (mut own, mut product) = (vec![9.0; own], vec![9.0; product]);
-                let right = PackedB::new(matrix, &mut own, config);
-                for beta in [0.0, 1.0, 0.5] {
-                    let mut found = start.clone();
-                    right.product(Mat::new(&a, m, k), beta, &mut found, &mut product);
-                    // An odd number of rows, or a processor without such instructions: not rounded.
-                    let exact = !suits(k);
-                    let of = |x: &[f32]| if exact { x.iter().map(|&x| f64::from(x)).collect() } else { rounded(x) };
-                    let (a, b) = (of(&a), of(&b));
-                    for (i, found) in found.iter().enumerate() {
-                        let sum: f64 = (0..k).map(|p| a[i / n * k + p] * b[p * n + i % n]).sum();
-                        let expected = f64::from(beta) * f64::from(start[i]) + sum;
-                        assert!((f64::from(*found) - expected).abs() < 1e-4, "{m}x{k}x{n}: {found}, not {expected}");
-                    }
-                }
-            }
-        }
+        unreachable!("AVX-512 BF16 is not available")
     }
 }

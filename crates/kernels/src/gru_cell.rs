@@ -1,25 +1,26 @@
 //! The pointwise part of the GRU cell (Cho et al. 2014, arXiv 1406.1078), in PyTorch's gate order and with its reset
-//! gate, which multiplies the product of the candidate:
+//! gate, which multiplies the recurrent term of the candidate after the matmul:
 //!
 //! ```text
 //! r, z = σ(·)   n = tanh(x Wᵢₙᵀ + bᵢₙ + r (h Wₕₙᵀ + bₕₙ))   h' = (1 - z) n + z h
 //! ```
 
-use crate::{Real, vectorized};
+use crate::elementwise::vectorized;
+use crate::real::Real;
 
 /// The rows of one time step, forward.
 pub struct Forward<'a, E> {
-    /// Products with the input `[n, 3H]`; becomes the activated r, z, n.
+    /// Input terms `x Wᵢₕᵀ` of the pre-activations, `[n, 3H]`; overwritten by the activated r, z, n.
     pub gates: &'a mut [E],
-    /// Products with the hidden state `[n, 3H]`, without bias; its last third becomes `h Wₕₙᵀ + bₕₙ`.
+    /// Recurrent terms `h Wₕₕᵀ` of the pre-activations, `[n, 3H]`; the last third becomes `h Wₕₙᵀ + bₕₙ`.
     pub recurrent: &'a mut [E],
-    /// The bias of the input products, `[3H]`.
+    /// The bias of the input terms, `[3H]`.
     pub bias_ih: &'a [E],
-    /// The bias of the hidden products, `[3H]`.
+    /// The bias of the recurrent terms, `[3H]`.
     pub bias_hh: &'a [E],
-    /// The hidden state `[n, H]`: the last step's, becomes this step's.
+    /// The hidden state `[n, H]` of the previous step; overwritten by this step's.
     pub hidden: &'a mut [E],
-    /// The last step's hidden state is copied here, `[n, H]`.
+    /// Receives a copy of the previous step's hidden state, `[n, H]`.
     pub hidden_before: &'a mut [E],
 }
 
@@ -67,16 +68,16 @@ impl<E: Real> Forward<'_, E> {
 
 /// The rows of one time step, backward.
 pub struct Backward<'a, E> {
-    /// The activated r, z, n `[n, 3H]`; becomes the gradient of the input products.
+    /// The activated r, z, n `[n, 3H]`; overwritten by the gradient of the input terms.
     pub gates: &'a mut [E],
-    /// Its last third holds `h Wₕₙᵀ + bₕₙ`, `[n, 3H]`; becomes the gradient of the hidden products.
+    /// The last third holds `h Wₕₙᵀ + bₕₙ`, `[n, 3H]`; overwritten by the gradient of the recurrent terms.
     pub recurrent: &'a mut [E],
     /// The hidden state before the step, `[n, H]`.
     pub hidden_before: &'a [E],
-    /// The gradient of the hidden state that comes from the output, `[n, H]`.
+    /// The gradient of the hidden state from the output, `[n, H]`.
     pub dy: &'a [E],
-    /// The gradient of the hidden state that comes from the following step; becomes the part of that before the step
-    /// that does not go through the products, `[n, H]`.
+    /// The gradient of the hidden state from the next step, `[n, H]`; overwritten by the direct part, not through the
+    /// recurrent matmul, of the gradient of the hidden state before the step.
     pub dhidden: &'a mut [E],
 }
 

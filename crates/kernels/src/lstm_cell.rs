@@ -5,17 +5,18 @@
 //! i, f, o = σ(·)   g = tanh(·)   c' = f c + i g   h' = o tanh c'
 //! ```
 
-use crate::{Real, vectorized};
+use crate::elementwise::vectorized;
+use crate::real::Real;
 
 /// The rows of one time step, forward.
 pub struct Forward<'a, E> {
-    /// Sums of the products, `[n, 4H]`; becomes the activated gates.
+    /// Gate pre-activations `x Wᵢₕᵀ + h Wₕₕᵀ`, `[n, 4H]`; overwritten by the activated gates.
     pub gates: &'a mut [E],
-    /// Both biases added, `[4H]`.
+    /// The sum of both biases, `[4H]`.
     pub bias: &'a [E],
-    /// Cell state `[n, H]`: the last step's, becomes this step's.
+    /// Cell state `[n, H]` of the previous step; overwritten by this step's.
     pub cell: &'a mut [E],
-    /// The last step's cell state is copied here, `[n, H]`.
+    /// Receives a copy of the previous step's cell state, `[n, H]`.
     pub cell_before: &'a mut [E],
     /// `tanh` of the new cell state, `[n, H]`.
     pub tanh_cell: &'a mut [E],
@@ -63,17 +64,17 @@ impl<E: Real> Forward<'_, E> {
 
 /// The rows of one time step, backward.
 pub struct Backward<'a, E> {
-    /// The activated gates `[n, 4H]`; becomes the gradient of their sums.
+    /// The activated gates `[n, 4H]`; overwritten by the gradient of the pre-activations.
     pub gates: &'a mut [E],
     /// The cell state before the step, `[n, H]`.
     pub cell_before: &'a [E],
     /// `tanh` of the cell state after it, `[n, H]`.
     pub tanh_cell: &'a [E],
-    /// The gradient of the hidden state that comes from the output, `[n, H]`.
+    /// The gradient of the hidden state from the output, `[n, H]`.
     pub dy: &'a [E],
-    /// The gradient of the hidden state that comes from the following step, `[n, H]`.
+    /// The gradient of the hidden state from the next step, `[n, H]`.
     pub dhidden: &'a [E],
-    /// The gradient of the cell state: after the step, becomes that before it, `[n, H]`.
+    /// The gradient of the cell state after the step, `[n, H]`; overwritten by that of the cell state before it.
     pub dcell: &'a mut [E],
 }
 
@@ -89,7 +90,7 @@ impl<E: Real> Backward<'_, E> {
                 #[inline(always)]
                 || {
                     let one = E::one();
-                    // The lengths are equal; saying so lets the loop run without bounds checks.
+                    // Slices of one known length let the loop run without bounds checks.
                     let (i, f, g, o) = (&mut i[..width], &mut f[..width], &mut g[..width], &mut o[..width]);
                     let (dy, dhidden, dcell) = (&dy[..width], &dhidden[..width], &mut dcell[..width]);
                     let (before, tanh) = (&before[..width], &tanh[..width]);

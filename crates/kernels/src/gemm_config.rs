@@ -1,0 +1,36 @@
+/// How many threads one GEMM may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Parallelism {
+    /// The calling thread alone.
+    #[default]
+    Serial,
+    /// This many threads of the current rayon pool.
+    Threads(usize),
+}
+
+/// What GEMM operands are rounded to. The accumulator is f32 either way, and f64 operands are never rounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum MatmulPrecision {
+    /// No rounding.
+    #[default]
+    Full,
+    /// bfloat16, eight bits of mantissa, where it is profitable ([`bf16_is_profitable`](crate::bf16_is_profitable)): twice as
+    /// fast on a processor with AVX-512 BF16. The blocked GEMM rounds its result to bfloat16 too, before it is added in f32;
+    /// a GEMM with a [`PackedB`](crate::PackedB) does not.
+    Bf16,
+}
+
+/// Threads and precision of a GEMM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct GemmConfig {
+    /// The number of threads.
+    pub parallelism: Parallelism,
+    /// What the operands are rounded to.
+    pub precision: MatmulPrecision,
+}
+
+impl From<Parallelism> for GemmConfig {
+    fn from(parallelism: Parallelism) -> Self {
+        Self { parallelism, precision: MatmulPrecision::Full }
+    }
+}

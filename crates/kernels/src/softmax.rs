@@ -1,0 +1,106 @@
+//! Softmax and its parts, over rows or columns.
+
+use crate::elementwise::{axpy, map, vectorized};
+use crate::lanes;
+use crate::real::Real;
+
+/// `row = softmax(row)` for every row of `x[N, D]`.
+pub fn softmax_rows<E: Real>(x: &mut [E], columns: usize) {
+    for row in x.chunks_exact_mut(columns.max(1)) {
+        softmax_row(row);
+    }
+}
+
+/// `row = softmax(row)`, with the maximum subtracted first.
+fn softmax_row<E: Real>(row: &mut [E]) {
+    let (_, sum) = exp_minus_max(row);
+    let inverse = E::one() / sum;
+    map(row, |x| x * inverse);
+}
+
+/// `row = row - log Σ e^row` for every row of `x[N, D]`.
+pub fn log_softmax_rows<E: Real>(x: &mut [E], columns: usize, scratch: &mut [E]) {
+    for row in x.chunks_exact_mut(columns.max(1)) {
+        scratch[..columns].copy_from_slice(row);
+        let (max, sum) = exp_minus_max(&mut scratch[..columns]);
+        let shift = max + sum.ln();
+        map(row, |x| x - shift);
+    }
+}
+
+/// `row = e^(row - max)`; returns the maximum, and the sum of the exponentials.
+fn exp_minus_max<E: Real>(row: &mut [E]) -> (E, E) {
+    let (mut max, mut sum) = ([E::neg_infinity()], [E::zero()]);
+    exp_minus_max_rows(row, &mut max, &mut sum);
+    (max[0], sum[0])
+}
+
+/// `x = e^(x - max)` for every row of `x[N, D]`. `max[N]` becomes the maximum of the row and of its value before, as an online
+/// softmax needs; `sum[N]` becomes the sums of the exponentials. A row of -∞ becomes zeros.
+pub fn exp_minus_max_rows<E: Real>(x: &mut [E], max: &mut [E], sum: &mut [E]) {
+    let columns = (x.len() / max.len().max(1)).max(1);
+    vectorized(
+        #[inline(always)]
+        || {
+            for (row, max) in x.chunks_exact_mut(columns).zip(max.iter_mut()) {
+                let own = lanes::max(row);
+                if own > *max || own.is_nan() {
+                    *max = own;
+                }
+                let shift = if *max == E::neg_infinity() { E::zero() } else { *max };
+                row.iter_mut().for_each(|x| *x -= shift);
+            }
+        },
+    );
+    E::exp_all(x);
+    vectorized(
+        #[inline(always)]
+        || {
+            for (row, sum) in x.chunks_exact(columns).zip(sum) {
+                *sum = lanes::sum(row, row, |x, _| x);
+            }
+        },
+    );
+}
+
+/// `x = e^(x - max)` for every column of `x[N, D]`. Writes the maxima to `max[D]`, and the sums of the exponentials to `sum[D]`.
+pub fn exp_minus_max_columns<E: Real>(x: &mut [E], max: &mut [E], sum: &mut [E]) {
+    let columns = max.len().max(1);
+    max.fill(E::neg_infinity());
+    sum.fill(E::zero());
+    for row in x.chunks_exact(columns) {
+        vectorized(
+            #[inline(always)]
+            || max.iter_mut().zip(row).for_each(|(max, &x)| *max = if x > *max || x.is_nan() { x } else { *max }),
+        );
+    }
+    for row in x.chunks_exact_mut(columns) {
+        vectorized(
+            #[inline(always)]
+            || row.iter_mut().zip(&*max).for_each(|(x, &max)| *x -= max),
+        );
+        E::exp_all(row);
+        axpy(E::one(), row, sum);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn softmax_of_large_numbers_stays_finite_and_sums_to_one() {
+        for columns in [1, 3, 16, 37] {
+            let x: Vec<f64> = (0..2 * columns).map(|i| 1000.0 + (i % 7) as f64).collect();
+            let (mut p, mut log_p, mut scratch) = (x.clone(), x.clone(), vec![0.0; columns]);
+            softmax_rows(&mut p, columns);
+            log_softmax_rows(&mut log_p, columns, &mut scratch);
+            for row in p.chunks(columns) {
+                assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+            }
+            for (p, log_p) in p.iter().zip(&log_p) {
+                assert!((p.ln() - log_p).abs() < 1e-9);
+            }
+        }
+    }
+}
