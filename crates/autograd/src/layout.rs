@@ -149,6 +149,19 @@ impl Segments {
         rows.into()
     }
 
+    /// The rows of sequences `indices`, some perhaps several times.
+    #[must_use]
+    pub fn select(&self, indices: &[usize]) -> Self {
+        let mut selected = Self::default();
+        indices.iter().for_each(|&i| selected.push(self.rows(i).iter().copied()));
+        selected
+    }
+
+    /// For each row here, the row of the same token in `other`, where the same sequences lie in another order.
+    pub fn rows_in(&self, other: &Self) -> Arc<[usize]> {
+        self.arrange(&other.rows)
+    }
+
     /// How many rows belong to some sequence.
     pub fn tokens(&self) -> usize {
         self.rows.len()

@@ -56,10 +56,10 @@ impl Gradcheck {
         print(format_args!("{count} parameters in f64, {} target tokens, central differences", batch.tokens()))?;
         let sample = (!self.all).then_some(self.sample as usize);
         let mut tape = Tape::new();
-        let lesson = origins.teacher().map(|teacher| teacher.read(&mut tape, &batch)).transpose()?;
+        let taught = origins.teacher().map(|teacher| teacher.forward(&mut tape, &batch)).transpose()?;
         let rows = check(&mut parameters, sample, recipe.seed, |graph| {
-            let loss = match &lesson {
-                Some(lesson) => lesson.loss(graph, model.as_ref(), &batch),
+            let loss = match &taught {
+                Some(taught) => taught.loss(graph, model.as_ref(), &batch),
                 None => model.loss(graph, &batch),
             };
             loss.scale(1.0 / batch.tokens() as f64)

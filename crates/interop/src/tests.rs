@@ -82,7 +82,7 @@ pub(crate) fn logits(trained: &Trained, file: &SafeTensors<'_>) -> Vec<f64> {
     let batch = Batch { source: pair.then(|| sequences(file, "source")), target: input.clone(), input };
     let mut tape = Tape::new();
     let graph = tape.infer(&trained.parameters, Parallelism::Serial);
-    let (hidden, _) = trained.model.hidden(graph, &batch);
+    let hidden = trained.model.hidden(graph, &batch).rows;
     trained.model.output().logits(hidden).value().unwrap().to_f64()
 }
 
@@ -441,7 +441,7 @@ fn a_real_checkpoint_gives_its_golden_ids_logits_and_text() {
     let batch = Batch { source: None, target: input.clone(), input };
     let mut tape = Tape::new();
     let graph = tape.infer(&trained.parameters, Parallelism::Serial);
-    let logits = trained.model.output().logits(trained.model.hidden(graph, &batch).0).value().unwrap().to_f64();
+    let logits = trained.model.output().logits(trained.model.hidden(graph, &batch).rows).value().unwrap().to_f64();
     let expected = golden["last_logits"].as_array().unwrap();
     for (found, expected) in logits[logits.len() - expected.len()..].iter().zip(expected) {
         assert!((found - expected.as_f64().unwrap()).abs() <= 1e-4, "{found} and {expected}");
@@ -473,7 +473,7 @@ fn a_model_without_head_and_tokenizer_json_gives_its_golden_states() {
     let batch = Batch { source: None, target: input.clone(), input };
     let mut tape = Tape::new();
     let graph = tape.infer(&trained.parameters, Parallelism::Serial);
-    let states = trained.model.hidden(graph, &batch).0.value().unwrap().to_f64();
+    let states = trained.model.hidden(graph, &batch).rows.value().unwrap().to_f64();
     let expected = golden["last_hidden_state"].as_array().unwrap();
     let expected: Vec<f64> =
         expected.iter().flat_map(|row| row.as_array().unwrap()).map(|x| x.as_f64().unwrap()).collect();

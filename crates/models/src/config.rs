@@ -134,8 +134,8 @@ pub enum LossConfig {
         /// How much two passes over each batch, with different dropout, are held to agree (R-Drop, Liang et al. 2021,
         /// arXiv 2106.14448, where 5 is usual): of use where there is little text. 0 for one pass. Layers that
         /// `layer_drop` leaves out are the same in both.
-        #[serde(default)]
-        consistency: f64,
+        #[serde(default, rename = "consistency")]
+        r_drop: f64,
         /// Tokens whose loss counts with another weight than 1.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         class_weights: BTreeMap<String, f64>,
@@ -152,7 +152,7 @@ pub enum LossConfig {
 
 impl Default for LossConfig {
     fn default() -> Self {
-        Self::CrossEntropy { smoothing: 0.0, consistency: 0.0, class_weights: BTreeMap::new(), ignored: Vec::new() }
+        Self::CrossEntropy { smoothing: 0.0, r_drop: 0.0, class_weights: BTreeMap::new(), ignored: Vec::new() }
     }
 }
 

@@ -1,12 +1,12 @@
-use crate::{LayerKind, ModelConfig};
-use descant_autograd::{Graph, PackedSequences, Segments, Var};
+use crate::{HiddenStates, LayerKind, ModelConfig};
+use descant_autograd::{Graph, PackedSequences, Segments};
 use descant_batch::Sequences;
 use descant_nn::{
     Embedding, Recurrent, RecurrentConfig, RecurrentInput, RecurrentState, Scope, Transformer, TransformerSizes,
 };
 use std::sync::Arc;
 
-/// What reads the source.
+/// The encoder of a source: an embedding, and recurrent or Transformer layers.
 #[derive(Debug)]
 pub(crate) struct Encoder {
     pub(crate) embedding: Embedding,
@@ -21,12 +21,10 @@ enum EncoderLayers {
 }
 
 /// Encoded sources in a pass.
-pub(crate) struct Encoded<'t> {
-    /// `[N, H]`, a row for each token.
-    pub(crate) values: Var<'t>,
-    /// The rows of each source.
-    pub(crate) segments: Arc<Segments>,
-    /// Of recurrent layers, the last state of each, its rows in the sources' own order.
+pub(crate) struct EncodedSources<'t> {
+    /// Of all tokens.
+    pub(crate) states: HiddenStates<'t>,
+    /// Of recurrent layers, the last state of each, its rows in the order of the sources.
     pub(crate) last: Vec<RecurrentState<'t>>,
 }
 
@@ -42,48 +40,36 @@ impl Encoder {
                 EncoderLayers::Recurrent(Recurrent::new(&mut scope.at("rnn"), sizes))
             }
             LayerKind::Transformer => {
-                let sizes = TransformerSizes { width: hidden, layers, dropout, causal: false, source: false };
+                let sizes =
+                    TransformerSizes { d_model: hidden, layers, dropout, causal: false, cross_attention: false };
                 EncoderLayers::Transformer(Box::new(Transformer::new(scope, &config.transformer(), sizes)))
             }
         };
         Self { embedding, layers, dropout }
     }
 
-    pub(crate) fn encode<'t>(&self, graph: Graph<'t>, sources: &Sequences) -> Encoded<'t> {
+    pub(crate) fn encode<'t>(&self, graph: Graph<'t>, sources: &Sequences) -> EncodedSources<'t> {
         match &self.layers {
             EncoderLayers::Recurrent(rnn) => {
                 let layout = Arc::new(PackedSequences::new(&sources.lengths()));
                 let segments = Arc::new(layout.segments());
                 let ids = segments.arrange(&sources.ids);
                 let x = RecurrentInput::embedded(graph, &self.embedding, &ids, self.dropout);
-                let (values, last) = rnn.forward(x, &[], &layout);
+                let (rows, last) = rnn.forward(x, &[], &layout);
                 let ranks: Arc<[u32]> = layout.ranks().into_iter().map(|row| row as u32).collect();
                 let own_order = |state: RecurrentState<'t>| RecurrentState {
                     hidden: state.hidden.gather(&ranks),
                     cell: state.cell.map(|cell| cell.gather(&ranks)),
                 };
-                Encoded { values, segments, last: last.into_iter().map(own_order).collect() }
+                let last = last.into_iter().map(own_order).collect();
+                EncodedSources { states: HiddenStates { rows, segments }, last }
             }
             EncoderLayers::Transformer(transformer) => {
                 let segments = Arc::new(Segments::joined(&sources.lengths()));
                 let ids = Arc::from(sources.ids.as_slice());
-                let values = transformer.forward(graph, &self.embedding, &ids, &segments, None);
-                Encoded { values, segments, last: Vec::new() }
+                let rows = transformer.forward(graph, &self.embedding, &ids, &segments, None, None);
+                EncodedSources { states: HiddenStates { rows, segments }, last: Vec::new() }
             }
         }
-    }
-}
-
-impl Encoded<'_> {
-    /// The same with the rows of each source one after the other.
-    pub(crate) fn joined(self) -> Self {
-        let lengths: Vec<usize> = (0..self.segments.len()).map(|i| self.segments.rows(i).len()).collect();
-        let joined = Segments::joined(&lengths);
-        if *self.segments == joined {
-            return self;
-        }
-        let rows: Arc<[u32]> =
-            (0..self.segments.len()).flat_map(|i| self.segments.rows(i)).map(|&row| row as u32).collect();
-        Self { values: self.values.gather(&rows), segments: Arc::new(joined), last: self.last }
     }
 }

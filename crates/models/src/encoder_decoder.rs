@@ -1,7 +1,7 @@
 use crate::decoder_state::{DecoderState, EncoderOutput, restore, store};
-use crate::encoder::{Encoded, Encoder};
+use crate::encoder::{EncodedSources, Encoder};
 use crate::generator::Generator;
-use crate::{Bridge, LayerKind, LossConfig, ModelConfig, OutputLayer, Vocabulary};
+use crate::{Bridge, HiddenStates, LayerKind, LossConfig, ModelConfig, OutputLayer, Vocabulary};
 use descant_autograd::{Activation, Graph, PackedSequences, Segments, Var};
 use descant_batch::{Batch, Sequences};
 use descant_nn::{
@@ -22,11 +22,11 @@ pub struct EncoderDecoder {
     config: ModelConfig,
 }
 
-/// The sources in a pass, as attention reads them.
-struct Source<'t> {
-    values: Var<'t>,
+/// The encoded sources in a pass, as attention reads them.
+struct AttentionSource<'t> {
+    states: HiddenStates<'t>,
+    /// Projected attention keys.
     keys: Var<'t>,
-    segments: Arc<Segments>,
 }
 
 impl EncoderDecoder {
@@ -51,9 +51,9 @@ impl EncoderDecoder {
     }
 
     /// The sources, and the first state of each decoder layer, rows in the sources' own order.
-    fn encode<'t>(&self, graph: Graph<'t>, sources: &Sequences) -> (Source<'t>, Vec<RecurrentState<'t>>) {
-        let Encoded { values, segments, last } = self.encoder.encode(graph, sources);
-        let keys = self.attention.as_ref().map_or(values, |(attention, _)| attention.keys(values));
+    fn encode<'t>(&self, graph: Graph<'t>, sources: &Sequences) -> (AttentionSource<'t>, Vec<RecurrentState<'t>>) {
+        let EncodedSources { states, last } = self.encoder.encode(graph, sources);
+        let keys = self.attention.as_ref().map_or(states.rows, |(attention, _)| attention.keys(states.rows));
         let initial = match (self.config.bridge, last.len().checked_sub(1)) {
             (Bridge::Zero, _) | (_, None) => Vec::new(),
             (Bridge::State, Some(top)) => {
@@ -62,14 +62,14 @@ impl EncoderDecoder {
                 (0..self.config.layers).map(|l| last[(skipped + l).min(top)]).collect()
             }
         };
-        (Source { values, keys, segments }, initial)
+        (AttentionSource { states, keys }, initial)
     }
 
     /// The attentional state `tanh(W [context; h])`, or the state itself without attention.
-    fn attend<'t>(&self, hidden: Var<'t>, queries: &Arc<Segments>, source: &Source<'t>) -> Var<'t> {
+    fn attend<'t>(&self, hidden: Var<'t>, queries: &Arc<Segments>, source: &AttentionSource<'t>) -> Var<'t> {
         let Some((attention, combine)) = &self.attention else { return hidden };
         let hidden = hidden.dropout(self.config.dropout);
-        let context = attention.forward(hidden, source.keys, source.values, queries, &source.segments);
+        let context = attention.forward(hidden, source.keys, source.states.rows, queries, &source.states.segments);
         combine.forward(hidden.graph().concat_last(&[context, hidden]), Activation::Tanh)
     }
 
@@ -79,7 +79,7 @@ impl EncoderDecoder {
         x: Var<'t>,
         initial: &[RecurrentState<'t>],
         layout: &Arc<PackedSequences>,
-        source: &Source<'t>,
+        source: &AttentionSource<'t>,
     ) -> Var<'t> {
         let graph = x.graph();
         let mut feed = graph.constant(&Tensor::zeros(graph.dtype(), [layout.sequences(), self.config.hidden]));
@@ -108,7 +108,7 @@ impl EncoderDecoder {
 }
 
 impl Generator for EncoderDecoder {
-    fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> (Var<'t>, Arc<Segments>) {
+    fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> HiddenStates<'t> {
         let layout = Arc::new(PackedSequences::new(&batch.input.lengths()));
         let segments = Arc::new(layout.segments());
         let ids = segments.arrange(&batch.input.ids);
@@ -129,7 +129,7 @@ impl Generator for EncoderDecoder {
             let (hidden, _) = self.decoder.forward(x, &initial, &layout);
             self.attend(hidden, &segments, &source)
         };
-        (hidden.dropout(self.config.dropout), segments)
+        HiddenStates { rows: hidden.dropout(self.config.dropout), segments }
     }
 
     fn output(&self) -> &OutputLayer {
@@ -142,43 +142,44 @@ impl Generator for EncoderDecoder {
         let (source, initial) = self.encode(graph, sources);
         let width = self.config.hidden;
         let zeros = Tensor::zeros(graph.dtype(), [sources.len(), width]);
-        let mut tensors = store(&initial)?;
-        if tensors.is_empty() {
+        let mut recurrent = store(&initial)?;
+        if recurrent.is_empty() {
             let each = if self.config.cell == Cell::Lstm { 2 } else { 1 };
-            tensors = vec![zeros.clone(); each * self.config.layers];
+            recurrent = vec![zeros.clone(); each * self.config.layers];
         }
         if self.config.input_feeding {
-            tensors.push(zeros);
+            recurrent.push(zeros);
         }
-        let memory = match &self.attention {
+        let encoder_output = match &self.attention {
             None => None,
             Some(_) => Some(Arc::new(EncoderOutput {
-                values: source.values.value()?,
-                keys: Some(source.keys.value()?),
-                segments: source.segments,
+                values: Arc::new(source.states.rows.value()?),
+                keys: Some(Arc::new(source.keys.value()?)),
+                segments: source.states.segments,
             })),
         };
-        Ok(DecoderState { tensors, memory, sources: (0..sources.len()).collect() })
+        Ok(DecoderState { recurrent, kv_caches: Vec::new(), encoder_output, sources: (0..sources.len()).collect() })
     }
 
     fn step<'t>(&self, graph: Graph<'t>, state: &DecoderState, tokens: &[u32]) -> Result<(Var<'t>, DecoderState)> {
         let layout = Arc::new(PackedSequences::new(&vec![1; tokens.len()]));
-        let before = restore(graph, &state.tensors, self.config.layers, self.config.cell == Cell::Lstm);
+        let before = restore(graph, &state.recurrent, self.config.layers, self.config.cell == Cell::Lstm);
         let mut x = self.target_embedding.forward(graph, &Arc::from(tokens));
-        if let (true, Some(feed)) = (self.config.input_feeding, state.tensors.last()) {
+        if let (true, Some(feed)) = (self.config.input_feeding, state.recurrent.last()) {
             x = graph.concat_last(&[x, graph.constant(feed)]);
         }
         let (mut hidden, after) = self.decoder.forward(x, &before, &layout);
-        if let Some(memory) = &state.memory {
-            let values = graph.constant(&memory.values);
-            let keys = memory.keys.as_ref().map_or(values, |keys| graph.constant(keys));
-            let source = Source { values, keys, segments: memory.segments.clone() };
-            hidden = self.attend(hidden, &Arc::new(state.segments(memory.segments.len())), &source);
+        if let Some(EncoderOutput { values, keys, segments }) = state.encoder_output.as_deref() {
+            let values = graph.shared(values);
+            let keys = keys.as_ref().map_or(values, |keys| graph.shared(keys));
+            let source = AttentionSource { states: HiddenStates { rows: values, segments: segments.clone() }, keys };
+            hidden = self.attend(hidden, &Arc::new(state.segments(segments.len())), &source);
         }
-        let mut tensors = store(&after)?;
+        let mut recurrent = store(&after)?;
         if self.config.input_feeding {
-            tensors.push(hidden.value()?);
+            recurrent.push(hidden.value()?);
         }
-        Ok((hidden, DecoderState { tensors, memory: state.memory.clone(), sources: state.sources.clone() }))
+        let (encoder_output, sources) = (state.encoder_output.clone(), state.sources.clone());
+        Ok((hidden, DecoderState { recurrent, kv_caches: Vec::new(), encoder_output, sources }))
     }
 }

@@ -1,28 +1,27 @@
 use crate::{
-    DecoderState, EncoderDecoder, LanguageModel, LayerKind, LossConfig, ModelConfig, ModelKind, OutputLayer,
-    TransformerGenerator, Vocabulary,
+    DecoderState, EncoderDecoder, HiddenStates, LanguageModel, LayerKind, LossConfig, ModelConfig, ModelKind,
+    OutputLayer, TransformerGenerator, Vocabulary,
 };
-use descant_autograd::{Graph, Parameters, Segments, Var};
+use descant_autograd::{Graph, Parameters, Var};
 use descant_batch::{Batch, Sequences};
 use descant_nn::Scope;
 use descant_tensor::Result;
 use std::fmt;
-use std::sync::Arc;
 
-/// A text generator: trained on whole sequences, decoded step by step. The scores of both are the same.
+/// A text generator: trained on whole sequences, decoded step by step. The logits of both are the same.
 pub trait Generator: fmt::Debug + Send + Sync {
-    /// The last hidden state of every target token, `[N, H]`, and which rows are which sequence's.
-    fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> (Var<'t>, Arc<Segments>);
+    /// The hidden states of all decoder positions, which the output layer reads.
+    fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> HiddenStates<'t>;
 
-    /// What turns a hidden state into scores, or into a loss.
+    /// The layer from hidden states to logits, or to a loss.
     fn output(&self) -> &OutputLayer;
 
-    /// The longest sequence it can read or write; `None` where there is no end.
+    /// The longest sequence that it has positions for; `None` where nothing limits it.
     fn max_length(&self) -> Option<usize> {
         None
     }
 
-    /// The state before the first token: one row for each source, or `rows` rows of a model without one.
+    /// The decoder state before the first token: one row for each source, or `rows` rows of a language model.
     ///
     /// # Errors
     /// Whatever the pass fails with.
@@ -37,16 +36,11 @@ pub trait Generator: fmt::Debug + Send + Sync {
     /// The summed loss of a batch, a scalar. Divide by [`OutputLayer::weight`] of the targets for the mean.
     fn loss<'t>(&self, graph: Graph<'t>, batch: &Batch) -> Var<'t> {
         let output = self.output();
-        if output.consistency() == 0.0 {
-            let (hidden, segments) = self.hidden(graph, batch);
-            return output.loss(hidden, &segments.arrange(&batch.target.ids));
+        match output.r_drop_weight() == 0.0 {
+            true => output.loss(&self.hidden(graph, batch), &batch.target),
+            // Both passes at once: every element has dropout of its own.
+            false => output.r_drop_loss(self.hidden(graph, &batch.twice()), &batch.target),
         }
-        // Both passes at once: every element has dropout of its own.
-        let (hidden, segments) = self.hidden(graph, &batch.twice());
-        let rows: Arc<[u32]> = (0..segments.len()).flat_map(|i| segments.rows(i)).map(|&row| row as u32).collect();
-        let is_joined = rows.iter().zip(0..).all(|(&row, i)| row == i);
-        let hidden = if is_joined { hidden } else { hidden.gather(&rows) };
-        output.consistent_loss(hidden, &batch.target.ids)
     }
 }
 

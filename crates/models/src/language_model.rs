@@ -1,7 +1,7 @@
 use crate::decoder_state::{DecoderState, restore, store};
 use crate::generator::Generator;
-use crate::{LossConfig, ModelConfig, OutputLayer, Vocabulary};
-use descant_autograd::{Graph, PackedSequences, Segments, Var};
+use crate::{HiddenStates, LossConfig, ModelConfig, OutputLayer, Vocabulary};
+use descant_autograd::{Graph, PackedSequences, Var};
 use descant_batch::{Batch, Sequences};
 use descant_nn::{Cell, Embedding, Recurrent, RecurrentConfig, RecurrentInput, Scope};
 use descant_tensor::{Result, Tensor};
@@ -32,16 +32,20 @@ impl LanguageModel {
         let output = OutputLayer::new(scope, loss, config, &embedding, widths, vocabulary);
         Self { embedding, rnn, output, config: config.clone() }
     }
+
+    fn state(recurrent: Vec<Tensor>, sources: Vec<usize>) -> DecoderState {
+        DecoderState { recurrent, kv_caches: Vec::new(), encoder_output: None, sources }
+    }
 }
 
 impl Generator for LanguageModel {
-    fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> (Var<'t>, Arc<Segments>) {
+    fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> HiddenStates<'t> {
         let layout = Arc::new(PackedSequences::new(&batch.input.lengths()));
         let segments = Arc::new(layout.segments());
         let ids = segments.arrange(&batch.input.ids);
         let x = RecurrentInput::embedded(graph, &self.embedding, &ids, self.config.dropout);
         let (hidden, _) = self.rnn.forward(x, &[], &layout);
-        (hidden.dropout(self.config.dropout), segments)
+        HiddenStates { rows: hidden.dropout(self.config.dropout), segments }
     }
 
     fn output(&self) -> &OutputLayer {
@@ -51,14 +55,14 @@ impl Generator for LanguageModel {
     fn start(&self, graph: Graph<'_>, _sources: Option<&Sequences>, rows: usize) -> Result<DecoderState> {
         let states = if self.config.cell == Cell::Lstm { 2 } else { 1 } * self.config.layers;
         let zeros = Tensor::zeros(graph.dtype(), [rows, self.config.hidden]);
-        Ok(DecoderState { tensors: vec![zeros; states], memory: None, sources: (0..rows).collect() })
+        Ok(Self::state(vec![zeros; states], (0..rows).collect()))
     }
 
     fn step<'t>(&self, graph: Graph<'t>, state: &DecoderState, tokens: &[u32]) -> Result<(Var<'t>, DecoderState)> {
         let layout = Arc::new(PackedSequences::new(&vec![1; tokens.len()]));
-        let before = restore(graph, &state.tensors, self.config.layers, self.config.cell == Cell::Lstm);
+        let before = restore(graph, &state.recurrent, self.config.layers, self.config.cell == Cell::Lstm);
         let x = self.embedding.forward(graph, &Arc::from(tokens));
         let (hidden, after) = self.rnn.forward(x, &before, &layout);
-        Ok((hidden, DecoderState { tensors: store(&after)?, memory: None, sources: state.sources.clone() }))
+        Ok((hidden, Self::state(store(&after)?, state.sources.clone())))
     }
 }

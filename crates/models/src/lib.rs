@@ -5,6 +5,7 @@ mod decoder_state;
 mod encoder;
 mod encoder_decoder;
 mod generator;
+mod hidden_states;
 mod language_model;
 mod output_layer;
 mod transformer;
@@ -13,6 +14,7 @@ pub use config::{Bridge, EmbeddingLoss, LayerKind, LossConfig, ModelConfig, Mode
 pub use decoder_state::{DecoderState, EncoderOutput};
 pub use encoder_decoder::EncoderDecoder;
 pub use generator::{Generator, build};
+pub use hidden_states::HiddenStates;
 pub use language_model::LanguageModel;
 pub use output_layer::OutputLayer;
 pub use transformer::TransformerGenerator;

@@ -1,43 +1,43 @@
-use crate::{EmbeddingLoss, LossConfig, ModelConfig, Vocabulary};
+use crate::{EmbeddingLoss, HiddenStates, LossConfig, ModelConfig, Vocabulary};
 use descant_autograd::{Activation, ParameterId, Targets, TeacherProjection, Var};
-use descant_batch::Batch;
+use descant_batch::{Batch, Sequences};
 use descant_nn::{Embedding, Init, Linear, Scope};
 use std::sync::Arc;
 
-/// Regularisers of the von Mises-Fisher loss, as Kumar & Tsvetkov 2019 set them.
+/// Regularisation constants of the von Mises-Fisher loss (Kumar & Tsvetkov 2019).
 const VMF: (f64, f64) = (0.02, 0.1);
 
-/// The last layer: from a hidden state to a loss, or to a score for each entry of the vocabulary.
+/// The output layer: from hidden states to logits, or to a loss.
 #[derive(Clone, Debug)]
 pub enum OutputLayer {
-    /// A score for each entry, and cross entropy over their softmax.
+    /// Logits over the vocabulary, softmax and cross entropy.
     Softmax {
         /// `[V, H]` and `[V]`.
         projection: Linear,
-        /// The limit of the logits.
+        /// Soft cap of the logits.
         soft_cap: Option<f64>,
         /// Label smoothing.
         smoothing: f64,
-        /// How much two passes are held to agree.
-        consistency: f64,
-        /// A weight for each entry.
+        /// The weight of R-Drop's divergence.
+        r_drop: f64,
+        /// The loss weight of each entry.
         class_weights: Option<Arc<[f64]>>,
-        /// Entries that do not count as targets, in ascending order.
+        /// Entries that are masked as targets, in ascending order.
         ignored: Arc<[u32]>,
     },
-    /// A vector, held against the fixed unit vectors of the vocabulary.
+    /// A vector in the space of fixed unit embeddings of the vocabulary (Kumar & Tsvetkov 2019).
     Continuous {
         /// `[D, H]` and `[D]`.
         projection: Linear,
-        /// `[V, D]`, frozen.
+        /// The target embeddings, `[V, D]`, frozen.
         targets: ParameterId,
-        /// How they are held against each other.
+        /// The loss of a prediction and its target.
         measure: EmbeddingLoss,
     },
 }
 
 impl OutputLayer {
-    /// A fresh output layer on hidden states of `width`.
+    /// Draws an output layer on hidden states of `width`.
     pub(crate) fn new(
         scope: &mut Scope<'_>,
         loss: &LossConfig,
@@ -48,19 +48,19 @@ impl OutputLayer {
     ) -> Self {
         let entries = vocabulary.target;
         match loss {
-            LossConfig::CrossEntropy { smoothing, consistency, .. } => Self::Softmax {
+            LossConfig::CrossEntropy { smoothing, r_drop, .. } => Self::Softmax {
                 projection: match config.tie.joins_output() {
                     false => Linear::new(&mut scope.at("projection"), width, entries, config.output_bias),
                     true => Linear::tied(&mut scope.at("projection"), embedding.weight, entries, config.output_bias),
                 },
                 soft_cap: config.output_soft_cap,
                 smoothing: *smoothing,
-                consistency: *consistency,
+                r_drop: *r_drop,
                 class_weights: vocabulary.class_weights.clone(),
                 ignored: vocabulary.ignored.clone(),
             },
             LossConfig::Embedding { measure } => {
-                // Random directions are nearly orthogonal in many dimensions: a code word for each entry.
+                // Random directions are nearly orthogonal in many dimensions.
                 let directions = || {
                     let mut rows = Init::Normal(1.0).draw(entries * dimension, 0);
                     for row in rows.chunks_mut(dimension) {
@@ -76,14 +76,15 @@ impl OutputLayer {
         }
     }
 
-    /// The summed loss of `hidden[N, H]` against the ids of its rows.
+    /// The training loss, summed over all targets.
     #[track_caller]
-    pub fn loss<'t>(&self, hidden: Var<'t>, ids: &[u32]) -> Var<'t> {
+    pub fn loss<'t>(&self, hidden: &HiddenStates<'t>, targets: &Sequences) -> Var<'t> {
+        let ids = hidden.targets(targets);
         match self {
-            Self::Softmax { .. } => self.cross_entropy(hidden, self.targets(ids)),
+            Self::Softmax { .. } => self.cross_entropy(hidden.rows, self.targets(&ids)),
             Self::Continuous { projection, targets, measure } => {
-                let x = projection.forward(hidden, Activation::Identity);
-                let e = hidden.graph().parameter(*targets).gather(&Arc::from(ids));
+                let x = projection.forward(hidden.rows, Activation::Identity);
+                let e = hidden.rows.graph().parameter(*targets).gather(&ids);
                 match measure {
                     EmbeddingLoss::Cosine => x.cosine_loss(e),
                     EmbeddingLoss::L2 => x.l2_loss(e),
@@ -93,34 +94,37 @@ impl OutputLayer {
         }
     }
 
-    /// How much two passes over a batch are held to agree; 0 where there is one.
-    pub fn consistency(&self) -> f64 {
+    /// The weight of R-Drop's divergence; 0 where there is one pass over a batch.
+    pub fn r_drop_weight(&self) -> f64 {
         match self {
-            Self::Softmax { consistency, .. } => *consistency,
+            Self::Softmax { r_drop, .. } => *r_drop,
             Self::Continuous { .. } => 0.0,
         }
     }
 
-    /// The summed loss of two passes, `hidden[2N, H]`, against the ids of the N rows of either. Continuous outputs fail.
+    /// The summed R-Drop loss of two passes over a batch, whose states follow each other in `hidden`. Continuous outputs
+    /// fail.
     #[track_caller]
-    pub fn consistent_loss<'t>(&self, hidden: Var<'t>, ids: &[u32]) -> Var<'t> {
+    pub fn r_drop_loss<'t>(&self, hidden: HiddenStates<'t>, targets: &Sequences) -> Var<'t> {
+        let hidden = hidden.sequence_major().rows;
         let graph = hidden.graph();
-        let Self::Softmax { projection, consistency, .. } = self else {
+        let Self::Softmax { projection, r_drop, .. } = self else {
             return graph.fail("r_drop_cross_entropy", "continuous outputs have no probabilities", &[hidden]);
         };
         let bias = projection.bias.map(|bias| graph.parameter(bias));
-        hidden.r_drop_cross_entropy(graph.parameter(projection.weight), bias, &self.targets(ids), *consistency)
+        hidden.r_drop_cross_entropy(graph.parameter(projection.weight), bias, &self.targets(&targets.ids), *r_drop)
     }
 
-    /// The summed negative log likelihood, in nats: the loss without smoothing and weights. Continuous outputs have
-    /// none, and give their loss.
+    /// The summed negative log likelihood in nats: the loss without label smoothing and class weights. Continuous outputs
+    /// have none, and give their loss.
     #[track_caller]
-    pub fn negative_log_likelihood<'t>(&self, hidden: Var<'t>, ids: &[u32]) -> Var<'t> {
+    pub fn negative_log_likelihood<'t>(&self, hidden: &HiddenStates<'t>, targets: &Sequences) -> Var<'t> {
         match self {
             &Self::Softmax { soft_cap, .. } => {
-                self.cross_entropy(hidden, Targets { soft_cap, ..Targets::new(self.counted(ids)) })
+                let ids = self.counted(&hidden.targets(targets));
+                self.cross_entropy(hidden.rows, Targets { soft_cap, ..Targets::new(ids) })
             }
-            Self::Continuous { .. } => self.loss(hidden, ids),
+            Self::Continuous { .. } => self.loss(hidden, targets),
         }
     }
 
@@ -132,26 +136,25 @@ impl OutputLayer {
         hidden.cross_entropy(graph.parameter(projection.weight), bias, &targets)
     }
 
-    /// The summed cross entropy of `hidden[N, H]` against what a teacher holds likely at a temperature. Continuous
-    /// outputs fail.
+    /// The summed cross entropy against a teacher's distribution at a temperature (distillation). Continuous outputs fail.
     #[track_caller]
     pub fn distillation<'t>(
         &self,
-        hidden: Var<'t>,
-        ids: &[u32],
+        hidden: &HiddenStates<'t>,
+        targets: &Sequences,
         teacher: TeacherProjection<'_>,
         temperature: f64,
     ) -> Var<'t> {
-        let graph = hidden.graph();
+        let graph = hidden.rows.graph();
         let Self::Softmax { projection, .. } = self else {
-            return graph.fail("distillation", "continuous outputs have no scores to learn", &[hidden]);
+            return graph.fail("distillation", "continuous outputs have no scores to learn", &[hidden.rows]);
         };
-        let weights = ids.iter().map(|&id| self.target_weight(id)).collect();
+        let weights = hidden.targets(targets).iter().map(|&id| self.target_weight(id)).collect();
         let bias = projection.bias.map(|bias| graph.parameter(bias));
-        hidden.distillation(graph.parameter(projection.weight), bias, teacher, &weights, temperature)
+        hidden.rows.distillation(graph.parameter(projection.weight), bias, teacher, &weights, temperature)
     }
 
-    /// What the loss is taken against.
+    /// The targets of the training loss.
     fn targets(&self, ids: &[u32]) -> Targets {
         match self {
             Self::Softmax { smoothing, class_weights, soft_cap, .. } => Targets {
@@ -164,12 +167,12 @@ impl OutputLayer {
         }
     }
 
-    /// The ids, those that do not count marked.
+    /// The ids, masked ones marked.
     fn counted(&self, ids: &[u32]) -> Arc<[u32]> {
         ids.iter().map(|&id| if self.counts(id) { id } else { Targets::IGNORED }).collect()
     }
 
-    /// Whether an id counts as a target.
+    /// Whether an id counts as a target, rather than being masked.
     pub fn counts(&self, id: u32) -> bool {
         if id == Batch::IGNORED {
             return false;
@@ -180,17 +183,17 @@ impl OutputLayer {
         }
     }
 
-    /// Whether the loss is a likelihood, so that there is a perplexity.
+    /// Whether the loss is a likelihood, so that it has a perplexity.
     pub fn is_likelihood(&self) -> bool {
         matches!(self, Self::Softmax { .. })
     }
 
-    /// What the summed loss of these targets is divided by to make a mean.
+    /// The divisor that makes a mean of the summed loss of these targets.
     pub fn weight(&self, ids: &[u32]) -> f64 {
         ids.iter().map(|&id| self.target_weight(id)).sum()
     }
 
-    /// How much an id counts as a target.
+    /// The loss weight of a target id.
     fn target_weight(&self, id: u32) -> f64 {
         match self {
             _ if !self.counts(id) => 0.0,
@@ -199,7 +202,7 @@ impl OutputLayer {
         }
     }
 
-    /// A score for each entry of the vocabulary, `[N, H]` to `[N, V]`: logits, or nearness to the entry's vector.
+    /// Logits over the vocabulary, `[N, H]` to `[N, V]`; of continuous outputs the similarity to each target embedding.
     #[track_caller]
     pub fn logits<'t>(&self, hidden: Var<'t>) -> Var<'t> {
         let graph = hidden.graph();
@@ -210,11 +213,11 @@ impl OutputLayer {
             }
             Self::Continuous { projection, targets, measure } => {
                 let x = projection.forward(hidden, Activation::Identity);
-                let nearness = x.matmul_t(graph.parameter(*targets));
+                let similarity = x.matmul_t(graph.parameter(*targets));
                 match measure {
-                    // Unit targets: the nearest in angle and in distance has the largest product.
-                    EmbeddingLoss::Cosine | EmbeddingLoss::Vmf => nearness,
-                    EmbeddingLoss::L2 => nearness.scale(2.0),
+                    // Targets have unit length: the largest dot product is the nearest, in angle and in distance.
+                    EmbeddingLoss::Cosine | EmbeddingLoss::Vmf => similarity,
+                    EmbeddingLoss::L2 => similarity.scale(2.0),
                 }
             }
         }

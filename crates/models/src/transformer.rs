@@ -1,11 +1,11 @@
 use crate::decoder_state::{DecoderState, EncoderOutput};
 use crate::encoder::Encoder;
 use crate::generator::Generator;
-use crate::{LossConfig, ModelConfig, ModelKind, OutputLayer, Vocabulary};
+use crate::{HiddenStates, LossConfig, ModelConfig, ModelKind, OutputLayer, Vocabulary};
 use descant_autograd::{Graph, Segments, Var};
 use descant_batch::{Batch, Sequences};
 use descant_nn::{CrossAttentionKv, Embedding, Scope, Transformer, TransformerSizes};
-use descant_tensor::{Result, Tensor};
+use descant_tensor::Result;
 use std::sync::Arc;
 
 /// A Transformer that writes: a language model, or the decoder behind an encoder of either kind.
@@ -19,34 +19,35 @@ pub struct TransformerGenerator {
 
 impl TransformerGenerator {
     pub(crate) fn new(scope: &mut Scope<'_>, config: &ModelConfig, loss: &LossConfig, vocabulary: &Vocabulary) -> Self {
-        let ModelConfig { hidden: width, layers, dropout, .. } = *config;
+        let ModelConfig { hidden: d_model, layers, dropout, .. } = *config;
         let pair = config.kind == ModelKind::EncoderDecoder;
         let encoder = pair.then(|| Encoder::new(&mut scope.at("encoder"), config, vocabulary.source));
         let mut scope = scope.at("decoder");
         let embedding = match (&encoder, config.tie) {
             (Some(encoder), tie) if tie.joins_sides() => encoder.embedding.clone(),
-            _ => Embedding::new(&mut scope.at("embedding"), vocabulary.target, width),
+            _ => Embedding::new(&mut scope.at("embedding"), vocabulary.target, d_model),
         };
-        let sizes = TransformerSizes { width, layers, dropout, causal: true, source: pair };
+        let sizes = TransformerSizes { d_model, layers, dropout, causal: true, cross_attention: pair };
         let decoder = Transformer::new(&mut scope, &config.transformer(), sizes);
-        let output = OutputLayer::new(&mut scope, loss, config, &embedding, (width, width), vocabulary);
+        let output = OutputLayer::new(&mut scope, loss, config, &embedding, (d_model, d_model), vocabulary);
         Self { encoder, embedding, decoder, output }
     }
 
     fn encode<'t>(&self, graph: Graph<'t>, sources: Option<&Sequences>) -> Option<CrossAttentionKv<'t>> {
         let none = Sequences::default();
-        let encoded = self.encoder.as_ref()?.encode(graph, sources.unwrap_or(&none)).joined();
-        let keys_and_values = self.decoder.keys_and_values(encoded.values);
-        Some(CrossAttentionKv { keys_and_values, segments: encoded.segments })
+        let HiddenStates { rows, segments } =
+            self.encoder.as_ref()?.encode(graph, sources.unwrap_or(&none)).states.sequence_major();
+        Some(CrossAttentionKv { layers: self.decoder.project_source(rows), segments })
     }
 }
 
 impl Generator for TransformerGenerator {
-    fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> (Var<'t>, Arc<Segments>) {
+    fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> HiddenStates<'t> {
         let source = self.encode(graph, batch.source.as_ref());
         let segments = Arc::new(Segments::joined(&batch.input.lengths()));
         let ids = Arc::from(batch.input.ids.as_slice());
-        (self.decoder.forward(graph, &self.embedding, &ids, &segments, source.as_ref()), segments)
+        let rows = self.decoder.forward(graph, &self.embedding, &ids, &segments, source.as_ref(), None);
+        HiddenStates { rows, segments }
     }
 
     fn output(&self) -> &OutputLayer {
@@ -59,28 +60,30 @@ impl Generator for TransformerGenerator {
 
     fn start(&self, graph: Graph<'_>, sources: Option<&Sequences>, rows: usize) -> Result<DecoderState> {
         let rows = sources.map_or(rows, Sequences::len);
-        let memory = match self.encode(graph, sources) {
+        let encoder_output = match self.encode(graph, sources) {
             None => None,
-            Some(source) => {
-                let each: Vec<Var<'_>> = source.keys_and_values.iter().map(|columns| columns.x).collect();
-                Some(Arc::new(EncoderOutput {
-                    values: graph.concat_last(&each).value()?,
-                    keys: None,
-                    segments: source.segments,
-                }))
+            Some(CrossAttentionKv { layers, segments }) => {
+                let each: Vec<Var<'_>> = layers.iter().map(|kv| kv.x).collect();
+                let values = Arc::new(graph.concat_last(&each).value()?);
+                Some(Arc::new(EncoderOutput { values, keys: None, segments }))
             }
         };
         graph.check()?;
-        Ok(DecoderState { tensors: self.decoder.caches(graph, rows), memory, sources: (0..rows).collect() })
+        let kv_caches = self.decoder.kv_caches(graph, rows);
+        Ok(DecoderState { recurrent: Vec::new(), kv_caches, encoder_output, sources: (0..rows).collect() })
     }
 
     fn step<'t>(&self, graph: Graph<'t>, state: &DecoderState, tokens: &[u32]) -> Result<(Var<'t>, DecoderState)> {
-        let source = state.memory.as_ref().map(|memory| CrossAttentionKv {
-            keys_and_values: self.decoder.side_by_side(graph.constant(&memory.values)),
-            segments: memory.segments.clone(),
+        let source = state.encoder_output.as_ref().map(|encoded| CrossAttentionKv {
+            layers: self.decoder.split_layers(graph.shared(&encoded.values)),
+            segments: Arc::new(encoded.segments.select(&state.sources)),
         });
-        let mut caches: Vec<Tensor> = state.tensors.clone();
-        let hidden = self.decoder.step(graph, &self.embedding, tokens, &mut caches, source.as_ref(), &state.sources)?;
-        Ok((hidden, DecoderState { tensors: caches, memory: state.memory.clone(), sources: state.sources.clone() }))
+        let mut after = state.clone();
+        let each = Arc::new(Segments::joined(&vec![1; tokens.len()]));
+        let ids = Arc::from(tokens);
+        let caches = Some(&mut after.kv_caches[..]);
+        let hidden = self.decoder.forward(graph, &self.embedding, &ids, &each, source.as_ref(), caches);
+        graph.check()?;
+        Ok((hidden, after))
     }
 }

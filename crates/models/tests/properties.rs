@@ -6,7 +6,8 @@ use descant_autograd::{Graph, Parameters, Tape};
 use descant_batch::{Batch, Sequences};
 use descant_kernels::Parallelism;
 use descant_models::{
-    Bridge, EmbeddingLoss, Generator, LayerKind, LossConfig, ModelConfig, ModelKind, Tie, Vocabulary, build,
+    Bridge, EmbeddingLoss, Generator, HiddenStates, LayerKind, LossConfig, ModelConfig, ModelKind, Tie, Vocabulary,
+    build,
 };
 use descant_nn::{AttentionScore, Cell, NormKind, Position, RotaryScaling, TransformerConfig};
 use descant_tensor::DType;
@@ -182,17 +183,17 @@ fn dropout_has_the_gradient_of_its_central_differences() {
     };
     let language_model = ModelConfig { kind: ModelKind::LanguageModel, encoder: None, ..transformer.clone() };
     for config in [recurrent, transformer, language_model] {
-        for consistency in [0.0, 5.0] {
+        for r_drop in [0.0, 5.0] {
             let loss = LossConfig::CrossEntropy {
                 smoothing: 0.1,
-                consistency,
+                r_drop,
                 class_weights: BTreeMap::new(),
                 ignored: Vec::new(),
             };
             let (mut parameters, model) = build_model(&config, &loss, DType::F64);
             let batch = batch(config.kind);
             for row in check(&mut parameters, Some(12), 5, |graph| model.loss(graph, &batch)).unwrap() {
-                assert!(row.error <= TOLERANCE, "{} {consistency}: {:.1e} {:?}", row.name, row.error, row.worst);
+                assert!(row.error <= TOLERANCE, "{} {r_drop}: {:.1e} {:?}", row.name, row.error, row.worst);
             }
         }
     }
@@ -200,8 +201,8 @@ fn dropout_has_the_gradient_of_its_central_differences() {
 
 /// The scores of every target token, by sequence, from one whole pass.
 fn whole(graph: Graph<'_>, model: &dyn Generator, batch: &Batch) -> Vec<Vec<f64>> {
-    let (hidden, segments) = model.hidden(graph, batch);
-    let scores = model.output().logits(hidden).value().unwrap();
+    let HiddenStates { rows, segments } = model.hidden(graph, batch);
+    let scores = model.output().logits(rows).value().unwrap();
     let (classes, scores) = (scores.shape().last(), scores.to_f64());
     (0..segments.len())
         .map(|i| segments.rows(i).iter().flat_map(|&row| scores[row * classes..][..classes].to_vec()).collect())

@@ -15,5 +15,6 @@ pub use norm::{Norm, NormKind};
 pub use recurrent::{Cell, Recurrent, RecurrentConfig, RecurrentInput, RecurrentState};
 pub use scope::Scope;
 pub use transformer::{
-    CrossAttentionKv, Position, QkNorm, RotaryScaling, Transformer, TransformerConfig, TransformerSizes, sinusoids,
+    CrossAttentionKv, KvCache, Position, QkNorm, RotaryScaling, Transformer, TransformerConfig, TransformerSizes,
+    sinusoids,
 };

@@ -2,26 +2,26 @@ use crate::{Error, Recipe, Tokenizers, Trained};
 use descant_autograd::{Graph, Segments, Tape, TeacherProjection, Var};
 use descant_batch::Batch;
 use descant_kernels::Parallelism;
-use descant_models::{Generator, OutputLayer};
+use descant_models::{Generator, HiddenStates, OutputLayer};
 use descant_tensor::{Brief, Tensor};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A trained model to learn from beside the texts, token by token (Hinton et al. 2015, arXiv 1503.02531; Kim & Rush
+/// Distillation from a teacher at token level, beside the texts (Hinton et al. 2015, arXiv 1503.02531; Kim & Rush
 /// 2016, arXiv 1606.07947): the `[distill]` table of a recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DistillConfig {
     /// Its run folder.
     pub teacher: PathBuf,
-    /// How much of the loss is the teacher's; the rest is the texts'.
+    /// The weight of the teacher's loss; the texts' has the rest.
     #[serde(default = "half")]
     pub weight: f64,
-    /// What the scores of both are divided by before the softmax: above 1, what is less likely counts more.
+    /// Softmax temperature of both models' logits: above 1, less likely tokens count more.
     #[serde(default = "one")]
     pub temperature: f64,
-    /// CRC-32 of its weights, which a training writes into its resolved recipe: it goes on with the same teacher only.
+    /// CRC-32 of its weights, which training writes into the resolved recipe: a resume needs the same teacher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<u32>,
 }
@@ -46,13 +46,13 @@ impl DistillConfig {
 #[derive(Debug)]
 pub struct Teacher {
     trained: Trained,
-    /// Of its output projection.
+    /// Its output projection.
     weight: Arc<Tensor>,
     bias: Option<Arc<Tensor>>,
     config: DistillConfig,
 }
 
-/// What a teacher makes of a batch.
+/// A teacher's hidden states of a batch.
 pub struct TeacherOutput<'a> {
     teacher: &'a Teacher,
     hidden: Tensor,
@@ -98,12 +98,12 @@ impl Teacher {
         Ok(Self { trained, weight, bias, config: config.clone() })
     }
 
-    /// The run that it is.
+    /// The model itself.
     pub fn trained(&self) -> &Trained {
         &self.trained
     }
 
-    /// That a student's tokens are its own.
+    /// Checks that the student has the teacher's tokens.
     ///
     /// # Errors
     /// Where they are not.
@@ -119,32 +119,30 @@ impl Teacher {
         Err(Error::Run { path: run.to_owned(), reason })
     }
 
-    /// Its pass over a batch.
+    /// Its forward pass over a batch.
     ///
     /// # Errors
     /// Whatever the pass fails with.
-    pub fn read(&self, tape: &mut Tape, batch: &Batch) -> descant_tensor::Result<TeacherOutput<'_>> {
+    pub fn forward(&self, tape: &mut Tape, batch: &Batch) -> descant_tensor::Result<TeacherOutput<'_>> {
         let graph = tape.infer(&self.trained.parameters, Parallelism::Serial);
-        let (hidden, segments) = self.trained.model.hidden(graph, batch);
-        Ok(TeacherOutput { teacher: self, hidden: hidden.value()?, segments })
+        let HiddenStates { rows, segments } = self.trained.model.hidden(graph, batch);
+        Ok(TeacherOutput { teacher: self, hidden: rows.value()?, segments })
     }
 }
 
 impl TeacherOutput<'_> {
-    /// The summed loss of the batch: the texts' own, and the teacher's.
-    pub fn loss<'t>(&self, graph: Graph<'t>, model: &dyn Generator, batch: &Batch) -> Var<'t> {
+    /// The student's summed loss on the batch: cross entropy against the texts and against the teacher, weighted.
+    pub fn loss<'t>(&self, graph: Graph<'t>, student: &dyn Generator, batch: &Batch) -> Var<'t> {
         let Teacher { weight, bias, config, .. } = self.teacher;
-        let (hidden, segments) = model.hidden(graph, batch);
-        let ids = segments.arrange(&batch.target.ids);
-        // Each architecture has the tokens in an order of its own.
-        let joined: Vec<usize> = (0..self.segments.len()).flat_map(|i| self.segments.rows(i)).copied().collect();
-        let theirs = Arc::new(self.hidden.select_rows(&segments.arrange(&joined)));
-        let teacher = TeacherProjection { hidden: &theirs, weight, bias: bias.as_ref() };
-        let soft = model.output().distillation(hidden, &ids, teacher, config.temperature);
+        let hidden = student.hidden(graph, batch);
+        // The architectures may order the tokens of a batch differently.
+        let aligned = Arc::new(self.hidden.select_rows(&hidden.segments.rows_in(&self.segments)));
+        let projection = TeacherProjection { hidden: &aligned, weight, bias: bias.as_ref() };
+        let soft = student.output().distillation(&hidden, &batch.target, projection, config.temperature);
         if config.weight == 1.0 {
             return soft;
         }
-        let hard = model.output().loss(hidden, &ids);
+        let hard = student.output().loss(&hidden, &batch.target);
         soft.scale(config.weight) + hard.scale(1.0 - config.weight)
     }
 }

@@ -26,7 +26,7 @@ pub struct Evaluation {
     pub tokens: usize,
 }
 
-/// Rows whose scores over the vocabulary exist at once.
+/// Rows whose logits are materialised at a time.
 const BLOCK: usize = 256;
 
 /// Loss and accuracy over batches, several at a time on the replicas' threads, added in the batches' order. The token
@@ -73,16 +73,16 @@ fn evaluate_batch(
     unknown: Option<u32>,
 ) -> descant_tensor::Result<(f64, usize)> {
     let graph = tape.infer(parameters, Parallelism::Serial);
-    let (hidden, segments) = model.hidden(graph, batch);
-    let ids = segments.arrange(&batch.target.ids);
-    let loss = model.output().negative_log_likelihood(hidden, &ids).item()?;
+    let hidden = model.hidden(graph, batch);
+    let ids = hidden.targets(&batch.target);
+    let loss = model.output().negative_log_likelihood(&hidden, &batch.target).item()?;
     let mut right = 0;
     for (i, ids) in ids.chunks(BLOCK).enumerate() {
-        let scores = model.output().logits(hidden.slice(i * BLOCK, i * BLOCK + ids.len())).value()?;
-        let classes = scores.shape().last();
-        let scores = scores.to_f32();
+        let logits = model.output().logits(hidden.rows.slice(i * BLOCK, i * BLOCK + ids.len())).value()?;
+        let classes = logits.shape().last();
+        let logits = logits.to_f32();
         let best = |row: &[f32]| row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i as u32);
-        right += scores
+        right += logits
             .chunks(classes)
             .zip(ids)
             .filter(|&(row, &id)| model.output().counts(id) && Some(id) != unknown && best(row) == Some(id))

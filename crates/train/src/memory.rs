@@ -139,7 +139,7 @@ fn per_token(recipe: &Recipe) -> f64 {
         ModelKind::LanguageModel => decoder,
         ModelKind::EncoderDecoder => (decoder + depth(model.encoder(), model.encoder_layers)) / 2.0,
     };
-    let twice = matches!(recipe.loss, LossConfig::CrossEntropy { consistency, .. } if consistency > 0.0);
+    let twice = matches!(recipe.loss, LossConfig::CrossEntropy { r_drop, .. } if r_drop > 0.0);
     (one + 4.0 * hidden) * if twice { 2.0 } else { 1.0 }
 }
 

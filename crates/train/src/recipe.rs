@@ -418,17 +418,17 @@ impl Recipe {
         if let Some(tokenizer) = &self.target_tokenizer {
             tokenizer.validate().map_err(|reason| format!("target_tokenizer.{reason}"))?;
         }
-        if let LossConfig::CrossEntropy { smoothing, consistency, class_weights, .. } = &self.loss {
-            if !(0.0..=1e6).contains(consistency) {
-                return Err(format!("loss.consistency = {}: expected a number from 0 to 1000000", Brief(*consistency)));
+        if let LossConfig::CrossEntropy { smoothing, r_drop, class_weights, .. } = &self.loss {
+            if !(0.0..=1e6).contains(r_drop) {
+                return Err(format!("loss.consistency = {}: expected a number from 0 to 1000000", Brief(*r_drop)));
             }
-            if *consistency > 0.0 && !self.model.has_dropout() {
+            if *r_drop > 0.0 && !self.model.has_dropout() {
                 return Err("loss.consistency: without dropout both passes are the same. Set model.dropout".to_owned());
             }
-            if *consistency > 0.0 && self.distill.is_some() {
+            if *r_drop > 0.0 && self.distill.is_some() {
                 return Err("loss.consistency: expected no [distill] beside it".to_owned());
             }
-            if self.model.output_soft_cap.is_some() && (*consistency > 0.0 || self.distill.is_some()) {
+            if self.model.output_soft_cap.is_some() && (*r_drop > 0.0 || self.distill.is_some()) {
                 return Err("model.output_soft_cap: expected no loss.consistency and no [distill] beside it".to_owned());
             }
             if !(0.0..1.0).contains(smoothing) {

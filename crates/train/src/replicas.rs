@@ -201,10 +201,10 @@ impl Replica {
         let Self { tape, gradients } = self;
         let Models { model, parameters, teacher } = models;
         let gradients = gradients.get_or_insert_with(|| parameters.gradients());
-        let lesson = teacher.map(|teacher| teacher.read(tape, batch)).transpose()?;
+        let taught = teacher.map(|teacher| teacher.forward(tape, batch)).transpose()?;
         let graph = start(tape, parameters, seed);
-        let loss = match &lesson {
-            Some(lesson) => lesson.loss(graph, model, batch),
+        let loss = match &taught {
+            Some(taught) => taught.loss(graph, model, batch),
             None => model.loss(graph, batch),
         };
         let loss = loss.scale(mean(weight));

@@ -4,29 +4,26 @@ use super::{Graph, State, Var};
 use crate::Parameters;
 use crate::op::Dispatch;
 use descant_kernels::Real;
-use descant_tensor::{Error, Result};
+use descant_tensor::Error;
 use std::panic::Location;
 
 impl<'t> Graph<'t> {
     /// Records what `f` does, but drops what its operations computed and saved, all but the value it returns. Backward
     /// runs them again, with the same dropout, before it needs them. No other value of `f` may be used after it.
-    ///
-    /// # Errors
-    /// Those of `f`; [`Error::OtherGraph`] where it returns a value of another pass.
+    /// A value of another pass is a sticky [`Error::OtherGraph`].
     #[track_caller]
-    pub fn rematerialize(self, f: impl FnOnce() -> Result<Var<'t>>) -> Result<Var<'t>> {
+    pub fn rematerialize(self, f: impl FnOnce() -> Var<'t>) -> Var<'t> {
         let start = self.state.borrow().nodes.len();
-        let y = f()?;
-        if !self.owns(y) {
-            let error = Error::OtherGraph { op: "rematerialize", location: Location::caller() };
-            self.state.borrow_mut().fail(error.clone());
-            return Err(error);
-        }
+        let y = f();
         let mut state = self.state.borrow_mut();
+        if !self.owns(y) {
+            let id = state.fail(Error::OtherGraph { op: "rematerialize", location: Location::caller() });
+            return Var { graph: self, id };
+        }
         state.drop_activations(start, y.id);
         // What is read again outside is computed again there.
         state.adapted.retain(|(_, node)| (*node as usize) < start);
-        Ok(y)
+        y
     }
 }
 
@@ -73,8 +70,8 @@ mod tests {
             let graph = tape.train(&parameters, 7);
             let mut y = graph.parameter(x);
             for _ in 0..8 {
-                let layer = || Ok(y.matmul(y).tanh().dropout(0.3).exp().tanh() + y.slice(0, 64));
-                y = if again { graph.rematerialize(layer) } else { layer() }?;
+                let layer = || y.matmul(y).tanh().dropout(0.3).exp().tanh() + y.slice(0, 64);
+                y = if again { graph.rematerialize(layer) } else { layer() };
             }
             let loss = y.square().sum();
             graph.backward(loss, &mut gradients)?;
@@ -97,8 +94,8 @@ mod tests {
             let y = graph.rematerialize(|| {
                 let x = graph.parameter(id).exp();
                 inside = Some(if view { x.slice(0, 1) } else { x });
-                Ok(x.tanh())
-            })?;
+                x.tanh()
+            });
             let leaked = inside.unwrap_or(y);
             assert!(matches!(leaked.value(), Err(Error::DroppedActivation { .. })));
             let loss = (y + leaked).sum();

@@ -156,7 +156,7 @@ impl Model {
         let input = sequences(&[tokens]);
         let batch = Batch { source: source.map(|source| sequences(&[source])), target: input.clone(), input };
         let mut tape = Tape::new();
-        let (hidden, _) = self.generator.hidden(tape.infer(&self.parameters, Parallelism::Serial), &batch);
+        let hidden = self.generator.hidden(tape.infer(&self.parameters, Parallelism::Serial), &batch).rows;
         let scores = self.generator.output().logits(hidden).log_softmax().value().unwrap();
         scores.to_f64().chunks(scores.shape().last()).map(<[f64]>::to_vec).collect()
     }

@@ -1,28 +1,10 @@
+use super::position::{Position, RotaryScaling, rotary_frequencies};
 use crate::NormKind;
 use descant_autograd::{Activation, AttentionConfig, PositionBias, alibi_slopes};
 use descant_tensor::Brief;
 use serde::{Deserialize, Serialize};
 
-/// How a Transformer knows where a token stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Position {
-    /// It does not.
-    None,
-    /// Sines and cosines are added to the embeddings (Vaswani et al. 2017, arXiv 1706.03762), the sines first.
-    Sinusoidal,
-    /// Learned vectors are added to the embeddings.
-    Learned,
-    /// Queries and keys are rotated (Su et al. 2021, arXiv 2104.09864).
-    Rotary,
-    /// Scores fall with the distance (Press et al. 2022, arXiv 2108.12409).
-    Alibi,
-    /// A learned number for each head and bucket of distances is added to the scores (Raffel et al. 2020,
-    /// arXiv 1910.10683).
-    Relative,
-}
-
-/// What of the queries and keys is normalised, before they are rotated.
+/// QK norm: normalisation of queries and keys before RoPE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum QkNorm {
@@ -32,110 +14,99 @@ pub enum QkNorm {
     All,
 }
 
-/// How rotary positions segments further than in training.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum RotaryScaling {
-    /// Positions are divided by a factor (Chen et al. 2023, arXiv 2306.15595).
-    Linear {
-        /// The factor.
-        factor: f64,
-    },
-    /// Low frequencies are divided by a factor, high ones stay, as in Llama 3.1.
-    Llama3 {
-        /// The factor.
-        factor: f64,
-        /// Wavelengths above `original_length / low` are scaled whole.
-        low: f64,
-        /// Wavelengths below `original_length / high` stay.
-        high: f64,
-        /// The length in training.
-        original_length: usize,
-    },
+/// What a multi-head attention attends to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AttentionKind {
+    /// All tokens of the same sequence: an encoder's.
+    Bidirectional,
+    /// The tokens before: a decoder's, through the sliding window if `local`.
+    Causal { local: bool },
+    /// An encoded source.
+    Cross,
 }
 
-/// The sizes and kinds of Transformer layers: the `[model.transformer]` table of a recipe.
+/// Hyperparameters of Transformer layers: the `[model.transformer]` table of a recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TransformerConfig {
-    /// Heads of attention.
+    /// Attention heads.
     pub heads: usize,
-    /// Heads of the keys and values: a divisor of `heads`, and by default as many (Ainslie et al. 2023,
+    /// Key and value heads: a divisor of `heads`, by default as many (grouped-query attention, Ainslie et al. 2023,
     /// arXiv 2305.13245).
     #[serde(rename = "key_value_heads", skip_serializing_if = "Option::is_none")]
     pub kv_heads: Option<usize>,
-    /// Columns of a head; by default the model's width shared among them.
+    /// Columns of one head (head_dim); by default `hidden / heads`.
     #[serde(rename = "head_width", skip_serializing_if = "Option::is_none")]
     pub head_dim: Option<usize>,
-    /// Width between the two products of the feed-forward layer; by default four times the model's.
+    /// Feed-forward inner size (d_ff); by default `4 · hidden`.
     #[serde(rename = "feed_forward", skip_serializing_if = "Option::is_none")]
     pub d_ff: Option<usize>,
     /// `relu`, `gelu`, `gelu-tanh`, `silu`, `tanh`, `sigmoid`.
     pub activation: Activation,
-    /// Whether the activation gates a second product: with `silu` SwiGLU, with `gelu` GeGLU.
+    /// Gated linear unit in the feed-forward layer: with `silu` SwiGLU, with `gelu` GeGLU.
     pub gated: bool,
     /// `layer` or `rms`.
     pub norm: NormKind,
-    /// What is added to the variance.
+    /// Epsilon of the norms, added to the variance.
     pub norm_epsilon: f64,
-    /// Whether each part normalises what it reads, rather than its sum with what it read.
+    /// Pre-norm: each sublayer normalises its input; otherwise post-norm, of the residual sum.
     pub norm_first: bool,
-    /// Whether each part normalises what it adds to what it read: with `norm_first` both (Ding et al. 2021,
-    /// arXiv 2105.13290), without it this alone (Liu et al. 2022, arXiv 2111.09883).
+    /// Whether each sublayer normalises its output before the residual sum: with `norm_first` both (Ding et al. 2021,
+    /// arXiv 2105.13290), without it only this (Liu et al. 2022, arXiv 2111.09883).
     pub norm_output: bool,
     /// Whether embeddings are normalised, after positions are added.
     pub norm_embedding: bool,
-    /// Which queries and keys are normalised: those of each `head`, or `all` together; by default none.
+    /// QK norm over each `head`, or over `all` of them; by default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub qk_norm: Option<QkNorm>,
     /// `none`, `sinusoidal`, `learned`, `rotary`, `alibi`, `relative`.
     pub position: Position,
     /// The longest sequence, where positions are learned.
     pub max_length: usize,
-    /// The base of the rotary frequencies.
+    /// The base of the RoPE frequencies (theta).
     pub rotary_base: f64,
-    /// How rotary positions segments further than in training.
+    /// RoPE scaling for contexts longer than in training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotary_scaling: Option<RotaryScaling>,
-    /// The base in layers that see a window alone, without scaling; by default as the others.
+    /// The RoPE base of layers with a sliding window, without scaling; by default as the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_rotary_base: Option<f64>,
     /// Buckets of relative positions.
     pub relative_buckets: usize,
     /// Distances from here on share a bucket.
     pub relative_max_distance: usize,
-    /// How many tokens back a decoder sees; by default all.
+    /// Sliding-window attention of a decoder: how many tokens a query sees, itself included; by default all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<usize>,
-    /// The layers, from 0, that see all tokens in spite of a window.
+    /// The layers, from 0, with full attention in spite of a window.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub full_layers: Vec<usize>,
     /// Whether linear layers have biases.
     pub bias: bool,
-    /// The same of the queries, keys and values; by default as `bias`.
+    /// Whether the query, key and value projections have biases; by default as `bias`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attention_bias: Option<bool>,
-    /// Whether scores are divided by the root of a head's width.
+    /// Whether attention scores are divided by `√head_dim`.
     pub scale_attention: bool,
-    /// Scores are divided by the root of this number; by default of a head's width.
+    /// Attention scores are divided by the root of this number; by default of head_dim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query_pre_attn_scalar: Option<f64>,
-    /// The limit `c` that scores `s` come near and never segments, `c tanh(s / c)`; by default none.
+    /// Soft cap `c` of the attention scores, `s → c tanh(s / c)`; by default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attention_soft_cap: Option<f64>,
-    /// Whether embeddings are multiplied by the root of the width; by default with sinusoidal positions.
+    /// Whether embeddings are multiplied by `√hidden`; by default with sinusoidal positions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale_embedding: Option<bool>,
-    /// Whether the last hidden state is divided by the root of the width, as in T5 with tied tables.
+    /// Whether the last hidden state is divided by `√hidden`, as in T5 with tied embeddings.
     pub scale_output: bool,
-    /// The share of attention weights dropped in training.
+    /// Dropout of attention weights.
     pub attention_dropout: f64,
-    /// The share of values dropped between the products of the feed-forward layer.
+    /// Dropout inside the feed-forward layer, after its activation.
     pub activation_dropout: f64,
-    /// The probability of leaving out a whole layer in training (Fan et al. 2020, arXiv 1909.11556).
+    /// LayerDrop: the probability of skipping a whole layer in training (Fan et al. 2020, arXiv 1909.11556).
     pub layer_drop: f64,
-    /// Whether what a layer computes is dropped after forward and computed again in backward (activation checkpointing,
-    /// Chen et al. 2016, arXiv 1604.06174): less memory for a third more work.
+    /// Activation checkpointing: a layer's activations are dropped after forward and rematerialised in backward (Chen et
+    /// al. 2016, arXiv 1604.06174). Less memory for a third more work.
     pub recompute: bool,
 }
 
@@ -179,92 +150,79 @@ impl Default for TransformerConfig {
 }
 
 impl TransformerConfig {
-    /// Heads of the keys and values.
+    /// Key and value heads.
     pub fn kv_heads(&self) -> usize {
         self.kv_heads.unwrap_or(self.heads)
     }
 
-    /// Columns of a head in a model of this width.
-    pub fn head_dim(&self, width: usize) -> usize {
-        self.head_dim.unwrap_or(width / self.heads.max(1))
+    /// Columns of one head in a model of this width.
+    pub fn head_dim(&self, d_model: usize) -> usize {
+        self.head_dim.unwrap_or(d_model / self.heads.max(1))
     }
 
-    /// Width of the feed-forward layer in a model of this width.
-    pub fn d_ff(&self, width: usize) -> usize {
-        self.d_ff.unwrap_or(4 * width)
+    /// Feed-forward inner size in a model of this width.
+    pub fn d_ff(&self, d_model: usize) -> usize {
+        self.d_ff.unwrap_or(4 * d_model)
     }
 
-    /// Whether embeddings are multiplied by the root of the width.
+    /// Whether embeddings are multiplied by the root of d_model.
     pub fn scales_embedding(&self) -> bool {
         self.scale_embedding.unwrap_or(self.position == Position::Sinusoidal)
     }
 
-    /// Whether a layer sees a window alone.
+    /// Whether a layer has sliding-window attention.
     pub(super) fn is_local(&self, layer: usize) -> bool {
         self.window.is_some() && !self.full_layers.contains(&layer)
     }
 
-    /// Whether every layer sees a window alone.
+    /// Whether every layer has sliding-window attention.
     pub fn is_all_local(&self) -> bool {
         self.window.is_some() && self.full_layers.is_empty()
     }
 
-    /// Whether a norm follows the last layer, as no layer normalises the sum it hands on.
+    /// Whether a final norm follows the last layer: where no layer normalises its residual sum.
     pub fn has_last_norm(&self) -> bool {
         self.norm_first || self.norm_output
     }
 
-    /// How queries look at keys, in a model of this width. `own`: in the same sequence, rather than in a source; `local`:
-    /// through the window.
-    pub(super) fn attention(&self, width: usize, own: bool, causal: bool, local: bool) -> AttentionConfig {
-        let head = self.head_dim(width);
+    /// The attention of a layer in a model of this width.
+    pub(super) fn attention(&self, d_model: usize, kind: AttentionKind) -> AttentionConfig {
+        let head_dim = self.head_dim(d_model);
         let bias = match self.position {
-            Position::Alibi if own => PositionBias::Alibi(alibi_slopes(self.heads)),
-            Position::Relative if own => PositionBias::Buckets {
+            Position::Alibi if kind != AttentionKind::Cross => PositionBias::Alibi(alibi_slopes(self.heads)),
+            Position::Relative if kind != AttentionKind::Cross => PositionBias::Buckets {
                 buckets: self.relative_buckets,
                 max_distance: self.relative_max_distance,
-                bidirectional: !causal,
+                bidirectional: kind == AttentionKind::Bidirectional,
             },
             _ => PositionBias::None,
         };
         AttentionConfig {
             heads: self.heads,
             kv_heads: self.kv_heads(),
-            head_dim: head,
+            head_dim,
             scale: match self.scale_attention {
-                true => 1.0 / self.query_pre_attn_scalar.unwrap_or(head.max(1) as f64).sqrt(),
+                true => 1.0 / self.query_pre_attn_scalar.unwrap_or(head_dim.max(1) as f64).sqrt(),
                 false => 1.0,
             },
-            causal,
-            window: self.window.filter(|_| own && causal && local),
+            causal: matches!(kind, AttentionKind::Causal { .. }),
+            window: self.window.filter(|_| kind == AttentionKind::Causal { local: true }),
             bias,
             soft_cap: self.attention_soft_cap,
             dropout: self.attention_dropout,
         }
     }
 
-    /// The frequencies of rotary positions, radians a position, half as many as a head has columns.
-    pub fn frequencies(&self, width: usize) -> Vec<f64> {
-        let head = self.head_dim(width);
-        let plain = |i: usize| self.rotary_base.powf(-((2 * i) as f64) / head as f64);
-        let scaled = |frequency: f64| match self.rotary_scaling {
-            None => frequency,
-            Some(RotaryScaling::Linear { factor }) => frequency / factor,
-            Some(RotaryScaling::Llama3 { factor, low, high, original_length }) => {
-                // How many waves fit into the length in training.
-                let waves = original_length as f64 * frequency / std::f64::consts::TAU;
-                let kept = ((waves - low) / (high - low)).clamp(0.0, 1.0);
-                frequency * (kept + (1.0 - kept) / factor)
-            }
-        };
-        (0..head / 2).map(|i| scaled(plain(i))).collect()
+    /// RoPE frequencies in radians a position, `head_dim / 2` of them.
+    pub fn frequencies(&self, d_model: usize) -> Vec<f64> {
+        rotary_frequencies(self.rotary_base, self.head_dim(d_model), self.rotary_scaling)
     }
 
-    /// The same in layers that see a window alone.
-    pub(super) fn local_frequencies(&self, width: usize) -> Vec<f64> {
+    /// The same in layers with a sliding window.
+    pub(super) fn local_frequencies(&self, d_model: usize) -> Vec<f64> {
         match self.local_rotary_base {
-            Some(rotary_base) => Self { rotary_base, rotary_scaling: None, ..self.clone() }.frequencies(width),
-            None => self.frequencies(width),
+            Some(base) => rotary_frequencies(base, self.head_dim(d_model), None),
+            None => self.frequencies(d_model),
         }
     }
 
@@ -272,34 +230,34 @@ impl TransformerConfig {
     ///
     /// # Errors
     /// The key, its value, and what it may be.
-    pub fn validate(&self, width: usize) -> Result<(), String> {
+    pub fn validate(&self, d_model: usize) -> Result<(), String> {
         let fail = |key: &str, value: &dyn std::fmt::Display, expected: &str| {
             Err(format!("model.transformer.{key} = {value}: expected {expected}"))
         };
         if self.heads == 0 || self.heads > 1024 {
             return fail("heads", &self.heads, "a number from 1 to 1024");
         }
-        if self.head_dim.is_none() && !width.is_multiple_of(self.heads) {
+        if self.head_dim.is_none() && !d_model.is_multiple_of(self.heads) {
             return fail(
                 "heads",
                 &self.heads,
-                &format!("a divisor of model.hidden = {width}, or head_width beside it"),
+                &format!("a divisor of model.hidden = {d_model}, or head_width beside it"),
             );
         }
-        let head = self.head_dim(width);
-        if head == 0 || head > 4096 {
-            return fail("head_width", &head, "a number from 1 to 4096");
+        let head_dim = self.head_dim(d_model);
+        if head_dim == 0 || head_dim > 4096 {
+            return fail("head_width", &head_dim, "a number from 1 to 4096");
         }
-        if self.position == Position::Rotary && !head.is_multiple_of(2) {
-            return fail("head_width", &head, "an even number, for position = \"rotary\"");
+        if self.position == Position::Rotary && !head_dim.is_multiple_of(2) {
+            return fail("head_width", &head_dim, "an even number, for position = \"rotary\"");
         }
-        let shared = self.kv_heads();
-        if shared == 0 || !self.heads.is_multiple_of(shared) {
-            return fail("key_value_heads", &shared, &format!("a divisor of heads = {}", self.heads));
+        let kv_heads = self.kv_heads();
+        if kv_heads == 0 || !self.heads.is_multiple_of(kv_heads) {
+            return fail("key_value_heads", &kv_heads, &format!("a divisor of heads = {}", self.heads));
         }
-        let between = self.d_ff(width);
-        if between == 0 || between > 1 << 20 {
-            return fail("feed_forward", &between, "a number from 1 to 1048576");
+        let d_ff = self.d_ff(d_model);
+        if d_ff == 0 || d_ff > 1 << 20 {
+            return fail("feed_forward", &d_ff, "a number from 1 to 1048576");
         }
         if !(self.norm_epsilon > 0.0 && self.norm_epsilon < 1.0) {
             return fail("norm_epsilon", &Brief(self.norm_epsilon), "a number between 0 and 1");
@@ -343,13 +301,13 @@ impl TransformerConfig {
         if self.window == Some(0) {
             return fail("window", &0, "1 or more");
         }
-        let shares = [
+        let probabilities = [
             ("attention_dropout", self.attention_dropout),
             ("activation_dropout", self.activation_dropout),
             ("layer_drop", self.layer_drop),
         ];
-        match shares.into_iter().find(|(_, share)| !(0.0..1.0).contains(share)) {
-            Some((key, share)) => fail(key, &Brief(share), "a number from 0 to below 1"),
+        match probabilities.into_iter().find(|(_, p)| !(0.0..1.0).contains(p)) {
+            Some((key, p)) => fail(key, &Brief(p), "a number from 0 to below 1"),
             None => Ok(()),
         }
     }

@@ -1,21 +1,22 @@
-use super::attention::MultiHeadAttention;
-use super::{Pass, TransformerConfig, TransformerSizes};
+use super::config::{AttentionKind, TransformerConfig};
+use super::kv_cache::KvCache;
+use super::multi_head_attention::{AttentionSegments, MultiHeadAttention};
 use crate::{Linear, Norm, Scope};
-use descant_autograd::{Activation, AttentionOperand, ParameterId, Var};
-use descant_tensor::{Result, Tensor};
+use descant_autograd::{Activation, AttentionOperand, ParameterId, RotaryAngles, Var};
+use std::sync::Arc;
 
 /// One layer, under the names of PyTorch's `TransformerEncoderLayer` and `TransformerDecoderLayer`.
 #[derive(Clone, Debug)]
-pub(super) struct Layer {
+pub(super) struct TransformerLayer {
     self_attn: MultiHeadAttention,
     multihead_attn: Option<MultiHeadAttention>,
     linear1: Linear,
     linear2: Linear,
-    /// One for each of the parts, of what it reads or of its sum with that.
+    /// One for each sublayer: of its input (pre-norm) or of the residual sum (post-norm).
     norms: Vec<Norm>,
-    /// One for each of the parts, of what it adds.
+    /// One for each sublayer: of its output, before the residual sum.
     output_norms: Vec<Norm>,
-    /// Whether it sees a window alone.
+    /// Whether self-attention is limited to the sliding window.
     local: bool,
     /// All of the above.
     parameters: Vec<ParameterId>,
@@ -23,30 +24,43 @@ pub(super) struct Layer {
     dropout: f64,
 }
 
-impl Layer {
+/// What the layers of one pass share.
+#[derive(Debug)]
+pub(super) struct LayerInputs<'t> {
+    pub(super) self_attention: AttentionSegments,
+    pub(super) cross_attention: Option<AttentionSegments>,
+    pub(super) angles: Option<Arc<RotaryAngles>>,
+    /// Of layers with a sliding window.
+    pub(super) local_angles: Option<Arc<RotaryAngles>>,
+    /// The table of relative position biases.
+    pub(super) position_bias: Option<Var<'t>>,
+}
+
+impl TransformerLayer {
     pub(super) fn new(
         scope: &mut Scope<'_>,
         config: &TransformerConfig,
-        TransformerSizes { width, dropout, causal, source, .. }: TransformerSizes,
-        place: usize,
+        (d_model, dropout): (usize, f64),
+        self_attention: AttentionKind,
+        cross_attention: bool,
     ) -> Self {
         let before = scope.count();
-        let between = config.d_ff(width);
-        let local = causal && config.is_local(place);
-        let heads = config.attention(width, true, causal, local);
-        let self_attn = MultiHeadAttention::new(&mut scope.at("self_attn"), config, width, heads);
-        let multihead_attn = source.then(|| {
-            let heads = config.attention(width, false, false, false);
-            MultiHeadAttention::new(&mut scope.at("multihead_attn"), config, width, heads)
+        let d_ff = config.d_ff(d_model);
+        let local = self_attention == AttentionKind::Causal { local: true };
+        let attention = config.attention(d_model, self_attention);
+        let self_attn = MultiHeadAttention::new(&mut scope.at("self_attn"), config, d_model, attention);
+        let multihead_attn = cross_attention.then(|| {
+            let attention = config.attention(d_model, AttentionKind::Cross);
+            MultiHeadAttention::new(&mut scope.at("multihead_attn"), config, d_model, attention)
         });
-        // Gate and value side by side.
-        let first = if config.gated { 2 * between } else { between };
-        let linear1 = Linear::glorot(&mut scope.at("linear1"), width, first, config.bias);
-        let linear2 = Linear::glorot(&mut scope.at("linear2"), between, width, config.bias);
-        let parts = if source { 3 } else { 2 };
+        // A gated layer has gate and value side by side.
+        let first = if config.gated { 2 * d_ff } else { d_ff };
+        let linear1 = Linear::glorot(&mut scope.at("linear1"), d_model, first, config.bias);
+        let linear2 = Linear::glorot(&mut scope.at("linear2"), d_ff, d_model, config.bias);
+        let sublayers = if cross_attention { 3 } else { 2 };
         let mut norms = |name: &str, wanted: bool| {
-            let norm = |i| Norm::new(&mut scope.at(format!("{name}{i}")), config.norm, width, config.norm_epsilon);
-            (1..=parts).filter(|_| wanted).map(norm).collect()
+            let norm = |i| Norm::new(&mut scope.at(format!("{name}{i}")), config.norm, d_model, config.norm_epsilon);
+            (1..=sublayers).filter(|_| wanted).map(norm).collect()
         };
         let output_norms = norms("output_norm", config.norm_output);
         let norms = norms("norm", config.norm_first || !config.norm_output);
@@ -54,8 +68,8 @@ impl Layer {
         Self { self_attn, multihead_attn, linear1, linear2, norms, output_norms, local, parameters, config, dropout }
     }
 
-    /// The attention to a source.
-    pub(super) fn source(&self) -> Option<&MultiHeadAttention> {
+    /// Its cross-attention, where it has one.
+    pub(super) fn cross_attention(&self) -> Option<&MultiHeadAttention> {
         self.multihead_attn.as_ref()
     }
 
@@ -64,76 +78,67 @@ impl Layer {
         self.self_attn.kv_columns()
     }
 
-    /// `[N, width]` to the same. With a cache, of one more token for each row.
-    ///
-    /// # Errors
-    /// Whatever reading the pass for the cache fails with.
+    /// `[N, d_model]` to the same: whole sequences, or with a cache one more token of each row. `source` holds the keys and
+    /// values of the encoded source.
     #[track_caller]
     pub(super) fn forward<'t>(
         &self,
         x: Var<'t>,
-        pass: &Pass<'t>,
-        memory: Option<AttentionOperand<'t>>,
-        cache: Option<&mut Tensor>,
-    ) -> Result<Var<'t>> {
+        inputs: &LayerInputs<'t>,
+        source: Option<AttentionOperand<'t>>,
+        cache: Option<&mut KvCache>,
+    ) -> Var<'t> {
         let graph = x.graph();
         if graph.bernoulli(self.config.layer_drop) {
             let own = self.parameters.iter().map(|&id| graph.parameter(id));
-            let shared = pass.table.into_iter().chain(memory.map(|memory| memory.x));
-            return Ok(x.skip_layer(&own.chain(shared).collect::<Vec<_>>()));
+            let shared = inputs.position_bias.into_iter().chain(source.map(|source| source.x));
+            return x.skip_layer(&own.chain(shared).collect::<Vec<_>>());
         }
         match self.config.recompute {
-            true => graph.rematerialize(|| self.parts(x, pass, memory, cache)),
-            false => self.parts(x, pass, memory, cache),
+            true => graph.rematerialize(|| self.sublayers(x, inputs, source, cache)),
+            false => self.sublayers(x, inputs, source, cache),
         }
     }
 
     #[track_caller]
-    fn parts<'t>(
+    fn sublayers<'t>(
         &self,
         x: Var<'t>,
-        pass: &Pass<'t>,
-        memory: Option<AttentionOperand<'t>>,
-        cache: Option<&mut Tensor>,
-    ) -> Result<Var<'t>> {
-        let angles = if self.local { pass.local_angles.as_ref() } else { pass.angles.as_ref() };
-        let table = pass.table;
-        let mut place = 0..;
-        let mut x = self.part(x, place.next(), |x| match cache {
-            Some(cache) => self.self_attn.next(x, cache, &pass.own, angles, table),
-            None => Ok(self.self_attn.own(x, &pass.own, angles, table)),
-        })?;
-        if let (Some(attention), Some(memory), Some(segments)) = (&self.multihead_attn, memory, &pass.source) {
-            x = self.part(x, place.next(), |x| Ok(attention.source(x, memory, segments)))?;
+        inputs: &LayerInputs<'t>,
+        source: Option<AttentionOperand<'t>>,
+        cache: Option<&mut KvCache>,
+    ) -> Var<'t> {
+        let angles = if self.local { inputs.local_angles.as_ref() } else { inputs.angles.as_ref() };
+        let mut index = 0..;
+        let mut x = self.sublayer(x, index.next(), |x| {
+            self.self_attn.self_attention(x, &inputs.self_attention, angles, inputs.position_bias, cache)
+        });
+        if let (Some(attention), Some(kv), Some(segments)) = (&self.multihead_attn, source, &inputs.cross_attention) {
+            x = self.sublayer(x, index.next(), |x| attention.cross_attention(x, kv, segments));
         }
-        self.part(x, place.next(), |x| Ok(self.feed_forward(x)))
+        self.sublayer(x, index.next(), |x| self.feed_forward(x))
     }
 
-    /// A part and the way around it, normalised before or after (Xiong et al. 2020, arXiv 2002.04745), or where it joins.
+    /// Residual sublayer, pre- or post-norm (Xiong et al. 2020, arXiv 2002.04745), or with its output normalised.
     #[track_caller]
-    fn part<'t>(
-        &self,
-        x: Var<'t>,
-        place: Option<usize>,
-        f: impl FnOnce(Var<'t>) -> Result<Var<'t>>,
-    ) -> Result<Var<'t>> {
-        let norm = |norms: &[Norm], x: Var<'t>| match place.and_then(|place| norms.get(place)) {
+    fn sublayer<'t>(&self, x: Var<'t>, index: Option<usize>, f: impl FnOnce(Var<'t>) -> Var<'t>) -> Var<'t> {
+        let norm = |norms: &[Norm], x: Var<'t>| match index.and_then(|index| norms.get(index)) {
             Some(norm) => norm.forward(x),
             None => x,
         };
         let TransformerConfig { norm_first, norm_output, .. } = self.config;
-        let read = if norm_first { norm(&self.norms, x) } else { x };
-        let written = norm(&self.output_norms, f(read)?).dropout(self.dropout);
-        Ok(if norm_first || norm_output { x + written } else { norm(&self.norms, x + written) })
+        let input = if norm_first { norm(&self.norms, x) } else { x };
+        let output = norm(&self.output_norms, f(input)).dropout(self.dropout);
+        if norm_first || norm_output { x + output } else { norm(&self.norms, x + output) }
     }
 
     #[track_caller]
     fn feed_forward<'t>(&self, x: Var<'t>) -> Var<'t> {
         let TransformerConfig { activation, gated, activation_dropout, .. } = self.config;
-        let between = match gated {
+        let inner = match gated {
             true => self.linear1.forward(x, Activation::Identity).glu(activation),
             false => self.linear1.forward(x, activation),
         };
-        self.linear2.forward(between.dropout(activation_dropout), Activation::Identity)
+        self.linear2.forward(inner.dropout(activation_dropout), Activation::Identity)
     }
 }
