@@ -1,10 +1,6 @@
-use crate::{
-    DecoderState, EncoderDecoder, HiddenStates, LanguageModel, LayerKind, LossConfig, ModelConfig, ModelKind,
-    OutputLayer, TransformerGenerator, Vocabulary,
-};
-use descant_autograd::{Graph, Parameters, Var};
+use crate::{DecoderState, HiddenStates, OutputLayer};
+use descant_autograd::{Graph, Var};
 use descant_batch::{Batch, Sequences};
-use descant_nn::Scope;
 use descant_tensor::Result;
 use std::fmt;
 
@@ -42,26 +38,4 @@ pub trait Generator: fmt::Debug + Send + Sync {
             false => output.r_drop_loss(self.hidden(graph, &batch.twice()), &batch.target),
         }
     }
-}
-
-/// Adds a model's parameters to `parameters`, drawn from `seed`; all zero without one, for those that are read from a file.
-///
-/// # Errors
-/// The recipe's key and what it may be, in words.
-pub fn build(
-    config: &ModelConfig,
-    loss: &LossConfig,
-    vocabulary: &Vocabulary,
-    parameters: &mut Parameters,
-    seed: impl Into<Option<u64>>,
-) -> std::result::Result<Box<dyn Generator>, String> {
-    config.validate(vocabulary)?;
-    let mut scope = Scope::new(parameters, seed);
-    Ok(match config.kind {
-        _ if config.decoder == LayerKind::Transformer => {
-            Box::new(TransformerGenerator::new(&mut scope, config, loss, vocabulary))
-        }
-        ModelKind::LanguageModel => Box::new(LanguageModel::new(&mut scope, config, loss, vocabulary)),
-        ModelKind::EncoderDecoder => Box::new(EncoderDecoder::new(&mut scope, config, loss, vocabulary)),
-    })
 }

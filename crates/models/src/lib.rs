@@ -1,5 +1,6 @@
 //! The architectures, each behind the [`Generator`] trait, and what they have in common.
 
+mod build;
 mod config;
 mod decoder_state;
 mod encoder;
@@ -10,10 +11,11 @@ mod language_model;
 mod output_layer;
 mod transformer;
 
+pub use build::build;
 pub use config::{Bridge, EmbeddingLoss, LayerKind, LossConfig, ModelConfig, ModelKind, Tie, Vocabulary};
 pub use decoder_state::{DecoderState, EncoderOutput};
 pub use encoder_decoder::EncoderDecoder;
-pub use generator::{Generator, build};
+pub use generator::Generator;
 pub use hidden_states::HiddenStates;
 pub use language_model::LanguageModel;
 pub use output_layer::OutputLayer;
