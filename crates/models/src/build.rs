@@ -15,7 +15,7 @@ pub fn build(
     vocabulary: &Vocabulary,
     parameters: &mut Parameters,
     seed: impl Into<Option<u64>>,
-) -> std::result::Result<Box<dyn Generator>, String> {
+) -> Result<Box<dyn Generator>, String> {
     config.validate(vocabulary)?;
     let mut scope = Scope::new(parameters, seed);
     Ok(match config.kind {
