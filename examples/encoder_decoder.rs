@@ -47,7 +47,7 @@ impl Model {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut parameters = Parameters::new(DType::F32);
     let model = Model::new(&mut Scope::new(&mut parameters, 1));
-    let adam = OptimizerConfig::Adam { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0, no_decay: Vec::new() };
+    let adam = OptimizerConfig::Adam(Adam { no_decay: Vec::new(), ..Adam::default() });
     let mut optimizer = Optimizer::new(adam, &parameters)?;
     let (mut tape, mut gradients) = (Tape::new(), parameters.gradients());
     let dates: Vec<(Vec<u32>, Vec<u32>)> = (0..2400).map(|i| date(i * 7 % 10_957)).collect();

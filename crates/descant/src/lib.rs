@@ -28,6 +28,7 @@ pub mod prelude {
         Attention, AttentionScore, Cell, Embedding, Linear, Recurrent, RecurrentConfig, Scope, Transformer,
         TransformerConfig,
     };
+    pub use crate::optim::optimizers::{Adadelta, Adagrad, Adam, Adamw, Rmsprop, Sgd};
     pub use crate::optim::{Clipping, ClippingConfig, Optimizer, OptimizerConfig, Schedule, ScheduleConfig};
     pub use crate::tensor::{DType, Tensor};
     pub use crate::train::{Outcome, Recipe, Trained, Trainer};

@@ -1,19 +1,22 @@
-//! Optimizers, learning rate schedules, clipping: single passes over the flat buffers of parameters and gradients.
+//! Optimizers, learning-rate schedules, gradient clipping, weight averaging, and the sum of gradients over the shares of a
+//! batch: single passes over the flat buffers of parameters and gradients.
 
-mod average;
-mod clip;
-mod config;
+mod chunk;
+mod formula;
+mod gradient_clipping;
+mod learning_rate_schedule;
 mod optimizer;
-mod rules;
-mod schedule;
-mod sum;
+pub mod optimizers;
+mod ranges;
+pub mod schedules;
+mod tree_sum;
+mod update;
+mod weight_average;
 
-pub use average::WeightAverage;
-pub use clip::{Clipping, ClippingConfig};
-pub use config::OptimizerConfig;
+pub use gradient_clipping::{Clipping, ClippingConfig};
+pub use learning_rate_schedule::Schedule;
 pub use optimizer::Optimizer;
-pub use schedule::{Schedule, ScheduleConfig};
-pub use sum::{tree_sum, tree_sum_gradients};
-
-/// Elements that one thread works on at a time. Part of what the bits of a sum of squares depend on.
-const CHUNK: usize = 1 << 15;
+pub use optimizers::OptimizerConfig;
+pub use schedules::ScheduleConfig;
+pub use tree_sum::{tree_sum, tree_sum_gradients};
+pub use weight_average::WeightAverage;

@@ -1,70 +1,56 @@
-use crate::rules::{adadelta, adagrad, adam, rmsprop, sgd};
-use crate::{CHUNK, Clipping, OptimizerConfig};
+use crate::chunk::CHUNK;
+use crate::gradient_clipping::Clipping;
+use crate::optimizers::OptimizerConfig;
+use crate::update::{Chunk, Step};
 use descant_autograd::{GradientLayout, Gradients, Parameters};
 use descant_kernels::{FlushSubnormals, Real};
 use descant_tensor::{Buffer, DType, Error, Result};
 use glob::Pattern;
 use rayon::prelude::*;
 
-/// An optimizer with its state: buffers with a place for each trainable parameter, as gradients have it, and a count of
-/// steps.
+/// An optimizer with its state: flat buffers in the layout of the gradients, and the number of steps.
 #[derive(Clone, Debug)]
 pub struct Optimizer {
-    /// For what decays, and for what does not.
+    /// With weight decay, and without.
     configs: [OptimizerConfig; 2],
-    /// Which parameters do not.
+    /// The parameters without weight decay.
     no_decay: Vec<bool>,
     state: Vec<(&'static str, Buffer)>,
     layout: GradientLayout,
     steps: u64,
 }
 
-/// Some neighbouring elements: weights, gradients, and what the optimizer remembers of them.
-pub(crate) struct Chunk<'a, E> {
-    pub(crate) x: &'a mut [E],
-    pub(crate) g: &'a [E],
-    pub(crate) state: [&'a mut [E]; 3],
-}
-
 impl Optimizer {
     /// An optimizer for these parameters, before its first step.
     ///
     /// # Errors
-    /// [`Error::Parameter`] where a pattern of [`OptimizerConfig::no_decay`] is none, or matches no parameter, unless it is
-    /// one of the default ones.
+    /// [`Error::Parameter`] if a pattern of [`OptimizerConfig::no_decay`] is invalid, or matches no parameter and is not one of
+    /// the defaults.
     pub fn new(config: OptimizerConfig, parameters: &Parameters) -> Result<Self> {
         let no_decay = undecayed(&config, parameters)?;
-        let names: &[&'static str] = match config {
-            OptimizerConfig::Sgd { momentum: 0.0, .. } => &[],
-            OptimizerConfig::Sgd { .. } => &["momentum_buffer"],
-            OptimizerConfig::Adagrad { .. } => &["sum"],
-            OptimizerConfig::Adadelta { .. } => &["square_avg", "acc_delta"],
-            OptimizerConfig::Rmsprop { momentum, centered, .. } => match (centered, momentum > 0.0) {
-                (false, false) => &["square_avg"],
-                (true, false) => &["square_avg", "grad_avg"],
-                (false, true) => &["square_avg", "momentum_buffer"],
-                (true, true) => &["square_avg", "grad_avg", "momentum_buffer"],
-            },
-            OptimizerConfig::Adam { .. } | OptimizerConfig::Adamw { .. } => &["exp_avg", "exp_avg_sq"],
-        };
         let (dtype, layout) = (parameters.dtype(), parameters.gradient_layout());
-        let len = layout.len();
-        let mut state: Vec<_> = names.iter().map(|&name| (name, Buffer::zeros(dtype, len))).collect();
-        if let OptimizerConfig::Adagrad { initial_accumulator_value: initial, .. } = config {
-            match &mut state[0].1 {
-                Buffer::F32(sum) => sum.fill(initial as f32),
-                Buffer::F64(sum) => sum.fill(initial),
+        let initial = config.initial_state();
+        let buffer = || match Buffer::zeros(dtype, layout.len()) {
+            zeros if initial == 0.0 => zeros,
+            Buffer::F32(mut elements) => {
+                elements.fill(initial as f32);
+                Buffer::F32(elements)
             }
-        }
+            Buffer::F64(mut elements) => {
+                elements.fill(initial);
+                Buffer::F64(elements)
+            }
+        };
+        let state = config.state_names().iter().map(|&name| (name, buffer())).collect();
         Ok(Self { configs: [config.clone(), config.without_decay()], no_decay, state, layout, steps: 0 })
     }
 
-    /// One step against the gradients, on the threads of the current rayon pool. Frozen parameters stay as they are.
+    /// One step, on the threads of the current rayon pool. Frozen parameters do not change.
     ///
     /// # Errors
-    /// [`NoGradient`](descant_tensor::Error::NoGradient) where a trainable parameter has received no gradient, and
-    /// [`Mismatch`](descant_tensor::Error::Mismatch) for those of other parameters, or where others are trainable than
-    /// when the optimizer was made.
+    /// [`NoGradient`](descant_tensor::Error::NoGradient) if a trainable parameter has received no gradient;
+    /// [`Mismatch`](descant_tensor::Error::Mismatch) for the gradients of other parameters, or if other parameters are
+    /// trainable than when the optimizer was created.
     pub fn step(
         &mut self,
         parameters: &mut Parameters,
@@ -92,50 +78,42 @@ impl Optimizer {
         let mut x = E::slice_mut(parameters.buffer_mut());
         let g = E::slice(gradients.buffer());
         let mut chunks = Vec::with_capacity(g.len() / CHUNK + spans.len());
-        // Up to where weights, and gradients and state, are given out.
+        // Where the next chunk of the weights starts, and of gradients and state.
         let (mut weights, mut places) = (0, 0);
-        for Span { mut weight, mut place, len, rate, decays } in spans {
+        for Span { mut weight, mut place, len, lr_scale, decays } in spans {
             let end = place + len;
             while place < end {
                 let len = CHUNK.min(end - place);
                 let state = rest.each_mut().map(|buffer| take(buffer, place - places, len));
                 let chunk = Chunk { x: take(&mut x, weight - weights, len), g: &g[place..place + len], state };
-                chunks.push((chunk, rate * lr, decays));
+                chunks.push((chunk, lr_scale * lr, decays));
                 (weight, place) = (weight + len, place + len);
                 (weights, places) = (weight, place);
             }
         }
-        let ([decaying, plain], steps) = (&self.configs, self.steps);
+        let ([decaying, plain], number) = (&self.configs, self.steps);
         let update = |(chunk, lr, decays): (Chunk<'_, E>, f64, bool)| {
             let _flush = FlushSubnormals::new();
             let config = if decays { decaying } else { plain };
-            match config {
-                OptimizerConfig::Sgd { .. } => sgd::update(config, chunk, lr, steps, clipping),
-                OptimizerConfig::Adagrad { .. } => adagrad::update(config, chunk, lr, steps, clipping),
-                OptimizerConfig::Adadelta { .. } => adadelta::update(config, chunk, lr, clipping),
-                OptimizerConfig::Rmsprop { .. } => rmsprop::update(config, chunk, lr, clipping),
-                OptimizerConfig::Adam { .. } | OptimizerConfig::Adamw { .. } => {
-                    adam::update(config, chunk, lr, steps, clipping);
-                }
-            }
+            config.update(chunk, Step { lr, number, clipping });
         };
         chunks.into_par_iter().for_each(update);
     }
 
-    /// Steps so far.
+    /// The number of steps so far.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// What it remembers, by PyTorch's names, always in the same order.
+    /// The state buffers by PyTorch's names, always in the same order.
     pub fn state(&self) -> impl Iterator<Item = (&'static str, &Buffer)> {
         self.state.iter().map(|(name, buffer)| (*name, buffer))
     }
 
-    /// Goes on from what [`Optimizer::steps`] and [`Optimizer::state`] gave.
+    /// Restores what [`Optimizer::steps`] and [`Optimizer::state`] returned.
     ///
     /// # Errors
-    /// Where the buffers are not those of this optimizer for these parameters.
+    /// If the buffers do not fit this optimizer and its parameters.
     pub fn restore(&mut self, steps: u64, buffers: Vec<Buffer>) -> std::result::Result<(), String> {
         let alike = |(a, b): (&(&'static str, Buffer), &Buffer)| a.1.len() == b.len() && a.1.dtype() == b.dtype();
         if buffers.len() != self.state.len() || !self.state.iter().zip(&buffers).all(alike) {
@@ -147,7 +125,7 @@ impl Optimizer {
     }
 }
 
-/// Takes `len` elements off the front, after `skipped` others; nothing of a buffer that is not there.
+/// Splits `len` elements off the front, after `skipped` others; an absent buffer gives none.
 fn take<'a, E>(slice: &mut &'a mut [E], skipped: usize, len: usize) -> &'a mut [E] {
     if slice.is_empty() {
         return &mut [];
@@ -158,37 +136,37 @@ fn take<'a, E>(slice: &mut &'a mut [E], skipped: usize, len: usize) -> &'a mut [
     taken
 }
 
-/// Some trainable parameters that lie one after the other, and are updated alike.
+/// Adjacent trainable parameters with the same update.
 struct Span {
-    /// Where their weights begin.
+    /// Where their weights start.
     weight: usize,
-    /// Where their gradients begin, and what the optimizer remembers of them.
+    /// Where their gradients and state start.
     place: usize,
     len: usize,
-    /// What multiplies the learning rate.
-    rate: f64,
+    /// The factor of the learning rate.
+    lr_scale: f64,
     decays: bool,
 }
 
-/// The trainable parameters, neighbours alike joined.
+/// The trainable parameters, adjacent ones with the same update joined.
 fn trainable(parameters: &Parameters, layout: &GradientLayout, no_decay: &[bool]) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     for id in parameters.ids().filter(|&id| parameters.is_trainable(id)) {
-        let (weight, place, rate) = (parameters.range(id).start, layout.range(id), parameters.lr_scale(id));
+        let (weight, place, lr_scale) = (parameters.range(id).start, layout.range(id), parameters.lr_scale(id));
         let decays = !no_decay[id.index() as usize];
         let follows = |last: &Span| {
             [last.weight + last.len, last.place + last.len] == [weight, place.start]
-                && (last.rate, last.decays) == (rate, decays)
+                && (last.lr_scale, last.decays) == (lr_scale, decays)
         };
         match spans.last_mut().filter(|last| follows(last)) {
             Some(last) => last.len += place.len(),
-            None => spans.push(Span { weight, place: place.start, len: place.len(), rate, decays }),
+            None => spans.push(Span { weight, place: place.start, len: place.len(), lr_scale, decays }),
         }
     }
     spans
 }
 
-/// Which parameters the patterns leave without decay.
+/// Which parameters the patterns exempt from weight decay.
 fn undecayed(config: &OptimizerConfig, parameters: &Parameters) -> Result<Vec<bool>> {
     let mut undecayed = vec![false; parameters.len()];
     let default = OptimizerConfig::default();

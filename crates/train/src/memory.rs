@@ -3,7 +3,6 @@
 use crate::Recipe;
 use descant_autograd::Parameters;
 use descant_models::{LayerKind, LossConfig, ModelKind, Vocabulary, build};
-use descant_optim::OptimizerConfig;
 use descant_tensor::DType;
 use std::fs;
 use std::path::Path;
@@ -37,7 +36,7 @@ impl Estimate {
             sketch.ids().filter(|&id| !trained || sketch.is_trainable(id)).map(|id| sketch.shape(id).len() as f64).sum()
         };
         let (parameters, trained) = (count(false), count(true));
-        let copies = shares(recipe) + states(&recipe.optimizer);
+        let copies = shares(recipe) + recipe.optimizer.state_names().len() as f64;
         let average = if recipe.train.average > 0.0 { parameters } else { 0.0 };
         Ok(Self {
             parameters,
@@ -100,18 +99,6 @@ fn shares(recipe: &Recipe) -> f64 {
     match recipe.train.shares {
         0 => std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64),
         shares => shares as f64,
-    }
-}
-
-/// Buffers of the optimizer.
-fn states(optimizer: &OptimizerConfig) -> f64 {
-    match *optimizer {
-        OptimizerConfig::Sgd { momentum: 0.0, .. } => 0.0,
-        OptimizerConfig::Sgd { .. } | OptimizerConfig::Adagrad { .. } => 1.0,
-        OptimizerConfig::Rmsprop { momentum, centered, .. } => {
-            1.0 + f64::from(u8::from(centered)) + f64::from(u8::from(momentum > 0.0))
-        }
-        OptimizerConfig::Adadelta { .. } | OptimizerConfig::Adam { .. } | OptimizerConfig::Adamw { .. } => 2.0,
     }
 }
 

@@ -103,8 +103,8 @@ const BY_STEPS: &[(&str, Every)] = &[
     ("train.checkpoint_every", |recipe| recipe.train.checkpoint_every),
     ("train.validate_every", |recipe| recipe.train.validate_every),
     ("train.log_every", |recipe| recipe.train.log_every),
-    ("schedule.every", |recipe| match recipe.schedule {
-        ScheduleConfig::Step { every, .. } => every,
+    ("schedule.every", |recipe| match &recipe.schedule {
+        ScheduleConfig::Step(step) => step.every,
         _ => 0,
     }),
 ];
@@ -152,7 +152,7 @@ impl Recipe {
     pub(crate) fn waits_for_validation(&self) -> Option<&'static str> {
         match self.schedule {
             _ if self.train.patience > 0 => Some("train.patience"),
-            ScheduleConfig::Plateau { .. } => Some("schedule.kind = \"plateau\""),
+            ScheduleConfig::Plateau(_) => Some("schedule.kind = \"plateau\""),
             _ => None,
         }
     }

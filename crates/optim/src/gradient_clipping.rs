@@ -1,4 +1,4 @@
-use descant_tensor::Brief;
+use crate::ranges::above_0;
 use serde::{Deserialize, Serialize};
 
 /// Gradient clipping: `clip = { norm = 1.0 }`, `clip = { value = 0.5 }` or `clip = "none"` in a recipe.
@@ -7,32 +7,31 @@ use serde::{Deserialize, Serialize};
 pub enum ClippingConfig {
     /// No clipping.
     None,
-    /// A gradient whose norm, over all parameters, is larger is scaled down to this norm (Pascanu et al. 2013, arXiv
-    /// 1211.5063).
+    /// By global norm: a gradient whose norm over all parameters is larger is scaled down to this norm (Pascanu et al. 2013,
+    /// arXiv 1211.5063).
     Norm(f64),
-    /// Every element is brought between this and its negative.
+    /// By value: every element is clamped between the negative of this and this.
     Value(f64),
 }
 
-/// What clipping does to a gradient, element by element: it is multiplied by `scale`, then brought between `limit` and
-/// its negative.
+/// The clipping of one step: every element of the gradient is multiplied by `scale`, then clamped to `-limit..=limit`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Clipping {
-    /// What each element is multiplied by.
+    /// The factor of every element.
     pub scale: f64,
     /// The largest magnitude of an element.
     pub limit: f64,
 }
 
 impl Default for Clipping {
-    /// Nothing.
+    /// No clipping.
     fn default() -> Self {
         Self { scale: 1.0, limit: f64::INFINITY }
     }
 }
 
 impl ClippingConfig {
-    /// What it does to a gradient of this norm.
+    /// The clipping of a gradient with this norm.
     pub fn clipping(self, norm: f64) -> Clipping {
         match self {
             Self::Norm(limit) if norm > limit => Clipping { scale: limit / norm, ..Clipping::default() },
@@ -41,19 +40,15 @@ impl ClippingConfig {
         }
     }
 
-    /// That the number is in its range.
+    /// Checks the range of the number.
     ///
     /// # Errors
-    /// The key, its value, and what it may be.
+    /// The key, its value, and what is expected.
     pub fn validate(&self) -> Result<(), String> {
-        let (key, value) = match *self {
-            Self::None => return Ok(()),
-            Self::Norm(value) => ("norm", value),
-            Self::Value(value) => ("value", value),
-        };
-        match value > 0.0 && value.is_finite() {
-            true => Ok(()),
-            false => Err(format!("train.clip.{key} = {}: expected a number above 0", Brief(value))),
+        match *self {
+            Self::None => Ok(()),
+            Self::Norm(value) => above_0("train.clip.norm", value),
+            Self::Value(value) => above_0("train.clip.value", value),
         }
     }
 }

@@ -1,17 +1,17 @@
-//! Sums over the shares of a batch along one fixed balanced binary tree: first shares 0 and 1, 2 and 3, …, then what came
-//! out of 0 and of 2, of 4 and of 6, …, then at a distance of 4, and so on; a share without a partner goes up as it is.
+//! Sums over the shares of a batch along one fixed balanced binary tree: first shares 0 and 1, 2 and 3, …, then the partial sums
+//! at a distance of 2, then of 4, and so on; a share without a partner moves up unchanged.
 //!
-//! Whoever holds an aligned run of 2ᵏ shares can add up its subtree alone, and the subtrees of several add up to the same
-//! bits. So the sum depends neither on the number of threads nor on that of processes, but on the number of shares alone.
+//! A holder of an aligned run of 2ᵏ shares can sum its subtree alone, and subtrees add up to the same bits. So the result depends
+//! on the number of shares, but not on the number of threads or processes: an all-reduce exchanges subtree sums.
 
-use crate::CHUNK;
+use crate::chunk::CHUNK;
 use descant_autograd::Gradients;
 use descant_kernels::{FlushSubnormals, Real, lanes, vectorized};
 use descant_tensor::Buffer;
 use rayon::prelude::*;
 
-/// Adds `others`, the shares from the second on, to `first` along the tree, on the threads of the current rayon pool;
-/// returns the sum of the squares of the result. Chunks have a fixed length and their squares are added in order.
+/// Adds `others`, the shares from the second on, to `first` along the tree, on the threads of the current rayon pool. Returns the
+/// squared norm of the result; chunks have a fixed length, and their squares are added in order.
 pub fn tree_sum_gradients(first: &mut Gradients, others: &[&Gradients]) -> f64 {
     others.iter().for_each(|other| first.touch_as(other));
     match first.buffer_mut() {
@@ -32,7 +32,7 @@ pub fn tree_sum(shares: &[f64]) -> f64 {
     }
 }
 
-/// How many of two or more shares are in the left half of the tree: a power of two.
+/// The number of shares in the left half of the tree, of two or more: a power of two.
 fn left_half(shares: usize) -> usize {
     shares.next_power_of_two() / 2
 }
@@ -41,8 +41,8 @@ fn slice<E: Real>(gradients: &Gradients) -> &[E] {
     E::slice(gradients.buffer())
 }
 
-/// Elements that are added up in their own type, before the sum goes on in f64: few enough that the partial sums of the
-/// tree stay in the first caches.
+/// Elements whose squares are summed in their own type, before the sum continues in f64: few enough that the partial sums of
+/// the tree stay in the first caches.
 const RUN: usize = 1024;
 
 fn add<E: Real>(first: &mut [E], others: &[&[E]]) -> f64 {
@@ -70,7 +70,7 @@ fn add<E: Real>(first: &mut [E], others: &[&[E]]) -> f64 {
     sums.into_iter().sum()
 }
 
-/// Adds what `others` hold from `start` on to the run of the first share. `partial` has a run for each level of the tree
+/// Adds the elements of `others` from `start` on to the run of the first share. `partial` has a run for each level of the tree
 /// but the lowest.
 fn add_run<E: Real>(first: &mut [E], others: &[&[E]], start: usize, partial: &mut [E]) {
     if others.is_empty() {
@@ -102,8 +102,8 @@ mod tests {
     use descant_autograd::Parameters;
     use descant_tensor::DType;
 
-    /// The tree as it is told: pairs at distances of 1, 2, 4, …
-    fn pairs(shares: &[f32]) -> f32 {
+    /// The definition of the tree: pairs at distances of 1, 2, 4, …
+    fn by_definition(shares: &[f32]) -> f32 {
         let mut sums = shares.to_vec();
         let mut distance = 1;
         while distance < sums.len() {
@@ -137,7 +137,7 @@ mod tests {
                 let squares = pool.install(|| tree_sum_gradients(&mut first, &all[1..].iter().collect::<Vec<_>>()));
                 for (i, &x) in slice::<f32>(&first).iter().enumerate() {
                     let each: Vec<f32> = (0..shares).map(|share| value(share, i)).collect();
-                    assert_eq!(x, pairs(&each), "element {i} of {shares} shares");
+                    assert_eq!(x, by_definition(&each), "element {i} of {shares} shares");
                 }
                 squares
             });

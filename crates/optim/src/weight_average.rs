@@ -1,11 +1,11 @@
-use crate::CHUNK;
+use crate::chunk::CHUNK;
 use descant_autograd::Parameters;
 use descant_kernels::{FlushSubnormals, Real, vectorized};
 use descant_tensor::Buffer;
 use rayon::prelude::*;
 
-/// A running average of the weights, `ā ← d·ā + (1 − d)·w` after every step: it lies nearer to the minimum that the
-/// steps jump around (Polyak & Juditsky 1992; exponential as in Szegedy et al. 2015, arXiv 1512.00567).
+/// A running average of the weights, `ā ← d·ā + (1 − d)·w` after every step: it is nearer to the minimum that the
+/// steps oscillate around (Polyak & Juditsky 1992; exponential as in Szegedy et al. 2015, arXiv 1512.00567).
 #[derive(Clone, Debug)]
 pub struct WeightAverage {
     decay: f64,
@@ -13,20 +13,20 @@ pub struct WeightAverage {
 }
 
 impl WeightAverage {
-    /// Begins with these weights. `decay` is what of the average remains after a step.
+    /// Starts from these weights. `decay` is the share of the average that a step keeps.
     pub fn new(decay: f64, weights: &Parameters) -> Self {
         Self { decay, weights: weights.clone() }
     }
 
-    /// Takes in the weights after this many steps, on the threads of the current rayon pool. Early on, little remains
-    /// of an average of what was hardly trained: `(1 + steps) / (10 + steps)` at most.
+    /// Averages in the weights after this many steps, on the threads of the current rayon pool. Early on, the decay is at most
+    /// `(1 + steps) / (10 + steps)`, so that hardly trained weights are soon forgotten.
     pub fn update(&mut self, weights: &Parameters, steps: u64) {
         let steps = steps as f64;
         let decay = self.decay.min((1.0 + steps) / (10.0 + steps));
         match (self.weights.buffer_mut(), weights.buffer()) {
             (Buffer::F32(average), Buffer::F32(weights)) => lerp(average, weights, decay as f32),
             (Buffer::F64(average), Buffer::F64(weights)) => lerp(average, weights, decay),
-            // Both come from the same parameters.
+            // Both have the type of the same parameters.
             _ => {}
         }
     }
@@ -36,7 +36,7 @@ impl WeightAverage {
         &self.weights
     }
 
-    /// The average, to go on from that of a checkpoint.
+    /// The average, to restore it from a checkpoint.
     pub fn weights_mut(&mut self) -> &mut Parameters {
         &mut self.weights
     }

@@ -1,0 +1,104 @@
+//! The optimizers. Each is one file, which holds its hyperparameters, their defaults and ranges, its state and its update
+//! rule; and one word here.
+
+use crate::ranges::from_0;
+use crate::update::{Chunk, Step, Update};
+use descant_kernels::Real;
+use glob::Pattern;
+use serde::{Deserialize, Serialize};
+
+/// Declares the optimizers: `module::Type`, of which the module's name is the recipe's `optimizer.kind`.
+macro_rules! optimizers {
+    ($($module:ident :: $optimizer:ident),* $(,)?) => {
+        $(mod $module;)*
+        $(pub use $module::$optimizer;)*
+
+        /// An optimizer and its hyperparameters, with PyTorch's names and defaults: the `[optimizer]` table of a recipe.
+        ///
+        /// Each has `weight_decay`, and `no_decay`: patterns of the names of parameters without weight decay, in which `*`
+        /// matches any characters. By default these are biases and the weights of norms, `["*bias*", "*norm*"]`, as usual
+        /// in training Transformers; embedding tables decay. With `[]` everything decays, as in PyTorch unless told
+        /// otherwise.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind", rename_all = "lowercase")]
+        pub enum OptimizerConfig {
+            $(#[doc = concat!("See [`", stringify!($optimizer), "`].")] $optimizer($optimizer),)*
+        }
+
+        impl OptimizerConfig {
+            /// Patterns of the parameters without weight decay.
+            pub fn no_decay(&self) -> &[String] {
+                match self {
+                    $(Self::$optimizer(config) => &config.no_decay,)*
+                }
+            }
+
+            fn weight_decay(&mut self) -> &mut f64 {
+                match self {
+                    $(Self::$optimizer(config) => &mut config.weight_decay,)*
+                }
+            }
+
+            /// PyTorch's names of the state buffers.
+            pub fn state_names(&self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$optimizer(config) => config.state_names(),)*
+                }
+            }
+
+            pub(crate) fn initial_state(&self) -> f64 {
+                match self {
+                    $(Self::$optimizer(config) => config.initial_state(),)*
+                }
+            }
+
+            fn validate_own(&self) -> Result<(), String> {
+                match self {
+                    $(Self::$optimizer(config) => config.validate(),)*
+                }
+            }
+
+            pub(crate) fn update<E: Real>(&self, chunk: Chunk<'_, E>, step: Step) {
+                match self {
+                    $(Self::$optimizer(config) => config.update(chunk, step),)*
+                }
+            }
+        }
+    };
+}
+
+optimizers! {
+    sgd::Sgd,
+    adagrad::Adagrad,
+    adadelta::Adadelta,
+    rmsprop::Rmsprop,
+    adam::Adam,
+    adamw::Adamw,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self::Adamw(Adamw::default())
+    }
+}
+
+impl OptimizerConfig {
+    /// The same without weight decay.
+    pub(crate) fn without_decay(&self) -> Self {
+        let mut config = self.clone();
+        *config.weight_decay() = 0.0;
+        config
+    }
+
+    /// Checks the range of every hyperparameter.
+    ///
+    /// # Errors
+    /// The key, its value, and what is expected.
+    pub fn validate(&self) -> Result<(), String> {
+        for pattern in self.no_decay() {
+            Pattern::new(pattern).map_err(|error| format!("optimizer.no_decay {pattern:?}: {error}"))?;
+        }
+        self.validate_own()?;
+        from_0("optimizer.weight_decay", *self.clone().weight_decay())
+    }
+}
