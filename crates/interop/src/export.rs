@@ -5,7 +5,7 @@ use crate::folder::{CHAT_TEMPLATE, CONFIG, GENERATION, TOKENIZER, TOKENIZER_CONF
 use crate::template::own_template;
 use crate::tokenizer::marian;
 use crate::weights::{Part, part};
-use crate::whole::{Named, pretty, whole, write, write_tensors};
+use crate::write_folder::{Named, pretty, whole, write, write_tensors};
 use crate::{Error, Family};
 use descant_text::{PostProcessor, SpecialTokens, Tokenizer};
 use descant_train::Trained;

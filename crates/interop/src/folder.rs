@@ -1,7 +1,6 @@
 //! The files of a folder of `transformers`, and how they are read.
 
 use crate::Error;
-use crate::peft::is_adapter;
 use serde_json::Value;
 use std::fs;
 use std::io::ErrorKind;
@@ -18,6 +17,7 @@ pub(crate) const INDEX: &str = "model.safetensors.index.json";
 pub(crate) const PICKLED: &str = "pytorch_model.bin";
 pub(crate) const PICKLED_INDEX: &str = "pytorch_model.bin.index.json";
 pub(crate) const GENERATION: &str = "generation_config.json";
+pub(crate) const ADAPTER_CONFIG: &str = "adapter_config.json";
 
 /// The most bytes of a file that is no weights: the index of a model of thousands of tensors has some hundred thousand.
 const LONGEST: u64 = 1 << 26;
@@ -70,6 +70,12 @@ pub(crate) fn is_model(folder: &Path) -> Result<(), Error> {
         },
         Ok(_) => Ok(()),
     }
+}
+
+/// Whether a folder holds an adapter of PEFT, and no whole model beside it.
+pub fn is_adapter(folder: &Path) -> bool {
+    let whole = [WEIGHTS, INDEX, PICKLED, PICKLED_INDEX];
+    folder.join(ADAPTER_CONFIG).is_file() && !whole.into_iter().any(|name| folder.join(name).exists())
 }
 
 /// A file of another program, and what to do with it.

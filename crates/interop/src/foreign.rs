@@ -1,13 +1,9 @@
-//! Models from elsewhere: what one is, and the run that is made of it.
+//! A model from elsewhere, as its readers give it.
 
-use crate::folder::{CONFIG, is_model, read_json};
+use crate::Family;
 use crate::weights::Weights;
-use crate::{Error, Family, ctranslate2, gguf, recurrent};
-use descant_autograd::Parameters;
-use descant_models::ModelConfig;
-use descant_text::{ChatTemplate, Message};
-use descant_train::{Recipe, Tokenizers, Trained, is_gguf};
-use std::path::Path;
+use descant_text::ChatTemplate;
+use descant_train::{Recipe, Tokenizers};
 
 /// How the files of a model are laid out, and so which of its tensors are which parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,79 +32,4 @@ pub struct Foreign {
     /// What is to be told of it.
     pub notes: Vec<String>,
     pub(crate) weights: Weights,
-}
-
-impl Foreign {
-    /// Reads a folder of `transformers`, one of PyTorch's tensors, one of CTranslate2, or a file of llama.cpp.
-    ///
-    /// # Errors
-    /// Where it is neither, not whole, of a family that is not known, or of numbers that no run may have.
-    pub fn open(place: &Path) -> Result<Self, Error> {
-        let foreign = Self::read(place)?;
-        // Nothing would open the run.
-        let says = if place.is_dir() { place.join(CONFIG) } else { place.to_owned() };
-        foreign.recipe.validate().map_err(|reason| Error::folder(&says, reason))?;
-        Ok(foreign)
-    }
-
-    fn read(place: &Path) -> Result<Self, Error> {
-        if place.is_file() && is_gguf(place) {
-            return gguf::open(place);
-        }
-        if ctranslate2::is_there(place) {
-            return ctranslate2::open(place);
-        }
-        is_model(place)?;
-        let config = read_json(&place.join(CONFIG))?;
-        match config.get("kind") {
-            Some(_) if config.get("model_type").is_none() => recurrent::open(place, config),
-            _ => crate::import::open(place, &config),
-        }
-    }
-
-    /// Makes a run of it: what writes, is evaluated, and can be the `init` of a training. Returns what is to be told of it.
-    ///
-    /// # Errors
-    /// Where its weights are not those that it describes, or the run cannot be written.
-    pub fn save(self, run: &Path) -> Result<Vec<String>, Error> {
-        self.save_with(run, |_, _, _| Ok(()))
-    }
-
-    /// The same with its weights changed, by what knows their names in its family.
-    pub(crate) fn save_with(
-        mut self,
-        run: &Path,
-        change: impl FnOnce(Option<Family>, &ModelConfig, &mut Parameters) -> Result<(), Error>,
-    ) -> Result<Vec<String>, Error> {
-        let (family, mut parameters) = match self.layout {
-            Layout::Transformers(family) | Layout::Gguf(family) => {
-                let own = self.weights.of_family(family, &mut self.recipe, &self.tokenizers, &mut self.notes)?;
-                (Some(family), own)
-            }
-            Layout::PyTorch => (None, self.weights.of_pytorch(&self.recipe, &self.tokenizers)?),
-            Layout::CTranslate2 => {
-                let model = &self.recipe.model;
-                let positions = ctranslate2::positions(model.transformer().max_length, model.hidden);
-                let given =
-                    vec![("encoder.position.weight", positions.clone()), ("decoder.position.weight", positions)];
-                (None, self.weights.of_pieces(ctranslate2::pieces(model), given, &self.recipe, &self.tokenizers)?)
-            }
-        };
-        change(family, &self.recipe.model, &mut parameters)?;
-        let said = [Message::new("user", "?")];
-        if let Some(Err(reason)) = self.chat.as_ref().map(|chat| chat.prompt(&said)) {
-            let what = "the chat template cannot write a conversation, so the model cannot be talked to as it is";
-            self.notes.push(format!("{what}: {reason}"));
-        }
-        Trained::save(&self.recipe, &self.tokenizers, &parameters, self.chat.as_ref(), run)?;
-        Ok(self.notes)
-    }
-}
-
-/// Makes a run of a model from elsewhere. Returns what is to be told of it.
-///
-/// # Errors
-/// As [`Foreign::open`] and [`Foreign::save`].
-pub fn import(place: &Path, run: &Path) -> Result<Vec<String>, Error> {
-    Foreign::open(place)?.save(run)
 }

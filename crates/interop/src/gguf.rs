@@ -3,12 +3,12 @@
 mod architecture;
 mod hyperparameters;
 mod import;
+mod item;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
 
 pub(crate) use import::open;
-pub(crate) use vocabulary::QWEN2_CUT;
 
 use crate::template::own_template;
 use crate::weights::{Part, part};
@@ -19,7 +19,7 @@ use descant_nn::{RotaryScaling, TransformerConfig};
 use descant_text::write_file;
 use descant_train::Trained;
 use half::{bf16, f16};
-use hyperparameters::FACTORS;
+use item::{FACTORS, Item};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -61,18 +61,6 @@ impl GgufNumbers {
             Self::BF16 => values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect(),
         }
     }
-}
-
-/// A value that a key has.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Item {
-    Number(u32),
-    Real(f32),
-    Flag(bool),
-    Text(String),
-    Reals(Vec<f32>),
-    Numbers(Vec<i32>),
-    Texts(Vec<String>),
 }
 
 /// A tensor: its name, its lengths, the last one first, and its numbers.

@@ -1,7 +1,8 @@
 //! Fetches folders by name from the Hugging Face Hub, into its cache on this machine, which other programs share.
 
 use crate::folder::{
-    CHAT_TEMPLATE, CONFIG, GENERATION, INDEX, MERGES, PICKLED, PICKLED_INDEX, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS,
+    ADAPTER_CONFIG, CHAT_TEMPLATE, CONFIG, GENERATION, INDEX, MERGES, PICKLED, PICKLED_INDEX, TOKENIZER,
+    TOKENIZER_CONFIG, WEIGHTS,
 };
 use crate::tokenizer::alone;
 use crate::tokenizer::marian::{self, TARGET_VOCABULARY};
@@ -64,8 +65,7 @@ impl HubName {
         let info = match api.repo(self.at(&self.revision)).info() {
             Ok(info) => info,
             Err(error) => {
-                let folder =
-                    kept.get(CONFIG).or_else(|| kept.get(peft::ADAPTER_CONFIG)).filter(|_| status(&error).is_none());
+                let folder = kept.get(CONFIG).or_else(|| kept.get(ADAPTER_CONFIG)).filter(|_| status(&error).is_none());
                 return folder.and_then(|path| folder_of(&path)).ok_or_else(|| self.wrong(&error));
             }
         };
@@ -126,7 +126,7 @@ fn folder_of(file: &Path) -> Option<PathBuf> {
 fn wanted<'a>(listed: &[&'a str]) -> Result<Vec<&'a str>, &'static str> {
     let find = |wanted: &'static str| listed.iter().copied().find(|&name| name == wanted);
     let is_whole = [WEIGHTS, INDEX, PICKLED, PICKLED_INDEX].into_iter().any(|name| find(name).is_some());
-    if let Some(adapter) = find(peft::ADAPTER_CONFIG).filter(|_| !is_whole) {
+    if let Some(adapter) = find(ADAPTER_CONFIG).filter(|_| !is_whole) {
         let weights = find(peft::WEIGHTS).or_else(|| find(peft::PICKLED)).ok_or(peft::WEIGHTS)?;
         let beside = peft::BESIDE.into_iter().filter_map(find);
         return Ok([adapter, weights].into_iter().chain(beside).collect());

@@ -1,89 +1,85 @@
-//! Reads folders of `transformers`.
+//! Imports models: which reader a place is for, and the run that is made of what that reads.
 
-use crate::family::{Described, ids};
-use crate::folder::{CONFIG, GENERATION, TOKENIZER, read_json_if};
+use crate::folder::{CONFIG, is_model, read_json};
 use crate::foreign::{Foreign, Layout};
-use crate::template::chat_template;
-use crate::tokenizer::Settings;
-use crate::weights::Weights;
-use crate::{Error, Family, generation, tokenizer};
-use descant_text::{SpecialTokens, Tokenizer, TokenizerConfig};
-use descant_train::{Recipe, Tokenizers};
-use serde_json::{Value, json};
+use crate::{Error, Family, ctranslate2, gguf, recurrent, transformers};
+use descant_autograd::Parameters;
+use descant_models::ModelConfig;
+use descant_text::Message;
+use descant_train::{Trained, is_gguf};
 use std::path::Path;
-use std::sync::Arc;
 
-fn each_once(ids: impl Iterator<Item = u32>) -> Vec<u32> {
-    let mut all = Vec::new();
-    for id in ids {
-        if !all.contains(&id) {
-            all.push(id);
+impl Foreign {
+    /// Reads a folder of `transformers`, one of PyTorch's tensors, one of CTranslate2, or a file of llama.cpp.
+    ///
+    /// # Errors
+    /// Where it is neither, not whole, of a family that is not known, or of numbers that no run may have.
+    pub fn open(place: &Path) -> Result<Self, Error> {
+        let foreign = Self::read(place)?;
+        // Nothing would open the run.
+        let says = if place.is_dir() { place.join(CONFIG) } else { place.to_owned() };
+        foreign.recipe.validate().map_err(|reason| Error::folder(&says, reason))?;
+        Ok(foreign)
+    }
+
+    fn read(place: &Path) -> Result<Self, Error> {
+        if place.is_file() && is_gguf(place) {
+            return gguf::open(place);
+        }
+        if ctranslate2::is_there(place) {
+            return ctranslate2::open(place);
+        }
+        is_model(place)?;
+        let config = read_json(&place.join(CONFIG))?;
+        match config.get("kind") {
+            Some(_) if config.get("model_type").is_none() => recurrent::open(place, config),
+            _ => transformers::open(place, &config),
         }
     }
-    all
+
+    /// Makes a run of it: what writes, is evaluated, and can be the `init` of a training. Returns what is to be told of it.
+    ///
+    /// # Errors
+    /// Where its weights are not those that it describes, or the run cannot be written.
+    pub fn save(self, run: &Path) -> Result<Vec<String>, Error> {
+        self.save_with(run, |_, _, _| Ok(()))
+    }
+
+    /// The same with its weights changed, by what knows their names in its family.
+    pub(crate) fn save_with(
+        mut self,
+        run: &Path,
+        change: impl FnOnce(Option<Family>, &ModelConfig, &mut Parameters) -> Result<(), Error>,
+    ) -> Result<Vec<String>, Error> {
+        let (family, mut parameters) = match self.layout {
+            Layout::Transformers(family) | Layout::Gguf(family) => {
+                let own = self.weights.of_family(family, &mut self.recipe, &self.tokenizers, &mut self.notes)?;
+                (Some(family), own)
+            }
+            Layout::PyTorch => (None, self.weights.of_pytorch(&self.recipe, &self.tokenizers)?),
+            Layout::CTranslate2 => {
+                let model = &self.recipe.model;
+                let positions = ctranslate2::positions(model.transformer().max_length, model.hidden);
+                let given =
+                    vec![("encoder.position.weight", positions.clone()), ("decoder.position.weight", positions)];
+                (None, self.weights.of_pieces(ctranslate2::pieces(model), given, &self.recipe, &self.tokenizers)?)
+            }
+        };
+        change(family, &self.recipe.model, &mut parameters)?;
+        let said = [Message::new("user", "?")];
+        if let Some(Err(reason)) = self.chat.as_ref().map(|chat| chat.prompt(&said)) {
+            let what = "the chat template cannot write a conversation, so the model cannot be talked to as it is";
+            self.notes.push(format!("{what}: {reason}"));
+        }
+        Trained::save(&self.recipe, &self.tokenizers, &parameters, self.chat.as_ref(), run)?;
+        Ok(self.notes)
+    }
 }
 
-/// The model in `folder`, whose `config.json` is this.
+/// Makes a run of a model from elsewhere. Returns what is to be told of it.
 ///
 /// # Errors
-/// Where the folder is not whole, or of a family that is not known.
-pub(crate) fn open(folder: &Path, config: &Value) -> Result<Foreign, Error> {
-    let wrong = |reason: String| Error::folder(&folder.join(CONFIG), reason);
-    let Described { family, model: model_config, mut special, source_entries, unread } =
-        Family::read(config).map_err(wrong)?;
-    let weights = Weights::open(folder)?;
-    let settings = Settings::read(folder)?;
-    let generation = read_json_if(&folder.join(GENERATION))?;
-    let place = folder.join(if generation.is_some() { GENERATION } else { CONFIG });
-    let (defaults, left) = generation::read(generation.as_ref(), config, family.reads_a_source())
-        .map_err(|reason| Error::folder(&place, reason))?;
-    let of_config = generation.is_none();
-    let mut notes: Vec<String> =
-        left.into_iter().map(|line| format!("{}: {line}", if of_config { CONFIG } else { GENERATION })).collect();
-    let generation = generation.unwrap_or_else(|| json!({}));
-    let of_generation = |key: &str| ids(&generation, key).map_err(|reason| Error::folder(&place, reason));
-    let start = if family.reads_a_source() { "decoder_start_token_id" } else { "bos_token_id" };
-    special.bos = of_generation(start)?.first().copied().or(special.bos);
-    if folder.join(TOKENIZER).exists() {
-        Tokenizer::try_apart(&folder.join(TOKENIZER), Some(special.clone())).map_err(descant_train::Error::from)?;
-    }
-    let tokenizer = settings.with_named(tokenizer::read(folder, family, &settings, special)?)?;
-    special = tokenizer.special().clone();
-    // All end a text; first, what ends a turn: the one that the tokenizer calls so.
-    let named = settings.token("eos_token")?.and_then(|token| tokenizer.id(token));
-    special.eos = each_once(named.into_iter().chain(of_generation("eos_token_id")?).chain(special.eos));
-    let (around, note) = settings.post_processor(&tokenizer)?;
-    special.post_processor = Some(around);
-    notes.extend(note);
-    special.unknown = tokenizer.unknown().or(special.unknown);
-    let tokenizer = tokenizer.with_special(special.clone()).map_err(descant_train::Error::from)?;
-    if let Some(rows) = special.entries.filter(|&rows| rows < tokenizer.vocabulary()) {
-        let tokens = tokenizer.vocabulary();
-        return Err(wrong(format!("vocab_size = {rows}, but the tokenizer has {tokens} tokens")));
-    }
-    let with = |special| TokenizerConfig { special: Some(special), ..TokenizerConfig::default() };
-    let mut recipe =
-        Recipe { tokenizer: with(tokenizer.special().clone()), generation: defaults, ..Recipe::of(model_config) };
-    let target = Arc::new(tokenizer);
-    let of_source = SpecialTokens { entries: source_entries.or(special.entries), ..special.clone() };
-    let source = match tokenizer::source(folder, family, of_source)? {
-        Some(source) => {
-            recipe.target_tokenizer = Some(std::mem::replace(&mut recipe.tokenizer, with(source.special().clone())));
-            Some(Arc::new(source))
-        }
-        None => match source_entries.filter(|&entries| special.entries.is_some_and(|target| target != entries)) {
-            Some(entries) => {
-                return Err(wrong(format!(
-                    "vocab_size = {entries} is not decoder_vocab_size: expected one, as there is one tokenizer"
-                )));
-            }
-            None => family.reads_a_source().then(|| target.clone()),
-        },
-    };
-    let tokenizers = Tokenizers { source, target };
-    let chat = chat_template(folder, &settings, &tokenizers.target)?;
-    let mut unread = unread;
-    unread.retain(|key| !(of_config && generation::OF_MODEL.contains(&key.as_str())));
-    notes.extend((!unread.is_empty()).then(|| format!("{CONFIG}: these keys are not read: {}", unread.join(", "))));
-    Ok(Foreign { layout: Layout::Transformers(family), recipe, tokenizers, chat, notes, weights })
+/// As [`Foreign::open`] and [`Foreign::save`].
+pub fn import(place: &Path, run: &Path) -> Result<Vec<String>, Error> {
+    Foreign::open(place)?.save(run)
 }

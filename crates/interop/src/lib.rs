@@ -30,16 +30,19 @@ mod tensors;
 #[cfg(test)]
 mod tests;
 mod tokenizer;
+mod transformers;
 mod weights;
-mod whole;
+mod write_folder;
 
 pub use error::Error;
 pub use export::export;
 pub use family::Family;
-pub use foreign::{Foreign, Layout, import};
+pub use folder::is_adapter;
+pub use foreign::{Foreign, Layout};
 pub use gguf::{GgufNumbers, export_gguf};
 #[cfg(feature = "hub")]
 pub use hub::HubName;
-pub use peft::{base_of, export_adapter, import_adapted, is_adapter};
+pub use import::import;
+pub use peft::{base_of, export_adapter, import_adapted};
 pub use recurrent::export_recurrent;
 pub use tokenizer::tokenizer;

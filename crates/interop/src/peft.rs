@@ -1,12 +1,13 @@
 //! Low-rank adapters (LoRA; Hu et al. 2022, arXiv 2106.09685) in the layout of PEFT: `adapter_config.json`, and
 //! `adapter_model.safetensors` with two factors for each adapted layer of a model of `transformers`.
 
-use crate::folder::{self, CHAT_TEMPLATE, CONFIG, TOKENIZER, TOKENIZER_CONFIG, read_if, read_json};
+use crate::folder::{ADAPTER_CONFIG, CHAT_TEMPLATE, CONFIG, TOKENIZER, TOKENIZER_CONFIG, read_if, read_json};
+use crate::foreign::Foreign;
 use crate::names::Piece;
 use crate::tensors::{Tensor, TensorFile};
 use crate::weights::{Part, part};
-use crate::whole::{Named, pretty, whole, write, write_tensors};
-use crate::{Error, Family, Foreign};
+use crate::write_folder::{Named, pretty, whole, write, write_tensors};
+use crate::{Error, Family};
 use descant_autograd::{LoraAdapter, Parameters};
 use descant_kernels::{Mat, MatMut, Parallelism, gemm};
 use descant_models::ModelConfig;
@@ -15,7 +16,6 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-pub(crate) const ADAPTER_CONFIG: &str = "adapter_config.json";
 pub(crate) const WEIGHTS: &str = "adapter_model.safetensors";
 pub(crate) const PICKLED: &str = "adapter_model.bin";
 /// What trainers put beside an adapter, and is not read.
@@ -95,12 +95,6 @@ pub fn base_of(adapter: &Path) -> Result<PathBuf, Error> {
             Err(Error::folder(adapter, reason))
         }
     }
-}
-
-/// Whether a folder holds an adapter, and no whole model beside it.
-pub fn is_adapter(folder: &Path) -> bool {
-    let whole = [folder::WEIGHTS, folder::INDEX, folder::PICKLED, folder::PICKLED_INDEX];
-    folder.join(ADAPTER_CONFIG).is_file() && !whole.into_iter().any(|name| folder.join(name).exists())
 }
 
 /// An adapter whose weights still lie in their file.

@@ -16,7 +16,7 @@ use crate::folder::{CONFIG, TOKENIZER, WEIGHTS, read_json};
 use crate::foreign::{Foreign, Layout};
 use crate::tokenizer::list;
 use crate::weights::{Weights, tied_names};
-use crate::whole::{pretty, whole, write, write_tensors};
+use crate::write_folder::{pretty, whole, write, write_tensors};
 use descant_models::{LossConfig, ModelConfig, ModelKind};
 use descant_text::{SpecialTokens, Tokenizer, TokenizerConfig};
 use descant_train::{Recipe, Tokenizers, Trained};

@@ -179,7 +179,7 @@ fn with_tensor(name: &str, value: impl Fn(usize) -> f32) -> Result<(), crate::Er
     }
     let bytes = fs::read(model.join("model.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
-    let mut tensors: Vec<crate::whole::Named> = file
+    let mut tensors: Vec<crate::write_folder::Named> = file
         .names()
         .into_iter()
         .map(|name| {
@@ -190,7 +190,7 @@ fn with_tensor(name: &str, value: impl Fn(usize) -> f32) -> Result<(), crate::Er
         .collect();
     let (_, shape, table) = tensors.iter().find(|(name, ..)| name.ends_with("wte.weight")).unwrap().clone();
     tensors.push((name.to_owned(), shape, table.iter().enumerate().map(|(i, x)| x + value(i)).collect()));
-    crate::whole::write_tensors(&model.join("model.safetensors"), &tensors).unwrap();
+    crate::write_folder::write_tensors(&model.join("model.safetensors"), &tensors).unwrap();
     import(&model, &folder.path().join("run")).map(|_| ())
 }
 

@@ -63,7 +63,8 @@ struct Limits {
 impl Request {
     fn limits(&self) -> Limits {
         match self {
-            Self::Template(_) | Self::Render { .. } => Limits { memory: 1 << 30, seconds: 10 },
+            // A template has at most 64 KB, and of address space the program itself takes 60 MB.
+            Self::Template(_) | Self::Render { .. } => Limits { memory: STACK as u64 + (160 << 20), seconds: 10 },
             // Of 256,000 entries, a file of 30 MB takes some seconds.
             Self::Tokenizer { .. } => Limits { memory: 4 << 30, seconds: 60 },
         }

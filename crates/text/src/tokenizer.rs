@@ -128,7 +128,7 @@ impl Tokenizer {
         let read = || {
             let ids = tokenizer_file::check(bytes)?;
             let text = |error: TextError| error.to_string();
-            let inner = Inner::from_bytes(bytes).map_err(|error| error.to_string())?;
+            let inner = tokenizer_file::tokenizer(bytes)?;
             let tokenizer = Self::new(inner, special).map_err(text)?;
             tokenizer.check_ids(&ids)?;
             TRIAL

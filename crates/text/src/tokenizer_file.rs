@@ -2,9 +2,11 @@
 //! fit together. The library itself panics, aborts or allocates without bound on some others.
 
 mod charsmap;
+mod read;
 mod vocabulary;
 
 pub(crate) use charsmap::Charsmap;
+pub(crate) use read::tokenizer;
 
 use crate::{TextError, read_file};
 use serde::Deserialize;
@@ -24,6 +26,8 @@ const GROWTH: usize = 64;
 const MOST_COMPONENTS: usize = 64;
 /// The most entries of a vocabulary.
 const MOST_ENTRIES: usize = 1 << 22;
+/// The most prefixes of pieces: the library keeps a table for each. 262,144 pieces that are as long as any have a million.
+const MOST_NODES: usize = 1 << 21;
 /// The most characters that WordPiece takes for a word: its time grows with their cube.
 const LONGEST_WORD: u64 = 1000;
 
@@ -127,6 +131,12 @@ impl Model {
         }
         if let Some((first, second)) = &vocab.twice {
             return Err(format!("model.vocab: {first:?} and {second:?} have one id"));
+        }
+        if vocab.nodes > MOST_NODES {
+            return Err(format!(
+                "model.vocab: its pieces are too long and too many: they have {} different prefixes, expected at most {MOST_NODES}",
+                vocab.nodes
+            ));
         }
         let (highest, token) = &vocab.highest;
         if *highest as usize >= MOST_ENTRIES {

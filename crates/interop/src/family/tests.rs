@@ -127,7 +127,7 @@ fn with_tensor(name: &str, to: &Path, without: &[&str], tensor: Option<(&str, Ve
     });
     let added = tensor.map(|(name, shape, values)| (name.to_owned(), shape, values));
     let tensors: Vec<_> = own.chain(added).collect();
-    crate::whole::write_tensors(&to.join("model.safetensors"), &tensors).unwrap();
+    crate::write_folder::write_tensors(&to.join("model.safetensors"), &tensors).unwrap();
 }
 
 fn table(name: &str, tensor: &str) -> (Vec<usize>, Vec<f32>) {

@@ -1,7 +1,7 @@
 //! Sizes and numbers of a model: the keys of a file, and the `config.json` that they mean.
 
-use super::Item;
 use super::architecture::{Architecture, Cap, Windows, is_windowed};
+use super::item::{FACTORS, Item};
 use crate::family::{FULL, SLIDING};
 use crate::tensors::TensorFile;
 use descant_models::ModelConfig;
@@ -65,8 +65,6 @@ const TABLES: [&str; 2] = ["attention.", "rope."];
 /// What llama.cpp has for keys that are not there.
 const ROTARY_BASE: f64 = 10_000.0;
 const WINDOW: u64 = 4096;
-/// The factors of rotary frequencies, as Llama 3.1 has them.
-pub(super) const FACTORS: &str = "rope_freqs.weight";
 
 /// Lengths that a scaling may have been made for.
 const LENGTHS: [usize; 20] = {

@@ -17,6 +17,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+/// The table of tokens.
+const EMBEDDING: &str = "token_embd.weight";
+
 /// The model of a file of llama.cpp.
 ///
 /// # Errors
@@ -24,17 +27,22 @@ use std::sync::Arc;
 pub(crate) fn open(path: &Path) -> Result<Foreign, Error> {
     let wrong = |reason: String| Error::folder(path, reason);
     let mut file = open_file(path).map_err(|error| Error::io("read", path, error))?;
-    let (values, tensors) = gguf::head(&mut file).map_err(|error| unreadable(path, error))?;
+    let (mut values, tensors) = gguf::head(&mut file).map_err(|error| unreadable(path, error))?;
     let mut file = TensorFile::of(path, file, tensors)?;
     are_apart(file.tensors()).map_err(wrong)?;
     is_whole(&values).map_err(wrong)?;
-    vocabulary::check(&values).map_err(wrong)?;
+    let embedding = file.tensors().iter().find(|tensor| tensor.name == EMBEDDING);
+    vocabulary::check(&values, embedding.and_then(|tensor| tensor.shape.first().copied())).map_err(wrong)?;
     let architecture = values.get("general.architecture").and_then(Value::as_str).unwrap_or_default();
     let architecture = Architecture::named(architecture).map_err(wrong)?;
     let (config, notes) = hyperparameters::read(architecture, &values, &mut file).map_err(wrong)?;
     let Described { family, model, special, .. } = Family::read(&config).map_err(wrong)?;
-    let (json, special) = vocabulary::read(&values, special).map_err(wrong)?;
-    let tokenizer = descant_text::Tokenizer::from_json(json.to_string().as_bytes(), Some(special.clone()));
+    let (json, special) = vocabulary::read(&mut values, special).map_err(wrong)?;
+    // Of a large vocabulary, each form takes as much memory as the tokenizer: there are never more than two.
+    let text = json.to_string();
+    drop(json);
+    let tokenizer = descant_text::Tokenizer::from_json(text.as_bytes(), Some(special.clone()));
+    drop(text);
     let tokenizer = tokenizer.map_err(|error| wrong(error.to_string()))?;
     let recipe = Recipe {
         tokenizer: TokenizerConfig { special: Some(special.clone()), ..TokenizerConfig::default() },
@@ -46,6 +54,11 @@ pub(crate) fn open(path: &Path) -> Result<Foreign, Error> {
         .into_iter()
         .map(|piece| (architecture.tensor(&piece.theirs), piece.theirs))
         .collect();
+    if let Some(tensor) = file.tensors().iter().find(|tensor| names.values().any(|theirs| *theirs == tensor.name)) {
+        let reason =
+            format!("'{}' is the name of a tensor in a folder of transformers: llama.cpp has others", tensor.name);
+        return Err(wrong(reason));
+    }
     let transformer = recipe.model.transformer();
     let head = transformer.head_dim(recipe.model.hidden);
     file.rename(|tensor| as_in_folder(tensor, architecture, &names, head));

@@ -116,11 +116,16 @@ fn changed(whole: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     [&whole[..at], to, &whole[at + from.len()..]].concat()
 }
 
-/// A list of single precision as the value of a key in a file.
-fn reals(key: &str, values: &[f32]) -> Vec<u8> {
-    let head = [&(key.len() as u64).to_le_bytes(), key.as_bytes(), &9_u32.to_le_bytes(), &6_u32.to_le_bytes()].concat();
-    let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+/// A list of 4-byte numbers of a type as the value of a key in a file.
+fn list(key: &str, kind: u32, values: impl Iterator<Item = [u8; 4]>) -> Vec<u8> {
+    let head = [&(key.len() as u64).to_le_bytes(), key.as_bytes(), &9_u32.to_le_bytes(), &kind.to_le_bytes()].concat();
+    let values: Vec<u8> = values.flatten().collect();
     [&head[..], &(values.len() as u64 / 4).to_le_bytes(), &values].concat()
+}
+
+/// A list of single precision.
+fn reals(key: &str, values: &[f32]) -> Vec<u8> {
+    list(key, 6, values.iter().map(|value| value.to_le_bytes()))
 }
 
 #[test]
@@ -167,6 +172,15 @@ fn tokens_without_scores_have_none_as_in_llama_cpp_and_damaged_scores_are_refuse
     let none = changed(&whole, b"tokenizer.ggml.scores", b"general.what_is_no_sc");
     assert_eq!(cut(&none).unwrap(), cut(&zeros).unwrap());
     assert_eq!(cut(&none).unwrap(), ["abab", "ab"]);
+    // llama.cpp merges to tokens of any type but those that are cut out of a text before: here, to all that are unused.
+    let key_of_types = "tokenizer.ggml.token_type";
+    let types = values(&at("out.gguf"))[key_of_types].as_array().unwrap().clone();
+    let types: Vec<i32> = types.iter().map(|kind| kind.as_i64().unwrap() as i32).collect();
+    let signed = |types: &[i32]| list(key_of_types, 5, types.iter().map(|kind| kind.to_le_bytes()));
+    for unused in [0, 5, 6, 99] {
+        let others: Vec<i32> = types.iter().map(|&kind| if kind == 1 { unused } else { kind }).collect();
+        assert_eq!(cut(&changed(&whole, &signed(&types), &signed(&others))).unwrap(), ["abab", "ab"], "{unused}");
+    }
     for damaged in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut scores = scores.clone();
         scores[2] = damaged;
@@ -177,15 +191,13 @@ fn tokens_without_scores_have_none_as_in_llama_cpp_and_damaged_scores_are_refuse
 
 #[test]
 fn scores_are_numbers_one_for_each_token() {
-    let read = |scores: Option<Value>| super::vocabulary::scores(scores.as_ref(), 2);
-    assert_eq!(read(None), Ok(vec![0.0, 0.0]));
-    assert_eq!(read(Some(json!([-1, -2.5]))), Ok(vec![-1.0, -2.5]));
-    let refused =
-        |scores: Value, says: &str| assert_eq!(read(Some(scores)), Err(format!("tokenizer.ggml.scores{says}")));
-    refused(json!([1.0]), " has 1 entries, and tokens 2");
-    refused(json!([1.0, 2.0, 3.0]), " has 3 entries, and tokens 2");
-    refused(json!(["1", "2"]), ": expected a list of numbers");
-    refused(json!(1.0), ": expected a list of numbers");
+    let read = |scores: &[Value]| super::vocabulary::scores(scores.to_vec(), 2);
+    assert_eq!(read(&[]), Ok(vec![0.0, 0.0]));
+    assert_eq!(read(&[json!(-1), json!(-2.5)]), Ok(vec![-1.0, -2.5]));
+    let refused = |scores: &[Value], says: &str| assert_eq!(read(scores), Err(format!("tokenizer.ggml.scores{says}")));
+    refused(&[json!(1.0)], " has 1 entries, and tokens 2");
+    refused(&[json!(1.0), json!(2.0), json!(3.0)], " has 3 entries, and tokens 2");
+    refused(&[json!("1"), json!("2")], ": expected a list of numbers");
 }
 
 #[test]
@@ -213,6 +225,42 @@ fn numbers_that_are_not_finite_are_refused_by_key() {
         let error = import(&at("changed.gguf"), &at("none")).unwrap_err().to_string();
         assert!(error.contains("it is damaged: it ends too early"), "{error}");
     }
+}
+
+#[test]
+fn what_a_file_may_hold_is_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |part: &str| folder.path().join(part);
+    let trained = imported("llama", folder.path(), &[]);
+    export_gguf(&trained, &at("out.gguf"), GgufNumbers::F32).unwrap();
+    let whole = fs::read(at("out.gguf")).unwrap();
+    let refused = |bytes: Vec<u8>, says: &str| {
+        fs::write(at("changed.gguf"), bytes).unwrap();
+        let error = import(&at("changed.gguf"), &at("none")).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    };
+    let counted = |at: usize| [&whole[..at], &65_537_u64.to_le_bytes(), &whole[at + 8..]].concat();
+    refused(counted(8), "it has 65537 tensors, expected at most 65536");
+    refused(counted(16), "it has 65537 keys, expected at most 65536");
+    // A tensor under its name in a folder of transformers.
+    refused(
+        changed(&whole, b"token_embd.weight", b"model.norm.weight"),
+        "'model.norm.weight' is the name of a tensor in a folder",
+    );
+    let tokens = json!({"tokenizer.ggml.tokens": ["a", "b"]});
+    let check = |rows| super::vocabulary::check(tokens.as_object().unwrap(), rows);
+    assert_eq!((check(None), check(Some(2))), (Ok(()), Ok(())));
+    let error = check(Some(1_000_000)).unwrap_err();
+    assert!(error.contains("tokens has 2 entries, and the table of tokens 1000000 rows"), "{error}");
+    // A long list that nothing reads is not kept.
+    let list = |len: usize| {
+        let head = [b"GGUF", &3_u32.to_le_bytes()[..], &0_u64.to_le_bytes(), &1_u64.to_le_bytes()].concat();
+        [head, list("general.list", 6, (0..len).map(|_| 0.5_f32.to_le_bytes()))].concat()
+    };
+    fs::write(at("list.gguf"), list(4096)).unwrap();
+    assert_eq!(values(&at("list.gguf"))["general.list"].as_array().unwrap().len(), 4096);
+    fs::write(at("list.gguf"), list(4097)).unwrap();
+    assert_eq!(values(&at("list.gguf"))["general.list"], json!([]));
 }
 
 #[test]

@@ -1,16 +1,13 @@
 //! The tokenizer as llama.cpp has it: one of byte pairs, of bytes ("gpt2") or of characters with bytes for those it lacks
 //! ("llama").
 
-use super::Item;
-use crate::tokenizer::byte_pairs::{self, Bytes};
+use super::item::Item;
+use crate::tokenizer::byte_pairs::{self, Bytes, QWEN2_CUT};
 use crate::tokenizer::{self, sentencepiece};
 use descant_text::{PostProcessor, SpecialTokens, Tokenizer};
 use serde_json::{Map, Value};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-/// How Qwen2 cuts a text.
-pub(crate) const QWEN2_CUT: &str =
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// How Llama 3 cuts a text.
 const LLAMA3_CUT: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// How Qwen 3.5 cuts a text.
@@ -76,10 +73,11 @@ enum Kind {
     Whole,
     Texts,
     Wholes,
+    Numbers,
 }
 
 /// Keys that are read, and what each has to be.
-const KINDS: [(&str, Kind); 17] = [
+const KINDS: [(&str, Kind); 18] = [
     ("general.architecture", Kind::Text),
     ("general.type", Kind::Text),
     ("split.count", Kind::Whole),
@@ -89,6 +87,7 @@ const KINDS: [(&str, Kind); 17] = [
     ("tokenizer.ggml.tokens", Kind::Texts),
     ("tokenizer.ggml.merges", Kind::Texts),
     ("tokenizer.ggml.token_type", Kind::Wholes),
+    ("tokenizer.ggml.scores", Kind::Numbers),
     ("tokenizer.ggml.bos_token_id", Kind::Whole),
     ("tokenizer.ggml.eos_token_id", Kind::Whole),
     ("tokenizer.ggml.eot_token_id", Kind::Whole),
@@ -99,11 +98,12 @@ const KINDS: [(&str, Kind); 17] = [
     ("tokenizer.ggml.add_space_prefix", Kind::Flag),
 ];
 
-/// That what is read beside the numbers of the model is of the kind that llama.cpp reads.
+/// That what is read beside the numbers of the model is of the kind that llama.cpp reads, and that the table of tokens, of so
+/// many `rows`, is that of the vocabulary.
 ///
 /// # Errors
 /// The key that is not.
-pub(super) fn check(values: &Map<String, Value>) -> Result<(), String> {
+pub(super) fn check(values: &Map<String, Value>, rows: Option<usize>) -> Result<(), String> {
     let all = |value: &Value, is: fn(&Value) -> bool| value.as_array().is_some_and(|values| values.iter().all(is));
     for (key, kind) in KINDS {
         let Some(value) = values.get(key) else { continue };
@@ -113,38 +113,47 @@ pub(super) fn check(values: &Map<String, Value>) -> Result<(), String> {
             Kind::Whole => (value.as_u64().is_some_and(|n| u32::try_from(n).is_ok()), "a whole number"),
             Kind::Texts => (all(value, Value::is_string), "a list of texts"),
             Kind::Wholes => (all(value, |n| n.is_i64() || n.is_u64()), "a list of whole numbers"),
+            Kind::Numbers => (all(value, Value::is_number), "a list of numbers"),
         };
         if !fits {
             return Err(format!("{key}: expected {expected}"));
         }
     }
-    Ok(())
+    let tokens = values.get("tokenizer.ggml.tokens").and_then(Value::as_array).map_or(0, Vec::len);
+    match rows {
+        Some(rows) if rows != tokens => Err(format!(
+            "tokenizer.ggml.tokens has {tokens} entries, and the table of tokens {rows} rows: one of them is another model's"
+        )),
+        _ => Ok(()),
+    }
 }
 
-/// Of a file, the `tokenizer.json` that its keys mean, and the special ids with those that the keys name.
+/// Of a file, the `tokenizer.json` that its keys mean, and the special ids with those that the keys name. The lists of the
+/// vocabulary, which may be large, are taken out of the values.
 ///
 /// # Errors
 /// The key that is missing, or has a value that is not known.
-pub(super) fn read(values: &Map<String, Value>, special: SpecialTokens) -> Result<(Value, SpecialTokens), String> {
+pub(super) fn read(values: &mut Map<String, Value>, special: SpecialTokens) -> Result<(Value, SpecialTokens), String> {
+    let mut take = |name: &str| match values.remove(&format!("tokenizer.ggml.{name}")) {
+        Some(Value::Array(list)) => list,
+        _ => Vec::new(),
+    };
+    let (tokens, types, scores, merges) = (take("tokens"), take("token_type"), take("scores"), take("merges"));
     let key = |name: &str| values.get(&format!("tokenizer.ggml.{name}"));
-    let list = |name: &str| key(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let text = |name: &str| key(name).and_then(Value::as_str).unwrap_or_default();
-    let tokens: Option<Vec<&str>> = list("tokens").iter().map(Value::as_str).collect();
+    let tokens: Option<Vec<String>> = tokens.into_iter().map(owned).collect();
     let tokens = tokens.filter(|tokens| !tokens.is_empty()).ok_or("tokenizer.ggml.tokens: expected a list of texts")?;
-    let types = list("token_type");
     let kind = |id: usize| types.get(id).and_then(Value::as_i64).unwrap_or(Type::Normal as i64);
     let is = |id: usize, of: Type| kind(id) == of as i64;
     if !types.is_empty() && types.len() != tokens.len() {
         return Err(format!("tokenizer.ggml.token_type has {} entries, and tokens {}", types.len(), tokens.len()));
     }
-    let vocabulary: Map<String, Value> =
-        tokens.iter().zip(0_u32..).map(|(token, id)| ((*token).to_owned(), id.into())).collect();
-    if vocabulary.len() != tokens.len() {
+    if tokens.iter().collect::<HashSet<_>>().len() != tokens.len() {
         return Err("tokenizer.ggml.tokens: a token is there twice".to_owned());
     }
-    let added =
-        (0..tokens.len()).filter(|&id| is(id, Type::Control) || is(id, Type::UserDefined) || is(id, Type::Unknown));
-    let added = added.map(|id| tokenizer::added(id as u32, tokens[id], !is(id, Type::UserDefined))).collect();
+    let is_added = |id: usize| is(id, Type::Control) || is(id, Type::UserDefined) || is(id, Type::Unknown);
+    let added = (0..tokens.len()).filter(|&id| is_added(id));
+    let added = added.map(|id| tokenizer::added(id as u32, &tokens[id], !is(id, Type::UserDefined))).collect();
     let id = |name: &str| key(name).and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
     let adds = |name: &str, otherwise: bool| key(name).and_then(Value::as_bool).unwrap_or(otherwise);
     let own_cut = CUTS.iter().find(|cut| cut.names.contains(&text("pre")));
@@ -156,7 +165,7 @@ pub(super) fn read(values: &Map<String, Value>, special: SpecialTokens) -> Resul
     let mut ends: Vec<u32> = special.eos.clone();
     ends.extend(["eot_token_id", "eom_token_id"].into_iter().filter_map(id));
     let named = (0_u32..).zip(&tokens).filter(|(id, token)| {
-        END_NAMES.contains(token) && !is(*id as usize, Type::Normal) && !is(*id as usize, Type::Unused)
+        END_NAMES.contains(&token.as_str()) && !is(*id as usize, Type::Normal) && !is(*id as usize, Type::Unused)
     });
     ends.extend(named.map(|(id, _)| id));
     let ends = ends.iter().enumerate().filter(|(i, id)| !ends[..*i].contains(id)).map(|(_, id)| *id).collect();
@@ -175,21 +184,24 @@ pub(super) fn read(values: &Map<String, Value>, special: SpecialTokens) -> Resul
                     text("pre")
                 ));
             };
-            let pair = |merge: &'_ Value| {
-                merge.as_str().and_then(|merge| merge.split_once(' ')).map(|(a, b)| [a.to_owned(), b.to_owned()])
+            let pair = |merge: Value| {
+                let (left, right) = merge.as_str()?.split_once(' ')?;
+                Some([left.to_owned(), right.to_owned()])
             };
-            let merges: Option<Vec<[String; 2]>> = list("merges").iter().map(pair).collect();
+            let merges: Option<Vec<[String; 2]>> = merges.into_iter().map(pair).collect();
             let merges = merges.ok_or("tokenizer.ggml.merges: expected two parts of a token in each")?;
-            byte_pairs::json(bytes, names[0].starts_with("qwen"), &vocabulary.into(), &merges, added)
+            let vocabulary: Map<String, Value> = tokens.into_iter().zip((0_u32..).map(Value::from)).collect();
+            byte_pairs::json(bytes, names[0].starts_with("qwen"), vocabulary.into(), merges, added)
         }
         "llama" => {
-            let scores = scores(key("scores"), tokens.len())?;
-            let scored: Vec<(String, Option<f32>)> = (0..tokens.len())
-                .map(|id| (tokens[id].to_owned(), is(id, Type::Normal).then_some(scores[id])))
-                .collect();
+            let scores = self::scores(scores, tokens.len())?;
+            let unknown = special.unknown.and_then(|id| tokens.get(id as usize).cloned());
             let prefix = key("add_space_prefix").and_then(Value::as_bool).unwrap_or(true);
-            let unknown = special.unknown.and_then(|id| tokens.get(id as usize).copied());
-            sentencepiece::llama(&scored, unknown, prefix, added)?
+            // llama.cpp merges to tokens of any type; those that are added are cut out of a text before.
+            let scored = (0..).zip(tokens).zip(scores);
+            let scored: Vec<(String, Option<f32>)> =
+                scored.map(|((id, token), score)| (token, (!is_added(id)).then_some(score))).collect();
+            sentencepiece::llama(&scored, unknown.as_deref(), prefix, added)?
         }
         other => return Err(format!("tokenizer.ggml.model = {other:?}: known are \"gpt2\" and \"llama\"")),
     };
@@ -200,13 +212,22 @@ pub(super) fn read(values: &Map<String, Value>, special: SpecialTokens) -> Resul
 ///
 /// # Errors
 /// Where they are another number, or not numbers.
-pub(super) fn scores(value: Option<&Value>, tokens: usize) -> Result<Vec<f32>, String> {
-    let Some(value) = value else { return Ok(vec![0.0; tokens]) };
-    let scores = value.as_array().and_then(|scores| scores.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>());
+pub(super) fn scores(scores: Vec<Value>, tokens: usize) -> Result<Vec<f32>, String> {
+    if scores.is_empty() {
+        return Ok(vec![0.0; tokens]);
+    }
+    let scores: Option<Vec<f32>> = scores.iter().map(|score| score.as_f64().map(|score| score as f32)).collect();
     let scores = scores.ok_or("tokenizer.ggml.scores: expected a list of numbers")?;
     match scores.len() == tokens {
-        true => Ok(scores.into_iter().map(|score| score as f32).collect()),
+        true => Ok(scores),
         false => Err(format!("tokenizer.ggml.scores has {} entries, and tokens {tokens}", scores.len())),
+    }
+}
+
+fn owned(text: Value) -> Option<String> {
+    match text {
+        Value::String(text) => Some(text),
+        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Adapters that PEFT wrote (`tools/peft_adapters.py`), and those of runs.
 
 use super::*;
+use crate::folder::is_adapter;
 use crate::tests::{edit, logits, numbers, reference};
 use safetensors::SafeTensors;
 use std::fs;

@@ -9,6 +9,13 @@ use std::io::{self, BufReader, Read, Seek};
 const LONGEST_TEXT: u64 = 1 << 20;
 /// The most values, those of lists counted: a vocabulary of 256,000 entries with its merges has 1.3 million.
 const MOST_VALUES: u64 = 1 << 21;
+/// The most entries of lists that are kept whoever reads them: one for each layer, say.
+const SHORT_LIST: u64 = 1 << 12;
+/// Lists with an entry for each token or merge.
+const LONG_LISTS: [&str; 4] =
+    ["tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type", "tokenizer.ggml.merges"];
+/// The most keys, and the most tensors: the largest models have a few thousand.
+const MOST_NAMES: u64 = 1 << 16;
 /// The most axes of a tensor.
 const MOST_AXES: u32 = 4;
 
@@ -26,11 +33,15 @@ pub(crate) fn head(file: &mut File) -> io::Result<(Map<String, Value>, Vec<Tenso
         other => return Err(unsupported(format!("it is of version {other} of GGUF, expected 2 or 3"))),
     }
     let (count, items) = (from.u64()?, from.u64()?);
-    from.count(count)?;
+    for (named, count) in [("tensors", count), ("keys", items)] {
+        if count > MOST_NAMES {
+            return Err(damaged(format!("it has {count} {named}, expected at most {MOST_NAMES}")));
+        }
+    }
     let mut values = Map::new();
     for _ in 0..items {
         let (key, kind) = (from.text()?, from.u32()?);
-        let value = from.value(kind)?;
+        let value = from.value(kind, LONG_LISTS.contains(&key.as_str()))?;
         if values.contains_key(&key) {
             return Err(damaged(format!("it has the key {key} twice")));
         }
@@ -140,7 +151,8 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    fn value(&mut self, kind: u32) -> io::Result<Value> {
+    /// A value of a type; a long list is skipped, and empty, unless it is `kept`.
+    fn value(&mut self, kind: u32, kept: bool) -> io::Result<Value> {
         self.count(1)?;
         Ok(match kind {
             0 => u8::from_le_bytes(self.bytes()?).into(),
@@ -159,7 +171,11 @@ impl<R: Read> Reader<R> {
                 }
                 self.count(len)?;
                 self.values -= len;
-                (0..len).map(|_| self.value(kind)).collect::<io::Result<Vec<Value>>>()?.into()
+                if !kept && len > SHORT_LIST {
+                    (0..len).try_for_each(|_| self.value(kind, false).map(drop))?;
+                    return Ok(Value::Array(Vec::new()));
+                }
+                (0..len).map(|_| self.value(kind, false)).collect::<io::Result<Vec<Value>>>()?.into()
             }
             10 => self.u64()?.into(),
             11 => i64::from_le_bytes(self.bytes()?).into(),

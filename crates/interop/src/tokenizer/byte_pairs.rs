@@ -3,12 +3,15 @@
 
 use super::{Settings, added, declared};
 use crate::folder::{MERGES, VOCABULARY, read_if, read_json};
-use crate::gguf::QWEN2_CUT;
 use crate::{Error, Family};
 use descant_text::{SpecialTokens, Tokenizer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// How Qwen2 cuts a text.
+pub(crate) const QWEN2_CUT: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// The tokenizer of the two files of a folder.
 ///
@@ -41,7 +44,7 @@ pub(super) fn read(
     let qwen2 = family == Family::Qwen2;
     let added = added_tokens(settings, &vocabulary, &special)?;
     let bytes = Bytes { expression: qwen2.then_some(QWEN2_CUT), ..Bytes::default() };
-    let json = json(&bytes, qwen2, &vocabulary, &pairs, added);
+    let json = json(&bytes, qwen2, vocabulary, pairs, added);
     let tokenizer = Tokenizer::from_json(json.to_string().as_bytes(), Some(special));
     let names = || format!("{} and {MERGES} cannot be read", folder.join(VOCABULARY).display());
     tokenizer.map_err(|error| Error::folder(folder, format!("{}: {error}", names())))
@@ -86,11 +89,11 @@ impl<'a> Bytes<'a> {
 }
 
 /// The `tokenizer.json` of byte pairs.
-pub(crate) fn json(
+pub(crate) fn json<T: Into<String>>(
     cut: &Bytes<'_>,
     compose: bool,
-    vocabulary: &Value,
-    merges: &[[impl AsRef<str>; 2]],
+    vocabulary: Value,
+    merges: Vec<[T; 2]>,
     added: Vec<Value>,
 ) -> Value {
     let bytes =
@@ -107,16 +110,20 @@ pub(crate) fn json(
         steps => json!({"type": "Sequence", "pretokenizers": steps}),
     };
     let normalizer = compose.then(|| json!({"type": "NFC"}));
-    let merges: Vec<[&str; 2]> = merges.iter().map(|[left, right]| [left.as_ref(), right.as_ref()]).collect();
-    json!({
+    let merge = |pair: [T; 2]| Value::Array(pair.map(|part| Value::String(part.into())).into());
+    let mut file = json!({
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": normalizer,
         "pre_tokenizer": pre_tokenizer, "post_processor": null, "decoder": bytes(true),
         "model": {
             "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
             "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
-            "ignore_merges": cut.whole_words, "vocab": vocabulary, "merges": merges,
+            "ignore_merges": cut.whole_words,
         },
-    })
+    });
+    // `json!` would copy them.
+    file["model"]["vocab"] = vocabulary;
+    file["model"]["merges"] = merges.into_iter().map(merge).collect();
+    file
 }
 
 /// The tokens that are found in a text by their names: those of `tokenizer_config.json`, and the special ones.

@@ -6,7 +6,7 @@ use super::added;
 use super::sentencepiece::{SentencePiece, metaspace, written};
 use crate::Error;
 use crate::folder::{TOKENIZER_CONFIG, VOCABULARY, read_json};
-use crate::whole;
+use crate::write_folder;
 use descant_text::{NO_PIECE, SpecialTokens, Tokenizer};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -110,7 +110,7 @@ pub(crate) fn write(folder: &Path, source: &Tokenizer, target: &Tokenizer) -> Re
     for (tokenizer, name) in [(source, SOURCE), (target, TARGET)] {
         let json = tokenizer.to_json().map_err(descant_train::Error::from)?;
         let json: Value = serde_json::from_str(&json).map_err(|error| Error::Family(error.to_string()))?;
-        whole::write(folder, name, written(&json).map_err(Error::Family)?)?;
+        write_folder::write(folder, name, written(&json).map_err(Error::Family)?)?;
     }
     let tokens = |tokenizer: &Tokenizer| -> Map<String, Value> {
         let entries = tokenizer.special().entries.unwrap_or(0) as u32;
@@ -119,9 +119,9 @@ pub(crate) fn write(folder: &Path, source: &Tokenizer, target: &Tokenizer) -> Re
     };
     let (own, other) = (tokens(source), tokens(target));
     let apart = own != other;
-    whole::write(folder, VOCABULARY, whole::pretty(&own.into()))?;
+    write_folder::write(folder, VOCABULARY, write_folder::pretty(&own.into()))?;
     if apart {
-        whole::write(folder, TARGET_VOCABULARY, whole::pretty(&other.into()))?;
+        write_folder::write(folder, TARGET_VOCABULARY, write_folder::pretty(&other.into()))?;
     }
     let name = |id: Option<u32>| id.and_then(|id| target.token(id));
     let special = target.special();
@@ -129,7 +129,7 @@ pub(crate) fn write(folder: &Path, source: &Tokenizer, target: &Tokenizer) -> Re
         "tokenizer_class": "MarianTokenizer", "separate_vocabs": apart, "eos_token": name(special.first_eos()),
         "unk_token": name(special.unknown), "source_lang": null, "target_lang": null,
     });
-    whole::write(folder, TOKENIZER_CONFIG, whole::pretty(&settings))
+    write_folder::write(folder, TOKENIZER_CONFIG, write_folder::pretty(&settings))
 }
 
 /// Puts the end after a text.

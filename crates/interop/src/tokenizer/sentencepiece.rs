@@ -9,6 +9,7 @@ pub(super) use written::file as written;
 
 use crate::Error;
 use crate::folder::read_if;
+use std::collections::HashSet;
 use std::path::Path;
 
 /// The most bytes of a piece.
@@ -174,9 +175,14 @@ impl SentencePiece {
                 _ => {}
             }
         }
-        match model.pieces.is_empty() {
-            true => Err(damaged()),
-            false => Ok(model),
+        if model.pieces.is_empty() {
+            return Err(damaged());
+        }
+        // SentencePiece refuses such a file, too.
+        let mut texts = HashSet::new();
+        match model.pieces.iter().find(|piece| !texts.insert(&piece.text)) {
+            Some(Piece { text, .. }) => Err(format!("the piece {text:?} is there twice")),
+            None => Ok(model),
         }
     }
 }

@@ -66,6 +66,48 @@ fn components_are_known_and_bounded() {
     let pieces = json!({"type": "Unigram", "unk_id": 2, "vocab": [["a", 0.0], ["b", -1.0]]});
     refused("/model", pieces, "unk_id = 2");
     refused("/model", json!({"type": "Unigram", "unk_id": 0, "vocab": [["a", 0.0, 1]]}), "a piece and its score");
+    let long = |first: usize| json!([format!("{first}{}", "b".repeat(4000)), 0.0]);
+    let long = json!({"type": "Unigram", "unk_id": 0, "vocab": (0..600).map(long).collect::<Vec<_>>()});
+    refused("/model", long, "prefixes, expected at most 2097152");
     let words = json!({"type": "WordPiece", "unk_token": "a", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100_000, "vocab": {"a": 0}});
     refused("/model", words, "max_input_chars_per_word = 100000");
+}
+
+/// The library reads the same file to the same tokenizer, whatever the model and whichever way merges are written.
+#[test]
+fn a_tokenizer_is_the_one_that_the_library_reads() {
+    let pairs = |merges: Value| json!({"type": "BPE", "unk_token": "a", "fuse_unk": true, "byte_fallback": true, "ignore_merges": true, "continuing_subword_prefix": "", "end_of_word_suffix": null, "vocab": {"a": 0, "b": 1, "ab": 2, "a b": 4, "\u{e9}": 5}, "merges": merges});
+    let words = json!({"a": 0, "##b": 1, "[UNK]": 2});
+    let models = [
+        pairs(json!([["a", "b"]])),
+        pairs(json!(["a b"])),
+        pairs(json!(["#version: 0.2", "a b"])),
+        pairs(json!([])),
+        json!({"type": "Unigram", "unk_id": 0, "vocab": [["a", 0.0], ["b", -1.5]], "byte_fallback": true}),
+        json!({"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 9, "vocab": words}),
+        json!({"type": "WordLevel", "unk_token": "[UNK]", "vocab": words}),
+        json!({"vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}),
+    ];
+    for model in models {
+        let mut file = file();
+        file["model"] = model;
+        let bytes = file.to_string();
+        check(bytes.as_bytes()).unwrap();
+        let ours = tokenizer(bytes.as_bytes()).unwrap().to_string(false).unwrap();
+        let theirs = tokenizers::Tokenizer::from_bytes(&bytes).unwrap().to_string(false).unwrap();
+        assert_eq!(ours, theirs);
+    }
+    for (merges, says) in [
+        (json!(["a"]), "merge \"a\""),
+        (json!(["a b c"]), "merge \"a b c\""),
+        (json!([["a"]]), "length"),
+        (json!([["a", "b", "ab"]]), "length"),
+        (json!([["a", "x"]]), "out of vocabulary"),
+    ] {
+        let mut file = file();
+        file["model"] = pairs(merges);
+        let error = tokenizer(file.to_string().as_bytes()).unwrap_err();
+        assert!(error.contains(says), "{error}");
+        assert!(tokenizers::Tokenizer::from_bytes(file.to_string()).is_err());
+    }
 }

@@ -15,6 +15,8 @@ pub(super) struct Vocabulary {
     pub(super) twice: Option<(String, String)>,
     /// Whether it is a list of pieces with scores.
     pub(super) scored: bool,
+    /// Nodes of the trie of such pieces: their different prefixes, by bytes.
+    pub(super) nodes: usize,
 }
 
 /// A text that is borrowed from the file where it can be.
@@ -44,14 +46,14 @@ impl<'de> Visitor<'de> for Text {
     }
 }
 
-/// A piece of Unigram: its length in bytes, and its score, which must be a number.
-struct Piece(usize);
+/// A piece of Unigram, whose score must be a number.
+struct Piece<'de>(Cow<'de, str>);
 
-impl<'de> Deserialize<'de> for Piece {
+impl<'de> Deserialize<'de> for Piece<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Pair;
         impl<'de> Visitor<'de> for Pair {
-            type Value = Piece;
+            type Value = Piece<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a piece and its score")
@@ -62,7 +64,7 @@ impl<'de> Deserialize<'de> for Piece {
                 let piece = pair.next_element_seed(Text)?.ok_or_else(missing)?;
                 let _: f64 = pair.next_element()?.ok_or_else(missing)?;
                 match pair.next_element::<IgnoredAny>()? {
-                    None => Ok(Piece(piece.len())),
+                    None => Ok(Piece(piece)),
                     Some(_) => Err(missing()),
                 }
             }
@@ -94,22 +96,32 @@ impl<'de> Deserialize<'de> for Vocabulary {
                 }
                 let highest = tokens.iter().max_by_key(|(id, _)| **id);
                 let highest = highest.map(|(id, token)| (*id, token.to_string())).unwrap_or_default();
-                Ok(Vocabulary { entries: tokens.len(), longest, highest, twice, scored: false })
+                Ok(Vocabulary { entries: tokens.len(), longest, highest, twice, scored: false, nodes: 0 })
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut pieces: A) -> Result<Self::Value, A::Error> {
-                let (mut entries, mut longest) = (0, 0);
-                while let Some(Piece(len)) = pieces.next_element()? {
-                    entries += 1;
-                    longest = longest.max(len);
+                let mut texts: Vec<Cow<'de, str>> = Vec::new();
+                while let Some(Piece(text)) = pieces.next_element()? {
+                    texts.push(text);
                 }
+                let entries = texts.len();
                 let highest = u32::try_from(entries).unwrap_or(u32::MAX).saturating_sub(1);
                 let highest = (highest, "the last piece".to_owned());
-                Ok(Vocabulary { entries, longest, highest, twice: None, scored: true })
+                let longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
+                texts.sort_unstable();
+                let nodes = nodes(&texts);
+                Ok(Vocabulary { entries, longest, highest, twice: None, scored: true, nodes })
             }
         }
         deserializer.deserialize_any(Any)
     }
+}
+
+/// Different prefixes of texts in order.
+fn nodes(texts: &[Cow<'_, str>]) -> usize {
+    let shared = |a: &str, b: &str| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    let first = texts.first().map_or(0, |text| text.len());
+    first + texts.windows(2).map(|pair| pair[1].len() - shared(&pair[0], &pair[1])).sum::<usize>()
 }
 
 /// Merges, which are pairs of tokens, or both in one text.

@@ -90,10 +90,12 @@ impl SentencePiece {
 
 /// A file in which nothing but the model is said.
 pub(crate) fn file(model: Value, added: Vec<Value>) -> Value {
-    json!({
+    let mut file = json!({
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
-        "pre_tokenizer": null, "post_processor": null, "decoder": null, "model": model,
-    })
+        "pre_tokenizer": null, "post_processor": null, "decoder": null,
+    });
+    file["model"] = model;
+    file
 }
 
 pub(crate) fn string(text: &str) -> Value {
@@ -126,10 +128,14 @@ pub(crate) fn unigram(vocabulary: Vec<Value>, unknown: u32, byte_fallback: bool)
 pub(crate) fn pairs(vocabulary: &[Scored], byte_fallback: bool) -> Result<Value, String> {
     let ids: Map<String, Value> =
         vocabulary.iter().zip(0_u32..).map(|((text, _), id)| (text.clone(), id.into())).collect();
-    Ok(json!({
+    let mut model = json!({
         "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null, "end_of_word_suffix": null,
-        "fuse_unk": true, "byte_fallback": byte_fallback, "vocab": ids, "merges": merges(vocabulary)?,
-    }))
+        "fuse_unk": true, "byte_fallback": byte_fallback,
+    });
+    // `json!` would copy them.
+    model["vocab"] = ids.into();
+    model["merges"] = merges(vocabulary)?.into_iter().map(|pair| pair.into_iter().collect::<Value>()).collect();
+    Ok(model)
 }
 
 /// The steps that write spaces and bytes for letters back; with `first`, without the space before the first word.
