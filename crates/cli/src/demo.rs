@@ -7,7 +7,7 @@ use descant_generate::Strategy;
 use descant_kernels::Parallelism;
 use descant_spoken::{Generator, Language, Part};
 use descant_text::plural;
-use descant_train::{Outcome, Prediction, Recipe, RunFolder, Score, Trained, Trainer};
+use descant_train::{Evaluator, Outcome, Prediction, Recipe, RunFolder, TextScores, Trained, Trainer};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -106,10 +106,10 @@ fn is_empty(folder: &Path) -> bool {
 fn show(folder: &Path, threads: usize) -> anyhow::Result<()> {
     let trained = Trained::load(folder)?;
     let options = trained.options(Strategy::Greedy, None, Parallelism::Serial)?;
-    let answers = trained.evaluator(&[folder.join(TEST)], None, threads)?.predictions(&options, false)?;
+    let answers = Evaluator::new(&trained, &[folder.join(TEST)], None, threads)?.predictions(&options, false)?;
     let (english, chinese): (Vec<Prediction>, Vec<Prediction>) =
         answers.into_iter().partition(|answer| Language::of(&answer.source) == Language::English);
-    let percent = |answers: &[Prediction]| 100.0 * Score::of(answers).exact_match;
+    let percent = |answers: &[Prediction]| 100.0 * TextScores::of(answers).get("exact_match").unwrap_or_default();
     let all: Vec<Prediction> = english.iter().chain(&chinese).cloned().collect();
     print(format_args!("\nOn {} sentences none of whose numbers were in training:", all.len()))?;
     print(format_args!(
@@ -122,9 +122,9 @@ fn show(folder: &Path, threads: usize) -> anyhow::Result<()> {
         let step = (answers.len() / (SAMPLES / 2)).max(1);
         answers.iter().skip(step / 2).step_by(step).take(SAMPLES / 2).cloned().collect()
     };
-    for Prediction { source, written, references, .. } in [spread(&english), spread(&chinese)].concat() {
-        let mark = if references.contains(&written) { "right" } else { "WRONG" };
-        print(format_args!("  {source}\n    {mark}: {written}"))?;
+    for Prediction { source, text, references, .. } in [spread(&english), spread(&chinese)].concat() {
+        let mark = if references.contains(&text) { "right" } else { "WRONG" };
+        print(format_args!("  {source}\n    {mark}: {text}"))?;
     }
     print("")?;
     Ok(())

@@ -5,7 +5,7 @@ use anyhow::Context;
 use clap::Args;
 use descant_kernels::Parallelism;
 use descant_text::write_file;
-use descant_train::{Prediction, Score, Trained, Unit};
+use descant_train::{Evaluator, Prediction, TextScores, TextUnit, Trained};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::fs;
@@ -44,7 +44,7 @@ pub(crate) struct Eval {
 }
 
 #[derive(Serialize)]
-struct Figures {
+struct EvalReport {
     step: u64,
     loss: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,16 +53,7 @@ struct Figures {
     tokens: usize,
     left_out: u64,
     #[serde(flatten)]
-    answers: Option<Answers>,
-}
-
-#[derive(Serialize)]
-struct Answers {
-    answers: usize,
-    exact_match: f64,
-    token_error_rate: f64,
-    token_error_unit: Unit,
-    unfinished: usize,
+    texts: Option<TextScores>,
 }
 
 /// A line of `--output FILE.jsonl`.
@@ -108,7 +99,7 @@ impl Eval {
         let trained = Trained::load(&self.run)?;
         let options = self.decoding.options(&trained, 1, Parallelism::Serial)?;
         let (step, most) = (trained.step, trained.model.max_length());
-        let mut evaluator = trained.evaluator(&self.data, self.decoding.context, self.threads.count())?;
+        let mut evaluator = Evaluator::new(&trained, &self.data, self.decoding.context, self.threads.count())?;
         anyhow::ensure!(
             evaluator.has_pairs() || !(self.multi_reference || self.output.is_some()),
             "--output and --multi-reference are for models that answer: {} holds a language model of a text without \
@@ -130,40 +121,34 @@ impl Eval {
         self.output.iter().try_for_each(|output| is_no_text(output, &evaluator.files()))?;
         evaluator.notes().iter().for_each(note);
         let evaluation = evaluator.loss()?;
-        let mut figures = Figures {
+        let mut report = EvalReport {
             step,
             loss: evaluation.loss,
             perplexity: evaluation.perplexity,
             accuracy: evaluation.accuracy,
             tokens: evaluation.tokens,
             left_out: evaluator.left_out()?,
-            answers: None,
+            texts: None,
         };
         if writes {
             let answers = evaluator.predictions(&options, self.multi_reference)?;
-            let score = Score::of(&answers);
+            let scores = TextScores::of(&answers);
             if let Some(path) = &self.output {
-                write(path, &answers, score.unit)?;
+                write(path, &answers, scores.unit)?;
             }
-            figures.answers = Some(Answers {
-                answers: score.answers,
-                exact_match: score.exact_match,
-                token_error_rate: score.token_error_rate,
-                token_error_unit: score.unit,
-                unfinished: score.unfinished,
-            });
             if let (Some(first), false) = (answers.iter().find(|answer| !answer.finished), self.json) {
                 note(format_args!(
                     "{} of {} answers did not end, and stopped at the limit, the first in line {} (--max-length N sets \
                      another).",
-                    score.unfinished, score.answers, first.line
+                    scores.unfinished, scores.predictions, first.line
                 ));
             }
+            report.texts = Some(scores);
         }
         if self.json {
-            return print(serde_json::to_string(&figures)?);
+            return print(serde_json::to_string(&report)?);
         }
-        let Figures { loss, perplexity, accuracy, tokens, .. } = figures;
+        let EvalReport { loss, perplexity, accuracy, tokens, .. } = report;
         print(format_args!(
             "checkpoint of step {step}, {tokens} target tokens{}, {}",
             most.map_or_else(String::new, |most| format!(" in texts of at most {}", most.saturating_sub(1))),
@@ -177,11 +162,7 @@ impl Eval {
             None => print(format_args!("loss              {loss:.4} per token"))?,
         }
         print(format_args!("accuracy          {:.2} %", 100.0 * accuracy))?;
-        if let Some(Answers { answers, exact_match, token_error_rate, token_error_unit, .. }) = figures.answers {
-            let unit = if token_error_unit == Unit::Words { "words" } else { "characters" };
-            print(format_args!("exact match       {:.2} % of {answers}", 100.0 * exact_match))?;
-            print(format_args!("token error rate  {:.2} % of the {unit}", 100.0 * token_error_rate))?;
-        }
+        report.texts.iter().flat_map(TextScores::lines).try_for_each(print)?;
         Ok(())
     }
 }
@@ -199,18 +180,18 @@ fn is_no_text(output: &Path, files: &[&Path]) -> anyhow::Result<()> {
 }
 
 /// Writes the answers, in the order of the text.
-fn write(path: &Path, answers: &[Prediction], unit: Unit) -> anyhow::Result<()> {
+fn write(path: &Path, answers: &[Prediction], unit: TextUnit) -> anyhow::Result<()> {
     let mut text = String::new();
     let mut escaped = false;
     for answer in answers {
-        let Prediction { line, source, written, finished, references } = answer;
+        let Prediction { line, source, text: output, finished, references } = answer;
         if path.extension().is_some_and(|extension| extension == "jsonl") {
             let (line, right) = (*line, answer.is_right(unit));
-            let line = Line { line, source, text: written, references, right, finished: *finished };
+            let line = Line { line, source, text: output, references, right, finished: *finished };
             writeln!(text, "{}", serde_json::to_string(&line)?)?;
             continue;
         }
-        for (i, part) in [source, written].into_iter().chain(references).enumerate() {
+        for (i, part) in [source, output].into_iter().chain(references).enumerate() {
             let shown = one_line(part, &['\n', '\r', '\t']);
             escaped |= shown.len() != part.len();
             text += if i == 0 { "" } else { "\t" };

@@ -1,6 +1,6 @@
 use crate::data::{agree, batch_config, is_json, kept, longest, source};
 use crate::recipe::Look;
-use crate::score::{EvalExample, questions};
+use crate::text_metrics::{EvalExample, examples};
 use crate::trained::RECIPE;
 use crate::{DataConfig, Error, Files, Prediction, Recipe, Replicas, Texts, Trained};
 use descant_autograd::{Parameters, Tape};
@@ -12,7 +12,7 @@ use descant_text::{BatchConfig, Batches, Corpus, Example, Form, Source, TextErro
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What an evaluation over given targets found.
+/// Loss and accuracy under teacher forcing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Evaluation {
     /// The negative log likelihood of a target token in nats, without the training loss's smoothing and weights; of
@@ -20,7 +20,7 @@ pub struct Evaluation {
     pub loss: f64,
     /// `e^loss`, where the loss is a likelihood.
     pub perplexity: Option<f64>,
-    /// The share of tokens whose best score is right, given the right ones before.
+    /// Token accuracy: the share of targets that have the largest logit, given the targets before.
     pub accuracy: f64,
     /// How many target tokens counted.
     pub tokens: usize,
@@ -29,8 +29,8 @@ pub struct Evaluation {
 /// Rows whose logits are materialised at a time.
 const BLOCK: usize = 256;
 
-/// Loss and accuracy over batches, several at a time on the replicas' threads, added in the batches' order. The token
-/// for what is `unknown` is never right.
+/// Loss and accuracy over batches, several at a time on the replicas' threads, summed in the order of the batches. The
+/// `unknown` token is never right.
 ///
 /// # Errors
 /// Whatever reading a batch or a pass fails with.
@@ -91,10 +91,10 @@ fn evaluate_batch(
     Ok((loss, right))
 }
 
-/// Tokens that a model from elsewhere reads at once of a continuous text, at most.
+/// The longest chunk of a continuous text that an imported model reads at once.
 const LONGEST_CHUNK: usize = 2048;
 
-/// Whether a model from elsewhere reads these files as one continuous text.
+/// Whether an imported model reads these files as one continuous text.
 fn is_continuous(recipe: &Recipe, files: &Files) -> Result<bool, Error> {
     match files {
         Files::One(path) if recipe.model.kind == ModelKind::LanguageModel && !is_json(path) => {
@@ -104,10 +104,10 @@ fn is_continuous(recipe: &Recipe, files: &Files) -> Result<bool, Error> {
     }
 }
 
-/// Questions that are answered together.
-const TOGETHER: usize = 64;
+/// Examples that are decoded together.
+const DECODING_BATCH: usize = 64;
 
-/// Measures a trained model on a text.
+/// Evaluates a trained model on a text.
 #[derive(Debug)]
 pub struct Evaluator<'a> {
     trained: &'a Trained,
@@ -119,13 +119,12 @@ pub struct Evaluator<'a> {
 }
 
 impl<'a> Evaluator<'a> {
-    /// Over the files given, one or two; or over the validation text of the recipe where there is none.
-    pub(crate) fn new(
-        trained: &'a Trained,
-        files: &[PathBuf],
-        context: Option<usize>,
-        threads: usize,
-    ) -> Result<Self, Error> {
+    /// Evaluation on one file or a pair of files, or without files on the validation text of the model's recipe. A
+    /// continuous text is read in chunks of `context` tokens, by default as many as in training.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn new(trained: &'a Trained, files: &[PathBuf], context: Option<usize>, threads: usize) -> Result<Self, Error> {
         let replicas = Replicas::new(threads, threads)?;
         let template = trained.chat.as_ref();
         let files = match files {
@@ -201,7 +200,7 @@ impl<'a> Evaluator<'a> {
         self.text.files()
     }
 
-    /// Pairs or lines of the text that are left out, of the loss and of the answers alike.
+    /// Pairs or lines of the text that are left out, of the loss and of the predictions alike.
     ///
     /// # Errors
     /// Where it cannot be read.
@@ -209,12 +208,12 @@ impl<'a> Evaluator<'a> {
         Ok(self.corpus.left_out()?)
     }
 
-    /// Whether its text has sources or prompts, to which the model's answers are measured.
+    /// Whether its text has sources or prompts, with references for what the model generates.
     pub fn has_pairs(&self) -> bool {
         self.text.has_pairs()
     }
 
-    /// Loss and accuracy of the targets, given their own beginnings.
+    /// Loss and accuracy of the targets under teacher forcing.
     ///
     /// # Errors
     /// Whatever a pass fails with.
@@ -225,8 +224,8 @@ impl<'a> Evaluator<'a> {
         evaluate(model.as_ref(), parameters, &mut self.replicas, batches, unknown)
     }
 
-    /// What the model writes for every source or prompt that the loss is over, beside the targets, in the order of the
-    /// text. With `merge`, pairs with one source are one question.
+    /// What the model generates for every source or prompt that the loss is over, with its references, in the order of the
+    /// text. With `merge`, pairs with the same source are one example with several references.
     ///
     /// # Errors
     /// Where the text has no pairs; whatever a pass fails with.
@@ -237,35 +236,35 @@ impl<'a> Evaluator<'a> {
             return Err(Error::Recipe { path: text.path().to_owned(), reason });
         }
         let trained = self.trained;
-        let question = |pair: Example| {
+        let example = |pair: Example| {
             let source = pair.source.unwrap_or_default();
             let target = pair.target.to_string();
             let references = vec![match trained.is_chat_model() {
                 true => trained.response_text(&target, &trained.tokenizers.target.encode_text(&pair.target)?)?,
                 false => target,
             }];
-            let answer =
+            let prediction =
                 Prediction { line: pair.line, source: source.to_string(), references, ..Prediction::default() };
-            Ok(EvalExample { ids: trained.encode(&source)?, answer })
+            Ok(EvalExample { ids: trained.encode(&source)?, prediction })
         };
-        let pairs = kept(text, &self.corpus)?.into_iter().map(question).collect::<Result<Vec<_>, Error>>()?;
-        let mut questions = questions(pairs, merge);
-        // Sources of about one length together.
-        let mut order: Vec<usize> = (0..questions.len()).collect();
-        order.sort_by_key(|&i| questions[i].ids.len());
-        let chunks: Vec<&[usize]> = order.chunks(TOGETHER).collect();
-        let written = self.replicas.map(&chunks, |tape, chunk| {
-            let ids: Vec<Vec<u32>> = chunk.iter().map(|&i| questions[i].ids.clone()).collect();
-            let numbers: Vec<u64> = chunk.iter().map(|&i| i as u64).collect();
+        let pairs = kept(text, &self.corpus)?.into_iter().map(example).collect::<Result<Vec<_>, Error>>()?;
+        let mut examples = examples(pairs, merge);
+        // Batches of sources of about one length.
+        let mut order: Vec<usize> = (0..examples.len()).collect();
+        order.sort_by_key(|&i| examples[i].ids.len());
+        let batches: Vec<&[usize]> = order.chunks(DECODING_BATCH).collect();
+        let generated = self.replicas.map(&batches, |tape, batch| {
+            let ids: Vec<Vec<u32>> = batch.iter().map(|&i| examples[i].ids.clone()).collect();
+            let numbers: Vec<u64> = batch.iter().map(|&i| i as u64).collect();
             trained.generate_from_ids(tape, &ids, &numbers, options, |_, _| ())
         });
-        let written = written.into_iter().collect::<Result<Vec<_>, _>>()?;
-        for (i, mut texts) in order.into_iter().zip(written.into_iter().flatten()) {
-            let best = texts.swap_remove(0);
-            let answer = &mut questions[i].answer;
-            answer.finished = best.finished;
-            answer.written = if trained.is_chat_model() { trained.response(&best)? } else { best.text };
+        let generated = generated.into_iter().collect::<Result<Vec<_>, _>>()?;
+        for (i, mut hypotheses) in order.into_iter().zip(generated.into_iter().flatten()) {
+            let best = hypotheses.swap_remove(0);
+            let prediction = &mut examples[i].prediction;
+            prediction.finished = best.finished;
+            prediction.text = if trained.is_chat_model() { trained.response(&best)? } else { best.text };
         }
-        Ok(questions.into_iter().map(|question| question.answer).collect())
+        Ok(examples.into_iter().map(|example| example.prediction).collect())
     }
 }

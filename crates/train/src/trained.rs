@@ -2,7 +2,7 @@ use crate::checkpoint::{self, Checkpoint, Content, Progress, Provenance, step_of
 use crate::data::{TEMPLATE, chat_template, write};
 use crate::resume::found;
 use crate::run_folder::{BEST, CHECKPOINTS, LAST};
-use crate::{Error, Estimate, Evaluator, Recipe, RunFolder, Tokenizers, TrainingLengths, available, quoted};
+use crate::{Error, Estimate, Recipe, RunFolder, Tokenizers, TrainingLengths, available, quoted};
 use descant_autograd::Parameters;
 use descant_kernels::zeros;
 use descant_models::{Generator, build};
@@ -108,15 +108,6 @@ impl Trained {
     /// The folder of its run.
     pub(crate) fn run(&self) -> &Path {
         &self.run
-    }
-
-    /// What measures it: on one file or two, or on the validation text of its recipe where none is given. One continuous
-    /// text is read in chunks of `context` tokens, or else of as many as in training.
-    ///
-    /// # Errors
-    /// What is wrong with the text.
-    pub fn evaluator(&self, files: &[PathBuf], context: Option<usize>, threads: usize) -> Result<Evaluator<'_>, Error> {
-        Evaluator::new(self, files, context, threads)
     }
 }
 
