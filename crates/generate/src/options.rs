@@ -2,48 +2,48 @@ use descant_kernels::Parallelism;
 use descant_tensor::Brief;
 use serde::{Deserialize, Serialize};
 
-/// The lowest temperature.
+/// The lowest temperature: below, quotients overflow, and sampling has long been deterministic.
 const COLDEST: f64 = 1e-3;
 
-/// How a beam search ranks its hypotheses, and when it ends.
+/// How beam search ranks its hypotheses, and when it stops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ranking {
-    /// By `log p(y) / ((5 + |y|) / 6)^length_penalty` (Wu et al. 2016, arXiv 1609.08144), those that have ended before those
-    /// that were cut. The search goes on while a better one can be found.
+    /// By `log p(y) / ((5 + |y|) / 6)^length_penalty` (Wu et al. 2016, arXiv 1609.08144), finished hypotheses
+    /// before unfinished ones. The search goes on while a better one can be found.
     #[default]
     Gnmt,
-    /// By `log p(y) / |y|^length_penalty`, as `transformers`, fairseq and Marian do; hypotheses that the length cuts are ranked as
+    /// By `log p(y) / |y|^length_penalty`, as `transformers`, fairseq and Marian do; unfinished hypotheses are ranked as
     /// the others. The search ends as that of `transformers` with `early_stopping = False`: when as many as the beam is wide
     /// have ended, and the best that lives would be no better if it ended now.
     Tokens,
 }
 
-/// How the next token is chosen.
+/// The decoding strategy: how the next token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Strategy {
     /// The likeliest token; of a continuous output, the nearest.
     Greedy,
-    /// The `width` likeliest beginnings at once, scored by the probability and the length of a hypothesis, which counts the
-    /// end too: see [`Ranking`].
+    /// Beam search over the `width` likeliest partial hypotheses, scored by probability and length, EOS included: see
+    /// [`Ranking`].
     Beam {
-        /// How many beginnings are kept for each source. With 1, and no length penalty, this is greedy.
+        /// Beam width: hypotheses kept for each source. With 1, and no length penalty, this is greedy.
         width: usize,
-        /// From 0, for the likeliest sequence, to about 1; more favours longer ones.
+        /// Length penalty, from 0 for the likeliest sequence to about 1; more favours longer ones.
         length_penalty: f64,
-        /// How many hypotheses are handed back, at most `width`.
+        /// How many hypotheses are returned, at most `width`.
         n_best: usize,
     },
-    /// A token drawn by its probability: the temperature first, then `top_k`, then `top_p` of what that leaves.
+    /// Sampling: the temperature first, then top-k, then top-p (nucleus) of what that leaves.
     Sample {
-        /// What logits are divided by, from 0.001: below 1 for safer text, above 1 for bolder.
+        /// Softmax temperature, from 0.001: below 1 for safer text, above 1 for bolder.
         temperature: f64,
-        /// Only from this many likeliest tokens.
+        /// Top-k: only the k likeliest tokens.
         top_k: Option<usize>,
-        /// Only from the fewest likeliest tokens that together have this probability (Holtzman et al. 2020, arXiv
+        /// Nucleus sampling: only the fewest likeliest tokens that together have this probability (Holtzman et al. 2020, arXiv
         /// 1904.09751).
         top_p: Option<f64>,
-        /// Each row draws from a stream of its own, given by this and the row's number.
+        /// Each row has a random stream of its own, derived from this and the row's number.
         seed: u64,
     },
 }
@@ -70,7 +70,6 @@ impl Strategy {
                 number("length_penalty", length_penalty, length_penalty >= 0.0, "a number from 0")
             }
             Self::Sample { temperature, top_k, top_p, .. } => {
-                // Below, quotients leave the range of numbers; the draw has long been certain.
                 let warm = temperature >= COLDEST;
                 number(
                     "temperature",
@@ -85,29 +84,30 @@ impl Strategy {
     }
 }
 
-/// What [`generate()`](crate::generate()) is to do.
+/// Options of [`generate()`](crate::generate()).
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct DecodingOptions {
     /// How the next token is chosen.
     pub strategy: Strategy,
-    /// Tokens written in a row at most, the end among them, from 1.
+    /// The most tokens generated for a row, EOS included, from 1.
     pub max_length: usize,
-    /// The tokens of a source up to which `max_length` holds; for longer ones it grows in proportion.
+    /// The source length up to which `max_length` holds; for longer sources it grows in proportion.
     pub max_length_source: Option<usize>,
     /// For each source also at most this times its length, plus ten.
     pub max_length_ratio: Option<f64>,
-    /// Of a language model, the most tokens that it reads at once; by default as many as it has positions for. When that
-    /// many are read, it reads the last half of them anew, without the older ones, and goes on from there.
+    /// The context length of a language model; by default as many tokens as it has positions for. When the context is
+    /// full, the last half of it is read anew, without older tokens, and generation continues from there.
     pub context: Option<usize>,
-    /// What is read anew begins with this token, as all texts in training did.
+    /// The BOS that a context read anew begins with, as all texts in training did.
     pub context_bos: Option<u32>,
-    /// What a row begins with that has no prompt: a decoder's start, or BOS.
+    /// The tokens before a row without a prompt: BOS, or the decoder's start token.
     pub start: Vec<u32>,
-    /// EOS: each of these tokens ends a text. Without any, rows are written to the full length.
+    /// EOS: each of these tokens ends a text. Without any, rows have the full length.
     pub eos: Vec<u32>,
-    /// How a beam search ranks.
+    /// How beam search ranks.
     pub ranking: Ranking,
-    /// Whether the last token that `max_length` allows is the end, whatever its probability, as Marian has it.
+    /// Whether the last token that `max_length` allows is EOS, whatever its probability, as in Marian.
     pub forced_end: bool,
     /// Tokens that are never written, such as `<unk>` and `<s>`: the others have all the probability.
     pub forbidden: Vec<u32>,
@@ -115,23 +115,37 @@ pub struct DecodingOptions {
     pub parallelism: Parallelism,
 }
 
-impl DecodingOptions {
-    /// At most `max_length` tokens between `start` and `eos`, whatever the source; no token forbidden, one thread.
-    pub fn new(strategy: Strategy, max_length: usize, start: Vec<u32>, eos: Vec<u32>) -> Self {
+impl Default for DecodingOptions {
+    /// Greedy, one thread, at most 500 tokens without EOS.
+    fn default() -> Self {
         Self {
-            strategy,
-            max_length,
+            strategy: Strategy::Greedy,
+            max_length: 500,
             max_length_source: None,
             max_length_ratio: None,
             context: None,
             context_bos: None,
-            start,
-            eos,
+            start: Vec::new(),
+            eos: Vec::new(),
             ranking: Ranking::Gnmt,
             forced_end: false,
             forbidden: Vec::new(),
             parallelism: Parallelism::Serial,
         }
+    }
+}
+
+impl DecodingOptions {
+    /// At most `max_length` tokens after `start`, ended by any of `eos`; everything else by default.
+    pub fn new(strategy: Strategy, max_length: usize, start: Vec<u32>, eos: Vec<u32>) -> Self {
+        Self { strategy, max_length, start, eos, ..Self::default() }
+    }
+
+    /// The same options after a change, as the struct may gain fields.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
     }
 
     /// That every number is in its range.
@@ -154,7 +168,7 @@ impl DecodingOptions {
         }
     }
 
-    /// The tokens that may be written for a source of this length, or for none.
+    /// The most tokens for a source of this length, or without a source.
     pub(crate) fn limit(&self, source: Option<usize>) -> usize {
         let Some(length) = source else { return self.max_length };
         // A float becomes the nearest integer that there is: nothing overflows.
@@ -164,7 +178,7 @@ impl DecodingOptions {
         most.min(ratio.unwrap_or(usize::MAX))
     }
 
-    /// How many hypotheses go on, how many are handed back, and the length penalty.
+    /// Beam width, returned hypotheses, and length penalty; greedy and sampling are a beam of one.
     pub(crate) fn beam(&self) -> (usize, usize, f64) {
         match self.strategy {
             Strategy::Beam { width, length_penalty, n_best } => (width, n_best, length_penalty),

@@ -10,7 +10,11 @@ const CONTEXT: usize = 6;
 
 /// DecodingOptions with a window, under which texts do not end.
 fn endless(strategy: Strategy, context_bos: Option<u32>) -> DecodingOptions {
-    DecodingOptions { context: Some(CONTEXT), context_bos, forbidden: vec![EOS, BOS], ..options(strategy, 25) }
+    options(strategy, 25).with(|o| {
+        o.context = Some(CONTEXT);
+        o.context_bos = context_bos;
+        o.forbidden = vec![EOS, BOS];
+    })
 }
 
 /// The log probabilities of what comes after these tokens, of which at most the context is read: by the definition.
@@ -66,8 +70,8 @@ fn a_batch_with_a_window_writes_what_each_prompt_writes_alone() {
 #[test]
 fn a_window_that_nothing_fills_changes_nothing() {
     for model in language_models(9, 4) {
-        let wide = DecodingOptions { context: Some(23), ..options(Strategy::Greedy, 20) };
-        let (prompts, free) = (sequences(&[&[4, 5, 6]]), DecodingOptions { context: None, ..wide.clone() });
+        let wide = options(Strategy::Greedy, 20).with(|o| o.context = Some(23));
+        let (prompts, free) = (sequences(&[&[4, 5, 6]]), wide.clone().with(|o| o.context = None));
         assert_same(&model.resume(&prompts, &wide)[0], &model.resume(&prompts, &free)[0]);
     }
 }
@@ -77,7 +81,10 @@ fn of_a_longer_prompt_the_end_is_read_with_room_for_the_answer() {
     let model = gpt(layers(Position::Rotary), 9, 5);
     let long: Vec<u32> = (0..30).map(|i| 2 + i * i % 7).collect();
     let write = |prompt: &[u32], context, max_length| -> Vec<Hypothesis> {
-        let options = DecodingOptions { context, forbidden: vec![EOS], ..options(Strategy::Greedy, max_length) };
+        let options = options(Strategy::Greedy, max_length).with(|o| {
+            o.context = context;
+            o.forbidden = vec![EOS];
+        });
         model.resume(&sequences(&[prompt]), &options).remove(0)
     };
     // Of 10 tokens, 2 are for what is written and read, and 1 is the beginning.
@@ -89,12 +96,12 @@ fn of_a_longer_prompt_the_end_is_read_with_room_for_the_answer() {
 #[test]
 fn learned_positions_are_the_widest_window() {
     let model = gpt(layers(Position::Learned), 9, 6);
-    let options = DecodingOptions { forbidden: vec![EOS], ..options(Strategy::Greedy, 40) };
+    let options = options(Strategy::Greedy, 40).with(|o| o.forbidden = vec![EOS]);
     let prompts = sequences(&[&[3, 4], &[5; 30]]);
     let found = model.resume(&prompts, &options);
     assert!(found.iter().all(|found| found[0].tokens.len() == 40));
-    let same = model.resume(&prompts, &DecodingOptions { context: Some(12), ..options.clone() });
-    let wider = model.resume(&prompts, &DecodingOptions { context: Some(500), ..options });
+    let same = model.resume(&prompts, &options.clone().with(|o| o.context = Some(12)));
+    let wider = model.resume(&prompts, &options.with(|o| o.context = Some(500)));
     for (row, found) in found.iter().enumerate() {
         assert_same(found, &same[row]);
         assert_same(found, &wider[row]);

@@ -61,7 +61,7 @@ fn hypotheses_are_sorted_and_scored_as_the_model_scores_them_whole() {
     for model in pairs() {
         let sources = sources();
         for length_penalty in [0.0, 1.0] {
-            let options = DecodingOptions { forbidden: vec![BOS, 5], ..options(beam(5, length_penalty, 5), 10) };
+            let options = options(beam(5, length_penalty, 5), 10).with(|o| o.forbidden = vec![BOS, 5]);
             for (row, found) in model.write(&sources, &options).iter().enumerate() {
                 assert_eq!(found.len(), 5);
                 assert!(found.windows(2).all(|w| (w[0].finished, w[0].score) >= (w[1].finished, w[1].score)));
@@ -160,13 +160,16 @@ fn forbidden_tokens_are_not_written_and_a_forbidden_end_fills_the_length() {
     let written = |options: &DecodingOptions| model.resume(&prompts, options).concat();
     assert!(written(&free).iter().any(|one| one.tokens.contains(&4) || one.tokens.contains(&3)));
     for strategy in [Strategy::Greedy, beam(2, 1.0, 1), common::sample(None, None, 1)] {
-        for one in written(&DecodingOptions { strategy, forbidden: vec![EOS, 4, 3], ..free.clone() }) {
+        for one in written(&free.clone().with(|o| {
+            o.strategy = strategy;
+            o.forbidden = vec![EOS, 4, 3];
+        })) {
             assert!(!one.finished && one.tokens.len() == 20);
             assert!(one.tokens.iter().all(|token| [BOS, 2].contains(token)));
         }
     }
     // Nothing is left to write.
-    for one in written(&DecodingOptions { forbidden: all, ..free }) {
+    for one in written(&free.with(|o| o.forbidden = all)) {
         assert_eq!((one.tokens.len(), one.finished, one.log_probability), (0, false, 0.0));
     }
 }
@@ -174,7 +177,7 @@ fn forbidden_tokens_are_not_written_and_a_forbidden_end_fills_the_length() {
 #[test]
 fn what_is_written_for_a_source_ends_with_the_positions() {
     let model = translator(layers(Position::Learned), 12, 2);
-    let options = DecodingOptions { forbidden: vec![EOS], ..options(beam(2, 0.0, 2), 100) };
+    let options = options(beam(2, 0.0, 2), 100).with(|o| o.forbidden = vec![EOS]);
     for one in model.write(&sources(), &options).concat() {
         assert_eq!((one.tokens.len(), one.finished), (12, false));
     }

@@ -101,24 +101,20 @@ impl Trained {
         let max_length = max_length.or(self.recipe.generation.max_length);
         let forced = forced_beginning.iter().copied().filter(|_| !self.is_language_model());
         let start = self.bos()?.into_iter().chain(forced).collect();
-        let options = DecodingOptions {
-            context: self.context(),
-            context_bos: self.prompt_prefix()?.first().copied().filter(|_| !self.is_continuous()),
-            forbidden: self.forbidden(),
-            parallelism,
-            ranking,
-            forced_end,
-            ..DecodingOptions::new(strategy, max_length.unwrap_or(WITHOUT_END), start, eos.clone())
-        };
-        Ok(match self.lengths {
-            Some(lengths) if max_length.is_none() && !self.is_continuous() => DecodingOptions {
-                max_length: ((HEADROOM * lengths.longest_target as f64) as usize).saturating_add(MORE),
-                max_length_source: Some(lengths.longest_source),
-                max_length_ratio: lengths.ratio.map(|ratio| HEADROOM * ratio),
-                ..options
-            },
-            _ => options,
-        })
+        let max_tokens = max_length.unwrap_or(WITHOUT_END);
+        let mut options = DecodingOptions::new(strategy, max_tokens, start, eos.clone());
+        options.context = self.context();
+        options.context_bos = self.prompt_prefix()?.first().copied().filter(|_| !self.is_continuous());
+        options.forbidden = self.forbidden();
+        options.parallelism = parallelism;
+        options.ranking = ranking;
+        options.forced_end = forced_end;
+        if let Some(lengths) = self.lengths.filter(|_| max_length.is_none() && !self.is_continuous()) {
+            options.max_length = ((HEADROOM * lengths.longest_target as f64) as usize).saturating_add(MORE);
+            options.max_length_source = Some(lengths.longest_source);
+            options.max_length_ratio = lengths.ratio.map(|ratio| HEADROOM * ratio);
+        }
+        Ok(options)
     }
 
     /// What is never written: what training showed in no target. A model from elsewhere may write all that it has.

@@ -1,7 +1,7 @@
 use super::stream::Stream;
 use super::writer::{Writer, asked, only};
 use crate::report::{note, put};
-use descant_generate::{DecodingOptions, Strategy};
+use descant_generate::Strategy;
 use descant_text::Message;
 use descant_train::Generated;
 
@@ -72,7 +72,10 @@ impl Writer {
             let forced_end = options.forced_end && max_length == left;
             // Each attempt has draws of its own.
             let numbers = [self.number | attempt << 48];
-            let some = DecodingOptions { max_length, forced_end, ..options.clone() };
+            let some = options.clone().with(|o| {
+                o.max_length = max_length;
+                o.forced_end = forced_end;
+            });
             let show = |_, token| stream.iter_mut().for_each(|stream| stream.push(token));
             let written = only(trained.generate_from_ids(&mut self.tape, &[read], &numbers, &some, show)?)?;
             let goes_on = !written.finished && max_length < left;

@@ -123,7 +123,7 @@ pub fn after_bos(prompts: &Sequences) -> Sequences {
 }
 
 pub fn options(strategy: Strategy, max_length: usize) -> DecodingOptions {
-    DecodingOptions { context_bos: Some(BOS), ..DecodingOptions::new(strategy, max_length, vec![BOS], vec![EOS]) }
+    DecodingOptions::new(strategy, max_length, vec![BOS], vec![EOS]).with(|o| o.context_bos = Some(BOS))
 }
 
 pub fn beam(width: usize, length_penalty: f64, n_best: usize) -> Strategy {
