@@ -2,46 +2,45 @@ use crate::top_k::Candidate;
 use crate::{DecodingOptions, Ranking};
 use std::cmp::Ordering;
 
-/// What was written for a source, or after a prompt.
+/// A generated sequence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hypothesis {
-    /// The tokens, without the prompt, the beginning and the end.
+    /// The tokens, without prompt, BOS and EOS.
     pub tokens: Vec<u32>,
-    /// What hypotheses are ranked by: the log probability, in a beam divided by the length penalty.
+    /// The ranking score: the log probability, in beam search divided by the length penalty.
     pub score: f64,
-    /// The natural logarithm of the probability of the tokens, and of the end where it was written, given that no forbidden
-    /// token comes.
+    /// The natural log probability of the tokens, and of EOS where it is finished, given that no forbidden token comes.
     pub log_probability: f64,
-    /// Whether the end was written, or the length ran out before.
+    /// Whether it ended with EOS, rather than at the length limit.
     pub finished: bool,
 }
 
-/// A beginning that may go on.
+/// A hypothesis that may be extended.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PartialHypothesis {
     pub(crate) tokens: Vec<u32>,
     pub(crate) log_probability: f64,
-    /// Which hypothesis of the step before it continues.
+    /// The index of the hypothesis that it extends.
     pub(crate) parent: usize,
 }
 
-/// The search for one source.
+/// The search for one row; greedy and sampling are a beam of one.
 #[derive(Debug)]
 pub(crate) struct BeamSearch {
-    /// The hypotheses that go on, all of one length; none once the search has ended.
+    /// The beam, all of one length; empty once the search has stopped.
     pub(crate) live: Vec<PartialHypothesis>,
-    /// The best of those that have ended, in order.
+    /// The best ended hypotheses, in order.
     ended: Vec<Hypothesis>,
     eos: Vec<u32>,
-    /// Tokens at most, the end among them.
+    /// The most tokens, EOS included.
     limit: usize,
     width: usize,
     n_best: usize,
     length_penalty: f64,
     ranking: Ranking,
-    /// The token that ends a text at the limit.
+    /// Whether EOS is forced at the limit.
     forced_end: bool,
-    /// Tokens that were written for it before.
+    /// Generated tokens before the search: a decoder's forced prefix.
     before: usize,
 }
 
@@ -50,7 +49,7 @@ impl BeamSearch {
     pub(crate) fn new(options: &DecodingOptions, source: Option<usize>, room: Option<usize>) -> Self {
         let (width, n_best, length_penalty) = options.beam();
         let limit = options.limit(source).min(room.unwrap_or(usize::MAX));
-        // What follows a decoder's start is written, though not chosen.
+        // What follows a decoder's start token counts as generated, though it is forced.
         let before = if source.is_some() { options.start.len().saturating_sub(1) } else { 0 };
         let limit = limit.saturating_sub(before);
         let (eos, ranking) = (options.eos.clone(), options.ranking);
@@ -65,14 +64,14 @@ impl BeamSearch {
         search
     }
 
-    /// Goes on with the best candidates.
+    /// Extends the beam by the best candidates, and prunes it.
     ///
-    /// Of the `width` best, those that end have ended; the `width` best others live on. A hypothesis is given up where,
-    /// whatever its length will be, it can no longer beat the `n_best`-th finished one. The search ends when none lives:
-    /// a longer search would hand back the same.
+    /// Of the `width` best, those with EOS are finished; the `width` best others form the beam. A hypothesis is pruned once
+    /// it can no longer beat the `n_best`-th finished one at any length. The search stops with an empty beam: a longer
+    /// search would return the same.
     pub(crate) fn advance(&mut self, candidates: &[Candidate]) {
         let parents = std::mem::take(&mut self.live);
-        // The last tokens all end their texts, as far as the beam is wide.
+        // At the limit all hypotheses end, up to the beam width.
         let is_last = parents.first().is_some_and(|live| live.tokens.len() + 1 >= self.limit);
         let most = if is_last && self.ranking == Ranking::Tokens { self.width } else { candidates.len() };
         for (rank, candidate) in candidates.iter().enumerate().take(most) {
@@ -89,7 +88,7 @@ impl BeamSearch {
                 self.live.push(PartialHypothesis { tokens: longer, log_probability, parent });
             }
         }
-        // With every token forbidden or impossible, what there is stays.
+        // With every token forbidden or impossible, the hypotheses end as they are.
         let stuck = if candidates.is_empty() { parents } else { Vec::new() };
         let forced = usize::from(self.forced_end);
         let full = self.live.first().is_some_and(|live| live.tokens.len() + forced >= self.limit);
@@ -98,7 +97,7 @@ impl BeamSearch {
         match self.ranking {
             Ranking::Gnmt => {
                 if let Some(worst) = self.ended.get(self.n_best - 1).map(|hypothesis| hypothesis.score) {
-                    // Log probabilities only fall, and the longest have the largest divisor.
+                    // An upper bound: log probabilities only fall, and the longest have the largest divisor.
                     let divisor = self.divisor(self.limit);
                     self.live.retain(|live| live.log_probability / divisor > worst);
                 }
@@ -114,7 +113,7 @@ impl BeamSearch {
         }
     }
 
-    /// What has been found, the best first: finished hypotheses, then those whose length ran out.
+    /// The hypotheses found, the best first: finished ones, then those cut at the limit.
     pub(crate) fn hypotheses(mut self) -> Vec<Hypothesis> {
         self.ended.truncate(self.n_best);
         self.ended
@@ -132,7 +131,7 @@ impl BeamSearch {
         });
     }
 
-    /// Of the length: Wu et al. 2016, equation 14, or a power of it.
+    /// The length penalty as a divisor: Wu et al. 2016, equation 14, or a power of the length.
     fn divisor(&self, length: usize) -> f64 {
         let length = (self.before + length) as f64;
         match self.ranking {

@@ -11,20 +11,19 @@ use rand_pcg::Pcg64;
 use std::ops::Range;
 use std::panic::Location;
 
-/// What is written for: a batch of rows.
+/// A batch of rows to generate texts for.
 #[derive(Clone, Copy, Debug)]
 pub struct DecodingBatch<'a> {
-    /// A number for each row, such as its line in a file. Sampling draws by it: a row has the same stream of random
-    /// numbers in whatever batch it comes.
+    /// A number for each row, such as its line in a file, which seeds its random stream: sampling does not depend on the
+    /// batch.
     pub rows: &'a [u64],
-    /// The source of each row; of a language model, none.
+    /// The encoder's input of each row; a language model has none.
     pub sources: Option<&'a Sequences>,
-    /// Tokens that each row begins with, BOS included; a row with none begins with [`DecodingOptions::start`]. Their lengths may
-    /// differ.
+    /// The prompt of each row, BOS included; an empty one is replaced by [`DecodingOptions::start`]. Lengths may differ.
     pub prompts: Option<&'a Sequences>,
 }
 
-/// Writes for every row of a batch, by [`DecodingOptions::strategy`]: the hypotheses of each row, the best first.
+/// Generates texts for every row of a batch, by [`DecodingOptions::strategy`]: the hypotheses of each row, the best first.
 ///
 /// # Errors
 /// [`Error::Shapes`] for options out of range, for sources or prompts that are not as many as the rows, and for a row that
@@ -41,8 +40,8 @@ pub fn generate(
     stream(model, parameters, tape, input, options, |_, _| ())
 }
 
-/// As [`generate()`], and hands over each token as it is written: `on_token(row, token)`, with the row's place in the
-/// batch. A beam search knows its tokens only at the end, and hands over none.
+/// As [`generate()`], and streams each token as it is chosen: `on_token(row, token)`, with the row's index in the batch.
+/// Beam search knows its tokens only at the end, and streams none.
 ///
 /// # Errors
 /// As [`generate()`].
@@ -79,35 +78,35 @@ pub fn stream(
         )));
     }
     let length = |row| sources.map(|sources| sources.get(row).len());
-    // The last token is written, but not read.
+    // The last token is generated, but not read.
     let room = sources.and(model.max_length());
     let mut searches: Vec<BeamSearch> =
         (0..rows.len()).map(|row| BeamSearch::new(options, length(row), room)).collect();
     let settled = !matches!(options.strategy, Strategy::Beam { .. });
 
-    let mut chooser = TokenSelector::new(options);
+    let mut selector = TokenSelector::new(options);
     let mut state = model.start(tape.infer(parameters, options.parallelism), sources, rows.len())?;
     let (mut tokens, mut parents): (Vec<u32>, _) = (prompts.iter().map(|prompt| prompt[0]).collect(), Vec::new());
-    // Tokens before those that are read next: all, and those of them that the state knows.
-    let (mut step, mut known) = (0, 0);
+    // Tokens before the next ones: all of them, and those in the decoder state.
+    let (mut step, mut in_state) = (0, 0);
     // One step of the model for all hypotheses of all rows, those of a row side by side.
     while !tokens.is_empty() {
-        if window.is_full(known) {
+        if window.is_full(in_state) {
             let each = searches.iter().zip(&prompts);
             let live = each.flat_map(|(search, prompt)| search.live.iter().map(move |live| (prompt, live)));
-            let again: Vec<Vec<u32>> = live.map(|(prompt, live)| window.again(prompt, &live.tokens, step)).collect();
+            let again: Vec<Vec<u32>> = live.map(|(prompt, live)| window.slide(prompt, &live.tokens, step)).collect();
             state = model.start(tape.infer(parameters, options.parallelism), None, again.len())?;
-            known = again.first().map_or(0, Vec::len);
-            for i in 0..known {
+            in_state = again.first().map_or(0, Vec::len);
+            for i in 0..in_state {
                 let column: Vec<u32> = again.iter().map(|ids| ids[i]).collect();
                 state = model.step(tape.infer(parameters, options.parallelism), &state, &column)?.1;
             }
         }
         let (hidden, after) = model.step(tape.infer(parameters, options.parallelism), &state, &tokens)?;
-        (step, known) = (step + 1, known + 1);
-        // Within prompts nothing is chosen, and the product with the whole vocabulary is not needed.
-        let writes = |(row, search): (usize, &BeamSearch)| !search.live.is_empty() && step >= prompts[row].len();
-        let scores = match searches.iter().enumerate().any(writes) {
+        (step, in_state) = (step + 1, in_state + 1);
+        // Within prompts nothing is chosen, and no logits are needed.
+        let chooses = |(row, search): (usize, &BeamSearch)| !search.live.is_empty() && step >= prompts[row].len();
+        let scores = match searches.iter().enumerate().any(chooses) {
             true => Some(model.output().logits(hidden).log_softmax().value()?),
             false => None,
         };
@@ -122,8 +121,8 @@ pub fn stream(
                 parents.push(live.start);
             } else if let Some(scores) = &scores {
                 let candidates = match scores.buffer() {
-                    Buffer::F32(all) => chooser.choose(&search.live, rows_of(scores, all, &live)?, &mut rngs[row]),
-                    Buffer::F64(all) => chooser.choose(&search.live, rows_of(scores, all, &live)?, &mut rngs[row]),
+                    Buffer::F32(all) => selector.select(&search.live, rows_of(scores, all, &live)?, &mut rngs[row]),
+                    Buffer::F64(all) => selector.select(&search.live, rows_of(scores, all, &live)?, &mut rngs[row]),
                 };
                 search.advance(candidates);
                 for hypothesis in &search.live {
@@ -142,7 +141,7 @@ pub fn stream(
     Ok(searches.into_iter().map(BeamSearch::hypotheses).collect())
 }
 
-/// Some rows of the scores, after a look whether they are numbers: in a log softmax of one NaN, all are.
+/// Some rows of the scores, checked for NaN: a log softmax of one NaN is all NaN.
 fn rows_of<'a, E: Element>(scores: &Tensor, all: &'a [E], rows: &Range<usize>) -> Result<&'a [E]> {
     let width = scores.shape().last();
     let rows = rows.start * width..rows.end * width;

@@ -5,18 +5,18 @@ use descant_tensor::Element;
 use rand_core::Rng;
 use rand_pcg::Pcg64;
 
-/// Chooses tokens by a [`Strategy`], in memory that is used again.
+/// Selects tokens by a [`Strategy`]; it reuses its buffers.
 #[derive(Debug)]
 pub(crate) struct TokenSelector {
     strategy: Strategy,
     /// In order, each once.
     forbidden: Vec<u32>,
-    /// How many ends a beam may meet for each of its hypotheses.
+    /// How many EOS candidates each hypothesis of a beam may have.
     ends: usize,
     top: TopK,
-    /// The candidates of a draw and their weights.
+    /// Candidates for sampling, and their weights.
     pool: Vec<(Candidate, f64)>,
-    drawn: Option<Candidate>,
+    sampled: Option<Candidate>,
 }
 
 impl TokenSelector {
@@ -25,13 +25,13 @@ impl TokenSelector {
         forbidden.sort_unstable();
         forbidden.dedup();
         let (strategy, ends) = (options.strategy, options.eos.len());
-        Self { strategy, forbidden, ends, top: TopK::default(), pool: Vec::new(), drawn: None }
+        Self { strategy, forbidden, ends, top: TopK::default(), pool: Vec::new(), sampled: None }
     }
 
-    /// The continuations of one source's hypotheses to go on with, the likeliest first: so many of a beam that as many as it
-    /// is wide are left where all its hypotheses meet all ends; otherwise one. `scores[live, V]` are log probabilities, of
-    /// which those of forbidden tokens are given to the others.
-    pub(crate) fn choose<E: Element>(
+    /// The candidates that extend one row's hypotheses, the likeliest first. For a beam these are enough that `width` remain
+    /// if all EOS candidates are among them; otherwise one. `scores[live, V]` are log probabilities, renormalised over the
+    /// tokens that are not forbidden.
+    pub(crate) fn select<E: Element>(
         &mut self,
         live: &[PartialHypothesis],
         scores: &[E],
@@ -44,8 +44,8 @@ impl TokenSelector {
         });
         let rows = scores.chunks_exact((scores.len() / live.len()).max(1));
         for (parent, (hypothesis, row)) in live.iter().zip(rows).enumerate() {
-            let before = hypothesis.log_probability - allowed(row, &self.forbidden);
-            self.top.show(parent, before, row, &self.forbidden);
+            let before = hypothesis.log_probability - log_allowed_mass(row, &self.forbidden);
+            self.top.push_row(parent, before, row, &self.forbidden);
         }
         match self.strategy {
             Strategy::Greedy | Strategy::Beam { .. } => self.top.sorted(),
@@ -55,21 +55,21 @@ impl TokenSelector {
                 if let Some(top_p) = top_p {
                     keep_nucleus(&mut self.pool, top_p);
                 }
-                self.drawn = draw(&self.pool, rng);
-                self.drawn.as_slice()
+                self.sampled = sample(&self.pool, rng);
+                self.sampled.as_slice()
             }
         }
     }
 }
 
-/// The logarithm of the probability that none of the forbidden tokens comes: 0 where that is impossible.
-fn allowed<E: Element>(scores: &[E], forbidden: &[u32]) -> f64 {
+/// The log probability mass of the tokens that are not forbidden; 0 where they have none.
+fn log_allowed_mass<E: Element>(scores: &[E], forbidden: &[u32]) -> f64 {
     let gone: f64 =
         forbidden.iter().filter_map(|&token| scores.get(token as usize)).map(|score| score.f64().exp()).sum();
     if gone < 0.5 {
         return (-gone).ln_1p();
     }
-    // What is left of one is small: rounding would be much of it.
+    // 1 - gone would cancel: sum up the rest.
     let is_left = |(token, _): &(u32, &E)| forbidden.binary_search(token).is_err();
     let left: f64 = (0..).zip(scores).filter(is_left).map(|(_, score)| score.f64().exp()).sum();
     if left > 0.0 { left.ln() } else { 0.0 }
@@ -83,7 +83,7 @@ fn weigh(candidates: &[Candidate], temperature: f64, pool: &mut Vec<(Candidate, 
     pool.extend(candidates.iter().map(|c| (*c, weight(c))));
 }
 
-/// Keeps the fewest likeliest candidates that together have at least the share `top_p` of all weight.
+/// Nucleus: keeps the fewest likeliest candidates that together have at least the share `top_p` of all weight.
 fn keep_nucleus(pool: &mut Vec<(Candidate, f64)>, top_p: f64) {
     let total: f64 = pool.iter().map(|(_, weight)| weight).sum();
     // Those below this share have less than `1 - top_p` even together: they are outside, and need no sorting.
@@ -100,8 +100,8 @@ fn keep_nucleus(pool: &mut Vec<(Candidate, f64)>, top_p: f64) {
     }
 }
 
-/// One of the candidates, each with a probability in proportion to its weight; none where there is none.
-fn draw(pool: &[(Candidate, f64)], rng: &mut Pcg64) -> Option<Candidate> {
+/// Samples a candidate with a probability in proportion to its weight; none where there is none.
+fn sample(pool: &[(Candidate, f64)], rng: &mut Pcg64) -> Option<Candidate> {
     let total: f64 = pool.iter().map(|(_, weight)| weight).sum();
     let unit = (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
     let mut rest = unit * total;

@@ -1,21 +1,21 @@
 use descant_tensor::Element;
 
-/// A token that may come next.
+/// A candidate for the next token.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Candidate {
-    /// Which of a source's hypotheses it continues.
+    /// The index of the hypothesis that it extends.
     pub(crate) parent: usize,
     pub(crate) token: u32,
-    /// Of the hypothesis and this token together.
+    /// Of the hypothesis with this token.
     pub(crate) log_probability: f64,
 }
 
-/// The likeliest candidates of those it is shown. Among equals, the first shown; show them in ascending order.
+/// The k likeliest candidates of those pushed; among equals the first. Rows are pushed in ascending order.
 #[derive(Debug, Default)]
 pub(crate) struct TopK {
     candidates: Vec<Candidate>,
     size: usize,
-    /// What another candidate must exceed.
+    /// The log probability that another candidate must exceed.
     threshold: f64,
 }
 
@@ -26,9 +26,15 @@ impl TopK {
         (self.size, self.threshold) = (size, f64::NEG_INFINITY);
     }
 
-    /// Shows it every continuation of hypothesis `parent`, which so far has `log_probability`, but those in the ordered list
-    /// of forbidden ones.
-    pub(crate) fn show<E: Element>(&mut self, parent: usize, log_probability: f64, scores: &[E], forbidden: &[u32]) {
+    /// Pushes every extension of hypothesis `parent`, which has `log_probability` so far, without the sorted forbidden
+    /// tokens.
+    pub(crate) fn push_row<E: Element>(
+        &mut self,
+        parent: usize,
+        log_probability: f64,
+        scores: &[E],
+        forbidden: &[u32],
+    ) {
         for (token, score) in (0u32..).zip(scores) {
             let log_probability = log_probability + score.f64();
             if log_probability > self.threshold && forbidden.binary_search(&token).is_err() {
@@ -56,7 +62,7 @@ impl TopK {
         &self.candidates
     }
 
-    /// All of them, in the order shown: for a size that was never reached.
+    /// All of them in the order pushed: for a size that was never reached.
     pub(crate) fn all(&self) -> &[Candidate] {
         &self.candidates
     }
