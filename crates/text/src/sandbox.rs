@@ -64,7 +64,7 @@ impl Request {
     fn limits(&self) -> Limits {
         match self {
             // A template has at most 64 KB, and of address space the program itself takes 60 MB.
-            Self::Template(_) | Self::Render { .. } => Limits { memory: STACK as u64 + (160 << 20), seconds: 10 },
+            Self::Template(_) | Self::Render { .. } => Limits { memory: STACK as u64 + (128 << 20), seconds: 10 },
             // Of 256,000 entries, a file of 30 MB takes some seconds.
             Self::Tokenizer { .. } => Limits { memory: 4 << 30, seconds: 60 },
         }
