@@ -2,7 +2,7 @@
 
 use crate::report::print;
 use clap::Args;
-use descant_interop::GgufNumbers;
+use descant_interop::GgufType;
 use descant_models::LayerKind;
 use descant_train::{Trained, is_gguf};
 use std::path::PathBuf;
@@ -38,11 +38,11 @@ impl Export {
             ));
         }
         let numbers = match self.numbers.as_str() {
-            "f16" => GgufNumbers::F16,
-            "bf16" => GgufNumbers::BF16,
-            _ => GgufNumbers::F32,
+            "f16" => GgufType::F16,
+            "bf16" => GgufType::BF16,
+            _ => GgufType::F32,
         };
-        if numbers != GgufNumbers::default() && !is_gguf {
+        if numbers != GgufType::default() && !is_gguf {
             anyhow::bail!("--numbers {} is for a file of llama.cpp: name one that ends in .gguf", self.numbers);
         }
         let (trained, place) = (Trained::load(&self.run)?, self.place.display());

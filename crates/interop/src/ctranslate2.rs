@@ -3,8 +3,8 @@
 
 use crate::Error;
 use crate::foreign::{Foreign, Layout};
-use crate::names::Piece;
-use crate::tensors::{Numbers, Tensor, TensorFile};
+use crate::tensor_names::TensorName;
+use crate::tensors::{ElementType, Tensor, TensorFile};
 use crate::tokenizer::list;
 use crate::weights::Weights;
 use descant_autograd::Activation;
@@ -83,24 +83,24 @@ fn variables(file: &mut File) -> io::Result<(String, Vec<Tensor>, Scalars)> {
         let [kind] = bytes(&mut file)?;
         let count = u64::from(u32::from_le_bytes(bytes(&mut file)?));
         // Before version 4, the bytes of a number and how many there are.
-        let (numbers, len) = match (version, kind) {
-            (4.., 0) | (..4, 4) => (Numbers::F32, if version < 4 { 4 * count } else { count }),
-            (4.., 4) => (Numbers::F16, count),
-            (4.., 5) => (Numbers::BF16, count),
+        let (element_type, len) = match (version, kind) {
+            (4.., 0) | (..4, 4) => (ElementType::F32, if version < 4 { 4 * count } else { count }),
+            (4.., 4) => (ElementType::F16, count),
+            (4.., 5) => (ElementType::BF16, count),
             (4.., other) => (
-                Numbers::Other(
+                ElementType::Other(
                     ["f32", "int8", "int16", "int32"].get(usize::from(other)).unwrap_or(&"unknown").to_string(),
                 ),
                 count,
             ),
-            (_, width) => (Numbers::Other(format!("int{}", 8 * u32::from(width))), u64::from(width) * count),
+            (_, width) => (ElementType::Other(format!("int{}", 8 * u32::from(width))), u64::from(width) * count),
         };
         let start = file.stream_position()?;
         if len <= 8 && shape.is_empty() {
             let mut number = vec![0; len as usize];
             file.read_exact(&mut number)?;
-            let number = match (&numbers, &number[..]) {
-                (Numbers::F32, &[a, b, c, d]) => f32::from_le_bytes([a, b, c, d]).into(),
+            let number = match (&element_type, &number[..]) {
+                (ElementType::F32, &[a, b, c, d]) => f32::from_le_bytes([a, b, c, d]).into(),
                 (_, &[a]) => (a as i8).into(),
                 (_, &[a, b]) => i16::from_le_bytes([a, b]).into(),
                 (_, &[a, b, c, d]) => i32::from_le_bytes([a, b, c, d]).into(),
@@ -110,7 +110,7 @@ fn variables(file: &mut File) -> io::Result<(String, Vec<Tensor>, Scalars)> {
         } else {
             let end = start.checked_add(len).ok_or_else(|| damaged("a variable is too long"))?;
             file.seek(SeekFrom::Start(end))?;
-            tensors.push(Tensor { name, shape, numbers, start, view: None });
+            tensors.push(Tensor { name, shape, element_type, start, view: None });
         }
     }
     if version >= 3 {
@@ -229,11 +229,11 @@ fn tokenizer(folder: &Path, names: [&str; 2]) -> Result<(Tokenizer, SpecialToken
 }
 
 /// Which of their variables is which part of which parameter.
-pub(crate) fn pieces(config: &ModelConfig) -> Vec<Piece> {
+pub(crate) fn tensor_names(config: &ModelConfig) -> Vec<TensorName> {
     let hidden = config.hidden;
     let mut all = Vec::new();
     let mut add = |ours: String, rows, theirs: String| {
-        all.push(Piece { ours, rows, theirs, turned: false, skipped: 0, offset: 0.0 })
+        all.push(TensorName { ours, rows, theirs, transposed: false, skipped: 0, offset: 0.0 })
     };
     for (side, layers) in [("encoder", config.encoder_layers), ("decoder", config.layers)] {
         add(format!("{side}.embedding.weight"), None, format!("{side}/embeddings/weight"));

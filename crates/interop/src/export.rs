@@ -41,18 +41,18 @@ fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
     // One continuous text goes on as after a line end.
     let special = SpecialTokens { bos: trained.bos()?, ..tokenizer.special().clone() };
     let mut tensors: Vec<Named> = Vec::new();
-    for piece in family.pieces(config) {
+    for piece in family.tensor_names(config) {
         let Some(id) = parameters.find(&piece.ours) else { continue };
         let Part { start, rows, columns } = part(parameters, id, &piece);
         let values = &parameters.values::<f32>(id)[start..start + rows * columns];
         let stored = rows + piece.skipped;
-        let shape = match (parameters.shape(id).dims().len(), piece.turned) {
+        let shape = match (parameters.shape(id).dims().len(), piece.transposed) {
             (2, true) => vec![columns, rows],
             (2, false) => vec![stored, columns],
             _ if piece.theirs == "final_logits_bias" => vec![1, rows],
             _ => vec![rows],
         };
-        let values = match piece.turned {
+        let values = match piece.transposed {
             true => (0..values.len()).map(|i| values[i % rows * columns + i / rows]).collect(),
             false => {
                 let skipped = std::iter::repeat_n(0.0, piece.skipped * columns);

@@ -10,8 +10,8 @@ mod tests;
 
 pub(crate) use decoder::{FULL, SLIDING};
 
-use crate::keys::Keys;
-use crate::names::Piece;
+use crate::config_keys::Keys;
+use crate::tensor_names::TensorName;
 use descant_models::{LayerKind, ModelConfig, ModelKind, Tie};
 use descant_nn::TransformerConfig;
 use descant_text::SpecialTokens;
@@ -269,12 +269,12 @@ impl Family {
     }
 
     /// Which of its tensors is which part of which parameter of a model.
-    pub(crate) fn pieces(self, config: &ModelConfig) -> Vec<Piece> {
+    pub(crate) fn tensor_names(self, config: &ModelConfig) -> Vec<TensorName> {
         match self {
-            Self::Gpt2 => gpt2::pieces(config),
-            Self::Marian | Self::Bart | Self::Mbart => bart::pieces(self, config),
-            Self::T5 | Self::Mt5 => t5::pieces(config),
-            _ => decoder::pieces(self, config),
+            Self::Gpt2 => gpt2::tensor_names(config),
+            Self::Marian | Self::Bart | Self::Mbart => bart::tensor_names(self, config),
+            Self::T5 | Self::Mt5 => t5::tensor_names(config),
+            _ => decoder::tensor_names(self, config),
         }
     }
 }

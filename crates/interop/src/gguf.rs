@@ -34,7 +34,7 @@ const POSITIONS: &str = "position_embd.weight";
 
 /// How the numbers of matrices are written; all others are in single precision, as llama.cpp needs them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum GgufNumbers {
+pub enum GgufType {
     /// Single precision.
     #[default]
     F32,
@@ -44,7 +44,7 @@ pub enum GgufNumbers {
     BF16,
 }
 
-impl GgufNumbers {
+impl GgufType {
     /// Their number as a tensor's type, and as that of a whole file.
     fn types(self) -> (u32, u32) {
         match self {
@@ -68,14 +68,14 @@ struct Tensor {
     name: String,
     lengths: Vec<u64>,
     values: Vec<f32>,
-    numbers: GgufNumbers,
+    numbers: GgufType,
 }
 
 /// Writes a trained language model as a file that llama.cpp loads. Returns what it is there, and what is to be told of it.
 ///
 /// # Errors
 /// Where the model or its tokenizer has no form there, the file exists, or it cannot be written.
-pub fn export_gguf(trained: &Trained, path: &Path, numbers: GgufNumbers) -> Result<(Family, Vec<String>), Error> {
+pub fn export_gguf(trained: &Trained, path: &Path, numbers: GgufType) -> Result<(Family, Vec<String>), Error> {
     let model = &trained.recipe.model;
     // Before the keys of a family, none of which would make one of it.
     if [Some(model.decoder), model.encoder].contains(&Some(LayerKind::Recurrent)) {
@@ -111,13 +111,13 @@ fn tensors(
     trained: &Trained,
     family: Family,
     architecture: &Architecture,
-    numbers: GgufNumbers,
+    numbers: GgufType,
 ) -> Result<Vec<Tensor>, Error> {
     let (config, parameters) = (&trained.recipe.model, &trained.parameters);
     let transformer = config.transformer();
     let head = transformer.head_dim(config.hidden);
     let mut tensors = Vec::new();
-    for piece in family.pieces(config) {
+    for piece in family.tensor_names(config) {
         let Some(id) = parameters.find(&piece.ours) else { continue };
         let Part { start, rows, columns } = part(parameters, id, &piece);
         let mut values = parameters.values::<f32>(id)[start..start + rows * columns].to_vec();
@@ -129,8 +129,8 @@ fn tensors(
             [_, _] => vec![columns as u64, rows as u64],
             _ => vec![rows as u64],
         };
-        let numbers = if lengths.len() == 2 && name != POSITIONS { numbers } else { GgufNumbers::F32 };
-        if numbers == GgufNumbers::F16
+        let numbers = if lengths.len() == 2 && name != POSITIONS { numbers } else { GgufType::F32 };
+        if numbers == GgufType::F16
             && let Some(value) = values.iter().find(|value| f16::from_f32(**value).is_infinite())
         {
             let reason =
@@ -149,7 +149,7 @@ fn tensors(
         let plain = TransformerConfig { rotary_scaling: None, ..transformer.clone() }.frequencies(config.hidden);
         let scaled = transformer.frequencies(config.hidden);
         let values: Vec<f32> = plain.iter().zip(&scaled).map(|(plain, scaled)| (plain / scaled) as f32).collect();
-        let (name, lengths, numbers) = (FACTORS.to_owned(), vec![values.len() as u64], GgufNumbers::F32);
+        let (name, lengths, numbers) = (FACTORS.to_owned(), vec![values.len() as u64], GgufType::F32);
         tensors.push(Tensor { name, lengths, values, numbers });
     }
     Ok(tensors)
@@ -181,7 +181,7 @@ fn write(mut file: impl Write, items: &[(String, Item)], tensors: &[Tensor]) -> 
         lengths.iter().for_each(|length| head.extend(length.to_le_bytes()));
         head.extend(numbers.types().0.to_le_bytes());
         head.extend((offset as u64).to_le_bytes());
-        let size = if *numbers == GgufNumbers::F32 { 4 } else { 2 };
+        let size = if *numbers == GgufType::F32 { 4 } else { 2 };
         offset += (size * values.len()).next_multiple_of(ALIGNMENT);
     }
     head.resize(head.len().next_multiple_of(ALIGNMENT), 0);

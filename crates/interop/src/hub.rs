@@ -4,7 +4,7 @@ use crate::folder::{
     ADAPTER_CONFIG, CHAT_TEMPLATE, CONFIG, GENERATION, INDEX, MERGES, PICKLED, PICKLED_INDEX, TOKENIZER,
     TOKENIZER_CONFIG, WEIGHTS,
 };
-use crate::tokenizer::alone;
+use crate::tokenizer::from_sentencepiece;
 use crate::tokenizer::marian::{self, TARGET_VOCABULARY};
 use crate::{Error, peft};
 use hf_hub::api::sync::{ApiBuilder, ApiError};
@@ -146,7 +146,7 @@ fn wanted<'a>(listed: &[&'a str]) -> Result<Vec<&'a str>, &'static str> {
     match find(TOKENIZER) {
         Some(tokenizer) => names.push(tokenizer),
         None => {
-            let others = [MERGES, TARGET_VOCABULARY].into_iter().chain(marian::FILES).chain(alone::FILES);
+            let others = [MERGES, TARGET_VOCABULARY].into_iter().chain(marian::FILES).chain(from_sentencepiece::FILES);
             names.extend(others.filter_map(find));
         }
     }

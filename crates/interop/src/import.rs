@@ -62,7 +62,7 @@ impl Foreign {
                 let positions = ctranslate2::positions(model.transformer().max_length, model.hidden);
                 let given =
                     vec![("encoder.position.weight", positions.clone()), ("decoder.position.weight", positions)];
-                (None, self.weights.of_pieces(ctranslate2::pieces(model), given, &self.recipe, &self.tokenizers)?)
+                (None, self.weights.of_names(ctranslate2::tensor_names(model), given, &self.recipe, &self.tokenizers)?)
             }
         };
         change(family, &self.recipe.model, &mut parameters)?;

@@ -8,24 +8,24 @@
 //! A family is data, in `family`: what its `config.json` means as a [`descant_models::ModelConfig`] and the other way round,
 //! and which of its tensors is which part of which parameter, a table that is read in either direction.
 
+mod config_keys;
 mod ctranslate2;
 mod error;
 mod export;
 mod family;
-mod fit;
 mod folder;
 mod foreign;
-mod generation;
+mod generation_config;
 mod gguf;
 #[cfg(feature = "hub")]
 mod hub;
 mod import;
-mod keys;
-mod names;
+mod nearest_family;
 mod peft;
 mod recurrent;
-mod spare;
+mod redundant;
 mod template;
+mod tensor_names;
 mod tensors;
 #[cfg(test)]
 mod tests;
@@ -39,7 +39,7 @@ pub use export::export;
 pub use family::Family;
 pub use folder::is_adapter;
 pub use foreign::{Foreign, Layout};
-pub use gguf::{GgufNumbers, export_gguf};
+pub use gguf::{GgufType, export_gguf};
 #[cfg(feature = "hub")]
 pub use hub::HubName;
 pub use import::import;

@@ -3,7 +3,7 @@
 
 use crate::folder::{ADAPTER_CONFIG, CHAT_TEMPLATE, CONFIG, TOKENIZER, TOKENIZER_CONFIG, read_if, read_json};
 use crate::foreign::Foreign;
-use crate::names::Piece;
+use crate::tensor_names::TensorName;
 use crate::tensors::{Tensor, TensorFile};
 use crate::weights::{Part, part};
 use crate::write_folder::{Named, pretty, whole, write, write_tensors};
@@ -274,7 +274,7 @@ impl Adapter {
 
     /// Adds each product to the weight that it is of: `W + s B A`.
     fn add_to(&mut self, family: Family, model: &ModelConfig, parameters: &mut Parameters) -> Result<(), Error> {
-        let pieces: HashMap<String, Piece> = layers_of(family, model).collect();
+        let pieces: HashMap<String, TensorName> = layers_of(family, model).collect();
         let path = self.file.path().to_owned();
         let mut added = BTreeSet::new();
         let layers = self.layers()?;
@@ -382,13 +382,13 @@ fn check(config: &Map<String, Value>) -> Result<(), String> {
 }
 
 /// The layers of a family's models by name, each with its weight.
-fn layers_of(family: Family, model: &ModelConfig) -> impl Iterator<Item = (String, Piece)> {
-    let pieces = family.pieces(model).into_iter();
+fn layers_of(family: Family, model: &ModelConfig) -> impl Iterator<Item = (String, TensorName)> {
+    let pieces = family.tensor_names(model).into_iter();
     pieces.filter_map(|piece| Some((piece.theirs.strip_suffix(".weight")?.to_owned(), piece)))
 }
 
 /// Whether a layer is a table of vectors, and no product.
-fn is_table(piece: &Piece) -> bool {
+fn is_table(piece: &TensorName) -> bool {
     ["embedding", "position", "relative"].iter().any(|table| piece.ours.contains(table))
 }
 
@@ -420,7 +420,7 @@ pub fn export_adapter(run: &Path, folder: &Path) -> Result<Family, Error> {
     let parameters = &trained.parameters;
     let adapted: HashMap<&str, LoraAdapter> =
         parameters.adapters().map(|low_rank| (parameters.name(low_rank.weight), low_rank)).collect();
-    let layers: Vec<(String, Piece)> = layers_of(family, model).collect();
+    let layers: Vec<(String, TensorName)> = layers_of(family, model).collect();
     let mut tensors: Vec<Named> = Vec::new();
     let mut written = BTreeSet::new();
     for (layer, piece) in &layers {
@@ -452,7 +452,7 @@ pub fn export_adapter(run: &Path, folder: &Path) -> Result<Family, Error> {
         "task_type": if family.reads_a_source() { "SEQ_2_SEQ_LM" } else { "CAUSAL_LM" },
         "base_model_name_or_path": null,
         "r": lora.rank, "lora_alpha": alpha, "use_rslora": false, "lora_dropout": 0.0,
-        "bias": "none", "target_modules": targets, "fan_in_fan_out": layers.iter().any(|(_, piece)| piece.turned),
+        "bias": "none", "target_modules": targets, "fan_in_fan_out": layers.iter().any(|(_, piece)| piece.transposed),
         "inference_mode": true, "init_lora_weights": true, "modules_to_save": null, "use_dora": false,
         "rank_pattern": {}, "alpha_pattern": {},
     });

@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 
 /// Bytes that are read at once.
 const CHUNK: usize = 1 << 18;
-/// Numbers that have one scale, where they are quantised.
+/// ElementType that have one scale, where they are quantised.
 const BLOCK: usize = 32;
 
 /// How the numbers of a tensor are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Numbers {
+pub(crate) enum ElementType {
     F32,
     F64,
     F16,
@@ -31,7 +31,7 @@ pub(crate) enum Numbers {
     Other(String),
 }
 
-impl Numbers {
+impl ElementType {
     /// How many numbers are stored together, and in how many bytes; `None` where they cannot be read.
     fn block(&self) -> Option<(usize, usize)> {
         match self {
@@ -78,7 +78,7 @@ impl Numbers {
 pub(crate) struct Tensor {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
-    pub(crate) numbers: Numbers,
+    pub(crate) element_type: ElementType,
     /// The first byte of its numbers in the file.
     pub(crate) start: u64,
     /// How its numbers, row after row, lie in the file where they do not lie so: axes, outer ones first, each with its
@@ -104,7 +104,7 @@ impl Tensor {
 
     /// How many bytes of the file it spans; `None` where its numbers cannot be read.
     pub(crate) fn bytes(&self) -> Option<u64> {
-        let (numbers, bytes) = self.numbers.block()?;
+        let (numbers, bytes) = self.element_type.block()?;
         (self.span()?.is_multiple_of(numbers))
             .then_some(self.span()? as u64 / numbers as u64)
             .and_then(|blocks| blocks.checked_mul(bytes as u64))
@@ -152,7 +152,7 @@ impl TensorFile {
     pub(crate) fn of(path: &Path, file: File, mut tensors: Vec<Tensor>) -> Result<Self, Error> {
         let len = file.metadata().map_err(|error| Error::io("read the weights", path, error))?.len();
         let ends = |tensor: &Tensor| tensor.bytes().and_then(|bytes| tensor.start.checked_add(bytes));
-        let cut = |tensor: &&Tensor| tensor.numbers.block().is_some() && ends(tensor).is_none_or(|end| end > len);
+        let cut = |tensor: &&Tensor| tensor.element_type.block().is_some() && ends(tensor).is_none_or(|end| end > len);
         if let Some(Tensor { name, shape, .. }) = tensors.iter().find(cut) {
             let reason = format!("it is damaged: it has {len} bytes, and '{name}', {shape:?}, does not lie in them");
             return Err(Error::folder(path, reason));
@@ -191,7 +191,7 @@ impl TensorFile {
     /// # Errors
     /// As [`TensorFile::read`].
     pub(crate) fn values(&mut self, tensor: &Tensor) -> Result<Vec<f32>, Error> {
-        let len = tensor.numbers.block().and(tensor.len()).unwrap_or(0);
+        let len = tensor.element_type.block().and(tensor.len()).unwrap_or(0);
         let mut values = vec![0.0; len];
         self.read(tensor, &mut values)?;
         Ok(values)
@@ -217,9 +217,9 @@ impl TensorFile {
     /// # Errors
     /// Where the system refuses; where it has another type or another number of them.
     pub(crate) fn read(&mut self, tensor: &Tensor, to: &mut [f32]) -> Result<(), Error> {
-        let Tensor { name, shape, numbers, .. } = tensor;
-        let Some((together, size)) = numbers.block() else {
-            let Numbers::Other(kind) = numbers else { return Ok(()) };
+        let Tensor { name, shape, element_type, .. } = tensor;
+        let Some((together, size)) = element_type.block() else {
+            let ElementType::Other(kind) = element_type else { return Ok(()) };
             return Err(Error::folder(&self.path, format!("'{name}' is of type {kind}")));
         };
         if tensor.len() != Some(to.len()) {
@@ -240,7 +240,7 @@ impl TensorFile {
         for part in part.chunks_mut(bytes.len().max(size) / size * together) {
             let bytes = &mut bytes[..part.len() / together * size];
             self.file.read_exact(bytes).map_err(unread)?;
-            numbers.decode(bytes, part);
+            element_type.decode(bytes, part);
         }
         if let Some(view) = &tensor.view {
             for (i, to) in to.iter_mut().enumerate() {

@@ -126,7 +126,7 @@ fn logits_and_gradients_are_those_of_transformers() {
         let all = file.names().into_iter().filter(|name| name.starts_with("gradient."));
         let least = 1e-4 * norm(all.flat_map(|name| numbers(&file, name)));
         let (mut largest, mut compared) = (0.0_f64, 0);
-        for piece in family.pieces(&trained.recipe.model) {
+        for piece in family.tensor_names(&trained.recipe.model) {
             let key = format!("gradient.{}", piece.theirs);
             if piece.theirs == "final_logits_bias" {
                 continue;
@@ -137,7 +137,7 @@ fn logits_and_gradients_are_those_of_transformers() {
             let rows = piece.rows.unwrap_or(0..all.len() / columns);
             let own = &all[rows.start * columns..rows.end * columns];
             let expected = numbers(&file, &key)[piece.skipped * columns..].to_vec();
-            let expected: Vec<f64> = match piece.turned {
+            let expected: Vec<f64> = match piece.transposed {
                 true => (0..own.len()).map(|i| expected[i % columns * rows.len() + i / columns]).collect(),
                 false => expected,
             };

@@ -1,7 +1,7 @@
 //! The tokenizer of a folder.
 
-pub(crate) mod alone;
 pub(crate) mod byte_pairs;
+pub(crate) mod from_sentencepiece;
 pub(crate) mod list;
 pub(crate) mod marian;
 pub(crate) mod sentencepiece;
@@ -152,8 +152,8 @@ pub(crate) fn read(
             byte_pairs::read(folder, family, settings, special)
         }
         Family::Gpt2 | Family::Qwen2 => Err(missing("vocab.json and merges.txt")),
-        _ => match alone::FILES.iter().map(|name| folder.join(name)).find(|path| path.is_file()) {
-            Some(path) => alone::read(&path, family, settings, special),
+        _ => match from_sentencepiece::FILES.iter().map(|name| folder.join(name)).find(|path| path.is_file()) {
+            Some(path) => from_sentencepiece::read(&path, family, settings, special),
             None => Err(missing("a model of SentencePiece (tokenizer.model, spiece.model)")),
         },
     }
@@ -170,7 +170,7 @@ pub fn tokenizer(path: &Path) -> Result<Tokenizer, Error> {
             Tokenizer::try_apart(path, Some(SpecialTokens::none())).map_err(descant_train::Error::from)?;
             Tokenizer::load(path, Some(SpecialTokens::none())).map_err(descant_train::Error::from)?
         }
-        false => alone::open(path)?,
+        false => from_sentencepiece::open(path)?,
     };
     let around = tokenizer.post_processor().map_err(descant_train::Error::from)?;
     let special =

@@ -6,7 +6,7 @@ use crate::foreign::{Foreign, Layout};
 use crate::template::chat_template;
 use crate::tokenizer::Settings;
 use crate::weights::Weights;
-use crate::{Error, Family, generation, tokenizer};
+use crate::{Error, Family, generation_config, tokenizer};
 use descant_text::{SpecialTokens, Tokenizer, TokenizerConfig};
 use descant_train::{Recipe, Tokenizers};
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ pub(crate) fn open(folder: &Path, config: &Value) -> Result<Foreign, Error> {
     let settings = Settings::read(folder)?;
     let generation = read_json_if(&folder.join(GENERATION))?;
     let place = folder.join(if generation.is_some() { GENERATION } else { CONFIG });
-    let (defaults, left) = generation::read(generation.as_ref(), config, family.reads_a_source())
+    let (defaults, left) = generation_config::read(generation.as_ref(), config, family.reads_a_source())
         .map_err(|reason| Error::folder(&place, reason))?;
     let of_config = generation.is_none();
     let mut notes: Vec<String> =
@@ -83,7 +83,7 @@ pub(crate) fn open(folder: &Path, config: &Value) -> Result<Foreign, Error> {
     let tokenizers = Tokenizers { source, target };
     let chat = chat_template(folder, &settings, &tokenizers.target)?;
     let mut unread = unread;
-    unread.retain(|key| !(of_config && generation::OF_MODEL.contains(&key.as_str())));
+    unread.retain(|key| !(of_config && generation_config::OF_MODEL.contains(&key.as_str())));
     notes.extend((!unread.is_empty()).then(|| format!("{CONFIG}: these keys are not read: {}", unread.join(", "))));
     Ok(Foreign { layout: Layout::Transformers(family), recipe, tokenizers, chat, notes, weights })
 }

@@ -1,8 +1,8 @@
 //! The weights of a folder: which tensor is which part of which parameter, and where it lies.
 
 use crate::folder::{CONFIG, INDEX, PICKLED, PICKLED_INDEX, WEIGHTS, read_json_if};
-use crate::names::Piece;
-use crate::spare::Spare;
+use crate::redundant::Redundant;
+use crate::tensor_names::TensorName;
 use crate::tensors::{Tensor, TensorFile};
 use crate::{Error, Family};
 use descant_autograd::{ParameterId, Parameters};
@@ -131,9 +131,9 @@ impl Weights {
     ///
     /// # Errors
     /// A tensor that is missing, of another shape, or of no use.
-    pub(crate) fn of_pieces(
+    pub(crate) fn of_names(
         &mut self,
-        pieces: Vec<Piece>,
+        pieces: Vec<TensorName>,
         given: Vec<(&str, Vec<f32>)>,
         recipe: &Recipe,
         tokenizers: &Tokenizers,
@@ -145,7 +145,7 @@ impl Weights {
                 parameters.values_mut::<f32>(id).copy_from_slice(&values);
             }
         }
-        let mut wanted: HashMap<String, Piece> =
+        let mut wanted: HashMap<String, TensorName> =
             pieces.into_iter().map(|piece| (piece.theirs.clone(), piece)).collect();
         for file in &mut self.files {
             let path = file.path().to_owned();
@@ -279,12 +279,12 @@ impl Weights {
     /// Fills the parameters. False where the output projection is another than the embedding that it is to be tied to.
     fn fill(&mut self, family: Family, recipe: &Recipe, parameters: &mut Parameters) -> Result<bool, Error> {
         let config = &recipe.model;
-        let mut wanted: HashMap<String, Piece> =
-            family.pieces(config).into_iter().map(|piece| (piece.theirs.clone(), piece)).collect();
+        let mut wanted: HashMap<String, TensorName> =
+            family.tensor_names(config).into_iter().map(|piece| (piece.theirs.clone(), piece)).collect();
         let mut filled: HashMap<ParameterId, usize> = HashMap::new();
         let table = if config.tie.joins_sides() { "encoder.embedding.weight" } else { "decoder.embedding.weight" };
-        let no_other = |name: &str, spare: Spare| format!("'{name}' is not {}", spare.meaning());
-        let mut tied: Vec<(PathBuf, String, Spare, Vec<f32>)> = Vec::new();
+        let no_other = |name: &str, spare: Redundant| format!("'{name}' is not {}", spare.meaning());
+        let mut tied: Vec<(PathBuf, String, Redundant, Vec<f32>)> = Vec::new();
         for file in &mut self.files {
             let path = file.path().to_owned();
             let wrong = |reason: String| Error::folder(&path, reason);
@@ -295,7 +295,7 @@ impl Weights {
                     .into_iter()
                     .find_map(|name| wanted.remove(&name));
                 let Some(piece) = known else {
-                    let Some(spare) = Spare::of(family, &name) else {
+                    let Some(spare) = Redundant::of(family, &name) else {
                         let reason =
                             format!("'{name}' has no place in a model of config.json: is that of another one?");
                         return Err(wrong(reason));
@@ -304,14 +304,14 @@ impl Weights {
                     if !spare.fits(&tensor.shape, config, entries) {
                         return Err(wrong(no_other(&name, spare)));
                     }
-                    if matches!(spare, Spare::Mask | Spare::Nothing) {
+                    if matches!(spare, Redundant::Mask | Redundant::Nothing) {
                         continue;
                     }
                     let values = file.values(&tensor)?;
                     if !spare.is_implied(&values, tensor.shape.last().copied().unwrap_or(1), config) {
                         return Err(wrong(no_other(&name, spare)));
                     }
-                    if matches!(spare, Spare::Head | Spare::Table) {
+                    if matches!(spare, Redundant::Head | Redundant::Table) {
                         tied.push((path.clone(), name, spare, values));
                     }
                     continue;
@@ -321,19 +321,19 @@ impl Weights {
                     .ok_or_else(|| wrong(format!("'{name}' belongs to '{}', which the model has not", piece.ours)))?;
                 let part = part(parameters, id, &piece);
                 let stored = part.rows + piece.skipped;
-                let expected = if piece.turned { [part.columns, stored] } else { [stored, part.columns] };
+                let expected = if piece.transposed { [part.columns, stored] } else { [stored, part.columns] };
                 let shape: Vec<usize> = tensor.shape.iter().copied().filter(|&length| length != 1).collect();
                 let own: Vec<usize> = expected.into_iter().filter(|&length| length != 1).collect();
                 if shape != own {
                     return Err(wrong(format!("'{name}' is {:?}, expected {own:?}", tensor.shape)));
                 }
                 let to = &mut parameters.values_mut::<f32>(id)[part.start..][..part.rows * part.columns];
-                if piece.turned || piece.skipped > 0 {
+                if piece.transposed || piece.skipped > 0 {
                     let mut values = vec![0.0; stored * part.columns];
                     file.read(&tensor, &mut values)?;
                     for (i, to) in to.iter_mut().enumerate() {
                         let (row, column) = (i / part.columns.max(1), i % part.columns.max(1));
-                        *to = match piece.turned {
+                        *to = match piece.transposed {
                             true => values[column * part.rows + row],
                             false => values[(piece.skipped + row) * part.columns + column],
                         };
@@ -354,9 +354,9 @@ impl Weights {
                 parameters.values_mut::<f32>(id).copy_from_slice(values);
                 filled.insert(id, values.len());
             }
-            let other = |(.., values): &&(PathBuf, String, Spare, Vec<f32>)| values != parameters.values::<f32>(id);
+            let other = |(.., values): &&(PathBuf, String, Redundant, Vec<f32>)| values != parameters.values::<f32>(id);
             match tied.iter().find(other) {
-                Some((_, _, Spare::Head, _)) => return Ok(false),
+                Some((_, _, Redundant::Head, _)) => return Ok(false),
                 Some((path, name, spare, _)) => return Err(Error::folder(path, no_other(name, *spare))),
                 None => {}
             }
@@ -384,7 +384,7 @@ pub(crate) struct Part {
     pub(crate) columns: usize,
 }
 
-pub(crate) fn part(parameters: &Parameters, id: ParameterId, piece: &Piece) -> Part {
+pub(crate) fn part(parameters: &Parameters, id: ParameterId, piece: &TensorName) -> Part {
     let shape = parameters.shape(id);
     let (all, columns) = match shape.dims() {
         [rows, columns] => (*rows, *columns),

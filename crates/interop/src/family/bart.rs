@@ -1,8 +1,8 @@
 //! Encoder-decoders of BART's kind: BART, mBART and Marian.
 
 use super::{Family, model};
-use crate::keys::{Keys, activation_name};
-use crate::names::{Piece, Pieces, heads};
+use crate::config_keys::{Keys, activation_name};
+use crate::tensor_names::{TensorName, TensorTable, heads};
 use descant_models::{ModelConfig, ModelKind, Tie};
 use descant_nn::{Position, TransformerConfig};
 use descant_text::SpecialTokens;
@@ -79,8 +79,8 @@ pub(super) fn write(family: Family, config: &ModelConfig, special: &SpecialToken
     json
 }
 
-pub(super) fn pieces(family: Family, config: &ModelConfig) -> Vec<Piece> {
-    let mut pieces = Pieces::default();
+pub(super) fn tensor_names(family: Family, config: &ModelConfig) -> Vec<TensorName> {
+    let mut pieces = TensorTable::default();
     if config.tie.joins_sides() {
         pieces.under("encoder.", "model.").weight("embedding", "shared");
     } else {
@@ -99,7 +99,7 @@ pub(super) fn pieces(family: Family, config: &ModelConfig) -> Vec<Piece> {
         }
         for l in 0..layers {
             pieces.under(format!("{ours}.layers.{l}."), format!("model.{ours}.layers.{l}."));
-            let part = |pieces: &mut Pieces, own: &str, theirs: &str, norm: &str| {
+            let part = |pieces: &mut TensorTable, own: &str, theirs: &str, norm: &str| {
                 let names = ["q_proj", "k_proj", "v_proj"].map(|name| format!("{theirs}.{name}"));
                 pieces.attention(own, [&names[0], &names[1], &names[2]], heads(config), true);
                 pieces.biased(&format!("{own}.out_proj"), &format!("{theirs}.out_proj"));

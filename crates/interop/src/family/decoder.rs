@@ -1,8 +1,8 @@
 //! Language models of Llama's kind. What sets the families apart is [`Traits`].
 
 use super::{Family, model};
-use crate::keys::{Keys, activation, activation_name};
-use crate::names::{Piece, Pieces, heads};
+use crate::config_keys::{Keys, activation, activation_name};
+use crate::tensor_names::{TensorName, TensorTable, heads};
 use descant_models::{ModelConfig, ModelKind, Tie};
 use descant_nn::{NormKind, Position, QkNorm, RotaryScaling, TransformerConfig};
 use serde_json::{Map, Value, json};
@@ -373,10 +373,10 @@ pub(super) fn write(family: Family, config: &ModelConfig) -> Value {
     Value::Object(json)
 }
 
-pub(super) fn pieces(family: Family, config: &ModelConfig) -> Vec<Piece> {
+pub(super) fn tensor_names(family: Family, config: &ModelConfig) -> Vec<TensorName> {
     let (traits, transformer) = (traits(family), config.transformer());
     let between = transformer.d_ff(config.hidden);
-    let norm = |pieces: &mut Pieces, ours: &str, theirs: &str| {
+    let norm = |pieces: &mut TensorTable, ours: &str, theirs: &str| {
         pieces.weight(ours, theirs).offset = traits.norm_offset;
     };
     let norms: &[(&str, &str)] = match (traits.norm_first, traits.norm_output) {
@@ -389,7 +389,7 @@ pub(super) fn pieces(family: Family, config: &ModelConfig) -> Vec<Piece> {
             ("output_norm2", "post_feedforward_layernorm"),
         ],
     };
-    let mut pieces = Pieces::default();
+    let mut pieces = TensorTable::default();
     pieces.under("decoder.", "model.").weight("embedding", "embed_tokens");
     for l in 0..config.layers {
         pieces.under(format!("decoder.layers.{l}."), format!("model.layers.{l}."));

@@ -1,6 +1,6 @@
 use super::model;
-use crate::keys::{Keys, activation_name};
-use crate::names::{Piece, Pieces};
+use crate::config_keys::{Keys, activation_name};
+use crate::tensor_names::{TensorName, TensorTable};
 use descant_models::{ModelConfig, ModelKind, Tie};
 use descant_nn::{Position, TransformerConfig};
 use serde_json::{Value, json};
@@ -43,11 +43,11 @@ pub(super) fn write(config: &ModelConfig) -> Value {
     })
 }
 
-pub(super) fn pieces(config: &ModelConfig) -> Vec<Piece> {
-    let mut pieces = Pieces::default();
+pub(super) fn tensor_names(config: &ModelConfig) -> Vec<TensorName> {
+    let mut pieces = TensorTable::default();
     // Its layers are [in, out].
-    let conv = |pieces: &mut Pieces, [weight, bias]: [&str; 2], theirs: &str| {
-        pieces.add(weight, &format!("{theirs}.weight")).turned = true;
+    let conv = |pieces: &mut TensorTable, [weight, bias]: [&str; 2], theirs: &str| {
+        pieces.add(weight, &format!("{theirs}.weight")).transposed = true;
         pieces.add(bias, &format!("{theirs}.bias"));
     };
     pieces.under("decoder.", "transformer.");

@@ -1,8 +1,8 @@
 //! T5 with its versions 1.1 and Flan, and mT5.
 
 use super::model;
-use crate::keys::{Keys, activation, activation_name};
-use crate::names::{Piece, Pieces, heads};
+use crate::config_keys::{Keys, activation, activation_name};
+use crate::tensor_names::{TensorName, TensorTable, heads};
 use descant_autograd::Activation;
 use descant_models::{ModelConfig, ModelKind, Tie};
 use descant_nn::{NormKind, Position, TransformerConfig};
@@ -76,17 +76,17 @@ pub(super) fn write(config: &ModelConfig) -> Value {
     })
 }
 
-pub(super) fn pieces(config: &ModelConfig) -> Vec<Piece> {
+pub(super) fn tensor_names(config: &ModelConfig) -> Vec<TensorName> {
     let transformer = config.transformer();
-    let mut pieces = Pieces::default();
+    let mut pieces = TensorTable::default();
     pieces.under("encoder.", "").weight("embedding", "shared");
     for (ours, layers) in [("encoder", config.encoder_layers), ("decoder", config.layers)] {
         for l in 0..layers {
-            let part = |pieces: &mut Pieces, i: usize| {
+            let part = |pieces: &mut TensorTable, i: usize| {
                 pieces.under(format!("{ours}.layers.{l}."), format!("{ours}.block.{l}.layer.{i}."));
                 pieces.weight(&format!("norm{}", i + 1), "layer_norm");
             };
-            let attention = |pieces: &mut Pieces, own: &str, theirs: &str| {
+            let attention = |pieces: &mut TensorTable, own: &str, theirs: &str| {
                 let names = ["q", "k", "v"].map(|name| format!("{theirs}.{name}"));
                 pieces.attention(own, [&names[0], &names[1], &names[2]], heads(config), false);
                 pieces.weight(&format!("{own}.out_proj"), &format!("{theirs}.o"));

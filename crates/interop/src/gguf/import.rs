@@ -50,7 +50,7 @@ pub(crate) fn open(path: &Path) -> Result<Foreign, Error> {
         ..Recipe::of(model)
     };
     let names: HashMap<String, String> = family
-        .pieces(&recipe.model)
+        .tensor_names(&recipe.model)
         .into_iter()
         .map(|piece| (architecture.tensor(&piece.theirs), piece.theirs))
         .collect();

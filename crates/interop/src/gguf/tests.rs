@@ -1,7 +1,7 @@
 //! Every language model of the references as a file of llama.cpp and back, and keys of files.
 
 use crate::tests::{FAMILIES, copy, edit};
-use crate::{Family, GgufNumbers, export, export_gguf, import};
+use crate::{Family, GgufType, export, export_gguf, import};
 use descant_train::Trained;
 use serde_json::{Value, json};
 use std::fs;
@@ -47,11 +47,11 @@ fn every_language_model_goes_out_and_comes_in_as_it_was() {
         let trained = imported(name, folder.path(), &without(name));
         let family = Family::of(&trained.recipe.model).unwrap();
         if family.reads_a_source() {
-            let error = export_gguf(&trained, &at("out.gguf"), GgufNumbers::F32).unwrap_err().to_string();
+            let error = export_gguf(&trained, &at("out.gguf"), GgufType::F32).unwrap_err().to_string();
             assert!(error.contains("reads a source"), "{error}");
             continue;
         }
-        assert_eq!(export_gguf(&trained, &at("out.gguf"), GgufNumbers::F32).unwrap(), (family, Vec::new()), "{name}");
+        assert_eq!(export_gguf(&trained, &at("out.gguf"), GgufType::F32).unwrap(), (family, Vec::new()), "{name}");
         let values = values(&at("out.gguf"));
         architectures.push(values["general.architecture"].as_str().unwrap().to_owned());
         assert_eq!(import(&at("out.gguf"), &at("back")).unwrap(), Vec::<String>::new(), "{name}");
@@ -83,7 +83,7 @@ fn what_llama_cpp_cannot_be_told_is_refused_by_key() {
         let mut all = without(name);
         all.extend(changes.iter().cloned());
         let trained = imported(name, folder.path(), &all);
-        let error = export_gguf(&trained, &folder.path().join("out.gguf"), GgufNumbers::F32).unwrap_err().to_string();
+        let error = export_gguf(&trained, &folder.path().join("out.gguf"), GgufType::F32).unwrap_err().to_string();
         assert!(error.contains(key), "{name}: {error}");
     };
     refused("gemma2", &[("query_pre_attn_scalar", json!(10))], "model.transformer.query_pre_attn_scalar = 10");
@@ -101,7 +101,7 @@ fn a_window_that_llama_cpp_has_not_ends_the_context_and_is_told() {
     for (name, length) in [("mistral", 3), ("phi3", 4), ("qwen2-windows", 3)] {
         let folder = tempfile::tempdir().unwrap();
         let trained = imported(name, folder.path(), &[]);
-        let (_, notes) = export_gguf(&trained, &folder.path().join("out.gguf"), GgufNumbers::F32).unwrap();
+        let (_, notes) = export_gguf(&trained, &folder.path().join("out.gguf"), GgufType::F32).unwrap();
         assert!(notes.len() == 1 && notes[0].contains("model.transformer.window"), "{notes:?}");
         let values = values(&folder.path().join("out.gguf"));
         let architecture = values["general.architecture"].as_str().unwrap();
@@ -148,7 +148,7 @@ fn tokens_without_scores_have_none_as_in_llama_cpp_and_damaged_scores_are_refuse
     });
     import(&at("in"), &at("run")).unwrap();
     let trained = Trained::load(&at("run")).unwrap();
-    export_gguf(&trained, &at("out.gguf"), GgufNumbers::F32).unwrap();
+    export_gguf(&trained, &at("out.gguf"), GgufType::F32).unwrap();
     let whole = fs::read(at("out.gguf")).unwrap();
     let scores: Vec<f32> = values(&at("out.gguf"))["tokenizer.ggml.scores"]
         .as_array()
@@ -205,7 +205,7 @@ fn numbers_that_are_not_finite_are_refused_by_key() {
     let folder = tempfile::tempdir().unwrap();
     let at = |part: &str| folder.path().join(part);
     let trained = imported("llama", folder.path(), &[]);
-    export_gguf(&trained, &at("out.gguf"), GgufNumbers::F32).unwrap();
+    export_gguf(&trained, &at("out.gguf"), GgufType::F32).unwrap();
     let whole = fs::read(at("out.gguf")).unwrap();
     for key in ["llama.rope.freq_base", "llama.attention.layer_norm_rms_epsilon"] {
         let start = whole.windows(key.len()).position(|bytes| bytes == key.as_bytes()).unwrap() + key.len();
@@ -232,7 +232,7 @@ fn what_a_file_may_hold_is_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let at = |part: &str| folder.path().join(part);
     let trained = imported("llama", folder.path(), &[]);
-    export_gguf(&trained, &at("out.gguf"), GgufNumbers::F32).unwrap();
+    export_gguf(&trained, &at("out.gguf"), GgufType::F32).unwrap();
     let whole = fs::read(at("out.gguf")).unwrap();
     let refused = |bytes: Vec<u8>, says: &str| {
         fs::write(at("changed.gguf"), bytes).unwrap();
@@ -268,7 +268,7 @@ fn keys_without_meaning_are_told_and_others_refused() {
     let folder = tempfile::tempdir().unwrap();
     let at = |part: &str| folder.path().join(part);
     let trained = imported("gemma3", folder.path(), &without("gemma3"));
-    export_gguf(&trained, &at("out.gguf"), GgufNumbers::F32).unwrap();
+    export_gguf(&trained, &at("out.gguf"), GgufType::F32).unwrap();
     let whole = fs::read(at("out.gguf")).unwrap();
     let read = |bytes: Vec<u8>, run: &str| {
         fs::write(at("changed.gguf"), bytes).unwrap();
@@ -298,9 +298,9 @@ fn keys_without_meaning_are_told_and_others_refused() {
 
 #[test]
 fn reduced_numbers_come_in_as_they_were_rounded() {
-    for (numbers, file_type) in [(GgufNumbers::F16, 1), (GgufNumbers::BF16, 32)] {
+    for (numbers, file_type) in [(GgufType::F16, 1), (GgufType::BF16, 32)] {
         let rounded = |x: f32| match numbers {
-            GgufNumbers::F16 => half::f16::from_f32(x).to_f32(),
+            GgufType::F16 => half::f16::from_f32(x).to_f32(),
             _ => half::bf16::from_f32(x).to_f32(),
         };
         for name in ["gpt2", "gemma3"] {
@@ -321,7 +321,7 @@ fn reduced_numbers_come_in_as_they_were_rounded() {
                 assert_eq!(back.parameters.values::<f32>(id), expected, "{name}: {id_name}");
             }
             assert!(reduced > 8);
-            if numbers == GgufNumbers::F16 {
+            if numbers == GgufType::F16 {
                 let id = trained.parameters.find("decoder.embedding.weight").unwrap();
                 trained.parameters.values_mut::<f32>(id)[3] = 70_000.0;
                 let error = export_gguf(&trained, &at("large.gguf"), numbers).unwrap_err().to_string();
@@ -336,7 +336,7 @@ fn damaged_places_types_and_numbers_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let at = |part: &str| folder.path().join(part);
     let trained = imported("llama3", folder.path(), &[]);
-    export_gguf(&trained, &at("out.gguf"), GgufNumbers::F32).unwrap();
+    export_gguf(&trained, &at("out.gguf"), GgufType::F32).unwrap();
     let whole = fs::read(at("out.gguf")).unwrap();
     let refused = |key: &str, skipped: usize, bytes: &[u8], says: &str| {
         let place = whole.windows(key.len()).position(|part| part == key.as_bytes()).unwrap() + key.len() + skipped;

@@ -1,6 +1,6 @@
 //! The head of a GGUF file, of version 2 or 3: values by key, and where the tensors are.
 
-use super::{Numbers, Tensor, damaged, unsupported};
+use super::{ElementType, Tensor, damaged, unsupported};
 use serde_json::{Map, Value};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
@@ -71,16 +71,16 @@ pub(crate) fn head(file: &mut File) -> io::Result<(Map<String, Value>, Vec<Tenso
             .map(|_| from.u64().and_then(|n| usize::try_from(n).map_err(|_| damaged(format!("'{name}' is too large")))))
             .collect::<io::Result<Vec<usize>>>()?;
         shape.reverse();
-        let numbers = match from.u32()? {
-            0 => Numbers::F32,
-            1 => Numbers::F16,
-            2 => Numbers::Q4,
-            8 => Numbers::Q8,
-            28 => Numbers::F64,
-            30 => Numbers::BF16,
-            other => Numbers::Other(type_name(other)),
+        let element_type = match from.u32()? {
+            0 => ElementType::F32,
+            1 => ElementType::F16,
+            2 => ElementType::Q4,
+            8 => ElementType::Q8,
+            28 => ElementType::F64,
+            30 => ElementType::BF16,
+            other => ElementType::Other(type_name(other)),
         };
-        tensors.push(Tensor { name, shape, numbers, start: from.u64()?, view: None });
+        tensors.push(Tensor { name, shape, element_type, start: from.u64()?, view: None });
     }
     let data = from.from.stream_position()?.next_multiple_of(alignment);
     for tensor in &mut tensors {

@@ -1,6 +1,6 @@
 //! The header of a safetensors file.
 
-use super::{Numbers, Tensor, damaged};
+use super::{ElementType, Tensor, damaged};
 use safetensors::tensor::{Dtype, Metadata};
 use std::fs::File;
 use std::io::{self, Read};
@@ -29,15 +29,15 @@ pub(super) fn tensors(file: &mut File) -> io::Result<Vec<Tensor>> {
     }
     let tensor = |name: String| {
         let info = metadata.info(&name)?;
-        let numbers = match info.dtype {
-            Dtype::F32 => Numbers::F32,
-            Dtype::F64 => Numbers::F64,
-            Dtype::F16 => Numbers::F16,
-            Dtype::BF16 => Numbers::BF16,
-            other => Numbers::Other(format!("{other:?}")),
+        let element_type = match info.dtype {
+            Dtype::F32 => ElementType::F32,
+            Dtype::F64 => ElementType::F64,
+            Dtype::F16 => ElementType::F16,
+            Dtype::BF16 => ElementType::BF16,
+            other => ElementType::Other(format!("{other:?}")),
         };
         let start = 8 + header + info.data_offsets.0 as u64;
-        Some(Tensor { name, shape: info.shape.clone(), numbers, start, view: None })
+        Some(Tensor { name, shape: info.shape.clone(), element_type, start, view: None })
     };
     Ok(metadata.offset_keys().into_iter().filter_map(tensor).collect())
 }

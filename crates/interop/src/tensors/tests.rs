@@ -1,4 +1,4 @@
-use super::{Numbers, TensorFile};
+use super::{ElementType, TensorFile};
 use half::f16;
 use std::path::{Path, PathBuf};
 
@@ -85,11 +85,11 @@ fn quantised_blocks_are_scaled() {
     let numbers: Vec<i8> = (-16..16).collect();
     let eight: Vec<u8> = scale.into_iter().chain(numbers.iter().map(|&n| n as u8)).collect();
     let mut found = [f32::NAN; 32];
-    Numbers::Q8.decode(&eight, &mut found);
+    ElementType::Q8.decode(&eight, &mut found);
     assert!(found.iter().zip(&numbers).all(|(&x, &n)| x == 0.5 * f32::from(n)), "{found:?}");
     let halves = |i: u8| (i % 16) | (15 - i % 16) << 4;
     let four: Vec<u8> = scale.into_iter().chain((0..16).map(halves)).collect();
-    Numbers::Q4.decode(&four, &mut found);
+    ElementType::Q4.decode(&four, &mut found);
     let expected = |i: usize| 0.5 * if i < 16 { i as f32 - 8.0 } else { 15.0 - (i as f32 - 16.0) - 8.0 };
     assert!(found.iter().enumerate().all(|(i, &x)| x == expected(i)), "{found:?}");
 }

@@ -3,7 +3,7 @@
 //! is an error.
 
 use super::pickle::{Id, Pickle, Value};
-use super::{Numbers, Tensor, damaged, unsupported};
+use super::{ElementType, Tensor, damaged, unsupported};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -17,18 +17,18 @@ const PROTOCOL: i64 = 1001;
 /// What a pickle says of a storage.
 struct Storage {
     key: String,
-    numbers: Numbers,
+    element_type: ElementType,
     /// Bytes of a number.
     width: u64,
 }
 
 /// PyTorch's names for storages, what they hold, and the bytes of a number. Of whole numbers the place is known, but they
 /// are no weights.
-const KINDS: [(&str, Option<Numbers>, u64); 10] = [
-    ("FloatStorage", Some(Numbers::F32), 4),
-    ("DoubleStorage", Some(Numbers::F64), 8),
-    ("HalfStorage", Some(Numbers::F16), 2),
-    ("BFloat16Storage", Some(Numbers::BF16), 2),
+const KINDS: [(&str, Option<ElementType>, u64); 10] = [
+    ("FloatStorage", Some(ElementType::F32), 4),
+    ("DoubleStorage", Some(ElementType::F64), 8),
+    ("HalfStorage", Some(ElementType::F16), 2),
+    ("BFloat16Storage", Some(ElementType::BF16), 2),
     ("LongStorage", None, 8),
     ("IntStorage", None, 4),
     ("ShortStorage", None, 2),
@@ -150,7 +150,7 @@ fn tensors(pickle: &Pickle, mut place: impl FnMut(&Storage) -> io::Result<(u64, 
         let start = start.ok_or_else(wrong)?;
         let is_contiguous = is_contiguous(&shape, &strides);
         let view = (!is_contiguous).then(|| shape.iter().copied().zip(strides).collect());
-        let tensor = Tensor { name: name.clone(), shape, numbers: storage.numbers, start, view };
+        let tensor = Tensor { name: name.clone(), shape, element_type: storage.element_type, start, view };
         // Within its storage, not only within the file.
         let inside = |span: u64| span.saturating_add(offset as u64).saturating_mul(storage.width) <= bytes;
         if !tensor.span().is_some_and(|span| inside(span as u64)) {
@@ -188,14 +188,14 @@ fn storage_of(pickle: &Pickle, id: Id) -> io::Result<Storage> {
         return Err(wrong());
     };
     let known = KINDS.iter().find(|(name, ..)| module == "torch" && class == name);
-    let (_, numbers, width) = known
+    let (_, element_type, width) = known
         .filter(|_| what == "storage")
-        .ok_or_else(|| unsupported(format!("it has numbers of the type {module}.{class}, which is not known")))?;
-    let numbers = match numbers {
+        .ok_or_else(|| unsupported(format!("it has element_type of the type {module}.{class}, which is not known")))?;
+    let element_type = match element_type {
         Some(numbers) => numbers.clone(),
-        None => Numbers::Other(class.trim_end_matches("Storage").to_owned()),
+        None => ElementType::Other(class.trim_end_matches("Storage").to_owned()),
     };
-    Ok(Storage { key: key.clone(), numbers, width: *width })
+    Ok(Storage { key: key.clone(), element_type, width: *width })
 }
 
 /// The bytes of a number of each storage.

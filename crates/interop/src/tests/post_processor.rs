@@ -2,7 +2,7 @@
 //! comes after a word, so that right texts and scores can be worked out by hand.
 
 use super::edit;
-use crate::{GgufNumbers, export, export_gguf, import};
+use crate::{GgufType, export, export_gguf, import};
 use descant_autograd::Tape;
 use descant_generate::Strategy;
 use descant_kernels::Parallelism;
@@ -273,7 +273,7 @@ fn what_llama_cpp_cannot_put_around_a_text_is_refused() {
     });
     let written = |name: &str| {
         let trained = load(&folder, name);
-        export_gguf(&trained, &place.path().join(format!("{name}.gguf")), GgufNumbers::F32)
+        export_gguf(&trained, &place.path().join(format!("{name}.gguf")), GgufType::F32)
             .map_err(|error| error.to_string())
     };
     written("plain").unwrap();

@@ -3,7 +3,7 @@
 //! the language that is to be written.
 
 use super::added;
-use super::sentencepiece::{SentencePiece, metaspace, written};
+use super::sentencepiece::{SentencePiece, metaspace, to_file};
 use crate::Error;
 use crate::folder::{TOKENIZER_CONFIG, VOCABULARY, read_json};
 use crate::write_folder;
@@ -110,7 +110,7 @@ pub(crate) fn write(folder: &Path, source: &Tokenizer, target: &Tokenizer) -> Re
     for (tokenizer, name) in [(source, SOURCE), (target, TARGET)] {
         let json = tokenizer.to_json().map_err(descant_train::Error::from)?;
         let json: Value = serde_json::from_str(&json).map_err(|error| Error::Family(error.to_string()))?;
-        write_folder::write(folder, name, written(&json).map_err(Error::Family)?)?;
+        write_folder::write(folder, name, to_file(&json).map_err(Error::Family)?)?;
     }
     let tokens = |tokenizer: &Tokenizer| -> Map<String, Value> {
         let entries = tokenizer.special().entries.unwrap_or(0) as u32;

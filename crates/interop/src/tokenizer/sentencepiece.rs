@@ -1,11 +1,11 @@
 //! Models of SentencePiece (`.spm`, `.model`): the parts of their protocol buffer that say how a text is cut.
 
 mod json;
-mod written;
+mod write;
 
 pub(crate) use json::llama;
 pub(super) use json::{Scored, file, metaspace, pairs, replace, string, unigram, written_back};
-pub(super) use written::file as written;
+pub(super) use write::file as to_file;
 
 use crate::Error;
 use crate::folder::read_if;

@@ -1,6 +1,6 @@
 //! How the writers of a folder generate: its `generation_config.json`, or where it has none, what `config.json` says of it.
 
-use crate::keys::Keys;
+use crate::config_keys::Keys;
 use descant_generate::Ranking;
 use descant_train::GenerationConfig;
 use serde_json::Value;

@@ -7,7 +7,7 @@ use descant_nn::sinusoids;
 
 /// What a tensor without a place repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Spare {
+pub(crate) enum Redundant {
     /// The table of embeddings, under the name of the output.
     Head,
     /// The same, under that of one side's embedding.
@@ -25,7 +25,7 @@ pub(crate) enum Spare {
 /// How far apart numbers are that were kept in 16 bits, of those about 1.
 const COARSE: f64 = 4e-3;
 
-impl Spare {
+impl Redundant {
     /// By its name, in a file of a family.
     pub(crate) fn of(family: Family, name: &str) -> Option<Self> {
         let base = ["model.", "transformer."].into_iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);

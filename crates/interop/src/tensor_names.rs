@@ -5,7 +5,7 @@ use std::ops::Range;
 
 /// A tensor of theirs.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Piece {
+pub(crate) struct TensorName {
     /// Our parameter.
     pub(crate) ours: String,
     /// Its rows, where it is not the whole.
@@ -13,7 +13,7 @@ pub(crate) struct Piece {
     /// Their tensor.
     pub(crate) theirs: String,
     /// Whether theirs is `[in, out]`.
-    pub(crate) turned: bool,
+    pub(crate) transposed: bool,
     /// How many rows theirs has before ours, which nothing reads.
     pub(crate) skipped: usize,
     /// What ours are larger by.
@@ -22,8 +22,8 @@ pub(crate) struct Piece {
 
 /// The table under construction: a prefix on either side.
 #[derive(Default)]
-pub(crate) struct Pieces {
-    pub(crate) all: Vec<Piece>,
+pub(crate) struct TensorTable {
+    pub(crate) all: Vec<TensorName>,
     ours: String,
     theirs: String,
 }
@@ -35,20 +35,20 @@ pub(crate) fn heads(config: &ModelConfig) -> (usize, usize) {
     (transformer.heads * head, transformer.kv_heads() * head)
 }
 
-impl Pieces {
+impl TensorTable {
     pub(crate) fn under(&mut self, ours: impl Into<String>, theirs: impl Into<String>) -> &mut Self {
         (self.ours, self.theirs) = (ours.into(), theirs.into());
         self
     }
 
-    pub(crate) fn add(&mut self, ours: &str, theirs: &str) -> &mut Piece {
+    pub(crate) fn add(&mut self, ours: &str, theirs: &str) -> &mut TensorName {
         let (ours, theirs) = (format!("{}{ours}", self.ours), format!("{}{theirs}", self.theirs));
         let place = self.all.len();
-        self.all.push(Piece { ours, rows: None, theirs, turned: false, skipped: 0, offset: 0.0 });
+        self.all.push(TensorName { ours, rows: None, theirs, transposed: false, skipped: 0, offset: 0.0 });
         &mut self.all[place]
     }
 
-    pub(crate) fn weight(&mut self, ours: &str, theirs: &str) -> &mut Piece {
+    pub(crate) fn weight(&mut self, ours: &str, theirs: &str) -> &mut TensorName {
         self.add(&format!("{ours}.weight"), &format!("{theirs}.weight"))
     }
 
