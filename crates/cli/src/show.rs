@@ -7,7 +7,7 @@ use descant_interop::{Family, Foreign, HubName, Layout};
 use descant_models::{LayerKind, ModelKind};
 use descant_tensor::DType;
 use descant_text::{ChatTemplate, Tokenizer, plural};
-use descant_train::{Estimate, Recipe, RunInfo, Tokenizers, count, is_foreign, is_gguf};
+use descant_train::{Estimate, Recipe, RunInfo, Tokenizers, count, is_foreign, is_gguf, runs_in};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ impl Show {
             // A recipe, or a text: what to do with it is told.
             RunInfo::load(place)?;
         }
-        let runs = RunInfo::runs_in(place);
+        let runs = runs_in(place);
         if !runs.is_empty() && !is_foreign(place) {
             print(format_args!("what:      a folder of {}", plural(runs.len() as u64, "run")))?;
             return runs

@@ -1,5 +1,6 @@
-use crate::metrics::MetricsAccumulator;
-use crate::run_folder::{CHECKPOINTS, beside, discard};
+use crate::metrics_file::MetricsAccumulator;
+use crate::run_folder::layout::CHECKPOINTS;
+use crate::run_folder::{beside, discard};
 use crate::{Error, RunFolder, TensorFile};
 use descant_autograd::Parameters;
 use descant_optim::Optimizer;

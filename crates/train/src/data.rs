@@ -1,11 +1,10 @@
-use crate::run_folder::DATA;
+use crate::run_folder::layout::DATA;
 use crate::{DataConfig, Error, Files, Recipe, Tokenizers};
 use descant_batch::Batch;
 use descant_models::{LossConfig, ModelKind};
 use descant_text::{
-    BatchConfig, Batches, ChatTemplate, Corpus, Example, Form, InputBuilder, Source, TextError, read_text, write_file,
+    BatchConfig, Batches, ChatTemplate, Corpus, Example, Form, InputBuilder, Source, TextError, read_text,
 };
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -218,9 +217,6 @@ pub fn is_json(path: &Path) -> bool {
     [".json", ".jsonl", ".ndjson"].iter().any(|ending| name.ends_with(ending))
 }
 
-/// The file of a run folder with its template of conversations.
-pub(crate) const TEMPLATE: &str = "chat_template.jinja";
-
 /// Reads a template of conversations: a file, or one that comes with descant, by its name.
 pub(crate) fn chat_template(path: &Path) -> Result<ChatTemplate, Error> {
     if let Some(template) = path.to_str().and_then(ChatTemplate::built_in) {
@@ -293,9 +289,4 @@ pub fn first_batch(texts: &Texts, tokenizers: &Tokenizers, sequences: usize, len
         return Err(TextError::Empty { path: texts.train.path().to_owned() }.into());
     }
     Ok(batch)
-}
-
-/// Writes a small file as a whole.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    write_file(path, |file| file.write_all(bytes)).map_err(|error| Error::io("write", path, error))
 }

@@ -1,7 +1,7 @@
 use crate::data::{agree, batch_config, is_json, kept, longest, source};
 use crate::recipe::Look;
+use crate::run_folder::layout::RECIPE;
 use crate::text_metrics::{EvalExample, examples};
-use crate::trained::RECIPE;
 use crate::{DataConfig, Error, Files, Prediction, Recipe, Replicas, Texts, Trained};
 use descant_autograd::{Parameters, Tape};
 use descant_batch::Batch;

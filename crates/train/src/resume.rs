@@ -1,8 +1,8 @@
 //! What a run that goes on must have in common with itself: its recipe, tokenizers and program.
 
 use crate::checkpoint::Provenance;
-use crate::data::TEMPLATE;
-use crate::trained::RECIPE;
+use crate::run_folder::layout::RECIPE;
+use crate::run_folder::layout::TEMPLATE;
 use crate::{Error, Files, GenerationConfig, Recipe, Tokenizers, quoted};
 use descant_text::{read_file, read_text};
 use serde_json::Value;

@@ -1,22 +1,14 @@
+pub(crate) mod layout;
+
 use crate::checkpoint::{self, step_of};
-use crate::data::{TEMPLATE, write};
-use crate::lengths::LENGTHS;
-use crate::metrics::METRICS;
-use crate::trained::RECIPE;
 use crate::{Error, Recipe, Tokenizers};
 use descant_text::Corpus;
+use layout::{BEST, CHECKPOINTS, DATA, LAST, LENGTHS, METRICS, RECIPE, TEMPLATE, write};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
-/// The folder of a run's checkpoints.
-pub(crate) const CHECKPOINTS: &str = "checkpoints";
-/// The links to the checkpoint with the best validation loss, and to the newest.
-pub(crate) const BEST: &str = "best";
-pub(crate) const LAST: &str = "last";
-/// The folder of a run's encoded texts.
-pub(crate) const DATA: &str = "data";
 /// There while a run is being started: what then lies in the folder is no run yet, and begun anew.
 const STARTING: &str = ".starting";
 const LOCK: &str = ".lock";

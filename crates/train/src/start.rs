@@ -1,12 +1,16 @@
 //! How a training starts, or goes on.
 
+use crate::build_model::add_model;
 use crate::checkpoint::{Checkpoint, Progress, Provenance, steps};
-use crate::data::{TEMPLATE, Texts, batch_config, chat_template, write};
-use crate::metrics::{METRICS, MetricsFile};
+use crate::data::{Texts, batch_config, chat_template};
+use crate::metrics_file::MetricsFile;
 use crate::preflight::{Preflight, new_tokens, other_model};
 use crate::resume::{found, resumed};
-use crate::run_folder::{BEST, DATA, LAST, is_run, is_starting};
-use crate::trained::{RECIPE, add_model};
+use crate::run_folder::layout::METRICS;
+use crate::run_folder::layout::RECIPE;
+use crate::run_folder::layout::{BEST, DATA, LAST};
+use crate::run_folder::layout::{TEMPLATE, write};
+use crate::run_folder::{is_run, is_starting};
 use crate::{
     Error, Estimate, GenerationConfig, Recipe, Replicas, RunFolder, SourceModels, Tokenizers, TrainConfig, Trainer,
     TrainingLengths, quoted,

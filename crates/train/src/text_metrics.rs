@@ -1,4 +1,4 @@
-//! Metrics of generated texts: one file and one word in [`METRICS`] each.
+//! Metrics of generated texts: one file and one word in [`TEXT_METRICS`] each.
 
 mod exact_match;
 mod metric;
@@ -14,15 +14,15 @@ pub use unit::TextUnit;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// All metrics, in the order of reports.
-pub const METRICS: [TextMetric; 2] = [exact_match::METRIC, token_error_rate::METRIC];
+pub const TEXT_METRICS: [TextMetric; 2] = [exact_match::METRIC, token_error_rate::METRIC];
 
 /// The metrics of a set of predictions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TextScores {
     /// How many predictions.
     pub predictions: usize,
-    /// The value of each of [`METRICS`].
-    pub values: [f64; METRICS.len()],
+    /// The value of each of [`TEXT_METRICS`].
+    pub values: [f64; TEXT_METRICS.len()],
     /// The tokens that all texts are compared in.
     pub unit: TextUnit,
     /// How many predictions the length limit cut.
@@ -35,7 +35,7 @@ impl TextScores {
         let unit = TextUnit::of(predictions.iter().flat_map(|prediction| &prediction.references));
         Self {
             predictions: predictions.len(),
-            values: METRICS.map(|metric| (metric.score)(predictions, unit)),
+            values: TEXT_METRICS.map(|metric| (metric.score)(predictions, unit)),
             unit,
             unfinished: predictions.iter().filter(|prediction| !prediction.finished).count(),
         }
@@ -43,12 +43,12 @@ impl TextScores {
 
     /// The value of the metric of this name.
     pub fn get(&self, name: &str) -> Option<f64> {
-        METRICS.iter().zip(self.values).find(|(metric, _)| metric.name == name).map(|(_, value)| value)
+        TEXT_METRICS.iter().zip(self.values).find(|(metric, _)| metric.name == name).map(|(_, value)| value)
     }
 
     /// A line for each metric: its name, its percentage, and what that is a share of.
     pub fn lines(&self) -> impl Iterator<Item = String> {
-        METRICS.iter().zip(self.values).map(|(metric, value)| {
+        TEXT_METRICS.iter().zip(self.values).map(|(metric, value)| {
             let share_of = (metric.share_of)(self.predictions, self.unit);
             format!("{:<18}{:.2} % of {share_of}", metric.name.replace('_', " "), 100.0 * value)
         })
@@ -59,7 +59,7 @@ impl Serialize for TextScores {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("answers", &self.predictions)?;
-        for (metric, value) in METRICS.iter().zip(self.values) {
+        for (metric, value) in TEXT_METRICS.iter().zip(self.values) {
             map.serialize_entry(metric.name, &value)?;
         }
         map.serialize_entry("token_error_unit", &self.unit)?;

@@ -116,8 +116,9 @@ impl Tokenizers {
     /// # Errors
     /// Where the folder cannot be written.
     pub fn save(&self, run: &Path) -> Result<(), Error> {
-        let save =
-            |tokenizer: &Tokenizer, name: &str| crate::data::write(&run.join(name), tokenizer.to_json()?.as_bytes());
+        let save = |tokenizer: &Tokenizer, name: &str| {
+            crate::run_folder::layout::write(&run.join(name), tokenizer.to_json()?.as_bytes())
+        };
         match &self.source {
             Some(source) if !Arc::ptr_eq(source, &self.target) => {
                 save(source, SOURCE)?;

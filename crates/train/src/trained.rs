@@ -1,20 +1,17 @@
-use crate::checkpoint::{self, Checkpoint, Content, Progress, Provenance, step_of, steps};
-use crate::data::{TEMPLATE, chat_template, write};
+use crate::build_model::{blank_model_in, memory_of};
+use crate::checkpoint::{self, Checkpoint, Content, Progress, Provenance};
+use crate::data::chat_template;
+use crate::locate::locate;
 use crate::resume::found;
-use crate::run_folder::{BEST, CHECKPOINTS, LAST};
-use crate::{Error, Estimate, Recipe, RunFolder, Tokenizers, TrainingLengths, available, quoted};
+use crate::run_folder::layout::{LAST, RECIPE, TEMPLATE, write};
+use crate::{Error, Recipe, RunFolder, Tokenizers, TrainingLengths};
 use descant_autograd::Parameters;
-use descant_kernels::zeros;
-use descant_models::{Generator, build};
-use descant_tensor::{Buffer, DType};
+use descant_models::Generator;
 use descant_text::ChatTemplate;
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-pub(crate) const RECIPE: &str = "recipe.toml";
-
-/// A model with its weights and tokenizers: what writes.
+/// A trained model: weights, tokenizers, recipe. The entry point of inference.
 #[derive(Debug)]
 pub struct Trained {
     /// The resolved recipe.
@@ -25,11 +22,11 @@ pub struct Trained {
     pub parameters: Parameters,
     /// The architecture.
     pub model: Box<dyn Generator>,
-    /// How a conversation becomes a prompt, where it knows conversations.
+    /// The chat template, where it has one.
     pub chat: Option<ChatTemplate>,
     /// The step of the checkpoint.
     pub step: u64,
-    /// What training showed of lengths.
+    /// The lengths of its training texts; an imported model has none.
     pub(crate) lengths: Option<TrainingLengths>,
     /// CRC-32 of the checkpoint's weights.
     pub(crate) checksum: Option<u32>,
@@ -52,7 +49,7 @@ impl Trained {
         Ok(trained)
     }
 
-    /// The same, with adapters beside the weights that they are of.
+    /// The same with LoRA adapters not merged into the weights.
     ///
     /// # Errors
     /// As [`Trained::load`].
@@ -111,14 +108,14 @@ impl Trained {
     }
 }
 
-/// What a run is, without its weights.
+/// A run without its weights.
 #[derive(Debug)]
 pub struct RunInfo {
     /// The resolved recipe.
     pub recipe: Recipe,
     /// The tokenizers.
     pub tokenizers: Tokenizers,
-    /// How a conversation becomes a prompt, where it knows conversations.
+    /// The chat template, where it has one.
     pub chat: Option<ChatTemplate>,
     /// The step of the checkpoint.
     pub step: u64,
@@ -137,80 +134,13 @@ impl RunInfo {
         let chat = chat_of(&run, &tokenizers)?;
         Ok(Self { recipe: found(&recipe, &run), tokenizers, chat, step: checkpoint.progress().step })
     }
-
-    /// The runs in a folder, by name.
-    pub fn runs_in(folder: &Path) -> Vec<PathBuf> {
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        let mut runs: Vec<PathBuf> =
-            entries.map(|entry| entry.path()).filter(|path| path.join(RECIPE).is_file()).collect();
-        runs.sort();
-        runs
-    }
 }
 
-/// The template of conversations of a run, for its tokenizers.
+/// The chat template of a run, for its tokenizers.
 fn chat_of(run: &Path, tokenizers: &Tokenizers) -> Result<Option<ChatTemplate>, Error> {
     let template = run.join(TEMPLATE);
     let chat = template.is_file().then(|| chat_template(&template)).transpose()?;
     Ok(chat.map(|chat| chat.with_controls(tokenizers.target.control_names())))
-}
-
-/// A fresh model of the recipe's architecture, of which is trained what the recipe says.
-///
-/// # Errors
-/// The recipe's key and what it may be, in words.
-pub fn model(
-    recipe: &Recipe,
-    tokenizers: &Tokenizers,
-    dtype: DType,
-) -> Result<(Parameters, Box<dyn Generator>), String> {
-    let mut parameters = Parameters::new(dtype);
-    let model = add_model(recipe, tokenizers, &mut parameters, Some(recipe.seed))?;
-    Ok((parameters, model))
-}
-
-/// Zeros for the weights of a file of so many bytes: its header has more of them than there are gaps between the weights.
-/// None where that may be more memory than there is: the model says then how much it takes.
-fn memory_of(bytes: u64) -> Buffer {
-    let fits = available().is_none_or(|available| bytes as f64 <= available);
-    let memory = fits.then(|| zeros(bytes as usize / 4)).and_then(Result::ok);
-    memory.map_or_else(|| Buffer::zeros(DType::F32, 0), Buffer::F32)
-}
-
-/// The same in f32 with weights of zero, to be read from a file.
-///
-/// # Errors
-/// As [`model`].
-pub fn blank_model(recipe: &Recipe, tokenizers: &Tokenizers) -> Result<(Parameters, Box<dyn Generator>), String> {
-    blank_model_in(Buffer::zeros(DType::F32, 0), recipe, tokenizers)
-}
-
-/// The same in memory of zeros, where it is enough.
-fn blank_model_in(
-    memory: Buffer,
-    recipe: &Recipe,
-    tokenizers: &Tokenizers,
-) -> Result<(Parameters, Box<dyn Generator>), String> {
-    let mut parameters = Parameters::shapes_only(DType::F32);
-    let model = add_model(recipe, tokenizers, &mut parameters, None)?;
-    Ok((parameters.allocated(memory).map_err(|error| error.to_string())?, model))
-}
-
-/// The same, in parameters that are none yet; without a seed, all weights are zero, to be read from a file.
-pub(crate) fn add_model(
-    recipe: &Recipe,
-    tokenizers: &Tokenizers,
-    parameters: &mut Parameters,
-    seed: Option<u64>,
-) -> Result<Box<dyn Generator>, String> {
-    let vocabulary = tokenizers.vocabulary(&recipe.loss)?;
-    Estimate::of(recipe, &vocabulary, parameters.dtype(), 0.0)?.check(false)?;
-    let model = build(&recipe.model, &recipe.loss, &vocabulary, parameters, seed)?;
-    if let Some(finetune) = &recipe.finetune {
-        finetune.apply(parameters, recipe.seed)?;
-    }
-    parameters.check().map_err(|error| error.to_string())?;
-    Ok(model)
 }
 
 /// How often a checkpoint is looked for of a run that may be trained meanwhile.
@@ -234,95 +164,4 @@ fn open(path: &Path) -> Result<(PathBuf, Checkpoint), Error> {
         opened = once();
     }
     opened
-}
-
-/// The run folder and the checkpoint folder, or the link to it, that a path means.
-pub(crate) fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
-    let wrong = |reason: &str| Error::Run { path: path.to_owned(), reason: reason.to_owned() };
-    if !path.exists() {
-        return Err(missing(path));
-    }
-    if path.join(RECIPE).is_file() {
-        let checkpoint = [BEST, LAST].iter().map(|link| path.join(link)).find(|link| link.exists());
-        let checkpoint = checkpoint.ok_or_else(|| wrong("the run has no checkpoint yet: let it train for longer"))?;
-        return Ok((path.to_owned(), checkpoint));
-    }
-    if path.is_file() && path.extension().is_some_and(|extension| extension == "toml") {
-        let run = Path::new("runs").join(path.file_stem().unwrap_or_default());
-        let what = match run.join(RECIPE).is_file() {
-            true => format!("the run that it wrote is {}", run.display()),
-            false => format!("train it first: descant train {}", path.display()),
-        };
-        return Err(wrong(&format!("this is a recipe; {what}")));
-    }
-    if is_foreign(path) {
-        return Err(wrong(&from_elsewhere(path)));
-    }
-    // A checkpoint or a link inside a run.
-    let inside = fs::canonicalize(path).map_err(|error| Error::io("open", path, error))?;
-    match inside.ancestors().find(|folder| folder.join(RECIPE).is_file()) {
-        Some(run) if path.is_symlink() => Ok((run.to_owned(), path.to_owned())),
-        Some(run) if inside.join("manifest.json").is_file() => Ok((run.to_owned(), inside.clone())),
-        _ => {
-            let runs: Vec<String> = RunInfo::runs_in(path).iter().map(|run| run.display().to_string()).collect();
-            Err(wrong(&match runs.is_empty() {
-                _ if path.is_file() => {
-                    "this is a file, and neither a run nor a model. To train on a text, name it in a recipe: \
-                                        descant init prints one to begin with"
-                        .to_owned()
-                }
-                true => "this is not a run folder: it has no recipe.toml. Name the folder that descant train wrote"
-                    .to_owned(),
-                false => format!("this is not a run folder, but one of runs: {}. Name one of them", runs.join(", ")),
-            }))
-        }
-    }
-}
-
-/// What a model from elsewhere has in its folder.
-const FOREIGN: [&str; 7] = [
-    "config.json",
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-    "model.bin",
-    "weights.safetensors",
-];
-
-/// Whether a path is a model from elsewhere, by the names of its files, and no checkpoint of a run.
-pub fn is_foreign(path: &Path) -> bool {
-    let place = fs::canonicalize(path).unwrap_or_default();
-    let is_checkpoint = path.join("manifest.json").exists() || place.parent().is_some_and(|p| p.ends_with(CHECKPOINTS));
-    let has = || !is_checkpoint && FOREIGN.iter().any(|name| path.join(name).is_file());
-    if path.is_dir() { has() } else { is_gguf(path) }
-}
-
-/// Whether a path is by its name a file of llama.cpp.
-#[must_use]
-pub fn is_gguf(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"))
-}
-
-/// What is said of such a one.
-fn from_elsewhere(path: &Path) -> String {
-    let name = quoted(&path.to_string_lossy());
-    format!("this is a model from elsewhere, and no run. Make a run of it first: descant import {name}")
-}
-
-/// The error of a path that leads nowhere: to a checkpoint that its run no longer has, or to nothing that was ever there.
-fn missing(path: &Path) -> Error {
-    let wrong = |reason: String| Error::Run { path: path.to_owned(), reason };
-    if path.to_string_lossy().starts_with("hf:") {
-        return wrong(from_elsewhere(path));
-    }
-    let checkpoints = path.parent().filter(|parent| parent.ends_with(CHECKPOINTS));
-    let step = path.file_name().and_then(|name| step_of(&name.to_string_lossy()));
-    match (step, checkpoints.and_then(Path::parent)) {
-        (Some(step), Some(run)) if run.join(RECIPE).is_file() => {
-            let there: Vec<String> = steps(run).iter().map(u64::to_string).collect();
-            wrong(format!("the run has no checkpoint of step {step}; it has those of {}", there.join(", ")))
-        }
-        _ => wrong("there is no such run folder. Train one with descant train RECIPE.toml".to_owned()),
-    }
 }

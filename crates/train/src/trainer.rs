@@ -1,8 +1,8 @@
 use crate::checkpoint::{self, Content, Progress, Provenance};
 use crate::data::batch_config;
 use crate::evaluate::{Evaluation, evaluate};
-use crate::metrics::{MetricsFile, MetricsRecord};
-use crate::run_folder::{BEST, LAST};
+use crate::metrics_file::{MetricsFile, MetricsRecord, Step};
+use crate::run_folder::layout::{BEST, LAST};
 use crate::{Error, Estimate, Recipe, Replicas, RunFolder, Tokenizers};
 use descant_autograd::{ParameterId, Parameters, derive_seed};
 use descant_batch::Batch;
@@ -72,19 +72,6 @@ pub enum Event {
         /// Its step.
         step: u64,
     },
-}
-
-/// What one step found.
-#[derive(Clone, Copy, Debug)]
-pub struct Step {
-    /// Loss per target token, in nats; none where none of them counts, and nothing was learned.
-    pub loss: Option<f64>,
-    /// Norm of the gradient before clipping.
-    pub gradient_norm: f64,
-    /// The learning rate.
-    pub learning_rate: f64,
-    /// Target tokens.
-    pub tokens: usize,
 }
 
 impl Trainer {

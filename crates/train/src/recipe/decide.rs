@@ -1,7 +1,7 @@
 //! What a recipe leaves to be decided by its text and the machine.
 
 use crate::data::is_json;
-use crate::trained::locate;
+use crate::locate::locate;
 use crate::{Error, Files, Recipe};
 use descant_models::ModelKind;
 use descant_text::{Lines, TextError};

@@ -3,7 +3,8 @@
 
 use super::RecipeSource;
 use super::keys::{self, Key, Takes};
-use crate::trained::{RECIPE, locate};
+use crate::locate::locate;
+use crate::run_folder::layout::RECIPE;
 use crate::{Error, Recipe};
 use descant_text::read_text;
 use serde::Deserialize;

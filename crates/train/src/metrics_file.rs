@@ -1,12 +1,10 @@
-use crate::data::write;
-use crate::{Error, Step};
+use crate::Error;
+use crate::run_folder::layout::{METRICS, write};
 use descant_text::read_file;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-
-pub(crate) const METRICS: &str = "metrics.jsonl";
 
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,7 +14,7 @@ pub enum MetricsRecord {
     Train {
         /// Optimizer steps done.
         step: u64,
-        /// Times through the data.
+        /// Epochs done.
         epoch: u64,
         /// Loss per target token, in nats; none where none of them counts.
         loss: Option<f64>,
@@ -36,7 +34,7 @@ pub enum MetricsRecord {
         /// `e^loss`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         perplexity: Option<f64>,
-        /// The share of tokens whose best score is right, given the right ones before.
+        /// Token accuracy under teacher forcing.
         accuracy: f64,
         /// Whether this is the best so far.
         best: bool,
@@ -51,12 +49,25 @@ impl MetricsRecord {
     }
 }
 
-/// Sums over the steps since the last line of metrics. A checkpoint holds them, so that the next line is the same whether a
-/// run was broken off or not; but the speed, which is that of this process.
+/// The figures of one optimizer step.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Loss per target token, in nats; none where none of them counts, and nothing was learned.
+    pub loss: Option<f64>,
+    /// Norm of the gradient before clipping.
+    pub gradient_norm: f64,
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// Target tokens.
+    pub tokens: usize,
+}
+
+/// Sums over the steps since the last metrics line. A checkpoint holds them, so that a resume writes the same next line,
+/// except for the speed, which is that of this process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct MetricsAccumulator {
     steps: u64,
-    /// Those that had a loss.
+    /// Steps with a loss.
     #[serde(default)]
     learned: u64,
     loss: f64,

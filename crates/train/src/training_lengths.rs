@@ -1,27 +1,23 @@
-use crate::data::write;
-use crate::run_folder::DATA;
+use crate::run_folder::layout::{DATA, LENGTHS, write};
 use crate::{Error, Recipe, Texts};
 use descant_models::ModelKind;
 use descant_text::{Corpus, Source, read_file};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// The file of a run folder with what training showed of lengths.
-pub(crate) const LENGTHS: &str = "lengths.json";
-
-/// How long the texts of a training were, in tokens without beginning and end: kept in the run, as what is written with it
-/// is held to them.
+/// The lengths of the training texts in tokens, without BOS and EOS: kept in the run folder, as they limit what the model
+/// generates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrainingLengths {
-    /// Of a language model, the most tokens that it read at once, the beginning among them.
+    /// The context length of a language model in training, BOS included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<usize>,
-    /// Whether a language model was trained on prompts and their answers.
+    /// Whether a language model was trained on prompts with responses.
     #[serde(default)]
     pub prompts: bool,
     /// The longest source.
     pub longest_source: usize,
-    /// The longest target: of prompts, the longest answer; of lines, the longest line.
+    /// The longest target: of prompts the longest response, of lines the longest line.
     pub longest_target: usize,
     /// The largest ratio of a target to its source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,14 +25,14 @@ pub struct TrainingLengths {
 }
 
 impl TrainingLengths {
-    /// What the encoded texts of a run that is being started show.
+    /// The lengths of a run's encoded texts.
     pub(crate) fn by(recipe: &Recipe, texts: &Texts, run: &Path) -> Result<Self, Error> {
         let is_language_model = recipe.model.kind == ModelKind::LanguageModel;
         let lengths = Corpus::report_in(&run.join(DATA).join("train"))?.unwrap_or_default().lengths;
         let length = |tokens: u64| usize::try_from(tokens).unwrap_or(usize::MAX);
         let context = match texts.train {
             Source::Stream { .. } => recipe.train.length,
-            // After a beginning.
+            // With BOS.
             _ => length(lengths.longest_sequence).saturating_add(1),
         };
         Ok(Self {
@@ -48,7 +44,7 @@ impl TrainingLengths {
         })
     }
 
-    /// The larger of each, of a training and of the one that it began with.
+    /// The larger of each: of a training and of the model that it was initialised from.
     #[must_use]
     pub(crate) fn or(self, before: Self) -> Self {
         Self {
@@ -66,7 +62,7 @@ impl TrainingLengths {
         write(&path, &json)
     }
 
-    /// Those of a run; none of an imported model.
+    /// Those of a run; an imported model has none.
     pub(crate) fn load(run: &Path) -> Result<Option<Self>, Error> {
         let path = run.join(LENGTHS);
         if !path.exists() {
