@@ -222,7 +222,7 @@ fn tokenizer(folder: &Path, names: [&str; 2]) -> Result<(Tokenizer, SpecialToken
     let wrong = |reason: String| Error::folder(&path, reason);
     let special = json!({"unknown": "<unk>", "beginning": "<s>", "end": "</s>"});
     let special = list::special(special, &mut json, true).map_err(wrong)?;
-    // What stands around a source a program puts there itself, and most models were trained without.
+    // CTranslate2 adds no BOS or EOS to a source: its caller does, and most models were trained without.
     let special = SpecialTokens { post_processor: name.starts_with("source").then(PostProcessor::default), ..special };
     let tokenizer = Tokenizer::from_json(json.to_string().as_bytes(), Some(special.clone()));
     Ok((tokenizer.map_err(|error| wrong(error.to_string()))?, special))
@@ -280,7 +280,7 @@ pub(crate) fn tensor_names(config: &ModelConfig) -> Vec<TensorName> {
     all
 }
 
-/// The positions of tensor2tensor: sines and then cosines of each from 1 on, the longest wavelength that of the last column.
+/// The positions of tensor2tensor: sin and then cos of each from 1 on, the longest wavelength that of the last column.
 pub(crate) fn positions(rows: usize, width: usize) -> Vec<f32> {
     let half = width / 2;
     let step = 10_000_f64.ln() / (half.max(2) - 1) as f64;

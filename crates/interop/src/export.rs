@@ -63,11 +63,11 @@ fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
     }
     write_tensors(&folder.join(WEIGHTS), &tensors)?;
     let write = |name: &str, text: String| write(folder, name, text);
-    let SpecialTokens { bos: beginning, unknown, .. } = special;
+    let SpecialTokens { bos, unknown, .. } = special;
     let token = |id: u32| tokenizer.token(id);
     let start = if family.reads_a_source() { "decoder_start_token_id" } else { "bos_token_id" };
     let ends = one_or_several(&special.eos);
-    write(GENERATION, pretty(&json!({"eos_token_id": ends, "pad_token_id": special.first_eos(), start: beginning})))?;
+    write(GENERATION, pretty(&json!({"eos_token_id": ends, "pad_token_id": special.first_eos(), start: bos})))?;
     let mut described = family.write(config, &special, tokenizer.vocabulary());
     let source = trained.tokenizers.source.as_ref().filter(|source| !Arc::ptr_eq(source, tokenizer));
     if let Some(source) = source.filter(|source| family == Family::Marian && marian::is_writable(source, tokenizer)) {
@@ -90,7 +90,7 @@ fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
         // Names of control tokens are text here; a template's are to be found.
         "split_special_tokens": special.post_processor.is_none() && trained.chat.is_none(),
         "eos_token": special.first_eos().and_then(token),
-        "bos_token": beginning.filter(|&id| tokenizer.is_special(id)).and_then(token),
+        "bos_token": bos.filter(|&id| tokenizer.is_special(id)).and_then(token),
         "unk_token": unknown.and_then(token), "clean_up_tokenization_spaces": false,
     });
     // A template may know tokens that the model itself begins or ends no text with.

@@ -60,7 +60,7 @@ struct Names {
     name: &'static str,
     model_type: &'static str,
     architecture: &'static str,
-    beginning: Option<u32>,
+    bos: Option<u32>,
     end: Option<u32>,
 }
 
@@ -69,9 +69,9 @@ const fn names(
     name: &'static str,
     model_type: &'static str,
     architecture: &'static str,
-    [beginning, end]: [Option<u32>; 2],
+    [bos, end]: [Option<u32>; 2],
 ) -> Names {
-    Names { family, name, model_type, architecture, beginning, end }
+    Names { family, name, model_type, architecture, bos, end }
 }
 
 const FAMILIES: [Names; 15] = [
@@ -210,17 +210,15 @@ impl Family {
         Ok(Described { family: *family, model, special, source_entries, unread: keys.unread() })
     }
 
-    /// What a model begins with, and its ends; null is none. What stands around texts says the tokenizer.
+    /// BOS and EOS of a model; null is none. Which of them are added to a text is the tokenizer's to say.
     fn special(self, keys: &Keys<'_>) -> Result<SpecialTokens, String> {
         let names = self.names();
-        let beginning = match self {
+        let bos = match self {
             Self::Marian => Some(keys.id("decoder_start_token_id")?.ok_or("it has no decoder_start_token_id")?),
-            Self::T5 | Self::Mt5 => keys.id("decoder_start_token_id")?.or(keys.id("pad_token_id")?).or(names.beginning),
-            Self::Bart | Self::Mbart => {
-                keys.id("decoder_start_token_id")?.or(keys.id("bos_token_id")?).or(names.beginning)
-            }
+            Self::T5 | Self::Mt5 => keys.id("decoder_start_token_id")?.or(keys.id("pad_token_id")?).or(names.bos),
+            Self::Bart | Self::Mbart => keys.id("decoder_start_token_id")?.or(keys.id("bos_token_id")?).or(names.bos),
             _ if keys.has("bos_token_id") => keys.id("bos_token_id")?,
-            _ => names.beginning,
+            _ => names.bos,
         };
         let ends = match keys.has("eos_token_id") {
             true => keys.ids("eos_token_id")?,
@@ -229,7 +227,7 @@ impl Family {
         // Read with the generation.
         keys.ids("bos_token_id")?;
         let entries = Some(bounded("vocab_size", keys.number("vocab_size")?)?);
-        Ok(SpecialTokens { bos: beginning, eos: ends, entries, ..SpecialTokens::none() })
+        Ok(SpecialTokens { bos, eos: ends, entries, ..SpecialTokens::none() })
     }
 
     /// Whether its models turn one text into another.
@@ -239,7 +237,7 @@ impl Family {
 
     /// The `config.json` of a model of this family.
     pub(crate) fn write(self, config: &ModelConfig, special: &SpecialTokens, entries: usize) -> Value {
-        let SpecialTokens { bos: beginning, eos: ends, .. } = special;
+        let SpecialTokens { bos, eos: ends, .. } = special;
         let Names { model_type, architecture, .. } = self.names();
         let mut json = json!({
             "model_type": model_type, "architectures": [architecture], "vocab_size": entries, "torch_dtype": "float32",
@@ -247,10 +245,10 @@ impl Family {
         });
         let ids = match self.reads_a_source() {
             true => json!({
-                "decoder_start_token_id": beginning, "pad_token_id": beginning, "is_encoder_decoder": true,
+                "decoder_start_token_id": bos, "pad_token_id": bos, "is_encoder_decoder": true,
             }),
             // Where it is left out, that of the family's first models, which a smaller vocabulary has not.
-            false => json!({"bos_token_id": beginning, "pad_token_id": ends.first()}),
+            false => json!({"bos_token_id": bos, "pad_token_id": ends.first()}),
         };
         let own = match self {
             Self::Gpt2 => gpt2::write(config),

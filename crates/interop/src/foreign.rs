@@ -29,7 +29,7 @@ pub struct Foreign {
     pub tokenizers: Tokenizers,
     /// Its template of conversations.
     pub chat: Option<ChatTemplate>,
-    /// What is to be told of it.
+    /// Notes for the user.
     pub notes: Vec<String>,
     pub(crate) weights: Weights,
 }

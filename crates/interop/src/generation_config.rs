@@ -286,7 +286,7 @@ mod tests {
         one("num_beams", json!(i32::MAX), "num_beams = 2147483647: expected a whole number from 1 to 65536");
         one("length_penalty", json!(-1), "length_penalty = -1: expected a number from 0");
         one("max_new_tokens", json!(0), "max_new_tokens = 0: expected a whole number from 1");
-        // Both are told.
+        // Both are reported.
         let (found, left) = taken(&json!({"do_sample": true, "temperature": 0, "top_p": 0}));
         assert_eq!((found.temperature, found.top_p, left.len()), (None, None, 2));
     }

@@ -71,7 +71,7 @@ struct Tensor {
     numbers: GgufType,
 }
 
-/// Writes a trained language model as a file that llama.cpp loads. Returns what it is there, and what is to be told of it.
+/// Writes a trained language model as a file that llama.cpp loads. Returns its family, and notes for the user.
 ///
 /// # Errors
 /// Where the model or its tokenizer has no form there, the file exists, or it cannot be written.

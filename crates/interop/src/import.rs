@@ -37,7 +37,7 @@ impl Foreign {
         }
     }
 
-    /// Makes a run of it: what writes, is evaluated, and can be the `init` of a training. Returns what is to be told of it.
+    /// Makes a run of it, which can generate, be evaluated, and be the `init` of a training. Returns notes for the user.
     ///
     /// # Errors
     /// Where its weights are not those that it describes, or the run cannot be written.
@@ -76,7 +76,7 @@ impl Foreign {
     }
 }
 
-/// Makes a run of a model from elsewhere. Returns what is to be told of it.
+/// Makes a run of a model from elsewhere. Returns notes for the user.
 ///
 /// # Errors
 /// As [`Foreign::open`] and [`Foreign::save`].

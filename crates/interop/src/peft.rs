@@ -54,7 +54,7 @@ const KNOWN: [&str; 22] = [
 const NEUTRAL: [(&str, &[&str]); 3] =
     [("peft_type", &["LORA"]), ("bias", &["none"]), ("init_lora_weights", &["gaussian", "orthogonal", "eva"])];
 
-/// Makes a run of a model with an adapter of PEFT added to its weights. Returns what is to be told of it.
+/// Makes a run of a model with an adapter of PEFT added to its weights. Returns notes for the user.
 ///
 /// # Errors
 /// As [`Foreign::open`] and [`Foreign::save`] of the model; where the adapter is another than LoRA, or of another model.
@@ -169,7 +169,7 @@ struct Factors {
     own: Option<Tensor>,
     a: Option<Tensor>,
     b: Option<Tensor>,
-    /// Whether it is of a table, for which they are turned.
+    /// Whether it adapts an embedding table, whose factors are stored transposed.
     table: bool,
 }
 
@@ -334,10 +334,10 @@ impl Adapter {
                 }
             }
             let (first, second) = (self.file.values(&a)?, self.file.values(&b)?);
-            // Of a table the factors are those of the turned weight.
+            // The factors of an embedding are those of the transposed weight.
             let [a, b] = match table {
                 false => [first, second],
-                true => [turned(&second, rank), turned(&first, rows)],
+                true => [transposed(&second, rank), transposed(&first, rows)],
             };
             let scale = self.scale(&layer, rank) as f32;
             let weights = &mut parameters.values_mut::<f32>(id)[start..][..rows * columns];
@@ -352,7 +352,7 @@ impl Adapter {
 }
 
 /// A matrix of so many columns, its rows as columns.
-fn turned(values: &[f32], columns: usize) -> Vec<f32> {
+fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|column| values.iter().skip(column).step_by(columns.max(1)).copied()).collect()
 }
 

@@ -12,8 +12,8 @@ pub(crate) enum Redundant {
     Head,
     /// The same, under that of one side's embedding.
     Table,
-    /// The sines of positions.
-    Sines,
+    /// Sinusoidal positions.
+    Sinusoids,
     /// The frequencies of rotary positions.
     Frequencies,
     /// The mask of a causal attention.
@@ -35,7 +35,7 @@ impl Redundant {
             "lm_head.weight" => Some(Self::Head),
             "encoder.embed_tokens.weight" | "decoder.embed_tokens.weight" if pair => Some(Self::Table),
             "encoder.embed_positions.weight" | "decoder.embed_positions.weight" if family == Family::Marian => {
-                Some(Self::Sines)
+                Some(Self::Sinusoids)
             }
             "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
                 if matches!(family, Family::T5 | Family::Mt5) =>
@@ -53,7 +53,7 @@ impl Redundant {
     pub(crate) fn fits(self, shape: &[usize], config: &ModelConfig, entries: usize) -> bool {
         match (self, shape) {
             (Self::Head | Self::Table, _) => *shape == [entries, config.hidden],
-            (Self::Sines, &[_, width]) => width == config.hidden,
+            (Self::Sinusoids, &[_, width]) => width == config.hidden,
             (Self::Mask, &[1, 1, rows, columns]) => rows == columns,
             (Self::Frequencies, _) => *shape == [config.transformer().head_dim(config.hidden) / 2],
             (Self::Nothing, _) => true,
@@ -65,7 +65,7 @@ impl Redundant {
     pub(crate) fn is_implied(self, values: &[f32], width: usize, config: &ModelConfig) -> bool {
         let near = |expected: f64, found: f32, most: f64| (expected - f64::from(found)).abs() <= most;
         match self {
-            Self::Sines => {
+            Self::Sinusoids => {
                 let positions: Vec<usize> = (0..values.len() / width.max(1)).collect();
                 sinusoids(&positions, width).iter().zip(values).all(|(&sine, &value)| near(sine, value, COARSE))
             }
@@ -86,7 +86,7 @@ impl Redundant {
     pub(crate) fn meaning(self) -> &'static str {
         match self {
             Self::Head | Self::Table => "the embedding, which config.json ties it to (tie_word_embeddings)",
-            Self::Sines => "the sines of its positions, which are what its family has",
+            Self::Sinusoids => "the sinusoidal positions of its family",
             Self::Frequencies => "the frequencies that config.json gives (rope_theta)",
             Self::Mask => "a causal mask",
             Self::Nothing => "what older files have",

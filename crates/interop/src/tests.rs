@@ -163,9 +163,9 @@ fn square_weights_of_gpt2_are_turned() {
     let id = parameters.find("decoder.layers.0.self_attn.out_proj.weight").unwrap();
     let (ours, width) = (parameters.values::<f32>(id), parameters.shape(id)[0]);
     assert_eq!(parameters.shape(id).dims(), [width, width]);
-    let turned = |i: usize| theirs[i % width * width + i / width];
-    assert!((0..ours.len()).all(|i| f64::from(ours[i]) == turned(i)));
-    assert!((0..ours.len()).any(|i| theirs[i] != turned(i)), "a symmetric one shows nothing");
+    let transposed = |i: usize| theirs[i % width * width + i / width];
+    assert!((0..ours.len()).all(|i| f64::from(ours[i]) == transposed(i)));
+    assert!((0..ours.len()).any(|i| theirs[i] != transposed(i)), "a symmetric one shows nothing");
 }
 
 /// A folder with another tensor of this name, and what an import says of it.
@@ -405,9 +405,9 @@ fn a_chat_template_moves_in_and_out() {
     let trained = Trained::load(&at("run")).unwrap();
     let tokenizer = &trained.tokenizers.target;
     let special = tokenizer.special();
-    let [beginning, end] = [special.bos, special.first_eos()].map(|id| tokenizer.token(id.unwrap()).unwrap());
+    let [bos, end] = [special.bos, special.first_eos()].map(|id| tokenizer.token(id.unwrap()).unwrap());
     let prompt = trained.chat.as_ref().unwrap().prompt(&[Message::new("user", "hi")]).unwrap();
-    assert_eq!(prompt.to_string(), format!("{beginning}[hi]{end}"));
+    assert_eq!(prompt.to_string(), format!("{bos}[hi]{end}"));
     // Only what the template wrote is a control token.
     assert!(!tokenizer.encode(&prompt.to_string()).unwrap().contains(&special.first_eos().unwrap()));
     export(&trained, &at("out")).unwrap();

@@ -91,9 +91,8 @@ impl Settings {
         }
     }
 
-    /// What stands around a text: what the post-processor says. Without a `tokenizer.json` there is none but of some
-    /// families, and `add_bos_token` and `add_eos_token` say it, which `transformers` does not read beside that file; and
-    /// what is to be told of that.
+    /// The special tokens that are added to a text, and a note for the user: those of the post-processor. Without a
+    /// `tokenizer.json`, `add_bos_token` and `add_eos_token` decide, which `transformers` does not read beside that file.
     pub(crate) fn post_processor(&self, tokenizer: &Tokenizer) -> Result<(PostProcessor, Option<String>), Error> {
         let flags = [self.flag("add_bos_token")?, self.flag("add_eos_token")?];
         let own = || tokenizer.post_processor().map_err(descant_train::Error::from);
@@ -106,7 +105,7 @@ impl Settings {
         }
         let own = own()?;
         let note = (own != flagged).then(|| {
-            format!("{TOKENIZER_CONFIG}: add_bos_token and add_eos_token are not read: {TOKENIZER} says what stands around a text")
+            format!("{TOKENIZER_CONFIG}: add_bos_token and add_eos_token are not read: the post-processor of {TOKENIZER} decides")
         });
         Ok((own, note))
     }

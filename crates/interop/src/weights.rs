@@ -126,8 +126,8 @@ impl Weights {
 }
 
 impl Weights {
-    /// The parameters of a model whose tensors are these pieces of them, each whole and not turned; `given` are those that
-    /// no tensor is.
+    /// The parameters of a model whose tensors are these parts of them, each stored as it is; `given` are values of
+    /// parameters without a tensor.
     ///
     /// # Errors
     /// A tensor that is missing, of another shape, or of no use.

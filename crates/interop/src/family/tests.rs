@@ -221,13 +221,13 @@ fn a_spare_tensor_is_held_against_what_it_repeats() {
     refused(import_with(0, "t5", &[], (encoder, shape.clone(), other)), encoder);
     // A table may be saved under another of its names.
     import_with(1, "t5", &["shared.weight"], (encoder, shape, values)).unwrap();
-    let sines = |scale: f32| {
+    let sinusoids = |scale: f32| {
         let positions: Vec<usize> = (0..32).collect();
         descant_nn::sinusoids(&positions, 16).into_iter().map(|x| scale * x as f32).collect::<Vec<f32>>()
     };
     let positions = "model.encoder.embed_positions.weight";
-    import_with(2, "marian", &[], (positions, vec![32, 16], sines(1.0))).unwrap();
-    refused(import_with(3, "marian", &[], (positions, vec![32, 16], sines(1.1))), positions);
+    import_with(2, "marian", &[], (positions, vec![32, 16], sinusoids(1.0))).unwrap();
+    refused(import_with(3, "marian", &[], (positions, vec![32, 16], sinusoids(1.1))), positions);
     let frequencies = "model.layers.0.self_attn.rotary_emb.inv_freq";
     import_with(4, "llama", &[], (frequencies, vec![2], vec![1.0, 0.01])).unwrap();
     refused(import_with(5, "llama", &[], (frequencies, vec![2], vec![1.0, 0.02])), frequencies);
@@ -236,7 +236,7 @@ fn a_spare_tensor_is_held_against_what_it_repeats() {
     let old = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight";
     import_with(8, "t5", &[], (old, vec![8, 3], vec![1.0; 24])).unwrap();
     // Of another family, nothing of this is spare.
-    refused(import_with(9, "llama", &[], (positions, vec![32, 16], sines(1.0))), positions);
+    refused(import_with(9, "llama", &[], (positions, vec![32, 16], sinusoids(1.0))), positions);
     refused(import_with(10, "gpt2", &[], (frequencies, vec![2], vec![1.0, 0.01])), frequencies);
 }
 

@@ -77,7 +77,7 @@ const LENGTHS: [usize; 20] = {
     lengths
 };
 
-/// The keys of a model whose numbers are of this type, and what is to be told of them.
+/// The keys of a model of this file type, and notes for the user.
 pub(super) fn write(
     architecture: &Architecture,
     model: &ModelConfig,
@@ -176,7 +176,7 @@ impl Values<'_> {
     }
 }
 
-/// The `config.json` that the keys of a file mean, and what is to be told of them.
+/// The `config.json` that the keys of a file mean, and notes for the user.
 ///
 /// # Errors
 /// The key that is missing or damaged, or says what no model here is.
@@ -269,7 +269,7 @@ fn attention(
     let same = ["attention.value_length", "attention.key_length_swa", "attention.value_length_swa"];
     for key in same.into_iter().chain(["rope.dimension_count", "rope.dimension_count_swa"]) {
         if values.number(key)?.is_some_and(|found| found != head) {
-            return Err(values.is_other(key, &format!("{head}, the width of a head")));
+            return Err(values.is_other(key, &format!("{head}, the head_dim")));
         }
     }
     let base = values.real("rope.freq_base")?.unwrap_or(ROTARY_BASE);
@@ -339,11 +339,7 @@ fn windows(values: &Values<'_>, usual: usize, config: &mut Map<String, Value>) -
 /// The scaling of Llama 3.1 whose factors these are. A file does not say the lengths that they were made with.
 fn llama3(factors: &[f32], base: f64, head: usize) -> Result<Value, String> {
     if factors.len() != head / 2 {
-        return Err(format!(
-            "'{FACTORS}' has {} numbers, expected {}, half the width of a head",
-            factors.len(),
-            head / 2
-        ));
+        return Err(format!("'{FACTORS}' has {} numbers, expected {}, half of head_dim", factors.len(), head / 2));
     }
     if let Some(wrong) = factors.iter().find(|factor| !(factor.is_finite() && **factor > 0.0)) {
         return Err(format!("'{FACTORS}' holds {wrong}: expected numbers above 0"));

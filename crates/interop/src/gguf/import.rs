@@ -97,7 +97,7 @@ fn is_whole(values: &Map<String, Value>) -> Result<(), String> {
 
 /// A tensor under its name in a folder of the family, its numbers in the order that they have there.
 fn as_in_folder(tensor: &mut Tensor, architecture: &Architecture, names: &HashMap<String, String>, head: usize) {
-    // What has no place there keeps its name, and is told by it.
+    // A tensor without a place there keeps its name, which the error then gives.
     let Some(theirs) = names.get(&tensor.name) else { return };
     let [rows, columns] = tensor.shape[..] else {
         tensor.name.clone_from(theirs);

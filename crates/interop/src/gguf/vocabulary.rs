@@ -259,7 +259,11 @@ const END_KEYS: [&str; 3] = ["eos_token_id", "eot_token_id", "eom_token_id"];
 ///
 /// # Errors
 /// Where it is of another kind.
-pub(super) fn items(tokenizer: &Tokenizer, bos: Option<u32>, before: &[u32]) -> Result<Vec<(String, Item)>, String> {
+pub(super) fn items(
+    tokenizer: &Tokenizer,
+    default_bos: Option<u32>,
+    before: &[u32],
+) -> Result<Vec<(String, Item)>, String> {
     let unfit = || {
         "llama.cpp has the tokenizers of GPT-2, SmolLM, Llama, Qwen2 and others that cut texts as these; this model's is another. Train with \
          tokenizer.kind = \"byte-bpe\", without split_digits"
@@ -280,7 +284,7 @@ pub(super) fn items(tokenizer: &Tokenizer, bos: Option<u32>, before: &[u32]) -> 
         };
         merges.iter().filter_map(pair).collect()
     });
-    let SpecialTokens { unknown, bos: beginning, eos: ends, .. } = tokenizer.special();
+    let SpecialTokens { unknown, bos, eos: ends, .. } = tokenizer.special();
     let after = tokenizer.special().post_processor.as_ref().map_or(&[][..], |around| &around.suffix);
     // Either one token or none: llama.cpp puts no other around a text.
     let flag = |around: &[u32], id: Option<u32>, side: &str| match around {
@@ -298,8 +302,8 @@ pub(super) fn items(tokenizer: &Tokenizer, bos: Option<u32>, before: &[u32]) -> 
             ends.len()
         ));
     }
-    let bos = before.first().copied().or(bos);
-    let (adds_bos, adds_eos) = (flag(before, bos, "before")?, flag(after, ends.first().copied(), "after")?);
+    let first = before.first().copied().or(default_bos);
+    let (adds_bos, adds_eos) = (flag(before, first, "before")?, flag(after, ends.first().copied(), "after")?);
     // Found in a text wherever they stand, which other tokens are not.
     let added: HashMap<u64, bool> = json["added_tokens"].as_array().map_or(HashMap::new(), |tokens| {
         tokens.iter().filter_map(|token| Some((token["id"].as_u64()?, token["special"] == true))).collect()
@@ -307,7 +311,7 @@ pub(super) fn items(tokenizer: &Tokenizer, bos: Option<u32>, before: &[u32]) -> 
     let kind = |id: u32, token: Option<&str>| match token {
         None => Type::Unused,
         _ if Some(id) == *unknown && !ends.contains(&id) => Type::Unknown,
-        _ if ends.contains(&id) || Some(id) == *beginning && tokenizer.is_special(id) => Type::Control,
+        _ if ends.contains(&id) || Some(id) == *bos && tokenizer.is_special(id) => Type::Control,
         _ if added.get(&id.into()) == Some(&true) => Type::Control,
         _ if added.get(&id.into()) == Some(&false) => Type::UserDefined,
         Some(token) if !of_bytes && is_byte(token) => Type::Byte,
@@ -344,7 +348,7 @@ pub(super) fn items(tokenizer: &Tokenizer, bos: Option<u32>, before: &[u32]) -> 
     }
     add("tokens", Item::Texts(texts));
     add("token_type", Item::Numbers(types));
-    bos.into_iter().for_each(|id| add("bos_token_id", Item::Number(id)));
+    first.into_iter().for_each(|id| add("bos_token_id", Item::Number(id)));
     for (key, &id) in END_KEYS.into_iter().zip(ends) {
         add(key, Item::Number(id));
     }

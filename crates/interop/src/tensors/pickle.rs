@@ -162,7 +162,7 @@ impl<R: Read> Machine<'_, R> {
     fn remember(&mut self, key: u32) -> io::Result<()> {
         let top = *self.stack.last().ok_or_else(empty)?;
         if self.memo.len() >= MOST_VALUES {
-            return Err(damaged(format!("its pickle remembers more than {MOST_VALUES} values")));
+            return Err(damaged(format!("its pickle memoizes more than {MOST_VALUES} values")));
         }
         self.memo.insert(key, top);
         Ok(())

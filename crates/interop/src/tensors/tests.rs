@@ -19,12 +19,12 @@ fn tensors_of_pytorch_are_read_in_every_form() {
             (tensor.shape.clone(), values)
         };
         let table: Vec<f32> = (0..12).map(|i| i as f32 / 4.0 - 1.0).collect();
-        let turned: Vec<f32> = (0..12).map(|i| table[i % 3 * 4 + i / 3]).collect();
+        let transposed: Vec<f32> = (0..12).map(|i| table[i % 3 * 4 + i / 3]).collect();
         let even: Vec<f32> = table.iter().step_by(2).copied().collect();
         for whole in ["whole", "half", "bfloat16", "double"] {
             assert_eq!(read(whole), (vec![3, 4], table.clone()), "{name}: {whole}");
         }
-        assert_eq!(read("turned"), (vec![4, 3], turned), "{name}");
+        assert_eq!(read("turned"), (vec![4, 3], transposed), "{name}");
         assert_eq!(read("row"), (vec![4], table[4..8].to_vec()), "{name}");
         assert_eq!(read("every.other"), (vec![3, 2], even), "{name}");
         assert_eq!(read("parameter"), (vec![2, 4], table[..8].to_vec()), "{name}");
@@ -94,7 +94,7 @@ fn quantised_blocks_are_scaled() {
     assert!(found.iter().enumerate().all(|(i, &x)| x == expected(i)), "{found:?}");
 }
 
-/// The length of a header is a number that may look like the beginning of a pickle or of an archive.
+/// The length of a header is a number that may look like the first bytes of a pickle or of an archive.
 #[test]
 fn safetensors_are_told_by_their_header() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What stands around a text, what ends it, and how a folder's writers generate: on models that are a table of what
+//! Post-processors, EOS, and how a folder's authors generate: on models that are a table of what
 //! comes after a word, so that right texts and scores can be worked out by hand.
 
 use super::edit;
@@ -115,7 +115,7 @@ fn nothing_is_put_before_a_prompt_that_the_tokenizer_does_not_put_there() {
     let trained = load(&folder, "before");
     assert_eq!(trained.encode(&"ask".into()).unwrap(), [1, 4]);
     assert_eq!(greedy(&trained, ""), "down <stop> up");
-    // Flags of tokenizer_config.json beside a tokenizer.json mean nothing to transformers, and are told.
+    // Flags of tokenizer_config.json beside a tokenizer.json mean nothing to transformers, and are reported.
     let settings =
         json!({"bos_token": "<s>", "eos_token": {"content": "</s>"}, "add_bos_token": false, "add_eos_token": true});
     fs::write(folder.join("tokenizer_config.json"), settings.to_string()).unwrap();
@@ -263,7 +263,7 @@ fn what_llama_cpp_cannot_put_around_a_text_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("model");
     table(&folder, WAYS);
-    // Bytes, as llama.cpp has them; these words are not their letters.
+    // Bytes, as llama.cpp has them; these words are not written in those characters.
     edit(&folder.join("tokenizer.json"), |json| {
         let vocabulary = json["model"]["vocab"].clone();
         json["model"] = json!({"type": "BPE", "vocab": vocabulary, "merges": []});

@@ -100,7 +100,7 @@ fn in_order(model: &SentencePiece) -> Result<Value, String> {
     let pieces: Vec<Scored> =
         (0_u32..).zip(&model.pieces).map(|(id, piece)| (piece.text.clone(), Some(-(id as f32)))).collect();
     let mut pairs = pairs(&pieces, true)?;
-    // Without bytes, letters that it lacks are unknown.
+    // Without bytes, characters that it lacks are unknown.
     if !model.byte_fallback {
         pairs["unk_token"] = model.pieces[unknown(model)? as usize].text.as_str().into();
     }

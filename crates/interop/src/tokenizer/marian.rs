@@ -70,7 +70,7 @@ pub(crate) fn read(folder: &Path, side: Side, special: SpecialTokens) -> Result<
     for (i, token) in entries.into_iter().enumerate() {
         let text = token.unwrap_or_else(|| format!("{UNUSED}{i}>"));
         let score = scores.get(text.as_str()).copied();
-        // Letters that no piece has are looked for among the entries; all else of the other side is written alone.
+        // Characters without a piece are looked for among the entries; all else of the other side is written alone.
         let is_found = score.is_some() || controls.contains(&(i as u32)) || is_language(&text);
         let has_piece = |letter: char| scores.contains_key(letter.encode_utf8(&mut [0; 4]) as &str);
         let text = if is_found || !text.chars().any(has_piece) { text } else { format!("{NO_PIECE}{text}") };

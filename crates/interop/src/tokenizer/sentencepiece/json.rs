@@ -111,7 +111,7 @@ pub(crate) fn replace(pattern: Value, by: &str) -> Value {
     json!({"type": "Replace", "pattern": pattern, "content": by})
 }
 
-/// Spaces as letters, and one before the first word.
+/// Spaces as `▁`, and one before the first word.
 pub(crate) fn metaspace(scheme: &str, split: bool) -> Value {
     json!({"type": "Metaspace", "replacement": SPACE, "prepend_scheme": scheme, "split": split})
 }
@@ -138,7 +138,7 @@ pub(crate) fn pairs(vocabulary: &[Scored], byte_fallback: bool) -> Result<Value,
     Ok(model)
 }
 
-/// The steps that write spaces and bytes for letters back; with `first`, without the space before the first word.
+/// The steps of a decoder that give back spaces, and characters of byte tokens; with `first`, without the space before the first word.
 pub(crate) fn written_back(first: bool) -> Value {
     let strip = first.then(|| json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
     let steps = [replace(string(SPACE), " "), json!({"type": "ByteFallback"}), json!({"type": "Fuse"})];
@@ -227,17 +227,17 @@ mod tests {
 
     #[test]
     fn long_pieces_are_refused_before_merges_are_made_of_them() {
-        let letters = |len: usize| "b".repeat(len);
-        assert!(merges(&pieces([letters(1), letters(LONGEST_TOKEN)])).is_ok());
+        let repeated = |len: usize| "b".repeat(len);
+        assert!(merges(&pieces([repeated(1), repeated(LONGEST_TOKEN)])).is_ok());
         let begun = Instant::now();
         let refused = |texts: Vec<String>, says: &str| {
             let error = merges(&pieces(texts)).unwrap_err();
             assert!(error.contains(says), "{error}");
         };
-        refused(vec![letters(1_000_000)], "a piece has 1000000 bytes, expected at most 4096");
-        refused((0..6000).map(|i| format!("{i}{}", letters(4000))).collect(), "too long and too many");
+        refused(vec![repeated(1_000_000)], "a piece has 1000000 bytes, expected at most 4096");
+        refused((0..6000).map(|i| format!("{i}{}", repeated(4000))).collect(), "too long and too many");
         // In 130,816 ways, of 45 MB.
-        refused((1..=512).map(letters).collect(), "in so many ways");
+        refused((1..=512).map(repeated).collect(), "in so many ways");
         // The time of a busy machine; by splits it would be minutes.
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
         // What SentencePiece makes at most by itself is never refused.
