@@ -4,7 +4,7 @@
 //! The output is walked in runs: as many of the last axes as are, in each input, all there or all repeated. Within a
 //! run an input is either a slice or a single number, so the inner loops are plain.
 
-use crate::op::{Backward, Forward};
+use crate::context::{Backward, Forward};
 use descant_kernels::{Real, map_into, vectorized, zip_into};
 use descant_tensor::Shape;
 use smallvec::SmallVec;

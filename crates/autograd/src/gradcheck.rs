@@ -1,9 +1,24 @@
 //! Gradients against central differences in f64.
 
-use crate::graph::{Graph, Tape, Var, derive_seed};
-use crate::op::Case;
-use crate::{Gradients, ParameterId, Parameters};
+use crate::case::{Case, GradCheck};
+use crate::derive_seed::derive_seed;
+use crate::gradients::Gradients;
+use crate::graph::{Graph, Var};
+use crate::ops::*;
+use crate::parameters::{ParameterId, Parameters};
+use crate::tape::Tape;
 use descant_tensor::{DType, Result, Shape, Tensor};
+
+macro_rules! table {
+    ($($module:ident :: $op:ident),* $(,)?) => {
+        /// The rows of every operation, by the name of its module.
+        pub fn table() -> Vec<(&'static str, Vec<Case>)> {
+            vec![$((stringify!($module), <$module::$op as GradCheck>::cases())),*]
+        }
+    };
+}
+
+for_each_op!(table);
 
 /// The largest relative error that passes.
 pub const TOLERANCE: f64 = 1e-6;

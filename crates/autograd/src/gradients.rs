@@ -1,4 +1,4 @@
-use crate::{ParameterId, Parameters};
+use crate::parameters::{ParameterId, Parameters};
 use descant_kernels::Real;
 use descant_tensor::{Buffer, DType, Element, Error, Result};
 use std::ops::Range;
@@ -36,6 +36,18 @@ impl GradientLayout {
     /// Whether nothing is trainable.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+}
+
+impl Parameters {
+    /// A flat buffer of gradients, all zero, for the trainable parameters.
+    pub fn gradients(&self) -> Gradients {
+        Gradients::new(self.dtype(), self.gradient_layout())
+    }
+
+    /// The layout of gradients and optimizer state.
+    pub fn gradient_layout(&self) -> GradientLayout {
+        GradientLayout::new(self.trainable_lengths())
     }
 }
 

@@ -19,29 +19,44 @@
 //! # Ok::<(), descant_tensor::Error>(())
 //! ```
 //!
-//! Every operation is one file under `ops/`: equation, shape rule, forward, backward and the rows that check its gradient
-//! against central differences. ARCHITECTURE.md tells how to add one.
+//! Every operation is one file under `ops/`: equation, shape rule, forward, backward, and the rows that check its gradient against
+//! central differences. CONTRIBUTING.md shows how to add one.
 
 mod activation;
-mod adapter;
+mod any_op;
 mod broadcast;
+mod case;
+mod checkpointing;
+mod context;
+mod derive_seed;
+mod dyn_op;
 pub mod gradcheck;
 mod gradients;
 mod graph;
-mod layout;
+mod lora;
+mod node;
 mod op;
 pub mod ops;
 mod parameters;
 mod pool;
-mod ragged;
+mod ragged_attention;
+mod recording;
+mod sequences;
+mod tape;
+mod var;
 
 pub use activation::Activation;
-pub use adapter::LoraAdapter;
+pub use any_op::AnyOp;
+pub use case::{Case, GradCheck};
+pub use context::{Backward, Forward};
+pub use derive_seed::derive_seed;
+pub use dyn_op::CustomOp;
 pub use gradients::{GradientLayout, Gradients};
-pub use graph::{Graph, Tape, Var, derive_seed};
-pub use layout::{PackedSequences, Segments};
-pub use op::{AnyOp, Backward, Case, CustomOp, Forward, Op};
+pub use graph::{Graph, Var};
+pub use op::Op;
 pub use ops::multi_head_attention::{AttentionConfig, AttentionOperand, PositionBias, alibi_slopes};
 pub use ops::{cross_entropy::Targets, distillation::TeacherProjection, rotary::RotaryAngles};
-pub use parameters::{ParameterId, Parameters};
+pub use parameters::{LoraAdapter, ParameterId, Parameters};
 pub use pool::Scratch;
+pub use sequences::{PackedSequences, Segments};
+pub use tape::Tape;

@@ -1,11 +1,6 @@
-//! The operations, one file each: a line that declares the module, and one in `ops!` that registers its operation.
-
-use crate::op::{Backward, Case, CustomOp, Dispatch, Forward, Op, ops};
-use descant_tensor::Shape;
+//! The operations, one file each: a line that declares the module, and one in the list that registers its operation.
 
 pub mod abs;
-pub mod adapted_linear;
-pub mod adapted_weight;
 pub mod add;
 pub mod additive_attention;
 pub mod affine;
@@ -27,6 +22,8 @@ pub mod layer_norm;
 pub mod linear;
 pub mod log;
 pub mod log_softmax;
+pub mod lora_linear;
+pub mod lora_weight;
 pub mod lstm;
 pub mod matmul;
 pub mod max_last;
@@ -55,55 +52,61 @@ pub mod vmf_loss;
 mod l2_loss;
 mod mean;
 // What two of them share.
-mod projection;
+mod output_projection;
 mod soft_cap;
 
-ops! {
-    abs::Abs,
-    adapted_linear::AdaptedLinear,
-    adapted_weight::AdaptedWeight,
-    add::Add,
-    affine::Affine,
-    additive_attention::AdditiveAttention,
-    dot_attention::DotAttention,
-    multi_head_attention::MultiHeadAttention,
-    skip_layer::SkipLayer,
-    concat::Concat,
-    r_drop_cross_entropy::RDropCrossEntropy,
-    cosine_loss::CosineLoss,
-    cross_entropy::CrossEntropy,
-    distillation::Distillation,
-    div::Div,
-    dropout::Dropout,
-    embedding::Embedding,
-    exp::Exp,
-    gather_last::GatherLast,
-    gelu::Gelu,
-    gelu_tanh::GeluTanh,
-    glu::Glu,
-    gru::Gru,
-    layer_norm::LayerNorm,
-    linear::Linear,
-    log::Log,
-    log_softmax::LogSoftmax,
-    lstm::Lstm,
-    matmul::MatMul,
-    max_last::MaxLast,
-    mul::Mul,
-    permute::Permute,
-    pow::Pow,
-    relu::Relu,
-    rms_norm::RmsNorm,
-    rotary::Rotary,
-    select::Select,
-    sigmoid::Sigmoid,
-    silu::Silu,
-    slice_last::SliceLast,
-    softmax::Softmax,
-    softplus::Softplus,
-    sub::Sub,
-    sum::Sum,
-    tanh::Tanh,
-    transpose::Transpose,
-    vmf_loss::VmfLoss,
+/// Calls a macro with the list of all operations.
+macro_rules! for_each_op {
+    ($macro:ident) => {
+        $macro! {
+            abs::Abs,
+            lora_linear::LoraLinear,
+            lora_weight::LoraWeight,
+            add::Add,
+            affine::Affine,
+            additive_attention::AdditiveAttention,
+            dot_attention::DotAttention,
+            multi_head_attention::MultiHeadAttention,
+            skip_layer::SkipLayer,
+            concat::Concat,
+            r_drop_cross_entropy::RDropCrossEntropy,
+            cosine_loss::CosineLoss,
+            cross_entropy::CrossEntropy,
+            distillation::Distillation,
+            div::Div,
+            dropout::Dropout,
+            embedding::Embedding,
+            exp::Exp,
+            gather_last::GatherLast,
+            gelu::Gelu,
+            gelu_tanh::GeluTanh,
+            glu::Glu,
+            gru::Gru,
+            layer_norm::LayerNorm,
+            linear::Linear,
+            log::Log,
+            log_softmax::LogSoftmax,
+            lstm::Lstm,
+            matmul::MatMul,
+            max_last::MaxLast,
+            mul::Mul,
+            permute::Permute,
+            pow::Pow,
+            relu::Relu,
+            rms_norm::RmsNorm,
+            rotary::Rotary,
+            select::Select,
+            sigmoid::Sigmoid,
+            silu::Silu,
+            slice_last::SliceLast,
+            softmax::Softmax,
+            softplus::Softplus,
+            sub::Sub,
+            sum::Sum,
+            tanh::Tanh,
+            transpose::Transpose,
+            vmf_loss::VmfLoss,
+        }
+    };
 }
+pub(crate) use for_each_op;

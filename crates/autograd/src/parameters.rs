@@ -1,5 +1,3 @@
-use crate::adapter::Adapter;
-use crate::{GradientLayout, Gradients};
 use descant_kernels::{GemmConfig, MatmulPrecision, Parallelism, zeros};
 use descant_tensor::{Buffer, DType, Element, Error, Result, Shape, Tensor};
 use std::collections::HashMap;
@@ -16,6 +14,19 @@ impl ParameterId {
     }
 }
 
+/// The factors of an adapted weight, `W + scale B A` (LoRA).
+#[derive(Clone, Copy, Debug)]
+pub struct LoraAdapter {
+    /// The frozen weight `W[O, I]`.
+    pub weight: ParameterId,
+    /// `A[r, I]`.
+    pub a: ParameterId,
+    /// `B[O, r]`.
+    pub b: ParameterId,
+    /// The factor of their matmul.
+    pub scale: f64,
+}
+
 /// All trained tensors of a model in one flat buffer, with a table of their names, shapes and offsets. Each starts on a
 /// 64-byte boundary; the gaps stay zero.
 #[derive(Clone, Debug)]
@@ -29,7 +40,7 @@ pub struct Parameters {
     precision: MatmulPrecision,
     /// Names and shapes alone.
     shapes_only: bool,
-    pub(crate) adapters: Vec<Adapter>,
+    pub(crate) adapters: Vec<LoraAdapter>,
 }
 
 #[derive(Clone, Debug)]
@@ -251,12 +262,12 @@ impl Parameters {
         &mut self.buffer
     }
 
-    /// The precision of products in passes over these parameters; [`MatmulPrecision::Full`] unless set.
+    /// The matmul precision of graphs over these parameters; [`MatmulPrecision::Full`] unless set.
     pub fn precision(&self) -> MatmulPrecision {
         self.precision
     }
 
-    /// Sets what the operands of products are rounded to in passes over these parameters.
+    /// Sets the matmul precision of graphs over these parameters.
     pub fn set_precision(&mut self, precision: MatmulPrecision) {
         self.precision = precision;
     }
@@ -315,14 +326,9 @@ impl Parameters {
         Ok(())
     }
 
-    /// A flat buffer of gradients for those of these parameters that are trainable, all zero.
-    pub fn gradients(&self) -> Gradients {
-        Gradients::new(self.dtype(), self.gradient_layout())
-    }
-
-    /// Where the gradient of each trainable parameter lies in a flat buffer, and what an optimizer remembers of it.
-    pub fn gradient_layout(&self) -> GradientLayout {
-        GradientLayout::new(self.table.iter().map(|entry| if entry.trainable { entry.shape.len() } else { 0 }))
+    /// The number of elements of each parameter; 0 for frozen ones.
+    pub(crate) fn trainable_lengths(&self) -> impl Iterator<Item = usize> + '_ {
+        self.table.iter().map(|entry| if entry.trainable { entry.shape.len() } else { 0 })
     }
 
     fn entry(&self, id: ParameterId) -> &Entry {

@@ -1,7 +1,7 @@
 //! A wrong backward is caught: an operation whose gradient is off by one part in a hundred thousand does not pass.
 
 use descant_autograd::gradcheck::{check, check_case};
-use descant_autograd::{Backward, Case, Forward, Op, Parameters};
+use descant_autograd::{Backward, Case, Forward, GradCheck, Op, Parameters};
 use descant_kernels::Real;
 use descant_tensor::{DType, Shape};
 
@@ -12,7 +12,9 @@ struct Square {
 }
 
 impl Op for Square {
-    const NAME: &'static str = "square";
+    fn name(&self) -> &'static str {
+        "square"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         Ok(inputs[0])
@@ -29,7 +31,9 @@ impl Op for Square {
             dx.iter_mut().zip(x).zip(dy).for_each(|((dx, &x), &dy)| *dx += two_c * x * dy);
         }
     }
+}
 
+impl GradCheck for Square {
     fn cases() -> Vec<Case> {
         vec![Case::new("right", &[&[2, 3]], |graph, x| graph.custom(Square { c: 1.0 }, &[x[0]]))]
     }

@@ -1,6 +1,6 @@
 //! Every operation in f32, whose kernels are others than those of f64, against itself in f64: values and gradients.
 
-use descant_autograd::{Case, Graph, Parameters, Tape, Var, ops};
+use descant_autograd::{Case, Graph, Parameters, Tape, Var, gradcheck};
 use descant_tensor::{DType, Result};
 
 /// Largest difference that passes, as a share of the largest element: some gradients are differences of larger numbers.
@@ -21,7 +21,7 @@ fn results(case: &Case, parameters: &Parameters) -> Result<Vec<Vec<f64>>> {
 #[test]
 fn every_operation_is_the_same_in_both_precisions() -> Result<()> {
     let mut failures = Vec::new();
-    for (name, cases) in ops::table() {
+    for (name, cases) in gradcheck::table() {
         for case in cases {
             let mut single = Parameters::new(DType::F32);
             for (i, &shape) in case.inputs.iter().enumerate() {

@@ -8,8 +8,8 @@
 //! meets the queries and the part that meets the keys. The hyperbolic tangents are computed once more in backward: they
 //! are by far the largest values, one for each query, row of memory and column.
 
-use crate::ragged::Ragged;
-use crate::{Backward, Case, Forward, Op, Segments, Var};
+use crate::ragged_attention::Ragged;
+use crate::{Backward, Case, Forward, GradCheck, Op, Segments, Var};
 use descant_kernels::{Mat, MatMut, Real, axpy, gemm, map, sum_rows_into, zip_into};
 use descant_tensor::Shape;
 use std::sync::Arc;
@@ -29,7 +29,9 @@ fn tanh_sums<E: Real>(q: &[E], k: &[E], memory: &[usize], sums: &mut [E]) {
 }
 
 impl Op for AdditiveAttention {
-    const NAME: &'static str = "additive_attention";
+    fn name(&self) -> &'static str {
+        "additive_attention"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let shape = self.batch.shape(inputs[0], inputs[1], inputs[3])?;
@@ -108,7 +110,9 @@ impl Op for AdditiveAttention {
             ctx.recycle(scratch);
         }
     }
+}
 
+impl GradCheck for AdditiveAttention {
     fn cases() -> Vec<Case> {
         let mut cases = Vec::new();
         for (name, batch) in Ragged::examples() {

@@ -1,6 +1,6 @@
 //! `y = α x + β` with numbers α and β.
 
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Real, axpy, map_into};
 use descant_tensor::Shape;
 
@@ -12,7 +12,9 @@ pub struct Affine {
 }
 
 impl Op for Affine {
-    const NAME: &'static str = "affine";
+    fn name(&self) -> &'static str {
+        "affine"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         Ok(inputs[0])
@@ -29,7 +31,9 @@ impl Op for Affine {
             axpy(E::of(self.alpha), dy, dx);
         }
     }
+}
 
+impl GradCheck for Affine {
     fn cases() -> Vec<Case> {
         vec![
             Case::new("scale and shift", &[&[2, 3]], |_, x| x[0].affine(2.5, 1.5))

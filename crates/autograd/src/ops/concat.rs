@@ -1,6 +1,6 @@
 //! `y` = the inputs one after the other along the first or the last axis.
 
-use crate::{Backward, Case, Forward, Graph, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Graph, Op, Var};
 use descant_kernels::{Real, axpy};
 use descant_tensor::Shape;
 
@@ -11,7 +11,9 @@ pub struct Concat {
 }
 
 impl Op for Concat {
-    const NAME: &'static str = "concat";
+    fn name(&self) -> &'static str {
+        "concat"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let Some(first) = inputs.first().filter(|shape| shape.rank() > 0) else {
@@ -58,7 +60,9 @@ impl Op for Concat {
             start += width;
         }
     }
+}
 
+impl GradCheck for Concat {
     fn cases() -> Vec<Case> {
         vec![
             Case::new("first axis", &[&[2, 3], &[1, 3]], |graph, x| graph.concat(&[x[0], x[1], x[0]])),

@@ -1,6 +1,6 @@
 //! `L = Σᵢ 1 - cos(xᵢ, eᵢ)`: predicted vectors against embeddings of the words they mean.
 
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Real, zip_into, zip_sum};
 use descant_tensor::Shape;
 
@@ -20,7 +20,9 @@ fn cosine<E: Real>(a: &[E], b: &[E]) -> [E; 3] {
 }
 
 impl Op for CosineLoss {
-    const NAME: &'static str = "cosine_loss";
+    fn name(&self) -> &'static str {
+        "cosine_loss"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         if inputs[0].rank() != 2 || inputs[0] != inputs[1] {
@@ -49,7 +51,9 @@ impl Op for CosineLoss {
             }
         }
     }
+}
 
+impl GradCheck for CosineLoss {
     fn cases() -> Vec<Case> {
         let case = Case::new("rows", &[&[3, 4], &[3, 4]], |_, x| x[0].cosine_loss(x[1])).reference(|_, x| {
             let norms = (x[0].square().sum_axis(1) * x[1].square().sum_axis(1)).sqrt();

@@ -9,9 +9,9 @@
 //! is at hand as soon as the softmax is, so forward already carries it through the projection, for all blocks but the
 //! last, and backward scales it by the loss's own gradient.
 
-use super::projection::{Gathered, Projection, block_rows, carry_back, check, last_block};
+use super::output_projection::{Gathered, Projection, block_rows, carry_back, check, last_block};
 use super::soft_cap::soft_cap;
-use crate::{Backward, Case, Forward, Graph, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Graph, Op, Var};
 use descant_kernels::{Real, axpy, exp_minus_max_columns, zip_into};
 use descant_tensor::Shape;
 use std::sync::Arc;
@@ -126,7 +126,9 @@ impl CrossEntropy {
 }
 
 impl Op for CrossEntropy {
-    const NAME: &'static str = "cross_entropy";
+    fn name(&self) -> &'static str {
+        "cross_entropy"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         check(inputs)?;
@@ -169,7 +171,9 @@ impl Op for CrossEntropy {
         let last = last_block(self.targets.ids.len(), self.block);
         carry_back(ctx, last, ctx.inputs() > 2);
     }
+}
 
+impl GradCheck for CrossEntropy {
     fn cases() -> Vec<Case> {
         let shapes: &[&[usize]] = &[&[4, 3], &[5, 3], &[5]];
         let ids = [0, 4, Targets::IGNORED, 2];

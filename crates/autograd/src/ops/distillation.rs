@@ -7,8 +7,8 @@
 //!
 //! The factor T² keeps the gradient as large as that of the loss against the right ids, whatever the temperature.
 
-use super::projection::{Gathered, Projection, block_rows, carry_back, check, last_block};
-use crate::{Backward, Case, Forward, Graph, Op, Var};
+use super::output_projection::{Gathered, Projection, block_rows, carry_back, check, last_block};
+use crate::{Backward, Case, Forward, GradCheck, Graph, Op, Var};
 use descant_kernels::{Real, exp_minus_max_columns, zip_into};
 use descant_tensor::{Shape, Tensor};
 use std::sync::Arc;
@@ -79,7 +79,9 @@ impl Distillation {
 }
 
 impl Op for Distillation {
-    const NAME: &'static str = "distillation";
+    fn name(&self) -> &'static str {
+        "distillation"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (student, teacher) = inputs.split_at(self.own());
@@ -128,7 +130,9 @@ impl Op for Distillation {
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
         carry_back(ctx, last_block(self.weights.len(), self.block), self.biases[0]);
     }
+}
 
+impl GradCheck for Distillation {
     fn cases() -> Vec<Case> {
         const WEIGHTS: [f64; 4] = [1.0, 0.0, 0.5, 2.0];
         // As good as drawn.

@@ -6,8 +6,8 @@
 //!
 //! Their "general" score is a linear layer on the queries before it, the score of Transformers has α = 1/√D.
 
-use crate::ragged::{Ragged, Rows};
-use crate::{Backward, Case, Forward, Op, Segments, Var};
+use crate::ragged_attention::{Ragged, Rows};
+use crate::{Backward, Case, Forward, GradCheck, Op, Segments, Var};
 use descant_kernels::{Mat, MatMut, Real, gemm};
 use descant_tensor::Shape;
 use std::sync::Arc;
@@ -20,7 +20,9 @@ pub struct DotAttention {
 }
 
 impl Op for DotAttention {
-    const NAME: &'static str = "dot_attention";
+    fn name(&self) -> &'static str {
+        "dot_attention"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         self.batch.shape(inputs[0], inputs[1], inputs[2])
@@ -70,7 +72,9 @@ impl Op for DotAttention {
             ctx.recycle(scratch);
         }
     }
+}
 
+impl GradCheck for DotAttention {
     fn cases() -> Vec<Case> {
         let mut cases = Vec::new();
         for (name, batch) in Ragged::examples() {

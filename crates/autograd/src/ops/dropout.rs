@@ -1,7 +1,7 @@
 //! `yᵢ = mᵢ xᵢ` with mᵢ either 0, with probability p, or `1 / (1 - p)` (Srivastava et al. 2014), in training; `y = x` in
 //! inference.
 
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Real, zip_into};
 use descant_tensor::Shape;
 use rand_pcg::Pcg64Mcg;
@@ -30,7 +30,9 @@ pub(crate) fn draw<E: Real>(mask: &mut [E], p: f64, seed: u64) {
 }
 
 impl Op for Dropout {
-    const NAME: &'static str = "dropout";
+    fn name(&self) -> &'static str {
+        "dropout"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match self.probability {
@@ -56,7 +58,9 @@ impl Op for Dropout {
         }
         ctx.recycle(mask);
     }
+}
 
+impl GradCheck for Dropout {
     fn cases() -> Vec<Case> {
         vec![
             Case::new("odd length", &[&[3, 5]], |_, x| x[0].dropout(0.4)),

@@ -1,6 +1,6 @@
 //! `y[i] = W[ids[i]]`: rows gathered in forward, gradients scattered back by addition.
 
-use crate::{Backward, Case, Forward, Graph, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Graph, Op, Var};
 use descant_kernels::{Real, axpy};
 use descant_tensor::Shape;
 use std::sync::Arc;
@@ -12,7 +12,9 @@ pub struct Embedding {
 }
 
 impl Op for Embedding {
-    const NAME: &'static str = "embedding";
+    fn name(&self) -> &'static str {
+        "embedding"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let rows = inputs[0].dims().first().copied().unwrap_or(0);
@@ -33,7 +35,9 @@ impl Op for Embedding {
             add_rows(dy, width, &self.ids, dw);
         }
     }
+}
 
+impl GradCheck for Embedding {
     fn cases() -> Vec<Case> {
         vec![Case::new("a row twice", &[&[4, 3]], |_, x| x[0].gather(&Arc::from([2, 0, 2])))]
     }

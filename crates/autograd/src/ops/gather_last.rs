@@ -1,6 +1,6 @@
 //! `yᵢ = x[i, ids[i]]`: of every row one element, as losses take the right one's logarithm.
 
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::Real;
 use descant_tensor::Shape;
 use std::sync::Arc;
@@ -12,7 +12,9 @@ pub struct GatherLast {
 }
 
 impl Op for GatherLast {
-    const NAME: &'static str = "gather_last";
+    fn name(&self) -> &'static str {
+        "gather_last"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let Some((&width, outer)) = inputs[0].dims().split_last() else {
@@ -41,7 +43,9 @@ impl Op for GatherLast {
             dx[id as usize] += dy;
         }
     }
+}
 
+impl GradCheck for GatherLast {
     fn cases() -> Vec<Case> {
         vec![
             Case::new("of a matrix", &[&[3, 4]], |_, x| x[0].gather_last(&Arc::from([2, 0, 2]))).reference(

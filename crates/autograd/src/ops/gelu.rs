@@ -2,7 +2,7 @@
 //! arXiv 1606.08415).
 
 use crate::activation::{self, BLOCK};
-use crate::{Activation, Backward, Case, Forward, Op, Var};
+use crate::{Activation, Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Real, map_into, zip_into};
 use descant_tensor::Shape;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
@@ -33,7 +33,9 @@ pub(crate) fn slope<E: Real>(x: &[E], slope: &mut [E]) {
 }
 
 impl Op for Gelu {
-    const NAME: &'static str = "gelu";
+    fn name(&self) -> &'static str {
+        "gelu"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         Ok(inputs[0])
@@ -46,7 +48,9 @@ impl Op for Gelu {
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
         activation::backward(ctx, Activation::Gelu);
     }
+}
 
+impl GradCheck for Gelu {
     fn cases() -> Vec<Case> {
         vec![
             Case::new("gelu", &[&[3, 5]], |_, x| x[0].gelu()).within(-3.0, 3.0),

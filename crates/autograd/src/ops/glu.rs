@@ -4,7 +4,7 @@
 //! y = f(g) u      with [g; u] = x
 //! ```
 
-use crate::{Activation, Backward, Case, Forward, Op, Var};
+use crate::{Activation, Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Real, zip_into};
 use descant_tensor::Shape;
 
@@ -15,7 +15,9 @@ pub struct Glu {
 }
 
 impl Op for Glu {
-    const NAME: &'static str = "glu";
+    fn name(&self) -> &'static str {
+        "glu"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let x = inputs[0];
@@ -55,7 +57,9 @@ impl Op for Glu {
         ctx.recycle(f);
         ctx.recycle(dyu);
     }
+}
 
+impl GradCheck for Glu {
     fn cases() -> Vec<Case> {
         let case = |name, activation| Case::new(name, &[&[3, 6]], move |_, x| x[0].glu(activation)).within(-2.0, 2.0);
         vec![

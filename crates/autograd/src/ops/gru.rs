@@ -10,7 +10,7 @@
 
 use super::embedding::{add_rows, gather_rows};
 use super::lstm::{check_rows, continued, hidden_before, steps};
-use crate::{Backward, Case, Forward, Graph, Op, PackedSequences, Var};
+use crate::{Backward, Case, Forward, GradCheck, Graph, Op, PackedSequences, Var};
 use descant_kernels::{Mat, MatMut, PackedB, Real, axpy, gemm, gemm_nt, gru_cell, sum_rows_into};
 use descant_tensor::{Shape, Tensor};
 use std::sync::Arc;
@@ -26,7 +26,9 @@ pub struct Gru {
 }
 
 impl Op for Gru {
-    const NAME: &'static str = "gru";
+    fn name(&self) -> &'static str {
+        "gru"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (x, w_ih, w_hh) = (inputs[0], inputs[1], inputs[2]);
@@ -180,7 +182,9 @@ impl Op for Gru {
             ctx.recycle(scratch);
         }
     }
+}
 
+impl GradCheck for Gru {
     fn cases() -> Vec<Case> {
         let shapes: &[&[usize]] = &[&[6, 2], &[9, 2], &[9, 3], &[9], &[9]];
         let with_state: &[&[usize]] = &[&[6, 2], &[9, 2], &[9, 3], &[9], &[9], &[3, 3]];

@@ -1,6 +1,6 @@
 //! `y = f(x Wᵀ + b)`: product, bias and activation in one operation.
 
-use crate::{Activation, Backward, Case, Forward, Op, Scratch, Var};
+use crate::{Activation, Backward, Case, Forward, GradCheck, Op, Scratch, Var};
 use descant_kernels::{Mat, MatMut, Real, add_rows, gemm, gemm_nt, gemm_nt_scratch, sum_rows_into};
 use descant_tensor::Shape;
 
@@ -11,7 +11,9 @@ pub struct Linear {
 }
 
 impl Op for Linear {
-    const NAME: &'static str = "linear";
+    fn name(&self) -> &'static str {
+        "linear"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (x, w) = (inputs[0], inputs[1]);
@@ -71,7 +73,9 @@ impl Op for Linear {
             ctx.recycle(scratch);
         }
     }
+}
 
+impl GradCheck for Linear {
     fn cases() -> Vec<Case> {
         let shapes: &[&[usize]] = &[&[3, 4], &[2, 4], &[2]];
         vec![
@@ -122,7 +126,7 @@ impl<'t> Var<'t> {
     pub fn linear(self, weight: Self, bias: Option<Self>, activation: Activation) -> Self {
         let op = Linear { activation };
         if self.graph().parameters().has_adapters()
-            && let Some(y) = self.graph().adapted_linear(self, weight, bias, activation)
+            && let Some(y) = self.graph().lora_linear(self, weight, bias, activation)
         {
             return y;
         }

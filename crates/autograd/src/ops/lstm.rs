@@ -11,7 +11,7 @@
 //! the products are those of the distinct inputs alone: `(E Wᵀ)[ids]` is `E[ids] Wᵀ`.
 
 use super::embedding::{add_rows, gather_rows};
-use crate::{Backward, Case, Forward, Graph, Op, PackedSequences, Var};
+use crate::{Backward, Case, Forward, GradCheck, Graph, Op, PackedSequences, Var};
 use descant_kernels::{Mat, MatMut, PackedB, Real, gemm, gemm_nt, lstm_cell, sum_rows_into};
 use descant_tensor::Shape;
 use std::sync::Arc;
@@ -54,7 +54,9 @@ pub(crate) fn check_rows(rows: Option<&[u32]>, inputs: usize, tokens: usize) -> 
 }
 
 impl Op for Lstm {
-    const NAME: &'static str = "lstm";
+    fn name(&self) -> &'static str {
+        "lstm"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (x, w_ih, w_hh) = (inputs[0], inputs[1], inputs[2]);
@@ -227,7 +229,9 @@ impl Op for Lstm {
             ctx.recycle(scratch);
         }
     }
+}
 
+impl GradCheck for Lstm {
     fn cases() -> Vec<Case> {
         let shapes: &[&[usize]] = &[&[6, 2], &[12, 2], &[12, 3], &[12], &[12]];
         let with_state: &[&[usize]] = &[&[6, 2], &[12, 2], &[12, 3], &[12], &[12], &[3, 3], &[3, 3]];

@@ -1,6 +1,6 @@
 //! `y = a b`: one product, or one for each index of the leading axes.
 
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Mat, MatMut, Real, gemm};
 use descant_tensor::Shape;
 
@@ -61,7 +61,9 @@ fn y<'y, E: Real>(s: &Sizes, y: &'y [E], i: usize) -> &'y [E] {
 }
 
 impl Op for MatMul {
-    const NAME: &'static str = "matmul";
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (a, b) = (inputs[0], inputs[1]);
@@ -114,7 +116,9 @@ impl Op for MatMul {
             }
         }
     }
+}
 
+impl GradCheck for MatMul {
     fn cases() -> Vec<Case> {
         vec![
             Case::new("two matrices", &[&[3, 4], &[4, 2]], |_, x| x[0].matmul(x[1])),

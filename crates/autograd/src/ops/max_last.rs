@@ -1,6 +1,6 @@
 //! `yᵢ = maxⱼ xᵢⱼ` over the last axis. The gradient goes to the first of the largest.
 
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::Real;
 use descant_tensor::Shape;
 
@@ -23,7 +23,9 @@ fn first_largest<E: Real>(row: &[E]) -> usize {
 }
 
 impl Op for MaxLast {
-    const NAME: &'static str = "max_last";
+    fn name(&self) -> &'static str {
+        "max_last"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs[0].dims().split_last() {
@@ -46,7 +48,9 @@ impl Op for MaxLast {
             dx[first_largest(x)] += dy;
         }
     }
+}
 
+impl GradCheck for MaxLast {
     fn cases() -> Vec<Case> {
         vec![
             Case::new("rows", &[&[2, 3, 5]], |_, x| x[0].max_last()),

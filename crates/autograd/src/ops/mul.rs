@@ -1,7 +1,7 @@
 //! `y = a b`, broadcasting.
 
 use crate::broadcast;
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::Real;
 use descant_tensor::Shape;
 
@@ -10,7 +10,9 @@ use descant_tensor::Shape;
 pub struct Mul;
 
 impl Op for Mul {
-    const NAME: &'static str = "mul";
+    fn name(&self) -> &'static str {
+        "mul"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         broadcast::shape(inputs[0], inputs[1])
@@ -23,7 +25,9 @@ impl Op for Mul {
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
         broadcast::backward(ctx, |_, b| b, |a, _| a);
     }
+}
 
+impl GradCheck for Mul {
     fn cases() -> Vec<Case> {
         vec![
             Case::new("same shape", &[&[2, 3], &[2, 3]], |_, x| x[0] * x[1]),

@@ -15,7 +15,7 @@ mod tile;
 
 pub use bias::{PositionBias, alibi_slopes};
 
-use crate::{Backward, Case, Forward, Graph, Op, Segments, Var};
+use crate::{Backward, Case, Forward, GradCheck, Graph, Op, Segments, Var};
 use descant_kernels::{Mat, MatMut, Real, exp_minus_max_rows, gemm, lanes, scale, vectorized};
 use descant_tensor::Shape;
 use std::ops::Range;
@@ -157,7 +157,9 @@ fn within(outer: &Range<usize>, inner: &Range<usize>) -> Range<usize> {
 }
 
 impl Op for MultiHeadAttention {
-    const NAME: &'static str = "multi_head_attention";
+    fn name(&self) -> &'static str {
+        "multi_head_attention"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let AttentionConfig { heads, kv_heads, head_dim, .. } = self.heads;
@@ -348,7 +350,9 @@ impl Op for MultiHeadAttention {
             ctx.recycle(scratch);
         }
     }
+}
 
+impl GradCheck for MultiHeadAttention {
     fn cases() -> Vec<Case> {
         tile::cases()
     }

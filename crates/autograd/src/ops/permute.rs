@@ -1,6 +1,6 @@
 //! The axes in another order: axis `i` of y is axis `axes[i]` of x.
 
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::Real;
 use descant_tensor::Shape;
 use smallvec::SmallVec;
@@ -34,7 +34,9 @@ impl Permute {
 }
 
 impl Op for Permute {
-    const NAME: &'static str = "permute";
+    fn name(&self) -> &'static str {
+        "permute"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let rank = inputs[0].rank();
@@ -56,7 +58,9 @@ impl Op for Permute {
             self.walk(shape, |o, i| dx[i] += dy[o]);
         }
     }
+}
 
+impl GradCheck for Permute {
     fn cases() -> Vec<Case> {
         vec![
             Case::new("cycle", &[&[2, 3, 4]], |_, x| x[0].permute(&[2, 0, 1])),

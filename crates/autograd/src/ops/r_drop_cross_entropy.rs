@@ -10,8 +10,8 @@
 //! CE is [`super::cross_entropy`]'s, with its smoothing and weights; w is what a row's target counts there.
 
 use super::cross_entropy::{CrossEntropy, Targets};
-use super::projection::{Gathered, Projection, block_rows, carry_back, check, last_block};
-use crate::{Backward, Case, Forward, Graph, Op, Var};
+use super::output_projection::{Gathered, Projection, block_rows, carry_back, check, last_block};
+use crate::{Backward, Case, Forward, GradCheck, Graph, Op, Var};
 use descant_kernels::{Real, exp_minus_max_columns, map, vectorized, zip_into};
 use descant_tensor::{Shape, Tensor};
 use std::ops::Range;
@@ -92,7 +92,9 @@ impl RDropCrossEntropy {
 }
 
 impl Op for RDropCrossEntropy {
-    const NAME: &'static str = "r_drop_cross_entropy";
+    fn name(&self) -> &'static str {
+        "r_drop_cross_entropy"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         check(inputs)?;
@@ -151,7 +153,9 @@ impl Op for RDropCrossEntropy {
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
         carry_back(ctx, self.last_block(ctx.shape(0)[0] / 2), ctx.inputs() > 2);
     }
+}
 
+impl GradCheck for RDropCrossEntropy {
     fn cases() -> Vec<Case> {
         const IDS: [u32; 4] = [0, 4, Targets::IGNORED, 2];
         const ALPHA: f64 = 1.5;

@@ -1,6 +1,6 @@
 //! `y = w x / √(mean(x²) + ε)` for each row (Zhang & Sennrich 2019, arXiv 1910.07467).
 
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Real, axpy, lanes, vectorized};
 use descant_tensor::Shape;
 
@@ -11,7 +11,9 @@ pub struct RmsNorm {
 }
 
 impl Op for RmsNorm {
-    const NAME: &'static str = "rms_norm";
+    fn name(&self) -> &'static str {
+        "rms_norm"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let x = inputs[0];
@@ -75,7 +77,9 @@ impl Op for RmsNorm {
             ctx.recycle(scratch);
         }
     }
+}
 
+impl GradCheck for RmsNorm {
     fn cases() -> Vec<Case> {
         let case = |name, x: &[usize]| {
             Case::new(name, &[x, &[5]], |_, x| x[0].rms_norm(x[1], 1e-3)).reference(|_, x| {

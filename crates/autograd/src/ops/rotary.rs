@@ -4,7 +4,7 @@
 //! y₁ = x₁ cos θ - x₂ sin θ      y₂ = x₂ cos θ + x₁ sin θ      θ = position · frequency
 //! ```
 
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Real, vectorized};
 use descant_tensor::Shape;
 use std::sync::Arc;
@@ -74,7 +74,9 @@ impl Rotary {
 }
 
 impl Op for Rotary {
-    const NAME: &'static str = "rotary";
+    fn name(&self) -> &'static str {
+        "rotary"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (x, columns) = (inputs[0], self.heads * 2 * self.angles.half);
@@ -95,7 +97,9 @@ impl Op for Rotary {
             self.turn(dy, dx, columns, true, beta != E::zero());
         }
     }
+}
 
+impl GradCheck for Rotary {
     fn cases() -> Vec<Case> {
         let angles = || Arc::new(RotaryAngles::new(vec![0, 5, 2], &[1.0, 0.1]));
         vec![

@@ -1,6 +1,6 @@
 //! `yᵢ = maskᵢ ? aᵢ : bᵢ`.
 
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::Real;
 use descant_tensor::{Shape, Tensor};
 use std::sync::Arc;
@@ -12,7 +12,9 @@ pub struct Select {
 }
 
 impl Op for Select {
-    const NAME: &'static str = "select";
+    fn name(&self) -> &'static str {
+        "select"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (a, b) = (inputs[0], inputs[1]);
@@ -46,7 +48,9 @@ impl Op for Select {
             }
         }
     }
+}
 
+impl GradCheck for Select {
     fn cases() -> Vec<Case> {
         let mask: Arc<[bool]> = Arc::from([true, false, false, true, false, true]);
         // What each element is, of the inputs joined end to end.

@@ -1,6 +1,6 @@
 //! `y = 1 / (1 + e^-x)`.
 
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Real, zip_into};
 use descant_tensor::Shape;
 
@@ -9,7 +9,9 @@ use descant_tensor::Shape;
 pub struct Sigmoid;
 
 impl Op for Sigmoid {
-    const NAME: &'static str = "sigmoid";
+    fn name(&self) -> &'static str {
+        "sigmoid"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         Ok(inputs[0])
@@ -28,7 +30,9 @@ impl Op for Sigmoid {
             zip_into(dx, dy, y, |dx, dy, y| dx + dy * y * (E::one() - y));
         }
     }
+}
 
+impl GradCheck for Sigmoid {
     fn cases() -> Vec<Case> {
         vec![Case::new("sigmoid", &[&[3, 5]], |_, x| x[0].sigmoid()).within(-2.0, 2.0)]
     }

@@ -1,7 +1,7 @@
 //! `y = x σ(x)`, also called Swish (Elfwing et al. 2017, arXiv 1702.03118).
 
 use crate::activation;
-use crate::{Activation, Backward, Case, Forward, Op, Var};
+use crate::{Activation, Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Real, zip_into};
 use descant_tensor::Shape;
 
@@ -24,7 +24,9 @@ pub(crate) fn slope<E: Real>(x: &[E], slope: &mut [E]) {
 }
 
 impl Op for Silu {
-    const NAME: &'static str = "silu";
+    fn name(&self) -> &'static str {
+        "silu"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         Ok(inputs[0])
@@ -37,7 +39,9 @@ impl Op for Silu {
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
         activation::backward(ctx, Activation::Silu);
     }
+}
 
+impl GradCheck for Silu {
     fn cases() -> Vec<Case> {
         let case = Case::new("silu", &[&[3, 5]], |_, x| x[0].silu()).within(-4.0, 4.0);
         vec![case.reference(|_, x| x[0] * x[0].sigmoid())]

@@ -1,6 +1,6 @@
 //! `y = x[.., start..end]`: some columns of the last axis.
 
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Real, axpy};
 use descant_tensor::Shape;
 
@@ -12,7 +12,9 @@ pub struct SliceLast {
 }
 
 impl Op for SliceLast {
-    const NAME: &'static str = "slice_last";
+    fn name(&self) -> &'static str {
+        "slice_last"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         if inputs[0].rank() == 0 || self.start > self.end || self.end > inputs[0].last() {
@@ -37,7 +39,9 @@ impl Op for SliceLast {
             axpy(E::one(), dy, &mut dx[self.start..self.end]);
         }
     }
+}
 
+impl GradCheck for SliceLast {
     fn cases() -> Vec<Case> {
         vec![Case::new("middle columns", &[&[2, 3, 5]], |_, x| x[0].slice_last(1, 4))]
     }

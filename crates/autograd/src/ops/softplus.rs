@@ -1,6 +1,6 @@
 //! `y = log(1 + e^x)`.
 
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Real, map_into, zip_into};
 use descant_tensor::Shape;
 
@@ -9,7 +9,9 @@ use descant_tensor::Shape;
 pub struct Softplus;
 
 impl Op for Softplus {
-    const NAME: &'static str = "softplus";
+    fn name(&self) -> &'static str {
+        "softplus"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         Ok(inputs[0])
@@ -34,7 +36,9 @@ impl Op for Softplus {
         }
         ctx.recycle(slope);
     }
+}
 
+impl GradCheck for Softplus {
     fn cases() -> Vec<Case> {
         vec![
             Case::new("softplus", &[&[3, 5]], |_, x| x[0].softplus())

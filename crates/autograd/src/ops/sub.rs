@@ -1,7 +1,7 @@
 //! `y = a - b`, broadcasting.
 
 use crate::broadcast;
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::Real;
 use descant_tensor::Shape;
 
@@ -10,7 +10,9 @@ use descant_tensor::Shape;
 pub struct Sub;
 
 impl Op for Sub {
-    const NAME: &'static str = "sub";
+    fn name(&self) -> &'static str {
+        "sub"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         broadcast::shape(inputs[0], inputs[1])
@@ -23,7 +25,9 @@ impl Op for Sub {
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
         broadcast::backward(ctx, |_, _| E::one(), |_, _| -E::one());
     }
+}
 
+impl GradCheck for Sub {
     fn cases() -> Vec<Case> {
         let subtract =
             |name, shapes: &[&[usize]]| Case::new(name, shapes, |_, x| x[0] - x[1]).reference(|_, x| x[0] + -x[1]);

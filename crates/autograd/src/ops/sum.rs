@@ -1,6 +1,6 @@
 //! `y = Σ x` over all elements, or over one axis.
 
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Real, axpy, map};
 use descant_tensor::Shape;
 
@@ -19,7 +19,9 @@ fn split(shape: Shape, axis: Option<usize>) -> (usize, usize, usize) {
 }
 
 impl Op for Sum {
-    const NAME: &'static str = "sum";
+    fn name(&self) -> &'static str {
+        "sum"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let Some(axis) = self.axis else { return Ok(Shape::default()) };
@@ -62,7 +64,9 @@ impl Op for Sum {
             }
         }
     }
+}
 
+impl GradCheck for Sum {
     fn cases() -> Vec<Case> {
         vec![
             Case::new("all", &[&[2, 3]], |_, x| x[0].sum()),

@@ -1,6 +1,6 @@
 //! `y = xᵀ`: the last two axes exchanged.
 
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Real, axpy, transpose};
 use descant_tensor::Shape;
 
@@ -15,7 +15,9 @@ fn matrices(shape: Shape) -> (usize, usize, usize) {
 }
 
 impl Op for Transpose {
-    const NAME: &'static str = "transpose";
+    fn name(&self) -> &'static str {
+        "transpose"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let mut lengths = inputs[0].dims().to_vec();
@@ -44,7 +46,9 @@ impl Op for Transpose {
         }
         ctx.recycle(turned);
     }
+}
 
+impl GradCheck for Transpose {
     fn cases() -> Vec<Case> {
         vec![
             Case::new("matrix", &[&[2, 3], &[4, 3]], |_, x| x[0].matmul(x[1].transpose()))

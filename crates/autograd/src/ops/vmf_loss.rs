@@ -10,7 +10,7 @@
 
 mod bessel;
 
-use crate::{Backward, Case, Forward, Op, Var};
+use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Real, axpy, zip_sum};
 use descant_tensor::Shape;
 
@@ -22,7 +22,9 @@ pub struct VmfLoss {
 }
 
 impl Op for VmfLoss {
-    const NAME: &'static str = "vmf_loss";
+    fn name(&self) -> &'static str {
+        "vmf_loss"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         if inputs[0].rank() != 2 || inputs[0] != inputs[1] || inputs[0].last() < 2 {
@@ -62,7 +64,9 @@ impl Op for VmfLoss {
         }
         ctx.recycle(slopes);
     }
+}
 
+impl GradCheck for VmfLoss {
     fn cases() -> Vec<Case> {
         let case = |name, lambda1, lambda2, shape: &[usize], scale: f64| {
             Case::new(name, &[shape, shape], move |_, x| (x[0] * scale).vmf_loss(x[1], lambda1, lambda2))

@@ -1,8 +1,9 @@
 //! Activation checkpointing (Chen et al. 2016, arXiv 1604.06174): less memory for more work.
 
-use super::{Graph, State, Var};
-use crate::Parameters;
-use crate::op::Dispatch;
+use crate::dyn_op::Dispatch;
+use crate::graph::{Graph, Var};
+use crate::parameters::Parameters;
+use crate::recording::Recording;
 use descant_kernels::Real;
 use descant_tensor::Error;
 use std::panic::Location;
@@ -13,28 +14,29 @@ impl<'t> Graph<'t> {
     /// A value of another pass is a sticky [`Error::OtherGraph`].
     #[track_caller]
     pub fn rematerialize(self, f: impl FnOnce() -> Var<'t>) -> Var<'t> {
-        let start = self.state.borrow().nodes.len();
+        let start = self.recording.borrow().nodes.len();
         let y = f();
-        let mut state = self.state.borrow_mut();
+        let mut recording = self.recording.borrow_mut();
         if !self.owns(y) {
-            let id = state.fail(Error::OtherGraph { op: "rematerialize", location: Location::caller() });
+            let id = recording.fail(Error::OtherGraph { op: "rematerialize", location: Location::caller() });
             return Var { graph: self, id };
         }
-        state.drop_activations(start, y.id);
+        recording.drop_activations(start, y.id);
         // What is read again outside is computed again there.
-        state.adapted.retain(|(_, node)| (*node as usize) < start);
+        recording.lora_sums.retain(|(_, node)| (*node as usize) < start);
         y
     }
 }
 
-impl State {
+impl Recording {
     /// Drops what the nodes from `start` on hold, but for the value of `kept`.
     fn drop_activations(&mut self, start: usize, kept: u32) {
         if !self.mode.gradients || self.failure.is_some() {
             return;
         }
         let kept = self.nodes[kept as usize].root as usize;
-        for (id, node) in self.nodes.iter_mut().enumerate().skip(start).filter(|(_, node)| node.op.is_some()) {
+        let nodes = self.nodes.iter_mut().zip(&self.ops).enumerate().skip(start);
+        for (id, (node, _)) in nodes.filter(|(_, (_, op))| op.is_some()) {
             node.saved.drain(..).for_each(|buffer| self.pool.give(buffer));
             if id != kept {
                 node.value.take().into_iter().for_each(|buffer| self.pool.give(buffer));
@@ -47,7 +49,7 @@ impl State {
     pub(super) fn rematerialize<E: Dispatch + Real>(&mut self, parameters: &Parameters, last: usize) {
         while let Some(range) = self.dropped.pop_if(|range| range.end == last + 1) {
             for id in range {
-                if self.nodes[id].op.is_some() {
+                if self.ops[id].is_some() {
                     self.compute::<E>(parameters, id);
                 }
             }

@@ -1,17 +1,19 @@
 //! `y = W + s B A`: a weight with what a low-rank adapter adds to it.
 
-use crate::{Backward, Case, Forward, Op};
+use crate::{Backward, Case, Forward, GradCheck, Op};
 use descant_kernels::{Mat, MatMut, Real, axpy, gemm};
 use descant_tensor::Shape;
 
 /// `W[O, I]`, `A[r, I]` and `B[O, r]` to `y[O, I]`.
 #[derive(Debug)]
-pub struct AdaptedWeight {
+pub struct LoraWeight {
     pub(crate) scale: f64,
 }
 
-impl Op for AdaptedWeight {
-    const NAME: &'static str = "adapted_weight";
+impl Op for LoraWeight {
+    fn name(&self) -> &'static str {
+        "lora_weight"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match *inputs {
@@ -45,11 +47,13 @@ impl Op for AdaptedWeight {
             gemm(scale, dy_matrix, a.t(), beta, MatMut::new(db, output, rank), config);
         }
     }
+}
 
+impl GradCheck for LoraWeight {
     fn cases() -> Vec<Case> {
         let shapes: &[&[usize]] = &[&[3, 4], &[2, 4], &[3, 2]];
         vec![
-            Case::new("a weight", shapes, |graph, x| graph.record(AdaptedWeight { scale: 0.5 }, &[x[0], x[1], x[2]]))
+            Case::new("a weight", shapes, |graph, x| graph.record(LoraWeight { scale: 0.5 }, &[x[0], x[1], x[2]]))
                 .reference(|_, x| x[0] + x[2].matmul(x[1]).scale(0.5)),
         ]
     }

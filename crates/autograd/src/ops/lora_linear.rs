@@ -2,19 +2,21 @@
 //! gradient exists, so it costs less than the layer without an adapter whose weight is trained.
 
 use super::linear::before_activation;
-use crate::{Activation, Backward, Case, Forward, Op};
+use crate::{Activation, Backward, Case, Forward, GradCheck, Op};
 use descant_kernels::{Mat, MatMut, Real, add_rows, gemm, gemm_nt, gemm_nt_scratch, sum_rows_into};
 use descant_tensor::Shape;
 
 /// `x[.., I]`, `W[O, I]`, `A[r, I]`, `B[O, r]` and perhaps `b[O]` to `y[.., O]`.
 #[derive(Debug)]
-pub struct AdaptedLinear {
+pub struct LoraLinear {
     pub(crate) activation: Activation,
     pub(crate) scale: f64,
 }
 
-impl Op for AdaptedLinear {
-    const NAME: &'static str = "adapted_linear";
+impl Op for LoraLinear {
+    fn name(&self) -> &'static str {
+        "lora_linear"
+    }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (x, w, a, b) = (inputs[0], inputs[1], inputs[2], inputs[3]);
@@ -95,15 +97,18 @@ impl Op for AdaptedLinear {
         }
         [Some(low), Some(dlow), scratch].into_iter().flatten().for_each(|scratch| ctx.recycle(scratch));
     }
+}
 
+impl GradCheck for LoraLinear {
     fn cases() -> Vec<Case> {
         let shapes: &[&[usize]] = &[&[3, 4], &[2, 4], &[2, 4], &[2, 2], &[2]];
         let case = |name, shapes, activation: Activation| {
-            Case::new(name, shapes, move |graph, x| graph.record(AdaptedLinear { activation, scale: 0.5 }, x))
-                .reference(move |_, x| {
+            Case::new(name, shapes, move |graph, x| graph.record(LoraLinear { activation, scale: 0.5 }, x)).reference(
+                move |_, x| {
                     let weight = x[1] + x[3].matmul(x[2]).scale(0.5);
                     x[0].linear(weight, x.get(4).copied(), activation)
-                })
+                },
+            )
         };
         vec![
             case("without bias", &shapes[..4], Activation::Identity),

@@ -1,52 +1,32 @@
-//! Low-rank adaptation (Hu et al. 2022, arXiv 2106.09685): wherever a model reads an adapted weight, it reads
+//! Low-rank adaptation, LoRA (Hu et al. 2022, arXiv 2106.09685). Instead of an adapted weight, a model reads
 //!
 //! ```text
 //! W + s B A      W[O, I]      B[O, r]      A[r, I]
 //! ```
 //!
-//! of which W is frozen. Layers know nothing of it, so every weight of every kind of model can be adapted: a linear layer
-//! computes `x Wᵀ + s (x Aᵀ) Bᵀ`, without the sum and its gradient; to all other operations the sum is given, computed once
-//! a pass where it is first read.
+//! with W frozen. Layers know nothing of it, so every weight of every kind of model can be adapted. A linear layer computes
+//! `x Wᵀ + s (x Aᵀ) Bᵀ`, without the sum and its gradient; all other operations read the sum, computed once a pass where it is
+//! first read.
 
-use crate::ops::{adapted_linear::AdaptedLinear, adapted_weight::AdaptedWeight};
-use crate::{Activation, Graph, ParameterId, Parameters, Var};
+use crate::activation::Activation;
+use crate::graph::{Graph, Var};
+use crate::ops::lora_linear::LoraLinear;
+use crate::ops::lora_weight::LoraWeight;
+use crate::parameters::{LoraAdapter, ParameterId, Parameters};
 use descant_kernels::{Mat, MatMut, Parallelism, Real, gemm};
 use descant_tensor::{Buffer, DType, Error, Result, Shape, Tensor};
 use smallvec::SmallVec;
 
-/// What is added to a weight.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Adapter {
-    pub(crate) weight: ParameterId,
-    a: ParameterId,
-    b: ParameterId,
-    scale: f64,
-}
-
-/// The factors of an adapted weight, `W + scale B A`.
-#[derive(Clone, Copy, Debug)]
-pub struct LoraAdapter {
-    /// `W[O, I]`, which is frozen.
-    pub weight: ParameterId,
-    /// `A[r, I]`.
-    pub a: ParameterId,
-    /// `B[O, r]`.
-    pub b: ParameterId,
-    /// What their product is multiplied by.
-    pub scale: f64,
-}
-
 impl Parameters {
     /// The adapted weights with their factors.
     pub fn adapters(&self) -> impl Iterator<Item = LoraAdapter> + '_ {
-        self.adapters.iter().map(|&Adapter { weight, a, b, scale }| LoraAdapter { weight, a, b, scale })
+        self.adapters.iter().copied()
     }
 
-    /// Freezes a matrix, and adds the two factors of what is trained in its place: `NAME.lora_A[r, I]` and
-    /// `NAME.lora_B[O, r]`, both of zeros.
+    /// Freezes a matrix, and adds the two factors of its adapter: `NAME.lora_A[r, I]` and `NAME.lora_B[O, r]`, both zero.
     ///
     /// # Errors
-    /// [`Error::Parameter`] where it is no matrix, or adapted already.
+    /// [`Error::Parameter`] if it is no matrix, or already adapted.
     pub fn adapt(&mut self, weight: ParameterId, rank: usize, scale: f64) -> Result<[ParameterId; 2]> {
         let name = self.name(weight).to_owned();
         let wrong = |reason: &str| Err(Error::Parameter { name: name.clone(), reason: reason.to_owned() });
@@ -57,7 +37,7 @@ impl Parameters {
         let a = self.add(&format!("{name}.lora_A"), [rank, columns]);
         let b = self.add(&format!("{name}.lora_B"), [rows, rank]);
         self.set_trainable(weight, false);
-        self.adapters.push(Adapter { weight, a, b, scale });
+        self.adapters.push(LoraAdapter { weight, a, b, scale });
         Ok([a, b])
     }
 
@@ -66,12 +46,12 @@ impl Parameters {
         !self.adapters.is_empty()
     }
 
-    /// Whether this is a factor of an adapter, rather than a parameter of the model's own.
+    /// Whether this is a factor of an adapter.
     pub fn is_adapter(&self, id: ParameterId) -> bool {
         self.adapters.iter().any(|adapter| [adapter.a, adapter.b].contains(&id))
     }
 
-    /// The same model without adapters: each is added into its weight, and is no more.
+    /// The same parameters with each adapter merged into its weight.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
@@ -98,8 +78,8 @@ impl Parameters {
     }
 }
 
-impl Adapter {
-    /// The whole weight with what is added to it.
+impl LoraAdapter {
+    /// The whole weight, merged with the adapter.
     fn sum<E: Real>(&self, parameters: &Parameters) -> Vec<E> {
         let mut weight = parameters.values::<E>(self.weight).to_vec();
         self.add_into(parameters, &mut weight);
@@ -117,26 +97,25 @@ impl Adapter {
 }
 
 impl<'t> Graph<'t> {
-    /// The adapter of the weight that a value is part of, from where on, and the shape of the part.
-    fn adapter(self, var: Var<'t>) -> Option<(Adapter, usize, Shape)> {
+    /// The adapter of the weight that a value is part of, with the offset and the shape of the part.
+    fn lora_adapter(self, var: Var<'t>) -> Option<(LoraAdapter, usize, Shape)> {
         let (id, start, shape) = self.parameter_of(var)?;
         let adapter = self.parameters().adapters.iter().find(|adapter| adapter.weight == id)?;
         Some((*adapter, start, shape))
     }
 
-    /// The value, or of an adapted weight the sum.
-    pub(crate) fn adapted(self, var: Var<'t>) -> Var<'t> {
-        let Some((Adapter { weight, a, b, scale }, start, shape)) = self.adapter(var) else { return var };
-        let sum = self.adapted_once(weight, || {
-            self.record(AdaptedWeight { scale }, &[weight, a, b].map(|id| self.parameter(id)))
-        });
+    /// The value; for an adapted weight, the sum `W + s B A`.
+    pub(crate) fn with_lora(self, var: Var<'t>) -> Var<'t> {
+        let Some((LoraAdapter { weight, a, b, scale }, start, shape)) = self.lora_adapter(var) else { return var };
+        let sum = self
+            .lora_sum_once(weight, || self.record(LoraWeight { scale }, &[weight, a, b].map(|id| self.parameter(id))));
         if sum.shape() == shape { sum } else { sum.view(start, shape) }
     }
 
-    /// The elements of an adapted weight, or of a part of it, with what is added to them. Nothing is recorded for it: neither
-    /// what is drawn later in the pass nor its end depends on who looks.
-    pub(crate) fn adapted_value(self, var: Var<'t>) -> Option<Result<Tensor>> {
-        let (adapter, start, shape) = self.adapter(var)?;
+    /// The elements of `W + s B A`, or of a part of it. Nothing is recorded: reading a value changes neither later random draws
+    /// nor the result of the pass.
+    pub(crate) fn lora_value(self, var: Var<'t>) -> Option<Result<Tensor>> {
+        let (adapter, start, shape) = self.lora_adapter(var)?;
         let parameters = self.parameters();
         Some(match self.dtype() {
             DType::F32 => Tensor::new(shape, &adapter.sum::<f32>(parameters)[start..start + shape.len()]),
@@ -144,26 +123,26 @@ impl<'t> Graph<'t> {
         })
     }
 
-    /// `f(x Wᵀ + b)` where `weight` is an adapted one, or rows of it.
+    /// `f(x Wᵀ + b)` if `weight` is an adapted weight, or rows of one.
     #[track_caller]
-    pub(crate) fn adapted_linear(
+    pub(crate) fn lora_linear(
         self,
         x: Var<'t>,
         weight: Var<'t>,
         bias: Option<Var<'t>>,
         activation: Activation,
     ) -> Option<Var<'t>> {
-        let (Adapter { a, b, scale, .. }, start, shape) = self.adapter(weight)?;
+        let (LoraAdapter { a, b, scale, .. }, start, shape) = self.lora_adapter(weight)?;
         let [a, b] = [a, b].map(|id| self.parameter(id));
         let &[rows, columns] = shape.dims() else { return None };
         if columns != a.shape()[1] || columns == 0 || !start.is_multiple_of(columns) {
             return None;
         }
         let first = start / columns;
-        let inputs = [self.adapted(x), weight, a, b.slice(first, first + rows)];
-        let bias = bias.map(|bias| self.adapted(bias));
+        let inputs = [self.with_lora(x), weight, a, b.slice(first, first + rows)];
+        let bias = bias.map(|bias| self.with_lora(bias));
         let inputs: SmallVec<[Var<'t>; 5]> = inputs.into_iter().chain(bias).collect();
-        Some(self.record(AdaptedLinear { activation, scale }, &inputs))
+        Some(self.record(LoraLinear { activation, scale }, &inputs))
     }
 }
 
