@@ -1,13 +1,5 @@
-use crate::{DType, Element};
-use aligned_vec::{AVec, ConstAlign};
-
-/// Elements whose first one lies on a 64-byte boundary: one cache line, one AVX-512 register.
-pub type Aligned<E> = AVec<E, ConstAlign<64>>;
-
-/// `len` zeros, aligned.
-pub fn aligned<E: Element>(len: usize) -> Aligned<E> {
-    AVec::__from_elem(64, E::zero(), len)
-}
+use crate::aligned::{Aligned, aligned};
+use crate::dtype::DType;
 
 /// Elements of a type that is known at run time.
 #[derive(Clone, Debug)]

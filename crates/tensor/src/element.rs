@@ -1,35 +1,9 @@
-use crate::{Aligned, Buffer};
+use crate::aligned::Aligned;
+use crate::buffer::Buffer;
+use crate::dtype::DType;
 use num_traits::{Float, NumAssign};
 use std::fmt;
 use std::iter::Sum;
-
-/// The element type of a graph, a run-time property.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DType {
-    /// 32-bit IEEE floating point: training and inference.
-    F32,
-    /// 64-bit IEEE floating point: gradient checks.
-    F64,
-}
-
-impl DType {
-    /// Bytes of one element.
-    pub fn size(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F64 => 8,
-        }
-    }
-}
-
-impl fmt::Display for DType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::F32 => "f32",
-            Self::F64 => "f64",
-        })
-    }
-}
 
 /// A type that a [`Buffer`] can hold: `f32` or `f64`.
 pub trait Element: Float + NumAssign + Sum + Default + fmt::Debug + Send + Sync + 'static {

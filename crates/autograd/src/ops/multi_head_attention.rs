@@ -11,133 +11,25 @@
 //! backward computes the weights again from it.
 
 mod bias;
+mod cases;
+mod config;
 mod tile;
 
 pub use bias::{PositionBias, alibi_slopes};
+pub use config::{AttentionConfig, AttentionOperand, MultiHeadAttention};
 
-use crate::{Backward, Case, Forward, GradCheck, Graph, Op, Segments, Var};
+use crate::{Backward, Forward, Graph, Op, Segments, Var};
+use config::{Sequence, TILE};
 use descant_kernels::{Mat, MatMut, Real, exp_minus_max_rows, gemm, lanes, scale, vectorized};
 use descant_tensor::Shape;
 use std::ops::Range;
 use std::sync::Arc;
 use tile::Tile;
 
-/// How queries look at keys.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AttentionConfig {
-    /// Heads of the queries.
-    pub heads: usize,
-    /// Heads of the keys and values: a divisor of `heads`, each shared by as many (Ainslie et al. 2023, arXiv 2305.13245).
-    pub kv_heads: usize,
-    /// Columns of one head.
-    pub head_dim: usize,
-    /// The factor of the scores, usually `1/√head_dim`.
-    pub scale: f64,
-    /// Whether a query sees only the keys up to its own place. The last query stands at the last key.
-    pub causal: bool,
-    /// Of a causal attention: how many keys a query sees at most, its own among them.
-    pub window: Option<usize>,
-    /// What is added to the scores.
-    pub bias: PositionBias,
-    /// The limit that scores come near and never reach.
-    pub soft_cap: Option<f64>,
-    /// The share of weights dropped in training.
-    pub dropout: f64,
-}
-
-/// A value whose columns from `column` on are meant: queries, keys and values may lie side by side in one.
-#[derive(Clone, Copy, Debug)]
-pub struct AttentionOperand<'t> {
-    /// `[N, C]`.
-    pub x: Var<'t>,
-    /// The first column.
-    pub column: usize,
-}
-
-/// Inputs `q[Nq, ..]`, `k[Nm, ..]`, `v[Nm, ..]` and perhaps a table of biases; output `[Nq, heads · head_dim]`.
-#[derive(Debug)]
-pub struct MultiHeadAttention {
-    heads: AttentionConfig,
-    columns: [usize; 3],
-    queries: Arc<Segments>,
-    memory: Arc<Segments>,
-    /// Queries and keys in a tile.
-    tile: (usize, usize),
-}
-
-/// The size of a tile: large enough for the products, small enough for the second cache.
-const TILE: (usize, usize) = (64, 512);
-
-/// One sequence: its rows of the queries, and of the keys and values.
-#[derive(Clone)]
-struct Sequence {
-    index: usize,
-    queries: Range<usize>,
-    memory: Range<usize>,
-}
-
 impl MultiHeadAttention {
-    /// The sequences that have both queries and memory.
-    fn sequences(&self) -> impl Iterator<Item = Sequence> + '_ {
-        (0..self.queries.len()).filter_map(|index| {
-            let (queries, memory) = (self.queries.span(index)?, self.memory.span(index)?);
-            (!queries.is_empty() && !memory.is_empty()).then_some(Sequence { index, queries, memory })
-        })
-    }
-
-    /// Every head of these sequences.
-    fn each_head(&self) -> impl Iterator<Item = (Sequence, usize)> + '_ {
-        self.sequences().flat_map(|sequence| (0..self.heads.heads).map(move |head| (sequence.clone(), head)))
-    }
-
-    /// The tiles of queries of a sequence.
-    fn query_tiles(&self, sequence: &Sequence) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (end, size) = (sequence.queries.len(), self.tile.0);
-        (0..end).step_by(size).map(move |start| start..(start + size).min(end))
-    }
-
-    /// The tiles of keys that some of these queries see.
-    fn key_tiles(&self, sequence: &Sequence, queries: &Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
-        let Range { start, .. } = self.seen(sequence, queries.start);
-        let Range { end, .. } = self.seen(sequence, queries.end - 1);
-        let size = self.tile.1;
-        (start..end).step_by(size).map(move |start| start..(start + size).min(end))
-    }
-
-    /// The keys that a query sees.
-    fn seen(&self, sequence: &Sequence, query: usize) -> Range<usize> {
-        let (queries, memory) = (sequence.queries.len(), sequence.memory.len());
-        if !self.heads.causal {
-            return 0..memory;
-        }
-        let end = (query + 1 + memory).saturating_sub(queries);
-        let window = self.heads.window.unwrap_or(memory);
-        end.saturating_sub(window)..end
-    }
-
     /// Everything about one tile of one head.
     fn tile<'a>(&'a self, sequence: &'a Sequence, head: usize, queries: Range<usize>, keys: Range<usize>) -> Tile<'a> {
         Tile { op: self, sequence, head, queries, keys }
-    }
-
-    /// Columns of a head in the queries, the keys and the values.
-    fn starts(&self, head: usize) -> [usize; 3] {
-        let AttentionConfig { heads, kv_heads, head_dim, .. } = self.heads;
-        let key = head / (heads / kv_heads) * head_dim;
-        [self.columns[0] + head * head_dim, self.columns[1] + key, self.columns[2] + key]
-    }
-
-    /// The most keys of one sequence.
-    fn longest(&self) -> usize {
-        self.sequences().map(|sequence| sequence.memory.len()).max().unwrap_or(0)
-    }
-
-    /// How much scratch a tile's scores need.
-    fn scores(&self) -> usize {
-        let most = |segments: &Segments, tile: usize| {
-            (0..segments.len()).map(|i| segments.rows(i).len()).max().unwrap_or(0).min(tile)
-        };
-        most(&self.queries, self.tile.0) * most(&self.memory, self.tile.1)
     }
 }
 
@@ -232,7 +124,7 @@ impl Op for MultiHeadAttention {
                     gemm(E::of(self.heads.scale), q, keys_t.columns(keys.clone()), E::zero(), into, config);
                     tile.cap(scores, &mut []);
                     tile.add_bias(scores, table);
-                    tile.hide(scores);
+                    tile.apply_mask(scores);
                     let before = maxima;
                     let mut tile_totals = [E::zero(); TILE.0];
                     exp_minus_max_rows(scores, &mut maxima[..n], &mut tile_totals[..n]);
@@ -349,12 +241,6 @@ impl Op for MultiHeadAttention {
         for scratch in [log_sums, weights, dscores, mask, slopes, copy, copy_v] {
             ctx.recycle(scratch);
         }
-    }
-}
-
-impl GradCheck for MultiHeadAttention {
-    fn cases() -> Vec<Case> {
-        tile::cases()
     }
 }
 
