@@ -60,10 +60,10 @@ impl Weights {
         let vocabulary = tokenizers.vocabulary(&recipe.loss).map_err(wrong)?;
         let numbers = Estimate::of(recipe, &vocabulary, DType::F32, 0.0).map_err(wrong)?.parameters;
         let tensors = self.files.iter().flat_map(TensorFile::tensors);
-        let found: f64 = tensors.filter_map(Tensor::len).map(|len| len as f64).sum();
+        let found = tensors.filter_map(Tensor::len).fold(0, usize::saturating_add);
         // A bias of the logits may be left out, and a table of positions may follow from a formula.
         let positions = 2 * recipe.model.max_length().unwrap_or(0) * recipe.model.hidden;
-        if numbers > found + (vocabulary.target + positions) as f64 {
+        if numbers > found.saturating_add(vocabulary.target + positions) as f64 {
             return Err(wrong(format!(
                 "the weights are {found} numbers, and it describes a model of {numbers}: is one of them of another model?"
             )));
@@ -297,7 +297,7 @@ impl Weights {
                 let Some(piece) = known else {
                     let Some(spare) = Redundant::of(family, &name) else {
                         let reason =
-                            format!("'{name}' has no place in a model of config.json: is that of another one?");
+                            format!("'{name}' has no place in the model that its configuration describes: is it of another one?");
                         return Err(wrong(reason));
                     };
                     let entries = parameters.find(table).map_or(0, |id| parameters.shape(id)[0]);
