@@ -44,6 +44,8 @@ mod recording;
 mod sequences;
 mod tape;
 mod var;
+#[cfg(test)]
+mod walks;
 
 pub use activation::Activation;
 pub use any_op::AnyOp;

@@ -296,8 +296,9 @@ impl Weights {
                     .find_map(|name| wanted.remove(&name));
                 let Some(piece) = known else {
                     let Some(spare) = Redundant::of(family, &name) else {
-                        let reason =
-                            format!("'{name}' has no place in the model that its configuration describes: is it of another one?");
+                        let reason = format!(
+                            "'{name}' has no place in the model that its configuration describes: is it of another one?"
+                        );
                         return Err(wrong(reason));
                     };
                     let entries = parameters.find(table).map_or(0, |id| parameters.shape(id)[0]);

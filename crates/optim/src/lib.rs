@@ -11,6 +11,8 @@ mod ranges;
 pub mod schedules;
 mod tree_sum;
 mod update;
+#[cfg(test)]
+mod walks;
 mod weight_average;
 
 pub use gradient_clipping::{Clipping, ClippingConfig};

@@ -5,6 +5,8 @@ mod metric;
 mod prediction;
 mod token_error_rate;
 mod unit;
+#[cfg(test)]
+mod walks;
 
 pub use metric::TextMetric;
 pub use prediction::Prediction;
