@@ -1,120 +1,77 @@
-//! Functions of single numbers between layers, their values and derivatives, block by block so that every pass but the
-//! first finds its numbers in the first cache.
+//! Activations of layers: the elementwise functions that a recipe can name.
 
-use crate::ops::{gelu, gelu_tanh, silu};
-use crate::{Backward, Forward};
-use descant_kernels::{Real, map, map_into, zip_into};
+use crate::ops::unary::Unary;
+use descant_kernels::{Real, zip_into};
 use serde::{Deserialize, Serialize};
 
-/// What follows a product.
+/// What follows a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
-    /// Nothing.
+    /// None.
     #[default]
     Identity,
-    /// `tanh x`.
+    /// See [`Unary::Tanh`].
     Tanh,
-    /// `1 / (1 + e^-x)`.
+    /// See [`Unary::Sigmoid`].
     Sigmoid,
-    /// `max(x, 0)`.
+    /// See [`Unary::Relu`].
     Relu,
-    /// `x Φ(x)`, Φ the normal distribution's cumulative function.
+    /// See [`Unary::Gelu`].
     Gelu,
-    /// GELU approximated by a hyperbolic tangent, as in GPT-2.
+    /// See [`Unary::GeluTanh`].
     GeluTanh,
-    /// `x σ(x)`, also called Swish.
+    /// See [`Unary::Silu`].
     Silu,
 }
 
-/// Numbers in a block.
-pub(crate) const BLOCK: usize = 1024;
-
 impl Activation {
-    /// Whether its derivative can be told from its value.
-    pub(crate) fn is_told_by_value(self) -> bool {
-        matches!(self, Self::Identity | Self::Tanh | Self::Sigmoid | Self::Relu)
+    fn function(self) -> Option<Unary> {
+        match self {
+            Self::Identity => None,
+            Self::Tanh => Some(Unary::Tanh),
+            Self::Sigmoid => Some(Unary::Sigmoid),
+            Self::Relu => Some(Unary::Relu),
+            Self::Gelu => Some(Unary::Gelu),
+            Self::GeluTanh => Some(Unary::GeluTanh),
+            Self::Silu => Some(Unary::Silu),
+        }
+    }
+
+    /// Whether the derivative is computed from the output, so that the pre-activation need not be kept.
+    pub(crate) fn derivative_from_output(self) -> bool {
+        self.function().is_none_or(Unary::derivative_from_output)
     }
 
     /// `y = f(x)`.
     pub(crate) fn value<E: Real>(self, x: &[E], y: &mut [E]) {
-        for (x, y) in x.chunks(BLOCK).zip(y.chunks_mut(BLOCK)) {
-            match self {
-                Self::Gelu => gelu::value(x, y),
-                Self::GeluTanh => gelu_tanh::value(x, y),
-                Self::Silu => silu::value(x, y),
-                Self::Identity | Self::Tanh | Self::Sigmoid | Self::Relu => {
-                    y.copy_from_slice(x);
-                    self.in_place(y);
-                }
-            }
+        match self.function() {
+            Some(function) => function.value(x, y),
+            None => y.copy_from_slice(x),
         }
     }
 
-    /// `x = f(x)`, of those whose derivative can be told from their value.
-    pub(crate) fn in_place<E: Real>(self, x: &mut [E]) {
-        match self {
-            Self::Tanh => E::tanh_all(x),
-            Self::Sigmoid => E::sigmoid_all(x),
-            Self::Relu => map(x, |x| x.max(E::zero())),
-            Self::Identity | Self::Gelu | Self::GeluTanh | Self::Silu => {}
-        }
-    }
-
-    /// `slope = f'(x)`, for a block.
-    fn slope<E: Real>(self, x: &[E], slope: &mut [E]) {
-        match self {
-            Self::Identity => slope.fill(E::one()),
-            Self::Tanh => {
-                self.value(x, slope);
-                map(slope, |y| E::one() - y * y);
-            }
-            Self::Sigmoid => {
-                self.value(x, slope);
-                map(slope, |y| y * (E::one() - y));
-            }
-            Self::Relu => map_into(x, slope, |x| if x > E::zero() { E::one() } else { E::zero() }),
-            Self::Gelu => gelu::slope(x, slope),
-            Self::GeluTanh => gelu_tanh::slope(x, slope),
-            Self::Silu => silu::slope(x, slope),
+    /// `y = f(y)`.
+    pub(crate) fn in_place<E: Real>(self, y: &mut [E]) {
+        if let Some(function) = self.function() {
+            function.in_place(y);
         }
     }
 
     /// `dx = beta dx + dy f'(x)`, with `beta` 0 or 1; with 0, `dx` is not read.
-    pub(crate) fn carry<E: Real>(self, x: &[E], dy: &[E], beta: E, dx: &mut [E]) {
-        let mut slope = [E::zero(); BLOCK];
-        for ((x, dy), dx) in x.chunks(BLOCK).zip(dy.chunks(BLOCK)).zip(dx.chunks_mut(BLOCK)) {
-            let slope = &mut slope[..x.len()];
-            self.slope(x, slope);
-            if beta == E::zero() {
-                zip_into(dx, dy, slope, |_, dy, slope| dy * slope);
-            } else {
-                zip_into(dx, dy, slope, |dx, dy, slope| dx + dy * slope);
-            }
+    pub(crate) fn backward<E: Real>(self, x: &[E], dy: &[E], beta: E, dx: &mut [E]) {
+        match self.function() {
+            Some(function) => function.backward_by_slope(x, dy, beta, dx),
+            None if beta == E::zero() => dx.copy_from_slice(dy),
+            None => zip_into(dx, dy, dy, |dx, dy, _| dx + dy),
         }
     }
 
-    /// `dz = dy f'(z)`, with the derivative in terms of `y = f(z)`; of those that allow it.
-    pub(crate) fn carry_from_value<E: Real>(self, y: &[E], dy: &[E], dz: &mut [E]) {
-        match self {
-            Self::Tanh => zip_into(dz, dy, y, |_, dy, y| dy * (E::one() - y * y)),
-            Self::Sigmoid => zip_into(dz, dy, y, |_, dy, y| dy * y * (E::one() - y)),
-            Self::Relu => zip_into(dz, dy, y, |_, dy, y| if y > E::zero() { dy } else { E::zero() }),
-            Self::Identity | Self::Gelu | Self::GeluTanh | Self::Silu => dz.copy_from_slice(dy),
+    /// `dz = dy f'(z)`, with the derivative from the output `y = f(z)`.
+    pub(crate) fn backward_from_output<E: Real>(self, y: &[E], dy: &[E], dz: &mut [E]) {
+        match self.function() {
+            Some(function) => function.backward_from_output(y, dy, dz),
+            None => dz.copy_from_slice(dy),
         }
-    }
-}
-
-/// Forward of an operation that is an activation alone.
-pub(crate) fn forward<E: Real>(ctx: &mut Forward<'_, E>, activation: Activation) {
-    let x = ctx.input(0);
-    activation.value(x, ctx.output());
-}
-
-/// Its backward.
-pub(crate) fn backward<E: Real>(ctx: &mut Backward<'_, E>, activation: Activation) {
-    let (x, dy) = (ctx.input(0), ctx.dy());
-    if let Some((dx, beta)) = ctx.dx_beta(0) {
-        activation.carry(x, dy, beta, dx);
     }
 }

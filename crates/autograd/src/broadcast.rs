@@ -46,12 +46,12 @@ pub(crate) fn forward<E: Real>(ctx: &mut Forward<'_, E>, f: impl Fn(E, E) -> E) 
 /// Adds `da(a, b) dy` and `db(a, b) dy`, summed over repeated axes, to the gradients of the inputs.
 pub(crate) fn backward<E: Real>(ctx: &mut Backward<'_, E>, da: impl Fn(E, E) -> E, db: impl Fn(E, E) -> E) {
     let (sa, sb, out) = (ctx.shape(0), ctx.shape(1), ctx.output_shape());
-    carry(ctx, 0, 1, &Runs::new(out, sa, sb), da);
-    carry(ctx, 1, 0, &Runs::new(out, sb, sa), |b, a| db(a, b));
+    input_backward(ctx, 0, 1, &Runs::new(out, sa, sb), da);
+    input_backward(ctx, 1, 0, &Runs::new(out, sb, sa), |b, a| db(a, b));
 }
 
 /// The gradient of input `own`, with `d(own, other)` the derivative.
-fn carry<E: Real>(ctx: &mut Backward<'_, E>, own: usize, other: usize, runs: &Runs, d: impl Fn(E, E) -> E) {
+fn input_backward<E: Real>(ctx: &mut Backward<'_, E>, own: usize, other: usize, runs: &Runs, d: impl Fn(E, E) -> E) {
     let (a, b, dy) = (ctx.input(own), ctx.input(other), ctx.dy());
     let Some((dx, beta)) = ctx.dx_beta(own) else { return };
     if beta == E::zero() && runs.count == 1 && runs.single == [false; 2] {

@@ -51,7 +51,7 @@ impl Op for Glu {
                     zip_into(dup, dy, &f, |du, dy, f| du + dy * f);
                 }
                 zip_into(&mut dyu, dy, up, |_, dy, u| dy * u);
-                self.activation.carry(gate, &dyu, beta, dgate);
+                self.activation.backward(gate, &dyu, beta, dgate);
             }
         }
         ctx.recycle(f);

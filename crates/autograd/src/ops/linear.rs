@@ -31,7 +31,7 @@ impl Op for Linear {
         let (rows, input, output) = (ctx.shape(0).rows(), ctx.shape(1)[1], ctx.shape(1)[0]);
         let bias = (ctx.inputs() > 2).then(|| ctx.input(2));
         let mut scratch = ctx.scratch(gemm_nt_scratch(rows, input, output, config));
-        let apart = !self.activation.is_told_by_value();
+        let apart = !self.activation.derivative_from_output();
         let mut z = ctx.scratch(if apart { rows * output } else { 0 });
         let product = if apart { &mut *z } else { ctx.output() };
         let into = MatMut::new(product, rows, output);
@@ -110,11 +110,11 @@ pub(super) fn before_activation<E: Real>(
     }
     let dy = ctx.dy();
     let mut dz = ctx.scratch(dy.len());
-    if activation.is_told_by_value() {
-        activation.carry_from_value(ctx.output(), dy, &mut dz);
+    if activation.derivative_from_output() {
+        activation.backward_from_output(ctx.output(), dy, &mut dz);
     } else {
         let z = ctx.take_saved(saved, dy.len());
-        activation.carry(&z, dy, E::zero(), &mut dz);
+        activation.backward(&z, dy, E::zero(), &mut dz);
         ctx.recycle(z);
     }
     Some(dz)

@@ -38,7 +38,7 @@ impl Op for LoraLinear {
         let bias = (ctx.inputs() > 4).then(|| ctx.input(4));
         let mut scratch = ctx.scratch(gemm_nt_scratch(rows, input, output, config));
         let mut low = ctx.scratch(rows * rank);
-        let apart = !self.activation.is_told_by_value();
+        let apart = !self.activation.derivative_from_output();
         let mut z = ctx.scratch(if apart { rows * output } else { 0 });
         let product = if apart { &mut *z } else { ctx.output() };
         let x = Mat::new(x, rows, input);
