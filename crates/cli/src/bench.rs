@@ -108,12 +108,12 @@ impl Bench {
             .map_err(anyhow::Error::msg)?;
         parameters.set_precision(recipe.train.precision.into());
         let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
-        let mut replicas = Replicas::new(threads, threads)?.taught_by(origins.into_teacher());
+        let mut replicas = Replicas::new(threads, threads)?.with_teacher(origins.into_teacher());
         let mut next = batches.chunks(1).cycle();
         let mut step = |replicas: &mut Replicas, seed: u32| -> anyhow::Result<(f64, usize)> {
             let batch = next.next().unwrap_or_default();
             let start = Instant::now();
-            replicas.pass(model.as_ref(), &parameters, batch, seed.into())?;
+            replicas.forward_backward(model.as_ref(), &parameters, batch, seed.into())?;
             let clipping = recipe.train.clip.clipping(replicas.reduce());
             replicas.update(&mut optimizer, &mut parameters, recipe.train.learning_rate, clipping)?;
             let ms = 1e3 * start.elapsed().as_secs_f64();

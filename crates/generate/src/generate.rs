@@ -89,7 +89,7 @@ pub fn stream(
     let (mut tokens, mut parents): (Vec<u32>, _) = (prompts.iter().map(|prompt| prompt[0]).collect(), Vec::new());
     // Tokens before the next ones: all of them, and those in the decoder state.
     let (mut step, mut in_state) = (0, 0);
-    // One step of the model for all hypotheses of all rows, those of a row side by side.
+    // One step of the model for all hypotheses of all rows, those of a row consecutive.
     while !tokens.is_empty() {
         if window.is_full(in_state) {
             let each = searches.iter().zip(&prompts);

@@ -111,7 +111,7 @@ pub struct DecodingOptions {
     pub forced_end: bool,
     /// Tokens that are never written, such as `<unk>` and `<s>`: the others have all the probability.
     pub forbidden: Vec<u32>,
-    /// Threads for the products of a step.
+    /// Threads of the GEMMs of a step.
     pub parallelism: Parallelism,
 }
 

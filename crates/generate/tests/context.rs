@@ -87,7 +87,7 @@ fn of_a_longer_prompt_the_end_is_read_with_room_for_the_answer() {
         });
         model.resume(&sequences(&[prompt]), &options).remove(0)
     };
-    // Of 10 tokens, 2 are for what is written and read, and 1 is the beginning.
+    // Of 10 tokens, 2 are for generated tokens that are read, and 1 is BOS.
     assert_same(&write(&long, Some(10), 3), &write(&long[23..], None, 3));
     // Half is, where more is to be written.
     assert_same(&write(&long, Some(10), 6), &write(&long[26..], None, 6));

@@ -80,17 +80,17 @@ fn hypotheses_are_sorted_and_scored_as_the_model_scores_them_whole() {
 /// Every finished sequence of at most `limit` tokens, `</s>` among them, the best first.
 fn enumerate(model: &Model, source: &[u32], entries: u32, limit: usize, length_penalty: f64) -> Vec<Hypothesis> {
     let mut all = Vec::new();
-    let mut beginnings = vec![Vec::new()];
+    let mut prefixes = vec![Vec::new()];
     for _ in 0..limit {
         let mut longer = Vec::new();
-        for tokens in beginnings {
+        for tokens in prefixes {
             longer.extend((0..entries).filter(|&t| t != EOS).map(|t| [&tokens[..], &[t]].concat()));
             let log_probability = model.score(Some(source), &[], &tokens, true);
             let mut one = Hypothesis { tokens, score: 0.0, log_probability, finished: true };
             one.score = log_probability / divisor(&one, length_penalty);
             all.push(one);
         }
-        beginnings = longer;
+        prefixes = longer;
     }
     all.sort_by(|a, b| b.score.total_cmp(&a.score));
     all

@@ -4,17 +4,17 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The kind of model.
+/// The model family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ModelKind {
-    /// Reads a source, writes a target.
+    /// Maps a source to a target.
     EncoderDecoder,
     /// Continues a text.
     LanguageModel,
 }
 
-/// What the layers of an encoder or a decoder are.
+/// The layers of an encoder or a decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LayerKind {
@@ -24,38 +24,37 @@ pub enum LayerKind {
     Transformer,
 }
 
-/// Where the decoder's first state comes from.
+/// The decoder's initial state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bridge {
-    /// The encoder's last states, of both directions side by side.
+    /// The encoder's last states, those of both directions concatenated.
     State,
-    /// Zeros: all that is known of the source comes through attention.
+    /// Zeros: the source is seen through attention only.
     Zero,
 }
 
-/// Which tables of vectors are one.
+/// Weight tying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tie {
     /// None.
     None,
-    /// The embedding of what is written, and the output projection (Press & Wolf 2017, arXiv 1608.05859).
+    /// The target embedding and the output projection (Press & Wolf 2017, arXiv 1608.05859).
     Output,
-    /// The embeddings of the source and of what is written, apart from the output projection; needs one vocabulary for
-    /// both sides.
+    /// The source and the target embedding, not the output projection; needs a shared vocabulary.
     Embeddings,
-    /// All three; needs one vocabulary for both sides.
+    /// All three; needs a shared vocabulary.
     All,
 }
 
 impl Tie {
-    /// Whether source and target have one embedding.
+    /// Whether source and target share an embedding.
     pub fn joins_sides(self) -> bool {
         matches!(self, Self::Embeddings | Self::All)
     }
 
-    /// Whether the output projection is an embedding.
+    /// Whether the output projection is tied to an embedding.
     pub fn joins_output(self) -> bool {
         matches!(self, Self::Output | Self::All)
     }
@@ -67,19 +66,19 @@ impl Tie {
 pub struct ModelConfig {
     /// `encoder-decoder` or `language-model`.
     pub kind: ModelKind,
-    /// What writes: `recurrent` or `transformer`.
+    /// The decoder's layers: `recurrent` or `transformer`.
     #[serde(default = "recurrent")]
     pub decoder: LayerKind,
-    /// What reads the source; by default as the decoder.
+    /// The encoder's layers; by default as the decoder's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder: Option<LayerKind>,
     /// Of recurrent layers, `lstm` or `gru`.
     #[serde(default = "lstm")]
     pub cell: Cell,
-    /// Width of the embeddings; of Transformers that of all states, `hidden`.
+    /// Width of the embeddings; of Transformers it is `hidden`.
     #[serde(default = "width")]
     pub embedding: usize,
-    /// Width of the hidden states; of both directions of the encoder together.
+    /// Width of the hidden states (d_model); of a bidirectional encoder, of both directions together.
     #[serde(default = "width")]
     pub hidden: usize,
     /// Layers of the decoder, or of the language model.
@@ -88,41 +87,41 @@ pub struct ModelConfig {
     /// Layers of the encoder.
     #[serde(default = "one")]
     pub encoder_layers: usize,
-    /// Whether the encoder reads in both directions.
+    /// Whether a recurrent encoder is bidirectional.
     #[serde(default = "yes")]
     pub bidirectional: bool,
-    /// `dot`, `general`, `concat`, `additive`; or none, for a decoder that has only the encoder's last state.
+    /// Attention of a recurrent decoder: `dot`, `general`, `concat`, `additive`; or none, for a decoder that has only the
+    /// encoder's last state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attention: Option<AttentionScore>,
-    /// Whether the attentional state of a step is part of the next step's input (Luong et al. 2015).
+    /// Input feeding: the attentional state of a step is part of the next step's input (Luong et al. 2015).
     #[serde(default)]
     pub input_feeding: bool,
-    /// Where the decoder's first state comes from.
+    /// The decoder's initial state.
     #[serde(default = "state")]
     pub bridge: Bridge,
-    /// Which tables of vectors are one.
+    /// Weight tying.
     #[serde(default = "untied")]
     pub tie: Tie,
     /// Whether the output projection has a bias.
     #[serde(default = "yes")]
     pub output_bias: bool,
-    /// The limit `c` that logits `z` come near and never reach, `c tanh(z / c)`; by default none.
+    /// Soft cap `c` of the logits, `z → c tanh(z / c)`; by default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_soft_cap: Option<f64>,
-    /// The share of values dropped in training: of embeddings, between recurrent layers and before their output, and of
-    /// what each part of a Transformer layer adds.
+    /// Dropout: of embeddings, between recurrent layers and before their output, and of the output of each Transformer
+    /// sublayer.
     #[serde(default)]
     pub dropout: f64,
-    /// What Transformer layers are like.
+    /// Hyperparameters of Transformer layers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transformer: Option<TransformerConfig>,
-    /// The family of `transformers` that it comes from, by its `model_type`: where it can move out as several, it does as
-    /// that one.
+    /// The `model_type` of `transformers` that it was imported from: where several fit, it is exported as that one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
 }
 
-/// What is minimised: the `[loss]` table of a recipe.
+/// The training loss: the `[loss]` table of a recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum LossConfig {
@@ -131,21 +130,21 @@ pub enum LossConfig {
         /// Label smoothing, from 0 to below 1.
         #[serde(default)]
         smoothing: f64,
-        /// How much two passes over each batch, with different dropout, are held to agree (R-Drop, Liang et al. 2021,
-        /// arXiv 2106.14448, where 5 is usual): of use where there is little text. 0 for one pass. Layers that
-        /// `layer_drop` leaves out are the same in both.
+        /// R-Drop weight: how much the divergence of two passes over each batch, with different dropout, counts (Liang et
+        /// al. 2021, arXiv 2106.14448, where 5 is usual); of use with little text. 0 for one pass. LayerDrop skips the
+        /// same layers in both.
         #[serde(default, rename = "consistency")]
         r_drop: f64,
-        /// Tokens whose loss counts with another weight than 1.
+        /// Loss weights of tokens, where they are not 1.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         class_weights: BTreeMap<String, f64>,
-        /// Tokens that do not count as targets.
+        /// Tokens that are masked as targets.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         ignored: Vec<String>,
     },
-    /// The network writes a vector, which is held against the target token's own (Kumar & Tsvetkov 2019).
+    /// Continuous outputs: the model predicts the target token's embedding (Kumar & Tsvetkov 2019).
     Embedding {
-        /// How the two are held against each other.
+        /// The loss of a prediction and its target.
         measure: EmbeddingLoss,
     },
 }
@@ -156,7 +155,7 @@ impl Default for LossConfig {
     }
 }
 
-/// How a predicted vector is held against a token's.
+/// The loss of continuous outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EmbeddingLoss {
@@ -168,7 +167,7 @@ pub enum EmbeddingLoss {
     Vmf,
 }
 
-/// What a model needs to know of its vocabularies.
+/// Sizes of a model's vocabularies, and how target entries count.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vocabulary {
     /// Entries on the source side; of a language model, none.
@@ -177,34 +176,34 @@ pub struct Vocabulary {
     pub target: usize,
     /// Whether both sides have one vocabulary.
     pub shared: bool,
-    /// What the loss of each target entry counts, or none for one each.
+    /// The loss weight of each target entry; by default 1.
     pub class_weights: Option<Arc<[f64]>>,
-    /// Target entries that do not count, in ascending order.
+    /// Target entries that are masked, in ascending order.
     pub ignored: Arc<[u32]>,
 }
 
 impl Vocabulary {
-    /// Of these sizes, every target counting one.
+    /// Of these sizes, with a loss weight of 1 for every target.
     pub fn new(source: usize, target: usize, shared: bool) -> Self {
         Self { source, target, shared, class_weights: None, ignored: Arc::from([]) }
     }
 }
 
 impl ModelConfig {
-    /// The most tokens that it has positions for; `None` where there is no end.
+    /// The number of learned positions; `None` where positions are not limited.
     pub fn max_length(&self) -> Option<usize> {
         let transformer = self.transformer.as_ref()?;
         let has_positions = [self.decoder, self.encoder()].contains(&LayerKind::Transformer);
         (has_positions && transformer.position == Position::Learned).then_some(transformer.max_length)
     }
 
-    /// Whether anything is dropped in training, element by element.
+    /// Whether it has dropout in training.
     pub fn has_dropout(&self) -> bool {
         let transformer = self.transformer.as_ref().map_or(0.0, |t| t.attention_dropout.max(t.activation_dropout));
         self.dropout.max(transformer) > 0.0
     }
 
-    /// One of this kind, everything else as by default.
+    /// A model of this kind with defaults.
     pub fn new(kind: ModelKind) -> Self {
         Self {
             kind,
@@ -228,17 +227,17 @@ impl ModelConfig {
         }
     }
 
-    /// What reads the source.
+    /// The encoder's layers.
     pub fn encoder(&self) -> LayerKind {
         self.encoder.unwrap_or(self.decoder)
     }
 
-    /// What Transformer layers are like.
+    /// Hyperparameters of Transformer layers.
     pub fn transformer(&self) -> TransformerConfig {
         self.transformer.clone().unwrap_or_default()
     }
 
-    /// The width of token vectors: of Transformers that of all states.
+    /// The width of token embeddings: of Transformers `hidden`.
     pub fn embedding(&self, layers: LayerKind) -> usize {
         match layers {
             LayerKind::Recurrent => self.embedding,
@@ -246,7 +245,7 @@ impl ModelConfig {
         }
     }
 
-    /// What one side is not made of.
+    /// Checks the keys of layers against the layers that there are.
     fn validate_layers(&self) -> Result<(), String> {
         let pair = self.kind == ModelKind::EncoderDecoder;
         if !pair && self.encoder.is_some() {
@@ -284,7 +283,7 @@ impl ModelConfig {
         Ok(())
     }
 
-    /// That the sizes make sense together, with a vocabulary.
+    /// Checks the sizes together with a vocabulary.
     ///
     /// # Errors
     /// The key, its value, and what it may be.
@@ -296,7 +295,7 @@ impl ModelConfig {
         }
     }
 
-    /// That they do whatever the vocabulary: what can be told before there is one.
+    /// Checks the sizes alone, before there is a vocabulary.
     ///
     /// # Errors
     /// The key, its value, and what it may be.

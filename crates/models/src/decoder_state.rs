@@ -20,7 +20,7 @@ pub struct DecoderState {
 /// The encoded sources, as a decoder attends to them.
 #[derive(Debug)]
 pub struct EncoderOutput {
-    /// Encoder states, `[n_source, H]`; of a Transformer decoder the projected keys and values of all its layers, side by side.
+    /// Encoder states, `[n_source, H]`; of a Transformer decoder the projected keys and values of all its layers, concatenated.
     pub values: Arc<Tensor>,
     /// Projected attention keys of a recurrent decoder, `[n_source, H]`.
     pub keys: Option<Arc<Tensor>>,

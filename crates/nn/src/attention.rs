@@ -3,7 +3,7 @@ use descant_autograd::{Activation, ParameterId, Segments, Var};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// How a decoder state is held against an encoder state.
+/// The attention score function of a decoder state `q` and an encoder state `m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AttentionScore {
@@ -17,7 +17,7 @@ pub enum AttentionScore {
     Additive,
 }
 
-/// Attention of decoder states to encoder states, both `[.., H]`.
+/// Attention of decoder states to encoder states, all `[.., H]`, with one head.
 #[derive(Clone, Debug)]
 pub struct Attention {
     weights: Weights,
@@ -33,7 +33,7 @@ enum Weights {
 }
 
 impl Attention {
-    /// Fresh weights for states of `width`.
+    /// Draws weights for states of `width`.
     pub fn new(scope: &mut Scope<'_>, score: AttentionScore, width: usize) -> Self {
         let init = Init::Uniform(1.0 / (width.max(1) as f64).sqrt());
         let weights = match score {
@@ -52,7 +52,7 @@ impl Attention {
         Self { weights, width }
     }
 
-    /// What is computed once for a memory: its keys.
+    /// The projected keys of the encoder states: computed once for all queries.
     #[track_caller]
     pub fn keys<'t>(&self, memory: Var<'t>) -> Var<'t> {
         let graph = memory.graph();
@@ -68,8 +68,8 @@ impl Attention {
         }
     }
 
-    /// The context of each query: `q[Nq, H]`, keys and memory `[Nm, H]` to `[Nq, H]`. The segments say which rows
-    /// belong together.
+    /// The context of each query: `query[n_query, H]`, keys and encoder states `[n_source, H]` to `[n_query, H]`. The segments
+    /// say which rows belong to the same sequence.
     #[track_caller]
     pub fn forward<'t>(
         &self,

@@ -3,7 +3,7 @@ use rand_core::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use std::f64::consts::TAU;
 
-/// How a fresh parameter is drawn.
+/// The initialisation of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
     /// Zeros.
@@ -24,7 +24,7 @@ impl Init {
         values
     }
 
-    /// Writes as many values as there is place for; the same for the same seed.
+    /// Fills `values`; the same for the same seed.
     pub fn fill<E: Element>(self, values: &mut [E], seed: u64) {
         let mut rng = Pcg64::seed_from_u64(seed);
         let mut unit = move || -> f64 { (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64 };

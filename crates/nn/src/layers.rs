@@ -12,7 +12,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Drawn as PyTorch does, uniform to `1/√I`.
+    /// Initialised as in PyTorch: uniform to `1/√I`.
     pub fn new(scope: &mut Scope<'_>, input: usize, output: usize, bias: bool) -> Self {
         let init = Init::Uniform(1.0 / (input.max(1) as f64).sqrt());
         Self {
@@ -21,7 +21,7 @@ impl Linear {
         }
     }
 
-    /// Drawn uniformly to `√(6 / (I + O))` (Glorot & Bengio 2010), with a bias of zeros.
+    /// Initialised uniformly to `√(6 / (I + O))` (Glorot & Bengio 2010), with a bias of zeros.
     pub fn glorot(scope: &mut Scope<'_>, input: usize, output: usize, bias: bool) -> Self {
         let init = Init::Uniform((6.0 / (input + output).max(1) as f64).sqrt());
         Self {
@@ -30,7 +30,7 @@ impl Linear {
         }
     }
 
-    /// With another layer's weight, such as an embedding's, and a bias of zeros.
+    /// Weight tying: another layer's weight, such as an embedding's, and a bias of zeros.
     pub fn tied(scope: &mut Scope<'_>, weight: ParameterId, output: usize, bias: bool) -> Self {
         Self { weight, bias: bias.then(|| scope.parameter("bias", [output], Init::Zeros)) }
     }
@@ -43,7 +43,7 @@ impl Linear {
     }
 }
 
-/// A table of vectors, one for each id.
+/// An embedding table: a row for each id.
 #[derive(Clone, Debug)]
 pub struct Embedding {
     /// `[V, D]`.
@@ -51,8 +51,8 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// Drawn from a normal distribution of deviation `1/√D`: rows of about unit length, which serve as well where the
-    /// table is also the output projection.
+    /// Initialised from a normal distribution of deviation `1/√D`: rows of about unit length, which also suit a tied output
+    /// projection.
     pub fn new(scope: &mut Scope<'_>, entries: usize, width: usize) -> Self {
         let init = Init::Normal(1.0 / (width.max(1) as f64).sqrt());
         Self { weight: scope.parameter("weight", [entries, width], init) }

@@ -22,7 +22,7 @@ pub struct Norm {
 }
 
 impl Norm {
-    /// Ones, and zeros.
+    /// A weight of ones and a bias of zeros.
     pub fn new(scope: &mut Scope<'_>, kind: NormKind, width: usize, epsilon: f64) -> Self {
         let weight = scope.parameter("weight", [width], Init::Ones);
         let bias = (kind == NormKind::Layer).then(|| scope.parameter("bias", [width], Init::Zeros));

@@ -33,13 +33,13 @@ pub struct RecurrentConfig {
     pub hidden: usize,
     /// How many layers.
     pub layers: usize,
-    /// Whether each layer also runs from the end.
+    /// Whether each layer runs in both directions.
     pub bidirectional: bool,
-    /// The share of values dropped between layers in training.
+    /// Dropout between layers.
     pub dropout: f64,
 }
 
-/// The state of one layer: `[B, H]`, rows in the order of [`PackedSequences::order`]. Both directions lie side by side.
+/// The state of one layer: `[B, H]`, rows in the order of [`PackedSequences::order`]. Both directions are concatenated.
 #[derive(Clone, Copy, Debug)]
 pub struct RecurrentState<'t> {
     /// The hidden state.
@@ -48,7 +48,7 @@ pub struct RecurrentState<'t> {
     pub cell: Option<Var<'t>>,
 }
 
-/// What a layer reads: a row of `x` for each token.
+/// The input of recurrent layers: a row of `x` for each token.
 #[derive(Clone, Debug)]
 pub struct RecurrentInput<'t> {
     x: Var<'t>,
@@ -63,8 +63,8 @@ impl<'t> From<Var<'t>> for RecurrentInput<'t> {
 }
 
 impl<'t> RecurrentInput<'t> {
-    /// The embeddings of `ids`. Without dropout, which makes every token's input its own, those of a few distinct ids
-    /// are multiplied once.
+    /// The embeddings of `ids`. Without dropout, the GEMM of the first layer then runs over the distinct ids only, where these
+    /// are few enough.
     #[track_caller]
     pub fn embedded(graph: Graph<'t>, embedding: &Embedding, ids: &Arc<[u32]>, dropout: f64) -> Self {
         let mut distinct = ids.to_vec();
@@ -87,7 +87,7 @@ pub struct Recurrent {
 }
 
 impl Recurrent {
-    /// Drawn as PyTorch does, uniform to `1/√H`.
+    /// Initialised as in PyTorch: uniform to `1/√H`.
     pub fn new(scope: &mut Scope<'_>, config: RecurrentConfig) -> Self {
         let RecurrentConfig { cell, hidden, .. } = config;
         let directions: &[&str] = if config.bidirectional { &["", "_reverse"] } else { &[""] };
@@ -112,13 +112,13 @@ impl Recurrent {
         Self { config, weights }
     }
 
-    /// Width of the output: of both directions together.
+    /// Width of the output, of both directions together.
     pub fn output(&self) -> usize {
         self.config.hidden * if self.config.bidirectional { 2 } else { 1 }
     }
 
-    /// Runs all layers over `input`, `[N, I]`: the last layer's states of all tokens, `[N, D·H]`, and each layer's last state.
-    /// `initial` holds a state for each layer, or nothing for zeros.
+    /// Runs all layers over `input`, `[N, I]`: the last layer's hidden states of all tokens, `[N, directions · H]`, and each
+    /// layer's last state. `initial` holds a state for each layer, or is empty for zeros.
     #[track_caller]
     pub fn forward<'t>(
         &self,

@@ -2,9 +2,10 @@ use crate::Init;
 use descant_autograd::{ParameterId, Parameters};
 use descant_tensor::{DType, Shape};
 
-/// Where a layer's parameters are added: a prefix of their names.
+/// A prefix of parameter names, under which a layer adds its parameters.
 ///
-/// A parameter is drawn from the model's seed and its own name, so that adding a layer leaves the others as they were.
+/// A parameter's random stream is seeded by the model's seed and its own name, so that adding a layer leaves the others
+/// unchanged.
 #[derive(Debug)]
 pub struct Scope<'p> {
     parameters: &'p mut Parameters,
@@ -13,7 +14,7 @@ pub struct Scope<'p> {
 }
 
 impl<'p> Scope<'p> {
-    /// The outermost scope. Without a seed nothing is drawn, and all is zero: for what is read from a file.
+    /// The outermost scope. Without a seed all parameters are zero, as for weights that are read from a file.
     pub fn new(parameters: &'p mut Parameters, seed: impl Into<Option<u64>>) -> Self {
         Self { parameters, prefix: String::new(), seed: seed.into() }
     }

@@ -184,7 +184,7 @@ impl Transformer {
         attentions.map(|attention| AttentionOperand { x: attention.project_kv(source), column: 0 }).collect()
     }
 
-    /// The same from one matrix that holds those of all layers side by side.
+    /// The same from one matrix with the columns of all layers.
     pub fn split_layers<'t>(&self, concatenated: Var<'t>) -> Vec<AttentionOperand<'t>> {
         let column = |l: usize| l * self.layers[l].kv_columns();
         (0..self.layers.len()).map(|l| AttentionOperand { x: concatenated, column: column(l) }).collect()

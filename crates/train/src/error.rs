@@ -1,7 +1,8 @@
 use std::path::{Path, PathBuf};
 
-/// What goes wrong in a training.
+/// An error of training or inference.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The recipe is wrong.
     #[error("{}: {reason}", path.display())]
@@ -14,19 +15,9 @@ pub enum Error {
     /// A text or a tokenizer is wrong.
     #[error(transparent)]
     Text(#[from] descant_text::TextError),
-    /// The model's own pass failed.
+    /// A forward or backward pass failed.
     #[error("the model failed: {0}")]
     Model(descant_tensor::Error),
-    /// A text is longer than the model's positions reach.
-    #[error("text {number} has {tokens} tokens, and the model reads at most {most}. Shorten it")]
-    LongText {
-        /// Which one, from 1.
-        number: u64,
-        /// Its tokens.
-        tokens: usize,
-        /// The most there may be.
-        most: usize,
-    },
     /// The system refused to read or write.
     #[error("could not {what} {}: {error}{}", path.display(), descant_text::remedy(error))]
     Io {
@@ -34,7 +25,7 @@ pub enum Error {
         what: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         error: std::io::Error,
     },
     /// A checkpoint cannot be used.
@@ -69,7 +60,7 @@ pub enum Error {
         /// The run folder.
         path: PathBuf,
     },
-    /// No target of a text counts: a mean over nothing is no number.
+    /// All targets of a text are masked: there is no mean loss.
     #[error(
         "no target token of the text counts, so that it has no loss. Look at loss.ignored in the recipe, and whether the \
          answers are empty"
@@ -80,7 +71,7 @@ pub enum Error {
     Threads(#[from] rayon::ThreadPoolBuildError),
 }
 
-// Not as its source, which would be told twice.
+// Not as its source, which would be printed twice.
 impl From<descant_tensor::Error> for Error {
     fn from(error: descant_tensor::Error) -> Self {
         Self::Model(error)

@@ -5,48 +5,47 @@ use glob::Pattern;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What of a model is trained, and how fast: the `[finetune]` table of a recipe. Parameters are named by patterns, in
-/// which `*` stands for any characters.
+/// Fine-tuning: which parameters are trained, and how fast. The `[finetune]` table of a recipe. Parameters are named by
+/// patterns, in which `*` stands for any characters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FinetuneConfig {
-    /// What alone is trained; by default everything, and with `lora` nothing but that.
+    /// The trained parameters; by default all, and with `lora` only the adapters.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub train: Vec<String>,
-    /// What stays as it is.
+    /// The frozen parameters.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub freeze: Vec<String>,
-    /// What the learning rate is multiplied with; where several patterns match, by all of them.
+    /// Learning-rate multipliers; where several patterns match, their product.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub rates: BTreeMap<String, f64>,
-    /// Low-rank adapters.
+    /// Low-rank adapters (LoRA).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lora: Option<LoraConfig>,
 }
 
-/// Low-rank adapters (Hu et al. 2022, arXiv 2106.09685): `W + alpha / rank · B A`, of which `W` is frozen.
+/// LoRA (Hu et al. 2022, arXiv 2106.09685): `W + alpha / rank · B A` with a frozen `W`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoraConfig {
-    /// Rows of `A`.
+    /// Rank: the rows of `A`.
     pub rank: usize,
     /// By default as `rank`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alpha: Option<f64>,
-    /// The matrices that are adapted; by default all but the tables of token vectors and of positions, and what `train`
-    /// and `freeze` name.
+    /// The adapted matrices; by default all but embeddings, positions, and what `train` and `freeze` name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<String>,
 }
 
-/// Parts of the names of tables.
+/// Parts of the names of embedding and position tables.
 const TABLES: [&str; 5] = ["embedding", "projection", "position", "relative", "targets"];
 
 /// Names that an error shows.
 const NEAREST: usize = 3;
 
 impl FinetuneConfig {
-    /// That every number is in its range, and every pattern is one.
+    /// Checks that every number is in its range, and that every pattern parses.
     ///
     /// # Errors
     /// The key, its value, and what it may be.
@@ -71,7 +70,7 @@ impl FinetuneConfig {
         }
     }
 
-    /// Freezes, adapts and sets the rates of a model's parameters.
+    /// Freezes parameters, adds adapters, and sets learning-rate multipliers.
     ///
     /// # Errors
     /// A pattern that no parameter has, and where nothing is left to train.
@@ -116,7 +115,7 @@ impl FinetuneConfig {
 }
 
 impl LoraConfig {
-    /// `named` are those of which the recipe says that they stay, or are trained themselves.
+    /// `named` are the parameters that the recipe freezes or trains themselves.
     fn adapt(
         &self,
         parameters: &mut Parameters,

@@ -1,56 +1,56 @@
-//! How texts are written where nothing else is asked for.
+//! Default decoding options of a model.
 
 use descant_generate::{Ranking, Strategy};
 use serde::{Deserialize, Serialize};
 
-/// The table `[generation]` of a recipe: an import takes it from `generation_config.json`. What is missing is as by default.
+/// The table `[generation]` of a recipe: an import takes it from `generation_config.json`. Missing keys have their defaults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GenerationConfig {
-    /// Beam search of this width; 1 is none.
+    /// Beam width; 1 for no beam search.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beam: Option<usize>,
-    /// How much a beam search favours longer texts.
+    /// Length penalty of beam search.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub length_penalty: Option<f64>,
-    /// How a beam search ranks.
+    /// How beam search ranks.
     pub ranking: Ranking,
-    /// Whether tokens are drawn, or the likeliest taken.
+    /// Whether to sample, rather than take the likeliest token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<bool>,
-    /// What logits are divided by before a draw.
+    /// Softmax temperature of sampling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Only from this many likeliest tokens.
+    /// Top-k sampling: only the k likeliest tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_k: Option<usize>,
-    /// Only from the likeliest tokens that together have this probability.
+    /// Nucleus sampling: only the likeliest tokens that together have this probability.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
-    /// Tokens to write at most.
+    /// The most tokens to generate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_length: Option<usize>,
-    /// Ids that are never written.
+    /// Ids that are never generated.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub forbidden: Vec<u32>,
-    /// Ids that a decoder writes first, whatever their probability.
+    /// Forced prefix: ids that a decoder generates first, whatever their probability.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub forced_beginning: Vec<u32>,
-    /// Whether the last token that the length allows is the end.
+    /// Whether the last token that the length allows is EOS.
     pub forced_end: bool,
 }
 
-/// The length penalty by which descant ranks its own models' texts, and `transformers` all.
+/// Default length penalties of [`Ranking::Gnmt`] and [`Ranking::Tokens`], the latter as in `transformers`.
 const PENALTIES: (f64, f64) = (0.6, 1.0);
 
 impl GenerationConfig {
-    /// How much a beam search favours longer texts, where nothing else is asked for.
+    /// The length penalty, with its default.
     pub fn length_penalty(&self) -> f64 {
         let (gnmt, tokens) = PENALTIES;
         self.length_penalty.unwrap_or(if self.ranking == Ranking::Gnmt { gnmt } else { tokens })
     }
 
-    /// What it says of choosing tokens; none where it says nothing.
+    /// The decoding strategy, where it sets one.
     pub(crate) fn strategy(&self) -> Option<Strategy> {
         match (self.beam, self.sample) {
             (Some(width @ 2..), _) => Some(Strategy::Beam { width, length_penalty: self.length_penalty(), n_best: 1 }),
@@ -60,13 +60,13 @@ impl GenerationConfig {
         }
     }
 
-    /// A draw, as it says.
+    /// Sampling with its temperature, top-k and top-p.
     pub fn sampling(&self, seed: u64) -> Strategy {
         let &Self { temperature, top_k, top_p, .. } = self;
         Strategy::Sample { temperature: temperature.unwrap_or(1.0), top_k, top_p, seed }
     }
 
-    /// That every number is in its range.
+    /// Checks that every number is in its range.
     ///
     /// # Errors
     /// The key, its value, and what it may be.

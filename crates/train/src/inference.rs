@@ -1,4 +1,4 @@
-//! How a trained model writes.
+//! Inference: prompts, decoding options and generated texts of a trained model.
 
 use crate::{Error, GenerationConfig, Trained, TrainingLengths};
 use descant_autograd::Tape;
@@ -9,41 +9,41 @@ use descant_models::{LayerKind, ModelKind};
 use descant_nn::Position;
 use descant_text::{Message, SpecialTokens, Text, Tokenizer};
 
-/// A text that a model wrote.
+/// A generated text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Generated {
     /// The text, without the prompt.
     pub text: String,
     /// Its tokens.
     pub tokens: Vec<u32>,
-    /// What several texts for one source are ranked by.
+    /// The ranking score among the texts of one source.
     pub score: f64,
-    /// Whether the model ended it, or the length ran out.
+    /// Whether the model ended it with EOS, rather than at the length limit.
     pub finished: bool,
-    /// Whether not all before it was read: the source has more tokens than the model has positions, or a language model
-    /// more behind it than [`DecodingOptions::context`].
+    /// Whether its source or prompt was truncated: the source has more tokens than the model has positions, or a language
+    /// model more context than [`DecodingOptions::context`].
     pub cut: bool,
-    /// Tokens of the source or the prompt that are unknown to the tokenizer.
+    /// Unknown tokens in the source or the prompt.
     pub unknown: usize,
 }
 
-/// What a chat template writes after an answer, such as `<|im_end|>`.
+/// What the chat template puts after a response, such as `<|im_end|>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResponseEnd {
-    /// In letters.
+    /// As text.
     pub text: String,
-    /// The token with which it begins, where that is one of its own.
+    /// Its first token, where that is an added token.
     pub mark: Option<u32>,
 }
 
-/// How much longer than anything in training a text may become, beside [`MORE`] tokens.
+/// How much longer than in training a generated text may become, beside [`MORE`] tokens.
 const HEADROOM: f64 = 1.5;
 const MORE: usize = 10;
-/// Tokens at most, where training showed no end: of one continuous text, and of models from elsewhere.
+/// The most tokens where training had no EOS, as with one continuous text, and of imported models.
 const WITHOUT_END: usize = 500;
 
 impl Trained {
-    /// Whether it continues texts, rather than turning one into another.
+    /// Whether it is a language model, rather than an encoder-decoder.
     pub fn is_language_model(&self) -> bool {
         self.recipe.model.kind == ModelKind::LanguageModel
     }
@@ -52,8 +52,8 @@ impl Trained {
         self.recipe.data.as_ref().is_some_and(|data| data.stream)
     }
 
-    /// Whether a text is a question that it answers, rather than the beginning of what it goes on with: of every
-    /// encoder-decoder, and of a language model that was trained on prompts or conversations.
+    /// Whether it responds to a text, rather than continuing it: every encoder-decoder does, and a language model that was
+    /// trained on prompts or conversations.
     pub fn responds(&self) -> bool {
         !self.is_language_model() || self.is_chat_model() || self.lengths.is_some_and(|lengths| lengths.prompts)
     }
@@ -63,33 +63,32 @@ impl Trained {
         self.chat.is_some() && self.lengths.map_or(self.recipe.data.is_none(), |lengths| lengths.prompts)
     }
 
-    /// Whether it has learnt anything: a run whose only checkpoint is that of its start has not.
+    /// Whether it has been trained: a run whose only checkpoint is that of step 0 has not.
     pub fn is_trained(&self) -> bool {
         self.step > 0 || self.recipe.data.is_none() || self.recipe.init.is_some()
     }
 
-    /// Tokens of the longest target in training, the end among them; of a model from elsewhere it is not known.
+    /// Tokens of the longest target in training, EOS included; not known of an imported model.
     pub fn longest_target(&self) -> Option<usize> {
         self.lengths.map(|lengths| lengths.longest_target.saturating_add(1))
     }
 
-    /// What its training showed, and all before that; of a model from elsewhere, what its configuration says.
+    /// The lengths of its training texts; of an imported model, the context length of its configuration.
     pub(crate) fn lengths(&self) -> TrainingLengths {
         self.lengths.unwrap_or(TrainingLengths { context: self.context(), ..TrainingLengths::default() })
     }
 
-    /// How tokens are chosen by default: the likeliest for models that answer; for those that continue a text, by their
-    /// probability.
+    /// The default decoding strategy: greedy for models that respond, sampling for those that continue a text.
     pub fn strategy(&self) -> Strategy {
         let otherwise = || if self.responds() { Strategy::Greedy } else { self.recipe.generation.sampling(1) };
         self.recipe.generation.strategy().unwrap_or_else(otherwise)
     }
 
-    /// How it decodes: at most `max_length` tokens, or by default half as many again as training showed, for sources of
-    /// that length; and a language model with no more context than it was trained on.
+    /// Its decoding options: at most `max_length` tokens, by default half as many again as targets had in training for sources
+    /// of that length; and for a language model the context length of its training.
     ///
     /// # Errors
-    /// Where the library refuses.
+    /// Where the tokenizer fails.
     pub fn options(
         &self,
         strategy: Strategy,
@@ -117,10 +116,10 @@ impl Trained {
         Ok(options)
     }
 
-    /// What is never written: what training showed in no target. A model from elsewhere may write all that it has.
+    /// Forbidden tokens: those that no target has in training. An imported model may generate all its tokens.
     fn forbidden(&self) -> Vec<u32> {
         let SpecialTokens { unknown, bos, eos, post_processor, .. } = self.tokenizers.target.special();
-        // A text may begin as after a line end, which it may also contain.
+        // The line end may stand for BOS, and a text may contain it.
         let bos = bos.filter(|&id| self.tokenizers.target.is_special(id));
         let own = unknown.iter().copied().chain(bos).filter(|id| post_processor.is_none() && !eos.contains(id));
         let ends = eos.iter().copied().filter(|_| self.is_continuous());
@@ -149,11 +148,11 @@ impl Trained {
         [trained.filter(|_| !by_distance), self.model.max_length()].into_iter().flatten().min()
     }
 
-    /// What a text begins with that is given nothing to begin with: BOS, or a decoder's start. One continuous text has
-    /// no beginning and no end: it goes on as after a line end.
+    /// The token before a text without a prompt: BOS, or the decoder's start token. One continuous text has neither BOS nor
+    /// EOS: it continues after a line end.
     ///
     /// # Errors
-    /// Where the library refuses.
+    /// Where the tokenizer fails.
     pub fn bos(&self) -> Result<Option<u32>, Error> {
         let SpecialTokens { unknown, bos, post_processor, .. } = self.tokenizers.target.special();
         let line_end = self.tokenizers.target.encode("\n")?.last().copied().filter(|id| Some(*id) != *unknown);
@@ -161,10 +160,10 @@ impl Trained {
         Ok(if post_processor.is_some() { bos.or(line_end) } else { line_end.or(*bos) })
     }
 
-    /// What stands before the prompts of a language model.
+    /// The special tokens before the prompts of a language model.
     ///
     /// # Errors
-    /// Where the library refuses.
+    /// Where the tokenizer fails.
     pub fn prompt_prefix(&self) -> Result<Vec<u32>, Error> {
         let special = self.tokenizers.target.special();
         match (&special.post_processor, self.is_language_model()) {
@@ -174,8 +173,7 @@ impl Trained {
         }
     }
 
-    /// What it makes of one text, with everything as by default: of a model that answers, the answer; of one that
-    /// continues a text, what follows.
+    /// The response to a text, or its continuation, with default options.
     ///
     /// ```no_run
     /// # use descant_train::Trained;
@@ -200,7 +198,7 @@ impl Trained {
         }
     }
 
-    /// The text after which a conversation is answered.
+    /// The prompt of a conversation, rendered by the chat template.
     ///
     /// # Errors
     /// Where there is no chat template, or what it objects to.
@@ -210,10 +208,10 @@ impl Trained {
         template.prompt(messages).map_err(|reason| wrong(format!("the chat template: {reason}")))
     }
 
-    /// The tokens that are read for a text, with what stands around it.
+    /// The tokens that the model reads for a text, special tokens included.
     ///
     /// # Errors
-    /// Where the library refuses.
+    /// Where the tokenizer fails.
     pub fn encode(&self, text: &Text) -> Result<Vec<u32>, Error> {
         match &self.tokenizers.source {
             Some(source) => Ok(source.special().source_post_processor().apply(&source.encode_text(text)?)),
@@ -238,8 +236,8 @@ impl Trained {
         }
     }
 
-    /// Writes for every line: what it becomes, or how it goes on. Each has a number, by which sampling draws, whichever
-    /// lines are beside it. The texts of a line come best first. `on_token` is called with each token as it is chosen, by line.
+    /// Generates a response or a continuation for every line, the best hypothesis of each first. Each line has a number that
+    /// seeds its sampling, whatever the batch. `on_token` gets each token as it is chosen, with the index of its line.
     ///
     /// # Errors
     /// Whatever the model's pass fails with.
@@ -273,7 +271,7 @@ impl Trained {
     ) -> Result<Vec<Vec<Generated>>, Error> {
         let is_language_model = self.is_language_model();
         let (positions, mut ids) = (self.model.max_length().unwrap_or(usize::MAX), Sequences::new());
-        // Of what has no position, the end of a prompt is read by the search itself.
+        // A longer source is truncated before its last special tokens; the search itself truncates a prompt.
         let after =
             self.tokenizers.source.as_ref().map_or(0, |source| source.special().source_post_processor().suffix.len());
         for text in texts {
@@ -294,7 +292,7 @@ impl Trained {
         let text = |hypothesis: Hypothesis, read: &[u32]| {
             let Hypothesis { tokens, score, finished, .. } = hypothesis;
             let prompt = if is_language_model { read } else { &[] };
-            // What is written last, a token or the end, is not read.
+            // The last generated token, or EOS, is not read.
             let cut = match is_language_model {
                 true => read.len() + tokens.len() + usize::from(finished) > context.saturating_add(1),
                 false => read.len() > positions,
@@ -306,10 +304,10 @@ impl Trained {
         written.into_iter().zip(texts).map(each).collect()
     }
 
-    /// What a written answer says: without what the chat template writes after it, such as `<|im_end|>`.
+    /// A generated response without what the chat template puts after it, such as `<|im_end|>`.
     ///
     /// # Errors
-    /// Where the library refuses.
+    /// Where the tokenizer fails.
     pub fn response(&self, written: &Generated) -> Result<String, Error> {
         self.response_text(&written.text, &written.tokens)
     }
@@ -325,10 +323,10 @@ impl Trained {
         Ok(text.strip_suffix(&after).unwrap_or(text).trim_end().to_owned())
     }
 
-    /// What ends an answer, where it knows conversations.
+    /// What ends a response, where it has a chat template.
     ///
     /// # Errors
-    /// Where the library refuses.
+    /// Where the tokenizer fails.
     pub fn response_end(&self) -> Result<Option<ResponseEnd>, Error> {
         let Some(template) = &self.chat else { return Ok(None) };
         let (target, after) = (&self.tokenizers.target, template.after_answer());
@@ -336,10 +334,10 @@ impl Trained {
         Ok(Some(ResponseEnd { text: after.to_string(), mark }))
     }
 
-    /// The text of `tokens` after `prompt`: with the space between them, which a text decoded alone does not begin with.
+    /// The text of `tokens` after `prompt`, with the space between them, which decoding the tokens alone would drop.
     ///
     /// # Errors
-    /// Where the library refuses.
+    /// Where the tokenizer fails.
     pub fn continuation(&self, prompt: &[u32], tokens: &[u32]) -> Result<String, Error> {
         let decode = |ids: &[u32]| self.tokenizers.target.decode(ids);
         let whole = decode(&[prompt, tokens].concat())?;

@@ -6,10 +6,10 @@ use descant_optim::{Clipping, Optimizer, tree_sum};
 use descant_tensor::{Error, Result};
 use rayon::prelude::*;
 
-/// Workers that each run whole forward and backward passes over their share of a batch.
+/// Data-parallel replicas: each runs forward and backward over its share of a batch.
 ///
 /// The number of shares is part of the training, the number of threads is not: shares are cut in a fixed order, and their
-/// losses and gradients added along a fixed binary tree, so the result has the same bits on any number of threads.
+/// losses and gradients are summed along a fixed binary tree, so the result has the same bits on any number of threads.
 #[derive(Debug)]
 pub struct Replicas {
     threads: rayon::ThreadPool,
@@ -20,11 +20,11 @@ pub struct Replicas {
 #[derive(Debug)]
 struct Replica {
     tape: Tape,
-    /// From the first backward on: what is only evaluated has none.
+    /// Allocated at the first backward: an evaluation has none.
     gradients: Option<Gradients>,
 }
 
-/// What a pass reads.
+/// The models of a pass.
 #[derive(Clone, Copy)]
 struct Models<'a> {
     model: &'a dyn Generator,
@@ -35,12 +35,12 @@ struct Models<'a> {
 /// [`Tape::train`] or [`Tape::detect_anomaly`].
 type Start = for<'t> fn(&'t mut Tape, &'t Parameters, u64) -> Graph<'t>;
 
-/// What one step's passes found.
+/// The loss of one optimizer step.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StepLoss {
-    /// The summed loss over the targets that count.
-    pub loss: f64,
-    /// What it is divided by for the mean.
+    /// The loss summed over all targets.
+    pub sum: f64,
+    /// The divisor for the mean.
     pub weight: f64,
 }
 
@@ -56,18 +56,18 @@ impl Replicas {
         Ok(Self { threads, replicas: (0..shares.max(1)).map(|_| replica()).collect(), teacher: None })
     }
 
-    /// The same, learning from a teacher too.
+    /// The same, with distillation from a teacher.
     #[must_use]
-    pub fn taught_by(self, teacher: Option<Teacher>) -> Self {
+    pub fn with_teacher(self, teacher: Option<Teacher>) -> Self {
         Self { teacher, ..self }
     }
 
-    /// Forward and backward over `batches`, the gradient of the mean loss over all of them left in the replicas for
-    /// [`Replicas::reduce`]. `seed` is the step's own.
+    /// Forward and backward over `batches` (gradient accumulation). The gradients of the mean loss over all of them stay in
+    /// the replicas for [`Replicas::reduce`]. `seed` is the step's own.
     ///
     /// # Errors
     /// The first failure, in the order of the shares.
-    pub fn pass(
+    pub fn forward_backward(
         &mut self,
         model: &dyn Generator,
         parameters: &Parameters,
@@ -104,10 +104,10 @@ impl Replicas {
                 .collect()
         });
         let losses = losses.into_iter().collect::<Result<Vec<f64>>>()?;
-        Ok(StepLoss { loss: tree_sum(&losses), weight })
+        Ok(StepLoss { sum: tree_sum(&losses), weight })
     }
 
-    /// Adds all replicas' gradients into the first one's, along a fixed tree, and returns the norm of the sum.
+    /// Sums all replicas' gradients into the first one's, along a fixed tree, and returns the norm of the sum.
     pub fn reduce(&mut self) -> f64 {
         let Self { threads, replicas, .. } = self;
         let (first, others) = replicas.split_at_mut(1);
@@ -121,7 +121,7 @@ impl Replicas {
         self.threads.install(f)
     }
 
-    /// One step of the optimizer against what [`Replicas::reduce`] added up.
+    /// One optimizer step with the gradients of [`Replicas::reduce`].
     ///
     /// # Errors
     /// Those of [`Optimizer::step`].
@@ -132,7 +132,7 @@ impl Replicas {
         learning_rate: f64,
         clipping: Clipping,
     ) -> Result<()> {
-        // Before any backward there are none, which the optimizer tells.
+        // Before any backward there are none, which the optimizer reports.
         let none = self.replicas[0].gradients.is_none().then(|| parameters.gradients());
         let Some(gradients) = self.replicas[0].gradients.as_ref().or(none.as_ref()) else { return Ok(()) };
         self.threads.install(|| optimizer.step(parameters, gradients, learning_rate, clipping))
@@ -151,7 +151,7 @@ impl Replicas {
         results
     }
 
-    /// Runs the passes again, looking at every value and gradient, and says where the first one stopped being finite.
+    /// Runs the passes again with a check of every value and gradient, and returns the first that is not finite.
     pub fn trace(
         &mut self,
         model: &dyn Generator,
@@ -190,13 +190,13 @@ impl Replicas {
     }
 }
 
-/// What makes a mean of a sum; of nothing, nothing.
+/// The factor that makes a mean of a sum; 0 without weight.
 fn mean(weight: f64) -> f64 {
     if weight > 0.0 { 1.0 / weight } else { 0.0 }
 }
 
 impl Replica {
-    /// Forward and backward of a share: its part of the summed loss, and its gradient of the mean.
+    /// Forward and backward of a share: its part of the summed loss, and its gradients of the mean loss.
     fn run(&mut self, models: Models<'_>, batch: &Batch, weight: f64, seed: u64, start: Start) -> Result<f64> {
         let Self { tape, gradients } = self;
         let Models { model, parameters, teacher } = models;

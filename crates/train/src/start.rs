@@ -113,7 +113,7 @@ impl Trainer {
         let decay = recipe.train.average;
         let average = (decay > 0.0).then(|| WeightAverage::new(decay, &parameters));
         let optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
-        let replicas = Replicas::new(recipe.train.shares, threads)?.taught_by(teacher);
+        let replicas = Replicas::new(recipe.train.shares, threads)?.with_teacher(teacher);
         let (metrics, _) = MetricsFile::open(run.path(), 0, false)?;
         let mut trainer = Self {
             schedule: Schedule::new(found.schedule, found.steps),
@@ -199,7 +199,7 @@ impl Trainer {
             schedule.restore(state).map_err(wrong)?;
         }
         batches.seek(progress.position)?;
-        let replicas = Replicas::new(recipe.train.shares, threads)?.taught_by(teacher);
+        let replicas = Replicas::new(recipe.train.shares, threads)?.with_teacher(teacher);
         // All is read, and nothing was written so far.
         run.has_started()?;
         if recipe != own {

@@ -56,7 +56,7 @@ impl Trained {
     pub fn load_unmerged(path: &Path) -> Result<Self, Error> {
         let (run, checkpoint) = open(path)?;
         let recipe = Recipe::of_run(&run)?;
-        // Side by side, as each takes a large part of a second for a model of a hundred million weights.
+        // In parallel, as each takes a large part of a second for a model of a hundred million weights.
         let (tokenizers, memory) =
             rayon::join(|| Tokenizers::load(&run, &recipe), || memory_of(checkpoint.model_size()));
         let tokenizers = tokenizers?;

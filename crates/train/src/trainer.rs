@@ -159,17 +159,17 @@ impl Trainer {
             batches.push(self.batches.next_batch()?);
         }
         let seed = derive_seed(self.recipe.seed, self.progress.step);
-        let passed = self.replicas.pass(self.model.as_ref(), &self.parameters, &batches, seed);
+        let step_loss = self.replicas.forward_backward(self.model.as_ref(), &self.parameters, &batches, seed);
         let next = self.progress.step + 1;
-        let passed = passed?;
-        if !passed.loss.is_finite() {
+        let step_loss = step_loss?;
+        if !step_loss.sum.is_finite() {
             let cause = self.trace(&batches, seed);
             return Err(self.diverged(next, cause.unwrap_or_else(|| "the loss is not finite".to_owned())));
         }
         let tokens = batches.iter().map(|batch| batch.target.tokens()).sum();
         let learning_rate = train.learning_rate * self.schedule.factor(self.progress.step);
         // A mean over nothing is no number, and its gradient no direction.
-        if passed.weight <= 0.0 {
+        if step_loss.weight <= 0.0 {
             self.progress.step += 1;
             self.progress.position = self.batches.position();
             return Ok(Step { loss: None, gradient_norm: 0.0, learning_rate, tokens });
@@ -186,7 +186,7 @@ impl Trainer {
             self.replicas.install(|| average.update(&self.parameters, self.progress.step));
         }
         self.progress.position = self.batches.position();
-        Ok(Step { loss: Some(passed.loss / passed.weight), gradient_norm, learning_rate, tokens })
+        Ok(Step { loss: Some(step_loss.sum / step_loss.weight), gradient_norm, learning_rate, tokens })
     }
 
     /// Trains to the end, or until `stop` is set: then the checkpoint is written first.

@@ -41,13 +41,13 @@ fn accumulated_batches_have_the_loss_and_the_gradient_of_the_joined_one() {
         let sgd: OptimizerConfig = serde_json::from_str(r#"{"kind": "sgd"}"#).unwrap();
         let mut optimizer = Optimizer::new(sgd, &parameters).unwrap();
         let mut replicas = Replicas::new(shares, 2).unwrap();
-        let passed = replicas.pass(model.as_ref(), &parameters, batches, 1).unwrap();
+        let step_loss = replicas.forward_backward(model.as_ref(), &parameters, batches, 1).unwrap();
         let norm = replicas.reduce();
         replicas.update(&mut optimizer, &mut parameters, 1.0, Clipping::default()).unwrap();
         let moved = parameters.buffer().to_f64(0..parameters.buffer().len());
         let gradient: Vec<f64> =
             moved.iter().zip(start.buffer().to_f64(0..moved.len())).map(|(after, before)| before - after).collect();
-        (passed.loss, passed.weight, norm, gradient)
+        (step_loss.sum, step_loss.weight, norm, gradient)
     };
     let whole = step(&[joined(&batches)], 1);
     assert!(whole.3.iter().any(|g| g.abs() > 1e-3));

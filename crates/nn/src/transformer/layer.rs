@@ -53,7 +53,7 @@ impl TransformerLayer {
             let attention = config.attention(d_model, AttentionKind::Cross);
             MultiHeadAttention::new(&mut scope.at("multihead_attn"), config, d_model, attention)
         });
-        // A gated layer has gate and value side by side.
+        // The columns of the gate and of the value.
         let first = if config.gated { 2 * d_ff } else { d_ff };
         let linear1 = Linear::glorot(&mut scope.at("linear1"), d_model, first, config.bias);
         let linear2 = Linear::glorot(&mut scope.at("linear2"), d_ff, d_model, config.bias);

@@ -77,7 +77,7 @@ impl MultiHeadAttention {
         norm.forward(x.reshape([shape.len() / width, width])).reshape(shape)
     }
 
-    /// Queries, keys and values of `x`, side by side; queries and keys rotated, where there are angles (RoPE).
+    /// Queries, keys and values of `x` in one matrix; queries and keys rotated, where there are angles (RoPE).
     #[track_caller]
     fn project_qkv<'t>(&self, x: Var<'t>, angles: Option<&Arc<RotaryAngles>>) -> Var<'t> {
         let (queries, keys) = self.columns();
@@ -91,7 +91,7 @@ impl MultiHeadAttention {
         angles.map_or(qkv, |angles| qkv.rotary(self.config.heads + self.config.kv_heads, angles))
     }
 
-    /// Keys and values of a source, side by side.
+    /// Keys and values of a source in one matrix.
     #[track_caller]
     pub(super) fn project_kv<'t>(&self, source: Var<'t>) -> Var<'t> {
         let (queries, keys) = self.columns();

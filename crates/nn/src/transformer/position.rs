@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 pub enum Position {
     /// No positions.
     None,
-    /// Sines and cosines are added to the embeddings (Vaswani et al. 2017, arXiv 1706.03762), the sines first.
+    /// Sinusoidal encodings are added to the embeddings (Vaswani et al. 2017, arXiv 1706.03762), all sine columns first.
     Sinusoidal,
     /// Learned vectors are added to the embeddings.
     Learned,
@@ -57,7 +57,7 @@ pub(super) fn rotary_frequencies(base: f64, head_dim: usize, scaling: Option<Rot
     (0..head_dim / 2).map(|i| scaled(plain(i))).collect()
 }
 
-/// Sinusoidal position encodings, `[positions, width]`: sines, then cosines, of wavelengths from 2π to 10000 · 2π.
+/// Sinusoidal position encodings, `[positions, width]`: sine columns, then cosine columns, of wavelengths from 2π to 10000 · 2π.
 pub fn sinusoids(positions: &[usize], width: usize) -> Vec<f64> {
     let half = width.div_ceil(2);
     let rates: Vec<f64> = (0..half).map(|i| 10_000_f64.powf(-(i as f64) / half as f64)).collect();
