@@ -1,100 +1,76 @@
-//! `descant recipe`: what every key of a recipe means.
+//! `descant explain`: what the keys of recipes mean.
 
 use crate::report::print;
 use clap::Args;
-use descant_train::keys::{KEYS, Key};
+use descant_train::keys::{self, Key, SECTIONS, Section};
 use std::fmt::Write;
 
 #[derive(Args)]
 pub(crate) struct Explain {
-    /// A table or a key, such as train or train.patience; without it, all of them
-    key: Option<String>,
+    /// Keys or sections, such as train.patience or train; without any, all of them in brief
+    #[arg(value_name = "KEY")]
+    keys: Vec<String>,
     /// Print the page RECIPES.md
-    #[arg(long, hide = true, conflicts_with = "key")]
+    #[arg(long, hide = true, conflicts_with = "keys")]
     markdown: bool,
 }
 
 /// Columns of a line.
 const WIDTH: usize = 100;
 
-/// What a table is.
-const TABLES: &[(&str, &str)] = &[
-    ("", "At the top, before the tables."),
-    ("data", "Where the texts are, and how they are read."),
-    ("bench", "Sizes in place of texts, for `descant bench` and `descant gradcheck`."),
-    ("tokenizer", "How text becomes tokens; a table [target_tokenizer] with the same keys is the target's own."),
-    ("tokenizer.special", "Special ids of a tokenizer that was made elsewhere; an import writes them."),
-    (
-        "tokenizer.special.around",
-        "What such a tokenizer puts around a text; without the table, as those that are trained here.",
-    ),
-    ("model", "The architecture. With init it can be left out."),
-    ("model.transformer", "What Transformer layers are like."),
-    ("model.transformer.rotary_scaling", "How rotary positions reach further than in training."),
-    ("loss", "What is minimised."),
-    ("optimizer", "The optimizer and its constants."),
-    ("schedule", "How the learning rate changes from step to step."),
-    ("finetune", "What of the model is trained. Patterns match names of parameters; * stands for anything."),
-    ("finetune.lora", "Low-rank adapters (LoRA)."),
-    ("distill", "A trained model to learn from, beside the texts."),
-    ("train", "How long, and in what portions."),
-    ("generation", "How texts are written where no option says it; an import takes it from generation_config.json."),
-];
-
 impl Explain {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         if self.markdown {
             return print(markdown().trim_end());
         }
-        let Some(name) = self.key else {
-            let all: Vec<String> = TABLES.iter().map(|(table, about)| section(table, about, true)).collect();
-            let more = "One table or key alone: descant recipe train, descant recipe train.patience.";
+        if self.keys.is_empty() {
+            let all: Vec<String> = SECTIONS.iter().map(|section| explain_section(section, true)).collect();
+            let more = "More on a section or a key: descant explain train, descant explain train.patience.";
             return print(format_args!("{}\n{more}", all.join("\n")));
-        };
-        let name = name.trim_matches(|c| matches!(c, '[' | ']' | '.' | '*'));
-        let inner: Vec<&(&str, &str)> = TABLES
-            .iter()
-            .filter(|(table, _)| {
-                let within = table.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
-                // By its own name too, as keys are found.
-                *table == name || within || table.rsplit_once('.').is_some_and(|(_, own)| own == name)
-            })
-            .collect();
-        if !inner.is_empty() && !name.is_empty() {
-            let all: Vec<String> = inner.iter().map(|(table, about)| section(table, about, false)).collect();
-            return print(all.join("\n").trim_end());
         }
-        // A key by its whole name, or by its own where that is not clear.
-        let found: Vec<&Key> = match descant_train::keys::find(name) {
-            Some(key) => vec![key],
-            None => KEYS.iter().filter(|key| key.parts().1 == name).collect(),
-        };
-        anyhow::ensure!(!found.is_empty(), "{}", descant_train::keys::unknown(name));
-        let all: Vec<String> = found.into_iter().map(|key| entry(key, key.name, false)).collect();
+        let all = self.keys.iter().map(|name| explain(name)).collect::<anyhow::Result<Vec<_>>>()?;
         print(all.join("\n").trim_end())
     }
 }
 
-fn of(table: &str) -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().filter(move |key| key.parts().0 == table)
-}
-
-/// A table with its keys.
-fn section(table: &str, about: &str, brief: bool) -> String {
-    let mut text = if table.is_empty() { format!("{about}\n") } else { format!("[{table}]  {about}\n") };
-    of(table).for_each(|key| text += &entry(key, key.parts().1, brief));
-    text
-}
-
-/// A key: its default and what it takes; what it means; and where it acts.
-fn entry(key: &Key, name: &str, brief: bool) -> String {
-    let mut text = format!("  {name} = {}    {}\n", key.default, key.takes.words());
-    let mut about = key.about.to_owned();
-    if brief {
-        about = first_sentence(&about).to_owned();
+/// A section with those inside it, or a key, by its whole name or by the last part of it.
+fn explain(name: &str) -> anyhow::Result<String> {
+    let name = name.trim_matches(|c| matches!(c, '[' | ']' | '.' | '*'));
+    let is_named = |section: &&Section| {
+        let is_inner = section.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        let last = section.name.rsplit('.').next();
+        !name.is_empty() && (section.name == name || is_inner || last == Some(name))
+    };
+    let sections: Vec<String> =
+        SECTIONS.iter().filter(is_named).map(|section| explain_section(section, false)).collect();
+    if !sections.is_empty() {
+        return Ok(sections.join("\n"));
     }
-    about += &conditions(key).map_or_else(String::new, |conditions| format!(" {conditions}"));
-    for line in wrapped(&about, WIDTH - 6) {
+    let found: Vec<&Key> = match keys::find(name) {
+        Some(key) => vec![key],
+        None => keys::all().filter(|key| key.parts().1 == name).collect(),
+    };
+    anyhow::ensure!(!found.is_empty(), "{}", keys::unknown(name));
+    let all: Vec<String> = found.into_iter().map(|key| explain_key(key, key.name, false)).collect();
+    Ok(all.join("\n"))
+}
+
+/// A section with its keys.
+fn explain_section(section: &Section, brief: bool) -> String {
+    let title = if section.name.is_empty() { String::new() } else { format!("[{}]  ", section.name) };
+    let keys: String = section.keys.iter().map(|key| explain_key(key, key.parts().1, brief)).collect();
+    format!("{title}{}\n{keys}", section.help)
+}
+
+/// A key: its default, its type and range; what it means; when it has an effect; and since which version it is there.
+fn explain_key(key: &Key, name: &str, brief: bool) -> String {
+    let mut text = format!("  {name} = {}    {}\n", key.default, key.value.words());
+    let mut help = if brief { first_sentence(key.help) } else { key.help }.to_owned();
+    help.extend(key.conditions().map(|conditions| format!(" {conditions}")));
+    if !brief {
+        help += &format!(" Since {}.", key.since);
+    }
+    for line in wrapped(&help, WIDTH - 6) {
         let _ = writeln!(text, "      {line}");
     }
     text
@@ -104,17 +80,6 @@ fn entry(key: &Key, name: &str, brief: bool) -> String {
 fn first_sentence(text: &str) -> &str {
     let end = text.match_indices(". ").find(|(at, _)| text[at + 2..].starts_with(char::is_uppercase));
     end.map_or(text, |(at, _)| &text[..=at])
-}
-
-/// The recipes that a key is for.
-fn conditions(key: &Key) -> Option<String> {
-    let kinds = key.kinds.join(", ");
-    match (key.kinds.is_empty(), key.acts.words) {
-        (true, "") => None,
-        (true, words) => Some(format!("With {words}.")),
-        (false, "") => Some(format!("Of {kinds}.")),
-        (false, words) => Some(format!("Of {kinds}, with {words}.")),
-    }
 }
 
 fn wrapped(text: &str, width: usize) -> Vec<String> {
@@ -135,20 +100,24 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 /// The page RECIPES.md.
 fn markdown() -> String {
     let mut page =
-        "# Recipes: every key\n\nWritten by `descant recipe --markdown`; `descant recipe KEY` says the same. \
+        "# Recipes: every key\n\nWritten by `descant explain --markdown`; `descant explain KEY` says the same. \
          Values in parentheses are defaults in words.\n"
             .to_owned();
-    for (table, about) in TABLES {
-        let title = if table.is_empty() { "Top".to_owned() } else { format!("`[{table}]`") };
-        let _ = write!(page, "\n## {title}\n\n{about}\n\n| key | takes | default | meaning |\n|---|---|---|---|\n");
-        for key in of(table) {
+    for section in SECTIONS {
+        let title = if section.name.is_empty() { "Top".to_owned() } else { format!("`[{}]`", section.name) };
+        let _ = write!(
+            page,
+            "\n## {title}\n\n{}\n\n| key | takes | default | meaning |\n|---|---|---|---|\n",
+            section.help
+        );
+        for key in section.keys {
             let (_, name) = key.parts();
             let default =
                 if key.default.starts_with('(') { key.default.to_owned() } else { format!("`{}`", key.default) };
-            let more = conditions(key).map_or_else(String::new, |conditions| format!(" {conditions}"));
+            let conditions = key.conditions().map_or_else(String::new, |conditions| format!(" {conditions}"));
             // A pipe would end the cell.
-            let about = format!("{}{more}", key.about).replace('|', "\\|").replace('*', "\\*");
-            let _ = writeln!(page, "| `{name}` | {} | {default} | {about} |", key.takes.words());
+            let help = format!("{}{conditions}", key.help).replace('|', "\\|").replace('*', "\\*");
+            let _ = writeln!(page, "| `{name}` | {} | {default} | {help} |", key.value.words());
         }
     }
     page

@@ -13,6 +13,7 @@ mod init;
 mod memory;
 mod recipes;
 mod report;
+mod schema;
 mod shell;
 mod show;
 mod signals;
@@ -39,8 +40,11 @@ enum Command {
     Demo(demo::Demo),
     /// Print a recipe to begin with, or write it to a file
     Init(init::Init),
-    /// Explain the keys of recipes: all, a table, or one
-    Recipe(explain::Explain),
+    /// Explain the keys of recipes: all in brief, sections, or single keys
+    #[command(visible_alias = "recipe")]
+    Explain(explain::Explain),
+    /// Print the JSON schema of recipes, by which editors complete and check them
+    Schema(schema::Schema),
     /// Train what a recipe describes
     Train(train::Train),
     /// Write with a trained generator: for texts given, or line by line from standard input
@@ -75,7 +79,7 @@ enum Command {
 struct RecipeArgs {
     /// The recipe, a TOML file
     recipe: PathBuf,
-    /// Change a value of the recipe, such as --set train.steps=500 (may be repeated); `descant recipe` explains the keys
+    /// Change a value of the recipe, such as --set train.steps=500 (may be repeated); `descant explain` explains the keys
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
@@ -103,7 +107,8 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Demo(demo) => demo.run(),
         Command::Init(init) => init.run(),
-        Command::Recipe(explain) => explain.run(),
+        Command::Explain(explain) => explain.run(),
+        Command::Schema(schema) => schema.run(),
         Command::Train(train) => train.run(),
         Command::Generate(generate) => generate.run(),
         Command::Eval(eval) => eval.run(),
@@ -147,7 +152,7 @@ fn parse() -> Cli {
         };
         if let Some(name) = unknown {
             let name = name.trim_start_matches('-').replace('-', "_");
-            let keys = || descant_train::keys::KEYS.iter().filter(|key| key.parts().1 == name);
+            let keys = || descant_train::keys::all().filter(|key| key.parts().1 == name);
             let key = keys().find(|key| key.parts().0 == "train").or(keys().next()).map(|key| key.name);
             error.remove(ContextKind::Suggested);
             if let Some(key) = key {

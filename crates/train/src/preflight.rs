@@ -52,7 +52,7 @@ impl Preflight {
             let (sequences, percent) = (batches.sequences(), 100.0 * share);
             let what = format!("nothing is held out to validate on: {percent} % of {sequences} is none");
             let remedy = "Set data.validation, or raise data.validation_share";
-            if let Some(key) = recipe.waits_for_validation() {
+            if let Some(key) = recipe.needs_validation() {
                 return Err(recipe.wrong(format!("{key}: {what}. {remedy}")));
             }
             if share > 0.0 {

@@ -1,28 +1,33 @@
-//! Recipes: what a training is, as TOML. What each key is stands in [`keys`], what they mean together in `conflicts`.
+//! Recipes: a training as a TOML file. [`keys`] defines each key, `conflicts` lists the keys that exclude each other.
 
+mod check;
 mod conflicts;
 mod decide;
 mod family;
 pub mod keys;
+mod overrides;
 mod read;
+mod resolved;
+mod schema;
+mod suggest;
 #[cfg(test)]
 mod tests;
+mod validate;
 
 pub(crate) use decide::Look;
+pub use schema::schema;
 
 use crate::{DistillConfig, FinetuneConfig, GenerationConfig};
 use descant_kernels::MatmulPrecision;
-use descant_models::{EmbeddingLoss, LossConfig, ModelConfig, ModelKind, Tie};
+use descant_models::{LossConfig, ModelConfig};
 use descant_optim::{ClippingConfig, OptimizerConfig, ScheduleConfig};
-use descant_tensor::Brief;
 use descant_text::{SpecialTokens, TokenizerConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::fmt::Write;
 use std::path::PathBuf;
 
-/// All of a training, as a TOML file says it. Every key but the data and the kind of model has a default; the resolved
-/// recipe in the run folder writes all of them out.
+/// A training, as a TOML file describes it. Every key but the data and the kind of model has a default; the resolved
+/// recipe in the run folder has all of them written out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
@@ -290,179 +295,10 @@ impl Recipe {
         [&self.tokenizer, target].map(|tokenizer| tokenizer.special.clone().unwrap_or_default())
     }
 
-    /// The recipe as TOML: every key that acts in it, defaults written out, and of the others those that have a value of
-    /// their own.
-    ///
-    /// # Errors
-    /// Where a value has no form in TOML.
-    pub fn to_toml(&self) -> Result<String, String> {
-        self.written(true)
-    }
-
-    /// The same recipe with every key that does not act in it as by default: what its text in a run folder says.
-    pub(crate) fn settled(self) -> Result<Self, String> {
-        let settled: Self = toml::from_str(&self.written(false)?).map_err(|error| error.message().to_owned())?;
-        Ok(Self { source: self.source, ..settled })
-    }
-
-    fn written(&self, others: bool) -> Result<String, String> {
-        let as_table = |recipe: &Self| toml::Table::try_from(recipe).map_err(|error| error.to_string());
-        let (all, defaults) = (as_table(self)?, as_table(&self.defaults())?);
-        fn part<'a>(table: Option<&'a toml::Table>, name: &str) -> Option<&'a toml::Table> {
-            table?.get(name)?.as_table()
-        }
-        let mut text = "# Each key is explained by `descant recipe KEY`.\n".to_owned();
-        let mut tables: Vec<&str> = Vec::new();
-        for (table, _) in keys::KEYS.iter().map(keys::Key::parts) {
-            if !tables.contains(&table) {
-                tables.push(table);
-            }
-        }
-        let of_target =
-            tables.iter().filter(|table| table.starts_with("tokenizer")).map(|table| format!("target_{table}"));
-        for place in tables.iter().map(|table| (*table).to_owned()).chain(of_target) {
-            let inner = |all| place.split('.').filter(|name| !name.is_empty()).fold(Some(all), part);
-            let Some(table) = inner(&all) else { continue };
-            let own = place.strip_prefix("target_").unwrap_or(&place);
-            let lines = keys::KEYS.iter().filter(|key| key.parts().0 == own).filter_map(|key| {
-                let name = key.parts().1;
-                let value = table.get(name)?;
-                let is_default = inner(&defaults).is_some_and(|defaults| defaults.get(name) == Some(value));
-                (self.has_acting(key.name) || others && !is_default).then(|| format!("{name} = {value}"))
-            });
-            let lines: Vec<String> = lines.collect();
-            let header = if place.is_empty() { String::new() } else { format!("\n[{place}]\n") };
-            if !lines.is_empty() || !place.contains('.') {
-                let _ = writeln!(text, "{header}{}", lines.join("\n"));
-            }
-        }
-        Ok(text)
-    }
-
-    /// One with the same tables and kinds, everything else as by default.
-    fn defaults(&self) -> Self {
-        let transformer = self.model.transformer.as_ref().map(|_| descant_nn::TransformerConfig::default());
-        let data = self.data.as_ref().map(|data| DataConfig::of(data.train.clone()));
-        Self { data, ..Self::of(ModelConfig { transformer, ..ModelConfig::new(self.model.kind) }) }
-    }
-
     /// What is wrong with the recipe, by the name of its file.
     pub(crate) fn wrong(&self, reason: impl Into<String>) -> crate::Error {
         let path = self.source.path.clone().unwrap_or_else(|| PathBuf::from("the recipe"));
         crate::Error::Recipe { path, reason: reason.into() }
-    }
-
-    /// That every value is in its range.
-    ///
-    /// # Errors
-    /// The key, its value, and what it may be.
-    pub fn validate(&self) -> Result<(), String> {
-        let train = &self.train;
-        let positive = |key: &str, value: u64| match value {
-            0 => Err(format!("{key} = 0: expected 1 or more")),
-            _ => Ok(()),
-        };
-        if train.epochs > 1_000_000_000 {
-            return Err(format!("train.epochs = {}: expected a number from 0 to 1000000000", train.epochs));
-        }
-        self.generation.validate()?;
-        positive("train.batch_tokens", train.batch_tokens as u64)?;
-        if !(1..=1 << 20).contains(&train.length) {
-            return Err(format!("train.length = {}: expected a number from 1 to 1048576", train.length));
-        }
-        if !(1..=1 << 16).contains(&train.accumulate) {
-            return Err(format!("train.accumulate = {}: expected a number from 1 to 65536", train.accumulate));
-        }
-        positive("train.validate_every", train.validate_every)?;
-        positive("train.log_every", train.log_every)?;
-        if !(train.learning_rate > 0.0 && train.learning_rate.is_finite()) {
-            return Err(format!("train.learning_rate = {}: expected a number above 0", Brief(train.learning_rate)));
-        }
-        if !(0.0..1.0).contains(&train.average) {
-            return Err(format!("train.average = {}: expected a number from 0 to below 1", Brief(train.average)));
-        }
-        if train.shares > 1024 {
-            return Err(format!("train.shares = {}: expected 1024 or fewer", train.shares));
-        }
-        if let Some(data) = &self.data {
-            positive("data.max_length", data.max_length as u64)?;
-            if data.stream && self.model.kind == ModelKind::EncoderDecoder {
-                return Err("data.stream = true: one continuous text is for kind = \"language-model\"".to_owned());
-            }
-            if let Some(most) = self.model.max_length().filter(|&most| data.stream && train.length > most) {
-                let length = train.length;
-                return Err(format!("train.length = {length}: expected at most model.transformer.max_length = {most}"));
-            }
-            if data.stream && (data.columns.is_some() || matches!(data.train, Files::Two(_))) {
-                return Err("data.stream = true: one continuous text has no columns, and lies in one file".to_owned());
-            }
-            if data.shared_vocabulary && self.target_tokenizer.is_some() {
-                return Err("data.shared_vocabulary = true: expected no [target_tokenizer] beside it".to_owned());
-            }
-            if !(0.0..1.0).contains(&data.validation_share) {
-                let share = data.validation_share;
-                return Err(format!("data.validation_share = {}: expected a number from 0 to below 1", Brief(share)));
-            }
-        }
-        if let Some(BenchConfig { vocabulary, batch, length }) = self.bench {
-            let sizes = [("vocabulary", vocabulary, 1_000_000), ("batch", batch, 1 << 20), ("length", length, 1 << 20)];
-            for (key, size, most) in sizes {
-                if !(1..=most).contains(&size) {
-                    return Err(format!("bench.{key} = {size}: expected a number from 1 to {most}"));
-                }
-            }
-        }
-        // Before tokenizers are trained, which may take minutes.
-        self.model.validate_sizes()?;
-        self.tokenizer.validate().map_err(|reason| format!("tokenizer.{reason}"))?;
-        if let Some(tokenizer) = &self.target_tokenizer {
-            tokenizer.validate().map_err(|reason| format!("target_tokenizer.{reason}"))?;
-        }
-        if let LossConfig::CrossEntropy { smoothing, r_drop, class_weights, .. } = &self.loss {
-            if !(0.0..=1e6).contains(r_drop) {
-                return Err(format!("loss.consistency = {}: expected a number from 0 to 1000000", Brief(*r_drop)));
-            }
-            if *r_drop > 0.0 && !self.model.has_dropout() {
-                return Err("loss.consistency: without dropout both passes are the same. Set model.dropout".to_owned());
-            }
-            if *r_drop > 0.0 && self.distill.is_some() {
-                return Err("loss.consistency: expected no [distill] beside it".to_owned());
-            }
-            if self.model.output_soft_cap.is_some() && (*r_drop > 0.0 || self.distill.is_some()) {
-                return Err("model.output_soft_cap: expected no loss.consistency and no [distill] beside it".to_owned());
-            }
-            if !(0.0..1.0).contains(smoothing) {
-                return Err(format!("loss.smoothing = {}: expected a number from 0 to below 1", Brief(*smoothing)));
-            }
-            if let Some((token, weight)) = class_weights.iter().find(|(_, weight)| !(0.0..=1e6).contains(*weight)) {
-                return Err(format!("loss.class_weights.{token:?} = {}: expected a number from 0", Brief(*weight)));
-            }
-        }
-        if let LossConfig::Embedding { measure } = self.loss {
-            if self.model.tie == Tie::Output {
-                return Err("model.tie = \"output\": this loss has no output projection to tie".to_owned());
-            }
-            if measure == EmbeddingLoss::Vmf && self.model.embedding(self.model.decoder) < 2 {
-                return Err("model.embedding = 1: expected 2 or more for loss.measure = \"vmf\"".to_owned());
-            }
-        }
-        if let Some(finetune) = &self.finetune {
-            finetune.validate()?;
-        }
-        if let Some(distill) = &self.distill {
-            distill.validate()?;
-            if matches!(self.loss, LossConfig::Embedding { .. }) {
-                return Err("distill: a teacher's scores need loss.kind = \"cross-entropy\"".to_owned());
-            }
-        }
-        self.optimizer.validate()?;
-        // A training by epochs has a number of steps that only its texts tell; the schedule of one that a setting makes
-        // shorter than the file says is shortened, and so it is when its run is read.
-        match train.epochs == 0 && !self.is_shortened() {
-            true => self.schedule.validate(train.most_steps())?,
-            false => self.schedule.validate(u64::MAX)?,
-        }
-        train.clip.validate()
     }
 }
 

@@ -243,7 +243,7 @@ fn a_spare_tensor_is_held_against_what_it_repeats() {
 #[test]
 fn a_recipe_that_names_a_family_makes_a_model_of_it() {
     let key = descant_train::keys::find("model.family").unwrap();
-    let descant_train::keys::Takes::Choice(names) = key.takes else { panic!("{key:?}") };
+    let descant_train::keys::ValueType::Choice(names) = key.value else { panic!("{key:?}") };
     for name in names {
         let bench = "bench = { vocabulary = 24, batch = 2, length = 4 }";
         let text = format!("{bench}\n[model]\nfamily = {name:?}\nhidden = 16\nlayers = 2\n");

@@ -1,29 +1,28 @@
-//! What keys mean together: every wish that other keys of the recipe keep from being met. Each is an error where nothing
-//! of the wish would come true, and a note where something does.
+//! Keys that conflict: a key that other keys of the recipe leave without effect. An error where it would have no effect at
+//! all, a note where it has some.
 
-use super::keys::{self, KEYS};
+use super::keys;
 use crate::data::is_json;
 use crate::{Files, Recipe};
 use descant_models::{LossConfig, ModelKind};
 use descant_optim::ScheduleConfig;
 use descant_text::{TokenizerKind, plural};
 
-/// What is told of a recipe that breaks a rule.
-enum Told {
+enum Severity {
     Error,
     Note,
 }
 
-use Told::{Error, Note};
+use Severity::{Error, Note};
 
-/// A rule: what is said of a recipe that breaks it.
-type Rule = (Told, fn(&Recipe) -> Option<String>);
+/// A conflict, and the message for a recipe that has it.
+type Conflict = (Severity, fn(&Recipe) -> Option<String>);
 
-/// All of them, but for those that need the texts or the model, which the trainer knows.
-const RULES: &[Rule] = &[
+/// All of them, but for those that need the texts or the model (`preflight.rs`).
+const CONFLICTS: &[Conflict] = &[
     (Error, |recipe| {
         let nothing = recipe.data.as_ref()?.validation.is_none() && recipe.data.as_ref()?.validation_share == 0.0;
-        recipe.waits_for_validation().filter(|_| nothing).map(|key| {
+        recipe.needs_validation().filter(|_| nothing).map(|key| {
             format!("{key}: nothing is held out to validate on. Set data.validation or data.validation_share")
         })
     }),
@@ -65,8 +64,7 @@ const RULES: &[Rule] = &[
     (Note, |recipe| {
         let data = recipe.data.as_ref()?;
         (data.validation.as_ref() == Some(&data.train)).then(|| {
-            "data.validation is the text that is learned from: it will not show how well other text is written"
-                .to_owned()
+            "data.validation is the text that is trained on: its loss does not measure generalisation".to_owned()
         })
     }),
     (Note, |recipe| {
@@ -109,47 +107,46 @@ const BY_STEPS: &[(&str, Every)] = &[
     }),
 ];
 
-/// Holds a recipe against all rules: what is only to be noted.
+/// Checks a recipe for conflicts: the notes.
 ///
 /// # Errors
-/// The first wish that cannot be met.
+/// The first conflict that is an error.
 pub(super) fn check(recipe: &Recipe) -> Result<Vec<String>, String> {
     let mut notes = Vec::new();
-    for key in KEYS.iter().filter(|key| recipe.is_explicit(key.name) && !(key.acts.holds)(recipe)) {
-        let said = format!("{}: it only acts with {}", key.name, key.acts.words);
-        // Another architecture by --set, for a try, is not held against what the file says of its own.
-        let tried = recipe.source.overrides.iter().any(|name| name.starts_with("model."))
-            && !recipe.source.overrides.contains(key.name);
-        match key.name.starts_with("model.") && !tried {
-            true => return Err(format!("{said}. Leave it out")),
-            false => notes.push(said),
+    let overrides = &recipe.source.overrides;
+    for key in keys::all().filter(|key| recipe.is_explicit(key.name) && !(key.condition.holds)(recipe)) {
+        let message = format!("{}: it only has an effect with {}", key.name, key.condition.words);
+        // With another architecture by --set, keys of the file's own architecture are only noted.
+        let is_overridden = overrides.iter().any(|name| name.starts_with("model.")) && !overrides.contains(key.name);
+        match key.name.starts_with("model.") && !is_overridden {
+            true => return Err(format!("{message}. Leave it out")),
+            false => notes.push(message),
         }
     }
-    for (told, rule) in RULES {
-        match (told, rule(recipe)) {
+    for (severity, conflict) in CONFLICTS {
+        match (severity, conflict(recipe)) {
             (_, None) => {}
-            (Error, Some(said)) => return Err(said),
-            (Note, Some(said)) => notes.push(said),
+            (Error, Some(message)) => return Err(message),
+            (Note, Some(message)) => notes.push(message),
         }
     }
     Ok(notes)
 }
 
 impl Recipe {
-    /// Whether whoever wrote the recipe gave this key a value.
+    /// Whether the file or an override sets this key.
     pub(crate) fn is_explicit(&self, key: &str) -> bool {
         self.source.explicit.contains(key)
     }
 
-    /// Whether a setting makes the training shorter than the file's schedule is made for, as one does to try it, or made a
-    /// run's so.
+    /// Whether an override makes the training shorter than the file's schedule is made for, or may have made the run's so.
     pub(crate) fn is_shortened(&self) -> bool {
         let is_set = |start: &str| self.source.overrides.iter().any(|key| key.starts_with(start));
         self.source.resolved || (is_set("train.steps") || is_set("train.epochs")) && !is_set("schedule")
     }
 
-    /// The key that asks for validations.
-    pub(crate) fn waits_for_validation(&self) -> Option<&'static str> {
+    /// The key that needs validations.
+    pub(crate) fn needs_validation(&self) -> Option<&'static str> {
         match self.schedule {
             _ if self.train.patience > 0 => Some("train.patience"),
             ScheduleConfig::Plateau(_) => Some("schedule.kind = \"plateau\""),
@@ -157,20 +154,15 @@ impl Recipe {
         }
     }
 
-    /// What will not happen in a training of so many steps, though the recipe asks for it.
+    /// Intervals of the recipe that are longer than a training of so many steps.
     pub(crate) fn too_rare(&self, steps: u64) -> Vec<String> {
         let late = BY_STEPS.iter().map(|(key, every)| (*key, every(self)));
         let late = late.filter(|&(key, every)| every > steps && self.is_wanted(key));
         late.map(|(key, every)| format!("{key} = {every}: the training has {}", plural(steps, "step"))).collect()
     }
 
-    /// Whether a key is given for this training: of one that a setting makes short to try it, by a setting as well.
+    /// Whether a key is set for this training: where an override shortens it, by an override as well.
     pub(crate) fn is_wanted(&self, key: &str) -> bool {
         self.is_explicit(key) && (!self.is_shortened() || self.source.overrides.contains(key))
-    }
-
-    /// Whether a key acts in this recipe.
-    pub(super) fn has_acting(&self, name: &str) -> bool {
-        keys::find(name).is_none_or(|key| (key.acts.holds)(self))
     }
 }

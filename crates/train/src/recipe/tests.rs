@@ -1,6 +1,6 @@
 //! Every key is described, read, and told of where it is wrong.
 
-use super::keys::{self, KEYS, Takes};
+use super::keys::{self, ValueType};
 use super::*;
 use std::collections::BTreeSet;
 
@@ -77,12 +77,12 @@ fn every_key_is_described_and_every_description_is_of_a_key() {
     }
     // Stands for others, and is no more there when a recipe is read.
     found.insert("model.family".to_owned());
-    let known: BTreeSet<String> = KEYS.iter().map(|key| key.name.to_owned()).collect();
+    let known: BTreeSet<String> = keys::all().map(|key| key.name.to_owned()).collect();
     let found: BTreeSet<String> = found.into_iter().map(|name| name.replace("target_tokenizer", "tokenizer")).collect();
     assert_eq!(found, known);
-    assert_eq!(known.len(), KEYS.len(), "no key is described twice");
-    for key in KEYS {
-        assert!(key.about.ends_with('.') && !key.about.contains("  "), "{}: {}", key.name, key.about);
+    assert_eq!(known.len(), keys::all().count(), "no key is defined twice");
+    for key in keys::all() {
+        assert!(key.help.ends_with('.') && !key.help.contains("  "), "{}: {}", key.name, key.help);
     }
 }
 
@@ -98,20 +98,20 @@ fn described_defaults_and_kinds_are_the_true_ones() {
         table.and_then(|table| table.get(name).cloned())
     };
     let mut checked = 0;
-    for key in KEYS {
-        let Ok(table) = toml::from_str::<toml::Table>(&format!("value = {}", key.default)) else { continue };
+    for key in keys::all() {
+        let Some(default) = key.default_value() else { continue };
         let Some(value) = recipes.iter().find_map(|table| of(table, key)) else { continue };
-        assert_eq!(value, table["value"], "{}", key.name);
+        assert_eq!(value, default, "{}", key.name);
         checked += 1;
     }
     assert!(checked > 50, "{checked}");
-    for key in KEYS {
+    for key in keys::all() {
         // Words that are offered are accepted.
-        if let Takes::Choice(words) = key.takes {
+        if let ValueType::Choice(words) = key.value {
             assert!(words.len() > 1, "{}", key.name);
         }
         let (place, _) = key.parts();
-        if let Some(Takes::Choice(kinds)) = keys::find(&format!("{place}.kind")).map(|key| key.takes) {
+        if let Some(ValueType::Choice(kinds)) = keys::find(&format!("{place}.kind")).map(|key| key.value) {
             assert!(key.kinds.iter().all(|kind| kinds.contains(kind)), "{}", key.name);
         }
     }
@@ -168,7 +168,7 @@ fn values_of_another_type_are_told_with_what_is_expected() {
     value("tokenizer.kind=sentencepiece", &["unigram and bpe"]);
     value("optimizer.kind='adamm'", &["the nearest is \"adam\""]);
     value("model.bidirectional=1", &["true or false"]);
-    value("data.columns=[1]", &["two numbers"]);
+    value("data.columns=[1]", &["two whole numbers"]);
     value("data.train=[]", &["two names in a list"]);
     value("train=3", &["train is a table"]);
     assert_eq!(
@@ -193,9 +193,9 @@ fn wishes_that_cannot_come_true_are_told() {
     wrong(PAIRS, &[steady, "train.steps=10"], &["schedule.warmup = 8", "schedule.decay = 6", "together"]);
     wrong(PAIRS, &["bench={vocabulary=4294967297,batch=1,length=1}"], &["bench.vocabulary", "1000000"]);
     let notes = |text: &str, settings: &[&str]| read(text, settings).unwrap().source.notes.join("; ");
-    assert!(notes(PAIRS, &["train.length=9"]).contains("train.length: it only acts with data.stream = true"));
+    assert!(notes(PAIRS, &["train.length=9"]).contains("train.length: it only has an effect with data.stream = true"));
     assert!(notes(PAIRS, &["train.batch_tokens=9", "train.batch_sentences=9"]).contains("train.batch_tokens"));
-    assert!(notes(PAIRS, &["data.validation='pairs.tsv'"]).contains("learned from"));
+    assert!(notes(PAIRS, &["data.validation='pairs.tsv'"]).contains("generalisation"));
     assert!(notes(&format!("{TEXT}cell = \"gru\"\n"), &["model.decoder=transformer"]).contains("model.cell"));
     assert_eq!(notes(PAIRS, &[]), "");
     // A try, made shorter than the file says, is one: its schedule is shortened by the trainer.

@@ -1,0 +1,72 @@
+//! Conditions under which a key has an effect.
+
+use crate::Recipe;
+use descant_models::{LayerKind, LossConfig, ModelKind};
+use descant_nn::Position;
+
+/// The recipes that a key has an effect in.
+#[derive(Clone, Copy, Debug)]
+pub struct Condition {
+    /// In words.
+    pub words: &'static str,
+    /// Whether a recipe is one of them.
+    pub holds: fn(&Recipe) -> bool,
+}
+
+const fn condition(words: &'static str, holds: fn(&Recipe) -> bool) -> Condition {
+    Condition { words, holds }
+}
+
+pub(super) const ALWAYS: Condition = condition("", |_| true);
+pub(super) const ENCODER_DECODER: Condition = condition("model.kind = \"encoder-decoder\"", is_encoder_decoder);
+pub(super) const LANGUAGE_MODEL: Condition =
+    condition("model.kind = \"language-model\"", |recipe| !is_encoder_decoder(recipe));
+pub(super) const RECURRENT: Condition = condition("recurrent layers (model.decoder or model.encoder)", |recipe| {
+    layers(recipe).contains(&LayerKind::Recurrent)
+});
+pub(super) const RECURRENT_ENCODER: Condition = condition("an encoder-decoder with a recurrent encoder", |recipe| {
+    is_encoder_decoder(recipe) && recipe.model.encoder() == LayerKind::Recurrent
+});
+pub(super) const RECURRENT_DECODER: Condition = condition("an encoder-decoder with a recurrent decoder", |recipe| {
+    is_encoder_decoder(recipe) && recipe.model.decoder == LayerKind::Recurrent
+});
+pub(super) const TRANSFORMER: Condition =
+    condition("Transformer layers (model.decoder or model.encoder = \"transformer\")", has_transformer);
+pub(super) const TRANSFORMER_DECODER: Condition =
+    condition("model.decoder = \"transformer\"", |recipe| recipe.model.decoder == LayerKind::Transformer);
+pub(super) const LEARNED: Condition =
+    condition("position = \"learned\"", |recipe| has_position(recipe, Position::Learned));
+pub(super) const ROTARY: Condition =
+    condition("position = \"rotary\"", |recipe| has_position(recipe, Position::Rotary));
+pub(super) const RELATIVE: Condition =
+    condition("position = \"relative\"", |recipe| has_position(recipe, Position::Relative));
+pub(super) const SOFTMAX: Condition =
+    condition("loss.kind = \"cross-entropy\"", |recipe| matches!(recipe.loss, LossConfig::CrossEntropy { .. }));
+pub(super) const STREAM: Condition = condition("data.stream = true", |recipe| {
+    recipe.leaves_stream_open() || recipe.data.as_ref().is_some_and(|data| data.stream)
+});
+pub(super) const LINES: Condition = condition("no data.stream: a continuous text is cut by train.length", |recipe| {
+    recipe.leaves_stream_open() || recipe.data.as_ref().is_some_and(|data| !data.stream)
+});
+pub(super) const HELD_OUT: Condition =
+    condition("no data.validation", |recipe| recipe.data.as_ref().is_some_and(|data| data.validation.is_none()));
+pub(super) const BY_TOKENS: Condition =
+    condition("no train.batch_sentences", |recipe| recipe.train.batch_sentences == 0);
+
+fn is_encoder_decoder(recipe: &Recipe) -> bool {
+    recipe.model.kind == ModelKind::EncoderDecoder
+}
+
+/// The layers of encoder and decoder.
+fn layers(recipe: &Recipe) -> [LayerKind; 2] {
+    let decoder = recipe.model.decoder;
+    [if is_encoder_decoder(recipe) { recipe.model.encoder() } else { decoder }, decoder]
+}
+
+fn has_transformer(recipe: &Recipe) -> bool {
+    layers(recipe).contains(&LayerKind::Transformer)
+}
+
+fn has_position(recipe: &Recipe, position: Position) -> bool {
+    has_transformer(recipe) && recipe.model.transformer().position == position
+}

@@ -1,0 +1,188 @@
+//! What is known of a key: its value's type and range, its default, its text, and the recipes that it applies to.
+
+use super::REQUIRED;
+use super::condition::{ALWAYS, Condition};
+
+/// A key of a recipe.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its section and its name, such as `train.steps`.
+    pub name: &'static str,
+    /// The type of its value, with the range.
+    pub value: ValueType,
+    /// The default: TOML, or words in parentheses.
+    pub default: &'static str,
+    /// What it means.
+    pub help: &'static str,
+    /// The version of descant that it came with.
+    pub since: &'static str,
+    /// The `kind`s of its section that have it; empty for all.
+    pub kinds: &'static [&'static str],
+    /// The recipes that it has an effect in.
+    pub condition: Condition,
+}
+
+/// The type of a value.
+#[derive(Clone, Copy, Debug)]
+pub enum ValueType {
+    /// A whole number.
+    Integer(Range),
+    /// A number.
+    Number(Range),
+    /// `true` or `false`.
+    Flag,
+    /// A text.
+    Text,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// The name of one file, or of two in a list.
+    Files,
+    /// A list of texts.
+    TextList,
+    /// The id of a token, or a list of them.
+    TokenIds,
+    /// Two whole numbers in a list.
+    IntegerPair,
+    /// Two numbers in a list.
+    NumberPair(Range),
+    /// A list of whole numbers.
+    IntegerList,
+    /// A table of numbers by name.
+    NumberTable(Range),
+    /// `{ norm = … }`, `{ value = … }` or `"none"`.
+    Clip(Range),
+}
+
+/// The numbers that a key takes. All of them are finite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    /// The lower bound.
+    pub min: f64,
+    /// Whether the lower bound itself is excluded.
+    pub above_min: bool,
+    /// The upper bound; infinite for none.
+    pub max: f64,
+    /// Whether the upper bound itself is excluded.
+    pub below_max: bool,
+}
+
+/// From a number on.
+pub(super) const fn from(min: f64) -> Range {
+    Range { min, above_min: false, max: f64::INFINITY, below_max: true }
+}
+
+/// Above a number.
+pub(super) const fn above(min: f64) -> Range {
+    Range { min, above_min: true, max: f64::INFINITY, below_max: true }
+}
+
+impl Range {
+    /// Up to a number, and that too.
+    pub(super) const fn to(self, max: f64) -> Self {
+        Self { max, below_max: false, ..self }
+    }
+
+    /// Up to a number, without it.
+    pub(super) const fn below(self, max: f64) -> Self {
+        Self { max, below_max: true, ..self }
+    }
+
+    /// Whether a number is in it.
+    pub fn contains(self, number: f64) -> bool {
+        let low = if self.above_min { number > self.min } else { number >= self.min };
+        let high = if self.below_max { number < self.max } else { number <= self.max };
+        low && high
+    }
+
+    /// In words: `1 or more`, `from 0 to below 1`.
+    pub fn words(self) -> String {
+        let Self { min, above_min, max, below_max } = self;
+        match (above_min, below_max) {
+            (false, _) if max.is_infinite() => format!("{min} or more"),
+            (true, _) if max.is_infinite() => format!("above {min}"),
+            (false, false) => format!("from {min} to {max}"),
+            (false, true) => format!("from {min} to below {max}"),
+            (true, false) => format!("above {min}, to {max}"),
+            (true, true) => format!("between {min} and {max}"),
+        }
+    }
+}
+
+impl ValueType {
+    /// What is expected, in words.
+    pub fn words(self) -> String {
+        match self {
+            Self::Integer(range) => format!("a whole number, {}", range.words()),
+            Self::Number(range) => format!("a number, {}", range.words()),
+            Self::Flag => "true or false".to_owned(),
+            Self::Text => "a text in quotes".to_owned(),
+            Self::Choice(words) => match words {
+                [all @ .., last] if !all.is_empty() => format!("{} or {last}", all.join(", ")),
+                _ => words.join(""),
+            },
+            Self::Files => "the name of a file, or two names in a list".to_owned(),
+            Self::TextList => "a list of texts".to_owned(),
+            Self::TokenIds => "the id of a token, or a list of them".to_owned(),
+            Self::IntegerPair => "two whole numbers in a list".to_owned(),
+            Self::NumberPair(range) => format!("two numbers in a list, each {}", range.words()),
+            Self::IntegerList => "a list of whole numbers from 0".to_owned(),
+            Self::NumberTable(range) => {
+                format!("a table of numbers {}, such as {{ \"name\" = 0.5 }}", range.words())
+            }
+            Self::Clip(_) => "{ norm = 1.0 }, { value = 0.5 } or \"none\"".to_owned(),
+        }
+    }
+}
+
+impl Key {
+    /// A key that every kind of its section has, and that always has an effect.
+    pub(super) const fn new(name: &'static str, value: ValueType, default: &'static str, help: &'static str) -> Self {
+        Self { name, value, default, help, since: "0.1", kinds: &[], condition: ALWAYS }
+    }
+
+    /// The same for these kinds of its section.
+    pub(super) const fn kinds(self, kinds: &'static [&'static str]) -> Self {
+        Self { kinds, ..self }
+    }
+
+    /// The same with an effect under a condition.
+    pub(super) const fn when(self, condition: Condition) -> Self {
+        Self { condition, ..self }
+    }
+
+    /// Its section, and its own name.
+    pub fn parts(&self) -> (&'static str, &'static str) {
+        self.name.rsplit_once('.').unwrap_or(("", self.name))
+    }
+
+    /// Whether its section has to have it.
+    pub fn is_required(&self) -> bool {
+        self.default.starts_with("(required")
+    }
+
+    /// The same for every kind of its section, and whatever other keys say.
+    pub(crate) fn is_always_required(&self) -> bool {
+        self.default == REQUIRED && self.kinds.is_empty()
+    }
+
+    /// The default, where it is a value and not described in words.
+    pub(crate) fn default_value(&self) -> Option<toml::Value> {
+        toml::from_str::<toml::Table>(&format!("value = {}", self.default)).ok()?.remove("value")
+    }
+
+    /// Whether this kind of its section has it.
+    pub(crate) fn is_of(&self, kind: Option<&str>) -> bool {
+        self.kinds.is_empty() || kind.is_some_and(|kind| self.kinds.contains(&kind))
+    }
+
+    /// The recipes that it has an effect in, in words; none where that is all.
+    pub fn conditions(&self) -> Option<String> {
+        let kinds = self.kinds.join(", ");
+        match (self.kinds.is_empty(), self.condition.words) {
+            (true, "") => None,
+            (true, words) => Some(format!("With {words}.")),
+            (false, "") => Some(format!("Of {kinds}.")),
+            (false, words) => Some(format!("Of {kinds}, with {words}.")),
+        }
+    }
+}

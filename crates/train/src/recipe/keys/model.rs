@@ -1,0 +1,91 @@
+use super::super::family;
+use super::condition::{ENCODER_DECODER, RECURRENT, RECURRENT_DECODER, RECURRENT_ENCODER, SOFTMAX, TRANSFORMER};
+use super::key::{Key, Range, ValueType, from};
+use super::{ABOVE_0, SHARE, Section};
+use ValueType::{Choice, Flag, Integer, Number};
+
+const LAYERS: &[&str] = &["recurrent", "transformer"];
+const WIDTH: Range = from(1.0).to(65_536.0);
+const DEPTH: Range = from(1.0).to(64.0);
+
+pub(super) const MODEL: Section = Section {
+    name: "model",
+    help: "The architecture. With init it can be left out.",
+    keys: &[
+        Key::new(
+            "model.kind",
+            Choice(&["encoder-decoder", "language-model"]),
+            "(required, or family)",
+            "encoder-decoder generates a target from a source; language-model continues a prompt.",
+        ),
+        Key::new(
+            "model.family",
+            Choice(&family::NAMES),
+            "(none)",
+            "Makes a model of this family of transformers, so that it can be exported as one: sets the keys of \
+             [model] and [model.transformer] that the family needs, unless they are given; and \
+             data.shared_vocabulary = true, where the family ties its embeddings.",
+        ),
+        Key::new(
+            "model.origin",
+            Choice(&family::ORIGINS),
+            "(none)",
+            "The family that the model comes from, as its model_type; written by an import and by model.family. An \
+             export is of that family as long as the model fits it.",
+        )
+        .when(TRANSFORMER),
+        Key::new("model.decoder", Choice(LAYERS), "\"recurrent\"", "Layers of the decoder, or of the language model."),
+        Key::new("model.encoder", Choice(LAYERS), "(as decoder)", "Layers of the encoder.").when(ENCODER_DECODER),
+        Key::new("model.cell", Choice(&["lstm", "gru"]), "\"lstm\"", "The recurrent cell.").when(RECURRENT),
+        Key::new("model.embedding", Integer(WIDTH), "256", "Embedding size; of Transformer layers it is hidden.")
+            .when(RECURRENT),
+        Key::new(
+            "model.hidden",
+            Integer(WIDTH),
+            "256",
+            "Hidden size (d_model); of a bidirectional encoder, of both directions together.",
+        ),
+        Key::new("model.layers", Integer(DEPTH), "1", "Number of layers of the decoder, or of the language model."),
+        Key::new("model.encoder_layers", Integer(DEPTH), "1", "Number of layers of the encoder.").when(ENCODER_DECODER),
+        Key::new("model.bidirectional", Flag, "true", "Whether a recurrent encoder is bidirectional.")
+            .when(RECURRENT_ENCODER),
+        Key::new(
+            "model.attention",
+            Choice(&["dot", "general", "concat", "additive"]),
+            "(none)",
+            "The attention score of a recurrent decoder over the encoder's states; without it, the decoder has the \
+             encoder's last state alone.",
+        )
+        .when(RECURRENT_DECODER),
+        Key::new(
+            "model.input_feeding",
+            Flag,
+            "false",
+            "Whether the attentional hidden state of a step is part of the next step's input (Luong et al. 2015).",
+        )
+        .when(RECURRENT_DECODER),
+        Key::new(
+            "model.bridge",
+            Choice(&["state", "zero"]),
+            "\"state\"",
+            "The initial state of a recurrent decoder: the encoder's last states, or zeros.",
+        )
+        .when(RECURRENT_DECODER),
+        Key::new(
+            "model.tie",
+            Choice(&["none", "output", "embeddings", "all"]),
+            "\"none\"",
+            "Weight tying: output, the target embedding and the output projection; embeddings, the source and \
+             target embeddings; all, the three.",
+        ),
+        Key::new(
+            "model.output_bias",
+            Flag,
+            "true",
+            "Whether the output projection has a bias; of loss.kind = \"embedding\" it always has one.",
+        ),
+        Key::new("model.output_soft_cap", Number(ABOVE_0), "(none)", "Soft cap c of the logits z: c tanh(z / c).")
+            .when(SOFTMAX),
+        Key::new("model.dropout", Number(SHARE), "0.0", "Dropout probability."),
+    ],
+};

@@ -1,0 +1,312 @@
+use super::condition::{BY_TOKENS, STREAM};
+use super::key::{Key, ValueType, above, from};
+use super::{ABOVE_0, FROM_0, FROM_1, REQUIRED, SHARE, Section, WHOLE_SHARE};
+use ValueType::{Choice, Clip, Flag, Integer, Number, NumberPair, NumberTable, Text, TextList, TokenIds};
+
+pub(super) const OPTIMIZER: Section = Section {
+    name: "optimizer",
+    help: "The optimizer and its hyperparameters.",
+    keys: &[
+        Key::new(
+            "optimizer.kind",
+            Choice(&["sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"]),
+            "\"adamw\"",
+            "The optimizer, with PyTorch's hyperparameters.",
+        ),
+        Key::new("optimizer.betas", NumberPair(SHARE), "[0.9, 0.999]", "Decay rates of the first and second moment.")
+            .kinds(&["adam", "adamw"]),
+        Key::new("optimizer.momentum", Number(SHARE), "0.0", "Momentum.").kinds(&["sgd", "rmsprop"]),
+        Key::new(
+            "optimizer.dampening",
+            Number(SHARE),
+            "0.0",
+            "Dampening: the share of a gradient that the momentum leaves out.",
+        )
+        .kinds(&["sgd"]),
+        Key::new("optimizer.nesterov", Flag, "false", "Nesterov momentum.").kinds(&["sgd"]),
+        Key::new("optimizer.lr_decay", Number(FROM_0), "0.0", "Learning-rate decay: lr / (1 + steps × lr_decay).")
+            .kinds(&["adagrad"]),
+        Key::new(
+            "optimizer.initial_accumulator_value",
+            Number(FROM_0),
+            "0.0",
+            "Initial value of the sums of squared gradients.",
+        )
+        .kinds(&["adagrad"]),
+        Key::new("optimizer.rho", Number(SHARE), "0.9", "Decay rate of the running averages.").kinds(&["adadelta"]),
+        Key::new("optimizer.alpha", Number(SHARE), "0.99", "Decay rate of the running averages.").kinds(&["rmsprop"]),
+        Key::new(
+            "optimizer.centered",
+            Flag,
+            "false",
+            "Centered RMSprop: the gradient is divided by its standard deviation rather than by the root of the \
+             mean square.",
+        )
+        .kinds(&["rmsprop"]),
+        Key::new(
+            "optimizer.eps",
+            Number(ABOVE_0),
+            "(PyTorch's)",
+            "Epsilon, added to the denominator: 1e-8; adagrad 1e-10, adadelta 1e-6.",
+        )
+        .kinds(&["adagrad", "adadelta", "rmsprop", "adam", "adamw"]),
+        Key::new(
+            "optimizer.weight_decay",
+            Number(FROM_0),
+            "(adamw 0.01, others 0)",
+            "Weight decay: of adamw decoupled, of all others an L2 penalty added to the gradient.",
+        ),
+        Key::new(
+            "optimizer.no_decay",
+            TextList,
+            "[\"*bias*\", \"*norm*\"]",
+            "Patterns of the parameters without weight decay; [] for none.",
+        ),
+    ],
+};
+
+const WARMED: &[&str] = &["linear", "inverse-sqrt", "cosine", "warmup-stable-decay"];
+const ENDING: &[&str] = &["linear", "cosine", "warmup-stable-decay"];
+const PLATEAU: &[&str] = &["plateau"];
+
+pub(super) const SCHEDULE: Section = Section {
+    name: "schedule",
+    help: "The learning-rate schedule.",
+    keys: &[
+        Key::new(
+            "schedule.kind",
+            Choice(&[
+                "constant",
+                "step",
+                "exponential",
+                "linear",
+                "inverse-sqrt",
+                "cosine",
+                "warmup-stable-decay",
+                "plateau",
+            ]),
+            "\"constant\"",
+            "The learning-rate schedule. Those with an end, end with the training.",
+        ),
+        Key::new(
+            "schedule.warmup",
+            Integer(FROM_0),
+            "0",
+            "Warm-up: steps in which the learning rate rises to the full one; required for inverse-sqrt and \
+             warmup-stable-decay.",
+        )
+        .kinds(WARMED),
+        Key::new("schedule.decay", Integer(FROM_0), REQUIRED, "Steps of the decay at the end.")
+            .kinds(&["warmup-stable-decay"]),
+        Key::new(
+            "schedule.end",
+            Number(WHOLE_SHARE),
+            "0.0",
+            "The learning rate at the end, as a share of the full one.",
+        )
+        .kinds(ENDING),
+        Key::new("schedule.every", Integer(FROM_1), REQUIRED, "Steps between two decays.").kinds(&["step"]),
+        Key::new(
+            "schedule.gamma",
+            Number(WHOLE_SHARE),
+            "0.1",
+            "The factor of a decay; required for exponential, which decays after each step.",
+        )
+        .kinds(&["step", "exponential"]),
+        Key::new("schedule.factor", Number(WHOLE_SHARE), "0.1", "The factor of a decay.").kinds(PLATEAU),
+        Key::new("schedule.patience", Integer(FROM_0), "10", "Validations without improvement before a decay.")
+            .kinds(PLATEAU),
+        Key::new(
+            "schedule.threshold",
+            Number(SHARE),
+            "1e-4",
+            "The least improvement, as a share of the best validation loss.",
+        )
+        .kinds(PLATEAU),
+        Key::new(
+            "schedule.minimum",
+            Number(WHOLE_SHARE),
+            "0.0",
+            "The lowest learning rate, as a share of the full one.",
+        )
+        .kinds(PLATEAU),
+    ],
+};
+
+pub(super) const FINETUNE: Section = Section {
+    name: "finetune",
+    help: "Which parameters are trained. Patterns match names of parameters; * stands for anything.",
+    keys: &[
+        Key::new("finetune.train", TextList, "(everything)", "Patterns of the parameters that alone are trained."),
+        Key::new("finetune.freeze", TextList, "[]", "Patterns of the parameters that are frozen."),
+        Key::new(
+            "finetune.rates",
+            NumberTable(from(0.0).to(1e6)),
+            "{}",
+            "Learning-rate multipliers by pattern of parameters.",
+        ),
+    ],
+};
+
+pub(super) const LORA: Section = Section {
+    name: "finetune.lora",
+    help: "Low-rank adapters (LoRA).",
+    keys: &[
+        Key::new(
+            "finetune.lora.rank",
+            Integer(from(1.0).to(65_536.0)),
+            REQUIRED,
+            "The rank of the low-rank adapters, which are trained in place of the matrices.",
+        ),
+        Key::new(
+            "finetune.lora.alpha",
+            Number(ABOVE_0),
+            "(as rank)",
+            "LoRA's alpha: adapters are scaled by alpha / rank.",
+        ),
+        Key::new(
+            "finetune.lora.targets",
+            TextList,
+            "(all matrices but tables)",
+            "Patterns of the matrices that get adapters.",
+        ),
+    ],
+};
+
+pub(super) const DISTILL: Section = Section {
+    name: "distill",
+    help: "Knowledge distillation from a trained model.",
+    keys: &[
+        Key::new("distill.teacher", Text, REQUIRED, "The teacher's run; its tokenizers are the recipe's."),
+        Key::new(
+            "distill.weight",
+            Number(above(0.0).to(1.0)),
+            "0.5",
+            "Weight of the distillation loss; the rest is that of the targets.",
+        ),
+        Key::new("distill.temperature", Number(ABOVE_0), "1.0", "Softmax temperature of teacher and student."),
+        Key::new("distill.checksum", Integer(FROM_0), "(written by a training)", "CRC-32 of the teacher's weights."),
+    ],
+};
+
+pub(super) const TRAIN: Section = Section {
+    name: "train",
+    help: "Length of the training, batches, precision, validation and checkpoints.",
+    keys: &[
+        Key::new("train.steps", Integer(FROM_1), "(10000, or as epochs says)", "Optimizer steps."),
+        Key::new(
+            "train.epochs",
+            Integer(from(0.0).to(1e9)),
+            "0",
+            "Epochs; 0 for no limit. With steps too, what comes first ends the training.",
+        ),
+        Key::new("train.learning_rate", Number(ABOVE_0), "1e-3", "The learning rate, before the schedule's factor."),
+        Key::new("train.batch_tokens", Integer(FROM_1), "2048", "Tokens in a batch; of pairs, the longer side counts.")
+            .when(BY_TOKENS),
+        Key::new(
+            "train.batch_sentences",
+            Integer(FROM_0),
+            "0",
+            "Sequences in a batch, in place of batch_tokens; 0 for no limit.",
+        ),
+        Key::new("train.length", Integer(from(1.0).to(1_048_576.0)), "128", "Tokens in a chunk of a continuous text.")
+            .when(STREAM),
+        Key::new(
+            "train.accumulate",
+            Integer(from(1.0).to(65_536.0)),
+            "1",
+            "Gradient accumulation: batches in a step. With epochs, the last step of an epoch has what is left.",
+        ),
+        Key::new("train.clip", Clip(ABOVE_0), "{ norm = 1.0 }", "Gradient clipping, by the global norm or by value."),
+        Key::new(
+            "train.average",
+            Number(SHARE),
+            "0.0",
+            "Decay of an exponential moving average of the weights (EMA), such as 0.999; it is the average that is \
+             validated and saved. 0 for none.",
+        ),
+        Key::new(
+            "train.precision",
+            Choice(&["f32", "bf16"]),
+            "\"f32\"",
+            "bf16 is mixed precision: operands of large matmuls are rounded to bfloat16; weights and optimizer \
+             state stay in f32.",
+        ),
+        Key::new(
+            "train.shares",
+            Integer(from(0.0).to(1024.0)),
+            "0",
+            "Data-parallel shares of a batch, one replica each; 0 for the number of this machine's cores. The bits \
+             of the result depend on it, so a resolved recipe holds the number.",
+        ),
+        Key::new(
+            "train.validate_every",
+            Integer(FROM_1),
+            "500",
+            "Steps between two validations; there is one at the end, too.",
+        ),
+        Key::new("train.log_every", Integer(FROM_1), "20", "Steps between two lines of metrics."),
+        Key::new(
+            "train.checkpoint_every",
+            Integer(FROM_0),
+            "0",
+            "Steps between two checkpoints, besides those at validations; 0 for none. The best and the last are \
+             kept.",
+        ),
+        Key::new(
+            "train.patience",
+            Integer(FROM_0),
+            "0",
+            "Early stopping: validations without improvement before training ends; 0 for never.",
+        ),
+    ],
+};
+
+pub(super) const GENERATION: Section = Section {
+    name: "generation",
+    help: "Default decoding options; an import takes them from generation_config.json.",
+    keys: &[
+        Key::new("generation.beam", Integer(from(1.0).to(65_536.0)), "(none)", "Beam search of this width."),
+        Key::new(
+            "generation.length_penalty",
+            Number(FROM_0),
+            "(gnmt 0.6, tokens 1.0)",
+            "Length penalty of a beam search.",
+        ),
+        Key::new(
+            "generation.ranking",
+            Choice(&["gnmt", "tokens"]),
+            "\"gnmt\"",
+            "What a beam search divides log probabilities by: gnmt, ((5 + tokens) / 6)^length_penalty; tokens, as \
+             transformers, tokens^length_penalty.",
+        ),
+        Key::new("generation.sample", Flag, "(models that continue a text)", "Sampling, or greedy decoding."),
+        Key::new("generation.temperature", Number(from(0.001)), "1.0", "Softmax temperature of sampling."),
+        Key::new(
+            "generation.top_k",
+            Integer(FROM_1),
+            "(all)",
+            "Top-k sampling: only from this many most likely tokens.",
+        ),
+        Key::new(
+            "generation.top_p",
+            Number(above(0.0).to(1.0)),
+            "(all)",
+            "Top-p (nucleus) sampling: only from the most likely tokens that together have this probability.",
+        ),
+        Key::new(
+            "generation.max_length",
+            Integer(FROM_1),
+            "(as training showed)",
+            "The most tokens that are generated.",
+        ),
+        Key::new("generation.forbidden", TokenIds, "[]", "Ids that are never generated."),
+        Key::new(
+            "generation.forced_beginning",
+            TokenIds,
+            "[]",
+            "Ids that a decoder generates first, whatever their probability.",
+        ),
+        Key::new("generation.forced_end", Flag, "false", "Whether the last token that max_length allows is EOS."),
+    ],
+};

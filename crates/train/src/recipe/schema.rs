@@ -1,0 +1,87 @@
+//! The keys as a JSON schema, by which editors complete and check recipes.
+
+use super::keys::{Key, Range, SECTIONS, Section, ValueType, section};
+use serde_json::{Map, Value, json};
+
+/// The JSON schema (draft 7) of recipes.
+pub fn schema() -> Value {
+    let mut root = table(&SECTIONS[0]);
+    root["$schema"] = json!("http://json-schema.org/draft-07/schema#");
+    root["title"] = json!("A recipe of descant");
+    if let Some(tokenizer) = section("tokenizer") {
+        let mut target = table(tokenizer);
+        target["description"] = json!("The target's own tokenizer, where it is not the source's.");
+        root["properties"]["target_tokenizer"] = target;
+    }
+    root
+}
+
+/// A section with those inside it.
+fn table(section: &Section) -> Value {
+    let keys = section.keys.iter().map(|key| (key.parts().1.to_owned(), value(key)));
+    let inner = SECTIONS.iter().filter_map(|inner| {
+        let (outer, name) = inner.name.rsplit_once('.').unwrap_or(("", inner.name));
+        (outer == section.name && !name.is_empty()).then(|| (name.to_owned(), table(inner)))
+    });
+    let properties: Map<String, Value> = keys.chain(inner).collect();
+    let mut schema = json!({
+        "type": "object",
+        "description": section.help,
+        "properties": properties,
+        "additionalProperties": false,
+    });
+    let required: Vec<&str> =
+        section.keys.iter().filter(|key| key.is_always_required()).map(|key| key.parts().1).collect();
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    schema
+}
+
+/// The value of a key.
+fn value(key: &Key) -> Value {
+    let mut schema = value_type(key.value);
+    let conditions = key.conditions().map_or_else(String::new, |conditions| format!(" {conditions}"));
+    schema["description"] = json!(format!("{}{conditions}", key.help));
+    if let Some(default) = key.default_value() {
+        schema["default"] = json!(default);
+    }
+    schema
+}
+
+fn value_type(of: ValueType) -> Value {
+    let list = |items: Value| json!({"type": "array", "items": items});
+    let pair = |items: Value| json!({"type": "array", "items": items, "minItems": 2, "maxItems": 2});
+    let text = || json!({"type": "string"});
+    let index = || json!({"type": "integer", "minimum": 0});
+    match of {
+        ValueType::Integer(range) => number("integer", range),
+        ValueType::Number(range) => number("number", range),
+        ValueType::Flag => json!({"type": "boolean"}),
+        ValueType::Text => text(),
+        ValueType::Choice(words) => json!({"type": "string", "enum": words}),
+        ValueType::Files => json!({"anyOf": [text(), pair(text())]}),
+        ValueType::TextList => list(text()),
+        ValueType::TokenIds => json!({"anyOf": [index(), list(index())]}),
+        ValueType::IntegerPair => pair(index()),
+        ValueType::NumberPair(range) => pair(number("number", range)),
+        ValueType::IntegerList => list(index()),
+        ValueType::NumberTable(range) => json!({"type": "object", "additionalProperties": number("number", range)}),
+        ValueType::Clip(range) => {
+            let limit = || number("number", range);
+            let by = |name: &str| json!({"type": "object", "properties": {name: limit()}, "required": [name], "additionalProperties": false});
+            json!({"anyOf": [by("norm"), by("value"), {"type": "string", "enum": ["none"]}]})
+        }
+    }
+}
+
+fn number(of: &str, range: Range) -> Value {
+    let Range { min, above_min, max, below_max } = range;
+    let bound = |value: f64| if value.fract() == 0.0 { json!(value as i64) } else { json!(value) };
+    let mut schema = json!({"type": of});
+    schema[if above_min { "exclusiveMinimum" } else { "minimum" }] = bound(min);
+    if max.is_finite() {
+        schema[if below_max { "exclusiveMaximum" } else { "maximum" }] = bound(max);
+    }
+    schema
+}

@@ -1,0 +1,90 @@
+//! Validates a recipe as a whole, before anything that it names is read.
+
+use super::check::check_all;
+use super::{Files, Recipe};
+use descant_models::{EmbeddingLoss, LossConfig, ModelKind, Tie};
+
+impl Recipe {
+    /// That every value is in the range of its key, and that values fit each other.
+    ///
+    /// # Errors
+    /// The key, its value, and what it may be.
+    pub fn validate(&self) -> Result<(), String> {
+        check_all(&toml::Table::try_from(self).map_err(|error| error.to_string())?)?;
+        self.generation.validate()?;
+        self.validate_data()?;
+        // Before tokenizers are trained, which may take minutes.
+        self.model.validate_sizes()?;
+        self.tokenizer.validate().map_err(|reason| format!("tokenizer.{reason}"))?;
+        if let Some(tokenizer) = &self.target_tokenizer {
+            tokenizer.validate().map_err(|reason| format!("target_tokenizer.{reason}"))?;
+        }
+        self.validate_loss()?;
+        if let Some(finetune) = &self.finetune {
+            finetune.validate()?;
+        }
+        if let Some(distill) = &self.distill {
+            distill.validate()?;
+        }
+        self.optimizer.validate()?;
+        // With epochs, only the texts tell the number of steps; a schedule is shortened with a training that an override
+        // shortens, and so it is when its run is read.
+        match self.train.epochs == 0 && !self.is_shortened() {
+            true => self.schedule.validate(self.train.most_steps())?,
+            false => self.schedule.validate(u64::MAX)?,
+        }
+        self.train.clip.validate()
+    }
+
+    fn validate_data(&self) -> Result<(), String> {
+        let Some(data) = &self.data else { return Ok(()) };
+        if data.stream && self.model.kind == ModelKind::EncoderDecoder {
+            return Err("data.stream = true: one continuous text is for kind = \"language-model\"".to_owned());
+        }
+        let length = self.train.length;
+        if let Some(most) = self.model.max_length().filter(|&most| data.stream && length > most) {
+            return Err(format!("train.length = {length}: expected at most model.transformer.max_length = {most}"));
+        }
+        if data.stream && (data.columns.is_some() || matches!(data.train, Files::Two(_))) {
+            return Err("data.stream = true: one continuous text has no columns, and lies in one file".to_owned());
+        }
+        match data.shared_vocabulary && self.target_tokenizer.is_some() {
+            true => Err("data.shared_vocabulary = true: expected no [target_tokenizer] beside it".to_owned()),
+            false => Ok(()),
+        }
+    }
+
+    fn validate_loss(&self) -> Result<(), String> {
+        match self.loss {
+            LossConfig::CrossEntropy { r_drop, .. } => {
+                let is_consistent = r_drop > 0.0;
+                if is_consistent && !self.model.has_dropout() {
+                    return Err(
+                        "loss.consistency: without dropout both passes are the same. Set model.dropout".to_owned()
+                    );
+                }
+                if is_consistent && self.distill.is_some() {
+                    return Err("loss.consistency: expected no [distill] beside it".to_owned());
+                }
+                match self.model.output_soft_cap.is_some() && (is_consistent || self.distill.is_some()) {
+                    true => {
+                        Err("model.output_soft_cap: expected no loss.consistency and no [distill] beside it".to_owned())
+                    }
+                    false => Ok(()),
+                }
+            }
+            LossConfig::Embedding { measure } => {
+                if self.model.tie == Tie::Output {
+                    return Err("model.tie = \"output\": this loss has no output projection to tie".to_owned());
+                }
+                if measure == EmbeddingLoss::Vmf && self.model.embedding(self.model.decoder) < 2 {
+                    return Err("model.embedding = 1: expected 2 or more for loss.measure = \"vmf\"".to_owned());
+                }
+                match self.distill.is_some() {
+                    true => Err("distill: the teacher's logits need loss.kind = \"cross-entropy\"".to_owned()),
+                    false => Ok(()),
+                }
+            }
+        }
+    }
+}
