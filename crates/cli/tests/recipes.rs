@@ -239,17 +239,23 @@ fn training_begins_with_what_it_found() {
 #[test]
 fn every_key_is_explained() {
     let folder = Folder::new();
-    let all = folder.succeed(&["recipe"]);
+    let all = folder.succeed(&["explain"]);
     for part in ["[train]", "patience", "[model.transformer]", "a whole number", "lora", "checkpoint_every"] {
         assert!(all.contains(part), "{part}");
     }
     assert!(all.lines().all(|line| line.chars().count() <= 140));
-    let one = folder.succeed(&["recipe", "train.patience"]);
+    let one = folder.succeed(&["explain", "train.patience"]);
     assert!(one.contains("train.patience = 0") && one.contains("Early stopping") && one.lines().count() < 5, "{one}");
-    assert!(folder.succeed(&["recipe", "train"]).contains("batch_tokens = 2048"));
-    assert!(folder.succeed(&["recipe", "warmup"]).contains("schedule.warmup"));
-    folder.fail(&["recipe", "train.patiense"], &["did you mean train.patience"]);
-    let page = folder.succeed(&["recipe", "--markdown"]);
+    assert!(one.contains("Since 0.1"), "{one}");
+    assert_eq!(folder.succeed(&["recipe", "train.patience"]), one, "the older name of the command");
+    assert!(folder.succeed(&["explain", "train"]).contains("batch_tokens = 2048"));
+    assert!(folder.succeed(&["explain", "warmup"]).contains("schedule.warmup"));
+    let several = folder.succeed(&["explain", "seed", "[bench]"]);
+    assert!(several.contains("random seed") && several.contains("[bench]  "), "{several}");
+    folder.fail(&["explain", "train.patiense"], &["did you mean train.patience"]);
+    let schema: serde_json::Value = serde_json::from_str(&folder.succeed(&["schema"])).unwrap();
+    assert_eq!(schema["properties"]["train"]["properties"]["patience"]["minimum"], 0);
+    let page = folder.succeed(&["explain", "--markdown"]);
     let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../RECIPES.md");
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         fs::write(&place, &page).unwrap();
@@ -257,7 +263,7 @@ fn every_key_is_explained() {
     let there = fs::read_to_string(&place).unwrap_or_default();
     assert!(
         there == page,
-        "RECIPES.md is not what `descant recipe --markdown` prints: run this test with UPDATE_SNAPSHOTS=1"
+        "RECIPES.md is not what `descant explain --markdown` prints: run this test with UPDATE_SNAPSHOTS=1"
     );
 }
 

@@ -2,16 +2,11 @@
 //! and the nearest word.
 
 use super::RecipeSource;
-<<<<<<< HEAD
-use super::keys::{self, Key, Takes};
-use crate::locate::locate;
-use crate::run_folder::layout::RECIPE;
-=======
 use super::check::{check, check_required, cut, missing, walk};
 use super::keys::DEFAULT_KINDS;
 use super::overrides::set;
-use crate::trained::{RECIPE, locate};
->>>>>>> 6b69f67 (Recipe keys are defined once, with type, range, default and text; descant explain and descant schema)
+use crate::locate::locate;
+use crate::run_folder::layout::RECIPE;
 use crate::{Error, Recipe};
 use descant_text::read_text;
 use serde::Deserialize;

@@ -201,3 +201,28 @@ fn wishes_that_cannot_come_true_are_told() {
     // A try, made shorter than the file says, is one: its schedule is shortened by the trainer.
     read(&format!("{PAIRS}[schedule]\nkind = \"cosine\"\nwarmup = 100\n"), &["train.steps=3"]).unwrap();
 }
+
+#[test]
+fn ranges_are_those_of_the_configurations_that_have_the_values() {
+    // At a bound that is included, no configuration may refuse what the key takes.
+    let mut checked = 0;
+    for key in keys::all() {
+        let (ValueType::Integer(range) | ValueType::Number(range)) = key.value else { continue };
+        let (section, _) = key.parts();
+        let kind = key.kinds.first().map(|kind| format!("{section}.kind={kind}"));
+        let whole = matches!(key.value, ValueType::Integer(_));
+        for (bound, excluded) in [(range.min, range.above_min), (range.max, range.below_max)] {
+            if bound.is_infinite() {
+                continue;
+            }
+            let value = if whole { bound.to_string() } else { format!("{bound:?}") };
+            let setting = format!("{}={value}", key.name);
+            let settings: Vec<&str> = kind.iter().map(String::as_str).chain([setting.as_str()]).collect();
+            let refused = read(PAIRS, &settings).err().unwrap_or_default();
+            let is_refused = refused.contains(&format!("{} = ", key.name));
+            assert_eq!(is_refused, excluded, "{setting}: {refused}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 80, "{checked}");
+}

@@ -21,14 +21,52 @@ pub(super) const DATA: Section = Section {
     name: "data",
     help: "The training and validation texts, and how they are read.",
     keys: &[
-        Key::new("data.train", Files, REQUIRED, "The training text. One file is a plain text for a language model and tab-separated pairs for an encoder-decoder; two are parallel, line by line; a .jsonl has a prompt and its completion, or messages, on each line. .gz and .zst are read as they are."),
+        Key::new(
+            "data.train",
+            Files,
+            REQUIRED,
+            "The training text. One file is a plain text for a language model and tab-separated pairs for an \
+             encoder-decoder; two are parallel, line by line; a .jsonl has a prompt and its completion, or \
+             messages, on each line. .gz and .zst are read as they are.",
+        ),
         Key::new("data.validation", Files, "(none)", "The validation text, of the same format."),
-        Key::new("data.validation_share", Number(SHARE), "0.1", "The share of the training text, from its end, that is held out for validation.").when(HELD_OUT),
-        Key::new("data.stream", Flag, "(as the text looks)", "Whether a plain text is one continuous text, cut into chunks of train.length tokens; false: each line is a sequence of its own. By default, a text with blank lines, or of a single line, is continuous.").when(LANGUAGE_MODEL),
-        Key::new("data.columns", IntegerPair, "[0, 1]", "The columns of source and target in a tab-separated file, from 0. A language model reads such a file as pairs of prompt and completion only where they are given."),
-        Key::new("data.chat_template", Text, "(of init, or \"chatml\")", "The chat template that renders messages: \"chatml\", or a Jinja file as in Hugging Face's tokenizers."),
-        Key::new("data.shared_vocabulary", Flag, "false", "Whether source and target share one vocabulary.").when(ENCODER_DECODER),
-        Key::new("data.max_length", Integer(FROM_1), "1000", "Pairs and lines of more tokens on either side are left out.").when(LINES),
+        Key::new(
+            "data.validation_share",
+            Number(SHARE),
+            "0.1",
+            "The share of the training text, from its end, that is held out for validation.",
+        )
+        .when(HELD_OUT),
+        Key::new(
+            "data.stream",
+            Flag,
+            "(as the text looks)",
+            "Whether a plain text is one continuous text, cut into chunks of train.length tokens; false: each line \
+             is a sequence of its own. By default, a text with blank lines, or of a single line, is continuous.",
+        )
+        .when(LANGUAGE_MODEL),
+        Key::new(
+            "data.columns",
+            IntegerPair,
+            "[0, 1]",
+            "The columns of source and target in a tab-separated file, from 0. A language model reads such a file \
+             as pairs of prompt and completion only where they are given.",
+        ),
+        Key::new(
+            "data.chat_template",
+            Text,
+            "(of init, or \"chatml\")",
+            "The chat template that renders messages: \"chatml\", or a Jinja file as in Hugging Face's tokenizers.",
+        ),
+        Key::new("data.shared_vocabulary", Flag, "false", "Whether source and target share one vocabulary.")
+            .when(ENCODER_DECODER),
+        Key::new(
+            "data.max_length",
+            Integer(FROM_1),
+            "1000",
+            "Pairs and lines of more tokens on either side are left out.",
+        )
+        .when(LINES),
     ],
 };
 
