@@ -66,11 +66,11 @@ struct Figures {
     fastest_step_ms: f64,
     /// Target tokens.
     tokens_per_s: f64,
-    /// Floating-point operations of the products of a step.
+    /// Floating-point operations of the matmuls of a step.
     step_gflop: f64,
     /// Of the best large product in this run, on all threads together.
     product_gflop_per_s: f64,
-    /// The time that the products alone would take at that rate, by the time of a step.
+    /// The time of the matmuls alone at that rate, divided by the time of a step.
     roofline_share: f64,
     /// Buffers allocated during the measured steps.
     allocations: u64,
@@ -170,7 +170,7 @@ impl Bench {
         ))?;
         print(format_args!("target tokens     {:.0} per second", figures.tokens_per_s))?;
         print(format_args!(
-            "roofline          {:.1} % ({:.1} GFLOP of products per step; a large product reaches {:.0} GFLOP/s)",
+            "roofline          {:.1} % ({:.1} GFLOP of matmuls per step; a large GEMM reaches {:.0} GFLOP/s)",
             100.0 * figures.roofline_share,
             figures.step_gflop,
             figures.product_gflop_per_s

@@ -88,7 +88,7 @@ impl Generate {
         if !chat && !self.no_chat && trained.chat.is_some() {
             note(format_args!("{run} has a chat template: with --chat, a text is what a user says to it."));
         }
-        let beginning = self.system.iter().map(|text| Message::new("system", text)).collect();
+        let system = self.system.iter().map(|text| Message::new("system", text)).collect();
         let (ask, show) = (std::io::stdin().is_terminal(), std::io::stdout().is_terminal());
         let lines = self.texts.is_empty();
         let talks = chat && (self.chat || ask) && lines && self.input.is_none();
@@ -108,7 +108,7 @@ impl Generate {
             escape,
             streams: show && !escape && !self.json && !beam,
             empty_lines: lines,
-            conversation: chat.then_some(beginning),
+            conversation: chat.then_some(system),
             tally: Tally::default(),
             trained,
         };
@@ -124,7 +124,7 @@ impl Generate {
             if ask {
                 let what = match (chat, writer.trained.responds()) {
                     (true, _) => "answered, and an empty one begins another conversation",
-                    (false, true) => "turned into its answer",
+                    (false, true) => "answered",
                     (false, false) => "continued",
                 };
                 note(format_args!("Each line is {what}; end with Ctrl-D."));

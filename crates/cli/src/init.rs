@@ -36,11 +36,11 @@ enum Starter {
     Chat,
 }
 
-/// Letters of a side up to which texts are names, spellings or codes.
+/// Characters of a side up to which texts are names, spellings or codes.
 const SHORT: u64 = 24;
-/// Letters of a plain text from which on subwords pay.
+/// Characters of a plain text from which on subwords pay.
 const MANY: u64 = 5_000_000;
-/// Letters of a text for each entry of its vocabulary: one is of about three letters, and should be seen some fifty times.
+/// Characters of a text for each entry of its vocabulary: one is of about three characters, and should be seen some fifty times.
 const FOR_ENTRY: u64 = 150;
 /// Tokens of a batch in the starters.
 const BATCH: u64 = 1024;
@@ -50,11 +50,11 @@ const BATCH: u64 = 1024;
 struct Measured {
     /// Texts or pairs.
     examples: u64,
-    /// Letters of the side with fewer of them; of one that a language model reads, of all.
-    letters: u64,
-    /// Letters of the longer side of a pair, on average.
+    /// Characters of the side with fewer of them; of one that a language model reads, of all.
+    characters: u64,
+    /// Characters of the longer side of a pair, on average.
     longer_side: u64,
-    /// Different letters.
+    /// Different characters.
     distinct: u64,
 }
 
@@ -66,12 +66,12 @@ impl Measured {
         let texts = SourceModels::of(&recipe)?.texts(&recipe)?;
         texts.check_template(&recipe)?;
         let mut seen = vec![false; char::MAX as usize + 1];
-        let (mut letters, mut longer, mut examples) = ([0, 0], 0, 0);
+        let (mut characters, mut longer, mut examples) = ([0, 0], 0, 0);
         for example in texts.train.examples()? {
             let Example { source, target, .. } = example?;
             let sides = [source.as_ref(), Some(&target)].map(|text| text.map(Text::to_string).unwrap_or_default());
-            let counts = sides.map(|side| side.chars().map(|letter| seen[letter as usize] = true).count() as u64);
-            letters = [letters[0] + counts[0], letters[1] + counts[1]];
+            let counts = sides.map(|side| side.chars().map(|character| seen[character as usize] = true).count() as u64);
+            characters = [characters[0] + counts[0], characters[1] + counts[1]];
             (longer, examples) = (longer + counts[0].max(counts[1]), examples + 1);
         }
         anyhow::ensure!(
@@ -81,9 +81,9 @@ impl Measured {
         );
         let distinct = seen.into_iter().filter(|&seen| seen).count() as u64;
         let is_pair = recipe.model.kind == ModelKind::EncoderDecoder;
-        let letters = if is_pair { letters[0].min(letters[1]) } else { letters[0] + letters[1] };
+        let characters = if is_pair { characters[0].min(characters[1]) } else { characters[0] + characters[1] };
         let longer_side = longer.div_ceil(examples.max(1));
-        Ok(Self { examples, letters, longer_side, distinct })
+        Ok(Self { examples, characters, longer_side, distinct })
     }
 }
 
@@ -105,15 +105,17 @@ impl Starter {
     }
 
     fn choose(self, text: Measured) -> Choice {
-        let Measured { examples, letters, longer_side, distinct } = text;
-        let (entries, all) = (letters / FOR_ENTRY, distinct + distinct / 2 + 10);
+        let Measured { examples, characters, longer_side, distinct } = text;
+        let (entries, all) = (characters / FOR_ENTRY, distinct + distinct / 2 + 10);
         let subwords = "subwords, each seen often enough in this text";
-        let few = "letters: this text is too small for subwords";
+        let few = "characters: this text is too small for subwords";
         let (tokenizer, why, vocabulary) = match self {
-            Self::Pairs if longer_side <= SHORT => ("character", "letters, as in these short texts each counts", all),
+            Self::Pairs if longer_side <= SHORT => {
+                ("character", "characters, as in these short texts each counts", all)
+            }
             Self::Pairs if entries < 2 * distinct => ("character", few, all),
             Self::Pairs => ("bpe", subwords, entries.min(4000)),
-            Self::Text if letters < MANY => ("character", few, all),
+            Self::Text if characters < MANY => ("character", few, all),
             Self::Text => ("byte-bpe", subwords, entries.min(4000)),
             // Whatever somebody types has to be known.
             Self::Chat => ("byte-bpe", subwords, entries.clamp(300, 2000)),
@@ -173,9 +175,12 @@ impl Init {
             text = set(&text, "tokenizer", "kind", &kind);
             text = set(&text, "tokenizer", "vocabulary", &vocabulary.to_string());
             text = set(&text, "train", "steps", &steps.to_string());
-            let Measured { letters, distinct, .. } = measured;
+            let Measured { characters, distinct, .. } = measured;
             let names: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
-            note(format_args!("Made for {}: {letters} letters, {distinct} of them different.", names.join(" and ")));
+            note(format_args!(
+                "Made for {}: {characters} characters, {distinct} of them different.",
+                names.join(" and ")
+            ));
         }
         let Some(path) = self.file else { return print(text.trim_end()) };
         let shown = path.display();
@@ -199,9 +204,9 @@ mod tests {
 
     #[test]
     fn vocabularies_are_as_large_as_their_text_bears() {
-        let choose = |starter: Starter, examples, letters, longer_side, distinct| {
+        let choose = |starter: Starter, examples, characters, longer_side, distinct| {
             let Choice { tokenizer, vocabulary, steps, .. } =
-                starter.choose(Measured { examples, letters, longer_side, distinct });
+                starter.choose(Measured { examples, characters, longer_side, distinct });
             (tokenizer, vocabulary, steps)
         };
         // Three hundred spellings; as many sentences; an ordinary parallel text; one of Chinese.

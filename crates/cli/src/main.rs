@@ -142,8 +142,8 @@ fn this_program() -> PathBuf {
     if linux.exists() { linux } else { std::env::current_exe().unwrap_or_default() }
 }
 
-/// The command line. A key of recipes that is given as an option is told to be a setting; tips that are wrong more often
-/// than right are left out.
+/// The command line. For a recipe key that is given as an option, the tip is --set; tips that are wrong more often than
+/// right are left out.
 fn parse() -> Cli {
     Cli::try_parse().unwrap_or_else(|mut error| {
         let unknown = match error.get(ContextKind::InvalidArg) {

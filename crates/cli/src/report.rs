@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
-/// Shows what the library tells while it works.
+/// Prints the log messages of the crates.
 pub(crate) struct Notes;
 
 impl log::Log for Notes {
@@ -58,7 +58,7 @@ impl Report {
             Event::Step { step, loss, tokens, .. } => {
                 self.tokens += tokens;
                 if let Some(loss) = loss {
-                    // A mean that forgets: single steps jump.
+                    // An exponential moving average: single steps jump.
                     let smooth = self.loss.map_or(*loss, |mean| 0.95 * mean + 0.05 * loss);
                     self.loss = Some(smooth);
                     self.losses = Some((self.losses.map_or(*loss, |(first, _)| first), smooth));

@@ -34,7 +34,7 @@ impl Show {
             return tell(&what, &recipe, &tokenizers, chat.as_ref());
         }
         if place.is_file() && !is_gguf(place) {
-            // A recipe, or a text: what to do with it is told.
+            // A recipe, or a text: the error says what to do with it.
             RunInfo::load(place)?;
         }
         let runs = runs_in(place);

@@ -22,7 +22,7 @@ pub(crate) struct Tokenize {
     /// Of an encoder-decoder, by the tokenizer of what it writes
     #[arg(long)]
     target: bool,
-    /// Print a JSON object a line for each text: line, text, ids (with what stands around the text), tokens, decoded
+    /// Print a JSON object a line for each text: line, text, ids (with special tokens), tokens, decoded
     #[arg(long)]
     json: bool,
 }

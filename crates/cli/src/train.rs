@@ -57,7 +57,7 @@ impl Train {
         };
         let threads = self.threads.count();
         let mut trainer = Trainer::new(recipe, &run, threads, self.resume)?;
-        // Whoever asks for more is told first that there is no more to do.
+        // A training that is complete is reported before anything else.
         if let Some(outcome) = trainer.outcome().filter(|_| self.resume) {
             let (steps, run_name) = (plural(trainer.steps_done(), "step"), run.display());
             print(match outcome {
@@ -167,7 +167,7 @@ pub(crate) fn watch(trainer: &mut Trainer, quiet: bool) -> anyhow::Result<(Outco
     let outcome = trainer.run(stop, |event| {
         // After a step it is known whether any product is large enough to gain from it.
         if std::mem::take(&mut bf16) && bf16_gemm_flops() == 0 {
-            report.say("Note: all products are too small to gain from train.precision = \"bf16\": they are in f32.");
+            report.say("Note: all matmuls are too small to gain from train.precision = \"bf16\": they are in f32.");
         }
         report.watch(event);
     });

@@ -399,7 +399,7 @@ fn what_cannot_be_a_teacher_is_told() {
     student(common::LANGUAGE_MODEL, "[loss]\nkind = \"embedding\"\nmeasure = \"cosine\"");
     fail(&["student.toml", "distill", "cross-entropy"]);
     // Tokens of its own.
-    folder.write("text.txt", "other letters\n".repeat(100));
+    folder.write("text.txt", "other characters\n".repeat(100));
     folder.train("lm.toml", "other", 2);
     student(&format!("init = \"other\"\n{}", common::LANGUAGE_MODEL), "");
     fail(&["tokens", "distill.teacher base", "generate"]);

@@ -36,14 +36,14 @@ fn a_starter_is_made_for_its_text() {
     folder.write("long.tsv", (0..1000).map(sentence).collect::<String>());
     let recipe = folder.succeed(&["init", "pairs", "--data", "long.tsv"]);
     assert!(recipe.contains("kind = \"bpe\"") && recipe.contains("vocabulary = 7"), "{recipe}");
-    // By the name that the recipe has, too; and a text that is none of the kind is told where it was named.
-    assert!(told(&folder, &["init", "pairs", "own.toml"]).contains("Made for pairs.tsv: 1200 letters, 10 of them"));
+    // By the name that the recipe has, too; and a text that is none of the kind is reported where it was named.
+    assert!(told(&folder, &["init", "pairs", "own.toml"]).contains("Made for pairs.tsv: 1200 characters, 10 of them"));
     // A book in one line is read as it will be, and whatever a file is called.
-    let letters: String = (0..100_u8).map(|i| char::from(b'!' + i % 90)).collect();
+    let characters: String = (0..100_u8).map(|i| char::from(b'!' + i % 90)).collect();
     for name in ["book.txt", "cafe\u{301} \"1\".txt"] {
-        folder.write(name, letters.repeat(700));
+        folder.write(name, characters.repeat(700));
         let arguments = ["init", "text", &format!("{}.toml", name.len()), "--data", name];
-        assert!(told(&folder, &arguments).contains("70000 letters, 90 of them"));
+        assert!(told(&folder, &arguments).contains("70000 characters, 90 of them"));
         let recipe = fs::read_to_string(folder.path(arguments[2])).unwrap();
         assert!(recipe.contains("vocabulary = 150"), "{recipe}");
         folder.succeed(&["train", arguments[2], "--quiet", "--set", "train.steps=1"]);

@@ -1,4 +1,4 @@
-//! Runs of earlier versions of the format are read, and it is told that a training goes on from one in other bits.
+//! Runs of earlier versions of the format are read, with a note that a training goes on from one in other bits.
 
 mod common;
 

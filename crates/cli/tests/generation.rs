@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::io::Write;
 use std::process::{Output, Stdio};
 
-/// Pairs of a letter and something longer, which are soon known by heart.
+/// Pairs of a character and something longer, which are soon known by heart.
 const KNOWN: &str = r#"
 [data]
 train = "known.jsonl"
@@ -77,7 +77,7 @@ fn what_is_written_may_be_as_long_as_training_showed() {
     // The run needs its texts no more.
     std::fs::remove_dir_all(folder.path("run/data")).unwrap();
     assert_eq!(folder.succeed(&["generate", "run", "a"]), format!("{long}\n"));
-    // A limit that is given is the only one, and what it cuts is told.
+    // A limit that is given is the only one, and what it cuts is reported.
     let output = folder.run(&["generate", "run", "--max-length", "7", "c", "a", "b"]);
     assert_eq!(said(&output), "also sh\nan answ\nshort\n");
     assert!(
@@ -188,7 +188,7 @@ fn answers_keep_the_order_and_the_lines_of_their_text() {
     assert_eq!(places, [("cccccc", 1), ("bb", 2), ("a", 6)]);
     // The loss is over the same pairs: four characters and an end each.
     assert_eq!((&figures["answers"], &figures["tokens"], &figures["left_out"]), (&3.into(), &8.into(), &3.into()));
-    // A source without a position for each token is cut, and this is told; it ends nothing.
+    // A source without a position for each token is cut, and this is reported; it ends nothing.
     let output = folder.run(&["generate", "run", "a", &"a".repeat(40), "b"]);
     assert_eq!(said(&output).lines().count(), 3);
     assert!(
@@ -306,15 +306,15 @@ fn a_conversation_as_long_as_in_training_keeps_all_its_turns() {
     // What was asked first is in the first turn alone.
     let output = talk(&[]);
     assert_eq!((said(&output), told(&output)), ("one\none\nthree\nthree\ntwo\ntwo\n".to_owned(), String::new()));
-    // Of an answer that does not fit, as many turns are left out as it needs, and it goes on: it comes once, and is told.
+    // Of an answer that does not fit, as many turns are left out as it needs, and it goes on: it comes once, and is reported.
     let all = (20..60).map(|context| talk(&["--context", &context.to_string()]));
     let (mut whole, mut forgot) = (0, 0);
     for output in all {
         assert_eq!(said(&output).lines().count(), 6, "{}", said(&output));
-        let forgets = told(&output).matches("its oldest turns are left out").count();
-        assert!(forgets <= 3 && (forgets > 0 || said(&output).starts_with("one\none\n")), "{}", said(&output));
-        whole += usize::from(forgets == 0);
-        forgot += usize::from(forgets > 0);
+        let truncated = told(&output).matches("its oldest turns are left out").count();
+        assert!(truncated <= 3 && (truncated > 0 || said(&output).starts_with("one\none\n")), "{}", said(&output));
+        whole += usize::from(truncated == 0);
+        forgot += usize::from(truncated > 0);
     }
     assert!(whole > 0 && forgot > 0, "{whole} {forgot}");
     folder.fail(&["generate", "run", "--chat", "--beam", "3", "--n-best", "3"], &["--n-best 3", "one answer"]);

@@ -154,7 +154,7 @@ fn writes(run: &Path) {
     let vocabulary = trained.tokenizers.vocabulary(&trained.recipe.loss).unwrap();
     Estimate::of(&trained.recipe, &vocabulary, DType::F32, 0.0).unwrap();
     if let Err(error) = trained.generate("the cat") {
-        // A tokenizer that makes nothing of the text, and no beginning; weights so large that what comes of them is not finite.
+        // A tokenizer that makes nothing of the text, and no BOS; weights so large that what comes of them is not finite.
         let error = error.to_string();
         assert!(error.contains("no BOS") || error.contains("not finite"), "{error}");
     }

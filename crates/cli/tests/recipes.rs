@@ -1,4 +1,4 @@
-//! Recipes: what is wrong with them is told before training, every key is explained, and starters train.
+//! Recipes: errors come before training, every key is explained, and starters train.
 
 mod common;
 

@@ -29,17 +29,17 @@ fn refused(folder: &Folder, template: &str, parts: &[&str]) {
     folder.write("model/chat_template.jinja", template);
     let start = Instant::now();
     let imported = folder.run(&["import", "model", "--run", "imported"]);
-    let beginning: String = template.chars().take(100).collect();
+    let start_of: String = template.chars().take(100).collect();
     if imported.status.success() {
         let said = String::from_utf8_lossy(&imported.stderr);
-        assert!(said.contains("the chat template cannot write a conversation"), "{beginning}: {said}");
+        assert!(said.contains("the chat template cannot write a conversation"), "{start_of}: {said}");
         let error = folder.fail(&["generate", "imported", "--chat", "hello", "--max-length", "3"], parts);
-        assert!(error.contains("the chat template"), "{beginning}: {error}");
+        assert!(error.contains("the chat template"), "{start_of}: {error}");
     } else {
         let error = folder.fail(&["import", "model", "--run", "imported"], parts);
-        assert!(error.contains("chat_template.jinja"), "{beginning}: {error}");
+        assert!(error.contains("chat_template.jinja"), "{start_of}: {error}");
     }
-    assert!(start.elapsed() < Duration::from_secs(60), "{beginning} takes {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(60), "{start_of} takes {:?}", start.elapsed());
 }
 
 #[test]
@@ -101,9 +101,9 @@ fn a_long_template_is_read_or_refused() {
         let ended = |arguments: &[&str]| {
             let output = folder.run(arguments);
             let error = String::from_utf8_lossy(&output.stderr).into_owned();
-            let beginning: String = template.chars().take(60).collect();
-            assert!(matches!(output.status.code(), Some(0 | 1)), "{beginning}: {} {error}", output.status);
-            assert!(!error.contains("panicked") && error.len() < 1000, "{beginning}: {error}");
+            let start_of: String = template.chars().take(60).collect();
+            assert!(matches!(output.status.code(), Some(0 | 1)), "{start_of}: {} {error}", output.status);
+            assert!(!error.contains("panicked") && error.len() < 1000, "{start_of}: {error}");
             output.status.success()
         };
         if ended(&["import", "model", "--run", "imported"]) {

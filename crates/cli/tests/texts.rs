@@ -1,4 +1,4 @@
-//! What of a text is left out, unknown, of another form or no longer the same is told.
+//! What of a text is left out, unknown, of another format or changed is reported.
 
 mod common;
 
@@ -50,7 +50,7 @@ fn what_is_unknown_is_told_and_never_right() {
     assert!(found.contains(expected), "{found}");
     folder.write("other.tsv", "12\t\u{4e00}\n");
     folder.fail(&["eval", "run", "--data", "other.tsv"], &["other.tsv", "100 % of the target tokens", "line 1"]);
-    // A vocabulary of the most frequent letters alone: much is unknown, and it is easy to guess.
+    // A vocabulary of the most frequent characters alone: much is unknown, and it is easy to guess.
     folder.write("pairs.tsv", "1\taaab\n2\taaac\n3\taaad\n".repeat(100));
     let settings = ["--set", "target_tokenizer={kind='character',vocabulary=4}", "--set", "train.steps=150"];
     let train = [&["train", "pairs.toml", "--run", "few", "--quiet"][..], &settings].concat();

@@ -43,14 +43,14 @@ fn names_of_control_tokens_are_the_same_text_after_a_move() {
 }
 
 #[test]
-fn a_letter_of_the_last_of_many_lines_is_known() {
+fn a_character_of_the_last_of_many_lines_is_known() {
     let folder = Folder::new();
     folder.write("late.txt", "ab\n".repeat(201_000) + "жук\n");
     let train =
         ["train", "lm.toml", "--run", "run", "--quiet", "--set", "data.train=late.txt", "--set", "train.steps=1"];
     folder.succeed(&train);
     let tokenizer = std::fs::read_to_string(folder.path("run/tokenizer.json")).unwrap();
-    assert!(["ж", "у", "к"].iter().all(|letter| tokenizer.contains(letter)), "{tokenizer}");
+    assert!(["ж", "у", "к"].iter().all(|character| tokenizer.contains(character)), "{tokenizer}");
 }
 
 #[test]

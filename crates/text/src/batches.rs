@@ -21,7 +21,7 @@ pub struct BatchConfig {
     pub length: usize,
     /// What the order is drawn from, anew in every epoch; or none, for the text's own order.
     pub shuffle: Option<u64>,
-    /// Special ids of the source and of the target: what stands around either.
+    /// Special tokens of the source and of the target.
     pub special: [SpecialTokens; 2],
 }
 
@@ -55,7 +55,7 @@ pub struct Batches {
 }
 
 impl Batches {
-    /// From the beginning.
+    /// From the start of the first epoch.
     ///
     /// # Errors
     /// [`TextError::TooLittle`] where there is nothing to learn from.

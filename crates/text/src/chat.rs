@@ -34,7 +34,7 @@ impl Message {
 pub const ASSISTANT: &str = "assistant";
 
 /// A template. It is given `messages`, `add_generation_prompt`, and the tokens of [`ChatTemplate::with_tokens`]; `tools` and
-/// `documents` are none. Without tokens, `bos_token` and `eos_token` are empty: then the beginning and the end of a
+/// `documents` are none. Without tokens, `bos_token` and `eos_token` are empty: then BOS and EOS of a
 /// sequence are added to every text.
 ///
 /// Names of control tokens are these tokens where the template wrote them, and text where they were said.
@@ -214,7 +214,7 @@ fn names(text: &str) -> Vec<String> {
     text.char_indices().filter_map(name).collect()
 }
 
-/// Letters of a mark, at most.
+/// Characters of a mark, at most.
 const LONGEST_NAME: usize = 40;
 
 impl PartialEq for ChatTemplate {
@@ -363,8 +363,8 @@ mod tests {
         let strict = ChatTemplate::new("{{ raise_exception('no system messages') }}").unwrap();
         assert!(strict.prompt(&[]).unwrap_err().contains("no system messages"));
         assert!(chatml().answers(&[Message::new("user", "x")]).unwrap_err().contains("assistant"));
-        let turned = ChatTemplate::new("{% if add_generation_prompt %}A:{% else %}B{% endif %}").unwrap();
-        assert!(turned.answers(&[Message::new("assistant", "x")]).unwrap_err().contains("message 1"));
+        let changed = ChatTemplate::new("{% if add_generation_prompt %}A:{% else %}B{% endif %}").unwrap();
+        assert!(changed.answers(&[Message::new("assistant", "x")]).unwrap_err().contains("message 1"));
         let formatted = ChatTemplate::new("{{ '%s!' % ('a',) }}").unwrap();
         let told = formatted.prompt(&[]).unwrap_err();
         assert!(told.contains("|format"), "{told}");

@@ -1,7 +1,7 @@
 //! One continuous text is encoded as one text, though only a part of it is in memory.
 //!
 //! It is encoded in pieces that overlap, several at once. In an overlap, what comes before is tokens as it is in the whole text,
-//! but near the end of the earlier piece, and what comes after, but near the beginning of the later one: where both have the
+//! but near the end of the earlier piece, and what comes after, but near the start of the later one: where both have the
 //! same tokens for a while, the one is left for the other.
 
 use crate::tokenizer::Placed;
@@ -57,7 +57,7 @@ impl<'a> Continuous<'a> {
     /// Goes on with a line, or a piece of one, and gives `portion` what of the text is certain.
     ///
     /// # Errors
-    /// Where the library refuses, or `portion`.
+    /// Where `tokenizers` fails, or `portion`.
     pub(crate) fn push(
         &mut self,
         text: &str,
@@ -103,7 +103,7 @@ impl<'a> Continuous<'a> {
             join(&mut all, next, range.start);
         }
         let hold = if is_end { self.text.len() } else { boundary(&self.text, self.text.len().saturating_sub(OVERLAP)) };
-        // Tokens are in order, but two of one letter's bytes may have one place.
+        // Tokens are in order, but two of one character's bytes may have one place.
         let certain = if is_end { all.len() } else { all.partition_point(|placed| placed.start < hold) };
         let mut tail = all.split_off(certain);
         tail.iter_mut().for_each(|placed| (placed.start, placed.end) = (placed.start - hold, placed.end - hold));
@@ -169,7 +169,7 @@ fn join(all: &mut Vec<Placed>, next: Vec<Placed>, start: usize) {
         }
     }
     if bytes == 0 {
-        // They agree nowhere, as of one letter a thousand times: the later one goes on where the earlier one ends.
+        // They agree nowhere, as of one character a thousand times: the later one goes on where the earlier one ends.
         let end = all.last().map_or(0, |placed| placed.end);
         all.extend(next.into_iter().filter(|placed| placed.start >= end));
         return;

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Sequences that lie side by side, and are read together.
+/// Consecutive sequences that are read together.
 pub(crate) const BLOCK: u64 = 256;
 const MANIFEST: &str = "corpus.json";
 /// The version of the format that is written, and the only one that is read.
@@ -19,7 +19,7 @@ const FORMAT: u32 = 2;
 /// How the names of folders end that are not complete, or no longer.
 const PARTIAL: &str = "partial";
 
-/// An encoded text: sequences of ids, each with its source where it has one, or with a beginning that is a prompt; or one
+/// An encoded text: sequences of ids, each with its source where it has one, or with a prompt as its prefix; or one
 /// continuous sequence. The ids lie in files, so that memory does not grow with the text.
 #[derive(Clone, Debug)]
 pub struct Corpus {
@@ -306,7 +306,7 @@ impl Corpus {
         self.stored.manifest.continuous
     }
 
-    /// What stands around its sequences, for the tokenizers of source and target.
+    /// Adds special tokens to its sequences, for the tokenizers of source and target.
     pub(crate) fn input_builder(&self, special: &[SpecialTokens; 2]) -> InputBuilder {
         let Manifest { pairs, conversations, .. } = self.stored.manifest;
         InputBuilder::new(special, pairs, conversations)

@@ -10,7 +10,7 @@ pub const LONGEST_LINE: usize = 1 << 16;
 /// The same of a line that is a JSON object, such as a whole conversation.
 pub(crate) const LONGEST_OBJECT: usize = 1 << 24;
 
-/// The lines of a text in UTF-8, plain, `.gz` or `.zst`, one at a time. A byte order mark at the beginning of a line, such
+/// The lines of a text in UTF-8, plain, `.gz` or `.zst`, one at a time. A byte order mark at the start of a line, such
 /// as where files were joined, is no part of it.
 pub struct Lines {
     path: PathBuf,
@@ -93,7 +93,7 @@ impl Lines {
         self.number
     }
 
-    /// The first byte of the text that is no white space, as far as it stands near its beginning. Nothing is read yet.
+    /// The first byte of the text that is no white space, if it is among its first ones. Nothing is read yet.
     pub(crate) fn peek(&mut self) -> Result<Option<u8>, TextError> {
         let chunk = self.reader.fill_buf().map_err(|error| TextError::io("read", &self.path, error))?;
         let chunk = chunk.strip_prefix(b"\xef\xbb\xbf").unwrap_or(chunk);
@@ -114,7 +114,7 @@ impl Lines {
         }
     }
 
-    /// The same, where a line that is too long is told rather than an error.
+    /// The same, where a line that is too long is reported and no error.
     pub(crate) fn next_line(&mut self) -> Result<Option<Line>, TextError> {
         // One byte more shows that a line goes on.
         let most = self.longest + usize::from(!self.continuous);
@@ -133,7 +133,7 @@ impl Lines {
         }
         let mut line = std::mem::take(&mut self.buffer);
         if cut {
-            // A character or a line end may have been cut too: its beginning goes with the next piece.
+            // A character or a line end may have been cut too: its first bytes go with the next piece.
             let valid = match std::str::from_utf8(&line) {
                 Err(error) if error.error_len().is_none() => error.valid_up_to(),
                 _ => line.len() - usize::from(line.ends_with(b"\r")),
@@ -197,7 +197,7 @@ impl Lines {
 /// The byte order mark, which some programs write before a text.
 const MARK: char = '\u{feff}';
 
-/// What a file is, by its beginning, where that is no text in UTF-8.
+/// What a file is, by its first bytes, where it is no text in UTF-8.
 fn other_encoding(chunk: &[u8]) -> Option<&'static str> {
     const PACKED: [&[u8]; 4] = [b"\xfd7zXZ\0", b"BZh", b"PK\x03\x04", b"7z\xbc\xaf"];
     if PACKED.iter().any(|begins| chunk.starts_with(begins)) {

@@ -1,4 +1,4 @@
-//! What a chat template wrote is told from what was said: in the latter, names of control tokens are escaped while the
+//! Separates the markup of a chat template from the messages: in the latter, names of control tokens are escaped while the
 //! template puts both together, so that only the template's are found.
 
 use std::borrow::Cow;
@@ -116,7 +116,7 @@ impl Text {
     /// Itself without control tokens: the pieces between them, to train a tokenizer on.
     pub(crate) fn pieces(&self) -> Vec<String> {
         let Some(controls) = &self.controls else { return vec![self.text.clone()] };
-        let begins = beginnings(controls);
+        let begins = first_characters(controls);
         let (mut pieces, mut start, mut at) = (Vec::new(), 0, 0);
         while let Some(character) = self.text[at..].chars().next() {
             let may_begin = begins.contains(&character);
@@ -135,17 +135,17 @@ impl Text {
 }
 
 /// The characters that names begin with: few, where there may be hundreds of names.
-fn beginnings(names: &[String]) -> Vec<char> {
-    let mut beginnings: Vec<char> = names.iter().filter_map(|name| name.chars().next()).collect();
-    beginnings.sort_unstable();
-    beginnings.dedup();
-    beginnings
+fn first_characters(names: &[String]) -> Vec<char> {
+    let mut first: Vec<char> = names.iter().filter_map(|name| name.chars().next()).collect();
+    first.sort_unstable();
+    first.dedup();
+    first
 }
 
 /// What was said, with every name in it escaped at its first character.
 pub(crate) fn escape(said: &str, controls: &[String]) -> String {
     let mut escaped = String::with_capacity(said.len());
-    let begins = beginnings(controls);
+    let begins = first_characters(controls);
     for (at, character) in said.char_indices() {
         let may_begin = begins.contains(&character);
         let number =

@@ -52,7 +52,7 @@ pub struct Found {
     pub line: u64,
 }
 
-/// How long the sequences of a text are, in tokens without beginning and end.
+/// How long the sequences of a text are, in tokens without BOS and EOS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lengths {
     /// The longest source or prompt; of a text without pairs, 0.

@@ -24,11 +24,11 @@ use tokenizers::{AddedToken, AddedVocabulary, Encoding, PostProcessor as _, Toke
 /// What a tokenizer that is read has to bear.
 const TRIAL: [&str; 3] = ["a", "A line, 12 Zeichen: ﬁ ﾊ", "我们 ñandú\n"];
 
-/// Bytes of the long texts that a tokenizer from elsewhere is held to: as many as a line may have.
+/// Bytes of the long texts that an imported tokenizer has to encode: as many as a line may have.
 const LONG_TRIAL: usize = 1 << 16;
 
 /// What fails where a text makes it panic.
-const LIBRARY: &str = "the library `tokenizers` failed";
+const LIBRARY: &str = "`tokenizers` failed";
 
 /// A token, and the bytes of the text that became it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(crate) struct Placed {
 
 /// Turns text into ids and back: a tokenizer of the Hugging Face `tokenizers` library, in its file format.
 ///
-/// Control tokens (beginning, end, marks of a chat template: the special ones of its file) never come from a text: their
+/// Control tokens (BOS, EOS, the special tokens of a chat template and of the file) never come from a text: their
 /// names in it are text. Only what a chat template wrote, a [`crate::Text`] of [`crate::ChatTemplate`], has them.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
@@ -48,13 +48,13 @@ pub struct Tokenizer {
     special: SpecialTokens,
     /// The ids that no text may give, in order.
     controls: Vec<u32>,
-    /// Entries of letters that no piece has, in order.
-    unknown_letters: Vec<u32>,
+    /// Entries of characters that no piece has, in order.
+    unknown_characters: Vec<u32>,
     /// Finds control tokens, in what a template wrote.
     marks: AddedVocabulary,
     /// Its normalizer, where characters are replaced as SentencePiece itself does it.
     steps: Option<Steps>,
-    /// How the rest of a text is cut after a token, where its beginning is another.
+    /// How the rest of a text is tokenized after a token, where its first piece differs.
     rest: Option<PreTokenizerWrapper>,
 }
 
@@ -77,7 +77,7 @@ impl Tokenizer {
     /// With these tokens after its own, as [`TokenizerConfig::add`] says.
     ///
     /// # Errors
-    /// The name of a control token; where the library refuses.
+    /// The name of a control token; where `tokenizers` fails.
     pub fn with_tokens(self, tokens: &[String]) -> Result<Self, TextError> {
         let taken =
             |token: &&String| self.id(token).is_some_and(|id| self.is_special(id) || self.controls.contains(&id));
@@ -88,10 +88,10 @@ impl Tokenizer {
         self.added(tokens, false)
     }
 
-    /// With these marks of a chat template as control tokens, after its own where they are new.
+    /// With these special tokens of a chat template as control tokens, after its own where they are new.
     ///
     /// # Errors
-    /// Where the library refuses.
+    /// Where `tokenizers` fails.
     pub fn with_marks(self, marks: &[String]) -> Result<Self, TextError> {
         self.added(marks, true)
     }
@@ -124,7 +124,7 @@ impl Tokenizer {
     }
 
     fn parse(bytes: &[u8], special: Option<SpecialTokens>) -> Result<Self, String> {
-        // The library panics on some damaged files, as it reads them or as it first meets a text.
+        // `tokenizers` panics on some damaged files, when it reads them or at the first text.
         let read = || {
             let ids = tokenizer_file::check(bytes)?;
             let text = |error: TextError| error.to_string();
@@ -141,14 +141,14 @@ impl Tokenizer {
         read.map_err(short)
     }
 
-    /// Whether a decoded text ends with a whole character, whatever comes next: neither with bytes that may be the beginning
+    /// Whether a decoded text ends with a whole character, whatever comes next: neither with bytes that may be the first ones
     /// of one nor with half of what stands for one.
     pub fn ends_whole(text: &str) -> bool {
         !text.ends_with([char::REPLACEMENT_CHARACTER, ESCAPE])
     }
 
     /// Reads a `tokenizer.json` from elsewhere as [`Tokenizer::load`] does, and holds it to long texts, in the sandbox: what
-    /// the library needs more memory or time for than that has is an error. Without a sandbox, nothing is tried.
+    /// `tokenizers` needs more memory or time for than the sandbox has is an error. Without a sandbox, nothing is tried.
     ///
     /// # Errors
     /// As [`Tokenizer::load`]; where a text cannot be encoded, or its ids not decoded.
@@ -217,7 +217,7 @@ impl Tokenizer {
     }
 
     fn of(mut inner: Inner, special: SpecialTokens) -> Result<Self, TextError> {
-        // Of one continuous text, the beginning is a line end, which is text.
+        // Of one continuous text, BOS is a line end, which is text.
         let added = inner.get_added_tokens_decoder();
         let missed = special.ids().filter_map(|id| added.get(&id)).filter(|token| !token.special);
         let missed: Vec<AddedToken> = missed.map(|token| token.clone().special(true)).collect();
@@ -231,7 +231,7 @@ impl Tokenizer {
         controls.sort_unstable();
         let rest = rest(&inner)?;
         let steps = if special.sentencepiece { Steps::of(inner.get_normalizer())? } else { None };
-        let unknown_letters = match inner.get_model() {
+        let unknown_characters = match inner.get_model() {
             ModelWrapper::Unigram(model) if special.pieces_apart => (0..)
                 .zip(model.iter())
                 .filter(|(_, (_, score))| *score == UNKNOWN_CHARACTERS)
@@ -239,7 +239,7 @@ impl Tokenizer {
                 .collect(),
             _ => Vec::new(),
         };
-        Ok(Self { inner, special, controls, unknown_letters, marks, steps, rest })
+        Ok(Self { inner, special, controls, unknown_characters, marks, steps, rest })
     }
 
     /// The same with other special ids.
@@ -295,7 +295,7 @@ impl Tokenizer {
     /// The tokenizer in the format of `tokenizer.json`.
     ///
     /// # Errors
-    /// Where the library refuses.
+    /// Where `tokenizers` fails.
     pub fn to_json(&self) -> Result<String, TextError> {
         self.inner.to_string(false).map_err(wrong)
     }
@@ -324,7 +324,7 @@ impl Tokenizer {
         if self.special.pieces_apart { text.replace(NO_PIECE, "") } else { text }
     }
 
-    /// Whether a token stands for no text, as most beginnings and ends do.
+    /// Whether a token decodes to no text, as most BOS and EOS do.
     pub fn is_special(&self, id: u32) -> bool {
         self.inner.get_added_vocabulary().get_added_tokens_decoder().get(&id).is_some_and(|token| token.special)
     }
@@ -342,7 +342,7 @@ fn wrong(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TextErro
     }
 }
 
-/// Letters of a message of the library that are shown: it names tokens whole.
+/// Characters of a message of `tokenizers` that are shown: it names tokens whole.
 const SHOWN: usize = 300;
 
 fn short(mut message: String) -> String {

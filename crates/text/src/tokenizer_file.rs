@@ -1,5 +1,5 @@
-//! What a `tokenizer.json` must be before the library is given it: known components with bounded parameters, and ids that
-//! fit together. The library itself panics, aborts or allocates without bound on some others.
+//! What a `tokenizer.json` must be before `tokenizers` reads it: known components with bounded parameters, and ids that
+//! fit together. `tokenizers` itself panics, aborts or allocates without bound on some others.
 
 mod charsmap;
 mod read;
@@ -26,7 +26,7 @@ const GROWTH: usize = 64;
 const MOST_COMPONENTS: usize = 64;
 /// The most entries of a vocabulary.
 const MOST_ENTRIES: usize = 1 << 22;
-/// The most prefixes of pieces: the library keeps a table for each. 262,144 pieces that are as long as any have a million.
+/// The most prefixes of pieces: `tokenizers` keeps a table for each. 262,144 pieces that are as long as any have a million.
 const MOST_NODES: usize = 1 << 21;
 /// The most characters that WordPiece takes for a word: its time grows with their cube.
 const LONGEST_WORD: u64 = 1000;

@@ -1,5 +1,5 @@
-//! Trains the tokenizers of the library, so that the same text always gives the same vocabulary: what the library's own
-//! trainers leave to the order of a hash map is brought into a fixed order here.
+//! Trains tokenizers with the trainers of `tokenizers`, so that the same text always gives the same vocabulary: what those
+//! leave to the order of a hash map is brought into a fixed order here.
 
 mod sample;
 mod subwords;
@@ -21,7 +21,7 @@ use unigram::unigram;
 
 /// What stands for a space in subwords.
 const SPACE: char = '▁';
-/// In subwords, what a letter of the text that has a meaning there is written with: this and one of the next.
+/// In subwords, what a character of the text that has a meaning there is written with: this and one of the next.
 pub(crate) const ESCAPE: char = '\u{E000}';
 const ESCAPED_ESCAPE: char = '\u{E001}';
 const ESCAPED_SPACE: char = '\u{E002}';
@@ -43,7 +43,7 @@ pub(crate) fn train(
         TokenizerKind::ByteBpe => pairs(&mut tokenizer, config, &Alphabet::bytes(), &Sample::of(texts).texts)?,
         TokenizerKind::Wordpiece => {
             let sample = Sample::of(texts);
-            // Each letter is an entry at the beginning of a word, and one within.
+            // Each character is an entry at the start of a word, and another one within.
             let alphabet = Alphabet::of(&sample, config, (room / 2).max(1))?;
             pairs(&mut tokenizer, config, &alphabet, &sample.texts)?;
             wordpiece(&mut tokenizer, &alphabet, vocabulary)?;
@@ -71,9 +71,10 @@ pub(crate) fn train(
             }))?);
         }
         TokenizerKind::Character => {
-            let letters = Sample::of(texts).letters().into_iter();
-            let letters = most_frequent(letters.map(|(letter, count)| (letter.to_string(), count)).collect(), config)?;
-            tokenizer.with_model(symbols_alone(with_special(letters))?);
+            let characters = Sample::of(texts).characters().into_iter();
+            let characters =
+                most_frequent(characters.map(|(character, count)| (character.to_string(), count)).collect(), config)?;
+            tokenizer.with_model(symbols_alone(with_special(characters))?);
         }
         TokenizerKind::Byte => {
             texts.for_each(drop);
@@ -147,14 +148,14 @@ fn untrained(config: &TokenizerConfig, continuous: bool) -> Result<Tokenizer> {
     Ok(tokenizer)
 }
 
-/// The normalizer of the kinds that mark spaces: it escapes a letter that looks like the mark, and doubles a space with which
-/// a line begins, as `Metaspace` puts its own only before another letter.
+/// The normalizer of the kinds that mark spaces: it escapes a character that looks like the mark, and doubles a space with which
+/// a line begins, as `Metaspace` puts its own only before another character.
 fn escapes(continuous: bool) -> Value {
     let replace = |pattern: Value, by: String| json!({"type": "Replace", "pattern": pattern, "content": by});
-    let letters = [(ESCAPE, ESCAPED_ESCAPE), (SPACE, ESCAPED_SPACE)]
-        .map(|(letter, escaped)| replace(json!({"String": letter}), [ESCAPE, escaped].iter().collect()));
-    let beginning = (!continuous).then(|| replace(json!({"Regex": r"\A "}), "  ".to_owned()));
-    json!({"type": "Sequence", "normalizers": letters.into_iter().chain(beginning).collect::<Vec<_>>()})
+    let characters = [(ESCAPE, ESCAPED_ESCAPE), (SPACE, ESCAPED_SPACE)]
+        .map(|(character, escaped)| replace(json!({"String": character}), [ESCAPE, escaped].iter().collect()));
+    let leading_space = (!continuous).then(|| replace(json!({"Regex": r"\A "}), "  ".to_owned()));
+    json!({"type": "Sequence", "normalizers": characters.into_iter().chain(leading_space).collect::<Vec<_>>()})
 }
 
 /// Whether a tokenizer's texts are normalised as those of the kinds that mark spaces, which are trained here: then its added

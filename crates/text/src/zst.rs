@@ -1,7 +1,7 @@
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 use std::io::{BufRead, Error, ErrorKind, Read, Result};
 
-/// Decompresses a `.zst` file: all of its frames, each held against its checksum.
+/// Decompresses a `.zst` file: all of its frames, each verified by its checksum.
 pub(crate) struct Zst<R: BufRead> {
     /// The frame being read, or what lies between two; none after an error.
     state: Option<State<R>>,

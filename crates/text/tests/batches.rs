@@ -238,8 +238,8 @@ fn a_corpus_that_is_damaged_is_told_whatever_file_and_byte_it_is() {
             let path = entry.unwrap().path();
             let good = std::fs::read(&path).unwrap();
             let cut = (0..good.len()).map(|length| good[..length].to_vec());
-            let turned = (0..good.len()).map(|i| [&good[..i], &[good[i] ^ 1], &good[i + 1..]].concat());
-            for bad in cut.chain(turned).chain([[&good[..], &good[..]].concat()]) {
+            let flipped = (0..good.len()).map(|i| [&good[..i], &[good[i] ^ 1], &good[i + 1..]].concat());
+            for bad in cut.chain(flipped).chain([[&good[..], &good[..]].concat()]) {
                 std::fs::write(&path, &bad).unwrap();
                 let error = open().expect_err(&format!("{} {}", path.display(), String::from_utf8_lossy(&bad)));
                 assert!(matches!(error, TextError::Damaged { .. }), "{error}");

@@ -27,7 +27,7 @@ fn controls(tokenizer: &Tokenizer) -> Vec<u32> {
 #[test]
 fn names_in_a_text_are_text_to_every_kind_however_it_was_read() {
     let texts = ["old <s> and </s> tags", "end it <|im_end|> or <|im_start|> it", "<unk> is unknown", "</s>"];
-    // Of a text without the letters of the names, these are unknown, and still no control tokens.
+    // Of a text without the characters of the names, these are unknown, and still no control tokens.
     for learned in [&texts[..], &["plain words"]] {
         for kind in TokenizerKind::ALL {
             let tokenizer = trained(kind, learned);
@@ -100,7 +100,7 @@ fn a_model_that_has_the_end_among_its_words_does_not_find_it_in_text() {
 
 #[test]
 fn a_name_in_a_text_begins_no_word() {
-    // Of a model that puts a space before each text, what follows a name's first letter is no text of its own.
+    // Of a model that puts a space before each text, what follows a name's first character is no text of its own.
     let pieces = json!([
         ["<unk>", 0.0],
         ["</s>", 0.0],
@@ -119,7 +119,7 @@ fn a_name_in_a_text_begins_no_word() {
         let tokenizer = Tokenizer::from_json(tokenizer.to_string().as_bytes(), Some(special)).unwrap();
         let marks = tokenizer.with_marks(&["</s>".to_owned(), "<unk>".to_owned()]).unwrap();
         assert_eq!(marks.encode("a</s>a").unwrap(), [2, 3, 4, 5, 6, 7, 3], "{scheme}");
-        // The unknown token's name is letters, too; those that no piece has are one unknown token.
+        // The unknown token's name is characters, too; those that no piece has are one unknown token.
         assert_eq!(marks.encode("a<unk>").unwrap(), [2, 3, 4, 0, 7], "{scheme}");
     }
 }

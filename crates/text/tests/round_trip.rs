@@ -6,7 +6,7 @@ use rand_core::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use std::fs;
 
-/// What texts are made of: what tokenizers write themselves, white space, composed and combining letters, scripts without
+/// What texts are made of: what tokenizers write themselves, white space, composed and combining characters, scripts without
 /// spaces, signs beyond the basic plane, names of tokens.
 const PARTS: [&str; 56] = [
     " ",

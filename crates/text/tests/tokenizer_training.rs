@@ -1,14 +1,14 @@
-//! The vocabularies that are trained: their size, their letters, their time.
+//! The vocabularies that are trained: their size, their characters, their time.
 
 use descant_text::{Tokenizer, TokenizerConfig, TokenizerKind, UNK};
 use rand_core::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use std::time::{Duration, Instant};
 
-fn letters_of(numbers: std::ops::Range<u32>, texts: usize, length: usize, seed: u64) -> Vec<String> {
+fn characters_of(numbers: std::ops::Range<u32>, texts: usize, length: usize, seed: u64) -> Vec<String> {
     let mut draw = Pcg64Mcg::seed_from_u64(seed);
-    let mut letter = || char::from_u32(numbers.start + draw.next_u32() % (numbers.end - numbers.start)).unwrap();
-    (0..texts).map(|_| (0..length).map(|_| letter()).collect()).collect()
+    let mut character = || char::from_u32(numbers.start + draw.next_u32() % (numbers.end - numbers.start)).unwrap();
+    (0..texts).map(|_| (0..length).map(|_| character()).collect()).collect()
 }
 
 fn train(config: &TokenizerConfig, texts: &[String]) -> Tokenizer {
@@ -20,14 +20,14 @@ fn unknown(tokenizer: &Tokenizer, texts: &[String]) -> usize {
 }
 
 #[test]
-fn the_vocabulary_has_at_most_its_size_and_as_many_letters_as_fit() {
+fn the_vocabulary_has_at_most_its_size_and_as_many_characters_as_fit() {
     use TokenizerKind::{Bpe, Character, Unigram, Wordpiece};
-    let texts = letters_of(0x4E00..0x4E00 + 200, 1000, 12, 1);
+    let texts = characters_of(0x4E00..0x4E00 + 200, 1000, 12, 1);
     for kind in [Bpe, Unigram, Wordpiece, Character] {
         for vocabulary in [4, 5, 20, 100, 190, 201, 202, 203, 204, 205, 206, 220, 410, 450] {
             let tokenizer = train(&TokenizerConfig { kind, vocabulary, ..Default::default() }, &texts);
             assert!(tokenizer.vocabulary() <= vocabulary, "{kind} {vocabulary} {}", tokenizer.vocabulary());
-            // 200 letters and the mark of a space; of WordPiece twice, as they begin a word and as they do not.
+            // 200 characters and the mark of a space; of WordPiece twice, as they begin a word and as they do not.
             let needed = match kind {
                 Wordpiece => 3 + 2 * 201,
                 Character => 3 + 200,
@@ -42,7 +42,7 @@ fn the_vocabulary_has_at_most_its_size_and_as_many_letters_as_fit() {
 }
 
 #[test]
-fn a_few_letters_and_a_small_vocabulary_end() {
+fn a_few_characters_and_a_small_vocabulary_end() {
     for texts in [&["a", "b", "c"][..], &["ACGT", "GGATC", "TTAG"], &["aaaa"], &[""]] {
         let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
         for vocabulary in 4..14 {
@@ -54,7 +54,7 @@ fn a_few_letters_and_a_small_vocabulary_end() {
 
 #[test]
 fn a_text_without_spaces_is_learned_in_bounded_time() {
-    let texts = letters_of(0x41..0x45, 5, 60_000, 2);
+    let texts = characters_of(0x41..0x45, 5, 60_000, 2);
     for kind in [TokenizerKind::Bpe, TokenizerKind::Unigram, TokenizerKind::Wordpiece, TokenizerKind::ByteBpe] {
         let start = Instant::now();
         let tokenizer = train(&TokenizerConfig { kind, vocabulary: 300, ..Default::default() }, &texts);
@@ -67,9 +67,9 @@ fn a_text_without_spaces_is_learned_in_bounded_time() {
 }
 
 #[test]
-fn letters_of_the_whole_text_are_known_wherever_they_stand() {
-    let mut texts = letters_of(0x61..0x67, 450_000, 3, 3);
-    texts.extend(letters_of(0x436..0x43C, 1, 3, 4));
+fn characters_of_the_whole_text_are_known_wherever_they_stand() {
+    let mut texts = characters_of(0x61..0x67, 450_000, 3, 3);
+    texts.extend(characters_of(0x436..0x43C, 1, 3, 4));
     for kind in [TokenizerKind::Bpe, TokenizerKind::Unigram, TokenizerKind::Character] {
         let tokenizer = train(&TokenizerConfig { kind, ..Default::default() }, &texts);
         assert_eq!(unknown(&tokenizer, &texts[texts.len() - 1..]), 0, "{kind}");
@@ -77,7 +77,7 @@ fn letters_of_the_whole_text_are_known_wherever_they_stand() {
 }
 
 #[test]
-fn wordpiece_knows_long_words_and_all_but_unknown_letters() {
+fn wordpiece_knows_long_words_and_all_but_unknown_characters() {
     let long = "ไทย".repeat(40);
     let texts: Vec<String> = [long.as_str(), "hello", "low lower"].map(str::to_owned).to_vec();
     let tokenizer =
@@ -90,7 +90,7 @@ fn wordpiece_knows_long_words_and_all_but_unknown_letters() {
     let accented = tokenizer.encode("hellò low").unwrap();
     assert_eq!(accented.iter().filter(|&&id| id == UNK).count(), 1, "{accented:?}");
     assert!(tokenizer.decode(&accented).unwrap().starts_with("hell"));
-    // After the mark of the beginning.
+    // After the mark of a word's start.
     assert_eq!(tokenizer.encode("x".repeat(500).as_str()).unwrap()[1..], [UNK; 500]);
 }
 

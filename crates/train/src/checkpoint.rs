@@ -1,6 +1,7 @@
 use crate::metrics_file::MetricsAccumulator;
-use crate::run_folder::layout::CHECKPOINTS;
-use crate::run_folder::{beside, discard};
+use crate::run_folder::layout::{
+    CHECKPOINTS, MANIFEST, MODEL, OPTIMIZER, WEIGHTS, beside, checkpoint_folder, discard, is_own_checkpoint,
+};
 use crate::{Error, RunFolder, TensorFile};
 use descant_autograd::Parameters;
 use descant_optim::Optimizer;
@@ -17,11 +18,6 @@ use std::path::{Path, PathBuf};
 /// binary tree, and the optimizer's state has no place for what is frozen. The weights of 1 are read, but no training goes
 /// on from it.
 const FORMAT: u32 = 2;
-const MODEL: &str = "model.safetensors";
-/// The weights that training goes on with, where those of [`MODEL`] are their average.
-const WEIGHTS: &str = "weights.safetensors";
-const OPTIMIZER: &str = "optimizer.safetensors";
-const MANIFEST: &str = "manifest.json";
 
 /// Where a training stands: with the weights and the optimizer's state, all that is needed to go on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -117,37 +113,6 @@ impl Manifest {
 const REMEDY: &str = "Use another of the run's checkpoints: name its folder, or, to go on from it with --resume, let the \
                       link 'last' point at it";
 
-/// The folder of a step's checkpoint.
-pub(crate) fn folder(run: &Path, step: u64) -> PathBuf {
-    run.join(CHECKPOINTS).join(format!("step-{step:08}"))
-}
-
-/// The step whose checkpoint has this name.
-pub(crate) fn step_of(name: &str) -> Option<u64> {
-    let step = name.strip_prefix("step-")?.parse().ok()?;
-    (format!("step-{step:08}") == name).then_some(step)
-}
-
-/// Whether a folder is a checkpoint as we write it, with nothing else in it.
-pub(crate) fn is_ours(path: &Path) -> bool {
-    let named = path.file_name().is_some_and(|name| step_of(&name.to_string_lossy()).is_some());
-    // A link is somebody's own.
-    let plain = || path.symlink_metadata().is_ok_and(|there| there.is_dir());
-    let known = |entry: io::Result<fs::DirEntry>| {
-        entry.is_ok_and(|entry| [MODEL, WEIGHTS, OPTIMIZER, MANIFEST].iter().any(|name| entry.file_name() == *name))
-    };
-    named && plain() && path.join(MANIFEST).is_file() && fs::read_dir(path).is_ok_and(|mut all| all.all(known))
-}
-
-/// The steps of the checkpoints in a run folder.
-pub(crate) fn steps(run: &Path) -> Vec<u64> {
-    let entries = fs::read_dir(run.join(CHECKPOINTS)).into_iter().flatten().flatten();
-    let complete = entries.filter(|entry| entry.path().join(MANIFEST).is_file());
-    let mut steps: Vec<u64> = complete.filter_map(|entry| step_of(&entry.file_name().to_string_lossy())).collect();
-    steps.sort_unstable();
-    steps
-}
-
 /// What a checkpoint holds.
 #[derive(Clone, Copy)]
 pub(crate) struct Content<'a> {
@@ -166,7 +131,7 @@ pub(crate) fn save(
     progress: &Progress,
     belongs: &Provenance,
 ) -> Result<PathBuf, Error> {
-    let place = folder(run.path(), progress.step);
+    let place = checkpoint_folder(run.path(), progress.step);
     let partial = beside(&place, "partial");
     run.check()?;
     let written = write_all(&partial, content, progress, belongs);
@@ -197,7 +162,7 @@ fn make_room(place: &Path) -> io::Result<()> {
     if place.symlink_metadata().is_err() {
         return Ok(());
     }
-    if is_ours(place) {
+    if is_own_checkpoint(place) {
         return discard(place);
     }
     let name = |i: u64| place.with_extension(format!("kept-{i}"));

@@ -1,7 +1,7 @@
 //! Which run, checkpoint or imported model a path means.
 
-use crate::checkpoint::{step_of, steps};
 use crate::run_folder::layout::{BEST, CHECKPOINTS, LAST, RECIPE};
+use crate::run_folder::layout::{checkpoint_steps, step_of};
 use crate::{Error, quoted};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -90,7 +90,7 @@ fn missing(path: &Path) -> Error {
     let step = path.file_name().and_then(|name| step_of(&name.to_string_lossy()));
     match (step, checkpoints.and_then(Path::parent)) {
         (Some(step), Some(run)) if run.join(RECIPE).is_file() => {
-            let there: Vec<String> = steps(run).iter().map(u64::to_string).collect();
+            let there: Vec<String> = checkpoint_steps(run).iter().map(u64::to_string).collect();
             wrong(format!("the run has no checkpoint of step {step}; it has those of {}", there.join(", ")))
         }
         _ => wrong("there is no such run folder. Train one with descant train RECIPE.toml".to_owned()),

@@ -1,11 +1,13 @@
 pub(crate) mod layout;
 
-use crate::checkpoint::{self, step_of};
 use crate::{Error, Recipe, Tokenizers};
 use descant_text::Corpus;
-use layout::{BEST, CHECKPOINTS, DATA, LAST, LENGTHS, METRICS, RECIPE, TEMPLATE, write};
+use layout::{
+    BEST, CHECKPOINTS, DATA, LAST, LENGTHS, METRICS, RECIPE, TEMPLATE, absent, checkpoint_folder, discard, is_leftover,
+    is_own_checkpoint, write,
+};
 use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -129,7 +131,7 @@ impl RunFolder {
 
     /// Makes `best` point at the checkpoint of this step, or at nothing, as before a validation that is forgotten.
     pub(crate) fn point_back(&self, step: Option<u64>) -> Result<(), Error> {
-        let place = step.map(|step| checkpoint::folder(&self.path, step));
+        let place = step.map(|step| checkpoint_folder(&self.path, step));
         match place {
             Some(place) if place.exists() => self.point(BEST, &place),
             Some(_) => Ok(()),
@@ -145,7 +147,7 @@ impl RunFolder {
     pub(crate) fn prune(&self, also: Option<u64>) -> Result<(), Error> {
         self.check()?;
         let links = [BEST, LAST].map(|link| self.join(link)).into_iter();
-        let also = also.map(|step| checkpoint::folder(&self.path, step));
+        let also = also.map(|step| checkpoint_folder(&self.path, step));
         let kept: Vec<PathBuf> = links.chain(also).filter_map(|place| fs::canonicalize(place).ok()).collect();
         let checkpoints = self.join(CHECKPOINTS);
         let list = |error| Error::io("list the checkpoints in", &checkpoints, error);
@@ -158,7 +160,7 @@ impl RunFolder {
             let remove = |error| Error::io("remove the old checkpoint", &path, error);
             if is_leftover(&path) {
                 absent(fs::remove_dir_all(&path)).map_err(remove)?;
-            } else if checkpoint::is_ours(&path) && !fs::canonicalize(&path).is_ok_and(|path| kept.contains(&path)) {
+            } else if is_own_checkpoint(&path) && !fs::canonicalize(&path).is_ok_and(|path| kept.contains(&path)) {
                 discard(&path).map_err(remove)?;
             }
         }
@@ -174,36 +176,6 @@ pub(crate) fn is_run(path: &Path) -> bool {
 /// Whether the start of a run was broken off in a folder.
 pub(crate) fn is_starting(path: &Path) -> bool {
     path.join(STARTING).exists() && !is_run(path)
-}
-
-/// Removes a folder as atomically as it was written: aside first, so that it is complete or absent.
-pub(crate) fn discard(path: &Path) -> io::Result<()> {
-    let aside = beside(path, "removed");
-    absent(fs::remove_dir_all(&aside))?;
-    fs::rename(path, &aside)?;
-    absent(fs::remove_dir_all(&aside))
-}
-
-/// A name for what is not to be taken for a checkpoint, yet or any more.
-pub(crate) fn beside(checkpoint: &Path, what: &str) -> PathBuf {
-    let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
-    checkpoint.with_file_name(format!(".{name}.{what}"))
-}
-
-/// Whether a save or a removal that was broken off left it.
-fn is_leftover(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let inner = name.strip_prefix('.');
-    let inner = inner.and_then(|name| name.strip_suffix(".partial").or(name.strip_suffix(".removed")));
-    inner.is_some_and(|name| step_of(name).is_some())
-}
-
-/// That what was to be removed is not there is no error.
-fn absent(removed: io::Result<()>) -> io::Result<()> {
-    match removed {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
 
 /// Takes a run folder for this process alone, as long as the file is open.

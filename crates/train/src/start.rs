@@ -1,14 +1,14 @@
 //! How a training starts, or goes on.
 
 use crate::build_model::add_model;
-use crate::checkpoint::{Checkpoint, Progress, Provenance, steps};
+use crate::checkpoint::{Checkpoint, Progress, Provenance};
 use crate::data::{Texts, batch_config, chat_template};
 use crate::metrics_file::MetricsFile;
 use crate::preflight::{Preflight, new_tokens, other_model};
 use crate::resume::{found, resumed};
 use crate::run_folder::layout::METRICS;
 use crate::run_folder::layout::RECIPE;
-use crate::run_folder::layout::{BEST, DATA, LAST};
+use crate::run_folder::layout::{BEST, DATA, LAST, checkpoint_steps};
 use crate::run_folder::layout::{TEMPLATE, write};
 use crate::run_folder::{is_run, is_starting};
 use crate::{
@@ -258,7 +258,7 @@ fn last(run: &Path) -> Result<Checkpoint, Error> {
     if link.exists() {
         return Checkpoint::open(&link);
     }
-    let there: Vec<String> = steps(run).iter().map(|step| format!("checkpoints/step-{step:08}")).collect();
+    let there: Vec<String> = checkpoint_steps(run).iter().map(|step| format!("checkpoints/step-{step:08}")).collect();
     if there.is_empty() {
         let reason =
             "it has no checkpoint to go on from. Delete the folder, or choose another with --run, to begin anew";

@@ -2,7 +2,7 @@ use crate::checkpoint::{self, Content, Progress, Provenance};
 use crate::data::batch_config;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::metrics_file::{MetricsFile, MetricsRecord, Step};
-use crate::run_folder::layout::{BEST, LAST};
+use crate::run_folder::layout::{BEST, LAST, checkpoint_folder};
 use crate::{Error, Estimate, Recipe, Replicas, RunFolder, Tokenizers};
 use descant_autograd::{ParameterId, Parameters, derive_seed};
 use descant_batch::Batch;
@@ -296,7 +296,7 @@ impl Trainer {
             let cause = format!("the optimizer made parameter '{}' non-finite", parameters.name(id));
             return Err(self.diverged(self.progress.step, cause));
         }
-        let place = checkpoint::folder(self.run.path(), self.progress.step);
+        let place = checkpoint_folder(self.run.path(), self.progress.step);
         if self.kept != self.progress.step || !place.exists() {
             let weights = self.average.is_some().then_some(&self.parameters);
             self.metrics.sync()?;

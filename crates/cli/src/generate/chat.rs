@@ -15,18 +15,18 @@ impl Writer {
         on_terminal: bool,
         next: impl FnMut() -> anyhow::Result<Option<String>>,
     ) -> anyhow::Result<()> {
-        let beginning = self.conversation.clone().unwrap_or_default();
-        let (mut messages, mut forgets) = (beginning.clone(), false);
+        let system = self.conversation.clone().unwrap_or_default();
+        let (mut messages, mut is_truncated) = (system.clone(), false);
         let mut next = asked(on_terminal, next);
         while let Some(line) = next()? {
             if line.trim().is_empty() {
-                (messages, forgets) = (beginning.clone(), false);
+                (messages, is_truncated) = (system.clone(), false);
                 self.number += 1;
                 continue;
             }
             messages.push(Message::new("user", &line));
             let turns = messages.len();
-            let written = self.reply(&mut messages, beginning.len())?;
+            let written = self.reply(&mut messages, system.len())?;
             self.number += 1;
             self.tally.count(&written, self.number);
             let answer = self.said(&written)?;
@@ -34,7 +34,7 @@ impl Writer {
                 true => put("\n")?,
                 false => self.print_answer(&line, &answer, &written)?,
             }
-            if messages.len() < turns && !std::mem::replace(&mut forgets, true) {
+            if messages.len() < turns && !std::mem::replace(&mut is_truncated, true) {
                 note(
                     "The conversation with its answer is longer than what the model reads at once: its oldest turns are left out \
                      from now on. --context N reads more.",
@@ -46,9 +46,9 @@ impl Writer {
     }
 
     /// What is answered to a conversation. Where it and the answer are longer than what the model reads at once, its oldest
-    /// turns are left out, but for its `beginning` and what was said last: before the first token where the conversation
+    /// turns are left out, but for the `system` messages and the last one: before the first token where the conversation
     /// alone is, and else as soon as the answer has come so far, which then goes on.
-    fn reply(&mut self, messages: &mut Vec<Message>, beginning: usize) -> anyhow::Result<Generated> {
+    fn reply(&mut self, messages: &mut Vec<Message>, system: usize) -> anyhow::Result<Generated> {
         let (trained, options) = (&self.trained, &self.options);
         let mut stream = self.streams.then(|| Stream::new(trained, &[], true)).transpose()?;
         let is_beam = matches!(options.strategy, Strategy::Beam { .. });
@@ -61,14 +61,14 @@ impl Writer {
             let mut read = trained.encode(&trained.prompt(messages)?)?;
             read.extend(&tokens);
             let room = context.saturating_sub(read.len());
-            let may_forget = messages.len() > beginning + EXCHANGE;
-            if may_forget && room < wanted {
-                messages.drain(beginning..beginning + EXCHANGE);
+            let may_truncate = messages.len() > system + EXCHANGE;
+            if may_truncate && room < wanted {
+                messages.drain(system..system + EXCHANGE);
                 wanted = usual;
                 continue;
             }
             let left = options.max_length - tokens.len();
-            let max_length = if may_forget { left.min(room) } else { left };
+            let max_length = if may_truncate { left.min(room) } else { left };
             let forced_end = options.forced_end && max_length == left;
             // Each attempt has draws of its own.
             let numbers = [self.number | attempt << 48];
@@ -89,7 +89,7 @@ impl Writer {
                 stream.map_or(Ok(()), |stream| stream.finish(&trained.response(&written)?))?;
                 return Ok(written);
             }
-            messages.drain(beginning..beginning + EXCHANGE);
+            messages.drain(system..system + EXCHANGE);
             (wanted, attempt) = (usual, attempt + 1);
         }
     }

@@ -60,14 +60,14 @@ impl<'a> Stream<'a> {
 /// What of a text was not shown yet: all from where it differs on.
 fn rest<'a>(shown: &str, text: &'a str) -> &'a str {
     let same = shown.chars().zip(text.chars()).take_while(|(a, b)| a == b);
-    &text[same.map(|(letter, _)| letter.len_utf8()).sum::<usize>()..]
+    &text[same.map(|(character, _)| character.len_utf8()).sum::<usize>()..]
 }
 
-/// How many bytes of a text stay as they are where it may go on. Of an answer, neither what may be the beginning of what
+/// How many bytes of a text stay as they are where it may go on. Of an answer, neither what may be the start of what
 /// ends it nor the white space at its end, which is taken off.
 fn certain(text: &str, after: Option<&str>) -> usize {
     let Some(after) = after else { return text.len() };
-    let ends = after.char_indices().map(|(at, letter)| &after[..at + letter.len_utf8()]).rev();
+    let ends = after.char_indices().map(|(at, character)| &after[..at + character.len_utf8()]).rev();
     let begun = ends.into_iter().find(|begun| text.ends_with(begun)).map_or(0, str::len);
     text[..text.len() - begun].trim_end().len()
 }

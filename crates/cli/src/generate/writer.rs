@@ -27,7 +27,7 @@ pub(super) struct Writer {
     pub(super) tally: Tally,
 }
 
-/// What is told at the end.
+/// What is reported at the end.
 #[derive(Default)]
 pub(super) struct Tally {
     texts: u64,
@@ -128,7 +128,7 @@ impl Writer {
     /// What is read for a line.
     fn text(&self, line: &str) -> anyhow::Result<Text> {
         match &self.conversation {
-            Some(beginning) => Ok(self.trained.prompt(&[&beginning[..], &[Message::new("user", line)]].concat())?),
+            Some(system) => Ok(self.trained.prompt(&[&system[..], &[Message::new("user", line)]].concat())?),
             None => Ok(line.into()),
         }
     }
@@ -216,7 +216,7 @@ impl Tally {
         }
         if let (count @ 1.., line) = self.unknown {
             note(format_args!(
-                "{} had a source with letters or words that are unknown to the tokenizer{}: what is written can have \
+                "{} had a source with characters or words that are unknown to the tokenizer{}: what is written can have \
                  nothing to do with them.",
                 of(count),
                 first(line)

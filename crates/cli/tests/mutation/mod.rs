@@ -188,13 +188,13 @@ pub fn survives(name: &'static str, originals: Vec<Vec<u8>>, mut read: impl FnMu
             std::fs::write(&input, &bytes).unwrap();
             *shared.lock().unwrap() = (i, Instant::now());
             let before = memory("VmRSS");
-            // The highest so far is forgotten, where the system can do that.
-            let forgotten = std::fs::write("/proc/self/clear_refs", "5").is_ok();
+            // The peak so far is reset, where the system can do that.
+            let is_reset = std::fs::write("/proc/self/clear_refs", "5").is_ok();
             if catch_unwind(AssertUnwindSafe(|| read(&bytes))).is_err() {
                 return Err((i, "panics".to_owned()));
             }
             let grown = memory("VmHWM").saturating_sub(before);
-            if forgotten && grown > 2 * bytes.len() + GROWTH {
+            if is_reset && grown > 2 * bytes.len() + GROWTH {
                 return Err((i, format!("of {} bytes takes {grown} bytes of memory", bytes.len())));
             }
         }

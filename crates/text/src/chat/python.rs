@@ -47,8 +47,8 @@ fn own(value: &Value, name: &str, arguments: &[Value]) -> Option<Result<Value, E
         }
         ("index" | "rindex", wanted, 1) => {
             let at = if name == "index" { text.find(wanted) } else { text.rfind(wanted) };
-            let letters = |at: usize| Value::from(text[..at].chars().count());
-            return Some(at.map(letters).ok_or_else(absent));
+            let characters = |at: usize| Value::from(text[..at].chars().count());
+            return Some(at.map(characters).ok_or_else(absent));
         }
         _ => return None,
     }))
@@ -69,7 +69,7 @@ pub(super) fn strftime_now(format: &str) -> Result<String, Error> {
     now.map_err(|error| Error::new(ErrorKind::InvalidOperation, format!("strftime_now: {error}")))
 }
 
-/// `json.dumps`, as `transformers` gives it to templates: nothing is escaped for HTML, and letters stay as they are.
+/// `json.dumps`, as `transformers` gives it to templates: nothing is escaped for HTML, and characters stay as they are.
 pub(super) fn tojson(state: &State, value: &Value, arguments: Kwargs) -> Result<Value, Error> {
     let indent: Option<Value> = arguments.get("indent")?;
     let indent = match indent.filter(|indent| !indent.is_none()) {
@@ -188,8 +188,8 @@ impl Json<'_, '_, '_> {
 
     fn quote(&mut self, text: &str) {
         self.text.push('"');
-        for letter in text.chars() {
-            match letter {
+        for character in text.chars() {
+            match character {
                 '"' => self.text.push_str("\\\""),
                 '\\' => self.text.push_str("\\\\"),
                 '\n' => self.text.push_str("\\n"),
@@ -197,12 +197,16 @@ impl Json<'_, '_, '_> {
                 '\t' => self.text.push_str("\\t"),
                 '\u{8}' => self.text.push_str("\\b"),
                 '\u{c}' => self.text.push_str("\\f"),
-                letter if letter < ' ' || self.ascii && !letter.is_ascii() || self.ascii && letter == '\u{7f}' => {
-                    letter.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
+                character
+                    if character < ' '
+                        || self.ascii && !character.is_ascii()
+                        || self.ascii && character == '\u{7f}' =>
+                {
+                    character.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
                         let _ = write!(self.text, "\\u{unit:04x}");
                     });
                 }
-                letter => self.text.push(letter),
+                character => self.text.push(character),
             }
         }
         self.text.push('"');

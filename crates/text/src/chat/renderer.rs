@@ -14,7 +14,7 @@ const MARKUP: usize = 1 << 18;
 const FUEL: u64 = 10_000_000;
 const NAME: &str = "chat_template";
 
-/// What writes texts by a template: in the sandbox, where there is one, else in this process.
+/// Renders a chat template: in the sandbox, where there is one, else in this process.
 pub(super) enum Renderer {
     Here(Box<Environment<'static>>),
     Apart(Box<Mutex<Sandbox>>),

@@ -13,9 +13,9 @@ pub struct TokenizerConfig {
     /// What the tokens are.
     pub kind: TokenizerKind,
     /// Entries in the vocabulary at most, the special ones among them, before those of `add`. Of `byte` it is always 259.
-    /// Letters come first: where it does not hold all of the text's, the rarest are unknown.
+    /// Characters come first: where it does not hold all of the text's, the rarest are unknown.
     pub vocabulary: usize,
-    /// How often a token must occur in the text to be an entry of its own; of `unigram`, a letter.
+    /// How often a token must occur in the text to be an entry of its own; of `unigram`, a character.
     pub minimum_count: u64,
     /// Of `word`, a file with the words of the vocabulary, one a line, rather than the most frequent of the text.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -23,7 +23,7 @@ pub struct TokenizerConfig {
     /// Whether subwords never join digits: what a number means is easier to see digit by digit.
     pub split_digits: bool,
     /// Tokens that are entries of their own, such as `<|user|>`, and are found in a text wherever they stand. They come
-    /// after all others, also after those of a tokenizer that a run begins with. The marks of a chat template need not be
+    /// after all others, also after those of a tokenizer that a run begins with. The special tokens of a chat template need not be
     /// listed: they are tokens by themselves.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "each_once")]
     pub add: Vec<String>,
@@ -43,7 +43,7 @@ fn each_once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, 
     Ok(tokens)
 }
 
-/// What the tokens are. Decoding gives back the text that was encoded, spaces included, where no letter of it was unknown;
+/// What the tokens are. Decoding gives back the text that was encoded, spaces included, where no character of it was unknown;
 /// but of `word`, which keeps what stands between white space alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -54,7 +54,7 @@ pub enum TokenizerKind {
     ByteBpe,
     /// Subwords by a unigram language model (Kudo 2018, arXiv 1804.10959).
     Unigram,
-    /// Subwords by WordPiece; Chinese characters stand alone, and so do letters that the vocabulary does not have.
+    /// Subwords by WordPiece; Chinese characters stand alone, and so do characters that the vocabulary does not have.
     Wordpiece,
     /// What stands between white space, which itself is not kept: it comes back as single spaces.
     Word,
@@ -73,7 +73,7 @@ impl TokenizerKind {
         matches!(self, Self::Bpe | Self::ByteBpe | Self::Unigram | Self::Wordpiece)
     }
 
-    /// Whether a letter of its own stands for a space.
+    /// Whether a character of its own stands for a space.
     pub(crate) fn marks_spaces(self) -> bool {
         matches!(self, Self::Bpe | Self::Unigram | Self::Wordpiece)
     }

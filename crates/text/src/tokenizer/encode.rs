@@ -14,10 +14,10 @@ use tokenizers::{
 const BYTE: &str = "<0x";
 
 impl Tokenizer {
-    /// The ids of a text, without beginning and end, and without control tokens.
+    /// The ids of a text, without BOS and EOS, and without control tokens.
     ///
     /// # Errors
-    /// Where the library refuses.
+    /// Where `tokenizers` fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TextError> {
         library(|| self.ids_of(text, true))
     }
@@ -53,23 +53,23 @@ impl Tokenizer {
         })
     }
 
-    /// `ids` with the unknown token in place of pieces that the model has not, and of letters that no piece has.
+    /// `ids` with the unknown token in place of pieces that the model has not, and of characters that no piece has.
     pub(super) fn known(&self, ids: &[u32]) -> Vec<u32> {
         let SpecialTokens { unknown: Some(unknown), entries: Some(entries), pieces_apart: true, .. } = self.special
         else {
             return ids.to_vec();
         };
-        let is_letter = |id: &u32| *id == unknown || self.unknown_letters.binary_search(id).is_ok();
+        let is_character = |id: &u32| *id == unknown || self.unknown_characters.binary_search(id).is_ok();
         let pieces = entries as u32..self.inner.get_vocab_size(false) as u32;
         let mut known = Vec::with_capacity(ids.len());
-        for run in ids.chunk_by(|a, b| is_letter(a) && is_letter(b)) {
+        for run in ids.chunk_by(|a, b| is_character(a) && is_character(b)) {
             let is_unknown = run.len() > 1 || pieces.contains(&run[0]);
             known.push(if is_unknown { unknown } else { run[0] });
         }
         known
     }
 
-    /// A text, or what follows a token, step by step as the library goes, but for the names of control tokens.
+    /// A text, or what follows a token, with the steps of `tokenizers`, but for the names of control tokens.
     fn encoding(&self, text: &str, from_start: bool, offsets: OffsetType) -> Result<Encoding, TextError> {
         let added = self.inner.get_added_vocabulary();
         let mut pieces = match &self.steps {
@@ -101,7 +101,7 @@ impl Tokenizer {
                 Token { offsets: (from + start, to + start), ..token }
             };
             let tokens: Vec<Token> = model.tokenize(part)?.into_iter().map(shifted).collect();
-            // Unknown letters are one token together.
+            // Unknown characters are one token together.
             let goes_on =
                 matches!(model, ModelWrapper::Unigram(_)) && is_unknown(all.last()) && is_unknown(tokens.first());
             all.extend(tokens.into_iter().skip(usize::from(goes_on)));
@@ -113,7 +113,7 @@ impl Tokenizer {
     /// The tokens of a text with their places, without control tokens; of one that goes on, what follows a token.
     ///
     /// # Errors
-    /// Where the library refuses.
+    /// Where `tokenizers` fails.
     pub(crate) fn encode_placed(&self, text: &str, from_start: bool) -> Result<Vec<Placed>, TextError> {
         library(|| {
             let encoding = self.encoding(text, from_start, OffsetType::Byte)?;
@@ -145,7 +145,7 @@ impl Tokenizer {
     /// The ids of many texts, on all cores.
     ///
     /// # Errors
-    /// Where the library refuses.
+    /// Where `tokenizers` fails.
     pub fn encode_all(&self, texts: &[Text]) -> Result<Vec<Vec<u32>>, TextError> {
         texts.par_iter().map(|text| self.encode_text(text)).collect()
     }
@@ -153,7 +153,7 @@ impl Tokenizer {
     /// The ids of a text, with control tokens where a chat template wrote them.
     ///
     /// # Errors
-    /// Where the library refuses.
+    /// Where `tokenizers` fails.
     pub fn encode_text(&self, text: &Text) -> Result<Vec<u32>, TextError> {
         library(|| self.encode_pieces(text))
     }
@@ -174,7 +174,7 @@ impl Tokenizer {
     /// The parts of a text that the vocabulary does not have, in their order.
     ///
     /// # Errors
-    /// Where the library refuses.
+    /// Where `tokenizers` fails.
     pub fn unknown_parts<'a>(&self, text: &'a str) -> Result<Vec<&'a str>, TextError> {
         let encoding = self.encoding(text, true, OffsetType::Byte)?;
         let parts = encoding.get_ids().iter().zip(encoding.get_offsets());
@@ -185,13 +185,13 @@ impl Tokenizer {
     /// The text of ids; control tokens are left out.
     ///
     /// # Errors
-    /// Where the library refuses.
+    /// Where `tokenizers` fails.
     pub fn decode(&self, ids: &[u32]) -> Result<String, TextError> {
         let decode = |ids: &[u32]| library(|| self.inner.decode(ids, true).map_err(wrong));
         if !matches!(self.inner.get_decoder(), Some(DecoderWrapper::ByteLevel(_))) {
             return Ok(self.named(decode(ids)?));
         }
-        // Entries are bytes, written as letters; added tokens are letters.
+        // Entries are bytes, written as characters; added tokens are characters.
         let added = self.inner.get_added_vocabulary().get_added_tokens_decoder();
         let mut text = String::new();
         for run in ids.chunk_by(|a, b| !added.contains_key(a) && !added.contains_key(b)) {
@@ -205,11 +205,11 @@ impl Tokenizer {
     }
 }
 
-/// A text, cut after the first letter of each of these names.
+/// A text, cut after the first character of each of these names.
 fn cut_names<'a>(text: &'a str, names: &[String]) -> Vec<&'a str> {
     let (mut pieces, mut start) = (Vec::new(), 0);
-    for (at, letter) in text.char_indices() {
-        let end = at + letter.len_utf8();
+    for (at, character) in text.char_indices() {
+        let end = at + character.len_utf8();
         if end < text.len() && names.iter().any(|name| text[at..].starts_with(name.as_str())) {
             pieces.push(&text[start..end]);
             start = end;
@@ -237,7 +237,7 @@ pub(super) fn rest(inner: &tokenizers::Tokenizer) -> Result<Option<PreTokenizerW
     differs.then(|| serde_json::from_value(json).map_err(wrong)).transpose()
 }
 
-/// What the library is given to do: where it panics, that is the error.
+/// Calls `tokenizers`: a panic there is an error.
 pub(super) fn library<T>(work: impl FnOnce() -> Result<T, TextError>) -> Result<T, TextError> {
     caught(work).unwrap_or_else(|panic| Err(wrong(format!("{LIBRARY}: {panic}"))))
 }

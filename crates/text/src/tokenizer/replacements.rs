@@ -1,4 +1,4 @@
-//! Replacements of characters as SentencePiece itself does them: of all that begin at a place, the longest. The library's own
+//! Replacements of characters as SentencePiece itself does them: of all that match at a position, the longest. `tokenizers`' own
 //! look at graphemes of at most 5 bytes, or at single characters, and take the shortest.
 
 use super::wrong;
@@ -61,7 +61,7 @@ fn replace(charsmap: &Charsmap, text: &mut NormalizedString) {
             continue;
         };
         let (old, new) = (rest[..len].chars().count(), by.chars().count());
-        all.extend(by.chars().enumerate().map(|(i, letter)| (letter, isize::from(i >= old))));
+        all.extend(by.chars().enumerate().map(|(i, character)| (character, isize::from(i >= old))));
         let gone = old.saturating_sub(new);
         match all.last_mut() {
             Some((_, change)) => *change -= gone as isize,

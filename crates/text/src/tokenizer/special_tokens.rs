@@ -4,14 +4,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The id of the unknown token.
 pub const UNK: u32 = 0;
-/// The id of BOS, the beginning of a sequence.
+/// The id of BOS, before a sequence.
 pub const BOS: u32 = 1;
-/// The id of EOS, the end of a sequence.
+/// The id of EOS, after a sequence.
 pub const EOS: u32 = 2;
 
 /// With [`SpecialTokens::pieces_apart`], what stands before an entry that no text has: it is read by the model's name alone.
 pub const NO_PIECE: char = '\u{E003}';
-/// With [`SpecialTokens::pieces_apart`], the score of an entry of letters that no piece has.
+/// With [`SpecialTokens::pieces_apart`], the score of an entry of characters that no piece has.
 pub const UNKNOWN_CHARACTERS: f64 = -1e5;
 
 /// The special tokens of a tokenizer: the table `special` in a recipe's `[tokenizer]`, which an import writes.

@@ -12,7 +12,7 @@ pub(crate) struct Charsmap {
 }
 
 impl Charsmap {
-    /// The longest beginning of `text` that is replaced, in bytes, and by what.
+    /// The longest prefix of `text` that is replaced, in bytes, and by what.
     pub(crate) fn longest(&self, text: &str) -> Option<(usize, &str)> {
         let mut place = base(0, *self.units.first()?);
         let mut longest = None;

@@ -1,6 +1,6 @@
-//! Makes the library's tokenizer of a `tokenizer.json` that was checked.
+//! Builds the tokenizer of a `tokenizer.json` that was checked.
 //!
-//! The library reads the model, much the largest part, into a tree of values, copies that, and makes the model of the copy: a
+//! `tokenizers` reads the model, much the largest part, into a tree of values, copies that, and makes the model of the copy: a
 //! kilobyte for each token. Here it is deserialized into the model's own tables.
 
 use serde::de::{DeserializeOwned, Error, SeqAccess, Visitor};
@@ -28,7 +28,7 @@ struct Parts {
 /// The tokenizer of the file, without padding and truncation.
 ///
 /// # Errors
-/// What the library says.
+/// The message of `tokenizers`.
 pub(crate) fn tokenizer(bytes: &[u8]) -> Result<Tokenizer, String> {
     let Parts { version, added_tokens, normalizer, pre_tokenizer, post_processor, decoder } =
         serde_json::from_slice(bytes).map_err(|error| error.to_string())?;

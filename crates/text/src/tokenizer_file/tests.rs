@@ -73,7 +73,7 @@ fn components_are_known_and_bounded() {
     refused("/model", words, "max_input_chars_per_word = 100000");
 }
 
-/// The library reads the same file to the same tokenizer, whatever the model and whichever way merges are written.
+/// `tokenizers` reads the same file to the same tokenizer, whatever the model and whichever way merges are written.
 #[test]
 fn a_tokenizer_is_the_one_that_the_library_reads() {
     let pairs = |merges: Value| json!({"type": "BPE", "unk_token": "a", "fuse_unk": true, "byte_fallback": true, "ignore_merges": true, "continuing_subword_prefix": "", "end_of_word_suffix": null, "vocab": {"a": 0, "b": 1, "ab": 2, "a b": 4, "\u{e9}": 5}, "merges": merges});

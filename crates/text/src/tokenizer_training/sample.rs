@@ -1,5 +1,5 @@
 //! What of the texts a vocabulary is made from: a sample that is spread over all of them, of bounded size, and how often
-//! every letter occurs in the whole.
+//! every character occurs in the whole.
 
 use std::cmp::Reverse;
 
@@ -12,17 +12,17 @@ const MOST_BYTES: usize = 32 << 20;
 pub(super) struct Sample {
     /// Every second, fourth, … text, so that they are not too many.
     pub(super) texts: Vec<String>,
-    /// How often each letter occurs in all texts, by its number.
-    letters: Vec<u64>,
+    /// How often each character occurs in all texts, by its number.
+    characters: Vec<u64>,
 }
 
 impl Sample {
     /// Reads all texts once.
     pub(super) fn of(texts: impl Iterator<Item = String>) -> Self {
-        let mut letters = vec![0; char::MAX as usize + 1];
+        let mut characters = vec![0; char::MAX as usize + 1];
         let (mut kept, mut bytes, mut every) = (Vec::new(), 0, 1);
         for (i, text) in texts.enumerate() {
-            text.chars().for_each(|letter| letters[letter as usize] += 1);
+            text.chars().for_each(|character| characters[character as usize] += 1);
             if i % every != 0 {
                 continue;
             }
@@ -35,16 +35,16 @@ impl Sample {
                 bytes = kept.iter().map(String::len).sum();
             }
         }
-        Self { texts: kept, letters }
+        Self { texts: kept, characters }
     }
 
-    /// The letters with their counts, the most frequent first; among equals, the first in Unicode.
-    pub(super) fn letters(&self) -> Vec<(char, u64)> {
-        let counted = (0..).zip(&self.letters).filter(|&(_, &count)| count > 0);
-        let mut letters: Vec<(char, u64)> =
+    /// The characters with their counts, the most frequent first; among equals, the first in Unicode.
+    pub(super) fn characters(&self) -> Vec<(char, u64)> {
+        let counted = (0..).zip(&self.characters).filter(|&(_, &count)| count > 0);
+        let mut characters: Vec<(char, u64)> =
             counted.filter_map(|(number, &count)| Some((char::from_u32(number)?, count))).collect();
-        letters.sort_by_key(|&(letter, count)| (Reverse(count), letter));
-        letters
+        characters.sort_by_key(|&(character, count)| (Reverse(count), character));
+        characters
     }
 }
 
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sample_is_spread_over_all_texts_and_every_letter_counts() {
+    fn a_sample_is_spread_over_all_texts_and_every_character_counts() {
         let texts = (0..1_000_000u32).map(|i| if i == 777_777 { "ж".to_owned() } else { i.to_string() });
         let sample = Sample::of(texts);
         assert!((MOST_TEXTS / 2..=MOST_TEXTS).contains(&sample.texts.len()), "{}", sample.texts.len());
@@ -61,9 +61,9 @@ mod tests {
         let step = numbers[1] - numbers[0];
         assert!(numbers.windows(2).all(|pair| pair[1] - pair[0] == step || pair[0] < 777_777 && pair[1] > 777_777));
         assert!(numbers.last().unwrap() + step >= 1_000_000);
-        assert_eq!(sample.letters().last(), Some(&('ж', 1)));
+        assert_eq!(sample.characters().last(), Some(&('ж', 1)));
         let long = Sample::of((0..100).map(|_| "x".repeat(1 << 20)));
         assert!(long.texts.iter().map(String::len).sum::<usize>() <= MOST_BYTES);
-        assert_eq!(long.letters(), [('x', 100 << 20)]);
+        assert_eq!(long.characters(), [('x', 100 << 20)]);
     }
 }

@@ -9,76 +9,76 @@ use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, AddedVocabulary, OffsetReferential, OffsetType, PreTokenizer, Result, Tokenizer};
 
-/// Letters of all different words together, at most: the trainer takes some 50 bytes for each.
+/// Characters of all different words together, at most: the trainer takes some 50 bytes for each.
 const MOST_LETTERS: usize = 4 << 20;
-/// Letters of a word at most, where a text has no spaces; what is longer is cut for the trainers.
+/// Characters of a word at most, where a text has no spaces; what is longer is cut for the trainers.
 const LONGEST_WORD: usize = 32;
 
-/// The letters that a vocabulary has, with how often each occurs.
+/// The characters that a vocabulary has, with how often each occurs.
 pub(super) struct Alphabet {
-    letters: Vec<(char, u64)>,
+    characters: Vec<(char, u64)>,
     known: HashSet<char>,
 }
 
 impl Alphabet {
-    /// All 256 bytes, written as letters.
+    /// All 256 bytes, written as characters.
     pub(super) fn bytes() -> Self {
         let known: HashSet<char> = ByteLevel::alphabet().into_iter().collect();
-        let mut letters: Vec<(char, u64)> = known.iter().map(|&letter| (letter, 1)).collect();
-        letters.sort_unstable();
-        Self { letters, known }
+        let mut characters: Vec<(char, u64)> = known.iter().map(|&character| (character, 1)).collect();
+        characters.sort_unstable();
+        Self { characters, known }
     }
 
-    /// The most frequent `most` of the letters that occur often enough, as they stand in the vocabulary; those that do not
-    /// fit are told.
+    /// The most frequent `most` of the characters that occur often enough, as they stand in the vocabulary; those that do not
+    /// fit are logged.
     pub(super) fn of(sample: &Sample, config: &TokenizerConfig, most: usize) -> Result<Self> {
         let mut counts: HashMap<char, u64> = HashMap::from([(SPACE, sample.texts.len().max(1) as u64)]);
-        for (letter, count) in sample.letters() {
-            let written = match letter {
+        for (character, count) in sample.characters() {
+            let written = match character {
                 ' ' => [Some(SPACE), None],
                 SPACE => [Some(ESCAPE), Some(ESCAPED_SPACE)],
                 ESCAPE => [Some(ESCAPE), Some(ESCAPED_ESCAPE)],
-                letter => [Some(letter), None],
+                character => [Some(character), None],
             };
-            written.into_iter().flatten().for_each(|letter| *counts.entry(letter).or_default() += count);
+            written.into_iter().flatten().for_each(|character| *counts.entry(character).or_default() += count);
         }
-        let mut letters: Vec<(char, u64)> = counts.into_iter().collect();
-        letters.sort_by_key(|&(letter, count)| (Reverse(count), letter));
-        let all = letters.len();
-        let total: u64 = letters.iter().map(|(_, count)| count).sum();
-        super::check_often(&letters, config)?;
-        letters.retain(|&(_, count)| count >= config.minimum_count);
-        let fits = letters.len() <= most;
-        letters.truncate(most);
+        let mut characters: Vec<(char, u64)> = counts.into_iter().collect();
+        characters.sort_by_key(|&(character, count)| (Reverse(count), character));
+        let all = characters.len();
+        let total: u64 = characters.iter().map(|(_, count)| count).sum();
+        super::check_often(&characters, config)?;
+        characters.retain(|&(_, count)| count >= config.minimum_count);
+        let fits = characters.len() <= most;
+        characters.truncate(most);
         if !fits {
-            let known: u64 = letters.iter().map(|(_, count)| count).sum();
+            let known: u64 = characters.iter().map(|(_, count)| count).sum();
             let unknown = 100.0 * (total - known) as f64 / total as f64;
             log::warn!(
-                "[tokenizer] vocabulary = {}: the text has {all} different letters, of which the most frequent {} are \
-                 entries; {unknown:.2} % of its letters are unknown. Raise it, or take kind = \"byte-bpe\".",
+                "[tokenizer] vocabulary = {}: the text has {all} different characters, of which the most frequent {} are \
+                 entries; {unknown:.2} % of its characters are unknown. Raise it, or take kind = \"byte-bpe\".",
                 config.vocabulary,
-                letters.len()
+                characters.len()
             );
         }
-        let known = letters.iter().map(|&(letter, _)| letter).collect();
-        Ok(Self { letters, known })
+        let known = characters.iter().map(|&(character, _)| character).collect();
+        Ok(Self { characters, known })
     }
 
     pub(super) fn len(&self) -> usize {
-        self.letters.len()
+        self.characters.len()
     }
 
-    /// Every letter with its share of the text.
+    /// Every character with its share of the text.
     pub(super) fn shares(&self) -> impl Iterator<Item = (String, f64)> + '_ {
-        let total = self.letters.iter().map(|(_, count)| count).sum::<u64>().max(1) as f64;
-        self.letters.iter().map(move |&(letter, count)| (letter.to_string(), count.max(1) as f64 / total))
+        let total = self.characters.iter().map(|(_, count)| count).sum::<u64>().max(1) as f64;
+        self.characters.iter().map(move |&(character, count)| (character.to_string(), count.max(1) as f64 / total))
     }
 
-    /// A pattern of any other letter.
+    /// A pattern of any other character.
     fn other(&self) -> String {
-        let mut letters: Vec<u32> = self.known.iter().map(|&letter| letter as u32).collect();
-        letters.sort_unstable();
-        let runs = letters.chunk_by(|a, b| a + 1 == *b);
+        let mut characters: Vec<u32> = self.known.iter().map(|&character| character as u32).collect();
+        characters.sort_unstable();
+        let runs = characters.chunk_by(|a, b| a + 1 == *b);
         let range = |run: &[u32]| format!("\\x{{{:X}}}-\\x{{{:X}}}", run[0], run[run.len() - 1]);
         format!("[^{}]", runs.map(range).collect::<String>())
     }
@@ -107,8 +107,8 @@ pub(super) fn pairs(
     Ok(())
 }
 
-/// WordPiece over the subwords that byte pair encoding found. The library makes one unknown token of a word that is too
-/// long or has an unknown letter: so long words are cut, and unknown letters stand alone.
+/// WordPiece over the subwords that byte pair encoding found. `tokenizers` makes one unknown token of a word that is too
+/// long or has an unknown character: so long words are cut, and unknown characters stand alone.
 pub(super) fn wordpiece(tokenizer: &mut Tokenizer, alphabet: &Alphabet, most: usize) -> Result<()> {
     let vocabulary = super::numbered(pieces(tokenizer, most));
     let apart = |pattern: &str| json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false});
@@ -125,10 +125,10 @@ pub(super) fn wordpiece(tokenizer: &mut Tokenizer, alphabet: &Alphabet, most: us
     Ok(())
 }
 
-/// Letters of a word of WordPiece, at most.
+/// Characters of a word of WordPiece, at most.
 const LONGEST: usize = 100;
 
-/// The vocabulary of WordPiece: characters at the beginning of a word and, marked `##`, within one; then the longer
+/// The vocabulary of WordPiece: characters at the start of a word and, marked `##`, within one; then the longer
 /// pieces, by rank.
 fn pieces(tokenizer: &Tokenizer, most: usize) -> Vec<String> {
     let ids = SPECIAL.len()..tokenizer.get_vocab_size(true);
@@ -146,13 +146,13 @@ fn pieces(tokenizer: &Tokenizer, most: usize) -> Vec<String> {
     all.filter(|token| seen.insert(token.clone())).take(most).collect()
 }
 
-/// How often each word of the texts occurs, in the words' order: between the tokens `add`, of letters that the vocabulary
+/// How often each word of the texts occurs, in the words' order: between the tokens `add`, of characters that the vocabulary
 /// has, of bounded length and number.
 pub(super) fn words(
     tokenizer: &Tokenizer,
     add: &[String],
     alphabet: &Alphabet,
-    most_letters: usize,
+    most_characters: usize,
     texts: &[String],
 ) -> Result<BTreeMap<String, u64>> {
     let mut added = AddedVocabulary::new();
@@ -168,7 +168,7 @@ pub(super) fn words(
             if token.is_some() {
                 continue;
             }
-            for word in word.split(|letter| !alphabet.known.contains(&letter)).flat_map(cut) {
+            for word in word.split(|character| !alphabet.known.contains(&character)).flat_map(cut) {
                 match words.get_mut(word) {
                     Some(count) => *count += 1,
                     None => drop(words.insert(word.to_owned(), 1)),
@@ -176,7 +176,7 @@ pub(super) fn words(
             }
         }
     }
-    Ok(fewer(words, most_letters))
+    Ok(fewer(words, most_characters))
 }
 
 /// A word in pieces that are not too long.
@@ -190,10 +190,10 @@ fn cut(word: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// At most so many letters of different words: the frequent ones, and an even choice of the rest.
+/// At most so many characters of different words: the frequent ones, and an even choice of the rest.
 fn fewer(words: BTreeMap<String, u64>, most: usize) -> BTreeMap<String, u64> {
-    let letters = |word: &String| word.chars().count();
-    let all: usize = words.keys().map(letters).sum();
+    let characters = |word: &String| word.chars().count();
+    let all: usize = words.keys().map(characters).sum();
     if all <= most {
         return words;
     }
@@ -201,13 +201,13 @@ fn fewer(words: BTreeMap<String, u64>, most: usize) -> BTreeMap<String, u64> {
     frequent.sort_by(|(a, x), (b, y)| y.cmp(x).then_with(|| a.cmp(b)));
     let mut room = most / 2;
     let kept = frequent.iter().take_while(|(word, _)| {
-        let fits = letters(word) <= room;
-        room -= if fits { letters(word) } else { 0 };
+        let fits = characters(word) <= room;
+        room -= if fits { characters(word) } else { 0 };
         fits
     });
     let kept = kept.count();
     let rest = frequent.split_off(kept);
-    let left: usize = rest.iter().map(|(word, _)| letters(word)).sum();
+    let left: usize = rest.iter().map(|(word, _)| characters(word)).sum();
     let every = left.div_ceil((most / 2).max(1)).max(1);
     frequent.extend(rest.into_iter().step_by(every));
     frequent.into_iter().collect()

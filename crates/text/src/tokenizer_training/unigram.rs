@@ -8,13 +8,13 @@ use std::collections::HashSet;
 use tokenizers::models::unigram::{Unigram, UnigramTrainer};
 use tokenizers::{Result, Tokenizer};
 
-/// Letters of all different words together, at most: the trainer's time is proportional to them, some 50 µs a letter.
+/// Characters of all different words together, at most: the trainer's time is proportional to them, some 50 µs a character.
 const MOST_LETTERS: usize = 300_000;
 /// What no text is better cut into.
 const WORST: f64 = -1e3;
 
-/// The library's trainer, given the words in order and one thread, as its sums follow theirs; its result in order, and
-/// within the size: all letters, and the best of the longer pieces.
+/// The trainer of `tokenizers`, given the words in order and one thread, as its sums follow theirs; its result in order, and
+/// within the size: all characters, and the best of the longer pieces.
 pub(super) fn unigram(
     tokenizer: &Tokenizer,
     add: &[String],
@@ -24,7 +24,7 @@ pub(super) fn unigram(
 ) -> Result<Unigram> {
     let room = vocabulary - SPECIAL.len();
     let mut pieces: Vec<(String, f64)> = Vec::new();
-    // The trainer never ends where it cannot leave letters out.
+    // The trainer never ends where it cannot leave characters out.
     if alphabet.len() + 1 < room {
         let words = words(tokenizer, add, alphabet, MOST_LETTERS, texts)?;
         let trainer = UnigramTrainer::builder()
@@ -52,15 +52,15 @@ pub(super) fn unigram(
     let known: HashSet<&str> = pieces.iter().map(|(piece, _)| piece.as_str()).collect();
     let least = pieces.iter().map(|(_, score)| *score).fold(0.0, f64::min);
     let missing: Vec<(String, f64)> =
-        alphabet.shares().filter(|(letter, _)| !known.contains(letter.as_str())).collect();
-    pieces.extend(missing.into_iter().map(|(letter, share)| (letter, least + share.ln())));
+        alphabet.shares().filter(|(character, _)| !known.contains(character.as_str())).collect();
+    pieces.extend(missing.into_iter().map(|(character, share)| (character, least + share.ln())));
     settle_rare(&mut pieces);
     pieces.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.cmp(b)));
-    let is_letter = |piece: &str| piece.chars().nth(1).is_none();
+    let is_character = |piece: &str| piece.chars().nth(1).is_none();
     let mut longer = room.saturating_sub(alphabet.len());
     pieces.retain(|(piece, _)| {
-        let kept = is_letter(piece) || longer > 0;
-        longer -= usize::from(kept && !is_letter(piece));
+        let kept = is_character(piece) || longer > 0;
+        longer -= usize::from(kept && !is_character(piece));
         kept
     });
     let special = SPECIAL.map(|token| (token.to_owned(), WORST));

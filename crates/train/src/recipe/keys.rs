@@ -13,20 +13,7 @@ mod transformer;
 
 pub use super::suggest::unknown;
 pub use condition::Condition;
-pub use key::{Key, Range, ValueType};
-
-use key::{above, from};
-
-/// A section of a recipe, which TOML calls a table.
-#[derive(Clone, Copy, Debug)]
-pub struct Section {
-    /// Its name, such as `train`; empty for the keys before the first section.
-    pub name: &'static str,
-    /// What it is about.
-    pub help: &'static str,
-    /// Its keys.
-    pub keys: &'static [Key],
-}
+pub use key::{Key, Range, Section, ValueType};
 
 /// All sections, in the order in which a recipe is written.
 pub const SECTIONS: &[Section] = &[
@@ -69,13 +56,3 @@ pub fn section(name: &str) -> Option<&'static Section> {
     let name = name.strip_prefix("target_").unwrap_or(name);
     SECTIONS.iter().find(|section| section.name == name)
 }
-
-// Ranges and words that several sections have.
-const FROM_0: Range = from(0.0);
-const FROM_1: Range = from(1.0);
-const ABOVE_0: Range = above(0.0);
-/// A share that is not all, such as that of dropout.
-const SHARE: Range = from(0.0).below(1.0);
-/// A share that may be all.
-const WHOLE_SHARE: Range = from(0.0).to(1.0);
-const REQUIRED: &str = "(required)";

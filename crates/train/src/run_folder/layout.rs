@@ -1,9 +1,10 @@
-//! The names of what lies in a run folder.
+//! The layout of a run folder: names of its files, which files are its own, atomic writes and removals.
 
 use crate::Error;
 use descant_text::write_file;
-use std::io::Write;
-use std::path::Path;
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 /// The resolved recipe.
 pub(crate) const RECIPE: &str = "recipe.toml";
@@ -20,7 +21,77 @@ pub(crate) const BEST: &str = "best";
 pub(crate) const LAST: &str = "last";
 /// The folder of a run's encoded texts.
 pub(crate) const DATA: &str = "data";
+/// The files of a checkpoint: the weights to generate with.
+pub(crate) const MODEL: &str = "model.safetensors";
+/// The weights that training goes on with, where those of [`MODEL`] are their average.
+pub(crate) const WEIGHTS: &str = "weights.safetensors";
+/// The optimizer state.
+pub(crate) const OPTIMIZER: &str = "optimizer.safetensors";
+/// Progress, checksums and provenance.
+pub(crate) const MANIFEST: &str = "manifest.json";
+
+/// The folder of a step's checkpoint.
+pub(crate) fn checkpoint_folder(run: &Path, step: u64) -> PathBuf {
+    run.join(CHECKPOINTS).join(format!("step-{step:08}"))
+}
+
+/// The step whose checkpoint has this name.
+pub(crate) fn step_of(name: &str) -> Option<u64> {
+    let step = name.strip_prefix("step-")?.parse().ok()?;
+    (format!("step-{step:08}") == name).then_some(step)
+}
+
+/// Whether a folder is a checkpoint as we write it, with nothing else in it.
+pub(crate) fn is_own_checkpoint(path: &Path) -> bool {
+    let named = path.file_name().is_some_and(|name| step_of(&name.to_string_lossy()).is_some());
+    // A link is somebody's own.
+    let plain = || path.symlink_metadata().is_ok_and(|there| there.is_dir());
+    let known = |entry: io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| [MODEL, WEIGHTS, OPTIMIZER, MANIFEST].iter().any(|name| entry.file_name() == *name))
+    };
+    named && plain() && path.join(MANIFEST).is_file() && fs::read_dir(path).is_ok_and(|mut all| all.all(known))
+}
+
+/// The steps of the checkpoints in a run folder.
+pub(crate) fn checkpoint_steps(run: &Path) -> Vec<u64> {
+    let entries = fs::read_dir(run.join(CHECKPOINTS)).into_iter().flatten().flatten();
+    let complete = entries.filter(|entry| entry.path().join(MANIFEST).is_file());
+    let mut steps: Vec<u64> = complete.filter_map(|entry| step_of(&entry.file_name().to_string_lossy())).collect();
+    steps.sort_unstable();
+    steps
+}
+
 /// Writes a small file atomically.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write_file(path, |file| file.write_all(bytes)).map_err(|error| Error::io("write", path, error))
+}
+
+/// Removes a folder as atomically as it was written: aside first, so that it is complete or absent.
+pub(crate) fn discard(path: &Path) -> io::Result<()> {
+    let aside = beside(path, "removed");
+    absent(fs::remove_dir_all(&aside))?;
+    fs::rename(path, &aside)?;
+    absent(fs::remove_dir_all(&aside))
+}
+
+/// A name for a checkpoint that is not complete yet, or is being removed.
+pub(crate) fn beside(checkpoint: &Path, what: &str) -> PathBuf {
+    let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
+    checkpoint.with_file_name(format!(".{name}.{what}"))
+}
+
+/// Whether an interrupted save or removal left it.
+pub(crate) fn is_leftover(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let inner = name.strip_prefix('.');
+    let inner = inner.and_then(|name| name.strip_suffix(".partial").or(name.strip_suffix(".removed")));
+    inner.is_some_and(|name| step_of(name).is_some())
+}
+
+/// Removing what is not there is no error.
+pub(crate) fn absent(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
 }

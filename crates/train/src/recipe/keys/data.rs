@@ -1,6 +1,5 @@
 use super::condition::{ENCODER_DECODER, HELD_OUT, LANGUAGE_MODEL, LINES};
-use super::key::{Key, ValueType, from};
-use super::{FROM_0, FROM_1, REQUIRED, SHARE, Section};
+use super::key::{FROM_0, FROM_1, Key, REQUIRED, SHARE, Section, ValueType, from};
 use ValueType::{Files, Flag, Integer, IntegerPair, Number, Text};
 
 pub(super) const TOP: Section = Section {

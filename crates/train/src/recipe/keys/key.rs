@@ -1,6 +1,5 @@
-//! What is known of a key: its value's type and range, its default, its text, and the recipes that it applies to.
+//! The definition of a key: type and range of its value, default, text, and the recipes that it has an effect in.
 
-use super::REQUIRED;
 use super::condition::{ALWAYS, Condition};
 
 /// A key of a recipe.
@@ -20,6 +19,17 @@ pub struct Key {
     pub kinds: &'static [&'static str],
     /// The recipes that it has an effect in.
     pub condition: Condition,
+}
+
+/// A section of a recipe, which TOML calls a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Section {
+    /// Its name, such as `train`; empty for the keys before the first section.
+    pub name: &'static str,
+    /// What it is about.
+    pub help: &'static str,
+    /// Its keys.
+    pub keys: &'static [Key],
 }
 
 /// The type of a value.
@@ -75,6 +85,16 @@ pub(super) const fn from(min: f64) -> Range {
 pub(super) const fn above(min: f64) -> Range {
     Range { min, above_min: true, max: f64::INFINITY, below_max: true }
 }
+
+// Ranges and words that several sections have.
+pub(super) const FROM_0: Range = from(0.0);
+pub(super) const FROM_1: Range = from(1.0);
+pub(super) const ABOVE_0: Range = above(0.0);
+/// A share that is not all, such as that of dropout.
+pub(super) const SHARE: Range = from(0.0).below(1.0);
+/// A share that may be all.
+pub(super) const WHOLE_SHARE: Range = from(0.0).to(1.0);
+pub(super) const REQUIRED: &str = "(required)";
 
 impl Range {
     /// Up to a number, and that too.

@@ -1,5 +1,4 @@
-use super::key::{Key, ValueType, from};
-use super::{REQUIRED, SHARE, Section};
+use super::key::{Key, REQUIRED, SHARE, Section, ValueType, from};
 use ValueType::{Choice, Number, NumberTable, TextList};
 
 const ENTROPY: &[&str] = &["cross-entropy"];

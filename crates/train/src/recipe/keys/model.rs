@@ -1,7 +1,6 @@
 use super::super::family;
 use super::condition::{ENCODER_DECODER, RECURRENT, RECURRENT_DECODER, RECURRENT_ENCODER, SOFTMAX, TRANSFORMER};
-use super::key::{Key, Range, ValueType, from};
-use super::{ABOVE_0, SHARE, Section};
+use super::key::{ABOVE_0, Key, Range, SHARE, Section, ValueType, from};
 use ValueType::{Choice, Flag, Integer, Number};
 
 const LAYERS: &[&str] = &["recurrent", "transformer"];

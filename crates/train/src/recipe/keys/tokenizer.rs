@@ -1,5 +1,4 @@
-use super::key::{Key, ValueType, from};
-use super::{FROM_0, FROM_1, Section};
+use super::key::{FROM_0, FROM_1, Key, Section, ValueType, from};
 use ValueType::{Choice, Flag, Integer, Text, TextList, TokenIds};
 
 pub(super) const TOKENIZER: Section = Section {

@@ -1,6 +1,5 @@
 use super::condition::{BY_TOKENS, STREAM};
-use super::key::{Key, ValueType, above, from};
-use super::{ABOVE_0, FROM_0, FROM_1, REQUIRED, SHARE, Section, WHOLE_SHARE};
+use super::key::{ABOVE_0, FROM_0, FROM_1, Key, REQUIRED, SHARE, Section, ValueType, WHOLE_SHARE, above, from};
 use ValueType::{Choice, Clip, Flag, Integer, Number, NumberPair, NumberTable, Text, TextList, TokenIds};
 
 pub(super) const OPTIMIZER: Section = Section {

@@ -1,6 +1,5 @@
 use super::condition::{LEARNED, RELATIVE, ROTARY, TRANSFORMER as LAYERS, TRANSFORMER_DECODER};
-use super::key::{Key, ValueType, above, from};
-use super::{ABOVE_0, FROM_1, REQUIRED, SHARE, Section};
+use super::key::{ABOVE_0, FROM_1, Key, REQUIRED, SHARE, Section, ValueType, above, from};
 use ValueType::{Choice, Flag, Integer, IntegerList, Number};
 
 pub(super) const TRANSFORMER: Section = Section {
