@@ -1,4 +1,4 @@
-use crate::corpus::{BLOCK, Place};
+use crate::corpus::data::{BLOCK, SequenceSpan};
 use crate::{Corpus, InputBuilder, SpecialTokens, TextError};
 use descant_batch::Batch;
 use rand_core::Rng;
@@ -51,7 +51,7 @@ pub struct Batches {
     position: Position,
     /// The order of the epoch's blocks, and how far the chunks of a continuous text are shifted.
     epoch: Option<(u64, Vec<u32>, u64)>,
-    window: Option<Vec<Vec<Place>>>,
+    window: Option<Vec<Vec<SequenceSpan>>>,
 }
 
 impl Batches {
@@ -157,7 +157,7 @@ impl Batches {
         }
     }
 
-    fn assemble(&self, places: &[Place]) -> Result<Batch, TextError> {
+    fn assemble(&self, places: &[SequenceSpan]) -> Result<Batch, TextError> {
         let mut batch = Batch::default();
         for place in places {
             let (source, target) = self.corpus.read(place)?;
@@ -172,7 +172,7 @@ impl Batches {
     }
 
     /// The window of the position.
-    fn load(&mut self) -> Result<&[Vec<Place>], TextError> {
+    fn load(&mut self) -> Result<&[Vec<SequenceSpan>], TextError> {
         let Position { epoch, window, .. } = self.position;
         let random = |purpose: u64| {
             let seed = self.config.shuffle.unwrap_or(0);
@@ -218,7 +218,7 @@ impl Batches {
     }
 
     /// The chunks of a block of a continuous text: each begins with the last token of the one before.
-    fn chunks(&self, block: u64, shift: u64) -> Vec<Place> {
+    fn chunks(&self, block: u64, shift: u64) -> Vec<SequenceSpan> {
         let length = self.config.length as u64;
         let (first, last) = (self.corpus.start(), self.corpus.len() - 1);
         let chunks = (block * BLOCK..(block + 1) * BLOCK).map(|chunk| {
@@ -228,12 +228,12 @@ impl Batches {
         });
         chunks
             .filter(|chunk| !chunk.is_empty())
-            .map(|chunk| Place { source: None, target: first + chunk.start..first + chunk.end + 1, prompt: 0 })
+            .map(|chunk| SequenceSpan { source: None, target: first + chunk.start..first + chunk.end + 1, prompt: 0 })
             .collect()
     }
 
-    fn cut(&self, places: Vec<Place>) -> Vec<Vec<Place>> {
-        let mut batches: Vec<Vec<Place>> = Vec::new();
+    fn cut(&self, places: Vec<SequenceSpan>) -> Vec<Vec<SequenceSpan>> {
+        let mut batches: Vec<Vec<SequenceSpan>> = Vec::new();
         let mut tokens = 0;
         for place in places {
             // The first token of a chunk is only read.

@@ -1,6 +1,7 @@
 //! Chat templates: how the messages of a conversation become one text, as the Jinja templates of Hugging Face's
 //! tokenizers say it.
 
+mod message;
 mod names;
 mod python;
 pub(crate) mod renderer;
@@ -8,27 +9,11 @@ pub(crate) mod renderer;
 use crate::Text;
 use crate::markup::escape;
 use crate::tokenizer::SPECIAL;
+pub use message::Message;
 use renderer::Renderer;
-use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-
-/// A message of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
-    /// Who says it, such as `system`, `user`, `assistant`.
-    pub role: String,
-    /// What is said.
-    pub content: String,
-}
-
-impl Message {
-    /// What `role` says.
-    pub fn new(role: &str, content: &str) -> Self {
-        Self { role: role.to_owned(), content: content.to_owned() }
-    }
-}
 
 /// The role of the model.
 pub const ASSISTANT: &str = "assistant";

@@ -1,21 +1,18 @@
 mod counts;
+pub(crate) mod data;
 
 use crate::encode::encode;
-use crate::storage::{Checksum, Storage};
-use crate::{Form, InputBuilder, Report, Source, SpecialTokens, TextError, Tokenizer, open_file, read_file};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use crate::storage::Storage;
+use crate::{Form, InputBuilder, Report, Source, SpecialTokens, TextError, Tokenizer};
+use data::{
+    BLOCK, CorpusData, CorpusSide, EXAMPLES, FORMAT, MANIFEST, Manifest, PROMPTS, SequenceSpan, Starts, checksum,
+};
 use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Consecutive sequences that are read together.
-pub(crate) const BLOCK: u64 = 256;
-const MANIFEST: &str = "corpus.json";
-/// The version of the format that is written, and the only one that is read.
-const FORMAT: u32 = 2;
 /// How the names of folders end that are not complete, or no longer.
 const PARTIAL: &str = "partial";
 
@@ -23,104 +20,9 @@ const PARTIAL: &str = "partial";
 /// continuous sequence. The ids lie in files, so that memory does not grow with the text.
 #[derive(Clone, Debug)]
 pub struct Corpus {
-    stored: Arc<Stored>,
+    stored: Arc<CorpusData>,
     /// The sequences of this part; of a continuous text, its ids.
     range: Range<u64>,
-}
-
-/// What a corpus consists of.
-#[derive(Debug)]
-pub(crate) struct Stored {
-    pub(crate) folder: PathBuf,
-    pub(crate) manifest: Manifest,
-    pub(crate) source: Option<Texts>,
-    pub(crate) target: Texts,
-    /// How long the prompt is with which a target begins.
-    pub(crate) prompts: Option<Storage>,
-    /// Which of the text's examples a sequence is; none where it is each.
-    pub(crate) examples: Option<Storage>,
-}
-
-/// One side: all ids end to end, the length of every sequence, and where every block of sequences starts.
-#[derive(Debug)]
-pub(crate) struct Texts {
-    pub(crate) ids: Storage,
-    pub(crate) lengths: Storage,
-    pub(crate) starts: Vec<u64>,
-}
-
-/// What is needed to open the files again.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Manifest {
-    pub(crate) format: u32,
-    pub(crate) continuous: bool,
-    pub(crate) pairs: bool,
-    /// Whether targets begin with a prompt.
-    pub(crate) prompts: bool,
-    /// Whether a chat template wrote them.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) conversations: bool,
-    /// Entries of the tokenizer of either side.
-    pub(crate) vocabularies: [usize; 2],
-    pub(crate) sequences: u64,
-    pub(crate) report: Report,
-    /// The files of the text as they were encoded.
-    pub(crate) texts: Vec<Checksum>,
-    /// The corpus's own files.
-    pub(crate) files: BTreeMap<String, Checksum>,
-    /// CRC-32 of this manifest without this line.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    checksum: Option<u32>,
-}
-
-/// Where a sequence lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) source: Option<Range<u64>>,
-    pub(crate) target: Range<u64>,
-    /// Tokens of the target that are a prompt.
-    pub(crate) prompt: usize,
-}
-
-/// By which a file of a text is known again.
-pub(crate) fn checksum(path: &Path) -> Result<Checksum, TextError> {
-    let checksum = open_file(path).and_then(|file| Checksum::of(&file, |_| ()));
-    checksum.map_err(|error| TextError::io("read", path, error))
-}
-
-impl Manifest {
-    /// Bytes of an id, on either side.
-    pub(crate) fn widths(&self) -> [usize; 2] {
-        self.vocabularies.map(|entries| if entries <= 1 << 16 { 2 } else { 4 })
-    }
-
-    /// The same with its checksum, as JSON.
-    pub(crate) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
-        let checksum = Some(crc32fast::hash(&serde_json::to_vec(&Self { checksum: None, ..self.clone() })?));
-        serde_json::to_vec(&Self { checksum, ..self.clone() })
-    }
-
-    fn read(folder: &Path) -> Result<Self, TextError> {
-        let damaged = |reason: String| TextError::Damaged { path: folder.to_owned(), reason };
-        let json = read_file(&folder.join(MANIFEST)).map_err(|error| damaged(error.to_string()))?;
-        let wrong = |error: serde_json::Error| damaged(format!("{MANIFEST}: {error}"));
-        /// What a manifest of any format has.
-        #[derive(Deserialize)]
-        struct Format {
-            #[serde(default)]
-            format: u32,
-        }
-        let Format { format } = serde_json::from_slice(&json).map_err(wrong)?;
-        if format != FORMAT {
-            return Err(damaged(format!("{MANIFEST} has format {format}, and this program reads {FORMAT}")));
-        }
-        let mut manifest: Self = serde_json::from_slice(&json).map_err(wrong)?;
-        let checksum = manifest.checksum.take();
-        match checksum == Some(crc32fast::hash(&serde_json::to_vec(&manifest).map_err(wrong)?)) {
-            true => Ok(manifest),
-            false => Err(damaged(format!("{MANIFEST} is not what was written: its checksum is another"))),
-        }
-    }
 }
 
 impl Corpus {
@@ -191,12 +93,12 @@ impl Corpus {
         let [source, target] = sides.map(|(ids, lengths)| {
             let mut starts = Starts::default();
             lengths.iter().for_each(|&length| starts.push(length));
-            Texts { ids: Storage::Memory(ids), lengths: Storage::Memory(lengths), starts: starts.blocks }
+            CorpusSide { ids: Storage::Memory(ids), lengths: Storage::Memory(lengths), starts: starts.blocks }
         });
         let source = has_sources.then_some(source);
         let sequences = target.lengths.len().unwrap_or(0);
         let manifest = Manifest { sequences, pairs: has_sources, ..Manifest::default() };
-        let stored = Stored { folder: PathBuf::new(), manifest, source, target, prompts: None, examples: None };
+        let stored = CorpusData { folder: PathBuf::new(), manifest, source, target, prompts: None, examples: None };
         Self { stored: Arc::new(stored), range: 0..sequences }
     }
 
@@ -242,7 +144,7 @@ impl Corpus {
         let open = |side: &str, width: usize, entries: usize| {
             let ids = file(&format!("{side}.ids"), width, entries as u64)?;
             let lengths = file(&format!("{side}.lengths"), 4, any)?;
-            Texts::new(ids, lengths, manifest.sequences).map_err(damaged)
+            CorpusSide::new(ids, lengths, manifest.sequences).map_err(damaged)
         };
         let source = manifest.pairs.then(|| open("source", source_width, sources)).transpose()?;
         let target = open("target", target_width, targets)?;
@@ -255,10 +157,10 @@ impl Corpus {
         };
         let prompts = manifest.prompts.then(|| numbers(PROMPTS)).transpose()?;
         let examples = manifest.files.contains_key(EXAMPLES).then(|| numbers(EXAMPLES)).transpose()?;
-        Self::whole(Stored { folder: folder.to_owned(), manifest, source, target, prompts, examples })
+        Self::whole(CorpusData { folder: folder.to_owned(), manifest, source, target, prompts, examples })
     }
 
-    fn whole(stored: Stored) -> Result<Self, TextError> {
+    fn whole(stored: CorpusData) -> Result<Self, TextError> {
         let len = if stored.manifest.continuous { stored.target.ids.len() } else { stored.target.lengths.len() };
         let damaged = |error: io::Error| TextError::Damaged { path: stored.folder.clone(), reason: error.to_string() };
         let len = len.map_err(damaged)?;
@@ -349,10 +251,10 @@ impl Corpus {
     }
 
     /// Where the sequences of a block lie.
-    pub(crate) fn places(&self, block: u64) -> Result<Vec<Place>, TextError> {
+    pub(crate) fn places(&self, block: u64) -> Result<Vec<SequenceSpan>, TextError> {
         let first = self.range.start + block * BLOCK;
         let range = first..self.range.end.min(first + BLOCK);
-        let side = |texts: &Texts| self.check(texts.places(range.clone()));
+        let side = |texts: &CorpusSide| self.check(texts.places(range.clone()));
         let targets = side(&self.stored.target)?;
         let sources = self.stored.source.as_ref().map(side).transpose()?;
         let prompts =
@@ -365,7 +267,7 @@ impl Corpus {
         }
         let source = |i: usize| sources.as_ref().map(|sources| sources[i].clone());
         let prompt = |i: usize| prompts.as_ref().map_or(0, |prompts| prompts[i] as usize);
-        let place = |(i, target)| Place { source: source(i), target, prompt: prompt(i) };
+        let place = |(i, target)| SequenceSpan { source: source(i), target, prompt: prompt(i) };
         Ok(targets.into_iter().enumerate().map(place).collect())
     }
 
@@ -380,7 +282,7 @@ impl Corpus {
     }
 
     /// The ids of a place: of the source, where there is one, and of the target.
-    pub(crate) fn read(&self, place: &Place) -> Result<(Option<Vec<u32>>, Vec<u32>), TextError> {
+    pub(crate) fn read(&self, place: &SequenceSpan) -> Result<(Option<Vec<u32>>, Vec<u32>), TextError> {
         let source = self.stored.source.as_ref().zip(place.source.clone());
         let source = source.map(|(texts, range)| self.check(texts.ids.read(range))).transpose()?;
         Ok((source, self.check(self.stored.target.ids.read(place.target.clone()))?))
@@ -390,59 +292,6 @@ impl Corpus {
         read.map_err(|error| TextError::Damaged { path: self.stored.folder.clone(), reason: error.to_string() })
     }
 }
-
-impl Texts {
-    /// Both files, which have to fit together.
-    fn new(ids: Storage, lengths: Storage, sequences: u64) -> io::Result<Self> {
-        if lengths.len()? != sequences {
-            return Err(io::Error::other(format!("its lengths are not those of {sequences} sequences")));
-        }
-        let mut starts = Starts::default();
-        for first in (0..sequences).step_by(1 << 16) {
-            let part = lengths.read(first..sequences.min(first + (1 << 16)))?;
-            part.into_iter().for_each(|length| starts.push(length));
-        }
-        if starts.total != ids.len()? {
-            return Err(io::Error::other("its ids are not as many as its lengths say"));
-        }
-        Ok(Self { ids, lengths, starts: starts.blocks })
-    }
-
-    /// Where some sequences lie.
-    fn places(&self, range: Range<u64>) -> io::Result<Vec<Range<u64>>> {
-        let block = range.start / BLOCK;
-        let lengths = self.lengths.read(block * BLOCK..range.end)?;
-        let mut end = self.starts.get(block as usize).copied().unwrap_or(0);
-        let places = lengths.into_iter().map(|length| {
-            let start = end;
-            end += u64::from(length);
-            start..end
-        });
-        Ok(places.skip((range.start - block * BLOCK) as usize).collect())
-    }
-}
-
-/// Where every block starts.
-#[derive(Debug, Default)]
-pub(crate) struct Starts {
-    pub(crate) blocks: Vec<u64>,
-    sequences: u64,
-    total: u64,
-}
-
-impl Starts {
-    pub(crate) fn push(&mut self, length: u32) {
-        if self.sequences.is_multiple_of(BLOCK) {
-            self.blocks.push(self.total);
-        }
-        self.sequences += 1;
-        self.total += u64::from(length);
-    }
-}
-
-/// The names of what beside ids and lengths has a file.
-pub(crate) const PROMPTS: &str = "prompts.lengths";
-pub(crate) const EXAMPLES: &str = "examples";
 
 /// A fresh folder beside `folder`, that no other process writes into.
 fn partial(folder: &Path) -> io::Result<PathBuf> {

@@ -1,7 +1,7 @@
 //! Writing a corpus: what of a text is kept, and what is counted.
 
 use crate::continuous::{Continuous, Portion};
-use crate::corpus::{EXAMPLES, Manifest, PROMPTS, Starts, Stored, Texts, checksum};
+use crate::corpus::data::{CorpusData, CorpusSide, EXAMPLES, Manifest, PROMPTS, Starts, checksum};
 use crate::report::{Report, SideReport};
 use crate::source::PassedOver;
 use crate::storage::{Storage, Writer};
@@ -22,7 +22,7 @@ pub(crate) fn encode(
     max_length: usize,
     manifest: Manifest,
     folder: Option<&Path>,
-) -> Result<Stored, TextError> {
+) -> Result<CorpusData, TextError> {
     text.check_files()?;
     let before = text.files().into_iter().map(state).collect::<Result<Vec<_>, _>>()?;
     let mut manifest = manifest;
@@ -60,7 +60,7 @@ fn state(path: &Path) -> Result<(u64, Option<std::time::SystemTime>), TextError>
 }
 
 /// That there is something to learn from.
-fn check(text: &Source, stored: &Stored) -> Result<(), TextError> {
+fn check(text: &Source, stored: &CorpusData) -> Result<(), TextError> {
     let Manifest { report, continuous, sequences, .. } = &stored.manifest;
     let path = text.path().to_owned();
     let ids = stored.target.ids.len().map_err(|error| TextError::io("read", &stored.folder, error))?;
@@ -305,7 +305,7 @@ impl<'a> Encoder<'a> {
         self.target.add(target).map_err(write)
     }
 
-    fn finish(mut self) -> Result<Stored, TextError> {
+    fn finish(mut self) -> Result<CorpusData, TextError> {
         self.stream(|continuous, portion| continuous.finish(portion))?;
         if self.continuous.is_some() {
             self.add_special(|around| &around.suffix)?;
@@ -322,7 +322,7 @@ impl<'a> Encoder<'a> {
         };
         let mut side = |name: &str, side: Side<'_>| {
             let ids = finish(&format!("{name}.ids"), side.ids)?;
-            Ok::<_, TextError>(Texts {
+            Ok::<_, TextError>(CorpusSide {
                 ids,
                 lengths: finish(&format!("{name}.lengths"), side.lengths)?,
                 starts: side.starts.blocks,
@@ -335,6 +335,6 @@ impl<'a> Encoder<'a> {
         if manifest.continuous {
             manifest.sequences = target.lengths.len().map_err(|error| TextError::io("read", &folder, error))?;
         }
-        Ok(Stored { folder, manifest, source, target, prompts, examples })
+        Ok(CorpusData { folder, manifest, source, target, prompts, examples })
     }
 }

@@ -17,6 +17,7 @@ mod lines;
 mod markup;
 mod report;
 mod sandbox;
+mod sandbox_server;
 mod source;
 mod storage;
 mod tokenizer;
@@ -34,7 +35,8 @@ pub use json::JsonForm;
 pub use lines::{LONGEST_LINE, Lines};
 pub use markup::Text;
 pub use report::{Found, Lengths, Report, SideReport, plural};
-pub use sandbox::{sandbox, serve_sandbox};
+pub use sandbox::sandbox;
+pub use sandbox_server::serve_sandbox;
 pub use source::{Example, Examples, Form, Side, Source};
 pub use tokenizer::{
     BOS, EOS, NO_PIECE, PostProcessor, SpecialTokens, Tokenizer, TokenizerConfig, TokenizerKind, UNK,

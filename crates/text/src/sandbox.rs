@@ -1,16 +1,12 @@
-//! Where libraries are given what comes with models from elsewhere: a process of its own, with limits on memory and
-//! processor time, whose end does not end the program.
+//! The sandbox for what comes with imported models: a child process with limits on memory and processor time, whose end does
+//! not end the program. `sandbox_server.rs` is the child.
 //!
 //! Templates are programs, and what they can do within a single operation (double a list, print one that holds itself)
 //! no count of instructions bounds: it ends in a stack overflow or in an allocator that aborts, which no `catch_unwind`
 //! stops. So the binary runs itself again, as a child that answers requests line by line. A program that uses the
 //! library without calling [`sandbox`] has limits of size and instructions alone.
 
-use crate::chat::renderer;
-use crate::{Message, SpecialTokens, Tokenizer};
-use minijinja::Environment;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::time::{ClockId, clock_gettime};
+use crate::{Message, SpecialTokens};
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -32,7 +28,7 @@ pub(crate) struct Program {
 }
 
 /// From now on, this process gives libraries what comes from elsewhere in a child process: `path`, a program that calls
-/// [`serve_sandbox`] when its only argument is `argument`. The binary names itself.
+/// [`crate::serve_sandbox`] when its only argument is `argument`. The binary names itself.
 pub fn sandbox(path: PathBuf, argument: &str) {
     let _ = PROGRAM.set(Program { path, argument: argument.to_owned() });
 }
@@ -53,15 +49,15 @@ pub(crate) enum Request {
 }
 
 /// What a request may take.
-struct Limits {
+pub(crate) struct Limits {
     /// Address space; of it, [`STACK`] is the stack's.
-    memory: u64,
+    pub(crate) memory: u64,
     /// Seconds of processor time.
-    seconds: u64,
+    pub(crate) seconds: u64,
 }
 
 impl Request {
-    fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> Limits {
         match self {
             // A template has at most 64 KB, and of address space the program itself takes 60 MB.
             Self::Template(_) | Self::Render { .. } => Limits { memory: STACK as u64 + (128 << 20), seconds: 10 },
@@ -69,51 +65,6 @@ impl Request {
             Self::Tokenizer { .. } => Limits { memory: 4 << 30, seconds: 60 },
         }
     }
-}
-
-/// The child: it answers requests from standard input until that ends.
-///
-/// # Errors
-/// Where standard input or output fail.
-pub fn serve_sandbox() -> io::Result<()> {
-    with_stack(serve).map_err(io::Error::other)?
-}
-
-fn serve() -> io::Result<()> {
-    // A failure leaves no image of the memory behind.
-    limit(Resource::Core, 0);
-    let mut template: Option<Environment<'static>> = None;
-    let mut output = io::stdout().lock();
-    for line in io::stdin().lock().lines() {
-        let request: Request = serde_json::from_str(&line?)?;
-        let Limits { memory, seconds } = request.limits();
-        limit(Resource::As, memory);
-        limit(Resource::Cpu, clock_gettime(ClockId::ProcessCPUTime).tv_sec.unsigned_abs() + seconds + 1);
-        let answer: Result<String, String> = match request {
-            Request::Template(text) => renderer::environment(&text).map(|compiled| {
-                template = Some(compiled);
-                String::new()
-            }),
-            Request::Render { messages, add_generation_prompt } => match &template {
-                Some(template) => renderer::render(template, &messages, add_generation_prompt),
-                None => Err("no template was given".to_owned()),
-            },
-            Request::Tokenizer { path, special } => {
-                Tokenizer::try_here(&path, special).map(|()| String::new()).map_err(|error| error.to_string())
-            }
-        };
-        serde_json::to_writer(&mut output, &answer)?;
-        output.write_all(b"\n")?;
-        output.flush()?;
-    }
-    Ok(())
-}
-
-/// Lowers a limit of this process, where the system lets it.
-fn limit(resource: Resource, most: u64) {
-    let Rlimit { maximum, .. } = getrlimit(resource);
-    let current = Some(maximum.map_or(most, |maximum| most.min(maximum)));
-    let _ = setrlimit(resource, Rlimit { current, maximum });
 }
 
 /// Runs `work` on a thread with a stack for deep recursion, of which only what is used becomes memory.

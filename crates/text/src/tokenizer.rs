@@ -1,5 +1,7 @@
 mod config;
+mod continuation;
 mod encode;
+mod error;
 mod replacements;
 mod special_tokens;
 #[cfg(test)]
@@ -13,8 +15,10 @@ use crate::TextError;
 use crate::catch_panic::caught;
 use crate::sandbox::{self, Request, Sandbox};
 use crate::tokenizer_file::{self, Added, Ids};
-use crate::tokenizer_training::{ESCAPE, is_escaped, train};
-use encode::{library, rest};
+use crate::tokenizer_training::spaces::{ESCAPE, is_escaped};
+use crate::tokenizer_training::train;
+use continuation::continuation;
+use error::{library, short, wrong};
 use replacements::Steps;
 use std::path::Path;
 use tokenizers::models::ModelWrapper;
@@ -26,9 +30,6 @@ const TRIAL: [&str; 3] = ["a", "A line, 12 Zeichen: ﬁ ﾊ", "我们 ñandú\n"
 
 /// Bytes of the long texts that an imported tokenizer has to encode: as many as a line may have.
 const LONG_TRIAL: usize = 1 << 16;
-
-/// What fails where a text makes it panic.
-const LIBRARY: &str = "`tokenizers` failed";
 
 /// A token, and the bytes of the text that became it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,7 +230,7 @@ impl Tokenizer {
         let specials = inner.get_added_tokens_decoder().into_iter().filter(|(_, token)| token.special);
         let mut controls: Vec<u32> = specials.map(|(id, _)| id).filter(|&id| Some(id) != special.unknown).collect();
         controls.sort_unstable();
-        let rest = rest(&inner)?;
+        let rest = continuation(&inner)?;
         let steps = if special.sentencepiece { Steps::of(inner.get_normalizer())? } else { None };
         let unknown_characters = match inner.get_model() {
             ModelWrapper::Unigram(model) if special.pieces_apart => (0..)
@@ -333,22 +334,4 @@ impl Tokenizer {
     pub fn is_added(&self, id: u32) -> bool {
         self.inner.get_added_vocabulary().get_added_tokens_decoder().contains_key(&id)
     }
-}
-
-fn wrong(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TextError {
-    match error.into().downcast::<TextError>() {
-        Ok(error) => *error,
-        Err(error) => TextError::Tokenizer(short(error.to_string())),
-    }
-}
-
-/// Characters of a message of `tokenizers` that are shown: it names tokens whole.
-const SHOWN: usize = 300;
-
-fn short(mut message: String) -> String {
-    if let Some((end, _)) = message.char_indices().nth(SHOWN) {
-        message.truncate(end);
-        message.push('…');
-    }
-    message
 }

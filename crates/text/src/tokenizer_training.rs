@@ -1,30 +1,27 @@
 //! Trains tokenizers with the trainers of `tokenizers`, so that the same text always gives the same vocabulary: what those
 //! leave to the order of a hash map is brought into a fixed order here.
 
+mod entries;
 mod sample;
+pub(crate) mod spaces;
 mod subwords;
 mod unigram;
 
 use crate::TextError;
 use crate::read_text;
 use crate::tokenizer::{SPECIAL, TokenizerConfig, TokenizerKind};
+use entries::{most_frequent, numbered, special, symbols_alone, with_special};
 use sample::Sample;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use spaces::{ESCAPE, ESCAPED_ESCAPE, ESCAPED_SPACE, SPACE, escapes};
 use std::collections::HashMap;
 use std::path::Path;
 use subwords::{Alphabet, pairs, wordpiece};
 use tokenizers::decoders::DecoderWrapper;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, ModelWrapper, NormalizerWrapper, Result, Tokenizer};
+use tokenizers::{ModelWrapper, NormalizerWrapper, Result, Tokenizer};
 use unigram::unigram;
-
-/// What stands for a space in subwords.
-const SPACE: char = '▁';
-/// In subwords, what a character of the text that has a meaning there is written with: this and one of the next.
-pub(crate) const ESCAPE: char = '\u{E000}';
-const ESCAPED_ESCAPE: char = '\u{E001}';
-const ESCAPED_SPACE: char = '\u{E002}';
 
 /// Trains a tokenizer of the given kind.
 pub(crate) fn train(
@@ -146,63 +143,6 @@ fn untrained(config: &TokenizerConfig, continuous: bool) -> Result<Tokenizer> {
     tokenizer.with_pre_tokenizer(serde_json::from_value::<Option<PreTokenizerWrapper>>(pre_tokenizer)?);
     tokenizer.with_decoder(serde_json::from_value::<Option<DecoderWrapper>>(decoder)?);
     Ok(tokenizer)
-}
-
-/// The normalizer of the kinds that mark spaces: it escapes a character that looks like the mark, and doubles a space with which
-/// a line begins, as `Metaspace` puts its own only before another character.
-fn escapes(continuous: bool) -> Value {
-    let replace = |pattern: Value, by: String| json!({"type": "Replace", "pattern": pattern, "content": by});
-    let characters = [(ESCAPE, ESCAPED_ESCAPE), (SPACE, ESCAPED_SPACE)]
-        .map(|(character, escaped)| replace(json!({"String": character}), [ESCAPE, escaped].iter().collect()));
-    let leading_space = (!continuous).then(|| replace(json!({"Regex": r"\A "}), "  ".to_owned()));
-    json!({"type": "Sequence", "normalizers": characters.into_iter().chain(leading_space).collect::<Vec<_>>()})
-}
-
-/// Whether a tokenizer's texts are normalised as those of the kinds that mark spaces, which are trained here: then its added
-/// tokens are found in the normalised text, which is one piece.
-pub(crate) fn is_escaped(tokenizer: &Tokenizer) -> bool {
-    let own = serde_json::to_value(tokenizer.get_normalizer());
-    own.is_ok_and(|own| [true, false].iter().any(|&continuous| own == escapes(continuous)))
-}
-
-fn special() -> Vec<AddedToken> {
-    SPECIAL.iter().map(|&token| AddedToken::from(token, true)).collect()
-}
-
-fn with_special(tokens: Vec<String>) -> impl Iterator<Item = String> {
-    SPECIAL.map(str::to_owned).into_iter().chain(tokens)
-}
-
-fn numbered(tokens: impl IntoIterator<Item = String>) -> Map<String, Value> {
-    tokens.into_iter().zip((0..).map(|id: u32| id.into())).collect()
-}
-
-/// Byte pair encoding before its first pair: every symbol stands alone.
-fn symbols_alone(symbols: impl IntoIterator<Item = String>) -> Result<ModelWrapper> {
-    let model = json!({"type": "BPE", "vocab": numbered(symbols), "merges": [], "unk_token": SPECIAL[0]});
-    Ok(serde_json::from_value(model)?)
-}
-
-/// The most frequent tokens that occur often enough; among equals, the first in Unicode.
-fn most_frequent(mut counts: Vec<(String, u64)>, config: &TokenizerConfig) -> Result<Vec<String>> {
-    counts.sort_unstable_by(|(a, x), (b, y)| y.cmp(x).then_with(|| a.cmp(b)));
-    check_often(&counts, config)?;
-    let often = counts.into_iter().take_while(|(_, count)| *count >= config.minimum_count);
-    Ok(often.map(|(token, _)| token).take(config.vocabulary - SPECIAL.len()).collect())
-}
-
-/// That something of the text, sorted by its count, is an entry.
-fn check_often<T: std::fmt::Display>(counts: &[(T, u64)], config: &TokenizerConfig) -> Result<()> {
-    let least = config.minimum_count;
-    match counts.first() {
-        Some((token, most)) if *most < least => Err(format!(
-            "[tokenizer] minimum_count = {least}: nothing in the text occurs so often, so all of it would be unknown; the \
-             most frequent, {:?}, occurs {most} times",
-            token.to_string()
-        )
-        .into()),
-        _ => Ok(()),
-    }
 }
 
 /// The words of a list, one a line.

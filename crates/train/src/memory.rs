@@ -1,6 +1,6 @@
 //! What a model and its training take of memory, estimated before any of it is allocated.
 
-use crate::Recipe;
+use crate::{Recipe, Tokenizers};
 use descant_autograd::Parameters;
 use descant_models::{LayerKind, LossConfig, ModelKind, Vocabulary, build};
 use descant_tensor::DType;
@@ -44,6 +44,15 @@ impl Estimate {
             training: (trained * copies + average) * width,
             activations: tokens * per_token(recipe) * width,
         })
+    }
+
+    /// For the training of a recipe, in f32.
+    ///
+    /// # Errors
+    /// What is wrong with the model.
+    pub(crate) fn of_training(recipe: &Recipe, tokenizers: &Tokenizers) -> Result<Self, String> {
+        let vocabulary = tokenizers.vocabulary(&recipe.loss)?;
+        Self::of(recipe, &vocabulary, DType::F32, recipe.tokens_at_once())
     }
 
     /// All of it.

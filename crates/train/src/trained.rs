@@ -2,7 +2,7 @@ use crate::build_model::{blank_model_in, memory_of};
 use crate::checkpoint::{self, Checkpoint, Content, Progress, Provenance};
 use crate::data::chat_template;
 use crate::locate::locate;
-use crate::resume::found;
+use crate::resume::allowed_changes::found;
 use crate::run_folder::layout::{LAST, RECIPE, TEMPLATE, write};
 use crate::{Error, Recipe, RunFolder, Tokenizers, TrainingLengths};
 use descant_autograd::Parameters;

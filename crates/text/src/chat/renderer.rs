@@ -1,4 +1,5 @@
-use super::{Message, names, python};
+use super::message::Message;
+use super::{names, python};
 use crate::catch_panic::caught;
 use crate::sandbox::{self, Request, Sandbox};
 use minijinja::syntax::SyntaxConfig;

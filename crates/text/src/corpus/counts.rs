@@ -1,6 +1,7 @@
 //! What a corpus is asked for beside its sequences: how much of a text is in it, and what of a vocabulary.
 
-use super::{Corpus, Texts};
+use super::Corpus;
+use super::data::CorpusSide;
 use crate::TextError;
 
 impl Corpus {
@@ -36,7 +37,7 @@ impl Corpus {
     pub fn occurrences(&self, entries: [usize; 2]) -> Result<[Vec<u64>; 2], TextError> {
         let mut counts = entries.map(|entries| vec![0; entries]);
         for (texts, counts) in [self.stored.source.as_ref(), Some(&self.stored.target)].into_iter().zip(&mut counts) {
-            let Some(Texts { ids, .. }) = texts else { continue };
+            let Some(CorpusSide { ids, .. }) = texts else { continue };
             let all = self.check(ids.len())?;
             for first in (0..all).step_by(1 << 20) {
                 for id in self.check(ids.read(first..all.min(first + (1 << 20))))? {

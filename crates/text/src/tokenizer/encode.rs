@@ -1,11 +1,10 @@
 //! From texts to ids, and back.
 
-use super::{LIBRARY, Placed, SpecialTokens, Tokenizer, wrong};
-use crate::catch_panic::caught;
+use super::error::{library, wrong};
+use super::{Placed, SpecialTokens, Tokenizer};
 use crate::{Text, TextError};
 use rayon::prelude::*;
 use tokenizers::models::ModelWrapper;
-use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::{
     DecoderWrapper, Encoding, Model, NormalizerWrapper, OffsetReferential, OffsetType, PreTokenizer, Token,
 };
@@ -217,27 +216,4 @@ fn cut_names<'a>(text: &'a str, names: &[String]) -> Vec<&'a str> {
     }
     pieces.push(&text[start..]);
     pieces
-}
-
-/// How a tokenizer cuts text that does not begin a sequence, where that differs.
-pub(super) fn rest(inner: &tokenizers::Tokenizer) -> Result<Option<PreTokenizerWrapper>, TextError> {
-    let Some(pre_tokenizer) = inner.get_pre_tokenizer() else { return Ok(None) };
-    let mut json = serde_json::to_value(pre_tokenizer).map_err(wrong)?;
-    let mut parts = vec![&mut json];
-    let mut differs = false;
-    while let Some(part) = parts.pop() {
-        if part["type"] == "Metaspace" && part["prepend_scheme"] == "first" {
-            part["prepend_scheme"] = "never".into();
-            differs = true;
-        }
-        if let Some(inner) = part.get_mut("pretokenizers").and_then(|inner| inner.as_array_mut()) {
-            parts.extend(inner);
-        }
-    }
-    differs.then(|| serde_json::from_value(json).map_err(wrong)).transpose()
-}
-
-/// Calls `tokenizers`: a panic there is an error.
-pub(super) fn library<T>(work: impl FnOnce() -> Result<T, TextError>) -> Result<T, TextError> {
-    caught(work).unwrap_or_else(|panic| Err(wrong(format!("{LIBRARY}: {panic}"))))
 }

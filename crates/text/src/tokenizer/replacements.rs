@@ -1,7 +1,7 @@
 //! Replacements of characters as SentencePiece itself does them: of all that match at a position, the longest. `tokenizers`' own
 //! look at graphemes of at most 5 bytes, or at single characters, and take the shortest.
 
-use super::wrong;
+use super::error::wrong;
 use crate::TextError;
 use crate::tokenizer_file::Charsmap;
 use serde_json::Value;

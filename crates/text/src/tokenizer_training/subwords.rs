@@ -1,6 +1,8 @@
 //! Subwords by byte pair encoding, and WordPiece's from them.
 
-use super::{ESCAPE, ESCAPED_ESCAPE, ESCAPED_SPACE, SPACE, Sample, special};
+use super::entries::{check_often, numbered, special};
+use super::sample::Sample;
+use super::spaces::{ESCAPE, ESCAPED_ESCAPE, ESCAPED_SPACE, SPACE};
 use crate::tokenizer::{SPECIAL, TokenizerConfig};
 use serde_json::{Value, json};
 use std::cmp::Reverse;
@@ -46,7 +48,7 @@ impl Alphabet {
         characters.sort_by_key(|&(character, count)| (Reverse(count), character));
         let all = characters.len();
         let total: u64 = characters.iter().map(|(_, count)| count).sum();
-        super::check_often(&characters, config)?;
+        check_often(&characters, config)?;
         characters.retain(|&(_, count)| count >= config.minimum_count);
         let fits = characters.len() <= most;
         characters.truncate(most);
@@ -110,7 +112,7 @@ pub(super) fn pairs(
 /// WordPiece over the subwords that byte pair encoding found. `tokenizers` makes one unknown token of a word that is too
 /// long or has an unknown character: so long words are cut, and unknown characters stand alone.
 pub(super) fn wordpiece(tokenizer: &mut Tokenizer, alphabet: &Alphabet, most: usize) -> Result<()> {
-    let vocabulary = super::numbered(pieces(tokenizer, most));
+    let vocabulary = numbered(pieces(tokenizer, most));
     let apart = |pattern: &str| json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false});
     let cut = format!("(?s).{{{LONGEST}}}");
     let mut pre_tokenizer: Value = serde_json::to_value(tokenizer.get_pre_tokenizer())?;

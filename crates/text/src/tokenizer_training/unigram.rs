@@ -1,6 +1,6 @@
 //! Subwords by a unigram language model.
 
-use super::special;
+use super::entries::special;
 use super::subwords::{Alphabet, words};
 use crate::catch_panic::caught;
 use crate::tokenizer::SPECIAL;

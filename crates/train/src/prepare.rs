@@ -1,0 +1,36 @@
+//! Encodes the texts of a training into its run folder, and makes batches of them.
+
+use crate::data::{Texts, batch_config};
+use crate::run_folder::layout::DATA;
+use crate::{Error, Recipe, RunFolder, Tokenizers};
+use descant_text::{Batches, Corpus, TextError};
+use std::fs;
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+/// The texts of a training as batches, and those to validate on; appends what is worth reporting to the notes.
+pub(crate) fn encode(
+    recipe: &Recipe,
+    texts: &Texts,
+    tokenizers: &Tokenizers,
+    run: &RunFolder,
+    notes: &mut Vec<String>,
+) -> Result<(Batches, Option<Arc<Corpus>>), Error> {
+    let data = run.join(DATA);
+    if let Err(error) = fs::create_dir(&data)
+        && error.kind() != ErrorKind::AlreadyExists
+    {
+        return Err(Error::io("create", &data, error));
+    }
+    let (train, validation) = texts.encode(tokenizers, Some(run.path()))?;
+    run.check()?;
+    notes.extend(texts.notes(&train, validation.as_deref()));
+    notes.extend(tokenizers.idle_tokens(&recipe.loss, &train)?);
+    notes.extend(tokenizers.rare_subwords(recipe, &train)?);
+    let batches = Batches::new(train, batch_config(recipe)).map_err(|error| match error {
+        // By its own name, not that of the encoded copy.
+        TextError::TooLittle { reason, .. } => TextError::TooLittle { path: texts.train.path().to_owned(), reason },
+        error => error,
+    })?;
+    Ok((batches, validation))
+}
