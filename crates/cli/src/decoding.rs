@@ -3,48 +3,48 @@ use descant_generate::{DecodingOptions, Strategy};
 use descant_kernels::Parallelism;
 use descant_train::Trained;
 
-/// How the next token is chosen, and how far texts go.
+/// Decoding options: how the next token is chosen, and when generation stops.
 #[derive(Args, Clone)]
 pub(crate) struct Decoding {
-    /// Beam search of width N: keep the N likeliest partial texts [default: greedy, only the likeliest token]
+    /// Beam search of width N: keep the N most likely hypotheses [default: greedy decoding]
     #[arg(long, value_name = "N", conflicts_with_all = ["sample", "temperature", "top_k", "top_p"])]
     pub(crate) beam: Option<usize>,
-    /// Favour longer texts in a beam search: texts are ranked by log probability / ((5 + tokens) / 6)^X [default: 0.6]; of an
-    /// imported model as transformers ranks them, by log probability / tokens^X [default: 1]. The end counts as a token;
-    /// tokens that are forbidden have no probability, and the others all
+    /// Length penalty of a beam search: hypotheses are ranked by log probability / ((5 + tokens) / 6)^X [default: 0.6]; of an
+    /// imported model, as transformers ranks them, by log probability / tokens^X [default: 1]. EOS counts as a token;
+    /// forbidden tokens have no probability, and the others all
     #[arg(long, value_name = "X")]
     length_penalty: Option<f64>,
-    /// Draw tokens by their probability (the default for language models that continue a text)
+    /// Sampling: draw tokens by their probability (the default for language models that continue a text)
     #[arg(long)]
     sample: bool,
-    /// Always take the likeliest token (the default for models that answer: encoder-decoders, and language models trained
-    /// on prompts or conversations)
+    /// Greedy decoding: always the most likely token (the default for encoder-decoders, and language models trained on
+    /// prompts or conversations)
     #[arg(long, conflicts_with_all = ["sample", "temperature", "top_k", "top_p", "beam"])]
     greedy: bool,
-    /// Draw with this softmax temperature, from 0.001: below 1 for safer text, above 1 for bolder [default: 1]
+    /// Softmax temperature of sampling, from 0.001: below 1 for safer text, above 1 for bolder [default: 1]
     #[arg(long, value_name = "X")]
     temperature: Option<f64>,
-    /// Draw only from the K likeliest tokens
+    /// Top-k sampling: draw only from the K most likely tokens
     #[arg(long, value_name = "K")]
     top_k: Option<usize>,
-    /// Draw only from the likeliest tokens that together have probability P
+    /// Top-p (nucleus) sampling: draw only from the most likely tokens that together have probability P
     #[arg(long, value_name = "P")]
     top_p: Option<f64>,
-    /// What draws are derived from: the same seed, line and options write the same text [default: 1]
+    /// Random seed of sampling: the same seed, line and options give the same text [default: 1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Tokens to write at most, the end among them [default: half as many again as training showed for a source of that
-    /// length; 500 where it showed no end, as of one continuous text or of an imported model]
+    /// The most tokens to generate, EOS among them [default: 1.5 times as many as in training for a source of that length;
+    /// 500 for a model of one continuous text and for an imported one]
     #[arg(long, value_name = "N")]
     max_length: Option<usize>,
-    /// Tokens that a language model reads at once at most; of a longer text, it goes on from the last half of them. One
-    /// continuous text is evaluated in chunks of so many [default: as many as in training, but for models whose positions
-    /// reach further]
+    /// Context length: the most tokens that a language model attends to; of a longer text, generation goes on from the last
+    /// half of them. One continuous text is evaluated in chunks of so many [default: as in training, but for models with
+    /// relative positions or recurrent layers]
     #[arg(long, value_name = "N")]
     pub(crate) context: Option<usize>,
 }
 
-/// What draws are derived from where nothing else is said.
+/// The default seed.
 const SEED: u64 = 1;
 
 impl Decoding {

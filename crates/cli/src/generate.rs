@@ -21,26 +21,26 @@ use writer::{Tally, Writer};
 pub(crate) struct Generate {
     /// The run folder, or a checkpoint in it
     run: PathBuf,
-    /// Texts to turn into others, or to continue [default: the lines of standard input]
+    /// Sources or prompts [default: the lines of standard input]
     texts: Vec<String>,
     /// Read the lines of a file instead
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
     input: Option<PathBuf>,
     #[command(flatten)]
     decoding: Decoding,
-    /// Each text is what a user says to a model that knows conversations (the default for one that was trained on them).
+    /// Chat: each text is a user message to a model with a chat template (the default for one trained on conversations).
     /// The lines of standard input are then one conversation, and an empty line begins another; of a pipe, each line is a
     /// conversation of its own unless --chat is given
     #[arg(long, conflicts_with = "no_chat")]
     chat: bool,
-    /// Take texts as they are, also for a model with a chat template
+    /// Take texts as plain prompts, also for a model with a chat template
     #[arg(long)]
     no_chat: bool,
-    /// What a conversation begins with, before the user's first words
+    /// System message, before the first user message of a conversation
     #[arg(long, value_name = "TEXT", conflicts_with = "no_chat")]
     system: Option<String>,
-    /// Print this many texts for each line, each after its score and a tab (needs --beam). --length-penalty
-    /// says what the score is
+    /// Print the N best hypotheses for each line, each after its score and a tab (needs --beam). --length-penalty says what
+    /// the score is
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     n_best: u16,
     /// Print a JSON object a line for each text: line, rank, source, text, finished, score (log probability, in a beam
@@ -50,7 +50,7 @@ pub(crate) struct Generate {
     /// Print line ends within texts as they are, rather than as \n, also for the lines of a file or a pipe
     #[arg(long, conflicts_with = "json")]
     raw: bool,
-    /// Lines that are decoded together; 1 answers every line at once
+    /// Batch size: lines that are decoded together; 1 answers every line at once
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
     #[command(flatten)]

@@ -26,7 +26,7 @@ use clap_complete::Shell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Trains, checks, evaluates and runs text generators on the processor.
+/// Trains, evaluates and runs text generators on the CPU.
 #[derive(Parser)]
 #[command(name = "descant", version, max_term_width = 100)]
 struct Cli {
@@ -38,36 +38,36 @@ struct Cli {
 enum Command {
     /// Train a small generator in two to three minutes and show it at work (the default without any command)
     Demo(demo::Demo),
-    /// Print a recipe to begin with, or write it to a file
+    /// Print a starter recipe, or write it to a file
     Init(init::Init),
     /// Explain the keys of recipes: all in brief, sections, or single keys
     #[command(visible_alias = "recipe")]
     Explain(explain::Explain),
     /// Print the JSON schema of recipes, by which editors complete and check them
     Schema(schema::Schema),
-    /// Train what a recipe describes
+    /// Train the model of a recipe
     Train(train::Train),
-    /// Write with a trained generator: for texts given, or line by line from standard input
+    /// Generate text with a trained model: from texts given, or line by line from standard input
     Generate(generate::Generate),
-    /// Measure a trained generator: loss, perplexity, accuracy, exact match
+    /// Evaluate a trained model: loss, perplexity, token accuracy, and metrics of generated texts such as exact match
     Eval(eval::Eval),
-    /// Make a run of a model from elsewhere: a Hugging Face folder or hf:OWNER/NAME, a .gguf file of llama.cpp, a folder of
+    /// Import a model as a run: a Hugging Face folder or hf:OWNER/NAME, a .gguf file of llama.cpp, a folder of
     /// CTranslate2, or PyTorch's tensors
     Import(import::Import),
-    /// Say what a model or a run is: kind, sizes, tokenizer, where it can go
+    /// Describe a model or a run: architecture, sizes, tokenizer, export formats
     Show(show::Show),
-    /// Show how texts are cut into tokens, by the tokenizer of a run or of a model from elsewhere
+    /// Tokenize texts, with the tokenizer of a run or of a model to import
     Tokenize(tokenize::Tokenize),
-    /// Write a trained model for elsewhere: as a Hugging Face folder, for PyTorch, or as GGUF for llama.cpp
+    /// Export a trained model: as a Hugging Face folder, for PyTorch, or as GGUF for llama.cpp
     Export(export::Export),
-    /// Hold every gradient of a recipe's model against central differences
+    /// Gradient check: compare the gradients of a recipe's model with central differences
     Gradcheck(gradcheck::Gradcheck),
-    /// Measure the speed of training
+    /// Benchmark the training of a recipe
     Bench(bench::Bench),
     /// Render chat templates and try tokenizers that come from elsewhere: run by the program itself
     #[command(hide = true)]
     Sandbox,
-    /// Print a script for the shell that completes commands and options
+    /// Print the completion script of a shell
     Completions {
         /// The shell
         shell: Shell,
@@ -79,7 +79,7 @@ enum Command {
 struct RecipeArgs {
     /// The recipe, a TOML file
     recipe: PathBuf,
-    /// Change a value of the recipe, such as --set train.steps=500 (may be repeated); `descant explain` explains the keys
+    /// Override a key of the recipe, such as --set train.steps=500 (may be repeated); `descant explain` explains the keys
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }

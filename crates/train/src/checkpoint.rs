@@ -41,7 +41,7 @@ pub struct Progress {
     pub(crate) before_end: Option<Validated>,
 }
 
-/// What a training remembers of its validations.
+/// State of early stopping and of the plateau schedule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Validated {
     best: Option<(f64, u64)>,
@@ -62,7 +62,7 @@ impl Progress {
         self.before_end.as_ref()?.best.map(|(_, step)| step)
     }
 
-    /// Forgets the last validation, if it came only because the training ended; whether it did.
+    /// Discards the last validation, if it came only because the training ended; whether it did.
     pub(crate) fn forget_end(&mut self) -> bool {
         let Some(Validated { best, stale, schedule }) = self.before_end.take() else { return false };
         (self.best, self.stale, self.schedule) = (best, stale, schedule);
@@ -239,7 +239,7 @@ fn write_tensors<'a>(folder: &Path, name: &str, parts: impl Iterator<Item = Part
 pub(crate) struct Checkpoint {
     path: PathBuf,
     manifest: Manifest,
-    /// Open from the beginning: a training that goes on meanwhile may remove them.
+    /// Opened at once: a training that runs meanwhile may remove them.
     files: BTreeMap<String, File>,
 }
 
@@ -323,7 +323,7 @@ impl Checkpoint {
         self.read_tensors(name, |file| self.load_each(file, parameters))
     }
 
-    /// What `read` makes of a file of tensors. One of another checksum may hold anything: that is told first.
+    /// What `read` makes of a file of tensors. A wrong checksum is reported first, as such a file may hold anything.
     fn read_tensors<T>(&self, name: &str, read: impl FnOnce(&mut TensorFile) -> Result<T, Error>) -> Result<T, Error> {
         let path = self.path.join(name);
         let unread = |error| Error::io("read the checkpoint", &path, error);

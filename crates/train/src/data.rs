@@ -227,7 +227,7 @@ pub(crate) fn chat_template(path: &Path) -> Result<ChatTemplate, Error> {
     ChatTemplate::new(text.trim_start_matches('\u{feff}')).map_err(wrong)
 }
 
-/// The most tokens of a text that a model has positions for, with what stands around it.
+/// The most tokens of a text for which a model has positions, special tokens included.
 pub(crate) fn longest(recipe: &Recipe, conversations: bool) -> usize {
     let builder = InputBuilder::new(&recipe.special(), recipe.model.kind == ModelKind::EncoderDecoder, conversations);
     recipe.model.max_length().map_or(usize::MAX, |most| most.saturating_sub(builder.most_added()))

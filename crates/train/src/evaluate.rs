@@ -1,5 +1,5 @@
 use crate::data::{agree, batch_config, is_json, kept, longest, source};
-use crate::recipe::Look;
+use crate::recipe::PlainTextLayout;
 use crate::run_folder::layout::RECIPE;
 use crate::text_metrics::{EvalExample, examples};
 use crate::{DataConfig, Error, Files, Prediction, Recipe, Replicas, Texts, Trained};
@@ -98,7 +98,7 @@ const LONGEST_CHUNK: usize = 2048;
 fn is_continuous(recipe: &Recipe, files: &Files) -> Result<bool, Error> {
     match files {
         Files::One(path) if recipe.model.kind == ModelKind::LanguageModel && !is_json(path) => {
-            Ok(Look::at(path)?.parted)
+            Ok(PlainTextLayout::at(path)?.parted)
         }
         _ => Ok(false),
     }

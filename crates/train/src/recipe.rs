@@ -14,7 +14,7 @@ mod suggest;
 mod tests;
 mod validate;
 
-pub(crate) use decide::Look;
+pub(crate) use decide::PlainTextLayout;
 pub use schema::schema;
 
 use crate::{DistillConfig, FinetuneConfig, GenerationConfig};
@@ -172,7 +172,7 @@ pub enum Files {
     Two([PathBuf; 2]),
 }
 
-/// What the operands of products are.
+/// Matmul precision in training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TrainPrecision {
@@ -215,7 +215,7 @@ pub struct TrainConfig {
     /// How much of a running average of the weights remains after a step, such as 0.999: then it is the average that is
     /// validated, kept and written with. 0 for none.
     pub average: f64,
-    /// `f32`, or `bf16`: products that are large enough to gain round their operands, and what comes out, to bfloat16;
+    /// `f32`, or `bf16`: matmuls that are large enough to gain round their operands, and their results, to bfloat16;
     /// weights, gradients and everything else are in f32 then too.
     pub precision: TrainPrecision,
     /// Into how many shares a batch is cut, one replica each; 0 for the number of this machine's cores. The bits of the

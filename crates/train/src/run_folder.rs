@@ -129,7 +129,7 @@ impl RunFolder {
             .map_err(|error| Error::io("update the link", &place, error))
     }
 
-    /// Makes `best` point at the checkpoint of this step, or at nothing, as before a validation that is forgotten.
+    /// Makes `best` point at the checkpoint of this step, or at nothing, as before a validation that is discarded.
     pub(crate) fn point_back(&self, step: Option<u64>) -> Result<(), Error> {
         let place = step.map(|step| checkpoint_folder(&self.path, step));
         match place {

@@ -72,7 +72,7 @@ impl Trainer {
             teacher.check(&tokenizers, path)?;
             distill.checksum = teacher.trained().checksum;
         }
-        // A model that cannot be built is told before anything is written.
+        // A model that cannot be built is an error before anything is written.
         let file = recipe.source.path.clone().unwrap_or_else(|| PathBuf::from("the recipe"));
         let wrong = |reason: String| Error::Recipe { path: file.clone(), reason };
         let estimate = Estimate::of_training(&recipe, &tokenizers).map_err(wrong)?;

@@ -215,7 +215,7 @@ impl TensorFile {
     }
 }
 
-/// Writes a safetensors file that is as readable as others: those of the library are for their owner alone.
+/// Writes a safetensors file with the usual permissions: `safetensors` makes files for their owner alone.
 ///
 /// # Errors
 /// Where it cannot be written; where two tensors have one name.
@@ -300,8 +300,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, bytes) = file(folder.path());
         let huge = [u64::MAX.to_le_bytes().to_vec(), bytes[8..].to_vec()].concat();
-        let letters = [&bytes[..8], b"!", &bytes[9..]].concat();
-        for damaged in [&bytes[..bytes.len() - 1], &bytes[..7], &[], &huge, &letters] {
+        let no_json = [&bytes[..8], b"!", &bytes[9..]].concat();
+        for damaged in [&bytes[..bytes.len() - 1], &bytes[..7], &[], &huge, &no_json] {
             fs::write(&path, damaged).unwrap();
             let file = TensorFile::open(&path).unwrap();
             assert!(file.tensors().is_err());

@@ -44,7 +44,7 @@ impl Tokenizers {
     /// template becomes a control token.
     ///
     /// # Errors
-    /// Where the library refuses.
+    /// Where `tokenizers` fails.
     pub(crate) fn extended(&self, recipe: &Recipe, texts: &Texts) -> Result<Self, Error> {
         let marks = texts.marks();
         let add = |tokenizer: &Arc<Tokenizer>, config: &TokenizerConfig| {

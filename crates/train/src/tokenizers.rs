@@ -29,7 +29,7 @@ impl Tokenizers {
     /// Whether they make the same ids of every text.
     ///
     /// # Errors
-    /// Where the library refuses.
+    /// Where `tokenizers` fails.
     pub(crate) fn is_same(&self, other: &Self) -> Result<bool, Error> {
         let all = |tokenizers: &Self| {
             let both = [tokenizers.source.as_ref(), Some(&tokenizers.target)];

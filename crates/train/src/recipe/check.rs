@@ -94,7 +94,7 @@ fn fits(of: ValueType, value: &DeValue<'_>) -> bool {
     }
 }
 
-/// A whole number of TOML, where it is below 2^63.
+/// An integer of TOML, where it is below 2^63.
 fn integer(value: &DeValue<'_>) -> Option<i64> {
     let number = value.as_integer()?;
     i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok()

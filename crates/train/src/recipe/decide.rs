@@ -1,4 +1,4 @@
-//! What a recipe leaves to be decided by its text and the machine.
+//! Defaults that depend on the text: whether it is one continuous text.
 
 use crate::data::is_json;
 use crate::locate::locate;
@@ -12,8 +12,8 @@ const LINES: usize = 20_000;
 /// From this share of blank lines on, they part the paragraphs of one text.
 const BLANK: f64 = 0.01;
 
-/// What the beginning of a plain text looks like.
-pub(crate) struct Look {
+/// The layout of a plain text, by its first lines.
+pub(crate) struct PlainTextLayout {
     lines: usize,
     /// Of a line that is too long to be a text of its own, what is said of it.
     long: Option<String>,
@@ -36,7 +36,7 @@ fn columns_of(line: &str, is_table: bool) -> Option<&'static str> {
     others.iter().find(|(c, _)| is_table && parts(*c)).map(|(_, name)| *name)
 }
 
-impl Look {
+impl PlainTextLayout {
     /// # Errors
     /// Where the text cannot be read.
     pub(crate) fn at(path: &Path) -> Result<Self, Error> {
@@ -126,7 +126,7 @@ impl Recipe {
         let init = self.init.as_ref().and_then(|init| Self::of_run(&locate(init).ok()?.0).ok()?.data);
         let Some(data) = &mut self.data else { return Ok(Vec::new()) };
         let Files::One(path) = &data.train else { return Ok(Vec::new()) };
-        let Look { lines, long, parted, columns } = Look::at(path)?;
+        let PlainTextLayout { lines, long, parted, columns } = PlainTextLayout::at(path)?;
         let name = path.display().to_string();
         let mut notes = Vec::new();
         notes.extend(columns.map(|parted_by| {

@@ -1,4 +1,4 @@
-//! Every key is described, read, and told of where it is wrong.
+//! Every key is defined and read, and errors name it.
 
 use super::keys::{self, ValueType};
 use super::*;
