@@ -17,21 +17,21 @@ use std::time::Instant;
 pub(crate) struct Eval {
     /// The run folder, or a checkpoint in it
     run: PathBuf,
-    /// The text: one file, or two that belong together line by line [default: the recipe's validation text]
+    /// The evaluation text: one file, or two parallel ones [default: the recipe's validation text]
     #[arg(long, value_name = "FILE", num_args = 1..=2)]
     data: Vec<PathBuf>,
-    /// Pairs with the same source are one question: any of their targets is right
+    /// Multiple references: pairs with the same source are one example, and any of their targets is right
     #[arg(long, conflicts_with = "loss_only")]
     multi_reference: bool,
-    /// Only the loss: write nothing
+    /// Only the loss: generate nothing
     #[arg(long)]
     loss_only: bool,
-    /// Write what the model wrote to a new file, in the order of the text: source, answer and references, separated by
-    /// tabs, with line ends and tabs within them as \n and \t. As .jsonl, one JSON object a line: line, source, text,
-    /// references, right, finished
+    /// Write the predictions to a new file, in the order of the text: source, prediction and references, separated by tabs,
+    /// with line ends and tabs within them as \n and \t. As .jsonl, one JSON object a line: line, source, text, references,
+    /// right, finished
     #[arg(long, value_name = "FILE", conflicts_with = "loss_only")]
     output: Option<PathBuf>,
-    /// Write over the file of --output
+    /// Overwrite the file of --output
     #[arg(long, requires = "output")]
     overwrite: bool,
     #[command(flatten)]
