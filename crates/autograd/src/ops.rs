@@ -41,6 +41,7 @@ mod l2_loss;
 mod mean;
 // What two of them share.
 mod output_projection;
+mod recurrent;
 mod soft_cap;
 
 /// Calls a macro with the list of all operations.

@@ -8,21 +8,43 @@
 //!
 //! As in [`super::lstm`], only the recurrent product runs step by step, and inputs that tokens share are multiplied once.
 
-use super::embedding::{add_rows, gather_rows};
-use super::lstm::{check_rows, continued, hidden_before, steps};
+use super::recurrent::{BackwardCell, ForwardCell, Recurrent, Sizes, add_initial_gradient, copy_initial};
 use crate::{Backward, Case, Forward, GradCheck, Graph, Op, PackedSequences, Var};
-use descant_kernels::{Mat, MatMut, PackedB, Real, axpy, gemm, gemm_nt, gru_cell, sum_rows_into};
+use descant_kernels::{Mat, PackedB, Real, gru_cell};
 use descant_tensor::{Shape, Tensor};
+use std::ops::Range;
 use std::sync::Arc;
 
-/// Inputs `x[N, I]`, or the distinct rows of it, `w_ih[3H, I]`, `w_hh[3H, H]`, `b_ih[3H]`, `b_hh[3H]`, and perhaps
-/// `h0[B, H]`; output `[N + B, H]`: the hidden states of all tokens, then the last one of each sequence, in the order of [`PackedSequences::order`].
+/// Three gates, an initial state `h0[B, H]`, and one last state. The recurrent terms are kept apart from the input terms, as the
+/// reset gate multiplies those of the candidate.
 #[derive(Debug)]
-pub struct Gru {
-    /// Which row of `x` each token has, where it is not its own.
-    rows: Option<Arc<[u32]>>,
-    layout: Arc<PackedSequences>,
-    reverse: bool,
+pub struct Gru(Recurrent);
+
+struct CellForward<'a, E> {
+    bias_ih: &'a [E],
+    bias_hh: &'a [E],
+    before: &'a mut [E],
+}
+
+impl<E: Real> ForwardCell<E> for CellForward<'_, E> {
+    fn step(&mut self, gates: &mut [E], recurrent: &mut [E], span: Range<usize>, hidden: &mut [E]) {
+        let hidden_before = &mut self.before[span];
+        gru_cell::Forward { gates, recurrent, bias_ih: self.bias_ih, bias_hh: self.bias_hh, hidden, hidden_before }
+            .run();
+    }
+}
+
+struct CellBackward<'a, E> {
+    width: usize,
+    before: &'a [E],
+    dy: &'a [E],
+}
+
+impl<E: Real> BackwardCell<E> for CellBackward<'_, E> {
+    fn step(&mut self, gates: &mut [E], recurrent: &mut [E], span: Range<usize>, dhidden: &mut [E]) {
+        let (hidden_before, dy) = (&self.before[span.clone()], &self.dy[span]);
+        gru_cell::Backward { gates, recurrent, hidden_before, dy, dhidden }.run(self.width);
+    }
 }
 
 impl Op for Gru {
@@ -31,77 +53,28 @@ impl Op for Gru {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let (x, w_ih, w_hh) = (inputs[0], inputs[1], inputs[2]);
-        let hidden = w_hh.last();
-        let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
-        let rows = [3 * hidden];
-        if w_hh.dims() != [3 * hidden, hidden] || x.rank() != 2 || w_ih.dims() != [3 * hidden, x[1]] {
-            return Err("expected x[N, I], w_ih[3H, I] and w_hh[3H, H]".to_owned());
-        }
-        if inputs[3].dims() != rows || inputs[4].dims() != rows {
-            return Err(format!("expected two biases of shape {rows:?}"));
-        }
-        check_rows(self.rows.as_deref(), x[0], tokens)?;
-        if inputs[5..].iter().any(|state| state.dims() != [sequences, hidden]) {
-            return Err(format!("expected an initial state of shape [{sequences}, {hidden}]"));
-        }
-        Ok(Shape::from([tokens + sequences, hidden]))
+        self.0.shape(inputs, 3, 1)
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let (x, w_ih, w_hh, config) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.gemm_config());
+        let (w_ih, w_hh, config) = (ctx.input(1), ctx.input(2), ctx.gemm_config());
         let (bias_ih, bias_hh) = (ctx.input(3), ctx.input(4));
-        let (inputs, input, hidden) = (ctx.shape(0)[0], ctx.shape(1)[1], ctx.shape(2)[1]);
-        let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
+        let Sizes { hidden, tokens, sequences, .. } = self.0.sizes(|i| ctx.shape(i));
         let initial = (ctx.inputs() > 5).then(|| ctx.input(5));
 
         let mut gates = ctx.scratch(tokens * 3 * hidden);
         let mut recurrent = ctx.scratch(tokens * 3 * hidden);
         let mut before = ctx.scratch(tokens * hidden);
-        let (panels, product) = PackedB::<E>::scratch(hidden, 3 * hidden, sequences, config);
-        let (mut weights, mut product) = (ctx.scratch(panels.max(w_ih.len())), ctx.scratch(product));
-        let x = Mat::new(x, inputs, input);
-        match &self.rows {
-            None => {
-                let sums = MatMut::new(&mut gates, tokens, 3 * hidden);
-                gemm_nt(x, w_ih, E::zero(), sums, &mut weights, config);
-            }
-            Some(rows) => {
-                let mut sums = ctx.scratch(inputs * 3 * hidden);
-                let distinct = MatMut::new(&mut sums, inputs, 3 * hidden);
-                gemm_nt(x, w_ih, E::zero(), distinct, &mut weights, config);
-                gather_rows(&sums, 3 * hidden, rows, &mut gates);
-                ctx.recycle(sums);
-            }
-        }
+        let (packed, padded) = PackedB::<E>::scratch(hidden, 3 * hidden, sequences, config);
+        let (mut packed_scratch, mut padded) = (ctx.scratch(packed.max(w_ih.len())), ctx.scratch(padded));
+        self.0.input_terms(ctx, &mut gates, &mut packed_scratch);
+        let w_hh = PackedB::new(Mat::new(w_hh, 3 * hidden, hidden).t(), &mut packed_scratch[..packed], config);
 
-        let weights_hh = PackedB::new(Mat::new(w_hh, 3 * hidden, hidden).t(), &mut weights[..panels], config);
-
-        let (states, last) = ctx.output().split_at_mut(tokens * hidden);
-        match initial {
-            Some(h0) => last[..sequences * hidden].copy_from_slice(h0),
-            None => last.fill(E::zero()),
-        }
-        for t in steps(&self.layout, self.reverse) {
-            let rows = self.layout.rows(t);
-            let active = rows.len();
-            let with_state = if initial.is_some() { active } else { continued(&self.layout, self.reverse, t) };
-            let recurrent = &mut recurrent[rows.start * 3 * hidden..rows.end * 3 * hidden];
-            recurrent[with_state * 3 * hidden..].fill(E::zero());
-            weights_hh.gemm(Mat::new(last, with_state, hidden), E::zero(), recurrent, &mut product);
-            let span = rows.start * hidden..rows.end * hidden;
-            gru_cell::Forward {
-                gates: &mut gates[rows.start * 3 * hidden..rows.end * 3 * hidden],
-                recurrent,
-                bias_ih,
-                bias_hh,
-                hidden: &mut last[..active * hidden],
-                hidden_before: &mut before[span.clone()],
-            }
-            .run();
-            states[span].copy_from_slice(&last[..active * hidden]);
-        }
-        for scratch in [weights, product, before] {
+        let states = ctx.output().split_at_mut(tokens * hidden);
+        copy_initial(initial, states.1);
+        let mut cell = CellForward { bias_ih, bias_hh, before: &mut before };
+        self.0.forward(&w_hh, &mut gates, &mut recurrent, states, initial.is_some(), &mut padded, &mut cell);
+        for scratch in [packed_scratch, padded, before] {
             ctx.recycle(scratch);
         }
         ctx.save(gates);
@@ -109,76 +82,28 @@ impl Op for Gru {
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        let (x, w_ih, w_hh, config) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.gemm_config());
-        let (inputs, input, hidden) = (ctx.shape(0)[0], ctx.shape(1)[1], ctx.shape(2)[1]);
-        let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
+        let (w_hh, config) = (ctx.input(2), ctx.gemm_config());
+        let Sizes { hidden, tokens, sequences, .. } = self.0.sizes(|i| ctx.shape(i));
         let (output, (dy, dlast)) = (ctx.output(), ctx.dy().split_at(tokens * hidden));
         let initial = (ctx.inputs() > 5).then(|| ctx.input(5));
 
         let mut gates = ctx.take_saved(0, tokens * 3 * hidden);
         let mut recurrent = ctx.take_saved(1, tokens * 3 * hidden);
         let mut before = ctx.scratch(tokens * hidden);
-        hidden_before(&self.layout, self.reverse, output, initial, hidden, &mut before);
+        self.0.hidden_before(output, initial, hidden, &mut before);
         let mut dhidden = ctx.scratch(sequences * hidden);
         dhidden.copy_from_slice(dlast);
 
-        // Through time: the saved gates become the gradients of the input products, `recurrent` of the hidden ones.
-        let (panels, product) = PackedB::<E>::scratch(3 * hidden, hidden, sequences, config);
-        let (mut panels, mut product) = (ctx.scratch(panels), ctx.scratch(product));
-        let weights = PackedB::new(Mat::new(w_hh, 3 * hidden, hidden), &mut panels, config);
-        for t in steps(&self.layout, self.reverse).rev() {
-            let rows = self.layout.rows(t);
-            let active = rows.len();
-            let with_state = if initial.is_some() { active } else { continued(&self.layout, self.reverse, t) };
-            let span = rows.start * hidden..rows.end * hidden;
-            let recurrent = &mut recurrent[rows.start * 3 * hidden..rows.end * 3 * hidden];
-            gru_cell::Backward {
-                gates: &mut gates[rows.start * 3 * hidden..rows.end * 3 * hidden],
-                recurrent,
-                hidden_before: &before[span.clone()],
-                dy: &dy[span],
-                dhidden: &mut dhidden[..active * hidden],
-            }
-            .run(hidden);
-            let dproduct = Mat::new(recurrent, with_state, 3 * hidden);
-            weights.gemm(dproduct, E::one(), &mut dhidden, &mut product);
-        }
+        let (packed, padded) = PackedB::<E>::scratch(3 * hidden, hidden, sequences, config);
+        let (mut packed, mut padded) = (ctx.scratch(packed), ctx.scratch(padded));
+        let w_hh = PackedB::new(Mat::new(w_hh, 3 * hidden, hidden), &mut packed, config);
+        let mut cell = CellBackward { width: hidden, before: &before, dy };
+        let dh = (&mut *dhidden, E::one());
+        self.0.backward(&w_hh, &mut gates, &mut recurrent, dh, initial.is_some(), &mut padded, &mut cell);
 
-        // The sums of the tokens that share an input.
-        let mut shared = ctx.scratch(if self.rows.is_some() { inputs * 3 * hidden } else { 0 });
-        let dsums = match &self.rows {
-            None => &*gates,
-            Some(rows) => {
-                shared.fill(E::zero());
-                add_rows(&gates, 3 * hidden, rows, &mut shared);
-                &*shared
-            }
-        };
-        let dgates = Mat::new(dsums, inputs, 3 * hidden);
-        let drecurrent = Mat::new(&recurrent, tokens, 3 * hidden);
-        if let Some((dx, beta)) = ctx.dx_beta(0) {
-            let w_ih = Mat::new(w_ih, 3 * hidden, input);
-            gemm(E::one(), dgates, w_ih, beta, MatMut::new(dx, inputs, input), config);
-        }
-        if let Some((dw, beta)) = ctx.dx_beta(1) {
-            let x = Mat::new(x, inputs, input);
-            gemm(E::one(), dgates.t(), x, beta, MatMut::new(dw, 3 * hidden, input), config);
-        }
-        if let Some((dw, beta)) = ctx.dx_beta(2) {
-            let before = Mat::new(&before, tokens, hidden);
-            gemm(E::one(), drecurrent.t(), before, beta, MatMut::new(dw, 3 * hidden, hidden), config);
-        }
-        for (bias, gradient) in [(3, dsums), (4, &*recurrent)] {
-            if let Some(db) = ctx.dx(bias) {
-                sum_rows_into(gradient, db);
-            }
-        }
-        if initial.is_some()
-            && let Some(dx) = ctx.dx(5)
-        {
-            axpy(E::one(), &dhidden, dx);
-        }
-        for scratch in [gates, recurrent, before, dhidden, panels, product, shared] {
+        self.0.input_gradients(ctx, &gates, Some(&recurrent), Some(&before));
+        add_initial_gradient(ctx, 5, &dhidden);
+        for scratch in [gates, recurrent, before, dhidden, packed, padded] {
             ctx.recycle(scratch);
         }
     }
@@ -226,7 +151,8 @@ fn reference<'t>(
     let zero = || graph.constant(&Tensor::zeros(graph.dtype(), [layout.sequences(), width]));
     let mut h = initial.unwrap_or_else(zero);
     let mut outputs = vec![None; layout.steps()];
-    for t in steps(layout, reverse) {
+    let times = Recurrent { rows: None, layout: Arc::new(layout.clone()), reverse }.times();
+    for t in times {
         let rows = layout.rows(t);
         let (n, before) = (rows.len(), h.slice(0, rows.len()));
         let input = x[0].slice(rows.start, rows.end).matmul_t(x[1]) + x[3];
@@ -261,7 +187,7 @@ impl<'t> Var<'t> {
         layout: &Arc<PackedSequences>,
         reverse: bool,
     ) -> Self {
-        let op = Gru { rows: rows.cloned(), layout: layout.clone(), reverse };
+        let op = Gru(Recurrent { rows: rows.cloned(), layout: layout.clone(), reverse });
         let [w_ih, w_hh, b_ih, b_hh] = *weights;
         match initial {
             Some(h0) => self.graph().apply(op, &[self, w_ih, w_hh, b_ih, b_hh, h0]),

@@ -5,51 +5,58 @@
 //! i, f, g, o = split(x Wᵢₕᵀ + bᵢₕ + h Wₕₕᵀ + bₕₕ)
 //! c' = σ(f) c + σ(i) tanh(g)      h' = σ(o) tanh c'
 //! ```
-//!
-//! One product serves the inputs of all time steps, and one in backward each weight gradient of all time steps; only
-//! the recurrent product runs step by step. Where tokens share their inputs, as the few symbols of a character model do,
-//! the products are those of the distinct inputs alone: `(E Wᵀ)[ids]` is `E[ids] Wᵀ`.
 
-use super::embedding::{add_rows, gather_rows};
+use super::recurrent::{BackwardCell, ForwardCell, Recurrent, Sizes, add_initial_gradient, copy_initial};
 use crate::{Backward, Case, Forward, GradCheck, Graph, Op, PackedSequences, Var};
-use descant_kernels::{Mat, MatMut, PackedB, Real, gemm, gemm_nt, lstm_cell, sum_rows_into};
+use descant_kernels::{Mat, PackedB, Real, lstm_cell};
 use descant_tensor::Shape;
+use std::ops::Range;
 use std::sync::Arc;
 
-/// Inputs `x[N, I]`, or the distinct rows of it, `w_ih[4H, I]`, `w_hh[4H, H]`, `b_ih[4H]`, `b_hh[4H]`, and perhaps
-/// `h0[B, H]`, `c0[B, H]`; output `[N + 2B, H]`: the hidden states of all tokens, then the last hidden and the last cell
-/// state of each sequence, in the order of [`PackedSequences::order`].
+/// Four gates, initial states `h0[B, H]` and `c0[B, H]`, and two last states: the hidden and the cell state.
 #[derive(Debug)]
-pub struct Lstm {
-    /// Which row of `x` each token has, where it is not its own.
-    rows: Option<Arc<[u32]>>,
-    layout: Arc<PackedSequences>,
-    reverse: bool,
+pub struct Lstm(Recurrent);
+
+struct CellForward<'a, E> {
+    bias: &'a [E],
+    cell: &'a mut [E],
+    cell_before: &'a mut [E],
+    tanh_cell: &'a mut [E],
 }
 
-/// The steps in the order they are computed.
-pub(crate) fn steps(layout: &PackedSequences, reverse: bool) -> impl DoubleEndedIterator<Item = usize> + use<> {
-    let last = layout.steps();
-    (0..last).map(move |t| if reverse { last - 1 - t } else { t })
-}
-
-/// How many of the sequences of step `t` have run a step before it.
-pub(crate) fn continued(layout: &PackedSequences, reverse: bool, t: usize) -> usize {
-    match (reverse, t) {
-        (true, t) => layout.active(t + 1),
-        (false, 0) => 0,
-        (false, t) => layout.active(t),
+impl<E: Real> ForwardCell<E> for CellForward<'_, E> {
+    fn step(&mut self, gates: &mut [E], _recurrent: &mut [E], span: Range<usize>, hidden: &mut [E]) {
+        lstm_cell::Forward {
+            gates,
+            bias: self.bias,
+            cell: &mut self.cell[..hidden.len()],
+            cell_before: &mut self.cell_before[span.clone()],
+            tanh_cell: &mut self.tanh_cell[span],
+            hidden,
+        }
+        .run();
     }
 }
 
-/// That each of the tokens has a row among `inputs`.
-pub(crate) fn check_rows(rows: Option<&[u32]>, inputs: usize, tokens: usize) -> Result<(), String> {
-    if rows.map_or(inputs, <[u32]>::len) != tokens {
-        return Err(format!("the layout has {tokens} tokens"));
-    }
-    match rows.unwrap_or_default().iter().find(|&&row| row as usize >= inputs) {
-        Some(row) => Err(format!("row {row} is outside an input of {inputs} rows")),
-        None => Ok(()),
+struct CellBackward<'a, E> {
+    width: usize,
+    cell_before: &'a [E],
+    tanh_cell: &'a [E],
+    dy: &'a [E],
+    dcell: &'a mut [E],
+}
+
+impl<E: Real> BackwardCell<E> for CellBackward<'_, E> {
+    fn step(&mut self, gates: &mut [E], _recurrent: &mut [E], span: Range<usize>, dhidden: &mut [E]) {
+        lstm_cell::Backward {
+            gates,
+            cell_before: &self.cell_before[span.clone()],
+            tanh_cell: &self.tanh_cell[span.clone()],
+            dy: &self.dy[span],
+            dcell: &mut self.dcell[..dhidden.len()],
+            dhidden,
+        }
+        .run(self.width);
     }
 }
 
@@ -59,27 +66,12 @@ impl Op for Lstm {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let (x, w_ih, w_hh) = (inputs[0], inputs[1], inputs[2]);
-        let hidden = w_hh.last();
-        let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
-        let rows = [4 * hidden];
-        if w_hh.dims() != [4 * hidden, hidden] || x.rank() != 2 || w_ih.dims() != [4 * hidden, x[1]] {
-            return Err("expected x[N, I], w_ih[4H, I] and w_hh[4H, H]".to_owned());
-        }
-        if inputs[3].dims() != rows || inputs[4].dims() != rows {
-            return Err(format!("expected two biases of shape {rows:?}"));
-        }
-        check_rows(self.rows.as_deref(), x[0], tokens)?;
-        if inputs[5..].iter().any(|state| state.dims() != [sequences, hidden]) {
-            return Err(format!("expected initial states of shape [{sequences}, {hidden}]"));
-        }
-        Ok(Shape::from([tokens + 2 * sequences, hidden]))
+        self.0.shape(inputs, 4, 2)
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let (x, w_ih, w_hh, config) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.gemm_config());
-        let (inputs, input, hidden) = (ctx.shape(0)[0], ctx.shape(1)[1], ctx.shape(2)[1]);
-        let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
+        let (w_ih, w_hh, config) = (ctx.input(1), ctx.input(2), ctx.gemm_config());
+        let Sizes { hidden, tokens, sequences, .. } = self.0.sizes(|i| ctx.shape(i));
         let initial = (ctx.inputs() > 5).then(|| (ctx.input(5), ctx.input(6)));
 
         let mut gates = ctx.scratch(tokens * 4 * hidden);
@@ -87,58 +79,21 @@ impl Op for Lstm {
         let mut tanh_cell = ctx.scratch(tokens * hidden);
         let mut bias = ctx.scratch(4 * hidden);
         bias.iter_mut().zip(ctx.input(3)).zip(ctx.input(4)).for_each(|((b, &ih), &hh)| *b = ih + hh);
-        let (panels, product) = PackedB::<E>::scratch(hidden, 4 * hidden, sequences, config);
-        let (mut weights, mut product) = (ctx.scratch(panels.max(w_ih.len())), ctx.scratch(product));
-        let x = Mat::new(x, inputs, input);
-        match &self.rows {
-            None => {
-                let sums = MatMut::new(&mut gates, tokens, 4 * hidden);
-                gemm_nt(x, w_ih, E::zero(), sums, &mut weights, config);
-            }
-            Some(rows) => {
-                let mut sums = ctx.scratch(inputs * 4 * hidden);
-                let distinct = MatMut::new(&mut sums, inputs, 4 * hidden);
-                gemm_nt(x, w_ih, E::zero(), distinct, &mut weights, config);
-                gather_rows(&sums, 4 * hidden, rows, &mut gates);
-                ctx.recycle(sums);
-            }
-        }
+        let (packed, padded) = PackedB::<E>::scratch(hidden, 4 * hidden, sequences, config);
+        let (mut packed_scratch, mut padded) = (ctx.scratch(packed.max(w_ih.len())), ctx.scratch(padded));
+        self.0.input_terms(ctx, &mut gates, &mut packed_scratch);
+        let w_hh = PackedB::new(Mat::new(w_hh, 4 * hidden, hidden).t(), &mut packed_scratch[..packed], config);
 
-        let weights_hh = PackedB::new(Mat::new(w_hh, 4 * hidden, hidden).t(), &mut weights[..panels], config);
-
-        // The states live where the last ones belong in the output.
+        // The running states are stored where the last ones belong in the output.
         let (states, last) = ctx.output().split_at_mut(tokens * hidden);
         let (last_hidden, last_cell) = last.split_at_mut(sequences * hidden);
-        match initial {
-            Some((h0, c0)) => {
-                last_hidden.copy_from_slice(h0);
-                last_cell.copy_from_slice(c0);
-            }
-            None => {
-                last_hidden.fill(E::zero());
-                last_cell.fill(E::zero());
-            }
-        }
-        for t in steps(&self.layout, self.reverse) {
-            let rows = self.layout.rows(t);
-            let active = rows.len();
-            let with_state = if initial.is_some() { active } else { continued(&self.layout, self.reverse, t) };
-            let gates = &mut gates[rows.start * 4 * hidden..rows.end * 4 * hidden];
-            let before = Mat::new(last_hidden, with_state, hidden);
-            weights_hh.gemm(before, E::one(), &mut gates[..with_state * 4 * hidden], &mut product);
-            let span = rows.start * hidden..rows.end * hidden;
-            lstm_cell::Forward {
-                gates,
-                bias: &bias,
-                cell: &mut last_cell[..active * hidden],
-                cell_before: &mut cell_before[span.clone()],
-                tanh_cell: &mut tanh_cell[span.clone()],
-                hidden: &mut last_hidden[..active * hidden],
-            }
-            .run();
-            states[span].copy_from_slice(&last_hidden[..active * hidden]);
-        }
-        for scratch in [weights, product, bias] {
+        copy_initial(initial.map(|(h0, _)| h0), last_hidden);
+        copy_initial(initial.map(|(_, c0)| c0), last_cell);
+        let mut cell =
+            CellForward { bias: &bias, cell: last_cell, cell_before: &mut cell_before, tanh_cell: &mut tanh_cell };
+        let has_initial = initial.is_some();
+        self.0.forward(&w_hh, &mut gates, &mut [], (states, last_hidden), has_initial, &mut padded, &mut cell);
+        for scratch in [packed_scratch, padded, bias] {
             ctx.recycle(scratch);
         }
         ctx.save(gates);
@@ -147,10 +102,10 @@ impl Op for Lstm {
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        let (x, w_ih, w_hh, config) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.gemm_config());
-        let (inputs, input, hidden) = (ctx.shape(0)[0], ctx.shape(1)[1], ctx.shape(2)[1]);
-        let (tokens, sequences) = (self.layout.tokens(), self.layout.sequences());
+        let (w_hh, config) = (ctx.input(2), ctx.gemm_config());
+        let Sizes { hidden, tokens, sequences, .. } = self.0.sizes(|i| ctx.shape(i));
         let (output, (dy, dlast)) = (ctx.output(), ctx.dy().split_at(tokens * hidden));
+        let initial = (ctx.inputs() > 5).then(|| ctx.input(5));
 
         let mut gates = ctx.take_saved(0, tokens * 4 * hidden);
         let cell_before = ctx.take_saved(1, tokens * hidden);
@@ -160,72 +115,23 @@ impl Op for Lstm {
         dhidden.copy_from_slice(&dlast[..sequences * hidden]);
         dcell.copy_from_slice(&dlast[sequences * hidden..]);
 
-        // Through time: the saved gates become the gradients of their sums.
-        let (panels, product) = PackedB::<E>::scratch(4 * hidden, hidden, sequences, config);
-        let (mut panels, mut product) = (ctx.scratch(panels), ctx.scratch(product));
-        let weights = PackedB::new(Mat::new(w_hh, 4 * hidden, hidden), &mut panels, config);
-        let has_initial = ctx.inputs() > 5;
-        for t in steps(&self.layout, self.reverse).rev() {
-            let rows = self.layout.rows(t);
-            let active = rows.len();
-            let with_state = if has_initial { active } else { continued(&self.layout, self.reverse, t) };
-            let gates = &mut gates[rows.start * 4 * hidden..rows.end * 4 * hidden];
-            let span = rows.start * hidden..rows.end * hidden;
-            lstm_cell::Backward {
-                gates,
-                cell_before: &cell_before[span.clone()],
-                tanh_cell: &tanh_cell[span.clone()],
-                dy: &dy[span],
-                dhidden: &dhidden[..active * hidden],
-                dcell: &mut dcell[..active * hidden],
-            }
-            .run(hidden);
-            let dgates = Mat::new(gates, with_state, 4 * hidden);
-            weights.gemm(dgates, E::zero(), &mut dhidden, &mut product);
-        }
+        let (packed, padded) = PackedB::<E>::scratch(4 * hidden, hidden, sequences, config);
+        let (mut packed, mut padded) = (ctx.scratch(packed), ctx.scratch(padded));
+        let w_hh = PackedB::new(Mat::new(w_hh, 4 * hidden, hidden), &mut packed, config);
+        let mut cell =
+            CellBackward { width: hidden, cell_before: &cell_before, tanh_cell: &tanh_cell, dy, dcell: &mut dcell };
+        let dh = (&mut *dhidden, E::zero());
+        self.0.backward(&w_hh, &mut gates, &mut [], dh, initial.is_some(), &mut padded, &mut cell);
 
-        let dgates_t = Mat::new(&gates, tokens, 4 * hidden).t();
-        // The sums of the tokens that share an input.
-        let mut shared = ctx.scratch(if self.rows.is_some() { inputs * 4 * hidden } else { 0 });
-        let (dsums, dsums_t) = match &self.rows {
-            None => (&*gates, dgates_t),
-            Some(rows) => {
-                shared.fill(E::zero());
-                add_rows(&gates, 4 * hidden, rows, &mut shared);
-                (&*shared, Mat::new(&shared, inputs, 4 * hidden).t())
-            }
-        };
-        if let Some((dx, beta)) = ctx.dx_beta(0) {
-            let (dsums, w_ih) = (Mat::new(dsums, inputs, 4 * hidden), Mat::new(w_ih, 4 * hidden, input));
-            gemm(E::one(), dsums, w_ih, beta, MatMut::new(dx, inputs, input), config);
-        }
-        if let Some((dw, beta)) = ctx.dx_beta(1) {
-            let x = Mat::new(x, inputs, input);
-            gemm(E::one(), dsums_t, x, beta, MatMut::new(dw, 4 * hidden, input), config);
-        }
+        let mut before = ctx.scratch(if ctx.needs(2) { tokens * hidden } else { 0 });
         if ctx.needs(2) {
-            let mut before = ctx.scratch(tokens * hidden);
-            let initial = has_initial.then(|| ctx.input(5));
-            hidden_before(&self.layout, self.reverse, output, initial, hidden, &mut before);
-            let before_matrix = Mat::new(&before, tokens, hidden);
-            if let Some((dw, beta)) = ctx.dx_beta(2) {
-                gemm(E::one(), dgates_t, before_matrix, beta, MatMut::new(dw, 4 * hidden, hidden), config);
-            }
-            ctx.recycle(before);
+            self.0.hidden_before(output, initial, hidden, &mut before);
         }
-        for bias in [3, 4] {
-            if let Some(db) = ctx.dx(bias) {
-                sum_rows_into(dsums, db);
-            }
-        }
-        if has_initial {
-            for (i, gradient) in [(5, &dhidden), (6, &dcell)] {
-                if let Some(dx) = ctx.dx(i) {
-                    descant_kernels::axpy(E::one(), gradient, dx);
-                }
-            }
-        }
-        for scratch in [gates, cell_before, tanh_cell, dhidden, dcell, panels, product, shared] {
+        let known = ctx.needs(2).then_some(&*before);
+        self.0.input_gradients(ctx, &gates, None, known);
+        add_initial_gradient(ctx, 5, &dhidden);
+        add_initial_gradient(ctx, 6, &dcell);
+        for scratch in [gates, cell_before, tanh_cell, dhidden, dcell, packed, padded, before] {
             ctx.recycle(scratch);
         }
     }
@@ -261,29 +167,6 @@ impl GradCheck for Lstm {
     }
 }
 
-/// The hidden state before each token, `[N, H]`: of the step computed before it, or the initial one.
-pub(crate) fn hidden_before<E: Real>(
-    layout: &PackedSequences,
-    reverse: bool,
-    states: &[E],
-    initial: Option<&[E]>,
-    hidden: usize,
-    before: &mut [E],
-) {
-    for t in 0..layout.steps() {
-        let (rows, with_state) = (layout.rows(t), continued(layout, reverse, t));
-        let (after, fresh) = before[rows.start * hidden..rows.end * hidden].split_at_mut(with_state * hidden);
-        if with_state > 0 {
-            let from = if reverse { layout.rows(t + 1) } else { layout.rows(t - 1) }.start * hidden;
-            after.copy_from_slice(&states[from..][..after.len()]);
-        }
-        match initial {
-            Some(initial) => fresh.copy_from_slice(&initial[with_state * hidden..rows.len() * hidden]),
-            None => fresh.fill(E::zero()),
-        }
-    }
-}
-
 fn weights<'t>(x: &[Var<'t>]) -> [Var<'t>; 4] {
     [x[1], x[2], x[3], x[4]]
 }
@@ -300,7 +183,8 @@ fn reference<'t>(
     let zero = || graph.constant(&descant_tensor::Tensor::zeros(graph.dtype(), [layout.sequences(), width]));
     let (mut h, mut c) = initial.unwrap_or_else(|| (zero(), zero()));
     let mut outputs = vec![None; layout.steps()];
-    for t in steps(layout, reverse) {
+    let times = Recurrent { rows: None, layout: Arc::new(layout.clone()), reverse }.times();
+    for t in times {
         let (n, all) = (layout.active(t), layout.sequences());
         let (h_t, c_t) = (h.slice(0, n), c.slice(0, n));
         let sums =
@@ -329,7 +213,7 @@ impl<'t> Var<'t> {
         layout: &Arc<PackedSequences>,
         reverse: bool,
     ) -> Self {
-        let op = Lstm { rows: rows.cloned(), layout: layout.clone(), reverse };
+        let op = Lstm(Recurrent { rows: rows.cloned(), layout: layout.clone(), reverse });
         let [w_ih, w_hh, b_ih, b_hh] = *weights;
         match initial {
             Some((h0, c0)) => self.graph().apply(op, &[self, w_ih, w_hh, b_ih, b_hh, h0, c0]),
