@@ -22,7 +22,7 @@ impl<'t> Graph<'t> {
             return Var { graph: self, id };
         }
         recording.drop_activations(start, y.id);
-        // What is read again outside is computed again there.
+        // Sums that are read outside are rematerialised there.
         recording.lora_sums.retain(|(_, node)| (*node as usize) < start);
         y
     }

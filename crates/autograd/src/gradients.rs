@@ -67,7 +67,7 @@ impl Gradients {
         Self { buffer: Buffer::zeros(dtype, layout.len()), layout, touched: untouched.clone(), pending_zero: untouched }
     }
 
-    /// Sets all to zero, and forgets which parameters received one.
+    /// Sets all to zero, and marks every parameter as without gradient.
     pub fn clear(&mut self) {
         self.buffer.clear();
         self.touched.fill(false);
@@ -120,7 +120,7 @@ impl Gradients {
         self.touched[id.0 as usize]
     }
 
-    /// Remembers that these gradients, once others are added to them, reach whatever those reached.
+    /// Marks every parameter that `other` has a gradient for, once that is added.
     pub fn touch_as(&mut self, other: &Gradients) {
         self.touched.iter_mut().zip(&other.touched).for_each(|(a, &b)| *a |= b);
     }

@@ -183,7 +183,7 @@ mod tests {
         gradients.check(&parameters)
     }
 
-    /// As layers read rows of one weight, and recomputed: the sum that `matmul` reads is computed again where it is needed.
+    /// As layers read rows of one weight, and recomputed: the sum that `matmul` reads is rematerialised where it is needed.
     #[test]
     fn rows_of_an_adapted_weight_and_recomputed_parts_have_their_gradients() -> Result<()> {
         let (mut parameters, weight) = adapted();

@@ -95,7 +95,7 @@ impl Ragged {
         ]
     }
 
-    /// The contexts in primitives, sequence by sequence: what the fused operations are held against.
+    /// The contexts from primitive operations, sequence by sequence: the reference of the fused operations.
     pub(crate) fn reference<'t>(
         &self,
         [q, k, v]: [Var<'t>; 3],
@@ -140,7 +140,7 @@ impl Ragged {
         let (v, width, config) = (ctx.input(values), ctx.shape(values)[1], ctx.gemm_config());
         let (queries, memory) = self.longest();
         let (mut copy_v, mut copy_dy) = (ctx.scratch(memory * width), ctx.scratch(queries * width));
-        let (mut dweights, mut turned) = (ctx.scratch(queries * memory), ctx.scratch(memory * width));
+        let (mut dweights, mut transposed) = (ctx.scratch(queries * memory), ctx.scratch(memory * width));
         let dy = ctx.dy();
         for Sequence { queries, memory, scores } in self.sequences() {
             let weights = &mut weights[scores];
@@ -148,7 +148,7 @@ impl Ragged {
             let memory_rows = Rows { rows: memory, width };
             let dweights = &mut dweights[..weights.len()];
             let into = MatMut::new(dweights, queries.len(), memory.len());
-            let v_t = memory_rows.gather(v, &mut copy_v).transposed_for_gemm(queries.len(), &mut turned);
+            let v_t = memory_rows.gather(v, &mut copy_v).transposed_for_gemm(queries.len(), &mut transposed);
             gemm(E::one(), dy, v_t, E::zero(), into, config);
             if let Some(dv) = ctx.dx(values) {
                 let weights = Mat::new(weights, queries.len(), memory.len());
@@ -159,7 +159,7 @@ impl Ragged {
                 p.iter_mut().zip(dp).for_each(|(p, &dp)| *p *= dp - mean);
             }
         }
-        [copy_v, copy_dy, dweights, turned].into_iter().for_each(|scratch| ctx.recycle(scratch));
+        [copy_v, copy_dy, dweights, transposed].into_iter().for_each(|scratch| ctx.recycle(scratch));
     }
 }
 

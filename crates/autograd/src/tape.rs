@@ -21,7 +21,7 @@ impl Tape {
         self.start(parameters, Mode { gradients: true, dropout: Some(seed), ..Mode::default() })
     }
 
-    /// Starts a pass without gradients and without dropout, whose products may use several threads.
+    /// Starts a pass without gradients and without dropout, whose GEMMs may use several threads.
     pub fn infer<'t>(&'t mut self, parameters: &'t Parameters, parallelism: Parallelism) -> Graph<'t> {
         self.start(parameters, Mode { parallelism, ..Mode::default() })
     }

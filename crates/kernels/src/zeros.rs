@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 const PART: usize = 1 << 18;
 
 /// `len` zeros, aligned, set by all threads of rayon's pool: what takes the time of large memory is the page fault of
-/// each page's first touch, and those of several threads go side by side.
+/// each page's first touch, and those of several threads run in parallel.
 ///
 /// # Errors
 /// [`Error::OutOfMemory`].

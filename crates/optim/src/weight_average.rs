@@ -19,7 +19,7 @@ impl WeightAverage {
     }
 
     /// Averages in the weights after this many steps, on the threads of the current rayon pool. Early on, the decay is at most
-    /// `(1 + steps) / (10 + steps)`, so that hardly trained weights are soon forgotten.
+    /// `(1 + steps) / (10 + steps)`, so that hardly trained weights soon lose their influence.
     pub fn update(&mut self, weights: &Parameters, steps: u64) {
         let steps = steps as f64;
         let decay = self.decay.min((1.0 + steps) / (10.0 + steps));

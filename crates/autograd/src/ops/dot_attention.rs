@@ -32,18 +32,18 @@ impl Op for DotAttention {
         let (q, k, width, config) = (ctx.input(0), ctx.input(1), ctx.shape(0)[1], ctx.gemm_config());
         let (queries, memory) = self.batch.longest();
         let (mut copy_q, mut copy_k) = (ctx.scratch(queries * width), ctx.scratch(memory * width));
-        let mut turned = ctx.scratch(memory * width);
+        let mut transposed = ctx.scratch(memory * width);
         let mut scores = ctx.scratch(self.batch.scores());
         for sequence in self.batch.sequences() {
             let q = Rows { rows: sequence.queries, width }.gather(q, &mut copy_q);
             let k = Rows { rows: sequence.memory, width }.gather(k, &mut copy_k);
             let scores = &mut scores[sequence.scores];
             let scores = MatMut::new(scores, sequence.queries.len(), sequence.memory.len());
-            let k_t = k.transposed_for_gemm(sequence.queries.len(), &mut turned);
+            let k_t = k.transposed_for_gemm(sequence.queries.len(), &mut transposed);
             gemm(E::of(self.scale), q, k_t, E::zero(), scores, config);
         }
         self.batch.contexts(ctx, 2, &mut scores);
-        [copy_q, copy_k, turned].into_iter().for_each(|scratch| ctx.recycle(scratch));
+        [copy_q, copy_k, transposed].into_iter().for_each(|scratch| ctx.recycle(scratch));
         ctx.save(scores);
     }
 

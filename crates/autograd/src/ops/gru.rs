@@ -6,7 +6,7 @@
 //! n = tanh(x Wᵢₙᵀ + bᵢₙ + r (h Wₕₙᵀ + bₕₙ))      h' = (1 - z) n + z h
 //! ```
 //!
-//! As in [`super::lstm`], only the recurrent product runs step by step, and inputs that tokens share are multiplied once.
+//! As in `lstm.rs`, only the recurrent GEMM runs step by step, and inputs that tokens share are multiplied once.
 
 use super::recurrent::{BackwardCell, ForwardCell, Recurrent, Sizes, add_initial_gradient, copy_initial};
 use crate::{Backward, Case, Forward, GradCheck, Graph, Op, PackedSequences, Var};

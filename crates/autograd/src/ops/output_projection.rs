@@ -6,7 +6,7 @@ use descant_kernels::{GemmConfig, Mat, MatMut, Real, axpy, gemm, map, map_into, 
 use descant_tensor::Shape;
 use std::ops::Range;
 
-/// Logits that exist at once, in elements: enough rows for the products to run at full speed.
+/// Logits that exist at once, in elements: enough rows for the GEMMs to run at full speed.
 const BLOCK: usize = 8 << 20;
 
 /// Rows of a block.
@@ -27,7 +27,7 @@ pub(super) fn check(inputs: &[Shape]) -> Result<(), String> {
 
 /// Hidden states `h[N, H]`, and the projection `W[V, H]`, perhaps with `b[V]`, to logits.
 ///
-/// The logits of a block lie class by class, `zᵀ = W hᵀ + b`: so all products read and write their matrices along the
+/// The logits of a block lie class by class, `zᵀ = W hᵀ + b`: so all GEMMs read and write their matrices along the
 /// rows, and the weights, much the largest of them, are never transposed.
 pub(super) struct Projection<'a, E> {
     hidden: &'a [E],

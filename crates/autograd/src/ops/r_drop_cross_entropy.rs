@@ -1,4 +1,4 @@
-//! Cross entropy of two passes with different dropout, which are also held against each other (R-Drop, Liang et al. 2021,
+//! Cross entropy of two passes with different dropout, which are also compared with each other (R-Drop, Liang et al. 2021,
 //! arXiv 2106.14448), in one operation with their output projection, over blocks of rows:
 //!
 //! ```text

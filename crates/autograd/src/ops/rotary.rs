@@ -18,7 +18,7 @@ pub struct RotaryAngles {
     half: usize,
     /// For each position from the first to the last, the cosines of its angles.
     cos: Vec<f64>,
-    /// And the sines.
+    /// The sine of each angle, in the same order.
     sin: Vec<f64>,
 }
 
@@ -49,12 +49,12 @@ impl Rotary {
     /// Rotates by the angles, or back by them; adds to what is there where `add` is set.
     fn turn<E: Real>(&self, x: &[E], y: &mut [E], columns: usize, back: bool, add: bool) {
         let RotaryAngles { positions, half, cos, sin } = &*self.angles;
-        let (half, turned) = (*half, self.heads * 2 * half);
+        let (half, rotated) = (*half, self.heads * 2 * half);
         let (old, sign) = (if add { E::one() } else { E::zero() }, if back { -E::one() } else { E::one() });
         let keep = |y: &mut E, value: E| *y = if add { old * *y + value } else { value };
         for ((x, y), &position) in x.chunks_exact(columns).zip(y.chunks_exact_mut(columns)).zip(positions) {
             let (cos, sin) = (&cos[position * half..][..half], &sin[position * half..][..half]);
-            for (x, y) in x[..turned].chunks_exact(2 * half).zip(y.chunks_exact_mut(2 * half)) {
+            for (x, y) in x[..rotated].chunks_exact(2 * half).zip(y.chunks_exact_mut(2 * half)) {
                 let ((x1, x2), (y1, y2)) = (x.split_at(half), y.split_at_mut(half));
                 vectorized(
                     #[inline(always)]
@@ -68,7 +68,7 @@ impl Rotary {
                     },
                 );
             }
-            y[turned..].iter_mut().zip(&x[turned..]).for_each(|(y, &x)| keep(y, x));
+            y[rotated..].iter_mut().zip(&x[rotated..]).for_each(|(y, &x)| keep(y, x));
         }
     }
 }

@@ -37,14 +37,14 @@ impl Op for Transpose {
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
         let (dy, (rows, columns, len)) = (ctx.dy(), matrices(ctx.shape(0)));
-        let mut turned = ctx.scratch(len);
+        let mut transposed = ctx.scratch(len);
         if let Some(dx) = ctx.dx(0) {
             for (dy, dx) in dy.chunks_exact(len).zip(dx.chunks_exact_mut(len)) {
-                transpose(dy, columns, rows, &mut turned);
-                axpy(E::one(), &turned, dx);
+                transpose(dy, columns, rows, &mut transposed);
+                axpy(E::one(), &transposed, dx);
             }
         }
-        ctx.recycle(turned);
+        ctx.recycle(transposed);
     }
 }
 

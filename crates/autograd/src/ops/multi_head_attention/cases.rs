@@ -106,7 +106,7 @@ impl GradCheck for MultiHeadAttention {
         ];
         let mut cases = Vec::new();
         for (name, heads, tile) in kinds {
-            // Queries, keys and values side by side, and a column before them that none reads.
+            // A fused projection of queries, keys and values, with an unused column before them.
             let (q, kv) = (heads.heads * heads.head_dim, heads.kv_heads * heads.head_dim);
             let columns = [1, 1 + q, 1 + q + kv];
             let (queries, memory) = match heads.causal {
