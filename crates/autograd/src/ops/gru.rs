@@ -73,7 +73,7 @@ impl Op for Gru {
         let states = ctx.output().split_at_mut(tokens * hidden);
         copy_initial(initial, states.1);
         let mut cell = CellForward { bias_ih, bias_hh, before: &mut before };
-        self.0.forward(&w_hh, &mut gates, &mut recurrent, states, initial.is_some(), &mut padded, &mut cell);
+        self.0.forward(&w_hh, (&mut gates, &mut recurrent), states, initial.is_some(), &mut padded, &mut cell);
         for scratch in [packed_scratch, padded, before] {
             ctx.recycle(scratch);
         }
@@ -99,7 +99,7 @@ impl Op for Gru {
         let w_hh = PackedB::new(Mat::new(w_hh, 3 * hidden, hidden), &mut packed, config);
         let mut cell = CellBackward { width: hidden, before: &before, dy };
         let dh = (&mut *dhidden, E::one());
-        self.0.backward(&w_hh, &mut gates, &mut recurrent, dh, initial.is_some(), &mut padded, &mut cell);
+        self.0.backward(&w_hh, (&mut gates, &mut recurrent), dh, initial.is_some(), &mut padded, &mut cell);
 
         self.0.input_gradients(ctx, &gates, Some(&recurrent), Some(&before));
         add_initial_gradient(ctx, 5, &dhidden);

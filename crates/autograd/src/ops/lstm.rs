@@ -92,7 +92,7 @@ impl Op for Lstm {
         let mut cell =
             CellForward { bias: &bias, cell: last_cell, cell_before: &mut cell_before, tanh_cell: &mut tanh_cell };
         let has_initial = initial.is_some();
-        self.0.forward(&w_hh, &mut gates, &mut [], (states, last_hidden), has_initial, &mut padded, &mut cell);
+        self.0.forward(&w_hh, (&mut gates, &mut []), (states, last_hidden), has_initial, &mut padded, &mut cell);
         for scratch in [packed_scratch, padded, bias] {
             ctx.recycle(scratch);
         }
@@ -121,7 +121,7 @@ impl Op for Lstm {
         let mut cell =
             CellBackward { width: hidden, cell_before: &cell_before, tanh_cell: &tanh_cell, dy, dcell: &mut dcell };
         let dh = (&mut *dhidden, E::zero());
-        self.0.backward(&w_hh, &mut gates, &mut [], dh, initial.is_some(), &mut padded, &mut cell);
+        self.0.backward(&w_hh, (&mut gates, &mut []), dh, initial.is_some(), &mut padded, &mut cell);
 
         let mut before = ctx.scratch(if ctx.needs(2) { tokens * hidden } else { 0 });
         if ctx.needs(2) {

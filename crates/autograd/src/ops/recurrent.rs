@@ -136,8 +136,7 @@ impl Recurrent {
     pub(super) fn forward<E: Real>(
         &self,
         w_hh: &PackedB<'_, E>,
-        gates: &mut [E],
-        recurrent: &mut [E],
+        (gates, recurrent): (&mut [E], &mut [E]),
         (states, hidden): (&mut [E], &mut [E]),
         has_initial: bool,
         scratch: &mut [E],
@@ -168,8 +167,7 @@ impl Recurrent {
     pub(super) fn backward<E: Real>(
         &self,
         w_hh: &PackedB<'_, E>,
-        gates: &mut [E],
-        recurrent: &mut [E],
+        (gates, recurrent): (&mut [E], &mut [E]),
         (dhidden, beta): (&mut [E], E),
         has_initial: bool,
         scratch: &mut [E],
