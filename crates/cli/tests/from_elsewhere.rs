@@ -6,18 +6,6 @@ use common::Folder;
 use serde_json::{Value, json};
 use std::fs;
 
-/// A small Llama of bytes as a folder of `transformers`, called `model`.
-fn exported() -> Folder {
-    let folder = Folder::new();
-    let llama = "model.transformer={heads = 2, norm = \"rms\", gated = true, activation = \"silu\", bias = false}";
-    let train = ["train", "bf16.toml", "--run", "run", "--quiet", "--set", "train.steps=3", "--set", llama];
-    let more = ["tokenizer={kind='byte-bpe',vocabulary=300}", "data.stream=false", "model.output_bias=false"];
-    let set = more.iter().flat_map(|setting| ["--set", setting]);
-    folder.succeed(&train.into_iter().chain(set).collect::<Vec<_>>());
-    folder.succeed(&["export", "run", "model"]);
-    folder
-}
-
 fn json_of(folder: &Folder, name: &str) -> Value {
     serde_json::from_slice(&fs::read(folder.path("model").join(name)).unwrap()).unwrap()
 }
@@ -46,7 +34,7 @@ fn refused(folder: &Folder, name: &str, bytes: impl AsRef<[u8]>, parts: &[&str])
 
 #[test]
 fn tokenizers_that_do_not_fit_are_refused() {
-    let folder = exported();
+    let folder = Folder::with_exported_llama();
     let tokenizer = json_of(&folder, "tokenizer.json");
     let refused = |place: &str, value: Value, parts: &[&str]| {
         let mut changed = tokenizer.clone();
@@ -88,7 +76,7 @@ fn tokenizers_that_do_not_fit_are_refused() {
 
 #[test]
 fn settings_of_another_type_or_size_are_refused() {
-    let folder = exported();
+    let folder = Folder::with_exported_llama();
     let config = json_of(&folder, "config.json");
     let set = |key: &str, value: Value, parts: &[&str]| {
         let mut changed = config.clone();
@@ -123,7 +111,7 @@ fn settings_of_another_type_or_size_are_refused() {
 
 #[test]
 fn weights_that_do_not_fit_are_refused() {
-    let folder = exported();
+    let folder = Folder::with_exported_llama();
     let whole = fs::read(folder.path("model/model.safetensors")).unwrap();
     let name = "model.safetensors";
     let length = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
@@ -181,7 +169,7 @@ fn weights_that_do_not_fit_are_refused() {
 
 #[test]
 fn what_is_no_model_folder_is_told() {
-    let folder = exported();
+    let folder = Folder::with_exported_llama();
     fs::create_dir(folder.path("mt")).unwrap();
     folder.fail(&["import", "mt"], &["mt", "no Hugging Face folder", "config.json"]);
     folder.write("mt/model.gguf", "");
@@ -196,7 +184,7 @@ fn what_is_no_model_folder_is_told() {
 
 #[test]
 fn exports_say_what_is_wrong_with_a_name_or_a_model() {
-    let folder = exported();
+    let folder = Folder::with_exported_llama();
     for name in ["model.onnx", "model.pt", "pytorch_model.bin", "a.SafeTensors"] {
         folder.fail(&["export", "run", name], &[name, "written as a folder", ".gguf"]);
         assert!(!folder.path(name).exists());

@@ -10,18 +10,6 @@ use mutation::survives;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// A language model of bytes as a folder of `transformers`, whose template is then replaced.
-fn exported() -> Folder {
-    let folder = Folder::new();
-    let llama = "model.transformer={heads = 2, norm = \"rms\", gated = true, activation = \"silu\", bias = false}";
-    let train = ["train", "bf16.toml", "--run", "run", "--quiet", "--set", "train.steps=3", "--set", llama];
-    let more = ["tokenizer={kind='byte-bpe',vocabulary=300}", "data.stream=false", "model.output_bias=false"];
-    let set = more.iter().flat_map(|setting| ["--set", setting]);
-    folder.succeed(&train.into_iter().chain(set).collect::<Vec<_>>());
-    folder.succeed(&["export", "run", "model"]);
-    folder
-}
-
 /// What `generate --chat` says of a model with this template.
 #[track_caller]
 fn refused(folder: &Folder, template: &str, parts: &[&str]) {
@@ -44,7 +32,7 @@ fn refused(folder: &Folder, template: &str, parts: &[&str]) {
 
 #[test]
 fn a_template_cannot_end_the_program() {
-    let folder = exported();
+    let folder = Folder::with_exported_llama();
     let refused = |template: &str, parts: &[&str]| refused(&folder, template, parts);
     // Panics.
     refused("{% for m in messages %}{{ loop.cycle() }}{% endfor %}", &["interpreter failed", "divisor of zero"]);
@@ -71,7 +59,7 @@ fn a_template_cannot_end_the_program() {
 
 #[test]
 fn a_long_template_is_read_or_refused() {
-    let folder = exported();
+    let folder = Folder::with_exported_llama();
     let chain = |part: &str, count: usize| format!("{{{{ 1{} }}}}", part.repeat(count));
     let before = |part: &str, count: usize| format!("{{{{ {}1 }}}}", part.repeat(count));
     // As much as 64 KB hold.

@@ -128,6 +128,18 @@ impl Folder {
         folder
     }
 
+    /// The same, with a small byte-level Llama in `model`, a folder of `transformers`.
+    pub fn with_exported_llama() -> Self {
+        let folder = Self::new();
+        let llama = "model.transformer={heads = 2, norm = \"rms\", gated = true, activation = \"silu\", bias = false}";
+        let train = ["train", "bf16.toml", "--run", "run", "--quiet", "--set", "train.steps=3", "--set", llama];
+        let more = ["tokenizer={kind='byte-bpe',vocabulary=300}", "data.stream=false", "model.output_bias=false"];
+        let set = more.iter().flat_map(|setting| ["--set", setting]);
+        folder.succeed(&train.into_iter().chain(set).collect::<Vec<_>>());
+        folder.succeed(&["export", "run", "model"]);
+        folder
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
