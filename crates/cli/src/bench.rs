@@ -22,7 +22,7 @@ use std::time::Instant;
 pub(crate) struct Bench {
     /// A workload (charrnn, ptb650, s2s_lstm, gpt_small, gpt_6_384, ts2s_256, gpt2_124m), or a recipe
     recipe: String,
-    /// Change a value of the recipe, such as --set model.hidden=256 (may be repeated)
+    /// Override a key of the recipe, such as --set model.hidden=256 (may be repeated)
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Sequences in a batch

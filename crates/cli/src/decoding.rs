@@ -11,7 +11,7 @@ pub(crate) struct Decoding {
     pub(crate) beam: Option<usize>,
     /// Length penalty of a beam search: hypotheses are ranked by log probability / ((5 + tokens) / 6)^X [default: 0.6]; of an
     /// imported model, as transformers ranks them, by log probability / tokens^X [default: 1]. EOS counts as a token;
-    /// forbidden tokens have no probability, and the others all
+    /// forbidden tokens are masked, and the probabilities renormalised over the rest
     #[arg(long, value_name = "X")]
     length_penalty: Option<f64>,
     /// Sampling: draw tokens by their probability (the default for language models that continue a text)
@@ -33,13 +33,13 @@ pub(crate) struct Decoding {
     /// Random seed of sampling: the same seed, line and options give the same text [default: 1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// The most tokens to generate, EOS among them [default: 1.5 times as many as in training for a source of that length;
-    /// 500 for a model of one continuous text and for an imported one]
+    /// Maximum number of new tokens, including EOS [default: 1.5 times the longest target in training for a source of the
+    /// same length; 500 for a model of one continuous text and for an imported one]
     #[arg(long, value_name = "N")]
     max_length: Option<usize>,
-    /// Context length: the most tokens that a language model attends to; of a longer text, generation goes on from the last
-    /// half of them. One continuous text is evaluated in chunks of so many [default: as in training, but for models with
-    /// relative positions or recurrent layers]
+    /// Context length: the maximum number of tokens that a language model attends to. Beyond it, generation continues from
+    /// the last half. One continuous text is evaluated in chunks of this length [default: the training length; no limit for
+    /// relative positions and recurrent layers]
     #[arg(long, value_name = "N")]
     pub(crate) context: Option<usize>,
 }

@@ -15,10 +15,10 @@ use std::time::Instant;
 
 #[derive(Args)]
 pub(crate) struct Demo {
-    /// The folder to write to; what an earlier demo left there is replaced
+    /// The folder to write to; a previous demo's run is overwritten
     #[arg(long, value_name = "DIR", default_value = "runs/demo")]
     run: PathBuf,
-    /// Train for a few seconds only, to see that everything works: too short to learn to write
+    /// A smoke test: train for a few seconds only, too short for useful output
     #[arg(long)]
     small: bool,
     #[command(flatten)]

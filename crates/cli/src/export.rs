@@ -11,12 +11,12 @@ use std::path::PathBuf;
 pub(crate) struct Export {
     /// The run, or one of its checkpoints
     run: PathBuf,
-    /// The folder to write, for transformers or, of a recurrent model, PyTorch; or a file that ends in .gguf, for llama.cpp
+    /// Output: a folder (of transformers; PyTorch tensors of LSTM and GRU models), or a file ending in .gguf for llama.cpp
     place: PathBuf,
-    /// Write the LoRA adapters of a fine-tuned run alone, as a folder that PEFT loads on top of the model that it began from
+    /// Write the LoRA adapters of a fine-tuned run alone, as a folder that PEFT loads on top of the base model
     #[arg(long)]
     adapter: bool,
-    /// Write the matrices of a .gguf file with these numbers
+    /// Element type of the matrices in a .gguf file
     #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = ["f32", "f16", "bf16"])]
     numbers: String,
 }

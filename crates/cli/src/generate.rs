@@ -28,9 +28,9 @@ pub(crate) struct Generate {
     input: Option<PathBuf>,
     #[command(flatten)]
     decoding: Decoding,
-    /// Chat: each text is a user message to a model with a chat template (the default for one trained on conversations).
-    /// The lines of standard input are then one conversation, and an empty line begins another; of a pipe, each line is a
-    /// conversation of its own unless --chat is given
+    /// Chat: each text is a user message to a model with a chat template (the default for one trained on conversations). At a
+    /// terminal the lines are one conversation, and an empty line starts a new one. From a pipe, each line is a separate
+    /// conversation; with --chat, the lines are one conversation as at a terminal
     #[arg(long, conflicts_with = "no_chat")]
     chat: bool,
     /// Take texts as plain prompts, also for a model with a chat template
@@ -50,7 +50,7 @@ pub(crate) struct Generate {
     /// Print line ends within texts as they are, rather than as \n, also for the lines of a file or a pipe
     #[arg(long, conflicts_with = "json")]
     raw: bool,
-    /// Batch size: lines that are decoded together; 1 answers every line at once
+    /// Batch size: number of lines decoded together. With 1, each line is answered immediately
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
     #[command(flatten)]

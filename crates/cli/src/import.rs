@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub(crate) struct Import {
-    /// The folder: of transformers, with config.json, weights (safetensors or pytorch_model.bin) and a tokenizer; of
-    /// recurrent tensors of PyTorch; or of CTranslate2. Or a .gguf file; or hf:OWNER/NAME, to fetch it from the Hugging Face
-    /// Hub. Or a folder of PEFT with a LoRA adapter, whose model --base names
+    /// A folder of transformers (config.json, weights as safetensors or pytorch_model.bin, and a tokenizer), of PyTorch LSTM
+    /// or GRU weights, of CTranslate2, or of a PEFT LoRA adapter (see --base); a .gguf file; or hf:OWNER/NAME, downloaded from
+    /// the Hugging Face Hub
     #[arg(value_name = "FOLDER|FILE.gguf|hf:OWNER/NAME")]
     model: PathBuf,
-    /// The model that an adapter of PEFT is of [default: the folder that it names]
+    /// The base model of a PEFT adapter [default: the folder that adapter_config.json names]
     #[arg(long, value_name = "MODEL")]
     base: Option<PathBuf>,
     /// The run folder to write [default: runs/ and the model's name]

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 #[derive(Args)]
 #[command(arg_required_else_help = true)]
 pub(crate) struct Init {
-    /// What there is to learn from
+    /// Kind of training data
     kind: Starter,
     /// The recipe to write, such as my.toml; without it, it is printed
     file: Option<PathBuf>,

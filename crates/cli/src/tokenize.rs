@@ -12,14 +12,14 @@ use std::sync::Arc;
 
 #[derive(Args)]
 pub(crate) struct Tokenize {
-    /// A run; what `descant import` reads; or a tokenizer alone: a tokenizer.json, or a model of SentencePiece
+    /// A run; what `descant import` reads; or a tokenizer alone: a tokenizer.json, or a SentencePiece model
     tokenizer: PathBuf,
     /// The texts [default: the lines of standard input]
     texts: Vec<String>,
     /// Read the lines of a file instead; of JSON (.jsonl, .json), the "text" of each object
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
     input: Option<PathBuf>,
-    /// Of an encoder-decoder, by the tokenizer of what it writes
+    /// Use the target tokenizer of an encoder-decoder
     #[arg(long)]
     target: bool,
     /// Print a JSON object a line for each text: line, text, ids (with special tokens), tokens, decoded

@@ -20,8 +20,8 @@ pub(crate) struct Train {
     /// The folder to write to [default: runs/ and the recipe's name]
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
-    /// Go on with the training in that folder, by its own recipe: it ends in the same bits as one that was never broken
-    /// off. A --set changes what may change, such as train.steps; the folder may stand in the recipe's place
+    /// Resume the training in the run folder, with the run's own recipe; the result is bitwise identical to an uninterrupted
+    /// run. --set may change some keys, such as train.steps. The run folder may be given instead of a recipe
     #[arg(long)]
     resume: bool,
     #[command(flatten)]
