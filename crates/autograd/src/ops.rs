@@ -1,4 +1,5 @@
-//! The operations, one file each: a line that declares the module, and one in the list that registers its operation.
+//! The operations, one file each, but for the elementwise ones, which are the tables in `unary.rs` and `binary.rs`: a line that declares
+//! the module, and one in the list that registers its operation.
 
 pub mod additive_attention;
 pub mod affine;
@@ -48,19 +49,14 @@ mod soft_cap;
 macro_rules! for_each_op {
     ($macro:ident) => {
         $macro! {
-            lora_linear::LoraLinear,
-            lora_weight::LoraWeight,
-            affine::Affine,
             additive_attention::AdditiveAttention,
-            dot_attention::DotAttention,
-            multi_head_attention::MultiHeadAttention,
-            skip_layer::SkipLayer,
+            affine::Affine,
             binary::Binary,
             concat::Concat,
-            r_drop_cross_entropy::RDropCrossEntropy,
             cosine_loss::CosineLoss,
             cross_entropy::CrossEntropy,
             distillation::Distillation,
+            dot_attention::DotAttention,
             dropout::Dropout,
             embedding::Embedding,
             gather_last::GatherLast,
@@ -69,14 +65,19 @@ macro_rules! for_each_op {
             layer_norm::LayerNorm,
             linear::Linear,
             log_softmax::LogSoftmax,
+            lora_linear::LoraLinear,
+            lora_weight::LoraWeight,
             lstm::Lstm,
             matmul::MatMul,
             max_last::MaxLast,
+            multi_head_attention::MultiHeadAttention,
             permute::Permute,
             pow::Pow,
+            r_drop_cross_entropy::RDropCrossEntropy,
             rms_norm::RmsNorm,
             rotary::Rotary,
             select::Select,
+            skip_layer::SkipLayer,
             slice_last::SliceLast,
             softmax::Softmax,
             sum::Sum,

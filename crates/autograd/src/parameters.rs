@@ -23,7 +23,7 @@ pub struct LoraAdapter {
     pub a: ParameterId,
     /// `B[O, r]`.
     pub b: ParameterId,
-    /// The factor of their matmul.
+    /// The factor `s` of `B A`.
     pub scale: f64,
 }
 
@@ -79,7 +79,7 @@ impl Parameters {
         Self { shapes_only: true, ..Self::new(dtype) }
     }
 
-    /// Gives what was a shapes_only its memory, at once for all: parameters of zeros, to be read from a file. `memory` is zeros
+    /// Allocates the parameters of [`shapes_only`](Self::shapes_only), at once for all: parameters of zeros, to be read from a file. `memory` is zeros
     /// that were made for them before; where they are too few, or of another type, all are made here.
     ///
     /// # Errors

@@ -81,8 +81,8 @@ impl Bench {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let recipe = recipes::load(&self.recipe, &self.set)?;
         let pair = recipe.model.kind == ModelKind::EncoderDecoder;
-        let origins = SourceModels::of(&recipe)?;
-        let (vocabulary, sizes, texts) = sizes(&recipe, &origins)?;
+        let sources = SourceModels::of(&recipe)?;
+        let (vocabulary, sizes, texts) = sizes(&recipe, &sources)?;
         let batch = self.batch.map_or(sizes.batch, |n| n as usize);
         let length = self.length.map_or(sizes.length, |n| n as usize);
         let threads = self.threads.count();
@@ -108,7 +108,7 @@ impl Bench {
             .map_err(anyhow::Error::msg)?;
         parameters.set_precision(recipe.train.precision.into());
         let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
-        let mut replicas = Replicas::new(threads, threads)?.with_teacher(origins.into_teacher());
+        let mut replicas = Replicas::new(threads, threads)?.with_teacher(sources.into_teacher());
         let mut next = batches.chunks(1).cycle();
         let mut step = |replicas: &mut Replicas, seed: u32| -> anyhow::Result<(f64, usize)> {
             let batch = next.next().unwrap_or_default();
@@ -198,7 +198,7 @@ fn dump(batches: &[Batch], path: &Path) -> anyhow::Result<()> {
 type Text = (Texts, Tokenizers);
 
 /// The vocabulary that training would have, and the batch that a recipe without texts asks for; or else the texts.
-fn sizes(recipe: &Recipe, origins: &SourceModels) -> anyhow::Result<(Vocabulary, BenchConfig, Option<Text>)> {
+fn sizes(recipe: &Recipe, sources: &SourceModels) -> anyhow::Result<(Vocabulary, BenchConfig, Option<Text>)> {
     let train = &recipe.train;
     let default_length = if recipe.data.as_ref().is_some_and(|data| data.stream) { train.length } else { 32 };
     // Of a text that is not there, the sizes that it would have.
@@ -216,8 +216,8 @@ fn sizes(recipe: &Recipe, origins: &SourceModels) -> anyhow::Result<(Vocabulary,
         let vocabulary = Vocabulary::new(source, bench.vocabulary, true);
         return Ok((vocabulary, bench, None));
     }
-    let texts = origins.texts(recipe)?;
-    let tokenizers = origins.tokenizers(recipe, &texts, usize::MAX)?;
+    let texts = sources.texts(recipe)?;
+    let tokenizers = sources.tokenizers(recipe, &texts, usize::MAX)?;
     let vocabulary = tokenizers.vocabulary(&recipe.loss).map_err(anyhow::Error::msg)?;
     let sizes = BenchConfig { vocabulary: vocabulary.target, ..assumed };
     Ok((vocabulary, sizes, Some((texts, tokenizers))))

@@ -76,7 +76,7 @@ fn explain_key(key: &Key, name: &str, brief: bool) -> String {
     text
 }
 
-/// Up to the first full stop that a capital character follows: not that of "Luong et al. 2015".
+/// Up to the first full stop that a capital letter follows: not that of "Luong et al. 2015".
 fn first_sentence(text: &str) -> &str {
     let end = text.match_indices(". ").find(|(at, _)| text[at + 2..].starts_with(char::is_uppercase));
     end.map_or(text, |(at, _)| &text[..=at])

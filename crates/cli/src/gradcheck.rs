@@ -30,7 +30,7 @@ const LENGTH: usize = 8;
 impl Gradcheck {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let recipe = recipes::load(&self.recipe.recipe.display().to_string(), &self.recipe.set)?;
-        let origins = SourceModels::of(&recipe)?;
+        let sources = SourceModels::of(&recipe)?;
         let (mut parameters, model, batch) = match recipe.bench {
             Some(bench) if recipe.data.is_none() => random(&recipe, bench.vocabulary)?,
             // Gradients are right or wrong whatever the tokens are.
@@ -39,8 +39,8 @@ impl Gradcheck {
                 random(&recipe, recipe.tokenizer.vocabulary)?
             }
             _ => {
-                let texts = origins.texts(&recipe)?;
-                let tokenizers = origins.tokenizers(&recipe, &texts, LINES)?;
+                let texts = sources.texts(&recipe)?;
+                let tokenizers = sources.tokenizers(&recipe, &texts, LINES)?;
                 let (parameters, model) = model(&recipe, &tokenizers, DType::F64).map_err(anyhow::Error::msg)?;
                 (parameters, model, first_batch(&texts, &tokenizers, SEQUENCES, LENGTH)?)
             }
@@ -56,7 +56,7 @@ impl Gradcheck {
         print(format_args!("{count} parameters in f64, {} target tokens, central differences", batch.tokens()))?;
         let sample = (!self.all).then_some(self.sample as usize);
         let mut tape = Tape::new();
-        let taught = origins.teacher().map(|teacher| teacher.forward(&mut tape, &batch)).transpose()?;
+        let taught = sources.teacher().map(|teacher| teacher.forward(&mut tape, &batch)).transpose()?;
         let rows = check(&mut parameters, sample, recipe.seed, |graph| {
             let loss = match &taught {
                 Some(taught) => taught.loss(graph, model.as_ref(), &batch),

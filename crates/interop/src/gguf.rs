@@ -68,14 +68,14 @@ struct Tensor {
     name: String,
     lengths: Vec<u64>,
     values: Vec<f32>,
-    numbers: GgufType,
+    element_type: GgufType,
 }
 
 /// Writes a trained language model as a file that llama.cpp loads. Returns its family, and notes for the user.
 ///
 /// # Errors
 /// Where the model or its tokenizer has no form there, the file exists, or it cannot be written.
-pub fn export_gguf(trained: &Trained, path: &Path, numbers: GgufType) -> Result<(Family, Vec<String>), Error> {
+pub fn export_gguf(trained: &Trained, path: &Path, element_type: GgufType) -> Result<(Family, Vec<String>), Error> {
     let model = &trained.recipe.model;
     // Before the keys of a family, none of which would make one of it.
     if [Some(model.decoder), model.encoder].contains(&Some(LayerKind::Recurrent)) {
@@ -90,7 +90,7 @@ pub fn export_gguf(trained: &Trained, path: &Path, numbers: GgufType) -> Result<
         ))
     })?;
     architecture.fits(model).map_err(Error::Family)?;
-    let (mut items, notes) = hyperparameters::write(architecture, model, numbers.types().1);
+    let (mut items, notes) = hyperparameters::write(architecture, model, element_type.types().1);
     let (bos, before) = (trained.bos()?, trained.prompt_prefix()?);
     items.extend(vocabulary::items(&trained.tokenizers.target, bos, &before).map_err(Error::Family)?);
     if let Some(template) = &trained.chat {
@@ -99,7 +99,7 @@ pub fn export_gguf(trained: &Trained, path: &Path, numbers: GgufType) -> Result<
             Item::Text(own_template(template, trained.tokenizers.target.special())),
         ));
     }
-    let tensors = tensors(trained, family, architecture, numbers)?;
+    let tensors = tensors(trained, family, architecture, element_type)?;
     if path.symlink_metadata().is_ok() {
         return Err(Error::folder(path, "it is there already. Choose another name"));
     }
@@ -111,7 +111,7 @@ fn tensors(
     trained: &Trained,
     family: Family,
     architecture: &Architecture,
-    numbers: GgufType,
+    element_type: GgufType,
 ) -> Result<Vec<Tensor>, Error> {
     let (config, parameters) = (&trained.recipe.model, &trained.parameters);
     let transformer = config.transformer();
@@ -129,28 +129,28 @@ fn tensors(
             [_, _] => vec![columns as u64, rows as u64],
             _ => vec![rows as u64],
         };
-        let numbers = if lengths.len() == 2 && name != POSITIONS { numbers } else { GgufType::F32 };
-        if numbers == GgufType::F16
+        let element_type = if lengths.len() == 2 && name != POSITIONS { element_type } else { GgufType::F32 };
+        if element_type == GgufType::F16
             && let Some(value) = values.iter().find(|value| f16::from_f32(**value).is_infinite())
         {
             let reason =
                 format!("as GGUF in F16, '{name}' has {value}, which is more than half precision holds. BF16 does");
             return Err(Error::Family(reason));
         }
-        tensors.push(Tensor { name, lengths, values, numbers });
+        tensors.push(Tensor { name, lengths, values, element_type });
     }
     if repeats_output(architecture, config.tie)
         && let Some(table) = tensors.iter().find(|tensor| tensor.name == "token_embd.weight")
     {
-        let (lengths, values, numbers) = (table.lengths.clone(), table.values.clone(), table.numbers);
-        tensors.push(Tensor { name: "output.weight".to_owned(), lengths, values, numbers });
+        let (lengths, values, element_type) = (table.lengths.clone(), table.values.clone(), table.element_type);
+        tensors.push(Tensor { name: "output.weight".to_owned(), lengths, values, element_type });
     }
     if let Some(RotaryScaling::Llama3 { .. }) = transformer.rotary_scaling {
         let plain = TransformerConfig { rotary_scaling: None, ..transformer.clone() }.frequencies(config.hidden);
         let scaled = transformer.frequencies(config.hidden);
         let values: Vec<f32> = plain.iter().zip(&scaled).map(|(plain, scaled)| (plain / scaled) as f32).collect();
-        let (name, lengths, numbers) = (FACTORS.to_owned(), vec![values.len() as u64], GgufType::F32);
-        tensors.push(Tensor { name, lengths, values, numbers });
+        let (name, lengths, element_type) = (FACTORS.to_owned(), vec![values.len() as u64], GgufType::F32);
+        tensors.push(Tensor { name, lengths, values, element_type });
     }
     Ok(tensors)
 }
@@ -175,22 +175,22 @@ fn write(mut file: impl Write, items: &[(String, Item)], tensors: &[Tensor]) -> 
         put_item(&mut head, item);
     }
     let mut offset = 0;
-    for Tensor { name, lengths, values, numbers } in tensors {
+    for Tensor { name, lengths, values, element_type } in tensors {
         put_text(&mut head, name);
         head.extend((lengths.len() as u32).to_le_bytes());
         lengths.iter().for_each(|length| head.extend(length.to_le_bytes()));
-        head.extend(numbers.types().0.to_le_bytes());
+        head.extend(element_type.types().0.to_le_bytes());
         head.extend((offset as u64).to_le_bytes());
-        let size = if *numbers == GgufType::F32 { 4 } else { 2 };
+        let size = if *element_type == GgufType::F32 { 4 } else { 2 };
         offset += (size * values.len()).next_multiple_of(ALIGNMENT);
     }
     head.resize(head.len().next_multiple_of(ALIGNMENT), 0);
     file.write_all(&head)?;
-    for Tensor { values, numbers, .. } in tensors {
+    for Tensor { values, element_type, .. } in tensors {
         // A part at a time: a table may be large.
         let mut written = 0;
         for part in values.chunks(CHUNK) {
-            let bytes = numbers.bytes(part);
+            let bytes = element_type.bytes(part);
             file.write_all(&bytes)?;
             written += bytes.len();
         }

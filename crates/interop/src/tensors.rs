@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// Bytes that are read at once.
 const CHUNK: usize = 1 << 18;
-/// ElementType that have one scale, where they are quantised.
+/// Elements of a quantised block, which have one scale.
 const BLOCK: usize = 32;
 
 /// How the numbers of a tensor are stored.

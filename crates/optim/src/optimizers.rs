@@ -1,5 +1,5 @@
 //! The optimizers. Each is one file, which holds its hyperparameters, their defaults and ranges, its state and its update
-//! rule; and one word here.
+//! rule; a `mod` line and one word in the list here.
 
 use crate::ranges::from_0;
 use crate::update::{Chunk, Step, Update};
@@ -7,10 +7,16 @@ use descant_kernels::Real;
 use glob::Pattern;
 use serde::{Deserialize, Serialize};
 
-/// Declares the optimizers: `module::Type`, of which the module's name is the recipe's `optimizer.kind`.
+mod adadelta;
+mod adagrad;
+mod adam;
+mod adamw;
+mod rmsprop;
+mod sgd;
+
+/// The optimizers: `module::Type`, of which the module's name is the recipe's `optimizer.kind`.
 macro_rules! optimizers {
     ($($module:ident :: $optimizer:ident),* $(,)?) => {
-        $(mod $module;)*
         $(pub use $module::$optimizer;)*
 
         /// An optimizer and its hyperparameters, with PyTorch's names and defaults: the `[optimizer]` table of a recipe.
@@ -33,10 +39,18 @@ macro_rules! optimizers {
                 }
             }
 
-            fn weight_decay(&mut self) -> &mut f64 {
+            fn weight_decay(&self) -> f64 {
                 match self {
-                    $(Self::$optimizer(config) => &mut config.weight_decay,)*
+                    $(Self::$optimizer(config) => config.weight_decay,)*
                 }
+            }
+
+            /// The same without weight decay.
+            pub(crate) fn without_decay(mut self) -> Self {
+                match &mut self {
+                    $(Self::$optimizer(config) => config.weight_decay = 0.0,)*
+                }
+                self
             }
 
             /// PyTorch's names of the state buffers.
@@ -83,13 +97,6 @@ impl Default for OptimizerConfig {
 }
 
 impl OptimizerConfig {
-    /// The same without weight decay.
-    pub(crate) fn without_decay(&self) -> Self {
-        let mut config = self.clone();
-        *config.weight_decay() = 0.0;
-        config
-    }
-
     /// Checks the range of every hyperparameter.
     ///
     /// # Errors
@@ -99,6 +106,6 @@ impl OptimizerConfig {
             Pattern::new(pattern).map_err(|error| format!("optimizer.no_decay {pattern:?}: {error}"))?;
         }
         self.validate_own()?;
-        from_0("optimizer.weight_decay", *self.clone().weight_decay())
+        from_0("optimizer.weight_decay", self.weight_decay())
     }
 }

@@ -1,13 +1,21 @@
 //! The learning-rate schedules. Each is one file, which holds its parameters, their defaults and ranges, and its factor; and
-//! one word here.
+//! a `mod` line and one word in the list here.
 
 use crate::formula::Formula;
 use serde::{Deserialize, Serialize};
 
-/// Declares the schedules: `module::Type`, of which the type's name in kebab case is the recipe's `schedule.kind`.
+pub(crate) mod constant;
+pub(crate) mod cosine;
+pub(crate) mod exponential;
+pub(crate) mod inverse_sqrt;
+pub(crate) mod linear;
+pub(crate) mod plateau;
+pub(crate) mod step;
+pub(crate) mod warmup_stable_decay;
+
+/// The schedules: `module::Type`, of which the type's name in kebab case is the recipe's `schedule.kind`.
 macro_rules! schedules {
     ($($module:ident :: $schedule:ident),* $(,)?) => {
-        $(pub(crate) mod $module;)*
         $(pub use $module::$schedule;)*
 
         /// A learning-rate schedule: the `[schedule]` table of a recipe. Those with a `warmup` first rise linearly for that

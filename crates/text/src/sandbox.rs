@@ -48,6 +48,9 @@ pub(crate) enum Request {
     Tokenizer { path: PathBuf, special: Option<SpecialTokens> },
 }
 
+/// Address space of a template, without what a conversation adds.
+const TEMPLATE_MEMORY: u64 = STACK as u64 + (128 << 20);
+
 /// What a request may take.
 pub(crate) struct Limits {
     /// Address space; of it, [`STACK`] is the stack's.
@@ -60,7 +63,12 @@ impl Request {
     pub(crate) fn limits(&self) -> Limits {
         match self {
             // A template has at most 64 KB, and of address space the program itself takes 60 MB.
-            Self::Template(_) | Self::Render { .. } => Limits { memory: STACK as u64 + (128 << 20), seconds: 10 },
+            Self::Template(_) => Limits { memory: TEMPLATE_MEMORY, seconds: 10 },
+            // A conversation is there as JSON, as messages, as the template's values and as text.
+            Self::Render { messages, .. } => {
+                let bytes: usize = messages.iter().map(|said| 64 + said.role.len() + said.content.len()).sum();
+                Limits { memory: TEMPLATE_MEMORY + 32 * bytes as u64, seconds: 10 }
+            }
             // Of 256,000 entries, a file of 30 MB takes some seconds.
             Self::Tokenizer { .. } => Limits { memory: 4 << 30, seconds: 60 },
         }

@@ -70,7 +70,7 @@ impl Progress {
     }
 }
 
-/// What a checkpoint belongs to: with other tokenizers or another recipe, its weights mean nothing.
+/// Where a checkpoint comes from: with other tokenizers or another recipe, its weights mean nothing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Provenance {
     /// The resolved recipe.
@@ -129,12 +129,12 @@ pub(crate) fn save(
     run: &RunFolder,
     content: Content<'_>,
     progress: &Progress,
-    belongs: &Provenance,
+    provenance: &Provenance,
 ) -> Result<PathBuf, Error> {
     let place = checkpoint_folder(run.path(), progress.step);
     let partial = beside(&place, "partial");
     run.check()?;
-    let written = write_all(&partial, content, progress, belongs);
+    let written = write_all(&partial, content, progress, provenance);
     // What there is of it would only take the space of the next one.
     let withdraw = |error| {
         let _ = fs::remove_dir_all(&partial);
@@ -170,7 +170,7 @@ fn make_room(place: &Path) -> io::Result<()> {
     free.map_or(Ok(()), |path| fs::rename(place, path))
 }
 
-fn write_all(partial: &Path, content: Content<'_>, progress: &Progress, belongs: &Provenance) -> Result<(), Error> {
+fn write_all(partial: &Path, content: Content<'_>, progress: &Progress, provenance: &Provenance) -> Result<(), Error> {
     let Content { model, weights, optimizer } = content;
     let write = |error| Error::io("write the checkpoint", partial, error);
     if partial.exists() {
@@ -191,7 +191,7 @@ fn write_all(partial: &Path, content: Content<'_>, progress: &Progress, belongs:
         files.insert(OPTIMIZER.to_owned(), write_tensors(partial, OPTIMIZER, state)?);
     }
     let (progress, optimizer_steps) = (progress.clone(), optimizer.map_or(0, Optimizer::steps));
-    let run = Some(belongs.clone());
+    let run = Some(provenance.clone());
     let mut manifest = Manifest { format: FORMAT, progress, optimizer_steps, files, run, checksum: None };
     let unwritten =
         |error: serde_json::Error| Error::Checkpoint { path: partial.to_owned(), reason: error.to_string() };
@@ -281,8 +281,8 @@ impl Checkpoint {
         Some(self.manifest.format).filter(|&format| format < FORMAT)
     }
 
-    /// What it belongs to; one of an older program does not say.
-    pub(crate) fn belongs(&self) -> Option<&Provenance> {
+    /// Where it comes from; one of an older program does not say.
+    pub(crate) fn provenance(&self) -> Option<&Provenance> {
         self.manifest.run.as_ref()
     }
 

@@ -27,9 +27,9 @@ impl Trainer {
         let checkpoint = last_checkpoint(run.path())?;
         let step = checkpoint.progress().step;
         let mut notes = Vec::new();
-        if let Some(belongs) = checkpoint.belongs() {
-            belongs.check(&recipe, run.path())?;
-            notes = belongs.notes(&recipe, run.path(), step)?;
+        if let Some(provenance) = checkpoint.provenance() {
+            provenance.check(&recipe, run.path())?;
+            notes = provenance.notes(&recipe, run.path(), step)?;
         }
         if let Some(format) = checkpoint.older_format() {
             notes.push(format!(
@@ -90,7 +90,7 @@ impl Trainer {
         }
         run.prune(progress.best_before_end())?;
         Ok(Self {
-            belongs: Provenance::of(&recipe, run.path())?,
+            provenance: Provenance::of(&recipe, run.path())?,
             notes,
             steps: found.steps,
             estimate,

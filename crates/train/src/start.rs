@@ -50,12 +50,12 @@ impl Trainer {
         if recipe.train.shares == 0 {
             recipe.train.shares = std::thread::available_parallelism().map_or(1, usize::from);
         }
-        let origins = SourceModels::of(&recipe)?;
-        let template = origins.template(&recipe)?;
+        let sources = SourceModels::of(&recipe)?;
+        let template = sources.template(&recipe)?;
         let texts = Texts::with(&recipe, template.as_ref())?;
         texts.check_template(&recipe)?;
-        let tokenizers = origins.tokenizers(&recipe, &texts, usize::MAX)?;
-        let SourceModels { init, teacher } = origins;
+        let tokenizers = sources.tokenizers(&recipe, &texts, usize::MAX)?;
+        let SourceModels { init, teacher } = sources;
         if let Some(init) = &init {
             recipe.tokenizer = continued(&init.recipe.tokenizer, &recipe.tokenizer);
             if recipe.generation == GenerationConfig::default() {
@@ -110,7 +110,7 @@ impl Trainer {
             schedule: Schedule::new(found.schedule, found.steps),
             steps: found.steps,
             estimate,
-            belongs: Provenance::of(&recipe, run.path())?,
+            provenance: Provenance::of(&recipe, run.path())?,
             notes: notes.iter().map(|note| format!("Note: {note}.")).chain(told).collect(),
             progress: Progress { position: batches.position(), ..Progress::default() },
             kept: 0,

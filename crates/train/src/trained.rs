@@ -62,8 +62,8 @@ impl Trained {
         let tokenizers = tokenizers?;
         let (parameters, model) = blank_model_in(memory, &recipe, &tokenizers)
             .map_err(|reason| Error::Recipe { path: run.join(RECIPE), reason })?;
-        if let Some(belongs) = checkpoint.belongs() {
-            belongs.check(&recipe, &run)?;
+        if let Some(provenance) = checkpoint.provenance() {
+            provenance.check(&recipe, &run)?;
         }
         let recipe = found(&recipe, &run);
         let chat = chat_of(&run, &tokenizers)?;
@@ -96,8 +96,8 @@ impl Trained {
             write(&run.join(TEMPLATE), template.text().as_bytes())?;
         }
         let content = Content { model: parameters, weights: None, optimizer: None };
-        let belongs = Provenance::of(recipe, run.path())?;
-        let checkpoint = checkpoint::save(&run, content, &Progress::default(), &belongs)?;
+        let provenance = Provenance::of(recipe, run.path())?;
+        let checkpoint = checkpoint::save(&run, content, &Progress::default(), &provenance)?;
         run.point(LAST, &checkpoint)?;
         run.finish(recipe)
     }
@@ -130,7 +130,7 @@ impl RunInfo {
         let (run, checkpoint) = open(path)?;
         let recipe = Recipe::of_run(&run)?;
         let tokenizers = Tokenizers::load(&run, &recipe)?;
-        checkpoint.belongs().map_or(Ok(()), |belongs| belongs.check(&recipe, &run))?;
+        checkpoint.provenance().map_or(Ok(()), |provenance| provenance.check(&recipe, &run))?;
         let chat = chat_of(&run, &tokenizers)?;
         Ok(Self { recipe: found(&recipe, &run), tokenizers, chat, step: checkpoint.progress().step })
     }

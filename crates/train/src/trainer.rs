@@ -19,7 +19,7 @@ use std::time::Instant;
 pub struct Trainer {
     pub(crate) recipe: Recipe,
     pub(crate) run: RunFolder,
-    pub(crate) belongs: Provenance,
+    pub(crate) provenance: Provenance,
     pub(crate) metrics: MetricsFile,
     pub(crate) notes: Vec<String>,
     pub(crate) tokenizers: Tokenizers,
@@ -301,7 +301,7 @@ impl Trainer {
             let weights = self.average.is_some().then_some(&self.parameters);
             self.metrics.sync()?;
             let content = Content { model: self.parameters(), weights, optimizer: Some(&self.optimizer) };
-            checkpoint::save(&self.run, content, &self.progress, &self.belongs)?;
+            checkpoint::save(&self.run, content, &self.progress, &self.provenance)?;
         }
         self.run.point(link, &place)?;
         self.kept = self.progress.step;

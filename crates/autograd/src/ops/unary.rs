@@ -190,12 +190,14 @@ impl Unary {
 
     /// `slope = f'(x)`, for a block.
     fn slope<E: Real>(self, x: &[E], slope: &mut [E]) {
+        if self.derivative() == Derivative::Slope {
+            return self.own_slope(x, slope);
+        }
         let mut t = [E::zero(); BLOCK];
         let (t, ones) = (&mut t[..x.len()], [E::one(); BLOCK]);
-        match self.derivative() {
-            Derivative::Slope => return self.own_slope(x, slope),
-            Derivative::FromInput => t.copy_from_slice(x),
-            Derivative::FromOutput => self.value(x, t),
+        match self.derivative_from_output() {
+            true => self.value(x, t),
+            false => t.copy_from_slice(x),
         }
         self.apply(t, &ones[..x.len()], slope, |_, vjp| vjp);
     }

@@ -135,10 +135,11 @@ pub(super) fn check(values: &Map<String, Value>, rows: Option<usize>) -> Result<
 /// The key that is missing, or has a value that is not known.
 pub(super) fn read(values: &mut Map<String, Value>, special: SpecialTokens) -> Result<(Value, SpecialTokens), String> {
     let mut take = |name: &str| match values.remove(&format!("tokenizer.ggml.{name}")) {
-        Some(Value::Array(list)) => list,
-        _ => Vec::new(),
+        Some(Value::Array(list)) => Some(list),
+        _ => None,
     };
-    let (tokens, types, scores, merges) = (take("tokens"), take("token_type"), take("scores"), take("merges"));
+    let scores = take("scores");
+    let [tokens, types, merges] = ["tokens", "token_type", "merges"].map(|name| take(name).unwrap_or_default());
     let key = |name: &str| values.get(&format!("tokenizer.ggml.{name}"));
     let text = |name: &str| key(name).and_then(Value::as_str).unwrap_or_default();
     let tokens: Option<Vec<String>> = tokens.into_iter().map(owned).collect();
@@ -212,10 +213,8 @@ pub(super) fn read(values: &mut Map<String, Value>, special: SpecialTokens) -> R
 ///
 /// # Errors
 /// Where they are another number, or not numbers.
-pub(super) fn scores(scores: Vec<Value>, tokens: usize) -> Result<Vec<f32>, String> {
-    if scores.is_empty() {
-        return Ok(vec![0.0; tokens]);
-    }
+pub(super) fn scores(scores: Option<Vec<Value>>, tokens: usize) -> Result<Vec<f32>, String> {
+    let Some(scores) = scores else { return Ok(vec![0.0; tokens]) };
     let scores: Option<Vec<f32>> = scores.iter().map(|score| score.as_f64().map(|score| score as f32)).collect();
     let scores = scores.ok_or("tokenizer.ggml.scores: expected a list of numbers")?;
     match scores.len() == tokens {

@@ -151,7 +151,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// A value of a type; a long list is skipped, and empty, unless it is `kept`.
+    /// A value of a type; of a long list, unless it is `kept`, only that it is one.
     fn value(&mut self, kind: u32, kept: bool) -> io::Result<Value> {
         self.count(1)?;
         Ok(match kind {
@@ -173,7 +173,7 @@ impl<R: Read> Reader<R> {
                 self.values -= len;
                 if !kept && len > SHORT_LIST {
                     (0..len).try_for_each(|_| self.value(kind, false).map(drop))?;
-                    return Ok(Value::Array(Vec::new()));
+                    return Ok(format!("a list of {len} entries").into());
                 }
                 (0..len).map(|_| self.value(kind, false)).collect::<io::Result<Vec<Value>>>()?.into()
             }

@@ -31,6 +31,10 @@ impl KvCache {
     #[track_caller]
     pub(super) fn append<'t>(&mut self, kv: Var<'t>) -> Var<'t> {
         let graph: Graph<'t> = kv.graph();
+        let (rows, columns) = (self.entries.shape()[0], self.entries.shape()[2]);
+        if kv.shape().dims() != [rows, columns] {
+            return graph.fail("kv_cache", format!("expected one token for each row, [{rows}, {columns}]"), &[kv]);
+        }
         match kv.value().and_then(|kv| self.extended(&kv)) {
             Ok(entries) => {
                 self.entries = Arc::new(entries);

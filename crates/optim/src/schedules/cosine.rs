@@ -1,5 +1,5 @@
-use crate::ranges::from_0_to_1;
 use crate::formula::{Formula, progress, rise, shorten, within};
+use crate::ranges::from_0_to_1;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 

@@ -1,5 +1,5 @@
-use crate::ranges::from_0_to_1;
 use crate::formula::Formula;
+use crate::ranges::from_0_to_1;
 use serde::{Deserialize, Serialize};
 
 /// Exponential decay: times `gamma` after each step.

@@ -1,5 +1,5 @@
-use crate::ranges::{from_0_to_1, from_0_to_below_1};
 use crate::formula::Formula;
+use crate::ranges::{from_0_to_1, from_0_to_below_1};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-use crate::ranges::from_0_to_1;
 use crate::formula::{Formula, rise, within};
+use crate::ranges::from_0_to_1;
 use serde::{Deserialize, Serialize};
 
 /// Warm-up, then the full rate until the last `decay` steps, then linear decay to the factor `end` (Hu et al. 2024, arXiv

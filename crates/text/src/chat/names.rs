@@ -23,7 +23,7 @@ fn named(template: &str) -> Option<(Vec<(String, String)>, &str)> {
     let (line, rest) = template.split_once('\n')?;
     let (names, texts) = line.strip_prefix(OPEN)?.strip_suffix(CLOSE)?.split_once(" = ")?;
     let names: Vec<&str> = names.split(", ").collect();
-    // Lines of older runs have no BOS, in other quotes.
+    // Lines of older runs write a missing BOS as '', in other quotes.
     let texts: Vec<String> = serde_json::from_str(&format!("[{}]", texts.replacen("''", "\"\"", 1))).ok()?;
     let known = names.len() == texts.len() && names.iter().all(|name| name.ends_with("_token"));
     known.then(|| (names.into_iter().map(str::to_owned).zip(texts).collect(), rest))

@@ -12,7 +12,7 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, AddedVocabulary, OffsetReferential, OffsetType, PreTokenizer, Result, Tokenizer};
 
 /// Characters of all different words together, at most: the trainer takes some 50 bytes for each.
-const MOST_LETTERS: usize = 4 << 20;
+const MOST_CHARACTERS: usize = 4 << 20;
 /// Characters of a word at most, where a text has no spaces; what is longer is cut for the trainers.
 const LONGEST_WORD: usize = 32;
 
@@ -93,7 +93,7 @@ pub(super) fn pairs(
     alphabet: &Alphabet,
     texts: &[String],
 ) -> Result<()> {
-    let words = words(tokenizer, &config.add, alphabet, MOST_LETTERS, texts)?;
+    let words = words(tokenizer, &config.add, alphabet, MOST_CHARACTERS, texts)?;
     let trainer = BpeTrainer::builder()
         .show_progress(false)
         .special_tokens(special())

@@ -9,7 +9,7 @@ use tokenizers::models::unigram::{Unigram, UnigramTrainer};
 use tokenizers::{Result, Tokenizer};
 
 /// Characters of all different words together, at most: the trainer's time is proportional to them, some 50 µs a character.
-const MOST_LETTERS: usize = 300_000;
+const MOST_CHARACTERS: usize = 300_000;
 /// What no text is better cut into.
 const WORST: f64 = -1e3;
 
@@ -26,7 +26,7 @@ pub(super) fn unigram(
     let mut pieces: Vec<(String, f64)> = Vec::new();
     // The trainer never ends where it cannot leave characters out.
     if alphabet.len() + 1 < room {
-        let words = words(tokenizer, add, alphabet, MOST_LETTERS, texts)?;
+        let words = words(tokenizer, add, alphabet, MOST_CHARACTERS, texts)?;
         let trainer = UnigramTrainer::builder()
             .show_progress(false)
             .special_tokens(special())
