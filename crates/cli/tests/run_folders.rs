@@ -132,6 +132,7 @@ fn a_folder_that_is_moved_or_deleted_while_it_trains_ends_the_training() {
 fn what_is_read_while_it_is_written_is_whole() {
     let folder = Folder::new();
     let mut child = training(&folder, "run", &["--set", "train.checkpoint_every=1", "--set", "train.validate_every=2"]);
+    until(|| folder.path("run/best").exists());
     for path in ["run", "run/last", "run/best"].iter().cycle().take(60) {
         folder.succeed(&["generate", path, "line", "--max-length", "1"]);
     }

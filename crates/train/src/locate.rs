@@ -1,19 +1,18 @@
 //! Which run, checkpoint or imported model a path means.
 
-use crate::run_folder::layout::{BEST, CHECKPOINTS, LAST, RECIPE};
-use crate::run_folder::layout::{checkpoint_steps, step_of};
+use crate::run_folder::layout::{BEST, CHECKPOINTS, LAST, RECIPE, checkpoint_steps, step_of};
 use crate::{Error, quoted};
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// The run folder and the checkpoint folder, or the link to it, that a path means.
 pub(crate) fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
     let wrong = |reason: &str| Error::Run { path: path.to_owned(), reason: reason.to_owned() };
-    if !path.exists() {
+    if !leads_somewhere(path) {
         return Err(missing(path));
     }
     if path.join(RECIPE).is_file() {
-        let checkpoint = [BEST, LAST].iter().map(|link| path.join(link)).find(|link| link.exists());
+        let checkpoint = [BEST, LAST].iter().map(|link| path.join(link)).find(|link| leads_somewhere(link));
         let checkpoint = checkpoint.ok_or_else(|| wrong("the run has no checkpoint yet: let it train for longer"))?;
         return Ok((path.to_owned(), checkpoint));
     }
@@ -29,7 +28,7 @@ pub(crate) fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
         return Err(wrong(&from_elsewhere(path)));
     }
     // A checkpoint or a link inside a run.
-    let inside = fs::canonicalize(path).map_err(|error| Error::io("open", path, error))?;
+    let inside = attempts(|| fs::canonicalize(path)).map_err(|error| Error::io("open", path, error))?;
     match inside.ancestors().find(|folder| folder.join(RECIPE).is_file()) {
         Some(run) if path.is_symlink() => Ok((run.to_owned(), path.to_owned())),
         Some(run) if inside.join("manifest.json").is_file() => Ok((run.to_owned(), inside.clone())),
@@ -47,6 +46,17 @@ pub(crate) fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
             }))
         }
     }
+}
+
+/// Whether there is something where a path leads.
+fn leads_somewhere(path: &Path) -> bool {
+    attempts(|| fs::metadata(path)).is_ok()
+}
+
+/// Follows a path several times where it leads nowhere: a training replaces a link, and then removes the checkpoint that it led
+/// to, which may be between the two looks that following it takes.
+fn attempts<T>(follow: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    (0..8).find_map(|_| follow().ok()).map_or_else(follow, Ok)
 }
 
 /// What a model from elsewhere has in its folder.
