@@ -36,6 +36,7 @@ impl Explain {
 /// A section with those inside it, or a key, by its whole name or by the last part of it.
 fn explain(name: &str) -> anyhow::Result<String> {
     let name = name.trim_matches(|c| matches!(c, '[' | ']' | '.' | '*'));
+    let name = keys::canonical(name);
     let is_named = |section: &&Section| {
         let is_inner = section.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
         let last = section.name.rsplit('.').next();
@@ -64,7 +65,7 @@ fn explain_section(section: &Section, brief: bool) -> String {
 
 /// A key: its default, its type and range; what it means; when it has an effect; and since which version it is there.
 fn explain_key(key: &Key, name: &str, brief: bool) -> String {
-    let mut text = format!("  {name} = {}    {}\n", key.default, key.value.words());
+    let mut text = format!("  {name} = {}    {}\n", key.default, key.words());
     let mut help = if brief { first_sentence(key.help) } else { key.help }.to_owned();
     help.extend(key.conditions().map(|conditions| format!(" {conditions}")));
     if !brief {
@@ -117,7 +118,7 @@ fn markdown() -> String {
             let conditions = key.conditions().map_or_else(String::new, |conditions| format!(" {conditions}"));
             // A pipe would end the cell.
             let help = format!("{}{conditions}", key.help).replace('|', "\\|").replace('*', "\\*");
-            let _ = writeln!(page, "| `{name}` | {} | {default} | {help} |", key.value.words());
+            let _ = writeln!(page, "| `{name}` | {} | {default} | {help} |", key.words());
         }
     }
     page

@@ -44,6 +44,9 @@ enum Command {
     #[command(visible_alias = "recipe")]
     Explain(explain::Explain),
     /// Print the JSON schema of recipes, by which editors complete and check them
+    ///
+    /// For editors with taplo, such as Even Better TOML: save it by `descant schema > recipe.schema.json`, and begin a
+    /// recipe beside it with the line `#:schema ./recipe.schema.json`.
     Schema(schema::Schema),
     /// Train the model of a recipe
     Train(train::Train),

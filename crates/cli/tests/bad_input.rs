@@ -65,13 +65,15 @@ fn wrong_recipes_are_told_by_line_and_key() {
     set("train.steps", &["expected key=value"]);
     set("train.steps=0", &["train.steps = 0", "1 or more"]);
     set("train.learning_rate=-1", &["train.learning_rate = -1", "above 0"]);
-    set("train.clip={norm=0}", &["train.clip.norm = 0"]);
+    set("train.clip={norm=0}", &["train.clip.norm = 0", "above 0"]);
     set("model.dropout=1.5", &["model.dropout = 1.5", "from 0 to below 1"]);
     set("model.layers=0", &["model.layers = 0"]);
     set("model.hidden=15", &["model.hidden = 15", "even"]);
     set("model.input_feeding='yes'", &["input_feeding"]);
-    set("optimizer={kind='adam',betas=[0.9,1.0]}", &["optimizer.betas = 1"]);
+    set("optimizer={kind='adam',betas=[0.9,1.0]}", &["optimizer.betas[1] = 1", "from 0 to below 1"]);
     set("schedule={kind='cosine',warmup=500}", &["schedule.warmup = 500"]);
+    set("loss={kind='cross-entropy',class_weights={x=-1}}", &["loss.class_weights.\"x\" = -1: expected a number, "]);
+    set("model.transformer={relative_buckets=3}", &["relative_buckets = 3", "from 4 to 65536, even"]);
     set("loss={kind='cross-entropy',smoothing=1}", &["loss.smoothing = 1"]);
     set("loss={kind='cross-entropy',ignored=['nope']}", &["no token \"nope\""]);
     set("tokenizer.vocabulary=2", &["tokenizer.vocabulary = 2"]);

@@ -250,6 +250,7 @@ fn every_key_is_explained() {
     assert_eq!(folder.succeed(&["recipe", "train.patience"]), one, "the older name of the command");
     assert!(folder.succeed(&["explain", "train"]).contains("batch_tokens = 2048"));
     assert!(folder.succeed(&["explain", "warmup"]).contains("schedule.warmup"));
+    assert_eq!(folder.succeed(&["explain", "target_tokenizer"]), folder.succeed(&["explain", "tokenizer"]));
     let several = folder.succeed(&["explain", "seed", "[bench]"]);
     assert!(several.contains("random seed") && several.contains("[bench]  "), "{several}");
     folder.fail(&["explain", "train.patiense"], &["did you mean train.patience"]);

@@ -61,10 +61,10 @@ pub struct Recipe {
     #[serde(default)]
     pub loss: LossConfig,
     /// The optimizer.
-    #[serde(default = "adamw")]
+    #[serde(default)]
     pub optimizer: OptimizerConfig,
     /// How the learning rate changes.
-    #[serde(default = "constant")]
+    #[serde(default)]
     pub schedule: ScheduleConfig,
     /// How long, and in what portions.
     #[serde(default)]
@@ -281,8 +281,8 @@ impl Recipe {
             target_tokenizer: None,
             model,
             loss: LossConfig::default(),
-            optimizer: adamw(),
-            schedule: constant(),
+            optimizer: OptimizerConfig::default(),
+            schedule: ScheduleConfig::default(),
             train: TrainConfig::default(),
             generation: GenerationConfig::default(),
             source: RecipeSource::default(),
@@ -316,12 +316,4 @@ fn tenth() -> f64 {
 
 fn max_length() -> usize {
     1000
-}
-
-fn adamw() -> OptimizerConfig {
-    OptimizerConfig::default()
-}
-
-fn constant() -> ScheduleConfig {
-    ScheduleConfig::default()
 }

@@ -109,6 +109,7 @@ fn the_schema_refuses_what_parsing_refuses() {
         "[loss]\nclass_weights = { a = -1.0 }",
         "[tokenizer]\nadd = \"<a>\"",
         "[target_tokenizer]\nkind = \"words\"",
+        "[target_model]\nhidden = 12",
         "[finetune.lora]\nalpha = 2.0",
         "[bench]\nbatch = 1",
         "[trian]\nsteps = 3",

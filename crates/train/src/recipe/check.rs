@@ -1,6 +1,6 @@
 //! Checks keys and values against their definitions in [`super::keys`], before anything else is made of a recipe.
 
-use super::keys::{self, DEFAULT_KINDS, Key, Range, ValueType};
+use super::keys::{self, DEFAULT_KINDS, FROM_0, Key, ValueType};
 use super::suggest::{nearest, unknown};
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
@@ -33,9 +33,7 @@ pub(super) fn check(name: &str, value: &DeValue<'_>) -> Result<(), String> {
             None => unknown(name),
         });
     };
-    if fits(key.value, value) {
-        return Ok(());
-    }
+    let Some(Misfit { path, value, of }) = misfit(key.value, value) else { return Ok(()) };
     let shown = match value {
         DeValue::String(text) => format!("{text:?}"),
         DeValue::Integer(number) => number.to_string(),
@@ -45,7 +43,8 @@ pub(super) fn check(name: &str, value: &DeValue<'_>) -> Result<(), String> {
         DeValue::Table(_) => "{…}".to_owned(),
         DeValue::Datetime(date) => date.to_string(),
     };
-    Err(format!("{name} = {}: expected {}", cut(&shown), expected(key, value)))
+    let expected = if path.is_empty() { expected(key, value) } else { of.words() };
+    Err(format!("{name}{path} = {}: expected {expected}", cut(&shown)))
 }
 
 /// That all values of a recipe's table are what their keys take.
@@ -59,39 +58,62 @@ pub(super) fn check_all(table: &Table) -> Result<(), String> {
     problem.map_or(Ok(()), Err)
 }
 
-/// Whether a value is of a type, and in its range.
-fn fits(of: ValueType, value: &DeValue<'_>) -> bool {
-    let all = |each: &dyn Fn(&DeValue<'_>) -> bool, count: Option<usize>| {
-        value.as_array().is_some_and(|items| {
-            items.iter().all(|item| each(item.get_ref())) && count.is_none_or(|count| items.len() == count)
-        })
+/// A value, or an entry of it, that its key does not take.
+struct Misfit<'a> {
+    /// Of an entry, its place within the value, such as `[1]` or `.norm`.
+    path: String,
+    value: &'a DeValue<'a>,
+    /// What is expected in its place.
+    of: ValueType,
+}
+
+/// The first part of a value that is of another type, or out of its range.
+fn misfit<'a>(of: ValueType, value: &'a DeValue<'a>) -> Option<Misfit<'a>> {
+    let all = Misfit { path: String::new(), value, of };
+    let entry = |path: String, of: ValueType, value: &'a Spanned<DeValue<'a>>| {
+        misfit(of, value.get_ref()).map(|misfit| Misfit { path, ..misfit })
     };
-    let text = |value: &DeValue<'_>| value.is_str();
-    let whole = |value: &DeValue<'_>| integer(value).is_some_and(|n| n >= 0);
-    let within = |range: Range| move |value: &DeValue<'_>| number(value).is_some_and(|n| range.contains(n));
-    match of {
-        ValueType::Integer(range) => integer(value).is_some_and(|n| range.contains(n as f64)),
-        ValueType::Number(range) => within(range)(value),
-        ValueType::Flag => value.is_bool(),
-        ValueType::Text => text(value),
-        ValueType::Choice(words) => value.as_str().is_some_and(|word| words.contains(&word)),
-        ValueType::Files => text(value) || all(&text, Some(2)),
-        ValueType::TextList => all(&text, None),
-        ValueType::TokenIds => whole(value) || all(&whole, None),
-        ValueType::IntegerPair => all(&whole, Some(2)),
-        ValueType::NumberPair(range) => all(&within(range), Some(2)),
-        ValueType::IntegerList => all(&whole, None),
-        ValueType::NumberTable(range) => {
-            value.as_table().is_some_and(|table| table.values().all(|value| within(range)(value.get_ref())))
+    let list = |of: ValueType, count: Option<usize>, all: Misfit<'a>| match value.as_array() {
+        Some(items) if count.is_none_or(|count| items.len() == count) => {
+            items.iter().enumerate().find_map(|(at, item)| entry(format!("[{at}]"), of, item))
         }
-        ValueType::Clip(range) => match value {
-            DeValue::Table(table) => {
-                let limit = ["norm", "value"].iter().find_map(|name| table.get(*name));
-                table.len() == 1 && limit.is_some_and(|limit| within(range)(limit.get_ref()))
+        _ => Some(all),
+    };
+    let index = ValueType::Integer(FROM_0);
+    let fits = match of {
+        ValueType::Integer(range) => integer(value).is_some_and(|n| range.contains(n as f64)),
+        ValueType::Number(range) => number(value).is_some_and(|n| range.contains(n)),
+        ValueType::Flag => value.is_bool(),
+        ValueType::Text => value.is_str(),
+        ValueType::Choice(words) => value.as_str().is_some_and(|word| words.contains(&word)),
+        ValueType::Files if value.is_str() => true,
+        ValueType::Files => return list(ValueType::Text, Some(2), all),
+        ValueType::TextList => return list(ValueType::Text, None, all),
+        ValueType::TokenIds if integer(value).is_some_and(|n| n >= 0) => true,
+        ValueType::TokenIds => return list(index, None, all),
+        ValueType::IntegerPair => return list(index, Some(2), all),
+        ValueType::NumberPair(range) => return list(ValueType::Number(range), Some(2), all),
+        ValueType::IntegerList => return list(index, None, all),
+        ValueType::NumberTable(range) => match value.as_table() {
+            Some(table) => {
+                let name = |key: &str| format!(".{}", cut(&format!("{key:?}")));
+                return table
+                    .iter()
+                    .find_map(|(key, value)| entry(name(key.get_ref()), ValueType::Number(range), value));
             }
-            _ => value.as_str() == Some("none"),
+            None => false,
         },
-    }
+        ValueType::Clip(range) => match value.as_table() {
+            Some(table) => match ["norm", "value"].iter().find_map(|name| Some((name, table.get(*name)?))) {
+                Some((name, limit)) if table.len() == 1 => {
+                    return entry(format!(".{name}"), ValueType::Number(range), limit);
+                }
+                _ => false,
+            },
+            None => value.as_str() == Some("none"),
+        },
+    };
+    (!fits).then_some(all)
 }
 
 /// An integer of TOML, where it is below 2^63.
@@ -110,7 +132,7 @@ fn number(value: &DeValue<'_>) -> Option<f64> {
 
 /// What a key takes, with an example or the nearest word.
 fn expected(key: &Key, value: &DeValue<'_>) -> String {
-    let words = key.value.words();
+    let words = key.words();
     match (key.value, value.as_str()) {
         (ValueType::Integer(range), _) => {
             let is_too_large =
@@ -144,10 +166,9 @@ pub(super) fn check_required(table: &Table, section: &str) -> Result<(), String>
                 .to_owned(),
         );
     }
-    let own = section.strip_prefix("target_").unwrap_or(section);
-    let default = DEFAULT_KINDS.iter().find(|(name, _)| *name == own).map(|(_, kind)| *kind);
+    let default = DEFAULT_KINDS.iter().find(|(name, _)| *name == section).map(|(_, kind)| *kind);
     let kind = table.get("kind").and_then(Value::as_str).or(default);
-    for key in keys::section(own).into_iter().flat_map(|section| section.keys) {
+    for key in keys::section(section).into_iter().flat_map(|section| section.keys) {
         let name = key.parts().1;
         match table.contains_key(name) {
             true if !key.is_of(kind) => {
@@ -158,7 +179,7 @@ pub(super) fn check_required(table: &Table, section: &str) -> Result<(), String>
                 ));
             }
             false if key.is_of(kind) && key.is_required() => {
-                let expected = key.value.words();
+                let expected = key.words();
                 return Err(match section {
                     "" => format!("there is no {name}: expected {expected}"),
                     _ => format!("[{section}] has no {name}: expected {name} = {expected}"),
@@ -187,7 +208,7 @@ pub(super) fn missing(table: &Table, message: &str) -> String {
     match keys::all().find(lacks) {
         Some(key) => {
             let (section, own) = key.parts();
-            format!("[{section}] of this kind has no {own}: expected {own} = {}", key.value.words())
+            format!("[{section}] of this kind has no {own}: expected {own} = {}", key.words())
         }
         None => cut(message),
     }

@@ -13,6 +13,7 @@ mod transformer;
 
 pub use super::suggest::unknown;
 pub use condition::Condition;
+pub(super) use key::FROM_0;
 pub use key::{Key, Range, Section, ValueType};
 
 /// All sections, in the order in which a recipe is written.
@@ -45,14 +46,20 @@ pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
     SECTIONS.iter().flat_map(|section| section.keys)
 }
 
-/// The key of this name. Those of `[target_tokenizer]` are those of `[tokenizer]`.
+/// The name that the definitions have: the keys of `[target_tokenizer]` are those of `[tokenizer]`.
+pub fn canonical(name: &str) -> &str {
+    let is_tokenizer = |own: &&str| *own == "tokenizer" || own.starts_with("tokenizer.");
+    name.strip_prefix("target_").filter(is_tokenizer).unwrap_or(name)
+}
+
+/// The key of this name.
 pub fn find(name: &str) -> Option<&'static Key> {
-    let name = name.strip_prefix("target_").unwrap_or(name);
+    let name = canonical(name);
     all().find(|key| key.name == name)
 }
 
 /// The section of this name.
 pub fn section(name: &str) -> Option<&'static Section> {
-    let name = name.strip_prefix("target_").unwrap_or(name);
+    let name = canonical(name);
     SECTIONS.iter().find(|section| section.name == name)
 }

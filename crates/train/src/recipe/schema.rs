@@ -42,7 +42,9 @@ fn table(section: &Section) -> Value {
 fn value(key: &Key) -> Value {
     let mut schema = value_type(key.value);
     let conditions = key.conditions().map_or_else(String::new, |conditions| format!(" {conditions}"));
-    schema["description"] = json!(format!("{}{conditions}", key.help));
+    // What the schema itself cannot say.
+    let relation = if key.relation.is_empty() { String::new() } else { format!(" Expected {}.", key.words()) };
+    schema["description"] = json!(format!("{}{relation}{conditions}", key.help));
     if let Some(default) = key.default_value() {
         schema["default"] = json!(default);
     }

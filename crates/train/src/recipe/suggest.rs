@@ -5,7 +5,6 @@ use super::keys::{self, Key, SECTIONS};
 /// The message for an unknown key: with the nearest known one.
 pub fn unknown(place: &str) -> String {
     let (section, name) = place.rsplit_once('.').unwrap_or(("", place));
-    let own = section.strip_prefix("target_").unwrap_or(section);
     let what = match section {
         "" => format!("there is no key {name} at the top"),
         section if keys::section(section).is_some() => format!("[{section}] has no key {name}"),
@@ -13,7 +12,7 @@ pub fn unknown(place: &str) -> String {
     };
     // The nearest in the section; the nearest section; the same name in another section; the nearest of all.
     let same = keys::all().find(|key| key.parts().1 == name).map(|key| key.name.to_owned());
-    let siblings = keys::section(own).into_iter().flat_map(|section| section.keys).map(|key| key.parts().1);
+    let siblings = keys::section(section).into_iter().flat_map(|section| section.keys).map(|key| key.parts().1);
     let near = nearest(name, siblings).filter(|(near, _)| *near > 0.8);
     let near = near.map(|(_, name)| if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") });
     let sections = SECTIONS.iter().map(|section| section.name).filter(|name| !name.is_empty());

@@ -170,6 +170,17 @@ fn values_of_another_type_are_told_with_what_is_expected() {
     value("model.bidirectional=1", &["true or false"]);
     value("data.columns=[1]", &["two whole numbers"]);
     value("data.train=[]", &["two names in a list"]);
+    value("data.train=['a', 2]", &["data.train[1] = 2: expected a text"]);
+    value("train.clip={norm=0.0}", &["train.clip.norm = 0", "a number, above 0"]);
+    value("train.clip={norm='big'}", &["train.clip.norm = \"big\""]);
+    value("train.clip={norms=1.0}", &["train.clip = {…}", "{ norm = 1.0 }", "the number above 0"]);
+    value("optimizer={kind='adam',betas=[0.9,1.5]}", &["optimizer.betas[1] = 1.5: expected a number"]);
+    value("optimizer={kind='adam',betas=[0.9]}", &["optimizer.betas = […]: expected two numbers"]);
+    value("loss.class_weights={a=1.0,b=-1.0}", &["loss.class_weights.\"b\" = -1", "a number"]);
+    value("model.transformer.full_layers=[0,-1]", &["model.transformer.full_layers[1] = -1", "0 or more"]);
+    value("model.transformer.relative_buckets=3", &["from 4 to 65536, even"]);
+    value("model.transformer.relative_max_distance=0", &["above relative_buckets"]);
+    value("target_model.hidden=3", &["no key target_model"]);
     value("train=3", &["train is a section"]);
     assert_eq!(
         read(PAIRS, &["train.clip={value=0.5}", "train.learning_rate=1"]).unwrap().train.clip,

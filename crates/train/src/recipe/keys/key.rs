@@ -9,6 +9,8 @@ pub struct Key {
     pub name: &'static str,
     /// The type of its value, with the range.
     pub value: ValueType,
+    /// What the value must be beside its type and range, mostly in relation to other keys; empty for nothing.
+    pub relation: &'static str,
     /// The default: TOML, or words in parentheses.
     pub default: &'static str,
     /// What it means.
@@ -87,7 +89,7 @@ pub(super) const fn above(min: f64) -> Range {
 }
 
 // Ranges and words that several sections have.
-pub(super) const FROM_0: Range = from(0.0);
+pub(in crate::recipe) const FROM_0: Range = from(0.0);
 pub(super) const FROM_1: Range = from(1.0);
 pub(super) const ABOVE_0: Range = above(0.0);
 /// A share that is not all, such as that of dropout.
@@ -149,7 +151,9 @@ impl ValueType {
             Self::NumberTable(range) => {
                 format!("a table of numbers {}, such as {{ \"name\" = 0.5 }}", range.words())
             }
-            Self::Clip(_) => "{ norm = 1.0 }, { value = 0.5 } or \"none\"".to_owned(),
+            Self::Clip(range) => {
+                format!("{{ norm = 1.0 }}, {{ value = 0.5 }} or \"none\", the number {}", range.words())
+            }
         }
     }
 }
@@ -157,12 +161,17 @@ impl ValueType {
 impl Key {
     /// A key that every kind of its section has, and that always has an effect.
     pub(super) const fn new(name: &'static str, value: ValueType, default: &'static str, help: &'static str) -> Self {
-        Self { name, value, default, help, since: "0.1", kinds: &[], condition: ALWAYS }
+        Self { name, value, relation: "", default, help, since: "0.1", kinds: &[], condition: ALWAYS }
     }
 
     /// The same for these kinds of its section.
     pub(super) const fn kinds(self, kinds: &'static [&'static str]) -> Self {
         Self { kinds, ..self }
+    }
+
+    /// The same with a relation that its value must fulfil.
+    pub(super) const fn related(self, relation: &'static str) -> Self {
+        Self { relation, ..self }
     }
 
     /// The same with an effect under a condition.
@@ -173,6 +182,14 @@ impl Key {
     /// Its section, and its own name.
     pub fn parts(&self) -> (&'static str, &'static str) {
         self.name.rsplit_once('.').unwrap_or(("", self.name))
+    }
+
+    /// What is expected, in words: type, range and relation.
+    pub fn words(&self) -> String {
+        match self.relation {
+            "" => self.value.words(),
+            relation => format!("{}, {relation}", self.value.words()),
+        }
     }
 
     /// Whether its section has to have it.

@@ -6,20 +6,16 @@ pub(super) const TRANSFORMER: Section = Section {
     name: "model.transformer",
     help: "Transformer layers.",
     keys: &[
-        Key::new(
-            "model.transformer.heads",
-            Integer(from(1.0).to(1024.0)),
-            "4",
-            "Attention heads; a divisor of hidden.",
-        )
-        .when(LAYERS),
+        Key::new("model.transformer.heads", Integer(from(1.0).to(1024.0)), "4", "Attention heads.")
+            .related("a divisor of hidden unless head_width is set")
+            .when(LAYERS),
         Key::new(
             "model.transformer.key_value_heads",
             Integer(FROM_1),
             "(as heads)",
-            "Heads of keys and values (kv_heads), a divisor of heads: grouped-query attention, or with 1 \
-             multi-query attention.",
+            "Heads of keys and values (kv_heads): grouped-query attention, or with 1 multi-query attention.",
         )
+        .related("a divisor of heads")
         .when(LAYERS),
         Key::new(
             "model.transformer.head_width",
@@ -27,6 +23,7 @@ pub(super) const TRANSFORMER: Section = Section {
             "(hidden / heads)",
             "Size of a head (head_dim).",
         )
+        .related("even for rotary positions")
         .when(LAYERS),
         Key::new(
             "model.transformer.feed_forward",
@@ -120,15 +117,17 @@ pub(super) const TRANSFORMER: Section = Section {
             "model.transformer.relative_buckets",
             Integer(from(4.0).to(65_536.0)),
             "32",
-            "Buckets of relative positions, an even number.",
+            "Buckets of relative positions.",
         )
+        .related("even")
         .when(RELATIVE),
         Key::new(
             "model.transformer.relative_max_distance",
             Integer(FROM_1),
             "128",
-            "Distances from here on share a bucket; more than relative_buckets.",
+            "Distances from here on share a bucket.",
         )
+        .related("above relative_buckets")
         .when(RELATIVE),
         Key::new(
             "model.transformer.window",
@@ -239,14 +238,16 @@ pub(super) const ROTARY_SCALING: Section = Section {
             REQUIRED,
             "Wavelengths above original_length / low are scaled by the whole factor.",
         )
+        .related("below high")
         .kinds(LLAMA)
         .when(ROTARY),
         Key::new(
             "model.transformer.rotary_scaling.high",
             Number(ABOVE_0),
             REQUIRED,
-            "Wavelengths below original_length / high are not scaled; above low.",
+            "Wavelengths below original_length / high are not scaled.",
         )
+        .related("above low")
         .kinds(LLAMA)
         .when(ROTARY),
         Key::new(
