@@ -7,7 +7,7 @@ use descant_interop::{Family, Foreign, HubName, Layout};
 use descant_models::{LayerKind, ModelKind};
 use descant_tensor::DType;
 use descant_text::{ChatTemplate, Tokenizer, plural};
-use descant_train::{Estimate, Recipe, RunInfo, Tokenizers, count, is_foreign, is_gguf, runs_in};
+use descant_train::{Estimate, Recipe, RunInfo, Tokenizers, count, is_foreign, is_gguf, is_run, runs_in};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,9 +23,7 @@ impl Show {
         let fetched = self.model.to_str().and_then(HubName::parse).transpose()?;
         let fetched = fetched.as_ref().map(HubName::fetch).transpose()?;
         let place = fetched.as_deref().unwrap_or(&self.model);
-        // A run, a checkpoint in one, or a link to one.
-        let is_run = place.join("recipe.toml").is_file() || place.join("manifest.json").is_file();
-        if is_run {
+        if is_run(place) {
             let RunInfo { recipe, tokenizers, chat, step } = RunInfo::load(place)?;
             let what = match recipe.data {
                 None if step == 0 => "a run of descant: an imported model".to_owned(),

@@ -5,7 +5,7 @@ use clap::Args;
 use descant_interop::Foreign;
 use descant_models::ModelKind;
 use descant_text::{Lines, Source, TextError, Tokenizer, plural};
-use descant_train::{RunInfo, Tokenizers, is_gguf, is_json};
+use descant_train::{RunInfo, Tokenizers, is_gguf, is_json, is_run};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -88,7 +88,7 @@ impl Tokenize {
     }
 
     fn of_model(&self, place: &Path) -> anyhow::Result<(descant_train::Recipe, Tokenizers)> {
-        if place.join("recipe.toml").is_file() || place.join("manifest.json").is_file() {
+        if is_run(place) {
             let RunInfo { recipe, tokenizers, .. } = RunInfo::load(place)?;
             return Ok((recipe, tokenizers));
         }

@@ -36,7 +36,7 @@ pub use evaluate::{Evaluation, Evaluator};
 pub use finetune::{FinetuneConfig, LoraConfig};
 pub use generation_config::GenerationConfig;
 pub use inference::{Generated, ResponseEnd};
-pub use locate::{is_foreign, is_gguf, runs_in};
+pub use locate::{is_foreign, is_gguf, is_run, runs_in};
 pub use memory::{Estimate, available, count, size};
 pub use metrics_file::{MetricsRecord, Step};
 pub use recipe::{BenchConfig, DataConfig, Files, Recipe, RecipeSource, TrainConfig, TrainPrecision};

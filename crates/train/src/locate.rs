@@ -1,6 +1,6 @@
 //! Which run, checkpoint or imported model a path means.
 
-use crate::run_folder::layout::{BEST, CHECKPOINTS, LAST, RECIPE, checkpoint_steps, step_of};
+use crate::run_folder::layout::{BEST, CHECKPOINTS, LAST, MANIFEST, RECIPE, checkpoint_steps, step_of};
 use crate::{Error, quoted};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -31,7 +31,7 @@ pub(crate) fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
     let inside = attempts(|| fs::canonicalize(path)).map_err(|error| Error::io("open", path, error))?;
     match inside.ancestors().find(|folder| folder.join(RECIPE).is_file()) {
         Some(run) if path.is_symlink() => Ok((run.to_owned(), path.to_owned())),
-        Some(run) if inside.join("manifest.json").is_file() => Ok((run.to_owned(), inside.clone())),
+        Some(run) if inside.join(MANIFEST).is_file() => Ok((run.to_owned(), inside.clone())),
         _ => {
             let runs: Vec<String> = runs_in(path).iter().map(|run| run.display().to_string()).collect();
             Err(wrong(&match runs.is_empty() {
@@ -70,10 +70,16 @@ const FOREIGN: [&str; 7] = [
     "weights.safetensors",
 ];
 
+/// Whether a path is a run folder, a checkpoint in one, or a link to one.
+#[must_use]
+pub fn is_run(path: &Path) -> bool {
+    path.join(RECIPE).is_file() || path.join(MANIFEST).is_file()
+}
+
 /// Whether a path is a model from elsewhere, by the names of its files, and no checkpoint of a run.
 pub fn is_foreign(path: &Path) -> bool {
     let place = fs::canonicalize(path).unwrap_or_default();
-    let is_checkpoint = path.join("manifest.json").exists() || place.parent().is_some_and(|p| p.ends_with(CHECKPOINTS));
+    let is_checkpoint = path.join(MANIFEST).exists() || place.parent().is_some_and(|p| p.ends_with(CHECKPOINTS));
     let has = || !is_checkpoint && FOREIGN.iter().any(|name| path.join(name).is_file());
     if path.is_dir() { has() } else { is_gguf(path) }
 }
