@@ -27,7 +27,7 @@ impl Tape {
     }
 
     /// As [`Tape::train`], but every value and gradient is searched for infinities and NaN; the first becomes
-    /// [`Error::NonFinite`]. Slower: for finding out why a training failed.
+    /// [`Error::NonFinite`](descant_tensor::Error::NonFinite). Slower: for finding out why a training failed.
     pub fn detect_anomaly<'t>(&'t mut self, parameters: &'t Parameters, seed: u64) -> Graph<'t> {
         let mode = Mode { gradients: true, dropout: Some(seed), check_finite: true, ..Mode::default() };
         self.start(parameters, mode)
