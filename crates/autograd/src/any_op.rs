@@ -23,10 +23,14 @@ macro_rules! any_op {
         })*
 
         impl AnyOp {
+            /// What it is called in messages: its module, or the function of a table.
+            #[expect(unreachable_patterns, reason = "the tables' patterns stand first")]
             pub(crate) fn name(&self) -> &'static str {
                 match self {
-                    $(Self::$op(op) => Op::name(op),)*
+                    Self::Unary(function) => function.name(),
+                    Self::Binary(function) => function.name(),
                     Self::Custom(op) => op.name(),
+                    $(Self::$op(_) => stringify!($module),)*
                 }
             }
 

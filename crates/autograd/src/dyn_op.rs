@@ -5,7 +5,7 @@ use std::fmt;
 
 /// A type-erased operation, from outside this crate; every [`Op`](crate::Op) is one.
 pub trait CustomOp: fmt::Debug + Send {
-    /// `Op::name`.
+    /// Its type, without the path.
     fn name(&self) -> &'static str;
     /// `Op::shape`.
     ///

@@ -4,17 +4,16 @@ use descant_kernels::Real;
 use descant_tensor::Shape;
 use std::fmt;
 
-/// A differentiable operation: shape rule, forward and backward. None has a default, so an operation without a backward does not
-/// compile; neither does one of this crate without [`GradCheck`](crate::GradCheck).
+/// A differentiable operation: shape rule, forward and backward. One without a backward does not compile; neither does one of this
+/// crate without [`GradCheck`](crate::GradCheck). Messages call it by its module in this crate, by its type elsewhere.
 pub trait Op: fmt::Debug + Send + 'static {
-    /// Its name in messages.
-    fn name(&self) -> &'static str;
-
-    /// The shape of the output.
+    /// The shape of the output: by default that of the first input.
     ///
     /// # Errors
     /// Why the inputs do not fit, and what is expected; the graph adds the operation, the shapes and the caller's line.
-    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String>;
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        Ok(inputs[0])
+    }
 
     /// Writes every element of the output.
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>);
@@ -25,7 +24,8 @@ pub trait Op: fmt::Debug + Send + 'static {
 
 impl<O: Op> CustomOp for O {
     fn name(&self) -> &'static str {
-        Op::name(self)
+        let path = std::any::type_name::<O>().split('<').next().unwrap_or_default();
+        path.rsplit(':').next().unwrap_or_default()
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -1,9 +1,9 @@
 //! A wrong backward is caught: an operation whose gradient is off by one part in a hundred thousand does not pass.
 
 use descant_autograd::gradcheck::{check, check_case};
-use descant_autograd::{Backward, Case, Forward, GradCheck, Op, Parameters};
+use descant_autograd::{Backward, Case, Forward, GradCheck, Op, Parameters, Tape};
 use descant_kernels::Real;
-use descant_tensor::{DType, Shape};
+use descant_tensor::{DType, Error};
 
 /// `y = x²`, with the gradient `2 c x`.
 #[derive(Debug)]
@@ -12,14 +12,6 @@ struct Square {
 }
 
 impl Op for Square {
-    fn name(&self) -> &'static str {
-        "square"
-    }
-
-    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        Ok(inputs[0])
-    }
-
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
         let x = ctx.input(0);
         ctx.output().iter_mut().zip(x).for_each(|(y, &x)| *y = x * x);
@@ -65,4 +57,14 @@ fn a_wrong_backward_is_caught_in_a_model() {
     })
     .unwrap();
     assert!(!rows[0].passes() && rows[1].passes(), "{rows:?}");
+}
+
+#[test]
+fn messages_call_it_by_its_type() {
+    let mut parameters = Parameters::new(DType::F64);
+    let x = parameters.add_with("x", [1], &[1.0]);
+    let (mut tape, mut other) = (Tape::new(), Tape::new());
+    let foreign = other.train(&parameters, 1).parameter(x);
+    let error = tape.train(&parameters, 1).custom(Square { c: 1.0 }, &[foreign]).value().unwrap_err();
+    assert!(matches!(error, Error::OtherGraph { op: "Square", .. }), "{error}");
 }

@@ -77,3 +77,12 @@ fn shared_constants_are_not_copied() {
     let _ = tape.infer(&parameters, Parallelism::Serial);
     assert_eq!(Arc::strong_count(&tensor), 1);
 }
+
+#[test]
+fn messages_call_an_operation_by_its_module() {
+    let (parameters, id) = two();
+    let mut tape = Tape::new();
+    let error =
+        tape.infer(&parameters, Parallelism::Serial).parameter(id).gather_last(&Arc::from([0, 1])).value().unwrap_err();
+    assert!(matches!(error, Error::Shapes { op: "gather_last", .. }), "{error}");
+}

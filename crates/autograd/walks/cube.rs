@@ -2,21 +2,13 @@
 
 use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Real, map_into, zip_into};
-use descant_tensor::Shape;
 
 /// `y = x³`.
 #[derive(Debug)]
 pub struct Cube;
 
 impl Op for Cube {
-    fn name(&self) -> &'static str {
-        "cube"
-    }
-
-    // The shape of the output, or why there is none: the graph adds the name, the shapes and the caller's line.
-    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        Ok(inputs[0])
-    }
+    // Another shape than that of the first input, or inputs that may not fit: `shape` computes or refuses it.
 
     // Writes every element of the output.
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {

@@ -29,10 +29,6 @@ fn tanh_sums<E: Real>(q: &[E], k: &[E], memory: &[usize], sums: &mut [E]) {
 }
 
 impl Op for AdditiveAttention {
-    fn name(&self) -> &'static str {
-        "additive_attention"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let shape = self.batch.shape(inputs[0], inputs[1], inputs[3])?;
         let width = inputs[0][1];

@@ -2,7 +2,6 @@
 
 use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Real, axpy, map_into};
-use descant_tensor::Shape;
 
 /// `y = α x + β`.
 #[derive(Debug)]
@@ -12,14 +11,6 @@ pub struct Affine {
 }
 
 impl Op for Affine {
-    fn name(&self) -> &'static str {
-        "affine"
-    }
-
-    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        Ok(inputs[0])
-    }
-
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
         let (alpha, beta) = (E::of(self.alpha), E::of(self.beta));
         map_into(ctx.input(0), ctx.output(), |x| alpha * x + beta);

@@ -9,7 +9,7 @@ use descant_tensor::Shape;
 macro_rules! binary {
     ($(
         $(#[$doc:meta])*
-        $function:ident $method:ident $name:literal: $value:expr, $da:expr, $db:expr;
+        $function:ident $method:ident: $value:expr, $da:expr, $db:expr;
     )*) => {
         /// An elementwise function of two inputs.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,13 +17,15 @@ macro_rules! binary {
             $($(#[$doc])* $function,)*
         }
 
-        impl Op for Binary {
-            fn name(&self) -> &'static str {
+        impl Binary {
+            pub(crate) fn name(&self) -> &'static str {
                 match self {
-                    $(Self::$function => $name,)*
+                    $(Self::$function => stringify!($method),)*
                 }
             }
+        }
 
+        impl Op for Binary {
             fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
                 broadcast::shape(inputs[0], inputs[1])
             }
@@ -56,13 +58,13 @@ macro_rules! binary {
 
 binary! {
     /// `a + b`.
-    Add add "add": |a: E, b: E| a + b, |_, _| E::one(), |_, _| E::one();
+    Add add: |a: E, b: E| a + b, |_, _| E::one(), |_, _| E::one();
     /// `a - b`.
-    Sub sub "sub": |a: E, b: E| a - b, |_, _| E::one(), |_, _| -E::one();
+    Sub sub: |a: E, b: E| a - b, |_, _| E::one(), |_, _| -E::one();
     /// `a b`.
-    Mul mul "mul": |a: E, b: E| a * b, |_, b| b, |a, _| a;
+    Mul mul: |a: E, b: E| a * b, |_, b| b, |a, _| a;
     /// `a / b`.
-    Div div "div": |a: E, b: E| a / b, |_, b: E| b.recip(), |a: E, b: E| -(a / b) / b;
+    Div div: |a: E, b: E| a / b, |_, b: E| b.recip(), |a: E, b: E| -(a / b) / b;
 }
 
 impl GradCheck for Binary {

@@ -11,10 +11,6 @@ pub struct Concat {
 }
 
 impl Op for Concat {
-    fn name(&self) -> &'static str {
-        "concat"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let Some(first) = inputs.first().filter(|shape| shape.rank() > 0) else {
             return Err("expected at least one input with an axis".to_owned());

@@ -20,10 +20,6 @@ fn cosine<E: Real>(a: &[E], b: &[E]) -> [E; 3] {
 }
 
 impl Op for CosineLoss {
-    fn name(&self) -> &'static str {
-        "cosine_loss"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         if inputs[0].rank() != 2 || inputs[0] != inputs[1] {
             return Err("expected x[N, D] and e[N, D]".to_owned());

@@ -126,10 +126,6 @@ impl CrossEntropy {
 }
 
 impl Op for CrossEntropy {
-    fn name(&self) -> &'static str {
-        "cross_entropy"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         check(inputs)?;
         self.check(inputs[0][0], inputs[1][0])

@@ -79,10 +79,6 @@ impl Distillation {
 }
 
 impl Op for Distillation {
-    fn name(&self) -> &'static str {
-        "distillation"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (student, teacher) = inputs.split_at(self.own());
         check(student)?;

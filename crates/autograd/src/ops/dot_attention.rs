@@ -20,10 +20,6 @@ pub struct DotAttention {
 }
 
 impl Op for DotAttention {
-    fn name(&self) -> &'static str {
-        "dot_attention"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         self.batch.shape(inputs[0], inputs[1], inputs[2])
     }

@@ -30,10 +30,6 @@ pub(crate) fn draw<E: Real>(mask: &mut [E], p: f64, seed: u64) {
 }
 
 impl Op for Dropout {
-    fn name(&self) -> &'static str {
-        "dropout"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match self.probability {
             p if (0.0..1.0).contains(&p) => Ok(inputs[0]),

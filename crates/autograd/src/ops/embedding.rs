@@ -12,10 +12,6 @@ pub struct Embedding {
 }
 
 impl Op for Embedding {
-    fn name(&self) -> &'static str {
-        "embedding"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let rows = inputs[0].dims().first().copied().unwrap_or(0);
         match self.ids.iter().find(|&&id| id as usize >= rows) {

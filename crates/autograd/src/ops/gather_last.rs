@@ -12,10 +12,6 @@ pub struct GatherLast {
 }
 
 impl Op for GatherLast {
-    fn name(&self) -> &'static str {
-        "gather_last"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let Some((&width, outer)) = inputs[0].dims().split_last() else {
             return Err("expected x[.., D]".to_owned());

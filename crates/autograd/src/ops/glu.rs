@@ -15,10 +15,6 @@ pub struct Glu {
 }
 
 impl Op for Glu {
-    fn name(&self) -> &'static str {
-        "glu"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let x = inputs[0];
         if x.rank() == 0 || !x.last().is_multiple_of(2) {

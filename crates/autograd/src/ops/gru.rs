@@ -48,10 +48,6 @@ impl<E: Real> BackwardCell<E> for CellBackward<'_, E> {
 }
 
 impl Op for Gru {
-    fn name(&self) -> &'static str {
-        "gru"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         self.0.shape(inputs, 3, 1)
     }

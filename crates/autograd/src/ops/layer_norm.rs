@@ -11,10 +11,6 @@ pub struct LayerNorm {
 }
 
 impl Op for LayerNorm {
-    fn name(&self) -> &'static str {
-        "layer_norm"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (x, width) = (inputs[0], inputs[0].last());
         if x.rank() == 0 || inputs[1].dims() != [width] || inputs[2].dims() != [width] {

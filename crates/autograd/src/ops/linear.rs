@@ -11,10 +11,6 @@ pub struct Linear {
 }
 
 impl Op for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (x, w) = (inputs[0], inputs[1]);
         if w.rank() != 2 || x.rank() == 0 || x.last() != w[1] {

@@ -2,21 +2,12 @@
 
 use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Real, log_softmax_rows, zip_into, zip_sum};
-use descant_tensor::Shape;
 
 /// The logarithm of the softmax of every row.
 #[derive(Debug)]
 pub struct LogSoftmax;
 
 impl Op for LogSoftmax {
-    fn name(&self) -> &'static str {
-        "log_softmax"
-    }
-
-    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        Ok(inputs[0])
-    }
-
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
         let (x, width) = (ctx.input(0), ctx.shape(0).last());
         let mut scratch = ctx.scratch(width);

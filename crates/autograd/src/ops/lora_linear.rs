@@ -14,10 +14,6 @@ pub struct LoraLinear {
 }
 
 impl Op for LoraLinear {
-    fn name(&self) -> &'static str {
-        "lora_linear"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (x, w, a, b) = (inputs[0], inputs[1], inputs[2], inputs[3]);
         if w.rank() != 2 || x.rank() == 0 || x.last() != w[1] {

@@ -11,10 +11,6 @@ pub struct LoraWeight {
 }
 
 impl Op for LoraWeight {
-    fn name(&self) -> &'static str {
-        "lora_weight"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match *inputs {
             [w, a, b] if w.rank() == 2 && a.rank() == 2 && b.dims() == [w[0], a[0]] && w[1] == a[1] => Ok(w),

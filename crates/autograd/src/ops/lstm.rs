@@ -61,10 +61,6 @@ impl<E: Real> BackwardCell<E> for CellBackward<'_, E> {
 }
 
 impl Op for Lstm {
-    fn name(&self) -> &'static str {
-        "lstm"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         self.0.shape(inputs, 4, 2)
     }

@@ -61,10 +61,6 @@ fn y<'y, E: Real>(s: &Sizes, y: &'y [E], i: usize) -> &'y [E] {
 }
 
 impl Op for MatMul {
-    fn name(&self) -> &'static str {
-        "matmul"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (a, b) = (inputs[0], inputs[1]);
         let s = self.sizes(a, b)?;

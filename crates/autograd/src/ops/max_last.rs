@@ -23,10 +23,6 @@ fn first_largest<E: Real>(row: &[E]) -> usize {
 }
 
 impl Op for MaxLast {
-    fn name(&self) -> &'static str {
-        "max_last"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         match inputs[0].dims().split_last() {
             Some((&width, outer)) if width > 0 => Ok(Shape::new(outer)),

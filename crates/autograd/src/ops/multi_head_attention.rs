@@ -49,10 +49,6 @@ fn within(outer: &Range<usize>, inner: &Range<usize>) -> Range<usize> {
 }
 
 impl Op for MultiHeadAttention {
-    fn name(&self) -> &'static str {
-        "multi_head_attention"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let AttentionConfig { heads, kv_heads, head_dim, .. } = self.heads;
         if kv_heads == 0 || !heads.is_multiple_of(kv_heads) || head_dim == 0 {

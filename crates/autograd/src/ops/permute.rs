@@ -34,10 +34,6 @@ impl Permute {
 }
 
 impl Op for Permute {
-    fn name(&self) -> &'static str {
-        "permute"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let rank = inputs[0].rank();
         if self.axes.len() != rank || (0..rank).any(|axis| !self.axes.contains(&axis)) {

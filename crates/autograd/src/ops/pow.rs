@@ -2,7 +2,6 @@
 
 use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Real, map_into, zip_into};
-use descant_tensor::Shape;
 
 /// `y = x^p`.
 #[derive(Debug)]
@@ -11,14 +10,6 @@ pub struct Pow {
 }
 
 impl Op for Pow {
-    fn name(&self) -> &'static str {
-        "pow"
-    }
-
-    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        Ok(inputs[0])
-    }
-
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
         let (x, p) = (ctx.input(0), E::of(self.exponent));
         match self.exponent {

@@ -92,10 +92,6 @@ impl RDropCrossEntropy {
 }
 
 impl Op for RDropCrossEntropy {
-    fn name(&self) -> &'static str {
-        "r_drop_cross_entropy"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         check(inputs)?;
         let rows = inputs[0][0];

@@ -11,10 +11,6 @@ pub struct RmsNorm {
 }
 
 impl Op for RmsNorm {
-    fn name(&self) -> &'static str {
-        "rms_norm"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let x = inputs[0];
         if x.rank() == 0 || inputs[1].dims() != [x.last()] {

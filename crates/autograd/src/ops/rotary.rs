@@ -74,10 +74,6 @@ impl Rotary {
 }
 
 impl Op for Rotary {
-    fn name(&self) -> &'static str {
-        "rotary"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (x, columns) = (inputs[0], self.heads * 2 * self.angles.half);
         if x.rank() != 2 || x[1] < columns || x[1] == 0 || x[0] != self.angles.positions.len() {

@@ -12,10 +12,6 @@ pub struct Select {
 }
 
 impl Op for Select {
-    fn name(&self) -> &'static str {
-        "select"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (a, b) = (inputs[0], inputs[1]);
         let shape = match (a.len(), b.len()) {

@@ -12,10 +12,6 @@ pub struct SliceLast {
 }
 
 impl Op for SliceLast {
-    fn name(&self) -> &'static str {
-        "slice_last"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         if inputs[0].rank() == 0 || self.start > self.end || self.end > inputs[0].last() {
             return Err(format!("columns {}..{} are outside {}", self.start, self.end, inputs[0]));

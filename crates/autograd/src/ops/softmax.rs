@@ -2,21 +2,12 @@
 
 use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Real, softmax_rows, zip_into, zip_sum};
-use descant_tensor::Shape;
 
 /// The softmax of every row.
 #[derive(Debug)]
 pub struct Softmax;
 
 impl Op for Softmax {
-    fn name(&self) -> &'static str {
-        "softmax"
-    }
-
-    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        Ok(inputs[0])
-    }
-
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
         let (x, width) = (ctx.input(0), ctx.shape(0).last());
         let y = ctx.output();

@@ -19,10 +19,6 @@ fn split(shape: Shape, axis: Option<usize>) -> (usize, usize, usize) {
 }
 
 impl Op for Sum {
-    fn name(&self) -> &'static str {
-        "sum"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let Some(axis) = self.axis else { return Ok(Shape::default()) };
         if axis >= inputs[0].rank() {

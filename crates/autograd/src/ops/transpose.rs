@@ -15,10 +15,6 @@ fn matrices(shape: Shape) -> (usize, usize, usize) {
 }
 
 impl Op for Transpose {
-    fn name(&self) -> &'static str {
-        "transpose"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let mut lengths = inputs[0].dims().to_vec();
         match lengths.as_mut_slice() {

@@ -2,7 +2,6 @@
 
 use crate::{Backward, Case, Forward, GradCheck, Op, Var};
 use descant_kernels::{Real, map, map_into, zip_into};
-use descant_tensor::Shape;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 /// Elements that are processed at a time, so that every pass but the first finds them in the first cache.
@@ -24,7 +23,7 @@ enum Derivative {
 macro_rules! unary {
     ($(
         $(#[$doc:meta])*
-        $function:ident $method:ident $name:literal: $value:expr, $kind:ident $derivative:expr;
+        $function:ident $method:ident: $value:expr, $kind:ident $derivative:expr;
     )*) => {
         /// An elementwise function.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +32,12 @@ macro_rules! unary {
         }
 
         impl Unary {
+            pub(crate) fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$function => stringify!($method),)*
+                }
+            }
+
             fn derivative(self) -> Derivative {
                 match self {
                     $(Self::$function => Derivative::$kind,)*
@@ -72,16 +77,6 @@ macro_rules! unary {
         }
 
         impl Op for Unary {
-            fn name(&self) -> &'static str {
-                match self {
-                    $(Self::$function => $name,)*
-                }
-            }
-
-            fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-                Ok(inputs[0])
-            }
-
             fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
                 let x = ctx.input(0);
                 self.value(x, ctx.output());
@@ -131,29 +126,29 @@ macro_rules! unary {
 
 unary! {
     /// `|x|`, with derivative 0 at 0.
-    Abs abs "abs": |y: &mut [E]| map(y, E::abs),
+    Abs abs: |y: &mut [E]| map(y, E::abs),
         FromInput |dy: E, x: E| if x == E::zero() { E::zero() } else { dy * x.signum() };
     /// `e^x`.
-    Exp exp "exp": E::exp_all, FromOutput |dy: E, y: E| dy * y;
+    Exp exp: E::exp_all, FromOutput |dy: E, y: E| dy * y;
     /// `x Φ(x)`, with Φ the cumulative distribution function of the standard normal, `½ (1 + erf(x / √2))` (Hendrycks & Gimpel
     /// 2016, arXiv 1606.08415): PyTorch's default GELU.
-    Gelu gelu "gelu": gelu, Slope gelu_slope;
+    Gelu gelu: gelu, Slope gelu_slope;
     /// `½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))`: the approximation of GELU that GPT-2 was trained with, PyTorch's
     /// `approximate="tanh"`.
-    GeluTanh gelu_tanh "gelu_tanh": gelu_tanh, Slope gelu_tanh_slope;
+    GeluTanh gelu_tanh: gelu_tanh, Slope gelu_tanh_slope;
     /// `log x`, the natural logarithm.
-    Log log "log": |y: &mut [E]| map(y, E::ln), FromInput |dy: E, x: E| dy / x;
+    Log log: |y: &mut [E]| map(y, E::ln), FromInput |dy: E, x: E| dy / x;
     /// `max(x, 0)`.
-    Relu relu "relu": |y: &mut [E]| map(y, |x| x.max(E::zero())),
+    Relu relu: |y: &mut [E]| map(y, |x| x.max(E::zero())),
         FromOutput |dy: E, y: E| if y > E::zero() { dy } else { E::zero() };
     /// `1 / (1 + e^-x)`.
-    Sigmoid sigmoid "sigmoid": E::sigmoid_all, FromOutput |dy: E, y: E| dy * y * (E::one() - y);
+    Sigmoid sigmoid: E::sigmoid_all, FromOutput |dy: E, y: E| dy * y * (E::one() - y);
     /// `x σ(x)`, also called Swish (Elfwing et al. 2017, arXiv 1702.03118).
-    Silu silu "silu": silu, Slope silu_slope;
+    Silu silu: silu, Slope silu_slope;
     /// `log(1 + e^x)`.
-    Softplus softplus "softplus": softplus, Slope softplus_slope;
+    Softplus softplus: softplus, Slope softplus_slope;
     /// `tanh x`.
-    Tanh tanh "tanh": E::tanh_all, FromOutput |dy: E, y: E| dy * (E::one() - y * y);
+    Tanh tanh: E::tanh_all, FromOutput |dy: E, y: E| dy * (E::one() - y * y);
 }
 
 impl Unary {

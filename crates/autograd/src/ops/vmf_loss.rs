@@ -22,10 +22,6 @@ pub struct VmfLoss {
 }
 
 impl Op for VmfLoss {
-    fn name(&self) -> &'static str {
-        "vmf_loss"
-    }
-
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         if inputs[0].rank() != 2 || inputs[0] != inputs[1] || inputs[0].last() < 2 {
             return Err("expected x[N, D] and e[N, D] with D of at least 2".to_owned());
