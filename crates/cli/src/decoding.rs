@@ -1,7 +1,7 @@
 use clap::Args;
 use descant_generate::{DecodingOptions, Strategy};
+use descant_inference::Trained;
 use descant_kernels::Parallelism;
-use descant_train::Trained;
 
 /// Decoding options: how the next token is chosen, and when generation stops.
 #[derive(Args, Clone)]

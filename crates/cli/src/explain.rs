@@ -2,7 +2,7 @@
 
 use crate::report::print;
 use clap::Args;
-use descant_train::keys::{self, Key, SECTIONS, Section};
+use descant_inference::keys::{self, Key, SECTIONS, Section};
 use std::fmt::Write;
 
 #[derive(Args)]

@@ -2,9 +2,9 @@
 
 use crate::report::print;
 use clap::Args;
+use descant_inference::{Trained, is_gguf};
 use descant_interop::GgufType;
 use descant_models::LayerKind;
-use descant_train::{Trained, is_gguf};
 use std::path::PathBuf;
 
 #[derive(Args)]

@@ -5,9 +5,10 @@ use clap::Args;
 use descant_autograd::gradcheck::{TOLERANCE, check};
 use descant_autograd::{Parameters, Tape, derive_seed};
 use descant_batch::{Batch, Sequences};
+use descant_inference::{Estimate, Recipe, model};
 use descant_models::{ModelKind, Vocabulary, build};
 use descant_tensor::DType;
-use descant_train::{Estimate, Recipe, SourceModels, first_batch, model};
+use descant_train::{SourceModels, first_batch};
 
 #[derive(Args)]
 pub(crate) struct Gradcheck {

@@ -3,9 +3,10 @@
 use crate::report::{note, print};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use descant_inference::Recipe;
 use descant_models::ModelKind;
 use descant_text::{Example, Text};
-use descant_train::{Recipe, SourceModels};
+use descant_train::SourceModels;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -62,7 +63,7 @@ impl Measured {
     /// The text of a recipe, read as training reads it.
     fn of(mut recipe: Recipe) -> anyhow::Result<Self> {
         // Of what is decided here, training tells.
-        recipe.decide()?;
+        descant_train::resolve_text_layout(&mut recipe)?;
         let texts = SourceModels::of(&recipe)?.texts(&recipe)?;
         texts.check_template(&recipe)?;
         let mut seen = vec![false; char::MAX as usize + 1];
@@ -200,7 +201,7 @@ impl Init {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use descant_train::Files;
+    use descant_inference::Files;
 
     #[test]
     fn vocabularies_are_as_large_as_their_text_bears() {

@@ -155,7 +155,7 @@ fn parse() -> Cli {
         };
         if let Some(name) = unknown {
             let name = name.trim_start_matches('-').replace('-', "_");
-            let keys = || descant_train::keys::all().filter(|key| key.parts().1 == name);
+            let keys = || descant_inference::keys::all().filter(|key| key.parts().1 == name);
             let key = keys().find(|key| key.parts().0 == "train").or(keys().next()).map(|key| key.name);
             error.remove(ContextKind::Suggested);
             if let Some(key) = key {

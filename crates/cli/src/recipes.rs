@@ -1,7 +1,7 @@
 //! The recipes that are part of the binary.
 
 use crate::report::note;
-use descant_train::Recipe;
+use descant_inference::Recipe;
 use std::path::Path;
 
 pub(crate) const DEMO: &str = include_str!("../../../recipes/demo.toml");
@@ -28,7 +28,7 @@ pub(crate) fn load(name: &str, settings: &[String]) -> anyhow::Result<Recipe> {
     let mut recipe = Recipe::load(Path::new(name), settings)?;
     // Of a text that is not there, speed and gradients are measured all the same.
     if has_text(&recipe) {
-        recipe.decide()?.into_iter().for_each(note);
+        descant_train::resolve_text_layout(&mut recipe)?.into_iter().for_each(note);
     }
     Ok(recipe)
 }

@@ -8,6 +8,6 @@ pub(crate) struct Schema {}
 
 impl Schema {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        print(serde_json::to_string_pretty(&descant_train::schema())?)
+        print(serde_json::to_string_pretty(&descant_inference::schema())?)
     }
 }

@@ -1,6 +1,6 @@
 //! Commands that a message advises: they work as they stand in the shell that this program was started from.
 
-use descant_train::quoted;
+use descant_inference::quoted;
 use std::path::{Path, PathBuf};
 
 /// This program with these arguments, quoted as a shell reads them.

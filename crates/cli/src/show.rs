@@ -3,11 +3,11 @@
 use crate::report::print;
 use crate::shell::command;
 use clap::Args;
+use descant_inference::{Estimate, Recipe, RunInfo, Tokenizers, count, is_foreign, is_gguf, is_run, runs_in};
 use descant_interop::{Family, Foreign, HubName, Layout};
 use descant_models::{LayerKind, ModelKind};
 use descant_tensor::DType;
 use descant_text::{ChatTemplate, Tokenizer, plural};
-use descant_train::{Estimate, Recipe, RunInfo, Tokenizers, count, is_foreign, is_gguf, is_run, runs_in};
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -2,10 +2,11 @@
 
 use crate::report::{note, print};
 use clap::Args;
+use descant_inference::{RunInfo, Tokenizers, is_gguf, is_run};
 use descant_interop::Foreign;
 use descant_models::ModelKind;
+use descant_text::is_json;
 use descant_text::{Lines, Source, TextError, Tokenizer, plural};
-use descant_train::{RunInfo, Tokenizers, is_gguf, is_json, is_run};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -87,7 +88,7 @@ impl Tokenize {
         Ok((source.filter(|_| !self.target).unwrap_or(target), is_prompt))
     }
 
-    fn of_model(&self, place: &Path) -> anyhow::Result<(descant_train::Recipe, Tokenizers)> {
+    fn of_model(&self, place: &Path) -> anyhow::Result<(descant_inference::Recipe, Tokenizers)> {
         if is_run(place) {
             let RunInfo { recipe, tokenizers, .. } = RunInfo::load(place)?;
             return Ok((recipe, tokenizers));

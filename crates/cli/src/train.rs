@@ -2,12 +2,13 @@ use crate::report::{Report, duration, large, note, print};
 use crate::shell::command;
 use crate::{RecipeArgs, Threads, signals};
 use clap::Args;
+use descant_inference::{Recipe, TrainPrecision, count, size};
 use descant_interop::Family;
 use descant_kernels::bf16_gemm_flops;
 use descant_models::{LayerKind, ModelKind};
 use descant_nn::Cell;
 use descant_text::{Form, plural};
-use descant_train::{Outcome, Recipe, TrainPrecision, Trainer, count, size};
+use descant_train::{Outcome, Trainer};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -52,7 +53,7 @@ impl Train {
         }
         again.extend(["--run".into(), run.to_string_lossy(), "--resume".into()]);
         let (recipe, notes) = match self.resume && run.join(RECIPE).exists() {
-            true => Recipe::going_on(&run, &file, &self.recipe.set)?,
+            true => descant_train::resumed_recipe(&run, &file, &self.recipe.set)?,
             false => (Recipe::load(&file, &self.recipe.set)?, Vec::new()),
         };
         let threads = self.threads.count();

@@ -5,9 +5,10 @@ mod common;
 mod mutation;
 
 use common::{BF16, Folder, LANGUAGE_MODEL, PAIRS, TRANSFORMER, copy};
+use descant_inference::{Estimate, Recipe, Trained};
 use descant_tensor::DType;
 use descant_text::{Side, Source, SpecialTokens, Tokenizer, TokenizerConfig, TokenizerKind};
-use descant_train::{Estimate, Recipe, Trained, Trainer};
+use descant_train::Trainer;
 use mutation::survives;
 use std::fs;
 use std::path::Path;
@@ -367,7 +368,8 @@ fn runs(name: &'static str, recipe: &str, files: &[&str]) {
         copy(&folder.path("run"), &run);
         fs::write(run.join(file), bytes).unwrap();
         let _ = Trained::load(&run);
-        if let Ok((recipe, _)) = Recipe::going_on(&run, &run.join("recipe.toml"), &["train.steps=14".to_owned()])
+        if let Ok((recipe, _)) =
+            descant_train::resumed_recipe(&run, &run.join("recipe.toml"), &["train.steps=14".to_owned()])
             && let Ok(mut trainer) = Trainer::new(recipe, &run, 1, true)
         {
             let _ = trainer.step();

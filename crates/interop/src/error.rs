@@ -39,7 +39,7 @@ pub enum Error {
     Family(String),
     /// The run could not be read or written.
     #[error(transparent)]
-    Train(#[from] descant_train::Error),
+    Inference(#[from] descant_inference::Error),
 }
 
 impl Error {

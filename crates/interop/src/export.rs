@@ -7,8 +7,8 @@ use crate::tokenizer::marian;
 use crate::weights::{Part, part};
 use crate::write_folder::{Named, pretty, whole, write, write_tensors};
 use crate::{Error, Family};
+use descant_inference::Trained;
 use descant_text::{PostProcessor, SpecialTokens, Tokenizer};
-use descant_train::Trained;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -76,7 +76,7 @@ fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
         return marian::write(folder, source, tokenizer);
     }
     write(CONFIG, pretty(&described))?;
-    let json = tokenizer.to_json().map_err(descant_train::Error::from)?;
+    let json = tokenizer.to_json().map_err(descant_inference::Error::from)?;
     let mut json: Value = serde_json::from_str(&json).map_err(|error| Error::folder(folder, error.to_string()))?;
     // What says so already stays as it is.
     let around =

@@ -2,8 +2,8 @@
 
 use crate::Family;
 use crate::weights::Weights;
+use descant_inference::{Recipe, Tokenizers};
 use descant_text::ChatTemplate;
-use descant_train::{Recipe, Tokenizers};
 
 /// How the files of a model are laid out, and so which of its tensors are which parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use crate::config_keys::Keys;
 use descant_generate::Ranking;
-use descant_train::GenerationConfig;
+use descant_inference::GenerationConfig;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::mem::swap;

@@ -4,9 +4,9 @@ use crate::folder::{CONFIG, is_model, read_json};
 use crate::foreign::{Foreign, Layout};
 use crate::{Error, Family, ctranslate2, gguf, recurrent, transformers};
 use descant_autograd::Parameters;
+use descant_inference::{Trained, is_gguf};
 use descant_models::ModelConfig;
 use descant_text::Message;
-use descant_train::{Trained, is_gguf};
 use std::path::Path;
 
 impl Foreign {

@@ -17,9 +17,9 @@ use crate::foreign::{Foreign, Layout};
 use crate::tokenizer::list;
 use crate::weights::{Weights, tied_names};
 use crate::write_folder::{pretty, whole, write, write_tensors};
+use descant_inference::{Recipe, Tokenizers, Trained};
 use descant_models::{LossConfig, ModelConfig, ModelKind};
 use descant_text::{SpecialTokens, Tokenizer, TokenizerConfig};
-use descant_train::{Recipe, Tokenizers, Trained};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -148,7 +148,7 @@ impl Side {
             special.entries = special.entries.or(usize::try_from(rows).ok());
         }
         if list.is_none() {
-            Tokenizer::try_apart(&path, special.clone()).map_err(descant_train::Error::from)?;
+            Tokenizer::try_apart(&path, special.clone()).map_err(descant_inference::Error::from)?;
         }
         let tokenizer = Tokenizer::from_json(json.to_string().as_bytes(), special.clone());
         let tokenizer = tokenizer.map_err(|error| Error::folder(&path, error.to_string()))?;

@@ -69,7 +69,7 @@ impl Settings {
             let name = self.token(key)?.filter(|name| tokenizer.id(name).is_some_and(|id| !tokenizer.is_special(id)));
             names.extend(name.map(str::to_owned));
         }
-        Ok(tokenizer.with_marks(&names).map_err(descant_train::Error::from)?)
+        Ok(tokenizer.with_marks(&names).map_err(descant_inference::Error::from)?)
     }
 
     fn number(&self, key: &str) -> Result<Option<u64>, Error> {
@@ -95,7 +95,7 @@ impl Settings {
     /// `tokenizer.json`, `add_bos_token` and `add_eos_token` decide, which `transformers` does not read beside that file.
     pub(crate) fn post_processor(&self, tokenizer: &Tokenizer) -> Result<(PostProcessor, Option<String>), Error> {
         let flags = [self.flag("add_bos_token")?, self.flag("add_eos_token")?];
-        let own = || tokenizer.post_processor().map_err(descant_train::Error::from);
+        let own = || tokenizer.post_processor().map_err(descant_inference::Error::from);
         if flags == [None; 2] {
             return Ok((own()?, None));
         }
@@ -134,7 +134,7 @@ pub(crate) fn read(
 ) -> Result<Tokenizer, Error> {
     let place = folder.join(TOKENIZER);
     if place.exists() {
-        return Ok(Tokenizer::load(&place, Some(special)).map_err(descant_train::Error::from)?);
+        return Ok(Tokenizer::load(&place, Some(special)).map_err(descant_inference::Error::from)?);
     }
     let has = |names: &[&str]| names.iter().all(|name| folder.join(name).is_file());
     let missing = |needed: &str| {
@@ -166,15 +166,15 @@ pub fn tokenizer(path: &Path) -> Result<Tokenizer, Error> {
     let is_json = path.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("json"));
     let tokenizer = match is_json {
         true => {
-            Tokenizer::try_apart(path, Some(SpecialTokens::none())).map_err(descant_train::Error::from)?;
-            Tokenizer::load(path, Some(SpecialTokens::none())).map_err(descant_train::Error::from)?
+            Tokenizer::try_apart(path, Some(SpecialTokens::none())).map_err(descant_inference::Error::from)?;
+            Tokenizer::load(path, Some(SpecialTokens::none())).map_err(descant_inference::Error::from)?
         }
         false => from_sentencepiece::open(path)?,
     };
-    let around = tokenizer.post_processor().map_err(descant_train::Error::from)?;
+    let around = tokenizer.post_processor().map_err(descant_inference::Error::from)?;
     let special =
         SpecialTokens { unknown: tokenizer.unknown(), post_processor: Some(around), ..tokenizer.special().clone() };
-    Ok(tokenizer.with_special(special).map_err(descant_train::Error::from)?)
+    Ok(tokenizer.with_special(special).map_err(descant_inference::Error::from)?)
 }
 
 /// The tokenizer of the sources, where it is another.

@@ -7,8 +7,8 @@ use crate::template::chat_template;
 use crate::tokenizer::Settings;
 use crate::weights::Weights;
 use crate::{Error, Family, generation_config, tokenizer};
+use descant_inference::{Recipe, Tokenizers};
 use descant_text::{SpecialTokens, Tokenizer, TokenizerConfig};
-use descant_train::{Recipe, Tokenizers};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub(crate) fn open(folder: &Path, config: &Value) -> Result<Foreign, Error> {
     let start = if family.reads_a_source() { "decoder_start_token_id" } else { "bos_token_id" };
     special.bos = of_generation(start)?.first().copied().or(special.bos);
     if folder.join(TOKENIZER).exists() {
-        Tokenizer::try_apart(&folder.join(TOKENIZER), Some(special.clone())).map_err(descant_train::Error::from)?;
+        Tokenizer::try_apart(&folder.join(TOKENIZER), Some(special.clone())).map_err(descant_inference::Error::from)?;
     }
     let tokenizer = settings.with_named(tokenizer::read(folder, family, &settings, special)?)?;
     special = tokenizer.special().clone();
@@ -56,7 +56,7 @@ pub(crate) fn open(folder: &Path, config: &Value) -> Result<Foreign, Error> {
     special.post_processor = Some(around);
     notes.extend(note);
     special.unknown = tokenizer.unknown().or(special.unknown);
-    let tokenizer = tokenizer.with_special(special.clone()).map_err(descant_train::Error::from)?;
+    let tokenizer = tokenizer.with_special(special.clone()).map_err(descant_inference::Error::from)?;
     if let Some(rows) = special.entries.filter(|&rows| rows < tokenizer.vocabulary()) {
         let tokens = tokenizer.vocabulary();
         return Err(wrong(format!("vocab_size = {rows}, but the tokenizer has {tokens} tokens")));

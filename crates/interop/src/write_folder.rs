@@ -103,7 +103,7 @@ pub(crate) fn write_tensors(path: &Path, tensors: &[Named]) -> Result<(), Error>
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     views
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-        .and_then(|views| descant_train::write_tensors(path, views, Some(metadata)))
+        .and_then(|views| descant_inference::write_tensors(path, views, Some(metadata)))
         .map_err(|error| Error::folder(path, format!("it could not be written: {error}")))
 }
 

@@ -2,9 +2,9 @@
 
 use descant_autograd::Tape;
 use descant_generate::Strategy;
+use descant_inference::Trained;
 use descant_interop::{Foreign, export, import};
 use descant_kernels::Parallelism;
-use descant_train::Trained;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,9 +3,10 @@
 
 use descant_autograd::{Parameters, Tape};
 use descant_batch::{Batch, Sequences};
+use descant_hyperparameters::Clipping;
 use descant_models::{LossConfig, ModelConfig, ModelKind, Vocabulary, build};
 use descant_nn::{AttentionScore, Cell};
-use descant_optim::{Clipping, Optimizer};
+use descant_optim::Optimizer;
 use descant_tensor::DType;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};

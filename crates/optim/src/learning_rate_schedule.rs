@@ -1,5 +1,5 @@
-use crate::schedules::ScheduleConfig;
-use crate::schedules::plateau::PlateauState;
+use descant_hyperparameters::ScheduleConfig;
+use descant_hyperparameters::schedules::PlateauState;
 use serde_json::Value;
 
 /// A learning-rate schedule in a training: its configuration, the length of the training, and the state of a plateau.

@@ -1,8 +1,6 @@
 use crate::chunk::CHUNK;
-use crate::gradient_clipping::Clipping;
-use crate::optimizers::OptimizerConfig;
-use crate::update::{Chunk, Step};
 use descant_autograd::{GradientLayout, Gradients, Parameters};
+use descant_hyperparameters::{Chunk, Clipping, OptimizerConfig, Step};
 use descant_kernels::{FlushSubnormals, Real};
 use descant_tensor::{Buffer, DType, Error, Result};
 use glob::Pattern;

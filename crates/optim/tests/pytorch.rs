@@ -2,9 +2,8 @@
 //! show: frozen parameters, state put back, the same sums on any number of threads.
 
 use descant_autograd::{Gradients, Parameters};
-use descant_optim::{
-    Clipping, ClippingConfig, Optimizer, OptimizerConfig, Schedule, ScheduleConfig, tree_sum_gradients,
-};
+use descant_hyperparameters::{Clipping, ClippingConfig, OptimizerConfig, ScheduleConfig};
+use descant_optim::{Optimizer, Schedule, tree_sum_gradients};
 use descant_tensor::{Buffer, DType};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};

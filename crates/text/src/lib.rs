@@ -37,7 +37,7 @@ pub use markup::Text;
 pub use report::{Found, Lengths, Report, SideReport, plural};
 pub use sandbox::sandbox;
 pub use sandbox_server::serve_sandbox;
-pub use source::{Example, Examples, Form, Side, Source};
+pub use source::{Example, Examples, Form, Side, Source, is_json};
 pub use tokenizer::{
     BOS, EOS, NO_PIECE, PostProcessor, SpecialTokens, Tokenizer, TokenizerConfig, TokenizerKind, UNK,
     UNKNOWN_CHARACTERS,

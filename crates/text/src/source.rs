@@ -81,6 +81,14 @@ impl fmt::Display for Form {
     }
 }
 
+/// Whether a file's name ends as those of JSON do, compressed or not.
+#[must_use]
+pub fn is_json(path: &Path) -> bool {
+    let name = path.to_string_lossy().to_lowercase();
+    let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(&name);
+    [".json", ".jsonl", ".ndjson"].iter().any(|ending| name.ends_with(ending))
+}
+
 impl Source {
     /// A file of JSON objects: its first one says what all of them are. A file that is not there is one of pairs.
     ///

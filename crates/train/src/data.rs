@@ -1,9 +1,9 @@
-use crate::run_folder::layout::DATA;
-use crate::{DataConfig, Error, Files, Recipe, Tokenizers};
 use descant_batch::Batch;
+use descant_inference::layout::DATA;
+use descant_inference::{DataConfig, Error, Files, Recipe, Tokenizers};
 use descant_models::{LossConfig, ModelKind};
 use descant_text::{
-    BatchConfig, Batches, ChatTemplate, Corpus, Example, Form, InputBuilder, Source, TextError, read_text,
+    BatchConfig, Batches, ChatTemplate, Corpus, Example, Form, InputBuilder, Source, TextError, is_json,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -207,24 +207,6 @@ pub(crate) fn agree(train: &Source, other: &Source) -> Result<(), Error> {
         train.form()
     );
     Err(Error::Recipe { path: other.path().to_owned(), reason })
-}
-
-/// Whether a file's name ends as those of JSON do, compressed or not.
-#[must_use]
-pub fn is_json(path: &Path) -> bool {
-    let name = path.to_string_lossy().to_lowercase();
-    let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(&name);
-    [".json", ".jsonl", ".ndjson"].iter().any(|ending| name.ends_with(ending))
-}
-
-/// Reads a template of conversations: a file, or one that comes with descant, by its name.
-pub(crate) fn chat_template(path: &Path) -> Result<ChatTemplate, Error> {
-    if let Some(template) = path.to_str().and_then(ChatTemplate::built_in) {
-        return Ok(template);
-    }
-    let text = read_text(path).map_err(|error| Error::io("read the chat template", path, error))?;
-    let wrong = |reason: String| Error::Recipe { path: path.to_owned(), reason };
-    ChatTemplate::new(text.trim_start_matches('\u{feff}')).map_err(wrong)
 }
 
 /// The most tokens of a text for which a model has positions, special tokens included.

@@ -1,12 +1,8 @@
 //! Distillation: a student learns from a teacher's distribution over each token.
 
-mod config;
-
-pub use config::DistillConfig;
-
-use crate::{Error, Recipe, Tokenizers, Trained};
 use descant_autograd::{Graph, Segments, Tape, TeacherProjection, Var};
 use descant_batch::Batch;
+use descant_inference::{DistillConfig, Error, Recipe, Tokenizers, Trained};
 use descant_kernels::Parallelism;
 use descant_models::{Generator, HiddenStates, OutputLayer};
 use descant_tensor::Tensor;

@@ -1,14 +1,15 @@
-use crate::data::{agree, batch_config, is_json, kept, longest, source};
-use crate::recipe::PlainTextLayout;
-use crate::run_folder::layout::RECIPE;
+use crate::data::{agree, batch_config, kept, longest, source};
+use crate::text_layout::PlainTextLayout;
 use crate::text_metrics::{EvalExample, examples};
-use crate::{DataConfig, Error, Files, Prediction, Recipe, Replicas, Texts, Trained};
+use crate::{Error, Prediction, Replicas, Texts};
 use descant_autograd::{Parameters, Tape};
 use descant_batch::Batch;
 use descant_generate::DecodingOptions;
+use descant_inference::layout::RECIPE;
+use descant_inference::{DataConfig, Files, Recipe, Trained};
 use descant_kernels::Parallelism;
 use descant_models::{Generator, ModelKind};
-use descant_text::{BatchConfig, Batches, Corpus, Example, Form, Source, TextError};
+use descant_text::{BatchConfig, Batches, Corpus, Example, Form, Source, TextError, is_json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -143,7 +144,11 @@ impl<'a> Evaluator<'a> {
             (None, None) => {
                 let reason =
                     "it was not trained here, and has no text of its own. Name the text to evaluate with --data";
-                return Err(Error::Run { path: trained.run().to_owned(), reason: reason.to_owned() });
+                return Err(descant_inference::Error::Run {
+                    path: trained.run().to_owned(),
+                    reason: reason.to_owned(),
+                }
+                .into());
             }
             _ => {}
         }
@@ -163,7 +168,7 @@ impl<'a> Evaluator<'a> {
                 let most = longest(&recipe, text.form() == Form::Conversations);
                 Arc::new(Corpus::encode(text, source, &tokenizers.target, most, None)?)
             }
-            None => texts.held_out(tokenizers, trained.run())?.ok_or_else(|| Error::Recipe {
+            None => texts.held_out(tokenizers, trained.run())?.ok_or_else(|| descant_inference::Error::Recipe {
                 path: trained.run().join(RECIPE),
                 reason: "it has no validation text. Name the text to evaluate with --data".to_owned(),
             })?,
@@ -233,7 +238,7 @@ impl<'a> Evaluator<'a> {
         let text = &self.text;
         if !text.has_pairs() {
             let reason = "answers need pairs of source and target. Name them with --data".to_owned();
-            return Err(Error::Recipe { path: text.path().to_owned(), reason });
+            return Err(descant_inference::Error::Recipe { path: text.path().to_owned(), reason }.into());
         }
         let trained = self.trained;
         let example = |pair: Example| {

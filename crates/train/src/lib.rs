@@ -1,52 +1,32 @@
-//! Training: recipes, replicas, checkpoints, metrics, evaluation; and trained models, to write with.
+//! Training: the training loop, replicas, evaluation, metrics, distillation. [`Trainer`] is the entry point. Recipes, run
+//! folders and trained models are in `descant-inference`.
 
-mod build_model;
-mod checkpoint;
 mod data;
 mod distillation;
 mod error;
 mod evaluate;
-mod finetune;
-mod generation_config;
-mod inference;
-mod locate;
-mod memory;
 mod metrics_file;
 mod preflight;
 mod prepare;
-mod recipe;
 mod replicas;
 mod resume;
-mod run_folder;
 mod source_models;
 mod start;
-mod tensors;
+mod text_layout;
 mod text_metrics;
+mod tokenizer_checks;
 mod tokenizer_training;
-mod tokenizers;
-mod trained;
 mod trainer;
-mod training_lengths;
 
-pub use build_model::{blank_model, model};
-pub use data::{Texts, batches, first_batch, is_json};
-pub use distillation::{DistillConfig, Teacher, TeacherOutput};
-pub use error::{Error, quoted};
+pub use data::{Texts, batches, first_batch};
+pub use distillation::{Teacher, TeacherOutput};
+pub use error::Error;
 pub use evaluate::{Evaluation, Evaluator};
-pub use finetune::{FinetuneConfig, LoraConfig};
-pub use generation_config::GenerationConfig;
-pub use inference::{Generated, ResponseEnd};
-pub use locate::{is_foreign, is_gguf, is_run, runs_in};
-pub use memory::{Estimate, available, count, size};
 pub use metrics_file::{MetricsRecord, Step};
-pub use recipe::{BenchConfig, DataConfig, Files, Recipe, RecipeSource, TrainConfig, TrainPrecision};
-pub use recipe::{keys, schema};
 pub use replicas::{Replicas, StepLoss};
-pub use run_folder::RunFolder;
+pub use resume::resumed_recipe;
 pub use source_models::SourceModels;
-pub use tensors::{TensorFile, write_tensors};
+pub use text_layout::resolve_text_layout;
 pub use text_metrics::{Prediction, TEXT_METRICS, TextMetric, TextScores, TextUnit};
-pub use tokenizers::Tokenizers;
-pub use trained::{RunInfo, Trained};
+pub use tokenizer_training::train_tokenizers;
 pub use trainer::{Event, Outcome, Trainer};
-pub use training_lengths::TrainingLengths;

@@ -1,5 +1,5 @@
-use crate::Error;
-use crate::run_folder::layout::{METRICS, write};
+use descant_inference::layout::{METRICS, write};
+use descant_inference::{Error, MetricsAccumulator};
 use descant_text::read_file;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -42,6 +42,12 @@ pub enum MetricsRecord {
 }
 
 impl MetricsRecord {
+    /// The means over the steps of `log`.
+    pub(crate) fn train(log: &MetricsAccumulator, step: u64, epoch: u64, learning_rate: f64) -> Self {
+        let (loss, gradient_norm) = log.means();
+        Self::Train { step, epoch, loss, gradient_norm, learning_rate, tokens_per_s: log.tokens_per_second() }
+    }
+
     fn step(&self) -> u64 {
         match self {
             Self::Train { step, .. } | Self::Validation { step, .. } => *step,
@@ -60,50 +66,6 @@ pub struct Step {
     pub learning_rate: f64,
     /// Target tokens.
     pub tokens: usize,
-}
-
-/// Sums over the steps since the last metrics line. A checkpoint holds them, so that a resume writes the same next line,
-/// except for the speed, which is that of this process.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct MetricsAccumulator {
-    steps: u64,
-    /// Steps with a loss.
-    #[serde(default)]
-    learned: u64,
-    loss: f64,
-    gradient_norm: f64,
-    #[serde(skip)]
-    tokens: usize,
-    #[serde(skip)]
-    seconds: f64,
-}
-
-impl MetricsAccumulator {
-    pub(crate) fn add(&mut self, step: &Step, seconds: f64) {
-        self.seconds += seconds;
-        self.steps += 1;
-        self.learned += u64::from(step.loss.is_some());
-        self.loss += step.loss.unwrap_or(0.0);
-        self.gradient_norm += step.gradient_norm;
-        self.tokens += step.tokens;
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.steps == 0
-    }
-
-    pub(crate) fn metric(&self, step: u64, epoch: u64, learning_rate: f64) -> MetricsRecord {
-        let n = self.learned.max(1) as f64;
-        let tokens_per_s = self.tokens as f64 / self.seconds.max(1e-9);
-        MetricsRecord::Train {
-            step,
-            epoch,
-            loss: (self.learned > 0).then_some(self.loss / n),
-            gradient_norm: self.gradient_norm / n,
-            learning_rate,
-            tokens_per_s,
-        }
-    }
 }
 
 /// The file `metrics.jsonl` of a run.

@@ -1,11 +1,11 @@
 //! What is looked at once the texts and the model are known, and before the first step: how many steps there will be,
 //! and whether all that the recipe asks for can come true.
 
-use crate::{Error, Recipe};
 use descant_autograd::Parameters;
 use descant_batch::Batch;
+use descant_hyperparameters::ScheduleConfig;
+use descant_inference::{Error, Recipe};
 use descant_models::{Generator, LossConfig};
-use descant_optim::ScheduleConfig;
 use descant_text::{Batches, TextError, plural};
 use std::path::Path;
 

@@ -1,8 +1,9 @@
 //! Encodes the texts of a training into its run folder, and makes batches of them.
 
 use crate::data::{Texts, batch_config};
-use crate::run_folder::layout::DATA;
-use crate::{Error, Recipe, RunFolder, Tokenizers};
+use crate::tokenizer_checks::{idle_tokens, rare_subwords};
+use descant_inference::layout::DATA;
+use descant_inference::{Error, Recipe, RunFolder, Tokenizers};
 use descant_text::{Batches, Corpus, TextError};
 use std::fs;
 use std::io::ErrorKind;
@@ -25,8 +26,8 @@ pub(crate) fn encode(
     let (train, validation) = texts.encode(tokenizers, Some(run.path()))?;
     run.check()?;
     notes.extend(texts.notes(&train, validation.as_deref()));
-    notes.extend(tokenizers.idle_tokens(&recipe.loss, &train)?);
-    notes.extend(tokenizers.rare_subwords(recipe, &train)?);
+    notes.extend(idle_tokens(tokenizers, &recipe.loss, &train)?);
+    notes.extend(rare_subwords(tokenizers, recipe, &train)?);
     let batches = Batches::new(train, batch_config(recipe)).map_err(|error| match error {
         // By its own name, not that of the encoded copy.
         TextError::TooLittle { reason, .. } => TextError::TooLittle { path: texts.train.path().to_owned(), reason },

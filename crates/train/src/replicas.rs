@@ -1,8 +1,9 @@
 use crate::Teacher;
 use descant_autograd::{Gradients, Graph, Parameters, Tape, derive_seed};
 use descant_batch::Batch;
+use descant_hyperparameters::Clipping;
 use descant_models::Generator;
-use descant_optim::{Clipping, Optimizer, tree_sum};
+use descant_optim::{Optimizer, tree_sum};
 use descant_tensor::{Error, Result};
 use rayon::prelude::*;
 

@@ -2,16 +2,19 @@
 
 pub(crate) mod allowed_changes;
 
-use crate::build_model::add_model;
-use crate::checkpoint::{Checkpoint, Provenance};
-use crate::data::{Texts, batch_config, chat_template};
+use crate::data::{Texts, batch_config};
 use crate::metrics_file::MetricsFile;
 use crate::preflight::Preflight;
 use crate::prepare::encode;
-use crate::run_folder::layout::{BEST, LAST, METRICS, RECIPE, TEMPLATE, checkpoint_steps};
-use crate::{Error, Estimate, Recipe, Replicas, RunFolder, SourceModels, Tokenizers, TrainConfig, Trainer, quoted};
-use allowed_changes::{found, resumed};
+use crate::{Error, Replicas, SourceModels, Trainer};
+use allowed_changes::resumed;
+pub use allowed_changes::resumed_recipe;
 use descant_autograd::Parameters;
+use descant_inference::checkpoint::Checkpoint;
+use descant_inference::layout::{BEST, LAST, METRICS, RECIPE, TEMPLATE, checkpoint_steps};
+use descant_inference::{
+    Estimate, Provenance, Recipe, RunFolder, Tokenizers, TrainConfig, add_model, chat_template, quoted,
+};
 use descant_optim::{Optimizer, Schedule, WeightAverage};
 use descant_tensor::DType;
 use descant_text::Batches;
@@ -23,7 +26,7 @@ impl Trainer {
         let place = run.join(RECIPE);
         let own = Recipe::of_run(run.path())?;
         let recipe = resumed(given, &own, run.path())?;
-        let wrong = |reason: String| Error::Recipe { path: place.clone(), reason };
+        let wrong = |reason: String| descant_inference::Error::Recipe { path: place.clone(), reason };
         let checkpoint = last_checkpoint(run.path())?;
         let step = checkpoint.progress().step;
         let mut notes = Vec::new();
@@ -37,7 +40,7 @@ impl Trainer {
                  than that one's, and weight decay leaves out what optimizer.no_decay names."
             ));
         }
-        let places = found(&recipe, run.path());
+        let places = recipe.located(run.path());
         let SourceModels { teacher, .. } = SourceModels::resumed(&places)?;
         let stored = run.join(TEMPLATE);
         let template = stored.is_file().then(|| chat_template(&stored)).transpose()?;
@@ -60,7 +63,8 @@ impl Trainer {
             checkpoint.load_model(average.weights_mut())?;
         }
         let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
-        checkpoint.load_optimizer(&mut optimizer)?;
+        let (done, buffers) = checkpoint.load_optimizer(&optimizer.state().collect::<Vec<_>>())?;
+        optimizer.restore(done, buffers).map_err(wrong)?;
         let mut progress = checkpoint.progress().clone();
         let TrainConfig { steps, epochs, .. } = recipe.train;
         let is_over = progress.step >= steps || (epochs > 0 && progress.position.epoch >= epochs);
@@ -114,8 +118,8 @@ impl Trainer {
 }
 
 /// The checkpoint that training resumes from.
-fn last_checkpoint(run: &Path) -> Result<Checkpoint, Error> {
-    let wrong = |path: &Path, reason: String| Err(Error::Run { path: path.to_owned(), reason });
+fn last_checkpoint(run: &Path) -> Result<Checkpoint, descant_inference::Error> {
+    let wrong = |path: &Path, reason: String| Err(descant_inference::Error::Run { path: path.to_owned(), reason });
     let link = run.join(LAST);
     // Training replaces them.
     for link in [&link, &run.join(BEST)] {

@@ -1,6 +1,7 @@
-use crate::data::chat_template;
-use crate::tokenizers::check_taken;
-use crate::{DataConfig, Error, Recipe, Teacher, Texts, Tokenizers, Trained};
+use crate::tokenizer_checks::check_taken;
+use crate::tokenizer_training::{extended, train_tokenizers};
+use crate::{Teacher, Texts};
+use descant_inference::{DataConfig, Error, Recipe, Tokenizers, Trained, chat_template};
 use descant_text::{ChatTemplate, Form, TokenizerConfig};
 use std::path::Path;
 
@@ -81,9 +82,9 @@ impl SourceModels {
     pub fn tokenizers(&self, recipe: &Recipe, texts: &Texts, lines: usize) -> Result<Tokenizers, Error> {
         if let Some(init) = &self.init {
             check_taken(recipe, &init.recipe, init.run())?;
-            return init.tokenizers.extended(recipe, texts);
+            return extended(&init.tokenizers, recipe, texts);
         }
-        let Some(teacher) = &self.teacher else { return Tokenizers::train(recipe, texts, lines) };
+        let Some(teacher) = &self.teacher else { return train_tokenizers(recipe, texts, lines) };
         let Trained { recipe: theirs, tokenizers, .. } = teacher.trained();
         let own = [&TokenizerConfig::default(), &theirs.tokenizer].contains(&&recipe.tokenizer);
         if recipe.target_tokenizer.is_some() || !own {

@@ -1,15 +1,16 @@
 //! Starts a training.
 
-use crate::build_model::add_model;
-use crate::checkpoint::{Progress, Provenance};
 use crate::data::{Texts, batch_config};
 use crate::metrics_file::MetricsFile;
 use crate::preflight::{Preflight, new_tokens, other_model};
 use crate::prepare::encode;
-use crate::run_folder::layout::{LAST, TEMPLATE, write};
-use crate::run_folder::{is_run, is_starting};
-use crate::{Error, Estimate, GenerationConfig, Recipe, Replicas, RunFolder, SourceModels, Trainer, TrainingLengths};
+use crate::text_layout::resolve_text_layout;
+use crate::{Error, Replicas, SourceModels, Trainer};
 use descant_autograd::Parameters;
+use descant_inference::layout::{LAST, TEMPLATE, write};
+use descant_inference::{
+    Estimate, GenerationConfig, Progress, Provenance, Recipe, RunFolder, TrainingLengths, add_model,
+};
 use descant_optim::{Optimizer, Schedule, WeightAverage};
 use descant_tensor::DType;
 use descant_text::{Batches, TokenizerConfig};
@@ -22,15 +23,17 @@ impl Trainer {
     /// Whatever is wrong with the recipe, the texts, or the folder. A folder that already holds a run is an error
     /// without `resume`, and one that holds none with it.
     pub fn new(recipe: Recipe, run: &Path, threads: usize, resume: bool) -> Result<Self, Error> {
-        let wrong = |reason: &str| Err(Error::Run { path: run.to_owned(), reason: reason.to_owned() });
-        match (is_run(run), resume) {
+        let wrong = |reason: &str| {
+            Err(descant_inference::Error::Run { path: run.to_owned(), reason: reason.to_owned() }.into())
+        };
+        match (RunFolder::is_run(run), resume) {
             (true, false) => {
                 wrong("it already holds a training. Go on with it with --resume, or choose another folder with --run")
             }
             (true, true) => Self::resume(recipe, RunFolder::take(run)?, threads),
             (false, false) => Self::start(recipe, run, None, threads),
             // Interrupted before it was a run: it starts again.
-            (false, true) if is_starting(run) => Self::start(recipe, run, None, threads),
+            (false, true) if RunFolder::is_starting(run) => Self::start(recipe, run, None, threads),
             (false, true) => wrong("there is no training to go on with. Leave out --resume to begin one"),
         }
     }
@@ -46,7 +49,7 @@ impl Trainer {
 
     fn start(mut recipe: Recipe, path: &Path, run: Option<RunFolder>, threads: usize) -> Result<Self, Error> {
         let mut notes = recipe.source.notes.clone();
-        notes.extend(recipe.decide()?);
+        notes.extend(resolve_text_layout(&mut recipe)?);
         if recipe.train.shares == 0 {
             recipe.train.shares = std::thread::available_parallelism().map_or(1, usize::from);
         }
@@ -74,7 +77,7 @@ impl Trainer {
         }
         // A model that cannot be built is an error before anything is written.
         let file = recipe.source.path.clone().unwrap_or_else(|| PathBuf::from("the recipe"));
-        let wrong = |reason: String| Error::Recipe { path: file.clone(), reason };
+        let wrong = |reason: String| descant_inference::Error::Recipe { path: file.clone(), reason };
         let estimate = Estimate::of_training(&recipe, &tokenizers).map_err(wrong)?;
         estimate.check(true).map_err(wrong)?;
         // Weights that are copied need not be drawn.
@@ -97,7 +100,7 @@ impl Trainer {
         let found = Preflight::of(&recipe, model.as_ref(), &batches, held_out)?;
         notes.extend(found.notes);
         tokenizers.save(run.path())?;
-        TrainingLengths::by(&recipe, &texts, run.path())?.or(before.unwrap_or_default()).save(run.path())?;
+        TrainingLengths::by(&recipe, &texts.train, run.path())?.or(before.unwrap_or_default()).save(run.path())?;
         if let Some(template) = &template {
             write(&run.join(TEMPLATE), template.text().as_bytes())?;
         }

@@ -1,11 +1,12 @@
-use crate::checkpoint::{self, Content, Progress, Provenance};
 use crate::data::batch_config;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::metrics_file::{MetricsFile, MetricsRecord, Step};
-use crate::run_folder::layout::{BEST, LAST, checkpoint_folder};
-use crate::{Error, Estimate, Recipe, Replicas, RunFolder, Tokenizers};
+use crate::{Error, Replicas};
 use descant_autograd::{ParameterId, Parameters, derive_seed};
 use descant_batch::Batch;
+use descant_inference::checkpoint::{self, Content, OptimizerState};
+use descant_inference::layout::{BEST, LAST, checkpoint_folder};
+use descant_inference::{Estimate, Progress, Provenance, Recipe, RunFolder, Tokenizers};
 use descant_kernels::MatmulPrecision;
 use descant_models::Generator;
 use descant_optim::{Optimizer, Schedule, WeightAverage};
@@ -202,11 +203,12 @@ impl Trainer {
             let start = Instant::now();
             let found = self.step()?;
             let step = self.progress.step;
-            self.progress.log.add(&found, start.elapsed().as_secs_f64());
+            let seconds = start.elapsed().as_secs_f64();
+            self.progress.log.add(found.loss, found.gradient_norm, found.tokens, seconds);
             watch(&Event::Step { step, steps, loss: found.loss, tokens: found.tokens });
             if step.is_multiple_of(self.recipe.train.log_every) {
                 let log = std::mem::take(&mut self.progress.log);
-                let metric = log.metric(step, self.progress.position.epoch, found.learning_rate);
+                let metric = MetricsRecord::train(&log, step, self.progress.position.epoch, found.learning_rate);
                 self.run.check()?;
                 self.metrics.write(&metric)?;
                 watch(&Event::Metrics(metric));
@@ -286,7 +288,7 @@ impl Trainer {
     pub(crate) fn save(&mut self, link: &str) -> Result<(), Error> {
         let saved = self.write_checkpoint(link);
         // A folder that is not there any more is the reason of whatever could not be written.
-        saved.map_err(|error| self.run.check().err().unwrap_or(error))
+        saved.map_err(|error| self.run.check().err().map_or(error, Error::from))
     }
 
     fn write_checkpoint(&mut self, link: &str) -> Result<(), Error> {
@@ -300,12 +302,14 @@ impl Trainer {
         if self.kept != self.progress.step || !place.exists() {
             let weights = self.average.is_some().then_some(&self.parameters);
             self.metrics.sync()?;
-            let content = Content { model: self.parameters(), weights, optimizer: Some(&self.optimizer) };
+            let (steps, buffers) = (self.optimizer.steps(), self.optimizer.state().collect());
+            let optimizer = Some(OptimizerState { steps, buffers });
+            let content = Content { model: self.parameters(), weights, optimizer };
             checkpoint::save(&self.run, content, &self.progress, &self.provenance)?;
         }
         self.run.point(link, &place)?;
         self.kept = self.progress.step;
-        self.run.prune(self.progress.best_before_end())
+        Ok(self.run.prune(self.progress.best_before_end())?)
     }
 
     /// The first operation whose value or gradient is not finite.

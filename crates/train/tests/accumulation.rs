@@ -2,8 +2,9 @@
 
 use descant_autograd::Parameters;
 use descant_batch::{Batch, Sequences};
+use descant_hyperparameters::{Clipping, OptimizerConfig};
 use descant_models::{LossConfig, ModelConfig, ModelKind, Vocabulary, build};
-use descant_optim::{Clipping, Optimizer, OptimizerConfig};
+use descant_optim::Optimizer;
 use descant_tensor::DType;
 use descant_train::Replicas;
 

@@ -2,8 +2,8 @@ use super::stream::Stream;
 use super::writer::{Writer, asked, only};
 use crate::report::{note, put};
 use descant_generate::Strategy;
+use descant_inference::Generated;
 use descant_text::Message;
-use descant_train::Generated;
 
 /// What a model was asked, and what it answered.
 const EXCHANGE: usize = 2;

@@ -1,6 +1,6 @@
 use crate::report::put;
+use descant_inference::{ResponseEnd, Trained};
 use descant_text::Tokenizer;
-use descant_train::{ResponseEnd, Trained};
 
 /// Shows a text while it is written: what is certain not to change as more tokens come.
 pub(super) struct Stream<'a> {

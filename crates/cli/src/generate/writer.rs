@@ -2,8 +2,8 @@ use super::stream::Stream;
 use crate::report::{ask, note, one_line, print, put};
 use descant_autograd::Tape;
 use descant_generate::DecodingOptions;
+use descant_inference::{Generated, Trained};
 use descant_text::{Message, Text};
-use descant_train::{Generated, Trained};
 use serde::Serialize;
 
 /// Writes for lines, and prints what comes of them.

@@ -5,8 +5,8 @@ use crate::tests::{FAMILIES, copy, edit, numbers, reference, sequences};
 use crate::{export, import};
 use descant_autograd::Tape;
 use descant_generate::{DecodingBatch, DecodingOptions, Strategy, generate};
+use descant_inference::{Recipe, Trained};
 use descant_models::Tie;
-use descant_train::{Recipe, Trained};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::fs;
@@ -242,8 +242,8 @@ fn a_spare_tensor_is_held_against_what_it_repeats() {
 
 #[test]
 fn a_recipe_that_names_a_family_makes_a_model_of_it() {
-    let key = descant_train::keys::find("model.family").unwrap();
-    let descant_train::keys::ValueType::Choice(names) = key.value else { panic!("{key:?}") };
+    let key = descant_inference::keys::find("model.family").unwrap();
+    let descant_inference::keys::ValueType::Choice(names) = key.value else { panic!("{key:?}") };
     for name in names {
         let bench = "bench = { vocabulary = 24, batch = 2, length = 4 }";
         let text = format!("{bench}\n[model]\nfamily = {name:?}\nhidden = 16\nlayers = 2\n");

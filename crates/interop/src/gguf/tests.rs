@@ -2,7 +2,7 @@
 
 use crate::tests::{FAMILIES, copy, edit};
 use crate::{Family, GgufType, export, export_gguf, import};
-use descant_train::Trained;
+use descant_inference::Trained;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;

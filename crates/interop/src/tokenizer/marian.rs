@@ -108,7 +108,7 @@ pub(crate) fn is_writable(source: &Tokenizer, target: &Tokenizer) -> bool {
 /// Where they are of another kind, or the folder cannot be written.
 pub(crate) fn write(folder: &Path, source: &Tokenizer, target: &Tokenizer) -> Result<(), Error> {
     for (tokenizer, name) in [(source, SOURCE), (target, TARGET)] {
-        let json = tokenizer.to_json().map_err(descant_train::Error::from)?;
+        let json = tokenizer.to_json().map_err(descant_inference::Error::from)?;
         let json: Value = serde_json::from_str(&json).map_err(|error| Error::Family(error.to_string()))?;
         write_folder::write(folder, name, to_file(&json).map_err(Error::Family)?)?;
     }

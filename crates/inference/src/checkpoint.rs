@@ -1,12 +1,14 @@
-use crate::metrics_file::MetricsAccumulator;
+//! Checkpoints: written beside their place, synced and renamed; verified by checksums.
+
+use crate::progress::Progress;
+use crate::provenance::Provenance;
 use crate::run_folder::layout::{
     CHECKPOINTS, MANIFEST, MODEL, OPTIMIZER, WEIGHTS, beside, checkpoint_folder, discard, is_own_checkpoint,
 };
 use crate::{Error, RunFolder, TensorFile};
 use descant_autograd::Parameters;
-use descant_optim::Optimizer;
 use descant_tensor::{Buffer, DType};
-use descant_text::{Position, open_file, read_file};
+use descant_text::{open_file, read_file};
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -18,68 +20,6 @@ use std::path::{Path, PathBuf};
 /// binary tree, and the optimizer's state has no place for what is frozen. The weights of 1 are read, but no training goes
 /// on from it.
 const FORMAT: u32 = 2;
-
-/// Where a training stands: with the weights and the optimizer's state, all that is needed to go on.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    /// Optimizer steps done.
-    pub step: u64,
-    /// The next batch.
-    pub position: Position,
-    /// The best validation loss, and its step.
-    pub best: Option<(f64, u64)>,
-    /// Validations since then.
-    pub stale: u64,
-    /// The plateau schedule's state.
-    pub schedule: Option<serde_json::Value>,
-    /// Sums over the steps since the last line of metrics.
-    #[serde(default, skip_serializing_if = "MetricsAccumulator::is_empty")]
-    pub(crate) log: MetricsAccumulator,
-    /// Where the last validation came only because the training ended: what was known before it, for one that goes further
-    /// after all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) before_end: Option<Validated>,
-}
-
-/// State of early stopping and of the plateau schedule.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Validated {
-    best: Option<(f64, u64)>,
-    stale: u64,
-    schedule: Option<serde_json::Value>,
-}
-
-impl Progress {
-    /// Keeps what is known before a validation that comes only because the training ends.
-    pub(crate) fn remember(&mut self) {
-        let Self { best, stale, schedule, .. } = self.clone();
-        self.before_end = Some(Validated { best, stale, schedule });
-    }
-
-    /// The step of the best validation before one that came only because the training ended: the best again, should the
-    /// training go on after all.
-    pub(crate) fn best_before_end(&self) -> Option<u64> {
-        self.before_end.as_ref()?.best.map(|(_, step)| step)
-    }
-
-    /// Discards the last validation, if it came only because the training ended; whether it did.
-    pub(crate) fn forget_end(&mut self) -> bool {
-        let Some(Validated { best, stale, schedule }) = self.before_end.take() else { return false };
-        (self.best, self.stale, self.schedule) = (best, stale, schedule);
-        true
-    }
-}
-
-/// Where a checkpoint comes from: with other tokenizers or another recipe, its weights mean nothing.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Provenance {
-    /// The resolved recipe.
-    pub(crate) recipe: serde_json::Value,
-    /// CRC-32 of each of the run's tokenizers and of its chat template.
-    pub(crate) files: BTreeMap<String, u32>,
-    /// The program that wrote it, and the processor's features: with others, bits may differ.
-    pub(crate) program: String,
-}
 
 /// What a manifest of any format has.
 #[derive(Debug, Deserialize)]
@@ -114,18 +54,27 @@ const REMEDY: &str = "Use another of the run's checkpoints: name its folder, or,
                       link 'last' point at it";
 
 /// What a checkpoint holds.
-#[derive(Clone, Copy)]
-pub(crate) struct Content<'a> {
+#[derive(Clone, Debug)]
+pub struct Content<'a> {
     /// The weights to write texts with.
-    pub(crate) model: &'a Parameters,
+    pub model: &'a Parameters,
     /// The weights that training goes on with, where those of `model` are their average.
-    pub(crate) weights: Option<&'a Parameters>,
+    pub weights: Option<&'a Parameters>,
     /// None for a model that no training goes on from.
-    pub(crate) optimizer: Option<&'a Optimizer>,
+    pub optimizer: Option<OptimizerState<'a>>,
+}
+
+/// The state of an optimizer: its steps, and its buffers by name.
+#[derive(Clone, Debug)]
+pub struct OptimizerState<'a> {
+    /// Steps done.
+    pub steps: u64,
+    /// The buffers, in the optimizer's order.
+    pub buffers: Vec<(&'a str, &'a Buffer)>,
 }
 
 /// Writes a checkpoint: beside its place, synced, then renamed, so that it is complete or absent.
-pub(crate) fn save(
+pub fn save(
     run: &RunFolder,
     content: Content<'_>,
     progress: &Progress,
@@ -185,12 +134,13 @@ fn write_all(partial: &Path, content: Content<'_>, progress: &Progress, provenan
     if let Some(weights) = weights {
         files.insert(WEIGHTS.to_owned(), write_tensors(partial, WEIGHTS, parts(weights))?);
     }
-    if let Some(optimizer) = optimizer {
-        let state =
-            optimizer.state().map(|(name, buffer)| (name.to_owned(), vec![buffer.len()], (buffer, 0..buffer.len())));
+    let optimizer_steps = optimizer.as_ref().map_or(0, |optimizer| optimizer.steps);
+    if let Some(OptimizerState { buffers, .. }) = optimizer {
+        let state = buffers.into_iter();
+        let state = state.map(|(name, buffer)| (name.to_owned(), vec![buffer.len()], (buffer, 0..buffer.len())));
         files.insert(OPTIMIZER.to_owned(), write_tensors(partial, OPTIMIZER, state)?);
     }
-    let (progress, optimizer_steps) = (progress.clone(), optimizer.map_or(0, Optimizer::steps));
+    let progress = progress.clone();
     let run = Some(provenance.clone());
     let mut manifest = Manifest { format: FORMAT, progress, optimizer_steps, files, run, checksum: None };
     let unwritten =
@@ -236,7 +186,7 @@ fn write_tensors<'a>(folder: &Path, name: &str, parts: impl Iterator<Item = Part
 
 /// A checkpoint's folder, its manifest read and its files verified.
 #[derive(Debug)]
-pub(crate) struct Checkpoint {
+pub struct Checkpoint {
     path: PathBuf,
     manifest: Manifest,
     /// Opened at once: a training that runs meanwhile may remove them.
@@ -245,7 +195,7 @@ pub(crate) struct Checkpoint {
 
 impl Checkpoint {
     /// Opens a checkpoint's folder, or the link to it.
-    pub(crate) fn open(link: &Path) -> Result<Self, Error> {
+    pub fn open(link: &Path) -> Result<Self, Error> {
         // The link is read once: all files are of one checkpoint.
         let path = match fs::read_link(link) {
             Ok(target) => link.parent().unwrap_or(Path::new("")).join(target),
@@ -277,21 +227,22 @@ impl Checkpoint {
     }
 
     /// The version of its format, where that is an older one than this program writes.
-    pub(crate) fn older_format(&self) -> Option<u32> {
+    pub fn older_format(&self) -> Option<u32> {
         Some(self.manifest.format).filter(|&format| format < FORMAT)
     }
 
     /// Where it comes from; one of an older program does not say.
-    pub(crate) fn provenance(&self) -> Option<&Provenance> {
+    pub fn provenance(&self) -> Option<&Provenance> {
         self.manifest.run.as_ref()
     }
 
     /// CRC-32 of the weights to write texts with.
-    pub(crate) fn checksum(&self) -> Option<u32> {
+    pub fn checksum(&self) -> Option<u32> {
         self.manifest.files.get(MODEL).copied()
     }
 
-    pub(crate) fn progress(&self) -> &Progress {
+    /// Where its training stands.
+    pub fn progress(&self) -> &Progress {
         &self.manifest.progress
     }
 
@@ -304,17 +255,17 @@ impl Checkpoint {
     }
 
     /// Reads the weights to write texts with into `parameters`, which must be those of the same architecture.
-    pub(crate) fn load_model(&self, parameters: &mut Parameters) -> Result<(), Error> {
+    pub fn load_model(&self, parameters: &mut Parameters) -> Result<(), Error> {
         self.load(MODEL, parameters)
     }
 
     /// Reads the weights that training goes on with.
-    pub(crate) fn load_weights(&self, parameters: &mut Parameters) -> Result<(), Error> {
+    pub fn load_weights(&self, parameters: &mut Parameters) -> Result<(), Error> {
         self.load(if self.manifest.files.contains_key(WEIGHTS) { WEIGHTS } else { MODEL }, parameters)
     }
 
     /// Bytes of the weights to write texts with.
-    pub(crate) fn model_size(&self) -> u64 {
+    pub fn model_size(&self) -> u64 {
         self.files.get(MODEL).and_then(|file| file.metadata().ok()).map_or(0, |file| file.len())
     }
 
@@ -376,8 +327,11 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Reads the optimizer's state.
-    pub(crate) fn load_optimizer(&self, optimizer: &mut Optimizer) -> Result<(), Error> {
+    /// The steps of the optimizer, and its buffers: those of these names, each as long and of the same type as the one here.
+    ///
+    /// # Errors
+    /// Where it has no such state, or cannot be read.
+    pub fn load_optimizer(&self, state: &[(&str, &Buffer)]) -> Result<(u64, Vec<Buffer>), Error> {
         if !self.manifest.files.contains_key(OPTIMIZER) {
             return Err(self.damaged(
                 "it holds weights alone, so that no training goes on from it. Start one from them: init = \"RUN\" in a \
@@ -393,19 +347,18 @@ impl Checkpoint {
             };
             self.damaged(format!("its optimizer state has no '{name}' of {len} numbers: {why}"))
         };
-        let buffers = self.read_tensors(OPTIMIZER, |file| self.optimizer_state(file, optimizer))?;
-        let state = optimizer.state().zip(buffers);
-        let state = state.map(|((name, own), read)| read.ok_or_else(|| of_another_length(name, own.len())));
-        let buffers = state.collect::<Result<_, _>>()?;
-        optimizer.restore(self.manifest.optimizer_steps, buffers).map_err(|reason| self.damaged(reason.to_string()))
+        let buffers = self.read_tensors(OPTIMIZER, |file| self.optimizer_state(file, state))?;
+        let buffers = state.iter().zip(buffers);
+        let buffers = buffers.map(|((name, own), read)| read.ok_or_else(|| of_another_length(name, own.len())));
+        Ok((self.manifest.optimizer_steps, buffers.collect::<Result<_, _>>()?))
     }
 
     /// Buffers of an optimizer's state, in its own order; nothing where one of that length is not there.
-    fn optimizer_state(&self, file: &mut TensorFile, optimizer: &Optimizer) -> Result<Vec<Option<Buffer>>, Error> {
+    fn optimizer_state(&self, file: &mut TensorFile, state: &[(&str, &Buffer)]) -> Result<Vec<Option<Buffer>>, Error> {
         let tensors = file.tensors().map_err(|reason| self.damaged(format!("{OPTIMIZER}: {reason}")))?.to_vec();
         let mut read = BTreeMap::new();
         for (name, tensor) in &tensors {
-            let Some((name, own)) = optimizer.state().find(|(own, _)| own == name) else { continue };
+            let Some((name, own)) = state.iter().find(|(own, _)| own == name) else { continue };
             if tensor.shape != [own.len()] {
                 continue;
             }
@@ -415,8 +368,8 @@ impl Checkpoint {
                 Buffer::F64(values) => file.read_f64(tensor, values),
             }
             .map_err(|error| Error::io("read the checkpoint", &self.path.join(OPTIMIZER), error))?;
-            read.insert(name, buffer);
+            read.insert(*name, buffer);
         }
-        Ok(optimizer.state().map(|(name, _)| read.remove(name)).collect())
+        Ok(state.iter().map(|(name, _)| read.remove(name)).collect())
     }
 }

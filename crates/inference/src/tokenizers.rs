@@ -1,6 +1,7 @@
+use crate::run_folder::layout::write;
 use crate::{Error, Recipe};
 use descant_models::{LossConfig, ModelKind, Vocabulary};
-use descant_text::{Corpus, Tokenizer, TokenizerConfig, TokenizerKind};
+use descant_text::Tokenizer;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,24 +14,19 @@ pub struct Tokenizers {
     pub target: Arc<Tokenizer>,
 }
 
-/// How often a subword has to occur to be learned, at least.
-const SELDOM: u64 = 5;
-/// Tokens for each entry of a vocabulary of which it is not asked how often each occurs.
-const PLENTY: u64 = 200;
-
 const SHARED: &str = "tokenizer.json";
 const SOURCE: &str = "source_tokenizer.json";
 const TARGET: &str = "target_tokenizer.json";
 
 impl Tokenizers {
     /// The files of a run folder that they may be in.
-    pub(crate) const FILES: [&str; 3] = [SHARED, SOURCE, TARGET];
+    pub const FILES: [&str; 3] = [SHARED, SOURCE, TARGET];
 
     /// Whether they make the same ids of every text.
     ///
     /// # Errors
     /// Where `tokenizers` fails.
-    pub(crate) fn is_same(&self, other: &Self) -> Result<bool, Error> {
+    pub fn is_same(&self, other: &Self) -> Result<bool, Error> {
         let all = |tokenizers: &Self| {
             let both = [tokenizers.source.as_ref(), Some(&tokenizers.target)];
             let each =
@@ -49,7 +45,7 @@ impl Tokenizers {
     }
 
     /// How many entries either side has: of the source, and of the target.
-    pub(crate) fn sizes(&self) -> [usize; 2] {
+    pub fn sizes(&self) -> [usize; 2] {
         [self.source.as_ref().map_or(0, |tokenizer| tokenizer.vocabulary()), self.target.vocabulary()]
     }
 
@@ -58,9 +54,7 @@ impl Tokenizers {
     /// # Errors
     /// Where the folder cannot be written.
     pub fn save(&self, run: &Path) -> Result<(), Error> {
-        let save = |tokenizer: &Tokenizer, name: &str| {
-            crate::run_folder::layout::write(&run.join(name), tokenizer.to_json()?.as_bytes())
-        };
+        let save = |tokenizer: &Tokenizer, name: &str| write(&run.join(name), tokenizer.to_json()?.as_bytes());
         match &self.source {
             Some(source) if !Arc::ptr_eq(source, &self.target) => {
                 save(source, SOURCE)?;
@@ -74,7 +68,7 @@ impl Tokenizers {
     ///
     /// # Errors
     /// Where they cannot be read.
-    pub(crate) fn load(run: &Path, recipe: &Recipe) -> Result<Self, Error> {
+    pub fn load(run: &Path, recipe: &Recipe) -> Result<Self, Error> {
         let kind = recipe.model.kind;
         let shared = &recipe.tokenizer.special;
         let own = recipe.target_tokenizer.as_ref().map_or(shared, |tokenizer| &tokenizer.special);
@@ -90,67 +84,12 @@ impl Tokenizers {
         Ok(Self { source: Some(side(SOURCE)?), target: side(TARGET)? })
     }
 
-    /// A line for each token that the loss names and no target has: it acts on nothing.
+    /// The token of a target that a recipe's `[loss]` names.
     ///
     /// # Errors
-    /// Where the texts cannot be read.
-    pub(crate) fn idle_tokens(&self, loss: &LossConfig, texts: &Corpus) -> Result<Vec<String>, Error> {
-        let LossConfig::CrossEntropy { class_weights, ignored, .. } = loss else { return Ok(Vec::new()) };
-        // The end comes to every target.
-        let end = self.target.special().first_eos().filter(|_| !texts.is_continuous());
-        let named = class_weights.keys().chain(ignored).filter_map(|name| loss_token(&self.target, name).ok());
-        let named: Vec<u32> = named.filter(|&id| Some(id) != end).collect();
-        let token = |id: u32| self.target.token(id).unwrap_or_default();
-        let line = |id: u32| format!("[loss] names {:?}, which no target of the training text has.", token(id));
-        Ok(texts.without(&named)?.into_iter().map(line).collect())
-    }
-
-    /// What is said of subwords most of which the texts show too seldom to be learned: then texts that are not among them
-    /// are written wrong.
-    ///
-    /// # Errors
-    /// Where the texts cannot be read.
-    pub(crate) fn rare_subwords(&self, recipe: &Recipe, texts: &Corpus) -> Result<Vec<String>, Error> {
-        let report = texts.report();
-        // Those of a model that training begins with were learned before. Of long texts, most are seen often enough.
-        let enough = |tokens: u64, entries: usize| tokens > PLENTY * entries as u64;
-        let sizes = self.sizes();
-        if recipe.init.is_some()
-            || recipe.distill.is_some()
-            || enough(report.source.tokens + report.target.tokens, sizes[0].max(sizes[1]))
-        {
-            return Ok(Vec::new());
-        }
-        let [source, mut target] = texts.occurrences(sizes)?;
-        let is_shared = self.source.as_ref().is_some_and(|source| Arc::ptr_eq(source, &self.target));
-        let own = recipe.target_tokenizer.as_ref().unwrap_or(&recipe.tokenizer);
-        let mut sides = Vec::new();
-        match is_shared {
-            true => target.iter_mut().zip(&source).for_each(|(all, more)| *all += more),
-            false => sides.extend(self.source.is_some().then_some((
-                "tokenizer",
-                " the sources of",
-                &recipe.tokenizer,
-                source,
-            ))),
-        }
-        let table = if recipe.target_tokenizer.is_some() { "target_tokenizer" } else { "tokenizer" };
-        sides.push((table, if sides.is_empty() { "" } else { " the targets of" }, own, target));
-        let told = sides.into_iter().filter_map(|(table, side, config, counts)| {
-            use TokenizerKind::{Bpe, ByteBpe, Unigram, Wordpiece};
-            let used = counts.iter().filter(|&&count| count > 0).count();
-            let rare = counts.iter().filter(|&&count| (1..SELDOM).contains(&count)).count();
-            let subwords = matches!(config.kind, Bpe | ByteBpe | Unigram | Wordpiece);
-            (subwords && 2 * rare > used).then(|| {
-                let vocabulary = config.vocabulary;
-                format!(
-                    "{table}.vocabulary = {vocabulary} is too large for{side} this text: of its {used} different subwords, {rare} \
-                     occur fewer than {SELDOM} times, and are hardly learned. A smaller vocabulary, or {table}.kind = \
-                     \"character\", shows each more often."
-                )
-            })
-        });
-        Ok(told.collect())
+    /// Where the vocabulary has none of that name.
+    pub fn loss_token(&self, text: &str) -> Result<u32, String> {
+        loss_token(&self.target, text)
     }
 
     /// What a model needs to know of them, with the loss's weights of tokens looked up.
@@ -162,7 +101,7 @@ impl Tokenizers {
         let shared = self.has_one_vocabulary();
         let mut vocabulary = Vocabulary::new(source, self.target.vocabulary(), shared);
         let LossConfig::CrossEntropy { class_weights, ignored, .. } = loss else { return Ok(vocabulary) };
-        let id = |token: &String| loss_token(&self.target, token);
+        let id = |token: &String| self.loss_token(token);
         if !class_weights.is_empty() {
             let mut weights = vec![1.0; vocabulary.target];
             for (token, &weight) in class_weights {
@@ -197,40 +136,10 @@ fn loss_token(tokenizer: &Tokenizer, text: &str) -> Result<u32, String> {
     }
 }
 
-/// That `[tokenizer]` asks for nothing where the tokenizer is another run's, but for tokens to add.
-pub(crate) fn check_taken(recipe: &Recipe, theirs: &Recipe, from: &Path) -> Result<(), Error> {
-    let both = [
-        ("tokenizer", Some(&recipe.tokenizer), Some(&theirs.tokenizer)),
-        ("target_tokenizer", recipe.target_tokenizer.as_ref(), theirs.target_tokenizer.as_ref()),
-    ];
-    for (table, own, theirs) in both {
-        let Some(own) = own else { continue };
-        let theirs = theirs.cloned().unwrap_or_default();
-        let default = TokenizerConfig::default();
-        let differs = [
-            ("kind", own.kind != default.kind && own.kind != theirs.kind),
-            ("vocabulary", own.vocabulary != default.vocabulary && own.vocabulary != theirs.vocabulary),
-            ("minimum_count", own.minimum_count != default.minimum_count && own.minimum_count != theirs.minimum_count),
-            ("split_digits", own.split_digits && !theirs.split_digits),
-            ("vocabulary_file", own.vocabulary_file.is_some() && own.vocabulary_file != theirs.vocabulary_file),
-            ("special", own.special.is_some() && own.special != theirs.special),
-        ];
-        if let Some((key, _)) = differs.iter().find(|(_, differs)| *differs) {
-            let reason = format!(
-                "{table}.{key}: with init the tokenizer is that of {} (kind = \"{}\"). Leave it out; only {table}.add \
-                 adds to it",
-                from.display(),
-                theirs.kind
-            );
-            return Err(Error::Recipe { path: "the recipe".into(), reason });
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use descant_text::{TokenizerConfig, TokenizerKind};
 
     fn trained(kind: TokenizerKind) -> Tokenizer {
         let config = TokenizerConfig { kind, add: vec!["<b>".to_owned()], vocabulary: 300, ..Default::default() };

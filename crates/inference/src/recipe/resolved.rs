@@ -16,7 +16,7 @@ impl Recipe {
     }
 
     /// The same recipe with every key that does not act in it as by default: what its text in a run folder says.
-    pub(crate) fn settled(self) -> Result<Self, String> {
+    pub fn settled(self) -> Result<Self, String> {
         let settled: Self = toml::from_str(&self.written(false)?).map_err(|error| error.message().to_owned())?;
         Ok(Self { source: self.source, ..settled })
     }

@@ -2,10 +2,12 @@
 
 mod check;
 mod conflicts;
-mod decide;
+pub mod difference;
+mod distillation;
 mod family;
 pub mod keys;
 mod overrides;
+mod paths;
 mod read;
 mod resolved;
 mod schema;
@@ -14,14 +16,14 @@ mod suggest;
 mod tests;
 mod validate;
 
-pub(crate) use decide::PlainTextLayout;
+pub use distillation::DistillConfig;
 pub use schema::schema;
 
-use crate::{DistillConfig, FinetuneConfig, GenerationConfig};
+use crate::{FinetuneConfig, GenerationConfig};
+use descant_hyperparameters::{ClippingConfig, OptimizerConfig, ScheduleConfig};
 use descant_kernels::MatmulPrecision;
-use descant_models::{LossConfig, ModelConfig};
-use descant_optim::{ClippingConfig, OptimizerConfig, ScheduleConfig};
-use descant_text::{SpecialTokens, TokenizerConfig};
+use descant_models::{LossConfig, ModelConfig, ModelKind};
+use descant_text::{SpecialTokens, TokenizerConfig, is_json};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -136,7 +138,7 @@ pub struct DataConfig {
 
 impl DataConfig {
     /// These files to train on, everything else as by default.
-    pub(crate) fn of(train: Files) -> Self {
+    pub fn of(train: Files) -> Self {
         Self {
             train,
             validation: None,
@@ -170,6 +172,16 @@ pub enum Files {
     One(PathBuf),
     /// Source and target.
     Two([PathBuf; 2]),
+}
+
+impl Files {
+    /// Their paths.
+    pub fn paths(&self) -> &[PathBuf] {
+        match self {
+            Self::One(path) => std::slice::from_ref(path),
+            Self::Two(paths) => paths,
+        }
+    }
 }
 
 /// Matmul precision in training.
@@ -258,7 +270,7 @@ impl TrainConfig {
     pub const STEPS: u64 = 10_000;
 
     /// The most optimizer steps that there may be.
-    pub(crate) fn most_steps(&self) -> u64 {
+    pub fn most_steps(&self) -> u64 {
         match (self.steps, self.epochs) {
             (0, 0) => Self::STEPS,
             (0, _) => u64::MAX,
@@ -295,8 +307,22 @@ impl Recipe {
         [&self.tokenizer, target].map(|tokenizer| tokenizer.special.clone().unwrap_or_default())
     }
 
+    /// Whether a language model learns from a text that has neither columns nor objects.
+    pub fn reads_plain_text(&self) -> bool {
+        let plain =
+            |data: &DataConfig| matches!(&data.train, Files::One(path) if !is_json(path)) && data.columns.is_none();
+        self.model.kind == ModelKind::LanguageModel && self.data.as_ref().is_some_and(plain)
+    }
+
+    /// Whether it is for the text to tell that it is continuous.
+    pub fn leaves_stream_open(&self) -> bool {
+        let said = self.is_explicit("data.stream") || !self.is_explicit("data.train");
+        let chat = self.data.as_ref().is_some_and(|data| data.chat_template.is_some());
+        !said && !chat && self.reads_plain_text()
+    }
+
     /// What is wrong with the recipe, by the name of its file.
-    pub(crate) fn wrong(&self, reason: impl Into<String>) -> crate::Error {
+    pub fn wrong(&self, reason: impl Into<String>) -> crate::Error {
         let path = self.source.path.clone().unwrap_or_else(|| PathBuf::from("the recipe"));
         crate::Error::Recipe { path, reason: reason.into() }
     }

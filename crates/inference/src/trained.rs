@@ -1,8 +1,9 @@
 use crate::build_model::{blank_model_in, memory_of};
-use crate::checkpoint::{self, Checkpoint, Content, Progress, Provenance};
-use crate::data::chat_template;
+use crate::chat_template::chat_template;
+use crate::checkpoint::{self, Checkpoint, Content};
 use crate::locate::locate;
-use crate::resume::allowed_changes::found;
+use crate::progress::Progress;
+use crate::provenance::Provenance;
 use crate::run_folder::layout::{LAST, RECIPE, TEMPLATE, write};
 use crate::{Error, Recipe, RunFolder, Tokenizers, TrainingLengths};
 use descant_autograd::Parameters;
@@ -27,9 +28,9 @@ pub struct Trained {
     /// The step of the checkpoint.
     pub step: u64,
     /// The lengths of its training texts; an imported model has none.
-    pub(crate) lengths: Option<TrainingLengths>,
+    pub lengths: Option<TrainingLengths>,
     /// CRC-32 of the checkpoint's weights.
-    pub(crate) checksum: Option<u32>,
+    pub checksum: Option<u32>,
     /// Its run folder.
     run: PathBuf,
 }
@@ -65,7 +66,7 @@ impl Trained {
         if let Some(provenance) = checkpoint.provenance() {
             provenance.check(&recipe, &run)?;
         }
-        let recipe = found(&recipe, &run);
+        let recipe = recipe.located(&run);
         let chat = chat_of(&run, &tokenizers)?;
         let step = checkpoint.progress().step;
         let checksum = checkpoint.checksum();
@@ -103,7 +104,7 @@ impl Trained {
     }
 
     /// The folder of its run.
-    pub(crate) fn run(&self) -> &Path {
+    pub fn run(&self) -> &Path {
         &self.run
     }
 }
@@ -132,7 +133,7 @@ impl RunInfo {
         let tokenizers = Tokenizers::load(&run, &recipe)?;
         checkpoint.provenance().map_or(Ok(()), |provenance| provenance.check(&recipe, &run))?;
         let chat = chat_of(&run, &tokenizers)?;
-        Ok(Self { recipe: found(&recipe, &run), tokenizers, chat, step: checkpoint.progress().step })
+        Ok(Self { recipe: recipe.located(&run), tokenizers, chat, step: checkpoint.progress().step })
     }
 }
 

@@ -48,7 +48,8 @@ impl Trained {
         self.recipe.model.kind == ModelKind::LanguageModel
     }
 
-    pub(crate) fn is_continuous(&self) -> bool {
+    /// Whether it was trained on one continuous text.
+    pub fn is_continuous(&self) -> bool {
         self.recipe.data.as_ref().is_some_and(|data| data.stream)
     }
 
@@ -74,7 +75,7 @@ impl Trained {
     }
 
     /// The lengths of its training texts; of an imported model, the context length of its configuration.
-    pub(crate) fn lengths(&self) -> TrainingLengths {
+    pub fn lengths(&self) -> TrainingLengths {
         self.lengths.unwrap_or(TrainingLengths { context: self.context(), ..TrainingLengths::default() })
     }
 
@@ -176,10 +177,10 @@ impl Trained {
     /// The response to a text, or its continuation, with default options.
     ///
     /// ```no_run
-    /// # use descant_train::Trained;
+    /// # use descant_inference::Trained;
     /// let trained = Trained::load("runs/pairs".as_ref())?;
     /// println!("{}", trained.generate("a new source")?);
-    /// # Ok::<(), descant_train::Error>(())
+    /// # Ok::<(), descant_inference::Error>(())
     /// ```
     ///
     /// # Errors
@@ -313,7 +314,7 @@ impl Trained {
     }
 
     /// The same of a text and its tokens.
-    pub(crate) fn response_text(&self, text: &str, tokens: &[u32]) -> Result<String, Error> {
+    pub fn response_text(&self, text: &str, tokens: &[u32]) -> Result<String, Error> {
         let Some(ResponseEnd { text: after, mark }) = self.response_end()? else { return Ok(text.to_owned()) };
         if mark.is_some() {
             let end = tokens.iter().position(|&id| Some(id) == mark).unwrap_or(tokens.len());

@@ -40,9 +40,9 @@ impl Formula for Plateau {
 
 /// What a plateau has observed.
 #[derive(Clone, Debug)]
-pub(crate) struct PlateauState {
+pub struct PlateauState {
     /// The current factor of the learning rate.
-    pub(crate) factor: f64,
+    pub factor: f64,
     best: f64,
     /// Validations since the best loss.
     stale: u64,
@@ -55,7 +55,8 @@ impl Default for PlateauState {
 }
 
 impl PlateauState {
-    pub(crate) fn observe(&mut self, config: &Plateau, loss: f64) {
+    /// Takes note of a validation loss.
+    pub fn observe(&mut self, config: &Plateau, loss: f64) {
         if loss < self.best * (1.0 - config.threshold) {
             (self.best, self.stale) = (loss, 0);
             return;
@@ -66,12 +67,15 @@ impl PlateauState {
         }
     }
 
-    pub(crate) fn to_json(&self) -> Value {
+    /// As JSON, for a checkpoint.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
         let best = self.best.is_finite().then_some(self.best);
         json!({"share": self.factor, "best": best, "stale": self.stale})
     }
 
-    pub(crate) fn from_json(state: &Value) -> Option<Self> {
+    /// What [`PlateauState::to_json`] wrote.
+    pub fn from_json(state: &Value) -> Option<Self> {
         let best = state["best"].as_f64().unwrap_or(f64::INFINITY);
         Some(Self { factor: state["share"].as_f64()?, best, stale: state["stale"].as_u64()? })
     }

@@ -1,4 +1,4 @@
-pub(crate) mod layout;
+pub mod layout;
 
 use crate::{Error, Recipe, Tokenizers};
 use descant_text::Corpus;
@@ -37,17 +37,28 @@ impl RunFolder {
         run.check().map(|()| run)
     }
 
+    /// Whether a folder holds a run: with its recipe, it does.
+    pub fn is_run(path: &Path) -> bool {
+        path.join(RECIPE).exists()
+    }
+
+    /// Whether the start of a run was broken off in a folder.
+    pub fn is_starting(path: &Path) -> bool {
+        path.join(STARTING).exists() && !Self::is_run(path)
+    }
+
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(crate) fn join(&self, name: &str) -> PathBuf {
+    /// The path of a file in it.
+    pub fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
     /// That its path still leads to it: it may have been moved or deleted meanwhile, and another have its name.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    pub fn check(&self) -> Result<(), Error> {
         let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
         let own =
             self.folder.metadata().map(id).map_err(|error| Error::io("open the run folder", &self.path, error))?;
@@ -62,13 +73,15 @@ impl RunFolder {
 
     /// Makes room for a new run: what the broken-off start of another left here is removed. Of anybody else's files, and
     /// of a run, nothing is.
-    pub(crate) fn begin(&self) -> Result<(), Error> {
-        if is_run(&self.path) {
+    pub fn begin(&self) -> Result<(), Error> {
+        if Self::is_run(&self.path) {
             let reason = "it already holds a run. Choose another folder with --run, or remove this one";
             return Err(Error::Run { path: self.path.clone(), reason: reason.to_owned() });
         }
         let mut names = [RECIPE, TEMPLATE, LENGTHS, METRICS, CHECKPOINTS, BEST, LAST].iter().chain(&Tokenizers::FILES);
-        if let Some(found) = names.find(|name| !is_starting(&self.path) && self.join(name).symlink_metadata().is_ok()) {
+        if let Some(found) =
+            names.find(|name| !Self::is_starting(&self.path) && self.join(name).symlink_metadata().is_ok())
+        {
             let reason = format!(
                 "it has no {RECIPE}, but '{found}', which would be overwritten. Choose another folder with --run"
             );
@@ -96,19 +109,19 @@ impl RunFolder {
     }
 
     /// Writes the recipe, with which the folder becomes a run: the last step of its start.
-    pub(crate) fn finish(&self, recipe: &Recipe) -> Result<(), Error> {
+    pub fn finish(&self, recipe: &Recipe) -> Result<(), Error> {
         self.write_recipe(recipe)?;
         self.has_started()
     }
 
     /// Removes the sign that it is being started.
-    pub(crate) fn has_started(&self) -> Result<(), Error> {
+    pub fn has_started(&self) -> Result<(), Error> {
         let marker = self.join(STARTING);
         absent(fs::remove_file(&marker)).map_err(|error| Error::io("remove", &marker, error))
     }
 
     /// Writes the resolved recipe.
-    pub(crate) fn write_recipe(&self, recipe: &Recipe) -> Result<(), Error> {
+    pub fn write_recipe(&self, recipe: &Recipe) -> Result<(), Error> {
         self.check()?;
         let path = self.join(RECIPE);
         let text = recipe.to_toml().map_err(|reason| Error::Recipe { path: path.clone(), reason })?;
@@ -117,7 +130,7 @@ impl RunFolder {
     }
 
     /// Makes `link` point at a checkpoint, in one step.
-    pub(crate) fn point(&self, link: &str, checkpoint: &Path) -> Result<(), Error> {
+    pub fn point(&self, link: &str, checkpoint: &Path) -> Result<(), Error> {
         self.check()?;
         let (temporary, place) = (self.join(&format!(".{link}")), self.join(link));
         let target = Path::new(CHECKPOINTS).join(checkpoint.file_name().unwrap_or_default());
@@ -130,7 +143,7 @@ impl RunFolder {
     }
 
     /// Makes `best` point at the checkpoint of this step, or at nothing, as before a validation that is discarded.
-    pub(crate) fn point_back(&self, step: Option<u64>) -> Result<(), Error> {
+    pub fn point_back(&self, step: Option<u64>) -> Result<(), Error> {
         let place = step.map(|step| checkpoint_folder(&self.path, step));
         match place {
             Some(place) if place.exists() => self.point(BEST, &place),
@@ -144,7 +157,7 @@ impl RunFolder {
 
     /// Removes those of our checkpoints that neither `best` nor `last` points at and that are not of the step `also`, and
     /// what a broken-off save or removal left. All else that lies beside them is somebody's own.
-    pub(crate) fn prune(&self, also: Option<u64>) -> Result<(), Error> {
+    pub fn prune(&self, also: Option<u64>) -> Result<(), Error> {
         self.check()?;
         let links = [BEST, LAST].map(|link| self.join(link)).into_iter();
         let also = also.map(|step| checkpoint_folder(&self.path, step));
@@ -166,16 +179,6 @@ impl RunFolder {
         }
         Ok(())
     }
-}
-
-/// Whether a folder holds a run: with its recipe, it does.
-pub(crate) fn is_run(path: &Path) -> bool {
-    path.join(RECIPE).exists()
-}
-
-/// Whether the start of a run was broken off in a folder.
-pub(crate) fn is_starting(path: &Path) -> bool {
-    path.join(STARTING).exists() && !is_run(path)
 }
 
 /// Takes a run folder for this process alone, as long as the file is open.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 /// The run folder and the checkpoint folder, or the link to it, that a path means.
-pub(crate) fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
+pub fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
     let wrong = |reason: &str| Error::Run { path: path.to_owned(), reason: reason.to_owned() };
     if !leads_somewhere(path) {
         return Err(missing(path));

@@ -4,14 +4,16 @@
 use crate::formula::Formula;
 use serde::{Deserialize, Serialize};
 
-pub(crate) mod constant;
-pub(crate) mod cosine;
-pub(crate) mod exponential;
-pub(crate) mod inverse_sqrt;
-pub(crate) mod linear;
-pub(crate) mod plateau;
-pub(crate) mod step;
-pub(crate) mod warmup_stable_decay;
+mod constant;
+mod cosine;
+mod exponential;
+mod inverse_sqrt;
+mod linear;
+mod plateau;
+mod step;
+mod warmup_stable_decay;
+
+pub use plateau::PlateauState;
 
 /// The schedules: `module::Type`, of which the type's name in kebab case is the recipe's `schedule.kind`.
 macro_rules! schedules {
@@ -53,7 +55,8 @@ macro_rules! schedules {
                 }
             }
 
-            pub(crate) fn factor(&self, step: u64, steps: u64) -> f64 {
+            /// The factor of the learning rate after `step` of `steps` steps.
+            pub fn factor(&self, step: u64, steps: u64) -> f64 {
                 match self {
                     $(Self::$schedule(config) => config.factor(step, steps),)*
                 }

@@ -1,6 +1,6 @@
 //! The JSON schema accepts all recipes of the project, and refuses what parsing refuses.
 
-use descant_train::{Recipe, schema};
+use descant_inference::{Recipe, schema};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};

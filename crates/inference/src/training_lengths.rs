@@ -1,5 +1,5 @@
 use crate::run_folder::layout::{DATA, LENGTHS, write};
-use crate::{Error, Recipe, Texts};
+use crate::{Error, Recipe};
 use descant_models::ModelKind;
 use descant_text::{Corpus, Source, read_file};
 use serde::{Deserialize, Serialize};
@@ -25,19 +25,22 @@ pub struct TrainingLengths {
 }
 
 impl TrainingLengths {
-    /// The lengths of a run's encoded texts.
-    pub(crate) fn by(recipe: &Recipe, texts: &Texts, run: &Path) -> Result<Self, Error> {
+    /// The lengths of a run's encoded training text.
+    ///
+    /// # Errors
+    /// Where that cannot be read.
+    pub fn by(recipe: &Recipe, text: &Source, run: &Path) -> Result<Self, Error> {
         let is_language_model = recipe.model.kind == ModelKind::LanguageModel;
         let lengths = Corpus::report_in(&run.join(DATA).join("train"))?.unwrap_or_default().lengths;
         let length = |tokens: u64| usize::try_from(tokens).unwrap_or(usize::MAX);
-        let context = match texts.train {
+        let context = match text {
             Source::Stream { .. } => recipe.train.length,
             // With BOS.
             _ => length(lengths.longest_sequence).saturating_add(1),
         };
         Ok(Self {
             context: is_language_model.then_some(context),
-            prompts: is_language_model && texts.train.has_pairs(),
+            prompts: is_language_model && text.has_pairs(),
             longest_source: length(lengths.longest_source),
             longest_target: length(lengths.longest_target),
             ratio: lengths.ratio(),
@@ -46,7 +49,7 @@ impl TrainingLengths {
 
     /// The larger of each: of a training and of the model that it was initialised from.
     #[must_use]
-    pub(crate) fn or(self, before: Self) -> Self {
+    pub fn or(self, before: Self) -> Self {
         Self {
             context: self.context.max(before.context),
             prompts: self.prompts,
@@ -56,14 +59,21 @@ impl TrainingLengths {
         }
     }
 
-    pub(crate) fn save(&self, run: &Path) -> Result<(), Error> {
+    /// Writes them into a run folder.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn save(&self, run: &Path) -> Result<(), Error> {
         let path = run.join(LENGTHS);
         let json = serde_json::to_vec(self).map_err(|error| Error::io("write", &path, error.into()))?;
         write(&path, &json)
     }
 
     /// Those of a run; an imported model has none.
-    pub(crate) fn load(run: &Path) -> Result<Option<Self>, Error> {
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn load(run: &Path) -> Result<Option<Self>, Error> {
         let path = run.join(LENGTHS);
         if !path.exists() {
             return Ok(None);

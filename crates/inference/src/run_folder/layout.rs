@@ -7,42 +7,43 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// The resolved recipe.
-pub(crate) const RECIPE: &str = "recipe.toml";
+pub const RECIPE: &str = "recipe.toml";
 /// The chat template.
-pub(crate) const TEMPLATE: &str = "chat_template.jinja";
+pub const TEMPLATE: &str = "chat_template.jinja";
 /// The lengths of the training texts.
-pub(crate) const LENGTHS: &str = "lengths.json";
+pub const LENGTHS: &str = "lengths.json";
 /// The metrics, one JSON object a line.
-pub(crate) const METRICS: &str = "metrics.jsonl";
+pub const METRICS: &str = "metrics.jsonl";
 /// The folder of a run's checkpoints.
-pub(crate) const CHECKPOINTS: &str = "checkpoints";
-/// The links to the checkpoint with the best validation loss, and to the newest.
-pub(crate) const BEST: &str = "best";
-pub(crate) const LAST: &str = "last";
+pub const CHECKPOINTS: &str = "checkpoints";
+/// The link to the checkpoint with the best validation loss.
+pub const BEST: &str = "best";
+/// The link to the newest checkpoint.
+pub const LAST: &str = "last";
 /// The folder of a run's encoded texts.
-pub(crate) const DATA: &str = "data";
+pub const DATA: &str = "data";
 /// The files of a checkpoint: the weights to generate with.
-pub(crate) const MODEL: &str = "model.safetensors";
+pub const MODEL: &str = "model.safetensors";
 /// The weights that training goes on with, where those of [`MODEL`] are their average.
-pub(crate) const WEIGHTS: &str = "weights.safetensors";
+pub const WEIGHTS: &str = "weights.safetensors";
 /// The optimizer state.
-pub(crate) const OPTIMIZER: &str = "optimizer.safetensors";
+pub const OPTIMIZER: &str = "optimizer.safetensors";
 /// Progress, checksums and provenance.
-pub(crate) const MANIFEST: &str = "manifest.json";
+pub const MANIFEST: &str = "manifest.json";
 
 /// The folder of a step's checkpoint.
-pub(crate) fn checkpoint_folder(run: &Path, step: u64) -> PathBuf {
+pub fn checkpoint_folder(run: &Path, step: u64) -> PathBuf {
     run.join(CHECKPOINTS).join(format!("step-{step:08}"))
 }
 
 /// The step whose checkpoint has this name.
-pub(crate) fn step_of(name: &str) -> Option<u64> {
+pub fn step_of(name: &str) -> Option<u64> {
     let step = name.strip_prefix("step-")?.parse().ok()?;
     (format!("step-{step:08}") == name).then_some(step)
 }
 
 /// Whether a folder is a checkpoint as we write it, with nothing else in it.
-pub(crate) fn is_own_checkpoint(path: &Path) -> bool {
+pub fn is_own_checkpoint(path: &Path) -> bool {
     let named = path.file_name().is_some_and(|name| step_of(&name.to_string_lossy()).is_some());
     // A link is somebody's own.
     let plain = || path.symlink_metadata().is_ok_and(|there| there.is_dir());
@@ -53,7 +54,7 @@ pub(crate) fn is_own_checkpoint(path: &Path) -> bool {
 }
 
 /// The steps of the checkpoints in a run folder.
-pub(crate) fn checkpoint_steps(run: &Path) -> Vec<u64> {
+pub fn checkpoint_steps(run: &Path) -> Vec<u64> {
     let entries = fs::read_dir(run.join(CHECKPOINTS)).into_iter().flatten().flatten();
     let complete = entries.filter(|entry| entry.path().join(MANIFEST).is_file());
     let mut steps: Vec<u64> = complete.filter_map(|entry| step_of(&entry.file_name().to_string_lossy())).collect();
@@ -62,12 +63,12 @@ pub(crate) fn checkpoint_steps(run: &Path) -> Vec<u64> {
 }
 
 /// Writes a small file atomically.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write_file(path, |file| file.write_all(bytes)).map_err(|error| Error::io("write", path, error))
 }
 
 /// Removes a folder as atomically as it was written: aside first, so that it is complete or absent.
-pub(crate) fn discard(path: &Path) -> io::Result<()> {
+pub fn discard(path: &Path) -> io::Result<()> {
     let aside = beside(path, "removed");
     absent(fs::remove_dir_all(&aside))?;
     fs::rename(path, &aside)?;
@@ -75,13 +76,13 @@ pub(crate) fn discard(path: &Path) -> io::Result<()> {
 }
 
 /// A name for a checkpoint that is not complete yet, or is being removed.
-pub(crate) fn beside(checkpoint: &Path, what: &str) -> PathBuf {
+pub fn beside(checkpoint: &Path, what: &str) -> PathBuf {
     let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
     checkpoint.with_file_name(format!(".{name}.{what}"))
 }
 
 /// Whether an interrupted save or removal left it.
-pub(crate) fn is_leftover(path: &Path) -> bool {
+pub fn is_leftover(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let inner = name.strip_prefix('.');
     let inner = inner.and_then(|name| name.strip_suffix(".partial").or(name.strip_suffix(".removed")));
@@ -89,7 +90,7 @@ pub(crate) fn is_leftover(path: &Path) -> bool {
 }
 
 /// Removing what is not there is no error.
-pub(crate) fn absent(removed: io::Result<()>) -> io::Result<()> {
+pub fn absent(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         other => other,

@@ -50,9 +50,9 @@ impl Estimate {
     ///
     /// # Errors
     /// What is wrong with the model.
-    pub(crate) fn of_training(recipe: &Recipe, tokenizers: &Tokenizers) -> Result<Self, String> {
+    pub fn of_training(recipe: &Recipe, tokenizers: &Tokenizers) -> Result<Self, String> {
         let vocabulary = tokenizers.vocabulary(&recipe.loss)?;
-        Self::of(recipe, &vocabulary, DType::F32, recipe.tokens_at_once())
+        Self::of(recipe, &vocabulary, DType::F32, tokens_at_once(recipe))
     }
 
     /// All of it.
@@ -109,6 +109,19 @@ fn shares(recipe: &Recipe) -> f64 {
         0 => std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64),
         shares => shares as f64,
     }
+}
+
+/// Tokens of both sides that a batch has, about.
+fn tokens_at_once(recipe: &Recipe) -> f64 {
+    let train = &recipe.train;
+    let sides = if recipe.model.kind == ModelKind::EncoderDecoder { 2.0 } else { 1.0 };
+    let stream = recipe.data.as_ref().is_some_and(|data| data.stream);
+    sides
+        * match train.batch_sentences {
+            0 => train.batch_tokens as f64,
+            // Lines are of some thirty tokens, chunks of as many as they are asked to have.
+            sentences => sentences as f64 * if stream { train.length as f64 } else { 32.0 },
+        }
 }
 
 /// Numbers that a token leaves in a forward and backward pass: what each layer saves, and as much again for gradients

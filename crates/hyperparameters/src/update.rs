@@ -24,20 +24,25 @@ pub(crate) trait Update {
 }
 
 /// What is the same for all elements of a step.
-#[derive(Clone, Copy)]
-pub(crate) struct Step {
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
     /// The learning rate.
-    pub(crate) lr: f64,
+    pub lr: f64,
     /// The number of this step, from 1.
-    pub(crate) number: u64,
-    pub(crate) clipping: Clipping,
+    pub number: u64,
+    /// What is done to the gradient before.
+    pub clipping: Clipping,
 }
 
 /// A run of adjacent elements: weights, gradients, and the optimizer's state.
-pub(crate) struct Chunk<'a, E> {
-    pub(crate) x: &'a mut [E],
-    pub(crate) g: &'a [E],
-    pub(crate) state: [&'a mut [E]; 3],
+#[derive(Debug)]
+pub struct Chunk<'a, E> {
+    /// Weights.
+    pub x: &'a mut [E],
+    /// Gradients.
+    pub g: &'a [E],
+    /// Optimizer state, in the order of its names.
+    pub state: [&'a mut [E]; 3],
 }
 
 /// Calls `f(x, g, state)` for every element: the weight; its clipped gradient plus `decay` times the weight; and the first

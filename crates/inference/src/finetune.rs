@@ -74,7 +74,7 @@ impl FinetuneConfig {
     ///
     /// # Errors
     /// A pattern that no parameter has, and where nothing is left to train.
-    pub(crate) fn apply(&self, parameters: &mut Parameters, seed: u64) -> Result<(), String> {
+    pub fn apply(&self, parameters: &mut Parameters, seed: u64) -> Result<(), String> {
         let own: Vec<ParameterId> = parameters.ids().collect();
         let trained = matching("train", &self.train, parameters, &own)?;
         let mut frozen = matching("freeze", &self.freeze, parameters, &own)?;

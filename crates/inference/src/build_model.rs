@@ -20,7 +20,7 @@ pub fn model(
 
 /// Zeros for the weights of a file of so many bytes: its header has more of them than there are gaps between the weights.
 /// None where that may be more memory than there is: the model says then how much it takes.
-pub(crate) fn memory_of(bytes: u64) -> Buffer {
+pub fn memory_of(bytes: u64) -> Buffer {
     let fits = available().is_none_or(|available| bytes as f64 <= available);
     let memory = fits.then(|| zeros(bytes as usize / 4)).and_then(Result::ok);
     memory.map_or_else(|| Buffer::zeros(DType::F32, 0), Buffer::F32)
@@ -35,7 +35,7 @@ pub fn blank_model(recipe: &Recipe, tokenizers: &Tokenizers) -> Result<(Paramete
 }
 
 /// The same in memory of zeros, where it is enough.
-pub(crate) fn blank_model_in(
+pub fn blank_model_in(
     memory: Buffer,
     recipe: &Recipe,
     tokenizers: &Tokenizers,
@@ -46,7 +46,7 @@ pub(crate) fn blank_model_in(
 }
 
 /// The same, in parameters that are none yet; without a seed, all weights are zero, to be read from a file.
-pub(crate) fn add_model(
+pub fn add_model(
     recipe: &Recipe,
     tokenizers: &Tokenizers,
     parameters: &mut Parameters,

@@ -2,11 +2,10 @@
 //! all, a note where it has some.
 
 use super::keys;
-use crate::data::is_json;
-use crate::{Files, Recipe};
+use super::{Files, Recipe};
+use descant_hyperparameters::ScheduleConfig;
 use descant_models::{LossConfig, ModelKind};
-use descant_optim::ScheduleConfig;
-use descant_text::{TokenizerKind, plural};
+use descant_text::{TokenizerKind, is_json, plural};
 
 enum Severity {
     Error,
@@ -135,18 +134,18 @@ pub(super) fn check(recipe: &Recipe) -> Result<Vec<String>, String> {
 
 impl Recipe {
     /// Whether the file or an override sets this key.
-    pub(crate) fn is_explicit(&self, key: &str) -> bool {
+    pub fn is_explicit(&self, key: &str) -> bool {
         self.source.explicit.contains(key)
     }
 
     /// Whether an override makes the training shorter than the file's schedule is made for, or may have made the run's so.
-    pub(crate) fn is_shortened(&self) -> bool {
+    pub fn is_shortened(&self) -> bool {
         let is_set = |start: &str| self.source.overrides.iter().any(|key| key.starts_with(start));
         self.source.resolved || (is_set("train.steps") || is_set("train.epochs")) && !is_set("schedule")
     }
 
     /// The key that needs validations.
-    pub(crate) fn needs_validation(&self) -> Option<&'static str> {
+    pub fn needs_validation(&self) -> Option<&'static str> {
         match self.schedule {
             _ if self.train.patience > 0 => Some("train.patience"),
             ScheduleConfig::Plateau(_) => Some("schedule.kind = \"plateau\""),
@@ -155,14 +154,14 @@ impl Recipe {
     }
 
     /// Intervals of the recipe that are longer than a training of so many steps.
-    pub(crate) fn too_rare(&self, steps: u64) -> Vec<String> {
+    pub fn too_rare(&self, steps: u64) -> Vec<String> {
         let late = BY_STEPS.iter().map(|(key, every)| (*key, every(self)));
         let late = late.filter(|&(key, every)| every > steps && self.is_wanted(key));
         late.map(|(key, every)| format!("{key} = {every}: the training has {}", plural(steps, "step"))).collect()
     }
 
     /// Whether a key is set for this training: where an override shortens it, by an override as well.
-    pub(crate) fn is_wanted(&self, key: &str) -> bool {
+    pub fn is_wanted(&self, key: &str) -> bool {
         self.is_explicit(key) && (!self.is_shortened() || self.source.overrides.contains(key))
     }
 }

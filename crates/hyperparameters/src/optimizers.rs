@@ -46,7 +46,8 @@ macro_rules! optimizers {
             }
 
             /// The same without weight decay.
-            pub(crate) fn without_decay(mut self) -> Self {
+            #[must_use]
+            pub fn without_decay(mut self) -> Self {
                 match &mut self {
                     $(Self::$optimizer(config) => config.weight_decay = 0.0,)*
                 }
@@ -60,7 +61,8 @@ macro_rules! optimizers {
                 }
             }
 
-            pub(crate) fn initial_state(&self) -> f64 {
+            /// What the state buffers are filled with before the first step.
+            pub fn initial_state(&self) -> f64 {
                 match self {
                     $(Self::$optimizer(config) => config.initial_state(),)*
                 }
@@ -72,7 +74,8 @@ macro_rules! optimizers {
                 }
             }
 
-            pub(crate) fn update<E: Real>(&self, chunk: Chunk<'_, E>, step: Step) {
+            /// Updates the weights and the state of a chunk.
+            pub fn update<E: Real>(&self, chunk: Chunk<'_, E>, step: Step) {
                 match self {
                     $(Self::$optimizer(config) => config.update(chunk, step),)*
                 }

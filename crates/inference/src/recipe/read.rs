@@ -58,22 +58,17 @@ impl Recipe {
     }
 
     /// Reads the resolved recipe of a run, in which keys may stand that do not act.
-    pub(crate) fn of_run(run: &Path) -> Result<Self, Error> {
+    pub fn of_run(run: &Path) -> Result<Self, Error> {
         Self::of_run_with(run, &[])
     }
 
     /// As [`Recipe::parse`], with files also looked for from a folder, and `model` in place of that of the run `init`.
-    pub(crate) fn parse_with(
-        text: &str,
-        settings: &[String],
-        folder: Option<&Path>,
-        model: Table,
-    ) -> Result<Self, String> {
+    pub fn parse_with(text: &str, settings: &[String], folder: Option<&Path>, model: Table) -> Result<Self, String> {
         read(text, settings, folder, true, Some(model))
     }
 
     /// The resolved recipe of a run, with settings on top.
-    pub(crate) fn of_run_with(run: &Path, settings: &[String]) -> Result<Self, Error> {
+    pub fn of_run_with(run: &Path, settings: &[String]) -> Result<Self, Error> {
         let path = run.join(RECIPE);
         let text = read_text(&path).map_err(|error| Error::io("read the recipe", &path, error))?;
         let mut recipe =

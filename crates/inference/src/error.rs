@@ -1,0 +1,70 @@
+use std::path::{Path, PathBuf};
+
+/// An error of reading or writing a run, or of inference.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The recipe is wrong.
+    #[error("{}: {reason}", path.display())]
+    Recipe {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// A text or a tokenizer is wrong.
+    #[error(transparent)]
+    Text(#[from] descant_text::TextError),
+    /// A forward or backward pass failed.
+    #[error("the model failed: {0}")]
+    Model(descant_tensor::Error),
+    /// The system refused to read or write.
+    #[error("could not {what} {}: {error}{}", path.display(), descant_text::remedy(error))]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's error.
+        error: std::io::Error,
+    },
+    /// A checkpoint cannot be used.
+    #[error("the checkpoint {} cannot be used: {reason}", path.display())]
+    Checkpoint {
+        /// Its folder or file.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The run folder cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Run {
+        /// The folder.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
+}
+
+// Not as its source, which would be printed twice.
+impl From<descant_tensor::Error> for Error {
+    fn from(error: descant_tensor::Error) -> Self {
+        Self::Model(error)
+    }
+}
+
+impl Error {
+    /// That the system refused to do `what` with a file or folder.
+    pub fn io(what: &'static str, path: &Path, error: std::io::Error) -> Self {
+        Self::Io { what, path: path.to_owned(), error }
+    }
+}
+
+/// A word of a command as a shell reads it.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=,:+@".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}

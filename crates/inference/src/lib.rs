@@ -1,0 +1,42 @@
+//! Trained models: loading a run, and generating with it. [`Trained`] is the entry point.
+//!
+//! A run folder holds a [`Recipe`], [`Tokenizers`] and [`checkpoint`]s; reading and writing them is here, as inference needs
+//! them. Nothing here trains: no optimizer, no replicas, no training of tokenizers.
+
+mod build_model;
+mod chat_template;
+pub mod checkpoint;
+mod error;
+mod finetune;
+mod generation_config;
+mod inference;
+mod locate;
+mod memory;
+mod progress;
+mod provenance;
+mod recipe;
+mod run_folder;
+mod tensors;
+mod tokenizers;
+mod trained;
+mod training_lengths;
+
+pub use build_model::{add_model, blank_model, model};
+pub use chat_template::chat_template;
+pub use error::{Error, quoted};
+pub use finetune::{FinetuneConfig, LoraConfig};
+pub use generation_config::GenerationConfig;
+pub use inference::{Generated, ResponseEnd};
+pub use locate::{is_foreign, is_gguf, is_run, locate, runs_in};
+pub use memory::{Estimate, available, count, size};
+pub use progress::{MetricsAccumulator, Progress, Validated};
+pub use provenance::Provenance;
+pub use recipe::{
+    BenchConfig, DataConfig, DistillConfig, Files, Recipe, RecipeSource, TrainConfig, TrainPrecision, difference, keys,
+    schema,
+};
+pub use run_folder::{RunFolder, layout};
+pub use tensors::{TensorFile, write_tensors};
+pub use tokenizers::Tokenizers;
+pub use trained::{RunInfo, Trained};
+pub use training_lengths::TrainingLengths;

@@ -1,0 +1,97 @@
+use descant_text::Position;
+use serde::{Deserialize, Serialize};
+
+/// Where a training stands: with the weights and the optimizer's state, all that is needed to go on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Optimizer steps done.
+    pub step: u64,
+    /// The next batch.
+    pub position: Position,
+    /// The best validation loss, and its step.
+    pub best: Option<(f64, u64)>,
+    /// Validations since then.
+    pub stale: u64,
+    /// The plateau schedule's state.
+    pub schedule: Option<serde_json::Value>,
+    /// Sums over the steps since the last line of metrics.
+    #[serde(default, skip_serializing_if = "MetricsAccumulator::is_empty")]
+    pub log: MetricsAccumulator,
+    /// Where the last validation came only because the training ended: what was known before it, for one that goes further
+    /// after all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_end: Option<Validated>,
+}
+
+/// State of early stopping and of the plateau schedule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Validated {
+    best: Option<(f64, u64)>,
+    stale: u64,
+    schedule: Option<serde_json::Value>,
+}
+
+impl Progress {
+    /// Keeps what is known before a validation that comes only because the training ends.
+    pub fn remember(&mut self) {
+        let Self { best, stale, schedule, .. } = self.clone();
+        self.before_end = Some(Validated { best, stale, schedule });
+    }
+
+    /// The step of the best validation before one that came only because the training ended: the best again, should the
+    /// training go on after all.
+    pub fn best_before_end(&self) -> Option<u64> {
+        self.before_end.as_ref()?.best.map(|(_, step)| step)
+    }
+
+    /// Discards the last validation, if it came only because the training ended; whether it did.
+    pub fn forget_end(&mut self) -> bool {
+        let Some(Validated { best, stale, schedule }) = self.before_end.take() else { return false };
+        (self.best, self.stale, self.schedule) = (best, stale, schedule);
+        true
+    }
+}
+
+/// Sums over the steps since the last metrics line. A checkpoint holds them, so that a resume writes the same next line,
+/// except for the speed, which is that of this process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MetricsAccumulator {
+    steps: u64,
+    /// Steps with a loss.
+    #[serde(default)]
+    learned: u64,
+    loss: f64,
+    gradient_norm: f64,
+    #[serde(skip)]
+    tokens: usize,
+    #[serde(skip)]
+    seconds: f64,
+}
+
+impl MetricsAccumulator {
+    /// Adds a step: its loss, where a target counted, its gradient norm, and the target tokens that took so long.
+    pub fn add(&mut self, loss: Option<f64>, gradient_norm: f64, tokens: usize, seconds: f64) {
+        self.seconds += seconds;
+        self.steps += 1;
+        self.learned += u64::from(loss.is_some());
+        self.loss += loss.unwrap_or(0.0);
+        self.gradient_norm += gradient_norm;
+        self.tokens += tokens;
+    }
+
+    /// Whether there was no step.
+    pub fn is_empty(&self) -> bool {
+        self.steps == 0
+    }
+
+    /// The mean loss and gradient norm of the steps that learned something: no loss where none did.
+    pub fn means(&self) -> (Option<f64>, f64) {
+        let n = self.learned.max(1) as f64;
+        ((self.learned > 0).then_some(self.loss / n), self.gradient_norm / n)
+    }
+
+    /// Target tokens per second.
+    pub fn tokens_per_second(&self) -> f64 {
+        self.tokens as f64 / self.seconds.max(1e-9)
+    }
+}

@@ -1,0 +1,36 @@
+//! Finds the files that the recipe of a run names.
+
+use super::{Files, Recipe};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+impl Recipe {
+    /// The recipe of a run, with its paths as they are from where this process stands: they are those of the start, from a folder
+    /// above the run, most likely.
+    pub fn located(&self, run: &Path) -> Self {
+        let run = fs::canonicalize(run).unwrap_or_default();
+        let find = |path: &mut PathBuf| {
+            if path.exists() || path.is_absolute() {
+                return;
+            }
+            if let Some(there) = run.ancestors().skip(1).map(|folder| folder.join(&*path)).find(|there| there.exists())
+            {
+                *path = there;
+            }
+        };
+        let mut recipe = self.clone();
+        if let Some(distill) = &mut recipe.distill {
+            find(&mut distill.teacher);
+        }
+        if let Some(data) = &mut recipe.data {
+            for files in [Some(&mut data.train), data.validation.as_mut()].into_iter().flatten() {
+                match files {
+                    Files::One(path) => find(path),
+                    Files::Two(paths) => paths.iter_mut().for_each(find),
+                }
+            }
+            data.chat_template.as_mut().map(find);
+        }
+        recipe
+    }
+}

@@ -1,0 +1,148 @@
+//! Defaults that depend on the text: whether it is one continuous text.
+
+use descant_inference::{Error, Files, Recipe, locate};
+use descant_text::{Lines, TextError};
+use std::path::Path;
+
+/// Lines that are looked at.
+const LINES: usize = 20_000;
+/// From this share of blank lines on, they part the paragraphs of one text.
+const BLANK: f64 = 0.01;
+
+/// The layout of a plain text, by its first lines.
+pub(crate) struct PlainTextLayout {
+    lines: usize,
+    /// Of a line that is too long to be a text of its own, what is said of it.
+    long: Option<String>,
+    /// Whether it is one continuous text of several parts.
+    pub(crate) parted: bool,
+    /// Of a text whose lines are columns rather than sentences, what parts them.
+    columns: Option<&'static str>,
+}
+
+/// What parts the columns of a table, and its name.
+const PARTED_BY: [(char, &str); 3] = [('\t', "tabs"), (';', "semicolons"), (',', "commas")];
+
+/// What parts a line into so many columns: a tab between two texts, or, in a file by the name of a table, what else does.
+fn columns_of(line: &str, is_table: bool) -> Option<&'static str> {
+    let parts = |c: char| line.trim().split_once(c).is_some_and(|(left, right)| !left.is_empty() && !right.is_empty());
+    let (tab, others) = (PARTED_BY[0], &PARTED_BY[1..]);
+    if parts(tab.0) {
+        return Some(tab.1);
+    }
+    others.iter().find(|(c, _)| is_table && parts(*c)).map(|(_, name)| *name)
+}
+
+impl PlainTextLayout {
+    /// # Errors
+    /// Where the text cannot be read.
+    pub(crate) fn at(path: &Path) -> Result<Self, Error> {
+        // A pipe that is looked at has nothing left to learn from.
+        if path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+            return Err(TextError::ReadOnce { path: path.to_owned() }.into());
+        }
+        let (mut lines, mut blank, mut run, mut long) = (0_usize, 0_usize, 0_usize, None);
+        let name = path.to_string_lossy().to_lowercase();
+        let is_table = [".csv", ".csv.gz", ".csv.zst"].iter().any(|ending| name.ends_with(ending));
+        let (mut in_columns, mut columns) = (0, None);
+        for line in Lines::open(path)?.take(LINES) {
+            let line = match line {
+                Ok(line) => line,
+                // As only a continuous text may have.
+                Err(TextError::LongLine { line, longest, .. }) => {
+                    long = Some(format!("line {line} has more than {longest} bytes"));
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(parted_by) = columns_of(&line, is_table) {
+                (in_columns, columns) = (in_columns + 1, columns.or(Some(parted_by)));
+            }
+            // Blank lines count once a line follows.
+            match line.trim().is_empty() {
+                true => run += 1,
+                false => (lines, blank, run) = (lines + 1, blank + if lines > 0 { run } else { 0 }, 0),
+            }
+        }
+        let parted = long.is_some() || blank as f64 >= BLANK * (lines + blank) as f64 && blank > 0;
+        let columns = columns.filter(|_| 2 * in_columns > lines);
+        Ok(Self { lines, long, parted, columns })
+    }
+}
+
+/// That the texts it names are there.
+///
+/// # Errors
+/// Where one is looked for, and where to get it.
+fn find_texts(recipe: &Recipe) -> Result<(), Error> {
+    let Some(data) = &recipe.data else { return Ok(()) };
+    let named = [("train", Some(&data.train)), ("validation", data.validation.as_ref())];
+    for (key, files) in named.into_iter().filter_map(|(key, files)| files.map(|files| (key, files))) {
+        let Some(path) = files.paths().iter().find(|path| !path.exists()) else { continue };
+        let here = std::env::current_dir().map_or(String::new(), |folder| format!(" (looked in {}", folder.display()));
+        let folder = recipe.source.path.as_ref().and_then(|file| file.parent()).filter(|folder| folder.is_dir());
+        let there = folder.map_or(String::new(), |folder| format!(" and in the recipe's folder {}", folder.display()));
+        let looked = if path.is_absolute() || here.is_empty() { String::new() } else { format!("{here}{there})") };
+        let get = recipe.source.url.as_ref().map_or(String::new(), |address| format!(" The text is from {address}."));
+        return Err(recipe.wrong(format!(
+            "data.{key}: could not read {}: No such file{looked}. Check the path, or name another with --set \
+             data.{key}=FILE.{get}",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Decides whether a plain text is one continuous text, where the recipe does not say so: what was decided, in words.
+///
+/// A text is continuous where blank lines part its paragraphs, verses or scenes, or where it is a single line; else
+/// each line is a text of its own.
+///
+/// # Errors
+/// Where the text cannot be read.
+pub fn resolve_text_layout(recipe: &mut Recipe) -> Result<Vec<String>, Error> {
+    find_texts(recipe)?;
+    if !recipe.reads_plain_text() {
+        return Ok(Vec::new());
+    }
+    let is_open = recipe.leaves_stream_open();
+    // Like the text that a run began with.
+    let init = recipe.init.as_ref().and_then(|init| Recipe::of_run(&locate(init).ok()?.0).ok()?.data);
+    let Some(data) = &mut recipe.data else { return Ok(Vec::new()) };
+    let Files::One(path) = &data.train else { return Ok(Vec::new()) };
+    let PlainTextLayout { lines, long, parted, columns } = PlainTextLayout::at(path)?;
+    let name = path.display().to_string();
+    let mut notes = Vec::new();
+    notes.extend(columns.map(|parted_by| {
+        let remedy = match parted_by {
+            "tabs" => "for pairs of a prompt and its answer, data.columns = [0, 1] names the two columns",
+            _ => "columns are read where tabs part them, with data.columns = [0, 1]",
+        };
+        format!("the lines of {name} are columns between {parted_by}, and are read as they stand: {remedy}")
+    }));
+    if let (true, Some(theirs)) = (is_open, &init) {
+        data.stream = theirs.stream;
+    }
+    if !is_open || init.is_some() {
+        return Ok(notes);
+    }
+    data.stream = parted || lines == 1;
+    let stream = data.stream;
+    recipe.validate().map_err(|reason| recipe.wrong(reason))?;
+    notes.push(match (long, stream) {
+        (Some(long), _) => format!(
+            "{name} is read as one continuous text, as {long}; stream = false in [data] reads each line as a text of its \
+             own, and leaves such lines out"
+        ),
+        (None, true) if lines == 1 => format!("{name} is a single line, and read as one continuous text"),
+        (None, true) => format!(
+            "{name} has blank lines, and is read as one continuous text; stream = false in [data] reads each line as a \
+             text of its own"
+        ),
+        (None, false) => format!(
+            "{name} has no blank lines, and each line is read as a text of its own; stream = true in [data] reads it as \
+             one continuous text"
+        ),
+    });
+    Ok(notes)
+}
