@@ -4,6 +4,7 @@
 //! Everything here works on row-major slices, and on the calling thread unless a [`Parallelism`] is passed in: there is no
 //! global setting. All `unsafe` of the workspace is in this crate.
 
+mod batch_invariant;
 mod bf16;
 mod elementwise;
 mod flops;
@@ -22,6 +23,7 @@ mod subnormal;
 mod transpose;
 mod zeros;
 
+pub use batch_invariant::gemm_batch_invariant;
 pub use elementwise::{add_rows, axpy, map, map_into, scale, sum_rows_into, vectorized, zip_into};
 pub use flops::{bf16_gemm_flops, gemm_flops};
 pub use gemm::{gemm, gemm_nt, gemm_nt_scratch};
