@@ -37,6 +37,8 @@ pub mod transpose;
 pub mod unary;
 pub mod vmf_loss;
 
+// Of inference alone: no backward.
+mod cached_attention;
 // Not operations of their own, but made of others.
 mod l2_loss;
 mod mean;

@@ -1,4 +1,4 @@
-use descant_kernels::{GemmConfig, MatmulPrecision, Parallelism, zeros};
+use descant_kernels::{MatmulPrecision, zeros};
 use descant_tensor::{Buffer, DType, Element, Error, Result, Shape, Tensor};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -270,10 +270,6 @@ impl Parameters {
     /// Sets the matmul precision of graphs over these parameters.
     pub fn set_precision(&mut self, precision: MatmulPrecision) {
         self.precision = precision;
-    }
-
-    pub(crate) fn gemm_config(&self, parallelism: Parallelism) -> GemmConfig {
-        GemmConfig { parallelism, precision: self.precision }
     }
 
     /// The same parameters in another type.

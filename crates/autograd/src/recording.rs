@@ -9,7 +9,7 @@ use crate::gradients::Gradients;
 use crate::node::{Node, value};
 use crate::parameters::{ParameterId, Parameters};
 use crate::pool::Pool;
-use descant_kernels::{FlushSubnormals, Parallelism, Real};
+use descant_kernels::{FlushSubnormals, GemmConfig, Parallelism, Real};
 use descant_tensor::{Buffer, Error, Result, Shape};
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -42,6 +42,14 @@ pub(crate) struct Mode {
     pub(crate) dropout: Option<u64>,
     pub(crate) check_finite: bool,
     pub(crate) parallelism: Parallelism,
+}
+
+impl Mode {
+    /// Inference is batch-invariant; training computes a batch as a whole.
+    pub(crate) fn gemm_config(self, parameters: &Parameters) -> GemmConfig {
+        let Self { parallelism, gradients, .. } = self;
+        GemmConfig { parallelism, precision: parameters.precision(), batch_invariant: !gradients }
+    }
 }
 
 impl Recording {
@@ -124,7 +132,7 @@ impl Recording {
             pool: &mut self.pool,
             needs_gradient: node.needs_gradient,
             dropout: self.mode.dropout.map(|seed| derive_seed(seed, id as u64)),
-            config: parameters.gemm_config(self.mode.parallelism),
+            config: self.mode.gemm_config(parameters),
         });
         let node = &mut self.nodes[id];
         (node.value, node.saved) = (Some(output), saved);
@@ -162,7 +170,7 @@ impl Recording {
                     grads: &mut self.grads,
                     pool: &mut self.pool,
                     dropout: self.mode.dropout.map(|seed| derive_seed(seed, id as u64)),
-                    config: parameters.gemm_config(self.mode.parallelism),
+                    config: self.mode.gemm_config(parameters),
                 };
                 op.backward(&mut ctx);
                 ctx.saved.into_iter().flatten().for_each(|buffer| ctx.pool.give(buffer));

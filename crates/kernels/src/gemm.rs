@@ -1,5 +1,6 @@
 //! General matrix multiplication: in f32 and f64 by the `gemm` crate, in bfloat16 by [`gemm_bf16`].
 
+use crate::batch_invariant::{gemm_batch_invariant, is_batch_invariant};
 use crate::flops::{count, count_bf16};
 use crate::gemm_bf16;
 use crate::gemm_config::{GemmConfig, MatmulPrecision, Parallelism};
@@ -14,6 +15,9 @@ use crate::transpose::transpose;
 pub fn gemm<E: Real>(alpha: E, a: Mat<'_, E>, b: Mat<'_, E>, beta: E, c: MatMut<'_, E>, config: impl Into<GemmConfig>) {
     let config = config.into();
     check_gemm_shapes(&a, &b, &c);
+    if config.is_batch_invariant() && is_batch_invariant(&a, &b) {
+        return gemm_batch_invariant(alpha, a, b, beta, c, config.parallelism);
+    }
     let (m, k, n) = (a.rows, a.columns, b.columns);
     count(m, k, n);
     if config.precision == MatmulPrecision::Bf16
@@ -97,8 +101,10 @@ fn gemm_call<E: Real>(alpha: E, a: Mat<'_, E>, b: Mat<'_, E>, beta: E, c: MatMut
 
 /// The scratch that [`gemm_nt`] uses for contiguous `a[M, K]` and `b[N, K]`. With less, it transposes nothing.
 pub fn gemm_nt_scratch(m: usize, k: usize, n: usize, config: impl Into<GemmConfig>) -> usize {
-    let is_bf16 = config.into().precision == MatmulPrecision::Bf16 && gemm_bf16::is_profitable(m, k, n);
-    let is_profitable = !is_bf16 && m >= TRANSPOSE_MIN_M && (m < TRANSPOSE_MAX_M || k >= PAGE_COLUMNS);
+    let config = config.into();
+    let is_bf16 = config.precision == MatmulPrecision::Bf16 && gemm_bf16::is_profitable(m, k, n);
+    let is_profitable =
+        !is_bf16 && !config.is_batch_invariant() && m >= TRANSPOSE_MIN_M && (m < TRANSPOSE_MAX_M || k >= PAGE_COLUMNS);
     if is_profitable { (m * (k + n)).min(k * n) } else { 0 }
 }
 

@@ -27,10 +27,20 @@ pub struct GemmConfig {
     pub parallelism: Parallelism,
     /// What the operands are rounded to.
     pub precision: MatmulPrecision,
+    /// Whether each row of the result has the same bits in any batch, where the operands are not rounded: see
+    /// [`gemm_batch_invariant`](crate::gemm_batch_invariant).
+    pub batch_invariant: bool,
+}
+
+impl GemmConfig {
+    /// Whether this GEMM is to be batch-invariant.
+    pub(crate) fn is_batch_invariant(self) -> bool {
+        self.batch_invariant && self.precision == MatmulPrecision::Full
+    }
 }
 
 impl From<Parallelism> for GemmConfig {
     fn from(parallelism: Parallelism) -> Self {
-        Self { parallelism, precision: MatmulPrecision::Full }
+        Self { parallelism, ..Self::default() }
     }
 }

@@ -4,8 +4,10 @@
 //! Everything here works on row-major slices, and on the calling thread unless a [`Parallelism`] is passed in: there is no
 //! global setting. All `unsafe` of the workspace is in this crate.
 
+mod axpy_tiles;
 mod batch_invariant;
 mod bf16;
+mod dot_tiles;
 mod elementwise;
 mod flops;
 mod gemm;

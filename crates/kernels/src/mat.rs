@@ -62,6 +62,15 @@ impl<'a, E: Real> Mat<'a, E> {
         if transposed { self.t() } else { self }
     }
 
+    /// A range of its rows.
+    ///
+    /// # Panics
+    /// If the range is empty or out of bounds.
+    pub fn rows(self, rows: std::ops::Range<usize>) -> Self {
+        assert!(rows.start < rows.end && rows.end <= self.rows, "rows {rows:?} of {}", self.rows);
+        Self { data: &self.data[rows.start * self.row_stride..], rows: rows.len(), ..self }
+    }
+
     /// A range of its columns.
     ///
     /// # Panics

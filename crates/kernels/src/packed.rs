@@ -1,5 +1,6 @@
 //! `B` packed once for many GEMMs of few rows, as the recurrent steps of a sequence are.
 
+use crate::batch_invariant::gemm_batch_invariant;
 use crate::flops::{count, count_bf16};
 use crate::gemm::gemm_full;
 use crate::gemm_config::{GemmConfig, MatmulPrecision, Parallelism};
@@ -25,6 +26,8 @@ pub struct PackedB<'a, E> {
 enum Panels<'a, E> {
     Full(&'a [E]),
     Pairs(&'a [u32]),
+    /// As it lies, for batch-invariant GEMMs.
+    Unpacked(Mat<'a, E>),
 }
 
 impl<'a, E: Real> PackedB<'a, E> {
@@ -46,17 +49,25 @@ impl<'a, E: Real> PackedB<'a, E> {
 
     /// The scratch that [`PackedB::new`] needs for `b[K, N]`, and [`PackedB::gemm`] for up to `max_m` rows.
     pub fn scratch(k: usize, n: usize, max_m: usize, config: impl Into<GemmConfig>) -> (usize, usize) {
-        let width = Self::width(n, config.into().parallelism);
+        let config = config.into();
+        if config.is_batch_invariant() {
+            return (0, 0);
+        }
+        let width = Self::width(n, config.parallelism);
         let last = Self::panels(n, width).last().map_or(0, |(_, last)| last);
         (k * n.next_multiple_of(Self::REGISTER), max_m * last.max(k.div_ceil(2)))
     }
 
     /// Packs `matrix[K, N]`, which may be a transpose.
-    pub fn new(matrix: Mat<'_, E>, scratch: &'a mut [E], config: impl Into<GemmConfig>) -> Self {
+    pub fn new(matrix: Mat<'a, E>, scratch: &'a mut [E], config: impl Into<GemmConfig>) -> Self {
         let config = config.into();
         let Mat { data, rows, columns, row_stride, column_stride } = matrix;
         let width = Self::width(columns, config.parallelism);
-        if config == (GemmConfig { parallelism: Parallelism::Serial, precision: MatmulPrecision::Bf16 })
+        if config.is_batch_invariant() {
+            return Self { panels: Panels::Unpacked(matrix), rows, columns, width, config };
+        }
+        if config.parallelism == Parallelism::Serial
+            && config.precision == MatmulPrecision::Bf16
             && packed_bf16::is_supported(rows)
             && let Some(matrix) = matrix.as_f32()
         {
@@ -101,8 +112,13 @@ impl<'a, E: Real> PackedB<'a, E> {
         if a.rows == 0 {
             return;
         }
+        if let Panels::Unpacked(b) = self.panels {
+            let c = MatMut::new(c, a.rows, self.columns);
+            return gemm_batch_invariant(E::one(), a, b, beta, c, self.config.parallelism);
+        }
         count(a.rows, self.rows, self.columns);
         let panels = match self.panels {
+            Panels::Unpacked(_) => return,
             Panels::Full(panels) => panels,
             Panels::Pairs(panels) => {
                 if let (Some(a), Some(c), Some(scratch)) = (a.as_f32(), E::as_f32_mut(c), E::as_f32_mut(scratch)) {
@@ -170,7 +186,7 @@ mod tests {
             (0..n).map(|i| ((i * 7919 + seed * 104_729) % 997) as f32 / 997.0 - 0.5).collect()
         };
         let rounded = |x: &[f32]| -> Vec<f64> { x.iter().map(|&x| bf16::from_f32(x).to_f64()).collect() };
-        let config = GemmConfig { parallelism: Parallelism::Serial, precision: MatmulPrecision::Bf16 };
+        let config = GemmConfig { precision: MatmulPrecision::Bf16, ..GemmConfig::default() };
         for (m, k, n) in [(1, 2, 32), (3, 34, 64), (32, 128, 96), (27, 64, 1024), (5, 3, 32), (13, 10, 50), (2, 650, 7)]
         {
             let (a, b, start) = (numbers(m * k, 1), numbers(k * n, 2), numbers(m * n, 3));

@@ -10,6 +10,7 @@
 //! sequence never exist at once. Forward keeps one number for each query and head, the logarithm of the softmax's sum;
 //! backward computes the weights again from it.
 
+pub(super) mod attend;
 mod bias;
 mod cases;
 mod config;
@@ -19,9 +20,11 @@ pub use bias::{PositionBias, alibi_slopes};
 pub use config::{AttentionConfig, AttentionOperand, MultiHeadAttention};
 
 use crate::{Backward, Forward, Graph, Op, Segments, Var};
+use attend::{Head, attend};
 use config::{Sequence, TILE};
 use descant_kernels::{Mat, MatMut, Real, exp_minus_max_rows, gemm, lanes, scale, vectorized};
 use descant_tensor::Shape;
+use smallvec::smallvec;
 use std::ops::Range;
 use std::sync::Arc;
 use tile::Tile;
@@ -90,6 +93,21 @@ impl Op for MultiHeadAttention {
         let table = (ctx.inputs() > 3).then(|| ctx.input(3));
         let [q_columns, k_columns, v_columns] = [0, 1, 2].map(|i| ctx.shape(i)[1]);
         let (rows, seed) = (ctx.shape(0)[0], ctx.dropout());
+        if config.batch_invariant {
+            let heads: Vec<Head<'_, E>> = self
+                .each_head()
+                .map(|(sequence, head)| {
+                    let [q_start, k_start, v_start] = self.starts(head);
+                    let keys = sequence.memory.len();
+                    let k = part(k, k_columns, sequence.memory.clone(), k_start, head_dim);
+                    let v = part(v, v_columns, sequence.memory, v_start, head_dim);
+                    let q = part(q, q_columns, sequence.queries.clone(), q_start, head_dim);
+                    let kv = smallvec![(keys, k, v)];
+                    Head { config: &self.heads, head, q, kv, keys, rows: sequence.queries, table }
+                })
+                .collect();
+            return attend(ctx, &heads, self.heads.heads * head_dim);
+        }
         let mut copy = ctx.scratch(self.longest() * head_dim);
         let mut scores = ctx.scratch(self.scores());
         let mut mask = ctx.scratch(if self.heads.dropout > 0.0 { self.scores() } else { 0 });

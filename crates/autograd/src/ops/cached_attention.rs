@@ -1,0 +1,83 @@
+//! Self-attention of a decoder in inference: the tokens of a pass attend to those in a KV cache and to each other, and are cached.
+
+use super::multi_head_attention::attend::{Head, attend};
+use crate::inference_op::InferenceOp;
+use crate::{AttentionConfig, Forward, Graph, KvCache, PositionBias, Var};
+use descant_kernels::{Mat, Real};
+use descant_tensor::Shape;
+use smallvec::SmallVec;
+
+/// Inputs `qkv[N, (heads + 2 kv_heads) · head_dim]`, the new tokens of each row one after the other, and perhaps a table of biases;
+/// output `[N, heads · head_dim]`.
+struct CachedAttention<'a> {
+    config: &'a AttentionConfig,
+    cache: &'a mut KvCache,
+    layer: usize,
+}
+
+impl InferenceOp for CachedAttention<'_> {
+    fn name(&self) -> &'static str {
+        "cached_attention"
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let AttentionConfig { heads, kv_heads, head_dim, .. } = *self.config;
+        let (rows, columns) = (self.cache.reserved(), (heads + 2 * kv_heads) * head_dim);
+        match inputs[0].dims() == [rows, columns] && self.config.causal {
+            true => Ok(Shape::from([rows, heads * head_dim])),
+            false => Err(format!("expected the tokens that the KV cache has room for, [{rows}, {columns}]")),
+        }
+    }
+
+    fn forward<E: Real>(&mut self, ctx: &mut Forward<'_, E>) {
+        let AttentionConfig { heads, kv_heads, head_dim, .. } = *self.config;
+        let (qkv, columns) = (ctx.input(0), ctx.shape(0)[1]);
+        let table = (ctx.inputs() > 1).then(|| ctx.input(1));
+        let key_columns = kv_heads * head_dim;
+        self.cache.write(self.layer, qkv, columns);
+        let mut all = Vec::with_capacity(self.cache.rows() * heads);
+        let mut first = 0;
+        for row in 0..self.cache.rows() {
+            let (past, new) = self.cache.lengths(row);
+            let rows = first..first + new;
+            first = rows.end;
+            for head in (0..heads).filter(|_| new > 0) {
+                let key = head / (heads / kv_heads) * head_dim;
+                let pieces = self.cache.pieces::<E>(row, self.layer).map(|(tokens, block)| {
+                    let part = |start| Mat::strided(&block[start..], tokens, head_dim, 2 * key_columns);
+                    (tokens, part(key), part(key_columns + key))
+                });
+                all.push(Head {
+                    config: self.config,
+                    head,
+                    q: Mat::strided(&qkv[rows.start * columns + head * head_dim..], new, head_dim, columns),
+                    kv: SmallVec::from_iter(pieces),
+                    keys: past + new,
+                    rows: rows.clone(),
+                    table,
+                });
+            }
+        }
+        attend(ctx, &all, heads * head_dim);
+    }
+}
+
+impl<'t> Graph<'t> {
+    /// Causal self-attention of new tokens to those in `cache` and to each other, which appends them: `qkv` holds the new tokens of
+    /// each row, one row after the other, for which [`KvCache::reserve`] made room. In inference alone.
+    #[track_caller]
+    pub fn cached_attention(
+        self,
+        config: &AttentionConfig,
+        qkv: Var<'t>,
+        table: Option<Var<'t>>,
+        cache: &mut KvCache,
+        layer: usize,
+    ) -> Var<'t> {
+        let mut op = CachedAttention { config, cache, layer };
+        match (&config.bias, table) {
+            (PositionBias::Buckets { .. }, Some(table)) => self.infer(&mut op, &[qkv, table]),
+            _ => self.infer(&mut op, &[qkv]),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Tiles of a product whose `B` has contiguous rows, as the values of an attention have: each row is scaled by an element of `A`, and
+//! added.
+
+use crate::batch_invariant::Columns;
+use crate::mat::Mat;
+use pulp::{NullaryFnOnce, Simd, WithSimd};
+use std::ops::Range;
+
+/// All tiles of some columns of `C`, each element a chain of multiply-adds along `B`'s rows.
+pub(crate) struct AxpyTiles<'a> {
+    pub(crate) a: Mat<'a, f32>,
+    pub(crate) b: Mat<'a, f32>,
+    pub(crate) c: Columns<'a, f32>,
+    pub(crate) columns: Range<usize>,
+}
+
+impl WithSimd for AxpyTiles<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let mut row = 0;
+        while row < self.a.rows {
+            row += match self.a.rows - row {
+                4.. => self.rows::<S, 4, 2>(simd, row),
+                _ => self.rows::<S, 1, 8>(simd, row),
+            };
+        }
+    }
+}
+
+impl AxpyTiles<'_> {
+    /// `MR` rows in tiles of `NR` vectors; returns `MR`.
+    #[inline(always)]
+    fn rows<S: Simd, const MR: usize, const NR: usize>(&self, simd: S, row: usize) -> usize {
+        let (mut column, end) = (self.columns.start, self.columns.end);
+        while column < end {
+            column += match end - column {
+                left if left >= NR * S::F32_LANES => self.tile::<S, MR, NR>(simd, row, column),
+                left if left >= S::F32_LANES => self.tile::<S, MR, 1>(simd, row, column),
+                _ => self.column::<MR>(row, column),
+            };
+        }
+        MR
+    }
+
+    /// `MR` rows of `NR` vectors; returns their columns.
+    #[inline(always)]
+    fn tile<S: Simd, const MR: usize, const NR: usize>(&self, simd: S, row: usize, column: usize) -> usize {
+        struct Call<'a, 'b, S, const MR: usize, const NR: usize>(S, &'b AxpyTiles<'a>, usize, usize);
+        impl<S: Simd, const MR: usize, const NR: usize> NullaryFnOnce for Call<'_, '_, S, MR, NR> {
+            type Output = [[S::f32s; NR]; MR];
+
+            #[inline(always)]
+            fn call(self) -> Self::Output {
+                let Self(simd, AxpyTiles { a, b, .. }, row, column) = self;
+                let mut sums = [[simd.splat_f32s(0.0); NR]; MR];
+                for p in 0..a.columns {
+                    let whole = &b.data[p * b.row_stride + column..][..NR * S::F32_LANES];
+                    let whole = &S::as_simd_f32s(whole).0[..NR];
+                    for i in 0..MR {
+                        let a = simd.splat_f32s(a.data[(row + i) * a.row_stride + p]);
+                        for j in 0..NR {
+                            sums[i][j] = simd.mul_add_f32s(a, whole[j], sums[i][j]);
+                        }
+                    }
+                }
+                sums
+            }
+        }
+        let sums = simd.vectorize(Call::<S, MR, NR>(simd, self, row, column));
+        for (i, sums) in sums.iter().enumerate() {
+            let lanes: &[f32] = bytemuck::cast_slice(sums);
+            lanes.iter().enumerate().for_each(|(j, &sum)| self.c.put(row + i, column + j, sum));
+        }
+        NR * S::F32_LANES
+    }
+
+    /// `MR` elements of one column: the same multiply-adds, one by one; returns one.
+    #[inline(always)]
+    fn column<const MR: usize>(&self, row: usize, column: usize) -> usize {
+        let Self { a, b, c, .. } = self;
+        for row in row..row + MR {
+            let terms = (0..a.columns).map(|p| (a.data[row * a.row_stride + p], b.data[p * b.row_stride + column]));
+            c.put(row, column, terms.fold(0.0, |sum, (a, b)| a.mul_add(b, sum)));
+        }
+        1
+    }
+}
