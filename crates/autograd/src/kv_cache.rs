@@ -1,9 +1,10 @@
 use descant_kernels::Real;
 use descant_tensor::{Buffer, DType};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Tokens of a block.
-const BLOCK: usize = 32;
+pub(crate) const BLOCK: usize = 32;
 
 /// KV cache of a decoder: the keys and values of all its layers, for each row of a batch as many tokens as the row has. It lies in
 /// blocks of 32 tokens, as those of PagedAttention do (Kwon et al. 2023, arXiv 2309.06180): rows with the same beginning share their blocks, and
@@ -93,10 +94,10 @@ impl KvCache {
         self.spare.extend(blocks.filter(|block| Arc::strong_count(block) == 1));
     }
 
-    /// Appends the rows of another cache of the same decoder.
-    pub fn append(&mut self, other: Self) {
-        self.rows.extend(other.rows);
-        self.spare.extend(other.spare);
+    /// Empties some rows.
+    pub fn restart(&mut self, rows: Range<usize>) {
+        let blocks = self.rows[rows].iter_mut().flat_map(|row| std::mem::take(row).blocks);
+        self.spare.extend(blocks.filter(|block| Arc::strong_count(block) == 1));
     }
 
     /// Writes the keys and values of the new tokens: the last columns of each row of `qkv[N, width]`.

@@ -35,11 +35,13 @@ impl ContextWindow {
         }
     }
 
-    /// The tokens that replace a full context: half as many, the last of the first `before` tokens of `prompt` and
-    /// `generated`.
-    pub(crate) fn slide(self, prompt: &[u32], generated: &[u32], before: usize) -> Vec<u32> {
+    /// The tokens that replace a full context, before the newest: half as many, the last of `prompt` and `generated`; and the newest.
+    pub(crate) fn slide(self, prompt: &[u32], generated: &[u32]) -> Vec<u32> {
         let whole = [prompt, generated].concat();
-        self.last(&whole[..before], self.context.unwrap_or(0) / 2)
+        let (newest, before) = whole.split_last().map_or((None, &whole[..]), |(newest, before)| (Some(newest), before));
+        let mut again = self.last(before, self.context.unwrap_or(0) / 2);
+        again.extend(newest);
+        again
     }
 
     /// The last `count` tokens, the first of them replaced by BOS.

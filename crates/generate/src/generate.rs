@@ -1,4 +1,4 @@
-use crate::beam_search::BeamSearch;
+use crate::beam_search::{BeamSearch, PartialHypothesis};
 use crate::context_window::ContextWindow;
 use crate::token_selection::TokenSelector;
 use crate::{DecodingOptions, Hypothesis, Strategy};
@@ -86,59 +86,122 @@ pub fn stream(
 
     let mut selector = TokenSelector::new(options);
     let mut state = model.start(tape.infer(parameters, options.parallelism), sources, rows.len())?;
-    let (mut tokens, mut parents): (Vec<u32>, _) = (prompts.iter().map(|prompt| prompt[0]).collect(), Vec::new());
-    // Tokens before the next ones: all of them, and those in the decoder state.
-    let (mut step, mut in_state) = (0, 0);
-    // One step of the model for all hypotheses of all rows, those of a row consecutive.
-    while !tokens.is_empty() {
-        if window.is_full(in_state) {
-            let each = searches.iter().zip(&prompts);
-            let live = each.flat_map(|(search, prompt)| search.live.iter().map(move |live| (prompt, live)));
-            let again: Vec<Vec<u32>> = live.map(|(prompt, live)| window.slide(prompt, &live.tokens, step)).collect();
-            state = model.start(tape.infer(parameters, options.parallelism), None, again.len())?;
-            in_state = again.first().map_or(0, Vec::len);
-            for i in 0..in_state {
-                let column: Vec<u32> = again.iter().map(|ids| ids[i]).collect();
-                state = model.step(tape.infer(parameters, options.parallelism), &state, &column)?.1;
-            }
-        }
-        let (hidden, after) = model.step(tape.infer(parameters, options.parallelism), &state, &tokens)?;
-        (step, in_state) = (step + 1, in_state + 1);
-        // Within prompts nothing is chosen, and no logits are needed.
-        let chooses = |(row, search): (usize, &BeamSearch)| !search.live.is_empty() && step >= prompts[row].len();
-        let scores = match searches.iter().enumerate().any(chooses) {
-            true => Some(model.output().logits(hidden).log_softmax().value()?),
-            false => None,
-        };
-        tokens.clear();
-        parents.clear();
+    let is_live = |row: &usize| !searches[*row].live.is_empty();
+    state.select(&(0..rows.len()).filter(is_live).collect::<Vec<_>>());
+    let unread = |(search, prompt): (&BeamSearch, &Vec<u32>)| Unread::new(prompt.clone(), search.live.len());
+    let mut unread: Vec<Unread> = searches.iter().zip(&prompts).map(unread).collect();
+    // The rows of the state are the hypotheses of all rows, those of a row consecutive.
+    while state.rows() > 0 {
+        let pass = next_pass(&mut unread);
+        let graph = tape.infer(parameters, options.parallelism);
+        let hidden = model.step(graph, &mut state, &pass)?;
+        // Where a prompt goes on, nothing is chosen, and no logits are needed.
+        let mut ends = Vec::new();
         let mut first = 0;
-        for (row, search) in searches.iter_mut().enumerate().filter(|(_, search)| !search.live.is_empty()) {
-            let live = first..first + search.live.len();
+        for unread in &unread {
+            let live = first..first + unread.hypotheses;
             first = live.end;
-            if let Some(&token) = prompts[row].get(step) {
-                tokens.push(token);
-                parents.push(live.start);
-            } else if let Some(scores) = &scores {
-                let candidates = match scores.buffer() {
-                    Buffer::F32(all) => selector.select(&search.live, rows_of(scores, all, &live)?, &mut rngs[row]),
-                    Buffer::F64(all) => selector.select(&search.live, rows_of(scores, all, &live)?, &mut rngs[row]),
-                };
-                search.advance(candidates);
-                for hypothesis in &search.live {
-                    parents.push(live.start + hypothesis.parent);
-                    tokens.extend(hypothesis.tokens.last());
-                }
-                if let (true, Some(candidate)) =
-                    (settled, candidates.first().filter(|c| !options.eos.contains(&c.token)))
-                {
-                    on_token(row, candidate.token);
-                }
+            if unread.is_read() {
+                ends.extend(live.filter_map(|i| hidden.segments.rows(i).last()).map(|&row| row as u32));
             }
         }
-        state = if parents.iter().copied().eq(0..after.rows()) { after } else { after.select(&parents) };
+        let scores = match ends.is_empty() {
+            true => None,
+            false => Some(model.output().logits(hidden.rows.gather(&ends.into())).log_softmax().value()?),
+        };
+        let (mut parents, mut first, mut first_score) = (Vec::new(), 0, 0);
+        for (row, search) in searches.iter_mut().enumerate() {
+            let unread = &mut unread[row];
+            let live = first..first + unread.hypotheses;
+            first = live.end;
+            let Some(scores) = scores.as_ref().filter(|_| unread.is_read() && !live.is_empty()) else {
+                parents.extend(live);
+                continue;
+            };
+            let own = first_score..first_score + live.len();
+            first_score = own.end;
+            let candidates = match scores.buffer() {
+                Buffer::F32(all) => selector.select(&search.live, rows_of(scores, all, &own)?, &mut rngs[row]),
+                Buffer::F64(all) => selector.select(&search.live, rows_of(scores, all, &own)?, &mut rngs[row]),
+            };
+            search.advance(candidates);
+            parents.extend(search.live.iter().map(|hypothesis| live.start + hypothesis.parent));
+            unread.next(search.live.iter().filter_map(|hypothesis| hypothesis.tokens.last().copied()));
+            if let (true, Some(candidate)) = (settled, candidates.first().filter(|c| !options.eos.contains(&c.token))) {
+                on_token(row, candidate.token);
+            }
+        }
+        state.select(&parents);
+        // A full context is read anew, without what is beyond it.
+        let mut first = 0;
+        for (row, unread) in unread.iter_mut().enumerate() {
+            let live = first..first + unread.hypotheses;
+            first = live.end;
+            if unread.is_new() && !live.is_empty() && window.is_full(unread.in_state) {
+                let slide = |live: &PartialHypothesis| window.slide(&prompts[row], &live.tokens);
+                let again = searches[row].live.iter().flat_map(slide).collect();
+                *unread = Unread::new(again, live.len());
+                state.restart(live);
+            }
+        }
     }
     Ok(searches.into_iter().map(BeamSearch::hypotheses).collect())
+}
+
+/// The tokens of a row that the model has not read.
+struct Unread {
+    /// Of its hypotheses, one after the other, equally many.
+    tokens: Vec<u32>,
+    hypotheses: usize,
+    /// How many of each hypothesis are read by now.
+    read: usize,
+    /// Tokens of each hypothesis in the decoder state.
+    in_state: usize,
+}
+
+impl Unread {
+    fn new(tokens: Vec<u32>, hypotheses: usize) -> Self {
+        Self { tokens, hypotheses, read: 0, in_state: 0 }
+    }
+
+    fn length(&self) -> usize {
+        self.tokens.len().checked_div(self.hypotheses).unwrap_or(0)
+    }
+
+    fn is_read(&self) -> bool {
+        self.read == self.length()
+    }
+
+    fn is_new(&self) -> bool {
+        self.read == 0
+    }
+
+    /// The last token of each hypothesis of the next step.
+    fn next(&mut self, tokens: impl Iterator<Item = u32>) {
+        self.tokens.clear();
+        self.tokens.extend(tokens);
+        (self.hypotheses, self.read) = (self.tokens.len(), 0);
+    }
+}
+
+/// The most tokens of prompts that one pass reads, which bounds its memory.
+const PASS: usize = 512;
+
+/// What the next pass reads of each hypothesis: a single token whatever there is to read besides, and of prompts as much as fits.
+fn next_pass(unread: &mut [Unread]) -> Sequences {
+    let (mut pass, mut room) = (Sequences::new(), PASS);
+    for row in unread.iter_mut().filter(|row| row.hypotheses > 0) {
+        let (length, left) = (row.length(), row.length() - row.read);
+        let fits = (room / row.hypotheses).max(usize::from(pass.tokens() == 0));
+        let count = if left == 1 { 1 } else { left.min(fits) };
+        room = room.saturating_sub(count * row.hypotheses);
+        for tokens in row.tokens.chunks_exact(length) {
+            pass.push(&tokens[row.read..row.read + count]);
+        }
+        row.read += count;
+        row.in_state += count;
+    }
+    pass
 }
 
 /// Some rows of the scores, checked for NaN: a log softmax of one NaN is all NaN.

@@ -1,27 +1,28 @@
-use descant_autograd::{Graph, Segments, Var};
-use descant_nn::{KvCache, RecurrentState};
+use descant_autograd::{Graph, KvCache, PackedSequences, Segments, Var};
+use descant_nn::RecurrentState;
 use descant_tensor::{Result, Tensor};
+use std::ops::Range;
 use std::sync::Arc;
 
-/// The state of a decoder between two steps. Its rows can be selected and repeated by index, which is all that beam search
-/// and batching need to know about an architecture.
+/// The state of a decoder between two steps. Its rows can be selected and repeated by index, and others appended, which is all that
+/// beam search and batching need to know about an architecture.
 #[derive(Clone, Debug)]
 pub struct DecoderState {
     /// Of recurrent layers, their states `[rows, H]`, and the attentional state that input feeding reads.
     pub recurrent: Vec<Tensor>,
-    /// Of Transformer layers, one KV cache each.
-    pub kv_caches: Vec<KvCache>,
+    /// Of Transformer layers.
+    pub kv_cache: Option<KvCache>,
     /// What decoding reads of the sources, the same at every step.
     pub encoder_output: Option<Arc<EncoderOutput>>,
-    /// The source of each row.
+    /// The source of each row, in ascending order.
     pub sources: Vec<usize>,
 }
 
 /// The encoded sources, as a decoder attends to them.
 #[derive(Debug)]
 pub struct EncoderOutput {
-    /// Encoder states, `[n_source, H]`; of a Transformer decoder the projected keys and values of all its layers, concatenated.
-    pub values: Arc<Tensor>,
+    /// Encoder states, `[n_source, H]`; of a Transformer decoder the projected keys and values for each of its layers.
+    pub values: Vec<Arc<Tensor>>,
     /// Projected attention keys of a recurrent decoder, `[n_source, H]`.
     pub keys: Option<Arc<Tensor>>,
     /// The rows of each source.
@@ -34,23 +35,37 @@ impl DecoderState {
         self.sources.len()
     }
 
-    /// The rows `indices`, some perhaps several times.
-    #[must_use]
-    pub fn select(&self, indices: &[usize]) -> Self {
-        Self {
-            recurrent: self.recurrent.iter().map(|tensor| tensor.select_rows(indices)).collect(),
-            kv_caches: self.kv_caches.iter().map(|cache| cache.select(indices)).collect(),
-            encoder_output: self.encoder_output.clone(),
-            sources: indices.iter().map(|&i| self.sources[i]).collect(),
+    /// Keeps the rows `indices`, some perhaps several times.
+    pub fn select(&mut self, indices: &[usize]) {
+        if is_ascending(indices) && indices.len() == self.rows() {
+            return;
+        }
+        self.recurrent.iter_mut().for_each(|tensor| *tensor = tensor.select_rows(indices));
+        if let Some(cache) = &mut self.kv_cache {
+            cache.select(indices);
+        }
+        self.sources = indices.iter().map(|&i| self.sources[i]).collect();
+    }
+
+    /// Empties some rows of a language model: they are again as before the first token.
+    pub fn restart(&mut self, rows: Range<usize>) {
+        for tensor in &mut self.recurrent {
+            let width = tensor.shape().last();
+            tensor.clear_range(rows.start * width..rows.end * width);
+        }
+        if let Some(cache) = &mut self.kv_cache {
+            cache.restart(rows);
         }
     }
 
-    /// For each source, its rows.
-    pub fn segments(&self, sources: usize) -> Segments {
-        let mut segments = Segments::default();
-        for source in 0..sources {
-            segments.push((0..self.rows()).filter(|&row| self.sources[row] == source));
+    /// For each source, the tokens that its rows have in a step.
+    pub(crate) fn queries(&self, tokens: &Segments, sources: usize) -> Segments {
+        let mut of_sources = vec![Vec::new(); sources];
+        for (row, &source) in self.sources.iter().enumerate() {
+            of_sources[source].extend(tokens.rows(row));
         }
+        let mut segments = Segments::default();
+        of_sources.into_iter().for_each(|tokens| segments.push(tokens));
         segments
     }
 }
@@ -60,20 +75,38 @@ pub(crate) fn store(layers: &[RecurrentState<'_>]) -> Result<Vec<Tensor>> {
     layers.iter().flat_map(|layer| [Some(layer.hidden), layer.cell]).flatten().map(Var::value).collect()
 }
 
-/// The inverse of [`store`]: the states of `layers` layers from the first tensors, each with a cell state or without.
+/// The inverse of [`store`], in the order of `layout`: the states of `layers` layers, each with a cell state or without.
 pub(crate) fn restore<'t>(
     graph: Graph<'t>,
     tensors: &[Tensor],
-    layers: usize,
-    has_cells: bool,
+    layout: &PackedSequences,
+    (layers, has_cells): (usize, bool),
 ) -> Vec<RecurrentState<'t>> {
     let stride = if has_cells { 2 } else { 1 };
-    tensors
-        .chunks(stride)
-        .take(layers)
-        .map(|layer| RecurrentState {
-            hidden: graph.constant(&layer[0]),
-            cell: layer.get(1).map(|cell| graph.constant(cell)),
-        })
-        .collect()
+    let states = tensors.chunks(stride).take(layers).map(|layer| RecurrentState {
+        hidden: graph.constant(&layer[0]),
+        cell: layer.get(1).map(|cell| graph.constant(cell)),
+    });
+    let states = states.collect();
+    if is_ascending(layout.order()) { states } else { in_order(states, layout.order()) }
+}
+
+/// The states after a step, one row after the other as before it.
+pub(crate) fn in_own_order<'t>(states: Vec<RecurrentState<'t>>, layout: &PackedSequences) -> Vec<RecurrentState<'t>> {
+    if is_ascending(layout.order()) { states } else { in_order(states, &layout.ranks()) }
+}
+
+/// Whether nothing is out of place, as where all sequences have one token.
+fn is_ascending(order: &[usize]) -> bool {
+    order.iter().copied().eq(0..order.len())
+}
+
+/// Of each state, the rows `order`.
+pub(crate) fn in_order<'t>(states: Vec<RecurrentState<'t>>, order: &[usize]) -> Vec<RecurrentState<'t>> {
+    let order: Arc<[u32]> = order.iter().map(|&row| row as u32).collect();
+    let gather = |RecurrentState { hidden, cell }| RecurrentState {
+        hidden: Var::gather(hidden, &order),
+        cell: cell.map(|cell: Var<'t>| cell.gather(&order)),
+    };
+    states.into_iter().map(gather).collect()
 }

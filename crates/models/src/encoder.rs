@@ -1,3 +1,4 @@
+use crate::decoder_state::in_order;
 use crate::{HiddenStates, LayerKind, ModelConfig};
 use descant_autograd::{Graph, PackedSequences, Segments};
 use descant_batch::Sequences;
@@ -56,12 +57,7 @@ impl Encoder {
                 let ids = segments.arrange(&sources.ids);
                 let x = RecurrentInput::embedded(graph, &self.embedding, &ids, self.dropout);
                 let (rows, last) = rnn.forward(x, &[], &layout);
-                let ranks: Arc<[u32]> = layout.ranks().into_iter().map(|row| row as u32).collect();
-                let own_order = |state: RecurrentState<'t>| RecurrentState {
-                    hidden: state.hidden.gather(&ranks),
-                    cell: state.cell.map(|cell| cell.gather(&ranks)),
-                };
-                let last = last.into_iter().map(own_order).collect();
+                let last = in_order(last, &layout.ranks());
                 EncodedSources { states: HiddenStates { rows, segments }, last }
             }
             EncoderLayers::Transformer(transformer) => {

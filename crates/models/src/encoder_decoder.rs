@@ -1,4 +1,4 @@
-use crate::decoder_state::{DecoderState, EncoderOutput, restore, store};
+use crate::decoder_state::{DecoderState, EncoderOutput, in_order, in_own_order, restore, store};
 use crate::encoder::{EncodedSources, Encoder};
 use crate::generator::Generator;
 use crate::{Bridge, HiddenStates, LayerKind, LossConfig, ModelConfig, OutputLayer, Vocabulary};
@@ -73,6 +73,39 @@ impl EncoderDecoder {
         combine.forward(hidden.graph().concat_last(&[context, hidden]), Activation::Tanh)
     }
 
+    /// A step of several tokens in some rows, token by token as input feeding needs.
+    fn step_by_step<'t>(
+        &self,
+        graph: Graph<'t>,
+        state: &mut DecoderState,
+        tokens: &Sequences,
+    ) -> Result<HiddenStates<'t>> {
+        let (lengths, mut outputs) = (tokens.lengths(), Vec::new());
+        let mut places = vec![Vec::new(); lengths.len()];
+        let mut next_place = 0;
+        for t in 0..lengths.iter().max().copied().unwrap_or(0) {
+            let rows: Vec<usize> = (0..lengths.len()).filter(|&row| lengths[row] > t).collect();
+            let (mut next, mut active) = (Sequences::new(), state.clone());
+            rows.iter().for_each(|&row| next.push(&tokens.get(row)[t..=t]));
+            active.select(&rows);
+            outputs.push(self.step(graph, &mut active, &next)?.rows);
+            // The rows that have ended stay as they are.
+            let merged =
+                (0..lengths.len()).map(|row| rows.binary_search(&row).map_or(row, |i| lengths.len() + i) as u32);
+            let merged: Arc<[u32]> = merged.collect();
+            for (before, after) in state.recurrent.iter_mut().zip(&active.recurrent) {
+                *before = graph.concat(&[graph.constant(before), graph.constant(after)]).gather(&merged).value()?;
+            }
+            for row in rows {
+                places[row].push(next_place);
+                next_place += 1;
+            }
+        }
+        let mut segments = Segments::default();
+        places.into_iter().for_each(|rows| segments.push(rows));
+        Ok(HiddenStates { rows: graph.concat(&outputs), segments: Arc::new(segments) })
+    }
+
     /// Token by token, each step's input holding the attentional state of the step before.
     fn input_fed<'t>(
         &self,
@@ -114,12 +147,7 @@ impl Generator for EncoderDecoder {
         let ids = segments.arrange(&batch.input.ids);
         let none = Sequences::default();
         let (source, initial) = self.encode(graph, batch.source.as_ref().unwrap_or(&none));
-        let order: Arc<[u32]> = layout.order().iter().map(|&i| i as u32).collect();
-        let in_order = |layer: &RecurrentState<'t>| RecurrentState {
-            hidden: layer.hidden.gather(&order),
-            cell: layer.cell.map(|cell| cell.gather(&order)),
-        };
-        let initial: Vec<RecurrentState<'t>> = initial.iter().map(in_order).collect();
+        let initial = in_order(initial, layout.order());
         let hidden = if self.config.input_feeding {
             let x = self.target_embedding.forward(graph, &ids).dropout(self.config.dropout);
             self.input_fed(x, &initial, &layout, &source)
@@ -153,33 +181,40 @@ impl Generator for EncoderDecoder {
         let encoder_output = match &self.attention {
             None => None,
             Some(_) => Some(Arc::new(EncoderOutput {
-                values: Arc::new(source.states.rows.value()?),
+                values: vec![Arc::new(source.states.rows.value()?)],
                 keys: Some(Arc::new(source.keys.value()?)),
                 segments: source.states.segments,
             })),
         };
-        Ok(DecoderState { recurrent, kv_caches: Vec::new(), encoder_output, sources: (0..sources.len()).collect() })
+        Ok(DecoderState { recurrent, kv_cache: None, encoder_output, sources: (0..sources.len()).collect() })
     }
 
-    fn step<'t>(&self, graph: Graph<'t>, state: &DecoderState, tokens: &[u32]) -> Result<(Var<'t>, DecoderState)> {
-        let layout = Arc::new(PackedSequences::new(&vec![1; tokens.len()]));
-        let before = restore(graph, &state.recurrent, self.config.layers, self.config.cell == Cell::Lstm);
-        let mut x = self.target_embedding.forward(graph, &Arc::from(tokens));
+    fn step<'t>(&self, graph: Graph<'t>, state: &mut DecoderState, tokens: &Sequences) -> Result<HiddenStates<'t>> {
+        if self.config.input_feeding && tokens.lengths().iter().any(|&length| length != 1) {
+            return self.step_by_step(graph, state, tokens);
+        }
+        let layout = Arc::new(PackedSequences::new(&tokens.lengths()));
+        let segments = Arc::new(layout.segments());
+        let ids = segments.arrange(&tokens.ids);
+        let before = restore(graph, &state.recurrent, &layout, (self.config.layers, self.config.cell == Cell::Lstm));
+        let mut x = self.target_embedding.forward(graph, &ids);
         if let (true, Some(feed)) = (self.config.input_feeding, state.recurrent.last()) {
             x = graph.concat_last(&[x, graph.constant(feed)]);
         }
-        let (mut hidden, after) = self.decoder.forward(x, &before, &layout);
-        if let Some(EncoderOutput { values, keys, segments }) = state.encoder_output.as_deref() {
+        let (mut rows, after) = self.decoder.forward(x, &before, &layout);
+        if let Some(EncoderOutput { values, keys, segments: of_sources }) = state.encoder_output.as_deref()
+            && let Some(values) = values.first()
+        {
             let values = graph.shared(values);
             let keys = keys.as_ref().map_or(values, |keys| graph.shared(keys));
-            let source = AttentionSource { states: HiddenStates { rows: values, segments: segments.clone() }, keys };
-            hidden = self.attend(hidden, &Arc::new(state.segments(segments.len())), &source);
+            let source = AttentionSource { states: HiddenStates { rows: values, segments: of_sources.clone() }, keys };
+            rows = self.attend(rows, &Arc::new(state.queries(&segments, of_sources.len())), &source);
         }
-        let mut recurrent = store(&after)?;
+        let mut recurrent = store(&in_own_order(after, &layout))?;
         if self.config.input_feeding {
-            recurrent.push(hidden.value()?);
+            recurrent.push(rows.value()?);
         }
-        let (encoder_output, sources) = (state.encoder_output.clone(), state.sources.clone());
-        Ok((hidden, DecoderState { recurrent, kv_caches: Vec::new(), encoder_output, sources }))
+        state.recurrent = recurrent;
+        Ok(HiddenStates { rows, segments })
     }
 }

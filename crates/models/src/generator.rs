@@ -23,11 +23,11 @@ pub trait Generator: fmt::Debug + Send + Sync {
     /// Whatever the pass fails with.
     fn start(&self, graph: Graph<'_>, sources: Option<&Sequences>, rows: usize) -> Result<DecoderState>;
 
-    /// The hidden states after one more token in each row, and the new state.
+    /// The hidden states after some more tokens in each row, perhaps none in some. The state becomes that after them.
     ///
     /// # Errors
     /// Whatever the pass fails with.
-    fn step<'t>(&self, graph: Graph<'t>, state: &DecoderState, tokens: &[u32]) -> Result<(Var<'t>, DecoderState)>;
+    fn step<'t>(&self, graph: Graph<'t>, state: &mut DecoderState, tokens: &Sequences) -> Result<HiddenStates<'t>>;
 
     /// The summed loss of a batch, a scalar. Divide by [`OutputLayer::weight`] of the targets for the mean.
     fn loss<'t>(&self, graph: Graph<'t>, batch: &Batch) -> Var<'t> {

@@ -1,7 +1,7 @@
-use crate::decoder_state::{DecoderState, restore, store};
+use crate::decoder_state::{DecoderState, in_own_order, restore, store};
 use crate::generator::Generator;
 use crate::{HiddenStates, LossConfig, ModelConfig, OutputLayer, Vocabulary};
-use descant_autograd::{Graph, PackedSequences, Var};
+use descant_autograd::{Graph, PackedSequences};
 use descant_batch::{Batch, Sequences};
 use descant_nn::{Cell, Embedding, Recurrent, RecurrentConfig, RecurrentInput, Scope};
 use descant_tensor::{Result, Tensor};
@@ -34,7 +34,7 @@ impl LanguageModel {
     }
 
     fn state(recurrent: Vec<Tensor>, sources: Vec<usize>) -> DecoderState {
-        DecoderState { recurrent, kv_caches: Vec::new(), encoder_output: None, sources }
+        DecoderState { recurrent, kv_cache: None, encoder_output: None, sources }
     }
 }
 
@@ -58,11 +58,14 @@ impl Generator for LanguageModel {
         Ok(Self::state(vec![zeros; states], (0..rows).collect()))
     }
 
-    fn step<'t>(&self, graph: Graph<'t>, state: &DecoderState, tokens: &[u32]) -> Result<(Var<'t>, DecoderState)> {
-        let layout = Arc::new(PackedSequences::new(&vec![1; tokens.len()]));
-        let before = restore(graph, &state.recurrent, self.config.layers, self.config.cell == Cell::Lstm);
-        let x = self.embedding.forward(graph, &Arc::from(tokens));
-        let (hidden, after) = self.rnn.forward(x, &before, &layout);
-        Ok((hidden, Self::state(store(&after)?, state.sources.clone())))
+    fn step<'t>(&self, graph: Graph<'t>, state: &mut DecoderState, tokens: &Sequences) -> Result<HiddenStates<'t>> {
+        let layout = Arc::new(PackedSequences::new(&tokens.lengths()));
+        let segments = Arc::new(layout.segments());
+        let ids = segments.arrange(&tokens.ids);
+        let before = restore(graph, &state.recurrent, &layout, (self.config.layers, self.config.cell == Cell::Lstm));
+        let x = RecurrentInput::embedded(graph, &self.embedding, &ids, 0.0);
+        let (rows, after) = self.rnn.forward(x, &before, &layout);
+        state.recurrent = store(&in_own_order(after, &layout))?;
+        Ok(HiddenStates { rows, segments })
     }
 }

@@ -2,7 +2,7 @@ use crate::decoder_state::{DecoderState, EncoderOutput};
 use crate::encoder::Encoder;
 use crate::generator::Generator;
 use crate::{HiddenStates, LossConfig, ModelConfig, ModelKind, OutputLayer, Vocabulary};
-use descant_autograd::{Graph, Segments, Var};
+use descant_autograd::{AttentionOperand, Graph, Segments};
 use descant_batch::{Batch, Sequences};
 use descant_nn::{CrossAttentionKv, Embedding, Scope, Transformer, TransformerSizes};
 use descant_tensor::Result;
@@ -33,21 +33,27 @@ impl TransformerGenerator {
         Self { encoder, embedding, decoder, output }
     }
 
-    fn encode<'t>(&self, graph: Graph<'t>, sources: Option<&Sequences>) -> Option<CrossAttentionKv<'t>> {
+    /// The keys and values of the sources for each layer, and the rows of each source.
+    fn encode<'t>(
+        &self,
+        graph: Graph<'t>,
+        sources: Option<&Sequences>,
+    ) -> Option<(Vec<AttentionOperand<'t>>, Arc<Segments>)> {
         let none = Sequences::default();
         let HiddenStates { rows, segments } =
             self.encoder.as_ref()?.encode(graph, sources.unwrap_or(&none)).states.sequence_major();
-        Some(CrossAttentionKv { layers: self.decoder.project_source(rows), segments })
+        Some((self.decoder.project_source(rows), segments))
     }
 }
 
 impl Generator for TransformerGenerator {
     fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> HiddenStates<'t> {
+        let queries = Arc::new(Segments::joined(&batch.input.lengths()));
         let source = self.encode(graph, batch.source.as_ref());
-        let segments = Arc::new(Segments::joined(&batch.input.lengths()));
+        let source = source.map(|(layers, segments)| CrossAttentionKv { layers, segments, queries: queries.clone() });
         let ids = Arc::from(batch.input.ids.as_slice());
-        let rows = self.decoder.forward(graph, &self.embedding, &ids, &segments, source.as_ref(), None);
-        HiddenStates { rows, segments }
+        let rows = self.decoder.forward(graph, &self.embedding, &ids, &queries, source.as_ref(), None);
+        HiddenStates { rows, segments: queries }
     }
 
     fn output(&self) -> &OutputLayer {
@@ -62,28 +68,27 @@ impl Generator for TransformerGenerator {
         let rows = sources.map_or(rows, Sequences::len);
         let encoder_output = match self.encode(graph, sources) {
             None => None,
-            Some(CrossAttentionKv { layers, segments }) => {
-                let each: Vec<Var<'_>> = layers.iter().map(|kv| kv.x).collect();
-                let values = Arc::new(graph.concat_last(&each).value()?);
+            Some((layers, segments)) => {
+                let values = layers.iter().map(|kv| kv.x.value().map(Arc::new)).collect::<Result<_>>()?;
                 Some(Arc::new(EncoderOutput { values, keys: None, segments }))
             }
         };
         graph.check()?;
-        let kv_caches = self.decoder.kv_caches(graph, rows);
-        Ok(DecoderState { recurrent: Vec::new(), kv_caches, encoder_output, sources: (0..rows).collect() })
+        let kv_cache = Some(self.decoder.kv_cache(graph, rows));
+        Ok(DecoderState { recurrent: Vec::new(), kv_cache, encoder_output, sources: (0..rows).collect() })
     }
 
-    fn step<'t>(&self, graph: Graph<'t>, state: &DecoderState, tokens: &[u32]) -> Result<(Var<'t>, DecoderState)> {
+    fn step<'t>(&self, graph: Graph<'t>, state: &mut DecoderState, tokens: &Sequences) -> Result<HiddenStates<'t>> {
+        let segments = Arc::new(Segments::joined(&tokens.lengths()));
         let source = state.encoder_output.as_ref().map(|encoded| CrossAttentionKv {
-            layers: self.decoder.split_layers(graph.shared(&encoded.values)),
-            segments: Arc::new(encoded.segments.select(&state.sources)),
+            layers: encoded.values.iter().map(|kv| AttentionOperand { x: graph.shared(kv), column: 0 }).collect(),
+            segments: encoded.segments.clone(),
+            queries: Arc::new(state.queries(&segments, encoded.segments.len())),
         });
-        let mut after = state.clone();
-        let each = Arc::new(Segments::joined(&vec![1; tokens.len()]));
-        let ids = Arc::from(tokens);
-        let caches = Some(&mut after.kv_caches[..]);
-        let hidden = self.decoder.forward(graph, &self.embedding, &ids, &each, source.as_ref(), caches);
+        let ids = Arc::from(tokens.ids.as_slice());
+        let cache = state.kv_cache.as_mut();
+        let rows = self.decoder.forward(graph, &self.embedding, &ids, &segments, source.as_ref(), cache);
         graph.check()?;
-        Ok((hidden, after))
+        Ok(HiddenStates { rows, segments })
     }
 }

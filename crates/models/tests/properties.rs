@@ -235,18 +235,77 @@ fn stepwise_scores_are_those_of_the_whole_sequence() {
             if running.is_empty() {
                 break;
             }
-            state = state.select(&kept);
-            let tokens: Vec<u32> = running.iter().map(|&i| batch.input.get(i)[t]).collect();
+            state.select(&kept);
+            let mut tokens = Sequences::new();
+            running.iter().for_each(|&i| tokens.push(&batch.input.get(i)[t..=t]));
             let graph = tape.infer(&parameters, Parallelism::Serial);
-            let (hidden, after) = model.step(graph, &state, &tokens).unwrap();
-            let found = model.output().logits(hidden).value().unwrap().to_f64();
+            let hidden = model.step(graph, &mut state, &tokens).unwrap();
+            let found = model.output().logits(hidden.rows).value().unwrap().to_f64();
             for (found, &i) in found.chunks(VOCABULARY).zip(&running) {
                 scores[i].extend_from_slice(found);
             }
-            state = after;
         }
         for (found, expected) in scores.iter().zip(&expected) {
             assert_close(&name, found, expected);
+        }
+    }
+}
+
+/// The scores of every token from steps of several tokens in each row, `piece` of them or what is left.
+fn in_pieces(
+    parameters: &Parameters,
+    model: &dyn Generator,
+    batch: &Batch,
+    threads: Parallelism,
+    piece: impl Fn(usize, usize) -> usize,
+) -> Vec<Vec<f64>> {
+    let (mut tape, rows) = (Tape::new(), batch.input.len());
+    let mut state = model.start(tape.infer(parameters, threads), batch.source.as_ref(), rows).unwrap();
+    let (mut scores, mut read) = (vec![Vec::new(); rows], vec![0; rows]);
+    for step in 0.. {
+        let mut tokens = Sequences::new();
+        for (row, read) in read.iter_mut().enumerate() {
+            let left = &batch.input.get(row)[*read..];
+            let count = piece(step, row).min(left.len());
+            tokens.push(&left[..count]);
+            *read += count;
+        }
+        if tokens.tokens() == 0 && (0..rows).all(|row| read[row] == batch.input.get(row).len()) {
+            return scores;
+        }
+        let hidden = model.step(tape.infer(parameters, threads), &mut state, &tokens).unwrap();
+        let found = model.output().logits(hidden.rows).value().unwrap().to_f64();
+        for (row, scores) in scores.iter_mut().enumerate() {
+            hidden.segments.rows(row).iter().for_each(|&i| scores.extend(&found[i * VOCABULARY..][..VOCABULARY]));
+        }
+    }
+    scores
+}
+
+#[test]
+fn inference_has_the_same_bits_alone_and_in_every_batch_whole_and_in_every_piece() {
+    for (name, config, loss) in models() {
+        let (parameters, model) = build_model(&config, &loss, DType::F32);
+        let batch = batch(config.kind);
+        let whole = |batch: &Batch, threads| whole(Tape::new().infer(&parameters, threads), model.as_ref(), batch);
+        let expected = whole(&batch, Parallelism::Serial);
+        assert_eq!(whole(&batch, Parallelism::Threads(3)), expected, "{name}: threads");
+        for order in [vec![0], vec![2, 0], vec![1, 2, 1, 0, 2]] {
+            let some = Batch {
+                source: batch.source.as_ref().map(|source| source.select(&order)),
+                input: batch.input.select(&order),
+                target: batch.target.select(&order),
+            };
+            let found = whole(&some, Parallelism::Threads(2));
+            for (found, &i) in found.iter().zip(&order) {
+                assert_eq!(*found, expected[i], "{name}: a batch of {order:?}");
+            }
+        }
+        let pieces: [fn(usize, usize) -> usize; 4] =
+            [|_, _| 1, |_, _| 100, |step, row| (step + row) % 3, |_, row| row + 1];
+        for (i, piece) in pieces.into_iter().enumerate() {
+            let found = in_pieces(&parameters, model.as_ref(), &batch, Parallelism::Threads(2), piece);
+            assert_eq!(found, expected, "{name}: pieces {i}");
         }
     }
 }

@@ -15,6 +15,5 @@ pub use norm::{Norm, NormKind};
 pub use recurrent::{Cell, Recurrent, RecurrentConfig, RecurrentInput, RecurrentState};
 pub use scope::Scope;
 pub use transformer::{
-    CrossAttentionKv, KvCache, Position, QkNorm, RotaryScaling, Transformer, TransformerConfig, TransformerSizes,
-    sinusoids,
+    CrossAttentionKv, Position, QkNorm, RotaryScaling, Transformer, TransformerConfig, TransformerSizes, sinusoids,
 };

@@ -1,18 +1,16 @@
 //! Transformer stacks (Vaswani et al. 2017, arXiv 1706.03762): embedding with positions, layers, final norm.
 
 mod config;
-mod kv_cache;
 mod layer;
 mod multi_head_attention;
 mod position;
 
 pub use config::{QkNorm, TransformerConfig};
-pub use kv_cache::KvCache;
 pub use position::{Position, RotaryScaling, sinusoids};
 
 use crate::{Embedding, Init, Norm, Scope};
 use config::AttentionKind;
-use descant_autograd::{AttentionOperand, Graph, ParameterId, RotaryAngles, Segments, Var};
+use descant_autograd::{AttentionOperand, Graph, KvCache, ParameterId, RotaryAngles, Segments, Var};
 use descant_tensor::Tensor;
 use layer::{LayerInputs, TransformerLayer};
 use multi_head_attention::AttentionSegments;
@@ -54,8 +52,10 @@ pub struct TransformerSizes {
 pub struct CrossAttentionKv<'t> {
     /// For each layer, from [`Transformer::project_source`].
     pub layers: Vec<AttentionOperand<'t>>,
-    /// The rows of the source that each decoder sequence attends to.
+    /// The rows of each source.
     pub segments: Arc<Segments>,
+    /// The decoder's rows that attend to each source.
+    pub queries: Arc<Segments>,
 }
 
 impl Transformer {
@@ -121,8 +121,8 @@ impl Transformer {
     }
 
     /// The last layer's hidden states, `[N, d_model]`, of tokens `ids` whose rows `segments` assigns to sequences, one
-    /// after the other. Without caches these are whole sequences. With `caches`, one for each layer, `ids` are one more
-    /// token of each row: they attend to the cached tokens and are appended to them.
+    /// after the other. Without a cache these are whole sequences. With one, `ids` are more tokens of each row: they attend to
+    /// the cached tokens too, and are cached.
     #[track_caller]
     pub fn forward<'t>(
         &self,
@@ -131,22 +131,27 @@ impl Transformer {
         ids: &Arc<[u32]>,
         segments: &Arc<Segments>,
         source: Option<&CrossAttentionKv<'t>>,
-        caches: Option<&mut [KvCache]>,
+        mut cache: Option<&mut KvCache>,
     ) -> Var<'t> {
-        let cached = caches.as_deref().map(|caches| caches.first().map_or(0, KvCache::tokens));
         let lengths: Vec<usize> = (0..segments.len()).map(|i| segments.rows(i).len()).collect();
-        let past = cached.unwrap_or(0);
-        let positions: Vec<usize> = lengths.iter().flat_map(|length| past..past + length).collect();
+        if let Some(cache) = &mut cache {
+            if cache.rows() != lengths.len() {
+                let reason = format!("{} sequences for a KV cache of {} rows", lengths.len(), cache.rows());
+                return graph.fail("transformer", reason, &[]);
+            }
+            cache.reserve(&lengths);
+        }
+        let past = |row| cache.as_ref().map_or(0, |cache| cache.lengths(row).0);
+        let positions: Vec<usize> =
+            lengths.iter().enumerate().flat_map(|(row, length)| past(row)..past(row) + length).collect();
         let mut x = self.embed(graph, embedding, ids, &positions);
-        let keys = match cached {
-            None => segments.clone(),
-            Some(past) => Arc::new(Segments::joined(&lengths.iter().map(|length| past + length).collect::<Vec<_>>())),
-        };
-        let inputs = self.layer_inputs(graph, positions, AttentionSegments { queries: segments.clone(), keys }, source);
-        let mut caches = caches.into_iter().flatten();
+        let inputs = self.layer_inputs(graph, positions, segments, source);
         for (l, layer) in self.layers.iter().enumerate() {
             let source = source.and_then(|source| source.layers.get(l).copied());
-            x = layer.forward(x, &inputs, source, caches.next());
+            x = layer.forward(x, &inputs, source, cache.as_deref_mut().map(|cache| (cache, l)));
+        }
+        if let Some(cache) = cache {
+            cache.advance();
         }
         self.final_norm(x)
     }
@@ -155,7 +160,7 @@ impl Transformer {
         &self,
         graph: Graph<'t>,
         positions: Vec<usize>,
-        self_attention: AttentionSegments,
+        segments: &Arc<Segments>,
         source: Option<&CrossAttentionKv<'t>>,
     ) -> LayerInputs<'t> {
         let (config, d_model) = (&self.config, self.sizes.d_model);
@@ -165,16 +170,17 @@ impl Transformer {
             Some(_) if angles.is_some() => Some(of(config.local_frequencies(d_model))),
             _ => angles.clone(),
         };
-        let queries = &self_attention.queries;
+        let self_attention = AttentionSegments { queries: segments.clone(), keys: segments.clone() };
         let cross_attention =
-            source.map(|source| AttentionSegments { queries: queries.clone(), keys: source.segments.clone() });
+            source.map(|source| AttentionSegments { queries: source.queries.clone(), keys: source.segments.clone() });
         let position_bias = self.relative.map(|table| graph.parameter(table));
         LayerInputs { self_attention, cross_attention, angles, local_angles, position_bias }
     }
 
-    /// Empty KV caches for [`Transformer::forward`], one for each layer.
-    pub fn kv_caches(&self, graph: Graph<'_>, rows: usize) -> Vec<KvCache> {
-        self.layers.iter().map(|layer| KvCache::new(graph.dtype(), rows, layer.kv_columns())).collect()
+    /// An empty KV cache for [`Transformer::forward`].
+    pub fn kv_cache(&self, graph: Graph<'_>, rows: usize) -> KvCache {
+        let columns = self.layers.first().map_or(0, TransformerLayer::kv_columns);
+        KvCache::new(graph.dtype(), rows, self.layers.len(), columns)
     }
 
     /// The keys and values of an encoded source, `[n_source, d_model]`, for the cross-attention of each layer.
@@ -182,12 +188,6 @@ impl Transformer {
     pub fn project_source<'t>(&self, source: Var<'t>) -> Vec<AttentionOperand<'t>> {
         let attentions = self.layers.iter().filter_map(TransformerLayer::cross_attention);
         attentions.map(|attention| AttentionOperand { x: attention.project_kv(source), column: 0 }).collect()
-    }
-
-    /// The same from one matrix with the columns of all layers.
-    pub fn split_layers<'t>(&self, concatenated: Var<'t>) -> Vec<AttentionOperand<'t>> {
-        let column = |l: usize| l * self.layers[l].kv_columns();
-        (0..self.layers.len()).map(|l| AttentionOperand { x: concatenated, column: column(l) }).collect()
     }
 
     #[track_caller]

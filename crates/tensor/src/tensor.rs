@@ -61,6 +61,11 @@ impl Tensor {
         (self.shape.len() == 1).then(|| self.to_f64()[0])
     }
 
+    /// Sets a range of its elements to zero.
+    pub fn clear_range(&mut self, range: std::ops::Range<usize>) {
+        self.buffer.clear_range(range);
+    }
+
     /// Rows `indices` of the first axis, some perhaps several times.
     ///
     /// # Panics

@@ -19,12 +19,12 @@ mod tile;
 pub use bias::{PositionBias, alibi_slopes};
 pub use config::{AttentionConfig, AttentionOperand, MultiHeadAttention};
 
+use crate::kv_cache::BLOCK;
 use crate::{Backward, Forward, Graph, Op, Segments, Var};
 use attend::{Head, attend};
 use config::{Sequence, TILE};
 use descant_kernels::{Mat, MatMut, Real, exp_minus_max_rows, gemm, lanes, scale, vectorized};
 use descant_tensor::Shape;
-use smallvec::smallvec;
 use std::ops::Range;
 use std::sync::Arc;
 use tile::Tile;
@@ -94,18 +94,18 @@ impl Op for MultiHeadAttention {
         let [q_columns, k_columns, v_columns] = [0, 1, 2].map(|i| ctx.shape(i)[1]);
         let (rows, seed) = (ctx.shape(0)[0], ctx.dropout());
         if config.batch_invariant {
-            let heads: Vec<Head<'_, E>> = self
-                .each_head()
-                .map(|(sequence, head)| {
-                    let [q_start, k_start, v_start] = self.starts(head);
-                    let keys = sequence.memory.len();
-                    let k = part(k, k_columns, sequence.memory.clone(), k_start, head_dim);
-                    let v = part(v, v_columns, sequence.memory, v_start, head_dim);
-                    let q = part(q, q_columns, sequence.queries.clone(), q_start, head_dim);
-                    let kv = smallvec![(keys, k, v)];
-                    Head { config: &self.heads, head, q, kv, keys, rows: sequence.queries, table }
-                })
-                .collect();
+            let head = |(sequence, head): (Sequence, usize)| {
+                let [q_start, k_start, v_start] = self.starts(head);
+                let keys = sequence.memory.len();
+                let k = part(k, k_columns, sequence.memory.clone(), k_start, head_dim);
+                let v = part(v, v_columns, sequence.memory, v_start, head_dim);
+                let q = part(q, q_columns, sequence.queries.clone(), q_start, head_dim);
+                // As a KV cache has them: the order of summation is then the same.
+                let pieces = (0..keys).step_by(BLOCK).map(|start| start..keys.min(start + BLOCK));
+                let kv = pieces.map(|keys| (keys.len(), k.rows(keys.clone()), v.rows(keys))).collect();
+                Head { config: &self.heads, head, q, kv, keys, rows: sequence.queries, table }
+            };
+            let heads: Vec<Head<'_, E>> = self.each_head().map(head).collect();
             return attend(ctx, &heads, self.heads.heads * head_dim);
         }
         let mut copy = ctx.scratch(self.longest() * head_dim);

@@ -12,11 +12,11 @@ use std::sync::Arc;
 /// The angles of a batch's rows.
 #[derive(Debug)]
 pub struct RotaryAngles {
-    /// The position of each row, counted from the first position of them all.
-    positions: Vec<usize>,
+    /// Of each row, its place among the distinct positions.
+    places: Vec<usize>,
     /// Frequencies, half a head's columns.
     half: usize,
-    /// For each position from the first to the last, the cosines of its angles.
+    /// For each distinct position, the cosines of its angles.
     cos: Vec<f64>,
     /// The sine of each angle, in the same order.
     sin: Vec<f64>,
@@ -25,16 +25,13 @@ pub struct RotaryAngles {
 impl RotaryAngles {
     /// Of rows at these positions, in radians a position.
     pub fn new(mut positions: Vec<usize>, frequencies: &[f64]) -> Self {
-        let first = positions.iter().min().copied().unwrap_or(0);
-        let end = positions.iter().max().map_or(0, |&last| last + 1);
-        let angles = || (first..end).flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
-        positions.iter_mut().for_each(|position| *position -= first);
-        Self {
-            half: frequencies.len(),
-            cos: angles().map(f64::cos).collect(),
-            sin: angles().map(f64::sin).collect(),
-            positions,
-        }
+        let mut distinct = positions.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let angles = || distinct.iter().flat_map(|&position| frequencies.iter().map(move |f| position as f64 * f));
+        let (cos, sin) = (angles().map(f64::cos).collect(), angles().map(f64::sin).collect());
+        positions.iter_mut().for_each(|position| *position = distinct.partition_point(|other| other < position));
+        Self { places: positions, half: frequencies.len(), cos, sin }
     }
 }
 
@@ -48,12 +45,12 @@ pub struct Rotary {
 impl Rotary {
     /// Rotates by the angles, or back by them; adds to what is there where `add` is set.
     fn turn<E: Real>(&self, x: &[E], y: &mut [E], columns: usize, back: bool, add: bool) {
-        let RotaryAngles { positions, half, cos, sin } = &*self.angles;
+        let RotaryAngles { places, half, cos, sin } = &*self.angles;
         let (half, rotated) = (*half, self.heads * 2 * half);
         let (old, sign) = (if add { E::one() } else { E::zero() }, if back { -E::one() } else { E::one() });
         let keep = |y: &mut E, value: E| *y = if add { old * *y + value } else { value };
-        for ((x, y), &position) in x.chunks_exact(columns).zip(y.chunks_exact_mut(columns)).zip(positions) {
-            let (cos, sin) = (&cos[position * half..][..half], &sin[position * half..][..half]);
+        for ((x, y), &place) in x.chunks_exact(columns).zip(y.chunks_exact_mut(columns)).zip(places) {
+            let (cos, sin) = (&cos[place * half..][..half], &sin[place * half..][..half]);
             for (x, y) in x[..rotated].chunks_exact(2 * half).zip(y.chunks_exact_mut(2 * half)) {
                 let ((x1, x2), (y1, y2)) = (x.split_at(half), y.split_at_mut(half));
                 vectorized(
@@ -76,8 +73,8 @@ impl Rotary {
 impl Op for Rotary {
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (x, columns) = (inputs[0], self.heads * 2 * self.angles.half);
-        if x.rank() != 2 || x[1] < columns || x[1] == 0 || x[0] != self.angles.positions.len() {
-            return Err(format!("expected x[{}, C] with {columns} columns or more", self.angles.positions.len()));
+        if x.rank() != 2 || x[1] < columns || x[1] == 0 || x[0] != self.angles.places.len() {
+            return Err(format!("expected x[{}, C] with {columns} columns or more", self.angles.places.len()));
         }
         Ok(x)
     }

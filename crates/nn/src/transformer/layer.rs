@@ -1,8 +1,7 @@
 use super::config::{AttentionKind, TransformerConfig};
-use super::kv_cache::KvCache;
 use super::multi_head_attention::{AttentionSegments, MultiHeadAttention};
 use crate::{Linear, Norm, Scope};
-use descant_autograd::{Activation, AttentionOperand, ParameterId, RotaryAngles, Var};
+use descant_autograd::{Activation, AttentionOperand, KvCache, ParameterId, RotaryAngles, Var};
 use std::sync::Arc;
 
 /// One layer, under the names of PyTorch's `TransformerEncoderLayer` and `TransformerDecoderLayer`.
@@ -78,7 +77,7 @@ impl TransformerLayer {
         self.self_attn.kv_columns()
     }
 
-    /// `[N, d_model]` to the same: whole sequences, or with a cache one more token of each row. `source` holds the keys and
+    /// `[N, d_model]` to the same: whole sequences, or with a cache more tokens of each row. `source` holds the keys and
     /// values of the encoded source.
     #[track_caller]
     pub(super) fn forward<'t>(
@@ -86,7 +85,7 @@ impl TransformerLayer {
         x: Var<'t>,
         inputs: &LayerInputs<'t>,
         source: Option<AttentionOperand<'t>>,
-        cache: Option<&mut KvCache>,
+        cache: Option<(&mut KvCache, usize)>,
     ) -> Var<'t> {
         let graph = x.graph();
         if graph.bernoulli(self.config.layer_drop) {
@@ -106,7 +105,7 @@ impl TransformerLayer {
         x: Var<'t>,
         inputs: &LayerInputs<'t>,
         source: Option<AttentionOperand<'t>>,
-        cache: Option<&mut KvCache>,
+        cache: Option<(&mut KvCache, usize)>,
     ) -> Var<'t> {
         let angles = if self.local { inputs.local_angles.as_ref() } else { inputs.angles.as_ref() };
         let mut index = 0..;

@@ -1,8 +1,7 @@
 use super::config::{QkNorm, TransformerConfig};
-use super::kv_cache::KvCache;
 use crate::{Init, Linear, Norm, Scope};
 use descant_autograd::{
-    Activation, AttentionConfig, AttentionOperand, Graph, ParameterId, RotaryAngles, Segments, Var,
+    Activation, AttentionConfig, AttentionOperand, Graph, KvCache, ParameterId, RotaryAngles, Segments, Var,
 };
 use std::sync::Arc;
 
@@ -100,8 +99,8 @@ impl MultiHeadAttention {
         source.graph().concat_last(&[Self::normalised(norm, kv.slice_last(0, keys)), kv.slice_last(keys, 2 * keys)])
     }
 
-    /// Self-attention, `[N, d_model]` to the same. With a cache, `x` is one more token of each row, which attends to the
-    /// cached ones too.
+    /// Self-attention, `[N, d_model]` to the same. With a cache and the number of the layer in it, `x` are more tokens of each
+    /// row, which attend to the cached ones too.
     #[track_caller]
     pub(super) fn self_attention<'t>(
         &self,
@@ -109,19 +108,21 @@ impl MultiHeadAttention {
         segments: &AttentionSegments,
         angles: Option<&Arc<RotaryAngles>>,
         position_bias: Option<Var<'t>>,
-        cache: Option<&mut KvCache>,
+        cache: Option<(&mut KvCache, usize)>,
     ) -> Var<'t> {
         let (queries, keys) = self.columns();
         let qkv = self.project_qkv(x, angles);
-        let q = AttentionOperand { x: qkv, column: 0 };
-        let (k, v) = match cache {
-            None => (AttentionOperand { x: qkv, column: queries }, AttentionOperand { x: qkv, column: queries + keys }),
-            Some(cache) => {
-                let kv = cache.append(qkv.slice_last(queries, queries + 2 * keys));
-                (AttentionOperand { x: kv, column: 0 }, AttentionOperand { x: kv, column: keys })
+        match cache {
+            None => self.attend(
+                [0, queries, queries + keys].map(|column| AttentionOperand { x: qkv, column }),
+                position_bias,
+                segments,
+            ),
+            Some((cache, layer)) => {
+                let y = x.graph().cached_attention(&self.config, qkv, position_bias, cache, layer);
+                self.out_proj.forward(y, Activation::Identity)
             }
-        };
-        self.attend([q, k, v], position_bias, segments)
+        }
     }
 
     /// Cross-attention to an encoded source, whose keys and values [`Self::project_kv`] made.
