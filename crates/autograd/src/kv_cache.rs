@@ -7,7 +7,7 @@ use std::sync::Arc;
 pub(crate) const BLOCK: usize = 32;
 
 /// KV cache of a decoder: the keys and values of all its layers, for each row of a batch as many tokens as the row has. It lies in
-/// blocks of 32 tokens, as those of PagedAttention do (Kwon et al. 2023, arXiv 2309.06180): rows with the same beginning share their blocks, and
+/// blocks of 32 tokens, as those of PagedAttention do (Kwon et al. 2023, arXiv 2309.06180): rows with the same prefix share their blocks, and
 /// a row that appends to a shared one copies that one alone.
 #[derive(Clone, Debug)]
 pub struct KvCache {

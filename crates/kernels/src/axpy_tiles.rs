@@ -1,7 +1,7 @@
 //! Tiles of a product whose `B` has contiguous rows, as the values of an attention have: each row is scaled by an element of `A`, and
 //! added.
 
-use crate::batch_invariant::Columns;
+use crate::columns::Columns;
 use crate::mat::Mat;
 use pulp::{NullaryFnOnce, Simd, WithSimd};
 use std::ops::Range;

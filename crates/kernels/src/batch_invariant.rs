@@ -6,13 +6,14 @@
 //! values of an attention, whose rows are scaled and added up one after the other.
 
 use crate::axpy_tiles::AxpyTiles;
+use crate::columns::Columns;
 use crate::dot_tiles::DotTiles;
 use crate::flops::count;
 use crate::gemm_config::Parallelism;
 use crate::mat::{Mat, MatMut, check_gemm_shapes};
 use crate::real::Real;
+use crate::threads::run_on_threads;
 use pulp::Arch;
-use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Multiply-adds below which a second thread costs more than it saves.
@@ -42,7 +43,7 @@ pub fn gemm_batch_invariant<E: Real>(
         Parallelism::Threads(threads) if m * k * n >= MIN_WORK => threads.clamp(1, n),
         _ => 1,
     };
-    let c = Columns { start: c.data.as_mut_ptr(), row_stride: c.row_stride, alpha, beta, borrowed: PhantomData };
+    let c = Columns::new(alpha, beta, c);
     let sums = |columns: Range<usize>| match (a.as_f32(), b.as_f32()) {
         (Some(a), Some(b)) if b.row_stride == 1 => Arch::new().dispatch(DotTiles { a, b, c: c.as_f32(), columns }),
         (Some(a), Some(b)) => Arch::new().dispatch(AxpyTiles { a, b, c: c.as_f32(), columns }),
@@ -58,58 +59,13 @@ pub fn gemm_batch_invariant<E: Real>(
         return sums(0..n);
     }
     let width = n.div_ceil(threads).next_multiple_of(16);
-    rayon::in_place_scope(|scope| {
-        for start in (width..n).step_by(width) {
-            let sums = &sums;
-            scope.spawn(move |_| sums(start..n.min(start + width)));
-        }
-        sums(0..n.min(width));
-    });
+    let sums = &sums;
+    run_on_threads((0..n).step_by(width).map(|start| move || sums(start..n.min(start + width))));
 }
 
 /// Whether [`gemm_batch_invariant`] takes these operands.
 pub(crate) fn is_batch_invariant<E>(a: &Mat<'_, E>, b: &Mat<'_, E>) -> bool {
     a.column_stride == 1 && (b.row_stride == 1 || b.column_stride == 1)
-}
-
-/// Where threads write `α A B`, each to columns of its own.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Columns<'a, E> {
-    start: *mut E,
-    row_stride: usize,
-    alpha: E,
-    beta: E,
-    borrowed: PhantomData<&'a mut [E]>,
-}
-
-// SAFETY: it stands for a mutable slice of elements that are `Send`; whoever copies it keeps the columns apart.
-unsafe impl<E: Send> Send for Columns<'_, E> {}
-// SAFETY: as above.
-unsafe impl<E: Send> Sync for Columns<'_, E> {}
-
-impl<'a, E: Real> Columns<'a, E> {
-    #[inline(always)]
-    pub(crate) fn put(self, row: usize, column: usize, sum: E) {
-        // SAFETY: `row` and `column` are below those of the `MatMut` that `self` was made from, whose slice holds every such
-        // element, and the ranges of columns that the threads were given are disjoint.
-        unsafe {
-            let element = self.start.add(row * self.row_stride + column);
-            let sum = self.alpha * sum;
-            *element = if self.beta == E::zero() { sum } else { self.beta * *element + sum };
-        }
-    }
-
-    /// The same where `E` is f32.
-    fn as_f32(self) -> Columns<'a, f32> {
-        let Self { start, row_stride, alpha, beta, .. } = self;
-        Columns {
-            start: start.cast(),
-            row_stride,
-            alpha: alpha.f64() as f32,
-            beta: beta.f64() as f32,
-            borrowed: PhantomData,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Tiles of a product whose `B` has contiguous columns, as the transpose of a weight has: dot products of contiguous rows.
 
-use crate::batch_invariant::Columns;
+use crate::columns::Columns;
 use crate::mat::Mat;
 use pulp::{NullaryFnOnce, Simd, WithSimd};
 use std::ops::Range;

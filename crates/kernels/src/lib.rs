@@ -7,6 +7,7 @@
 mod axpy_tiles;
 mod batch_invariant;
 mod bf16;
+mod columns;
 mod dot_tiles;
 mod elementwise;
 mod flops;
@@ -22,6 +23,7 @@ mod packed_bf16;
 mod real;
 mod softmax;
 mod subnormal;
+mod threads;
 mod transpose;
 mod zeros;
 
@@ -37,5 +39,6 @@ pub use packed::PackedB;
 pub use real::Real;
 pub use softmax::{exp_minus_max_columns, exp_minus_max_rows, log_softmax_rows, softmax_rows};
 pub use subnormal::FlushSubnormals;
+pub use threads::run_on_threads;
 pub use transpose::transpose;
 pub use zeros::zeros;

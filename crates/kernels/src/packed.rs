@@ -112,16 +112,15 @@ impl<'a, E: Real> PackedB<'a, E> {
         if a.rows == 0 {
             return;
         }
-        if let Panels::Unpacked(b) = self.panels {
-            let c = MatMut::new(c, a.rows, self.columns);
-            return gemm_batch_invariant(E::one(), a, b, beta, c, self.config.parallelism);
-        }
-        count(a.rows, self.rows, self.columns);
         let panels = match self.panels {
-            Panels::Unpacked(_) => return,
+            Panels::Unpacked(b) => {
+                let c = MatMut::new(c, a.rows, self.columns);
+                return gemm_batch_invariant(E::one(), a, b, beta, c, self.config.parallelism);
+            }
             Panels::Full(panels) => panels,
             Panels::Pairs(panels) => {
                 if let (Some(a), Some(c), Some(scratch)) = (a.as_f32(), E::as_f32_mut(c), E::as_f32_mut(scratch)) {
+                    count(a.rows, self.rows, self.columns);
                     count_bf16(a.rows, self.rows, self.columns);
                     let scratch = bytemuck::cast_slice_mut(scratch);
                     packed_bf16::gemm_packed(a, panels, self.columns, beta.f64() as f32, c, scratch);
@@ -129,6 +128,7 @@ impl<'a, E: Real> PackedB<'a, E> {
                 return;
             }
         };
+        count(a.rows, self.rows, self.columns);
         for (start, width) in Self::panels(self.columns, self.width) {
             let panel = Mat::strided(&panels[self.rows * start..], self.rows, width, width);
             if start + width <= self.columns {

@@ -5,7 +5,7 @@
 use super::config::AttentionConfig;
 use crate::Forward;
 use crate::ops::soft_cap::soft_cap;
-use descant_kernels::{GemmConfig, Mat, MatMut, Parallelism, Real, exp_minus_max_rows, gemm, scale};
+use descant_kernels::{GemmConfig, Mat, MatMut, Parallelism, Real, exp_minus_max_rows, gemm, run_on_threads, scale};
 use smallvec::SmallVec;
 use std::ops::Range;
 
@@ -128,28 +128,27 @@ pub(in crate::ops) fn attend<E: Real>(ctx: &mut Forward<'_, E>, heads: &[Head<'_
     // Each thread writes to memory of its own, as the columns of a head are not contiguous.
     let length = |heads: &[Head<'_, E>]| heads.iter().map(|head| head.rows.len() * head.config.head_dim).sum::<usize>();
     let mut outputs = ctx.scratch(length(heads));
-    rayon::in_place_scope(|scope| {
-        let (mut heads, mut rest, mut done) = (heads, &mut outputs[..], 0);
-        for (thread, scores) in scores.chunks_exact_mut(room.max(1)).enumerate() {
-            let (goal, mut count) = (work * (thread + 1) / threads, 0);
-            while count < heads.len() && (done < goal || thread + 1 == threads) {
-                done += heads[count].work();
-                count += 1;
+    let (mut left, mut rest, mut done) = (heads, &mut outputs[..], 0);
+    let parts = scores.chunks_exact_mut(room.max(1)).enumerate().map(|(thread, scores)| {
+        let (goal, mut count) = (work * (thread + 1) / threads, 0);
+        while count < left.len() && (done < goal || thread + 1 == threads) {
+            done += left[count].work();
+            count += 1;
+        }
+        let (own, others) = left.split_at(count);
+        let (outputs, after) = std::mem::take(&mut rest).split_at_mut(length(own));
+        (left, rest) = (others, after);
+        move || {
+            let mut outputs = outputs;
+            for head in own {
+                let width = head.config.head_dim;
+                let (y, after) = std::mem::take(&mut outputs).split_at_mut(head.rows.len() * width);
+                head.forward(scores, y, width, serial);
+                outputs = after;
             }
-            let (own, later) = heads.split_at(count);
-            let (outputs, after) = std::mem::take(&mut rest).split_at_mut(length(own));
-            (heads, rest) = (later, after);
-            scope.spawn(move |_| {
-                let mut outputs = outputs;
-                for head in own {
-                    let width = head.config.head_dim;
-                    let (y, after) = std::mem::take(&mut outputs).split_at_mut(head.rows.len() * width);
-                    head.forward(scores, y, width, serial);
-                    outputs = after;
-                }
-            });
         }
     });
+    run_on_threads(parts);
     let (y, mut rest) = (ctx.output(), &outputs[..]);
     for head in heads {
         let width = head.config.head_dim;
