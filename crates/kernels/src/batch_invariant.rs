@@ -34,7 +34,7 @@ pub fn gemm_batch_invariant<E: Real>(
 ) {
     check_gemm_shapes(&a, &b, &c);
     assert!(is_batch_invariant(&a, &b), "a GEMM whose order of summation depends on the batch");
-    let (m, k, n, row_stride) = (a.rows, a.columns, b.columns, b.row_stride);
+    let (m, k, n) = (a.rows, a.columns, b.columns);
     if m == 0 || n == 0 {
         return;
     }
@@ -50,8 +50,8 @@ pub fn gemm_batch_invariant<E: Real>(
         // f64 is for tests.
         _ => (0..m).for_each(|i| {
             for j in columns.clone() {
-                let (a, b) = (&a.data[i * a.row_stride..], &b.data[j * b.column_stride..]);
-                c.put(i, j, (0..k).fold(E::zero(), |sum, p| sum + a[p] * b[p * row_stride]));
+                let term = |p| a.data[i * a.row_stride + p] * b.data[j * b.column_stride + p * b.row_stride];
+                c.put(i, j, (0..k).map(term).sum());
             }
         }),
     };
