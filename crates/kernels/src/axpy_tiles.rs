@@ -51,6 +51,10 @@ impl AxpyTiles<'_> {
         impl<S: Simd, const MR: usize, const NR: usize> NullaryFnOnce for Call<'_, '_, S, MR, NR> {
             type Output = [[S::f32s; NR]; MR];
 
+            #[expect(
+                clippy::needless_range_loop,
+                reason = "the loops are unrolled, and what they index becomes registers"
+            )]
             #[inline(always)]
             fn call(self) -> Self::Output {
                 let Self(simd, AxpyTiles { a, b, .. }, row, column) = self;
