@@ -1,6 +1,6 @@
 //! Self-attention of a decoder in inference: the tokens of a pass attend to those in a KV cache and to each other, and are cached.
 
-use super::multi_head_attention::attend::{Head, attend};
+use super::multi_head_attention::attend::{Head, KvPiece, attend};
 use crate::inference_op::InferenceOp;
 use crate::{AttentionConfig, Forward, Graph, KvCache, PositionBias, Var};
 use descant_kernels::{Mat, Real};
@@ -45,7 +45,7 @@ impl InferenceOp for CachedAttention<'_> {
                 let key = head / (heads / kv_heads) * head_dim;
                 let pieces = self.cache.pieces::<E>(row, self.layer).map(|(tokens, block)| {
                     let part = |start| Mat::strided(&block[start..], tokens, head_dim, 2 * key_columns);
-                    (tokens, part(key), part(key_columns + key))
+                    KvPiece { tokens, k: part(key), v: part(key_columns + key) }
                 });
                 all.push(Head {
                     config: self.config,

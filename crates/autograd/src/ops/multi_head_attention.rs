@@ -21,7 +21,7 @@ pub use config::{AttentionConfig, AttentionOperand, MultiHeadAttention};
 
 use crate::kv_cache::BLOCK;
 use crate::{Backward, Forward, Graph, Op, Segments, Var};
-use attend::{Head, attend};
+use attend::{Head, KvPiece, attend};
 use config::{Sequence, TILE};
 use descant_kernels::{Mat, MatMut, Real, exp_minus_max_rows, gemm, lanes, scale, vectorized};
 use descant_tensor::Shape;
@@ -102,7 +102,9 @@ impl Op for MultiHeadAttention {
                 let q = part(q, q_columns, sequence.queries.clone(), q_start, head_dim);
                 // As a KV cache has them: the order of summation is then the same.
                 let pieces = (0..keys).step_by(BLOCK).map(|start| start..keys.min(start + BLOCK));
-                let kv = pieces.map(|keys| (keys.len(), k.rows(keys.clone()), v.rows(keys))).collect();
+                let piece =
+                    |keys: Range<usize>| KvPiece { tokens: keys.len(), k: k.rows(keys.clone()), v: v.rows(keys) };
+                let kv = pieces.map(piece).collect();
                 Head { config: &self.heads, head, q, kv, keys, rows: sequence.queries, table }
             };
             let heads: Vec<Head<'_, E>> = self.each_head().map(head).collect();

@@ -15,15 +15,22 @@ const TILE: usize = 16;
 /// Multiply-adds from which a second thread pays.
 const MIN_WORK: usize = 1 << 16;
 
+/// Keys and values of consecutive tokens, `[tokens, head_dim]` each.
+pub(in crate::ops) struct KvPiece<'a, E> {
+    pub(in crate::ops) tokens: usize,
+    pub(in crate::ops) k: Mat<'a, E>,
+    pub(in crate::ops) v: Mat<'a, E>,
+}
+
 /// One head of one sequence.
 pub(in crate::ops) struct Head<'a, E> {
     pub(in crate::ops) config: &'a AttentionConfig,
     pub(in crate::ops) head: usize,
     /// `[n, head_dim]`.
     pub(in crate::ops) q: Mat<'a, E>,
-    /// Keys and values, `[m, head_dim]` each: of consecutive tokens, in pieces of these lengths.
-    pub(in crate::ops) kv: SmallVec<[(usize, Mat<'a, E>, Mat<'a, E>); 4]>,
-    /// All tokens of `kv`.
+    /// Piece after piece.
+    pub(in crate::ops) kv: SmallVec<[KvPiece<'a, E>; 4]>,
+    /// Tokens of all pieces.
     pub(in crate::ops) keys: usize,
     /// The rows of the output that its queries have.
     pub(in crate::ops) rows: Range<usize>,
@@ -91,8 +98,8 @@ impl<E: Real> Head<'_, E> {
     /// The pieces of keys and values that are within a range of keys.
     fn pieces(&self, keys: Range<usize>) -> impl Iterator<Item = (Range<usize>, Mat<'_, E>, Mat<'_, E>)> {
         let mut next = 0;
-        self.kv.iter().filter_map(move |&(length, k, v)| {
-            let own = next..next + length;
+        self.kv.iter().filter_map(move |&KvPiece { tokens, k, v }| {
+            let own = next..next + tokens;
             next = own.end;
             let Range { start, end } = own.start.max(keys.start)..own.end.min(keys.end);
             let inside = start.wrapping_sub(own.start)..end.wrapping_sub(own.start);
