@@ -1,89 +1,128 @@
-use clap::Args;
-use descant_generate::{DecodingOptions, Strategy};
+//! The flags of decoding options, made from their table.
+
+use clap::{Arg, ArgAction, ArgMatches, Command, Error, FromArgMatches};
+use descant_generate::{DecodingOption, DecodingOptions, GenerationConfig, Group, OPTIONS, ValueType, find_option};
 use descant_inference::Trained;
 use descant_kernels::Parallelism;
+use serde_json::Value;
 
 /// Decoding options: how the next token is chosen, and when generation stops.
-#[derive(Args, Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Decoding {
-    /// Beam search of width N: keep the N most likely hypotheses [default: greedy decoding]
-    #[arg(long, value_name = "N", conflicts_with_all = ["sample", "temperature", "top_k", "top_p"])]
-    pub(crate) beam: Option<usize>,
-    /// Length penalty of a beam search: hypotheses are ranked by log probability / ((5 + tokens) / 6)^X [default: 0.6]; of an
-    /// imported model, as transformers ranks them, by log probability / tokens^X [default: 1]. EOS counts as a token;
-    /// forbidden tokens are masked, and the probabilities renormalised over the rest
-    #[arg(long, value_name = "X")]
-    length_penalty: Option<f64>,
-    /// Sampling: draw tokens by their probability (the default for language models that continue a text)
-    #[arg(long)]
-    sample: bool,
-    /// Greedy decoding: always the most likely token (the default for encoder-decoders, and language models trained on
-    /// prompts or conversations)
-    #[arg(long, conflicts_with_all = ["sample", "temperature", "top_k", "top_p", "beam"])]
+    /// Those that were given, with their values.
+    given: Vec<(&'static DecodingOption, Vec<String>)>,
     greedy: bool,
-    /// Softmax temperature of sampling, from 0.001: below 1 for safer text, above 1 for bolder [default: 1]
-    #[arg(long, value_name = "X")]
-    temperature: Option<f64>,
-    /// Top-k sampling: draw only from the K most likely tokens
-    #[arg(long, value_name = "K")]
-    top_k: Option<usize>,
-    /// Top-p (nucleus) sampling: draw only from the most likely tokens that together have probability P
-    #[arg(long, value_name = "P")]
-    top_p: Option<f64>,
-    /// Random seed of sampling: the same seed, line and options give the same text [default: 1]
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    /// Maximum number of new tokens, including EOS [default: 1.5 times the longest target in training for a source of the
-    /// same length; 500 for a model of one continuous text and for an imported one]
-    #[arg(long, value_name = "N")]
-    max_length: Option<usize>,
-    /// Context length: the maximum number of tokens that a language model attends to. Beyond it, generation continues from
-    /// the last half. One continuous text is evaluated in chunks of this length [default: the training length; no limit for
-    /// relative positions and recurrent layers]
-    #[arg(long, value_name = "N")]
-    pub(crate) context: Option<usize>,
 }
 
-/// The default seed.
-const SEED: u64 = 1;
+const GREEDY: &str = "greedy";
+
+impl clap::Args for Decoding {
+    fn augment_args(command: Command) -> Command {
+        let greedy = Arg::new(GREEDY)
+            .long(GREEDY)
+            .action(ArgAction::SetTrue)
+            .conflicts_with_all(["do_sample", "temperature", "top_k", "top_p", "num_beams", "penalty_alpha"])
+            .help_heading(Group::Sampling.heading())
+            .help(
+                "Greedy decoding: always the most likely token (the default for encoder-decoders, and language models trained on \
+                 prompts or conversations)",
+            );
+        command.args(OPTIONS.iter().map(argument)).arg(greedy)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Decoding {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let values = |option: &'static DecodingOption| {
+            Some((option, matches.get_many::<String>(option.name)?.cloned().collect::<Vec<_>>()))
+        };
+        Ok(Self { given: OPTIONS.iter().filter_map(values).collect(), greedy: matches.get_flag(GREEDY) })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The flag of an option.
+fn flag(name: &str) -> String {
+    format!("--{}", name.replace('_', "-"))
+}
+
+fn argument(option: &'static DecodingOption) -> Arg {
+    let dashed = |name: &str| name.replace('_', "-");
+    let default = option.default.trim_start_matches('(').trim_end_matches(')').replace('"', "");
+    let default = if matches!(&default[..], "[]" | "none") { String::new() } else { format!(" [default: {default}]") };
+    let help = option.help().trim_end_matches('.');
+    let argument = Arg::new(option.name)
+        .long(dashed(option.name))
+        .visible_aliases(option.aliases.iter().map(|name| dashed(name)).collect::<Vec<_>>())
+        .help_heading(option.group.heading())
+        .help(format!("{help}{default}"));
+    match option.value {
+        ValueType::Flag => {
+            argument.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("true|false")
+        }
+        ValueType::Texts => argument.action(ArgAction::Append).value_name("TEXT"),
+        of => argument.allow_hyphen_values(true).value_name(match of {
+            ValueType::Integer(_) => "N",
+            ValueType::Number(_) => "X",
+            ValueType::TokenIds => "IDS",
+            ValueType::Choice(_) | ValueType::FlagOrChoice(_) | ValueType::FlagOrTokenIds => "VALUE",
+            _ => "JSON",
+        }),
+    }
+}
+
+/// The value of an option by what was given.
+fn value(option: &DecodingOption, texts: &[String]) -> Value {
+    if matches!(option.value, ValueType::Texts) {
+        return texts.into();
+    }
+    let text = texts.last().map_or("", |text| text.trim());
+    let list = || serde_json::from_str(&format!("[{text}]")).ok().filter(|_| text.contains(','));
+    serde_json::from_str(text).ok().or_else(list).unwrap_or_else(|| text.into())
+}
 
 impl Decoding {
-    /// The options for a model.
-    pub(crate) fn options(
-        &self,
-        trained: &Trained,
-        n_best: usize,
-        parallelism: Parallelism,
-    ) -> anyhow::Result<DecodingOptions> {
-        let own = &trained.recipe.generation;
-        let drawn = self.sample || self.top_k.is_some() || self.top_p.is_some() || self.temperature.is_some();
-        let mut strategy = match self.beam {
-            Some(width) => Strategy::Beam { width, length_penalty: own.length_penalty(), n_best },
-            None if drawn => own.sampling(SEED),
-            None if self.greedy => Strategy::Greedy,
-            None => trained.strategy(),
+    /// What was given.
+    fn config(&self) -> Result<GenerationConfig, String> {
+        let mut given = if self.greedy { GenerationConfig::greedy() } else { GenerationConfig::default() };
+        for (option, texts) in &self.given {
+            given.set(option.name, value(option, texts))?;
+        }
+        // Options of sampling ask for it, as a beam's width asks for a search.
+        let is_set = |name| self.given.iter().any(|(option, _)| option.name == name);
+        let is_of_sampling = |(option, _): &(&DecodingOption, _)| {
+            option.group == Group::Sampling && !["do_sample", "seed"].contains(&option.name)
         };
-        match &mut strategy {
-            Strategy::Beam { length_penalty, n_best: texts, .. } => {
-                *length_penalty = self.length_penalty.unwrap_or(*length_penalty);
-                *texts = n_best;
-            }
-            Strategy::Sample { temperature, top_k, top_p, seed } => {
-                *temperature = self.temperature.unwrap_or(*temperature);
-                (*top_k, *top_p, *seed) = (self.top_k.or(*top_k), self.top_p.or(*top_p), self.seed.unwrap_or(SEED));
-            }
-            Strategy::Greedy => {}
+        match given.do_sample {
+            None if is_set("num_beams") || is_set("penalty_alpha") => given.do_sample = Some(false),
+            None if self.given.iter().any(is_of_sampling) => given.do_sample = Some(true),
+            _ => {}
         }
-        if self.length_penalty.is_some() && !matches!(strategy, Strategy::Beam { .. }) {
-            anyhow::bail!("--length-penalty is for a beam search: add --beam N");
+        if given.do_sample == Some(true) || is_set("penalty_alpha") {
+            given.num_beams.get_or_insert(1);
         }
-        if self.seed.is_some() && !matches!(strategy, Strategy::Sample { .. }) {
-            anyhow::bail!(
-                "--seed is for draws, and the likeliest tokens are taken here: add --sample, or leave it out"
-            );
-        }
-        let mut options = trained.options(strategy, self.max_length, parallelism)?;
-        if let Some(context) = self.context {
+        Ok(given)
+    }
+
+    /// The context length, where it was given.
+    pub(crate) fn context(&self) -> Option<usize> {
+        self.config().ok()?.context
+    }
+
+    /// The options for a model.
+    pub(crate) fn options(&self, trained: &Trained, parallelism: Parallelism) -> anyhow::Result<DecodingOptions> {
+        let in_flags = |reason: String| anyhow::anyhow!("{}", in_flags(&reason));
+        let given = self.config().map_err(in_flags)?;
+        given.validate_ids(trained.tokenizers.target.vocabulary()).map_err(in_flags)?;
+        if let Some(context) = given.context {
             anyhow::ensure!(
                 trained.is_language_model(),
                 "--context is for language models: an encoder reads all of a source"
@@ -91,36 +130,37 @@ impl Decoding {
             if let Some(most) = trained.model.max_length().filter(|&most| context > most) {
                 anyhow::bail!("--context {context}: the model has positions for {most} tokens");
             }
-            options.context = Some(context);
         }
-        options.validate().map_err(|reason| anyhow::anyhow!("{}", in_flags(&reason)))?;
+        let options = trained.options(&given, parallelism)?;
+        options.validate().map_err(in_flags)?;
+        let idle = options.config.without_effect(self.given.iter().map(|(option, _)| *option));
+        if let Some((name, needed)) = idle {
+            anyhow::bail!("{} has no effect here: add {}, or leave it out", flag(name), in_words(needed));
+        }
         Ok(options)
     }
 
     /// The flags that were given.
-    pub(crate) fn given(&self) -> impl Iterator<Item = &'static str> {
-        let Self { beam, length_penalty, sample, greedy, temperature, top_k, top_p, seed, max_length, context } = self;
-        let all = [
-            ("--beam", beam.is_some()),
-            ("--length-penalty", length_penalty.is_some()),
-            ("--sample", *sample),
-            ("--greedy", *greedy),
-            ("--temperature", temperature.is_some()),
-            ("--top-k", top_k.is_some()),
-            ("--top-p", top_p.is_some()),
-            ("--seed", seed.is_some()),
-            ("--max-length", max_length.is_some()),
-            ("--context", context.is_some()),
-        ];
-        all.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag)
+    pub(crate) fn given(&self) -> impl Iterator<Item = String> {
+        let greedy = self.greedy.then(|| flag(GREEDY));
+        self.given.iter().map(|(option, _)| flag(option.name)).chain(greedy)
     }
 }
 
-/// A reason with the flag in place of the option's name.
+/// A setting as flags: `num_beams = 2 or more` becomes `--num-beams of 2 or more`.
+fn in_words(setting: &str) -> String {
+    let setting = setting.replace("do_sample = true", "--do-sample").replace("do_sample = false", "--do-sample=false");
+    setting.replace("num_beams = 1", "--num-beams 1").replace("num_beams = ", "--num-beams of ")
+}
+
+/// A reason with flags in place of the options' names.
 fn in_flags(reason: &str) -> String {
-    match reason.split_once(' ') {
-        Some(("width", rest)) => format!("--beam {rest}"),
-        Some((name, rest)) => format!("--{} {rest}", name.replace('_', "-")),
-        None => reason.to_owned(),
-    }
+    let words = reason.split(' ').enumerate().map(|(i, word)| {
+        let name = word.trim_end_matches([':', ',']);
+        match find_option(name).filter(|option| i == 0 || option.name.contains('_')) {
+            Some(option) => word.replacen(name, &flag(option.name), 1),
+            None => word.to_owned(),
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
 }

@@ -3,7 +3,7 @@ use crate::shell::command;
 use crate::train::watch;
 use crate::{Threads, recipes, signals};
 use clap::Args;
-use descant_generate::Strategy;
+use descant_generate::GenerationConfig;
 use descant_inference::{Recipe, RunFolder, Trained};
 use descant_kernels::Parallelism;
 use descant_spoken::{Generator, Language, Part};
@@ -106,7 +106,7 @@ fn is_empty(folder: &Path) -> bool {
 /// The exact match on the test sentences, and some of them.
 fn show(folder: &Path, threads: usize) -> anyhow::Result<()> {
     let trained = Trained::load(folder)?;
-    let options = trained.options(Strategy::Greedy, None, Parallelism::Serial)?;
+    let options = trained.options(&GenerationConfig::greedy(), Parallelism::Serial)?;
     let answers = Evaluator::new(&trained, &[folder.join(TEST)], None, threads)?.predictions(&options, false)?;
     let (english, chinese): (Vec<Prediction>, Vec<Prediction>) =
         answers.into_iter().partition(|answer| Language::of(&answer.source) == Language::English);

@@ -98,9 +98,9 @@ impl Eval {
             );
         }
         let trained = Trained::load(&self.run)?;
-        let options = self.decoding.options(&trained, 1, Parallelism::Serial)?;
+        let options = self.decoding.options(&trained, Parallelism::Serial)?;
         let (step, most) = (trained.step, trained.model.max_length());
-        let mut evaluator = Evaluator::new(&trained, &self.data, self.decoding.context, self.threads.count())?;
+        let mut evaluator = Evaluator::new(&trained, &self.data, self.decoding.context(), self.threads.count())?;
         anyhow::ensure!(
             evaluator.has_pairs() || !(self.multi_reference || self.output.is_some()),
             "--output and --multi-reference are for models that answer: {} holds a language model of a text without \
@@ -108,7 +108,7 @@ impl Eval {
             self.run.display()
         );
         let writes = evaluator.has_pairs() && !self.loss_only;
-        let idle = self.decoding.given().find(|&flag| !(flag == "--context" && evaluator.is_continuous()));
+        let idle = self.decoding.given().find(|flag| !(flag == "--context" && evaluator.is_continuous()));
         if let Some(flag) = idle.filter(|_| !writes) {
             let why = match self.loss_only {
                 true => "with --loss-only nothing is".to_owned(),

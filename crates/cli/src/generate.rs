@@ -9,7 +9,7 @@ use crate::decoding::Decoding;
 use crate::report::note;
 use clap::Args;
 use descant_autograd::Tape;
-use descant_generate::Strategy;
+use descant_generate::Mode;
 use descant_inference::Trained;
 use descant_kernels::Parallelism;
 use descant_text::{Lines, Message, TextError};
@@ -39,12 +39,8 @@ pub(crate) struct Generate {
     /// System message, before the first user message of a conversation
     #[arg(long, value_name = "TEXT", conflicts_with = "no_chat")]
     system: Option<String>,
-    /// Print the N best hypotheses for each line, each after its score and a tab (needs --beam). --length-penalty says what
-    /// the score is
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
-    n_best: u16,
     /// Print a JSON object a line for each text: line, rank, source, text, finished, score (log probability, in a beam
-    /// search divided as for --n-best), tokens
+    /// search divided as --ranking says), tokens. Without it, several texts of a line stand each after its score and a tab
     #[arg(long)]
     json: bool,
     /// Print line ends within texts as they are, rather than as \n, also for the lines of a file or a pipe
@@ -59,11 +55,6 @@ pub(crate) struct Generate {
 
 impl Generate {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        anyhow::ensure!(
-            self.n_best == 1 || self.decoding.beam.is_none_or(|width| width >= usize::from(self.n_best)),
-            "--n-best {} needs a beam of at least that width: add --beam {0}",
-            self.n_best
-        );
         let trained = Trained::load(&self.run)?;
         let run = self.run.display();
         anyhow::ensure!(
@@ -72,13 +63,8 @@ impl Generate {
         );
         let threads = self.threads.count();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-        let options = self.decoding.options(&trained, self.n_best.into(), Parallelism::Threads(threads))?;
-        let beam = matches!(options.strategy, Strategy::Beam { .. });
-        anyhow::ensure!(
-            self.n_best == 1 || beam,
-            "--n-best {} needs a beam of at least that width: add --beam {0}",
-            self.n_best
-        );
+        let options = self.decoding.options(&trained, Parallelism::Threads(threads))?;
+        let (beam, texts) = (options.config.mode() == Mode::Beam, options.config.num_return_sequences());
         anyhow::ensure!(
             !(self.chat || self.system.is_some()) || trained.chat.is_some(),
             "{run} has no chat template: it was neither trained with data.chat_template nor imported with one. Leave out \
@@ -93,9 +79,8 @@ impl Generate {
         let lines = self.texts.is_empty();
         let talks = chat && (self.chat || ask) && lines && self.input.is_none();
         anyhow::ensure!(
-            !(talks && self.n_best > 1),
-            "--n-best {}: a conversation goes on with one answer. Leave it out",
-            self.n_best
+            !(talks && texts > 1),
+            "--num-return-sequences {texts}: a conversation goes on with one answer. Leave it out"
         );
         // What somebody types is answered where he reads it.
         let escape = lines && !self.raw && !(ask && self.input.is_none());
@@ -103,10 +88,10 @@ impl Generate {
             options,
             tape: Tape::new(),
             number: 0,
-            scores: self.n_best > 1,
+            scores: texts > 1,
             json: self.json,
             escape,
-            streams: show && !escape && !self.json && !beam,
+            streams: show && !escape && !self.json && !beam && texts == 1,
             empty_lines: lines,
             conversation: chat.then_some(system),
             tally: Tally::default(),

@@ -94,8 +94,8 @@ fn wrong_folders_and_options_are_told() {
     folder.fail(&["generate", "none", "x"], &["none", "descant train"]);
     folder.fail(&["generate", ".", "x"], &["not a run folder"]);
     folder.fail(&["eval", "none"], &["none"]);
-    folder.fail(&["generate", "pairs", "12", "--beam", "0"], &["--beam = 0"]);
-    folder.fail(&["generate", "pairs", "12", "--n-best", "3"], &["--beam"]);
+    folder.fail(&["generate", "pairs", "12", "--beam", "0"], &["--num-beams = 0"]);
+    folder.fail(&["generate", "pairs", "12", "--n-best", "3"], &["--num-return-sequences = 3", "--num-beams"]);
     folder.fail(&["generate", "pairs", "12", "--top-p", "2"], &["--top-p = 2"]);
     folder.fail(&["generate", "pairs", "12", "--temperature", "0"], &["--temperature = 0"]);
     folder.fail(&["eval", "pairs", "--data", "none.tsv"], &["none.tsv"]);

@@ -95,8 +95,8 @@ fn what_is_written_may_be_as_long_as_training_showed() {
         "{}",
         told(&output)
     );
-    folder.fail(&["generate", "run", "a", "--max-length", "0"], &["--max-length = 0"]);
-    folder.fail(&["generate", "run", "a", "--temperature", "1e-300"], &["--temperature", "from 0.001"]);
+    folder.fail(&["generate", "run", "a", "--max-length", "0"], &["--max-new-tokens = 0"]);
+    folder.fail(&["generate", "run", "a", "--temperature", "1e-300"], &["--temperature = 1e-300", "0.001 or more"]);
     folder.fail(&["generate", "run", "a", "--context", "5"], &["--context", "language models"]);
 }
 
@@ -317,7 +317,10 @@ fn a_conversation_as_long_as_in_training_keeps_all_its_turns() {
         forgot += usize::from(truncated > 0);
     }
     assert!(whole > 0 && forgot > 0, "{whole} {forgot}");
-    folder.fail(&["generate", "run", "--chat", "--beam", "3", "--n-best", "3"], &["--n-best 3", "one answer"]);
+    folder.fail(
+        &["generate", "run", "--chat", "--beam", "3", "--n-best", "3"],
+        &["--num-return-sequences 3", "one answer"],
+    );
 }
 
 #[test]
@@ -327,13 +330,13 @@ fn flags_that_would_do_nothing_are_refused() {
     folder.train("pairs.toml", "pairs", 3);
     let number = "--length-penalty=-1e308";
     for (arguments, parts) in [
-        (&["generate", "pairs", "12", "--seed", "3"][..], &["--seed", "--sample"][..]),
+        (&["generate", "pairs", "12", "--seed", "3"][..], &["--seed", "--do-sample"][..]),
         (&["generate", "lm", "l", "--greedy", "--seed", "3"], &["--seed"]),
         (&["generate", "pairs", "12", "--beam", "3", "--seed", "3"], &["--seed"]),
-        (&["generate", "pairs", "12", "--length-penalty", "1"], &["--length-penalty", "--beam"]),
+        (&["generate", "pairs", "12", "--length-penalty", "1"], &["--length-penalty", "--num-beams"]),
         (&["generate", "pairs", "12", "--context", "10"], &["--context", "language models"]),
-        (&["eval", "pairs", "--loss-only", "--beam", "3"], &["--beam", "--loss-only"]),
-        (&["eval", "pairs", "--loss-only", "--max-length", "3"], &["--max-length", "--loss-only"]),
+        (&["eval", "pairs", "--loss-only", "--beam", "3"], &["--num-beams", "--loss-only"]),
+        (&["eval", "pairs", "--loss-only", "--max-length", "3"], &["--max-new-tokens", "--loss-only"]),
         (&["eval", "lm", "--greedy"], &["--greedy", "only the loss"]),
         (&["generate", "pairs", "12", "--beam", "2", number], &["--length-penalty = -1e308: expected"]),
     ] {

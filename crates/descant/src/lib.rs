@@ -24,7 +24,7 @@ pub use descant_train as train;
 pub mod prelude {
     pub use crate::autograd::{Activation, Gradients, Graph, PackedSequences, Parameters, Tape, Targets, Var};
     pub use crate::batch::{Batch, Sequences};
-    pub use crate::generate::Strategy;
+    pub use crate::generate::GenerationConfig;
     pub use crate::hyperparameters::optimizers::{Adadelta, Adagrad, Adam, Adamw, Rmsprop, Sgd};
     pub use crate::hyperparameters::{Clipping, ClippingConfig, OptimizerConfig, ScheduleConfig};
     pub use crate::inference::{Recipe, Trained};

@@ -1,139 +1,208 @@
-use crate::top_k::Candidate;
-use crate::{DecodingOptions, Ranking};
+use crate::candidates::Candidate;
+use crate::hypothesis::{Hypothesis, PartialHypothesis};
+use crate::scorer::{Row, Scorer};
+use crate::{DecodingOptions, EarlyStopping, Ranking};
+use descant_autograd::derive_seed;
+use descant_tensor::Element;
+use rand_core::SeedableRng;
+use rand_pcg::Pcg64;
 use std::cmp::Ordering;
 
-/// A generated sequence.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Hypothesis {
-    /// The tokens, without prompt, BOS and EOS.
-    pub tokens: Vec<u32>,
-    /// The ranking score: the log probability, in beam search divided by the length penalty.
-    pub score: f64,
-    /// The natural log probability of the tokens, and of EOS where it is finished, given that no forbidden token comes.
-    pub log_probability: f64,
-    /// Whether it ended with EOS, rather than at the length limit.
-    pub finished: bool,
-}
-
-/// A hypothesis that may be extended.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct PartialHypothesis {
-    pub(crate) tokens: Vec<u32>,
-    pub(crate) log_probability: f64,
-    /// The index of the hypothesis that it extends.
-    pub(crate) parent: usize,
-}
-
-/// The search for one row; greedy and sampling are a beam of one.
+/// Beam search for one row: one beam, or several groups of a diverse beam search.
 #[derive(Debug)]
 pub(crate) struct BeamSearch {
-    /// The beam, all of one length; empty once the search has stopped.
-    pub(crate) live: Vec<PartialHypothesis>,
-    /// The best ended hypotheses, in order.
-    ended: Vec<Hypothesis>,
-    eos: Vec<u32>,
-    /// The most tokens, EOS included.
-    limit: usize,
-    width: usize,
+    groups: Vec<Beam>,
+    /// Whether the groups have beams of their own: before the first token, all have one hypothesis in common.
+    parted: bool,
+    diversity_penalty: f64,
+    rng: Option<Pcg64>,
     n_best: usize,
-    length_penalty: f64,
-    ranking: Ranking,
-    /// Whether EOS is forced at the limit.
-    forced_end: bool,
-    /// Generated tokens before the search: a decoder's forced prefix.
-    before: usize,
 }
 
 impl BeamSearch {
-    /// A search for a source of this length, or for none; `room` is how many tokens the model has positions for.
-    pub(crate) fn new(options: &DecodingOptions, source: Option<usize>, room: Option<usize>) -> Self {
-        let (width, n_best, length_penalty) = options.beam();
-        let limit = options.limit(source).min(room.unwrap_or(usize::MAX));
-        // What follows a decoder's start token counts as generated, though it is forced.
-        let before = if source.is_some() { options.start.len().saturating_sub(1) } else { 0 };
-        let limit = limit.saturating_sub(before);
-        let (eos, ranking) = (options.eos.clone(), options.ranking);
-        let forced_end = options.forced_end && !eos.is_empty();
-        let live = vec![PartialHypothesis::default()];
-        let mut search =
-            Self { live, ended: Vec::new(), eos, limit, width, n_best, length_penalty, ranking, forced_end, before };
-        if limit <= usize::from(forced_end) {
-            search.live.clear();
-            search.end(Vec::new(), 0.0, forced_end);
+    /// For a row with this number.
+    pub(crate) fn new(options: &DecodingOptions, number: u64) -> Self {
+        let config = &options.config;
+        let count = config.num_beam_groups.unwrap_or(1);
+        let rng = (config.do_sample == Some(true))
+            .then(|| Pcg64::seed_from_u64(derive_seed(config.seed.unwrap_or(1), number)));
+        Self {
+            groups: (0..count).map(|_| Beam::new(options, config.num_beams() / count)).collect(),
+            parted: false,
+            diversity_penalty: if count > 1 { config.diversity_penalty.unwrap_or(0.0) } else { 0.0 },
+            rng,
+            n_best: config.num_return_sequences(),
         }
-        search
     }
 
-    /// Extends the beam by the best candidates, and prunes it.
-    ///
-    /// Of the `width` best, those with EOS are finished; the `width` best others form the beam. A hypothesis is pruned once
-    /// it can no longer beat the `n_best`-th finished one at any length. The search stops with an empty beam: a longer
-    /// search would return the same.
-    pub(crate) fn advance(&mut self, candidates: &[Candidate]) {
+    /// The hypotheses that may be extended.
+    pub(crate) fn live(&self) -> impl Iterator<Item = &PartialHypothesis> {
+        let groups = if self.parted { &self.groups[..] } else { &self.groups[..1] };
+        groups.iter().flat_map(|group| &group.live)
+    }
+
+    /// Extends the beams by the best candidates, and prunes them.
+    pub(crate) fn advance<E: Element>(
+        &mut self,
+        row: &Row,
+        scorer: &mut Scorer,
+        scores: &[E],
+        options: &DecodingOptions,
+    ) {
+        let width = scores.len() / self.live().count().max(1);
+        let (mut first, mut chosen) = (0, Vec::new());
+        for group in &mut self.groups {
+            let count = group.live.len();
+            if count > 0 {
+                let own = &scores[first * width..][..count * width];
+                let avoided = if self.diversity_penalty > 0.0 { &chosen[..] } else { &[] };
+                let candidates = scorer.candidates(
+                    row,
+                    &group.live,
+                    own,
+                    group.candidates,
+                    (avoided, self.diversity_penalty),
+                    self.rng.as_mut(),
+                );
+                group.advance(row, candidates, options);
+                group.live.iter_mut().for_each(|live| live.parent += first);
+                chosen.extend(group.live.iter().filter_map(|live| live.tokens.last()));
+            }
+            if self.parted {
+                first += count;
+            }
+        }
+        self.parted = true;
+    }
+
+    /// Ends all hypotheses as they are.
+    pub(crate) fn stop(&mut self) {
+        for group in &mut self.groups {
+            for live in std::mem::take(&mut group.live) {
+                group.end(live.tokens, live.log_probability, Ending::Limit);
+            }
+        }
+    }
+
+    /// The hypotheses found, the best first.
+    pub(crate) fn hypotheses(self) -> Vec<Hypothesis> {
+        let ranking = self.groups.first().map_or(Ranking::Gnmt, |group| group.ranking);
+        let mut all: Vec<Hypothesis> = self.groups.into_iter().flat_map(|group| group.ended).collect();
+        all.sort_by(|a, b| best_first(ranking, a, b));
+        all.truncate(self.n_best);
+        all
+    }
+}
+
+/// The beam of a group.
+#[derive(Debug)]
+struct Beam {
+    /// All of one length; empty once the search has stopped.
+    live: Vec<PartialHypothesis>,
+    /// The best ended hypotheses, in order.
+    ended: Vec<Hypothesis>,
+    width: usize,
+    /// How many candidates leave `width` hypotheses if all EOS are among them.
+    candidates: usize,
+    /// How many ended hypotheses are kept.
+    kept: usize,
+    length_penalty: f64,
+    ranking: Ranking,
+    early_stopping: EarlyStopping,
+}
+
+/// How a hypothesis ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Eos,
+    Text,
+    Limit,
+}
+
+impl Beam {
+    fn new(options: &DecodingOptions, width: usize) -> Self {
+        let config = &options.config;
+        let ranking = config.ranking();
+        Self {
+            live: vec![PartialHypothesis::default()],
+            ended: Vec::new(),
+            width,
+            candidates: width.saturating_mul(1 + options.eos.len().max(1)),
+            kept: match ranking {
+                Ranking::Gnmt => config.num_return_sequences().min(width),
+                Ranking::Tokens => width,
+            },
+            length_penalty: config.length_penalty(),
+            ranking,
+            early_stopping: config.early_stopping(),
+        }
+    }
+
+    /// Of the `width` best candidates, those with EOS are finished; the `width` best others form the beam.
+    fn advance(&mut self, row: &Row, candidates: &[Candidate], options: &DecodingOptions) {
         let parents = std::mem::take(&mut self.live);
         // At the limit all hypotheses end, up to the beam width.
-        let is_last = parents.first().is_some_and(|live| live.tokens.len() + 1 >= self.limit);
+        let is_last = parents.first().is_some_and(|live| live.tokens.len() + 1 >= row.limit);
         let most = if is_last && self.ranking == Ranking::Tokens { self.width } else { candidates.len() };
         for (rank, candidate) in candidates.iter().enumerate().take(most) {
             let &Candidate { parent, token, log_probability } = candidate;
-            let tokens = &parents[parent].tokens;
-            if self.eos.contains(&token) {
+            if options.eos.contains(&token) {
                 if rank < self.width {
-                    self.end(tokens.clone(), log_probability, true);
+                    self.end(parents[parent].tokens.clone(), log_probability, Ending::Eos);
                 }
             } else if self.live.len() < self.width {
-                let mut longer = Vec::with_capacity(tokens.len() + 1);
-                longer.extend_from_slice(tokens);
-                longer.push(token);
-                self.live.push(PartialHypothesis { tokens: longer, log_probability, parent });
+                let longer = parents[parent].extended(token, log_probability, parent);
+                match options.stops(&longer.tokens) {
+                    false => self.live.push(longer),
+                    true if rank < self.width => self.end(longer.tokens, log_probability, Ending::Text),
+                    true => {}
+                }
             }
         }
         // With every token forbidden or impossible, the hypotheses end as they are.
         let stuck = if candidates.is_empty() { parents } else { Vec::new() };
-        let forced = usize::from(self.forced_end);
-        let full = self.live.first().is_some_and(|live| live.tokens.len() + forced >= self.limit);
-        let (cut, forced) = if full { (std::mem::take(&mut self.live), self.forced_end) } else { (stuck, false) };
-        cut.into_iter().for_each(|live| self.end(live.tokens, live.log_probability, forced));
-        match self.ranking {
-            Ranking::Gnmt => {
-                if let Some(worst) = self.ended.get(self.n_best - 1).map(|hypothesis| hypothesis.score) {
-                    // An upper bound: log probabilities only fall, and the longest have the largest divisor.
-                    let divisor = self.divisor(self.limit);
-                    self.live.retain(|live| live.log_probability / divisor > worst);
-                }
+        let full = self.live.first().is_some_and(|live| live.tokens.len() >= row.limit);
+        let cut = if full { std::mem::take(&mut self.live) } else { stuck };
+        cut.into_iter().for_each(|live| self.end(live.tokens, live.log_probability, Ending::Limit));
+        self.prune(row);
+    }
+
+    /// Stops the search by the rule of early stopping, once as many hypotheses have ended as are kept.
+    fn prune(&mut self, row: &Row) {
+        let Some(worst) = self.ended.get(self.kept - 1).map(|hypothesis| hypothesis.score) else { return };
+        // Log probabilities only fall, so the best that a hypothesis can become is at the largest divisor.
+        let bound = |live: &PartialHypothesis, length: usize| live.log_probability / self.divisor(length);
+        let furthest = if self.length_penalty > 0.0 { row.limit } else { 0 };
+        match (self.early_stopping, self.ranking) {
+            (EarlyStopping::True, _) => self.live.clear(),
+            (EarlyStopping::Never, Ranking::Gnmt) => {
+                let divisor = self.divisor(furthest.max(self.live.first().map_or(0, |live| live.tokens.len())));
+                self.live.retain(|live| live.log_probability / divisor > worst);
             }
-            Ranking::Tokens => {
-                if let (Some(worst), Some(best)) = (self.ended.get(self.width - 1), self.live.first()) {
-                    let score = best.log_probability / self.divisor(best.tokens.len());
-                    if score <= worst.score {
-                        self.live.clear();
-                    }
+            (rule, _) => {
+                let is_better = |best: &PartialHypothesis| {
+                    let now = best.tokens.len();
+                    bound(best, if rule == EarlyStopping::Never { furthest.max(now) } else { now }) > worst
+                };
+                if !self.live.first().is_some_and(is_better) {
+                    self.live.clear();
                 }
             }
         }
     }
 
-    /// The hypotheses found, the best first: finished ones, then those cut at the limit.
-    pub(crate) fn hypotheses(mut self) -> Vec<Hypothesis> {
-        self.ended.truncate(self.n_best);
-        self.ended
-    }
-
-    fn end(&mut self, tokens: Vec<u32>, log_probability: f64, finished: bool) {
-        let score = log_probability / self.divisor(tokens.len() + usize::from(finished));
-        let hypothesis = Hypothesis { tokens, score, log_probability, finished };
+    fn end(&mut self, tokens: Vec<u32>, log_probability: f64, ending: Ending) {
+        let score = log_probability / self.divisor(tokens.len() + usize::from(ending == Ending::Eos));
+        let hypothesis = Hypothesis { tokens, score, log_probability, finished: ending != Ending::Limit };
         let ranking = self.ranking;
         let at = self.ended.partition_point(|other| best_first(ranking, other, &hypothesis) != Ordering::Greater);
         self.ended.insert(at, hypothesis);
-        self.ended.truncate(match ranking {
-            Ranking::Gnmt => self.n_best,
-            Ranking::Tokens => self.width,
-        });
+        self.ended.truncate(self.kept);
     }
 
     /// The length penalty as a divisor: Wu et al. 2016, equation 14, or a power of the length.
     fn divisor(&self, length: usize) -> f64 {
-        let length = (self.before + length) as f64;
+        let length = length as f64;
         match self.ranking {
             Ranking::Gnmt => ((5.0 + length) / 6.0).powf(self.length_penalty),
             Ranking::Tokens => length.max(1.0).powf(self.length_penalty),

@@ -8,14 +8,14 @@ pub(crate) struct ContextWindow {
     /// The first token of a context that is read anew.
     bos: Option<u32>,
     /// The most tokens to generate.
-    max_length: usize,
+    max_new_tokens: usize,
 }
 
 impl ContextWindow {
     /// For a model with so many positions. An encoder-decoder has no window: its target is read whole.
     pub(crate) fn new(options: &DecodingOptions, positions: Option<usize>, has_sources: bool) -> Self {
-        let context = [options.context, positions].into_iter().flatten().min().filter(|_| !has_sources);
-        Self { context, bos: options.context_bos, max_length: options.max_length }
+        let context = [options.config.context, positions].into_iter().flatten().min().filter(|_| !has_sources);
+        Self { context, bos: options.context_bos, max_new_tokens: options.max_new_tokens() }
     }
 
     /// Whether a state of so many tokens has reached the context length.
@@ -28,7 +28,7 @@ impl ContextWindow {
     pub(crate) fn cut(self, prompt: &[u32]) -> Vec<u32> {
         match self.context {
             Some(context) if prompt.len() > context => {
-                let room = (context - context / 2).min(self.max_length.saturating_sub(1)).min(context - 1);
+                let room = (context - context / 2).min(self.max_new_tokens.saturating_sub(1)).min(context - 1);
                 self.last(prompt, context - room)
             }
             _ => prompt.to_vec(),

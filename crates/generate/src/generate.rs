@@ -1,14 +1,12 @@
-use crate::beam_search::{BeamSearch, PartialHypothesis};
 use crate::context_window::ContextWindow;
-use crate::token_selection::TokenSelector;
-use crate::{DecodingOptions, Hypothesis, Strategy};
-use descant_autograd::{Parameters, Tape, derive_seed};
+use crate::hypothesis::PartialHypothesis;
+use crate::scorer::Scorer;
+use crate::search::Search;
+use crate::{DecodingOptions, Hypothesis};
+use descant_autograd::{Parameters, Tape};
 use descant_batch::Sequences;
 use descant_models::Generator;
-use descant_tensor::{Buffer, Element, Error, Result, Tensor};
-use rand_core::SeedableRng;
-use rand_pcg::Pcg64;
-use std::ops::Range;
+use descant_tensor::{Error, Result};
 use std::panic::Location;
 
 /// A batch of rows to generate texts for.
@@ -23,7 +21,7 @@ pub struct DecodingBatch<'a> {
     pub prompts: Option<&'a Sequences>,
 }
 
-/// Generates texts for every row of a batch, by [`DecodingOptions::strategy`]: the hypotheses of each row, the best first.
+/// Generates texts for every row of a batch, by [`DecodingOptions::config`]: the hypotheses of each row, the best first.
 ///
 /// # Errors
 /// [`Error::Shapes`] for options out of range, for sources or prompts that are not as many as the rows, and for a row that
@@ -67,8 +65,6 @@ pub fn stream(
         return Ok(Vec::new());
     }
 
-    let seed = if let Strategy::Sample { seed, .. } = options.strategy { seed } else { 0 };
-    let mut rngs: Vec<Pcg64> = rows.iter().map(|&row| Pcg64::seed_from_u64(derive_seed(seed, row))).collect();
     let window = ContextWindow::new(options, model.max_length(), sources.is_some());
     let prompt = |row| prompts.map(|prompts| prompts.get(row)).filter(|ids| !ids.is_empty()).unwrap_or(&options.start);
     let prompts: Vec<Vec<u32>> = (0..rows.len()).map(|row| window.cut(prompt(row))).collect();
@@ -77,18 +73,17 @@ pub fn stream(
             "row {row} has no token to begin with: the model has no BOS, and the prompt is empty"
         )));
     }
-    let length = |row| sources.map(|sources| sources.get(row).len());
-    // The last token is generated, but not read.
     let room = sources.and(model.max_length());
-    let mut searches: Vec<BeamSearch> =
-        (0..rows.len()).map(|row| BeamSearch::new(options, length(row), room)).collect();
-    let settled = !matches!(options.strategy, Strategy::Beam { .. });
+    let search = |(row, prompt): (usize, &Vec<u32>)| {
+        Search::new(options, rows[row], sources.map(|sources| sources.get(row)), prompt, room)
+    };
+    let mut searches: Vec<Search> = prompts.iter().enumerate().map(search).collect();
 
-    let mut selector = TokenSelector::new(options);
+    let mut scorer = Scorer::new(options);
     let mut state = model.start(tape.infer(parameters, options.parallelism), sources, rows.len())?;
-    let is_live = |row: &usize| !searches[*row].live.is_empty();
+    let is_live = |row: &usize| !searches[*row].is_over();
     state.select(&(0..rows.len()).filter(is_live).collect::<Vec<_>>());
-    let unread = |(search, prompt): (&BeamSearch, &Vec<u32>)| Unread::new(prompt.clone(), search.live.len());
+    let unread = |(search, prompt): (&Search, &Vec<u32>)| Unread::new(prompt.clone(), search.live().count());
     let mut unread: Vec<Unread> = searches.iter().zip(&prompts).map(unread).collect();
     // The rows of the state are the hypotheses of all rows, those of a row consecutive.
     while state.rows() > 0 {
@@ -105,30 +100,34 @@ pub fn stream(
                 ends.extend(live.filter_map(|i| hidden.segments.rows(i).last()).map(|&row| row as u32));
             }
         }
+        let states = scorer.reads_hidden().then(|| hidden.rows.value()).transpose()?;
         let scores = match ends.is_empty() {
             true => None,
-            false => Some(model.output().logits(hidden.rows.gather(&ends.into())).log_softmax().value()?),
+            false => {
+                let logits = model.output().logits(hidden.rows.gather(&ends.clone().into()));
+                Some(if scorer.reads_logits() { logits } else { logits.log_softmax() }.value()?)
+            }
         };
         let (mut parents, mut first, mut first_score) = (Vec::new(), 0, 0);
         for (row, search) in searches.iter_mut().enumerate() {
             let unread = &mut unread[row];
             let live = first..first + unread.hypotheses;
             first = live.end;
+            if let Some(states) = &states {
+                live.clone().for_each(|i| search.observe(states, hidden.segments.rows(i).iter().copied()));
+            }
             let Some(scores) = scores.as_ref().filter(|_| unread.is_read() && !live.is_empty()) else {
                 parents.extend(live);
                 continue;
             };
             let own = first_score..first_score + live.len();
             first_score = own.end;
-            let candidates = match scores.buffer() {
-                Buffer::F32(all) => selector.select(&search.live, rows_of(scores, all, &own)?, &mut rngs[row]),
-                Buffer::F64(all) => selector.select(&search.live, rows_of(scores, all, &own)?, &mut rngs[row]),
-            };
-            search.advance(candidates);
-            parents.extend(search.live.iter().map(|hypothesis| live.start + hypothesis.parent));
-            unread.next(search.live.iter().filter_map(|hypothesis| hypothesis.tokens.last().copied()));
-            if let (true, Some(candidate)) = (settled, candidates.first().filter(|c| !options.eos.contains(&c.token))) {
-                on_token(row, candidate.token);
+            let states = states.as_ref().map(|states| (states, &ends[own.clone()]));
+            let chosen = search.advance(&mut scorer, (scores, own), states, options)?;
+            parents.extend(search.live().map(|hypothesis| live.start + hypothesis.parent));
+            unread.next(search.live().filter_map(|hypothesis| hypothesis.tokens.last().copied()));
+            if let Some(token) = chosen {
+                on_token(row, token);
             }
         }
         state.select(&parents);
@@ -139,13 +138,13 @@ pub fn stream(
             first = live.end;
             if unread.is_new() && !live.is_empty() && window.is_full(unread.in_state) {
                 let slide = |live: &PartialHypothesis| window.slide(&prompts[row], &live.tokens);
-                let again = searches[row].live.iter().flat_map(slide).collect();
+                let again = searches[row].live().flat_map(slide).collect();
                 *unread = Unread::new(again, live.len());
                 state.restart(live);
             }
         }
     }
-    Ok(searches.into_iter().map(BeamSearch::hypotheses).collect())
+    Ok(searches.into_iter().map(Search::hypotheses).collect())
 }
 
 /// The tokens of a row that the model has not read.
@@ -202,20 +201,4 @@ fn next_pass(unread: &mut [Unread]) -> Sequences {
         row.in_state += count;
     }
     pass
-}
-
-/// Some rows of the scores, checked for NaN: a log softmax of one NaN is all NaN.
-fn rows_of<'a, E: Element>(scores: &Tensor, all: &'a [E], rows: &Range<usize>) -> Result<&'a [E]> {
-    let width = scores.shape().last();
-    let rows = rows.start * width..rows.end * width;
-    match rows.clone().step_by(width.max(1)).find(|&first| all[first].is_nan()) {
-        Some(element) => Err(Error::NonFinite {
-            op: "generate",
-            what: "the scores",
-            shape: scores.shape(),
-            element,
-            location: Location::caller(),
-        }),
-        None => Ok(&all[rows]),
-    }
 }

@@ -3,15 +3,15 @@
 mod common;
 
 use common::{BOS, EOS, Model, after_bos, assert_same, beam, gpt, language_models, layers, options, sample, sequences};
-use descant_generate::{DecodingOptions, Hypothesis, Strategy};
+use descant_generate::{DecodingOptions, GenerationConfig, Hypothesis};
 use descant_nn::Position;
 
 const CONTEXT: usize = 6;
 
 /// DecodingOptions with a window, under which texts do not end.
-fn endless(strategy: Strategy, context_bos: Option<u32>) -> DecodingOptions {
-    options(strategy, 25).with(|o| {
-        o.context = Some(CONTEXT);
+fn endless(config: GenerationConfig, context_bos: Option<u32>) -> DecodingOptions {
+    options(config, 25).with(|o| {
+        o.config.context = Some(CONTEXT);
         o.context_bos = context_bos;
         o.forbidden = vec![EOS, BOS];
     })
@@ -38,8 +38,8 @@ fn next(model: &Model, all: &[u32], options: &DecodingOptions) -> Vec<f64> {
 #[test]
 fn a_full_window_goes_on_with_its_last_half() {
     for (model, context_bos) in language_models(9, 3).into_iter().zip([Some(BOS), None].into_iter().cycle()) {
-        for strategy in [Strategy::Greedy, beam(3, 0.0, 3)] {
-            let options = endless(strategy, context_bos);
+        for config in [GenerationConfig::greedy(), beam(3, 0.0, 3)] {
+            let options = endless(config, context_bos);
             for one in model.resume(&sequences(&[&[4, 5]]), &options).concat() {
                 let all = [&[BOS, 4, 5], &one.tokens[..]].concat();
                 let expected: f64 = (3..all.len()).map(|i| next(&model, &all[..i], &options)[all[i] as usize]).sum();
@@ -55,8 +55,8 @@ fn a_batch_with_a_window_writes_what_each_prompt_writes_alone() {
     let long: Vec<u32> = (0..40).map(|i| 2 + i % 7).collect();
     let prompts = sequences(&[&[4, 5, 6, 7], &[], &long, &[8, 8, 2, 2, 2, 3], &[2, 3, 4]]);
     for model in language_models(9, 8) {
-        for strategy in [Strategy::Greedy, beam(3, 0.5, 2), sample(Some(4), None, 5)] {
-            let options = endless(strategy, Some(BOS));
+        for config in [GenerationConfig::greedy(), beam(3, 0.5, 2), sample(Some(4), None, 5)] {
+            let options = endless(config, Some(BOS));
             let together = model.resume(&prompts, &options);
             for (row, found) in together.iter().enumerate() {
                 let (numbers, alone) = ([row as u64], after_bos(&sequences(&[prompts.get(row)])));
@@ -70,8 +70,8 @@ fn a_batch_with_a_window_writes_what_each_prompt_writes_alone() {
 #[test]
 fn a_window_that_nothing_fills_changes_nothing() {
     for model in language_models(9, 4) {
-        let wide = options(Strategy::Greedy, 20).with(|o| o.context = Some(23));
-        let (prompts, free) = (sequences(&[&[4, 5, 6]]), wide.clone().with(|o| o.context = None));
+        let wide = options(GenerationConfig::greedy(), 20).with(|o| o.config.context = Some(23));
+        let (prompts, free) = (sequences(&[&[4, 5, 6]]), wide.clone().with(|o| o.config.context = None));
         assert_same(&model.resume(&prompts, &wide)[0], &model.resume(&prompts, &free)[0]);
     }
 }
@@ -81,8 +81,8 @@ fn of_a_longer_prompt_the_end_is_read_with_room_for_the_answer() {
     let model = gpt(layers(Position::Rotary), 9, 5);
     let long: Vec<u32> = (0..30).map(|i| 2 + i * i % 7).collect();
     let write = |prompt: &[u32], context, max_length| -> Vec<Hypothesis> {
-        let options = options(Strategy::Greedy, max_length).with(|o| {
-            o.context = context;
+        let options = options(GenerationConfig::greedy(), max_length).with(|o| {
+            o.config.context = context;
             o.forbidden = vec![EOS];
         });
         model.resume(&sequences(&[prompt]), &options).remove(0)
@@ -96,12 +96,12 @@ fn of_a_longer_prompt_the_end_is_read_with_room_for_the_answer() {
 #[test]
 fn learned_positions_are_the_widest_window() {
     let model = gpt(layers(Position::Learned), 9, 6);
-    let options = options(Strategy::Greedy, 40).with(|o| o.forbidden = vec![EOS]);
+    let options = options(GenerationConfig::greedy(), 40).with(|o| o.forbidden = vec![EOS]);
     let prompts = sequences(&[&[3, 4], &[5; 30]]);
     let found = model.resume(&prompts, &options);
     assert!(found.iter().all(|found| found[0].tokens.len() == 40));
-    let same = model.resume(&prompts, &options.clone().with(|o| o.context = Some(12)));
-    let wider = model.resume(&prompts, &options.with(|o| o.context = Some(500)));
+    let same = model.resume(&prompts, &options.clone().with(|o| o.config.context = Some(12)));
+    let wider = model.resume(&prompts, &options.with(|o| o.config.context = Some(500)));
     for (row, found) in found.iter().enumerate() {
         assert_same(found, &same[row]);
         assert_same(found, &wider[row]);

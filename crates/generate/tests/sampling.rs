@@ -4,15 +4,14 @@ mod common;
 
 use common::{BOS, EOS, assert_same, attentive, beam, language_model, options, pairs, sample, sequences, sources};
 use descant_autograd::Tape;
-use descant_generate::{DecodingBatch, DecodingOptions, Strategy, stream};
+use descant_generate::{DecodingBatch, DecodingOptions, GenerationConfig, stream};
 use descant_tensor::{Buffer, Error};
 
 /// How often each token is written first, in this many rows.
-fn frequencies(strategy: Strategy, rows: u64) -> (Vec<f64>, Vec<f64>) {
+fn frequencies(config: GenerationConfig, rows: u64) -> (Vec<f64>, Vec<f64>) {
     let model = language_model(8, 5);
     let numbers: Vec<u64> = (0..rows).collect();
-    let found =
-        model.run(DecodingBatch { rows: &numbers, sources: None, prompts: None }, &options(strategy, 1)).unwrap();
+    let found = model.run(DecodingBatch { rows: &numbers, sources: None, prompts: None }, &options(config, 1)).unwrap();
     let mut counts = vec![0.0; 8];
     for one in found.iter().flatten() {
         counts[one.tokens.first().copied().unwrap_or(EOS) as usize] += 1.0 / rows as f64;
@@ -33,8 +32,8 @@ fn assert_drawn(counts: &[f64], weights: &[f64], rows: u64) {
 #[test]
 fn frequencies_are_those_of_the_softmax_at_the_temperature() {
     for temperature in [0.5, 1.0, 2.0] {
-        let strategy = Strategy::Sample { temperature, top_k: None, top_p: None, seed: 7 };
-        let (counts, log) = frequencies(strategy, 20_000);
+        let config = sample(None, None, 7).with(|c| c.temperature = Some(temperature));
+        let (counts, log) = frequencies(config, 20_000);
         let weights: Vec<f64> = log.iter().map(|x| (x / temperature).exp()).collect();
         assert_drawn(&counts, &weights, 20_000);
     }
@@ -42,7 +41,7 @@ fn frequencies_are_those_of_the_softmax_at_the_temperature() {
 
 #[test]
 fn top_k_and_top_p_cut_the_tail_and_nothing_else() {
-    let (_, log) = frequencies(Strategy::Greedy, 1);
+    let (_, log) = frequencies(GenerationConfig::greedy(), 1);
     let mut order: Vec<usize> = (0..8).collect();
     order.sort_by(|&a, &b| log[b].total_cmp(&log[a]));
     let only = |kept: &[usize]| (0..8).map(|i| if kept.contains(&i) { log[i].exp() } else { 0.0 }).collect::<Vec<_>>();
@@ -67,7 +66,7 @@ fn top_k_and_top_p_cut_the_tail_and_nothing_else() {
 #[test]
 fn the_likeliest_alone_is_greedy() {
     for model in pairs() {
-        let greedy = model.write(&sources(), &options(Strategy::Greedy, 12));
+        let greedy = model.write(&sources(), &options(GenerationConfig::greedy(), 12));
         let sampled = model.write(&sources(), &options(sample(Some(1), None, 9), 12));
         greedy.iter().zip(&sampled).for_each(|(a, b)| assert_same(a, b));
     }
@@ -79,7 +78,7 @@ fn a_row_draws_by_the_seed_and_its_number_in_whatever_batch() {
     let (sources, options) = (sources(), options(sample(None, Some(0.95), 4), 12));
     let all = model.write(&sources, &options);
     assert_eq!(all, model.write(&sources, &options));
-    assert_ne!(all, model.write(&sources, &options.clone().with(|o| o.strategy = sample(None, Some(0.95), 5))));
+    assert_ne!(all, model.write(&sources, &options.clone().with(|o| o.config.seed = Some(5))));
     for (row, found) in all.iter().enumerate() {
         let one = sequences(&[sources.get(row)]);
         let alone = |number| {
@@ -99,14 +98,16 @@ fn tokens_are_handed_over_as_they_are_written() {
     let model = language_model(9, 8);
     let prompts = sequences(&[&[BOS, 4, 5], &[], &[BOS, 3, 3, 3]]);
     let input = DecodingBatch { rows: &[0, 1, 2], sources: None, prompts: Some(&prompts) };
-    for (strategy, settled) in [(Strategy::Greedy, true), (sample(None, None, 6), true), (beam(2, 0.0, 1), false)] {
+    for (config, settled) in
+        [(GenerationConfig::greedy(), true), (sample(None, None, 6), true), (beam(2, 0.0, 1), false)]
+    {
         let mut handed = vec![Vec::new(); 3];
         let found = stream(
             &*model.generator,
             &model.parameters,
             &mut Tape::new(),
             input,
-            &options(strategy, 7),
+            &options(config, 7),
             |row: usize, token| handed[row].push(token),
         );
         let written: Vec<Vec<u32>> = found.unwrap().into_iter().map(|row| row[0].tokens.clone()).collect();
@@ -119,8 +120,8 @@ fn tokens_are_handed_over_as_they_are_written() {
 fn single_precision_writes_the_same() {
     let double = attentive(12, 3);
     let single = common::Model { parameters: double.parameters.cast(descant_tensor::DType::F32), ..attentive(12, 3) };
-    for strategy in [Strategy::Greedy, beam(3, 1.0, 2)] {
-        let options = options(strategy, 10);
+    for config in [GenerationConfig::greedy(), beam(3, 1.0, 2)] {
+        let options = options(config, 10);
         let (a, b) = (double.write(&sources(), &options), single.write(&sources(), &options));
         for (a, b) in a.iter().flatten().zip(b.iter().flatten()) {
             assert_eq!(a.tokens, b.tokens);
@@ -135,22 +136,22 @@ fn what_cannot_be_is_refused_in_words() {
     let sources = sources();
     let refused = |input, options: &DecodingOptions| model.run(input, options).unwrap_err().to_string();
     let input = DecodingBatch { rows: &[0, 1], sources: Some(&sources), prompts: None };
-    let error = refused(input, &options(Strategy::Greedy, 5));
+    let error = refused(input, &options(GenerationConfig::greedy(), 5));
     assert!(error.contains("there are 5 sources for 2 rows"), "{error}");
     let input = DecodingBatch { rows: &[0, 1, 2, 3, 4], sources: Some(&sources), prompts: None };
     let error = refused(input, &options(beam(0, 0.0, 1), 5));
-    assert!(error.contains("width = 0: expected"), "{error}");
+    assert!(error.contains("num_beams = 0: expected"), "{error}");
     assert!(
         model
-            .run(DecodingBatch { rows: &[], sources: None, prompts: None }, &options(Strategy::Greedy, 5))
+            .run(DecodingBatch { rows: &[], sources: None, prompts: None }, &options(GenerationConfig::greedy(), 5))
             .unwrap()
             .is_empty()
     );
 
     let Buffer::F64(values) = model.parameters.buffer_mut() else { unreachable!() };
     values.fill(f64::NAN);
-    for strategy in [Strategy::Greedy, beam(2, 0.0, 1), sample(None, None, 1)] {
-        let error = model.run(input, &options(strategy, 5)).unwrap_err();
+    for config in [GenerationConfig::greedy(), beam(2, 0.0, 1), sample(None, None, 1)] {
+        let error = model.run(input, &options(config, 5)).unwrap_err();
         assert!(matches!(error, Error::NonFinite { element: 0, .. }), "{error}");
     }
 }

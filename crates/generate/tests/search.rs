@@ -6,7 +6,7 @@ use common::{
     BOS, EOS, Model, assert_same, attentive, beam, language_model, language_models, layers, options, pairs, sequences,
     sources, translator,
 };
-use descant_generate::{DecodingOptions, Hypothesis, Strategy};
+use descant_generate::{DecodingOptions, GenerationConfig, Hypothesis};
 use descant_nn::Position;
 
 fn divisor(hypothesis: &Hypothesis, length_penalty: f64) -> f64 {
@@ -19,7 +19,7 @@ fn greedy_takes_the_likeliest_token_each_time() {
     let mut finished = [0, 0];
     for model in pairs() {
         let sources = sources();
-        for (row, found) in model.write(&sources, &options(Strategy::Greedy, 9)).iter().enumerate() {
+        for (row, found) in model.write(&sources, &options(GenerationConfig::greedy(), 9)).iter().enumerate() {
             let [found] = &found[..] else { panic!("{found:?}") };
             finished[usize::from(found.finished)] += 1;
             let mut expected = found.tokens.clone();
@@ -38,7 +38,7 @@ fn greedy_takes_the_likeliest_token_each_time() {
 #[test]
 fn a_beam_of_one_is_greedy() {
     for model in pairs() {
-        let greedy = model.write(&sources(), &options(Strategy::Greedy, 12));
+        let greedy = model.write(&sources(), &options(GenerationConfig::greedy(), 12));
         let narrow = model.write(&sources(), &options(beam(1, 0.0, 1), 12));
         greedy.iter().zip(&narrow).for_each(|(a, b)| assert_same(a, b));
     }
@@ -47,8 +47,8 @@ fn a_beam_of_one_is_greedy() {
 #[test]
 fn a_batch_finds_what_each_source_finds_alone() {
     for model in pairs() {
-        for strategy in [Strategy::Greedy, beam(4, 0.8, 3)] {
-            let (sources, options) = (sources(), options(strategy, 12));
+        for config in [GenerationConfig::greedy(), beam(4, 0.8, 3)] {
+            let (sources, options) = (sources(), options(config, 12));
             for (row, found) in model.write(&sources, &options).iter().enumerate() {
                 assert_same(found, &model.write(&sequences(&[sources.get(row)]), &options)[0]);
             }
@@ -139,8 +139,8 @@ fn a_wider_beam_helps_and_the_early_end_costs_nothing() {
 fn prompts_of_different_lengths_are_continued_each_from_its_own_end() {
     let prompts = sequences(&[&[4, 5, 6, 7], &[], &[3], &[8, 8], &[2, 3, 4]]);
     for model in language_models(9, 8) {
-        for strategy in [Strategy::Greedy, beam(3, 0.5, 2)] {
-            let options = options(strategy, 8);
+        for config in [GenerationConfig::greedy(), beam(3, 0.5, 2)] {
+            let options = options(config, 8);
             for (row, found) in model.resume(&prompts, &options).iter().enumerate() {
                 assert_same(found, &model.resume(&sequences(&[prompts.get(row)]), &options)[0]);
                 for one in found {
@@ -156,12 +156,12 @@ fn prompts_of_different_lengths_are_continued_each_from_its_own_end() {
 fn forbidden_tokens_are_not_written_and_a_forbidden_end_fills_the_length() {
     let model = language_model(5, 2);
     let prompts = sequences(&[&[2], &[3, 4]]);
-    let (free, all) = (options(Strategy::Greedy, 20), (0..5).collect());
+    let (free, all) = (options(GenerationConfig::greedy(), 20), (0..5).collect());
     let written = |options: &DecodingOptions| model.resume(&prompts, options).concat();
     assert!(written(&free).iter().any(|one| one.tokens.contains(&4) || one.tokens.contains(&3)));
-    for strategy in [Strategy::Greedy, beam(2, 1.0, 1), common::sample(None, None, 1)] {
+    for config in [GenerationConfig::greedy(), beam(2, 1.0, 1), common::sample(None, None, 1)] {
         for one in written(&free.clone().with(|o| {
-            o.strategy = strategy;
+            o.config = config.clone().with(|c| c.max_new_tokens = Some(20));
             o.forbidden = vec![EOS, 4, 3];
         })) {
             assert!(!one.finished && one.tokens.len() == 20);

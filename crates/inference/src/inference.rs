@@ -1,13 +1,14 @@
 //! Inference: prompts, decoding options and generated texts of a trained model.
 
-use crate::{Error, GenerationConfig, Trained, TrainingLengths};
+use crate::{Error, Trained, TrainingLengths};
 use descant_autograd::Tape;
 use descant_batch::Sequences;
-use descant_generate::{DecodingBatch, DecodingOptions, Hypothesis, Strategy};
+use descant_generate::{DecodingBatch, DecodingOptions, GenerationConfig, Hypothesis, StopCondition};
 use descant_kernels::Parallelism;
 use descant_models::{LayerKind, ModelKind};
 use descant_nn::Position;
 use descant_text::{Message, SpecialTokens, Text, Tokenizer};
+use std::sync::Arc;
 
 /// A generated text.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +22,7 @@ pub struct Generated {
     /// Whether the model ended it with EOS, rather than at the length limit.
     pub finished: bool,
     /// Whether its source or prompt was truncated: the source has more tokens than the model has positions, or a language
-    /// model more context than [`DecodingOptions::context`].
+    /// model more context than the context of its [`DecodingOptions`].
     pub cut: bool,
     /// Unknown tokens in the source or the prompt.
     pub unknown: usize,
@@ -39,8 +40,8 @@ pub struct ResponseEnd {
 /// How much longer than in training a generated text may become, beside [`MORE`] tokens.
 const HEADROOM: f64 = 1.5;
 const MORE: usize = 10;
-/// The most tokens where training had no EOS, as with one continuous text, and of imported models.
-const WITHOUT_END: usize = 500;
+/// The most tokens that say nothing, such as special ones, among the last of a text.
+const EMPTY: usize = 8;
 
 impl Trained {
     /// Whether it is a language model, rather than an encoder-decoder.
@@ -79,42 +80,61 @@ impl Trained {
         self.lengths.unwrap_or(TrainingLengths { context: self.context(), ..TrainingLengths::default() })
     }
 
-    /// The default decoding strategy: greedy for models that respond, sampling for those that continue a text.
-    pub fn strategy(&self) -> Strategy {
-        let otherwise = || if self.responds() { Strategy::Greedy } else { self.recipe.generation.sampling(1) };
-        self.recipe.generation.strategy().unwrap_or_else(otherwise)
-    }
-
-    /// Its decoding options: at most `max_length` tokens, by default half as many again as targets had in training for sources
-    /// of that length; and for a language model the context length of its training.
+    /// The decoding options of the model, with these in place of its own: by default greedy for models that respond, sampling
+    /// for those that continue a text; at most half as many tokens again as targets had in training for sources of that
+    /// length; and for a language model the context length of its training.
     ///
     /// # Errors
-    /// Where the tokenizer fails.
-    pub fn options(
-        &self,
-        strategy: Strategy,
-        max_length: Option<usize>,
-        parallelism: Parallelism,
-    ) -> Result<DecodingOptions, Error> {
+    /// Where the tokenizer fails, and for ids that it has no token for.
+    pub fn options(&self, config: &GenerationConfig, parallelism: Parallelism) -> Result<DecodingOptions, Error> {
         let SpecialTokens { eos, .. } = self.tokenizers.target.special();
-        let GenerationConfig { ranking, forced_end, ref forced_beginning, .. } = self.recipe.generation;
-        let max_length = max_length.or(self.recipe.generation.max_length);
-        let forced = forced_beginning.iter().copied().filter(|_| !self.is_language_model());
-        let start = self.bos()?.into_iter().chain(forced).collect();
-        let max_tokens = max_length.unwrap_or(WITHOUT_END);
-        let mut options = DecodingOptions::new(strategy, max_tokens, start, eos.clone());
-        options.context = self.context();
+        let vocabulary = self.tokenizers.target.vocabulary();
+        config.validate_ids(vocabulary).map_err(|reason| Error::Run { path: self.run().to_owned(), reason })?;
+        let mut config = config.over(&self.recipe.generation);
+        if (config.num_beams, config.do_sample, config.penalty_alpha) == (None, None, None) {
+            config.do_sample = Some(!self.responds());
+        }
+        let mut options = DecodingOptions::new(config, self.bos()?.into_iter().collect(), eos.clone());
         options.context_bos = self.prompt_prefix()?.first().copied().filter(|_| !self.is_continuous());
         options.forbidden = self.forbidden();
         options.parallelism = parallelism;
-        options.ranking = ranking;
-        options.forced_end = forced_end;
-        if let Some(lengths) = self.lengths.filter(|_| max_length.is_none() && !self.is_continuous()) {
-            options.max_length = ((HEADROOM * lengths.longest_target as f64) as usize).saturating_add(MORE);
+        options.stop = self.stop_condition(&options.config);
+        options.dry_breakers = self.dry_breakers(&options.config)?;
+        let config = &mut options.config;
+        config.context = config.context.or_else(|| self.context());
+        if self.is_language_model() {
+            config.forced_bos_token_id = None;
+        }
+        if let Some(lengths) = self.lengths.filter(|_| config.max_new_tokens.is_none() && !self.is_continuous()) {
+            let longest = ((HEADROOM * lengths.longest_target as f64) as usize).saturating_add(MORE);
+            config.max_new_tokens = Some(longest);
             options.max_length_source = Some(lengths.longest_source);
             options.max_length_ratio = lengths.ratio.map(|ratio| HEADROOM * ratio);
         }
         Ok(options)
+    }
+
+    /// Whether a text has one of the stop strings, by its last tokens: a new one can only complete what they begin.
+    fn stop_condition(&self, config: &GenerationConfig) -> Option<StopCondition> {
+        let texts = config.stop_strings.clone().filter(|texts| !texts.is_empty())?;
+        let most = texts.iter().map(String::len).max().unwrap_or(0) + EMPTY;
+        let tokenizer = self.tokenizers.target.clone();
+        Some(StopCondition(Arc::new(move |tokens| {
+            let last = tokenizer.decode(&tokens[tokens.len().saturating_sub(most)..]);
+            last.is_ok_and(|last| texts.iter().any(|text| last.contains(text)))
+        })))
+    }
+
+    /// The tokens that end with a sequence breaker of DRY.
+    fn dry_breakers(&self, config: &GenerationConfig) -> Result<Vec<u32>, Error> {
+        if config.dry_multiplier.is_none_or(|multiplier| multiplier == 0.0) {
+            return Ok(Vec::new());
+        }
+        let default = || ["\n", ":", "\"", "*"].map(str::to_owned).to_vec();
+        let texts = config.dry_sequence_breakers.clone().unwrap_or_else(default);
+        // After a letter, as within a text: at the start it may be another token.
+        let last = |text: &String| Ok(self.tokenizers.target.encode(&format!("a{text}"))?.last().copied());
+        texts.iter().map(last).filter_map(Result::transpose).collect()
     }
 
     /// Forbidden tokens: those that no target has in training. An imported model may generate all its tokens.
@@ -124,7 +144,7 @@ impl Trained {
         let bos = bos.filter(|&id| self.tokenizers.target.is_special(id));
         let own = unknown.iter().copied().chain(bos).filter(|id| post_processor.is_none() && !eos.contains(id));
         let ends = eos.iter().copied().filter(|_| self.is_continuous());
-        own.chain(ends).chain(self.recipe.generation.forbidden.iter().copied()).collect()
+        own.chain(ends).collect()
     }
 
     /// The most tokens that a language model is to read at once: what it was trained on. None for models that reach
@@ -186,7 +206,7 @@ impl Trained {
     /// # Errors
     /// Whatever the model's pass fails with.
     pub fn generate(&self, text: &str) -> Result<String, Error> {
-        let options = self.options(self.strategy(), None, Parallelism::Serial)?;
+        let options = self.options(&GenerationConfig::default(), Parallelism::Serial)?;
         let prompt = match &self.chat {
             Some(_) if self.is_chat_model() => self.prompt(&[Message::new("user", text)])?,
             _ => text.into(),
@@ -287,7 +307,7 @@ impl Trained {
         let (sources, prompts) = if is_language_model { (None, Some(&ids)) } else { (Some(&ids), None) };
         let input = DecodingBatch { rows: numbers, sources, prompts };
         let written = descant_generate::stream(self.model.as_ref(), &self.parameters, tape, input, options, on_token)?;
-        let context = options.context.unwrap_or(usize::MAX).min(positions);
+        let context = options.config.context.unwrap_or(usize::MAX).min(positions);
         let read_by: &Tokenizer = self.tokenizers.source.as_ref().unwrap_or(&self.tokenizers.target);
         let unknown = read_by.special().unknown;
         let text = |hypothesis: Hypothesis, read: &[u32]| {

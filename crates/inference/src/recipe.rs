@@ -19,7 +19,8 @@ mod validate;
 pub use distillation::DistillConfig;
 pub use schema::schema;
 
-use crate::{FinetuneConfig, GenerationConfig};
+use crate::FinetuneConfig;
+use descant_generate::GenerationConfig;
 use descant_hyperparameters::{ClippingConfig, OptimizerConfig, ScheduleConfig};
 use descant_kernels::MatmulPrecision;
 use descant_models::{LossConfig, ModelConfig, ModelKind};

@@ -2,6 +2,7 @@
 
 use crate::family::one_or_several;
 use crate::folder::{CHAT_TEMPLATE, CONFIG, GENERATION, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS};
+use crate::generation_config;
 use crate::template::own_template;
 use crate::tokenizer::marian;
 use crate::weights::{Part, part};
@@ -67,7 +68,10 @@ fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
     let token = |id: u32| tokenizer.token(id);
     let start = if family.reads_a_source() { "decoder_start_token_id" } else { "bos_token_id" };
     let ends = one_or_several(&special.eos);
-    write(GENERATION, pretty(&json!({"eos_token_id": ends, "pad_token_id": special.first_eos(), start: bos})))?;
+    let mut generation = generation_config::write(&trained.recipe.generation, &special.eos);
+    let ids = [("eos_token_id", ends), ("pad_token_id", special.first_eos().into()), (start, bos.into())];
+    generation.extend(ids.map(|(key, id)| (key.to_owned(), id)));
+    write(GENERATION, pretty(&Value::Object(generation)))?;
     let mut described = family.write(config, &special, tokenizer.vocabulary());
     let source = trained.tokenizers.source.as_ref().filter(|source| !Arc::ptr_eq(source, tokenizer));
     if let Some(source) = source.filter(|source| family == Family::Marian && marian::is_writable(source, tokenizer)) {

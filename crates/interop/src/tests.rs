@@ -4,7 +4,7 @@
 use crate::{Family, export, import};
 use descant_autograd::Tape;
 use descant_batch::{Batch, Sequences};
-use descant_generate::Strategy;
+use descant_generate::GenerationConfig;
 use descant_inference::{Recipe, Trained, model};
 use descant_kernels::Parallelism;
 use descant_tensor::DType;
@@ -448,7 +448,9 @@ fn a_real_checkpoint_gives_its_golden_ids_logits_and_text() {
     }
 
     let golden = fs::read_to_string(original.join("greedy_golden.txt")).unwrap();
-    let options = trained.options(Strategy::Greedy, Some(256), Parallelism::Serial).unwrap();
+    let options = trained
+        .options(&GenerationConfig::greedy().with(|config| config.max_new_tokens = Some(256)), Parallelism::Serial)
+        .unwrap();
     let written = trained.generate_batch(&mut tape, &[String::new()], 0.., &options, |_, _| ()).unwrap();
     assert_eq!(written[0][0].text.trim(), golden.trim());
 }

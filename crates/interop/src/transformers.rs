@@ -35,8 +35,7 @@ pub(crate) fn open(folder: &Path, config: &Value) -> Result<Foreign, Error> {
     let settings = Settings::read(folder)?;
     let generation = read_json_if(&folder.join(GENERATION))?;
     let place = folder.join(if generation.is_some() { GENERATION } else { CONFIG });
-    let (defaults, left) = generation_config::read(generation.as_ref(), config, family.reads_a_source())
-        .map_err(|reason| Error::folder(&place, reason))?;
+    let (defaults, left) = generation_config::read(generation.as_ref(), config, family.reads_a_source());
     let of_config = generation.is_none();
     let mut notes: Vec<String> =
         left.into_iter().map(|line| format!("{}: {line}", if of_config { CONFIG } else { GENERATION })).collect();

@@ -1,7 +1,7 @@
 //! Models as others leave them (`tools/foreign_models.py`): imported, they write what their own programs write.
 
 use descant_autograd::Tape;
-use descant_generate::Strategy;
+use descant_generate::GenerationConfig;
 use descant_inference::Trained;
 use descant_interop::{Foreign, export, import};
 use descant_kernels::Parallelism;
@@ -31,8 +31,9 @@ fn imported(folder: &Path) -> Trained {
     Trained::load(&run.path().join("run")).unwrap()
 }
 
-fn write(trained: &Trained, sources: &[String], strategy: Strategy, most: usize) -> Vec<String> {
-    let mut options = trained.options(strategy, Some(most), Parallelism::Serial).unwrap();
+fn write(trained: &Trained, sources: &[String], config: GenerationConfig, most: usize) -> Vec<String> {
+    let mut options =
+        trained.options(&config.with(|config| config.max_new_tokens = Some(most)), Parallelism::Serial).unwrap();
     // As `bad_words_ids` were there.
     let special = trained.tokenizers.target.special();
     options.forbidden.extend(special.unknown.into_iter().chain(special.bos));
@@ -40,12 +41,20 @@ fn write(trained: &Trained, sources: &[String], strategy: Strategy, most: usize)
     written.into_iter().map(|texts| texts[0].text.clone()).collect()
 }
 
+/// Beam search without a length penalty.
+fn beam(width: usize, n_best: usize) -> GenerationConfig {
+    GenerationConfig::beam(width).with(|config| {
+        config.length_penalty = Some(0.0);
+        config.num_return_sequences = Some(n_best);
+    })
+}
+
 #[test]
 fn recurrent_models_of_pytorch_write_what_pytorch_writes() {
     for name in ["pytorch-lstm", "pytorch-gru"] {
         let trained = imported(&reference(name));
         let expected = expected(name);
-        let written = write(&trained, &texts(&expected["sources"]), Strategy::Greedy, 10);
+        let written = write(&trained, &texts(&expected["sources"]), GenerationConfig::greedy(), 10);
         assert_eq!(written, texts(&expected["texts"]), "{name}");
     }
 }
@@ -76,8 +85,8 @@ fn opus_mt_folders_have_their_ids_and_translate_the_same() {
             }
         }
         let sources = texts(&expected["texts"]);
-        assert_eq!(write(&trained, &sources, Strategy::Greedy, 12), texts(&expected["beam1"]), "{name}");
-        let beam = Strategy::Beam { width: 4, length_penalty: 0.0, n_best: 1 };
+        assert_eq!(write(&trained, &sources, GenerationConfig::greedy(), 12), texts(&expected["beam1"]), "{name}");
+        let beam = beam(4, 1);
         assert_eq!(write(&trained, &sources, beam, 12), texts(&expected["beam4"]), "{name}");
         // What is exported are the files of such a folder again.
         let place = tempfile::tempdir().unwrap();
@@ -89,7 +98,7 @@ fn opus_mt_folders_have_their_ids_and_translate_the_same() {
         for text in &sources {
             assert_eq!(ids(&again, text), ids(&trained, text), "{name}: {text:?}");
         }
-        assert_eq!(write(&again, &sources, Strategy::Greedy, 12), texts(&expected["beam1"]), "{name}");
+        assert_eq!(write(&again, &sources, GenerationConfig::greedy(), 12), texts(&expected["beam1"]), "{name}");
     }
 }
 
@@ -102,9 +111,9 @@ fn a_model_of_ctranslate2_writes_its_golden_letters() {
     };
     let trained = imported(&folder);
     let sources = ["آ ت ز م و ن", "آ ز ا"].map(str::to_owned);
-    let beam = Strategy::Beam { width: 2, length_penalty: 0.0, n_best: 1 };
-    for strategy in [Strategy::Greedy, beam] {
-        assert_eq!(write(&trained, &sources[..1], strategy, 20), ["a t z m o n"]);
+    let beam = beam(2, 1);
+    for config in [GenerationConfig::greedy(), beam] {
+        assert_eq!(write(&trained, &sources[..1], config, 20), ["a t z m o n"]);
     }
 }
 

@@ -7,10 +7,9 @@ use crate::prepare::encode;
 use crate::text_layout::resolve_text_layout;
 use crate::{Error, Replicas, SourceModels, Trainer};
 use descant_autograd::Parameters;
+use descant_generate::GenerationConfig;
 use descant_inference::layout::{LAST, TEMPLATE, write};
-use descant_inference::{
-    Estimate, GenerationConfig, Progress, Provenance, Recipe, RunFolder, TrainingLengths, add_model,
-};
+use descant_inference::{Estimate, Progress, Provenance, Recipe, RunFolder, TrainingLengths, add_model};
 use descant_optim::{Optimizer, Schedule, WeightAverage};
 use descant_tensor::DType;
 use descant_text::{Batches, TokenizerConfig};
@@ -62,7 +61,7 @@ impl Trainer {
         if let Some(init) = &init {
             recipe.tokenizer = continued(&init.recipe.tokenizer, &recipe.tokenizer);
             if recipe.generation == GenerationConfig::default() {
-                recipe.generation = GenerationConfig { max_length: None, ..init.recipe.generation.clone() };
+                recipe.generation = init.recipe.generation.clone().with(|config| config.max_new_tokens = None);
             }
             let own = recipe.target_tokenizer.take().unwrap_or_default();
             recipe.target_tokenizer = init.recipe.target_tokenizer.as_ref().map(|theirs| continued(theirs, &own));

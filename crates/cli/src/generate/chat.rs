@@ -1,7 +1,7 @@
 use super::stream::Stream;
 use super::writer::{Writer, asked, only};
 use crate::report::{note, put};
-use descant_generate::Strategy;
+use descant_generate::Mode;
 use descant_inference::Generated;
 use descant_text::Message;
 
@@ -51,10 +51,11 @@ impl Writer {
     fn reply(&mut self, messages: &mut Vec<Message>, system: usize) -> anyhow::Result<Generated> {
         let (trained, options) = (&self.trained, &self.options);
         let mut stream = self.streams.then(|| Stream::new(trained, &[], true)).transpose()?;
-        let is_beam = matches!(options.strategy, Strategy::Beam { .. });
+        let is_beam = options.config.mode() == Mode::Beam;
         // What is written last, a token or the end, is not read.
-        let context = options.context.unwrap_or(usize::MAX).saturating_add(1);
-        let usual = trained.longest_target().unwrap_or(usize::MAX).min(options.max_length).min(context / 2).max(1);
+        let context = options.config.context.unwrap_or(usize::MAX).saturating_add(1);
+        let usual =
+            trained.longest_target().unwrap_or(usize::MAX).min(options.max_new_tokens()).min(context / 2).max(1);
         let (mut wanted, mut attempt) = (1, 0);
         let (mut tokens, mut score) = (Vec::new(), 0.0);
         loop {
@@ -67,14 +68,15 @@ impl Writer {
                 wanted = usual;
                 continue;
             }
-            let left = options.max_length - tokens.len();
+            let left = options.max_new_tokens() - tokens.len();
             let max_length = if may_truncate { left.min(room) } else { left };
-            let forced_end = options.forced_end && max_length == left;
             // Each attempt has draws of its own.
             let numbers = [self.number | attempt << 48];
             let some = options.clone().with(|o| {
-                o.max_length = max_length;
-                o.forced_end = forced_end;
+                o.config.max_new_tokens = Some(max_length);
+                if max_length < left {
+                    o.config.forced_eos_token_id = None;
+                }
             });
             let show = |_, token| stream.iter_mut().for_each(|stream| stream.push(token));
             let written = only(trained.generate_from_ids(&mut self.tape, &[read], &numbers, &some, show)?)?;

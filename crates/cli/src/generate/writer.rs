@@ -193,13 +193,13 @@ impl Tally {
             && options.eos.iter().any(|end| !options.forbidden.contains(end))
         {
             note(format_args!(
-                "{} did not end, and stopped at the limit{} (--max-length N sets another).",
+                "{} did not end, and stopped at the limit{} (--max-new-tokens N sets another).",
                 of(count),
                 first(line)
             ));
         }
         if let (count @ 1.., line) = self.cut {
-            match (options.context, trained.is_language_model()) {
+            match (options.config.context, trained.is_language_model()) {
                 (Some(context), true) => note(format_args!(
                     "{} went beyond the {context} tokens that the model reads at once{}{}: from there on, it read the last of \
                      them alone (--context N changes it).",

@@ -3,7 +3,7 @@
 
 use descant_autograd::{Parameters, Tape};
 use descant_batch::{Batch, Sequences};
-use descant_generate::{DecodingBatch, DecodingOptions, Hypothesis, Strategy, generate};
+use descant_generate::{DecodingBatch, DecodingOptions, GenerationConfig, Hypothesis, generate};
 use descant_kernels::Parallelism;
 use descant_models::{EmbeddingLoss, Generator, LayerKind, LossConfig, ModelConfig, ModelKind, Vocabulary, build};
 use descant_nn::{AttentionScore, Cell, Position, TransformerConfig};
@@ -122,16 +122,20 @@ pub fn after_bos(prompts: &Sequences) -> Sequences {
     all
 }
 
-pub fn options(strategy: Strategy, max_length: usize) -> DecodingOptions {
-    DecodingOptions::new(strategy, max_length, vec![BOS], vec![EOS]).with(|o| o.context_bos = Some(BOS))
+pub fn options(config: GenerationConfig, max_new_tokens: usize) -> DecodingOptions {
+    let config = config.with(|c| c.max_new_tokens = Some(max_new_tokens));
+    DecodingOptions::new(config, vec![BOS], vec![EOS]).with(|o| o.context_bos = Some(BOS))
 }
 
-pub fn beam(width: usize, length_penalty: f64, n_best: usize) -> Strategy {
-    Strategy::Beam { width, length_penalty, n_best }
+pub fn beam(width: usize, length_penalty: f64, n_best: usize) -> GenerationConfig {
+    GenerationConfig::beam(width).with(|c| {
+        c.length_penalty = Some(length_penalty);
+        c.num_return_sequences = Some(n_best);
+    })
 }
 
-pub fn sample(top_k: Option<usize>, top_p: Option<f64>, seed: u64) -> Strategy {
-    Strategy::Sample { temperature: 1.0, top_k, top_p, seed }
+pub fn sample(top_k: Option<usize>, top_p: Option<f64>, seed: u64) -> GenerationConfig {
+    GenerationConfig::sampling(seed).with(|c| (c.top_k, c.top_p) = (top_k, top_p))
 }
 
 impl Model {

@@ -112,8 +112,21 @@ fn misfit<'a>(of: ValueType, value: &'a DeValue<'a>) -> Option<Misfit<'a>> {
             },
             None => value.as_str() == Some("none"),
         },
+        ValueType::Decoding(of) => of.fits(&json(value)),
     };
     (!fits).then_some(all)
+}
+
+/// A value as JSON, which decoding options are checked in.
+fn json(value: &DeValue<'_>) -> serde_json::Value {
+    match value {
+        DeValue::String(text) => text.as_ref().into(),
+        DeValue::Boolean(flag) => (*flag).into(),
+        DeValue::Integer(_) => integer(value).into(),
+        DeValue::Float(_) => number(value).into(),
+        DeValue::Array(items) => items.iter().map(|item| json(item.get_ref())).collect(),
+        DeValue::Table(_) | DeValue::Datetime(_) => serde_json::Value::Null,
+    }
 }
 
 /// An integer of TOML, where it is below 2^63.

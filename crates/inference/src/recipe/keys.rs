@@ -4,6 +4,7 @@
 
 mod condition;
 mod data;
+mod generation;
 mod key;
 mod loss;
 mod model;
@@ -34,7 +35,7 @@ pub const SECTIONS: &[Section] = &[
     training::LORA,
     training::DISTILL,
     training::TRAIN,
-    training::GENERATION,
+    generation::GENERATION,
 ];
 
 /// The sections that `kind` tells apart, and the kind of one that does not say it.
@@ -46,8 +47,12 @@ pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
     SECTIONS.iter().flat_map(|section| section.keys)
 }
 
-/// The name that the definitions have: the keys of `[target_tokenizer]` are those of `[tokenizer]`.
+/// The name that the definitions have: the keys of `[target_tokenizer]` are those of `[tokenizer]`, and decoding options have
+/// had other names.
 pub fn canonical(name: &str) -> &str {
+    if let Some(key) = generation::renamed(name) {
+        return key;
+    }
     let is_tokenizer = |own: &&str| *own == "tokenizer" || own.starts_with("tokenizer.");
     name.strip_prefix("target_").filter(is_tokenizer).unwrap_or(name)
 }

@@ -1,6 +1,6 @@
 //! The keys as a JSON schema, by which editors complete and check recipes.
 
-use super::keys::{Key, Range, SECTIONS, Section, ValueType, section};
+use super::keys::{Key, SECTIONS, Section, ValueType, section};
 use serde_json::{Map, Value, json};
 
 /// The JSON schema (draft 7) of recipes.
@@ -57,8 +57,8 @@ fn value_type(of: ValueType) -> Value {
     let text = || json!({"type": "string"});
     let index = || json!({"type": "integer", "minimum": 0});
     match of {
-        ValueType::Integer(range) => number("integer", range),
-        ValueType::Number(range) => number("number", range),
+        ValueType::Integer(range) => range.json_schema("integer"),
+        ValueType::Number(range) => range.json_schema("number"),
         ValueType::Flag => json!({"type": "boolean"}),
         ValueType::Text => text(),
         ValueType::Choice(words) => json!({"type": "string", "enum": words}),
@@ -66,24 +66,14 @@ fn value_type(of: ValueType) -> Value {
         ValueType::TextList => list(text()),
         ValueType::TokenIds => json!({"anyOf": [index(), list(index())]}),
         ValueType::IntegerPair => pair(index()),
-        ValueType::NumberPair(range) => pair(number("number", range)),
+        ValueType::NumberPair(range) => pair(range.json_schema("number")),
         ValueType::IntegerList => list(index()),
-        ValueType::NumberTable(range) => json!({"type": "object", "additionalProperties": number("number", range)}),
+        ValueType::NumberTable(range) => json!({"type": "object", "additionalProperties": range.json_schema("number")}),
         ValueType::Clip(range) => {
-            let limit = || number("number", range);
+            let limit = || range.json_schema("number");
             let by = |name: &str| json!({"type": "object", "properties": {name: limit()}, "required": [name], "additionalProperties": false});
             json!({"anyOf": [by("norm"), by("value"), {"type": "string", "enum": ["none"]}]})
         }
+        ValueType::Decoding(of) => of.json_schema(),
     }
-}
-
-fn number(of: &str, range: Range) -> Value {
-    let Range { min, above_min, max, below_max } = range;
-    let bound = |value: f64| if value.fract() == 0.0 { json!(value as i64) } else { json!(value) };
-    let mut schema = json!({"type": of});
-    schema[if above_min { "exclusiveMinimum" } else { "minimum" }] = bound(min);
-    if max.is_finite() {
-        schema[if below_max { "exclusiveMaximum" } else { "maximum" }] = bound(max);
-    }
-    schema
 }

@@ -2,6 +2,7 @@
 
 use super::keys::{self, ValueType};
 use super::*;
+use descant_generate::OPTIONS;
 use std::collections::BTreeSet;
 
 const PAIRS: &str = "[data]\ntrain = \"pairs.tsv\"\n[model]\nkind = \"encoder-decoder\"\n";
@@ -30,6 +31,24 @@ fn names(table: &toml::Table, prefix: &str, found: &mut BTreeSet<String>) {
     }
 }
 
+/// All decoding options that the recipe below does not have, or has by a name that they had before.
+fn generation() -> String {
+    use descant_generate::ValueType::{BiasedSequences, Choice, Integer, Number, StartAndFactor, TokenSequences};
+    let value = |of| match of {
+        Integer(range) | Number(range) => (range.min.clamp(0.0, 9.0).ceil() as u64).to_string(),
+        Choice(words) => format!("{:?}", words[0]),
+        BiasedSequences => "[[[1, 2], -1.5]]".to_owned(),
+        StartAndFactor => "[3, 1.5]".to_owned(),
+        TokenSequences => "[[3, 4]]".to_owned(),
+        descant_generate::ValueType::Texts => "[\".\"]".to_owned(),
+        descant_generate::ValueType::TokenIds => "[7]".to_owned(),
+        _ => "true".to_owned(),
+    };
+    let given = ["length_penalty", "temperature", "top_k", "top_p"];
+    let others = OPTIONS.iter().filter(|option| option.aliases.is_empty() && !given.contains(&option.name));
+    others.map(|option| format!("{} = {}\n", option.name, value(option.value))).collect()
+}
+
 /// One recipe with every table, for each kind.
 fn every() -> Vec<Recipe> {
     let all = "init = \"base\"\n[bench]\nvocabulary = 9\nbatch = 1\nlength = 2\n[data]\ntrain = \"a.tsv\"\n\
@@ -39,7 +58,7 @@ fn every() -> Vec<Recipe> {
         [finetune]\ntrain = [\"a\"]\nfreeze = [\"b\"]\nrates = { c = 2.0 }\n\
         [finetune.lora]\nrank = 2\nalpha = 2.0\ntargets = [\"d\"]\n[distill]\nteacher = \"t\"\nchecksum = 4\n\
         [train]\nsteps = 3\n[generation]\nbeam = 2\nlength_penalty = 1.0\nsample = false\ntemperature = 0.5\ntop_k = 3\ntop_p = 0.5\n\
-        max_length = 9\nforbidden = [4]\nforced_beginning = [5]\n";
+        max_length = 9\nforbidden = [4]\nforced_beginning = [5]\nforced_end = true\nn_best = 2\n";
     let model = "[model]\nkind = \"encoder-decoder\"\nencoder = \"transformer\"\nattention = \"dot\"\nbridge = \"zero\"\n\
         output_soft_cap = 30.0\norigin = \"bart\"\n[model.transformer]\nqk_norm = \"head\"\nfull_layers = [1]\nlocal_rotary_base = 100.0\n\
         query_pre_attn_scalar = 8.0\nattention_soft_cap = 50.0\nkey_value_heads = 2\nhead_width = 4\nfeed_forward = 8\nwindow = 3\nattention_bias = true\n\
@@ -64,7 +83,7 @@ fn every() -> Vec<Recipe> {
         .map(|i| {
             let (loss, schedule, optimizer) = (losses[i % 2], schedules[i], optimizers[i % 6]);
             let kinds = format!("[loss]\n{loss}\n[schedule]\n{schedule}\n[optimizer]\nkind = \"{optimizer}\"\n");
-            toml::from_str(&format!("{all}{model}{kinds}")).unwrap()
+            toml::from_str(&format!("{all}{}{model}{kinds}", generation())).unwrap()
         })
         .collect()
 }

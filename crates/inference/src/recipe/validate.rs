@@ -11,7 +11,7 @@ impl Recipe {
     /// The key, its value, and what it may be.
     pub fn validate(&self) -> Result<(), String> {
         check_all(&toml::Table::try_from(self).map_err(|error| error.to_string())?)?;
-        self.generation.validate()?;
+        self.generation.validate().map_err(|reason| format!("generation.{reason}"))?;
         self.validate_data()?;
         // Before tokenizers are trained, which may take minutes.
         self.model.validate_sizes()?;

@@ -4,7 +4,7 @@ use super::Family;
 use crate::tests::{FAMILIES, copy, edit, numbers, reference, sequences};
 use crate::{export, import};
 use descant_autograd::Tape;
-use descant_generate::{DecodingBatch, DecodingOptions, Strategy, generate};
+use descant_generate::{DecodingBatch, DecodingOptions, GenerationConfig, generate};
 use descant_inference::{Recipe, Trained};
 use descant_models::Tie;
 use safetensors::SafeTensors;
@@ -16,6 +16,14 @@ fn imported(name: &str, folder: &Path) -> Trained {
     let run = folder.join("run");
     import(&reference(name), &run).unwrap_or_else(|error| panic!("{name}: {error}"));
     Trained::load(&run).unwrap()
+}
+
+/// Beam search without a length penalty.
+fn beam(width: usize, n_best: usize) -> GenerationConfig {
+    GenerationConfig::beam(width).with(|config| {
+        config.length_penalty = Some(0.0);
+        config.num_return_sequences = Some(n_best);
+    })
 }
 
 #[test]
@@ -30,11 +38,11 @@ fn texts_are_those_of_transformers() {
         let [sources, prompts] =
             [false, true].map(|is_prompt| (trained.is_language_model() == is_prompt).then_some(&prompts));
         let input = DecodingBatch { rows: &rows, sources, prompts };
-        let strategies =
-            [("greedy", Strategy::Greedy), ("beams", Strategy::Beam { width: 4, length_penalty: 0.0, n_best: 4 })];
-        for (key, strategy) in strategies {
+        let modes = [("greedy", GenerationConfig::greedy()), ("beams", beam(4, 4))];
+        for (key, config) in modes {
             let width = file.tensor(key).unwrap().shape()[1];
-            let options = DecodingOptions::new(strategy, width, vec![1], vec![2]);
+            let options =
+                DecodingOptions::new(config.with(|config| config.max_new_tokens = Some(width)), vec![1], vec![2]);
             let mut tape = Tape::new();
             let written = generate(&*trained.model, &trained.parameters, &mut tape, input, &options).unwrap();
             for (row, expected) in numbers(&file, key).chunks(width).enumerate() {

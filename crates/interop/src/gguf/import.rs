@@ -9,8 +9,8 @@ use crate::tensors::{Tensor, TensorFile, gguf, unreadable};
 use crate::tokenizer::Settings;
 use crate::weights::Weights;
 use crate::{Error, Family};
-use descant_generate::Ranking;
-use descant_inference::{GenerationConfig, Recipe, Tokenizers};
+use descant_generate::{GenerationConfig, Ranking};
+use descant_inference::{Recipe, Tokenizers};
 use descant_text::{TokenizerConfig, open_file};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -46,7 +46,7 @@ pub(crate) fn open(path: &Path) -> Result<Foreign, Error> {
     let tokenizer = tokenizer.map_err(|error| wrong(error.to_string()))?;
     let recipe = Recipe {
         tokenizer: TokenizerConfig { special: Some(special.clone()), ..TokenizerConfig::default() },
-        generation: GenerationConfig { ranking: Ranking::Tokens, ..GenerationConfig::default() },
+        generation: GenerationConfig::default().with(|config| config.ranking = Some(Ranking::Tokens)),
         ..Recipe::of(model)
     };
     let names: HashMap<String, String> = family

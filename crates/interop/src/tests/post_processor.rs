@@ -4,7 +4,7 @@
 use super::edit;
 use crate::{GgufType, export, export_gguf, import};
 use descant_autograd::Tape;
-use descant_generate::Strategy;
+use descant_generate::GenerationConfig;
 use descant_inference::{Generated, Trained};
 use descant_kernels::Parallelism;
 use descant_text::{ChatTemplate, Message, SpecialTokens, Tokenizer};
@@ -75,13 +75,13 @@ fn load(folder: &Path, run: &str) -> Trained {
     Trained::load(&run).unwrap()
 }
 
-fn write(trained: &Trained, text: &str, strategy: Strategy) -> Vec<Generated> {
-    let options = trained.options(strategy, Some(8), Parallelism::Serial).unwrap();
+fn write(trained: &Trained, text: &str, config: GenerationConfig) -> Vec<Generated> {
+    let options = trained.options(&config.with(|config| config.max_new_tokens = Some(8)), Parallelism::Serial).unwrap();
     trained.generate_batch(&mut Tape::new(), &[text.to_owned()], 0.., &options, |_, _| ()).unwrap().remove(0)
 }
 
 fn greedy(trained: &Trained, text: &str) -> String {
-    write(trained, text, Strategy::Greedy).remove(0).text.trim().to_owned()
+    write(trained, text, GenerationConfig::greedy()).remove(0).text.trim().to_owned()
 }
 
 fn post_processor(folder: &Path, before: &[usize], after: &[usize]) {
@@ -95,6 +95,14 @@ fn post_processor(folder: &Path, before: &[usize], after: &[usize]) {
         .collect();
     let template = json!({"type": "TemplateProcessing", "single": single, "pair": text, "special_tokens": tokens});
     edit(&folder.join("tokenizer.json"), |json| json["post_processor"] = template);
+}
+
+/// Beam search without a length penalty.
+fn beam(width: usize, n_best: usize) -> GenerationConfig {
+    GenerationConfig::beam(width).with(|config| {
+        config.length_penalty = Some(0.0);
+        config.num_return_sequences = Some(n_best);
+    })
 }
 
 #[test]
@@ -129,7 +137,6 @@ fn every_end_ends_a_text_in_every_search() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("model");
     table(&folder, WAYS);
-    let beam = Strategy::Beam { width: 2, length_penalty: 0.0, n_best: 2 };
     let one = load(&folder, "one");
     assert_eq!(greedy(&one, "down"), "<stop> up");
     for (i, place) in ["config.json", "generation_config.json"].into_iter().enumerate() {
@@ -137,7 +144,7 @@ fn every_end_ends_a_text_in_every_search() {
         edit(&folder.join(place), |json| json["eos_token_id"] = json!([2, 3]));
         let trained = load(&folder, &format!("several-{i}"));
         assert_eq!(greedy(&trained, "down"), "");
-        let found = write(&trained, "ask", beam);
+        let found = write(&trained, "ask", beam(2, 2));
         // 0.4 for up, and 0.6 × 0.45 for left down.
         assert_eq!(found.iter().map(|one| one.text.trim()).collect::<Vec<_>>(), ["up", "left down"]);
         assert!(found.iter().all(|one| one.finished));
@@ -152,7 +159,8 @@ fn beams_of_imported_models_are_ranked_as_in_transformers() {
     fs::write(folder.join("generation_config.json"), r#"{"eos_token_id": [2, 3]}"#).unwrap();
     let trained = load(&folder, "run");
     let scores = |length_penalty: f64| -> Vec<(String, f64)> {
-        let found = write(&trained, "ask ask ask", Strategy::Beam { width: 3, length_penalty, n_best: 3 });
+        let found =
+            write(&trained, "ask ask ask", beam(3, 3).with(|config| config.length_penalty = Some(length_penalty)));
         found.into_iter().map(|one| (one.text.trim().to_owned(), one.score)).collect()
     };
     let ways = [
@@ -179,11 +187,11 @@ fn forbidden_and_forced_tokens_are_those_of_the_folder() {
     let folder = place.path().join("model");
     table(&folder, WAYS);
     let generation = json!({"eos_token_id": [2, 3], "bad_words_ids": [[6]], "forced_eos_token_id": 2, "num_beams": 2,
-        "max_new_tokens": 3, "repetition_penalty": 1.1});
+        "max_new_tokens": 3, "repetition_penalty": 1.1, "renormalize_logits": true});
     fs::write(folder.join("generation_config.json"), generation.to_string()).unwrap();
     let trained = load(&folder, "run");
     // Without left, up is certain.
-    let options = trained.options(trained.strategy(), None, Parallelism::Serial).unwrap();
+    let options = trained.options(&GenerationConfig::default(), Parallelism::Serial).unwrap();
     let found = trained
         .generate_batch(&mut Tape::new(), &["ask".to_owned()], 0.., &options, |_, _| ())
         .unwrap()
@@ -191,11 +199,17 @@ fn forbidden_and_forced_tokens_are_those_of_the_folder() {
         .remove(0);
     assert_eq!((found.text.trim(), found.finished), ("up", true));
     assert!(found.score.abs() < 1e-5, "{}", found.score);
+    // As transformers scores where nothing says otherwise.
+    edit(&folder.join("generation_config.json"), |json| json["renormalize_logits"] = Value::Null);
+    let trained = load(&folder, "plain");
+    let options = trained.options(&GenerationConfig::default(), Parallelism::Serial).unwrap();
+    let found = trained.generate_batch(&mut Tape::new(), &["ask".to_owned()], 0.., &options, |_, _| ()).unwrap();
+    assert!((found[0][0].score - 0.4_f64.ln() / 2.0).abs() < 1e-5, "{}", found[0][0].score);
     // The end takes the last place, whatever its probability.
     edit(&folder.join("generation_config.json"), |json| json["bad_words_ids"] = Value::Null);
     edit(&folder.join("generation_config.json"), |json| json["max_new_tokens"] = json!(2));
     let trained = load(&folder, "forced");
-    let options = trained.options(Strategy::Greedy, None, Parallelism::Serial).unwrap();
+    let options = trained.options(&GenerationConfig::greedy(), Parallelism::Serial).unwrap();
     let found = trained
         .generate_batch(&mut Tape::new(), &["ask".to_owned()], 0.., &options, |_, _| ())
         .unwrap()

@@ -1,9 +1,10 @@
 //! What may change when a training is resumed: some keys of its recipe. All else, tokenizers and the other keys, must be the
 //! same as at its start.
 
+use descant_generate::GenerationConfig;
 use descant_inference::difference::{Difference, MAY_CHANGE};
 use descant_inference::layout::RECIPE;
-use descant_inference::{Error, GenerationConfig, Recipe, quoted};
+use descant_inference::{Error, Recipe, quoted};
 use descant_text::read_text;
 use serde_json::Value;
 use std::fs;

@@ -1,6 +1,7 @@
 //! The definition of a key: type and range of its value, default, text, and the recipes that it has an effect in.
 
 use super::condition::{ALWAYS, Condition};
+pub use descant_generate::Range;
 
 /// A key of a recipe.
 #[derive(Clone, Copy, Debug)]
@@ -63,29 +64,18 @@ pub enum ValueType {
     NumberTable(Range),
     /// `{ norm = … }`, `{ value = … }` or `"none"`.
     Clip(Range),
-}
-
-/// The numbers that a key takes. All of them are finite.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Range {
-    /// The lower bound.
-    pub min: f64,
-    /// Whether the lower bound itself is excluded.
-    pub above_min: bool,
-    /// The upper bound; infinite for none.
-    pub max: f64,
-    /// Whether the upper bound itself is excluded.
-    pub below_max: bool,
+    /// What no other key takes than a decoding option.
+    Decoding(descant_generate::ValueType),
 }
 
 /// From a number on.
 pub(super) const fn from(min: f64) -> Range {
-    Range { min, above_min: false, max: f64::INFINITY, below_max: true }
+    Range::from(min)
 }
 
 /// Above a number.
 pub(super) const fn above(min: f64) -> Range {
-    Range { min, above_min: true, max: f64::INFINITY, below_max: true }
+    Range::above(min)
 }
 
 // Ranges and words that several sections have.
@@ -97,38 +87,6 @@ pub(super) const SHARE: Range = from(0.0).below(1.0);
 /// A share that may be all.
 pub(super) const WHOLE_SHARE: Range = from(0.0).to(1.0);
 pub(super) const REQUIRED: &str = "(required)";
-
-impl Range {
-    /// Up to a number, and that too.
-    pub(super) const fn to(self, max: f64) -> Self {
-        Self { max, below_max: false, ..self }
-    }
-
-    /// Up to a number, without it.
-    pub(super) const fn below(self, max: f64) -> Self {
-        Self { max, below_max: true, ..self }
-    }
-
-    /// Whether a number is in it.
-    pub fn contains(self, number: f64) -> bool {
-        let low = if self.above_min { number > self.min } else { number >= self.min };
-        let high = if self.below_max { number < self.max } else { number <= self.max };
-        low && high
-    }
-
-    /// In words: `1 or more`, `from 0 to below 1`.
-    pub fn words(self) -> String {
-        let Self { min, above_min, max, below_max } = self;
-        match (above_min, below_max) {
-            (false, _) if max.is_infinite() => format!("{min} or more"),
-            (true, _) if max.is_infinite() => format!("above {min}"),
-            (false, false) => format!("from {min} to {max}"),
-            (false, true) => format!("from {min} to below {max}"),
-            (true, false) => format!("above {min}, to {max}"),
-            (true, true) => format!("between {min} and {max}"),
-        }
-    }
-}
 
 impl ValueType {
     /// What is expected, in words.
@@ -154,6 +112,7 @@ impl ValueType {
             Self::Clip(range) => {
                 format!("{{ norm = 1.0 }}, {{ value = 0.5 }} or \"none\", the number {}", range.words())
             }
+            Self::Decoding(of) => of.words(),
         }
     }
 }

@@ -1,6 +1,6 @@
 use super::condition::{BY_TOKENS, STREAM};
 use super::key::{ABOVE_0, FROM_0, FROM_1, Key, REQUIRED, SHARE, Section, ValueType, WHOLE_SHARE, above, from};
-use ValueType::{Choice, Clip, Flag, Integer, Number, NumberPair, NumberTable, Text, TextList, TokenIds};
+use ValueType::{Choice, Clip, Flag, Integer, Number, NumberPair, NumberTable, Text, TextList};
 
 pub(super) const OPTIMIZER: Section = Section {
     name: "optimizer",
@@ -258,54 +258,5 @@ pub(super) const TRAIN: Section = Section {
             "0",
             "Early stopping: validations without improvement before training ends; 0 for never.",
         ),
-    ],
-};
-
-pub(super) const GENERATION: Section = Section {
-    name: "generation",
-    help: "Default decoding options; an import takes them from generation_config.json.",
-    keys: &[
-        Key::new("generation.beam", Integer(from(1.0).to(65_536.0)), "(none)", "Beam search of this width."),
-        Key::new(
-            "generation.length_penalty",
-            Number(FROM_0),
-            "(gnmt 0.6, tokens 1.0)",
-            "Length penalty of a beam search.",
-        ),
-        Key::new(
-            "generation.ranking",
-            Choice(&["gnmt", "tokens"]),
-            "\"gnmt\"",
-            "What a beam search divides log probabilities by: gnmt, ((5 + tokens) / 6)^length_penalty; tokens, as \
-             transformers, tokens^length_penalty.",
-        ),
-        Key::new("generation.sample", Flag, "(models that continue a text)", "Sampling, or greedy decoding."),
-        Key::new("generation.temperature", Number(from(0.001)), "1.0", "Softmax temperature of sampling."),
-        Key::new(
-            "generation.top_k",
-            Integer(FROM_1),
-            "(all)",
-            "Top-k sampling: only from this many most likely tokens.",
-        ),
-        Key::new(
-            "generation.top_p",
-            Number(above(0.0).to(1.0)),
-            "(all)",
-            "Top-p (nucleus) sampling: only from the most likely tokens that together have this probability.",
-        ),
-        Key::new(
-            "generation.max_length",
-            Integer(FROM_1),
-            "(as training showed)",
-            "The most tokens that are generated.",
-        ),
-        Key::new("generation.forbidden", TokenIds, "[]", "Ids that are never generated."),
-        Key::new(
-            "generation.forced_beginning",
-            TokenIds,
-            "[]",
-            "Ids that a decoder generates first, whatever their probability.",
-        ),
-        Key::new("generation.forced_end", Flag, "false", "Whether the last token that max_length allows is EOS."),
     ],
 };

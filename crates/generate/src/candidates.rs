@@ -55,15 +55,22 @@ impl TopK {
         }
     }
 
-    /// The likeliest, in descending order.
+    /// The most likely, in descending order.
     pub(crate) fn sorted(&mut self) -> &[Candidate] {
         self.cut();
         self.candidates.sort_unstable_by(likeliest_first);
         &self.candidates
     }
 
-    /// All of them in the order pushed: for a size that was never reached.
-    pub(crate) fn all(&self) -> &[Candidate] {
+    /// As many drawn without replacement by their probability, in descending order: the largest after a Gumbel variable is
+    /// added to each. For a size that was never reached.
+    pub(crate) fn drawn(&mut self, count: usize, mut unit: impl FnMut() -> f64) -> &[Candidate] {
+        let gumbel = |unit: f64| -(-unit.max(f64::MIN_POSITIVE).ln()).ln();
+        let each = self.candidates.drain(..);
+        let mut keyed: Vec<(f64, Candidate)> = each.map(|one| (one.log_probability + gumbel(unit()), one)).collect();
+        keyed.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+        self.candidates.extend(keyed.into_iter().take(count).map(|(_, candidate)| candidate));
+        self.candidates.sort_unstable_by(likeliest_first);
         &self.candidates
     }
 }

@@ -1,0 +1,98 @@
+use crate::DecodingOptions;
+use crate::hypothesis::{Hypothesis, PartialHypothesis};
+use crate::scorer::{Row, Scorer};
+use descant_tensor::Element;
+
+/// Contrastive search (Su et al. 2022, arXiv 2202.06417) for one row: of the k most likely tokens, the one whose probability is
+/// high and whose hidden state is least like those before it. The model reads all k, then one is chosen.
+#[derive(Debug)]
+pub(crate) struct ContrastiveSearch {
+    /// The text with each of the k tokens, which the model is to read; the text alone before the first token.
+    pub(crate) live: Vec<PartialHypothesis>,
+    /// Of each of them, the probability of its last token.
+    probabilities: Vec<f64>,
+    /// The hidden states of the prompt and the text, of length 1.
+    history: Vec<Vec<f64>>,
+    text: PartialHypothesis,
+    ended: Option<Hypothesis>,
+    k: usize,
+    alpha: f64,
+}
+
+impl ContrastiveSearch {
+    pub(crate) fn new(options: &DecodingOptions) -> Self {
+        let (k, alpha) = (options.config.top_k.unwrap_or(1), options.config.penalty_alpha.unwrap_or_default());
+        let (live, text) = (vec![PartialHypothesis::default()], PartialHypothesis::default());
+        Self { live, probabilities: Vec::new(), history: Vec::new(), text, ended: None, k, alpha }
+    }
+
+    /// Takes the hidden state of a token of the prompt. When a full context is read anew, its states are known.
+    pub(crate) fn observe(&mut self, state: Vec<f64>) {
+        if self.live.iter().all(|live| live.tokens.is_empty()) {
+            self.history.push(normalized(state));
+        }
+    }
+
+    /// Chooses one of the tokens that the model has read, and finds the next k.
+    pub(crate) fn advance<E: Element>(
+        &mut self,
+        row: &Row,
+        scorer: &mut Scorer,
+        (scores, hidden): (&[E], Vec<Vec<f64>>),
+        options: &DecodingOptions,
+    ) -> Option<u32> {
+        let live = std::mem::take(&mut self.live);
+        let width = scores.len() / live.len();
+        let states: Vec<Vec<f64>> = hidden.into_iter().map(normalized).collect();
+        let likeness = |state: &Vec<f64>| {
+            let cosines = self.history.iter().map(|other| other.iter().zip(state).map(|(a, b)| a * b).sum());
+            cosines.fold(f64::NEG_INFINITY, f64::max)
+        };
+        let value =
+            |(state, probability): (&Vec<f64>, &f64)| (1.0 - self.alpha) * probability - self.alpha * likeness(state);
+        let values: Vec<f64> = states.iter().zip(&self.probabilities).map(value).collect();
+        // Before the first token there is nothing to choose. Among equals the first.
+        let best = (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best });
+        let chosen = live[best].tokens.last().copied();
+        let is_eos = chosen.is_some_and(|token| options.eos.contains(&token));
+        self.text = live[best].clone();
+        // Of the prompt, all states are known.
+        self.history.extend(states.into_iter().nth(best).filter(|_| chosen.is_some()));
+        let finished = is_eos || chosen.is_some() && options.stops(&self.text.tokens);
+        if is_eos {
+            self.text.tokens.pop();
+        }
+        if finished || self.text.tokens.len() >= row.limit {
+            self.stop(finished);
+        } else {
+            let scores = &scores[best * width..][..width];
+            let next = scorer.likeliest(row, &self.text, scores, self.k);
+            self.probabilities = next.iter().map(|candidate| candidate.log_probability.exp()).collect();
+            let log = self.text.log_probability;
+            let longer = next.iter().map(|next| self.text.extended(next.token, log + next.log_probability, best));
+            self.live = longer.collect();
+            if self.live.is_empty() {
+                self.stop(false);
+            }
+        }
+        chosen.filter(|_| !is_eos)
+    }
+
+    /// Ends the text as it is.
+    pub(crate) fn stop(&mut self, finished: bool) {
+        self.live.clear();
+        let PartialHypothesis { tokens, log_probability, .. } = std::mem::take(&mut self.text);
+        self.ended = Some(Hypothesis { tokens, score: log_probability, log_probability, finished });
+    }
+
+    pub(crate) fn hypotheses(self) -> Vec<Hypothesis> {
+        self.ended.into_iter().collect()
+    }
+}
+
+/// A vector of length 1 in the same direction.
+fn normalized(mut vector: Vec<f64>) -> Vec<f64> {
+    let norm = vector.iter().map(|x| x * x).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
+    vector.iter_mut().for_each(|x| *x /= norm);
+    vector
+}

@@ -1,0 +1,141 @@
+use crate::{GenerationConfig, LogitsProcessor, Mode};
+use descant_kernels::Parallelism;
+use descant_tensor::Brief;
+use std::fmt;
+use std::sync::Arc;
+
+/// The most tokens of a text, where nothing says so.
+const MOST: usize = 500;
+
+/// Whether the tokens of a text end it, by what they say.
+#[derive(Clone)]
+pub struct StopCondition(pub Arc<Stops>);
+
+type Stops = dyn Fn(&[u32]) -> bool + Send + Sync;
+
+impl fmt::Debug for StopCondition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StopCondition")
+    }
+}
+
+/// Options of [`generate()`](crate::generate()): those of a [`GenerationConfig`], and what follows from the model and its
+/// tokenizer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DecodingOptions {
+    /// How tokens are chosen and when a text ends.
+    pub config: GenerationConfig,
+    /// The source length up to which `max_new_tokens` holds; for longer sources it grows in proportion.
+    pub max_length_source: Option<usize>,
+    /// For each source also at most this times its length, plus ten.
+    pub max_length_ratio: Option<f64>,
+    /// The BOS that a context read anew begins with, as all texts in training did.
+    pub context_bos: Option<u32>,
+    /// The tokens before a row without a prompt: BOS, or the decoder's start token.
+    pub start: Vec<u32>,
+    /// EOS: each of these tokens ends a text. Without any, rows have the full length.
+    pub eos: Vec<u32>,
+    /// Tokens that the model never learnt to write, such as `<unk>` and `<s>`: the others have all the probability.
+    pub forbidden: Vec<u32>,
+    /// The tokens that end a sequence for DRY.
+    pub dry_breakers: Vec<u32>,
+    /// What ends a text beside EOS.
+    pub stop: Option<StopCondition>,
+    /// Processors of your own, which come after those of the configuration, and before the ones of sampling.
+    pub processors: Vec<Arc<dyn LogitsProcessor>>,
+    /// Threads of the GEMMs of a step.
+    pub parallelism: Parallelism,
+}
+
+impl Default for DecodingOptions {
+    /// Greedy, one thread, at most 500 tokens without EOS.
+    fn default() -> Self {
+        Self {
+            config: GenerationConfig::default(),
+            max_length_source: None,
+            max_length_ratio: None,
+            context_bos: None,
+            start: Vec::new(),
+            eos: Vec::new(),
+            forbidden: Vec::new(),
+            dry_breakers: Vec::new(),
+            stop: None,
+            processors: Vec::new(),
+            parallelism: Parallelism::Serial,
+        }
+    }
+}
+
+impl DecodingOptions {
+    /// A text after `start`, ended by any of `eos`; everything else by default.
+    pub fn new(config: GenerationConfig, start: Vec<u32>, eos: Vec<u32>) -> Self {
+        Self { config, start, eos, ..Self::default() }
+    }
+
+    /// The same options after a change, as the struct may gain fields.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// That every number is in its range.
+    ///
+    /// # Errors
+    /// The name, its value, and what it may be.
+    pub fn validate(&self) -> Result<(), String> {
+        self.config.validate()?;
+        match self.max_length_ratio {
+            Some(ratio) if !(ratio.is_finite() && ratio >= 0.0) => {
+                Err(format!("max_length_ratio = {}: expected a number from 0", Brief(ratio)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The most new tokens of a row, where its source does not say another number.
+    pub fn max_new_tokens(&self) -> usize {
+        self.config.max_new_tokens.unwrap_or(MOST)
+    }
+
+    /// The most tokens for a source of this length, or without a source.
+    pub(crate) fn limit(&self, source: Option<usize>) -> usize {
+        let most = self.max_new_tokens();
+        let Some(length) = source else { return most };
+        // A float becomes the nearest integer that there is: nothing overflows.
+        let longer = self.max_length_source.map_or(1.0, |most| (length as f64 / most.max(1) as f64).max(1.0));
+        let most = if longer > 1.0 { (most as f64 * longer).ceil() as usize } else { most };
+        let ratio = self.max_length_ratio.map(|ratio| ((ratio * length as f64).ceil() as usize).saturating_add(10));
+        most.min(ratio.unwrap_or(usize::MAX))
+    }
+
+    /// How many tokens every processor of sampling leaves: a beam search needs one beside the EOS.
+    pub(crate) fn min_tokens_to_keep(&self) -> usize {
+        if self.config.mode() == Mode::Beam { self.eos.len().max(1) + 1 } else { 1 }
+    }
+
+    /// Whether these tokens end a text, by what they say.
+    pub(crate) fn stops(&self, tokens: &[u32]) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop.0(tokens))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_follows_the_source_up_to_the_maximum() {
+        let of = |most| GenerationConfig { max_new_tokens: Some(most), ..GenerationConfig::greedy() };
+        let options = DecodingOptions { max_length_ratio: Some(1.5), ..DecodingOptions::new(of(20), vec![0], vec![1]) };
+        assert_eq!([Some(0), Some(3), Some(100), None].map(|length| options.limit(length)), [10, 15, 20, 20]);
+        let longer = DecodingOptions { max_length_source: Some(50), ..options.clone() };
+        assert_eq!([Some(3), Some(50), Some(100), None].map(|length| longer.limit(length)), [15, 20, 40, 20]);
+        // No number is too large to be a limit.
+        let huge = DecodingOptions { config: of(usize::MAX), max_length_ratio: Some(1e300), ..options.clone() };
+        assert_eq!(huge.limit(Some(2)), usize::MAX);
+        let error = DecodingOptions { max_length_ratio: Some(f64::NAN), ..options }.validate().unwrap_err();
+        assert!(error.starts_with("max_length_ratio = NaN: expected"), "{error}");
+    }
+}

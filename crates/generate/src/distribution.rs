@@ -1,0 +1,64 @@
+//! What several processors compute of scores.
+
+/// The largest score; minus infinity where all tokens are forbidden.
+pub(crate) fn largest(scores: &[f64]) -> f64 {
+    scores.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// The logarithm of the sum of the exponentials.
+pub(crate) fn log_sum_exp(scores: &[f64]) -> f64 {
+    let largest = largest(scores);
+    if largest == f64::NEG_INFINITY {
+        return largest;
+    }
+    largest + scores.iter().map(|score| (score - largest).exp()).sum::<f64>().ln()
+}
+
+/// The tokens that are not forbidden, with their log probabilities, the most likely first; among equals the first.
+pub(crate) fn most_likely_first(scores: &[f64]) -> Vec<(usize, f64)> {
+    let total = log_sum_exp(scores);
+    let mut all: Vec<(usize, f64)> = possible(scores).map(|token| (token, scores[token] - total)).collect();
+    all.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    all
+}
+
+/// The tokens that are not forbidden.
+pub(crate) fn possible(scores: &[f64]) -> impl Iterator<Item = usize> {
+    (0..scores.len()).filter(|&token| scores[token] > f64::NEG_INFINITY)
+}
+
+/// The entropy in nats of a distribution by its log probabilities.
+pub(crate) fn entropy(logs: impl Iterator<Item = f64>) -> f64 {
+    logs.map(|log| -log.exp() * log).sum()
+}
+
+/// Forbids all tokens but these.
+pub(crate) fn keep(scores: &mut [f64], tokens: &[(usize, f64)]) {
+    let kept: Vec<(usize, f64)> = tokens.iter().map(|&(token, _)| (token, scores[token])).collect();
+    scores.fill(f64::NEG_INFINITY);
+    kept.into_iter().for_each(|(token, score)| scores[token] = score);
+}
+
+/// Forbids all tokens less likely than a probability, but for the `least` most likely ones.
+pub(crate) fn cut_below(scores: &mut [f64], probability: f64, least: usize) {
+    let log = probability.ln() + log_sum_exp(scores);
+    let mut best: Vec<f64> = Vec::with_capacity(least + 1);
+    for &score in scores.iter() {
+        let at = best.partition_point(|&other| other >= score);
+        if at < least {
+            best.insert(at, score);
+            best.truncate(least);
+        }
+    }
+    let floor = best.last().copied().unwrap_or(f64::NEG_INFINITY).min(log);
+    scores.iter_mut().filter(|score| **score < floor).for_each(|score| *score = f64::NEG_INFINITY);
+}
+
+/// Sets the scores of tokens that there are.
+pub(crate) fn set(scores: &mut [f64], tokens: &[u32], score: f64) {
+    for &token in tokens {
+        if let Some(place) = scores.get_mut(token as usize) {
+            *place = score;
+        }
+    }
+}

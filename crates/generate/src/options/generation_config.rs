@@ -1,0 +1,240 @@
+//! Setting, validating and combining decoding options.
+
+use super::table::{DecodingOption, GenerationConfig, Group, OPTIONS};
+use super::value_type::{ValueType, shown};
+use super::values::{EarlyStopping, ForcedEos, Ranking};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// Default length penalties of [`Ranking::Gnmt`] and [`Ranking::Tokens`], the latter as in `transformers`.
+const PENALTIES: (f64, f64) = (0.6, 1.0);
+
+/// How the next token is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The most likely token; of a continuous output, the nearest.
+    Greedy,
+    /// Tokens drawn by their probability.
+    Sampling,
+    /// Beam search; with `do_sample`, over drawn candidates.
+    Beam,
+    /// Contrastive search.
+    Contrastive,
+}
+
+/// The option of this name, or of this other name.
+pub fn find_option(name: &str) -> Option<&'static DecodingOption> {
+    OPTIONS.iter().find(|option| option.name == name || option.aliases.contains(&name))
+}
+
+impl GenerationConfig {
+    /// Greedy decoding.
+    pub fn greedy() -> Self {
+        Self { num_beams: Some(1), do_sample: Some(false), penalty_alpha: Some(0.0), ..Self::default() }
+    }
+
+    /// Beam search of this width.
+    pub fn beam(width: usize) -> Self {
+        Self { num_beams: Some(width), do_sample: Some(false), ..Self::default() }
+    }
+
+    /// Sampling.
+    pub fn sampling(seed: u64) -> Self {
+        Self { num_beams: Some(1), do_sample: Some(true), seed: Some(seed), ..Self::default() }
+    }
+
+    /// The same after a change.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// Sets an option by its name.
+    ///
+    /// # Errors
+    /// The name, the value, and what it may be.
+    pub fn set(&mut self, name: &str, value: Value) -> Result<(), String> {
+        let option = find_option(name).ok_or_else(|| format!("{name}: there is no such option"))?;
+        let refuse = || format!("{} = {}: expected {}", option.name, shown(&value), option.value.words());
+        if !option.value.fits(&value) {
+            return Err(refuse());
+        }
+        let mut all = self.to_map();
+        all.insert(option.name.to_owned(), value.clone());
+        *self = Self::deserialize(Value::Object(all)).map_err(|_| refuse())?;
+        Ok(())
+    }
+
+    /// Takes an option back, so that it has its default again.
+    pub fn unset(&mut self, name: &str) {
+        let mut all = self.to_map();
+        all.remove(name);
+        // What it had is of the right types.
+        *self = Self::deserialize(Value::Object(all)).unwrap_or_default();
+    }
+
+    /// The options that are set, by name.
+    pub fn to_map(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(map)) => map,
+            _ => Map::new(),
+        }
+    }
+
+    /// These options, and where one is not set, that of `base`.
+    #[must_use]
+    pub fn over(&self, base: &Self) -> Self {
+        let mut all = base.to_map();
+        all.extend(self.to_map());
+        // What both have is of the right types.
+        Self::deserialize(Value::Object(all)).unwrap_or_else(|_| self.clone())
+    }
+
+    /// How the next token is chosen.
+    pub fn mode(&self) -> Mode {
+        match (self.num_beams(), self.do_sample) {
+            (2.., _) => Mode::Beam,
+            (_, Some(true)) => Mode::Sampling,
+            _ if self.penalty_alpha.is_some_and(|alpha| alpha > 0.0) => Mode::Contrastive,
+            _ => Mode::Greedy,
+        }
+    }
+
+    /// Beam width.
+    pub fn num_beams(&self) -> usize {
+        self.num_beams.unwrap_or(1)
+    }
+
+    /// How many texts are returned.
+    pub fn num_return_sequences(&self) -> usize {
+        self.num_return_sequences.unwrap_or(1)
+    }
+
+    /// The length penalty, with its default.
+    pub fn length_penalty(&self) -> f64 {
+        let (gnmt, tokens) = PENALTIES;
+        self.length_penalty.unwrap_or(if self.ranking() == Ranking::Gnmt { gnmt } else { tokens })
+    }
+
+    pub(crate) fn ranking(&self) -> Ranking {
+        self.ranking.unwrap_or_default()
+    }
+
+    pub(crate) fn early_stopping(&self) -> EarlyStopping {
+        self.early_stopping.unwrap_or(match self.ranking() {
+            Ranking::Gnmt => EarlyStopping::Never,
+            Ranking::Tokens => EarlyStopping::False,
+        })
+    }
+
+    /// The tokens that are forced at the limit, where the tokenizer has these EOS.
+    pub(crate) fn forced_eos<'a>(&'a self, eos: &'a [u32]) -> &'a [u32] {
+        match &self.forced_eos_token_id {
+            None | Some(ForcedEos::Own(false)) => &[],
+            Some(ForcedEos::Own(true)) => eos.get(..1).unwrap_or_default(),
+            Some(ForcedEos::Ids(ids)) => &ids.0,
+        }
+    }
+
+    /// That every value is in its range, and that they fit each other.
+    ///
+    /// # Errors
+    /// The name, its value, and what it may be.
+    pub fn validate(&self) -> Result<(), String> {
+        let set = self.to_map();
+        for option in OPTIONS {
+            if let Some(value) = set.get(option.name).filter(|value| !option.value.fits(value)) {
+                return Err(format!("{} = {}: expected {}", option.name, shown(value), option.value.words()));
+            }
+        }
+        self.validate_together()
+    }
+
+    /// That every token that is named is one of a vocabulary of this size.
+    ///
+    /// # Errors
+    /// The option and the first id that is not.
+    pub fn validate_ids(&self, vocabulary: usize) -> Result<(), String> {
+        for (name, value) in self.to_map() {
+            let Some(option) = find_option(&name) else { continue };
+            let unknown = match option.value {
+                ValueType::TokenIds | ValueType::FlagOrTokenIds | ValueType::TokenSequences => {
+                    beyond(&value, vocabulary)
+                }
+                ValueType::BiasedSequences => {
+                    value.as_array().into_iter().flatten().find_map(|item| beyond(&item[0], vocabulary))
+                }
+                _ => None,
+            };
+            if let Some(id) = unknown {
+                return Err(format!("{name}: there is no token {id}: the vocabulary has {vocabulary} tokens, from 0"));
+            }
+        }
+        Ok(())
+    }
+
+    /// That values fit each other.
+    fn validate_together(&self) -> Result<(), String> {
+        let (width, texts) = (self.num_beams(), self.num_return_sequences());
+        let mode = self.mode();
+        match mode {
+            Mode::Beam if texts > width => {
+                return Err(format!("num_return_sequences = {texts}: expected at most num_beams = {width}"));
+            }
+            Mode::Greedy | Mode::Contrastive if texts > 1 => {
+                return Err(format!(
+                    "num_return_sequences = {texts}: expected 1 without num_beams of at least {texts} or do_sample = true"
+                ));
+            }
+            _ => {}
+        }
+        let groups = self.num_beam_groups.unwrap_or(1);
+        if mode == Mode::Beam && groups > 1 {
+            if !width.is_multiple_of(groups) {
+                return Err(format!("num_beam_groups = {groups}: expected a divisor of num_beams = {width}"));
+            }
+            if self.do_sample == Some(true) {
+                return Err("num_beam_groups: expected no do_sample = true beside it".to_owned());
+            }
+        }
+        if mode == Mode::Contrastive && self.top_k.is_none_or(|k| !(2..=1024).contains(&k)) {
+            return Err("penalty_alpha: expected top_k from 2 to 1024 beside it".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The first of some options that has no effect in this mode, and the setting that would give it one.
+    pub fn without_effect(
+        &self,
+        options: impl IntoIterator<Item = &'static DecodingOption>,
+    ) -> Option<(&'static str, &'static str)> {
+        let (mode, samples) = (self.mode(), self.do_sample == Some(true));
+        let needed = |option: &DecodingOption| match (option.group, option.name) {
+            (Group::Beam, "num_beams" | "num_return_sequences") | (Group::Sampling, "do_sample") => None,
+            (Group::Beam, _) | (_, "renormalize_logits") => (mode != Mode::Beam).then_some("num_beams = 2 or more"),
+            (Group::Sampling, "top_k") if mode == Mode::Contrastive => None,
+            (Group::Sampling, _) => (!samples).then_some("do_sample = true"),
+            _ => None,
+        };
+        options.into_iter().find_map(|option| Some((option.name, needed(option)?)))
+    }
+}
+
+/// The first id that a vocabulary of this size does not have.
+fn beyond(ids: &Value, vocabulary: usize) -> Option<u64> {
+    match ids {
+        Value::Array(items) => items.iter().find_map(|item| beyond(item, vocabulary)),
+        value => value.as_u64().filter(|&id| id >= vocabulary as u64),
+    }
+}
+
+/// Whether a value is the default, and so changes nothing.
+pub fn is_neutral(option: &DecodingOption, value: &Value) -> bool {
+    let default = serde_json::from_str::<Value>(option.default).ok();
+    let same = |default: &Value| match (default.as_f64(), value.as_f64()) {
+        (Some(a), Some(b)) => a == b,
+        _ => default == value,
+    };
+    value.is_null() || default.as_ref().is_some_and(same)
+}

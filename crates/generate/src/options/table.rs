@@ -1,0 +1,220 @@
+//! Every decoding option, defined once: name, type, range, default, help and paper. [`GenerationConfig`], validation,
+//! recipe keys, command-line flags, reading and writing of `generation_config.json` and the reference page come from here.
+
+use super::value_type::{Range, ValueType};
+use super::values::{EarlyStopping, ForcedEos, Ranking, TokenIds};
+use serde::{Deserialize, Serialize};
+
+use ValueType::{
+    BiasedSequences, Choice, Flag, FlagOrChoice, FlagOrTokenIds, Integer, Number, StartAndFactor, Texts, TokenSequences,
+};
+
+/// What an option is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// When a text ends.
+    Length,
+    /// Beam search.
+    Beam,
+    /// Sampling.
+    Sampling,
+    /// Repetition.
+    Repetition,
+    /// Single tokens and sequences of tokens.
+    Tokens,
+}
+
+impl Group {
+    /// The heading in help texts.
+    pub const fn heading(self) -> &'static str {
+        match self {
+            Self::Length => "Length",
+            Self::Beam => "Beam search",
+            Self::Sampling => "Sampling",
+            Self::Repetition => "Repetition",
+            Self::Tokens => "Tokens",
+        }
+    }
+}
+
+/// A decoding option.
+#[derive(Clone, Copy, Debug)]
+pub struct DecodingOption {
+    /// Its name, that of `transformers`' `GenerationConfig` where it has the option.
+    pub name: &'static str,
+    /// As a key of a recipe.
+    pub key: &'static str,
+    /// Other names that are read.
+    pub aliases: &'static [&'static str],
+    /// The type of its value, with the range.
+    pub value: ValueType,
+    /// The default: TOML, or words in parentheses.
+    pub default: &'static str,
+    /// What it is about.
+    pub group: Group,
+    /// What it does.
+    pub help: &'static str,
+    /// The paper that describes it; empty for none.
+    pub paper: &'static str,
+}
+
+impl DecodingOption {
+    /// What it does, in a sentence or more.
+    pub fn help(&self) -> &'static str {
+        self.help.trim_start()
+    }
+}
+
+macro_rules! options {
+    ($($group:ident { $(
+        $(#[doc = $help:literal])+
+        $name:ident: $type:ty = $value:expr, $default:literal $(, also [$($alias:literal),+])? $(, by $paper:literal)?;
+    )+ })+) => {
+        /// Decoding options: how tokens are chosen and when a text ends, by the names and meanings of `transformers`'
+        /// `GenerationConfig`. What is not set has its default, or what the model's own configuration says.
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        #[non_exhaustive]
+        pub struct GenerationConfig {
+            $($(
+                $(#[doc = $help])+
+                $(#[doc = concat!(" (", $paper, ")")])?
+                #[serde(skip_serializing_if = "Option::is_none" $($(, alias = $alias)+)?)]
+                pub $name: Option<$type>,
+            )+)+
+        }
+
+        /// All decoding options, group by group.
+        pub const OPTIONS: &[DecodingOption] = &[$($(
+            DecodingOption {
+                name: stringify!($name),
+                key: concat!("generation.", stringify!($name)),
+                aliases: &[$($($alias),+)?],
+                value: $value,
+                default: $default,
+                group: Group::$group,
+                help: concat!($($help),+),
+                paper: concat!($($paper)?),
+            },
+        )+)+];
+    };
+}
+
+/// What may be added to scores: more would leave no other token any probability.
+const BIAS: Range = Range::from(-100.0).to(100.0);
+const FACTOR: Range = Range::from(0.001).to(1000.0);
+const SHARE: Range = Range::above(0.0).to(1.0);
+
+options! {
+    Length {
+        /// Maximum number of new tokens, including EOS: 1.5 times the longest target in training for a source of the same
+        /// length; 500 for a model of one continuous text and for an imported one.
+        max_new_tokens: usize = Integer(Range::from(1.0)), "(as training showed)", also ["max_length"];
+        /// Minimum number of new tokens before EOS.
+        min_new_tokens: usize = Integer(Range::from(0.0)), "0";
+        /// Minimum number of tokens before EOS, the prompt or the decoder's start token included.
+        min_length: usize = Integer(Range::from(0.0)), "0";
+        /// A factor f and the number of new tokens n after which EOS becomes more likely: its score grows by its size times
+        /// (f^i - 1) at the i-th token after them.
+        exponential_decay_length_penalty: (usize, f64) = StartAndFactor, "(none)";
+        /// Texts that end the text in which they appear. They stay in it.
+        stop_strings: Vec<String> = Texts, "[]";
+        /// The token that an encoder-decoder generates first, whatever its probability, or several.
+        forced_bos_token_id: TokenIds = ValueType::TokenIds, "[]", also ["forced_beginning"];
+        /// Whether the last token that the maximum allows is EOS, whatever its probability, or which token it is.
+        forced_eos_token_id: ForcedEos = FlagOrTokenIds, "false", also ["forced_end"];
+        /// Context length: the maximum number of tokens that a language model attends to. Beyond it, generation continues
+        /// from the last half. One continuous text is evaluated in chunks of this length. Relative positions and recurrent
+        /// layers have no limit.
+        context: usize = Integer(Range::from(1.0)), "(the training length)";
+    }
+    Beam {
+        /// Beam search of this width: keep as many of the most likely hypotheses. 1 is greedy decoding, or sampling.
+        num_beams: usize = Integer(Range::from(1.0).to(65_536.0)), "1", also ["beam"], by "Freitag and Al-Onaizan 2017, arXiv 1702.01806";
+        /// Length penalty: the power of the length by which log probabilities are divided, EOS counted as a token; see ranking.
+        length_penalty: f64 = Number(Range::from(-10.0).to(100.0)), "(gnmt 0.6, tokens 1.0)", by "Wu et al. 2016, arXiv 1609.08144";
+        /// What log probabilities are divided by: gnmt, ((5 + tokens) / 6)^length_penalty, finished hypotheses before
+        /// unfinished ones; tokens, as transformers, tokens^length_penalty. Imported models have tokens.
+        ranking: Ranking = Choice(&["gnmt", "tokens"]), "\"gnmt\"";
+        /// When the search stops that has found as many finished hypotheses as the beam is wide: true, at once; false, when
+        /// the best unfinished one would be no better if it ended now; never, when none can become better at any length.
+        early_stopping: EarlyStopping = FlagOrChoice(&["never"]), "(gnmt \"never\", tokens false)", by "Kasai et al. 2022, arXiv 2204.05424";
+        /// Diverse beam search: groups of beams, of which each avoids the tokens that the ones before it have just chosen.
+        num_beam_groups: usize = Integer(Range::from(1.0).to(65_536.0)), "1", by "Vijayakumar et al. 2018, arXiv 1610.02424";
+        /// What a token's score loses in a group for each beam of the groups before that has just chosen it.
+        diversity_penalty: f64 = Number(Range::from(0.0)), "0.0", by "Vijayakumar et al. 2018, arXiv 1610.02424";
+        /// How many texts are returned: the best hypotheses of a beam search, or as many samples.
+        num_return_sequences: usize = Integer(Range::from(1.0).to(65_536.0)), "1", also ["n_best"];
+    }
+    Sampling {
+        /// Sampling: draw tokens by their probability, in place of the most likely one.
+        do_sample: bool = Flag, "(models that continue a text)", also ["sample"];
+        /// Softmax temperature: below 1 for safer text, above 1 for bolder.
+        temperature: f64 = Number(Range::from(0.001)), "1.0";
+        /// Top-k: only the k most likely tokens.
+        top_k: usize = Integer(Range::from(1.0).to(4_294_967_295.0)), "(all)", by "Fan et al. 2018, arXiv 1805.04833";
+        /// Top-p (nucleus): only the fewest most likely tokens that together have this probability.
+        top_p: f64 = Number(SHARE), "1.0", by "Holtzman et al. 2020, arXiv 1904.09751";
+        /// Min-p: only tokens of at least this share of the most likely token's probability.
+        min_p: f64 = Number(Range::from(0.0).to(1.0)), "0.0", by "Nguyen et al. 2024, arXiv 2407.01082";
+        /// Top-H: only the most likely tokens whose entropy together is at most this share of the whole entropy.
+        top_h: f64 = Number(SHARE), "(all)", by "Baghaei Potraghloo et al. 2025, arXiv 2509.02510";
+        /// Locally typical sampling: only the tokens whose information is nearest the entropy, that together have this
+        /// probability.
+        typical_p: f64 = Number(SHARE), "1.0", by "Meister et al. 2023, arXiv 2202.00666";
+        /// Epsilon sampling: only tokens of at least this probability.
+        epsilon_cutoff: f64 = Number(Range::from(0.0).below(1.0)), "0.0", by "Hewitt et al. 2022, arXiv 2210.15191";
+        /// Eta sampling: only tokens of at least the smaller of this and its root times e^-entropy.
+        eta_cutoff: f64 = Number(Range::from(0.0).below(1.0)), "0.0", by "Hewitt et al. 2022, arXiv 2210.15191";
+        /// XTC (exclude top choices): the probability with which all tokens of xtc_threshold or more are left out but the
+        /// least likely of them.
+        xtc_probability: f64 = Number(Range::from(0.0).to(1.0)), "0.0";
+        /// The probability from which a token is a top choice of XTC.
+        xtc_threshold: f64 = Number(SHARE), "0.1";
+        /// Mirostat 2: keep the mean surprise of the drawn tokens, in bits, near this.
+        mirostat_tau: f64 = Number(Range::above(0.0)), "(none)", by "Basu et al. 2021, arXiv 2007.14966";
+        /// The learning rate of Mirostat 2.
+        mirostat_eta: f64 = Number(SHARE), "0.1", by "Basu et al. 2021, arXiv 2007.14966";
+        /// Random seed: the same seed, line and options give the same text.
+        seed: u64 = Integer(Range::from(0.0)), "1";
+    }
+    Repetition {
+        /// What the scores of tokens that the text or its prompt has already are divided by, or multiplied with where they are
+        /// negative.
+        repetition_penalty: f64 = Number(FACTOR), "1.0", by "Keskar et al. 2019, arXiv 1909.05858";
+        /// The same for tokens of the source, the other way round: above 1, they become more likely.
+        encoder_repetition_penalty: f64 = Number(FACTOR), "1.0";
+        /// What the score of a token loses that was generated before.
+        presence_penalty: f64 = Number(BIAS), "0.0";
+        /// What the score of a token loses for each time that it was generated before.
+        frequency_penalty: f64 = Number(BIAS), "0.0";
+        /// N-grams of this many tokens appear only once; 0 for no such limit.
+        no_repeat_ngram_size: usize = Integer(Range::from(0.0)), "0", by "Paulus et al. 2018, arXiv 1705.04304";
+        /// N-grams of the source of this many tokens do not appear; 0 for no such limit.
+        encoder_no_repeat_ngram_size: usize = Integer(Range::from(0.0)), "0";
+        /// DRY (do not repeat yourself): what the score of a token loses that would continue a repeated sequence, times
+        /// dry_base to the power of the tokens beyond dry_allowed_length; 0 for none.
+        dry_multiplier: f64 = Number(Range::from(0.0)), "0.0";
+        /// The base of DRY.
+        dry_base: f64 = Number(Range::from(1.0)), "1.75";
+        /// The length from which a repeated sequence is penalised by DRY.
+        dry_allowed_length: usize = Integer(Range::from(1.0)), "2";
+        /// Texts that end a sequence for DRY.
+        dry_sequence_breakers: Vec<String> = Texts, "[\"\\n\", \":\", \"\\\"\", \"*\"]";
+        /// Contrastive search: the weight of the likeness to earlier tokens against the probability, among the top_k most
+        /// likely tokens.
+        penalty_alpha: f64 = Number(Range::from(0.0).to(1.0)), "0.0", by "Su et al. 2022, arXiv 2202.06417";
+    }
+    Tokens {
+        /// Tokens that are never generated.
+        suppress_tokens: TokenIds = ValueType::TokenIds, "[]", also ["forbidden"];
+        /// Tokens that are not generated first.
+        begin_suppress_tokens: TokenIds = ValueType::TokenIds, "[]";
+        /// Sequences of tokens that are never generated.
+        bad_words_ids: Vec<Vec<u32>> = TokenSequences, "[]";
+        /// Logit bias: what the score of a token gains, or of one that would complete a sequence.
+        sequence_bias: Vec<(Vec<u32>, f64)> = BiasedSequences, "[]";
+        /// Whether the probabilities of a beam search are renormalised over the tokens that the other options leave.
+        renormalize_logits: bool = Flag, "false";
+    }
+}

@@ -1,0 +1,68 @@
+use crate::{Context, DecodingOptions, LogitsProcessor};
+use std::collections::BTreeMap;
+
+/// The longest repeated sequence that is looked for: the penalty of a longer one is as good as infinite.
+const LONGEST: usize = 50;
+
+/// DRY (do not repeat yourself): lowers the scores of tokens that would continue a repeated sequence, the more the longer it
+/// is.
+#[derive(Debug)]
+pub(super) struct Dry {
+    multiplier: f64,
+    base: f64,
+    allowed: usize,
+    breakers: Vec<u32>,
+}
+
+pub(super) fn new(options: &DecodingOptions) -> Option<Dry> {
+    let multiplier = options.config.dry_multiplier.filter(|&multiplier| multiplier > 0.0)?;
+    let (base, allowed) = (options.config.dry_base.unwrap_or(1.75), options.config.dry_allowed_length.unwrap_or(2));
+    Some(Dry { multiplier, base, allowed, breakers: options.dry_breakers.clone() })
+}
+
+impl LogitsProcessor for Dry {
+    fn process(&self, context: &Context<'_>, scores: &mut [f64]) {
+        let tokens = context.tokens;
+        let ends = |token: &u32| self.breakers.contains(token);
+        // Tokens that followed the longest earlier sequences like the one that the text now ends with.
+        let mut longest = BTreeMap::new();
+        for end in 1..tokens.len() {
+            let (next, earlier) = (tokens[end], tokens[..end].iter().rev());
+            let both = earlier.zip(tokens.iter().rev()).take(LONGEST);
+            let length = both.take_while(|(a, b)| a == b && !ends(a)).count();
+            if length >= self.allowed && !ends(&next) {
+                let most = longest.entry(next).or_insert(length);
+                *most = length.max(*most);
+            }
+        }
+        for (token, length) in longest {
+            if let Some(score) = scores.get_mut(token as usize) {
+                *score -= self.multiplier * self.base.powi((length - self.allowed) as i32);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longer_what_would_be_repeated_the_larger_the_penalty() {
+        let dry = Dry { multiplier: 0.5, base: 2.0, allowed: 2, breakers: vec![9] };
+        let penalties = |tokens: &[u32]| {
+            let mut scores = [0.0; 10];
+            let context = Context { source: None, tokens, prompt: 0, limit: 100, draw: 0.0 };
+            dry.process(&context, &mut scores);
+            scores
+        };
+        // 1 2 3 came before, with a 4 after it; 2 3 with a 5.
+        let scores = penalties(&[1, 2, 3, 4, 7, 2, 3, 5, 1, 2, 3]);
+        assert_eq!((scores[4], scores[5]), (-1.0, -0.5));
+        assert_eq!(scores.iter().filter(|score| **score != 0.0).count(), 2);
+        // One token is allowed, a breaker ends a sequence, and is not lowered itself.
+        assert_eq!(penalties(&[3, 4, 3]), [0.0; 10]);
+        assert_eq!(penalties(&[2, 9, 4, 2, 9]), [0.0; 10]);
+        assert_eq!(penalties(&[2, 3, 9, 2, 3]), [0.0; 10]);
+    }
+}

@@ -1,0 +1,32 @@
+use crate::{Context, DecodingOptions, LogitsProcessor};
+
+/// Multiplies the positive scores of tokens in the source, and divides the negative ones.
+#[derive(Debug)]
+pub(super) struct EncoderRepetitionPenalty {
+    penalty: f64,
+}
+
+pub(super) fn new(options: &DecodingOptions) -> Option<EncoderRepetitionPenalty> {
+    let penalty = options.config.encoder_repetition_penalty.filter(|&penalty| penalty != 1.0)?;
+    Some(EncoderRepetitionPenalty { penalty })
+}
+
+impl LogitsProcessor for EncoderRepetitionPenalty {
+    fn process(&self, context: &Context<'_>, scores: &mut [f64]) {
+        // Of a language model, what transformers calls the encoder's input is the prompt.
+        let read = context.source.unwrap_or(&context.tokens[..context.prompt]);
+        penalize(scores, read, 1.0 / self.penalty);
+    }
+}
+
+/// Divides the positive scores of tokens by a penalty, and multiplies the negative ones, each once.
+pub(super) fn penalize(scores: &mut [f64], tokens: &[u32], penalty: f64) {
+    let mut tokens = tokens.to_vec();
+    tokens.sort_unstable();
+    tokens.dedup();
+    for token in tokens {
+        if let Some(score) = scores.get_mut(token as usize) {
+            *score = if *score < 0.0 { *score * penalty } else { *score / penalty };
+        }
+    }
+}

@@ -1,0 +1,33 @@
+use crate::distribution::{entropy, keep, most_likely_first};
+use crate::{Context, DecodingOptions, LogitsProcessor};
+
+/// Keeps the tokens whose information is nearest the entropy, that together have this probability.
+#[derive(Debug)]
+pub(super) struct Typical {
+    probability: f64,
+    least: usize,
+}
+
+pub(super) fn new(options: &DecodingOptions) -> Option<Typical> {
+    let probability = options.config.typical_p.filter(|&probability| probability < 1.0)?;
+    Some(Typical { probability, least: options.min_tokens_to_keep() })
+}
+
+impl LogitsProcessor for Typical {
+    fn process(&self, _: &Context<'_>, scores: &mut [f64]) {
+        let mut tokens = most_likely_first(scores);
+        let entropy = entropy(tokens.iter().map(|&(_, log)| log));
+        let distance = |log: f64| (-log - entropy).abs();
+        tokens.sort_by(|a, b| distance(a.1).total_cmp(&distance(b.1)));
+        let mut sum = 0.0;
+        let before = tokens.iter().take_while(|(_, log)| {
+            sum += log.exp();
+            sum < self.probability
+        });
+        let last = before.count().min(tokens.len().saturating_sub(1));
+        // Those as typical as the last one are kept as well.
+        let Some(most) = tokens.get(last).map(|&(_, log)| distance(log)) else { return };
+        let kept = tokens.partition_point(|&(_, log)| distance(log) <= most).max(self.least).min(tokens.len());
+        keep(scores, &tokens[..kept]);
+    }
+}

@@ -1,0 +1,196 @@
+use crate::candidates::{Candidate, TopK};
+use crate::distribution::log_sum_exp;
+use crate::hypothesis::PartialHypothesis;
+use crate::processors;
+use crate::{Context, DecodingOptions, LogitsProcessor, Mode};
+use descant_tensor::Element;
+use rand_core::Rng;
+use rand_pcg::Pcg64;
+use std::sync::Arc;
+
+/// What every hypothesis of a row begins with, and the most tokens that it may have.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) source: Option<Vec<u32>>,
+    pub(crate) prompt: Vec<u32>,
+    pub(crate) limit: usize,
+}
+
+/// Applies the logits processors to the scores of hypotheses, for all rows; it reuses its buffers.
+#[derive(Debug)]
+pub(crate) struct Scorer {
+    mode: Mode,
+    /// In order, each once.
+    forbidden: Vec<u32>,
+    always: Vec<Arc<dyn LogitsProcessor>>,
+    sampling: Vec<Arc<dyn LogitsProcessor>>,
+    /// Whether a processor reads the random number of the step.
+    draws: bool,
+    top: TopK,
+    scores: Vec<f64>,
+    warped: Vec<f64>,
+    tokens: Vec<u32>,
+}
+
+impl Scorer {
+    pub(crate) fn new(options: &DecodingOptions) -> Self {
+        let mut forbidden = options.forbidden.clone();
+        forbidden.sort_unstable();
+        forbidden.dedup();
+        let [always, sampling] = processors::build(options);
+        let draws = options.config.xtc_probability.is_some() || !options.processors.is_empty();
+        let (top, mode) = (TopK::default(), options.config.mode());
+        let (scores, warped, tokens) = (Vec::new(), Vec::new(), Vec::new());
+        Self { mode, forbidden, always, sampling, draws, top, scores, warped, tokens }
+    }
+
+    /// Whether it is to be given logits, rather than log probabilities.
+    pub(crate) fn reads_logits(&self) -> bool {
+        self.mode != Mode::Beam && !self.always.is_empty()
+    }
+
+    /// Whether it is to be given the hidden states, those of prompts included.
+    pub(crate) fn reads_hidden(&self) -> bool {
+        self.mode == Mode::Contrastive
+    }
+
+    /// The most likely token after one hypothesis, with the log probability of both; none where every token is forbidden.
+    pub(crate) fn most_likely<E: Element>(
+        &mut self,
+        row: &Row,
+        hypothesis: &PartialHypothesis,
+        scores: &[E],
+    ) -> Option<(u32, f64)> {
+        self.top.clear(1);
+        if self.always.is_empty() {
+            let before = hypothesis.log_probability - log_allowed_mass(scores, &self.forbidden);
+            self.top.push_row(0, before, scores, &self.forbidden);
+        } else {
+            let total = self.process(row, hypothesis, scores, 0.0);
+            self.top.push_row(0, hypothesis.log_probability - total, &self.scores, &[]);
+        }
+        self.top.sorted().first().map(|candidate| (candidate.token, candidate.log_probability))
+    }
+
+    /// The `k` most likely tokens after one hypothesis, with their log probabilities alone.
+    pub(crate) fn likeliest<E: Element>(
+        &mut self,
+        row: &Row,
+        hypothesis: &PartialHypothesis,
+        scores: &[E],
+        k: usize,
+    ) -> &[Candidate] {
+        let total = self.process(row, hypothesis, scores, 0.0);
+        self.top.clear(k);
+        self.top.push_row(0, -total, &self.scores, &[]);
+        self.top.sorted()
+    }
+
+    /// The log probabilities of all tokens after one hypothesis, and the scores to draw by: those that the processors of
+    /// sampling left.
+    pub(crate) fn draws_from<E: Element>(
+        &mut self,
+        row: &Row,
+        hypothesis: &PartialHypothesis,
+        scores: &[E],
+        rng: &mut Pcg64,
+    ) -> (&[f64], &mut [f64]) {
+        let draw = if self.draws { unit(rng) } else { 0.0 };
+        let total = self.process(row, hypothesis, scores, draw);
+        self.warped.clone_from(&self.scores);
+        self.scores.iter_mut().for_each(|score| *score -= total);
+        warp(&self.sampling, row, &self.tokens, draw, &mut self.warped);
+        (&self.scores, &mut self.warped)
+    }
+
+    /// The candidates that extend the hypotheses of a beam, `count` of them, the most likely first. `scores[live, V]` are log
+    /// probabilities. The tokens of `chosen` lose a penalty each time that they stand there. With a generator of random
+    /// numbers, candidates are drawn.
+    pub(crate) fn candidates<E: Element>(
+        &mut self,
+        row: &Row,
+        live: &[PartialHypothesis],
+        scores: &[E],
+        count: usize,
+        chosen: (&[u32], f64),
+        rng: Option<&mut Pcg64>,
+    ) -> &[Candidate] {
+        let draw = if self.draws { rng.as_deref().map_or(0.0, |rng| unit(&mut rng.clone())) } else { 0.0 };
+        self.top.clear(if rng.is_some() { usize::MAX } else { count });
+        let rows = scores.chunks_exact((scores.len() / live.len()).max(1));
+        for (parent, (hypothesis, scores)) in live.iter().zip(rows).enumerate() {
+            let before = hypothesis.log_probability;
+            if self.always.is_empty() && self.sampling.is_empty() && chosen.0.is_empty() {
+                let before = before - log_allowed_mass(scores, &self.forbidden);
+                self.top.push_row(parent, before, scores, &self.forbidden);
+                continue;
+            }
+            self.load(row, hypothesis, scores);
+            for &token in chosen.0 {
+                if let Some(score) = self.scores.get_mut(token as usize) {
+                    *score -= chosen.1;
+                }
+            }
+            warp(&self.always, row, &self.tokens, draw, &mut self.scores);
+            warp(&self.sampling, row, &self.tokens, draw, &mut self.scores);
+            self.top.push_row(parent, before, &self.scores, &[]);
+        }
+        match rng {
+            Some(rng) => self.top.drawn(count, || unit(rng)),
+            None => self.top.sorted(),
+        }
+    }
+
+    /// Loads the scores of a hypothesis, without forbidden tokens; log probabilities are renormalised over the others.
+    fn load<E: Element>(&mut self, row: &Row, hypothesis: &PartialHypothesis, scores: &[E]) {
+        self.scores.clear();
+        self.scores.extend(scores.iter().map(|score| score.f64()));
+        for &token in &self.forbidden {
+            if let Some(score) = self.scores.get_mut(token as usize) {
+                *score = f64::NEG_INFINITY;
+            }
+        }
+        if self.mode == Mode::Beam {
+            let mass = log_allowed_mass(scores, &self.forbidden);
+            self.scores.iter_mut().for_each(|score| *score -= mass);
+        }
+        self.tokens.clear();
+        self.tokens.extend_from_slice(&row.prompt);
+        self.tokens.extend_from_slice(&hypothesis.tokens);
+    }
+
+    /// Leaves the processed scores of a hypothesis, and returns the logarithm of the sum of their exponentials.
+    fn process<E: Element>(&mut self, row: &Row, hypothesis: &PartialHypothesis, scores: &[E], draw: f64) -> f64 {
+        self.load(row, hypothesis, scores);
+        warp(&self.always, row, &self.tokens, draw, &mut self.scores);
+        match log_sum_exp(&self.scores) {
+            total if total.is_finite() => total,
+            // Nothing is left, or a bias is as good as infinite.
+            _ => 0.0,
+        }
+    }
+}
+
+fn warp(processors: &[Arc<dyn LogitsProcessor>], row: &Row, tokens: &[u32], draw: f64, scores: &mut [f64]) {
+    let (source, prompt, limit) = (row.source.as_deref(), row.prompt.len(), row.limit);
+    let context = Context { source, tokens, prompt, limit, draw };
+    processors.iter().for_each(|processor| processor.process(&context, scores));
+}
+
+/// The log probability mass of the tokens that are not forbidden; 0 where they have none.
+fn log_allowed_mass<E: Element>(scores: &[E], forbidden: &[u32]) -> f64 {
+    let gone: f64 =
+        forbidden.iter().filter_map(|&token| scores.get(token as usize)).map(|score| score.f64().exp()).sum();
+    if gone < 0.5 {
+        return (-gone).ln_1p();
+    }
+    // 1 - gone would cancel: sum up the rest.
+    let is_left = |(token, _): &(u32, &E)| forbidden.binary_search(token).is_err();
+    let left: f64 = (0..).zip(scores).filter(is_left).map(|(_, score)| score.f64().exp()).sum();
+    if left > 0.0 { left.ln() } else { 0.0 }
+}
+
+/// A random number from 0 to below 1.
+pub(crate) fn unit(rng: &mut Pcg64) -> f64 {
+    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
