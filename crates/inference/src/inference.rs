@@ -194,31 +194,6 @@ impl Trained {
         }
     }
 
-    /// The response to a text, or its continuation, with default options.
-    ///
-    /// ```no_run
-    /// # use descant_inference::Trained;
-    /// let trained = Trained::load("runs/pairs".as_ref())?;
-    /// println!("{}", trained.generate("a new source")?);
-    /// # Ok::<(), descant_inference::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Whatever the model's pass fails with.
-    pub fn generate(&self, text: &str) -> Result<String, Error> {
-        let options = self.options(&GenerationConfig::default(), Parallelism::Serial)?;
-        let prompt = match &self.chat {
-            Some(_) if self.is_chat_model() => self.prompt(&[Message::new("user", text)])?,
-            _ => text.into(),
-        };
-        let mut written = self.generate_batch(&mut Tape::new(), &[prompt], 0.., &options, |_, _| ())?;
-        let best = written.pop().and_then(|mut texts| texts.drain(..).next());
-        match best {
-            Some(written) if self.is_chat_model() => self.response(&written),
-            written => Ok(written.map(|written| written.text).unwrap_or_default()),
-        }
-    }
-
     /// The prompt of a conversation, rendered by the chat template.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ mod provenance;
 mod recipe;
 mod run_folder;
 mod tensors;
+mod text_stream;
 mod tokenizers;
 mod trained;
 mod training_lengths;
@@ -35,6 +36,7 @@ pub use recipe::{
 };
 pub use run_folder::{RunFolder, layout};
 pub use tensors::{TensorFile, write_tensors};
+pub use text_stream::TextStream;
 pub use tokenizers::Tokenizers;
 pub use trained::{RunInfo, Trained};
 pub use training_lengths::TrainingLengths;
