@@ -1,10 +1,61 @@
-//! Text generators on their own backpropagation engine: the library's face.
+//! Text generators, trained and run on their own backpropagation engine, on the CPU: LSTM, GRU and Transformer, encoder-decoders and
+//! language models.
 //!
-//! - To train and run a generator as a recipe describes it: [`train::Trainer`] and [`inference::Trained`].
-//! - To write a model and a training loop of one's own: [`nn`], [`autograd`], [`optim`].
-//! - To bring models in from elsewhere, and to take them there: [`interop`].
+//! ```no_run
+//! use descant::prelude::*;
+//! use std::sync::atomic::AtomicBool;
 //!
-//! `examples/` has one of each of the first two.
+//! // From a recipe to a run folder, on 2 threads.
+//! let recipe = Recipe::load("pairs.toml".as_ref(), &[])?;
+//! let mut trainer = Trainer::new(recipe, "runs/pairs".as_ref(), 2, false)?;
+//! trainer.run(&AtomicBool::new(false), |event| println!("{event:?}"))?;
+//!
+//! // From the run folder to text.
+//! let trained = Trained::load("runs/pairs".as_ref())?;
+//! println!("{}", trained.generate("a new source")?);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where to begin
+//!
+//! Each example is a file in `examples/`, and runs with `cargo run --release -p descant --example NAME`.
+//!
+//! | to | use | example |
+//! |---|---|---|
+//! | load a model and generate | [`inference::Trained`] | `load_and_generate` |
+//! | show text while it is generated | [`inference::Trained::stream`] | `stream_text` |
+//! | train from a recipe | [`train::Trainer`], [`inference::Recipe`] | `train_from_recipe` |
+//! | train a model of one's own, with data, loss and loop of one's own | [`nn`], [`autograd`], [`optim`] | `train_own_model` |
+//! | add an operation, and check a gradient | [`autograd::Op`], [`autograd::gradcheck`] | `check_gradient` |
+//! | bring a model in from elsewhere, and take one out | [`interop::import()`], [`interop::export()`] | `import_model` |
+//! | evaluate a model | [`train::Evaluator`] | |
+//!
+//! # Map
+//!
+//! Each module is a crate, which depends only on those above it. A program that only generates needs `descant-inference` alone, which
+//! links no trainer.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`tensor`] | shapes, element types, buffers, the error type of the numeric layers |
+//! | [`kernels`] | CPU kernels: GEMM, softmax, vector maths |
+//! | [`autograd`] | tape, graph, operations, gradient check |
+//! | [`nn`] | layers, with parameters under PyTorch's names |
+//! | [`hyperparameters`] | optimizers, learning-rate schedules, gradient clipping: hyperparameters and formulas |
+//! | [`optim`] | optimizers and schedules with their state, weight averages |
+//! | [`batch`] | ragged batches of token ids |
+//! | [`text`] | tokenizers, reading of texts, batches, chat templates |
+//! | [`models`] | the architectures, behind the [`Generator`](models::Generator) trait |
+//! | [`generate`] | greedy decoding, beam search, sampling |
+//! | [`inference`] | recipes, run folders, checkpoints, trained models |
+//! | [`interop`] | import and export: `transformers`, GGUF, PEFT, PyTorch, CTranslate2 |
+//! | [`train`] | the training loop, evaluation, metrics, distillation |
+//!
+//! # Errors
+//!
+//! Each layer has one error type, to be matched: [`tensor::Error`] (shapes, operations), [`text::TextError`] (texts, tokenizers),
+//! [`inference::Error`] (recipes, run folders, checkpoints), [`interop::Error`] and [`train::Error`]. Those of the higher layers hold the
+//! lower ones.
 
 pub use descant_autograd as autograd;
 pub use descant_batch as batch;
