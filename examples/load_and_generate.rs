@@ -25,8 +25,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The two best hypotheses of a beam search for each text, at most 20 tokens long.
 fn hypotheses(trained: &Trained, texts: &[String]) -> Result<Vec<Vec<Generated>>, descant::inference::Error> {
-    let strategy = Strategy::Beam { width: 4, length_penalty: 1.0, n_best: 2 };
-    let options = trained.options(strategy, Some(20), Parallelism::Serial)?;
+    let config = GenerationConfig::beam(4).with(|config| {
+        config.num_return_sequences = Some(2);
+        config.max_new_tokens = Some(20);
+    });
+    let options = trained.options(&config, Parallelism::Serial)?;
     // A tape keeps its memory for the next batch. The numbers seed the sampling of each text; there is none here.
     trained.generate_batch(&mut Tape::new(), texts, 0.., &options, |_, _| ())
 }
@@ -38,10 +41,10 @@ fn a_model_generates_with_its_defaults_and_with_options() -> Result<(), Box<dyn 
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../interop/tests/reference/llama");
     descant::interop::import(&model, &run)?;
     let trained = Trained::load(&run)?;
-    let texts = ["a", "the"].map(str::to_owned);
+    let texts = ["w3", "w4 w5"].map(str::to_owned);
     let found = hypotheses(&trained, &texts)?;
     assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
     assert!(found.iter().all(|both| both[0].score >= both[1].score && both[0].tokens.len() <= 20));
-    assert!(!trained.generate("the")?.is_empty());
+    assert!(!trained.generate("w3 w4")?.is_empty());
     Ok(())
 }
