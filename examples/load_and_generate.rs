@@ -6,7 +6,6 @@ use descant::autograd::Tape;
 use descant::inference::{Generated, Trained};
 use descant::prelude::*;
 use std::error::Error;
-use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -38,7 +37,7 @@ fn hypotheses(trained: &Trained, texts: &[String]) -> Result<Vec<Vec<Generated>>
 fn a_model_generates_with_its_defaults_and_with_options() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let run = folder.path().join("run");
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../interop/tests/reference/llama");
+    let model = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../interop/tests/reference/llama");
     descant::interop::import(&model, &run)?;
     let trained = Trained::load(&run)?;
     let texts = ["w3", "w4 w5"].map(str::to_owned);
