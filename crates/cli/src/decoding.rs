@@ -50,7 +50,7 @@ impl FromArgMatches for Decoding {
 }
 
 /// The flag of an option.
-fn flag(name: &str) -> String {
+pub(crate) fn flag(name: &str) -> String {
     format!("--{}", name.replace('_', "-"))
 }
 

@@ -1,5 +1,6 @@
 //! `descant explain`: what the keys of recipes mean.
 
+use crate::decoding_page::page;
 use crate::report::print;
 use clap::Args;
 use descant_inference::keys::{self, Key, SECTIONS, Section};
@@ -13,6 +14,9 @@ pub(crate) struct Explain {
     /// Print the page RECIPES.md
     #[arg(long, hide = true, conflicts_with = "keys")]
     markdown: bool,
+    /// Print the page GENERATION.md
+    #[arg(long, hide = true, conflicts_with_all = ["keys", "markdown"])]
+    decoding_options: bool,
 }
 
 /// Columns of a line.
@@ -22,6 +26,9 @@ impl Explain {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         if self.markdown {
             return print(markdown().trim_end());
+        }
+        if self.decoding_options {
+            return print(page().trim_end());
         }
         if self.keys.is_empty() {
             let all: Vec<String> = SECTIONS.iter().map(|section| explain_section(section, true)).collect();

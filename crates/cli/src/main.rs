@@ -2,6 +2,7 @@
 
 mod bench;
 mod decoding;
+mod decoding_page;
 mod demo;
 mod eval;
 mod explain;

@@ -4,8 +4,9 @@ mod common;
 
 use common::{BOS, EOS, assert_same, attentive, beam, language_model, options, pairs, sample, sequences, sources};
 use descant_autograd::Tape;
-use descant_generate::{DecodingBatch, DecodingOptions, GenerationConfig, stream};
+use descant_generate::{Context, DecodingBatch, DecodingOptions, GenerationConfig, LogitsProcessor, stream};
 use descant_tensor::{Buffer, Error};
+use std::sync::Arc;
 
 /// How often each token is written first, in this many rows.
 fn frequencies(config: GenerationConfig, rows: u64) -> (Vec<f64>, Vec<f64>) {
@@ -153,5 +154,99 @@ fn what_cannot_be_is_refused_in_words() {
     for config in [GenerationConfig::greedy(), beam(2, 0.0, 1), sample(None, None, 1)] {
         let error = model.run(input, &options(config, 5)).unwrap_err();
         assert!(matches!(error, Error::NonFinite { element: 0, .. }), "{error}");
+    }
+}
+
+/// Only even tokens, and after a 4 none at all but EOS.
+#[derive(Debug)]
+struct Even;
+
+impl LogitsProcessor for Even {
+    fn process(&self, context: &Context<'_>, scores: &mut [f64]) {
+        let ends = context.generated().last() == Some(&4);
+        for (token, score) in (0..).zip(scores) {
+            let is_allowed = token == EOS || (token % 2 == 0 && !ends);
+            if !is_allowed {
+                *score = f64::NEG_INFINITY;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_processor_of_your_own_counts_in_every_mode() {
+    let contrastive = GenerationConfig::default().with(|c| (c.penalty_alpha, c.top_k) = (Some(0.4), Some(3)));
+    let groups = beam(4, 1.0, 4).with(|c| (c.num_beam_groups, c.diversity_penalty) = (Some(2), Some(0.5)));
+    let drawn = beam(3, 0.0, 3).with(|c| c.do_sample = Some(true));
+    let modes = [GenerationConfig::greedy(), beam(3, 0.5, 3), groups, drawn, sample(None, Some(0.9), 3), contrastive];
+    let mut tokens = 0;
+    for model in pairs() {
+        for config in &modes {
+            let options = options(config.clone(), 9).with(|o| o.processors = vec![Arc::new(Even)]);
+            for one in model.write(&sources(), &options).concat() {
+                tokens += one.tokens.len();
+                assert!(one.tokens.iter().all(|token| token % 2 == 0), "{one:?}");
+                let four = one.tokens.iter().position(|&token| token == 4);
+                assert!(four.is_none_or(|at| at + 1 == one.tokens.len() && (one.finished || at == 8)), "{one:?}");
+            }
+        }
+    }
+    assert!(tokens > 300, "{tokens}");
+}
+
+#[test]
+fn beams_over_drawn_candidates_are_different_and_their_scores_right() {
+    let model = attentive(12, 3);
+    let config = |seed| beam(4, 0.0, 4).with(|c| (c.do_sample, c.seed) = (Some(true), Some(seed)));
+    let drawn: Vec<_> = (0..20).map(|seed| model.write(&sources(), &options(config(seed), 8))).collect();
+    assert!(drawn.iter().any(|other| other != &drawn[0]));
+    for found in drawn.iter().flatten() {
+        for (i, one) in found.iter().enumerate() {
+            assert!(found[..i].iter().all(|other| other.tokens != one.tokens), "{found:?}");
+        }
+    }
+    for (row, found) in drawn[0].iter().enumerate() {
+        let expected = model.score(Some(sources().get(row)), &[], &found[0].tokens, found[0].finished);
+        assert!((found[0].log_probability - expected).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn several_samples_of_a_row_are_draws_of_their_own() {
+    let model = attentive(12, 3);
+    let several = sample(None, None, 4).with(|c| c.num_return_sequences = Some(6));
+    let found = model.write(&sources(), &options(several, 12));
+    let alone = model.write(&sources(), &options(sample(None, None, 4), 12));
+    for (row, (found, alone)) in found.iter().zip(&alone).enumerate() {
+        assert_eq!(found.len(), 6);
+        assert_same(&found[..1], alone);
+        assert!(found.iter().any(|other| other.tokens != found[0].tokens));
+        for one in found {
+            let expected = model.score(Some(sources().get(row)), &[], &one.tokens, one.finished);
+            assert!((one.log_probability - expected).abs() < 1e-9);
+        }
+    }
+}
+
+#[test]
+fn contrastive_search_slides_its_window_and_ends_with_the_positions() {
+    let contrastive = GenerationConfig::default().with(|c| (c.penalty_alpha, c.top_k) = (Some(0.4), Some(3)));
+    for model in common::language_models(9, 8) {
+        let options = options(contrastive.clone(), 25).with(|o| {
+            o.config.context = Some(6);
+            o.forbidden = vec![EOS];
+        });
+        let prompts = sequences(&[&[4, 5, 6, 7], &[], &[8, 8, 2, 2, 2, 3]]);
+        let together = model.resume(&prompts, &options);
+        for (row, found) in together.iter().enumerate() {
+            assert_eq!(found[0].tokens.len(), 25);
+            assert_same(found, &model.resume(&sequences(&[prompts.get(row)]), &options)[0]);
+        }
+    }
+    let model = common::translator(common::layers(descant_nn::Position::Learned), 12, 2);
+    let options = options(contrastive, 100).with(|o| o.forbidden = vec![EOS]);
+    for one in model.write(&sources(), &options).concat() {
+        // All that is chosen is read as well.
+        assert_eq!((one.tokens.len(), one.finished), (11, false));
     }
 }

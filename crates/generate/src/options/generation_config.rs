@@ -189,6 +189,11 @@ impl GenerationConfig {
             }
             _ => {}
         }
+        if let (Some(least), Some(most)) = (self.min_new_tokens, self.max_new_tokens)
+            && least > most
+        {
+            return Err(format!("min_new_tokens = {least}: expected at most max_new_tokens = {most}"));
+        }
         let groups = self.num_beam_groups.unwrap_or(1);
         if mode == Mode::Beam && groups > 1 {
             if !width.is_multiple_of(groups) {
@@ -237,4 +242,64 @@ pub fn is_neutral(option: &DecodingOption, value: &Value) -> bool {
         _ => default == value,
     };
     value.is_null() || default.as_ref().is_some_and(same)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::GenerationConfig;
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_option_is_set_by_its_name_and_a_value_out_of_range_is_named() {
+        for option in OPTIONS {
+            let mut config = GenerationConfig::default();
+            let refused = json!({"none": true});
+            let error = config.set(option.name, refused).unwrap_err();
+            assert!(error.starts_with(&format!("{} = ", option.name)) && error.contains(": expected "), "{error}");
+            assert_eq!(config, GenerationConfig::default());
+            for name in option.aliases {
+                assert_eq!(find_option(name).map(|found| found.name), Some(option.name));
+            }
+            assert!(option.help().ends_with('.') && !option.help().contains("  "), "{}", option.name);
+        }
+        let beam = |change: fn(&mut GenerationConfig)| GenerationConfig::beam(4).with(change).validate();
+        assert_eq!(beam(|_| {}), Ok(()));
+        type Change = fn(&mut GenerationConfig);
+        let bad: [(Change, &str); 9] = [
+            (|c| c.num_beams = Some(0), "num_beams = 0: expected a whole number, from 1 to 65536"),
+            (|c| c.num_return_sequences = Some(5), "num_return_sequences = 5: expected at most num_beams = 4"),
+            (|c| c.length_penalty = Some(f64::NAN), "length_penalty = not finite: expected"),
+            (|c| c.temperature = Some(1e-300), "temperature = 1e-300: expected a number, 0.001 or more"),
+            (|c| c.top_p = Some(1.5), "top_p = 1.5: expected a number, above 0, to 1"),
+            (|c| c.num_beam_groups = Some(3), "num_beam_groups = 3: expected a divisor of num_beams = 4"),
+            (|c| c.sequence_bias = Some(vec![(vec![], 1.0)]), "sequence_bias = [[[],1.0]]: expected a list"),
+            (|c| c.exponential_decay_length_penalty = Some((1, 0.0)), "exponential_decay_length_penalty = [1,0.0]: "),
+            (
+                |c| (c.min_new_tokens, c.max_new_tokens) = (Some(9), Some(8)),
+                "min_new_tokens = 9: expected at most max_new_tokens = 8",
+            ),
+        ];
+        for (change, says) in bad {
+            let error = beam(change).unwrap_err();
+            assert!(error.starts_with(says), "{error}");
+        }
+        let contrastive = GenerationConfig::default().with(|c| c.penalty_alpha = Some(0.6));
+        assert!(contrastive.validate().unwrap_err().contains("top_k from 2"));
+        assert_eq!(contrastive.with(|c| c.top_k = Some(4)).mode(), Mode::Contrastive);
+        let several = GenerationConfig::greedy().with(|c| c.num_return_sequences = Some(2));
+        assert!(several.validate().unwrap_err().contains("do_sample = true"));
+    }
+
+    #[test]
+    fn what_is_set_goes_before_the_base_and_names_tokens_that_there_are() {
+        let base =
+            GenerationConfig::beam(4).with(|c| c.suppress_tokens = Some(super::super::values::TokenIds(vec![3])));
+        let both = GenerationConfig::default().with(|c| c.num_beams = Some(2)).over(&base);
+        assert_eq!((both.num_beams, both.suppress_tokens.clone()), (Some(2), base.suppress_tokens.clone()));
+        assert_eq!(both.validate_ids(4), Ok(()));
+        assert!(both.validate_ids(3).unwrap_err().starts_with("suppress_tokens: there is no token 3"));
+        let biased = GenerationConfig::default().with(|c| c.sequence_bias = Some(vec![(vec![1, 7], 9.0)]));
+        assert!(biased.validate_ids(8).is_ok() && biased.validate_ids(7).is_err());
+    }
 }

@@ -1,6 +1,7 @@
 //! Which keys differ between two recipes, and whether that makes another training of it.
 
 use super::Recipe;
+use descant_generate::{find_option, is_neutral};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -40,12 +41,19 @@ impl Difference {
         });
         let keys: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
         let difference = |key: &String| Self { key: key.clone(), was: was.get(key).cloned(), is: is.get(key).cloned() };
-        keys.into_iter().map(difference).filter(|found| found.was != found.is).collect()
+        keys.into_iter().map(difference).filter(|found| found.was != found.is && !found.is_default()).collect()
     }
 
     /// Whether it is one of these keys, or within one of these tables.
     pub fn is_of(&self, keys: &[&str]) -> bool {
         keys.iter().any(|key| self.key.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    }
+
+    /// Whether it is a decoding option with its default, given or not: runs from before were written with some.
+    fn is_default(&self) -> bool {
+        let option = self.key.strip_prefix("generation.").and_then(find_option);
+        let means_it = |option, value: &Option<Value>| value.as_ref().is_none_or(|value| is_neutral(option, value));
+        option.is_some_and(|option| means_it(option, &self.was) && means_it(option, &self.is))
     }
 
     fn is_forbidden(&self) -> bool {
@@ -83,5 +91,22 @@ fn flatten(value: Value, name: String, keys: &mut BTreeMap<String, Value>) {
         value => {
             keys.insert(name, value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_from_before_is_the_same_with_the_names_of_today() {
+        let read = |generation: &str| {
+            let model = "[model]\nkind = \"language-model\"\n[data]\ntrain = \"t\"\n";
+            Recipe::parse(&format!("{model}{generation}"), &[]).unwrap()
+        };
+        let before = read("[generation]\nbeam = 4\nranking = \"gnmt\"\nforced_end = false\nforbidden = [3]\n");
+        let today = read("[generation]\nnum_beams = 4\nsuppress_tokens = 3\n");
+        assert!(Difference::all(&before, &today).is_empty(), "{:?}", Difference::all(&before, &today));
+        assert_eq!(Difference::all(&read(""), &today).len(), 2);
     }
 }

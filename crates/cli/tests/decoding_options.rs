@@ -1,0 +1,168 @@
+//! Decoding options on the command line, in recipes, and the page that lists them.
+
+mod common;
+
+use common::Folder;
+use serde_json::Value;
+use std::fs;
+
+#[test]
+fn the_page_is_that_of_the_table() {
+    let page = Folder::new().succeed(&["explain", "--decoding-options"]);
+    let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../GENERATION.md");
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        fs::write(&place, &page).unwrap();
+    }
+    let there = fs::read_to_string(&place).unwrap_or_default();
+    assert!(
+        there == page,
+        "GENERATION.md is not what `descant explain --decoding-options` prints: run this test with UPDATE_SNAPSHOTS=1"
+    );
+}
+
+/// A language model and an encoder-decoder.
+fn runs() -> Folder {
+    let folder = Folder::new();
+    folder.train("lm.toml", "lm", 30);
+    folder.train("pairs.toml", "pairs", 30);
+    folder
+}
+
+#[test]
+fn bad_values_are_told_with_their_flag() {
+    let folder = runs();
+    for (options, parts) in [
+        (&["--temperature", "0"][..], &["--temperature = 0", "0.001 or more"][..]),
+        (&["--temperature", "-1"], &["--temperature = -1"]),
+        (&["--temperature", "warm"], &["--temperature = \"warm\"", "a number"]),
+        (&["--num-beams", "0"], &["--num-beams = 0", "from 1 to 65536"]),
+        (&["--num-beams", "100000"], &["--num-beams = 100000"]),
+        (&["--num-beams", "1.5"], &["--num-beams = 1.5", "a whole number"]),
+        (&["--num-beams", "4", "--num-return-sequences", "5"], &["--num-return-sequences = 5", "--num-beams = 4"]),
+        (&["--num-return-sequences", "2", "--greedy"], &["--num-return-sequences = 2", "--do-sample"]),
+        (&["--num-beams", "4", "--num-beam-groups", "3"], &["--num-beam-groups = 3", "divisor"]),
+        (&["--num-beams", "4", "--early-stopping", "soon"], &["--early-stopping = \"soon\"", "never"]),
+        (&["--num-beams", "4", "--temperature", "0.5"], &["--temperature", "no effect", "--do-sample"]),
+        (&["--early-stopping", "true", "--greedy"], &["--early-stopping", "no effect", "--num-beams"]),
+        (&["--penalty-alpha", "0.6"], &["--penalty-alpha", "--top-k"]),
+        (&["--min-new-tokens", "9", "--max-new-tokens", "8"], &["--min-new-tokens = 9", "--max-new-tokens = 8"]),
+        (&["--bad-words-ids", "[[99999]]"], &["--bad-words-ids", "no token 99999"]),
+        (&["--bad-words-ids", "word"], &["--bad-words-ids = \"word\"", "[[5, 9], [3]]"]),
+        (&["--sequence-bias", "[[3, 1]]"], &["--sequence-bias = [[3,1]]"]),
+        (&["--suppress-tokens", "3,x"], &["--suppress-tokens = \"3,x\""]),
+        (&["--stop-strings", ""], &["--stop-strings"]),
+        (&["--repetition-penalty", "1e400"], &["--repetition-penalty"]),
+        (&["--seed", "-1", "--do-sample"], &["--seed = -1"]),
+    ] {
+        for run in ["lm", "pairs"] {
+            let error = folder.fail(&[&["generate", run, "12"], options].concat(), parts);
+            assert!(error.len() < 400, "{error}");
+        }
+    }
+}
+
+#[test]
+fn extreme_values_are_obeyed() {
+    let folder = runs();
+    let lines = |options: &[&str]| -> Vec<Value> {
+        let printed = folder.succeed(&[&["generate", "lm", "to", "--json", "--max-new-tokens", "6"], options].concat());
+        printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    assert_eq!(lines(&["--num-beams", "10000", "--n-best", "50"]).len(), 50);
+    assert_eq!(lines(&["--do-sample", "--num-return-sequences", "7"]).len(), 7);
+    assert_eq!(lines(&["--penalty-alpha", "0.6", "--top-k", "4"]).len(), 1);
+    assert_eq!(
+        lines(&["--num-beams", "6", "--num-beam-groups", "3", "--diversity-penalty", "1", "--n-best", "6"]).len(),
+        6
+    );
+    // Every token is forbidden: nothing is left to write.
+    let error = folder.fail(&["generate", "lm", "to", "--suppress-tokens", "99999"], &["no token 99999"]);
+    let entries = error.split("the vocabulary has ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    let all = (0..entries.parse().unwrap()).map(|id: u32| id.to_string()).collect::<Vec<_>>().join(",");
+    for search in
+        [&["--greedy"][..], &["--num-beams", "3"], &["--do-sample"], &["--penalty-alpha", "0.5", "--top-k", "3"]]
+    {
+        let one = &lines(&[search, &["--suppress-tokens", &all]].concat())[0];
+        assert_eq!((&one["text"], &one["finished"], &one["tokens"]), (&"".into(), &false.into(), &0.into()), "{one}");
+    }
+    for bias in ["100", "-100"] {
+        let one = &lines(&["--presence-penalty", bias, "--frequency-penalty", bias, "--greedy"])[0];
+        assert!(one["score"].as_f64().unwrap().is_finite(), "{one}");
+    }
+    let some =
+        &lines(&["--dry-multiplier", "1e300", "--dry-base", "1e300", "--dry-allowed-length", "1", "--greedy"])[0];
+    assert!(some["score"].as_f64().unwrap().is_finite(), "{some}");
+}
+
+#[test]
+fn a_stop_string_ends_a_text_within_which_it_stays() {
+    let folder = runs();
+    let text = |options: &[&str]| -> Value {
+        let arguments = ["generate", "lm", "to", "--json", "--greedy", "--max-new-tokens", "40"];
+        serde_json::from_str(folder.succeed(&[&arguments[..], options].concat()).trim()).unwrap()
+    };
+    let whole = text(&[]);
+    let whole = whole["text"].as_str().unwrap();
+    let stop: String = whole.chars().skip(3).take(2).collect();
+    let found = text(&["--stop-strings", "no such text", "--stop-strings", &stop]);
+    let end = whole.find(&stop).unwrap() + stop.len();
+    assert_eq!((found["text"].as_str().unwrap(), &found["finished"]), (&whole[..end], &true.into()), "{whole:?}");
+    for search in [&["--num-beams", "3"][..], &["--penalty-alpha", "0.5", "--top-k", "3"]] {
+        let arguments = [&["generate", "lm", "to", "--json", "--stop-strings", "e", "--max-new-tokens", "40"], search];
+        let one: Value = serde_json::from_str(folder.succeed(&arguments.concat()).trim()).unwrap();
+        let written = one["text"].as_str().unwrap();
+        assert!(!written.trim_end_matches('e').contains('e'), "{written:?}");
+    }
+}
+
+#[test]
+fn recipes_have_the_options_by_both_names() {
+    let folder = Folder::new();
+    let recipe = format!("{}[generation]\nbeam = 3\nmax_length = 5\n", common::PAIRS);
+    folder.write("old.toml", &recipe);
+    folder.train("old.toml", "old", 3);
+    let written = fs::read_to_string(folder.path("old/recipe.toml")).unwrap();
+    assert!(written.contains("num_beams = 3") && written.contains("max_new_tokens = 5"), "{written}");
+    folder
+        .write("new.toml", recipe.replace("beam = 3", "num_beams = 3").replace("max_length = 5", "max_new_tokens = 5"));
+    folder.train("new.toml", "new", 3);
+    let texts = |run: &str| folder.succeed(&["generate", run, "12", "3", "--n-best", "3"]);
+    assert_eq!(texts("old"), texts("new"));
+    for (key, parts) in [
+        ("num_beams = 0", &["generation.num_beams = 0", "from 1 to 65536"][..]),
+        ("early_stopping = \"soon\"", &["generation.early_stopping", "true, false or never"]),
+        ("num_beem = 3", &["num_beem", "generation.num_beams"]),
+        ("sequence_bias = [[[1], 2.0], 3]", &["generation.sequence_bias"]),
+        ("num_return_sequences = 2", &["generation.num_return_sequences = 2"]),
+    ] {
+        folder.write("bad.toml", format!("{}[generation]\n{key}\n", common::PAIRS));
+        folder.fail(&["train", "bad.toml", "--run", "bad"], parts);
+    }
+    let explained = folder.succeed(&["explain", "generation.beam"]);
+    assert!(explained.contains("num_beams") && explained.contains("Beam search of this width"), "{explained}");
+}
+
+#[test]
+fn a_model_whose_scores_are_no_numbers_is_told() {
+    let folder = Folder::with_exported_llama();
+    let weights = folder.path("model/model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    let start = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..start]).unwrap();
+    // NaN itself is refused by the import; of numbers as large as these, GEMMs make some.
+    for name in ["model.norm.weight", "lm_head.weight"] {
+        let place = header[name]["data_offsets"].as_array().unwrap();
+        let [from, to] = [0, 1].map(|i| start + place[i].as_u64().unwrap() as usize);
+        for number in bytes[from..to].chunks_exact_mut(4) {
+            let large = f32::from_le_bytes(number.try_into().unwrap()) * 1e37;
+            number.copy_from_slice(&large.to_le_bytes());
+        }
+    }
+    fs::write(&weights, bytes).unwrap();
+    folder.succeed(&["import", "model", "--run", "nan"]);
+    for search in
+        [&["--greedy"][..], &["--num-beams", "3"], &["--do-sample"], &["--repetition-penalty", "2", "--greedy"]]
+    {
+        folder.fail(&[&["generate", "nan", "a"], search].concat(), &["the scores", "generate"]);
+    }
+}

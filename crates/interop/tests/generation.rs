@@ -1,0 +1,126 @@
+//! Decoding as `transformers` does it (`tools/generation_references.py`): token by token and score by score, and what is drawn by
+//! a χ² test.
+
+use descant_autograd::Tape;
+use descant_batch::Sequences;
+use descant_generate::{DecodingBatch, DecodingOptions, GenerationConfig, Hypothesis, generate};
+use descant_inference::Trained;
+use descant_interop::import;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+
+const FAMILIES: [&str; 5] = ["gpt2", "llama", "marian", "bart", "t5"];
+const EOS: u32 = 2;
+/// New tokens in the references.
+const LONGEST: usize = 10;
+const DRAWS: usize = 10_000;
+
+struct Reference {
+    name: &'static str,
+    trained: Trained,
+    expected: Value,
+    prompts: Vec<Vec<u32>>,
+}
+
+impl Reference {
+    fn read(name: &'static str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name);
+        let place = tempfile::tempdir().unwrap();
+        import(&folder, &place.path().join("run")).unwrap();
+        let trained = Trained::load(&place.path().join("run")).unwrap();
+        let expected: Value = serde_json::from_slice(&fs::read(folder.join("generation.json")).unwrap()).unwrap();
+        let prompts = serde_json::from_value(expected["prompts"].clone()).unwrap();
+        Self { name, trained, expected, prompts }
+    }
+
+    /// The texts for some prompts.
+    fn generate(&self, prompts: &[Vec<u32>], options: &DecodingOptions) -> Vec<Vec<Hypothesis>> {
+        let mut sequences = Sequences::new();
+        prompts.iter().for_each(|prompt| sequences.push(prompt));
+        let rows: Vec<u64> = (0..prompts.len() as u64).collect();
+        let [sources, prompts] =
+            [false, true].map(|is_prompt| (self.trained.is_language_model() == is_prompt).then_some(&sequences));
+        let input = DecodingBatch { rows: &rows, sources, prompts };
+        let (model, parameters) = (&*self.trained.model, &self.trained.parameters);
+        generate(model, parameters, &mut Tape::new(), input, options).unwrap()
+    }
+}
+
+/// The options of a case: by the names that transformers has for them.
+fn options(case: &Value, base: GenerationConfig, longest: usize) -> DecodingOptions {
+    let mut config = base.with(|config| config.max_new_tokens = Some(longest));
+    config.set("ranking", json!("tokens")).unwrap();
+    let mut eos = vec![EOS];
+    for (name, value) in case["options"].as_object().unwrap() {
+        match &name[..] {
+            "eos_token_id" => eos = serde_json::from_value(value.clone()).unwrap(),
+            name => config.set(name, value.clone()).unwrap(),
+        }
+    }
+    DecodingOptions::new(config, vec![1], eos)
+}
+
+#[test]
+fn texts_and_scores_of_every_option_are_those_of_transformers() {
+    let mut ended = 0;
+    for name in FAMILIES {
+        let reference = Reference::read(name);
+        for case in reference.expected["cases"].as_array().unwrap() {
+            let found = reference.generate(&reference.prompts, &options(case, GenerationConfig::default(), LONGEST));
+            for (row, (found, expected)) in found.iter().zip(case["texts"].as_array().unwrap()).enumerate() {
+                let expected: Vec<(Vec<u32>, bool, f64)> = serde_json::from_value(expected.clone()).unwrap();
+                let told = format!("{name}, {}, prompt {row}: {found:?}, not {expected:?}", case["options"]);
+                assert_eq!(found.len(), expected.len(), "{told}");
+                for (found, (tokens, is_ended, score)) in found.iter().zip(expected) {
+                    assert_eq!((&found.tokens, found.finished), (&tokens, is_ended), "{told}");
+                    // Of scores in the hundreds, single precision has no more digits.
+                    assert!((found.score - score).abs() <= 1e-4_f64.max(1e-6 * score.abs()), "{told}");
+                    ended += usize::from(is_ended);
+                }
+            }
+        }
+    }
+    assert!(ended > 1000, "{ended}");
+}
+
+/// The value that χ² with so many degrees of freedom exceeds with a probability of 1 % (Wilson and Hilferty 1931).
+fn critical_value(freedom: f64) -> f64 {
+    let spread = 2.0 / (9.0 * freedom);
+    freedom * (1.0 - spread + 2.326 * spread.sqrt()).powi(3)
+}
+
+#[test]
+fn what_is_drawn_has_the_distribution_that_transformers_draws_from() {
+    for name in FAMILIES {
+        let reference = Reference::read(name);
+        for case in reference.expected["distributions"].as_array().unwrap() {
+            let options = options(case, GenerationConfig::sampling(7), 1)
+                .with(|options| options.config.num_return_sequences = Some(DRAWS));
+            let expected: Vec<f64> = serde_json::from_value(case["probabilities"].clone()).unwrap();
+            let mut counts = vec![0; expected.len()];
+            for found in reference.generate(&reference.prompts[..1], &options).concat() {
+                counts[found.tokens.first().copied().unwrap_or(EOS) as usize] += 1;
+            }
+            let (mut statistic, mut freedom) = (0.0, -1.0);
+            // Tokens that hardly come count as one.
+            let (mut rare, mut rare_count) = (0.0, 0);
+            for (&count, probability) in counts.iter().zip(&expected) {
+                let mean = probability * DRAWS as f64;
+                assert!(count == 0 || mean > 0.0, "{name}, {}: a token that was left out", case["options"]);
+                if mean >= 5.0 {
+                    statistic += (f64::from(count) - mean).powi(2) / mean;
+                    freedom += 1.0;
+                } else {
+                    (rare, rare_count) = (rare + mean, rare_count + count);
+                }
+            }
+            if rare >= 5.0 {
+                statistic += (f64::from(rare_count) - rare).powi(2) / rare;
+                freedom += 1.0;
+            }
+            let told = format!("{}, {}: χ² of {statistic:.1} at {freedom}", reference.name, case["options"]);
+            assert!(freedom < 1.0 || statistic < critical_value(freedom), "{told}");
+        }
+    }
+}
