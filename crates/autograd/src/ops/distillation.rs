@@ -141,11 +141,13 @@ impl GradCheck for Distillation {
         let biased: &[&[usize]] = &[&[4, 3], &[5, 3], &[5]];
         let case = move |name, shapes, temperature: f64, block| {
             let (theirs, meaning) = (teacher(), teacher());
-            let distilled = Case::new(name, shapes, move |_, x| {
+            let distilled = Case::new(name, shapes, move |graph, x| {
                 // A teacher has a bias where the student has none, and the other way round.
                 let bias = if x.len() > 2 { None } else { Some(&theirs[2]) };
                 let teacher = TeacherProjection { hidden: &theirs[0], weight: &theirs[1], bias };
-                x[0].distilled(x[1], x.get(2).copied(), teacher, &WEIGHTS.into(), temperature, block)
+                let biases = [x.len() > 2, bias.is_some()];
+                let op = Distillation { weights: WEIGHTS.into(), temperature, biases, block };
+                graph.apply(op, &inputs(graph, [Some(x[0]), Some(x[1]), x.get(2).copied()], teacher))
             });
             distilled.reference(move |graph, x| {
                 let [h, w, b] = [0, 1, 2].map(|i| graph.constant(&meaning[i]));
@@ -169,6 +171,12 @@ impl GradCheck for Distillation {
     }
 }
 
+/// The student's inputs and the teacher's.
+fn inputs<'t>(graph: Graph<'t>, student: [Option<Var<'t>>; 3], teacher: TeacherProjection<'_>) -> Vec<Var<'t>> {
+    let theirs = [Some(teacher.hidden), Some(teacher.weight), teacher.bias].into_iter().flatten();
+    student.into_iter().flatten().chain(theirs.map(|tensor| graph.shared(tensor))).collect()
+}
+
 impl<'t> Var<'t> {
     /// The cross entropy of `softmax((self weightᵀ + bias) / T)` against what a teacher holds likely at the same
     /// temperature T, summed over the rows by their `weights` and times T², a scalar: `self[N, H]`, `weight[V, H]`,
@@ -182,24 +190,9 @@ impl<'t> Var<'t> {
         weights: &Arc<[f64]>,
         temperature: f64,
     ) -> Self {
-        self.distilled(weight, bias, teacher, weights, temperature, block_rows(weight.shape().rows()))
-    }
-
-    #[track_caller]
-    fn distilled(
-        self,
-        weight: Self,
-        bias: Option<Self>,
-        teacher: TeacherProjection<'_>,
-        weights: &Arc<[f64]>,
-        temperature: f64,
-        block: usize,
-    ) -> Self {
-        let graph: Graph<'t> = self.graph();
         let biases = [bias.is_some(), teacher.bias.is_some()];
-        let own = [Some(self), Some(weight), bias].into_iter().flatten();
-        let theirs = [Some(teacher.hidden), Some(teacher.weight), teacher.bias].into_iter().flatten();
-        let inputs: Vec<Self> = own.chain(theirs.map(|tensor| graph.shared(tensor))).collect();
-        graph.apply(Distillation { weights: weights.clone(), temperature, biases, block }, &inputs)
+        let block = block_rows(weight.shape().rows());
+        let op = Distillation { weights: weights.clone(), temperature, biases, block };
+        self.graph().apply(op, &inputs(self.graph(), [Some(self), Some(weight), bias], teacher))
     }
 }

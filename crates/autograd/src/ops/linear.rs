@@ -12,14 +12,7 @@ pub struct Linear {
 
 impl Op for Linear {
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let (x, w) = (inputs[0], inputs[1]);
-        if w.rank() != 2 || x.rank() == 0 || x.last() != w[1] {
-            return Err("expected x[.., I] and W[O, I]".to_owned());
-        }
-        if inputs.get(2).is_some_and(|b| b.dims() != [w[0]]) {
-            return Err(format!("expected a bias of shape [{}]", w[0]));
-        }
-        Ok(x.with_last(w[0]))
+        output_shape(inputs[0], inputs[1], inputs.get(2))
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
@@ -27,72 +20,82 @@ impl Op for Linear {
         let (rows, input, output) = (ctx.shape(0).rows(), ctx.shape(1)[1], ctx.shape(1)[0]);
         let bias = (ctx.inputs() > 2).then(|| ctx.input(2));
         let mut scratch = ctx.scratch(gemm_nt_scratch(rows, input, output, config));
-        let apart = !self.activation.derivative_from_output();
-        let mut z = ctx.scratch(if apart { rows * output } else { 0 });
-        let product = if apart { &mut *z } else { ctx.output() };
-        let into = MatMut::new(product, rows, output);
-        gemm_nt(Mat::new(x, rows, input), w, E::zero(), into, &mut scratch, config);
-        if let Some(bias) = bias {
-            add_rows(product, bias);
-        }
-        if apart {
-            self.activation.value(&z, ctx.output());
-        } else {
-            self.activation.in_place(product);
-        }
+        let z = activate(ctx, self.activation, bias, |z| {
+            gemm_nt(Mat::new(x, rows, input), w, E::zero(), MatMut::new(z, rows, output), &mut scratch, config);
+        });
         ctx.recycle(scratch);
-        if apart {
-            ctx.save(z);
-        } else {
-            ctx.recycle(z);
-        }
+        z.into_iter().for_each(|z| ctx.save(z));
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        let (x, w, dy, config) = (ctx.input(0), ctx.input(1), ctx.dy(), ctx.gemm_config());
-        let (rows, input, output) = (ctx.shape(0).rows(), ctx.shape(1)[1], ctx.shape(1)[0]);
         let scratch = before_activation(ctx, self.activation, 0);
-        let dz = scratch.as_deref().unwrap_or(dy);
-        let dz_matrix = Mat::new(dz, rows, output);
-        if let Some((dx, beta)) = ctx.dx_beta(0) {
-            gemm(E::one(), dz_matrix, Mat::new(w, output, input), beta, MatMut::new(dx, rows, input), config);
-        }
-        if let Some((dw, beta)) = ctx.dx_beta(1) {
-            gemm(E::one(), dz_matrix.t(), Mat::new(x, rows, input), beta, MatMut::new(dw, output, input), config);
-        }
-        if ctx.inputs() > 2
-            && let Some(db) = ctx.dx(2)
-        {
-            sum_rows_into(dz, db);
-        }
-        if let Some(scratch) = scratch {
-            ctx.recycle(scratch);
-        }
+        let dz = scratch.as_deref().unwrap_or(ctx.dy());
+        input_gradients(ctx, dz, 2);
+        scratch.into_iter().for_each(|scratch| ctx.recycle(scratch));
     }
 }
 
 impl GradCheck for Linear {
     fn cases() -> Vec<Case> {
         let shapes: &[&[usize]] = &[&[3, 4], &[2, 4], &[2]];
-        vec![
+        let functions: [(&str, Activation, for<'t> fn(Var<'t>) -> Var<'t>); 6] = [
+            ("tanh", Activation::Tanh, |z| z.tanh()),
+            ("sigmoid", Activation::Sigmoid, |z| z.sigmoid()),
+            ("relu", Activation::Relu, |z| z.relu()),
+            ("gelu", Activation::Gelu, |z| z.gelu()),
+            ("gelu_tanh", Activation::GeluTanh, |z| z.gelu_tanh()),
+            ("silu", Activation::Silu, |z| z.silu()),
+        ];
+        let activations = functions.into_iter().map(|(name, activation, function)| {
+            Case::new(name, shapes, move |_, x| x[0].linear(x[1], Some(x[2]), activation))
+                .reference(move |_, x| function(x[0].matmul_t(x[1]) + x[2]))
+        });
+        [
             Case::new("without bias", &[&[3, 4], &[2, 4]], |_, x| x[0].linear(x[1], None, Activation::Identity))
                 .reference(|_, x| x[0].matmul_t(x[1])),
             Case::new("with bias", shapes, |_, x| x[0].linear(x[1], Some(x[2]), Activation::Identity))
                 .reference(|_, x| x[0].matmul_t(x[1]) + x[2]),
-            Case::new("tanh", shapes, |_, x| x[0].linear(x[1], Some(x[2]), Activation::Tanh))
-                .reference(|_, x| (x[0].matmul_t(x[1]) + x[2]).tanh()),
-            Case::new("sigmoid", shapes, |_, x| x[0].linear(x[1], Some(x[2]), Activation::Sigmoid))
-                .reference(|_, x| (x[0].matmul_t(x[1]) + x[2]).sigmoid()),
-            Case::new("relu", shapes, |_, x| x[0].linear(x[1], Some(x[2]), Activation::Relu))
-                .reference(|_, x| (x[0].matmul_t(x[1]) + x[2]).relu()),
-            Case::new("gelu", shapes, |_, x| x[0].linear(x[1], Some(x[2]), Activation::Gelu))
-                .reference(|_, x| (x[0].matmul_t(x[1]) + x[2]).gelu()),
-            Case::new("gelu_tanh", shapes, |_, x| x[0].linear(x[1], Some(x[2]), Activation::GeluTanh))
-                .reference(|_, x| (x[0].matmul_t(x[1]) + x[2]).gelu_tanh()),
-            Case::new("silu", shapes, |_, x| x[0].linear(x[1], Some(x[2]), Activation::Silu))
-                .reference(|_, x| (x[0].matmul_t(x[1]) + x[2]).silu()),
         ]
+        .into_iter()
+        .chain(activations)
+        .collect()
     }
+}
+
+/// The shape of `x Wᵀ + b`.
+pub(super) fn output_shape(x: Shape, w: Shape, bias: Option<&Shape>) -> Result<Shape, String> {
+    if w.rank() != 2 || x.rank() == 0 || x.last() != w[1] {
+        return Err("expected x[.., I] and W[O, I]".to_owned());
+    }
+    if bias.is_some_and(|b| b.dims() != [w[0]]) {
+        return Err(format!("expected a bias of shape [{}]", w[0]));
+    }
+    Ok(x.with_last(w[0]))
+}
+
+/// `y = f(z + b)`, where `multiply` writes z. Returns the pre-activation where backward needs it.
+pub(super) fn activate<E: Real>(
+    ctx: &mut Forward<'_, E>,
+    activation: Activation,
+    bias: Option<&[E]>,
+    multiply: impl FnOnce(&mut [E]),
+) -> Option<Scratch<E>> {
+    let write = |z: &mut [E]| {
+        multiply(z);
+        if let Some(bias) = bias {
+            add_rows(z, bias);
+        }
+    };
+    if activation.derivative_from_output() {
+        write(ctx.output());
+        activation.in_place(ctx.output());
+        return None;
+    }
+    let len = ctx.output().len();
+    let mut z = ctx.scratch(len);
+    write(&mut z);
+    activation.value(&z, ctx.output());
+    Some(z)
 }
 
 /// The gradient before the activation, where there is one: from the output, or from what forward saved as buffer `saved`.
@@ -114,6 +117,24 @@ pub(super) fn before_activation<E: Real>(
         ctx.recycle(z);
     }
     Some(dz)
+}
+
+/// Accumulates the gradients of x, W and, where there is one, the bias, which is input `bias`.
+pub(super) fn input_gradients<E: Real>(ctx: &mut Backward<'_, E>, dz: &[E], bias: usize) {
+    let (x, w, config) = (ctx.input(0), ctx.input(1), ctx.gemm_config());
+    let (rows, input, output) = (ctx.shape(0).rows(), ctx.shape(1)[1], ctx.shape(1)[0]);
+    let dz_matrix = Mat::new(dz, rows, output);
+    if let Some((dx, beta)) = ctx.dx_beta(0) {
+        gemm(E::one(), dz_matrix, Mat::new(w, output, input), beta, MatMut::new(dx, rows, input), config);
+    }
+    if let Some((dw, beta)) = ctx.dx_beta(1) {
+        gemm(E::one(), dz_matrix.t(), Mat::new(x, rows, input), beta, MatMut::new(dw, output, input), config);
+    }
+    if ctx.inputs() > bias
+        && let Some(db) = ctx.dx(bias)
+    {
+        sum_rows_into(dz, db);
+    }
 }
 
 impl<'t> Var<'t> {

@@ -1,9 +1,9 @@
 //! `y = f(x Wᵀ + s (x Aᵀ) Bᵀ + b)`: a linear layer whose weight has a low-rank adapter. Neither the sum `W + s B A` nor its
 //! gradient exists, so it costs less than the layer without an adapter whose weight is trained.
 
-use super::linear::before_activation;
+use super::linear::{activate, before_activation, input_gradients, output_shape};
 use crate::{Activation, Backward, Case, Forward, GradCheck, Op};
-use descant_kernels::{Mat, MatMut, Real, add_rows, gemm, gemm_nt, gemm_nt_scratch, sum_rows_into};
+use descant_kernels::{Mat, MatMut, Real, gemm, gemm_nt, gemm_nt_scratch};
 use descant_tensor::Shape;
 
 /// `x[.., I]`, `W[O, I]`, `A[r, I]`, `B[O, r]` and perhaps `b[O]` to `y[.., O]`.
@@ -16,16 +16,11 @@ pub struct LoraLinear {
 impl Op for LoraLinear {
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (x, w, a, b) = (inputs[0], inputs[1], inputs[2], inputs[3]);
-        if w.rank() != 2 || x.rank() == 0 || x.last() != w[1] {
-            return Err("expected x[.., I] and W[O, I]".to_owned());
-        }
+        let shape = output_shape(x, w, inputs.get(4))?;
         if a.rank() != 2 || a[1] != w[1] || b.dims() != [w[0], a[0]] {
             return Err("expected A[r, I] and B[O, r]".to_owned());
         }
-        if inputs.get(4).is_some_and(|b| b.dims() != [w[0]]) {
-            return Err(format!("expected a bias of shape [{}]", w[0]));
-        }
-        Ok(x.with_last(w[0]))
+        Ok(shape)
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
@@ -34,62 +29,40 @@ impl Op for LoraLinear {
         let bias = (ctx.inputs() > 4).then(|| ctx.input(4));
         let mut scratch = ctx.scratch(gemm_nt_scratch(rows, input, output, config));
         let mut low = ctx.scratch(rows * rank);
-        let apart = !self.activation.derivative_from_output();
-        let mut z = ctx.scratch(if apart { rows * output } else { 0 });
-        let product = if apart { &mut *z } else { ctx.output() };
         let x = Mat::new(x, rows, input);
-        gemm_nt(x, w, E::zero(), MatMut::new(product, rows, output), &mut scratch, config);
-        let into = MatMut::new(&mut low, rows, rank);
-        gemm(E::of(self.scale), x, Mat::new(a, rank, input).t(), E::zero(), into, config);
-        let (left, right) = (Mat::new(&low, rows, rank), Mat::new(b, output, rank).t());
-        gemm(E::one(), left, right, E::one(), MatMut::new(product, rows, output), config);
-        if let Some(bias) = bias {
-            add_rows(product, bias);
-        }
-        if apart {
-            self.activation.value(&z, ctx.output());
-        } else {
-            self.activation.in_place(product);
-        }
+        let z = activate(ctx, self.activation, bias, |z| {
+            gemm_nt(x, w, E::zero(), MatMut::new(z, rows, output), &mut scratch, config);
+            let into = MatMut::new(&mut low, rows, rank);
+            gemm(E::of(self.scale), x, Mat::new(a, rank, input).t(), E::zero(), into, config);
+            let (left, right) = (Mat::new(&low, rows, rank), Mat::new(b, output, rank).t());
+            gemm(E::one(), left, right, E::one(), MatMut::new(z, rows, output), config);
+        });
         ctx.recycle(scratch);
         ctx.save(low);
-        if apart {
-            ctx.save(z);
-        } else {
-            ctx.recycle(z);
-        }
+        z.into_iter().for_each(|z| ctx.save(z));
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {
-        let (x, w, a, b, config) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.input(3), ctx.gemm_config());
+        let (x, a, b, config) = (ctx.input(0), ctx.input(2), ctx.input(3), ctx.gemm_config());
         let (rows, [output, input], rank) = (ctx.shape(0).rows(), [ctx.shape(1)[0], ctx.shape(1)[1]], ctx.shape(2)[0]);
-        let (dy, low) = (ctx.dy(), ctx.take_saved(0, rows * rank));
+        let low = ctx.take_saved(0, rows * rank);
         let scratch = before_activation(ctx, self.activation, 1);
-        let dz = scratch.as_deref().unwrap_or(dy);
+        let dz = scratch.as_deref().unwrap_or(ctx.dy());
+        // The gradient of the weight, which is frozen, only in a gradient check.
+        input_gradients(ctx, dz, 4);
         let dz_matrix = Mat::new(dz, rows, output);
         let mut dlow = ctx.scratch(rows * rank);
         let into = MatMut::new(&mut dlow, rows, rank);
         gemm(E::of(self.scale), dz_matrix, Mat::new(b, output, rank), E::zero(), into, config);
         let dlow_matrix = Mat::new(&dlow, rows, rank);
-        if let Some((dx, beta)) = ctx.dx_beta(0) {
-            gemm(E::one(), dz_matrix, Mat::new(w, output, input), beta, MatMut::new(dx, rows, input), config);
-            let (a, into) = (Mat::new(a, rank, input), MatMut::new(dx, rows, input));
-            gemm(E::one(), dlow_matrix, a, E::one(), into, config);
-        }
-        // Frozen, but for a gradient check.
-        if let Some((dw, beta)) = ctx.dx_beta(1) {
-            gemm(E::one(), dz_matrix.t(), Mat::new(x, rows, input), beta, MatMut::new(dw, output, input), config);
+        if let Some(dx) = ctx.dx(0) {
+            gemm(E::one(), dlow_matrix, Mat::new(a, rank, input), E::one(), MatMut::new(dx, rows, input), config);
         }
         if let Some((da, beta)) = ctx.dx_beta(2) {
             gemm(E::one(), dlow_matrix.t(), Mat::new(x, rows, input), beta, MatMut::new(da, rank, input), config);
         }
         if let Some((db, beta)) = ctx.dx_beta(3) {
             gemm(E::one(), dz_matrix.t(), Mat::new(&low, rows, rank), beta, MatMut::new(db, output, rank), config);
-        }
-        if ctx.inputs() > 4
-            && let Some(db) = ctx.dx(4)
-        {
-            sum_rows_into(dz, db);
         }
         [Some(low), Some(dlow), scratch].into_iter().flatten().for_each(|scratch| ctx.recycle(scratch));
     }
