@@ -6,15 +6,6 @@ use common::{Folder, LANGUAGE_MODEL, PAIRS};
 use serde_json::Value;
 use std::fs;
 
-/// What a successful run says on standard error.
-#[track_caller]
-fn told(folder: &Folder, arguments: &[&str]) -> String {
-    let output = folder.run(arguments);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{arguments:?}\n{said}");
-    said
-}
-
 /// Three hundred words and how they are spelled backwards.
 fn words() -> String {
     let syllables = ["ba", "ke", "li", "mo", "nu", "ra", "sti", "tro", "po", "den"];
@@ -37,13 +28,13 @@ fn a_starter_is_made_for_its_text() {
     let recipe = folder.succeed(&["init", "pairs", "--data", "long.tsv"]);
     assert!(recipe.contains("kind = \"bpe\"") && recipe.contains("vocabulary = 7"), "{recipe}");
     // By the name that the recipe has, too; and a text that is none of the kind is reported where it was named.
-    assert!(told(&folder, &["init", "pairs", "own.toml"]).contains("Made for pairs.tsv: 1200 characters, 10 of them"));
+    assert!(folder.told(&["init", "pairs", "own.toml"]).contains("Made for pairs.tsv: 1200 characters, 10 of them"));
     // A book in one line is read as it will be, and whatever a file is called.
     let characters: String = (0..100_u8).map(|i| char::from(b'!' + i % 90)).collect();
     for name in ["book.txt", "cafe\u{301} \"1\".txt"] {
         folder.write(name, characters.repeat(700));
         let arguments = ["init", "text", &format!("{}.toml", name.len()), "--data", name];
-        assert!(told(&folder, &arguments).contains("70000 characters, 90 of them"));
+        assert!(folder.told(&arguments).contains("70000 characters, 90 of them"));
         let recipe = fs::read_to_string(folder.path(arguments[2])).unwrap();
         assert!(recipe.contains("vocabulary = 150"), "{recipe}");
         folder.succeed(&["train", arguments[2], "--quiet", "--set", "train.steps=1"]);
@@ -62,7 +53,7 @@ fn a_vocabulary_too_large_for_its_text_is_told() {
     let train = |kind: &str, run: &str| {
         let recipe = PAIRS.replace("pairs.tsv", "words.tsv").replace("kind = \"character\"", kind);
         folder.write("words.toml", recipe);
-        told(&folder, &["train", "words.toml", "--run", run, "--set", "train.steps=1"])
+        folder.told(&["train", "words.toml", "--run", run, "--set", "train.steps=1"])
     };
     for kind in ["bpe", "byte-bpe", "wordpiece"] {
         let said = train(&format!("kind = \"{kind}\"\nvocabulary = 900"), kind);
@@ -85,13 +76,13 @@ fn columns_blank_lines_and_tables_are_told() {
     folder.write("table.txt", "a\tone\nb\ttwo\n".repeat(30));
     let lm = LANGUAGE_MODEL.replace("stream = true", "stream = false").replace("text.txt", "table.txt");
     folder.write("table.toml", &lm);
-    let said = told(&folder, &["train", "table.toml", "--run", "lines", "--set", "train.steps=1"]);
+    let said = folder.told(&["train", "table.toml", "--run", "lines", "--set", "train.steps=1"]);
     assert!(said.contains("columns between tabs") && said.contains("data.columns = [0, 1]"), "{said}");
-    let said = told(&folder, &["train", "lm.toml", "--run", "text", "--set", "train.steps=1"]);
+    let said = folder.told(&["train", "lm.toml", "--run", "text", "--set", "train.steps=1"]);
     assert!(!said.contains("columns"), "{said}");
     folder.write("table.csv", "a,one\nb,two\n".repeat(30));
     let csv = ["train", "table.toml", "--run", "csv", "--set", "train.steps=1", "--set", "data.train=table.csv"];
-    assert!(told(&folder, &csv).contains("columns between commas"));
+    assert!(folder.told(&csv).contains("columns between commas"));
     folder.fail(
         &["train", "pairs.toml", "--run", "no", "--set", "data.train=table.csv"],
         &["table.csv, line 1 has no tab", "not by commas", ".jsonl"],
@@ -101,7 +92,7 @@ fn columns_blank_lines_and_tables_are_told() {
     let (first, rest) = pairs.split_at(8);
     folder.write("blank.tsv", format!("{first}\n\n\tempty\nempty\t\n{rest}last\t\n"));
     let blank = ["--run", "blank", "--set", "train.steps=1", "--set", "data.train=blank.tsv"];
-    let said = told(&folder, &[&["train", "pairs.toml"][..], &blank].concat());
+    let said = folder.told(&[&["train", "pairs.toml"][..], &blank].concat());
     assert!(said.contains("2 blank lines are passed over (first in line 2)"), "{said}");
     assert!(said.contains("3 of 403 lines or pairs are left out"), "{said}");
     let output = folder.run(&["eval", "blank", "--json", "--loss-only"]);

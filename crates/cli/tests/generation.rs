@@ -8,23 +8,7 @@ use std::io::Write;
 use std::process::{Output, Stdio};
 
 /// Pairs of a character and something longer, which are soon known by heart.
-const KNOWN: &str = r#"
-[data]
-train = "known.jsonl"
-validation_share = 0.0
-[tokenizer]
-kind = "character"
-[model]
-kind = "encoder-decoder"
-cell = "gru"
-embedding = 16
-hidden = 32
-[train]
-steps = 150
-batch_sentences = 16
-learning_rate = 1e-2
-shares = 2
-"#;
+const KNOWN: &str = include_str!("common/recipes/known-pairs.toml");
 
 /// A run that knows what to answer to `a`, `b` and `c`.
 fn knowing(answers: [&str; 3], recipe: &str) -> Folder {
@@ -229,24 +213,7 @@ fn a_language_model_reads_no_more_than_it_was_trained_on() {
 }
 
 /// Prompts of a language model: numbers and their successors.
-const PROMPTS: &str = r#"
-[data]
-train = "known.jsonl"
-validation_share = 0.0
-[tokenizer]
-kind = "character"
-[model]
-kind = "language-model"
-decoder = "transformer"
-hidden = 32
-[model.transformer]
-heads = 4
-[train]
-steps = 150
-batch_sentences = 16
-learning_rate = 5e-3
-shares = 2
-"#;
+const PROMPTS: &str = include_str!("common/recipes/known-prompts.toml");
 
 #[test]
 fn a_language_model_of_prompts_answers_and_is_measured() {

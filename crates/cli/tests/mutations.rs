@@ -167,11 +167,22 @@ fn imports(name: &'static str, file: &'static str) {
 }
 
 fn imports_of(folder: Folder, name: &'static str, file: &'static str) {
+    let original = fs::read(folder.path("model").join(file)).unwrap();
+    survives_import(name, original, folder, file, <[u8]>::to_vec);
+}
+
+/// Imports with `file` replaced by what `whole` makes of each mutant.
+fn survives_import(
+    name: &'static str,
+    original: Vec<u8>,
+    folder: Folder,
+    file: &'static str,
+    whole: impl Fn(&[u8]) -> Vec<u8> + Send + 'static,
+) {
     let (model, run) = (folder.path("model"), folder.path("imported"));
-    let original = fs::read(model.join(file)).unwrap();
     survives(name, vec![original], move |bytes| {
         let _folder = &folder;
-        fs::write(model.join(file), bytes).unwrap();
+        fs::write(model.join(file), whole(bytes)).unwrap();
         let _ = fs::remove_dir_all(&run);
         if descant_interop::import(&model, &run).is_ok() {
             writes(&run);
@@ -218,18 +229,11 @@ fn tokenizer_configurations() {
 #[test]
 fn headers_of_weights() {
     let folder = exported();
-    let (model, run) = (folder.path("model"), folder.path("imported"));
-    let whole = fs::read(model.join("model.safetensors")).unwrap();
+    let whole = fs::read(folder.path("model/model.safetensors")).unwrap();
     let length = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
     let (header, data) = (whole[8..8 + length].to_vec(), whole[8 + length..].to_vec());
-    survives("safetensors", vec![header], move |bytes| {
-        let _folder = &folder;
-        let whole = [&(bytes.len() as u64).to_le_bytes()[..], bytes, &data].concat();
-        fs::write(model.join("model.safetensors"), whole).unwrap();
-        let _ = fs::remove_dir_all(&run);
-        if descant_interop::import(&model, &run).is_ok() {
-            writes(&run);
-        }
+    survives_import("safetensors", header, folder, "model.safetensors", move |header| {
+        [&(header.len() as u64).to_le_bytes()[..], header, &data].concat()
     });
 }
 
@@ -237,17 +241,8 @@ fn headers_of_weights() {
 fn foreign(name: &'static str, model: &str, file: &'static str) {
     let folder = Folder::new();
     let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("../interop/tests/reference").join(model);
-    let (place, run) = (folder.path("model"), folder.path("imported"));
-    copy(&reference, &place);
-    let original = fs::read(place.join(file)).unwrap();
-    survives(name, vec![original], move |bytes| {
-        let _folder = &folder;
-        fs::write(place.join(file), bytes).unwrap();
-        let _ = fs::remove_dir_all(&run);
-        if descant_interop::import(&place, &run).is_ok() {
-            writes(&run);
-        }
-    });
+    copy(&reference, &folder.path("model"));
+    imports_of(folder, name, file);
 }
 
 #[test]

@@ -5,14 +5,6 @@ mod common;
 use common::{Folder, LANGUAGE_MODEL, PAIRS};
 use std::fs;
 
-/// What a successful training says on standard error.
-fn told(folder: &Folder, arguments: &[&str]) -> String {
-    let output = folder.run(arguments);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{said}");
-    said
-}
-
 /// The lines of a run's metrics of one kind.
 fn metrics(folder: &Folder, run: &str, event: &str) -> Vec<serde_json::Value> {
     let text = fs::read_to_string(folder.path(run).join("metrics.jsonl")).unwrap();
@@ -38,7 +30,7 @@ fn schedules_end_with_the_epochs() {
     folder.write("long.toml", PAIRS.replace("warmup = 10", "warmup = 500").replace("steps = 200", "epochs = 3"));
     let long = ["train", "long.toml", "--run", "long"];
     folder.fail(&long, &["schedule.warmup = 500", "the steps of the training", "train.epochs"]);
-    let try_of = told(&folder, &[&long[..], &["--set", "train.epochs=1", "--set", "train.log_every=1"]].concat());
+    let try_of = folder.told(&[&long[..], &["--set", "train.epochs=1", "--set", "train.log_every=1"]].concat());
     assert!(try_of.contains("warm-up is cut"), "{try_of}");
     // Its run is read, written with, and gone on with.
     folder.succeed(&["train", "pairs.toml", "--run", "short", "--quiet", "--set", "train.steps=4"]);
@@ -116,7 +108,7 @@ fn too_few_texts_to_validate_on_are_told() {
         &["pairs.toml", "train.patience", "10 % of 4 is none", "data.validation_share"],
     );
     folder.fail(&[&base[..], &["--set", "schedule={kind='plateau'}"]].concat(), &["plateau", "10 % of 4 is none"]);
-    let said = told(&folder, &base);
+    let said = folder.told(&base);
     assert!(said.contains("nothing is held out") && said.contains("pairs to learn from, 0 held out"), "{said}");
 }
 
@@ -134,10 +126,10 @@ fn new_tokens_whose_rows_are_frozen_are_told() {
     for finetune in ["lora = { rank = 4 }", "freeze = [\"*embedding*\"]", "rates = { \"*embedding*\" = 0.0 }"] {
         folder.fail(&more(finetune), &parts);
     }
-    let said = told(&folder, &more("lora = { rank = 4 }\ntrain = [\"*embedding*\"]"));
+    let said = folder.told(&more("lora = { rank = 4 }\ntrain = [\"*embedding*\"]"));
     assert!(said.contains("projection.weight") && said.contains("Note"), "{said}");
     fs::remove_dir_all(folder.path("more")).unwrap();
-    let said = told(&folder, &more("lora = { rank = 4 }\ntrain = [\"*embedding*\", \"*projection*\"]"));
+    let said = folder.told(&more("lora = { rank = 4 }\ntrain = [\"*embedding*\", \"*projection*\"]"));
     assert!(!said.contains("frozen"), "{said}");
     // Of tied tables, there is one name.
     folder.succeed(&["train", "transformer.toml", "--run", "tied", "--quiet", "--set", "train.steps=2"]);
@@ -200,7 +192,7 @@ fn a_plain_text_tells_whether_it_is_one() {
     folder.write("open.toml", LANGUAGE_MODEL.replace("stream = true\n", "").replace("text.txt", "open.txt"));
     let read = |run: &str, text: &str| {
         folder.write("open.txt", text);
-        let said = told(&folder, &["train", "open.toml", "--run", run, "--set", "train.steps=3"]);
+        let said = folder.told(&["train", "open.toml", "--run", run, "--set", "train.steps=3"]);
         let recipe = fs::read_to_string(folder.path(run).join("recipe.toml")).unwrap();
         (said, recipe.contains("stream = true"))
     };
@@ -221,7 +213,7 @@ fn a_plain_text_tells_whether_it_is_one() {
 fn training_begins_with_what_it_found() {
     let folder = Folder::new();
     let said =
-        told(&folder, &["train", "pairs.toml", "--run", "run", "--set", "train.steps=1", "--set", "train.shares=1"]);
+        folder.told(&["train", "pairs.toml", "--run", "run", "--set", "train.steps=1", "--set", "train.shares=1"]);
     for part in
         ["pairs.toml → run", "360 pairs to learn from, 40 held out", "vocabularies of", "GRU encoder-decoder", "1 step"]
     {

@@ -31,14 +31,6 @@ fn until(come: impl Fn() -> bool) {
     panic!("it never comes");
 }
 
-/// What a training that goes on says on standard error.
-fn told(folder: &Folder, arguments: &[&str]) -> String {
-    let output = folder.run(arguments);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{told}");
-    told
-}
-
 fn names(folder: &Folder, path: &str) -> Vec<String> {
     let entries = fs::read_dir(folder.path(path)).unwrap();
     let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -157,10 +149,10 @@ fn a_training_that_goes_on_says_what_is_otherwise_and_goes_on_by_its_own_recipe(
     let resume = ["train", "lm.toml", "--run", "run", "--resume"];
     let text = folder.succeed(&resume);
     assert!(text.contains("already trained, 20 steps"), "{text}");
-    let said = told(&folder, &resume);
+    let said = folder.told(&resume);
     assert!(said.contains("lm.toml: train.steps is 200 there") && said.contains("its own, 20"), "{said}");
     let more = [&resume[..], &["--set", "train.steps=40", "--quiet"]].concat();
-    let said = told(&folder, &more);
+    let said = folder.told(&more);
     assert!(said.contains("From step 20 on: train.steps is 40, was 20"), "{said}");
     assert!(folder.weights("run") == folder.weights("unbroken"));
     // It is the run's own from then on; and the folder stands for its recipe.
@@ -261,7 +253,7 @@ fn a_changed_recipe_or_tokenizer_is_told() {
     // Lines of metrics that are none.
     let metrics = fs::read_to_string(folder.path("run/metrics.jsonl")).unwrap();
     folder.write("run/metrics.jsonl", format!("{{}}\n{metrics}nonsense\n{{\"event\":\"tr"));
-    let said = told(&folder, &resume);
+    let said = folder.told(&resume);
     assert!(said.contains("metrics.jsonl: 2 lines could not be read"), "{said}");
     // All but the validation that came only because it ended.
     let kept = metrics.lines().take(2).flat_map(|line| [line, "\n"]).collect::<String>();

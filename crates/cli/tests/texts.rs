@@ -4,15 +4,6 @@ mod common;
 
 use common::{Folder, PAIRS};
 
-/// What a command that succeeds tells on standard error.
-#[track_caller]
-fn told(folder: &Folder, arguments: &[&str]) -> String {
-    let output = folder.run(arguments);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{arguments:?}\n{told}");
-    told
-}
-
 fn figures(folder: &Folder, arguments: &[&str]) -> serde_json::Value {
     serde_json::from_str(&folder.succeed(&[arguments, &["--json"]].concat())).unwrap()
 }
@@ -24,11 +15,11 @@ fn what_is_left_out_is_told_by_training_resuming_and_evaluating() {
     let train = ["train", "pairs.toml", "--run", "run", "--quiet", "--set", "train.steps=10"];
     let expected = "pairs.tsv: 60 of 120 lines or pairs are left out: 30 with an empty source (first in line 2), 30 with an \
                     empty target (first in line 3).";
-    let found = told(&folder, &train);
+    let found = folder.told(&train);
     assert!(found.contains(expected), "{found}");
-    let found = told(&folder, &[&train[..5], &["--resume", "--set", "train.steps=12"]].concat());
+    let found = folder.told(&[&train[..5], &["--resume", "--set", "train.steps=12"]].concat());
     assert!(found.contains(expected), "{found}");
-    let found = told(&folder, &["eval", "run", "--data", "pairs.tsv"]);
+    let found = folder.told(&["eval", "run", "--data", "pairs.tsv"]);
     assert!(found.contains(expected), "{found}");
     // Loss and answers are over the same pairs.
     let found = figures(&folder, &["eval", "run", "--data", "pairs.tsv"]);
@@ -36,7 +27,7 @@ fn what_is_left_out_is_told_by_training_resuming_and_evaluating() {
     folder.write("clean.tsv", "12\t21\n".repeat(30));
     let settings = ["--set", "data.train=clean.tsv", "--set", "train.steps=10", "--set", "train.validate_every=5"];
     let clean = [&["train", "pairs.toml", "--run", "clean", "-q"][..], &settings].concat();
-    assert_eq!(told(&folder, &clean), "");
+    assert_eq!(folder.told(&clean), "");
 }
 
 #[test]
@@ -44,7 +35,7 @@ fn what_is_unknown_is_told_and_never_right() {
     let folder = Folder::new();
     folder.train("pairs.toml", "run", 10);
     folder.write("other.tsv", "12\t2\u{4e00}\n34\t4\u{4e8c}3\n");
-    let found = told(&folder, &["eval", "run", "--data", "other.tsv", "--loss-only"]);
+    let found = folder.told(&["eval", "run", "--data", "other.tsv", "--loss-only"]);
     let expected = "other.tsv: 40.00 % of the target tokens are unknown to the tokenizer (2, first in line 1): \"\u{4e00}\", \
                     \"\u{4e8c}\".";
     assert!(found.contains(expected), "{found}");
@@ -54,7 +45,7 @@ fn what_is_unknown_is_told_and_never_right() {
     folder.write("pairs.tsv", "1\taaab\n2\taaac\n3\taaad\n".repeat(100));
     let settings = ["--set", "target_tokenizer={kind='character',vocabulary=4}", "--set", "train.steps=150"];
     let train = [&["train", "pairs.toml", "--run", "few", "--quiet"][..], &settings].concat();
-    let found = told(&folder, &train);
+    let found = folder.told(&train);
     assert!(found.contains("25.00 % of the target tokens are unknown"), "{found}");
     let accuracy = figures(&folder, &["eval", "few", "--loss-only"])["accuracy"].as_f64().unwrap();
     assert!((accuracy - 0.8).abs() < 1e-6, "of aaa, ? and the end all but ? can be right: {accuracy}");
@@ -101,7 +92,7 @@ fn a_text_that_changed_is_noticed() {
     let before = figures(&folder, &["eval", "run", "--loss-only"]);
     folder.write("pairs.tsv", (100..500).map(|i| format!("{i}\t111\n")).collect::<String>());
     let resume = ["train", "pairs.toml", "--run", "run", "--quiet", "--resume", "--set", "train.steps=12"];
-    let found = told(&folder, &resume);
+    let found = folder.told(&resume);
     assert!(
         found.contains("pairs.tsv has changed") && found.contains("Training goes on with the text as it was"),
         "{found}"
@@ -109,7 +100,7 @@ fn a_text_that_changed_is_noticed() {
     let output = folder.run(&["eval", "run"]);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(1) && error.contains("error: pairs.tsv has changed"), "{error}");
-    let found = told(&folder, &["eval", "run", "--loss-only"]);
+    let found = folder.told(&["eval", "run", "--loss-only"]);
     assert!(found.contains("The loss is that of the text as it was"), "{found}");
     assert_eq!(figures(&folder, &["eval", "run", "--loss-only"])["tokens"], before["tokens"]);
     // Encoded anew it would be another training.

@@ -12,64 +12,18 @@ mod ordinal;
 mod time;
 
 use crate::copied;
-use crate::reading::Slot;
+use crate::reading::slots;
 
 pub(crate) const FRAMES: &str = include_str!("english/frames.txt");
 
-/// The slots of the sentences, by name.
-pub(crate) const SLOTS: &[(&str, Slot)] = &[
-    ("count", cardinal::count),
-    ("number", cardinal::number),
-    ("large", cardinal::large),
-    ("percent", cardinal::percent),
-    ("change", cardinal::change),
-    ("range", cardinal::range),
-    ("ages", cardinal::ages),
-    ("score", cardinal::score),
-    ("ordinal", ordinal::ordinal),
-    ("date", date::date),
-    ("coming", date::coming),
-    ("day", date::day),
-    ("month", date::month),
-    ("year", date::year),
-    ("time", time::time),
-    ("money", money::money),
-    ("price", money::price),
-    ("distance", measure::distance),
-    ("length", measure::length),
-    ("weight", measure::weight),
-    ("volume", measure::volume),
-    ("temperature", measure::temperature),
-    ("speed", measure::speed),
-    ("storage", measure::storage),
-    ("duration", measure::duration),
-    ("fraction", fraction::fraction),
-    ("mixed", fraction::mixed),
-    ("phone", digits::phone),
-    ("code", digits::code),
-    ("room", digits::room),
-    ("cardinal", cardinal::cardinal),
-    ("decimal", cardinal::decimal),
-    ("scaled", cardinal::scaled_up),
-    ("span", cardinal::span),
-    ("position", ordinal::position),
-    ("ratio", fraction::ratio),
-    ("years", date::years),
-    ("decade", date::decade),
-    ("zoned", time::zoned),
-    ("times", time::span),
-    ("elapsed", time::elapsed),
-    ("magnitude", money::magnitude),
-    ("amount", money::decimal),
-    ("prices", money::span),
-    ("rate", money::rate),
-    ("measure", measure::measure),
-    ("composed", measure::composed),
-    ("international", digits::international),
-    ("groups", digits::number_in_groups),
-    ("serial", digits::serial),
-    ("address", digits::address),
-    ("word", copied::word),
-    ("name", copied::name),
-    ("letters", copied::letters),
-];
+slots! {
+    cardinal: count, number, large, percent, change, range, ages, score, cardinal, decimal, scaled_up as scaled, span;
+    ordinal: ordinal, position;
+    date: date, coming, day, month, year, years, decade;
+    time: time, zoned, span as times, elapsed;
+    money: money, price, magnitude, decimal as amount, span as prices, rate;
+    measure: distance, length, weight, volume, temperature, speed, storage, duration, measure, composed;
+    fraction: fraction, mixed, ratio;
+    digits: phone, code, room, international, number_in_groups as groups, serial, address;
+    copied: word, name, letters;
+}

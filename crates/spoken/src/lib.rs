@@ -16,6 +16,7 @@ mod copied;
 mod dice;
 mod english;
 mod grammar;
+mod measures;
 mod number;
 mod reading;
 mod split;

@@ -44,6 +44,12 @@ impl Number {
     }
 }
 
+/// A change in percent, every third time negative.
+pub(crate) fn change(dice: &mut Dice) -> Number {
+    let number = any(dice, 3, 45);
+    Number { negative: dice.chance(33), ..number }
+}
+
 fn group_thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();

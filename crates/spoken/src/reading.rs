@@ -65,3 +65,15 @@ impl Reading {
 
 /// What fills a place in a sentence: draws a value and reads it.
 pub(crate) type Slot = fn(&mut Dice) -> Reading;
+
+/// The slots of a language's sentences: functions by their modules, each by its own name or `as` another.
+macro_rules! slots {
+    (@name $function:ident) => { stringify!($function) };
+    (@name $function:ident $name:ident) => { stringify!($name) };
+    ($($module:ident: $($function:ident $(as $name:ident)?),*;)*) => {
+        /// The slots of the sentences, by name.
+        pub(crate) const SLOTS: &[(&str, $crate::reading::Slot)] =
+            &[$($((slots!(@name $function $($name)?), $module::$function),)*)*];
+    };
+}
+pub(crate) use slots;

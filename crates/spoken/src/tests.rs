@@ -1,7 +1,24 @@
 //! What holds for the data as a whole.
 
 use super::*;
+use crate::number::Number;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// What a table says: in each line two numbers, as they are written together, and their spoken form.
+pub(crate) fn spoken_forms(table: &str) -> impl Iterator<Item = (u64, u64, &str)> {
+    table.lines().map(|line| {
+        let (written, spoken) = line.split_once(' ').unwrap();
+        let (first, second) = written.split_once(['/', ':', '.']).unwrap();
+        (first.parse().unwrap(), second.parse().unwrap(), spoken)
+    })
+}
+
+/// The number that is written so, in digits.
+pub(crate) fn parsed(written: &str) -> Number {
+    let (negative, digits) = written.strip_prefix('-').map_or((false, written), |digits| (true, digits));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    Number { negative, ..Number::with_fraction(whole.parse().unwrap(), fraction) }
+}
 
 fn examples(seed: u64, part: Part, count: usize) -> Vec<Example> {
     Generator::new(seed, part).take(count).collect()

@@ -9,105 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
-pub const LANGUAGE_MODEL: &str = r#"
-[data]
-train = "text.txt"
-stream = true
-[tokenizer]
-kind = "character"
-[model]
-kind = "language-model"
-cell = "lstm"
-embedding = 8
-hidden = 16
-layers = 2
-dropout = 0.2
-[train]
-steps = 200
-batch_sentences = 8
-length = 20
-learning_rate = 1e-2
-shares = 4
-validate_every = 50
-log_every = 10
-"#;
-
-pub const PAIRS: &str = r#"
-[data]
-train = "pairs.tsv"
-validation_share = 0.1
-[tokenizer]
-kind = "character"
-[model]
-kind = "encoder-decoder"
-cell = "gru"
-embedding = 8
-hidden = 16
-attention = "general"
-[schedule]
-kind = "cosine"
-warmup = 10
-[train]
-steps = 200
-batch_tokens = 200
-learning_rate = 1e-2
-shares = 4
-validate_every = 50
-log_every = 10
-"#;
-
-pub const TRANSFORMER: &str = r#"
-[data]
-train = "pairs.tsv"
-validation_share = 0.1
-shared_vocabulary = true
-[tokenizer]
-kind = "character"
-[model]
-kind = "encoder-decoder"
-decoder = "transformer"
-hidden = 16
-layers = 2
-dropout = 0.2
-tie = "all"
-[model.transformer]
-heads = 4
-key_value_heads = 2
-position = "rotary"
-attention_dropout = 0.1
-[train]
-steps = 200
-batch_tokens = 200
-learning_rate = 1e-2
-average = 0.99
-shares = 4
-validate_every = 50
-log_every = 10
-"#;
-
-pub const BF16: &str = r#"
-[data]
-train = "text.txt"
-stream = true
-[tokenizer]
-kind = "character"
-[model]
-kind = "language-model"
-decoder = "transformer"
-hidden = 64
-layers = 2
-[model.transformer]
-heads = 2
-window = 20
-[train]
-steps = 200
-batch_sentences = 8
-length = 64
-precision = "bf16"
-shares = 2
-validate_every = 50
-log_every = 10
-"#;
+pub const LANGUAGE_MODEL: &str = include_str!("recipes/lm.toml");
+pub const PAIRS: &str = include_str!("recipes/pairs.toml");
+pub const TRANSFORMER: &str = include_str!("recipes/transformer.toml");
+pub const BF16: &str = include_str!("recipes/bf16.toml");
 
 pub struct Folder {
     folder: tempfile::TempDir,
@@ -165,6 +70,15 @@ impl Folder {
         let output = self.run(arguments);
         assert!(output.status.success(), "{arguments:?}\n{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// What a run that should succeed told on standard error.
+    #[track_caller]
+    pub fn told(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}\n{told}");
+        told
     }
 
     /// The error of a run that should fail: one paragraph that says all of `parts`.

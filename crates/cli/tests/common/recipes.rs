@@ -5,66 +5,13 @@ use super::{Folder, LANGUAGE_MODEL, PAIRS, TRANSFORMER};
 /// What the trainings have in common: nothing falls on one step, so that every state is caught between two others.
 const TRAIN: &str = "validate_every = 11\ncheckpoint_every = 4\nlog_every = 7\n";
 
-const TRANSFORMER_LM: &str = r#"
-[data]
-train = "text.txt"
-stream = true
-[tokenizer]
-kind = "character"
-[model]
-kind = "language-model"
-decoder = "transformer"
-hidden = 32
-layers = 2
-dropout = 0.1
-[model.transformer]
-heads = 4
-window = 20
-layer_drop = 0.1
-[train]
-steps = 60
-batch_sentences = 8
-length = 32
-shares = 4
-"#;
+const TRANSFORMER_LM: &str = include_str!("recipes/transformer-lm.toml");
 
 /// Wide enough to compute in bf16.
-const BF16: &str = r#"
-[data]
-train = "text.txt"
-stream = true
-[tokenizer]
-kind = "character"
-[model]
-kind = "language-model"
-decoder = "transformer"
-hidden = 256
-layers = 1
-[model.transformer]
-heads = 4
-[train]
-steps = 16
-batch_sentences = 8
-length = 64
-precision = "bf16"
-shares = 2
-validate_every = 7
-checkpoint_every = 3
-log_every = 5
-"#;
+const BF16: &str = include_str!("recipes/wide-bf16.toml");
 
 /// What goes on from the run `base` takes model and tokenizer from there.
-const FURTHER: &str = r#"
-[data]
-train = "text.txt"
-stream = true
-[train]
-steps = 60
-batch_sentences = 8
-length = 20
-learning_rate = 1e-2
-shares = 4
-"#;
+const FURTHER: &str = include_str!("recipes/further.toml");
 
 fn of(recipe: &str) -> String {
     let every = "validate_every = 50\nlog_every = 10\n";

@@ -275,6 +275,7 @@ pub fn score(dice: &mut Dice) -> Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::parsed;
 
     #[test]
     fn whole_numbers() {
@@ -352,9 +353,9 @@ mod tests {
 
     #[test]
     fn signs_and_decimals() {
-        let number = |negative, whole, fraction: &str| Number { negative, ..Number::with_fraction(whole, fraction) };
-        assert_eq!(spoken(&number(false, 1, "01")), "一点零一");
-        assert_eq!(spoken(&number(true, 2930, "1929")), "负两千九百三十点一九二九");
-        assert_eq!(spoken(&number(false, 0, "5")), "零点五");
+        for (written, words) in [("1.01", "一点零一"), ("-2930.1929", "负两千九百三十点一九二九"), ("0.5", "零点五")]
+        {
+            assert_eq!(spoken(&parsed(written)), words);
+        }
     }
 }

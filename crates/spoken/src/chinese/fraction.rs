@@ -62,8 +62,7 @@ pub fn percent(dice: &mut Dice) -> Reading {
 
 /// A percentage of any size, every third time negative.
 pub fn change(dice: &mut Dice) -> Reading {
-    let number = number::any(dice, 3, 45);
-    percentage(&Number { negative: dice.chance(33), ..number })
+    percentage(&number::change(dice))
 }
 
 fn percentage(number: &Number) -> Reading {
@@ -73,6 +72,7 @@ fn percentage(number: &Number) -> Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::parsed;
 
     #[test]
     fn fractions() {
@@ -84,10 +84,10 @@ mod tests {
 
     #[test]
     fn percentages() {
-        let number = |negative, whole, fraction: &str| Number { negative, ..Number::with_fraction(whole, fraction) };
-        assert_eq!(percent_spoken(&number(false, 2, "15")), "百分之二点一五");
-        assert_eq!(percent_spoken(&number(false, 0, "4")), "百分之零点四");
-        assert_eq!(percent_spoken(&number(true, 98, "")), "负百分之九十八");
-        assert_eq!(percent_spoken(&number(false, 100, "")), "百分之百");
+        for (written, words) in
+            [("2.15", "百分之二点一五"), ("0.4", "百分之零点四"), ("-98", "负百分之九十八"), ("100", "百分之百")]
+        {
+            assert_eq!(percent_spoken(&parsed(written)), words);
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::cardinal::{quantity, scaled};
 use crate::dice::Dice;
+use crate::measures::measures;
 use crate::number::{self, Number};
 use crate::reading::{Kind, Reading};
 
@@ -171,25 +172,7 @@ fn between(dice: &mut Dice, symbol: &str, name: &str) -> Reading {
     Reading { kind: Kind::Range, written, spoken, values: vec![from.canonical(), to.canonical()] }
 }
 
-/// How far.
-pub fn distance(dice: &mut Dice) -> Reading {
-    draw(dice, DISTANCES)
-}
-
-/// How long or high.
-pub fn length(dice: &mut Dice) -> Reading {
-    draw(dice, LENGTHS)
-}
-
-/// How heavy.
-pub fn weight(dice: &mut Dice) -> Reading {
-    draw(dice, WEIGHTS)
-}
-
-/// How much of a liquid.
-pub fn volume(dice: &mut Dice) -> Reading {
-    draw(dice, VOLUMES)
-}
+measures!();
 
 /// How warm; below zero every fifth time.
 pub fn temperature(dice: &mut Dice) -> Reading {
@@ -200,21 +183,6 @@ pub fn temperature(dice: &mut Dice) -> Reading {
         return Reading { written, spoken, ..reading };
     }
     reading
-}
-
-/// How fast.
-pub fn speed(dice: &mut Dice) -> Reading {
-    draw(dice, SPEEDS)
-}
-
-/// How much data.
-pub fn storage(dice: &mut Dice) -> Reading {
-    draw(dice, STORAGES)
-}
-
-/// How long in time.
-pub fn duration(dice: &mut Dice) -> Reading {
-    draw(dice, DURATIONS)
 }
 
 #[cfg(test)]

@@ -121,23 +121,26 @@ fn with_sign(dice: &mut Dice, signs: &[(&str, &str)], most_digits: usize) -> Rea
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::spoken_forms;
+
+    const YUAN: &str = "\
+0.00 零元
+1.25 一元二角五分
+2.00 两元
+2.02 两元零二分
+2.22 两元二角二分
+0.20 两角
+0.02 两分
+0.05 五分
+12.50 十二元五角
+12.05 十二元零五分
+200.00 二百元
+100000.00 十万元
+";
 
     #[test]
     fn yuan() {
-        for (yuan, hundredths, characters) in [
-            (0, 0, "零元"),
-            (1, 25, "一元二角五分"),
-            (2, 0, "两元"),
-            (2, 2, "两元零二分"),
-            (2, 22, "两元二角二分"),
-            (0, 20, "两角"),
-            (0, 2, "两分"),
-            (0, 5, "五分"),
-            (12, 50, "十二元五角"),
-            (12, 5, "十二元零五分"),
-            (200, 0, "二百元"),
-            (100_000, 0, "十万元"),
-        ] {
+        for (yuan, hundredths, characters) in spoken_forms(YUAN) {
             assert_eq!(yuan_spoken(yuan, hundredths), characters);
         }
     }

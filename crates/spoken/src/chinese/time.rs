@@ -85,21 +85,24 @@ pub fn exact(dice: &mut Dice) -> Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::spoken_forms;
+
+    const TIMES: &str = "\
+0:00 零点
+0:05 零点零五分
+2:02 两点零二分
+2:30 两点三十分
+3:45 三点四十五分
+10:10 十点十分
+12:00 十二点
+15:30 十五点三十分
+20:20 二十点二十分
+22:58 二十二点五十八分
+";
 
     #[test]
     fn times() {
-        for (hour, minute, characters) in [
-            (0, 0, "零点"),
-            (0, 5, "零点零五分"),
-            (2, 2, "两点零二分"),
-            (2, 30, "两点三十分"),
-            (3, 45, "三点四十五分"),
-            (10, 10, "十点十分"),
-            (12, 0, "十二点"),
-            (15, 30, "十五点三十分"),
-            (20, 20, "二十点二十分"),
-            (22, 58, "二十二点五十八分"),
-        ] {
+        for (hour, minute, characters) in spoken_forms(TIMES) {
             assert_eq!(spoken(hour, minute), characters);
         }
     }

@@ -156,8 +156,7 @@ pub fn percent(dice: &mut Dice) -> Reading {
 
 /// A percentage of any size, every third time negative.
 pub fn change(dice: &mut Dice) -> Reading {
-    let number = number::any(dice, 3, 45);
-    percentage(&Number { negative: dice.chance(33), ..number })
+    percentage(&number::change(dice))
 }
 
 fn percentage(number: &Number) -> Reading {
@@ -204,6 +203,7 @@ fn pair(kind: Kind, first: u64, second: u64) -> Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::parsed;
 
     #[test]
     fn whole_numbers() {
@@ -240,14 +240,17 @@ mod tests {
 
     #[test]
     fn signs_and_decimals() {
-        let number = |negative, whole, fraction: &str| Number { negative, ..Number::with_fraction(whole, fraction) };
-        assert_eq!(spoken(&number(false, 18, "9")), "eighteen point nine");
-        assert_eq!(spoken(&number(false, 0, "05")), "zero point o five");
-        assert_eq!(spoken(&number(false, 7, "0")), "seven point zero");
-        assert_eq!(spoken(&number(false, 3, "400")), "three point four o o");
-        assert_eq!(spoken(&Number { bare_point: true, ..number(false, 0, "45") }), "point four five");
-        assert_eq!(spoken(&number(true, 60, "24")), "minus sixty point two four");
-        assert_eq!(spoken(&number(true, 12, "")), "minus twelve");
+        for (written, words) in [
+            ("18.9", "eighteen point nine"),
+            ("0.05", "zero point o five"),
+            ("7.0", "seven point zero"),
+            ("3.400", "three point four o o"),
+            ("-60.24", "minus sixty point two four"),
+            ("-12", "minus twelve"),
+        ] {
+            assert_eq!(spoken(&parsed(written)), words);
+        }
+        assert_eq!(spoken(&Number { bare_point: true, ..parsed("0.45") }), "point four five");
     }
 
     #[test]

@@ -87,22 +87,25 @@ pub fn mixed(dice: &mut Dice) -> Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::spoken_forms;
+
+    const FRACTIONS: &str = "\
+1/2 one half
+3/2 three halves
+1/3 one third
+2/3 two thirds
+1/4 one quarter
+3/4 three quarters
+5/8 five eighths
+7/12 seven twelfths
+22/20 twenty two twentieths
+9/21 nine twenty firsts
+1/32 one thirty second
+";
 
     #[test]
     fn fractions() {
-        for (numerator, denominator, words) in [
-            (1, 2, "one half"),
-            (3, 2, "three halves"),
-            (1, 3, "one third"),
-            (2, 3, "two thirds"),
-            (1, 4, "one quarter"),
-            (3, 4, "three quarters"),
-            (5, 8, "five eighths"),
-            (7, 12, "seven twelfths"),
-            (22, 20, "twenty two twentieths"),
-            (9, 21, "nine twenty firsts"),
-            (1, 32, "one thirty second"),
-        ] {
+        for (numerator, denominator, words) in spoken_forms(FRACTIONS) {
             assert_eq!(spoken(numerator, denominator), words);
         }
         assert_eq!(mixed_spoken(2, 1, 2), "two and a half");

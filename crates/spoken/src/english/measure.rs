@@ -4,6 +4,7 @@
 use super::cardinal::spoken;
 use super::fraction;
 use crate::dice::Dice;
+use crate::measures::measures;
 use crate::number::{self, Number};
 use crate::reading::{Kind, Reading};
 use std::sync::LazyLock;
@@ -192,25 +193,7 @@ fn draw(dice: &mut Dice, units: &[Unit]) -> Reading {
     Reading::of(Kind::Measure, &number, written, with_unit(&number, unit.one, unit.many))
 }
 
-/// How far.
-pub fn distance(dice: &mut Dice) -> Reading {
-    draw(dice, DISTANCES)
-}
-
-/// How long or high.
-pub fn length(dice: &mut Dice) -> Reading {
-    draw(dice, LENGTHS)
-}
-
-/// How heavy.
-pub fn weight(dice: &mut Dice) -> Reading {
-    draw(dice, WEIGHTS)
-}
-
-/// How much of a liquid.
-pub fn volume(dice: &mut Dice) -> Reading {
-    draw(dice, VOLUMES)
-}
+measures!();
 
 /// How warm; below zero every fifth time.
 pub fn temperature(dice: &mut Dice) -> Reading {
@@ -219,21 +202,6 @@ pub fn temperature(dice: &mut Dice) -> Reading {
     let unit = dice.pick(TEMPERATURES);
     let spoken = with_unit(&number, unit.one, unit.many);
     Reading::of(Kind::Measure, &number, format!("{}{}", number.written(false), unit.symbol), spoken)
-}
-
-/// How fast.
-pub fn speed(dice: &mut Dice) -> Reading {
-    draw(dice, SPEEDS)
-}
-
-/// How much data.
-pub fn storage(dice: &mut Dice) -> Reading {
-    draw(dice, STORAGES)
-}
-
-/// How long in time.
-pub fn duration(dice: &mut Dice) -> Reading {
-    draw(dice, DURATIONS)
 }
 
 /// Any number and any unit, also one per another; half of them are those of every day.
@@ -286,19 +254,19 @@ pub fn composed(dice: &mut Dice) -> Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::parsed;
 
     #[test]
     fn measures() {
-        let number = |negative, whole, fraction: &str| Number { negative, ..Number::with_fraction(whole, fraction) };
         let of_unit = |number, unit: &Unit| with_unit(&number, unit.one, unit.many);
         let kilogram = &WEIGHTS[0];
-        assert_eq!(of_unit(number(false, 1, ""), kilogram), "one kilogram");
-        assert_eq!(of_unit(number(false, 1, "5"), kilogram), "one point five kilograms");
-        assert_eq!(of_unit(number(false, 0, ""), kilogram), "zero kilograms");
-        assert_eq!(of_unit(number(false, 2, ""), &LENGTHS[3]), "two feet");
-        assert_eq!(of_unit(number(false, 245, ""), &SPEEDS[1]), "two hundred forty five miles per hour");
-        assert_eq!(of_unit(number(true, 5, ""), &TEMPERATURES[0]), "minus five degrees celsius");
-        assert_eq!(of_unit(number(true, 1, ""), &TEMPERATURES[1]), "minus one degree fahrenheit");
+        assert_eq!(of_unit(parsed("1"), kilogram), "one kilogram");
+        assert_eq!(of_unit(parsed("1.5"), kilogram), "one point five kilograms");
+        assert_eq!(of_unit(parsed("0"), kilogram), "zero kilograms");
+        assert_eq!(of_unit(parsed("2"), &LENGTHS[3]), "two feet");
+        assert_eq!(of_unit(parsed("245"), &SPEEDS[1]), "two hundred forty five miles per hour");
+        assert_eq!(of_unit(parsed("-5"), &TEMPERATURES[0]), "minus five degrees celsius");
+        assert_eq!(of_unit(parsed("-1"), &TEMPERATURES[1]), "minus one degree fahrenheit");
     }
 
     #[test]

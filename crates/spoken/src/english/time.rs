@@ -98,18 +98,21 @@ fn elapsed_spoken(hours: u64, minutes: u64, seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::spoken_forms;
+
+    const TIMES: &str = "\
+3:45 three forty five
+3:05 three o five
+5:00 five
+0:05 zero o five
+8:52 eight fifty two
+15:30 fifteen thirty
+22:10 twenty two ten
+";
 
     #[test]
     fn times() {
-        for (hour, minute, words) in [
-            (3, 45, "three forty five"),
-            (3, 5, "three o five"),
-            (5, 0, "five"),
-            (0, 5, "zero o five"),
-            (8, 52, "eight fifty two"),
-            (15, 30, "fifteen thirty"),
-            (22, 10, "twenty two ten"),
-        ] {
+        for (hour, minute, words) in spoken_forms(TIMES) {
             assert_eq!(spoken(hour, minute), words);
         }
         assert_eq!(elapsed_spoken(1, 0, 42), "one hour zero minutes and forty two seconds");
