@@ -23,21 +23,6 @@ pub struct Forward<'a, E> {
 }
 
 impl<'a, E: Real> Forward<'a, E> {
-    /// The values of input `i`.
-    pub fn input(&self, i: usize) -> &'a [E] {
-        value(self.nodes, self.parameters, self.inputs[i])
-    }
-
-    /// The shape of input `i`.
-    pub fn shape(&self, i: usize) -> Shape {
-        self.nodes[self.inputs[i] as usize].shape
-    }
-
-    /// How many inputs there are.
-    pub fn inputs(&self) -> usize {
-        self.inputs.len()
-    }
-
     /// The output, to write. What it holds before is undefined.
     pub fn output(&mut self) -> &mut [E] {
         self.output
@@ -53,16 +38,6 @@ impl<'a, E: Real> Forward<'a, E> {
         self.needs_gradient && self.nodes[self.inputs[i] as usize].needs_gradient
     }
 
-    /// Scratch memory with undefined contents; give it to [`Forward::save`] or [`Forward::recycle`].
-    pub fn scratch(&mut self, len: usize) -> Scratch<E> {
-        self.pool.scratch(len)
-    }
-
-    /// Returns scratch memory to the pool.
-    pub fn recycle(&mut self, scratch: Scratch<E>) {
-        self.pool.give(scratch.into_buffer());
-    }
-
     /// Keeps scratch memory for backward, in the order of the calls; without a backward it returns to the pool.
     pub fn save(&mut self, scratch: Scratch<E>) {
         if self.needs_gradient {
@@ -70,16 +45,6 @@ impl<'a, E: Real> Forward<'a, E> {
         } else {
             self.recycle(scratch);
         }
-    }
-
-    /// The seed of this operation's dropout, or `None` where dropout is off.
-    pub fn dropout(&self) -> Option<u64> {
-        self.dropout
-    }
-
-    /// Threads and precision of GEMMs.
-    pub fn gemm_config(&self) -> GemmConfig {
-        self.config
     }
 }
 
@@ -99,21 +64,6 @@ pub struct Backward<'a, E> {
 }
 
 impl<'a, E: Real> Backward<'a, E> {
-    /// The values of input `i`.
-    pub fn input(&self, i: usize) -> &'a [E] {
-        value(self.nodes, self.parameters, self.inputs[i])
-    }
-
-    /// The shape of input `i`.
-    pub fn shape(&self, i: usize) -> Shape {
-        self.nodes[self.inputs[i] as usize].shape
-    }
-
-    /// How many inputs there are.
-    pub fn inputs(&self) -> usize {
-        self.inputs.len()
-    }
-
     /// The values that forward wrote.
     pub fn output(&self) -> &'a [E] {
         value(self.nodes, self.parameters, self.node)
@@ -176,24 +126,50 @@ impl<'a, E: Real> Backward<'a, E> {
         }
         Some((&mut whole[range], if undefined { E::zero() } else { E::one() }))
     }
-
-    /// [`Forward::dropout`], the same.
-    pub fn dropout(&self) -> Option<u64> {
-        self.dropout
-    }
-
-    /// Scratch memory with undefined contents; return it with [`Backward::recycle`].
-    pub fn scratch(&mut self, len: usize) -> Scratch<E> {
-        self.pool.scratch(len)
-    }
-
-    /// Returns scratch memory to the pool.
-    pub fn recycle(&mut self, scratch: Scratch<E>) {
-        self.pool.give(scratch.into_buffer());
-    }
-
-    /// Threads and precision of GEMMs.
-    pub fn gemm_config(&self) -> GemmConfig {
-        self.config
-    }
 }
+
+/// What an operation finds in both directions.
+macro_rules! operands {
+    ($($context:ident),*) => {
+        $(
+            impl<'a, E: Real> $context<'a, E> {
+                /// The values of input `i`.
+                pub fn input(&self, i: usize) -> &'a [E] {
+                    value(self.nodes, self.parameters, self.inputs[i])
+                }
+
+                /// The shape of input `i`.
+                pub fn shape(&self, i: usize) -> Shape {
+                    self.nodes[self.inputs[i] as usize].shape
+                }
+
+                /// How many inputs there are.
+                pub fn inputs(&self) -> usize {
+                    self.inputs.len()
+                }
+
+                /// Scratch memory with undefined contents; give it to `save` or `recycle`.
+                pub fn scratch(&mut self, len: usize) -> Scratch<E> {
+                    self.pool.scratch(len)
+                }
+
+                /// Returns scratch memory to the pool.
+                pub fn recycle(&mut self, scratch: Scratch<E>) {
+                    self.pool.give(scratch.into_buffer());
+                }
+
+                /// The seed of this operation's dropout, or `None` where dropout is off.
+                pub fn dropout(&self) -> Option<u64> {
+                    self.dropout
+                }
+
+                /// Threads and precision of GEMMs.
+                pub fn gemm_config(&self) -> GemmConfig {
+                    self.config
+                }
+            }
+        )*
+    };
+}
+
+operands!(Forward, Backward);

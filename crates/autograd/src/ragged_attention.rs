@@ -6,7 +6,7 @@
 //!
 //! for each sequence of a ragged batch. The kinds differ in how they compute the scores.
 
-use crate::{Backward, Forward, PackedSequences, Segments, Var};
+use crate::{Backward, Case, Forward, PackedSequences, Segments, Var};
 use descant_kernels::{GemmConfig, Mat, MatMut, Real, axpy, gemm, softmax_rows};
 use descant_tensor::{Shape, Tensor};
 use std::ops::Range;
@@ -81,8 +81,22 @@ impl Ragged {
         Self::new(&packed(&[2, 1, 3, 0]), &packed(&[3, 0, 1, 2]))
     }
 
+    /// The cases of the gradient check of a kind of attention, for inputs of these widths: on every example, against the score
+    /// by primitive operations.
+    pub(crate) fn cases(
+        inputs: &[&[usize]],
+        attention: impl for<'t> Fn(&[Var<'t>], &Self) -> Var<'t> + Copy + 'static,
+        reference: impl for<'t> Fn(&[Var<'t>], &Self) -> Var<'t> + Copy + 'static,
+    ) -> Vec<Case> {
+        let case = |(name, batch): (_, Self)| {
+            let other = batch.clone();
+            Case::new(name, inputs, move |_, x| attention(x, &batch)).reference(move |_, x| reference(x, &other))
+        };
+        Self::examples().into_iter().map(case).collect()
+    }
+
     /// More of them.
-    pub(crate) fn examples() -> Vec<(&'static str, Self)> {
+    fn examples() -> Vec<(&'static str, Self)> {
         let packed = |lengths: &[usize]| Arc::new(PackedSequences::new(lengths).segments());
         // As the hypotheses of a beam do, two queries look at the same memory.
         let mut shared = Segments::default();

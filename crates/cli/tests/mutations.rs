@@ -167,24 +167,26 @@ fn imports(name: &'static str, file: &'static str) {
 }
 
 fn imports_of(folder: Folder, name: &'static str, file: &'static str) {
-    let original = fs::read(folder.path("model").join(file)).unwrap();
-    survives_import(name, original, folder, file, <[u8]>::to_vec);
+    let model = folder.path("model");
+    let original = fs::read(model.join(file)).unwrap();
+    imports_with(folder, name, original, move |bytes, run| {
+        fs::write(model.join(file), bytes).unwrap();
+        descant_interop::import(&model, run).is_ok()
+    });
 }
 
-/// Imports with `file` replaced by what `whole` makes of each mutant.
-fn survives_import(
+/// Calls `import` with each mutant and the place of the run to be.
+fn imports_with(
+    folder: Folder,
     name: &'static str,
     original: Vec<u8>,
-    folder: Folder,
-    file: &'static str,
-    whole: impl Fn(&[u8]) -> Vec<u8> + Send + 'static,
+    import: impl Fn(&[u8], &Path) -> bool + Send + 'static,
 ) {
-    let (model, run) = (folder.path("model"), folder.path("imported"));
+    let run = folder.path("imported");
     survives(name, vec![original], move |bytes| {
         let _folder = &folder;
-        fs::write(model.join(file), whole(bytes)).unwrap();
         let _ = fs::remove_dir_all(&run);
-        if descant_interop::import(&model, &run).is_ok() {
+        if import(bytes, &run) {
             writes(&run);
         }
     });
@@ -229,11 +231,14 @@ fn tokenizer_configurations() {
 #[test]
 fn headers_of_weights() {
     let folder = exported();
-    let whole = fs::read(folder.path("model/model.safetensors")).unwrap();
+    let model = folder.path("model");
+    let whole = fs::read(model.join("model.safetensors")).unwrap();
     let length = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
     let (header, data) = (whole[8..8 + length].to_vec(), whole[8 + length..].to_vec());
-    survives_import("safetensors", header, folder, "model.safetensors", move |header| {
-        [&(header.len() as u64).to_le_bytes()[..], header, &data].concat()
+    imports_with(folder, "safetensors", header, move |header, run| {
+        let whole = [&(header.len() as u64).to_le_bytes()[..], header, &data].concat();
+        fs::write(model.join("model.safetensors"), whole).unwrap();
+        descant_interop::import(&model, run).is_ok()
     });
 }
 
@@ -254,16 +259,12 @@ fn pickles() {
 fn adapters(name: &'static str, file: &'static str) {
     let folder = Folder::new();
     let references = Path::new(env!("CARGO_MANIFEST_DIR")).join("../interop/tests/reference");
-    let (base, adapter, run) = (references.join("llama"), folder.path("adapter"), folder.path("imported"));
+    let (base, adapter) = (references.join("llama"), folder.path("adapter"));
     copy(&references.join("peft-llama"), &adapter);
     let original = fs::read(adapter.join(file)).unwrap();
-    survives(name, vec![original], move |bytes| {
-        let _folder = &folder;
+    imports_with(folder, name, original, move |bytes, run| {
         fs::write(adapter.join(file), bytes).unwrap();
-        let _ = fs::remove_dir_all(&run);
-        if descant_interop::import_adapted(&adapter, &base, &run).is_ok() {
-            writes(&run);
-        }
+        descant_interop::import_adapted(&adapter, &base, run).is_ok()
     });
 }
 
@@ -333,18 +334,14 @@ fn lists_of_tokens() {
 fn files_of_llama_cpp() {
     let folder = exported();
     folder.succeed(&["export", "run", "model.gguf"]);
-    let (path, run) = (folder.path("model.gguf"), folder.path("imported"));
+    let path = folder.path("model.gguf");
     let whole = fs::read(&path).unwrap();
     // Mostly the keys, the tokens and the table of tensors.
     let head = whole.len().min(16_000);
     let (head, data) = (whole[..head].to_vec(), whole[head..].to_vec());
-    survives("gguf", vec![head], move |bytes| {
-        let _folder = &folder;
-        fs::write(&path, [bytes, &data].concat()).unwrap();
-        let _ = fs::remove_dir_all(&run);
-        if descant_interop::import(&path, &run).is_ok() {
-            writes(&run);
-        }
+    imports_with(folder, "gguf", head, move |head, run| {
+        fs::write(&path, [head, &data].concat()).unwrap();
+        descant_interop::import(&path, run).is_ok()
     });
 }
 

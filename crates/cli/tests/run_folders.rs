@@ -31,6 +31,14 @@ fn until(come: impl Fn() -> bool) {
     panic!("it never comes");
 }
 
+/// With a trained `base`, and the recipe `further.toml` that goes on from it.
+fn with_base() -> Folder {
+    let folder = Folder::new();
+    folder.train("lm.toml", "base", 20);
+    folder.write("further.toml", FURTHER);
+    folder
+}
+
 fn names(folder: &Folder, path: &str) -> Vec<String> {
     let entries = fs::read_dir(folder.path(path)).unwrap();
     let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -40,9 +48,7 @@ fn names(folder: &Folder, path: &str) -> Vec<String> {
 
 #[test]
 fn a_run_without_its_checkpoints_does_not_begin_anew_in_silence() {
-    let folder = Folder::new();
-    folder.train("lm.toml", "base", 20);
-    folder.write("further.toml", FURTHER);
+    let folder = with_base();
     folder.train("further.toml", "run", 40);
     let resume = ["train", "further.toml", "--run", "run", "--resume", "--set", "train.steps=60"];
     ["best", "last"].iter().for_each(|link| fs::remove_file(folder.path("run").join(link)).unwrap());
@@ -217,9 +223,7 @@ fn a_copy_by_hard_links_is_a_run_of_its_own() {
 
 #[test]
 fn a_training_that_goes_on_needs_the_run_no_more_that_it_began_with() {
-    let folder = Folder::new();
-    folder.train("lm.toml", "base", 20);
-    folder.write("further.toml", FURTHER);
+    let folder = with_base();
     folder.train("further.toml", "unbroken", 40);
     folder.train("further.toml", "run", 20);
     fs::rename(folder.path("base"), folder.path("gone")).unwrap();

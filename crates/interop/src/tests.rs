@@ -414,31 +414,42 @@ fn a_chat_template_moves_in_and_out() {
     assert_eq!(fs::read_to_string(at("out/chat_template.jinja")).unwrap(), text);
 }
 
-/// The real checkpoint of tinyllamas, in the layout of `transformers`, with what llama2.c and `transformers` make of it:
-/// in the folder that `DESCANT_TINYLLAMAS` names.
-#[test]
-fn a_real_checkpoint_gives_its_golden_ids_logits_and_text() {
-    let Some(original) = std::env::var_os("DESCANT_TINYLLAMAS").map(PathBuf::from) else {
-        println!("skipped: DESCANT_TINYLLAMAS names no folder");
-        return;
+/// The folder that the variable names, and what is imported from it.
+fn checkpoint_in(variable: &str) -> Option<(PathBuf, Trained)> {
+    let Some(original) = std::env::var_os(variable).map(PathBuf::from) else {
+        println!("skipped: {variable} names no folder");
+        return None;
     };
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     import(&original, &run).unwrap();
     let trained = Trained::load(&run).unwrap();
+    Some((original, trained))
+}
+
+fn ids(golden: &Value) -> Vec<u32> {
+    golden["ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
+}
+
+fn one_sequence(ids: &[u32]) -> Batch {
+    let mut input = Sequences::new();
+    input.push(ids);
+    Batch { source: None, target: input.clone(), input }
+}
+
+/// The real checkpoint of tinyllamas, in the layout of `transformers`, with what llama2.c and `transformers` make of it:
+/// in the folder that `DESCANT_TINYLLAMAS` names.
+#[test]
+fn a_real_checkpoint_gives_its_golden_ids_logits_and_text() {
+    let Some((original, trained)) = checkpoint_in("DESCANT_TINYLLAMAS") else { return };
     let json = |name: &str| -> Value { serde_json::from_slice(&fs::read(original.join(name)).unwrap()).unwrap() };
-    let ids = |value: &Value| -> Vec<u32> {
-        value["ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
-    };
     for example in json("encode_golden.json").as_array().unwrap() {
         let text = example["text"].as_str().unwrap();
         assert_eq!(trained.tokenizers.target.encode(text).unwrap(), ids(example)[1..], "{text:?}");
     }
 
     let golden = json("logits_golden.json");
-    let mut input = Sequences::new();
-    input.push(&ids(&golden));
-    let batch = Batch { source: None, target: input.clone(), input };
+    let batch = one_sequence(&ids(&golden));
     let mut tape = Tape::new();
     let graph = tape.infer(&trained.parameters, Parallelism::Serial);
     let logits = trained.model.output().logits(trained.model.hidden(graph, &batch).rows).value().unwrap().to_f64();
@@ -459,20 +470,10 @@ fn a_real_checkpoint_gives_its_golden_ids_logits_and_text() {
 /// `DESCANT_TINY_GPT2` names, with the hidden states that `transformers` makes of it.
 #[test]
 fn a_model_without_head_and_tokenizer_json_gives_its_golden_states() {
-    let Some(original) = std::env::var_os("DESCANT_TINY_GPT2").map(PathBuf::from) else {
-        println!("skipped: DESCANT_TINY_GPT2 names no folder");
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let run = folder.path().join("run");
-    import(&original, &run).unwrap();
-    let trained = Trained::load(&run).unwrap();
+    let Some((original, trained)) = checkpoint_in("DESCANT_TINY_GPT2") else { return };
     let bytes = fs::read(original.join("golden.json")).unwrap();
     let golden: Value = serde_json::from_slice(&bytes).unwrap();
-    let ids: Vec<u32> = golden["ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect();
-    let mut input = Sequences::new();
-    input.push(&ids);
-    let batch = Batch { source: None, target: input.clone(), input };
+    let batch = one_sequence(&ids(&golden));
     let mut tape = Tape::new();
     let graph = tape.infer(&trained.parameters, Parallelism::Serial);
     let states = trained.model.hidden(graph, &batch).rows.value().unwrap().to_f64();

@@ -110,21 +110,18 @@ impl Op for AdditiveAttention {
 
 impl GradCheck for AdditiveAttention {
     fn cases() -> Vec<Case> {
-        let mut cases = Vec::new();
-        for (name, batch) in Ragged::examples() {
-            let Ragged { queries, memory } = batch.clone();
-            let case = Case::new(name, &[&[7, 3], &[7, 3], &[3], &[7, 2]], move |_, x| {
-                x[0].additive_attention(x[1], x[2], x[3], &queries, &memory)
-            });
-            cases.push(case.reference(move |_, x| {
-                let (inputs, w, width) = ([x[0], x[1], x[3]], x[2], x[2].shape().len());
-                batch.reference(inputs, |q, k| {
+        let mut cases = Ragged::cases(
+            &[&[7, 3], &[7, 3], &[3], &[7, 2]],
+            |x, Ragged { queries, memory }| x[0].additive_attention(x[1], x[2], x[3], queries, memory),
+            |x, batch| {
+                let (w, width) = (x[2], x[2].shape().len());
+                batch.reference([x[0], x[1], x[3]], |q, k| {
                     let (queries, memory) = (q.shape()[0], k.shape()[0]);
                     let sums = q.reshape([queries, 1, width]) + k.reshape([1, memory, width]);
                     (sums.tanh() * w).sum_axis(2)
                 })
-            }));
-        }
+            },
+        );
         let Ragged { queries, memory } = Ragged::example();
         cases.push(Case::new("keys are the values", &[&[7, 3], &[7, 3], &[3]], move |_, x| {
             x[0].additive_attention(x[1], x[2], x[1], &queries, &memory)

@@ -72,14 +72,11 @@ impl Op for DotAttention {
 
 impl GradCheck for DotAttention {
     fn cases() -> Vec<Case> {
-        let mut cases = Vec::new();
-        for (name, batch) in Ragged::examples() {
-            let Ragged { queries, memory } = batch.clone();
-            let case = Case::new(name, &[&[7, 3], &[7, 3], &[7, 2]], move |_, x| {
-                x[0].dot_attention(x[1], x[2], &queries, &memory, 2.0)
-            });
-            cases.push(case.reference(move |_, x| batch.reference([x[0], x[1], x[2]], |q, k| (q + q).matmul_t(k))));
-        }
+        let mut cases = Ragged::cases(
+            &[&[7, 3], &[7, 3], &[7, 2]],
+            |x, Ragged { queries, memory }| x[0].dot_attention(x[1], x[2], queries, memory, 2.0),
+            |x, batch| batch.reference([x[0], x[1], x[2]], |q, k| (q + q).matmul_t(k)),
+        );
         let Ragged { queries, memory } = Ragged::example();
         cases.push(Case::new("keys are the values", &[&[7, 3], &[7, 3]], move |_, x| {
             x[0].dot_attention(x[1], x[1], &queries, &memory, 1.0)

@@ -24,6 +24,22 @@ fn imported(name: &str, folder: &Path, changes: &[(&str, Value)]) -> Trained {
     Trained::load(&folder.join("run")).unwrap()
 }
 
+/// The bytes of a reference's export.
+fn exported(name: &str, folder: &Path) -> Vec<u8> {
+    let path = folder.join("out.gguf");
+    export_gguf(&imported(name, folder, &without(name)), &path, GgufType::F32).unwrap();
+    fs::read(path).unwrap()
+}
+
+/// That these bytes are refused, with this message, and leave no run.
+fn refused(folder: &Path, bytes: &[u8], says: &str) {
+    let (path, run) = (folder.join("changed.gguf"), folder.join("none"));
+    fs::write(&path, bytes).unwrap();
+    let error = import(&path, &run).unwrap_err().to_string();
+    assert!(error.contains(says), "{error}");
+    assert!(!run.exists());
+}
+
 /// What llama.cpp has no form of, taken from the references that have it.
 fn without(name: &str) -> Vec<(&'static str, Value)> {
     match name {
@@ -204,27 +220,19 @@ fn scores_are_numbers_one_for_each_token() {
 #[test]
 fn numbers_that_are_not_finite_are_refused_by_key() {
     let folder = tempfile::tempdir().unwrap();
-    let at = |part: &str| folder.path().join(part);
-    let trained = imported("llama", folder.path(), &[]);
-    export_gguf(&trained, &at("out.gguf"), GgufType::F32).unwrap();
-    let whole = fs::read(at("out.gguf")).unwrap();
+    let whole = exported("llama", folder.path());
     for key in ["llama.rope.freq_base", "llama.attention.layer_norm_rms_epsilon"] {
         let start = whole.windows(key.len()).position(|bytes| bytes == key.as_bytes()).unwrap() + key.len();
         assert_eq!(whole[start..start + 4], 6_u32.to_le_bytes(), "{key} is of single precision");
         for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut bytes = whole.clone();
             bytes[start + 4..start + 8].copy_from_slice(&value.to_le_bytes());
-            fs::write(at("changed.gguf"), bytes).unwrap();
-            let error = import(&at("changed.gguf"), &at("none")).unwrap_err().to_string();
-            assert!(error.contains(&format!("{key} has a number that is not finite")), "{error}");
-            assert!(!at("none").exists());
+            refused(folder.path(), &bytes, &format!("{key} has a number that is not finite"));
         }
     }
     // Cut within the head.
     for len in [10, 30, 100] {
-        fs::write(at("changed.gguf"), &whole[..len]).unwrap();
-        let error = import(&at("changed.gguf"), &at("none")).unwrap_err().to_string();
-        assert!(error.contains("it is damaged: it ends too early"), "{error}");
+        refused(folder.path(), &whole[..len], "it is damaged: it ends too early");
     }
 }
 
@@ -232,14 +240,8 @@ fn numbers_that_are_not_finite_are_refused_by_key() {
 fn what_a_file_may_hold_is_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let at = |part: &str| folder.path().join(part);
-    let trained = imported("llama", folder.path(), &[]);
-    export_gguf(&trained, &at("out.gguf"), GgufType::F32).unwrap();
-    let whole = fs::read(at("out.gguf")).unwrap();
-    let refused = |bytes: Vec<u8>, says: &str| {
-        fs::write(at("changed.gguf"), bytes).unwrap();
-        let error = import(&at("changed.gguf"), &at("none")).unwrap_err().to_string();
-        assert!(error.contains(says), "{error}");
-    };
+    let whole = exported("llama", folder.path());
+    let refused = |bytes: Vec<u8>, says: &str| refused(folder.path(), &bytes, says);
     let counted = |at: usize| [&whole[..at], &65_537_u64.to_le_bytes(), &whole[at + 8..]].concat();
     refused(counted(8), "it has 65537 tensors, expected at most 65536");
     refused(counted(16), "it has 65537 keys, expected at most 65536");

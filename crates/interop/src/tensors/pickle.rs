@@ -125,8 +125,8 @@ impl<R: Read> Machine<'_, R> {
         }
     }
 
-    fn pop_many<const N: usize>(&mut self) -> io::Result<Vec<Id>> {
-        let mut ids = (0..N).map(|_| self.pop()).collect::<io::Result<Vec<Id>>>()?;
+    fn pop_many(&mut self, count: usize) -> io::Result<Vec<Id>> {
+        let mut ids = (0..count).map(|_| self.pop()).collect::<io::Result<Vec<Id>>>()?;
         ids.reverse();
         Ok(ids)
     }
@@ -238,33 +238,20 @@ impl<R: Read> Machine<'_, R> {
             b')' => self.push(Value::Tuple(Vec::new()))?,
             b']' => self.push(Value::List(Vec::new()))?,
             b'}' => self.push(Value::Dict(Vec::new()))?,
-            b't' => {
-                let parts = self.pop_mark()?;
+            b't' | b'\x85'..=b'\x87' => {
+                let parts = match instruction {
+                    b't' => self.pop_mark()?,
+                    of_few => self.pop_many(usize::from(of_few - b'\x84'))?,
+                };
                 self.push(Value::Tuple(parts))?;
             }
-            b'\x85' => {
-                let parts = self.pop_many::<1>()?;
-                self.push(Value::Tuple(parts))?;
-            }
-            b'\x86' => {
-                let parts = self.pop_many::<2>()?;
-                self.push(Value::Tuple(parts))?;
-            }
-            b'\x87' => {
-                let parts = self.pop_many::<3>()?;
-                self.push(Value::Tuple(parts))?;
-            }
-            b'a' => {
-                let one = self.pop_many::<1>()?;
-                self.extend(one)?;
-            }
-            b'e' | b'u' => {
-                let many = self.pop_mark()?;
-                self.extend(many)?;
-            }
-            b's' => {
-                let pair = self.pop_many::<2>()?;
-                self.extend(pair)?;
+            b'a' | b's' | b'e' | b'u' => {
+                let entries = match instruction {
+                    b'a' => self.pop_many(1)?,
+                    b's' => self.pop_many(2)?,
+                    _ => self.pop_mark()?,
+                };
+                self.extend(entries)?;
             }
             b'q' => {
                 let [key] = self.bytes()?;
@@ -288,7 +275,7 @@ impl<R: Read> Machine<'_, R> {
                 self.push(Value::Global(module, name))?;
             }
             b'\x93' => {
-                let parts = self.pop_many::<2>()?;
+                let parts = self.pop_many(2)?;
                 match (self.pickle.get(parts[0]), self.pickle.get(parts[1])) {
                     (Value::Text(module), Value::Text(name)) => {
                         let global = Value::Global(module.clone(), name.clone());
@@ -298,7 +285,7 @@ impl<R: Read> Machine<'_, R> {
                 }
             }
             b'R' | b'\x81' => {
-                let parts = self.pop_many::<2>()?;
+                let parts = self.pop_many(2)?;
                 self.push(Value::Call(parts[0], parts[1]))?;
             }
             // What PyTorch sets on the table itself: `_metadata`, which says nothing of weights.

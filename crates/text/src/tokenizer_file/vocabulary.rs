@@ -129,19 +129,7 @@ pub(super) struct Merges;
 
 impl<'de> Deserialize<'de> for Merges {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List;
-        impl<'de> Visitor<'de> for List {
-            type Value = Merges;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of merges")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-                while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Merges)
-            }
-        }
-        deserializer.deserialize_seq(List)
+        // Of entries without a size, the list allocates nothing.
+        Vec::<IgnoredAny>::deserialize(deserializer).map(|_| Self)
     }
 }
