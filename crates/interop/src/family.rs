@@ -18,79 +18,79 @@ use descant_text::SpecialTokens;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 
-/// A family of models.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// GPT-2 (Radford et al. 2019).
+/// How a family's `config.json` and tensors are laid out.
+#[derive(Clone, Copy)]
+enum Layout {
     Gpt2,
-    /// Llama (Touvron et al. 2023, arXiv 2302.13971), and what is built like it: SmolLM.
-    Llama,
-    /// Mistral (Jiang et al. 2023, arXiv 2310.06825).
-    Mistral,
-    /// Qwen2 (Yang et al. 2024, arXiv 2407.10671).
-    Qwen2,
-    /// Qwen3 (Yang et al. 2025, arXiv 2505.09388).
-    Qwen3,
-    /// Gemma (Gemma Team 2024, arXiv 2403.08295).
-    Gemma,
-    /// Gemma 2 (Gemma Team 2024, arXiv 2408.00118).
-    Gemma2,
-    /// Gemma 3, of text alone (Gemma Team 2025, arXiv 2503.19786).
-    Gemma3,
-    /// OLMo 2 (OLMo Team 2025, arXiv 2501.00656).
-    Olmo2,
-    /// Phi-3 (Abdin et al. 2024, arXiv 2404.14219).
-    Phi3,
-    /// Marian, the OPUS-MT models among them (Junczys-Dowmunt et al. 2018, arXiv 1804.00344).
-    Marian,
-    /// BART (Lewis et al. 2020, arXiv 1910.13461).
+    /// As Llama's, apart from these traits.
+    Decoder(&'static decoder::Traits),
     Bart,
-    /// mBART (Liu et al. 2020, arXiv 2001.08210).
-    Mbart,
-    /// T5 (Raffel et al. 2020, arXiv 1910.10683), its versions 1.1 and Flan too.
     T5,
-    /// mT5 (Xue et al. 2021, arXiv 2010.11934).
-    Mt5,
 }
 
-/// What a family is called, and the ids that its files leave out.
-struct Names {
+/// What a family is called, how its files are laid out, and the ids that they leave out.
+struct Row {
     family: Family,
     /// In words.
     name: &'static str,
     model_type: &'static str,
     architecture: &'static str,
-    bos: Option<u32>,
-    end: Option<u32>,
+    /// Of BOS and EOS.
+    ids: [Option<u32>; 2],
+    layout: Layout,
 }
 
-const fn names(
-    family: Family,
-    name: &'static str,
-    model_type: &'static str,
-    architecture: &'static str,
-    [bos, end]: [Option<u32>; 2],
-) -> Names {
-    Names { family, name, model_type, architecture, bos, end }
+macro_rules! families {
+    ($($(#[$doc:meta])* $family:ident: $name:literal, $model_type:literal, $architecture:literal, $ids:expr, $layout:expr;)*) => {
+        /// A family of models.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Family {
+            $($(#[$doc])* $family,)*
+        }
+
+        const FAMILIES: &[Row] = &[$(Row {
+            family: Family::$family,
+            name: $name,
+            model_type: $model_type,
+            architecture: $architecture,
+            ids: $ids,
+            layout: $layout,
+        }),*];
+    };
 }
 
-const FAMILIES: [Names; 15] = [
-    names(Family::Gpt2, "GPT-2", "gpt2", "GPT2LMHeadModel", [Some(50_256), Some(50_256)]),
-    names(Family::Llama, "Llama", "llama", "LlamaForCausalLM", [Some(1), Some(2)]),
-    names(Family::Mistral, "Mistral", "mistral", "MistralForCausalLM", [Some(1), Some(2)]),
-    names(Family::Qwen2, "Qwen2", "qwen2", "Qwen2ForCausalLM", [None, None]),
-    names(Family::Qwen3, "Qwen3", "qwen3", "Qwen3ForCausalLM", [None, None]),
-    names(Family::Gemma, "Gemma", "gemma", "GemmaForCausalLM", [Some(2), Some(1)]),
-    names(Family::Gemma2, "Gemma 2", "gemma2", "Gemma2ForCausalLM", [Some(2), Some(1)]),
-    names(Family::Gemma3, "Gemma 3", "gemma3_text", "Gemma3ForCausalLM", [Some(2), Some(1)]),
-    names(Family::Olmo2, "OLMo 2", "olmo2", "Olmo2ForCausalLM", [None, Some(50_279)]),
-    names(Family::Phi3, "Phi-3", "phi3", "Phi3ForCausalLM", [Some(1), Some(32_000)]),
-    names(Family::Marian, "Marian", "marian", "MarianMTModel", [None, Some(0)]),
-    names(Family::Bart, "BART", "bart", "BartForConditionalGeneration", [Some(2), Some(2)]),
-    names(Family::Mbart, "mBART", "mbart", "MBartForConditionalGeneration", [Some(2), Some(2)]),
-    names(Family::T5, "T5", "t5", "T5ForConditionalGeneration", [Some(0), Some(1)]),
-    names(Family::Mt5, "mT5", "mt5", "MT5ForConditionalGeneration", [Some(0), Some(1)]),
-];
+families! {
+    /// GPT-2 (Radford et al. 2019).
+    Gpt2: "GPT-2", "gpt2", "GPT2LMHeadModel", [Some(50_256), Some(50_256)], Layout::Gpt2;
+    /// Llama (Touvron et al. 2023, arXiv 2302.13971), and what is built like it: SmolLM.
+    Llama: "Llama", "llama", "LlamaForCausalLM", [Some(1), Some(2)], Layout::Decoder(&decoder::LLAMA);
+    /// Mistral (Jiang et al. 2023, arXiv 2310.06825).
+    Mistral: "Mistral", "mistral", "MistralForCausalLM", [Some(1), Some(2)], Layout::Decoder(&decoder::MISTRAL);
+    /// Qwen2 (Yang et al. 2024, arXiv 2407.10671).
+    Qwen2: "Qwen2", "qwen2", "Qwen2ForCausalLM", [None, None], Layout::Decoder(&decoder::QWEN2);
+    /// Qwen3 (Yang et al. 2025, arXiv 2505.09388).
+    Qwen3: "Qwen3", "qwen3", "Qwen3ForCausalLM", [None, None], Layout::Decoder(&decoder::QWEN3);
+    /// Gemma (Gemma Team 2024, arXiv 2403.08295).
+    Gemma: "Gemma", "gemma", "GemmaForCausalLM", [Some(2), Some(1)], Layout::Decoder(&decoder::GEMMA);
+    /// Gemma 2 (Gemma Team 2024, arXiv 2408.00118).
+    Gemma2: "Gemma 2", "gemma2", "Gemma2ForCausalLM", [Some(2), Some(1)], Layout::Decoder(&decoder::GEMMA2);
+    /// Gemma 3, of text alone (Gemma Team 2025, arXiv 2503.19786).
+    Gemma3: "Gemma 3", "gemma3_text", "Gemma3ForCausalLM", [Some(2), Some(1)], Layout::Decoder(&decoder::GEMMA3);
+    /// OLMo 2 (OLMo Team 2025, arXiv 2501.00656).
+    Olmo2: "OLMo 2", "olmo2", "Olmo2ForCausalLM", [None, Some(50_279)], Layout::Decoder(&decoder::OLMO2);
+    /// Phi-3 (Abdin et al. 2024, arXiv 2404.14219).
+    Phi3: "Phi-3", "phi3", "Phi3ForCausalLM", [Some(1), Some(32_000)], Layout::Decoder(&decoder::PHI3);
+    /// Marian, the OPUS-MT models among them (Junczys-Dowmunt et al. 2018, arXiv 1804.00344).
+    Marian: "Marian", "marian", "MarianMTModel", [None, Some(0)], Layout::Bart;
+    /// BART (Lewis et al. 2020, arXiv 1910.13461).
+    Bart: "BART", "bart", "BartForConditionalGeneration", [Some(2), Some(2)], Layout::Bart;
+    /// mBART (Liu et al. 2020, arXiv 2001.08210).
+    Mbart: "mBART", "mbart", "MBartForConditionalGeneration", [Some(2), Some(2)], Layout::Bart;
+    /// T5 (Raffel et al. 2020, arXiv 1910.10683), its versions 1.1 and Flan too.
+    T5: "T5", "t5", "T5ForConditionalGeneration", [Some(0), Some(1)], Layout::T5;
+    /// mT5 (Xue et al. 2021, arXiv 2010.11934).
+    Mt5: "mT5", "mt5", "MT5ForConditionalGeneration", [Some(0), Some(1)], Layout::T5;
+}
 
 /// More than any vocabulary has: what a damaged file asks for is not allocated.
 const MOST_ENTRIES: usize = 1 << 24;
@@ -154,18 +154,18 @@ fn model(
 
 impl std::fmt::Display for Family {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.names().name)
+        f.write_str(self.row().name)
     }
 }
 
 impl Family {
-    fn names(self) -> &'static Names {
+    fn row(self) -> &'static Row {
         &FAMILIES[self as usize]
     }
 
     /// What `config.json` calls it.
     pub(crate) fn model_type(self) -> &'static str {
-        self.names().model_type
+        self.row().model_type
     }
 
     /// Whether llama.cpp has it.
@@ -175,7 +175,7 @@ impl Family {
 
     /// All of them.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        FAMILIES.iter().map(|names| names.family)
+        FAMILIES.iter().map(|row| row.family)
     }
 
     /// What a `config.json` describes.
@@ -189,15 +189,15 @@ impl Family {
         let read = RefCell::default();
         let keys = Keys::new(config, &read);
         let name = keys.text("model_type")?.unwrap_or_default();
-        let Some(Names { family, .. }) = FAMILIES.iter().find(|known| known.model_type == name) else {
-            let known = FAMILIES.each_ref().map(|names| names.model_type).join(", ");
-            return Err(format!("model_type = {name:?}: known are {known}"));
+        let Some(&Row { family, layout, .. }) = FAMILIES.iter().find(|known| known.model_type == name) else {
+            let known: Vec<&str> = FAMILIES.iter().map(|row| row.model_type).collect();
+            return Err(format!("model_type = {name:?}: known are {}", known.join(", ")));
         };
-        let model = match family {
-            Self::Gpt2 => gpt2::read(&keys),
-            Self::Marian | Self::Bart | Self::Mbart => bart::read(*family, &keys),
-            Self::T5 | Self::Mt5 => t5::read(&keys, *family == Self::Mt5),
-            _ => decoder::read(*family, &keys),
+        let model = match layout {
+            Layout::Gpt2 => gpt2::read(&keys),
+            Layout::Bart => bart::read(family, &keys),
+            Layout::T5 => t5::read(&keys, family == Self::Mt5),
+            Layout::Decoder(traits) => decoder::read(family, traits, &keys),
         }?;
         let mut special = family.special(&keys)?;
         let source_entries =
@@ -207,22 +207,22 @@ impl Family {
         }
         let source_entries = source_entries.flatten();
         let model = ModelConfig { origin: Some(name), ..model };
-        Ok(Described { family: *family, model, special, source_entries, unread: keys.unread() })
+        Ok(Described { family, model, special, source_entries, unread: keys.unread() })
     }
 
     /// BOS and EOS of a model; null is none. Which of them are added to a text is the tokenizer's to say.
     fn special(self, keys: &Keys<'_>) -> Result<SpecialTokens, String> {
-        let names = self.names();
+        let [own_bos, own_eos] = self.row().ids;
         let bos = match self {
             Self::Marian => Some(keys.id("decoder_start_token_id")?.ok_or("it has no decoder_start_token_id")?),
-            Self::T5 | Self::Mt5 => keys.id("decoder_start_token_id")?.or(keys.id("pad_token_id")?).or(names.bos),
-            Self::Bart | Self::Mbart => keys.id("decoder_start_token_id")?.or(keys.id("bos_token_id")?).or(names.bos),
+            Self::T5 | Self::Mt5 => keys.id("decoder_start_token_id")?.or(keys.id("pad_token_id")?).or(own_bos),
+            Self::Bart | Self::Mbart => keys.id("decoder_start_token_id")?.or(keys.id("bos_token_id")?).or(own_bos),
             _ if keys.has("bos_token_id") => keys.id("bos_token_id")?,
-            _ => names.bos,
+            _ => own_bos,
         };
         let ends = match keys.has("eos_token_id") {
             true => keys.ids("eos_token_id")?,
-            false => names.end.into_iter().collect(),
+            false => own_eos.into_iter().collect(),
         };
         // Read with the generation.
         keys.ids("bos_token_id")?;
@@ -232,13 +232,13 @@ impl Family {
 
     /// Whether its models turn one text into another.
     pub fn reads_a_source(self) -> bool {
-        matches!(self, Self::Marian | Self::Bart | Self::Mbart | Self::T5 | Self::Mt5)
+        matches!(self.row().layout, Layout::Bart | Layout::T5)
     }
 
     /// The `config.json` of a model of this family.
     pub(crate) fn write(self, config: &ModelConfig, special: &SpecialTokens, entries: usize) -> Value {
         let SpecialTokens { bos, eos: ends, .. } = special;
-        let Names { model_type, architecture, .. } = self.names();
+        let Row { model_type, architecture, layout, .. } = self.row();
         let mut json = json!({
             "model_type": model_type, "architectures": [architecture], "vocab_size": entries, "torch_dtype": "float32",
             "tie_word_embeddings": config.tie.joins_output(), "eos_token_id": one_or_several(ends),
@@ -250,11 +250,11 @@ impl Family {
             // Where it is left out, that of the family's first models, which a smaller vocabulary has not.
             false => json!({"bos_token_id": bos, "pad_token_id": ends.first()}),
         };
-        let own = match self {
-            Self::Gpt2 => gpt2::write(config),
-            Self::Marian | Self::Bart | Self::Mbart => bart::write(self, config, special, entries),
-            Self::T5 | Self::Mt5 => t5::write(config),
-            _ => decoder::write(self, config),
+        let own = match layout {
+            Layout::Gpt2 => gpt2::write(config),
+            Layout::Bart => bart::write(self, config, special, entries),
+            Layout::T5 => t5::write(config),
+            Layout::Decoder(traits) => decoder::write(traits, config),
         };
         if let Some(json) = json.as_object_mut() {
             for part in [ids, own] {
@@ -268,11 +268,11 @@ impl Family {
 
     /// Which of its tensors is which part of which parameter of a model.
     pub(crate) fn tensor_names(self, config: &ModelConfig) -> Vec<TensorName> {
-        match self {
-            Self::Gpt2 => gpt2::tensor_names(config),
-            Self::Marian | Self::Bart | Self::Mbart => bart::tensor_names(self, config),
-            Self::T5 | Self::Mt5 => t5::tensor_names(config),
-            _ => decoder::tensor_names(self, config),
+        match self.row().layout {
+            Layout::Gpt2 => gpt2::tensor_names(config),
+            Layout::Bart => bart::tensor_names(self, config),
+            Layout::T5 => t5::tensor_names(config),
+            Layout::Decoder(traits) => decoder::tensor_names(traits, config),
         }
     }
 }

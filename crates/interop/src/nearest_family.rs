@@ -17,6 +17,13 @@ impl Family {
         let mut nearest: Option<(Self, Vec<String>)> = None;
         let is_origin = |family: &Self| config.origin.as_deref() == Some(family.model_type());
         let origin = Self::all().find(is_origin);
+        if let (None, Some(unknown)) = (origin, &config.origin) {
+            let known: Vec<&str> = Self::all().map(Self::model_type).collect();
+            return Err(format!(
+                "model.origin = {unknown:?} is no family of transformers; known are {}",
+                known.join(", ")
+            ));
+        }
         for family in origin.into_iter().chain(Self::all()).filter(|family| family.reads_a_source() == pair) {
             let Ok(missing) = family.needs(config) else { continue };
             if missing.is_empty() {

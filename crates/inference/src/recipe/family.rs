@@ -57,25 +57,6 @@ pub(super) const FAMILIES: [(&str, &str); 9] = [
     ),
 ];
 
-/// The families that a model may come from, by their `model_type`.
-pub(super) const ORIGINS: [&str; 15] = [
-    "gpt2",
-    "llama",
-    "mistral",
-    "qwen2",
-    "qwen3",
-    "gemma",
-    "gemma2",
-    "gemma3_text",
-    "olmo2",
-    "phi3",
-    "marian",
-    "bart",
-    "mbart",
-    "t5",
-    "mt5",
-];
-
 /// Their names.
 pub(super) const NAMES: [&str; FAMILIES.len()] = {
     let mut names = [""; FAMILIES.len()];

@@ -8,7 +8,7 @@ use descant_nn::{NormKind, Position, QkNorm, RotaryScaling, TransformerConfig};
 use serde_json::{Map, Value, json};
 
 /// What sets a family apart from Llama, and its values for keys that are not there.
-struct Traits {
+pub(super) struct Traits {
     qkv_bias: bool,
     qk_norm: Option<QkNorm>,
     norm_first: bool,
@@ -46,7 +46,7 @@ enum Windows {
     AllBut(usize, usize),
 }
 
-const LLAMA: Traits = Traits {
+pub(super) const LLAMA: Traits = Traits {
     qkv_bias: false,
     qk_norm: None,
     norm_first: true,
@@ -67,7 +67,7 @@ const LLAMA: Traits = Traits {
     rotary_base: 10_000.0,
     max_length: 2048,
 };
-const GEMMA: Traits = Traits {
+pub(super) const GEMMA: Traits = Traits {
     norm_offset: 1.0,
     scale_embedding: true,
     activation: "gelu_pytorch_tanh",
@@ -77,7 +77,7 @@ const GEMMA: Traits = Traits {
     max_length: 8192,
     ..LLAMA
 };
-const GEMMA2: Traits = Traits {
+pub(super) const GEMMA2: Traits = Traits {
     norm_output: true,
     windows: Windows::AllBut(2, 4096),
     query_scalar: true,
@@ -86,7 +86,7 @@ const GEMMA2: Traits = Traits {
     kv_heads: Some(4),
     ..GEMMA
 };
-const GEMMA3: Traits = Traits {
+pub(super) const GEMMA3: Traits = Traits {
     qk_norm: Some(QkNorm::Head),
     windows: Windows::AllBut(6, 4096),
     soft_caps: [false, true],
@@ -95,13 +95,15 @@ const GEMMA3: Traits = Traits {
     max_length: 131_072,
     ..GEMMA2
 };
-const QWEN2: Traits =
+pub(super) const QWEN2: Traits =
     Traits { qkv_bias: true, windows: Windows::Last, kv_heads: Some(32), max_length: 32_768, ..LLAMA };
-const QWEN3: Traits = Traits { qkv_bias: false, qk_norm: Some(QkNorm::Head), head_dim: Some(128), ..QWEN2 };
-const MISTRAL: Traits = Traits { windows: Windows::All(Some(4096)), kv_heads: Some(8), max_length: 131_072, ..LLAMA };
-const OLMO2: Traits =
+pub(super) const QWEN3: Traits = Traits { qkv_bias: false, qk_norm: Some(QkNorm::Head), head_dim: Some(128), ..QWEN2 };
+pub(super) const MISTRAL: Traits =
+    Traits { windows: Windows::All(Some(4096)), kv_heads: Some(8), max_length: 131_072, ..LLAMA };
+pub(super) const OLMO2: Traits =
     Traits { qk_norm: Some(QkNorm::All), norm_first: false, norm_output: true, norm_epsilon: 1e-5, ..LLAMA };
-const PHI3: Traits = Traits { fused: true, windows: Windows::All(None), norm_epsilon: 1e-5, max_length: 4096, ..LLAMA };
+pub(super) const PHI3: Traits =
+    Traits { fused: true, windows: Windows::All(None), norm_epsilon: 1e-5, max_length: 4096, ..LLAMA };
 
 /// What Gemma 2 and 3 have where neither key nor recipe says otherwise.
 const QUERY_SCALAR: f64 = 256.0;
@@ -113,22 +115,7 @@ const MOST_LAYERS: usize = 1 << 12;
 pub(crate) const SLIDING: &str = "sliding_attention";
 pub(crate) const FULL: &str = "full_attention";
 
-fn traits(family: Family) -> &'static Traits {
-    match family {
-        Family::Mistral => &MISTRAL,
-        Family::Qwen2 => &QWEN2,
-        Family::Qwen3 => &QWEN3,
-        Family::Gemma => &GEMMA,
-        Family::Gemma2 => &GEMMA2,
-        Family::Gemma3 => &GEMMA3,
-        Family::Olmo2 => &OLMO2,
-        Family::Phi3 => &PHI3,
-        _ => &LLAMA,
-    }
-}
-
-pub(super) fn read(family: Family, keys: &Keys<'_>) -> Result<ModelConfig, String> {
-    let traits = traits(family);
+pub(super) fn read(family: Family, traits: &Traits, keys: &Keys<'_>) -> Result<ModelConfig, String> {
     for key in ["attention_bias", "mlp_bias", "use_bidirectional_attention"] {
         if !(traits.qkv_bias && key == "attention_bias") {
             keys.needs(key, false)?;
@@ -158,7 +145,7 @@ pub(super) fn read(family: Family, keys: &Keys<'_>) -> Result<ModelConfig, Strin
         kv_heads: Some(keys.number_or("num_key_value_heads", traits.kv_heads.unwrap_or(heads))?),
         head_dim: Some(head_dim),
         d_ff: Some(keys.number("intermediate_size")?),
-        activation: read_activation(family, keys)?,
+        activation: read_activation(family, traits, keys)?,
         gated: true,
         norm: NormKind::Rms,
         norm_epsilon: keys.real("rms_norm_eps", traits.norm_epsilon)?,
@@ -194,8 +181,7 @@ pub(super) fn read(family: Family, keys: &Keys<'_>) -> Result<ModelConfig, Strin
     Ok(ModelConfig { output_soft_cap, ..config })
 }
 
-fn read_activation(family: Family, keys: &Keys<'_>) -> Result<descant_autograd::Activation, String> {
-    let traits = traits(family);
+fn read_activation(family: Family, traits: &Traits, keys: &Keys<'_>) -> Result<descant_autograd::Activation, String> {
     if family != Family::Gemma {
         return keys.activation(traits.activation_key, traits.activation);
     }
@@ -316,8 +302,8 @@ fn rope(base: f64, scaling: Option<RotaryScaling>) -> Value {
     }
 }
 
-pub(super) fn write(family: Family, config: &ModelConfig) -> Value {
-    let (traits, t) = (traits(family), config.transformer());
+pub(super) fn write(traits: &Traits, config: &ModelConfig) -> Value {
+    let t = config.transformer();
     let mut json = Map::new();
     let mut add = |key: &str, value: Value| _ = json.insert(key.to_owned(), value);
     add("hidden_size", json!(config.hidden));
@@ -373,8 +359,8 @@ pub(super) fn write(family: Family, config: &ModelConfig) -> Value {
     Value::Object(json)
 }
 
-pub(super) fn tensor_names(family: Family, config: &ModelConfig) -> Vec<TensorName> {
-    let (traits, transformer) = (traits(family), config.transformer());
+pub(super) fn tensor_names(traits: &Traits, config: &ModelConfig) -> Vec<TensorName> {
+    let transformer = config.transformer();
     let between = transformer.d_ff(config.hidden);
     let norm = |pieces: &mut TensorTable, ours: &str, theirs: &str| {
         pieces.weight(ours, theirs).offset = traits.norm_offset;

@@ -1,7 +1,7 @@
 use super::super::family;
 use super::condition::{ENCODER_DECODER, RECURRENT, RECURRENT_DECODER, RECURRENT_ENCODER, SOFTMAX, TRANSFORMER};
 use super::key::{ABOVE_0, Key, Range, SHARE, Section, ValueType, from};
-use ValueType::{Choice, Flag, Integer, Number};
+use ValueType::{Choice, Flag, Integer, Number, Text};
 
 const LAYERS: &[&str] = &["recurrent", "transformer"];
 const WIDTH: Range = from(1.0).to(65_536.0);
@@ -27,7 +27,7 @@ pub(super) const MODEL: Section = Section {
         ),
         Key::new(
             "model.origin",
-            Choice(&family::ORIGINS),
+            Text,
             "(none)",
             "The family that the model comes from, as its model_type; written by an import and by model.family. An \
              export is of that family as long as the model fits it.",
