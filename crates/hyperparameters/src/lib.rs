@@ -2,6 +2,7 @@
 //! and the formulas that they stand in: update rules of optimizers, factors of learning-rate schedules, gradient clipping.
 //! Data and pure functions; what has a state, or runs through gradients, is in `descant-optim`.
 
+mod fields;
 mod formula;
 mod gradient_clipping;
 pub mod optimizers;

@@ -1,5 +1,5 @@
 //! The optimizers. Each is one file, which holds its hyperparameters, their defaults and ranges, its state and its update
-//! rule; a `mod` line and one word in the list here.
+//! rule; a `mod` line and one in the list here.
 
 use crate::ranges::from_0;
 use crate::update::{Chunk, Step, Update};
@@ -10,13 +10,12 @@ use serde::{Deserialize, Serialize};
 mod adadelta;
 mod adagrad;
 mod adam;
-mod adamw;
 mod rmsprop;
 mod sgd;
 
-/// The optimizers: `module::Type`, of which the module's name is the recipe's `optimizer.kind`.
+/// The optimizers: the recipe's `optimizer.kind`, and `module::Type`.
 macro_rules! optimizers {
-    ($($module:ident :: $optimizer:ident),* $(,)?) => {
+    ($($kind:literal $module:ident :: $optimizer:ident),* $(,)?) => {
         $(pub use $module::$optimizer;)*
 
         /// An optimizer and its hyperparameters, with PyTorch's names and defaults: the `[optimizer]` table of a recipe.
@@ -26,12 +25,18 @@ macro_rules! optimizers {
         /// in training Transformers; embedding tables decay. With `[]` everything decays, as in PyTorch unless told
         /// otherwise.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(tag = "kind", rename_all = "lowercase")]
+        #[serde(tag = "kind")]
         pub enum OptimizerConfig {
-            $(#[doc = concat!("See [`", stringify!($optimizer), "`].")] $optimizer($optimizer),)*
+            $(#[doc = concat!("See [`", stringify!($optimizer), "`].")] #[serde(rename = $kind)] $optimizer($optimizer),)*
         }
 
         impl OptimizerConfig {
+            /// All kinds.
+            pub const KINDS: &[&str] = &[$($kind),*];
+
+            /// The hyperparameters of each kind.
+            pub const HYPERPARAMETERS: &[&[&str]] = &[$($module::$optimizer::FIELDS),*];
+
             /// Patterns of the parameters without weight decay.
             pub fn no_decay(&self) -> &[String] {
                 match self {
@@ -85,12 +90,12 @@ macro_rules! optimizers {
 }
 
 optimizers! {
-    sgd::Sgd,
-    adagrad::Adagrad,
-    adadelta::Adadelta,
-    rmsprop::Rmsprop,
-    adam::Adam,
-    adamw::Adamw,
+    "sgd" sgd::Sgd,
+    "adagrad" adagrad::Adagrad,
+    "adadelta" adadelta::Adadelta,
+    "rmsprop" rmsprop::Rmsprop,
+    "adam" adam::Adam,
+    "adamw" adam::Adamw,
 }
 
 impl Default for OptimizerConfig {

@@ -1,5 +1,5 @@
 //! The learning-rate schedules. Each is one file, which holds its parameters, their defaults and ranges, and its factor; and
-//! a `mod` line and one word in the list here.
+//! a `mod` line and one in the list here.
 
 use crate::formula::Formula;
 use serde::{Deserialize, Serialize};
@@ -15,20 +15,23 @@ mod warmup_stable_decay;
 
 pub use plateau::PlateauState;
 
-/// The schedules: `module::Type`, of which the type's name in kebab case is the recipe's `schedule.kind`.
+/// The schedules: the recipe's `schedule.kind`, and `module::Type`.
 macro_rules! schedules {
-    ($($module:ident :: $schedule:ident),* $(,)?) => {
+    ($($kind:literal $module:ident :: $schedule:ident),* $(,)?) => {
         $(pub use $module::$schedule;)*
 
         /// A learning-rate schedule: the `[schedule]` table of a recipe. Those with a `warmup` first rise linearly for that
         /// many steps.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(tag = "kind", rename_all = "kebab-case")]
+        #[serde(tag = "kind")]
         pub enum ScheduleConfig {
-            $(#[doc = concat!("See [`", stringify!($schedule), "`].")] $schedule($schedule),)*
+            $(#[doc = concat!("See [`", stringify!($schedule), "`].")] #[serde(rename = $kind)] $schedule($schedule),)*
         }
 
         impl ScheduleConfig {
+            /// All kinds.
+            pub const KINDS: &[&str] = &[$($kind),*];
+
             /// Checks the range of every number, in a training of `steps` steps.
             ///
             /// # Errors
@@ -66,14 +69,14 @@ macro_rules! schedules {
 }
 
 schedules! {
-    constant::Constant,
-    step::Step,
-    exponential::Exponential,
-    linear::Linear,
-    inverse_sqrt::InverseSqrt,
-    cosine::Cosine,
-    warmup_stable_decay::WarmupStableDecay,
-    plateau::Plateau,
+    "constant" constant::Constant,
+    "step" step::Step,
+    "exponential" exponential::Exponential,
+    "linear" linear::Linear,
+    "inverse-sqrt" inverse_sqrt::InverseSqrt,
+    "cosine" cosine::Cosine,
+    "warmup-stable-decay" warmup_stable_decay::WarmupStableDecay,
+    "plateau" plateau::Plateau,
 }
 
 impl Default for ScheduleConfig {

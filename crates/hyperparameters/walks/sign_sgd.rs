@@ -1,24 +1,14 @@
-use crate::update::{Chunk, Step, Update, biases_and_norms, sweep};
+use crate::fields::fields;
+use crate::update::{Chunk, Step, Update, sweep};
 use descant_kernels::Real;
-use serde::{Deserialize, Serialize};
 
-/// Sign SGD with momentum (Bernstein et al. 2018, arXiv 1802.04434), there called Signum.
-///
-/// `m = β m + (1 - β) g`; `x -= lr sign(m)`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SignSgd {
-    /// Momentum β.
-    pub momentum: f64,
-    /// L2 penalty: added to the gradient, times the weight.
-    pub weight_decay: f64,
-    /// Parameters without weight decay.
-    pub no_decay: Vec<String>,
-}
-
-impl Default for SignSgd {
-    fn default() -> Self {
-        Self { momentum: 0.9, weight_decay: 0.0, no_decay: biases_and_norms() }
+fields! {
+    /// Sign SGD with momentum (Bernstein et al. 2018, arXiv 1802.04434), there called Signum.
+    ///
+    /// `m = β m + (1 - β) g`; `x -= lr sign(m)`.
+    SignSgd {
+        /// Momentum β.
+        momentum: f64 = 0.9,
     }
 }
 

@@ -1,27 +1,17 @@
+use crate::fields::fields;
 use crate::ranges::{above_0, from_0_to_below_1};
-use crate::update::{Chunk, Step, Update, biases_and_norms, sweep};
+use crate::update::{Chunk, Step, Update, sweep};
 use descant_kernels::Real;
-use serde::{Deserialize, Serialize};
 
-/// Adadelta (Zeiler 2012, arXiv 1212.5701). Made for a learning rate of 1.
-///
-/// `s = ρ s + (1 - ρ) g²`; `Δ = g √(d + ε) / √(s + ε)`; `d = ρ d + (1 - ρ) Δ²`; `x -= lr Δ`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Adadelta {
-    /// Decay ρ of the running averages.
-    pub rho: f64,
-    /// ε, added under the roots.
-    pub eps: f64,
-    /// L2 penalty: added to the gradient, times the weight.
-    pub weight_decay: f64,
-    /// Parameters without weight decay.
-    pub no_decay: Vec<String>,
-}
-
-impl Default for Adadelta {
-    fn default() -> Self {
-        Self { rho: 0.9, eps: 1e-6, weight_decay: 0.0, no_decay: biases_and_norms() }
+fields! {
+    /// Adadelta (Zeiler 2012, arXiv 1212.5701). Made for a learning rate of 1.
+    ///
+    /// `s = ρ s + (1 - ρ) g²`; `Δ = g √(d + ε) / √(s + ε)`; `d = ρ d + (1 - ρ) Δ²`; `x -= lr Δ`.
+    Adadelta {
+        /// Decay ρ of the running averages.
+        rho: f64 = 0.9,
+        /// ε, added under the roots.
+        eps: f64 = 1e-6,
     }
 }
 

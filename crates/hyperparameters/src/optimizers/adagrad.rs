@@ -1,35 +1,19 @@
+use crate::fields::fields;
 use crate::ranges::{above_0, from_0};
-use crate::update::{Chunk, Step, Update, biases_and_norms, sweep};
+use crate::update::{Chunk, Step, Update, sweep};
 use descant_kernels::Real;
-use serde::{Deserialize, Serialize};
 
-/// Adagrad (Duchi et al. 2011).
-///
-/// `s += g²`; `x -= lr' g / (√s + ε)` with `lr' = lr / (1 + (t - 1) lr_decay)`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Adagrad {
-    /// Decay of the learning rate: `lr / (1 + steps lr_decay)`.
-    pub lr_decay: f64,
-    /// ε, added to the denominator.
-    pub eps: f64,
-    /// L2 penalty: added to the gradient, times the weight.
-    pub weight_decay: f64,
-    /// Parameters without weight decay.
-    pub no_decay: Vec<String>,
-    /// What the sums of squared gradients start from.
-    pub initial_accumulator_value: f64,
-}
-
-impl Default for Adagrad {
-    fn default() -> Self {
-        Self {
-            lr_decay: 0.0,
-            eps: 1e-10,
-            weight_decay: 0.0,
-            no_decay: biases_and_norms(),
-            initial_accumulator_value: 0.0,
-        }
+fields! {
+    /// Adagrad (Duchi et al. 2011).
+    ///
+    /// `s += g²`; `x -= lr' g / (√s + ε)` with `lr' = lr / (1 + (t - 1) lr_decay)`.
+    Adagrad {
+        /// Decay of the learning rate: `lr / (1 + steps lr_decay)`.
+        lr_decay: f64 = 0.0,
+        /// ε, added to the denominator.
+        eps: f64 = 1e-10,
+        /// What the sums of squared gradients start from.
+        initial_accumulator_value: f64 = 0.0,
     }
 }
 

@@ -1,33 +1,22 @@
+use crate::fields::fields;
 use crate::ranges::{above_0, from_0_to_below_1};
-use crate::update::{Chunk, Step, Update, biases_and_norms, sweep};
+use crate::update::{Chunk, Step, Update, sweep};
 use descant_kernels::Real;
-use serde::{Deserialize, Serialize};
 
-/// RMSprop (Hinton 2012, lecture 6e; centered as in Graves 2013, arXiv 1308.0850).
-///
-/// `s = α s + (1 - α) g²`; `d = g / (√s + ε)`, or centered `d = g / (√(s - m²) + ε)` with `m = α m + (1 - α) g`; then
-/// `x -= lr d`, or with momentum `v = μ v + d` and `x -= lr v`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Rmsprop {
-    /// Decay α of the running averages.
-    pub alpha: f64,
-    /// ε, added to the denominator.
-    pub eps: f64,
-    /// Momentum μ; 0 for none.
-    pub momentum: f64,
-    /// Whether to divide by the standard deviation instead of the root mean square.
-    pub centered: bool,
-    /// L2 penalty: added to the gradient, times the weight.
-    pub weight_decay: f64,
-    /// Parameters without weight decay.
-    pub no_decay: Vec<String>,
-}
-
-impl Default for Rmsprop {
-    fn default() -> Self {
-        let no_decay = biases_and_norms();
-        Self { alpha: 0.99, eps: 1e-8, momentum: 0.0, centered: false, weight_decay: 0.0, no_decay }
+fields! {
+    /// RMSprop (Hinton 2012, lecture 6e; centered as in Graves 2013, arXiv 1308.0850).
+    ///
+    /// `s = α s + (1 - α) g²`; `d = g / (√s + ε)`, or centered `d = g / (√(s - m²) + ε)` with `m = α m + (1 - α) g`; then
+    /// `x -= lr d`, or with momentum `v = μ v + d` and `x -= lr v`.
+    Rmsprop {
+        /// Decay α of the running averages.
+        alpha: f64 = 0.99,
+        /// ε, added to the denominator.
+        eps: f64 = 1e-8,
+        /// Momentum μ; 0 for none.
+        momentum: f64 = 0.0,
+        /// Whether to divide by the standard deviation instead of the root mean square.
+        centered: bool = false,
     }
 }
 

@@ -1,30 +1,20 @@
+use crate::fields::fields;
 use crate::ranges::from_0_to_below_1;
-use crate::update::{Chunk, Step, Update, biases_and_norms, sweep};
+use crate::update::{Chunk, Step, Update, sweep};
 use descant_kernels::Real;
-use serde::{Deserialize, Serialize};
 
-/// Stochastic gradient descent: plain (full-batch gradient descent if the batch is all of the data), with momentum, or with
-/// Nesterov momentum (Sutskever et al. 2013).
-///
-/// `v = μ v + (1 - dampening) g`, with `v = g` in the first step; `x -= lr v`, or with Nesterov `x -= lr (g + μ v)`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Sgd {
-    /// Momentum μ; 0 for none.
-    pub momentum: f64,
-    /// Dampening of the momentum.
-    pub dampening: f64,
-    /// Nesterov momentum.
-    pub nesterov: bool,
-    /// L2 penalty: added to the gradient, times the weight.
-    pub weight_decay: f64,
-    /// Parameters without weight decay.
-    pub no_decay: Vec<String>,
-}
-
-impl Default for Sgd {
-    fn default() -> Self {
-        Self { momentum: 0.0, dampening: 0.0, nesterov: false, weight_decay: 0.0, no_decay: biases_and_norms() }
+fields! {
+    /// Stochastic gradient descent: plain (full-batch gradient descent if the batch is all of the data), with momentum, or with
+    /// Nesterov momentum (Sutskever et al. 2013).
+    ///
+    /// `v = μ v + (1 - dampening) g`, with `v = g` in the first step; `x -= lr v`, or with Nesterov `x -= lr (g + μ v)`.
+    Sgd {
+        /// Momentum μ; 0 for none.
+        momentum: f64 = 0.0,
+        /// Dampening of the momentum.
+        dampening: f64 = 0.0,
+        /// Nesterov momentum.
+        nesterov: bool = false,
     }
 }
 

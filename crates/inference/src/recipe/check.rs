@@ -185,7 +185,7 @@ pub(super) fn check_required(table: &Table, section: &str) -> Result<(), String>
         let name = key.parts().1;
         match table.contains_key(name) {
             true if !key.is_of(kind) => {
-                let kinds = key.kinds.iter().map(|kind| format!("{kind:?}")).collect::<Vec<_>>().join(", ");
+                let kinds = key.kinds().iter().map(|kind| format!("{kind:?}")).collect::<Vec<_>>().join(", ");
                 let kind = kind.unwrap_or_default();
                 return Err(format!(
                     "{section}.{name} is for {section}.kind = {kinds}, not for {kind:?}: leave it out"

@@ -78,10 +78,11 @@ fn every() -> Vec<Recipe> {
         "kind = \"warmup-stable-decay\"\nwarmup = 1\ndecay = 2",
         "kind = \"plateau\"",
     ];
-    let optimizers = ["sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"];
-    (0..8)
+    let optimizers = OptimizerConfig::KINDS;
+    (0..schedules.len().max(optimizers.len()))
         .map(|i| {
-            let (loss, schedule, optimizer) = (losses[i % 2], schedules[i], optimizers[i % 6]);
+            let (loss, schedule) = (losses[i % losses.len()], schedules[i % schedules.len()]);
+            let optimizer = optimizers[i % optimizers.len()];
             let kinds = format!("[loss]\n{loss}\n[schedule]\n{schedule}\n[optimizer]\nkind = \"{optimizer}\"\n");
             toml::from_str(&format!("{all}{}{model}{kinds}", generation())).unwrap()
         })
@@ -131,7 +132,7 @@ fn described_defaults_and_kinds_are_the_true_ones() {
         }
         let (place, _) = key.parts();
         if let Some(ValueType::Choice(kinds)) = keys::find(&format!("{place}.kind")).map(|key| key.value) {
-            assert!(key.kinds.iter().all(|kind| kinds.contains(kind)), "{}", key.name);
+            assert!(key.kinds().iter().all(|kind| kinds.contains(kind)), "{}", key.name);
         }
     }
 }
@@ -239,7 +240,7 @@ fn ranges_are_those_of_the_configurations_that_have_the_values() {
     for key in keys::all() {
         let (ValueType::Integer(range) | ValueType::Number(range)) = key.value else { continue };
         let (section, _) = key.parts();
-        let kind = key.kinds.first().map(|kind| format!("{section}.kind={kind}"));
+        let kind = key.kinds().first().map(|kind| format!("{section}.kind={kind}"));
         let whole = matches!(key.value, ValueType::Integer(_));
         for (bound, excluded) in [(range.min, range.above_min), (range.max, range.below_max)] {
             if bound.is_infinite() {

@@ -2,6 +2,7 @@
 
 use super::condition::{ALWAYS, Condition};
 pub use descant_generate::Range;
+use descant_hyperparameters::OptimizerConfig;
 
 /// A key of a recipe.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +19,8 @@ pub struct Key {
     pub help: &'static str,
     /// The version of descant that it came with.
     pub since: &'static str,
-    /// The `kind`s of its section that have it; empty for all.
-    pub kinds: &'static [&'static str],
+    /// The `kind`s of its section that have it, see [`Key::kinds`].
+    kinds: &'static [&'static str],
     /// The recipes that it has an effect in.
     pub condition: Condition,
 }
@@ -124,7 +125,7 @@ impl Key {
     }
 
     /// The same for these kinds of its section.
-    pub(super) const fn kinds(self, kinds: &'static [&'static str]) -> Self {
+    pub(super) const fn of(self, kinds: &'static [&'static str]) -> Self {
         Self { kinds, ..self }
     }
 
@@ -136,6 +137,14 @@ impl Key {
     /// The same with an effect under a condition.
     pub(super) const fn when(self, condition: Condition) -> Self {
         Self { condition, ..self }
+    }
+
+    /// The `kind`s of its section that have it; empty for all. Of an optimizer's hyperparameters, their own definitions say it.
+    pub fn kinds(&self) -> Vec<&'static str> {
+        let ("optimizer", name) = self.parts() else { return self.kinds.to_vec() };
+        let all = OptimizerConfig::KINDS.iter().zip(OptimizerConfig::HYPERPARAMETERS);
+        let having: Vec<_> = all.filter(|(_, own)| own.contains(&name)).map(|(kind, _)| *kind).collect();
+        if having.len() == OptimizerConfig::KINDS.len() { Vec::new() } else { having }
     }
 
     /// Its section, and its own name.
@@ -158,7 +167,7 @@ impl Key {
 
     /// The same for every kind of its section, and whatever other keys say.
     pub(crate) fn is_always_required(&self) -> bool {
-        self.default == REQUIRED && self.kinds.is_empty()
+        self.default == REQUIRED && self.kinds().is_empty()
     }
 
     /// The default, where it is a value and not described in words.
@@ -168,13 +177,14 @@ impl Key {
 
     /// Whether this kind of its section has it.
     pub(crate) fn is_of(&self, kind: Option<&str>) -> bool {
-        self.kinds.is_empty() || kind.is_some_and(|kind| self.kinds.contains(&kind))
+        let kinds = self.kinds();
+        kinds.is_empty() || kind.is_some_and(|kind| kinds.contains(&kind))
     }
 
     /// The recipes that it has an effect in, in words; none where that is all.
     pub fn conditions(&self) -> Option<String> {
-        let kinds = self.kinds.join(", ");
-        match (self.kinds.is_empty(), self.condition.words) {
+        let kinds = self.kinds().join(", ");
+        match (kinds.is_empty(), self.condition.words) {
             (true, "") => None,
             (true, words) => Some(format!("With {words}.")),
             (false, "") => Some(format!("Of {kinds}.")),

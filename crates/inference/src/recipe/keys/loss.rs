@@ -14,28 +14,28 @@ pub(super) const LOSS: Section = Section {
             "The loss. embedding predicts the target token's embedding vector instead of logits (continuous \
              outputs, Kumar & Tsvetkov 2019).",
         ),
-        Key::new("loss.smoothing", Number(SHARE), "0.0", "Label smoothing.").kinds(ENTROPY),
+        Key::new("loss.smoothing", Number(SHARE), "0.0", "Label smoothing.").of(ENTROPY),
         Key::new(
             "loss.consistency",
             Number(from(0.0).to(1e6)),
             "0.0",
             "R-Drop's weight α of the divergence between two passes with different dropout; 5 is usual.",
         )
-        .kinds(ENTROPY),
+        .of(ENTROPY),
         Key::new(
             "loss.class_weights",
             NumberTable(from(0.0).to(1e6)),
             "{}",
             "Loss weights of target tokens; of all others 1.",
         )
-        .kinds(ENTROPY),
-        Key::new("loss.ignored", TextList, "[]", "Target tokens without a loss.").kinds(ENTROPY),
+        .of(ENTROPY),
+        Key::new("loss.ignored", TextList, "[]", "Target tokens without a loss.").of(ENTROPY),
         Key::new(
             "loss.measure",
             Choice(&["cosine", "l2", "vmf"]),
             REQUIRED,
             "The distance between predicted and target embedding: cosine, L2, or the von Mises-Fisher likelihood.",
         )
-        .kinds(&["embedding"]),
+        .of(&["embedding"]),
     ],
 };

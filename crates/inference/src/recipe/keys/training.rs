@@ -1,6 +1,7 @@
 use super::condition::{BY_TOKENS, STREAM};
 use super::key::{ABOVE_0, FROM_0, FROM_1, Key, REQUIRED, SHARE, Section, ValueType, WHOLE_SHARE, above, from};
 use ValueType::{Choice, Clip, Flag, Integer, Number, NumberPair, NumberTable, Text, TextList};
+use descant_hyperparameters::{OptimizerConfig, ScheduleConfig};
 
 pub(super) const OPTIMIZER: Section = Section {
     name: "optimizer",
@@ -8,47 +9,41 @@ pub(super) const OPTIMIZER: Section = Section {
     keys: &[
         Key::new(
             "optimizer.kind",
-            Choice(&["sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"]),
+            Choice(OptimizerConfig::KINDS),
             "\"adamw\"",
             "The optimizer, with PyTorch's hyperparameters.",
         ),
-        Key::new("optimizer.betas", NumberPair(SHARE), "[0.9, 0.999]", "Decay rates of the first and second moment.")
-            .kinds(&["adam", "adamw"]),
-        Key::new("optimizer.momentum", Number(SHARE), "0.0", "Momentum.").kinds(&["sgd", "rmsprop"]),
+        Key::new("optimizer.betas", NumberPair(SHARE), "[0.9, 0.999]", "Decay rates of the first and second moment."),
+        Key::new("optimizer.momentum", Number(SHARE), "0.0", "Momentum."),
         Key::new(
             "optimizer.dampening",
             Number(SHARE),
             "0.0",
             "Dampening: the share of a gradient that the momentum leaves out.",
-        )
-        .kinds(&["sgd"]),
-        Key::new("optimizer.nesterov", Flag, "false", "Nesterov momentum.").kinds(&["sgd"]),
-        Key::new("optimizer.lr_decay", Number(FROM_0), "0.0", "Learning-rate decay: lr / (1 + steps × lr_decay).")
-            .kinds(&["adagrad"]),
+        ),
+        Key::new("optimizer.nesterov", Flag, "false", "Nesterov momentum."),
+        Key::new("optimizer.lr_decay", Number(FROM_0), "0.0", "Learning-rate decay: lr / (1 + steps × lr_decay)."),
         Key::new(
             "optimizer.initial_accumulator_value",
             Number(FROM_0),
             "0.0",
             "Initial value of the sums of squared gradients.",
-        )
-        .kinds(&["adagrad"]),
-        Key::new("optimizer.rho", Number(SHARE), "0.9", "Decay rate of the running averages.").kinds(&["adadelta"]),
-        Key::new("optimizer.alpha", Number(SHARE), "0.99", "Decay rate of the running averages.").kinds(&["rmsprop"]),
+        ),
+        Key::new("optimizer.rho", Number(SHARE), "0.9", "Decay rate of the running averages."),
+        Key::new("optimizer.alpha", Number(SHARE), "0.99", "Decay rate of the running averages."),
         Key::new(
             "optimizer.centered",
             Flag,
             "false",
             "Centered RMSprop: the gradient is divided by its standard deviation rather than by the root of the \
              mean square.",
-        )
-        .kinds(&["rmsprop"]),
+        ),
         Key::new(
             "optimizer.eps",
             Number(ABOVE_0),
             "(PyTorch's)",
             "Epsilon, added to the denominator: 1e-8; adagrad 1e-10, adadelta 1e-6.",
-        )
-        .kinds(&["adagrad", "adadelta", "rmsprop", "adam", "adamw"]),
+        ),
         Key::new(
             "optimizer.weight_decay",
             Number(FROM_0),
@@ -74,16 +69,7 @@ pub(super) const SCHEDULE: Section = Section {
     keys: &[
         Key::new(
             "schedule.kind",
-            Choice(&[
-                "constant",
-                "step",
-                "exponential",
-                "linear",
-                "inverse-sqrt",
-                "cosine",
-                "warmup-stable-decay",
-                "plateau",
-            ]),
+            Choice(ScheduleConfig::KINDS),
             "\"constant\"",
             "The learning-rate schedule. Those with an end, end with the training.",
         ),
@@ -94,41 +80,41 @@ pub(super) const SCHEDULE: Section = Section {
             "Warm-up: steps in which the learning rate rises to the full one; required for inverse-sqrt and \
              warmup-stable-decay.",
         )
-        .kinds(WARMED),
+        .of(WARMED),
         Key::new("schedule.decay", Integer(FROM_0), REQUIRED, "Steps of the decay at the end.")
-            .kinds(&["warmup-stable-decay"]),
+            .of(&["warmup-stable-decay"]),
         Key::new(
             "schedule.end",
             Number(WHOLE_SHARE),
             "0.0",
             "The learning rate at the end, as a share of the full one.",
         )
-        .kinds(ENDING),
-        Key::new("schedule.every", Integer(FROM_1), REQUIRED, "Steps between two decays.").kinds(&["step"]),
+        .of(ENDING),
+        Key::new("schedule.every", Integer(FROM_1), REQUIRED, "Steps between two decays.").of(&["step"]),
         Key::new(
             "schedule.gamma",
             Number(WHOLE_SHARE),
             "0.1",
             "The factor of a decay; required for exponential, which decays after each step.",
         )
-        .kinds(&["step", "exponential"]),
-        Key::new("schedule.factor", Number(WHOLE_SHARE), "0.1", "The factor of a decay.").kinds(PLATEAU),
+        .of(&["step", "exponential"]),
+        Key::new("schedule.factor", Number(WHOLE_SHARE), "0.1", "The factor of a decay.").of(PLATEAU),
         Key::new("schedule.patience", Integer(FROM_0), "10", "Validations without improvement before a decay.")
-            .kinds(PLATEAU),
+            .of(PLATEAU),
         Key::new(
             "schedule.threshold",
             Number(SHARE),
             "1e-4",
             "The least improvement, as a share of the best validation loss.",
         )
-        .kinds(PLATEAU),
+        .of(PLATEAU),
         Key::new(
             "schedule.minimum",
             Number(WHOLE_SHARE),
             "0.0",
             "The lowest learning rate, as a share of the full one.",
         )
-        .kinds(PLATEAU),
+        .of(PLATEAU),
     ],
 };
 

@@ -239,7 +239,7 @@ pub(super) const ROTARY_SCALING: Section = Section {
             "Wavelengths above original_length / low are scaled by the whole factor.",
         )
         .related("below high")
-        .kinds(LLAMA)
+        .of(LLAMA)
         .when(ROTARY),
         Key::new(
             "model.transformer.rotary_scaling.high",
@@ -248,7 +248,7 @@ pub(super) const ROTARY_SCALING: Section = Section {
             "Wavelengths below original_length / high are not scaled.",
         )
         .related("above low")
-        .kinds(LLAMA)
+        .of(LLAMA)
         .when(ROTARY),
         Key::new(
             "model.transformer.rotary_scaling.original_length",
@@ -256,7 +256,7 @@ pub(super) const ROTARY_SCALING: Section = Section {
             REQUIRED,
             "The context length in training.",
         )
-        .kinds(LLAMA)
+        .of(LLAMA)
         .when(ROTARY),
     ],
 };

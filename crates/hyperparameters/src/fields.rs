@@ -1,0 +1,28 @@
+//! The fields of an optimizer's config.
+
+/// The config of an optimizer: its hyperparameters, each with its default, and those of the weight decay, which all have.
+macro_rules! fields {
+    ($(#[$doc:meta])* $optimizer:ident { $($(#[$about:meta])* $name:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $optimizer {
+            $($(#[$about])* pub $name: $type,)*
+            /// L2 penalty: added to the gradient, times the weight.
+            pub weight_decay: f64,
+            /// Parameters without weight decay.
+            pub no_decay: Vec<String>,
+        }
+
+        impl $optimizer {
+            pub(crate) const FIELDS: &[&str] = &[$(stringify!($name),)* "weight_decay", "no_decay"];
+        }
+
+        impl Default for $optimizer {
+            fn default() -> Self {
+                Self { $($name: $default,)* weight_decay: 0.0, no_decay: $crate::update::biases_and_norms() }
+            }
+        }
+    };
+}
+pub(crate) use fields;
