@@ -1,14 +1,20 @@
 //! The fields of an optimizer's config.
 
-/// The config of an optimizer: its hyperparameters, each with its default, and those of the weight decay, which all have.
+/// The config of an optimizer: its hyperparameters, each with its default, and those of the weight decay, which all have: 0 unless another is given.
 macro_rules! fields {
-    ($(#[$doc:meta])* $optimizer:ident { $($(#[$about:meta])* $name:ident: $type:ty = $default:expr,)* }) => {
+    (@weight_decay) => { 0.0 };
+    (@weight_decay $default:expr) => { $default };
+    (
+        $(#[$doc:meta])*
+        $optimizer:ident { $($(#[$about:meta])* $name:ident: $type:ty = $default:expr,)* }
+        $(weight_decay = $weight_decay:expr)?
+    ) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(default, deny_unknown_fields)]
         pub struct $optimizer {
             $($(#[$about])* pub $name: $type,)*
-            /// L2 penalty: added to the gradient, times the weight.
+            /// Weight decay: an L2 penalty, added to the gradient times the weight; of AdamW decoupled from the gradient.
             pub weight_decay: f64,
             /// Parameters without weight decay.
             pub no_decay: Vec<String>,
@@ -20,7 +26,8 @@ macro_rules! fields {
 
         impl Default for $optimizer {
             fn default() -> Self {
-                Self { $($name: $default,)* weight_decay: 0.0, no_decay: $crate::update::biases_and_norms() }
+                let weight_decay = fields!(@weight_decay $($weight_decay)?);
+                Self { $($name: $default,)* weight_decay, no_decay: $crate::update::biases_and_norms() }
             }
         }
     };

@@ -257,7 +257,7 @@ fn a_recipe_that_names_a_family_makes_a_model_of_it() {
         let text = format!("{bench}\n[model]\nfamily = {name:?}\nhidden = 16\nlayers = 2\n");
         let recipe = Recipe::parse(&text, &["model.transformer.heads=2".to_owned()]).unwrap();
         let family = Family::of(&recipe.model).unwrap();
-        assert_eq!(family.names().model_type, *name);
+        assert_eq!(family.model_type(), *name);
         assert_eq!(recipe.model.transformer().heads, 2, "{name}");
         // What the recipe says itself goes before, and keeps it from being one of the family.
         let own = Recipe::parse(&text, &["model.transformer.norm_embedding=true".to_owned()]);
