@@ -13,6 +13,7 @@ use crate::update::{Chunk, Step, Update};
 fn a_walks_optimizer_steps_by_the_sign() {
     let optimizer = sign_sgd::SignSgd { momentum: 0.5, ..Default::default() };
     assert_eq!((optimizer.validate(), optimizer.state_names().len()), (Ok(()), 1));
+    assert_eq!(sign_sgd::SignSgd::FIELDS, ["momentum", "weight_decay", "no_decay"]);
     assert!(sign_sgd::SignSgd { momentum: 1.0, ..Default::default() }.validate().is_err());
     let (mut x, mut m) = ([1.0_f64, 1.0, 1.0], [0.0, 4.0, 0.0]);
     let clipping = Clipping { scale: 1.0, limit: f64::INFINITY };
