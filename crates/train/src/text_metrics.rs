@@ -16,7 +16,7 @@ pub use unit::TextUnit;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// All metrics, in the order of reports.
-pub const TEXT_METRICS: [TextMetric; 2] = [exact_match::METRIC, token_error_rate::METRIC];
+pub const TEXT_METRICS: &[TextMetric] = &[exact_match::METRIC, token_error_rate::METRIC];
 
 /// The metrics of a set of predictions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,7 +37,7 @@ impl TextScores {
         let unit = TextUnit::of(predictions.iter().flat_map(|prediction| &prediction.references));
         Self {
             predictions: predictions.len(),
-            values: TEXT_METRICS.map(|metric| (metric.score)(predictions, unit)),
+            values: std::array::from_fn(|i| (TEXT_METRICS[i].score)(predictions, unit)),
             unit,
             unfinished: predictions.iter().filter(|prediction| !prediction.finished).count(),
         }
