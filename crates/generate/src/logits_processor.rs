@@ -1,11 +1,26 @@
 use std::fmt;
+use std::sync::Arc;
 
 /// Changes the scores of the next token: logits in greedy decoding and sampling, log probabilities in a beam search, as in
 /// `transformers`. The built-in ones are in `processors/`; your own go into
-/// [`DecodingOptions::processors`](crate::DecodingOptions::processors).
-pub trait LogitsProcessor: fmt::Debug + Send + Sync {
+/// [`DecodingOptions::processors`](crate::DecodingOptions::processors). A closure is one.
+pub trait LogitsProcessor: Send + Sync {
     /// Changes the scores in place, one for each token of the vocabulary. A score of `f64::NEG_INFINITY` forbids a token.
     fn process(&self, context: &Context<'_>, scores: &mut [f64]);
+}
+
+pub(crate) type Processor = Arc<dyn LogitsProcessor>;
+
+impl<F: Fn(&Context<'_>, &mut [f64]) + Send + Sync> LogitsProcessor for F {
+    fn process(&self, context: &Context<'_>, scores: &mut [f64]) {
+        self(context, scores);
+    }
+}
+
+impl fmt::Debug for dyn LogitsProcessor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LogitsProcessor")
+    }
 }
 
 /// What a [`LogitsProcessor`] knows of the text.

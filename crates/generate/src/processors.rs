@@ -1,34 +1,76 @@
 //! The built-in logits processors, one file each, in the order in which `transformers` applies them.
 
-use crate::{DecodingOptions, LogitsProcessor, Mode};
-use std::sync::Arc;
+use crate::logits_processor::Processor;
+use crate::{DecodingOptions, Mode};
+
+mod bad_words;
+mod begin_suppress_tokens;
+mod dry;
+mod encoder_no_repeat_ngram;
+mod encoder_repetition_penalty;
+mod epsilon_cutoff;
+mod eta_cutoff;
+mod exponential_decay;
+mod forced_bos;
+mod forced_eos;
+mod frequency_penalty;
+mod min_length;
+mod min_new_tokens;
+mod min_p;
+mod no_repeat_ngram;
+mod presence_penalty;
+mod renormalize;
+mod repetition_penalty;
+mod sequence_bias;
+mod suppress_tokens;
+mod temperature;
+mod top_h;
+mod top_k;
+mod top_p;
+mod typical;
+mod xtc;
 
 /// Makes a processor, where the options ask for one.
-type Build = fn(&DecodingOptions) -> Option<Arc<dyn LogitsProcessor>>;
+type Build = fn(&DecodingOptions) -> Option<Processor>;
 
-macro_rules! processors {
-    ($(#[doc = $doc:literal] $list:ident: $($name:ident)+;)+) => {
-        $($(mod $name;)+)+
-        $(#[doc = $doc]
-        const $list: &[Build] = &[$(
-            |options| $name::new(options).map(|processor| Arc::new(processor) as Arc<dyn LogitsProcessor>),
-        )+];)+
-    };
-}
+/// Of every mode.
+const ALWAYS: &[Build] = &[
+    sequence_bias::new,
+    encoder_repetition_penalty::new,
+    repetition_penalty::new,
+    presence_penalty::new,
+    frequency_penalty::new,
+    dry::new,
+    no_repeat_ngram::new,
+    encoder_no_repeat_ngram::new,
+    bad_words::new,
+    min_length::new,
+    min_new_tokens::new,
+    forced_bos::new,
+    forced_eos::new,
+    exponential_decay::new,
+    suppress_tokens::new,
+    begin_suppress_tokens::new,
+];
 
-processors! {
-    /// Of every mode.
-    ALWAYS: sequence_bias encoder_repetition_penalty repetition_penalty presence_penalty frequency_penalty dry
-        no_repeat_ngram encoder_no_repeat_ngram bad_words min_length min_new_tokens forced_bos forced_eos
-        exponential_decay suppress_tokens begin_suppress_tokens;
-    /// Of sampling alone: what `transformers` calls logits warpers.
-    SAMPLING: temperature top_h top_k top_p min_p typical epsilon_cutoff eta_cutoff xtc;
-    /// After all others.
-    LAST: renormalize;
-}
+/// Of sampling alone: what `transformers` calls logits warpers.
+const SAMPLING: &[Build] = &[
+    temperature::new,
+    top_h::new,
+    top_k::new,
+    top_p::new,
+    min_p::new,
+    typical::new,
+    epsilon_cutoff::new,
+    eta_cutoff::new,
+    xtc::new,
+];
+
+/// After all others.
+const LAST: &[Build] = &[renormalize::new];
 
 /// The processors before the choice of tokens, and those of sampling.
-pub(crate) fn build(options: &DecodingOptions) -> [Vec<Arc<dyn LogitsProcessor>>; 2] {
+pub(crate) fn build(options: &DecodingOptions) -> [Vec<Processor>; 2] {
     let of = |list: &[Build]| list.iter().filter_map(|build| build(options)).collect::<Vec<_>>();
     let mut always = of(ALWAYS);
     always.extend(options.processors.iter().cloned());

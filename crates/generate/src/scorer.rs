@@ -1,12 +1,12 @@
 use crate::candidates::{Candidate, TopK};
 use crate::distribution::log_sum_exp;
 use crate::hypothesis::PartialHypothesis;
+use crate::logits_processor::Processor;
 use crate::processors;
-use crate::{Context, DecodingOptions, LogitsProcessor, Mode};
+use crate::{Context, DecodingOptions, Mode};
 use descant_tensor::Element;
 use rand_core::Rng;
 use rand_pcg::Pcg64;
-use std::sync::Arc;
 
 /// What every hypothesis of a row begins with, and the most tokens that it may have.
 #[derive(Clone, Debug)]
@@ -22,8 +22,8 @@ pub(crate) struct Scorer {
     mode: Mode,
     /// In order, each once.
     forbidden: Vec<u32>,
-    always: Vec<Arc<dyn LogitsProcessor>>,
-    sampling: Vec<Arc<dyn LogitsProcessor>>,
+    always: Vec<Processor>,
+    sampling: Vec<Processor>,
     /// Whether a processor reads the random number of the step.
     draws: bool,
     top: TopK,
@@ -171,7 +171,7 @@ impl Scorer {
     }
 }
 
-fn warp(processors: &[Arc<dyn LogitsProcessor>], row: &Row, tokens: &[u32], draw: f64, scores: &mut [f64]) {
+fn warp(processors: &[Processor], row: &Row, tokens: &[u32], draw: f64, scores: &mut [f64]) {
     let (source, prompt, limit) = (row.source.as_deref(), row.prompt.len(), row.limit);
     let context = Context { source, tokens, prompt, limit, draw };
     processors.iter().for_each(|processor| processor.process(&context, scores));

@@ -1,55 +1,50 @@
-use crate::{Context, DecodingOptions, LogitsProcessor};
+use crate::logits_processor::Processor;
+use crate::{Context, DecodingOptions};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The longest repeated sequence that is looked for: the penalty of a longer one is as good as infinite.
 const LONGEST: usize = 50;
 
 /// DRY (do not repeat yourself): lowers the scores of tokens that would continue a repeated sequence, the more the longer it
 /// is.
-#[derive(Debug)]
-pub(super) struct Dry {
-    multiplier: f64,
-    base: f64,
-    allowed: usize,
-    breakers: Vec<u32>,
-}
-
-pub(super) fn new(options: &DecodingOptions) -> Option<Dry> {
+pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
     let multiplier = options.config.dry_multiplier.filter(|&multiplier| multiplier > 0.0)?;
     let (base, allowed) = (options.config.dry_base.unwrap_or(1.75), options.config.dry_allowed_length.unwrap_or(2));
-    Some(Dry { multiplier, base, allowed, breakers: options.dry_breakers.clone() })
-}
-
-impl LogitsProcessor for Dry {
-    fn process(&self, context: &Context<'_>, scores: &mut [f64]) {
+    let breakers = options.dry_breakers.clone();
+    Some(Arc::new(move |context: &Context<'_>, scores: &mut [f64]| {
         let tokens = context.tokens;
-        let ends = |token: &u32| self.breakers.contains(token);
+        let ends = |token: &u32| breakers.contains(token);
         // Tokens that followed the longest earlier sequences like the one that the text now ends with.
         let mut longest = BTreeMap::new();
         for end in 1..tokens.len() {
             let (next, earlier) = (tokens[end], tokens[..end].iter().rev());
             let both = earlier.zip(tokens.iter().rev()).take(LONGEST);
             let length = both.take_while(|(a, b)| a == b && !ends(a)).count();
-            if length >= self.allowed && !ends(&next) {
+            if length >= allowed && !ends(&next) {
                 let most = longest.entry(next).or_insert(length);
                 *most = length.max(*most);
             }
         }
         for (token, length) in longest {
             if let Some(score) = scores.get_mut(token as usize) {
-                *score -= self.multiplier * self.base.powi((length - self.allowed) as i32);
+                *score -= multiplier * base.powi((length - allowed) as i32);
             }
         }
-    }
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::GenerationConfig;
 
     #[test]
     fn the_longer_what_would_be_repeated_the_larger_the_penalty() {
-        let dry = Dry { multiplier: 0.5, base: 2.0, allowed: 2, breakers: vec![9] };
+        let (dry_multiplier, dry_base, dry_allowed_length) = (Some(0.5), Some(2.0), Some(2));
+        let config = GenerationConfig { dry_multiplier, dry_base, dry_allowed_length, ..GenerationConfig::default() };
+        let options = DecodingOptions { config, dry_breakers: vec![9], ..DecodingOptions::default() };
+        let dry = new(&options).unwrap();
         let penalties = |tokens: &[u32]| {
             let mut scores = [0.0; 10];
             let context = Context { source: None, tokens, prompt: 0, limit: 100, draw: 0.0 };

@@ -1,22 +1,15 @@
-use crate::{Context, DecodingOptions, LogitsProcessor};
+use crate::logits_processor::Processor;
+use crate::{Context, DecodingOptions};
+use std::sync::Arc;
 
 /// Multiplies the positive scores of tokens in the source, and divides the negative ones.
-#[derive(Debug)]
-pub(super) struct EncoderRepetitionPenalty {
-    penalty: f64,
-}
-
-pub(super) fn new(options: &DecodingOptions) -> Option<EncoderRepetitionPenalty> {
+pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
     let penalty = options.config.encoder_repetition_penalty.filter(|&penalty| penalty != 1.0)?;
-    Some(EncoderRepetitionPenalty { penalty })
-}
-
-impl LogitsProcessor for EncoderRepetitionPenalty {
-    fn process(&self, context: &Context<'_>, scores: &mut [f64]) {
+    Some(Arc::new(move |context: &Context<'_>, scores: &mut [f64]| {
         // Of a language model, what transformers calls the encoder's input is the prompt.
         let read = context.source.unwrap_or(&context.tokens[..context.prompt]);
-        penalize(scores, read, 1.0 / self.penalty);
-    }
+        penalize(scores, read, 1.0 / penalty);
+    }))
 }
 
 /// Divides the positive scores of tokens by a penalty, and multiplies the negative ones, each once.

@@ -1,22 +1,15 @@
 use crate::distribution::{cut_below, entropy, log_sum_exp, possible};
-use crate::{Context, DecodingOptions, LogitsProcessor};
+use crate::logits_processor::Processor;
+use crate::{Context, DecodingOptions};
+use std::sync::Arc;
 
 /// Keeps tokens of at least a probability that is lower where the entropy is higher.
-#[derive(Debug)]
-pub(super) struct EtaCutoff {
-    epsilon: f64,
-    least: usize,
-}
-
-pub(super) fn new(options: &DecodingOptions) -> Option<EtaCutoff> {
+pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
     let epsilon = options.config.eta_cutoff.filter(|&epsilon| epsilon > 0.0)?;
-    Some(EtaCutoff { epsilon, least: options.min_tokens_to_keep() })
-}
-
-impl LogitsProcessor for EtaCutoff {
-    fn process(&self, _: &Context<'_>, scores: &mut [f64]) {
+    let least = options.min_tokens_to_keep();
+    Some(Arc::new(move |_: &Context<'_>, scores: &mut [f64]| {
         let total = log_sum_exp(scores);
         let entropy = entropy(possible(scores).map(|token| scores[token] - total));
-        cut_below(scores, self.epsilon.min(self.epsilon.sqrt() * (-entropy).exp()), self.least);
-    }
+        cut_below(scores, epsilon.min(epsilon.sqrt() * (-entropy).exp()), least);
+    }))
 }

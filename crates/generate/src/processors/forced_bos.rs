@@ -1,22 +1,18 @@
 use crate::distribution::set;
-use crate::{Context, DecodingOptions, LogitsProcessor};
+use crate::logits_processor::Processor;
+use crate::{Context, DecodingOptions};
+use std::sync::Arc;
 
 /// Forces the tokens after the decoder's start token.
-#[derive(Debug)]
-pub(super) struct ForcedBos {
-    tokens: Vec<u32>,
-}
-
-pub(super) fn new(options: &DecodingOptions) -> Option<ForcedBos> {
+pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
     let tokens = options.config.forced_bos_token_id.clone()?.0;
-    (!tokens.is_empty()).then_some(ForcedBos { tokens })
-}
-
-impl LogitsProcessor for ForcedBos {
-    fn process(&self, context: &Context<'_>, scores: &mut [f64]) {
-        if let (1, Some(token)) = (context.prompt, self.tokens.get(context.generated().len())) {
+    if tokens.is_empty() {
+        return None;
+    }
+    Some(Arc::new(move |context: &Context<'_>, scores: &mut [f64]| {
+        if let (1, Some(token)) = (context.prompt, tokens.get(context.generated().len())) {
             scores.fill(f64::NEG_INFINITY);
             set(scores, &[*token], 0.0);
         }
-    }
+    }))
 }

@@ -1,22 +1,18 @@
 use crate::distribution::set;
-use crate::{Context, DecodingOptions, LogitsProcessor};
+use crate::logits_processor::Processor;
+use crate::{Context, DecodingOptions};
+use std::sync::Arc;
 
 /// Forces EOS as the last token that the limit allows.
-#[derive(Debug)]
-pub(super) struct ForcedEos {
-    tokens: Vec<u32>,
-}
-
-pub(super) fn new(options: &DecodingOptions) -> Option<ForcedEos> {
+pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
     let tokens = options.config.forced_eos(&options.eos).to_vec();
-    (!tokens.is_empty()).then_some(ForcedEos { tokens })
-}
-
-impl LogitsProcessor for ForcedEos {
-    fn process(&self, context: &Context<'_>, scores: &mut [f64]) {
+    if tokens.is_empty() {
+        return None;
+    }
+    Some(Arc::new(move |context: &Context<'_>, scores: &mut [f64]| {
         if context.generated().len() + 1 == context.limit {
             scores.fill(f64::NEG_INFINITY);
-            set(scores, &self.tokens, 0.0);
+            set(scores, &tokens, 0.0);
         }
-    }
+    }))
 }

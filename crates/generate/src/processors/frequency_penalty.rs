@@ -1,22 +1,15 @@
-use crate::{Context, DecodingOptions, LogitsProcessor};
+use crate::logits_processor::Processor;
+use crate::{Context, DecodingOptions};
+use std::sync::Arc;
 
 /// Lowers the score of a token for each time that it was generated before.
-#[derive(Debug)]
-pub(super) struct FrequencyPenalty {
-    penalty: f64,
-}
-
-pub(super) fn new(options: &DecodingOptions) -> Option<FrequencyPenalty> {
+pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
     let penalty = options.config.frequency_penalty.filter(|&penalty| penalty != 0.0)?;
-    Some(FrequencyPenalty { penalty })
-}
-
-impl LogitsProcessor for FrequencyPenalty {
-    fn process(&self, context: &Context<'_>, scores: &mut [f64]) {
+    Some(Arc::new(move |context: &Context<'_>, scores: &mut [f64]| {
         for &token in context.generated() {
             if let Some(score) = scores.get_mut(token as usize) {
-                *score -= self.penalty;
+                *score -= penalty;
             }
         }
-    }
+    }))
 }

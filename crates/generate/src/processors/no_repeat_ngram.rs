@@ -1,20 +1,13 @@
-use crate::{Context, DecodingOptions, LogitsProcessor};
+use crate::logits_processor::Processor;
+use crate::{Context, DecodingOptions};
+use std::sync::Arc;
 
 /// Forbids tokens that would complete an n-gram that the text or its prompt has already.
-#[derive(Debug)]
-pub(super) struct NoRepeatNgram {
-    size: usize,
-}
-
-pub(super) fn new(options: &DecodingOptions) -> Option<NoRepeatNgram> {
+pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
     let size = options.config.no_repeat_ngram_size.filter(|&size| size > 0)?;
-    Some(NoRepeatNgram { size })
-}
-
-impl LogitsProcessor for NoRepeatNgram {
-    fn process(&self, context: &Context<'_>, scores: &mut [f64]) {
-        forbid_ngrams(context.tokens, self.size, context.tokens, scores);
-    }
+    Some(Arc::new(move |context: &Context<'_>, scores: &mut [f64]| {
+        forbid_ngrams(context.tokens, size, context.tokens, scores);
+    }))
 }
 
 /// Forbids tokens that would complete an n-gram of `known` at the end of `tokens`.

@@ -1,19 +1,12 @@
 use super::encoder_repetition_penalty::penalize;
-use crate::{Context, DecodingOptions, LogitsProcessor};
+use crate::logits_processor::Processor;
+use crate::{Context, DecodingOptions};
+use std::sync::Arc;
 
 /// Divides the positive scores of tokens in the text or its prompt, and multiplies the negative ones.
-#[derive(Debug)]
-pub(super) struct RepetitionPenalty {
-    penalty: f64,
-}
-
-pub(super) fn new(options: &DecodingOptions) -> Option<RepetitionPenalty> {
+pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
     let penalty = options.config.repetition_penalty.filter(|&penalty| penalty != 1.0)?;
-    Some(RepetitionPenalty { penalty })
-}
-
-impl LogitsProcessor for RepetitionPenalty {
-    fn process(&self, context: &Context<'_>, scores: &mut [f64]) {
-        penalize(scores, context.tokens, self.penalty);
-    }
+    Some(Arc::new(move |context: &Context<'_>, scores: &mut [f64]| {
+        penalize(scores, context.tokens, penalty);
+    }))
 }

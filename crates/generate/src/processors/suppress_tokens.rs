@@ -1,19 +1,15 @@
 use crate::distribution::set;
-use crate::{Context, DecodingOptions, LogitsProcessor};
+use crate::logits_processor::Processor;
+use crate::{Context, DecodingOptions};
+use std::sync::Arc;
 
 /// Forbids tokens.
-#[derive(Debug)]
-pub(super) struct SuppressTokens {
-    tokens: Vec<u32>,
-}
-
-pub(super) fn new(options: &DecodingOptions) -> Option<SuppressTokens> {
+pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
     let tokens = options.config.suppress_tokens.clone()?.0;
-    (!tokens.is_empty()).then_some(SuppressTokens { tokens })
-}
-
-impl LogitsProcessor for SuppressTokens {
-    fn process(&self, _: &Context<'_>, scores: &mut [f64]) {
-        set(scores, &self.tokens, f64::NEG_INFINITY);
+    if tokens.is_empty() {
+        return None;
     }
+    Some(Arc::new(move |_: &Context<'_>, scores: &mut [f64]| {
+        set(scores, &tokens, f64::NEG_INFINITY);
+    }))
 }

@@ -1,18 +1,11 @@
-use crate::{Context, DecodingOptions, LogitsProcessor};
+use crate::logits_processor::Processor;
+use crate::{Context, DecodingOptions};
+use std::sync::Arc;
 
 /// Divides scores by the temperature.
-#[derive(Debug)]
-pub(super) struct Temperature {
-    temperature: f64,
-}
-
-pub(super) fn new(options: &DecodingOptions) -> Option<Temperature> {
+pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
     let temperature = options.config.temperature.filter(|&temperature| temperature != 1.0)?;
-    Some(Temperature { temperature })
-}
-
-impl LogitsProcessor for Temperature {
-    fn process(&self, _: &Context<'_>, scores: &mut [f64]) {
-        scores.iter_mut().for_each(|score| *score /= self.temperature);
-    }
+    Some(Arc::new(move |_: &Context<'_>, scores: &mut [f64]| {
+        scores.iter_mut().for_each(|score| *score /= temperature);
+    }))
 }

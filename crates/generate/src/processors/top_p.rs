@@ -1,38 +1,31 @@
 use crate::distribution::{keep, log_sum_exp};
-use crate::{Context, DecodingOptions, LogitsProcessor};
+use crate::logits_processor::Processor;
+use crate::{Context, DecodingOptions};
+use std::sync::Arc;
 
 /// Keeps the nucleus: the fewest most likely tokens that together have this probability.
-#[derive(Debug)]
-pub(super) struct TopP {
-    probability: f64,
-    least: usize,
-}
-
-pub(super) fn new(options: &DecodingOptions) -> Option<TopP> {
+pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
     let probability = options.config.top_p.filter(|&probability| probability < 1.0)?;
-    Some(TopP { probability, least: options.min_tokens_to_keep() })
-}
-
-impl LogitsProcessor for TopP {
-    fn process(&self, _: &Context<'_>, scores: &mut [f64]) {
+    let least = options.min_tokens_to_keep();
+    Some(Arc::new(move |_: &Context<'_>, scores: &mut [f64]| {
         // Only tokens that may belong to it are sorted: what is left of the probability, spread over all others, is more
         // than each of those has that are dropped here.
         let total = log_sum_exp(scores);
-        let floor = total + ((1.0 - self.probability) / scores.len() as f64).ln();
+        let floor = total + ((1.0 - probability) / scores.len() as f64).ln();
         let mut tokens: Vec<(usize, f64)> =
             (0..).zip(scores.iter().copied()).filter(|&(_, score)| score >= floor).collect();
         tokens.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         let mut sum = 0.0;
         let nucleus = tokens.iter().take_while(|(_, score)| {
-            let reached = sum >= self.probability;
+            let reached = sum >= probability;
             sum += (score - total).exp();
             !reached
         });
-        let kept = nucleus.count().max(self.least);
+        let kept = nucleus.count().max(least);
         match tokens.get(..kept) {
             Some(kept) => keep(scores, kept),
             // Fewer are likely enough than are to be kept.
-            None => crate::distribution::cut_below(scores, 1.0, self.least),
+            None => crate::distribution::cut_below(scores, 1.0, least),
         }
-    }
+    }))
 }

@@ -1,20 +1,13 @@
 use crate::distribution::{entropy, keep, most_likely_first};
-use crate::{Context, DecodingOptions, LogitsProcessor};
+use crate::logits_processor::Processor;
+use crate::{Context, DecodingOptions};
+use std::sync::Arc;
 
 /// Keeps the tokens whose information is nearest the entropy, that together have this probability.
-#[derive(Debug)]
-pub(super) struct Typical {
-    probability: f64,
-    least: usize,
-}
-
-pub(super) fn new(options: &DecodingOptions) -> Option<Typical> {
+pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
     let probability = options.config.typical_p.filter(|&probability| probability < 1.0)?;
-    Some(Typical { probability, least: options.min_tokens_to_keep() })
-}
-
-impl LogitsProcessor for Typical {
-    fn process(&self, _: &Context<'_>, scores: &mut [f64]) {
+    let least = options.min_tokens_to_keep();
+    Some(Arc::new(move |_: &Context<'_>, scores: &mut [f64]| {
         let mut tokens = most_likely_first(scores);
         let entropy = entropy(tokens.iter().map(|&(_, log)| log));
         let distance = |log: f64| (-log - entropy).abs();
@@ -22,12 +15,12 @@ impl LogitsProcessor for Typical {
         let mut sum = 0.0;
         let before = tokens.iter().take_while(|(_, log)| {
             sum += log.exp();
-            sum < self.probability
+            sum < probability
         });
         let last = before.count().min(tokens.len().saturating_sub(1));
         // Those as typical as the last one are kept as well.
         let Some(most) = tokens.get(last).map(|&(_, log)| distance(log)) else { return };
-        let kept = tokens.partition_point(|&(_, log)| distance(log) <= most).max(self.least).min(tokens.len());
+        let kept = tokens.partition_point(|&(_, log)| distance(log) <= most).max(least).min(tokens.len());
         keep(scores, &tokens[..kept]);
-    }
+    }))
 }
