@@ -38,7 +38,8 @@ impl Op for Linear {
 impl GradCheck for Linear {
     fn cases() -> Vec<Case> {
         let shapes: &[&[usize]] = &[&[3, 4], &[2, 4], &[2]];
-        let functions: [(&str, Activation, for<'t> fn(Var<'t>) -> Var<'t>); 6] = [
+        type Function = for<'t> fn(Var<'t>) -> Var<'t>;
+        let functions: [(&str, Activation, Function); 6] = [
             ("tanh", Activation::Tanh, |z| z.tanh()),
             ("sigmoid", Activation::Sigmoid, |z| z.sigmoid()),
             ("relu", Activation::Relu, |z| z.relu()),
