@@ -4,7 +4,9 @@ by each decoding option.
 
     python3 -m venv ~/torch && ~/torch/bin/pip install torch transformers safetensors numpy
     ~/torch/bin/python tools/generation_references.py [NAME …]
+    ~/torch/bin/python tools/generation_references.py --folder FOLDER FILE.json
 
+The second form writes the same of a real Llama or GPT-2, which a test reads with DESCANT_TINYLLAMAS and DESCANT_GENERATION.
 "cases" hold the texts of each prompt, the best first, each with its tokens but for EOS, whether EOS ended it, and its score: the
 sum of the log probabilities, in a beam search divided by the length penalty. "distributions" hold the probabilities of the first
 token after the first prompt, as sampling draws it. What transformers has no more (diverse beam search, contrastive search) or
@@ -70,13 +72,12 @@ SAMPLING = [
 
 
 class Reference:
-    def __init__(self, name):
-        folder = ROOT / name
+    def __init__(self, folder, prompts=None):
         config = hf.AutoConfig.from_pretrained(folder)
         self.pair = config.is_encoder_decoder
         kind = hf.AutoModelForSeq2SeqLM if self.pair else hf.AutoModelForCausalLM
         self.model = kind.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
-        self.prompts = SOURCES if self.pair else PROMPTS
+        self.prompts = prompts or (SOURCES if self.pair else PROMPTS)
 
     def generate(self, prompt, **options):
         ids = torch.tensor([prompt])
@@ -219,7 +220,8 @@ def mirostat(probabilities, tau):
 
 def rounded(value):
     if isinstance(value, float):
-        return round(value, 6)
+        # What is hardly possible is not impossible.
+        return round(value, 6) or value
     return [rounded(item) for item in value] if isinstance(value, list) else value
 
 
@@ -227,8 +229,13 @@ def main():
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     hf.logging.set_verbosity_error()
-    for name in sys.argv[1:] or FAMILIES:
-        model = Reference(name)
+    if sys.argv[1:2] == ["--folder"]:
+        # As long as a sentence: a BOS alone, and one after a few words.
+        work = [(Reference(Path(sys.argv[2]), [[1], [1, 403, 407, 261, 378]]), Path(sys.argv[3]))]
+    else:
+        names = sys.argv[1:] or FAMILIES
+        work = [(Reference(ROOT / name), ROOT / name / "generation.json") for name in names]
+    for model, file in work:
         cases = []
 
         def case(options, texts):
@@ -260,8 +267,8 @@ def main():
         distributions.append(dict(options=dict(mirostat_tau=1.5), probabilities=rounded(mirostat(plain, 1.5))))
         lines = lambda items: ",\n".join(json.dumps(item, separators=(",", ":")) for item in items)
         text = f'{{"prompts":{json.dumps(model.prompts)},\n"cases":[\n{lines(cases)}\n],\n"distributions":[\n{lines(distributions)}\n]}}\n'
-        (ROOT / name / "generation.json").write_text(text)
-        print(name, len(cases), "cases,", len(text), "bytes")
+        file.write_text(text)
+        print(file, len(cases), "cases,", len(text), "bytes")
 
 
 main()

@@ -26,10 +26,15 @@ struct Reference {
 impl Reference {
     fn read(name: &'static str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name);
+        Self::of(name, &folder, &folder.join("generation.json"))
+    }
+
+    /// Of the model in a folder, and the file of what it generates.
+    fn of(name: &'static str, folder: &Path, file: &Path) -> Self {
         let place = tempfile::tempdir().unwrap();
-        import(&folder, &place.path().join("run")).unwrap();
+        import(folder, &place.path().join("run")).unwrap();
         let trained = Trained::load(&place.path().join("run")).unwrap();
-        let expected: Value = serde_json::from_slice(&fs::read(folder.join("generation.json")).unwrap()).unwrap();
+        let expected: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
         let prompts = serde_json::from_value(expected["prompts"].clone()).unwrap();
         Self { name, trained, expected, prompts }
     }
@@ -45,29 +50,12 @@ impl Reference {
         let (model, parameters) = (&*self.trained.model, &self.trained.parameters);
         generate(model, parameters, &mut Tape::new(), input, options).unwrap()
     }
-}
 
-/// The options of a case: by the names that transformers has for them.
-fn options(case: &Value, base: GenerationConfig, longest: usize) -> DecodingOptions {
-    let mut config = base.with(|config| config.max_new_tokens = Some(longest));
-    config.set("ranking", json!("tokens")).unwrap();
-    let mut eos = vec![EOS];
-    for (name, value) in case["options"].as_object().unwrap() {
-        match &name[..] {
-            "eos_token_id" => eos = serde_json::from_value(value.clone()).unwrap(),
-            name => config.set(name, value.clone()).unwrap(),
-        }
-    }
-    DecodingOptions::new(config, vec![1], eos)
-}
-
-#[test]
-fn texts_and_scores_of_every_option_are_those_of_transformers() {
-    let mut ended = 0;
-    for name in FAMILIES {
-        let reference = Reference::read(name);
-        for case in reference.expected["cases"].as_array().unwrap() {
-            let found = reference.generate(&reference.prompts, &options(case, GenerationConfig::default(), LONGEST));
+    /// That texts and scores are the expected ones; how many of the texts have ended.
+    fn check_texts(&self) -> usize {
+        let (name, mut ended) = (self.name, 0);
+        for case in self.expected["cases"].as_array().unwrap() {
+            let found = self.generate(&self.prompts, &options(case, GenerationConfig::default(), LONGEST));
             for (row, (found, expected)) in found.iter().zip(case["texts"].as_array().unwrap()).enumerate() {
                 let expected: Vec<(Vec<u32>, bool, f64)> = serde_json::from_value(expected.clone()).unwrap();
                 let told = format!("{name}, {}, prompt {row}: {found:?}, not {expected:?}", case["options"]);
@@ -80,26 +68,18 @@ fn texts_and_scores_of_every_option_are_those_of_transformers() {
                 }
             }
         }
+        ended
     }
-    assert!(ended > 1000, "{ended}");
-}
 
-/// The value that χ² with so many degrees of freedom exceeds with a probability of 1 % (Wilson and Hilferty 1931).
-fn critical_value(freedom: f64) -> f64 {
-    let spread = 2.0 / (9.0 * freedom);
-    freedom * (1.0 - spread + 2.326 * spread.sqrt()).powi(3)
-}
-
-#[test]
-fn what_is_drawn_has_the_distribution_that_transformers_draws_from() {
-    for name in FAMILIES {
-        let reference = Reference::read(name);
-        for case in reference.expected["distributions"].as_array().unwrap() {
+    /// That what is drawn has the expected distributions.
+    fn check_draws(&self) {
+        let name = self.name;
+        for case in self.expected["distributions"].as_array().unwrap() {
             let options = options(case, GenerationConfig::sampling(7), 1)
                 .with(|options| options.config.num_return_sequences = Some(DRAWS));
             let expected: Vec<f64> = serde_json::from_value(case["probabilities"].clone()).unwrap();
             let mut counts = vec![0; expected.len()];
-            for found in reference.generate(&reference.prompts[..1], &options).concat() {
+            for found in self.generate(&self.prompts[..1], &options).concat() {
                 counts[found.tokens.first().copied().unwrap_or(EOS) as usize] += 1;
             }
             let (mut statistic, mut freedom) = (0.0, -1.0);
@@ -119,8 +99,51 @@ fn what_is_drawn_has_the_distribution_that_transformers_draws_from() {
                 statistic += (f64::from(rare_count) - rare).powi(2) / rare;
                 freedom += 1.0;
             }
-            let told = format!("{}, {}: χ² of {statistic:.1} at {freedom}", reference.name, case["options"]);
+            let told = format!("{}, {}: χ² of {statistic:.1} at {freedom}", name, case["options"]);
             assert!(freedom < 1.0 || statistic < critical_value(freedom), "{told}");
         }
     }
+}
+
+/// The options of a case: by the names that transformers has for them.
+fn options(case: &Value, base: GenerationConfig, longest: usize) -> DecodingOptions {
+    let mut config = base.with(|config| config.max_new_tokens = Some(longest));
+    config.set("ranking", json!("tokens")).unwrap();
+    let mut eos = vec![EOS];
+    for (name, value) in case["options"].as_object().unwrap() {
+        match &name[..] {
+            "eos_token_id" => eos = serde_json::from_value(value.clone()).unwrap(),
+            name => config.set(name, value.clone()).unwrap(),
+        }
+    }
+    DecodingOptions::new(config, vec![1], eos)
+}
+
+/// The value that χ² with so many degrees of freedom exceeds with a probability of 1 % (Wilson and Hilferty 1931).
+fn critical_value(freedom: f64) -> f64 {
+    let spread = 2.0 / (9.0 * freedom);
+    freedom * (1.0 - spread + 2.326 * spread.sqrt()).powi(3)
+}
+
+#[test]
+fn texts_and_scores_of_every_option_are_those_of_transformers() {
+    let ended: usize = FAMILIES.iter().map(|name| Reference::read(name).check_texts()).sum();
+    assert!(ended > 1000, "{ended}");
+}
+
+/// A real checkpoint: in the folder that `DESCANT_TINYLLAMAS` names, with the references in the file of `DESCANT_GENERATION`.
+#[test]
+fn a_real_model_generates_what_it_does_in_transformers() {
+    let [Some(folder), Some(file)] = ["DESCANT_TINYLLAMAS", "DESCANT_GENERATION"].map(std::env::var_os) else {
+        println!("skipped: DESCANT_TINYLLAMAS names no folder, or DESCANT_GENERATION no file");
+        return;
+    };
+    let reference = Reference::of("tinyllamas", Path::new(&folder), Path::new(&file));
+    assert!(reference.check_texts() > 0);
+    reference.check_draws();
+}
+
+#[test]
+fn what_is_drawn_has_the_distribution_that_transformers_draws_from() {
+    FAMILIES.iter().for_each(|name| Reference::read(name).check_draws());
 }
