@@ -9,7 +9,8 @@ by each decoding option.
 The second form writes the same of a real Llama or GPT-2, which a test reads with DESCANT_TINYLLAMAS and DESCANT_GENERATION.
 "cases" hold the texts of each prompt, the best first, each with its tokens but for EOS, whether EOS ended it, and its score: the
 sum of the log probabilities, in a beam search divided by the length penalty. "distributions" hold the probabilities of the first
-token after the first prompt, as sampling draws it. What transformers has no more (diverse beam search, contrastive search) or
+token after the first prompt, as sampling draws it; "drawn_beams" how often pairs of tokens were the best of a beam search over
+drawn candidates. What transformers has no more (diverse beam search, contrastive search) or
 never had (presence, frequency and DRY penalties, XTC, Mirostat) is computed here by its definition, from the same logits.
 """
 import json
@@ -163,6 +164,22 @@ class Reference:
         return [[t[:-1], True, s] if t[-1] == EOS else [t, False, s] for s, t in found]
 
 
+    def drawn_beams(self):
+        """How often each pair of tokens is the best of a beam search over drawn candidates: what transformers draws."""
+        torch.manual_seed(5)
+        options = dict(num_beams=3, temperature=0.8, top_k=12)
+        ids = torch.tensor([self.prompts[0]] * 500)
+        counts = Counter()
+        for _ in range(20):
+            out = self.model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=True, max_new_tokens=2,
+                                      return_dict_in_generate=True, output_scores=True, **options)
+            before = 1 if self.pair else ids.shape[1]
+            for i, sequence in enumerate(out.sequences.tolist()):
+                length = int((out.beam_indices[i] >= 0).sum())
+                counts[tuple(sequence[before:before + length])] += 1
+        return dict(options=options, counts=sorted([list(tokens), count] for tokens, count in counts.items()))
+
+
 def as_list(ids):
     return ids if isinstance(ids, list) else [ids]
 
@@ -265,8 +282,9 @@ def main():
             distributions.append(dict(options=dict(xtc_probability=probability, xtc_threshold=threshold),
                                       probabilities=rounded(xtc(plain, probability, threshold))))
         distributions.append(dict(options=dict(mirostat_tau=1.5), probabilities=rounded(mirostat(plain, 1.5))))
+        drawn = json.dumps(model.drawn_beams(), separators=(",", ":"))
         lines = lambda items: ",\n".join(json.dumps(item, separators=(",", ":")) for item in items)
-        text = f'{{"prompts":{json.dumps(model.prompts)},\n"cases":[\n{lines(cases)}\n],\n"distributions":[\n{lines(distributions)}\n]}}\n'
+        text = f'{{"prompts":{json.dumps(model.prompts)},\n"cases":[\n{lines(cases)}\n],\n"distributions":[\n{lines(distributions)}\n],\n"drawn_beams":{drawn}}}\n'
         file.write_text(text)
         print(file, len(cases), "cases,", len(text), "bytes")
 

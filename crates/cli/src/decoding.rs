@@ -56,7 +56,9 @@ pub(crate) fn flag(name: &str) -> String {
 
 fn argument(option: &'static DecodingOption) -> Arg {
     let dashed = |name: &str| name.replace('_', "-");
-    let default = option.default.trim_start_matches('(').trim_end_matches(')').replace('"', "");
+    let default = option.default.trim_start_matches('(').trim_end_matches(')');
+    // Words stand without quotes; texts keep theirs.
+    let default = if default.starts_with('[') { default.to_owned() } else { default.replace('"', "") };
     let default = if matches!(&default[..], "[]" | "none") { String::new() } else { format!(" [default: {default}]") };
     let help = option.help().trim_end_matches('.');
     let argument = Arg::new(option.name)

@@ -99,6 +99,11 @@ impl Eval {
         }
         let trained = Trained::load(&self.run)?;
         let options = self.decoding.options(&trained, Parallelism::Serial)?;
+        let texts = options.config.num_return_sequences();
+        anyhow::ensure!(
+            texts == 1,
+            "--num-return-sequences {texts}: one text of each source is measured. Leave it out"
+        );
         let (step, most) = (trained.step, trained.model.max_length());
         let mut evaluator = Evaluator::new(&trained, &self.data, self.decoding.context(), self.threads.count())?;
         anyhow::ensure!(

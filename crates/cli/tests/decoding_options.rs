@@ -51,6 +51,10 @@ fn bad_values_are_told_with_their_flag() {
         (&["--sequence-bias", "[[3, 1]]"], &["--sequence-bias = [[3,1]]"]),
         (&["--suppress-tokens", "3,x"], &["--suppress-tokens = \"3,x\""]),
         (&["--stop-strings", ""], &["--stop-strings"]),
+        (
+            &["--suppress-tokens", "3,9", "--forced-eos-token-id", "9"],
+            &["--forced-eos-token-id = 9", "--suppress-tokens"],
+        ),
         (&["--repetition-penalty", "1e400"], &["--repetition-penalty"]),
         (&["--seed", "-1", "--do-sample"], &["--seed = -1"]),
     ] {
@@ -59,6 +63,7 @@ fn bad_values_are_told_with_their_flag() {
             assert!(error.len() < 400, "{error}");
         }
     }
+    folder.fail(&["eval", "pairs", "--num-beams", "4", "--n-best", "2"], &["--num-return-sequences 2", "one text"]);
 }
 
 #[test]
@@ -79,12 +84,7 @@ fn extreme_values_are_obeyed() {
     let error = folder.fail(&["generate", "lm", "to", "--suppress-tokens", "99999"], &["no token 99999"]);
     let entries = error.split("the vocabulary has ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
     let all = (0..entries.parse().unwrap()).map(|id: u32| id.to_string()).collect::<Vec<_>>().join(",");
-    for search in
-        [&["--greedy"][..], &["--num-beams", "3"], &["--do-sample"], &["--penalty-alpha", "0.5", "--top-k", "3"]]
-    {
-        let one = &lines(&[search, &["--suppress-tokens", &all]].concat())[0];
-        assert_eq!((&one["text"], &one["finished"], &one["tokens"]), (&"".into(), &false.into(), &0.into()), "{one}");
-    }
+    folder.fail(&["generate", "lm", "to", "--suppress-tokens", &all], &["suppress_tokens", "no token to generate"]);
     for bias in ["100", "-100"] {
         let one = &lines(&["--presence-penalty", bias, "--frequency-penalty", bias, "--greedy"])[0];
         assert!(one["score"].as_f64().unwrap().is_finite(), "{one}");

@@ -50,12 +50,13 @@ impl Search {
     }
 
     /// The hypotheses that the model is to extend by a token, each with the index of its parent among those before.
-    pub(crate) fn live(&self) -> Box<dyn Iterator<Item = &PartialHypothesis> + '_> {
-        match &self.kind {
-            Kind::Texts(texts) => Box::new(texts.live.iter()),
-            Kind::Beam(beam) => Box::new(beam.live()),
-            Kind::Contrastive(search) => Box::new(search.live.iter()),
-        }
+    pub(crate) fn live(&self) -> impl Iterator<Item = &PartialHypothesis> {
+        let (own, beam): (&[PartialHypothesis], Option<&BeamSearch>) = match &self.kind {
+            Kind::Texts(texts) => (&texts.live, None),
+            Kind::Beam(beam) => (&[], Some(beam)),
+            Kind::Contrastive(search) => (&search.live, None),
+        };
+        own.iter().chain(beam.into_iter().flat_map(BeamSearch::live))
     }
 
     /// Whether there is nothing to extend.
@@ -85,8 +86,8 @@ impl Search {
         let hidden =
             hidden.map_or_else(Vec::new, |(hidden, rows)| vectors(hidden, rows.iter().map(|&row| row as usize)));
         match scores.buffer() {
-            Buffer::F32(all) => Ok(self.go_on(scorer, rows_of(scores, all, &rows)?, hidden, options)),
-            Buffer::F64(all) => Ok(self.go_on(scorer, rows_of(scores, all, &rows)?, hidden, options)),
+            Buffer::F32(all) => Ok(self.go_on(scorer, rows_of(scorer, scores, all, &rows)?, hidden, options)),
+            Buffer::F64(all) => Ok(self.go_on(scorer, rows_of(scorer, scores, all, &rows)?, hidden, options)),
         }
     }
 
@@ -125,12 +126,14 @@ impl Search {
     }
 }
 
-/// Some rows of the scores, checked for NaN and infinite scores: no log softmax comes of those.
-fn rows_of<'a, E: Element>(scores: &Tensor, all: &'a [E], rows: &Range<usize>) -> Result<&'a [E]> {
+/// Some rows of the scores, checked: logits for NaN and infinity, of which no log softmax comes; a log softmax of those is all
+/// NaN.
+fn rows_of<'a, E: Element>(scorer: &Scorer, scores: &Tensor, all: &'a [E], rows: &Range<usize>) -> Result<&'a [E]> {
     let width = scores.shape().last();
     let rows = rows.start * width..rows.end * width;
     let is_wrong = |score: E| score.f64().is_nan() || score.f64() == f64::INFINITY;
-    match rows.clone().find(|&element| is_wrong(all[element])) {
+    let step = if scorer.reads_logits() { 1 } else { width.max(1) };
+    match rows.clone().step_by(step).find(|&element| is_wrong(all[element])) {
         Some(element) => Err(Error::NonFinite {
             op: "generate",
             what: "the scores",

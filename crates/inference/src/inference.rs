@@ -8,6 +8,7 @@ use descant_kernels::Parallelism;
 use descant_models::{LayerKind, ModelKind};
 use descant_nn::Position;
 use descant_text::{Message, SpecialTokens, Text, Tokenizer};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A generated text.
@@ -101,6 +102,11 @@ impl Trained {
         options.stop = self.stop_condition(&options.config);
         options.dry_breakers = self.dry_breakers(&options.config)?;
         let config = &mut options.config;
+        let suppressed = config.suppress_tokens.iter().flat_map(|ids| &ids.0).chain(&options.forbidden);
+        if suppressed.collect::<BTreeSet<_>>().len() >= vocabulary {
+            let reason = "suppress_tokens: they leave no token to generate. Leave some of them out".to_owned();
+            return Err(Error::Run { path: self.run().to_owned(), reason });
+        }
         config.context = config.context.or_else(|| self.context());
         if self.is_language_model() {
             config.forced_bos_token_id = None;

@@ -7,6 +7,7 @@ use descant_generate::{DecodingBatch, DecodingOptions, GenerationConfig, Hypothe
 use descant_inference::Trained;
 use descant_interop::import;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -103,6 +104,27 @@ impl Reference {
             assert!(freedom < 1.0 || statistic < critical_value(freedom), "{told}");
         }
     }
+
+    /// That the best pairs of tokens of a beam search over drawn candidates come as often as in transformers.
+    fn check_drawn_beams(&self) {
+        let case = &self.expected["drawn_beams"];
+        let config = GenerationConfig::beam(3).with(|config| config.do_sample = Some(true));
+        let mut counts: BTreeMap<Vec<u32>, [f64; 2]> = BTreeMap::new();
+        let expected: Vec<(Vec<u32>, f64)> = serde_json::from_value(case["counts"].clone()).unwrap();
+        expected.into_iter().for_each(|(tokens, count)| counts.entry(tokens).or_default()[0] += count);
+        let prompts = vec![self.prompts[0].clone(); DRAWS];
+        for mut found in self.generate(&prompts, &options(case, config, 2)).concat() {
+            found.tokens.extend(found.finished.then_some(EOS));
+            counts.entry(found.tokens).or_default()[1] += 1.0;
+        }
+        // Pairs that hardly come count as one.
+        let (often, rare): (Vec<[f64; 2]>, Vec<_>) = counts.into_values().partition(|[a, b]| a + b >= 10.0);
+        let rare = rare.into_iter().fold([0.0; 2], |sum, [a, b]| [sum[0] + a, sum[1] + b]);
+        let all: Vec<[f64; 2]> = often.into_iter().chain([rare]).filter(|[a, b]| a + b >= 10.0).collect();
+        let statistic: f64 = all.iter().map(|[a, b]| (a - b).powi(2) / (a + b)).sum();
+        let told = format!("{}: χ² of {statistic:.1} for {} pairs: {all:?}", self.name, all.len());
+        assert!(all.len() > 3 && statistic < critical_value(all.len() as f64 - 1.0), "{told}");
+    }
 }
 
 /// The options of a case: by the names that transformers has for them.
@@ -141,9 +163,47 @@ fn a_real_model_generates_what_it_does_in_transformers() {
     let reference = Reference::of("tinyllamas", Path::new(&folder), Path::new(&file));
     assert!(reference.check_texts() > 0);
     reference.check_draws();
+    reference.check_drawn_beams();
 }
 
 #[test]
 fn what_is_drawn_has_the_distribution_that_transformers_draws_from() {
-    FAMILIES.iter().for_each(|name| Reference::read(name).check_draws());
+    for reference in FAMILIES.map(Reference::read) {
+        reference.check_draws();
+        reference.check_drawn_beams();
+    }
+}
+
+#[test]
+fn what_a_folder_says_of_decoding_is_exported_and_imported_again() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/bart");
+    fs::create_dir(at("in")).unwrap();
+    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+        fs::copy(reference.join(name), at("in").join(name)).unwrap();
+    }
+    let says = json!({"decoder_start_token_id": 1, "eos_token_id": 2, "num_beams": 4, "early_stopping": "never", "length_penalty": 0.8,
+        "num_beam_groups": 2, "diversity_penalty": 0.5, "no_repeat_ngram_size": 3, "forced_bos_token_id": 9, "forced_eos_token_id": 2,
+        "max_new_tokens": 7, "bad_words_ids": [[5], [7, 12]], "sequence_bias": [[[6], 1.5]], "suppress_tokens": [3],
+        "exponential_decay_length_penalty": [2, 1.5], "renormalize_logits": true, "stop_strings": ["w9"]});
+    fs::write(at("in/generation_config.json"), says.to_string()).unwrap();
+    let notes = import(&at("in"), &at("run")).unwrap();
+    assert!(notes.iter().all(|note| !note.contains("generation_config")), "{notes:?}");
+    let trained = Trained::load(&at("run")).unwrap();
+    descant_interop::export(&trained, &at("out")).unwrap();
+    let written: Value = serde_json::from_slice(&fs::read(at("out/generation_config.json")).unwrap()).unwrap();
+    for (name, value) in says.as_object().unwrap() {
+        assert_eq!(&written[name], value, "{name}");
+    }
+    import(&at("out"), &at("again")).unwrap();
+    let again = Trained::load(&at("again")).unwrap();
+    assert_eq!(again.recipe.generation, trained.recipe.generation);
+    let texts = |trained: &Trained| {
+        let options = trained.options(&GenerationConfig::default(), descant_kernels::Parallelism::Serial).unwrap();
+        trained.generate_batch(&mut Tape::new(), &["w5 w6 w7".to_owned()], 0.., &options, |_, _| ()).unwrap()
+    };
+    assert_eq!(texts(&trained), texts(&again));
+    // The stop string is that of the forced token.
+    assert_eq!((&texts(&trained)[0][0].tokens[..], texts(&trained)[0][0].finished), (&[9][..], true));
 }

@@ -194,6 +194,7 @@ impl GenerationConfig {
         {
             return Err(format!("min_new_tokens = {least}: expected at most max_new_tokens = {most}"));
         }
+        self.validate_forced()?;
         let groups = self.num_beam_groups.unwrap_or(1);
         if mode == Mode::Beam && groups > 1 {
             if !width.is_multiple_of(groups) {
@@ -205,6 +206,22 @@ impl GenerationConfig {
         }
         if mode == Mode::Contrastive && self.top_k.is_none_or(|k| !(2..=1024).contains(&k)) {
             return Err("penalty_alpha: expected top_k from 2 to 1024 beside it".to_owned());
+        }
+        Ok(())
+    }
+
+    /// That no token is forced and suppressed at once.
+    fn validate_forced(&self) -> Result<(), String> {
+        let eos = match &self.forced_eos_token_id {
+            Some(ForcedEos::Ids(ids)) => Some(ids),
+            _ => None,
+        };
+        for (name, forced) in [("forced_bos_token_id", self.forced_bos_token_id.as_ref()), ("forced_eos_token_id", eos)]
+        {
+            let is_suppressed = |id: &&u32| self.suppress_tokens.as_ref().is_some_and(|tokens| tokens.0.contains(id));
+            if let Some(id) = forced.and_then(|ids| ids.0.iter().find(is_suppressed)) {
+                return Err(format!("{name} = {id}: expected no token of suppress_tokens"));
+            }
         }
         Ok(())
     }
@@ -246,7 +263,7 @@ pub fn is_neutral(option: &DecodingOption, value: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table::GenerationConfig;
+    use super::super::values::TokenIds;
     use super::*;
     use serde_json::json;
 
@@ -266,7 +283,7 @@ mod tests {
         let beam = |change: fn(&mut GenerationConfig)| GenerationConfig::beam(4).with(change).validate();
         assert_eq!(beam(|_| {}), Ok(()));
         type Change = fn(&mut GenerationConfig);
-        let bad: [(Change, &str); 9] = [
+        let bad: [(Change, &str); 10] = [
             (|c| c.num_beams = Some(0), "num_beams = 0: expected a whole number, from 1 to 65536"),
             (|c| c.num_return_sequences = Some(5), "num_return_sequences = 5: expected at most num_beams = 4"),
             (|c| c.length_penalty = Some(f64::NAN), "length_penalty = not finite: expected"),
@@ -274,6 +291,13 @@ mod tests {
             (|c| c.top_p = Some(1.5), "top_p = 1.5: expected a number, above 0, to 1"),
             (|c| c.num_beam_groups = Some(3), "num_beam_groups = 3: expected a divisor of num_beams = 4"),
             (|c| c.sequence_bias = Some(vec![(vec![], 1.0)]), "sequence_bias = [[[],1.0]]: expected a list"),
+            (
+                |c| {
+                    c.suppress_tokens = Some(TokenIds(vec![3, 9]));
+                    c.forced_eos_token_id = Some(ForcedEos::Ids(TokenIds(vec![9])));
+                },
+                "forced_eos_token_id = 9: expected no token of suppress_tokens",
+            ),
             (|c| c.exponential_decay_length_penalty = Some((1, 0.0)), "exponential_decay_length_penalty = [1,0.0]: "),
             (
                 |c| (c.min_new_tokens, c.max_new_tokens) = (Some(9), Some(8)),
@@ -293,8 +317,7 @@ mod tests {
 
     #[test]
     fn what_is_set_goes_before_the_base_and_names_tokens_that_there_are() {
-        let base =
-            GenerationConfig::beam(4).with(|c| c.suppress_tokens = Some(super::super::values::TokenIds(vec![3])));
+        let base = GenerationConfig::beam(4).with(|c| c.suppress_tokens = Some(TokenIds(vec![3])));
         let both = GenerationConfig::default().with(|c| c.num_beams = Some(2)).over(&base);
         assert_eq!((both.num_beams, both.suppress_tokens.clone()), (Some(2), base.suppress_tokens.clone()));
         assert_eq!(both.validate_ids(4), Ok(()));
