@@ -1,3 +1,5 @@
+mod generation;
+
 use crate::gradcheck::random_batch;
 use crate::memory::peak_rss_mb;
 use crate::report::print;
@@ -21,7 +23,7 @@ use std::time::Instant;
 
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// A workload (charrnn, ptb650, s2s_lstm, gpt_small, gpt_6_384, ts2s_256, gpt2_124m), or a recipe
+    /// A workload (charrnn, ptb650, s2s_lstm, gpt_small, gpt_6_384, ts2s_256, gpt2_124m), or a recipe; with --generate a run folder
     recipe: String,
     /// Override a key of the recipe, such as --set model.hidden=256 (may be repeated)
     #[arg(long, value_name = "KEY=VALUE")]
@@ -46,6 +48,11 @@ pub(crate) struct Bench {
     /// Print one JSON object instead
     #[arg(long)]
     json: bool,
+    /// Measure generation with a trained model instead: loading, the prompt (prefill), and tokens per second, lengths forced
+    #[arg(long, conflicts_with_all = ["set", "length", "text", "dump", "steps"])]
+    generate: bool,
+    #[command(flatten)]
+    work: generation::Work,
 }
 
 /// Steps before the measured ones.
@@ -80,6 +87,10 @@ struct Figures {
 
 impl Bench {
     pub(crate) fn run(self) -> anyhow::Result<()> {
+        if self.generate {
+            let batch = self.batch.map_or(1, |n| n as usize);
+            return self.work.run(Path::new(&self.recipe), batch, self.threads.count(), self.json);
+        }
         let recipe = recipes::load(&self.recipe, &self.set)?;
         let pair = recipe.model.kind == ModelKind::EncoderDecoder;
         let sources = SourceModels::of(&recipe)?;

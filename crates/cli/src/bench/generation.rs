@@ -1,0 +1,165 @@
+//! The speed of generation.
+
+use crate::memory::peak_rss_mb;
+use crate::report::print;
+use clap::Args;
+use descant_autograd::Tape;
+use descant_generate::{DecodingOptions, Strategy};
+use descant_inference::Trained;
+use descant_kernels::{Parallelism, vectorized};
+use serde::Serialize;
+use std::path::Path;
+use std::time::Instant;
+
+#[derive(Args)]
+pub(crate) struct Work {
+    /// Tokens of each prompt, or of each source
+    #[arg(long, value_name = "N", default_value_t = 64, requires = "generate", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    prompt: u32,
+    /// Tokens to generate in each row
+    #[arg(long, value_name = "N", default_value_t = 128, requires = "generate", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    tokens: u32,
+    /// Beam width
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "generate", value_parser = clap::value_parser!(u32).range(1..=1 << 10))]
+    beam: u32,
+    /// Rows to generate for; by default one batch
+    #[arg(long, value_name = "N", requires = "generate", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    rows: Option<u32>,
+    /// Times that everything is measured; the median counts
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "generate", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+}
+
+#[derive(Serialize)]
+struct Figures {
+    run: String,
+    parameters: usize,
+    prompt: u32,
+    tokens: u32,
+    batch: usize,
+    beam: u32,
+    threads: usize,
+    load_s: f64,
+    /// Of one batch: from the prompt, or the source, to the first token.
+    prompt_ms: f64,
+    /// Generated tokens of all rows in the whole call.
+    tokens_per_s: f64,
+    /// The same after the first token.
+    decode_tokens_per_s: f64,
+    /// Bytes of weights that a step reads, over the time of a step and the bandwidth: 1 is the bound of one row.
+    bandwidth_share: f64,
+    read_gb_per_s: f64,
+    /// Buffers allocated in the last round.
+    allocations: u64,
+    peak_rss_mb: Option<f64>,
+}
+
+impl Work {
+    pub(super) fn run(self, run: &Path, batch: usize, threads: usize, json: bool) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let trained = Trained::load(run)?;
+        let load_s = start.elapsed().as_secs_f64();
+        let parallelism = if threads > 1 { Parallelism::Threads(threads) } else { Parallelism::Serial };
+        let options = |tokens: u32| -> anyhow::Result<DecodingOptions> {
+            let strategy = match self.beam {
+                1 => Strategy::Greedy,
+                width => Strategy::Beam { width: width as usize, length_penalty: 0.0, n_best: 1 },
+            };
+            // Without EOS every row has the full length.
+            Ok(trained.options(strategy, Some(tokens as usize), parallelism)?.with(|options| options.eos.clear()))
+        };
+        let side = trained.tokenizers.source.as_ref().unwrap_or(&trained.tokenizers.target);
+        let vocabulary = side.vocabulary() as u64;
+        let rows = self.rows.map_or(batch, |rows| rows as usize);
+        let id = |row: usize, i: u32| (((row as u64 + 1) * 7919 + u64::from(i) * 104_729) % vocabulary) as u32;
+        let texts: Vec<Vec<u32>> = (0..rows).map(|row| (0..self.prompt).map(|i| id(row, i)).collect()).collect();
+        let mut tape = Tape::new();
+        let mut seconds = |texts: &[Vec<u32>], tokens: u32| -> anyhow::Result<f64> {
+            let (options, start) = (options(tokens)?, Instant::now());
+            for texts in texts.chunks(batch) {
+                let numbers: Vec<u64> = (0..texts.len() as u64).collect();
+                trained.generate_from_ids(&mut tape, texts, &numbers, &options, |_, _| ())?;
+            }
+            Ok(start.elapsed().as_secs_f64())
+        };
+        let one = &texts[..batch.min(rows)];
+        seconds(one, self.tokens.min(8))?;
+        let (mut first, mut whole, mut bandwidth) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..self.rounds {
+            first.push(seconds(one, 1)?);
+            whole.push(seconds(&texts, self.tokens)?);
+            bandwidth.push(read_bandwidth(threads));
+        }
+        let [first, whole, bandwidth] = [first, whole, bandwidth].map(median);
+        let batches = rows.div_ceil(batch) as f64;
+        let steps = batches * f64::from(self.tokens - 1);
+        let decoding = (whole - batches * first).max(1e-9);
+        let bytes = 4.0 * trained.parameters.count() as f64;
+        let before = tape.allocations();
+        let numbers: Vec<u64> = (0..one.len() as u64).collect();
+        trained.generate_from_ids(&mut tape, one, &numbers, &options(self.tokens)?, |_, _| ())?;
+        let figures = Figures {
+            run: run.display().to_string(),
+            parameters: trained.parameters.count(),
+            prompt: self.prompt,
+            tokens: self.tokens,
+            batch,
+            beam: self.beam,
+            threads,
+            load_s,
+            prompt_ms: 1e3 * first,
+            tokens_per_s: rows as f64 * f64::from(self.tokens) / whole,
+            decode_tokens_per_s: rows as f64 * f64::from(self.tokens - 1) / decoding,
+            bandwidth_share: bytes * steps / decoding / bandwidth,
+            read_gb_per_s: bandwidth / 1e9,
+            allocations: tape.allocations() - before,
+            peak_rss_mb: peak_rss_mb(),
+        };
+        if json {
+            return print(serde_json::to_string(&figures)?);
+        }
+        let Figures { parameters, load_s, prompt_ms, tokens_per_s, decode_tokens_per_s, .. } = figures;
+        let Self { prompt, tokens, beam, .. } = self;
+        let kind = if trained.is_language_model() { "prompts" } else { "sources" };
+        print(format_args!(
+            "{}: {parameters} parameters, {rows} {kind} of {prompt} tokens, {tokens} new ones each, batch {batch}, beam {beam}, {threads} threads",
+            figures.run
+        ))?;
+        print(format_args!("loading           {load_s:.2} s"))?;
+        print(format_args!("first token       {prompt_ms:.1} ms for a batch"))?;
+        print(format_args!(
+            "tokens            {tokens_per_s:.1} per second; {decode_tokens_per_s:.1} after the first"
+        ))?;
+        print(format_args!(
+            "bandwidth         {:.1} % of {:.1} GB/s, if each step reads every weight once",
+            100.0 * figures.bandwidth_share,
+            figures.read_gb_per_s
+        ))?;
+        print(format_args!("allocations       {} buffers in one batch after the first rounds", figures.allocations))?;
+        figures.peak_rss_mb.map_or(Ok(()), |peak| print(format_args!("peak memory       {peak:.0} MB")))
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Bytes per second that all threads read together of memory that no cache holds.
+fn read_bandwidth(threads: usize) -> f64 {
+    const NUMBERS: usize = 32 << 20;
+    let values = vec![1.0_f32; NUMBERS];
+    let sum = |values: &[f32]| {
+        vectorized(
+            #[inline(always)]
+            || values.chunks_exact(64).fold([0.0_f32; 64], |sums, chunk| std::array::from_fn(|i| sums[i] + chunk[i])),
+        )
+    };
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for part in values.chunks(NUMBERS.div_ceil(threads)) {
+            scope.spawn(move || std::hint::black_box(sum(part)));
+        }
+    });
+    4.0 * NUMBERS as f64 / start.elapsed().as_secs_f64()
+}
