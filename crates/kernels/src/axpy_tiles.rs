@@ -3,7 +3,7 @@
 
 use crate::columns::Columns;
 use crate::mat::Mat;
-use pulp::{NullaryFnOnce, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
 /// All tiles of some columns of `C`, each element a chain of multiply-adds along `B`'s rows.
@@ -45,37 +45,24 @@ impl AxpyTiles<'_> {
     }
 
     /// `MR` rows of `NR` vectors; returns their columns.
+    #[expect(clippy::needless_range_loop, reason = "the loops are unrolled, and what they index becomes registers")]
     #[inline(always)]
     fn tile<S: Simd, const MR: usize, const NR: usize>(&self, simd: S, row: usize, column: usize) -> usize {
-        struct Call<'a, 'b, S, const MR: usize, const NR: usize>(S, &'b AxpyTiles<'a>, usize, usize);
-        impl<S: Simd, const MR: usize, const NR: usize> NullaryFnOnce for Call<'_, '_, S, MR, NR> {
-            type Output = [[S::f32s; NR]; MR];
-
-            #[expect(
-                clippy::needless_range_loop,
-                reason = "the loops are unrolled, and what they index becomes registers"
-            )]
-            #[inline(always)]
-            fn call(self) -> Self::Output {
-                let Self(simd, AxpyTiles { a, b, .. }, row, column) = self;
-                let mut sums = [[simd.splat_f32s(0.0); NR]; MR];
-                for p in 0..a.columns {
-                    let whole = &b.data[p * b.row_stride + column..][..NR * S::F32_LANES];
-                    let whole = &S::as_simd_f32s(whole).0[..NR];
-                    for i in 0..MR {
-                        let a = simd.splat_f32s(a.data[(row + i) * a.row_stride + p]);
-                        for j in 0..NR {
-                            sums[i][j] = simd.mul_add_f32s(a, whole[j], sums[i][j]);
-                        }
-                    }
+        let Self { a, b, .. } = self;
+        let mut sums = [[simd.splat_f32s(0.0); NR]; MR];
+        for p in 0..a.columns {
+            let whole = &b.data[p * b.row_stride + column..][..NR * S::F32_LANES];
+            let whole = &S::as_simd_f32s(whole).0[..NR];
+            for i in 0..MR {
+                let a = simd.splat_f32s(a.data[(row + i) * a.row_stride + p]);
+                for j in 0..NR {
+                    sums[i][j] = simd.mul_add_f32s(a, whole[j], sums[i][j]);
                 }
-                sums
             }
         }
-        let sums = simd.vectorize(Call::<S, MR, NR>(simd, self, row, column));
         for (i, sums) in sums.iter().enumerate() {
             let lanes: &[f32] = bytemuck::cast_slice(sums);
-            lanes.iter().enumerate().for_each(|(j, &sum)| self.c.put(row + i, column + j, sum));
+            lanes.iter().enumerate().for_each(|(j, &sum)| self.c.put(row + i, column + j, false, sum));
         }
         NR * S::F32_LANES
     }
@@ -86,7 +73,7 @@ impl AxpyTiles<'_> {
         let Self { a, b, c, .. } = self;
         for row in row..row + MR {
             let terms = (0..a.columns).map(|p| (a.data[row * a.row_stride + p], b.data[p * b.row_stride + column]));
-            c.put(row, column, terms.fold(0.0, |sum, (a, b)| a.mul_add(b, sum)));
+            c.put(row, column, false, terms.fold(0.0, |sum, (a, b)| a.mul_add(b, sum)));
         }
         1
     }

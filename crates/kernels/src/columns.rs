@@ -24,15 +24,15 @@ impl<'a, E: Real> Columns<'a, E> {
         Self { start: c.data.as_mut_ptr(), row_stride: c.row_stride, alpha, beta, borrowed: PhantomData }
     }
 
-    /// `c = beta c + alpha sum` for one element.
+    /// `c = beta c + alpha sum` for one element, or `c = c + alpha sum` where it goes on.
     #[inline(always)]
-    pub(crate) fn put(self, row: usize, column: usize, sum: E) {
+    pub(crate) fn put(self, row: usize, column: usize, goes_on: bool, sum: E) {
         // SAFETY: `row` and `column` are below those of the `MatMut` that `self` was made from, whose slice holds every such
         // element, and the ranges of columns that the threads were given are disjoint.
         unsafe {
             let element = self.start.add(row * self.row_stride + column);
-            let sum = self.alpha * sum;
-            *element = if self.beta == E::zero() { sum } else { self.beta * *element + sum };
+            let (sum, beta) = (self.alpha * sum, if goes_on { E::one() } else { self.beta });
+            *element = if beta == E::zero() { sum } else { beta * *element + sum };
         }
     }
 

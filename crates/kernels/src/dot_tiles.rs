@@ -1,12 +1,17 @@
 //! Tiles of a product whose `B` has contiguous columns, as the transpose of a weight has: dot products of contiguous rows.
 
 use crate::columns::Columns;
+use crate::lane_sums::lane_sums;
 use crate::mat::Mat;
-use pulp::{NullaryFnOnce, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
-/// Rows of `A` that stay in the cache while all of `B` passes.
-const ROW_BLOCK: usize = 128;
+/// The longest dot product at once; longer ones are added up piece by piece, so that the vectors of a tile stay in the first cache.
+const MAX_K: usize = 1024;
+
+/// Elements of `A` that stay in the first cache while a block of `B` passes, and of that block in the second cache.
+const A_BLOCK: usize = 4096;
+const B_BLOCK: usize = 65_536;
 
 /// All tiles of some columns of `C`, each element a dot product in the lanes of a register, which are added up at its end.
 pub(crate) struct DotTiles<'a> {
@@ -21,63 +26,133 @@ impl WithSimd for DotTiles<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        for start in (0..self.a.rows).step_by(ROW_BLOCK) {
-            let rows = start..self.a.rows.min(start + ROW_BLOCK);
-            // As many sums as there are registers beside those of one row of `A` and of the columns of `B`.
-            match (rows.len(), S::REGISTER_COUNT >= 32) {
-                (1, _) => self.block::<S, 1, 8>(simd, rows),
-                (2, _) => self.block::<S, 2, 4>(simd, rows),
-                (3, _) => self.block::<S, 3, 3>(simd, rows),
-                (_, false) => self.block::<S, 4, 3>(simd, rows),
-                (_, true) => self.block::<S, 6, 4>(simd, rows),
-            }
+        // As many sums as there are registers beside those of one row of `A` and of the columns of `B`.
+        match (self.a.rows, S::REGISTER_COUNT >= 32) {
+            (1, _) => self.few_rows::<S, 1, 8>(simd),
+            (2, _) => self.few_rows::<S, 2, 4>(simd),
+            (3, _) => self.few_rows::<S, 3, 3>(simd),
+            (_, false) => self.blocks::<S, 4, 3>(simd),
+            (_, true) => self.blocks::<S, 6, 4>(simd),
         }
     }
 }
 
 impl DotTiles<'_> {
-    /// Tiles of `MR` rows and `NR` columns, and smaller ones at the edges.
+    /// The pieces of the inner length: they depend on nothing else.
     #[inline(always)]
-    fn block<S: Simd, const MR: usize, const NR: usize>(&self, simd: S, rows: Range<usize>) {
+    fn piece(&self) -> usize {
+        let pieces = self.a.columns.div_ceil(MAX_K).max(1);
+        self.a.columns.div_ceil(pieces).next_multiple_of(16)
+    }
+
+    /// Few rows: `B` is read once, row by row.
+    #[inline(always)]
+    fn few_rows<S: Simd, const MR: usize, const NR: usize>(&self, simd: S) {
+        let (k, piece) = (self.a.columns, self.piece());
         let mut column = self.columns.start;
         while column < self.columns.end {
             let is_whole = column + NR <= self.columns.end;
+            let mut start = 0;
+            loop {
+                let (inner, a) = (start..k.min(start + piece), &self.a.data[start..]);
+                match is_whole {
+                    true => self.tile::<S, MR, NR>(simd, a, self.a.row_stride, 0, column, inner),
+                    false => self.tile::<S, MR, 1>(simd, a, self.a.row_stride, 0, column, inner),
+                }
+                start += piece;
+                if start >= k {
+                    break;
+                }
+            }
+            column += if is_whole { NR } else { 1 };
+        }
+    }
+
+    /// Many rows: block by block of `A` and of `B`, piece by piece of the inner length.
+    #[inline(always)]
+    fn blocks<S: Simd, const MR: usize, const NR: usize>(&self, simd: S) {
+        let (k, m, piece) = (self.a.columns, self.a.rows, self.piece());
+        let rows = (A_BLOCK / piece.max(1) / MR * MR).clamp(MR, 64);
+        let columns = (B_BLOCK / piece.max(1) / NR * NR).max(NR);
+        // A copy of the rows: where they are powers of two apart, they would share the same places in the cache.
+        let mut copy = [0.0_f32; 6 * MAX_K];
+        let mut start = 0;
+        loop {
+            let inner = start..k.min(start + piece);
+            for first in (self.columns.clone()).step_by(columns) {
+                let columns = first..self.columns.end.min(first + columns);
+                for row in (0..m).step_by(rows) {
+                    let rows = row..m.min(row + rows);
+                    for (row, to) in rows.clone().zip(copy.chunks_exact_mut(inner.len().max(1))) {
+                        to.copy_from_slice(&self.a.data[row * self.a.row_stride..][inner.clone()]);
+                    }
+                    self.block::<S, MR, NR>(simd, &copy, rows, columns.clone(), inner.clone());
+                }
+            }
+            start += piece;
+            if start >= k {
+                break;
+            }
+        }
+    }
+
+    /// Tiles of `MR` rows and `NR` columns, and smaller ones at the edges.
+    #[inline(always)]
+    fn block<S: Simd, const MR: usize, const NR: usize>(
+        &self,
+        simd: S,
+        a: &[f32],
+        rows: Range<usize>,
+        columns: Range<usize>,
+        inner: Range<usize>,
+    ) {
+        let (mut column, stride) = (columns.start, inner.len());
+        while column < columns.end {
+            let is_whole = column + NR <= columns.end;
             let mut row = rows.start;
             while row < rows.end {
-                let left = rows.end - row;
+                let (left, a) = (rows.end - row, &a[(row - rows.start) * stride..]);
                 row += match is_whole {
-                    true if left >= MR => self.tile::<S, MR, NR>(simd, row, column),
-                    true if left >= 2 => self.tile::<S, 2, NR>(simd, row, column),
-                    true => self.tile::<S, 1, NR>(simd, row, column),
-                    false if left >= MR => self.tile::<S, MR, 1>(simd, row, column),
-                    false => self.tile::<S, 1, 1>(simd, row, column),
+                    true if left >= MR => {
+                        self.tile::<S, MR, NR>(simd, a, stride, row, column, inner.clone());
+                        MR
+                    }
+                    true if left >= 2 => {
+                        self.tile::<S, 2, NR>(simd, a, stride, row, column, inner.clone());
+                        2
+                    }
+                    true => {
+                        self.tile::<S, 1, NR>(simd, a, stride, row, column, inner.clone());
+                        1
+                    }
+                    false => {
+                        self.tile::<S, 1, 1>(simd, a, stride, row, column, inner.clone());
+                        1
+                    }
                 };
             }
             column += if is_whole { NR } else { 1 };
         }
     }
 
-    /// `MR` by `NR` elements; returns `MR`.
+    /// `MR` by `NR` elements of `C`, from the rows of `a`, so many elements apart.
     #[inline(always)]
-    fn tile<S: Simd, const MR: usize, const NR: usize>(&self, simd: S, row: usize, column: usize) -> usize {
-        struct Call<'a, 'b, S, const MR: usize, const NR: usize>(S, &'b DotTiles<'a>, usize, usize);
-        impl<S: Simd, const MR: usize, const NR: usize> NullaryFnOnce for Call<'_, '_, S, MR, NR> {
-            type Output = [[f32; NR]; MR];
-
-            #[inline(always)]
-            fn call(self) -> Self::Output {
-                let Self(simd, DotTiles { a, b, .. }, row, column) = self;
-                let a_rows = (&a.data[row * a.row_stride..], a.row_stride);
-                dot_products(simd, a_rows, (&b.data[column * b.column_stride..], b.column_stride), a.columns)
+    fn tile<S: Simd, const MR: usize, const NR: usize>(
+        &self,
+        simd: S,
+        a: &[f32],
+        a_stride: usize,
+        row: usize,
+        column: usize,
+        inner: Range<usize>,
+    ) {
+        let b = &self.b.data[column * self.b.column_stride + inner.start..];
+        let sums = dot_products::<S, MR, NR>(simd, (a, a_stride), (b, self.b.column_stride), inner.len());
+        for i in 0..MR {
+            for j in 0..NR {
+                self.c.put(row + i, column + j, inner.start > 0, sums[i][j]);
             }
         }
-        let sums = simd.vectorize(Call::<S, MR, NR>(simd, self, row, column));
-        for (i, sums) in sums.iter().enumerate() {
-            for (j, &sum) in sums.iter().enumerate() {
-                self.c.put(row + i, column + j, sum);
-            }
-        }
-        MR
     }
 }
 
@@ -114,14 +189,29 @@ fn dot_products<S: Simd, const MR: usize, const NR: usize>(
             }
         }
     }
-    let mut totals = [[0.0; NR]; MR];
-    for i in 0..MR {
-        for j in 0..NR {
-            if steps * S::F32_LANES < k {
+    if steps * S::F32_LANES < k {
+        for i in 0..MR {
+            for j in 0..NR {
                 let (a, b) = (simd.partial_load_f32s(a_rest[i]), simd.partial_load_f32s(b_rest[j]));
                 sums[i][j] = simd.mul_add_f32s(a, b, sums[i][j]);
             }
-            totals[i][j] = simd.reduce_sum_f32s(sums[i][j]);
+        }
+    }
+    let mut totals = [[0.0; NR]; MR];
+    if MR >= 4 {
+        for j in 0..NR {
+            let mut column = [simd.splat_f32s(0.0); MR];
+            for i in 0..MR {
+                column[i] = sums[i][j];
+            }
+            let column = lane_sums(simd, &column);
+            for i in 0..MR {
+                totals[i][j] = column[i];
+            }
+        }
+    } else {
+        for i in 0..MR {
+            totals[i] = lane_sums(simd, &sums[i]);
         }
     }
     totals

@@ -15,6 +15,7 @@ mod gemm;
 mod gemm_bf16;
 mod gemm_config;
 pub mod gru_cell;
+mod lane_sums;
 pub mod lanes;
 pub mod lstm_cell;
 mod mat;

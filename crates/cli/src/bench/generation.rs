@@ -4,7 +4,7 @@ use crate::memory::peak_rss_mb;
 use crate::report::print;
 use clap::Args;
 use descant_autograd::Tape;
-use descant_generate::{DecodingOptions, Strategy};
+use descant_generate::{DecodingOptions, GenerationConfig};
 use descant_inference::Trained;
 use descant_kernels::{Parallelism, vectorized};
 use serde::Serialize;
@@ -61,12 +61,13 @@ impl Work {
         let load_s = start.elapsed().as_secs_f64();
         let parallelism = if threads > 1 { Parallelism::Threads(threads) } else { Parallelism::Serial };
         let options = |tokens: u32| -> anyhow::Result<DecodingOptions> {
-            let strategy = match self.beam {
-                1 => Strategy::Greedy,
-                width => Strategy::Beam { width: width as usize, length_penalty: 0.0, n_best: 1 },
-            };
+            let config =
+                if self.beam == 1 { GenerationConfig::greedy() } else { GenerationConfig::beam(self.beam as usize) };
+            let config = GenerationConfig { max_new_tokens: Some(tokens as usize), ..config };
+            let mut options = trained.options(&config, parallelism)?;
             // Without EOS every row has the full length.
-            Ok(trained.options(strategy, Some(tokens as usize), parallelism)?.with(|options| options.eos.clear()))
+            options.eos.clear();
+            Ok(options)
         };
         let side = trained.tokenizers.source.as_ref().unwrap_or(&trained.tokenizers.target);
         let vocabulary = side.vocabulary() as u64;
@@ -152,7 +153,13 @@ fn read_bandwidth(threads: usize) -> f64 {
     let sum = |values: &[f32]| {
         vectorized(
             #[inline(always)]
-            || values.chunks_exact(64).fold([0.0_f32; 64], |sums, chunk| std::array::from_fn(|i| sums[i] + chunk[i])),
+            || {
+                let mut sums = [0.0_f32; 64];
+                for chunk in values.chunks_exact(64) {
+                    sums.iter_mut().zip(chunk).for_each(|(sum, value)| *sum += value);
+                }
+                sums
+            },
         )
     };
     let start = Instant::now();
