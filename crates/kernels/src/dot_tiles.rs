@@ -165,25 +165,29 @@ fn dot_products<S: Simd, const MR: usize, const NR: usize>(
     k: usize,
 ) -> [[f32; NR]; MR] {
     let steps = k / S::F32_LANES;
-    // Loops over arrays, as closures are not inlined with the instructions of `S`.
-    let (mut a_rows, mut a_rest): ([&[S::f32s]; MR], [&[f32]; MR]) = ([&[]; MR], [&[]; MR]);
-    let (mut b_rows, mut b_rest): ([&[S::f32s]; NR], [&[f32]; NR]) = ([&[]; NR], [&[]; NR]);
+    // Pointers, so that they stay in registers; and loops over arrays, as closures are not inlined with the instructions of `S`.
+    let (mut a_rows, mut b_rows) = ([std::ptr::null::<S::f32s>(); MR], [std::ptr::null::<S::f32s>(); NR]);
+    let (mut a_rest, mut b_rest): ([&[f32]; MR], [&[f32]; NR]) = ([&[]; MR], [&[]; NR]);
     for i in 0..MR {
         let (whole, rest) = S::as_simd_f32s(&a[i * a_stride..][..k]);
-        (a_rows[i], a_rest[i]) = (&whole[..steps], rest);
+        (a_rows[i], a_rest[i]) = (whole.as_ptr(), rest);
     }
     for j in 0..NR {
         let (whole, rest) = S::as_simd_f32s(&b[j * b_stride..][..k]);
-        (b_rows[j], b_rest[j]) = (&whole[..steps], rest);
+        (b_rows[j], b_rest[j]) = (whole.as_ptr(), rest);
     }
+    // Opaque, or each step computes them again from what they come from.
+    let (a_rows, b_rows) = std::hint::black_box((a_rows, b_rows));
     let mut sums = [[simd.splat_f32s(0.0); NR]; MR];
     for p in 0..steps {
         let mut b = [simd.splat_f32s(0.0); NR];
         for j in 0..NR {
-            b[j] = b_rows[j][p];
+            // SAFETY: `p` is below `steps`, the registers of each of these slices of `k` elements.
+            b[j] = unsafe { b_rows[j].add(p).read() };
         }
         for i in 0..MR {
-            let a = a_rows[i][p];
+            // SAFETY: as above.
+            let a = unsafe { a_rows[i].add(p).read() };
             for j in 0..NR {
                 sums[i][j] = simd.mul_add_f32s(a, b[j], sums[i][j]);
             }

@@ -61,9 +61,9 @@ impl Work {
         let load_s = start.elapsed().as_secs_f64();
         let parallelism = if threads > 1 { Parallelism::Threads(threads) } else { Parallelism::Serial };
         let options = |tokens: u32| -> anyhow::Result<DecodingOptions> {
-            let config =
+            let mut config =
                 if self.beam == 1 { GenerationConfig::greedy() } else { GenerationConfig::beam(self.beam as usize) };
-            let config = GenerationConfig { max_new_tokens: Some(tokens as usize), ..config };
+            config.max_new_tokens = Some(tokens as usize);
             let mut options = trained.options(&config, parallelism)?;
             // Without EOS every row has the full length.
             options.eos.clear();
