@@ -10,7 +10,8 @@ use std::panic::Location;
 
 impl<'t> Graph<'t> {
     /// Records what `f` does, but drops what its operations computed and saved, all but the value it returns. Backward
-    /// runs them again, with the same dropout, before it needs them. No other value of `f` may be used after it.
+    /// runs them again, with the same dropout, before it needs them; in inference they are just released. No other value of `f`
+    /// may be used after it.
     /// A value of another pass is a sticky [`Error::OtherGraph`].
     #[track_caller]
     pub fn rematerialize(self, f: impl FnOnce() -> Var<'t>) -> Var<'t> {
@@ -31,18 +32,21 @@ impl<'t> Graph<'t> {
 impl Recording {
     /// Drops what the nodes from `start` on hold, but for the value of `kept`.
     fn drop_activations(&mut self, start: usize, kept: u32) {
-        if !self.mode.gradients || self.failure.is_some() {
+        if self.failure.is_some() {
             return;
         }
-        let kept = self.nodes[kept as usize].root as usize;
+        let (kept, gradients) = (self.nodes[kept as usize].root as usize, self.mode.gradients);
         let nodes = self.nodes.iter_mut().zip(&self.ops).enumerate().skip(start);
-        for (id, (node, _)) in nodes.filter(|(_, (_, op))| op.is_some()) {
+        // What no operation computed cannot be rematerialised.
+        for (id, (node, _)) in nodes.filter(|(_, (_, op))| op.is_some() || !gradients) {
             node.saved.drain(..).for_each(|buffer| self.pool.give(buffer));
             if id != kept {
                 node.value.take().into_iter().for_each(|buffer| self.pool.give(buffer));
             }
         }
-        self.dropped.push(start..self.nodes.len());
+        if gradients {
+            self.dropped.push(start..self.nodes.len());
+        }
     }
 
     /// Computes again what was dropped of the nodes that end with `last`.

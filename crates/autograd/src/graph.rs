@@ -85,6 +85,11 @@ impl<'t> Graph<'t> {
         Var { graph: self, id: node }
     }
 
+    /// Whether this pass records for backward.
+    pub fn has_gradients(self) -> bool {
+        self.recording.borrow().mode.gradients
+    }
+
     /// Whether this pass drops values, as in training.
     pub(crate) fn has_dropout(self) -> bool {
         self.recording.borrow().mode.dropout.is_some()

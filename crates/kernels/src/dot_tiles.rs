@@ -148,9 +148,9 @@ impl DotTiles<'_> {
     ) {
         let b = &self.b.data[column * self.b.column_stride + inner.start..];
         let sums = dot_products::<S, MR, NR>(simd, (a, a_stride), (b, self.b.column_stride), inner.len());
-        for i in 0..MR {
-            for j in 0..NR {
-                self.c.put(row + i, column + j, inner.start > 0, sums[i][j]);
+        for (i, sums) in sums.iter().enumerate() {
+            for (j, &sum) in sums.iter().enumerate() {
+                self.c.put(row + i, column + j, inner.start > 0, sum);
             }
         }
     }

@@ -93,7 +93,7 @@ impl TransformerLayer {
             let shared = inputs.position_bias.into_iter().chain(source.map(|source| source.x));
             return x.skip_layer(&own.chain(shared).collect::<Vec<_>>());
         }
-        match self.config.recompute {
+        match self.config.recompute || !graph.has_gradients() {
             true => graph.rematerialize(|| self.sublayers(x, inputs, source, cache)),
             false => self.sublayers(x, inputs, source, cache),
         }
