@@ -104,6 +104,25 @@ pub fn language_models(entries: usize, seed: u64) -> Vec<Model> {
     ]
 }
 
+/// Models of f32 that are wide enough for threads: recurrent and Transformer encoder-decoders, and language models of both kinds.
+pub fn wide_models(entries: usize) -> Vec<(&'static str, bool, Model)> {
+    let wide = |config: ModelConfig| ModelConfig { hidden: 64, embedding: 48, ..config };
+    let attentive =
+        |cell| ModelConfig { attention: Some(AttentionScore::General), ..config(ModelKind::EncoderDecoder, cell) };
+    let language_model = config(ModelKind::LanguageModel, Cell::Lstm);
+    let layers = || TransformerConfig { max_length: 64, heads: 4, ..layers(Position::Rotary) };
+    let models = [
+        ("LSTM encoder-decoder", true, attentive(Cell::Lstm)),
+        ("GRU encoder-decoder", true, attentive(Cell::Gru)),
+        ("Transformer encoder-decoder", true, transformer(ModelKind::EncoderDecoder, layers())),
+        ("LSTM language model", false, language_model),
+        ("Transformer language model", false, transformer(ModelKind::LanguageModel, layers())),
+    ];
+    let single = |model: Model| Model { parameters: model.parameters.cast(DType::F32), ..model };
+    let build = |config: ModelConfig| single(model(&wide(config), &LossConfig::default(), entries, 5));
+    models.map(|(name, has_sources, config)| (name, has_sources, build(config))).into()
+}
+
 pub fn sequences(rows: &[&[u32]]) -> Sequences {
     let mut sequences = Sequences::new();
     rows.iter().for_each(|row| sequences.push(row));

@@ -1,0 +1,59 @@
+//! A row has the same text and the same bits of its score alone, in every batch, and on any number of threads.
+
+mod common;
+
+use common::{BOS, EOS, Model, sequences, wide_models};
+use descant_autograd::Tape;
+use descant_batch::Sequences;
+use descant_generate::{DecodingBatch, DecodingOptions, GenerationConfig, Hypothesis, generate};
+use descant_kernels::Parallelism;
+use std::collections::BTreeSet;
+
+const ROWS: usize = 500;
+const ENTRIES: usize = 40;
+
+/// Sources or prompts of different lengths.
+fn texts() -> Sequences {
+    let text = |row: usize| (0..1 + row * 7 % 11).map(|i| (2 + (row * 13 + i * i * 5) % 7) as u32).collect::<Vec<_>>();
+    let texts: Vec<Vec<u32>> = (0..ROWS).map(text).collect();
+    sequences(&texts.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+fn write(model: &Model, has_sources: bool, rows: &[usize], options: &DecodingOptions) -> Vec<Vec<Hypothesis>> {
+    let (texts, numbers) = (texts().select(rows), rows.iter().map(|&row| row as u64).collect::<Vec<_>>());
+    let (sources, prompts) = if has_sources { (Some(&texts), None) } else { (None, Some(&texts)) };
+    let batch = DecodingBatch { rows: &numbers, sources, prompts };
+    generate(model.generator.as_ref(), &model.parameters, &mut Tape::new(), batch, options).unwrap()
+}
+
+#[test]
+fn every_row_has_the_same_bits_alone_and_in_every_batch() {
+    let mut beam = GenerationConfig::beam(5);
+    beam.num_return_sequences = Some(3);
+    for (name, has_sources, model) in wide_models(ENTRIES) {
+        let mut lengths = BTreeSet::new();
+        for (mode, mut config) in
+            [("greedy", GenerationConfig::greedy()), ("beam", beam.clone()), ("sampled", GenerationConfig::sampling(3))]
+        {
+            config.max_new_tokens = Some(8);
+            let mut options = DecodingOptions::new(config, vec![BOS], vec![EOS]);
+            let alone: Vec<Vec<Hypothesis>> =
+                (0..ROWS).flat_map(|row| write(&model, has_sources, &[row], &options)).collect();
+            lengths.extend(alone.iter().flatten().map(|found| found.tokens.len()));
+            for (size, threads) in [(2, 1), (7, 2), (32, 4)] {
+                options.parallelism = Parallelism::Threads(threads);
+                // In an order that brings others together each time.
+                let order: Vec<usize> = (0..ROWS).map(|i| i * (2 * size + 3) % ROWS).collect();
+                for rows in order.chunks(size) {
+                    for (&row, found) in rows.iter().zip(write(&model, has_sources, rows, &options)) {
+                        assert_eq!(
+                            found, alone[row],
+                            "{name}, {mode}: row {row} in a batch of {size}, {threads} threads"
+                        );
+                    }
+                }
+            }
+        }
+        assert!(lengths.len() > 2, "{name}: rows that end apart, {lengths:?}");
+    }
+}
