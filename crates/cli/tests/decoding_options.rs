@@ -8,16 +8,7 @@ use std::fs;
 
 #[test]
 fn the_page_is_that_of_the_table() {
-    let page = Folder::new().succeed(&["explain", "--decoding-options"]);
-    let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../GENERATION.md");
-    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-        fs::write(&place, &page).unwrap();
-    }
-    let there = fs::read_to_string(&place).unwrap_or_default();
-    assert!(
-        there == page,
-        "GENERATION.md is not what `descant explain --decoding-options` prints: run this test with UPDATE_SNAPSHOTS=1"
-    );
+    Folder::new().check_page("GENERATION.md", &["explain", "--decoding-options"]);
 }
 
 /// A language model and an encoder-decoder.

@@ -202,18 +202,24 @@ fn tokenizers_of_folders() {
     imports("folder-tokenizer", "tokenizer.json");
 }
 
+/// The header of a folder's weights, and the data after it.
+fn split_weights(model: &Path) -> (Vec<u8>, Vec<u8>) {
+    let whole = fs::read(model.join("model.safetensors")).unwrap();
+    let length = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    (whole[8..8 + length].to_vec(), whole[8 + length..].to_vec())
+}
+
 #[test]
 fn indices_of_weights() {
     let folder = exported();
     let model = folder.path("model");
-    let whole = fs::read(model.join("model.safetensors")).unwrap();
-    let length = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
-    let header: serde_json::Value = serde_json::from_slice(&whole[8..8 + length]).unwrap();
+    let (header, data) = split_weights(&model);
+    let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
     let names = header.as_object().unwrap().keys().filter(|name| *name != "__metadata__");
     let map: serde_json::Map<String, serde_json::Value> =
         names.map(|name| (name.clone(), "model-00001-of-00001.safetensors".into())).collect();
     fs::rename(model.join("model.safetensors"), model.join("model-00001-of-00001.safetensors")).unwrap();
-    let index = serde_json::json!({"metadata": {"total_size": whole.len()}, "weight_map": map});
+    let index = serde_json::json!({"metadata": {"total_size": data.len()}, "weight_map": map});
     fs::write(model.join("model.safetensors.index.json"), index.to_string()).unwrap();
     imports_of(folder, "index", "model.safetensors.index.json");
 }
@@ -232,9 +238,7 @@ fn tokenizer_configurations() {
 fn headers_of_weights() {
     let folder = exported();
     let model = folder.path("model");
-    let whole = fs::read(model.join("model.safetensors")).unwrap();
-    let length = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
-    let (header, data) = (whole[8..8 + length].to_vec(), whole[8 + length..].to_vec());
+    let (header, data) = split_weights(&model);
     imports_with(folder, "safetensors", header, move |header, run| {
         let whole = [&(header.len() as u64).to_le_bytes()[..], header, &data].concat();
         fs::write(model.join("model.safetensors"), whole).unwrap();

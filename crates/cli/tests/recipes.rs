@@ -248,16 +248,7 @@ fn every_key_is_explained() {
     folder.fail(&["explain", "train.patiense"], &["did you mean train.patience"]);
     let schema: serde_json::Value = serde_json::from_str(&folder.succeed(&["schema"])).unwrap();
     assert_eq!(schema["properties"]["train"]["properties"]["patience"]["minimum"], 0);
-    let page = folder.succeed(&["explain", "--markdown"]);
-    let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../RECIPES.md");
-    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-        fs::write(&place, &page).unwrap();
-    }
-    let there = fs::read_to_string(&place).unwrap_or_default();
-    assert!(
-        there == page,
-        "RECIPES.md is not what `descant explain --markdown` prints: run this test with UPDATE_SNAPSHOTS=1"
-    );
+    folder.check_page("RECIPES.md", &["explain", "--markdown"]);
 }
 
 #[test]

@@ -54,6 +54,14 @@ pub(crate) fn numbers(file: &SafeTensors<'_>, name: &str) -> Vec<f64> {
     }
 }
 
+/// Beam search without a length penalty.
+pub(crate) fn beam(width: usize, n_best: usize) -> GenerationConfig {
+    GenerationConfig::beam(width).with(|config| {
+        config.length_penalty = Some(0.0);
+        config.num_return_sequences = Some(n_best);
+    })
+}
+
 /// Sequences that are padded with -1.
 pub(crate) fn sequences(file: &SafeTensors<'_>, name: &str) -> Sequences {
     let width = file.tensor(name).unwrap().shape()[1];

@@ -97,6 +97,18 @@ impl Folder {
         error
     }
 
+    /// Whether a page of the documentation is what a command prints. With the variable UPDATE_SNAPSHOTS it is written.
+    #[track_caller]
+    pub fn check_page(&self, page: &str, arguments: &[&str]) {
+        let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(page);
+        let printed = self.succeed(arguments);
+        if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+            fs::write(&place, &printed).unwrap();
+        }
+        let there = fs::read_to_string(&place).unwrap_or_default();
+        assert!(there == printed, "{page} is not what {arguments:?} prints: run this test with UPDATE_SNAPSHOTS=1");
+    }
+
     /// The weights of a run's last checkpoint.
     #[track_caller]
     pub fn weights(&self, run: &str) -> Vec<u8> {

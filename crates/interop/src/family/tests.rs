@@ -1,7 +1,7 @@
 //! What the families' files say, beside the logits and gradients of [`crate::tests`].
 
 use super::Family;
-use crate::tests::{FAMILIES, copy, edit, numbers, reference, sequences};
+use crate::tests::{FAMILIES, beam, copy, edit, numbers, reference, sequences};
 use crate::{export, import};
 use descant_autograd::Tape;
 use descant_generate::{DecodingBatch, DecodingOptions, GenerationConfig, generate};
@@ -16,14 +16,6 @@ fn imported(name: &str, folder: &Path) -> Trained {
     let run = folder.join("run");
     import(&reference(name), &run).unwrap_or_else(|error| panic!("{name}: {error}"));
     Trained::load(&run).unwrap()
-}
-
-/// Beam search without a length penalty.
-fn beam(width: usize, n_best: usize) -> GenerationConfig {
-    GenerationConfig::beam(width).with(|config| {
-        config.length_penalty = Some(0.0);
-        config.num_return_sequences = Some(n_best);
-    })
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Post-processors, EOS, and how a folder's authors generate: on models that are a table of what
 //! comes after a word, so that right texts and scores can be worked out by hand.
 
-use super::edit;
+use super::{beam, edit};
 use crate::{GgufType, export, export_gguf, import};
 use descant_autograd::Tape;
 use descant_generate::GenerationConfig;
@@ -95,14 +95,6 @@ fn post_processor(folder: &Path, before: &[usize], after: &[usize]) {
         .collect();
     let template = json!({"type": "TemplateProcessing", "single": single, "pair": text, "special_tokens": tokens});
     edit(&folder.join("tokenizer.json"), |json| json["post_processor"] = template);
-}
-
-/// Beam search without a length penalty.
-fn beam(width: usize, n_best: usize) -> GenerationConfig {
-    GenerationConfig::beam(width).with(|config| {
-        config.length_penalty = Some(0.0);
-        config.num_return_sequences = Some(n_best);
-    })
 }
 
 #[test]
