@@ -190,7 +190,7 @@ fn write(path: &Path, answers: &[Prediction], unit: TextUnit) -> anyhow::Result<
     let mut text = String::new();
     let mut escaped = false;
     for answer in answers {
-        let Prediction { line, source, text: output, finished, references } = answer;
+        let Prediction { line, source, text: output, finished, references, .. } = answer;
         if path.extension().is_some_and(|extension| extension == "jsonl") {
             let (line, right) = (*line, answer.is_right(unit));
             let line = Line { line, source, text: output, references, right, finished: *finished };

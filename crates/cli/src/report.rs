@@ -83,7 +83,7 @@ impl Report {
                         ));
                     }
                 }
-                MetricsRecord::Validation { step, loss, perplexity, accuracy, best } => {
+                MetricsRecord::Validation { step, loss, perplexity, accuracy, best, .. } => {
                     let best = if *best { "  best so far" } else { "" };
                     let accuracy = 100.0 * accuracy;
                     let shown = perplexity.map_or_else(String::new, |value| format!("perplexity {}  ", large(value)));
@@ -96,8 +96,9 @@ impl Report {
                         false => self.say(&line),
                     }
                 }
+                _ => {}
             },
-            Event::Saved { .. } => {}
+            _ => {}
         }
     }
 

@@ -36,7 +36,32 @@ pub enum Error {
         /// Why, and what to do.
         reason: String,
     },
-    /// The run folder cannot be used.
+    /// There is no run, or it has no checkpoint yet.
+    #[error("{}: {reason}", path.display())]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+        /// What is there instead, and what to do.
+        reason: String,
+    },
+    /// A folder for a new run is not free: it holds another run, or files that would be overwritten.
+    #[error("{}: {reason}", path.display())]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+        /// What is there, and what to do.
+        reason: String,
+    },
+    /// Another process is writing to the run folder.
+    #[error(
+        "{}: another process is writing to it. Let it end, or choose another folder with --run",
+        path.display()
+    )]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The run folder cannot be used for another reason.
     #[error("{}: {reason}", path.display())]
     Run {
         /// The folder.

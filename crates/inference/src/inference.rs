@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A generated text.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Generated {
     /// The text, without the prompt.
     pub text: String,
@@ -31,6 +32,7 @@ pub struct Generated {
 
 /// What the chat template puts after a response, such as `<|im_end|>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ResponseEnd {
     /// As text.
     pub text: String,

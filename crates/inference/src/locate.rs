@@ -7,7 +7,7 @@ use std::{fs, io};
 
 /// The run folder and the checkpoint folder, or the link to it, that a path means.
 pub fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
-    let wrong = |reason: &str| Error::Run { path: path.to_owned(), reason: reason.to_owned() };
+    let wrong = |reason: &str| Error::NoRun { path: path.to_owned(), reason: reason.to_owned() };
     if !leads_somewhere(path) {
         return Err(missing(path));
     }
@@ -98,7 +98,7 @@ fn from_elsewhere(path: &Path) -> String {
 
 /// The error of a path that leads nowhere: to a checkpoint that its run no longer has, or to nothing that was ever there.
 fn missing(path: &Path) -> Error {
-    let wrong = |reason: String| Error::Run { path: path.to_owned(), reason };
+    let wrong = |reason: String| Error::NoRun { path: path.to_owned(), reason };
     if path.to_string_lossy().starts_with("hf:") {
         return wrong(from_elsewhere(path));
     }

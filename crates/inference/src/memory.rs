@@ -9,6 +9,7 @@ use std::path::Path;
 
 /// An estimate, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Estimate {
     /// How many parameters.
     pub parameters: f64,

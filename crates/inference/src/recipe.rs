@@ -106,6 +106,7 @@ impl PartialEq for RecipeSource {
 /// Where the texts are, and how they are cut.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct DataConfig {
     /// One file or two parallel ones. One file is a text for a language model, and tab-separated pairs for an
     /// encoder-decoder; as `.json`, `.jsonl` or `.ndjson`, objects one a line or in a list: pairs for either, of `prompt` and
@@ -207,6 +208,7 @@ impl From<TrainPrecision> for MatmulPrecision {
 /// How long to train, and in what portions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct TrainConfig {
     /// Optimizer steps at most; 0, which a file cannot say, for as many as `epochs` are.
     #[serde(skip_serializing_if = "is_zero")]

@@ -76,7 +76,7 @@ impl RunFolder {
     pub fn begin(&self) -> Result<(), Error> {
         if Self::is_run(&self.path) {
             let reason = "it already holds a run. Choose another folder with --run, or remove this one";
-            return Err(Error::Run { path: self.path.clone(), reason: reason.to_owned() });
+            return Err(Error::Occupied { path: self.path.clone(), reason: reason.to_owned() });
         }
         let mut names = [RECIPE, TEMPLATE, LENGTHS, METRICS, CHECKPOINTS, BEST, LAST].iter().chain(&Tokenizers::FILES);
         if let Some(found) =
@@ -85,7 +85,7 @@ impl RunFolder {
             let reason = format!(
                 "it has no {RECIPE}, but '{found}', which would be overwritten. Choose another folder with --run"
             );
-            return Err(Error::Run { path: self.path.clone(), reason });
+            return Err(Error::Occupied { path: self.path.clone(), reason });
         }
         self.clear()
     }
@@ -187,10 +187,7 @@ fn lock(run: &Path) -> Result<File, Error> {
     let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
     let file = file.map_err(|error| Error::io("write", &path, error))?;
     match file.try_lock() {
-        Err(TryLockError::WouldBlock) => {
-            let reason = "another process is writing to it. Let it end, or choose another folder with --run";
-            Err(Error::Run { path: run.to_owned(), reason: reason.to_owned() })
-        }
+        Err(TryLockError::WouldBlock) => Err(Error::Locked { path: run.to_owned() }),
         // Some file systems have no locks: then nobody is kept out.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }

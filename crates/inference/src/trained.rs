@@ -111,6 +111,7 @@ impl Trained {
 
 /// A run without its weights.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct RunInfo {
     /// The resolved recipe.
     pub recipe: Recipe,
@@ -154,7 +155,7 @@ fn open(path: &Path) -> Result<(PathBuf, Checkpoint), Error> {
     let may_turn = path.is_symlink() || path.join(RECIPE).is_file();
     let is_gone = |error: &Error| match error {
         Error::Io { error, .. } => error.kind() == ErrorKind::NotFound,
-        Error::Run { .. } => true,
+        Error::NoRun { .. } => true,
         _ => false,
     };
     let mut opened = once();

@@ -11,6 +11,7 @@ const WINDOW: usize = 64;
 
 /// How sequences become batches.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BatchConfig {
     /// Tokens in a batch at most, where of a pair the longer side counts: so there are no more than these on either side. A
     /// longer sequence is a batch of its own.
@@ -23,6 +24,13 @@ pub struct BatchConfig {
     pub shuffle: Option<u64>,
     /// Special tokens of the source and of the target.
     pub special: [SpecialTokens; 2],
+}
+
+impl Default for BatchConfig {
+    /// 2048 tokens, chunks of 128, in the text's own order.
+    fn default() -> Self {
+        Self { tokens: 2048, sequences: None, length: 128, shuffle: None, special: Default::default() }
+    }
 }
 
 /// The next batch of [`Batches`].

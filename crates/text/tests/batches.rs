@@ -13,8 +13,9 @@ const TOKENS: usize = 50;
 const LENGTH: usize = 7;
 
 fn config() -> BatchConfig {
-    let special = [SpecialTokens::default(), SpecialTokens::default()];
-    BatchConfig { tokens: TOKENS, sequences: None, length: LENGTH, shuffle: Some(3), special }
+    let mut config = BatchConfig::default();
+    (config.tokens, config.length, config.shuffle) = (TOKENS, LENGTH, Some(3));
+    config
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
@@ -152,7 +153,8 @@ fn what_was_encoded_is_read_again_and_long_or_empty_pairs_are_left_out() {
     let text = Source::Parallel { source: source.clone(), target };
     let place = folder.path().join("data");
     let read = |corpus: Corpus| {
-        let config = BatchConfig { tokens: 1, ..config() };
+        let mut config = config();
+        config.tokens = 1;
         let batches = Batches::once(Arc::new(corpus), config).unwrap();
         let decode = |batch: Batch| {
             let ids = batch.source.unwrap().ids;

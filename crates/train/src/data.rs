@@ -218,13 +218,13 @@ pub(crate) fn longest(recipe: &Recipe, conversations: bool) -> usize {
 /// How the recipe's texts become batches.
 pub(crate) fn batch_config(recipe: &Recipe) -> BatchConfig {
     let train = &recipe.train;
-    BatchConfig {
-        tokens: train.batch_tokens,
-        sequences: (train.batch_sentences > 0).then_some(train.batch_sentences),
-        length: train.length,
-        shuffle: Some(recipe.seed),
-        special: recipe.special(),
-    }
+    let mut config = BatchConfig::default();
+    config.tokens = train.batch_tokens;
+    config.sequences = (train.batch_sentences > 0).then_some(train.batch_sentences);
+    config.length = train.length;
+    config.shuffle = Some(recipe.seed);
+    config.special = recipe.special();
+    config
 }
 
 /// The batches of a training on these texts, in its order.

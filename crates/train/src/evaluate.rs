@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 /// Loss and accuracy under teacher forcing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Evaluation {
     /// The negative log likelihood of a target token in nats, without the training loss's smoothing and weights; of
     /// continuous outputs, their loss.
@@ -138,7 +139,9 @@ impl<'a> Evaluator<'a> {
         match (&recipe.data, &files) {
             (None, Some(files)) => {
                 let stream = is_continuous(&recipe, files)?;
-                recipe.data = Some(DataConfig { stream, ..DataConfig::of(files.clone()) });
+                let mut data = DataConfig::of(files.clone());
+                data.stream = stream;
+                recipe.data = Some(data);
                 recipe.train.length = trained.context().map_or(LONGEST_CHUNK, |most| most.min(LONGEST_CHUNK));
             }
             (None, None) => {

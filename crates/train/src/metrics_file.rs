@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum MetricsRecord {
     /// Means over the steps since the last such line.
     Train {
@@ -57,6 +58,7 @@ impl MetricsRecord {
 
 /// The figures of one optimizer step.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Step {
     /// Loss per target token, in nats; none where none of them counts, and nothing was learned.
     pub loss: Option<f64>,

@@ -38,6 +38,7 @@ type Start = for<'t> fn(&'t mut Tape, &'t Parameters, u64) -> Graph<'t>;
 
 /// The loss of one optimizer step.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct StepLoss {
     /// The loss summed over all targets.
     pub sum: f64,

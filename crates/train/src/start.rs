@@ -22,18 +22,20 @@ impl Trainer {
     /// Whatever is wrong with the recipe, the texts, or the folder. A folder that already holds a run is an error
     /// without `resume`, and one that holds none with it.
     pub fn new(recipe: Recipe, run: &Path, threads: usize, resume: bool) -> Result<Self, Error> {
-        let wrong = |reason: &str| {
-            Err(descant_inference::Error::Run { path: run.to_owned(), reason: reason.to_owned() }.into())
-        };
         match (RunFolder::is_run(run), resume) {
             (true, false) => {
-                wrong("it already holds a training. Go on with it with --resume, or choose another folder with --run")
+                let reason =
+                    "it already holds a training. Go on with it with --resume, or choose another folder with --run";
+                Err(descant_inference::Error::Occupied { path: run.to_owned(), reason: reason.to_owned() }.into())
             }
             (true, true) => Self::resume(recipe, RunFolder::take(run)?, threads),
             (false, false) => Self::start(recipe, run, None, threads),
             // Interrupted before it was a run: it starts again.
             (false, true) if RunFolder::is_starting(run) => Self::start(recipe, run, None, threads),
-            (false, true) => wrong("there is no training to go on with. Leave out --resume to begin one"),
+            (false, true) => {
+                let reason = "there is no training to go on with. Leave out --resume to begin one";
+                Err(descant_inference::Error::NoRun { path: run.to_owned(), reason: reason.to_owned() }.into())
+            }
         }
     }
 

@@ -54,6 +54,7 @@ pub enum Outcome {
 
 /// What a training tells those who watch it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// A step is done.
     Step {

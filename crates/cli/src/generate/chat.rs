@@ -79,15 +79,16 @@ impl Writer {
                 }
             });
             let show = |_, token| stream.iter_mut().for_each(|stream| stream.push(token));
-            let written = only(trained.generate_from_ids(&mut self.tape, &[read], &numbers, &some, show)?)?;
+            let mut written = only(trained.generate_from_ids(&mut self.tape, &[read], &numbers, &some, show)?)?;
             let goes_on = !written.finished && max_length < left;
             // The scores of a beam search are those of whole texts, and nothing of it was shown: it begins again.
             if !(goes_on && is_beam) {
-                tokens.extend(written.tokens);
+                tokens.append(&mut written.tokens);
                 score += written.score;
             }
             if !goes_on {
-                let written = Generated { text: trained.tokenizers.target.decode(&tokens)?, tokens, score, ..written };
+                (written.text, written.score) = (trained.tokenizers.target.decode(&tokens)?, score);
+                written.tokens = tokens;
                 stream.map_or(Ok(()), |stream| stream.finish(&trained.response(&written)?))?;
                 return Ok(written);
             }

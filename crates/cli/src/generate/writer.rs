@@ -93,8 +93,9 @@ impl Writer {
         for (line, is_empty) in lines.iter().zip(empty) {
             self.number += 1;
             let nothing = || {
-                let (text, tokens) = (String::new(), Vec::new());
-                vec![Generated { text, tokens, score: 0.0, finished: true, cut: false, unknown: 0 }]
+                let mut empty = Generated::default();
+                empty.finished = true;
+                vec![empty]
             };
             let texts = if is_empty { nothing() } else { written.next().unwrap_or_default() };
             for (rank, written) in texts.iter().enumerate() {

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 
 /// A generated text beside its references.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Prediction {
     /// The line of the source's first pair in its file, from 1.
     pub line: u64,
