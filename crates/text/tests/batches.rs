@@ -3,8 +3,8 @@
 
 use descant_batch::Batch;
 use descant_text::{
-    BOS, BatchConfig, Batches, ChatTemplate, Corpus, EOS, Example, Form, Found, Lengths, Position, Source,
-    SpecialTokens, TextError, Tokenizer, TokenizerConfig, TokenizerKind,
+    BOS, BatchConfig, Batches, ChatTemplate, Corpus, EOS, Example, Form, Found, Lengths, Position, Source, TextError,
+    Tokenizer, TokenizerConfig, TokenizerKind,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

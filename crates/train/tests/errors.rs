@@ -1,4 +1,4 @@
-//! Errors are told apart by their variants.
+//! A program can match errors by their variants.
 
 use descant_inference::{Error, Recipe, RunFolder, Trained};
 use descant_train::Trainer;
