@@ -73,15 +73,13 @@ impl Report {
                 }
             }
             Event::Metrics(metric) => match metric {
-                MetricsRecord::Train { step, loss, gradient_norm, tokens_per_s, .. } => {
-                    if self.lines {
-                        let left = self.left(*step);
-                        let loss = loss.map_or("none, as no target counts".to_owned(), |loss| format!("{loss:.3}"));
-                        let rate = rate(*tokens_per_s);
-                        note(format_args!(
-                            "step {step}  loss {loss}  gradient {gradient_norm:.2}  {rate} tokens/s  {left} left"
-                        ));
-                    }
+                MetricsRecord::Train { step, loss, gradient_norm, tokens_per_s, .. } if self.lines => {
+                    let left = self.left(*step);
+                    let loss = loss.map_or("none, as no target counts".to_owned(), |loss| format!("{loss:.3}"));
+                    let rate = rate(*tokens_per_s);
+                    note(format_args!(
+                        "step {step}  loss {loss}  gradient {gradient_norm:.2}  {rate} tokens/s  {left} left"
+                    ));
                 }
                 MetricsRecord::Validation { step, loss, perplexity, accuracy, best, .. } => {
                     let best = if *best { "  best so far" } else { "" };
