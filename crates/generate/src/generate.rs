@@ -183,7 +183,7 @@ impl Unread {
     }
 }
 
-/// The most tokens of prompts that one pass reads, which bounds its memory.
+/// Prefill: the most tokens of prompts that one pass reads, which bounds its memory.
 const PASS: usize = 512;
 
 /// What the next pass reads of each hypothesis: a single token whatever there is to read besides, and of prompts as much as fits.
