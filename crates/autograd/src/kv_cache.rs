@@ -7,17 +7,25 @@ use std::sync::Arc;
 pub(crate) const BLOCK: usize = 32;
 
 /// KV cache of a decoder: the keys and values of all its layers, for each row of a batch as many tokens as the row has. It lies in
-/// blocks of 32 tokens, as those of PagedAttention do (Kwon et al. 2023, arXiv 2309.06180): rows with the same prefix share their blocks, and
-/// a row that appends to a shared one copies that one alone.
-#[derive(Clone, Debug)]
+/// blocks of 32 tokens, as those of PagedAttention do (Kwon et al. 2023, arXiv 2309.06180). Rows with the same prefix share their blocks,
+/// copy-on-write: a row copies a shared block before it appends to it.
+#[derive(Debug)]
 pub struct KvCache {
     dtype: DType,
     layers: usize,
     /// Of the keys and the values of one token in one layer.
     columns: usize,
     rows: Vec<Row>,
-    /// Blocks that no row holds any longer.
-    spare: Vec<Arc<Buffer>>,
+    /// Free list: blocks that no row holds any longer.
+    spare: Vec<Buffer>,
+}
+
+impl Clone for KvCache {
+    /// The rows, which share their blocks with the clone; not the free list.
+    fn clone(&self) -> Self {
+        let Self { dtype, layers, columns, rows, .. } = self;
+        Self { dtype: *dtype, layers: *layers, columns: *columns, rows: rows.clone(), spare: Vec::new() }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -26,7 +34,7 @@ struct Row {
     blocks: Vec<Arc<Buffer>>,
     /// Cached tokens.
     tokens: usize,
-    /// Tokens after them that the pass computes.
+    /// Tokens that the current pass appends.
     new: usize,
 }
 
@@ -46,6 +54,11 @@ impl KvCache {
         (self.rows[row].tokens, self.rows[row].new)
     }
 
+    /// Whether it has this layer, with so many columns for a token.
+    pub(crate) fn has_layer(&self, layer: usize, columns: usize, dtype: DType) -> bool {
+        layer < self.layers && columns == self.columns && dtype == self.dtype
+    }
+
     /// All tokens for which there is room.
     pub fn reserved(&self) -> usize {
         self.rows.iter().map(|row| row.new).sum()
@@ -55,20 +68,21 @@ impl KvCache {
     pub fn reserve(&mut self, lengths: &[usize]) {
         for (row, &new) in self.rows.iter_mut().zip(lengths) {
             row.new = new;
+            if new == 0 {
+                continue;
+            }
             for block in row.tokens / BLOCK..(row.tokens + new).div_ceil(BLOCK) {
                 let held = row.blocks.get_mut(block);
                 if held.as_ref().is_some_and(|block| Arc::strong_count(block) == 1) {
                     continue;
                 }
                 let length = self.layers * BLOCK * self.columns;
-                let mut own = self.spare.pop().unwrap_or_else(|| Arc::new(Buffer::zeros(self.dtype, length)));
+                let mut own = self.spare.pop().unwrap_or_else(|| Buffer::zeros(self.dtype, length));
                 match held {
-                    None => row.blocks.push(own),
+                    None => row.blocks.push(Arc::new(own)),
                     Some(shared) => {
-                        if let Some(own) = Arc::get_mut(&mut own) {
-                            copy(shared, own, (self.layers, self.columns), row.tokens % BLOCK);
-                        }
-                        *shared = own;
+                        copy(shared, &mut own, (self.layers, self.columns), row.tokens % BLOCK);
+                        *shared = Arc::new(own);
                     }
                 }
             }
@@ -90,14 +104,13 @@ impl KvCache {
         };
         let selected = indices.iter().map(|&row| take(row)).collect();
         let left = std::mem::replace(&mut self.rows, selected);
-        let blocks = left.into_iter().flat_map(|row| row.blocks);
-        self.spare.extend(blocks.filter(|block| Arc::strong_count(block) == 1));
+        self.spare.extend(left.into_iter().flat_map(|row| row.blocks).filter_map(Arc::into_inner));
     }
 
     /// Empties some rows.
     pub fn restart(&mut self, rows: Range<usize>) {
         let blocks = self.rows[rows].iter_mut().flat_map(|row| std::mem::take(row).blocks);
-        self.spare.extend(blocks.filter(|block| Arc::strong_count(block) == 1));
+        self.spare.extend(blocks.filter_map(Arc::into_inner));
     }
 
     /// Writes the keys and values of the new tokens: the last columns of each row of `qkv[N, width]`.
@@ -166,7 +179,11 @@ mod tests {
                 5 if rows > 2 => (1..rows).collect(),
                 _ => (0..rows).collect(),
             };
+            // What was cloned before goes its own way.
+            let mut cloned = cache.clone();
             cache.select(&indices);
+            let last = cloned.rows();
+            push(&mut cloned, &vec![-1.0; last]);
             expected = indices.iter().map(|&i| expected[i].clone()).collect();
             let numbers: Vec<f64> = (0..indices.len()).map(|i| f64::from(100 * step) + i as f64).collect();
             push(&mut cache, &numbers);

@@ -52,11 +52,11 @@ fn wrong_recipes_are_told_by_line_and_key() {
     let folder = Folder::new();
     folder.fail(&["train", "none.toml"], &["none.toml", "Check the path"]);
     folder.write("unknown.toml", LANGUAGE_MODEL.replace("dropout", "droput"));
-    folder.fail(&["train", "unknown.toml"], &["unknown.toml", "line 13", "droput", "did you mean model.dropout?"]);
+    folder.fail(&["train", "unknown.toml"], &["unknown.toml", "line 12", "droput", "did you mean model.dropout?"]);
     folder.write("type.toml", LANGUAGE_MODEL.replace("layers = 2", "layers = \"two\""));
-    folder.fail(&["train", "type.toml"], &["type.toml", "line 12", "two"]);
+    folder.fail(&["train", "type.toml"], &["type.toml", "line 11", "two"]);
     folder.write("syntax.toml", LANGUAGE_MODEL.replace("[model]", "[model"));
-    folder.fail(&["train", "syntax.toml"], &["syntax.toml", "line 7", "expected `]`"]);
+    folder.fail(&["train", "syntax.toml"], &["syntax.toml", "line 6", "expected `]`"]);
     let set = |setting: &str, parts: &[&str]| {
         folder.fail(&["train", "pairs.toml", "--run", "run", "--set", setting], parts);
         assert!(!folder.path("run/recipe.toml").exists());

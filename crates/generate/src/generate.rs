@@ -73,8 +73,17 @@ pub fn stream(
             "row {row} has no token to begin with: the model has no BOS, and the prompt is empty"
         )));
     }
-    let room = sources.and(model.max_length());
+    let positions = sources.and(model.max_length());
+    if let (Some(positions), Some(row)) =
+        (positions, prompts.iter().position(|prompt| positions.is_some_and(|positions| prompt.len() > positions)))
+    {
+        return Err(refuse(format!(
+            "row {row} has a prompt of {} tokens, but the model's decoder has {positions} positions",
+            prompts[row].len()
+        )));
+    }
     let search = |(row, prompt): (usize, &Vec<u32>)| {
+        let room = positions.map(|positions| positions - (prompt.len() - 1));
         Search::new(options, rows[row], sources.map(|sources| sources.get(row)), prompt, room)
     };
     let mut searches: Vec<Search> = prompts.iter().enumerate().map(search).collect();
@@ -191,9 +200,15 @@ fn next_pass(unread: &mut [Unread]) -> Sequences {
     let (mut pass, mut room) = (Sequences::new(), PASS);
     for row in unread.iter_mut().filter(|row| row.hypotheses > 0) {
         let (length, left) = (row.length(), row.length() - row.read);
-        let fits = (room / row.hypotheses).max(usize::from(pass.tokens() == 0));
-        let count = if left == 1 { 1 } else { left.min(fits) };
-        room = room.saturating_sub(count * row.hypotheses);
+        let count = match left {
+            1 => 1,
+            _ => {
+                // At least one prompt goes on in each pass.
+                let count = left.min((room / row.hypotheses).max(usize::from(room == PASS)));
+                room = room.saturating_sub(count * row.hypotheses);
+                count
+            }
+        };
         for tokens in row.tokens.chunks_exact(length) {
             pass.push(&tokens[row.read..row.read + count]);
         }

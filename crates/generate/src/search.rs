@@ -23,7 +23,7 @@ enum Kind {
 }
 
 impl Search {
-    /// A search for a row with this number, for a source or for none; `room` is how many tokens the model has positions for.
+    /// A search for a row with this number, for a source or for none; `room` is how many more tokens the model has positions for.
     pub(crate) fn new(
         options: &DecodingOptions,
         number: u64,

@@ -14,7 +14,7 @@ const ENTRIES: usize = 40;
 
 /// Sources or prompts of different lengths.
 fn texts() -> Sequences {
-    let text = |row: usize| (0..1 + row * 7 % 11).map(|i| (2 + (row * 13 + i * i * 5) % 7) as u32).collect::<Vec<_>>();
+    let text = |row: usize| (0..1 + row * 7 % 41).map(|i| (2 + (row * 13 + i * i * 5) % 7) as u32).collect::<Vec<_>>();
     let texts: Vec<Vec<u32>> = (0..ROWS).map(text).collect();
     sequences(&texts.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
@@ -30,22 +30,26 @@ fn write(model: &Model, has_sources: bool, rows: &[usize], options: &DecodingOpt
 fn every_row_has_the_same_bits_alone_and_in_every_batch() {
     let mut beam = GenerationConfig::beam(5);
     beam.num_return_sequences = Some(3);
+    let modes = [
+        ("greedy", GenerationConfig::greedy(), ROWS),
+        ("beam of 5", beam, ROWS),
+        ("beam of 17", GenerationConfig::beam(17), ROWS / 10),
+        ("sampled", GenerationConfig::sampling(3), ROWS),
+    ];
     for (name, has_sources, model) in wide_models(ENTRIES) {
         let mut lengths = BTreeSet::new();
-        for (mode, mut config) in
-            [("greedy", GenerationConfig::greedy()), ("beam", beam.clone()), ("sampled", GenerationConfig::sampling(3))]
-        {
+        for (mode, mut config, rows) in modes.clone() {
             config.max_new_tokens = Some(8);
             let mut options = DecodingOptions::new(config, vec![BOS], vec![EOS]);
             let alone: Vec<Vec<Hypothesis>> =
-                (0..ROWS).flat_map(|row| write(&model, has_sources, &[row], &options)).collect();
+                (0..rows).flat_map(|row| write(&model, has_sources, &[row], &options)).collect();
             lengths.extend(alone.iter().flatten().map(|found| found.tokens.len()));
             for (size, threads) in [(2, 1), (7, 2), (32, 4)] {
                 options.parallelism = Parallelism::Threads(threads);
                 // In an order that brings others together each time.
-                let order: Vec<usize> = (0..ROWS).map(|i| i * (2 * size + 3) % ROWS).collect();
-                for rows in order.chunks(size) {
-                    for (&row, found) in rows.iter().zip(write(&model, has_sources, rows, &options)) {
+                let order: Vec<usize> = (0..rows).map(|i| i * (2 * size + 3) % rows).collect();
+                for batch in order.chunks(size) {
+                    for (&row, found) in batch.iter().zip(write(&model, has_sources, batch, &options)) {
                         assert_eq!(
                             found, alone[row],
                             "{name}, {mode}: row {row} in a batch of {size}, {threads} threads"

@@ -62,7 +62,10 @@ impl AxpyTiles<'_> {
         }
         for (i, sums) in sums.iter().enumerate() {
             let lanes: &[f32] = bytemuck::cast_slice(sums);
-            lanes.iter().enumerate().for_each(|(j, &sum)| self.c.put(row + i, column + j, false, sum));
+            for (j, &sum) in lanes.iter().enumerate() {
+                // SAFETY: the tile lies within the rows of `a` and the columns of this thread.
+                unsafe { self.c.put(row + i, column + j, false, sum) };
+            }
         }
         NR * S::F32_LANES
     }
@@ -73,7 +76,8 @@ impl AxpyTiles<'_> {
         let Self { a, b, c, .. } = self;
         for row in row..row + MR {
             let terms = (0..a.columns).map(|p| (a.data[row * a.row_stride + p], b.data[p * b.row_stride + column]));
-            c.put(row, column, false, terms.fold(0.0, |sum, (a, b)| a.mul_add(b, sum)));
+            // SAFETY: as above.
+            unsafe { c.put(row, column, false, terms.fold(0.0, |sum, (a, b)| a.mul_add(b, sum))) };
         }
         1
     }

@@ -1,6 +1,6 @@
-//! The GEMM of inference, `C = β C + α A B`. Each element of `C` is added up in an order that depends on the inner length alone, so
-//! the bits of a row are the same in a batch of any size, at any place in it, and on any number of threads: the GEMM is
-//! batch-invariant. Nothing is packed: a weight is in memory once, as it lies in the file.
+//! The GEMM of inference, `C = β C + α A B`. Each element of `C` is added up in an order that depends on the inner length and the layout
+//! of `B` alone, so the bits of a row are the same in a batch of any size, at any place in it, and on any number of threads: the
+//! GEMM is batch-invariant. A caller must not choose the layout of `B` by the number of rows. Nothing is packed: a weight is in memory once, as it lies in the file.
 //!
 //! `B` is either a weight `[N, K]`, transposed, whose rows meet those of `A` in dot products; or row-major `[K, N]`, such as the
 //! values of an attention, whose rows are scaled and added up one after the other.
@@ -44,14 +44,15 @@ pub fn gemm_batch_invariant<E: Real>(
         _ => 1,
     };
     let c = Columns::new(alpha, beta, c);
-    let sums = |columns: Range<usize>| match (a.as_f32().filter(|_| k > 0), b.as_f32()) {
-        (Some(a), Some(b)) if b.row_stride == 1 => Arch::new().dispatch(DotTiles { a, b, c: c.as_f32(), columns }),
-        (Some(a), Some(b)) => Arch::new().dispatch(AxpyTiles { a, b, c: c.as_f32(), columns }),
-        // f64 is for tests; without terms a sum is zero.
+    let sums = |columns: Range<usize>| match (a.as_f32().filter(|_| k > 0), b.as_f32(), c.as_f32()) {
+        (Some(a), Some(b), Some(c)) if b.row_stride == 1 => Arch::new().dispatch(DotTiles { a, b, c, columns }),
+        (Some(a), Some(b), Some(c)) => Arch::new().dispatch(AxpyTiles { a, b, c, columns }),
+        // f64, for tests; and the empty sums of `k = 0`.
         _ => (0..m).for_each(|i| {
             for j in columns.clone() {
                 let term = |p| a.data[i * a.row_stride + p] * b.data[j * b.column_stride + p * b.row_stride];
-                c.put(i, j, false, (0..k).map(term).sum());
+                // SAFETY: `i` is a row of `c`, and `j` one of this thread's columns.
+                unsafe { c.put(i, j, false, (0..k).map(term).sum()) };
             }
         }),
     };

@@ -2,6 +2,7 @@
 
 use crate::mat::MatMut;
 use crate::real::Real;
+use descant_tensor::DType;
 use std::marker::PhantomData;
 
 /// Where threads write `α A B`, each to columns of its own.
@@ -25,10 +26,12 @@ impl<'a, E: Real> Columns<'a, E> {
     }
 
     /// `c = beta c + alpha sum` for one element, or `c = c + alpha sum` where it goes on.
+    ///
+    /// # Safety
+    /// The element must be one of the `MatMut` that this was made from, and of the columns of this thread alone.
     #[inline(always)]
-    pub(crate) fn put(self, row: usize, column: usize, goes_on: bool, sum: E) {
-        // SAFETY: `row` and `column` are below those of the `MatMut` that `self` was made from, whose slice holds every such
-        // element, and the ranges of columns that the threads were given are disjoint.
+    pub(crate) unsafe fn put(self, row: usize, column: usize, goes_on: bool, sum: E) {
+        // SAFETY: the caller's; the slice of the `MatMut` holds every element of it.
         unsafe {
             let element = self.start.add(row * self.row_stride + column);
             let (sum, beta) = (self.alpha * sum, if goes_on { E::one() } else { self.beta });
@@ -37,14 +40,14 @@ impl<'a, E: Real> Columns<'a, E> {
     }
 
     /// The same where `E` is f32.
-    pub(crate) fn as_f32(self) -> Columns<'a, f32> {
+    pub(crate) fn as_f32(self) -> Option<Columns<'a, f32>> {
         let Self { start, row_stride, alpha, beta, .. } = self;
-        Columns {
+        (E::DTYPE == DType::F32).then(|| Columns {
             start: start.cast(),
             row_stride,
             alpha: alpha.f64() as f32,
             beta: beta.f64() as f32,
             borrowed: PhantomData,
-        }
+        })
     }
 }

@@ -72,7 +72,7 @@ impl DotTiles<'_> {
     #[inline(always)]
     fn blocks<S: Simd, const MR: usize, const NR: usize>(&self, simd: S) {
         let (k, m, piece) = (self.a.columns, self.a.rows, self.piece());
-        let rows = (A_BLOCK / piece.max(1) / MR * MR).clamp(MR, 64);
+        let rows = (A_BLOCK / piece.max(1) / MR * MR).clamp(MR, 64 / MR * MR);
         let columns = (B_BLOCK / piece.max(1) / NR * NR).max(NR);
         // A copy of the rows: where they are powers of two apart, they would share the same places in the cache.
         let mut copy = [0.0_f32; 6 * MAX_K];
@@ -150,7 +150,8 @@ impl DotTiles<'_> {
         let sums = dot_products::<S, MR, NR>(simd, (a, a_stride), (b, self.b.column_stride), inner.len());
         for (i, sums) in sums.iter().enumerate() {
             for (j, &sum) in sums.iter().enumerate() {
-                self.c.put(row + i, column + j, inner.start > 0, sum);
+                // SAFETY: the tile lies within the rows of `a` and the columns of this thread.
+                unsafe { self.c.put(row + i, column + j, inner.start > 0, sum) };
             }
         }
     }
@@ -176,7 +177,7 @@ fn dot_products<S: Simd, const MR: usize, const NR: usize>(
         let (whole, rest) = S::as_simd_f32s(&b[j * b_stride..][..k]);
         (b_rows[j], b_rest[j]) = (whole.as_ptr(), rest);
     }
-    // Opaque, or each step computes them again from what they come from.
+    // Opaque, or LLVM rematerialises the pointers in the loop.
     let (a_rows, b_rows) = std::hint::black_box((a_rows, b_rows));
     let mut sums = [[simd.splat_f32s(0.0); NR]; MR];
     for p in 0..steps {
@@ -194,10 +195,14 @@ fn dot_products<S: Simd, const MR: usize, const NR: usize>(
         }
     }
     if steps * S::F32_LANES < k {
+        let mut b = [simd.splat_f32s(0.0); NR];
+        for j in 0..NR {
+            b[j] = simd.partial_load_f32s(b_rest[j]);
+        }
         for i in 0..MR {
+            let a = simd.partial_load_f32s(a_rest[i]);
             for j in 0..NR {
-                let (a, b) = (simd.partial_load_f32s(a_rest[i]), simd.partial_load_f32s(b_rest[j]));
-                sums[i][j] = simd.mul_add_f32s(a, b, sums[i][j]);
+                sums[i][j] = simd.mul_add_f32s(a, b[j], sums[i][j]);
             }
         }
     }

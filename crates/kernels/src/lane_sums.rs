@@ -14,7 +14,7 @@ pub(crate) fn lane_sums<S: Simd, const N: usize>(simd: S, registers: &[S::f32s; 
             // Not by a closure: it would not be inlined with the instructions of `S`.
             let (a, b) = (x86::eight_lanes::<S>(registers[done]), x86::eight_lanes::<S>(registers[done + 1]));
             let (c, d) = (x86::eight_lanes::<S>(registers[done + 2]), x86::eight_lanes::<S>(registers[done + 3]));
-            // SAFETY: a simd type with registers of 32 bytes or more is only made where the processor has AVX2.
+            // SAFETY: `Arch::dispatch` makes no other types with registers of 32 bytes or more than those for AVX2 and AVX-512.
             let four = unsafe { x86::sum_four([a, b, c, d]) };
             sums[done] = four[0];
             sums[done + 1] = four[1];

@@ -1,4 +1,5 @@
 use descant_autograd::{Graph, KvCache, PackedSequences, Segments, Var};
+use descant_batch::Sequences;
 use descant_nn::RecurrentState;
 use descant_tensor::{Result, Tensor};
 use std::ops::Range;
@@ -56,6 +57,14 @@ impl DecoderState {
         if let Some(cache) = &mut self.kv_cache {
             cache.restart(rows);
         }
+    }
+
+    /// Fails where there are not as many sequences as rows.
+    pub(crate) fn check(&self, graph: Graph<'_>, tokens: &Sequences) -> Result<()> {
+        if tokens.len() != self.rows() {
+            graph.fail("step", format!("{} sequences for {} rows", tokens.len(), self.rows()), &[]);
+        }
+        graph.check()
     }
 
     /// For each source, the tokens that its rows have in a step.

@@ -190,6 +190,7 @@ impl Generator for EncoderDecoder {
     }
 
     fn step<'t>(&self, graph: Graph<'t>, state: &mut DecoderState, tokens: &Sequences) -> Result<HiddenStates<'t>> {
+        state.check(graph, tokens)?;
         if self.config.input_feeding && tokens.lengths().iter().any(|&length| length != 1) {
             return self.step_by_step(graph, state, tokens);
         }

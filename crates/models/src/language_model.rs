@@ -59,6 +59,7 @@ impl Generator for LanguageModel {
     }
 
     fn step<'t>(&self, graph: Graph<'t>, state: &mut DecoderState, tokens: &Sequences) -> Result<HiddenStates<'t>> {
+        state.check(graph, tokens)?;
         let layout = Arc::new(PackedSequences::new(&tokens.lengths()));
         let segments = Arc::new(layout.segments());
         let ids = segments.arrange(&tokens.ids);

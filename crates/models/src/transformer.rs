@@ -79,6 +79,7 @@ impl Generator for TransformerGenerator {
     }
 
     fn step<'t>(&self, graph: Graph<'t>, state: &mut DecoderState, tokens: &Sequences) -> Result<HiddenStates<'t>> {
+        state.check(graph, tokens)?;
         let segments = Arc::new(Segments::joined(&tokens.lengths()));
         let source = state.encoder_output.as_ref().map(|encoded| CrossAttentionKv {
             layers: encoded.values.iter().map(|kv| AttentionOperand { x: graph.shared(kv), column: 0 }).collect(),

@@ -4,7 +4,7 @@ use super::multi_head_attention::attend::{Head, KvPiece, attend};
 use crate::inference_op::InferenceOp;
 use crate::{AttentionConfig, Forward, Graph, KvCache, PositionBias, Var};
 use descant_kernels::{Mat, Real};
-use descant_tensor::Shape;
+use descant_tensor::{DType, Shape};
 use smallvec::SmallVec;
 
 /// Inputs `qkv[N, (heads + 2 kv_heads) · head_dim]`, the new tokens of each row one after the other, and perhaps a table of biases;
@@ -13,6 +13,7 @@ struct CachedAttention<'a> {
     config: &'a AttentionConfig,
     cache: &'a mut KvCache,
     layer: usize,
+    dtype: DType,
 }
 
 impl InferenceOp for CachedAttention<'_> {
@@ -22,11 +23,20 @@ impl InferenceOp for CachedAttention<'_> {
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let AttentionConfig { heads, kv_heads, head_dim, .. } = *self.config;
-        let (rows, columns) = (self.cache.reserved(), (heads + 2 * kv_heads) * head_dim);
-        match inputs[0].dims() == [rows, columns] && self.config.causal {
-            true => Ok(Shape::from([rows, heads * head_dim])),
-            false => Err(format!("expected the tokens that the KV cache has room for, [{rows}, {columns}]")),
+        if kv_heads == 0 || !heads.is_multiple_of(kv_heads) || !self.config.causal || self.config.window == Some(0) {
+            return Err(format!(
+                "expected causal attention of {heads} heads over a divisor of them, with a window of 1 or more"
+            ));
         }
+        let (rows, columns) = (self.cache.reserved(), (heads + 2 * kv_heads) * head_dim);
+        if inputs[0].dims() != [rows, columns] {
+            return Err(format!("expected the tokens that the KV cache has room for, [{rows}, {columns}]"));
+        }
+        if !self.cache.has_layer(self.layer, 2 * kv_heads * head_dim, self.dtype) {
+            return Err(format!("the KV cache has no layer {} of this width and type", self.layer));
+        }
+        self.config.bias.check(heads, inputs.get(1).copied())?;
+        Ok(Shape::from([rows, heads * head_dim]))
     }
 
     fn forward<E: Real>(&mut self, ctx: &mut Forward<'_, E>) {
@@ -74,7 +84,7 @@ impl<'t> Graph<'t> {
         cache: &mut KvCache,
         layer: usize,
     ) -> Var<'t> {
-        let mut op = CachedAttention { config, cache, layer };
+        let mut op = CachedAttention { config, cache, layer, dtype: self.dtype() };
         match (&config.bias, table) {
             (PositionBias::Buckets { .. }, Some(table)) => self.infer(&mut op, &[qkv, table]),
             _ => self.infer(&mut op, &[qkv]),

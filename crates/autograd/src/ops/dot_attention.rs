@@ -35,7 +35,11 @@ impl Op for DotAttention {
             let k = Rows { rows: sequence.memory, width }.gather(k, &mut copy_k);
             let scores = &mut scores[sequence.scores];
             let scores = MatMut::new(scores, sequence.queries.len(), sequence.memory.len());
-            let k_t = k.transposed_for_gemm(sequence.queries.len(), &mut transposed);
+            // A copy would change the order of summation with the number of queries.
+            let k_t = match config.batch_invariant {
+                true => k.t(),
+                false => k.transposed_for_gemm(sequence.queries.len(), &mut transposed),
+            };
             gemm(E::of(self.scale), q, k_t, E::zero(), scores, config);
         }
         self.batch.contexts(ctx, 2, &mut scores);

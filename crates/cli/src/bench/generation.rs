@@ -46,7 +46,7 @@ struct Figures {
     tokens_per_s: f64,
     /// The same after the first token.
     decode_tokens_per_s: f64,
-    /// Bytes of weights that a step reads, over the time of a step and the bandwidth: 1 is the bound of one row.
+    /// Bytes of all weights, over the time of a step and the bandwidth: 1 is the bound of one row of a language model.
     bandwidth_share: f64,
     read_gb_per_s: f64,
     /// Buffers allocated in the last round.
@@ -65,7 +65,7 @@ impl Work {
                 if self.beam == 1 { GenerationConfig::greedy() } else { GenerationConfig::beam(self.beam as usize) };
             config.max_new_tokens = Some(tokens as usize);
             let mut options = trained.options(&config, parallelism)?;
-            // Without EOS every row has the full length.
+            // Without EOS every row has the full length that it has positions for.
             options.eos.clear();
             Ok(options)
         };
@@ -79,7 +79,12 @@ impl Work {
             let (options, start) = (options(tokens)?, Instant::now());
             for texts in texts.chunks(batch) {
                 let numbers: Vec<u64> = (0..texts.len() as u64).collect();
-                trained.generate_from_ids(&mut tape, texts, &numbers, &options, |_, _| ())?;
+                let found = trained.generate_from_ids(&mut tape, texts, &numbers, &options, |_, _| ())?;
+                let shortest = found.iter().flatten().map(|text| text.tokens.len()).min().unwrap_or(0);
+                anyhow::ensure!(
+                    shortest as u32 >= tokens,
+                    "the model has positions for {shortest} tokens: give --tokens that many at most"
+                );
             }
             Ok(start.elapsed().as_secs_f64())
         };

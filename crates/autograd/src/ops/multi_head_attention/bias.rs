@@ -33,7 +33,7 @@ pub fn alibi_slopes(heads: usize) -> Arc<[f64]> {
 
 impl PositionBias {
     /// That it fits the heads and the table of biases.
-    pub(super) fn check(&self, heads: usize, table: Option<Shape>) -> Result<(), String> {
+    pub(in crate::ops) fn check(&self, heads: usize, table: Option<Shape>) -> Result<(), String> {
         match (self, table) {
             (Self::Alibi(slopes), None) if slopes.len() != heads => {
                 Err(format!("{} slopes for {heads} heads", slopes.len()))
