@@ -107,6 +107,12 @@ impl KvCache {
         self.spare.extend(left.into_iter().flat_map(|row| row.blocks).filter_map(Arc::into_inner));
     }
 
+    /// Appends the rows of another cache of the same layers.
+    pub fn append(&mut self, other: Self) {
+        self.rows.extend(other.rows);
+        self.spare.extend(other.spare);
+    }
+
     /// Empties some rows.
     pub fn restart(&mut self, rows: Range<usize>) {
         let blocks = self.rows[rows].iter_mut().flat_map(|row| std::mem::take(row).blocks);

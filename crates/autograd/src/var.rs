@@ -1,6 +1,7 @@
 use crate::graph::{Graph, Var};
 use crate::node::{Node, value};
 use crate::recording::FAILED;
+use descant_kernels::Real;
 use descant_tensor::{DType, Error, Result, Shape, Tensor};
 use std::fmt;
 use std::panic::Location;
@@ -21,10 +22,24 @@ impl<'t> Var<'t> {
     /// # Errors
     /// The first failure of the pass; [`Error::Released`] after backward.
     pub fn value(self) -> Result<Tensor> {
+        match self.graph.dtype() {
+            DType::F32 => self.read(|elements: &[f32]| Tensor::new(self.shape(), elements))?,
+            DType::F64 => self.read(|elements: &[f64]| Tensor::new(self.shape(), elements))?,
+        }
+    }
+
+    /// Lends its elements, which must be of the graph's type, without a copy.
+    ///
+    /// # Errors
+    /// As [`Var::value`].
+    ///
+    /// # Panics
+    /// For another type than the graph's, a defect of the caller.
+    pub fn read<E: Real, R>(self, f: impl FnOnce(&[E]) -> R) -> Result<R> {
         let graph = self.graph;
         graph.check()?;
         if let Some(value) = graph.lora_value(self) {
-            return value;
+            return value.map(|sum| f(E::slice(sum.buffer())));
         }
         let recording = graph.recording.borrow();
         let node = &recording.nodes[self.id as usize];
@@ -37,10 +52,7 @@ impl<'t> Var<'t> {
                 Error::DroppedActivation { op, location }
             });
         }
-        match graph.dtype() {
-            DType::F32 => Tensor::new(node.shape, value::<f32>(&recording.nodes, graph.parameters, self.id)),
-            DType::F64 => Tensor::new(node.shape, value::<f64>(&recording.nodes, graph.parameters, self.id)),
-        }
+        Ok(f(value::<E>(&recording.nodes, graph.parameters, self.id)))
     }
 
     /// Its value as one number.

@@ -1,9 +1,10 @@
 use crate::candidates::Candidate;
 use crate::hypothesis::{Hypothesis, PartialHypothesis};
 use crate::scorer::{Row, Scorer};
+use crate::scores::Scores;
 use crate::{DecodingOptions, EarlyStopping, Ranking};
 use descant_autograd::derive_seed;
-use descant_tensor::Element;
+use descant_kernels::Real;
 use rand_core::SeedableRng;
 use rand_pcg::Pcg64;
 use std::cmp::Ordering;
@@ -42,19 +43,18 @@ impl BeamSearch {
     }
 
     /// Extends the beams by the best candidates, and prunes them.
-    pub(crate) fn advance<E: Element>(
+    pub(crate) fn advance<E: Real>(
         &mut self,
         row: &Row,
         scorer: &mut Scorer,
-        scores: &[E],
+        scores: &[Scores<'_, E>],
         options: &DecodingOptions,
     ) {
-        let width = scores.len() / self.live().count().max(1);
         let (mut first, mut chosen) = (0, Vec::new());
         for group in &mut self.groups {
             let count = group.live.len();
             if count > 0 {
-                let own = &scores[first * width..][..count * width];
+                let own = &scores[first..first + count];
                 let avoided = if self.diversity_penalty > 0.0 { &chosen[..] } else { &[] };
                 let candidates = scorer.candidates(
                     row,

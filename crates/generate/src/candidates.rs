@@ -1,4 +1,5 @@
-use descant_tensor::Element;
+use crate::scores::Scores;
+use descant_kernels::Real;
 
 /// A candidate for the next token.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -9,6 +10,9 @@ pub(crate) struct Candidate {
     /// Of the hypothesis with this token.
     pub(crate) log_probability: f64,
 }
+
+/// Tokens whose maximum is compared first.
+const CHUNK: usize = 64;
 
 /// The k likeliest candidates of those pushed; among equals the first. Rows are pushed in ascending order.
 #[derive(Debug, Default)]
@@ -28,20 +32,26 @@ impl TopK {
 
     /// Pushes every extension of hypothesis `parent`, which has `log_probability` so far, without the sorted forbidden
     /// tokens.
-    pub(crate) fn push_row<E: Element>(
+    pub(crate) fn push_row<E: Real>(
         &mut self,
         parent: usize,
         log_probability: f64,
-        scores: &[E],
+        scores: Scores<'_, E>,
         forbidden: &[u32],
     ) {
-        for (token, score) in (0u32..).zip(scores) {
-            let log_probability = log_probability + score.f64();
-            if log_probability > self.threshold && forbidden.binary_search(&token).is_err() {
-                self.candidates.push(Candidate { parent, token, log_probability });
-                // Rarely: a cut costs as much as the pushes since the last one.
-                if self.candidates.len() >= self.size.saturating_mul(2) {
-                    self.cut();
+        for (first, scores) in scores.chunks(CHUNK) {
+            // Most chunks have nothing above the threshold.
+            if log_probability + scores.max() <= self.threshold {
+                continue;
+            }
+            for (token, score) in (first..).zip(scores.iter()) {
+                let log_probability = log_probability + score;
+                if log_probability > self.threshold && forbidden.binary_search(&token).is_err() {
+                    self.candidates.push(Candidate { parent, token, log_probability });
+                    // Rarely: a cut costs as much as the pushes since the last one.
+                    if self.candidates.len() >= self.size.saturating_mul(2) {
+                        self.cut();
+                    }
                 }
             }
         }

@@ -1,7 +1,8 @@
 use crate::DecodingOptions;
 use crate::hypothesis::{Hypothesis, PartialHypothesis};
 use crate::scorer::{Row, Scorer};
-use descant_tensor::Element;
+use crate::scores::Scores;
+use descant_kernels::Real;
 
 /// Contrastive search (Su et al. 2022, arXiv 2202.06417) for one row: of the k most likely tokens, the one whose probability is
 /// high and whose hidden state is least like those before it. The model reads all k, then one is chosen.
@@ -34,15 +35,14 @@ impl ContrastiveSearch {
     }
 
     /// Chooses one of the tokens that the model has read, and finds the next k.
-    pub(crate) fn advance<E: Element>(
+    pub(crate) fn advance<E: Real>(
         &mut self,
         row: &Row,
         scorer: &mut Scorer,
-        (scores, hidden): (&[E], Vec<Vec<f64>>),
+        (scores, hidden): (&[Scores<'_, E>], Vec<Vec<f64>>),
         options: &DecodingOptions,
     ) -> Option<u32> {
         let live = std::mem::take(&mut self.live);
-        let width = scores.len() / live.len();
         let states: Vec<Vec<f64>> = hidden.into_iter().map(normalized).collect();
         let likeness = |state: &Vec<f64>| {
             let cosines = self.history.iter().map(|other| other.iter().zip(state).map(|(a, b)| a * b).sum());
@@ -65,8 +65,7 @@ impl ContrastiveSearch {
         if finished || self.text.tokens.len() >= row.limit {
             self.stop(finished);
         } else {
-            let scores = &scores[best * width..][..width];
-            let next = scorer.likeliest(row, &self.text, scores, self.k);
+            let next = scorer.likeliest(row, &self.text, scores[best], self.k);
             self.probabilities = next.iter().map(|candidate| candidate.log_probability.exp()).collect();
             let log = self.text.log_probability;
             let longer = next.iter().map(|next| self.text.extended(next.token, log + next.log_probability, best));

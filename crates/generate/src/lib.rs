@@ -1,8 +1,8 @@
 //! Decoding: greedy, beam search, sampling and contrastive search, written once for every [`Generator`](descant_models::Generator).
 //!
-//! All of them are one loop, [`generate()`]: a step of the model for all hypotheses of all rows, candidates for the next
+//! All of them are one loop, [`Decoder::step`]: a step of the model for all hypotheses of all rows, candidates for the next
 //! token by the [`Mode`] of a [`GenerationConfig`], and a selection of the rows of the [`DecoderState`](descant_models::DecoderState) that go
-//! on. Finished rows leave the batch. But for rounding, the text of a row does not depend on the others.
+//! on. Finished rows leave the batch, and others may enter. The text of a row does not depend on the others, bit by bit.
 //!
 //! A language model never reads more than [`GenerationConfig::context`] tokens: a sliding context window.
 
@@ -10,6 +10,7 @@ mod beam_search;
 mod candidates;
 mod context_window;
 mod contrastive_search;
+mod decoder;
 mod decoding_options;
 mod distribution;
 mod generate;
@@ -17,13 +18,16 @@ mod hypothesis;
 mod logits_processor;
 mod mirostat;
 mod options;
+mod prefill;
 mod processors;
 mod sampling;
 mod scorer;
+mod scores;
 mod search;
 
+pub use decoder::{Decoder, DecodingBatch};
 pub use decoding_options::{DecodingOptions, StopCondition};
-pub use generate::{DecodingBatch, generate, stream};
+pub use generate::{generate, stream};
 pub use hypothesis::Hypothesis;
 pub use logits_processor::{Context, LogitsProcessor};
 pub use options::{

@@ -4,9 +4,10 @@ use crate::distribution::{largest, log_sum_exp};
 use crate::hypothesis::{Hypothesis, PartialHypothesis};
 use crate::mirostat::Mirostat;
 use crate::scorer::{Row, Scorer, unit};
+use crate::scores::Scores;
 use crate::{DecodingOptions, Mode};
 use descant_autograd::derive_seed;
-use descant_tensor::Element;
+use descant_kernels::Real;
 use rand_core::SeedableRng;
 use rand_pcg::Pcg64;
 
@@ -45,20 +46,19 @@ impl Texts {
     }
 
     /// Extends each text by a token, and tells it of a single one.
-    pub(crate) fn advance<E: Element>(
+    pub(crate) fn advance<E: Real>(
         &mut self,
         row: &Row,
         scorer: &mut Scorer,
-        scores: &[E],
+        scores: &[Scores<'_, E>],
         options: &DecodingOptions,
     ) -> Option<u32> {
         let before = std::mem::take(&mut self.live);
-        let width = scores.len() / before.len();
         let mut chosen = None;
         for (i, mut state) in std::mem::take(&mut self.states).into_iter().enumerate() {
             // Before the first token, all are extensions of one.
             let parent = i.min(before.len() - 1);
-            let (hypothesis, scores) = (&before[parent], &scores[parent * width..][..width]);
+            let (hypothesis, scores) = (&before[parent], scores[parent]);
             let next = match options.config.mode() {
                 Mode::Sampling => draw(&mut state, row, hypothesis, scores, scorer),
                 _ => scorer.most_likely(row, hypothesis, scores),
@@ -105,11 +105,11 @@ impl Texts {
 }
 
 /// Draws a token after a text, with the log probability of both.
-fn draw<E: Element>(
+fn draw<E: Real>(
     state: &mut State,
     row: &Row,
     hypothesis: &PartialHypothesis,
-    scores: &[E],
+    scores: Scores<'_, E>,
     scorer: &mut Scorer,
 ) -> Option<(u32, f64)> {
     let (logs, warped) = scorer.draws_from(row, hypothesis, scores, &mut state.rng);

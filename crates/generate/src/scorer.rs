@@ -3,8 +3,9 @@ use crate::distribution::log_sum_exp;
 use crate::hypothesis::PartialHypothesis;
 use crate::logits_processor::Processor;
 use crate::processors;
+use crate::scores::Scores;
 use crate::{Context, DecodingOptions, Mode};
-use descant_tensor::Element;
+use descant_kernels::Real;
 use rand_core::Rng;
 use rand_pcg::Pcg64;
 
@@ -16,7 +17,7 @@ pub(crate) struct Row {
     pub(crate) limit: usize,
 }
 
-/// Applies the logits processors to the scores of hypotheses, for all rows; it reuses its buffers.
+/// Applies the logits processors to the scores of hypotheses, row by row of one thread; it reuses its buffers.
 #[derive(Debug)]
 pub(crate) struct Scorer {
     mode: Mode,
@@ -55,11 +56,11 @@ impl Scorer {
     }
 
     /// The most likely token after one hypothesis, with the log probability of both; none where every token is forbidden.
-    pub(crate) fn most_likely<E: Element>(
+    pub(crate) fn most_likely<E: Real>(
         &mut self,
         row: &Row,
         hypothesis: &PartialHypothesis,
-        scores: &[E],
+        scores: Scores<'_, E>,
     ) -> Option<(u32, f64)> {
         self.top.clear(1);
         if self.always.is_empty() {
@@ -67,32 +68,32 @@ impl Scorer {
             self.top.push_row(0, before, scores, &self.forbidden);
         } else {
             let total = self.process(row, hypothesis, scores, 0.0);
-            self.top.push_row(0, hypothesis.log_probability - total, &self.scores, &[]);
+            self.top.push_row(0, hypothesis.log_probability - total, Scores::logits(&self.scores), &[]);
         }
         self.top.sorted().first().map(|candidate| (candidate.token, candidate.log_probability))
     }
 
     /// The `k` most likely tokens after one hypothesis, with their log probabilities alone.
-    pub(crate) fn likeliest<E: Element>(
+    pub(crate) fn likeliest<E: Real>(
         &mut self,
         row: &Row,
         hypothesis: &PartialHypothesis,
-        scores: &[E],
+        scores: Scores<'_, E>,
         k: usize,
     ) -> &[Candidate] {
         let total = self.process(row, hypothesis, scores, 0.0);
         self.top.clear(k);
-        self.top.push_row(0, -total, &self.scores, &[]);
+        self.top.push_row(0, -total, Scores::logits(&self.scores), &[]);
         self.top.sorted()
     }
 
     /// The log probabilities of all tokens after one hypothesis, and the scores to draw by: those that the processors of
     /// sampling left.
-    pub(crate) fn draws_from<E: Element>(
+    pub(crate) fn draws_from<E: Real>(
         &mut self,
         row: &Row,
         hypothesis: &PartialHypothesis,
-        scores: &[E],
+        scores: Scores<'_, E>,
         rng: &mut Pcg64,
     ) -> (&[f64], &mut [f64]) {
         let draw = if self.draws { unit(rng) } else { 0.0 };
@@ -103,22 +104,21 @@ impl Scorer {
         (&self.scores, &mut self.warped)
     }
 
-    /// The candidates that extend the hypotheses of a beam, `count` of them, the most likely first. `scores[live, V]` are log
-    /// probabilities. The tokens of `chosen` lose a penalty each time that they stand there. With a generator of random
+    /// The candidates that extend the hypotheses of a beam, `count` of them, the most likely first. `scores` are log probabilities, of
+    /// each hypothesis. The tokens of `chosen` lose a penalty each time that they stand there. With a generator of random
     /// numbers, candidates are drawn.
-    pub(crate) fn candidates<E: Element>(
+    pub(crate) fn candidates<E: Real>(
         &mut self,
         row: &Row,
         live: &[PartialHypothesis],
-        scores: &[E],
+        scores: &[Scores<'_, E>],
         count: usize,
         chosen: (&[u32], f64),
         rng: Option<&mut Pcg64>,
     ) -> &[Candidate] {
         let draw = if self.draws { rng.as_deref().map_or(0.0, |rng| unit(&mut rng.clone())) } else { 0.0 };
         self.top.clear(if rng.is_some() { usize::MAX } else { count });
-        let rows = scores.chunks_exact((scores.len() / live.len()).max(1));
-        for (parent, (hypothesis, scores)) in live.iter().zip(rows).enumerate() {
+        for (parent, (hypothesis, &scores)) in live.iter().zip(scores).enumerate() {
             let before = hypothesis.log_probability;
             if self.always.is_empty() && self.sampling.is_empty() && chosen.0.is_empty() {
                 let before = before - log_allowed_mass(scores, &self.forbidden);
@@ -133,7 +133,7 @@ impl Scorer {
             }
             warp(&self.always, row, &self.tokens, draw, &mut self.scores);
             warp(&self.sampling, row, &self.tokens, draw, &mut self.scores);
-            self.top.push_row(parent, before, &self.scores, &[]);
+            self.top.push_row(parent, before, Scores::logits(&self.scores), &[]);
         }
         match rng {
             Some(rng) => self.top.drawn(count, || unit(rng)),
@@ -142,9 +142,9 @@ impl Scorer {
     }
 
     /// Loads the scores of a hypothesis, without forbidden tokens; log probabilities are renormalised over the others.
-    fn load<E: Element>(&mut self, row: &Row, hypothesis: &PartialHypothesis, scores: &[E]) {
+    fn load<E: Real>(&mut self, row: &Row, hypothesis: &PartialHypothesis, scores: Scores<'_, E>) {
         self.scores.clear();
-        self.scores.extend(scores.iter().map(|score| score.f64()));
+        self.scores.extend(scores.iter());
         for &token in &self.forbidden {
             if let Some(score) = self.scores.get_mut(token as usize) {
                 *score = f64::NEG_INFINITY;
@@ -160,7 +160,7 @@ impl Scorer {
     }
 
     /// Leaves the processed scores of a hypothesis, and returns the logarithm of the sum of their exponentials.
-    fn process<E: Element>(&mut self, row: &Row, hypothesis: &PartialHypothesis, scores: &[E], draw: f64) -> f64 {
+    fn process<E: Real>(&mut self, row: &Row, hypothesis: &PartialHypothesis, scores: Scores<'_, E>, draw: f64) -> f64 {
         self.load(row, hypothesis, scores);
         warp(&self.always, row, &self.tokens, draw, &mut self.scores);
         match log_sum_exp(&self.scores) {
@@ -178,15 +178,14 @@ fn warp(processors: &[Processor], row: &Row, tokens: &[u32], draw: f64, scores: 
 }
 
 /// The log probability mass of the tokens that are not forbidden; 0 where they have none.
-fn log_allowed_mass<E: Element>(scores: &[E], forbidden: &[u32]) -> f64 {
-    let gone: f64 =
-        forbidden.iter().filter_map(|&token| scores.get(token as usize)).map(|score| score.f64().exp()).sum();
+fn log_allowed_mass<E: Real>(scores: Scores<'_, E>, forbidden: &[u32]) -> f64 {
+    let gone: f64 = forbidden.iter().filter_map(|&token| scores.get(token)).map(f64::exp).sum();
     if gone < 0.5 {
         return (-gone).ln_1p();
     }
     // 1 - gone would cancel: sum up the rest.
-    let is_left = |(token, _): &(u32, &E)| forbidden.binary_search(token).is_err();
-    let left: f64 = (0..).zip(scores).filter(is_left).map(|(_, score)| score.f64().exp()).sum();
+    let is_left = |(token, _): &(u32, f64)| forbidden.binary_search(token).is_err();
+    let left: f64 = (0..).zip(scores.iter()).filter(is_left).map(|(_, score)| score.exp()).sum();
     if left > 0.0 { left.ln() } else { 0.0 }
 }
 

@@ -3,10 +3,10 @@ use crate::contrastive_search::ContrastiveSearch;
 use crate::hypothesis::{Hypothesis, PartialHypothesis};
 use crate::sampling::Texts;
 use crate::scorer::{Row, Scorer};
+use crate::scores::Scores;
 use crate::{DecodingOptions, Mode};
-use descant_tensor::{Buffer, Element, Error, Result, Tensor};
-use std::ops::Range;
-use std::panic::Location;
+use descant_kernels::Real;
+use descant_tensor::{Buffer, Tensor};
 
 /// The search for one row, of whichever [`Mode`].
 #[derive(Debug)]
@@ -59,6 +59,11 @@ impl Search {
         own.iter().chain(beam.into_iter().flat_map(BeamSearch::live))
     }
 
+    /// What the text goes on from.
+    pub(crate) fn prompt(&self) -> &[u32] {
+        &self.row.prompt
+    }
+
     /// Whether there is nothing to extend.
     pub(crate) fn is_over(&self) -> bool {
         self.live().next().is_none()
@@ -71,36 +76,21 @@ impl Search {
         }
     }
 
-    /// Goes on by the scores of the live hypotheses, and where the scorer reads them, their hidden states, both with their rows.
-    /// Tells the token that the only text of the row has now got.
-    ///
-    /// # Errors
-    /// [`Error::NonFinite`] for scores that are not numbers.
-    pub(crate) fn advance(
+    /// Goes on by the scores of the live hypotheses, and where the scorer reads them, their hidden states. Tells the token that the
+    /// only text of the row has now got.
+    pub(crate) fn advance<E: Real>(
         &mut self,
         scorer: &mut Scorer,
-        (scores, rows): (&Tensor, Range<usize>),
+        scores: &[Scores<'_, E>],
         hidden: Option<(&Tensor, &[u32])>,
-        options: &DecodingOptions,
-    ) -> Result<Option<u32>> {
-        let hidden =
-            hidden.map_or_else(Vec::new, |(hidden, rows)| vectors(hidden, rows.iter().map(|&row| row as usize)));
-        match scores.buffer() {
-            Buffer::F32(all) => Ok(self.go_on(scorer, rows_of(scorer, scores, all, &rows)?, hidden, options)),
-            Buffer::F64(all) => Ok(self.go_on(scorer, rows_of(scorer, scores, all, &rows)?, hidden, options)),
-        }
-    }
-
-    fn go_on<E: Element>(
-        &mut self,
-        scorer: &mut Scorer,
-        scores: &[E],
-        hidden: Vec<Vec<f64>>,
         options: &DecodingOptions,
     ) -> Option<u32> {
         match &mut self.kind {
             Kind::Texts(texts) => texts.advance(&self.row, scorer, scores, options),
-            Kind::Contrastive(search) => search.advance(&self.row, scorer, (scores, hidden), options),
+            Kind::Contrastive(search) => {
+                let states = hidden.map(|(hidden, rows)| vectors(hidden, rows.iter().map(|&row| row as usize)));
+                search.advance(&self.row, scorer, (scores, states.unwrap_or_default()), options)
+            }
             Kind::Beam(beam) => {
                 beam.advance(&self.row, scorer, scores, options);
                 None
@@ -123,25 +113,6 @@ impl Search {
             Kind::Beam(beam) => beam.hypotheses(),
             Kind::Contrastive(search) => search.hypotheses(),
         }
-    }
-}
-
-/// Some rows of the scores, checked: logits for NaN and infinity, of which no log softmax comes; a log softmax of those is all
-/// NaN.
-fn rows_of<'a, E: Element>(scorer: &Scorer, scores: &Tensor, all: &'a [E], rows: &Range<usize>) -> Result<&'a [E]> {
-    let width = scores.shape().last();
-    let rows = rows.start * width..rows.end * width;
-    let is_wrong = |score: E| score.f64().is_nan() || score.f64() == f64::INFINITY;
-    let step = if scorer.reads_logits() { 1 } else { width.max(1) };
-    match rows.clone().step_by(step).find(|&element| is_wrong(all[element])) {
-        Some(element) => Err(Error::NonFinite {
-            op: "generate",
-            what: "the scores",
-            shape: scores.shape(),
-            element,
-            location: Location::caller(),
-        }),
-        None => Ok(&all[rows]),
     }
 }
 

@@ -1,11 +1,12 @@
-//! A row has the same text and the same bits of its score alone, in every batch, and on any number of threads.
+//! A row has the same text and the same bits of its score alone, in every batch, among rows that enter and leave, and on any number
+//! of threads.
 
 mod common;
 
 use common::{BOS, EOS, Model, sequences, wide_models};
 use descant_autograd::Tape;
 use descant_batch::Sequences;
-use descant_generate::{DecodingBatch, DecodingOptions, GenerationConfig, Hypothesis, generate};
+use descant_generate::{Decoder, DecodingBatch, DecodingOptions, GenerationConfig, Hypothesis, generate};
 use descant_kernels::Parallelism;
 use std::collections::BTreeSet;
 
@@ -19,11 +20,41 @@ fn texts() -> Sequences {
     sequences(&texts.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
-fn write(model: &Model, has_sources: bool, rows: &[usize], options: &DecodingOptions) -> Vec<Vec<Hypothesis>> {
+/// Calls `f` with a batch of these rows.
+fn with_batch<R>(has_sources: bool, rows: &[usize], f: impl FnOnce(DecodingBatch<'_>) -> R) -> R {
     let (texts, numbers) = (texts().select(rows), rows.iter().map(|&row| row as u64).collect::<Vec<_>>());
     let (sources, prompts) = if has_sources { (Some(&texts), None) } else { (None, Some(&texts)) };
-    let batch = DecodingBatch { rows: &numbers, sources, prompts };
-    generate(model.generator.as_ref(), &model.parameters, &mut Tape::new(), batch, options).unwrap()
+    f(DecodingBatch { rows: &numbers, sources, prompts })
+}
+
+fn write(model: &Model, has_sources: bool, rows: &[usize], options: &DecodingOptions) -> Vec<Vec<Hypothesis>> {
+    with_batch(has_sources, rows, |batch| {
+        generate(model.generator.as_ref(), &model.parameters, &mut Tape::new(), batch, options).unwrap()
+    })
+}
+
+/// The same, but rows enter in groups of different sizes whenever fewer than `size` are left.
+fn write_continuously(
+    model: &Model,
+    has_sources: bool,
+    rows: &[usize],
+    size: usize,
+    options: &DecodingOptions,
+) -> Vec<Vec<Hypothesis>> {
+    let (mut tape, mut left) = (Tape::new(), rows);
+    let mut decoder = Decoder::new(model.generator.as_ref(), &model.parameters, options).unwrap();
+    let mut found = vec![Vec::new(); rows.len()];
+    while !(left.is_empty() && decoder.is_empty()) {
+        if decoder.len() < size && !left.is_empty() {
+            let (group, others) = left.split_at((1 + left.len() % 5).min(left.len()));
+            with_batch(has_sources, group, |batch| decoder.push(&mut tape, batch)).unwrap();
+            left = others;
+        }
+        for (row, hypotheses) in decoder.step(&mut tape, |_, _| ()).unwrap() {
+            found[row] = hypotheses;
+        }
+    }
+    found
 }
 
 #[test]
@@ -55,6 +86,10 @@ fn every_row_has_the_same_bits_alone_and_in_every_batch() {
                             "{name}, {mode}: row {row} in a batch of {size}, {threads} threads"
                         );
                     }
+                }
+                let continuous = write_continuously(&model, has_sources, &order, size, &options);
+                for (row, found) in order.into_iter().zip(continuous) {
+                    assert_eq!(found, alone[row], "{name}, {mode}: row {row} among about {size}, {threads} threads");
                 }
             }
         }

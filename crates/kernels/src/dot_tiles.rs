@@ -3,15 +3,23 @@
 use crate::columns::Columns;
 use crate::lane_sums::lane_sums;
 use crate::mat::Mat;
+use crate::prefetch::{Prefetch, fetch};
 use pulp::{Simd, WithSimd};
+use std::cell::RefCell;
 use std::ops::Range;
 
 /// The longest dot product at once; longer ones are added up piece by piece, so that the vectors of a tile stay in the first cache.
-const MAX_K: usize = 1024;
+const MAX_K: usize = 768;
 
-/// Elements of `A` that stay in the first cache while a block of `B` passes, and of that block in the second cache.
-const A_BLOCK: usize = 4096;
-const B_BLOCK: usize = 65_536;
+/// Elements of the panel of `B` that stays in the first cache while all rows of a block of `A` pass, and of that block in the
+/// second cache.
+const B_PANEL: usize = 4608;
+const A_BLOCK: usize = 65_536;
+
+thread_local! {
+    /// Rows of `A`, one after the other: where they are powers of two apart, they would share the same places in the cache.
+    static A_COPY: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
 
 /// All tiles of some columns of `C`, each element a dot product in the lanes of a register, which are added up at its end.
 pub(crate) struct DotTiles<'a> {
@@ -41,64 +49,63 @@ impl DotTiles<'_> {
     /// The pieces of the inner length: they depend on nothing else.
     #[inline(always)]
     fn piece(&self) -> usize {
-        let pieces = self.a.columns.div_ceil(MAX_K).max(1);
+        let pieces = self.a.columns.div_ceil(MAX_K);
         self.a.columns.div_ceil(pieces).next_multiple_of(16)
+    }
+
+    /// The pieces of the inner length, one after the other.
+    #[inline(always)]
+    fn pieces(&self) -> impl Iterator<Item = Range<usize>> {
+        let (k, piece) = (self.a.columns, self.piece());
+        (0..k).step_by(piece).map(move |start| start..k.min(start + piece))
     }
 
     /// Few rows: `B` is read once, row by row.
     #[inline(always)]
     fn few_rows<S: Simd, const MR: usize, const NR: usize>(&self, simd: S) {
-        let (k, piece) = (self.a.columns, self.piece());
         let mut column = self.columns.start;
         while column < self.columns.end {
             let is_whole = column + NR <= self.columns.end;
-            let mut start = 0;
-            loop {
-                let (inner, a) = (start..k.min(start + piece), &self.a.data[start..]);
+            for inner in self.pieces() {
+                let a = (&self.a.data[inner.start..], self.a.row_stride);
                 match is_whole {
-                    true => self.tile::<S, MR, NR>(simd, a, self.a.row_stride, 0, column, inner),
-                    false => self.tile::<S, MR, 1>(simd, a, self.a.row_stride, 0, column, inner),
-                }
-                start += piece;
-                if start >= k {
-                    break;
+                    true => self.tile::<S, MR, NR>(simd, a, 0, column, inner, Prefetch::NONE),
+                    false => self.tile::<S, MR, 1>(simd, a, 0, column, inner, Prefetch::NONE),
                 }
             }
             column += if is_whole { NR } else { 1 };
         }
     }
 
-    /// Many rows: block by block of `A` and of `B`, piece by piece of the inner length.
+    /// Many rows: all rows of a block of `A` for each panel of `B`, piece by piece of the inner length, while the next panel comes
+    /// from memory.
     #[inline(always)]
     fn blocks<S: Simd, const MR: usize, const NR: usize>(&self, simd: S) {
-        let (k, m, piece) = (self.a.columns, self.a.rows, self.piece());
-        let rows = (A_BLOCK / piece.max(1) / MR * MR).clamp(MR, 64 / MR * MR);
-        let columns = (B_BLOCK / piece.max(1) / NR * NR).max(NR);
-        // A copy of the rows: where they are powers of two apart, they would share the same places in the cache.
-        let mut copy = [0.0_f32; 6 * MAX_K];
-        let mut start = 0;
-        loop {
-            let inner = start..k.min(start + piece);
-            for first in (self.columns.clone()).step_by(columns) {
-                let columns = first..self.columns.end.min(first + columns);
-                for row in (0..m).step_by(rows) {
-                    let rows = row..m.min(row + rows);
-                    for (row, to) in rows.clone().zip(copy.chunks_exact_mut(inner.len().max(1))) {
-                        to.copy_from_slice(&self.a.data[row * self.a.row_stride..][inner.clone()]);
-                    }
-                    self.block::<S, MR, NR>(simd, &copy, rows, columns.clone(), inner.clone());
+        let (m, piece) = (self.a.rows, self.piece());
+        let rows = (A_BLOCK / piece / MR * MR).max(MR);
+        // Rows of `B` that are powers of two apart share places in the cache.
+        let panel = if piece < self.a.columns { B_PANEL * 2 / 3 } else { B_PANEL };
+        let width = (panel / piece / NR * NR).clamp(NR, 16 * NR);
+        let mut copy = A_COPY.take();
+        copy.resize(copy.len().max(rows.min(m) * piece), 0.0);
+        for inner in self.pieces() {
+            for first in (0..m).step_by(rows) {
+                let rows = first..m.min(first + rows);
+                for (row, to) in rows.clone().zip(copy.chunks_exact_mut(inner.len())) {
+                    to.copy_from_slice(&self.a.data[row * self.a.row_stride..][inner.clone()]);
+                }
+                for start in self.columns.clone().step_by(width) {
+                    let columns = start..self.columns.end.min(start + width);
+                    self.panel::<S, MR, NR>(simd, &copy, rows.clone(), columns, inner.clone());
                 }
             }
-            start += piece;
-            if start >= k {
-                break;
-            }
         }
+        A_COPY.set(copy);
     }
 
-    /// Tiles of `MR` rows and `NR` columns, and smaller ones at the edges.
+    /// Tiles of `MR` rows and `NR` columns, and smaller ones at the edges. Meanwhile the next panel is fetched.
     #[inline(always)]
-    fn block<S: Simd, const MR: usize, const NR: usize>(
+    fn panel<S: Simd, const MR: usize, const NR: usize>(
         &self,
         simd: S,
         a: &[f32],
@@ -106,33 +113,45 @@ impl DotTiles<'_> {
         columns: Range<usize>,
         inner: Range<usize>,
     ) {
-        let (mut column, stride) = (columns.start, inner.len());
-        while column < columns.end {
-            let is_whole = column + NR <= columns.end;
-            let mut row = rows.start;
-            while row < rows.end {
-                let (left, a) = (rows.end - row, &a[(row - rows.start) * stride..]);
-                row += match is_whole {
-                    true if left >= MR => {
-                        self.tile::<S, MR, NR>(simd, a, stride, row, column, inner.clone());
-                        MR
-                    }
-                    true if left >= 2 => {
-                        self.tile::<S, 2, NR>(simd, a, stride, row, column, inner.clone());
-                        2
-                    }
-                    true => {
-                        self.tile::<S, 1, NR>(simd, a, stride, row, column, inner.clone());
-                        1
-                    }
-                    false => {
-                        self.tile::<S, 1, 1>(simd, a, stride, row, column, inner.clone());
-                        1
-                    }
-                };
-            }
-            column += if is_whole { NR } else { 1 };
+        let (stride, parts) = (inner.len(), rows.len().div_ceil(MR));
+        let (mut row, mut part) = (rows.start, 0);
+        while row < rows.end {
+            let (left, a) = (rows.end - row, &a[(row - rows.start) * stride..]);
+            let (columns, inner) = (columns.clone(), inner.clone());
+            let ahead = match columns.end == self.columns.end {
+                true => Prefetch::NONE,
+                false => Prefetch::new::<S>(columns.len() * self.b.column_stride, part, parts),
+            };
+            row += match left {
+                _ if left >= MR => self.tiles::<S, MR, NR>(simd, a, row, columns, inner, ahead),
+                2.. => self.tiles::<S, 2, NR>(simd, a, row, columns, inner, ahead),
+                _ => self.tiles::<S, 1, NR>(simd, a, row, columns, inner, ahead),
+            };
+            part += 1;
         }
+    }
+
+    /// The tiles of `MR` rows in some columns; returns `MR`.
+    #[inline(always)]
+    fn tiles<S: Simd, const MR: usize, const NR: usize>(
+        &self,
+        simd: S,
+        a: &[f32],
+        row: usize,
+        columns: Range<usize>,
+        inner: Range<usize>,
+        ahead: Prefetch,
+    ) -> usize {
+        let mut column = columns.start;
+        while column + NR <= columns.end {
+            self.tile::<S, MR, NR>(simd, (a, inner.len()), row, column, inner.clone(), ahead);
+            column += NR;
+        }
+        while column < columns.end {
+            self.tile::<S, MR, 1>(simd, (a, inner.len()), row, column, inner.clone(), ahead);
+            column += 1;
+        }
+        MR
     }
 
     /// `MR` by `NR` elements of `C`, from the rows of `a`, so many elements apart.
@@ -140,14 +159,14 @@ impl DotTiles<'_> {
     fn tile<S: Simd, const MR: usize, const NR: usize>(
         &self,
         simd: S,
-        a: &[f32],
-        a_stride: usize,
+        a: (&[f32], usize),
         row: usize,
         column: usize,
         inner: Range<usize>,
+        ahead: Prefetch,
     ) {
         let b = &self.b.data[column * self.b.column_stride + inner.start..];
-        let sums = dot_products::<S, MR, NR>(simd, (a, a_stride), (b, self.b.column_stride), inner.len());
+        let sums = dot_products::<S, MR, NR>(simd, a, (b, self.b.column_stride), inner.len(), ahead);
         for (i, sums) in sums.iter().enumerate() {
             for (j, &sum) in sums.iter().enumerate() {
                 // SAFETY: the tile lies within the rows of `a` and the columns of this thread.
@@ -164,6 +183,7 @@ fn dot_products<S: Simd, const MR: usize, const NR: usize>(
     (a, a_stride): (&[f32], usize),
     (b, b_stride): (&[f32], usize),
     k: usize,
+    ahead: Prefetch,
 ) -> [[f32; NR]; MR] {
     let steps = k / S::F32_LANES;
     // Pointers, so that they stay in registers; and loops over arrays, as closures are not inlined with the instructions of `S`.
@@ -180,7 +200,14 @@ fn dot_products<S: Simd, const MR: usize, const NR: usize>(
     // Opaque, or LLVM rematerialises the pointers in the loop.
     let (a_rows, b_rows) = std::hint::black_box((a_rows, b_rows));
     let mut sums = [[simd.splat_f32s(0.0); NR]; MR];
+    let mut next = ahead.first;
     for p in 0..steps {
+        if p == next {
+            for row in b_rows {
+                fetch(row.wrapping_add(p).cast::<f32>().wrapping_add(ahead.distance));
+            }
+            next += ahead.period;
+        }
         let mut b = [simd.splat_f32s(0.0); NR];
         for j in 0..NR {
             // SAFETY: `p` is below `steps`, the registers of each of these slices of `k` elements.

@@ -21,11 +21,16 @@ fn softmax_row<E: Real>(row: &mut [E]) {
 /// `row = row - log Σ e^row` for every row of `x[N, D]`.
 pub fn log_softmax_rows<E: Real>(x: &mut [E], columns: usize, scratch: &mut [E]) {
     for row in x.chunks_exact_mut(columns.max(1)) {
-        scratch[..columns].copy_from_slice(row);
-        let (max, sum) = exp_minus_max(&mut scratch[..columns]);
-        let shift = max + sum.ln();
+        let shift = log_sum_exp(row, &mut scratch[..columns]);
         map(row, |x| x - shift);
     }
+}
+
+/// `log Σ e^x`, by way of `scratch[D]`.
+pub fn log_sum_exp<E: Real>(x: &[E], scratch: &mut [E]) -> E {
+    scratch.copy_from_slice(x);
+    let (max, sum) = exp_minus_max(scratch);
+    max + sum.ln()
 }
 
 /// `row = e^(row - max)`; returns the maximum, and the sum of the exponentials.

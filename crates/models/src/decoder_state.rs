@@ -30,6 +30,28 @@ pub struct EncoderOutput {
     pub segments: Arc<Segments>,
 }
 
+impl EncoderOutput {
+    /// Some of these sources, and all others.
+    fn joined(&self, sources: &[usize], other: &Self) -> Self {
+        let rows: Vec<usize> = sources.iter().flat_map(|&source| self.segments.rows(source)).copied().collect();
+        let join = |(own, other): (&Arc<Tensor>, &Arc<Tensor>)| {
+            let mut joined = own.select_rows(&rows);
+            joined.append_rows(other);
+            Arc::new(joined)
+        };
+        let lengths: Vec<usize> = sources.iter().map(|&source| self.segments.rows(source).len()).collect();
+        let mut segments = Segments::joined(&lengths);
+        for source in 0..other.segments.len() {
+            segments.push(other.segments.rows(source).iter().map(|row| rows.len() + row));
+        }
+        Self {
+            values: self.values.iter().zip(&other.values).map(join).collect(),
+            keys: self.keys.as_ref().zip(other.keys.as_ref()).map(join),
+            segments: Arc::new(segments),
+        }
+    }
+}
+
 impl DecoderState {
     /// How many rows.
     pub fn rows(&self) -> usize {
@@ -46,6 +68,26 @@ impl DecoderState {
             cache.select(indices);
         }
         self.sources = indices.iter().map(|&i| self.sources[i]).collect();
+    }
+
+    /// Appends the rows of another state of the same model. Sources without a row are left out.
+    pub fn append(&mut self, other: Self) {
+        for (own, other) in self.recurrent.iter_mut().zip(&other.recurrent) {
+            own.append_rows(other);
+        }
+        match (&mut self.kv_cache, other.kv_cache) {
+            (Some(own), Some(other)) => own.append(other),
+            (own, other) => *own = own.take().or(other),
+        }
+        let mut live = self.sources.clone();
+        live.dedup();
+        let place = |source: usize| live.partition_point(|&live| live < source);
+        self.sources.iter_mut().for_each(|source| *source = place(*source));
+        self.sources.extend(other.sources.iter().map(|source| live.len() + source));
+        self.encoder_output = match (self.encoder_output.take(), other.encoder_output) {
+            (Some(own), Some(other)) if !live.is_empty() => Some(Arc::new(own.joined(&live, &other))),
+            (own, other) => other.or(own),
+        };
     }
 
     /// Empties some rows of a language model: they are again as before the first token.

@@ -87,6 +87,28 @@ impl Tensor {
         selected
     }
 
+    /// Appends the rows of another tensor of the same type, whose axes but the first are as long.
+    ///
+    /// # Panics
+    /// For another type or other axes.
+    pub fn append_rows(&mut self, other: &Self) {
+        let [first, of_other] = [&*self, other].map(|tensor| tensor.shape.dims().first().copied().unwrap_or(1));
+        let shape = self.shape.with_first(first + of_other);
+        assert_eq!(shape.len(), self.shape.len() + other.shape.len(), "{} rows and {}", self.shape, other.shape);
+        fn join<E: Element>(own: &[E], other: &[E]) -> Buffer {
+            let mut joined = aligned(own.len() + other.len());
+            joined[..own.len()].copy_from_slice(own);
+            joined[own.len()..].copy_from_slice(other);
+            E::wrap(joined)
+        }
+        self.buffer = match (&self.buffer, &other.buffer) {
+            (Buffer::F32(own), Buffer::F32(other)) => join(own, other),
+            (Buffer::F64(own), Buffer::F64(other)) => join(own, other),
+            (own, other) => unreachable!("{} rows appended to {}", other.dtype(), own.dtype()),
+        };
+        self.shape = shape;
+    }
+
     /// The same elements in another type.
     pub fn cast(&self, dtype: DType) -> Self {
         let mut cast = Self::zeros(dtype, self.shape);

@@ -1,0 +1,66 @@
+//! What the model is still to read, and in which passes.
+
+use descant_batch::Sequences;
+
+/// The tokens of a row that the model has not read.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    /// Of its hypotheses, one after the other, equally many.
+    tokens: Vec<u32>,
+    pub(crate) hypotheses: usize,
+    /// How many of each hypothesis are read by now.
+    read: usize,
+    /// Tokens of each hypothesis in the decoder state.
+    pub(crate) in_state: usize,
+}
+
+impl Unread {
+    pub(crate) fn new(tokens: Vec<u32>, hypotheses: usize) -> Self {
+        Self { tokens, hypotheses, read: 0, in_state: 0 }
+    }
+
+    fn length(&self) -> usize {
+        self.tokens.len().checked_div(self.hypotheses).unwrap_or(0)
+    }
+
+    pub(crate) fn is_read(&self) -> bool {
+        self.read == self.length()
+    }
+
+    pub(crate) fn is_new(&self) -> bool {
+        self.read == 0
+    }
+
+    /// The last token of each hypothesis of the next step.
+    pub(crate) fn next(&mut self, tokens: impl Iterator<Item = u32>) {
+        self.tokens.clear();
+        self.tokens.extend(tokens);
+        (self.hypotheses, self.read) = (self.tokens.len(), 0);
+    }
+}
+
+/// Prefill: the most tokens of prompts that one pass reads, which bounds its memory.
+const PASS: usize = 512;
+
+/// What the next pass reads of each hypothesis: a single token whatever there is to read besides, and of prompts as much as fits.
+pub(crate) fn next_pass<'a>(unread: impl Iterator<Item = &'a mut Unread>) -> Sequences {
+    let (mut pass, mut room) = (Sequences::new(), PASS);
+    for row in unread.filter(|row| row.hypotheses > 0) {
+        let (length, left) = (row.length(), row.length() - row.read);
+        let count = match left {
+            1 => 1,
+            _ => {
+                // At least one prompt goes on in each pass.
+                let count = left.min((room / row.hypotheses).max(usize::from(room == PASS)));
+                room = room.saturating_sub(count * row.hypotheses);
+                count
+            }
+        };
+        for tokens in row.tokens.chunks_exact(length) {
+            pass.push(&tokens[row.read..row.read + count]);
+        }
+        row.read += count;
+        row.in_state += count;
+    }
+    pass
+}
