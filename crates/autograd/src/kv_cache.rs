@@ -113,6 +113,14 @@ impl KvCache {
         self.spare.extend(other.spare);
     }
 
+    /// Removes the last tokens of a row.
+    pub fn truncate(&mut self, row: usize, tokens: usize) {
+        let row = &mut self.rows[row];
+        row.tokens = row.tokens.saturating_sub(tokens);
+        let left = row.blocks.drain(row.tokens.div_ceil(BLOCK)..);
+        self.spare.extend(left.filter_map(Arc::into_inner));
+    }
+
     /// Empties some rows.
     pub fn restart(&mut self, rows: Range<usize>) {
         let blocks = self.rows[rows].iter_mut().flat_map(|row| std::mem::take(row).blocks);
@@ -199,6 +207,19 @@ mod tests {
                 assert!(row(&cache, i, 1).iter().zip(expected).all(|(a, b)| a - b > 0.05));
             }
         }
+        // What is removed and pushed again is as it was, and rows with the same blocks do not change.
+        let last = cache.rows() - 1;
+        let again: Vec<f64> = expected[last][60..].to_vec();
+        let kept: Vec<usize> = (0..=last).chain([last]).collect();
+        cache.select(&kept);
+        cache.truncate(last + 1, again.len());
+        for &number in &again {
+            cache.reserve(&[vec![0; last + 1], vec![1]].concat());
+            (0..2).for_each(|layer| cache.write(layer, &[number + layer as f64 / 10.0; 3], 3));
+            cache.advance();
+        }
+        assert_eq!((row(&cache, last, 0), row(&cache, last + 1, 0)), (expected[last].clone(), expected[last].clone()));
+        cache.select(&(0..=last).collect::<Vec<_>>());
         // Four blocks a row, had they nothing in common.
         let mut blocks: Vec<*const Buffer> =
             cache.rows.iter().flat_map(|row| row.blocks.iter().map(Arc::as_ptr)).collect();

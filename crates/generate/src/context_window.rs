@@ -23,6 +23,11 @@ impl ContextWindow {
         self.context == Some(known)
     }
 
+    /// How many more tokens fit into a state of so many.
+    pub(crate) fn room(self, known: usize) -> usize {
+        self.context.map_or(usize::MAX, |context| context.saturating_sub(known))
+    }
+
     /// The prompt as it is read: of one beyond the context length its end, with room for the tokens to generate, or for half
     /// of the context.
     pub(crate) fn cut(self, prompt: &[u32]) -> Vec<u32> {

@@ -123,6 +123,11 @@ impl<'a> Decoder<'a> {
         let mut state = self.model.start(graph, sources, rows.len())?;
         let is_live = |row: &usize| !entering[*row].search.is_over();
         state.select(&(0..rows.len()).filter(is_live).collect::<Vec<_>>());
+        if options.config.prompt_lookup_num_tokens.is_some() && state.kv_cache.is_none() {
+            let reason =
+                "prompt_lookup_num_tokens: the decoder is recurrent, which cannot take back tokens that it has read";
+            return Err(refused(reason.to_owned(), location));
+        }
         match &mut self.state {
             Some(own) => own.append(state),
             none => *none = Some(state),
@@ -157,7 +162,8 @@ impl<'a> Decoder<'a> {
             let live = first..first + unread.hypotheses;
             first = live.end;
             if unread.is_read() {
-                ends.extend(live.filter_map(|i| hidden.segments.rows(i).last()).map(|&row| row as u32));
+                let last = |i| hidden.segments.rows(i).iter().rev().take(unread.draft + 1).rev();
+                ends.extend(live.flat_map(last).map(|&row| row as u32));
             }
         }
         let states = scorers[0].reads_hidden().then(|| hidden.rows.value()).transpose()?;
@@ -170,10 +176,11 @@ impl<'a> Decoder<'a> {
             }
             if unread.is_read() && !live.is_empty() {
                 let scores = turns.last().map_or(0, |turn: &Turn<'_>| turn.scores.end);
-                turns.push(Turn { search, scores: scores..scores + live.len(), chosen: None });
+                let count = live.len() + unread.draft;
+                turns.push(Turn { search, scores: scores..scores + count, draft: unread.draft(), chosen: Vec::new() });
             }
         }
-        let mut chosen = Vec::new();
+        let mut chosen: Vec<Vec<u32>> = Vec::new();
         if !ends.is_empty() {
             let logits = model.output().logits(hidden.rows.gather(&ends.as_slice().into()));
             let hidden = states.as_ref().map(|states| (states, &ends[..]));
@@ -181,7 +188,7 @@ impl<'a> Decoder<'a> {
                 DType::F32 => take_turns::<f32>(&mut turns, logits, hidden, scorers, options)?,
                 DType::F64 => take_turns::<f64>(&mut turns, logits, hidden, scorers, options)?,
             }
-            chosen.extend(turns.iter().map(|turn| turn.chosen));
+            chosen.extend(turns.into_iter().map(|turn| turn.chosen));
         }
         let (mut parents, mut first, mut chosen) = (Vec::new(), 0, chosen.into_iter());
         for Row { index, search, unread, .. } in rows.iter_mut() {
@@ -191,18 +198,28 @@ impl<'a> Decoder<'a> {
                 parents.extend(live);
                 continue;
             }
+            let chosen = chosen.next().unwrap_or_default();
+            if unread.draft > 0 {
+                // The state holds the draft; the last token chosen is not read yet.
+                let rejected = (unread.draft + 1).saturating_sub(chosen.len());
+                state.truncate(live.start, rejected);
+                unread.reject(rejected);
+            }
             parents.extend(search.live().map(|hypothesis| live.start + hypothesis.parent));
             unread.next(search.live().filter_map(|hypothesis| hypothesis.tokens.last().copied()));
-            if let Some(token) = chosen.next().flatten() {
-                on_token(*index, token);
-            }
+            chosen.into_iter().for_each(|token| on_token(*index, token));
         }
         state.select(&parents);
-        // A full context is read anew, without what is beyond it.
         let mut first = 0;
         for Row { search, unread, window, .. } in rows.iter_mut() {
             let live = first..first + unread.hypotheses;
             first = live.end;
+            if unread.is_one_token() {
+                // A draft ends where the context is full.
+                let room = window.room(unread.in_state + 1);
+                unread.try_draft(&search.draft(options, room));
+            }
+            // A full context is read anew, without what is beyond it.
             if unread.is_new() && !live.is_empty() && window.is_full(unread.in_state) {
                 let slide = |live: &PartialHypothesis| window.slide(search.prompt(), &live.tokens);
                 let again = search.live().flat_map(slide).collect();
@@ -219,8 +236,10 @@ struct Turn<'a> {
     search: &'a mut Search,
     /// Its rows of the logits.
     scores: Range<usize>,
-    /// The token that the only text of the row has got.
-    chosen: Option<u32>,
+    /// Tokens that may follow the only text of the row, whose scores come after its own.
+    draft: &'a [u32],
+    /// The tokens that the only text of the row has got.
+    chosen: Vec<u32>,
 }
 
 /// Advances every search by its rows of `logits[N, V]`, on as many threads as there are scorers.
@@ -258,10 +277,9 @@ impl Turn<'_> {
         scorer: &mut Scorer,
         options: &DecodingOptions,
     ) -> Result<()> {
-        let width = shape.last();
-        let mut scratch = vec![E::zero(); width];
-        let mut scores = Vec::with_capacity(self.scores.len());
-        for row in self.scores.clone() {
+        let (width, mut scratch) = (shape.last(), vec![E::zero(); shape.last()]);
+        let reads_logits = scorer.reads_logits();
+        let mut scores_of = |row: usize| {
             let logits = &logits[row * width..][..width];
             let log_sum = log_sum_exp(logits, &mut scratch);
             if !log_sum.is_finite() {
@@ -270,13 +288,22 @@ impl Turn<'_> {
                 let (op, what, location) = ("generate", "the scores", Location::caller());
                 return Err(Error::NonFinite { op, what, shape, element, location });
             }
-            scores.push(match scorer.reads_logits() {
-                true => Scores::logits(logits),
-                false => Scores::log_softmax(logits, log_sum),
-            });
+            Ok(if reads_logits { Scores::logits(logits) } else { Scores::log_softmax(logits, log_sum) })
+        };
+        if self.draft.is_empty() {
+            let scores = self.scores.clone().map(scores_of).collect::<Result<Vec<_>>>()?;
+            let hidden = hidden.map(|(states, rows)| (states, &rows[self.scores.clone()]));
+            self.chosen.extend(self.search.advance(scorer, &scores, hidden, options));
+            return Ok(());
         }
-        let hidden = hidden.map(|(states, rows)| (states, &rows[self.scores.clone()]));
-        self.chosen = self.search.advance(scorer, &scores, hidden, options);
+        // As long as the draft is what is chosen, the scores after it are those of the text.
+        for (row, drafted) in self.scores.clone().zip(self.draft.iter().map(Some).chain([None])) {
+            let chosen = self.search.advance(scorer, &[scores_of(row)?], None, options);
+            self.chosen.extend(chosen);
+            if self.search.is_over() || chosen.as_ref() != drafted {
+                break;
+            }
+        }
         Ok(())
     }
 }

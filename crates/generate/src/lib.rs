@@ -20,6 +20,7 @@ mod mirostat;
 mod options;
 mod prefill;
 mod processors;
+mod prompt_lookup;
 mod sampling;
 mod scorer;
 mod scores;

@@ -10,13 +10,15 @@ pub(crate) struct Unread {
     pub(crate) hypotheses: usize,
     /// How many of each hypothesis are read by now.
     read: usize,
+    /// How many of the last tokens are a draft, which the next text may not have.
+    pub(crate) draft: usize,
     /// Tokens of each hypothesis in the decoder state.
     pub(crate) in_state: usize,
 }
 
 impl Unread {
     pub(crate) fn new(tokens: Vec<u32>, hypotheses: usize) -> Self {
-        Self { tokens, hypotheses, read: 0, in_state: 0 }
+        Self { tokens, hypotheses, read: 0, draft: 0, in_state: 0 }
     }
 
     fn length(&self) -> usize {
@@ -35,20 +37,42 @@ impl Unread {
     pub(crate) fn next(&mut self, tokens: impl Iterator<Item = u32>) {
         self.tokens.clear();
         self.tokens.extend(tokens);
-        (self.hypotheses, self.read) = (self.tokens.len(), 0);
+        (self.hypotheses, self.read, self.draft) = (self.tokens.len(), 0, 0);
+    }
+
+    /// Whether one token of one hypothesis is all that is to be read.
+    pub(crate) fn is_one_token(&self) -> bool {
+        self.is_new() && self.tokens.len() == 1
+    }
+
+    /// The draft at the end of what is to be read.
+    pub(crate) fn draft(&self) -> &[u32] {
+        &self.tokens[self.tokens.len() - self.draft..]
+    }
+
+    /// Tokens of the only hypothesis to read on trial.
+    pub(crate) fn try_draft(&mut self, draft: &[u32]) {
+        self.tokens.extend(draft);
+        self.draft = draft.len();
+    }
+
+    /// The last tokens in the state were no tokens of the text.
+    pub(crate) fn reject(&mut self, tokens: usize) {
+        self.in_state -= tokens;
     }
 }
 
 /// Prefill: the most tokens of prompts that one pass reads, which bounds its memory.
 const PASS: usize = 512;
 
-/// What the next pass reads of each hypothesis: a single token whatever there is to read besides, and of prompts as much as fits.
+/// What the next pass reads of each hypothesis: a single token and its draft whatever there is to read besides, and of prompts as
+/// much as fits.
 pub(crate) fn next_pass<'a>(unread: impl Iterator<Item = &'a mut Unread>) -> Sequences {
     let (mut pass, mut room) = (Sequences::new(), PASS);
     for row in unread.filter(|row| row.hypotheses > 0) {
         let (length, left) = (row.length(), row.length() - row.read);
         let count = match left {
-            1 => 1,
+            _ if left <= row.draft + 1 => left,
             _ => {
                 // At least one prompt goes on in each pass.
                 let count = left.min((room / row.hypotheses).max(usize::from(room == PASS)));

@@ -1,6 +1,7 @@
 use crate::beam_search::BeamSearch;
 use crate::contrastive_search::ContrastiveSearch;
 use crate::hypothesis::{Hypothesis, PartialHypothesis};
+use crate::prompt_lookup::draft;
 use crate::sampling::Texts;
 use crate::scorer::{Row, Scorer};
 use crate::scores::Scores;
@@ -57,6 +58,19 @@ impl Search {
             Kind::Contrastive(search) => (&search.live, None),
         };
         own.iter().chain(beam.into_iter().flat_map(BeamSearch::live))
+    }
+
+    /// The tokens that may follow its only text, by prompt lookup: at most so many, and none where there are more texts than one.
+    pub(crate) fn draft(&self, options: &DecodingOptions, most: usize) -> Vec<u32> {
+        let (Some(count), Kind::Texts(texts)) = (options.config.prompt_lookup_num_tokens, &self.kind) else {
+            return Vec::new();
+        };
+        let [live] = &texts.live[..] else { return Vec::new() };
+        // The last token is generated, but not read.
+        let left = self.row.limit.saturating_sub(live.tokens.len() + 1);
+        let text = [&self.row.prompt[..], &live.tokens].concat();
+        let longest = options.config.max_matching_ngram_size.unwrap_or(2);
+        draft(self.row.source.as_deref().unwrap_or_default(), &text, longest, count.min(left).min(most)).to_vec()
     }
 
     /// What the text goes on from.

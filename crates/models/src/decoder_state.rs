@@ -90,6 +90,13 @@ impl DecoderState {
         };
     }
 
+    /// Takes back the last tokens of a row of a Transformer decoder.
+    pub fn truncate(&mut self, row: usize, tokens: usize) {
+        if let Some(cache) = &mut self.kv_cache {
+            cache.truncate(row, tokens);
+        }
+    }
+
     /// Empties some rows of a language model: they are again as before the first token.
     pub fn restart(&mut self, rows: Range<usize>) {
         for tensor in &mut self.recurrent {

@@ -204,6 +204,9 @@ impl GenerationConfig {
                 return Err("num_beam_groups: expected no do_sample = true beside it".to_owned());
             }
         }
+        if self.prompt_lookup_num_tokens.is_some() && (mode == Mode::Beam || mode == Mode::Contrastive || texts > 1) {
+            return Err("prompt_lookup_num_tokens: expected greedy decoding or sampling, of one text".to_owned());
+        }
         if mode == Mode::Contrastive && self.top_k.is_none_or(|k| !(2..=1024).contains(&k)) {
             return Err("penalty_alpha: expected top_k from 2 to 1024 beside it".to_owned());
         }

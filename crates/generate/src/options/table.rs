@@ -127,6 +127,12 @@ options! {
         /// from the last half. One continuous text is evaluated in chunks of this length. Relative positions and recurrent
         /// layers have no limit.
         context: usize = Integer(Range::from(1.0)), "(the training length)";
+        /// Prompt lookup, for greedy decoding and sampling by a Transformer: each step also reads up to this many tokens that
+        /// followed the text's last tokens before, in the text or in its source, and keeps those that are chosen. The text and its score
+        /// stay the same, bit by bit; what repeats itself is faster.
+        prompt_lookup_num_tokens: usize = Integer(Range::from(1.0).to(64.0)), "(off)", by "Yang et al. 2023, arXiv 2304.04487";
+        /// Prompt lookup: the most last tokens of the text that are looked up.
+        max_matching_ngram_size: usize = Integer(Range::from(1.0).to(64.0)), "2";
     }
     Beam {
         /// Beam search of this width: keep as many of the most likely hypotheses. 1 is greedy decoding, or sampling.
