@@ -13,7 +13,7 @@ const MAX_K: usize = 768;
 
 /// Elements of the panel of `B` that stays in the first cache while all rows of a block of `A` pass, and of that block in the
 /// second cache.
-const B_PANEL: usize = 4608;
+const B_PANEL: usize = 3072;
 const A_BLOCK: usize = 65_536;
 
 thread_local! {

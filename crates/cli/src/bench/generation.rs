@@ -90,13 +90,15 @@ impl Work {
         };
         let one = &texts[..batch.min(rows)];
         seconds(one, self.tokens.min(8))?;
-        let (mut first, mut whole, mut bandwidth) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut first, mut whole) = (Vec::new(), Vec::new());
         for _ in 0..self.rounds {
             first.push(seconds(one, 1)?);
             whole.push(seconds(&texts, self.tokens)?);
-            bandwidth.push(read_bandwidth(threads));
         }
-        let [first, whole, bandwidth] = [first, whole, bandwidth].map(median);
+        let [first, whole] = [first, whole].map(median);
+        // Before the memory that measures the bandwidth.
+        let peak_rss_mb = peak_rss_mb();
+        let bandwidth = read_bandwidth(threads);
         let batches = rows.div_ceil(batch) as f64;
         let steps = batches * f64::from(self.tokens - 1);
         let decoding = (whole - batches * first).max(1e-9);
@@ -119,7 +121,7 @@ impl Work {
             bandwidth_share: bytes * steps / decoding / bandwidth,
             read_gb_per_s: bandwidth / 1e9,
             allocations: tape.allocations() - before,
-            peak_rss_mb: peak_rss_mb(),
+            peak_rss_mb,
         };
         if json {
             return print(serde_json::to_string(&figures)?);
