@@ -24,6 +24,7 @@
 
 mod activation;
 mod any_op;
+mod attention_weights;
 mod broadcast;
 mod case;
 mod checkpointing;
@@ -51,6 +52,7 @@ mod walks;
 
 pub use activation::Activation;
 pub use any_op::AnyOp;
+pub use attention_weights::AttentionWeights;
 pub use case::{Case, GradCheck};
 pub use context::{Backward, Forward};
 pub use derive_seed::derive_seed;

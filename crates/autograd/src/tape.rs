@@ -21,6 +21,11 @@ impl Tape {
         self.start(parameters, Mode { gradients: true, dropout: Some(seed), ..Mode::default() })
     }
 
+    /// Starts a pass that records for backward, without dropout: of what a model computes, not of how it is trained.
+    pub fn differentiate<'t>(&'t mut self, parameters: &'t Parameters) -> Graph<'t> {
+        self.start(parameters, Mode { gradients: true, ..Mode::default() })
+    }
+
     /// Starts a pass without gradients and without dropout, whose GEMMs may use several threads.
     pub fn infer<'t>(&'t mut self, parameters: &'t Parameters, parallelism: Parallelism) -> Graph<'t> {
         self.start(parameters, Mode { parallelism, ..Mode::default() })

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use descant_autograd::Parameters;
 use descant_batch::{Batch, Sequences};
-use descant_inference::{BenchConfig, Estimate, Recipe, Tokenizers};
+use descant_inference::{BenchConfig, Estimate, Recipe, Tokenizers, is_run};
 use descant_kernels::{Mat, MatMut, Parallelism, gemm, gemm_flops};
 use descant_models::{ModelKind, Vocabulary, build};
 use descant_optim::Optimizer;
@@ -28,7 +28,7 @@ pub(crate) struct Bench {
     /// Override a key of the recipe, such as --set model.hidden=256 (may be repeated)
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Sequences in a batch
+    /// Sequences in a batch [default: the recipe's; with --generate 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     batch: Option<u32>,
     /// Tokens in each sequence
@@ -91,6 +91,11 @@ impl Bench {
             let batch = self.batch.map_or(1, |n| n as usize);
             return self.work.run(Path::new(&self.recipe), batch, self.threads.count(), self.json);
         }
+        anyhow::ensure!(
+            !is_run(Path::new(&self.recipe)),
+            "{}: this is a run. To measure how fast it generates, add --generate",
+            self.recipe
+        );
         let recipe = recipes::load(&self.recipe, &self.set)?;
         let pair = recipe.model.kind == ModelKind::EncoderDecoder;
         let sources = SourceModels::of(&recipe)?;

@@ -5,6 +5,7 @@ use descant_generate::{DecodingOption, DecodingOptions, GenerationConfig, Group,
 use descant_inference::Trained;
 use descant_kernels::Parallelism;
 use serde_json::Value;
+use std::ffi::OsString;
 
 /// Decoding options: how the next token is chosen, and when generation stops.
 #[derive(Clone, Default)]
@@ -21,7 +22,7 @@ impl clap::Args for Decoding {
         let greedy = Arg::new(GREEDY)
             .long(GREEDY)
             .action(ArgAction::SetTrue)
-            .conflicts_with_all(["do_sample", "temperature", "top_k", "top_p", "num_beams", "penalty_alpha"])
+            .conflicts_with_all(["temperature", "top_k", "top_p", "num_beams", "penalty_alpha"])
             .help_heading(Group::Sampling.heading())
             .help(
                 "Greedy decoding: always the most likely token (the default for encoder-decoders, and language models trained on \
@@ -61,20 +62,25 @@ fn argument(option: &'static DecodingOption) -> Arg {
     let default = if default.starts_with('[') { default.to_owned() } else { default.replace('"', "") };
     let default = if matches!(&default[..], "[]" | "none") { String::new() } else { format!(" [default: {default}]") };
     let help = option.help().trim_end_matches('.');
+    let repeated = match option.value {
+        ValueType::Texts => " (may be repeated)".to_owned(),
+        ValueType::TokenIds => " (such as 5,9; may be repeated)".to_owned(),
+        of => of.example().map_or_else(String::new, |example| format!(" (such as '{example}')")),
+    };
     let argument = Arg::new(option.name)
         .long(dashed(option.name))
         .visible_aliases(option.aliases.iter().map(|name| dashed(name)).collect::<Vec<_>>())
         .help_heading(option.group.heading())
-        .help(format!("{help}{default}"));
+        .help(format!("{help}{repeated}{default}"));
     match option.value {
         ValueType::Flag => {
             argument.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("true|false")
         }
         ValueType::Texts => argument.action(ArgAction::Append).value_name("TEXT"),
+        ValueType::TokenIds => argument.action(ArgAction::Append).value_name("IDS"),
         of => argument.allow_hyphen_values(true).value_name(match of {
             ValueType::Integer(_) => "N",
             ValueType::Number(_) => "X",
-            ValueType::TokenIds => "IDS",
             ValueType::Choice(_) | ValueType::FlagOrChoice(_) | ValueType::FlagOrTokenIds => "VALUE",
             _ => "JSON",
         }),
@@ -86,9 +92,34 @@ fn value(option: &DecodingOption, texts: &[String]) -> Value {
     if matches!(option.value, ValueType::Texts) {
         return texts.into();
     }
-    let text = texts.last().map_or("", |text| text.trim());
+    // Lists of ids may be given in parts.
+    let bare = |text: &String| text.trim().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let text = match texts {
+        [one] => one.trim().to_owned(),
+        several => several.iter().map(bare).collect::<Vec<_>>().join(","),
+    };
     let list = || serde_json::from_str(&format!("[{text}]")).ok().filter(|_| text.contains(','));
-    serde_json::from_str(text).ok().or_else(list).unwrap_or_else(|| text.into())
+    serde_json::from_str(&text).ok().or_else(list).unwrap_or_else(|| text.into())
+}
+
+/// The words of a command line, where `true` or `false` after a flag that may have one is taken as its value, and not as a text.
+pub(crate) fn joined(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let takes_it = |word: &OsString| {
+        let name = word.to_str().and_then(|word| word.strip_prefix("--")).unwrap_or_default().replace('-', "_");
+        find_option(&name).is_some_and(|option| matches!(option.value, ValueType::Flag))
+    };
+    let (mut joined, mut is_text) = (Vec::<OsString>::new(), false);
+    for word in words {
+        is_text |= word == "--";
+        match joined.last_mut().filter(|last| !is_text && takes_it(last)) {
+            Some(flag) if word == "true" || word == "false" => {
+                flag.push("=");
+                flag.push(word);
+            }
+            _ => joined.push(word),
+        }
+    }
+    joined
 }
 
 impl Decoding {
@@ -98,18 +129,8 @@ impl Decoding {
         for (option, texts) in &self.given {
             given.set(option.name, value(option, texts))?;
         }
-        // Options of sampling ask for it, as a beam's width asks for a search.
-        let is_set = |name| self.given.iter().any(|(option, _)| option.name == name);
-        let is_of_sampling = |(option, _): &(&DecodingOption, _)| {
-            option.group == Group::Sampling && !["do_sample", "seed"].contains(&option.name)
-        };
-        match given.do_sample {
-            None if is_set("num_beams") || is_set("penalty_alpha") => given.do_sample = Some(false),
-            None if self.given.iter().any(is_of_sampling) => given.do_sample = Some(true),
-            _ => {}
-        }
-        if given.do_sample == Some(true) || is_set("penalty_alpha") {
-            given.num_beams.get_or_insert(1);
+        if self.greedy && given.do_sample == Some(true) {
+            return Err("do_sample: expected no --greedy beside it".to_owned());
         }
         Ok(given)
     }
@@ -133,11 +154,15 @@ impl Decoding {
                 anyhow::bail!("--context {context}: the model has positions for {most} tokens");
             }
         }
+        anyhow::ensure!(
+            given.forced_bos_token_id.is_none() || !trained.is_language_model(),
+            "--forced-bos-token-id is for encoder-decoders: a language model goes on with its prompt. Leave it out"
+        );
         let options = trained.options(&given, parallelism)?;
         options.validate().map_err(in_flags)?;
         let idle = options.config.without_effect(self.given.iter().map(|(option, _)| *option));
-        if let Some((name, needed)) = idle {
-            anyhow::bail!("{} has no effect here: add {}, or leave it out", flag(name), in_words(needed));
+        if let Some((name, advice)) = idle {
+            anyhow::bail!("{} has no effect here: {}, or leave it out", flag(name), self::in_flags(&in_words(&advice)));
         }
         Ok(options)
     }

@@ -10,14 +10,18 @@ Written by `descant explain --decoding-options`. Each option is a flag of `desca
 field of `GenerationConfig` in the library, and a key of a model's `generation_config.json`, which an import reads and an export writes. Names and
 meanings are those of `transformers`' `GenerationConfig` where it has the option; logits processors are applied in its order, on logits in
 greedy decoding and sampling, and on log probabilities in a beam search. Values in parentheses are defaults in words.
+The `[generation]` of a run's `recipe.toml` may be changed at any time: no weights depend on it.
 
 What differs from `transformers`:
 
 - `max_new_tokens` follows the training; there it is 20. `max_length`, which counts the prompt there, is another name of it here.
 - `ranking` of models that are trained here is `gnmt`, with a `length_penalty` of 0.6. Imported models are ranked as there.
 - `top_k` has no default; there it is 50. An import of a model that samples takes 50 over.
-- `do_sample` is true for models that continue a text, where nothing else is said.
-- Diverse beam search and contrastive search are those of its version 4.
+- `do_sample` is true for models that continue a text, where nothing else is said. What is given on the command line or to `Trained::options` asks for
+  it, too: an option of sampling but `seed` means `do_sample = true`, and `num_beams` or `penalty_alpha` means `do_sample = false`, where `do_sample` itself
+  is not given. There such an option has no effect without it. (In a recipe's `[generation]` only `do_sample` decides.)
+- An option without effect beside the others, such as `mirostat_tau` in a beam search, is an error on the command line.
+- Diverse beam search and contrastive search, which its version 5 has no more, are as in its version 4.
 - Tokens that no text in training had, such as `<unk>`, are forbidden, and have no share of the probability.
 ";
 
@@ -36,7 +40,11 @@ pub(crate) fn page() -> String {
             let also = if aliases.is_empty() { String::new() } else { format!(" Also {}.", aliases.join(", ")) };
             let help = option.help().trim_end_matches('.').replace('|', "\\|").replace('*', "\\*");
             let (name, takes) = (option.name, option.value.words());
-            let _ = writeln!(page, "| `{name}` | {takes} | {default} | {help}{paper}.{also} |");
+            let requires = match option.requires {
+                "" => String::new(),
+                required => format!(" Only with `{required}`."),
+            };
+            let _ = writeln!(page, "| `{name}` | {takes} | {default} | {help}{paper}.{requires}{also} |");
         }
     }
     page

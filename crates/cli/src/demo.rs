@@ -88,6 +88,11 @@ impl Demo {
         ))?;
         drop(trainer);
         show(folder, threads)?;
+        if self.small {
+            print(
+                "--small only shows that everything works: 60 steps teach nothing. Without it, most sentences are right.",
+            )?;
+        }
         print(format_args!("{} in all. Try your own sentence:", duration(start.elapsed().as_secs_f64())))?;
         let own = |text: &str| command(&["generate".into(), folder.to_string_lossy(), text.into()]);
         print(format_args!("  {}", own("The train leaves at 9:05 and costs $27.40.")))?;

@@ -144,7 +144,7 @@ impl Eval {
             }
             if let (Some(first), false) = (answers.iter().find(|answer| !answer.finished), self.json) {
                 note(format_args!(
-                    "{} of {} answers did not end, and stopped at the limit, the first in line {} (--max-length N sets \
+                    "{} of {} answers did not end, and stopped at the limit, the first in line {} (--max-new-tokens N sets \
                      another).",
                     scores.unfinished, scores.predictions, first.line
                 ));

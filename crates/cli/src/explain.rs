@@ -1,21 +1,24 @@
 //! `descant explain`: what the keys of recipes mean.
 
+use crate::decoding::flag;
 use crate::decoding_page::page;
 use crate::report::print;
 use clap::Args;
+use descant_generate::find_option;
 use descant_inference::keys::{self, Key, SECTIONS, Section};
 use std::fmt::Write;
 
 #[derive(Args)]
 pub(crate) struct Explain {
-    /// Keys or sections, such as train.patience or train; without any, all of them in brief
-    #[arg(value_name = "KEY")]
+    /// Keys or sections, such as train.patience or train, or flags of decoding options, such as --beam; without any, all of
+    /// them in brief
+    #[arg(value_name = "KEY", allow_hyphen_values = true)]
     keys: Vec<String>,
     /// Print the page RECIPES.md
     #[arg(long, hide = true, conflicts_with = "keys")]
     markdown: bool,
-    /// Print the page GENERATION.md
-    #[arg(long, hide = true, conflicts_with_all = ["keys", "markdown"])]
+    /// Print the page GENERATION.md: all decoding options
+    #[arg(long, conflicts_with_all = ["keys", "markdown"])]
     decoding_options: bool,
 }
 
@@ -35,13 +38,19 @@ impl Explain {
             let more = "More on a section or a key: descant explain train, descant explain train.patience.";
             return print(format_args!("{}\n{more}", all.join("\n")));
         }
-        let all = self.keys.iter().map(|name| explain(name)).collect::<anyhow::Result<Vec<_>>>()?;
-        print(all.join("\n").trim_end())
+        let (found, unknown): (Vec<_>, Vec<_>) = self.keys.iter().map(|name| explain(name)).partition(Result::is_ok);
+        let found: Vec<String> = found.into_iter().flatten().collect();
+        if !found.is_empty() {
+            print(found.join("\n").trim_end())?;
+        }
+        unknown.into_iter().find_map(Result::err).map_or(Ok(()), Err)
     }
 }
 
 /// A section with those inside it, or a key, by its whole name or by the last part of it.
 fn explain(name: &str) -> anyhow::Result<String> {
+    // As a flag, or as a key.
+    let option = find_option(&name.trim_start_matches("--").replace('-', "_")).map(|option| option.key);
     let name = name.trim_matches(|c| matches!(c, '[' | ']' | '.' | '*'));
     let name = keys::canonical(name);
     let is_named = |section: &&Section| {
@@ -56,7 +65,7 @@ fn explain(name: &str) -> anyhow::Result<String> {
     }
     let found: Vec<&Key> = match keys::find(name) {
         Some(key) => vec![key],
-        None => keys::all().filter(|key| key.parts().1 == name).collect(),
+        None => keys::all().filter(|key| key.parts().1 == name || Some(key.name) == option).collect(),
     };
     anyhow::ensure!(!found.is_empty(), "{}", keys::unknown(name));
     let all: Vec<String> = found.into_iter().map(|key| explain_key(key, key.name, false)).collect();
@@ -76,12 +85,24 @@ fn explain_key(key: &Key, name: &str, brief: bool) -> String {
     let mut help = if brief { first_sentence(key.help) } else { key.help }.to_owned();
     help.extend(key.conditions().map(|conditions| format!(" {conditions}")));
     if !brief {
+        if let Some(option) = name_of_option(key).and_then(find_option) {
+            let names = [option.name].into_iter().chain(option.aliases.iter().copied()).map(flag);
+            help += &format!(" As a flag: {}.", names.collect::<Vec<_>>().join(", "));
+            if !option.paper.is_empty() {
+                help += &format!(" ({})", option.paper);
+            }
+        }
         help += &format!(" Since {}.", key.since);
     }
     for line in wrapped(&help, WIDTH - 6) {
         let _ = writeln!(text, "      {line}");
     }
     text
+}
+
+/// The decoding option that a key sets.
+fn name_of_option(key: &Key) -> Option<&'static str> {
+    key.name.strip_prefix("generation.")
 }
 
 /// Up to the first full stop that a capital letter follows: not that of "Luong et al. 2015".

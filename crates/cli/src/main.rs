@@ -11,10 +11,12 @@ mod generate;
 mod gradcheck;
 mod import;
 mod init;
+mod lines;
 mod memory;
 mod recipes;
 mod report;
 mod schema;
+mod score;
 mod shell;
 mod show;
 mod signals;
@@ -53,6 +55,8 @@ enum Command {
     Train(train::Train),
     /// Generate text with a trained model: from texts given, or line by line from standard input
     Generate(generate::Generate),
+    /// Score given texts with a trained model, token by token: log probability, rank, entropy
+    Score(score::Score),
     /// Evaluate a trained model: loss, perplexity, token accuracy, and metrics of generated texts such as exact match
     Eval(eval::Eval),
     /// Import a model as a run: a Hugging Face folder or hf:OWNER/NAME, a .gguf file of llama.cpp, a folder of
@@ -115,6 +119,7 @@ fn main() -> ExitCode {
         Command::Schema(schema) => schema.run(),
         Command::Train(train) => train.run(),
         Command::Generate(generate) => generate.run(),
+        Command::Score(score) => score.run(),
         Command::Eval(eval) => eval.run(),
         Command::Import(import) => import.run(),
         Command::Show(show) => show.run(),
@@ -149,7 +154,7 @@ fn this_program() -> PathBuf {
 /// The command line. For a recipe key that is given as an option, the tip is --set; tips that are wrong more often than
 /// right are left out.
 fn parse() -> Cli {
-    Cli::try_parse().unwrap_or_else(|mut error| {
+    Cli::try_parse_from(decoding::joined(std::env::args_os())).unwrap_or_else(|mut error| {
         let unknown = match error.get(ContextKind::InvalidArg) {
             Some(ContextValue::String(name)) if error.kind() == ErrorKind::UnknownArgument => Some(name.clone()),
             _ => None,

@@ -133,6 +133,18 @@ impl Report {
     }
 }
 
+/// A bar of so many lines, where it is wanted and standard error is a terminal.
+pub(crate) fn progress(wanted: bool, count: impl FnOnce() -> Option<u64>) -> ProgressBar {
+    if !wanted || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(count(), ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{bar:28} {pos}/{len} lines  {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}
+
 /// A line on standard output; an error where its disk is full, or nobody reads it any more.
 pub(crate) fn print(line: impl Display) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{line}").context("could not write to standard output")

@@ -23,7 +23,18 @@ fn runs() -> Folder {
 fn bad_values_are_told_with_their_flag() {
     let folder = runs();
     for (options, parts) in [
-        (&["--temperature", "0"][..], &["--temperature = 0", "0.001 or more"][..]),
+        (&["--temperature", "0"][..], &["--temperature = 0", "0.001 or more", "--do-sample = false"][..]),
+        (&["--top-k", "0"], &["--top-k = 0", "leave it out for all"]),
+        (&["--max-new-tokens", "99999999999999999999"], &["1 or more, and below 2^64"]),
+        (&["--penalty-alpha", "0.6", "--top-k", "4", "--sample"], &["--penalty-alpha", "leave out --do-sample"]),
+        (&["--penalty-alpha", "0.6", "--top-k", "4", "--beam", "3"], &["--penalty-alpha", "leave out --num-beams"]),
+        (&["--penalty-alpha", "0.6", "--top-k", "4", "--top-p", "0.5"], &["--top-p", "leave out --penalty-alpha"]),
+        (&["--beam", "2", "--sample", "--mirostat-tau", "3"], &["--mirostat-tau", "leave out --num-beams"]),
+        (&["--mirostat-eta", "0.3"], &["--mirostat-eta", "add --mirostat-tau"]),
+        (&["--xtc-threshold", "0.3"], &["--xtc-threshold", "add --xtc-probability"]),
+        (&["--dry-base", "2"], &["--dry-base", "add --dry-multiplier"]),
+        (&["--dry-sequence-breakers", "."], &["--dry-sequence-breakers", "add --dry-multiplier"]),
+        (&["--greedy", "--do-sample=true"], &["--do-sample", "--greedy"]),
         (&["--temperature", "-1"], &["--temperature = -1"]),
         (&["--temperature", "warm"], &["--temperature = \"warm\"", "a number"]),
         (&["--num-beams", "0"], &["--num-beams = 0", "from 1 to 65536"]),
@@ -54,6 +65,7 @@ fn bad_values_are_told_with_their_flag() {
             assert!(error.len() < 400, "{error}");
         }
     }
+    folder.fail(&["generate", "lm", "a", "--forced-bos-token-id", "7"], &["--forced-bos-token-id", "encoder-decoders"]);
     folder.fail(&["eval", "pairs", "--num-beams", "4", "--n-best", "2"], &["--num-return-sequences 2", "one text"]);
 }
 
@@ -83,6 +95,94 @@ fn extreme_values_are_obeyed() {
     let some =
         &lines(&["--dry-multiplier", "1e300", "--dry-base", "1e300", "--dry-allowed-length", "1", "--greedy"])[0];
     assert!(some["score"].as_f64().unwrap().is_finite(), "{some}");
+}
+
+#[test]
+fn a_flag_takes_its_value_after_a_space_too() {
+    let folder = runs();
+    let greedy = folder.succeed(&["generate", "lm", "to", "--greedy", "--max-new-tokens", "8"]);
+    for words in [
+        &["--do-sample", "false"][..],
+        &["--do-sample=false"],
+        &["--sample", "false"],
+        &["--greedy", "--do-sample", "false"],
+    ] {
+        assert_eq!(
+            folder.succeed(&[&["generate", "lm", "to", "--max-new-tokens", "8"], words].concat()),
+            greedy,
+            "{words:?}"
+        );
+    }
+    let sampled = folder.succeed(&["generate", "lm", "to", "--do-sample", "true", "--max-new-tokens", "8"]);
+    assert!(sampled.starts_with("to") && sampled != greedy, "{sampled}");
+    // After `--` it is a text.
+    assert!(folder.succeed(&["generate", "lm", "--do-sample", "--", "false"]).starts_with("false"));
+    // Lists of ids may be given in parts.
+    let suppressed = |words: &[&str]| {
+        folder.succeed(&[&["generate", "lm", "to", "--greedy", "--max-new-tokens", "8"], words].concat())
+    };
+    let parts = suppressed(&["--suppress-tokens", "5", "--suppress-tokens", "[6, 7]"]);
+    assert_eq!(parts, suppressed(&["--suppress-tokens", "5,6,7"]));
+}
+
+#[test]
+fn a_beam_that_no_memory_holds_is_refused() {
+    let folder = runs();
+    let mut command = std::process::Command::new("sh");
+    let limited = format!(
+        "ulimit -v 1500000; exec {} generate lm to --num-beams 65536 --batch 32",
+        env!("CARGO_BIN_EXE_descant")
+    );
+    let texts = (0..31).map(|i| format!(" t{i}")).collect::<String>();
+    let output = command.current_dir(folder.path(".")).args(["-c", &(limited + &texts)]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("num_beams = 65536") && told.contains("of memory") && told.contains("Lower"), "{told}");
+}
+
+#[test]
+fn the_options_of_a_run_may_be_changed_in_its_recipe() {
+    let folder = runs();
+    let text = |options: &[&str]| folder.succeed(&[&["generate", "pairs", "123", "--json"], options].concat());
+    let beam = text(&["--num-beams", "3", "--max-new-tokens", "2"]);
+    let recipe = fs::read_to_string(folder.path("pairs/recipe.toml")).unwrap();
+    let recipe = recipe.replace("[generation]\n", "");
+    folder.write("pairs/recipe.toml", recipe + "\n[generation]\nnum_beams = 3\nmax_new_tokens = 2\n");
+    assert_eq!(text(&[]), beam);
+    // A training goes on with them, too.
+    folder.succeed(&["train", "pairs/recipe.toml", "--run", "pairs", "--resume", "--quiet", "--set", "train.steps=32"]);
+    folder.succeed(&[
+        "train",
+        "pairs/recipe.toml",
+        "--run",
+        "pairs",
+        "--resume",
+        "--quiet",
+        "--set",
+        "train.steps=33",
+        "--set",
+        "generation.num_beams=2",
+    ]);
+    assert!(fs::read_to_string(folder.path("pairs/recipe.toml")).unwrap().contains("num_beams = 2"));
+}
+
+#[test]
+fn options_are_explained_by_their_flags() {
+    let folder = Folder::new();
+    for (name, says) in [
+        ("beam", "num_beams"),
+        ("--n-best", "num_return_sequences"),
+        ("top-k", "Fan et al."),
+        ("forced_end", "forced_eos"),
+    ] {
+        let explained = folder.succeed(&["explain", name]);
+        assert!(explained.contains(says) && explained.contains("As a flag: --"), "{explained}");
+    }
+    let several = folder.run(&["explain", "stop_strings", "nosuchthing", "top_p"]);
+    let printed = String::from_utf8_lossy(&several.stdout);
+    assert!(printed.contains("stop_strings") && printed.contains("nucleus"), "{printed}");
+    let told = String::from_utf8_lossy(&several.stderr);
+    assert!(told.contains("nosuchthing") && !told.contains("did you mean"), "{told}");
 }
 
 #[test]

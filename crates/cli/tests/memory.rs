@@ -40,6 +40,38 @@ fn two_thousand_steps_take_the_memory_of_fifty() {
     assert!(late <= 1.02 * early, "{early} kB after 50 steps, {late} kB after 2,000");
 }
 
+#[test]
+fn twenty_thousand_lines_take_the_memory_of_five_hundred() {
+    let folder = Folder::new();
+    folder.train("transformer.toml", "run", 30);
+    let line = |i: usize| format!("{{\"id\": {i}, \"text\": \"{}\"}}\n", i * 7919 % 100_000);
+    folder.write("in.jsonl", (0..20_000).map(line).collect::<String>());
+    for more in [&["--beam", "3"][..], &["--do-sample"]] {
+        let arguments =
+            ["generate", "run", "--input", "in.jsonl", "--output", "out.jsonl", "--overwrite", "--max-length", "6"];
+        let _ = fs::remove_file(folder.path("out.jsonl"));
+        let mut child =
+            folder.command(&[&arguments[..], more].concat()).env("MALLOC_MMAP_THRESHOLD_", "131072").spawn().unwrap();
+        let mut resident = |lines: usize| loop {
+            // Lines are about as long as each other.
+            let written = fs::read_to_string(folder.path("out.jsonl")).unwrap_or_default();
+            if written.lines().count() >= lines {
+                break status(child.id(), "VmRSS").unwrap_or(0.0);
+            }
+            assert!(child.try_wait().unwrap().is_none(), "ended before line {lines}");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let (early, late) = (resident(500), resident(19_500));
+        assert!(child.wait().unwrap().success());
+        println!("{more:?}: {early} kB after 500 lines, {late} kB after 19,500");
+        assert!(
+            early > 0.0 && late > 0.0 && late <= 1.02 * early + 256.0,
+            "{early} kB after 500 lines, {late} kB after 19,500"
+        );
+        assert_eq!(fs::read_to_string(folder.path("out.jsonl")).unwrap().lines().count(), 20_000);
+    }
+}
+
 /// Takes minutes: `cargo test --release -p descant-cli --test memory -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes minutes, and 1 GB of disk"]

@@ -1,5 +1,5 @@
 use crate::candidates::Candidate;
-use crate::hypothesis::{Hypothesis, PartialHypothesis};
+use crate::hypothesis::{FinishReason, Hypothesis, PartialHypothesis};
 use crate::scorer::{Row, Scorer};
 use crate::scores::Scores;
 use crate::{DecodingOptions, EarlyStopping, Ranking};
@@ -76,10 +76,10 @@ impl BeamSearch {
     }
 
     /// Ends all hypotheses as they are.
-    pub(crate) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self, reason: FinishReason) {
         for group in &mut self.groups {
             for live in std::mem::take(&mut group.live) {
-                group.end(live.tokens, live.log_probability, Ending::Limit);
+                group.end(live.tokens, live.log_probability, reason);
             }
         }
     }
@@ -111,14 +111,6 @@ struct Beam {
     early_stopping: EarlyStopping,
 }
 
-/// How a hypothesis ends.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    Eos,
-    Text,
-    Limit,
-}
-
 impl Beam {
     fn new(options: &DecodingOptions, width: usize) -> Self {
         let config = &options.config;
@@ -148,13 +140,13 @@ impl Beam {
             let &Candidate { parent, token, log_probability } = candidate;
             if options.eos.contains(&token) {
                 if rank < self.width {
-                    self.end(parents[parent].tokens.clone(), log_probability, Ending::Eos);
+                    self.end(parents[parent].tokens.clone(), log_probability, FinishReason::Eos);
                 }
             } else if self.live.len() < self.width {
                 let longer = parents[parent].extended(token, log_probability, parent);
                 match options.stops(&longer.tokens) {
                     false => self.live.push(longer),
-                    true if rank < self.width => self.end(longer.tokens, log_probability, Ending::Text),
+                    true if rank < self.width => self.end(longer.tokens, log_probability, FinishReason::StopString),
                     true => {}
                 }
             }
@@ -162,8 +154,11 @@ impl Beam {
         // With every token forbidden or impossible, the hypotheses end as they are.
         let stuck = if candidates.is_empty() { parents } else { Vec::new() };
         let full = self.live.first().is_some_and(|live| live.tokens.len() >= row.limit);
-        let cut = if full { std::mem::take(&mut self.live) } else { stuck };
-        cut.into_iter().for_each(|live| self.end(live.tokens, live.log_probability, Ending::Limit));
+        let (cut, reason) = match full {
+            true => (std::mem::take(&mut self.live), FinishReason::Length),
+            false => (stuck, FinishReason::NoToken),
+        };
+        cut.into_iter().for_each(|live| self.end(live.tokens, live.log_probability, reason));
         self.prune(row);
     }
 
@@ -191,9 +186,9 @@ impl Beam {
         }
     }
 
-    fn end(&mut self, tokens: Vec<u32>, log_probability: f64, ending: Ending) {
-        let score = log_probability / self.divisor(tokens.len() + usize::from(ending == Ending::Eos));
-        let hypothesis = Hypothesis { tokens, score, log_probability, finished: ending != Ending::Limit };
+    fn end(&mut self, tokens: Vec<u32>, log_probability: f64, finish_reason: FinishReason) {
+        let score = log_probability / self.divisor(tokens.len() + usize::from(finish_reason == FinishReason::Eos));
+        let hypothesis = Hypothesis { tokens, score, log_probability, finish_reason };
         let ranking = self.ranking;
         let at = self.ended.partition_point(|other| best_first(ranking, other, &hypothesis) != Ordering::Greater);
         self.ended.insert(at, hypothesis);
@@ -211,6 +206,6 @@ impl Beam {
 }
 
 fn best_first(ranking: Ranking, a: &Hypothesis, b: &Hypothesis) -> Ordering {
-    let ended = if ranking == Ranking::Gnmt { b.finished.cmp(&a.finished) } else { Ordering::Equal };
+    let ended = if ranking == Ranking::Gnmt { b.is_finished().cmp(&a.is_finished()) } else { Ordering::Equal };
     ended.then(b.score.total_cmp(&a.score))
 }

@@ -1,5 +1,5 @@
 use crate::DecodingOptions;
-use crate::hypothesis::{Hypothesis, PartialHypothesis};
+use crate::hypothesis::{FinishReason, Hypothesis, PartialHypothesis};
 use crate::scorer::{Row, Scorer};
 use crate::scores::Scores;
 use descant_kernels::Real;
@@ -58,12 +58,13 @@ impl ContrastiveSearch {
         self.text = live[best].clone();
         // Of the prompt, all states are known.
         self.history.extend(states.into_iter().nth(best).filter(|_| chosen.is_some()));
-        let finished = is_eos || chosen.is_some() && options.stops(&self.text.tokens);
         if is_eos {
             self.text.tokens.pop();
-        }
-        if finished || self.text.tokens.len() >= row.limit {
-            self.stop(finished);
+            self.stop(FinishReason::Eos);
+        } else if chosen.is_some() && options.stops(&self.text.tokens) {
+            self.stop(FinishReason::StopString);
+        } else if self.text.tokens.len() >= row.limit {
+            self.stop(FinishReason::Length);
         } else {
             let next = scorer.likeliest(row, &self.text, scores[best], self.k);
             self.probabilities = next.iter().map(|candidate| candidate.log_probability.exp()).collect();
@@ -71,17 +72,17 @@ impl ContrastiveSearch {
             let longer = next.iter().map(|next| self.text.extended(next.token, log + next.log_probability, best));
             self.live = longer.collect();
             if self.live.is_empty() {
-                self.stop(false);
+                self.stop(FinishReason::NoToken);
             }
         }
         chosen.filter(|_| !is_eos)
     }
 
     /// Ends the text as it is.
-    pub(crate) fn stop(&mut self, finished: bool) {
+    pub(crate) fn stop(&mut self, finish_reason: FinishReason) {
         self.live.clear();
         let PartialHypothesis { tokens, log_probability, .. } = std::mem::take(&mut self.text);
-        self.ended = Some(Hypothesis { tokens, score: log_probability, log_probability, finished });
+        self.ended = Some(Hypothesis { tokens, score: log_probability, log_probability, finish_reason });
     }
 
     pub(crate) fn hypotheses(self) -> Vec<Hypothesis> {

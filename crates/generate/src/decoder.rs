@@ -4,7 +4,7 @@ use crate::prefill::{Unread, next_pass};
 use crate::scorer::Scorer;
 use crate::scores::Scores;
 use crate::search::Search;
-use crate::{DecodingOptions, Hypothesis};
+use crate::{DecodingOptions, FinishReason, Hypothesis};
 use descant_autograd::{Parameters, Tape, Var};
 use descant_batch::Sequences;
 use descant_kernels::{Parallelism, Real, log_sum_exp, run_on_threads};
@@ -144,6 +144,11 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// [`Error::NonFinite`] for a model whose scores are not numbers; what a step of the model fails with.
     pub fn step(&mut self, tape: &mut Tape, on_token: impl FnMut(usize, u32)) -> Result<Vec<(usize, Vec<Hypothesis>)>> {
+        if self.options.is_cancelled() {
+            let live = self.rows.iter_mut().filter(|row| !row.search.is_over());
+            live.for_each(|row| row.search.stop(FinishReason::Cancelled));
+            self.state.iter_mut().for_each(|state| state.select(&[]));
+        }
         if self.rows.iter().any(|row| !row.search.is_over()) {
             self.pass(tape, on_token)?;
         }

@@ -3,6 +3,7 @@ use descant_kernels::Parallelism;
 use descant_tensor::Brief;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The most tokens of a text, where nothing says so.
 const MOST: usize = 500;
@@ -42,6 +43,8 @@ pub struct DecodingOptions {
     pub dry_breakers: Vec<u32>,
     /// What ends a text beside EOS.
     pub stop: Option<StopCondition>,
+    /// What ends all texts as they are once it is true, from whatever thread.
+    pub cancelled: Option<Arc<AtomicBool>>,
     /// Processors of your own, which come after those of the configuration, and before the ones of sampling.
     pub processors: Vec<Arc<dyn LogitsProcessor>>,
     /// Threads of the GEMMs of a step.
@@ -61,6 +64,7 @@ impl Default for DecodingOptions {
             forbidden: Vec::new(),
             dry_breakers: Vec::new(),
             stop: None,
+            cancelled: None,
             processors: Vec::new(),
             parallelism: Parallelism::Serial,
         }
@@ -113,6 +117,11 @@ impl DecodingOptions {
     /// How many tokens every processor of sampling leaves: a beam search needs one beside the EOS.
     pub(crate) fn min_tokens_to_keep(&self) -> usize {
         if self.config.mode() == Mode::Beam { self.eos.len().max(1) + 1 } else { 1 }
+    }
+
+    /// Whether what is generated is wanted no more.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.as_ref().is_some_and(|cancelled| cancelled.load(Ordering::Relaxed))
     }
 
     /// Whether these tokens end a text, by what they say.

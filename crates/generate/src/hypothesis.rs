@@ -1,3 +1,30 @@
+use serde::{Deserialize, Serialize};
+
+/// Why a text ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FinishReason {
+    /// The model generated EOS.
+    Eos,
+    /// It has one of the stop strings.
+    StopString,
+    /// It has the maximum length.
+    #[default]
+    Length,
+    /// Every next token is forbidden or impossible.
+    NoToken,
+    /// It was cancelled.
+    Cancelled,
+}
+
+impl FinishReason {
+    /// Whether the text is whole, rather than cut off.
+    pub fn is_finished(self) -> bool {
+        matches!(self, Self::Eos | Self::StopString)
+    }
+}
+
 /// A generated sequence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hypothesis {
@@ -8,8 +35,15 @@ pub struct Hypothesis {
     /// The natural log probability of the tokens, and of EOS where it is finished, as the logits processors left it: of a beam
     /// search that of every candidate, else before those of sampling.
     pub log_probability: f64,
-    /// Whether it ended with EOS or as its text says, rather than at the length limit.
-    pub finished: bool,
+    /// Why it ended.
+    pub finish_reason: FinishReason,
+}
+
+impl Hypothesis {
+    /// Whether it ended with EOS or a stop string, rather than being cut off.
+    pub fn is_finished(&self) -> bool {
+        self.finish_reason.is_finished()
+    }
 }
 
 /// A hypothesis that may be extended.

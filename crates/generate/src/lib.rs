@@ -29,7 +29,7 @@ mod search;
 pub use decoder::{Decoder, DecodingBatch};
 pub use decoding_options::{DecodingOptions, StopCondition};
 pub use generate::{generate, stream};
-pub use hypothesis::Hypothesis;
+pub use hypothesis::{FinishReason, Hypothesis};
 pub use logits_processor::{Context, LogitsProcessor};
 pub use options::{
     DecodingOption, EarlyStopping, ForcedEos, GenerationConfig, Group, Mode, OPTIONS, Range, Ranking, TokenIds,

@@ -1,7 +1,7 @@
 //! Greedy decoding and sampling: each text goes on by itself.
 
 use crate::distribution::{largest, log_sum_exp};
-use crate::hypothesis::{Hypothesis, PartialHypothesis};
+use crate::hypothesis::{FinishReason, Hypothesis, PartialHypothesis};
 use crate::mirostat::Mirostat;
 use crate::scorer::{Row, Scorer, unit};
 use crate::scores::Scores;
@@ -66,19 +66,22 @@ impl Texts {
             // With every token forbidden or impossible, a text ends as it is.
             let Some((token, log_probability)) = next else {
                 let PartialHypothesis { tokens, log_probability, .. } = hypothesis.clone();
-                self.end(state.number, tokens, log_probability, false);
+                self.end(state.number, tokens, log_probability, FinishReason::NoToken);
                 continue;
             };
             if options.eos.contains(&token) {
-                self.end(state.number, hypothesis.tokens.clone(), log_probability, true);
+                self.end(state.number, hypothesis.tokens.clone(), log_probability, FinishReason::Eos);
                 continue;
             }
             chosen = Some(token);
             let longer = hypothesis.extended(token, log_probability, parent);
-            let stops = options.stops(&longer.tokens);
-            match stops || longer.tokens.len() >= row.limit {
-                true => self.end(state.number, longer.tokens, log_probability, stops),
-                false => {
+            let reason = match options.stops(&longer.tokens) {
+                true => Some(FinishReason::StopString),
+                false => (longer.tokens.len() >= row.limit).then_some(FinishReason::Length),
+            };
+            match reason {
+                Some(reason) => self.end(state.number, longer.tokens, log_probability, reason),
+                None => {
                     self.live.push(longer);
                     self.states.push(state);
                 }
@@ -87,15 +90,18 @@ impl Texts {
         chosen.filter(|_| self.ended.len() == 1)
     }
 
-    fn end(&mut self, number: usize, tokens: Vec<u32>, log_probability: f64, finished: bool) {
-        self.ended[number] = Some(Hypothesis { tokens, score: log_probability, log_probability, finished });
+    fn end(&mut self, number: usize, tokens: Vec<u32>, log_probability: f64, finish_reason: FinishReason) {
+        self.ended[number] = Some(Hypothesis { tokens, score: log_probability, log_probability, finish_reason });
     }
 
     /// Ends all texts as they are.
-    pub(crate) fn stop(&mut self) {
-        self.live.clear();
-        for number in 0..self.ended.len() {
-            self.end(number, Vec::new(), 0.0, false);
+    pub(crate) fn stop(&mut self, reason: FinishReason) {
+        let (live, states) = (std::mem::take(&mut self.live), std::mem::take(&mut self.states));
+        for (i, state) in states.into_iter().enumerate() {
+            // Before the first token, all are extensions of one.
+            if let Some(PartialHypothesis { tokens, log_probability, .. }) = live.get(i).or(live.last()).cloned() {
+                self.end(state.number, tokens, log_probability, reason);
+            }
         }
     }
 

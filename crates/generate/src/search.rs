@@ -1,6 +1,6 @@
 use crate::beam_search::BeamSearch;
 use crate::contrastive_search::ContrastiveSearch;
-use crate::hypothesis::{Hypothesis, PartialHypothesis};
+use crate::hypothesis::{FinishReason, Hypothesis, PartialHypothesis};
 use crate::prompt_lookup::draft;
 use crate::sampling::Texts;
 use crate::scorer::{Row, Scorer};
@@ -45,7 +45,7 @@ impl Search {
         };
         let mut search = Self { row, kind };
         if limit == 0 {
-            search.stop();
+            search.stop(FinishReason::Length);
         }
         search
     }
@@ -112,11 +112,12 @@ impl Search {
         }
     }
 
-    fn stop(&mut self) {
+    /// Ends all hypotheses as they are.
+    pub(crate) fn stop(&mut self, reason: FinishReason) {
         match &mut self.kind {
-            Kind::Texts(texts) => texts.stop(),
-            Kind::Beam(beam) => beam.stop(),
-            Kind::Contrastive(search) => search.stop(false),
+            Kind::Texts(texts) => texts.stop(reason),
+            Kind::Beam(beam) => beam.stop(reason),
+            Kind::Contrastive(search) => search.stop(reason),
         }
     }
 

@@ -86,7 +86,7 @@ fn a_row_draws_by_the_seed_and_its_number_in_whatever_batch() {
             model.run(DecodingBatch { rows: &[number], sources: Some(&one), prompts: None }, &options).unwrap()
         };
         assert_same(found, &alone(row as u64)[0]);
-        let expected = model.score(Some(sources.get(row)), &[], &found[0].tokens, found[0].finished);
+        let expected = model.score(Some(sources.get(row)), &[], &found[0].tokens, found[0].is_finished());
         assert!((found[0].log_probability - expected).abs() < 1e-9 && found[0].score == found[0].log_probability);
     }
     let same = sequences(&[&[2, 3], &[2, 3], &[2, 3]]);
@@ -187,7 +187,7 @@ fn a_processor_of_your_own_counts_in_every_mode() {
                 tokens += one.tokens.len();
                 assert!(one.tokens.iter().all(|token| token % 2 == 0), "{one:?}");
                 let four = one.tokens.iter().position(|&token| token == 4);
-                assert!(four.is_none_or(|at| at + 1 == one.tokens.len() && (one.finished || at == 8)), "{one:?}");
+                assert!(four.is_none_or(|at| at + 1 == one.tokens.len() && (one.is_finished() || at == 8)), "{one:?}");
             }
         }
     }
@@ -206,7 +206,7 @@ fn beams_over_drawn_candidates_are_different_and_their_scores_right() {
         }
     }
     for (row, found) in drawn[0].iter().enumerate() {
-        let expected = model.score(Some(sources().get(row)), &[], &found[0].tokens, found[0].finished);
+        let expected = model.score(Some(sources().get(row)), &[], &found[0].tokens, found[0].is_finished());
         assert!((found[0].log_probability - expected).abs() < 1e-9);
     }
 }
@@ -222,7 +222,7 @@ fn several_samples_of_a_row_are_draws_of_their_own() {
         assert_same(&found[..1], alone);
         assert!(found.iter().any(|other| other.tokens != found[0].tokens));
         for one in found {
-            let expected = model.score(Some(sources().get(row)), &[], &one.tokens, one.finished);
+            let expected = model.score(Some(sources().get(row)), &[], &one.tokens, one.is_finished());
             assert!((one.log_probability - expected).abs() < 1e-9);
         }
     }
@@ -247,6 +247,6 @@ fn contrastive_search_slides_its_window_and_ends_with_the_positions() {
     let options = options(contrastive, 100).with(|o| o.forbidden = vec![EOS]);
     for one in model.write(&sources(), &options).concat() {
         // All that is chosen is read as well.
-        assert_eq!((one.tokens.len(), one.finished), (11, false));
+        assert_eq!((one.tokens.len(), one.is_finished()), (11, false));
     }
 }

@@ -6,11 +6,13 @@ use common::{
     BOS, EOS, Model, assert_same, attentive, beam, language_model, language_models, layers, options, pairs, sequences,
     sources, translator,
 };
-use descant_generate::{DecodingOptions, GenerationConfig, Hypothesis};
+use descant_generate::{DecodingBatch, DecodingOptions, FinishReason, GenerationConfig, Hypothesis};
 use descant_nn::Position;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 fn divisor(hypothesis: &Hypothesis, length_penalty: f64) -> f64 {
-    let length = hypothesis.tokens.len() + usize::from(hypothesis.finished);
+    let length = hypothesis.tokens.len() + usize::from(hypothesis.is_finished());
     ((5.0 + length as f64) / 6.0).powf(length_penalty)
 }
 
@@ -21,10 +23,10 @@ fn greedy_takes_the_likeliest_token_each_time() {
         let sources = sources();
         for (row, found) in model.write(&sources, &options(GenerationConfig::greedy(), 9)).iter().enumerate() {
             let [found] = &found[..] else { panic!("{found:?}") };
-            finished[usize::from(found.finished)] += 1;
+            finished[usize::from(found.is_finished())] += 1;
             let mut expected = found.tokens.clone();
-            expected.extend(found.finished.then_some(EOS));
-            assert!(found.finished || found.tokens.len() == 9);
+            expected.extend(found.is_finished().then_some(EOS));
+            assert!(found.is_finished() || found.tokens.len() == 9);
             let input = [&[BOS], &expected[..expected.len() - 1]].concat();
             let rows = model.log_probabilities(Some(sources.get(row)), &input);
             for (row, &token) in rows.iter().zip(&expected) {
@@ -64,7 +66,7 @@ fn hypotheses_are_sorted_and_scored_as_the_model_scores_them_whole() {
             let options = options(beam(5, length_penalty, 5), 10).with(|o| o.forbidden = vec![BOS, 5]);
             for (row, found) in model.write(&sources, &options).iter().enumerate() {
                 assert_eq!(found.len(), 5);
-                assert!(found.windows(2).all(|w| (w[0].finished, w[0].score) >= (w[1].finished, w[1].score)));
+                assert!(found.windows(2).all(|w| (w[0].is_finished(), w[0].score) >= (w[1].is_finished(), w[1].score)));
                 for (i, one) in found.iter().enumerate() {
                     let expected = model.score_without(&[BOS, 5], sources.get(row), one);
                     assert!((one.log_probability - expected).abs() < 1e-9);
@@ -86,7 +88,7 @@ fn enumerate(model: &Model, source: &[u32], entries: u32, limit: usize, length_p
         for tokens in prefixes {
             longer.extend((0..entries).filter(|&t| t != EOS).map(|t| [&tokens[..], &[t]].concat()));
             let log_probability = model.score(Some(source), &[], &tokens, true);
-            let mut one = Hypothesis { tokens, score: 0.0, log_probability, finished: true };
+            let mut one = Hypothesis { tokens, score: 0.0, log_probability, finish_reason: FinishReason::Eos };
             one.score = log_probability / divisor(&one, length_penalty);
             all.push(one);
         }
@@ -144,7 +146,7 @@ fn prompts_of_different_lengths_are_continued_each_from_its_own_end() {
             for (row, found) in model.resume(&prompts, &options).iter().enumerate() {
                 assert_same(found, &model.resume(&sequences(&[prompts.get(row)]), &options)[0]);
                 for one in found {
-                    let expected = model.score(None, prompts.get(row), &one.tokens, one.finished);
+                    let expected = model.score(None, prompts.get(row), &one.tokens, one.is_finished());
                     assert!((one.log_probability - expected).abs() < 1e-9);
                 }
             }
@@ -164,13 +166,13 @@ fn forbidden_tokens_are_not_written_and_a_forbidden_end_fills_the_length() {
             o.config = config.clone().with(|c| c.max_new_tokens = Some(20));
             o.forbidden = vec![EOS, 4, 3];
         })) {
-            assert!(!one.finished && one.tokens.len() == 20);
+            assert!(!one.is_finished() && one.tokens.len() == 20);
             assert!(one.tokens.iter().all(|token| [BOS, 2].contains(token)));
         }
     }
     // Nothing is left to write.
     for one in written(&free.with(|o| o.forbidden = all)) {
-        assert_eq!((one.tokens.len(), one.finished, one.log_probability), (0, false, 0.0));
+        assert_eq!((one.tokens.len(), one.finish_reason, one.log_probability), (0, FinishReason::NoToken, 0.0));
     }
 }
 
@@ -179,6 +181,34 @@ fn what_is_written_for_a_source_ends_with_the_positions() {
     let model = translator(layers(Position::Learned), 12, 2);
     let options = options(beam(2, 0.0, 2), 100).with(|o| o.forbidden = vec![EOS]);
     for one in model.write(&sources(), &options).concat() {
-        assert_eq!((one.tokens.len(), one.finished), (12, false));
+        assert_eq!((one.tokens.len(), one.finish_reason), (12, FinishReason::Length));
+    }
+}
+
+#[test]
+fn what_is_cancelled_ends_with_the_tokens_that_it_has() {
+    let model = translator(layers(Position::Rotary), 12, 2);
+    let sources = sources().select(&[0]);
+    for config in [GenerationConfig::greedy(), common::sample(None, None, 1), beam(3, 0.0, 2)] {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let options = options(config.clone(), 20).with(|o| {
+            o.forbidden = vec![EOS];
+            o.cancelled = Some(cancelled.clone());
+        });
+        let is_beam = config.num_beams == Some(3);
+        cancelled.store(is_beam, Ordering::Relaxed);
+        let mut tokens = Vec::new();
+        let on_token = |_, token| {
+            tokens.push(token);
+            cancelled.store(tokens.len() == 3, Ordering::Relaxed);
+        };
+        let input = DecodingBatch { rows: &[0], sources: Some(&sources), prompts: None };
+        let mut tape = descant_autograd::Tape::new();
+        let found =
+            descant_generate::stream(model.generator.as_ref(), &model.parameters, &mut tape, input, &options, on_token);
+        for one in found.unwrap().concat() {
+            assert_eq!((&one.tokens, one.finish_reason), (&tokens, FinishReason::Cancelled));
+        }
+        assert_eq!(tokens.len(), if is_beam { 0 } else { 3 });
     }
 }

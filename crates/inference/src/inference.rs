@@ -1,9 +1,12 @@
 //! Inference: prompts, decoding options and generated texts of a trained model.
 
+use crate::memory::{Estimate, available, size};
 use crate::{Error, Trained, TrainingLengths};
 use descant_autograd::Tape;
 use descant_batch::Sequences;
-use descant_generate::{DecodingBatch, DecodingOptions, GenerationConfig, Hypothesis, StopCondition};
+use descant_generate::{
+    DecodingBatch, DecodingOptions, FinishReason, GenerationConfig, Hypothesis, Mode, StopCondition,
+};
 use descant_kernels::Parallelism;
 use descant_models::{LayerKind, ModelKind};
 use descant_nn::Position;
@@ -21,13 +24,22 @@ pub struct Generated {
     pub tokens: Vec<u32>,
     /// The ranking score among the texts of one source.
     pub score: f64,
-    /// Whether the model ended it with EOS, rather than at the length limit.
-    pub finished: bool,
+    /// The natural log probability, see [`Hypothesis::log_probability`].
+    pub log_probability: f64,
+    /// Why it ended.
+    pub finish_reason: FinishReason,
     /// Whether its source or prompt was truncated: the source has more tokens than the model has positions, or a language
     /// model more context than the context of its [`DecodingOptions`].
     pub cut: bool,
     /// Unknown tokens in the source or the prompt.
     pub unknown: usize,
+}
+
+impl Generated {
+    /// Whether it ended with EOS or a stop string, rather than being cut off.
+    pub fn is_finished(&self) -> bool {
+        self.finish_reason.is_finished()
+    }
 }
 
 /// What the chat template puts after a response, such as `<|im_end|>`.
@@ -45,6 +57,8 @@ const HEADROOM: f64 = 1.5;
 const MORE: usize = 10;
 /// The most tokens that say nothing, such as special ones, among the last of a text.
 const EMPTY: usize = 8;
+/// Hypotheses that take little memory whatever the model.
+const MANY: usize = 512;
 
 impl Trained {
     /// Whether it is a language model, rather than an encoder-decoder.
@@ -93,7 +107,7 @@ impl Trained {
         let SpecialTokens { eos, .. } = self.tokenizers.target.special();
         let vocabulary = self.tokenizers.target.vocabulary();
         config.validate_ids(vocabulary).map_err(|reason| Error::Run { path: self.run().to_owned(), reason })?;
-        let mut config = config.over(&self.recipe.generation);
+        let mut config = config.clone().implied().over(&self.recipe.generation);
         if (config.num_beams, config.do_sample, config.penalty_alpha) == (None, None, None) {
             config.do_sample = Some(!self.responds());
         }
@@ -273,6 +287,7 @@ impl Trained {
         options: &DecodingOptions,
         on_token: impl FnMut(usize, u32),
     ) -> Result<Vec<Vec<Generated>>, Error> {
+        self.check_memory(texts.len(), &options.config)?;
         let is_language_model = self.is_language_model();
         let (positions, mut ids) = (self.model.max_length().unwrap_or(usize::MAX), Sequences::new());
         // A longer source is truncated before its last special tokens; the search itself truncates a prompt.
@@ -294,18 +309,48 @@ impl Trained {
         let read_by: &Tokenizer = self.tokenizers.source.as_ref().unwrap_or(&self.tokenizers.target);
         let unknown = read_by.special().unknown;
         let text = |hypothesis: Hypothesis, read: &[u32]| {
-            let Hypothesis { tokens, score, finished, .. } = hypothesis;
+            let Hypothesis { tokens, score, log_probability, finish_reason, .. } = hypothesis;
             let prompt = if is_language_model { read } else { &[] };
             // The last generated token, or EOS, is not read.
             let cut = match is_language_model {
-                true => read.len() + tokens.len() + usize::from(finished) > context.saturating_add(1),
+                true => {
+                    read.len() + tokens.len() + usize::from(finish_reason == FinishReason::Eos)
+                        > context.saturating_add(1)
+                }
                 false => read.len() > positions,
             };
             let unknown = read.iter().filter(|&&id| Some(id) == unknown).count();
-            Ok(Generated { text: self.continuation(prompt, &tokens)?, tokens, score, finished, cut, unknown })
+            let text = self.continuation(prompt, &tokens)?;
+            Ok(Generated { text, tokens, score, log_probability, finish_reason, cut, unknown })
         };
         let each = |(found, read): (Vec<Hypothesis>, &Vec<u32>)| found.into_iter().map(|one| text(one, read)).collect();
         written.into_iter().zip(texts).map(each).collect()
+    }
+
+    /// That there is memory for as many hypotheses as so many texts have.
+    fn check_memory(&self, texts: usize, config: &GenerationConfig) -> Result<(), Error> {
+        let (name, each) = match config.mode() {
+            Mode::Greedy => ("", 1),
+            Mode::Sampling => ("num_return_sequences", config.num_return_sequences()),
+            Mode::Beam => ("num_beams", config.num_beams()),
+            Mode::Contrastive => ("top_k", config.top_k.unwrap_or(1)),
+        };
+        let hypotheses = texts.saturating_mul(each);
+        if hypotheses < MANY {
+            return Ok(());
+        }
+        let vocabulary = self.tokenizers.target.vocabulary();
+        let needed = Estimate::of_generation(&self.recipe, vocabulary, hypotheses as f64);
+        let Some(free) = available().filter(|&free| needed > free) else { return Ok(()) };
+        let what = if name.is_empty() { String::new() } else { format!("{name} = {each} for ") };
+        let reason = format!(
+            "{what}{texts} text{} at once takes at least {} of memory, and {} are available. Lower {}the batch",
+            if texts == 1 { "" } else { "s" },
+            size(needed),
+            size(free),
+            if name.is_empty() { String::new() } else { format!("{name} or ") }
+        );
+        Err(Error::Run { path: self.run().to_owned(), reason })
     }
 
     /// A generated response without what the chat template puts after it, such as `<|im_end|>`.

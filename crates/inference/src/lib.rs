@@ -3,30 +3,39 @@
 //! A run folder holds a [`Recipe`], [`Tokenizers`] and [`checkpoint`]s; reading and writing them is here, as inference needs
 //! them. Nothing here trains: no optimizer, no replicas, no training of tokenizers.
 
+mod alignment;
 mod build_model;
 mod chat_template;
 pub mod checkpoint;
 mod error;
+mod explanation;
 mod finetune;
 mod inference;
 mod locate;
+mod long_input;
 mod memory;
 mod progress;
 mod provenance;
 mod recipe;
 mod run_folder;
+mod saliency;
+mod score;
 mod tensors;
+mod text_iterator;
 mod text_stream;
 mod tokenizers;
 mod trained;
 mod training_lengths;
 
+pub use alignment::Alignment;
 pub use build_model::{add_model, blank_model, model};
 pub use chat_template::chat_template;
 pub use error::{Error, quoted};
+pub use explanation::{Explanation, TokenExplanation};
 pub use finetune::{FinetuneConfig, LoraConfig};
 pub use inference::{Generated, ResponseEnd};
 pub use locate::{is_foreign, is_gguf, is_run, locate, runs_in};
+pub use long_input::{LongInput, SourceLimit};
 pub use memory::{Estimate, available, count, size};
 pub use progress::{MetricsAccumulator, Progress, Validated};
 pub use provenance::Provenance;
@@ -35,7 +44,10 @@ pub use recipe::{
     schema,
 };
 pub use run_folder::{RunFolder, layout};
+pub use saliency::{Saliency, SaliencyMethod};
+pub use score::{Scored, TokenScore};
 pub use tensors::{TensorFile, write_tensors};
+pub use text_iterator::{Piece, TextIterator};
 pub use text_stream::TextStream;
 pub use tokenizers::Tokenizers;
 pub use trained::{RunInfo, Trained};

@@ -56,6 +56,16 @@ impl Estimate {
         Self::of(recipe, &vocabulary, DType::F32, tokens_at_once(recipe))
     }
 
+    /// What a step of a generation holds at least for so many hypotheses at once, in f32: their scores, activations and
+    /// states.
+    pub fn of_generation(recipe: &Recipe, vocabulary: usize, hypotheses: f64) -> f64 {
+        let model = &recipe.model;
+        // Logits, their logarithms of softmax, and the copy that is searched; of the state, the hidden and cell states of each
+        // layer or the keys and values of a token.
+        let numbers = 3.0 * vocabulary as f64 + per_token(recipe) / 4.0 + 2.0 * (model.layers * model.hidden) as f64;
+        4.0 * hypotheses * numbers
+    }
+
     /// All of it.
     pub fn total(&self) -> f64 {
         self.weights + self.training + self.activations
@@ -241,6 +251,14 @@ mod tests {
         let small = recipe("kind = \"language-model\"\nhidden = 8");
         let small = Estimate::of(&small, &Vocabulary::new(0, 9, true), DType::F32, 9.0).unwrap();
         assert_eq!(small.check(true), Ok(()));
+    }
+
+    #[test]
+    fn a_step_of_a_wide_beam_is_mostly_scores() {
+        let recipe = recipe("kind = \"language-model\"\nhidden = 8");
+        let [one, many] = [1.0, 20_000.0].map(|hypotheses| Estimate::of_generation(&recipe, 8000, hypotheses));
+        assert_eq!(many, 20_000.0 * one);
+        assert!(one > 96_000.0 && one < 100_000.0, "{one}");
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Reference {
                 let told = format!("{name}, {}, prompt {row}: {found:?}, not {expected:?}", case["options"]);
                 assert_eq!(found.len(), expected.len(), "{told}");
                 for (found, (tokens, is_ended, score)) in found.iter().zip(expected) {
-                    assert_eq!((&found.tokens, found.finished), (&tokens, is_ended), "{told}");
+                    assert_eq!((&found.tokens, found.is_finished()), (&tokens, is_ended), "{told}");
                     // Of scores in the hundreds, single precision has no more digits.
                     assert!((found.score - score).abs() <= 1e-4_f64.max(1e-6 * score.abs()), "{told}");
                     ended += usize::from(is_ended);
@@ -114,7 +114,7 @@ impl Reference {
         expected.into_iter().for_each(|(tokens, count)| counts.entry(tokens).or_default()[0] += count);
         let prompts = vec![self.prompts[0].clone(); DRAWS];
         for mut found in self.generate(&prompts, &options(case, config, 2)).concat() {
-            found.tokens.extend(found.finished.then_some(EOS));
+            found.tokens.extend(found.is_finished().then_some(EOS));
             counts.entry(found.tokens).or_default()[1] += 1.0;
         }
         // Pairs that hardly come count as one.
@@ -205,5 +205,5 @@ fn what_a_folder_says_of_decoding_is_exported_and_imported_again() {
     };
     assert_eq!(texts(&trained), texts(&again));
     // The stop string is that of the forced token.
-    assert_eq!((&texts(&trained)[0][0].tokens[..], texts(&trained)[0][0].finished), (&[9][..], true));
+    assert_eq!((&texts(&trained)[0][0].tokens[..], texts(&trained)[0][0].is_finished()), (&[9][..], true));
 }

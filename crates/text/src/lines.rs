@@ -51,7 +51,10 @@ impl Lines {
     }
 
     /// Opens a file of JSON objects, one a line, which may be longer than other lines.
-    pub(crate) fn objects(path: &Path) -> Result<Self, TextError> {
+    ///
+    /// # Errors
+    /// As [`Lines::open`].
+    pub fn objects(path: &Path) -> Result<Self, TextError> {
         Self::file(path, false, LONGEST_OBJECT)
     }
 

@@ -270,7 +270,7 @@ impl<'a> Evaluator<'a> {
         for (i, mut hypotheses) in order.into_iter().zip(generated.into_iter().flatten()) {
             let best = hypotheses.swap_remove(0);
             let prediction = &mut examples[i].prediction;
-            prediction.finished = best.finished;
+            prediction.finished = best.is_finished();
             prediction.text = if trained.is_chat_model() { trained.response(&best)? } else { best.text };
         }
         Ok(examples.into_iter().map(|example| example.prediction).collect())

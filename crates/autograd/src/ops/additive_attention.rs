@@ -8,6 +8,7 @@
 //! meets the queries and the part that meets the keys. The hyperbolic tangents are computed once more in backward: they
 //! are by far the largest values, one for each query, row of memory and column.
 
+use crate::attention_weights::{AttentionWeights, weights};
 use crate::ragged_attention::Ragged;
 use crate::{Backward, Case, Forward, GradCheck, Op, Segments, Var};
 use descant_kernels::{Mat, MatMut, Real, axpy, gemm, map, sum_rows_into, zip_into};
@@ -18,6 +19,16 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct AdditiveAttention {
     batch: Ragged,
+}
+
+impl AdditiveAttention {
+    /// The weights of queries and keys.
+    pub(crate) fn weights<E: Real>(&self, q: &[E], k: &[E], w: &[E]) -> Vec<AttentionWeights> {
+        weights(&self.batch.queries, &self.batch.memory, 1, |_, query, key| {
+            let (q, k) = (&q[query * w.len()..], &k[key * w.len()..]);
+            w.iter().zip(q.iter().zip(k)).map(|(w, (q, k))| w.f64() * (q.f64() + k.f64()).tanh()).sum()
+        })
+    }
 }
 
 /// `tanh(q + k)` of one query and each of these rows of the keys.

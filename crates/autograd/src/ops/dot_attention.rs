@@ -6,6 +6,7 @@
 //!
 //! Their "general" score is a linear layer on the queries before it, the score of Transformers has α = 1/√D.
 
+use crate::attention_weights::{AttentionWeights, weights};
 use crate::ragged_attention::{Ragged, Rows};
 use crate::{Backward, Case, Forward, GradCheck, Op, Segments, Var};
 use descant_kernels::{Mat, MatMut, Real, gemm};
@@ -17,6 +18,16 @@ use std::sync::Arc;
 pub struct DotAttention {
     batch: Ragged,
     scale: f64,
+}
+
+impl DotAttention {
+    /// The weights of queries and keys of this width.
+    pub(crate) fn weights<E: Real>(&self, q: &[E], k: &[E], width: usize) -> Vec<AttentionWeights> {
+        weights(&self.batch.queries, &self.batch.memory, 1, |_, query, key| {
+            let row = |x: &[E], row: usize| x[row * width..][..width].iter().map(|x| x.f64()).collect::<Vec<_>>();
+            self.scale * row(q, query).iter().zip(row(k, key)).map(|(q, k)| q * k).sum::<f64>()
+        })
+    }
 }
 
 impl Op for DotAttention {

@@ -19,6 +19,7 @@ mod tile;
 pub use bias::{PositionBias, alibi_slopes};
 pub use config::{AttentionConfig, AttentionOperand, MultiHeadAttention};
 
+use crate::attention_weights::{AttentionWeights, weights};
 use crate::kv_cache::BLOCK;
 use crate::{Backward, Forward, Graph, Op, Segments, Var};
 use attend::{Head, KvPiece, attend};
@@ -49,6 +50,27 @@ fn part_mut<E: Real>(x: &mut [E], columns: usize, rows: Range<usize>, start: usi
 /// `inner` counted from `outer`'s start.
 fn within(outer: &Range<usize>, inner: &Range<usize>) -> Range<usize> {
     outer.start + inner.start..outer.start + inner.end
+}
+
+impl MultiHeadAttention {
+    /// Whether the keys are of other rows than the queries.
+    pub(crate) fn is_cross_attention(&self) -> bool {
+        !Arc::ptr_eq(&self.queries, &self.memory)
+    }
+
+    /// The weights without mask and position bias, as cross-attention has neither; of queries and keys with so many columns.
+    pub(crate) fn weights<E: Real>(&self, q: (&[E], usize), k: (&[E], usize)) -> Vec<AttentionWeights> {
+        let AttentionConfig { heads, head_dim, scale, soft_cap, .. } = self.heads;
+        weights(&self.queries, &self.memory, heads, |head, query, key| {
+            let [q_start, k_start, _] = self.starts(head);
+            let part = |(x, columns): (&[E], usize), row: usize, start: usize| {
+                x[row * columns + start..][..head_dim].iter().map(|x| x.f64()).collect::<Vec<_>>()
+            };
+            let dot: f64 = part(q, query, q_start).iter().zip(part(k, key, k_start)).map(|(q, k)| q * k).sum();
+            let score = scale * dot;
+            soft_cap.map_or(score, |cap| cap * (score / cap).tanh())
+        })
+    }
 }
 
 impl Op for MultiHeadAttention {

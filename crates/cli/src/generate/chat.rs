@@ -57,7 +57,7 @@ impl Writer {
         let usual =
             trained.longest_target().unwrap_or(usize::MAX).min(options.max_new_tokens()).min(context / 2).max(1);
         let (mut wanted, mut attempt) = (1, 0);
-        let (mut tokens, mut score) = (Vec::new(), 0.0);
+        let (mut tokens, mut score, mut log_probability) = (Vec::new(), 0.0, 0.0);
         loop {
             let mut read = trained.encode(&trained.prompt(messages)?)?;
             read.extend(&tokens);
@@ -80,14 +80,16 @@ impl Writer {
             });
             let show = |_, token| stream.iter_mut().for_each(|stream| stream.push(token));
             let mut written = only(trained.generate_from_ids(&mut self.tape, &[read], &numbers, &some, show)?)?;
-            let goes_on = !written.finished && max_length < left;
+            let goes_on = !written.is_finished() && max_length < left;
             // The scores of a beam search are those of whole texts, and nothing of it was shown: it begins again.
             if !(goes_on && is_beam) {
                 tokens.append(&mut written.tokens);
                 score += written.score;
+                log_probability += written.log_probability;
             }
             if !goes_on {
-                (written.text, written.score) = (trained.tokenizers.target.decode(&tokens)?, score);
+                written.text = trained.tokenizers.target.decode(&tokens)?;
+                (written.score, written.log_probability) = (score, log_probability);
                 written.tokens = tokens;
                 stream.map_or(Ok(()), |stream| stream.finish(&trained.response(&written)?))?;
                 return Ok(written);

@@ -56,7 +56,7 @@ impl GenerationConfig {
     /// The name, the value, and what it may be.
     pub fn set(&mut self, name: &str, value: Value) -> Result<(), String> {
         let option = find_option(name).ok_or_else(|| format!("{name}: there is no such option"))?;
-        let refuse = || format!("{} = {}: expected {}", option.name, shown(&value), option.value.words());
+        let refuse = || refusal(option, &value);
         if !option.value.fits(&value) {
             return Err(refuse());
         }
@@ -145,7 +145,7 @@ impl GenerationConfig {
         let set = self.to_map();
         for option in OPTIONS {
             if let Some(value) = set.get(option.name).filter(|value| !option.value.fits(value)) {
-                return Err(format!("{} = {}: expected {}", option.name, shown(value), option.value.words()));
+                return Err(refusal(option, value));
             }
         }
         self.validate_together()
@@ -184,7 +184,7 @@ impl GenerationConfig {
             }
             Mode::Greedy | Mode::Contrastive if texts > 1 => {
                 return Err(format!(
-                    "num_return_sequences = {texts}: expected 1 without num_beams of at least {texts} or do_sample = true"
+                    "num_return_sequences = {texts}: expected do_sample = true, or num_beams of at least {texts}, beside it"
                 ));
             }
             _ => {}
@@ -201,7 +201,7 @@ impl GenerationConfig {
                 return Err(format!("num_beam_groups = {groups}: expected a divisor of num_beams = {width}"));
             }
             if self.do_sample == Some(true) {
-                return Err("num_beam_groups: expected no do_sample = true beside it".to_owned());
+                return Err("num_beam_groups: expected do_sample = false beside it".to_owned());
             }
         }
         if self.prompt_lookup_num_tokens.is_some() && (mode == Mode::Beam || mode == Mode::Contrastive || texts > 1) {
@@ -229,21 +229,62 @@ impl GenerationConfig {
         Ok(())
     }
 
-    /// The first of some options that has no effect in this mode, and the setting that would give it one.
+    /// With what these options ask for where `do_sample` is not given: options of sampling ask for it, `num_beams` and
+    /// `penalty_alpha` for none; and sampling and `penalty_alpha` for no beam, where none is given.
+    #[must_use]
+    pub fn implied(mut self) -> Self {
+        let set = self.to_map();
+        if self.do_sample.is_none() {
+            let is_search = self.num_beams.is_some() || self.penalty_alpha.is_some();
+            let asks = OPTIONS.iter().any(|option| option.asks_for_sampling() && set.contains_key(option.name));
+            self.do_sample = if is_search { Some(false) } else { asks.then_some(true) };
+        }
+        if self.do_sample == Some(true) || self.penalty_alpha.is_some() {
+            self.num_beams.get_or_insert(1);
+        }
+        self
+    }
+
+    /// The first of some options that has no effect beside the others, and what would give it one.
     pub fn without_effect(
         &self,
         options: impl IntoIterator<Item = &'static DecodingOption>,
-    ) -> Option<(&'static str, &'static str)> {
-        let (mode, samples) = (self.mode(), self.do_sample == Some(true));
-        let needed = |option: &DecodingOption| match (option.group, option.name) {
+    ) -> Option<(&'static str, String)> {
+        let (mode, samples, set) = (self.mode(), self.do_sample == Some(true), self.to_map());
+        let is_set = |option: &DecodingOption| set.get(option.name).is_some_and(|value| !is_neutral(option, value));
+        let advice = |option: &'static DecodingOption| match (option.group, option.name) {
             (Group::Beam, "num_beams" | "num_return_sequences") | (Group::Sampling, "do_sample") => None,
-            (Group::Beam, _) | (_, "renormalize_logits") => (mode != Mode::Beam).then_some("num_beams = 2 or more"),
+            (_, "penalty_alpha") if is_set(option) && mode != Mode::Contrastive => {
+                Some(if mode == Mode::Beam { "leave out num_beams" } else { "leave out do_sample" })
+            }
+            (Group::Beam, _) | (_, "renormalize_logits") if mode != Mode::Beam => Some("add num_beams = 2 or more"),
             (Group::Sampling, "top_k") if mode == Mode::Contrastive => None,
-            (Group::Sampling, _) => (!samples).then_some("do_sample = true"),
+            (Group::Sampling, _) if mode == Mode::Contrastive => Some("leave out penalty_alpha"),
+            (Group::Sampling, _) if !samples => Some("add do_sample = true"),
+            (_, "mirostat_tau" | "mirostat_eta") if mode == Mode::Beam => Some("leave out num_beams"),
             _ => None,
         };
-        options.into_iter().find_map(|option| Some((option.name, needed(option)?)))
+        let requires = |option: &DecodingOption| find_option(option.requires).filter(|required| !is_set(required));
+        // First the one that asks for another search: the others follow from it.
+        let mut options: Vec<_> = options.into_iter().collect();
+        options.sort_by_key(|option| option.name != "penalty_alpha");
+        options.into_iter().find_map(|option| {
+            let advice = advice(option).map(str::to_owned);
+            let advice = advice.or_else(|| requires(option).map(|required| format!("add {}", required.name)))?;
+            Some((option.name, advice))
+        })
     }
+}
+
+/// That a value is out of range, or of another type.
+fn refusal(option: &DecodingOption, value: &Value) -> String {
+    let hint = match (value.as_f64(), option.value) {
+        (Some(0.0), _) if !option.zero.is_empty() => format!("; {}", option.zero),
+        // All whole numbers are below this.
+        (Some(number), ValueType::Integer(_)) if number >= u64::MAX as f64 => ", and below 2^64".to_owned(),
+        _ => String::new(),
+    };
+    format!("{} = {}: expected {}{hint}", option.name, shown(value), option.value.words())
 }
 
 /// The first id that a vocabulary of this size does not have.

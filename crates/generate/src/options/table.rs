@@ -56,6 +56,10 @@ pub struct DecodingOption {
     pub help: &'static str,
     /// The paper that describes it; empty for none.
     pub paper: &'static str,
+    /// The option without which it has no effect; empty for none.
+    pub requires: &'static str,
+    /// What to give in place of 0, where that is out of range; empty for nothing.
+    pub zero: &'static str,
 }
 
 impl DecodingOption {
@@ -63,12 +67,18 @@ impl DecodingOption {
     pub fn help(&self) -> &'static str {
         self.help.trim_start()
     }
+
+    /// Whether giving it asks for sampling, where nothing says otherwise.
+    pub fn asks_for_sampling(&self) -> bool {
+        self.group == Group::Sampling && !["do_sample", "seed"].contains(&self.name)
+    }
 }
 
 macro_rules! options {
     ($($group:ident { $(
         $(#[doc = $help:literal])+
-        $name:ident: $type:ty = $value:expr, $default:literal $(, also [$($alias:literal),+])? $(, by $paper:literal)?;
+        $name:ident: $type:ty = $value:expr, $default:literal $(, also [$($alias:literal),+])? $(, by $paper:literal)?
+            $(, with $requires:literal)? $(, zero $zero:literal)?;
     )+ })+) => {
         /// Decoding options: how tokens are chosen and when a text ends, by the names and meanings of `transformers`'
         /// `GenerationConfig`. What is not set has its default, or what the model's own configuration says.
@@ -95,6 +105,8 @@ macro_rules! options {
                 group: Group::$group,
                 help: concat!($($help),+),
                 paper: concat!($($paper)?),
+                requires: concat!($($requires)?),
+                zero: concat!($($zero)?),
             },
         )+)+];
     };
@@ -117,11 +129,12 @@ options! {
         /// A factor f and the number of new tokens n after which EOS becomes more likely: its score grows by its size times
         /// (f^i - 1) at the i-th token after them.
         exponential_decay_length_penalty: (usize, f64) = StartAndFactor, "(none)";
-        /// Texts that end the text in which they appear. They stay in it.
+        /// Texts that end the text in which they appear, also where several tokens write one. They stay in it.
         stop_strings: Vec<String> = Texts, "[]";
-        /// The token that an encoder-decoder generates first, whatever its probability, or several.
+        /// The token that an encoder-decoder generates first, whatever its probability; of several, one.
         forced_bos_token_id: TokenIds = ValueType::TokenIds, "[]", also ["forced_beginning"];
-        /// Whether the last token that the maximum allows is EOS, whatever its probability, or which token it is.
+        /// Whether the last token that the maximum allows is EOS, whatever its probability, or which token it is: one that is
+        /// no EOS does not end the text.
         forced_eos_token_id: ForcedEos = FlagOrTokenIds, "false", also ["forced_end"];
         /// Context length: the maximum number of tokens that a language model attends to. Beyond it, generation continues
         /// from the last half. One continuous text is evaluated in chunks of this length. Relative positions and recurrent
@@ -132,7 +145,7 @@ options! {
         /// stay the same, bit by bit; what repeats itself is faster.
         prompt_lookup_num_tokens: usize = Integer(Range::from(1.0).to(64.0)), "(off)", by "Yang et al. 2023, arXiv 2304.04487";
         /// Prompt lookup: the most last tokens of the text that are looked up.
-        max_matching_ngram_size: usize = Integer(Range::from(1.0).to(64.0)), "2";
+        max_matching_ngram_size: usize = Integer(Range::from(1.0).to(64.0)), "2", with "prompt_lookup_num_tokens";
     }
     Beam {
         /// Beam search of this width: keep as many of the most likely hypotheses. 1 is greedy decoding, or sampling.
@@ -142,23 +155,25 @@ options! {
         /// What log probabilities are divided by: gnmt, ((5 + tokens) / 6)^length_penalty, finished hypotheses before
         /// unfinished ones; tokens, as transformers, tokens^length_penalty. Imported models have tokens.
         ranking: Ranking = Choice(&["gnmt", "tokens"]), "\"gnmt\"";
-        /// When the search stops that has found as many finished hypotheses as the beam is wide: true, at once; false, when
+        /// When the search stops, once as many hypotheses have finished as the beam is wide: true, at once; false, when
         /// the best unfinished one would be no better if it ended now; never, when none can become better at any length.
         early_stopping: EarlyStopping = FlagOrChoice(&["never"]), "(gnmt \"never\", tokens false)", by "Kasai et al. 2022, arXiv 2204.05424";
         /// Diverse beam search: groups of beams, of which each avoids the tokens that the ones before it have just chosen.
         num_beam_groups: usize = Integer(Range::from(1.0).to(65_536.0)), "1", by "Vijayakumar et al. 2018, arXiv 1610.02424";
         /// What a token's score loses in a group for each beam of the groups before that has just chosen it.
-        diversity_penalty: f64 = Number(Range::from(0.0)), "0.0", by "Vijayakumar et al. 2018, arXiv 1610.02424";
-        /// How many texts are returned: the best hypotheses of a beam search, or as many samples.
+        diversity_penalty: f64 = Number(Range::from(0.0)), "0.0", by "Vijayakumar et al. 2018, arXiv 1610.02424", with "num_beam_groups";
+        /// How many texts are returned: the best hypotheses of a beam search, the best first, or as many samples, in the order
+        /// in which they were drawn.
         num_return_sequences: usize = Integer(Range::from(1.0).to(65_536.0)), "1", also ["n_best"];
     }
     Sampling {
-        /// Sampling: draw tokens by their probability, in place of the most likely one.
-        do_sample: bool = Flag, "(models that continue a text)", also ["sample"];
+        /// Sampling: draw tokens by their probability, in place of the most likely one. Where it is not given, another option
+        /// of this group but seed asks for sampling, and num_beams and penalty_alpha ask for none.
+        do_sample: bool = Flag, "(true for models that continue a text)", also ["sample"];
         /// Softmax temperature: below 1 for safer text, above 1 for bolder.
-        temperature: f64 = Number(Range::from(0.001)), "1.0";
+        temperature: f64 = Number(Range::from(0.001)), "1.0", zero "do_sample = false takes the most likely token";
         /// Top-k: only the k most likely tokens.
-        top_k: usize = Integer(Range::from(1.0).to(4_294_967_295.0)), "(all)", by "Fan et al. 2018, arXiv 1805.04833";
+        top_k: usize = Integer(Range::from(1.0).to(4_294_967_295.0)), "(all)", by "Fan et al. 2018, arXiv 1805.04833", zero "leave it out for all tokens";
         /// Top-p (nucleus): only the fewest most likely tokens that together have this probability.
         top_p: f64 = Number(SHARE), "1.0", by "Holtzman et al. 2020, arXiv 1904.09751";
         /// Min-p: only tokens of at least this share of the most likely token's probability.
@@ -170,25 +185,26 @@ options! {
         typical_p: f64 = Number(SHARE), "1.0", by "Meister et al. 2023, arXiv 2202.00666";
         /// Epsilon sampling: only tokens of at least this probability.
         epsilon_cutoff: f64 = Number(Range::from(0.0).below(1.0)), "0.0", by "Hewitt et al. 2022, arXiv 2210.15191";
-        /// Eta sampling: only tokens of at least the smaller of this and its root times e^-entropy.
+        /// Eta sampling: only tokens of at least the smaller of this probability and of its square root times e^-entropy.
         eta_cutoff: f64 = Number(Range::from(0.0).below(1.0)), "0.0", by "Hewitt et al. 2022, arXiv 2210.15191";
         /// XTC (exclude top choices): the probability with which all tokens of xtc_threshold or more are left out but the
         /// least likely of them.
         xtc_probability: f64 = Number(Range::from(0.0).to(1.0)), "0.0";
         /// The probability from which a token is a top choice of XTC.
-        xtc_threshold: f64 = Number(SHARE), "0.1";
+        xtc_threshold: f64 = Number(SHARE), "0.1", with "xtc_probability";
         /// Mirostat 2: keep the mean surprise of the drawn tokens, in bits, near this.
         mirostat_tau: f64 = Number(Range::above(0.0)), "(none)", by "Basu et al. 2021, arXiv 2007.14966";
         /// The learning rate of Mirostat 2.
-        mirostat_eta: f64 = Number(SHARE), "0.1", by "Basu et al. 2021, arXiv 2007.14966";
+        mirostat_eta: f64 = Number(SHARE), "0.1", by "Basu et al. 2021, arXiv 2007.14966", with "mirostat_tau";
         /// Random seed: the same seed, line and options give the same text.
         seed: u64 = Integer(Range::from(0.0)), "1";
     }
     Repetition {
-        /// What the scores of tokens that the text or its prompt has already are divided by, or multiplied with where they are
-        /// negative.
+        /// Tokens that the text or its prompt has already become less likely: their scores are divided by this, or multiplied
+        /// with it where they are negative.
         repetition_penalty: f64 = Number(FACTOR), "1.0", by "Keskar et al. 2019, arXiv 1909.05858";
-        /// The same for tokens of the source, the other way round: above 1, they become more likely.
+        /// The same for tokens of the source, or of a language model's prompt, the other way round: above 1, they become more
+        /// likely.
         encoder_repetition_penalty: f64 = Number(FACTOR), "1.0";
         /// What the score of a token loses that was generated before.
         presence_penalty: f64 = Number(BIAS), "0.0";
@@ -196,17 +212,17 @@ options! {
         frequency_penalty: f64 = Number(BIAS), "0.0";
         /// N-grams of this many tokens appear only once; 0 for no such limit.
         no_repeat_ngram_size: usize = Integer(Range::from(0.0)), "0", by "Paulus et al. 2018, arXiv 1705.04304";
-        /// N-grams of the source of this many tokens do not appear; 0 for no such limit.
+        /// N-grams of this many tokens of the source, or of a language model's prompt, do not appear; 0 for no such limit.
         encoder_no_repeat_ngram_size: usize = Integer(Range::from(0.0)), "0";
         /// DRY (do not repeat yourself): what the score of a token loses that would continue a repeated sequence, times
         /// dry_base to the power of the tokens beyond dry_allowed_length; 0 for none.
         dry_multiplier: f64 = Number(Range::from(0.0)), "0.0";
-        /// The base of DRY.
-        dry_base: f64 = Number(Range::from(1.0)), "1.75";
+        /// What DRY's penalty is multiplied with for each further token of the repeated sequence.
+        dry_base: f64 = Number(Range::from(1.0)), "1.75", with "dry_multiplier";
         /// The length from which a repeated sequence is penalised by DRY.
-        dry_allowed_length: usize = Integer(Range::from(1.0)), "2";
+        dry_allowed_length: usize = Integer(Range::from(1.0)), "2", with "dry_multiplier";
         /// Texts that end a sequence for DRY.
-        dry_sequence_breakers: Vec<String> = Texts, "[\"\\n\", \":\", \"\\\"\", \"*\"]";
+        dry_sequence_breakers: Vec<String> = Texts, "[\"\\n\", \":\", \"\\\"\", \"*\"]", with "dry_multiplier";
         /// Contrastive search: the weight of the likeness to earlier tokens against the probability, among the top_k most
         /// likely tokens.
         penalty_alpha: f64 = Number(Range::from(0.0).to(1.0)), "0.0", by "Su et al. 2022, arXiv 2202.06417";
@@ -220,7 +236,7 @@ options! {
         bad_words_ids: Vec<Vec<u32>> = TokenSequences, "[]";
         /// Logit bias: what the score of a token gains, or of one that would complete a sequence.
         sequence_bias: Vec<(Vec<u32>, f64)> = BiasedSequences, "[]";
-        /// Whether the probabilities of a beam search are renormalised over the tokens that the other options leave.
+        /// Renormalise the probabilities of a beam search over the tokens that the other options leave.
         renormalize_logits: bool = Flag, "false";
     }
 }

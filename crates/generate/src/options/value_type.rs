@@ -148,6 +148,7 @@ impl ValueType {
             [all @ .., last] if !all.is_empty() => format!("{} or {last}", all.join(", ")),
             _ => words.concat(),
         };
+        let example = self.example().map_or_else(String::new, |example| format!(", such as {example}"));
         match self {
             Self::Integer(range) => format!("a whole number, {}", range.words()),
             Self::Number(range) => format!("a number, {}", range.words()),
@@ -157,11 +158,21 @@ impl ValueType {
             Self::Texts => "a list of texts, none of them empty".to_owned(),
             Self::TokenIds => "the id of a token, or a list of them".to_owned(),
             Self::FlagOrTokenIds => "true, false, the id of a token, or a list of them".to_owned(),
-            Self::TokenSequences => "a list of lists of token ids, such as [[5, 9], [3]]".to_owned(),
+            Self::TokenSequences => format!("a list of lists of token ids, none of them empty{example}"),
             Self::BiasedSequences => {
-                "a list of sequences of token ids, each with a number, such as [[[5, 9], -2.0]]".to_owned()
+                format!("a list of sequences of token ids, each with a number from -1e9 to 1e9{example}")
             }
-            Self::StartAndFactor => "a whole number and a factor above 0 in a list, such as [10, 1.2]".to_owned(),
+            Self::StartAndFactor => format!("a whole number and a factor above 0 in a list{example}"),
+        }
+    }
+
+    /// An example of a value that is a list in JSON.
+    pub fn example(self) -> Option<&'static str> {
+        match self {
+            Self::TokenSequences => Some("[[5, 9], [3]]"),
+            Self::BiasedSequences => Some("[[[5, 9], -2.0]]"),
+            Self::StartAndFactor => Some("[10, 1.2]"),
+            _ => None,
         }
     }
 

@@ -186,7 +186,7 @@ impl Model {
 
     /// The log probability of a hypothesis for a source, given that none of these tokens comes.
     pub fn score_without(&self, forbidden: &[u32], source: &[u32], one: &Hypothesis) -> f64 {
-        let end = one.finished.then_some(EOS);
+        let end = one.is_finished().then_some(EOS);
         let written: Vec<u32> = one.tokens.iter().copied().chain(end).collect();
         let read = [&[BOS], &written[..written.len() - 1]].concat();
         let rows = self.log_probabilities(Some(source), &read);
@@ -214,7 +214,7 @@ impl Model {
 pub fn assert_same(a: &[Hypothesis], b: &[Hypothesis]) {
     assert_eq!(a.len(), b.len());
     for (a, b) in a.iter().zip(b) {
-        assert_eq!((&a.tokens, a.finished), (&b.tokens, b.finished));
+        assert_eq!((&a.tokens, a.is_finished()), (&b.tokens, b.is_finished()));
         assert!(
             (a.score - b.score).abs() < 1e-9 && (a.log_probability - b.log_probability).abs() < 1e-9,
             "{a:?} {b:?}"

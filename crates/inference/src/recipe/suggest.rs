@@ -6,7 +6,7 @@ use super::keys::{self, Key, SECTIONS};
 pub fn unknown(place: &str) -> String {
     let (section, name) = place.rsplit_once('.').unwrap_or(("", place));
     let what = match section {
-        "" => format!("there is no key {name} at the top"),
+        "" => format!("there is no key {name} outside of a section"),
         section if keys::section(section).is_some() => format!("[{section}] has no key {name}"),
         section => format!("there is no section [{section}]"),
     };
@@ -23,9 +23,10 @@ pub fn unknown(place: &str) -> String {
         let near = |key: &Key| strsim::jaro_winkler(key.parts().1, name);
         near(a).total_cmp(&near(b))
     });
-    let any = any.map(|key| key.name.to_owned());
-    let best = near.or(mistyped).or(same).or(any).unwrap_or_default();
-    format!("{what}; did you mean {best}? `descant explain` lists all keys")
+    let any = any.filter(|key| strsim::jaro_winkler(key.parts().1, name) > 0.8).map(|key| key.name.to_owned());
+    let meant =
+        near.or(mistyped).or(same).or(any).map_or_else(|| ".".to_owned(), |best| format!("; did you mean {best}?"));
+    format!("{what}{meant} `descant explain` lists all keys")
 }
 
 /// The most similar of some words, and how similar it is, from 0 to 1.

@@ -155,7 +155,7 @@ fn what_is_written_is_what_was_read() {
 
 #[test]
 fn keys_that_are_not_there_are_told_with_the_nearest() {
-    wrong(PAIRS, &["steps=3"], &["--set steps=3", "no key steps at the top", "did you mean train.steps?"]);
+    wrong(PAIRS, &["steps=3"], &["--set steps=3", "no key steps outside of a section", "did you mean train.steps?"]);
     wrong(PAIRS, &["train.step=3"], &["--set train.step=3", "[train] has no key step;", "train.steps?"]);
     wrong(&format!("{PAIRS}droput = 0.1\n"), &[], &["line 5", "[model] has no key droput", "model.dropout?"]);
     wrong(&format!("{PAIRS}[trian]\nsteps = 3\n"), &[], &["line 5", "trian", "[train]?"]);

@@ -139,7 +139,7 @@ fn every_end_ends_a_text_in_every_search() {
         let found = write(&trained, "ask", beam(2, 2));
         // 0.4 for up, and 0.6 × 0.45 for left down.
         assert_eq!(found.iter().map(|one| one.text.trim()).collect::<Vec<_>>(), ["up", "left down"]);
-        assert!(found.iter().all(|one| one.finished));
+        assert!(found.iter().all(|one| one.is_finished()));
     }
 }
 
@@ -189,7 +189,7 @@ fn forbidden_and_forced_tokens_are_those_of_the_folder() {
         .unwrap()
         .remove(0)
         .remove(0);
-    assert_eq!((found.text.trim(), found.finished), ("up", true));
+    assert_eq!((found.text.trim(), found.is_finished()), ("up", true));
     assert!(found.score.abs() < 1e-5, "{}", found.score);
     // As transformers scores where nothing says otherwise.
     edit(&folder.join("generation_config.json"), |json| json["renormalize_logits"] = Value::Null);
@@ -207,7 +207,7 @@ fn forbidden_and_forced_tokens_are_those_of_the_folder() {
         .unwrap()
         .remove(0)
         .remove(0);
-    assert_eq!((found.text.trim(), found.finished), ("left", true));
+    assert_eq!((found.text.trim(), found.is_finished()), ("left", true));
 }
 
 #[test]

@@ -1,0 +1,34 @@
+//! Lines of text, read one by one.
+
+use descant_text::{Lines, TextError};
+use std::path::Path;
+
+/// The lines of a reader; there may be none.
+pub(crate) fn lines_of(mut lines: Lines) -> impl FnMut() -> anyhow::Result<Option<String>> {
+    move || match lines.read() {
+        Err(TextError::Empty { .. }) => Ok(None),
+        Err(TextError::LongLine { path, line, longest }) => Err(anyhow::anyhow!(
+            "{}, line {line} is longer than {longest} bytes. Cut it into several lines, or give it as an object of a .jsonl",
+            path.display()
+        )),
+        line => Ok(line?),
+    }
+}
+
+/// How many lines there are.
+pub(crate) fn count(mut lines: Lines) -> u64 {
+    while lines.read().map_or_else(|error| is_of_line(&error), |line| line.is_some()) {}
+    lines.number()
+}
+
+/// Whether the lines after it can be read.
+pub(crate) fn is_of_line(error: &TextError) -> bool {
+    matches!(error, TextError::Utf8 { .. } | TextError::LongLine { .. } | TextError::CarriageReturn { .. })
+}
+
+/// Whether a file has a JSON object in each line, by its name.
+pub(crate) fn is_json_lines(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
+    name.ends_with(".jsonl") || name.ends_with(".ndjson")
+}

@@ -1,0 +1,229 @@
+//! `descant score`: what a model says of texts that it is given.
+
+use crate::Threads;
+use crate::lines::{is_json_lines, is_of_line};
+use crate::report::print;
+use clap::Args;
+use descant_autograd::Tape;
+use descant_inference::{Scored, TokenScore, Trained};
+use descant_kernels::Parallelism;
+use descant_text::{Lines, Message, TextError};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub(crate) struct Score {
+    /// The run folder, or a checkpoint in it
+    run: PathBuf,
+    /// What to score [default: the lines of standard input]: a source or prompt and its text with a tab between them; of a
+    /// model of texts without prompts, a text
+    texts: Vec<String>,
+    /// Read the lines of a file instead. Of a .jsonl, each is an object with a "source" or "prompt" and a "target" or
+    /// "completion", or with a "text" alone, or of a chat with "messages", of which the last is scored; its "id" comes back.
+    /// Other fields are ignored
+    #[arg(long, value_name = "FILE", conflicts_with = "texts")]
+    input: Option<PathBuf>,
+    /// Print a JSON object for each text: line, id, log_probability, perplexity, tokens (id, token, log_probability, rank,
+    /// entropy); or error
+    #[arg(long)]
+    json: bool,
+    /// Batch size: number of texts scored together; the scores are the same with any
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    batch: u16,
+    #[command(flatten)]
+    threads: Threads,
+}
+
+/// A line of `--json`.
+#[derive(Serialize)]
+struct Record<'a> {
+    line: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_probability: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    perplexity: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<&'a [TokenScore]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+/// A line that was read.
+struct Asked {
+    line: u64,
+    id: Option<Value>,
+    text: Result<Scored, String>,
+}
+
+/// Scores texts and prints what comes of them.
+struct Scorer {
+    trained: Trained,
+    tape: Tape,
+    parallelism: Parallelism,
+    json: bool,
+    /// Lines that have no scores, the first one, and why.
+    refused: (u64, u64, String),
+}
+
+impl Score {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let trained = Trained::load(&self.run)?;
+        let threads = self.threads.count();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        let (parallelism, refused) = (Parallelism::Threads(threads), (0, 0, String::new()));
+        let mut scorer = Scorer { trained, tape: Tape::new(), parallelism, json: self.json, refused };
+        let batch = usize::from(self.batch);
+        pool.install(|| match &self.input {
+            _ if !self.texts.is_empty() => {
+                let mut texts = (1..).zip(&self.texts);
+                scorer.score_all(batch, || Ok(texts.next().map(|(line, text)| (line, Ok(text.clone())))), false)
+            }
+            Some(path) => {
+                let is_json = is_json_lines(path);
+                let lines = if is_json { Lines::objects(path)? } else { Lines::open(path)? };
+                scorer.score_all(batch, numbered(lines), is_json)
+            }
+            None => scorer.score_all(batch, numbered(Lines::standard_input()), false),
+        })?;
+        let (count, line, reason) = scorer.refused;
+        match count {
+            0 => Ok(()),
+            1 => Err(anyhow::anyhow!("1 line has no scores: line {line}: {reason}")),
+            count => Err(anyhow::anyhow!("{count} lines have no scores, the first of them line {line}: {reason}")),
+        }
+    }
+}
+
+/// A line with its number, or what is wrong with it.
+type Numbered = (u64, Result<String, TextError>);
+
+/// The lines with their numbers; those that cannot be read, too.
+fn numbered(mut lines: Lines) -> impl FnMut() -> anyhow::Result<Option<Numbered>> {
+    move || match lines.read() {
+        Ok(None) | Err(TextError::Empty { .. }) => Ok(None),
+        Err(error) if !is_of_line(&error) => Err(error.into()),
+        Ok(Some(line)) => Ok(Some((lines.number(), Ok(line)))),
+        Err(error) => Ok(Some((lines.number(), Err(error)))),
+    }
+}
+
+impl Scorer {
+    fn score_all(
+        &mut self,
+        batch: usize,
+        mut next: impl FnMut() -> anyhow::Result<Option<Numbered>>,
+        is_json: bool,
+    ) -> anyhow::Result<()> {
+        let mut asked = Vec::with_capacity(batch);
+        loop {
+            // What was read before a line that cannot be read is scored first.
+            let read = next();
+            let ended = !matches!(read, Ok(Some(_)));
+            let failed = match read {
+                Ok(Some((line, text))) => {
+                    asked.extend(self.ask(line, text, is_json));
+                    None
+                }
+                Ok(None) => None,
+                Err(error) => Some(error),
+            };
+            if asked.len() == batch || ended && !asked.is_empty() {
+                self.score(std::mem::take(&mut asked))?;
+            }
+            if ended {
+                return failed.map_or(Ok(()), Err);
+            }
+        }
+    }
+
+    /// What a line asks; an empty one nothing.
+    fn ask(&self, line: u64, text: Result<String, TextError>, is_json: bool) -> Option<Asked> {
+        let text = match text {
+            Ok(text) if text.trim().is_empty() => return None,
+            Ok(text) => text,
+            Err(error) => return Some(Asked { line, id: None, text: Err(error.to_string()) }),
+        };
+        if !is_json {
+            return Some(Asked { line, id: None, text: self.columns(&text) });
+        }
+        let mut object: Map<String, Value> = match serde_json::from_str(&text) {
+            Ok(Value::Object(object)) => object,
+            Ok(_) => Map::new(),
+            Err(error) => return Some(Asked { line, id: None, text: Err(format!("it is not valid JSON: {error}")) }),
+        };
+        let id = object.remove("id");
+        Some(Asked { line, id, text: self.object(&object) })
+    }
+
+    /// A source and a text between tabs, or a text alone.
+    fn columns(&self, line: &str) -> Result<Scored, String> {
+        if !self.trained.responds() {
+            return Ok(Scored::new(None, line.into()));
+        }
+        let (source, target) = line.split_once('\t').ok_or("it has no tab between a source or prompt and its text")?;
+        Ok(Scored::new(Some(source.into()), target.into()))
+    }
+
+    fn object(&self, object: &Map<String, Value>) -> Result<Scored, String> {
+        if let Some(messages) = object.get("messages") {
+            let messages: Vec<Message> =
+                serde_json::from_value(messages.clone()).map_err(|error| format!("its \"messages\": {error}"))?;
+            let Some((last, before)) = messages.split_last() else { return Err("its \"messages\" are empty".into()) };
+            let prompt = self.trained.prompt(before).map_err(|error| error.to_string())?;
+            return Ok(Scored::new(Some(prompt), last.content.as_str().into()));
+        }
+        let text = |keys: &[&str]| keys.iter().find_map(|key| object.get(*key)?.as_str());
+        match (text(&["source", "prompt"]), text(&["target", "completion"]), text(&["text"])) {
+            (Some(source), Some(target), None) => Ok(Scored::new(Some(source.into()), target.into())),
+            (None, None, Some(text)) if self.trained.is_language_model() => Ok(Scored::new(None, text.into())),
+            _ => Err("expected a \"source\" or \"prompt\" with a \"target\" or \"completion\", or of a language model a \"text\" \
+                      alone"
+                .to_owned()),
+        }
+    }
+
+    fn score(&mut self, asked: Vec<Asked>) -> anyhow::Result<()> {
+        let texts: Vec<Scored> = asked.iter().filter_map(|asked| asked.text.as_ref().ok().cloned()).collect();
+        let mut scores = self.trained.score(&mut self.tape, &texts, self.parallelism)?.into_iter();
+        for Asked { line, id, text } in &asked {
+            let scored = match text {
+                Ok(_) => scores.next().map_or(Ok(Vec::new()), |scored| scored.map_err(|error| error.to_string())),
+                Err(reason) => Err(reason.clone()),
+            };
+            if let Err(reason) = &scored {
+                self.refused = match self.refused.0 {
+                    0 => (1, *line, reason.clone()),
+                    count => (count + 1, self.refused.1, std::mem::take(&mut self.refused.2)),
+                };
+            }
+            self.print(*line, id.as_ref(), &scored)?;
+        }
+        Ok(())
+    }
+
+    fn print(&self, line: u64, id: Option<&Value>, scored: &Result<Vec<TokenScore>, String>) -> anyhow::Result<()> {
+        let tokens = scored.as_ref().ok();
+        let log_probability = tokens.map(|tokens| tokens.iter().map(|token| token.log_probability).sum::<f64>());
+        let count = tokens.map_or(0, Vec::len);
+        let perplexity = log_probability.filter(|_| count > 0).map(|log| (-log / count as f64).exp());
+        if self.json {
+            let (tokens, error) = (tokens.map(Vec::as_slice), scored.as_ref().err().map(String::as_str));
+            let record = Record { line, id, log_probability, perplexity, tokens, error };
+            return print(serde_json::to_string(&record)?);
+        }
+        let Some((tokens, log)) = tokens.zip(log_probability) else {
+            return print(format_args!("line {line}  no scores"));
+        };
+        let perplexity = perplexity.map_or_else(String::new, |value| format!("  perplexity {value:.4}"));
+        print(format_args!("line {line}  log probability {log:.4}{perplexity}  tokens {count}"))?;
+        let wide = tokens.iter().map(|token| token.token.chars().count()).max().unwrap_or(0).max(5);
+        print(format_args!("  {:<wide$}  {:>9}  {:>6}  {:>7}", "token", "log p", "rank", "entropy"))?;
+        tokens.iter().try_for_each(|token| {
+            let TokenScore { token, log_probability, rank, entropy, .. } = token;
+            print(format_args!("  {token:<wide$}  {log_probability:>9.4}  {rank:>6}  {entropy:>7.4}"))
+        })
+    }
+}

@@ -1,0 +1,194 @@
+//! `generate --input FILE.jsonl --output FILE.jsonl`: every line answered in order, also after a broken line or a kill.
+
+mod common;
+
+use common::Folder;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+fn objects(folder: &Folder, name: &str) -> Vec<Value> {
+    let text = fs::read_to_string(folder.path(name)).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn pairs() -> Folder {
+    let folder = Folder::new();
+    folder.train("pairs.toml", "run", 30);
+    folder
+}
+
+#[test]
+fn each_line_is_answered_with_its_id_and_a_broken_one_is_named() {
+    let folder = pairs();
+    let lines = [
+        r#"{"id": "first", "text": "123"}"#,
+        r#"{"id": 2, "prompt": "456", "completion": "ignored"}"#,
+        "{\"text\": \"cut",
+        "",
+        r#"{"id": [5], "source": "789"}"#,
+        r#"{"id": "no text"}"#,
+        r#"{"text": "1", "source": "2"}"#,
+        r#"{"text": 7}"#,
+        r#"{"id": "empty", "text": ""}"#,
+        r#"["123"]"#,
+    ];
+    folder.write("in.jsonl", [lines.join("\n").as_bytes(), b"\n{\"text\": \"\xff\"}\n{\"text\": \"123\"}"].concat());
+    let arguments = ["generate", "run", "--input", "in.jsonl", "--output", "out.jsonl", "--beam", "3", "--n-best", "2"];
+    folder.fail(
+        &arguments,
+        &["6 lines were not answered", "the first of them line 3", "not valid JSON", "were answered"],
+    );
+    let found = objects(&folder, "out.jsonl");
+    let numbers: Vec<u64> = found.iter().map(|one| one["line"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12]);
+    let is_answered: Vec<bool> = found.iter().map(|one| one.get("error").is_none()).collect();
+    assert_eq!(is_answered, [true, true, false, true, false, false, false, true, false, false, true]);
+    assert_eq!([&found[0]["id"], &found[1]["id"], &found[3]["id"]], [&json!("first"), &json!(2), &json!([5])]);
+    for (line, says) in [(4, "no \"text\""), (5, "both"), (6, "is no text"), (8, "no JSON object"), (9, "UTF-8")] {
+        assert!(found[line]["error"].as_str().unwrap().contains(says), "{}", found[line]);
+    }
+    assert_eq!(found[4]["id"], "no text");
+    // Every field of a text, and of all of them.
+    let best = &found[0];
+    let n_best = best["n_best"].as_array().unwrap();
+    assert_eq!((n_best.len(), &n_best[0]["text"], &n_best[0]["score"]), (2, &best["text"], &best["score"]));
+    assert!(n_best[0]["score"].as_f64() >= n_best[1]["score"].as_f64(), "{best}");
+    assert!(best["log_probability"].as_f64().unwrap() <= best["score"].as_f64().unwrap(), "{best}");
+    assert!(["eos", "length"].contains(&best["finish_reason"].as_str().unwrap()), "{best}");
+    assert!(best["tokens"].as_array().unwrap().iter().all(Value::is_u64), "{best}");
+    // Nothing was asked, and nothing is claimed.
+    assert_eq!(
+        [&found[7]["text"], &found[7]["score"], &found[7]["finish_reason"]],
+        [&json!(""), &json!(null), &json!(null)]
+    );
+    // The same as without files.
+    let printed = folder.succeed(&["generate", "run", "123", "--beam", "3", "--n-best", "2", "--json"]);
+    let printed: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!([&printed[0]["text"], &printed[1]["score"]], [&best["text"], &n_best[1]["score"]]);
+    // It is complete.
+    folder.fail(&arguments, &["out.jsonl", "there already", "--overwrite"]);
+    folder.fail(&[&arguments[..], &["--overwrite"]].concat(), &["6 lines were not answered"]);
+    assert!(!folder.path("out.jsonl.unfinished").exists());
+    folder.fail(&["generate", "run", "--input", "in.jsonl", "--output", "in.jsonl"], &["this is the input"]);
+    folder.fail(&["generate", "run", "--input", "in.jsonl", "--output", "out.txt"], &["ends in .jsonl"]);
+    folder.fail(&["generate", "run", "--input", "in.jsonl", "--output", "no/out.jsonl"], &["no such folder"]);
+}
+
+/// Runs until a file has so many bytes, and kills it then.
+fn killed_at(folder: &Folder, arguments: &[&str], output: &Path, bytes: u64) -> bool {
+    let mut child = folder.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    loop {
+        let length = fs::metadata(output).map_or(0, |file| file.len());
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        if length >= bytes {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn what_was_killed_goes_on_to_the_same_file() {
+    let folder = pairs();
+    let line = |i: usize| json!({"id": i, "text": (i * 7919 % 1000).to_string()}).to_string() + "\n";
+    folder.write("in.jsonl", (0..3000).map(line).collect::<String>());
+    folder.write("in.txt", (0..3000).map(|i| format!("{}\n", i * 7919 % 1000)).collect::<String>());
+    for (input, output, whole) in [("in.jsonl", "out.jsonl", "whole.jsonl"), ("in.txt", "out.txt", "whole.txt")] {
+        let all = ["generate", "run", "--input", input, "--batch", "4", "--do-sample", "--n-best", "2", "--output"];
+        folder.succeed(&[&all[..], &[whole]].concat());
+        let expected = fs::read(folder.path(whole)).unwrap();
+        let arguments = [&all[..], &[output]].concat();
+        let mut kills = 0;
+        for share in [10, 40, 70] {
+            kills +=
+                u32::from(killed_at(&folder, &arguments, &folder.path(output), expected.len() as u64 * share / 100));
+        }
+        assert!(kills > 0, "it was always faster");
+        // As a power failure might leave it: half a line.
+        let place = folder.path(output);
+        let mut written = fs::read(&place).unwrap();
+        assert!(folder.path(&format!("{output}.unfinished")).exists());
+        written.extend_from_slice(b"{\"line\": 1");
+        fs::write(&place, written).unwrap();
+        // With other settings it would be another file.
+        folder.fail(&[&arguments[..], &["--seed", "5"]].concat(), &["other settings", "options", "--overwrite"]);
+        let told = folder.told(&arguments);
+        assert!(told.contains("goes on after line"), "{told}");
+        assert!(fs::read(&place).unwrap() == expected, "{output}");
+        assert!(!folder.path(&format!("{output}.unfinished")).exists());
+    }
+}
+
+#[test]
+fn empty_lines_have_as_many_rows_and_no_score() {
+    let folder = pairs();
+    folder.write("in.txt", "123\n\n456\n");
+    let printed = folder.succeed(&["generate", "run", "--input", "in.txt", "--beam", "2", "--n-best", "2"]);
+    let lines: Vec<&str> = printed.lines().collect();
+    assert_eq!((lines.len(), lines[2], lines[3]), (6, "\t", "\t"));
+    let output = folder.run(&["generate", "run", "--input", "in.txt", "--json", "--max-new-tokens", "1"]);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!([&lines[1]["score"], &lines[1]["finished"], &lines[1]["finish_reason"]], [&Value::Null; 3]);
+    assert_eq!((&lines[0]["finish_reason"], &lines[0]["finished"]), (&json!("length"), &json!(false)));
+    // The empty one is no text that did not end.
+    assert!(String::from_utf8_lossy(&output.stderr).contains("2 of 2 texts did not end"));
+}
+
+#[test]
+fn long_sources_are_refused_or_split_and_never_cut() {
+    let folder = Folder::new();
+    let learned = [
+        "model.decoder=transformer",
+        "model.hidden=16",
+        "model.transformer={heads = 2, position = \"learned\", max_length = 16}",
+    ];
+    let set = learned.iter().flat_map(|setting| ["--set", setting]);
+    let recipe = ["train", "pairs.toml", "--run", "run", "--quiet", "--set", "train.steps=20"];
+    let recipe = recipe.into_iter().chain(set).filter(|word| !word.is_empty());
+    folder.write(
+        "pairs.toml",
+        common::PAIRS
+            .replace("attention = \"general\"\n", "")
+            .replace("embedding = 8\n", "")
+            .replace("cell = \"gru\"\n", ""),
+    );
+    folder.succeed(&recipe.collect::<Vec<_>>());
+    let long = "123 456. 789 012.  345 678. 9";
+    let output = folder.run(&["generate", "run", "1", long, "2"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 3, "the others are answered");
+    assert!(told.contains("1 line was not answered, line 2") && told.contains("has positions for 16"), "{told}");
+    assert!(told.contains("--long-input split"), "{told}");
+    // In parts, each alone is answered as in the whole, with what stands between them.
+    let one = |text: &str| folder.succeed(&["generate", "run", text]).trim_end().to_owned();
+    let split = folder.succeed(&["generate", "run", long, "--long-input", "split"]);
+    assert_eq!(split.trim_end(), [&one("123 456."), " ", &one("789 012."), "  ", &one("345 678. 9")].concat());
+    let window = folder.succeed(&["generate", "run", long, "--long-input", "window"]);
+    assert_eq!(window.trim_end(), [&one("123 456. 789"), " ", &one("012.  345 678."), " ", &one("9")].concat());
+    // Where nothing else helps, between characters.
+    assert!(!folder.succeed(&["generate", "run", &"7".repeat(100), "--long-input", "split"]).trim().is_empty());
+    folder.train("lm.toml", "lm", 3);
+    // A prompt beyond the context is read from its end, and that is reported; or refused.
+    let prompt = "x".repeat(100);
+    let lm =
+        ["--set", "model.decoder=transformer", "--set", "model.hidden=16", "--set", "model.transformer={heads = 2}"];
+    folder.write(
+        "lm.toml",
+        common::LANGUAGE_MODEL.replace("cell = \"lstm\"\nembedding = 8\nhidden = 16\nlayers = 2\ndropout = 0.2\n", ""),
+    );
+    folder.succeed(&[&["train", "lm.toml", "--run", "context", "--quiet", "--set", "train.steps=3"][..], &lm].concat());
+    let told = folder.told(&["generate", "context", &prompt, "--max-new-tokens", "2"]);
+    assert!(told.contains("went beyond the 20 tokens"), "{told}");
+    folder
+        .fail(&["generate", "context", &prompt, "--long-input", "error"], &["the prompt has 101 tokens", "20 at once"]);
+    folder.fail(&["generate", "lm", "x", "--long-input", "split"], &["encoder-decoders"]);
+}

@@ -1,0 +1,137 @@
+//! `score`, alignments and explanations, by the real binary.
+
+mod common;
+
+use common::Folder;
+use serde_json::{Value, json};
+use std::fs;
+
+fn objects(printed: &str) -> Vec<Value> {
+    printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn runs() -> Folder {
+    let folder = Folder::new();
+    folder.train("pairs.toml", "pairs", 60);
+    folder.train("transformer.toml", "transformer", 60);
+    folder.train("lm.toml", "lm", 30);
+    folder
+}
+
+#[test]
+fn scores_are_those_of_generating_and_the_same_alone_and_in_a_batch() {
+    let folder = runs();
+    for run in ["pairs", "transformer"] {
+        let sources = ["123", "4567", "89", "1", "22222"];
+        let arguments = [&["generate", run, "--json"][..], &sources].concat();
+        let generated = objects(&folder.succeed(&arguments));
+        let line = |one: &Value| format!("{}\t{}\n", one["source"].as_str().unwrap(), one["text"].as_str().unwrap());
+        folder.write("given.tsv", generated.iter().map(line).collect::<String>());
+        let score = |batch: &str, threads: &str| {
+            folder.succeed(&["score", run, "--input", "given.tsv", "--json", "--batch", batch, "--threads", threads])
+        };
+        let all = score("16", "2");
+        assert!(score("1", "1") == all && score("3", "2") == all, "{run}");
+        for (scored, generated) in objects(&all).iter().zip(&generated) {
+            let tokens = scored["tokens"].as_array().unwrap();
+            let sum: f64 = tokens.iter().map(|token| token["log_probability"].as_f64().unwrap()).sum();
+            assert!((sum - scored["log_probability"].as_f64().unwrap()).abs() < 1e-9);
+            if generated["finished"] == true {
+                // Greedy: each token is the most likely one, but for those that are never generated.
+                assert!(tokens.iter().all(|token| token["rank"].as_u64().unwrap() <= 3), "{scored}");
+                // The probability of those is no one else's here.
+                assert!(sum <= generated["score"].as_f64().unwrap() + 1e-4, "{scored} {generated}");
+                assert_eq!(tokens.len() as u64, generated["tokens"].as_u64().unwrap() + 1, "with EOS");
+            }
+            for token in tokens {
+                let entropy = token["entropy"].as_f64().unwrap();
+                assert!((0.0..20.0).contains(&entropy) && token["log_probability"].as_f64().unwrap() <= 0.0, "{token}");
+            }
+        }
+    }
+    // As `eval` measures it.
+    folder.write("test.jsonl", "{\"prompt\": \"123\", \"completion\": \"321\"}\n");
+    let loss: Value =
+        serde_json::from_str(&folder.succeed(&["eval", "pairs", "--data", "test.jsonl", "--loss-only", "--json"]))
+            .unwrap();
+    let scored = &objects(&folder.succeed(&["score", "pairs", "--input", "test.jsonl", "--json"]))[0];
+    let mean = -scored["log_probability"].as_f64().unwrap() / scored["tokens"].as_array().unwrap().len() as f64;
+    assert!((mean - loss["loss"].as_f64().unwrap()).abs() < 1e-5, "{mean} {loss}");
+}
+
+#[test]
+fn a_line_without_scores_is_named_and_the_others_are_scored() {
+    let folder = runs();
+    folder.write("given.jsonl", "{\"id\": 7, \"source\": \"12\", \"target\": \"21\"}\n{\"source\": \"1\"}\nno JSON\n\n{\"prompt\": \"12\", \"completion\": \"21\"}\n");
+    let output = folder.run(&["score", "pairs", "--input", "given.jsonl", "--json"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.code() == Some(1) && told.contains("2 lines have no scores") && told.contains("line 2"),
+        "{told}"
+    );
+    let found = objects(&String::from_utf8(output.stdout).unwrap());
+    let lines: Vec<&Value> = found.iter().map(|one| &one["line"]).collect();
+    assert_eq!(lines, [&json!(1), &json!(2), &json!(3), &json!(5)]);
+    assert_eq!((&found[0]["id"], &found[0]["tokens"]), (&json!(7), &found[3]["tokens"]));
+    assert!(found[2]["error"].as_str().unwrap().contains("not valid JSON"));
+    folder.fail(&["score", "pairs", "no tab"], &["line 1", "tab"]);
+    // A text without a prompt.
+    let text = folder.succeed(&["score", "lm", "line 1 says red"]);
+    assert!(text.starts_with("line 1  log probability -") && text.contains("entropy"), "{text}");
+    assert_eq!(text.lines().count(), 2 + "line 1 says red".len());
+}
+
+#[test]
+fn words_are_aligned_by_attention() {
+    let folder = runs();
+    for run in ["pairs", "transformer"] {
+        let one = &objects(&folder.succeed(&["generate", run, "123", "--alignment=tokens", "--json"]))[0];
+        let (alignment, text) = (&one["alignment"], one["text"].as_str().unwrap());
+        let weights = alignment["weights"].as_array().unwrap();
+        assert_eq!((alignment["source"].as_array().unwrap().len(), weights.len()), (3, text.chars().count()));
+        for row in weights {
+            let sum: f64 = row.as_array().unwrap().iter().map(|weight| weight.as_f64().unwrap()).sum();
+            assert!(sum <= 1.0 + 1e-9 && sum > 0.0, "{alignment}");
+        }
+        let links = alignment["links"].as_array().unwrap();
+        let line = folder.succeed(&["generate", run, "123", "--alignment=tokens"]);
+        let pharaoh = links.iter().map(|link| format!("{}-{}", link[0], link[1])).collect::<Vec<_>>().join(" ");
+        assert_eq!(line, format!("{text} ||| {pharaoh}\n"));
+        // The digits are one word.
+        assert_eq!(folder.succeed(&["generate", run, "123", "--alignment"]), format!("{text} ||| 0-0\n"));
+    }
+    folder.fail(&["generate", "lm", "x", "--alignment"], &["encoder-decoders"]);
+}
+
+#[test]
+fn explanations_come_as_text_json_and_picture() {
+    let folder = runs();
+    for run in ["pairs", "transformer", "lm"] {
+        let arguments = ["generate", run, "12", "--greedy", "--max-new-tokens", "4", "--explain"];
+        let text = folder.succeed(&arguments);
+        let plain = folder.succeed(&arguments[..arguments.len() - 1]);
+        assert!(
+            text.starts_with(plain.trim_end_matches('\n')) && text.contains("log p") && text.contains("entropy"),
+            "{text}"
+        );
+        assert_eq!(text.contains("attends to"), run != "lm");
+        let picture = [&arguments[..], &["--json", "--saliency", "integrated", "--svg", "picture.svg"]].concat();
+        let one = &objects(&folder.succeed(&picture))[0];
+        let tokens = one["explanation"]["tokens"].as_array().unwrap();
+        assert_eq!(tokens.len() as u64, one["tokens"].as_u64().unwrap());
+        for token in tokens {
+            // Completeness of integrated gradients.
+            let number = |key: &str| token[key].as_f64().unwrap();
+            let sum: f64 = token["saliency"].as_array().unwrap().iter().map(|added| added.as_f64().unwrap()).sum();
+            let error = (number("log_probability") - number("baseline") - sum).abs();
+            assert!(
+                error < 1e-2 * (1.0 + number("log_probability").abs() + number("baseline").abs()),
+                "{run} {error} {token}"
+            );
+        }
+        let svg = fs::read_to_string(folder.path("picture.svg")).unwrap();
+        assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n") && svg.matches("<title>").count() >= tokens.len());
+    }
+    folder.fail(&["generate", "pairs", "1", "2", "--explain", "--svg", "x.svg"], &["one text"]);
+    folder.fail(&["generate", "pairs", "1", "--explain", "--long-input", "split"], &["--long-input"]);
+}

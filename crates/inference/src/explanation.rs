@@ -1,0 +1,87 @@
+//! Why a text was written: of each token, how likely it was, what it attends to, and what it follows from.
+
+use crate::{Error, SaliencyMethod, TokenScore, Trained};
+use descant_autograd::Tape;
+use descant_batch::{Batch, Sequences};
+use descant_kernels::Parallelism;
+use descant_models::LayerKind;
+use serde::Serialize;
+
+/// The explanation of a text.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The tokens of the source, or of the prompt.
+    pub read: Vec<String>,
+    /// Those of the text.
+    pub tokens: Vec<TokenExplanation>,
+}
+
+/// The explanation of a token.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TokenExplanation {
+    /// What the model says of it, whatever the decoding options.
+    #[serde(flatten)]
+    pub score: TokenScore,
+    /// The cross-attention to each token of the source, see [`Trained::attention`]; empty without one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attention: Vec<f64>,
+    /// What each token of the source, or of the prompt and the text before it, adds to its log probability.
+    pub saliency: Vec<f64>,
+    /// The log probability where every token that was read has the mean of all embeddings.
+    pub baseline: f64,
+}
+
+impl Trained {
+    /// Explains a text by the tokens that were read and written.
+    ///
+    /// # Errors
+    /// As [`Trained::saliency`].
+    pub fn explain(
+        &self,
+        tape: &mut Tape,
+        read: &[u32],
+        written: &[u32],
+        method: SaliencyMethod,
+    ) -> Result<Explanation, Error> {
+        let is_language_model = self.is_language_model();
+        let mut batch = Batch::default();
+        if is_language_model {
+            let masked = std::iter::repeat_n(Batch::IGNORED, read.len().saturating_sub(1));
+            batch.input.push(&[read, &written[..written.len().saturating_sub(1)]].concat());
+            batch.target.push(&masked.chain(written.iter().copied()).collect::<Vec<_>>());
+        } else {
+            let mut source = Sequences::new();
+            source.push(read);
+            let whole = [&self.bos()?.into_iter().collect::<Vec<_>>(), written].concat();
+            batch.source = Some(source);
+            batch.input.push(&whole[..written.len()]);
+            batch.target.push(written);
+        }
+        let scores = match written {
+            [] => Vec::new(),
+            _ => self.score_batch(tape, &batch, Parallelism::Serial)?.concat(),
+        };
+        // A model without attention is explained by its saliency alone.
+        let model = &self.recipe.model;
+        let has_attention = model.decoder == LayerKind::Transformer || model.attention.is_some();
+        let attention = match has_attention && !is_language_model {
+            true => self.attention(tape, read, written)?,
+            false => Vec::new(),
+        };
+        let saliency = self.saliency(tape, read, written, method)?;
+        let reader = self.tokenizers.source.as_ref().unwrap_or(&self.tokenizers.target);
+        let mut attention = attention.into_iter();
+        let each = scores.into_iter().zip(saliency).map(|(score, saliency)| TokenExplanation {
+            score,
+            attention: attention.next().unwrap_or_default(),
+            saliency: saliency.attributions,
+            baseline: saliency.baseline,
+        });
+        Ok(Explanation {
+            read: read.iter().map(|&id| reader.token(id).unwrap_or_default()).collect(),
+            tokens: each.collect(),
+        })
+    }
+}

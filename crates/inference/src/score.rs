@@ -1,0 +1,158 @@
+//! Scores of given texts: what a model says of each of their tokens.
+
+use crate::{Error, Trained};
+use descant_autograd::Tape;
+use descant_batch::{Batch, Sequences};
+use descant_kernels::Parallelism;
+use descant_text::{InputBuilder, Text};
+use serde::Serialize;
+
+/// What a model says of a token, given all before it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TokenScore {
+    /// Its id.
+    pub id: u32,
+    /// How the vocabulary has it.
+    pub token: String,
+    /// The natural log probability.
+    pub log_probability: f64,
+    /// How many tokens are at least as likely, itself included: 1 for the most likely.
+    pub rank: usize,
+    /// The entropy in nats of the distribution that it is of.
+    pub entropy: f64,
+}
+
+/// A text to score.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Scored {
+    /// Its source or prompt; a text of a language model may have none.
+    pub source: Option<Text>,
+    /// The text.
+    pub target: Text,
+}
+
+impl Scored {
+    /// A text with its source or prompt.
+    pub fn new(source: Option<Text>, target: Text) -> Self {
+        Self { source, target }
+    }
+}
+
+/// Rows whose logits are materialised at a time.
+const BLOCK: usize = 256;
+
+impl Trained {
+    /// The scores of the tokens of some texts, EOS included where a text in training ends with one. They are the model's own, whatever
+    /// the decoding options, and the same bits alone and in a batch. A text that the model has no positions for is an
+    /// error of its own.
+    ///
+    /// # Errors
+    /// Whatever the model's pass fails with; a model with continuous outputs has no probabilities.
+    pub fn score(
+        &self,
+        tape: &mut Tape,
+        texts: &[Scored],
+        parallelism: Parallelism,
+    ) -> Result<Vec<Result<Vec<TokenScore>, Error>>, Error> {
+        let mut batch = Batch::default();
+        let mut all = Vec::with_capacity(texts.len());
+        for text in texts {
+            let one = self.teacher_forced(text);
+            if let Ok(one) = &one {
+                batch.input.push(one.input.get(0));
+                batch.target.push(one.target.get(0));
+                if let Some(source) = &one.source {
+                    batch.source.get_or_insert_with(Sequences::new).push(source.get(0));
+                }
+            }
+            all.push(one.map(|_| Vec::new()));
+        }
+        let mut scores = self.score_batch(tape, &batch, parallelism)?.into_iter();
+        all.iter_mut().flatten().for_each(|of| *of = scores.next().unwrap_or_default());
+        Ok(all)
+    }
+
+    /// The scores of the targets of a batch, those that are masked left out.
+    ///
+    /// # Errors
+    /// As [`Trained::score`].
+    pub fn score_batch(
+        &self,
+        tape: &mut Tape,
+        batch: &Batch,
+        parallelism: Parallelism,
+    ) -> Result<Vec<Vec<TokenScore>>, Error> {
+        let output = self.model.output();
+        if !output.is_likelihood() {
+            let reason = "its outputs are continuous, and have no probabilities".to_owned();
+            return Err(Error::Run { path: self.run().to_owned(), reason });
+        }
+        let count = batch.target.len();
+        if batch.input.tokens() == 0 {
+            return Ok(vec![Vec::new(); count]);
+        }
+        let hidden = self.model.hidden(tape.infer(&self.parameters, parallelism), batch).sequence_major();
+        let mut scores = Vec::with_capacity(batch.target.tokens());
+        for (block, targets) in batch.target.ids.chunks(BLOCK).enumerate() {
+            let rows = hidden.rows.slice(block * BLOCK, block * BLOCK + targets.len());
+            let logs = output.logits(rows).log_softmax().value()?;
+            let vocabulary = logs.shape().last();
+            let logs = logs.to_f64();
+            for (logs, &id) in logs.chunks(vocabulary).zip(targets) {
+                scores.push(logs.get(id as usize).map(|&log_probability| TokenScore {
+                    id,
+                    token: self.tokenizers.target.token(id).unwrap_or_default(),
+                    log_probability,
+                    rank: logs.iter().filter(|log| **log >= log_probability).count(),
+                    entropy: logs.iter().filter(|log| log.is_finite()).map(|log| -log.exp() * log).sum(),
+                }));
+            }
+        }
+        let of =
+            |i: usize| scores[batch.target.offsets[i]..batch.target.offsets[i + 1]].iter().flatten().cloned().collect();
+        Ok((0..count).map(of).collect())
+    }
+
+    /// A batch of one text: what the model reads, and what it is to predict, as in training.
+    fn teacher_forced(&self, text: &Scored) -> Result<Batch, Error> {
+        let target = &self.tokenizers.target;
+        let ids = target.encode_text(&text.target)?;
+        let mut batch = Batch::default();
+        let special = target.special();
+        let wrong = |reason: String| Error::Run { path: self.run().to_owned(), reason };
+        match (&self.tokenizers.source, &text.source) {
+            (Some(reader), source) => {
+                let source = source.as_ref().ok_or_else(|| wrong("an encoder-decoder needs a source".to_owned()))?;
+                let builder = InputBuilder::new(&[reader.special().clone(), special.clone()], true, false);
+                builder.add(&mut batch, Some(&reader.encode_text(source)?), &ids, 0);
+            }
+            // A continuous text goes on after a line end, and has no EOS.
+            (None, prompt) if self.is_continuous() => {
+                let prompt = prompt.as_ref().map(|prompt| target.encode_text(prompt)).transpose()?.unwrap_or_default();
+                let whole = [self.bos()?.into_iter().collect(), prompt, ids.clone()].concat();
+                let mut targets = whole.get(1..).unwrap_or_default().to_vec();
+                let masked = targets.len().saturating_sub(ids.len());
+                targets.iter_mut().take(masked).for_each(|id| *id = Batch::IGNORED);
+                batch.input.push(&whole[..targets.len()]);
+                batch.target.push(&targets);
+            }
+            (None, prompt) => {
+                let is_rendered = prompt.as_ref().unwrap_or(&text.target).is_rendered();
+                let builder = InputBuilder::new(&[special.clone(), special.clone()], false, is_rendered);
+                let prompt = prompt.as_ref().map(|prompt| target.encode_text(prompt)).transpose()?.unwrap_or_default();
+                let (prompt, answer) = special.trim_turn(&prompt, &ids);
+                builder.add(&mut batch, None, &[prompt, answer].concat(), prompt.len());
+            }
+        }
+        let lengths = [batch.input.tokens(), batch.source.as_ref().map_or(0, Sequences::tokens)];
+        match self.model.max_length().filter(|&most| lengths.iter().any(|&length| length > most)) {
+            Some(most) => Err(wrong(format!(
+                "the text has {} tokens, and the model has positions for {most}",
+                lengths[0].max(lengths[1])
+            ))),
+            None => Ok(batch),
+        }
+    }
+}
