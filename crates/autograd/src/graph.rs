@@ -150,6 +150,10 @@ impl<'t> Graph<'t> {
     #[track_caller]
     pub(crate) fn record(self, op: impl Into<AnyOp>, inputs: &[Var<'t>]) -> Var<'t> {
         let (op, location) = (op.into(), Location::caller());
+        let mut inputs: SmallVec<[Var<'t>; 8]> = SmallVec::from_slice(inputs);
+        if self.parameters.has_reduced() {
+            inputs.iter_mut().enumerate().for_each(|(i, var)| *var = self.as_read(&op, i, *var));
+        }
         let mut recording = self.recording.borrow_mut();
         if !inputs.iter().all(|&var| self.owns(var)) {
             let id = recording.fail(Error::OtherGraph { op: op.name(), location });

@@ -44,11 +44,14 @@ mod parameters;
 mod pool;
 mod ragged_attention;
 mod recording;
+mod reduced_parameter;
+mod reduced_parameters;
 mod sequences;
 mod tape;
 mod var;
 #[cfg(test)]
 mod walks;
+mod weight;
 
 pub use activation::Activation;
 pub use any_op::AnyOp;

@@ -1,7 +1,9 @@
+use crate::reduced_parameter::ReducedParameter;
 use descant_kernels::{MatmulPrecision, zeros};
 use descant_tensor::{Buffer, DType, Element, Error, Result, Shape, Tensor};
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The handle of one parameter in its [`Parameters`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,28 +35,33 @@ pub struct LoraAdapter {
 pub struct Parameters {
     buffer: Buffer,
     /// Elements of all parameters and the gaps between them, also where there is no buffer yet.
-    length: usize,
-    table: Vec<Entry>,
+    pub(crate) length: usize,
+    pub(crate) table: Vec<Entry>,
     names: HashMap<String, ParameterId>,
     failure: Option<Error>,
     precision: MatmulPrecision,
     /// Names and shapes alone.
     shapes_only: bool,
+    /// Whether any is in reduced precision.
+    pub(crate) has_reduced: bool,
     pub(crate) adapters: Vec<LoraAdapter>,
 }
 
 #[derive(Clone, Debug)]
-struct Entry {
-    name: String,
-    shape: Shape,
-    offset: usize,
-    trainable: bool,
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) shape: Shape,
+    pub(crate) offset: usize,
+    pub(crate) trainable: bool,
     lr_scale: f64,
+    /// Its values, where they are in reduced precision: then none are in the buffer.
+    pub(crate) reduced: Option<Arc<ReducedParameter>>,
 }
 
 impl Entry {
     fn range(&self) -> Range<usize> {
-        self.offset..self.offset + self.shape.len()
+        let length = if self.reduced.is_some() { 0 } else { self.shape.len() };
+        self.offset..self.offset + length
     }
 }
 
@@ -69,6 +76,7 @@ impl Parameters {
             failure: None,
             precision: MatmulPrecision::Full,
             shapes_only: false,
+            has_reduced: false,
             adapters: Vec::new(),
         }
     }
@@ -111,7 +119,7 @@ impl Parameters {
             Buffer::F32(elements) => elements.resize(self.length, 0.0),
             Buffer::F64(elements) => elements.resize(self.length, 0.0),
         }
-        self.table.push(Entry { name: name.to_owned(), shape, offset, trainable: true, lr_scale: 1.0 });
+        self.table.push(Entry { name: name.to_owned(), shape, offset, trainable: true, lr_scale: 1.0, reduced: None });
         id
     }
 
@@ -173,7 +181,7 @@ impl Parameters {
         self.entry(id).shape
     }
 
-    /// Where a parameter lies in the flat buffers.
+    /// Where a parameter lies in the flat buffers: nowhere, if it is in reduced precision.
     pub fn range(&self, id: ParameterId) -> Range<usize> {
         self.entry(id).range()
     }
@@ -198,7 +206,7 @@ impl Parameters {
         self.table[id.0 as usize].lr_scale = lr_scale;
     }
 
-    /// A parameter's values.
+    /// A parameter's values; none, if it is in reduced precision.
     pub fn values<E: Element>(&self, id: ParameterId) -> &[E] {
         &E::slice(&self.buffer)[self.range(id)]
     }
@@ -215,7 +223,7 @@ impl Parameters {
         let mut begin = 0;
         let mut next = |entry: &Entry| {
             let (_, from) = std::mem::take(&mut rest).split_at_mut(entry.offset - begin);
-            let (values, after) = from.split_at_mut(entry.shape.len());
+            let (values, after) = from.split_at_mut(entry.range().len());
             (rest, begin) = (after, entry.range().end);
             values
         };
@@ -224,6 +232,9 @@ impl Parameters {
 
     /// A parameter as a tensor of its own.
     pub fn tensor(&self, id: ParameterId) -> Tensor {
+        if let Some(tensor) = self.dequantized(id) {
+            return tensor;
+        }
         let shape = self.shape(id);
         let tensor = match &self.buffer {
             Buffer::F32(elements) => Tensor::new(shape, &elements[self.range(id)]),
@@ -272,11 +283,17 @@ impl Parameters {
         self.precision = precision;
     }
 
-    /// The same parameters in another type.
+    /// The same parameters in another type, all in its full precision.
     pub fn cast(&self, dtype: DType) -> Self {
-        let mut cast = Self { buffer: Buffer::zeros(dtype, self.buffer.len()), ..self.clone() };
+        let mut cast = Self { length: 0, has_reduced: false, buffer: Buffer::zeros(dtype, 0), ..self.clone() };
+        for entry in &mut cast.table {
+            entry.reduced = None;
+            entry.offset = cast.length;
+            cast.length = (cast.length + entry.shape.len()).next_multiple_of(16);
+        }
+        cast.buffer = Buffer::zeros(dtype, cast.length);
         for id in self.ids() {
-            let values = self.buffer.to_f64(self.range(id));
+            let values = self.tensor(id).to_f64();
             // The lengths agree: both come from one table.
             let _ = cast.set(id, &values);
         }
@@ -299,13 +316,13 @@ impl Parameters {
             let (shape, found) = (self.shape(id), others.shape(other));
             let (to, from) = (self.range(id), others.range(other));
             match (&mut self.buffer, &others.buffer) {
-                (Buffer::F32(to_all), Buffer::F32(all)) if shape == found => {
+                (Buffer::F32(to_all), Buffer::F32(all)) if shape == found && from.len() == to.len() => {
                     to_all[to].copy_from_slice(&all[from]);
                     continue;
                 }
                 _ => {}
             }
-            let mut values = others.buffer.to_f64(others.range(other));
+            let mut values = others.tensor(other).to_f64();
             if shape != found {
                 let rows = |shape: Shape| shape.dims().first().copied().unwrap_or(0);
                 let (old, new) = (rows(found), rows(shape));
@@ -324,10 +341,10 @@ impl Parameters {
 
     /// The number of elements of each parameter; 0 for frozen ones.
     pub(crate) fn trainable_lengths(&self) -> impl Iterator<Item = usize> + '_ {
-        self.table.iter().map(|entry| if entry.trainable { entry.shape.len() } else { 0 })
+        self.table.iter().map(|entry| if entry.trainable { entry.range().len() } else { 0 })
     }
 
-    fn entry(&self, id: ParameterId) -> &Entry {
+    pub(crate) fn entry(&self, id: ParameterId) -> &Entry {
         &self.table[id.0 as usize]
     }
 }

@@ -41,8 +41,9 @@ impl<'t> Var<'t> {
         if let Some(value) = graph.lora_value(self) {
             return value.map(|sum| f(E::slice(sum.buffer())));
         }
+        let of = graph.in_full_precision(self);
         let recording = graph.recording.borrow();
-        let node = &recording.nodes[self.id as usize];
+        let node = &recording.nodes[of.id as usize];
         let root = &recording.nodes[node.root as usize];
         if root.is_dropped() {
             let (op, location) = (node.name, node.location);
@@ -52,7 +53,7 @@ impl<'t> Var<'t> {
                 Error::DroppedActivation { op, location }
             });
         }
-        Ok(f(value::<E>(&recording.nodes, graph.parameters, self.id)))
+        Ok(f(value::<E>(&recording.nodes, graph.parameters, of.id)))
     }
 
     /// Its value as one number.

@@ -3,6 +3,7 @@ mod generation;
 use crate::gradcheck::random_batch;
 use crate::memory::peak_rss_mb;
 use crate::report::print;
+use crate::weights::Weights;
 use crate::{Threads, recipes};
 use anyhow::Context;
 use clap::Args;
@@ -52,6 +53,8 @@ pub(crate) struct Bench {
     #[arg(long, conflicts_with_all = ["set", "length", "text", "dump", "steps"])]
     generate: bool,
     #[command(flatten)]
+    weights: Weights,
+    #[command(flatten)]
     work: generation::Work,
 }
 
@@ -89,7 +92,8 @@ impl Bench {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         if self.generate {
             let batch = self.batch.map_or(1, |n| n as usize);
-            return self.work.run(Path::new(&self.recipe), batch, self.threads.count(), self.json);
+            let run = Path::new(&self.recipe);
+            return self.work.run(run, &self.weights, (batch, self.threads.count()), self.json);
         }
         anyhow::ensure!(
             !is_run(Path::new(&self.recipe)),

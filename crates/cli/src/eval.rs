@@ -1,9 +1,9 @@
 use crate::Threads;
 use crate::decoding::Decoding;
 use crate::report::{duration, note, one_line, print};
+use crate::weights::Weights;
 use anyhow::Context;
 use clap::Args;
-use descant_inference::Trained;
 use descant_kernels::Parallelism;
 use descant_text::write_file;
 use descant_train::{Evaluator, Prediction, TextScores, TextUnit};
@@ -37,6 +37,8 @@ pub(crate) struct Eval {
     overwrite: bool,
     #[command(flatten)]
     decoding: Decoding,
+    #[command(flatten)]
+    weights: Weights,
     #[command(flatten)]
     threads: Threads,
     /// Print one JSON object instead
@@ -97,7 +99,7 @@ impl Eval {
                 output.display()
             );
         }
-        let trained = Trained::load(&self.run)?;
+        let trained = self.weights.load(&self.run)?;
         let options = self.decoding.options(&trained, Parallelism::Serial)?;
         let texts = options.config.num_return_sequences();
         anyhow::ensure!(

@@ -2,7 +2,7 @@
 
 use crate::report::print;
 use clap::Args;
-use descant_inference::{Trained, is_gguf};
+use descant_inference::{Trained, is_gguf, weights_of};
 use descant_interop::GgufType;
 use descant_models::LayerKind;
 use std::path::PathBuf;
@@ -16,9 +16,10 @@ pub(crate) struct Export {
     /// Write the LoRA adapters of a fine-tuned run alone, as a folder that PEFT loads on top of the base model
     #[arg(long)]
     adapter: bool,
-    /// Element type of the matrices in a .gguf file
-    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = ["f32", "f16", "bf16"])]
-    numbers: String,
+    /// Element type of the matrices in a .gguf file: q8_0 and q4_0 have 8 and 4 bits in blocks of 32; of q4_0, embeddings and the
+    /// output projection are in q8_0 [default: f32; of a run in reduced precision, that which has its numbers]
+    #[arg(long, value_name = "TYPE", value_parser = ["f32", "f16", "bf16", "q8_0", "q4_0"])]
+    numbers: Option<String>,
 }
 
 impl Export {
@@ -37,15 +38,18 @@ impl Export {
                 "Exported as an adapter of {family}: peft.PeftModel.from_pretrained(MODEL, \"{place}\") adds it to the model."
             ));
         }
-        let numbers = match self.numbers.as_str() {
-            "f16" => GgufType::F16,
-            "bf16" => GgufType::BF16,
-            _ => GgufType::F32,
-        };
-        if numbers != GgufType::default() && !is_gguf {
-            anyhow::bail!("--numbers {} is for a file of llama.cpp: name one that ends in .gguf", self.numbers);
+        if let Some(numbers) = self.numbers.as_ref().filter(|_| !is_gguf) {
+            anyhow::bail!("--numbers {numbers} is for a file of llama.cpp: name one that ends in .gguf");
         }
         let (trained, place) = (Trained::load(&self.run)?, self.place.display());
+        let numbers = match self.numbers.as_deref() {
+            Some("f32") => GgufType::F32,
+            Some("f16") => GgufType::F16,
+            Some("bf16") => GgufType::BF16,
+            Some("q8_0") => GgufType::Q8_0,
+            Some("q4_0") => GgufType::Q4_0,
+            _ => weights_of(&trained.parameters).map_or(GgufType::F32, GgufType::of_weights),
+        };
         if is_gguf {
             let (family, notes) = descant_interop::export_gguf(&trained, &self.place, numbers)?;
             for note in notes {

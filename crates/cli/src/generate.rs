@@ -13,6 +13,7 @@ use crate::Threads;
 use crate::decoding::Decoding;
 use crate::lines::{is_json_lines, lines_of};
 use crate::report::note;
+use crate::weights::Weights;
 use clap::{Args, ValueEnum};
 use descant_autograd::Tape;
 use descant_generate::{DecodingOptions, Mode};
@@ -81,6 +82,8 @@ pub(crate) struct Generate {
     #[command(flatten)]
     explanations: Explanations,
     #[command(flatten)]
+    weights: Weights,
+    #[command(flatten)]
     threads: Threads,
 }
 
@@ -104,7 +107,7 @@ impl From<LongInputArg> for LongInput {
 
 impl Generate {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let trained = Trained::load(&self.run)?;
+        let trained = self.weights.load(&self.run)?;
         let run = self.run.display();
         anyhow::ensure!(
             trained.is_trained(),

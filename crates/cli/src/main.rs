@@ -13,6 +13,7 @@ mod import;
 mod init;
 mod lines;
 mod memory;
+mod quantize;
 mod recipes;
 mod report;
 mod schema;
@@ -22,6 +23,7 @@ mod show;
 mod signals;
 mod tokenize;
 mod train;
+mod weights;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -68,6 +70,8 @@ enum Command {
     Tokenize(tokenize::Tokenize),
     /// Export a trained model: as a Hugging Face folder, for PyTorch, or as GGUF for llama.cpp
     Export(export::Export),
+    /// Store the weights of a trained model in reduced precision (bfloat16, int8, 4-bit), as a run for inference
+    Quantize(quantize::Quantize),
     /// Gradient check: compare the gradients of a recipe's model with central differences
     Gradcheck(gradcheck::Gradcheck),
     /// Benchmark the training of a recipe
@@ -125,6 +129,7 @@ fn main() -> ExitCode {
         Command::Show(show) => show.run(),
         Command::Tokenize(tokenize) => tokenize.run(),
         Command::Export(export) => export.run(),
+        Command::Quantize(quantize) => quantize.run(),
         Command::Gradcheck(gradcheck) => gradcheck.run(),
         Command::Bench(bench) => bench.run(),
         Command::Sandbox => descant_text::serve_sandbox().map_err(Into::into),

@@ -24,11 +24,12 @@ impl Show {
         let fetched = fetched.as_ref().map(HubName::fetch).transpose()?;
         let place = fetched.as_deref().unwrap_or(&self.model);
         if is_run(place) {
-            let RunInfo { recipe, tokenizers, chat, step, .. } = RunInfo::load(place)?;
+            let RunInfo { recipe, tokenizers, chat, step, weights, .. } = RunInfo::load(place)?;
             let what = match recipe.data {
                 None if step == 0 => "a run of descant: an imported model".to_owned(),
                 _ => format!("a run of descant, at step {step}"),
             };
+            let what = weights.map_or(what.clone(), |weights| format!("{what}, weights in {weights}"));
             return tell(&what, &recipe, &tokenizers, chat.as_ref());
         }
         if place.is_file() && !is_gguf(place) {

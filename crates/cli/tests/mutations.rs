@@ -5,7 +5,10 @@ mod common;
 mod mutation;
 
 use common::{BF16, Folder, LANGUAGE_MODEL, PAIRS, TRANSFORMER, copy};
-use descant_inference::{Estimate, Recipe, Trained};
+use descant_autograd::Tape;
+use descant_generate::GenerationConfig;
+use descant_inference::{Estimate, Recipe, TensorFile, Trained};
+use descant_kernels::Parallelism;
 use descant_tensor::DType;
 use descant_text::{Side, Source, SpecialTokens, Tokenizer, TokenizerConfig, TokenizerKind};
 use descant_train::Trainer;
@@ -381,6 +384,40 @@ fn manifests() {
 #[test]
 fn checkpoints() {
     runs("checkpoint", "lm.toml", &["last/model.safetensors", "last/optimizer.safetensors"]);
+}
+
+/// The checksum of the weights in a checkpoint's manifest, made that of the file.
+fn set_checksum(checkpoint: &Path) {
+    let sum = TensorFile::open(&checkpoint.join("model.safetensors")).unwrap().checksum().unwrap();
+    let path = checkpoint.join("manifest.json");
+    let mut manifest: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    manifest["files"]["model.safetensors"] = sum.into();
+    manifest.as_object_mut().unwrap().remove("checksum");
+    fs::write(path, manifest.to_string()).unwrap();
+}
+
+/// What no checksum finds: the mutants have the right one.
+#[test]
+fn quantized_weights() {
+    let folder = Folder::new();
+    folder.train("lm.toml", "run", 12);
+    let types = ["bf16", "int8", "q4"];
+    types.iter().for_each(|weights| drop(folder.succeed(&["quantize", "run", "--weights", weights])));
+    let originals = types.map(|weights| folder.weights(&format!("run-{weights}"))).to_vec();
+    let mut turn = 0;
+    survives("quantized", originals, move |bytes| {
+        let run = folder.path("mutant");
+        let _ = fs::remove_dir_all(&run);
+        copy(&folder.path(&format!("run-{}", types[turn % types.len()])), &run);
+        turn += 1;
+        fs::write(run.join("last/model.safetensors"), bytes).unwrap();
+        set_checksum(&run.join("last"));
+        let Ok(trained) = Trained::load(&run) else { return };
+        let options = trained.options(&GenerationConfig::greedy(), Parallelism::Serial).unwrap();
+        let written = trained.generate_batch(&mut Tape::new(), &["line".to_owned()], [0], &options, |_, _| ());
+        // Scales that are numbers may still give scores that are none.
+        drop(written);
+    });
 }
 
 #[test]

@@ -1,8 +1,8 @@
 use crate::{Estimate, Recipe, Tokenizers, available};
 use descant_autograd::Parameters;
-use descant_kernels::zeros;
+use descant_kernels::{WeightType, zeros};
 use descant_models::{Generator, build};
-use descant_tensor::{Buffer, DType};
+use descant_tensor::{Buffer, DType, Shape};
 
 /// A fresh model of the recipe's architecture, of which is trained what the recipe says.
 ///
@@ -31,17 +31,19 @@ pub fn memory_of(bytes: u64) -> Buffer {
 /// # Errors
 /// As [`model`].
 pub fn blank_model(recipe: &Recipe, tokenizers: &Tokenizers) -> Result<(Parameters, Box<dyn Generator>), String> {
-    blank_model_in(Buffer::zeros(DType::F32, 0), recipe, tokenizers)
+    blank_model_in(Buffer::zeros(DType::F32, 0), recipe, tokenizers, |_, _| None)
 }
 
-/// The same in memory of zeros, where it is enough.
+/// The same in memory of zeros, where it is enough, with those matrices in reduced precision that `weight_type` names a type for.
 pub fn blank_model_in(
     memory: Buffer,
     recipe: &Recipe,
     tokenizers: &Tokenizers,
+    weight_type: impl Fn(&str, Shape) -> Option<WeightType>,
 ) -> Result<(Parameters, Box<dyn Generator>), String> {
     let mut parameters = Parameters::shapes_only(DType::F32);
     let model = add_model(recipe, tokenizers, &mut parameters, None)?;
+    parameters.reduce_shapes(weight_type);
     Ok((parameters.allocated(memory).map_err(|error| error.to_string())?, model))
 }
 

@@ -1,17 +1,21 @@
 //! Checkpoints: written beside their place, synced and renamed; verified by checksums.
 
+mod load;
+
 use crate::progress::Progress;
 use crate::provenance::Provenance;
 use crate::run_folder::layout::{
     CHECKPOINTS, MANIFEST, MODEL, OPTIMIZER, WEIGHTS, beside, checkpoint_folder, discard, is_own_checkpoint,
 };
+use crate::weight_tensors::{Part, parts};
+use crate::weight_types::weights_of;
 use crate::{Error, RunFolder, TensorFile};
 use descant_autograd::Parameters;
-use descant_tensor::{Buffer, DType};
+use descant_tensor::Buffer;
 use descant_text::{open_file, read_file};
-use safetensors::tensor::{Dtype, SafeTensorError, TensorView};
+use safetensors::tensor::{SafeTensorError, TensorView};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -20,6 +24,8 @@ use std::path::{Path, PathBuf};
 /// binary tree, and the optimizer's state has no place for what is frozen. The weights of 1 are read, but no training goes
 /// on from it.
 const FORMAT: u32 = 2;
+/// The version of a checkpoint whose weights are in reduced precision.
+const REDUCED_FORMAT: u32 = 3;
 
 /// What a manifest of any format has.
 #[derive(Debug, Deserialize)]
@@ -33,6 +39,9 @@ struct Manifest {
     #[serde(flatten)]
     progress: Progress,
     optimizer_steps: u64,
+    /// The precision of the weights, where it is a reduced one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    weights: Option<String>,
     /// CRC-32 of each file.
     files: BTreeMap<String, u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,19 +139,21 @@ fn write_all(partial: &Path, content: Content<'_>, progress: &Progress, provenan
         Some(Err(error)) if error.kind() != ErrorKind::AlreadyExists => return Err(write(error)),
         _ => fs::create_dir(partial).map_err(write)?,
     }
-    let mut files = BTreeMap::from([(MODEL.to_owned(), write_tensors(partial, MODEL, parts(model))?)]);
+    let mut files = BTreeMap::from([(MODEL.to_owned(), write_tensors(partial, MODEL, &parts(model))?)]);
     if let Some(weights) = weights {
-        files.insert(WEIGHTS.to_owned(), write_tensors(partial, WEIGHTS, parts(weights))?);
+        files.insert(WEIGHTS.to_owned(), write_tensors(partial, WEIGHTS, &parts(weights))?);
     }
     let optimizer_steps = optimizer.as_ref().map_or(0, |optimizer| optimizer.steps);
     if let Some(OptimizerState { buffers, .. }) = optimizer {
         let state = buffers.into_iter();
-        let state = state.map(|(name, buffer)| (name.to_owned(), vec![buffer.len()], (buffer, 0..buffer.len())));
-        files.insert(OPTIMIZER.to_owned(), write_tensors(partial, OPTIMIZER, state)?);
+        let state = state.map(|(name, buffer)| Part::of(name, vec![buffer.len()], buffer, 0..buffer.len()));
+        files.insert(OPTIMIZER.to_owned(), write_tensors(partial, OPTIMIZER, &state.collect::<Vec<_>>())?);
     }
     let progress = progress.clone();
     let run = Some(provenance.clone());
-    let mut manifest = Manifest { format: FORMAT, progress, optimizer_steps, files, run, checksum: None };
+    let weights = weights_of(model).map(|weights| weights.name().to_owned());
+    let format = if weights.is_some() { REDUCED_FORMAT } else { FORMAT };
+    let mut manifest = Manifest { format, progress, optimizer_steps, weights, files, run, checksum: None };
     let unwritten =
         |error: serde_json::Error| Error::Checkpoint { path: partial.to_owned(), reason: error.to_string() };
     manifest.checksum = Some(manifest.sum().map_err(unwritten)?);
@@ -153,24 +164,12 @@ fn write_all(partial: &Path, content: Content<'_>, progress: &Progress, provenan
     File::open(partial).and_then(|folder| folder.sync_all()).map_err(write)
 }
 
-type Part<'a> = (String, Vec<usize>, (&'a Buffer, std::ops::Range<usize>));
-
-fn parts(parameters: &Parameters) -> impl Iterator<Item = Part<'_>> {
-    parameters.ids().map(|id| {
-        let (name, shape) = (parameters.name(id).to_owned(), parameters.shape(id).dims().to_vec());
-        (name, shape, (parameters.buffer(), parameters.range(id)))
-    })
-}
-
 /// Writes a file of tensors, straight from their buffers, and returns its CRC-32.
-fn write_tensors<'a>(folder: &Path, name: &str, parts: impl Iterator<Item = Part<'a>>) -> Result<u32, Error> {
+fn write_tensors(folder: &Path, name: &str, parts: &[Part<'_>]) -> Result<u32, Error> {
     let path = folder.join(name);
-    let views = parts.map(|(name, shape, (buffer, range))| {
-        let view = match buffer {
-            Buffer::F32(elements) => TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(&elements[range])),
-            Buffer::F64(elements) => TensorView::new(Dtype::F64, shape, bytemuck::cast_slice(&elements[range])),
-        };
-        view.map(|view| (name, view))
+    let views = parts.iter().map(|part| {
+        let view = TensorView::new(part.dtype, part.shape.clone(), &part.bytes);
+        view.map(|view| (part.name.clone(), view))
     });
     let io = |error| Error::io("write the checkpoint", &path, error);
     let written =
@@ -206,9 +205,9 @@ impl Checkpoint {
         let damaged = |reason: String| Error::Checkpoint { path: path.clone(), reason };
         let broken = |error: serde_json::Error| damaged(format!("{MANIFEST} is damaged ({error}). {REMEDY}"));
         let Format { format } = serde_json::from_slice(&bytes).map_err(broken)?;
-        if format > FORMAT {
+        if format > REDUCED_FORMAT {
             return Err(damaged(format!(
-                "it has format {format}, this program reads up to {FORMAT}. Use a newer descant"
+                "it has format {format}, this program reads up to {REDUCED_FORMAT}. Use a newer descant"
             )));
         }
         let mut manifest: Manifest = serde_json::from_slice(&bytes).map_err(broken)?;
@@ -261,6 +260,11 @@ impl Checkpoint {
 
     /// Reads the weights that training goes on with.
     pub fn load_weights(&self, parameters: &mut Parameters) -> Result<(), Error> {
+        if let Some(weights) = &self.manifest.weights {
+            return Err(self.damaged(format!(
+                "its weights are in {weights}, for inference alone. Train on from the run that descant quantize made it of"
+            )));
+        }
         self.load(if self.manifest.files.contains_key(WEIGHTS) { WEIGHTS } else { MODEL }, parameters)
     }
 
@@ -287,44 +291,6 @@ impl Checkpoint {
             true => found,
             false => Err(self.corrupt(name)),
         }
-    }
-
-    fn load_each(&self, file: &mut TensorFile, parameters: &mut Parameters) -> Result<(), Error> {
-        let other =
-            |what: String| self.damaged(format!("it is of another architecture than the recipe's model: {what}"));
-        let tensors = file.tensors().map_err(|reason| self.damaged(format!("{MODEL}: {reason}")))?.to_vec();
-        let shapes: HashMap<&str, &[usize]> =
-            tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice())).collect();
-        for id in parameters.ids() {
-            let (name, shape) = (parameters.name(id), parameters.shape(id));
-            match shapes.get(name) {
-                None => return Err(other(format!("it has no parameter '{name}'"))),
-                Some(found) if *found != shape.dims() => {
-                    return Err(other(format!("parameter '{name}' is {found:?} there, and {shape} in the recipe")));
-                }
-                Some(_) => {}
-            }
-        }
-        if tensors.len() != parameters.len() {
-            return Err(other(format!("it has {} parameters, the recipe's {}", tensors.len(), parameters.len())));
-        }
-        let unread = |error| Error::io("read the checkpoint", &self.path.join(MODEL), error);
-        let places = tensors.into_iter().filter_map(|(name, tensor)| Some((parameters.find(&name)?, tensor)));
-        match parameters.dtype() {
-            DType::F32 => {
-                let places: Vec<_> = places.collect();
-                let mut values: Vec<_> = parameters.all_values_mut().into_iter().map(Some).collect();
-                let wanted =
-                    places.into_iter().filter_map(|(id, tensor)| Some((tensor, values[id.index() as usize].take()?)));
-                file.read_all_f32(wanted.collect()).map_err(unread)?;
-            }
-            DType::F64 => {
-                for (id, tensor) in places.collect::<Vec<_>>() {
-                    file.read_f64(&tensor, parameters.values_mut(id)).map_err(unread)?;
-                }
-            }
-        }
-        Ok(())
     }
 
     /// The steps of the optimizer, and its buffers: those of these names, each as long and of the same type as the one here.

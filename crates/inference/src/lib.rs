@@ -26,6 +26,8 @@ mod text_stream;
 mod tokenizers;
 mod trained;
 mod training_lengths;
+mod weight_tensors;
+mod weight_types;
 
 pub use alignment::Alignment;
 pub use build_model::{add_model, blank_model, model};
@@ -52,3 +54,4 @@ pub use text_stream::TextStream;
 pub use tokenizers::Tokenizers;
 pub use trained::{RunInfo, Trained};
 pub use training_lengths::TrainingLengths;
+pub use weight_types::{weight_type_of, weights_of};

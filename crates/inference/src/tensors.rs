@@ -172,6 +172,28 @@ impl TensorFile {
         Ok(())
     }
 
+    /// Hands out the bytes of a tensor, some rows at a time, each of so many bytes, with the number of the first.
+    ///
+    /// # Errors
+    /// What reading fails with; a tensor of another length; what `take` fails with.
+    pub fn read_rows(
+        &mut self,
+        tensor: &TensorInfo,
+        (rows, row_bytes): (usize, usize),
+        mut take: impl FnMut(usize, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.begin(tensor, rows * row_bytes)?;
+        let at_once = (CHUNK / row_bytes.max(1)).max(1);
+        let mut chunk = std::mem::take(&mut self.chunk);
+        for first in (0..rows).step_by(at_once) {
+            chunk.resize(at_once.min(rows - first) * row_bytes, 0);
+            self.next(&mut chunk)?;
+            take(first, &chunk)?;
+        }
+        self.chunk = chunk;
+        Ok(())
+    }
+
     /// Goes to where a tensor of so many bytes begins; what is read next is that.
     fn begin(&mut self, tensor: &TensorInfo, bytes: usize) -> Result<()> {
         let (start, end) = tensor.data_offsets;

@@ -5,8 +5,10 @@ use crate::locate::locate;
 use crate::progress::Progress;
 use crate::provenance::Provenance;
 use crate::run_folder::layout::{LAST, RECIPE, TEMPLATE, write};
+use crate::weight_types::{weight_type_of, weights_of};
 use crate::{Error, Recipe, RunFolder, Tokenizers, TrainingLengths};
 use descant_autograd::Parameters;
+use descant_kernels::WeightType;
 use descant_models::Generator;
 use descant_text::ChatTemplate;
 use std::io::ErrorKind;
@@ -41,13 +43,15 @@ impl Trained {
     /// # Errors
     /// Where it is not a run, or its files are damaged.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let mut trained = Self::load_unmerged(path)?;
-        if trained.parameters.has_adapters() {
-            let merged = trained.parameters.merged();
-            trained.parameters =
-                merged.map_err(|error| Error::Run { path: path.to_owned(), reason: error.to_string() })?;
-        }
-        Ok(trained)
+        Self::load_as(path, None)
+    }
+
+    /// The same with its weights in reduced precision, rounded as they are read.
+    ///
+    /// # Errors
+    /// As [`Trained::load`]; where they are in another precision already, or have no form in this one.
+    pub fn load_with_weights(path: &Path, weights: WeightType) -> Result<Self, Error> {
+        Self::load_as(path, Some(weights))
     }
 
     /// The same with LoRA adapters not merged into the weights.
@@ -55,13 +59,48 @@ impl Trained {
     /// # Errors
     /// As [`Trained::load`].
     pub fn load_unmerged(path: &Path) -> Result<Self, Error> {
+        Self::open(path, None)
+    }
+
+    fn load_as(path: &Path, weights: Option<WeightType>) -> Result<Self, Error> {
+        let mut trained = Self::open(path, weights)?;
+        let wrong = |error: descant_tensor::Error| Error::Run { path: path.to_owned(), reason: error.to_string() };
+        if trained.parameters.has_adapters() {
+            trained.parameters = trained.parameters.merged().map_err(wrong)?;
+        }
+        if let Some(weights) = weights.filter(|_| !trained.parameters.has_reduced()) {
+            let reduced = trained.parameters.with_weight_types(|name, shape| weight_type_of(weights, name, shape));
+            trained.parameters = reduced.map_err(wrong)?;
+        }
+        Ok(trained)
+    }
+
+    fn open(path: &Path, weights: Option<WeightType>) -> Result<Self, Error> {
         let (run, checkpoint) = open(path)?;
         let recipe = Recipe::of_run(&run)?;
+        let stored = checkpoint.weights();
+        if let (Some(stored), Some(weights)) = (stored, weights.filter(|weights| Some(*weights) != stored)) {
+            let reason = format!(
+                "its weights are in {stored}: {weights} would round them a second time. Make it of the run that this one was \
+                 made of"
+            );
+            return Err(Error::Run { path: path.to_owned(), reason });
+        }
+        let reduced = checkpoint.reduced();
+        // Adapters are merged into weights in full precision.
+        let weights = weights.filter(|_| stored.is_none() && recipe.finetune.is_none());
+        let weight_type = |name: &str, shape| match weights {
+            Some(weights) => weight_type_of(weights, name, shape),
+            None => reduced.get(name).copied(),
+        };
         // In parallel, as each takes a large part of a second for a model of a hundred million weights.
-        let (tokenizers, memory) =
-            rayon::join(|| Tokenizers::load(&run, &recipe), || memory_of(checkpoint.model_size()));
+        let in_full = weights.is_none() && stored.is_none();
+        let (tokenizers, memory) = rayon::join(
+            || Tokenizers::load(&run, &recipe),
+            || memory_of(if in_full { checkpoint.model_size() } else { 0 }),
+        );
         let tokenizers = tokenizers?;
-        let (parameters, model) = blank_model_in(memory, &recipe, &tokenizers)
+        let (parameters, model) = blank_model_in(memory, &recipe, &tokenizers, weight_type)
             .map_err(|reason| Error::Recipe { path: run.join(RECIPE), reason })?;
         if let Some(provenance) = checkpoint.provenance() {
             provenance.check(&recipe, &run)?;
@@ -88,25 +127,56 @@ impl Trained {
         chat: Option<&ChatTemplate>,
         run: &Path,
     ) -> Result<(), Error> {
-        let run = RunFolder::take(run)?;
-        let wrong = |reason| Error::Recipe { path: run.join(RECIPE), reason };
-        let recipe = &recipe.clone().settled().map_err(wrong)?;
-        run.begin()?;
-        tokenizers.save(run.path())?;
-        if let Some(template) = chat {
-            write(&run.join(TEMPLATE), template.text().as_bytes())?;
+        write_run(recipe, tokenizers, parameters, chat, (&Progress::default(), None), run)
+    }
+
+    /// Writes it with its weights in reduced precision as a run folder that is for inference alone.
+    ///
+    /// # Errors
+    /// Where a weight has no form in that precision, the folder holds a run already, or cannot be written.
+    pub fn quantize(&self, weights: WeightType, run: &Path) -> Result<(), Error> {
+        let wrong = |error: descant_tensor::Error| Error::Run { path: self.run.clone(), reason: error.to_string() };
+        if let Some(stored) = weights_of(&self.parameters) {
+            let reason = format!("its weights are in {stored} already. Name the run that it was made of");
+            return Err(Error::Run { path: self.run.clone(), reason });
         }
-        let content = Content { model: parameters, weights: None, optimizer: None };
-        let provenance = Provenance::of(recipe, run.path())?;
-        let checkpoint = checkpoint::save(&run, content, &Progress::default(), &provenance)?;
-        run.point(LAST, &checkpoint)?;
-        run.finish(recipe)
+        let reduced = |name: &str, shape| weight_type_of(weights, name, shape);
+        let parameters = self.parameters.with_weight_types(reduced).map_err(wrong)?;
+        // Its adapters are merged.
+        let recipe = Recipe { finetune: None, ..self.recipe.clone() };
+        let progress = Progress { step: self.step, ..Progress::default() };
+        let known = (&progress, self.lengths.as_ref());
+        write_run(&recipe, &self.tokenizers, &parameters, self.chat.as_ref(), known, run)
     }
 
     /// The folder of its run.
     pub fn run(&self) -> &Path {
         &self.run
     }
+}
+
+fn write_run(
+    recipe: &Recipe,
+    tokenizers: &Tokenizers,
+    parameters: &Parameters,
+    chat: Option<&ChatTemplate>,
+    (progress, lengths): (&Progress, Option<&TrainingLengths>),
+    run: &Path,
+) -> Result<(), Error> {
+    let run = RunFolder::take(run)?;
+    let wrong = |reason| Error::Recipe { path: run.join(RECIPE), reason };
+    let recipe = &recipe.clone().settled().map_err(wrong)?;
+    run.begin()?;
+    tokenizers.save(run.path())?;
+    if let Some(template) = chat {
+        write(&run.join(TEMPLATE), template.text().as_bytes())?;
+    }
+    lengths.map_or(Ok(()), |lengths| lengths.save(run.path()))?;
+    let content = Content { model: parameters, weights: None, optimizer: None };
+    let provenance = Provenance::of(recipe, run.path())?;
+    let checkpoint = checkpoint::save(&run, content, progress, &provenance)?;
+    run.point(LAST, &checkpoint)?;
+    run.finish(recipe)
 }
 
 /// A run without its weights.
@@ -121,6 +191,8 @@ pub struct RunInfo {
     pub chat: Option<ChatTemplate>,
     /// The step of the checkpoint.
     pub step: u64,
+    /// The precision of its weights, where it is a reduced one.
+    pub weights: Option<WeightType>,
 }
 
 impl RunInfo {
@@ -134,7 +206,8 @@ impl RunInfo {
         let tokenizers = Tokenizers::load(&run, &recipe)?;
         checkpoint.provenance().map_or(Ok(()), |provenance| provenance.check(&recipe, &run))?;
         let chat = chat_of(&run, &tokenizers)?;
-        Ok(Self { recipe: recipe.located(&run), tokenizers, chat, step: checkpoint.progress().step })
+        let (step, weights) = (checkpoint.progress().step, checkpoint.weights());
+        Ok(Self { recipe: recipe.located(&run), tokenizers, chat, step, weights })
     }
 }
 

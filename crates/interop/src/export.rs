@@ -8,9 +8,11 @@ use crate::tokenizer::marian;
 use crate::weights::{Part, part};
 use crate::write_folder::{Named, pretty, whole, write, write_tensors};
 use crate::{Error, Family};
+use descant_autograd::Parameters;
 use descant_inference::Trained;
 use descant_text::{PostProcessor, SpecialTokens, Tokenizer};
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,15 +38,20 @@ pub fn export(trained: &Trained, folder: &Path) -> Result<Family, Error> {
     Ok(family)
 }
 
+/// The weights of a model, all in full precision.
+pub(crate) fn in_full_precision(trained: &Trained) -> Result<Cow<'_, Parameters>, Error> {
+    trained.parameters.in_full_precision().map_err(|error| Error::Family(error.to_string()))
+}
+
 fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
-    let (config, parameters) = (&trained.recipe.model, &trained.parameters);
+    let (config, parameters) = (&trained.recipe.model, in_full_precision(trained)?);
     let tokenizer = &trained.tokenizers.target;
     // One continuous text goes on as after a line end.
     let special = SpecialTokens { bos: trained.bos()?, ..tokenizer.special().clone() };
     let mut tensors: Vec<Named> = Vec::new();
     for piece in family.tensor_names(config) {
         let Some(id) = parameters.find(&piece.ours) else { continue };
-        let Part { start, rows, columns } = part(parameters, id, &piece);
+        let Part { start, rows, columns } = part(&parameters, id, &piece);
         let values = &parameters.values::<f32>(id)[start..start + rows * columns];
         let stored = rows + piece.skipped;
         let shape = match (parameters.shape(id).dims().len(), piece.transposed) {

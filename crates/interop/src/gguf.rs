@@ -1,6 +1,7 @@
 //! GGUF files, which are written here and read in `import`: version 3, the format of llama.cpp: some values by key, a table of tensors, and their data.
 
 mod architecture;
+mod element_type;
 mod hyperparameters;
 mod import;
 mod item;
@@ -8,17 +9,18 @@ mod item;
 mod tests;
 mod vocabulary;
 
+pub use element_type::GgufType;
 pub(crate) use import::open;
 
 use crate::template::own_template;
 use crate::weights::{Part, part};
 use crate::{Error, Family};
 use architecture::{Architecture, repeats_output};
-use descant_inference::Trained;
+use descant_inference::{Trained, weights_of};
 use descant_models::LayerKind;
 use descant_nn::{RotaryScaling, TransformerConfig};
 use descant_text::write_file;
-use half::{bf16, f16};
+use element_type::{OUTPUT, Rows, TABLE};
 use item::{FACTORS, Item};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -27,48 +29,15 @@ const MAGIC: &[u8; 4] = b"GGUF";
 const VERSION: u32 = 3;
 /// What every tensor's place is a multiple of.
 const ALIGNMENT: usize = 32;
-/// Numbers that are written at once.
-const CHUNK: usize = 1 << 16;
 /// The table of positions, which is always in single precision.
 const POSITIONS: &str = "position_embd.weight";
 
-/// How the numbers of matrices are written; all others are in single precision, as llama.cpp needs them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum GgufType {
-    /// Single precision.
-    #[default]
-    F32,
-    /// Half precision.
-    F16,
-    /// The upper half of single precision.
-    BF16,
-}
-
-impl GgufType {
-    /// Their number as a tensor's type, and as that of a whole file.
-    fn types(self) -> (u32, u32) {
-        match self {
-            Self::F32 => (0, 0),
-            Self::F16 => (1, 1),
-            Self::BF16 => (30, 32),
-        }
-    }
-
-    fn bytes(self, values: &[f32]) -> Vec<u8> {
-        match self {
-            Self::F32 => bytemuck::cast_slice(values).to_vec(),
-            Self::F16 => values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
-            Self::BF16 => values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect(),
-        }
-    }
-}
-
-/// A tensor: its name, its lengths, the last one first, and its numbers.
+/// A tensor: its name, its lengths, the last one first, and its encoded numbers.
 struct Tensor {
     name: String,
     lengths: Vec<u64>,
-    values: Vec<f32>,
     element_type: GgufType,
+    bytes: Vec<u8>,
 }
 
 /// Writes a trained language model as a file that llama.cpp loads. Returns its family, and notes for the user.
@@ -114,54 +83,55 @@ fn tensors(
     element_type: GgufType,
 ) -> Result<Vec<Tensor>, Error> {
     let (config, parameters) = (&trained.recipe.model, &trained.parameters);
+    if let Some(weights) = weights_of(parameters).filter(|&weights| !element_type.keeps(weights)) {
+        let reason = format!("its weights are in {weights}, which as {element_type} would be rounded a second time");
+        return Err(Error::Family(reason));
+    }
     let transformer = config.transformer();
     let head = transformer.head_dim(config.hidden);
     let mut tensors = Vec::new();
     for piece in family.tensor_names(config) {
         let Some(id) = parameters.find(&piece.ours) else { continue };
         let Part { start, rows, columns } = part(parameters, id, &piece);
-        let mut values = parameters.values::<f32>(id)[start..start + rows * columns].to_vec();
         let name = architecture.tensor(&piece.theirs);
-        if architecture.turns_neighbours && (name.ends_with("attn_q.weight") || name.ends_with("attn_k.weight")) {
-            values = interleaved(&values, head, columns);
-        }
-        let lengths = match parameters.shape(id).dims() {
-            [_, _] => vec![columns as u64, rows as u64],
-            _ => vec![rows as u64],
+        let reduced = parameters.reduced(id).map(|weight| weight.rows(start / columns..start / columns + rows));
+        let source = match reduced {
+            Some(reduced) => Rows::Reduced(reduced),
+            None => Rows::Full(&parameters.values::<f32>(id)[start..start + rows * columns], columns),
         };
-        let element_type = if lengths.len() == 2 && name != POSITIONS { element_type } else { GgufType::F32 };
-        if element_type == GgufType::F16
-            && let Some(value) = values.iter().find(|value| f16::from_f32(**value).is_infinite())
-        {
-            let reason =
-                format!("as GGUF in F16, '{name}' has {value}, which is more than half precision holds. BF16 does");
-            return Err(Error::Family(reason));
-        }
-        tensors.push(Tensor { name, lengths, values, element_type });
+        let interleaves =
+            architecture.turns_neighbours && (name.ends_with("attn_q.weight") || name.ends_with("attn_k.weight"));
+        let order = if interleaves { interleaved(rows, head) } else { (0..rows).collect() };
+        let is_matrix = parameters.shape(id).rank() == 2;
+        let lengths = if is_matrix { vec![columns as u64, rows as u64] } else { vec![rows as u64] };
+        let element_type = match is_matrix && name != POSITIONS {
+            true => element_type.of_matrix(&name, columns),
+            false => GgufType::F32,
+        };
+        let bytes = element_type.encode(&source, &order);
+        let bytes = bytes.map_err(|reason| Error::Family(format!("as GGUF in {element_type}, '{name}': {reason}")))?;
+        tensors.push(Tensor { name, lengths, element_type, bytes });
     }
     if repeats_output(architecture, config.tie)
-        && let Some(table) = tensors.iter().find(|tensor| tensor.name == "token_embd.weight")
+        && let Some(table) = tensors.iter().find(|tensor| tensor.name == TABLE)
     {
-        let (lengths, values, element_type) = (table.lengths.clone(), table.values.clone(), table.element_type);
-        tensors.push(Tensor { name: "output.weight".to_owned(), lengths, values, element_type });
+        let (lengths, element_type, bytes) = (table.lengths.clone(), table.element_type, table.bytes.clone());
+        tensors.push(Tensor { name: OUTPUT.to_owned(), lengths, element_type, bytes });
     }
     if let Some(RotaryScaling::Llama3 { .. }) = transformer.rotary_scaling {
         let plain = TransformerConfig { rotary_scaling: None, ..transformer.clone() }.frequencies(config.hidden);
         let scaled = transformer.frequencies(config.hidden);
         let values: Vec<f32> = plain.iter().zip(&scaled).map(|(plain, scaled)| (plain / scaled) as f32).collect();
+        let bytes = bytemuck::cast_slice(&values).to_vec();
         let (name, lengths, element_type) = (FACTORS.to_owned(), vec![values.len() as u64], GgufType::F32);
-        tensors.push(Tensor { name, lengths, values, element_type });
+        tensors.push(Tensor { name, lengths, element_type, bytes });
     }
     Ok(tensors)
 }
 
 /// The rows of each head in the order 0, half, 1, half + 1, …
-fn interleaved(values: &[f32], head: usize, columns: usize) -> Vec<f32> {
-    let heads = values.chunks_exact(head * columns);
-    let row = |of: &[f32], r: usize| of[r * columns..][..columns].to_vec();
-    heads
-        .flat_map(|of| (0..head / 2).flat_map(|r| [row(of, r), row(of, head / 2 + r)]).flatten().collect::<Vec<_>>())
-        .collect()
+fn interleaved(rows: usize, head: usize) -> Vec<usize> {
+    (0..rows).map(|row| row / head * head + row % 2 * (head / 2) + row % head / 2).collect()
 }
 
 fn write(mut file: impl Write, items: &[(String, Item)], tensors: &[Tensor]) -> io::Result<()> {
@@ -175,26 +145,19 @@ fn write(mut file: impl Write, items: &[(String, Item)], tensors: &[Tensor]) -> 
         put_item(&mut head, item);
     }
     let mut offset = 0;
-    for Tensor { name, lengths, values, element_type } in tensors {
+    for Tensor { name, lengths, element_type, bytes } in tensors {
         put_text(&mut head, name);
         head.extend((lengths.len() as u32).to_le_bytes());
         lengths.iter().for_each(|length| head.extend(length.to_le_bytes()));
         head.extend(element_type.types().0.to_le_bytes());
         head.extend((offset as u64).to_le_bytes());
-        let size = if *element_type == GgufType::F32 { 4 } else { 2 };
-        offset += (size * values.len()).next_multiple_of(ALIGNMENT);
+        offset += bytes.len().next_multiple_of(ALIGNMENT);
     }
     head.resize(head.len().next_multiple_of(ALIGNMENT), 0);
     file.write_all(&head)?;
-    for Tensor { values, element_type, .. } in tensors {
-        // A part at a time: a table may be large.
-        let mut written = 0;
-        for part in values.chunks(CHUNK) {
-            let bytes = element_type.bytes(part);
-            file.write_all(&bytes)?;
-            written += bytes.len();
-        }
-        file.write_all(&[0; ALIGNMENT][..written.next_multiple_of(ALIGNMENT) - written])?;
+    for Tensor { bytes, .. } in tensors {
+        file.write_all(bytes)?;
+        file.write_all(&[0; ALIGNMENT][..bytes.len().next_multiple_of(ALIGNMENT) - bytes.len()])?;
     }
     file.flush()
 }

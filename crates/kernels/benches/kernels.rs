@@ -3,7 +3,9 @@
 //! An item is a floating-point operation, so `Gitem/s` is GFLOP/s. A kernel's share of the peak is its rate over that of
 //! `roofline::fma`; one that reads more than the caches hold is bound by `roofline::read` instead.
 
-use descant_kernels::{Mat, MatMut, PackedB, Parallelism, gemm, softmax_rows, transpose, vectorized};
+use descant_kernels::{
+    Mat, MatMut, PackedB, Parallelism, ReducedWeight, WeightType, gemm, softmax_rows, transpose, vectorized,
+};
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 
@@ -67,6 +69,23 @@ fn gemm_f32(bencher: Bencher<'_, '_>, (m, k, n): (usize, usize, usize)) {
     let (a, b, mut c) = (numbers(m * k), numbers(k * n), vec![0.0; m * n]);
     bencher.counter(ItemsCount::new(2 * m * k * n)).bench_local(|| {
         gemm(1.0, Mat::new(&a, m, k), Mat::new(&b, k, n), 0.0, MatMut::new(&mut c, m, n), Parallelism::Serial);
+    });
+}
+
+/// Weights in reduced precision, each of several in turn, so that one row of activations reads memory; the rows, and the type.
+#[divan::bench(args = [1, 8, 32, 512], consts = [0, 1, 2])]
+fn gemm_reduced<const TYPE: usize>(bencher: Bencher<'_, '_>, m: usize) {
+    const TYPES: [WeightType; 3] = [WeightType::Bf16, WeightType::Int8, WeightType::Q4];
+    let (k, n, copies) = (768, 3072, if m == 1 { 64 } else { 1 });
+    let (a, b, mut c) = (numbers(m * k), numbers(k * n), vec![0.0; m * n]);
+    let weight = || ReducedWeight::quantized(TYPES[TYPE], &b, k).unwrap();
+    let weights: Vec<ReducedWeight> = (0..copies).map(|_| weight()).collect();
+    let bytes = BytesCount::new(copies * weights[0].size());
+    bencher.counter(ItemsCount::new(2 * m * k * n * copies)).counter(bytes).bench_local(|| {
+        for weight in &weights {
+            let c = MatMut::new(&mut c, m, n);
+            descant_kernels::gemm_reduced(Mat::new(&a, m, k), weight.all(), 0.0, c, Parallelism::Serial);
+        }
     });
 }
 

@@ -17,7 +17,7 @@ use pulp::Arch;
 use std::ops::Range;
 
 /// Multiply-adds below which a second thread costs more than it saves.
-const MIN_WORK: usize = 1 << 17;
+pub(crate) const MIN_WORK: usize = 1 << 17;
 
 /// `c[M, N] = beta c + alpha a[M, K] b[K, N]`, with the same bits for each row of `a` whatever the others are. With `beta` zero, `c`
 /// is not read.

@@ -4,9 +4,11 @@ use crate::batch_invariant::gemm_batch_invariant;
 use crate::flops::{count, count_bf16};
 use crate::gemm::gemm_full;
 use crate::gemm_config::{GemmConfig, MatmulPrecision, Parallelism};
+use crate::gemm_reduced::gemm_reduced;
 use crate::mat::{Mat, MatMut, PAGE_COLUMNS};
 use crate::packed_bf16;
 use crate::real::Real;
+use crate::reduced_weight::ReducedRows;
 use crate::transpose::transpose;
 
 /// `B`, copied once into panels for many GEMMs of small `M`. Reading a column-major matrix is several times slower, and so is
@@ -28,6 +30,8 @@ enum Panels<'a, E> {
     Pairs(&'a [u32]),
     /// As it lies, for batch-invariant GEMMs.
     Unpacked(Mat<'a, E>),
+    /// The rows of a weight in reduced precision, whose transpose is `B`.
+    Reduced(ReducedRows<'a>),
 }
 
 impl<'a, E: Real> PackedB<'a, E> {
@@ -98,6 +102,12 @@ impl<'a, E: Real> PackedB<'a, E> {
         Self { panels: Panels::Full(scratch), rows, columns, width, config }
     }
 
+    /// The transpose of a weight in reduced precision, as it is stored.
+    pub fn reduced(weight: ReducedRows<'a>, config: impl Into<GemmConfig>) -> Self {
+        let (rows, columns, config) = (weight.columns, weight.rows, config.into());
+        Self { panels: Panels::Reduced(weight), rows, columns, width: columns, config }
+    }
+
     /// Whether it is in bfloat16: then `A` is rounded too.
     pub fn is_bf16(&self) -> bool {
         matches!(self.panels, Panels::Pairs(_))
@@ -116,6 +126,10 @@ impl<'a, E: Real> PackedB<'a, E> {
             Panels::Unpacked(b) => {
                 let c = MatMut::new(c, a.rows, self.columns);
                 return gemm_batch_invariant(E::one(), a, b, beta, c, self.config.parallelism);
+            }
+            Panels::Reduced(weight) => {
+                let c = MatMut::new(c, a.rows, self.columns);
+                return gemm_reduced(a, weight, beta, c, self.config.parallelism);
             }
             Panels::Full(panels) => panels,
             Panels::Pairs(panels) => {

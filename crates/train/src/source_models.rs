@@ -1,7 +1,7 @@
 use crate::tokenizer_checks::check_taken;
 use crate::tokenizer_training::{extended, train_tokenizers};
 use crate::{Teacher, Texts};
-use descant_inference::{DataConfig, Error, Recipe, Tokenizers, Trained, chat_template};
+use descant_inference::{DataConfig, Error, Recipe, Tokenizers, Trained, chat_template, weights_of};
 use descant_text::{ChatTemplate, Form, TokenizerConfig};
 use std::path::Path;
 
@@ -24,6 +24,12 @@ impl SourceModels {
     /// Where one cannot be loaded, or is none for the recipe's model.
     pub fn of(recipe: &Recipe) -> Result<Self, Error> {
         let init = recipe.init.as_ref().map(|init| Trained::load(init)).transpose()?;
+        if let Some((init, weights)) = init.as_ref().and_then(|init| Some((init, weights_of(&init.parameters)?))) {
+            let reason = format!(
+                "its weights are in {weights}, for inference alone. As init, name the run that descant quantize made it of"
+            );
+            return Err(Error::Run { path: init.run().to_owned(), reason });
+        }
         Ok(Self { init, ..Self::resumed(recipe)? })
     }
 

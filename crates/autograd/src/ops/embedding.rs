@@ -1,5 +1,6 @@
 //! `y[i] = W[ids[i]]`: rows gathered in forward, gradients scattered back by addition.
 
+use crate::weight::Weight;
 use crate::{Backward, Case, Forward, GradCheck, Graph, Op, Var};
 use descant_kernels::{Real, axpy};
 use descant_tensor::Shape;
@@ -21,8 +22,14 @@ impl Op for Embedding {
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let (w, width) = (ctx.input(0), row_length(ctx.shape(0)));
-        gather_rows(w, width, &self.ids, ctx.output());
+        let width = row_length(ctx.shape(0));
+        match ctx.weight(0) {
+            Weight::Full(w) => gather_rows(w, width, &self.ids, ctx.output()),
+            Weight::Reduced(w) => {
+                let rows = ctx.output().chunks_exact_mut(width.max(1)).zip(&*self.ids);
+                rows.for_each(|(y, &id)| w.dequantize(id as usize, y));
+            }
+        }
     }
 
     fn backward<E: Real>(&self, ctx: &mut Backward<'_, E>) {

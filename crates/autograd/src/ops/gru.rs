@@ -53,7 +53,7 @@ impl Op for Gru {
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let (w_ih, w_hh, config) = (ctx.input(1), ctx.input(2), ctx.gemm_config());
+        let (w_ih, w_hh, config) = (ctx.shape(1), ctx.weight(2), ctx.gemm_config());
         let (bias_ih, bias_hh) = (ctx.input(3), ctx.input(4));
         let Sizes { hidden, tokens, sequences, .. } = self.0.sizes(|i| ctx.shape(i));
         let initial = (ctx.inputs() > 5).then(|| ctx.input(5));
@@ -64,7 +64,7 @@ impl Op for Gru {
         let (packed, padded) = PackedB::<E>::scratch(hidden, 3 * hidden, sequences, config);
         let (mut packed_scratch, mut padded) = (ctx.scratch(packed.max(w_ih.len())), ctx.scratch(padded));
         self.0.input_terms(ctx, &mut gates, &mut packed_scratch);
-        let w_hh = PackedB::new(Mat::new(w_hh, 3 * hidden, hidden).t(), &mut packed_scratch[..packed], config);
+        let w_hh = w_hh.packed([3 * hidden, hidden], &mut packed_scratch[..packed], config);
 
         let states = ctx.output().split_at_mut(tokens * hidden);
         copy_initial(initial, states.1);

@@ -1,7 +1,7 @@
 //! `y = f(x Wᵀ + b)`: product, bias and activation in one operation.
 
 use crate::{Activation, Backward, Case, Forward, GradCheck, Op, Scratch, Var};
-use descant_kernels::{Mat, MatMut, Real, add_rows, gemm, gemm_nt, gemm_nt_scratch, sum_rows_into};
+use descant_kernels::{Mat, MatMut, Real, add_rows, gemm, gemm_nt_scratch, sum_rows_into};
 use descant_tensor::Shape;
 
 /// `x[.., I]`, `W[O, I]` and perhaps `b[O]` to `y[.., O]`.
@@ -16,12 +16,12 @@ impl Op for Linear {
     }
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
-        let (x, w, config) = (ctx.input(0), ctx.input(1), ctx.gemm_config());
+        let (x, w, config) = (ctx.input(0), ctx.weight(1), ctx.gemm_config());
         let (rows, input, output) = (ctx.shape(0).rows(), ctx.shape(1)[1], ctx.shape(1)[0]);
         let bias = (ctx.inputs() > 2).then(|| ctx.input(2));
         let mut scratch = ctx.scratch(gemm_nt_scratch(rows, input, output, config));
         let z = activate(ctx, self.activation, bias, |z| {
-            gemm_nt(Mat::new(x, rows, input), w, E::zero(), MatMut::new(z, rows, output), &mut scratch, config);
+            w.gemm(Mat::new(x, rows, input), MatMut::new(z, rows, output), &mut scratch, config);
         });
         ctx.recycle(scratch);
         z.into_iter().for_each(|z| ctx.save(z));

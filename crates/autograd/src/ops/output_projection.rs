@@ -1,8 +1,9 @@
 //! What the losses over a vocabulary share: the output projection of a block of rows, and its gradient.
 
 use crate::pool::Scratch;
+use crate::weight::Weight;
 use crate::{Backward, Forward};
-use descant_kernels::{GemmConfig, Mat, MatMut, Real, axpy, gemm, map, map_into, zip_sum};
+use descant_kernels::{GemmConfig, Mat, MatMut, Real, axpy, gemm, gemm_reduced, map, map_into, transpose, zip_sum};
 use descant_tensor::Shape;
 use std::ops::Range;
 
@@ -31,7 +32,7 @@ pub(super) fn check(inputs: &[Shape]) -> Result<(), String> {
 /// rows, and the weights, much the largest of them, are never transposed.
 pub(super) struct Projection<'a, E> {
     hidden: &'a [E],
-    weight: &'a [E],
+    weight: Weight<'a, E>,
     bias: Option<&'a [E]>,
     classes: usize,
     width: usize,
@@ -42,15 +43,11 @@ impl<'a, E: Real> Projection<'a, E> {
     /// Of the inputs from `first` on.
     pub(super) fn new(ctx: &Forward<'a, E>, first: usize, has_bias: bool) -> Self {
         let bias = has_bias.then(|| ctx.input(first + 2));
-        Self::of(ctx.input(first), (ctx.input(first + 1), ctx.shape(first + 1)), bias, ctx.gemm_config())
+        Self::of(ctx.input(first), (ctx.weight(first + 1), ctx.shape(first + 1)), bias, ctx.gemm_config())
     }
 
-    fn of(hidden: &'a [E], (weight, shape): (&'a [E], Shape), bias: Option<&'a [E]>, config: GemmConfig) -> Self {
+    fn of(hidden: &'a [E], (weight, shape): (Weight<'a, E>, Shape), bias: Option<&'a [E]>, config: GemmConfig) -> Self {
         Self { hidden, weight, bias, classes: shape[0], width: shape[1], config }
-    }
-
-    fn weight(&self) -> Mat<'a, E> {
-        Mat::new(self.weight, self.classes, self.width)
     }
 
     /// `n` rows from `start`.
@@ -60,8 +57,19 @@ impl<'a, E: Real> Projection<'a, E> {
 
     /// The logits of `n` rows from `start`, times `scale`: `z[V, n]`.
     pub(super) fn logits(&self, start: usize, n: usize, scale: E, z: &mut [E]) {
-        let out = MatMut::new(z, self.classes, n);
-        gemm(scale, self.weight(), self.rows(start, n).t(), E::zero(), out, self.config);
+        match self.weight {
+            Weight::Full(weight) => {
+                let (weight, out) = (Mat::new(weight, self.classes, self.width), MatMut::new(z, self.classes, n));
+                gemm(scale, weight, self.rows(start, n).t(), E::zero(), out, self.config);
+            }
+            Weight::Reduced(weight) => {
+                let mut logits = vec![E::zero(); n * self.classes];
+                let out = MatMut::new(&mut logits, n, self.classes);
+                gemm_reduced(self.rows(start, n), weight, E::zero(), out, self.config.parallelism);
+                transpose(&logits, n, self.classes, z);
+                map(z, |z| scale * z);
+            }
+        }
         if let Some(bias) = self.bias {
             z.chunks_exact_mut(n).zip(bias).for_each(|(row, &b)| map(row, |z| z + scale * b));
         }
@@ -69,8 +77,10 @@ impl<'a, E: Real> Projection<'a, E> {
 
     /// `dh = beta dh + scale dzᵀ W`, of `n` rows, from the gradient `dz[V, n]` of their logits.
     fn to_hidden(&self, n: usize, dz: &[E], scale: E, beta: E, dh: &mut [E]) {
-        let dlogits = Mat::new(dz, self.classes, n);
-        gemm(scale, dlogits.t(), self.weight(), beta, MatMut::new(dh, n, self.width), self.config);
+        // Of what is recorded for a backward, no weight is in reduced precision.
+        let Weight::Full(weight) = self.weight else { return };
+        let (dlogits, weight) = (Mat::new(dz, self.classes, n), Mat::new(weight, self.classes, self.width));
+        gemm(scale, dlogits.t(), weight, beta, MatMut::new(dh, n, self.width), self.config);
     }
 
     /// `dW = beta dW + scale dz h`, the same.
@@ -95,9 +105,9 @@ pub(super) struct Gathered<E> {
 impl<E: Real> Gathered<E> {
     /// Nothing yet, of blocks of which the last is `last`.
     pub(super) fn new(ctx: &mut Forward<'_, E>, projection: &Projection<'_, E>, last: &Range<usize>) -> Self {
-        let Projection { weight, bias, width, .. } = projection;
+        let Projection { classes, bias, width, .. } = projection;
         let needed = [0, 1, 2].map(|i| last.start > 0 && (i < 2 || bias.is_some()) && ctx.needs(i));
-        let lengths = [last.start * width, weight.len(), bias.map_or(0, <[E]>::len)];
+        let lengths = [last.start * width, classes * width, bias.map_or(0, <[E]>::len)];
         let mut sums = [0, 1, 2].map(|i| ctx.scratch(if needed[i] { lengths[i] } else { 0 }));
         sums[2].fill(E::zero());
         Self { sums, needed }
@@ -133,7 +143,7 @@ pub(super) fn last_block(rows: usize, block: usize) -> Range<usize> {
 /// Backward of a scalar whose gradients forward has [`Gathered`]: they are scaled by its own.
 pub(super) fn carry_back<E: Real>(ctx: &mut Backward<'_, E>, last: Range<usize>, has_bias: bool) {
     let (scale, n, before) = (ctx.dy()[0], last.len(), last.start);
-    let weight = (ctx.input(1), ctx.shape(1));
+    let weight = (Weight::Full(ctx.input(1)), ctx.shape(1));
     let projection = Projection::of(ctx.input(0), weight, None, ctx.gemm_config());
     let (classes, width) = (projection.classes, projection.width);
     let inputs = if has_bias { 3 } else { 2 };

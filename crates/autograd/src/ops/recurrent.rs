@@ -7,7 +7,7 @@
 use super::embedding::{add_rows, gather_rows};
 use crate::pool::Scratch;
 use crate::{Backward, Forward, PackedSequences};
-use descant_kernels::{Mat, MatMut, PackedB, Real, axpy, gemm, gemm_nt, sum_rows_into};
+use descant_kernels::{Mat, MatMut, PackedB, Real, axpy, gemm, sum_rows_into};
 use descant_tensor::Shape;
 use std::ops::Range;
 use std::sync::Arc;
@@ -118,13 +118,13 @@ impl Recurrent {
     /// The input terms `x Wᵢₕᵀ` of all tokens, into `gates[N, G·H]`. `scratch` has at least the size of `w_ih`.
     pub(super) fn input_terms<E: Real>(&self, ctx: &mut Forward<'_, E>, gates: &mut [E], scratch: &mut [E]) {
         let Sizes { inputs, input, tokens, .. } = self.sizes(|i| ctx.shape(i));
-        let (x, w_ih, config) = (Mat::new(ctx.input(0), inputs, input), ctx.input(1), ctx.gemm_config());
+        let (x, w_ih, config) = (Mat::new(ctx.input(0), inputs, input), ctx.weight(1), ctx.gemm_config());
         let width = ctx.shape(1)[0];
         match &self.rows {
-            None => gemm_nt(x, w_ih, E::zero(), MatMut::new(gates, tokens, width), scratch, config),
+            None => w_ih.gemm(x, MatMut::new(gates, tokens, width), scratch, config),
             Some(rows) => {
                 let mut distinct = ctx.scratch(inputs * width);
-                gemm_nt(x, w_ih, E::zero(), MatMut::new(&mut distinct, inputs, width), scratch, config);
+                w_ih.gemm(x, MatMut::new(&mut distinct, inputs, width), scratch, config);
                 gather_rows(&distinct, width, rows, gates);
                 ctx.recycle(distinct);
             }

@@ -2,11 +2,12 @@
 
 use crate::memory::peak_rss_mb;
 use crate::report::print;
+use crate::weights::Weights;
 use clap::Args;
 use descant_autograd::Tape;
 use descant_generate::{DecodingOptions, GenerationConfig};
-use descant_inference::Trained;
-use descant_kernels::{Parallelism, zip_sum};
+use descant_inference::weights_of;
+use descant_kernels::{Parallelism, WeightType, zip_sum};
 use serde::Serialize;
 use std::path::Path;
 use std::time::Instant;
@@ -34,6 +35,8 @@ pub(crate) struct Work {
 struct Figures {
     run: String,
     parameters: usize,
+    /// The type of the weights.
+    weights: &'static str,
     prompt: u32,
     tokens: u32,
     batch: usize,
@@ -55,9 +58,15 @@ struct Figures {
 }
 
 impl Work {
-    pub(super) fn run(self, run: &Path, batch: usize, threads: usize, json: bool) -> anyhow::Result<()> {
+    pub(super) fn run(
+        self,
+        run: &Path,
+        weights: &Weights,
+        (batch, threads): (usize, usize),
+        json: bool,
+    ) -> anyhow::Result<()> {
         let start = Instant::now();
-        let trained = Trained::load(run)?;
+        let trained = weights.load(run)?;
         let load_s = start.elapsed().as_secs_f64();
         let parallelism = if threads > 1 { Parallelism::Threads(threads) } else { Parallelism::Serial };
         let options = |tokens: u32| -> anyhow::Result<DecodingOptions> {
@@ -102,13 +111,14 @@ impl Work {
         let batches = rows.div_ceil(batch) as f64;
         let steps = batches * f64::from(self.tokens - 1);
         let decoding = (whole - batches * first).max(1e-9);
-        let bytes = 4.0 * trained.parameters.count() as f64;
+        let bytes = trained.parameters.size() as f64;
         let before = tape.allocations();
         let numbers: Vec<u64> = (0..one.len() as u64).collect();
         trained.generate_from_ids(&mut tape, one, &numbers, &options(self.tokens)?, |_, _| ())?;
         let figures = Figures {
             run: run.display().to_string(),
             parameters: trained.parameters.count(),
+            weights: weights_of(&trained.parameters).map_or("f32", WeightType::name),
             prompt: self.prompt,
             tokens: self.tokens,
             batch,
@@ -130,8 +140,8 @@ impl Work {
         let Self { prompt, tokens, beam, .. } = self;
         let kind = if trained.is_language_model() { "prompts" } else { "sources" };
         print(format_args!(
-            "{}: {parameters} parameters, {rows} {kind} of {prompt} tokens, {tokens} new ones each, batch {batch}, beam {beam}, {threads} threads",
-            figures.run
+            "{}: {parameters} parameters in {}, {rows} {kind} of {prompt} tokens, {tokens} new ones each, batch {batch}, beam {beam}, {threads} threads",
+            figures.run, figures.weights
         ))?;
         print(format_args!("loading           {load_s:.2} s"))?;
         print(format_args!("first token       {prompt_ms:.1} ms for a batch"))?;

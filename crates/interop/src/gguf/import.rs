@@ -1,6 +1,7 @@
 //! Reads GGUF files: the keys become the `config.json` of a family, and the tensors those of its folder.
 
 use super::architecture::Architecture;
+use super::element_type::TABLE;
 use super::{hyperparameters, vocabulary};
 use crate::family::Described;
 use crate::foreign::{Foreign, Layout};
@@ -17,9 +18,6 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The table of tokens.
-const EMBEDDING: &str = "token_embd.weight";
-
 /// The model of a file of llama.cpp.
 ///
 /// # Errors
@@ -31,7 +29,7 @@ pub(crate) fn open(path: &Path) -> Result<Foreign, Error> {
     let mut file = TensorFile::of(path, file, tensors)?;
     are_apart(file.tensors()).map_err(wrong)?;
     is_whole(&values).map_err(wrong)?;
-    let embedding = file.tensors().iter().find(|tensor| tensor.name == EMBEDDING);
+    let embedding = file.tensors().iter().find(|tensor| tensor.name == TABLE);
     vocabulary::check(&values, embedding.and_then(|tensor| tensor.shape.first().copied())).map_err(wrong)?;
     let architecture = values.get("general.architecture").and_then(Value::as_str).unwrap_or_default();
     let architecture = Architecture::named(architecture).map_err(wrong)?;

@@ -3,6 +3,7 @@
 use crate::tests::{FAMILIES, copy, edit};
 use crate::{Family, GgufType, export, export_gguf, import};
 use descant_inference::Trained;
+use descant_kernels::WeightType;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -330,6 +331,51 @@ fn reduced_numbers_come_in_as_they_were_rounded() {
                 let error = export_gguf(&trained, &at("large.gguf"), numbers).unwrap_err().to_string();
                 assert!(error.contains("token_embd.weight") && error.contains("70000"), "{error}");
             }
+        }
+    }
+}
+
+#[test]
+fn blocks_of_8_and_4_bits_come_in_as_they_were_rounded() {
+    for name in ["gpt2", "llama3"] {
+        for (weights, numbers) in [(WeightType::Int8, GgufType::Q8_0), (WeightType::Q4, GgufType::Q4_0)] {
+            let folder = tempfile::tempdir().unwrap();
+            let at = |part: &str| folder.path().join(part);
+            let trained = imported(name, folder.path(), &without(name));
+            export_gguf(&trained, &at("full.gguf"), numbers).unwrap();
+            trained.quantize(weights, &at("quantized")).unwrap();
+            let reduced = Trained::load(&at("quantized")).unwrap();
+            assert_eq!(GgufType::of_weights(weights), numbers);
+            export_gguf(&reduced, &at("reduced.gguf"), numbers).unwrap();
+            import(&at("reduced.gguf"), &at("back")).unwrap();
+            let back = Trained::load(&at("back")).unwrap();
+            let mut whole = 0;
+            for id in trained.parameters.ids() {
+                let own = trained.parameters.name(id).to_owned();
+                let shape = trained.parameters.shape(id);
+                whole += usize::from(shape.rank() == 2 && shape.last().is_multiple_of(32) && !own.contains("position"));
+                assert_eq!(
+                    back.parameters.tensor(id).to_f64(),
+                    reduced.parameters.tensor(id).to_f64(),
+                    "{name}: {own}"
+                );
+            }
+            assert!(whole > 4, "{name}: {whole} matrices of whole blocks");
+            // Of weights in full precision each block has its own scale, and rounding again changes nothing.
+            import(&at("full.gguf"), &at("rounded")).unwrap();
+            let rounded = Trained::load(&at("rounded")).unwrap();
+            export_gguf(&rounded, &at("again.gguf"), numbers).unwrap();
+            assert_eq!(fs::read(at("full.gguf")).unwrap(), fs::read(at("again.gguf")).unwrap(), "{name} {numbers}");
+            for id in trained.parameters.ids() {
+                let pair = [&rounded, &trained].map(|run| run.parameters.tensor(id).to_f64());
+                let largest = pair[1].iter().fold(0.0_f64, |most, x| most.max(x.abs()));
+                let most = largest * if numbers == GgufType::Q8_0 { 0.005 } else { 0.13 };
+                assert!(pair[0].iter().zip(&pair[1]).all(|(a, b)| (a - b).abs() <= most), "{name} {numbers}");
+            }
+            // A second rounding is refused.
+            let other = if numbers == GgufType::Q8_0 { GgufType::Q4_0 } else { GgufType::Q8_0 };
+            let error = export_gguf(&reduced, &at("other.gguf"), other).unwrap_err().to_string();
+            assert!(error.contains("a second time"), "{error}");
         }
     }
 }

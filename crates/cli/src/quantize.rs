@@ -1,0 +1,37 @@
+//! `descant quantize`.
+
+use crate::report::print;
+use crate::shell::command;
+use crate::weights::weight_type;
+use clap::Args;
+use descant_inference::Trained;
+use descant_kernels::WeightType;
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub(crate) struct Quantize {
+    /// The run, or one of its checkpoints
+    run: PathBuf,
+    /// The type of the weights: bf16 (half the size), int8 (a quarter; the activations of each row are rounded too), or q4 (4 bits in
+    /// groups of 32; embeddings and the output layer stay in int8)
+    #[arg(long, value_name = "TYPE", value_parser = weight_type())]
+    weights: WeightType,
+    /// The run folder to write [default: the run's name and -TYPE]
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+impl Quantize {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let trained = Trained::load(&self.run)?;
+        let output = self.output.unwrap_or_else(|| {
+            let mut name = trained.run().as_os_str().to_owned();
+            name.push(format!("-{}", self.weights));
+            name.into()
+        });
+        trained.quantize(self.weights, &output)?;
+        let sizes = [&trained, &Trained::load(&output)?].map(|trained| trained.parameters.size() as f64 / 1e6);
+        print(format_args!("Weights: {:.1} MB, in {} {:.1} MB. Write with it:", sizes[0], self.weights, sizes[1]))?;
+        print(format_args!("  {}", command(&["generate".into(), output.to_string_lossy()])))
+    }
+}

@@ -1,0 +1,353 @@
+//! `C = β C + A Wᵀ` with a weight in reduced precision, batch-invariant: the bits of a row of the result are the same in a batch of any
+//! size and on any number of threads. For int8 and 4-bit weights each row of `A` is rounded to int8 first, with a scale of its own.
+
+use crate::batch_invariant::MIN_WORK;
+use crate::bf16_tiles::{self, Bf16Dot, Bf16Tiles};
+use crate::columns::Columns;
+use crate::flops::count;
+use crate::gemm_config::Parallelism;
+use crate::int8_tiles::{self, Int8Activations, Int8Dot, Int8Tiles};
+use crate::mat::{Mat, MatMut};
+use crate::q4_tiles::{self, Q4Activations, Q4Dot, Q4Tiles};
+use crate::real::Real;
+use crate::reduced_weight::{ReducedRows, WeightType};
+use crate::threads::run_on_threads;
+use std::cell::RefCell;
+use std::ops::Range;
+
+/// Activations in the form of the kernels. They only grow.
+#[derive(Debug, Default)]
+struct Activations {
+    padded: Vec<f32>,
+    int8: Int8Activations,
+    q4: Q4Activations,
+}
+
+thread_local! {
+    static ACTIVATIONS: RefCell<Activations> = RefCell::new(Activations::default());
+}
+
+/// `c[M, O] = beta c + a[M, I] Wᵀ`. With `beta` zero, `c` is not read. Only f32 is computed: no weight of f64 is reduced.
+///
+/// # Panics
+/// If the shapes do not match, or `a` is not row-major: an error in the caller.
+pub fn gemm_reduced<E: Real>(a: Mat<'_, E>, w: ReducedRows<'_>, beta: E, c: MatMut<'_, E>, parallelism: Parallelism) {
+    assert!(a.columns == w.columns && c.rows == a.rows && c.columns == w.rows, "a GEMM with a weight of another shape");
+    assert!(a.column_stride == 1, "a GEMM whose A is not row-major");
+    let (m, k, n) = (a.rows, a.columns, w.rows);
+    let (Some(a), Some(c)) = (a.as_f32(), Columns::new(E::one(), beta, c).as_f32()) else { return };
+    if m == 0 || n == 0 {
+        return;
+    }
+    count(m, k, n);
+    let threads = match parallelism {
+        Parallelism::Threads(threads) if m * k * n >= MIN_WORK => threads.clamp(1, n),
+        _ => 1,
+    };
+    // Taken, not borrowed: while this GEMM waits for other threads, rayon may run another one on this thread.
+    let mut activations = ACTIVATIONS.take();
+    on_this_processor(&mut activations, a, w, c, threads);
+    ACTIVATIONS.set(activations);
+}
+
+/// With the widest instructions that the processor has.
+fn on_this_processor(
+    activations: &mut Activations,
+    a: Mat<'_, f32>,
+    w: ReducedRows<'_>,
+    c: Columns<'_, f32>,
+    threads: usize,
+) {
+    match w.weight_type {
+        #[cfg(target_arch = "x86_64")]
+        WeightType::Bf16 if bf16_tiles::x86::Avx512::is_available() => {
+            bf16::<bf16_tiles::x86::Avx512>(activations, a, w, c, threads);
+        }
+        #[cfg(target_arch = "x86_64")]
+        WeightType::Bf16 if bf16_tiles::x86::Avx2::is_available() => {
+            bf16::<bf16_tiles::x86::Avx2>(activations, a, w, c, threads);
+        }
+        WeightType::Bf16 => bf16::<bf16_tiles::Portable>(activations, a, w, c, threads),
+        #[cfg(target_arch = "x86_64")]
+        WeightType::Int8 if int8_tiles::x86::Avx512Vnni::is_available() => {
+            int8::<int8_tiles::x86::Avx512Vnni>(activations, a, w, c, threads);
+        }
+        #[cfg(target_arch = "x86_64")]
+        WeightType::Int8 if int8_tiles::x86::AvxVnni::is_available() => {
+            int8::<int8_tiles::x86::AvxVnni>(activations, a, w, c, threads);
+        }
+        #[cfg(target_arch = "x86_64")]
+        WeightType::Int8 if int8_tiles::x86::Avx2::is_available() => {
+            int8::<int8_tiles::x86::Avx2>(activations, a, w, c, threads);
+        }
+        WeightType::Int8 => int8::<int8_tiles::Portable>(activations, a, w, c, threads),
+        #[cfg(target_arch = "x86_64")]
+        WeightType::Q4 if q4_tiles::x86::Avx512Vnni::is_available() => {
+            q4::<q4_tiles::x86::Avx512Vnni>(activations, a, w, c, threads);
+        }
+        #[cfg(target_arch = "x86_64")]
+        WeightType::Q4 if q4_tiles::x86::AvxVnni::is_available() => {
+            q4::<q4_tiles::x86::AvxVnni>(activations, a, w, c, threads);
+        }
+        #[cfg(target_arch = "x86_64")]
+        WeightType::Q4 if q4_tiles::x86::Avx2::is_available() => {
+            q4::<q4_tiles::x86::Avx2>(activations, a, w, c, threads);
+        }
+        WeightType::Q4 => q4::<q4_tiles::Portable>(activations, a, w, c, threads),
+    }
+}
+
+fn bf16<D: Bf16Dot + Sync>(
+    activations: &mut Activations,
+    a: Mat<'_, f32>,
+    w: ReducedRows<'_>,
+    c: Columns<'_, f32>,
+    threads: usize,
+) {
+    let length = bf16_tiles::pad(&a, &mut activations.padded);
+    let tiles = Bf16Tiles::<D>::new(&activations.padded, (a.rows, length), w, c);
+    in_columns(w.rows, threads, |columns| tiles.run(columns));
+}
+
+fn int8<D: Int8Dot + Sync>(
+    activations: &mut Activations,
+    a: Mat<'_, f32>,
+    w: ReducedRows<'_>,
+    c: Columns<'_, f32>,
+    threads: usize,
+) where
+    D::Activation: Sync,
+{
+    let length = activations.int8.quantize::<D>(&a);
+    let tiles = Int8Tiles::<D>::new(&activations.int8, length, w, c);
+    in_columns(w.rows, threads, |columns| tiles.run(columns));
+}
+
+fn q4<D: Q4Dot + Sync>(
+    activations: &mut Activations,
+    a: Mat<'_, f32>,
+    w: ReducedRows<'_>,
+    c: Columns<'_, f32>,
+    threads: usize,
+) {
+    activations.q4.quantize(&a);
+    let tiles = Q4Tiles::<D>::new(&activations.q4, w, c);
+    in_columns(w.rows, threads, |columns| tiles.run(columns));
+}
+
+/// Shares `n` columns out to threads.
+fn in_columns(n: usize, threads: usize, run: impl Fn(Range<usize>) + Sync) {
+    if threads == 1 {
+        return run(0..n);
+    }
+    let (width, run) = (n.div_ceil(threads).next_multiple_of(16), &run);
+    run_on_threads((0..n).step_by(width).map(|start| move || run(start..n.min(start + width))));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reduced_weight::ReducedWeight;
+    use half::f16;
+
+    const SHAPES: [(usize, usize, usize); 11] = [
+        (1, 1, 1),
+        (3, 5, 7),
+        (2, 16, 9),
+        (5, 33, 10),
+        (9, 64, 13),
+        (31, 40, 23),
+        (6, 9, 40),
+        (0, 3, 2),
+        (7, 2100, 5),
+        (1, 1030, 9),
+        (4, 0, 3),
+    ];
+
+    fn numbers(n: usize, seed: usize) -> Vec<f32> {
+        (0..n).map(|i| ((i * 7919 + seed * 104_729) % 997) as f32 / 997.0 - 0.5).collect()
+    }
+
+    type Kernel = fn(&mut Activations, Mat<'_, f32>, ReducedRows<'_>, Columns<'_, f32>, usize);
+
+    /// The kernels of int8 or of 4-bit weights that this processor has instructions for.
+    fn kernels(weight_type: WeightType) -> Vec<Kernel> {
+        let is_int8 = weight_type == WeightType::Int8;
+        let mut all: Vec<(bool, Kernel)> =
+            vec![(is_int8, int8::<int8_tiles::Portable>), (!is_int8, q4::<q4_tiles::Portable>)];
+        #[cfg(target_arch = "x86_64")]
+        {
+            use int8_tiles::x86 as x8;
+            use q4_tiles::x86 as x4;
+            all.extend([
+                (is_int8 && x8::Avx2::is_available(), int8::<x8::Avx2> as Kernel),
+                (is_int8 && x8::AvxVnni::is_available(), int8::<x8::AvxVnni>),
+                (is_int8 && x8::Avx512Vnni::is_available(), int8::<x8::Avx512Vnni>),
+                (!is_int8 && x4::Avx2::is_available(), q4::<x4::Avx2>),
+                (!is_int8 && x4::AvxVnni::is_available(), q4::<x4::AvxVnni>),
+                (!is_int8 && x4::Avx512Vnni::is_available(), q4::<x4::Avx512Vnni>),
+            ]);
+        }
+        all.into_iter().filter(|(is_available, _)| *is_available).map(|(_, kernel)| kernel).collect()
+    }
+
+    /// `b` of `[N, K]` in a type; with `k` zero there is nothing to round.
+    fn weight(weight_type: WeightType, b: &[f32], n: usize, k: usize) -> ReducedWeight {
+        match k {
+            0 => ReducedWeight::zeros(weight_type, n, k),
+            _ => ReducedWeight::quantized(weight_type, b, k).unwrap(),
+        }
+    }
+
+    fn product(a: &[f32], (m, k): (usize, usize), w: ReducedRows<'_>, beta: f32, c: &mut [f32], threads: usize) {
+        let parallelism = if threads > 1 { Parallelism::Threads(threads) } else { Parallelism::Serial };
+        gemm_reduced(Mat::new(a, m, k), w, beta, MatMut::new(c, m, w.rows), parallelism);
+    }
+
+    #[test]
+    fn it_is_a_gemm_of_the_rounded_operands() {
+        for weight_type in [WeightType::Bf16, WeightType::Int8, WeightType::Q4] {
+            for (m, k, n) in SHAPES {
+                let (a, b, before) = (numbers(m * k, 1), numbers(n * k, 2), numbers(m * n, 3));
+                let w = weight(weight_type, &b, n, k);
+                let mut exact = vec![0.0_f64; n * k];
+                exact.chunks_exact_mut(k.max(1)).enumerate().for_each(|(r, to)| w.all().dequantize(r, to));
+                // Activations in a step of their row.
+                let step = |row: &[f32]| row.iter().fold(0.0_f32, |most, x| most.max(x.abs())) / 127.0;
+                for beta in [0.0, 1.0, -0.5] {
+                    let mut c = before.clone();
+                    product(&a, (m, k), w.all(), beta, &mut c, 1);
+                    for i in 0..m {
+                        let row = &a[i * k..][..k];
+                        for j in 0..n {
+                            let term = |p: usize| {
+                                let x = match weight_type {
+                                    WeightType::Bf16 => f64::from(row[p]),
+                                    _ => f64::from((row[p] / step(row)).round_ties_even()) * f64::from(step(row)),
+                                };
+                                x * exact[j * k + p]
+                            };
+                            let expected = f64::from(beta * before[i * n + j]) + (0..k).map(term).sum::<f64>();
+                            let found = f64::from(c[i * n + j]);
+                            // An activation that lies between two steps may go either way.
+                            let most = 1e-4 + f64::from(step(row)) * 0.6;
+                            assert!(
+                                (found - expected).abs() < most,
+                                "{weight_type} {m}x{k}x{n}: {found}, not {expected}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The plain sums of integers, and what the tiles make of them.
+    #[test]
+    fn int8_sums_are_exact() {
+        for (m, k, n) in SHAPES {
+            let (a, b) = (numbers(m * k, 4), numbers(n * k, 5));
+            let w = weight(WeightType::Int8, &b, n, k);
+            let mut expected = vec![0.0_f32; m * n];
+            for i in 0..m {
+                let mut rounded = vec![0; k];
+                let scale = crate::int8_quantization::quantize_activations(&a[i * k..][..k], &mut rounded);
+                for j in 0..n {
+                    let row: &[i8] = bytemuck::cast_slice(w.all().bytes(j));
+                    let sum: i32 = rounded.iter().zip(row).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
+                    expected[i * n + j] = sum as f32 * (scale * w.all().scales(j).next().unwrap().to_f32());
+                }
+            }
+            for run in kernels(WeightType::Int8) {
+                let mut c = vec![f32::NAN; m * n];
+                let into = Columns::new(1.0, 0.0, MatMut::new(&mut c, m, n));
+                run(&mut Activations::default(), Mat::new(&a, m, k), w.all(), into, 1);
+                assert_eq!(c, expected, "{m}x{k}x{n}");
+            }
+        }
+    }
+
+    #[test]
+    fn q4_has_the_same_bits_with_all_instructions() {
+        for (m, k, n) in SHAPES {
+            let (a, b) = (numbers(m * k, 6), numbers(n * k, 7));
+            let w = weight(WeightType::Q4, &b, n, k);
+            let results = kernels(WeightType::Q4).into_iter().map(|run| {
+                let mut c = vec![f32::NAN; m * n];
+                let into = Columns::new(1.0, 0.0, MatMut::new(&mut c, m, n));
+                run(&mut Activations::default(), Mat::new(&a, m, k), w.all(), into, 1);
+                c
+            });
+            let results: Vec<_> = results.collect();
+            assert!(results.iter().all(|c| c.iter().all(|x| x.is_finite()) && *c == results[0]), "{m}x{k}x{n}");
+        }
+    }
+
+    #[test]
+    fn a_row_has_the_same_bits_in_every_batch_and_on_every_number_of_threads() {
+        let (rows, n) = (150, 110);
+        for weight_type in [WeightType::Bf16, WeightType::Int8, WeightType::Q4] {
+            for k in [1, 7, 16, 64, 77, 300, 1100] {
+                let (a, b) = (numbers(rows * k, 1), numbers(n * k, 2));
+                let w = weight(weight_type, &b, n, k);
+                let multiply = |a: &[f32], threads: usize| {
+                    let mut c = vec![f32::NAN; a.len() / k * n];
+                    product(a, (a.len() / k, k), w.all(), 0.0, &mut c, threads);
+                    c
+                };
+                let all = multiply(&a, 1);
+                for threads in [2, 3] {
+                    assert_eq!(all, multiply(&a, threads), "{weight_type} {k}");
+                }
+                for size in [1, 2, 3, 4, 5, 7, 32, 149] {
+                    for (batch, expected) in a.chunks(size * k).zip(all.chunks(size * n)) {
+                        assert_eq!(multiply(batch, 2), expected, "{weight_type} {size} {k}");
+                    }
+                }
+                // And so has an element where other rows of the weight are left out.
+                let mut some = vec![f32::NAN; rows * 30];
+                product(&a, (rows, k), w.rows(40..70), 0.0, &mut some, 1);
+                let expected = all.chunks_exact(n).flat_map(|row| &row[40..70]);
+                assert!(some.iter().eq(expected), "{weight_type} {k}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_stays_none() {
+        for weight_type in [WeightType::Bf16, WeightType::Int8, WeightType::Q4] {
+            let w = weight(weight_type, &numbers(3 * 40, 1), 3, 40);
+            let mut a = numbers(2 * 40, 2);
+            a[45] = f32::NAN;
+            let mut c = [0.0; 6];
+            product(&a, (2, 40), w.all(), 0.0, &mut c, 1);
+            assert!(c[..3].iter().all(|x| x.is_finite()) && c[3..].iter().all(|x| x.is_nan()), "{weight_type} {c:?}");
+        }
+    }
+
+    #[test]
+    fn elements_and_scales_are_written_and_read_again() {
+        for weight_type in [WeightType::Bf16, WeightType::Int8, WeightType::Q4] {
+            let (n, k) = (5, 70);
+            let w = weight(weight_type, &numbers(n * k, 3), n, k);
+            let bytes: Vec<u8> = (0..n).flat_map(|row| w.all().bytes(row)).copied().collect();
+            let scales: Vec<f16> = (0..n).flat_map(|row| w.all().scales(row)).collect();
+            let mut read = ReducedWeight::zeros(weight_type, n, k);
+            read.set_bytes(0, &bytes);
+            read.set_scales(&scales).unwrap();
+            let (a, mut c) = (numbers(2 * k, 4), [vec![0.0; 2 * n], vec![1.0; 2 * n]]);
+            for (w, c) in [&w, &read].into_iter().zip(&mut c) {
+                product(&a, (2, k), w.all(), 0.0, c, 1);
+            }
+            assert_eq!(c[0], c[1], "{weight_type}");
+            assert!(read.set_scales(&scales[..scales.len().saturating_sub(1)]).is_err() || scales.is_empty());
+            if let Some(last) = scales.len().checked_sub(1) {
+                for wrong in [f16::NAN, f16::INFINITY] {
+                    let mut scales = scales.clone();
+                    scales[last] = wrong;
+                    assert!(read.set_scales(&scales).is_err(), "{weight_type}");
+                }
+            }
+        }
+    }
+}
