@@ -1,16 +1,16 @@
 use crate::context_window::ContextWindow;
 use crate::hypothesis::PartialHypothesis;
+use crate::members::{Logits, Members};
 use crate::prefill::{Unread, next_pass};
 use crate::scorer::Scorer;
-use crate::scores::Scores;
 use crate::search::Search;
-use crate::{DecodingOptions, FinishReason, Hypothesis};
-use descant_autograd::{Parameters, Tape, Var};
+use crate::turn::{Turn, take_turns};
+use crate::{DecodingOptions, FinishReason, Hypothesis, Mode};
+use descant_autograd::{Parameters, Tape};
 use descant_batch::Sequences;
-use descant_kernels::{Parallelism, Real, log_sum_exp, run_on_threads};
-use descant_models::{DecoderState, Generator};
-use descant_tensor::{DType, Error, Result, Shape, Tensor};
-use std::ops::Range;
+use descant_kernels::{Parallelism, Real};
+use descant_models::Generator;
+use descant_tensor::{DType, Error, Result};
 use std::panic::Location;
 
 /// Rows to generate texts for.
@@ -29,13 +29,10 @@ pub struct DecodingBatch<'a> {
 /// for a row, and its scores, have the same bits whichever other rows there are.
 #[derive(Debug)]
 pub struct Decoder<'a> {
-    model: &'a dyn Generator,
-    parameters: &'a Parameters,
+    members: Members<'a>,
     options: &'a DecodingOptions,
     /// One for each thread.
     scorers: Vec<Scorer>,
-    /// Its rows are the hypotheses of all rows, those of a row consecutive.
-    state: Option<DecoderState>,
     rows: Vec<Row>,
     /// Rows ever pushed.
     pushed: usize,
@@ -50,9 +47,6 @@ struct Row {
     window: ContextWindow,
 }
 
-/// The scores below which a second thread costs more than it saves.
-const MIN_SCORES: usize = 1 << 15;
-
 impl<'a> Decoder<'a> {
     /// A decoder without rows.
     ///
@@ -60,13 +54,38 @@ impl<'a> Decoder<'a> {
     /// [`Error::Shapes`] for options out of range.
     #[track_caller]
     pub fn new(model: &'a dyn Generator, parameters: &'a Parameters, options: &'a DecodingOptions) -> Result<Self> {
-        options.validate().map_err(|reason| refused(reason, Location::caller()))?;
+        Self::ensemble(&[(model, parameters)], options)
+    }
+
+    /// A decoder by several models of any architecture, which share their vocabularies and their type of elements: the probability
+    /// of a token is the mean of theirs.
+    ///
+    /// # Errors
+    /// As [`Decoder::new`]; [`Error::Shapes`] for no model at all, for different types of elements, and for contrastive search by several,
+    /// which compares the hidden states of one.
+    #[track_caller]
+    pub fn ensemble(models: &[(&'a dyn Generator, &'a Parameters)], options: &'a DecodingOptions) -> Result<Self> {
+        let location = Location::caller();
+        options.validate().map_err(|reason| refused(reason, location))?;
+        let wrong = match models {
+            [] => Some("an ensemble of no model"),
+            [first, others @ ..] if others.iter().any(|other| other.1.dtype() != first.1.dtype()) => {
+                Some("the models of an ensemble have elements of different types")
+            }
+            [_, _, ..] if options.config.mode() == Mode::Contrastive => {
+                Some("penalty_alpha: contrastive search compares the hidden states of one model, not of an ensemble")
+            }
+            _ => None,
+        };
+        if let Some(reason) = wrong {
+            return Err(refused(reason.to_owned(), location));
+        }
         let threads = match options.parallelism {
             Parallelism::Serial => 1,
             Parallelism::Threads(threads) => threads.max(1),
         };
         let scorers = (0..threads).map(|_| Scorer::new(options)).collect();
-        Ok(Self { model, parameters, options, scorers, state: None, rows: Vec::new(), pushed: 0 })
+        Ok(Self { members: Members::new(models, options.parallelism), options, scorers, rows: Vec::new(), pushed: 0 })
     }
 
     /// How many rows are not ended.
@@ -96,8 +115,9 @@ impl<'a> Decoder<'a> {
         if rows.is_empty() {
             return Ok(());
         }
-        let window = ContextWindow::new(options, self.model.max_length(), sources.is_some());
-        let positions = sources.and(self.model.max_length());
+        let positions = self.members.max_length();
+        let window = ContextWindow::new(options, positions, sources.is_some());
+        let positions = sources.and(positions);
         let mut entering = Vec::with_capacity(rows.len());
         for (i, &number) in rows.iter().enumerate() {
             let prompt = prompts.map(|prompts| prompts.get(i)).filter(|ids| !ids.is_empty()).unwrap_or(&options.start);
@@ -119,18 +139,13 @@ impl<'a> Decoder<'a> {
             let unread = Unread::new(prompt, search.live().count());
             entering.push(Row { index: self.pushed + i, search, unread, window });
         }
-        let graph = tape.infer(self.parameters, options.parallelism);
-        let mut state = self.model.start(graph, sources, rows.len())?;
-        let is_live = |row: &usize| !entering[*row].search.is_over();
-        state.select(&(0..rows.len()).filter(is_live).collect::<Vec<_>>());
-        if options.config.prompt_lookup_num_tokens.is_some() && state.kv_cache.is_none() {
+        let live: Vec<usize> = (0..rows.len()).filter(|&row| !entering[row].search.is_over()).collect();
+        self.members.start(tape, sources, rows.len(), &live)?;
+        if options.config.prompt_lookup_num_tokens.is_some() && !self.members.can_truncate() {
+            self.clear();
             let reason =
                 "prompt_lookup_num_tokens: the decoder is recurrent, which cannot take back tokens that it has read";
             return Err(refused(reason.to_owned(), location));
-        }
-        match &mut self.state {
-            Some(own) => own.append(state),
-            none => *none = Some(state),
         }
         self.pushed += rows.len();
         self.rows.extend(entering);
@@ -142,59 +157,60 @@ impl<'a> Decoder<'a> {
     /// knows its tokens only at the end, and streams none.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] for a model whose scores are not numbers; what a step of the model fails with.
+    /// [`Error::NonFinite`] for a model whose scores are not numbers; what a step of the model fails with. All rows are lost then.
     pub fn step(&mut self, tape: &mut Tape, on_token: impl FnMut(usize, u32)) -> Result<Vec<(usize, Vec<Hypothesis>)>> {
         if self.options.is_cancelled() {
             let live = self.rows.iter_mut().filter(|row| !row.search.is_over());
             live.for_each(|row| row.search.stop(FinishReason::Cancelled));
-            self.state.iter_mut().for_each(|state| state.select(&[]));
+            self.members.select(&[]);
         }
         if self.rows.iter().any(|row| !row.search.is_over()) {
-            self.pass(tape, on_token)?;
+            self.pass(tape, on_token).inspect_err(|_| self.clear())?;
         }
         let ended = self.rows.extract_if(.., |row| row.search.is_over());
         Ok(ended.map(|row| (row.index, row.search.hypotheses())).collect())
     }
 
-    fn pass(&mut self, tape: &mut Tape, mut on_token: impl FnMut(usize, u32)) -> Result<()> {
-        let Self { model, parameters, options, scorers, state: Some(state), rows, .. } = self else { return Ok(()) };
+    /// Reads what is next of each row. Of those that have read all, the tokens that each chooses.
+    fn choose<E: Real>(&mut self, tape: &mut Tape) -> Result<Vec<Vec<u32>>> {
+        let Self { members, options, scorers, rows, .. } = self;
         let pass = next_pass(rows.iter_mut().map(|row| &mut row.unread));
-        let graph = tape.infer(parameters, options.parallelism);
-        let hidden = model.step(graph, state, &pass)?;
-        // Where a prompt goes on, nothing is chosen, and no logits are needed.
-        let (mut ends, mut first) = (Vec::new(), 0);
-        for Row { unread, .. } in rows.iter() {
-            let live = first..first + unread.hypotheses;
-            first = live.end;
-            if unread.is_read() {
-                let last = |i| hidden.segments.rows(i).iter().rev().take(unread.draft + 1).rev();
-                ends.extend(live.flat_map(last).map(|&row| row as u32));
+        let scored = |row: &Row| if row.unread.is_read() { row.unread.draft().len() + 1 } else { 0 };
+        let last: Vec<usize> =
+            rows.iter().flat_map(|row| std::iter::repeat_n(scored(row), row.unread.hypotheses)).collect();
+        let reads_hidden = scorers[0].reads_hidden();
+        members.step(tape, &pass, &last, reads_hidden, |Logits { shape, logits, hidden }: Logits<'_, E>| {
+            let (mut turns, mut first) = (Vec::new(), 0);
+            for Row { search, unread, .. } in rows.iter_mut() {
+                let live = first..first + unread.hypotheses;
+                first = live.end;
+                if let Some((states, segments, _)) = &hidden {
+                    live.clone().for_each(|i| search.observe(states, segments.rows(i).iter().copied()));
+                }
+                if unread.is_read() && !live.is_empty() {
+                    let start = turns.last().map_or(0, |turn: &Turn<'_>| turn.scores.end);
+                    let (scores, draft) = (start..start + live.len() + unread.draft, unread.draft());
+                    turns.push(Turn { search, scores, draft, chosen: Vec::new() });
+                }
             }
-        }
-        let states = scorers[0].reads_hidden().then(|| hidden.rows.value()).transpose()?;
-        let (mut turns, mut first) = (Vec::new(), 0);
-        for Row { search, unread, .. } in rows.iter_mut() {
-            let live = first..first + unread.hypotheses;
-            first = live.end;
-            if let Some(states) = &states {
-                live.clone().for_each(|i| search.observe(states, hidden.segments.rows(i).iter().copied()));
-            }
-            if unread.is_read() && !live.is_empty() {
-                let scores = turns.last().map_or(0, |turn: &Turn<'_>| turn.scores.end);
-                let count = live.len() + unread.draft;
-                turns.push(Turn { search, scores: scores..scores + count, draft: unread.draft(), chosen: Vec::new() });
-            }
-        }
-        let mut chosen: Vec<Vec<u32>> = Vec::new();
-        if !ends.is_empty() {
-            let logits = model.output().logits(hidden.rows.gather(&ends.as_slice().into()));
-            let hidden = states.as_ref().map(|states| (states, &ends[..]));
-            match graph.dtype() {
-                DType::F32 => take_turns::<f32>(&mut turns, logits, hidden, scorers, options)?,
-                DType::F64 => take_turns::<f64>(&mut turns, logits, hidden, scorers, options)?,
-            }
-            chosen.extend(turns.into_iter().map(|turn| turn.chosen));
-        }
+            let hidden = hidden.as_ref().map(|(states, _, ends)| (states, *ends));
+            take_turns(&mut turns, (shape, logits), hidden, scorers, options)?;
+            Ok(turns.into_iter().map(|turn| turn.chosen).collect())
+        })
+    }
+
+    /// Drops all rows.
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.members.select(&[]);
+    }
+
+    fn pass(&mut self, tape: &mut Tape, mut on_token: impl FnMut(usize, u32)) -> Result<()> {
+        let chosen = match self.members.dtype() {
+            DType::F32 => self.choose::<f32>(tape)?,
+            DType::F64 => self.choose::<f64>(tape)?,
+        };
+        let Self { members, options, rows, .. } = self;
         let (mut parents, mut first, mut chosen) = (Vec::new(), 0, chosen.into_iter());
         for Row { index, search, unread, .. } in rows.iter_mut() {
             let live = first..first + unread.hypotheses;
@@ -207,14 +223,14 @@ impl<'a> Decoder<'a> {
             if unread.draft > 0 {
                 // The state holds the draft; the last token chosen is not read yet.
                 let rejected = (unread.draft + 1).saturating_sub(chosen.len());
-                state.truncate(live.start, rejected);
+                members.truncate(live.start, rejected);
                 unread.reject(rejected);
             }
             parents.extend(search.live().map(|hypothesis| live.start + hypothesis.parent));
             unread.next(search.live().filter_map(|hypothesis| hypothesis.tokens.last().copied()));
             chosen.into_iter().for_each(|token| on_token(*index, token));
         }
-        state.select(&parents);
+        members.select(&parents);
         let mut first = 0;
         for Row { search, unread, window, .. } in rows.iter_mut() {
             let live = first..first + unread.hypotheses;
@@ -229,84 +245,7 @@ impl<'a> Decoder<'a> {
                 let slide = |live: &PartialHypothesis| window.slide(search.prompt(), &live.tokens);
                 let again = search.live().flat_map(slide).collect();
                 *unread = Unread::new(again, live.len());
-                state.restart(live);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A row that chooses its next tokens in this step.
-struct Turn<'a> {
-    search: &'a mut Search,
-    /// Its rows of the logits.
-    scores: Range<usize>,
-    /// Tokens that may follow the only text of the row, whose scores come after its own.
-    draft: &'a [u32],
-    /// The tokens that the only text of the row has got.
-    chosen: Vec<u32>,
-}
-
-/// Advances every search by its rows of `logits[N, V]`, on as many threads as there are scorers.
-fn take_turns<E: Real>(
-    turns: &mut [Turn<'_>],
-    logits: Var<'_>,
-    hidden: Option<(&Tensor, &[u32])>,
-    scorers: &mut [Scorer],
-    options: &DecodingOptions,
-) -> Result<()> {
-    let shape = logits.shape();
-    let threads = if shape.len() < MIN_SCORES { 1 } else { scorers.len() };
-    let share = shape.rows().div_ceil(threads).max(1);
-    logits.read(|logits: &[E]| {
-        let (mut left, mut failures) = (turns, vec![Ok(()); threads]);
-        let tasks = scorers.iter_mut().zip(&mut failures).enumerate().map(|(thread, (scorer, failure))| {
-            let count = left.partition_point(|turn| turn.scores.start < (thread + 1) * share);
-            let (own, others) = std::mem::take(&mut left).split_at_mut(count);
-            left = others;
-            move || {
-                *failure = own.iter_mut().try_for_each(|turn| turn.take(shape, logits, hidden, scorer, options));
-            }
-        });
-        run_on_threads(tasks);
-        failures.into_iter().collect()
-    })?
-}
-
-impl Turn<'_> {
-    fn take<E: Real>(
-        &mut self,
-        shape: Shape,
-        logits: &[E],
-        hidden: Option<(&Tensor, &[u32])>,
-        scorer: &mut Scorer,
-        options: &DecodingOptions,
-    ) -> Result<()> {
-        let (width, mut scratch) = (shape.last(), vec![E::zero(); shape.last()]);
-        let reads_logits = scorer.reads_logits();
-        let mut scores_of = |row: usize| {
-            let logits = &logits[row * width..][..width];
-            let log_sum = log_sum_exp(logits, &mut scratch);
-            if !log_sum.is_finite() {
-                let wrong = logits.iter().position(|logit| logit.is_nan() || *logit == E::infinity());
-                let element = row * width + wrong.unwrap_or(0);
-                let (op, what, location) = ("generate", "the scores", Location::caller());
-                return Err(Error::NonFinite { op, what, shape, element, location });
-            }
-            Ok(if reads_logits { Scores::logits(logits) } else { Scores::log_softmax(logits, log_sum) })
-        };
-        if self.draft.is_empty() {
-            let scores = self.scores.clone().map(scores_of).collect::<Result<Vec<_>>>()?;
-            let hidden = hidden.map(|(states, rows)| (states, &rows[self.scores.clone()]));
-            self.chosen.extend(self.search.advance(scorer, &scores, hidden, options));
-            return Ok(());
-        }
-        // As long as the draft is what is chosen, the scores after it are those of the text.
-        for (row, drafted) in self.scores.clone().zip(self.draft.iter().map(Some).chain([None])) {
-            let chosen = self.search.advance(scorer, &[scores_of(row)?], None, options);
-            self.chosen.extend(chosen);
-            if self.search.is_over() || chosen.as_ref() != drafted {
-                break;
+                members.restart(live);
             }
         }
         Ok(())

@@ -16,6 +16,7 @@ mod distribution;
 mod generate;
 mod hypothesis;
 mod logits_processor;
+mod members;
 mod mirostat;
 mod options;
 mod prefill;
@@ -25,6 +26,7 @@ mod sampling;
 mod scorer;
 mod scores;
 mod search;
+mod turn;
 
 pub use decoder::{Decoder, DecodingBatch};
 pub use decoding_options::{DecodingOptions, StopCondition};

@@ -1,0 +1,148 @@
+//! The models that decode: one, or those of an ensemble.
+
+use descant_autograd::{Parameters, Segments, Tape};
+use descant_batch::Sequences;
+use descant_kernels::{Parallelism, Real, map, softmax_rows};
+use descant_models::{DecoderState, Generator};
+use descant_tensor::{DType, Result, Shape, Tensor};
+use std::ops::Range;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(crate) struct Members<'a> {
+    /// At least one.
+    members: Vec<Member<'a>>,
+    parallelism: Parallelism,
+}
+
+#[derive(Debug)]
+struct Member<'a> {
+    model: &'a dyn Generator,
+    parameters: &'a Parameters,
+    /// Its rows are the hypotheses of all rows, those of a row consecutive.
+    state: Option<DecoderState>,
+}
+
+/// What a step says of the next tokens.
+pub(crate) struct Logits<'a, E> {
+    /// `[N, V]`, of the tokens that were asked for.
+    pub(crate) shape: Shape,
+    pub(crate) logits: &'a [E],
+    /// The hidden states of all tokens, the rows of each hypothesis, and those of the tokens that were asked for.
+    pub(crate) hidden: Option<(Tensor, Arc<Segments>, &'a [u32])>,
+}
+
+impl<'a> Members<'a> {
+    pub(crate) fn new(models: &[(&'a dyn Generator, &'a Parameters)], parallelism: Parallelism) -> Self {
+        let member =
+            |&(model, parameters): &(&'a dyn Generator, &'a Parameters)| Member { model, parameters, state: None };
+        Self { members: models.iter().map(member).collect(), parallelism }
+    }
+
+    pub(crate) fn dtype(&self) -> DType {
+        self.members[0].parameters.dtype()
+    }
+
+    /// The longest sequence that all have positions for.
+    pub(crate) fn max_length(&self) -> Option<usize> {
+        self.members.iter().filter_map(|member| member.model.max_length()).min()
+    }
+
+    /// Encodes `count` rows, and appends those of them that are `live`. Where one of the models fails, none of them has changed.
+    pub(crate) fn start(
+        &mut self,
+        tape: &mut Tape,
+        sources: Option<&Sequences>,
+        count: usize,
+        live: &[usize],
+    ) -> Result<()> {
+        let start = |Member { model, parameters, .. }: &Member<'_>| {
+            let mut state = model.start(tape.infer(parameters, self.parallelism), sources, count)?;
+            state.select(live);
+            Ok(state)
+        };
+        let states = self.members.iter().map(start).collect::<Result<Vec<_>>>()?;
+        for (member, state) in self.members.iter_mut().zip(states) {
+            match &mut member.state {
+                Some(own) => own.append(state),
+                none => *none = Some(state),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether tokens that were read can be taken back: of Transformer decoders.
+    pub(crate) fn can_truncate(&self) -> bool {
+        self.states().all(|state| state.kv_cache.is_some())
+    }
+
+    /// Reads more tokens of each hypothesis, and calls `f` with the logits after so many of the `last` ones of each. The logits of an
+    /// ensemble are the logarithms of the mean probabilities. Hidden states are those of the first model.
+    pub(crate) fn step<E: Real, R>(
+        &mut self,
+        tape: &mut Tape,
+        tokens: &Sequences,
+        last: &[usize],
+        reads_hidden: bool,
+        f: impl FnOnce(Logits<'_, E>) -> Result<R>,
+    ) -> Result<R> {
+        let (count, mut mean, mut shape_of_all) = (self.members.len(), Vec::new(), Shape::from([0, 0]));
+        for Member { model, parameters, state } in &mut self.members {
+            let Some(state) = state else { continue };
+            let hidden = model.step(tape.infer(parameters, self.parallelism), state, tokens)?;
+            let ends =
+                last.iter().enumerate().flat_map(|(i, &last)| hidden.segments.rows(i).iter().rev().take(last).rev());
+            let ends: Vec<u32> = ends.map(|&row| row as u32).collect();
+            let states = reads_hidden.then(|| hidden.rows.value()).transpose()?;
+            let of_states = states.map(|states| (states, hidden.segments.clone(), &ends[..]));
+            if ends.is_empty() {
+                // Where all prompts go on, nothing is chosen, and no logits are needed.
+                if count == 1 {
+                    return f(Logits { shape: shape_of_all, logits: &[], hidden: of_states });
+                }
+                continue;
+            }
+            let logits = model.output().logits(hidden.rows.gather(&ends.as_slice().into()));
+            let shape = logits.shape();
+            if count == 1 {
+                return logits.read(|logits: &[E]| f(Logits { shape, logits, hidden: of_states }))?;
+            }
+            shape_of_all = shape;
+            logits.read(|logits: &[E]| add_probabilities(&mut mean, logits, shape.last()))?;
+        }
+        let share = E::of(1.0 / count as f64);
+        map(&mut mean, |probability: E| (probability * share).ln());
+        f(Logits { shape: shape_of_all, logits: &mean, hidden: None })
+    }
+
+    /// Keeps these hypotheses, some perhaps several times.
+    pub(crate) fn select(&mut self, hypotheses: &[usize]) {
+        self.states_mut().for_each(|state| state.select(hypotheses));
+    }
+
+    /// Takes back the last tokens of a hypothesis.
+    pub(crate) fn truncate(&mut self, hypothesis: usize, tokens: usize) {
+        self.states_mut().for_each(|state| state.truncate(hypothesis, tokens));
+    }
+
+    /// Lets some hypotheses begin anew.
+    pub(crate) fn restart(&mut self, hypotheses: Range<usize>) {
+        self.states_mut().for_each(|state| state.restart(hypotheses.clone()));
+    }
+
+    fn states(&self) -> impl Iterator<Item = &DecoderState> {
+        self.members.iter().filter_map(|member| member.state.as_ref())
+    }
+
+    fn states_mut(&mut self) -> impl Iterator<Item = &mut DecoderState> {
+        self.members.iter_mut().filter_map(|member| member.state.as_mut())
+    }
+}
+
+/// Adds the softmax of each row of `logits[N, V]`.
+fn add_probabilities<E: Real>(sums: &mut Vec<E>, logits: &[E], columns: usize) {
+    let mut probabilities = logits.to_vec();
+    softmax_rows(&mut probabilities, columns);
+    sums.resize(probabilities.len(), E::zero());
+    sums.iter_mut().zip(probabilities).for_each(|(sum, probability)| *sum += probability);
+}
