@@ -49,6 +49,7 @@
 //! | [`text`] | tokenizers, reading of texts, batches, chat templates |
 //! | [`models`] | the architectures, behind the [`Generator`](models::Generator) trait |
 //! | [`generate`] | greedy decoding, beam search, sampling |
+//! | [`constraints`] | what generated texts have to be: grammars, required and forbidden phrases, prefixes |
 //! | [`inference`] | recipes, run folders, checkpoints, trained models |
 //! | [`interop`] | import and export: `transformers`, GGUF, PEFT, PyTorch, CTranslate2 |
 //! | [`train`] | the training loop, evaluation, metrics, distillation |
@@ -61,6 +62,7 @@
 
 pub use descant_autograd as autograd;
 pub use descant_batch as batch;
+pub use descant_constraints as constraints;
 pub use descant_generate as generate;
 pub use descant_hyperparameters as hyperparameters;
 pub use descant_inference as inference;

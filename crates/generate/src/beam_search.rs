@@ -1,3 +1,4 @@
+use crate::bank_allocation::allocate;
 use crate::candidates::Candidate;
 use crate::hypothesis::{FinishReason, Hypothesis, PartialHypothesis};
 use crate::scorer::{Row, Scorer};
@@ -22,13 +23,13 @@ pub(crate) struct BeamSearch {
 
 impl BeamSearch {
     /// For a row with this number.
-    pub(crate) fn new(options: &DecodingOptions, number: u64) -> Self {
+    pub(crate) fn new(options: &DecodingOptions, number: u64, first: &PartialHypothesis) -> Self {
         let config = &options.config;
         let count = config.num_beam_groups.unwrap_or(1);
         let rng = (config.do_sample == Some(true))
             .then(|| Pcg64::seed_from_u64(derive_seed(config.seed.unwrap_or(1), number)));
         Self {
-            groups: (0..count).map(|_| Beam::new(options, config.num_beams() / count)).collect(),
+            groups: (0..count).map(|_| Beam::new(options, config.num_beams() / count, first.clone())).collect(),
             parted: false,
             diversity_penalty: if count > 1 { config.diversity_penalty.unwrap_or(0.0) } else { 0.0 },
             rng,
@@ -58,7 +59,7 @@ impl BeamSearch {
                 let avoided = if self.diversity_penalty > 0.0 { &chosen[..] } else { &[] };
                 let candidates = scorer.candidates(
                     row,
-                    &group.live,
+                    &mut group.live,
                     own,
                     group.candidates,
                     (avoided, self.diversity_penalty),
@@ -86,9 +87,9 @@ impl BeamSearch {
 
     /// The hypotheses found, the best first.
     pub(crate) fn hypotheses(self) -> Vec<Hypothesis> {
-        let ranking = self.groups.first().map_or(Ranking::Gnmt, |group| group.ranking);
+        let finished_first = self.groups.first().is_some_and(Beam::puts_finished_first);
         let mut all: Vec<Hypothesis> = self.groups.into_iter().flat_map(|group| group.ended).collect();
-        all.sort_by(|a, b| best_first(ranking, a, b));
+        all.sort_by(|a, b| best_first(finished_first, a, b));
         all.truncate(self.n_best);
         all
     }
@@ -109,14 +110,17 @@ struct Beam {
     length_penalty: f64,
     ranking: Ranking,
     early_stopping: EarlyStopping,
+    /// Whether the hypotheses have constraints: then those that may end go first.
+    is_constrained: bool,
 }
 
 impl Beam {
-    fn new(options: &DecodingOptions, width: usize) -> Self {
+    fn new(options: &DecodingOptions, width: usize, first: PartialHypothesis) -> Self {
         let config = &options.config;
         let ranking = config.ranking();
         Self {
-            live: vec![PartialHypothesis::default()],
+            is_constrained: !first.constraints.is_empty(),
+            live: vec![first],
             ended: Vec::new(),
             width,
             candidates: width.saturating_mul(1 + options.eos.len().max(1)),
@@ -130,35 +134,53 @@ impl Beam {
         }
     }
 
-    /// Of the `width` best candidates, those with EOS are finished; the `width` best others form the beam.
+    /// Of the `width` best candidates, those with EOS are finished, and with constraints all with EOS; the `width` best others form
+    /// the beam, or with constraints the best of each number of tokens that a text has of what it has to contain.
     fn advance(&mut self, row: &Row, candidates: &[Candidate], options: &DecodingOptions) {
-        let parents = std::mem::take(&mut self.live);
+        let mut parents = std::mem::take(&mut self.live);
+        let banked;
+        let candidates = match self.is_constrained {
+            true => {
+                let is_eos = |candidate: &Candidate| options.eos.contains(&candidate.token);
+                let progress = |one: &Candidate| parents[one.parent].constraints.progress_with(one.token);
+                banked = allocate(candidates, self.width, is_eos, progress);
+                &banked
+            }
+            false => candidates,
+        };
         // At the limit all hypotheses end, up to the beam width.
         let is_last = parents.first().is_some_and(|live| live.tokens.len() + 1 >= row.limit);
-        let most = if is_last && self.ranking == Ranking::Tokens { self.width } else { candidates.len() };
+        let is_cut = is_last && self.ranking == Ranking::Tokens && !self.is_constrained;
+        let most = if is_cut { self.width } else { candidates.len() };
         for (rank, candidate) in candidates.iter().enumerate().take(most) {
             let &Candidate { parent, token, log_probability } = candidate;
             if options.eos.contains(&token) {
-                if rank < self.width {
+                if rank < self.width || self.is_constrained {
                     self.end(parents[parent].tokens.clone(), log_probability, FinishReason::Eos);
                 }
             } else if self.live.len() < self.width {
-                let longer = parents[parent].extended(token, log_probability, parent);
-                match options.stops(&longer.tokens) {
+                let mut longer = parents[parent].extended(token, log_probability, parent);
+                match options.stops(&longer.tokens) && longer.may_end() {
                     false => self.live.push(longer),
-                    true if rank < self.width => self.end(longer.tokens, log_probability, FinishReason::StopString),
+                    true if rank < self.width || self.is_constrained => {
+                        self.end(longer.tokens, log_probability, FinishReason::StopString)
+                    }
                     true => {}
                 }
             }
         }
         // With every token forbidden or impossible, the hypotheses end as they are.
-        let stuck = if candidates.is_empty() { parents } else { Vec::new() };
-        let full = self.live.first().is_some_and(|live| live.tokens.len() >= row.limit);
-        let (cut, reason) = match full {
-            true => (std::mem::take(&mut self.live), FinishReason::Length),
-            false => (stuck, FinishReason::NoToken),
-        };
-        cut.into_iter().for_each(|live| self.end(live.tokens, live.log_probability, reason));
+        if candidates.is_empty() {
+            for mut stuck in std::mem::take(&mut parents) {
+                let reason = stuck.stuck(options);
+                self.end(stuck.tokens, stuck.log_probability, reason);
+            }
+        }
+        if self.live.first().is_some_and(|live| live.tokens.len() >= row.limit) {
+            for cut in std::mem::take(&mut self.live) {
+                self.end(cut.tokens, cut.log_probability, FinishReason::Length);
+            }
+        }
         self.prune(row);
     }
 
@@ -189,10 +211,14 @@ impl Beam {
     fn end(&mut self, tokens: Vec<u32>, log_probability: f64, finish_reason: FinishReason) {
         let score = log_probability / self.divisor(tokens.len() + usize::from(finish_reason == FinishReason::Eos));
         let hypothesis = Hypothesis { tokens, score, log_probability, finish_reason };
-        let ranking = self.ranking;
-        let at = self.ended.partition_point(|other| best_first(ranking, other, &hypothesis) != Ordering::Greater);
+        let first = self.puts_finished_first();
+        let at = self.ended.partition_point(|other| best_first(first, other, &hypothesis) != Ordering::Greater);
         self.ended.insert(at, hypothesis);
         self.ended.truncate(self.kept);
+    }
+
+    fn puts_finished_first(&self) -> bool {
+        self.ranking == Ranking::Gnmt || self.is_constrained
     }
 
     /// The length penalty as a divisor: Wu et al. 2016, equation 14, or a power of the length.
@@ -205,7 +231,7 @@ impl Beam {
     }
 }
 
-fn best_first(ranking: Ranking, a: &Hypothesis, b: &Hypothesis) -> Ordering {
-    let ended = if ranking == Ranking::Gnmt { b.is_finished().cmp(&a.is_finished()) } else { Ordering::Equal };
+fn best_first(finished_first: bool, a: &Hypothesis, b: &Hypothesis) -> Ordering {
+    let ended = if finished_first { b.is_finished().cmp(&a.is_finished()) } else { Ordering::Equal };
     ended.then(b.score.total_cmp(&a.score))
 }

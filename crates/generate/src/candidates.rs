@@ -85,6 +85,6 @@ impl TopK {
     }
 }
 
-fn likeliest_first(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
+pub(crate) fn likeliest_first(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
     b.log_probability.total_cmp(&a.log_probability).then((a.parent, a.token).cmp(&(b.parent, b.token)))
 }

@@ -21,9 +21,9 @@ pub(crate) struct ContrastiveSearch {
 }
 
 impl ContrastiveSearch {
-    pub(crate) fn new(options: &DecodingOptions) -> Self {
+    pub(crate) fn new(options: &DecodingOptions, first: PartialHypothesis) -> Self {
         let (k, alpha) = (options.config.top_k.unwrap_or(1), options.config.penalty_alpha.unwrap_or_default());
-        let (live, text) = (vec![PartialHypothesis::default()], PartialHypothesis::default());
+        let (live, text) = (vec![first], PartialHypothesis::default());
         Self { live, probabilities: Vec::new(), history: Vec::new(), text, ended: None, k, alpha }
     }
 
@@ -55,24 +55,25 @@ impl ContrastiveSearch {
         let best = (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best });
         let chosen = live[best].tokens.last().copied();
         let is_eos = chosen.is_some_and(|token| options.eos.contains(&token));
-        self.text = live[best].clone();
+        self.text = live.into_iter().nth(best).unwrap_or_default();
         // Of the prompt, all states are known.
         self.history.extend(states.into_iter().nth(best).filter(|_| chosen.is_some()));
         if is_eos {
             self.text.tokens.pop();
             self.stop(FinishReason::Eos);
-        } else if chosen.is_some() && options.stops(&self.text.tokens) {
+        } else if chosen.is_some() && options.stops(&self.text.tokens) && self.text.may_end() {
             self.stop(FinishReason::StopString);
         } else if self.text.tokens.len() >= row.limit {
             self.stop(FinishReason::Length);
         } else {
-            let next = scorer.likeliest(row, &self.text, scores[best], self.k);
+            let next = scorer.likeliest(row, &mut self.text, scores[best], self.k);
             self.probabilities = next.iter().map(|candidate| candidate.log_probability.exp()).collect();
             let log = self.text.log_probability;
             let longer = next.iter().map(|next| self.text.extended(next.token, log + next.log_probability, best));
             self.live = longer.collect();
             if self.live.is_empty() {
-                self.stop(FinishReason::NoToken);
+                let reason = self.text.stuck(options);
+                self.stop(reason);
             }
         }
         chosen.filter(|_| !is_eos)

@@ -101,8 +101,8 @@ impl<'a> Decoder<'a> {
     /// Lets rows enter; their sources are encoded together. Rows are numbered in the order in which they enter, from 0.
     ///
     /// # Errors
-    /// [`Error::Shapes`] for sources or prompts that are not as many as the rows, and for a row that begins with nothing; what
-    /// the encoder fails with.
+    /// [`Error::Shapes`] for sources or prompts that are not as many as the rows, for a row that begins with nothing, and for one
+    /// that a constraint has no text for; what the encoder fails with.
     #[track_caller]
     pub fn push(&mut self, tape: &mut Tape, batch: DecodingBatch<'_>) -> Result<()> {
         let (options, location) = (self.options, Location::caller());
@@ -135,7 +135,8 @@ impl<'a> Decoder<'a> {
                 return Err(refused(reason, location));
             }
             let room = positions.map(|positions| positions - (prompt.len() - 1));
-            let search = Search::new(options, number, sources.map(|sources| sources.get(i)), &prompt, room);
+            let search = Search::new(options, number, sources.map(|sources| sources.get(i)), &prompt, room)
+                .map_err(|reason| refused(reason, location))?;
             let unread = Unread::new(prompt, search.live().count());
             entering.push(Row { index: self.pushed + i, search, unread, window });
         }
@@ -157,7 +158,8 @@ impl<'a> Decoder<'a> {
     /// knows its tokens only at the end, and streams none.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] for a model whose scores are not numbers; what a step of the model fails with. All rows are lost then.
+    /// [`Error::NonFinite`] for a model whose scores are not numbers; [`Error::Shapes`] for a constraint that fails; what a step of
+    /// the model fails with. All rows are lost then.
     pub fn step(&mut self, tape: &mut Tape, on_token: impl FnMut(usize, u32)) -> Result<Vec<(usize, Vec<Hypothesis>)>> {
         if self.options.is_cancelled() {
             let live = self.rows.iter_mut().filter(|row| !row.search.is_over());

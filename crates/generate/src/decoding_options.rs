@@ -1,4 +1,4 @@
-use crate::{GenerationConfig, LogitsProcessor, Mode};
+use crate::{Constraint, GenerationConfig, LogitsProcessor, Mode};
 use descant_kernels::Parallelism;
 use descant_tensor::Brief;
 use std::fmt;
@@ -47,6 +47,8 @@ pub struct DecodingOptions {
     pub cancelled: Option<Arc<AtomicBool>>,
     /// Processors of your own, which come after those of the configuration, and before the ones of sampling.
     pub processors: Vec<Arc<dyn LogitsProcessor>>,
+    /// What every text has to be. A text ends, by EOS or a stop string, only where all of them allow it.
+    pub constraints: Vec<Arc<dyn Constraint>>,
     /// Threads of the GEMMs of a step.
     pub parallelism: Parallelism,
 }
@@ -66,6 +68,7 @@ impl Default for DecodingOptions {
             stop: None,
             cancelled: None,
             processors: Vec::new(),
+            constraints: Vec::new(),
             parallelism: Parallelism::Serial,
         }
     }
@@ -122,6 +125,11 @@ impl DecodingOptions {
     /// Whether what is generated is wanted no more.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.as_ref().is_some_and(|cancelled| cancelled.load(Ordering::Relaxed))
+    }
+
+    /// Whether there is an EOS that may be generated.
+    pub(crate) fn has_eos(&self) -> bool {
+        self.eos.iter().any(|token| !self.forbidden.contains(token))
     }
 
     /// Whether these tokens end a text, by what they say.

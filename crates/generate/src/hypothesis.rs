@@ -1,3 +1,5 @@
+use crate::DecodingOptions;
+use crate::constraint::ConstraintStates;
 use serde::{Deserialize, Serialize};
 
 /// Why a text ended.
@@ -7,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum FinishReason {
     /// The model generated EOS.
     Eos,
+    /// It is all that its constraints allow, and the model has no EOS.
+    Complete,
     /// It has one of the stop strings.
     StopString,
     /// It has the maximum length.
@@ -21,7 +25,7 @@ pub enum FinishReason {
 impl FinishReason {
     /// Whether the text is whole, rather than cut off.
     pub fn is_finished(self) -> bool {
-        matches!(self, Self::Eos | Self::StopString)
+        matches!(self, Self::Eos | Self::Complete | Self::StopString)
     }
 }
 
@@ -53,6 +57,7 @@ pub(crate) struct PartialHypothesis {
     pub(crate) log_probability: f64,
     /// The index of the hypothesis that it extends.
     pub(crate) parent: usize,
+    pub(crate) constraints: ConstraintStates,
 }
 
 impl PartialHypothesis {
@@ -61,6 +66,24 @@ impl PartialHypothesis {
         let mut tokens = Vec::with_capacity(self.tokens.len() + 1);
         tokens.extend_from_slice(&self.tokens);
         tokens.push(token);
-        Self { tokens, log_probability, parent }
+        Self { tokens, log_probability, parent, constraints: self.constraints.clone() }
+    }
+
+    /// The hypothesis of no token yet.
+    pub(crate) fn first(constraints: ConstraintStates) -> Self {
+        Self { constraints, ..Self::default() }
+    }
+
+    /// Whether the constraints let it end here.
+    pub(crate) fn may_end(&mut self) -> bool {
+        self.constraints.is_empty() || self.constraints.may_end(&self.tokens)
+    }
+
+    /// Why it ends, if no token can extend it.
+    pub(crate) fn stuck(&mut self, options: &DecodingOptions) -> FinishReason {
+        match !options.has_eos() && !self.constraints.is_empty() && self.may_end() {
+            true => FinishReason::Complete,
+            false => FinishReason::NoToken,
+        }
     }
 }

@@ -6,8 +6,10 @@
 //!
 //! A language model never reads more than [`GenerationConfig::context`] tokens: a sliding context window.
 
+mod bank_allocation;
 mod beam_search;
 mod candidates;
+mod constraint;
 mod context_window;
 mod contrastive_search;
 mod decoder;
@@ -28,6 +30,7 @@ mod scores;
 mod search;
 mod turn;
 
+pub use constraint::{CloneState, ConstrainedRow, Constraint, ConstraintState};
 pub use decoder::{Decoder, DecodingBatch};
 pub use decoding_options::{DecodingOptions, StopCondition};
 pub use generate::{generate, stream};

@@ -69,7 +69,7 @@ const SAMPLING: &[Build] = &[
 /// After all others.
 const LAST: &[Build] = &[renormalize::new];
 
-/// The processors before the choice of tokens, and those of sampling.
+/// The processors before the constraints, and those after them: of sampling, and the last.
 pub(crate) fn build(options: &DecodingOptions) -> [Vec<Processor>; 2] {
     let of = |list: &[Build]| list.iter().filter_map(|build| build(options)).collect::<Vec<_>>();
     let mut always = of(ALWAYS);
@@ -78,10 +78,6 @@ pub(crate) fn build(options: &DecodingOptions) -> [Vec<Processor>; 2] {
     let mut sampling = if samples { of(SAMPLING) } else { Vec::new() };
     // What is drawn, or chosen greedily, is renormalised in any case.
     let last = if options.config.mode() == Mode::Beam { of(LAST) } else { Vec::new() };
-    if samples {
-        sampling.extend(last)
-    } else {
-        always.extend(last)
-    }
+    sampling.extend(last);
     [always, sampling]
 }

@@ -31,18 +31,14 @@ struct State {
 
 impl Texts {
     /// The texts of a row with this number; greedy decoding has one.
-    pub(crate) fn new(options: &DecodingOptions, number: u64) -> Self {
+    pub(crate) fn new(options: &DecodingOptions, number: u64, first: PartialHypothesis) -> Self {
         let count = if options.config.mode() == Mode::Sampling { options.config.num_return_sequences() } else { 1 };
-        let first = derive_seed(options.config.seed.unwrap_or(1), number);
+        let seed = derive_seed(options.config.seed.unwrap_or(1), number);
         let state = |number: usize| {
-            let seed = if number == 0 { first } else { derive_seed(first, number as u64) };
+            let seed = if number == 0 { seed } else { derive_seed(seed, number as u64) };
             State { number, rng: Pcg64::seed_from_u64(seed), mirostat: Mirostat::new(&options.config) }
         };
-        Self {
-            live: vec![PartialHypothesis::default()],
-            states: (0..count).map(state).collect(),
-            ended: vec![None; count],
-        }
+        Self { live: vec![first], states: (0..count).map(state).collect(), ended: vec![None; count] }
     }
 
     /// Extends each text by a token, and tells it of a single one.
@@ -53,20 +49,20 @@ impl Texts {
         scores: &[Scores<'_, E>],
         options: &DecodingOptions,
     ) -> Option<u32> {
-        let before = std::mem::take(&mut self.live);
+        let mut before = std::mem::take(&mut self.live);
         let mut chosen = None;
         for (i, mut state) in std::mem::take(&mut self.states).into_iter().enumerate() {
             // Before the first token, all are extensions of one.
             let parent = i.min(before.len() - 1);
-            let (hypothesis, scores) = (&before[parent], scores[parent]);
+            let (hypothesis, scores) = (&mut before[parent], scores[parent]);
             let next = match options.config.mode() {
                 Mode::Sampling => draw(&mut state, row, hypothesis, scores, scorer),
                 _ => scorer.most_likely(row, hypothesis, scores),
             };
             // With every token forbidden or impossible, a text ends as it is.
             let Some((token, log_probability)) = next else {
-                let PartialHypothesis { tokens, log_probability, .. } = hypothesis.clone();
-                self.end(state.number, tokens, log_probability, FinishReason::NoToken);
+                let reason = hypothesis.stuck(options);
+                self.end(state.number, hypothesis.tokens.clone(), hypothesis.log_probability, reason);
                 continue;
             };
             if options.eos.contains(&token) {
@@ -74,8 +70,8 @@ impl Texts {
                 continue;
             }
             chosen = Some(token);
-            let longer = hypothesis.extended(token, log_probability, parent);
-            let reason = match options.stops(&longer.tokens) {
+            let mut longer = hypothesis.extended(token, log_probability, parent);
+            let reason = match options.stops(&longer.tokens) && longer.may_end() {
                 true => Some(FinishReason::StopString),
                 false => (longer.tokens.len() >= row.limit).then_some(FinishReason::Length),
             };
@@ -114,7 +110,7 @@ impl Texts {
 fn draw<E: Real>(
     state: &mut State,
     row: &Row,
-    hypothesis: &PartialHypothesis,
+    hypothesis: &mut PartialHypothesis,
     scores: Scores<'_, E>,
     scorer: &mut Scorer,
 ) -> Option<(u32, f64)> {

@@ -1,4 +1,4 @@
-use crate::candidates::{Candidate, TopK};
+use crate::candidates::{Candidate, TopK, likeliest_first};
 use crate::distribution::log_sum_exp;
 use crate::hypothesis::PartialHypothesis;
 use crate::logits_processor::Processor;
@@ -23,11 +23,16 @@ pub(crate) struct Scorer {
     mode: Mode,
     /// In order, each once.
     forbidden: Vec<u32>,
+    eos: Vec<u32>,
     always: Vec<Processor>,
     sampling: Vec<Processor>,
     /// Whether a processor reads the random number of the step.
     draws: bool,
     top: TopK,
+    /// Candidates of a beam search beside the most likely ones.
+    further: Vec<Candidate>,
+    /// Why a constraint failed.
+    failed: Option<String>,
     scores: Vec<f64>,
     warped: Vec<f64>,
     tokens: Vec<u32>,
@@ -41,8 +46,9 @@ impl Scorer {
         let [always, sampling] = processors::build(options);
         let draws = options.config.xtc_probability.is_some() || !options.processors.is_empty();
         let (top, mode) = (TopK::default(), options.config.mode());
-        let (scores, warped, tokens) = (Vec::new(), Vec::new(), Vec::new());
-        Self { mode, forbidden, always, sampling, draws, top, scores, warped, tokens }
+        let (further, scores, warped, tokens) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let eos = options.eos.clone();
+        Self { mode, forbidden, eos, always, sampling, draws, top, further, failed: None, scores, warped, tokens }
     }
 
     /// Whether it is to be given logits, rather than log probabilities.
@@ -55,15 +61,20 @@ impl Scorer {
         self.mode == Mode::Contrastive
     }
 
+    /// Why a constraint failed, once.
+    pub(crate) fn take_failure(&mut self) -> Option<String> {
+        self.failed.take()
+    }
+
     /// The most likely token after one hypothesis, with the log probability of both; none where every token is forbidden.
     pub(crate) fn most_likely<E: Real>(
         &mut self,
         row: &Row,
-        hypothesis: &PartialHypothesis,
+        hypothesis: &mut PartialHypothesis,
         scores: Scores<'_, E>,
     ) -> Option<(u32, f64)> {
         self.top.clear(1);
-        if self.always.is_empty() {
+        if self.always.is_empty() && hypothesis.constraints.is_empty() {
             let before = hypothesis.log_probability - log_allowed_mass(scores, &self.forbidden);
             self.top.push_row(0, before, scores, &self.forbidden);
         } else {
@@ -77,7 +88,7 @@ impl Scorer {
     pub(crate) fn likeliest<E: Real>(
         &mut self,
         row: &Row,
-        hypothesis: &PartialHypothesis,
+        hypothesis: &mut PartialHypothesis,
         scores: Scores<'_, E>,
         k: usize,
     ) -> &[Candidate] {
@@ -92,7 +103,7 @@ impl Scorer {
     pub(crate) fn draws_from<E: Real>(
         &mut self,
         row: &Row,
-        hypothesis: &PartialHypothesis,
+        hypothesis: &mut PartialHypothesis,
         scores: Scores<'_, E>,
         rng: &mut Pcg64,
     ) -> (&[f64], &mut [f64]) {
@@ -104,13 +115,13 @@ impl Scorer {
         (&self.scores, &mut self.warped)
     }
 
-    /// The candidates that extend the hypotheses of a beam, `count` of them, the most likely first. `scores` are log probabilities, of
-    /// each hypothesis. The tokens of `chosen` lose a penalty each time that they stand there. With a generator of random
+    /// The candidates that extend the hypotheses of a beam, the most likely first: the `count` most likely ones, and those that
+    /// constraints want. `scores` are log probabilities, of each hypothesis. The tokens of `chosen` lose a penalty each time that they stand there. With a generator of random
     /// numbers, candidates are drawn.
     pub(crate) fn candidates<E: Real>(
         &mut self,
         row: &Row,
-        live: &[PartialHypothesis],
+        live: &mut [PartialHypothesis],
         scores: &[Scores<'_, E>],
         count: usize,
         chosen: (&[u32], f64),
@@ -118,9 +129,10 @@ impl Scorer {
     ) -> &[Candidate] {
         let draw = if self.draws { rng.as_deref().map_or(0.0, |rng| unit(&mut rng.clone())) } else { 0.0 };
         self.top.clear(if rng.is_some() { usize::MAX } else { count });
-        for (parent, (hypothesis, &scores)) in live.iter().zip(scores).enumerate() {
+        self.further.clear();
+        for (parent, (hypothesis, &scores)) in live.iter_mut().zip(scores).enumerate() {
             let before = hypothesis.log_probability;
-            if self.always.is_empty() && self.sampling.is_empty() && chosen.0.is_empty() {
+            if self.is_plain() && chosen.0.is_empty() && hypothesis.constraints.is_empty() {
                 let before = before - log_allowed_mass(scores, &self.forbidden);
                 self.top.push_row(parent, before, scores, &self.forbidden);
                 continue;
@@ -132,12 +144,54 @@ impl Scorer {
                 }
             }
             warp(&self.always, row, &self.tokens, draw, &mut self.scores);
+            self.constrain(hypothesis);
+            self.consider_wanted(parent, hypothesis);
             warp(&self.sampling, row, &self.tokens, draw, &mut self.scores);
             self.top.push_row(parent, before, Scores::logits(&self.scores), &[]);
         }
-        match rng {
+        let best = match rng {
             Some(rng) => self.top.drawn(count, || unit(rng)),
             None => self.top.sorted(),
+        };
+        if self.further.is_empty() {
+            return best;
+        }
+        let is_new = |one: &Candidate| !best.iter().any(|other| (other.parent, other.token) == (one.parent, one.token));
+        self.further.retain(is_new);
+        self.further.extend_from_slice(best);
+        self.further.sort_unstable_by(likeliest_first);
+        &self.further
+    }
+
+    /// Whether scores are taken as they are, but for forbidden tokens.
+    fn is_plain(&self) -> bool {
+        self.always.is_empty() && self.sampling.is_empty()
+    }
+
+    /// Adds what a hypothesis with constraints wants next to the candidates, and the most likely token beside it.
+    fn consider_wanted(&mut self, parent: usize, hypothesis: &PartialHypothesis) {
+        let mut wanted: Vec<u32> = hypothesis.constraints.wanted().collect();
+        if wanted.is_empty() {
+            return;
+        }
+        let scores = &self.scores;
+        let best = (0..).zip(scores).max_by(|(a, x): &(u32, &f64), (b, y)| x.total_cmp(y).then(b.cmp(a)));
+        wanted.extend(best.map(|(token, _)| token));
+        wanted.sort_unstable();
+        wanted.dedup();
+        self.further.extend(wanted.into_iter().filter_map(|token| {
+            let score = scores.get(token as usize).copied().filter(|score| *score > f64::NEG_INFINITY)?;
+            Some(Candidate { parent, token, log_probability: hypothesis.log_probability + score })
+        }));
+    }
+
+    /// Forbids what the constraints of a hypothesis do not allow.
+    fn constrain(&mut self, hypothesis: &mut PartialHypothesis) {
+        if hypothesis.constraints.is_empty() {
+            return;
+        }
+        if let Err(reason) = hypothesis.constraints.restrict(&hypothesis.tokens, &self.eos, &mut self.scores) {
+            self.failed.get_or_insert(reason);
         }
     }
 
@@ -160,9 +214,16 @@ impl Scorer {
     }
 
     /// Leaves the processed scores of a hypothesis, and returns the logarithm of the sum of their exponentials.
-    fn process<E: Real>(&mut self, row: &Row, hypothesis: &PartialHypothesis, scores: Scores<'_, E>, draw: f64) -> f64 {
+    fn process<E: Real>(
+        &mut self,
+        row: &Row,
+        hypothesis: &mut PartialHypothesis,
+        scores: Scores<'_, E>,
+        draw: f64,
+    ) -> f64 {
         self.load(row, hypothesis, scores);
         warp(&self.always, row, &self.tokens, draw, &mut self.scores);
+        self.constrain(hypothesis);
         match log_sum_exp(&self.scores) {
             total if total.is_finite() => total,
             // Nothing is left, or a bias is as good as infinite.

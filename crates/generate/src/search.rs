@@ -1,11 +1,12 @@
 use crate::beam_search::BeamSearch;
+use crate::constraint::ConstraintStates;
 use crate::contrastive_search::ContrastiveSearch;
 use crate::hypothesis::{FinishReason, Hypothesis, PartialHypothesis};
 use crate::prompt_lookup::draft;
 use crate::sampling::Texts;
 use crate::scorer::{Row, Scorer};
 use crate::scores::Scores;
-use crate::{DecodingOptions, Mode};
+use crate::{ConstrainedRow, DecodingOptions, Mode};
 use descant_kernels::Real;
 use descant_tensor::{Buffer, Tensor};
 
@@ -31,23 +32,25 @@ impl Search {
         source: Option<&[u32]>,
         prompt: &[u32],
         room: Option<usize>,
-    ) -> Self {
+    ) -> Result<Self, String> {
         let mode = options.config.mode();
         let room = room.unwrap_or(usize::MAX);
         // The last token is generated, but not read, but for contrastive search, which reads before it chooses.
         let room = if mode == Mode::Contrastive { room.saturating_sub(1) } else { room };
         let limit = options.limit(source.map(<[u32]>::len)).min(room);
         let row = Row { source: source.map(<[u32]>::to_vec), prompt: prompt.to_vec(), limit };
+        let constrained = ConstrainedRow::new(number, source, prompt, limit);
+        let first = PartialHypothesis::first(ConstraintStates::start(&options.constraints, &constrained)?);
         let kind = match mode {
-            Mode::Greedy | Mode::Sampling => Kind::Texts(Texts::new(options, number)),
-            Mode::Beam => Kind::Beam(BeamSearch::new(options, number)),
-            Mode::Contrastive => Kind::Contrastive(ContrastiveSearch::new(options)),
+            Mode::Greedy | Mode::Sampling => Kind::Texts(Texts::new(options, number, first)),
+            Mode::Beam => Kind::Beam(BeamSearch::new(options, number, &first)),
+            Mode::Contrastive => Kind::Contrastive(ContrastiveSearch::new(options, first)),
         };
         let mut search = Self { row, kind };
         if limit == 0 {
             search.stop(FinishReason::Length);
         }
-        search
+        Ok(search)
     }
 
     /// The hypotheses that the model is to extend by a token, each with the index of its parent among those before.

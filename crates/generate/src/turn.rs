@@ -39,7 +39,12 @@ pub(crate) fn take_turns<E: Real>(
         let (own, others) = std::mem::take(&mut left).split_at_mut(count);
         left = others;
         move || {
-            *failure = own.iter_mut().try_for_each(|turn| turn.take(shape, logits, hidden, scorer, options));
+            *failure = own.iter_mut().try_for_each(|turn| {
+                turn.take(shape, logits, hidden, scorer, options)?;
+                let (op, inputs, location) = ("generate", Vec::new(), Location::caller());
+                let failed = |reason| Err(Error::Shapes { op, reason, inputs, location });
+                scorer.take_failure().map_or(Ok(()), failed)
+            });
         }
     });
     run_on_threads(tasks);

@@ -39,7 +39,7 @@ pub use sandbox::sandbox;
 pub use sandbox_server::serve_sandbox;
 pub use source::{Example, Examples, Form, Side, Source, is_json};
 pub use tokenizer::{
-    BOS, EOS, NO_PIECE, PostProcessor, SpecialTokens, Tokenizer, TokenizerConfig, TokenizerKind, UNK,
+    BOS, EOS, NO_PIECE, PostProcessor, SpecialTokens, TokenBytes, Tokenizer, TokenizerConfig, TokenizerKind, UNK,
     UNKNOWN_CHARACTERS,
 };
 pub use tokenizer_file::LONGEST_TOKEN;

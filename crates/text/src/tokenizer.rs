@@ -6,10 +6,12 @@ mod replacements;
 mod special_tokens;
 #[cfg(test)]
 mod tests;
+mod token_bytes;
 
 pub(crate) use config::SPECIAL;
 pub use config::{TokenizerConfig, TokenizerKind};
 pub use special_tokens::{BOS, EOS, NO_PIECE, PostProcessor, SpecialTokens, UNK, UNKNOWN_CHARACTERS};
+pub use token_bytes::TokenBytes;
 
 use crate::TextError;
 use crate::catch_panic::caught;

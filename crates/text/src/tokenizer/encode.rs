@@ -21,6 +21,15 @@ impl Tokenizer {
         library(|| self.ids_of(text, true))
     }
 
+    /// The ids of a text that continues another, without BOS and EOS, and without control tokens: no space is put before its first
+    /// word.
+    ///
+    /// # Errors
+    /// Where `tokenizers` fails.
+    pub fn encode_continuation(&self, text: &str) -> Result<Vec<u32>, TextError> {
+        library(|| self.ids_of(text, false))
+    }
+
     /// The ids of a text, or of what follows a token.
     fn ids_of(&self, text: &str, from_start: bool) -> Result<Vec<u32>, TextError> {
         let ids = match self.steps.is_some() || self.rest.is_some() && !from_start {

@@ -1,0 +1,340 @@
+use crate::vocabulary::library;
+use crate::{ConstraintError, Vocabulary, gbnf};
+use descant_generate::{ConstrainedRow, Constraint, ConstraintState};
+use llguidance::api::TopLevelGrammar;
+use llguidance::earley::{Parser, ParserRecognizer};
+use llguidance::toktrie::{INVALID_TOKEN, Recognizer, SimpleVob};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+/// The most characters that a message names.
+const MOST_NEEDED: usize = 12;
+/// How far a text is followed that the vocabulary cannot write.
+const MOST_STEPS: usize = 100;
+
+/// The texts of a JSON schema, of a regular expression, or of a grammar.
+///
+/// Masks are computed by `llguidance`: a token is allowed if the text with it can be continued to one of the grammar. Where the
+/// vocabulary has not all characters, a text may come to where none of its tokens goes on; such a text is unfinished.
+#[derive(Clone)]
+pub struct Grammar {
+    what: &'static str,
+    parser: Parser,
+    vocabulary: Arc<Vocabulary>,
+    unwritable: BTreeSet<char>,
+    warnings: Vec<String>,
+}
+
+impl fmt::Debug for Grammar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Grammar").field(&self.what).finish()
+    }
+}
+
+impl Grammar {
+    /// JSON by a schema, on one line: at most one space wherever JSON allows white space. Properties come in the schema's order. A
+    /// `x-guidance` in the schema sets this and other options of `llguidance` by itself.
+    ///
+    /// # Errors
+    /// For what is no JSON schema, is not supported, or cannot be written.
+    pub fn json_schema(vocabulary: &Arc<Vocabulary>, schema: &str) -> Result<Self, ConstraintError> {
+        let what = "the JSON schema";
+        let wrong = |reason: String| ConstraintError::Grammar { what, reason };
+        let mut schema: Value =
+            serde_json::from_str(schema).map_err(|error| wrong(format!("it is no JSON: {error}")))?;
+        if let Some(pattern) = ambiguous_pattern(&schema) {
+            return Err(wrong(format!(
+                "the pattern {pattern:?} has a negated class without '\"' or '\\\\', which is not supported. Write the class without ^"
+            )));
+        }
+        if let Some(keys) = schema.as_object_mut() {
+            // Without \u, which would be a second way to write a name that is taken.
+            let options = || json!({"whitespace_pattern": " ", "json_allowed_escapes": "nrbtf\\\""});
+            keys.entry("x-guidance").or_insert_with(options);
+        }
+        let mut characters = BTreeSet::new();
+        literals(&schema, &mut characters);
+        Self::new(vocabulary, what, TopLevelGrammar::from_json_schema(schema), characters)
+    }
+
+    /// Texts that match a regular expression as a whole, in the syntax of the crate `regex`, without look-around and word boundaries.
+    ///
+    /// # Errors
+    /// For what is no regular expression, is not supported, or cannot be written.
+    pub fn regex(vocabulary: &Arc<Vocabulary>, regex: &str) -> Result<Self, ConstraintError> {
+        // It is anchored at both ends in any case.
+        let inner = regex.strip_prefix('^').unwrap_or(regex);
+        let escapes = |text: &str| text.bytes().rev().take_while(|byte| *byte == b'\\').count();
+        let inner = inner.strip_suffix('$').filter(|rest| escapes(rest) % 2 == 0).unwrap_or(inner);
+        let inner = llguidance::regex_to_lark(inner, "");
+        // Of its texts, those that the vocabulary can write.
+        let of = |character: char| format!("\\x{{{:X}}}", u32::from(character));
+        let known = vocabulary.characters.as_ref().map(|all| all.iter().copied().map(of).collect::<String>());
+        let known = known.map(|all| format!(" & /[{all}]*/")).unwrap_or_default();
+        let (what, lark) = ("the regular expression", format!("start: TEXT\nTEXT: /{inner}/"));
+        let of = |lark: String| Self::new(vocabulary, what, TopLevelGrammar::from_lark(lark), BTreeSet::new());
+        match of(format!("{lark}{known}\n")) {
+            // Of none of its texts there is a first character: what the others need.
+            Err(ConstraintError::Unwritable { .. }) => {
+                let needed = of(format!("{lark}\n"))?
+                    .needed_by_any()
+                    .map_err(|reason| ConstraintError::Grammar { what, reason })?;
+                Err(ConstraintError::Unwritable { what, needed })
+            }
+            other => other,
+        }
+    }
+
+    /// A grammar in the syntax of Lark, with the extensions of `llguidance`; or in GBNF, that of llama.cpp, whose rules have `::=`.
+    ///
+    /// # Errors
+    /// For what is no grammar, is not supported, or cannot be written.
+    pub fn parse(vocabulary: &Arc<Vocabulary>, grammar: &str) -> Result<Self, ConstraintError> {
+        let what = "the grammar";
+        let lark = match gbnf::is_gbnf(grammar) {
+            true => gbnf::to_lark(grammar).map_err(|reason| ConstraintError::Grammar { what, reason })?,
+            false => grammar.to_owned(),
+        };
+        Self::new(vocabulary, what, TopLevelGrammar::from_lark(lark), BTreeSet::new())
+    }
+
+    fn new(
+        vocabulary: &Arc<Vocabulary>,
+        what: &'static str,
+        grammar: TopLevelGrammar,
+        literals: BTreeSet<char>,
+    ) -> Result<Self, ConstraintError> {
+        let wrong = |reason: String| ConstraintError::Grammar { what, reason };
+        let parser = library(|| vocabulary.factory.create_parser(grammar));
+        // The library looks for special tokens among the bytes of tokens, where there are none.
+        let named = |reason: String| match reason.contains("special token") {
+            true => wrong("it names a special token, which is no part of a text: EOS ends it by itself".to_owned()),
+            false => wrong(reason),
+        };
+        let mut parser = parser.map_err(named)?.parser;
+        let warnings = parser.grammar_warnings();
+        let unwritable = vocabulary.unwritable(literals.into_iter());
+        let grammar = Self { what, parser, vocabulary: vocabulary.clone(), unwritable, warnings };
+        let mut state = grammar.state(true);
+        let mask = state.mask().map_err(wrong)?;
+        match mask.is_zero() && !state.may_end() {
+            true => Err(ConstraintError::Unwritable { what, needed: state.needed() }),
+            false => Ok(grammar),
+        }
+    }
+
+    /// Characters of its names and constants that the vocabulary cannot write: a text that needs one of them cannot be finished.
+    pub fn unwritable(&self) -> &BTreeSet<char> {
+        &self.unwritable
+    }
+
+    /// What of it has no effect.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The characters of which it needs one after these tokens; for a text that no token of the vocabulary can continue.
+    ///
+    /// # Errors
+    /// Where the tokens are none of its texts.
+    pub fn needed_after(&self, tokens: &[u32], at_start: bool) -> Result<String, String> {
+        let mut state = self.state(at_start);
+        tokens.iter().try_for_each(|&token| state.push(token))?;
+        Ok(state.needed())
+    }
+
+    /// The characters that it needs where the first text that the vocabulary can begin cannot go on.
+    fn needed_by_any(&self) -> Result<String, String> {
+        let mut state = self.state(true);
+        let known = self.vocabulary.characters.clone().unwrap_or_default();
+        for _ in 0..MOST_STEPS {
+            let next = state.next_characters();
+            let Some(character) = next.into_iter().find(|character| known.contains(character)) else { break };
+            let mut bytes = [0; 4];
+            library(|| state.parser.apply_token(character.encode_utf8(&mut bytes).as_bytes(), INVALID_TOKEN))?;
+        }
+        Ok(state.needed())
+    }
+
+    fn state(&self, at_start: bool) -> GrammarState {
+        GrammarState { parser: self.parser.clone(), vocabulary: self.vocabulary.clone(), at_start }
+    }
+}
+
+impl Constraint for Grammar {
+    fn start(&self, row: &ConstrainedRow<'_>) -> Result<Box<dyn ConstraintState>, String> {
+        Ok(Box::new(self.state(self.vocabulary.begins_text(row))))
+    }
+}
+
+#[derive(Clone)]
+struct GrammarState {
+    parser: Parser,
+    vocabulary: Arc<Vocabulary>,
+    /// Whether the next token is the first of a text.
+    at_start: bool,
+}
+
+impl fmt::Debug for GrammarState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("GrammarState").field(&String::from_utf8_lossy(self.parser.get_bytes())).finish()
+    }
+}
+
+impl GrammarState {
+    /// The tokens that may come next.
+    fn mask(&mut self) -> Result<SimpleVob, String> {
+        let first = self.vocabulary.first.clone().filter(|_| self.at_start);
+        let Some(first) = first else { return self.later_mask() };
+        let mut mask = library(|| Ok::<_, String>(self.parser.compute_bias(&*first, &[])))?;
+        // What was computed with one vocabulary is kept for the next call.
+        self.parser.invalidate_bias_cache();
+        if !self.vocabulary.silent.is_empty() && (self.may_end() || !self.later_mask()?.is_zero()) {
+            self.vocabulary.silent.iter().for_each(|&token| mask.allow_token(token));
+        }
+        Ok(mask)
+    }
+
+    fn later_mask(&mut self) -> Result<SimpleVob, String> {
+        let mask = library(|| Ok::<_, String>(self.parser.compute_bias(&*self.vocabulary.later, &[])))?;
+        match self.parser.get_error() {
+            Some(error) => Err(format!("the grammar is too complex here: {}", error.message())),
+            None => Ok(mask),
+        }
+    }
+
+    /// Characters of which one has to come next: not all of many.
+    fn next_characters(&mut self) -> Vec<char> {
+        library(|| Ok::<_, String>(self.parser.with_recognizer(next_characters))).unwrap_or_default()
+    }
+
+    /// The same as a text.
+    fn needed(&mut self) -> String {
+        let characters = self.next_characters();
+        let shown: Vec<String> =
+            characters.iter().take(MOST_NEEDED).map(|character| format!("{character:?}")).collect();
+        let more = if characters.len() > MOST_NEEDED { ", …" } else { "" };
+        format!("{}{more}", shown.join(", "))
+    }
+}
+
+impl ConstraintState for GrammarState {
+    fn restrict(&mut self, scores: &mut [f64]) -> Result<(), String> {
+        let mask = self.mask()?;
+        let words = mask.as_slice();
+        for (i, scores) in scores.chunks_mut(u32::BITS as usize).enumerate() {
+            match words.get(i).copied().unwrap_or(0) {
+                0 => scores.fill(f64::NEG_INFINITY),
+                u32::MAX => {}
+                word => {
+                    let forbidden = scores.iter_mut().enumerate().filter(|(bit, _)| word >> bit & 1 == 0);
+                    forbidden.for_each(|(_, score)| *score = f64::NEG_INFINITY);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, token: u32) -> Result<(), String> {
+        let at_start = std::mem::replace(&mut self.at_start, false);
+        let bytes = self.vocabulary.bytes.get(token, at_start).unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        match library(|| self.parser.apply_token(bytes, token))? {
+            0 => Ok(()),
+            _ => Err("the grammar takes back what was generated, by stop=: write suffix= in its place".to_owned()),
+        }
+    }
+
+    fn may_end(&mut self) -> bool {
+        library(|| Ok::<_, String>(self.parser.is_accepting())).unwrap_or(false)
+    }
+}
+
+impl Vocabulary {
+    /// Whether what is generated for a row is the start of a text, rather than the continuation of a prompt that writes something.
+    pub(crate) fn begins_text(&self, row: &ConstrainedRow<'_>) -> bool {
+        row.source.is_some() || row.prompt.iter().all(|&token| self.bytes.get(token, false).is_none())
+    }
+}
+
+/// The characters that may come next.
+fn next_characters(recognizer: &mut ParserRecognizer<'_>) -> Vec<char> {
+    let mut found = Vec::new();
+    recognizer.trie_started("next characters");
+    let mut bytes = Vec::new();
+    extend(recognizer, &mut bytes, &mut found);
+    recognizer.trie_finished();
+    found
+}
+
+/// Adds the characters that begin with these bytes.
+fn extend(recognizer: &mut ParserRecognizer<'_>, bytes: &mut Vec<u8>, found: &mut Vec<char>) {
+    let range = if bytes.is_empty() { 0..=0xF4 } else { 0x80..=0xBF };
+    for byte in range {
+        if found.len() > MOST_NEEDED || !recognizer.try_push_byte(byte) {
+            continue;
+        }
+        bytes.push(byte);
+        match std::str::from_utf8(bytes) {
+            Ok(text) => found.extend(text.chars()),
+            Err(error) if error.error_len().is_none() => extend(recognizer, bytes, found),
+            Err(_) => {}
+        }
+        bytes.pop();
+        recognizer.pop_bytes(1);
+    }
+}
+
+/// A pattern of a schema with a class of all characters but some, a quote or a backslash among these: `llguidance` writes `\"` and
+/// `\\` there all the same.
+fn ambiguous_pattern(schema: &Value) -> Option<String> {
+    let is_ambiguous = |pattern: &str| pattern.split("[^").skip(1).any(excludes_escapes);
+    match schema {
+        Value::Object(keys) => keys.iter().find_map(|(key, value)| {
+            let own = value.as_str().filter(|pattern| key == "pattern" && is_ambiguous(pattern));
+            let names = value.as_object().filter(|_| key == "patternProperties");
+            let name = names.and_then(|names| names.keys().find(|name| is_ambiguous(name)));
+            own.map(str::to_owned).or(name.cloned()).or_else(|| ambiguous_pattern(value))
+        }),
+        Value::Array(items) => items.iter().find_map(ambiguous_pattern),
+        _ => None,
+    }
+}
+
+/// Whether what a negated class excludes, as it is written after `[^`, may have a quote or a backslash in it.
+fn excludes_escapes(class: &str) -> bool {
+    let class: Vec<char> = class.chars().collect();
+    let end = (1..class.len()).find(|&i| class[i] == ']' && class[i - 1] != '\\').unwrap_or(class.len());
+    let class = &class[..end];
+    let in_range = |range: &[char]| range[1] == '-' && ['"', '\\'].iter().any(|c| (range[0]..=range[2]).contains(c));
+    let escapes =
+        |pair: &[char]| pair[0] == '\\' && !matches!(pair[1], 's' | 'd' | 'w' | 'n' | 'r' | 't' | '-' | ']' | '.');
+    class.contains(&'"') || class.contains(&'[') || class.windows(3).any(in_range) || class.windows(2).any(escapes)
+}
+
+/// Adds the characters of a schema's names and constants.
+fn literals(schema: &Value, characters: &mut BTreeSet<char>) {
+    let mut add = |value: &Value| {
+        let text = value.to_string();
+        characters.extend(text.chars());
+    };
+    match schema {
+        Value::Object(keys) => {
+            for (key, value) in keys {
+                match (key.as_str(), value) {
+                    ("const", constant) => add(constant),
+                    ("enum", Value::Array(constants)) => constants.iter().for_each(&mut add),
+                    ("required", Value::Array(names)) => names.iter().for_each(&mut add),
+                    _ => {}
+                }
+            }
+            keys.values().for_each(|value| literals(value, characters));
+        }
+        Value::Array(items) => items.iter().for_each(|item| literals(item, characters)),
+        _ => {}
+    }
+}

@@ -1,0 +1,107 @@
+//! Small random models for tokenizers of every kind.
+#![allow(dead_code)]
+
+use descant_autograd::{Parameters, Tape};
+use descant_batch::Sequences;
+use descant_generate::{ConstrainedRow, Constraint, ConstraintState};
+use descant_generate::{DecodingBatch, DecodingOptions, GenerationConfig, Hypothesis, generate};
+use descant_models::{Generator, LayerKind, LossConfig, ModelConfig, ModelKind, Vocabulary, build};
+use descant_nn::{AttentionScore, Cell, Position, TransformerConfig};
+use descant_tensor::{Buffer, DType};
+use descant_text::{BOS, EOS, Tokenizer, TokenizerConfig, TokenizerKind, UNK};
+
+pub const KINDS: [TokenizerKind; 4] =
+    [TokenizerKind::Character, TokenizerKind::Bpe, TokenizerKind::ByteBpe, TokenizerKind::Unigram];
+
+/// A tokenizer of texts in the style of JSON, and of some words.
+pub fn tokenizer(kind: TokenizerKind, texts: &[&str]) -> Tokenizer {
+    let vocabulary = if kind == TokenizerKind::ByteBpe { 320 } else { 150 };
+    let config = TokenizerConfig { kind, vocabulary, ..Default::default() };
+    let texts = texts.iter().cycle().take(texts.len() * 20).map(|text| Ok((*text).to_owned()));
+    Tokenizer::train(&config, false, texts).unwrap()
+}
+
+pub struct Model {
+    pub name: &'static str,
+    pub has_sources: bool,
+    generator: Box<dyn Generator>,
+    parameters: Parameters,
+}
+
+/// A recurrent and a Transformer encoder-decoder, and a language model.
+pub fn models(entries: usize) -> Vec<Model> {
+    let of = |kind: ModelKind, transformer: Option<Position>| {
+        let config = ModelConfig { embedding: 12, hidden: 16, layers: 1, encoder_layers: 1, ..ModelConfig::new(kind) };
+        match transformer {
+            Some(position) => {
+                let layers = TransformerConfig { heads: 2, position, max_length: 512, ..Default::default() };
+                ModelConfig { decoder: LayerKind::Transformer, transformer: Some(layers), ..config }
+            }
+            None => ModelConfig { cell: Cell::Gru, attention: Some(AttentionScore::General), ..config },
+        }
+    };
+    let configs = [
+        ("recurrent encoder-decoder", of(ModelKind::EncoderDecoder, None)),
+        ("Transformer encoder-decoder", of(ModelKind::EncoderDecoder, Some(Position::Learned))),
+        ("language model", of(ModelKind::LanguageModel, Some(Position::Rotary))),
+    ];
+    let model = |(name, config): (&'static str, ModelConfig)| {
+        let mut parameters = Parameters::new(DType::F32);
+        let vocabulary = Vocabulary::new(9, entries, false);
+        let generator = build(&config, &LossConfig::default(), &vocabulary, &mut parameters, 5).unwrap();
+        // Fresh models are all but indifferent; these have opinions.
+        let Buffer::F32(values) = parameters.buffer_mut() else { unreachable!() };
+        values.iter_mut().for_each(|x| *x *= 3.0);
+        Model { name, has_sources: config.kind == ModelKind::EncoderDecoder, generator, parameters }
+    };
+    configs.map(model).into()
+}
+
+impl Model {
+    /// The texts of rows with these numbers, at most so many tokens long.
+    pub fn write(
+        &self,
+        rows: &[u64],
+        config: &GenerationConfig,
+        most: usize,
+        constraint: impl Constraint + 'static,
+    ) -> Vec<Vec<Hypothesis>> {
+        let config = config.clone().with(|c| c.max_new_tokens = Some(most));
+        let options = DecodingOptions::new(config, vec![BOS], vec![EOS]).with(|o| {
+            o.forbidden = vec![UNK, BOS];
+            o.constraints = vec![std::sync::Arc::new(constraint)];
+        });
+        let mut sources = Sequences::new();
+        rows.iter().for_each(|row| sources.push(&[3, 3 + (row % 5) as u32, 4]));
+        let input = DecodingBatch { rows, sources: Some(&sources).filter(|_| self.has_sources), prompts: None };
+        generate(&*self.generator, &self.parameters, &mut Tape::new(), input, &options).unwrap()
+    }
+}
+
+/// Each row has a constraint of its own.
+#[derive(Debug)]
+pub struct ByRow<T>(pub Vec<T>);
+
+impl<T: Constraint> Constraint for ByRow<T> {
+    fn start(&self, row: &ConstrainedRow<'_>) -> Result<Box<dyn ConstraintState>, String> {
+        self.0[row.number as usize].start(row)
+    }
+}
+
+/// A generator of test cases: the same ones always.
+pub struct Draw(pub u64);
+
+impl Draw {
+    pub fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) as usize) % n
+    }
+
+    pub fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+
+    pub fn of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len())]
+    }
+}

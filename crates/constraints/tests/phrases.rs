@@ -1,0 +1,205 @@
+//! Required and forbidden phrases, terms and prefixes, from models that know nothing of them.
+
+mod common;
+
+use common::*;
+use descant_constraints::{Phrases, Prefix, Terminology};
+use descant_generate::{ConstrainedRow, Constraint, ConstraintState, FinishReason, GenerationConfig};
+use descant_text::{Tokenizer, TokenizerKind};
+
+const TEXTS: [&str; 5] = [
+    "A man in a blue shirt is standing on a ladder, cleaning a window.",
+    "Two young dogs are playing in the snow with a red ball.",
+    "The women are cooking dinner at the table - they laugh, and the children run.",
+    "A girl rides her horse over the hill; it's 12:30 o'clock!",
+    "Several people walk along the street near the old church.",
+];
+
+/// Words, and a word that another begins with; a phrase, and one that is no word.
+const PHRASES: [&str; 12] = [
+    "man",
+    "blue shirt",
+    "ladder",
+    "dogs",
+    "dog",
+    "snow",
+    "red ball",
+    "women",
+    "her horse",
+    "12:30",
+    "!",
+    "the old church",
+];
+
+fn searches() -> Vec<(&'static str, GenerationConfig)> {
+    vec![
+        ("greedy", GenerationConfig::greedy()),
+        ("sampling", GenerationConfig::sampling(11)),
+        ("beam 4", GenerationConfig::beam(4)),
+        ("beam 10", GenerationConfig::beam(10).with(|c| c.num_return_sequences = Some(2))),
+        ("contrastive", GenerationConfig::greedy().with(|c| (c.penalty_alpha, c.top_k) = (Some(0.5), Some(4)))),
+    ]
+}
+
+/// Where a phrase stands in a text as whole words.
+fn places(text: &str, phrase: &str) -> Vec<usize> {
+    let joins =
+        |a: Option<char>, b: Option<char>| a.is_some_and(char::is_alphanumeric) && b.is_some_and(char::is_alphanumeric);
+    let is_whole = |at: &usize| {
+        let (before, after) = (&text[..*at], &text[at + phrase.len()..]);
+        !joins(before.chars().next_back(), phrase.chars().next())
+            && !joins(phrase.chars().next_back(), after.chars().next())
+    };
+    text.match_indices(phrase).map(|(at, _)| at).filter(is_whole).collect()
+}
+
+fn draw_some(draw: &mut Draw, most: usize) -> Vec<&'static str> {
+    let mut some: Vec<&str> = (0..1 + draw.below(most)).map(|_| draw.of(&PHRASES)).collect();
+    some.dedup();
+    some
+}
+
+#[test]
+fn a_thousand_of_a_thousand_texts_have_what_is_required_and_nothing_forbidden() {
+    let mut draw = Draw(3);
+    let mut rows = 0;
+    for kind in [
+        TokenizerKind::Character,
+        TokenizerKind::Bpe,
+        TokenizerKind::ByteBpe,
+        TokenizerKind::Unigram,
+        TokenizerKind::Wordpiece,
+    ] {
+        let tokenizer = tokenizer(kind, &TEXTS);
+        let none = Phrases::new(&tokenizer).unwrap();
+        for (search, config) in searches() {
+            for model in models(tokenizer.vocabulary()) {
+                let mut all: Vec<(Vec<&str>, Vec<&str>, bool)> = Vec::new();
+                let mut constraints = Vec::new();
+                for _ in 0..14 {
+                    let (required, ordered) = (draw_some(&mut draw, 3), draw.chance(40));
+                    let forbidden: Vec<&str> = draw_some(&mut draw, 2)
+                        .into_iter()
+                        .filter(|one| !required.iter().any(|other| other.contains(one)))
+                        .collect();
+                    let phrases =
+                        required.iter().try_fold(none.clone(), |phrases, one| phrases.require(&[one])).unwrap();
+                    let phrases = forbidden.iter().try_fold(phrases, |phrases, one| phrases.forbid(one)).unwrap();
+                    constraints.push(if ordered { phrases.in_order() } else { phrases });
+                    all.push((required, forbidden, ordered));
+                }
+                let numbers: Vec<u64> = (0..all.len() as u64).collect();
+                let found = model.write(&numbers, &config, 80, ByRow(constraints));
+                for ((required, forbidden, ordered), found) in all.iter().zip(found) {
+                    rows += 1;
+                    for one in found {
+                        let text = tokenizer.decode(&one.tokens).unwrap();
+                        let what = format!("{kind}, {search}, {}: {text:?}, {required:?}, {forbidden:?}", model.name);
+                        assert_ne!(one.finish_reason, FinishReason::NoToken, "{what}");
+                        let mut after = 0;
+                        for phrase in required {
+                            let places = places(&text, phrase);
+                            let place = places.iter().find(|at| !ordered || **at >= after);
+                            after = place.unwrap_or_else(|| panic!("{phrase:?} is missing: {what}")) + phrase.len();
+                        }
+                        for phrase in forbidden {
+                            assert!(places(&text, phrase).is_empty(), "{phrase:?} is there: {what}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(rows > 1000, "{rows}");
+}
+
+#[test]
+fn one_of_the_alternatives_is_there() {
+    for kind in [TokenizerKind::Bpe, TokenizerKind::Character] {
+        let tokenizer = tokenizer(kind, &TEXTS);
+        let alternatives = ["dogs", "dog", "red ball"];
+        for (search, config) in searches() {
+            for model in models(tokenizer.vocabulary()) {
+                let phrases = Phrases::new(&tokenizer).unwrap().require(&alternatives).unwrap();
+                for one in model.write(&[0, 1, 2], &config, 40, phrases).iter().flatten() {
+                    let text = tokenizer.decode(&one.tokens).unwrap();
+                    assert!(alternatives.iter().any(|one| !places(&text, one).is_empty()), "{search}: {text:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn terms_are_required_where_their_source_has_them() {
+    let tokenizer = tokenizer(TokenizerKind::Bpe, &TEXTS);
+    let list = "man\twomen\nblue shirt\tred ball\told church\n\nshirt\tsnow\ndog\thill\n";
+    let terms = Terminology::parse(list, &tokenizer, &tokenizer).unwrap();
+    let source = |text: &str| tokenizer.encode(text).unwrap();
+    let wanted = |text: &str| {
+        let source = source(text);
+        let row = ConstrainedRow::new(0, Some(&source), &[1], 50);
+        let state: Box<dyn ConstraintState> = terms.start(&row).unwrap();
+        let mut first: Vec<u32> = state.wanted();
+        first.sort_unstable();
+        first
+    };
+    let of = |phrases: &[&str]| {
+        let first = phrases.iter().map(|one| tokenizer.encode(one).unwrap()[0]);
+        let mut first: Vec<u32> = first.collect();
+        first.sort_unstable();
+        first
+    };
+    assert_eq!(wanted("A man in a blue shirt."), of(&["women", "red ball", "old church"]));
+    assert!(wanted("Two dogs in the snow").is_empty());
+    assert_eq!(wanted("man, man and a shirt"), of(&["women", "snow"]));
+    for (list, says) in [
+        ("man", "line 1 of the terms: expected a term, a tab, and its translation"),
+        ("dog\tdogs\nman\t我们", "line 2 of the terms: \"我们\" is required, but the vocabulary cannot write"),
+        ("dog\tdogs\ndog\tman", "line 2 of the terms: \"dog\" is there twice"),
+    ] {
+        let error = Terminology::parse(list, &tokenizer, &tokenizer).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
+fn texts_start_with_the_prefix() {
+    for kind in TokenizerKind::ALL {
+        let tokenizer: Tokenizer = tokenizer(kind, &TEXTS);
+        let text = if kind == TokenizerKind::Word { "Two young" } else { "Two young dogs, a" };
+        for (search, config) in searches() {
+            for model in models(tokenizer.vocabulary()).into_iter().filter(|model| model.has_sources) {
+                let prefix = Prefix::new(&tokenizer, text).unwrap();
+                for one in model.write(&[0, 1], &config, 40, prefix).iter().flatten() {
+                    let found = tokenizer.decode(&one.tokens).unwrap();
+                    assert!(found.starts_with(text), "{kind}, {search}: {found:?}");
+                }
+            }
+        }
+    }
+    let tokenizer = tokenizer(TokenizerKind::Bpe, &TEXTS);
+    let error = Prefix::new(&tokenizer, "A 我").unwrap_err().to_string();
+    assert!(error.contains("the prefix \"A 我\" has \"我\", which the vocabulary cannot write"), "{error}");
+}
+
+#[test]
+fn phrases_that_cannot_be_are_refused() {
+    let tokenizer = tokenizer(TokenizerKind::Bpe, &TEXTS);
+    let none = Phrases::new(&tokenizer).unwrap();
+    let conflict = none.clone().require(&["the old church"]).unwrap().forbid("old").unwrap_err().to_string();
+    assert!(conflict.contains("\"the old church\" is required and has \"old\" in it"), "{conflict}");
+    // Part of a word is no conflict.
+    assert!(none.clone().require(&["dogs"]).unwrap().forbid("dog").is_ok());
+    for (error, says) in [
+        (none.clone().require(&["我"]).unwrap_err(), "the vocabulary cannot write \"我\" in it"),
+        (none.clone().require(&[" "]).unwrap_err(), "a required phrase is empty"),
+        (none.clone().forbid("").unwrap_err(), "a forbidden phrase is empty"),
+    ] {
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    let long = none.require(&["a man in a blue shirt is standing on a ladder"]).unwrap();
+    let row = ConstrainedRow::new(0, None, &[1], 3);
+    let error = long.start(&row).unwrap_err();
+    assert!(error.contains("more than the 3 that the text may have"), "{error}");
+}

@@ -1,0 +1,200 @@
+//! Constraints of one's own, in every search.
+
+mod common;
+
+use common::*;
+use descant_generate::{
+    ConstrainedRow, Constraint, ConstraintState, DecodingOptions, FinishReason, GenerationConfig, Hypothesis,
+};
+use std::sync::Arc;
+
+/// Texts of a list.
+#[derive(Debug)]
+struct OneOf(Arc<Vec<Vec<u32>>>);
+
+#[derive(Clone, Debug)]
+struct Begun {
+    list: Arc<Vec<Vec<u32>>>,
+    tokens: Vec<u32>,
+}
+
+impl Constraint for OneOf {
+    fn start(&self, _: &ConstrainedRow<'_>) -> Result<Box<dyn ConstraintState>, String> {
+        Ok(Box::new(Begun { list: self.0.clone(), tokens: Vec::new() }))
+    }
+}
+
+impl ConstraintState for Begun {
+    fn restrict(&mut self, scores: &mut [f64]) -> Result<(), String> {
+        let next: Vec<u32> =
+            self.list.iter().filter_map(|text| text.strip_prefix(&self.tokens[..])?.first().copied()).collect();
+        let forbidden = (0u32..).zip(scores).filter(|(token, _)| !next.contains(token));
+        forbidden.for_each(|(_, score)| *score = f64::NEG_INFINITY);
+        Ok(())
+    }
+
+    fn push(&mut self, token: u32) -> Result<(), String> {
+        self.tokens.push(token);
+        Ok(())
+    }
+
+    fn may_end(&mut self) -> bool {
+        self.list.contains(&self.tokens)
+    }
+}
+
+/// Texts with all of these tokens in them, forced where there is room for no others; and how many tokens are left.
+#[derive(Clone, Debug)]
+struct With(Vec<u32>, usize);
+
+impl Constraint for With {
+    fn start(&self, row: &ConstrainedRow<'_>) -> Result<Box<dyn ConstraintState>, String> {
+        match self.0.len() < row.limit {
+            true => Ok(Box::new(Self(self.0.clone(), row.limit))),
+            false => Err(format!("row {}: there is no room for {:?}", row.number, self.0)),
+        }
+    }
+}
+
+impl ConstraintState for With {
+    fn restrict(&mut self, scores: &mut [f64]) -> Result<(), String> {
+        if self.0.len() + 1 >= self.1 && !self.0.is_empty() {
+            let forbidden = (0u32..).zip(scores).filter(|(token, _)| !self.0.contains(token));
+            forbidden.for_each(|(_, score)| *score = f64::NEG_INFINITY);
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, token: u32) -> Result<(), String> {
+        self.1 -= 1;
+        self.0.retain(|wanted| *wanted != token);
+        Ok(())
+    }
+
+    fn may_end(&mut self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn wanted(&self) -> Vec<u32> {
+        self.0.clone()
+    }
+
+    fn progress_with(&self, token: u32) -> usize {
+        100 - self.0.iter().filter(|wanted| **wanted != token).count()
+    }
+}
+
+fn constrained(config: GenerationConfig, most: usize, constraint: impl Constraint + 'static) -> DecodingOptions {
+    options(config, most).with(|o| o.constraints = vec![Arc::new(constraint)])
+}
+
+fn list() -> Arc<Vec<Vec<u32>>> {
+    let two = (2..8).flat_map(|a| (2..6).map(move |b| vec![a, b, (a * b) % 9 + 2]));
+    Arc::new(two.chain([vec![5], vec![3, 3, 3, 3, 3]]).collect())
+}
+
+#[test]
+fn a_beam_as_wide_as_the_list_finds_the_best_of_it() {
+    for model in [attentive(12, 3), translator(layers(descant_nn::Position::Learned), 12, 8)] {
+        let sources = sources();
+        let list = list();
+        let found = model.write(&sources, &constrained(beam(40, 0.0, 3), 9, OneOf(list.clone())));
+        for (row, found) in found.iter().enumerate() {
+            let score = |text: &Vec<u32>| {
+                let one = Hypothesis {
+                    tokens: text.clone(),
+                    score: 0.0,
+                    log_probability: 0.0,
+                    finish_reason: FinishReason::Eos,
+                };
+                model.score_without(&[], sources.get(row), &one)
+            };
+            let mut scored: Vec<(f64, &Vec<u32>)> = list.iter().map(|text| (score(text), text)).collect();
+            scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+            for (one, (score, text)) in found.iter().zip(&scored) {
+                assert_eq!((&one.tokens, one.finish_reason), (*text, FinishReason::Eos));
+                assert!((one.log_probability - score).abs() < 1e-9, "{one:?}: {score}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_search_leaves_the_list() {
+    let greedy = GenerationConfig::greedy();
+    let contrastive = greedy.clone().with(|c| (c.penalty_alpha, c.top_k) = (Some(0.6), Some(4)));
+    let drawn = beam(4, 1.0, 4).with(|c| c.do_sample = Some(true));
+    let diverse = beam(6, 1.0, 4).with(|c| (c.num_beam_groups, c.diversity_penalty) = (Some(3), Some(0.5)));
+    let several = sample(None, None, 5).with(|c| c.num_return_sequences = Some(6));
+    let forced = beam(4, 1.0, 2).with(|c| c.forced_eos_token_id = Some(descant_generate::ForcedEos::Own(true)));
+    let tokens = beam(3, 1.0, 3).with(|c| c.ranking = Some(descant_generate::Ranking::Tokens));
+    let configs =
+        [greedy, sample(Some(3), Some(0.8), 4), several, beam(4, 1.0, 4), drawn, diverse, contrastive, forced, tokens];
+    let list = list();
+    let check = |found: Vec<Vec<Hypothesis>>, what: &str| {
+        for one in found.into_iter().flatten() {
+            let is_begun = list.iter().any(|text| text.starts_with(&one.tokens));
+            assert!(is_begun, "{what}: {one:?}");
+            assert_eq!(one.is_finished(), one.finish_reason == FinishReason::Eos, "{what}: {one:?}");
+            assert!(!one.is_finished() || list.contains(&one.tokens), "{what}: {one:?}");
+        }
+    };
+    for config in configs {
+        for most in [4, 9] {
+            let options = constrained(config.clone(), most, OneOf(list.clone()));
+            for model in pairs() {
+                check(model.write(&sources(), &options), &format!("{config:?}"));
+            }
+            for model in language_models(12, 5) {
+                check(model.resume(&sources(), &options), &format!("{config:?}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_model_without_eos_ends_where_the_list_does() {
+    let options = constrained(sample(None, None, 7), 9, OneOf(list())).with(|o| o.forbidden = vec![EOS]);
+    for one in language_model(12, 3).resume(&sources(), &options).into_iter().flatten() {
+        assert_eq!(one.finish_reason, FinishReason::Complete, "{one:?}");
+        assert!(list().contains(&one.tokens), "{one:?}");
+    }
+    // Where nothing may come next and the text may not end, it is stuck.
+    let impossible = Arc::new(vec![vec![4, 77]]);
+    for config in [sample(None, None, 7), GenerationConfig::greedy(), beam(3, 1.0, 1)] {
+        let found = language_model(12, 3).resume(&sources(), &constrained(config, 9, OneOf(impossible.clone())));
+        for one in found.into_iter().flatten() {
+            assert_eq!((one.finish_reason, &one.tokens[..]), (FinishReason::NoToken, &[4][..]));
+        }
+    }
+}
+
+#[test]
+fn a_stop_string_ends_a_text_only_where_it_may_end() {
+    let stop = descant_generate::StopCondition(Arc::new(|tokens: &[u32]| tokens.contains(&3)));
+    for config in [sample(None, None, 2), GenerationConfig::greedy(), beam(4, 1.0, 4)] {
+        let list = Arc::new(vec![vec![3, 4, 5], vec![5, 3], vec![2, 2, 3, 2]]);
+        let options = constrained(config, 9, OneOf(list.clone())).with(|o| o.stop = Some(stop.clone()));
+        let found = language_model(12, 3).resume(&sources(), &options);
+        for one in found.into_iter().flatten() {
+            assert!(one.is_finished() && list.contains(&one.tokens), "{one:?}");
+        }
+    }
+}
+
+#[test]
+fn what_a_constraint_wants_is_in_every_text_of_a_beam() {
+    for width in [2, 4, 8] {
+        for model in pairs() {
+            let wanted = [7, 4, 10];
+            let found = model.write(&sources(), &constrained(beam(width, 1.0, 2), 12, With(wanted.to_vec(), 0)));
+            for one in found.iter().filter_map(|found| found.first()) {
+                assert!(wanted.iter().all(|token| one.tokens.contains(token)), "{width}: {one:?}");
+            }
+        }
+    }
+    let options = constrained(beam(2, 1.0, 1), 3, With(vec![2, 3, 4], 0));
+    let input = descant_generate::DecodingBatch { rows: &[8], sources: Some(&sequences(&[&[3, 4]])), prompts: None };
+    let error = attentive(12, 3).run(input, &options).unwrap_err().to_string();
+    assert!(error.contains("row 8: there is no room for [2, 3, 4]"), "{error}");
+}
