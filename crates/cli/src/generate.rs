@@ -15,17 +15,19 @@ use crate::lines::{is_json_lines, lines_of};
 use crate::report::note;
 use crate::weights::Weights;
 use clap::{Args, ValueEnum};
+use crc32fast::Hasher;
 use descant_autograd::Tape;
 use descant_generate::{DecodingOptions, Mode};
-use descant_inference::{LongInput, Trained};
-use descant_kernels::Parallelism;
+use descant_inference::{LongInput, Trained, weights_of};
+use descant_kernels::{Parallelism, WeightType};
 use descant_text::{Lines, Message};
 use explanations::Explanations;
 use indicatif::ProgressBar;
 use json_lines::answer_objects;
 use output_file::{OutputFile, Written};
 use serde_json::{Map, Value, json};
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use writer::{Output, Tally, Writer};
 
@@ -233,13 +235,13 @@ impl Generate {
         input: &Path,
     ) -> anyhow::Result<Map<String, Value>> {
         let place = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let bytes = std::fs::metadata(input).map(|file| file.len()).ok();
         let settings = json!({
             "run": place(&self.run),
             "step": trained.step,
             "checksum": trained.checksum,
             "input": place(input),
-            "bytes of the input": bytes,
+            "checksum of the input": checksum(input)?,
+            "weights": weights_of(&trained.parameters).map(WeightType::name),
             "options": options.config.to_map(),
             "chat": self.chat,
             "no_chat": self.no_chat,
@@ -250,6 +252,17 @@ impl Generate {
         match settings {
             Value::Object(settings) => Ok(settings),
             _ => Ok(Map::new()),
+        }
+    }
+}
+
+/// CRC-32 of a file.
+fn checksum(path: &Path) -> anyhow::Result<u32> {
+    let (mut file, mut bytes, mut checksum) = (File::open(path)?, vec![0; 1 << 16], Hasher::new());
+    loop {
+        match file.read(&mut bytes)? {
+            0 => return Ok(checksum.finalize()),
+            count => checksum.update(&bytes[..count]),
         }
     }
 }

@@ -3,10 +3,12 @@
 use crate::report::print;
 use crate::shell::command;
 use crate::weights::weight_type;
+use anyhow::Context;
 use clap::Args;
 use descant_inference::Trained;
 use descant_kernels::WeightType;
-use std::path::PathBuf;
+use std::fs::canonicalize;
+use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub(crate) struct Quantize {
@@ -24,11 +26,12 @@ pub(crate) struct Quantize {
 impl Quantize {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let trained = Trained::load(&self.run)?;
-        let output = self.output.unwrap_or_else(|| {
-            let mut name = trained.run().as_os_str().to_owned();
-            name.push(format!("-{}", self.weights));
-            name.into()
-        });
+        let beside =
+            |run: &Path| Some(run.with_file_name(format!("{}-{}", run.file_name()?.to_string_lossy(), self.weights)));
+        // A path such as `.` has no name of its own.
+        let output =
+            self.output.or_else(|| beside(trained.run())).or_else(|| beside(&canonicalize(trained.run()).ok()?));
+        let output = output.context("the run folder has no name: give --output")?;
         trained.quantize(self.weights, &output)?;
         let sizes = [&trained, &Trained::load(&output)?].map(|trained| trained.parameters.size() as f64 / 1e6);
         print(format_args!("Weights: {:.1} MB, in {} {:.1} MB. Write with it:", sizes[0], self.weights, sizes[1]))?;

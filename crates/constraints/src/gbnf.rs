@@ -239,7 +239,10 @@ impl Reader<'_> {
     }
 
     fn repetition(&mut self, mut node: Node) -> Result<Node, String> {
-        loop {
+        for signs in 0.. {
+            if signs > DEEPEST {
+                return Err(self.wrong(format_args!("more than {DEEPEST} signs of repetition in a row")));
+            }
             let (least, most) = match self.peek() {
                 Some('*') => (0, None),
                 Some('+') => (1, None),
@@ -257,6 +260,7 @@ impl Reader<'_> {
             self.next();
             node = Node::Repeat(Box::new(node), least, most);
         }
+        Ok(node)
     }
 
     /// `m`, `m,` or `m,n` of a repetition.
@@ -388,5 +392,7 @@ mod tests {
         }
         let deep = format!("root ::= {}\"a\"{}", "(".repeat(200), ")".repeat(200));
         assert!(to_lark(&deep).unwrap_err().contains("groups in more than"));
+        let repeated = format!("root ::= \"a\"{}", "*".repeat(200_000));
+        assert!(to_lark(&repeated).unwrap_err().contains("signs of repetition in a row"));
     }
 }

@@ -44,7 +44,9 @@ pub struct DecodingOptions {
     /// What ends a text beside EOS.
     pub stop: Option<StopCondition>,
     /// What ends all texts as they are once it is true, from whatever thread.
-    pub cancelled: Option<Arc<AtomicBool>>,
+    pub cancelled: Vec<Arc<AtomicBool>>,
+    /// Whether an id is the same token in a source as in a text, so that prompt lookup may find a draft in the source.
+    pub shares_vocabulary: bool,
     /// Processors of your own, which come after those of the configuration, and before the ones of sampling.
     pub processors: Vec<Arc<dyn LogitsProcessor>>,
     /// What every text has to be. A text ends, by EOS or a stop string, only where all of them allow it.
@@ -66,7 +68,8 @@ impl Default for DecodingOptions {
             forbidden: Vec::new(),
             dry_breakers: Vec::new(),
             stop: None,
-            cancelled: None,
+            cancelled: Vec::new(),
+            shares_vocabulary: false,
             processors: Vec::new(),
             constraints: Vec::new(),
             parallelism: Parallelism::Serial,
@@ -124,7 +127,7 @@ impl DecodingOptions {
 
     /// Whether what is generated is wanted no more.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancelled.as_ref().is_some_and(|cancelled| cancelled.load(Ordering::Relaxed))
+        self.cancelled.iter().any(|cancelled| cancelled.load(Ordering::Relaxed))
     }
 
     /// Whether there is an EOS that may be generated.

@@ -4,8 +4,9 @@ use descant_autograd::{Parameters, Segments, Tape};
 use descant_batch::Sequences;
 use descant_kernels::{Parallelism, Real, map, softmax_rows};
 use descant_models::{DecoderState, Generator};
-use descant_tensor::{DType, Result, Shape, Tensor};
+use descant_tensor::{DType, Error, Result, Shape, Tensor};
 use std::ops::Range;
+use std::panic::Location;
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -106,6 +107,14 @@ impl<'a> Members<'a> {
             let shape = logits.shape();
             if count == 1 {
                 return logits.read(|logits: &[E]| f(Logits { shape, logits, hidden: of_states }))?;
+            }
+            if !mean.is_empty() && shape != shape_of_all {
+                let reason = format!(
+                    "the models of an ensemble have vocabularies of {} and {}",
+                    shape_of_all.last(),
+                    shape.last()
+                );
+                return Err(Error::Shapes { op: "generate", reason, inputs: Vec::new(), location: Location::caller() });
             }
             shape_of_all = shape;
             logits.read(|logits: &[E]| add_probabilities(&mut mean, logits, shape.last()))?;

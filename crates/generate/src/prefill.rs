@@ -56,30 +56,43 @@ impl Unread {
         self.draft = draft.len();
     }
 
+    /// Leaves at most so many tokens of the draft.
+    fn shorten_draft(&mut self, most: usize) {
+        let spare = self.draft.saturating_sub(most);
+        self.tokens.truncate(self.tokens.len() - spare);
+        self.draft -= spare;
+    }
+
     /// The last tokens in the state were no tokens of the text.
     pub(crate) fn reject(&mut self, tokens: usize) {
         self.in_state -= tokens;
     }
 }
 
-/// Prefill: the most tokens of prompts that one pass reads, which bounds its memory.
+/// Prefill: the most tokens of prompts and drafts that one pass reads, which bounds its memory.
 const PASS: usize = 512;
 
 /// What the next pass reads of each hypothesis: a single token and its draft whatever there is to read besides, and of prompts as
 /// much as fits.
 pub(crate) fn next_pass<'a>(unread: impl Iterator<Item = &'a mut Unread>) -> Sequences {
-    let (mut pass, mut room) = (Sequences::new(), PASS);
+    let (mut pass, mut room, mut is_first_prompt) = (Sequences::new(), PASS, true);
     for row in unread.filter(|row| row.hypotheses > 0) {
-        let (length, left) = (row.length(), row.length() - row.read);
+        let left = row.length() - row.read;
         let count = match left {
-            _ if left <= row.draft + 1 => left,
+            _ if left <= row.draft + 1 => {
+                row.shorten_draft(room);
+                room -= row.draft;
+                row.draft + 1
+            }
             _ => {
                 // At least one prompt goes on in each pass.
-                let count = left.min((room / row.hypotheses).max(usize::from(room == PASS)));
+                let count = left.min((room / row.hypotheses).max(usize::from(is_first_prompt)));
                 room = room.saturating_sub(count * row.hypotheses);
+                is_first_prompt = false;
                 count
             }
         };
+        let length = row.length();
         for tokens in row.tokens.chunks_exact(length) {
             pass.push(&tokens[row.read..row.read + count]);
         }

@@ -73,7 +73,8 @@ impl Search {
         let left = self.row.limit.saturating_sub(live.tokens.len() + 1);
         let text = [&self.row.prompt[..], &live.tokens].concat();
         let longest = options.config.max_matching_ngram_size.unwrap_or(2);
-        draft(self.row.source.as_deref().unwrap_or_default(), &text, longest, count.min(left).min(most)).to_vec()
+        let source = self.row.source.as_deref().filter(|_| options.shares_vocabulary).unwrap_or_default();
+        draft(source, &text, longest, count.min(left).min(most)).to_vec()
     }
 
     /// What the text goes on from.

@@ -72,4 +72,12 @@ fn what_makes_no_ensemble_is_refused() {
         let error = Decoder::ensemble(models, options).unwrap_err();
         assert!(error.to_string().contains(reason), "{error}");
     }
+    let wider = attentive(13, 4);
+    let models: [(&dyn Generator, &Parameters); 2] = [first, (&*wider.generator, &wider.parameters)];
+    let (mut tape, sources) = (Tape::new(), sources());
+    let mut decoder = Decoder::ensemble(&models, &greedy).unwrap();
+    let rows: Vec<u64> = (0..sources.len() as u64).collect();
+    decoder.push(&mut tape, DecodingBatch { rows: &rows, sources: Some(&sources), prompts: None }).unwrap();
+    let error = decoder.step(&mut tape, |_, _| ()).unwrap_err();
+    assert!(error.to_string().contains("vocabularies of 12 and 13"), "{error}");
 }

@@ -41,6 +41,7 @@ fn texts_and_scores_stay_bit_by_bit_and_steps_are_saved() {
         ("learned positions", false, gpt(long, 9, 5)),
         ("a translator", true, translator(layers(Position::Rotary), 9, 6)),
         ("a translator with few positions", true, translator(layers(Position::Learned), 9, 7)),
+        ("a translator whose sides have other tokens", true, translator(layers(Position::Rotary), 4, 8)),
     ];
     models.extend(wide_models(9).into_iter().filter(|(name, ..)| name.starts_with("Transformer")));
     for (name, has_sources, model) in models {
@@ -56,6 +57,7 @@ fn texts_and_scores_stay_bit_by_bit_and_steps_are_saved() {
                 let lookup = plain.clone().with(|o| {
                     o.config.prompt_lookup_num_tokens = Some(5);
                     o.config.max_matching_ngram_size = Some(3);
+                    o.shares_vocabulary = !name.ends_with("other tokens");
                 });
                 let (expected, expected_stream, all_steps) = write(&model, input, &plain);
                 let (found, streamed, steps) = write(&model, input, &lookup);

@@ -193,7 +193,7 @@ fn what_is_cancelled_ends_with_the_tokens_that_it_has() {
         let cancelled = Arc::new(AtomicBool::new(false));
         let options = options(config.clone(), 20).with(|o| {
             o.forbidden = vec![EOS];
-            o.cancelled = Some(cancelled.clone());
+            o.cancelled = vec![cancelled.clone()];
         });
         let is_beam = config.num_beams == Some(3);
         cancelled.store(is_beam, Ordering::Relaxed);

@@ -115,6 +115,8 @@ impl Trained {
         options.context_bos = self.prompt_prefix()?.first().copied().filter(|_| !self.is_continuous());
         options.forbidden = self.forbidden();
         options.parallelism = parallelism;
+        options.shares_vocabulary =
+            options.config.prompt_lookup_num_tokens.is_some() && self.tokenizers.has_one_vocabulary();
         options.stop = self.stop_condition(&options.config);
         options.dry_breakers = self.dry_breakers(&options.config)?;
         let config = &mut options.config;

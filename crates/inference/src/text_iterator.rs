@@ -49,7 +49,9 @@ impl Trained {
         let prompt: Text = if is_chat { self.prompt(&[Message::new("user", text)])? } else { text.into() };
         let read = self.encode(&prompt)?;
         let mut options = options.clone();
-        let cancelled = options.cancelled.get_or_insert_default().clone();
+        // A flag of its own, beside those of the caller, which may be of many texts.
+        let cancelled = Arc::new(AtomicBool::new(false));
+        options.cancelled.push(cancelled.clone());
         let (sender, pieces) = sync_channel(0);
         let (trained, flag) = (self.clone(), cancelled.clone());
         let generate = move || generate(&trained, read, &options, is_chat, &flag, &sender);

@@ -37,7 +37,7 @@ impl Tokenizers {
     }
 
     /// Whether an id is the same token on both sides: they have one tokenizer, or two that cut texts in ways of their own.
-    fn has_one_vocabulary(&self) -> bool {
+    pub(crate) fn has_one_vocabulary(&self) -> bool {
         let Some(source) = &self.source else { return false };
         let entries = source.vocabulary();
         let is_same = |id: usize| source.token(id as u32) == self.target.token(id as u32);

@@ -141,8 +141,8 @@ options! {
         /// layers have no limit.
         context: usize = Integer(Range::from(1.0)), "(the training length)";
         /// Prompt lookup, for greedy decoding and sampling by a Transformer: each step also reads up to this many tokens that
-        /// followed the text's last tokens before, in the text or in its source, and keeps those that are chosen. The text and its score
-        /// stay the same, bit by bit; what repeats itself is faster.
+        /// followed the text's last tokens before, in the text or in a source of the same vocabulary, and keeps those that are chosen.
+        /// The text and its score stay the same, bit by bit; what repeats itself is faster.
         prompt_lookup_num_tokens: usize = Integer(Range::from(1.0).to(64.0)), "(off)", by "Yang et al. 2023, arXiv 2304.04487";
         /// Prompt lookup: the most last tokens of the text that are looked up.
         max_matching_ngram_size: usize = Integer(Range::from(1.0).to(64.0)), "2", with "prompt_lookup_num_tokens";
