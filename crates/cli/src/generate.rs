@@ -10,6 +10,7 @@ mod stream;
 mod writer;
 
 use crate::Threads;
+use crate::constraints::Constraints;
 use crate::decoding::Decoding;
 use crate::lines::{is_json_lines, lines_of};
 use crate::report::note;
@@ -58,6 +59,8 @@ pub(crate) struct Generate {
     long_input: Option<LongInputArg>,
     #[command(flatten)]
     decoding: Decoding,
+    #[command(flatten)]
+    constraints: Constraints,
     /// Chat: each text is a user message to a model with a chat template (the default for one trained on conversations). At a
     /// terminal the lines are one conversation, and an empty line starts a new one. From a pipe, each line is a separate
     /// conversation; with --chat, the lines are one conversation as at a terminal
@@ -70,7 +73,7 @@ pub(crate) struct Generate {
     #[arg(long, value_name = "TEXT", conflicts_with = "no_chat")]
     system: Option<String>,
     /// Print a JSON object a line for each text: line, rank (of samples, the order of drawing), source, text, finished,
-    /// finish_reason (eos, stop_string, length, no_token), score (log probability, in a beam search divided as --ranking
+    /// finish_reason (eos, stop_string, length, no_token; complete, of a constrained text without EOS), score (log probability, in a beam search divided as --ranking
     /// says), tokens; of an empty line, the last four are null or 0. Without it, several texts of a line stand each after its
     /// score and a tab
     #[arg(long)]
@@ -117,7 +120,8 @@ impl Generate {
         );
         let threads = self.threads.count();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-        let options = self.decoding.options(&trained, Parallelism::Threads(threads))?;
+        let mut options = self.decoding.options(&trained, Parallelism::Threads(threads))?;
+        let grammar = self.constraints.add(&trained, &mut options)?;
         let (beam, texts) = (options.config.mode() == Mode::Beam, options.config.num_return_sequences());
         anyhow::ensure!(
             !(self.chat || self.system.is_some()) || trained.chat.is_some(),
@@ -193,7 +197,7 @@ impl Generate {
             }
         });
         writer.bar.finish_and_clear();
-        writer.tally.tell(&writer.trained, &writer.options);
+        writer.tally.tell(&writer.trained, &writer.options, grammar.as_deref());
         done?;
         if let Output::File(file) = &mut writer.output {
             file.finish()?;
@@ -247,6 +251,7 @@ impl Generate {
             "no_chat": self.no_chat,
             "system": self.system,
             "explanations": self.explanations.settings(),
+            "constraints": self.constraints.settings()?,
             "long_input": self.long_input.and_then(|how| how.to_possible_value()).map(|how| how.get_name().to_owned()),
         });
         match settings {

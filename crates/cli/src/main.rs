@@ -1,6 +1,7 @@
 //! The binary, command by command.
 
 mod bench;
+mod constraints;
 mod decoding;
 mod decoding_page;
 mod demo;

@@ -5,6 +5,7 @@ use super::stream::Stream;
 use crate::lines::{count, lines_of};
 use crate::report::{ask, note, one_line, print, progress, put};
 use descant_autograd::Tape;
+use descant_constraints::Grammar;
 use descant_generate::{DecodingOptions, FinishReason};
 use descant_inference::{Generated, LongInput, Trained};
 use descant_text::{Lines, Message, Text};
@@ -75,6 +76,8 @@ pub(super) struct Tally {
     texts: u64,
     /// Texts that did not end, and the first one's line.
     unfinished: (u64, u64),
+    /// Texts that no token could continue, with the first one's line and tokens.
+    stuck: (u64, u64, Vec<u32>),
     /// Sources and prompts that were not read whole, and the first one's line.
     cut: (u64, u64),
     /// Sources and prompts with tokens that the tokenizer does not know, and the first one's line.
@@ -285,7 +288,12 @@ impl Tally {
     pub(super) fn count(&mut self, written: &Generated, number: u64) {
         let add = |(count, first): (u64, u64)| (count + 1, if count == 0 { number } else { first });
         self.texts += 1;
-        if !written.is_finished() {
+        if written.finish_reason == FinishReason::NoToken {
+            if self.stuck.0 == 0 {
+                (self.stuck.1, self.stuck.2) = (number, written.tokens.clone());
+            }
+            self.stuck.0 += 1;
+        } else if !written.is_finished() {
             self.unfinished = add(self.unfinished);
         }
         if written.cut {
@@ -319,7 +327,7 @@ impl Tally {
     }
 
     /// Tells what a reader of the texts alone would not see.
-    pub(super) fn tell(&self, trained: &Trained, options: &DecodingOptions) {
+    pub(super) fn tell(&self, trained: &Trained, options: &DecodingOptions, grammar: Option<&Grammar>) {
         let of = |count: u64| {
             if self.texts == 1 { "The text".to_owned() } else { format!("{count} of {} texts", self.texts) }
         };
@@ -333,6 +341,12 @@ impl Tally {
                 of(count),
                 first(line)
             ));
+        }
+        if let (count @ 1.., line, tokens) = &self.stuck {
+            let needed = grammar.and_then(|grammar| grammar.needed_after(tokens, !trained.is_language_model()).ok());
+            let needed = needed.filter(|needed| !needed.is_empty());
+            let needed = needed.map(|needed| format!(" The grammar has {needed} there.")).unwrap_or_default();
+            note(format_args!("{} did not end: no token may come next{}.{needed}", of(*count), first(*line)));
         }
         if let (count @ 1.., line) = self.cut {
             match (options.config.context, trained.is_language_model()) {

@@ -1,0 +1,133 @@
+//! The flags of constraints: what a generated text has to be.
+
+use crate::report::note;
+use clap::Args;
+use descant_constraints::{Grammar, Phrases, Prefix, Terminology, Vocabulary};
+use descant_generate::{Constraint, DecodingOptions};
+use descant_inference::Trained;
+use descant_text::read_text;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What separates the alternatives of a phrase.
+const OR: char = '|';
+
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Constraints")]
+pub(crate) struct Constraints {
+    /// Generate only JSON of this schema: a file, or the schema itself. Properties come in the schema's order, on one line
+    #[arg(long, value_name = "FILE|JSON", conflicts_with_all = ["regex", "grammar"])]
+    json_schema: Option<String>,
+    /// Generate only texts that match this regular expression as a whole
+    #[arg(long, value_name = "REGEX", conflicts_with = "grammar")]
+    regex: Option<String>,
+    /// Generate only texts of this grammar: a file in the syntax of Lark, or in GBNF, that of llama.cpp
+    #[arg(long, value_name = "FILE")]
+    grammar: Option<PathBuf>,
+    /// A word or phrase that every text has to contain, or several alternatives of it: "dog|dogs". Can be given several times. A
+    /// beam search finds the best place for it
+    #[arg(long, value_name = "TEXT")]
+    must_include: Vec<String>,
+    /// The phrases of --must-include have to come in the order in which they are given
+    #[arg(long, requires = "must_include")]
+    in_order: bool,
+    /// A word or phrase that no text may contain. Can be given several times
+    #[arg(long, value_name = "TEXT")]
+    must_exclude: Vec<String>,
+    /// Terminology: where a source has a term, its translation has to be in the text. A file with a term a line, and after tabs its
+    /// translation and further forms of it
+    #[arg(long, value_name = "FILE")]
+    terms: Option<PathBuf>,
+    /// What every text has to start with; for encoder-decoders
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<String>,
+}
+
+impl Constraints {
+    /// Adds what was given to the options of a model, and returns the grammar among it.
+    pub(crate) fn add(&self, trained: &Trained, options: &mut DecodingOptions) -> anyhow::Result<Option<Arc<Grammar>>> {
+        let target = &trained.tokenizers.target;
+        let mut all: Vec<Arc<dyn Constraint>> = Vec::new();
+        let grammar = self.grammar(trained)?.map(Arc::new);
+        all.extend(grammar.clone().map(|grammar| grammar as Arc<dyn Constraint>));
+        if !(self.must_include.is_empty() && self.must_exclude.is_empty()) {
+            let mut phrases = Phrases::new(target)?;
+            for phrase in &self.must_include {
+                let alternatives: Vec<&str> = phrase.split(OR).collect();
+                phrases = phrases.require(&alternatives).map_err(|error| flagged("--must-include", error))?;
+            }
+            for phrase in &self.must_exclude {
+                phrases = phrases.forbid(phrase).map_err(|error| flagged("--must-exclude", error))?;
+            }
+            all.push(Arc::new(if self.in_order { phrases.in_order() } else { phrases }));
+        }
+        if let Some(path) = &self.terms {
+            let source = trained.tokenizers.source.as_ref().ok_or_else(|| {
+                anyhow::anyhow!("--terms is for encoder-decoders: a language model has no source. Take --must-include")
+            })?;
+            let terms = Terminology::parse(&read(path)?, source, target);
+            all.push(Arc::new(terms.map_err(|error| anyhow::anyhow!("--terms {}: {error}", path.display()))?));
+        }
+        if let Some(prefix) = &self.prefix {
+            anyhow::ensure!(
+                !trained.is_language_model(),
+                "--prefix is for encoder-decoders: a language model continues its prompt. Write it there"
+            );
+            all.push(Arc::new(Prefix::new(target, prefix).map_err(|error| flagged("--prefix", error))?));
+        }
+        options.constraints = all;
+        Ok(grammar)
+    }
+
+    /// What was given, with the text of files, for a file of `--output` to know it again.
+    pub(crate) fn settings(&self) -> anyhow::Result<Value> {
+        let text = |path: &Option<PathBuf>| path.as_deref().map(read).transpose();
+        Ok(json!({
+            "json_schema": self.json_schema.as_deref().map(schema_text).transpose()?,
+            "regex": self.regex,
+            "grammar": text(&self.grammar)?,
+            "must_include": self.must_include,
+            "in_order": self.in_order,
+            "must_exclude": self.must_exclude,
+            "terms": text(&self.terms)?,
+            "prefix": self.prefix,
+        }))
+    }
+
+    fn grammar(&self, trained: &Trained) -> anyhow::Result<Option<Grammar>> {
+        let vocabulary = || Vocabulary::new(&trained.tokenizers.target);
+        let (flag, grammar) = if let Some(given) = &self.json_schema {
+            ("--json-schema", Grammar::json_schema(&vocabulary()?, &schema_text(given)?))
+        } else if let Some(regex) = &self.regex {
+            ("--regex", Grammar::regex(&vocabulary()?, regex))
+        } else if let Some(path) = &self.grammar {
+            ("--grammar", Grammar::parse(&vocabulary()?, &read(path)?))
+        } else {
+            return Ok(None);
+        };
+        let grammar = grammar.map_err(|error| flagged(flag, error))?;
+        grammar.warnings().iter().for_each(|warning| note(format_args!("{flag}: {warning}")));
+        if !grammar.unwritable().is_empty() {
+            let characters: Vec<String> = grammar.unwritable().iter().map(|c| format!("{c:?}")).collect();
+            note(format_args!(
+                "{flag}: the vocabulary cannot write {}. A text that needs one of them cannot be finished.",
+                characters.join(", ")
+            ));
+        }
+        Ok(Some(grammar))
+    }
+}
+
+/// A schema that was given, or that of a file.
+fn schema_text(given: &str) -> anyhow::Result<String> {
+    if given.trim_start().starts_with('{') { Ok(given.to_owned()) } else { read(Path::new(given)) }
+}
+
+fn flagged(flag: &str, error: descant_constraints::ConstraintError) -> anyhow::Error {
+    anyhow::anyhow!("{flag}: {error}")
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    read_text(path).map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))
+}
