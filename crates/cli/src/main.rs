@@ -57,7 +57,7 @@ enum Command {
     /// Train the model of a recipe
     Train(train::Train),
     /// Generate text with a trained model: from texts given, or line by line from standard input
-    Generate(generate::Generate),
+    Generate(Box<generate::Generate>),
     /// Score given texts with a trained model, token by token: log probability, rank, entropy
     Score(score::Score),
     /// Evaluate a trained model: loss, perplexity, token accuracy, and metrics of generated texts such as exact match
