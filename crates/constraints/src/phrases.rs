@@ -139,19 +139,18 @@ impl Phrases {
         };
         let later = Variant { tokens, is_first: false, ends_with_word };
         let start = Variant { tokens: self.tokenizer.encode(phrase)?, is_first: true, ends_with_word };
-        let differs = start.tokens != later.tokens;
-        let mut variants: Vec<Variant> = [Some(later), Some(start).filter(|_| differs)].into_iter().flatten().collect();
-        // A vocabulary without a space writes a word at the start alone.
-        let is_known = |id: &u32| self.tokens.bytes.get(*id, false).is_some();
-        variants.retain(|variant| !variant.tokens.is_empty() && variant.tokens.iter().all(is_known));
-        if variants.is_empty() {
-            let unknown = self.tokenizer.unknown_parts(phrase)?;
-            return Err(ConstraintError::Phrases(format!(
-                "{phrase:?} is required, but the vocabulary cannot write {}",
-                unknown.first().map_or_else(|| "it".to_owned(), |part| format!("{part:?} in it"))
-            )));
+        for variant in [&later, &start] {
+            let is_unknown = |id: &&u32| self.tokens.bytes.get(**id, false).is_none();
+            if variant.tokens.is_empty() || variant.tokens.iter().any(|id| is_unknown(&id)) {
+                let unknown = self.tokenizer.unknown_parts(phrase)?;
+                return Err(ConstraintError::Phrases(format!(
+                    "{phrase:?} is required, but the vocabulary cannot write {}",
+                    unknown.first().map_or_else(|| "it".to_owned(), |part| format!("{part:?} in it"))
+                )));
+            }
         }
-        Ok(variants)
+        let differs = start.tokens != later.tokens;
+        Ok([Some(later), Some(start).filter(|_| differs)].into_iter().flatten().collect())
     }
 
     /// The state before a text of at most so many tokens, EOS among them.
