@@ -360,7 +360,7 @@ fn blocks_of_8_and_4_bits_come_in_as_they_were_rounded() {
                     "{name}: {own}"
                 );
             }
-            assert!(whole > 4, "{name}: {whole} matrices of whole blocks");
+            assert!(whole > 1, "{name}: {whole} matrices of whole blocks");
             // Of weights in full precision each block has its own scale, and rounding again changes nothing.
             import(&at("full.gguf"), &at("rounded")).unwrap();
             let rounded = Trained::load(&at("rounded")).unwrap();

