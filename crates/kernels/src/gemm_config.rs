@@ -4,7 +4,7 @@ pub enum Parallelism {
     /// The calling thread alone.
     #[default]
     Serial,
-    /// This many threads of the current rayon pool.
+    /// This many threads: of the current rayon pool, and in batch-invariant GEMMs of the pool of `run_on_threads`.
     Threads(usize),
 }
 

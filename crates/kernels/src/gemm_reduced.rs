@@ -44,7 +44,7 @@ pub fn gemm_reduced<E: Real>(a: Mat<'_, E>, w: ReducedRows<'_>, beta: E, c: MatM
         Parallelism::Threads(threads) if m * k * n >= MIN_WORK => threads.clamp(1, n),
         _ => 1,
     };
-    // Taken, not borrowed: while this GEMM waits for other threads, rayon may run another one on this thread.
+    // Taken, not borrowed: while this GEMM waits for other threads, the pool may run another one on this thread.
     let mut activations = ACTIVATIONS.take();
     on_this_processor(&mut activations, a, w, c, threads);
     ACTIVATIONS.set(activations);
