@@ -6,10 +6,12 @@ by each decoding option.
     ~/torch/bin/python tools/generation_references.py [NAME …]
     ~/torch/bin/python tools/generation_references.py --folder FOLDER FILE.json
 
-The second form writes the same of a real Llama or GPT-2, which a test reads with DESCANT_TINYLLAMAS and DESCANT_GENERATION.
+The second form writes the same of a real Llama or GPT-2: of the stories260K checkpoint to
+crates/interop/tests/reference/stories260k/generation.json.
 "cases" hold the texts of each prompt, the best first, each with its tokens but for EOS, whether EOS ended it, and its score: the
 sum of the log probabilities, in a beam search divided by the length penalty. "distributions" hold the probabilities of the first
-token after the first prompt, as sampling draws it; "drawn_beams" how often pairs of tokens were the best of a beam search over
+token after the first prompt, or with "place" of a later one, as sampling draws it: of each token that is not all but impossible, and of
+the "rest" together; "drawn_beams" how often pairs of tokens were the best of a beam search over
 drawn candidates. What transformers has no more (diverse beam search, contrastive search) or
 never had (presence, frequency and DRY penalties, XTC, Mirostat) is computed here by its definition, from the same logits.
 """
@@ -55,6 +57,9 @@ SEARCHES = (
      for beams in (4, 8) for rule in (False, True, "never") for penalty in (0.0, 1.0, 2.0, -0.5)]
     + [dict(num_beams=3, num_return_sequences=3, renormalize_logits=True, **processors) for processors in PROCESSORS]
     + [dict(num_beams=4, num_return_sequences=2, **processors) for processors in PROCESSORS]
+    # Several processors with each rule, in the narrowest and the widest beam.
+    + [dict(num_beams=beams, early_stopping=rule, length_penalty=1.5, num_return_sequences=beams, eos_token_id=ENDS,
+            **PROCESSORS[-1]) for beams in (1, 8) for rule in (False, True, "never")]
 )
 SAMPLING = [
     dict(),
@@ -93,7 +98,7 @@ class Reference:
         before = 1 if self.pair else len(prompt)
         found = []
         for i, sequence in enumerate(out.sequences.tolist()):
-            if "num_beams" in options:
+            if options.get("num_beams", 1) > 1:
                 length = int((out.beam_indices[i] >= 0).sum())
                 score = out.sequences_scores[i].item()
             else:
@@ -113,14 +118,19 @@ class Reference:
         hidden = out.decoder_hidden_states if self.pair else out.hidden_states
         return out.logits[0, -1].float(), hidden[-1][0]
 
-    def contrastive(self, prompt, k, alpha):
+    def processed(self, prompt, written, scores, processors):
+        """Scores after logits processors of transformers."""
+        ids = torch.tensor([([1] if self.pair else prompt) + written])
+        return hf.LogitsProcessorList(processors)(ids, scores[None])[0]
+
+    def contrastive(self, prompt, k, alpha, processors=()):
         """Contrastive search (Su et al. 2022, equation 5)."""
         written, total = [], 0.0
         while len(written) < LONGEST:
             logits, hidden = self.next(prompt, written)
-            logs = logits.log_softmax(-1)
+            logs = self.processed(prompt, written, logits, processors).log_softmax(-1)
             best = None
-            for token in logits.topk(k).indices.tolist():
+            for token in logs.topk(k).indices.tolist():
                 state = self.next(prompt, written + [token])[1][-1]
                 likeness = torch.cosine_similarity(hidden, state[None], dim=-1).max()
                 value = (1 - alpha) * logs[token].exp() - alpha * likeness
@@ -132,7 +142,7 @@ class Reference:
             written.append(best[1])
         return [[written, False, total]]
 
-    def diverse(self, prompt, width, groups, diversity, length_penalty, n_best):
+    def diverse(self, prompt, width, groups, diversity, length_penalty, n_best, processors=()):
         """Diverse beam search (Vijayakumar et al. 2018) with the Hamming diversity, each group as a beam search that
         stops when its best unfinished hypothesis would be no better if it ended now."""
         size = width // groups
@@ -145,8 +155,10 @@ class Reference:
                 candidates = []
                 for tokens, score in beam["live"]:
                     logs = self.next(prompt, tokens)[0].log_softmax(-1)
-                    for token, log in enumerate(logs.tolist()):
-                        candidates.append((score + log - diversity * chosen[token], tokens + [token]))
+                    for token, count in chosen.items():
+                        logs[token] -= diversity * count
+                    logs = self.processed(prompt, tokens, logs, processors)
+                    candidates += [(score + log, tokens + [token]) for token, log in enumerate(logs.tolist())]
                 candidates = sorted(candidates, key=lambda one: -one[0])[:2 * size]
                 last, live = step + 1 == LONGEST, []
                 for rank, (score, tokens) in enumerate(candidates):
@@ -163,6 +175,19 @@ class Reference:
         found = sorted((one for beam in beams for one in beam["ended"]), key=lambda one: -one[0])[:n_best]
         return [[t[:-1], True, s] if t[-1] == EOS else [t, False, s] for s, t in found]
 
+    def mirostat(self, prompt, tau, eta):
+        """The probabilities of the second token in Mirostat 2, whose bound follows the surprise of the first one; EOS where
+        that is the first."""
+        first = bounded(self.next(prompt, [])[0].softmax(-1).tolist(), 2 * tau)
+        second = [0.0] * len(first)
+        for token, probability in enumerate(first):
+            if token == EOS or probability == 0.0:
+                second[EOS] += probability
+                continue
+            bound = 2 * tau - eta * (-math.log2(probability) - tau)
+            for next, p in enumerate(bounded(self.next(prompt, [token])[0].softmax(-1).tolist(), bound)):
+                second[next] += probability * p
+        return second
 
     def drawn_beams(self):
         """How often each pair of tokens is the best of a beam search over drawn candidates: what transformers draws."""
@@ -229,10 +254,18 @@ def xtc(probabilities, probability, threshold):
     return [probability * c / total + (1 - probability) * p for c, p in zip(cut, probabilities)]
 
 
-def mirostat(probabilities, tau):
-    """Without tokens of a surprise above 2 tau bits, the first bound of Mirostat 2, but for the most likely one."""
-    cut = [p if -math.log2(p) <= 2 * tau or p == max(probabilities) else 0.0 for p in probabilities]
+def bounded(probabilities, bits):
+    """Without tokens of a surprise above so many bits, but for the most likely one."""
+    largest = max(probabilities)
+    cut = [p if p > 0.0 and -math.log2(p) <= bits or p == largest else 0.0 for p in probabilities]
     return [p / sum(cut) for p in cut]
+
+
+def distribution(options, probabilities, **more):
+    """The tokens that are drawn now and then, and the others together."""
+    often = [[token, p] for token, p in enumerate(probabilities) if p >= 1e-5]
+    rest = sum(p for p in probabilities if p < 1e-5)
+    return dict(options=options, **more, probabilities=rounded(often), rest=rounded(rest))
 
 
 def rounded(value):
@@ -247,8 +280,8 @@ def main():
     torch.set_grad_enabled(False)
     hf.logging.set_verbosity_error()
     if sys.argv[1:2] == ["--folder"]:
-        # As long as a sentence: a BOS alone, and one after a few words.
-        work = [(Reference(Path(sys.argv[2]), [[1], [1, 403, 407, 261, 378]]), Path(sys.argv[3]))]
+        # A few words, and a BOS alone.
+        work = [(Reference(Path(sys.argv[2]), [[1, 338, 391, 266, 267], [1]]), Path(sys.argv[3]))]
     else:
         names = sys.argv[1:] or FAMILIES
         work = [(Reference(ROOT / name), ROOT / name / "generation.json") for name in names]
@@ -269,19 +302,26 @@ def main():
             case(options, lambda prompt: model.texts(prompt, dict(), [Dry(multiplier, base, allowed)]))
         for k, alpha in [(4, 0.6), (8, 0.3)]:
             case(dict(penalty_alpha=alpha, top_k=k), lambda prompt: model.contrastive(prompt, k, alpha))
+        both = [hf.RepetitionPenaltyLogitsProcessor(1.3), hf.NoRepeatNGramLogitsProcessor(2)]
+        of_both = dict(repetition_penalty=1.3, no_repeat_ngram_size=2)
+        case(dict(penalty_alpha=0.4, top_k=6, **of_both), lambda prompt: model.contrastive(prompt, 6, 0.4, both))
         for width, groups, diversity, penalty, n_best in [(4, 2, 0.5, 1.0, 4), (6, 3, 1.0, 0.0, 6), (4, 4, 2.0, 1.0, 3)]:
             options = dict(num_beams=width, num_beam_groups=groups, diversity_penalty=diversity, length_penalty=penalty,
                            num_return_sequences=n_best)
             case(options, lambda prompt: model.diverse(prompt, width, groups, diversity, penalty, n_best))
+        options = dict(num_beams=8, num_beam_groups=2, diversity_penalty=0.7, num_return_sequences=8, **of_both)
+        case(options, lambda prompt: model.diverse(prompt, 8, 2, 0.7, 1.0, 8, both))
         distributions = []
         for options in SAMPLING:
             scores = model.generate(model.prompts[0], do_sample=True, **options).scores[0]
-            distributions.append(dict(options=options, probabilities=rounded(scores[0].softmax(-1).tolist())))
+            distributions.append(distribution(options, scores[0].softmax(-1).tolist()))
         plain = model.next(model.prompts[0], [])[0].softmax(-1).tolist()
         for probability, threshold in [(0.5, 0.05), (1.0, 0.1)]:
-            distributions.append(dict(options=dict(xtc_probability=probability, xtc_threshold=threshold),
-                                      probabilities=rounded(xtc(plain, probability, threshold))))
-        distributions.append(dict(options=dict(mirostat_tau=1.5), probabilities=rounded(mirostat(plain, 1.5))))
+            options = dict(xtc_probability=probability, xtc_threshold=threshold)
+            distributions.append(distribution(options, xtc(plain, probability, threshold)))
+        distributions.append(distribution(dict(mirostat_tau=1.5), bounded(plain, 3.0)))
+        options = dict(mirostat_tau=1.5, mirostat_eta=0.9)
+        distributions.append(distribution(options, model.mirostat(model.prompts[0], 1.5, 0.9), place=1))
         drawn = json.dumps(model.drawn_beams(), separators=(",", ":"))
         lines = lambda items: ",\n".join(json.dumps(item, separators=(",", ":")) for item in items)
         text = f'{{"prompts":{json.dumps(model.prompts)},\n"cases":[\n{lines(cases)}\n],\n"distributions":[\n{lines(distributions)}\n],\n"drawn_beams":{drawn}}}\n'

@@ -1,11 +1,14 @@
 //! The flags of decoding options, made from their table.
 
-use clap::{Arg, ArgAction, ArgMatches, Command, Error, FromArgMatches};
-use descant_generate::{DecodingOption, DecodingOptions, GenerationConfig, Group, OPTIONS, ValueType, find_option};
+use clap::{Arg, ArgAction, ArgMatches, Command, Error, FromArgMatches, value_parser};
+use descant_generate::{
+    DecodingOption, DecodingOptions, GenerationConfig, Group, Mode, OPTIONS, ValueType, find_option,
+};
 use descant_inference::Trained;
 use descant_kernels::Parallelism;
 use serde_json::Value;
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 /// Decoding options: how the next token is chosen, and when generation stops.
 #[derive(Clone, Default)]
@@ -13,9 +16,13 @@ pub(crate) struct Decoding {
     /// Those that were given, with their values.
     given: Vec<(&'static DecodingOption, Vec<String>)>,
     greedy: bool,
+    draft_model: Option<PathBuf>,
+    short_list: Option<PathBuf>,
 }
 
 const GREEDY: &str = "greedy";
+const DRAFT_MODEL: &str = "draft_model";
+const SHORT_LIST: &str = "short_list";
 
 impl clap::Args for Decoding {
     fn augment_args(command: Command) -> Command {
@@ -28,7 +35,26 @@ impl clap::Args for Decoding {
                 "Greedy decoding: always the most likely token (the default for encoder-decoders, and language models trained on \
                  prompts or conversations)",
             );
-        command.args(OPTIONS.iter().map(argument)).arg(greedy)
+        let draft_model = Arg::new(DRAFT_MODEL)
+            .long("draft-model")
+            .value_name("RUN")
+            .value_parser(value_parser!(PathBuf))
+            .help_heading(Group::Length.heading())
+            .help(
+                "Speculative decoding: a smaller Transformer with the same tokenizer, a run or a checkpoint, which guesses tokens in \
+                 greedy decoding and sampling of one text. The text and its score stay the same, bit by bit; where most guesses are right, \
+                 it is faster (Leviathan et al. 2023, arXiv 2211.17192)",
+            );
+        let short_list = Arg::new(SHORT_LIST)
+            .long("short-list")
+            .value_name("FILE")
+            .value_parser(value_parser!(PathBuf))
+            .help_heading(Group::Tokens.heading())
+            .help(
+                "Of an encoder-decoder, score only the tokens that this short list has for those of the source: a file that descant \
+                 short-list has learnt, or a vmap of CTranslate2. The output layer is faster, and a token that is not in the list never comes",
+            );
+        command.args(OPTIONS.iter().map(argument)).args([greedy, draft_model, short_list])
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -41,7 +67,12 @@ impl FromArgMatches for Decoding {
         let values = |option: &'static DecodingOption| {
             Some((option, matches.get_many::<String>(option.name)?.cloned().collect::<Vec<_>>()))
         };
-        Ok(Self { given: OPTIONS.iter().filter_map(values).collect(), greedy: matches.get_flag(GREEDY) })
+        Ok(Self {
+            given: OPTIONS.iter().filter_map(values).collect(),
+            greedy: matches.get_flag(GREEDY),
+            draft_model: matches.get_one(DRAFT_MODEL).cloned(),
+            short_list: matches.get_one(SHORT_LIST).cloned(),
+        })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
@@ -140,6 +171,11 @@ impl Decoding {
         self.config().ok()?.context
     }
 
+    /// The file of the short list, where one was given.
+    pub(crate) fn short_list(&self) -> Option<&Path> {
+        self.short_list.as_deref()
+    }
+
     /// The options for a model.
     pub(crate) fn options(&self, trained: &Trained, parallelism: Parallelism) -> anyhow::Result<DecodingOptions> {
         let in_flags = |reason: String| anyhow::anyhow!("{}", in_flags(&reason));
@@ -158,19 +194,45 @@ impl Decoding {
             given.forced_bos_token_id.is_none() || !trained.is_language_model(),
             "--forced-bos-token-id is for encoder-decoders: a language model goes on with its prompt. Leave it out"
         );
-        let options = trained.options(&given, parallelism)?;
+        let mut options = trained.options(&given, parallelism)?;
         options.validate().map_err(in_flags)?;
         let idle = options.config.without_effect(self.given.iter().map(|(option, _)| *option));
         if let Some((name, advice)) = idle {
             anyhow::bail!("{} has no effect here: {}, or leave it out", flag(name), self::in_flags(&in_words(&advice)));
         }
+        self.add_draft_model(trained, &given, &mut options)?;
+        options.short_list = self.short_list.as_ref().map(|path| trained.load_short_list(path)).transpose()?;
         Ok(options)
+    }
+
+    fn add_draft_model(
+        &self,
+        trained: &Trained,
+        given: &GenerationConfig,
+        options: &mut DecodingOptions,
+    ) -> anyhow::Result<()> {
+        let Some(path) = &self.draft_model else {
+            anyhow::ensure!(
+                given.num_assistant_tokens.is_none(),
+                "--num-assistant-tokens has no effect here: add --draft-model, or leave it out"
+            );
+            return Ok(());
+        };
+        let config = &options.config;
+        anyhow::ensure!(
+            matches!(config.mode(), Mode::Greedy | Mode::Sampling) && config.num_return_sequences() == 1,
+            "--draft-model is for greedy decoding and sampling, of one text. Leave it out"
+        );
+        options.draft_model = Some(trained.load_draft_model(path)?);
+        Ok(())
     }
 
     /// The flags that were given.
     pub(crate) fn given(&self) -> impl Iterator<Item = String> {
         let greedy = self.greedy.then(|| flag(GREEDY));
-        self.given.iter().map(|(option, _)| flag(option.name)).chain(greedy)
+        let files = [(DRAFT_MODEL, &self.draft_model), (SHORT_LIST, &self.short_list)];
+        let files = files.into_iter().filter(|(_, path)| path.is_some()).map(|(name, _)| flag(name));
+        self.given.iter().map(|(option, _)| flag(option.name)).chain(greedy).chain(files)
     }
 }
 

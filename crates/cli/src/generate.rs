@@ -122,6 +122,10 @@ impl Generate {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         let mut options = self.decoding.options(&trained, Parallelism::Threads(threads))?;
         let grammar = self.constraints.add(&trained, &mut options)?;
+        anyhow::ensure!(
+            options.short_list.is_none() || options.constraints.is_empty(),
+            "--short-list leaves out tokens that a constraint may ask for: leave out one of them"
+        );
         let (beam, texts) = (options.config.mode() == Mode::Beam, options.config.num_return_sequences());
         anyhow::ensure!(
             !(self.chat || self.system.is_some()) || trained.chat.is_some(),
@@ -247,6 +251,7 @@ impl Generate {
             "checksum of the input": checksum(input)?,
             "weights": weights_of(&trained.parameters).map(WeightType::name),
             "options": options.config.to_map(),
+            "checksum of the short list": self.decoding.short_list().map(checksum).transpose()?,
             "chat": self.chat,
             "no_chat": self.no_chat,
             "system": self.system,

@@ -20,6 +20,7 @@ mod report;
 mod schema;
 mod score;
 mod shell;
+mod short_list;
 mod show;
 mod signals;
 mod tokenize;
@@ -73,6 +74,8 @@ enum Command {
     Export(export::Export),
     /// Store the weights of a trained model in reduced precision (bfloat16, int8, 4-bit), as a run for inference
     Quantize(quantize::Quantize),
+    /// Learn a vocabulary short list for an encoder-decoder: the tokens that may translate each token of a source
+    ShortList(short_list::ShortList),
     /// Gradient check: compare the gradients of a recipe's model with central differences
     Gradcheck(gradcheck::Gradcheck),
     /// Benchmark the training of a recipe
@@ -131,6 +134,7 @@ fn main() -> ExitCode {
         Command::Tokenize(tokenize) => tokenize.run(),
         Command::Export(export) => export.run(),
         Command::Quantize(quantize) => quantize.run(),
+        Command::ShortList(short_list) => short_list.run(),
         Command::Gradcheck(gradcheck) => gradcheck.run(),
         Command::Bench(bench) => bench.run(),
         Command::Sandbox => descant_text::serve_sandbox().map_err(Into::into),

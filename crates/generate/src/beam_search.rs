@@ -11,7 +11,7 @@ use rand_pcg::Pcg64;
 use std::cmp::Ordering;
 
 /// Beam search for one row: one beam, or several groups of a diverse beam search.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct BeamSearch {
     groups: Vec<Beam>,
     /// Whether the groups have beams of their own: before the first token, all have one hypothesis in common.
@@ -96,7 +96,7 @@ impl BeamSearch {
 }
 
 /// The beam of a group.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Beam {
     /// All of one length; empty once the search has stopped.
     live: Vec<PartialHypothesis>,

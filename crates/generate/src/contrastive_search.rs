@@ -6,7 +6,7 @@ use descant_kernels::Real;
 
 /// Contrastive search (Su et al. 2022, arXiv 2202.06417) for one row: of the k most likely tokens, the one whose probability is
 /// high and whose hidden state is least like those before it. The model reads all k, then one is chosen.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ContrastiveSearch {
     /// The text with each of the k tokens, which the model is to read; the text alone before the first token.
     pub(crate) live: Vec<PartialHypothesis>,

@@ -1,6 +1,7 @@
 use crate::context_window::ContextWindow;
+use crate::drafter::Drafter;
 use crate::hypothesis::PartialHypothesis;
-use crate::members::{Logits, Members};
+use crate::members::{Logits, Members, ShortLists};
 use crate::prefill::{Unread, next_pass};
 use crate::scorer::Scorer;
 use crate::search::Search;
@@ -12,6 +13,7 @@ use descant_kernels::{Parallelism, Real};
 use descant_models::Generator;
 use descant_tensor::{DType, Error, Result};
 use std::panic::Location;
+use std::sync::Arc;
 
 /// Rows to generate texts for.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +33,9 @@ pub struct DecodingBatch<'a> {
 pub struct Decoder<'a> {
     members: Members<'a>,
     options: &'a DecodingOptions,
+    drafter: Option<Drafter<'a>>,
+    /// The tokens that the texts of all rows may have.
+    short_list: Option<Arc<[u32]>>,
     /// One for each thread.
     scorers: Vec<Scorer>,
     rows: Vec<Row>,
@@ -45,6 +50,8 @@ struct Row {
     search: Search,
     unread: Unread,
     window: ContextWindow,
+    /// The tokens that its text may have.
+    short_list: Option<Arc<[u32]>>,
 }
 
 impl<'a> Decoder<'a> {
@@ -85,7 +92,9 @@ impl<'a> Decoder<'a> {
             Parallelism::Threads(threads) => threads.max(1),
         };
         let scorers = (0..threads).map(|_| Scorer::new(options)).collect();
-        Ok(Self { members: Members::new(models, options.parallelism), options, scorers, rows: Vec::new(), pushed: 0 })
+        let members = Members::new(models, options.parallelism);
+        let drafter = Drafter::new(options, members.dtype()).map_err(|reason| refused(reason, location))?;
+        Ok(Self { members, options, drafter, short_list: None, scorers, rows: Vec::new(), pushed: 0 })
     }
 
     /// How many rows are not ended.
@@ -115,6 +124,9 @@ impl<'a> Decoder<'a> {
         if rows.is_empty() {
             return Ok(());
         }
+        if options.short_list.is_some() && sources.is_none() {
+            return Err(refused("short_list: a language model has no source to translate".to_owned(), location));
+        }
         let positions = self.members.max_length();
         let window = ContextWindow::new(options, positions, sources.is_some());
         let positions = sources.and(positions);
@@ -138,18 +150,29 @@ impl<'a> Decoder<'a> {
             let search = Search::new(options, number, sources.map(|sources| sources.get(i)), &prompt, room)
                 .map_err(|reason| refused(reason, location))?;
             let unread = Unread::new(prompt, search.live().count());
-            entering.push(Row { index: self.pushed + i, search, unread, window });
+            let short_list = sources.and_then(|sources| options.short_list_of(sources.get(i)));
+            entering.push(Row { index: self.pushed + i, search, unread, window, short_list });
         }
         let live: Vec<usize> = (0..rows.len()).filter(|&row| !entering[row].search.is_over()).collect();
         self.members.start(tape, sources, rows.len(), &live)?;
-        if options.config.prompt_lookup_num_tokens.is_some() && !self.members.can_truncate() {
+        let speculates = options.config.prompt_lookup_num_tokens.map(|_| "prompt_lookup_num_tokens");
+        let speculates = speculates.or(self.drafter.as_ref().map(|_| "draft_model"));
+        if let Some(option) = speculates.filter(|_| !self.members.can_truncate()) {
             self.clear();
-            let reason =
-                "prompt_lookup_num_tokens: the decoder is recurrent, which cannot take back tokens that it has read";
-            return Err(refused(reason.to_owned(), location));
+            let reason = format!("{option}: the decoder is recurrent, which cannot take back tokens that it has read");
+            return Err(refused(reason, location));
+        }
+        if let Some(drafter) = &mut self.drafter {
+            let started = drafter.start(tape, sources, rows.len(), &live);
+            started.inspect_err(|_| self.clear())?;
         }
         self.pushed += rows.len();
         self.rows.extend(entering);
+        let mut tokens: Vec<u32> =
+            self.rows.iter().flat_map(|row| row.short_list.iter().flat_map(|list| &**list)).copied().collect();
+        tokens.sort_unstable();
+        tokens.dedup();
+        self.short_list = options.short_list.as_ref().map(|_| tokens.into());
         Ok(())
     }
 
@@ -164,7 +187,7 @@ impl<'a> Decoder<'a> {
         if self.options.is_cancelled() {
             let live = self.rows.iter_mut().filter(|row| !row.search.is_over());
             live.for_each(|row| row.search.stop(FinishReason::Cancelled));
-            self.members.select(&[]);
+            self.drop_states();
         }
         if self.rows.iter().any(|row| !row.search.is_over()) {
             self.pass(tape, on_token).inspect_err(|_| self.clear())?;
@@ -175,36 +198,52 @@ impl<'a> Decoder<'a> {
 
     /// Reads what is next of each row. Of those that have read all, the tokens that each chooses.
     fn choose<E: Real>(&mut self, tape: &mut Tape) -> Result<Vec<Vec<u32>>> {
-        let Self { members, options, scorers, rows, .. } = self;
+        let Self { members, options, scorers, rows, short_list, .. } = self;
         let pass = next_pass(rows.iter_mut().map(|row| &mut row.unread));
         let scored = |row: &Row| if row.unread.is_read() { row.unread.draft().len() + 1 } else { 0 };
         let last: Vec<usize> =
             rows.iter().flat_map(|row| std::iter::repeat_n(scored(row), row.unread.hypotheses)).collect();
         let reads_hidden = scorers[0].reads_hidden();
-        members.step(tape, &pass, &last, reads_hidden, |Logits { shape, logits, hidden }: Logits<'_, E>| {
-            let (mut turns, mut first) = (Vec::new(), 0);
-            for Row { search, unread, .. } in rows.iter_mut() {
-                let live = first..first + unread.hypotheses;
-                first = live.end;
-                if let Some((states, segments, _)) = &hidden {
-                    live.clone().for_each(|i| search.observe(states, segments.rows(i).iter().copied()));
+        let own = |row: &Row| Some((row.short_list.clone()?, row.unread.hypotheses));
+        let own: Vec<(Arc<[u32]>, usize)> = rows.iter().filter_map(own).collect();
+        let each = || own.iter().flat_map(|(list, hypotheses)| std::iter::repeat_n(&**list, *hypotheses)).collect();
+        let lists = short_list.as_ref().map(|all| ShortLists { all, each: each() });
+        members.step(
+            tape,
+            &pass,
+            (&last, lists.as_ref()),
+            reads_hidden,
+            |Logits { shape, logits, hidden }: Logits<'_, E>| {
+                let (mut turns, mut first) = (Vec::new(), 0);
+                for Row { search, unread, .. } in rows.iter_mut() {
+                    let live = first..first + unread.hypotheses;
+                    first = live.end;
+                    if let Some((states, segments, _)) = &hidden {
+                        live.clone().for_each(|i| search.observe(states, segments.rows(i).iter().copied()));
+                    }
+                    if unread.is_read() && !live.is_empty() {
+                        let start = turns.last().map_or(0, |turn: &Turn<'_>| turn.scores.end);
+                        let (scores, draft) = (start..start + live.len() + unread.draft, unread.draft());
+                        turns.push(Turn { search, scores, draft, chosen: Vec::new() });
+                    }
                 }
-                if unread.is_read() && !live.is_empty() {
-                    let start = turns.last().map_or(0, |turn: &Turn<'_>| turn.scores.end);
-                    let (scores, draft) = (start..start + live.len() + unread.draft, unread.draft());
-                    turns.push(Turn { search, scores, draft, chosen: Vec::new() });
-                }
-            }
-            let hidden = hidden.as_ref().map(|(states, _, ends)| (states, *ends));
-            take_turns(&mut turns, (shape, logits), hidden, scorers, options)?;
-            Ok(turns.into_iter().map(|turn| turn.chosen).collect())
-        })
+                let hidden = hidden.as_ref().map(|(states, _, ends)| (states, *ends));
+                take_turns(&mut turns, (shape, logits), hidden, scorers, options)?;
+                Ok(turns.into_iter().map(|turn| turn.chosen).collect())
+            },
+        )
     }
 
     /// Drops all rows.
     fn clear(&mut self) {
         self.rows.clear();
+        self.drop_states();
+    }
+
+    /// Drops the states of all rows.
+    fn drop_states(&mut self) {
         self.members.select(&[]);
+        self.drafter.iter_mut().for_each(|drafter| drafter.keep(&[]));
     }
 
     fn pass(&mut self, tape: &mut Tape, mut on_token: impl FnMut(usize, u32)) -> Result<()> {
@@ -212,11 +251,17 @@ impl<'a> Decoder<'a> {
             DType::F32 => self.choose::<f32>(tape)?,
             DType::F64 => self.choose::<f64>(tape)?,
         };
-        let Self { members, options, rows, .. } = self;
+        let Self { members, options, drafter, scorers, rows, .. } = self;
         let (mut parents, mut first, mut chosen) = (Vec::new(), 0, chosen.into_iter());
+        // Of the rows with a state, those that go on.
+        let (mut with_state, mut kept) = (0, Vec::new());
         for Row { index, search, unread, .. } in rows.iter_mut() {
             let live = first..first + unread.hypotheses;
             first = live.end;
+            if !live.is_empty() {
+                kept.extend((!search.is_over()).then_some(with_state));
+                with_state += 1;
+            }
             if !unread.is_read() || live.is_empty() {
                 parents.extend(live);
                 continue;
@@ -233,6 +278,9 @@ impl<'a> Decoder<'a> {
             chosen.into_iter().for_each(|token| on_token(*index, token));
         }
         members.select(&parents);
+        if let Some(drafter) = drafter {
+            drafter.keep(&kept);
+        }
         let mut first = 0;
         for Row { search, unread, window, .. } in rows.iter_mut() {
             let live = first..first + unread.hypotheses;
@@ -249,6 +297,19 @@ impl<'a> Decoder<'a> {
                 *unread = Unread::new(again, live.len());
                 members.restart(live);
             }
+        }
+        if let Some(drafter) = drafter {
+            // Where prompt lookup has found a draft, nothing is guessed.
+            let most = |row: &Row| match row.unread.is_one_token() {
+                true => row.window.room(row.unread.in_state + 1).min(row.search.draft_room()),
+                false => 0,
+            };
+            let live = rows.iter().filter(|row| row.unread.hypotheses > 0);
+            let searches: Vec<(&Search, usize)> = live.map(|row| (&row.search, most(row))).collect();
+            let drafts = drafter.drafts(tape, &searches, scorers, options)?;
+            let live = rows.iter_mut().filter(|row| row.unread.hypotheses > 0);
+            let drafted = live.zip(drafts).filter(|(_, draft)| !draft.is_empty());
+            drafted.for_each(|(row, draft)| row.unread.try_draft(&draft));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-use crate::{Constraint, GenerationConfig, LogitsProcessor, Mode};
+use crate::{Constraint, DraftModel, GenerationConfig, LogitsProcessor, Mode, ShortList};
 use descant_kernels::Parallelism;
 use descant_tensor::Brief;
 use std::fmt;
@@ -47,6 +47,11 @@ pub struct DecodingOptions {
     pub cancelled: Vec<Arc<AtomicBool>>,
     /// Whether an id is the same token in a source as in a text, so that prompt lookup may find a draft in the source.
     pub shares_vocabulary: bool,
+    /// Speculative decoding: a smaller model that guesses tokens, in greedy decoding and sampling of one text by a Transformer. Texts and
+    /// scores stay the same, bit by bit.
+    pub draft_model: Option<Arc<DraftModel>>,
+    /// Of an encoder-decoder, the tokens that are scored for each source; the others have no probability.
+    pub short_list: Option<Arc<ShortList>>,
     /// Processors of your own, which come after those of the configuration, and before the ones of sampling.
     pub processors: Vec<Arc<dyn LogitsProcessor>>,
     /// What every text has to be. A text ends, by EOS or a stop string, only where all of them allow it.
@@ -70,6 +75,8 @@ impl Default for DecodingOptions {
             stop: None,
             cancelled: Vec::new(),
             shares_vocabulary: false,
+            draft_model: None,
+            short_list: None,
             processors: Vec::new(),
             constraints: Vec::new(),
             parallelism: Parallelism::Serial,
@@ -96,6 +103,10 @@ impl DecodingOptions {
     /// The name, its value, and what it may be.
     pub fn validate(&self) -> Result<(), String> {
         self.config.validate()?;
+        if self.short_list.is_some() && !self.constraints.is_empty() {
+            let reason = "short_list: expected no constraints beside it, which may ask for tokens that it leaves out";
+            return Err(reason.to_owned());
+        }
         match self.max_length_ratio {
             Some(ratio) if !(ratio.is_finite() && ratio >= 0.0) => {
                 Err(format!("max_length_ratio = {}: expected a number from 0", Brief(ratio)))
@@ -128,6 +139,13 @@ impl DecodingOptions {
     /// Whether what is generated is wanted no more.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.iter().any(|cancelled| cancelled.load(Ordering::Relaxed))
+    }
+
+    /// The tokens that are scored for a source, by the short list: those that are forced are among them.
+    pub(crate) fn short_list_of(&self, source: &[u32]) -> Option<Arc<[u32]>> {
+        let forced = self.config.forced_bos_token_id.iter().flat_map(|ids| &ids.0);
+        let more: Vec<u32> = forced.chain(self.config.forced_eos(&self.eos)).chain(&self.eos).copied().collect();
+        self.short_list.as_ref().map(|list| list.tokens(source, &more).into())
     }
 
     /// Whether there is an EOS that may be generated.

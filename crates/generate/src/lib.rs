@@ -15,6 +15,8 @@ mod contrastive_search;
 mod decoder;
 mod decoding_options;
 mod distribution;
+mod draft_model;
+mod drafter;
 mod generate;
 mod hypothesis;
 mod logits_processor;
@@ -28,11 +30,13 @@ mod sampling;
 mod scorer;
 mod scores;
 mod search;
+mod short_list;
 mod turn;
 
 pub use constraint::{CloneState, ConstrainedRow, Constraint, ConstraintState};
 pub use decoder::{Decoder, DecodingBatch};
 pub use decoding_options::{DecodingOptions, StopCondition};
+pub use draft_model::DraftModel;
 pub use generate::{generate, stream};
 pub use hypothesis::{FinishReason, Hypothesis};
 pub use logits_processor::{Context, LogitsProcessor};
@@ -40,3 +44,5 @@ pub use options::{
     DecodingOption, EarlyStopping, ForcedEos, GenerationConfig, Group, Mode, OPTIONS, Range, Ranking, TokenIds,
     ValueType, find_option, is_neutral,
 };
+pub use prefill::MAX_PASS_TOKENS;
+pub use short_list::ShortList;

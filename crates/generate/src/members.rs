@@ -2,8 +2,8 @@
 
 use descant_autograd::{Parameters, Segments, Tape};
 use descant_batch::Sequences;
-use descant_kernels::{Parallelism, Real, map, softmax_rows};
-use descant_models::{DecoderState, Generator};
+use descant_kernels::{Parallelism, Real, log_softmax_rows, map};
+use descant_models::{DecoderState, Generator, OutputRows};
 use descant_tensor::{DType, Error, Result, Shape, Tensor};
 use std::ops::Range;
 use std::panic::Location;
@@ -22,6 +22,33 @@ struct Member<'a> {
     parameters: &'a Parameters,
     /// Its rows are the hypotheses of all rows, those of a row consecutive.
     state: Option<DecoderState>,
+    /// The rows of the output layer for a short list, and that list.
+    selected: Option<(Arc<[u32]>, OutputRows)>,
+}
+
+/// Vocabulary short lists: the tokens of all hypotheses together, and those of each, in order.
+pub(crate) struct ShortLists<'a> {
+    pub(crate) all: &'a Arc<[u32]>,
+    pub(crate) each: Vec<&'a [u32]>,
+}
+
+impl ShortLists<'_> {
+    /// The logits of all these tokens at their places in the vocabulary: of each row, those of its own list. Each hypothesis has
+    /// so many of the `last` rows.
+    fn over_vocabulary<E: Real>(&self, logits: &[E], last: &[usize], vocabulary: usize) -> Vec<E> {
+        let mut whole = vec![E::neg_infinity(); logits.len() / self.all.len().max(1) * vocabulary];
+        let lists = self.each.iter().zip(last).flat_map(|(list, &last)| std::iter::repeat_n(*list, last));
+        let rows = whole.chunks_exact_mut(vocabulary.max(1)).zip(logits.chunks_exact(self.all.len().max(1)));
+        for ((whole, row), list) in rows.zip(lists) {
+            let mut list = list.iter().copied().peekable();
+            for (&token, &logit) in self.all.iter().zip(row) {
+                if list.next_if_eq(&token).is_some() {
+                    whole[token as usize] = logit;
+                }
+            }
+        }
+        whole
+    }
 }
 
 /// What a step says of the next tokens.
@@ -35,8 +62,12 @@ pub(crate) struct Logits<'a, E> {
 
 impl<'a> Members<'a> {
     pub(crate) fn new(models: &[(&'a dyn Generator, &'a Parameters)], parallelism: Parallelism) -> Self {
-        let member =
-            |&(model, parameters): &(&'a dyn Generator, &'a Parameters)| Member { model, parameters, state: None };
+        let member = |&(model, parameters): &(&'a dyn Generator, &'a Parameters)| Member {
+            model,
+            parameters,
+            state: None,
+            selected: None,
+        };
         Self { members: models.iter().map(member).collect(), parallelism }
     }
 
@@ -78,17 +109,18 @@ impl<'a> Members<'a> {
     }
 
     /// Reads more tokens of each hypothesis, and calls `f` with the logits after so many of the `last` ones of each. The logits of an
-    /// ensemble are the logarithms of the mean probabilities. Hidden states are those of the first model.
+    /// ensemble are the logarithms of the mean probabilities. Hidden states are those of the first model. With short lists, only their
+    /// tokens are scored, and the others are impossible.
     pub(crate) fn step<E: Real, R>(
         &mut self,
         tape: &mut Tape,
         tokens: &Sequences,
-        last: &[usize],
+        (last, lists): (&[usize], Option<&ShortLists<'_>>),
         reads_hidden: bool,
         f: impl FnOnce(Logits<'_, E>) -> Result<R>,
     ) -> Result<R> {
         let (count, mut mean, mut shape_of_all) = (self.members.len(), Vec::new(), Shape::from([0, 0]));
-        for Member { model, parameters, state } in &mut self.members {
+        for Member { model, parameters, state, selected } in &mut self.members {
             let Some(state) = state else { continue };
             let hidden = model.step(tape.infer(parameters, self.parallelism), state, tokens)?;
             let ends =
@@ -103,10 +135,31 @@ impl<'a> Members<'a> {
                 }
                 continue;
             }
-            let logits = model.output().logits(hidden.rows.gather(&ends.as_slice().into()));
-            let shape = logits.shape();
+            let (rows, output) = (hidden.rows.gather(&ends.as_slice().into()), model.output());
+            let logits = match lists {
+                None => output.logits(rows),
+                Some(ShortLists { all, .. }) => {
+                    let (_, selected) = match selected.take().filter(|(list, _)| Arc::ptr_eq(list, all)) {
+                        Some(before) => selected.insert(before),
+                        None => selected.insert(((*all).clone(), output.select(rows.graph(), all)?)),
+                    };
+                    output.logits_of(rows, selected)
+                }
+            };
+            let rows = logits.shape().rows();
+            let (shape, whole) = match lists {
+                None => (logits.shape(), None),
+                Some(lists) => {
+                    let vocabulary = parameters.shape(output.token_rows().0)[0];
+                    let whole = logits.read(|logits: &[E]| lists.over_vocabulary(logits, last, vocabulary))?;
+                    (Shape::from([rows, vocabulary]), Some(whole))
+                }
+            };
             if count == 1 {
-                return logits.read(|logits: &[E]| f(Logits { shape, logits, hidden: of_states }))?;
+                return match &whole {
+                    Some(logits) => f(Logits { shape, logits, hidden: of_states }),
+                    None => logits.read(|logits: &[E]| f(Logits { shape, logits, hidden: of_states }))?,
+                };
             }
             if !mean.is_empty() && shape != shape_of_all {
                 let reason = format!(
@@ -117,10 +170,13 @@ impl<'a> Members<'a> {
                 return Err(Error::Shapes { op: "generate", reason, inputs: Vec::new(), location: Location::caller() });
             }
             shape_of_all = shape;
-            logits.read(|logits: &[E]| add_probabilities(&mut mean, logits, shape.last()))?;
+            match &whole {
+                Some(logits) => add_probabilities(&mut mean, logits, shape.last()),
+                None => logits.read(|logits: &[E]| add_probabilities(&mut mean, logits, shape.last()))?,
+            }
         }
-        let share = E::of(1.0 / count as f64);
-        map(&mut mean, |probability: E| (probability * share).ln());
+        let count = E::of((count as f64).ln());
+        map(&mut mean, |log: E| log - count);
         f(Logits { shape: shape_of_all, logits: &mean, hidden: None })
     }
 
@@ -148,10 +204,20 @@ impl<'a> Members<'a> {
     }
 }
 
-/// Adds the softmax of each row of `logits[N, V]`.
+/// Adds the probabilities of each row of `logits[N, V]` to what `sums` has, all as their logarithms: what is all but impossible
+/// for every member does not become impossible.
 fn add_probabilities<E: Real>(sums: &mut Vec<E>, logits: &[E], columns: usize) {
-    let mut probabilities = logits.to_vec();
-    softmax_rows(&mut probabilities, columns);
-    sums.resize(probabilities.len(), E::zero());
-    sums.iter_mut().zip(probabilities).for_each(|(sum, probability)| *sum += probability);
+    let (mut logs, mut scratch) = (logits.to_vec(), vec![E::zero(); columns]);
+    log_softmax_rows(&mut logs, columns, &mut scratch);
+    if sums.is_empty() {
+        *sums = logs;
+        return;
+    }
+    for (sum, log) in sums.iter_mut().zip(logs) {
+        let (larger, smaller) = if log > *sum { (log, *sum) } else { (*sum, log) };
+        // Of two that are impossible, the difference would be no number.
+        if larger > E::neg_infinity() || larger.is_nan() {
+            *sum = larger + (smaller - larger).exp().ln_1p();
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::f64::consts::LN_2;
 
 /// Mirostat 2 (Basu et al. 2021, arXiv 2007.14966): keeps the mean surprise of the drawn tokens near a target, by leaving out
 /// tokens with a surprise above a bound that follows what was drawn.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Mirostat {
     /// The target in bits.
     tau: f64,

@@ -70,12 +70,12 @@ impl Unread {
 }
 
 /// Prefill: the most tokens of prompts and drafts that one pass reads, which bounds its memory.
-const PASS: usize = 512;
+pub const MAX_PASS_TOKENS: usize = 512;
 
 /// What the next pass reads of each hypothesis: a single token and its draft whatever there is to read besides, and of prompts as
 /// much as fits.
 pub(crate) fn next_pass<'a>(unread: impl Iterator<Item = &'a mut Unread>) -> Sequences {
-    let (mut pass, mut room, mut is_first_prompt) = (Sequences::new(), PASS, true);
+    let (mut pass, mut room, mut is_first_prompt) = (Sequences::new(), MAX_PASS_TOKENS, true);
     for row in unread.filter(|row| row.hypotheses > 0) {
         let left = row.length() - row.read;
         let count = match left {

@@ -12,7 +12,7 @@ use rand_core::SeedableRng;
 use rand_pcg::Pcg64;
 
 /// The texts of one row.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Texts {
     /// Those that go on: one before the first token.
     pub(crate) live: Vec<PartialHypothesis>,
@@ -22,7 +22,7 @@ pub(crate) struct Texts {
     ended: Vec<Option<Hypothesis>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct State {
     number: usize,
     rng: Pcg64,

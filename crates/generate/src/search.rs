@@ -11,13 +11,13 @@ use descant_kernels::Real;
 use descant_tensor::{Buffer, Tensor};
 
 /// The search for one row, of whichever [`Mode`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Search {
     row: Row,
     kind: Kind,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Kind {
     Texts(Texts),
     Beam(BeamSearch),
@@ -63,18 +63,31 @@ impl Search {
         own.iter().chain(beam.into_iter().flat_map(BeamSearch::live))
     }
 
-    /// The tokens that may follow its only text, by prompt lookup: at most so many, and none where there are more texts than one.
+    /// The prompt and the tokens of its only text; none where there may be more texts than one.
+    pub(crate) fn text(&self) -> Option<(&[u32], &[u32])> {
+        match &self.kind {
+            Kind::Texts(Texts { live, .. }) => match &live[..] {
+                [live] => Some((&self.row.prompt, &live.tokens)),
+                _ => None,
+            },
+            Kind::Beam(_) | Kind::Contrastive(_) => None,
+        }
+    }
+
+    /// How many tokens of its only text may be read on trial: the last one is generated, but not read.
+    pub(crate) fn draft_room(&self) -> usize {
+        self.text().map_or(0, |(_, tokens)| self.row.limit.saturating_sub(tokens.len() + 1))
+    }
+
+    /// The tokens that may follow its only text, by prompt lookup: at most so many.
     pub(crate) fn draft(&self, options: &DecodingOptions, most: usize) -> Vec<u32> {
-        let (Some(count), Kind::Texts(texts)) = (options.config.prompt_lookup_num_tokens, &self.kind) else {
+        let (Some(count), Some((prompt, tokens))) = (options.config.prompt_lookup_num_tokens, self.text()) else {
             return Vec::new();
         };
-        let [live] = &texts.live[..] else { return Vec::new() };
-        // The last token is generated, but not read.
-        let left = self.row.limit.saturating_sub(live.tokens.len() + 1);
-        let text = [&self.row.prompt[..], &live.tokens].concat();
+        let text = [prompt, tokens].concat();
         let longest = options.config.max_matching_ngram_size.unwrap_or(2);
         let source = self.row.source.as_deref().filter(|_| options.shares_vocabulary).unwrap_or_default();
-        draft(source, &text, longest, count.min(left).min(most)).to_vec()
+        draft(source, &text, longest, count.min(self.draft_room()).min(most)).to_vec()
     }
 
     /// What the text goes on from.

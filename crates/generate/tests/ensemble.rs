@@ -4,10 +4,10 @@ mod common;
 
 use common::{BOS, EOS, Model, attentive, beam, layers, options, sample, sources, translator};
 use descant_autograd::{Parameters, Tape};
-use descant_generate::{Decoder, DecodingBatch, DecodingOptions, GenerationConfig, Hypothesis};
+use descant_generate::{Decoder, DecodingBatch, DecodingOptions, GenerationConfig, Hypothesis, TokenIds};
 use descant_models::Generator;
 use descant_nn::Position;
-use descant_tensor::DType;
+use descant_tensor::{Buffer, DType};
 
 fn write(models: &[&Model], options: &DecodingOptions) -> Vec<Vec<Hypothesis>> {
     let members: Vec<(&dyn Generator, &Parameters)> =
@@ -52,6 +52,27 @@ fn the_probability_of_a_text_is_that_of_the_mean_at_each_token() {
                 let expected: f64 = written.iter().enumerate().map(|(i, &token)| mean(i, token).ln()).sum();
                 assert!((one.log_probability - expected).abs() < 1e-9, "{one:?}, expected {expected}");
             }
+        }
+    }
+}
+
+#[test]
+fn what_is_all_but_impossible_for_every_member_is_still_possible() {
+    // Scores so far apart that the probabilities of most tokens are zero in single precision.
+    let sharp = |seed| {
+        let model = attentive(12, seed);
+        let mut parameters = model.parameters.cast(DType::F32);
+        let Buffer::F32(values) = parameters.buffer_mut() else { unreachable!() };
+        values.iter_mut().for_each(|x| *x *= 60.0);
+        Model { parameters, ..model }
+    };
+    let models = [sharp(3), sharp(4)];
+    // Tokens that the text may have, whatever the models think of them.
+    for allowed in 2..12 {
+        let suppressed = TokenIds((0..12).filter(|&token| token != allowed).collect());
+        let options = options(GenerationConfig::greedy().with(|c| c.suppress_tokens = Some(suppressed)), 3);
+        for found in write(&[&models[0], &models[1]], &options) {
+            assert_eq!(found[0].tokens, [allowed; 3]);
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::{Error, Trained, TrainingLengths};
 use descant_autograd::Tape;
 use descant_batch::Sequences;
 use descant_generate::{
-    DecodingBatch, DecodingOptions, FinishReason, GenerationConfig, Hypothesis, Mode, StopCondition,
+    DecodingBatch, DecodingOptions, FinishReason, GenerationConfig, Hypothesis, MAX_PASS_TOKENS, Mode, StopCondition,
 };
 use descant_kernels::Parallelism;
 use descant_models::{LayerKind, ModelKind};
@@ -338,11 +338,15 @@ impl Trained {
             Mode::Contrastive => ("top_k", config.top_k.unwrap_or(1)),
         };
         let hypotheses = texts.saturating_mul(each);
-        if hypotheses < MANY {
+        // Tokens of drafts have scores of their own.
+        let drafts = config.prompt_lookup_num_tokens.max(config.num_assistant_tokens).unwrap_or(0);
+        let drafts = texts.saturating_mul(drafts).min(MAX_PASS_TOKENS);
+        if hypotheses.saturating_add(drafts) < MANY {
             return Ok(());
         }
         let vocabulary = self.tokenizers.target.vocabulary();
-        let needed = Estimate::of_generation(&self.recipe, vocabulary, hypotheses as f64);
+        let scores = size_of::<f32>() as f64 * vocabulary as f64 * drafts as f64;
+        let needed = Estimate::of_generation(&self.recipe, vocabulary, hypotheses as f64) + scores;
         let Some(free) = available().filter(|&free| needed > free) else { return Ok(()) };
         let what = if name.is_empty() { String::new() } else { format!("{name} = {each} for ") };
         let reason = format!(

@@ -18,5 +18,5 @@ pub use encoder_decoder::EncoderDecoder;
 pub use generator::Generator;
 pub use hidden_states::HiddenStates;
 pub use language_model::LanguageModel;
-pub use output_layer::OutputLayer;
+pub use output_layer::{OutputLayer, OutputRows};
 pub use transformer::TransformerGenerator;

@@ -1,7 +1,8 @@
 use crate::{EmbeddingLoss, HiddenStates, LossConfig, ModelConfig, Vocabulary};
-use descant_autograd::{Activation, ParameterId, Targets, TeacherProjection, Var};
+use descant_autograd::{Activation, Graph, ParameterId, Targets, TeacherProjection, Var};
 use descant_batch::{Batch, Sequences};
 use descant_nn::{Embedding, Init, Linear, Scope};
+use descant_tensor::{Result, Tensor};
 use std::sync::Arc;
 
 /// Regularisation constants of the von Mises-Fisher loss (Kumar & Tsvetkov 2019).
@@ -206,14 +207,45 @@ impl OutputLayer {
     #[track_caller]
     pub fn logits<'t>(&self, hidden: Var<'t>) -> Var<'t> {
         let graph = hidden.graph();
+        let (weight, bias) = self.token_rows();
+        self.logits_by(hidden, graph.parameter(weight), bias.map(|bias| graph.parameter(bias)))
+    }
+
+    /// The rows of some tokens of its weight, in full precision.
+    ///
+    /// # Errors
+    /// A token that the vocabulary does not have.
+    pub fn select(&self, graph: Graph<'_>, tokens: &Arc<[u32]>) -> Result<OutputRows> {
+        let (weight, bias) = self.token_rows();
+        let rows = |id: ParameterId| graph.parameter(id).gather(tokens).value().map(Arc::new);
+        Ok(OutputRows { weight: rows(weight)?, bias: bias.map(rows).transpose()? })
+    }
+
+    /// The logits of some tokens alone.
+    #[track_caller]
+    pub fn logits_of<'t>(&self, hidden: Var<'t>, rows: &OutputRows) -> Var<'t> {
+        let graph = hidden.graph();
+        self.logits_by(hidden, graph.shared(&rows.weight), rows.bias.as_ref().map(|bias| graph.shared(bias)))
+    }
+
+    /// What has a row for each token: `[V, ..]`, and perhaps `[V]`.
+    pub fn token_rows(&self) -> (ParameterId, Option<ParameterId>) {
         match self {
-            Self::Softmax { projection, soft_cap, .. } => {
-                let logits = projection.forward(hidden, Activation::Identity);
+            Self::Softmax { projection, .. } => (projection.weight, projection.bias),
+            Self::Continuous { targets, .. } => (*targets, None),
+        }
+    }
+
+    #[track_caller]
+    fn logits_by<'t>(&self, hidden: Var<'t>, weight: Var<'t>, bias: Option<Var<'t>>) -> Var<'t> {
+        match self {
+            Self::Softmax { soft_cap, .. } => {
+                let logits = hidden.linear(weight, bias, Activation::Identity);
                 soft_cap.map_or(logits, |cap| logits.scale(1.0 / cap).tanh().scale(cap))
             }
-            Self::Continuous { projection, targets, measure } => {
+            Self::Continuous { projection, measure, .. } => {
                 let x = projection.forward(hidden, Activation::Identity);
-                let similarity = x.matmul_t(graph.parameter(*targets));
+                let similarity = x.matmul_t(weight);
                 match measure {
                     // Targets have unit length: the largest dot product is the nearest, in angle and in distance.
                     EmbeddingLoss::Cosine | EmbeddingLoss::Vmf => similarity,
@@ -222,4 +254,11 @@ impl OutputLayer {
             }
         }
     }
+}
+
+/// Some rows of an output layer's weight.
+#[derive(Clone, Debug)]
+pub struct OutputRows {
+    weight: Arc<Tensor>,
+    bias: Option<Arc<Tensor>>,
 }

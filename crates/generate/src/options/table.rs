@@ -146,6 +146,8 @@ options! {
         prompt_lookup_num_tokens: usize = Integer(Range::from(1.0).to(64.0)), "(off)", by "Yang et al. 2023, arXiv 2304.04487";
         /// Prompt lookup: the most last tokens of the text that are looked up.
         max_matching_ngram_size: usize = Integer(Range::from(1.0).to(64.0)), "2", with "prompt_lookup_num_tokens";
+        /// Speculative decoding: the most tokens that a draft model guesses before each step. Only with a draft model.
+        num_assistant_tokens: usize = Integer(Range::from(1.0).to(64.0)), "5", by "Leviathan et al. 2023, arXiv 2211.17192";
     }
     Beam {
         /// Beam search of this width: keep as many of the most likely hypotheses. 1 is greedy decoding, or sampling.

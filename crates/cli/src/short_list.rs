@@ -1,0 +1,56 @@
+//! `descant short-list`.
+
+use crate::report::print;
+use crate::shell::command;
+use clap::Args;
+use descant_inference::Trained;
+use descant_train::{ShortListConfig, learn_short_list};
+use std::path::PathBuf;
+
+/// The file in a run folder.
+const FILE: &str = "vmap.txt";
+
+#[derive(Args)]
+pub(crate) struct ShortList {
+    /// The run folder of an encoder-decoder, or a checkpoint in it
+    run: PathBuf,
+    /// The pairs to learn from: two parallel files [default: the training text of the recipe]
+    #[arg(long, value_name = "FILE", num_args = 2)]
+    data: Vec<PathBuf>,
+    /// The file to write, in the text form of CTranslate2's vmap [default: vmap.txt in the run folder]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Overwrite the file
+    #[arg(long)]
+    overwrite: bool,
+    /// At most so many tokens for each token of a source
+    #[arg(long, value_name = "N", default_value_t = ShortListConfig::default().translations as u32, value_parser = clap::value_parser!(u32).range(1..))]
+    translations: u32,
+    /// The most frequent tokens, which every text may have
+    #[arg(long, value_name = "N", default_value_t = ShortListConfig::default().common as u32)]
+    common: u32,
+}
+
+impl ShortList {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let trained = Trained::load(&self.run)?;
+        let output = self.output.unwrap_or_else(|| trained.run().join(FILE));
+        anyhow::ensure!(
+            self.overwrite || output.symlink_metadata().is_err(),
+            "{}: it is there already. Name another file with --output, or add --overwrite",
+            output.display()
+        );
+        let mut config = ShortListConfig::default();
+        (config.translations, config.common) = (self.translations as usize, self.common as usize);
+        let data = <[PathBuf; 2]>::try_from(self.data).ok();
+        let (list, pairs) = learn_short_list(&trained, data, config)?;
+        trained.save_short_list(&list, &output)?;
+        print(format_args!(
+            "{}: translations of {} tokens, learnt from {pairs} pairs. Generate with it:",
+            output.display(),
+            list.rules().len()
+        ))?;
+        let words = ["generate".into(), self.run.to_string_lossy(), "--short-list".into(), output.to_string_lossy()];
+        print(format_args!("  {}", command(&words)))
+    }
+}

@@ -1,0 +1,63 @@
+//! Vocabulary short lists (L'Hostis et al. 2016, arXiv 1610.00072): the output layer scores only tokens that may translate those of the
+//! source.
+
+use std::collections::HashMap;
+
+/// For n-grams of a source, the tokens that may translate them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ShortList {
+    common: Vec<u32>,
+    rules: HashMap<Vec<u32>, Vec<u32>>,
+    /// Tokens of the longest n-gram.
+    longest: usize,
+}
+
+impl ShortList {
+    /// A list of tokens that every text may have, and of those that it may have for each n-gram of its source.
+    pub fn new(common: Vec<u32>, rules: impl IntoIterator<Item = (Vec<u32>, Vec<u32>)>) -> Self {
+        let rules: HashMap<_, _> = rules.into_iter().filter(|(ngram, _)| !ngram.is_empty()).collect();
+        let longest = rules.keys().map(Vec::len).max().unwrap_or(0);
+        Self { common, rules, longest }
+    }
+
+    /// The tokens that every text may have.
+    pub fn common(&self) -> &[u32] {
+        &self.common
+    }
+
+    /// N-grams of sources with their tokens, in order.
+    pub fn rules(&self) -> Vec<(&[u32], &[u32])> {
+        let mut rules: Vec<(&[u32], &[u32])> =
+            self.rules.iter().map(|(ngram, tokens)| (&ngram[..], &tokens[..])).collect();
+        rules.sort_unstable();
+        rules
+    }
+
+    /// The tokens for a source, and some more, in order.
+    pub fn tokens(&self, source: &[u32], more: &[u32]) -> Vec<u32> {
+        let mut tokens = [&self.common[..], more].concat();
+        for start in 0..source.len() {
+            for length in 1..=self.longest.min(source.len() - start) {
+                tokens.extend(self.rules.get(&source[start..start + length]).into_iter().flatten());
+            }
+        }
+        tokens.sort_unstable();
+        tokens.dedup();
+        tokens
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_has_the_tokens_of_its_n_grams_and_the_common_ones() {
+        let rules = [(vec![5], vec![50, 51]), (vec![6, 7], vec![67]), (vec![7], vec![70, 1]), (vec![], vec![9])];
+        let list = ShortList::new(vec![1, 2], rules);
+        assert_eq!(list.tokens(&[6, 5], &[]), [1, 2, 50, 51]);
+        assert_eq!(list.tokens(&[6, 7, 8], &[3]), [1, 2, 3, 67, 70]);
+        assert_eq!(list.tokens(&[], &[0]), [0, 1, 2]);
+        assert_eq!(list.rules(), [(&[5][..], &[50, 51][..]), (&[6, 7], &[67]), (&[7], &[70, 1])]);
+    }
+}

@@ -1,0 +1,76 @@
+//! Short lists in the text form of CTranslate2's `vmap`: a line for each n-gram of sources, its tokens between spaces, then a tab and the
+//! tokens of targets between spaces. A line without an n-gram has those that every text may have.
+
+use crate::run_folder::layout::write;
+use crate::{Error, Trained};
+use descant_generate::ShortList;
+use descant_text::Tokenizer;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+impl Trained {
+    /// Reads a short list for this model. Tokens that its vocabularies do not have are left out, as CTranslate2 does.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, is of another form, or has no token of the model; for a language model.
+    pub fn load_short_list(&self, path: &Path) -> Result<Arc<ShortList>, Error> {
+        let text = fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
+        let wrong = |reason: String| Error::Run { path: path.to_owned(), reason };
+        let source = self.source_tokenizer().map_err(wrong)?;
+        let ids = |tokenizer: &Tokenizer, tokens: &str| -> Option<Vec<u32>> {
+            tokens.split(' ').filter(|token| !token.is_empty()).map(|token| tokenizer.id(token)).collect()
+        };
+        let (mut common, mut rules) = (Vec::new(), Vec::new());
+        for (line, number) in text.lines().zip(1..) {
+            let (ngram, tokens) = line.split_once('\t').ok_or_else(|| {
+                wrong(format!("line {number} has no tab: expected tokens of a source, a tab, and tokens of a target"))
+            })?;
+            let known = tokens.split(' ').filter_map(|token| self.tokenizers.target.id(token));
+            match ngram.is_empty() {
+                true => common.extend(known),
+                // An n-gram of which a token is unknown is in no source.
+                false => rules.extend(ids(source, ngram).map(|ngram| (ngram, known.collect()))),
+            }
+        }
+        if common.is_empty() && rules.iter().all(|(_, tokens): &(_, Vec<u32>)| tokens.is_empty()) {
+            let run = self.run().display();
+            return Err(wrong(format!("it has no token of {run}: it was made with another vocabulary")));
+        }
+        Ok(Arc::new(ShortList::new(common, rules)))
+    }
+
+    /// Writes a short list of this model.
+    ///
+    /// # Errors
+    /// For a token with a space or a line end in it, which the form cannot have; where the file cannot be written.
+    pub fn save_short_list(&self, list: &ShortList, path: &Path) -> Result<(), Error> {
+        let wrong = |reason: String| Error::Run { path: path.to_owned(), reason };
+        let source = self.source_tokenizer().map_err(wrong)?;
+        let names = |tokenizer: &Tokenizer, ids: &[u32]| -> Result<String, Error> {
+            let name = |&id: &u32| {
+                let token = tokenizer.token(id).unwrap_or_default();
+                match token.is_empty() || token.contains([' ', '\t', '\n', '\r']) {
+                    true => Err(wrong(format!(
+                        "the token {token:?} cannot stand in it: a vmap has spaces, tabs and line ends between tokens. Train with a \
+                         tokenizer of subwords or words"
+                    ))),
+                    false => Ok(token),
+                }
+            };
+            Ok(ids.iter().map(name).collect::<Result<Vec<_>, _>>()?.join(" "))
+        };
+        let target = &self.tokenizers.target;
+        let mut text = format!("\t{}\n", names(target, list.common())?);
+        for (ngram, tokens) in list.rules() {
+            let _ = writeln!(text, "{}\t{}", names(source, ngram)?, names(target, tokens)?);
+        }
+        write(path, text.as_bytes())
+    }
+
+    fn source_tokenizer(&self) -> Result<&Tokenizer, String> {
+        let none = "a language model has no source to translate: short lists are for encoder-decoders";
+        self.tokenizers.source.as_deref().ok_or_else(|| none.to_owned())
+    }
+}
