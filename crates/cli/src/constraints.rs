@@ -60,6 +60,7 @@ impl Constraints {
             for phrase in &self.must_exclude {
                 phrases = phrases.forbid(phrase).map_err(|error| flagged("--must-exclude", error))?;
             }
+            warn("--must-include", phrases.warnings());
             all.push(Arc::new(if self.in_order { phrases.in_order() } else { phrases }));
         }
         if let Some(path) = &self.terms {
@@ -67,7 +68,9 @@ impl Constraints {
                 anyhow::anyhow!("--terms is for encoder-decoders: a language model has no source. Take --must-include")
             })?;
             let terms = Terminology::parse(&read(path)?, source, target);
-            all.push(Arc::new(terms.map_err(|error| anyhow::anyhow!("--terms {}: {error}", path.display()))?));
+            let terms = terms.map_err(|error| anyhow::anyhow!("--terms {}: {error}", path.display()))?;
+            warn("--terms", terms.warnings());
+            all.push(Arc::new(terms));
         }
         if let Some(prefix) = &self.prefix {
             anyhow::ensure!(
@@ -107,7 +110,7 @@ impl Constraints {
             return Ok(None);
         };
         let grammar = grammar.map_err(|error| flagged(flag, error))?;
-        grammar.warnings().iter().for_each(|warning| note(format_args!("{flag}: {warning}")));
+        warn(flag, grammar.warnings());
         if !grammar.unwritable().is_empty() {
             let characters: Vec<String> = grammar.unwritable().iter().map(|c| format!("{c:?}")).collect();
             note(format_args!(
@@ -122,6 +125,10 @@ impl Constraints {
 /// A schema that was given, or that of a file.
 fn schema_text(given: &str) -> anyhow::Result<String> {
     if given.trim_start().starts_with('{') { Ok(given.to_owned()) } else { read(Path::new(given)) }
+}
+
+fn warn(flag: &str, warnings: &[String]) {
+    warnings.iter().for_each(|warning| note(format_args!("{flag}: {warning}")));
 }
 
 fn flagged(flag: &str, error: descant_constraints::ConstraintError) -> anyhow::Error {

@@ -28,6 +28,8 @@ fn every_text_is_what_the_flags_say() {
             };
             let told = format!("{run}, {mode:?}");
             assert!(generate(&["--regex", "[0-9]{3}"]).iter().all(|text| three.is_match(text)), "{told}");
+            // A word of its own, in a vocabulary without a space.
+            assert!(generate(&["--must-include", "345"]).iter().all(|text| text == "345"), "{told}");
             assert!(generate(&["--prefix", "97"]).iter().all(|text| text.starts_with("97")), "{told}");
         }
     }
@@ -56,10 +58,10 @@ fn what_cannot_be_written_is_told() {
         ("pairs", &["--json-schema", "{\"type\": 5}"], &["--json-schema"]),
         ("pairs", &["--grammar", "broken.lark"], &["--grammar"]),
         ("pairs", &["--must-include", "x"], &["--must-include", "x"]),
-        // A word of its own stands after a space.
-        ("pairs", &["--must-include", "12345"], &["12345", "the vocabulary cannot write"]),
+        // Words that nothing can part.
+        ("pairs", &["--must-include", "12", "--must-include", "34"], &["\"12\", \"34\"", "nothing to part words"]),
         ("lm", &["--must-include", "green and blue", "--max-new-tokens", "3"], &["green and blue"]),
-        ("pairs", &["--must-include", "12", "--must-exclude", "2"], &["2"]),
+        ("pairs", &["--must-include", "12", "--must-exclude", "12"], &["\"12\" is required and has \"12\" in it"]),
         ("pairs", &["--terms", "terms.tsv"], &["--terms terms.tsv", "line 1"]),
         ("lm", &["--terms", "terms.tsv"], &["for encoder-decoders", "--must-include"]),
         ("lm", &["--prefix", "1"], &["for encoder-decoders"]),

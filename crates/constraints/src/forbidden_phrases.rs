@@ -3,7 +3,7 @@ use descant_text::TokenBytes;
 use std::sync::Arc;
 
 /// The most bytes of a character.
-const CHARACTER: usize = 4;
+pub(crate) const CHARACTER: usize = 4;
 
 /// Phrases that a text must not contain as whole words, with the tokens that would complete each of them.
 #[derive(Clone, Debug, Default)]

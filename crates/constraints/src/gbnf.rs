@@ -1,355 +1,97 @@
 //! GBNF, the grammars of llama.cpp, as Lark.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::iter::Peekable;
-use std::str::Chars;
+mod reader;
+mod rules;
+mod terminals;
 
-/// How deep groups may stand in each other.
-const DEEPEST: usize = 100;
+use reader::{is_of_name, read};
+use rules::{Node, Rules};
+use std::collections::BTreeSet;
+use terminals::terminals;
 
 /// Whether a grammar is in GBNF: one of its lines defines a rule with `::=`.
 pub(crate) fn is_gbnf(grammar: &str) -> bool {
+    let is_name = |text: &str| !text.is_empty() && text.chars().all(is_of_name);
     grammar.lines().any(|line| line.split_once("::=").is_some_and(|(name, _)| is_name(name.trim())))
 }
 
-fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(is_of_name)
-}
-
-fn is_of_name(character: char) -> bool {
-    character.is_ascii_alphanumeric() || matches!(character, '-' | '_')
-}
-
-/// A part of a rule.
-#[derive(Debug)]
-enum Node {
-    Text(String),
-    /// A class of characters, as a regular expression.
-    Class(String),
-    Rule(String),
-    Repeat(Box<Node>, u32, Option<u32>),
-    Sequence(Vec<Node>),
-    Choice(Vec<Node>),
-}
-
-/// The grammar in Lark. A rule without recursion becomes a terminal, which `llguidance` follows by an automaton.
+/// The grammar in Lark. What matches a regular expression is a terminal where that means the same; `llguidance` follows these by an
+/// automaton.
 pub(crate) fn to_lark(grammar: &str) -> Result<String, String> {
-    let mut reader = Reader { rest: grammar.chars().peekable(), line: 1 };
-    let rules = reader.rules()?;
-    if !rules.contains_key("root") {
-        return Err("it has no rule \"root\", with which GBNF starts".to_owned());
+    let rules = read(grammar)?;
+    let root = rules.body("root").ok_or_else(|| "it has no rule \"root\", with which GBNF starts".to_owned())?;
+    if let Some((name, missing)) = rules.missing() {
+        return Err(format!("the rule \"{name}\" needs \"{missing}\", which is not defined"));
     }
-    for (name, node) in &rules {
-        if let Some(missing) = node.rules().into_iter().find(|other| !rules.contains_key(*other)) {
-            return Err(format!("the rule \"{name}\" needs \"{missing}\", which is not defined"));
-        }
+    let terminals = terminals(&rules, root);
+    let mut lark = Lark { rules: &rules, terminals, named: BTreeSet::new(), unwritten: Vec::new() };
+    let mut lines = format!("start: {}\n", lark.node(root, false));
+    while let Some((is_terminal, node)) = lark.unwritten.pop() {
+        let body = if is_terminal { lark.parts(node, true) } else { lark.node(node, false) };
+        lines += &format!("{}: {body}\n", name(is_terminal, node));
     }
-    let regular = regular(&rules);
-    // Lark knows terminals by their capitals.
-    let numbered = rules.keys().enumerate().map(|(i, name)| {
-        let (is_regular, plain) = (regular.contains(name.as_str()), name.replace('-', "_"));
-        let lark = if is_regular {
-            format!("T{i}_{}", plain.to_uppercase())
-        } else {
-            format!("r{i}_{}", plain.to_lowercase())
-        };
-        (name.as_str(), lark)
-    });
-    let names: BTreeMap<&str, String> = numbered.collect();
-    let lines = rules.iter().map(|(name, node)| format!("{}: {}\n", names[name.as_str()], node.lark(&names)));
-    Ok(format!("start: {}\n{}", names["root"], lines.collect::<String>()))
+    Ok(lines)
 }
 
-/// The rules that do not come to themselves, nor to one that does.
-fn regular(rules: &BTreeMap<String, Node>) -> BTreeSet<&str> {
-    let mut found: BTreeSet<&str> = BTreeSet::new();
-    loop {
-        let is_new = |(name, node): &(&String, &Node)| {
-            !found.contains(name.as_str()) && node.rules().iter().all(|other| found.contains(other))
-        };
-        let more: Vec<&str> = rules.iter().filter(is_new).map(|(name, _)| name.as_str()).collect();
-        if more.is_empty() {
-            return found;
-        }
-        found.extend(more);
-    }
+/// Lark knows terminals by their capitals.
+fn name(is_terminal: bool, node: usize) -> String {
+    if is_terminal { format!("T{node}") } else { format!("r{node}") }
 }
 
-impl Node {
-    /// The rules that it names.
-    fn rules(&self) -> Vec<&str> {
-        match self {
-            Self::Text(_) | Self::Class(_) => Vec::new(),
-            Self::Rule(name) => vec![name],
-            Self::Repeat(node, ..) => node.rules(),
-            Self::Sequence(nodes) | Self::Choice(nodes) => nodes.iter().flat_map(Self::rules).collect(),
+struct Lark<'a> {
+    rules: &'a Rules,
+    terminals: BTreeSet<usize>,
+    /// The nodes with a name, as a terminal or as a rule.
+    named: BTreeSet<(bool, usize)>,
+    /// Those of them that have no line yet.
+    unwritten: Vec<(bool, usize)>,
+}
+
+impl Lark<'_> {
+    /// A node, as a part of a terminal or of a rule.
+    fn node(&mut self, node: usize, in_terminal: bool) -> String {
+        match self.rules.node(node) {
+            Node::Rule(rule) => {
+                let body = self.rules.body(rule).unwrap_or(node);
+                self.named(body, in_terminal || self.terminals.contains(&node))
+            }
+            Node::Class(_) => self.parts(node, in_terminal),
+            _ if !in_terminal && self.terminals.contains(&node) => self.named(node, true),
+            _ => self.parts(node, in_terminal),
         }
     }
 
-    fn lark(&self, names: &BTreeMap<&str, String>) -> String {
-        let each = |nodes: &[Self], between: &str| {
-            let nodes: Vec<String> = nodes.iter().map(|node| node.lark(names)).collect();
-            nodes.join(between)
-        };
-        match self {
-            Self::Text(text) => serde_json::Value::from(text.as_str()).to_string(),
-            Self::Class(class) => format!("/{class}/"),
-            Self::Rule(name) => names[name.as_str()].clone(),
-            Self::Repeat(node, least, most) => {
+    fn named(&mut self, node: usize, is_terminal: bool) -> String {
+        if self.named.insert((is_terminal, node)) {
+            self.unwritten.push((is_terminal, node));
+        }
+        name(is_terminal, node)
+    }
+
+    fn parts(&mut self, node: usize, in_terminal: bool) -> String {
+        match self.rules.node(node) {
+            Node::Class(class) => {
+                let code = |character: char| format!("\\x{{{:X}}}", u32::from(character));
+                let range = |[first, last]: [char; 2]| match first == last {
+                    true => code(first),
+                    false => format!("{}-{}", code(first), code(last)),
+                };
+                format!("/[{}]/", class.ranges().map(range).collect::<String>())
+            }
+            Node::Repeat(_, _, Some(0)) => "\"\"".to_owned(),
+            Node::Repeat(inner, least, most) => {
                 let most = most.map(|most| most.to_string()).unwrap_or_default();
-                format!("({}){{{least},{most}}}", node.lark(names))
+                format!("({}){{{least},{most}}}", self.node(*inner, in_terminal))
             }
-            Self::Sequence(nodes) if nodes.is_empty() => "\"\"".to_owned(),
-            Self::Sequence(nodes) => each(nodes, " "),
-            Self::Choice(nodes) => format!("({})", each(nodes, " | ")),
-        }
-    }
-}
-
-struct Reader<'a> {
-    rest: Peekable<Chars<'a>>,
-    line: usize,
-}
-
-impl Reader<'_> {
-    fn wrong(&self, what: impl std::fmt::Display) -> String {
-        format!("line {}: {what}", self.line)
-    }
-
-    fn expected(&mut self, what: impl std::fmt::Display) -> String {
-        let found = self.peek().map_or_else(|| "the end".to_owned(), |next| format!("{next:?}"));
-        self.wrong(format_args!("expected {what}, found {found}"))
-    }
-
-    fn peek(&mut self) -> Option<char> {
-        self.rest.peek().copied()
-    }
-
-    fn next(&mut self) -> Option<char> {
-        let next = self.rest.next();
-        self.line += usize::from(next == Some('\n'));
-        next
-    }
-
-    /// Whether this comes next, which is then read.
-    fn takes(&mut self, character: char) -> bool {
-        let is_next = self.peek() == Some(character);
-        if is_next {
-            self.next();
-        }
-        is_next
-    }
-
-    fn expect(&mut self, character: char) -> Result<(), String> {
-        match self.takes(character) {
-            true => Ok(()),
-            false => Err(self.expected(format_args!("{character:?}"))),
+            Node::Sequence(parts) if parts.is_empty() => "\"\"".to_owned(),
+            Node::Sequence(parts) => self.each(parts, in_terminal).join(" "),
+            Node::Choice(parts) => format!("({})", self.each(parts, in_terminal).join(" | ")),
+            Node::Rule(_) => self.node(node, in_terminal),
         }
     }
 
-    /// Reads white space and comments; line ends only where a rule may go on in the next line.
-    fn space(&mut self, over_lines: bool) {
-        while let Some(next) = self.peek() {
-            match next {
-                '#' => {
-                    while self.peek().is_some_and(|next| next != '\n') {
-                        self.next();
-                    }
-                }
-                '\n' | '\r' if !over_lines => return,
-                next if next.is_whitespace() => drop(self.next()),
-                _ => return,
-            }
-        }
-    }
-
-    fn rules(&mut self) -> Result<BTreeMap<String, Node>, String> {
-        let mut rules = BTreeMap::new();
-        loop {
-            self.space(true);
-            if self.peek().is_none() {
-                return Ok(rules);
-            }
-            let name = self.name()?;
-            self.space(false);
-            ["::="].iter().flat_map(|sign| sign.chars()).try_for_each(|character| self.expect(character))?;
-            self.space(true);
-            let node = self.choice(0)?;
-            self.space(false);
-            if let Some(next) = self.peek().filter(|next| !matches!(next, '\n' | '\r')) {
-                return Err(self.wrong(format_args!("{next:?} has no meaning here")));
-            }
-            if rules.insert(name.clone(), node).is_some() {
-                return Err(self.wrong(format_args!("the rule \"{name}\" is defined twice")));
-            }
-        }
-    }
-
-    fn name(&mut self) -> Result<String, String> {
-        let mut name = String::new();
-        while let Some(next) = self.peek().filter(|next| is_of_name(*next)) {
-            name.push(next);
-            self.next();
-        }
-        match name.is_empty() {
-            true => Err(self.expected("the name of a rule")),
-            false => Ok(name),
-        }
-    }
-
-    /// Alternatives, in so many groups.
-    fn choice(&mut self, depth: usize) -> Result<Node, String> {
-        if depth > DEEPEST {
-            return Err(self.wrong(format_args!("groups in more than {DEEPEST} others")));
-        }
-        let mut nodes = vec![self.sequence(depth)?];
-        while self.takes('|') {
-            self.space(true);
-            nodes.push(self.sequence(depth)?);
-        }
-        Ok(if nodes.len() == 1 { nodes.swap_remove(0) } else { Node::Choice(nodes) })
-    }
-
-    fn sequence(&mut self, depth: usize) -> Result<Node, String> {
-        let mut nodes = Vec::new();
-        loop {
-            // In a group, a line may end anywhere.
-            self.space(depth > 0);
-            let node = match self.peek() {
-                Some('"') => self.text()?,
-                Some('[') => self.class()?,
-                Some('.') => {
-                    self.next();
-                    Node::Class("(?s:.)".to_owned())
-                }
-                Some('(') => {
-                    self.next();
-                    self.space(true);
-                    let inner = self.choice(depth + 1)?;
-                    self.space(true);
-                    self.expect(')')?;
-                    inner
-                }
-                Some(next) if is_of_name(next) => Node::Rule(self.name()?),
-                _ => return Ok(Node::Sequence(nodes)),
-            };
-            let node = if matches!(node, Node::Sequence(_)) { Node::Choice(vec![node]) } else { node };
-            nodes.push(self.repetition(node)?);
-        }
-    }
-
-    fn repetition(&mut self, mut node: Node) -> Result<Node, String> {
-        for signs in 0.. {
-            if signs > DEEPEST {
-                return Err(self.wrong(format_args!("more than {DEEPEST} signs of repetition in a row")));
-            }
-            let (least, most) = match self.peek() {
-                Some('*') => (0, None),
-                Some('+') => (1, None),
-                Some('?') => (0, Some(1)),
-                Some('{') => {
-                    self.next();
-                    let (least, most) = self.bounds()?;
-                    if self.peek() != Some('}') {
-                        return Err(self.expected("'}'"));
-                    }
-                    (least, most)
-                }
-                _ => return Ok(node),
-            };
-            self.next();
-            node = Node::Repeat(Box::new(node), least, most);
-        }
-        Ok(node)
-    }
-
-    /// `m`, `m,` or `m,n` of a repetition.
-    fn bounds(&mut self) -> Result<(u32, Option<u32>), String> {
-        self.space(true);
-        let least = self.number()?;
-        self.space(true);
-        if !self.takes(',') {
-            return Ok((least, Some(least)));
-        }
-        self.space(true);
-        let most = if self.peek() == Some('}') { None } else { Some(self.number()?) };
-        self.space(true);
-        match most {
-            Some(most) if most < least => {
-                Err(self.wrong(format_args!("{{{least},{most}}}: the most is below the least")))
-            }
-            most => Ok((least, most)),
-        }
-    }
-
-    fn number(&mut self) -> Result<u32, String> {
-        let mut digits = String::new();
-        while let Some(digit) = self.peek().filter(char::is_ascii_digit) {
-            digits.push(digit);
-            self.next();
-        }
-        digits.parse().map_err(|_| self.expected("a number of repetitions"))
-    }
-
-    fn text(&mut self) -> Result<Node, String> {
-        self.next();
-        let mut text = String::new();
-        while self.peek() != Some('"') {
-            text.push(self.character()?);
-        }
-        self.next();
-        Ok(Node::Text(text))
-    }
-
-    fn class(&mut self) -> Result<Node, String> {
-        self.next();
-        let mut class = String::from(if self.takes('^') { "[^" } else { "[" });
-        let mut is_empty = true;
-        while self.peek() != Some(']') {
-            let from = self.character()?;
-            is_empty = false;
-            class += &format!("\\x{{{:X}}}", u32::from(from));
-            if self.peek() == Some('-') {
-                self.next();
-                if self.peek() == Some(']') {
-                    class += "\\x{2D}";
-                    break;
-                }
-                let to = self.character()?;
-                if to < from {
-                    return Err(self.wrong(format_args!("[{from}-{to}]: the last is before the first")));
-                }
-                class += &format!("-\\x{{{:X}}}", u32::from(to));
-            }
-        }
-        self.next();
-        match is_empty {
-            true => Err(self.wrong("a class of no characters")),
-            false => Ok(Node::Class(class + "]")),
-        }
-    }
-
-    /// A character, or an escape.
-    fn character(&mut self) -> Result<char, String> {
-        let unfinished = |reader: &Self| reader.wrong("the text or the class has no end");
-        let next = self.next().ok_or_else(|| unfinished(self))?;
-        if next != '\\' {
-            return Ok(next);
-        }
-        let escape = self.next().ok_or_else(|| unfinished(self))?;
-        let digits = match escape {
-            'n' => return Ok('\n'),
-            'r' => return Ok('\r'),
-            't' => return Ok('\t'),
-            '"' | '\\' | '[' | ']' | '-' | '^' => return Ok(escape),
-            'x' => 2,
-            'u' => 4,
-            'U' => 8,
-            other => return Err(self.wrong(format_args!("the escape \\{other} is not known"))),
-        };
-        let hex: String = (0..digits).filter_map(|_| self.next()).collect();
-        let code = u32::from_str_radix(&hex, 16).ok().filter(|_| hex.len() == digits).and_then(char::from_u32);
-        code.ok_or_else(|| self.wrong(format_args!("\\{escape}{hex} is no character")))
+    fn each(&mut self, nodes: &[usize], in_terminal: bool) -> Vec<String> {
+        nodes.iter().map(|&node| self.node(node, in_terminal)).collect()
     }
 }
 
@@ -358,16 +100,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_without_recursion_become_terminals() {
+    fn what_is_regular_is_a_terminal() {
         let grammar = "# a comment\nroot ::= list | word # and another\nlist ::= \"[\" (root\n  (\",\" root)*)? \"]\"\n\
-                       word ::= [a-z\\x41\\]-]+ [^\"\\n]{2} | \"\\u00e9\\\"\" .? digit{1,3}\ndigit ::= [0-9]\n";
+                       word ::= [a-b\\x41\\^-]+ | \"\\u00e9\\\"\" digit{1,3}\ndigit ::= [0-1]\n";
         assert!(is_gbnf(grammar));
         let lark = to_lark(grammar).unwrap();
-        let expected = "start: r2_root\nT0_DIGIT: /[\\x{30}-\\x{39}]/\n\
-            r1_list: \"[\" ((r2_root ((\",\" r2_root)){0,})){0,1} \"]\"\nr2_root: (r1_list | T3_WORD)\n\
-            T3_WORD: ((/[\\x{61}-\\x{7A}\\x{41}\\x{5D}\\x{2D}]/){1,} (/[^\\x{22}\\x{A}]/){2,2} | \"é\\\"\" (/(?s:.)/){0,1} (T0_DIGIT){1,3})\n";
+        let expected = "start: (r12 | T21)\n\
+            T21: ((/[\\x{2D}\\x{41}\\x{5E}\\x{61}-\\x{62}]/){1,} | /[\\x{E9}]/ /[\\x{22}]/ (T22){1,3})\n\
+            T22: /[\\x{30}-\\x{31}]/\n\
+            r12: /[\\x{5B}]/ (r2 (/[\\x{2C}]/ r2){0,}){0,1} /[\\x{5D}]/\nr2: (r12 | T21)\n";
         assert_eq!(lark, expected);
         assert!(!is_gbnf("start: \"a\"\n"));
+    }
+
+    #[test]
+    fn a_terminal_that_would_take_what_follows_is_taken_apart() {
+        let word = "(/[\\x{61}-\\x{7A}]/){1,}";
+        let lark =
+            |parts: &str| to_lark(&format!("root ::= \"(\" {parts} root \")\" | \".\"\nword ::= [a-z]+\n")).unwrap();
+        let is_terminal = |parts: &str| lark(parts).lines().any(|line| line.starts_with('T') && line.contains(word));
+        for parts in ["word", "word \":\" word", "word \"A\" word", "word? [0-9]"] {
+            assert!(is_terminal(parts), "{parts}: {}", lark(parts));
+        }
+        // The same letter, the first byte of a character in a class, and what another terminal goes on with.
+        for parts in ["word \"abc\"", "word [A-z]", "word word", "(\"a\" \"b\" root | word)", "word? \"x\""] {
+            assert!(!is_terminal(parts), "{parts}: {}", lark(parts));
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
+use crate::prompt::begins_text;
 use crate::vocabulary::library;
 use crate::{ConstraintError, Vocabulary, gbnf};
 use descant_generate::{ConstrainedRow, Constraint, ConstraintState};
 use llguidance::api::TopLevelGrammar;
-use llguidance::earley::{Parser, ParserRecognizer};
+use llguidance::earley::{BiasComputer, Parser, ParserRecognizer};
 use llguidance::toktrie::{INVALID_TOKEN, Recognizer, SimpleVob};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -117,7 +118,8 @@ impl Grammar {
         let warnings = parser.grammar_warnings();
         let unwritable = vocabulary.unwritable(literals.into_iter());
         let grammar = Self { what, parser, vocabulary: vocabulary.clone(), unwritable, warnings };
-        let mut state = grammar.state(true);
+        // What it computes for this state is in the lexer that every row gets a copy of.
+        let mut state = GrammarState { parser: grammar.parser.clone(), vocabulary: vocabulary.clone(), at_start: true };
         let mask = state.mask().map_err(wrong)?;
         match mask.is_zero() && !state.may_end() {
             true => Err(ConstraintError::Unwritable { what, needed: state.needed() }),
@@ -140,14 +142,14 @@ impl Grammar {
     /// # Errors
     /// Where the tokens are none of its texts.
     pub fn needed_after(&self, tokens: &[u32], at_start: bool) -> Result<String, String> {
-        let mut state = self.state(at_start);
+        let mut state = self.state(at_start)?;
         tokens.iter().try_for_each(|&token| state.push(token))?;
         Ok(state.needed())
     }
 
     /// The characters that it needs where the first text that the vocabulary can begin cannot go on.
     fn needed_by_any(&self) -> Result<String, String> {
-        let mut state = self.state(true);
+        let mut state = self.state(true)?;
         let known = self.vocabulary.characters.clone().unwrap_or_default();
         for _ in 0..MOST_STEPS {
             let next = state.next_characters();
@@ -158,14 +160,16 @@ impl Grammar {
         Ok(state.needed())
     }
 
-    fn state(&self, at_start: bool) -> GrammarState {
-        GrammarState { parser: self.parser.clone(), vocabulary: self.vocabulary.clone(), at_start }
+    /// A state with a lexer of its own, which its clones share: what other rows need, and how they fail, is nothing to this one.
+    fn state(&self, at_start: bool) -> Result<GrammarState, String> {
+        let parser = library(|| Ok::<_, String>(self.parser.deep_clone()))?;
+        Ok(GrammarState { parser, vocabulary: self.vocabulary.clone(), at_start })
     }
 }
 
 impl Constraint for Grammar {
     fn start(&self, row: &ConstrainedRow<'_>) -> Result<Box<dyn ConstraintState>, String> {
-        Ok(Box::new(self.state(self.vocabulary.begins_text(row))))
+        Ok(Box::new(self.state(begins_text(&self.vocabulary.bytes, row))?))
     }
 }
 
@@ -186,19 +190,21 @@ impl fmt::Debug for GrammarState {
 impl GrammarState {
     /// The tokens that may come next.
     fn mask(&mut self) -> Result<SimpleVob, String> {
-        let first = self.vocabulary.first.clone().filter(|_| self.at_start);
-        let Some(first) = first else { return self.later_mask() };
-        let mut mask = library(|| Ok::<_, String>(self.parser.compute_bias(&*first, &[])))?;
+        let vocabulary = self.vocabulary.clone();
+        let Some(first) = vocabulary.first.as_ref().filter(|_| self.at_start) else {
+            return self.mask_of(&*vocabulary.later);
+        };
+        let mut mask = self.mask_of(&**first)?;
         // What was computed with one vocabulary is kept for the next call.
         self.parser.invalidate_bias_cache();
-        if !self.vocabulary.silent.is_empty() && (self.may_end() || !self.later_mask()?.is_zero()) {
-            self.vocabulary.silent.iter().for_each(|&token| mask.allow_token(token));
+        if !vocabulary.silent.is_empty() && (self.may_end() || !self.mask_of(&*vocabulary.later)?.is_zero()) {
+            vocabulary.silent.iter().for_each(|&token| mask.allow_token(token));
         }
         Ok(mask)
     }
 
-    fn later_mask(&mut self) -> Result<SimpleVob, String> {
-        let mask = library(|| Ok::<_, String>(self.parser.compute_bias(&*self.vocabulary.later, &[])))?;
+    fn mask_of(&mut self, computer: &dyn BiasComputer) -> Result<SimpleVob, String> {
+        let mask = library(|| Ok::<_, String>(self.parser.compute_bias(computer, &[])))?;
         match self.parser.get_error() {
             Some(error) => Err(format!("the grammar is too complex here: {}", error.message())),
             None => Ok(mask),
@@ -251,13 +257,6 @@ impl ConstraintState for GrammarState {
 
     fn may_end(&mut self) -> bool {
         library(|| Ok::<_, String>(self.parser.is_accepting())).unwrap_or(false)
-    }
-}
-
-impl Vocabulary {
-    /// Whether what is generated for a row is the start of a text, rather than the continuation of a prompt that writes something.
-    pub(crate) fn begins_text(&self, row: &ConstrainedRow<'_>) -> bool {
-        row.source.is_some() || row.prompt.iter().all(|&token| self.bytes.get(token, false).is_none())
     }
 }
 

@@ -11,6 +11,7 @@ mod gbnf;
 mod grammar;
 mod phrases;
 mod prefix;
+mod prompt;
 mod terminology;
 mod vocabulary;
 mod words;

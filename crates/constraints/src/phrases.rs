@@ -1,6 +1,7 @@
 use crate::ConstraintError;
-use crate::forbidden_phrases::ForbiddenPhrases;
-use crate::words::is_of_word;
+use crate::forbidden_phrases::{CHARACTER, ForbiddenPhrases};
+use crate::prompt::{begins_text, tail};
+use crate::words::{is_of_word, last_character, places};
 use descant_generate::{ConstrainedRow, Constraint, ConstraintState};
 use descant_text::{TokenBytes, Tokenizer};
 use std::sync::Arc;
@@ -15,9 +16,10 @@ pub struct Phrases {
     tokens: Arc<Tokens>,
     required: Vec<Arc<Requirement>>,
     forbidden: ForbiddenPhrases,
-    /// As texts.
+    /// What is required and forbidden, as the vocabulary writes it.
     named: [Vec<String>; 2],
     ordered: bool,
+    warnings: Vec<String>,
 }
 
 /// What is known of each token.
@@ -26,20 +28,35 @@ struct Tokens {
     bytes: TokenBytes,
     /// Whether it goes on with the word before it.
     goes_on: Vec<bool>,
+    /// Those that have nothing of a word.
+    separators: Vec<u32>,
+    has_space: bool,
 }
 
 /// A phrase that is required, in all the ways to write it.
 #[derive(Debug)]
 struct Requirement {
+    /// For messages.
+    name: String,
     variants: Vec<Variant>,
 }
 
 #[derive(Debug, PartialEq)]
 struct Variant {
     tokens: Vec<u32>,
-    /// Whether it stands only at the start of a text, where no space is before it.
-    is_first: bool,
+    place: Place,
     ends_with_word: bool,
+}
+
+/// Where a variant may stand.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    /// It begins with what parts it from the word before.
+    Anywhere,
+    /// At the start of a text.
+    First,
+    /// Where no word ends, in a vocabulary without a space.
+    BetweenWords,
 }
 
 impl Phrases {
@@ -54,32 +71,57 @@ impl Phrases {
             // The first bytes of a character may become one of a word.
             Some(chunk.valid().chars().next().is_none_or(is_of_word))
         };
-        let goes_on = (0..bytes.len() as u32).map(|id| starts_with_word(id).unwrap_or(false)).collect();
+        let parts = |id: &u32| {
+            let text = bytes.get(*id, false).and_then(|bytes| std::str::from_utf8(bytes).ok());
+            text.is_some_and(|text| !text.is_empty() && !text.chars().any(is_of_word))
+        };
+        let ids = 0..bytes.len() as u32;
+        let goes_on = ids.clone().map(|id| starts_with_word(id).unwrap_or(false)).collect();
+        let separators = ids.filter(parts).collect();
+        let has_space = bytes.characters().is_none_or(|all| all.contains(&' '));
         Ok(Self {
             tokenizer: Arc::new(tokenizer.clone()),
-            tokens: Arc::new(Tokens { bytes, goes_on }),
+            tokens: Arc::new(Tokens { bytes, goes_on, separators, has_space }),
             required: Vec::new(),
             forbidden: ForbiddenPhrases::default(),
             named: [Vec::new(), Vec::new()],
             ordered: false,
+            warnings: Vec::new(),
         })
     }
 
-    /// Requires one of these alternatives, such as the inflected forms of a word.
+    /// Requires one of these alternatives, such as the inflected forms of a word. Those that the vocabulary cannot write are left out,
+    /// with a warning, as long as there are others.
     ///
     /// # Errors
-    /// For a phrase that the vocabulary cannot write, that is empty, or that is forbidden.
+    /// Where the vocabulary can write none of them, for a phrase that is empty, or that is forbidden.
     pub fn require<T: AsRef<str>>(mut self, alternatives: &[T]) -> Result<Self, ConstraintError> {
         let mut variants = Vec::new();
-        for alternative in alternatives {
-            variants.extend(self.variants(alternative.as_ref().trim())?);
-            self.named[0].push(alternative.as_ref().trim().to_owned());
+        let mut unwritable = Vec::new();
+        for alternative in alternatives.iter().map(|one| one.as_ref().trim()) {
+            match self.variants(alternative) {
+                Err(error @ ConstraintError::Phrases(_)) => unwritable.push(error),
+                found => {
+                    variants.extend(found?);
+                    let written = self.written(alternative)?;
+                    self.named[0].push(written);
+                }
+            }
         }
-        if variants.is_empty() {
-            return Err(ConstraintError::Phrases("a required phrase is empty".to_owned()));
+        match (variants.is_empty(), unwritable.into_iter().next()) {
+            (true, Some(error)) => return Err(error),
+            (true, None) => return Err(ConstraintError::Phrases("a required phrase is empty".to_owned())),
+            (false, Some(error)) => self.warnings.push(format!("{error}. The alternatives remain")),
+            (false, None) => {}
         }
-        self.required.push(Arc::new(Requirement { variants }));
+        let names: Vec<&str> = alternatives.iter().map(|one| one.as_ref().trim()).collect();
+        self.required.push(Arc::new(Requirement { name: names.join("|"), variants }));
         self.check_conflicts()
+    }
+
+    /// What of it has no effect.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Forbids a phrase. A longer word that begins with it can be generated only where it is a token of its own.
@@ -92,8 +134,19 @@ impl Phrases {
             return Err(ConstraintError::Phrases("a forbidden phrase is empty".to_owned()));
         }
         self.forbidden.add(phrase, &self.tokens.bytes);
-        self.named[1].push(phrase.to_owned());
+        let written = self.written(phrase)?;
+        if written != phrase {
+            self.forbidden.add(&written, &self.tokens.bytes);
+        }
+        self.named[1].push(written);
         self.check_conflicts()
+    }
+
+    /// A phrase as the vocabulary writes it, such as in lower case, where it has all of its characters.
+    fn written(&self, phrase: &str) -> Result<String, ConstraintError> {
+        let written = self.tokenizer.decode(&self.tokenizer.encode(phrase)?)?;
+        let is_known = !written.trim().is_empty() && self.tokenizer.unknown_parts(phrase)?.is_empty();
+        Ok(if is_known { written.trim() } else { phrase }.to_owned())
     }
 
     /// The required phrases have to come in the order in which they were given.
@@ -107,16 +160,7 @@ impl Phrases {
     fn check_conflicts(self) -> Result<Self, ConstraintError> {
         let [required, forbidden] = &self.named;
         for phrase in required {
-            let has = |other: &&String| {
-                phrase.match_indices(other.as_str()).any(|(at, _)| {
-                    let (before, after) = (&phrase[..at], &phrase[at + other.len()..]);
-                    let joins = |inner: Option<char>, outer: Option<char>| {
-                        inner.is_some_and(is_of_word) && outer.is_some_and(is_of_word)
-                    };
-                    !joins(other.chars().next(), before.chars().next_back())
-                        && !joins(other.chars().next_back(), after.chars().next())
-                })
-            };
+            let has = |other: &&String| !places(phrase, other).is_empty();
             if let Some(other) = forbidden.iter().find(has) {
                 return Err(ConstraintError::Phrases(format!(
                     "{phrase:?} is required and has {other:?} in it, which is forbidden. Leave one of them out"
@@ -130,15 +174,17 @@ impl Phrases {
     fn variants(&self, phrase: &str) -> Result<Vec<Variant>, ConstraintError> {
         let Some(first) = phrase.chars().next() else { return Ok(Vec::new()) };
         let ends_with_word = phrase.chars().next_back().is_some_and(is_of_word);
-        let spaced = if is_of_word(first) { format!(" {phrase}") } else { phrase.to_owned() };
+        let has_space = self.tokens.has_space;
+        let place = if has_space || !is_of_word(first) { Place::Anywhere } else { Place::BetweenWords };
+        let spaced = if is_of_word(first) && has_space { format!(" {phrase}") } else { phrase.to_owned() };
         // As it is segmented within a text.
         let within = self.tokenizer.encode(&format!("a{spaced}"))?;
         let tokens = match within.strip_prefix(&self.tokenizer.encode("a")?[..]) {
-            Some(rest) => rest.to_vec(),
-            None => self.tokenizer.encode_continuation(&spaced)?,
+            Some(rest) if has_space => rest.to_vec(),
+            _ => self.tokenizer.encode_continuation(&spaced)?,
         };
-        let later = Variant { tokens, is_first: false, ends_with_word };
-        let start = Variant { tokens: self.tokenizer.encode(phrase)?, is_first: true, ends_with_word };
+        let later = Variant { tokens, place, ends_with_word };
+        let start = Variant { tokens: self.tokenizer.encode(phrase)?, place: Place::First, ends_with_word };
         for variant in [&later, &start] {
             let is_unknown = |id: &&u32| self.tokens.bytes.get(**id, false).is_none();
             if variant.tokens.is_empty() || variant.tokens.iter().any(|id| is_unknown(&id)) {
@@ -153,35 +199,55 @@ impl Phrases {
         Ok([Some(later), Some(start).filter(|_| differs)].into_iter().flatten().collect())
     }
 
-    /// The state before a text of at most so many tokens, EOS among them.
-    pub(crate) fn state(&self, begins_text: bool, limit: usize) -> Result<Box<dyn ConstraintState>, String> {
-        let state = PhrasesState {
-            met: vec![false; self.required.len()],
-            active: Vec::new(),
-            generated: 0,
-            ends_word: false,
-            tail: Vec::new(),
-            begins_text,
-            limit,
-            of: Arc::new(self.clone()),
-        };
-        match state.needed() {
-            needed if needed > limit => {
-                Err(format!("the required phrases have {needed} tokens, more than the {limit} that the text may have"))
-            }
-            _ => Ok(Box::new(state)),
-        }
+    /// The required phrases, for messages.
+    fn names(&self) -> String {
+        let names: Vec<String> = self.required.iter().map(|one| format!("{:?}", one.name)).collect();
+        names.join(", ")
     }
 
-    /// Whether what is generated for a row is the start of a text, rather than the continuation of a prompt that writes something.
-    pub(crate) fn begins_text(&self, row: &ConstrainedRow<'_>) -> bool {
-        row.source.is_some() || row.prompt.iter().all(|&token| self.tokens.bytes.get(token, false).is_none())
+    /// Whether a required phrase can be written only where no word ends.
+    fn needs_a_separator(&self, requirement: usize) -> bool {
+        let mut places = self.required[requirement].variants.iter().map(|variant| variant.place);
+        !places.any(|place| place == Place::Anywhere)
+    }
+
+    /// How many bytes at the end of a text decide what comes next.
+    fn tail(&self) -> usize {
+        let mut variants = self.required.iter().flat_map(|one| &one.variants);
+        let needs_one = variants.any(|variant| variant.place == Place::BetweenWords);
+        self.forbidden.tail().max(if needs_one { CHARACTER } else { 0 })
     }
 }
 
 impl Constraint for Phrases {
     fn start(&self, row: &ConstrainedRow<'_>) -> Result<Box<dyn ConstraintState>, String> {
-        self.state(self.begins_text(row), row.limit)
+        let bytes = &self.tokens.bytes;
+        let state = PhrasesState {
+            met: vec![false; self.required.len()],
+            active: Vec::new(),
+            generated: 0,
+            ends_word: false,
+            tail: tail(bytes, row, self.tail()),
+            begins_text: begins_text(bytes, row),
+            limit: row.limit,
+            of: Arc::new(self.clone()),
+        };
+        let room = if state.ends_with_word() { 0 } else { 1 };
+        let only_first = (0..self.required.len()).filter(|&one| self.needs_a_separator(one)).count();
+        if self.tokens.separators.is_empty() && only_first > room {
+            return Err(format!(
+                "{}: a text can have {room} of these words, as the vocabulary has nothing to part words",
+                self.names()
+            ));
+        }
+        match state.needed() {
+            needed if needed > row.limit => Err(format!(
+                "the required phrases {} have {needed} tokens, more than the {} that the text may have",
+                self.names(),
+                row.limit
+            )),
+            _ => Ok(Box::new(state)),
+        }
     }
 }
 
@@ -213,31 +279,46 @@ impl PhrasesState {
     /// The requirements that may be met next.
     fn open(&self) -> impl Iterator<Item = usize> + '_ {
         let most = if self.of.ordered { 1 } else { self.met.len() };
-        (0..self.met.len()).filter(|&one| !self.met[one]).take(most)
+        self.unmet().take(most)
     }
 
     /// The variants of a requirement that may start here, by number.
     fn startable(&self, requirement: usize) -> impl Iterator<Item = (usize, &Variant)> {
         let is_start = self.begins_text && self.generated == 0;
         let variants = self.of.required[requirement].variants.iter().enumerate();
-        variants.filter(move |(_, variant)| is_start || !variant.is_first)
+        variants.filter(move |(_, variant)| match variant.place {
+            Place::Anywhere => true,
+            Place::First => is_start,
+            Place::BetweenWords => !self.ends_with_word(),
+        })
     }
 
-    /// The fewest tokens of a requirement, where it does not start the text.
+    fn ends_with_word(&self) -> bool {
+        last_character(&self.tail).is_some_and(is_of_word)
+    }
+
+    /// The fewest tokens of a requirement, where it does not start the text; what parts it from the word before among them.
     fn whole(&self, requirement: usize) -> usize {
-        let variants = self.of.required[requirement].variants.iter().filter(|variant| !variant.is_first);
-        variants.map(|variant| variant.tokens.len()).min().unwrap_or(0)
+        let variants = self.of.required[requirement].variants.iter().filter(|variant| variant.place != Place::First);
+        let length = |variant: &Variant| variant.tokens.len() + usize::from(variant.place == Place::BetweenWords);
+        variants.map(length).min().unwrap_or(0)
+    }
+
+    /// The requirements that are not met.
+    fn unmet(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.met.len()).filter(|&one| !self.met[one])
     }
 
     /// The fewest tokens that are missing if the next one leads on to none of them.
     fn missing(&self) -> usize {
-        (0..self.met.len()).filter(|&one| !self.met[one]).map(|one| self.whole(one)).sum()
+        let is_parted = !self.ends_with_word() && self.unmet().any(|one| self.of.needs_a_separator(one));
+        self.unmet().map(|one| self.whole(one)).sum::<usize>() - usize::from(is_parted)
     }
 
     /// The fewest tokens that are missing. Only one of the phrases that the text ends with can go on.
     fn needed(&self) -> usize {
         let saved = self.active.iter().map(|active| self.whole(active.requirement).saturating_sub(self.left(active)));
-        self.missing() - saved.max().unwrap_or(0)
+        self.missing().saturating_sub(saved.max().unwrap_or(0))
     }
 
     fn left(&self, active: &Active) -> usize {
@@ -259,6 +340,7 @@ impl PhrasesState {
     }
 
     fn take(&mut self, token: u32) {
+        let at_start = self.begins_text && self.generated == 0;
         let mut active = Vec::new();
         let mut done = Vec::new();
         let going_on = self.active.iter().copied().filter(|one| !self.met[one.requirement]);
@@ -282,6 +364,11 @@ impl PhrasesState {
         active.retain(|one| !(self.met[one.requirement] || self.ends_word && goes_on(one)));
         self.active = active;
         self.generated += 1;
+        let most = self.of.tail();
+        if most > 0 {
+            self.tail.extend_from_slice(self.of.tokens.bytes.get(token, at_start).unwrap_or_default());
+            self.tail.drain(..self.tail.len().saturating_sub(most));
+        }
     }
 }
 
@@ -293,10 +380,15 @@ impl ConstraintState for PhrasesState {
             let goes_on = scores.iter_mut().zip(&self.of.tokens.goes_on).filter(|(_, goes_on)| **goes_on);
             goes_on.for_each(|(score, _)| *score = f64::NEG_INFINITY);
         }
-        // The last moment to meet what is required, with EOS after it.
+        // The last moment to meet what is required, with EOS after it; without separators, the only one.
         let (needed, missing) = (self.needed(), self.missing());
-        if missing > 0 && self.generated + missing + 2 > self.limit {
+        let separators = &self.of.tokens.separators;
+        let is_parted_later = self.unmet().any(|one| self.of.needs_a_separator(one));
+        if missing > 0 && (self.generated + missing + 2 > self.limit || is_parted_later && separators.is_empty()) {
             let mut wanted = self.wanted();
+            if is_parted_later && self.ends_with_word() {
+                wanted.extend(separators);
+            }
             wanted.retain(|&token| self.with(token).needed() < needed);
             let kept: Vec<(u32, f64)> =
                 wanted.iter().filter_map(|&token| Some((token, *scores.get(token as usize)?))).collect();
@@ -307,12 +399,6 @@ impl ConstraintState for PhrasesState {
     }
 
     fn push(&mut self, token: u32) -> Result<(), String> {
-        let at_start = self.begins_text && self.generated == 0;
-        let most = self.of.forbidden.tail();
-        if most > 0 {
-            self.tail.extend_from_slice(self.of.tokens.bytes.get(token, at_start).unwrap_or_default());
-            self.tail.drain(..self.tail.len().saturating_sub(most));
-        }
         self.take(token);
         Ok(())
     }

@@ -6,7 +6,10 @@ use std::sync::Arc;
 /// What every text has to start with. Its tokens are forced and count as generated; what follows is free.
 #[derive(Clone, Debug)]
 pub struct Prefix {
-    tokens: Arc<[u32]>,
+    tokenizer: Arc<Tokenizer>,
+    /// At the start of a text, and after a prompt that writes something.
+    first: Arc<[u32]>,
+    later: Arc<[u32]>,
 }
 
 impl Prefix {
@@ -15,27 +18,33 @@ impl Prefix {
     /// # Errors
     /// For a text of which the vocabulary does not have all characters.
     pub fn new(tokenizer: &Tokenizer, text: &str) -> Result<Self, ConstraintError> {
-        let tokens = tokenizer.encode(text)?;
         let unknown = tokenizer.unknown_parts(text)?;
         match unknown.first() {
             Some(part) => Err(ConstraintError::Phrases(format!(
                 "the prefix {text:?} has {part:?}, which the vocabulary cannot write"
             ))),
-            None => Ok(Self { tokens: tokens.into() }),
+            None => Ok(Self {
+                tokenizer: Arc::new(tokenizer.clone()),
+                first: tokenizer.encode(text)?.into(),
+                later: tokenizer.encode_continuation(text)?.into(),
+            }),
         }
     }
 }
 
 impl Constraint for Prefix {
     fn start(&self, row: &ConstrainedRow<'_>) -> Result<Box<dyn ConstraintState>, String> {
-        if self.tokens.len() > row.limit {
+        let writes_nothing = || self.tokenizer.decode(row.prompt).map(|text| text.is_empty());
+        let begins_text = row.source.is_some() || writes_nothing().map_err(|error| error.to_string())?;
+        let tokens = if begins_text { &self.first } else { &self.later };
+        if tokens.len() > row.limit {
             return Err(format!(
                 "the prefix has {} tokens, more than the {} that the text may have",
-                self.tokens.len(),
+                tokens.len(),
                 row.limit
             ));
         }
-        Ok(Box::new(PrefixState { tokens: self.tokens.clone(), at: 0 }))
+        Ok(Box::new(PrefixState { tokens: tokens.clone(), at: 0 }))
     }
 }
 

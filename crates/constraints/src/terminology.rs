@@ -1,4 +1,4 @@
-use crate::words::is_of_word;
+use crate::words::places;
 use crate::{ConstraintError, Phrases};
 use descant_generate::{ConstrainedRow, Constraint, ConstraintState};
 use descant_text::Tokenizer;
@@ -11,10 +11,12 @@ pub struct Terminology {
     none: Phrases,
     /// The longest first.
     terms: Vec<Term>,
+    warnings: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
 struct Term {
+    /// As the tokenizer of sources writes it, such as in lower case.
     source: String,
     /// What requires its translation.
     target: Phrases,
@@ -25,10 +27,10 @@ impl Terminology {
     /// Reads a list, one term a line: the term, and after tabs its translation and further forms of it, of which one is required.
     ///
     /// # Errors
-    /// For a line without a translation, or with one that the vocabulary cannot write.
+    /// For a line without a translation, or with a term or a translation that its vocabulary cannot write.
     pub fn parse(list: &str, source: &Tokenizer, target: &Tokenizer) -> Result<Self, ConstraintError> {
         let none = Phrases::new(target)?;
-        let mut terms: Vec<Term> = Vec::new();
+        let (mut terms, mut warnings): (Vec<Term>, Vec<String>) = Default::default();
         for (number, line) in (1..).zip(list.trim_start_matches('\u{FEFF}').lines()) {
             if line.trim().is_empty() {
                 continue;
@@ -42,14 +44,28 @@ impl Terminology {
             if term.is_empty() || alternatives.is_empty() {
                 return Err(wrong(&"expected a term, a tab, and its translation"));
             }
+            if let Some(unknown) = source.unknown_parts(&term)?.first() {
+                return Err(wrong(&format_args!("no source has {term:?}: its vocabulary does not have {unknown:?}")));
+            }
+            let given = term;
+            let term = source.decode(&source.encode(&given)?)?.trim().to_owned();
+            if term.is_empty() {
+                return Err(wrong(&format_args!("no source has {given:?}: its tokenizer removes it")));
+            }
             if terms.iter().any(|other| other.source == term) {
                 return Err(wrong(&format_args!("{term:?} is there twice. Put all its forms into one line")));
             }
             let target = none.clone().require(&alternatives).map_err(|error| wrong(&error))?;
+            warnings.extend(target.warnings().iter().map(|warning| wrong(warning).to_string()));
             terms.push(Term { source: term, target, alternatives });
         }
         terms.sort_by_key(|term| std::cmp::Reverse(term.source.len()));
-        Ok(Self { source: Arc::new(source.clone()), none, terms })
+        Ok(Self { source: Arc::new(source.clone()), none, terms, warnings })
+    }
+
+    /// What of it has no effect.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// What a source requires: each term that it has as whole words, the longest first where several match.
@@ -57,18 +73,10 @@ impl Terminology {
         let mut free = vec![true; source.len()];
         let mut found: Vec<(usize, &Term)> = Vec::new();
         for term in &self.terms {
-            for (at, _) in source.match_indices(term.source.as_str()) {
-                let end = at + term.source.len();
-                let joins = |inner: Option<char>, outer: Option<char>| {
-                    inner.is_some_and(is_of_word) && outer.is_some_and(is_of_word)
-                };
-                let before = joins(term.source.chars().next(), source[..at].chars().next_back());
-                let after = joins(term.source.chars().next_back(), source[end..].chars().next());
-                if !before && !after && free[at..end].iter().all(|free| *free) {
-                    free[at..end].fill(false);
-                    found.push((at, term));
-                    break;
-                }
+            let is_free = |at: &usize| free[*at..at + term.source.len()].iter().all(|free| *free);
+            if let Some(at) = places(source, &term.source).into_iter().find(is_free) {
+                free[at..at + term.source.len()].fill(false);
+                found.push((at, term));
             }
         }
         match found[..] {
@@ -87,6 +95,6 @@ impl Constraint for Terminology {
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let source = self.source.decode(row.source.unwrap_or(row.prompt)).map_err(|error| text(&error))?;
         let phrases = self.phrases(&source).map_err(|error| text(&error))?;
-        phrases.state(phrases.begins_text(row), row.limit)
+        phrases.start(row)
     }
 }

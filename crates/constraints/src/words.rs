@@ -7,6 +7,18 @@ pub(crate) fn is_of_word(character: char) -> bool {
     character.is_alphanumeric() && !has_no_spaces
 }
 
+/// Where a phrase stands in a text as whole words.
+pub(crate) fn places(text: &str, phrase: &str) -> Vec<usize> {
+    let joins =
+        |inner: Option<char>, outer: Option<char>| inner.is_some_and(is_of_word) && outer.is_some_and(is_of_word);
+    let is_whole = |at: &usize| {
+        let (before, after) = (&text[..*at], &text[at + phrase.len()..]);
+        !joins(phrase.chars().next(), before.chars().next_back())
+            && !joins(phrase.chars().next_back(), after.chars().next())
+    };
+    text.match_indices(phrase).map(|(at, _)| at).filter(is_whole).collect()
+}
+
 /// The last character of bytes that end with a whole one.
 pub(crate) fn last_character(bytes: &[u8]) -> Option<char> {
     let start = (0..bytes.len()).rev().find(|&at| bytes[at] & 0xC0 != 0x80)?;

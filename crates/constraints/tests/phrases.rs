@@ -198,8 +198,108 @@ fn phrases_that_cannot_be_are_refused() {
     ] {
         assert!(error.to_string().contains(says), "{error}");
     }
+    let some = none.clone().require(&["dog", "我", "dogs"]).unwrap();
+    assert_eq!(
+        some.warnings(),
+        ["\"我\" is required, but the vocabulary cannot write \"我\" in it. The alternatives remain"]
+    );
     let long = none.require(&["a man in a blue shirt is standing on a ladder"]).unwrap();
     let row = ConstrainedRow::new(0, None, &[1], 3);
     let error = long.start(&row).unwrap_err();
     assert!(error.contains("more than the 3 that the text may have"), "{error}");
+}
+
+/// The same tokenizer, which writes all texts in lower case.
+fn in_lower_case(tokenizer: &Tokenizer) -> Tokenizer {
+    let mut json: serde_json::Value = serde_json::from_str(&tokenizer.to_json().unwrap()).unwrap();
+    let own = json["normalizer"].take();
+    let lower = serde_json::json!({"type": "Lowercase"});
+    json["normalizer"] =
+        if own.is_null() { lower } else { serde_json::json!({"type": "Sequence", "normalizers": [lower, own]}) };
+    Tokenizer::from_json(json.to_string().as_bytes(), None).unwrap()
+}
+
+/// The first tokens that are allowed.
+fn allowed(constraint: &dyn Constraint, row: &ConstrainedRow<'_>, entries: usize) -> Vec<bool> {
+    let mut scores = vec![0.0; entries];
+    constraint.start(row).unwrap().restrict(&mut scores).unwrap();
+    scores.iter().map(|score| *score == 0.0).collect()
+}
+
+#[test]
+fn what_is_compared_with_texts_is_written_as_the_vocabulary_does() {
+    let plain = tokenizer(TokenizerKind::Character, &TEXTS.map(str::to_lowercase).each_ref().map(String::as_str));
+    let lower = in_lower_case(&plain);
+    let terms = Terminology::parse("Blue SHIRT\tman\n", &lower, &plain).unwrap();
+    let source = lower.encode("A man in a blue Shirt.").unwrap();
+    let row = ConstrainedRow::new(0, Some(&source), &[1], 50);
+    assert_eq!(terms.start(&row).unwrap().wanted().len(), 2, "after a space, and at the start");
+    let other = lower.encode("A man in a Blues shirt.").unwrap();
+    assert!(terms.start(&ConstrainedRow::new(0, Some(&other), &[1], 50)).unwrap().wanted().is_empty());
+    let error = Terminology::parse("dog\tdogs\n我\tman\n", &lower, &plain).unwrap_err().to_string();
+    assert!(
+        error.contains("line 2 of the terms: no source has \"我\": its vocabulary does not have \"我\""),
+        "{error}"
+    );
+    // Both have what is forbidden in lower case.
+    let phrases = Phrases::new(&lower).unwrap();
+    let conflict = phrases.clone().require(&["the old church"]).unwrap().forbid("OLD").unwrap_err().to_string();
+    assert!(conflict.contains("has \"old\" in it, which is forbidden"), "{conflict}");
+    let phrases = phrases.forbid("Dog").unwrap();
+    let prompt = [&[1], &plain.encode("a do").unwrap()[..]].concat();
+    let row = ConstrainedRow::new(0, None, &prompt, 50);
+    let g = plain.encode("g").unwrap()[0] as usize;
+    assert!(!allowed(&phrases, &row, plain.vocabulary())[g]);
+}
+
+#[test]
+fn a_prompt_is_part_of_the_text() {
+    let tokenizer = tokenizer(TokenizerKind::Bpe, &TEXTS);
+    let after = |text: &str| [&[1], &tokenizer.encode(text).unwrap()[..]].concat();
+    let first = |text: &str| tokenizer.encode_continuation(text).unwrap()[0] as usize;
+    let of = |prompt: &[u32], constraint: &dyn Constraint| {
+        allowed(constraint, &ConstrainedRow::new(0, None, prompt, 50), tokenizer.vocabulary())
+    };
+    let forbidden = Phrases::new(&tokenizer).unwrap().forbid("red ball").unwrap().forbid("ball").unwrap();
+    // A word of which the prompt has a part, and the end of a longer word.
+    for (prompt, next, is_allowed) in [("a red bal", "l", false), ("a bal", "l", false), ("a redbal", "l", true)] {
+        assert_eq!(of(&after(prompt), &forbidden)[first(next)], is_allowed, "{prompt}|{next}");
+    }
+    // No space before the prefix within a word.
+    let prefix = Prefix::new(&tokenizer, "dder").unwrap();
+    let allowed = of(&after("a la"), &prefix);
+    assert_eq!(allowed.iter().filter(|allowed| **allowed).count(), 1);
+    let tokens: Vec<u32> = tokenizer.encode_continuation("dder").unwrap();
+    assert!(allowed[tokens[0] as usize]);
+    assert_eq!(tokenizer.decode(&[&after("a la")[1..], &tokens].concat()).unwrap(), "a ladder");
+    // At the start, as a text of its own.
+    assert!(of(&[1], &prefix)[tokenizer.encode("dder").unwrap()[0] as usize]);
+}
+
+#[test]
+fn words_are_required_of_vocabularies_without_a_space() {
+    for (texts, has_separators) in [(["paris-london", "rome_oslo"], true), (["parislondon", "romeoslo"], false)] {
+        let tokenizer = tokenizer(TokenizerKind::Character, &texts);
+        for (search, config) in searches() {
+            for model in models(tokenizer.vocabulary()) {
+                let phrases = Phrases::new(&tokenizer).unwrap().require(&["oslo"]).unwrap();
+                for one in model.write(&[0, 1, 2], &config, 12, phrases.clone()).iter().flatten() {
+                    let text = tokenizer.decode(&one.tokens).unwrap();
+                    assert_eq!(places(&text, "oslo").len().min(1), 1, "{search}, {}: {text:?}", model.name);
+                    assert!(has_separators || text == "oslo", "{text:?}");
+                }
+                let both = phrases.require(&["rome"]).unwrap();
+                if has_separators {
+                    for one in model.write(&[0, 1, 2], &config, 12, both).iter().flatten() {
+                        let text = tokenizer.decode(&one.tokens).unwrap();
+                        let has = |word| !places(&text, word).is_empty();
+                        assert!(has("oslo") && has("rome"), "{search}, {}: {text:?}", model.name);
+                    }
+                } else {
+                    let error = both.start(&ConstrainedRow::new(0, None, &[1], 30)).unwrap_err();
+                    assert!(error.contains("\"oslo\", \"rome\": a text can have 1 of these words"), "{error}");
+                }
+            }
+        }
+    }
 }

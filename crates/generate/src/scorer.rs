@@ -26,6 +26,8 @@ pub(crate) struct Scorer {
     eos: Vec<u32>,
     always: Vec<Processor>,
     sampling: Vec<Processor>,
+    /// By which these divide scores.
+    temperature: f64,
     /// Whether a processor reads the random number of the step.
     draws: bool,
     top: TopK,
@@ -48,7 +50,22 @@ impl Scorer {
         let (top, mode) = (TopK::default(), options.config.mode());
         let (further, scores, warped, tokens) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let eos = options.eos.clone();
-        Self { mode, forbidden, eos, always, sampling, draws, top, further, failed: None, scores, warped, tokens }
+        let temperature = options.config.temperature.filter(|_| options.config.do_sample == Some(true)).unwrap_or(1.0);
+        Self {
+            mode,
+            forbidden,
+            eos,
+            always,
+            sampling,
+            temperature,
+            draws,
+            top,
+            further,
+            failed: None,
+            scores,
+            warped,
+            tokens,
+        }
     }
 
     /// Whether it is to be given logits, rather than log probabilities.
@@ -145,8 +162,13 @@ impl Scorer {
             }
             warp(&self.always, row, &self.tokens, draw, &mut self.scores);
             self.constrain(hypothesis);
-            self.consider_wanted(parent, hypothesis);
+            let mut wanted: Vec<u32> = hypothesis.constraints.wanted().collect();
+            if !wanted.is_empty() {
+                wanted.extend(argmax(&self.scores));
+                self.warped.clone_from(&self.scores);
+            }
             warp(&self.sampling, row, &self.tokens, draw, &mut self.scores);
+            self.consider(parent, before, wanted);
             self.top.push_row(parent, before, Scores::logits(&self.scores), &[]);
         }
         let best = match rng {
@@ -168,21 +190,22 @@ impl Scorer {
         self.always.is_empty() && self.sampling.is_empty()
     }
 
-    /// Adds what a hypothesis with constraints wants next to the candidates, and the most likely token beside it.
-    fn consider_wanted(&mut self, parent: usize, hypothesis: &PartialHypothesis) {
-        let mut wanted: Vec<u32> = hypothesis.constraints.wanted().collect();
-        if wanted.is_empty() {
-            return;
-        }
-        let scores = &self.scores;
-        let best = (0..).zip(scores).max_by(|(a, x): &(u32, &f64), (b, y)| x.total_cmp(y).then(b.cmp(a)));
-        wanted.extend(best.map(|(token, _)| token));
+    /// Adds the wanted tokens after a hypothesis to the candidates. What the processors of sampling removed has the score that they
+    /// would have given it: `warped` holds the scores before them.
+    fn consider(&mut self, parent: usize, before: f64, mut wanted: Vec<u32>) {
         wanted.sort_unstable();
         wanted.dedup();
-        self.further.extend(wanted.into_iter().filter_map(|token| {
-            let score = scores.get(token as usize).copied().filter(|score| *score > f64::NEG_INFINITY)?;
-            Some(Candidate { parent, token, log_probability: hypothesis.log_probability + score })
-        }));
+        let scaled = |token: u32| Some(self.warped.get(token as usize)? / self.temperature);
+        let kept = argmax(&self.scores).filter(|_| !wanted.is_empty());
+        let shift = kept.and_then(|kept| Some(self.scores.get(kept as usize)? - scaled(kept)?)).unwrap_or(0.0);
+        let score = |token: &u32| match self.scores.get(*token as usize).copied()? {
+            f64::NEG_INFINITY => Some(scaled(*token)? + shift),
+            score => Some(score),
+        };
+        let is_allowed = |(_, score): &(u32, f64)| *score > f64::NEG_INFINITY;
+        let scored = wanted.into_iter().filter_map(|token| Some((token, score(&token)?))).filter(is_allowed);
+        let candidate = |(token, score)| Candidate { parent, token, log_probability: before + score };
+        self.further.extend(scored.map(candidate));
     }
 
     /// Forbids what the constraints of a hypothesis do not allow.
@@ -248,6 +271,12 @@ fn log_allowed_mass<E: Real>(scores: Scores<'_, E>, forbidden: &[u32]) -> f64 {
     let is_left = |(token, _): &(u32, f64)| forbidden.binary_search(token).is_err();
     let left: f64 = (0..).zip(scores.iter()).filter(is_left).map(|(_, score)| score.exp()).sum();
     if left > 0.0 { left.ln() } else { 0.0 }
+}
+
+/// The token with the highest score, the first of several; none where all are forbidden.
+fn argmax(scores: &[f64]) -> Option<u32> {
+    let best = (0..).zip(scores).max_by(|(a, x): &(u32, &f64), (b, y)| x.total_cmp(y).then(b.cmp(a)));
+    best.filter(|(_, score)| **score > f64::NEG_INFINITY).map(|(token, _)| token)
 }
 
 /// A random number from 0 to below 1.

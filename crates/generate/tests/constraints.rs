@@ -198,3 +198,24 @@ fn what_a_constraint_wants_is_in_every_text_of_a_beam() {
     let error = attentive(12, 3).run(input, &options).unwrap_err().to_string();
     assert!(error.contains("row 8: there is no room for [2, 3, 4]"), "{error}");
 }
+
+#[test]
+fn what_a_constraint_wants_is_scored_as_the_others_are() {
+    let config = beam(4, 0.0, 3).with(|c| {
+        (c.do_sample, c.temperature, c.top_k, c.seed) = (Some(true), Some(0.5), Some(2), Some(3));
+    });
+    let sources = sources();
+    for model in pairs() {
+        let found = model.write(&sources, &constrained(config.clone(), 12, With(vec![7, 4, 10], 0)));
+        let mut compared = 0;
+        for (row, found) in found.iter().enumerate() {
+            for one in found {
+                // By the definition: what is drawn from has each score divided by the temperature.
+                let expected = model.score_without(&[], sources.get(row), one) / 0.5;
+                assert!((one.log_probability - expected).abs() < 1e-6, "{one:?}: {expected}");
+                compared += 1;
+            }
+        }
+        assert!(compared > 0);
+    }
+}
