@@ -22,7 +22,7 @@ fn pass_on(model: &Path, run: &Path, exported: &Path, text: &str) -> Result<Stri
     for note in import(model, run)? {
         println!("{note}");
     }
-    let trained = Trained::load(run)?;
+    let trained = Trained::load_row_major(run)?;
     export(&trained, exported)?;
     Ok(trained.generate(text)?)
 }
@@ -35,7 +35,7 @@ fn a_model_that_went_out_comes_in_again() -> Result<(), Box<dyn Error>> {
     assert!(!pass_on(&model, &place("run"), &place("exported"), "w3 w4")?.is_empty());
     import(&place("exported"), &place("again"))?;
     let weights = |run: &str| {
-        let Trained { parameters, .. } = Trained::load(&place(run))?;
+        let Trained { parameters, .. } = Trained::load_row_major(&place(run))?;
         Ok::<_, Box<dyn Error>>(parameters.buffer().to_f64(0..parameters.buffer().len()))
     };
     assert!(weights("run")? == weights("again")?);

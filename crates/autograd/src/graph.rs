@@ -151,7 +151,7 @@ impl<'t> Graph<'t> {
     pub(crate) fn record(self, op: impl Into<AnyOp>, inputs: &[Var<'t>]) -> Var<'t> {
         let (op, location) = (op.into(), Location::caller());
         let mut inputs: SmallVec<[Var<'t>; 8]> = SmallVec::from_slice(inputs);
-        if self.parameters.has_reduced() {
+        if !self.parameters.all_row_major {
             inputs.iter_mut().enumerate().for_each(|(i, var)| *var = self.as_read(&op, i, *var));
         }
         let mut recording = self.recording.borrow_mut();

@@ -27,7 +27,7 @@ impl<'t> Graph<'t> {
     #[track_caller]
     pub(crate) fn infer(self, op: &mut impl InferenceOp, inputs: &[Var<'t>]) -> Var<'t> {
         let location = Location::caller();
-        let inputs: SmallVec<[Var<'t>; 8]> = inputs.iter().map(|&var| self.in_full_precision(var)).collect();
+        let inputs: SmallVec<[Var<'t>; 8]> = inputs.iter().map(|&var| self.row_major(var)).collect();
         let mut recording = self.recording.borrow_mut();
         let id = match inputs.iter().all(|&var| self.owns(var)) {
             false => recording.fail(Error::OtherGraph { op: op.name(), location }),

@@ -1,9 +1,8 @@
-use crate::reduced_parameter::ReducedParameter;
+use crate::parameter_storage::Storage;
 use descant_kernels::{MatmulPrecision, zeros};
 use descant_tensor::{Buffer, DType, Element, Error, Result, Shape, Tensor};
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// The handle of one parameter in its [`Parameters`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,7 +32,7 @@ pub struct LoraAdapter {
 /// 64-byte boundary; the gaps stay zero.
 #[derive(Clone, Debug)]
 pub struct Parameters {
-    buffer: Buffer,
+    pub(crate) buffer: Buffer,
     /// Elements of all parameters and the gaps between them, also where there is no buffer yet.
     pub(crate) length: usize,
     pub(crate) table: Vec<Entry>,
@@ -42,8 +41,8 @@ pub struct Parameters {
     precision: MatmulPrecision,
     /// Names and shapes alone.
     shapes_only: bool,
-    /// Whether any is in reduced precision.
-    pub(crate) has_reduced: bool,
+    /// Whether all are, as they are trained.
+    pub(crate) all_row_major: bool,
     pub(crate) adapters: Vec<LoraAdapter>,
 }
 
@@ -54,13 +53,12 @@ pub(crate) struct Entry {
     pub(crate) offset: usize,
     pub(crate) trainable: bool,
     lr_scale: f64,
-    /// Its values, where they are in reduced precision: then none are in the buffer.
-    pub(crate) reduced: Option<Arc<ReducedParameter>>,
+    pub(crate) storage: Storage,
 }
 
 impl Entry {
     fn range(&self) -> Range<usize> {
-        let length = if self.reduced.is_some() { 0 } else { self.shape.len() };
+        let length = if matches!(self.storage, Storage::RowMajor) { self.shape.len() } else { 0 };
         self.offset..self.offset + length
     }
 }
@@ -76,7 +74,7 @@ impl Parameters {
             failure: None,
             precision: MatmulPrecision::Full,
             shapes_only: false,
-            has_reduced: false,
+            all_row_major: true,
             adapters: Vec::new(),
         }
     }
@@ -119,7 +117,14 @@ impl Parameters {
             Buffer::F32(elements) => elements.resize(self.length, 0.0),
             Buffer::F64(elements) => elements.resize(self.length, 0.0),
         }
-        self.table.push(Entry { name: name.to_owned(), shape, offset, trainable: true, lr_scale: 1.0, reduced: None });
+        self.table.push(Entry {
+            name: name.to_owned(),
+            shape,
+            offset,
+            trainable: true,
+            lr_scale: 1.0,
+            storage: Storage::RowMajor,
+        });
         id
     }
 
@@ -181,7 +186,7 @@ impl Parameters {
         self.entry(id).shape
     }
 
-    /// Where a parameter lies in the flat buffers: nowhere, if it is in reduced precision.
+    /// Where a parameter lies in the flat buffers: nowhere, if it is not row-major.
     pub fn range(&self, id: ParameterId) -> Range<usize> {
         self.entry(id).range()
     }
@@ -206,7 +211,7 @@ impl Parameters {
         self.table[id.0 as usize].lr_scale = lr_scale;
     }
 
-    /// A parameter's values; none, if it is in reduced precision.
+    /// A parameter's values; none, if it is not row-major.
     pub fn values<E: Element>(&self, id: ParameterId) -> &[E] {
         &E::slice(&self.buffer)[self.range(id)]
     }
@@ -217,22 +222,9 @@ impl Parameters {
         &mut E::slice_mut(&mut self.buffer)[range]
     }
 
-    /// The values of all parameters, in the order they were added, to write.
-    pub fn all_values_mut<E: Element>(&mut self) -> Vec<&mut [E]> {
-        let mut rest = E::slice_mut(&mut self.buffer);
-        let mut begin = 0;
-        let mut next = |entry: &Entry| {
-            let (_, from) = std::mem::take(&mut rest).split_at_mut(entry.offset - begin);
-            let (values, after) = from.split_at_mut(entry.range().len());
-            (rest, begin) = (after, entry.range().end);
-            values
-        };
-        self.table.iter().map(&mut next).collect()
-    }
-
     /// A parameter as a tensor of its own.
     pub fn tensor(&self, id: ParameterId) -> Tensor {
-        if let Some(tensor) = self.dequantized(id) {
+        if let Some(tensor) = self.row_major_copy(id) {
             return tensor;
         }
         let shape = self.shape(id);
@@ -283,11 +275,11 @@ impl Parameters {
         self.precision = precision;
     }
 
-    /// The same parameters in another type, all in its full precision.
+    /// The same parameters in another type, all row-major and in its full precision.
     pub fn cast(&self, dtype: DType) -> Self {
-        let mut cast = Self { length: 0, has_reduced: false, buffer: Buffer::zeros(dtype, 0), ..self.clone() };
+        let mut cast = Self { length: 0, all_row_major: true, buffer: Buffer::zeros(dtype, 0), ..self.clone() };
         for entry in &mut cast.table {
-            entry.reduced = None;
+            entry.storage = Storage::RowMajor;
             entry.offset = cast.length;
             cast.length = (cast.length + entry.shape.len()).next_multiple_of(16);
         }

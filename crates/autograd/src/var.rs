@@ -41,7 +41,7 @@ impl<'t> Var<'t> {
         if let Some(value) = graph.lora_value(self) {
             return value.map(|sum| f(E::slice(sum.buffer())));
         }
-        let of = graph.in_full_precision(self);
+        let of = graph.row_major(self);
         let recording = graph.recording.borrow();
         let node = &recording.nodes[of.id as usize];
         let root = &recording.nodes[node.root as usize];

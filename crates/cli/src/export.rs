@@ -41,7 +41,7 @@ impl Export {
         if let Some(numbers) = self.numbers.as_ref().filter(|_| !is_gguf) {
             anyhow::bail!("--numbers {numbers} is for a file of llama.cpp: name one that ends in .gguf");
         }
-        let (trained, place) = (Trained::load(&self.run)?, self.place.display());
+        let (trained, place) = (Trained::load_row_major(&self.run)?, self.place.display());
         let numbers = match self.numbers.as_deref() {
             Some("f32") => GgufType::F32,
             Some("f16") => GgufType::F16,

@@ -62,11 +62,11 @@ fn it_is_exported_with_its_numbers() {
     for (weights, numbers) in [("int8", "q8_0"), ("q4", "q4_0"), ("bf16", "bf16")] {
         let run = format!("run-{weights}");
         folder.succeed(&["quantize", "run", "--weights", weights]);
-        let own = Trained::load(&folder.path(&run)).unwrap();
+        let own = Trained::load_row_major(&folder.path(&run)).unwrap();
         for (place, more) in [("own.gguf", vec![]), ("same.gguf", vec!["--numbers", numbers]), ("folder", vec![])] {
             folder.succeed(&[&["export", &run, place], &*more].concat());
             folder.succeed(&["import", place, "--run", "back"]);
-            let back = Trained::load(&folder.path("back")).unwrap();
+            let back = Trained::load_row_major(&folder.path("back")).unwrap();
             for id in own.parameters.ids() {
                 let there = back.parameters.find(own.parameters.name(id)).unwrap();
                 let [own, there] =
@@ -105,7 +105,7 @@ fn a_damaged_file_is_named() {
 fn weights_that_have_no_form_are_named() {
     let folder = Folder::new();
     folder.train("lm.toml", "run", 12);
-    let mut trained = Trained::load(&folder.path("run")).unwrap();
+    let mut trained = Trained::load_row_major(&folder.path("run")).unwrap();
     let id = trained.parameters.find("embedding.weight").unwrap();
     trained.parameters.values_mut::<f32>(id)[3] = 1e9;
     let Trained { recipe, tokenizers, parameters, .. } = &trained;

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{BOS, EOS, Model, sequences, wide_models};
-use descant_autograd::Tape;
+use descant_autograd::{StorageType, Tape};
 use descant_batch::Sequences;
 use descant_generate::{Decoder, DecodingBatch, DecodingOptions, GenerationConfig, Hypothesis, generate};
 use descant_kernels::{Parallelism, WeightType};
@@ -60,34 +60,42 @@ fn write_continuously(
 
 #[test]
 fn every_row_has_the_same_bits_alone_and_in_every_batch() {
-    compare(None);
+    compare(StorageType::RowMajor);
+}
+
+#[test]
+fn so_it_has_with_packed_weights() {
+    compare(StorageType::Packed);
 }
 
 #[test]
 fn so_it_has_with_weights_in_bfloat16() {
-    compare(Some(WeightType::Bf16));
+    compare(StorageType::Reduced(WeightType::Bf16));
 }
 
 #[test]
 fn so_it_has_with_weights_in_int8() {
-    compare(Some(WeightType::Int8));
+    compare(StorageType::Reduced(WeightType::Int8));
 }
 
 #[test]
 fn so_it_has_with_weights_of_4_bits() {
-    compare(Some(WeightType::Q4));
+    compare(StorageType::Reduced(WeightType::Q4));
 }
 
-/// The same model with its matrices in reduced precision.
-fn reduced(model: Model, weights: Option<WeightType>) -> Model {
-    let Some(weights) = weights else { return model };
-    let of = |name: &str, shape: Shape| (shape.rank() == 2 && name.contains("weight")).then_some(weights);
-    let parameters = model.parameters.with_weight_types(of).unwrap();
-    assert!(10 * parameters.size() < 7 * model.parameters.size(), "most of it is reduced");
+/// The same model with its matrices stored so.
+fn stored(model: Model, storage: StorageType) -> Model {
+    let of = |name: &str, shape: Shape| match shape.rank() == 2 && name.contains("weight") {
+        true => storage,
+        false => StorageType::RowMajor,
+    };
+    let parameters = model.parameters.stored_as(of).unwrap();
+    let is_reduced = matches!(storage, StorageType::Reduced(_));
+    assert!(!is_reduced || 10 * parameters.size() < 7 * model.parameters.size(), "most of it is reduced");
     Model { parameters, ..model }
 }
 
-fn compare(weights: Option<WeightType>) {
+fn compare(storage: StorageType) {
     let mut beam = GenerationConfig::beam(5);
     beam.num_return_sequences = Some(3);
     let modes = [
@@ -97,7 +105,7 @@ fn compare(weights: Option<WeightType>) {
         ("sampled", GenerationConfig::sampling(3), ROWS),
     ];
     for (name, has_sources, model) in wide_models(ENTRIES) {
-        let model = reduced(model, weights);
+        let model = stored(model, storage);
         let mut lengths = BTreeSet::new();
         for (mode, mut config, rows) in modes.clone() {
             config.max_new_tokens = Some(8);

@@ -1,6 +1,6 @@
 use crate::{Estimate, Recipe, Tokenizers, available};
-use descant_autograd::Parameters;
-use descant_kernels::{WeightType, zeros};
+use descant_autograd::{Parameters, StorageType};
+use descant_kernels::zeros;
 use descant_models::{Generator, build};
 use descant_tensor::{Buffer, DType, Shape};
 
@@ -18,11 +18,14 @@ pub fn model(
     Ok((parameters, model))
 }
 
+/// Elements that fill up the panels of packed weights, at most, where a model is large.
+const FILLING: usize = 1 << 16;
+
 /// Zeros for the weights of a file of so many bytes: its header has more of them than there are gaps between the weights.
 /// None where that may be more memory than there is: the model says then how much it takes.
 pub fn memory_of(bytes: u64) -> Buffer {
     let fits = available().is_none_or(|available| bytes as f64 <= available);
-    let memory = fits.then(|| zeros(bytes as usize / 4)).and_then(Result::ok);
+    let memory = fits.then(|| zeros(bytes as usize / 4 + FILLING)).and_then(Result::ok);
     memory.map_or_else(|| Buffer::zeros(DType::F32, 0), Buffer::F32)
 }
 
@@ -31,19 +34,19 @@ pub fn memory_of(bytes: u64) -> Buffer {
 /// # Errors
 /// As [`model`].
 pub fn blank_model(recipe: &Recipe, tokenizers: &Tokenizers) -> Result<(Parameters, Box<dyn Generator>), String> {
-    blank_model_in(Buffer::zeros(DType::F32, 0), recipe, tokenizers, |_, _| None)
+    blank_model_in(Buffer::zeros(DType::F32, 0), recipe, tokenizers, |_, _| StorageType::RowMajor)
 }
 
-/// The same in memory of zeros, where it is enough, with those matrices in reduced precision that `weight_type` names a type for.
+/// The same in memory of zeros, where it is enough, with matrices stored as `storage` says.
 pub fn blank_model_in(
     memory: Buffer,
     recipe: &Recipe,
     tokenizers: &Tokenizers,
-    weight_type: impl Fn(&str, Shape) -> Option<WeightType>,
+    storage: impl Fn(&str, Shape) -> StorageType,
 ) -> Result<(Parameters, Box<dyn Generator>), String> {
     let mut parameters = Parameters::shapes_only(DType::F32);
     let model = add_model(recipe, tokenizers, &mut parameters, None)?;
-    parameters.reduce_shapes(weight_type);
+    parameters.store_shapes_as(storage);
     Ok((parameters.allocated(memory).map_err(|error| error.to_string())?, model))
 }
 

@@ -56,4 +56,4 @@ pub use text_stream::TextStream;
 pub use tokenizers::Tokenizers;
 pub use trained::{RunInfo, Trained};
 pub use training_lengths::TrainingLengths;
-pub use weight_types::{weight_type_of, weights_of};
+pub use weight_types::{storage_of, weights_of};

@@ -1,6 +1,7 @@
 //! Files of tensors (safetensors), read from front to end, or each half so on a thread of its own, and each tensor straight
 //! to where it is to be: nothing of a file is held twice, and its checksum is taken on the way.
 
+use descant_autograd::ValuesMut;
 use descant_text::open_file;
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, Metadata, SafeTensorError, TensorInfo, TensorView, serialize_to_file};
@@ -97,10 +98,31 @@ impl TensorFile {
         }
         self.begin(tensor, 4 * values.len())?;
         for part in values.chunks_mut(CHUNK / 4) {
-            let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut *part);
-            self.next(bytes)?;
-            part.iter_mut().for_each(|value| *value = f32::from_bits(u32::from_le(value.to_bits())));
+            self.next_f32(part)?;
         }
+        Ok(())
+    }
+
+    /// The same, packed where they are to be.
+    fn read_values(&mut self, tensor: &TensorInfo, values: ValuesMut<'_>) -> Result<()> {
+        match values {
+            ValuesMut::RowMajor(values) => self.read_f32(tensor, values),
+            ValuesMut::Packed(weight) if tensor.dtype == Dtype::F32 => {
+                self.begin(tensor, 4 * weight.len())?;
+                weight.fill(CHUNK / 4, |part| self.next_f32(part))
+            }
+            ValuesMut::Packed(weight) => {
+                let mut all = vec![0.0; weight.len()];
+                self.read_f32(tensor, &mut all)?;
+                weight.copy_from(&all);
+                Ok(())
+            }
+        }
+    }
+
+    fn next_f32(&mut self, values: &mut [f32]) -> Result<()> {
+        self.next(bytemuck::cast_slice_mut(&mut *values))?;
+        values.iter_mut().for_each(|value| *value = f32::from_bits(u32::from_le(value.to_bits())));
         Ok(())
     }
 
@@ -108,10 +130,10 @@ impl TensorFile {
     ///
     /// # Errors
     /// As [`TensorFile::read_f32`].
-    pub fn read_all_f32(&mut self, mut tensors: Vec<(TensorInfo, &mut [f32])>) -> Result<()> {
+    pub fn read_all_f32(&mut self, mut tensors: Vec<(TensorInfo, ValuesMut<'_>)>) -> Result<()> {
         let Some((last, _)) = tensors.last() else { return Ok(()) };
         let half = self.position + (last.data_offsets.1 - self.position.min(last.data_offsets.1)) / 2;
-        let mut others = tensors.split_off(tensors.partition_point(|(tensor, _)| tensor.data_offsets.1 <= half));
+        let others = tensors.split_off(tensors.partition_point(|(tensor, _)| tensor.data_offsets.1 <= half));
         let Some((first, _)) = others.first() else { return Ok(()) };
         let begin = first.data_offsets.0;
         let mut second = Self {
@@ -125,10 +147,10 @@ impl TensorFile {
         };
         let (first, others) = rayon::join(
             || {
-                tensors.iter_mut().try_for_each(|(tensor, values)| self.read_f32(tensor, values))?;
+                tensors.into_iter().try_for_each(|(tensor, values)| self.read_values(&tensor, values))?;
                 self.pass(begin - self.position)
             },
-            || others.iter_mut().try_for_each(|(tensor, values)| second.read_f32(tensor, values)),
+            || others.into_iter().try_for_each(|(tensor, values)| second.read_values(&tensor, values)),
         );
         first.and(others)?;
         self.crc.combine(&second.crc);
@@ -307,7 +329,8 @@ mod tests {
             let mut file = TensorFile::open(&path).unwrap();
             let mut read = vec![-1.0; numbers.len()];
             let tensors = file.tensors().unwrap().to_vec();
-            let places = tensors.into_iter().map(|(_, tensor)| tensor).zip(read.chunks_mut(100_000)).enumerate();
+            let places = read.chunks_mut(100_000).map(ValuesMut::RowMajor);
+            let places = tensors.into_iter().map(|(_, tensor)| tensor).zip(places).enumerate();
             let wanted = places.filter(|(i, _)| !skipped.contains(i)).map(|(_, wanted)| wanted).collect();
             file.read_all_f32(wanted).unwrap();
             assert_eq!(file.checksum().unwrap(), crc32fast::hash(&bytes));

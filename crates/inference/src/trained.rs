@@ -5,11 +5,12 @@ use crate::locate::locate;
 use crate::progress::Progress;
 use crate::provenance::Provenance;
 use crate::run_folder::layout::{LAST, RECIPE, TEMPLATE, write};
-use crate::weight_types::{weight_type_of, weights_of};
+use crate::weight_types::{storage_of, weights_of};
 use crate::{Error, Recipe, RunFolder, Tokenizers, TrainingLengths};
-use descant_autograd::Parameters;
+use descant_autograd::{Parameters, StorageType};
 use descant_kernels::WeightType;
 use descant_models::Generator;
+use descant_tensor::Shape;
 use descant_text::ChatTemplate;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -38,12 +39,12 @@ pub struct Trained {
 }
 
 impl Trained {
-    /// Loads a run folder, or one of its checkpoints: `best` where there is one, or else `last`.
+    /// Loads a run folder, or one of its checkpoints: `best` where there is one, or else `last`. Its weights are packed for inference.
     ///
     /// # Errors
     /// Where it is not a run, or its files are damaged.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        Self::load_as(path, None)
+        Self::load_merged(path, None, |name, shape| storage_of(None, name, shape))
     }
 
     /// The same with its weights in reduced precision, rounded as they are read.
@@ -51,7 +52,15 @@ impl Trained {
     /// # Errors
     /// As [`Trained::load`]; where they are in another precision already, or have no form in this one.
     pub fn load_with_weights(path: &Path, weights: WeightType) -> Result<Self, Error> {
-        Self::load_as(path, Some(weights))
+        Self::load_merged(path, Some(weights), |name, shape| storage_of(Some(weights), name, shape))
+    }
+
+    /// The same with its weights row-major, as they are in files and in training; those in reduced precision stay so.
+    ///
+    /// # Errors
+    /// As [`Trained::load`].
+    pub fn load_row_major(path: &Path) -> Result<Self, Error> {
+        Self::load_merged(path, None, |_, _| StorageType::RowMajor)
     }
 
     /// The same with LoRA adapters not merged into the weights.
@@ -59,23 +68,28 @@ impl Trained {
     /// # Errors
     /// As [`Trained::load`].
     pub fn load_unmerged(path: &Path) -> Result<Self, Error> {
-        Self::open(path, None)
+        Self::open(path, None, |_, _| StorageType::RowMajor)
     }
 
-    fn load_as(path: &Path, weights: Option<WeightType>) -> Result<Self, Error> {
-        let mut trained = Self::open(path, weights)?;
-        let wrong = |error: descant_tensor::Error| Error::Run { path: path.to_owned(), reason: error.to_string() };
+    fn load_merged(
+        path: &Path,
+        weights: Option<WeightType>,
+        storage: impl Fn(&str, Shape) -> StorageType,
+    ) -> Result<Self, Error> {
+        let mut trained = Self::open(path, weights, &storage)?;
         if trained.parameters.has_adapters() {
-            trained.parameters = trained.parameters.merged().map_err(wrong)?;
-        }
-        if let Some(weights) = weights.filter(|_| !trained.parameters.has_reduced()) {
-            let reduced = trained.parameters.with_weight_types(|name, shape| weight_type_of(weights, name, shape));
-            trained.parameters = reduced.map_err(wrong)?;
+            let merged = trained.parameters.merged().and_then(|merged| merged.stored_as(storage));
+            trained.parameters =
+                merged.map_err(|error| Error::Run { path: path.to_owned(), reason: error.to_string() })?;
         }
         Ok(trained)
     }
 
-    fn open(path: &Path, weights: Option<WeightType>) -> Result<Self, Error> {
+    fn open(
+        path: &Path,
+        weights: Option<WeightType>,
+        storage: impl Fn(&str, Shape) -> StorageType,
+    ) -> Result<Self, Error> {
         let (run, checkpoint) = open(path)?;
         let recipe = Recipe::of_run(&run)?;
         let stored = checkpoint.weights();
@@ -87,20 +101,20 @@ impl Trained {
             return Err(Error::Run { path: path.to_owned(), reason });
         }
         let reduced = checkpoint.reduced();
-        // Adapters are merged into weights in full precision.
-        let weights = weights.filter(|_| stored.is_none() && recipe.finetune.is_none());
-        let weight_type = |name: &str, shape| match weights {
-            Some(weights) => weight_type_of(weights, name, shape),
-            None => reduced.get(name).copied(),
+        let in_full = weights.is_none() && stored.is_none();
+        let storage = |name: &str, shape| match stored {
+            Some(_) => reduced.get(name).map_or(StorageType::RowMajor, |&weights| StorageType::Reduced(weights)),
+            // Adapters are merged into weights as they are trained.
+            None if recipe.finetune.is_some() => StorageType::RowMajor,
+            None => storage(name, shape),
         };
         // In parallel, as each takes a large part of a second for a model of a hundred million weights.
-        let in_full = weights.is_none() && stored.is_none();
         let (tokenizers, memory) = rayon::join(
             || Tokenizers::load(&run, &recipe),
             || memory_of(if in_full { checkpoint.model_size() } else { 0 }),
         );
         let tokenizers = tokenizers?;
-        let (parameters, model) = blank_model_in(memory, &recipe, &tokenizers, weight_type)
+        let (parameters, model) = blank_model_in(memory, &recipe, &tokenizers, storage)
             .map_err(|reason| Error::Recipe { path: run.join(RECIPE), reason })?;
         if let Some(provenance) = checkpoint.provenance() {
             provenance.check(&recipe, &run)?;
@@ -140,8 +154,8 @@ impl Trained {
             let reason = format!("its weights are in {stored} already. Name the run that it was made of");
             return Err(Error::Run { path: self.run.clone(), reason });
         }
-        let reduced = |name: &str, shape| weight_type_of(weights, name, shape);
-        let parameters = self.parameters.with_weight_types(reduced).map_err(wrong)?;
+        let reduced = |name: &str, shape| storage_of(Some(weights), name, shape);
+        let parameters = self.parameters.stored_as(reduced).map_err(wrong)?;
         // Its adapters are merged.
         let recipe = Recipe { finetune: None, ..self.recipe.clone() };
         let progress = Progress { step: self.step, ..Progress::default() };

@@ -37,7 +37,13 @@ pub(crate) fn parts(parameters: &Parameters) -> Vec<Part<'_>> {
     for id in parameters.ids() {
         let (name, shape) = (parameters.name(id), parameters.shape(id).dims().to_vec());
         let Some(weight) = parameters.reduced(id) else {
-            parts.push(Part::of(name, shape, parameters.buffer(), parameters.range(id)));
+            parts.push(match parameters.is_row_major(id) {
+                true => Part::of(name, shape, parameters.buffer(), parameters.range(id)),
+                false => {
+                    let bytes = bytemuck::cast_slice(&parameters.tensor(id).to_f32()).to_vec();
+                    Part { name: name.to_owned(), dtype: Dtype::F32, shape, bytes: Cow::Owned(bytes) }
+                }
+            });
             continue;
         };
         let (rows, weight_type) = (weight.all(), weight.weight_type());

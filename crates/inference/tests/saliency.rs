@@ -29,7 +29,7 @@ fn trained(text: &str, folder: &Path) -> Trained {
         parameters.values_mut::<f32>(id).iter_mut().for_each(|x| *x *= 1.5);
     }
     Trained::save(&recipe, &tokenizers, &parameters, None, folder).unwrap();
-    Trained::load(folder).unwrap()
+    Trained::load_row_major(folder).unwrap()
 }
 
 #[test]

@@ -39,12 +39,12 @@ pub fn export(trained: &Trained, folder: &Path) -> Result<Family, Error> {
 }
 
 /// The weights of a model, all in full precision.
-pub(crate) fn in_full_precision(trained: &Trained) -> Result<Cow<'_, Parameters>, Error> {
-    trained.parameters.in_full_precision().map_err(|error| Error::Family(error.to_string()))
+pub(crate) fn row_major(trained: &Trained) -> Result<Cow<'_, Parameters>, Error> {
+    trained.parameters.row_major().map_err(|error| Error::Family(error.to_string()))
 }
 
 fn fill(trained: &Trained, family: Family, folder: &Path) -> Result<(), Error> {
-    let (config, parameters) = (&trained.recipe.model, in_full_precision(trained)?);
+    let (config, parameters) = (&trained.recipe.model, row_major(trained)?);
     let tokenizer = &trained.tokenizers.target;
     // One continuous text goes on as after a line end.
     let special = SpecialTokens { bos: trained.bos()?, ..tokenizer.special().clone() };

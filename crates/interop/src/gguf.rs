@@ -82,7 +82,8 @@ fn tensors(
     architecture: &Architecture,
     element_type: GgufType,
 ) -> Result<Vec<Tensor>, Error> {
-    let (config, parameters) = (&trained.recipe.model, &trained.parameters);
+    let unpacked = trained.parameters.unpacked().map_err(|error| Error::Family(error.to_string()))?;
+    let (config, parameters) = (&trained.recipe.model, &*unpacked);
     if let Some(weights) = weights_of(parameters).filter(|&weights| !element_type.keeps(weights)) {
         let reason = format!("its weights are in {weights}, which as {element_type} would be rounded a second time");
         return Err(Error::Family(reason));

@@ -12,7 +12,7 @@
 //!   `tokens` and `source_tokens` say: `word`, which white space parts, or `character`.
 
 use crate::Error;
-use crate::export::in_full_precision;
+use crate::export::row_major;
 use crate::folder::{CONFIG, TOKENIZER, WEIGHTS, read_json};
 use crate::foreign::{Foreign, Layout};
 use crate::tokenizer::list;
@@ -38,7 +38,7 @@ pub fn export_recurrent(trained: &Trained, folder: &Path) -> Result<(), Error> {
 }
 
 fn fill(trained: &Trained, folder: &Path) -> Result<(), Error> {
-    let (parameters, config) = (in_full_precision(trained)?, &trained.recipe.model);
+    let (parameters, config) = (row_major(trained)?, &trained.recipe.model);
     let tied = tied_names(config);
     let own = parameters.ids().map(|id| (parameters.name(id), id));
     let others = tied.iter().filter(|(name, _)| parameters.find(name).is_none());

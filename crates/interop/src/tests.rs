@@ -104,7 +104,7 @@ fn logits_and_gradients_are_those_of_transformers() {
         let recipe = fs::read_to_string(run.join("recipe.toml")).unwrap();
         let still = folder.path().join("still.toml");
         fs::write(&still, recipe.replace("dropout = 0.1\n", "dropout = 0.0\n")).unwrap();
-        let mut trained = Trained::load(&run).unwrap();
+        let mut trained = Trained::load_row_major(&run).unwrap();
         trained.recipe = Recipe::load(&still, &[]).unwrap();
         let (mut parameters, model) = model(&trained.recipe, &trained.tokenizers, DType::F32).unwrap();
         parameters.copy_from(&trained.parameters, &[]).unwrap();
@@ -164,7 +164,7 @@ fn logits_and_gradients_are_those_of_transformers() {
 fn square_weights_of_gpt2_are_turned() {
     let folder = tempfile::tempdir().unwrap();
     import(&reference("gpt2"), &folder.path().join("run")).unwrap();
-    let parameters = Trained::load(&folder.path().join("run")).unwrap().parameters;
+    let parameters = Trained::load_row_major(&folder.path().join("run")).unwrap().parameters;
     let bytes = fs::read(reference("gpt2").join("model.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let theirs = numbers(&file, "transformer.h.0.attn.c_proj.weight");
@@ -213,7 +213,7 @@ fn what_is_written_is_what_was_read() {
         let folder = tempfile::tempdir().unwrap();
         let at = |part: &str| folder.path().join(part);
         import(&reference(name), &at("run")).unwrap();
-        let trained = Trained::load(&at("run")).unwrap();
+        let trained = Trained::load_row_major(&at("run")).unwrap();
         export(&trained, &at("out")).unwrap();
         let read = |path: PathBuf| fs::read(path).unwrap();
         let (old, new) = (read(reference(name).join("model.safetensors")), read(at("out").join("model.safetensors")));
@@ -238,7 +238,7 @@ fn what_is_written_is_what_was_read() {
         assert_eq!(model_type(&at("out")), model_type(&reference(name)), "{name}");
         // And the same again from what was written.
         import(&at("out"), &at("again")).unwrap();
-        let again = Trained::load(&at("again")).unwrap();
+        let again = Trained::load_row_major(&at("again")).unwrap();
         assert_eq!(again.recipe.model, trained.recipe.model, "{name}");
         assert_eq!(again.recipe.tokenizer, trained.recipe.tokenizer, "{name}");
         for id in trained.parameters.ids() {
@@ -270,7 +270,7 @@ fn several_ends_all_end_and_that_of_a_turn_comes_first() {
     copy("llama", &at("in"));
     let ends = |run: &str| {
         import(&at("in"), &at(run)).unwrap();
-        Trained::load(&at(run)).unwrap().tokenizers.target.special().eos.clone()
+        Trained::load_row_major(&at(run)).unwrap().tokenizers.target.special().eos.clone()
     };
     let config: Value = serde_json::from_slice(&fs::read(at("in/config.json")).unwrap()).unwrap();
     let own = config["eos_token_id"].as_u64().unwrap() as u32;
@@ -281,22 +281,25 @@ fn several_ends_all_end_and_that_of_a_turn_comes_first() {
     let token = tokenizer["model"]["vocab"].as_object().unwrap().iter().find(|(_, id)| **id == 7).unwrap().0.clone();
     fs::write(at("in/tokenizer_config.json"), json!({"eos_token": {"content": token}}).to_string()).unwrap();
     assert_eq!(ends("named"), [7, 5, own]);
-    let trained = Trained::load(&at("named")).unwrap();
+    let trained = Trained::load_row_major(&at("named")).unwrap();
     export(&trained, &at("out")).unwrap();
     for name in ["config.json", "generation_config.json"] {
         let json: Value = serde_json::from_slice(&fs::read(at("out").join(name)).unwrap()).unwrap();
         assert_eq!(json["eos_token_id"], json!([7, 5, own]), "{name}");
     }
     import(&at("out"), &at("back")).unwrap();
-    assert_eq!(Trained::load(&at("back")).unwrap().tokenizers.target.special(), trained.tokenizers.target.special());
+    assert_eq!(
+        Trained::load_row_major(&at("back")).unwrap().tokenizers.target.special(),
+        trained.tokenizers.target.special()
+    );
     // What a file was used with before does not cut or fill texts.
-    let before = Trained::load(&at("named")).unwrap().tokenizers.target.encode("a a a").unwrap();
+    let before = Trained::load_row_major(&at("named")).unwrap().tokenizers.target.encode("a a a").unwrap();
     tokenizer["truncation"] = json!({"direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 0});
     tokenizer["padding"] = json!({"strategy": {"Fixed": 9}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
         "pad_type_id": 0, "pad_token": "x"});
     fs::write(at("in/tokenizer.json"), tokenizer.to_string()).unwrap();
     ends("padded");
-    assert_eq!(Trained::load(&at("padded")).unwrap().tokenizers.target.encode("a a a").unwrap(), before);
+    assert_eq!(Trained::load_row_major(&at("padded")).unwrap().tokenizers.target.encode("a a a").unwrap(), before);
 }
 
 #[test]
@@ -360,7 +363,7 @@ fn what_stands_around_a_text_is_as_the_tokenizer_says_and_stays_so() {
             copy(name, &at("in"));
             edit(&at("in/tokenizer.json"), |json| json["post_processor"] = post_processor.clone());
             import(&at("in"), &at("run")).unwrap();
-            let trained = Trained::load(&at("run")).unwrap();
+            let trained = Trained::load_row_major(&at("run")).unwrap();
             let special = trained.tokenizers.target.special();
             assert_eq!(special.post_processor.as_ref(), Some(around), "{name}: {post_processor}");
             let ids = trained.encode(&"x y".into()).unwrap();
@@ -369,7 +372,7 @@ fn what_stands_around_a_text_is_as_the_tokenizer_says_and_stays_so() {
             let json: Value = serde_json::from_slice(&fs::read(at("out/tokenizer.json")).unwrap()).unwrap();
             assert_eq!(json["post_processor"], *post_processor, "{name}");
             import(&at("out"), &at("back")).unwrap();
-            assert_eq!(Trained::load(&at("back")).unwrap().tokenizers.target.special(), special);
+            assert_eq!(Trained::load_row_major(&at("back")).unwrap().tokenizers.target.special(), special);
         }
     }
     let twice = folder.path().join("twice");
@@ -387,7 +390,7 @@ fn a_tokenizer_that_was_trained_here_is_written_with_what_stood_around_its_texts
         copy(name, &at("in"));
         edit(&at("in/tokenizer.json"), |json| json["post_processor"] = Value::Null);
         import(&at("in"), &at("run")).unwrap();
-        let mut trained = Trained::load(&at("run")).unwrap();
+        let mut trained = Trained::load_row_major(&at("run")).unwrap();
         let target = Tokenizer::clone(&trained.tokenizers.target);
         let special = SpecialTokens { post_processor: None, ..target.special().clone() };
         trained.tokenizers.target = Arc::new(target.with_special(special.clone()).unwrap());
@@ -410,7 +413,7 @@ fn a_chat_template_moves_in_and_out() {
     let text = "{{ bos_token }}{% for m in messages %}[{{ m.content }}]{{ eos_token }}{% endfor %}";
     fs::write(at("in/chat_template.jinja"), text).unwrap();
     import(&at("in"), &at("run")).unwrap();
-    let trained = Trained::load(&at("run")).unwrap();
+    let trained = Trained::load_row_major(&at("run")).unwrap();
     let tokenizer = &trained.tokenizers.target;
     let special = tokenizer.special();
     let [bos, end] = [special.bos, special.first_eos()].map(|id| tokenizer.token(id.unwrap()).unwrap());
@@ -431,7 +434,7 @@ fn checkpoint_in(variable: &str) -> Option<(PathBuf, Trained)> {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     import(&original, &run).unwrap();
-    let trained = Trained::load(&run).unwrap();
+    let trained = Trained::load_row_major(&run).unwrap();
     Some((original, trained))
 }
 

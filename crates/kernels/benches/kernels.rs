@@ -4,7 +4,8 @@
 //! `roofline::fma`; one that reads more than the caches hold is bound by `roofline::read` instead.
 
 use descant_kernels::{
-    Mat, MatMut, PackedB, Parallelism, ReducedWeight, WeightType, gemm, softmax_rows, transpose, vectorized,
+    Mat, MatMut, PackedB, PackedMut, PackedRows, Parallelism, ReducedWeight, WeightType, gemm, softmax_rows, transpose,
+    vectorized,
 };
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
@@ -85,6 +86,22 @@ fn gemm_reduced<const TYPE: usize>(bencher: Bencher<'_, '_>, m: usize) {
         for weight in &weights {
             let c = MatMut::new(&mut c, m, n);
             descant_kernels::gemm_reduced(Mat::new(&a, m, k), weight.all(), 0.0, c, Parallelism::Serial);
+        }
+    });
+}
+
+/// Packed weights, each of several in turn, so that they come from memory.
+#[divan::bench(args = [1, 8, 32, 512])]
+fn gemm_packed(bencher: Bencher<'_, '_>, m: usize) {
+    let (k, n, copies) = (768, 3072, 16);
+    let (a, b, mut c) = (numbers(m * k), numbers(k * n), vec![0.0; m * n]);
+    let mut weights = vec![vec![0.0; PackedMut::len_of(n, k)]; copies];
+    weights.iter_mut().for_each(|weight| PackedMut::new(weight, n, k).copy_from(&b));
+    let bytes = BytesCount::of_many::<f32>(copies * k * n);
+    bencher.counter(ItemsCount::new(2 * m * k * n * copies)).counter(bytes).bench_local(|| {
+        for weight in &weights {
+            let (weight, c) = (PackedRows::new(weight, 0..n, k), MatMut::new(&mut c, m, n));
+            descant_kernels::gemm_packed(Mat::new(&a, m, k), weight, 0.0, c, Parallelism::Serial);
         }
     });
 }

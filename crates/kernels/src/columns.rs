@@ -1,9 +1,11 @@
 //! The result of a GEMM whose columns are shared out to threads.
 
 use crate::mat::MatMut;
+use crate::prefetch::fetch;
 use crate::real::Real;
 use descant_tensor::DType;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// Where threads write `α A B`, each to columns of its own.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +38,31 @@ impl<'a, E: Real> Columns<'a, E> {
             let element = self.start.add(row * self.row_stride + column);
             let (sum, beta) = (self.alpha * sum, if goes_on { E::one() } else { self.beta });
             *element = if beta == E::zero() { sum } else { beta * *element + sum };
+        }
+    }
+
+    /// The factor of what is there before.
+    #[inline(always)]
+    pub(crate) fn beta(self) -> E {
+        self.beta
+    }
+
+    /// Fetches an element.
+    #[inline(always)]
+    pub(crate) fn fetch(self, row: usize, column: usize) {
+        fetch(self.start.wrapping_add(row * self.row_stride + column).cast_const().cast());
+    }
+
+    /// Some elements of a row, to read and write.
+    ///
+    /// # Safety
+    /// They must be of the `MatMut` that this was made from, and of the columns of this thread alone, and no other slice of them is there.
+    #[inline(always)]
+    pub(crate) unsafe fn row(self, row: usize, columns: Range<usize>) -> &'a mut [E] {
+        // SAFETY: the caller's.
+        unsafe {
+            let start = self.start.add(row * self.row_stride + columns.start);
+            std::slice::from_raw_parts_mut(start, columns.len())
         }
     }
 

@@ -4,9 +4,11 @@ use crate::batch_invariant::gemm_batch_invariant;
 use crate::flops::{count, count_bf16};
 use crate::gemm::gemm_full;
 use crate::gemm_config::{GemmConfig, MatmulPrecision, Parallelism};
+use crate::gemm_packed::gemm_packed;
 use crate::gemm_reduced::gemm_reduced;
 use crate::mat::{Mat, MatMut, PAGE_COLUMNS};
 use crate::packed_bf16;
+use crate::packed_weight::PackedRows;
 use crate::real::Real;
 use crate::reduced_weight::ReducedRows;
 use crate::transpose::transpose;
@@ -30,7 +32,9 @@ enum Panels<'a, E> {
     Pairs(&'a [u32]),
     /// As it lies, for batch-invariant GEMMs.
     Unpacked(Mat<'a, E>),
-    /// The rows of a weight in reduced precision, whose transpose is `B`.
+    /// The rows of a packed weight, whose transpose is `B`.
+    Packed(PackedRows<'a>),
+    /// Those of a weight in reduced precision.
     Reduced(ReducedRows<'a>),
 }
 
@@ -102,6 +106,12 @@ impl<'a, E: Real> PackedB<'a, E> {
         Self { panels: Panels::Full(scratch), rows, columns, width, config }
     }
 
+    /// The transpose of a packed weight, as it is stored.
+    pub fn packed(weight: PackedRows<'a>, config: impl Into<GemmConfig>) -> Self {
+        let (rows, columns, config) = (weight.columns, weight.rows, config.into());
+        Self { panels: Panels::Packed(weight), rows, columns, width: columns, config }
+    }
+
     /// The transpose of a weight in reduced precision, as it is stored.
     pub fn reduced(weight: ReducedRows<'a>, config: impl Into<GemmConfig>) -> Self {
         let (rows, columns, config) = (weight.columns, weight.rows, config.into());
@@ -126,6 +136,10 @@ impl<'a, E: Real> PackedB<'a, E> {
             Panels::Unpacked(b) => {
                 let c = MatMut::new(c, a.rows, self.columns);
                 return gemm_batch_invariant(E::one(), a, b, beta, c, self.config.parallelism);
+            }
+            Panels::Packed(weight) => {
+                let c = MatMut::new(c, a.rows, self.columns);
+                return gemm_packed(a, weight, beta, c, self.config.parallelism);
             }
             Panels::Reduced(weight) => {
                 let c = MatMut::new(c, a.rows, self.columns);

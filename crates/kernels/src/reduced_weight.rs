@@ -23,6 +23,9 @@ pub enum WeightType {
 }
 
 impl WeightType {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Bf16, Self::Int8, Self::Q4];
+
     /// Its name in files and options.
     pub fn name(self) -> &'static str {
         match self {
@@ -34,7 +37,7 @@ impl WeightType {
 
     /// The type of this name.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Bf16, Self::Int8, Self::Q4].into_iter().find(|weight_type| weight_type.name() == name)
+        Self::ALL.into_iter().find(|weight_type| weight_type.name() == name)
     }
 
     /// Bytes of the elements of a row, without its scales.
@@ -234,26 +237,38 @@ impl ReducedWeight {
 
     /// All its rows.
     pub fn all(&self) -> ReducedRows<'_> {
-        self.rows(0..self.rows)
+        ReducedRows {
+            weight_type: self.weight_type,
+            rows: self.rows,
+            columns: self.columns,
+            elements: &self.elements,
+            stride: self.stride(),
+            scales: &self.scales,
+            row_scales: &self.row_scales,
+            sums: &self.sums,
+        }
     }
 
     /// Some of its rows.
     pub fn rows(&self, rows: Range<usize>) -> ReducedRows<'_> {
-        let (stride, scales) = (self.stride(), self.weight_type.row_scales(self.columns));
-        ReducedRows {
-            weight_type: self.weight_type,
-            rows: rows.len(),
-            columns: self.columns,
-            elements: &self.elements[rows.start * stride..rows.end * stride],
-            stride,
-            scales: &self.scales[rows.start * scales..rows.end * scales],
-            row_scales: if self.row_scales.is_empty() { &[] } else { &self.row_scales[rows.clone()] },
-            sums: if self.sums.is_empty() { &[] } else { &self.sums[rows] },
-        }
+        self.all().rows(rows)
     }
 }
 
 impl<'a> ReducedRows<'a> {
+    /// Some of them.
+    pub fn rows(&self, rows: Range<usize>) -> Self {
+        let (stride, scales) = (self.stride, self.weight_type.row_scales(self.columns));
+        Self {
+            rows: rows.len(),
+            elements: &self.elements[rows.start * stride..rows.end * stride],
+            scales: &self.scales[rows.start * scales..rows.end * scales],
+            row_scales: if self.row_scales.is_empty() { &[] } else { &self.row_scales[rows.clone()] },
+            sums: if self.sums.is_empty() { &[] } else { &self.sums[rows] },
+            ..*self
+        }
+    }
+
     /// Their number.
     pub fn len(&self) -> usize {
         self.rows

@@ -23,7 +23,7 @@ impl SourceModels {
     /// # Errors
     /// Where one cannot be loaded, or is none for the recipe's model.
     pub fn of(recipe: &Recipe) -> Result<Self, Error> {
-        let init = recipe.init.as_ref().map(|init| Trained::load(init)).transpose()?;
+        let init = recipe.init.as_ref().map(|init| Trained::load_row_major(init)).transpose()?;
         if let Some((init, weights)) = init.as_ref().and_then(|init| Some((init, weights_of(&init.parameters)?))) {
             let reason = format!(
                 "its weights are in {weights}, for inference alone. As init, name the run that descant quantize made it of"

@@ -24,10 +24,10 @@ impl Op for Embedding {
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
         let width = row_length(ctx.shape(0));
         match ctx.weight(0) {
-            Weight::Full(w) => gather_rows(w, width, &self.ids, ctx.output()),
-            Weight::Reduced(w) => {
+            Weight::RowMajor(w) => gather_rows(w, width, &self.ids, ctx.output()),
+            Weight::Stored(w) => {
                 let rows = ctx.output().chunks_exact_mut(width.max(1)).zip(&*self.ids);
-                rows.for_each(|(y, &id)| w.dequantize(id as usize, y));
+                rows.for_each(|(y, &id)| w.read_row(id as usize, y));
             }
         }
     }

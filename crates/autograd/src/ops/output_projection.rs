@@ -3,7 +3,7 @@
 use crate::pool::Scratch;
 use crate::weight::Weight;
 use crate::{Backward, Forward};
-use descant_kernels::{GemmConfig, Mat, MatMut, Real, axpy, gemm, gemm_reduced, map, map_into, transpose, zip_sum};
+use descant_kernels::{GemmConfig, Mat, MatMut, Real, axpy, gemm, map, map_into, transpose, zip_sum};
 use descant_tensor::Shape;
 use std::ops::Range;
 
@@ -58,14 +58,14 @@ impl<'a, E: Real> Projection<'a, E> {
     /// The logits of `n` rows from `start`, times `scale`: `z[V, n]`.
     pub(super) fn logits(&self, start: usize, n: usize, scale: E, z: &mut [E]) {
         match self.weight {
-            Weight::Full(weight) => {
+            Weight::RowMajor(weight) => {
                 let (weight, out) = (Mat::new(weight, self.classes, self.width), MatMut::new(z, self.classes, n));
                 gemm(scale, weight, self.rows(start, n).t(), E::zero(), out, self.config);
             }
-            Weight::Reduced(weight) => {
+            Weight::Stored(weight) => {
                 let mut logits = vec![E::zero(); n * self.classes];
                 let out = MatMut::new(&mut logits, n, self.classes);
-                gemm_reduced(self.rows(start, n), weight, E::zero(), out, self.config.parallelism);
+                weight.gemm(self.rows(start, n), out, self.config);
                 transpose(&logits, n, self.classes, z);
                 map(z, |z| scale * z);
             }
@@ -77,8 +77,8 @@ impl<'a, E: Real> Projection<'a, E> {
 
     /// `dh = beta dh + scale dzᵀ W`, of `n` rows, from the gradient `dz[V, n]` of their logits.
     fn to_hidden(&self, n: usize, dz: &[E], scale: E, beta: E, dh: &mut [E]) {
-        // Of what is recorded for a backward, no weight is in reduced precision.
-        let Weight::Full(weight) = self.weight else { return };
+        // Of what is recorded for a backward, all weights are row-major.
+        let Weight::RowMajor(weight) = self.weight else { return };
         let (dlogits, weight) = (Mat::new(dz, self.classes, n), Mat::new(weight, self.classes, self.width));
         gemm(scale, dlogits.t(), weight, beta, MatMut::new(dh, n, self.width), self.config);
     }
@@ -143,7 +143,7 @@ pub(super) fn last_block(rows: usize, block: usize) -> Range<usize> {
 /// Backward of a scalar whose gradients forward has [`Gathered`]: they are scaled by its own.
 pub(super) fn carry_back<E: Real>(ctx: &mut Backward<'_, E>, last: Range<usize>, has_bias: bool) {
     let (scale, n, before) = (ctx.dy()[0], last.len(), last.start);
-    let weight = (Weight::Full(ctx.input(1)), ctx.shape(1));
+    let weight = (Weight::RowMajor(ctx.input(1)), ctx.shape(1));
     let projection = Projection::of(ctx.input(0), weight, None, ctx.gemm_config());
     let (classes, width) = (projection.classes, projection.width);
     let inputs = if has_bias { 3 } else { 2 };

@@ -22,7 +22,7 @@ impl Checkpoint {
     pub(crate) fn reduced(&self) -> BTreeMap<String, WeightType> {
         let file = self.files.get(MODEL).filter(|_| self.manifest.weights.is_some());
         let file = file.and_then(|file| TensorFile::of(file.try_clone().ok()?).ok());
-        let types = [WeightType::Bf16, WeightType::Int8, WeightType::Q4];
+        let types = WeightType::ALL;
         let reduced = |(name, tensor): &(String, TensorInfo)| {
             Some((name.clone(), types.into_iter().find(|&of| stored_type(of) == tensor.dtype)?))
         };

@@ -15,7 +15,7 @@ use std::path::Path;
 fn imported(name: &str, folder: &Path) -> Trained {
     let run = folder.join("run");
     import(&reference(name), &run).unwrap_or_else(|error| panic!("{name}: {error}"));
-    Trained::load(&run).unwrap()
+    Trained::load_row_major(&run).unwrap()
 }
 
 #[test]
@@ -154,17 +154,17 @@ fn an_output_of_its_own_is_kept_whatever_the_config_says() {
         with_tensor(name, &at("in"), &[], Some(("lm_head.weight", shape.clone(), head.clone())));
         let notes = import(&at("in"), &at("run")).unwrap();
         assert!(notes.iter().any(|note| note.contains("lm_head.weight")), "{name}: {notes:?}");
-        let trained = Trained::load(&at("run")).unwrap();
+        let trained = Trained::load_row_major(&at("run")).unwrap();
         assert_eq!(trained.recipe.model.tie, tie, "{name}");
         let projection = trained.parameters.find("decoder.projection.weight").unwrap();
         assert_eq!(trained.parameters.values::<f32>(projection), head, "{name}");
         export(&trained, &at("out")).unwrap();
         import(&at("out"), &at("again")).unwrap();
-        assert_eq!(Trained::load(&at("again")).unwrap().recipe.model, trained.recipe.model, "{name}");
+        assert_eq!(Trained::load_row_major(&at("again")).unwrap().recipe.model, trained.recipe.model, "{name}");
         // The same table under a second name is none of its own.
         with_tensor(name, &at("same"), &[], Some(("lm_head.weight", shape, values)));
         assert!(import(&at("same"), &at("tied")).unwrap().is_empty(), "{name}");
-        assert!(Trained::load(&at("tied")).unwrap().recipe.model.tie.joins_output(), "{name}");
+        assert!(Trained::load_row_major(&at("tied")).unwrap().recipe.model.tie.joins_output(), "{name}");
     }
 }
 
@@ -183,7 +183,7 @@ fn a_missing_output_is_refused_or_tied_as_transformers_does() {
     });
     let notes = import(&at("t5"), &at("run")).unwrap();
     assert!(notes.iter().any(|note| note.contains("lm_head.weight")), "{notes:?}");
-    let model = Trained::load(&at("run")).unwrap().recipe.model;
+    let model = Trained::load_row_major(&at("run")).unwrap().recipe.model;
     assert_eq!((model.tie, model.transformer().scale_output), (Tie::All, false));
 }
 

@@ -23,13 +23,13 @@ fn logits_with_an_adapter_are_those_of_peft() {
         import_adapted(&adapter, &reference(name), &folder.path().join("run")).unwrap();
         let bytes = fs::read(adapter.join("reference.safetensors")).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
-        let trained = Trained::load(&folder.path().join("run")).unwrap();
+        let trained = Trained::load_row_major(&folder.path().join("run")).unwrap();
         let (found, expected) = (logits(&trained, &file), numbers(&file, "logits"));
         assert_eq!(found.len(), expected.len());
         let apart = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!(apart < 1e-4, "{name}: {apart:.1e}");
         crate::import(&reference(name), &folder.path().join("base")).unwrap();
-        let base = logits(&Trained::load(&folder.path().join("base")).unwrap(), &file);
+        let base = logits(&Trained::load_row_major(&folder.path().join("base")).unwrap(), &file);
         let moved = base.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!(moved > 0.1, "{name}: an adapter that adds nothing shows nothing");
     }

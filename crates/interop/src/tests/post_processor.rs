@@ -72,7 +72,7 @@ const WAYS: &[(&str, &[(&str, f32)])] = &[
 fn load(folder: &Path, run: &str) -> Trained {
     let run = folder.join("..").join(run);
     import(folder, &run).unwrap();
-    Trained::load(&run).unwrap()
+    Trained::load_row_major(&run).unwrap()
 }
 
 fn write(trained: &Trained, text: &str, config: GenerationConfig) -> Vec<Generated> {

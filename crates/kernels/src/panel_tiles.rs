@@ -1,0 +1,259 @@
+//! Tiles of a GEMM whose `B` is a packed weight: an element of `A` is multiplied with the columns of a panel, which are the lanes of a
+//! register. Each element of `C` is one chain of multiply-adds along the inner length: its bits depend neither on the tile nor on the
+//! width of a register.
+
+use crate::columns::Columns;
+use crate::mat::Mat;
+use crate::packed_weight::{PANEL, PackedRows};
+use crate::prefetch::{Prefetch, fetch};
+use pulp::{Simd, WithSimd};
+use std::cell::RefCell;
+use std::ops::Range;
+
+/// The inner length at once: that much of a panel stays in the first cache while all rows of `A` pass.
+pub(crate) const K_BLOCK: usize = 512;
+
+/// Rows of `A` at once: of that inner length, they stay in the second cache.
+const ROW_BLOCK: usize = 96;
+
+/// From one row of the copy of `A` to the next: rows that are powers of two apart would share places in the first cache.
+const A_STRIDE: usize = K_BLOCK + 16;
+
+thread_local! {
+    static A_COPY: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// All tiles of some panels, `C = β C + A Wᵀ`.
+pub(crate) struct PanelTiles<'a> {
+    pub(crate) a: Mat<'a, f32>,
+    pub(crate) w: PackedRows<'a>,
+    pub(crate) c: Columns<'a, f32>,
+    pub(crate) panels: Range<usize>,
+}
+
+impl WithSimd for PanelTiles<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        // Registers of sums: enough to hide the latency of a multiply-add, and few enough that none is spilled.
+        match (S::F32_LANES, self.a.rows) {
+            (16, 1) => self.few_rows::<S, 1, 8>(simd),
+            (16, 2) => self.few_rows::<S, 2, 8>(simd),
+            (16, 3) => self.few_rows::<S, 3, 4>(simd),
+            (16, _) => self.blocks::<S, 8, 2>(simd),
+            (8, 1) => self.few_rows::<S, 1, 8>(simd),
+            (8, 2) => self.few_rows::<S, 2, 6>(simd),
+            (8, 3) => self.few_rows::<S, 3, 4>(simd),
+            (8, _) => self.blocks::<S, 6, 2>(simd),
+            (4, _) => self.blocks::<S, 3, 4>(simd),
+            _ => self.scalar(),
+        }
+    }
+}
+
+impl PanelTiles<'_> {
+    /// Few rows: the weight is read once, several panels at a time.
+    #[inline(always)]
+    fn few_rows<S: Simd, const MR: usize, const NR: usize>(&self, simd: S) {
+        let width = NR * S::F32_LANES / PANEL;
+        let mut panel = self.panels.start;
+        while panel < self.panels.end {
+            let is_whole = panel + width <= self.panels.end;
+            for inner in self.k_blocks() {
+                let a = (&self.a.data[inner.start..], self.a.row_stride);
+                match is_whole {
+                    true => self.tile::<S, MR, NR>(simd, a, 0, panel, inner, Prefetch::NONE),
+                    false => self.panel::<S, MR>(simd, a, 0, panel, inner),
+                }
+            }
+            panel += if is_whole { width } else { 1 };
+        }
+    }
+
+    /// The blocks of the inner length; an empty sum has one too.
+    #[inline(always)]
+    fn k_blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let k = self.a.columns;
+        (0..k.max(1)).step_by(K_BLOCK).map(move |start| start..k.min(start + K_BLOCK))
+    }
+
+    /// Many rows: all rows of a block of `A` for each `NR` registers of panels, while the next ones come from memory.
+    #[inline(always)]
+    fn blocks<S: Simd, const MR: usize, const NR: usize>(&self, simd: S) {
+        let (m, width) = (self.a.rows, NR * S::F32_LANES / PANEL);
+        let mut copy = A_COPY.take();
+        copy.resize(copy.len().max(ROW_BLOCK.min(m) * A_STRIDE), 0.0);
+        for first in (0..m).step_by(ROW_BLOCK) {
+            let rows = first..m.min(first + ROW_BLOCK);
+            for inner in self.k_blocks() {
+                for (row, to) in rows.clone().zip(copy.chunks_exact_mut(A_STRIDE)) {
+                    to[..inner.len()].copy_from_slice(&self.a.data[row * self.a.row_stride..][inner.clone()]);
+                }
+                for panel in self.panels.clone().step_by(width) {
+                    self.strips::<S, MR, NR>(simd, &copy, rows.clone(), panel, inner.clone());
+                }
+            }
+        }
+        A_COPY.set(copy);
+    }
+
+    /// All rows of a block, in strips of at most `MR` rows, as equal as can be: a strip of few rows would wait for its sums.
+    #[inline(always)]
+    fn strips<S: Simd, const MR: usize, const NR: usize>(
+        &self,
+        simd: S,
+        copy: &[f32],
+        rows: Range<usize>,
+        panel: usize,
+        inner: Range<usize>,
+    ) {
+        let width = NR * S::F32_LANES / PANEL;
+        let (strips, is_whole) = (rows.len().div_ceil(MR), panel + width <= self.panels.end);
+        let mut row = rows.start;
+        for strip in 0..strips {
+            let height = (rows.end - row).div_ceil(strips - strip);
+            let a = (&copy[(row - rows.start) * A_STRIDE..], A_STRIDE);
+            let ahead = match panel + 2 * width <= self.panels.end {
+                true => Prefetch { distance: width * PANEL * self.a.columns, first: strip, period: strips },
+                false => Prefetch::NONE,
+            };
+            let inner = inner.clone();
+            match (height, is_whole) {
+                (1, true) => self.tile::<S, 1, NR>(simd, a, row, panel, inner, ahead),
+                (2, true) => self.tile::<S, 2, NR>(simd, a, row, panel, inner, ahead),
+                (3, true) => self.tile::<S, 3, NR>(simd, a, row, panel, inner, ahead),
+                (4, true) => self.tile::<S, 4, NR>(simd, a, row, panel, inner, ahead),
+                (5, true) => self.tile::<S, 5, NR>(simd, a, row, panel, inner, ahead),
+                (6, true) => self.tile::<S, 6, NR>(simd, a, row, panel, inner, ahead),
+                (7, true) => self.tile::<S, 7, NR>(simd, a, row, panel, inner, ahead),
+                (8, true) => self.tile::<S, 8, NR>(simd, a, row, panel, inner, ahead),
+                _ => {
+                    for i in 0..height {
+                        let a = (&a.0[i * A_STRIDE..], A_STRIDE);
+                        (panel..self.panels.end.min(panel + width))
+                            .for_each(|panel| self.panel::<S, 1>(simd, a, row + i, panel, inner.clone()));
+                    }
+                }
+            }
+            row += height;
+        }
+    }
+
+    /// `MR` rows of one panel.
+    #[inline(always)]
+    fn panel<S: Simd, const MR: usize>(
+        &self,
+        simd: S,
+        a: (&[f32], usize),
+        row: usize,
+        panel: usize,
+        inner: Range<usize>,
+    ) {
+        match S::F32_LANES {
+            16 => self.tile::<S, MR, 1>(simd, a, row, panel, inner, Prefetch::NONE),
+            8 => self.tile::<S, MR, 2>(simd, a, row, panel, inner, Prefetch::NONE),
+            _ => self.tile::<S, MR, 4>(simd, a, row, panel, inner, Prefetch::NONE),
+        }
+    }
+
+    /// `MR` rows of `NR` registers of panels: whole ones. `a` has the rows, so many elements apart, from the first of `inner` on.
+    #[inline(always)]
+    fn tile<S: Simd, const MR: usize, const NR: usize>(
+        &self,
+        simd: S,
+        (a, a_stride): (&[f32], usize),
+        row: usize,
+        panel: usize,
+        inner: Range<usize>,
+        ahead: Prefetch,
+    ) {
+        let (k, of_panel) = (inner.len(), PANEL / S::F32_LANES);
+        let mut sums = [[simd.splat_f32s(0.0); NR]; MR];
+        for i in 0..MR {
+            for j in (0..NR).step_by(of_panel) {
+                self.c.fetch(row + i, (panel + j / of_panel) * PANEL);
+            }
+        }
+        // Pointers, so that they stay in registers; and loops over arrays, as closures are not inlined with the instructions of `S`.
+        let (mut a_rows, mut b_columns) = ([std::ptr::null::<f32>(); MR], [std::ptr::null::<f32>(); NR]);
+        for i in 0..MR {
+            a_rows[i] = a[i * a_stride..][..k].as_ptr();
+        }
+        for j in 0..NR {
+            let panel = &self.w.panel(panel + j / of_panel)[inner.start * PANEL..inner.end * PANEL];
+            b_columns[j] = panel.as_ptr().wrapping_add(j % of_panel * S::F32_LANES);
+        }
+        // Opaque, or LLVM rematerialises the pointers in the loop.
+        let (a_rows, b_columns) = std::hint::black_box((a_rows, b_columns));
+        let mut next = ahead.first;
+        for p in 0..k {
+            if p == next {
+                for j in (0..NR).step_by(of_panel) {
+                    fetch(b_columns[j].wrapping_add(p * PANEL + ahead.distance));
+                }
+                next += ahead.period;
+            }
+            let mut b = [simd.splat_f32s(0.0); NR];
+            for j in 0..NR {
+                // SAFETY: `p` is below `k`, the columns of a panel that the slice has, and the register lies within one of them.
+                b[j] = unsafe { b_columns[j].add(p * PANEL).cast::<S::f32s>().read_unaligned() };
+            }
+            for i in 0..MR {
+                // SAFETY: `p` is below `k`, the length of the slice.
+                let a = simd.splat_f32s(unsafe { *a_rows[i].add(p) });
+                for j in 0..NR {
+                    sums[i][j] = simd.mul_add_f32s(a, b[j], sums[i][j]);
+                }
+            }
+        }
+        let beta = if inner.start > 0 { 1.0 } else { self.c.beta() };
+        let columns = panel * PANEL..panel * PANEL + NR * S::F32_LANES;
+        if self.w.first <= columns.start && columns.end <= self.w.first + self.w.rows {
+            for i in 0..MR {
+                // SAFETY: the row is one of `A`, and the columns are of a panel of this thread.
+                let c = unsafe { self.c.row(row + i, columns.start - self.w.first..columns.end - self.w.first) };
+                let (c, _) = S::as_mut_simd_f32s(c);
+                for j in 0..NR {
+                    c[j] = match beta == 0.0 {
+                        true => sums[i][j],
+                        false => simd.mul_add_f32s(simd.splat_f32s(beta), c[j], sums[i][j]),
+                    };
+                }
+            }
+        } else {
+            for i in 0..MR {
+                let mut lanes = [[0.0; PANEL]; NR];
+                for j in 0..NR {
+                    S::as_mut_simd_f32s(&mut lanes[j]).0[0] = sums[i][j];
+                }
+                let sums = lanes.iter().flat_map(|lanes| &lanes[..S::F32_LANES]);
+                for (column, &sum) in columns.clone().zip(sums).filter(|(column, _)| self.w.has_row(*column)) {
+                    // SAFETY: as above.
+                    unsafe { self.c.put(row + i, column - self.w.first, inner.start > 0, sum) };
+                }
+            }
+        }
+    }
+
+    /// Element by element, for a processor without vector registers.
+    fn scalar(&self) {
+        for panel in self.panels.clone() {
+            for column in panel * PANEL..(panel + 1) * PANEL {
+                if !self.w.has_row(column) {
+                    continue;
+                }
+                let column = column - self.w.first;
+                for i in 0..self.a.rows {
+                    let a = &self.a.data[i * self.a.row_stride..][..self.a.columns];
+                    for inner in self.k_blocks() {
+                        let terms = a[inner.clone()].iter().zip(self.w.row(column).skip(inner.start));
+                        let sum = terms.fold(0.0, |sum, (&a, w)| a.mul_add(w, sum));
+                        // SAFETY: as above.
+                        unsafe { self.c.put(i, column, inner.start > 0, sum) };
+                    }
+                }
+            }
+        }
+    }
+}
