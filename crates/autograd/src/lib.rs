@@ -46,6 +46,7 @@ mod pool;
 mod ragged_attention;
 mod recording;
 mod sequences;
+mod storage;
 mod tape;
 mod var;
 #[cfg(test)]
@@ -65,8 +66,8 @@ pub use kv_cache::KvCache;
 pub use op::Op;
 pub use ops::multi_head_attention::{AttentionConfig, AttentionOperand, PositionBias, alibi_slopes};
 pub use ops::{cross_entropy::Targets, distillation::TeacherProjection, rotary::RotaryAngles};
-pub use parameter_storage::{StorageType, ValuesMut};
 pub use parameters::{LoraAdapter, ParameterId, Parameters};
 pub use pool::Scratch;
 pub use sequences::{PackedSequences, Segments};
+pub use storage::{StorageType, ValuesMut};
 pub use tape::Tape;

@@ -1,68 +1,15 @@
-//! How parameters lie in memory. Training has them row-major; for inference, matrices are packed, or in reduced precision. Linear layers,
-//! recurrent layers and embeddings read them as they are stored; every other operation reads a row-major copy in full precision, which is
-//! made where it is first needed and kept.
+//! Parameters that are not row-major: packed, or in reduced precision. Linear layers, recurrent layers and embeddings read them as they are
+//! stored; every other operation reads a row-major copy in full precision, which is made where it is first needed and kept.
 
 use crate::any_op::AnyOp;
 use crate::graph::{Graph, Var};
 use crate::parameters::{ParameterId, Parameters};
+use crate::storage::{FullCopy, Storage, StorageType, ValuesMut, matrix};
 use crate::weight::StoredWeight;
-use descant_kernels::{PackedMut, PackedRows, ReducedWeight, WeightType};
+use descant_kernels::{PackedMut, PackedRows, ReducedWeight};
 use descant_tensor::{Buffer, DType, Error, Result, Shape, Tensor};
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
-
-/// How a matrix is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StorageType {
-    /// As it is trained.
-    RowMajor,
-    /// In panels, for the GEMMs of inference.
-    Packed,
-    /// In reduced precision, row-major.
-    Reduced(WeightType),
-}
-
-/// Where the values of a parameter are.
-#[derive(Clone, Debug)]
-pub(crate) enum Storage {
-    /// In the buffer, row-major.
-    RowMajor,
-    /// In the buffer, packed.
-    Packed(FullCopy),
-    /// In the buffer there are none.
-    Reduced(Arc<ReducedWeight>, FullCopy),
-}
-
-/// The values row-major and in full precision, once something has read them.
-type FullCopy = Arc<OnceLock<Arc<Tensor>>>;
-
-/// The values of a parameter, to be read from a file.
-#[derive(Debug)]
-pub enum ValuesMut<'a> {
-    /// Row-major.
-    RowMajor(&'a mut [f32]),
-    /// To be packed.
-    Packed(PackedMut<'a>),
-}
-
-impl Storage {
-    /// Elements that a parameter of this shape takes in the buffer.
-    pub(crate) fn elements(&self, shape: Shape) -> usize {
-        match (self, matrix(shape)) {
-            (Self::Reduced(..), _) => 0,
-            (Self::Packed(_), Some([rows, columns])) => PackedMut::len_of(rows, columns),
-            _ => shape.len(),
-        }
-    }
-
-    fn storage_type(&self) -> StorageType {
-        match self {
-            Self::RowMajor => StorageType::RowMajor,
-            Self::Packed(_) => StorageType::Packed,
-            Self::Reduced(weight, _) => StorageType::Reduced(weight.weight_type()),
-        }
-    }
-}
+use std::sync::Arc;
 
 impl Parameters {
     /// Stores matrices of [`shapes_only`](Self::shapes_only) parameters in f32 as `storage` says: of zeros, until they are read. None of
@@ -247,11 +194,6 @@ impl Parameters {
     }
 }
 
-/// Rows and columns.
-fn matrix(shape: Shape) -> Option<[usize; 2]> {
-    <[usize; 2]>::try_from(shape.dims()).ok()
-}
-
 impl AnyOp {
     /// Whether it reads this input also packed and in reduced precision.
     fn reads_stored(&self, input: usize) -> bool {
@@ -296,7 +238,7 @@ impl<'t> Graph<'t> {
 mod tests {
     use super::*;
     use crate::{Activation, PackedSequences, Tape};
-    use descant_kernels::Parallelism;
+    use descant_kernels::{Parallelism, WeightType};
 
     const TYPES: [StorageType; 4] = [
         StorageType::Packed,

@@ -1,4 +1,4 @@
-use crate::parameter_storage::Storage;
+use crate::storage::Storage;
 use descant_kernels::{MatmulPrecision, zeros};
 use descant_tensor::{Buffer, DType, Element, Error, Result, Shape, Tensor};
 use std::collections::HashMap;
