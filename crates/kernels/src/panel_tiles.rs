@@ -158,6 +158,7 @@ impl PanelTiles<'_> {
     }
 
     /// `MR` rows of `NR` registers of panels: whole ones. `a` has the rows, so many elements apart, from the first of `inner` on.
+    #[expect(clippy::needless_range_loop, reason = "the loops are unrolled, and what they index becomes registers")]
     #[inline(always)]
     fn tile<S: Simd, const MR: usize, const NR: usize>(
         &self,
