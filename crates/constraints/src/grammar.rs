@@ -1,3 +1,4 @@
+use crate::json_schema::{check_strings, literals};
 use crate::prompt::begins_text;
 use crate::vocabulary::library;
 use crate::{ConstraintError, Vocabulary, gbnf};
@@ -45,11 +46,7 @@ impl Grammar {
         let wrong = |reason: String| ConstraintError::Grammar { what, reason };
         let mut schema: Value =
             serde_json::from_str(schema).map_err(|error| wrong(format!("it is no JSON: {error}")))?;
-        if let Some(pattern) = ambiguous_pattern(&schema) {
-            return Err(wrong(format!(
-                "the pattern {pattern:?} has a negated class without '\"' or '\\\\', which is not supported. Write the class without ^"
-            )));
-        }
+        check_strings(&schema).map_err(wrong)?;
         if let Some(keys) = schema.as_object_mut() {
             // Without \u, which would be a second way to write a name that is taken.
             let options = || json!({"whitespace_pattern": " ", "json_allowed_escapes": "nrbtf\\\""});
@@ -285,55 +282,5 @@ fn extend(recognizer: &mut ParserRecognizer<'_>, bytes: &mut Vec<u8>, found: &mu
         }
         bytes.pop();
         recognizer.pop_bytes(1);
-    }
-}
-
-/// A pattern of a schema with a class of all characters but some, a quote or a backslash among these: `llguidance` writes `\"` and
-/// `\\` there all the same.
-fn ambiguous_pattern(schema: &Value) -> Option<String> {
-    let is_ambiguous = |pattern: &str| pattern.split("[^").skip(1).any(excludes_escapes);
-    match schema {
-        Value::Object(keys) => keys.iter().find_map(|(key, value)| {
-            let own = value.as_str().filter(|pattern| key == "pattern" && is_ambiguous(pattern));
-            let names = value.as_object().filter(|_| key == "patternProperties");
-            let name = names.and_then(|names| names.keys().find(|name| is_ambiguous(name)));
-            own.map(str::to_owned).or(name.cloned()).or_else(|| ambiguous_pattern(value))
-        }),
-        Value::Array(items) => items.iter().find_map(ambiguous_pattern),
-        _ => None,
-    }
-}
-
-/// Whether what a negated class excludes, as it is written after `[^`, may have a quote or a backslash in it.
-fn excludes_escapes(class: &str) -> bool {
-    let class: Vec<char> = class.chars().collect();
-    let end = (1..class.len()).find(|&i| class[i] == ']' && class[i - 1] != '\\').unwrap_or(class.len());
-    let class = &class[..end];
-    let in_range = |range: &[char]| range[1] == '-' && ['"', '\\'].iter().any(|c| (range[0]..=range[2]).contains(c));
-    let escapes =
-        |pair: &[char]| pair[0] == '\\' && !matches!(pair[1], 's' | 'd' | 'w' | 'n' | 'r' | 't' | '-' | ']' | '.');
-    class.contains(&'"') || class.contains(&'[') || class.windows(3).any(in_range) || class.windows(2).any(escapes)
-}
-
-/// Adds the characters of a schema's names and constants.
-fn literals(schema: &Value, characters: &mut BTreeSet<char>) {
-    let mut add = |value: &Value| {
-        let text = value.to_string();
-        characters.extend(text.chars());
-    };
-    match schema {
-        Value::Object(keys) => {
-            for (key, value) in keys {
-                match (key.as_str(), value) {
-                    ("const", constant) => add(constant),
-                    ("enum", Value::Array(constants)) => constants.iter().for_each(&mut add),
-                    ("required", Value::Array(names)) => names.iter().for_each(&mut add),
-                    _ => {}
-                }
-            }
-            keys.values().for_each(|value| literals(value, characters));
-        }
-        Value::Array(items) => items.iter().for_each(|item| literals(item, characters)),
-        _ => {}
     }
 }

@@ -9,6 +9,7 @@ mod error;
 mod forbidden_phrases;
 mod gbnf;
 mod grammar;
+mod json_schema;
 mod phrases;
 mod prefix;
 mod prompt;

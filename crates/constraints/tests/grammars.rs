@@ -309,6 +309,8 @@ fn a_grammar_that_cannot_be_is_refused_with_its_reason() {
         (json(r#"{"const": 5, "type": "string"}"#), "nsatisfiable"),
         (json(r#"{"type": "string", "pattern": "^[^\"]+$"}"#), "negated class"),
         (json(r#"{"type": "object", "patternProperties": {"^[^ -~]": {}}}"#), "negated class"),
+        (json(r#"{"const": "a\u0000b"}"#), "'\\0', which JSON writes only as \\u"),
+        (json(r#"{"type": "object", "properties": {"\u0001": {}}}"#), "'\\u{1}'"),
         (regex("a("), "the regular expression"),
         (regex(r"a\b"), "the regular expression"),
         (regex("(?=a)b"), "the regular expression"),
