@@ -79,17 +79,21 @@ impl Completions {
         };
         let starts_with_word = phrase.chars().next().is_some_and(is_of_word);
         let mut found = Self { after: vec![Vec::new(); bytes.len()], within: Vec::new() };
+        let mut places = vec![Vec::new(); 256];
+        (0..bytes.len()).for_each(|at| places[usize::from(bytes[at])].push(at));
         for id in 0..tokens.len() as u32 {
             let Some(token) = tokens.get(id, at_start).filter(|token| !token.is_empty()) else { continue };
-            for (written, ids) in found.after.iter_mut().enumerate() {
+            // Vocabularies are large, and lists of phrases long: most tokens start with no byte of the phrase, and have not its first.
+            for &written in &places[usize::from(token[0])] {
                 if token.strip_prefix(&bytes[written..]).is_some_and(ends) {
-                    ids.push(id);
+                    found.after[written].push(id);
                 }
             }
-            let is_within = (1..token.len()).any(|at| {
-                let is_apart = !starts_with_word || !last_character(&token[..at]).is_some_and(is_of_word);
-                is_apart && token[at..].strip_prefix(bytes).is_some_and(ends)
-            });
+            let is_within = token[1..].contains(&bytes[0])
+                && (1..token.len()).any(|at| {
+                    let is_apart = !starts_with_word || !last_character(&token[..at]).is_some_and(is_of_word);
+                    is_apart && token[at..].strip_prefix(bytes).is_some_and(ends)
+                });
             if is_within {
                 found.within.push(id);
             }
