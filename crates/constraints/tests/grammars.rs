@@ -346,3 +346,24 @@ fn a_text_that_cannot_go_on_says_what_it_needs() {
     let tokens = tokenizer.encode("ab").unwrap();
     assert_eq!(grammar.needed_after(&tokens, true).unwrap(), "'b', '我'");
 }
+
+#[test]
+fn a_row_is_the_same_alone_and_in_a_batch() {
+    let (tokenizer, vocabulary) = json_tokenizer(TokenizerKind::Bpe);
+    let schema = r#"{"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}, "required": ["name"]}"#;
+    let grammar = Grammar::json_schema(&vocabulary, schema).unwrap();
+    for (search, config) in searches() {
+        for model in models(tokenizer.vocabulary()) {
+            let write = |rows: &[u64]| model.write(rows, &config, 60, grammar.clone());
+            let rows: Vec<u64> = (0..24).collect();
+            let together = write(&rows);
+            for (row, found) in rows.iter().zip(&together) {
+                let alone = write(&[*row]);
+                let of = |found: &[Hypothesis]| -> Vec<(Vec<u32>, u64)> {
+                    found.iter().map(|one| (one.tokens.clone(), one.score.to_bits())).collect()
+                };
+                assert_eq!(of(&alone[0]), of(found), "{search}, {}: row {row}", model.name);
+            }
+        }
+    }
+}
