@@ -6,6 +6,7 @@ use descant_generate::{ConstrainedRow, Constraint, ConstraintState};
 use llguidance::api::TopLevelGrammar;
 use llguidance::earley::{BiasComputer, Parser, ParserRecognizer};
 use llguidance::toktrie::{INVALID_TOKEN, Recognizer, SimpleVob};
+use regex_syntax::hir::{Class, Hir, HirKind, Literal};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -66,13 +67,14 @@ impl Grammar {
         let inner = regex.strip_prefix('^').unwrap_or(regex);
         let escapes = |text: &str| text.bytes().rev().take_while(|byte| *byte == b'\\').count();
         let inner = inner.strip_suffix('$').filter(|rest| escapes(rest) % 2 == 0).unwrap_or(inner);
+        let literals = regex_literals(inner);
         let inner = llguidance::regex_to_lark(inner, "");
         // Of its texts, those that the vocabulary can write.
         let of = |character: char| format!("\\x{{{:X}}}", u32::from(character));
         let known = vocabulary.characters.as_ref().map(|all| all.iter().copied().map(of).collect::<String>());
         let known = known.map(|all| format!(" & /[{all}]*/")).unwrap_or_default();
         let (what, lark) = ("the regular expression", format!("start: TEXT\nTEXT: /{inner}/"));
-        let of = |lark: String| Self::new(vocabulary, what, TopLevelGrammar::from_lark(lark), BTreeSet::new());
+        let of = |lark: String| Self::new(vocabulary, what, TopLevelGrammar::from_lark(lark), literals.clone());
         match of(format!("{lark}{known}\n")) {
             // Of none of its texts there is a first character: what the others need.
             Err(ConstraintError::Unwritable { .. }) => {
@@ -124,7 +126,8 @@ impl Grammar {
         }
     }
 
-    /// Characters of its names and constants that the vocabulary cannot write: a text that needs one of them cannot be finished.
+    /// Characters of its names and constants, or of a regular expression, that the vocabulary cannot write: there is no finished text that
+    /// needs one of them.
     pub fn unwritable(&self) -> &BTreeSet<char> {
         &self.unwritable
     }
@@ -283,4 +286,26 @@ fn extend(recognizer: &mut ParserRecognizer<'_>, bytes: &mut Vec<u8>, found: &mu
         bytes.pop();
         recognizer.pop_bytes(1);
     }
+}
+
+/// The characters that a regular expression names, by themselves or as some of few.
+fn regex_literals(regex: &str) -> BTreeSet<char> {
+    let mut found = BTreeSet::new();
+    // Who reads it for its texts says what is wrong with it.
+    let mut open: Vec<Hir> = regex_syntax::parse(regex).into_iter().collect();
+    while let Some(next) = open.pop() {
+        match next.into_kind() {
+            HirKind::Literal(Literal(bytes)) => found.extend(String::from_utf8_lossy(&bytes).chars()),
+            HirKind::Repetition(repetition) => open.push(*repetition.sub),
+            HirKind::Capture(capture) => open.push(*capture.sub),
+            HirKind::Concat(parts) | HirKind::Alternation(parts) => open.extend(parts),
+            HirKind::Class(Class::Unicode(class)) => {
+                let all = class.iter().flat_map(|range| range.start()..=range.end());
+                let few: Vec<char> = all.take(MOST_NEEDED + 1).collect();
+                found.extend(few.iter().filter(|_| few.len() <= MOST_NEEDED));
+            }
+            HirKind::Empty | HirKind::Class(_) | HirKind::Look(_) => {}
+        }
+    }
+    found
 }

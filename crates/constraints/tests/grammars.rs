@@ -331,6 +331,8 @@ fn a_grammar_that_cannot_be_is_refused_with_its_reason() {
     let schema = r#"{"type": "object", "properties": {"名": {"enum": ["名前", "ö"]}}, "required": ["名"]}"#;
     let grammar = Grammar::json_schema(&vocabulary, schema).unwrap();
     assert_eq!(grammar.unwritable().iter().collect::<String>(), "前名");
+    let grammar = Grammar::regex(&vocabulary, "(a|我)[b一-龥]+|[名]").unwrap();
+    assert_eq!(grammar.unwritable().iter().collect::<String>(), "名我");
 }
 
 #[test]
