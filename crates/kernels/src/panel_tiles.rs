@@ -13,6 +13,9 @@ use std::ops::Range;
 /// The inner length at once: that much of a panel stays in the first cache while all rows of `A` pass.
 pub(crate) const K_BLOCK: usize = 512;
 
+/// Columns of a panel in one round of the loop: few instructions are left that do not multiply.
+const UNROLLED: usize = 4;
+
 /// Rows of `A` at once: of that inner length, they stay in the second cache.
 const ROW_BLOCK: usize = 96;
 
@@ -187,26 +190,25 @@ impl PanelTiles<'_> {
         }
         // Opaque, or LLVM rematerialises the pointers in the loop.
         let (a_rows, b_columns) = std::hint::black_box((a_rows, b_columns));
-        let mut next = ahead.first;
-        for p in 0..k {
+        let mut next = ahead.first.saturating_mul(UNROLLED);
+        let unrolled = k - k % UNROLLED;
+        for p in (0..unrolled).step_by(UNROLLED) {
             if p == next {
                 for j in (0..NR).step_by(of_panel) {
-                    fetch(b_columns[j].wrapping_add(p * PANEL + ahead.distance));
+                    for p in p..p + UNROLLED {
+                        fetch(b_columns[j].wrapping_add(p * PANEL + ahead.distance));
+                    }
                 }
-                next += ahead.period;
+                next += ahead.period * UNROLLED;
             }
-            let mut b = [simd.splat_f32s(0.0); NR];
-            for j in 0..NR {
-                // SAFETY: `p` is below `k`, the columns of a panel that the slice has, and the register lies within one of them.
-                b[j] = unsafe { b_columns[j].add(p * PANEL).cast::<S::f32s>().read_unaligned() };
+            for p in p..p + UNROLLED {
+                // SAFETY: `p` is below `k`.
+                unsafe { multiply_add(simd, &a_rows, &b_columns, p, &mut sums) };
             }
-            for i in 0..MR {
-                // SAFETY: `p` is below `k`, the length of the slice.
-                let a = simd.splat_f32s(unsafe { *a_rows[i].add(p) });
-                for j in 0..NR {
-                    sums[i][j] = simd.mul_add_f32s(a, b[j], sums[i][j]);
-                }
-            }
+        }
+        for p in unrolled..k {
+            // SAFETY: as above.
+            unsafe { multiply_add(simd, &a_rows, &b_columns, p, &mut sums) };
         }
         let beta = if inner.start > 0 { 1.0 } else { self.c.beta() };
         let columns = panel * PANEL..panel * PANEL + NR * S::F32_LANES;
@@ -255,6 +257,32 @@ impl PanelTiles<'_> {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Adds the products of element `p` of each row of `A` with column `p` of the panels.
+///
+/// # Safety
+/// The rows have more than `p` elements, and each register of `b` that many columns of a panel.
+#[inline(always)]
+unsafe fn multiply_add<S: Simd, const MR: usize, const NR: usize>(
+    simd: S,
+    a: &[*const f32; MR],
+    b: &[*const f32; NR],
+    p: usize,
+    sums: &mut [[S::f32s; NR]; MR],
+) {
+    let mut columns = [simd.splat_f32s(0.0); NR];
+    for j in 0..NR {
+        // SAFETY: the caller's; a register lies within a column.
+        columns[j] = unsafe { b[j].add(p * PANEL).cast::<S::f32s>().read_unaligned() };
+    }
+    for i in 0..MR {
+        // SAFETY: the caller's.
+        let a = simd.splat_f32s(unsafe { *a[i].add(p) });
+        for j in 0..NR {
+            sums[i][j] = simd.mul_add_f32s(a, columns[j], sums[i][j]);
         }
     }
 }
