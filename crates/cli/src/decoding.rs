@@ -220,7 +220,7 @@ impl Decoding {
         };
         let config = &options.config;
         anyhow::ensure!(
-            matches!(config.mode(), Mode::Greedy | Mode::Sampling) && config.num_return_sequences() == 1,
+            matches!(config.mode(), Mode::Greedy | Mode::Sampling) && config.candidates() == 1,
             "--draft-model is for greedy decoding and sampling, of one text. Leave it out"
         );
         options.draft_model = Some(trained.load_draft_model(path)?);

@@ -127,6 +127,7 @@ impl Generate {
             "--short-list leaves out tokens that a constraint may ask for: leave out one of them"
         );
         let (beam, texts) = (options.config.mode() == Mode::Beam, options.config.num_return_sequences());
+        let candidates = options.config.candidates();
         anyhow::ensure!(
             !(self.chat || self.system.is_some()) || trained.chat.is_some(),
             "{run} has no chat template: it was neither trained with data.chat_template nor imported with one. Leave out \
@@ -183,7 +184,11 @@ impl Generate {
             bar: ProgressBar::hidden(),
             json: self.json,
             escape,
-            streams: show && !escape && !beam && texts == 1 && !(self.json || cuts || self.explanations.is_asked()),
+            streams: show
+                && !escape
+                && !beam
+                && candidates == 1
+                && !(self.json || cuts || self.explanations.is_asked()),
             empty_lines: lines && !from_objects,
             conversation: chat.then_some(system),
             tally: Tally::default(),

@@ -33,7 +33,7 @@ impl BeamSearch {
             parted: false,
             diversity_penalty: if count > 1 { config.diversity_penalty.unwrap_or(0.0) } else { 0.0 },
             rng,
-            n_best: config.num_return_sequences(),
+            n_best: config.candidates(),
         }
     }
 
@@ -125,7 +125,7 @@ impl Beam {
             width,
             candidates: width.saturating_mul(1 + options.eos.len().max(1)),
             kept: match ranking {
-                Ranking::Gnmt => config.num_return_sequences().min(width),
+                Ranking::Gnmt => config.candidates().min(width),
                 Ranking::Tokens => width,
             },
             length_penalty: config.length_penalty(),

@@ -1,6 +1,6 @@
 use crate::context_window::ContextWindow;
 use crate::drafter::Drafter;
-use crate::hypothesis::PartialHypothesis;
+use crate::hypothesis::{PartialHypothesis, returned};
 use crate::members::{Logits, Members, ShortLists};
 use crate::prefill::{Unread, next_pass};
 use crate::scorer::Scorer;
@@ -193,7 +193,8 @@ impl<'a> Decoder<'a> {
             self.pass(tape, on_token).inspect_err(|_| self.clear())?;
         }
         let ended = self.rows.extract_if(.., |row| row.search.is_over());
-        Ok(ended.map(|row| (row.index, row.search.hypotheses())).collect())
+        let options = self.options;
+        Ok(ended.map(|row| (row.index, returned(row.search.hypotheses(), options))).collect())
     }
 
     /// Reads what is next of each row. Of those that have read all, the tokens that each chooses.

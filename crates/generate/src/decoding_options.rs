@@ -20,6 +20,18 @@ impl fmt::Debug for StopCondition {
     }
 }
 
+/// Ranks the candidates of a row: of each, by its tokens and its log probability, a score, of which the largest is the best.
+#[derive(Clone)]
+pub struct Reranker(pub Arc<Rerank>);
+
+type Rerank = dyn Fn(&[(&[u32], f64)]) -> Vec<f64> + Send + Sync;
+
+impl fmt::Debug for Reranker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reranker")
+    }
+}
+
 /// Options of [`generate()`](crate::generate()): those of a [`GenerationConfig`], and what follows from the model and its
 /// tokenizer.
 #[derive(Clone, Debug)]
@@ -43,6 +55,8 @@ pub struct DecodingOptions {
     pub dry_breakers: Vec<u32>,
     /// What ends a text beside EOS.
     pub stop: Option<StopCondition>,
+    /// What ranks the texts that were found for a row, in place of the search.
+    pub reranker: Option<Reranker>,
     /// What ends all texts as they are once it is true, from whatever thread.
     pub cancelled: Vec<Arc<AtomicBool>>,
     /// Whether an id is the same token in a source as in a text, so that prompt lookup may find a draft in the source.
@@ -73,6 +87,7 @@ impl Default for DecodingOptions {
             forbidden: Vec::new(),
             dry_breakers: Vec::new(),
             stop: None,
+            reranker: None,
             cancelled: Vec::new(),
             shares_vocabulary: false,
             draft_model: None,

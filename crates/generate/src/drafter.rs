@@ -46,7 +46,7 @@ impl<'a> Drafter<'a> {
     pub(crate) fn new(options: &'a DecodingOptions, dtype: DType) -> Result<Option<Self>, String> {
         let Some(draft) = options.draft_model.as_deref() else { return Ok(None) };
         let config = &options.config;
-        if !matches!(config.mode(), Mode::Greedy | Mode::Sampling) || config.num_return_sequences() > 1 {
+        if !matches!(config.mode(), Mode::Greedy | Mode::Sampling) || config.candidates() > 1 {
             return Err("draft_model: expected greedy decoding or sampling, of one text".to_owned());
         }
         if draft.parameters.dtype() != dtype {

@@ -1,6 +1,8 @@
 use crate::DecodingOptions;
 use crate::constraint::ConstraintStates;
+use crate::decoding_options::Reranker;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// Why a text ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +50,21 @@ impl Hypothesis {
     pub fn is_finished(&self) -> bool {
         self.finish_reason.is_finished()
     }
+}
+
+/// The texts that are returned of those that a search has found: the best. A reranker ranks finished ones before the others, and none
+/// comes twice then.
+pub(crate) fn returned(mut found: Vec<Hypothesis>, options: &DecodingOptions) -> Vec<Hypothesis> {
+    if let Some(Reranker(rank)) = &options.reranker {
+        let candidates: Vec<(&[u32], f64)> = found.iter().map(|one| (&one.tokens[..], one.log_probability)).collect();
+        let scores = rank(&candidates);
+        found.iter_mut().zip(scores).for_each(|(one, score)| one.score = score);
+        found.sort_by(|a, b| b.is_finished().cmp(&a.is_finished()).then(b.score.total_cmp(&a.score)));
+        let mut seen = HashSet::new();
+        found.retain(|one| seen.insert(one.tokens.clone()));
+    }
+    found.truncate(options.config.num_return_sequences());
+    found
 }
 
 /// A hypothesis that may be extended.

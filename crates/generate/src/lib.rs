@@ -35,14 +35,14 @@ mod turn;
 
 pub use constraint::{CloneState, ConstrainedRow, Constraint, ConstraintState};
 pub use decoder::{Decoder, DecodingBatch};
-pub use decoding_options::{DecodingOptions, StopCondition};
+pub use decoding_options::{DecodingOptions, Reranker, StopCondition};
 pub use draft_model::DraftModel;
 pub use generate::{generate, stream};
 pub use hypothesis::{FinishReason, Hypothesis};
 pub use logits_processor::{Context, LogitsProcessor};
 pub use options::{
-    DecodingOption, EarlyStopping, ForcedEos, GenerationConfig, Group, Mode, OPTIONS, Range, Ranking, TokenIds,
-    ValueType, find_option, is_neutral,
+    DecodingOption, EarlyStopping, ForcedEos, GenerationConfig, Group, MbrMetric, Mode, OPTIONS, Range, Ranking,
+    TokenIds, ValueType, find_option, is_neutral,
 };
 pub use prefill::MAX_PASS_TOKENS;
 pub use short_list::ShortList;

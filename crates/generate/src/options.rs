@@ -8,4 +8,4 @@ mod values;
 pub use generation_config::{Mode, find_option, is_neutral};
 pub use table::{DecodingOption, GenerationConfig, Group, OPTIONS};
 pub use value_type::{Range, ValueType};
-pub use values::{EarlyStopping, ForcedEos, Ranking, TokenIds};
+pub use values::{EarlyStopping, ForcedEos, MbrMetric, Ranking, TokenIds};

@@ -32,7 +32,7 @@ struct State {
 impl Texts {
     /// The texts of a row with this number; greedy decoding has one.
     pub(crate) fn new(options: &DecodingOptions, number: u64, first: PartialHypothesis) -> Self {
-        let count = if options.config.mode() == Mode::Sampling { options.config.num_return_sequences() } else { 1 };
+        let count = if options.config.mode() == Mode::Sampling { options.config.candidates() } else { 1 };
         let seed = derive_seed(options.config.seed.unwrap_or(1), number);
         let state = |number: usize| {
             let seed = if number == 0 { seed } else { derive_seed(seed, number as u64) };

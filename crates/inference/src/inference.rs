@@ -117,6 +117,7 @@ impl Trained {
         options.parallelism = parallelism;
         options.shares_vocabulary =
             options.config.prompt_lookup_num_tokens.is_some() && self.tokenizers.has_one_vocabulary();
+        options.reranker = self.minimum_bayes_risk(&options.config);
         options.stop = self.stop_condition(&options.config);
         options.dry_breakers = self.dry_breakers(&options.config)?;
         let config = &mut options.config;
@@ -333,7 +334,10 @@ impl Trained {
     fn check_memory(&self, texts: usize, config: &GenerationConfig) -> Result<(), Error> {
         let (name, each) = match config.mode() {
             Mode::Greedy => ("", 1),
-            Mode::Sampling => ("num_return_sequences", config.num_return_sequences()),
+            Mode::Sampling => (
+                if config.mbr_candidates.is_some() { "mbr_candidates" } else { "num_return_sequences" },
+                config.candidates(),
+            ),
             Mode::Beam => ("num_beams", config.num_beams()),
             Mode::Contrastive => ("top_k", config.top_k.unwrap_or(1)),
         };

@@ -22,12 +22,14 @@ impl Trained {
         let ids = |tokenizer: &Tokenizer, tokens: &str| -> Option<Vec<u32>> {
             tokens.split(' ').filter(|token| !token.is_empty()).map(|token| tokenizer.id(token)).collect()
         };
+        let entries = self.tokenizers.target.vocabulary();
         let (mut common, mut rules) = (Vec::new(), Vec::new());
         for (line, number) in text.lines().zip(1..) {
             let (ngram, tokens) = line.split_once('\t').ok_or_else(|| {
                 wrong(format!("line {number} has no tab: expected tokens of a source, a tab, and tokens of a target"))
             })?;
-            let known = tokens.split(' ').filter_map(|token| self.tokenizers.target.id(token));
+            let target = &self.tokenizers.target;
+            let known = tokens.split(' ').filter_map(|token| target.id(token).filter(|&id| (id as usize) < entries));
             match ngram.is_empty() {
                 true => common.extend(known),
                 // An n-gram of which a token is unknown is in no source.

@@ -55,7 +55,11 @@ pub fn learn_short_list(
     for example in text.examples()?.take(MOST_PAIRS) {
         let example = example?;
         let target = trained.tokenizers.target.encode_text(&example.target)?;
-        pairs.push((trained.encode(&example.source.unwrap_or_default())?, target));
+        // EOS and the like translate nothing.
+        let special = |&id: &u32| trained.tokenizers.source.as_ref().is_some_and(|source| source.is_special(id));
+        let mut source = trained.encode(&example.source.unwrap_or_default())?;
+        source.retain(|id| !special(id));
+        pairs.push((source, target));
     }
     Ok((learn(&pairs, config), pairs.len()))
 }

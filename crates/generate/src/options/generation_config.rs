@@ -111,6 +111,11 @@ impl GenerationConfig {
         self.num_return_sequences.unwrap_or(1)
     }
 
+    /// How many texts are found, of which those that are returned are the best.
+    pub fn candidates(&self) -> usize {
+        self.num_return_sequences().max(self.mbr_candidates.unwrap_or(1))
+    }
+
     /// The length penalty, with its default.
     pub fn length_penalty(&self) -> f64 {
         let (gnmt, tokens) = PENALTIES;
@@ -178,6 +183,17 @@ impl GenerationConfig {
     fn validate_together(&self) -> Result<(), String> {
         let (width, texts) = (self.num_beams(), self.num_return_sequences());
         let mode = self.mode();
+        match self.mbr_candidates {
+            Some(candidates) if texts > candidates => {
+                return Err(format!("num_return_sequences = {texts}: expected at most mbr_candidates = {candidates}"));
+            }
+            Some(candidates) if mode != Mode::Sampling && candidates > width => {
+                return Err(format!(
+                    "mbr_candidates = {candidates}: expected do_sample = true, or num_beams of at least {candidates}, beside it"
+                ));
+            }
+            _ => {}
+        }
         match mode {
             Mode::Beam if texts > width => {
                 return Err(format!("num_return_sequences = {texts}: expected at most num_beams = {width}"));
@@ -204,7 +220,9 @@ impl GenerationConfig {
                 return Err("num_beam_groups: expected do_sample = false beside it".to_owned());
             }
         }
-        if self.prompt_lookup_num_tokens.is_some() && (mode == Mode::Beam || mode == Mode::Contrastive || texts > 1) {
+        if self.prompt_lookup_num_tokens.is_some()
+            && (mode == Mode::Beam || mode == Mode::Contrastive || self.candidates() > 1)
+        {
             return Err("prompt_lookup_num_tokens: expected greedy decoding or sampling, of one text".to_owned());
         }
         if mode == Mode::Contrastive && self.top_k.is_none_or(|k| !(2..=1024).contains(&k)) {
@@ -253,7 +271,8 @@ impl GenerationConfig {
         let (mode, samples, set) = (self.mode(), self.do_sample == Some(true), self.to_map());
         let is_set = |option: &DecodingOption| set.get(option.name).is_some_and(|value| !is_neutral(option, value));
         let advice = |option: &'static DecodingOption| match (option.group, option.name) {
-            (Group::Beam, "num_beams" | "num_return_sequences") | (Group::Sampling, "do_sample") => None,
+            (Group::Beam, "num_beams" | "num_return_sequences" | "mbr_candidates" | "mbr_metric")
+            | (Group::Sampling, "do_sample") => None,
             (_, "penalty_alpha") if is_set(option) && mode != Mode::Contrastive => {
                 Some(if mode == Mode::Beam { "leave out num_beams" } else { "leave out do_sample" })
             }

@@ -2,7 +2,7 @@
 //! recipe keys, command-line flags, reading and writing of `generation_config.json` and the reference page come from here.
 
 use super::value_type::{Range, ValueType};
-use super::values::{EarlyStopping, ForcedEos, Ranking, TokenIds};
+use super::values::{EarlyStopping, ForcedEos, MbrMetric, Ranking, TokenIds};
 use serde::{Deserialize, Serialize};
 
 use ValueType::{
@@ -167,6 +167,12 @@ options! {
         /// How many texts are returned: the best hypotheses of a beam search, the best first, or as many samples, in the order
         /// in which they were drawn.
         num_return_sequences: usize = Integer(Range::from(1.0).to(65_536.0)), "1", also ["n_best"];
+        /// Minimum Bayes risk: of this many samples, or of the best hypotheses of a beam search, the texts that are most like all of
+        /// them; their score is the expected likeness. Samples count alike, hypotheses by their probability.
+        mbr_candidates: usize = Integer(Range::from(2.0).to(256.0)), "(off)", by "Eikema and Aziz 2020, arXiv 2005.10283";
+        /// What likeness is, from 0 to 1: chrf, of n-grams of characters (Popovic 2015); bleu, of n-grams of words, each text by
+        /// itself (Papineni et al. 2002); exact, whether two texts are the same.
+        mbr_metric: MbrMetric = Choice(&["chrf", "bleu", "exact"]), "\"chrf\"", with "mbr_candidates";
     }
     Sampling {
         /// Sampling: draw tokens by their probability, in place of the most likely one. Where it is not given, another option

@@ -88,3 +88,16 @@ pub enum ForcedEos {
     /// These tokens.
     Ids(TokenIds),
 }
+
+/// What two texts are compared by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MbrMetric {
+    /// chrF: n-grams of up to 6 characters, recall counting twice as much as precision (Popović 2015).
+    #[default]
+    Chrf,
+    /// BLEU of a sentence: n-grams of up to 4 words (Papineni et al. 2002).
+    Bleu,
+    /// Whether they are the same.
+    Exact,
+}

@@ -1,0 +1,160 @@
+//! What narrows or ranks candidates, and guesses them: minimum Bayes risk, short lists, draft models.
+
+mod common;
+
+use common::Folder;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+
+fn objects(printed: &str) -> Vec<Value> {
+    printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn minimum_bayes_risk_returns_what_is_most_like_all_candidates() {
+    let folder = Folder::new();
+    folder.train("pairs.toml", "pairs", 60);
+    let generate = |options: &[&str]| {
+        let all = [&["generate", "pairs", "123", "217", "--json", "--max-new-tokens", "4"], options];
+        objects(&folder.succeed(&all.concat()))
+    };
+    let samples = generate(&["--sample", "--n-best", "40", "--top-k", "3"]);
+    let exact = generate(&["--sample", "--mbr-candidates", "40", "--mbr-metric", "exact", "--top-k", "3"]);
+    assert_eq!((samples.len(), exact.len()), (80, 2));
+    for (found, samples) in exact.iter().zip(samples.chunks(40)) {
+        // Of texts that ended, the one that came most often.
+        let mut counts = BTreeMap::new();
+        samples.iter().for_each(|one| *counts.entry(one["text"].as_str().unwrap()).or_insert(0) += 1);
+        let ended = |text: &str| samples.iter().any(|one| one["text"] == text && one["finished"] == true);
+        let most = counts.iter().filter(|(text, _)| ended(text)).map(|(_, &count)| count).max().unwrap();
+        assert_eq!(counts[found["text"].as_str().unwrap()], most, "{found}");
+        assert!((found["score"].as_f64().unwrap() - f64::from(most) / 40.0).abs() < 1e-9, "{found}");
+    }
+    for metric in ["chrf", "bleu"] {
+        let several =
+            generate(&["--num-beams", "12", "--mbr-candidates", "12", "--mbr-metric", metric, "--n-best", "3"]);
+        assert_eq!(several.len(), 6);
+        let scores: Vec<f64> = several[..3].iter().map(|one| one["score"].as_f64().unwrap()).collect();
+        assert!(scores[0] > scores[2] && scores[0] <= 1.0 && scores[2] >= 0.0, "{scores:?}");
+    }
+    let plain = folder.succeed(&["generate", "pairs", "123", "--sample", "--mbr-candidates", "4"]);
+    assert_eq!(plain.lines().count(), 1);
+    for (options, parts) in [
+        (&["--mbr-candidates", "4"][..], &["--mbr-candidates = 4", "--do-sample = true", "--num-beams"][..]),
+        (&["--mbr-candidates", "9", "--num-beams", "4"], &["--mbr-candidates = 9"]),
+        (
+            &["--mbr-candidates", "4", "--sample", "--n-best", "5"],
+            &["--num-return-sequences = 5", "--mbr-candidates = 4"],
+        ),
+        (&["--mbr-metric", "bleu", "--sample"], &["--mbr-metric", "add --mbr-candidates"]),
+    ] {
+        folder.fail(&[&["generate", "pairs", "123"], options].concat(), parts);
+    }
+}
+
+#[test]
+fn a_short_list_is_learnt_from_the_pairs_and_obeyed() {
+    let folder = Folder::new();
+    let words = ["eins", "zwei", "drei", "vier"];
+    let pair = |i: usize| {
+        let [a, b] = [i % 4, i / 4 % 4];
+        format!(
+            "{} {}\t{} {}\n",
+            ["one", "two", "three", "four"][a],
+            ["one", "two", "three", "four"][b],
+            words[a],
+            words[b]
+        )
+    };
+    folder.write("pairs.tsv", (0..400).map(pair).collect::<String>());
+    let word = ["--set", "tokenizer={kind='word'}"];
+    folder
+        .succeed(&[&["train", "pairs.toml", "--run", "run", "--quiet", "--set", "train.steps=80"], &word[..]].concat());
+    let told = folder.succeed(&["short-list", "run", "--translations", "1", "--common", "0"]);
+    assert!(told.contains("learnt from") && told.contains("--short-list"), "{told}");
+    let list = fs::read_to_string(folder.path("run/vmap.txt")).unwrap();
+    assert_eq!(list, "\t\nfour\tvier\none\teins\nthree\tdrei\ntwo\tzwei\n".to_owned(), "{list}");
+    let generate = |options: &[&str]| {
+        folder.succeed(&[&["generate", "run", "one two", "three", "--max-new-tokens", "6"], options].concat())
+    };
+    for options in [&[][..], &["--num-beams", "3"], &["--sample", "--temperature", "30"]] {
+        let found = generate(&[options, &["--short-list", "run/vmap.txt"]].concat());
+        let [first, second] = found.lines().collect::<Vec<_>>()[..] else { panic!("{found}") };
+        assert!(first.split(' ').all(|word| ["eins", "zwei", ""].contains(&word)), "{found}");
+        assert!(second.split(' ').all(|word| ["drei", ""].contains(&word)), "{found}");
+    }
+    let of_three = |list: &str| {
+        folder.write("list.txt", list);
+        generate(&["--short-list", "list.txt", "--greedy"])
+    };
+    // N-grams, what every text may have, and tokens of other vocabularies.
+    assert!(of_three("\tvier nothing\nthree\tdrei\none two\teins\nnothing\tzwei\n").lines().count() == 2);
+    folder.succeed(&["eval", "run", "--short-list", "run/vmap.txt"]);
+    folder.write("bad.txt", "three drei\n");
+    folder.write("other.txt", "trois\ttres\n");
+    for (options, parts) in [
+        (&["generate", "run", "one", "--short-list", "bad.txt"][..], &["bad.txt", "line 1 has no tab"][..]),
+        (&["generate", "run", "one", "--short-list", "other.txt"], &["other.txt", "another vocabulary"]),
+        (&["generate", "run", "one", "--short-list", "none.txt"], &["none.txt"]),
+        (
+            &["generate", "run", "one", "--short-list", "run/vmap.txt", "--regex", "eins"],
+            &["--short-list", "constraint"],
+        ),
+        (&["short-list", "run"], &["vmap.txt", "--overwrite"]),
+    ] {
+        folder.fail(options, parts);
+    }
+    folder.train("lm.toml", "lm", 3);
+    folder.fail(&["short-list", "lm"], &["language model", "encoder-decoders"]);
+}
+
+#[test]
+fn a_draft_model_changes_no_text_and_no_score() {
+    let folder = Folder::new();
+    folder.train("transformer.toml", "run", 40);
+    folder.succeed(&[
+        "train",
+        "transformer.toml",
+        "--run",
+        "draft",
+        "--quiet",
+        "--set",
+        "train.steps=40",
+        "--set",
+        "model.layers=1",
+    ]);
+    for options in [&["--greedy"][..], &["--sample", "--seed", "5"], &["--greedy", "--repetition-penalty", "1.3"]] {
+        let generate = |more: &[&str]| {
+            folder.succeed(&[&["generate", "run", "123", "456", "217", "--json"], options, more].concat())
+        };
+        let plain = generate(&[]);
+        assert_eq!(generate(&["--draft-model", "draft"]), plain);
+        assert_eq!(generate(&["--draft-model", "run/last", "--num-assistant-tokens", "2", "--batch", "1"]), plain);
+    }
+    let measured = |more: &[&str]| folder.succeed(&[&["eval", "run", "--json"], more].concat());
+    assert_eq!(measured(&["--draft-model", "draft"]), measured(&[]));
+    folder.train("pairs.toml", "pairs", 3);
+    folder.write("text.tsv", (100..300).map(|i| format!("a{i}\tb{i}\n")).collect::<String>());
+    folder.succeed(&[
+        "train",
+        "transformer.toml",
+        "--run",
+        "other",
+        "--quiet",
+        "--set",
+        "train.steps=3",
+        "--set",
+        "data.train=text.tsv",
+    ]);
+    for (options, parts) in [
+        (&["generate", "run", "1", "--draft-model", "pairs"][..], &["pairs", "recurrent"][..]),
+        (&["generate", "pairs", "1", "--draft-model", "run"], &["recurrent", "draft model"]),
+        (&["generate", "run", "1", "--draft-model", "other"], &["other", "tokenizers"]),
+        (&["generate", "run", "1", "--draft-model", "draft", "--beam", "3"], &["--draft-model", "greedy"]),
+        (&["generate", "run", "1", "--num-assistant-tokens", "3"], &["--num-assistant-tokens", "--draft-model"]),
+        (&["generate", "run", "1", "--draft-model", "none"], &["none"]),
+    ] {
+        folder.fail(options, parts);
+    }
+}
