@@ -168,7 +168,7 @@ class Descant:
     def texts(self, run):
         lines = self.run("generate", run, "--greedy", "--max-length", LENGTH, "--json", "--", *PROMPTS)
         lines = [json.loads(line) for line in lines.splitlines()]
-        return [(line["text"].removeprefix(line["source"]), line["tokens"], line["score"]) for line in lines]
+        return [(line["text"].removeprefix(line["source"]), len(line["ids"]), line["score"]) for line in lines]
 
 
 def same(own, theirs):

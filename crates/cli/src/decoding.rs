@@ -133,17 +133,22 @@ fn value(option: &DecodingOption, texts: &[String]) -> Value {
     serde_json::from_str(&text).ok().or_else(list).unwrap_or_else(|| text.into())
 }
 
-/// The words of a command line, where `true` or `false` after a flag that may have one is taken as its value, and not as a text.
+/// The words of a command line, where a value after a flag that may have one, such as `true` or `false`, is taken as its value, and not
+/// as a text.
 pub(crate) fn joined(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let takes_it = |word: &OsString| {
-        let name = word.to_str().and_then(|word| word.strip_prefix("--")).unwrap_or_default().replace('-', "_");
-        find_option(&name).is_some_and(|option| matches!(option.value, ValueType::Flag))
+    let values = |flag: &OsString| -> &'static [&'static str] {
+        let name = flag.to_str().and_then(|flag| flag.strip_prefix("--")).unwrap_or_default().replace('-', "_");
+        match find_option(&name) {
+            Some(option) if matches!(option.value, ValueType::Flag) => &["true", "false"],
+            _ if name == "alignment" => &["words", "tokens"],
+            _ => &[],
+        }
     };
     let (mut joined, mut is_text) = (Vec::<OsString>::new(), false);
     for word in words {
         is_text |= word == "--";
-        match joined.last_mut().filter(|last| !is_text && takes_it(last)) {
-            Some(flag) if word == "true" || word == "false" => {
+        match joined.last_mut().filter(|flag| !is_text && values(flag).iter().any(|value| word == *value)) {
+            Some(flag) => {
                 flag.push("=");
                 flag.push(word);
             }

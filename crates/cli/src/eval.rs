@@ -1,6 +1,7 @@
 use crate::Threads;
 use crate::decoding::Decoding;
 use crate::report::{duration, note, one_line, print};
+use crate::same_file::is_same_file;
 use crate::weights::Weights;
 use anyhow::Context;
 use clap::Args;
@@ -177,10 +178,8 @@ impl Eval {
 
 /// That the text which is evaluated on is not written over.
 fn is_no_text(output: &Path, files: &[&Path]) -> anyhow::Result<()> {
-    let same =
-        |file: &&Path| fs::canonicalize(file).is_ok_and(|file| fs::canonicalize(output).is_ok_and(|o| o == file));
     anyhow::ensure!(
-        !files.iter().any(same),
+        !files.iter().any(|file| is_same_file(file, output)),
         "--output {}: this is the text to evaluate on. Name another file",
         output.display()
     );

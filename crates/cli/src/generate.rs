@@ -1,36 +1,39 @@
 //! `descant generate`.
 
-mod answer;
+mod answers;
 mod chat;
 mod explanations;
-mod json_lines;
 mod output_file;
-mod respond;
+mod requests;
 mod stream;
+mod tally;
 mod writer;
 
 use crate::Threads;
 use crate::constraints::Constraints;
 use crate::decoding::Decoding;
 use crate::lines::{is_json_lines, lines_of};
-use crate::report::note;
+use crate::report::{note, progress};
+use crate::same_file::is_same_file;
 use crate::weights::Weights;
+use answers::{Answers, Form, Output};
 use clap::{Args, ValueEnum};
 use crc32fast::Hasher;
 use descant_autograd::Tape;
 use descant_generate::{DecodingOptions, Mode};
-use descant_inference::{LongInput, Trained, weights_of};
+use descant_inference::{Explainer, LongInput, Trained, weights_of};
 use descant_kernels::{Parallelism, WeightType};
 use descant_text::{Lines, Message};
 use explanations::Explanations;
 use indicatif::ProgressBar;
-use json_lines::answer_objects;
 use output_file::{OutputFile, Written};
+use requests::{Requests, count_lines};
 use serde_json::{Map, Value, json};
 use std::fs::File;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
-use writer::{Output, Tally, Writer};
+use tally::Tally;
+use writer::{Told, Writer};
 
 #[derive(Args)]
 pub(crate) struct Generate {
@@ -44,12 +47,12 @@ pub(crate) struct Generate {
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
     input: Option<PathBuf>,
     /// Write to a file: of a .jsonl an object for each line of the input (line, id, text, finish_reason, score,
-    /// log_probability, tokens, n_best; or error), otherwise what would be printed. If that is broken off, the same command
+    /// log_probability, ids, n_best; or error), otherwise what would be printed. If that is broken off, the same command
     /// goes on with it
-    #[arg(long, value_name = "FILE", requires = "input", conflicts_with_all = ["json", "raw"])]
+    #[arg(long, value_name = "FILE", requires = "input", conflicts_with_all = ["texts", "json", "raw"])]
     output: Option<PathBuf>,
-    /// Overwrite the file of --output
-    #[arg(long, requires = "output")]
+    /// Overwrite the file of --output, or of --svg
+    #[arg(long)]
     overwrite: bool,
     /// What to do with a source of more tokens than the model has positions for, or was trained on: refuse it; split it
     /// between sentences, or cut it between words into windows, and join the texts of the parts. Of a language model's prompt
@@ -57,6 +60,10 @@ pub(crate) struct Generate {
     /// language models]
     #[arg(long, value_name = "HOW", value_enum)]
     long_input: Option<LongInputArg>,
+    /// Generate with this model too: the probability of a token is the mean of all models'. Of any architecture, with the same
+    /// tokenizers; can be given several times
+    #[arg(long, value_name = "RUN")]
+    ensemble: Vec<PathBuf>,
     #[command(flatten)]
     decoding: Decoding,
     #[command(flatten)]
@@ -74,7 +81,7 @@ pub(crate) struct Generate {
     system: Option<String>,
     /// Print a JSON object a line for each text: line, rank (of samples, the order of drawing), source, text, finished,
     /// finish_reason (eos, stop_string, length, no_token; complete, of a constrained text without EOS), score (log probability, in a beam search divided as --ranking
-    /// says), tokens; of an empty line, the last four are null or 0. Without it, several texts of a line stand each after its
+    /// says), log_probability, ids (of its tokens); of an empty line, these are null or empty. Without it, several texts of a line stand each after its
     /// score and a tab
     #[arg(long)]
     json: bool,
@@ -112,15 +119,22 @@ impl From<LongInputArg> for LongInput {
 
 impl Generate {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let trained = self.weights.load(&self.run)?;
-        let run = self.run.display();
-        anyhow::ensure!(
-            trained.is_trained(),
-            "{run} has not learnt yet: its checkpoint is of step 0. Let it train for longer"
-        );
+        let load = |run: &PathBuf| {
+            let trained = self.weights.load(run)?;
+            let shown = run.display();
+            anyhow::ensure!(
+                trained.is_trained(),
+                "{shown} has not learnt yet: its checkpoint is of step 0. Let it train for longer"
+            );
+            Ok(trained)
+        };
+        let (trained, run) = (load(&self.run)?, self.run.display());
+        let others = self.ensemble.iter().map(load).collect::<Result<Vec<_>, _>>()?;
         let threads = self.threads.count();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         let mut options = self.decoding.options(&trained, Parallelism::Threads(threads))?;
+        // What all of them read at once.
+        options.config.context = others.iter().filter_map(Trained::context).chain(options.config.context).min();
         let grammar = self.constraints.add(&trained, &mut options)?;
         anyhow::ensure!(
             options.short_list.is_none() || options.constraints.is_empty(),
@@ -146,83 +160,103 @@ impl Generate {
             "--num-return-sequences {texts}: a conversation goes on with one answer. Leave it out"
         );
         // What somebody types is answered where he reads it.
-        let escape = lines && !self.raw && !(ask && self.input.is_none());
+        let escapes = lines && !self.raw && !(ask && self.input.is_none());
         let long = self.long_input.map(LongInput::from);
         anyhow::ensure!(
             !(long == Some(LongInput::Split) && trained.is_language_model()),
             "--long-input split is for sources of encoder-decoders: a language model goes on with the end of its prompt"
         );
         let cuts = !trained.is_language_model() && long.is_some_and(|how| how != LongInput::Error);
-        self.explanations.check(&trained, if lines { usize::MAX } else { self.texts.len() * texts })?;
+        anyhow::ensure!(
+            !self.overwrite || self.output.is_some() || self.explanations.draws(),
+            "--overwrite is for the file of --output, or of --svg: name one, or leave it out"
+        );
+        self.explanations.check(&trained, if lines { usize::MAX } else { self.texts.len() * texts }, self.overwrite)?;
         anyhow::ensure!(
             !(self.explanations.is_asked() && (cuts || talks)),
             "--explain and --alignment are for texts that are written of one source: leave out --long-input and --chat"
         );
         anyhow::ensure!(
+            !self.explanations.is_asked() || others.is_empty(),
+            "--explain and --alignment are of one model: leave out --ensemble"
+        );
+        anyhow::ensure!(
             !self.explanations.explains() || self.output.as_deref().is_none_or(is_json_lines),
             "--explain has several lines for each text: name a file that ends in .jsonl"
         );
-        let (output, written) = match (&self.output, &self.input) {
-            (Some(output), Some(input)) => {
-                let settings = self.settings(&trained, &options, input)?;
-                check_names(input, output)?;
-                let (file, written) = OutputFile::open(output, &settings, self.overwrite)?;
-                (Output::File(file), written)
-            }
-            _ => (Output::Stdout, Written::default()),
+        let is_objects = [&self.input, &self.output].into_iter().flatten().any(|path| is_json_lines(path));
+        let form = match (is_objects, self.json) {
+            (true, _) => Form::Objects,
+            (false, true) => Form::Texts,
+            (false, false) => Form::Lines { escapes },
         };
-        let objects = [&self.input, &self.output].into_iter().flatten().any(|path| is_json_lines(path));
-        let from_objects = self.input.as_deref().is_some_and(is_json_lines);
+        let (mut output, mut written) = (Output::Stdout, Written::default());
+        if let Some(input) = &self.input
+            && let Some(path) = &self.output
+        {
+            // That it can be read, and read again to go on, is known before another file is touched.
+            anyhow::ensure!(
+                !input.exists() || input.is_file() || input.is_dir(),
+                "--output needs an --input that can be read again to go on, and {} is no regular file. Write it to one first",
+                input.display()
+            );
+            drop(Lines::open(input)?);
+            let settings = self.settings(&trained, &others, &options, input)?;
+            check_names(input, path)?;
+            let lines = if is_objects { 1 } else { texts };
+            let (file, broken_off) = OutputFile::open(path, settings, lines, self.overwrite)?;
+            (output, written) = (Output::File(file), broken_off);
+        }
+        let is_file = matches!(output, Output::File(_));
+        let mut answers = Answers { form, texts, output, count: written.answers, tally: Tally::default() };
+        written.refused.iter().for_each(|refusal| answers.tally.refuse(refusal.line, &refusal.error));
+        let reads = self.explanations.is_asked();
         let mut writer = Writer {
-            options,
+            trained: &trained,
+            others: others.iter().collect(),
+            options: &options,
             long,
-            told_long: false,
             tape: Tape::new(),
-            number: 0,
             explanations: self.explanations.clone(),
-            output,
+            explainer: Explainer::new(&trained),
+            answers,
             bar: ProgressBar::hidden(),
-            json: self.json,
-            escape,
-            streams: show
-                && !escape
-                && !beam
-                && candidates == 1
-                && !(self.json || cuts || self.explanations.is_asked()),
-            empty_lines: lines && !from_objects,
+            streams: show && form == Form::Lines { escapes: false } && !beam && candidates == 1 && !(cuts || reads),
+            empty_lines: lines && !self.input.as_deref().is_some_and(is_json_lines),
             conversation: chat.then_some(system),
-            tally: Tally::default(),
-            trained,
+            told: Told::default(),
         };
         let batch = if writer.streams { 1 } else { usize::from(self.batch) };
         let done = pool.install(|| {
             if !lines {
-                return self.texts.chunks(batch).try_for_each(|lines| writer.write(lines));
+                return writer.answer_all(Requests::texts(&self.texts), batch);
             }
-            match &self.input {
-                Some(path) if objects => answer_objects(&mut writer, path, batch, &written),
-                Some(path) => writer.answer_lines(path, batch, &written),
-                None => self.answer_standard_input(&mut writer, (chat, talks), batch),
+            let Some(path) = &self.input else { return self.answer_standard_input(&mut writer, (chat, talks), batch) };
+            let requests = Requests::file(path, written.answers)?;
+            let done = requests.number();
+            if written.answers > 0 {
+                check_last(&written, done, is_objects)?;
+                note(format_args!("The output was broken off: it goes on after line {done}."));
             }
+            writer.bar = progress(is_file, || count_lines(path));
+            writer.answer_all(requests, batch)
         });
         writer.bar.finish_and_clear();
-        writer.tally.tell(&writer.trained, &writer.options, grammar.as_deref());
+        let Answers { tally, .. } = &writer.answers;
+        tally.tell(&trained, &options, grammar.as_deref());
         done?;
-        if let Output::File(file) = &mut writer.output {
-            file.finish()?;
-        }
-        writer.tally.check()
+        writer.answers.finish()?;
+        writer.answers.tally.check()
     }
 
     /// Lines of standard input: a conversation, or each by itself.
     fn answer_standard_input(
         &self,
-        writer: &mut Writer,
+        writer: &mut Writer<'_>,
         (chat, talks): (bool, bool),
         batch: usize,
     ) -> anyhow::Result<()> {
         let ask = std::io::stdin().is_terminal();
-        let next = lines_of(Lines::standard_input());
         if ask {
             let what = match (chat, writer.trained.responds()) {
                 (true, _) => "answered, and an empty one begins another conversation",
@@ -235,8 +269,8 @@ impl Generate {
             note("Each line is a conversation of its own. With --chat, the lines are one.");
         }
         match talks {
-            true => writer.talk(ask, next),
-            false => writer.write_all(if ask { 1 } else { batch }, writer::asked(ask, next)),
+            true => writer.talk(ask, lines_of(Lines::standard_input())),
+            false => writer.answer_all(Requests::standard_input(ask)?, if ask { 1 } else { batch }),
         }
     }
 
@@ -244,6 +278,7 @@ impl Generate {
     fn settings(
         &self,
         trained: &Trained,
+        others: &[Trained],
         options: &DecodingOptions,
         input: &Path,
     ) -> anyhow::Result<Map<String, Value>> {
@@ -252,6 +287,7 @@ impl Generate {
             "run": place(&self.run),
             "step": trained.step,
             "checksum": trained.checksum,
+            "ensemble": others.iter().map(|other| json!([place(other.run()), other.step, other.checksum])).collect::<Value>(),
             "input": place(input),
             "checksum of the input": checksum(input)?,
             "weights": weights_of(&trained.parameters).map(WeightType::name),
@@ -284,12 +320,27 @@ fn checksum(path: &Path) -> anyhow::Result<u32> {
 
 /// That a file of objects is answered by objects, and no text is written over.
 fn check_names(input: &Path, output: &Path) -> anyhow::Result<()> {
-    let same = std::fs::canonicalize(input).is_ok_and(|a| std::fs::canonicalize(output).is_ok_and(|b| a == b));
-    anyhow::ensure!(!same, "--output {}: this is the input. Name another file", output.display());
+    let shown = output.display();
+    anyhow::ensure!(!is_same_file(input, output), "--output {shown}: this is the input. Name another file");
+    let name = output.to_string_lossy().to_lowercase();
+    anyhow::ensure!(
+        ![".gz", ".zst"].iter().any(|ending| name.ends_with(ending)),
+        "--output {shown}: it is not compressed. Leave out the ending, and compress it when it is complete"
+    );
     anyhow::ensure!(
         is_json_lines(output) || !is_json_lines(input),
-        "--output {}: an input of JSON objects is answered by such. Name a file that ends in .jsonl",
-        output.display()
+        "--output {shown}: an input of JSON objects is answered by such. Name a file that ends in .jsonl, or leave --output \
+         out: they are printed then"
+    );
+    Ok(())
+}
+
+/// That the last object of a broken off file answers the line that it should.
+fn check_last(written: &Written, line: u64, is_objects: bool) -> anyhow::Result<()> {
+    let last = || serde_json::from_str::<Value>(&written.last).ok()?.get("line")?.as_u64();
+    anyhow::ensure!(
+        !is_objects || last() == Some(line),
+        "the last line of the broken off output is damaged. Remove it, or start anew with --overwrite"
     );
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Lines of text, read one by one.
 
-use descant_text::{Lines, TextError};
+use descant_text::{LONGEST_LINE, Lines, TextError};
 use std::path::Path;
 
 /// The lines of a reader; there may be none.
@@ -31,4 +31,21 @@ pub(crate) fn is_json_lines(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
     name.ends_with(".jsonl") || name.ends_with(".ndjson")
+}
+
+/// What is wrong with a line, without its place.
+pub(crate) fn wrong_with_line(error: &TextError) -> String {
+    let (path, line) = match error {
+        TextError::LongLine { longest, .. } => {
+            let advice = if *longest > LONGEST_LINE { "" } else { ", or give it as an object of a .jsonl" };
+            return format!("it is longer than {longest} bytes. Cut it into several{advice}");
+        }
+        TextError::Utf8 { path, line, .. } | TextError::CarriageReturn { path, line } => (path, line),
+        error => return error.to_string(),
+    };
+    let (text, place) = (error.to_string(), format!("{}, line {line}", path.display()));
+    match text.strip_prefix(&place) {
+        Some(rest) => rest.strip_prefix(": ").map_or_else(|| format!("it{rest}"), str::to_owned),
+        None => text,
+    }
 }

@@ -5,7 +5,7 @@ use crate::shell::command;
 use crate::weights::weight_type;
 use anyhow::Context;
 use clap::Args;
-use descant_inference::Trained;
+use descant_inference::{Error, Trained};
 use descant_kernels::WeightType;
 use std::fs::canonicalize;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,12 @@ impl Quantize {
         let output =
             self.output.or_else(|| beside(trained.run())).or_else(|| beside(&canonicalize(trained.run()).ok()?));
         let output = output.context("the run folder has no name: give --output")?;
-        trained.quantize(self.weights, &output)?;
+        trained.quantize(self.weights, &output).map_err(|error| match error {
+            Error::Occupied { path, .. } => {
+                anyhow::anyhow!("{} is there already. Remove it, or name another folder with --output", path.display())
+            }
+            error => error.into(),
+        })?;
         let sizes = [&trained, &Trained::load(&output)?].map(|trained| trained.parameters.size() as f64 / 1e6);
         print(format_args!("Weights: {:.1} MB, in {} {:.1} MB. Write with it:", sizes[0], self.weights, sizes[1]))?;
         print(format_args!("  {}", command(&["generate".into(), output.to_string_lossy()])))

@@ -1,7 +1,8 @@
 //! `descant score`: what a model says of texts that it is given.
 
 use crate::Threads;
-use crate::lines::{is_json_lines, is_of_line};
+use crate::json_line::JsonLine;
+use crate::lines::{is_json_lines, is_of_line, wrong_with_line};
 use crate::report::print;
 use clap::Args;
 use descant_autograd::Tape;
@@ -9,6 +10,7 @@ use descant_inference::{Scored, TokenScore, Trained};
 use descant_kernels::Parallelism;
 use descant_text::{Lines, Message, TextError};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 
@@ -25,7 +27,8 @@ pub(crate) struct Score {
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
     input: Option<PathBuf>,
     /// Print a JSON object for each text: line, id, log_probability, perplexity, tokens (id, token, log_probability, rank,
-    /// entropy); or error
+    /// entropy), null for an empty line; or error. All are the model's own: `generate` gives the share of tokens that it never
+    /// writes, such as <unk>, to the others, and so its log_probability is a little larger
     #[arg(long)]
     json: bool,
     /// Batch size: number of texts scored together; the scores are the same with any
@@ -40,12 +43,9 @@ pub(crate) struct Score {
 struct Record<'a> {
     line: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RawValue>,
     log_probability: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     perplexity: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     tokens: Option<&'a [TokenScore]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
@@ -54,8 +54,9 @@ struct Record<'a> {
 /// A line that was read.
 struct Asked {
     line: u64,
-    id: Option<Value>,
-    text: Result<Scored, String>,
+    id: Option<Box<RawValue>>,
+    /// What it asks, nothing where it is empty.
+    text: Result<Option<Scored>, String>,
 }
 
 /// Scores texts and prints what comes of them.
@@ -139,32 +140,39 @@ impl Scorer {
         }
     }
 
-    /// What a line asks; an empty one nothing.
+    /// What a line asks; an empty one between JSON objects is none.
     fn ask(&self, line: u64, text: Result<String, TextError>, is_json: bool) -> Option<Asked> {
         let text = match text {
-            Ok(text) if text.trim().is_empty() => return None,
+            Ok(text) if is_json && text.trim().is_empty() => return None,
             Ok(text) => text,
-            Err(error) => return Some(Asked { line, id: None, text: Err(error.to_string()) }),
+            Err(error) => return Some(Asked { line, id: None, text: Err(wrong_with_line(&error)) }),
         };
         if !is_json {
             return Some(Asked { line, id: None, text: self.columns(&text) });
         }
-        let mut object: Map<String, Value> = match serde_json::from_str(&text) {
-            Ok(Value::Object(object)) => object,
-            Ok(_) => Map::new(),
-            Err(error) => return Some(Asked { line, id: None, text: Err(format!("it is not valid JSON: {error}")) }),
-        };
-        let id = object.remove("id");
-        Some(Asked { line, id, text: self.object(&object) })
+        Some(match JsonLine::parse(&text) {
+            Ok(JsonLine { id, object }) => Asked { line, id, text: self.object(&object).map(Some) },
+            Err(reason) => Asked { line, id: None, text: Err(reason) },
+        })
     }
 
     /// A source and a text between tabs, or a text alone.
-    fn columns(&self, line: &str) -> Result<Scored, String> {
-        if !self.trained.responds() {
-            return Ok(Scored::new(None, line.into()));
+    fn columns(&self, line: &str) -> Result<Option<Scored>, String> {
+        if line.trim().is_empty() {
+            return Ok(None);
         }
-        let (source, target) = line.split_once('\t').ok_or("it has no tab between a source or prompt and its text")?;
-        Ok(Scored::new(Some(source.into()), target.into()))
+        if !self.trained.responds() {
+            return Ok(Some(Scored::new(None, line.into())));
+        }
+        match line.split('\t').collect::<Vec<_>>()[..] {
+            [source, target] => Ok(Some(Scored::new(Some(source.into()), target.into()))),
+            [_] => Err("it has no tab between a source or prompt and its text".to_owned()),
+            ref columns => Err(format!(
+                "it has {} columns, where a source or prompt and its text are two. Give a text with a tab in it as an object of a \
+                 .jsonl",
+                columns.len()
+            )),
+        }
     }
 
     fn object(&self, object: &Map<String, Value>) -> Result<Scored, String> {
@@ -186,11 +194,12 @@ impl Scorer {
     }
 
     fn score(&mut self, asked: Vec<Asked>) -> anyhow::Result<()> {
-        let texts: Vec<Scored> = asked.iter().filter_map(|asked| asked.text.as_ref().ok().cloned()).collect();
+        let texts: Vec<Scored> = asked.iter().filter_map(|asked| asked.text.as_ref().ok().cloned().flatten()).collect();
         let mut scores = self.trained.score(&mut self.tape, &texts, self.parallelism)?.into_iter();
         for Asked { line, id, text } in &asked {
             let scored = match text {
-                Ok(_) => scores.next().map_or(Ok(Vec::new()), |scored| scored.map_err(|error| error.to_string())),
+                Ok(None) => Ok(None),
+                Ok(Some(_)) => scores.next().transpose().map_err(|error| error.to_string()),
                 Err(reason) => Err(reason.clone()),
             };
             if let Err(reason) = &scored {
@@ -199,13 +208,18 @@ impl Scorer {
                     count => (count + 1, self.refused.1, std::mem::take(&mut self.refused.2)),
                 };
             }
-            self.print(*line, id.as_ref(), &scored)?;
+            self.print(*line, id.as_deref(), &scored)?;
         }
         Ok(())
     }
 
-    fn print(&self, line: u64, id: Option<&Value>, scored: &Result<Vec<TokenScore>, String>) -> anyhow::Result<()> {
-        let tokens = scored.as_ref().ok();
+    fn print(
+        &self,
+        line: u64,
+        id: Option<&RawValue>,
+        scored: &Result<Option<Vec<TokenScore>>, String>,
+    ) -> anyhow::Result<()> {
+        let tokens = scored.as_ref().ok().and_then(Option::as_ref);
         let log_probability = tokens.map(|tokens| tokens.iter().map(|token| token.log_probability).sum::<f64>());
         let count = tokens.map_or(0, Vec::len);
         let perplexity = log_probability.filter(|_| count > 0).map(|log| (-log / count as f64).exp());
@@ -215,7 +229,8 @@ impl Scorer {
             return print(serde_json::to_string(&record)?);
         }
         let Some((tokens, log)) = tokens.zip(log_probability) else {
-            return print(format_args!("line {line}  no scores"));
+            let reason = scored.as_ref().err().map_or("it is empty", String::as_str);
+            return print(format_args!("line {line}  no scores: {reason}"));
         };
         let perplexity = perplexity.map_or_else(String::new, |value| format!("  perplexity {value:.4}"));
         print(format_args!("line {line}  log probability {log:.4}{perplexity}  tokens {count}"))?;

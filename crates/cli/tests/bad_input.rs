@@ -103,7 +103,7 @@ fn wrong_folders_and_options_are_told() {
     folder.fail(&["demo", "--run", "lm"], &["not an earlier demo's"]);
     folder.fail(&["train", "lm.toml", "--run", "text.txt/run"], &["text.txt/run"]);
     std::fs::write(folder.path("input"), b"ok\n\xff\n").unwrap();
-    folder.fail(&["generate", "pairs", "--input", "input"], &["input, line 2"]);
+    folder.fail(&["generate", "pairs", "--input", "input"], &["line 2: byte 1", "not UTF-8", "were answered"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod common;
 use common::Folder;
 use serde_json::{Value, json};
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -34,6 +35,7 @@ fn each_line_is_answered_with_its_id_and_a_broken_one_is_named() {
         r#"{"text": 7}"#,
         r#"{"id": "empty", "text": ""}"#,
         r#"["123"]"#,
+        r#"{"id": 123456789012345678901234567890.50, "text": "5"}"#,
     ];
     folder.write("in.jsonl", [lines.join("\n").as_bytes(), b"\n{\"text\": \"\xff\"}\n{\"text\": \"123\"}"].concat());
     let arguments = ["generate", "run", "--input", "in.jsonl", "--output", "out.jsonl", "--beam", "3", "--n-best", "2"];
@@ -43,14 +45,23 @@ fn each_line_is_answered_with_its_id_and_a_broken_one_is_named() {
     );
     let found = objects(&folder, "out.jsonl");
     let numbers: Vec<u64> = found.iter().map(|one| one["line"].as_u64().unwrap()).collect();
-    assert_eq!(numbers, [1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12]);
+    assert_eq!(numbers, [1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
     let is_answered: Vec<bool> = found.iter().map(|one| one.get("error").is_none()).collect();
-    assert_eq!(is_answered, [true, true, false, true, false, false, false, true, false, false, true]);
+    assert_eq!(is_answered, [true, true, false, true, false, false, false, true, false, true, false, true]);
     assert_eq!([&found[0]["id"], &found[1]["id"], &found[3]["id"]], [&json!("first"), &json!(2), &json!([5])]);
-    for (line, says) in [(4, "no \"text\""), (5, "both"), (6, "is no text"), (8, "no JSON object"), (9, "UTF-8")] {
+    for (line, says) in [
+        (4, "no \"text\""),
+        (5, "both"),
+        (6, "is no text"),
+        (8, "no JSON object"),
+        (10, "byte 11 of the line is not UTF-8"),
+    ] {
         assert!(found[line]["error"].as_str().unwrap().contains(says), "{}", found[line]);
     }
     assert_eq!(found[4]["id"], "no text");
+    assert!(!found[10]["error"].as_str().unwrap().contains("in.jsonl"), "{}", found[10]);
+    let text = fs::read_to_string(folder.path("out.jsonl")).unwrap();
+    assert!(text.contains("\"id\":123456789012345678901234567890.50,"), "numbers come back as they were: {text}");
     // Every field of a text, and of all of them.
     let best = &found[0];
     let n_best = best["n_best"].as_array().unwrap();
@@ -58,7 +69,7 @@ fn each_line_is_answered_with_its_id_and_a_broken_one_is_named() {
     assert!(n_best[0]["score"].as_f64() >= n_best[1]["score"].as_f64(), "{best}");
     assert!(best["log_probability"].as_f64().unwrap() <= best["score"].as_f64().unwrap(), "{best}");
     assert!(["eos", "length"].contains(&best["finish_reason"].as_str().unwrap()), "{best}");
-    assert!(best["tokens"].as_array().unwrap().iter().all(Value::is_u64), "{best}");
+    assert!(best["ids"].as_array().unwrap().iter().all(Value::is_u64), "{best}");
     // Nothing was asked, and nothing is claimed.
     assert_eq!(
         [&found[7]["text"], &found[7]["score"], &found[7]["finish_reason"]],
@@ -72,9 +83,36 @@ fn each_line_is_answered_with_its_id_and_a_broken_one_is_named() {
     folder.fail(&arguments, &["out.jsonl", "there already", "--overwrite"]);
     folder.fail(&[&arguments[..], &["--overwrite"]].concat(), &["6 lines were not answered"]);
     assert!(!folder.path("out.jsonl.unfinished").exists());
-    folder.fail(&["generate", "run", "--input", "in.jsonl", "--output", "in.jsonl"], &["this is the input"]);
-    folder.fail(&["generate", "run", "--input", "in.jsonl", "--output", "out.txt"], &["ends in .jsonl"]);
-    folder.fail(&["generate", "run", "--input", "in.jsonl", "--output", "no/out.jsonl"], &["no such folder"]);
+}
+
+#[test]
+fn no_file_is_lost_to_an_output() {
+    let folder = pairs();
+    folder.write("in.jsonl", "{\"text\": \"12\"}\n");
+    fs::create_dir(folder.path("folder.jsonl")).unwrap();
+    fs::hard_link(folder.path("in.jsonl"), folder.path("link.jsonl")).unwrap();
+    let refused = |input: &str, output: &str, parts: &[&str]| {
+        let arguments = ["generate", "run", "--input", input, "--output", output, "--overwrite"];
+        folder.fail(&arguments, parts);
+    };
+    refused("in.jsonl", "in.jsonl", &["this is the input"]);
+    refused("in.jsonl", "link.jsonl", &["this is the input"]);
+    refused("in.jsonl", "out.txt", &["ends in .jsonl", "printed"]);
+    refused("in.jsonl", "out.jsonl.gz", &["not compressed"]);
+    refused("in.jsonl", "no/out.jsonl", &["no such folder"]);
+    refused("in.jsonl", "folder.jsonl", &["no regular file"]);
+    refused("folder.jsonl", "out.jsonl", &["folder.jsonl is a folder"]);
+    refused("none.jsonl", "out.jsonl", &["none.jsonl", "No such file"]);
+    assert!(!folder.path("out.jsonl").exists());
+    // A file of somebody's own that only has the name.
+    folder.write("out.jsonl.unfinished", "my notes");
+    refused("in.jsonl", "out.jsonl", &["out.jsonl.unfinished is in the way"]);
+    assert_eq!(fs::read_to_string(folder.path("out.jsonl.unfinished")).unwrap(), "my notes");
+    assert!(!folder.path("out.jsonl").exists());
+    assert_eq!(fs::read_to_string(folder.path("in.jsonl")).unwrap(), "{\"text\": \"12\"}\n");
+    let output = folder.run(&["generate", "run", "12", "--output", "out.txt"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && told.contains("--output"), "{told}");
 }
 
 /// Runs until a file has so many bytes, and kills it then.
@@ -97,13 +135,31 @@ fn killed_at(folder: &Folder, arguments: &[&str], output: &Path, bytes: u64) -> 
 #[test]
 fn what_was_killed_goes_on_to_the_same_file() {
     let folder = pairs();
-    let line = |i: usize| json!({"id": i, "text": (i * 7919 % 1000).to_string()}).to_string() + "\n";
+    let text = |i: usize| (i * 7919 % 1000).to_string();
+    let line =
+        |i: usize| if i == 1 { "{broken\n".to_owned() } else { json!({"id": i, "text": text(i)}).to_string() + "\n" };
     folder.write("in.jsonl", (0..3000).map(line).collect::<String>());
-    folder.write("in.txt", (0..3000).map(|i| format!("{}\n", i * 7919 % 1000)).collect::<String>());
-    for (input, output, whole) in [("in.jsonl", "out.jsonl", "whole.jsonl"), ("in.txt", "out.txt", "whole.txt")] {
-        let all = ["generate", "run", "--input", input, "--batch", "4", "--do-sample", "--n-best", "2", "--output"];
-        folder.succeed(&[&all[..], &[whole]].concat());
+    folder.write(
+        "in.txt",
+        (0..3000).flat_map(|i| if i == 1 { b"\xff\n".to_vec() } else { (text(i) + "\n").into() }).collect::<Vec<u8>>(),
+    );
+    let sampled = &["--do-sample", "--n-best", "2"][..];
+    // A beam search of one token finds fewer texts than these.
+    let beams = &["--num-beams", "20", "--n-best", "20", "--max-new-tokens", "1"];
+    for (input, output, flags) in
+        [("in.jsonl", "out.jsonl", sampled), ("in.txt", "out.txt", sampled), ("in.txt", "beams.txt", beams)]
+    {
+        let all = [&["generate", "run", "--input", input, "--batch", "4"], flags, &["--output"]].concat();
+        let refused = ["1 line was not answered", "line 2: ", "The others were answered"];
+        let whole = if output.ends_with(".jsonl") { "whole.jsonl" } else { "whole.txt" };
+        folder.fail(&[&all[..], &[whole]].concat(), &refused);
         let expected = fs::read(folder.path(whole)).unwrap();
+        fs::remove_file(folder.path(whole)).unwrap();
+        if output == "beams.txt" {
+            let lines: Vec<&[u8]> = expected.split_inclusive(|byte| *byte == b'\n').collect();
+            assert_eq!(lines.len(), 20 * 3000, "as many for each line");
+            assert!(lines[..20].contains(&&b"\t\n"[..]), "some of which have no text");
+        }
         let arguments = [&all[..], &[output]].concat();
         let mut kills = 0;
         for share in [10, 40, 70] {
@@ -118,12 +174,28 @@ fn what_was_killed_goes_on_to_the_same_file() {
         written.extend_from_slice(b"{\"line\": 1");
         fs::write(&place, written).unwrap();
         // With other settings it would be another file.
-        folder.fail(&[&arguments[..], &["--seed", "5"]].concat(), &["other settings", "options", "--overwrite"]);
-        let told = folder.told(&arguments);
+        let other = if flags == sampled { ["--seed", "5"] } else { ["--length-penalty", "0.5"] };
+        folder.fail(&[&arguments[..], &other].concat(), &["other settings", "options", "--overwrite"]);
+        // What was refused before it was broken off counts.
+        let told = folder.fail(&arguments, &refused);
         assert!(told.contains("goes on after line"), "{told}");
         assert!(fs::read(&place).unwrap() == expected, "{output}");
         assert!(!folder.path(&format!("{output}.unfinished")).exists());
     }
+}
+
+#[test]
+fn lines_of_a_pipe_are_answered_while_others_are_waited_for() {
+    let folder = pairs();
+    let mut child = folder.command(&["generate", "run"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut stdin, stdout) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    let mut answers = stdout.lines();
+    for text in ["123", "456", ""] {
+        writeln!(stdin, "{text}").unwrap();
+        assert_eq!(answers.next().unwrap().unwrap(), folder.succeed(&["generate", "run", text]).trim_end());
+    }
+    drop(stdin);
+    assert!(answers.next().is_none() && common::wait(&mut child).success());
 }
 
 #[test]

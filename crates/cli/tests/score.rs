@@ -41,7 +41,7 @@ fn scores_are_those_of_generating_and_the_same_alone_and_in_a_batch() {
                 assert!(tokens.iter().all(|token| token["rank"].as_u64().unwrap() <= 3), "{scored}");
                 // The probability of those is no one else's here.
                 assert!(sum <= generated["score"].as_f64().unwrap() + 1e-4, "{scored} {generated}");
-                assert_eq!(tokens.len() as u64, generated["tokens"].as_u64().unwrap() + 1, "with EOS");
+                assert_eq!(tokens.len() as u64, generated["ids"].as_array().unwrap().len() as u64 + 1, "with EOS");
             }
             for token in tokens {
                 let entropy = token["entropy"].as_f64().unwrap();
@@ -75,6 +75,22 @@ fn a_line_without_scores_is_named_and_the_others_are_scored() {
     assert_eq!((&found[0]["id"], &found[0]["tokens"]), (&json!(7), &found[3]["tokens"]));
     assert!(found[2]["error"].as_str().unwrap().contains("not valid JSON"));
     folder.fail(&["score", "pairs", "no tab"], &["line 1", "tab"]);
+    // Every argument and every line of a text has its answer; an empty one asks nothing.
+    let output = folder.run(&["score", "pairs", "1\t1", "", "12", "1\t2\t3", " ", "1\t1"]);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let lines: Vec<&str> = printed.lines().filter(|line| line.starts_with("line ")).collect();
+    assert!(
+        lines.len() == 6 && lines[1] == "line 2  no scores: it is empty" && lines[4].ends_with("it is empty"),
+        "{printed}"
+    );
+    assert!(
+        lines[2].contains("no scores: it has no tab") && lines[3].contains("no scores: it has 3 columns"),
+        "{printed}"
+    );
+    assert!(output.status.code() == Some(1) && told.contains("2 lines have no scores"), "{told}");
+    let found = objects(&folder.succeed(&["score", "pairs", "", "1\t1", "--json"]));
+    assert_eq!([&found[0]["tokens"], &found[0]["log_probability"], &found[0]["error"]], [&Value::Null; 3]);
     // A text without a prompt.
     let text = folder.succeed(&["score", "lm", "line 1 says red"]);
     assert!(text.starts_with("line 1  log probability -") && text.contains("entropy"), "{text}");
@@ -97,6 +113,7 @@ fn words_are_aligned_by_attention() {
         let line = folder.succeed(&["generate", run, "123", "--alignment=tokens"]);
         let pharaoh = links.iter().map(|link| format!("{}-{}", link[0], link[1])).collect::<Vec<_>>().join(" ");
         assert_eq!(line, format!("{text} ||| {pharaoh}\n"));
+        assert_eq!(folder.succeed(&["generate", run, "123", "--alignment", "tokens"]), line);
         // The digits are one word.
         assert_eq!(folder.succeed(&["generate", run, "123", "--alignment"]), format!("{text} ||| 0-0\n"));
     }
@@ -115,10 +132,11 @@ fn explanations_come_as_text_json_and_picture() {
             "{text}"
         );
         assert_eq!(text.contains("attends to"), run != "lm");
-        let picture = [&arguments[..], &["--json", "--saliency", "integrated", "--svg", "picture.svg"]].concat();
+        let picture =
+            [&arguments[..], &["--json", "--saliency", "integrated", "--svg", "picture.svg", "--overwrite"]].concat();
         let one = &objects(&folder.succeed(&picture))[0];
         let tokens = one["explanation"]["tokens"].as_array().unwrap();
-        assert_eq!(tokens.len() as u64, one["tokens"].as_u64().unwrap());
+        assert_eq!(tokens.len(), one["ids"].as_array().unwrap().len());
         for token in tokens {
             // Completeness of integrated gradients.
             let number = |key: &str| token[key].as_f64().unwrap();
@@ -133,5 +151,14 @@ fn explanations_come_as_text_json_and_picture() {
         assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n") && svg.matches("<title>").count() >= tokens.len());
     }
     folder.fail(&["generate", "pairs", "1", "2", "--explain", "--svg", "x.svg"], &["one text"]);
+    // No file is replaced unasked, and what is none never.
+    let recipe = fs::read(folder.path("pairs/recipe.toml")).unwrap();
+    folder.fail(
+        &["generate", "pairs", "1", "--explain", "--svg", "pairs/recipe.toml"],
+        &["there already", "--overwrite"],
+    );
+    assert_eq!(fs::read(folder.path("pairs/recipe.toml")).unwrap(), recipe);
+    folder.fail(&["generate", "pairs", "1", "--explain", "--svg", "pairs", "--overwrite"], &["no regular file"]);
+    folder.fail(&["generate", "pairs", "1", "--overwrite"], &["--output", "--svg"]);
     folder.fail(&["generate", "pairs", "1", "--explain", "--long-input", "split"], &["--long-input"]);
 }

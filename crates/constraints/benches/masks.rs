@@ -145,8 +145,11 @@ fn main() {
             let found = generate(&*generator, &parameters, &mut Tape::new(), input, &options).unwrap();
             let all = start.elapsed().as_nanos() as f64;
             // EOS is a step too.
-            let tokens: usize =
-                found.iter().flatten().map(|one| one.tokens.len() + usize::from(one.is_finished())).sum();
+            let tokens: usize = found
+                .into_iter()
+                .flat_map(Result::unwrap)
+                .map(|one| one.tokens.len() + usize::from(one.is_finished()))
+                .sum();
             let per_token = |nanoseconds: f64| nanoseconds / 1000.0 / tokens as f64;
             let masks = total.load(Ordering::Relaxed) as f64;
             let share = 100.0 * masks / all;

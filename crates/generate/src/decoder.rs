@@ -5,8 +5,8 @@ use crate::members::{Logits, Members, ShortLists};
 use crate::prefill::{Unread, next_pass};
 use crate::scorer::Scorer;
 use crate::search::Search;
-use crate::turn::{Turn, take_turns};
-use crate::{DecodingOptions, FinishReason, Hypothesis, Mode};
+use crate::turn::{Chosen, Turn, take_turns};
+use crate::{DecodingOptions, FinishReason, Mode, RowError, RowResult};
 use descant_autograd::{Parameters, Tape};
 use descant_batch::Sequences;
 use descant_kernels::{Parallelism, Real};
@@ -39,6 +39,8 @@ pub struct Decoder<'a> {
     /// One for each thread.
     scorers: Vec<Scorer>,
     rows: Vec<Row>,
+    /// Rows that could not begin, which the next step returns.
+    refused: Vec<(usize, RowError)>,
     /// Rows ever pushed.
     pushed: usize,
 }
@@ -48,6 +50,8 @@ struct Row {
     /// Its index among all rows that were pushed.
     index: usize,
     search: Search,
+    /// Why it cannot go on.
+    failed: Option<RowError>,
     unread: Unread,
     window: ContextWindow,
     /// The tokens that its text may have.
@@ -94,24 +98,25 @@ impl<'a> Decoder<'a> {
         let scorers = (0..threads).map(|_| Scorer::new(options)).collect();
         let members = Members::new(models, options.parallelism);
         let drafter = Drafter::new(options, members.dtype()).map_err(|reason| refused(reason, location))?;
-        Ok(Self { members, options, drafter, short_list: None, scorers, rows: Vec::new(), pushed: 0 })
+        let (rows, refused) = (Vec::new(), Vec::new());
+        Ok(Self { members, options, drafter, short_list: None, scorers, rows, refused, pushed: 0 })
     }
 
     /// How many rows are not ended.
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.rows.len() + self.refused.len()
     }
 
     /// Whether every row has ended.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.len() == 0
     }
 
-    /// Lets rows enter; their sources are encoded together. Rows are numbered in the order in which they enter, from 0.
+    /// Lets rows enter; their sources are encoded together. Rows are numbered in the order in which they enter, from 0. A row that
+    /// cannot begin is returned by the next step.
     ///
     /// # Errors
-    /// [`Error::Shapes`] for sources or prompts that are not as many as the rows, for a row that begins with nothing, and for one
-    /// that a constraint has no text for; what the encoder fails with.
+    /// [`Error::Shapes`] for sources or prompts that are not as many as the rows; what the encoder fails with. None of the rows enters then.
     #[track_caller]
     pub fn push(&mut self, tape: &mut Tape, batch: DecodingBatch<'_>) -> Result<()> {
         let (options, location) = (self.options, Location::caller());
@@ -130,30 +135,29 @@ impl<'a> Decoder<'a> {
         let positions = self.members.max_length();
         let window = ContextWindow::new(options, positions, sources.is_some());
         let positions = sources.and(positions);
-        let mut entering = Vec::with_capacity(rows.len());
+        let (first, mut live) = (self.pushed, Vec::with_capacity(rows.len()));
+        let (mut entering, mut cannot) = (Vec::with_capacity(rows.len()), Vec::new());
         for (i, &number) in rows.iter().enumerate() {
             let prompt = prompts.map(|prompts| prompts.get(i)).filter(|ids| !ids.is_empty()).unwrap_or(&options.start);
-            let prompt = window.cut(prompt);
-            if prompt.is_empty() {
-                let reason =
-                    format!("row {i} has no token to begin with: the model has no BOS, and the prompt is empty");
-                return Err(refused(reason, location));
+            let (prompt, source) = (window.cut(prompt), sources.map(|sources| sources.get(i)));
+            let search = match positions.filter(|&positions| prompt.len() > positions) {
+                _ if prompt.is_empty() => Err(RowError::NoStart),
+                Some(positions) => Err(RowError::LongPrompt { tokens: prompt.len(), positions }),
+                None => {
+                    let room = positions.map(|positions| positions - (prompt.len() - 1));
+                    Search::new(options, number, source, &prompt, room).map_err(RowError::Constraint)
+                }
+            };
+            match search {
+                Err(error) => cannot.push((first + i, error)),
+                Ok(search) => {
+                    let unread = Unread::new(prompt, search.live().count());
+                    live.extend((!search.is_over()).then_some(i));
+                    let short_list = source.and_then(|source| options.short_list_of(source));
+                    entering.push(Row { index: first + i, search, failed: None, unread, window, short_list });
+                }
             }
-            if let Some(positions) = positions.filter(|&positions| prompt.len() > positions) {
-                let length = prompt.len();
-                let reason = format!(
-                    "row {i} has a prompt of {length} tokens, but the model's decoder has {positions} positions"
-                );
-                return Err(refused(reason, location));
-            }
-            let room = positions.map(|positions| positions - (prompt.len() - 1));
-            let search = Search::new(options, number, sources.map(|sources| sources.get(i)), &prompt, room)
-                .map_err(|reason| refused(reason, location))?;
-            let unread = Unread::new(prompt, search.live().count());
-            let short_list = sources.and_then(|sources| options.short_list_of(sources.get(i)));
-            entering.push(Row { index: self.pushed + i, search, unread, window, short_list });
         }
-        let live: Vec<usize> = (0..rows.len()).filter(|&row| !entering[row].search.is_over()).collect();
         self.members.start(tape, sources, rows.len(), &live)?;
         let speculates = options.config.prompt_lookup_num_tokens.map(|_| "prompt_lookup_num_tokens");
         let speculates = speculates.or(self.drafter.as_ref().map(|_| "draft_model"));
@@ -173,17 +177,17 @@ impl<'a> Decoder<'a> {
         tokens.sort_unstable();
         tokens.dedup();
         self.short_list = options.short_list.as_ref().map(|_| tokens.into());
+        self.refused.extend(cannot);
         Ok(())
     }
 
     /// One pass of the model over all rows: the next token of each, or the next part of its prompt. Returns the rows that have
-    /// ended, each with its hypotheses, the best first. Streams each token as it is chosen, by `on_token(row, token)`; beam search
+    /// ended, each with its hypotheses, or with why it has none. Streams each token as it is chosen, by `on_token(row, token)`; beam search
     /// knows its tokens only at the end, and streams none.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] for a model whose scores are not numbers; [`Error::Shapes`] for a constraint that fails; what a step of
-    /// the model fails with. All rows are lost then.
-    pub fn step(&mut self, tape: &mut Tape, on_token: impl FnMut(usize, u32)) -> Result<Vec<(usize, Vec<Hypothesis>)>> {
+    /// What a step of the model fails with. All rows are lost then.
+    pub fn step(&mut self, tape: &mut Tape, on_token: impl FnMut(usize, u32)) -> Result<Vec<(usize, RowResult)>> {
         if self.options.is_cancelled() {
             let live = self.rows.iter_mut().filter(|row| !row.search.is_over());
             live.for_each(|row| row.search.stop(FinishReason::Cancelled));
@@ -192,13 +196,18 @@ impl<'a> Decoder<'a> {
         if self.rows.iter().any(|row| !row.search.is_over()) {
             self.pass(tape, on_token).inspect_err(|_| self.clear())?;
         }
+        let refused = std::mem::take(&mut self.refused).into_iter().map(|(index, error)| (index, Err(error)));
         let ended = self.rows.extract_if(.., |row| row.search.is_over());
         let options = self.options;
-        Ok(ended.map(|row| (row.index, returned(row.search.hypotheses(), options))).collect())
+        let result = |row: Row| match row.failed {
+            Some(error) => Err(error),
+            None => Ok(returned(row.search.hypotheses(), options)),
+        };
+        Ok(refused.chain(ended.map(|row| (row.index, result(row)))).collect())
     }
 
-    /// Reads what is next of each row. Of those that have read all, the tokens that each chooses.
-    fn choose<E: Real>(&mut self, tape: &mut Tape) -> Result<Vec<Vec<u32>>> {
+    /// Reads what is next of each row. Of those that have read all, the tokens that each chooses, or why it cannot go on.
+    fn choose<E: Real>(&mut self, tape: &mut Tape) -> Result<Vec<Chosen>> {
         let Self { members, options, scorers, rows, short_list, .. } = self;
         let pass = next_pass(rows.iter_mut().map(|row| &mut row.unread));
         let scored = |row: &Row| if row.unread.is_read() { row.unread.draft().len() + 1 } else { 0 };
@@ -225,11 +234,11 @@ impl<'a> Decoder<'a> {
                     if unread.is_read() && !live.is_empty() {
                         let start = turns.last().map_or(0, |turn: &Turn<'_>| turn.scores.end);
                         let (scores, draft) = (start..start + live.len() + unread.draft, unread.draft());
-                        turns.push(Turn { search, scores, draft, chosen: Vec::new() });
+                        turns.push(Turn { search, scores, draft, chosen: Ok(Vec::new()) });
                     }
                 }
                 let hidden = hidden.as_ref().map(|(states, _, ends)| (states, *ends));
-                take_turns(&mut turns, (shape, logits), hidden, scorers, options)?;
+                take_turns(&mut turns, (shape, logits), hidden, scorers, options);
                 Ok(turns.into_iter().map(|turn| turn.chosen).collect())
             },
         )
@@ -238,6 +247,7 @@ impl<'a> Decoder<'a> {
     /// Drops all rows.
     fn clear(&mut self) {
         self.rows.clear();
+        self.refused.clear();
         self.drop_states();
     }
 
@@ -256,18 +266,29 @@ impl<'a> Decoder<'a> {
         let (mut parents, mut first, mut chosen) = (Vec::new(), 0, chosen.into_iter());
         // Of the rows with a state, those that go on.
         let (mut with_state, mut kept) = (0, Vec::new());
-        for Row { index, search, unread, .. } in rows.iter_mut() {
+        for Row { index, search, failed, unread, .. } in rows.iter_mut() {
             let live = first..first + unread.hypotheses;
             first = live.end;
+            let turn = (unread.is_read() && !live.is_empty()).then(|| chosen.next()).flatten().transpose();
+            if let Err(error) = &turn {
+                search.stop(FinishReason::NoToken);
+                *failed = Some(error.clone());
+            }
             if !live.is_empty() {
                 kept.extend((!search.is_over()).then_some(with_state));
                 with_state += 1;
             }
-            if !unread.is_read() || live.is_empty() {
-                parents.extend(live);
-                continue;
-            }
-            let chosen = chosen.next().unwrap_or_default();
+            let chosen = match turn {
+                Ok(Some(chosen)) => chosen,
+                Ok(None) => {
+                    parents.extend(live);
+                    continue;
+                }
+                Err(_) => {
+                    unread.next(std::iter::empty());
+                    continue;
+                }
+            };
             if unread.draft > 0 {
                 // The state holds the draft; the last token chosen is not read yet.
                 let rejected = (unread.draft + 1).saturating_sub(chosen.len());

@@ -142,11 +142,11 @@ impl<'a> Drafter<'a> {
                     for (row, trial) in trials.iter_mut().enumerate() {
                         if let Some((search, _)) = trial.as_mut().filter(|_| is_read(&row)) {
                             let at = turns.len();
-                            turns.push(Turn { search, scores: at..at + 1, draft: &[], chosen: Vec::new() });
+                            turns.push(Turn { search, scores: at..at + 1, draft: &[], chosen: Ok(Vec::new()) });
                         }
                     }
-                    take_turns(&mut turns, (shape, logits), None, scorers, options)?;
-                    Ok(turns.into_iter().map(|turn| turn.chosen.first().copied()).collect::<Vec<_>>())
+                    take_turns(&mut turns, (shape, logits), None, scorers, options);
+                    Ok(turns.into_iter().map(|turn| turn.chosen.ok()?.first().copied()).collect::<Vec<_>>())
                 },
             )?;
             for (row, token) in rows.into_iter().zip(chosen) {

@@ -1,10 +1,11 @@
 use crate::decoder::{Decoder, DecodingBatch};
-use crate::{DecodingOptions, Hypothesis};
+use crate::{DecodingOptions, RowResult};
 use descant_autograd::{Parameters, Tape};
 use descant_models::Generator;
 use descant_tensor::Result;
 
-/// Generates texts for every row of a batch, by [`DecodingOptions::config`]: the hypotheses of each row, the best first.
+/// Generates texts for every row of a batch, by [`DecodingOptions::config`]: the hypotheses of each row, the best first, or
+/// why it has none.
 ///
 /// # Errors
 /// As [`Decoder::new`], [`Decoder::push`] and [`Decoder::step`].
@@ -15,7 +16,7 @@ pub fn generate(
     tape: &mut Tape,
     input: DecodingBatch<'_>,
     options: &DecodingOptions,
-) -> Result<Vec<Vec<Hypothesis>>> {
+) -> Result<Vec<RowResult>> {
     stream(model, parameters, tape, input, options, |_, _| ())
 }
 
@@ -32,13 +33,13 @@ pub fn stream(
     input: DecodingBatch<'_>,
     options: &DecodingOptions,
     mut on_token: impl FnMut(usize, u32),
-) -> Result<Vec<Vec<Hypothesis>>> {
+) -> Result<Vec<RowResult>> {
     let mut decoder = Decoder::new(model, parameters, options)?;
     decoder.push(tape, input)?;
-    let mut found = vec![Vec::new(); input.rows.len()];
+    let mut found = vec![Ok(Vec::new()); input.rows.len()];
     while !decoder.is_empty() {
-        for (row, hypotheses) in decoder.step(tape, &mut on_token)? {
-            found[row] = hypotheses;
+        for (row, result) in decoder.step(tape, &mut on_token)? {
+            found[row] = result;
         }
     }
     Ok(found)

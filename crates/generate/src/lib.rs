@@ -26,6 +26,7 @@ mod options;
 mod prefill;
 mod processors;
 mod prompt_lookup;
+mod row_error;
 mod sampling;
 mod scorer;
 mod scores;
@@ -45,4 +46,5 @@ pub use options::{
     TokenIds, ValueType, find_option, is_neutral,
 };
 pub use prefill::MAX_PASS_TOKENS;
+pub use row_error::{RowError, RowResult};
 pub use short_list::ShortList;

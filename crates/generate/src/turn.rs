@@ -1,11 +1,11 @@
 //! The rows that choose their next tokens in a step, each by its own scores.
 
-use crate::DecodingOptions;
 use crate::scorer::Scorer;
 use crate::scores::Scores;
 use crate::search::Search;
+use crate::{DecodingOptions, RowError};
 use descant_kernels::{Real, log_sum_exp, run_on_threads};
-use descant_tensor::{Error, Result, Shape, Tensor};
+use descant_tensor::{Error, Shape, Tensor};
 use std::ops::Range;
 use std::panic::Location;
 
@@ -16,9 +16,11 @@ pub(crate) struct Turn<'a> {
     pub(crate) scores: Range<usize>,
     /// Tokens that may follow the only text of the row, whose scores come after its own.
     pub(crate) draft: &'a [u32],
-    /// The tokens that the only text of the row has got.
-    pub(crate) chosen: Vec<u32>,
+    pub(crate) chosen: Chosen,
 }
+
+/// The tokens that the only text of a row has got, or why the row cannot go on.
+pub(crate) type Chosen = Result<Vec<u32>, RowError>;
 
 /// The scores below which a second thread costs more than it saves.
 const MIN_SCORES: usize = 1 << 15;
@@ -30,25 +32,21 @@ pub(crate) fn take_turns<E: Real>(
     hidden: Option<(&Tensor, &[u32])>,
     scorers: &mut [Scorer],
     options: &DecodingOptions,
-) -> Result<()> {
+) {
     let threads = if shape.len() < MIN_SCORES { 1 } else { scorers.len() };
     let share = shape.rows().div_ceil(threads).max(1);
-    let (mut left, mut failures) = (turns, vec![Ok(()); threads]);
-    let tasks = scorers.iter_mut().zip(&mut failures).enumerate().map(|(thread, (scorer, failure))| {
+    let mut left = turns;
+    let tasks = scorers.iter_mut().take(threads).enumerate().map(|(thread, scorer)| {
         let count = left.partition_point(|turn| turn.scores.start < (thread + 1) * share);
         let (own, others) = std::mem::take(&mut left).split_at_mut(count);
         left = others;
         move || {
-            *failure = own.iter_mut().try_for_each(|turn| {
-                turn.take(shape, logits, hidden, scorer, options)?;
-                let (op, inputs, location) = ("generate", Vec::new(), Location::caller());
-                let failed = |reason| Err(Error::Shapes { op, reason, inputs, location });
-                scorer.take_failure().map_or(Ok(()), failed)
-            });
+            for turn in own {
+                turn.chosen = turn.take(shape, logits, hidden, scorer, options);
+            }
         }
     });
     run_on_threads(tasks);
-    failures.into_iter().collect()
 }
 
 impl Turn<'_> {
@@ -59,7 +57,7 @@ impl Turn<'_> {
         hidden: Option<(&Tensor, &[u32])>,
         scorer: &mut Scorer,
         options: &DecodingOptions,
-    ) -> Result<()> {
+    ) -> Chosen {
         let (width, mut scratch) = (shape.last(), vec![E::zero(); shape.last()]);
         let reads_logits = scorer.reads_logits();
         let mut scores_of = |row: usize| {
@@ -69,24 +67,30 @@ impl Turn<'_> {
                 let wrong = logits.iter().position(|logit| logit.is_nan() || *logit == E::infinity());
                 let element = row * width + wrong.unwrap_or(0);
                 let (op, what, location) = ("generate", "the scores", Location::caller());
-                return Err(Error::NonFinite { op, what, shape, element, location });
+                return Err(RowError::Scores(Error::NonFinite { op, what, shape, element, location }));
             }
             Ok(if reads_logits { Scores::logits(logits) } else { Scores::log_softmax(logits, log_sum) })
         };
         if self.draft.is_empty() {
-            let scores = self.scores.clone().map(scores_of).collect::<Result<Vec<_>>>()?;
+            let scores = self.scores.clone().map(scores_of).collect::<Result<Vec<_>, _>>()?;
             let hidden = hidden.map(|(states, rows)| (states, &rows[self.scores.clone()]));
-            self.chosen.extend(self.search.advance(scorer, &scores, hidden, options));
-            return Ok(());
+            let chosen = self.search.advance(scorer, &scores, hidden, options);
+            return scorer
+                .take_failure()
+                .map_or(Ok(chosen.into_iter().collect()), |reason| Err(RowError::Constraint(reason)));
         }
+        let mut all = Vec::with_capacity(self.scores.len());
         // As long as the draft is what is chosen, the scores after it are those of the text.
         for (row, drafted) in self.scores.clone().zip(self.draft.iter().map(Some).chain([None])) {
             let chosen = self.search.advance(scorer, &[scores_of(row)?], None, options);
-            self.chosen.extend(chosen);
+            if let Some(reason) = scorer.take_failure() {
+                return Err(RowError::Constraint(reason));
+            }
+            all.extend(chosen);
             if self.search.is_over() || chosen.as_ref() != drafted {
                 break;
             }
         }
-        Ok(())
+        Ok(all)
     }
 }

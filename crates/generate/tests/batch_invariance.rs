@@ -30,7 +30,8 @@ fn with_batch<R>(has_sources: bool, rows: &[usize], f: impl FnOnce(DecodingBatch
 
 fn write(model: &Model, has_sources: bool, rows: &[usize], options: &DecodingOptions) -> Vec<Vec<Hypothesis>> {
     with_batch(has_sources, rows, |batch| {
-        generate(model.generator.as_ref(), &model.parameters, &mut Tape::new(), batch, options).unwrap()
+        let found = generate(model.generator.as_ref(), &model.parameters, &mut Tape::new(), batch, options).unwrap();
+        found.into_iter().map(Result::unwrap).collect()
     })
 }
 
@@ -52,7 +53,7 @@ fn write_continuously(
             left = others;
         }
         for (row, hypotheses) in decoder.step(&mut tape, |_, _| ()).unwrap() {
-            found[row] = hypotheses;
+            found[row] = hypotheses.unwrap();
         }
     }
     found

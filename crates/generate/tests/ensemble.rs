@@ -20,10 +20,10 @@ fn write(models: &[&Model], options: &DecodingOptions) -> Vec<Vec<Hypothesis>> {
     for group in [0..2, 2..rows.len()] {
         let sources = sources.select(&group.clone().collect::<Vec<_>>());
         decoder.push(&mut tape, DecodingBatch { rows: &rows[group], sources: Some(&sources), prompts: None }).unwrap();
-        decoder.step(&mut tape, |_, _| ()).unwrap().into_iter().for_each(|(row, ended)| found[row] = ended);
+        decoder.step(&mut tape, |_, _| ()).unwrap().into_iter().for_each(|(row, ended)| found[row] = ended.unwrap());
     }
     while !decoder.is_empty() {
-        decoder.step(&mut tape, |_, _| ()).unwrap().into_iter().for_each(|(row, ended)| found[row] = ended);
+        decoder.step(&mut tape, |_, _| ()).unwrap().into_iter().for_each(|(row, ended)| found[row] = ended.unwrap());
     }
     found
 }

@@ -206,7 +206,7 @@ fn what_is_cancelled_ends_with_the_tokens_that_it_has() {
         let mut tape = descant_autograd::Tape::new();
         let found =
             descant_generate::stream(model.generator.as_ref(), &model.parameters, &mut tape, input, &options, on_token);
-        for one in found.unwrap().concat() {
+        for one in found.unwrap().into_iter().flat_map(Result::unwrap) {
             assert_eq!((&one.tokens, one.finish_reason), (&tokens, FinishReason::Cancelled));
         }
         assert_eq!(tokens.len(), if is_beam { 0 } else { 3 });

@@ -74,7 +74,7 @@ fn write(models: &[(&dyn Generator, &Parameters)], rows: &[usize], options: &Dec
     let mut decoder = Decoder::ensemble(models, options).unwrap();
     decoder.push(&mut tape, DecodingBatch { rows: &numbers, sources: Some(&sources), prompts: None }).unwrap();
     while !decoder.is_empty() {
-        decoder.step(&mut tape, |_, _| ()).unwrap().into_iter().for_each(|(row, ended)| found[row] = ended);
+        decoder.step(&mut tape, |_, _| ()).unwrap().into_iter().for_each(|(row, ended)| found[row] = ended.unwrap());
     }
     found
 }

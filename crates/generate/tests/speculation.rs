@@ -24,7 +24,7 @@ fn write(
     while !decoder.is_empty() {
         steps += 1;
         for (row, hypotheses) in decoder.step(&mut tape, |row, token| streamed[row].push(token)).unwrap() {
-            found[row] = hypotheses;
+            found[row] = hypotheses.unwrap();
         }
     }
     (found, streamed, steps)
@@ -158,7 +158,7 @@ fn write_one_by_one(
             return found;
         }
         for (row, hypotheses) in decoder.step(&mut tape, |_, _| ()).unwrap() {
-            found[row] = hypotheses;
+            found[row] = hypotheses.unwrap();
         }
     }
     found

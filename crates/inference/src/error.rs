@@ -15,6 +15,9 @@ pub enum Error {
     /// A text or a tokenizer is wrong.
     #[error(transparent)]
     Text(#[from] descant_text::TextError),
+    /// A source or prompt has no texts.
+    #[error(transparent)]
+    Row(#[from] descant_generate::RowError),
     /// A forward or backward pass failed.
     #[error("the model failed: {0}")]
     Model(descant_tensor::Error),

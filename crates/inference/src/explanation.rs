@@ -1,6 +1,6 @@
 //! Why a text was written: of each token, how likely it was, what it attends to, and what it follows from.
 
-use crate::{Error, SaliencyMethod, TokenScore, Trained};
+use crate::{Error, Explainer, SaliencyMethod, TokenScore};
 use descant_autograd::Tape;
 use descant_batch::{Batch, Sequences};
 use descant_kernels::Parallelism;
@@ -24,7 +24,7 @@ pub struct TokenExplanation {
     /// What the model says of it, whatever the decoding options.
     #[serde(flatten)]
     pub score: TokenScore,
-    /// The cross-attention to each token of the source, see [`Trained::attention`]; empty without one.
+    /// The cross-attention to each token of the source, see [`Trained::attention`](crate::Trained::attention); empty without one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attention: Vec<f64>,
     /// What each token of the source, or of the prompt and the text before it, adds to its log probability.
@@ -33,19 +33,23 @@ pub struct TokenExplanation {
     pub baseline: f64,
 }
 
-impl Trained {
+impl Explainer<'_> {
     /// Explains a text by the tokens that were read and written.
     ///
     /// # Errors
-    /// As [`Trained::saliency`].
+    /// As [`Explainer::saliency`].
     pub fn explain(
-        &self,
+        &mut self,
         tape: &mut Tape,
         read: &[u32],
         written: &[u32],
         method: SaliencyMethod,
     ) -> Result<Explanation, Error> {
-        let is_language_model = self.is_language_model();
+        let trained = self.trained;
+        let is_language_model = trained.is_language_model();
+        // A text without a prompt begins with BOS.
+        let begin = if read.is_empty() { trained.encode(&"".into())? } else { Vec::new() };
+        let read = if read.is_empty() { &begin[..] } else { read };
         let mut batch = Batch::default();
         if is_language_model {
             let masked = std::iter::repeat_n(Batch::IGNORED, read.len().saturating_sub(1));
@@ -54,24 +58,24 @@ impl Trained {
         } else {
             let mut source = Sequences::new();
             source.push(read);
-            let whole = [&self.bos()?.into_iter().collect::<Vec<_>>(), written].concat();
+            let whole = [&trained.bos()?.into_iter().collect::<Vec<_>>(), written].concat();
             batch.source = Some(source);
             batch.input.push(&whole[..written.len()]);
             batch.target.push(written);
         }
         let scores = match written {
             [] => Vec::new(),
-            _ => self.score_batch(tape, &batch, Parallelism::Serial)?.concat(),
+            _ => trained.score_batch(tape, &batch, Parallelism::Serial)?.concat(),
         };
         // A model without attention is explained by its saliency alone.
-        let model = &self.recipe.model;
+        let model = &trained.recipe.model;
         let has_attention = model.decoder == LayerKind::Transformer || model.attention.is_some();
         let attention = match has_attention && !is_language_model {
-            true => self.attention(tape, read, written)?,
+            true => trained.attention(tape, read, written)?,
             false => Vec::new(),
         };
         let saliency = self.saliency(tape, read, written, method)?;
-        let reader = self.tokenizers.source.as_ref().unwrap_or(&self.tokenizers.target);
+        let reader = trained.tokenizers.source.as_ref().unwrap_or(&trained.tokenizers.target);
         let mut attention = attention.into_iter();
         let each = scores.into_iter().zip(saliency).map(|(score, saliency)| TokenExplanation {
             score,

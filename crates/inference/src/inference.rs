@@ -1,16 +1,12 @@
 //! Inference: prompts, decoding options and generated texts of a trained model.
 
-use crate::memory::{Estimate, available, size};
-use crate::{Error, Trained, TrainingLengths};
+use crate::{Answer, Error, Request, Scheduler, Trained, TrainingLengths};
 use descant_autograd::Tape;
-use descant_batch::Sequences;
-use descant_generate::{
-    DecodingBatch, DecodingOptions, FinishReason, GenerationConfig, Hypothesis, MAX_PASS_TOKENS, Mode, StopCondition,
-};
+use descant_generate::{DecodingOptions, FinishReason, GenerationConfig, StopCondition};
 use descant_kernels::Parallelism;
 use descant_models::{LayerKind, ModelKind};
 use descant_nn::Position;
-use descant_text::{Message, SpecialTokens, Text, Tokenizer};
+use descant_text::{Message, SpecialTokens, Text};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -24,7 +20,7 @@ pub struct Generated {
     pub tokens: Vec<u32>,
     /// The ranking score among the texts of one source.
     pub score: f64,
-    /// The natural log probability, see [`Hypothesis::log_probability`].
+    /// The natural log probability, see [`Hypothesis::log_probability`](descant_generate::Hypothesis::log_probability).
     pub log_probability: f64,
     /// Why it ended.
     pub finish_reason: FinishReason,
@@ -57,8 +53,6 @@ const HEADROOM: f64 = 1.5;
 const MORE: usize = 10;
 /// The most tokens that say nothing, such as special ones, among the last of a text.
 const EMPTY: usize = 8;
-/// Hypotheses that take little memory whatever the model.
-const MANY: usize = 512;
 
 impl Trained {
     /// Whether it is a language model, rather than an encoder-decoder.
@@ -257,11 +251,12 @@ impl Trained {
         }
     }
 
-    /// Generates a response or a continuation for every line, the best hypothesis of each first. Each line has a number that
-    /// seeds its sampling, whatever the batch. `on_token` gets each token as it is chosen, with the index of its line.
+    /// Generates a response or a continuation for every line, the best hypothesis of each first, or says why there is none. Each
+    /// line has a number that seeds its sampling, whatever the batch. `on_token` gets each token as it is chosen, with the index of
+    /// its line.
     ///
     /// # Errors
-    /// Whatever the model's pass fails with.
+    /// Where a line cannot be encoded; whatever the model's pass fails with.
     pub fn generate_batch<T>(
         &self,
         tape: &mut Tape,
@@ -269,7 +264,7 @@ impl Trained {
         numbers: impl IntoIterator<Item = u64>,
         options: &DecodingOptions,
         on_token: impl FnMut(usize, u32),
-    ) -> Result<Vec<Vec<Generated>>, Error>
+    ) -> Result<Vec<Answer>, Error>
     where
         for<'a> &'a T: Into<Text>,
     {
@@ -289,78 +284,36 @@ impl Trained {
         numbers: &[u64],
         options: &DecodingOptions,
         on_token: impl FnMut(usize, u32),
-    ) -> Result<Vec<Vec<Generated>>, Error> {
-        self.check_memory(texts.len(), &options.config)?;
-        let is_language_model = self.is_language_model();
-        let (positions, mut ids) = (self.model.max_length().unwrap_or(usize::MAX), Sequences::new());
-        // A longer source is truncated before its last special tokens; the search itself truncates a prompt.
-        let after =
-            self.tokenizers.source.as_ref().map_or(0, |source| source.special().source_post_processor().suffix.len());
-        for text in texts {
-            match text.len() > positions && !is_language_model {
-                true => {
-                    let (source, after) = text.split_at(text.len() - after.min(positions));
-                    ids.push(&[&source[..positions - after.len()], after].concat());
-                }
-                false => ids.push(text),
-            }
-        }
-        let (sources, prompts) = if is_language_model { (None, Some(&ids)) } else { (Some(&ids), None) };
-        let input = DecodingBatch { rows: numbers, sources, prompts };
-        let written = descant_generate::stream(self.model.as_ref(), &self.parameters, tape, input, options, on_token)?;
-        let context = options.config.context.unwrap_or(usize::MAX).min(positions);
-        let read_by: &Tokenizer = self.tokenizers.source.as_ref().unwrap_or(&self.tokenizers.target);
-        let unknown = read_by.special().unknown;
-        let text = |hypothesis: Hypothesis, read: &[u32]| {
-            let Hypothesis { tokens, score, log_probability, finish_reason, .. } = hypothesis;
-            let prompt = if is_language_model { read } else { &[] };
-            // The last generated token, or EOS, is not read.
-            let cut = match is_language_model {
-                true => {
-                    read.len() + tokens.len() + usize::from(finish_reason == FinishReason::Eos)
-                        > context.saturating_add(1)
-                }
-                false => read.len() > positions,
-            };
-            let unknown = read.iter().filter(|&&id| Some(id) == unknown).count();
-            let text = self.continuation(prompt, &tokens)?;
-            Ok(Generated { text, tokens, score, log_probability, finish_reason, cut, unknown })
-        };
-        let each = |(found, read): (Vec<Hypothesis>, &Vec<u32>)| found.into_iter().map(|one| text(one, read)).collect();
-        written.into_iter().zip(texts).map(each).collect()
+    ) -> Result<Vec<Answer>, Error> {
+        let requests = texts.iter().map(|ids| ids.clone().into());
+        self.generate_requests(tape, requests, numbers, options, on_token)
     }
 
-    /// That there is memory for as many hypotheses as so many texts have.
-    fn check_memory(&self, texts: usize, config: &GenerationConfig) -> Result<(), Error> {
-        let (name, each) = match config.mode() {
-            Mode::Greedy => ("", 1),
-            Mode::Sampling => (
-                if config.mbr_candidates.is_some() { "mbr_candidates" } else { "num_return_sequences" },
-                config.candidates(),
-            ),
-            Mode::Beam => ("num_beams", config.num_beams()),
-            Mode::Contrastive => ("top_k", config.top_k.unwrap_or(1)),
-        };
-        let hypotheses = texts.saturating_mul(each);
-        // Tokens of drafts have scores of their own.
-        let drafts = config.prompt_lookup_num_tokens.max(config.num_assistant_tokens).unwrap_or(0);
-        let drafts = texts.saturating_mul(drafts).min(MAX_PASS_TOKENS);
-        if hypotheses.saturating_add(drafts) < MANY {
-            return Ok(());
+    /// The same for requests.
+    pub(crate) fn generate_requests(
+        &self,
+        tape: &mut Tape,
+        requests: impl ExactSizeIterator<Item = Request>,
+        numbers: &[u64],
+        options: &DecodingOptions,
+        mut on_token: impl FnMut(usize, u32),
+    ) -> Result<Vec<Answer>, Error> {
+        let count = requests.len();
+        if count != numbers.len() {
+            let reason = format!("there are {} numbers for {count} texts", numbers.len());
+            return Err(Error::Run { path: self.run().to_owned(), reason });
         }
-        let vocabulary = self.tokenizers.target.vocabulary();
-        let scores = size_of::<f32>() as f64 * vocabulary as f64 * drafts as f64;
-        let needed = Estimate::of_generation(&self.recipe, vocabulary, hypotheses as f64) + scores;
-        let Some(free) = available().filter(|&free| needed > free) else { return Ok(()) };
-        let what = if name.is_empty() { String::new() } else { format!("{name} = {each} for ") };
-        let reason = format!(
-            "{what}{texts} text{} at once takes at least {} of memory, and {} are available. Lower {}the batch",
-            if texts == 1 { "" } else { "s" },
-            size(needed),
-            size(free),
-            if name.is_empty() { String::new() } else { format!("{name} or ") }
-        );
-        Err(Error::Run { path: self.run().to_owned(), reason })
+        let mut scheduler = Scheduler::new(self, options, count)?;
+        for (request, &number) in requests.zip(numbers) {
+            scheduler.push(request, number);
+        }
+        let mut answers: Vec<Answer> = (0..count).map(|_| Ok(Vec::new())).collect();
+        while !scheduler.is_empty() {
+            for (request, answer) in scheduler.step(tape, &mut on_token)? {
+                answers[request] = answer;
+            }
+        }
+        Ok(answers)
     }
 
     /// A generated response without what the chat template puts after it, such as `<|im_end|>`.

@@ -21,6 +21,7 @@ mod provenance;
 mod recipe;
 mod run_folder;
 mod saliency;
+mod scheduler;
 mod score;
 mod sentence_metrics;
 mod short_list;
@@ -50,7 +51,8 @@ pub use recipe::{
     schema,
 };
 pub use run_folder::{RunFolder, layout};
-pub use saliency::{Saliency, SaliencyMethod};
+pub use saliency::{Explainer, Saliency, SaliencyMethod};
+pub use scheduler::{Answer, Request, Scheduler};
 pub use score::{Scored, TokenScore};
 pub use tensors::{TensorFile, write_tensors};
 pub use text_iterator::{Piece, TextIterator};

@@ -1,9 +1,8 @@
 //! Sources that are longer than a model reads well: cut into parts, which are answered one by one and joined again.
 
-use crate::{Error, Generated, Trained};
+use crate::{Answer, Error, Generated, Request, Trained};
 use descant_autograd::Tape;
 use descant_generate::DecodingOptions;
-use descant_text::Text;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// What is done with a source, or a prompt, of more tokens than the model reads well.
@@ -28,10 +27,23 @@ pub struct SourceLimit {
 }
 
 /// A part of a source.
-struct Part<'a> {
-    text: &'a str,
-    /// White space between it and the part before.
-    separator: &'a str,
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    /// Its tokens.
+    pub(crate) ids: Vec<u32>,
+    /// What stands between it and the part before.
+    pub(crate) separator: Separator,
+}
+
+/// What stands between two parts of a source, and so between their texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Separator {
+    /// Nothing, as the parts are of one word.
+    Within,
+    /// Nothing, as in scripts without spaces: a space where the texts are written with them.
+    Bound,
+    /// White space.
+    Space(String),
 }
 
 impl Trained {
@@ -51,11 +63,10 @@ impl Trained {
         Some(SourceLimit { tokens: known?, is_hard: false })
     }
 
-    /// As [`Trained::generate_batch`] for sources of any length: those beyond the [`Trained::source_limit`] are cut into
-    /// parts, and the best text of each is joined to the best of the others, the second best to the second best, and so on.
+    /// As [`Trained::generate_batch`] for sources of any length, by [`Trained::request`].
     ///
     /// # Errors
-    /// As [`Trained::generate_batch`].
+    /// As [`Trained::generate_batch`]; for [`LongInput::Error`] a source that is too long.
     pub fn generate_in_parts(
         &self,
         tape: &mut Tape,
@@ -63,109 +74,222 @@ impl Trained {
         numbers: &[u64],
         options: &DecodingOptions,
         how: LongInput,
-    ) -> Result<Vec<Vec<Generated>>, Error> {
-        let (mut parts, mut seeds, mut counts) = (Vec::new(), Vec::new(), Vec::new());
-        for (source, number) in sources.iter().zip(numbers) {
-            let own = self.parts(source, how)?;
-            counts.push(own.len());
-            // Each part has draws of its own.
-            seeds.extend((0..own.len() as u64).map(|part| number | part << 48));
-            parts.extend(own);
-        }
-        let mut generated = Vec::with_capacity(parts.len());
-        for (parts, seeds) in parts.chunks(MOST_AT_ONCE).zip(seeds.chunks(MOST_AT_ONCE)) {
-            let texts: Vec<Text> = parts.iter().map(|part| part.text.into()).collect();
-            generated.extend(self.generate_batch(tape, &texts, seeds.iter().copied(), options, |_, _| ())?);
-        }
-        let (mut rest, mut joined) = (&generated[..], Vec::with_capacity(counts.len()));
-        let mut of_parts = &parts[..];
-        for count in counts {
-            let (own, after) = rest.split_at(count);
-            let (texts, others) = of_parts.split_at(count);
-            joined.push(join(own, texts));
-            (rest, of_parts) = (after, others);
-        }
-        Ok(joined)
+    ) -> Result<Vec<Answer>, Error> {
+        let requests = sources.iter().map(|source| self.request(source, how)).collect::<Result<Vec<_>, _>>()?;
+        self.generate_requests(tape, requests.into_iter(), numbers, options, |_, _| ())
     }
 
-    /// The parts of a source, none of which is longer than the limit, but for a single character.
-    fn parts<'a>(&self, source: &'a str, how: LongInput) -> Result<Vec<Part<'a>>, Error> {
-        let limit = self.source_limit().map_or(usize::MAX, |limit| limit.tokens);
-        if self.encode(&source.into())?.len() <= limit {
-            return Ok(vec![Part { text: source, separator: "" }]);
+    /// The request for a source of any length. One beyond the [`Trained::source_limit`] is cut into parts, and the best text of each is
+    /// joined to the best of the others, the second best to the second best, and so on.
+    ///
+    /// # Errors
+    /// Where it cannot be encoded; for [`LongInput::Error`] where it is too long.
+    pub fn request(&self, source: &str, how: LongInput) -> Result<Request, Error> {
+        let (ids, limit) = (self.encode(&source.into())?, self.source_limit());
+        let Some(limit) = limit.map(|limit| limit.tokens).filter(|&limit| ids.len() > limit) else {
+            return Ok(ids.into());
+        };
+        if how == LongInput::Error {
+            let reason = format!("the source has {} tokens, and the model reads {limit}", ids.len());
+            return Err(Error::Run { path: self.run().to_owned(), reason });
         }
         let room = limit.saturating_sub(self.encode(&"".into())?.len()).max(1);
         let mut pieces = Vec::new();
-        self.cut(source, if how == LongInput::Split { 0 } else { 1 }, room, &mut pieces)?;
-        // As many pieces as there is room for make a part.
-        let (mut cuts, mut tokens, mut last) = (Vec::new(), 0, 0);
-        for (end, length) in pieces {
-            if tokens > 0 && tokens + length > room {
-                cuts.push(last);
-                tokens = 0;
+        self.cut(source, if how == LongInput::Split { Unit::Sentence } else { Unit::Word }, room, &mut pieces)?;
+        let mut parts: Vec<Part> = Vec::new();
+        let (mut from, mut first) = (0, 0);
+        while first < pieces.len() {
+            // As many pieces as there is room for, which have fewer or more tokens together than each alone.
+            let mut tokens = 0;
+            let fits = |piece: &&Piece| {
+                tokens += piece.tokens;
+                tokens <= room
+            };
+            let mut count = pieces[first..].iter().take_while(fits).count().max(1);
+            let text = |count: usize| &source[from..pieces[first + count - 1].end];
+            let mut ids = self.encode(&text(count).trim().into())?;
+            while ids.len() > limit && count > 1 {
+                count -= 1;
+                ids = self.encode(&text(count).trim().into())?;
             }
-            (tokens, last) = (tokens + length, end);
-        }
-        cuts.push(source.len());
-        let (mut parts, mut from, mut written) = (Vec::new(), 0, 0);
-        for end in cuts {
-            let text = source[from..end].trim();
-            if !text.is_empty() {
-                let start = end - source[from..end].trim_start().len();
-                parts.push(Part { text, separator: &source[written..start] });
-                written = start + text.len();
+            while first + count < pieces.len() {
+                let more = self.encode(&text(count + 1).trim().into())?;
+                if more.len() > limit {
+                    break;
+                }
+                (count, ids) = (count + 1, more);
             }
-            from = end;
+            let (text, is_within) = (text(count), first > 0 && pieces[first - 1].is_within);
+            if !text.trim().is_empty() || parts.is_empty() && first + count == pieces.len() {
+                let before = source[..from].trim_end().len();
+                let space = &source[before..from + text.len() - text.trim_start().len()];
+                let separator = match space {
+                    "" if is_within => Separator::Within,
+                    "" => Separator::Bound,
+                    space => Separator::Space(space.to_owned()),
+                };
+                parts.push(Part { ids, separator });
+            }
+            from += text.len();
+            first += count;
         }
-        Ok(parts)
+        Ok(Request { parts })
     }
 
-    /// Where the sentences, words or characters of a text end, by the level of the cut, and how many tokens each has; those
-    /// that are too long are cut on the level below.
-    fn cut(&self, text: &str, level: usize, room: usize, pieces: &mut Vec<(usize, usize)>) -> Result<(), Error> {
-        let units: Vec<&str> = match level {
-            0 => text.split_sentence_bounds().collect(),
-            1 => text.split_word_bounds().collect(),
-            _ => text.graphemes(true).collect(),
-        };
-        let mut end = pieces.last().map_or(0, |&(end, _)| end);
+    /// The pieces of a text between which it may be cut; those that are too long are cut into smaller units.
+    fn cut(&self, text: &str, unit: Unit, room: usize, pieces: &mut Vec<Piece>) -> Result<(), Error> {
         let added = self.encode(&"".into())?.len();
-        for unit in units {
-            let tokens = self.encode(&unit.into())?.len().saturating_sub(added);
-            end += unit.len();
-            match tokens > room && level < 2 {
-                true => self.cut(unit, level + 1, room, pieces)?,
-                false => pieces.push((end, tokens)),
+        let mut end = pieces.last().map_or(0, |piece| piece.end);
+        for part in unit.of(text) {
+            let tokens = self.encode(&part.into())?.len().saturating_sub(added);
+            end += part.len();
+            match unit.smaller().filter(|_| tokens > room) {
+                Some(smaller) => {
+                    self.cut(part, smaller, room, pieces)?;
+                    pieces.iter_mut().next_back().into_iter().for_each(|last| last.is_within = false);
+                }
+                None => pieces.push(Piece { end, tokens, is_within: unit == Unit::Character }),
             }
         }
         Ok(())
     }
 }
 
-/// Parts that are generated for at once.
-const MOST_AT_ONCE: usize = 32;
+/// A piece of a text that is not cut.
+#[derive(Debug)]
+struct Piece {
+    /// Where it ends, in bytes of the text.
+    end: usize,
+    tokens: usize,
+    /// Whether what follows is of the same word.
+    is_within: bool,
+}
+
+/// What a text is cut into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    Sentence,
+    Word,
+    Character,
+}
+
+impl Unit {
+    fn smaller(self) -> Option<Self> {
+        match self {
+            Self::Sentence => Some(Self::Word),
+            Self::Word => Some(Self::Character),
+            Self::Character => None,
+        }
+    }
+
+    fn of(self, text: &str) -> Vec<&str> {
+        match self {
+            Self::Sentence => text.split_sentence_bounds().collect(),
+            Self::Word => words(text),
+            Self::Character => text.graphemes(true).collect(),
+        }
+    }
+}
+
+/// A text cut after white space, and in scripts without spaces between words: punctuation stays with the word that it stands at.
+fn words(text: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let (mut from, mut end) = (0, 0);
+    for bound in text.split_word_bounds() {
+        let last = text[..end].chars().next_back();
+        let may_part = last.zip(bound.chars().next()).is_some_and(|(last, next)| {
+            !next.is_whitespace()
+                && (last.is_whitespace() || next.is_alphanumeric() && (is_unspaced(last) || is_unspaced(next)))
+        });
+        if may_part {
+            words.push(&text[from..end]);
+            from = end;
+        }
+        end += bound.len();
+    }
+    if from < end {
+        words.push(&text[from..end]);
+    }
+    words
+}
+
+/// Whether a character is of a script without spaces between words: Thai and its neighbours, Chinese, Japanese.
+fn is_unspaced(c: char) -> bool {
+    matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{2e80}'..='\u{9fff}'
+        | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}')
+}
 
 /// The texts of parts as one.
-fn join(parts: &[Vec<Generated>], of: &[Part<'_>]) -> Vec<Generated> {
-    if let [one] = parts {
-        return one.clone();
+pub(crate) fn join(mut parts: Vec<Vec<Generated>>, separators: &[Separator]) -> Vec<Generated> {
+    if parts.len() == 1 {
+        return parts.remove(0);
     }
     let count = parts.iter().map(Vec::len).min().unwrap_or(0);
     let one = |rank: usize| {
         let mut whole = Generated::default();
-        for (i, (texts, part)) in parts.iter().zip(of).enumerate() {
-            let text = &texts[rank];
-            whole.text += if i == 0 { "" } else { part.separator };
-            whole.text += &text.text;
-            whole.tokens.extend(&text.tokens);
-            whole.score += text.score;
-            whole.log_probability += text.log_probability;
-            whole.unknown += text.unknown;
+        for (i, (texts, separator)) in parts.iter().zip(separators).enumerate() {
+            let part = &texts[rank];
+            match separator {
+                _ if i == 0 => {}
+                Separator::Space(space) => whole.text += space,
+                Separator::Bound => {
+                    let ends = [whole.text.chars().next_back(), part.text.chars().next()];
+                    let is_spaced = |end: Option<char>| end.is_some_and(|c| !c.is_whitespace() && !is_unspaced(c));
+                    whole.text += if ends.into_iter().all(is_spaced) { " " } else { "" };
+                }
+                Separator::Within => {}
+            }
+            whole.text += &part.text;
+            whole.tokens.extend(&part.tokens);
+            whole.score += part.score;
+            whole.log_probability += part.log_probability;
+            whole.unknown += part.unknown;
+            whole.cut |= part.cut;
         }
         // What is cut off anywhere is not whole.
-        let cut_off = parts.iter().map(|texts| texts[rank].finish_reason).find(|reason| !reason.is_finished());
-        whole.finish_reason = cut_off.unwrap_or(parts[parts.len() - 1][rank].finish_reason);
+        let mut reasons = parts.iter().map(|texts| texts[rank].finish_reason);
+        let cut_off = reasons.clone().find(|reason| !reason.is_finished());
+        whole.finish_reason = cut_off.or(reasons.next_back()).unwrap_or_default();
         whole
     };
     (0..count).map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_part_from_their_neighbours_and_not_from_their_punctuation() {
+        for (text, expected) in [
+            ("The man is here. The woman, too!", &["The ", "man ", "is ", "here. ", "The ", "woman, ", "too!"][..]),
+            ("well-known (3.14%) \u{201c}yes\u{201d}  no", &["well-known ", "(3.14%) ", "\u{201c}yes\u{201d}  ", "no"]),
+            ("我在。他不在!", &["我", "在。", "他", "不", "在!"]),
+            ("", &[]),
+        ] {
+            assert_eq!(words(text), expected);
+        }
+    }
+
+    #[test]
+    fn joined_texts_have_the_space_between_their_parts_and_say_what_was_cut() {
+        let part = |text: &str, cut: bool| {
+            vec![Generated {
+                text: text.to_owned(),
+                cut,
+                finish_reason: descant_generate::FinishReason::Eos,
+                ..Generated::default()
+            }]
+        };
+        let space = Separator::Space("  ".to_owned());
+        let joined = |separator: &Separator, texts: [&str; 2]| {
+            let parts = vec![part(texts[0], true), part(texts[1], false)];
+            join(parts, &[Separator::Within, separator.clone()]).remove(0)
+        };
+        assert_eq!(joined(&space, ["a.", "b."]).text, "a.  b.");
+        assert_eq!(joined(&Separator::Bound, ["a.", "b."]).text, "a. b.");
+        assert_eq!(joined(&Separator::Bound, ["我。", "b"]).text, "我。b");
+        let within = joined(&Separator::Within, ["a", "b"]);
+        assert_eq!((within.text.as_str(), within.cut, within.is_finished()), ("ab", true, true));
+    }
 }

@@ -56,14 +56,14 @@ impl Estimate {
         Self::of(recipe, &vocabulary, DType::F32, tokens_at_once(recipe))
     }
 
-    /// What a step of a generation holds at least for so many hypotheses at once, in f32: their scores, activations and
-    /// states.
-    pub fn of_generation(recipe: &Recipe, vocabulary: usize, hypotheses: f64) -> f64 {
+    /// What generation holds at least for so many hypotheses at once, in f32: their scores, activations and states, and those of the tokens
+    /// that they are generated for.
+    pub fn of_generation(recipe: &Recipe, vocabulary: usize, hypotheses: f64, tokens: f64) -> f64 {
         let model = &recipe.model;
         // Logits, their logarithms of softmax, and the copy that is searched; of the state, the hidden and cell states of each
         // layer or the keys and values of a token.
-        let numbers = 3.0 * vocabulary as f64 + per_token(recipe) / 4.0 + 2.0 * (model.layers * model.hidden) as f64;
-        4.0 * hypotheses * numbers
+        let of_token = per_token(recipe) / 4.0 + 2.0 * (model.layers * model.hidden) as f64;
+        4.0 * (hypotheses * (3.0 * vocabulary as f64 + of_token) + tokens * of_token)
     }
 
     /// All of it.
@@ -256,8 +256,9 @@ mod tests {
     #[test]
     fn a_step_of_a_wide_beam_is_mostly_scores() {
         let recipe = recipe("kind = \"language-model\"\nhidden = 8");
-        let [one, many] = [1.0, 20_000.0].map(|hypotheses| Estimate::of_generation(&recipe, 8000, hypotheses));
+        let [one, many] = [1.0, 20_000.0].map(|hypotheses| Estimate::of_generation(&recipe, 8000, hypotheses, 0.0));
         assert_eq!(many, 20_000.0 * one);
+        assert!(Estimate::of_generation(&recipe, 8000, 1.0, 1e6) > 100.0 * one);
         assert!(one > 96_000.0 && one < 100_000.0, "{one}");
     }
 

@@ -39,7 +39,16 @@ impl Saliency {
     }
 }
 
+/// Explains what a trained model wrote, text after text.
+#[derive(Debug)]
+pub struct Explainer<'a> {
+    pub(crate) trained: &'a Trained,
+    /// Of the longest text so far.
+    widened: Option<Widened>,
+}
+
 /// A model with a larger embedding table.
+#[derive(Debug)]
 struct Widened {
     model: Box<dyn Generator>,
     parameters: Parameters,
@@ -47,28 +56,36 @@ struct Widened {
     table: ParameterId,
     /// The rows before the new ones.
     first: usize,
+    /// The new ones.
+    rows: usize,
     /// Entries of the target's vocabulary.
     vocabulary: usize,
     /// The mean of all embeddings.
     mean: Vec<f32>,
 }
 
-impl Trained {
+impl<'a> Explainer<'a> {
+    /// Of this model.
+    pub fn new(trained: &'a Trained) -> Self {
+        Self { trained, widened: None }
+    }
+
     /// The saliency of what was read for each token of `written`: of the source's tokens, or of a language model's prompt and
     /// the tokens written before.
     ///
     /// # Errors
     /// For a model with continuous outputs, and whatever its pass fails with.
     pub fn saliency(
-        &self,
+        &mut self,
         tape: &mut Tape,
         read: &[u32],
         written: &[u32],
         method: SaliencyMethod,
     ) -> Result<Vec<Saliency>, Error> {
-        if !self.model.output().is_likelihood() {
+        let trained = self.trained;
+        if !trained.model.output().is_likelihood() {
             let reason = "its outputs are continuous, and have no probabilities to differentiate".to_owned();
-            return Err(Error::Run { path: self.run().to_owned(), reason });
+            return Err(Error::Run { path: trained.run().to_owned(), reason });
         }
         // Shares of the way from the mean embedding and the weights of their gradients: first the whole and none, for the log
         // probabilities alone. From embeddings of zero, norms would make the model change over many orders of magnitude.
@@ -78,12 +95,17 @@ impl Trained {
                 [(1.0, 0.0), (0.0, 0.0)].into_iter().chain(gauss_legendre(count)).collect()
             }
         };
-        let is_language_model = self.recipe.model.kind == ModelKind::LanguageModel;
+        let is_language_model = trained.is_language_model();
         let longest = if is_language_model { read.len() + written.len() } else { read.len() };
-        let mut widened = self.widened(longest * points.len())?;
+        let rows = longest * points.len();
+        self.widened.take_if(|widened| widened.rows < rows);
+        let widened = match &mut self.widened {
+            Some(widened) => widened,
+            none => none.insert(Widened::of(trained, rows.next_power_of_two())?),
+        };
         // What a gradient is multiplied with: the embedding, or its difference to the mean.
         let is_integrated = method != SaliencyMethod::GradientTimesInput;
-        let start: Vec<u32> = if is_language_model { Vec::new() } else { self.bos()?.into_iter().collect() };
+        let start: Vec<u32> = if is_language_model { Vec::new() } else { trained.bos()?.into_iter().collect() };
         let one = |t: usize| {
             let inputs = if is_language_model { [read, &written[..t]].concat() } else { read.to_vec() };
             let decoder = if is_language_model { Vec::new() } else { [&start, &written[..t]].concat() };
@@ -98,12 +120,15 @@ impl Trained {
         };
         (0..written.len()).map(one).collect::<Result<_, _>>().map_err(Error::from)
     }
+}
 
-    /// The model with so many more rows in the embedding table of what it reads.
-    fn widened(&self, rows: usize) -> Result<Widened, Error> {
-        let wrong = |reason: String| Error::Run { path: self.run().to_owned(), reason };
-        let mut vocabulary = self.tokenizers.vocabulary(&self.recipe.loss).map_err(wrong)?;
-        let mut config = self.recipe.model.clone();
+impl Widened {
+    /// A model with so many more rows in the embedding table of what it reads.
+    fn of(trained: &Trained, rows: usize) -> Result<Self, Error> {
+        let Trained { recipe, tokenizers, .. } = trained;
+        let wrong = |reason: String| Error::Run { path: trained.run().to_owned(), reason };
+        let mut vocabulary = tokenizers.vocabulary(&recipe.loss).map_err(wrong)?;
+        let mut config = recipe.model.clone();
         config.transformer.iter_mut().for_each(|layers| layers.recompute = false);
         let is_language_model = config.kind == ModelKind::LanguageModel;
         let (source, target) = (vocabulary.source, vocabulary.target);
@@ -121,8 +146,8 @@ impl Trained {
             grown.push((target, target + rows));
         }
         let mut parameters = Parameters::new(DType::F32);
-        let model = build(&config, &self.recipe.loss, &vocabulary, &mut parameters, None).map_err(wrong)?;
-        parameters.copy_from(&self.parameters, &grown).map_err(wrong)?;
+        let model = build(&config, &recipe.loss, &vocabulary, &mut parameters, None).map_err(wrong)?;
+        parameters.copy_from(&trained.parameters, &grown).map_err(wrong)?;
         let table = name.iter().find_map(|name| parameters.find(name));
         let table = table.ok_or_else(|| wrong("its embedding table has another name".to_owned()))?;
         let others: Vec<ParameterId> = parameters.ids().filter(|&id| id != table).collect();
@@ -132,11 +157,9 @@ impl Trained {
         for row in parameters.values::<f32>(table)[..first * width].chunks_exact(width.max(1)) {
             mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += x / first as f32);
         }
-        Ok(Widened { model, parameters, gradients, table, first, vocabulary: target, mean })
+        Ok(Self { model, parameters, gradients, table, first, rows, vocabulary: target, mean })
     }
-}
 
-impl Widened {
     /// Of inputs, and what a decoder reads, for the token that follows.
     fn saliency(
         &mut self,

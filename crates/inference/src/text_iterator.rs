@@ -1,3 +1,4 @@
+use crate::scheduler::best_of_one;
 use crate::{Error, Generated, TextStream, Trained};
 use descant_autograd::Tape;
 use descant_generate::DecodingOptions;
@@ -81,7 +82,7 @@ fn generate(
         let on_token = |_, token| send(stream.push(token).map(|text| Piece { token: Some(token), text }));
         let generated =
             trained.generate_from_ids(&mut Tape::new(), std::slice::from_ref(&read), &[0], options, on_token)?;
-        let mut best = generated.into_iter().flatten().next().unwrap_or_default();
+        let mut best = best_of_one(generated)?;
         if is_chat {
             best.text = trained.response(&best)?;
         }

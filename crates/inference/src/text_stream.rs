@@ -1,3 +1,4 @@
+use crate::scheduler::best_of_one;
 use crate::{Error, ResponseEnd, Trained};
 use descant_autograd::Tape;
 use descant_generate::GenerationConfig;
@@ -39,10 +40,8 @@ impl Trained {
         };
         let generated = self.generate_from_ids(&mut Tape::new(), &read, &[0], &options, on_token)?;
         failed.map_or(Ok(()), Err)?;
-        let text = match generated.into_iter().flatten().next() {
-            Some(best) if is_chat => self.response(&best)?,
-            best => best.map(|best| best.text).unwrap_or_default(),
-        };
+        let best = best_of_one(generated)?;
+        let text = if is_chat { self.response(&best)? } else { best.text };
         match stream.finish(&text) {
             "" => {}
             rest => show(rest),

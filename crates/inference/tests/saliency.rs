@@ -1,7 +1,7 @@
 //! Saliency against central differences, and its completeness, on small random models of every architecture.
 
 use descant_autograd::Tape;
-use descant_inference::{Recipe, SaliencyMethod, Tokenizers, Trained, model};
+use descant_inference::{Explainer, Recipe, SaliencyMethod, Tokenizers, Trained, model};
 use descant_tensor::DType;
 use descant_text::{Tokenizer, TokenizerConfig};
 use std::path::Path;
@@ -40,8 +40,9 @@ fn attributions_are_derivatives_and_integrated_ones_sum_up_to_the_difference() {
         let read = trained.encode(&"abca".into()).unwrap();
         let written = trained.tokenizers.target.encode("fgh").unwrap();
         let mut tape = Tape::new();
-        let saliency =
-            |trained: &Trained, tape: &mut Tape, method| trained.saliency(tape, &read, &written, method).unwrap();
+        let saliency = |trained: &Trained, tape: &mut Tape, method| {
+            Explainer::new(trained).saliency(tape, &read, &written, method).unwrap()
+        };
         let gradients = saliency(&trained, &mut tape, SaliencyMethod::GradientTimesInput);
         let integrated = saliency(&trained, &mut tape, SaliencyMethod::IntegratedGradients(256));
         for (t, one) in integrated.iter().enumerate() {
@@ -83,8 +84,19 @@ fn an_explanation_has_the_scores_of_the_model() {
         let read = trained.encode(&"abca".into()).unwrap();
         let written = trained.tokenizers.target.encode("fgh").unwrap();
         let mut tape = Tape::new();
-        let explanation = trained.explain(&mut tape, &read, &written, SaliencyMethod::GradientTimesInput).unwrap();
-        let saliency = trained.saliency(&mut tape, &read, &written, SaliencyMethod::GradientTimesInput).unwrap();
+        let method = SaliencyMethod::GradientTimesInput;
+        let mut explainer = Explainer::new(&trained);
+        let explanation = explainer.explain(&mut tape, &read, &written, method).unwrap();
+        let saliency = explainer.saliency(&mut tape, &read, &written, method).unwrap();
+        // The same for a longer text and this one again, by the model that the longer one took.
+        let longer = [&read[..], &read, &read].concat();
+        assert_eq!(explainer.explain(&mut tape, &longer, &written, method).unwrap().read.len(), longer.len());
+        assert_eq!(explainer.explain(&mut tape, &read, &written, method).unwrap(), explanation, "{text}");
+        // Nothing read is what an empty text is.
+        let empty = trained.encode(&"".into()).unwrap();
+        let [nothing, empty] =
+            [&[][..], &empty].map(|read| explainer.explain(&mut tape, read, &written, method).unwrap());
+        assert_eq!((nothing.tokens.len(), &nothing), (3, &empty), "{text}");
         assert_eq!((explanation.read.len(), explanation.tokens.len()), (read.len(), 3));
         for (token, saliency) in explanation.tokens.iter().zip(&saliency) {
             assert!((token.score.log_probability - saliency.log_probability).abs() < 1e-4, "{text}");

@@ -38,7 +38,7 @@ fn write(trained: &Trained, sources: &[String], config: GenerationConfig, most: 
     let special = trained.tokenizers.target.special();
     options.forbidden.extend(special.unknown.into_iter().chain(special.bos));
     let written = trained.generate_batch(&mut Tape::new(), sources, 0.., &options, |_, _| ()).unwrap();
-    written.into_iter().map(|texts| texts[0].text.clone()).collect()
+    written.into_iter().map(|texts| texts.unwrap()[0].text.clone()).collect()
 }
 
 /// Beam search without a length penalty.

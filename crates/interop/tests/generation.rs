@@ -49,7 +49,8 @@ impl Reference {
             [false, true].map(|is_prompt| (self.trained.is_language_model() == is_prompt).then_some(&sequences));
         let input = DecodingBatch { rows: &rows, sources, prompts };
         let (model, parameters) = (&*self.trained.model, &self.trained.parameters);
-        generate(model, parameters, &mut Tape::new(), input, options).unwrap()
+        let found = generate(model, parameters, &mut Tape::new(), input, options).unwrap();
+        found.into_iter().map(Result::unwrap).collect()
     }
 
     /// That texts and scores are the expected ones; how many of the texts have ended.
@@ -213,9 +214,13 @@ fn what_a_folder_says_of_decoding_is_exported_and_imported_again() {
     assert_eq!(again.recipe.generation, trained.recipe.generation);
     let texts = |trained: &Trained| {
         let options = trained.options(&GenerationConfig::default(), descant_kernels::Parallelism::Serial).unwrap();
-        trained.generate_batch(&mut Tape::new(), &["w5 w6 w7".to_owned()], 0.., &options, |_, _| ()).unwrap()
+        trained
+            .generate_batch(&mut Tape::new(), &["w5 w6 w7".to_owned()], 0.., &options, |_, _| ())
+            .unwrap()
+            .remove(0)
+            .unwrap()
     };
     assert_eq!(texts(&trained), texts(&again));
     // The stop string is that of the forced token.
-    assert_eq!((&texts(&trained)[0][0].tokens[..], texts(&trained)[0][0].is_finished()), (&[9][..], true));
+    assert_eq!((&texts(&trained)[0].tokens[..], texts(&trained)[0].is_finished()), (&[9][..], true));
 }

@@ -6,12 +6,14 @@ use descant_autograd::{Parameters, Tape};
 use descant_batch::Batch;
 use descant_generate::DecodingOptions;
 use descant_inference::layout::RECIPE;
-use descant_inference::{DataConfig, Files, Recipe, Trained};
+use descant_inference::{DataConfig, Files, Recipe, Scheduler, Trained};
 use descant_kernels::Parallelism;
 use descant_models::{Generator, ModelKind};
 use descant_text::{BatchConfig, Batches, Corpus, Example, Form, Source, TextError, is_json};
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Loss and accuracy under teacher forcing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -257,18 +259,31 @@ impl<'a> Evaluator<'a> {
         };
         let pairs = kept(text, &self.corpus)?.into_iter().map(example).collect::<Result<Vec<_>, Error>>()?;
         let mut examples = examples(pairs, merge);
-        // Batches of sources of about one length.
+        // Sources of about one length together, and the long ones first, so that no thread is left with them.
         let mut order: Vec<usize> = (0..examples.len()).collect();
-        order.sort_by_key(|&i| examples[i].ids.len());
-        let batches: Vec<&[usize]> = order.chunks(DECODING_BATCH).collect();
-        let generated = self.replicas.map(&batches, |tape, batch| {
-            let ids: Vec<Vec<u32>> = batch.iter().map(|&i| examples[i].ids.clone()).collect();
-            let numbers: Vec<u64> = batch.iter().map(|&i| i as u64).collect();
-            trained.generate_from_ids(tape, &ids, &numbers, options, |_, _| ())
+        order.sort_by_key(|&i| Reverse(examples[i].ids.len()));
+        let next = AtomicUsize::new(0);
+        let threads = vec![(); self.replicas.shares()];
+        let generated = self.replicas.map(&threads, |tape, ()| {
+            let mut scheduler = Scheduler::new(trained, options, DECODING_BATCH)?;
+            let (mut taken, mut found) = (Vec::new(), Vec::new());
+            loop {
+                while scheduler.has_room()
+                    && let Some(&i) = order.get(next.fetch_add(1, Ordering::Relaxed))
+                {
+                    scheduler.push(examples[i].ids.clone().into(), i as u64);
+                    taken.push(i);
+                }
+                if scheduler.is_empty() {
+                    return Ok(found);
+                }
+                for (request, answer) in scheduler.step(tape, |_, _| ())? {
+                    found.push((taken[request], answer?.into_iter().next().unwrap_or_default()));
+                }
+            }
         });
-        let generated = generated.into_iter().collect::<Result<Vec<_>, _>>()?;
-        for (i, mut hypotheses) in order.into_iter().zip(generated.into_iter().flatten()) {
-            let best = hypotheses.swap_remove(0);
+        let generated = generated.into_iter().collect::<Result<Vec<_>, descant_inference::Error>>()?;
+        for (i, best) in generated.into_iter().flatten() {
             let prediction = &mut examples[i].prediction;
             prediction.finished = best.is_finished();
             prediction.text = if trained.is_chat_model() { trained.response(&best)? } else { best.text };

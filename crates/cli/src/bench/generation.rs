@@ -49,8 +49,9 @@ struct Figures {
     tokens_per_s: f64,
     /// The same after the first token.
     decode_tokens_per_s: f64,
-    /// Bytes of all weights, over the time of a step and the bandwidth: 1 is the bound of one row of a language model.
-    bandwidth_share: f64,
+    /// Bytes of all weights, over the time of a step and the bandwidth: 1 is the bound of one row of a language model. None where a
+    /// cache holds them.
+    bandwidth_share: Option<f64>,
     read_gb_per_s: f64,
     /// Buffers allocated in the last round.
     allocations: u64,
@@ -89,6 +90,7 @@ impl Work {
             for texts in texts.chunks(batch) {
                 let numbers: Vec<u64> = (0..texts.len() as u64).collect();
                 let found = trained.generate_from_ids(&mut tape, texts, &numbers, &options, |_, _| ())?;
+                let found = found.into_iter().collect::<Result<Vec<_>, _>>()?;
                 let shortest = found.iter().flatten().map(|text| text.tokens.len()).min().unwrap_or(0);
                 anyhow::ensure!(
                     shortest as u32 >= tokens,
@@ -128,7 +130,7 @@ impl Work {
             prompt_ms: 1e3 * first,
             tokens_per_s: rows as f64 * f64::from(self.tokens) / whole,
             decode_tokens_per_s: rows as f64 * f64::from(self.tokens - 1) / decoding,
-            bandwidth_share: bytes * steps / decoding / bandwidth,
+            bandwidth_share: (bytes > cache_size()).then_some(bytes * steps / decoding / bandwidth),
             read_gb_per_s: bandwidth / 1e9,
             allocations: tape.allocations() - before,
             peak_rss_mb,
@@ -148,11 +150,14 @@ impl Work {
         print(format_args!(
             "tokens            {tokens_per_s:.1} per second; {decode_tokens_per_s:.1} after the first"
         ))?;
-        print(format_args!(
-            "bandwidth         {:.1} % of {:.1} GB/s, if each step reads every weight once",
-            100.0 * figures.bandwidth_share,
-            figures.read_gb_per_s
-        ))?;
+        match figures.bandwidth_share {
+            Some(share) => print(format_args!(
+                "bandwidth         {:.1} % of {:.1} GB/s, if each step reads every weight once",
+                100.0 * share,
+                figures.read_gb_per_s
+            ))?,
+            None => print("bandwidth         no bound, as a cache holds the weights")?,
+        }
         print(format_args!("allocations       {} buffers in one batch after the first rounds", figures.allocations))?;
         figures.peak_rss_mb.map_or(Ok(()), |peak| print(format_args!("peak memory       {peak:.0} MB")))
     }
@@ -161,6 +166,17 @@ impl Work {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+/// Bytes of the largest cache; 0 where the system does not tell.
+fn cache_size() -> f64 {
+    let size = |index: usize| {
+        let text = std::fs::read_to_string(format!("/sys/devices/system/cpu/cpu0/cache/index{index}/size")).ok()?;
+        let (number, unit) = text.trim().split_at_checked(text.trim().len().checked_sub(1)?)?;
+        let unit = if unit == "M" { 1048576.0 } else { 1024.0 };
+        Some(unit * number.parse::<f64>().ok()?)
+    };
+    (0..8).filter_map(size).fold(0.0, f64::max)
 }
 
 /// Bytes per second that all threads read together of memory that no cache holds: the best of a few times, after one that maps

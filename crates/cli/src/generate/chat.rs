@@ -1,6 +1,8 @@
+use super::answers::Line;
+use super::explanations::Told;
 use super::stream::Stream;
-use super::writer::{Writer, asked, only};
-use crate::report::{note, put};
+use super::writer::Writer;
+use crate::report::{ask, note, put};
 use descant_generate::Mode;
 use descant_inference::Generated;
 use descant_text::Message;
@@ -8,31 +10,40 @@ use descant_text::Message;
 /// What a model was asked, and what it answered.
 const EXCHANGE: usize = 2;
 
-impl Writer {
+impl Writer<'_> {
     /// One conversation after the other, each line with all before it.
     pub(super) fn talk(
         &mut self,
         on_terminal: bool,
-        next: impl FnMut() -> anyhow::Result<Option<String>>,
+        mut next: impl FnMut() -> anyhow::Result<Option<String>>,
     ) -> anyhow::Result<()> {
         let system = self.conversation.clone().unwrap_or_default();
-        let (mut messages, mut is_truncated) = (system.clone(), false);
-        let mut next = asked(on_terminal, next);
+        let (mut messages, mut is_truncated, mut number) = (system.clone(), false, 0);
+        let mut next = || {
+            if on_terminal {
+                ask();
+            }
+            next()
+        };
         while let Some(line) = next()? {
+            number += 1;
             if line.trim().is_empty() {
                 (messages, is_truncated) = (system.clone(), false);
-                self.number += 1;
                 continue;
             }
             messages.push(Message::new("user", &line));
             let turns = messages.len();
-            let written = self.reply(&mut messages, system.len())?;
-            self.number += 1;
-            self.tally.count(&written, self.number);
+            let written = self.reply(&mut messages, system.len(), number - 1)?;
             let answer = self.said(&written)?;
             match self.streams {
-                true => put("\n")?,
-                false => self.print_answer(&line, &answer, &written)?,
+                true => {
+                    self.answers.tally.count(&written, number);
+                    put("\n")?;
+                }
+                false => {
+                    let line = Line { number, source: line, ..Line::default() };
+                    self.answers.texts(&line, "", &[(answer.clone(), written, Told::default())])?;
+                }
             }
             if messages.len() < turns && !std::mem::replace(&mut is_truncated, true) {
                 note(
@@ -48,8 +59,8 @@ impl Writer {
     /// What is answered to a conversation. Where it and the answer are longer than what the model reads at once, its oldest
     /// turns are left out, but for the `system` messages and the last one: before the first token where the conversation
     /// alone is, and else as soon as the answer has come so far, which then goes on.
-    fn reply(&mut self, messages: &mut Vec<Message>, system: usize) -> anyhow::Result<Generated> {
-        let (trained, options) = (&self.trained, &self.options);
+    fn reply(&mut self, messages: &mut Vec<Message>, system: usize, number: u64) -> anyhow::Result<Generated> {
+        let (trained, options) = (self.trained, self.options);
         let mut stream = self.streams.then(|| Stream::new(trained, &[], true)).transpose()?;
         let is_beam = options.config.mode() == Mode::Beam;
         // What is written last, a token or the end, is not read.
@@ -71,15 +82,14 @@ impl Writer {
             let left = options.max_new_tokens() - tokens.len();
             let max_length = if may_truncate { left.min(room) } else { left };
             // Each attempt has draws of its own.
-            let numbers = [self.number | attempt << 48];
             let some = options.clone().with(|o| {
                 o.config.max_new_tokens = Some(max_length);
                 if max_length < left {
                     o.config.forced_eos_token_id = None;
                 }
             });
-            let show = |_, token| stream.iter_mut().for_each(|stream| stream.push(token));
-            let mut written = only(trained.generate_from_ids(&mut self.tape, &[read], &numbers, &some, show)?)?;
+            let show = |token| stream.iter_mut().for_each(|stream| stream.push(token));
+            let mut written = self.generate_one(read, number | attempt << 48, &some, show)??;
             let goes_on = !written.is_finished() && max_length < left;
             // The scores of a beam search are those of whole texts, and nothing of it was shown: it begins again.
             if !(goes_on && is_beam) {

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use descant_autograd::Tape;
-use descant_inference::{Alignment, Explanation, Generated, SaliencyMethod, Trained};
+use descant_inference::{Alignment, Explainer, Explanation, Generated, SaliencyMethod, Trained};
 use descant_text::write_file;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -70,6 +70,11 @@ impl Explanations {
         self.explain || self.alignment.is_some()
     }
 
+    /// Whether a picture is asked for.
+    pub(super) fn draws(&self) -> bool {
+        self.svg.is_some()
+    }
+
     /// Whether each token is explained.
     pub(super) fn explains(&self) -> bool {
         self.explain
@@ -84,7 +89,7 @@ impl Explanations {
     }
 
     /// Whether the texts can be explained: one alone as a picture, and no alignment without a source.
-    pub(super) fn check(&self, trained: &Trained, texts: usize) -> anyhow::Result<()> {
+    pub(super) fn check(&self, trained: &Trained, texts: usize, overwrite: bool) -> anyhow::Result<()> {
         anyhow::ensure!(
             self.alignment.is_none() || !trained.is_language_model(),
             "--alignment is for encoder-decoders: a language model has no source. --explain tells what its tokens follow from"
@@ -93,6 +98,14 @@ impl Explanations {
             self.svg.is_none() || texts == 1,
             "--svg is a picture of one text: give one source or prompt as an argument, and one text to return"
         );
+        if let Some(path) = &self.svg {
+            let (shown, exists) = (path.display(), path.symlink_metadata().is_ok());
+            anyhow::ensure!(!exists || path.is_file(), "--svg {shown}: it is no regular file. Name another");
+            anyhow::ensure!(
+                !exists || overwrite,
+                "--svg {shown}: it is there already. Name another file, or add --overwrite"
+            );
+        }
         Ok(())
     }
 
@@ -100,9 +113,9 @@ impl Explanations {
     pub(super) fn of(
         &self,
         trained: &Trained,
+        explainer: &mut Explainer<'_>,
         tape: &mut Tape,
-        read: &[u32],
-        written: &Generated,
+        (read, written): (&[u32], &Generated),
     ) -> anyhow::Result<Told> {
         let tokens = &written.tokens;
         let alignment = match self.alignment {
@@ -114,7 +127,7 @@ impl Explanations {
             Method::Gradient => SaliencyMethod::GradientTimesInput,
             Method::Integrated => SaliencyMethod::IntegratedGradients(POINTS),
         };
-        let explanation = self.explain.then(|| trained.explain(tape, read, tokens, method)).transpose()?;
+        let explanation = self.explain.then(|| explainer.explain(tape, read, tokens, method)).transpose()?;
         if let (Some(path), Some(explanation)) = (&self.svg, &explanation) {
             draw(path, explanation)?;
         }

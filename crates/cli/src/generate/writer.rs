@@ -1,244 +1,234 @@
-use super::answer::{Answer, Prompt};
-use super::explanations::{Explanations, Told};
-use super::output_file::{OutputFile, Written, going_on};
+use super::answers::{Answers, Line, Outcome};
+use super::explanations::Explanations;
+use super::requests::{Asks, Next, Request, Requests};
 use super::stream::Stream;
-use crate::lines::{count, lines_of};
-use crate::report::{ask, note, one_line, print, progress, put};
+use crate::report::{duration, note, put};
 use descant_autograd::Tape;
-use descant_constraints::Grammar;
-use descant_generate::{DecodingOptions, FinishReason};
-use descant_inference::{Generated, LongInput, Trained};
-use descant_text::{Lines, Message, Text};
+use descant_generate::{DecodingOptions, Mode};
+use descant_inference::{Error, Explainer, Generated, LongInput, Scheduler, Trained};
+use descant_text::{Message, Text};
 use indicatif::ProgressBar;
-use serde::Serialize;
-use std::path::Path;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
-/// Writes for lines, and prints what comes of them.
-pub(super) struct Writer {
-    pub(super) trained: Trained,
-    pub(super) options: DecodingOptions,
+/// Writes for lines, and hands what comes of them over in their order.
+pub(super) struct Writer<'a> {
+    pub(super) trained: &'a Trained,
+    /// The other models of an ensemble.
+    pub(super) others: Vec<&'a Trained>,
+    pub(super) options: &'a DecodingOptions,
     /// What is done with long sources and prompts, where that was said.
     pub(super) long: Option<LongInput>,
-    /// Whether a source that is much longer than in training was reported.
-    pub(super) told_long: bool,
     pub(super) tape: Tape,
-    /// Lines so far.
-    pub(super) number: u64,
     pub(super) explanations: Explanations,
-    pub(super) output: Output,
+    pub(super) explainer: Explainer<'a>,
+    pub(super) answers: Answers,
     pub(super) bar: ProgressBar,
-    pub(super) json: bool,
-    /// Whether each text is printed in one line.
-    pub(super) escape: bool,
     /// Whether tokens are printed as they are chosen.
     pub(super) streams: bool,
     /// Whether an empty line is answered by an empty line.
     pub(super) empty_lines: bool,
     /// In a chat, what every conversation begins with.
     pub(super) conversation: Option<Vec<Message>>,
-    pub(super) tally: Tally,
+    pub(super) told: Told,
 }
 
-/// Where lines go.
-pub(super) enum Output {
-    Stdout,
-    File(OutputFile),
-}
-
-impl Output {
-    pub(super) fn is_file(&self) -> bool {
-        matches!(self, Self::File(_))
-    }
-
-    /// Takes a line.
-    pub(super) fn line(&mut self, line: &str) -> anyhow::Result<()> {
-        match self {
-            Self::Stdout => print(line),
-            Self::File(file) => {
-                file.push(line);
-                Ok(())
-            }
-        }
-    }
-
-    /// Writes the lines so far.
-    pub(super) fn write(&mut self) -> anyhow::Result<()> {
-        match self {
-            Self::Stdout => Ok(()),
-            Self::File(file) => file.write(),
-        }
-    }
-}
-
-/// What is reported at the end.
+/// What was reported, once.
 #[derive(Default)]
-pub(super) struct Tally {
-    texts: u64,
-    /// Texts that did not end, and the first one's line.
-    unfinished: (u64, u64),
-    /// Texts that no token could continue, with the first one's line and tokens.
-    stuck: (u64, u64, Vec<u32>),
-    /// Sources and prompts that were not read whole, and the first one's line.
-    cut: (u64, u64),
-    /// Sources and prompts with tokens that the tokenizer does not know, and the first one's line.
-    unknown: (u64, u64),
-    /// Lines that were not answered, the first one, and why.
-    refused: (u64, u64, String),
-    /// Whether line ends were escaped.
-    escaped: bool,
+pub(super) struct Told {
+    /// That a source is much longer than in training.
+    long: bool,
+    /// That a step takes long.
+    slow: bool,
 }
 
-/// A line of `--json`.
-#[derive(Serialize)]
-struct Line<'a> {
-    line: u64,
-    rank: usize,
-    source: &'a str,
-    text: &'a str,
-    finished: Option<bool>,
-    finish_reason: Option<FinishReason>,
-    score: Option<f64>,
-    tokens: usize,
-    #[serde(flatten)]
-    told: Told,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
+/// A line that was read and is not written yet.
+struct Waiting {
+    line: Line,
+    /// The request that the scheduler answers.
+    request: Option<usize>,
+    outcome: Option<Outcome>,
 }
 
-impl Writer {
-    /// How many texts each line gets.
-    pub(super) fn texts(&self) -> usize {
-        self.options.config.num_return_sequences()
-    }
+/// How many batches of lines may be read while a line before them is not answered.
+const AHEAD: usize = 64;
+/// Bytes of a line that waits until those before it are answered: it may take more time than all of them.
+const LONG: usize = 1 << 14;
+/// How many times as long as in training a source is before that is reported.
+const MUCH_LONGER: usize = 2;
+/// The time and the beams of a step from which it is reported how long it takes.
+const SLOW: (Duration, usize) = (Duration::from_secs(5), 64);
 
+impl Writer<'_> {
     /// Whether texts are answered, rather than continued.
-    pub(super) fn answers(&self) -> bool {
+    pub(super) fn is_answering(&self) -> bool {
         self.trained.responds() || self.conversation.is_some()
     }
 
-    /// Writes for all lines, `batch` of them at once.
-    pub(super) fn write_all(
-        &mut self,
-        batch: usize,
-        mut next: impl FnMut() -> anyhow::Result<Option<String>>,
-    ) -> anyhow::Result<()> {
-        let mut lines = Vec::with_capacity(batch);
+    /// Answers all requests, `batch` of them at once: each enters the batch as another one leaves it.
+    pub(super) fn answer_all(&mut self, mut requests: Requests<'_>, batch: usize) -> anyhow::Result<()> {
+        let mut scheduler = Scheduler::ensemble(self.trained, &self.others, self.options, batch)?;
+        let mut waiting: VecDeque<Waiting> = VecDeque::new();
+        let (mut held, mut ended, mut failed) = (None, false, None);
         loop {
-            // What was read before a line that cannot be read is written first.
-            let line = next();
-            let ended = !matches!(line, Ok(Some(_)));
-            let failed = line.map(|line| lines.extend(line)).err();
-            if lines.len() == batch || (ended && !lines.is_empty()) {
-                self.write(&lines)?;
-                lines.clear();
-            }
-            if ended {
-                return failed.map_or(Ok(()), Err);
-            }
-        }
-    }
-
-    /// Writes for the lines of a file, after those whose texts are written already.
-    pub(super) fn answer_lines(&mut self, path: &Path, batch: usize, written: &Written) -> anyhow::Result<()> {
-        let texts = self.texts() as u64;
-        self.number = written.lines / texts;
-        if let Output::File(file) = &mut self.output {
-            file.truncate(self.number * texts)?;
-        }
-        going_on(self.number);
-        self.bar = progress(self.output.is_file(), || Some(count(Lines::open(path).ok()?)));
-        let mut next = lines_of(Lines::open(path)?);
-        for _ in 0..self.number {
-            next()?;
-        }
-        self.write_all(batch, next)
-    }
-
-    /// Writes for some lines, and prints it in their order.
-    pub(super) fn write(&mut self, lines: &[String]) -> anyhow::Result<()> {
-        let answers = self.answers();
-        let prompts: Vec<Prompt> = lines.iter().map(|line| self.prompt(line)).collect();
-        if let (true, [line], [Prompt::Text(text)]) = (self.streams, lines, &prompts[..]) {
-            return self.stream(text, if answers { "" } else { line });
-        }
-        let found = self.answer((self.number..).zip(prompts).collect())?;
-        for (line, answer) in lines.iter().zip(found) {
-            self.number += 1;
-            match answer {
-                Answer::Empty => self.print_none(line, None)?,
-                Answer::Refused(reason) => {
-                    self.tally.refuse(self.number, &reason);
-                    self.print_none(line, Some(&reason))?;
-                }
-                Answer::Texts(texts, read) => {
-                    for (rank, written) in texts.iter().enumerate() {
-                        self.tally.count(written, self.number);
-                        let (text, told) = (self.said(written)?, self.told(&read, written)?);
-                        self.print(rank + 1, line, (if answers { "" } else { line }, &text), written, told)?;
+            while (held.is_some() || !ended) && scheduler.has_room() && waiting.len() < AHEAD * batch {
+                // What is answered is written before anything is waited for.
+                self.write_answered(&mut waiting)?;
+                let request = match held
+                    .take()
+                    .map_or_else(|| requests.next(scheduler.is_empty()), |held| Ok(Next::Request(held)))
+                {
+                    Ok(Next::Request(request)) => request,
+                    Ok(Next::Later) => break,
+                    // What was read before a line that cannot be read is answered.
+                    end => {
+                        (ended, failed) = (true, end.err());
+                        break;
                     }
+                };
+                let is_long = request.length() > LONG;
+                if is_long && !waiting.is_empty() {
+                    held = Some(request);
+                    break;
+                }
+                match self.streams {
+                    true => self.stream(request)?,
+                    false => waiting.push_back(self.begin(request, &mut scheduler)),
+                }
+                if is_long {
+                    break;
                 }
             }
+            self.write_answered(&mut waiting)?;
+            self.bar.set_position(requests.number().saturating_sub(waiting.len() as u64));
+            if scheduler.is_empty() {
+                match ended && held.is_none() {
+                    true => return failed.map_or(Ok(()), Err),
+                    false => continue,
+                }
+            }
+            let start = Instant::now();
+            for (request, answer) in scheduler.step(&mut self.tape, |_, _| ())? {
+                let outcome = answer.map_or_else(|error| Outcome::Refused(error.to_string()), Outcome::Texts);
+                if let Some(one) = waiting.iter_mut().find(|one| one.request == Some(request)) {
+                    one.outcome = Some(outcome);
+                }
+            }
+            self.tell_slow(start.elapsed());
         }
-        self.bar.set_position(self.number);
-        self.output.write()
     }
 
-    fn print(
-        &mut self,
-        rank: usize,
-        line: &str,
-        (prompt, text): (&str, &str),
-        written: &Generated,
-        told: Told,
-    ) -> anyhow::Result<()> {
-        let &Generated { score, finish_reason, ref tokens, .. } = written;
-        if self.json {
-            let (tokens, finished) = (tokens.len(), Some(written.is_finished()));
-            let (finish_reason, score) = (Some(finish_reason), Some(score));
-            let line = Line {
-                line: self.number,
-                rank,
-                source: line,
-                text,
-                finished,
-                finish_reason,
-                score,
-                tokens,
-                told,
-                error: None,
+    /// Hands a request to the scheduler, unless it asks nothing or cannot be answered.
+    fn begin(&mut self, request: Request, scheduler: &mut Scheduler<'_>) -> Waiting {
+        let (mut line, text) = self.prompt(request);
+        let asked = match text {
+            Ok(Some(text)) => self.encode(line.number, &text).map(|read| Some((read, text))),
+            Ok(None) => Ok(None),
+            Err(reason) => Err(reason),
+        };
+        let request = asked.and_then(|asked| {
+            let Some((read, text)) = asked else { return Ok(None) };
+            let request = match self.long.filter(|_| self.cuts()) {
+                Some(how) => self.trained.request(&text.to_string(), how).map_err(|error| error.to_string())?,
+                None => read.clone().into(),
             };
-            return self.output.line(&serde_json::to_string(&line)?);
+            line.read = read;
+            Ok(Some(request))
+        });
+        match request {
+            Ok(Some(request)) => {
+                let request = Some(scheduler.push(request, line.number - 1));
+                Waiting { line, request, outcome: None }
+            }
+            Ok(None) => Waiting { line, request: None, outcome: Some(Outcome::Empty) },
+            Err(reason) => Waiting { line, request: None, outcome: Some(Outcome::Refused(reason)) },
         }
-        let whole = [prompt, text].concat();
-        let shown = if self.escape { one_line(&whole, &['\n', '\r']) } else { whole.as_str().into() };
-        self.tally.escaped |= shown.len() != whole.len();
-        let shown = told.after(&shown);
-        match self.texts() > 1 {
-            true => self.output.line(&format!("{score:.4}\t{shown}"))?,
-            false => self.output.line(&shown)?,
-        }
-        told.table().iter().try_for_each(|line| self.output.line(line))
     }
 
-    /// As many empty lines as others have texts, for one that is empty or that is not answered.
-    fn print_none(&mut self, line: &str, error: Option<&str>) -> anyhow::Result<()> {
-        if self.json {
-            let (finished, finish_reason, score, told) = (None, None, None, Told::default());
-            let (number, text, tokens) = (self.number, "", 0);
-            let line =
-                Line { line: number, rank: 1, source: line, text, finished, finish_reason, score, tokens, told, error };
-            return self.output.line(&serde_json::to_string(&line)?);
+    /// Writes the first lines, as far as they are answered.
+    fn write_answered(&mut self, waiting: &mut VecDeque<Waiting>) -> anyhow::Result<()> {
+        while waiting.front().is_some_and(|one| one.outcome.is_some()) {
+            if let Some(Waiting { line, outcome: Some(outcome), .. }) = waiting.pop_front() {
+                self.write(&line, outcome)?;
+            }
         }
-        let empty = if self.texts() > 1 { "\t" } else { "" };
-        (0..self.texts()).try_for_each(|_| self.output.line(empty))
+        self.answers.write()
+    }
+
+    fn write(&mut self, line: &Line, outcome: Outcome) -> anyhow::Result<()> {
+        let Outcome::Texts(texts) = outcome else { return self.answers.none(line, outcome) };
+        let mut reported = Vec::with_capacity(texts.len());
+        for written in texts {
+            let beside =
+                self.explanations.of(self.trained, &mut self.explainer, &mut self.tape, (&line.read, &written))?;
+            reported.push((self.said(&written)?, written, beside));
+        }
+        // What is continued is shown with what goes on from it.
+        let before = if self.is_answering() { "" } else { line.source.as_str() };
+        self.answers.texts(line, before, &reported)
+    }
+
+    /// A line, and what is read for it; nothing where it is empty.
+    fn prompt(&self, request: Request) -> (Line, Result<Option<Text>, String>) {
+        let Request { line: number, id, asks } = request;
+        let mut line = Line { number, id, ..Line::default() };
+        let text = match asks {
+            Err(reason) => Err(reason),
+            Ok(Asks::Text(text)) => {
+                let is_empty = text.trim().is_empty() && (self.empty_lines || self.is_answering());
+                let prompt = if is_empty { Ok(None) } else { self.text(&text).map(Some) };
+                line.source = text;
+                prompt
+            }
+            Ok(Asks::Conversation(messages)) => self.trained.prompt(&messages).map(Some).map_err(|e| e.to_string()),
+        };
+        (line, text)
     }
 
     /// What is read for a line.
-    pub(super) fn text(&self, line: &str) -> anyhow::Result<Text> {
-        match &self.conversation {
-            Some(system) => Ok(self.trained.prompt(&[&system[..], &[Message::new("user", line)]].concat())?),
-            None => Ok(line.into()),
+    fn text(&self, line: &str) -> Result<Text, String> {
+        let Some(system) = &self.conversation else { return Ok(line.into()) };
+        let messages = [&system[..], &[Message::new("user", line)]].concat();
+        self.trained.prompt(&messages).map_err(|error| error.to_string())
+    }
+
+    /// Whether long sources are cut into parts.
+    fn cuts(&self) -> bool {
+        let is_source = !self.trained.is_language_model() && self.conversation.is_none();
+        is_source && matches!(self.long, Some(LongInput::Split | LongInput::Window))
+    }
+
+    /// The tokens that the model reads for a text of a line.
+    ///
+    /// # Errors
+    /// Why it is not answered.
+    fn encode(&mut self, line: u64, text: &Text) -> Result<Vec<u32>, String> {
+        let read = self.trained.encode(text).map_err(|error| error.to_string())?;
+        let (tokens, is_refused) = (read.len(), self.long == Some(LongInput::Error));
+        if self.trained.is_language_model() {
+            return match self.options.config.context.filter(|&context| is_refused && tokens > context) {
+                Some(context) => Err(format!("the prompt has {tokens} tokens, and the model reads {context} at once")),
+                None => Ok(read),
+            };
         }
+        let Some(limit) = self.trained.source_limit().filter(|limit| tokens > limit.tokens && !self.cuts()) else {
+            return Ok(read);
+        };
+        let most = limit.tokens;
+        if limit.is_hard || is_refused {
+            let has = if limit.is_hard { "has positions for" } else { "was trained on at most" };
+            return Err(format!(
+                "the source has {tokens} tokens, and the model {has} {most} (--long-input split cuts it between sentences)"
+            ));
+        }
+        if tokens > MUCH_LONGER * most && !std::mem::replace(&mut self.told.long, true) {
+            note(format_args!(
+                "Line {line} has a source of {tokens} tokens, where the model was trained on at most {most}: the time grows with \
+                 the square of the length, and what is written may have little to do with it. --long-input split cuts such \
+                 sources between sentences, --long-input error refuses them.",
+            ));
+        }
+        Ok(read)
     }
 
     /// What a written text says.
@@ -250,146 +240,67 @@ impl Writer {
     }
 
     /// Writes for one text, and shows each token as it is chosen.
-    fn stream(&mut self, text: &Text, before: &str) -> anyhow::Result<()> {
-        let read = match self.encode(self.number, text) {
-            Ok(read) => [read],
-            Err(reason) => {
-                self.number += 1;
-                self.tally.refuse(self.number, &reason);
-                return print("");
-            }
+    fn stream(&mut self, request: Request) -> anyhow::Result<()> {
+        let (line, text) = self.prompt(request);
+        let read = match text {
+            Ok(Some(text)) => self.encode(line.number, &text),
+            Ok(None) => return self.answers.none(&line, Outcome::Empty),
+            Err(reason) => Err(reason),
         };
-        put(before)?;
-        let (trained, numbers) = (&self.trained, [self.number]);
+        let read = match read {
+            Ok(read) => read,
+            Err(reason) => return self.answers.none(&line, Outcome::Refused(reason)),
+        };
+        let trained = self.trained;
+        if !self.is_answering() {
+            put(&line.source)?;
+        }
         // What is written of a source begins anew.
-        let prompt = if trained.is_language_model() { &read[0][..] } else { &[] };
+        let prompt = if trained.is_language_model() { &read[..] } else { &[] };
         let mut stream = Stream::new(trained, prompt, self.conversation.is_some())?;
-        let show = |_, token| stream.push(token);
-        let written = only(trained.generate_from_ids(&mut self.tape, &read, &numbers, &self.options, show)?)?;
-        stream.finish(&self.said(&written)?)?;
-        self.number += 1;
-        self.tally.count(&written, self.number);
+        let show = |token| stream.push(token);
+        match self.generate_one(read, line.number - 1, self.options, show)? {
+            Ok(written) => {
+                stream.finish(&self.said(&written)?)?;
+                self.answers.tally.count(&written, line.number);
+            }
+            Err(error) => self.answers.refuse(line.number, &error.to_string())?,
+        }
         put("\n")
     }
 
-    /// A line of a conversation.
-    pub(super) fn print_answer(&mut self, said: &str, answer: &str, written: &Generated) -> anyhow::Result<()> {
-        self.print(1, said, ("", answer), written, Told::default())
-    }
-}
-
-/// What was written for the one text there is.
-pub(super) fn only(mut texts: Vec<Vec<Generated>>) -> anyhow::Result<Generated> {
-    let best = texts.pop().and_then(|texts| texts.into_iter().next());
-    best.ok_or_else(|| anyhow::anyhow!("nothing was written"))
-}
-
-impl Tally {
-    pub(super) fn count(&mut self, written: &Generated, number: u64) {
-        let add = |(count, first): (u64, u64)| (count + 1, if count == 0 { number } else { first });
-        self.texts += 1;
-        if written.finish_reason == FinishReason::NoToken {
-            if self.stuck.0 == 0 {
-                (self.stuck.1, self.stuck.2) = (number, written.tokens.clone());
-            }
-            self.stuck.0 += 1;
-        } else if !written.is_finished() {
-            self.unfinished = add(self.unfinished);
-        }
-        if written.cut {
-            self.cut = add(self.cut);
-        }
-        if written.unknown > 0 {
-            self.unknown = add(self.unknown);
-        }
-    }
-
-    /// Counts a line that is not answered.
-    pub(super) fn refuse(&mut self, number: u64, reason: &str) {
-        if self.refused.0 == 0 {
-            (self.refused.1, self.refused.2) = (number, reason.to_owned());
-        }
-        self.refused.0 += 1;
-    }
-
-    /// That all lines were answered.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
-        match &self.refused {
-            (0, ..) => Ok(()),
-            (1, 1, reason) if self.texts == 0 => Err(anyhow::anyhow!("{reason}")),
-            (count, line, reason) => {
-                let lines = if *count == 1 { "1 line was".to_owned() } else { format!("{count} lines were") };
-                let first = if *count == 1 { "" } else { "the first of them " };
-                let others = if self.texts > 0 { ". The others were answered" } else { "" };
-                Err(anyhow::anyhow!("{lines} not answered, {first}line {line}: {reason}{others}"))
+    /// Generates for one source or prompt, and returns its best text, or why there is none.
+    pub(super) fn generate_one(
+        &mut self,
+        read: Vec<u32>,
+        number: u64,
+        options: &DecodingOptions,
+        mut show: impl FnMut(u32),
+    ) -> anyhow::Result<Result<Generated, Error>> {
+        let mut scheduler = Scheduler::ensemble(self.trained, &self.others, options, 1)?;
+        scheduler.push(read.into(), number);
+        while !scheduler.is_empty() {
+            if let Some((_, answer)) = scheduler.step(&mut self.tape, |_, token| show(token))?.pop() {
+                return Ok(answer.map(|texts| texts.into_iter().next().unwrap_or_default()));
             }
         }
+        Ok(Ok(Generated::default()))
     }
 
-    /// Tells what a reader of the texts alone would not see.
-    pub(super) fn tell(&self, trained: &Trained, options: &DecodingOptions, grammar: Option<&Grammar>) {
-        let of = |count: u64| {
-            if self.texts == 1 { "The text".to_owned() } else { format!("{count} of {} texts", self.texts) }
-        };
-        let first = |line: u64| if self.texts == 1 { String::new() } else { format!(", the first in line {line}") };
-        // One continuous text has no end.
-        if let (count @ 1.., line) = self.unfinished
-            && options.eos.iter().any(|end| !options.forbidden.contains(end))
+    /// Reports a slow step, where fewer beams make it faster.
+    fn tell_slow(&mut self, step: Duration) {
+        let beams = self.options.config.num_beams();
+        if step < SLOW.0
+            || beams < SLOW.1
+            || self.options.config.mode() != Mode::Beam
+            || std::mem::replace(&mut self.told.slow, true)
         {
-            note(format_args!(
-                "{} did not end, and stopped at the limit{} (--max-new-tokens N sets another).",
-                of(count),
-                first(line)
-            ));
+            return;
         }
-        if let (count @ 1.., line, tokens) = &self.stuck {
-            let needed = grammar.and_then(|grammar| grammar.needed_after(tokens, !trained.is_language_model()).ok());
-            let needed = needed.filter(|needed| !needed.is_empty());
-            let needed = needed.map(|needed| format!(" The grammar has {needed} there.")).unwrap_or_default();
-            note(format_args!("{} did not end: no token may come next{}.{needed}", of(*count), first(*line)));
-        }
-        if let (count @ 1.., line) = self.cut {
-            match (options.config.context, trained.is_language_model()) {
-                (Some(context), true) => note(format_args!(
-                    "{} went beyond the {context} token{} that the model reads at once{}{}: it went on from the last half of \
-                     them (--context N changes it, --long-input error refuses such prompts).",
-                    of(count),
-                    if context == 1 { "" } else { "s" },
-                    if trained.context() == Some(context) { ", as in training" } else { "" },
-                    first(line)
-                )),
-                _ => note(format_args!(
-                    "{} had a source of more tokens than the model has positions{}: its end was not read.",
-                    of(count),
-                    first(line)
-                )),
-            }
-        }
-        if let (count @ 1.., line) = self.unknown {
-            note(format_args!(
-                "{} had a source with characters or words that are unknown to the tokenizer{}: what is written can have \
-                 nothing to do with them.",
-                of(count),
-                first(line)
-            ));
-        }
-        if self.escaped {
-            note(
-                "Line ends within texts are written as \\n, so that each has one line (--raw: as they are; --json: exact).",
-            );
-        }
-    }
-}
-
-/// Lines, each after a sign where they are typed.
-pub(super) fn asked(
-    on_terminal: bool,
-    mut next: impl FnMut() -> anyhow::Result<Option<String>>,
-) -> impl FnMut() -> anyhow::Result<Option<String>> {
-    move || {
-        if on_terminal {
-            ask();
-        }
-        next()
+        note(format_args!(
+            "A step of {beams} beams takes {} by now, and a text up to {} of them. --num-beams of fewer makes it faster.",
+            duration(step.as_secs_f64()),
+            self.options.max_new_tokens()
+        ));
     }
 }

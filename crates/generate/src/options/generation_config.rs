@@ -288,8 +288,11 @@ impl GenerationConfig {
         let mut options: Vec<_> = options.into_iter().collect();
         options.sort_by_key(|option| option.name != "penalty_alpha");
         options.into_iter().find_map(|option| {
-            let advice = advice(option).map(str::to_owned);
-            let advice = advice.or_else(|| requires(option).map(|required| format!("add {}", required.name)))?;
+            let advice = match (advice(option), requires(option)) {
+                (Some(advice), Some(required)) => format!("{advice}, add {}", required.name),
+                (Some(advice), None) => advice.to_owned(),
+                (None, required) => format!("add {}", required?.name),
+            };
             Some((option.name, advice))
         })
     }

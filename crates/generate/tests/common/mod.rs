@@ -3,11 +3,11 @@
 
 use descant_autograd::{Parameters, Tape};
 use descant_batch::{Batch, Sequences};
-use descant_generate::{DecodingBatch, DecodingOptions, GenerationConfig, Hypothesis, generate};
+use descant_generate::{DecodingBatch, DecodingOptions, GenerationConfig, Hypothesis, RowError, generate};
 use descant_kernels::Parallelism;
 use descant_models::{EmbeddingLoss, Generator, LayerKind, LossConfig, ModelConfig, ModelKind, Vocabulary, build};
 use descant_nn::{AttentionScore, Cell, Position, TransformerConfig};
-use descant_tensor::{Buffer, DType, Result};
+use descant_tensor::{Buffer, DType};
 
 pub const BOS: u32 = 0;
 pub const EOS: u32 = 1;
@@ -157,9 +157,27 @@ pub fn sample(top_k: Option<usize>, top_p: Option<f64>, seed: u64) -> Generation
     GenerationConfig::sampling(seed).with(|c| (c.top_k, c.top_p) = (top_k, top_p))
 }
 
+/// Why there are not all hypotheses.
+#[derive(Debug)]
+pub enum RunError {
+    Model(descant_tensor::Error),
+    Row(RowError),
+}
+
+impl std::fmt::Display for RunError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Model(error) => error.fmt(f),
+            Self::Row(error) => error.fmt(f),
+        }
+    }
+}
+
 impl Model {
-    pub fn run(&self, input: DecodingBatch<'_>, options: &DecodingOptions) -> Result<Vec<Vec<Hypothesis>>> {
-        generate(&*self.generator, &self.parameters, &mut Tape::new(), input, options)
+    /// The hypotheses of all rows, or what is wrong with the first that has none.
+    pub fn run(&self, input: DecodingBatch<'_>, options: &DecodingOptions) -> Result<Vec<Vec<Hypothesis>>, RunError> {
+        let found = generate(&*self.generator, &self.parameters, &mut Tape::new(), input, options);
+        found.map_err(RunError::Model)?.into_iter().collect::<Result<_, _>>().map_err(RunError::Row)
     }
 
     /// Writes for these sources, numbered from 0.

@@ -77,7 +77,7 @@ fn load(folder: &Path, run: &str) -> Trained {
 
 fn write(trained: &Trained, text: &str, config: GenerationConfig) -> Vec<Generated> {
     let options = trained.options(&config.with(|config| config.max_new_tokens = Some(8)), Parallelism::Serial).unwrap();
-    trained.generate_batch(&mut Tape::new(), &[text.to_owned()], 0.., &options, |_, _| ()).unwrap().remove(0)
+    trained.generate_batch(&mut Tape::new(), &[text.to_owned()], 0.., &options, |_, _| ()).unwrap().remove(0).unwrap()
 }
 
 fn greedy(trained: &Trained, text: &str) -> String {
@@ -188,6 +188,7 @@ fn forbidden_and_forced_tokens_are_those_of_the_folder() {
         .generate_batch(&mut Tape::new(), &["ask".to_owned()], 0.., &options, |_, _| ())
         .unwrap()
         .remove(0)
+        .unwrap()
         .remove(0);
     assert_eq!((found.text.trim(), found.is_finished()), ("up", true));
     assert!(found.score.abs() < 1e-5, "{}", found.score);
@@ -195,8 +196,12 @@ fn forbidden_and_forced_tokens_are_those_of_the_folder() {
     edit(&folder.join("generation_config.json"), |json| json["renormalize_logits"] = Value::Null);
     let trained = load(&folder, "plain");
     let options = trained.options(&GenerationConfig::default(), Parallelism::Serial).unwrap();
-    let found = trained.generate_batch(&mut Tape::new(), &["ask".to_owned()], 0.., &options, |_, _| ()).unwrap();
-    assert!((found[0][0].score - 0.4_f64.ln() / 2.0).abs() < 1e-5, "{}", found[0][0].score);
+    let found = trained
+        .generate_batch(&mut Tape::new(), &["ask".to_owned()], 0.., &options, |_, _| ())
+        .unwrap()
+        .remove(0)
+        .unwrap();
+    assert!((found[0].score - 0.4_f64.ln() / 2.0).abs() < 1e-5, "{}", found[0].score);
     // The end takes the last place, whatever its probability.
     edit(&folder.join("generation_config.json"), |json| json["bad_words_ids"] = Value::Null);
     edit(&folder.join("generation_config.json"), |json| json["max_new_tokens"] = json!(2));
@@ -206,6 +211,7 @@ fn forbidden_and_forced_tokens_are_those_of_the_folder() {
         .generate_batch(&mut Tape::new(), &["ask".to_owned()], 0.., &options, |_, _| ())
         .unwrap()
         .remove(0)
+        .unwrap()
         .remove(0);
     assert_eq!((found.text.trim(), found.is_finished()), ("left", true));
 }

@@ -1,0 +1,121 @@
+//! What is reported at the end of all texts.
+
+use crate::report::note;
+use descant_constraints::Grammar;
+use descant_generate::{DecodingOptions, FinishReason};
+use descant_inference::{Generated, Trained};
+
+/// What is reported at the end.
+#[derive(Default)]
+pub(super) struct Tally {
+    texts: u64,
+    /// Texts that did not end, and the first one's line.
+    unfinished: (u64, u64),
+    /// Texts that no token could continue, with the first one's line and tokens.
+    stuck: (u64, u64, Vec<u32>),
+    /// Sources and prompts that were not read whole, and the first one's line.
+    cut: (u64, u64),
+    /// Sources and prompts with tokens that the tokenizer does not know, and the first one's line.
+    unknown: (u64, u64),
+    /// Lines that were not answered, the first one, and why.
+    refused: (u64, u64, String),
+    /// Whether line ends were escaped.
+    pub(super) escaped: bool,
+}
+
+impl Tally {
+    pub(super) fn count(&mut self, written: &Generated, number: u64) {
+        let add = |(count, first): (u64, u64)| (count + 1, if count == 0 { number } else { first });
+        self.texts += 1;
+        if written.finish_reason == FinishReason::NoToken {
+            if self.stuck.0 == 0 {
+                (self.stuck.1, self.stuck.2) = (number, written.tokens.clone());
+            }
+            self.stuck.0 += 1;
+        } else if !written.is_finished() {
+            self.unfinished = add(self.unfinished);
+        }
+        if written.cut {
+            self.cut = add(self.cut);
+        }
+        if written.unknown > 0 {
+            self.unknown = add(self.unknown);
+        }
+    }
+
+    /// Counts a line that is not answered.
+    pub(super) fn refuse(&mut self, number: u64, reason: &str) {
+        if self.refused.0 == 0 {
+            (self.refused.1, self.refused.2) = (number, reason.to_owned());
+        }
+        self.refused.0 += 1;
+    }
+
+    /// That all lines were answered.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        match &self.refused {
+            (0, ..) => Ok(()),
+            (1, 1, reason) if self.texts == 0 => Err(anyhow::anyhow!("{reason}")),
+            (count, line, reason) => {
+                let lines = if *count == 1 { "1 line was".to_owned() } else { format!("{count} lines were") };
+                let first = if *count == 1 { "" } else { "the first of them " };
+                let others = if self.texts > 0 { ". The others were answered" } else { "" };
+                Err(anyhow::anyhow!("{lines} not answered, {first}line {line}: {reason}{others}"))
+            }
+        }
+    }
+
+    /// Tells what a reader of the texts alone would not see.
+    pub(super) fn tell(&self, trained: &Trained, options: &DecodingOptions, grammar: Option<&Grammar>) {
+        let of = |count: u64| {
+            if self.texts == 1 { "The text".to_owned() } else { format!("{count} of {} texts", self.texts) }
+        };
+        let first = |line: u64| if self.texts == 1 { String::new() } else { format!(", the first in line {line}") };
+        // One continuous text has no end.
+        if let (count @ 1.., line) = self.unfinished
+            && options.eos.iter().any(|end| !options.forbidden.contains(end))
+        {
+            note(format_args!(
+                "{} did not end, and stopped at the limit{} (--max-new-tokens N sets another).",
+                of(count),
+                first(line)
+            ));
+        }
+        if let (count @ 1.., line, tokens) = &self.stuck {
+            let needed = grammar.and_then(|grammar| grammar.needed_after(tokens, !trained.is_language_model()).ok());
+            let needed = needed.filter(|needed| !needed.is_empty());
+            let needed = needed.map(|needed| format!(" The grammar has {needed} there.")).unwrap_or_default();
+            note(format_args!("{} did not end: no token may come next{}.{needed}", of(*count), first(*line)));
+        }
+        if let (count @ 1.., line) = self.cut {
+            match (options.config.context, trained.is_language_model()) {
+                (Some(context), true) => note(format_args!(
+                    "{} went beyond the {context} token{} that the model reads at once{}{}: it went on from the last half of \
+                     them (--context N changes it, --long-input error refuses such prompts).",
+                    of(count),
+                    if context == 1 { "" } else { "s" },
+                    if trained.context() == Some(context) { ", as in training" } else { "" },
+                    first(line)
+                )),
+                _ => note(format_args!(
+                    "{} had a source of more tokens than the model has positions{}: its end was not read.",
+                    of(count),
+                    first(line)
+                )),
+            }
+        }
+        if let (count @ 1.., line) = self.unknown {
+            note(format_args!(
+                "{} had a source with characters or words that are unknown to the tokenizer{}: what is written can have \
+                 nothing to do with them.",
+                of(count),
+                first(line)
+            ));
+        }
+        if self.escaped {
+            note(
+                "Line ends within texts are written as \\n, so that each has one line (--raw: as they are; --json: exact).",
+            );
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What cannot be generated: each a clear message, the other lines answered, nothing lost, no panic.
+
+mod common;
+
+use common::Folder;
+use descant_inference::Trained;
+use serde_json::Value;
+use std::fs;
+
+/// An encoder-decoder, a Transformer with positions, and a language model.
+fn runs() -> Folder {
+    let folder = Folder::new();
+    folder.train("pairs.toml", "pairs", 20);
+    folder.train("lm.toml", "lm", 20);
+    let positions = "model.transformer={heads = 2, position = \"learned\", max_length = 16}";
+    let train = ["train", "transformer.toml", "--run", "positions", "--quiet", "--set", "train.steps=20"];
+    folder.succeed(&[&train[..], &["--set", positions]].concat());
+    folder
+}
+
+/// The answers to three lines, of which the second cannot be answered: what the others have is what they have alone.
+#[track_caller]
+fn second_is_refused(folder: &Folder, run: &str, lines: [&str; 3], flags: &[&str], parts: &[&str]) {
+    let object = |text: &str| serde_json::json!({ "text": text }).to_string() + "\n";
+    folder.write("in.jsonl", lines.map(object).concat());
+    let arguments =
+        [&["generate", run, "--input", "in.jsonl", "--output", "out.jsonl", "--overwrite"][..], flags].concat();
+    let told = folder
+        .fail(&arguments, &[&["1 line was not answered, line 2: ", "The others were answered"][..], parts].concat());
+    assert!(!told.contains("the model failed"), "{told}");
+    let written = fs::read_to_string(folder.path("out.jsonl")).unwrap();
+    let found: Vec<Value> = written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(parts.iter().all(|part| found[1]["error"].as_str().unwrap().contains(part)), "{}", found[1]);
+    for (line, found) in [(lines[0], &found[0]), (lines[2], &found[2])] {
+        let alone = folder.succeed(&[&["generate", run, line, "--json"][..], flags].concat());
+        let alone: Value = serde_json::from_str(alone.lines().next().unwrap()).unwrap();
+        assert_eq!([&found["text"], &found["score"]], [&alone["text"], &alone["score"]]);
+    }
+}
+
+#[test]
+fn prompts_that_are_empty_or_too_long() {
+    let folder = runs();
+    // An empty source has an empty answer; an empty prompt is BOS.
+    assert_eq!(folder.succeed(&["generate", "pairs", ""]), "\n");
+    assert!(!folder.succeed(&["generate", "lm", "", "--seed", "2"]).is_empty());
+    second_is_refused(&folder, "positions", ["12", "12345678901234567890", "3"], &[], &["has positions for 16"]);
+    let long = "1".repeat(200);
+    let error = ["--long-input", "error"];
+    second_is_refused(&folder, "pairs", ["12", &long, "3"], &error, &["the source has 2", "was trained on at most"]);
+    let context = [&error[..], &["--context", "20", "--greedy", "--max-new-tokens", "5"]].concat();
+    second_is_refused(&folder, "lm", ["12", &long, "3"], &context, &["reads 20 at once"]);
+}
+
+#[test]
+fn constraints_that_no_text_meets() {
+    let folder = runs();
+    let fail =
+        |flags: &[&str], parts: &[&str]| folder.fail(&[&["generate", "pairs", "12", "3"], flags].concat(), parts);
+    // In no text at all.
+    fail(&["--regex", "[^\\s\\S]"], &["--regex"]);
+    fail(&["--regex", "x+"], &["--regex", "'x'"]);
+    fail(&["--must-include", "7", "--must-exclude", "7"], &["7"]);
+    fail(&["--must-include", "x"], &["--must-include", "x"]);
+    // Longer than a text may be: each line says so.
+    let phrase = ["--must-include", "green and blue", "--max-new-tokens", "3"];
+    let told = folder
+        .fail(&[&["generate", "lm", "a", "b"], &phrase[..]].concat(), &["2 lines were not answered", "green and blue"]);
+    assert!(!told.contains("the model failed"), "{told}");
+    // Of one line alone: its source has the term, and its text is too short for the translation.
+    let pair = |i: usize| format!("{i} red\t{i} says green and blue\n");
+    folder.write("words.tsv", (0..100).map(pair).collect::<String>());
+    let train =
+        ["train", "pairs.toml", "--run", "words", "--quiet", "--set", "train.steps=5", "--set", "data.train=words.tsv"];
+    folder.succeed(&train);
+    folder.write("terms.tsv", "red\tblue and green and blue\n");
+    let terms = ["--terms", "terms.tsv", "--max-new-tokens", "12"];
+    second_is_refused(&folder, "words", ["12", "7 red", "3"], &terms, &["blue and green and blue"]);
+}
+
+#[test]
+fn numbers_out_of_range() {
+    let folder = runs();
+    for (flags, parts) in [
+        (&["--temperature", "0"][..], &["--temperature = 0", "0.001 or more"][..]),
+        (&["--temperature", "-1"], &["--temperature = -1", "0.001 or more"]),
+        (&["--beam", "0"], &["--num-beams = 0"]),
+        (&["--beam", "65537"], &["--num-beams = 65537", "65536"]),
+        (&["--beam", "3", "--n-best", "4"], &["--num-return-sequences = 4", "--num-beams"]),
+        (&["--n-best", "2"], &["--num-return-sequences = 2", "--num-beams"]),
+    ] {
+        folder.fail(&[&["generate", "pairs", "12"], flags].concat(), parts);
+    }
+    // Wide, and no harm.
+    let wide = folder.succeed(&["generate", "pairs", "12", "--beam", "10000", "--max-new-tokens", "3"]);
+    assert_eq!(wide.lines().count(), 1);
+}
+
+#[test]
+fn a_model_whose_scores_are_no_numbers() {
+    let folder = runs();
+    for run in ["pairs", "lm"] {
+        let mut trained = Trained::load(&folder.path(run)).unwrap();
+        // A model from elsewhere, which no training here has made.
+        trained.recipe.data = None;
+        let ids: Vec<_> = trained.parameters.ids().collect();
+        ids.into_iter().for_each(|id| trained.parameters.values_mut::<f32>(id).fill(f32::NAN));
+        let Trained { recipe, tokenizers, parameters, .. } = &trained;
+        Trained::save(recipe, tokenizers, parameters, None, &folder.path(&format!("{run}-nan"))).unwrap();
+        for mode in [&["--greedy"][..], &["--beam", "3"], &["--sample"]] {
+            let run = format!("{run}-nan");
+            let arguments = [&["generate", &run, "12", "3"], mode].concat();
+            folder.fail(&arguments, &["2 lines were not answered", "the scores", "not finite"]);
+        }
+    }
+}

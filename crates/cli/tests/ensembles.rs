@@ -1,0 +1,27 @@
+//! Several models that generate together, by the real binary.
+
+mod common;
+
+use common::Folder;
+use serde_json::Value;
+
+#[test]
+fn models_of_any_architecture_generate_together() {
+    let folder = Folder::new();
+    let shared = ["--quiet", "--set", "train.steps=40", "--set", "data.shared_vocabulary=true"];
+    folder.succeed(&[&["train", "pairs.toml", "--run", "pairs"][..], &shared].concat());
+    folder.train("transformer.toml", "transformer", 40);
+    folder.train("lm.toml", "lm", 5);
+    let best = |flags: &[&str]| -> Value {
+        let arguments = [&["generate", "pairs", "123", "--json"][..], flags].concat();
+        serde_json::from_str(folder.succeed(&arguments).lines().next().unwrap()).unwrap()
+    };
+    let (alone, with_itself) = (best(&[]), best(&["--ensemble", "pairs"]));
+    assert_eq!(alone["text"], with_itself["text"]);
+    assert!((alone["score"].as_f64().unwrap() - with_itself["score"].as_f64().unwrap()).abs() < 1e-4);
+    let together = best(&["--ensemble", "transformer", "--ensemble", "pairs"]);
+    assert!((alone["score"].as_f64().unwrap() - together["score"].as_f64().unwrap()).abs() > 1e-4, "{together}");
+    folder.fail(&["generate", "pairs", "123", "--ensemble", "lm"], &["lm", "tokenizers"]);
+    folder.fail(&["generate", "pairs", "123", "--ensemble", "transformer", "--explain"], &["--ensemble"]);
+    folder.fail(&["generate", "pairs", "123", "--ensemble", "none"], &["none"]);
+}

@@ -1,0 +1,319 @@
+//! Texts that are generated together, and that enter and leave between steps: continuous batching.
+
+use crate::long_input::{Part, Separator, join};
+use crate::memory::{Estimate, available, size};
+use crate::{Error, Generated, Trained};
+use descant_autograd::Tape;
+use descant_batch::Sequences;
+use descant_generate::{
+    Decoder, DecodingBatch, DecodingOptions, FinishReason, Hypothesis, MAX_PASS_TOKENS, Mode, RowResult,
+};
+use std::collections::{BTreeMap, VecDeque};
+
+/// What is generated for: the tokens of a source or prompt, or of the parts of a long source.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub(crate) parts: Vec<Part>,
+}
+
+impl From<Vec<u32>> for Request {
+    /// Tokens of [`Trained::encode`].
+    fn from(ids: Vec<u32>) -> Self {
+        Self { parts: vec![Part { ids, separator: Separator::Within }] }
+    }
+}
+
+impl Request {
+    /// The tokens that are read for it.
+    pub fn tokens(&self) -> usize {
+        self.parts.iter().map(|part| part.ids.len()).sum()
+    }
+}
+
+/// The texts for a request, the best first, or why it has none.
+pub type Answer = Result<Vec<Generated>, Error>;
+
+/// Generates for requests that come one after the other. Rows enter the [`Decoder`] as others leave it, as many as the batch has
+/// and memory holds. A text and its scores have the same bits whichever others there are.
+#[derive(Debug)]
+pub struct Scheduler<'a> {
+    /// The first of the models, whose tokenizers all have.
+    trained: &'a Trained,
+    members: Vec<&'a Trained>,
+    options: &'a DecodingOptions,
+    decoder: Decoder<'a>,
+    /// The most rows at once.
+    batch: usize,
+    /// The memory that all rows may take together, where the system tells.
+    memory: Option<f64>,
+    /// Rows that wait, in order.
+    waiting: VecDeque<Row>,
+    /// Those that the decoder has, by its numbers.
+    decoding: BTreeMap<usize, Row>,
+    /// Rows that ever entered the decoder.
+    entered: usize,
+    /// Requests that are not answered, by their numbers.
+    requests: BTreeMap<usize, Pending>,
+    pushed: usize,
+}
+
+/// A source or prompt.
+#[derive(Debug)]
+struct Row {
+    request: usize,
+    part: usize,
+    seed: u64,
+    ids: Vec<u32>,
+    /// The bytes that it takes.
+    memory: f64,
+}
+
+/// A request with what is generated of it by now.
+#[derive(Debug)]
+struct Pending {
+    separators: Vec<Separator>,
+    answers: Vec<Option<Answer>>,
+}
+
+/// How much of the free memory is planned with, as what rows take is an estimate.
+const SHARE: f64 = 0.5;
+/// Rows enter once this part of the batch is free: together they are encoded faster than one by one.
+const GROUP: usize = 4;
+
+impl<'a> Scheduler<'a> {
+    /// For at most so many rows at once.
+    ///
+    /// # Errors
+    /// For options out of range.
+    pub fn new(trained: &'a Trained, options: &'a DecodingOptions, batch: usize) -> Result<Self, Error> {
+        Self::ensemble(trained, &[], options, batch)
+    }
+
+    /// The same with further models, of any architecture: the probability of a token is the mean of theirs.
+    ///
+    /// # Errors
+    /// For options out of range, and for a model with other tokenizers.
+    pub fn ensemble(
+        trained: &'a Trained,
+        others: &[&'a Trained],
+        options: &'a DecodingOptions,
+        batch: usize,
+    ) -> Result<Self, Error> {
+        for other in others {
+            if !trained.tokenizers.is_same(&other.tokenizers)? {
+                let (path, first) = (other.run().to_owned(), trained.run().display());
+                let reason = format!("its tokenizers are not those of {first}: the models of an ensemble share them");
+                return Err(Error::Run { path, reason });
+            }
+        }
+        let members: Vec<&Trained> = std::iter::once(trained).chain(others.iter().copied()).collect();
+        let models: Vec<_> = members.iter().map(|member| (member.model.as_ref(), &member.parameters)).collect();
+        let decoder = Decoder::ensemble(&models, options)?;
+        Ok(Self {
+            trained,
+            members,
+            options,
+            decoder,
+            batch: batch.max(1),
+            memory: available().map(|free| SHARE * free),
+            waiting: VecDeque::new(),
+            decoding: BTreeMap::new(),
+            entered: 0,
+            requests: BTreeMap::new(),
+            pushed: 0,
+        })
+    }
+
+    /// How many requests are not answered.
+    pub fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Whether all requests are answered.
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+
+    /// Whether another request would not only wait.
+    pub fn has_room(&self) -> bool {
+        self.waiting.len() + self.decoding.len() < self.batch
+    }
+
+    /// Takes a request, with the number that seeds its sampling, and returns its own number: requests are numbered in the order in
+    /// which they come, from 0.
+    pub fn push(&mut self, request: Request, number: u64) -> usize {
+        let (mut separators, count) = (Vec::new(), request.parts.len());
+        for (part, Part { ids, separator }) in request.parts.into_iter().enumerate() {
+            // Each part has draws of its own.
+            let seed = number | (part as u64) << 48;
+            let memory = self.memory_of(ids.len());
+            self.waiting.push_back(Row { request: self.pushed, part, seed, ids, memory });
+            separators.push(separator);
+        }
+        self.requests.insert(self.pushed, Pending { separators, answers: (0..count).map(|_| None).collect() });
+        self.pushed += 1;
+        self.pushed - 1
+    }
+
+    /// A step of the decoder, for those that have entered and those that wait and have room. Returns the answers that it completes. Streams each
+    /// token as it is chosen, by `on_token(request, token)`; a beam search streams none.
+    ///
+    /// # Errors
+    /// Whatever the model's pass fails with: all requests are lost then.
+    pub fn step(
+        &mut self,
+        tape: &mut Tape,
+        mut on_token: impl FnMut(usize, u32),
+    ) -> Result<Vec<(usize, Answer)>, Error> {
+        let mut answered = Vec::new();
+        self.enter(tape, &mut answered)?;
+        let decoding = &self.decoding;
+        let on_token = |row: usize, token| decoding.get(&row).into_iter().for_each(|row| on_token(row.request, token));
+        for (index, result) in self.decoder.step(tape, on_token)? {
+            if let Some(row) = self.decoding.remove(&index) {
+                let answer = self.texts(result, &row.ids);
+                answered.extend(self.answer(&row, answer));
+            }
+        }
+        Ok(answered)
+    }
+
+    /// Lets rows enter.
+    fn enter(&mut self, tape: &mut Tape, answered: &mut Vec<(usize, Answer)>) -> Result<(), Error> {
+        let free = self.batch.saturating_sub(self.decoding.len());
+        if !self.decoding.is_empty() && free < self.batch.div_ceil(GROUP) {
+            return Ok(());
+        }
+        let mut taken: f64 = self.decoding.values().map(|row| row.memory).sum();
+        let (mut numbers, mut ids, mut entering) = (Vec::new(), Sequences::new(), Vec::new());
+        while entering.len() < free
+            && let Some(row) = self.waiting.front()
+        {
+            let is_first = self.decoding.is_empty() && entering.is_empty();
+            if !is_first && self.memory.is_some_and(|memory| taken + row.memory > memory) {
+                break;
+            }
+            let Some(row) = self.waiting.pop_front() else { break };
+            // What is too large for all that is free is too large alone.
+            if let Some(free) = self.memory.map(|memory| memory / SHARE).filter(|&free| is_first && row.memory > free) {
+                let error = self.too_large(&row, free);
+                answered.extend(self.answer(&row, Err(error)));
+                continue;
+            }
+            taken += row.memory;
+            numbers.push(row.seed);
+            ids.push(&self.read_of(&row.ids));
+            entering.push(row);
+        }
+        if entering.is_empty() {
+            return Ok(());
+        }
+        let is_language_model = self.trained.is_language_model();
+        let (sources, prompts) = if is_language_model { (None, Some(&ids)) } else { (Some(&ids), None) };
+        self.decoder.push(tape, DecodingBatch { rows: &numbers, sources, prompts })?;
+        for row in entering {
+            self.decoding.insert(self.entered, row);
+            self.entered += 1;
+        }
+        Ok(())
+    }
+
+    /// The tokens that a row reads: a source beyond the positions is truncated before its last special tokens; the search itself
+    /// truncates a prompt.
+    fn read_of(&self, ids: &[u32]) -> Vec<u32> {
+        let (trained, positions) = (self.trained, self.positions());
+        if trained.is_language_model() || ids.len() <= positions {
+            return ids.to_vec();
+        }
+        let source = trained.tokenizers.source.as_ref();
+        let suffix = source.map_or(0, |source| source.special().source_post_processor().suffix.len());
+        let (source, suffix) = ids.split_at(ids.len() - suffix.min(positions));
+        [&source[..positions - suffix.len()], suffix].concat()
+    }
+
+    /// How many hypotheses a row has at once, and the option that says so.
+    fn hypotheses(&self) -> (&'static str, usize) {
+        let config = &self.options.config;
+        match config.mode() {
+            Mode::Greedy => ("", 1),
+            Mode::Sampling if config.mbr_candidates.is_some() => ("mbr_candidates", config.candidates()),
+            Mode::Sampling => ("num_return_sequences", config.num_return_sequences()),
+            Mode::Beam => ("num_beams", config.num_beams()),
+            Mode::Contrastive => ("top_k", config.top_k.unwrap_or(1)),
+        }
+    }
+
+    fn positions(&self) -> usize {
+        self.members.iter().filter_map(|member| member.model.max_length()).min().unwrap_or(usize::MAX)
+    }
+
+    /// The memory that a row takes which reads so many tokens.
+    fn memory_of(&self, tokens: usize) -> f64 {
+        let vocabulary = self.trained.tokenizers.target.vocabulary();
+        let context = self.options.config.context.filter(|_| self.trained.is_language_model());
+        let tokens = tokens.min(context.unwrap_or(self.positions())) as f64;
+        let (_, hypotheses) = self.hypotheses();
+        let of = |member: &&Trained| Estimate::of_generation(&member.recipe, vocabulary, hypotheses as f64, tokens);
+        // Tokens of drafts have scores of their own.
+        let config = &self.options.config;
+        let drafts = config.prompt_lookup_num_tokens.max(config.num_assistant_tokens).unwrap_or(0).min(MAX_PASS_TOKENS);
+        self.members.iter().map(of).sum::<f64>() + (size_of::<f32>() * vocabulary * drafts) as f64
+    }
+
+    fn too_large(&self, row: &Row, free: f64) -> Error {
+        let with = match self.hypotheses() {
+            ("", _) => String::new(),
+            (name, count) => format!(" with {name} = {count}"),
+        };
+        let reason = format!(
+            "what {} tokens are read for{with} takes at least {} of memory, and {} are available",
+            row.ids.len(),
+            size(row.memory),
+            size(free)
+        );
+        Error::Run { path: self.trained.run().to_owned(), reason }
+    }
+
+    /// The texts of a row.
+    fn texts(&self, result: RowResult, read: &[u32]) -> Answer {
+        let (trained, positions) = (self.trained, self.positions());
+        let is_language_model = trained.is_language_model();
+        let context = self.options.config.context.unwrap_or(usize::MAX).min(positions);
+        let reader = trained.tokenizers.source.as_ref().unwrap_or(&trained.tokenizers.target);
+        let unknown = reader.special().unknown;
+        let unknown = read.iter().filter(|&&id| Some(id) == unknown).count();
+        let text = |hypothesis: Hypothesis| {
+            let Hypothesis { tokens, score, log_probability, finish_reason, .. } = hypothesis;
+            let prompt = if is_language_model { read } else { &[] };
+            // The last generated token, or EOS, is not read.
+            let cut = match is_language_model {
+                true => {
+                    read.len() + tokens.len() + usize::from(finish_reason == FinishReason::Eos)
+                        > context.saturating_add(1)
+                }
+                false => read.len() > positions,
+            };
+            let text = trained.continuation(prompt, &tokens)?;
+            Ok(Generated { text, tokens, score, log_probability, finish_reason, cut, unknown })
+        };
+        result?.into_iter().map(text).collect()
+    }
+
+    /// Takes the answer of a row; with the last one of a request, that of the request.
+    fn answer(&mut self, row: &Row, answer: Answer) -> Option<(usize, Answer)> {
+        let pending = self.requests.get_mut(&row.request)?;
+        pending.answers[row.part] = Some(answer);
+        if pending.answers.iter().any(Option::is_none) {
+            return None;
+        }
+        let Pending { separators, answers } = self.requests.remove(&row.request)?;
+        let parts = answers.into_iter().flatten().collect::<Result<Vec<_>, _>>();
+        Some((row.request, parts.map(|parts| join(parts, &separators))))
+    }
+}
+
+/// The best text of the only answer.
+pub(crate) fn best_of_one(mut answers: Vec<Answer>) -> Result<Generated, Error> {
+    let texts = answers.pop().unwrap_or_else(|| Ok(Vec::new()))?;
+    Ok(texts.into_iter().next().unwrap_or_default())
+}
