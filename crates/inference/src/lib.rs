@@ -11,6 +11,7 @@ mod draft_model;
 mod error;
 mod explanation;
 mod finetune;
+mod generated;
 mod inference;
 mod locate;
 mod long_input;
@@ -19,6 +20,7 @@ mod minimum_bayes_risk;
 mod progress;
 mod provenance;
 mod recipe;
+mod request;
 mod run_folder;
 mod saliency;
 mod scheduler;
@@ -40,7 +42,8 @@ pub use chat_template::chat_template;
 pub use error::{Error, quoted};
 pub use explanation::{Explanation, TokenExplanation};
 pub use finetune::{FinetuneConfig, LoraConfig};
-pub use inference::{Generated, ResponseEnd};
+pub use generated::Generated;
+pub use inference::ResponseEnd;
 pub use locate::{is_foreign, is_gguf, is_run, locate, runs_in};
 pub use long_input::{LongInput, SourceLimit};
 pub use memory::{Estimate, available, count, size};
@@ -50,9 +53,10 @@ pub use recipe::{
     BenchConfig, DataConfig, DistillConfig, Files, Recipe, RecipeSource, TrainConfig, TrainPrecision, difference, keys,
     schema,
 };
+pub use request::{Answer, Request};
 pub use run_folder::{RunFolder, layout};
 pub use saliency::{Explainer, Saliency, SaliencyMethod};
-pub use scheduler::{Answer, Request, Scheduler};
+pub use scheduler::Scheduler;
 pub use score::{Scored, TokenScore};
 pub use tensors::{TensorFile, write_tensors};
 pub use text_iterator::{Piece, TextIterator};

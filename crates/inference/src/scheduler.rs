@@ -1,37 +1,14 @@
 //! Texts that are generated together, and that enter and leave between steps: continuous batching.
 
-use crate::long_input::{Part, Separator, join};
 use crate::memory::{Estimate, available, size};
-use crate::{Error, Generated, Trained};
+use crate::request::{Part, Separator, join};
+use crate::{Answer, Error, Generated, Request, Trained};
 use descant_autograd::Tape;
 use descant_batch::Sequences;
 use descant_generate::{
     Decoder, DecodingBatch, DecodingOptions, FinishReason, Hypothesis, MAX_PASS_TOKENS, Mode, RowResult,
 };
 use std::collections::{BTreeMap, VecDeque};
-
-/// What is generated for: the tokens of a source or prompt, or of the parts of a long source.
-#[derive(Clone, Debug)]
-pub struct Request {
-    pub(crate) parts: Vec<Part>,
-}
-
-impl From<Vec<u32>> for Request {
-    /// Tokens of [`Trained::encode`].
-    fn from(ids: Vec<u32>) -> Self {
-        Self { parts: vec![Part { ids, separator: Separator::Within }] }
-    }
-}
-
-impl Request {
-    /// The tokens that are read for it.
-    pub fn tokens(&self) -> usize {
-        self.parts.iter().map(|part| part.ids.len()).sum()
-    }
-}
-
-/// The texts for a request, the best first, or why it has none.
-pub type Answer = Result<Vec<Generated>, Error>;
 
 /// Generates for requests that come one after the other. Rows enter the [`Decoder`] as others leave it, as many as the batch has
 /// and memory holds. A text and its scores have the same bits whichever others there are.
