@@ -31,6 +31,8 @@ pub(crate) struct Scorer {
     /// Whether a processor reads the random number of the step.
     draws: bool,
     top: TopK,
+    /// The most likely tokens after one hypothesis of a beam search.
+    own: TopK,
     /// Candidates of a beam search beside the most likely ones.
     further: Vec<Candidate>,
     /// Why a constraint failed.
@@ -47,7 +49,7 @@ impl Scorer {
         forbidden.dedup();
         let [always, sampling] = processors::build(options);
         let draws = options.config.xtc_probability.is_some() || !options.processors.is_empty();
-        let (top, mode) = (TopK::default(), options.config.mode());
+        let (top, own, mode) = (TopK::default(), TopK::default(), options.config.mode());
         let (further, scores, warped, tokens) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let eos = options.eos.clone();
         let temperature = options.config.temperature.filter(|_| options.config.do_sample == Some(true)).unwrap_or(1.0);
@@ -60,6 +62,7 @@ impl Scorer {
             temperature,
             draws,
             top,
+            own,
             further,
             failed: None,
             scores,
@@ -147,6 +150,7 @@ impl Scorer {
         let draw = if self.draws { rng.as_deref().map_or(0.0, |rng| unit(&mut rng.clone())) } else { 0.0 };
         self.top.clear(if rng.is_some() { usize::MAX } else { count });
         self.further.clear();
+        let mut any_wanted = false;
         for (parent, (hypothesis, &scores)) in live.iter_mut().zip(scores).enumerate() {
             let before = hypothesis.log_probability;
             if self.is_plain() && chosen.0.is_empty() && hypothesis.constraints.is_empty() {
@@ -163,13 +167,20 @@ impl Scorer {
             warp(&self.always, row, &self.tokens, draw, &mut self.scores);
             self.constrain(hypothesis);
             let mut wanted: Vec<u32> = hypothesis.constraints.wanted().collect();
-            if !wanted.is_empty() {
-                wanted.extend(argmax(&self.scores));
+            any_wanted |= !wanted.is_empty();
+            if !hypothesis.constraints.is_empty() {
+                self.own.clear(if rng.is_some() { 1 } else { count });
+                self.own.push_row(parent, 0.0, Scores::logits(&self.scores), &[]);
+                wanted.extend(self.own.sorted().iter().map(|candidate| candidate.token));
                 self.warped.clone_from(&self.scores);
             }
             warp(&self.sampling, row, &self.tokens, draw, &mut self.scores);
             self.consider(parent, before, wanted);
             self.top.push_row(parent, before, Scores::logits(&self.scores), &[]);
+        }
+        // Where none has anything left to meet, all are as far, and the likeliest of all are the beam.
+        if !any_wanted {
+            self.further.clear();
         }
         let best = match rng {
             Some(rng) => self.top.drawn(count, || unit(rng)),
@@ -190,7 +201,8 @@ impl Scorer {
         self.always.is_empty() && self.sampling.is_empty()
     }
 
-    /// Adds the wanted tokens after a hypothesis to the candidates. What the processors of sampling removed has the score that they
+    /// Adds tokens after a hypothesis to the candidates: those that are wanted, and its own likeliest, as a hypothesis that has what others
+    /// still have to meet has paid for it, and its tokens are not among the likeliest of all. What the processors of sampling removed has the score that they
     /// would have given it: `warped` holds the scores before them.
     fn consider(&mut self, parent: usize, before: f64, mut wanted: Vec<u32>) {
         wanted.sort_unstable();

@@ -219,3 +219,20 @@ fn what_a_constraint_wants_is_scored_as_the_others_are() {
         assert!(compared > 0);
     }
 }
+
+#[test]
+fn what_has_all_that_is_wanted_is_not_lost_before_it_ends() {
+    let (sources, mut compared) = (sources(), 0);
+    for model in pairs() {
+        let write = |limit: usize| {
+            let found = model.write(&sources, &constrained(beam(6, 0.0, 1), limit, With(vec![7, 4], 0)));
+            found.into_iter().map(|mut found| found.swap_remove(0))
+        };
+        // A text that ends early is there with more room too: it is not filled up with what is likely until the tokens are forced.
+        for (short, long) in write(8).zip(write(40)).filter(|(short, _)| short.is_finished()) {
+            assert!(long.log_probability > short.log_probability - 1e-9, "{short:?}, {long:?}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 5, "{compared}");
+}
