@@ -9,16 +9,9 @@ pub struct Request {
 }
 
 impl From<Vec<u32>> for Request {
-    /// Tokens of [`Trained::encode`].
+    /// Tokens of [`Trained::encode`](crate::Trained::encode).
     fn from(ids: Vec<u32>) -> Self {
         Self { parts: vec![Part { ids, separator: Separator::Within }] }
-    }
-}
-
-impl Request {
-    /// The tokens that are read for it.
-    pub fn tokens(&self) -> usize {
-        self.parts.iter().map(|part| part.ids.len()).sum()
     }
 }
 
