@@ -261,7 +261,7 @@ impl PanelTiles<'_> {
     }
 }
 
-/// Adds the products of element `p` of each row of `A` with column `p` of the panels.
+/// `sums += a b` for element `p` of each row of `A` and column `p` of the panels.
 ///
 /// # Safety
 /// The rows have more than `p` elements, and each register of `b` that many columns of a panel.
