@@ -1,6 +1,6 @@
 //! `descant short-list`.
 
-use crate::report::print;
+use crate::report::{note, print};
 use crate::shell::command;
 use clap::Args;
 use descant_inference::Trained;
@@ -44,7 +44,12 @@ impl ShortList {
         (config.translations, config.common) = (self.translations as usize, self.common as usize);
         let data = <[PathBuf; 2]>::try_from(self.data).ok();
         let (list, pairs) = learn_short_list(&trained, data, config)?;
-        trained.save_short_list(&list, &output)?;
+        match trained.save_short_list(&list, &output)? {
+            0 => {}
+            count => note(format_args!(
+                "Left out {count} times a token with a space or a tab in it, which a vmap cannot have."
+            )),
+        }
         print(format_args!(
             "{}: translations of {} tokens, learnt from {pairs} pairs. Generate with it:",
             output.display(),

@@ -105,6 +105,10 @@ fn a_short_list_is_learnt_from_the_pairs_and_obeyed() {
     ] {
         folder.fail(options, parts);
     }
+    folder.succeed(&["train", "pairs.toml", "--run", "characters", "--quiet", "--set", "train.steps=3"]);
+    folder.fail(&["short-list", "characters"], &["the token \" \" is frequent", "subwords"]);
+    let left_out = folder.told(&["short-list", "characters", "--common", "0"]);
+    assert!(left_out.contains("Left out") && left_out.contains("a space"), "{left_out}");
     folder.train("lm.toml", "lm", 3);
     folder.fail(&["short-list", "lm"], &["language model", "encoder-decoders"]);
 }

@@ -3,6 +3,8 @@
 mod common;
 
 use common::Folder;
+use descant_inference::Trained;
+use descant_kernels::WeightType;
 use std::collections::HashMap;
 
 type Tensors = HashMap<String, Vec<u8>>;
@@ -50,6 +52,10 @@ fn only_what_is_not_frozen_changes() {
         let names = changed(&before, &after);
         assert!(!names.is_empty() && names.iter().all(|name| !name.starts_with(kept)), "{names:?}");
         assert!(before.keys().any(|name| name.starts_with(kept)), "{pattern}");
+        let run = folder.path("run");
+        let loaded = [Trained::load(&run), Trained::load_with_weights(&run, WeightType::Int8)];
+        let [full, reduced] = loaded.map(|trained| trained.unwrap().parameters.size());
+        assert!(reduced < full, "frozen weights are rounded too: {reduced} and {full} bytes");
         remove(&folder, &["base", "run"]);
     }
 }

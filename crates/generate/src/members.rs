@@ -207,8 +207,8 @@ impl<'a> Members<'a> {
 /// Adds the probabilities of each row of `logits[N, V]` to what `sums` has, all as their logarithms: what is all but impossible
 /// for every member does not become impossible.
 fn add_probabilities<E: Real>(sums: &mut Vec<E>, logits: &[E], columns: usize) {
-    let (mut logs, mut scratch) = (logits.to_vec(), vec![E::zero(); columns]);
-    log_softmax_rows(&mut logs, columns, &mut scratch);
+    let mut logs = logits.to_vec();
+    log_softmax_rows(&mut logs, columns);
     if sums.is_empty() {
         *sums = logs;
         return;

@@ -58,11 +58,11 @@ impl Turn<'_> {
         scorer: &mut Scorer,
         options: &DecodingOptions,
     ) -> Chosen {
-        let (width, mut scratch) = (shape.last(), vec![E::zero(); shape.last()]);
+        let width = shape.last();
         let reads_logits = scorer.reads_logits();
-        let mut scores_of = |row: usize| {
+        let scores_of = |row: usize| {
             let logits = &logits[row * width..][..width];
-            let log_sum = log_sum_exp(logits, &mut scratch);
+            let log_sum = log_sum_exp(logits);
             if !log_sum.is_finite() {
                 let wrong = logits.iter().position(|logit| logit.is_nan() || *logit == E::infinity());
                 let element = row * width + wrong.unwrap_or(0);

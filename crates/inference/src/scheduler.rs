@@ -143,10 +143,18 @@ impl<'a> Scheduler<'a> {
         mut on_token: impl FnMut(usize, u32),
     ) -> Result<Vec<(usize, Answer)>, Error> {
         let mut answered = Vec::new();
-        self.enter(tape, &mut answered)?;
-        let decoding = &self.decoding;
-        let on_token = |row: usize, token| decoding.get(&row).into_iter().for_each(|row| on_token(row.request, token));
-        for (index, result) in self.decoder.step(tape, on_token)? {
+        let stepped = self.enter(tape, &mut answered).and_then(|()| {
+            let decoding = &self.decoding;
+            let on_token =
+                |row: usize, token| decoding.get(&row).into_iter().for_each(|row| on_token(row.request, token));
+            Ok(self.decoder.step(tape, on_token)?)
+        });
+        let stepped = stepped.inspect_err(|_| {
+            self.requests.clear();
+            self.waiting.clear();
+            self.decoding.clear();
+        })?;
+        for (index, result) in stepped {
             if let Some(row) = self.decoding.remove(&index) {
                 let answer = self.texts(result, &row.ids);
                 answered.extend(self.answer(&row, answer));

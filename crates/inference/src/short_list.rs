@@ -43,32 +43,38 @@ impl Trained {
         Ok(Arc::new(ShortList::new(common, rules)))
     }
 
-    /// Writes a short list of this model.
+    /// Writes a short list of this model. Tokens with a space or a line end in them, which the form cannot have, are left out; returns how
+    /// many of each list's these are, added up.
     ///
     /// # Errors
-    /// For a token with a space or a line end in it, which the form cannot have; where the file cannot be written.
-    pub fn save_short_list(&self, list: &ShortList, path: &Path) -> Result<(), Error> {
+    /// Where such a token is one that every text may have; where the file cannot be written.
+    pub fn save_short_list(&self, list: &ShortList, path: &Path) -> Result<usize, Error> {
         let wrong = |reason: String| Error::Run { path: path.to_owned(), reason };
-        let source = self.source_tokenizer().map_err(wrong)?;
-        let names = |tokenizer: &Tokenizer, ids: &[u32]| -> Result<String, Error> {
-            let name = |&id: &u32| {
-                let token = tokenizer.token(id).unwrap_or_default();
-                match token.is_empty() || token.contains([' ', '\t', '\n', '\r']) {
-                    true => Err(wrong(format!(
-                        "the token {token:?} cannot stand in it: a vmap has spaces, tabs and line ends between tokens. Train with a \
-                         tokenizer of subwords or words"
-                    ))),
-                    false => Ok(token),
-                }
-            };
-            Ok(ids.iter().map(name).collect::<Result<Vec<_>, _>>()?.join(" "))
+        let (source, target) = (self.source_tokenizer().map_err(wrong)?, &self.tokenizers.target);
+        let name = |tokenizer: &Tokenizer, id: u32| {
+            tokenizer.token(id).filter(|token| !token.is_empty() && !token.contains([' ', '\t', '\n', '\r']))
         };
-        let target = &self.tokenizers.target;
-        let mut text = format!("\t{}\n", names(target, list.common())?);
-        for (ngram, tokens) in list.rules() {
-            let _ = writeln!(text, "{}\t{}", names(source, ngram)?, names(target, tokens)?);
+        let unnamed = list.common().iter().find(|&&id| name(target, id).is_none());
+        if let Some(token) = unnamed.and_then(|&id| target.token(id)) {
+            return Err(wrong(format!(
+                "the token {token:?} is frequent, and cannot stand in it: a vmap has spaces, tabs and line ends between tokens. \
+                 Train with a tokenizer of subwords or words"
+            )));
         }
-        write(path, text.as_bytes())
+        let mut left_out = 0;
+        let mut names = |tokenizer: &Tokenizer, ids: &[u32]| {
+            let named: Vec<String> = ids.iter().filter_map(|&id| name(tokenizer, id)).collect();
+            left_out += ids.len() - named.len();
+            (named.len() == ids.len(), named.join(" "))
+        };
+        let mut text = format!("\t{}\n", names(target, list.common()).1);
+        for (ngram, tokens) in list.rules() {
+            if let (true, ngram) = names(source, ngram) {
+                let _ = writeln!(text, "{ngram}\t{}", names(target, tokens).1);
+            }
+        }
+        write(path, text.as_bytes())?;
+        Ok(left_out)
     }
 
     fn source_tokenizer(&self) -> Result<&Tokenizer, String> {

@@ -105,7 +105,7 @@ impl Trained {
         let storage = |name: &str, shape| match stored {
             Some(_) => reduced.get(name).map_or(StorageType::RowMajor, |&weights| StorageType::Reduced(weights)),
             // Adapters are merged into weights as they are trained.
-            None if recipe.finetune.is_some() => StorageType::RowMajor,
+            None if recipe.finetune.as_ref().is_some_and(|finetune| finetune.lora.is_some()) => StorageType::RowMajor,
             None => storage(name, shape),
         };
         // In parallel, as each takes a large part of a second for a model of a hundred million weights.

@@ -1,7 +1,7 @@
 //! Softmax and its parts, over rows or columns.
 
-use crate::elementwise::{axpy, map, vectorized};
-use crate::lanes;
+use crate::elementwise::{axpy, map, map_into, vectorized};
+use crate::lanes::{self, zip_sum};
 use crate::real::Real;
 
 /// `row = softmax(row)` for every row of `x[N, D]`.
@@ -19,17 +19,28 @@ fn softmax_row<E: Real>(row: &mut [E]) {
 }
 
 /// `row = row - log Σ e^row` for every row of `x[N, D]`.
-pub fn log_softmax_rows<E: Real>(x: &mut [E], columns: usize, scratch: &mut [E]) {
+pub fn log_softmax_rows<E: Real>(x: &mut [E], columns: usize) {
     for row in x.chunks_exact_mut(columns.max(1)) {
-        let shift = log_sum_exp(row, &mut scratch[..columns]);
+        let shift = log_sum_exp(row);
         map(row, |x| x - shift);
     }
 }
 
-/// `log Σ e^x`, by way of `scratch[D]`.
-pub fn log_sum_exp<E: Real>(x: &[E], scratch: &mut [E]) -> E {
-    scratch.copy_from_slice(x);
-    let (max, sum) = exp_minus_max(scratch);
+/// `log Σ e^x`: NaN if there is one, -∞ if all are.
+pub fn log_sum_exp<E: Real>(x: &[E]) -> E {
+    let max = vectorized(
+        #[inline(always)]
+        || lanes::max(x),
+    );
+    let shift = if max == E::neg_infinity() { E::zero() } else { max };
+    // In blocks that stay in the first cache.
+    let (mut block, mut sum) = ([E::zero(); 512], E::zero());
+    for x in x.chunks(block.len()) {
+        let block = &mut block[..x.len()];
+        map_into(x, block, |x| x - shift);
+        E::exp_all(block);
+        sum += zip_sum(block, block, |x, _| x);
+    }
     max + sum.ln()
 }
 
@@ -95,11 +106,14 @@ mod tests {
 
     #[test]
     fn softmax_of_large_numbers_stays_finite_and_sums_to_one() {
-        for columns in [1, 3, 16, 37] {
+        for columns in [1, 3, 16, 37, 512, 1300] {
             let x: Vec<f64> = (0..2 * columns).map(|i| 1000.0 + (i % 7) as f64).collect();
-            let (mut p, mut log_p, mut scratch) = (x.clone(), x.clone(), vec![0.0; columns]);
+            let (mut p, mut log_p) = (x.clone(), x.clone());
             softmax_rows(&mut p, columns);
-            log_softmax_rows(&mut log_p, columns, &mut scratch);
+            log_softmax_rows(&mut log_p, columns);
+            let (row, none) = (&x[..columns], vec![f64::NEG_INFINITY; columns]);
+            assert_eq!(log_sum_exp(&none), f64::NEG_INFINITY);
+            assert!(log_sum_exp(&[row, &[f64::NAN]].concat()).is_nan());
             for row in p.chunks(columns) {
                 assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12);
             }

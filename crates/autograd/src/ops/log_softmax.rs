@@ -10,11 +10,9 @@ pub struct LogSoftmax;
 impl Op for LogSoftmax {
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
         let (x, width) = (ctx.input(0), ctx.shape(0).last());
-        let mut scratch = ctx.scratch(width);
         let y = ctx.output();
         y.copy_from_slice(x);
-        log_softmax_rows(y, width, &mut scratch);
-        ctx.recycle(scratch);
+        log_softmax_rows(y, width);
     }
 
     /// `dxⱼ = dyⱼ - e^yⱼ Σₖ dyₖ`.
