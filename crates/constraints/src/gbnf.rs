@@ -128,6 +128,18 @@ mod tests {
         }
     }
 
+    /// Each rule names the next one twice, or once: as a tree of 2⁴⁰ nodes, or one deeper than a stack.
+    #[test]
+    fn rules_that_unfold_without_end_are_no_terminals() {
+        for (count, body) in [(40, "r# r#"), (2_000, "r#")] {
+            let rule = |i: usize| format!("r{i} ::= {}\n", body.replace('#', &(i + 1).to_string()));
+            let rules: String = (0..count).map(rule).collect();
+            let grammar = format!("root ::= \"a\" r0 | root \"b\"\n{rules}r{count} ::= \"\"\n");
+            let lark = to_lark(&grammar).unwrap();
+            assert!(lark.starts_with("start: "), "{count}");
+        }
+    }
+
     #[test]
     fn what_is_wrong_is_said_with_its_line() {
         for (grammar, says) in [

@@ -28,6 +28,14 @@ impl Trained {
                 "its decoder is recurrent, and cannot take back tokens that it has read. A draft model is a Transformer"
                     .to_owned()
             }
+            // Where a model reads sources, it must read all that the other one does. Of a long text, a language model reads the end.
+            _ if !self.is_language_model()
+                && draft.model.max_length().is_some_and(|own| self.model.max_length().is_none_or(|of| own < of)) =>
+            {
+                format!(
+                    "it has fewer positions than {of}, and cannot read all of its sources. A draft model has as many"
+                )
+            }
             _ if !is_same => {
                 format!("its tokenizers are not those of {of}. A draft model is trained with the same ones")
             }

@@ -32,7 +32,7 @@ impl Teacher {
     /// # Errors
     /// Where it cannot be loaded, or is not one for the recipe's model.
     pub fn load(config: &DistillConfig, recipe: &Recipe) -> Result<Self, Error> {
-        let mut trained = Trained::load(&config.teacher)?;
+        let mut trained = Trained::load_row_major(&config.teacher)?;
         let wrong = |reason: &str| Err(Error::Run { path: config.teacher.clone(), reason: reason.to_owned() });
         if config.checksum.is_some() && config.checksum != trained.checksum {
             return wrong(

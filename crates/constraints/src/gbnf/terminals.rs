@@ -3,6 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The most positions of an automaton; larger ones are not tried as terminals.
 const MOST_POSITIONS: usize = 500;
+/// Nodes that are gone through for them, rules each time that they are named: those without a character count too.
+const MOST_NODES: usize = 4 * MOST_POSITIONS;
 /// The most copies of what is repeated; more are taken for any number.
 const MOST_COPIES: u32 = 16;
 
@@ -165,6 +167,8 @@ impl<'a> Follow<'a> {
 #[derive(Default)]
 struct Automaton {
     positions: Vec<Position>,
+    /// How many nodes have been gone through.
+    nodes: usize,
     /// Those that may come first, and last.
     ends: Ends,
 }
@@ -191,6 +195,10 @@ impl Automaton {
     }
 
     fn add(&mut self, rules: &Rules, node: usize) -> Option<Ends> {
+        self.nodes += 1;
+        if self.nodes > MOST_NODES {
+            return None;
+        }
         match rules.node(node) {
             Node::Class(class) => {
                 let at = BTreeSet::from([self.positions.len()]);
