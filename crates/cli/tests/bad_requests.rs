@@ -100,7 +100,7 @@ fn numbers_out_of_range() {
 fn a_model_whose_scores_are_no_numbers() {
     let folder = runs();
     for run in ["pairs", "lm"] {
-        let mut trained = Trained::load(&folder.path(run)).unwrap();
+        let mut trained = Trained::load_row_major(&folder.path(run)).unwrap();
         // A model from elsewhere, which no training here has made.
         trained.recipe.data = None;
         let ids: Vec<_> = trained.parameters.ids().collect();

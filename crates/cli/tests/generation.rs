@@ -151,7 +151,7 @@ fn standard_input_and_files_are_read_alike() {
     for output in both(b"a\nb\n\xff\xfe\nc\n") {
         assert_eq!(output.status.code(), Some(1));
         assert!(told(&output).contains("line 3") && told(&output).contains("UTF-8"), "{}", told(&output));
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "one\ntwo\n", "what comes before is written");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "one\ntwo\n\nthree\n", "the others are answered");
     }
     for output in both(&[b'x'; 1 << 20]) {
         assert_eq!(output.status.code(), Some(1));

@@ -136,7 +136,7 @@ impl DecodingOptions {
     }
 
     /// The most tokens for a source of this length, or without a source.
-    pub(crate) fn limit(&self, source: Option<usize>) -> usize {
+    pub fn limit(&self, source: Option<usize>) -> usize {
         let most = self.max_new_tokens();
         let Some(length) = source else { return most };
         // A float becomes the nearest integer that there is: nothing overflows.

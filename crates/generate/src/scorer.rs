@@ -8,6 +8,7 @@ use crate::{Context, DecodingOptions, Mode};
 use descant_kernels::Real;
 use rand_core::Rng;
 use rand_pcg::Pcg64;
+use std::collections::HashSet;
 
 /// What every hypothesis of a row begins with, and the most tokens that it may have.
 #[derive(Clone, Debug)]
@@ -189,8 +190,8 @@ impl Scorer {
         if self.further.is_empty() {
             return best;
         }
-        let is_new = |one: &Candidate| !best.iter().any(|other| (other.parent, other.token) == (one.parent, one.token));
-        self.further.retain(is_new);
+        let known: HashSet<(usize, u32)> = best.iter().map(|one| (one.parent, one.token)).collect();
+        self.further.retain(|one| !known.contains(&(one.parent, one.token)));
         self.further.extend_from_slice(best);
         self.further.sort_unstable_by(likeliest_first);
         &self.further

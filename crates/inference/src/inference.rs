@@ -26,6 +26,9 @@ const MORE: usize = 10;
 /// The most tokens that say nothing, such as special ones, among the last of a text.
 const EMPTY: usize = 8;
 
+/// Rows of texts that are given all at once.
+const MOST_AT_ONCE: usize = 64;
+
 impl Trained {
     /// Whether it is a language model, rather than an encoder-decoder.
     pub fn is_language_model(&self) -> bool {
@@ -275,8 +278,10 @@ impl Trained {
             let reason = format!("there are {} numbers for {count} texts", numbers.len());
             return Err(Error::Run { path: self.run().to_owned(), reason });
         }
-        let mut scheduler = Scheduler::new(self, options, count)?;
-        for (request, &number) in requests.zip(numbers) {
+        let requests: Vec<Request> = requests.collect();
+        let parts: usize = requests.iter().map(|request| request.parts.len()).sum();
+        let mut scheduler = Scheduler::new(self, options, parts.min(MOST_AT_ONCE))?;
+        for (request, &number) in requests.into_iter().zip(numbers) {
             scheduler.push(request, number);
         }
         let mut answers: Vec<Answer> = (0..count).map(|_| Ok(Vec::new())).collect();

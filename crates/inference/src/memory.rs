@@ -2,10 +2,17 @@
 
 use crate::{Recipe, Tokenizers};
 use descant_autograd::Parameters;
+use descant_generate::MAX_PASS_TOKENS;
 use descant_models::{LayerKind, LossConfig, ModelKind, Vocabulary, build};
 use descant_tensor::DType;
 use std::fs;
 use std::path::Path;
+
+/// Tokens of a block of the KV cache.
+const KV_BLOCK: f64 = 32.0;
+
+/// Bytes of a hypothesis beside its scores and state: its tokens, and the candidates that extend it.
+const HYPOTHESIS: f64 = 1024.0;
 
 /// An estimate, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,14 +63,24 @@ impl Estimate {
         Self::of(recipe, &vocabulary, DType::F32, tokens_at_once(recipe))
     }
 
-    /// What generation holds at least for so many hypotheses at once, in f32: their scores, activations and states, and those of the tokens
-    /// that they are generated for.
-    pub fn of_generation(recipe: &Recipe, vocabulary: usize, hypotheses: f64, tokens: f64) -> f64 {
-        let model = &recipe.model;
-        // Logits, their logarithms of softmax, and the copy that is searched; of the state, the hidden and cell states of each
-        // layer or the keys and values of a token.
-        let of_token = per_token(recipe) / 4.0 + 2.0 * (model.layers * model.hidden) as f64;
-        4.0 * (hypotheses * (3.0 * vocabulary as f64 + of_token) + tokens * of_token)
+    /// What generation holds about for so many hypotheses at once, in f32, which have read so many tokens and may write so many: their
+    /// scores, activations and states.
+    pub fn of_generation(recipe: &Recipe, vocabulary: usize, hypotheses: f64, read: f64, written: f64) -> f64 {
+        let (model, activations) = (&recipe.model, per_token(recipe) / 4.0);
+        // The hidden and cell states of each layer, or the keys and values of a token.
+        let of_token = 2.0 * (model.layers * model.hidden) as f64;
+        let is_language_model = model.kind == ModelKind::LanguageModel;
+        // Beams share blocks of the KV cache: each has one of its own, and one of them the whole text.
+        let (own, shared) = match model.decoder {
+            LayerKind::Recurrent if is_language_model => (of_token, 0.0),
+            LayerKind::Recurrent => (of_token, read * of_token),
+            LayerKind::Transformer => (written.min(KV_BLOCK) * of_token, (read + written) * of_token),
+        };
+        // A source is read as a whole, a prompt in passes.
+        let at_once = if is_language_model { read.min(MAX_PASS_TOKENS as f64) } else { read };
+        // Logits, their logarithms of softmax, and the copy that is searched.
+        let of_hypothesis = 3.0 * vocabulary as f64 + activations + own;
+        4.0 * (hypotheses * of_hypothesis + shared + at_once * activations) + hypotheses * HYPOTHESIS
     }
 
     /// All of it.
@@ -256,10 +273,12 @@ mod tests {
     #[test]
     fn a_step_of_a_wide_beam_is_mostly_scores() {
         let recipe = recipe("kind = \"language-model\"\nhidden = 8");
-        let [one, many] = [1.0, 20_000.0].map(|hypotheses| Estimate::of_generation(&recipe, 8000, hypotheses, 0.0));
+        let of = |hypotheses, read, written| Estimate::of_generation(&recipe, 8000, hypotheses, read, written);
+        let [one, many] = [1.0, 20_000.0].map(|hypotheses| of(hypotheses, 0.0, 0.0));
         assert_eq!(many, 20_000.0 * one);
-        assert!(Estimate::of_generation(&recipe, 8000, 1.0, 1e6) > 100.0 * one);
         assert!(one > 96_000.0 && one < 100_000.0, "{one}");
+        // A recurrent state does not grow, and of a long prompt no more is read at once.
+        assert_eq!(of(1.0, 1e6, 1e6), of(1.0, 512.0, 0.0));
     }
 
     #[test]

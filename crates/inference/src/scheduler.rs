@@ -57,6 +57,9 @@ const SHARE: f64 = 0.5;
 /// Rows enter once this part of the batch is free: together they are encoded faster than one by one.
 const GROUP: usize = 4;
 
+/// Tokens that a text is counted with, at most: few come near a higher limit.
+const LONGEST: usize = 4096;
+
 impl<'a> Scheduler<'a> {
     /// For at most so many rows at once.
     ///
@@ -99,6 +102,12 @@ impl<'a> Scheduler<'a> {
             requests: BTreeMap::new(),
             pushed: 0,
         })
+    }
+
+    /// The same beside others, so many in all, which share the memory that is free.
+    pub fn beside(mut self, schedulers: usize) -> Self {
+        self.memory = self.memory.map(|memory| memory / schedulers.max(1) as f64);
+        self
     }
 
     /// How many requests are not answered.
@@ -236,11 +245,15 @@ impl<'a> Scheduler<'a> {
     fn memory_of(&self, tokens: usize) -> f64 {
         let vocabulary = self.trained.tokenizers.target.vocabulary();
         let context = self.options.config.context.filter(|_| self.trained.is_language_model());
-        let tokens = tokens.min(context.unwrap_or(self.positions())) as f64;
+        let positions = context.unwrap_or(self.positions());
+        let tokens = tokens.min(positions);
         let (_, hypotheses) = self.hypotheses();
-        let of = |member: &&Trained| Estimate::of_generation(&member.recipe, vocabulary, hypotheses as f64, tokens);
-        // Tokens of drafts have scores of their own.
         let config = &self.options.config;
+        let written = self.options.limit(Some(tokens)).min(positions).min(LONGEST);
+        let of = |member: &&Trained| {
+            Estimate::of_generation(&member.recipe, vocabulary, hypotheses as f64, tokens as f64, written as f64)
+        };
+        // Tokens of drafts have scores of their own.
         let drafts = config.prompt_lookup_num_tokens.max(config.num_assistant_tokens).unwrap_or(0).min(MAX_PASS_TOKENS);
         self.members.iter().map(of).sum::<f64>() + (size_of::<f32>() * vocabulary * drafts) as f64
     }
@@ -251,7 +264,7 @@ impl<'a> Scheduler<'a> {
             (name, count) => format!(" with {name} = {count}"),
         };
         let reason = format!(
-            "what {} tokens are read for{with} takes at least {} of memory, and {} are available",
+            "what {} tokens are read for{with} takes about {} of memory, and {} are available",
             row.ids.len(),
             size(row.memory),
             size(free)

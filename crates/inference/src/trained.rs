@@ -39,7 +39,8 @@ pub struct Trained {
 }
 
 impl Trained {
-    /// Loads a run folder, or one of its checkpoints: `best` where there is one, or else `last`. Its weights are packed for inference.
+    /// Loads a run folder, or one of its checkpoints: `best` where there is one, or else `last`. Its weights are packed for inference:
+    /// to train them or to read their values, [`load_row_major`](Self::load_row_major).
     ///
     /// # Errors
     /// Where it is not a run, or its files are damaged.

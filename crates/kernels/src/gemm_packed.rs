@@ -111,6 +111,12 @@ mod tests {
             for threads in [2, 3] {
                 assert_eq!(all, product(&a, 0..n, threads), "{k}");
             }
+            // And where something is added.
+            let mut added = [3.3; 2].map(|before| vec![before; rows * 33]);
+            let some = PackedRows::new(&panels, 37..70, k);
+            multiply(&a, k, some, 0.3, &mut added[0], 1);
+            a.chunks(k).zip(added[1].chunks_mut(33)).for_each(|(a, c)| multiply(a, k, some, 0.3, c, 1));
+            assert_eq!(added[0], added[1], "{k}");
             for size in [1, 2, 3, 4, 5, 7, 32, 149] {
                 for (batch, expected) in a.chunks(size * k).zip(all.chunks(size * n)) {
                     assert_eq!(product(batch, 0..n, 2), expected, "{size} {k}");

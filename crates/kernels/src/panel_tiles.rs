@@ -176,7 +176,7 @@ impl PanelTiles<'_> {
         let mut sums = [[simd.splat_f32s(0.0); NR]; MR];
         for i in 0..MR {
             for j in (0..NR).step_by(of_panel) {
-                self.c.fetch(row + i, (panel + j / of_panel) * PANEL);
+                self.c.fetch(row + i, ((panel + j / of_panel) * PANEL).saturating_sub(self.w.first));
             }
         }
         // Pointers, so that they stay in registers; and loops over arrays, as closures are not inlined with the instructions of `S`.
@@ -220,7 +220,8 @@ impl PanelTiles<'_> {
                 for j in 0..NR {
                     c[j] = match beta == 0.0 {
                         true => sums[i][j],
-                        false => simd.mul_add_f32s(simd.splat_f32s(beta), c[j], sums[i][j]),
+                        // Rounded twice, as at the edges.
+                        false => simd.add_f32s(simd.mul_f32s(simd.splat_f32s(beta), c[j]), sums[i][j]),
                     };
                 }
             }

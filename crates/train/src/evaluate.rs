@@ -265,7 +265,7 @@ impl<'a> Evaluator<'a> {
         let next = AtomicUsize::new(0);
         let threads = vec![(); self.replicas.shares()];
         let generated = self.replicas.map(&threads, |tape, ()| {
-            let mut scheduler = Scheduler::new(trained, options, DECODING_BATCH)?;
+            let mut scheduler = Scheduler::new(trained, options, DECODING_BATCH)?.beside(threads.len());
             let (mut taken, mut found) = (Vec::new(), Vec::new());
             loop {
                 while scheduler.has_room()

@@ -3,6 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The most positions of an automaton; larger ones are not tried as terminals.
 const MOST_POSITIONS: usize = 500;
+/// Pairs of positions that are compared for two terminals.
+const MOST_PAIRS: usize = 1_000_000;
 /// Nodes that are gone through for them, rules each time that they are named: those without a character count too.
 const MOST_NODES: usize = 4 * MOST_POSITIONS;
 /// The most copies of what is repeated; more are taken for any number.
@@ -250,8 +252,13 @@ impl Automaton {
         from.iter().for_each(|&one| self.positions[one].next.extend(to));
     }
 
-    /// Whether another terminal can go on, with one of these bytes, after what this one can be as a whole.
+    /// Whether another terminal can go on, with one of these bytes, after what this one can be as a whole; or may, where to find out
+    /// would take too long.
     fn is_cut_by(&self, other: &Self, after: &LeadBytes) -> bool {
+        if !after.intersects(after) {
+            return false;
+        }
+        let mut pairs = 0;
         let mut open: Vec<(usize, usize)> = Vec::new();
         let mut known: BTreeSet<(usize, usize)> = BTreeSet::new();
         let mut reach = |own: &BTreeSet<usize>, others: &BTreeSet<usize>, open: &mut Vec<(usize, usize)>| {
@@ -266,6 +273,10 @@ impl Automaton {
             let next = &other.positions[others].next;
             let goes_on = || next.iter().any(|&position| other.positions[position].lead.intersects(after));
             if self.ends.last.contains(&own) && goes_on() {
+                return true;
+            }
+            pairs += self.positions[own].next.len() * next.len();
+            if pairs > MOST_PAIRS {
                 return true;
             }
             reach(&self.positions[own].next, next, &mut open);
