@@ -1,6 +1,7 @@
-//! The GEMM of inference, `C = β C + α A B`. Each element of `C` is added up in an order that depends on the inner length and the layout
-//! of `B` alone, so the bits of a row are the same in a batch of any size, at any place in it, and on any number of threads: the
-//! GEMM is batch-invariant. A caller must not choose the layout of `B` by the number of rows. Nothing is packed: a weight is in memory once, as it lies in the file.
+//! The GEMM of inference for row-major operands, `C = β C + α A B`. Each element of `C` is added up in an order that depends on the inner
+//! length and the layout of `B` alone, so the bits of a row are the same in a batch of any size, at any place in it, and on any number of
+//! threads: the GEMM is batch-invariant. A caller must not choose the layout of `B` by the number of rows. Weights are packed for
+//! [`gemm_packed`](crate::gemm_packed()) where they are loaded for inference.
 //!
 //! `B` is either a weight `[N, K]`, transposed, whose rows meet those of `A` in dot products; or row-major `[K, N]`, such as the
 //! values of an attention, whose rows are scaled and added up one after the other.
