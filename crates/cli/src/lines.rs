@@ -38,7 +38,7 @@ pub(crate) fn wrong_with_line(error: &TextError) -> String {
     let (path, line) = match error {
         TextError::LongLine { longest, .. } => {
             let advice = if *longest > LONGEST_LINE { "" } else { ", or give it as an object of a .jsonl" };
-            return format!("it is longer than {longest} bytes. Cut it into several{advice}");
+            return format!("the line is longer than {longest} bytes. Cut it into several{advice}");
         }
         TextError::Utf8 { path, line, .. } | TextError::CarriageReturn { path, line } => (path, line),
         error => return error.to_string(),

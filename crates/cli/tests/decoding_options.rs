@@ -129,10 +129,8 @@ fn a_flag_takes_its_value_after_a_space_too() {
 fn a_beam_that_no_memory_holds_is_refused() {
     let folder = runs();
     let mut command = std::process::Command::new("sh");
-    let limited = format!(
-        "ulimit -v 1500000; exec {} generate lm to --num-beams 65536 --batch 32",
-        env!("CARGO_BIN_EXE_descant")
-    );
+    let limited =
+        format!("ulimit -v 600000; exec {} generate lm to --num-beams 65536 --batch 32", env!("CARGO_BIN_EXE_descant"));
     let texts = (0..31).map(|i| format!(" t{i}")).collect::<String>();
     let output = command.current_dir(folder.path(".")).args(["-c", &(limited + &texts)]).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);

@@ -11,8 +11,9 @@ use std::path::Path;
 /// Tokens of a block of the KV cache.
 const KV_BLOCK: f64 = 32.0;
 
-/// Bytes of a hypothesis beside its scores and state: its tokens, and the candidates that extend it.
-const HYPOTHESIS: f64 = 1024.0;
+/// Bytes of a hypothesis beside its scores and state: the candidates that extend it; and for each of its tokens.
+const HYPOTHESIS: f64 = 3072.0;
+const HYPOTHESIS_TOKEN: f64 = 8.0;
 
 /// An estimate, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,7 +81,8 @@ impl Estimate {
         let at_once = if is_language_model { read.min(MAX_PASS_TOKENS as f64) } else { read };
         // Logits, their logarithms of softmax, and the copy that is searched.
         let of_hypothesis = 3.0 * vocabulary as f64 + activations + own;
-        4.0 * (hypotheses * of_hypothesis + shared + at_once * activations) + hypotheses * HYPOTHESIS
+        4.0 * (hypotheses * of_hypothesis + shared + at_once * activations)
+            + hypotheses * (HYPOTHESIS + written * HYPOTHESIS_TOKEN)
     }
 
     /// All of it.
@@ -278,7 +280,7 @@ mod tests {
         assert_eq!(many, 20_000.0 * one);
         assert!(one > 96_000.0 && one < 100_000.0, "{one}");
         // A recurrent state does not grow, and of a long prompt no more is read at once.
-        assert_eq!(of(1.0, 1e6, 1e6), of(1.0, 512.0, 0.0));
+        assert_eq!(of(1.0, 1e6, 0.0), of(1.0, 512.0, 0.0));
     }
 
     #[test]

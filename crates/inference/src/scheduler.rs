@@ -259,12 +259,12 @@ impl<'a> Scheduler<'a> {
     }
 
     fn too_large(&self, row: &Row, free: f64) -> Error {
-        let with = match self.hypotheses() {
-            ("", _) => String::new(),
-            (name, count) => format!(" with {name} = {count}"),
+        let (with, advice) = match self.hypotheses() {
+            ("", _) | (_, 1) => (String::new(), "Shorten it".to_owned()),
+            (name, count) => (format!(" with {name} = {count}"), format!("Lower {name}, or shorten it")),
         };
         let reason = format!(
-            "what {} tokens are read for{with} takes about {} of memory, and {} are available",
+            "what {} tokens are read for{with} takes about {} of memory, and {} are available. {advice}",
             row.ids.len(),
             size(row.memory),
             size(free)
