@@ -9,6 +9,9 @@ use rules::{Node, Rules};
 use std::collections::BTreeSet;
 use terminals::terminals;
 
+/// The analysis of a grammar takes the square of its rules.
+const MOST_RULES: usize = 1000;
+
 /// Whether a grammar is in GBNF: one of its lines defines a rule with `::=`.
 pub(crate) fn is_gbnf(grammar: &str) -> bool {
     let is_name = |text: &str| !text.is_empty() && text.chars().all(is_of_name);
@@ -19,6 +22,10 @@ pub(crate) fn is_gbnf(grammar: &str) -> bool {
 /// automaton.
 pub(crate) fn to_lark(grammar: &str) -> Result<String, String> {
     let rules = read(grammar)?;
+    let count = rules.bodies().count();
+    if count > MOST_RULES {
+        return Err(format!("it has {count} rules, and at most {MOST_RULES} are read. Write some of them into others"));
+    }
     let root = rules.body("root").ok_or_else(|| "it has no rule \"root\", with which GBNF starts".to_owned())?;
     if let Some((name, missing)) = rules.missing() {
         return Err(format!("the rule \"{name}\" needs \"{missing}\", which is not defined"));
@@ -131,13 +138,15 @@ mod tests {
     /// Each rule names the next one twice, or once: as a tree of 2⁴⁰ nodes, or one deeper than a stack.
     #[test]
     fn rules_that_unfold_without_end_are_no_terminals() {
-        for (count, body) in [(40, "r# r#"), (2_000, "r#")] {
+        for (count, body) in [(40, "r# r#"), (900, "r#")] {
             let rule = |i: usize| format!("r{i} ::= {}\n", body.replace('#', &(i + 1).to_string()));
             let rules: String = (0..count).map(rule).collect();
             let grammar = format!("root ::= \"a\" r0 | root \"b\"\n{rules}r{count} ::= \"\"\n");
             let lark = to_lark(&grammar).unwrap();
             assert!(lark.starts_with("start: "), "{count}");
         }
+        let many: String = (0..1000).map(|i| format!("r{i} ::= \"a\"\n")).collect();
+        assert!(to_lark(&format!("root ::= r0\n{many}")).unwrap_err().contains("1001 rules"));
     }
 
     #[test]

@@ -3,6 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The most positions of an automaton; larger ones are not tried as terminals.
 const MOST_POSITIONS: usize = 500;
+/// Levels of regular parts that are taken apart one after the other.
+const MOST_ROUNDS: usize = 16;
 /// Pairs of positions that are compared for two terminals.
 const MOST_PAIRS: usize = 1_000_000;
 /// Nodes that are gone through for them, rules each time that they are named: those without a character count too.
@@ -17,7 +19,7 @@ const MOST_COPIES: u32 = 16;
 /// characters, after which nothing goes on.
 pub(super) fn terminals(rules: &Rules, root: usize) -> BTreeSet<usize> {
     let mut allowed = rules.regular();
-    loop {
+    for round in 0.. {
         let mut follow = Follow::new(rules, &allowed);
         follow.visit_all(root);
         let mut automata = BTreeMap::new();
@@ -37,8 +39,11 @@ pub(super) fn terminals(rules: &Rules, root: usize) -> BTreeSet<usize> {
         if split.is_empty() {
             return automata.into_keys().collect();
         }
-        allowed.retain(|node| !split.contains(node));
+        // Each round takes apart one level. Where there are too many, what is left are characters.
+        let is_left = |node: usize| round < MOST_ROUNDS || matches!(rules.node(node), Node::Class(_));
+        allowed.retain(|&node| !split.contains(&node) && is_left(node));
     }
+    BTreeSet::new()
 }
 
 /// Bytes with which characters start.
