@@ -15,7 +15,7 @@ pub struct Generated {
     /// Why it ended.
     pub finish_reason: FinishReason,
     /// Whether its source or prompt was truncated: the source has more tokens than the model has positions, or a language
-    /// model more context than the context of its [`DecodingOptions`].
+    /// model more context than the context of its [`DecodingOptions`](descant_generate::DecodingOptions).
     pub cut: bool,
     /// Unknown tokens in the source or the prompt.
     pub unknown: usize,
