@@ -25,7 +25,7 @@
 //! | load a model and generate | [`inference::Trained`] | `load_and_generate` |
 //! | show text while it is generated | [`inference::Trained::stream`] | `stream_text` |
 //! | take a text piece by piece, and stop early | [`inference::Trained::pieces`] | `iterate_text` |
-//! | score given texts, explain generated ones | [`inference::Trained::score`], [`inference::Trained::explain`] | |
+//! | score given texts, explain generated ones | [`inference::Trained::score`], [`inference::Explainer`] | |
 //! | train from a recipe | [`train::Trainer`], [`inference::Recipe`] | `train_from_recipe` |
 //! | train a model of one's own, with data, loss and loop of one's own | [`nn`], [`autograd`], [`optim`] | `train_own_model` |
 //! | add an operation, and check a gradient | [`autograd::Op`], [`autograd::gradcheck`] | `check_gradient` |
