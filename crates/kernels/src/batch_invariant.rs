@@ -17,9 +17,6 @@ use crate::threads::run_on_threads;
 use pulp::Arch;
 use std::ops::Range;
 
-/// Multiply-adds below which a second thread costs more than it saves.
-pub(crate) const MIN_WORK: usize = 1 << 17;
-
 /// `c[M, N] = beta c + alpha a[M, K] b[K, N]`, with the same bits for each row of `a` whatever the others are. With `beta` zero, `c`
 /// is not read.
 ///
@@ -40,10 +37,7 @@ pub fn gemm_batch_invariant<E: Real>(
         return;
     }
     count(m, k, n);
-    let threads = match parallelism {
-        Parallelism::Threads(threads) if m * k * n >= MIN_WORK => threads.clamp(1, n),
-        _ => 1,
-    };
+    let threads = parallelism.threads(m * k * n, n);
     let c = Columns::new(alpha, beta, c);
     let sums = |columns: Range<usize>| match (a.as_f32().filter(|_| k > 0), b.as_f32(), c.as_f32()) {
         (Some(a), Some(b), Some(c)) if b.row_stride == 1 => Arch::new().dispatch(DotTiles { a, b, c, columns }),

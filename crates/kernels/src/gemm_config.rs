@@ -8,6 +8,19 @@ pub enum Parallelism {
     Threads(usize),
 }
 
+/// Multiply-adds below which a second thread costs more than it saves.
+const MIN_WORK: usize = 1 << 17;
+
+impl Parallelism {
+    /// Threads of a batch-invariant GEMM of so many multiply-adds, which can be shared out to at most `most`.
+    pub(crate) fn threads(self, multiply_adds: usize, most: usize) -> usize {
+        match self {
+            Self::Threads(threads) if multiply_adds >= MIN_WORK => threads.clamp(1, most),
+            _ => 1,
+        }
+    }
+}
+
 /// What GEMM operands are rounded to. The accumulator is f32 either way, and f64 operands are never rounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum MatmulPrecision {

@@ -1,7 +1,6 @@
 //! `C = β C + A Wᵀ` with a packed weight, batch-invariant: the bits of a row of the result are the same in a batch of any size and on any
 //! number of threads.
 
-use crate::batch_invariant::MIN_WORK;
 use crate::columns::Columns;
 use crate::flops::count;
 use crate::gemm_config::Parallelism;
@@ -26,10 +25,7 @@ pub fn gemm_packed<E: Real>(a: Mat<'_, E>, w: PackedRows<'_>, beta: E, c: MatMut
     }
     count(m, k, n);
     let panels = w.panels();
-    let threads = match parallelism {
-        Parallelism::Threads(threads) if m * k * n >= MIN_WORK => threads.clamp(1, panels.len()),
-        _ => 1,
-    };
+    let threads = parallelism.threads(m * k * n, panels.len());
     if threads == 1 {
         return Arch::new().dispatch(PanelTiles { a, w, c, panels });
     }

@@ -1,7 +1,6 @@
 //! `C = β C + A Wᵀ` with a weight in reduced precision, batch-invariant: the bits of a row of the result are the same in a batch of any
 //! size and on any number of threads. For int8 and 4-bit weights each row of `A` is rounded to int8 first, with a scale of its own.
 
-use crate::batch_invariant::MIN_WORK;
 use crate::bf16_tiles::{self, Bf16Dot, Bf16Tiles};
 use crate::columns::Columns;
 use crate::flops::count;
@@ -40,11 +39,8 @@ pub fn gemm_reduced<E: Real>(a: Mat<'_, E>, w: ReducedRows<'_>, beta: E, c: MatM
         return;
     }
     count(m, k, n);
-    let threads = match parallelism {
-        Parallelism::Threads(threads) if m * k * n >= MIN_WORK => threads.clamp(1, n),
-        _ => 1,
-    };
-    // Taken, not borrowed: while this GEMM waits for other threads, the pool may run another one on this thread.
+    let threads = parallelism.threads(m * k * n, n);
+    // Taken, not borrowed: other threads read them while this one waits.
     let mut activations = ACTIVATIONS.take();
     on_this_processor(&mut activations, a, w, c, threads);
     ACTIVATIONS.set(activations);
