@@ -47,7 +47,7 @@ pub(crate) fn parts(parameters: &Parameters) -> Vec<Part<'_>> {
             continue;
         };
         let (rows, weight_type) = (weight.all(), weight.weight_type());
-        let bytes = (0..rows.len()).flat_map(|row| rows.bytes(row)).copied().collect();
+        let bytes = (0..rows.len()).flat_map(|row| rows.bytes(row)).collect();
         let shape = stored_shape(weight_type, &rows);
         parts.push(Part { name: name.to_owned(), dtype: stored_type(weight_type), shape, bytes: Cow::Owned(bytes) });
         if let Some(shape) = scales_shape(weight_type, &rows) {

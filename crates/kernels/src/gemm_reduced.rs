@@ -1,29 +1,24 @@
 //! `C = β C + A Wᵀ` with a weight in reduced precision, batch-invariant: the bits of a row of the result are the same in a batch of any
 //! size and on any number of threads. For int8 and 4-bit weights each row of `A` is rounded to int8 first, with a scale of its own.
 
-use crate::bf16_tiles::{self, Bf16Dot, Bf16Tiles};
 use crate::columns::Columns;
 use crate::flops::count;
 use crate::gemm_config::Parallelism;
-use crate::int8_tiles::{self, Int8Activations, Int8Dot, Int8Tiles};
+use crate::int8_activations::Int8Activations;
+use crate::int8_tiles::{self, Int8Dot, Int8Tiles};
 use crate::mat::{Mat, MatMut};
-use crate::q4_tiles::{self, Q4Activations, Q4Dot, Q4Tiles};
+use crate::panel_tiles::PanelTiles;
+use crate::q4_tiles::{self, Q4Dot, Q4Tiles};
 use crate::real::Real;
-use crate::reduced_weight::{ReducedRows, WeightType};
+use crate::reduced_tiles::{TileKernel, Tiles};
+use crate::reduced_weight::{Bf16Rows, ReducedRows, WeightType};
 use crate::threads::run_on_threads;
+use pulp::Arch;
 use std::cell::RefCell;
 use std::ops::Range;
 
-/// Activations in the form of the kernels. They only grow.
-#[derive(Debug, Default)]
-struct Activations {
-    padded: Vec<f32>,
-    int8: Int8Activations,
-    q4: Q4Activations,
-}
-
 thread_local! {
-    static ACTIVATIONS: RefCell<Activations> = RefCell::new(Activations::default());
+    static ACTIVATIONS: RefCell<Int8Activations> = RefCell::new(Int8Activations::default());
 }
 
 /// `c[M, O] = beta c + a[M, I] Wᵀ`. With `beta` zero, `c` is not read. Only f32 is computed: no weight of f64 is reduced.
@@ -39,105 +34,92 @@ pub fn gemm_reduced<E: Real>(a: Mat<'_, E>, w: ReducedRows<'_>, beta: E, c: MatM
         return;
     }
     count(m, k, n);
-    let threads = parallelism.threads(m * k * n, n);
+    let threads = parallelism.threads(m * k * n, w.panels().len());
+    match w.weight_type() {
+        WeightType::Bf16 => in_panels(w.panels(), threads, |panels| {
+            Arch::new().dispatch(PanelTiles { a, w: Bf16Rows(w), c, panels });
+        }),
+        WeightType::Int8 => int8_kernel()(a, w, c, threads),
+        WeightType::Q4 => q4_kernel()(a, w, c, threads),
+    }
+}
+
+type Kernel = fn(Mat<'_, f32>, ReducedRows<'_>, Columns<'_, f32>, usize);
+
+/// By the widest instructions that the processor has.
+fn int8_kernel() -> Kernel {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use int8_tiles::x86::{Avx2, Avx512Vnni, AvxVnni};
+        if Avx512Vnni::is_available() {
+            return int8::<Avx512Vnni, 4>;
+        }
+        if AvxVnni::is_available() {
+            return int8::<AvxVnni, 1>;
+        }
+        if Avx2::is_available() {
+            return int8::<Avx2, 1>;
+        }
+    }
+    int8::<int8_tiles::Portable, 1>
+}
+
+/// As [`int8_kernel`].
+fn q4_kernel() -> Kernel {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use q4_tiles::x86::{Avx2, Avx512Vnni, AvxVnni};
+        if Avx512Vnni::is_available() {
+            return q4::<Avx512Vnni, 2>;
+        }
+        if AvxVnni::is_available() {
+            return q4::<AvxVnni, 1>;
+        }
+        if Avx2::is_available() {
+            return q4::<Avx2, 1>;
+        }
+    }
+    q4::<q4_tiles::Portable, 1>
+}
+
+fn int8<D: Int8Dot, const NR: usize>(a: Mat<'_, f32>, w: ReducedRows<'_>, c: Columns<'_, f32>, threads: usize) {
+    with_activations(&a, D::IS_WIDE, |activations| {
+        tiles::<_, NR>(Int8Tiles::<D>::new(activations, w), activations, w, c, threads);
+    });
+}
+
+fn q4<D: Q4Dot, const NR: usize>(a: Mat<'_, f32>, w: ReducedRows<'_>, c: Columns<'_, f32>, threads: usize) {
+    with_activations(&a, false, |activations| {
+        tiles::<_, NR>(Q4Tiles::<D>::new(activations, w), activations, w, c, threads);
+    });
+}
+
+fn with_activations(a: &Mat<'_, f32>, is_wide: bool, run: impl FnOnce(&Int8Activations)) {
     // Taken, not borrowed: other threads read them while this one waits.
     let mut activations = ACTIVATIONS.take();
-    on_this_processor(&mut activations, a, w, c, threads);
+    activations.quantize(a, is_wide);
+    run(&activations);
     ACTIVATIONS.set(activations);
 }
 
-/// With the widest instructions that the processor has.
-fn on_this_processor(
-    activations: &mut Activations,
-    a: Mat<'_, f32>,
+fn tiles<K: TileKernel + Sync, const NR: usize>(
+    kernel: K,
+    a: &Int8Activations,
     w: ReducedRows<'_>,
     c: Columns<'_, f32>,
     threads: usize,
 ) {
-    match w.weight_type {
-        #[cfg(target_arch = "x86_64")]
-        WeightType::Bf16 if bf16_tiles::x86::Avx512::is_available() => {
-            bf16::<bf16_tiles::x86::Avx512>(activations, a, w, c, threads);
-        }
-        #[cfg(target_arch = "x86_64")]
-        WeightType::Bf16 if bf16_tiles::x86::Avx2::is_available() => {
-            bf16::<bf16_tiles::x86::Avx2>(activations, a, w, c, threads);
-        }
-        WeightType::Bf16 => bf16::<bf16_tiles::Portable>(activations, a, w, c, threads),
-        #[cfg(target_arch = "x86_64")]
-        WeightType::Int8 if int8_tiles::x86::Avx512Vnni::is_available() => {
-            int8::<int8_tiles::x86::Avx512Vnni>(activations, a, w, c, threads);
-        }
-        #[cfg(target_arch = "x86_64")]
-        WeightType::Int8 if int8_tiles::x86::AvxVnni::is_available() => {
-            int8::<int8_tiles::x86::AvxVnni>(activations, a, w, c, threads);
-        }
-        #[cfg(target_arch = "x86_64")]
-        WeightType::Int8 if int8_tiles::x86::Avx2::is_available() => {
-            int8::<int8_tiles::x86::Avx2>(activations, a, w, c, threads);
-        }
-        WeightType::Int8 => int8::<int8_tiles::Portable>(activations, a, w, c, threads),
-        #[cfg(target_arch = "x86_64")]
-        WeightType::Q4 if q4_tiles::x86::Avx512Vnni::is_available() => {
-            q4::<q4_tiles::x86::Avx512Vnni>(activations, a, w, c, threads);
-        }
-        #[cfg(target_arch = "x86_64")]
-        WeightType::Q4 if q4_tiles::x86::AvxVnni::is_available() => {
-            q4::<q4_tiles::x86::AvxVnni>(activations, a, w, c, threads);
-        }
-        #[cfg(target_arch = "x86_64")]
-        WeightType::Q4 if q4_tiles::x86::Avx2::is_available() => {
-            q4::<q4_tiles::x86::Avx2>(activations, a, w, c, threads);
-        }
-        WeightType::Q4 => q4::<q4_tiles::Portable>(activations, a, w, c, threads),
-    }
+    let tiles = Tiles { kernel, rows: a.rows(), row_bytes: w.columns, w, c };
+    in_panels(w.panels(), threads, |panels| tiles.run::<NR>(panels));
 }
 
-fn bf16<D: Bf16Dot + Sync>(
-    activations: &mut Activations,
-    a: Mat<'_, f32>,
-    w: ReducedRows<'_>,
-    c: Columns<'_, f32>,
-    threads: usize,
-) {
-    let length = bf16_tiles::pad(&a, &mut activations.padded);
-    let tiles = Bf16Tiles::<D>::new(&activations.padded, (a.rows, length), w, c);
-    in_columns(w.rows, threads, |columns| tiles.run(columns));
-}
-
-fn int8<D: Int8Dot + Sync>(
-    activations: &mut Activations,
-    a: Mat<'_, f32>,
-    w: ReducedRows<'_>,
-    c: Columns<'_, f32>,
-    threads: usize,
-) where
-    D::Activation: Sync,
-{
-    let length = activations.int8.quantize::<D>(&a);
-    let tiles = Int8Tiles::<D>::new(&activations.int8, length, w, c);
-    in_columns(w.rows, threads, |columns| tiles.run(columns));
-}
-
-fn q4<D: Q4Dot + Sync>(
-    activations: &mut Activations,
-    a: Mat<'_, f32>,
-    w: ReducedRows<'_>,
-    c: Columns<'_, f32>,
-    threads: usize,
-) {
-    activations.q4.quantize(&a);
-    let tiles = Q4Tiles::<D>::new(&activations.q4, w, c);
-    in_columns(w.rows, threads, |columns| tiles.run(columns));
-}
-
-/// Shares `n` columns out to threads.
-fn in_columns(n: usize, threads: usize, run: impl Fn(Range<usize>) + Sync) {
+/// Shares panels out to threads, to each a multiple of four.
+fn in_panels(panels: Range<usize>, threads: usize, run: impl Fn(Range<usize>) + Sync) {
     if threads == 1 {
-        return run(0..n);
+        return run(panels);
     }
-    let (width, run) = (n.div_ceil(threads).next_multiple_of(16), &run);
-    run_on_threads((0..n).step_by(width).map(|start| move || run(start..n.min(start + width))));
+    let (width, run) = (panels.len().div_ceil(threads).next_multiple_of(4), &run);
+    run_on_threads(panels.clone().step_by(width).map(|start| move || run(start..panels.end.min(start + width))));
 }
 
 #[cfg(test)]
@@ -164,24 +146,22 @@ mod tests {
         (0..n).map(|i| ((i * 7919 + seed * 104_729) % 997) as f32 / 997.0 - 0.5).collect()
     }
 
-    type Kernel = fn(&mut Activations, Mat<'_, f32>, ReducedRows<'_>, Columns<'_, f32>, usize);
-
     /// The kernels of int8 or of 4-bit weights that this processor has instructions for.
     fn kernels(weight_type: WeightType) -> Vec<Kernel> {
         let is_int8 = weight_type == WeightType::Int8;
         let mut all: Vec<(bool, Kernel)> =
-            vec![(is_int8, int8::<int8_tiles::Portable>), (!is_int8, q4::<q4_tiles::Portable>)];
+            vec![(is_int8, int8::<int8_tiles::Portable, 1>), (!is_int8, q4::<q4_tiles::Portable, 1>)];
         #[cfg(target_arch = "x86_64")]
         {
             use int8_tiles::x86 as x8;
             use q4_tiles::x86 as x4;
             all.extend([
-                (is_int8 && x8::Avx2::is_available(), int8::<x8::Avx2> as Kernel),
-                (is_int8 && x8::AvxVnni::is_available(), int8::<x8::AvxVnni>),
-                (is_int8 && x8::Avx512Vnni::is_available(), int8::<x8::Avx512Vnni>),
-                (!is_int8 && x4::Avx2::is_available(), q4::<x4::Avx2>),
-                (!is_int8 && x4::AvxVnni::is_available(), q4::<x4::AvxVnni>),
-                (!is_int8 && x4::Avx512Vnni::is_available(), q4::<x4::Avx512Vnni>),
+                (is_int8 && x8::Avx2::is_available(), int8::<x8::Avx2, 1> as Kernel),
+                (is_int8 && x8::AvxVnni::is_available(), int8::<x8::AvxVnni, 1>),
+                (is_int8 && x8::Avx512Vnni::is_available(), int8::<x8::Avx512Vnni, 4>),
+                (!is_int8 && x4::Avx2::is_available(), q4::<x4::Avx2, 1>),
+                (!is_int8 && x4::AvxVnni::is_available(), q4::<x4::AvxVnni, 1>),
+                (!is_int8 && x4::Avx512Vnni::is_available(), q4::<x4::Avx512Vnni, 2>),
             ]);
         }
         all.into_iter().filter(|(is_available, _)| *is_available).map(|(_, kernel)| kernel).collect()
@@ -249,7 +229,8 @@ mod tests {
                 let mut rounded = vec![0; k];
                 let scale = crate::int8_quantization::quantize_activations(&a[i * k..][..k], &mut rounded);
                 for j in 0..n {
-                    let row: &[i8] = bytemuck::cast_slice(w.all().bytes(j));
+                    let bytes = w.all().bytes(j);
+                    let row: &[i8] = bytemuck::cast_slice(&bytes);
                     let sum: i32 = rounded.iter().zip(row).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
                     expected[i * n + j] = sum as f32 * (scale * w.all().scales(j).next().unwrap().to_f32());
                 }
@@ -257,7 +238,7 @@ mod tests {
             for run in kernels(WeightType::Int8) {
                 let mut c = vec![f32::NAN; m * n];
                 let into = Columns::new(1.0, 0.0, MatMut::new(&mut c, m, n));
-                run(&mut Activations::default(), Mat::new(&a, m, k), w.all(), into, 1);
+                run(Mat::new(&a, m, k), w.all(), into, 1);
                 assert_eq!(c, expected, "{m}x{k}x{n}");
             }
         }
@@ -271,7 +252,7 @@ mod tests {
             let results = kernels(WeightType::Q4).into_iter().map(|run| {
                 let mut c = vec![f32::NAN; m * n];
                 let into = Columns::new(1.0, 0.0, MatMut::new(&mut c, m, n));
-                run(&mut Activations::default(), Mat::new(&a, m, k), w.all(), into, 1);
+                run(Mat::new(&a, m, k), w.all(), into, 1);
                 c
             });
             let results: Vec<_> = results.collect();
@@ -326,7 +307,7 @@ mod tests {
         for weight_type in [WeightType::Bf16, WeightType::Int8, WeightType::Q4] {
             let (n, k) = (5, 70);
             let w = weight(weight_type, &numbers(n * k, 3), n, k);
-            let bytes: Vec<u8> = (0..n).flat_map(|row| w.all().bytes(row)).copied().collect();
+            let bytes: Vec<u8> = (0..n).flat_map(|row| w.all().bytes(row)).collect();
             let scales: Vec<f16> = (0..n).flat_map(|row| w.all().scales(row)).collect();
             let mut read = ReducedWeight::zeros(weight_type, n, k);
             read.set_bytes(0, &bytes);

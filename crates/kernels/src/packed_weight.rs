@@ -1,7 +1,9 @@
 //! A weight packed once for the GEMMs of inference: panels of 16 rows, which lie interleaved, so that a cache line has one column of a
 //! panel. A weight in the layout of its file needs a sum over the lanes of a register for each element of the result; panels need none.
 
+use crate::panel_tiles::PanelWeight;
 use crate::transpose::transpose;
+use pulp::Simd;
 use std::convert::Infallible;
 use std::ops::Range;
 
@@ -113,23 +115,33 @@ impl<'a> PackedRows<'a> {
     /// The elements of a row.
     pub fn row(&self, row: usize) -> impl ExactSizeIterator<Item = f32> + use<'a> {
         let row = self.first + row;
-        self.panel(row / PANEL)[row % PANEL..].iter().step_by(PANEL).copied()
-    }
-
-    /// The panel of this number, of all of the weight.
-    #[inline(always)]
-    pub(crate) fn panel(&self, panel: usize) -> &'a [f32] {
-        &self.panels[panel * PANEL * self.columns..][..PANEL * self.columns]
+        self.lines(row / PANEL)[row % PANEL..].iter().step_by(PANEL).copied()
     }
 
     /// The panels that have these rows.
     pub(crate) fn panels(&self) -> Range<usize> {
         self.first / PANEL..(self.first + self.rows).div_ceil(PANEL)
     }
+}
 
-    /// Whether this row of the panels is one of these.
+impl PanelWeight for PackedRows<'_> {
+    const OF_LINE: usize = 1;
+
     #[inline(always)]
-    pub(crate) fn has_row(&self, row: usize) -> bool {
-        (self.first..self.first + self.rows).contains(&row)
+    fn rows(self) -> Range<usize> {
+        self.first..self.first + self.rows
+    }
+
+    #[inline(always)]
+    fn lines<'b>(self, panel: usize) -> &'b [f32]
+    where
+        Self: 'b,
+    {
+        &self.panels[panel * PANEL * self.columns..][..PANEL * self.columns]
+    }
+
+    #[inline(always)]
+    fn column<S: Simd>(_: S, line: S::f32s, _: usize) -> S::f32s {
+        line
     }
 }

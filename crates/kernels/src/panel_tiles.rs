@@ -1,10 +1,10 @@
-//! Tiles of a GEMM whose `B` is a packed weight: an element of `A` is multiplied with the columns of a panel, which are the lanes of a
+//! Tiles of a GEMM whose `B` is a weight in panels, of f32 or of bfloat16, which is widened in registers: an element of `A` is multiplied with the columns of a panel, which are the lanes of a
 //! register. Each element of `C` is one chain of multiply-adds along the inner length: its bits depend neither on the tile nor on the
 //! width of a register.
 
 use crate::columns::Columns;
 use crate::mat::Mat;
-use crate::packed_weight::{PANEL, PackedRows};
+use crate::packed_weight::PANEL;
 use crate::prefetch::{Prefetch, fetch};
 use pulp::{Simd, WithSimd};
 use std::cell::RefCell;
@@ -26,15 +26,32 @@ thread_local! {
     static A_COPY: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Some rows of a weight `W[O, I]` in panels of 16 rows, whose columns are lines of 16 lanes.
+pub(crate) trait PanelWeight: Copy {
+    /// Columns that a line has, its lanes shared: of those of a block of the inner length, all or none are one line.
+    const OF_LINE: usize;
+
+    /// The first one of these rows, of the panels' rows, and how many there are.
+    fn rows(self) -> Range<usize>;
+
+    /// The lines of the panel of this number, of all of the weight.
+    fn lines<'b>(self, panel: usize) -> &'b [f32]
+    where
+        Self: 'b;
+
+    /// Column `p` of its line.
+    fn column<S: Simd>(simd: S, line: S::f32s, p: usize) -> S::f32s;
+}
+
 /// All tiles of some panels, `C = β C + A Wᵀ`.
-pub(crate) struct PanelTiles<'a> {
+pub(crate) struct PanelTiles<'a, W> {
     pub(crate) a: Mat<'a, f32>,
-    pub(crate) w: PackedRows<'a>,
+    pub(crate) w: W,
     pub(crate) c: Columns<'a, f32>,
     pub(crate) panels: Range<usize>,
 }
 
-impl WithSimd for PanelTiles<'_> {
+impl<W: PanelWeight> WithSimd for PanelTiles<'_, W> {
     type Output = ();
 
     #[inline(always)]
@@ -55,7 +72,7 @@ impl WithSimd for PanelTiles<'_> {
     }
 }
 
-impl PanelTiles<'_> {
+impl<W: PanelWeight> PanelTiles<'_, W> {
     /// Few rows: the weight is read once, several panels at a time.
     #[inline(always)]
     fn few_rows<S: Simd, const MR: usize, const NR: usize>(&self, simd: S) {
@@ -76,7 +93,7 @@ impl PanelTiles<'_> {
 
     /// The blocks of the inner length; an empty sum has one too.
     #[inline(always)]
-    fn k_blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+    fn k_blocks(&self) -> impl Iterator<Item = Range<usize>> + use<W> {
         let k = self.a.columns;
         (0..k.max(1)).step_by(K_BLOCK).map(move |start| start..k.min(start + K_BLOCK))
     }
@@ -118,7 +135,7 @@ impl PanelTiles<'_> {
             let height = (rows.end - row).div_ceil(strips - strip);
             let a = (&copy[(row - rows.start) * A_STRIDE..], A_STRIDE);
             let ahead = match panel + 2 * width <= self.panels.end {
-                true => Prefetch { distance: width * PANEL * self.a.columns, first: strip, period: strips },
+                true => Prefetch { distance: width * self.w.lines(panel).len(), first: strip, period: strips },
                 false => Prefetch::NONE,
             };
             let inner = inner.clone();
@@ -172,89 +189,95 @@ impl PanelTiles<'_> {
         inner: Range<usize>,
         ahead: Prefetch,
     ) {
-        let (k, of_panel) = (inner.len(), PANEL / S::F32_LANES);
+        let (k, of_panel, rows) = (inner.len(), PANEL / S::F32_LANES, self.w.rows());
         let mut sums = [[simd.splat_f32s(0.0); NR]; MR];
         for i in 0..MR {
             for j in (0..NR).step_by(of_panel) {
-                self.c.fetch(row + i, ((panel + j / of_panel) * PANEL).saturating_sub(self.w.first));
+                self.c.fetch(row + i, ((panel + j / of_panel) * PANEL).saturating_sub(rows.start));
             }
         }
         // Pointers, so that they stay in registers; and loops over arrays, as closures are not inlined with the instructions of `S`.
-        let (mut a_rows, mut b_columns) = ([std::ptr::null::<f32>(); MR], [std::ptr::null::<f32>(); NR]);
+        let (mut a_rows, mut b_lines) = ([std::ptr::null::<f32>(); MR], [std::ptr::null::<f32>(); NR]);
         for i in 0..MR {
             a_rows[i] = a[i * a_stride..][..k].as_ptr();
         }
         for j in 0..NR {
-            let panel = &self.w.panel(panel + j / of_panel)[inner.start * PANEL..inner.end * PANEL];
-            b_columns[j] = panel.as_ptr().wrapping_add(j % of_panel * S::F32_LANES);
+            let lines = inner.start / W::OF_LINE * PANEL..inner.end.div_ceil(W::OF_LINE) * PANEL;
+            let lines = &self.w.lines(panel + j / of_panel)[lines];
+            b_lines[j] = lines.as_ptr().wrapping_add(j % of_panel * S::F32_LANES);
         }
         // Opaque, or LLVM rematerialises the pointers in the loop.
-        let (a_rows, b_columns) = std::hint::black_box((a_rows, b_columns));
+        let (a_rows, b_lines) = std::hint::black_box((a_rows, b_lines));
         let mut next = ahead.first.saturating_mul(UNROLLED);
         let unrolled = k - k % UNROLLED;
         for p in (0..unrolled).step_by(UNROLLED) {
             if p == next {
                 for j in (0..NR).step_by(of_panel) {
-                    for p in p..p + UNROLLED {
-                        fetch(b_columns[j].wrapping_add(p * PANEL + ahead.distance));
+                    for line in p / W::OF_LINE..(p + UNROLLED) / W::OF_LINE {
+                        fetch(b_lines[j].wrapping_add(line * PANEL + ahead.distance));
                     }
                 }
                 next += ahead.period * UNROLLED;
             }
             for p in p..p + UNROLLED {
                 // SAFETY: `p` is below `k`.
-                unsafe { multiply_add(simd, &a_rows, &b_columns, p, &mut sums) };
+                unsafe { multiply_add::<S, W, MR, NR>(simd, &a_rows, &b_lines, p, &mut sums) };
             }
         }
         for p in unrolled..k {
             // SAFETY: as above.
-            unsafe { multiply_add(simd, &a_rows, &b_columns, p, &mut sums) };
+            unsafe { multiply_add::<S, W, MR, NR>(simd, &a_rows, &b_lines, p, &mut sums) };
         }
         let beta = if inner.start > 0 { 1.0 } else { self.c.beta() };
-        let columns = panel * PANEL..panel * PANEL + NR * S::F32_LANES;
-        if self.w.first <= columns.start && columns.end <= self.w.first + self.w.rows {
-            for i in 0..MR {
-                // SAFETY: the row is one of `A`, and the columns are of a panel of this thread.
-                let c = unsafe { self.c.row(row + i, columns.start - self.w.first..columns.end - self.w.first) };
-                let (c, _) = S::as_mut_simd_f32s(c);
-                for j in 0..NR {
-                    c[j] = match beta == 0.0 {
+        for i in 0..MR {
+            for j in 0..NR {
+                // One small body for both cases: unrolled, so that the sums stay in registers.
+                let column = panel * PANEL + j * S::F32_LANES;
+                if rows.start <= column && column + S::F32_LANES <= rows.end {
+                    let first = column - rows.start;
+                    // SAFETY: the row is one of `A`, and the columns are of a panel of this thread.
+                    let c = unsafe { self.c.row(row + i, first..first + S::F32_LANES) };
+                    let (c, _) = S::as_mut_simd_f32s(c);
+                    c[0] = match beta == 0.0 {
                         true => sums[i][j],
                         // Rounded twice, as at the edges.
-                        false => simd.add_f32s(simd.mul_f32s(simd.splat_f32s(beta), c[j]), sums[i][j]),
+                        false => simd.add_f32s(simd.mul_f32s(simd.splat_f32s(beta), c[0]), sums[i][j]),
                     };
-                }
-            }
-        } else {
-            for i in 0..MR {
-                let mut lanes = [[0.0; PANEL]; NR];
-                for j in 0..NR {
-                    S::as_mut_simd_f32s(&mut lanes[j]).0[0] = sums[i][j];
-                }
-                let sums = lanes.iter().flat_map(|lanes| &lanes[..S::F32_LANES]);
-                for (column, &sum) in columns.clone().zip(sums).filter(|(column, _)| self.w.has_row(*column)) {
-                    // SAFETY: as above.
-                    unsafe { self.c.put(row + i, column - self.w.first, inner.start > 0, sum) };
+                } else {
+                    let mut lanes = [0.0; PANEL];
+                    S::as_mut_simd_f32s(&mut lanes).0[0] = sums[i][j];
+                    self.put_some(row + i, column, inner.start > 0, &lanes[..S::F32_LANES]);
                 }
             }
         }
     }
 
-    /// Element by element, for a processor without vector registers.
+    /// Lanes from a column on, of which some are none of these rows.
+    #[cold]
+    #[inline(never)]
+    fn put_some(&self, row: usize, column: usize, goes_on: bool, lanes: &[f32]) {
+        let rows = self.w.rows();
+        for (column, &sum) in (column..).zip(lanes).filter(|(column, _)| rows.contains(column)) {
+            // SAFETY: the row is one of `A`, and the column is of a panel of this thread.
+            unsafe { self.c.put(row, column - rows.start, goes_on, sum) };
+        }
+    }
+
+    /// A lane at a time, for a processor without vector registers.
     fn scalar(&self) {
+        let (simd, rows) = (pulp::Scalar, self.w.rows());
         for panel in self.panels.clone() {
-            for column in panel * PANEL..(panel + 1) * PANEL {
-                if !self.w.has_row(column) {
-                    continue;
-                }
-                let column = column - self.w.first;
+            let lines = self.w.lines(panel);
+            for column in (panel * PANEL..(panel + 1) * PANEL).filter(|column| rows.contains(column)) {
                 for i in 0..self.a.rows {
                     let a = &self.a.data[i * self.a.row_stride..][..self.a.columns];
                     for inner in self.k_blocks() {
-                        let terms = a[inner.clone()].iter().zip(self.w.row(column).skip(inner.start));
-                        let sum = terms.fold(0.0, |sum, (&a, w)| a.mul_add(w, sum));
+                        let sum = inner.clone().fold(0.0, |sum, p| {
+                            let w = W::column(simd, lines[p / W::OF_LINE * PANEL + column % PANEL], p);
+                            a[p].mul_add(w, sum)
+                        });
                         // SAFETY: as above.
-                        unsafe { self.c.put(i, column, inner.start > 0, sum) };
+                        unsafe { self.c.put(i, column - rows.start, inner.start > 0, sum) };
                     }
                 }
             }
@@ -267,7 +290,7 @@ impl PanelTiles<'_> {
 /// # Safety
 /// The rows have more than `p` elements, and each register of `b` that many columns of a panel.
 #[inline(always)]
-unsafe fn multiply_add<S: Simd, const MR: usize, const NR: usize>(
+unsafe fn multiply_add<S: Simd, W: PanelWeight, const MR: usize, const NR: usize>(
     simd: S,
     a: &[*const f32; MR],
     b: &[*const f32; NR],
@@ -276,8 +299,9 @@ unsafe fn multiply_add<S: Simd, const MR: usize, const NR: usize>(
 ) {
     let mut columns = [simd.splat_f32s(0.0); NR];
     for j in 0..NR {
-        // SAFETY: the caller's; a register lies within a column.
-        columns[j] = unsafe { b[j].add(p * PANEL).cast::<S::f32s>().read_unaligned() };
+        // SAFETY: the caller's; a register lies within a line.
+        let line = unsafe { b[j].add(p / W::OF_LINE * PANEL).cast::<S::f32s>().read_unaligned() };
+        columns[j] = W::column(simd, line, p);
     }
     for i in 0..MR {
         // SAFETY: the caller's.

@@ -1,95 +1,80 @@
-//! Tiles of int8 activations and 4-bit weights. The integers of a block are added up exactly in eight lanes, lane `l` those of the
-//! elements `4 l` to `4 l + 3`; the blocks follow each other, each lane times the block's scale, in f32. So every processor gives the same
-//! bits.
+//! Tiles of int8 activations and 4-bit weights. The integers of a block are added up exactly, and the blocks follow each other, each times
+//! its scale, in f32. So every processor gives the same bits. Weights are stored 8 larger than they are: the sum of a block begins with −8
+//! times that of the activations.
 
-use crate::columns::Columns;
-use crate::int8_quantization::quantize_activations;
-use crate::mat::Mat;
-use crate::q4_quantization::{BLOCK, BLOCK_BYTES, elements};
+use crate::int8_activations::Int8Activations;
+use crate::packed_weight::PANEL;
+use crate::q4_quantization::BLOCK;
+use crate::reduced_tiles::{Place, TileKernel};
 use crate::reduced_weight::ReducedRows;
-use crate::weight_tiles::{RowBytes, TileKernel, tiles};
 use half::f16;
 use std::marker::PhantomData;
-use std::ops::Range;
-
-/// Lanes of the sums of a block.
-const LANES: usize = 8;
 
 /// Instructions that multiply elements of a block and add them up.
-pub(crate) trait Q4Dot {
+pub(crate) trait Q4Dot: Sync {
     /// Whether this processor has them.
     fn is_available() -> bool;
 
-    /// The sums in eight lanes of the first `MR` rows of activations with the first `NR` rows of a weight, each row of so many blocks.
+    /// The products of each row with each of a panel's rows, without the scale of the activations.
     ///
     /// # Safety
-    /// The processor has the instructions, and the slices hold so many rows: [`BLOCK`] elements, [`BLOCK_BYTES`] and one scale for each block.
+    /// The processor has the instructions. Of each block a row has 32 elements and a sum, and a panel 64 units and 16 scales.
     unsafe fn dots<const MR: usize, const NR: usize>(
-        a: &[i8],
-        b: &[u8],
-        scales: &[u16],
+        rows: &[Row; MR],
+        panels: &[Panel; NR],
         blocks: usize,
-    ) -> [[[f32; LANES]; NR]; MR];
+    ) -> [[[f32; PANEL]; NR]; MR];
 }
 
-/// Rows of activations in int8, each with its scale.
-#[derive(Debug, Default)]
-pub(crate) struct Q4Activations {
-    elements: Vec<i8>,
-    scales: Vec<f32>,
+/// A row of activations.
+#[derive(Clone, Copy)]
+pub(crate) struct Row {
+    elements: *const i8,
+    /// Of each block.
+    sums: *const i32,
 }
 
-impl Q4Activations {
-    /// Rounds the rows of `a`, padded with zeros.
-    pub(crate) fn quantize(&mut self, a: &Mat<'_, f32>) {
-        let length = a.columns.next_multiple_of(BLOCK);
-        self.elements.clear();
-        self.elements.resize(a.rows * length, 0);
-        self.scales.clear();
-        for (r, to) in self.elements.chunks_exact_mut(length.max(1)).enumerate() {
-            self.scales.push(quantize_activations(&a.data[r * a.row_stride..][..a.columns], to));
-        }
-        self.scales.resize(a.rows, 0.0);
-    }
+/// A panel of a weight.
+#[derive(Clone, Copy)]
+pub(crate) struct Panel {
+    units: *const u32,
+    scales: *const f16,
 }
 
-/// All tiles of some columns of `C`.
+/// Tiles by these instructions.
 pub(crate) struct Q4Tiles<'a, D> {
-    a: &'a Q4Activations,
-    b: ReducedRows<'a>,
-    blocks: usize,
-    c: Columns<'a, f32>,
+    a: &'a Int8Activations,
+    w: ReducedRows<'a>,
     dot: PhantomData<D>,
 }
 
 impl<'a, D: Q4Dot> Q4Tiles<'a, D> {
-    pub(crate) fn new(a: &'a Q4Activations, b: ReducedRows<'a>, c: Columns<'a, f32>) -> Self {
-        let blocks = b.columns.div_ceil(BLOCK);
-        assert!(D::is_available() && a.elements.len() == a.scales.len() * blocks * BLOCK);
-        Self { a, b, blocks, c, dot: PhantomData }
-    }
-
-    pub(crate) fn run(&self, columns: Range<usize>) {
-        let bytes = RowBytes { a: self.blocks * BLOCK, b: self.b.stride };
-        tiles::<_, 4, 2>(self, self.a.scales.len(), columns, bytes);
+    pub(crate) fn new(a: &'a Int8Activations, w: ReducedRows<'a>) -> Self {
+        assert!(D::is_available(), "instructions that are not there");
+        Self { a, w, dot: PhantomData }
     }
 }
 
 impl<D: Q4Dot> TileKernel for Q4Tiles<'_, D> {
-    fn tile<const MR: usize, const NR: usize>(&self, row: usize, column: usize) {
-        let (length, blocks) = (self.blocks * BLOCK, self.blocks);
-        let a = &self.a.elements[row * length..(row + MR) * length];
-        let b = &self.b.elements[column * self.b.stride..(column + NR) * self.b.stride];
-        let scales = &self.b.scales[column * blocks..(column + NR) * blocks];
-        // SAFETY: the constructor has checked that the instructions are there, and the slices hold so many rows.
-        let sums = unsafe { D::dots::<MR, NR>(a, b, scales, blocks) };
-        for (i, sums) in sums.iter().enumerate() {
-            for (j, x) in sums.iter().enumerate() {
-                let sum = ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]));
-                // SAFETY: the tile lies within the rows of `a` and the columns of this thread.
-                unsafe { self.c.put(row + i, column + j, false, sum * self.a.scales[row + i]) };
-            }
+    #[inline(always)]
+    fn tile<const MR: usize, const NR: usize>(&self, place: Place) -> [[[f32; PANEL]; NR]; MR] {
+        let blocks = self.w.columns.div_ceil(BLOCK);
+        let rows = std::array::from_fn(|i| {
+            let (elements, sums) = (self.a.row(place.row + i), self.a.block_sums(place.row + i));
+            Row { elements: elements[..blocks * BLOCK].as_ptr(), sums: sums[..blocks].as_ptr() }
+        });
+        let panels = std::array::from_fn(|j| {
+            let (units, scales) = (self.w.panel(place.panel + j), self.w.panel_scales(place.panel + j));
+            let scales: &[f16] = bytemuck::cast_slice(scales);
+            Panel { units: units[..blocks * 4 * PANEL].as_ptr(), scales: scales[..blocks * PANEL].as_ptr() }
+        });
+        // SAFETY: the constructor has checked that the instructions are there; the slices have as many elements.
+        let mut results = unsafe { D::dots::<MR, NR>(&rows, &panels, blocks) };
+        for (row, results) in (place.row..).zip(&mut results) {
+            let scale = self.a.scale(row);
+            results.as_flattened_mut().iter_mut().for_each(|result| *result *= scale);
         }
+        results
     }
 }
 
@@ -101,49 +86,57 @@ impl Q4Dot for Portable {
         true
     }
 
-    #[expect(clippy::needless_range_loop, reason = "two arrays have the same index")]
     unsafe fn dots<const MR: usize, const NR: usize>(
-        a: &[i8],
-        b: &[u8],
-        scales: &[u16],
+        rows: &[Row; MR],
+        panels: &[Panel; NR],
         blocks: usize,
-    ) -> [[[f32; LANES]; NR]; MR] {
-        let mut sums = [[[0.0; LANES]; NR]; MR];
-        for block in 0..blocks {
-            for j in 0..NR {
-                let at = j * blocks + block;
-                let scale = f16::from_bits(scales[at]).to_f32();
-                let mut bytes = [0; BLOCK_BYTES];
-                bytes.copy_from_slice(&b[at * BLOCK_BYTES..][..BLOCK_BYTES]);
-                let w = elements(&bytes);
-                for i in 0..MR {
-                    let x = &a[(i * blocks + block) * BLOCK..][..BLOCK];
-                    for (l, (w, x)) in w.chunks_exact(4).zip(x.chunks_exact(4)).enumerate() {
-                        let sum: i32 = w.iter().zip(x).map(|(&w, &x)| i32::from(w) * i32::from(x)).sum();
-                        sums[i][j][l] = scale.mul_add(sum as f32, sums[i][j][l]);
-                    }
-                }
-            }
-        }
-        sums
+    ) -> [[[f32; PANEL]; NR]; MR] {
+        rows.map(|row| {
+            panels.map(|panel| {
+                // SAFETY: the caller's.
+                let (x, sums, w, scales) = unsafe {
+                    (
+                        std::slice::from_raw_parts(row.elements.cast::<[[i8; 4]; 8]>(), blocks),
+                        std::slice::from_raw_parts(row.sums, blocks),
+                        std::slice::from_raw_parts(panel.units.cast::<[[u32; PANEL]; 4]>(), blocks),
+                        std::slice::from_raw_parts(panel.scales.cast::<[f16; PANEL]>(), blocks),
+                    )
+                };
+                std::array::from_fn(|l| {
+                    (0..blocks).fold(0.0, |result, b| {
+                        let mut sum = -8 * sums[b];
+                        for (unit, lines) in w[b].iter().enumerate() {
+                            for (i, byte) in lines[l].to_le_bytes().into_iter().enumerate() {
+                                sum += i32::from(byte & 15) * i32::from(x[b][unit][i]);
+                                sum += i32::from(byte >> 4) * i32::from(x[b][4 + unit][i]);
+                            }
+                        }
+                        scales[b][l].to_f32().mul_add(sum as f32, result)
+                    })
+                })
+            })
+        })
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86 {
-    use super::{BLOCK, BLOCK_BYTES, LANES, Q4Dot};
+    use super::{PANEL, Panel, Q4Dot, Row};
     use std::arch::x86_64::{
-        __m256, _mm_and_si128, _mm_cvtph_ps, _mm_cvtsi32_si128, _mm_loadu_si128, _mm_set1_epi8, _mm_srli_epi16,
-        _mm256_abs_epi8, _mm256_broadcastss_ps, _mm256_cvtepi32_ps, _mm256_dpbusd_avx_epi32, _mm256_dpbusd_epi32,
-        _mm256_fmadd_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_set_m128i,
-        _mm256_set1_epi8, _mm256_set1_epi16, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_sign_epi8,
-        _mm256_sub_epi8,
+        _mm_loadu_si128, _mm256_add_epi16, _mm256_add_epi32, _mm256_and_si256, _mm256_cvtepi32_ps, _mm256_cvtph_ps,
+        _mm256_dpbusd_avx_epi32, _mm256_fmadd_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16,
+        _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_ps, _mm256_setzero_si256,
+        _mm256_srli_epi16, _mm256_storeu_ps, _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_cvtph_ps,
+        _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_si512, _mm512_set1_epi8, _mm512_set1_epi32,
+        _mm512_setzero_ps, _mm512_setzero_si512, _mm512_srli_epi32, _mm512_storeu_ps,
     };
 
-    /// Defines instructions by the features that they need, and how magnitudes without a sign, times signed elements, are
-    /// added up in eight lanes.
+    /// Defines instructions with registers of 256 bits: how a block's products are added to sums, and what those come to.
     macro_rules! instructions {
-        ($(#[$doc:meta])* $name:ident, $run:ident, $features:literal, [$($feature:tt),*], |$x:ident, $w:ident| $lanes:expr) => {
+        (
+            $(#[$doc:meta])* $name:ident, $run:ident, $features:literal, [$($feature:tt),*],
+            |$sums:ident, $w:ident, $x:ident| $add:expr, |$block:ident| $widened:expr
+        ) => {
             $(#[$doc])*
             pub(crate) struct $name;
 
@@ -152,14 +145,14 @@ pub(crate) mod x86 {
                     true $(&& is_x86_feature_detected!($feature))*
                 }
 
+                #[inline(always)]
                 unsafe fn dots<const MR: usize, const NR: usize>(
-                    a: &[i8],
-                    b: &[u8],
-                    scales: &[u16],
+                    rows: &[Row; MR],
+                    panels: &[Panel; NR],
                     blocks: usize,
-                ) -> [[[f32; LANES]; NR]; MR] {
+                ) -> [[[f32; PANEL]; NR]; MR] {
                     // SAFETY: the caller's.
-                    unsafe { $run(a.as_ptr(), b.as_ptr(), scales.as_ptr(), blocks) }
+                    unsafe { $run(rows, panels, blocks) }
                 }
             }
 
@@ -167,62 +160,147 @@ pub(crate) mod x86 {
             /// As [`Q4Dot::dots`].
             #[target_feature(enable = $features)]
             unsafe fn $run<const MR: usize, const NR: usize>(
-                a: *const i8,
-                b: *const u8,
-                scales: *const u16,
+                rows: &[Row; MR],
+                panels: &[Panel; NR],
                 blocks: usize,
-            ) -> [[[f32; LANES]; NR]; MR] {
-                let mut sums = [[_mm256_setzero_ps(); NR]; MR];
-                for block in 0..blocks {
-                    let mut w = [_mm256_setzero_si256(); NR];
-                    let mut scale = [_mm256_setzero_ps(); NR];
-                    for j in 0..NR {
-                        let at = j * blocks + block;
-                        // SAFETY: row `j` has that block, and its scale.
-                        let (bytes, bits) = unsafe { (_mm_loadu_si128(b.add(at * BLOCK_BYTES).cast()), *scales.add(at)) };
-                        let low = _mm_and_si128(bytes, _mm_set1_epi8(15));
-                        let high = _mm_and_si128(_mm_srli_epi16::<4>(bytes), _mm_set1_epi8(15));
-                        w[j] = _mm256_sub_epi8(_mm256_set_m128i(high, low), _mm256_set1_epi8(8));
-                        scale[j] = _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(bits.into())));
-                    }
-                    for i in 0..MR {
-                        // SAFETY: row `i` has that block.
-                        let x = unsafe { _mm256_loadu_si256(a.add((i * blocks + block) * BLOCK).cast()) };
-                        let magnitudes = _mm256_abs_epi8(x);
-                        for j in 0..NR {
-                            let ($x, $w) = (magnitudes, _mm256_sign_epi8(w[j], x));
-                            sums[i][j] = _mm256_fmadd_ps(scale[j], _mm256_cvtepi32_ps($lanes), sums[i][j]);
+            ) -> [[[f32; PANEL]; NR]; MR] {
+                let mut results = [[[0.0; PANEL]; NR]; MR];
+                let (rows, four) = (*rows, _mm256_set1_epi8(15));
+                for (j, half) in (0..NR).flat_map(|j| [(j, 0), (j, 8)]) {
+                    let mut sums = [_mm256_setzero_ps(); MR];
+                    for block in 0..blocks {
+                        let mut of_block = [_mm256_setzero_si256(); MR];
+                        for unit in 0..4 {
+                            // SAFETY: half of the panel's units of this number, of this block.
+                            let w = unsafe {
+                                _mm256_loadu_si256(panels[j].units.add((4 * block + unit) * PANEL + half).cast())
+                            };
+                            let low = _mm256_and_si256(w, four);
+                            let high = _mm256_and_si256(_mm256_srli_epi16::<4>(w), four);
+                            for i in 0..MR {
+                                let x = rows[i].elements.cast::<i32>();
+                                // SAFETY: eight elements of this block.
+                                let x = unsafe {
+                                    [
+                                        x.add(8 * block + unit).read_unaligned(),
+                                        x.add(8 * block + 4 + unit).read_unaligned(),
+                                    ]
+                                };
+                                let ($sums, $w, $x) = (of_block[i], low, _mm256_set1_epi32(x[0]));
+                                let $sums = $add;
+                                let ($w, $x) = (high, _mm256_set1_epi32(x[1]));
+                                of_block[i] = $add;
+                            }
+                        }
+                        // SAFETY: half of the panel's scales of this block, and the sums of it.
+                        unsafe {
+                            let scale = panels[j].scales.add(block * PANEL + half);
+                            let scale = _mm256_cvtph_ps(_mm_loadu_si128(scale.cast()));
+                            for i in 0..MR {
+                                let ($block, start) = (of_block[i], _mm256_set1_epi32(-8 * *rows[i].sums.add(block)));
+                                let sum = _mm256_cvtepi32_ps(_mm256_add_epi32($widened, start));
+                                sums[i] = _mm256_fmadd_ps(scale, sum, sums[i]);
+                            }
                         }
                     }
-                }
-                let mut lanes = [[[0.0; LANES]; NR]; MR];
-                for i in 0..MR {
-                    for j in 0..NR {
-                        // SAFETY: both are eight numbers.
-                        lanes[i][j] = unsafe { std::mem::transmute::<__m256, [f32; LANES]>(sums[i][j]) };
+                    for i in 0..MR {
+                        // SAFETY: half of the results.
+                        unsafe { _mm256_storeu_ps(results[i][j].as_mut_ptr().add(half), sums[i]) };
                     }
                 }
-                lanes
+                results
             }
         };
     }
 
     instructions! {
-        /// AVX2: pairs are added in 16 bits, which hold 2 · 127 · 8, and pairs of those in 32.
+        /// AVX2: pairs, eight of them for each block, are added in 16 bits, which hold 16 · 127 · 15.
         Avx2, dots_avx2, "avx2,fma,f16c", ["avx2", "fma", "f16c"],
-        |x, w| _mm256_madd_epi16(_mm256_maddubs_epi16(x, w), _mm256_set1_epi16(1))
+        |sums, w, x| _mm256_add_epi16(sums, _mm256_maddubs_epi16(w, x)),
+        |block| _mm256_madd_epi16(block, _mm256_set1_epi16(1))
     }
 
     instructions! {
         /// AVX-VNNI.
         AvxVnni, dots_avx_vnni, "avx2,fma,f16c,avxvnni", ["avx2", "fma", "f16c", "avxvnni"],
-        |x, w| _mm256_dpbusd_avx_epi32(_mm256_setzero_si256(), x, w)
+        |sums, w, x| _mm256_dpbusd_avx_epi32(sums, w, x),
+        |block| block
     }
 
-    instructions! {
-        /// AVX-512 VNNI, with registers of 256 bits: one holds a block.
-        Avx512Vnni, dots_avx512_vnni, "avx2,fma,f16c,avx512f,avx512vl,avx512vnni",
-        ["avx2", "fma", "f16c", "avx512f", "avx512vl", "avx512vnni"],
-        |x, w| _mm256_dpbusd_epi32(_mm256_setzero_si256(), x, w)
+    /// AVX-512 VNNI, with registers of 512 bits.
+    pub(crate) struct Avx512Vnni;
+
+    impl Q4Dot for Avx512Vnni {
+        fn is_available() -> bool {
+            is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni")
+        }
+
+        #[inline(always)]
+        unsafe fn dots<const MR: usize, const NR: usize>(
+            rows: &[Row; MR],
+            panels: &[Panel; NR],
+            blocks: usize,
+        ) -> [[[f32; PANEL]; NR]; MR] {
+            // SAFETY: the caller's.
+            unsafe { dots_avx512_vnni(rows, panels, blocks) }
+        }
+    }
+
+    /// # Safety
+    /// As [`Q4Dot::dots`].
+    #[target_feature(enable = "avx512f,avx512vnni,avx2")]
+    unsafe fn dots_avx512_vnni<const MR: usize, const NR: usize>(
+        rows: &[Row; MR],
+        panels: &[Panel; NR],
+        blocks: usize,
+    ) -> [[[f32; PANEL]; NR]; MR] {
+        let (mut sums, four) = ([[_mm512_setzero_ps(); NR]; MR], _mm512_set1_epi8(15));
+        let (x, w) = (rows.map(|row| row.elements.cast::<i32>()), panels.map(|panel| panel.units));
+        for block in 0..blocks {
+            let mut of_block = [[_mm512_setzero_si512(); NR]; MR];
+            for i in 0..MR {
+                // SAFETY: the sum of this block.
+                of_block[i] = [_mm512_set1_epi32(-8 * unsafe { *rows[i].sums.add(block) }); NR];
+            }
+            for unit in 0..4 {
+                let mut low = [_mm512_setzero_si512(); NR];
+                let mut high = [_mm512_setzero_si512(); NR];
+                for j in 0..NR {
+                    // SAFETY: the panel's units of this number, of this block.
+                    let w = unsafe { _mm512_loadu_si512(w[j].add((4 * block + unit) * PANEL).cast()) };
+                    low[j] = _mm512_and_si512(w, four);
+                    high[j] = _mm512_and_si512(_mm512_srli_epi32::<4>(w), four);
+                }
+                for i in 0..MR {
+                    // SAFETY: eight elements of this block.
+                    let [first, second] = unsafe {
+                        [x[i].add(8 * block + unit).read_unaligned(), x[i].add(8 * block + 4 + unit).read_unaligned()]
+                    };
+                    let [first, second] = [_mm512_set1_epi32(first), _mm512_set1_epi32(second)];
+                    for j in 0..NR {
+                        of_block[i][j] = _mm512_dpbusd_epi32(of_block[i][j], low[j], first);
+                    }
+                    for j in 0..NR {
+                        of_block[i][j] = _mm512_dpbusd_epi32(of_block[i][j], high[j], second);
+                    }
+                }
+            }
+            for j in 0..NR {
+                // SAFETY: the panel's scales of this block.
+                let scale = unsafe { _mm256_loadu_si256(panels[j].scales.add(block * PANEL).cast()) };
+                let scale = _mm512_cvtph_ps(scale);
+                for i in 0..MR {
+                    sums[i][j] = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(of_block[i][j]), sums[i][j]);
+                }
+            }
+        }
+        let mut results = [[[0.0; PANEL]; NR]; MR];
+        for i in 0..MR {
+            for j in 0..NR {
+                // SAFETY: a panel's results.
+                unsafe { _mm512_storeu_ps(results[i][j].as_mut_ptr(), sums[i][j]) };
+            }
+        }
+        results
     }
 }
