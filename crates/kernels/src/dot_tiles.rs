@@ -221,6 +221,8 @@ fn dot_products<S: Simd, const MR: usize, const NR: usize>(
             }
         }
     }
+    // Opaque, or LLVM keeps them in memory in the loop, where what follows is too long to be unrolled.
+    let mut sums = std::hint::black_box(sums);
     if steps * S::F32_LANES < k {
         let mut b = [simd.splat_f32s(0.0); NR];
         for j in 0..NR {
