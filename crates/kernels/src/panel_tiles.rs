@@ -61,7 +61,7 @@ impl<W: PanelWeight> WithSimd for PanelTiles<'_, W> {
             (16, 1) => self.few_rows::<S, 1, 8>(simd),
             (16, 2) => self.few_rows::<S, 2, 8>(simd),
             (16, 3) => self.few_rows::<S, 3, 4>(simd),
-            (16, _) => self.blocks::<S, 8, 2>(simd),
+            (16, _) => self.blocks::<S, 12, 2>(simd),
             (8, 1) => self.few_rows::<S, 1, 8>(simd),
             (8, 2) => self.few_rows::<S, 2, 6>(simd),
             (8, 3) => self.few_rows::<S, 3, 4>(simd),
@@ -146,8 +146,12 @@ impl<W: PanelWeight> PanelTiles<'_, W> {
                 (4, true) => self.tile::<S, 4, NR>(simd, a, row, panel, inner, ahead),
                 (5, true) => self.tile::<S, 5, NR>(simd, a, row, panel, inner, ahead),
                 (6, true) => self.tile::<S, 6, NR>(simd, a, row, panel, inner, ahead),
-                (7, true) => self.tile::<S, 7, NR>(simd, a, row, panel, inner, ahead),
-                (8, true) => self.tile::<S, 8, NR>(simd, a, row, panel, inner, ahead),
+                (7, true) if const { MR >= 7 } => self.tile::<S, 7, NR>(simd, a, row, panel, inner, ahead),
+                (8, true) if const { MR >= 8 } => self.tile::<S, 8, NR>(simd, a, row, panel, inner, ahead),
+                (9, true) if const { MR >= 9 } => self.tile::<S, 9, NR>(simd, a, row, panel, inner, ahead),
+                (10, true) if const { MR >= 10 } => self.tile::<S, 10, NR>(simd, a, row, panel, inner, ahead),
+                (11, true) if const { MR >= 11 } => self.tile::<S, 11, NR>(simd, a, row, panel, inner, ahead),
+                (12, true) if const { MR >= 12 } => self.tile::<S, 12, NR>(simd, a, row, panel, inner, ahead),
                 _ => {
                     for i in 0..height {
                         let a = (&a.0[i * A_STRIDE..], A_STRIDE);
@@ -228,10 +232,11 @@ impl<W: PanelWeight> PanelTiles<'_, W> {
             // SAFETY: as above.
             unsafe { multiply_add::<S, W, MR, NR>(simd, &a_rows, &b_lines, p, &mut sums) };
         }
+        // Opaque, or LLVM keeps them in memory in the loop, where what follows is too long to be unrolled.
+        let sums = std::hint::black_box(sums);
         let beta = if inner.start > 0 { 1.0 } else { self.c.beta() };
         for i in 0..MR {
             for j in 0..NR {
-                // One small body for both cases: unrolled, so that the sums stay in registers.
                 let column = panel * PANEL + j * S::F32_LANES;
                 if rows.start <= column && column + S::F32_LANES <= rows.end {
                     let first = column - rows.start;
