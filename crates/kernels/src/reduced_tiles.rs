@@ -79,15 +79,18 @@ impl<K: TileKernel> Tiles<'_, K> {
 
     fn tile<const MR: usize, const NR: usize>(&self, place: Place) {
         let results = self.kernel.tile::<MR, NR>(place);
-        for (row, results) in (place.row..).zip(results) {
+        for (row, results) in (place.row..).zip(&results) {
             for (panel, results) in (place.panel..).zip(results) {
                 let (columns, first) = (panel * PANEL..(panel + 1) * PANEL, self.w.first);
                 if self.c.beta() == 0.0 && first <= columns.start && columns.end <= first + self.w.rows {
                     // SAFETY: the row is one of `A`, and the columns are of a panel of this thread.
-                    unsafe { self.c.row(row, columns.start - first..columns.end - first) }.copy_from_slice(&results);
+                    let c = unsafe { self.c.row(row, columns.start - first..columns.end - first) };
+                    // As an array: a slice would be copied by a call.
+                    let (c, _) = c.as_chunks_mut();
+                    c[0] = *results;
                     continue;
                 }
-                for (column, result) in columns.zip(results) {
+                for (column, &result) in columns.zip(results) {
                     if (first..first + self.w.rows).contains(&column) {
                         // SAFETY: as above.
                         unsafe { self.c.put(row, column - first, false, result) };

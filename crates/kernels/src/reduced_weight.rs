@@ -43,6 +43,7 @@ impl WeightType {
     }
 
     /// Bytes of the elements of a row, without its scales.
+    #[inline]
     pub fn row_bytes(self, columns: usize) -> usize {
         match self {
             Self::Bf16 => 2 * columns,
@@ -52,6 +53,7 @@ impl WeightType {
     }
 
     /// How many scales a row has.
+    #[inline]
     pub fn row_scales(self, columns: usize) -> usize {
         match self {
             Self::Bf16 => 0,
@@ -61,11 +63,13 @@ impl WeightType {
     }
 
     /// Units of a row.
+    #[inline]
     fn row_units(self, columns: usize) -> usize {
         self.row_bytes(columns).div_ceil(size_of::<u32>())
     }
 
     /// Units of a panel with its scales, in whole cache lines.
+    #[inline]
     fn panel_units(self, columns: usize) -> usize {
         let scales = match self {
             Self::Bf16 => 0,
@@ -370,6 +374,7 @@ impl<'a> ReducedRows<'a> {
         &self.with_scales(panel)[PANEL * self.weight_type().row_units(self.columns)..]
     }
 
+    #[inline(always)]
     fn with_scales(&self, panel: usize) -> &'a [u32] {
         let of_panel = self.weight_type().panel_units(self.columns);
         &self.weight.panels[panel * of_panel..][..of_panel]
