@@ -59,6 +59,11 @@ impl KvCache {
         layer < self.layers && columns == self.columns && dtype == self.dtype
     }
 
+    /// Columns of the keys and the values of a token in one layer.
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
     /// All tokens for which there is room.
     pub fn reserved(&self) -> usize {
         self.rows.iter().map(|row| row.new).sum()
@@ -141,14 +146,10 @@ impl KvCache {
         }
     }
 
-    /// The keys and values of a row in one layer, new ones too: the tokens of each block, and their elements.
-    pub(crate) fn pieces<E: Real>(&self, row: usize, layer: usize) -> impl Iterator<Item = (usize, &[E])> {
-        let Row { blocks, tokens, new } = &self.rows[row];
+    /// The keys and values of a block of a row in one layer, new ones too: `[BLOCK, columns]`.
+    pub(crate) fn block<E: Real>(&self, row: usize, layer: usize, block: usize) -> &[E] {
         let length = BLOCK * self.columns;
-        blocks.iter().enumerate().map_while(move |(i, block)| {
-            let tokens = (tokens + new).saturating_sub(i * BLOCK).min(BLOCK);
-            (tokens > 0).then(|| (tokens, &E::slice(block)[layer * length..(layer + 1) * length]))
-        })
+        &E::slice(&self.rows[row].blocks[block])[layer * length..][..length]
     }
 }
 
@@ -177,8 +178,8 @@ mod tests {
     }
 
     fn row(cache: &KvCache, row: usize, layer: usize) -> Vec<f64> {
-        let pieces = cache.pieces::<f64>(row, layer);
-        pieces.flat_map(|(tokens, block)| block[..3 * tokens].iter().step_by(3).copied()).collect()
+        let token = |i: usize| cache.block::<f64>(row, layer, i / BLOCK)[i % BLOCK * 3];
+        (0..cache.lengths(row).0).map(token).collect()
     }
 
     #[test]

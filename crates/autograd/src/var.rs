@@ -28,6 +28,17 @@ impl<'t> Var<'t> {
         }
     }
 
+    /// Copies its value to a tensor, in the memory that the tensor has where that suffices.
+    ///
+    /// # Errors
+    /// As [`Var::value`].
+    pub fn copy_to(self, tensor: &mut Tensor) -> Result<()> {
+        match self.graph.dtype() {
+            DType::F32 => self.read(|elements: &[f32]| tensor.assign(self.shape(), elements))?,
+            DType::F64 => self.read(|elements: &[f64]| tensor.assign(self.shape(), elements))?,
+        }
+    }
+
     /// Lends its elements, which must be of the graph's type, without a copy.
     ///
     /// # Errors

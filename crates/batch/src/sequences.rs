@@ -44,6 +44,12 @@ impl Sequences {
         self.offsets.windows(2).map(|pair| pair[1] - pair[0]).collect()
     }
 
+    /// Removes all sequences.
+    pub fn clear(&mut self) {
+        self.ids.clear();
+        self.offsets.truncate(1);
+    }
+
     /// Adds a sequence.
     pub fn push(&mut self, ids: &[u32]) {
         self.ids.extend_from_slice(ids);

@@ -7,7 +7,7 @@ pub(crate) fn allocate(
     candidates: &[Candidate],
     width: usize,
     is_eos: impl Fn(&Candidate) -> bool,
-    progress: impl Fn(&Candidate) -> usize,
+    mut progress: impl FnMut(&Candidate) -> usize,
 ) -> Vec<Candidate> {
     let others: Vec<(usize, usize)> =
         (0..).zip(candidates).filter(|(_, one)| !is_eos(one)).map(|(rank, one)| (progress(one), rank)).collect();

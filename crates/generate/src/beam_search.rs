@@ -56,18 +56,19 @@ impl BeamSearch {
             let count = group.live.len();
             if count > 0 {
                 let own = &scores[first..first + count];
-                let avoided = if self.diversity_penalty > 0.0 { &chosen[..] } else { &[] };
                 let candidates = scorer.candidates(
                     row,
                     &mut group.live,
                     own,
                     group.candidates,
-                    (avoided, self.diversity_penalty),
+                    (&chosen, self.diversity_penalty),
                     self.rng.as_mut(),
                 );
                 group.advance(row, candidates, options);
                 group.live.iter_mut().for_each(|live| live.parent += first);
-                chosen.extend(group.live.iter().filter_map(|live| live.tokens.last()));
+                if self.diversity_penalty > 0.0 {
+                    chosen.extend(group.live.iter().filter_map(|live| live.tokens.last()));
+                }
             }
             if self.parted {
                 first += count;
@@ -80,7 +81,7 @@ impl BeamSearch {
     pub(crate) fn stop(&mut self, reason: FinishReason) {
         for group in &mut self.groups {
             for live in std::mem::take(&mut group.live) {
-                group.end(live.tokens, live.log_probability, reason);
+                group.end(&live.tokens, live.log_probability, reason);
             }
         }
     }
@@ -100,6 +101,8 @@ impl BeamSearch {
 struct Beam {
     /// All of one length; empty once the search has stopped.
     live: Vec<PartialHypothesis>,
+    /// Those before them, whose memory the next ones take.
+    before: Vec<PartialHypothesis>,
     /// The best ended hypotheses, in order.
     ended: Vec<Hypothesis>,
     width: usize,
@@ -121,6 +124,7 @@ impl Beam {
         Self {
             is_constrained: !first.constraints.is_empty(),
             live: vec![first],
+            before: Vec::new(),
             ended: Vec::new(),
             width,
             candidates: width.saturating_mul(1 + options.eos.len().max(1)),
@@ -137,12 +141,16 @@ impl Beam {
     /// Of the `width` best candidates, those with EOS are finished, and with constraints all with EOS; the `width` best others form
     /// the beam, or with constraints the best of each number of tokens that a text has of what it has to contain.
     fn advance(&mut self, row: &Row, candidates: &[Candidate], options: &DecodingOptions) {
-        let mut parents = std::mem::take(&mut self.live);
+        let mut parents = std::mem::take(&mut self.before);
+        std::mem::swap(&mut parents, &mut self.live);
         let banked;
         let candidates = match self.is_constrained {
             true => {
                 let is_eos = |candidate: &Candidate| options.eos.contains(&candidate.token);
-                let progress = |one: &Candidate| parents[one.parent].constraints.progress_with(one.token);
+                let progress = |one: &Candidate| {
+                    let PartialHypothesis { tokens, constraints, .. } = &mut parents[one.parent];
+                    constraints.progress_with(tokens, one.token)
+                };
                 banked = allocate(candidates, self.width, is_eos, progress);
                 &banked
             }
@@ -152,35 +160,47 @@ impl Beam {
         let is_last = parents.first().is_some_and(|live| live.tokens.len() + 1 >= row.limit);
         let is_cut = is_last && self.ranking == Ranking::Tokens && !self.is_constrained;
         let most = if is_cut { self.width } else { candidates.len() };
+        let mut live = 0;
         for (rank, candidate) in candidates.iter().enumerate().take(most) {
             let &Candidate { parent, token, log_probability } = candidate;
             if options.eos.contains(&token) {
                 if rank < self.width || self.is_constrained {
-                    self.end(parents[parent].tokens.clone(), log_probability, FinishReason::Eos);
+                    self.end(&parents[parent].tokens, log_probability, FinishReason::Eos);
                 }
-            } else if self.live.len() < self.width {
-                let mut longer = parents[parent].extended(token, log_probability, parent);
+            } else if live < self.width {
+                if live == self.live.len() {
+                    self.live.push(PartialHypothesis::default());
+                }
+                let longer = &mut self.live[live];
+                longer.assign(&parents[parent], token, log_probability, parent);
                 match options.stops(&longer.tokens) && longer.may_end() {
-                    false => self.live.push(longer),
+                    false => live += 1,
                     true if rank < self.width || self.is_constrained => {
-                        self.end(longer.tokens, log_probability, FinishReason::StopString)
+                        let stopped = std::mem::take(longer);
+                        self.end(&stopped.tokens, log_probability, FinishReason::StopString);
                     }
                     true => {}
                 }
             }
         }
+        self.live.truncate(live);
         // With every token forbidden or impossible, the hypotheses end as they are.
         if candidates.is_empty() {
-            for mut stuck in std::mem::take(&mut parents) {
+            for stuck in &mut parents {
                 let reason = stuck.stuck(options);
-                self.end(stuck.tokens, stuck.log_probability, reason);
+                self.end(&stuck.tokens, stuck.log_probability, reason);
             }
         }
         if self.live.first().is_some_and(|live| live.tokens.len() >= row.limit) {
             for cut in std::mem::take(&mut self.live) {
-                self.end(cut.tokens, cut.log_probability, FinishReason::Length);
+                self.end(&cut.tokens, cut.log_probability, FinishReason::Length);
             }
         }
+        // States of constraints would be cloned as long as a parent has them.
+        if self.is_constrained {
+            parents.clear();
+        }
+        self.before = parents;
         self.prune(row);
     }
 
@@ -208,13 +228,16 @@ impl Beam {
         }
     }
 
-    fn end(&mut self, tokens: Vec<u32>, log_probability: f64, finish_reason: FinishReason) {
+    fn end(&mut self, tokens: &[u32], log_probability: f64, finish_reason: FinishReason) {
         let score = log_probability / self.divisor(tokens.len() + usize::from(finish_reason == FinishReason::Eos));
-        let hypothesis = Hypothesis { tokens, score, log_probability, finish_reason };
+        let mut hypothesis = Hypothesis { tokens: Vec::new(), score, log_probability, finish_reason };
         let first = self.puts_finished_first();
         let at = self.ended.partition_point(|other| best_first(first, other, &hypothesis) != Ordering::Greater);
-        self.ended.insert(at, hypothesis);
-        self.ended.truncate(self.kept);
+        if at < self.kept {
+            hypothesis.tokens.extend_from_slice(tokens);
+            self.ended.truncate(self.kept - 1);
+            self.ended.insert(at, hypothesis);
+        }
     }
 
     fn puts_finished_first(&self) -> bool {

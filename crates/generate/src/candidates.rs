@@ -21,6 +21,8 @@ pub(crate) struct TopK {
     size: usize,
     /// The log probability that another candidate must exceed.
     threshold: f64,
+    /// Those to draw from, each with its key.
+    keyed: Vec<(f64, Candidate)>,
 }
 
 impl TopK {
@@ -76,10 +78,10 @@ impl TopK {
     /// added to each. For a size that was never reached.
     pub(crate) fn drawn(&mut self, count: usize, mut unit: impl FnMut() -> f64) -> &[Candidate] {
         let gumbel = |unit: f64| -(-unit.max(f64::MIN_POSITIVE).ln()).ln();
-        let each = self.candidates.drain(..);
-        let mut keyed: Vec<(f64, Candidate)> = each.map(|one| (one.log_probability + gumbel(unit()), one)).collect();
-        keyed.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
-        self.candidates.extend(keyed.into_iter().take(count).map(|(_, candidate)| candidate));
+        self.keyed.clear();
+        self.keyed.extend(self.candidates.drain(..).map(|one| (one.log_probability + gumbel(unit()), one)));
+        self.keyed.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+        self.candidates.extend(self.keyed.iter().take(count).map(|(_, candidate)| candidate));
         self.candidates.sort_unstable_by(likeliest_first);
         &self.candidates
     }

@@ -83,20 +83,23 @@ impl Clone for Box<dyn ConstraintState> {
     }
 }
 
-/// The states of a hypothesis, one for each constraint.
+/// The states of a hypothesis, one for each constraint. Each question names the tokens of the hypothesis: its states first take those that
+/// they have not seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConstraintStates {
     /// Those of the hypothesis that this one extends: the last of several that extend it takes them, the others clone them.
     each: Arc<Vec<Box<dyn ConstraintState>>>,
     /// How many tokens of the hypothesis they have.
     pushed: usize,
+    /// Why a token had no place in them: they are asked nothing more.
+    failure: Option<String>,
 }
 
 impl ConstraintStates {
     /// Before the first token of a row.
     pub(crate) fn start(constraints: &[Arc<dyn Constraint>], row: &ConstrainedRow<'_>) -> Result<Self, String> {
         let each = constraints.iter().map(|constraint| constraint.start(row)).collect::<Result<_, _>>()?;
-        Ok(Self { each: Arc::new(each), pushed: 0 })
+        Ok(Self { each: Arc::new(each), ..Self::default() })
     }
 
     /// Whether there is no constraint.
@@ -106,9 +109,15 @@ impl ConstraintStates {
 
     /// The states after these tokens.
     fn after(&mut self, tokens: &[u32]) -> Result<&mut [Box<dyn ConstraintState>], String> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
         let each = Arc::make_mut(&mut self.each);
         for &token in &tokens[self.pushed..] {
-            each.iter_mut().try_for_each(|state| state.push(token))?;
+            if let Err(failure) = each.iter_mut().try_for_each(|state| state.push(token)) {
+                self.failure = Some(failure.clone());
+                return Err(failure);
+            }
         }
         self.pushed = tokens.len();
         Ok(each)
@@ -133,13 +142,16 @@ impl ConstraintStates {
         self.after(tokens).is_ok_and(|each| each.iter_mut().all(|state| state.may_end()))
     }
 
-    /// Tokens that are wanted next; for the states that have been restricted.
-    pub(crate) fn wanted(&self) -> impl Iterator<Item = u32> + '_ {
-        self.each.iter().flat_map(|state| state.wanted())
+    /// Tokens that are wanted after these.
+    pub(crate) fn wanted(&mut self, tokens: &[u32]) -> Vec<u32> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        self.after(tokens).map_or_else(|_| Vec::new(), |each| each.iter().flat_map(|state| state.wanted()).collect())
     }
 
-    /// How many tokens of what the text has to contain it would have with this one; for the states that have been restricted.
-    pub(crate) fn progress_with(&self, token: u32) -> usize {
-        self.each.iter().map(|state| state.progress_with(token)).sum()
+    /// How many tokens of what the text has to contain it would have with one more after these.
+    pub(crate) fn progress_with(&mut self, tokens: &[u32], next: u32) -> usize {
+        self.after(tokens).map_or(0, |each| each.iter().map(|state| state.progress_with(next)).sum())
     }
 }

@@ -1,17 +1,17 @@
 use crate::context_window::ContextWindow;
 use crate::drafter::Drafter;
 use crate::hypothesis::{PartialHypothesis, returned};
-use crate::members::{Logits, Members, ShortLists};
-use crate::prefill::{Unread, next_pass};
+use crate::members::{Hidden, Members, Pass, ShortLists};
+use crate::prefill::{PassShares, Unread};
 use crate::scorer::Scorer;
 use crate::search::Search;
-use crate::turn::{Chosen, Turn, take_turns};
+use crate::turn::{Chosen, Turn};
 use crate::{DecodingOptions, FinishReason, Mode, RowError, RowResult};
 use descant_autograd::{Parameters, Tape};
 use descant_batch::Sequences;
-use descant_kernels::{Parallelism, Real};
+use descant_kernels::Parallelism;
 use descant_models::Generator;
-use descant_tensor::{DType, Error, Result};
+use descant_tensor::{Error, Result};
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -43,6 +43,20 @@ pub struct Decoder<'a> {
     refused: Vec<(usize, RowError)>,
     /// Rows ever pushed.
     pushed: usize,
+    memory: Memory,
+}
+
+/// Memory that each step uses again.
+#[derive(Debug, Default)]
+struct Memory {
+    /// What the pass reads of each hypothesis, and after how many of the last of these tokens the next one is scored.
+    pass: Sequences,
+    last: Vec<usize>,
+    /// Of the hypotheses that go on, those that they extend; of the rows with a state, those that go on.
+    parents: Vec<usize>,
+    kept: Vec<usize>,
+    /// A text in which a draft is looked up.
+    text: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -98,8 +112,8 @@ impl<'a> Decoder<'a> {
         let scorers = (0..threads).map(|_| Scorer::new(options)).collect();
         let members = Members::new(models, options.parallelism);
         let drafter = Drafter::new(options, members.dtype()).map_err(|reason| refused(reason, location))?;
-        let (rows, refused) = (Vec::new(), Vec::new());
-        Ok(Self { members, options, drafter, short_list: None, scorers, rows, refused, pushed: 0 })
+        let (rows, refused, memory) = (Vec::new(), Vec::new(), Memory::default());
+        Ok(Self { members, options, drafter, short_list: None, scorers, rows, refused, pushed: 0, memory })
     }
 
     /// How many rows are not ended.
@@ -158,16 +172,11 @@ impl<'a> Decoder<'a> {
                 }
             }
         }
-        self.members.start(tape, sources, rows.len(), &live)?;
-        let speculates = options.config.prompt_lookup_num_tokens.map(|_| "prompt_lookup_num_tokens");
-        let speculates = speculates.or(self.drafter.as_ref().map(|_| "draft_model"));
-        if let Some(option) = speculates.filter(|_| !self.members.can_truncate()) {
-            self.clear();
-            let reason = format!("{option}: the decoder is recurrent, which cannot take back tokens that it has read");
-            return Err(refused(reason, location));
-        }
+        let lookup = options.config.prompt_lookup_num_tokens.map(|_| "prompt_lookup_num_tokens: the decoder");
+        let speculates = lookup.or(self.drafter.as_ref().map(|_| "draft_model: the decoder"));
+        self.members.start(tape, sources, (rows.len(), &live), speculates)?;
         if let Some(drafter) = &mut self.drafter {
-            let started = drafter.start(tape, sources, rows.len(), &live);
+            let started = drafter.start(tape, sources, (rows.len(), &live));
             started.inspect_err(|_| self.clear())?;
         }
         self.pushed += rows.len();
@@ -207,41 +216,34 @@ impl<'a> Decoder<'a> {
     }
 
     /// Reads what is next of each row. Of those that have read all, the tokens that each chooses, or why it cannot go on.
-    fn choose<E: Real>(&mut self, tape: &mut Tape) -> Result<Vec<Chosen>> {
-        let Self { members, options, scorers, rows, short_list, .. } = self;
-        let pass = next_pass(rows.iter_mut().map(|row| &mut row.unread));
+    fn choose(&mut self, tape: &mut Tape) -> Result<Vec<Chosen>> {
+        let Self { members, options, scorers, rows, short_list, memory: Memory { pass, last, .. }, .. } = self;
+        pass.clear();
+        let mut shares = PassShares::of(rows.iter().map(|row| &row.unread));
+        rows.iter_mut().for_each(|row| shares.read(&mut row.unread, pass));
         let scored = |row: &Row| if row.unread.is_read() { row.unread.draft().len() + 1 } else { 0 };
-        let last: Vec<usize> =
-            rows.iter().flat_map(|row| std::iter::repeat_n(scored(row), row.unread.hypotheses)).collect();
-        let reads_hidden = scorers[0].reads_hidden();
-        let own = |row: &Row| Some((row.short_list.clone()?, row.unread.hypotheses));
-        let own: Vec<(Arc<[u32]>, usize)> = rows.iter().filter_map(own).collect();
+        last.clear();
+        last.extend(rows.iter().flat_map(|row| std::iter::repeat_n(scored(row), row.unread.hypotheses)));
+        let own: Vec<(Arc<[u32]>, usize)> =
+            rows.iter().filter_map(|row| Some((row.short_list.clone()?, row.unread.hypotheses))).collect();
         let each = || own.iter().flat_map(|(list, hypotheses)| std::iter::repeat_n(&**list, *hypotheses)).collect();
         let lists = short_list.as_ref().map(|all| ShortLists { all, each: each() });
-        members.step(
-            tape,
-            &pass,
-            (&last, lists.as_ref()),
-            reads_hidden,
-            |Logits { shape, logits, hidden }: Logits<'_, E>| {
-                let (mut turns, mut first) = (Vec::new(), 0);
-                for Row { search, unread, .. } in rows.iter_mut() {
-                    let live = first..first + unread.hypotheses;
-                    first = live.end;
-                    if let Some((states, segments, _)) = &hidden {
-                        live.clone().for_each(|i| search.observe(states, segments.rows(i).iter().copied()));
-                    }
-                    if unread.is_read() && !live.is_empty() {
-                        let start = turns.last().map_or(0, |turn: &Turn<'_>| turn.scores.end);
-                        let (scores, draft) = (start..start + live.len() + unread.draft, unread.draft());
-                        turns.push(Turn { search, scores, draft, chosen: Ok(Vec::new()) });
-                    }
+        members.step(tape, Pass { tokens: pass, last, lists }, scorers, options, |hidden: Option<&Hidden<'_>>| {
+            let (mut turns, mut first) = (Vec::with_capacity(rows.len()), 0);
+            for Row { search, unread, .. } in rows.iter_mut() {
+                let live = first..first + unread.hypotheses;
+                first = live.end;
+                if let Some((states, segments, _)) = hidden {
+                    live.clone().for_each(|i| search.observe(states, segments.rows(i).iter().copied()));
                 }
-                let hidden = hidden.as_ref().map(|(states, _, ends)| (states, *ends));
-                take_turns(&mut turns, (shape, logits), hidden, scorers, options);
-                Ok(turns.into_iter().map(|turn| turn.chosen).collect())
-            },
-        )
+                if unread.is_read() && !live.is_empty() {
+                    let start = turns.last().map_or(0, |turn: &Turn<'_>| turn.scores.end);
+                    let (scores, draft) = (start..start + live.len() + unread.draft, unread.draft());
+                    turns.push(Turn { search, scores, draft, chosen: Ok(Vec::new()) });
+                }
+            }
+            turns
+        })
     }
 
     /// Drops all rows.
@@ -258,14 +260,12 @@ impl<'a> Decoder<'a> {
     }
 
     fn pass(&mut self, tape: &mut Tape, mut on_token: impl FnMut(usize, u32)) -> Result<()> {
-        let chosen = match self.members.dtype() {
-            DType::F32 => self.choose::<f32>(tape)?,
-            DType::F64 => self.choose::<f64>(tape)?,
-        };
-        let Self { members, options, drafter, scorers, rows, .. } = self;
-        let (mut parents, mut first, mut chosen) = (Vec::new(), 0, chosen.into_iter());
-        // Of the rows with a state, those that go on.
-        let (mut with_state, mut kept) = (0, Vec::new());
+        let mut chosen = self.choose(tape)?.into_iter();
+        let Self { members, options, drafter, scorers, rows, memory, .. } = self;
+        let Memory { parents, kept, text, .. } = memory;
+        let (mut first, mut with_state) = (0, 0);
+        parents.clear();
+        kept.clear();
         for Row { index, search, failed, unread, .. } in rows.iter_mut() {
             let live = first..first + unread.hypotheses;
             first = live.end;
@@ -299,9 +299,9 @@ impl<'a> Decoder<'a> {
             unread.next(search.live().filter_map(|hypothesis| hypothesis.tokens.last().copied()));
             chosen.into_iter().for_each(|token| on_token(*index, token));
         }
-        members.select(&parents);
+        members.select(parents);
         if let Some(drafter) = drafter {
-            drafter.keep(&kept);
+            drafter.keep(kept);
         }
         let mut first = 0;
         for Row { search, unread, window, .. } in rows.iter_mut() {
@@ -310,7 +310,7 @@ impl<'a> Decoder<'a> {
             if unread.is_one_token() {
                 // A draft ends where the context is full.
                 let room = window.room(unread.in_state + 1);
-                unread.try_draft(&search.draft(options, room));
+                unread.try_draft(search.draft(options, room, text));
             }
             // A full context is read anew, without what is beyond it.
             if unread.is_new() && !live.is_empty() && window.is_full(unread.in_state) {
@@ -320,7 +320,7 @@ impl<'a> Decoder<'a> {
                 members.restart(live);
             }
         }
-        if let Some(drafter) = drafter {
+        if let Some(guesses) = drafter {
             // Where prompt lookup has found a draft, nothing is guessed.
             let most = |row: &Row| match row.unread.is_one_token() {
                 true => row.window.room(row.unread.in_state + 1).min(row.search.draft_room()),
@@ -328,7 +328,18 @@ impl<'a> Decoder<'a> {
             };
             let live = rows.iter().filter(|row| row.unread.hypotheses > 0);
             let searches: Vec<(&Search, usize)> = live.map(|row| (&row.search, most(row))).collect();
-            let drafts = drafter.drafts(tape, &searches, scorers, options)?;
+            // Texts are the same without drafts.
+            let (drafts, failure) = match guesses.drafts(tape, &searches, scorers, options) {
+                Ok(found) => found,
+                Err(error) => {
+                    log::warn!("The draft model failed, and guesses no more: {error}.");
+                    *drafter = None;
+                    return Ok(());
+                }
+            };
+            if let Some(error) = failure {
+                log::warn!("The draft model guesses no more for a text: {error}.");
+            }
             let live = rows.iter_mut().filter(|row| row.unread.hypotheses > 0);
             let drafted = live.zip(drafts).filter(|(_, draft)| !draft.is_empty());
             drafted.for_each(|(row, draft)| row.unread.try_draft(&draft));

@@ -1,5 +1,7 @@
 //! What several processors compute of scores.
 
+use crate::scratch::Scratch;
+
 /// The largest score; minus infinity where all tokens are forbidden.
 pub(crate) fn largest(scores: &[f64]) -> f64 {
     scores.iter().copied().fold(f64::NEG_INFINITY, f64::max)
@@ -14,12 +16,16 @@ pub(crate) fn log_sum_exp(scores: &[f64]) -> f64 {
     largest + scores.iter().map(|score| (score - largest).exp()).sum::<f64>().ln()
 }
 
-/// The tokens that are not forbidden, with their log probabilities, the most likely first; among equals the first.
-pub(crate) fn most_likely_first(scores: &[f64]) -> Vec<(usize, f64)> {
+/// Lists the tokens that are not forbidden, with their log probabilities, the most likely first; among equals the first.
+pub(crate) fn most_likely_first(scores: &[f64], all: &mut Vec<(usize, f64)>) {
     let total = log_sum_exp(scores);
-    let mut all: Vec<(usize, f64)> = possible(scores).map(|token| (token, scores[token] - total)).collect();
-    all.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    all
+    all.extend(possible(scores).map(|token| (token, scores[token] - total)));
+    all.sort_unstable_by(likeliest_first);
+}
+
+/// The order of tokens by their scores; among equals the first.
+pub(crate) fn likeliest_first(a: &(usize, f64), b: &(usize, f64)) -> std::cmp::Ordering {
+    b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
 }
 
 /// The tokens that are not forbidden.
@@ -32,25 +38,27 @@ pub(crate) fn entropy(logs: impl Iterator<Item = f64>) -> f64 {
     logs.map(|log| -log.exp() * log).sum()
 }
 
-/// Forbids all tokens but these.
-pub(crate) fn keep(scores: &mut [f64], tokens: &[(usize, f64)]) {
-    let kept: Vec<(usize, f64)> = tokens.iter().map(|&(token, _)| (token, scores[token])).collect();
+/// Forbids all tokens but these, whose numbers become their scores.
+pub(crate) fn keep(scores: &mut [f64], tokens: &mut [(usize, f64)]) {
+    tokens.iter_mut().for_each(|(token, score)| *score = scores[*token]);
     scores.fill(f64::NEG_INFINITY);
-    kept.into_iter().for_each(|(token, score)| scores[token] = score);
+    tokens.iter().for_each(|&(token, score)| scores[token] = score);
 }
 
 /// Forbids all tokens less likely than a probability, but for the `least` most likely ones.
-pub(crate) fn cut_below(scores: &mut [f64], probability: f64, least: usize) {
+pub(crate) fn cut_below(scores: &mut [f64], probability: f64, least: usize, scratch: &Scratch) {
     let log = probability.ln() + log_sum_exp(scores);
-    let mut best: Vec<f64> = Vec::with_capacity(least + 1);
-    for &score in scores.iter() {
-        let at = best.partition_point(|&other| other >= score);
-        if at < least {
-            best.insert(at, score);
-            best.truncate(least);
+    let last = scratch.scores(|best| {
+        for &score in scores.iter() {
+            let at = best.partition_point(|&other| other >= score);
+            if at < least {
+                best.insert(at, score);
+                best.truncate(least);
+            }
         }
-    }
-    let floor = best.last().copied().unwrap_or(f64::NEG_INFINITY).min(log);
+        best.last().copied().unwrap_or(f64::NEG_INFINITY)
+    });
+    let floor = last.min(log);
     scores.iter_mut().filter(|score| **score < floor).for_each(|score| *score = f64::NEG_INFINITY);
 }
 

@@ -2,17 +2,15 @@
 //! that model's scores: of the same random numbers where tokens are drawn, so that both draw the same token wherever they nearly
 //! agree. Whatever it guesses, the text stays what it is.
 
-use crate::members::{Logits, Members};
-use crate::prefill::MAX_PASS_TOKENS;
+use crate::members::{Members, Pass};
+use crate::prefill::PassShares;
 use crate::scorer::Scorer;
 use crate::search::Search;
-use crate::turn::{Turn, take_turns};
-use crate::{DecodingOptions, Mode};
+use crate::turn::Turn;
+use crate::{DecodingOptions, Mode, RowError};
 use descant_autograd::Tape;
 use descant_batch::Sequences;
-use descant_kernels::Real;
-use descant_tensor::{DType, Error};
-use std::panic::Location;
+use descant_tensor::DType;
 
 /// Guesses tokens by a draft model, for each row whose state the decoder has.
 #[derive(Debug)]
@@ -39,6 +37,8 @@ struct Row {
     start: usize,
     /// How many of them are known to be those of the text, which only grows.
     known: usize,
+    /// Whether the draft model has failed for it: nothing more is guessed.
+    has_failed: bool,
 }
 
 impl<'a> Drafter<'a> {
@@ -68,16 +68,11 @@ impl<'a> Drafter<'a> {
         &mut self,
         tape: &mut Tape,
         sources: Option<&Sequences>,
-        count: usize,
-        live: &[usize],
+        (count, live): (usize, &[usize]),
     ) -> descant_tensor::Result<()> {
         self.slides = sources.is_none();
-        self.members.start(tape, sources, count, live)?;
+        self.members.start(tape, sources, (count, live), Some("draft_model: it"))?;
         self.rows.extend(live.iter().map(|_| Row::default()));
-        if !self.members.can_truncate() {
-            let reason = "draft_model: it is recurrent, and cannot take back tokens that it has read".to_owned();
-            return Err(Error::Shapes { op: "generate", reason, inputs: Vec::new(), location: Location::caller() });
-        }
         Ok(())
     }
 
@@ -91,65 +86,55 @@ impl<'a> Drafter<'a> {
         });
     }
 
-    /// Drafts for all rows: of each, its search and the most tokens that may be read on trial, perhaps none.
+    /// Drafts for all rows: of each, its search and the most tokens that may be read on trial, perhaps none. Where the scores for a row are
+    /// no numbers, nothing more is guessed for it, and why is returned beside the drafts.
     pub(crate) fn drafts(
         &mut self,
         tape: &mut Tape,
         searches: &[(&Search, usize)],
         scorers: &mut [Scorer],
         options: &DecodingOptions,
-    ) -> descant_tensor::Result<Vec<Vec<u32>>> {
-        match self.members.dtype() {
-            DType::F32 => self.drafts_of::<f32>(tape, searches, scorers, options),
-            DType::F64 => self.drafts_of::<f64>(tape, searches, scorers, options),
-        }
-    }
-
-    fn drafts_of<E: Real>(
-        &mut self,
-        tape: &mut Tape,
-        searches: &[(&Search, usize)],
-        scorers: &mut [Scorer],
-        options: &DecodingOptions,
-    ) -> descant_tensor::Result<Vec<Vec<u32>>> {
-        let mut drafts = vec![Vec::new(); searches.len()];
+    ) -> descant_tensor::Result<(Vec<Vec<u32>>, Option<RowError>)> {
+        let (mut drafts, mut failure) = (vec![Vec::new(); searches.len()], None);
         let mut trials = Vec::with_capacity(searches.len());
         for (row, &(search, most)) in searches.iter().enumerate() {
-            let most = self.catch_up(row, search, most.min(self.most));
+            let most = if self.rows[row].has_failed { 0 } else { self.catch_up(row, search, most.min(self.most)) };
             trials.push((most > 0).then(|| (search.clone(), most)));
         }
         loop {
-            let (mut pass, mut last, mut room) = (Sequences::new(), Vec::with_capacity(trials.len()), MAX_PASS_TOKENS);
+            let (mut pass, mut last) = (Sequences::new(), Vec::with_capacity(trials.len()));
+            let mut shares = PassShares::new(self.rows.iter().map(|row| row.unread.len()));
             for Row { read, unread, .. } in &mut self.rows {
-                let count = unread.len().min(room);
-                room -= count;
+                let count = shares.take(unread.len(), 1);
                 pass.push(&unread[..count]);
                 last.push(usize::from(count > 0 && count == unread.len()));
                 read.extend(unread.drain(..count));
             }
             if pass.ids.is_empty() {
-                return Ok(drafts);
+                return Ok((drafts, failure));
             }
             let is_read = |row: &usize| last[*row] > 0;
             let rows: Vec<usize> = (0..trials.len()).filter(is_read).collect();
-            let chosen = self.members.step(
-                tape,
-                &pass,
-                (&last, None),
-                false,
-                |Logits { shape, logits, .. }: Logits<'_, E>| {
-                    let mut turns: Vec<Turn<'_>> = Vec::with_capacity(rows.len());
-                    for (row, trial) in trials.iter_mut().enumerate() {
-                        if let Some((search, _)) = trial.as_mut().filter(|_| is_read(&row)) {
-                            let at = turns.len();
-                            turns.push(Turn { search, scores: at..at + 1, draft: &[], chosen: Ok(Vec::new()) });
-                        }
+            let pass = Pass { tokens: &pass, last: &last, lists: None };
+            let chosen = self.members.step(tape, pass, scorers, options, |_| {
+                let mut turns: Vec<Turn<'_>> = Vec::with_capacity(rows.len());
+                for (row, trial) in trials.iter_mut().enumerate() {
+                    if let Some((search, _)) = trial.as_mut().filter(|_| is_read(&row)) {
+                        let at = turns.len();
+                        turns.push(Turn { search, scores: at..at + 1, draft: &[], chosen: Ok(Vec::new()) });
                     }
-                    take_turns(&mut turns, (shape, logits), None, scorers, options);
-                    Ok(turns.into_iter().map(|turn| turn.chosen.ok()?.first().copied()).collect::<Vec<_>>())
-                },
-            )?;
-            for (row, token) in rows.into_iter().zip(chosen) {
+                }
+                turns
+            })?;
+            for (row, chosen) in rows.into_iter().zip(chosen) {
+                let token = match chosen {
+                    Ok(tokens) => tokens.first().copied(),
+                    Err(error) => {
+                        self.rows[row].has_failed = true;
+                        failure = Some(error);
+                        None
+                    }
+                };
                 drafts[row].extend(token);
                 let goes_on = |(search, most): &(Search, usize)| !search.is_over() && drafts[row].len() < *most;
                 match token.filter(|_| trials[row].as_ref().is_some_and(goes_on)) {

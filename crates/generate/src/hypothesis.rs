@@ -78,12 +78,25 @@ pub(crate) struct PartialHypothesis {
 }
 
 impl PartialHypothesis {
+    /// Gets one more token.
+    pub(crate) fn push(&mut self, token: u32, log_probability: f64, parent: usize) {
+        self.tokens.push(token);
+        (self.log_probability, self.parent) = (log_probability, parent);
+    }
+
+    /// Becomes another one with one more token, in the memory that it has.
+    pub(crate) fn assign(&mut self, other: &Self, token: u32, log_probability: f64, parent: usize) {
+        self.tokens.clear();
+        self.tokens.extend_from_slice(&other.tokens);
+        self.constraints.clone_from(&other.constraints);
+        self.push(token, log_probability, parent);
+    }
+
     /// The hypothesis with one more token.
     pub(crate) fn extended(&self, token: u32, log_probability: f64, parent: usize) -> Self {
-        let mut tokens = Vec::with_capacity(self.tokens.len() + 1);
-        tokens.extend_from_slice(&self.tokens);
-        tokens.push(token);
-        Self { tokens, log_probability, parent, constraints: self.constraints.clone() }
+        let mut longer = Self::default();
+        longer.assign(self, token, log_probability, parent);
+        longer
     }
 
     /// The hypothesis of no token yet.

@@ -30,6 +30,7 @@ mod row_error;
 mod sampling;
 mod scorer;
 mod scores;
+mod scratch;
 mod search;
 mod short_list;
 mod turn;

@@ -1,3 +1,4 @@
+use crate::scratch::Scratch;
 use std::fmt;
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ pub struct Context<'a> {
     pub limit: usize,
     /// A random number from 0 to below 1 of this step, where an option needs one.
     pub draw: f64,
+    pub(crate) scratch: &'a Scratch,
 }
 
 impl<'a> Context<'a> {

@@ -56,11 +56,14 @@ impl Unread {
         self.draft = draft.len();
     }
 
-    /// Leaves at most so many tokens of the draft.
-    fn shorten_draft(&mut self, most: usize) {
-        let spare = self.draft.saturating_sub(most);
-        self.tokens.truncate(self.tokens.len() - spare);
-        self.draft -= spare;
+    /// Whether what is left is a single token, with or without a draft.
+    fn is_next_token(&self) -> bool {
+        self.length() - self.read <= self.draft + 1
+    }
+
+    /// Tokens of prompts and drafts that are left, of all hypotheses.
+    fn left(&self) -> usize {
+        if self.is_next_token() { self.draft } else { (self.length() - self.read) * self.hypotheses }
     }
 
     /// The last tokens in the state were no tokens of the text.
@@ -72,25 +75,56 @@ impl Unread {
 /// Prefill: the most tokens of prompts and drafts that one pass reads, which bounds its memory.
 pub const MAX_PASS_TOKENS: usize = 512;
 
-/// What the next pass reads of each hypothesis: a single token and its draft whatever there is to read besides, and of prompts as
-/// much as fits.
-pub(crate) fn next_pass<'a>(unread: impl Iterator<Item = &'a mut Unread>) -> Sequences {
-    let (mut pass, mut room, mut is_first_prompt) = (Sequences::new(), MAX_PASS_TOKENS, true);
-    for row in unread.filter(|row| row.hypotheses > 0) {
-        let left = row.length() - row.read;
-        let count = match left {
-            _ if left <= row.draft + 1 => {
-                row.shorten_draft(room);
-                room -= row.draft;
-                row.draft + 1
-            }
-            _ => {
-                // At least one prompt goes on in each pass.
-                let count = left.min((room / row.hypotheses).max(usize::from(is_first_prompt)));
-                room = room.saturating_sub(count * row.hypotheses);
-                is_first_prompt = false;
-                count
-            }
+/// How the tokens of a pass are shared among rows: equally, and what some do not need goes to the others. So no short prompt waits behind
+/// a long one.
+#[derive(Debug)]
+pub(crate) struct PassShares {
+    /// The most tokens of each.
+    share: usize,
+    /// What is left beyond.
+    spare: usize,
+    is_first_prompt: bool,
+}
+
+impl PassShares {
+    /// For rows that have so many left to read.
+    pub(crate) fn new(left: impl Iterator<Item = usize> + Clone) -> Self {
+        let used = |share: usize| left.clone().map(|left| left.min(share)).sum::<usize>();
+        // The largest share of which all together fit.
+        let (mut share, mut beyond) = (0, MAX_PASS_TOKENS + 1);
+        while share + 1 < beyond {
+            let middle = (share + beyond) / 2;
+            if used(middle) <= MAX_PASS_TOKENS { share = middle } else { beyond = middle }
+        }
+        Self { share, spare: MAX_PASS_TOKENS - used(share), is_first_prompt: true }
+    }
+
+    /// For rows of the decoder.
+    pub(crate) fn of<'a>(rows: impl Iterator<Item = &'a Unread> + Clone) -> Self {
+        Self::new(rows.map(Unread::left))
+    }
+
+    /// How many of the tokens that a row has left it reads, in units of so many.
+    pub(crate) fn take(&mut self, left: usize, unit: usize) -> usize {
+        let own = left.min(self.share + self.spare) / unit.max(1) * unit;
+        self.spare -= own.saturating_sub(self.share);
+        own
+    }
+
+    /// Adds to the pass what it reads of each hypothesis of a row: a single token whatever there is to read besides.
+    pub(crate) fn read(&mut self, row: &mut Unread, pass: &mut Sequences) {
+        if row.hypotheses == 0 {
+            return;
+        }
+        let count = if row.is_next_token() {
+            let draft = self.take(row.draft, 1);
+            row.tokens.truncate(row.tokens.len() - (row.draft - draft));
+            row.draft = draft;
+            draft + 1
+        } else {
+            // At least one prompt goes on in each pass.
+            let count = self.take(row.left(), row.hypotheses) / row.hypotheses;
+            count.max(usize::from(std::mem::replace(&mut self.is_first_prompt, false)))
         };
         let length = row.length();
         for tokens in row.tokens.chunks_exact(length) {
@@ -99,5 +133,57 @@ pub(crate) fn next_pass<'a>(unread: impl Iterator<Item = &'a mut Unread>) -> Seq
         row.read += count;
         row.in_state += count;
     }
-    pass
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What each of some rows reads in each pass: of a prompt of so many tokens, one hypothesis each.
+    fn passes(prompts: &[usize]) -> Vec<Vec<usize>> {
+        let mut rows: Vec<Unread> = prompts.iter().map(|&tokens| Unread::new(vec![0; tokens], 1)).collect();
+        let mut all = Vec::new();
+        while rows.iter().any(|row| !row.is_read()) {
+            let mut shares = PassShares::of(rows.iter().filter(|row| !row.is_read()));
+            let (mut pass, mut read) = (Sequences::new(), Vec::new());
+            for row in &mut rows {
+                let before = row.in_state;
+                if !row.is_read() {
+                    shares.read(row, &mut pass);
+                }
+                read.push(row.in_state - before);
+            }
+            all.push(read);
+        }
+        all
+    }
+
+    #[test]
+    fn short_prompts_do_not_wait_behind_a_long_one() {
+        assert_eq!(passes(&[2000, 5, 30, 100])[0], [377, 5, 30, 100]);
+        assert_eq!(
+            passes(&[2000, 1000, 30]),
+            [[241, 241, 30], [256, 256, 0], [256, 256, 0], [265, 247, 0], [512, 0, 0], [470, 0, 0]]
+        );
+        // More rows than tokens: each pass goes on with some.
+        let many = passes(&vec![2; 700]);
+        assert!(many.iter().all(|read| read.iter().sum::<usize>() <= MAX_PASS_TOKENS + 700));
+        assert_eq!(many.iter().flatten().sum::<usize>(), 1400);
+    }
+
+    #[test]
+    fn drafts_and_prompts_share_and_the_next_token_is_read_in_any_case() {
+        let mut drafted = Unread::new(vec![1], 1);
+        drafted.try_draft(&[2; 600]);
+        let mut prompt = Unread::new(vec![3; 600], 1);
+        let (mut shares, mut pass) = (PassShares::of([&drafted, &prompt].into_iter()), Sequences::new());
+        shares.read(&mut drafted, &mut pass);
+        shares.read(&mut prompt, &mut pass);
+        assert_eq!((pass.lengths(), drafted.draft().len()), (vec![257, 256], 256));
+        // Hypotheses that are read anew have equal parts.
+        let mut beam = Unread::new(vec![4; 3 * 400], 3);
+        let (mut shares, mut pass) = (PassShares::of([&beam].into_iter()), Sequences::new());
+        shares.read(&mut beam, &mut pass);
+        assert_eq!(pass.lengths(), [170; 3]);
+    }
 }

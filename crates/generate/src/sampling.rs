@@ -49,56 +49,68 @@ impl Texts {
         scores: &[Scores<'_, E>],
         options: &DecodingOptions,
     ) -> Option<u32> {
-        let mut before = std::mem::take(&mut self.live);
-        let mut chosen = None;
-        for (i, mut state) in std::mem::take(&mut self.states).into_iter().enumerate() {
-            // Before the first token, all are extensions of one.
-            let parent = i.min(before.len() - 1);
-            let (hypothesis, scores) = (&mut before[parent], scores[parent]);
+        self.part();
+        let (mut chosen, mut kept) = (None, 0);
+        for i in 0..self.states.len() {
+            let parent = i.min(scores.len() - 1);
+            let (hypothesis, state, scores) = (&mut self.live[i], &mut self.states[i], scores[parent]);
             let next = match options.config.mode() {
-                Mode::Sampling => draw(&mut state, row, hypothesis, scores, scorer),
+                Mode::Sampling => draw(state, row, hypothesis, scores, scorer),
                 _ => scorer.most_likely(row, hypothesis, scores),
             };
-            // With every token forbidden or impossible, a text ends as it is.
-            let Some((token, log_probability)) = next else {
-                let reason = hypothesis.stuck(options);
-                self.end(state.number, hypothesis.tokens.clone(), hypothesis.log_probability, reason);
-                continue;
-            };
-            if options.eos.contains(&token) {
-                self.end(state.number, hypothesis.tokens.clone(), log_probability, FinishReason::Eos);
-                continue;
-            }
-            chosen = Some(token);
-            let mut longer = hypothesis.extended(token, log_probability, parent);
-            let reason = match options.stops(&longer.tokens) && longer.may_end() {
-                true => Some(FinishReason::StopString),
-                false => (longer.tokens.len() >= row.limit).then_some(FinishReason::Length),
+            let reason = match next {
+                // With every token forbidden or impossible, a text ends as it is.
+                None => Some(hypothesis.stuck(options)),
+                Some((token, log_probability)) if options.eos.contains(&token) => {
+                    hypothesis.log_probability = log_probability;
+                    Some(FinishReason::Eos)
+                }
+                Some((token, log_probability)) => {
+                    chosen = Some(token);
+                    hypothesis.push(token, log_probability, parent);
+                    match options.stops(&hypothesis.tokens) && hypothesis.may_end() {
+                        true => Some(FinishReason::StopString),
+                        false => (hypothesis.tokens.len() >= row.limit).then_some(FinishReason::Length),
+                    }
+                }
             };
             match reason {
-                Some(reason) => self.end(state.number, longer.tokens, log_probability, reason),
+                Some(reason) => self.end(i, reason),
                 None => {
-                    self.live.push(longer);
-                    self.states.push(state);
+                    self.live.swap(kept, i);
+                    self.states.swap(kept, i);
+                    kept += 1;
                 }
             }
         }
+        self.live.truncate(kept);
+        self.states.truncate(kept);
         chosen.filter(|_| self.ended.len() == 1)
     }
 
-    fn end(&mut self, number: usize, tokens: Vec<u32>, log_probability: f64, finish_reason: FinishReason) {
-        self.ended[number] = Some(Hypothesis { tokens, score: log_probability, log_probability, finish_reason });
+    /// Before the first token, all texts are one.
+    fn part(&mut self) {
+        if let [first] = &self.live[..]
+            && self.states.len() > 1
+        {
+            let first = first.clone();
+            self.live.resize(self.states.len(), first);
+        }
+    }
+
+    /// Ends the text at a place among those that go on.
+    fn end(&mut self, place: usize, finish_reason: FinishReason) {
+        let PartialHypothesis { tokens, log_probability, .. } = std::mem::take(&mut self.live[place]);
+        let text = Hypothesis { tokens, score: log_probability, log_probability, finish_reason };
+        self.ended[self.states[place].number] = Some(text);
     }
 
     /// Ends all texts as they are.
     pub(crate) fn stop(&mut self, reason: FinishReason) {
-        let (live, states) = (std::mem::take(&mut self.live), std::mem::take(&mut self.states));
-        for (i, state) in states.into_iter().enumerate() {
-            // Before the first token, all are extensions of one.
-            if let Some(PartialHypothesis { tokens, log_probability, .. }) = live.get(i).or(live.last()).cloned() {
-                self.end(state.number, tokens, log_probability, reason);
-            }
-        }
+        self.part();
+        (0..self.live.len()).for_each(|place| self.end(place, reason));
+        self.live.clear();
+        self.states.clear();
     }
 
     pub(crate) fn hypotheses(self) -> Vec<Hypothesis> {

@@ -4,11 +4,11 @@ use crate::hypothesis::PartialHypothesis;
 use crate::logits_processor::Processor;
 use crate::processors;
 use crate::scores::Scores;
+use crate::scratch::Scratch;
 use crate::{Context, DecodingOptions, Mode};
 use descant_kernels::Real;
 use rand_core::Rng;
 use rand_pcg::Pcg64;
-use std::collections::HashSet;
 
 /// What every hypothesis of a row begins with, and the most tokens that it may have.
 #[derive(Clone, Debug)]
@@ -41,6 +41,8 @@ pub(crate) struct Scorer {
     scores: Vec<f64>,
     warped: Vec<f64>,
     tokens: Vec<u32>,
+    /// Of the processors.
+    scratch: Scratch,
 }
 
 impl Scorer {
@@ -69,6 +71,7 @@ impl Scorer {
             scores,
             warped,
             tokens,
+            scratch: Scratch::default(),
         }
     }
 
@@ -132,7 +135,7 @@ impl Scorer {
         let total = self.process(row, hypothesis, scores, draw);
         self.warped.clone_from(&self.scores);
         self.scores.iter_mut().for_each(|score| *score -= total);
-        warp(&self.sampling, row, &self.tokens, draw, &mut self.warped);
+        warp(&self.sampling, row, (&self.tokens, draw), &mut self.warped, &self.scratch);
         (&self.scores, &mut self.warped)
     }
 
@@ -151,7 +154,8 @@ impl Scorer {
         let draw = if self.draws { rng.as_deref().map_or(0.0, |rng| unit(&mut rng.clone())) } else { 0.0 };
         self.top.clear(if rng.is_some() { usize::MAX } else { count });
         self.further.clear();
-        let mut any_wanted = false;
+        // Where none has anything left to meet, all are as far, and the likeliest of all are the beam.
+        let any_wanted = live.iter_mut().any(|one| !one.constraints.wanted(&one.tokens).is_empty());
         for (parent, (hypothesis, &scores)) in live.iter_mut().zip(scores).enumerate() {
             let before = hypothesis.log_probability;
             if self.is_plain() && chosen.0.is_empty() && hypothesis.constraints.is_empty() {
@@ -165,23 +169,20 @@ impl Scorer {
                     *score -= chosen.1;
                 }
             }
-            warp(&self.always, row, &self.tokens, draw, &mut self.scores);
+            warp(&self.always, row, (&self.tokens, draw), &mut self.scores, &self.scratch);
             self.constrain(hypothesis);
-            let mut wanted: Vec<u32> = hypothesis.constraints.wanted().collect();
-            any_wanted |= !wanted.is_empty();
-            if !hypothesis.constraints.is_empty() {
+            if any_wanted {
                 self.own.clear(if rng.is_some() { 1 } else { count });
                 self.own.push_row(parent, 0.0, Scores::logits(&self.scores), &[]);
-                wanted.extend(self.own.sorted().iter().map(|candidate| candidate.token));
                 self.warped.clone_from(&self.scores);
             }
-            warp(&self.sampling, row, &self.tokens, draw, &mut self.scores);
-            self.consider(parent, before, wanted);
+            warp(&self.sampling, row, (&self.tokens, draw), &mut self.scores, &self.scratch);
+            if any_wanted {
+                let mut wanted = hypothesis.constraints.wanted(&hypothesis.tokens);
+                wanted.extend(self.own.sorted().iter().map(|candidate| candidate.token));
+                self.consider(parent, before, wanted);
+            }
             self.top.push_row(parent, before, Scores::logits(&self.scores), &[]);
-        }
-        // Where none has anything left to meet, all are as far, and the likeliest of all are the beam.
-        if !any_wanted {
-            self.further.clear();
         }
         let best = match rng {
             Some(rng) => self.top.drawn(count, || unit(rng)),
@@ -190,10 +191,10 @@ impl Scorer {
         if self.further.is_empty() {
             return best;
         }
-        let known: HashSet<(usize, u32)> = best.iter().map(|one| (one.parent, one.token)).collect();
-        self.further.retain(|one| !known.contains(&(one.parent, one.token)));
         self.further.extend_from_slice(best);
         self.further.sort_unstable_by(likeliest_first);
+        // What is among both has the same log probability.
+        self.further.dedup_by_key(|one| (one.parent, one.token));
         &self.further
     }
 
@@ -258,7 +259,7 @@ impl Scorer {
         draw: f64,
     ) -> f64 {
         self.load(row, hypothesis, scores);
-        warp(&self.always, row, &self.tokens, draw, &mut self.scores);
+        warp(&self.always, row, (&self.tokens, draw), &mut self.scores, &self.scratch);
         self.constrain(hypothesis);
         match log_sum_exp(&self.scores) {
             total if total.is_finite() => total,
@@ -268,9 +269,9 @@ impl Scorer {
     }
 }
 
-fn warp(processors: &[Processor], row: &Row, tokens: &[u32], draw: f64, scores: &mut [f64]) {
+fn warp(processors: &[Processor], row: &Row, (tokens, draw): (&[u32], f64), scores: &mut [f64], scratch: &Scratch) {
     let (source, prompt, limit) = (row.source.as_deref(), row.prompt.len(), row.limit);
-    let context = Context { source, tokens, prompt, limit, draw };
+    let context = Context { source, tokens, prompt, limit, draw, scratch };
     processors.iter().for_each(|processor| processor.process(&context, scores));
 }
 

@@ -79,15 +79,17 @@ impl Search {
         self.text().map_or(0, |(_, tokens)| self.row.limit.saturating_sub(tokens.len() + 1))
     }
 
-    /// The tokens that may follow its only text, by prompt lookup: at most so many.
-    pub(crate) fn draft(&self, options: &DecodingOptions, most: usize) -> Vec<u32> {
+    /// The tokens that may follow its only text, by prompt lookup: at most so many. The text is written to `text`.
+    pub(crate) fn draft<'a>(&'a self, options: &DecodingOptions, most: usize, text: &'a mut Vec<u32>) -> &'a [u32] {
         let (Some(count), Some((prompt, tokens))) = (options.config.prompt_lookup_num_tokens, self.text()) else {
-            return Vec::new();
+            return &[];
         };
-        let text = [prompt, tokens].concat();
+        text.clear();
+        text.extend_from_slice(prompt);
+        text.extend_from_slice(tokens);
         let longest = options.config.max_matching_ngram_size.unwrap_or(2);
         let source = self.row.source.as_deref().filter(|_| options.shares_vocabulary).unwrap_or_default();
-        draft(source, &text, longest, count.min(self.draft_room()).min(most)).to_vec()
+        draft(source, text, longest, count.min(self.draft_room()).min(most))
     }
 
     /// What the text goes on from.

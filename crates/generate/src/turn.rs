@@ -6,6 +6,7 @@ use crate::search::Search;
 use crate::{DecodingOptions, RowError};
 use descant_kernels::{Real, log_sum_exp, run_on_threads};
 use descant_tensor::{Error, Shape, Tensor};
+use smallvec::SmallVec;
 use std::ops::Range;
 use std::panic::Location;
 
@@ -72,7 +73,7 @@ impl Turn<'_> {
             Ok(if reads_logits { Scores::logits(logits) } else { Scores::log_softmax(logits, log_sum) })
         };
         if self.draft.is_empty() {
-            let scores = self.scores.clone().map(scores_of).collect::<Result<Vec<_>, _>>()?;
+            let scores = self.scores.clone().map(scores_of).collect::<Result<SmallVec<[_; 8]>, _>>()?;
             let hidden = hidden.map(|(states, rows)| (states, &rows[self.scores.clone()]));
             let chosen = self.search.advance(scorer, &scores, hidden, options);
             return scorer

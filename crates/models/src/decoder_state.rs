@@ -63,7 +63,7 @@ impl DecoderState {
         if is_ascending(indices) && indices.len() == self.rows() {
             return;
         }
-        self.recurrent.iter_mut().for_each(|tensor| *tensor = tensor.select_rows(indices));
+        self.recurrent.iter_mut().for_each(|tensor| tensor.keep_rows(indices));
         if let Some(cache) = &mut self.kv_cache {
             cache.select(indices);
         }
@@ -128,9 +128,20 @@ impl DecoderState {
     }
 }
 
-/// The tensors of recurrent states, layer by layer.
-pub(crate) fn store(layers: &[RecurrentState<'_>]) -> Result<Vec<Tensor>> {
-    layers.iter().flat_map(|layer| [Some(layer.hidden), layer.cell]).flatten().map(Var::value).collect()
+/// Copies recurrent states, layer by layer, and what else is to be kept, into tensors, in the memory that these have.
+pub(crate) fn store<'t>(
+    layers: &[RecurrentState<'t>],
+    other: Option<Var<'t>>,
+    tensors: &mut Vec<Tensor>,
+) -> Result<()> {
+    let states = layers.iter().flat_map(|layer| [Some(layer.hidden), layer.cell]).flatten().chain(other);
+    for (i, state) in states.enumerate() {
+        match tensors.get_mut(i) {
+            Some(tensor) => state.copy_to(tensor)?,
+            None => tensors.push(state.value()?),
+        }
+    }
+    Ok(())
 }
 
 /// The inverse of [`store`], in the order of `layout`: the states of `layers` layers, each with a cell state or without.

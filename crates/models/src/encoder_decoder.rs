@@ -170,7 +170,8 @@ impl Generator for EncoderDecoder {
         let (source, initial) = self.encode(graph, sources);
         let width = self.config.hidden;
         let zeros = Tensor::zeros(graph.dtype(), [sources.len(), width]);
-        let mut recurrent = store(&initial)?;
+        let mut recurrent = Vec::new();
+        store(&initial, None, &mut recurrent)?;
         if recurrent.is_empty() {
             let each = if self.config.cell == Cell::Lstm { 2 } else { 1 };
             recurrent = vec![zeros.clone(); each * self.config.layers];
@@ -211,11 +212,8 @@ impl Generator for EncoderDecoder {
             let source = AttentionSource { states: HiddenStates { rows: values, segments: of_sources.clone() }, keys };
             rows = self.attend(rows, &Arc::new(state.queries(&segments, of_sources.len())), &source);
         }
-        let mut recurrent = store(&in_own_order(after, &layout))?;
-        if self.config.input_feeding {
-            recurrent.push(rows.value()?);
-        }
-        state.recurrent = recurrent;
+        let feed = self.config.input_feeding.then_some(rows);
+        store(&in_own_order(after, &layout), feed, &mut state.recurrent)?;
         Ok(HiddenStates { rows, segments })
     }
 }

@@ -66,7 +66,7 @@ impl Generator for LanguageModel {
         let before = restore(graph, &state.recurrent, &layout, (self.config.layers, self.config.cell == Cell::Lstm));
         let x = RecurrentInput::embedded(graph, &self.embedding, &ids, 0.0);
         let (rows, after) = self.rnn.forward(x, &before, &layout);
-        state.recurrent = store(&in_own_order(after, &layout))?;
+        store(&in_own_order(after, &layout), None, &mut state.recurrent)?;
         Ok(HiddenStates { rows, segments })
     }
 }

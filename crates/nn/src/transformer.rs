@@ -10,10 +10,11 @@ pub use position::{Position, RotaryScaling, sinusoids};
 
 use crate::{Embedding, Init, Norm, Scope};
 use config::AttentionKind;
-use descant_autograd::{AttentionOperand, Graph, KvCache, ParameterId, RotaryAngles, Segments, Var};
+use descant_autograd::{AttentionOperand, Graph, KvCache, ParameterId, RotaryAngles, RotaryTable, Segments, Var};
 use descant_tensor::Tensor;
 use layer::{LayerInputs, TransformerLayer};
 use multi_head_attention::AttentionSegments;
+use position::PositionTable;
 use std::sync::Arc;
 
 /// A stack of Transformer layers: an encoder, a decoder, or a language model.
@@ -28,6 +29,11 @@ pub struct Transformer {
     position: Option<ParameterId>,
     /// Relative position biases, `[buckets, heads]`, shared by all layers.
     relative: Option<ParameterId>,
+    /// Sinusoidal positions, `[positions, d_model]`.
+    waves: PositionTable<Tensor>,
+    /// RoPE angles, and those of layers with a sliding window.
+    angles: PositionTable<RotaryTable>,
+    local_angles: PositionTable<RotaryTable>,
     config: TransformerConfig,
     sizes: TransformerSizes,
 }
@@ -81,6 +87,9 @@ impl Transformer {
             relative: (config.position == Position::Relative).then(|| {
                 scope.parameter("relative.weight", [config.relative_buckets, config.heads], Init::Normal(0.1))
             }),
+            waves: PositionTable::default(),
+            angles: PositionTable::default(),
+            local_angles: PositionTable::default(),
             config: config.clone(),
             sizes,
         }
@@ -107,15 +116,18 @@ impl Transformer {
         if self.config.scales_embedding() {
             x = x.scale((d_model as f64).sqrt());
         }
+        let rows = || positions.iter().map(|&position| position as u32).collect();
         if let Some(position) = self.position {
-            x = x + graph.parameter(position).gather(&positions.iter().map(|&p| p as u32).collect());
+            x = x + graph.parameter(position).gather(&rows());
         }
         if self.config.position == Position::Sinusoidal {
-            let values = sinusoids(positions, d_model);
-            x = match Tensor::new([positions.len(), d_model], &values) {
-                Ok(waves) => x + graph.constant(&waves),
-                Err(error) => graph.fail("positions", error.to_string(), &[x]),
+            let fits = |waves: &Tensor| waves.shape()[0] >= longest && waves.dtype() == graph.dtype();
+            let make = |positions: usize| {
+                let (shape, all) = ([positions, d_model], (0..positions).collect::<Vec<_>>());
+                let waves = Tensor::new(shape, &sinusoids(&all, d_model));
+                waves.map_or_else(|_| Tensor::zeros(graph.dtype(), shape), |waves| waves.cast(graph.dtype()))
             };
+            x = x + graph.shared(&self.waves.get(longest, fits, make)).gather(&rows());
         }
         self.norm_embedding.as_ref().map_or(x, |norm| norm.forward(x)).dropout(self.sizes.dropout)
     }
@@ -164,10 +176,16 @@ impl Transformer {
         source: Option<&CrossAttentionKv<'t>>,
     ) -> LayerInputs<'t> {
         let (config, d_model) = (&self.config, self.sizes.d_model);
-        let of = |frequencies: Vec<f64>| Arc::new(RotaryAngles::new(positions.clone(), &frequencies));
-        let angles = (config.position == Position::Rotary).then(|| of(config.frequencies(d_model)));
+        let longest = positions.iter().max().map_or(0, |last| last + 1);
+        let of = |table: &PositionTable<RotaryTable>, frequencies: &dyn Fn() -> Vec<f64>| {
+            let fits = |table: &RotaryTable| table.positions() >= longest;
+            let table = table.get(longest, fits, |positions| RotaryTable::new(positions, &frequencies()));
+            Arc::new(RotaryAngles::new(positions.clone(), table))
+        };
+        let is_rotary = config.position == Position::Rotary;
+        let angles = is_rotary.then(|| of(&self.angles, &|| config.frequencies(d_model)));
         let local_angles = match config.local_rotary_base {
-            Some(_) if angles.is_some() => Some(of(config.local_frequencies(d_model))),
+            Some(_) if is_rotary => Some(of(&self.local_angles, &|| config.local_frequencies(d_model))),
             _ => angles.clone(),
         };
         let self_attention = AttentionSegments { queries: segments.clone(), keys: segments.clone() };

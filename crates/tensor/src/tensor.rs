@@ -1,4 +1,4 @@
-use crate::{Buffer, DType, Element, Error, Result, Shape, aligned};
+use crate::{Aligned, Buffer, DType, Element, Error, Result, Shape, aligned};
 
 /// A contiguous row-major tensor that stands on its own: what goes into a graph and what is read out of one.
 #[derive(Clone, Debug)]
@@ -20,6 +20,23 @@ impl Tensor {
         let mut buffer = aligned(elements.len());
         buffer.copy_from_slice(elements);
         Ok(Self { shape, buffer: E::wrap(buffer) })
+    }
+
+    /// Becomes a tensor of these elements, in the memory that it has where that suffices and is of their type.
+    ///
+    /// # Errors
+    /// [`Error::Length`] where their number is not that of the shape: it stays as it is.
+    pub fn assign<E: Element>(&mut self, shape: impl Into<Shape>, elements: &[E]) -> Result<()> {
+        let shape = shape.into();
+        if shape.len() != elements.len() {
+            return Err(Error::Length { shape, length: elements.len() });
+        }
+        let empty = std::mem::replace(&mut self.buffer, E::wrap(aligned(0)));
+        let mut own = if empty.dtype() == E::DTYPE { E::unwrap(empty) } else { aligned(0) };
+        own.resize(elements.len(), E::zero());
+        own.copy_from_slice(elements);
+        (self.shape, self.buffer) = (shape, E::wrap(own));
+        Ok(())
     }
 
     /// A tensor of zeros.
@@ -87,6 +104,31 @@ impl Tensor {
         selected
     }
 
+    /// The same in the memory that it has, where that suffices.
+    ///
+    /// # Panics
+    /// As [`Tensor::select_rows`].
+    pub fn keep_rows(&mut self, indices: &[usize]) {
+        let first = self.shape.dims().first().copied().unwrap_or(1);
+        let width = self.shape.len().checked_div(first).unwrap_or(0);
+        // Behind those that there are, as none may be overwritten that another one needs.
+        fn keep<E: Element>(own: &mut Aligned<E>, indices: &[usize], width: usize) {
+            let (before, kept) = (own.len(), indices.len() * width);
+            own.resize(before + kept, E::zero());
+            for (place, &i) in indices.iter().enumerate() {
+                assert!((i + 1) * width <= before, "row {i} of {}", before / width.max(1));
+                own.copy_within(i * width..(i + 1) * width, before + place * width);
+            }
+            own.copy_within(before.., 0);
+            own.truncate(kept);
+        }
+        match &mut self.buffer {
+            Buffer::F32(own) => keep(own, indices, width),
+            Buffer::F64(own) => keep(own, indices, width),
+        }
+        self.shape = self.shape.with_first(indices.len());
+    }
+
     /// Appends the rows of another tensor of the same type, whose axes but the first are as long.
     ///
     /// # Panics
@@ -119,5 +161,31 @@ impl Tensor {
             (Buffer::F64(x), Buffer::F32(y)) => y.iter_mut().zip(x.iter()).for_each(|(y, &x)| *y = x as f32),
         }
         cast
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_kept_and_elements_replaced_in_the_same_memory() {
+        let mut tensor = Tensor::new([4, 2], &[0.0_f32, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5]).unwrap();
+        for indices in [&[3, 1, 1, 0][..], &[2, 3], &[0, 1, 0, 0, 1], &[4], &[]] {
+            let expected = tensor.select_rows(indices);
+            tensor.keep_rows(indices);
+            assert_eq!((tensor.shape(), tensor.to_f64()), (expected.shape(), expected.to_f64()));
+        }
+        let place = |tensor: &Tensor| f32::slice(tensor.buffer()).as_ptr();
+        tensor.assign([2, 3], &[1.0_f32; 6]).unwrap();
+        let before = place(&tensor);
+        tensor.assign([1, 3], &[7.0_f32, 8.0, 9.0]).unwrap();
+        assert_eq!(
+            (tensor.shape(), tensor.to_f64(), place(&tensor)),
+            (Shape::from([1, 3]), vec![7.0, 8.0, 9.0], before)
+        );
+        assert!(tensor.assign([2, 3], &[0.0_f32]).is_err());
+        tensor.assign([1], &[0.25_f64]).unwrap();
+        assert_eq!((tensor.dtype(), tensor.to_f64()), (DType::F64, vec![0.25]));
     }
 }

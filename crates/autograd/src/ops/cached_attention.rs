@@ -1,11 +1,11 @@
 //! Self-attention of a decoder in inference: the tokens of a pass attend to those in a KV cache and to each other, and are cached.
 
-use super::multi_head_attention::attend::{Head, KvPiece, attend};
+use super::multi_head_attention::attend::{Head, Kv, attend};
 use crate::inference_op::InferenceOp;
 use crate::{AttentionConfig, Forward, Graph, KvCache, PositionBias, Var};
 use descant_kernels::{Mat, Real};
 use descant_tensor::{DType, Shape};
-use smallvec::SmallVec;
+use std::ops::Range;
 
 /// Inputs `qkv[N, (heads + 2 kv_heads) · head_dim]`, the new tokens of each row one after the other, and perhaps a table of biases;
 /// output `[N, heads · head_dim]`.
@@ -45,30 +45,23 @@ impl InferenceOp for CachedAttention<'_> {
         let table = (ctx.inputs() > 1).then(|| ctx.input(1));
         let key_columns = kv_heads * head_dim;
         self.cache.write(self.layer, qkv, columns);
-        let mut all = Vec::with_capacity(self.cache.rows() * heads);
-        let mut first = 0;
-        for row in 0..self.cache.rows() {
-            let (past, new) = self.cache.lengths(row);
-            let rows = first..first + new;
-            first = rows.end;
-            for head in (0..heads).filter(|_| new > 0) {
+        let (cache, layer, config) = (&*self.cache, self.layer, self.config);
+        let rows = (0..cache.rows()).scan(0, |end, row| {
+            let (past, new) = cache.lengths(row);
+            *end += new;
+            Some((row, past + new, *end - new..*end))
+        });
+        let of_row = |(row, keys, rows): (usize, usize, Range<usize>)| {
+            let is_new = !rows.is_empty();
+            (0..heads).filter(move |_| is_new).map(move |head| {
                 let key = head / (heads / kv_heads) * head_dim;
-                let pieces = self.cache.pieces::<E>(row, self.layer).map(|(tokens, block)| {
-                    let part = |start| Mat::strided(&block[start..], tokens, head_dim, 2 * key_columns);
-                    KvPiece { tokens, k: part(key), v: part(key_columns + key) }
-                });
-                all.push(Head {
-                    config: self.config,
-                    head,
-                    q: Mat::strided(&qkv[rows.start * columns + head * head_dim..], new, head_dim, columns),
-                    kv: SmallVec::from_iter(pieces),
-                    keys: past + new,
-                    rows: rows.clone(),
-                    table,
-                });
-            }
-        }
-        attend(ctx, &all, heads * head_dim);
+                let place = rows.start * columns + head * head_dim;
+                let q = Mat::strided(&qkv[place..], rows.len(), head_dim, columns);
+                let kv = Kv::Cached { cache, row, layer, columns: [key, key_columns + key] };
+                Head { config, head, q, kv, keys, rows: rows.clone(), table }
+            })
+        };
+        attend(ctx, rows.flat_map(of_row), heads * head_dim);
     }
 }
 

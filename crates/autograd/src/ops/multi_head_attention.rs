@@ -20,9 +20,8 @@ pub use bias::{PositionBias, alibi_slopes};
 pub use config::{AttentionConfig, AttentionOperand, MultiHeadAttention};
 
 use crate::attention_weights::{AttentionWeights, weights};
-use crate::kv_cache::BLOCK;
 use crate::{Backward, Forward, Graph, Op, Segments, Var};
-use attend::{Head, KvPiece, attend};
+use attend::{Head, Kv, attend};
 use config::{Sequence, TILE};
 use descant_kernels::{Mat, MatMut, Real, exp_minus_max_rows, gemm, lanes, scale, vectorized};
 use descant_tensor::Shape;
@@ -122,15 +121,9 @@ impl Op for MultiHeadAttention {
                 let k = part(k, k_columns, sequence.memory.clone(), k_start, head_dim);
                 let v = part(v, v_columns, sequence.memory, v_start, head_dim);
                 let q = part(q, q_columns, sequence.queries.clone(), q_start, head_dim);
-                // As a KV cache has them: the order of summation is then the same.
-                let pieces = (0..keys).step_by(BLOCK).map(|start| start..keys.min(start + BLOCK));
-                let piece =
-                    |keys: Range<usize>| KvPiece { tokens: keys.len(), k: k.rows(keys.clone()), v: v.rows(keys) };
-                let kv = pieces.map(piece).collect();
-                Head { config: &self.heads, head, q, kv, keys, rows: sequence.queries, table }
+                Head { config: &self.heads, head, q, kv: Kv::Rows { k, v }, keys, rows: sequence.queries, table }
             };
-            let heads: Vec<Head<'_, E>> = self.each_head().map(head).collect();
-            return attend(ctx, &heads, self.heads.heads * head_dim);
+            return attend(ctx, self.each_head().map(head), self.heads.heads * head_dim);
         }
         let mut copy = ctx.scratch(self.longest() * head_dim);
         let mut scores = ctx.scratch(self.scores());

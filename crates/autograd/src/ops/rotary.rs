@@ -9,29 +9,44 @@ use descant_kernels::{Real, vectorized};
 use descant_tensor::Shape;
 use std::sync::Arc;
 
-/// The angles of a batch's rows.
+/// The angles of positions from 0 on.
 #[derive(Debug)]
-pub struct RotaryAngles {
-    /// Of each row, its place among the distinct positions.
-    places: Vec<usize>,
+pub struct RotaryTable {
+    positions: usize,
     /// Frequencies, half a head's columns.
     half: usize,
-    /// For each distinct position, the cosines of its angles.
+    /// For each position, the cosines of its angles.
     cos: Vec<f64>,
     /// The sine of each angle, in the same order.
     sin: Vec<f64>,
 }
 
-impl RotaryAngles {
-    /// Of rows at these positions, in radians a position.
-    pub fn new(mut positions: Vec<usize>, frequencies: &[f64]) -> Self {
-        let mut distinct = positions.clone();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let angles = || distinct.iter().flat_map(|&position| frequencies.iter().map(move |f| position as f64 * f));
+impl RotaryTable {
+    /// Of so many positions, in radians a position.
+    pub fn new(positions: usize, frequencies: &[f64]) -> Self {
+        let angles = || (0..positions).flat_map(|position| frequencies.iter().map(move |f| position as f64 * f));
         let (cos, sin) = (angles().map(f64::cos).collect(), angles().map(f64::sin).collect());
-        positions.iter_mut().for_each(|position| *position = distinct.partition_point(|other| other < position));
-        Self { places: positions, half: frequencies.len(), cos, sin }
+        Self { positions, half: frequencies.len(), cos, sin }
+    }
+
+    /// How many positions it has.
+    pub fn positions(&self) -> usize {
+        self.positions
+    }
+}
+
+/// The angles of a batch's rows.
+#[derive(Debug)]
+pub struct RotaryAngles {
+    /// Of each row.
+    positions: Vec<usize>,
+    table: Arc<RotaryTable>,
+}
+
+impl RotaryAngles {
+    /// Of rows at these positions, all of which are in the table.
+    pub fn new(positions: Vec<usize>, table: Arc<RotaryTable>) -> Self {
+        Self { positions, table }
     }
 }
 
@@ -45,12 +60,13 @@ pub struct Rotary {
 impl Rotary {
     /// Rotates by the angles, or back by them; adds to what is there where `add` is set.
     fn turn<E: Real>(&self, x: &[E], y: &mut [E], columns: usize, back: bool, add: bool) {
-        let RotaryAngles { places, half, cos, sin } = &*self.angles;
+        let RotaryAngles { positions, table } = &*self.angles;
+        let RotaryTable { half, cos, sin, .. } = &**table;
         let (half, rotated) = (*half, self.heads * 2 * half);
         let (old, sign) = (if add { E::one() } else { E::zero() }, if back { -E::one() } else { E::one() });
         let keep = |y: &mut E, value: E| *y = if add { old * *y + value } else { value };
-        for ((x, y), &place) in x.chunks_exact(columns).zip(y.chunks_exact_mut(columns)).zip(places) {
-            let (cos, sin) = (&cos[place * half..][..half], &sin[place * half..][..half]);
+        for ((x, y), &position) in x.chunks_exact(columns).zip(y.chunks_exact_mut(columns)).zip(positions) {
+            let (cos, sin) = (&cos[position * half..][..half], &sin[position * half..][..half]);
             for (x, y) in x[..rotated].chunks_exact(2 * half).zip(y.chunks_exact_mut(2 * half)) {
                 let ((x1, x2), (y1, y2)) = (x.split_at(half), y.split_at_mut(half));
                 vectorized(
@@ -72,9 +88,13 @@ impl Rotary {
 
 impl Op for Rotary {
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
-        let (x, columns) = (inputs[0], self.heads * 2 * self.angles.half);
-        if x.rank() != 2 || x[1] < columns || x[1] == 0 || x[0] != self.angles.places.len() {
-            return Err(format!("expected x[{}, C] with {columns} columns or more", self.angles.places.len()));
+        let RotaryAngles { positions, table } = &*self.angles;
+        let (x, columns) = (inputs[0], self.heads * 2 * table.half);
+        if x.rank() != 2 || x[1] < columns || x[1] == 0 || x[0] != positions.len() {
+            return Err(format!("expected x[{}, C] with {columns} columns or more", positions.len()));
+        }
+        if let Some(position) = positions.iter().find(|&&position| position >= table.positions) {
+            return Err(format!("position {position} is beyond a table of {}", table.positions));
         }
         Ok(x)
     }
@@ -94,10 +114,12 @@ impl Op for Rotary {
 
 impl GradCheck for Rotary {
     fn cases() -> Vec<Case> {
-        let angles = || Arc::new(RotaryAngles::new(vec![0, 5, 2], &[1.0, 0.1]));
+        let table = Arc::new(RotaryTable::new(6, &[1.0, 0.1]));
+        let angles = move || Arc::new(RotaryAngles::new(vec![0, 5, 2], table.clone()));
+        let same = angles.clone();
         vec![
             Case::new("heads and more columns", &[&[3, 10]], move |_, x| x[0].rotary(2, &angles())),
-            Case::new("used twice", &[&[3, 4]], move |_, x| x[0] * x[0].rotary(1, &angles())),
+            Case::new("used twice", &[&[3, 4]], move |_, x| x[0] * x[0].rotary(1, &same())),
         ]
     }
 }

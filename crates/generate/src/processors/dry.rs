@@ -1,6 +1,5 @@
 use crate::logits_processor::Processor;
 use crate::{Context, DecodingOptions};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The longest repeated sequence that is looked for: the penalty of a longer one is as good as infinite.
@@ -15,22 +14,24 @@ pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
     Some(Arc::new(move |context: &Context<'_>, scores: &mut [f64]| {
         let tokens = context.tokens;
         let ends = |token: &u32| breakers.contains(token);
-        // Tokens that followed the longest earlier sequences like the one that the text now ends with.
-        let mut longest = BTreeMap::new();
-        for end in 1..tokens.len() {
-            let (next, earlier) = (tokens[end], tokens[..end].iter().rev());
-            let both = earlier.zip(tokens.iter().rev()).take(LONGEST);
-            let length = both.take_while(|(a, b)| a == b && !ends(a)).count();
-            if length >= allowed && !ends(&next) {
-                let most = longest.entry(next).or_insert(length);
-                *most = length.max(*most);
+        // Tokens that followed earlier sequences like the one that the text now ends with, the longest of each first.
+        context.scratch.scored(|longest| {
+            for end in 1..tokens.len() {
+                let (next, earlier) = (tokens[end], tokens[..end].iter().rev());
+                let both = earlier.zip(tokens.iter().rev()).take(LONGEST);
+                let length = both.take_while(|(a, b)| a == b && !ends(a)).count();
+                if length >= allowed && !ends(&next) {
+                    longest.push((next as usize, (length - allowed) as f64));
+                }
             }
-        }
-        for (token, length) in longest {
-            if let Some(score) = scores.get_mut(token as usize) {
-                *score -= multiplier * base.powi((length - allowed) as i32);
+            longest.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
+            longest.dedup_by_key(|(token, _)| *token);
+            for &(token, beyond) in longest.iter() {
+                if let Some(score) = scores.get_mut(token) {
+                    *score -= multiplier * base.powi(beyond as i32);
+                }
             }
-        }
+        });
     }))
 }
 
@@ -38,6 +39,7 @@ pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
 mod tests {
     use super::*;
     use crate::GenerationConfig;
+    use crate::scratch::Scratch;
 
     #[test]
     fn the_longer_what_would_be_repeated_the_larger_the_penalty() {
@@ -47,7 +49,8 @@ mod tests {
         let dry = new(&options).unwrap();
         let penalties = |tokens: &[u32]| {
             let mut scores = [0.0; 10];
-            let context = Context { source: None, tokens, prompt: 0, limit: 100, draw: 0.0 };
+            let context =
+                Context { source: None, tokens, prompt: 0, limit: 100, draw: 0.0, scratch: &Scratch::default() };
             dry.process(&context, &mut scores);
             scores
         };

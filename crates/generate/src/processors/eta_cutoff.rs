@@ -7,9 +7,9 @@ use std::sync::Arc;
 pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
     let epsilon = options.config.eta_cutoff.filter(|&epsilon| epsilon > 0.0)?;
     let least = options.min_tokens_to_keep();
-    Some(Arc::new(move |_: &Context<'_>, scores: &mut [f64]| {
+    Some(Arc::new(move |context: &Context<'_>, scores: &mut [f64]| {
         let total = log_sum_exp(scores);
         let entropy = entropy(possible(scores).map(|token| scores[token] - total));
-        cut_below(scores, epsilon.min(epsilon.sqrt() * (-entropy).exp()), least);
+        cut_below(scores, epsilon.min(epsilon.sqrt() * (-entropy).exp()), least, context.scratch);
     }))
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
     let share = options.config.min_p.filter(|&share| share > 0.0)?;
     let least = options.min_tokens_to_keep();
-    Some(Arc::new(move |_: &Context<'_>, scores: &mut [f64]| {
+    Some(Arc::new(move |context: &Context<'_>, scores: &mut [f64]| {
         let most = (largest(scores) - log_sum_exp(scores)).exp();
-        cut_below(scores, share * most, least);
+        cut_below(scores, share * most, least, context.scratch);
     }))
 }

@@ -7,6 +7,6 @@ use std::sync::Arc;
 pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
     let penalty = options.config.repetition_penalty.filter(|&penalty| penalty != 1.0)?;
     Some(Arc::new(move |context: &Context<'_>, scores: &mut [f64]| {
-        penalize(scores, context.tokens, penalty);
+        penalize(scores, context.tokens, penalty, context.scratch);
     }))
 }

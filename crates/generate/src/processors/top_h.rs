@@ -9,19 +9,21 @@ const MOST: usize = 100;
 /// Keeps the most likely tokens up to a share of the entropy.
 pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
     let share = options.config.top_h?;
-    Some(Arc::new(move |_: &Context<'_>, scores: &mut [f64]| {
-        let mut tokens = most_likely_first(scores);
-        tokens.truncate(MOST);
-        // The most likely tokens alone are the distribution.
-        let total = tokens.iter().map(|(_, log)| log.exp()).sum::<f64>().ln();
-        let logs = || tokens.iter().map(|(_, log)| log - total);
-        let threshold = entropy(logs()) * share;
-        let mut sum = 0.0;
-        let kept = logs().take_while(|log| {
-            sum += entropy([*log].into_iter());
-            sum <= threshold
+    Some(Arc::new(move |context: &Context<'_>, scores: &mut [f64]| {
+        context.scratch.scored(|tokens| {
+            most_likely_first(scores, tokens);
+            tokens.truncate(MOST);
+            // The most likely tokens alone are the distribution.
+            let total = tokens.iter().map(|(_, log)| log.exp()).sum::<f64>().ln();
+            let logs = || tokens.iter().map(|(_, log)| log - total);
+            let threshold = entropy(logs()) * share;
+            let mut sum = 0.0;
+            let kept = logs().take_while(|log| {
+                sum += entropy([*log].into_iter());
+                sum <= threshold
+            });
+            let kept = kept.count().max(1).min(tokens.len());
+            keep(scores, &mut tokens[..kept]);
         });
-        let kept = kept.count().max(1).min(tokens.len());
-        keep(scores, &tokens[..kept]);
     }))
 }

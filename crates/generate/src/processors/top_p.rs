@@ -1,4 +1,4 @@
-use crate::distribution::{keep, log_sum_exp};
+use crate::distribution::{cut_below, keep, likeliest_first, log_sum_exp};
 use crate::logits_processor::Processor;
 use crate::{Context, DecodingOptions};
 use std::sync::Arc;
@@ -7,25 +7,26 @@ use std::sync::Arc;
 pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
     let probability = options.config.top_p.filter(|&probability| probability < 1.0)?;
     let least = options.min_tokens_to_keep();
-    Some(Arc::new(move |_: &Context<'_>, scores: &mut [f64]| {
+    Some(Arc::new(move |context: &Context<'_>, scores: &mut [f64]| {
         // Only tokens that may belong to it are sorted: what is left of the probability, spread over all others, is more
         // than each of those has that are dropped here.
         let total = log_sum_exp(scores);
         let floor = total + ((1.0 - probability) / scores.len() as f64).ln();
-        let mut tokens: Vec<(usize, f64)> =
-            (0..).zip(scores.iter().copied()).filter(|&(_, score)| score >= floor).collect();
-        tokens.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        let mut sum = 0.0;
-        let nucleus = tokens.iter().take_while(|(_, score)| {
-            let reached = sum >= probability;
-            sum += (score - total).exp();
-            !reached
+        context.scratch.scored(|tokens| {
+            tokens.extend((0..).zip(scores.iter().copied()).filter(|&(_, score)| score >= floor));
+            tokens.sort_unstable_by(likeliest_first);
+            let mut sum = 0.0;
+            let nucleus = tokens.iter().take_while(|(_, score)| {
+                let reached = sum >= probability;
+                sum += (score - total).exp();
+                !reached
+            });
+            let kept = nucleus.count().max(least);
+            match tokens.get_mut(..kept) {
+                Some(kept) => keep(scores, kept),
+                // Fewer are likely enough than are to be kept.
+                None => cut_below(scores, 1.0, least, context.scratch),
+            }
         });
-        let kept = nucleus.count().max(least);
-        match tokens.get(..kept) {
-            Some(kept) => keep(scores, kept),
-            // Fewer are likely enough than are to be kept.
-            None => crate::distribution::cut_below(scores, 1.0, least),
-        }
     }))
 }

@@ -11,10 +11,12 @@ pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
         if context.draw >= probability {
             return;
         }
-        let tokens = most_likely_first(scores);
-        let choices = tokens.partition_point(|(_, log)| log.exp() >= threshold);
-        for &(token, _) in &tokens[..choices.saturating_sub(1)] {
-            scores[token] = f64::NEG_INFINITY;
-        }
+        context.scratch.scored(|tokens| {
+            most_likely_first(scores, tokens);
+            let choices = tokens.partition_point(|(_, log)| log.exp() >= threshold);
+            for &(token, _) in &tokens[..choices.saturating_sub(1)] {
+                scores[token] = f64::NEG_INFINITY;
+            }
+        });
     }))
 }

@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Position encoding of a Transformer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,4 +76,35 @@ pub fn sinusoids(positions: &[usize], width: usize) -> Vec<f64> {
     let table: Vec<f64> = distinct.iter().flat_map(waves).collect();
     let row = |position: &usize| distinct.partition_point(|other| other < position);
     positions.iter().flat_map(|position| &table[row(position) * width..][..width]).copied().collect()
+}
+
+/// Positions of the shortest table.
+const SHORTEST: usize = 64;
+
+/// What is computed of each position, from 0 on, for the passes of all threads: up to twice as many positions as the longest text so far
+/// has had.
+#[derive(Debug)]
+pub(super) struct PositionTable<T>(Arc<Mutex<Option<Arc<T>>>>);
+
+impl<T> Clone for PositionTable<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Default for PositionTable<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T> PositionTable<T> {
+    /// The table, if it `fits`, or else a new one for `positions` at least.
+    pub(super) fn get(&self, positions: usize, fits: impl Fn(&T) -> bool, make: impl FnOnce(usize) -> T) -> Arc<T> {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*table {
+            Some(table) if fits(table) => table.clone(),
+            _ => table.insert(Arc::new(make(positions.next_power_of_two().max(SHORTEST)))).clone(),
+        }
+    }
 }

@@ -3,10 +3,10 @@
 //! step.
 
 use super::config::AttentionConfig;
-use crate::Forward;
+use crate::kv_cache::BLOCK;
 use crate::ops::soft_cap::soft_cap;
+use crate::{Forward, KvCache};
 use descant_kernels::{GemmConfig, Mat, MatMut, Parallelism, Real, exp_minus_max_rows, gemm, run_on_threads, scale};
-use smallvec::SmallVec;
 use std::ops::Range;
 
 /// Queries whose scores exist at once.
@@ -15,11 +15,13 @@ const TILE: usize = 16;
 /// Multiply-adds from which a second thread pays.
 const MIN_WORK: usize = 1 << 16;
 
-/// Keys and values of consecutive tokens, `[tokens, head_dim]` each.
-pub(in crate::ops) struct KvPiece<'a, E> {
-    pub(in crate::ops) tokens: usize,
-    pub(in crate::ops) k: Mat<'a, E>,
-    pub(in crate::ops) v: Mat<'a, E>,
+/// The keys and values that a head reads, in blocks as a KV cache has them: the order of summation is then the same.
+#[derive(Clone, Copy)]
+pub(in crate::ops) enum Kv<'a, E> {
+    /// Of a row in a layer of a KV cache: the columns where those of the head begin.
+    Cached { cache: &'a KvCache, row: usize, layer: usize, columns: [usize; 2] },
+    /// `[keys, head_dim]` each.
+    Rows { k: Mat<'a, E>, v: Mat<'a, E> },
 }
 
 /// One head of one sequence.
@@ -28,9 +30,7 @@ pub(in crate::ops) struct Head<'a, E> {
     pub(in crate::ops) head: usize,
     /// `[n, head_dim]`.
     pub(in crate::ops) q: Mat<'a, E>,
-    /// Piece after piece.
-    pub(in crate::ops) kv: SmallVec<[KvPiece<'a, E>; 4]>,
-    /// Tokens of all pieces.
+    pub(in crate::ops) kv: Kv<'a, E>,
     pub(in crate::ops) keys: usize,
     /// The rows of the output that its queries have.
     pub(in crate::ops) rows: Range<usize>,
@@ -45,6 +45,11 @@ impl<E: Real> Head<'_, E> {
 
     fn scores(&self) -> usize {
         self.rows.len().min(TILE) * self.keys
+    }
+
+    /// Elements of its output.
+    fn outputs(&self) -> usize {
+        self.rows.len() * self.config.head_dim
     }
 
     /// The keys that are visible to a query.
@@ -65,7 +70,7 @@ impl<E: Real> Head<'_, E> {
             let (rows, m) = (queries.len(), last - first);
             let scores = &mut scores[..rows * m];
             let q = self.q.rows(queries.clone());
-            for (keys, k, _) in self.pieces(first..last) {
+            for (keys, k, _) in self.blocks(first..last) {
                 let into = MatMut::strided(&mut scores[keys.start - first..], rows, keys.len(), m);
                 gemm(E::of(self.config.scale), q, k.t(), E::zero(), into, config);
             }
@@ -84,7 +89,7 @@ impl<E: Real> Head<'_, E> {
                 exp_minus_max_rows(row, &mut max, &mut sums[i..=i]);
             }
             let y = &mut y[start * y_stride..];
-            for (keys, _, v) in self.pieces(first..last) {
+            for (keys, _, v) in self.blocks(first..last) {
                 let weights = Mat::strided(&scores[keys.start - first..], rows, keys.len(), m);
                 let beta = if keys.start == first { E::zero() } else { E::one() };
                 gemm(E::one(), weights, v, beta, MatMut::strided(y, rows, width, y_stride), config);
@@ -95,32 +100,48 @@ impl<E: Real> Head<'_, E> {
         }
     }
 
-    /// The pieces of keys and values that are within a range of keys.
-    fn pieces(&self, keys: Range<usize>) -> impl Iterator<Item = (Range<usize>, Mat<'_, E>, Mat<'_, E>)> {
-        let mut next = 0;
-        self.kv.iter().filter_map(move |&KvPiece { tokens, k, v }| {
-            let own = next..next + tokens;
-            next = own.end;
-            let Range { start, end } = own.start.max(keys.start)..own.end.min(keys.end);
-            let inside = start.wrapping_sub(own.start)..end.wrapping_sub(own.start);
-            (start < end).then(|| (start..end, k.rows(inside.clone()), v.rows(inside)))
+    /// The parts of each block of keys and values that are within a range of keys.
+    fn blocks(&self, keys: Range<usize>) -> impl Iterator<Item = (Range<usize>, Mat<'_, E>, Mat<'_, E>)> {
+        let blocks = if keys.is_empty() { 0..0 } else { keys.start / BLOCK..keys.end.div_ceil(BLOCK) };
+        blocks.map(move |block| {
+            let first = block * BLOCK;
+            let own = keys.start.max(first)..keys.end.min(first + BLOCK);
+            let (k, v) = match self.kv {
+                Kv::Rows { k, v } => (k.rows(own.clone()), v.rows(own.clone())),
+                Kv::Cached { cache, row, layer, columns } => {
+                    let (elements, width) = (cache.block(row, layer, block), cache.columns());
+                    let start = (own.start - first) * width;
+                    let part =
+                        |column| Mat::strided(&elements[start + column..], own.len(), self.config.head_dim, width);
+                    (part(columns[0]), part(columns[1]))
+                }
+            };
+            (own, k, v)
         })
     }
 }
 
 /// The outputs of all heads, `[N, heads · head_dim]`; zero where there is nothing to attend to.
-pub(in crate::ops) fn attend<E: Real>(ctx: &mut Forward<'_, E>, heads: &[Head<'_, E>], columns: usize) {
+pub(in crate::ops) fn attend<'a, E: Real>(
+    ctx: &mut Forward<'_, E>,
+    heads: impl Iterator<Item = Head<'a, E>> + Clone + Send,
+    columns: usize,
+) {
     let config = ctx.gemm_config();
     let serial = GemmConfig { parallelism: Parallelism::Serial, ..config };
-    let work: usize = heads.iter().map(Head::work).sum();
+    let (mut count, mut work, mut room, mut length) = (0, 0, 0, 0);
+    for head in heads.clone() {
+        count += 1;
+        work += head.work();
+        room = head.scores().max(room);
+        length += head.outputs();
+    }
     let threads = match config.parallelism {
-        Parallelism::Threads(threads) if work >= MIN_WORK => threads.clamp(1, heads.len().max(1)),
+        Parallelism::Threads(threads) if work >= MIN_WORK => threads.clamp(1, count.max(1)),
         _ => 1,
     };
-    let room = heads.iter().map(Head::scores).max().unwrap_or(0);
     let mut scores = ctx.scratch(threads * room);
-    let queries: usize = heads.iter().map(|head| head.rows.len()).sum();
-    let is_partial = heads.first().is_none_or(|head| queries * head.config.head_dim < ctx.output().len());
+    let is_partial = length < ctx.output().len();
     if is_partial {
         ctx.output().fill(E::zero());
     }
@@ -133,24 +154,23 @@ pub(in crate::ops) fn attend<E: Real>(ctx: &mut Forward<'_, E>, heads: &[Head<'_
         return ctx.recycle(scores);
     }
     // Each thread writes to memory of its own, as the columns of a head are not contiguous.
-    let length = |heads: &[Head<'_, E>]| heads.iter().map(|head| head.rows.len() * head.config.head_dim).sum::<usize>();
-    let mut outputs = ctx.scratch(length(heads));
-    let (mut left, mut rest, mut done) = (heads, &mut outputs[..], 0);
+    let mut outputs = ctx.scratch(length);
+    let (mut left, mut rest, mut done) = (heads.clone(), &mut outputs[..], 0);
     let parts = scores.chunks_exact_mut(room.max(1)).enumerate().map(|(thread, scores)| {
-        let (goal, mut count) = (work * (thread + 1) / threads, 0);
-        while count < left.len() && (done < goal || thread + 1 == threads) {
-            done += left[count].work();
+        let (own, goal, mut count, mut length) = (left.clone(), work * (thread + 1) / threads, 0, 0);
+        while (done < goal || thread + 1 == threads)
+            && let Some(head) = left.next()
+        {
+            done += head.work();
             count += 1;
+            length += head.outputs();
         }
-        let (own, others) = left.split_at(count);
-        let (outputs, after) = std::mem::take(&mut rest).split_at_mut(length(own));
-        (left, rest) = (others, after);
+        let (mut outputs, after) = std::mem::take(&mut rest).split_at_mut(length);
+        rest = after;
         move || {
-            let mut outputs = outputs;
-            for head in own {
-                let width = head.config.head_dim;
-                let (y, after) = std::mem::take(&mut outputs).split_at_mut(head.rows.len() * width);
-                head.forward(scores, y, width, serial);
+            for head in own.take(count) {
+                let (y, after) = std::mem::take(&mut outputs).split_at_mut(head.outputs());
+                head.forward(scores, y, head.config.head_dim, serial);
                 outputs = after;
             }
         }

@@ -62,7 +62,7 @@ pub(super) struct Sequence {
 
 impl MultiHeadAttention {
     /// The sequences with both queries and keys.
-    pub(super) fn sequences(&self) -> impl Iterator<Item = Sequence> + '_ {
+    pub(super) fn sequences(&self) -> impl Iterator<Item = Sequence> + Clone + '_ {
         (0..self.queries.len()).filter_map(|index| {
             let (queries, memory) = (self.queries.span(index)?, self.memory.span(index)?);
             (!queries.is_empty() && !memory.is_empty()).then_some(Sequence { index, queries, memory })
@@ -70,7 +70,7 @@ impl MultiHeadAttention {
     }
 
     /// Every head of these sequences.
-    pub(super) fn each_head(&self) -> impl Iterator<Item = (Sequence, usize)> + '_ {
+    pub(super) fn each_head(&self) -> impl Iterator<Item = (Sequence, usize)> + Clone + '_ {
         self.sequences().flat_map(|sequence| (0..self.heads.heads).map(move |head| (sequence.clone(), head)))
     }
 

@@ -1,0 +1,80 @@
+//! What a step of the decoder allocates. A test of its own, as it counts what its process allocates.
+
+mod common;
+
+use common::{BOS, Model, gpt, language_model, layers, sequences};
+use descant_autograd::Tape;
+use descant_generate::{Decoder, DecodingBatch, DecodingOptions, GenerationConfig};
+use descant_nn::Position;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use std::alloc::System;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Rows that are decoded together.
+const ROWS: usize = 3;
+/// Steps before the first that counts, and those that count: no block of a KV cache begins in them.
+const STEPS: [usize; 2] = [36, 26];
+
+/// Bytes that a step allocates for a row, in the mean.
+fn bytes(models: &[&Model], options: &DecodingOptions) -> usize {
+    let members: Vec<_> = models.iter().map(|model| (model.generator.as_ref(), &model.parameters)).collect();
+    let (mut tape, mut decoder) = (Tape::new(), Decoder::ensemble(&members, options).unwrap());
+    let prompts = sequences(&[&[BOS][..]; ROWS]);
+    let rows: Vec<u64> = (0..ROWS as u64).collect();
+    decoder.push(&mut tape, DecodingBatch { rows: &rows, sources: None, prompts: Some(&prompts) }).unwrap();
+    let [first, counted] = STEPS;
+    for _ in 0..first {
+        decoder.step(&mut tape, |_, _| ()).unwrap();
+    }
+    let before = ALLOCATOR.stats();
+    for _ in 0..counted {
+        decoder.step(&mut tape, |_, _| ()).unwrap();
+    }
+    let after = ALLOCATOR.stats();
+    assert_eq!(decoder.len(), ROWS, "all rows go on");
+    (after.bytes_allocated - before.bytes_allocated) / (counted * ROWS)
+}
+
+#[test]
+fn a_step_allocates_the_same_few_bytes_whatever_the_vocabulary() {
+    let sampling = GenerationConfig::sampling(1).with(|c| {
+        (c.top_k, c.top_p) = (Some(50), Some(0.9));
+    });
+    let processors = sampling.clone().with(|c| {
+        (c.typical_p, c.eta_cutoff, c.epsilon_cutoff, c.min_p) = (Some(0.9), Some(1e-3), Some(1e-3), Some(0.01));
+        (c.repetition_penalty, c.presence_penalty, c.frequency_penalty) = (Some(1.1), Some(0.1), Some(0.1));
+        (c.xtc_probability, c.dry_multiplier, c.top_h) = (Some(0.5), Some(0.5), Some(0.9));
+    });
+    let drawn = GenerationConfig::beam(5).with(|c| c.do_sample = Some(true));
+    let configs = [
+        ("greedy", GenerationConfig::greedy(), 700),
+        ("sampling with top-k and top-p", sampling, 700),
+        ("sampling with every processor", processors, 700),
+        ("a beam of 5", GenerationConfig::beam(5), 3000),
+        ("a beam of 5 that is drawn", drawn, 3000),
+    ];
+    let mut all = Vec::new();
+    for (name, config, most) in configs {
+        let config = config.with(|c| c.max_new_tokens = Some(200));
+        let options = DecodingOptions::new(config, vec![BOS], Vec::new());
+        let of_vocabulary = |entries: usize| {
+            let models = [
+                language_model(entries, 3),
+                gpt(layers(Position::Rotary), entries, 4),
+                gpt(layers(Position::Sinusoidal), entries, 5),
+            ];
+            let alone = models.each_ref().map(|model| bytes(&[model], &options));
+            (alone, bytes(&[&models[0], &models[1]], &options))
+        };
+        let (small, large) = (of_vocabulary(300), of_vocabulary(9000));
+        println!("{name}: {small:?} and {large:?} bytes a row and step");
+        let every = |of: ([usize; 3], usize)| [of.0[0], of.0[1], of.0[2], of.1];
+        all.extend(every(small).into_iter().zip(every(large)).map(|(small, large)| (name, small, large, most)));
+    }
+    for (name, small, large, most) in all {
+        assert!(large <= small + 64, "{name}: {small} bytes, with 30 times the tokens {large}");
+        assert!(large <= most, "{name}: {large} bytes");
+    }
+}
