@@ -156,6 +156,30 @@ impl Parameters {
         matches!(self.entry(id).storage, Storage::RowMajor)
     }
 
+    /// That all are as they are trained.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for the first one that is not.
+    pub fn check_row_major(&self) -> Result<()> {
+        match self.ids().find(|&id| !self.is_row_major(id)) {
+            Some(id) => Err(Error::Parameter { name: self.name(id).to_owned(), reason: self.not_row_major(id) }),
+            None => Ok(()),
+        }
+    }
+
+    /// That values of a parameter are not asked for where there are none.
+    #[track_caller]
+    pub(crate) fn assert_row_major(&self, id: ParameterId) {
+        assert!(self.is_row_major(id), "parameter '{}': {}", self.name(id), self.not_row_major(id));
+    }
+
+    fn not_row_major(&self, id: ParameterId) -> String {
+        let how = if self.reduced(id).is_some() { "in reduced precision" } else { "packed" };
+        format!(
+            "it is {how}, for inference. Parameters that are trained or changed are row-major: Parameters::row_major"
+        )
+    }
+
     /// Whether any is in reduced precision.
     pub fn has_reduced(&self) -> bool {
         self.ids().any(|id| self.reduced(id).is_some())
@@ -314,6 +338,20 @@ mod tests {
             let expected: f64 = parameters.tensor(w).to_f64().iter().sum();
             assert!((gradients.to_f64(b)[0] - expected).abs() < 1e-3);
             assert!(!gradients.is_touched(w));
+        }
+    }
+
+    #[test]
+    fn values_are_asked_for_and_trained_only_where_there_are_some() {
+        assert!(parameters().check_row_major().is_ok());
+        for storage in TYPES {
+            let parameters = stored(storage);
+            let error = parameters.check_row_major().unwrap_err().to_string();
+            assert!(error.contains("'w'") && error.contains("for inference"), "{error}");
+            let values = |name: &str| parameters.values::<f32>(parameters.find(name).unwrap()).len();
+            assert_eq!(values("b"), 12);
+            let payload = std::panic::catch_unwind(|| values("w")).unwrap_err();
+            assert!(payload.downcast_ref::<String>().is_some_and(|text| text.contains("'w'")), "{storage:?}");
         }
     }
 

@@ -211,13 +211,21 @@ impl Parameters {
         self.table[id.0 as usize].lr_scale = lr_scale;
     }
 
-    /// A parameter's values; none, if it is not row-major.
+    /// A parameter's values.
+    ///
+    /// # Panics
+    /// For another type, and where it is not row-major: [`Parameters::tensor`] reads each, [`Parameters::set_f32`] writes it.
     pub fn values<E: Element>(&self, id: ParameterId) -> &[E] {
+        self.assert_row_major(id);
         &E::slice(&self.buffer)[self.range(id)]
     }
 
     /// A parameter's values, to write.
+    ///
+    /// # Panics
+    /// As [`Parameters::values`].
     pub fn values_mut<E: Element>(&mut self, id: ParameterId) -> &mut [E] {
+        self.assert_row_major(id);
         let range = self.range(id);
         &mut E::slice_mut(&mut self.buffer)[range]
     }

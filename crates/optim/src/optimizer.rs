@@ -23,8 +23,9 @@ impl Optimizer {
     ///
     /// # Errors
     /// [`Error::Parameter`] if a pattern of [`OptimizerConfig::no_decay`] is invalid, or matches no parameter and is not one of
-    /// the defaults.
+    /// the defaults; for parameters that are not row-major, as those that are loaded for inference.
     pub fn new(config: OptimizerConfig, parameters: &Parameters) -> Result<Self> {
+        parameters.check_row_major()?;
         let no_decay = undecayed(&config, parameters)?;
         let (dtype, layout) = (parameters.dtype(), parameters.gradient_layout());
         let initial = config.initial_state();
