@@ -21,7 +21,7 @@ use clap::{Args, ValueEnum};
 use crc32fast::Hasher;
 use descant_autograd::Tape;
 use descant_generate::{DecodingOptions, Mode};
-use descant_inference::{Explainer, LongInput, Trained, weights_of};
+use descant_inference::{Explainer, LongInput, SourceLimit, Trained, weights_of};
 use descant_kernels::{Parallelism, WeightType};
 use descant_text::{Lines, Message};
 use explanations::Explanations;
@@ -33,7 +33,7 @@ use std::fs::File;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use tally::Tally;
-use writer::{Told, Writer};
+use writer::{ToldOnce, Writer};
 
 #[derive(Args)]
 pub(crate) struct Generate {
@@ -42,7 +42,7 @@ pub(crate) struct Generate {
     /// Sources or prompts [default: the lines of standard input]. An empty one is a prompt that starts with the BOS; an empty
     /// line of a file or a pipe has an empty answer
     texts: Vec<String>,
-    /// Read the lines of a file instead. Of a .jsonl, each is an object with "text" (or "prompt", or "source"), or of a chat
+    /// Read the lines of a file instead, or with - of standard input. Of a .jsonl, each is an object with "text" (or "prompt", or "source"), or of a chat
     /// "messages"; its "id" comes back. Other fields are ignored
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
     input: Option<PathBuf>,
@@ -118,7 +118,14 @@ impl From<LongInputArg> for LongInput {
 }
 
 impl Generate {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(mut self) -> anyhow::Result<()> {
+        if self.input.as_deref() == Some(Path::new("-")) {
+            anyhow::ensure!(
+                self.output.is_none(),
+                "--output needs an --input that can be read again to go on, and standard input cannot. Write it to a file first"
+            );
+            self.input = None;
+        }
         let load = |run: &PathBuf| {
             let trained = self.weights.load(run)?;
             let shown = run.display();
@@ -211,9 +218,11 @@ impl Generate {
         let mut answers = Answers { form, texts, output, count: written.answers, tally: Tally::default() };
         written.refused.iter().for_each(|refusal| answers.tally.refuse(refusal.line, &refusal.error));
         let reads = self.explanations.is_asked();
+        let members: Vec<&Trained> = std::iter::once(&trained).chain(&others).collect();
         let mut writer = Writer {
             trained: &trained,
             others: others.iter().collect(),
+            limit: SourceLimit::of(&members),
             options: &options,
             long,
             tape: Tape::new(),
@@ -224,7 +233,7 @@ impl Generate {
             streams: show && form == Form::Lines { escapes: false } && !beam && candidates == 1 && !(cuts || reads),
             empty_lines: lines && !self.input.as_deref().is_some_and(is_json_lines),
             conversation: chat.then_some(system),
-            told: Told::default(),
+            told: ToldOnce::default(),
         };
         let batch = if writer.streams { 1 } else { usize::from(self.batch) };
         let done = pool.install(|| {

@@ -3,9 +3,9 @@
 use crate::report::{note, print};
 use crate::shell::command;
 use clap::Args;
-use descant_inference::Trained;
-use descant_train::{ShortListConfig, learn_short_list};
-use std::path::PathBuf;
+use descant_inference::{RunFolder, Trained};
+use descant_train::{LearntShortList, ShortListConfig, learn_short_list};
+use std::path::{Path, PathBuf};
 
 /// The file in a run folder.
 const FILE: &str = "vmap.txt";
@@ -35,6 +35,11 @@ impl ShortList {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let trained = Trained::load(&self.run)?;
         let output = self.output.unwrap_or_else(|| trained.run().join(FILE));
+        // Nobody else writes to the run folder meanwhile.
+        let place = |path: &Path| std::fs::canonicalize(path).ok();
+        let folder = output.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+        let is_in_run = folder.and_then(place) == place(trained.run());
+        let _run = is_in_run.then(|| RunFolder::take(trained.run())).transpose()?;
         anyhow::ensure!(
             self.overwrite || output.symlink_metadata().is_err(),
             "{}: it is there already. Name another file with --output, or add --overwrite",
@@ -43,7 +48,8 @@ impl ShortList {
         let mut config = ShortListConfig::default();
         (config.translations, config.common) = (self.translations as usize, self.common as usize);
         let data = <[PathBuf; 2]>::try_from(self.data).ok();
-        let (list, pairs) = learn_short_list(&trained, data, config)?;
+        let LearntShortList { list, pairs, of, .. } = learn_short_list(&trained, data, config)?;
+        let sampled = if pairs < of { format!(" of {of}, spread over the text") } else { String::new() };
         match trained.save_short_list(&list, &output)? {
             0 => {}
             count => note(format_args!(
@@ -51,7 +57,7 @@ impl ShortList {
             )),
         }
         print(format_args!(
-            "{}: translations of {} tokens, learnt from {pairs} pairs. Generate with it:",
+            "{}: translations of {} tokens, learnt from {pairs} pairs{sampled}. Generate with it:",
             output.display(),
             list.rules().len()
         ))?;

@@ -84,12 +84,18 @@ fn a_short_list_is_learnt_from_the_pairs_and_obeyed() {
         assert!(first.split(' ').all(|word| ["eins", "zwei", ""].contains(&word)), "{found}");
         assert!(second.split(' ').all(|word| ["drei", ""].contains(&word)), "{found}");
     }
-    let of_three = |list: &str| {
+    let of = |list: &str| {
         folder.write("list.txt", list);
-        generate(&["--short-list", "list.txt", "--greedy"])
+        let found = generate(&["--short-list", "list.txt", "--greedy"]);
+        let words = |line: &str| line.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+        found.lines().map(words).collect::<Vec<_>>()
     };
-    // N-grams, what every text may have, and tokens of other vocabularies.
-    assert!(of_three("\tvier nothing\nthree\tdrei\none two\teins\nnothing\tzwei\n").lines().count() == 2);
+    // N-grams, what every text may have, and tokens of other vocabularies, which are left out.
+    let found = of("\tvier nothing\nthree\tdrei\none two\teins\nnothing\tzwei\n");
+    let [of_two, of_three] = &found[..] else { panic!("{found:?}") };
+    assert!(of_two.iter().all(|word| ["eins", "vier"].contains(&word.as_str())), "{found:?}");
+    assert!(of_three.iter().all(|word| ["drei", "vier"].contains(&word.as_str())), "{found:?}");
+    assert!(!of_two.is_empty() && !of_three.is_empty(), "{found:?}");
     folder.succeed(&["eval", "run", "--short-list", "run/vmap.txt"]);
     folder.write("bad.txt", "three drei\n");
     folder.write("other.txt", "trois\ttres\n");
@@ -105,6 +111,12 @@ fn a_short_list_is_learnt_from_the_pairs_and_obeyed() {
     ] {
         folder.fail(options, parts);
     }
+    // Whoever writes to the run folder has its lock.
+    let lock = fs::File::options().write(true).open(folder.path("run/.lock")).unwrap();
+    lock.lock().unwrap();
+    folder.fail(&["short-list", "run", "--overwrite"], &["run", "another process is writing"]);
+    folder.succeed(&["short-list", "run", "--output", "elsewhere.txt"]);
+    drop(lock);
     folder.succeed(&["train", "pairs.toml", "--run", "characters", "--quiet", "--set", "train.steps=3"]);
     folder.fail(&["short-list", "characters"], &["the token \" \" is frequent", "subwords"]);
     let left_out = folder.told(&["short-list", "characters", "--common", "0"]);

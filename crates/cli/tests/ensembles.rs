@@ -21,6 +21,16 @@ fn models_of_any_architecture_generate_together() {
     assert!((alone["score"].as_f64().unwrap() - with_itself["score"].as_f64().unwrap()).abs() < 1e-4);
     let together = best(&["--ensemble", "transformer", "--ensemble", "pairs"]);
     assert!((alone["score"].as_f64().unwrap() - together["score"].as_f64().unwrap()).abs() > 1e-4, "{together}");
+    // A source that one of them has no positions for is refused or split, as of that one alone.
+    let positions = "model.transformer={heads = 2, position = \"learned\", max_length = 16}";
+    folder.succeed(&[&["train", "transformer.toml", "--run", "positions", "--set", positions][..], &shared].concat());
+    let long = "12345 67890 12345 67890";
+    for run in [&["generate", "positions", long][..], &["generate", "pairs", long, "--ensemble", "positions"]] {
+        folder.fail(run, &["the source has 2", "the model has positions for 16", "--long-input split"]);
+        let split = folder.succeed(&[run, &["--long-input", "split", "--json"]].concat());
+        let one: Value = serde_json::from_str(split.lines().next().unwrap()).unwrap();
+        assert!(!one["text"].as_str().unwrap().is_empty() && one["cut"] != true, "{one}");
+    }
     folder.fail(&["generate", "pairs", "123", "--ensemble", "lm"], &["lm", "tokenizers"]);
     folder.fail(&["generate", "pairs", "123", "--ensemble", "transformer", "--explain"], &["--ensemble"]);
     folder.fail(&["generate", "pairs", "123", "--ensemble", "none"], &["none"]);

@@ -137,7 +137,11 @@ fn standard_input_and_files_are_read_alike() {
     let folder = knowing(["one", "two", "three"], KNOWN);
     let both = |bytes: &[u8]| {
         folder.write("input.txt", bytes);
-        [folder.run(&["generate", "run", "--input", "input.txt"]), piped(&folder, &["generate", "run"], bytes)]
+        [
+            folder.run(&["generate", "run", "--input", "input.txt"]),
+            piped(&folder, &["generate", "run"], bytes),
+            piped(&folder, &["generate", "run", "--input", "-"], bytes),
+        ]
     };
     for output in both("\u{feff}a\r\nb\r\n\r\nc".as_bytes()) {
         assert_eq!(said(&output), "one\ntwo\n\nthree\n");

@@ -426,3 +426,20 @@ fn corpora() {
     let files: Vec<String> = files.iter().map(|file| format!("data/train/{file}")).collect();
     runs("corpus", "pairs.toml", &files.iter().map(String::as_str).collect::<Vec<_>>());
 }
+
+#[test]
+fn short_lists() {
+    let folder = Folder::new();
+    folder.train("pairs.toml", "run", 3);
+    let trained = Trained::load(&folder.path("run")).unwrap();
+    let [path, again] = ["list.txt", "again.txt"].map(|name| folder.path(name));
+    let lists = ["\t1 2 3\n1\t2 3\n1 2\t4\n", "\t\n9\t8\n\u{e9}\t7\n", "\t5\n"].map(|list| list.as_bytes().to_vec());
+    survives("short-list", lists.to_vec(), move |bytes| {
+        let _folder = &folder;
+        fs::write(&path, bytes).unwrap();
+        let Ok(list) = trained.load_short_list(&path) else { return };
+        let _ = fs::remove_file(&again);
+        trained.save_short_list(&list, &again).unwrap();
+        assert_eq!(trained.load_short_list(&again).unwrap(), list);
+    });
+}

@@ -123,8 +123,9 @@ fn words_are_aligned_by_attention() {
 #[test]
 fn explanations_come_as_text_json_and_picture() {
     let folder = runs();
+    let mut ended = 0;
     for run in ["pairs", "transformer", "lm"] {
-        let arguments = ["generate", run, "12", "--greedy", "--max-new-tokens", "4", "--explain"];
+        let arguments = ["generate", run, "12", "--greedy", "--max-new-tokens", "12", "--explain"];
         let text = folder.succeed(&arguments);
         let plain = folder.succeed(&arguments[..arguments.len() - 1]);
         assert!(
@@ -136,7 +137,10 @@ fn explanations_come_as_text_json_and_picture() {
             [&arguments[..], &["--json", "--saliency", "integrated", "--svg", "picture.svg", "--overwrite"]].concat();
         let one = &objects(&folder.succeed(&picture))[0];
         let tokens = one["explanation"]["tokens"].as_array().unwrap();
-        assert_eq!(tokens.len(), one["ids"].as_array().unwrap().len());
+        // EOS, which is no part of the text, has a row of its own.
+        let ends = one["finish_reason"] == "eos";
+        assert_eq!(tokens.len(), one["ids"].as_array().unwrap().len() + usize::from(ends));
+        ended += usize::from(ends);
         for token in tokens {
             // Completeness of integrated gradients.
             let number = |key: &str| token[key].as_f64().unwrap();
@@ -150,6 +154,7 @@ fn explanations_come_as_text_json_and_picture() {
         let svg = fs::read_to_string(folder.path("picture.svg")).unwrap();
         assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n") && svg.matches("<title>").count() >= tokens.len());
     }
+    assert!(ended > 0);
     folder.fail(&["generate", "pairs", "1", "2", "--explain", "--svg", "x.svg"], &["one text"]);
     // No file is replaced unasked, and what is none never.
     let recipe = fs::read(folder.path("pairs/recipe.toml")).unwrap();

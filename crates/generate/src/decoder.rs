@@ -1,17 +1,17 @@
 use crate::context_window::ContextWindow;
 use crate::drafter::Drafter;
 use crate::hypothesis::{PartialHypothesis, returned};
-use crate::members::{Hidden, Members, Pass, ShortLists};
+use crate::members::{Logits, Members, ShortLists};
 use crate::prefill::{PassShares, Unread};
 use crate::scorer::Scorer;
 use crate::search::Search;
-use crate::turn::{Chosen, Turn};
+use crate::turn::{Chosen, Turn, take_turns};
 use crate::{DecodingOptions, FinishReason, Mode, RowError, RowResult};
 use descant_autograd::{Parameters, Tape};
 use descant_batch::Sequences;
-use descant_kernels::Parallelism;
+use descant_kernels::{Parallelism, Real};
 use descant_models::Generator;
-use descant_tensor::{Error, Result};
+use descant_tensor::{DType, Error, Result};
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -154,8 +154,10 @@ impl<'a> Decoder<'a> {
         for (i, &number) in rows.iter().enumerate() {
             let prompt = prompts.map(|prompts| prompts.get(i)).filter(|ids| !ids.is_empty()).unwrap_or(&options.start);
             let (prompt, source) = (window.cut(prompt), sources.map(|sources| sources.get(i)));
+            let short_list = source.and_then(|source| options.short_list_of(source));
             let search = match positions.filter(|&positions| prompt.len() > positions) {
                 _ if prompt.is_empty() => Err(RowError::NoStart),
+                _ if short_list.as_ref().is_some_and(|list| list.is_empty()) => Err(RowError::NoTokens),
                 Some(positions) => Err(RowError::LongPrompt { tokens: prompt.len(), positions }),
                 None => {
                     let room = positions.map(|positions| positions - (prompt.len() - 1));
@@ -167,7 +169,6 @@ impl<'a> Decoder<'a> {
                 Ok(search) => {
                     let unread = Unread::new(prompt, search.live().count());
                     live.extend((!search.is_over()).then_some(i));
-                    let short_list = source.and_then(|source| options.short_list_of(source));
                     entering.push(Row { index: first + i, search, failed: None, unread, window, short_list });
                 }
             }
@@ -216,7 +217,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Reads what is next of each row. Of those that have read all, the tokens that each chooses, or why it cannot go on.
-    fn choose(&mut self, tape: &mut Tape) -> Result<Vec<Chosen>> {
+    fn choose<E: Real>(&mut self, tape: &mut Tape) -> Result<Vec<Chosen>> {
         let Self { members, options, scorers, rows, short_list, memory: Memory { pass, last, .. }, .. } = self;
         pass.clear();
         let mut shares = PassShares::of(rows.iter().map(|row| &row.unread));
@@ -228,22 +229,31 @@ impl<'a> Decoder<'a> {
             rows.iter().filter_map(|row| Some((row.short_list.clone()?, row.unread.hypotheses))).collect();
         let each = || own.iter().flat_map(|(list, hypotheses)| std::iter::repeat_n(&**list, *hypotheses)).collect();
         let lists = short_list.as_ref().map(|all| ShortLists { all, each: each() });
-        members.step(tape, Pass { tokens: pass, last, lists }, scorers, options, |hidden: Option<&Hidden<'_>>| {
-            let (mut turns, mut first) = (Vec::with_capacity(rows.len()), 0);
-            for Row { search, unread, .. } in rows.iter_mut() {
-                let live = first..first + unread.hypotheses;
-                first = live.end;
-                if let Some((states, segments, _)) = hidden {
-                    live.clone().for_each(|i| search.observe(states, segments.rows(i).iter().copied()));
+        let reads_hidden = scorers[0].reads_hidden();
+        members.step(
+            tape,
+            pass,
+            (last, lists.as_ref()),
+            reads_hidden,
+            |Logits { shape, logits, hidden }: Logits<'_, E>| {
+                let (mut turns, mut first) = (Vec::with_capacity(rows.len()), 0);
+                for Row { search, unread, .. } in rows.iter_mut() {
+                    let live = first..first + unread.hypotheses;
+                    first = live.end;
+                    if let Some((states, segments, _)) = &hidden {
+                        live.clone().for_each(|i| search.observe(states, segments.rows(i).iter().copied()));
+                    }
+                    if unread.is_read() && !live.is_empty() {
+                        let start = turns.last().map_or(0, |turn: &Turn<'_>| turn.scores.end);
+                        let (scores, draft) = (start..start + live.len() + unread.draft, unread.draft());
+                        turns.push(Turn { search, scores, draft, chosen: Ok(Vec::new()) });
+                    }
                 }
-                if unread.is_read() && !live.is_empty() {
-                    let start = turns.last().map_or(0, |turn: &Turn<'_>| turn.scores.end);
-                    let (scores, draft) = (start..start + live.len() + unread.draft, unread.draft());
-                    turns.push(Turn { search, scores, draft, chosen: Ok(Vec::new()) });
-                }
-            }
-            turns
-        })
+                let hidden = hidden.as_ref().map(|(states, _, ends)| (states, *ends));
+                take_turns(&mut turns, (shape, logits), hidden, scorers, options);
+                Ok(turns.into_iter().map(|turn| turn.chosen).collect())
+            },
+        )
     }
 
     /// Drops all rows.
@@ -260,7 +270,11 @@ impl<'a> Decoder<'a> {
     }
 
     fn pass(&mut self, tape: &mut Tape, mut on_token: impl FnMut(usize, u32)) -> Result<()> {
-        let mut chosen = self.choose(tape)?.into_iter();
+        let chosen = match self.members.dtype() {
+            DType::F32 => self.choose::<f32>(tape)?,
+            DType::F64 => self.choose::<f64>(tape)?,
+        };
+        let mut chosen = chosen.into_iter();
         let Self { members, options, drafter, scorers, rows, memory, .. } = self;
         let Memory { parents, kept, text, .. } = memory;
         let (mut first, mut with_state) = (0, 0);

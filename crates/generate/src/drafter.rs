@@ -2,14 +2,15 @@
 //! that model's scores: of the same random numbers where tokens are drawn, so that both draw the same token wherever they nearly
 //! agree. Whatever it guesses, the text stays what it is.
 
-use crate::members::{Members, Pass};
+use crate::members::{Logits, Members};
 use crate::prefill::PassShares;
 use crate::scorer::Scorer;
 use crate::search::Search;
-use crate::turn::Turn;
+use crate::turn::{Turn, take_turns};
 use crate::{DecodingOptions, Mode, RowError};
 use descant_autograd::Tape;
 use descant_batch::Sequences;
+use descant_kernels::Real;
 use descant_tensor::DType;
 
 /// Guesses tokens by a draft model, for each row whose state the decoder has.
@@ -25,6 +26,9 @@ pub(crate) struct Drafter<'a> {
     slides: bool,
     bos: Option<u32>,
 }
+
+/// The draft of each row, and why for one of them nothing more is guessed.
+type Drafts = (Vec<Vec<u32>>, Option<RowError>);
 
 /// The state of the draft model for one row.
 #[derive(Debug, Default)]
@@ -94,7 +98,20 @@ impl<'a> Drafter<'a> {
         searches: &[(&Search, usize)],
         scorers: &mut [Scorer],
         options: &DecodingOptions,
-    ) -> descant_tensor::Result<(Vec<Vec<u32>>, Option<RowError>)> {
+    ) -> descant_tensor::Result<Drafts> {
+        match self.members.dtype() {
+            DType::F32 => self.drafts_of::<f32>(tape, searches, scorers, options),
+            DType::F64 => self.drafts_of::<f64>(tape, searches, scorers, options),
+        }
+    }
+
+    fn drafts_of<E: Real>(
+        &mut self,
+        tape: &mut Tape,
+        searches: &[(&Search, usize)],
+        scorers: &mut [Scorer],
+        options: &DecodingOptions,
+    ) -> descant_tensor::Result<Drafts> {
         let (mut drafts, mut failure) = (vec![Vec::new(); searches.len()], None);
         let mut trials = Vec::with_capacity(searches.len());
         for (row, &(search, most)) in searches.iter().enumerate() {
@@ -115,17 +132,23 @@ impl<'a> Drafter<'a> {
             }
             let is_read = |row: &usize| last[*row] > 0;
             let rows: Vec<usize> = (0..trials.len()).filter(is_read).collect();
-            let pass = Pass { tokens: &pass, last: &last, lists: None };
-            let chosen = self.members.step(tape, pass, scorers, options, |_| {
-                let mut turns: Vec<Turn<'_>> = Vec::with_capacity(rows.len());
-                for (row, trial) in trials.iter_mut().enumerate() {
-                    if let Some((search, _)) = trial.as_mut().filter(|_| is_read(&row)) {
-                        let at = turns.len();
-                        turns.push(Turn { search, scores: at..at + 1, draft: &[], chosen: Ok(Vec::new()) });
+            let chosen = self.members.step(
+                tape,
+                &pass,
+                (&last, None),
+                false,
+                |Logits { shape, logits, .. }: Logits<'_, E>| {
+                    let mut turns: Vec<Turn<'_>> = Vec::with_capacity(rows.len());
+                    for (row, trial) in trials.iter_mut().enumerate() {
+                        if let Some((search, _)) = trial.as_mut().filter(|_| is_read(&row)) {
+                            let at = turns.len();
+                            turns.push(Turn { search, scores: at..at + 1, draft: &[], chosen: Ok(Vec::new()) });
+                        }
                     }
-                }
-                turns
-            })?;
+                    take_turns(&mut turns, (shape, logits), None, scorers, options);
+                    Ok(turns.into_iter().map(|turn| turn.chosen).collect::<Vec<_>>())
+                },
+            )?;
             for (row, chosen) in rows.into_iter().zip(chosen) {
                 let token = match chosen {
                     Ok(tokens) => tokens.first().copied(),

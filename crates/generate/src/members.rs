@@ -1,8 +1,5 @@
 //! The models that decode: one, or those of an ensemble.
 
-use crate::DecodingOptions;
-use crate::scorer::Scorer;
-use crate::turn::{Chosen, Turn, take_turns};
 use descant_autograd::{Parameters, Segments, Tape};
 use descant_batch::Sequences;
 use descant_kernels::{Parallelism, Real, log_softmax_rows, map};
@@ -41,16 +38,6 @@ struct Member<'a> {
     selected: Option<(Arc<[u32]>, OutputRows)>,
 }
 
-/// What a pass reads, and what it scores.
-pub(crate) struct Pass<'a> {
-    /// More tokens of each hypothesis.
-    pub(crate) tokens: &'a Sequences,
-    /// After how many of the last ones of each the next token is scored.
-    pub(crate) last: &'a [usize],
-    /// With these, only their tokens are scored, and the others are impossible.
-    pub(crate) lists: Option<ShortLists<'a>>,
-}
-
 /// Vocabulary short lists: the tokens of all hypotheses together, and those of each, in order.
 pub(crate) struct ShortLists<'a> {
     pub(crate) all: &'a Arc<[u32]>,
@@ -76,8 +63,14 @@ impl ShortLists<'_> {
     }
 }
 
-/// The hidden states of the first model: of all tokens, the rows of each hypothesis, and those of the tokens after which the next is scored.
-pub(crate) type Hidden<'a> = (Tensor, Arc<Segments>, &'a [u32]);
+/// What a step says of the next tokens.
+pub(crate) struct Logits<'a, E> {
+    /// `[N, V]`, of the tokens that were asked for.
+    pub(crate) shape: Shape,
+    pub(crate) logits: &'a [E],
+    /// The hidden states of all tokens, the rows of each hypothesis, and those of the tokens that were asked for.
+    pub(crate) hidden: Option<(Tensor, Arc<Segments>, &'a [u32])>,
+}
 
 impl<'a> Members<'a> {
     pub(crate) fn new(models: &[(&'a dyn Generator, &'a Parameters)], parallelism: Parallelism) -> Self {
@@ -129,37 +122,17 @@ impl<'a> Members<'a> {
         Ok(())
     }
 
-    /// Reads more tokens of each hypothesis. `turns` says which rows then choose their next tokens; returns what each has chosen. The
-    /// logits of an ensemble are the logarithms of the mean probabilities.
-    pub(crate) fn step<'t>(
+    /// Reads more tokens of each hypothesis, and calls `f` with the logits after so many of the `last` ones of each. The logits of an
+    /// ensemble are the logarithms of the mean probabilities. Hidden states are those of the first model. With short lists, only their
+    /// tokens are scored, and the others are impossible.
+    pub(crate) fn step<E: Real, R>(
         &mut self,
         tape: &mut Tape,
-        pass: Pass<'_>,
-        scorers: &mut [Scorer],
-        options: &DecodingOptions,
-        turns: impl FnOnce(Option<&Hidden<'_>>) -> Vec<Turn<'t>>,
-    ) -> Result<Vec<Chosen>> {
-        match self.dtype() {
-            DType::F32 => self.step_of::<f32>(tape, pass, scorers, options, turns),
-            DType::F64 => self.step_of::<f64>(tape, pass, scorers, options, turns),
-        }
-    }
-
-    fn step_of<'t, E: Real>(
-        &mut self,
-        tape: &mut Tape,
-        Pass { tokens, last, lists }: Pass<'_>,
-        scorers: &mut [Scorer],
-        options: &DecodingOptions,
-        turns: impl FnOnce(Option<&Hidden<'_>>) -> Vec<Turn<'t>>,
-    ) -> Result<Vec<Chosen>> {
-        let reads_hidden = scorers.first().is_some_and(Scorer::reads_hidden);
-        let choose = |hidden: Option<Hidden<'_>>, shape: Shape, logits: &[E]| {
-            let mut turns = turns(hidden.as_ref());
-            let hidden = hidden.as_ref().map(|(states, _, ends)| (states, *ends));
-            take_turns(&mut turns, (shape, logits), hidden, scorers, options);
-            turns.into_iter().map(|turn| turn.chosen).collect()
-        };
+        tokens: &Sequences,
+        (last, lists): (&[usize], Option<&ShortLists<'_>>),
+        reads_hidden: bool,
+        f: impl FnOnce(Logits<'_, E>) -> Result<R>,
+    ) -> Result<R> {
         let Self { members, parallelism, memory } = self;
         let (count, mut shape_of_all) = (members.len(), Shape::from([0, 0]));
         let mut sums: Aligned<E> = lent(&mut memory.sums);
@@ -175,12 +148,12 @@ impl<'a> Members<'a> {
             if ends.is_empty() {
                 // Where all prompts go on, nothing is chosen, and no logits are needed.
                 if count == 1 {
-                    return Ok(choose(of_states, shape_of_all, &[]));
+                    return f(Logits { shape: shape_of_all, logits: &[], hidden: of_states });
                 }
                 continue;
             }
             let (rows, output) = (hidden.rows.gather(&ends.as_slice().into()), model.output());
-            let logits = match &lists {
+            let logits = match lists {
                 None => output.logits(rows),
                 Some(ShortLists { all, .. }) => {
                     let (_, selected) = match selected.take().filter(|(list, _)| Arc::ptr_eq(list, all)) {
@@ -191,7 +164,7 @@ impl<'a> Members<'a> {
                 }
             };
             let mut whole: Aligned<E> = lent(&mut memory.whole);
-            let shape = match &lists {
+            let shape = match lists {
                 None => logits.shape(),
                 Some(lists) => {
                     let vocabulary = parameters.shape(output.token_rows().0)[0];
@@ -209,12 +182,12 @@ impl<'a> Members<'a> {
             }
             shape_of_all = shape;
             if count == 1 {
-                let chosen = match lists.is_some() {
-                    true => choose(of_states, shape, &whole),
-                    false => logits.read(|logits: &[E]| choose(of_states, shape, logits))?,
+                let found = match lists.is_some() {
+                    true => f(Logits { shape, logits: &whole, hidden: of_states }),
+                    false => logits.read(|logits: &[E]| f(Logits { shape, logits, hidden: of_states }))?,
                 };
                 memory.whole = E::wrap(whole);
-                return Ok(chosen);
+                return found;
             }
             let mut logs: Aligned<E> = lent(&mut memory.logs);
             match lists.is_some() {
@@ -225,9 +198,9 @@ impl<'a> Members<'a> {
         }
         let count = E::of((count as f64).ln());
         map(&mut sums, |log: E| log - count);
-        let chosen = choose(None, shape_of_all, &sums);
+        let found = f(Logits { shape: shape_of_all, logits: &sums, hidden: None });
         memory.sums = E::wrap(sums);
-        Ok(chosen)
+        found
     }
 
     /// Keeps these hypotheses, some perhaps several times.

@@ -16,6 +16,9 @@ pub enum RowError {
         /// Of the decoder.
         positions: usize,
     },
+    /// The short list has no token for its source.
+    #[error("the short list has no token for the source, and the model has no EOS")]
+    NoTokens,
     /// A constraint that it cannot meet, or that failed.
     #[error("{0}")]
     Constraint(String),

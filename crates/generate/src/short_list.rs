@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 /// For n-grams of a source, the tokens that may translate them.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ShortList {
     common: Vec<u32>,
     rules: HashMap<Vec<u32>, Vec<u32>>,
@@ -14,10 +14,16 @@ pub struct ShortList {
 
 impl ShortList {
     /// A list of tokens that every text may have, and of those that it may have for each n-gram of its source.
-    pub fn new(common: Vec<u32>, rules: impl IntoIterator<Item = (Vec<u32>, Vec<u32>)>) -> Self {
+    ///
+    /// # Errors
+    /// Where it has no token at all.
+    pub fn new(common: Vec<u32>, rules: impl IntoIterator<Item = (Vec<u32>, Vec<u32>)>) -> Result<Self, String> {
         let rules: HashMap<_, _> = rules.into_iter().filter(|(ngram, _)| !ngram.is_empty()).collect();
+        if common.is_empty() && rules.values().all(Vec::is_empty) {
+            return Err("a short list without any token".to_owned());
+        }
         let longest = rules.keys().map(Vec::len).max().unwrap_or(0);
-        Self { common, rules, longest }
+        Ok(Self { common, rules, longest })
     }
 
     /// The tokens that every text may have.
@@ -54,10 +60,13 @@ mod tests {
     #[test]
     fn a_source_has_the_tokens_of_its_n_grams_and_the_common_ones() {
         let rules = [(vec![5], vec![50, 51]), (vec![6, 7], vec![67]), (vec![7], vec![70, 1]), (vec![], vec![9])];
-        let list = ShortList::new(vec![1, 2], rules);
+        let list = ShortList::new(vec![1, 2], rules).unwrap();
         assert_eq!(list.tokens(&[6, 5], &[]), [1, 2, 50, 51]);
         assert_eq!(list.tokens(&[6, 7, 8], &[3]), [1, 2, 3, 67, 70]);
         assert_eq!(list.tokens(&[], &[0]), [0, 1, 2]);
+        for rules in [vec![], vec![(vec![], vec![9])], vec![(vec![3], vec![])]] {
+            assert!(ShortList::new(Vec::new(), rules).unwrap_err().contains("without any token"));
+        }
         assert_eq!(list.rules(), [(&[5][..], &[50, 51][..]), (&[6, 7], &[67]), (&[7], &[70, 1])]);
     }
 }

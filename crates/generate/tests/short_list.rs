@@ -6,6 +6,7 @@ use common::{BOS, EOS, beam, layers, options, pairs, sample, sequences, sources,
 use descant_autograd::{Parameters, Tape};
 use descant_generate::{
     Context, Decoder, DecodingBatch, DecodingOptions, GenerationConfig, Hypothesis, LogitsProcessor, ShortList,
+    generate,
 };
 use descant_kernels::Parallelism;
 use descant_models::Generator;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 fn list() -> ShortList {
     let rule = |token: u32| (vec![token], vec![2 + token, 2 + (token + 3) % 10]);
-    ShortList::new(vec![2], (1..9).map(rule).chain([(vec![3, 4], vec![9, 10, 11])]))
+    ShortList::new(vec![2], (1..9).map(rule).chain([(vec![3, 4], vec![9, 10, 11])])).unwrap()
 }
 
 /// Forbids what the list does not have for the source, by the definition.
@@ -84,7 +85,8 @@ fn every_row_has_the_same_bits_alone_and_in_every_batch() {
     let list = ShortList::new(
         vec![2, 3],
         (1..9).map(|token| (vec![token], (0..6).map(|i| 3 + (token * 5 + i * 7) % 37).collect())),
-    );
+    )
+    .unwrap();
     let models: Vec<_> = wide_models(40).into_iter().filter(|(_, has_sources, _)| *has_sources).collect();
     let each = models.iter().map(|(.., model)| (&*model.generator, &model.parameters));
     let each: Vec<(&dyn Generator, &Parameters)> = each.collect();
@@ -116,9 +118,21 @@ fn what_has_no_use_for_a_short_list_is_refused() {
     assert!(error.to_string().contains("short_list: a language model has no source"), "{error}");
     let model = translator(layers(Position::Rotary), 12, 3);
     let beyond = short(GenerationConfig::greedy())
-        .with(|o| o.short_list = Some(Arc::new(ShortList::new(vec![99], std::iter::empty()))));
+        .with(|o| o.short_list = Some(Arc::new(ShortList::new(vec![99], std::iter::empty()).unwrap())));
     let sources = sources();
     let batch = DecodingBatch { rows: &[0, 1, 2, 3, 4], sources: Some(&sources), prompts: None };
+    // Without an EOS, a source may have no token at all: that row alone cannot begin.
+    let without_eos = short(GenerationConfig::greedy()).with(|o| {
+        o.eos.clear();
+        o.short_list = ShortList::new(Vec::new(), [(vec![8], vec![5])]).ok().map(Arc::new);
+    });
+    let found = generate(&*model.generator, &model.parameters, &mut Tape::new(), batch, &without_eos).unwrap();
+    for (row, found) in found.iter().enumerate() {
+        match row {
+            1 => assert!(found.as_ref().unwrap()[0].tokens.iter().all(|&token| token == 5)),
+            _ => assert!(found.as_ref().unwrap_err().to_string().contains("no token for the source"), "{found:?}"),
+        }
+    }
     let error = model.run(batch, &beyond).unwrap_err();
     assert!(error.to_string().contains("id 99 is outside a table of 12 rows"), "{error}");
 }

@@ -188,3 +188,22 @@ fn a_draft_model_that_cannot_guess_is_refused() {
     let error = refused(&model, greedy, single);
     assert!(error.contains("elements are of another type"), "{error}");
 }
+
+#[test]
+fn a_draft_model_that_fails_ends_drafting_and_no_text() {
+    let model = gpt(layers(Position::Rotary), 12, 5);
+    let prompts = after_bos(&sequences(&[&[3, 4], &[8], &[5, 2, 11]]));
+    let input = (None, Some(&prompts));
+    let mut no_numbers = gpt(layers(Position::Rotary), 12, 5);
+    let descant_tensor::Buffer::F64(values) = no_numbers.parameters.buffer_mut() else { unreachable!() };
+    values.fill(f64::NAN);
+    // What the other one does not know is an error of its pass.
+    for (name, guesses) in [("no numbers", no_numbers), ("a smaller vocabulary", gpt(layers(Position::Rotary), 6, 5))] {
+        let guesses = draft(guesses);
+        for config in [GenerationConfig::greedy(), sample(Some(4), None, 7)] {
+            let plain = options(config, 20);
+            let drafted = plain.clone().with(|o| o.draft_model = guesses.clone());
+            assert_eq!(write(&model, input, &drafted), write(&model, input, &plain), "{name}");
+        }
+    }
+}

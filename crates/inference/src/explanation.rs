@@ -1,6 +1,6 @@
 //! Why a text was written: of each token, how likely it was, what it attends to, and what it follows from.
 
-use crate::{Error, Explainer, SaliencyMethod, TokenScore};
+use crate::{Error, Explainer, SaliencyMethod, TokenScore, Trained};
 use descant_autograd::Tape;
 use descant_batch::{Batch, Sequences};
 use descant_kernels::Parallelism;
@@ -13,7 +13,7 @@ use serde::Serialize;
 pub struct Explanation {
     /// The tokens of the source, or of the prompt.
     pub read: Vec<String>,
-    /// Those of the text.
+    /// Those of the text, and EOS where that ended it.
     pub tokens: Vec<TokenExplanation>,
 }
 
@@ -34,7 +34,8 @@ pub struct TokenExplanation {
 }
 
 impl Explainer<'_> {
-    /// Explains a text by the tokens that were read and written.
+    /// Explains a text by the tokens that were read and written, and by EOS after them where the text `ends` with it: of several, the
+    /// likeliest.
     ///
     /// # Errors
     /// As [`Explainer::saliency`].
@@ -42,7 +43,7 @@ impl Explainer<'_> {
         &mut self,
         tape: &mut Tape,
         read: &[u32],
-        written: &[u32],
+        (written, ends): (&[u32], bool),
         method: SaliencyMethod,
     ) -> Result<Explanation, Error> {
         let trained = self.trained;
@@ -50,23 +51,24 @@ impl Explainer<'_> {
         // A text without a prompt begins with BOS.
         let begin = if read.is_empty() { trained.encode(&"".into())? } else { Vec::new() };
         let read = if read.is_empty() { &begin[..] } else { read };
-        let mut batch = Batch::default();
-        if is_language_model {
-            let masked = std::iter::repeat_n(Batch::IGNORED, read.len().saturating_sub(1));
-            batch.input.push(&[read, &written[..written.len().saturating_sub(1)]].concat());
-            batch.target.push(&masked.chain(written.iter().copied()).collect::<Vec<_>>());
-        } else {
-            let mut source = Sequences::new();
-            source.push(read);
-            let whole = [&trained.bos()?.into_iter().collect::<Vec<_>>(), written].concat();
-            batch.source = Some(source);
-            batch.input.push(&whole[..written.len()]);
-            batch.target.push(written);
+        let eos = trained.tokenizers.target.special().eos.iter().filter(|_| ends);
+        let mut texts: Vec<Vec<u32>> = eos.map(|&eos| [written, &[eos]].concat()).collect();
+        if texts.is_empty() {
+            texts.push(written.to_vec());
         }
-        let scores = match written {
-            [] => Vec::new(),
-            _ => trained.score_batch(tape, &batch, Parallelism::Serial)?.concat(),
-        };
+        let mut best: Option<(Vec<u32>, Vec<TokenScore>)> = None;
+        for text in texts {
+            let scores = match text[..] {
+                [] => Vec::new(),
+                _ => trained.score_batch(tape, &batch(trained, read, &text)?, Parallelism::Serial)?.concat(),
+            };
+            let last = |scores: &[TokenScore]| scores.last().map_or(f64::NEG_INFINITY, |last| last.log_probability);
+            if best.as_ref().is_none_or(|(_, best)| last(&scores) > last(best)) {
+                best = Some((text, scores));
+            }
+        }
+        let (written, scores) = best.unwrap_or_default();
+        let written = &written[..];
         // A model without attention is explained by its saliency alone.
         let model = &trained.recipe.model;
         let has_attention = model.decoder == LayerKind::Transformer || model.attention.is_some();
@@ -88,4 +90,22 @@ impl Explainer<'_> {
             tokens: each.collect(),
         })
     }
+}
+
+/// A text as the model reads it, and as it is to predict it.
+fn batch(trained: &Trained, read: &[u32], written: &[u32]) -> Result<Batch, Error> {
+    let mut batch = Batch::default();
+    if trained.is_language_model() {
+        let masked = std::iter::repeat_n(Batch::IGNORED, read.len().saturating_sub(1));
+        batch.input.push(&[read, &written[..written.len().saturating_sub(1)]].concat());
+        batch.target.push(&masked.chain(written.iter().copied()).collect::<Vec<_>>());
+    } else {
+        let mut source = Sequences::new();
+        source.push(read);
+        let whole = [&trained.bos()?.into_iter().collect::<Vec<_>>(), written].concat();
+        batch.source = Some(source);
+        batch.input.push(&whole[..written.len()]);
+        batch.target.push(written);
+    }
+    Ok(batch)
 }

@@ -86,7 +86,7 @@ impl Trained {
         options.parallelism = parallelism;
         options.shares_vocabulary =
             options.config.prompt_lookup_num_tokens.is_some() && self.tokenizers.has_one_vocabulary();
-        options.reranker = self.minimum_bayes_risk(&options.config);
+        options.reranker = self.minimum_bayes_risk(&options.config, parallelism);
         options.stop = self.stop_condition(&options.config);
         options.dry_breakers = self.dry_breakers(&options.config)?;
         let config = &mut options.config;

@@ -27,6 +27,13 @@ pub struct SourceLimit {
     pub is_hard: bool,
 }
 
+impl SourceLimit {
+    /// That of models which generate together: the fewest positions, and where none is without positions beyond, the shortest source.
+    pub fn of(models: &[&Trained]) -> Option<Self> {
+        models.iter().filter_map(|model| model.source_limit()).min_by_key(|limit| (!limit.is_hard, limit.tokens))
+    }
+}
+
 impl Trained {
     /// The most tokens of a source that the model reads well: its positions, or what training showed; of an imported
     /// Transformer, the length in its configuration. None for language models, and where nothing is known.
@@ -66,7 +73,15 @@ impl Trained {
     /// # Errors
     /// Where it cannot be encoded; for [`LongInput::Error`] where it is too long.
     pub fn request(&self, source: &str, how: LongInput) -> Result<Request, Error> {
-        let (ids, limit) = (self.encode(&source.into())?, self.source_limit());
+        self.request_within(source, how, self.source_limit())
+    }
+
+    /// The same with another limit, such as [`SourceLimit::of`] an ensemble.
+    ///
+    /// # Errors
+    /// As [`Trained::request`].
+    pub fn request_within(&self, source: &str, how: LongInput, limit: Option<SourceLimit>) -> Result<Request, Error> {
+        let ids = self.encode(&source.into())?;
         let Some(limit) = limit.map(|limit| limit.tokens).filter(|&limit| ids.len() > limit) else {
             return Ok(ids.into());
         };

@@ -8,6 +8,7 @@ use descant_batch::Sequences;
 use descant_generate::{
     Decoder, DecodingBatch, DecodingOptions, FinishReason, Hypothesis, MAX_PASS_TOKENS, Mode, RowResult,
 };
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Generates for requests that come one after the other. Rows enter the [`Decoder`] as others leave it, as many as the batch has
@@ -214,15 +215,15 @@ impl<'a> Scheduler<'a> {
 
     /// The tokens that a row reads: a source beyond the positions is truncated before its last special tokens; the search itself
     /// truncates a prompt.
-    fn read_of(&self, ids: &[u32]) -> Vec<u32> {
+    fn read_of<'i>(&self, ids: &'i [u32]) -> Cow<'i, [u32]> {
         let (trained, positions) = (self.trained, self.positions());
         if trained.is_language_model() || ids.len() <= positions {
-            return ids.to_vec();
+            return Cow::Borrowed(ids);
         }
         let source = trained.tokenizers.source.as_ref();
         let suffix = source.map_or(0, |source| source.special().source_post_processor().suffix.len());
         let (source, suffix) = ids.split_at(ids.len() - suffix.min(positions));
-        [&source[..positions - suffix.len()], suffix].concat()
+        Cow::Owned([&source[..positions - suffix.len()], suffix].concat())
     }
 
     /// How many hypotheses a row has at once, and the option that says so.

@@ -23,7 +23,7 @@ impl Trained {
             tokens.split(' ').filter(|token| !token.is_empty()).map(|token| tokenizer.id(token)).collect()
         };
         let entries = self.tokenizers.target.vocabulary();
-        let (mut common, mut rules) = (Vec::new(), Vec::new());
+        let (mut common, mut rules) = (Vec::new(), Vec::<(Vec<u32>, Vec<u32>)>::new());
         for (line, number) in text.lines().zip(1..) {
             let (ngram, tokens) = line.split_once('\t').ok_or_else(|| {
                 wrong(format!("line {number} has no tab: expected tokens of a source, a tab, and tokens of a target"))
@@ -36,11 +36,9 @@ impl Trained {
                 false => rules.extend(ids(source, ngram).map(|ngram| (ngram, known.collect()))),
             }
         }
-        if common.is_empty() && rules.iter().all(|(_, tokens): &(_, Vec<u32>)| tokens.is_empty()) {
-            let run = self.run().display();
-            return Err(wrong(format!("it has no token of {run}: it was made with another vocabulary")));
-        }
-        Ok(Arc::new(ShortList::new(common, rules)))
+        let none =
+            |_| wrong(format!("it has no token of {}: it was made with another vocabulary", self.run().display()));
+        ShortList::new(common, rules).map(Arc::new).map_err(none)
     }
 
     /// Writes a short list of this model. Tokens with a space or a line end in them, which the form cannot have, are left out; returns how

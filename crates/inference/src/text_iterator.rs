@@ -3,6 +3,7 @@ use crate::{Error, Generated, TextStream, Trained};
 use descant_autograd::Tape;
 use descant_generate::DecodingOptions;
 use descant_text::{Message, Text};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -55,7 +56,15 @@ impl Trained {
         options.cancelled.push(cancelled.clone());
         let (sender, pieces) = sync_channel(0);
         let (trained, flag) = (self.clone(), cancelled.clone());
-        let generate = move || generate(&trained, read, &options, is_chat, &flag, &sender);
+        let generate = move || {
+            let work = || generate(&trained, read, &options, is_chat, &flag, &sender);
+            // Whoever waits for a piece would take the end of a thread for that of the text.
+            catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+                let (path, reason) = (trained.run().to_owned(), "the thread that generates panicked".to_owned());
+                let _ = sender.send(Err(Error::Run { path, reason }));
+                None
+            })
+        };
         let thread = std::thread::Builder::new().name("descant-generate".to_owned()).spawn(generate);
         let thread = thread.map_err(|error| Error::io("start a thread to generate for", self.run(), error))?;
         Ok(TextIterator { pieces: Some(pieces), thread: Some(thread), cancelled })
@@ -121,5 +130,40 @@ impl Drop for TextIterator {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Recipe, Tokenizers, Trained, model};
+    use descant_generate::{Context, GenerationConfig};
+    use descant_kernels::Parallelism;
+    use descant_tensor::DType;
+    use descant_text::{Tokenizer, TokenizerConfig, TokenizerKind};
+    use std::sync::Arc;
+
+    #[test]
+    fn a_panic_of_its_thread_is_an_error_after_the_pieces_before_it() {
+        let text = "[tokenizer]\nkind = 'character'\n[model]\nkind = 'language-model'\nhidden = 8\n[generation]\nmax_new_tokens = 8\n";
+        let recipe = Recipe::parse(text, &[]).unwrap();
+        let config = TokenizerConfig { kind: TokenizerKind::Character, ..Default::default() };
+        let tokenizer = Tokenizer::train(&config, true, (0..20).map(|_| Ok("abcdefgh".to_owned()))).unwrap();
+        let tokenizers = Tokenizers { source: None, target: Arc::new(tokenizer) };
+        let (parameters, _) = model(&recipe, &tokenizers, DType::F32).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let run = folder.path().join("run");
+        Trained::save(&recipe, &tokenizers, &parameters, None, &run).unwrap();
+        let trained = Arc::new(Trained::load(&run).unwrap());
+        let mut options = trained.options(&GenerationConfig::greedy(), Parallelism::Serial).unwrap();
+        options.processors.push(Arc::new(|context: &Context<'_>, scores: &mut [f64]| {
+            assert!(context.generated().len() < 3, "a processor that fails");
+            // No EOS before.
+            let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            scores[5] = largest + 1.0;
+        }));
+        let pieces: Vec<_> = trained.pieces("ab", &options).unwrap().collect();
+        let (last, before) = pieces.split_last().unwrap();
+        assert!(before.len() == 3 && before.iter().all(Result::is_ok), "{before:?}");
+        assert!(last.as_ref().is_err_and(|error| error.to_string().contains("panicked")), "{last:?}");
     }
 }

@@ -86,16 +86,25 @@ fn an_explanation_has_the_scores_of_the_model() {
         let mut tape = Tape::new();
         let method = SaliencyMethod::GradientTimesInput;
         let mut explainer = Explainer::new(&trained);
-        let explanation = explainer.explain(&mut tape, &read, &written, method).unwrap();
+        let explanation = explainer.explain(&mut tape, &read, (&written, false), method).unwrap();
         let saliency = explainer.saliency(&mut tape, &read, &written, method).unwrap();
         // The same for a longer text and this one again, by the model that the longer one took.
         let longer = [&read[..], &read, &read].concat();
-        assert_eq!(explainer.explain(&mut tape, &longer, &written, method).unwrap().read.len(), longer.len());
-        assert_eq!(explainer.explain(&mut tape, &read, &written, method).unwrap(), explanation, "{text}");
+        // EOS has a row of its own after those of the text.
+        let ended = explainer.explain(&mut tape, &read, (&written, true), method).unwrap();
+        let (last, others) = ended.tokens.split_last().unwrap();
+        assert!(trained.tokenizers.target.special().eos.contains(&last.score.id), "{last:?}");
+        let close = |a: f64, b: f64| (a - b).abs() < 1e-3 * (1.0 + a.abs());
+        for (one, other) in others.iter().zip(&explanation.tokens) {
+            assert!(one.score.id == other.score.id && close(one.score.log_probability, other.score.log_probability));
+        }
+        assert_eq!(others.len(), written.len());
+        assert_eq!(explainer.explain(&mut tape, &longer, (&written, false), method).unwrap().read.len(), longer.len());
+        assert_eq!(explainer.explain(&mut tape, &read, (&written, false), method).unwrap(), explanation, "{text}");
         // Nothing read is what an empty text is.
         let empty = trained.encode(&"".into()).unwrap();
         let [nothing, empty] =
-            [&[][..], &empty].map(|read| explainer.explain(&mut tape, read, &written, method).unwrap());
+            [&[][..], &empty].map(|read| explainer.explain(&mut tape, read, (&written, false), method).unwrap());
         assert_eq!((nothing.tokens.len(), &nothing), (3, &empty), "{text}");
         assert_eq!((explanation.read.len(), explanation.tokens.len()), (read.len(), 3));
         for (token, saliency) in explanation.tokens.iter().zip(&saliency) {

@@ -202,9 +202,9 @@ const MARK: char = '\u{feff}';
 
 /// What a file is, by its first bytes, where it is no text in UTF-8.
 fn other_encoding(chunk: &[u8]) -> Option<&'static str> {
-    const PACKED: [&[u8]; 4] = [b"\xfd7zXZ\0", b"BZh", b"PK\x03\x04", b"7z\xbc\xaf"];
-    if PACKED.iter().any(|begins| chunk.starts_with(begins)) {
-        return Some("it is compressed otherwise than by gzip or zstd: unpack it");
+    const COMPRESSED: [&[u8]; 4] = [b"\xfd7zXZ\0", b"BZh", b"PK\x03\x04", b"7z\xbc\xaf"];
+    if COMPRESSED.iter().any(|begins| chunk.starts_with(begins)) {
+        return Some("it is compressed otherwise than by gzip or zstd: decompress it");
     }
     // Without its mark, UTF-16 of many scripts has a control character for every second byte. So does much that is no text.
     let control = |byte: &&u8| **byte < b' ' && !byte.is_ascii_whitespace() && **byte != 0x0b;
@@ -305,10 +305,10 @@ mod tests {
                 }
             }
         }
-        for packed in [&b"\xfd7zXZ\0\0\x04"[..], b"PK\x03\x04\x14\0"] {
-            let (_folder, path) = file("a.txt.xz", packed);
+        for compressed in [&b"\xfd7zXZ\0\0\x04"[..], b"PK\x03\x04\x14\0"] {
+            let (_folder, path) = file("a.txt.xz", compressed);
             let error = all(Lines::open(&path).unwrap()).unwrap_err().to_string();
-            assert!(error.contains("unpack it"), "{error}");
+            assert!(error.contains("decompress it"), "{error}");
         }
         let (_folder, path) = file("a.txt", b"m\0n\n\0\n");
         assert_eq!(all(Lines::open(&path).unwrap()).unwrap(), ["m\0n", "\0"]);

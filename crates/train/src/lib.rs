@@ -26,7 +26,7 @@ pub use evaluate::{Evaluation, Evaluator};
 pub use metrics_file::{MetricsRecord, Step};
 pub use replicas::{Replicas, StepLoss};
 pub use resume::resumed_recipe;
-pub use short_list::{ShortListConfig, learn_short_list};
+pub use short_list::{LearntShortList, ShortListConfig, learn_short_list};
 pub use source_models::SourceModels;
 pub use text_layout::resolve_text_layout;
 pub use text_metrics::{Prediction, TEXT_METRICS, TextMetric, TextScores, TextUnit};

@@ -1,6 +1,6 @@
 //! The forms of answers: lines of text, JSON objects of texts, JSON objects of lines.
 
-use super::explanations::Told;
+use super::explanations::Inspection;
 use super::output_file::{OutputFile, Refusal};
 use super::tally::Tally;
 use crate::report::{one_line, print};
@@ -32,7 +32,7 @@ pub(super) enum Outcome {
 }
 
 /// A text as it is shown, and what is reported beside it.
-type Reported = (String, Generated, Told);
+type Reported = (String, Generated, Inspection);
 
 /// How answers are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -105,7 +105,7 @@ struct TextRecord<'a> {
     #[serde(skip_serializing_if = "is_zero")]
     unknown: usize,
     #[serde(flatten)]
-    told: Option<&'a Told>,
+    told: Option<&'a Inspection>,
 }
 
 fn is_zero(count: &usize) -> bool {

@@ -1,5 +1,5 @@
 use super::answers::Line;
-use super::explanations::Told;
+use super::explanations::Inspection;
 use super::stream::Stream;
 use super::writer::Writer;
 use crate::report::{ask, note, put};
@@ -42,7 +42,7 @@ impl Writer<'_> {
                 }
                 false => {
                     let line = Line { number, source: line, ..Line::default() };
-                    self.answers.texts(&line, "", &[(answer.clone(), written, Told::default())])?;
+                    self.answers.texts(&line, "", &[(answer.clone(), written, Inspection::default())])?;
                 }
             }
             if messages.len() < turns && !std::mem::replace(&mut is_truncated, true) {

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use descant_autograd::Tape;
+use descant_generate::FinishReason;
 use descant_inference::{Alignment, Explainer, Explanation, Generated, SaliencyMethod, Trained};
 use descant_text::write_file;
 use serde::Serialize;
@@ -17,7 +18,7 @@ pub(super) struct Explanations {
     /// the text and " ||| "; in JSON with the weights. Of a Transformer, the mean over the heads of the layer before the last
     #[arg(long, value_enum, value_name = "UNIT", num_args = 0..=1, require_equals = true, default_missing_value = "words")]
     alignment: Option<Unit>,
-    /// Explain each token of a text: its log probability, rank and entropy, whatever the decoding options; the tokens that it
+    /// Explain each token of a text, and the EOS that ended it: its log probability, rank and entropy, whatever the decoding options; the tokens that it
     /// attends to; and those that add most to its log probability
     #[arg(long)]
     explain: bool,
@@ -50,7 +51,7 @@ const NAMED: usize = 3;
 
 /// What is reported of a text.
 #[derive(Clone, Default, Serialize)]
-pub(super) struct Told {
+pub(super) struct Inspection {
     #[serde(skip_serializing_if = "Option::is_none")]
     alignment: Option<AlignmentRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,7 +117,7 @@ impl Explanations {
         explainer: &mut Explainer<'_>,
         tape: &mut Tape,
         (read, written): (&[u32], &Generated),
-    ) -> anyhow::Result<Told> {
+    ) -> anyhow::Result<Inspection> {
         let tokens = &written.tokens;
         let alignment = match self.alignment {
             None => None,
@@ -127,16 +128,17 @@ impl Explanations {
             Method::Gradient => SaliencyMethod::GradientTimesInput,
             Method::Integrated => SaliencyMethod::IntegratedGradients(POINTS),
         };
-        let explanation = self.explain.then(|| explainer.explain(tape, read, tokens, method)).transpose()?;
+        let ends = written.finish_reason == FinishReason::Eos;
+        let explanation = self.explain.then(|| explainer.explain(tape, read, (tokens, ends), method)).transpose()?;
         if let (Some(path), Some(explanation)) = (&self.svg, &explanation) {
             draw(path, explanation)?;
         }
         let alignment = alignment.map(|alignment| AlignmentRecord { links: alignment.links(), alignment });
-        Ok(Told { alignment, explanation })
+        Ok(Inspection { alignment, explanation })
     }
 }
 
-impl Told {
+impl Inspection {
     /// A line of text with the alignment.
     pub(super) fn after(&self, line: &str) -> String {
         let links = self.alignment.as_ref().map(|record| format!(" ||| {}", record.alignment.pharaoh()));

@@ -5,7 +5,7 @@ use super::stream::Stream;
 use crate::report::{duration, note, put};
 use descant_autograd::Tape;
 use descant_generate::{DecodingOptions, Mode};
-use descant_inference::{Error, Explainer, Generated, LongInput, Scheduler, Trained};
+use descant_inference::{Error, Explainer, Generated, LongInput, Scheduler, SourceLimit, Trained};
 use descant_text::{Message, Text};
 use indicatif::ProgressBar;
 use std::collections::VecDeque;
@@ -17,6 +17,8 @@ pub(super) struct Writer<'a> {
     /// The other models of an ensemble.
     pub(super) others: Vec<&'a Trained>,
     pub(super) options: &'a DecodingOptions,
+    /// The most tokens of a source that all models read well.
+    pub(super) limit: Option<SourceLimit>,
     /// What is done with long sources and prompts, where that was said.
     pub(super) long: Option<LongInput>,
     pub(super) tape: Tape,
@@ -30,12 +32,12 @@ pub(super) struct Writer<'a> {
     pub(super) empty_lines: bool,
     /// In a chat, what every conversation begins with.
     pub(super) conversation: Option<Vec<Message>>,
-    pub(super) told: Told,
+    pub(super) told: ToldOnce,
 }
 
 /// What was reported, once.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct ToldOnce {
     /// That a source is much longer than in training.
     long: bool,
     /// That a step takes long.
@@ -129,7 +131,10 @@ impl Writer<'_> {
         let request = asked.and_then(|asked| {
             let Some((read, text)) = asked else { return Ok(None) };
             let request = match self.long.filter(|_| self.cuts()) {
-                Some(how) => self.trained.request(&text.to_string(), how).map_err(|error| error.to_string())?,
+                Some(how) => {
+                    let request = self.trained.request_within(&text.to_string(), how, self.limit);
+                    request.map_err(|error| error.to_string())?
+                }
                 None => read.clone().into(),
             };
             line.read = read;
@@ -211,7 +216,7 @@ impl Writer<'_> {
                 None => Ok(read),
             };
         }
-        let Some(limit) = self.trained.source_limit().filter(|limit| tokens > limit.tokens && !self.cuts()) else {
+        let Some(limit) = self.limit.filter(|limit| tokens > limit.tokens && !self.cuts()) else {
             return Ok(read);
         };
         let most = limit.tokens;
