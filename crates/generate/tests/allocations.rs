@@ -74,7 +74,7 @@ fn a_step_allocates_the_same_few_bytes_whatever_the_vocabulary() {
         all.extend(every(small).into_iter().zip(every(large)).map(|(small, large)| (name, small, large, most)));
     }
     for (name, small, large, most) in all {
-        assert!(large <= small + 64, "{name}: {small} bytes, with 30 times the tokens {large}");
+        assert!(large <= small + 256, "{name}: {small} bytes, with 30 times the tokens {large}");
         assert!(large <= most, "{name}: {large} bytes");
     }
 }

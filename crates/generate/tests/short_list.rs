@@ -129,7 +129,7 @@ fn what_has_no_use_for_a_short_list_is_refused() {
     let found = generate(&*model.generator, &model.parameters, &mut Tape::new(), batch, &without_eos).unwrap();
     for (row, found) in found.iter().enumerate() {
         match row {
-            1 => assert!(found.as_ref().unwrap()[0].tokens.iter().all(|&token| token == 5)),
+            1 | 3 => assert!(found.as_ref().unwrap()[0].tokens.iter().all(|&token| token == 5)),
             _ => assert!(found.as_ref().unwrap_err().to_string().contains("no token for the source"), "{found:?}"),
         }
     }
