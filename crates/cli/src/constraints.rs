@@ -25,6 +25,10 @@ pub(crate) struct Constraints {
     /// Generate only texts of this grammar: a file in the syntax of Lark, or in GBNF, that of llama.cpp
     #[arg(long, value_name = "FILE")]
     grammar: Option<PathBuf>,
+    /// Each line of a .jsonl has its own grammar, in this field: a JSON schema (an object, or its text), a grammar (its text), or an
+    /// object that says which, {"json_schema": …}, {"regex": "…"} or {"grammar": "…"}; null for none
+    #[arg(long, value_name = "FIELD", requires = "input", conflicts_with_all = ["json_schema", "regex", "grammar"])]
+    grammar_field: Option<String>,
     /// A word or phrase that every text has to contain, or several alternatives of it: "dog|dogs". Can be given several times. A
     /// beam search finds the best place for it
     #[arg(long, value_name = "TEXT")]
@@ -90,12 +94,18 @@ impl Constraints {
             "json_schema": self.json_schema.as_deref().map(schema_text).transpose()?,
             "regex": self.regex,
             "grammar": text(&self.grammar)?,
+            "grammar_field": self.grammar_field,
             "must_include": self.must_include,
             "in_order": self.in_order,
             "must_exclude": self.must_exclude,
             "terms": text(&self.terms)?,
             "prefix": self.prefix,
         }))
+    }
+
+    /// The field that has the grammar of a line.
+    pub(crate) fn grammar_field(&self) -> Option<&str> {
+        self.grammar_field.as_deref()
     }
 
     fn grammar(&self, trained: &Trained) -> anyhow::Result<Option<Grammar>> {

@@ -18,11 +18,15 @@ pub(crate) struct Decoding {
     greedy: bool,
     draft_model: Option<PathBuf>,
     short_list: Option<PathBuf>,
+    steer: Option<String>,
+    classifier: Option<PathBuf>,
 }
 
 const GREEDY: &str = "greedy";
 const DRAFT_MODEL: &str = "draft_model";
 const SHORT_LIST: &str = "short_list";
+const STEER: &str = "steer";
+const CLASSIFIER: &str = "classifier";
 
 impl clap::Args for Decoding {
     fn augment_args(command: Command) -> Command {
@@ -54,7 +58,18 @@ impl clap::Args for Decoding {
                 "Of an encoder-decoder, score only the tokens that this short list has for those of the source: a file that descant \
                  short-list has learnt, or a vmap of CTranslate2. The output layer is faster, and a token that is not in the list never comes",
             );
-        command.args(OPTIONS.iter().map(argument)).args([greedy, draft_model, short_list])
+        let steer = Arg::new(STEER).long(STEER).value_name("LABEL").help_heading(Group::Control.heading()).help(
+            "Attribute steering: shift the hidden state of each token towards this label, by the gradient of a classifier that descant \
+             classifier has learnt (Dathathri et al. 2020, arXiv 1912.02164). Of the text so far, the last hidden state alone is shifted",
+        );
+        let classifier = Arg::new(CLASSIFIER)
+            .long(CLASSIFIER)
+            .value_name("FILE")
+            .value_parser(value_parser!(PathBuf))
+            .requires(STEER)
+            .help_heading(Group::Control.heading())
+            .help("The classifier of --steer [default: classifier.json in the run folder]");
+        command.args(OPTIONS.iter().map(argument)).args([greedy, draft_model, short_list, steer, classifier])
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -72,6 +87,8 @@ impl FromArgMatches for Decoding {
             greedy: matches.get_flag(GREEDY),
             draft_model: matches.get_one(DRAFT_MODEL).cloned(),
             short_list: matches.get_one(SHORT_LIST).cloned(),
+            steer: matches.get_one(STEER).cloned(),
+            classifier: matches.get_one(CLASSIFIER).cloned(),
         })
     }
 
@@ -207,7 +224,25 @@ impl Decoding {
         }
         self.add_draft_model(trained, &given, &mut options)?;
         options.short_list = self.short_list.as_ref().map(|path| trained.load_short_list(path)).transpose()?;
+        if let Some(label) = &self.steer {
+            options.steering = Some(trained.load_steering(&self.classifier(trained.run()), label)?);
+            options.validate().map_err(in_flags)?;
+        }
+        let idle = self.given.iter().find(|(option, _)| option.name.starts_with("steering_") && self.steer.is_none());
+        if let Some((option, _)) = idle {
+            anyhow::bail!("{} has no effect here: add --steer, or leave it out", flag(option.name));
+        }
         Ok(options)
+    }
+
+    /// The file of the classifier.
+    fn classifier(&self, run: &Path) -> PathBuf {
+        self.classifier.clone().unwrap_or_else(|| run.join(crate::classifier::FILE))
+    }
+
+    /// The label of steering, and the file of its classifier.
+    pub(crate) fn steering(&self, run: &Path) -> Option<(&str, PathBuf)> {
+        Some((self.steer.as_deref()?, self.classifier(run)))
     }
 
     fn add_draft_model(
@@ -237,7 +272,8 @@ impl Decoding {
         let greedy = self.greedy.then(|| flag(GREEDY));
         let files = [(DRAFT_MODEL, &self.draft_model), (SHORT_LIST, &self.short_list)];
         let files = files.into_iter().filter(|(_, path)| path.is_some()).map(|(name, _)| flag(name));
-        self.given.iter().map(|(option, _)| flag(option.name)).chain(greedy).chain(files)
+        let steer = self.steer.is_some().then(|| flag(STEER));
+        self.given.iter().map(|(option, _)| flag(option.name)).chain(greedy).chain(files).chain(steer)
     }
 }
 

@@ -28,7 +28,7 @@ What differs from `transformers`:
 /// The page.
 pub(crate) fn page() -> String {
     let mut page = HEAD.to_owned();
-    for group in [Group::Length, Group::Beam, Group::Sampling, Group::Repetition, Group::Tokens] {
+    for group in [Group::Length, Group::Beam, Group::Sampling, Group::Repetition, Group::Tokens, Group::Control] {
         let _ = write!(page, "\n## {}\n\n| option | takes | default | meaning |\n|---|---|---|---|\n", group.heading());
         for option in OPTIONS.iter().filter(|option| option.group == group) {
             let default = match option.default.starts_with('(') {

@@ -3,6 +3,8 @@
 mod answers;
 mod chat;
 mod explanations;
+mod grammar_field;
+mod line;
 mod output_file;
 mod requests;
 mod stream;
@@ -20,11 +22,13 @@ use answers::{Answers, Form, Output};
 use clap::{Args, ValueEnum};
 use crc32fast::Hasher;
 use descant_autograd::Tape;
+use descant_constraints::Vocabulary;
 use descant_generate::{DecodingOptions, Mode};
-use descant_inference::{Explainer, LongInput, SourceLimit, Trained, weights_of};
+use descant_inference::{Control, Explainer, LongInput, SourceLimit, Trained, weights_of};
 use descant_kernels::{Parallelism, WeightType};
 use descant_text::{Lines, Message};
 use explanations::Explanations;
+use grammar_field::GrammarField;
 use indicatif::ProgressBar;
 use output_file::{OutputFile, Written};
 use requests::{Requests, count_lines};
@@ -43,7 +47,7 @@ pub(crate) struct Generate {
     /// line of a file or a pipe has an empty answer
     texts: Vec<String>,
     /// Read the lines of a file instead, or with - of standard input. Of a .jsonl, each is an object with "text" (or "prompt", or "source"), or of a chat
-    /// "messages"; its "id" comes back. Other fields are ignored
+    /// "messages", and perhaps "control"; its "id" comes back. Other fields are ignored
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
     input: Option<PathBuf>,
     /// Write to a file: of a .jsonl an object for each line of the input (line, id, text, finish_reason, score,
@@ -64,6 +68,10 @@ pub(crate) struct Generate {
     /// tokenizers; can be given several times
     #[arg(long, value_name = "RUN")]
     ensemble: Vec<PathBuf>,
+    /// A control attribute that the model was trained with ([control] in its recipe), such as register=formal. Can be given several
+    /// times. The "control" of a .jsonl line, such as {"register": "informal"}, goes before it; null leaves an attribute out
+    #[arg(long, value_name = "NAME=VALUE", value_parser = attribute, help_heading = "Control")]
+    control: Vec<(String, String)>,
     #[command(flatten)]
     decoding: Decoding,
     #[command(flatten)]
@@ -142,9 +150,23 @@ impl Generate {
         let mut options = self.decoding.options(&trained, Parallelism::Threads(threads))?;
         // What all of them read at once.
         options.config.context = others.iter().filter_map(Trained::context).chain(options.config.context).min();
-        let grammar = self.constraints.add(&trained, &mut options)?;
+        let control: Control = self.control.iter().cloned().collect();
         anyhow::ensure!(
-            options.short_list.is_none() || options.constraints.is_empty(),
+            control.len() == self.control.len(),
+            "--control: an attribute has one value, and one is given twice"
+        );
+        trained.control("", &control).map_err(|error| anyhow::anyhow!("--control: {error}"))?;
+        let grammar = self.constraints.add(&trained, &mut options)?;
+        let grammar_field = self.constraints.grammar_field().map(|name| {
+            anyhow::ensure!(
+                self.input.as_deref().is_some_and(is_json_lines),
+                "--grammar-field {name} is a field of JSON objects: give it an --input that ends in .jsonl"
+            );
+            Ok(GrammarField::new(name, Vocabulary::new(&trained.tokenizers.target)?))
+        });
+        let grammar_field = grammar_field.transpose()?;
+        anyhow::ensure!(
+            options.short_list.is_none() || options.constraints.is_empty() && grammar_field.is_none(),
             "--short-list leaves out tokens that a constraint may ask for: leave out one of them"
         );
         let (beam, texts) = (options.config.mode() == Mode::Beam, options.config.num_return_sequences());
@@ -224,6 +246,9 @@ impl Generate {
             others: others.iter().collect(),
             limit: SourceLimit::of(&members),
             options: &options,
+            grammar,
+            grammar_field,
+            control,
             long,
             tape: Tape::new(),
             explanations: self.explanations.clone(),
@@ -252,7 +277,8 @@ impl Generate {
         });
         writer.bar.finish_and_clear();
         let Answers { tally, .. } = &writer.answers;
-        tally.tell(&trained, &options, grammar.as_deref());
+        tally.tell(&trained, &options);
+        writer.grammar_field.iter().for_each(GrammarField::tell);
         done?;
         writer.answers.finish()?;
         writer.answers.tally.check()
@@ -302,10 +328,16 @@ impl Generate {
             "weights": weights_of(&trained.parameters).map(WeightType::name),
             "options": options.config.to_map(),
             "checksum of the short list": self.decoding.short_list().map(checksum).transpose()?,
+            "steering": self
+                .decoding
+                .steering(trained.run())
+                .map(|(label, file)| anyhow::Ok(json!([label, checksum(&file)?])))
+                .transpose()?,
             "chat": self.chat,
             "no_chat": self.no_chat,
             "system": self.system,
             "explanations": self.explanations.settings(),
+            "control": self.control,
             "constraints": self.constraints.settings()?,
             "long_input": self.long_input.and_then(|how| how.to_possible_value()).map(|how| how.get_name().to_owned()),
         });
@@ -314,6 +346,12 @@ impl Generate {
             _ => Ok(Map::new()),
         }
     }
+}
+
+/// A control attribute of the command line.
+fn attribute(given: &str) -> Result<(String, String), String> {
+    let (name, value) = given.split_once('=').ok_or("expected NAME=VALUE, such as register=formal")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// CRC-32 of a file.

@@ -1,6 +1,7 @@
 //! The binary, command by command.
 
 mod bench;
+mod classifier;
 mod constraints;
 mod decoding;
 mod decoding_page;
@@ -78,6 +79,8 @@ enum Command {
     Quantize(quantize::Quantize),
     /// Learn a vocabulary short list for an encoder-decoder: the tokens that may translate each token of a source
     ShortList(short_list::ShortList),
+    /// Learn a classifier of texts by a model's hidden states, for attribute steering (generate --steer)
+    Classifier(classifier::Classifier),
     /// Gradient check: compare the gradients of a recipe's model with central differences
     Gradcheck(gradcheck::Gradcheck),
     /// Benchmark the training of a recipe
@@ -137,6 +140,7 @@ fn main() -> ExitCode {
         Command::Export(export) => export.run(),
         Command::Quantize(quantize) => quantize.run(),
         Command::ShortList(short_list) => short_list.run(),
+        Command::Classifier(classifier) => classifier.run(),
         Command::Gradcheck(gradcheck) => gradcheck.run(),
         Command::Bench(bench) => bench.run(),
         Command::Sandbox => descant_text::serve_sandbox().map_err(Into::into),

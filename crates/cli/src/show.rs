@@ -65,6 +65,10 @@ fn tell(what: &str, recipe: &Recipe, tokenizers: &Tokenizers, chat: Option<&Chat
         ModelKind::EncoderDecoder => "an encoder-decoder, which makes one text of another".to_owned(),
     };
     print(format_args!("kind:      {kind}"))?;
+    if let Some(control) = &recipe.control {
+        let attributes = control.attributes.iter().map(|(name, values)| format!("{name} ({})", values.join(", ")));
+        print(format_args!("control:   {}", attributes.collect::<Vec<_>>().join("; ")))?;
+    }
     let layers = |side: LayerKind, layers: usize| match side {
         LayerKind::Recurrent => format!("{layers} of {:?}", model.cell).to_uppercase().replace(" OF ", " of "),
         LayerKind::Transformer => {

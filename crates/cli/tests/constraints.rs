@@ -4,6 +4,8 @@ mod common;
 
 use common::Folder;
 use regex::Regex;
+use serde_json::Value;
+use std::fs;
 
 /// Runs that write digits: an encoder-decoder, a Transformer, and a language model.
 fn runs() -> Folder {
@@ -45,6 +47,61 @@ fn every_text_is_what_the_flags_say() {
     folder.write("even.gbnf", "root ::= pair+\npair ::= [0-4] [5-9]\n");
     let text = folder.succeed(&["generate", "pairs", "123", "--grammar", "even.gbnf", "--max-new-tokens", "9"]);
     assert!(Regex::new("^([0-4][5-9])*[0-4]?$").unwrap().is_match(text.trim_end()), "{text}");
+}
+
+/// Grammars of lines, with what their texts have to match; none for those that are refused, with what is said of them.
+const GRAMMARS: [(&str, Result<&str, &str>); 11] = [
+    (r#"{"regex": "[0-9]{3}"}"#, Ok("^[0-9]{3}$")),
+    (r#"{"type": "integer", "minimum": 20, "maximum": 29}"#, Ok("^2[0-9]$")),
+    (r#"{"json_schema": {"const": 77}}"#, Ok("^77$")),
+    (r#""{\"enum\": [5, 6]}""#, Ok("^[56]$")),
+    (r#""root ::= [0-4] [5-9]""#, Ok("^[0-4][5-9]$")),
+    (r#"{"grammar": "start: \"1\" /[23]/"}"#, Ok("^1[23]$")),
+    (r#"{"regex": "["}"#, Err("the regular expression")),
+    (r#"{"regex": 7}"#, Err("its \"regex\" is no text")),
+    ("[1]", Err("neither an object nor a text")),
+    ("\"start: [\"", Err("the grammar")),
+    (r#"{"type": "array"}"#, Err("'['")),
+];
+
+#[test]
+fn each_line_may_have_a_grammar_of_its_own() {
+    let folder = runs();
+    let line = |(i, grammar): (usize, &str)| format!("{{\"id\": {i}, \"text\": \"123\", \"shape\": {grammar}}}\n");
+    // Twice, so that the second half meets grammars that are known.
+    let twice = GRAMMARS.iter().chain(&GRAMMARS);
+    let mut lines: String = twice.clone().map(|(grammar, _)| *grammar).enumerate().map(line).collect();
+    lines += "{\"text\": \"123\"}\n{\"text\": \"123\", \"shape\": null}\n";
+    folder.write("in.jsonl", &lines);
+    for (run, mode) in [("pairs", MODES[0]), ("pairs", MODES[1]), ("pairs", MODES[2]), ("transformer", MODES[1])] {
+        let flags = ["--input", "in.jsonl", "--output", "out.jsonl", "--overwrite", "--max-new-tokens", "12"];
+        let arguments = [&["generate", run, "--grammar-field", "shape"][..], &flags, mode].concat();
+        let parts =
+            ["11 lines were not answered, the first of them line 7: its \"shape\": ", "The others were answered"];
+        folder.fail(&arguments, &parts);
+        let written = fs::read_to_string(folder.path("out.jsonl")).unwrap();
+        let found: Vec<Value> = written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        for (found, (grammar, expected)) in found.iter().zip(twice.clone()) {
+            let (text, error) = (found["text"].as_str(), found["error"].as_str());
+            match expected {
+                Ok(regex) => assert!(Regex::new(regex).unwrap().is_match(text.unwrap()), "{grammar}: {found}"),
+                Err(part) => {
+                    let error = error.unwrap();
+                    assert!(error.starts_with("its \"shape\"") && error.contains(part), "{grammar}: {error}");
+                }
+            }
+        }
+        assert!(found[22]["error"].as_str().unwrap().contains("it has no \"shape\""), "{}", found[22]);
+        // Without a grammar, as without the flag.
+        let free = folder.succeed(&[&["generate", run, "123", "--json", "--max-new-tokens", "12"][..], mode].concat());
+        let free: Value = serde_json::from_str(free.trim()).unwrap();
+        if !mode.contains(&"--sample") {
+            assert_eq!([&found[23]["text"], &found[23]["score"]], [&free["text"], &free["score"]], "{run}, {mode:?}");
+        }
+    }
+    folder.write("in.txt", "123\n");
+    let field = ["generate", "pairs", "--grammar-field", "shape"];
+    folder.fail(&[&field[..], &["--input", "in.txt"]].concat(), &["--grammar-field shape", ".jsonl"]);
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn texts() {
                 Some(Source::Stream { path: path.clone() }),
                 Some(Source::Tsv { path: path.clone(), columns: None }),
                 Some(Source::Tsv { path: path.clone(), columns: Some([1, 0]) }),
-                Source::json(&path).ok(),
+                Source::json(&path, None).ok(),
                 Some(Source::Parallel { source: path.clone(), target: path.clone() }),
             ];
             for source in sources.into_iter().flatten() {

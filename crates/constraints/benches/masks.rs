@@ -140,7 +140,8 @@ fn main() {
             let rows: Vec<u64> = (0..batch).collect();
             let mut sources = Sequences::new();
             rows.iter().for_each(|row| sources.push(&[9 + *row as u32, 11, 12, 13, 14, 15, 16, 17]));
-            let input = DecodingBatch { rows: &rows, sources: Some(&sources), prompts: None };
+            let input =
+                DecodingBatch { rows: &rows, sources: Some(&sources), prompts: None, ..DecodingBatch::default() };
             let start = Instant::now();
             let found = generate(&*generator, &parameters, &mut Tape::new(), input, &options).unwrap();
             let all = start.elapsed().as_nanos() as f64;

@@ -97,8 +97,11 @@ pub(crate) struct ConstraintStates {
 
 impl ConstraintStates {
     /// Before the first token of a row.
-    pub(crate) fn start(constraints: &[Arc<dyn Constraint>], row: &ConstrainedRow<'_>) -> Result<Self, String> {
-        let each = constraints.iter().map(|constraint| constraint.start(row)).collect::<Result<_, _>>()?;
+    pub(crate) fn start<'c>(
+        constraints: impl Iterator<Item = &'c Arc<dyn Constraint>>,
+        row: &ConstrainedRow<'_>,
+    ) -> Result<Self, String> {
+        let each = constraints.map(|constraint| constraint.start(row)).collect::<Result<_, _>>()?;
         Ok(Self { each: Arc::new(each), ..Self::default() })
     }
 

@@ -1,36 +1,41 @@
 use crate::DecodingOptions;
+use std::sync::Arc;
 
 /// The sliding context window of a language model.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ContextWindow {
     /// Context length in tokens; none for unlimited.
     context: Option<usize>,
-    /// The first token of a context that is read anew.
-    bos: Option<u32>,
+    /// What a context that is read anew begins with: BOS, and the control tokens after it.
+    head: Arc<[u32]>,
     /// The most tokens to generate.
     max_new_tokens: usize,
 }
 
 impl ContextWindow {
-    /// For a model with so many positions. An encoder-decoder has no window: its target is read whole.
-    pub(crate) fn new(options: &DecodingOptions, positions: Option<usize>, has_sources: bool) -> Self {
+    /// Of a prompt, for a model with so many positions. An encoder-decoder has no window: its target is read whole.
+    pub(crate) fn new(options: &DecodingOptions, positions: Option<usize>, has_sources: bool, prompt: &[u32]) -> Self {
         let context = [options.config.context, positions].into_iter().flatten().min().filter(|_| !has_sources);
-        Self { context, bos: options.context_bos, max_new_tokens: options.max_new_tokens() }
+        let bos = options.context_bos.as_slice();
+        let after_bos = prompt.strip_prefix(bos).unwrap_or(prompt);
+        let control = after_bos.iter().copied().take_while(|token| options.control.contains(token));
+        let head = bos.iter().copied().chain(control).collect();
+        Self { context, head, max_new_tokens: options.max_new_tokens() }
     }
 
     /// Whether a state of so many tokens has reached the context length.
-    pub(crate) fn is_full(self, known: usize) -> bool {
+    pub(crate) fn is_full(&self, known: usize) -> bool {
         self.context == Some(known)
     }
 
     /// How many more tokens fit into a state of so many.
-    pub(crate) fn room(self, known: usize) -> usize {
+    pub(crate) fn room(&self, known: usize) -> usize {
         self.context.map_or(usize::MAX, |context| context.saturating_sub(known))
     }
 
     /// The prompt as it is read: of one beyond the context length its end, with room for the tokens to generate, or for half
     /// of the context.
-    pub(crate) fn cut(self, prompt: &[u32]) -> Vec<u32> {
+    pub(crate) fn cut(&self, prompt: &[u32]) -> Vec<u32> {
         match self.context {
             Some(context) if prompt.len() > context => {
                 let room = (context - context / 2).min(self.max_new_tokens.saturating_sub(1)).min(context - 1);
@@ -41,7 +46,7 @@ impl ContextWindow {
     }
 
     /// The tokens that replace a full context, before the newest: half as many, the last of `prompt` and `generated`; and the newest.
-    pub(crate) fn slide(self, prompt: &[u32], generated: &[u32]) -> Vec<u32> {
+    pub(crate) fn slide(&self, prompt: &[u32], generated: &[u32]) -> Vec<u32> {
         let whole = [prompt, generated].concat();
         let (newest, before) = whole.split_last().map_or((None, &whole[..]), |(newest, before)| (Some(newest), before));
         let mut again = self.last(before, self.context.unwrap_or(0) / 2);
@@ -49,12 +54,30 @@ impl ContextWindow {
         again
     }
 
-    /// The last `count` tokens, the first of them replaced by BOS.
-    fn last(self, tokens: &[u32], count: usize) -> Vec<u32> {
+    /// The last `count` tokens, the first of them replaced by what a context begins with.
+    fn last(&self, tokens: &[u32], count: usize) -> Vec<u32> {
         let mut last = tokens[tokens.len() - count..].to_vec();
-        if let (Some(first), Some(bos)) = (last.first_mut(), self.bos) {
-            *first = bos;
-        }
+        last.iter_mut().zip(&*self.head).for_each(|(token, head)| *token = *head);
         last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::GenerationConfig;
+
+    #[test]
+    fn a_context_that_is_read_anew_begins_with_bos_and_attributes() {
+        let mut options = DecodingOptions::new(GenerationConfig::greedy(), vec![1], vec![2]);
+        (options.config.context, options.context_bos, options.control) = (Some(6), Some(1), vec![8, 9]);
+        let of = |prompt: &[u32]| ContextWindow::new(&options, None, false, prompt);
+        let prompt = [1, 9, 3, 4];
+        assert_eq!(of(&prompt).slide(&prompt, &[5, 6, 7]), [1, 9, 6, 7]);
+        // 9 is no attribute where it is not before the text.
+        assert_eq!(of(&[1, 3, 9]).slide(&[1, 3, 9], &[4, 5, 6, 7]), [1, 5, 6, 7]);
+        assert_eq!(of(&[1, 8, 9, 3]).cut(&[1, 8, 9, 3, 4, 5, 6]), [1, 8, 9]);
+        options.context_bos = None;
+        assert_eq!(ContextWindow::new(&options, None, false, &[9, 3]).slide(&[9, 3, 4], &[5, 6, 7]), [9, 5, 6, 7]);
     }
 }

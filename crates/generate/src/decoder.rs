@@ -1,22 +1,26 @@
 use crate::context_window::ContextWindow;
+use crate::decoding_options::NO_CONSTRAINTS;
 use crate::drafter::Drafter;
+use crate::guidance::guided;
 use crate::hypothesis::{PartialHypothesis, returned};
 use crate::members::{Logits, Members, ShortLists};
 use crate::prefill::{PassShares, Unread};
 use crate::scorer::Scorer;
 use crate::search::Search;
+use crate::steerer::Steerer;
 use crate::turn::{Chosen, Turn, take_turns};
-use crate::{DecodingOptions, FinishReason, Mode, RowError, RowResult};
+use crate::{Constraint, DecodingOptions, FinishReason, Mode, RowError, RowResult};
 use descant_autograd::{Parameters, Tape};
 use descant_batch::Sequences;
 use descant_kernels::{Parallelism, Real};
 use descant_models::Generator;
-use descant_tensor::{DType, Error, Result};
+use descant_tensor::{DType, Error, Result, Shape};
+use std::ops::Range;
 use std::panic::Location;
 use std::sync::Arc;
 
 /// Rows to generate texts for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct DecodingBatch<'a> {
     /// A number for each row, such as its line in a file, which seeds its random stream: sampling does not depend on the
     /// batch.
@@ -25,6 +29,11 @@ pub struct DecodingBatch<'a> {
     pub sources: Option<&'a Sequences>,
     /// The prompt of each row, BOS included; an empty one is replaced by [`DecodingOptions::start`]. Lengths may differ.
     pub prompts: Option<&'a Sequences>,
+    /// For guidance (`guidance_scale`), what each row would read without its condition: its source without attributes, or a language model's prompt
+    /// without them. Where that is empty or none, a language model reads the last token of the prompt alone.
+    pub unconditional: Option<&'a Sequences>,
+    /// What the text of each row has to be, beside [`DecodingOptions::constraints`]; empty where no row has any of its own.
+    pub constraints: &'a [Vec<Arc<dyn Constraint>>],
 }
 
 /// Generates texts for rows that enter and leave between steps: continuous batching (Yu et al. 2022, Orca). What is generated
@@ -34,6 +43,7 @@ pub struct Decoder<'a> {
     members: Members<'a>,
     options: &'a DecodingOptions,
     drafter: Option<Drafter<'a>>,
+    steerer: Option<Steerer<'a>>,
     /// The tokens that the texts of all rows may have.
     short_list: Option<Arc<[u32]>>,
     /// One for each thread.
@@ -68,8 +78,26 @@ struct Row {
     failed: Option<RowError>,
     unread: Unread,
     window: ContextWindow,
+    /// What is read without the condition, for guidance.
+    guide: Option<Guide>,
     /// The tokens that its text may have.
     short_list: Option<Arc<[u32]>>,
+}
+
+/// The hypotheses of a row without its condition. In the state, they come after its own.
+#[derive(Debug)]
+struct Guide {
+    prompt: Vec<u32>,
+    unread: Unread,
+    window: ContextWindow,
+}
+
+impl Row {
+    /// The rows of the state from `first` on that are its hypotheses, and those of them without the condition.
+    fn places(&self, first: usize) -> [Range<usize>; 2] {
+        let (live, guides) = (self.unread.hypotheses, self.guide.as_ref().map_or(0, |guide| guide.unread.hypotheses));
+        [first..first + live, first + live..first + live + guides]
+    }
 }
 
 impl<'a> Decoder<'a> {
@@ -100,6 +128,9 @@ impl<'a> Decoder<'a> {
             [_, _, ..] if options.config.mode() == Mode::Contrastive => {
                 Some("penalty_alpha: contrastive search compares the hidden states of one model, not of an ensemble")
             }
+            [_, _, ..] if options.steering.is_some() => {
+                Some("steering: a classifier is of one model's hidden states, not of an ensemble's")
+            }
             _ => None,
         };
         if let Some(reason) = wrong {
@@ -112,8 +143,10 @@ impl<'a> Decoder<'a> {
         let scorers = (0..threads).map(|_| Scorer::new(options)).collect();
         let members = Members::new(models, options.parallelism);
         let drafter = Drafter::new(options, members.dtype()).map_err(|reason| refused(reason, location))?;
+        let (model, parameters) = models[0];
+        let steerer = Steerer::new(model, parameters, options).map_err(|reason| refused(reason, location))?;
         let (rows, refused, memory) = (Vec::new(), Vec::new(), Memory::default());
-        Ok(Self { members, options, drafter, short_list: None, scorers, rows, refused, pushed: 0, memory })
+        Ok(Self { members, options, drafter, steerer, short_list: None, scorers, rows, refused, pushed: 0, memory })
     }
 
     /// How many rows are not ended.
@@ -134,11 +167,17 @@ impl<'a> Decoder<'a> {
     #[track_caller]
     pub fn push(&mut self, tape: &mut Tape, batch: DecodingBatch<'_>) -> Result<()> {
         let (options, location) = (self.options, Location::caller());
-        let DecodingBatch { rows, sources, prompts } = batch;
-        for (what, given) in [("sources", sources), ("prompts", prompts)] {
-            if let Some(given) = given.filter(|given| given.len() != rows.len()) {
-                return Err(refused(format!("there are {} {what} for {} rows", given.len(), rows.len()), location));
+        let DecodingBatch { rows, sources, prompts, unconditional, constraints } = batch;
+        let own = (!constraints.is_empty()).then_some(constraints.len());
+        let given = [("sources", sources), ("prompts", prompts), ("unconditional sources or prompts", unconditional)];
+        let given = given.map(|(what, given)| (what, given.map(Sequences::len)));
+        for (what, given) in given.into_iter().chain([("constraints", own)]) {
+            if let Some(given) = given.filter(|&given| given != rows.len()) {
+                return Err(refused(format!("there are {given} {what} for {} rows", rows.len()), location));
             }
+        }
+        if options.short_list.is_some() && constraints.iter().any(|own| !own.is_empty()) {
+            return Err(refused(NO_CONSTRAINTS.to_owned(), location));
         }
         if rows.is_empty() {
             return Ok(());
@@ -146,36 +185,57 @@ impl<'a> Decoder<'a> {
         if options.short_list.is_some() && sources.is_none() {
             return Err(refused("short_list: a language model has no source to translate".to_owned(), location));
         }
-        let positions = self.members.max_length();
-        let window = ContextWindow::new(options, positions, sources.is_some());
-        let positions = sources.and(positions);
+        let own_positions = self.members.max_length();
+        let positions = sources.and(own_positions);
         let (first, mut live) = (self.pushed, Vec::with_capacity(rows.len()));
         let (mut entering, mut cannot) = (Vec::with_capacity(rows.len()), Vec::new());
+        let guided = options.config.guidance().is_some();
+        // With guidance, every row is encoded with its condition and without.
+        let (mut encoded, each) = (Sequences::new(), if guided { 2 } else { 1 });
         for (i, &number) in rows.iter().enumerate() {
             let prompt = prompts.map(|prompts| prompts.get(i)).filter(|ids| !ids.is_empty()).unwrap_or(&options.start);
+            let window = ContextWindow::new(options, own_positions, sources.is_some(), prompt);
             let (prompt, source) = (window.cut(prompt), sources.map(|sources| sources.get(i)));
+            let without = unconditional.map(|without| without.get(i)).filter(|without| !without.is_empty());
+            if guided && let Some(source) = source {
+                encoded.push(source);
+                encoded.push(without.unwrap_or(source));
+            }
+            let guide = guided.then(|| {
+                let last = &prompt[prompt.len().saturating_sub(1)..];
+                let begin = if source.is_some() { &prompt[..] } else { without.unwrap_or(last) };
+                let window = ContextWindow::new(options, own_positions, source.is_some(), begin);
+                let prompt = window.cut(begin);
+                Guide { unread: Unread::new(prompt.clone(), 1), prompt, window }
+            });
             let short_list = source.and_then(|source| options.short_list_of(source));
             let search = match positions.filter(|&positions| prompt.len() > positions) {
                 _ if prompt.is_empty() => Err(RowError::NoStart),
                 _ if short_list.as_ref().is_some_and(|list| list.is_empty()) => Err(RowError::NoTokens),
+                _ if guided && source.is_some() && without.is_none() => Err(RowError::NoCondition),
                 Some(positions) => Err(RowError::LongPrompt { tokens: prompt.len(), positions }),
                 None => {
                     let room = positions.map(|positions| positions - (prompt.len() - 1));
-                    Search::new(options, number, source, &prompt, room).map_err(RowError::Constraint)
+                    let all = options.constraints.iter().chain(constraints.get(i).into_iter().flatten());
+                    Search::new(options, all, (number, source, &prompt), room).map_err(RowError::Constraint)
                 }
             };
             match search {
                 Err(error) => cannot.push((first + i, error)),
                 Ok(search) => {
                     let unread = Unread::new(prompt, search.live().count());
-                    live.extend((!search.is_over()).then_some(i));
-                    entering.push(Row { index: first + i, search, failed: None, unread, window, short_list });
+                    if !search.is_over() {
+                        live.extend(each * i..each * (i + 1));
+                    }
+                    let guide = guide.filter(|_| unread.hypotheses > 0);
+                    entering.push(Row { index: first + i, search, failed: None, unread, window, guide, short_list });
                 }
             }
         }
+        let encoded = if guided { sources.and(Some(&encoded)) } else { sources };
         let lookup = options.config.prompt_lookup_num_tokens.map(|_| "prompt_lookup_num_tokens: the decoder");
         let speculates = lookup.or(self.drafter.as_ref().map(|_| "draft_model: the decoder"));
-        self.members.start(tape, sources, (rows.len(), &live), speculates)?;
+        self.members.start(tape, encoded, (each * rows.len(), &live), speculates)?;
         if let Some(drafter) = &mut self.drafter {
             let started = drafter.start(tape, sources, (rows.len(), &live));
             started.inspect_err(|_| self.clear())?;
@@ -218,28 +278,46 @@ impl<'a> Decoder<'a> {
 
     /// Reads what is next of each row. Of those that have read all, the tokens that each chooses, or why it cannot go on.
     fn choose<E: Real>(&mut self, tape: &mut Tape) -> Result<Vec<Chosen>> {
-        let Self { members, options, scorers, rows, short_list, memory: Memory { pass, last, .. }, .. } = self;
+        let Self { members, options, scorers, steerer, rows, short_list, memory: Memory { pass, last, .. }, .. } = self;
         pass.clear();
-        let mut shares = PassShares::of(rows.iter().map(|row| &row.unread));
-        rows.iter_mut().for_each(|row| shares.read(&mut row.unread, pass));
+        let mut shares =
+            PassShares::of(rows.iter().map(|row| (&row.unread, row.guide.as_ref().map(|guide| &guide.unread))));
+        for Row { unread, guide, .. } in rows.iter_mut() {
+            shares.read(unread, guide.as_mut().map(|guide| &mut guide.unread), pass);
+        }
         let scored = |row: &Row| if row.unread.is_read() { row.unread.draft().len() + 1 } else { 0 };
+        let in_state = |row: &Row| row.places(0)[1].end;
         last.clear();
-        last.extend(rows.iter().flat_map(|row| std::iter::repeat_n(scored(row), row.unread.hypotheses)));
-        let own: Vec<(Arc<[u32]>, usize)> =
-            rows.iter().filter_map(|row| Some((row.short_list.clone()?, row.unread.hypotheses))).collect();
+        last.extend(rows.iter().flat_map(|row| std::iter::repeat_n(scored(row), in_state(row))));
+        let reads_hidden = scorers[0].reads_hidden() || steerer.is_some();
+        let own = |row: &Row| Some((row.short_list.clone()?, in_state(row)));
+        let own: Vec<(Arc<[u32]>, usize)> = rows.iter().filter_map(own).collect();
         let each = || own.iter().flat_map(|(list, hypotheses)| std::iter::repeat_n(&**list, *hypotheses)).collect();
         let lists = short_list.as_ref().map(|all| ShortLists { all, each: each() });
-        let reads_hidden = scorers[0].reads_hidden();
         members.step(
             tape,
             pass,
             (last, lists.as_ref()),
             reads_hidden,
             |Logits { shape, logits, hidden }: Logits<'_, E>| {
+                let counts = rows.iter().filter(|row| row.unread.is_read()).map(|row| row.unread.hypotheses);
+                let led = options.config.guidance().map(|scale| guided(logits, shape.last(), counts, scale));
+                let steered = match (steerer, &hidden) {
+                    (Some(steerer), Some((states, _, ends))) if !ends.is_empty() => {
+                        Some(steerer.steered((shape, logits), (states, *ends))?)
+                    }
+                    _ => None,
+                };
+                let logits = steered.as_deref().unwrap_or(logits);
+                let (shape, logits) = match &led {
+                    Some(led) => (Shape::from([shape.rows() / 2, shape.last()]), &led[..]),
+                    None => (shape, logits),
+                };
                 let (mut turns, mut first) = (Vec::with_capacity(rows.len()), 0);
-                for Row { search, unread, .. } in rows.iter_mut() {
-                    let live = first..first + unread.hypotheses;
-                    first = live.end;
+                for row in rows.iter_mut() {
+                    let [live, guides] = row.places(first);
+                    first = guides.end;
+                    let Row { search, unread, .. } = row;
                     if let Some((states, segments, _)) = &hidden {
                         live.clone().for_each(|i| search.observe(states, segments.rows(i).iter().copied()));
                     }
@@ -280,9 +358,10 @@ impl<'a> Decoder<'a> {
         let (mut first, mut with_state) = (0, 0);
         parents.clear();
         kept.clear();
-        for Row { index, search, failed, unread, .. } in rows.iter_mut() {
-            let live = first..first + unread.hypotheses;
-            first = live.end;
+        for row in rows.iter_mut() {
+            let [live, guides] = row.places(first);
+            first = guides.end;
+            let Row { index, search, failed, unread, guide, .. } = row;
             let turn = (unread.is_read() && !live.is_empty()).then(|| chosen.next()).flatten().transpose();
             if let Err(error) = &turn {
                 search.stop(FinishReason::NoToken);
@@ -295,11 +374,12 @@ impl<'a> Decoder<'a> {
             let chosen = match turn {
                 Ok(Some(chosen)) => chosen,
                 Ok(None) => {
-                    parents.extend(live);
+                    parents.extend(live.chain(guides));
                     continue;
                 }
                 Err(_) => {
                     unread.next(std::iter::empty());
+                    *guide = None;
                     continue;
                 }
             };
@@ -309,8 +389,13 @@ impl<'a> Decoder<'a> {
                 members.truncate(live.start, rejected);
                 unread.reject(rejected);
             }
+            let last = || search.live().filter_map(|hypothesis| hypothesis.tokens.last().copied());
             parents.extend(search.live().map(|hypothesis| live.start + hypothesis.parent));
-            unread.next(search.live().filter_map(|hypothesis| hypothesis.tokens.last().copied()));
+            unread.next(last());
+            if let Some(guide) = guide {
+                parents.extend(search.live().map(|hypothesis| guides.start + hypothesis.parent));
+                guide.unread.next(last());
+            }
             chosen.into_iter().for_each(|token| on_token(*index, token));
         }
         members.select(parents);
@@ -318,9 +403,10 @@ impl<'a> Decoder<'a> {
             drafter.keep(kept);
         }
         let mut first = 0;
-        for Row { search, unread, window, .. } in rows.iter_mut() {
-            let live = first..first + unread.hypotheses;
-            first = live.end;
+        for row in rows.iter_mut() {
+            let [live, guides] = row.places(first);
+            first = guides.end;
+            let Row { search, unread, window, guide, .. } = row;
             if unread.is_one_token() {
                 // A draft ends where the context is full.
                 let room = window.room(unread.in_state + 1);
@@ -332,6 +418,16 @@ impl<'a> Decoder<'a> {
                 let again = search.live().flat_map(slide).collect();
                 *unread = Unread::new(again, live.len());
                 members.restart(live);
+            }
+            if let Some(Guide { prompt, unread, window }) = guide
+                && unread.is_new()
+                && !guides.is_empty()
+                && window.is_full(unread.in_state)
+            {
+                let slide = |live: &PartialHypothesis| window.slide(prompt, &live.tokens);
+                let again = search.live().flat_map(slide).collect();
+                *unread = Unread::new(again, guides.len());
+                members.restart(guides);
             }
         }
         if let Some(guesses) = drafter {

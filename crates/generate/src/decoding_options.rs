@@ -1,4 +1,4 @@
-use crate::{Constraint, DraftModel, GenerationConfig, LogitsProcessor, Mode, ShortList};
+use crate::{Constraint, DraftModel, GenerationConfig, LogitsProcessor, Mode, ShortList, Steering};
 use descant_kernels::Parallelism;
 use descant_tensor::Brief;
 use std::fmt;
@@ -7,6 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The most tokens of a text, where nothing says so.
 const MOST: usize = 500;
+
+/// Why there are no constraints beside a short list.
+pub(crate) const NO_CONSTRAINTS: &str =
+    "short_list: expected no constraints beside it, which may ask for tokens that it leaves out";
 
 /// Whether the tokens of a text end it, by what they say.
 #[derive(Clone)]
@@ -45,6 +49,8 @@ pub struct DecodingOptions {
     pub max_length_ratio: Option<f64>,
     /// The BOS that a context read anew begins with, as all texts in training did.
     pub context_bos: Option<u32>,
+    /// Control tokens of attributes: those before a prompt stay where a context is read anew.
+    pub control: Vec<u32>,
     /// The tokens before a row without a prompt: BOS, or the decoder's start token.
     pub start: Vec<u32>,
     /// EOS: each of these tokens ends a text. Without any, rows have the full length.
@@ -66,6 +72,8 @@ pub struct DecodingOptions {
     pub draft_model: Option<Arc<DraftModel>>,
     /// Of an encoder-decoder, the tokens that are scored for each source; the others have no probability.
     pub short_list: Option<Arc<ShortList>>,
+    /// Attribute steering: towards which label of a classifier the hidden states are shifted.
+    pub steering: Option<Arc<Steering>>,
     /// Processors of your own, which come after those of the configuration, and before the ones of sampling.
     pub processors: Vec<Arc<dyn LogitsProcessor>>,
     /// What every text has to be. A text ends, by EOS or a stop string, only where all of them allow it.
@@ -82,6 +90,7 @@ impl Default for DecodingOptions {
             max_length_source: None,
             max_length_ratio: None,
             context_bos: None,
+            control: Vec::new(),
             start: Vec::new(),
             eos: Vec::new(),
             forbidden: Vec::new(),
@@ -92,6 +101,7 @@ impl Default for DecodingOptions {
             shares_vocabulary: false,
             draft_model: None,
             short_list: None,
+            steering: None,
             processors: Vec::new(),
             constraints: Vec::new(),
             parallelism: Parallelism::Serial,
@@ -119,8 +129,15 @@ impl DecodingOptions {
     pub fn validate(&self) -> Result<(), String> {
         self.config.validate()?;
         if self.short_list.is_some() && !self.constraints.is_empty() {
-            let reason = "short_list: expected no constraints beside it, which may ask for tokens that it leaves out";
-            return Err(reason.to_owned());
+            return Err(NO_CONSTRAINTS.to_owned());
+        }
+        let beside = [
+            ("guidance_scale", self.config.guidance().is_some()),
+            ("short_list", self.short_list.is_some()),
+            ("penalty_alpha", self.config.mode() == Mode::Contrastive),
+        ];
+        if let Some((name, _)) = beside.iter().find(|(_, is_set)| self.steering.is_some() && *is_set) {
+            return Err(format!("steering: expected no {name} beside it"));
         }
         match self.max_length_ratio {
             Some(ratio) if !(ratio.is_finite() && ratio >= 0.0) => {

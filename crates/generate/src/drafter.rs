@@ -53,6 +53,9 @@ impl<'a> Drafter<'a> {
         if !matches!(config.mode(), Mode::Greedy | Mode::Sampling) || config.candidates() > 1 {
             return Err("draft_model: expected greedy decoding or sampling, of one text".to_owned());
         }
+        if config.guidance().is_some() {
+            return Err("draft_model: expected no guidance_scale beside it".to_owned());
+        }
         if draft.parameters.dtype() != dtype {
             return Err("draft_model: its elements are of another type than the model's".to_owned());
         }

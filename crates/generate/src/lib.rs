@@ -18,6 +18,7 @@ mod distribution;
 mod draft_model;
 mod drafter;
 mod generate;
+mod guidance;
 mod hypothesis;
 mod logits_processor;
 mod members;
@@ -33,6 +34,8 @@ mod scores;
 mod scratch;
 mod search;
 mod short_list;
+mod steerer;
+mod steering;
 mod turn;
 
 pub use constraint::{CloneState, ConstrainedRow, Constraint, ConstraintState};
@@ -49,3 +52,4 @@ pub use options::{
 pub use prefill::MAX_PASS_TOKENS;
 pub use row_error::{RowError, RowResult};
 pub use short_list::ShortList;
+pub use steering::{AttributeClassifier, Steering};

@@ -56,14 +56,19 @@ impl Unread {
         self.draft = draft.len();
     }
 
-    /// Whether what is left is a single token, with or without a draft.
-    fn is_next_token(&self) -> bool {
-        self.length() - self.read <= self.draft + 1
+    /// How many tokens of each hypothesis are left.
+    fn left(&self) -> usize {
+        self.length() - self.read
     }
 
-    /// Tokens of prompts and drafts that are left, of all hypotheses.
-    fn left(&self) -> usize {
-        if self.is_next_token() { self.draft } else { (self.length() - self.read) * self.hypotheses }
+    /// Reads on in each hypothesis, until at most so many tokens are left.
+    fn read_into(&mut self, pass: &mut Sequences, later: usize) {
+        let count = self.left().saturating_sub(later);
+        for tokens in self.tokens.chunks_exact(self.length()) {
+            pass.push(&tokens[self.read..self.read + count]);
+        }
+        self.read += count;
+        self.in_state += count;
     }
 
     /// The last tokens in the state were no tokens of the text.
@@ -99,9 +104,12 @@ impl PassShares {
         Self { share, spare: MAX_PASS_TOKENS - used(share), is_first_prompt: true }
     }
 
-    /// For rows of the decoder.
-    pub(crate) fn of<'a>(rows: impl Iterator<Item = &'a Unread> + Clone) -> Self {
-        Self::new(rows.map(Unread::left))
+    /// For rows of the decoder, and what each of them reads without its condition.
+    pub(crate) fn of<'a>(rows: impl Iterator<Item = (&'a Unread, Option<&'a Unread>)> + Clone) -> Self {
+        Self::new(rows.map(|(row, guide)| match left_of_both(row, guide) {
+            left if left <= row.draft + 1 => row.draft,
+            left => left * hypotheses_of_both(row, guide),
+        }))
     }
 
     /// How many of the tokens that a row has left it reads, in units of so many.
@@ -111,28 +119,34 @@ impl PassShares {
         own
     }
 
-    /// Adds to the pass what it reads of each hypothesis of a row: a single token whatever there is to read besides.
-    pub(crate) fn read(&mut self, row: &mut Unread, pass: &mut Sequences) {
+    /// Adds to the pass what it reads of each hypothesis of a row, with its condition and without, which end in the same pass: a single
+    /// token whatever there is to read besides.
+    pub(crate) fn read(&mut self, row: &mut Unread, guide: Option<&mut Unread>, pass: &mut Sequences) {
         if row.hypotheses == 0 {
             return;
         }
-        let count = if row.is_next_token() {
+        let (left, hypotheses) = (left_of_both(row, guide.as_deref()), hypotheses_of_both(row, guide.as_deref()));
+        let later = if left <= row.draft + 1 {
             let draft = self.take(row.draft, 1);
             row.tokens.truncate(row.tokens.len() - (row.draft - draft));
             row.draft = draft;
-            draft + 1
+            0
         } else {
             // At least one prompt goes on in each pass.
-            let count = self.take(row.left(), row.hypotheses) / row.hypotheses;
-            count.max(usize::from(std::mem::replace(&mut self.is_first_prompt, false)))
+            let count = self.take(left * hypotheses, hypotheses) / hypotheses;
+            left - count.max(usize::from(std::mem::replace(&mut self.is_first_prompt, false)))
         };
-        let length = row.length();
-        for tokens in row.tokens.chunks_exact(length) {
-            pass.push(&tokens[row.read..row.read + count]);
-        }
-        row.read += count;
-        row.in_state += count;
+        std::iter::once(row).chain(guide).for_each(|unread| unread.read_into(pass, later));
     }
+}
+
+/// Tokens that are left of each hypothesis: of both ways in which a row is read, the more.
+fn left_of_both(row: &Unread, guide: Option<&Unread>) -> usize {
+    row.left().max(guide.map_or(0, Unread::left))
+}
+
+fn hypotheses_of_both(row: &Unread, guide: Option<&Unread>) -> usize {
+    row.hypotheses + guide.map_or(0, |guide| guide.hypotheses)
 }
 
 #[cfg(test)]
@@ -144,12 +158,12 @@ mod tests {
         let mut rows: Vec<Unread> = prompts.iter().map(|&tokens| Unread::new(vec![0; tokens], 1)).collect();
         let mut all = Vec::new();
         while rows.iter().any(|row| !row.is_read()) {
-            let mut shares = PassShares::of(rows.iter().filter(|row| !row.is_read()));
+            let mut shares = PassShares::of(rows.iter().filter(|row| !row.is_read()).map(|row| (row, None)));
             let (mut pass, mut read) = (Sequences::new(), Vec::new());
             for row in &mut rows {
                 let before = row.in_state;
                 if !row.is_read() {
-                    shares.read(row, &mut pass);
+                    shares.read(row, None, &mut pass);
                 }
                 read.push(row.in_state - before);
             }
@@ -176,14 +190,15 @@ mod tests {
         let mut drafted = Unread::new(vec![1], 1);
         drafted.try_draft(&[2; 600]);
         let mut prompt = Unread::new(vec![3; 600], 1);
-        let (mut shares, mut pass) = (PassShares::of([&drafted, &prompt].into_iter()), Sequences::new());
-        shares.read(&mut drafted, &mut pass);
-        shares.read(&mut prompt, &mut pass);
+        let (mut shares, mut pass) =
+            (PassShares::of([(&drafted, None), (&prompt, None)].into_iter()), Sequences::new());
+        shares.read(&mut drafted, None, &mut pass);
+        shares.read(&mut prompt, None, &mut pass);
         assert_eq!((pass.lengths(), drafted.draft().len()), (vec![257, 256], 256));
         // Hypotheses that are read anew have equal parts.
         let mut beam = Unread::new(vec![4; 3 * 400], 3);
-        let (mut shares, mut pass) = (PassShares::of([&beam].into_iter()), Sequences::new());
-        shares.read(&mut beam, &mut pass);
+        let (mut shares, mut pass) = (PassShares::of([(&beam, None)].into_iter()), Sequences::new());
+        shares.read(&mut beam, None, &mut pass);
         assert_eq!(pass.lengths(), [170; 3]);
     }
 }

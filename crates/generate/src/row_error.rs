@@ -22,6 +22,11 @@ pub enum RowError {
     /// A constraint that it cannot meet, or that failed.
     #[error("{0}")]
     Constraint(String),
+    /// With guidance, it has no condition to leave out.
+    #[error(
+        "guidance_scale: it has no control attributes, whose absence could guide it. Give it some (--control), or leave guidance_scale out"
+    )]
+    NoCondition,
     /// The model's scores for it are not numbers.
     #[error("the model failed: {0}")]
     Scores(Error),

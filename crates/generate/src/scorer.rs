@@ -22,6 +22,7 @@ pub(crate) struct Row {
 #[derive(Debug)]
 pub(crate) struct Scorer {
     mode: Mode,
+    guided: bool,
     /// In order, each once.
     forbidden: Vec<u32>,
     eos: Vec<u32>,
@@ -58,6 +59,7 @@ impl Scorer {
         let temperature = options.config.temperature.filter(|_| options.config.do_sample == Some(true)).unwrap_or(1.0);
         Self {
             mode,
+            guided: options.config.guidance().is_some(),
             forbidden,
             eos,
             always,
@@ -75,9 +77,10 @@ impl Scorer {
         }
     }
 
-    /// Whether it is to be given logits, rather than log probabilities.
+    /// Whether it is to be given logits, rather than log probabilities: of a beam search those that guidance gives, which are not
+    /// renormalised, as in `transformers`.
     pub(crate) fn reads_logits(&self) -> bool {
-        self.mode != Mode::Beam && !self.always.is_empty()
+        if self.mode == Mode::Beam { self.guided } else { !self.always.is_empty() }
     }
 
     /// Whether it is to be given the hidden states, those of prompts included.

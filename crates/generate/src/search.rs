@@ -6,9 +6,10 @@ use crate::prompt_lookup::draft;
 use crate::sampling::Texts;
 use crate::scorer::{Row, Scorer};
 use crate::scores::Scores;
-use crate::{ConstrainedRow, DecodingOptions, Mode};
+use crate::{ConstrainedRow, Constraint, DecodingOptions, Mode};
 use descant_kernels::Real;
 use descant_tensor::{Buffer, Tensor};
+use std::sync::Arc;
 
 /// The search for one row, of whichever [`Mode`].
 #[derive(Clone, Debug)]
@@ -25,12 +26,12 @@ enum Kind {
 }
 
 impl Search {
-    /// A search for a row with this number, for a source or for none; `room` is how many more tokens the model has positions for.
-    pub(crate) fn new(
+    /// A search under constraints for a row with this number, for a source or for none; `room` is how many more tokens the model has
+    /// positions for.
+    pub(crate) fn new<'c>(
         options: &DecodingOptions,
-        number: u64,
-        source: Option<&[u32]>,
-        prompt: &[u32],
+        constraints: impl Iterator<Item = &'c Arc<dyn Constraint>>,
+        (number, source, prompt): (u64, Option<&[u32]>, &[u32]),
         room: Option<usize>,
     ) -> Result<Self, String> {
         let mode = options.config.mode();
@@ -40,7 +41,7 @@ impl Search {
         let limit = options.limit(source.map(<[u32]>::len)).min(room);
         let row = Row { source: source.map(<[u32]>::to_vec), prompt: prompt.to_vec(), limit };
         let constrained = ConstrainedRow::new(number, source, prompt, limit);
-        let first = PartialHypothesis::first(ConstraintStates::start(&options.constraints, &constrained)?);
+        let first = PartialHypothesis::first(ConstraintStates::start(constraints, &constrained)?);
         let kind = match mode {
             Mode::Greedy | Mode::Sampling => Kind::Texts(Texts::new(options, number, first)),
             Mode::Beam => Kind::Beam(BeamSearch::new(options, number, &first)),

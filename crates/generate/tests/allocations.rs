@@ -23,7 +23,9 @@ fn bytes(models: &[&Model], options: &DecodingOptions) -> usize {
     let (mut tape, mut decoder) = (Tape::new(), Decoder::ensemble(&members, options).unwrap());
     let prompts = sequences(&[&[BOS][..]; ROWS]);
     let rows: Vec<u64> = (0..ROWS as u64).collect();
-    decoder.push(&mut tape, DecodingBatch { rows: &rows, sources: None, prompts: Some(&prompts) }).unwrap();
+    decoder
+        .push(&mut tape, DecodingBatch { rows: &rows, prompts: Some(&prompts), ..DecodingBatch::default() })
+        .unwrap();
     let [first, counted] = STEPS;
     for _ in 0..first {
         decoder.step(&mut tape, |_, _| ()).unwrap();

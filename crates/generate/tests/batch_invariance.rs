@@ -25,7 +25,9 @@ fn texts() -> Sequences {
 fn with_batch<R>(has_sources: bool, rows: &[usize], f: impl FnOnce(DecodingBatch<'_>) -> R) -> R {
     let (texts, numbers) = (texts().select(rows), rows.iter().map(|&row| row as u64).collect::<Vec<_>>());
     let (sources, prompts) = if has_sources { (Some(&texts), None) } else { (None, Some(&texts)) };
-    f(DecodingBatch { rows: &numbers, sources, prompts })
+    // What guidance reads without a condition.
+    let others = self::texts().select(&rows.iter().map(|row| (row + 1) % ROWS).collect::<Vec<_>>());
+    f(DecodingBatch { rows: &numbers, sources, prompts, unconditional: Some(&others), ..DecodingBatch::default() })
 }
 
 fn write(model: &Model, has_sources: bool, rows: &[usize], options: &DecodingOptions) -> Vec<Vec<Hypothesis>> {
@@ -104,6 +106,7 @@ fn compare(storage: StorageType) {
         ("beam of 5", beam, ROWS),
         ("beam of 17", GenerationConfig::beam(17), ROWS / 10),
         ("sampled", GenerationConfig::sampling(3), ROWS),
+        ("guided", GenerationConfig::beam(3).with(|c| c.guidance_scale = Some(2.0)), ROWS / 5),
     ];
     for (name, has_sources, model) in wide_models(ENTRIES) {
         let model = stored(model, storage);

@@ -194,9 +194,45 @@ fn what_a_constraint_wants_is_in_every_text_of_a_beam() {
         }
     }
     let options = constrained(beam(2, 1.0, 1), 3, With(vec![2, 3, 4], 0));
-    let input = descant_generate::DecodingBatch { rows: &[8], sources: Some(&sequences(&[&[3, 4]])), prompts: None };
+    let input = descant_generate::DecodingBatch {
+        rows: &[8],
+        sources: Some(&sequences(&[&[3, 4]])),
+        prompts: None,
+        ..descant_generate::DecodingBatch::default()
+    };
     let error = attentive(12, 3).run(input, &options).unwrap_err().to_string();
     assert!(error.contains("row 8: there is no room for [2, 3, 4]"), "{error}");
+}
+
+#[test]
+fn rows_have_constraints_of_their_own_beside_those_of_all() {
+    let sources = sources();
+    let with = |tokens: &[u32]| Arc::new(With(tokens.to_vec(), 0)) as Arc<dyn Constraint>;
+    let own: Vec<Vec<Arc<dyn Constraint>>> =
+        (0..sources.len()).map(|row| if row % 2 == 0 { vec![with(&[4, 10])] } else { Vec::new() }).collect();
+    let rows: Vec<u64> = (0..sources.len() as u64).collect();
+    for model in pairs() {
+        for config in [beam(4, 1.0, 1), GenerationConfig::greedy()] {
+            for of_all in [Vec::new(), vec![with(&[7])]] {
+                let is_free = of_all.is_empty();
+                let options = options(config.clone(), 12).with(|o| o.constraints = of_all);
+                let input = descant_generate::DecodingBatch {
+                    rows: &rows,
+                    sources: Some(&sources),
+                    constraints: &own,
+                    ..descant_generate::DecodingBatch::default()
+                };
+                for (row, found) in model.run(input, &options).unwrap().iter().enumerate() {
+                    // As if it were alone, with its constraint among those of the options.
+                    let mut alone = options.clone();
+                    alone.constraints.extend(own[row].iter().cloned());
+                    assert_eq!(*found, model.write(&sources, &alone)[row], "row {row}");
+                    let has = |token| found[0].tokens.contains(token);
+                    assert!(!is_free || row % 2 == 1 || [4, 10].iter().all(has), "row {row}: {found:?}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

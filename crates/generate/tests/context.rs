@@ -60,7 +60,12 @@ fn a_batch_with_a_window_writes_what_each_prompt_writes_alone() {
             let together = model.resume(&prompts, &options);
             for (row, found) in together.iter().enumerate() {
                 let (numbers, alone) = ([row as u64], after_bos(&sequences(&[prompts.get(row)])));
-                let input = descant_generate::DecodingBatch { rows: &numbers, sources: None, prompts: Some(&alone) };
+                let input = descant_generate::DecodingBatch {
+                    rows: &numbers,
+                    sources: None,
+                    prompts: Some(&alone),
+                    ..descant_generate::DecodingBatch::default()
+                };
                 assert_same(found, &model.run(input, &options).unwrap()[0]);
             }
         }

@@ -19,7 +19,17 @@ fn write(models: &[&Model], options: &DecodingOptions) -> Vec<Vec<Hypothesis>> {
     // In two groups, so that states are appended.
     for group in [0..2, 2..rows.len()] {
         let sources = sources.select(&group.clone().collect::<Vec<_>>());
-        decoder.push(&mut tape, DecodingBatch { rows: &rows[group], sources: Some(&sources), prompts: None }).unwrap();
+        decoder
+            .push(
+                &mut tape,
+                DecodingBatch {
+                    rows: &rows[group],
+                    sources: Some(&sources),
+                    prompts: None,
+                    ..DecodingBatch::default()
+                },
+            )
+            .unwrap();
         decoder.step(&mut tape, |_, _| ()).unwrap().into_iter().for_each(|(row, ended)| found[row] = ended.unwrap());
     }
     while !decoder.is_empty() {
@@ -98,7 +108,12 @@ fn what_makes_no_ensemble_is_refused() {
     let (mut tape, sources) = (Tape::new(), sources());
     let mut decoder = Decoder::ensemble(&models, &greedy).unwrap();
     let rows: Vec<u64> = (0..sources.len() as u64).collect();
-    decoder.push(&mut tape, DecodingBatch { rows: &rows, sources: Some(&sources), prompts: None }).unwrap();
+    decoder
+        .push(
+            &mut tape,
+            DecodingBatch { rows: &rows, sources: Some(&sources), prompts: None, ..DecodingBatch::default() },
+        )
+        .unwrap();
     let error = decoder.step(&mut tape, |_, _| ()).unwrap_err();
     assert!(error.to_string().contains("vocabularies of 12 and 13"), "{error}");
 }

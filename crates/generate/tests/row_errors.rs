@@ -63,7 +63,7 @@ fn a_constraint_that_fails_ends_its_row_alone() {
         let options = options(config.clone(), 6).with(|o| o.eos.clear());
         let constrained = options.clone().with(|o| o.constraints = vec![Arc::new(Fails { row: 0, tokens: 0 })]);
         let rows: Vec<u64> = (0..sources.len() as u64).collect();
-        let batch = DecodingBatch { rows: &rows, sources: Some(&sources), prompts: None };
+        let batch = DecodingBatch { rows: &rows, sources: Some(&sources), prompts: None, ..DecodingBatch::default() };
         let (plain, found) = (write(&model, batch, &options), write(&model, batch, &constrained));
         for (row, (plain, found)) in plain.iter().zip(&found).enumerate() {
             match (row, found) {
@@ -81,12 +81,17 @@ fn a_row_that_begins_with_nothing_is_refused_alone() {
     let model = language_model(9, 3);
     let prompts = sequences(&[&[BOS, 4], &[], &[BOS, 5, 3]]);
     let options = options(GenerationConfig::greedy(), 5).with(|o| o.start.clear());
-    let found = write(&model, DecodingBatch { rows: &[0, 1, 2], sources: None, prompts: Some(&prompts) }, &options);
+    let found = write(
+        &model,
+        DecodingBatch { rows: &[0, 1, 2], sources: None, prompts: Some(&prompts), ..DecodingBatch::default() },
+        &options,
+    );
     assert!(matches!(found[1], Err(RowError::NoStart)), "{found:?}");
     for row in [0, 2] {
         let mut alone = Sequences::new();
         alone.push(prompts.get(row));
-        let batch = DecodingBatch { rows: &[row as u64], sources: None, prompts: Some(&alone) };
+        let batch =
+            DecodingBatch { rows: &[row as u64], sources: None, prompts: Some(&alone), ..DecodingBatch::default() };
         assert_eq!(write(&model, batch, &options)[0].as_ref().unwrap(), found[row].as_ref().unwrap());
     }
 }

@@ -14,7 +14,12 @@ use std::sync::Arc;
 fn frequencies(config: GenerationConfig, rows: u64) -> (Vec<f64>, Vec<f64>) {
     let model = language_model(8, 5);
     let numbers: Vec<u64> = (0..rows).collect();
-    let found = model.run(DecodingBatch { rows: &numbers, sources: None, prompts: None }, &options(config, 1)).unwrap();
+    let found = model
+        .run(
+            DecodingBatch { rows: &numbers, sources: None, prompts: None, ..DecodingBatch::default() },
+            &options(config, 1),
+        )
+        .unwrap();
     let mut counts = vec![0.0; 8];
     for one in found.iter().flatten() {
         counts[one.tokens.first().copied().unwrap_or(EOS) as usize] += 1.0 / rows as f64;
@@ -85,7 +90,12 @@ fn a_row_draws_by_the_seed_and_its_number_in_whatever_batch() {
     for (row, found) in all.iter().enumerate() {
         let one = sequences(&[sources.get(row)]);
         let alone = |number| {
-            model.run(DecodingBatch { rows: &[number], sources: Some(&one), prompts: None }, &options).unwrap()
+            model
+                .run(
+                    DecodingBatch { rows: &[number], sources: Some(&one), prompts: None, ..DecodingBatch::default() },
+                    &options,
+                )
+                .unwrap()
         };
         assert_same(found, &alone(row as u64)[0]);
         let expected = model.score(Some(sources.get(row)), &[], &found[0].tokens, found[0].is_finished());
@@ -100,7 +110,7 @@ fn a_row_draws_by_the_seed_and_its_number_in_whatever_batch() {
 fn tokens_are_handed_over_as_they_are_written() {
     let model = language_model(9, 8);
     let prompts = sequences(&[&[BOS, 4, 5], &[], &[BOS, 3, 3, 3]]);
-    let input = DecodingBatch { rows: &[0, 1, 2], sources: None, prompts: Some(&prompts) };
+    let input = DecodingBatch { rows: &[0, 1, 2], sources: None, prompts: Some(&prompts), ..DecodingBatch::default() };
     for (config, settled) in
         [(GenerationConfig::greedy(), true), (sample(None, None, 6), true), (beam(2, 0.0, 1), false)]
     {
@@ -138,15 +148,19 @@ fn what_cannot_be_is_refused_in_words() {
     let mut model = attentive(12, 3);
     let sources = sources();
     let refused = |input, options: &DecodingOptions| model.run(input, options).unwrap_err().to_string();
-    let input = DecodingBatch { rows: &[0, 1], sources: Some(&sources), prompts: None };
+    let input = DecodingBatch { rows: &[0, 1], sources: Some(&sources), prompts: None, ..DecodingBatch::default() };
     let error = refused(input, &options(GenerationConfig::greedy(), 5));
     assert!(error.contains("there are 5 sources for 2 rows"), "{error}");
-    let input = DecodingBatch { rows: &[0, 1, 2, 3, 4], sources: Some(&sources), prompts: None };
+    let input =
+        DecodingBatch { rows: &[0, 1, 2, 3, 4], sources: Some(&sources), prompts: None, ..DecodingBatch::default() };
     let error = refused(input, &options(beam(0, 0.0, 1), 5));
     assert!(error.contains("num_beams = 0: expected"), "{error}");
     assert!(
         model
-            .run(DecodingBatch { rows: &[], sources: None, prompts: None }, &options(GenerationConfig::greedy(), 5))
+            .run(
+                DecodingBatch { rows: &[], sources: None, prompts: None, ..DecodingBatch::default() },
+                &options(GenerationConfig::greedy(), 5)
+            )
             .unwrap()
             .is_empty()
     );

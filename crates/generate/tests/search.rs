@@ -202,7 +202,7 @@ fn what_is_cancelled_ends_with_the_tokens_that_it_has() {
             tokens.push(token);
             cancelled.store(tokens.len() == 3, Ordering::Relaxed);
         };
-        let input = DecodingBatch { rows: &[0], sources: Some(&sources), prompts: None };
+        let input = DecodingBatch { rows: &[0], sources: Some(&sources), prompts: None, ..DecodingBatch::default() };
         let mut tape = descant_autograd::Tape::new();
         let found =
             descant_generate::stream(model.generator.as_ref(), &model.parameters, &mut tape, input, &options, on_token);

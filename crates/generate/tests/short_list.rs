@@ -73,7 +73,12 @@ fn write(models: &[(&dyn Generator, &Parameters)], rows: &[usize], options: &Dec
     let numbers: Vec<u64> = rows.iter().map(|&row| row as u64).collect();
     let (mut tape, mut found) = (Tape::new(), vec![Vec::new(); rows.len()]);
     let mut decoder = Decoder::ensemble(models, options).unwrap();
-    decoder.push(&mut tape, DecodingBatch { rows: &numbers, sources: Some(&sources), prompts: None }).unwrap();
+    decoder
+        .push(
+            &mut tape,
+            DecodingBatch { rows: &numbers, sources: Some(&sources), prompts: None, ..DecodingBatch::default() },
+        )
+        .unwrap();
     while !decoder.is_empty() {
         decoder.step(&mut tape, |_, _| ()).unwrap().into_iter().for_each(|(row, ended)| found[row] = ended.unwrap());
     }
@@ -113,14 +118,15 @@ fn every_row_has_the_same_bits_alone_and_in_every_batch() {
 fn what_has_no_use_for_a_short_list_is_refused() {
     let short = |config| options(config, 5).with(|o| o.short_list = Some(Arc::new(list())));
     let prompts = sequences(&[&[BOS, 3]]);
-    let batch = DecodingBatch { rows: &[0], sources: None, prompts: Some(&prompts) };
+    let batch = DecodingBatch { rows: &[0], sources: None, prompts: Some(&prompts), ..DecodingBatch::default() };
     let error = common::language_model(12, 3).run(batch, &short(GenerationConfig::greedy())).unwrap_err();
     assert!(error.to_string().contains("short_list: a language model has no source"), "{error}");
     let model = translator(layers(Position::Rotary), 12, 3);
     let beyond = short(GenerationConfig::greedy())
         .with(|o| o.short_list = Some(Arc::new(ShortList::new(vec![99], std::iter::empty()).unwrap())));
     let sources = sources();
-    let batch = DecodingBatch { rows: &[0, 1, 2, 3, 4], sources: Some(&sources), prompts: None };
+    let batch =
+        DecodingBatch { rows: &[0, 1, 2, 3, 4], sources: Some(&sources), prompts: None, ..DecodingBatch::default() };
     // Without an EOS, a source may have no token at all: that row alone cannot begin.
     let without_eos = short(GenerationConfig::greedy()).with(|o| {
         o.eos.clear();

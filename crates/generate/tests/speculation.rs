@@ -20,7 +20,7 @@ fn write(
     let (mut tape, mut steps) = (Tape::new(), 0);
     let (mut found, mut streamed) = (vec![Vec::new(); count], vec![Vec::new(); count]);
     let mut decoder = Decoder::new(&*model.generator, &model.parameters, options).unwrap();
-    decoder.push(&mut tape, DecodingBatch { rows: &rows, sources, prompts }).unwrap();
+    decoder.push(&mut tape, DecodingBatch { rows: &rows, sources, prompts, ..DecodingBatch::default() }).unwrap();
     while !decoder.is_empty() {
         steps += 1;
         for (row, hypotheses) in decoder.step(&mut tape, |row, token| streamed[row].push(token)).unwrap() {
@@ -80,7 +80,7 @@ fn what_has_no_single_text_or_no_kv_cache_is_refused() {
         assert!(error.starts_with("prompt_lookup_num_tokens: expected greedy decoding or sampling"), "{error}");
     }
     let prompts = after_bos(&sequences(&[&[3, 4]]));
-    let batch = DecodingBatch { rows: &[0], sources: None, prompts: Some(&prompts) };
+    let batch = DecodingBatch { rows: &[0], sources: None, prompts: Some(&prompts), ..DecodingBatch::default() };
     let error = language_model(9, 3).run(batch, &options(lookup(GenerationConfig::greedy()), 9)).unwrap_err();
     assert!(error.to_string().contains("the decoder is recurrent"), "{error}");
 }
@@ -151,7 +151,12 @@ fn write_one_by_one(
     for row in 0.. {
         if row < count {
             let [sources, prompts] = [sources, prompts].map(|all| all.map(|all| all.select(&[row])));
-            let batch = DecodingBatch { rows: &[row as u64], sources: sources.as_ref(), prompts: prompts.as_ref() };
+            let batch = DecodingBatch {
+                rows: &[row as u64],
+                sources: sources.as_ref(),
+                prompts: prompts.as_ref(),
+                ..DecodingBatch::default()
+            };
             decoder.push(&mut tape, batch).unwrap();
         }
         if decoder.is_empty() {
@@ -169,7 +174,7 @@ fn a_draft_model_that_cannot_guess_is_refused() {
     let several = sample(None, None, 1).with(|c| c.num_return_sequences = Some(2));
     let model = gpt(layers(Position::Rotary), 9, 3);
     let prompts = after_bos(&sequences(&[&[3, 4]]));
-    let batch = DecodingBatch { rows: &[0], sources: None, prompts: Some(&prompts) };
+    let batch = DecodingBatch { rows: &[0], sources: None, prompts: Some(&prompts), ..DecodingBatch::default() };
     let refused = |model: &common::Model, config: GenerationConfig, guesses: common::Model| {
         let options = options(config, 9).with(|o| o.draft_model = draft(guesses));
         model.run(batch, &options).unwrap_err().to_string()

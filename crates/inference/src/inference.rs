@@ -83,6 +83,7 @@ impl Trained {
         let mut options = DecodingOptions::new(config, self.bos()?.into_iter().collect(), eos.clone());
         options.context_bos = self.prompt_prefix()?.first().copied().filter(|_| !self.is_continuous());
         options.forbidden = self.forbidden();
+        options.control = self.control_ids();
         options.parallelism = parallelism;
         options.shares_vocabulary =
             options.config.prompt_lookup_num_tokens.is_some() && self.tokenizers.has_one_vocabulary();
@@ -131,14 +132,15 @@ impl Trained {
         texts.iter().map(last).filter_map(Result::transpose).collect()
     }
 
-    /// Forbidden tokens: those that no target has in training. An imported model may generate all its tokens.
+    /// Forbidden tokens: those that no target has in training. An imported model may generate all its tokens, but for those of control
+    /// attributes.
     fn forbidden(&self) -> Vec<u32> {
         let SpecialTokens { unknown, bos, eos, post_processor, .. } = self.tokenizers.target.special();
         // The line end may stand for BOS, and a text may contain it.
         let bos = bos.filter(|&id| self.tokenizers.target.is_special(id));
         let own = unknown.iter().copied().chain(bos).filter(|id| post_processor.is_none() && !eos.contains(id));
         let ends = eos.iter().copied().filter(|_| self.is_continuous());
-        own.chain(ends).collect()
+        own.chain(ends).chain(self.control_ids()).collect()
     }
 
     /// The most tokens that a language model is to read at once: what it was trained on. None for models that reach
@@ -244,8 +246,8 @@ impl Trained {
         for<'a> &'a T: Into<Text>,
     {
         let numbers: Vec<u64> = numbers.into_iter().take(lines.len()).collect();
-        let ids = lines.iter().map(|line| self.encode(&line.into())).collect::<Result<Vec<_>, _>>()?;
-        self.generate_from_ids(tape, &ids, &numbers, options, on_token)
+        let requests = lines.iter().map(|line| self.request(line, None)).collect::<Result<Vec<_>, _>>()?;
+        self.generate_requests(tape, requests.into_iter(), &numbers, options, on_token)
     }
 
     /// The same for tokens, of [`Trained::encode`], each with its number.

@@ -4,6 +4,7 @@ use crate::request::{Part, Separator, is_unspaced};
 use crate::{Answer, Error, Request, Trained};
 use descant_autograd::Tape;
 use descant_generate::DecodingOptions;
+use descant_text::Text;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// What is done with a source, or a prompt, of more tokens than the model reads well.
@@ -63,16 +64,16 @@ impl Trained {
         options: &DecodingOptions,
         how: LongInput,
     ) -> Result<Vec<Answer>, Error> {
-        let requests = sources.iter().map(|source| self.request(source, how)).collect::<Result<Vec<_>, _>>()?;
+        let requests = sources.iter().map(|source| self.request(source, Some(how))).collect::<Result<Vec<_>, _>>()?;
         self.generate_requests(tape, requests.into_iter(), numbers, options, |_, _| ())
     }
 
-    /// The request for a source of any length. One beyond the [`Trained::source_limit`] is cut into parts, and the best text of each is
-    /// joined to the best of the others, the second best to the second best, and so on.
+    /// The request for a source or prompt, with what it would be without its control attributes. A source beyond the [`Trained::source_limit`] is cut into parts, and the best text of each is
+    /// joined to the best of the others, the second best to the second best, and so on; where nothing is said of it, it is left as it is.
     ///
     /// # Errors
     /// Where it cannot be encoded; for [`LongInput::Error`] where it is too long.
-    pub fn request(&self, source: &str, how: LongInput) -> Result<Request, Error> {
+    pub fn request(&self, source: impl Into<Text>, how: Option<LongInput>) -> Result<Request, Error> {
         self.request_within(source, how, self.source_limit())
     }
 
@@ -80,16 +81,30 @@ impl Trained {
     ///
     /// # Errors
     /// As [`Trained::request`].
-    pub fn request_within(&self, source: &str, how: LongInput, limit: Option<SourceLimit>) -> Result<Request, Error> {
-        let ids = self.encode(&source.into())?;
-        let Some(limit) = limit.map(|limit| limit.tokens).filter(|&limit| ids.len() > limit) else {
-            return Ok(ids.into());
+    pub fn request_within(
+        &self,
+        source: impl Into<Text>,
+        how: Option<LongInput>,
+        limit: Option<SourceLimit>,
+    ) -> Result<Request, Error> {
+        let text: Text = source.into();
+        let ids = self.encode(&text)?;
+        // Every part has the attributes of the source.
+        let attributes = text.attributes();
+        let encode = |part: &str| self.encode(&Text::from(part).with_attributes(attributes.to_vec()));
+        let without = |text: Text| (!attributes.is_empty()).then(|| self.encode(&text.with_attributes(Vec::new())));
+        let limit = limit.map(|limit| limit.tokens).filter(|&limit| ids.len() > limit);
+        let (Some(limit), Some(how)) = (limit, how) else {
+            let unconditional = without(text.clone()).transpose()?;
+            return Ok(Request::of(vec![Part { ids, unconditional, separator: Separator::Within }]));
         };
+        let whole = text.to_string();
+        let source = whole.as_str();
         if how == LongInput::Error {
             let reason = format!("the source has {} tokens, and the model reads {limit}", ids.len());
             return Err(Error::Run { path: self.run().to_owned(), reason });
         }
-        let room = limit.saturating_sub(self.encode(&"".into())?.len()).max(1);
+        let room = limit.saturating_sub(encode("")?.len()).max(1);
         let mut pieces = Vec::new();
         self.cut(source, if how == LongInput::Split { Unit::Sentence } else { Unit::Word }, room, &mut pieces)?;
         let mut parts: Vec<Part> = Vec::new();
@@ -103,13 +118,13 @@ impl Trained {
             };
             let mut count = pieces[first..].iter().take_while(fits).count().max(1);
             let text = |count: usize| &source[from..pieces[first + count - 1].end];
-            let mut ids = self.encode(&text(count).trim().into())?;
+            let mut ids = encode(text(count).trim())?;
             while ids.len() > limit && count > 1 {
                 count -= 1;
-                ids = self.encode(&text(count).trim().into())?;
+                ids = encode(text(count).trim())?;
             }
             while first + count < pieces.len() {
-                let more = self.encode(&text(count + 1).trim().into())?;
+                let more = encode(text(count + 1).trim())?;
                 if more.len() > limit {
                     break;
                 }
@@ -124,12 +139,12 @@ impl Trained {
                     "" => Separator::Bound,
                     space => Separator::Space(space.to_owned()),
                 };
-                parts.push(Part { ids, separator });
+                parts.push(Part { ids, unconditional: without(text.trim().into()).transpose()?, separator });
             }
             from += text.len();
             first += count;
         }
-        Ok(Request { parts })
+        Ok(Request::of(parts))
     }
 
     /// The pieces of a text between which it may be cut; those that are too long are cut into smaller units.

@@ -24,7 +24,7 @@ use descant_generate::GenerationConfig;
 use descant_hyperparameters::{ClippingConfig, OptimizerConfig, ScheduleConfig};
 use descant_kernels::MatmulPrecision;
 use descant_models::{LossConfig, ModelConfig, ModelKind};
-use descant_text::{SpecialTokens, TokenizerConfig, is_json};
+use descant_text::{ControlConfig, SpecialTokens, TokenizerConfig, is_json};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -49,6 +49,9 @@ pub struct Recipe {
     /// The texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<DataConfig>,
+    /// The control attributes that the texts have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<ControlConfig>,
     /// The sizes of a recipe without texts, of which only the speed is measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bench: Option<BenchConfig>,
@@ -291,6 +294,7 @@ impl Recipe {
             finetune: None,
             distill: None,
             data: None,
+            control: None,
             bench: None,
             tokenizer: TokenizerConfig::default(),
             target_tokenizer: None,

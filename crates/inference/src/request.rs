@@ -1,17 +1,44 @@
 //! What is generated for, and how the texts of its parts become one.
 
 use crate::{Error, Generated};
+use descant_generate::Constraint;
+use std::sync::Arc;
 
 /// What is generated for: the tokens of a source or prompt, or of the parts of a long source.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub(crate) parts: Vec<Part>,
+    pub(crate) constraints: Vec<Arc<dyn Constraint>>,
+}
+
+impl Request {
+    pub(crate) fn of(parts: Vec<Part>) -> Self {
+        Self { parts, constraints: Vec::new() }
+    }
+
+    /// The same with these tokens after its own: those of a text that goes on.
+    #[must_use]
+    pub fn with_tokens(mut self, tokens: &[u32]) -> Self {
+        for part in &mut self.parts {
+            part.ids.extend(tokens);
+            part.unconditional.iter_mut().for_each(|ids| ids.extend(tokens));
+        }
+        self
+    }
+
+    /// What the text of this request has to be, beside [`DecodingOptions::constraints`](descant_generate::DecodingOptions::constraints);
+    /// of a long source, the text of each part.
+    #[must_use]
+    pub fn with_constraint(mut self, constraint: Arc<dyn Constraint>) -> Self {
+        self.constraints.push(constraint);
+        self
+    }
 }
 
 impl From<Vec<u32>> for Request {
     /// Tokens of [`Trained::encode`](crate::Trained::encode).
     fn from(ids: Vec<u32>) -> Self {
-        Self { parts: vec![Part { ids, separator: Separator::Within }] }
+        Self::of(vec![Part { ids, unconditional: None, separator: Separator::Within }])
     }
 }
 
@@ -23,6 +50,8 @@ pub type Answer = Result<Vec<Generated>, Error>;
 pub(crate) struct Part {
     /// Its tokens.
     pub(crate) ids: Vec<u32>,
+    /// Of a part with control attributes, those that it would have without them.
+    pub(crate) unconditional: Option<Vec<u32>>,
     /// What stands between it and the part before.
     pub(crate) separator: Separator,
 }

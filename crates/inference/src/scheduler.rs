@@ -6,10 +6,11 @@ use crate::{Answer, Error, Generated, Request, Trained};
 use descant_autograd::Tape;
 use descant_batch::Sequences;
 use descant_generate::{
-    Decoder, DecodingBatch, DecodingOptions, FinishReason, Hypothesis, MAX_PASS_TOKENS, Mode, RowResult,
+    Constraint, Decoder, DecodingBatch, DecodingOptions, FinishReason, Hypothesis, MAX_PASS_TOKENS, Mode, RowResult,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// Generates for requests that come one after the other. Rows enter the [`Decoder`] as others leave it, as many as the batch has
 /// and memory holds. A text and its scores have the same bits whichever others there are.
@@ -42,6 +43,9 @@ struct Row {
     part: usize,
     seed: u64,
     ids: Vec<u32>,
+    /// Those without its attributes.
+    unconditional: Option<Vec<u32>>,
+    constraints: Vec<Arc<dyn Constraint>>,
     /// The bytes that it takes.
     memory: f64,
 }
@@ -130,11 +134,12 @@ impl<'a> Scheduler<'a> {
     /// which they come, from 0.
     pub fn push(&mut self, request: Request, number: u64) -> usize {
         let (mut separators, count) = (Vec::new(), request.parts.len());
-        for (part, Part { ids, separator }) in request.parts.into_iter().enumerate() {
+        for (part, Part { ids, unconditional, separator }) in request.parts.into_iter().enumerate() {
             // Each part has draws of its own.
             let seed = number | (part as u64) << 48;
             let memory = self.memory_of(ids.len());
-            self.waiting.push_back(Row { request: self.pushed, part, seed, ids, memory });
+            let constraints = request.constraints.clone();
+            self.waiting.push_back(Row { request: self.pushed, part, seed, ids, unconditional, constraints, memory });
             separators.push(separator);
         }
         self.requests.insert(self.pushed, Pending { separators, answers: (0..count).map(|_| None).collect() });
@@ -180,7 +185,8 @@ impl<'a> Scheduler<'a> {
             return Ok(());
         }
         let mut taken: f64 = self.decoding.values().map(|row| row.memory).sum();
-        let (mut numbers, mut ids, mut entering) = (Vec::new(), Sequences::new(), Vec::new());
+        let (mut numbers, mut ids, mut constraints) = (Vec::new(), Sequences::new(), Vec::new());
+        let (mut unconditional, mut entering) = (Sequences::new(), Vec::new());
         while entering.len() < free
             && let Some(row) = self.waiting.front()
         {
@@ -198,6 +204,8 @@ impl<'a> Scheduler<'a> {
             taken += row.memory;
             numbers.push(row.seed);
             ids.push(&self.read_of(&row.ids));
+            unconditional.push(&row.unconditional.as_ref().map_or_else(Cow::default, |ids| self.read_of(ids)));
+            constraints.push(row.constraints.clone());
             entering.push(row);
         }
         if entering.is_empty() {
@@ -205,7 +213,9 @@ impl<'a> Scheduler<'a> {
         }
         let is_language_model = self.trained.is_language_model();
         let (sources, prompts) = if is_language_model { (None, Some(&ids)) } else { (Some(&ids), None) };
-        self.decoder.push(tape, DecodingBatch { rows: &numbers, sources, prompts })?;
+        let unconditional = Some(&unconditional);
+        let batch = DecodingBatch { rows: &numbers, sources, prompts, unconditional, constraints: &constraints };
+        self.decoder.push(tape, batch)?;
         for row in entering {
             self.decoding.insert(self.entered, row);
             self.entered += 1;
@@ -256,7 +266,9 @@ impl<'a> Scheduler<'a> {
         };
         // Tokens of drafts have scores of their own.
         let drafts = config.prompt_lookup_num_tokens.max(config.num_assistant_tokens).unwrap_or(0).min(MAX_PASS_TOKENS);
-        self.members.iter().map(of).sum::<f64>() + (size_of::<f32>() * vocabulary * drafts) as f64
+        // With guidance, a row is there twice.
+        let times = if config.guidance().is_some() { 2.0 } else { 1.0 };
+        times * self.members.iter().map(of).sum::<f64>() + (size_of::<f32>() * vocabulary * drafts) as f64
     }
 
     fn too_large(&self, row: &Row, free: f64) -> Error {

@@ -42,13 +42,13 @@ const TOP_K: usize = 50;
 /// The length of a text with its prompt where nothing says it, in old folders.
 const MAX_LENGTH: u64 = 20;
 
-/// Values with which a key that is not known changes nothing.
-fn is_idle(key: &str, value: &Value) -> bool {
+/// Whether a key that is not known changes nothing with this value.
+fn is_idle(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::Array(items) => items.is_empty(),
         Value::Object(items) => items.is_empty(),
-        Value::Number(number) => number.as_f64() == Some(if key == "guidance_scale" { 1.0 } else { 0.0 }),
+        Value::Number(number) => number.as_f64() == Some(0.0),
         Value::Bool(true) | Value::String(_) => false,
     }
 }
@@ -107,17 +107,19 @@ pub(crate) fn read(
             // The start of the decoder counts there.
             ("max_length", _) if reads_a_source => match value.as_u64() {
                 Some(length @ 2..) => found.max_new_tokens = usize::try_from(length - 1).ok(),
-                _ if is_idle(key, value) => {}
+                _ if is_idle(value) => {}
                 _ => leave("expected a whole number, 2 or more, so it is left out"),
             },
-            ("max_length", _) if value.as_u64() == Some(MAX_LENGTH) || is_idle(key, value) => {}
+            ("max_length", _) if value.as_u64() == Some(MAX_LENGTH) || is_idle(value) => {}
             ("max_length", _) => leave("it counts the prompt, as --max-new-tokens does not"),
             (_, Some(option)) if is_neutral(option, value) => {}
             // Defaults that mean the same.
-            ("top_k", _) if is_idle(key, value) => {}
+            ("top_k", _) if is_idle(value) => {}
             ("early_stopping", _) if *value == Value::Bool(false) => {}
             ("forced_bos_token_id", _) if !reads_a_source => {}
             ("top_k", _) if !(drawn || contrasts) => {}
+            // Such a model has no attributes, which guidance could leave out.
+            ("guidance_scale", _) if reads_a_source => leave("texts are written without it"),
             // Without a draw, these say nothing.
             (name, Some(option))
                 if option.group == Group::Sampling && !["do_sample", "top_k"].contains(&name) && !drawn => {}
@@ -127,7 +129,7 @@ pub(crate) fn read(
                     leave(&format!("{expected}, so it is left out"));
                 }
             }
-            (key, None) if is_idle(key, value) => {}
+            (_, None) if is_idle(value) => {}
             (_, None) => leave("texts are written without it"),
         }
     }
@@ -212,7 +214,9 @@ mod tests {
             config.max_new_tokens = Some(9);
         });
         assert_eq!(found, expected);
+        // An encoder-decoder from elsewhere has no attributes.
         assert_eq!(left, ["guidance_scale = 2.0: texts are written without it"]);
+        assert_eq!(read(Some(&chat), &json!({}), false).0.guidance_scale, Some(2.0));
         let (old, _) = read(None, &json!({"num_beams": 7, "hidden_size": 3}), false);
         assert_eq!(old.num_beams, Some(7));
         // Without a draw, what it would be like says nothing.

@@ -47,7 +47,7 @@ impl Reference {
         let rows: Vec<u64> = (0..prompts.len() as u64).collect();
         let [sources, prompts] =
             [false, true].map(|is_prompt| (self.trained.is_language_model() == is_prompt).then_some(&sequences));
-        let input = DecodingBatch { rows: &rows, sources, prompts };
+        let input = DecodingBatch { rows: &rows, sources, prompts, ..DecodingBatch::default() };
         let (model, parameters) = (&*self.trained.model, &self.trained.parameters);
         let found = generate(model, parameters, &mut Tape::new(), input, options).unwrap();
         found.into_iter().map(Result::unwrap).collect()

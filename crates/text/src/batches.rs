@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 /// Blocks of a window: what is shuffled and sorted at once.
 const WINDOW: usize = 64;
+/// What is drawn for the dropout of attributes is apart from what orders are drawn from.
+const DROPOUT: u128 = 1;
 
 /// How sequences become batches.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct BatchConfig {
     /// Tokens in a batch at most, where of a pair the longer side counts: so there are no more than these on either side. A
@@ -24,12 +26,21 @@ pub struct BatchConfig {
     pub shuffle: Option<u64>,
     /// Special tokens of the source and of the target.
     pub special: [SpecialTokens; 2],
+    /// The share of the sequences in which a control attribute is left out, each by itself, where they are shuffled: those of a training.
+    pub control_dropout: f64,
 }
 
 impl Default for BatchConfig {
     /// 2048 tokens, chunks of 128, in the text's own order.
     fn default() -> Self {
-        Self { tokens: 2048, sequences: None, length: 128, shuffle: None, special: Default::default() }
+        Self {
+            tokens: 2048,
+            sequences: None,
+            length: 128,
+            shuffle: None,
+            special: Default::default(),
+            control_dropout: 0.0,
+        }
     }
 }
 
@@ -114,14 +125,14 @@ impl Batches {
     /// # Errors
     /// Where the corpus cannot be read.
     pub fn next_batch(&mut self) -> Result<Batch, TextError> {
-        let at = self.position.batch as usize;
+        let (at, epoch) = (self.position.batch as usize, self.position.epoch);
         let window = self.load()?;
         let (places, last) = (window[at].clone(), at + 1 == window.len());
         match last {
             true => self.next_window(),
             false => self.position.batch += 1,
         }
-        self.assemble(&places)
+        self.assemble(&places, epoch)
     }
 
     /// How many batches an epoch has: batches are drawn anew for each. The lengths are read, not the ids.
@@ -165,18 +176,39 @@ impl Batches {
         }
     }
 
-    fn assemble(&self, places: &[SequenceSpan]) -> Result<Batch, TextError> {
+    fn assemble(&self, places: &[SequenceSpan], epoch: u64) -> Result<Batch, TextError> {
         let mut batch = Batch::default();
         for place in places {
-            let (source, target) = self.corpus.read(place)?;
+            let (mut source, mut target) = self.corpus.read(place)?;
             if self.corpus.is_continuous() {
                 batch.input.push(&target[..target.len() - 1]);
                 batch.target.push(&target[1..]);
                 continue;
             }
-            self.builder.add(&mut batch, source.as_deref(), &target, place.prompt);
+            // The attributes before a language model's text are read, and not predicted.
+            let [before, kept] = self.drop_control(source.as_mut().unwrap_or(&mut target), place, epoch);
+            let prompt = if source.is_none() { place.prompt.max(before) - before + kept } else { 0 };
+            self.builder.add(&mut batch, source.as_deref(), &target, prompt);
         }
         Ok(batch)
+    }
+
+    /// Leaves out some of the control tokens that a sequence begins with: how many there were, and are. What is drawn depends on the epoch
+    /// and the sequence alone.
+    fn drop_control(&self, ids: &mut Vec<u32>, place: &SequenceSpan, epoch: u64) -> [usize; 2] {
+        let (control, share) = (self.corpus.control(), self.config.control_dropout);
+        let before = ids.iter().take_while(|id| control.contains(id)).count();
+        let (Some(seed), true) = (self.config.shuffle, before > 0 && share > 0.0) else { return [before; 2] };
+        let state = u128::from(seed) << 64 | u128::from(epoch);
+        let mut random = Pcg64::new(state, DROPOUT << 64 | u128::from(place.target.start));
+        let kept: Vec<u32> = ids[..before]
+            .iter()
+            .copied()
+            .filter(|_| below(&mut random, 1 << 53) as f64 >= share * (1u64 << 53) as f64)
+            .collect();
+        let count = kept.len();
+        ids.splice(..before, kept);
+        [before, count]
     }
 
     /// The window of the position.

@@ -3,7 +3,7 @@ pub(crate) mod data;
 
 use crate::encode::encode;
 use crate::storage::Storage;
-use crate::{Form, InputBuilder, Report, Source, SpecialTokens, TextError, Tokenizer};
+use crate::{ControlConfig, Form, InputBuilder, Report, Source, SpecialTokens, TextError, Tokenizer};
 use data::{
     BLOCK, CorpusData, CorpusSide, EXAMPLES, FORMAT, MANIFEST, Manifest, PROMPTS, SequenceSpan, Starts, checksum,
 };
@@ -43,8 +43,11 @@ impl Corpus {
         folder: Option<&Path>,
     ) -> Result<Self, TextError> {
         let source = source.filter(|_| text.has_pairs());
+        let reader = source.unwrap_or(target);
+        let tokens = text.control().map_or_else(Vec::new, ControlConfig::tokens);
         let manifest = Manifest {
             format: FORMAT,
+            control: tokens.iter().filter_map(|token| reader.id(token)).collect(),
             continuous: matches!(text, Source::Stream { .. }),
             pairs: source.is_some(),
             prompts: source.is_none() && text.has_pairs(),
@@ -57,9 +60,9 @@ impl Corpus {
         };
         if Self::is_in(folder) {
             let corpus = Self::open(folder)?;
-            let Manifest { vocabularies, continuous, pairs, prompts, .. } = corpus.stored.manifest;
-            let same = (vocabularies, continuous, pairs, prompts)
-                == (manifest.vocabularies, manifest.continuous, manifest.pairs, manifest.prompts);
+            let Manifest { vocabularies, continuous, pairs, prompts, ref control, .. } = corpus.stored.manifest;
+            let same = (vocabularies, continuous, pairs, prompts, control)
+                == (manifest.vocabularies, manifest.continuous, manifest.pairs, manifest.prompts, &manifest.control);
             // A text that is gone may have been of any kind.
             let same = same || text.files().iter().any(|path| !path.exists());
             let reason = "it is of another kind of text, or of another tokenizer".to_owned();
@@ -212,6 +215,11 @@ impl Corpus {
     pub(crate) fn input_builder(&self, special: &[SpecialTokens; 2]) -> InputBuilder {
         let Manifest { pairs, conversations, .. } = self.stored.manifest;
         InputBuilder::new(special, pairs, conversations)
+    }
+
+    /// The control tokens that sequences begin with; of pairs, their sources.
+    pub(crate) fn control(&self) -> &[u32] {
+        &self.stored.manifest.control
     }
 
     /// How many sequences; of a continuous text, how many ids.

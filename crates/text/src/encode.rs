@@ -32,8 +32,11 @@ pub(crate) fn encode(
         encoder.add_special(|around| &around.prefix)?;
     }
     let mut examples = text.for_tokenizers(source, target).examples()?;
+    let attributes = text.control().map_or(0, |control| control.attributes.len());
     let (mut portion, mut bytes) = (Vec::new(), 0);
     while let Some(example) = examples.next().transpose()? {
+        let is_unlabelled = example.attributes().len() < attributes;
+        encoder.manifest.report.unlabelled.add(u64::from(is_unlabelled), example.line);
         bytes += example.target.len() + example.source.as_ref().map_or(0, Text::len);
         portion.push(example);
         if bytes >= PORTION {
@@ -270,8 +273,12 @@ impl<'a> Encoder<'a> {
             target_report.cut.add(u64::from(!rest.trim().is_empty()), line);
             (source, target, whole) = (Some(prompt), answer, prompt.len() + answer.len());
         }
-        let says_nothing = target.iter().all(|id| special.eos.contains(id)) || self.builder.target_tokens(whole) == 0;
-        let empty = [source.is_some_and(<[u32]>::is_empty) && !self.manifest.prompts, says_nothing];
+        // Attributes alone are no text.
+        let [of_source, of_target] =
+            [example.source.as_ref(), Some(&example.target)].map(|text| text.map_or(0, |text| text.attributes().len()));
+        let says_nothing = target[of_target.min(target.len())..].iter().all(|id| special.eos.contains(id))
+            || self.builder.target_tokens(whole - of_target.min(whole)) == 0;
+        let empty = [source.is_some_and(|ids| ids.len() == of_source) && !self.manifest.prompts, says_nothing];
         let long = [source.is_some_and(|ids| ids.len() > max_length), whole > max_length];
         for (report, empty, long) in
             [(&mut *source_report, empty[0], long[0]), (&mut *target_report, empty[1], long[1])]

@@ -4,7 +4,7 @@ mod meant;
 
 use crate::chat::ASSISTANT;
 use crate::lines::{LONGEST_OBJECT, Line, Lines};
-use crate::{Message, TextError};
+use crate::{ControlConfig, Message, TextError};
 use meant::{KEYS, MESSAGE, meant, meant_role};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -44,15 +44,27 @@ impl Record {
         }
     }
 
-    /// Reads an object.
+    /// Reads an object, and the control tokens that its attributes say.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(crate) fn parse(json: &str) -> Result<Self, String> {
-        let Fields(fields) = serde_json::from_str(json).map_err(|error| match error.is_data() {
+    pub(crate) fn parse(json: &str, control: Option<&ControlConfig>) -> Result<(Self, Vec<String>), String> {
+        let Fields(mut fields) = serde_json::from_str(json).map_err(|error| match error.is_data() {
             true => reason(&error),
             false => format!("it is not JSON: {}", reason(&error)),
         })?;
+        let Some(control) = control else { return Self::of(&fields).map(|record| (record, Vec::new())) };
+        let is_attribute = |(name, _): &mut (String, Value)| control.attributes.contains_key(name);
+        let said: Vec<(String, Value)> = fields.extract_if(.., is_attribute).collect();
+        let value = |name: &str| match &said.iter().filter(|(said, _)| said == name).collect::<Vec<_>>()[..] {
+            [] | [(_, Value::Null)] => Ok(None),
+            [(_, value)] => text(Some(value), &format!("{name:?}")).map(Some),
+            _ => Err(format!("it has the key {name:?} twice")),
+        };
+        Ok((Self::of(&fields)?, control.read(value)?))
+    }
+
+    fn of(fields: &[(String, Value)]) -> Result<Self, String> {
         let has = |key: &str| fields.iter().any(|(name, _)| name == key);
         let only = |keys: &[&str]| {
             let known = |name: &String| keys.contains(&name.as_str());
@@ -375,7 +387,7 @@ mod tests {
 
     #[test]
     fn the_usual_keys_are_read() {
-        let parse = |json| Record::parse(json).unwrap();
+        let parse = |json| Record::parse(json, None).unwrap().0;
         assert_eq!(parse(r#"{"text": "a\nb"}"#), Record::Text("a\nb".to_owned()));
         assert_eq!(parse(r#"{"completion": "b", "prompt": ""}"#), pair("", "b"));
         assert_eq!(parse(r#"{"instruction": "do", "output": "b"}"#), pair("do", "b"));
@@ -434,7 +446,7 @@ mod tests {
             (r#"{"messages": [{"role": "assistant", "content": "a", "weight": 0.5}]}"#, "\"weight\" of message 1"),
             (r#"{"messages": [{"role": "assistant", "content": "a", "tool_calls": []}]}"#, "\"tool_calls\""),
         ] {
-            let error = Record::parse(json).expect_err(json);
+            let error = Record::parse(json, None).expect_err(json);
             assert!(error.contains(part), "{json}: {error}");
         }
     }

@@ -6,7 +6,9 @@
 mod batches;
 mod catch_panic;
 mod chat;
+mod columns;
 mod continuous;
+mod control;
 mod corpus;
 mod encode;
 mod error;
@@ -27,6 +29,7 @@ mod zst;
 
 pub use batches::{BatchConfig, Batches, Position};
 pub use chat::{ChatTemplate, Message};
+pub use control::ControlConfig;
 pub use corpus::Corpus;
 pub use error::{TextError, remedy};
 pub use file::{open_file, read_file, read_text, write_file};

@@ -6,12 +6,14 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A text to encode: as somebody wrote it, or as a chat template put it together of its own markup and of what was said.
-/// `to_string` gives it as a reader sees it.
+/// `to_string` gives it as a reader sees it, without attributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text {
     text: String,
     /// Of a template's, the names that are escaped in what was said.
     controls: Option<Arc<[String]>>,
+    /// The control tokens of attributes, which stand before it.
+    attributes: Vec<String>,
 }
 
 /// Stands before an escaped character: before itself, or before the number of the name that begins with it.
@@ -21,7 +23,7 @@ const FIRST: u32 = 0xF_0000;
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Self { text, controls: None }
+        Self { text, controls: None, attributes: Vec::new() }
     }
 }
 
@@ -52,12 +54,24 @@ impl fmt::Display for Text {
 impl Text {
     /// What a template wrote, in which these names are escaped where they were said.
     pub(crate) fn marked(text: String, controls: Arc<[String]>) -> Self {
-        Self { text, controls: Some(controls) }
+        Self { text, controls: Some(controls), attributes: Vec::new() }
     }
 
     /// Whether a template wrote it.
     pub fn is_rendered(&self) -> bool {
         self.controls.is_some()
+    }
+
+    /// The same after control tokens of attributes, of [`ControlConfig`](crate::ControlConfig).
+    #[must_use]
+    pub fn with_attributes(mut self, tokens: Vec<String>) -> Self {
+        self.attributes = tokens;
+        self
+    }
+
+    /// The control tokens of attributes before it.
+    pub fn attributes(&self) -> &[String] {
+        &self.attributes
     }
 
     /// How many bytes it takes.
@@ -73,7 +87,7 @@ impl Text {
     /// What follows another text of the same template.
     pub(crate) fn strip_prefix(&self, before: &Self) -> Option<Self> {
         let rest = self.text.strip_prefix(&before.text)?;
-        Some(Self { text: rest.to_owned(), controls: self.controls.clone() })
+        Some(Self { text: rest.to_owned(), controls: self.controls.clone(), attributes: Vec::new() })
     }
 
     /// Its characters with the escapes, where it is a template's.

@@ -18,6 +18,9 @@ pub struct Report {
     /// Blank lines, which are no pairs.
     #[serde(default, skip_serializing_if = "Found::is_none")]
     pub blank: Found,
+    /// Examples without one of the control attributes.
+    #[serde(default, skip_serializing_if = "Found::is_none")]
+    pub unlabelled: Found,
 }
 
 /// The same for one side.
@@ -179,6 +182,11 @@ impl Report {
         }
         let passed_over = self.blank.told_of("blank line is passed over", "blank lines are passed over");
         notes.extend(passed_over.map(|told| format!("{name}: {told}.")));
+        let unlabelled = self.unlabelled.told_of(
+            "example has no value of a control attribute, and is learned without it",
+            "examples have no value of a control attribute, and are learned without it",
+        );
+        notes.extend(unlabelled.map(|told| format!("{name}: {told}.")));
         for (side, found) in self.sides() {
             let SideReport { unknown, cut, columns, control, .. } = found;
             if unknown.count > 0 {

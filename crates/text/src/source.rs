@@ -1,12 +1,13 @@
 use crate::chat::ASSISTANT;
+use crate::columns::split;
 use crate::json::{JsonForm, Objects, Record};
 use crate::lines::{Line, Lines};
-use crate::{ChatTemplate, Found, Message, Text, TextError, Tokenizer};
+use crate::{ChatTemplate, ControlConfig, Found, Message, Text, TextError, Tokenizer};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Where texts are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Source {
     /// A text for a language model, each line a sequence.
     Lines {
@@ -38,6 +39,13 @@ pub enum Source {
         path: PathBuf,
         /// What all of its objects are.
         form: JsonForm,
+    },
+    /// Texts with control attributes.
+    Control {
+        /// The texts: JSON objects or tab-separated columns.
+        source: Box<Self>,
+        /// The attributes.
+        control: ControlConfig,
     },
     /// Conversations: pairs of what a user says and what is answered, or messages.
     Chat {
@@ -90,11 +98,11 @@ pub fn is_json(path: &Path) -> bool {
 }
 
 impl Source {
-    /// A file of JSON objects: its first one says what all of them are. A file that is not there is one of pairs.
+    /// A file of JSON objects, with or without attributes: its first one says what all of them are. A file that is not there is one of pairs.
     ///
     /// # Errors
     /// Where it cannot be read, or does not begin with an object.
-    pub fn json(path: &Path) -> Result<Self, TextError> {
+    pub fn json(path: &Path, control: Option<&ControlConfig>) -> Result<Self, TextError> {
         let path = path.to_owned();
         if !path.exists() {
             return Ok(Self::Json { path, form: JsonForm::Pairs });
@@ -106,7 +114,8 @@ impl Source {
         let form = loop {
             match objects.next(wrong)? {
                 Some(Line::Text(json)) => {
-                    break Record::parse(&json).map_err(|reason| wrong(objects.number(), reason))?.form();
+                    let record = Record::parse(&json, control).map_err(|reason| wrong(objects.number(), reason))?;
+                    break record.0.form();
                 }
                 Some(Line::Large) => {}
                 None => return Err(TextError::Empty { path }),
@@ -122,6 +131,7 @@ impl Source {
             Self::Stream { .. } => Form::Continuous,
             Self::Parallel { .. } | Self::Tsv { .. } | Self::Json { form: JsonForm::Pairs, .. } => Form::Pairs,
             Self::Chat { .. } | Self::Json { form: JsonForm::Messages, .. } => Form::Conversations,
+            Self::Control { source, .. } => source.form(),
         }
     }
 
@@ -146,7 +156,7 @@ impl Source {
         match self {
             Self::Lines { path } | Self::Stream { path } | Self::Tsv { path, .. } | Self::Json { path, .. } => path,
             Self::Parallel { target, .. } => target,
-            Self::Chat { source, .. } => source.path(),
+            Self::Control { source, .. } | Self::Chat { source, .. } => source.path(),
         }
     }
 
@@ -154,8 +164,17 @@ impl Source {
     pub fn files(&self) -> Vec<&Path> {
         match self {
             Self::Parallel { source, target } => vec![source, target],
-            Self::Chat { source, .. } => source.files(),
+            Self::Control { source, .. } | Self::Chat { source, .. } => source.files(),
             _ => vec![self.path()],
+        }
+    }
+
+    /// Its control attributes.
+    pub fn control(&self) -> Option<&ControlConfig> {
+        match self {
+            Self::Control { control, .. } => Some(control),
+            Self::Chat { source, .. } => source.control(),
+            _ => None,
         }
     }
 
@@ -174,6 +193,8 @@ impl Source {
             Self::Chat { source, template } => (&**source, Some(template.clone())),
             source => (source, None),
         };
+        let control = source.control().cloned();
+        let source = if let Self::Control { source, .. } = source { &**source } else { source };
         let reader = match source {
             Self::Lines { path } => Reader::Texts(Lines::open(path)?),
             Self::Stream { path } => Reader::Texts(Lines::continuous(path)?),
@@ -182,10 +203,10 @@ impl Source {
             Self::Parallel { source, target } => {
                 Reader::Parallel { source: Lines::open(source)?, target: Lines::open(target)?, path: source.clone() }
             }
-            Self::Chat { source, .. } => return source.examples(),
+            Self::Control { source, .. } | Self::Chat { source, .. } => return source.examples(),
         };
         let passed_over = PassedOver::default();
-        Ok(Examples { path: source.path().to_owned(), reader, template, conversation: None, passed_over })
+        Ok(Examples { path: source.path().to_owned(), reader, template, control, conversation: None, passed_over })
     }
 
     /// The same for these tokenizers: their control tokens are found in what a chat template writes, and nowhere else.
@@ -235,6 +256,7 @@ pub struct Examples {
     path: PathBuf,
     reader: Reader,
     template: Option<ChatTemplate>,
+    control: Option<ControlConfig>,
     conversation: Option<Conversation>,
     passed_over: PassedOver,
 }
@@ -270,6 +292,8 @@ struct Conversation {
     learned: Vec<bool>,
     next: usize,
     line: u64,
+    /// The control tokens before each prompt.
+    attributes: Vec<String>,
 }
 
 impl Examples {
@@ -283,11 +307,15 @@ impl Examples {
             if let Some(answer) = self.answer()? {
                 return Ok(Some(answer));
             }
-            let Some((record, line)) = self.record()? else { return Ok(None) };
+            let Some((record, line, attributes)) = self.record()? else { return Ok(None) };
             let messages = match (record, &self.template) {
-                (Record::Text(target), _) => return Ok(Some(Example { source: None, target: target.into(), line })),
+                (Record::Text(target), _) => {
+                    let target = Text::from(target).with_attributes(attributes);
+                    return Ok(Some(Example { source: None, target, line }));
+                }
                 (Record::Pair { system: None, prompt, completion }, None) => {
-                    return Ok(Some(Example { source: Some(prompt.into()), target: completion.into(), line }));
+                    let source = Some(Text::from(prompt).with_attributes(attributes));
+                    return Ok(Some(Example { source, target: completion.into(), line }));
                 }
                 (Record::Pair { system: Some(_), .. }, None) => {
                     return Err(self.wrong(line, "\"system\" needs data.chat_template, as messages do".to_owned()));
@@ -321,13 +349,13 @@ impl Examples {
                 };
                 return Err(self.wrong(line, reason));
             }
-            self.conversation = Some(Conversation { messages, learned, next: 0, line });
+            self.conversation = Some(Conversation { messages, learned, next: 0, line, attributes });
         }
     }
 
     /// The next answer of the conversation, where there is one.
     fn answer(&mut self) -> Result<Option<Example>, TextError> {
-        let (Some(Conversation { messages, learned, next, line }), Some(template)) =
+        let (Some(Conversation { messages, learned, next, line, attributes }), Some(template)) =
             (&mut self.conversation, &self.template)
         else {
             return Ok(None);
@@ -337,9 +365,10 @@ impl Examples {
             let at = *next;
             *next += 1;
             if learned[at] && messages[at].role == ASSISTANT {
-                let answer = template.answer(messages, at);
+                let (answer, attributes) = (template.answer(messages, at), attributes.clone());
                 let (prompt, target) = answer.map_err(|reason| self.wrong(line, reason))?;
-                return Ok(Some(Example { source: Some(prompt), target, line }));
+                let source = Some(prompt.with_attributes(attributes));
+                return Ok(Some(Example { source, target, line }));
             }
         }
         self.conversation = None;
@@ -350,8 +379,8 @@ impl Examples {
         TextError::Example { path: self.path.clone(), line, reason }
     }
 
-    /// What the next line says, and its number.
-    fn record(&mut self) -> Result<Option<(Record, u64)>, TextError> {
+    /// What the next line says, its number, and the control tokens of its attributes.
+    fn record(&mut self) -> Result<Option<(Record, u64, Vec<String>)>, TextError> {
         let path = &self.path;
         let PassedOver { large, examples, columns: further, blank } = &mut self.passed_over;
         let mut pass_over = |found: [bool; 2], line: u64| {
@@ -359,10 +388,10 @@ impl Examples {
             *examples += 1;
         };
         loop {
-            let (pair, line) = match &mut self.reader {
+            let (pair, line, attributes) = match &mut self.reader {
                 Reader::Texts(lines) => match lines.next_line()? {
                     None => return Ok(None),
-                    Some(Line::Text(text)) => return Ok(Some((Record::Text(text), lines.number()))),
+                    Some(Line::Text(text)) => return Ok(Some((Record::Text(text), lines.number(), Vec::new()))),
                     Some(Line::Large) => {
                         pass_over([false, true], lines.number());
                         continue;
@@ -379,7 +408,8 @@ impl Examples {
                             continue;
                         }
                         Some(Line::Text(json)) => {
-                            let record = Record::parse(&json).map_err(|reason| wrong(line, reason))?;
+                            let record = Record::parse(&json, self.control.as_ref());
+                            let (record, attributes) = record.map_err(|reason| wrong(line, reason))?;
                             // A template makes conversations of pairs too.
                             let conversations = self.template.is_some() && record.form() != JsonForm::Texts;
                             if record.form() != *form && !conversations {
@@ -387,7 +417,7 @@ impl Examples {
                                               prompts with completions, or messages, or texts";
                                 return Err(wrong(line, reason.to_owned()));
                             }
-                            return Ok(Some((record, line)));
+                            return Ok(Some((record, line, attributes)));
                         }
                     }
                 }
@@ -403,14 +433,16 @@ impl Examples {
                     }
                     Some(Line::Text(text)) => {
                         let line = lines.number();
-                        (split(&text, *columns, further, path, line)?, line)
+                        let read = (*columns, self.control.as_ref());
+                        let (pair, attributes) = split(&text, read, further, path, line)?;
+                        (pair, line, attributes)
                     }
                 },
                 Reader::Parallel { source, target, path: source_path } => {
                     let (from, to) = (source.next_line()?, target.next_line()?);
                     let line = target.number();
                     match (from, to) {
-                        (Some(Line::Text(from)), Some(Line::Text(to))) => ((from, to), line),
+                        (Some(Line::Text(from)), Some(Line::Text(to))) => ((from, to), line, Vec::new()),
                         (None, None) => return Ok(None),
                         (Some(from), Some(to)) => {
                             pass_over([from, to].map(|side| matches!(side, Line::Large)), line);
@@ -430,7 +462,7 @@ impl Examples {
                 }
             };
             let (prompt, completion) = pair;
-            return Ok(Some((Record::Pair { system: None, prompt, completion }, line)));
+            return Ok(Some((Record::Pair { system: None, prompt, completion }, line, attributes)));
         }
     }
 }
@@ -438,31 +470,11 @@ impl Examples {
 /// Roles that a message shows.
 const ROLES: usize = 6;
 
-/// The source and the target of a line of tab-separated columns.
-fn split(
-    text: &str,
-    columns: Option<[usize; 2]>,
-    further: &mut Found,
-    path: &Path,
-    line: u64,
-) -> Result<(String, String), TextError> {
-    let [source, target] = columns.unwrap_or([0, 1]);
-    let column = |i: usize| text.split('\t').nth(i).map(str::to_owned);
-    let (Some(from), Some(to)) = (column(source), column(target)) else {
-        let (expected, found) = (source.max(target).saturating_add(1), text.split('\t').count());
-        let commas = found == 1 && text.contains([',', ';']);
-        return Err(match commas {
-            true => TextError::Commas { path: path.to_owned(), line },
-            false => TextError::Columns { path: path.to_owned(), line, expected, found },
-        });
-    };
-    let others = text.split('\t').enumerate().filter(|(i, text)| ![source, target].contains(i) && !text.is_empty());
-    let others = others.count();
-    if others > 0 && columns.is_none() {
-        return Err(TextError::FurtherColumns { path: path.to_owned(), line, found: text.split('\t').count() });
+impl Example {
+    /// The control tokens of its attributes.
+    pub(crate) fn attributes(&self) -> &[String] {
+        self.source.as_ref().unwrap_or(&self.target).attributes()
     }
-    further.add(u64::from(others > 0), line);
-    Ok((from, to))
 }
 
 impl Iterator for Examples {

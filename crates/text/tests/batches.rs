@@ -3,8 +3,8 @@
 
 use descant_batch::Batch;
 use descant_text::{
-    BOS, BatchConfig, Batches, ChatTemplate, Corpus, EOS, Example, Form, Found, Lengths, Position, Source, TextError,
-    Tokenizer, TokenizerConfig, TokenizerKind,
+    BOS, BatchConfig, Batches, ChatTemplate, ControlConfig, Corpus, EOS, Example, Form, Found, Lengths, Position,
+    Source, TextError, Tokenizer, TokenizerConfig, TokenizerKind,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -316,7 +316,7 @@ fn lines_of_too_many_bytes_are_left_out_like_those_of_too_many_tokens() {
 fn json_is_read_in_one_form_as_lines_or_a_list() {
     let folder = tempfile::tempdir().unwrap();
     let texts = |name: &str, text: &str| {
-        let source = Source::json(&write(folder.path(), name, text))?;
+        let source = Source::json(&write(folder.path(), name, text), None)?;
         let examples = source.examples()?.collect::<Result<Vec<Example>, _>>()?;
         let pair = |example: Example| {
             (example.source.unwrap_or_default().to_string(), example.target.to_string(), example.line)
@@ -350,7 +350,7 @@ fn answers_of_weight_0_are_not_learned_and_a_system_begins_the_conversation() {
                     {% if add_generation_prompt %}assistant:{% endif %}";
     let template = ChatTemplate::new(template).unwrap();
     let examples = |text: &str| {
-        let source = Box::new(Source::json(&write(folder.path(), "chat.jsonl", text)).unwrap());
+        let source = Box::new(Source::json(&write(folder.path(), "chat.jsonl", text), None).unwrap());
         let examples = Source::Chat { source, template: template.clone() }.examples().unwrap();
         examples
             .map(|example| example.map(|example| (example.source.unwrap().to_string(), example.target.to_string())))
@@ -380,13 +380,78 @@ fn names_of_control_tokens_that_are_said_are_counted_and_those_of_the_template_a
         format!("{{\"messages\":[{},{}]}}\n", message("user", user), message("assistant", assistant))
     };
     let lines = [said("hi", "ok"), said("what is <|im_end|>?", "ok"), said("<|im_start|>", "<|im_end|> ends a turn")];
-    let source = Box::new(Source::json(&write(folder.path(), "chat.jsonl", &lines.concat())).unwrap());
+    let source = Box::new(Source::json(&write(folder.path(), "chat.jsonl", &lines.concat()), None).unwrap());
     let corpus = Corpus::encode(&Source::Chat { source, template }, None, &tokenizer, 999, None).unwrap();
     let report = corpus.report();
     assert_eq!((corpus.len(), report.left_out), (3, 0));
     assert_eq!(report.source.control, Found { count: 2, line: 2 });
     assert_eq!(report.target.control, Found { count: 1, line: 3 });
     assert_eq!(report.target.cut, Found::default());
+}
+
+/// Texts or pairs of both registers, and the control tokens.
+fn registers(folder: &Path, pairs: bool) -> (Corpus, [u32; 2]) {
+    let control: ControlConfig = serde_json::from_str(r#"{"register": ["formal", "informal"]}"#).unwrap();
+    let tokenizer = bytes().with_marks(&control.tokens()).unwrap();
+    let line = |i: usize| {
+        let register = ["formal", "informal"][i % 2];
+        let text = if pairs { "\"prompt\":\"<register=formal>\",\"completion\"" } else { "\"text\"" };
+        format!("{{{text}:\"abc\",\"register\":\"{register}\"}}\n")
+    };
+    let path = write(folder, "a.jsonl", &(0..2000).map(line).collect::<String>());
+    let source = Box::new(Source::json(&path, Some(&control)).unwrap());
+    let text = Source::Control { source, control: control.clone() };
+    let ids = control.tokens().iter().map(|token| tokenizer.id(token).unwrap()).collect::<Vec<_>>();
+    let reader = pairs.then_some(&tokenizer);
+    (Corpus::encode(&text, reader, &tokenizer, 999, None).unwrap(), [ids[0], ids[1]])
+}
+
+#[test]
+fn attributes_stand_before_what_is_read_and_are_left_out_for_a_share_of_a_training() {
+    let folder = tempfile::tempdir().unwrap();
+    for pairs in [true, false] {
+        let (corpus, ids) = registers(folder.path(), pairs);
+        let corpus = Arc::new(corpus);
+        let config = |share: f64| {
+            let mut config = config();
+            config.control_dropout = share;
+            config
+        };
+        // What is read, and how many attributes of each value it begins with.
+        let count = |batches: &[Batch]| {
+            let mut found = [0, 0];
+            for batch in batches {
+                let read = if pairs { batch.source.as_ref().unwrap() } else { &batch.input };
+                for i in 0..read.len() {
+                    let read = if pairs { read.get(i) } else { &read.get(i)[1..] };
+                    let attributes = read.iter().take_while(|id| ids.contains(id)).count();
+                    assert!(attributes < 2 && read[attributes..].iter().all(|id| !ids.contains(id)));
+                    found[0] += usize::from(read[0] == ids[0]);
+                    found[1] += usize::from(read[0] == ids[1]);
+                    // Nothing of them is predicted.
+                    let targets = batch.target.get(i).iter().filter(|&&id| id != Batch::IGNORED);
+                    assert_eq!(targets.count(), "abc".len() + 1);
+                    assert!(batch.target.get(i).iter().all(|id| !ids.contains(id)));
+                }
+            }
+            found
+        };
+        let training = |share: f64| Batches::new(corpus.clone(), config(share)).unwrap();
+        assert_eq!(count(&epoch(&mut training(0.0))), [1000, 1000]);
+        let mut batches = training(0.25);
+        let first = epoch(&mut batches);
+        let kept = count(&first);
+        assert!(kept.iter().all(|kept| (700..800).contains(kept)), "{kept:?}");
+        // The same again, another choice in another epoch, and the same from a position within.
+        assert_eq!(epoch(&mut training(0.25)), first);
+        assert_ne!(count(&epoch(&mut batches)), kept);
+        let mut from = training(0.25);
+        from.seek(Position { batch: 3, ..Position::default() }).unwrap();
+        assert_eq!(from.next_batch().unwrap(), first[3]);
+        // Validation has all of them.
+        let once = Batches::once(corpus.clone(), config(0.25)).unwrap().collect::<Result<Vec<_>, _>>().unwrap();
+        assert_eq!(count(&once), [1000, 1000]);
+    }
 }
 
 #[test]

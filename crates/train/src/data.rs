@@ -3,7 +3,7 @@ use descant_inference::layout::DATA;
 use descant_inference::{DataConfig, Error, Files, Recipe, Tokenizers};
 use descant_models::{LossConfig, ModelKind};
 use descant_text::{
-    BatchConfig, Batches, ChatTemplate, Corpus, Example, Form, InputBuilder, Source, TextError, is_json,
+    BatchConfig, Batches, ChatTemplate, ControlConfig, Corpus, Example, Form, InputBuilder, Source, TextError, is_json,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -32,8 +32,9 @@ impl Texts {
             return Err(recipe.wrong(reason));
         };
         let kind = recipe.model.kind;
-        let train = source(&data.train, data, kind, template)?;
-        let validation = data.validation.as_ref().map(|files| source(files, data, kind, template)).transpose()?;
+        let source = |files: &Files| source(files, data, recipe, template);
+        let train = source(&data.train)?;
+        let validation = data.validation.as_ref().map(source).transpose()?;
         validation.as_ref().map_or(Ok(()), |validation| agree(&train, validation))?;
         if kind == ModelKind::LanguageModel && train.has_pairs() && matches!(recipe.loss, LossConfig::Embedding { .. })
         {
@@ -69,7 +70,8 @@ impl Texts {
 
     /// Whether their spaces and line ends matter.
     pub(crate) fn keep_spaces(&self) -> bool {
-        matches!(self.train, Source::Stream { .. } | Source::Json { .. } | Source::Chat { .. })
+        let is_json = |path| is_json(path) || matches!(self.train, Source::Chat { .. });
+        matches!(self.train, Source::Stream { .. }) || self.train.files().into_iter().all(is_json)
     }
 
     /// What is validated on: what a run has of it, or the same in memory where it has none; its folder stays as it is.
@@ -107,6 +109,11 @@ impl Texts {
             Source::Chat { template, .. } => template.find_marks(),
             _ => Vec::new(),
         }
+    }
+
+    /// The control tokens of their attributes.
+    pub(crate) fn control_tokens(&self) -> Vec<String> {
+        self.train.control().map_or_else(Vec::new, ControlConfig::tokens)
     }
 
     /// Encodes them, into a folder of the run or into memory: to train on, and to validate on.
@@ -163,17 +170,22 @@ pub(crate) fn kept(text: &Source, corpus: &Corpus) -> Result<Vec<Example>, Error
 pub(crate) fn source(
     files: &Files,
     data: &DataConfig,
-    kind: ModelKind,
+    recipe: &Recipe,
     template: Option<&ChatTemplate>,
 ) -> Result<Source, Error> {
+    let (kind, control) = (recipe.model.kind, recipe.control.as_ref());
     let source = match files {
         Files::Two([source, target]) => Source::Parallel { source: source.clone(), target: target.clone() },
-        Files::One(path) if is_json(path) => Source::json(path)?,
+        Files::One(path) if is_json(path) => Source::json(path, control)?,
         Files::One(path) => match (kind, data.columns) {
             (ModelKind::LanguageModel, None) if data.stream => Source::Stream { path: path.clone() },
             (ModelKind::LanguageModel, None) => Source::Lines { path: path.clone() },
             (_, columns) => Source::Tsv { path: path.clone(), columns },
         },
+    };
+    let source = match control {
+        Some(control) => controlled(source, control)?,
+        None => source,
     };
     if kind == ModelKind::EncoderDecoder && !source.has_pairs() {
         let path = source.path().to_owned();
@@ -184,6 +196,30 @@ pub(crate) fn source(
         Some(template) if source.has_pairs() => Source::Chat { source: Box::new(source), template: template.clone() },
         _ => source,
     })
+}
+
+/// A text with control attributes.
+///
+/// # Errors
+/// Where it has no place for them.
+fn controlled(source: Source, control: &ControlConfig) -> Result<Source, Error> {
+    let wrong = |reason: String| Err(Error::Recipe { path: source.path().to_owned(), reason });
+    let missing = control.attributes.keys().find(|name| !control.columns.contains_key(*name));
+    match (&source, missing) {
+        (Source::Json { .. }, _) => {}
+        (Source::Tsv { .. }, None) => {}
+        (Source::Tsv { .. }, Some(name)) => {
+            return wrong(format!("[control]: in which column is {name}? Set control.columns = {{ {name} = 2 }}"));
+        }
+        _ => {
+            let form = source.form();
+            return wrong(format!(
+                "it holds {form}, which have no place for the attributes of [control]. Take .jsonl, where they are fields, or \
+                 tab-separated pairs with data.columns and control.columns"
+            ));
+        }
+    }
+    Ok(Source::Control { source: Box::new(source), control: control.clone() })
 }
 
 /// That two texts are of one form, as what is learned from the one is measured on the other.
@@ -224,6 +260,7 @@ pub(crate) fn batch_config(recipe: &Recipe) -> BatchConfig {
     config.length = train.length;
     config.shuffle = Some(recipe.seed);
     config.special = recipe.special();
+    config.control_dropout = recipe.control.as_ref().map_or(0.0, |control| control.dropout);
     config
 }
 

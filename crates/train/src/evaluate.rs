@@ -159,8 +159,7 @@ impl<'a> Evaluator<'a> {
         }
         recipe.train.length = context.unwrap_or(recipe.train.length);
         let texts = Texts::with(&recipe, template)?;
-        let kind = recipe.model.kind;
-        let given = files.zip(recipe.data.as_ref()).map(|(files, data)| source(&files, data, kind, template));
+        let given = files.zip(recipe.data.as_ref()).map(|(files, data)| source(&files, data, &recipe, template));
         let given = given.transpose()?;
         if let Some(given) = given.as_ref().filter(|_| texts.train.path().exists()) {
             agree(&texts.train, given)?;

@@ -1,6 +1,7 @@
 //! Training: the training loop, replicas, evaluation, metrics, distillation. [`Trainer`] is the entry point. Recipes, run
 //! folders and trained models are in `descant-inference`.
 
+mod classifier;
 mod data;
 mod distillation;
 mod error;
@@ -19,6 +20,7 @@ mod tokenizer_checks;
 mod tokenizer_training;
 mod trainer;
 
+pub use classifier::{LabelledText, learn_classifier};
 pub use data::{Texts, batches, first_batch};
 pub use distillation::{Teacher, TeacherOutput};
 pub use error::Error;

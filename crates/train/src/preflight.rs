@@ -6,7 +6,7 @@ use descant_batch::Batch;
 use descant_hyperparameters::ScheduleConfig;
 use descant_inference::{Error, Recipe};
 use descant_models::{Generator, LossConfig};
-use descant_text::{Batches, TextError, plural};
+use descant_text::{Batches, ControlConfig, TextError, plural};
 use std::path::Path;
 
 /// Sequences that are walked through to count the steps of epochs; beyond, epochs are taken to have as many batches as
@@ -174,7 +174,8 @@ pub(crate) fn new_tokens(
         return Ok(Vec::new());
     }
     let all = [&recipe.tokenizer].into_iter().chain(&recipe.target_tokenizer).flat_map(|tokenizer| &tokenizer.add);
-    let mut all: Vec<&String> = all.collect();
+    let attributes = recipe.control.as_ref().map_or_else(Vec::new, ControlConfig::tokens);
+    let mut all: Vec<&String> = all.chain(&attributes).collect();
     all.dedup();
     let (tokens, tables) = (format!("{all:?}"), frozen.join(", "));
     // Of tied tables, there is one alone.
@@ -187,9 +188,9 @@ pub(crate) fn new_tokens(
     );
     match learned {
         false => Err(recipe.wrong(format!(
-            "tokenizer.add: the rows of the new tokens {tokens} are frozen in {tables}, and would stay all alike. {remedy}"
+            "the rows of the new tokens {tokens} (tokenizer.add, [control]) are frozen in {tables}, and would stay all alike. {remedy}"
         ))),
-        true => Ok(vec![format!("tokenizer.add: the rows of the new tokens {tokens} are frozen in {tables}. {remedy}")]),
+        true => Ok(vec![format!("the rows of the new tokens {tokens} (tokenizer.add, [control]) are frozen in {tables}. {remedy}")]),
     }
 }
 

@@ -68,7 +68,7 @@ pub fn learn_short_list(
     let text = match files.map(Files::Two) {
         Some(files) => {
             let data = recipe.data.clone().unwrap_or_else(|| DataConfig::of(files.clone()));
-            source(&files, &data, recipe.model.kind, trained.chat.as_ref())?
+            source(&files, &data, recipe, trained.chat.as_ref())?
         }
         None => Texts::with(recipe, trained.chat.as_ref())?.train,
     };

@@ -61,7 +61,7 @@ impl SourceModels {
             return Ok(Some(template));
         }
         let Some(data) = &recipe.data else { return Ok(None) };
-        if crate::data::source(&data.train, data, recipe.model.kind, None)?.form() != Form::Conversations {
+        if crate::data::source(&data.train, data, recipe, None)?.form() != Form::Conversations {
             return Ok(None);
         }
         log::info!(
@@ -95,6 +95,11 @@ impl SourceModels {
         let own = [&TokenizerConfig::default(), &theirs.tokenizer].contains(&&recipe.tokenizer);
         if recipe.target_tokenizer.is_some() || !own {
             return Err(recipe.wrong("[tokenizer]: with [distill] the tokenizers are the teacher's. Leave it out"));
+        }
+        if recipe.control != theirs.control {
+            let reason =
+                "[control]: with [distill] it is that of the teacher, whose attributes stand before its sources";
+            return Err(recipe.wrong(reason));
         }
         Ok(tokenizers.clone())
     }

@@ -1,6 +1,7 @@
 //! The forms of answers: lines of text, JSON objects of texts, JSON objects of lines.
 
 use super::explanations::Inspection;
+use super::line::Line;
 use super::output_file::{OutputFile, Refusal};
 use super::tally::Tally;
 use crate::report::{one_line, print};
@@ -8,18 +9,6 @@ use descant_generate::FinishReason;
 use descant_inference::Generated;
 use serde::Serialize;
 use serde_json::value::RawValue;
-
-/// A line of the input.
-#[derive(Default)]
-pub(super) struct Line {
-    /// From 1.
-    pub(super) number: u64,
-    pub(super) id: Option<Box<RawValue>>,
-    /// As it was read.
-    pub(super) source: String,
-    /// The tokens that were read for it.
-    pub(super) read: Vec<u32>,
-}
 
 /// What comes of a line.
 pub(super) enum Outcome {
@@ -133,7 +122,7 @@ impl Answers {
     /// The texts of a line, after what is shown before them.
     pub(super) fn texts(&mut self, line: &Line, before: &str, texts: &[Reported]) -> anyhow::Result<()> {
         let number = line.number;
-        texts.iter().for_each(|(_, written, _)| self.tally.count(written, number));
+        texts.iter().for_each(|(_, written, _)| self.tally.count(written, line));
         self.count += 1;
         match self.form {
             Form::Lines { escapes } => {

@@ -1,5 +1,5 @@
-use super::answers::Line;
 use super::explanations::Inspection;
+use super::line::Line;
 use super::stream::Stream;
 use super::writer::Writer;
 use crate::report::{ask, note, put};
@@ -35,15 +35,13 @@ impl Writer<'_> {
             let turns = messages.len();
             let written = self.reply(&mut messages, system.len(), number - 1)?;
             let answer = self.said(&written)?;
+            let line = Line { number, source: line, grammar: self.grammar.clone(), ..Line::default() };
             match self.streams {
                 true => {
-                    self.answers.tally.count(&written, number);
+                    self.answers.tally.count(&written, &line);
                     put("\n")?;
                 }
-                false => {
-                    let line = Line { number, source: line, ..Line::default() };
-                    self.answers.texts(&line, "", &[(answer.clone(), written, Inspection::default())])?;
-                }
+                false => self.answers.texts(&line, "", &[(answer.clone(), written, Inspection::default())])?,
             }
             if messages.len() < turns && !std::mem::replace(&mut is_truncated, true) {
                 note(
@@ -70,9 +68,8 @@ impl Writer<'_> {
         let (mut wanted, mut attempt) = (1, 0);
         let (mut tokens, mut score, mut log_probability) = (Vec::new(), 0.0, 0.0);
         loop {
-            let mut read = trained.encode(&trained.prompt(messages)?)?;
-            read.extend(&tokens);
-            let room = context.saturating_sub(read.len());
+            let prompt = trained.control(trained.prompt(messages)?, &self.control)?;
+            let room = context.saturating_sub(trained.encode(&prompt)?.len() + tokens.len());
             let may_truncate = messages.len() > system + EXCHANGE;
             if may_truncate && room < wanted {
                 messages.drain(system..system + EXCHANGE);
@@ -89,7 +86,12 @@ impl Writer<'_> {
                 }
             });
             let show = |token| stream.iter_mut().for_each(|stream| stream.push(token));
-            let mut written = self.generate_one(read, number | attempt << 48, &some, show)??;
+            let mut written = self.generate_one(
+                trained.request(prompt, None)?.with_tokens(&tokens),
+                number | attempt << 48,
+                &some,
+                show,
+            )??;
             let goes_on = !written.is_finished() && max_length < left;
             // The scores of a beam search are those of whole texts, and nothing of it was shown: it begins again.
             if !(goes_on && is_beam) {

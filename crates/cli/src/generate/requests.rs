@@ -3,6 +3,7 @@
 use crate::json_line::JsonLine;
 use crate::lines::{count, is_json_lines, is_of_line, wrong_with_line};
 use crate::report::ask;
+use descant_inference::Control;
 use descant_text::{Lines, Message, TextError};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -20,7 +21,12 @@ pub(super) struct Request {
     pub(super) id: Option<Box<RawValue>>,
     /// What is asked, or why it cannot be read.
     pub(super) asks: Result<Asks, String>,
+    /// All fields of a JSON object.
+    pub(super) fields: Map<String, Value>,
 }
+
+/// The field with control attributes.
+const CONTROL: &str = "control";
 
 /// What a line asks.
 pub(super) enum Asks {
@@ -118,9 +124,9 @@ impl<'a> Requests<'a> {
             let request = match text {
                 Ok(text) if is_json && text.trim().is_empty() => continue,
                 Ok(text) if is_json => Request::parse(line, &text),
-                Ok(text) => Request { line, id: None, asks: Ok(Asks::Text(text)) },
+                Ok(text) => Request::new(line, Ok(Asks::Text(text))),
                 Err(error) if !is_of_line(&error) => return Err(error.into()),
-                Err(error) => Request { line, id: None, asks: Err(wrong_with_line(&error)) },
+                Err(error) => Request::new(line, Err(wrong_with_line(&error))),
             };
             return Ok(Next::Request(request));
         }
@@ -158,10 +164,32 @@ impl Request {
         }
     }
 
+    /// The control attributes of the line: those of all lines, but for what it says itself. Null leaves one out.
+    pub(super) fn control(&self, of_all: &Control) -> Result<Control, String> {
+        let mut control = of_all.clone();
+        let own = match self.fields.get(CONTROL) {
+            None | Some(Value::Null) => return Ok(control),
+            Some(Value::Object(own)) => own,
+            Some(_) => return Err("its \"control\" is no object such as {\"register\": \"formal\"}".to_owned()),
+        };
+        for (name, value) in own {
+            match value {
+                Value::Null => control.remove(name),
+                Value::String(value) => control.insert(name.clone(), value.clone()),
+                _ => return Err(format!("its \"control\": {name:?} is no text")),
+            };
+        }
+        Ok(control)
+    }
+
+    fn new(line: u64, asks: Result<Asks, String>) -> Self {
+        Self { line, id: None, asks, fields: Map::new() }
+    }
+
     fn parse(line: u64, text: &str) -> Self {
         match JsonLine::parse(text) {
-            Ok(JsonLine { id, object }) => Self { line, id, asks: asks(&object) },
-            Err(reason) => Self { line, id: None, asks: Err(reason) },
+            Ok(JsonLine { id, object }) => Self { line, id, asks: asks(&object), fields: object },
+            Err(reason) => Self::new(line, Err(reason)),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What is reported at the end of all texts.
 
+use super::line::Line;
 use crate::report::note;
 use descant_constraints::Grammar;
 use descant_generate::{DecodingOptions, FinishReason};
 use descant_inference::{Generated, Trained};
+use std::sync::Arc;
 
 /// What is reported at the end.
 #[derive(Default)]
@@ -11,8 +13,8 @@ pub(super) struct Tally {
     texts: u64,
     /// Texts that did not end, and the first one's line.
     unfinished: (u64, u64),
-    /// Texts that no token could continue, with the first one's line and tokens.
-    stuck: (u64, u64, Vec<u32>),
+    /// Texts that no token could continue, with the first one's line, tokens and grammar.
+    stuck: (u64, u64, Vec<u32>, Option<Arc<Grammar>>),
     /// Sources and prompts that were not read whole, and the first one's line.
     cut: (u64, u64),
     /// Sources and prompts with tokens that the tokenizer does not know, and the first one's line.
@@ -24,12 +26,13 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn count(&mut self, written: &Generated, number: u64) {
+    pub(super) fn count(&mut self, written: &Generated, line: &Line) {
+        let number = line.number;
         let add = |(count, first): (u64, u64)| (count + 1, if count == 0 { number } else { first });
         self.texts += 1;
         if written.finish_reason == FinishReason::NoToken {
             if self.stuck.0 == 0 {
-                (self.stuck.1, self.stuck.2) = (number, written.tokens.clone());
+                self.stuck = (0, number, written.tokens.clone(), line.grammar.clone());
             }
             self.stuck.0 += 1;
         } else if !written.is_finished() {
@@ -66,7 +69,7 @@ impl Tally {
     }
 
     /// Tells what a reader of the texts alone would not see.
-    pub(super) fn tell(&self, trained: &Trained, options: &DecodingOptions, grammar: Option<&Grammar>) {
+    pub(super) fn tell(&self, trained: &Trained, options: &DecodingOptions) {
         let of = |count: u64| {
             if self.texts == 1 { "The text".to_owned() } else { format!("{count} of {} texts", self.texts) }
         };
@@ -81,8 +84,9 @@ impl Tally {
                 first(line)
             ));
         }
-        if let (count @ 1.., line, tokens) = &self.stuck {
-            let needed = grammar.and_then(|grammar| grammar.needed_after(tokens, !trained.is_language_model()).ok());
+        if let (count @ 1.., line, tokens, grammar) = &self.stuck {
+            let needed =
+                grammar.as_ref().and_then(|grammar| grammar.needed_after(tokens, !trained.is_language_model()).ok());
             let needed = needed.filter(|needed| !needed.is_empty());
             let needed = needed.map(|needed| format!(" The grammar has {needed} there.")).unwrap_or_default();
             note(format_args!("{} did not end: no token may come next{}.{needed}", of(*count), first(*line)));

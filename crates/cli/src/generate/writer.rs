@@ -1,14 +1,19 @@
-use super::answers::{Answers, Line, Outcome};
+use super::answers::{Answers, Outcome};
 use super::explanations::Explanations;
+use super::grammar_field::GrammarField;
+use super::line::Line;
 use super::requests::{Asks, Next, Request, Requests};
 use super::stream::Stream;
 use crate::report::{duration, note, put};
 use descant_autograd::Tape;
+use descant_constraints::Grammar;
 use descant_generate::{DecodingOptions, Mode};
-use descant_inference::{Error, Explainer, Generated, LongInput, Scheduler, SourceLimit, Trained};
+use descant_inference::Request as InferenceRequest;
+use descant_inference::{Control, Error, Explainer, Generated, LongInput, Scheduler, SourceLimit, Trained};
 use descant_text::{Message, Text};
 use indicatif::ProgressBar;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Writes for lines, and hands what comes of them over in their order.
@@ -19,6 +24,12 @@ pub(super) struct Writer<'a> {
     pub(super) options: &'a DecodingOptions,
     /// The most tokens of a source that all models read well.
     pub(super) limit: Option<SourceLimit>,
+    /// What all texts have to be.
+    pub(super) grammar: Option<Arc<Grammar>>,
+    /// What has the grammars of lines.
+    pub(super) grammar_field: Option<GrammarField>,
+    /// The control attributes of all lines that say no others.
+    pub(super) control: Control,
     /// What is done with long sources and prompts, where that was said.
     pub(super) long: Option<LongInput>,
     pub(super) tape: Tape,
@@ -122,7 +133,14 @@ impl Writer<'_> {
 
     /// Hands a request to the scheduler, unless it asks nothing or cannot be answered.
     fn begin(&mut self, request: Request, scheduler: &mut Scheduler<'_>) -> Waiting {
+        let grammar = self.grammar_field.as_mut().map(|field| field.of(request.line, &request.fields));
         let (mut line, text) = self.prompt(request);
+        let text = text.and_then(|text| {
+            if let Some(grammar) = grammar {
+                line.grammar = grammar?;
+            }
+            Ok(text)
+        });
         let asked = match text {
             Ok(Some(text)) => self.encode(line.number, &text).map(|read| Some((read, text))),
             Ok(None) => Ok(None),
@@ -130,13 +148,12 @@ impl Writer<'_> {
         };
         let request = asked.and_then(|asked| {
             let Some((read, text)) = asked else { return Ok(None) };
-            let request = match self.long.filter(|_| self.cuts()) {
-                Some(how) => {
-                    let request = self.trained.request_within(&text.to_string(), how, self.limit);
-                    request.map_err(|error| error.to_string())?
-                }
-                None => read.clone().into(),
-            };
+            let how = self.long.filter(|_| self.cuts());
+            let request = self.trained.request_within(text, how, self.limit);
+            let mut request = request.map_err(|error| error.to_string())?;
+            if let Some(own) = line.grammar.clone().filter(|_| self.grammar_field.is_some()) {
+                request = request.with_constraint(own);
+            }
             line.read = read;
             Ok(Some(request))
         });
@@ -175,8 +192,9 @@ impl Writer<'_> {
 
     /// A line, and what is read for it; nothing where it is empty.
     fn prompt(&self, request: Request) -> (Line, Result<Option<Text>, String>) {
-        let Request { line: number, id, asks } = request;
-        let mut line = Line { number, id, ..Line::default() };
+        let control = request.control(&self.control);
+        let Request { line: number, id, asks, .. } = request;
+        let mut line = Line { number, id, grammar: self.grammar.clone(), ..Line::default() };
         let text = match asks {
             Err(reason) => Err(reason),
             Ok(Asks::Text(text)) => {
@@ -187,6 +205,8 @@ impl Writer<'_> {
             }
             Ok(Asks::Conversation(messages)) => self.trained.prompt(&messages).map(Some).map_err(|e| e.to_string()),
         };
+        let controlled = |text: Text| self.trained.control(text, &control?).map_err(|error| error.to_string());
+        let text = text.and_then(|text| text.map(controlled).transpose());
         (line, text)
     }
 
@@ -247,13 +267,16 @@ impl Writer<'_> {
     /// Writes for one text, and shows each token as it is chosen.
     fn stream(&mut self, request: Request) -> anyhow::Result<()> {
         let (line, text) = self.prompt(request);
-        let read = match text {
-            Ok(Some(text)) => self.encode(line.number, &text),
+        let asked = match text {
+            Ok(Some(text)) => self.encode(line.number, &text).and_then(|read| {
+                let request = self.trained.request(text, None).map_err(|error| error.to_string())?;
+                Ok((read, request))
+            }),
             Ok(None) => return self.answers.none(&line, Outcome::Empty),
             Err(reason) => Err(reason),
         };
-        let read = match read {
-            Ok(read) => read,
+        let (read, request) = match asked {
+            Ok(asked) => asked,
             Err(reason) => return self.answers.none(&line, Outcome::Refused(reason)),
         };
         let trained = self.trained;
@@ -264,10 +287,10 @@ impl Writer<'_> {
         let prompt = if trained.is_language_model() { &read[..] } else { &[] };
         let mut stream = Stream::new(trained, prompt, self.conversation.is_some())?;
         let show = |token| stream.push(token);
-        match self.generate_one(read, line.number - 1, self.options, show)? {
+        match self.generate_one(request, line.number - 1, self.options, show)? {
             Ok(written) => {
                 stream.finish(&self.said(&written)?)?;
-                self.answers.tally.count(&written, line.number);
+                self.answers.tally.count(&written, &line);
             }
             Err(error) => self.answers.refuse(line.number, &error.to_string())?,
         }
@@ -277,13 +300,13 @@ impl Writer<'_> {
     /// Generates for one source or prompt, and returns its best text, or why there is none.
     pub(super) fn generate_one(
         &mut self,
-        read: Vec<u32>,
+        request: InferenceRequest,
         number: u64,
         options: &DecodingOptions,
         mut show: impl FnMut(u32),
     ) -> anyhow::Result<Result<Generated, Error>> {
         let mut scheduler = Scheduler::ensemble(self.trained, &self.others, options, 1)?;
-        scheduler.push(read.into(), number);
+        scheduler.push(request, number);
         while !scheduler.is_empty() {
             if let Some((_, answer)) = scheduler.step(&mut self.tape, |_, token| show(token))?.pop() {
                 return Ok(answer.map(|texts| texts.into_iter().next().unwrap_or_default()));

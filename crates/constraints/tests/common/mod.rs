@@ -73,7 +73,12 @@ impl Model {
         });
         let mut sources = Sequences::new();
         rows.iter().for_each(|row| sources.push(&[3, 3 + (row % 5) as u32, 4]));
-        let input = DecodingBatch { rows, sources: Some(&sources).filter(|_| self.has_sources), prompts: None };
+        let input = DecodingBatch {
+            rows,
+            sources: Some(&sources).filter(|_| self.has_sources),
+            prompts: None,
+            ..DecodingBatch::default()
+        };
         let found = generate(&*self.generator, &self.parameters, &mut Tape::new(), input, &options).unwrap();
         found.into_iter().map(Result::unwrap).collect()
     }

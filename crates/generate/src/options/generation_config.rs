@@ -116,6 +116,11 @@ impl GenerationConfig {
         self.num_return_sequences().max(self.mbr_candidates.unwrap_or(1))
     }
 
+    /// The guidance scale, where there is guidance.
+    pub fn guidance(&self) -> Option<f64> {
+        self.guidance_scale.filter(|&scale| scale != 1.0)
+    }
+
     /// The length penalty, with its default.
     pub fn length_penalty(&self) -> f64 {
         let (gnmt, tokens) = PENALTIES;
@@ -224,6 +229,12 @@ impl GenerationConfig {
             && (mode == Mode::Beam || mode == Mode::Contrastive || self.candidates() > 1)
         {
             return Err("prompt_lookup_num_tokens: expected greedy decoding or sampling, of one text".to_owned());
+        }
+        if self.guidance().is_some() && mode == Mode::Contrastive {
+            return Err("guidance_scale: expected no penalty_alpha beside it".to_owned());
+        }
+        if self.guidance().is_some() && self.prompt_lookup_num_tokens.is_some() {
+            return Err("guidance_scale: expected no prompt_lookup_num_tokens beside it".to_owned());
         }
         if mode == Mode::Contrastive && self.top_k.is_none_or(|k| !(2..=1024).contains(&k)) {
             return Err("penalty_alpha: expected top_k from 2 to 1024 beside it".to_owned());

@@ -22,6 +22,8 @@ pub enum Group {
     Repetition,
     /// Single tokens and sequences of tokens.
     Tokens,
+    /// Control of what is written.
+    Control,
 }
 
 impl Group {
@@ -33,6 +35,7 @@ impl Group {
             Self::Sampling => "Sampling",
             Self::Repetition => "Repetition",
             Self::Tokens => "Tokens",
+            Self::Control => "Control",
         }
     }
 }
@@ -246,5 +249,20 @@ options! {
         sequence_bias: Vec<(Vec<u32>, f64)> = BiasedSequences, "[]";
         /// Renormalise the probabilities of a beam search over the tokens that the other options leave.
         renormalize_logits: bool = Flag, "false";
+    }
+    Control {
+        /// Classifier-free guidance: how far the scores are led away from those without the control attributes, or of a language model
+        /// without any, from those after the last token of the prompt alone. A score is u + guidance_scale × (c - u), of the log
+        /// probabilities c with the condition and u without it; 1 for no guidance. Above 1, a text obeys its attributes more.
+        guidance_scale: f64 = Number(Range::from(0.0).to(100.0)), "1.0", by "Ho and Salimans 2022, arXiv 2207.12598";
+        /// Attribute steering (--steer): the length of a step of the hidden state along the classifier's gradient, as a share of the
+        /// hidden state's own.
+        steering_step_size: f64 = Number(Range::above(0.0).to(10.0)), "0.1", by "Dathathri et al. 2020, arXiv 1912.02164";
+        /// Steps of attribute steering for each token.
+        steering_iterations: usize = Integer(Range::from(1.0).to(1000.0)), "3";
+        /// The weight of the Kullback-Leibler divergence from the distribution without steering, against the likelihood of the label.
+        steering_kl_scale: f64 = Number(Range::from(0.0)), "0.01";
+        /// The share of the steered distribution in the geometric mean with the one without steering.
+        steering_gm_scale: f64 = Number(SHARE), "0.95";
     }
 }

@@ -183,13 +183,26 @@ impl Model {
     /// Writes for these sources, numbered from 0.
     pub fn write(&self, sources: &Sequences, options: &DecodingOptions) -> Vec<Vec<Hypothesis>> {
         let rows: Vec<u64> = (0..sources.len() as u64).collect();
-        self.run(DecodingBatch { rows: &rows, sources: Some(sources), prompts: None }, options).unwrap()
+        self.run(
+            DecodingBatch { rows: &rows, sources: Some(sources), prompts: None, ..DecodingBatch::default() },
+            options,
+        )
+        .unwrap()
     }
 
     /// Continues these prompts after BOS, numbered from 0.
     pub fn resume(&self, prompts: &Sequences, options: &DecodingOptions) -> Vec<Vec<Hypothesis>> {
         let rows: Vec<u64> = (0..prompts.len() as u64).collect();
-        self.run(DecodingBatch { rows: &rows, sources: None, prompts: Some(&after_bos(prompts)) }, options).unwrap()
+        self.run(
+            DecodingBatch {
+                rows: &rows,
+                sources: None,
+                prompts: Some(&after_bos(prompts)),
+                ..DecodingBatch::default()
+            },
+            options,
+        )
+        .unwrap()
     }
 
     /// The log probability of every token after each of `tokens`, by the pass over whole sequences.

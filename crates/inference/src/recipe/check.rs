@@ -94,12 +94,11 @@ fn misfit<'a>(of: ValueType, value: &'a DeValue<'a>) -> Option<Misfit<'a>> {
         ValueType::IntegerPair => return list(index, Some(2), all),
         ValueType::NumberPair(range) => return list(ValueType::Number(range), Some(2), all),
         ValueType::IntegerList => return list(index, None, all),
-        ValueType::NumberTable(range) => match value.as_table() {
+        ValueType::NumberTable(_) | ValueType::IntegerTable => match value.as_table() {
             Some(table) => {
+                let of = if let ValueType::NumberTable(range) = of { ValueType::Number(range) } else { index };
                 let name = |key: &str| format!(".{}", cut(&format!("{key:?}")));
-                return table
-                    .iter()
-                    .find_map(|(key, value)| entry(name(key.get_ref()), ValueType::Number(range), value));
+                return table.iter().find_map(|(key, value)| entry(name(key.get_ref()), of, value));
             }
             None => false,
         },

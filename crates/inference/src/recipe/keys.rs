@@ -3,6 +3,7 @@
 //! come from here.
 
 mod condition;
+mod control;
 mod data;
 mod generation;
 mod key;
@@ -21,6 +22,7 @@ pub use key::{Key, Range, Section, ValueType};
 pub const SECTIONS: &[Section] = &[
     data::TOP,
     data::DATA,
+    control::CONTROL,
     data::BENCH,
     tokenizer::TOKENIZER,
     tokenizer::SPECIAL,
@@ -42,6 +44,9 @@ pub const SECTIONS: &[Section] = &[
 pub(super) const DEFAULT_KINDS: [(&str, &str); 3] =
     [("loss", "cross-entropy"), ("optimizer", "adamw"), ("schedule", "constant")];
 
+/// The name of a key that stands for every name which its section does not know.
+pub const ANY: &str = "ATTRIBUTE";
+
 /// All keys, section by section.
 pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
     SECTIONS.iter().flat_map(|section| section.keys)
@@ -52,6 +57,12 @@ pub fn all() -> impl Iterator<Item = &'static Key> + Clone {
 pub fn canonical(name: &str) -> &str {
     if let Some(key) = generation::renamed(name) {
         return key;
+    }
+    if let Some(attribute) = name.strip_prefix("control.") {
+        return match attribute {
+            "dropout" | "columns" => name,
+            _ => "control.ATTRIBUTE",
+        };
     }
     let is_tokenizer = |own: &&str| *own == "tokenizer" || own.starts_with("tokenizer.");
     name.strip_prefix("target_").filter(is_tokenizer).unwrap_or(name)

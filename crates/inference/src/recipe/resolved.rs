@@ -1,6 +1,6 @@
 //! Writes a recipe with its defaults resolved.
 
-use super::keys::SECTIONS;
+use super::keys::{ANY, SECTIONS};
 use super::{DataConfig, Recipe};
 use descant_models::ModelConfig;
 use std::fmt::Write;
@@ -39,7 +39,12 @@ impl Recipe {
                 let is_default = inner(&defaults).is_some_and(|defaults| defaults.get(name) == Some(value));
                 ((key.condition.holds)(self) || others && !is_default).then(|| format!("{name} = {value}"))
             });
-            let lines: Vec<String> = lines.collect();
+            // Keys of any name, in a section that has them.
+            let any = section.keys.iter().any(|key| key.parts().1 == ANY);
+            let is_named = |name: &str| section.keys.iter().any(|key| key.parts().1 == name);
+            let named = table.iter().filter(|(name, _)| any && !is_named(name));
+            let named = named.map(|(name, value)| format!("{} = {value}", toml_key(name)));
+            let lines: Vec<String> = lines.chain(named).collect();
             let header = if place.is_empty() { String::new() } else { format!("\n[{place}]\n") };
             if !lines.is_empty() || !place.contains('.') {
                 let _ = writeln!(text, "{header}{}", lines.join("\n"));
@@ -53,5 +58,14 @@ impl Recipe {
         let transformer = self.model.transformer.as_ref().map(|_| descant_nn::TransformerConfig::default());
         let data = self.data.as_ref().map(|data| DataConfig::of(data.train.clone()));
         Self { data, ..Self::of(ModelConfig { transformer, ..ModelConfig::new(self.model.kind) }) }
+    }
+}
+
+/// A name as a key of TOML.
+fn toml_key(name: &str) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    match !name.is_empty() && name.chars().all(is_bare) {
+        true => name.to_owned(),
+        false => toml::Value::String(name.to_owned()).to_string(),
     }
 }

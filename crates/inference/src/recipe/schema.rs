@@ -1,6 +1,6 @@
 //! The keys as a JSON schema, by which editors complete and check recipes.
 
-use super::keys::{Key, SECTIONS, Section, ValueType, section};
+use super::keys::{ANY, Key, SECTIONS, Section, ValueType, section};
 use serde_json::{Map, Value, json};
 
 /// The JSON schema (draft 7) of recipes.
@@ -23,12 +23,14 @@ fn table(section: &Section) -> Value {
         let (outer, name) = inner.name.rsplit_once('.').unwrap_or(("", inner.name));
         (outer == section.name && !name.is_empty()).then(|| (name.to_owned(), table(inner)))
     });
-    let properties: Map<String, Value> = keys.chain(inner).collect();
+    let mut properties: Map<String, Value> = keys.chain(inner).collect();
+    // A key of any name.
+    let others = properties.remove(ANY).unwrap_or(json!(false));
     let mut schema = json!({
         "type": "object",
         "description": section.help,
         "properties": properties,
-        "additionalProperties": false,
+        "additionalProperties": others,
     });
     let required: Vec<&str> =
         section.keys.iter().filter(|key| key.is_always_required()).map(|key| key.parts().1).collect();
@@ -69,6 +71,7 @@ fn value_type(of: ValueType) -> Value {
         ValueType::NumberPair(range) => pair(range.json_schema("number")),
         ValueType::IntegerList => list(index()),
         ValueType::NumberTable(range) => json!({"type": "object", "additionalProperties": range.json_schema("number")}),
+        ValueType::IntegerTable => json!({"type": "object", "additionalProperties": index()}),
         ValueType::Clip(range) => {
             let limit = || range.json_schema("number");
             let by = |name: &str| json!({"type": "object", "properties": {name: limit()}, "required": [name], "additionalProperties": false});

@@ -52,7 +52,7 @@ fn generation() -> String {
 /// One recipe with every table, for each kind.
 fn every() -> Vec<Recipe> {
     let all = "init = \"base\"\n[bench]\nvocabulary = 9\nbatch = 1\nlength = 2\n[data]\ntrain = \"a.tsv\"\n\
-        validation = \"b.tsv\"\ncolumns = [0, 2]\nchat_template = \"c\"\n[tokenizer]\nadd = [\"<a>\"]\nvocabulary_file = \"w\"\n\
+        validation = \"b.tsv\"\ncolumns = [0, 2]\nchat_template = \"c\"\n[control]\nATTRIBUTE = [\"a\"]\ncolumns = { ATTRIBUTE = 1 }\n[tokenizer]\nadd = [\"<a>\"]\nvocabulary_file = \"w\"\n\
         [tokenizer.special]\nunknown = 0\nbeginning = 1\nend = [2, 5]\nentries = 9\npieces_apart = true\nsentencepiece = true\n\
         [tokenizer.special.around]\nbefore = [1]\nafter = []\n[target_tokenizer]\nkind = \"word\"\n\
         [finetune]\ntrain = [\"a\"]\nfreeze = [\"b\"]\nrates = { c = 2.0 }\n\

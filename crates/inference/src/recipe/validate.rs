@@ -26,6 +26,9 @@ impl Recipe {
         if let Some(distill) = &self.distill {
             distill.validate()?;
         }
+        if let Some(control) = &self.control {
+            control.validate()?;
+        }
         self.optimizer.validate()?;
         // With epochs, only the texts tell the number of steps; a schedule is shortened with a training that an override
         // shortens, and so it is when its run is read.

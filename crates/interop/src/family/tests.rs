@@ -29,7 +29,7 @@ fn texts_are_those_of_transformers() {
         let rows: Vec<u64> = (0..prompts.len() as u64).collect();
         let [sources, prompts] =
             [false, true].map(|is_prompt| (trained.is_language_model() == is_prompt).then_some(&prompts));
-        let input = DecodingBatch { rows: &rows, sources, prompts };
+        let input = DecodingBatch { rows: &rows, sources, prompts, ..DecodingBatch::default() };
         let modes = [("greedy", GenerationConfig::greedy()), ("beams", beam(4, 4))];
         for (key, config) in modes {
             let width = file.tensor(key).unwrap().shape()[1];

@@ -47,6 +47,9 @@ pub(crate) struct Manifest {
     pub(crate) conversations: bool,
     /// Entries of the tokenizer of either side.
     pub(crate) vocabularies: [usize; 2],
+    /// Control tokens of attributes, which sequences begin with; of pairs, their sources.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) control: Vec<u32>,
     pub(crate) sequences: u64,
     pub(crate) report: Report,
     /// The files of the text as they were encoded.

@@ -158,12 +158,19 @@ impl Tokenizer {
         texts.par_iter().map(|text| self.encode_text(text)).collect()
     }
 
-    /// The ids of a text, with control tokens where a chat template wrote them.
+    /// The ids of a text, with control tokens where a chat template wrote them, after those of its attributes.
     ///
     /// # Errors
-    /// Where `tokenizers` fails.
+    /// Where `tokenizers` fails; an attribute that has no token.
     pub fn encode_text(&self, text: &Text) -> Result<Vec<u32>, TextError> {
-        library(|| self.encode_pieces(text))
+        let ids = library(|| self.encode_pieces(text))?;
+        let attribute = |name: &String| {
+            let missing = || TextError::Tokenizer(format!("the tokenizer has no control token {name}"));
+            self.id(name).filter(|&id| self.is_special(id)).ok_or_else(missing)
+        };
+        let mut all = text.attributes().iter().map(attribute).collect::<Result<Vec<_>, _>>()?;
+        all.extend(ids);
+        Ok(all)
     }
 
     fn encode_pieces(&self, text: &Text) -> Result<Vec<u32>, TextError> {

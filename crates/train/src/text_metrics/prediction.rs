@@ -34,10 +34,12 @@ pub(crate) struct EvalExample {
 /// The examples of some pairs. With `merge`, pairs with the same source are one example with several references.
 pub(crate) fn examples(pairs: impl IntoIterator<Item = EvalExample>, merge: bool) -> Vec<EvalExample> {
     let mut examples: Vec<EvalExample> = Vec::new();
-    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut places: HashMap<(String, Vec<u32>), usize> = HashMap::new();
     for pair in pairs {
         let next = examples.len();
-        let place = if merge { *places.entry(pair.prediction.source.clone()).or_insert(next) } else { next };
+        // Attributes are among what is read.
+        let key = || (pair.prediction.source.clone(), pair.ids.clone());
+        let place = if merge { *places.entry(key()).or_insert(next) } else { next };
         match examples.get_mut(place) {
             Some(example) => example.prediction.references.extend(pair.prediction.references),
             None => examples.push(pair),

@@ -63,6 +63,8 @@ pub enum ValueType {
     IntegerList,
     /// A table of numbers by name.
     NumberTable(Range),
+    /// A table of whole numbers from 0 by name.
+    IntegerTable,
     /// `{ norm = … }`, `{ value = … }` or `"none"`.
     Clip(Range),
     /// What no other key takes than a decoding option.
@@ -110,6 +112,7 @@ impl ValueType {
             Self::NumberTable(range) => {
                 format!("a table of numbers {}, such as {{ \"name\" = 0.5 }}", range.words())
             }
+            Self::IntegerTable => "a table of whole numbers from 0, such as { name = 2 }".to_owned(),
             Self::Clip(range) => {
                 format!("{{ norm = 1.0 }}, {{ value = 0.5 }} or \"none\", the number {}", range.words())
             }

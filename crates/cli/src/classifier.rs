@@ -1,0 +1,89 @@
+//! `descant classifier`.
+
+use crate::json_line::JsonLine;
+use crate::lines::is_json_lines;
+use crate::report::print;
+use crate::shell::command;
+use clap::Args;
+use descant_inference::Trained;
+use descant_text::Lines;
+use descant_train::{LabelledText, learn_classifier};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// The file in a run folder.
+pub(crate) const FILE: &str = "classifier.json";
+
+#[derive(Args)]
+pub(crate) struct Classifier {
+    /// The run folder, or a checkpoint in it
+    run: PathBuf,
+    /// The texts to learn from: a .jsonl of {"text": …, "label": …}; for an encoder-decoder with the "source" of each
+    #[arg(value_name = "FILE.jsonl")]
+    texts: PathBuf,
+    /// The file to write [default: classifier.json in the run folder]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Overwrite the file
+    #[arg(long)]
+    overwrite: bool,
+}
+
+impl Classifier {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let trained = Trained::load(&self.run)?;
+        let output = self.output.clone().unwrap_or_else(|| trained.run().join(FILE));
+        anyhow::ensure!(
+            self.overwrite || output.symlink_metadata().is_err(),
+            "{}: it is there already. Name another file with --output, or add --overwrite",
+            output.display()
+        );
+        let texts = read(&self.texts, !trained.is_language_model())?;
+        let (classifier, found) = learn_classifier(&trained, &texts)?;
+        trained.save_classifier(&classifier, &output)?;
+        let found = found.map_or_else(String::new, |found| {
+            format!("; it finds the label of {:.1} % of the texts that were held out", 100.0 * found)
+        });
+        let labels = classifier.labels.join(", ");
+        print(format_args!(
+            "{}: {labels}, learnt from {} texts{found}. Generate with it:",
+            output.display(),
+            texts.len()
+        ))?;
+        let label = classifier.labels.first().map_or("", String::as_str);
+        let (run, file) = (self.run.to_string_lossy(), output.to_string_lossy());
+        let mut words = vec!["generate".into(), run, "--steer".into(), label.into()];
+        words.extend(self.output.is_some().then_some(["--classifier".into(), file]).into_iter().flatten());
+        print(format_args!("  {}", command(&words)))
+    }
+}
+
+/// The texts of a file.
+fn read(path: &Path, needs_source: bool) -> anyhow::Result<Vec<LabelledText>> {
+    let shown = path.display();
+    anyhow::ensure!(
+        is_json_lines(path),
+        "{shown}: expected a .jsonl of objects such as {{\"text\": \"…\", \"label\": \"…\"}}"
+    );
+    let (mut lines, mut texts) = (Lines::objects(path)?, Vec::new());
+    while let Some(line) = lines.read()? {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let number = lines.number();
+        let wrong = |reason: String| anyhow::anyhow!("{shown}, line {number}: {reason}");
+        let object = JsonLine::parse(&line).map_err(wrong)?.object;
+        let field = |name: &str| match object.get(name) {
+            Some(Value::String(text)) => Ok(text.clone()),
+            Some(_) => Err(wrong(format!("its {name:?} is no text"))),
+            None => Err(wrong(format!("it has no {name:?}"))),
+        };
+        let source = if needs_source { Some(field("source")?) } else { None };
+        texts.push(LabelledText { source, text: field("text")?, label: field("label")? });
+        anyhow::ensure!(
+            object.len() == 2 + usize::from(needs_source),
+            wrong("it has fields beside \"text\" and \"label\", which are not read".to_owned())
+        );
+    }
+    Ok(texts)
+}

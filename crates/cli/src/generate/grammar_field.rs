@@ -1,0 +1,87 @@
+//! Grammars that lines of the input name themselves (`--grammar-field`).
+
+use crate::report::note;
+use descant_constraints::{ConstraintError, Grammar, Vocabulary};
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// How many grammars are kept for lines with the same one.
+const KEPT: usize = 256;
+
+/// Reads the grammars of lines from a field of their objects, each kind once.
+pub(super) struct GrammarField {
+    name: String,
+    vocabulary: Arc<Vocabulary>,
+    /// By the JSON of the field.
+    known: HashMap<String, Result<Arc<Grammar>, String>>,
+    /// How many grammars have parts without effect, with the first one's line and parts.
+    warned: (u64, u64, String),
+}
+
+impl GrammarField {
+    pub(super) fn new(name: &str, vocabulary: Arc<Vocabulary>) -> Self {
+        Self { name: name.to_owned(), vocabulary, known: HashMap::new(), warned: (0, 0, String::new()) }
+    }
+
+    /// The grammar of a line; none where its field is null.
+    ///
+    /// # Errors
+    /// What is wrong with the field, by its name.
+    pub(super) fn of(&mut self, line: u64, object: &Map<String, Value>) -> Result<Option<Arc<Grammar>>, String> {
+        let name = &self.name;
+        let value =
+            object.get(name).ok_or_else(|| format!("it has no {name:?}; null is for a line without a grammar"))?;
+        if value.is_null() {
+            return Ok(None);
+        }
+        let key = value.to_string();
+        if let Some(known) = self.known.get(&key) {
+            return known.clone().map(Some);
+        }
+        let read = read(&self.vocabulary, value).map(Arc::new).map_err(|reason| format!("its {name:?}: {reason}"));
+        if self.known.len() == KEPT {
+            self.known.clear();
+        }
+        self.known.insert(key, read.clone());
+        if let Some(warnings) = read.as_ref().ok().map(|grammar| grammar.warnings()).filter(|all| !all.is_empty()) {
+            if self.warned.0 == 0 {
+                (self.warned.1, self.warned.2) = (line, warnings.join("; "));
+            }
+            self.warned.0 += 1;
+        }
+        read.map(Some)
+    }
+
+    /// Tells what of the grammars had no effect.
+    pub(super) fn tell(&self) {
+        let Self { name, warned: (count, line, warnings), .. } = self;
+        if *count > 0 {
+            note(format_args!(
+                "--grammar-field {name}: {count} grammars have parts without effect. Line {line}: {warnings}"
+            ));
+        }
+    }
+}
+
+/// The grammar of a field. An object whose only key is `json_schema`, `regex` or `grammar` says the kind, as the flags of these
+/// names do; any other object is a JSON schema, and a text is a JSON schema where it begins with a brace, else a grammar in the
+/// syntax of Lark or GBNF.
+fn read(vocabulary: &Arc<Vocabulary>, value: &Value) -> Result<Grammar, String> {
+    let schema = |schema: &Value| match schema {
+        Value::String(text) => Grammar::json_schema(vocabulary, text),
+        value => Grammar::json_schema(vocabulary, &value.to_string()),
+    };
+    let named = value.as_object().filter(|object| object.len() == 1).and_then(|object| object.iter().next());
+    let grammar: Result<Grammar, ConstraintError> = match (named.map(|(kind, of)| (kind.as_str(), of)), value) {
+        (Some(("json_schema", of)), _) => schema(of),
+        (Some(("regex", Value::String(regex))), _) => Grammar::regex(vocabulary, regex),
+        (Some(("grammar", Value::String(grammar))), _) => Grammar::parse(vocabulary, grammar),
+        (Some((kind @ ("regex" | "grammar"), _)), _) => return Err(format!("its {kind:?} is no text")),
+        (_, Value::Object(_)) => schema(value),
+        (_, Value::String(text)) if text.trim_start().starts_with('{') => schema(value),
+        (_, Value::String(text)) => Grammar::parse(vocabulary, text),
+        _ => return Err("it is neither an object nor a text".to_owned()),
+    };
+    grammar.map_err(|error| error.to_string())
+}

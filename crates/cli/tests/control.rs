@@ -1,0 +1,190 @@
+//! Control attributes: trained as tokens, given at generation.
+
+mod common;
+
+use common::{Folder, LANGUAGE_MODEL, PAIRS, TRANSFORMER};
+use serde_json::{Value, json};
+use std::fs;
+
+const CONTROL: &str = "[control]\nregister = [\"formal\", \"informal\"]\n";
+const REGISTERS: [&str; 2] = ["formal", "informal"];
+
+/// What a text says by its register: a formal one begins with `A`, an informal one with `b`.
+fn said(register: &str, i: usize) -> String {
+    format!("{}{}", if register == "formal" { "AAA" } else { "bbb" }, i % 10)
+}
+
+/// The examples of both registers: as objects and as columns, and as texts of a language model.
+fn texts(folder: &Folder) {
+    let examples: Vec<(usize, &str)> = (100..300).flat_map(|i| REGISTERS.map(|register| (i, register))).collect();
+    let object = |&(i, register): &(usize, &str)| {
+        json!({"prompt": i.to_string(), "completion": said(register, i), "register": register}).to_string() + "\n"
+    };
+    folder.write("pairs.jsonl", examples.iter().map(object).collect::<String>());
+    let columns = |&(i, register): &(usize, &str)| format!("{i}\t{register}\t{}\n", said(register, i));
+    folder.write("columns.tsv", examples.iter().map(columns).collect::<String>());
+    let text =
+        |&(i, register): &(usize, &str)| json!({"text": said(register, i), "register": register}).to_string() + "\n";
+    folder.write("texts.jsonl", examples.iter().map(text).collect::<String>());
+}
+
+/// Runs that know the attribute: encoder-decoders of either kind, and language models of texts and of prompts.
+fn runs(folder: &Folder) {
+    texts(folder);
+    let recipe = |recipe: &str, from: &str, to: &str| format!("{}{CONTROL}", recipe.replace(from, to));
+    folder.write("gru.toml", recipe(PAIRS, "pairs.tsv", "pairs.jsonl"));
+    let columns = recipe(TRANSFORMER, "train = \"pairs.tsv\"", "train = \"columns.tsv\"\ncolumns = [0, 2]");
+    folder.write("columns.toml", format!("{columns}columns = {{ register = 1 }}\n"));
+    folder.write("texts.toml", recipe(LANGUAGE_MODEL, "\"text.txt\"\nstream = true", "\"texts.jsonl\""));
+    folder.write("prompts.toml", recipe(LANGUAGE_MODEL, "\"text.txt\"\nstream = true", "\"pairs.jsonl\""));
+    for (run, steps) in [("gru", 120), ("columns", 150), ("texts", 150), ("prompts", 500)] {
+        folder.train(&format!("{run}.toml"), run, steps);
+    }
+}
+
+#[test]
+fn a_text_is_as_the_attribute_says() {
+    let folder = Folder::new();
+    runs(&folder);
+    for (run, source) in [("gru", "123"), ("columns", "123"), ("texts", ""), ("prompts", "123")] {
+        for mode in [&["--greedy"][..], &["--num-beams", "3"]] {
+            for (register, begins) in [("formal", "AAA"), ("informal", "bbb")] {
+                let control = format!("register={register}");
+                let arguments = ["generate", run, source, "--control", &control, "--max-new-tokens", "6"];
+                let text = folder.succeed(&[&arguments[..], mode].concat());
+                assert!(text.starts_with(begins), "{run} {mode:?} {register}: {text}");
+            }
+        }
+    }
+    // Guided by what it would be without the attribute, it is as sure of it or surer.
+    for (run, source) in [("gru", "123"), ("columns", "123"), ("texts", ""), ("prompts", "123")] {
+        let arguments =
+            ["generate", run, source, "--control", "register=formal", "--max-new-tokens", "6", "--greedy", "--json"];
+        let guided = folder.succeed(&[&arguments[..], &["--guidance-scale", "3"]].concat());
+        let guided: Value = serde_json::from_str(guided.trim()).unwrap();
+        let plain: Value = serde_json::from_str(folder.succeed(&arguments).trim()).unwrap();
+        assert!(guided["text"].as_str().unwrap().starts_with("AAA"), "{guided}");
+        assert!(guided["score"] != plain["score"], "{run}: {guided} {plain}");
+    }
+    folder.fail(&["generate", "gru", "123", "--guidance-scale", "3"], &["guidance_scale", "--control"]);
+    let unguided = ["generate", "gru", "123", "--control", "register=formal"];
+    assert_eq!(folder.succeed(&[&unguided[..], &["--guidance-scale", "1"]].concat()), folder.succeed(&unguided));
+    // A line of its own goes before what all have; the same bits as alone.
+    let lines = [
+        json!({"text": "123"}),
+        json!({"text": "123", "control": {"register": "informal"}}),
+        json!({"text": "123", "control": {"register": null}}),
+        json!({"text": "123", "control": {"register": "rude"}}),
+        json!({"text": "123", "control": {"tone": "formal"}}),
+        json!({"text": "123", "control": "formal"}),
+        json!({"text": "123", "control": {"register": 3}}),
+    ];
+    folder.write("in.jsonl", lines.map(|line| line.to_string() + "\n").concat());
+    let flags = ["--input", "in.jsonl", "--output", "out.jsonl", "--control", "register=formal"];
+    folder.fail(
+        &[&["generate", "gru"][..], &flags].concat(),
+        &[
+            "4 lines were not answered",
+            "line 4",
+            "\"register\" is \"rude\"",
+            "\"formal\" or \"informal\"",
+            "The others",
+        ],
+    );
+    let found: Vec<Value> = fs::read_to_string(folder.path("out.jsonl"))
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for (found, control) in
+        found.iter().zip([&["--control", "register=formal"][..], &["--control", "register=informal"], &[]])
+    {
+        let alone = folder.succeed(&[&["generate", "gru", "123", "--json"][..], control].concat());
+        let alone: Value = serde_json::from_str(alone.trim()).unwrap();
+        assert_eq!([&found["text"], &found["score"]], [&alone["text"], &alone["score"]]);
+    }
+    for (found, part) in found[4..].iter().zip(["no attribute \"tone\"", "is no object", "\"register\" is no text"]) {
+        assert!(found["error"].as_str().unwrap().contains(part), "{found}");
+    }
+    // Parts of a long source have the attribute too.
+    let long = vec!["1234567"; 30].join(" ");
+    let split = ["generate", "gru", &long, "--long-input", "split", "--control", "register=informal"];
+    let text = folder.succeed(&split);
+    assert!(text.starts_with("bbb") && !text.contains('A'), "{text}");
+    assert!(folder.succeed(&["show", "gru"]).contains("register (formal, informal)"));
+    // Its text has the attributes, and is scored and generated with them.
+    let measured: Value = serde_json::from_str(&folder.succeed(&["eval", "gru", "--json"])).unwrap();
+    // Of four characters, the digit is hard; the others are as the attribute says.
+    assert!(measured["token_error_rate"].as_f64().unwrap() < 0.3, "{measured}");
+}
+
+#[test]
+fn what_is_left_out_is_the_same_after_a_resume_and_on_any_threads() {
+    let folder = Folder::new();
+    texts(&folder);
+    let constant = PAIRS.replace("[schedule]\nkind = \"cosine\"\nwarmup = 10\n", "");
+    folder.write("gru.toml", format!("{}{CONTROL}", constant.replace("pairs.tsv", "pairs.jsonl")));
+    let train = |run: &str, more: &[&str]| {
+        let base = ["train", "gru.toml", "--run", run, "--quiet", "--set", "train.checkpoint_every=7"];
+        folder.succeed(&[&base[..], more].concat());
+        folder.weights(run)
+    };
+    let steps = ["--set", "train.steps=40", "--set", "control.dropout=0.5"];
+    let whole = train("whole", &[&steps[..], &["--threads", "2"]].concat());
+    train("parts", &["--set", "train.steps=15", "--set", "control.dropout=0.5"]);
+    let parts = train("parts", &[&steps[..], &["--resume", "--threads", "1"]].concat());
+    assert!(whole == parts);
+    let none = train("none", &["--set", "train.steps=40", "--set", "control.dropout=0.0"]);
+    assert!(whole != none);
+    // It is another training.
+    let other = ["train", "gru.toml", "--run", "whole", "--resume", "--set", "control.dropout=0.4"];
+    folder.fail(&other, &["control.dropout is 0.4, was 0.5"]);
+}
+
+#[test]
+fn what_is_no_attribute_is_told() {
+    let folder = Folder::new();
+    texts(&folder);
+    folder.train("pairs.toml", "pairs", 5);
+    let control = ["generate", "pairs", "1", "--control", "register=formal"];
+    folder.fail(&control, &["--control", "pairs", "no control attributes", "[control]"]);
+    let recipe = |data: &str, control: &str| {
+        folder.write("r.toml", format!("{}[control]\n{control}\n", PAIRS.replace("train = \"pairs.tsv\"", data)));
+        ["train", "r.toml", "--run", "run", "--set", "train.steps=5"]
+    };
+    let register = "register = [\"formal\", \"informal\"]";
+    folder.write("wrong.jsonl", "{\"prompt\": \"1\", \"completion\": \"2\", \"register\": \"frmal\"}\n");
+    folder.write("short.tsv", "1\t2\tformal\n3\t4\n");
+    folder.write("source.txt", "1\n2\n");
+    for (data, control, parts) in [
+        (
+            "train = \"wrong.jsonl\"",
+            register,
+            &["wrong.jsonl, line 1", "\"register\" is \"frmal\"", "\"formal\" or"][..],
+        ),
+        ("train = \"pairs.jsonl\"", "tone = [\"a\"]", &["pairs.jsonl, line 1", "\"register\""]),
+        ("train = \"columns.tsv\"", register, &["in which column is register", "control.columns"]),
+        ("train = \"short.tsv\"", "register = [\"formal\"]\ncolumns = { register = 2 }", &["short.tsv, line 2"]),
+        ("train = [\"source.txt\", \"source.txt\"]", register, &["no place for the attributes"]),
+        ("train = \"pairs.jsonl\"", "", &["[control] has no attribute"]),
+        ("train = \"pairs.jsonl\"", "register = \"formal\"", &["control.register", "a list of texts"]),
+        ("train = \"pairs.jsonl\"", "register = [\"a\", \"a\"]", &["control.register", "each once"]),
+        ("train = \"pairs.jsonl\"", "text = [\"a\"]", &["control.text"]),
+        ("train = \"pairs.jsonl\"", "register = [\"a\"]\ndropout = 1.0", &["control.dropout = 1"]),
+        ("train = \"pairs.jsonl\"", "register = [\"a\"]\ncolumns = { tone = 1 }", &["control.columns.tone"]),
+    ] {
+        folder.fail(&recipe(data, control), parts);
+    }
+    // Without a value, an example is learned without it.
+    let some =
+        "{\"prompt\": \"1\", \"completion\": \"2\", \"register\": null}\n{\"prompt\": \"1\", \"completion\": \"2\"}\n";
+    let all = fs::read_to_string(folder.path("pairs.jsonl")).unwrap();
+    folder.write("some.jsonl", [&all, some].concat());
+    let told = folder.told(&recipe("train = \"some.jsonl\"", register));
+    assert!(told.contains("2 examples have no value of a control attribute") && told.contains("line 401"), "{told}");
+    folder
+        .fail(&["generate", "run", "1", "--control", "tone=a"], &["no attribute \"tone\"", "\"register\" (\"formal\""]);
+    folder.fail(&["generate", "run", "1", "--control", "register=b"], &["\"register\" is \"b\""]);
+    let twice = ["generate", "run", "1", "--control", "register=formal", "--control", "register=informal"];
+    folder.fail(&twice, &["--control", "twice"]);
+}
