@@ -3,7 +3,7 @@
 //! that of the activations. Sums may wrap on the way; what they come to fits.
 
 use crate::int8_activations::Int8Activations;
-use crate::packed_weight::PANEL;
+use crate::panel_weight::PANEL;
 use crate::reduced_tiles::{Place, TileKernel};
 use crate::reduced_weight::ReducedRows;
 use std::marker::PhantomData;
@@ -16,7 +16,7 @@ pub(crate) trait Int8Dot: Sync {
     /// Whether this processor has them.
     fn is_available() -> bool;
 
-    /// Adds to each row of sums its products with a panel of the weight, for each of its 16 rows.
+    /// Multiplies each row of activations with each of a panel's 16 rows.
     ///
     /// # Safety
     /// The processor has the instructions. Each row of activations has four elements and each panel 16 units for each of `units`.

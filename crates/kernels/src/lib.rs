@@ -28,6 +28,7 @@ mod packed;
 mod packed_bf16;
 mod packed_weight;
 mod panel_tiles;
+mod panel_weight;
 mod prefetch;
 mod q4_quantization;
 mod q4_tiles;

@@ -1,14 +1,11 @@
 //! A weight packed once for the GEMMs of inference: panels of 16 rows, which lie interleaved, so that a cache line has one column of a
 //! panel. A weight in the layout of its file needs a sum over the lanes of a register for each element of the result; panels need none.
 
-use crate::panel_tiles::PanelWeight;
+use crate::panel_weight::{PANEL, PanelWeight};
 use crate::transpose::transpose;
 use pulp::Simd;
 use std::convert::Infallible;
 use std::ops::Range;
-
-/// Rows of a panel: the elements of a cache line.
-pub(crate) const PANEL: usize = 16;
 
 /// A weight `W[O, I]` that is being packed in place.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 
 use crate::columns::Columns;
 use crate::mat::Mat;
-use crate::packed_weight::PANEL;
+use crate::panel_weight::{PANEL, PanelWeight};
 use crate::prefetch::{Prefetch, fetch};
 use pulp::{Simd, WithSimd};
 use std::cell::RefCell;
@@ -24,23 +24,6 @@ const A_STRIDE: usize = K_BLOCK + 16;
 
 thread_local! {
     static A_COPY: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Some rows of a weight `W[O, I]` in panels of 16 rows, whose columns are lines of 16 lanes.
-pub(crate) trait PanelWeight: Copy {
-    /// Columns that a line has, its lanes shared: of those of a block of the inner length, all or none are one line.
-    const OF_LINE: usize;
-
-    /// The first one of these rows, of the panels' rows, and how many there are.
-    fn rows(self) -> Range<usize>;
-
-    /// The lines of the panel of this number, of all of the weight.
-    fn lines<'b>(self, panel: usize) -> &'b [f32]
-    where
-        Self: 'b;
-
-    /// Column `p` of its line.
-    fn column<S: Simd>(simd: S, line: S::f32s, p: usize) -> S::f32s;
 }
 
 /// All tiles of some panels, `C = β C + A Wᵀ`.

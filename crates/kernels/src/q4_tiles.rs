@@ -3,7 +3,7 @@
 //! times that of the activations.
 
 use crate::int8_activations::Int8Activations;
-use crate::packed_weight::PANEL;
+use crate::panel_weight::PANEL;
 use crate::q4_quantization::BLOCK;
 use crate::reduced_tiles::{Place, TileKernel};
 use crate::reduced_weight::ReducedRows;
@@ -15,7 +15,7 @@ pub(crate) trait Q4Dot: Sync {
     /// Whether this processor has them.
     fn is_available() -> bool;
 
-    /// The products of each row with each of a panel's rows, without the scale of the activations.
+    /// Multiplies each row with each of a panel's rows, without the scale of the activations.
     ///
     /// # Safety
     /// The processor has the instructions. Of each block a row has 32 elements and a sum, and a panel 64 units and 16 scales.
@@ -131,7 +131,7 @@ pub(crate) mod x86 {
         _mm512_setzero_ps, _mm512_setzero_si512, _mm512_srli_epi32, _mm512_storeu_ps,
     };
 
-    /// Defines instructions with registers of 256 bits: how a block's products are added to sums, and what those come to.
+    /// Defines instructions with registers of 256 bits: how a block is multiplied and added to sums, and what those come to.
     macro_rules! instructions {
         (
             $(#[$doc:meta])* $name:ident, $run:ident, $features:literal, [$($feature:tt),*],

@@ -1,7 +1,7 @@
 //! The loops over tiles of a GEMM of int8 activations with panels of a weight in reduced precision.
 
 use crate::columns::Columns;
-use crate::packed_weight::PANEL;
+use crate::panel_weight::PANEL;
 use crate::reduced_weight::ReducedRows;
 use std::ops::Range;
 

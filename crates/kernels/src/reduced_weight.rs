@@ -3,8 +3,7 @@
 
 use crate::bf16;
 use crate::int8_quantization::{CLEAR_OF_OVERFLOW, quantize_row, row_scale};
-use crate::packed_weight::PANEL;
-use crate::panel_tiles::PanelWeight;
+use crate::panel_weight::{PANEL, PanelWeight};
 use crate::q4_quantization::{self, BLOCK, BLOCK_BYTES};
 use descant_tensor::{Aligned, Element, aligned};
 use half::f16;
