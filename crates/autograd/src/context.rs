@@ -4,9 +4,10 @@ use crate::gradients::Gradients;
 use crate::node::{Node, value};
 use crate::parameters::Parameters;
 use crate::pool::{Pool, Scratch};
-use descant_kernels::{GemmConfig, Real};
+use descant_kernels::{GemmConfig, Real, run_on_rows};
 use descant_tensor::{Buffer, Shape};
 use smallvec::SmallVec;
+use std::ops::Range;
 
 /// The context of an operation in forward. Inputs are borrowed from the tape, not from the context, so they stay valid while the
 /// output is written.
@@ -26,6 +27,12 @@ impl<'a, E: Real> Forward<'a, E> {
     /// The output, to write. What it holds before is undefined.
     pub fn output(&mut self) -> &mut [E] {
         self.output
+    }
+
+    /// Runs a pass over the output as `[N, columns]`, in inference on several threads: `pass` gets which rows, and these rows.
+    pub(crate) fn each_row(&mut self, columns: usize, pass: impl Fn(Range<usize>, &mut [E]) + Sync) {
+        let threads = self.config.pass_threads(self.output.len());
+        run_on_rows(self.output, columns, threads, |first, y| pass(first..first + y.len() / columns.max(1), y));
     }
 
     /// Whether a backward can follow; otherwise nothing has to be saved.

@@ -22,21 +22,23 @@ impl WithSimd for AxpyTiles<'_> {
         let mut row = 0;
         while row < self.a.rows {
             row += match self.a.rows - row {
-                4.. => self.rows::<S, 4, 2>(simd, row),
-                _ => self.rows::<S, 1, 8>(simd, row),
+                4.. => self.rows::<S, 4, 2, 1>(simd, row),
+                // A head of an attention may have no more columns than four registers.
+                _ => self.rows::<S, 1, 8, 4>(simd, row),
             };
         }
     }
 }
 
 impl AxpyTiles<'_> {
-    /// `MR` rows in tiles of `NR` vectors; returns `MR`.
+    /// `MR` rows in tiles of `NR` vectors, then of `FEWER`, then of one; returns `MR`.
     #[inline(always)]
-    fn rows<S: Simd, const MR: usize, const NR: usize>(&self, simd: S, row: usize) -> usize {
+    fn rows<S: Simd, const MR: usize, const NR: usize, const FEWER: usize>(&self, simd: S, row: usize) -> usize {
         let (mut column, end) = (self.columns.start, self.columns.end);
         while column < end {
             column += match end - column {
                 left if left >= NR * S::F32_LANES => self.tile::<S, MR, NR>(simd, row, column),
+                left if left >= FEWER * S::F32_LANES => self.tile::<S, MR, FEWER>(simd, row, column),
                 left if left >= S::F32_LANES => self.tile::<S, MR, 1>(simd, row, column),
                 _ => self.column::<MR>(row, column),
             };
@@ -61,11 +63,8 @@ impl AxpyTiles<'_> {
             }
         }
         for (i, sums) in sums.iter().enumerate() {
-            let lanes: &[f32] = bytemuck::cast_slice(sums);
-            for (j, &sum) in lanes.iter().enumerate() {
-                // SAFETY: the tile lies within the rows of `a` and the columns of this thread.
-                unsafe { self.c.put(row + i, column + j, false, sum) };
-            }
+            // SAFETY: the tile lies within the rows of `a` and the columns of this thread.
+            unsafe { self.c.put_all(row + i, column, false, bytemuck::cast_slice(sums)) };
         }
         NR * S::F32_LANES
     }

@@ -41,6 +41,22 @@ impl<'a, E: Real> Columns<'a, E> {
         }
     }
 
+    /// The same for elements of a row that follow each other.
+    ///
+    /// # Safety
+    /// As of [`put`](Self::put), for each of them.
+    #[inline(always)]
+    pub(crate) unsafe fn put_all(self, row: usize, first: usize, goes_on: bool, sums: &[E]) {
+        // SAFETY: the caller's.
+        let elements = unsafe { self.row(row, first..first + sums.len()) };
+        let beta = if goes_on { E::one() } else { self.beta };
+        if beta == E::zero() {
+            elements.iter_mut().zip(sums).for_each(|(element, &sum)| *element = self.alpha * sum);
+        } else {
+            elements.iter_mut().zip(sums).for_each(|(element, &sum)| *element = beta * *element + self.alpha * sum);
+        }
+    }
+
     /// The factor of what is there before.
     #[inline(always)]
     pub(crate) fn beta(self) -> E {

@@ -168,10 +168,8 @@ impl DotTiles<'_> {
         let b = &self.b.data[column * self.b.column_stride + inner.start..];
         let sums = dot_products::<S, MR, NR>(simd, a, (b, self.b.column_stride), inner.len(), ahead);
         for (i, sums) in sums.iter().enumerate() {
-            for (j, &sum) in sums.iter().enumerate() {
-                // SAFETY: the tile lies within the rows of `a` and the columns of this thread.
-                unsafe { self.c.put(row + i, column + j, inner.start > 0, sum) };
-            }
+            // SAFETY: the tile lies within the rows of `a` and the columns of this thread.
+            unsafe { self.c.put_all(row + i, column, inner.start > 0, sums) };
         }
     }
 }

@@ -11,6 +11,9 @@ pub enum Parallelism {
 /// Multiply-adds below which a second thread costs more than it saves.
 const MIN_WORK: usize = 1 << 17;
 
+/// Elements below which a second thread costs more than it saves in a pass over them.
+pub(crate) const MIN_ELEMENTS: usize = 1 << 14;
+
 impl Parallelism {
     /// Threads of a batch-invariant GEMM of so many multiply-adds, which can be shared out to at most `most`.
     pub(crate) fn threads(self, multiply_adds: usize, most: usize) -> usize {
@@ -46,6 +49,14 @@ pub struct GemmConfig {
 }
 
 impl GemmConfig {
+    /// Threads of a pass over so many elements: in inference those of a GEMM. In training, other shares have the other threads.
+    pub fn pass_threads(self, elements: usize) -> usize {
+        match self.parallelism {
+            Parallelism::Threads(threads) if self.batch_invariant && elements >= MIN_ELEMENTS => threads,
+            _ => 1,
+        }
+    }
+
     /// Whether this GEMM is to be batch-invariant.
     pub(crate) fn is_batch_invariant(self) -> bool {
         self.batch_invariant && self.precision == MatmulPrecision::Full

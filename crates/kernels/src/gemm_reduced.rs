@@ -83,21 +83,21 @@ fn q4_kernel() -> Kernel {
 }
 
 fn int8<D: Int8Dot, const NR: usize>(a: Mat<'_, f32>, w: ReducedRows<'_>, c: Columns<'_, f32>, threads: usize) {
-    with_activations(&a, D::IS_WIDE, |activations| {
+    with_activations(&a, D::IS_WIDE, threads, |activations| {
         tiles::<_, NR>(Int8Tiles::<D>::new(activations, w), activations, w, c, threads);
     });
 }
 
 fn q4<D: Q4Dot, const NR: usize>(a: Mat<'_, f32>, w: ReducedRows<'_>, c: Columns<'_, f32>, threads: usize) {
-    with_activations(&a, false, |activations| {
+    with_activations(&a, false, threads, |activations| {
         tiles::<_, NR>(Q4Tiles::<D>::new(activations, w), activations, w, c, threads);
     });
 }
 
-fn with_activations(a: &Mat<'_, f32>, is_wide: bool, run: impl FnOnce(&Int8Activations)) {
+fn with_activations(a: &Mat<'_, f32>, is_wide: bool, threads: usize, run: impl FnOnce(&Int8Activations)) {
     // Taken, not borrowed: other threads read them while this one waits.
     let mut activations = ACTIVATIONS.take();
-    activations.quantize(a, is_wide);
+    activations.quantize(a, is_wide, threads);
     run(&activations);
     ACTIVATIONS.set(activations);
 }

@@ -1,9 +1,11 @@
 //! Activations rounded to int8 for a GEMM with a weight in reduced precision, each row with a scale of its own.
 
 use crate::elementwise::vectorized;
+use crate::gemm_config::MIN_ELEMENTS;
 use crate::int8_quantization::quantize_activations;
 use crate::mat::Mat;
 use crate::q4_quantization::BLOCK;
+use crate::threads::run_on_threads;
 use descant_tensor::{Aligned, aligned};
 
 /// Elements that rows are padded to, with zeros.
@@ -41,8 +43,8 @@ impl Default for Int8Activations {
 }
 
 impl Int8Activations {
-    /// Rounds the rows of `a`, and widens them where `is_wide`.
-    pub(crate) fn quantize(&mut self, a: &Mat<'_, f32>, is_wide: bool) {
+    /// Rounds the rows of `a`, and widens them where `is_wide`; many on several threads.
+    pub(crate) fn quantize(&mut self, a: &Mat<'_, f32>, is_wide: bool, threads: usize) {
         (self.rows, self.length) = (a.rows, a.columns.next_multiple_of(PADDED));
         let (elements, blocks) = (self.rows * self.length, self.length / BLOCK);
         if self.elements.len() < elements {
@@ -54,28 +56,25 @@ impl Int8Activations {
         self.scales.resize(self.rows, 0.0);
         self.sums.resize(self.rows, 0);
         self.block_sums.resize(self.rows * blocks, 0);
-        for r in 0..self.rows {
-            let row = &mut self.elements[r * self.length..][..self.length];
-            row[a.columns..].fill(0);
-            self.scales[r] = quantize_activations(&a.data[r * a.row_stride..][..a.columns], row);
-            let sums = &mut self.block_sums[r * blocks..][..blocks];
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (sum, block) in sums.iter_mut().zip(row.as_chunks::<BLOCK>().0) {
-                        *sum = block.iter().map(|&x| i32::from(x)).sum();
-                    }
-                },
-            );
-            self.sums[r] = sums.iter().sum();
-            if is_wide {
-                let wide = &mut self.wide[r * self.length..][..self.length];
-                vectorized(
-                    #[inline(always)]
-                    || wide.iter_mut().zip(&*row).for_each(|(wide, &x)| *wide = x.into()),
-                );
-            }
+        let threads = if elements < MIN_ELEMENTS { 1 } else { threads };
+        let part = self.rows.div_ceil(threads).max(1);
+        let mut rest = Rows {
+            a: *a,
+            first: 0,
+            length: self.length,
+            elements: &mut self.elements[..elements],
+            wide: if is_wide { &mut self.wide[..elements] } else { &mut [] },
+            scales: &mut self.scales,
+            block_sums: &mut self.block_sums,
+            sums: &mut self.sums,
+        };
+        if threads == 1 {
+            return rest.quantize();
         }
+        run_on_threads((0..self.rows).step_by(part).map(|_| {
+            let own = rest.split_off(part);
+            move || own.quantize()
+        }));
     }
 
     /// How many rows there are.
@@ -115,5 +114,70 @@ impl Int8Activations {
     pub(crate) fn block_sums(&self, row: usize) -> &[i32] {
         let blocks = self.length / BLOCK;
         &self.block_sums[row * blocks..][..blocks]
+    }
+}
+
+/// Some rows of activations, to be rounded.
+struct Rows<'a> {
+    a: Mat<'a, f32>,
+    /// The first of them.
+    first: usize,
+    /// Of a row, padded.
+    length: usize,
+    elements: &'a mut [i8],
+    /// Empty where nothing is to be widened.
+    wide: &'a mut [i16],
+    scales: &'a mut [f32],
+    block_sums: &'a mut [i32],
+    sums: &'a mut [i32],
+}
+
+impl Rows<'_> {
+    /// Takes so many of the first rows, or as many as there are.
+    fn split_off(&mut self, rows: usize) -> Self {
+        fn first<'a, T>(of: &mut &'a mut [T], elements: usize) -> &'a mut [T] {
+            let all = std::mem::take(of);
+            let (first, rest) = all.split_at_mut(elements.min(all.len()));
+            *of = rest;
+            first
+        }
+        let rows = rows.min(self.scales.len());
+        self.first += rows;
+        Self {
+            a: self.a,
+            first: self.first - rows,
+            length: self.length,
+            elements: first(&mut self.elements, rows * self.length),
+            wide: first(&mut self.wide, rows * self.length),
+            scales: first(&mut self.scales, rows),
+            block_sums: first(&mut self.block_sums, rows * (self.length / BLOCK)),
+            sums: first(&mut self.sums, rows),
+        }
+    }
+
+    fn quantize(self) {
+        let (a, length, blocks) = (self.a, self.length, self.length / BLOCK);
+        for r in 0..self.scales.len() {
+            let row = &mut self.elements[r * length..][..length];
+            row[a.columns..].fill(0);
+            self.scales[r] = quantize_activations(&a.data[(self.first + r) * a.row_stride..][..a.columns], row);
+            let sums = &mut self.block_sums[r * blocks..][..blocks];
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (sum, block) in sums.iter_mut().zip(row.as_chunks::<BLOCK>().0) {
+                        *sum = block.iter().map(|&x| i32::from(x)).sum();
+                    }
+                },
+            );
+            self.sums[r] = sums.iter().sum();
+            if !self.wide.is_empty() {
+                let wide = &mut self.wide[r * length..][..length];
+                vectorized(
+                    #[inline(always)]
+                    || wide.iter_mut().zip(&*row).for_each(|(wide, &x)| *wide = x.into()),
+                );
+            }
+        }
     }
 }

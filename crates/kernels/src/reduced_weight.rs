@@ -2,6 +2,7 @@
 //! scale each, as GGUF's Q4_0 has them.
 
 use crate::bf16;
+use crate::huge_pages::advise_huge_pages;
 use crate::int8_quantization::{CLEAR_OF_OVERFLOW, quantize_row, row_scale};
 use crate::panel_weight::{PANEL, PanelWeight};
 use crate::q4_quantization::{self, BLOCK, BLOCK_BYTES};
@@ -118,6 +119,7 @@ impl ReducedWeight {
     /// A weight of zeros.
     pub fn zeros(weight_type: WeightType, rows: usize, columns: usize) -> Self {
         let mut panels = aligned(rows.div_ceil(PANEL) * weight_type.panel_units(columns));
+        advise_huge_pages(&mut panels);
         let zero = match weight_type {
             WeightType::Q4 => u32::from_le_bytes([q4_quantization::ZEROS; 4]),
             WeightType::Bf16 | WeightType::Int8 => weight_type.flipped(),

@@ -27,10 +27,31 @@ pub fn run_on_threads<F: FnOnce() + Send>(tasks: impl IntoIterator<Item = F>) {
     }
 }
 
+/// Runs a pass over the rows of `y[N, columns]`, each thread with some of them: `pass` gets the number of the first one and the rows.
+pub fn run_on_rows<E: Send>(y: &mut [E], columns: usize, threads: usize, pass: impl Fn(usize, &mut [E]) + Sync) {
+    let rows = (y.len() / columns.max(1)).div_ceil(threads.max(1));
+    if threads <= 1 || rows == 0 {
+        return pass(0, y);
+    }
+    let pass = &pass;
+    run_on_threads(y.chunks_mut(rows * columns).enumerate().map(|(i, y)| move || pass(i * rows, y)));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn each_row_is_passed_over_once() {
+        for (n, columns, threads) in [(0, 3, 2), (1, 3, 2), (7, 3, 1), (7, 3, 2), (7, 3, 9), (5, 0, 2)] {
+            let mut y: Vec<usize> = vec![0; n * columns];
+            run_on_rows(&mut y, columns, threads, |first, rows| {
+                rows.iter_mut().enumerate().for_each(|(i, y)| *y += first * columns + i + 1);
+            });
+            assert!(y.into_iter().eq(1..=n * columns), "{n} {columns} {threads}");
+        }
+    }
 
     #[test]
     fn a_panic_of_a_task_is_the_callers_after_all_have_ended() {

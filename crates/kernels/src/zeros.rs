@@ -1,3 +1,4 @@
+use crate::huge_pages::advise_huge_pages;
 use descant_tensor::{Aligned, Element, Error, Result};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
@@ -6,7 +7,7 @@ use std::mem::MaybeUninit;
 const PART: usize = 1 << 18;
 
 /// `len` zeros, aligned, set by all threads of rayon's pool: what takes the time of large memory is the page fault of
-/// each page's first touch, and those of several threads run in parallel.
+/// each page's first touch: large memory is in huge pages, and the faults of several threads run in parallel.
 ///
 /// # Errors
 /// [`Error::OutOfMemory`].
@@ -16,6 +17,7 @@ pub fn zeros<E: Element>(len: usize) -> Result<Aligned<E>> {
     // SAFETY: the capacity is at least `len`, the memory is aligned for `E`, nobody else has it, and memory that was not
     // written to is what `MaybeUninit` is for.
     let room: &mut [MaybeUninit<E>] = unsafe { std::slice::from_raw_parts_mut(memory.as_mut_ptr().cast(), len) };
+    advise_huge_pages(room);
     room.par_chunks_mut(PART).for_each(|part| part.fill(MaybeUninit::new(E::zero())));
     // SAFETY: the first `len` elements have just been written.
     unsafe { memory.set_len(len) };

@@ -25,11 +25,14 @@ impl Op for Glu {
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
         let (x, half) = (ctx.input(0), ctx.shape(0).last() / 2);
-        for (x, y) in x.chunks_exact((2 * half).max(1)).zip(ctx.output().chunks_exact_mut(half.max(1))) {
-            let (gate, up) = x.split_at(half);
-            self.activation.value(gate, y);
-            zip_into(y, up, up, |f, u, _| f * u);
-        }
+        let columns = half.max(1);
+        ctx.each_row(columns, |rows, y| {
+            for (x, y) in x[rows.start * 2 * half..].chunks_exact(2 * columns).zip(y.chunks_exact_mut(columns)) {
+                let (gate, up) = x.split_at(half);
+                self.activation.value(gate, y);
+                zip_into(y, up, up, |f, u, _| f * u);
+            }
+        });
     }
 
     /// `du = dy f(g)`, `dg = dy u f'(g)`.

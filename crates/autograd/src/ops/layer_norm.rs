@@ -21,22 +21,11 @@ impl Op for LayerNorm {
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
         let (x, w, b, width) = (ctx.input(0), ctx.input(1), ctx.input(2), ctx.shape(0).last().max(1));
+        if !ctx.needs_gradient() {
+            return ctx.each_row(width, |rows, y| self.rows(&x[rows.start * width..], (w, b), y, |_, _| {}));
+        }
         let mut statistics = ctx.scratch(2 * ctx.shape(0).rows());
-        let (n, epsilon) = (E::of(width as f64), E::of(self.epsilon));
-        let rows = x.chunks_exact(width).zip(ctx.output().chunks_exact_mut(width));
-        vectorized(
-            #[inline(always)]
-            || {
-                for ((x, y), statistics) in rows.zip(statistics.chunks_exact_mut(2)) {
-                    let mean = lanes::sum(x, x, |x, _| x) / n;
-                    let variance = lanes::sum(x, x, |x, _| (x - mean) * (x - mean)) / n;
-                    let scale = (variance + epsilon).sqrt().recip();
-                    let terms = x.iter().zip(w.iter().zip(b));
-                    y.iter_mut().zip(terms).for_each(|(y, (&x, (&w, &b)))| *y = (x - mean) * scale * w + b);
-                    statistics.copy_from_slice(&[mean, scale]);
-                }
-            },
-        );
+        self.rows(x, (w, b), ctx.output(), |row, own| statistics[2 * row..][..2].copy_from_slice(&own));
         ctx.save(statistics);
     }
 
@@ -82,6 +71,27 @@ impl Op for LayerNorm {
         for scratch in [statistics, z, g, dw, db] {
             ctx.recycle(scratch);
         }
+    }
+}
+
+impl LayerNorm {
+    /// Writes the rows of `y[N, D]`, and hands out the mean and the scale of each.
+    fn rows<E: Real>(&self, x: &[E], (w, b): (&[E], &[E]), y: &mut [E], mut keep: impl FnMut(usize, [E; 2])) {
+        let width = w.len().max(1);
+        let (n, epsilon) = (E::of(width as f64), E::of(self.epsilon));
+        vectorized(
+            #[inline(always)]
+            || {
+                for (row, (x, y)) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)).enumerate() {
+                    let mean = lanes::sum(x, x, |x, _| x) / n;
+                    let variance = lanes::sum(x, x, |x, _| (x - mean) * (x - mean)) / n;
+                    let scale = (variance + epsilon).sqrt().recip();
+                    let terms = x.iter().zip(w.iter().zip(b));
+                    y.iter_mut().zip(terms).for_each(|(y, (&x, (&w, &b)))| *y = (x - mean) * scale * w + b);
+                    keep(row, [mean, scale]);
+                }
+            },
+        );
     }
 }
 

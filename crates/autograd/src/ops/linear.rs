@@ -1,5 +1,6 @@
 //! `y = f(x Wᵀ + b)`: product, bias and activation in one operation.
 
+use super::unary::BLOCK;
 use crate::{Activation, Backward, Case, Forward, GradCheck, Op, Scratch, Var};
 use descant_kernels::{Mat, MatMut, Real, add_rows, gemm, gemm_nt_scratch, sum_rows_into};
 use descant_tensor::Shape;
@@ -81,6 +82,21 @@ pub(super) fn activate<E: Real>(
     bias: Option<&[E]>,
     multiply: impl FnOnce(&mut [E]),
 ) -> Option<Scratch<E>> {
+    if !ctx.needs_gradient() {
+        multiply(ctx.output());
+        // Few rows at a time, so that the activation finds them in the first cache.
+        let (columns, has_pass) =
+            (bias.map_or(1, <[E]>::len).max(1), bias.is_some() || activation != Activation::Identity);
+        if has_pass {
+            ctx.each_row(columns, |_, y| {
+                for y in y.chunks_mut(columns * BLOCK.div_ceil(columns)) {
+                    bias.into_iter().for_each(|bias| add_rows(y, bias));
+                    activation.in_place(y);
+                }
+            });
+        }
+        return None;
+    }
     let write = |z: &mut [E]| {
         multiply(z);
         if let Some(bias) = bias {

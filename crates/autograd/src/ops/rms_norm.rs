@@ -21,19 +21,11 @@ impl Op for RmsNorm {
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
         let (x, w, width) = (ctx.input(0), ctx.input(1), ctx.shape(0).last().max(1));
+        if !ctx.needs_gradient() {
+            return ctx.each_row(width, |rows, y| self.rows(&x[rows.start * width..], w, y, |_, _| {}));
+        }
         let mut scales = ctx.scratch(ctx.shape(0).rows());
-        let (n, epsilon) = (E::of(width as f64), E::of(self.epsilon));
-        let rows = x.chunks_exact(width).zip(ctx.output().chunks_exact_mut(width));
-        vectorized(
-            #[inline(always)]
-            || {
-                for ((x, y), s) in rows.zip(scales.iter_mut()) {
-                    let scale = (lanes::sum(x, x, |x, _| x * x) / n + epsilon).sqrt().recip();
-                    y.iter_mut().zip(x.iter().zip(w)).for_each(|(y, (&x, &w))| *y = x * scale * w);
-                    *s = scale;
-                }
-            },
-        );
+        self.rows(x, w, ctx.output(), |row, scale| scales[row] = scale);
         ctx.save(scales);
     }
 
@@ -72,6 +64,24 @@ impl Op for RmsNorm {
         for scratch in [scales, z, g, dw] {
             ctx.recycle(scratch);
         }
+    }
+}
+
+impl RmsNorm {
+    /// Writes the rows of `y[N, D]`, and hands out the scale of each.
+    fn rows<E: Real>(&self, x: &[E], w: &[E], y: &mut [E], mut keep: impl FnMut(usize, E)) {
+        let width = w.len().max(1);
+        let (n, epsilon) = (E::of(width as f64), E::of(self.epsilon));
+        vectorized(
+            #[inline(always)]
+            || {
+                for (row, (x, y)) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)).enumerate() {
+                    let scale = (lanes::sum(x, x, |x, _| x * x) / n + epsilon).sqrt().recip();
+                    y.iter_mut().zip(x.iter().zip(w)).for_each(|(y, (&x, &w))| *y = x * scale * w);
+                    keep(row, scale);
+                }
+            },
+        );
     }
 }
 
