@@ -87,6 +87,19 @@ impl Constraints {
         Ok(grammar)
     }
 
+    /// The flag that says what a text has to be as a whole, if there is one: it is not what its parts have to be.
+    pub(crate) fn of_whole_text(&self) -> Option<&'static str> {
+        let flags = [
+            ("--json-schema", self.json_schema.is_some()),
+            ("--regex", self.regex.is_some()),
+            ("--grammar", self.grammar.is_some()),
+            ("--grammar-field", self.grammar_field.is_some()),
+            ("--must-include", !self.must_include.is_empty()),
+            ("--prefix", self.prefix.is_some()),
+        ];
+        flags.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
+    }
+
     /// What was given, with the text of files, for a file of `--output` to know it again.
     pub(crate) fn settings(&self) -> anyhow::Result<Value> {
         let text = |path: &Option<PathBuf>| path.as_deref().map(read).transpose();

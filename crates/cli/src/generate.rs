@@ -196,6 +196,11 @@ impl Generate {
             "--long-input split is for sources of encoder-decoders: a language model goes on with the end of its prompt"
         );
         let cuts = !trained.is_language_model() && long.is_some_and(|how| how != LongInput::Error);
+        if let Some(flag) = self.constraints.of_whole_text().filter(|_| cuts) {
+            anyhow::bail!(
+                "{flag} is of a whole text, and --long-input split and window write it in parts, each for itself: leave one out"
+            );
+        }
         anyhow::ensure!(
             !self.overwrite || self.output.is_some() || self.explanations.draws(),
             "--overwrite is for the file of --output, or of --svg: name one, or leave it out"

@@ -79,6 +79,34 @@ fn constraints_that_no_text_meets() {
 }
 
 #[test]
+fn what_holds_for_a_whole_text_is_not_asked_of_its_parts() {
+    let folder = runs();
+    for flags in [["--regex", "[a-z]+"], ["--must-include", "two"], ["--prefix", "two"]] {
+        for how in ["split", "window"] {
+            let arguments = [&["generate", "pairs", "12", "--long-input", how][..], &flags].concat();
+            folder.fail(&arguments, &[flags[0], "--long-input", "leave one out"]);
+        }
+    }
+    folder.succeed(&["generate", "pairs", "12", "--long-input", "split", "--must-exclude", "seven"]);
+}
+
+#[test]
+fn texts_beyond_the_positions_cannot_be_explained() {
+    let folder = Folder::new();
+    let positions = "model.transformer={heads = 2, position = \"learned\", max_length = 16}";
+    let train = ["train", "lm.toml", "--run", "lm", "--quiet", "--set", "train.steps=20", "--set", "train.length=10"];
+    folder.succeed(&[&train[..], &["--set", "model.decoder=transformer", "--set", positions]].concat());
+    let flags = ["--explain", "--greedy", "--max-new-tokens", "8"];
+    second_is_refused(
+        &folder,
+        "lm",
+        ["12", "123456789012", "3"],
+        &flags,
+        &["cannot be explained", "the text has 19 tokens", "has positions for 16"],
+    );
+}
+
+#[test]
 fn numbers_out_of_range() {
     let folder = runs();
     for (flags, parts) in [

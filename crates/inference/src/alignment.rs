@@ -55,6 +55,7 @@ impl Trained {
     /// For a model without cross-attention, and whatever its pass fails with.
     pub fn attention(&self, tape: &mut Tape, read: &[u32], written: &[u32]) -> Result<Vec<Vec<f64>>, Error> {
         let model = self.model_for_inspection()?;
+        self.check_text(read, written)?;
         let (mut source, mut input) = (Sequences::new(), Sequences::new());
         source.push(read);
         let whole = [&self.bos()?.into_iter().collect::<Vec<_>>(), written].concat();

@@ -51,6 +51,7 @@ impl Explainer<'_> {
         // A text without a prompt begins with BOS.
         let begin = if read.is_empty() { trained.encode(&"".into())? } else { Vec::new() };
         let read = if read.is_empty() { &begin[..] } else { read };
+        trained.check_text(read, written)?;
         let eos = trained.tokenizers.target.special().eos.iter().filter(|_| ends);
         let mut texts: Vec<Vec<u32>> = eos.map(|&eos| [written, &[eos]].concat()).collect();
         if texts.is_empty() {

@@ -74,7 +74,7 @@ impl<'a> Explainer<'a> {
     /// the tokens written before.
     ///
     /// # Errors
-    /// For a model with continuous outputs, and whatever its pass fails with.
+    /// For a model with continuous outputs, for a text beyond the model's positions, and whatever its pass fails with.
     pub fn saliency(
         &mut self,
         tape: &mut Tape,
@@ -87,6 +87,7 @@ impl<'a> Explainer<'a> {
             let reason = "its outputs are continuous, and have no probabilities to differentiate".to_owned();
             return Err(Error::Run { path: trained.run().to_owned(), reason });
         }
+        trained.check_text(read, written)?;
         // Shares of the way from the mean embedding and the weights of their gradients: first the whole and none, for the log
         // probabilities alone. From embeddings of zero, norms would make the model change over many orders of magnitude.
         let points = match method {

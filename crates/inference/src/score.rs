@@ -146,13 +146,25 @@ impl Trained {
                 builder.add(&mut batch, None, &[prompt, answer].concat(), prompt.len());
             }
         }
-        let lengths = [batch.input.tokens(), batch.source.as_ref().map_or(0, Sequences::tokens)];
-        match self.model.max_length().filter(|&most| lengths.iter().any(|&length| length > most)) {
-            Some(most) => Err(wrong(format!(
-                "the text has {} tokens, and the model has positions for {most}",
-                lengths[0].max(lengths[1])
-            ))),
-            None => Ok(batch),
+        self.check_positions(batch.input.tokens().max(batch.source.as_ref().map_or(0, Sequences::tokens)))?;
+        Ok(batch)
+    }
+
+    /// That the model has positions for a text that was written after these tokens.
+    pub(crate) fn check_text(&self, read: &[u32], written: &[u32]) -> Result<(), Error> {
+        // The last token is not read, and a decoder with a source begins with BOS.
+        let before = written.len().saturating_sub(1);
+        self.check_positions(if self.is_language_model() { read.len() + before } else { read.len().max(1 + before) })
+    }
+
+    /// That the model has positions for a text of so many tokens.
+    fn check_positions(&self, tokens: usize) -> Result<(), Error> {
+        match self.model.max_length().filter(|&most| tokens > most) {
+            Some(most) => {
+                let reason = format!("the text has {tokens} tokens, and the model has positions for {most}");
+                Err(Error::Run { path: self.run().to_owned(), reason })
+            }
+            None => Ok(()),
         }
     }
 }

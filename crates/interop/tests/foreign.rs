@@ -50,6 +50,18 @@ fn beam(width: usize, n_best: usize) -> GenerationConfig {
 }
 
 #[test]
+fn the_context_length_of_a_configuration_stays() {
+    for name in ["llama", "llama3", "gemma", "mistral", "phi3", "qwen3", "gpt2"] {
+        let config: Value = serde_json::from_slice(&fs::read(reference(name).join("config.json")).unwrap()).unwrap();
+        let length = config.get("max_position_embeddings").or(config.get("n_positions")).and_then(Value::as_u64);
+        let trained = imported(&reference(name));
+        assert_eq!(trained.recipe.model.transformer().max_length as u64, length.unwrap(), "{name}");
+        let all_local = trained.recipe.model.transformer().is_all_local();
+        assert!(all_local || trained.context().map(|context| context as u64) == length, "{name}");
+    }
+}
+
+#[test]
 fn recurrent_models_of_pytorch_write_what_pytorch_writes() {
     for name in ["pytorch-lstm", "pytorch-gru"] {
         let trained = imported(&reference(name));

@@ -182,7 +182,15 @@ impl Writer<'_> {
         let mut reported = Vec::with_capacity(texts.len());
         for written in texts {
             let beside =
-                self.explanations.of(self.trained, &mut self.explainer, &mut self.tape, (&line.read, &written))?;
+                self.explanations.of(self.trained, &mut self.explainer, &mut self.tape, (&line.read, &written));
+            let beside = match beside {
+                Ok(beside) => beside,
+                // The other lines are answered.
+                Err(error) => {
+                    let reason = format!("its text cannot be explained: {error:#}");
+                    return self.answers.none(line, Outcome::Refused(reason));
+                }
+            };
             reported.push((self.said(&written)?, written, beside));
         }
         // What is continued is shown with what goes on from it.

@@ -34,8 +34,10 @@ pub(super) const TRANSFORMER: Condition =
     condition("Transformer layers (model.decoder or model.encoder = \"transformer\")", has_transformer);
 pub(super) const TRANSFORMER_DECODER: Condition =
     condition("model.decoder = \"transformer\"", |recipe| recipe.model.decoder == LayerKind::Transformer);
-pub(super) const LEARNED: Condition =
-    condition("position = \"learned\"", |recipe| has_position(recipe, Position::Learned));
+pub(super) const LENGTH: Condition = condition("position = \"learned\", or weights from elsewhere", |recipe| {
+    has_position(recipe, Position::Learned)
+        || has_transformer(recipe) && (recipe.data.is_none() || recipe.init.is_some())
+});
 pub(super) const ROTARY: Condition =
     condition("position = \"rotary\"", |recipe| has_position(recipe, Position::Rotary));
 pub(super) const RELATIVE: Condition =

@@ -1,4 +1,4 @@
-use super::condition::{LEARNED, RELATIVE, ROTARY, TRANSFORMER as LAYERS, TRANSFORMER_DECODER};
+use super::condition::{LENGTH, RELATIVE, ROTARY, TRANSFORMER as LAYERS, TRANSFORMER_DECODER};
 use super::key::{ABOVE_0, FROM_1, Key, REQUIRED, SHARE, Section, ValueType, above, from};
 use ValueType::{Choice, Flag, Integer, IntegerList, Number};
 
@@ -97,8 +97,14 @@ pub(super) const TRANSFORMER: Section = Section {
             "The position encoding; relative are T5's buckets.",
         )
         .when(LAYERS),
-        Key::new("model.transformer.max_length", Integer(from(1.0).to(16_777_216.0)), "1024", "The longest sequence.")
-            .when(LEARNED),
+        Key::new(
+            "model.transformer.max_length",
+            Integer(from(1.0).to(16_777_216.0)),
+            "1024",
+            "The longest sequence: the number of learned positions, or the context length that an imported model's \
+             configuration gives.",
+        )
+        .when(LENGTH),
         Key::new(
             "model.transformer.rotary_base",
             Number(above(1.0)),
