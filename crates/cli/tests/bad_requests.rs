@@ -102,7 +102,7 @@ fn texts_beyond_the_positions_cannot_be_explained() {
         "lm",
         ["12", "123456789012", "3"],
         &flags,
-        &["cannot be explained", "the text has 19 tokens", "has positions for 16"],
+        &["cannot be explained", "has 19 tokens", "reads 16 at once"],
     );
 }
 
@@ -140,5 +140,7 @@ fn a_model_whose_scores_are_no_numbers() {
             let arguments = [&["generate", &run, "12", "3"], mode].concat();
             folder.fail(&arguments, &["2 lines were not answered", "the scores", "not finite"]);
         }
+        let text: &[&str] = if run == "lm" { &["12"] } else { &["12", "twelve"] };
+        folder.fail(&[&["score", &format!("{run}-nan")], text].concat(), &["is not a number"]);
     }
 }

@@ -61,7 +61,10 @@ impl Explainer<'_> {
         for text in texts {
             let scores = match text[..] {
                 [] => Vec::new(),
-                _ => trained.score_batch(tape, &batch(trained, read, &text)?, Parallelism::Serial)?.concat(),
+                _ => {
+                    let scores = trained.score_batch(tape, &batch(trained, read, &text)?, Parallelism::Serial)?;
+                    trained.finite(scores.concat())?
+                }
             };
             let last = |scores: &[TokenScore]| scores.last().map_or(f64::NEG_INFINITY, |last| last.log_probability);
             if best.as_ref().is_none_or(|(_, best)| last(&scores) > last(best)) {

@@ -45,8 +45,8 @@ const BLOCK: usize = 256;
 
 impl Trained {
     /// The scores of the tokens of some texts, EOS included where a text in training ends with one. They are the model's own, whatever
-    /// the decoding options, and the same bits alone and in a batch. A text that the model has no positions for is an
-    /// error of its own.
+    /// the decoding options, and the same bits alone and in a batch. A text that the model has no positions for, or one whose scores are no
+    /// numbers, is an error of its own.
     ///
     /// # Errors
     /// Whatever the model's pass fails with; a model with continuous outputs has no probabilities.
@@ -70,8 +70,22 @@ impl Trained {
             all.push(one.map(|_| Vec::new()));
         }
         let mut scores = self.score_batch(tape, &batch, parallelism)?.into_iter();
-        all.iter_mut().flatten().for_each(|of| *of = scores.next().unwrap_or_default());
+        for of in all.iter_mut().filter(|one| one.is_ok()) {
+            *of = self.finite(scores.next().unwrap_or_default());
+        }
         Ok(all)
+    }
+
+    /// Scores that are numbers.
+    pub(crate) fn finite(&self, scores: Vec<TokenScore>) -> Result<Vec<TokenScore>, Error> {
+        match scores.iter().position(|score| score.log_probability.is_nan() || score.entropy.is_nan()) {
+            Some(place) => {
+                let reason =
+                    format!("the score of token {} is not a number: its weights are damaged, or too large", place + 1);
+                Err(Error::Run { path: self.run().to_owned(), reason })
+            }
+            None => Ok(scores),
+        }
     }
 
     /// The scores of the targets of a batch, those that are masked left out.
