@@ -199,7 +199,7 @@ impl Writer<'_> {
         self.answers.texts(line, before, &reported)
     }
 
-    /// That a text which is to be explained followed from all that stands before it: beyond the context, its beginning was not read.
+    /// That a text which is to be explained followed from all that stands before it: of one beyond the context, the first tokens were not read.
     fn uncut(&self, read: &[u32], written: &Generated) -> anyhow::Result<()> {
         let tokens = (read.len() + written.tokens.len()).saturating_sub(1);
         let context = self.options.config.context.filter(|&context| self.explanations.is_asked() && tokens > context);
