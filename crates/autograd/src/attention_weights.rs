@@ -1,8 +1,10 @@
-//! The attention weights of a recorded pass, to look at: training keeps none of them.
+//! The attention weights of a pass, to look at: nothing else keeps them.
 
 use crate::any_op::AnyOp;
 use crate::graph::Graph;
 use crate::node::value;
+use crate::parameters::Parameters;
+use crate::recording::Recording;
 use crate::sequences::Segments;
 use descant_kernels::Real;
 use descant_tensor::{DType, Error, Result};
@@ -25,43 +27,108 @@ impl Graph<'_> {
     pub fn cross_attention_weights(self) -> Result<Vec<Vec<AttentionWeights>>> {
         self.check()?;
         match self.dtype() {
-            DType::F32 => self.collect::<f32>(Location::caller()),
-            DType::F64 => self.collect::<f64>(Location::caller()),
+            DType::F32 => self.all_layers::<f32>(Location::caller()),
+            DType::F64 => self.all_layers::<f64>(Location::caller()),
         }
     }
 
-    fn collect<E: Real>(self, location: &'static Location<'static>) -> Result<Vec<Vec<AttentionWeights>>> {
+    /// Lets a pass without gradients keep what [`Graph::last_cross_attention`] reads: the queries of each cross-attention.
+    pub fn keep_queries(self) {
+        self.recording.borrow_mut().mode.keeps_queries = true;
+    }
+
+    /// The weights of the last cross-attention of a pass that [keeps its queries](Graph::keep_queries), for each row of the hidden
+    /// states. The order of summation depends on the row's own keys alone, as that of attention in inference.
+    ///
+    /// # Errors
+    /// The first failure of the pass; [`Error::DroppedActivation`] where queries were not kept.
+    #[track_caller]
+    pub fn last_cross_attention(self) -> Result<Vec<Vec<f64>>> {
+        self.check()?;
+        match self.dtype() {
+            DType::F32 => self.last_layer::<f32>(Location::caller()),
+            DType::F64 => self.last_layer::<f64>(Location::caller()),
+        }
+    }
+
+    fn all_layers<E: Real>(self, location: &'static Location<'static>) -> Result<Vec<Vec<AttentionWeights>>> {
         let recording = self.recording.borrow();
         let (mut layers, mut recurrent) = (Vec::new(), Vec::<AttentionWeights>::new());
-        for (node, op) in recording.nodes.iter().zip(&recording.ops) {
-            let is_attention = match op {
-                Some(AnyOp::MultiHeadAttention(op)) => op.is_cross_attention(),
-                Some(AnyOp::DotAttention(_) | AnyOp::AdditiveAttention(_)) => true,
-                _ => false,
-            };
-            if !is_attention {
-                continue;
-            }
-            let is_dropped = |&id: &u32| recording.nodes[recording.nodes[id as usize].root as usize].is_dropped();
-            if node.inputs.iter().any(is_dropped) {
-                return Err(Error::DroppedActivation { op: node.name, location });
-            }
-            let input = |i: usize| value::<E>(&recording.nodes, self.parameters, node.inputs[i]);
-            let width = |i: usize| recording.nodes[node.inputs[i] as usize].shape.last();
-            match op {
-                Some(AnyOp::MultiHeadAttention(op)) => {
-                    layers.push(op.weights((input(0), width(0)), (input(1), width(1))));
-                }
-                // With input feeding, each step is an attention of its own.
-                Some(AnyOp::DotAttention(op)) => append(&mut recurrent, op.weights(input(0), input(1), width(0))),
-                Some(AnyOp::AdditiveAttention(op)) => {
-                    append(&mut recurrent, op.weights(input(0), input(1), input(2)));
-                }
-                _ => {}
+        for id in 0..recording.nodes.len() {
+            let Some(found) = CrossAttention::of::<E>(&recording, self.parameters, id, location)? else { continue };
+            match found.is_step {
+                true => append(&mut recurrent, found.of_sequences()),
+                false => layers.push(found.of_sequences()),
             }
         }
         layers.extend((!recurrent.is_empty()).then_some(recurrent));
         Ok(layers)
+    }
+
+    fn last_layer<E: Real>(self, location: &'static Location<'static>) -> Result<Vec<Vec<f64>>> {
+        let (recording, mut steps) = (self.recording.borrow(), Vec::new());
+        for id in (0..recording.nodes.len()).rev() {
+            match CrossAttention::of::<E>(&recording, self.parameters, id, location)? {
+                Some(found) if found.is_step => steps.push(found.rows),
+                Some(found) => return Ok(found.rows),
+                None => {}
+            }
+        }
+        Ok(steps.into_iter().rev().flatten().collect())
+    }
+}
+
+/// The weights of a cross-attention.
+struct CrossAttention<'a> {
+    /// Of each query.
+    rows: Vec<Vec<f64>>,
+    /// The queries of each sequence.
+    queries: &'a Segments,
+    /// Whether it is that of a recurrent decoder: with input feeding, each step is an attention of its own.
+    is_step: bool,
+}
+
+impl<'a> CrossAttention<'a> {
+    /// That of a node, if it is one.
+    fn of<E: Real>(
+        recording: &'a Recording,
+        parameters: &Parameters,
+        id: usize,
+        location: &'static Location<'static>,
+    ) -> Result<Option<Self>> {
+        let (nodes, node) = (&recording.nodes, &recording.nodes[id]);
+        let Some(op) = recording.ops[id].as_ref().filter(|op| op.is_cross_attention()) else { return Ok(None) };
+        let is_dropped = |&id: &u32| nodes[nodes[id as usize].root as usize].is_dropped();
+        if node.inputs.iter().any(is_dropped) {
+            return Err(Error::DroppedActivation { op: node.name, location });
+        }
+        let input = |i: usize| value::<E>(nodes, parameters, node.inputs[i]);
+        let shape = |i: usize| nodes[node.inputs[i] as usize].shape;
+        let (rows, queries) = match op {
+            AnyOp::MultiHeadAttention(op) => {
+                (op.weights((input(0), shape(0)), (input(1), shape(1).last())), op.queries())
+            }
+            AnyOp::DotAttention(op) => (op.weights((input(0), shape(0)), input(1)), op.queries()),
+            AnyOp::AdditiveAttention(op) => (op.weights((input(0), shape(0)), input(1), input(2)), op.queries()),
+            _ => return Ok(None),
+        };
+        Ok(Some(Self { rows, queries, is_step: !matches!(op, AnyOp::MultiHeadAttention(_)) }))
+    }
+
+    fn of_sequences(mut self) -> Vec<AttentionWeights> {
+        let mut of = |i: usize| self.queries.rows(i).iter().map(|&row| std::mem::take(&mut self.rows[row])).collect();
+        (0..self.queries.len()).map(|i| AttentionWeights { rows: of(i) }).collect()
+    }
+}
+
+impl AnyOp {
+    /// Whether it attends to other rows than the queries' own.
+    pub(crate) fn is_cross_attention(&self) -> bool {
+        match self {
+            Self::MultiHeadAttention(op) => op.is_cross_attention(),
+            Self::DotAttention(_) | Self::AdditiveAttention(_) => true,
+            _ => false,
+        }
     }
 }
 
@@ -70,33 +137,38 @@ fn append(all: &mut Vec<AttentionWeights>, more: Vec<AttentionWeights>) {
     all.iter_mut().zip(more).for_each(|(all, more)| all.rows.extend(more.rows));
 }
 
-/// The softmax of the scores of every query and row of memory, the mean over the heads.
+/// For each of so many queries, the softmax of its scores over the memory of its sequence, the mean over the heads. `score(head, query, memory,
+/// scores)` writes the scores of the rows `memory`.
 pub(crate) fn weights(
-    queries: &Segments,
-    memory: &Segments,
+    count: usize,
+    (queries, memory): (&Segments, &Segments),
     heads: usize,
-    score: impl Fn(usize, usize, usize) -> f64,
-) -> Vec<AttentionWeights> {
-    let row = |query: usize, memory: &[usize]| {
-        let mut mean = vec![0.0; memory.len()];
-        for head in 0..heads {
-            let scores: Vec<f64> = memory.iter().map(|&key| score(head, query, key)).collect();
-            let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let total: f64 = scores.iter().map(|score| (score - largest).exp()).sum();
-            let weights = scores.iter().map(|score| (score - largest).exp() / total / heads as f64);
-            mean.iter_mut().zip(weights).for_each(|(mean, weight)| *mean += weight);
+    mut score: impl FnMut(usize, usize, &[usize], &mut [f64]),
+) -> Vec<Vec<f64>> {
+    let (mut all, mut scores) = (vec![Vec::new(); count], Vec::new());
+    for i in 0..queries.len() {
+        let memory = memory.rows(i);
+        scores.resize(memory.len(), 0.0);
+        for &query in queries.rows(i) {
+            let mut mean = vec![0.0; memory.len()];
+            for head in 0..heads {
+                score(head, query, memory, &mut scores);
+                let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                scores.iter_mut().for_each(|score| *score = (*score - largest).exp());
+                let total = scores.iter().sum::<f64>() * heads as f64;
+                mean.iter_mut().zip(&scores).for_each(|(mean, weight)| *mean += weight / total);
+            }
+            all[query] = mean;
         }
-        mean
-    };
-    let sequence =
-        |i: usize| AttentionWeights { rows: queries.rows(i).iter().map(|&query| row(query, memory.rows(i))).collect() };
-    (0..queries.len()).map(sequence).collect()
+    }
+    all
 }
 
 #[cfg(test)]
 mod tests {
     use crate::{AttentionConfig, AttentionOperand, Graph, Parameters, PositionBias, Segments, Tape, Var};
-    use descant_tensor::{DType, Tensor};
+    use descant_kernels::Parallelism;
+    use descant_tensor::{DType, Error, Tensor};
     use std::sync::Arc;
 
     /// Numbers without a pattern.
@@ -156,5 +228,48 @@ mod tests {
         let many = graph.multi_head_attention(heads, [wide(5), wide(6), values], None, &queries, &memory);
         let layers = graph.cross_attention_weights().unwrap();
         check(&layers[0], many.value().unwrap().to_f64());
+    }
+
+    #[test]
+    fn a_pass_without_gradients_keeps_queries_where_it_is_to() {
+        let parameters = Parameters::new(DType::F32);
+        let (queries, memory) = (Arc::new(Segments::joined(&[2, 1])), Arc::new(Segments::joined(&[3, 2])));
+        let tensor = |rows: usize| Tensor::new([rows, 4], &numbers(rows * 4)).unwrap().cast(DType::F32);
+        let heads = AttentionConfig {
+            heads: 2,
+            kv_heads: 2,
+            head_dim: 2,
+            scale: 0.7,
+            causal: false,
+            window: None,
+            bias: PositionBias::None,
+            soft_cap: None,
+            dropout: 0.0,
+        };
+        // Two layers, of which the second attends in another way.
+        let layers = |graph: Graph<'_>| {
+            let keys = graph.constant(&tensor(5));
+            let attention = |q: f64| {
+                graph.rematerialize(|| {
+                    let q = AttentionOperand { x: graph.constant(&tensor(3)).scale(q), column: 0 };
+                    let kv = AttentionOperand { x: keys, column: 0 };
+                    graph.multi_head_attention(heads.clone(), [q, kv, kv], None, &queries, &memory).tanh()
+                })
+            };
+            (attention(1.0) + attention(-0.5)).value().unwrap()
+        };
+        let mut tape = Tape::new();
+        let graph = tape.infer(&parameters, Parallelism::Serial);
+        let plain = layers(graph);
+        assert!(matches!(graph.last_cross_attention(), Err(Error::DroppedActivation { .. })));
+        let graph = tape.infer(&parameters, Parallelism::Serial);
+        graph.keep_queries();
+        assert_eq!(layers(graph).to_f64(), plain.to_f64());
+        let found = graph.last_cross_attention().unwrap();
+        let graph = tape.differentiate(&parameters);
+        layers(graph);
+        let all = graph.cross_attention_weights().unwrap();
+        let rows = |layer: usize| all[layer].iter().flat_map(|of| of.rows.clone()).collect::<Vec<_>>();
+        assert!(found == rows(1) && found != rows(0), "{found:?} {all:?}");
     }
 }

@@ -1,11 +1,13 @@
 //! Activation checkpointing (Chen et al. 2016, arXiv 1604.06174): less memory for more work.
 
+use crate::any_op::AnyOp;
 use crate::dyn_op::Dispatch;
 use crate::graph::{Graph, Var};
 use crate::parameters::Parameters;
 use crate::recording::Recording;
 use descant_kernels::Real;
 use descant_tensor::Error;
+use smallvec::SmallVec;
 use std::panic::Location;
 
 impl<'t> Graph<'t> {
@@ -36,17 +38,28 @@ impl Recording {
             return;
         }
         let (kept, gradients) = (self.nodes[kept as usize].root as usize, self.mode.gradients);
+        let queries = self.queries_to_look_at(start);
         let nodes = self.nodes.iter_mut().zip(&self.ops).enumerate().skip(start);
         // What no operation computed cannot be rematerialised.
         for (id, (node, _)) in nodes.filter(|(_, (_, op))| op.is_some() || !gradients) {
             node.saved.drain(..).for_each(|buffer| self.pool.give(buffer));
-            if id != kept {
+            if id != kept && !queries.contains(&id) {
                 node.value.take().into_iter().for_each(|buffer| self.pool.give(buffer));
             }
         }
         if gradients {
             self.dropped.push(start..self.nodes.len());
         }
+    }
+
+    /// The queries of cross-attention from node `start` on, in a pass that is to be looked at.
+    fn queries_to_look_at(&self, start: usize) -> SmallVec<[usize; 2]> {
+        if !self.mode.keeps_queries {
+            return SmallVec::new();
+        }
+        let nodes = self.nodes.iter().zip(&self.ops).skip(start);
+        let attentions = nodes.filter(|(_, op)| op.as_ref().is_some_and(AnyOp::is_cross_attention));
+        attentions.map(|(node, _)| self.nodes[node.inputs[0] as usize].root as usize).collect()
     }
 
     /// Computes again what was dropped of the nodes that end with `last`.

@@ -42,6 +42,8 @@ pub(crate) struct Mode {
     pub(crate) dropout: Option<u64>,
     pub(crate) check_finite: bool,
     pub(crate) parallelism: Parallelism,
+    /// Whether the queries of cross-attention are kept that a pass without gradients would release.
+    pub(crate) keeps_queries: bool,
 }
 
 impl Mode {

@@ -216,6 +216,10 @@ impl Decoding {
             given.forced_bos_token_id.is_none() || !trained.is_language_model(),
             "--forced-bos-token-id is for encoder-decoders: a language model goes on with its prompt. Leave it out"
         );
+        anyhow::ensure!(
+            given.coverage_penalty.is_none_or(|weight| weight == 0.0) || trained.recipe.model.has_cross_attention(),
+            "--coverage-penalty is for encoder-decoders with attention to the source, and this model has none. Leave it out"
+        );
         let mut options = trained.options(&given, parallelism)?;
         options.validate().map_err(in_flags)?;
         let idle = options.config.without_effect(self.given.iter().map(|(option, _)| *option));

@@ -1,5 +1,6 @@
 use crate::bank_allocation::allocate;
 use crate::candidates::Candidate;
+use crate::coverage::{cover, penalty};
 use crate::hypothesis::{FinishReason, Hypothesis, PartialHypothesis};
 use crate::scorer::{Row, Scorer};
 use crate::scores::Scores;
@@ -43,12 +44,12 @@ impl BeamSearch {
         groups.iter().flat_map(|group| &group.live)
     }
 
-    /// Extends the beams by the best candidates, and prunes them.
+    /// Extends the beams by the best candidates, and prunes them. For the coverage penalty, `attention` has that of each live hypothesis.
     pub(crate) fn advance<E: Real>(
         &mut self,
         row: &Row,
         scorer: &mut Scorer,
-        scores: &[Scores<'_, E>],
+        (scores, attention): (&[Scores<'_, E>], &[Vec<f64>]),
         options: &DecodingOptions,
     ) {
         let (mut first, mut chosen) = (0, Vec::new());
@@ -56,6 +57,7 @@ impl BeamSearch {
             let count = group.live.len();
             if count > 0 {
                 let own = &scores[first..first + count];
+                group.cover(attention.get(first..first + count).unwrap_or_default());
                 let candidates = scorer.candidates(
                     row,
                     &mut group.live,
@@ -81,7 +83,7 @@ impl BeamSearch {
     pub(crate) fn stop(&mut self, reason: FinishReason) {
         for group in &mut self.groups {
             for live in std::mem::take(&mut group.live) {
-                group.end(&live.tokens, live.log_probability, reason);
+                group.end(&live, live.log_probability, reason);
             }
         }
     }
@@ -111,6 +113,7 @@ struct Beam {
     /// How many ended hypotheses are kept.
     kept: usize,
     length_penalty: f64,
+    coverage_penalty: f64,
     ranking: Ranking,
     early_stopping: EarlyStopping,
     /// Whether the hypotheses have constraints: then those that may end go first.
@@ -133,9 +136,15 @@ impl Beam {
                 Ranking::Tokens => width,
             },
             length_penalty: config.length_penalty(),
+            coverage_penalty: config.coverage_penalty(),
             ranking,
             early_stopping: config.early_stopping(),
         }
+    }
+
+    /// Takes the attention of each live hypothesis, with which it chooses its next token.
+    fn cover(&mut self, attention: &[Vec<f64>]) {
+        self.live.iter_mut().zip(attention).for_each(|(live, weights)| cover(&mut live.coverage, weights));
     }
 
     /// Of the `width` best candidates, those with EOS are finished, and with constraints all with EOS; the `width` best others form
@@ -165,7 +174,7 @@ impl Beam {
             let &Candidate { parent, token, log_probability } = candidate;
             if options.eos.contains(&token) {
                 if rank < self.width || self.is_constrained {
-                    self.end(&parents[parent].tokens, log_probability, FinishReason::Eos);
+                    self.end(&parents[parent], log_probability, FinishReason::Eos);
                 }
             } else if live < self.width {
                 if live == self.live.len() {
@@ -177,7 +186,7 @@ impl Beam {
                     false => live += 1,
                     true if rank < self.width || self.is_constrained => {
                         let stopped = std::mem::take(longer);
-                        self.end(&stopped.tokens, log_probability, FinishReason::StopString);
+                        self.end(&stopped, log_probability, FinishReason::StopString);
                     }
                     true => {}
                 }
@@ -188,12 +197,12 @@ impl Beam {
         if candidates.is_empty() {
             for stuck in &mut parents {
                 let reason = stuck.stuck(options);
-                self.end(&stuck.tokens, stuck.log_probability, reason);
+                self.end(stuck, stuck.log_probability, reason);
             }
         }
         if self.live.first().is_some_and(|live| live.tokens.len() >= row.limit) {
             for cut in std::mem::take(&mut self.live) {
-                self.end(&cut.tokens, cut.log_probability, FinishReason::Length);
+                self.end(&cut, cut.log_probability, FinishReason::Length);
             }
         }
         // States of constraints would be cloned as long as a parent has them.
@@ -207,7 +216,8 @@ impl Beam {
     /// Stops the search by the rule of early stopping, once as many hypotheses have ended as are kept.
     fn prune(&mut self, row: &Row) {
         let Some(worst) = self.ended.get(self.kept - 1).map(|hypothesis| hypothesis.score) else { return };
-        // Log probabilities only fall, so the best that a hypothesis can become is at the largest divisor.
+        // Log probabilities only fall, so the best that a hypothesis can become is at the largest divisor. Coverage only grows, to a penalty
+        // of 0 at best: what is still to be covered now says nothing of the end, and no bound counts it.
         let bound = |live: &PartialHypothesis, length: usize| live.log_probability / self.divisor(length);
         let furthest = if self.length_penalty > 0.0 { row.limit } else { 0 };
         match (self.early_stopping, self.ranking) {
@@ -228,8 +238,13 @@ impl Beam {
         }
     }
 
-    fn end(&mut self, tokens: &[u32], log_probability: f64, finish_reason: FinishReason) {
-        let score = log_probability / self.divisor(tokens.len() + usize::from(finish_reason == FinishReason::Eos));
+    /// Ends a hypothesis, with the log probability of its EOS too.
+    fn end(&mut self, ended: &PartialHypothesis, log_probability: f64, finish_reason: FinishReason) {
+        let PartialHypothesis { tokens, coverage, .. } = ended;
+        let mut score = log_probability / self.divisor(tokens.len() + usize::from(finish_reason == FinishReason::Eos));
+        if self.coverage_penalty > 0.0 {
+            score += penalty(coverage, self.coverage_penalty);
+        }
         let mut hypothesis = Hypothesis { tokens: Vec::new(), score, log_probability, finish_reason };
         let first = self.puts_finished_first();
         let at = self.ended.partition_point(|other| best_first(first, other, &hypothesis) != Ordering::Greater);

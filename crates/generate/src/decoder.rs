@@ -141,7 +141,7 @@ impl<'a> Decoder<'a> {
             Parallelism::Threads(threads) => threads.max(1),
         };
         let scorers = (0..threads).map(|_| Scorer::new(options)).collect();
-        let members = Members::new(models, options.parallelism);
+        let members = Members::new(models, options.parallelism, options.config.coverage_penalty() > 0.0);
         let drafter = Drafter::new(options, members.dtype()).map_err(|reason| refused(reason, location))?;
         let (model, parameters) = models[0];
         let steerer = Steerer::new(model, parameters, options).map_err(|reason| refused(reason, location))?;
@@ -299,7 +299,7 @@ impl<'a> Decoder<'a> {
             pass,
             (last, lists.as_ref()),
             reads_hidden,
-            |Logits { shape, logits, hidden }: Logits<'_, E>| {
+            |Logits { shape, logits, hidden, attention }: Logits<'_, E>| {
                 let counts = rows.iter().filter(|row| row.unread.is_read()).map(|row| row.unread.hypotheses);
                 let led = options.config.guidance().map(|scale| guided(logits, shape.last(), counts, scale));
                 let steered = match (steerer, &hidden) {
@@ -313,7 +313,7 @@ impl<'a> Decoder<'a> {
                     Some(led) => (Shape::from([shape.rows() / 2, shape.last()]), &led[..]),
                     None => (shape, logits),
                 };
-                let (mut turns, mut first) = (Vec::with_capacity(rows.len()), 0);
+                let (mut turns, mut first, mut scored) = (Vec::with_capacity(rows.len()), 0, 0);
                 for row in rows.iter_mut() {
                     let [live, guides] = row.places(first);
                     first = guides.end;
@@ -324,7 +324,10 @@ impl<'a> Decoder<'a> {
                     if unread.is_read() && !live.is_empty() {
                         let start = turns.last().map_or(0, |turn: &Turn<'_>| turn.scores.end);
                         let (scores, draft) = (start..start + live.len() + unread.draft, unread.draft());
-                        turns.push(Turn { search, scores, draft, chosen: Ok(Vec::new()) });
+                        // With guidance, that with the condition comes first.
+                        let attention = attention.get(scored..scored + live.len()).unwrap_or_default();
+                        scored += live.len() + guides.len();
+                        turns.push(Turn { search, scores, draft, attention, chosen: Ok(Vec::new()) });
                     }
                 }
                 let hidden = hidden.as_ref().map(|(states, _, ends)| (states, *ends));

@@ -61,7 +61,7 @@ impl<'a> Drafter<'a> {
         }
         let context = [config.context, draft.model.max_length()].into_iter().flatten().min().unwrap_or(usize::MAX);
         Ok(Some(Self {
-            members: Members::new(&[(&*draft.model, &draft.parameters)], options.parallelism),
+            members: Members::new(&[(&*draft.model, &draft.parameters)], options.parallelism, false),
             rows: Vec::new(),
             most: config.num_assistant_tokens.unwrap_or(DEFAULT),
             context,
@@ -145,7 +145,8 @@ impl<'a> Drafter<'a> {
                     for (row, trial) in trials.iter_mut().enumerate() {
                         if let Some((search, _)) = trial.as_mut().filter(|_| is_read(&row)) {
                             let at = turns.len();
-                            turns.push(Turn { search, scores: at..at + 1, draft: &[], chosen: Ok(Vec::new()) });
+                            let (scores, chosen) = (at..at + 1, Ok(Vec::new()));
+                            turns.push(Turn { search, scores, draft: &[], attention: &[], chosen });
                         }
                     }
                     take_turns(&mut turns, (shape, logits), None, scorers, options);

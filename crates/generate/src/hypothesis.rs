@@ -36,7 +36,7 @@ impl FinishReason {
 pub struct Hypothesis {
     /// The tokens, without prompt, BOS and EOS.
     pub tokens: Vec<u32>,
-    /// The ranking score: the log probability, in beam search divided by the length penalty.
+    /// The ranking score: the log probability, in beam search divided by the length penalty, plus the coverage penalty where there is one.
     pub score: f64,
     /// The natural log probability of the tokens, and of EOS where it is finished, as the logits processors left it: of a beam
     /// search that of every candidate, else before those of sampling.
@@ -75,6 +75,8 @@ pub(crate) struct PartialHypothesis {
     /// The index of the hypothesis that it extends.
     pub(crate) parent: usize,
     pub(crate) constraints: ConstraintStates,
+    /// The attention that each token of the source has got from its tokens, for the coverage penalty; empty without one.
+    pub(crate) coverage: Vec<f64>,
 }
 
 impl PartialHypothesis {
@@ -89,6 +91,7 @@ impl PartialHypothesis {
         self.tokens.clear();
         self.tokens.extend_from_slice(&other.tokens);
         self.constraints.clone_from(&other.constraints);
+        self.coverage.clone_from(&other.coverage);
         self.push(token, log_probability, parent);
     }
 

@@ -12,6 +12,7 @@ mod candidates;
 mod constraint;
 mod context_window;
 mod contrastive_search;
+mod coverage;
 mod decoder;
 mod decoding_options;
 mod distribution;

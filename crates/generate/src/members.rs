@@ -14,6 +14,8 @@ pub(crate) struct Members<'a> {
     /// At least one.
     members: Vec<Member<'a>>,
     parallelism: Parallelism,
+    /// Whether a step says what its tokens attend to.
+    reads_attention: bool,
     memory: Memory,
 }
 
@@ -70,10 +72,20 @@ pub(crate) struct Logits<'a, E> {
     pub(crate) logits: &'a [E],
     /// The hidden states of all tokens, the rows of each hypothesis, and those of the tokens that were asked for.
     pub(crate) hidden: Option<(Tensor, Arc<Segments>, &'a [u32])>,
+    /// Where it is read, the attention to each token of the source after the tokens that were asked for: the mean over the heads of the last
+    /// layer, and over the models.
+    pub(crate) attention: &'a [Vec<f64>],
 }
 
+/// Why there is no coverage.
+const NO_ATTENTION: &str = "coverage_penalty: the model has no attention to a source. Leave it out";
+
 impl<'a> Members<'a> {
-    pub(crate) fn new(models: &[(&'a dyn Generator, &'a Parameters)], parallelism: Parallelism) -> Self {
+    pub(crate) fn new(
+        models: &[(&'a dyn Generator, &'a Parameters)],
+        parallelism: Parallelism,
+        reads_attention: bool,
+    ) -> Self {
         let member = |&(model, parameters): &(&'a dyn Generator, &'a Parameters)| Member {
             model,
             parameters,
@@ -82,7 +94,7 @@ impl<'a> Members<'a> {
         };
         let empty = || Buffer::zeros(models.first().map_or(DType::F32, |(_, parameters)| parameters.dtype()), 0);
         let memory = Memory { whole: empty(), logs: empty(), sums: empty() };
-        Self { members: models.iter().map(member).collect(), parallelism, memory }
+        Self { members: models.iter().map(member).collect(), parallelism, reads_attention, memory }
     }
 
     pub(crate) fn dtype(&self) -> DType {
@@ -106,8 +118,13 @@ impl<'a> Members<'a> {
         let start = |Member { model, parameters, .. }: &Member<'_>| {
             let mut state = model.start(tape.infer(parameters, self.parallelism), sources, count)?;
             state.select(live);
-            if let Some(what) = speculates.filter(|_| state.kv_cache.is_none()) {
-                let reason = format!("{what} is recurrent, and cannot take back tokens that it has read");
+            let recurrent = speculates.filter(|_| state.kv_cache.is_none());
+            let wrong = match recurrent {
+                Some(what) => Some(format!("{what} is recurrent, and cannot take back tokens that it has read")),
+                None if self.reads_attention && state.encoder_output.is_none() => Some(NO_ATTENTION.to_owned()),
+                None => None,
+            };
+            if let Some(reason) = wrong {
                 return Err(Error::Shapes { op: "generate", reason, inputs: Vec::new(), location: Location::caller() });
             }
             Ok(state)
@@ -133,13 +150,18 @@ impl<'a> Members<'a> {
         reads_hidden: bool,
         f: impl FnOnce(Logits<'_, E>) -> Result<R>,
     ) -> Result<R> {
-        let Self { members, parallelism, memory } = self;
+        let Self { members, parallelism, reads_attention, memory } = self;
         let (count, mut shape_of_all) = (members.len(), Shape::from([0, 0]));
         let mut sums: Aligned<E> = lent(&mut memory.sums);
         sums.clear();
+        let mut attention = Vec::new();
         for Member { model, parameters, state, selected } in members {
             let Some(state) = state else { continue };
-            let hidden = model.step(tape.infer(parameters, *parallelism), state, tokens)?;
+            let graph = tape.infer(parameters, *parallelism);
+            if *reads_attention {
+                graph.keep_queries();
+            }
+            let hidden = model.step(graph, state, tokens)?;
             let ends =
                 last.iter().enumerate().flat_map(|(i, &last)| hidden.segments.rows(i).iter().rev().take(last).rev());
             let ends: Vec<u32> = ends.map(|&row| row as u32).collect();
@@ -148,10 +170,14 @@ impl<'a> Members<'a> {
             if ends.is_empty() {
                 // Where all prompts go on, nothing is chosen, and no logits are needed.
                 if count == 1 {
-                    return f(Logits { shape: shape_of_all, logits: &[], hidden: of_states });
+                    return f(Logits { shape: shape_of_all, logits: &[], hidden: of_states, attention: &[] });
                 }
                 continue;
             }
+            if *reads_attention {
+                add_attention(&mut attention, graph.last_cross_attention()?, &ends, count);
+            }
+            let attention = &attention[..];
             let (rows, output) = (hidden.rows.gather(&ends.as_slice().into()), model.output());
             let logits = match lists {
                 None => output.logits(rows),
@@ -183,8 +209,8 @@ impl<'a> Members<'a> {
             shape_of_all = shape;
             if count == 1 {
                 let found = match lists.is_some() {
-                    true => f(Logits { shape, logits: &whole, hidden: of_states }),
-                    false => logits.read(|logits: &[E]| f(Logits { shape, logits, hidden: of_states }))?,
+                    true => f(Logits { shape, logits: &whole, hidden: of_states, attention }),
+                    false => logits.read(|logits: &[E]| f(Logits { shape, logits, hidden: of_states, attention }))?,
                 };
                 memory.whole = E::wrap(whole);
                 return found;
@@ -198,7 +224,7 @@ impl<'a> Members<'a> {
         }
         let count = E::of((count as f64).ln());
         map(&mut sums, |log: E| log - count);
-        let found = f(Logits { shape: shape_of_all, logits: &sums, hidden: None });
+        let found = f(Logits { shape: shape_of_all, logits: &sums, hidden: None, attention: &attention });
         memory.sums = E::wrap(sums);
         found
     }
@@ -226,6 +252,16 @@ impl<'a> Members<'a> {
 /// The memory of a buffer, to be put back.
 fn lent<E: Element>(buffer: &mut Buffer) -> Aligned<E> {
     E::unwrap(std::mem::replace(buffer, E::wrap(aligned(0))))
+}
+
+/// Adds the attention of some rows of the hidden states of one of `count` models to the mean of all.
+fn add_attention(mean: &mut Vec<Vec<f64>>, mut rows: Vec<Vec<f64>>, ends: &[u32], count: usize) {
+    let of_ends = ends.iter().map(|&row| std::mem::take(&mut rows[row as usize]));
+    mean.resize(ends.len(), Vec::new());
+    for (mean, own) in mean.iter_mut().zip(of_ends) {
+        mean.resize(own.len(), 0.0);
+        mean.iter_mut().zip(own).for_each(|(mean, weight)| *mean += weight / count as f64);
+    }
 }
 
 /// Adds the probabilities of each row of `logits[N, V]` to what `sums` has, all as their logarithms: what is all but impossible

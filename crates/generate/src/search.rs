@@ -110,12 +110,12 @@ impl Search {
         }
     }
 
-    /// Goes on by the scores of the live hypotheses, and where the scorer reads them, their hidden states. Tells the token that the
-    /// only text of the row has now got.
+    /// Goes on by the scores of the live hypotheses, with the coverage penalty by their attention, and where the scorer reads them, by their
+    /// hidden states. Tells the token that the only text of the row has now got.
     pub(crate) fn advance<E: Real>(
         &mut self,
         scorer: &mut Scorer,
-        scores: &[Scores<'_, E>],
+        (scores, attention): (&[Scores<'_, E>], &[Vec<f64>]),
         hidden: Option<(&Tensor, &[u32])>,
         options: &DecodingOptions,
     ) -> Option<u32> {
@@ -126,7 +126,7 @@ impl Search {
                 search.advance(&self.row, scorer, (scores, states.unwrap_or_default()), options)
             }
             Kind::Beam(beam) => {
-                beam.advance(&self.row, scorer, scores, options);
+                beam.advance(&self.row, scorer, (scores, attention), options);
                 None
             }
         }

@@ -17,6 +17,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) scores: Range<usize>,
     /// Tokens that may follow the only text of the row, whose scores come after its own.
     pub(crate) draft: &'a [u32],
+    /// For the coverage penalty, the attention of each of its hypotheses.
+    pub(crate) attention: &'a [Vec<f64>],
     pub(crate) chosen: Chosen,
 }
 
@@ -75,7 +77,7 @@ impl Turn<'_> {
         if self.draft.is_empty() {
             let scores = self.scores.clone().map(scores_of).collect::<Result<SmallVec<[_; 8]>, _>>()?;
             let hidden = hidden.map(|(states, rows)| (states, &rows[self.scores.clone()]));
-            let chosen = self.search.advance(scorer, &scores, hidden, options);
+            let chosen = self.search.advance(scorer, (&scores, self.attention), hidden, options);
             return scorer
                 .take_failure()
                 .map_or(Ok(chosen.into_iter().collect()), |reason| Err(RowError::Constraint(reason)));
@@ -83,7 +85,7 @@ impl Turn<'_> {
         let mut all = Vec::with_capacity(self.scores.len());
         // As long as the draft is what is chosen, the scores after it are those of the text.
         for (row, drafted) in self.scores.clone().zip(self.draft.iter().map(Some).chain([None])) {
-            let chosen = self.search.advance(scorer, &[scores_of(row)?], None, options);
+            let chosen = self.search.advance(scorer, (&[scores_of(row)?], &[]), None, options);
             if let Some(reason) = scorer.take_failure() {
                 return Err(RowError::Constraint(reason));
             }

@@ -117,6 +117,7 @@ pub(crate) fn read(
             ("top_k", _) if is_idle(value) => {}
             ("early_stopping", _) if *value == Value::Bool(false) => {}
             ("forced_bos_token_id", _) if !reads_a_source => {}
+            ("coverage_penalty", _) if !reads_a_source => leave("a language model has no source to cover"),
             ("top_k", _) if !(drawn || contrasts) => {}
             // Such a model has no attributes, which guidance could leave out.
             ("guidance_scale", _) if reads_a_source => leave("texts are written without it"),

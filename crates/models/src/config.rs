@@ -237,6 +237,12 @@ impl ModelConfig {
         self.transformer.clone().unwrap_or_default()
     }
 
+    /// Whether the decoder attends to a source.
+    pub fn has_cross_attention(&self) -> bool {
+        let attends = self.decoder == LayerKind::Transformer || self.attention.is_some();
+        self.kind == ModelKind::EncoderDecoder && attends
+    }
+
     /// The width of token embeddings: of Transformers `hidden`.
     pub fn embedding(&self, layers: LayerKind) -> usize {
         match layers {

@@ -8,10 +8,10 @@
 //! meets the queries and the part that meets the keys. The hyperbolic tangents are computed once more in backward: they
 //! are by far the largest values, one for each query, row of memory and column.
 
-use crate::attention_weights::{AttentionWeights, weights};
+use crate::attention_weights::weights;
 use crate::ragged_attention::Ragged;
 use crate::{Backward, Case, Forward, GradCheck, Op, Segments, Var};
-use descant_kernels::{Mat, MatMut, Real, axpy, gemm, map, sum_rows_into, zip_into};
+use descant_kernels::{Mat, MatMut, Real, axpy, gemm, map, sum_rows_into, zip_into, zip_sum};
 use descant_tensor::Shape;
 use std::sync::Arc;
 
@@ -22,12 +22,22 @@ pub struct AdditiveAttention {
 }
 
 impl AdditiveAttention {
-    /// The weights of queries and keys.
-    pub(crate) fn weights<E: Real>(&self, q: &[E], k: &[E], w: &[E]) -> Vec<AttentionWeights> {
-        weights(&self.batch.queries, &self.batch.memory, 1, |_, query, key| {
-            let (q, k) = (&q[query * w.len()..], &k[key * w.len()..]);
-            w.iter().zip(q.iter().zip(k)).map(|(w, (q, k))| w.f64() * (q.f64() + k.f64()).tanh()).sum()
+    /// The weights of queries of this shape and of keys.
+    pub(crate) fn weights<E: Real>(&self, (q, shape): (&[E], Shape), k: &[E], w: &[E]) -> Vec<Vec<f64>> {
+        let (queries, width) = (shape.rows(), shape.last());
+        let mut sums = vec![E::zero(); self.batch.longest().1 * width];
+        weights(queries, (&self.batch.queries, &self.batch.memory), 1, |_, query, memory, scores| {
+            let sums = &mut sums[..memory.len() * width];
+            tanh_sums(&q[query * width..][..width], k, memory, sums);
+            for (score, sums) in scores.iter_mut().zip(sums.chunks_exact(width.max(1))) {
+                *score = zip_sum(sums, w, |sum, w| sum * w).f64();
+            }
         })
+    }
+
+    /// The queries of each sequence.
+    pub(crate) fn queries(&self) -> &Segments {
+        &self.batch.queries
     }
 }
 

@@ -6,10 +6,10 @@
 //!
 //! Their "general" score is a linear layer on the queries before it, the score of Transformers has α = 1/√D.
 
-use crate::attention_weights::{AttentionWeights, weights};
+use crate::attention_weights::weights;
 use crate::ragged_attention::{Ragged, Rows};
 use crate::{Backward, Case, Forward, GradCheck, Op, Segments, Var};
-use descant_kernels::{Mat, MatMut, Real, gemm};
+use descant_kernels::{Mat, MatMut, Real, gemm, zip_sum};
 use descant_tensor::Shape;
 use std::sync::Arc;
 
@@ -21,12 +21,20 @@ pub struct DotAttention {
 }
 
 impl DotAttention {
-    /// The weights of queries and keys of this width.
-    pub(crate) fn weights<E: Real>(&self, q: &[E], k: &[E], width: usize) -> Vec<AttentionWeights> {
-        weights(&self.batch.queries, &self.batch.memory, 1, |_, query, key| {
-            let row = |x: &[E], row: usize| x[row * width..][..width].iter().map(|x| x.f64()).collect::<Vec<_>>();
-            self.scale * row(q, query).iter().zip(row(k, key)).map(|(q, k)| q * k).sum::<f64>()
+    /// The weights of queries of this shape and of keys.
+    pub(crate) fn weights<E: Real>(&self, (q, shape): (&[E], Shape), k: &[E]) -> Vec<Vec<f64>> {
+        let (queries, width) = (shape.rows(), shape.last());
+        weights(queries, (&self.batch.queries, &self.batch.memory), 1, |_, query, memory, scores| {
+            let q = &q[query * width..][..width];
+            for (score, key) in scores.iter_mut().zip(memory) {
+                *score = self.scale * zip_sum(q, &k[key * width..][..width], |q, k| q * k).f64();
+            }
         })
+    }
+
+    /// The queries of each sequence.
+    pub(crate) fn queries(&self) -> &Segments {
+        &self.batch.queries
     }
 }
 

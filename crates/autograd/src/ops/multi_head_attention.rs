@@ -19,11 +19,11 @@ mod tile;
 pub use bias::{PositionBias, alibi_slopes};
 pub use config::{AttentionConfig, AttentionOperand, MultiHeadAttention};
 
-use crate::attention_weights::{AttentionWeights, weights};
+use crate::attention_weights::weights;
 use crate::{Backward, Forward, Graph, Op, Segments, Var};
 use attend::{Head, Kv, attend};
 use config::{Sequence, TILE};
-use descant_kernels::{Mat, MatMut, Real, exp_minus_max_rows, gemm, lanes, scale, vectorized};
+use descant_kernels::{Mat, MatMut, Real, exp_minus_max_rows, gemm, lanes, scale, vectorized, zip_sum};
 use descant_tensor::Shape;
 use std::ops::Range;
 use std::sync::Arc;
@@ -57,18 +57,23 @@ impl MultiHeadAttention {
         !Arc::ptr_eq(&self.queries, &self.memory)
     }
 
-    /// The weights without mask and position bias, as cross-attention has neither; of queries and keys with so many columns.
-    pub(crate) fn weights<E: Real>(&self, q: (&[E], usize), k: (&[E], usize)) -> Vec<AttentionWeights> {
+    /// The weights without mask and position bias, as cross-attention has neither; of queries of this shape, and of keys with so many
+    /// columns.
+    pub(crate) fn weights<E: Real>(&self, (q, shape): (&[E], Shape), (k, columns): (&[E], usize)) -> Vec<Vec<f64>> {
         let AttentionConfig { heads, head_dim, scale, soft_cap, .. } = self.heads;
-        weights(&self.queries, &self.memory, heads, |head, query, key| {
+        weights(shape.rows(), (&self.queries, &self.memory), heads, |head, query, memory, scores| {
             let [q_start, k_start, _] = self.starts(head);
-            let part = |(x, columns): (&[E], usize), row: usize, start: usize| {
-                x[row * columns + start..][..head_dim].iter().map(|x| x.f64()).collect::<Vec<_>>()
-            };
-            let dot: f64 = part(q, query, q_start).iter().zip(part(k, key, k_start)).map(|(q, k)| q * k).sum();
-            let score = scale * dot;
-            soft_cap.map_or(score, |cap| cap * (score / cap).tanh())
+            let q = &q[query * shape.last() + q_start..][..head_dim];
+            for (score, key) in scores.iter_mut().zip(memory) {
+                let dot = scale * zip_sum(q, &k[key * columns + k_start..][..head_dim], |q, k| q * k).f64();
+                *score = soft_cap.map_or(dot, |cap| cap * (dot / cap).tanh());
+            }
         })
+    }
+
+    /// The queries of each sequence.
+    pub(crate) fn queries(&self) -> &Segments {
+        &self.queries
     }
 }
 

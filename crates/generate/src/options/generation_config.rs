@@ -127,6 +127,11 @@ impl GenerationConfig {
         self.length_penalty.unwrap_or(if self.ranking() == Ranking::Gnmt { gnmt } else { tokens })
     }
 
+    /// The weight of the coverage penalty: 0 without one, and without a beam search.
+    pub fn coverage_penalty(&self) -> f64 {
+        self.coverage_penalty.filter(|_| self.mode() == Mode::Beam).unwrap_or(0.0)
+    }
+
     pub(crate) fn ranking(&self) -> Ranking {
         self.ranking.unwrap_or_default()
     }

@@ -157,6 +157,11 @@ options! {
         num_beams: usize = Integer(Range::from(1.0).to(65_536.0)), "1", also ["beam"], by "Freitag and Al-Onaizan 2017, arXiv 1702.01806";
         /// Length penalty: the power of the length by which log probabilities are divided, EOS counted as a token; see ranking.
         length_penalty: f64 = Number(Range::from(-10.0).to(100.0)), "(gnmt 0.6, tokens 1.0)", by "Wu et al. 2016, arXiv 1609.08144";
+        /// Coverage penalty b of an encoder-decoder: the score of a hypothesis gains b × Σ log(min(a, 1)), of the attention a that
+        /// each token of the source has got from all generated tokens, EOS included. So a translation that leaves out a part is worse. Of a
+        /// Transformer it is the cross-attention of the last layer, the mean over its heads; of an LSTM or GRU, its attention. While a
+        /// hypothesis is unfinished, early_stopping takes it to cover all.
+        coverage_penalty: f64 = Number(Range::from(0.0).to(100.0)), "0.0", by "Wu et al. 2016, arXiv 1609.08144";
         /// What log probabilities are divided by: gnmt, ((5 + tokens) / 6)^length_penalty, finished hypotheses before
         /// unfinished ones; tokens, as transformers, tokens^length_penalty. Imported models have tokens.
         ranking: Ranking = Choice(&["gnmt", "tokens"]), "\"gnmt\"";

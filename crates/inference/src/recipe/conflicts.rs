@@ -60,6 +60,12 @@ const CONFLICTS: &[Conflict] = &[
             )
         })
     }),
+    (Error, |recipe| {
+        let weight = recipe.generation.coverage_penalty.filter(|&weight| weight > 0.0)?;
+        (!recipe.model.has_cross_attention()).then(|| {
+            format!("generation.coverage_penalty = {weight}: the model has no attention to a source. Leave it out")
+        })
+    }),
     (Note, |recipe| {
         let data = recipe.data.as_ref()?;
         (data.validation.as_ref() == Some(&data.train)).then(|| {
