@@ -18,8 +18,8 @@ What differs from `transformers`:
 - `ranking` of models that are trained here is `gnmt`, with a `length_penalty` of 0.6. Imported models are ranked as there.
 - `top_k` has no default; there it is 50. An import of a model that samples takes 50 over.
 - `do_sample` is true for models that continue a text, where nothing else is said. What is given on the command line or to `Trained::options` asks for
-  it, too: an option of sampling but `seed` means `do_sample = true`, and `num_beams` or `penalty_alpha` means `do_sample = false`, where `do_sample` itself
-  is not given. There such an option has no effect without it. (In a recipe's `[generation]` only `do_sample` decides.)
+  it, too: an option of sampling but `seed` means `do_sample = true`, and `num_beams`, `penalty_alpha` or `return_alternatives` means `do_sample = false`, where
+  `do_sample` itself is not given. There such an option has no effect without it. (In a recipe's `[generation]` only `do_sample` decides.)
 - An option without effect beside the others, such as `mirostat_tau` in a beam search, is an error on the command line.
 - Diverse beam search and contrastive search, which its version 5 has no more, are as in its version 4.
 - Tokens that no text in training had, such as `<unk>`, are forbidden, and have no share of the probability.

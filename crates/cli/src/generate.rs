@@ -202,6 +202,11 @@ impl Generate {
             );
         }
         anyhow::ensure!(
+            !(cuts && options.config.alternatives().is_some()),
+            "--return-alternatives is for the position of one text, and --long-input cuts a source into several. Leave out one of \
+             them"
+        );
+        anyhow::ensure!(
             !self.overwrite || self.output.is_some() || self.explanations.draws(),
             "--overwrite is for the file of --output, or of --svg: name one, or leave it out"
         );

@@ -1,8 +1,8 @@
-//! What narrows or ranks candidates, and guesses them: minimum Bayes risk, short lists, draft models.
+//! What narrows or ranks candidates, and guesses them: minimum Bayes risk, coverage, alternatives, short lists, draft models.
 
 mod common;
 
-use common::Folder;
+use common::{Folder, PAIRS};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -51,6 +51,125 @@ fn minimum_bayes_risk_returns_what_is_most_like_all_candidates() {
     ] {
         folder.fail(&[&["generate", "pairs", "123"], options].concat(), parts);
     }
+}
+
+#[test]
+fn the_coverage_penalty_is_a_part_of_the_score() {
+    let folder = Folder::new();
+    folder.write("plain.toml", PAIRS.replace("attention = \"general\"\n", ""));
+    for run in ["pairs", "transformer", "lm", "plain"] {
+        folder.train(&format!("{run}.toml"), run, 30);
+    }
+    for run in ["pairs", "transformer"] {
+        let generate = |weight: &str| {
+            let beam = ["--num-beams", "4", "--n-best", "4", "--length-penalty", "0", "--max-new-tokens", "5"];
+            let all = [&["generate", run, "123", "217", "--json", "--coverage-penalty", weight][..], &beam].concat();
+            objects(&folder.succeed(&all))
+        };
+        let parts = |one: &Value| [&one["score"], &one["log_probability"]].map(|part| part.as_f64().unwrap());
+        let (plain, weighted) = (generate("0"), generate("2"));
+        assert!(plain.iter().map(parts).all(|[score, log]| score == log), "{plain:?}");
+        assert!(weighted.iter().map(parts).all(|[score, log]| score < log), "{weighted:?}");
+        assert_eq!((plain.len(), weighted.len()), (8, 8));
+        for found in weighted.chunks(4) {
+            assert!(
+                found
+                    .windows(2)
+                    .all(|two| two[0]["finished"] != two[1]["finished"] || parts(&two[0])[0] >= parts(&two[1])[0])
+            );
+        }
+        folder.succeed(&["eval", run, "--num-beams", "3", "--coverage-penalty", "0.2", "--max-new-tokens", "5"]);
+    }
+    for run in ["lm", "plain"] {
+        let parts = ["--coverage-penalty is for encoder-decoders with attention", "Leave it out"];
+        folder.fail(&["generate", run, "123", "--num-beams", "3", "--coverage-penalty", "0.2"], &parts);
+    }
+    folder.fail(
+        &["generate", "pairs", "123", "--coverage-penalty", "0.2"],
+        &["--coverage-penalty", "no effect", "--num-beams"],
+    );
+    folder.fail(
+        &["generate", "pairs", "1", "--num-beams", "2", "--coverage-penalty", "-1"],
+        &["--coverage-penalty = -1", "from 0 to 100"],
+    );
+    let set = ["--set", "generation.coverage_penalty=0.5"];
+    let parts = ["generation.coverage_penalty = 0.5", "no attention to a source"];
+    folder.fail(&[&["train", "plain.toml", "--run", "new"], &set[..]].concat(), &parts);
+}
+
+#[test]
+fn alternatives_part_at_a_position_and_each_goes_on_by_itself() {
+    let folder = Folder::new();
+    for run in ["pairs", "transformer", "lm"] {
+        folder.train(&format!("{run}.toml"), run, 60);
+    }
+    let asked = ["--return-alternatives", "--n-best", "4"];
+    let modes = [&["--max-new-tokens", "6"][..], &["--max-new-tokens", "6", "--num-beams", "3"]];
+    let text = |one: &Value| one["text"].as_str().unwrap().to_owned();
+    for run in ["pairs", "transformer"] {
+        for mode in modes {
+            let generate = |arguments: &[&str]| folder.succeed(&[&["generate", run], mode, arguments].concat());
+            let after = |prefix: &str, more: &[&str]| generate(&[&["123", "--prefix", prefix], more].concat());
+            let found = objects(&after("3", &[&["--json"], &asked[..]].concat()));
+            let ranks: Vec<u64> = found.iter().map(|one| one["rank"].as_u64().unwrap()).collect();
+            assert_eq!(ranks, [1, 2, 3, 4]);
+            let next: Vec<&Value> = found.iter().map(|one| &one["ids"][1]).collect();
+            assert!((0..4).all(|i| !next[..i].contains(&next[i])), "{found:?}");
+            for one in &found {
+                let (text, start) = (text(one), text(one).chars().take(2).collect::<String>());
+                assert!(text.starts_with('3'), "{one}");
+                assert!(start == "3" || after(&start, &[]).trim_end() == text, "{run}, {mode:?}: {one}");
+            }
+            let lines: String =
+                found.iter().map(|one| format!("{:.4}\t{}\n", one["score"].as_f64().unwrap(), text(one))).collect();
+            assert_eq!(after("3", &asked), lines);
+            // Of those that are likely, the most likely one in any case.
+            let likely = after("3", &[&["--min-alternative-expansion-prob", "1"], &asked[..]].concat());
+            let first = lines.lines().next().unwrap();
+            assert_eq!(likely.lines().collect::<Vec<_>>(), [first, "\t", "\t", "\t"]);
+            folder.write("in.jsonl", "{\"id\": \"a\", \"text\": \"123\"}\n{\"text\": \"45\"}\n");
+            generate(
+                &[&["--input", "in.jsonl", "--output", "out.jsonl", "--overwrite", "--prefix", "3"], &asked[..]]
+                    .concat(),
+            );
+            let written = objects(&fs::read_to_string(folder.path("out.jsonl")).unwrap());
+            let n_best: Vec<String> = written[0]["n_best"].as_array().unwrap().iter().map(text).collect();
+            assert_eq!(n_best, found.iter().map(text).collect::<Vec<_>>());
+            assert_eq!((&written[0]["id"], &written[0]["text"]), (&"a".into(), &found[0]["text"]));
+            assert_eq!(written[1]["n_best"].as_array().unwrap().len(), 4);
+        }
+    }
+    // A language model asks for no sampling then.
+    let generate =
+        |prompt: &str, more: &[&str]| objects(&folder.succeed(&[&["generate", "lm", prompt, "--json"], more].concat()));
+    let found = generate("line 3", &[&["--max-new-tokens", "8"], &asked[..]].concat());
+    let first: Vec<char> = found.iter().map(|one| text(one).chars().next().unwrap()).collect();
+    assert!(first.len() == 4 && (0..4).all(|i| !first[..i].contains(&first[i])), "{found:?}");
+    for (one, c) in found.iter().zip(first) {
+        let rest = generate(&format!("line 3{c}"), &["--greedy", "--max-new-tokens", "7"]);
+        assert_eq!(text(one), format!("{c}{}", text(&rest[0])));
+    }
+    let beams = generate("line 3", &[&["--max-new-tokens", "8", "--num-beams", "3"], &asked[..]].concat());
+    assert!(beams.iter().zip(&found).all(|(a, b)| a["ids"][0] == b["ids"][0]), "{beams:?} {found:?}");
+    for (options, parts) in [
+        (&["--return-alternatives"][..], &["--return-alternatives has no effect", "--num-return-sequences"][..]),
+        (
+            &["--return-alternatives", "--n-best", "2", "--sample"],
+            &["--return-alternatives: expected --do-sample = false"],
+        ),
+        (
+            &["--min-alternative-expansion-prob", "0.1"],
+            &["--min-alternative-expansion-prob", "add --return-alternatives"],
+        ),
+        (&["--return-alternatives", "--n-best", "4", "--mbr-candidates", "4"], &["no --mbr-candidates"]),
+        (
+            &["--return-alternatives", "--n-best", "2", "--long-input", "split"],
+            &["--return-alternatives", "--long-input"],
+        ),
+    ] {
+        folder.fail(&[&["generate", "pairs", "123"], options].concat(), parts);
+    }
+    folder.fail(&[&["eval", "pairs"], &asked[..]].concat(), &["--num-return-sequences 4", "one text"]);
 }
 
 #[test]

@@ -1,3 +1,4 @@
+use crate::alternatives::Alternatives;
 use crate::bank_allocation::allocate;
 use crate::candidates::Candidate;
 use crate::coverage::{cover, penalty};
@@ -11,7 +12,7 @@ use rand_core::SeedableRng;
 use rand_pcg::Pcg64;
 use std::cmp::Ordering;
 
-/// Beam search for one row: one beam, or several groups of a diverse beam search.
+/// Beam search for one row: one beam, several groups of a diverse beam search, or a group for each alternative at a position.
 #[derive(Clone, Debug)]
 pub(crate) struct BeamSearch {
     groups: Vec<Beam>,
@@ -20,6 +21,8 @@ pub(crate) struct BeamSearch {
     diversity_penalty: f64,
     rng: Option<Pcg64>,
     n_best: usize,
+    /// Into which the only hypothesis is to part.
+    alternatives: Option<Alternatives>,
 }
 
 impl BeamSearch {
@@ -35,6 +38,7 @@ impl BeamSearch {
             diversity_penalty: if count > 1 { config.diversity_penalty.unwrap_or(0.0) } else { 0.0 },
             rng,
             n_best: config.candidates(),
+            alternatives: Alternatives::new(config),
         }
     }
 
@@ -52,6 +56,9 @@ impl BeamSearch {
         (scores, attention): (&[Scores<'_, E>], &[Vec<f64>]),
         options: &DecodingOptions,
     ) {
+        if let Some(alternatives) = self.alternatives {
+            return self.advance_to(alternatives, row, scorer, (scores, attention), options);
+        }
         let (mut first, mut chosen) = (0, Vec::new());
         for group in &mut self.groups {
             let count = group.live.len();
@@ -79,6 +86,31 @@ impl BeamSearch {
         self.parted = true;
     }
 
+    /// Extends the only hypothesis: by the one token that is possible, or at the position where there are several, by the alternatives,
+    /// each of which has a group of its own from then on.
+    fn advance_to<E: Real>(
+        &mut self,
+        alternatives: Alternatives,
+        row: &Row,
+        scorer: &mut Scorer,
+        (scores, attention): (&[Scores<'_, E>], &[Vec<f64>]),
+        options: &DecodingOptions,
+    ) {
+        let group = &mut self.groups[0];
+        group.cover(attention);
+        let before = group.live[0].log_probability;
+        let possible = scorer.candidates(row, &mut group.live, scores, alternatives.count, (&[], 0.0), None);
+        let chosen = alternatives.of(possible, before);
+        if possible.len() > 1 {
+            (self.alternatives, self.parted) = (None, true);
+            let group = group.clone();
+            self.groups.resize(chosen.len(), group);
+        }
+        for (i, group) in self.groups.iter_mut().enumerate() {
+            group.advance(row, chosen.get(i..=i).unwrap_or_default(), options);
+        }
+    }
+
     /// Ends all hypotheses as they are.
     pub(crate) fn stop(&mut self, reason: FinishReason) {
         for group in &mut self.groups {
@@ -88,8 +120,11 @@ impl BeamSearch {
         }
     }
 
-    /// The hypotheses found, the best first.
-    pub(crate) fn hypotheses(self) -> Vec<Hypothesis> {
+    /// The hypotheses found, the best first, or that of each alternative.
+    pub(crate) fn hypotheses(self, options: &DecodingOptions) -> Vec<Hypothesis> {
+        if options.config.alternatives().is_some() {
+            return self.groups.into_iter().filter_map(|group| group.ended.into_iter().next()).collect();
+        }
         let finished_first = self.groups.first().is_some_and(Beam::puts_finished_first);
         let mut all: Vec<Hypothesis> = self.groups.into_iter().flat_map(|group| group.ended).collect();
         all.sort_by(|a, b| best_first(finished_first, a, b));
@@ -132,6 +167,7 @@ impl Beam {
             width,
             candidates: width.saturating_mul(1 + options.eos.len().max(1)),
             kept: match ranking {
+                Ranking::Gnmt if config.alternatives().is_some() => 1,
                 Ranking::Gnmt => config.candidates().min(width),
                 Ranking::Tokens => width,
             },

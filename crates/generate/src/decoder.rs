@@ -271,7 +271,7 @@ impl<'a> Decoder<'a> {
         let options = self.options;
         let result = |row: Row| match row.failed {
             Some(error) => Err(error),
-            None => Ok(returned(row.search.hypotheses(), options)),
+            None => Ok(returned(row.search.hypotheses(options), options)),
         };
         Ok(refused.chain(ended.map(|row| (row.index, result(row)))).collect())
     }

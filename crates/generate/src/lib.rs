@@ -6,6 +6,7 @@
 //!
 //! A language model never reads more than [`GenerationConfig::context`] tokens: a sliding context window.
 
+mod alternatives;
 mod bank_allocation;
 mod beam_search;
 mod candidates;

@@ -1,5 +1,7 @@
 //! Greedy decoding and sampling: each text goes on by itself.
 
+use crate::alternatives::Alternatives;
+use crate::candidates::Candidate;
 use crate::distribution::{largest, log_sum_exp};
 use crate::hypothesis::{FinishReason, Hypothesis, PartialHypothesis};
 use crate::mirostat::Mirostat;
@@ -20,6 +22,8 @@ pub(crate) struct Texts {
     states: Vec<State>,
     /// By number.
     ended: Vec<Option<Hypothesis>>,
+    /// Into which the only text is to part.
+    alternatives: Option<Alternatives>,
 }
 
 #[derive(Clone, Debug)]
@@ -38,7 +42,8 @@ impl Texts {
             let seed = if number == 0 { seed } else { derive_seed(seed, number as u64) };
             State { number, rng: Pcg64::seed_from_u64(seed), mirostat: Mirostat::new(&options.config) }
         };
-        Self { live: vec![first], states: (0..count).map(state).collect(), ended: vec![None; count] }
+        let (live, states) = (vec![first], (0..count).map(state).collect());
+        Self { live, states, ended: vec![None; count], alternatives: Alternatives::new(&options.config) }
     }
 
     /// Extends each text by a token, and tells it of a single one.
@@ -49,23 +54,25 @@ impl Texts {
         scores: &[Scores<'_, E>],
         options: &DecodingOptions,
     ) -> Option<u32> {
+        let alternatives = self.alternatives(row, scorer, scores[0]);
         self.part();
         let (mut chosen, mut kept) = (None, 0);
         for i in 0..self.states.len() {
             let parent = i.min(scores.len() - 1);
             let (hypothesis, state, scores) = (&mut self.live[i], &mut self.states[i], scores[parent]);
-            let next = match options.config.mode() {
-                Mode::Sampling => draw(state, row, hypothesis, scores, scorer),
-                _ => scorer.most_likely(row, hypothesis, scores),
+            let next = match (&alternatives, options.config.mode()) {
+                (Some(alternatives), _) => alternatives.get(i).copied(),
+                (None, Mode::Sampling) => draw(state, row, hypothesis, scores, scorer),
+                (None, _) => scorer.most_likely(row, hypothesis, scores, 1).first().copied(),
             };
             let reason = match next {
                 // With every token forbidden or impossible, a text ends as it is.
                 None => Some(hypothesis.stuck(options)),
-                Some((token, log_probability)) if options.eos.contains(&token) => {
+                Some(Candidate { token, log_probability, .. }) if options.eos.contains(&token) => {
                     hypothesis.log_probability = log_probability;
                     Some(FinishReason::Eos)
                 }
-                Some((token, log_probability)) => {
+                Some(Candidate { token, log_probability, .. }) => {
                     chosen = Some(token);
                     hypothesis.push(token, log_probability, parent);
                     match options.stops(&hypothesis.tokens) && hypothesis.may_end() {
@@ -85,7 +92,28 @@ impl Texts {
         }
         self.live.truncate(kept);
         self.states.truncate(kept);
-        chosen.filter(|_| self.ended.len() == 1)
+        chosen.filter(|_| options.config.candidates() == 1)
+    }
+
+    /// What the only text goes on with, as long as it is to part into alternatives: one token or none, or at the position where there are
+    /// several, the alternatives, each of a text of its own.
+    fn alternatives<E: Real>(
+        &mut self,
+        row: &Row,
+        scorer: &mut Scorer,
+        scores: Scores<'_, E>,
+    ) -> Option<Vec<Candidate>> {
+        let alternatives = self.alternatives?;
+        let (text, state) = (&mut self.live[0], &self.states[0]);
+        let before = text.log_probability;
+        let possible = scorer.most_likely(row, text, scores, alternatives.count);
+        let chosen = alternatives.of(possible, before).to_vec();
+        if possible.len() > 1 {
+            self.alternatives = None;
+            self.states = (0..chosen.len()).map(|number| State { number, ..state.clone() }).collect();
+            self.ended = vec![None; chosen.len()];
+        }
+        Some(chosen)
     }
 
     /// Before the first token, all texts are one.
@@ -125,7 +153,7 @@ fn draw<E: Real>(
     hypothesis: &mut PartialHypothesis,
     scores: Scores<'_, E>,
     scorer: &mut Scorer,
-) -> Option<(u32, f64)> {
+) -> Option<Candidate> {
     let (logs, warped) = scorer.draws_from(row, hypothesis, scores, &mut state.rng);
     if let Some(mirostat) = &state.mirostat {
         mirostat.cut(warped);
@@ -134,7 +162,8 @@ fn draw<E: Real>(
     if let Some(mirostat) = &mut state.mirostat {
         mirostat.observe(warped[token] - log_sum_exp(warped));
     }
-    Some((u32::try_from(token).ok()?, hypothesis.log_probability + logs[token]))
+    let log_probability = hypothesis.log_probability + logs[token];
+    Some(Candidate { parent: 0, token: u32::try_from(token).ok()?, log_probability })
 }
 
 /// Samples a token with a probability in proportion to the exponential of its score; none where all are forbidden.

@@ -93,14 +93,15 @@ impl Scorer {
         self.failed.take()
     }
 
-    /// The most likely token after one hypothesis, with the log probability of both; none where every token is forbidden.
+    /// The `k` most likely tokens after one hypothesis, with the log probability of both; fewer where others are forbidden.
     pub(crate) fn most_likely<E: Real>(
         &mut self,
         row: &Row,
         hypothesis: &mut PartialHypothesis,
         scores: Scores<'_, E>,
-    ) -> Option<(u32, f64)> {
-        self.top.clear(1);
+        k: usize,
+    ) -> &[Candidate] {
+        self.top.clear(k);
         if self.always.is_empty() && hypothesis.constraints.is_empty() {
             let before = hypothesis.log_probability - log_allowed_mass(scores, &self.forbidden);
             self.top.push_row(0, before, scores, &self.forbidden);
@@ -108,7 +109,7 @@ impl Scorer {
             let total = self.process(row, hypothesis, scores, 0.0);
             self.top.push_row(0, hypothesis.log_probability - total, Scores::logits(&self.scores), &[]);
         }
-        self.top.sorted().first().map(|candidate| (candidate.token, candidate.log_probability))
+        self.top.sorted()
     }
 
     /// The `k` most likely tokens after one hypothesis, with their log probabilities alone.

@@ -141,11 +141,11 @@ impl Search {
         }
     }
 
-    /// The hypotheses found, the best first.
-    pub(crate) fn hypotheses(self) -> Vec<Hypothesis> {
+    /// The hypotheses found, the best first, or those of the alternatives.
+    pub(crate) fn hypotheses(self, options: &DecodingOptions) -> Vec<Hypothesis> {
         match self.kind {
             Kind::Texts(texts) => texts.hypotheses(),
-            Kind::Beam(beam) => beam.hypotheses(),
+            Kind::Beam(beam) => beam.hypotheses(options),
             Kind::Contrastive(search) => search.hypotheses(),
         }
     }

@@ -236,16 +236,20 @@ impl<'a> Scheduler<'a> {
         Cow::Owned([&source[..positions - suffix.len()], suffix].concat())
     }
 
-    /// How many hypotheses a row has at once, and the option that says so.
-    fn hypotheses(&self) -> (&'static str, usize) {
+    /// How many hypotheses a row has at once, and the option that says so, with its value.
+    fn hypotheses(&self) -> (usize, &'static str, usize) {
         let config = &self.options.config;
-        match config.mode() {
+        if let Some(count) = config.alternatives() {
+            return (count.saturating_mul(config.num_beams()), "num_return_sequences", count);
+        }
+        let (name, count) = match config.mode() {
             Mode::Greedy => ("", 1),
             Mode::Sampling if config.mbr_candidates.is_some() => ("mbr_candidates", config.candidates()),
             Mode::Sampling => ("num_return_sequences", config.num_return_sequences()),
             Mode::Beam => ("num_beams", config.num_beams()),
             Mode::Contrastive => ("top_k", config.top_k.unwrap_or(1)),
-        }
+        };
+        (count, name, count)
     }
 
     fn positions(&self) -> usize {
@@ -258,7 +262,7 @@ impl<'a> Scheduler<'a> {
         let context = self.options.config.context.filter(|_| self.trained.is_language_model());
         let positions = context.unwrap_or(self.positions());
         let tokens = tokens.min(positions);
-        let (_, hypotheses) = self.hypotheses();
+        let (hypotheses, _, _) = self.hypotheses();
         let config = &self.options.config;
         let written = self.options.limit(Some(tokens)).min(positions).min(LONGEST);
         let of = |member: &&Trained| {
@@ -273,8 +277,8 @@ impl<'a> Scheduler<'a> {
 
     fn too_large(&self, row: &Row, free: f64) -> Error {
         let (with, advice) = match self.hypotheses() {
-            ("", _) | (_, 1) => (String::new(), "Shorten it".to_owned()),
-            (name, count) => (format!(" with {name} = {count}"), format!("Lower {name}, or shorten it")),
+            (1, ..) => (String::new(), "Shorten it".to_owned()),
+            (_, name, count) => (format!(" with {name} = {count}"), format!("Lower {name}, or shorten it")),
         };
         let reason = format!(
             "what {} tokens are read for{with} takes about {} of memory, and {} are available. {advice}",

@@ -116,6 +116,12 @@ impl GenerationConfig {
         self.num_return_sequences().max(self.mbr_candidates.unwrap_or(1))
     }
 
+    /// How many alternatives at a position are asked for, where they are.
+    pub fn alternatives(&self) -> Option<usize> {
+        let is_asked = self.return_alternatives == Some(true);
+        self.num_return_sequences.filter(|&count| is_asked && count > 1)
+    }
+
     /// The guidance scale, where there is guidance.
     pub fn guidance(&self) -> Option<f64> {
         self.guidance_scale.filter(|&scale| scale != 1.0)
@@ -193,6 +199,9 @@ impl GenerationConfig {
     fn validate_together(&self) -> Result<(), String> {
         let (width, texts) = (self.num_beams(), self.num_return_sequences());
         let mode = self.mode();
+        if self.alternatives().is_some() {
+            self.validate_alternatives(mode)?;
+        }
         match self.mbr_candidates {
             Some(candidates) if texts > candidates => {
                 return Err(format!("num_return_sequences = {texts}: expected at most mbr_candidates = {candidates}"));
@@ -205,6 +214,7 @@ impl GenerationConfig {
             _ => {}
         }
         match mode {
+            _ if self.alternatives().is_some() => {}
             Mode::Beam if texts > width => {
                 return Err(format!("num_return_sequences = {texts}: expected at most num_beams = {width}"));
             }
@@ -247,6 +257,18 @@ impl GenerationConfig {
         Ok(())
     }
 
+    /// That alternatives at a position are each continued by the search.
+    fn validate_alternatives(&self, mode: Mode) -> Result<(), String> {
+        let wrong = match () {
+            () if self.do_sample == Some(true) => "do_sample = false",
+            () if mode == Mode::Contrastive => "no penalty_alpha",
+            () if self.mbr_candidates.is_some() => "no mbr_candidates",
+            () if mode == Mode::Beam && self.num_beam_groups.is_some_and(|groups| groups > 1) => "no num_beam_groups",
+            () => return Ok(()),
+        };
+        Err(format!("return_alternatives: expected {wrong} beside it"))
+    }
+
     /// That no token is forced and suppressed at once.
     fn validate_forced(&self) -> Result<(), String> {
         let eos = match &self.forced_eos_token_id {
@@ -263,15 +285,16 @@ impl GenerationConfig {
         Ok(())
     }
 
-    /// With what these options ask for where `do_sample` is not given: options of sampling ask for it, `num_beams` and
-    /// `penalty_alpha` for none; and sampling and `penalty_alpha` for no beam, where none is given.
+    /// With what these options ask for where `do_sample` is not given: options of sampling ask for it, `num_beams`, `penalty_alpha` and
+    /// `return_alternatives` for none; and sampling and `penalty_alpha` for no beam, where none is given.
     #[must_use]
     pub fn implied(mut self) -> Self {
         let set = self.to_map();
         if self.do_sample.is_none() {
-            let is_search = self.num_beams.is_some() || self.penalty_alpha.is_some();
+            let asks_for_none =
+                self.num_beams.is_some() || self.penalty_alpha.is_some() || self.return_alternatives == Some(true);
             let asks = OPTIONS.iter().any(|option| option.asks_for_sampling() && set.contains_key(option.name));
-            self.do_sample = if is_search { Some(false) } else { asks.then_some(true) };
+            self.do_sample = if asks_for_none { Some(false) } else { asks.then_some(true) };
         }
         if self.do_sample == Some(true) || self.penalty_alpha.is_some() {
             self.num_beams.get_or_insert(1);
@@ -287,7 +310,15 @@ impl GenerationConfig {
         let (mode, samples, set) = (self.mode(), self.do_sample == Some(true), self.to_map());
         let is_set = |option: &DecodingOption| set.get(option.name).is_some_and(|value| !is_neutral(option, value));
         let advice = |option: &'static DecodingOption| match (option.group, option.name) {
-            (Group::Beam, "num_beams" | "num_return_sequences" | "mbr_candidates" | "mbr_metric")
+            (
+                Group::Beam,
+                "num_beams"
+                | "num_return_sequences"
+                | "mbr_candidates"
+                | "mbr_metric"
+                | "return_alternatives"
+                | "min_alternative_expansion_prob",
+            )
             | (Group::Sampling, "do_sample") => None,
             (_, "penalty_alpha") if is_set(option) && mode != Mode::Contrastive => {
                 Some(if mode == Mode::Beam { "leave out num_beams" } else { "leave out do_sample" })

@@ -173,8 +173,14 @@ options! {
         /// What a token's score loses in a group for each beam of the groups before that has just chosen it.
         diversity_penalty: f64 = Number(Range::from(0.0)), "0.0", by "Vijayakumar et al. 2018, arXiv 1610.02424", with "num_beam_groups";
         /// How many texts are returned: the best hypotheses of a beam search, the best first, or as many samples, in the order
-        /// in which they were drawn.
+        /// in which they were drawn; or alternatives.
         num_return_sequences: usize = Integer(Range::from(1.0).to(65_536.0)), "1", also ["n_best"];
+        /// Alternatives at a position: the num_return_sequences most likely tokens at the first position where the text may go on in
+        /// several ways, such as after a prompt or a forced prefix, and each of them continued to the end by itself, greedily or by a beam
+        /// search. The texts come in the order of the probability of these tokens.
+        return_alternatives: bool = Flag, "false", with "num_return_sequences";
+        /// Alternatives at a position: the probability below which a token is left out, but for the most likely one.
+        min_alternative_expansion_prob: f64 = Number(Range::from(0.0).to(1.0)), "0.0", with "return_alternatives";
         /// Minimum Bayes risk: of this many samples, or of the best hypotheses of a beam search, the texts that are most like all of
         /// them; their score is the expected likeness. Samples count alike, hypotheses by their probability.
         mbr_candidates: usize = Integer(Range::from(2.0).to(256.0)), "(off)", by "Eikema and Aziz 2020, arXiv 2005.10283";
@@ -184,7 +190,7 @@ options! {
     }
     Sampling {
         /// Sampling: draw tokens by their probability, in place of the most likely one. Where it is not given, another option
-        /// of this group but seed asks for sampling, and num_beams and penalty_alpha ask for none.
+        /// of this group but seed asks for sampling, and num_beams, penalty_alpha and return_alternatives ask for none.
         do_sample: bool = Flag, "(true for models that continue a text)", also ["sample"];
         /// Softmax temperature: below 1 for safer text, above 1 for bolder.
         temperature: f64 = Number(Range::from(0.001)), "1.0", zero "do_sample = false takes the most likely token";

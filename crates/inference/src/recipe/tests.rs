@@ -219,6 +219,7 @@ fn wishes_that_cannot_come_true_are_told() {
     wrong(PAIRS, &["data.columns=[1, 1]"], &["the same column"]);
     wrong(PAIRS, &["data.columns=[0, 1]", "data.train=['a', 'b']"], &["two files, and JSON, have no columns"]);
     wrong(TEXT, &["target_tokenizer.kind=word"], &["one tokenizer"]);
+    wrong(TEXT, &["generation.coverage_penalty=0.5"], &["generation.coverage_penalty = 0.5", "no attention"]);
     wrong(PAIRS, &["schedule={kind='inverse-sqrt',warmup=40}", "train.steps=30"], &["schedule.warmup = 40", "30"]);
     let steady = "schedule={kind='warmup-stable-decay',warmup=8,decay=6}";
     wrong(PAIRS, &[steady, "train.steps=10"], &["schedule.warmup = 8", "schedule.decay = 6", "together"]);
