@@ -173,7 +173,8 @@ fn options_are_explained_by_their_flags() {
         ("top-k", "Fan et al."),
         ("forced_end", "forced_eos"),
     ] {
-        let explained = folder.succeed(&["explain", name]);
+        let printed = folder.succeed(&["explain", name]);
+        let explained = printed.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(explained.contains(says) && explained.contains("As a flag: --"), "{explained}");
     }
     let several = folder.run(&["explain", "stop_strings", "nosuchthing", "top_p"]);
