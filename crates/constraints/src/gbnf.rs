@@ -1,5 +1,8 @@
 //! GBNF, the grammars of llama.cpp, as Lark.
 
+mod automaton;
+mod follow;
+mod lead_bytes;
 mod reader;
 mod rules;
 mod terminals;
@@ -9,8 +12,8 @@ use rules::{Node, Rules};
 use std::collections::BTreeSet;
 use terminals::terminals;
 
-/// The analysis of a grammar takes the square of its rules.
-const MOST_RULES: usize = 1000;
+/// How deep parts of a rule are written in each other: `llguidance` reads groups in up to 30 others.
+const DEEPEST: usize = 16;
 
 /// Whether a grammar is in GBNF: one of its lines defines a rule with `::=`.
 pub(crate) fn is_gbnf(grammar: &str) -> bool {
@@ -22,19 +25,16 @@ pub(crate) fn is_gbnf(grammar: &str) -> bool {
 /// automaton.
 pub(crate) fn to_lark(grammar: &str) -> Result<String, String> {
     let rules = read(grammar)?;
-    let count = rules.bodies().count();
-    if count > MOST_RULES {
-        return Err(format!("it has {count} rules, and at most {MOST_RULES} are read. Write some of them into others"));
-    }
-    let root = rules.body("root").ok_or_else(|| "it has no rule \"root\", with which GBNF starts".to_owned())?;
+    let root = rules.root("root").ok_or_else(|| "it has no rule \"root\", with which GBNF starts".to_owned())?;
     if let Some((name, missing)) = rules.missing() {
         return Err(format!("the rule \"{name}\" needs \"{missing}\", which is not defined"));
     }
     let terminals = terminals(&rules, root);
-    let mut lark = Lark { rules: &rules, terminals, named: BTreeSet::new(), unwritten: Vec::new() };
+    let heights = rules.heights();
+    let mut lark = Lark { rules: &rules, terminals, heights, named: BTreeSet::new(), unwritten: Vec::new() };
     let mut lines = format!("start: {}\n", lark.node(root, false));
     while let Some((is_terminal, node)) = lark.unwritten.pop() {
-        let body = if is_terminal { lark.parts(node, true) } else { lark.node(node, false) };
+        let body = lark.parts(node, is_terminal);
         lines += &format!("{}: {body}\n", name(is_terminal, node));
     }
     Ok(lines)
@@ -47,7 +47,9 @@ fn name(is_terminal: bool, node: usize) -> String {
 
 struct Lark<'a> {
     rules: &'a Rules,
-    terminals: BTreeSet<usize>,
+    /// Which nodes are terminals.
+    terminals: Vec<bool>,
+    heights: Vec<usize>,
     /// The nodes with a name, as a terminal or as a rule.
     named: BTreeSet<(bool, usize)>,
     /// Those of them that have no line yet.
@@ -58,12 +60,13 @@ impl Lark<'_> {
     /// A node, as a part of a terminal or of a rule.
     fn node(&mut self, node: usize, in_terminal: bool) -> String {
         match self.rules.node(node) {
-            Node::Rule(rule) => {
-                let body = self.rules.body(rule).unwrap_or(node);
-                self.named(body, in_terminal || self.terminals.contains(&node))
-            }
             Node::Class(_) => self.parts(node, in_terminal),
-            _ if !in_terminal && self.terminals.contains(&node) => self.named(node, true),
+            Node::Rule(_) => {
+                let body = self.rules.parts(node)[0];
+                self.named(body, in_terminal || self.terminals[body])
+            }
+            _ if !in_terminal && self.terminals[node] => self.named(node, true),
+            _ if self.heights[node] % DEEPEST == DEEPEST - 1 => self.named(node, in_terminal),
             _ => self.parts(node, in_terminal),
         }
     }
@@ -138,15 +141,54 @@ mod tests {
     /// Each rule names the next one twice, or once: as a tree of 2⁴⁰ nodes, or one deeper than a stack.
     #[test]
     fn rules_that_unfold_without_end_are_no_terminals() {
-        for (count, body) in [(40, "r# r#"), (900, "r#")] {
+        for (count, body) in [(40, "r# r#"), (20_000, "r#")] {
             let rule = |i: usize| format!("r{i} ::= {}\n", body.replace('#', &(i + 1).to_string()));
             let rules: String = (0..count).map(rule).collect();
             let grammar = format!("root ::= \"a\" r0 | root \"b\"\n{rules}r{count} ::= \"\"\n");
             let lark = to_lark(&grammar).unwrap();
             assert!(lark.starts_with("start: "), "{count}");
         }
-        let many: String = (0..1000).map(|i| format!("r{i} ::= \"a\"\n")).collect();
-        assert!(to_lark(&format!("root ::= r0\n{many}")).unwrap_err().contains("1001 rules"));
+    }
+
+    /// Where each rule went through all others, or each terminal were compared with all others, these would take hours.
+    #[test]
+    fn many_rules_take_no_longer_than_as_many_grammars() {
+        const COUNT: usize = 20_000;
+        let all: Vec<String> = (0..COUNT).map(|i| format!("r{i}")).collect();
+        let lark = |root: &str, rule: fn(usize) -> String| {
+            let rules: String = (0..COUNT).map(rule).collect();
+            let lark = to_lark(&format!("root ::= {root}\n{rules}")).unwrap();
+            (lark.lines().filter(|line| line.starts_with('T')).count(), lark)
+        };
+        // Each is a word of its own: a terminal of all, which names them.
+        let (terminals, words) = lark(&all.join(" | "), |i| format!("r{i} ::= \"w{i};\"\n"));
+        assert_eq!((terminals, words.lines().count()), (COUNT + 1, COUNT + 2));
+        // Each may come to the next one, or to the root again.
+        let (terminals, lists) =
+            lark("\".\" | r0 root", |i| format!("r{i} ::= \"a\" r{} | root \"b\"\n", (i + 1) % COUNT));
+        assert_eq!((terminals, lists.lines().count()), (0, COUNT + 2));
+        // Rules that overlap in all ways, of which each is followed by any: letters are what is left.
+        let (terminals, _) = lark(&format!("({})+", all.join(" | ")), |i| {
+            let letter = |i: usize| char::from(b'a' + (i % 26) as u8);
+            format!("r{i} ::= [a-{}]+ [{}-z]{{0,5}} \"{}\"?\n", letter(i), letter(i / 26), letter(i / 676))
+        });
+        assert_eq!(terminals, 0);
+    }
+
+    /// `llguidance` reads no groups in more than 30 others.
+    #[test]
+    fn parts_that_stand_deep_in_each_other_have_rules_of_their_own() {
+        let grammar = format!("root ::= {}root? \"a\"{}\n", "(\"b\" | ".repeat(90), ")*".repeat(90));
+        let lark = to_lark(&grammar).unwrap();
+        for line in lark.lines() {
+            let mut depth = 0_usize;
+            let depths = line.chars().map(|sign| {
+                depth = depth + usize::from(sign == '(') - usize::from(sign == ')');
+                depth
+            });
+            assert!(depths.max() <= Some(DEEPEST), "{line}");
+        }
+        assert!(lark.lines().count() > 10, "{lark}");
     }
 
     #[test]

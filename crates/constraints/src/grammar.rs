@@ -16,6 +16,10 @@ use std::sync::Arc;
 const MOST_NEEDED: usize = 12;
 /// How far a text is followed that the vocabulary cannot write.
 const MOST_STEPS: usize = 100;
+/// The stack on which a grammar is compiled: `llguidance` goes as deep as rules name each other and groups stand in each other. Memory that is
+/// not used is only reserved.
+const STACK: usize = 16 << 20;
+const STACK_OF_LEVEL: usize = 16 << 10;
 
 /// The texts of a JSON schema, of a regular expression, or of a grammar.
 ///
@@ -45,8 +49,8 @@ impl Grammar {
     pub fn json_schema(vocabulary: &Arc<Vocabulary>, schema: &str) -> Result<Self, ConstraintError> {
         let what = "the JSON schema";
         let wrong = |reason: String| ConstraintError::Grammar { what, reason };
-        let mut schema: Value =
-            serde_json::from_str(schema).map_err(|error| wrong(format!("it is no JSON: {error}")))?;
+        let text = schema;
+        let mut schema: Value = serde_json::from_str(text).map_err(|error| wrong(format!("it is no JSON: {error}")))?;
         check_strings(&schema).map_err(wrong)?;
         if let Some(keys) = schema.as_object_mut() {
             // Without \u, which would be a second way to write a name that is taken.
@@ -55,7 +59,7 @@ impl Grammar {
         }
         let mut characters = BTreeSet::new();
         literals(&schema, &mut characters);
-        Self::new(vocabulary, what, TopLevelGrammar::from_json_schema(schema), characters)
+        Self::new(vocabulary, (what, text), TopLevelGrammar::from_json_schema(schema), characters)
     }
 
     /// Texts that match a regular expression as a whole, in the syntax of the crate `regex`, without look-around and word boundaries.
@@ -74,7 +78,8 @@ impl Grammar {
         let known = vocabulary.characters.as_ref().map(|all| all.iter().copied().map(of).collect::<String>());
         let known = known.map(|all| format!(" & /[{all}]*/")).unwrap_or_default();
         let (what, lark) = ("the regular expression", format!("start: TEXT\nTEXT: /{inner}/"));
-        let of = |lark: String| Self::new(vocabulary, what, TopLevelGrammar::from_lark(lark), literals.clone());
+        let of =
+            |lark: String| Self::new(vocabulary, (what, regex), TopLevelGrammar::from_lark(lark), literals.clone());
         match of(format!("{lark}{known}\n")) {
             // Of none of its texts there is a first character: what the others need.
             Err(ConstraintError::Unwritable { .. }) => {
@@ -97,23 +102,28 @@ impl Grammar {
             true => gbnf::to_lark(grammar).map_err(|reason| ConstraintError::Grammar { what, reason })?,
             false => grammar.to_owned(),
         };
-        Self::new(vocabulary, what, TopLevelGrammar::from_lark(lark), BTreeSet::new())
+        Self::new(vocabulary, (what, grammar), TopLevelGrammar::from_lark(lark), BTreeSet::new())
     }
 
     fn new(
         vocabulary: &Arc<Vocabulary>,
-        what: &'static str,
+        (what, text): (&'static str, &str),
         grammar: TopLevelGrammar,
         literals: BTreeSet<char>,
     ) -> Result<Self, ConstraintError> {
         let wrong = |reason: String| ConstraintError::Grammar { what, reason };
-        let parser = library(|| vocabulary.factory.create_parser(grammar));
-        // The library looks for special tokens among the bytes of tokens, where there are none.
-        let named = |reason: String| match reason.contains("special token") {
-            true => wrong("it names a special token, which is no part of a text: EOS ends it by itself".to_owned()),
-            false => wrong(reason),
+        // The library looks for special tokens among the bytes of tokens, where there are none; and numbers symbols by 16 bits.
+        let named = |reason: String| match reason {
+            reason if reason.contains("special token") => {
+                wrong("it names a special token, which is no part of a text: EOS ends it by itself".to_owned())
+            }
+            reason if reason.contains("u16::MAX") => {
+                wrong("it has more than 65,000 rules, terminals and groups. Write some of them into others".to_owned())
+            }
+            reason => wrong(reason),
         };
-        let mut parser = parser.map_err(named)?.parser;
+        let create = || library(|| vocabulary.factory.create_parser(grammar)).map(|created| created.parser);
+        let mut parser = on_deep_stack(text, create).and_then(|created| created).map_err(named)?;
         let warnings = parser.grammar_warnings();
         let unwritable = vocabulary.unwritable(literals.into_iter());
         let grammar = Self { what, parser, vocabulary: vocabulary.clone(), unwritable, warnings };
@@ -165,6 +175,17 @@ impl Grammar {
         let parser = library(|| Ok::<_, String>(self.parser.deep_clone()))?;
         Ok(GrammarState { parser, vocabulary: self.vocabulary.clone(), at_start })
     }
+}
+
+/// Runs what goes as deep as the rules and groups of this text, each of which has a colon or a bracket.
+fn on_deep_stack<T: Send>(text: &str, run: impl FnOnce() -> T + Send) -> Result<T, String> {
+    let levels = text.bytes().filter(|byte| b":([{".contains(byte)).count();
+    let size = STACK.saturating_add(levels.saturating_mul(STACK_OF_LEVEL));
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(size).spawn_scoped(scope, run);
+        let thread = thread.map_err(|error| format!("there is no memory for a stack of {levels} levels: {error}"))?;
+        thread.join().map_err(|_| "the library failed".to_owned())
+    })
 }
 
 impl Constraint for Grammar {

@@ -328,3 +328,38 @@ fn json_with_white_space_that_may_be_empty() {
         assert!(finished > 20, "{kind}: {finished}");
     }
 }
+
+/// As many rules as a program writes from a list of words; and rules that name each other so deep that a stack would not hold them.
+#[test]
+fn a_grammar_may_have_very_many_rules() {
+    const COUNT: usize = 20_000;
+    const DEEP: usize = 10_000;
+    let tokenizer = tokenizer(TokenizerKind::Character, &["abc();w0123456789"]);
+    let vocabulary = Vocabulary::new(&tokenizer).unwrap();
+    let entries = tokenizer.vocabulary();
+    let is_text = |grammar: &Grammar, text: &str| accepts(grammar, &tokenizer.encode(text).unwrap(), entries);
+    let all: Vec<String> = (0..COUNT).map(|i| format!("r{i}")).collect();
+    let words: String = (0..COUNT).map(|i| format!("r{i} ::= \"w{i};\"\n")).collect();
+    let words = format!("root ::= (w \"a\")+\nw ::= {}\n{words}", all.join(" | "));
+    let grammar = Grammar::parse(&vocabulary, &words).unwrap();
+    for (text, is_one) in [("w17;aw19999;a", true), ("w20000;a", false), ("w17;", false), ("w017;a", false)] {
+        assert_eq!(is_text(&grammar, text), is_one, "{text}");
+    }
+    let chain: String = (0..DEEP).map(|i| format!("r{i} ::= \"b\" r{} \"w\" | \"c\"\n", i + 1)).collect();
+    let chain = format!("root ::= \"a\" r0 | \"b\"\n{chain}r{DEEP} ::= \"c\"\n");
+    let grammar = Grammar::parse(&vocabulary, &chain).unwrap();
+    for (text, is_one) in [("b", true), ("ac", true), ("abbbcwww", true), ("abbbcww", false), ("abw", false)] {
+        assert_eq!(is_text(&grammar, text), is_one, "{text}");
+    }
+    // The same in Lark, as a user may write it, with groups or without; and more than the library can number.
+    let lark = |count: usize, groups: usize| {
+        let (open, close) = ("(".repeat(groups), ")".repeat(groups));
+        let rule = |i: usize| format!("r{i}: {open}\"b\" r{} \"w\"{close} | \"c\"\n", i + 1);
+        let rules: String = (0..count).map(rule).collect();
+        format!("start: \"a\" r0 | \"b\"\n{rules}r{count}: \"c\"\n")
+    };
+    assert!(is_text(&Grammar::parse(&vocabulary, &lark(DEEP, 0)).unwrap(), "abbcww"));
+    assert!(is_text(&Grammar::parse(&vocabulary, &lark(2000, 25)).unwrap(), "abbcww"));
+    let error = Grammar::parse(&vocabulary, &lark(70_000, 0)).unwrap_err().to_string();
+    assert!(error.contains("more than 65,000 rules"), "{error}");
+}

@@ -141,8 +141,9 @@ impl Reader<'_> {
                     inner
                 }
                 Some(next) if is_of_name(next) => {
-                    let rule = Node::Rule(self.name()?);
-                    self.rules.add(rule)
+                    let name = self.name()?;
+                    let rule = self.rules.number(&name);
+                    self.rules.add(Node::Rule(rule))
                 }
                 _ if nodes.len() == 1 => return Ok(nodes.swap_remove(0)),
                 _ => return Ok(self.rules.add(Node::Sequence(nodes))),

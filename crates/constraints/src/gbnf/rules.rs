@@ -1,13 +1,14 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The code points that are no characters.
 const SURROGATES: std::ops::RangeInclusive<u32> = 0xD800..=0xDFFF;
 
-/// A part of a rule; its own parts by number.
+/// A part of a rule; its own parts by their numbers.
 #[derive(Debug)]
 pub(super) enum Node {
     Class(Class),
-    Rule(String),
+    /// A rule that is named, by its number.
+    Rule(usize),
     Repeat(usize, u32, Option<u32>),
     Sequence(Vec<usize>),
     Choice(Vec<usize>),
@@ -17,8 +18,10 @@ pub(super) enum Node {
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     nodes: Vec<Node>,
-    /// By name.
-    bodies: BTreeMap<String, usize>,
+    names: Vec<String>,
+    numbers: BTreeMap<String, usize>,
+    /// Of each rule that is defined. The nodes of a rule follow those of the rule before, its body last.
+    bodies: Vec<Option<usize>>,
 }
 
 impl Rules {
@@ -27,52 +30,92 @@ impl Rules {
         self.nodes.len() - 1
     }
 
+    /// The number of the rule with this name.
+    pub(super) fn number(&mut self, name: &str) -> usize {
+        if let Some(&rule) = self.numbers.get(name) {
+            return rule;
+        }
+        self.numbers.insert(name.to_owned(), self.names.len());
+        self.names.push(name.to_owned());
+        self.bodies.push(None);
+        self.names.len() - 1
+    }
+
     /// Defines a rule; whether it is new.
     pub(super) fn define(&mut self, name: &str, body: usize) -> bool {
-        self.bodies.insert(name.to_owned(), body).is_none()
+        let rule = self.number(name);
+        self.bodies[rule].replace(body).is_none()
+    }
+
+    /// How many nodes there are.
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
     }
 
     pub(super) fn node(&self, node: usize) -> &Node {
         &self.nodes[node]
     }
 
-    pub(super) fn body(&self, rule: &str) -> Option<usize> {
-        self.bodies.get(rule).copied()
+    /// The body of the rule with this name.
+    pub(super) fn root(&self, name: &str) -> Option<usize> {
+        self.bodies[*self.numbers.get(name)?]
     }
 
-    pub(super) fn bodies(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.bodies.iter().map(|(name, &body)| (name.as_str(), body))
+    /// The parts of a node; of a rule that is named, its body.
+    pub(super) fn parts(&self, node: usize) -> &[usize] {
+        match &self.nodes[node] {
+            Node::Class(_) => &[],
+            Node::Rule(rule) => self.bodies[*rule].as_slice(),
+            Node::Repeat(inner, ..) => std::slice::from_ref(inner),
+            Node::Sequence(parts) | Node::Choice(parts) => parts,
+        }
+    }
+
+    /// The nodes that each node is a part of, as often as it is one.
+    pub(super) fn users(&self) -> Vec<Vec<usize>> {
+        let mut users = vec![Vec::new(); self.len()];
+        for node in 0..self.len() {
+            self.parts(node).iter().for_each(|&part| users[part].push(node));
+        }
+        users
     }
 
     /// A rule that another one needs and that is not there.
     pub(super) fn missing(&self) -> Option<(&str, &str)> {
-        let needed =
-            self.bodies().flat_map(|(name, body)| self.needs(body).into_iter().map(move |other| (name, other)));
-        needed.into_iter().find(|(_, other)| self.body(other).is_none())
+        let is_missing = |node: &Node| matches!(node, Node::Rule(rule) if self.bodies[*rule].is_none());
+        let at = self.nodes.iter().position(is_missing)?;
+        let Node::Rule(missing) = self.nodes[at] else { return None };
+        let after = (0..).zip(&self.bodies).filter_map(|(rule, body)| Some((body.filter(|&body| body >= at)?, rule)));
+        let (_, rule): (usize, usize) = after.min()?;
+        Some((&self.names[rule], &self.names[missing]))
     }
 
-    /// The rules that a node names.
-    fn needs(&self, node: usize) -> BTreeSet<&str> {
-        match self.node(node) {
-            Node::Class(_) => BTreeSet::new(),
-            Node::Rule(name) => BTreeSet::from([name.as_str()]),
-            Node::Repeat(inner, ..) => self.needs(*inner),
-            Node::Sequence(parts) | Node::Choice(parts) => parts.iter().flat_map(|part| self.needs(*part)).collect(),
-        }
-    }
-
-    /// The nodes that come to no rule with recursion: what they match is a regular expression.
-    pub(super) fn regular(&self) -> BTreeSet<usize> {
-        let mut rules: BTreeSet<&str> = BTreeSet::new();
-        let is_regular = |rules: &BTreeSet<&str>, node| self.needs(node).iter().all(|other| rules.contains(other));
-        loop {
-            let more = self.bodies().filter(|(name, body)| !rules.contains(name) && is_regular(&rules, *body));
-            let more: Vec<&str> = more.map(|(name, _)| name).collect();
-            if more.is_empty() {
-                return (0..self.nodes.len()).filter(|&node| is_regular(&rules, node)).collect();
+    /// The nodes that come to no rule with recursion, each after its parts: what they match is a regular expression.
+    pub(super) fn regular(&self, users: &[Vec<usize>]) -> Vec<usize> {
+        let mut left: Vec<usize> = (0..self.len()).map(|node| self.parts(node).len()).collect();
+        let mut regular: Vec<usize> = (0..self.len()).filter(|&node| left[node] == 0).collect();
+        let mut seen = 0;
+        while let Some(&node) = regular.get(seen) {
+            seen += 1;
+            for &user in &users[node] {
+                left[user] -= 1;
+                if left[user] == 0 {
+                    regular.push(user);
+                }
             }
-            rules.extend(more);
         }
+        regular
+    }
+
+    /// How deep nodes stand in each other within a rule, counted from the innermost.
+    pub(super) fn heights(&self) -> Vec<usize> {
+        let mut heights = Vec::with_capacity(self.len());
+        for node in 0..self.len() {
+            // Within a rule, parts come before what they are part of.
+            let parts = if matches!(self.nodes[node], Node::Rule(_)) { &[] } else { self.parts(node) };
+            heights.push(parts.iter().map(|&part| heights[part] + 1).max().unwrap_or(0));
+        }
+        heights
     }
 }
 
@@ -98,10 +141,6 @@ impl Class {
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    pub(super) fn intersects(&self, other: &Self) -> bool {
-        self.0.iter().any(|(first, last)| other.0.iter().any(|(from, to)| first <= to && from <= last))
     }
 
     /// The first and last of each range.
@@ -140,6 +179,5 @@ mod tests {
         assert_eq!(of(&[('b', 'y')], true), [['\0', 'a'], ['z', '\u{D7FF}'], ['\u{E000}', char::MAX]]);
         assert_eq!(of(&[('\u{D000}', '\u{E001}')], false), [['\u{D000}', '\u{D7FF}'], ['\u{E000}', '\u{E001}']]);
         assert!(Class::of(vec![(0, u32::from(char::MAX))], true).is_empty());
-        assert!(Class::all().intersects(&Class::one('ß')) && !Class::one('a').intersects(&Class::one('b')));
     }
 }
