@@ -147,13 +147,15 @@ pub(crate) fn progress(wanted: bool, count: impl FnOnce() -> Option<u64>) -> Pro
 
 /// A line on standard output; an error where its disk is full, or nobody reads it any more.
 pub(crate) fn print(line: impl Display) -> anyhow::Result<()> {
-    writeln!(std::io::stdout(), "{line}").context("could not write to standard output")
+    writeln!(std::io::stdout(), "{}", on_terminal(&line.to_string())).context("could not write to standard output")
 }
 
 /// A piece of a line on standard output, shown at once.
 pub(crate) fn put(piece: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
-    out.write_all(piece.as_bytes()).and_then(|()| out.flush()).context("could not write to standard output")
+    out.write_all(on_terminal(piece).as_bytes())
+        .and_then(|()| out.flush())
+        .context("could not write to standard output")
 }
 
 /// The sign after which somebody types a line.
@@ -167,6 +169,24 @@ pub(crate) fn one_line<'a>(text: &'a str, controls: &[char]) -> Cow<'a, str> {
         return text.into();
     }
     let escaped = |c: char| if controls.contains(&c) { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect::<String>().into()
+}
+
+/// A text as a terminal may have it: a model, or a file from elsewhere, could write what moves its cursor or changes its title.
+fn on_terminal(text: &str) -> Cow<'_, str> {
+    match std::io::stdout().is_terminal() {
+        true => visible(text),
+        false => text.into(),
+    }
+}
+
+/// A text with its control characters written as escapes, but for line ends and tabs.
+fn visible(text: &str) -> Cow<'_, str> {
+    let is_hidden = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(is_hidden) {
+        return text.into();
+    }
+    let escaped = |c: char| if is_hidden(c) { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(escaped).collect::<String>().into()
 }
 
@@ -202,4 +222,15 @@ pub(crate) fn duration(seconds: f64) -> String {
 /// A speed as people read it: `950`, `12.3k`.
 pub(crate) fn rate(n: f64) -> String {
     if n < 1000.0 { format!("{n:.0}") } else { format!("{:.1}k", n / 1000.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::visible;
+
+    #[test]
+    fn control_characters_are_shown_and_do_nothing() {
+        assert_eq!(visible("a\tb\nc é 文"), "a\tb\nc é 文");
+        assert_eq!(visible("\u{1b}]0;title\u{7}\r\u{9b}2J"), "\\u{1b}]0;title\\u{7}\\r\\u{9b}2J");
+    }
 }
