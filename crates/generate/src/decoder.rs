@@ -1,20 +1,20 @@
 use crate::context_window::ContextWindow;
 use crate::decoding_options::NO_CONSTRAINTS;
 use crate::drafter::Drafter;
-use crate::guidance::guided;
+use crate::guidance::lead;
 use crate::hypothesis::{PartialHypothesis, returned};
-use crate::members::{Logits, Members, ShortLists};
+use crate::members::{Hidden, Logits, Members, ShortLists, lent};
 use crate::prefill::{PassShares, Unread};
 use crate::scorer::Scorer;
 use crate::search::Search;
 use crate::steerer::Steerer;
 use crate::turn::{Chosen, Turn, take_turns};
-use crate::{Constraint, DecodingOptions, FinishReason, Mode, RowError, RowResult};
+use crate::{Constraint, DecodingOptions, FinishReason, Mode, RowError, RowResult, ShortList};
 use descant_autograd::{Parameters, Tape};
 use descant_batch::Sequences;
 use descant_kernels::{Parallelism, Real};
 use descant_models::Generator;
-use descant_tensor::{DType, Error, Result, Shape};
+use descant_tensor::{Buffer, DType, Error, Result, Shape, aligned};
 use std::ops::Range;
 use std::panic::Location;
 use std::sync::Arc;
@@ -44,8 +44,7 @@ pub struct Decoder<'a> {
     options: &'a DecodingOptions,
     drafter: Option<Drafter<'a>>,
     steerer: Option<Steerer<'a>>,
-    /// The tokens that the texts of all rows may have.
-    short_list: Option<Arc<[u32]>>,
+    short_lists: Option<ScoredTokens>,
     /// One for each thread.
     scorers: Vec<Scorer>,
     rows: Vec<Row>,
@@ -56,12 +55,23 @@ pub struct Decoder<'a> {
     memory: Memory,
 }
 
+/// The tokens that are scored where there is a short list, in order: those that every text may have, and all that those of the rows may have.
+#[derive(Debug)]
+struct ScoredTokens {
+    always: Vec<u32>,
+    all: Arc<[u32]>,
+}
+
 /// Memory that each step uses again.
 #[derive(Debug, Default)]
 struct Memory {
     /// What the pass reads of each hypothesis, and after how many of the last of these tokens the next one is scored.
     pass: Sequences,
     last: Vec<usize>,
+    /// Of each hypothesis, the tokens of its short list beside those that all have.
+    lists: Vec<Arc<[u32]>>,
+    /// Guided scores.
+    guided: Option<Buffer>,
     /// Of the hypotheses that go on, those that they extend; of the rows with a state, those that go on.
     parents: Vec<usize>,
     kept: Vec<usize>,
@@ -80,7 +90,7 @@ struct Row {
     window: ContextWindow,
     /// What is read without the condition, for guidance.
     guide: Option<Guide>,
-    /// The tokens that its text may have.
+    /// The tokens that its text may have beside those that all texts may have.
     short_list: Option<Arc<[u32]>>,
 }
 
@@ -146,7 +156,9 @@ impl<'a> Decoder<'a> {
         let (model, parameters) = models[0];
         let steerer = Steerer::new(model, parameters, options).map_err(|reason| refused(reason, location))?;
         let (rows, refused, memory) = (Vec::new(), Vec::new(), Memory::default());
-        Ok(Self { members, options, drafter, steerer, short_list: None, scorers, rows, refused, pushed: 0, memory })
+        let none = || ScoredTokens { always: options.always_scored(), all: Arc::from([]) };
+        let short_lists = options.short_list.as_ref().map(|_| none());
+        Ok(Self { members, options, drafter, steerer, short_lists, scorers, rows, refused, pushed: 0, memory })
     }
 
     /// How many rows are not ended.
@@ -208,10 +220,14 @@ impl<'a> Decoder<'a> {
                 let prompt = window.cut(begin);
                 Guide { unread: Unread::new(prompt.clone(), 1), prompt, window }
             });
-            let short_list = source.and_then(|source| options.short_list_of(source));
+            let always = self.short_lists.as_ref().map(|lists| &lists.always[..]);
+            let further = |((list, always), source): ((&Arc<ShortList>, &[u32]), &[u32])| list.further(source, always);
+            let short_list = options.short_list.as_ref().zip(always).zip(source).map(further);
+            let has_no_token =
+                short_list.as_ref().zip(always).is_some_and(|(own, all)| own.is_empty() && all.is_empty());
             let search = match positions.filter(|&positions| prompt.len() > positions) {
                 _ if prompt.is_empty() => Err(RowError::NoStart),
-                _ if short_list.as_ref().is_some_and(|list| list.is_empty()) => Err(RowError::NoTokens),
+                _ if has_no_token => Err(RowError::NoTokens),
                 _ if guided && source.is_some() && without.is_none() => Err(RowError::NoCondition),
                 Some(positions) => Err(RowError::LongPrompt { tokens: prompt.len(), positions }),
                 None => {
@@ -228,6 +244,7 @@ impl<'a> Decoder<'a> {
                         live.extend(each * i..each * (i + 1));
                     }
                     let guide = guide.filter(|_| unread.hypotheses > 0);
+                    let short_list = short_list.map(Arc::from);
                     entering.push(Row { index: first + i, search, failed: None, unread, window, guide, short_list });
                 }
             }
@@ -242,11 +259,16 @@ impl<'a> Decoder<'a> {
         }
         self.pushed += rows.len();
         self.rows.extend(entering);
-        let mut tokens: Vec<u32> =
-            self.rows.iter().flat_map(|row| row.short_list.iter().flat_map(|list| &**list)).copied().collect();
-        tokens.sort_unstable();
-        tokens.dedup();
-        self.short_list = options.short_list.as_ref().map(|_| tokens.into());
+        if let Some(ScoredTokens { always, all }) = &mut self.short_lists {
+            let own = self.rows.iter().flat_map(|row| row.short_list.iter().flat_map(|list| &**list));
+            let mut tokens: Vec<u32> = always.iter().chain(own).copied().collect();
+            tokens.sort_unstable();
+            tokens.dedup();
+            // What has the same tokens has the rows of the output layer that are there.
+            if **all != tokens[..] {
+                *all = tokens.into();
+            }
+        }
         self.refused.extend(cannot);
         Ok(())
     }
@@ -278,7 +300,9 @@ impl<'a> Decoder<'a> {
 
     /// Reads what is next of each row. Of those that have read all, the tokens that each chooses, or why it cannot go on.
     fn choose<E: Real>(&mut self, tape: &mut Tape) -> Result<Vec<Chosen>> {
-        let Self { members, options, scorers, steerer, rows, short_list, memory: Memory { pass, last, .. }, .. } = self;
+        let Self { members, options, scorers, steerer, rows, short_lists, memory, .. } = self;
+        let Memory { pass, last, lists, guided, .. } = memory;
+        let guided = guided.get_or_insert_with(|| E::wrap(aligned(0)));
         pass.clear();
         let mut shares =
             PassShares::of(rows.iter().map(|row| (&row.unread, row.guide.as_ref().map(|guide| &guide.unread))));
@@ -290,10 +314,10 @@ impl<'a> Decoder<'a> {
         last.clear();
         last.extend(rows.iter().flat_map(|row| std::iter::repeat_n(scored(row), in_state(row))));
         let reads_hidden = scorers[0].reads_hidden() || steerer.is_some();
-        let own = |row: &Row| Some((row.short_list.clone()?, in_state(row)));
-        let own: Vec<(Arc<[u32]>, usize)> = rows.iter().filter_map(own).collect();
-        let each = || own.iter().flat_map(|(list, hypotheses)| std::iter::repeat_n(&**list, *hypotheses)).collect();
-        let lists = short_list.as_ref().map(|all| ShortLists { all, each: each() });
+        lists.clear();
+        let own = |row: &Row| Some(std::iter::repeat_n(row.short_list.clone()?, in_state(row)));
+        lists.extend(rows.iter().filter_map(own).flatten());
+        let lists = short_lists.as_ref().map(|ScoredTokens { always, all }| ShortLists { all, always, each: lists });
         members.step(
             tape,
             pass,
@@ -301,24 +325,24 @@ impl<'a> Decoder<'a> {
             reads_hidden,
             |Logits { shape, logits, hidden, attention }: Logits<'_, E>| {
                 let counts = rows.iter().filter(|row| row.unread.is_read()).map(|row| row.unread.hypotheses);
-                let led = options.config.guidance().map(|scale| guided(logits, shape.last(), counts, scale));
-                let steered = match (steerer, &hidden) {
-                    (Some(steerer), Some((states, _, ends))) if !ends.is_empty() => {
-                        Some(steerer.steered((shape, logits), (states, *ends))?)
+                let (shape, logits) = match (options.config.guidance(), steerer, hidden) {
+                    (Some(scale), ..) => {
+                        let mut scores = lent(guided);
+                        lead((shape, logits), counts, scale, &mut scores);
+                        *guided = E::wrap(scores);
+                        (Shape::from([shape.rows() / 2, shape.last()]), E::slice(guided))
                     }
-                    _ => None,
-                };
-                let logits = steered.as_deref().unwrap_or(logits);
-                let (shape, logits) = match &led {
-                    Some(led) => (Shape::from([shape.rows() / 2, shape.last()]), &led[..]),
-                    None => (shape, logits),
+                    (None, Some(steerer), Some(Hidden { states, rows, .. })) if !rows.is_empty() => {
+                        (shape, steerer.steered((shape, logits), (states, rows))?)
+                    }
+                    _ => (shape, logits),
                 };
                 let (mut turns, mut first, mut scored) = (Vec::with_capacity(rows.len()), 0, 0);
                 for row in rows.iter_mut() {
                     let [live, guides] = row.places(first);
                     first = guides.end;
                     let Row { search, unread, .. } = row;
-                    if let Some((states, segments, _)) = &hidden {
+                    if let Some(Hidden { states, segments, .. }) = hidden {
                         live.clone().for_each(|i| search.observe(states, segments.rows(i).iter().copied()));
                     }
                     if unread.is_read() && !live.is_empty() {
@@ -330,7 +354,7 @@ impl<'a> Decoder<'a> {
                         turns.push(Turn { search, scores, draft, attention, chosen: Ok(Vec::new()) });
                     }
                 }
-                let hidden = hidden.as_ref().map(|(states, _, ends)| (states, *ends));
+                let hidden = hidden.map(|Hidden { states, rows, .. }| (states, rows));
                 take_turns(&mut turns, (shape, logits), hidden, scorers, options);
                 Ok(turns.into_iter().map(|turn| turn.chosen).collect())
             },

@@ -173,11 +173,11 @@ impl DecodingOptions {
         self.cancelled.iter().any(|cancelled| cancelled.load(Ordering::Relaxed))
     }
 
-    /// The tokens that are scored for a source, by the short list: those that are forced are among them.
-    pub(crate) fn short_list_of(&self, source: &[u32]) -> Option<Arc<[u32]>> {
+    /// The tokens that are scored for every source, by the short list: those that are forced are among them.
+    pub(crate) fn always_scored(&self) -> Vec<u32> {
         let forced = self.config.forced_bos_token_id.iter().flat_map(|ids| &ids.0);
         let more: Vec<u32> = forced.chain(self.config.forced_eos(&self.eos)).chain(&self.eos).copied().collect();
-        self.short_list.as_ref().map(|list| list.tokens(source, &more).into())
+        self.short_list.as_ref().map_or_else(Vec::new, |list| list.always(&more))
     }
 
     /// Whether there is an EOS that may be generated.

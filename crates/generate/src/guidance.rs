@@ -2,36 +2,53 @@
 //! from those that it would have without its attributes, or without its prompt.
 
 use descant_kernels::{Real, log_softmax_rows};
-use std::iter::zip;
+use descant_tensor::{Aligned, Shape};
 
-/// The guided scores of rows of `logits[N, width]`: of each of `counts`, so many rows are followed by as many without the condition. A score is
-/// `u + scale (c - u)`, of the log probabilities `c` with the condition and `u` without it.
-pub(crate) fn guided<E: Real>(logits: &[E], width: usize, counts: impl Iterator<Item = usize>, scale: f64) -> Vec<E> {
-    let (mut guided, mut left, scale) = (Vec::with_capacity(logits.len() / 2), logits, E::of(scale));
+/// Leaves in `guided` the guided scores of rows of `logits[N, V]`: of each of `counts`, so many rows are followed by as many without the
+/// condition. A score is `u + scale (c - u)`, of the log probabilities `c` with the condition and `u` without it.
+pub(crate) fn lead<E: Real>(
+    (shape, logits): (Shape, &[E]),
+    counts: impl Iterator<Item = usize>,
+    scale: f64,
+    guided: &mut Aligned<E>,
+) {
+    let scale = E::of(scale);
+    guided.clear();
+    guided.extend_from_slice(logits);
+    log_softmax_rows(guided, shape.last());
+    // What is impossible either way, such as a token that a short list leaves out, stays so.
+    let score = |c: E, u: E| match c == E::neg_infinity() || u == E::neg_infinity() {
+        true => E::neg_infinity(),
+        false => u + scale * (c - u),
+    };
+    // A score is written where nothing is read any more: before what it is made of, or in its place.
+    let (mut to, mut with) = (0, 0);
     for count in counts {
-        let (both, rest) = left.split_at(2 * count * width);
-        left = rest;
-        let mut logs = both.to_vec();
-        log_softmax_rows(&mut logs, width);
-        let (with, without) = logs.split_at(count * width);
-        // What is impossible either way, such as a token that a short list leaves out, stays so.
-        let score = |(&c, &u): (&E, &E)| match c == E::neg_infinity() || u == E::neg_infinity() {
-            true => E::neg_infinity(),
-            false => u + scale * (c - u),
-        };
-        guided.extend(zip(with, without).map(score));
+        let without = with + count * shape.last();
+        for i in 0..count * shape.last() {
+            guided[to + i] = score(guided[with + i], guided[without + i]);
+        }
+        (to, with) = (to + count * shape.last(), without + count * shape.last());
     }
-    guided
+    guided.truncate(to);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use descant_tensor::aligned;
 
     #[test]
     fn scores_are_led_away_from_those_without_the_condition() {
         let logits = [0.0_f64, 1.0, f64::NEG_INFINITY, 2.0, 2.0, 0.0, 0.5, 0.0, 1.0, 7.0, 7.0, 0.0];
-        let found = guided(&logits, 3, [1, 1].into_iter(), 3.0);
+        let led = |logits: &[f64], counts: &[usize], scale: f64| {
+            // What was there before means nothing.
+            let mut guided = aligned(7);
+            lead((Shape::from([logits.len() / 3, 3]), logits), counts.iter().copied(), scale, &mut guided);
+            guided.to_vec()
+        };
+        let found = led(&logits, &[1, 1], 3.0);
+        assert_eq!(found.len(), 6);
         let log = |row: &[f64], i: usize| row[i] - row.iter().map(|x| x.exp()).sum::<f64>().ln();
         for (row, i) in [(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)] {
             let (with, without) = (log(&logits[6 * row..][..3], i), log(&logits[6 * row + 3..][..3], i));
@@ -39,6 +56,9 @@ mod tests {
         }
         assert_eq!(found[2], f64::NEG_INFINITY);
         // Without a lead, the log probabilities with the condition.
-        assert!((guided(&logits[6..], 3, std::iter::once(1), 1.0)[1] - log(&logits[6..9], 1)).abs() < 1e-12);
+        assert!((led(&logits[6..], &[1], 1.0)[1] - log(&logits[6..9], 1)).abs() < 1e-12);
+        // Two rows together, and none.
+        let both = [&logits[..3], &logits[6..9], &logits[3..6], &logits[9..]].concat();
+        assert_eq!(led(&both, &[0, 2], 3.0)[3..], found[3..]);
     }
 }

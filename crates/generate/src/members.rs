@@ -19,9 +19,10 @@ pub(crate) struct Members<'a> {
     memory: Memory,
 }
 
-/// Memory of scores that each step uses again.
+/// Memory of scores and hidden states that each step uses again.
 #[derive(Debug)]
 struct Memory {
+    hidden: Tensor,
     /// Over the vocabulary, where only some tokens are scored.
     whole: Buffer,
     /// Log probabilities of one model of an ensemble.
@@ -40,10 +41,11 @@ struct Member<'a> {
     selected: Option<(Arc<[u32]>, OutputRows)>,
 }
 
-/// Vocabulary short lists: the tokens of all hypotheses together, and those of each, in order.
+/// Vocabulary short lists, in order: the tokens of all hypotheses together; those that each of them has; those that each has besides.
 pub(crate) struct ShortLists<'a> {
     pub(crate) all: &'a Arc<[u32]>,
-    pub(crate) each: Vec<&'a [u32]>,
+    pub(crate) always: &'a [u32],
+    pub(crate) each: &'a [Arc<[u32]>],
 }
 
 impl ShortLists<'_> {
@@ -52,12 +54,12 @@ impl ShortLists<'_> {
     fn over_vocabulary<E: Real>(&self, logits: &[E], last: &[usize], vocabulary: usize, whole: &mut Aligned<E>) {
         whole.clear();
         whole.resize(logits.len() / self.all.len().max(1) * vocabulary, E::neg_infinity());
-        let lists = self.each.iter().zip(last).flat_map(|(list, &last)| std::iter::repeat_n(*list, last));
+        let lists = self.each.iter().zip(last).flat_map(|(list, &last)| std::iter::repeat_n(list, last));
         let rows = whole.chunks_exact_mut(vocabulary.max(1)).zip(logits.chunks_exact(self.all.len().max(1)));
         for ((whole, row), list) in rows.zip(lists) {
-            let mut list = list.iter().copied().peekable();
+            let [mut always, mut own] = [self.always, &list[..]].map(|tokens| tokens.iter().copied().peekable());
             for (&token, &logit) in self.all.iter().zip(row) {
-                if list.next_if_eq(&token).is_some() {
+                if always.next_if_eq(&token).or_else(|| own.next_if_eq(&token)).is_some() {
                     whole[token as usize] = logit;
                 }
             }
@@ -65,13 +67,20 @@ impl ShortLists<'_> {
     }
 }
 
+/// The hidden states of all tokens that were read, the rows of each hypothesis, and those of the tokens that were asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Hidden<'a> {
+    pub(crate) states: &'a Tensor,
+    pub(crate) segments: &'a Segments,
+    pub(crate) rows: &'a [u32],
+}
+
 /// What a step says of the next tokens.
 pub(crate) struct Logits<'a, E> {
     /// `[N, V]`, of the tokens that were asked for.
     pub(crate) shape: Shape,
     pub(crate) logits: &'a [E],
-    /// The hidden states of all tokens, the rows of each hypothesis, and those of the tokens that were asked for.
-    pub(crate) hidden: Option<(Tensor, Arc<Segments>, &'a [u32])>,
+    pub(crate) hidden: Option<Hidden<'a>>,
     /// Where it is read, the attention to each token of the source after the tokens that were asked for: the mean over the heads of the last
     /// layer, and over the models.
     pub(crate) attention: &'a [Vec<f64>],
@@ -93,7 +102,8 @@ impl<'a> Members<'a> {
             selected: None,
         };
         let empty = || Buffer::zeros(models.first().map_or(DType::F32, |(_, parameters)| parameters.dtype()), 0);
-        let memory = Memory { whole: empty(), logs: empty(), sums: empty() };
+        let hidden = Tensor::zeros(DType::F32, [0]);
+        let memory = Memory { hidden, whole: empty(), logs: empty(), sums: empty() };
         Self { members: models.iter().map(member).collect(), parallelism, reads_attention, memory }
     }
 
@@ -165,8 +175,11 @@ impl<'a> Members<'a> {
             let ends =
                 last.iter().enumerate().flat_map(|(i, &last)| hidden.segments.rows(i).iter().rev().take(last).rev());
             let ends: Vec<u32> = ends.map(|&row| row as u32).collect();
-            let states = reads_hidden.then(|| hidden.rows.value()).transpose()?;
-            let of_states = states.map(|states| (states, hidden.segments.clone(), &ends[..]));
+            if reads_hidden {
+                hidden.rows.copy_to(&mut memory.hidden)?;
+            }
+            let of_states =
+                reads_hidden.then(|| Hidden { states: &memory.hidden, segments: &hidden.segments, rows: &ends });
             if ends.is_empty() {
                 // Where all prompts go on, nothing is chosen, and no logits are needed.
                 if count == 1 {
@@ -250,7 +263,7 @@ impl<'a> Members<'a> {
 }
 
 /// The memory of a buffer, to be put back.
-fn lent<E: Element>(buffer: &mut Buffer) -> Aligned<E> {
+pub(crate) fn lent<E: Element>(buffer: &mut Buffer) -> Aligned<E> {
     E::unwrap(std::mem::replace(buffer, E::wrap(aligned(0))))
 }
 

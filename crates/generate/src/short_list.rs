@@ -41,16 +41,31 @@ impl ShortList {
 
     /// The tokens for a source, and some more, in order.
     pub fn tokens(&self, source: &[u32], more: &[u32]) -> Vec<u32> {
-        let mut tokens = [&self.common[..], more].concat();
-        for start in 0..source.len() {
-            for length in 1..=self.longest.min(source.len() - start) {
-                tokens.extend(self.rules.get(&source[start..start + length]).into_iter().flatten());
-            }
-        }
+        let mut tokens = self.always(more);
+        tokens.extend(self.further(source, &tokens));
         tokens.sort_unstable();
-        tokens.dedup();
         tokens
     }
+
+    /// The tokens that every text may have, and some more, in order.
+    pub(crate) fn always(&self, more: &[u32]) -> Vec<u32> {
+        in_order([&self.common[..], more].concat())
+    }
+
+    /// The tokens for a source that are not among those that every text may have, in order.
+    pub(crate) fn further(&self, source: &[u32], always: &[u32]) -> Vec<u32> {
+        let ngrams = (0..source.len())
+            .flat_map(|start| (1..=self.longest.min(source.len() - start)).map(move |length| start..start + length));
+        let tokens = ngrams.filter_map(|ngram| self.rules.get(&source[ngram])).flatten().copied();
+        in_order(tokens.filter(|token| always.binary_search(token).is_err()).collect())
+    }
+}
+
+/// Each token once.
+fn in_order(mut tokens: Vec<u32>) -> Vec<u32> {
+    tokens.sort_unstable();
+    tokens.dedup();
+    tokens
 }
 
 #[cfg(test)]
@@ -64,6 +79,9 @@ mod tests {
         assert_eq!(list.tokens(&[6, 5], &[]), [1, 2, 50, 51]);
         assert_eq!(list.tokens(&[6, 7, 8], &[3]), [1, 2, 3, 67, 70]);
         assert_eq!(list.tokens(&[], &[0]), [0, 1, 2]);
+        // What all sources share, and what is one's own.
+        let always = list.always(&[70, 0]);
+        assert_eq!((&always[..], &list.further(&[6, 7, 7], &always)[..]), (&[0, 1, 2, 70][..], &[67][..]));
         for rules in [vec![], vec![(vec![], vec![9])], vec![(vec![3], vec![])]] {
             assert!(ShortList::new(Vec::new(), rules).unwrap_err().contains("without any token"));
         }

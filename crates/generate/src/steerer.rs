@@ -6,16 +6,17 @@
 //! classifier alone. As in the paper, the Kullback-Leibler divergence from the distribution without the shift is held down, and the
 //! distributions with and without it are fused by their geometric mean.
 
+use crate::members::lent;
 use crate::{AttributeClassifier, DecodingOptions};
-use descant_autograd::{Gradients, Graph, ParameterId, Parameters, Tape, Var};
+use descant_autograd::{Gradients, ParameterId, Parameters, Tape};
 use descant_kernels::{Parallelism, Real, log_softmax_rows};
 use descant_models::{Generator, OutputLayer, OutputRows};
-use descant_tensor::{Result, Shape, Tensor};
+use descant_tensor::{Aligned, Buffer, Result, Shape, Tensor};
 use std::sync::Arc;
 
 /// Steps, where nothing says how many.
 const ITERATIONS: usize = 3;
-/// The length of a step, as a share of the hidden state's.
+/// The length of a step, as a share of the hidden state's, before it is halved.
 const STEP_SIZE: f64 = 0.1;
 /// The weight of the divergence.
 const KL_SCALE: f64 = 0.01;
@@ -39,6 +40,21 @@ pub(crate) struct Steerer<'a> {
     step_size: f64,
     kl_scale: f64,
     gm_scale: f64,
+    memory: Memory,
+}
+
+/// Memory that each step uses again.
+#[derive(Debug)]
+struct Memory {
+    /// The steered scores of all rows.
+    scores: Buffer,
+    /// Of the row that is steered: its hidden state, `[1, H]`; its log probabilities without a shift, `[1, V]`; a shift, the
+    /// best one so far, and the direction of the gradient there.
+    state: Tensor,
+    unsteered: Tensor,
+    shift: Vec<f64>,
+    best: Vec<f64>,
+    direction: Vec<f64>,
 }
 
 impl<'a> Steerer<'a> {
@@ -82,6 +98,14 @@ impl<'a> Steerer<'a> {
             step_size: config.steering_step_size.unwrap_or(STEP_SIZE),
             kl_scale: config.steering_kl_scale.unwrap_or(KL_SCALE),
             gm_scale: config.steering_gm_scale.unwrap_or(GM_SCALE),
+            memory: Memory {
+                scores: Buffer::zeros(trained.dtype(), 0),
+                state: Tensor::zeros(trained.dtype(), [0]),
+                unsteered: Tensor::zeros(trained.dtype(), [0]),
+                shift: vec![0.0; width],
+                best: vec![0.0; width],
+                direction: vec![0.0; width],
+            },
         }))
     }
 
@@ -90,50 +114,74 @@ impl<'a> Steerer<'a> {
         &mut self,
         (shape, logits): (Shape, &[E]),
         (states, rows): (&Tensor, &[u32]),
-    ) -> Result<Vec<E>> {
-        let mut fused = logits.to_vec();
-        log_softmax_rows(&mut fused, shape.last());
-        for (unsteered, &row) in fused.chunks_exact_mut(shape.last().max(1)).zip(rows) {
-            let steered = self.shifted(&states.select_rows(&[row as usize]), &*unsteered)?;
-            let share = E::of(self.gm_scale);
-            for (own, steered) in unsteered.iter_mut().zip(steered) {
-                *own = share * E::of(steered) + (E::one() - share) * *own;
-            }
+    ) -> Result<&[E]> {
+        let (vocabulary, width) = (shape.last(), states.shape().last());
+        let mut scores: Aligned<E> = lent(&mut self.memory.scores);
+        scores.clear();
+        scores.extend_from_slice(logits);
+        log_softmax_rows(&mut scores, vocabulary);
+        for (scores, &row) in scores.chunks_exact_mut(vocabulary.max(1)).zip(rows) {
+            let state = &E::slice(states.buffer())[row as usize * width..][..width];
+            self.memory.state.assign([1, width], state)?;
+            self.memory.unsteered.assign([1, vocabulary], scores)?;
+            self.find_shift::<E>()?;
+            self.fuse(scores)?;
         }
-        Ok(fused)
+        self.memory.scores = E::wrap(scores);
+        Ok(E::slice(&self.memory.scores))
     }
 
-    /// The log probabilities after a hidden state, `[1, H]`, that is shifted towards the label.
-    fn shifted<E: Real>(&mut self, state: &Tensor, unsteered: &[E]) -> Result<Vec<f64>> {
-        let length = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
-        let step = self.step_size * length(&state.to_f64());
-        let unsteered = Tensor::new([1, unsteered.len()], unsteered)?;
-        let mut shift = vec![0.0; state.shape().last()];
-        self.parameters.set(self.shift, &shift)?;
-        for _ in 0..self.iterations {
+    /// Finds the shift of the hidden state that makes the label likely and the divergence small: each step goes down the gradient, and where that
+    /// leads up it is halved. For a step has its length whatever the slope: once the label is all but certain, the divergence alone is
+    /// left, and a long step down its small slope would end far beyond the lowest point.
+    fn find_shift<E: Real>(&mut self) -> Result<()> {
+        let Memory { state, unsteered, shift, best, direction, .. } = &mut self.memory;
+        let length = |x: &[E]| x.iter().map(|x| x.f64() * x.f64()).sum::<f64>().sqrt();
+        let mut step = self.step_size * length(E::slice(state.buffer()));
+        let mut lowest = f64::INFINITY;
+        [&mut *shift, &mut *best, &mut *direction].into_iter().for_each(|vector| vector.fill(0.0));
+        for taken in 0..=self.iterations {
+            self.parameters.set(self.shift, shift)?;
             self.gradients.clear();
             let graph = self.tape.differentiate(&self.parameters);
             let shifted = graph.constant(state) + graph.parameter(self.shift);
             let by_label = shifted.matmul_t(graph.parameter(self.weight)) + graph.parameter(self.bias);
             let likelihood = by_label.log_softmax().gather_last(&self.label).sum();
-            let steered = Self::log_probabilities(self.output, &self.rows, shifted);
-            let divergence = (steered.exp() * (steered - graph.constant(&unsteered))).sum();
-            graph.backward(divergence.scale(self.kl_scale) - likelihood, &mut self.gradients)?;
-            let gradient = self.gradients.to_f64(self.shift);
-            let size = length(&gradient);
-            if size == 0.0 || !size.is_finite() {
-                break;
+            let steered = self.output.logits_of(shifted, &self.rows).log_softmax();
+            let divergence = (steered.exp() * (steered - graph.constant(unsteered))).sum();
+            let loss = divergence.scale(self.kl_scale) - likelihood;
+            let height = loss.read(|loss: &[E]| loss[0].f64())?;
+            if height < lowest {
+                lowest = height;
+                best.copy_from_slice(shift);
+                graph.backward(loss, &mut self.gradients)?;
+                let gradient: &[E] = self.gradients.values(self.shift);
+                let size = length(gradient);
+                if size == 0.0 || !size.is_finite() {
+                    break;
+                }
+                direction.iter_mut().zip(gradient).for_each(|(direction, slope)| *direction = slope.f64() / size);
+            } else {
+                step /= 2.0;
             }
-            shift.iter_mut().zip(gradient).for_each(|(shift, slope)| *shift -= step * slope / size);
-            self.parameters.set(self.shift, &shift)?;
+            if taken < self.iterations {
+                let next = best.iter().zip(&*direction).map(|(best, direction)| best - step * direction);
+                shift.iter_mut().zip(next).for_each(|(shift, next)| *shift = next);
+            }
         }
-        let graph: Graph<'_> = self.tape.differentiate(&self.parameters);
-        let shifted = graph.constant(state) + graph.parameter(self.shift);
-        Ok(Self::log_probabilities(self.output, &self.rows, shifted).value()?.to_f64())
+        self.parameters.set(self.shift, best)
     }
 
-    fn log_probabilities<'t>(output: &OutputLayer, rows: &OutputRows, hidden: Var<'t>) -> Var<'t> {
-        output.logits_of(hidden, rows).log_softmax()
+    /// Fuses the scores of the hidden state with those after its shift.
+    fn fuse<E: Real>(&mut self, scores: &mut [E]) -> Result<()> {
+        let graph = self.tape.differentiate(&self.parameters);
+        let shifted = graph.constant(&self.memory.state) + graph.parameter(self.shift);
+        let share = E::of(self.gm_scale);
+        self.output.logits_of(shifted, &self.rows).log_softmax().read(|steered: &[E]| {
+            for (own, &steered) in scores.iter_mut().zip(steered) {
+                *own = share * steered + (E::one() - share) * *own;
+            }
+        })
     }
 }
 

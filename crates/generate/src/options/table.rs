@@ -267,7 +267,7 @@ options! {
         /// probabilities c with the condition and u without it; 1 for no guidance. Above 1, a text obeys its attributes more.
         guidance_scale: f64 = Number(Range::from(0.0).to(100.0)), "1.0", by "Ho and Salimans 2022, arXiv 2207.12598";
         /// Attribute steering (--steer): the length of a step of the hidden state along the classifier's gradient, as a share of the
-        /// hidden state's own.
+        /// hidden state's own. One that leads up is halved.
         steering_step_size: f64 = Number(Range::above(0.0).to(10.0)), "0.1", by "Dathathri et al. 2020, arXiv 1912.02164";
         /// Steps of attribute steering for each token.
         steering_iterations: usize = Integer(Range::from(1.0).to(1000.0)), "3";
