@@ -167,7 +167,7 @@ mod tests {
         let (terminals, lists) =
             lark("\".\" | r0 root", |i| format!("r{i} ::= \"a\" r{} | root \"b\"\n", (i + 1) % COUNT));
         assert_eq!((terminals, lists.lines().count()), (0, COUNT + 2));
-        // Rules that overlap in all ways, of which each is followed by any: letters are what is left.
+        // Rules that overlap in all ways, of which each is followed by any: characters are what is left.
         let (terminals, _) = lark(&format!("({})+", all.join(" | ")), |i| {
             let letter = |i: usize| char::from(b'a' + (i % 26) as u8);
             format!("r{i} ::= [a-{}]+ [{}-z]{{0,5}} \"{}\"?\n", letter(i), letter(i / 26), letter(i / 676))
