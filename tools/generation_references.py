@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes crates/interop/tests/reference/*/generation.json: what transformers generates with the tiny models of those folders,
-by each decoding option.
+by each decoding option; and guidance.json there, by classifier-free guidance.
 
     python3 -m venv ~/torch && ~/torch/bin/pip install torch transformers safetensors numpy
     ~/torch/bin/python tools/generation_references.py [NAME …]
@@ -12,8 +12,11 @@ crates/interop/tests/reference/stories260k/generation.json.
 sum of the log probabilities, in a beam search divided by the length penalty. "distributions" hold the probabilities of the first
 token after the first prompt, or with "place" of a later one, as sampling draws it: of each token that is not all but impossible, and of
 the "rest" together; "drawn_beams" how often pairs of tokens were the best of a beam search over
-drawn candidates. What transformers has no more (diverse beam search, contrastive search) or
-never had (presence, frequency and DRY penalties, XTC, Mirostat) is computed here by its definition, from the same logits.
+drawn candidates. With guidance, "without" has what each prompt is read as without its condition; nothing where that is its last token.
+What transformers has no more (diverse beam search, contrastive search) or
+never had (presence, frequency and DRY penalties, XTC, Mirostat) is computed here by its definition, from the same logits. So is
+guidance of encoder-decoders, which its processor gives the decoder's tokens as a source, and of a beam search, where its processor keeps
+the unconditional texts in the order of the first step.
 """
 import json
 import math
@@ -77,6 +80,19 @@ SAMPLING = [
 ]
 
 
+# Of language models, and of encoder-decoders.
+GUIDANCE = [
+    dict(guidance_scale=2.5),
+    dict(guidance_scale=0.4),
+    dict(guidance_scale=1.8, repetition_penalty=1.3, no_repeat_ngram_size=2),
+    dict(guidance_scale=2.0, num_beams=4, num_return_sequences=4, eos_token_id=ENDS),
+    dict(guidance_scale=3.0, num_beams=3, num_return_sequences=3, length_penalty=0.0, renormalize_logits=True),
+]
+GUIDED_SAMPLING = [dict(guidance_scale=1.5), dict(guidance_scale=2.0, temperature=0.8, top_k=10, top_p=0.9)]
+WITHOUT = [[1, 4, 9], [1], [1, 3, 8, 8, 6]]
+WITHOUT_SOURCES = [[5, 2], [7, 9, 2], [10, 6, 6, 2]]
+
+
 class Reference:
     def __init__(self, folder, prompts=None):
         config = hf.AutoConfig.from_pretrained(folder)
@@ -109,6 +125,15 @@ class Reference:
             ended = bool(tokens) and tokens[-1] in as_list(options.get("eos_token_id", EOS))
             found.append([tokens[:-1] if ended else tokens, ended, score])
         return found
+
+    def guided(self, prompt, options, without=None):
+        """The same with guidance, by what is read without the condition."""
+        own = not self.pair and options.get("num_beams", 1) == 1
+        if own:
+            negative = {} if without is None else dict(negative_prompt_ids=torch.tensor([without]))
+            return self.texts(prompt, options | negative)
+        others = {name: value for name, value in options.items() if name != "guidance_scale"}
+        return self.texts(prompt, others, [Guidance(self, prompt, without or prompt[-1:], options["guidance_scale"])])
 
     def next(self, prompt, written):
         """The logits after some tokens, and the hidden states of all."""
@@ -223,6 +248,18 @@ class Additive(hf.LogitsProcessor):
         return scores
 
 
+class Guidance(hf.LogitsProcessor):
+    """Classifier-free guidance (Sanchez et al. 2023), before which no other processor may come."""
+
+    def __init__(self, model, prompt, without, scale):
+        self.model, self.before, self.without, self.scale = model, 1 if model.pair else len(prompt), without, scale
+
+    def __call__(self, ids, scores):
+        texts = [row[self.before:] for row in ids.tolist()]
+        without = torch.stack([self.model.next(self.without, text)[0] for text in texts]).log_softmax(-1)
+        return without + self.scale * (scores.log_softmax(-1) - without)
+
+
 class Dry(hf.LogitsProcessor):
     """The DRY penalty: multiplier * base ** (length - allowed) for a token that would continue a repeated sequence."""
 
@@ -275,6 +312,27 @@ def rounded(value):
     return [rounded(item) for item in value] if isinstance(value, list) else value
 
 
+def write_guidance(model, file):
+    """Texts and distributions by guidance."""
+    without = WITHOUT_SOURCES if model.pair else WITHOUT
+    cases, distributions = [], []
+    for options in GUIDANCE:
+        others = {name for name in options if name in ("repetition_penalty", "no_repeat_ngram_size")}
+        # These come after guidance, where transformers puts its own processor alone.
+        if others and model.pair:
+            continue
+        for read in [without] if model.pair else [without, None]:
+            texts = [model.guided(prompt, options, read and read[i]) for i, prompt in enumerate(model.prompts)]
+            cases.append(dict(options=options, without=read, texts=rounded(texts)))
+    for options in GUIDED_SAMPLING:
+        if not model.pair:
+            scores = model.generate(model.prompts[0], do_sample=True, negative_prompt_ids=torch.tensor([without[0]]), **options).scores[0]
+            distributions.append(distribution(options, scores[0].softmax(-1).tolist(), without=without[:1]))
+    lines = lambda items: ",\n".join(json.dumps(item, separators=(",", ":")) for item in items)
+    file.write_text(f'{{"prompts":{json.dumps(model.prompts)},\n"cases":[\n{lines(cases)}\n],\n"distributions":[\n{lines(distributions)}\n]}}\n')
+    print(file, len(cases), "cases")
+
+
 def main():
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
@@ -285,6 +343,8 @@ def main():
     else:
         names = sys.argv[1:] or FAMILIES
         work = [(Reference(ROOT / name), ROOT / name / "generation.json") for name in names]
+        for model, file in work:
+            write_guidance(model, file.with_name("guidance.json"))
     for model, file in work:
         cases = []
 

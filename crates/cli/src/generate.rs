@@ -13,6 +13,7 @@ mod writer;
 
 use crate::Threads;
 use crate::constraints::Constraints;
+use crate::control::ControlAttributes;
 use crate::decoding::Decoding;
 use crate::lines::{is_json_lines, lines_of};
 use crate::report::{note, progress};
@@ -24,7 +25,7 @@ use crc32fast::Hasher;
 use descant_autograd::Tape;
 use descant_constraints::Vocabulary;
 use descant_generate::{DecodingOptions, Mode};
-use descant_inference::{Control, Explainer, LongInput, SourceLimit, Trained, weights_of};
+use descant_inference::{Explainer, LongInput, SourceLimit, Trained, weights_of};
 use descant_kernels::{Parallelism, WeightType};
 use descant_text::{Lines, Message};
 use explanations::Explanations;
@@ -68,10 +69,8 @@ pub(crate) struct Generate {
     /// tokenizers; can be given several times
     #[arg(long, value_name = "RUN")]
     ensemble: Vec<PathBuf>,
-    /// A control attribute that the model was trained with ([control] in its recipe), such as register=formal. Can be given several
-    /// times. The "control" of a .jsonl line, such as {"register": "informal"}, goes before it; null leaves an attribute out
-    #[arg(long, value_name = "NAME=VALUE", value_parser = attribute, help_heading = "Control")]
-    control: Vec<(String, String)>,
+    #[command(flatten)]
+    control: ControlAttributes,
     #[command(flatten)]
     decoding: Decoding,
     #[command(flatten)]
@@ -150,12 +149,7 @@ impl Generate {
         let mut options = self.decoding.options(&trained, Parallelism::Threads(threads))?;
         // What all of them read at once.
         options.config.context = others.iter().filter_map(Trained::context).chain(options.config.context).min();
-        let control: Control = self.control.iter().cloned().collect();
-        anyhow::ensure!(
-            control.len() == self.control.len(),
-            "--control: an attribute has one value, and one is given twice"
-        );
-        trained.control("", &control).map_err(|error| anyhow::anyhow!("--control: {error}"))?;
+        let control = self.control.of_all(&trained)?;
         let grammar = self.constraints.add(&trained, &mut options)?;
         let grammar_field = self.constraints.grammar_field().map(|name| {
             anyhow::ensure!(
@@ -347,7 +341,7 @@ impl Generate {
             "no_chat": self.no_chat,
             "system": self.system,
             "explanations": self.explanations.settings(),
-            "control": self.control,
+            "control": self.control.control,
             "constraints": self.constraints.settings()?,
             "long_input": self.long_input.and_then(|how| how.to_possible_value()).map(|how| how.get_name().to_owned()),
         });
@@ -356,12 +350,6 @@ impl Generate {
             _ => Ok(Map::new()),
         }
     }
-}
-
-/// A control attribute of the command line.
-fn attribute(given: &str) -> Result<(String, String), String> {
-    let (name, value) = given.split_once('=').ok_or("expected NAME=VALUE, such as register=formal")?;
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// CRC-32 of a file.

@@ -3,6 +3,7 @@
 mod bench;
 mod classifier;
 mod constraints;
+mod control;
 mod decoding;
 mod decoding_page;
 mod demo;

@@ -1,14 +1,15 @@
 //! `descant score`: what a model says of texts that it is given.
 
 use crate::Threads;
+use crate::control::{ControlAttributes, of_line};
 use crate::json_line::JsonLine;
 use crate::lines::{is_json_lines, is_of_line, wrong_with_line};
 use crate::report::print;
 use clap::Args;
 use descant_autograd::Tape;
-use descant_inference::{Scored, TokenScore, Trained};
+use descant_inference::{Control, Scored, TokenScore, Trained};
 use descant_kernels::Parallelism;
-use descant_text::{Lines, Message, TextError};
+use descant_text::{Lines, Message, Text, TextError};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -22,10 +23,12 @@ pub(crate) struct Score {
     /// model of texts without prompts, a text
     texts: Vec<String>,
     /// Read the lines of a file instead. Of a .jsonl, each is an object with a "source" or "prompt" and a "target" or
-    /// "completion", or with a "text" alone, or of a chat with "messages", of which the last is scored; its "id" comes back.
-    /// Other fields are ignored
+    /// "completion", or with a "text" alone, or of a chat with "messages", of which the last is scored, and perhaps "control"; its
+    /// "id" comes back. Other fields are ignored
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
     input: Option<PathBuf>,
+    #[command(flatten)]
+    control: ControlAttributes,
     /// Print a JSON object for each text: line, id, log_probability, perplexity, tokens (id, token, log_probability, rank,
     /// entropy), null for an empty line; or error. All are the model's own: `generate` gives the share of tokens that it never
     /// writes, such as <unk>, to the others, and so its log_probability is a little larger
@@ -62,6 +65,8 @@ struct Asked {
 /// Scores texts and prints what comes of them.
 struct Scorer {
     trained: Trained,
+    /// The control attributes of all lines that say no others.
+    control: Control,
     tape: Tape,
     parallelism: Parallelism,
     json: bool,
@@ -74,8 +79,9 @@ impl Score {
         let trained = Trained::load(&self.run)?;
         let threads = self.threads.count();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-        let (parallelism, refused) = (Parallelism::Threads(threads), (0, 0, String::new()));
-        let mut scorer = Scorer { trained, tape: Tape::new(), parallelism, json: self.json, refused };
+        let (control, refused) = (self.control.of_all(&trained)?, (0, 0, String::new()));
+        let parallelism = Parallelism::Threads(threads);
+        let mut scorer = Scorer { trained, control, tape: Tape::new(), parallelism, json: self.json, refused };
         let batch = usize::from(self.batch);
         pool.install(|| match &self.input {
             _ if !self.texts.is_empty() => {
@@ -148,11 +154,26 @@ impl Scorer {
             Err(error) => return Some(Asked { line, id: None, text: Err(wrong_with_line(&error)) }),
         };
         if !is_json {
-            return Some(Asked { line, id: None, text: self.columns(&text) });
+            let text =
+                self.columns(&text).and_then(|text| text.map(|text| self.controlled(text, &self.control)).transpose());
+            return Some(Asked { line, id: None, text });
         }
         Some(match JsonLine::parse(&text) {
-            Ok(JsonLine { id, object }) => Asked { line, id, text: self.object(&object).map(Some) },
+            Ok(JsonLine { id, object }) => {
+                let text =
+                    self.object(&object).and_then(|text| self.controlled(text, &of_line(&self.control, &object)?));
+                Asked { line, id, text: text.map(Some) }
+            }
             Err(reason) => Asked { line, id: None, text: Err(reason) },
+        })
+    }
+
+    /// A text after these attributes: they stand before what is read for it.
+    fn controlled(&self, Scored { source, target, .. }: Scored, control: &Control) -> Result<Scored, String> {
+        let controlled = |text: Text| self.trained.control(text, control).map_err(|error| error.to_string());
+        Ok(match source {
+            Some(source) => Scored::new(Some(controlled(source)?), target),
+            None => Scored::new(None, controlled(target)?),
         })
     }
 

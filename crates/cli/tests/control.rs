@@ -106,6 +106,46 @@ fn a_text_is_as_the_attribute_says() {
     for (found, part) in found[4..].iter().zip(["no attribute \"tone\"", "is no object", "\"register\" is no text"]) {
         assert!(found["error"].as_str().unwrap().contains(part), "{found}");
     }
+    // Given texts are scored after the same attributes as they are generated.
+    for (run, source) in [("gru", "123"), ("columns", "123"), ("texts", ""), ("prompts", "123")] {
+        let is_plain = run == "texts";
+        for (register, written) in [("formal", "AAA3"), ("informal", "bbb3")] {
+            let object = |control: Value| match is_plain {
+                true => json!({"text": written, "control": control}).to_string() + "\n",
+                false => json!({"source": source, "target": written, "control": control}).to_string() + "\n",
+            };
+            let other = if register == "formal" { "informal" } else { "formal" };
+            let given =
+                [json!(null), json!({"register": other}), json!({"register": null}), json!({"register": "rude"})];
+            folder.write("given.jsonl", given.map(object).concat());
+            let control = format!("register={register}");
+            let arguments = ["score", run, "--input", "given.jsonl", "--json", "--control", &control];
+            let output = folder.run(&arguments);
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(told.contains("line 4") && told.contains("\"register\" is \"rude\""), "{told}");
+            let found = String::from_utf8(output.stdout).unwrap();
+            let found: Vec<Value> = found.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            let log = |one: &Value| one["log_probability"].as_f64().unwrap();
+            assert!(log(&found[0]) > log(&found[1]) + 1.0, "{run}: {found:?}");
+            let line = if is_plain { written.to_owned() } else { format!("{source}\t{written}") };
+            let scored = |control: &[&str]| -> Value {
+                serde_json::from_str(folder.succeed(&[&["score", run, &line, "--json"][..], control].concat()).trim())
+                    .unwrap()
+            };
+            assert_eq!(scored(&["--control", &control])["tokens"], found[0]["tokens"]);
+            assert_eq!(scored(&[])["tokens"], found[2]["tokens"]);
+            // The attribute is read, and no token of the text.
+            assert_eq!(found[0]["tokens"].as_array().unwrap().len(), written.len() + 1);
+            let generated = ["generate", run, source, "--control", &control, "--greedy", "--json"];
+            let generated: Value = serde_json::from_str(folder.succeed(&generated).trim()).unwrap();
+            if generated["text"] == written && generated["finished"] == true {
+                // Generation gives the share of what it never writes to the others.
+                let more = generated["log_probability"].as_f64().unwrap() - log(&found[0]);
+                assert!((-1e-4..0.5).contains(&more), "{run}: {more}");
+            }
+        }
+    }
+    folder.fail(&["score", "gru", "1\t2", "--control", "tone=a"], &["--control", "no attribute \"tone\""]);
     // Parts of a long source have the attribute too.
     let long = vec!["1234567"; 30].join(" ");
     let split = ["generate", "gru", &long, "--long-input", "split", "--control", "register=informal"];

@@ -80,6 +80,16 @@ fn the_share_of_an_attribute_rises_in_every_architecture() {
         let (_, more) = warm(&folder, run, &["--steer", "warm"]);
         let (written, less) = warm(&folder, run, &["--steer", "cold"]);
         assert!(more > share + 0.1 && less < share - 0.1, "{run}: {more} {share} {less}");
+        // Longer steps and more of them lead no less far.
+        for longer in [["--steering-step-size", "0.3"], ["--steering-step-size", "1"], ["--steering-iterations", "10"]]
+        {
+            let steer = |label: &str| warm(&folder, run, &[&["--steer", label][..], &longer].concat()).1;
+            let (longer_more, longer_less) = (steer("warm"), steer("cold"));
+            assert!(
+                longer_more > more - 0.05 && longer_less < less + 0.05,
+                "{run} {longer:?}: {longer_more} and {more}, {longer_less} and {less}"
+            );
+        }
         // The same bits whatever is beside it.
         let alone = ["--steer", "cold", "--batch", "1"];
         assert_eq!(warm(&folder, run, &alone).0, written);
@@ -128,11 +138,22 @@ fn what_cannot_be_steered_is_told() {
         folder.write("wrong.jsonl", text);
         folder.fail(&["classifier", "lm", "wrong.jsonl", "--overwrite"], &parts);
     }
+    // It is of these weights alone, and so of no other training, nor of a later step.
     let classifier = fs::read_to_string(folder.path("lm/classifier.json")).unwrap();
+    folder.succeed(&["train", "lm.toml", "--run", "other", "--quiet", "--set", "train.steps=5", "--set", "seed=9"]);
+    let of_other = ["generate", "other", "line", "--steer", "a", "--classifier", "lm/classifier.json"];
+    folder
+        .fail(&of_other, &["lm/classifier.json", "learnt from other weights", "other has those", "descant classifier"]);
+    folder.succeed(&["classifier", "other", "texts.jsonl"]);
+    folder.succeed(&["generate", "other", "line", "--steer", "a", "--max-new-tokens", "3"]);
+    folder.succeed(&["train", "other", "--resume", "--quiet", "--set", "train.steps=9"]);
+    folder.fail(&["generate", "other", "line", "--steer", "a"], &["of step 5", "those of step 9"]);
+    let mut narrow: Value = serde_json::from_str(&classifier).unwrap();
+    narrow["classifier"]["weight"] = json!([[1.0], [2.0]]);
     for (text, part) in [
         (classifier[..classifier.len() / 2].to_owned(), "no classifier"),
         (classifier.replace("\"a\",", ""), "no classifier of the hidden states"),
-        ("{\"labels\": [\"a\", \"b\"], \"weight\": [[1.0], [2.0]], \"bias\": [0.0, 0.0]}".to_owned(), "16 elements"),
+        (narrow.to_string(), "16 elements"),
     ] {
         folder.write("wrong.json", text);
         folder.fail(&["generate", "lm", "line", "--steer", "a", "--classifier", "wrong.json"], &["wrong.json", part]);

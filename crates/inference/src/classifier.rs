@@ -3,21 +3,53 @@
 use crate::run_folder::layout::write;
 use crate::{Error, Trained};
 use descant_generate::{AttributeClassifier, Steering};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+
+/// A classifier with the weights that it was learnt from: the hidden states of others mean something else.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClassifierFile<'a> {
+    weights: Weights,
+    classifier: Cow<'a, AttributeClassifier>,
+}
+
+/// Those of a checkpoint: its step, and the CRC-32 of its file.
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Weights {
+    step: u64,
+    checksum: Option<u32>,
+}
+
+impl Weights {
+    fn of(trained: &Trained) -> Self {
+        Self { step: trained.step, checksum: trained.checksum }
+    }
+}
 
 impl Trained {
     /// Reads a classifier for this model, to steer its texts towards a label, for
     /// [`DecodingOptions::steering`](descant_generate::DecodingOptions::steering).
     ///
     /// # Errors
-    /// Where the file cannot be read, is of another form or another model, or has no such label.
+    /// Where the file cannot be read, is of another form, was learnt from other weights, or has no such label.
     pub fn load_steering(&self, path: &Path, label: &str) -> Result<Arc<Steering>, Error> {
         let text = fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
         let wrong = |reason: String| Error::Run { path: path.to_owned(), reason };
-        let classifier: AttributeClassifier = serde_json::from_str(&text)
+        let ClassifierFile { weights, classifier } = serde_json::from_str(&text)
             .map_err(|error| wrong(format!("it is no classifier of descant classifier: {error}")))?;
+        let (classifier, own) = (classifier.into_owned(), Weights::of(self));
+        if weights != own {
+            return Err(wrong(format!(
+                "it was learnt from other weights, of step {}, and {} has those of step {}. Learn it again, by descant classifier",
+                weights.step,
+                self.run().display(),
+                own.step
+            )));
+        }
         let width = self.parameters.shape(self.model.output().token_rows().0).last();
         let AttributeClassifier { labels, weight, bias } = &classifier;
         if weight.len() != labels.len() || bias.len() != labels.len() || weight.iter().any(|row| row.len() != width) {
@@ -33,12 +65,13 @@ impl Trained {
         Ok(Arc::new(Steering { classifier, label: place }))
     }
 
-    /// Writes a classifier of this model.
+    /// Writes a classifier of this model, with the checkpoint that it belongs to.
     ///
     /// # Errors
     /// Where the file cannot be written.
     pub fn save_classifier(&self, classifier: &AttributeClassifier, path: &Path) -> Result<(), Error> {
-        let json = serde_json::to_vec(classifier).map_err(|error| Error::io("write", path, error.into()))?;
+        let file = ClassifierFile { weights: Weights::of(self), classifier: Cow::Borrowed(classifier) };
+        let json = serde_json::to_vec(&file).map_err(|error| Error::io("write", path, error.into()))?;
         write(path, &json)
     }
 }

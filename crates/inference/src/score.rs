@@ -29,7 +29,7 @@ pub struct TokenScore {
 pub struct Scored {
     /// Its source or prompt; a text of a language model may have none.
     pub source: Option<Text>,
-    /// The text.
+    /// The text; where there is no source, control attributes stand before it, and are not scored.
     pub target: Text,
 }
 
@@ -135,6 +135,8 @@ impl Trained {
         let ids = target.encode_text(&text.target)?;
         let mut batch = Batch::default();
         let special = target.special();
+        // Without a prompt, these are read before the text.
+        let attributes = text.target.attributes().len();
         let wrong = |reason: String| Error::Run { path: self.run().to_owned(), reason };
         match (&self.tokenizers.source, &text.source) {
             (Some(reader), source) => {
@@ -147,7 +149,7 @@ impl Trained {
                 let prompt = prompt.as_ref().map(|prompt| target.encode_text(prompt)).transpose()?.unwrap_or_default();
                 let whole = [self.bos()?.into_iter().collect(), prompt, ids.clone()].concat();
                 let mut targets = whole.get(1..).unwrap_or_default().to_vec();
-                let masked = targets.len().saturating_sub(ids.len());
+                let masked = targets.len().saturating_sub(ids.len() - attributes);
                 targets.iter_mut().take(masked).for_each(|id| *id = Batch::IGNORED);
                 batch.input.push(&whole[..targets.len()]);
                 batch.target.push(&targets);
@@ -157,7 +159,7 @@ impl Trained {
                 let builder = InputBuilder::new(&[special.clone(), special.clone()], false, is_rendered);
                 let prompt = prompt.as_ref().map(|prompt| target.encode_text(prompt)).transpose()?.unwrap_or_default();
                 let (prompt, answer) = special.trim_turn(&prompt, &ids);
-                builder.add(&mut batch, None, &[prompt, answer].concat(), prompt.len());
+                builder.add(&mut batch, None, &[prompt, answer].concat(), prompt.len() + attributes);
             }
         }
         self.check_positions(batch.input.tokens().max(batch.source.as_ref().map_or(0, Sequences::tokens)))?;

@@ -25,9 +25,9 @@ struct Reference {
 }
 
 impl Reference {
-    fn read(name: &'static str) -> Self {
+    fn read(name: &'static str, file: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name);
-        Self::of(name, &folder, &folder.join("generation.json"))
+        Self::of(name, &folder, &folder.join(file))
     }
 
     /// Of the model in a folder, and the file of what it generates.
@@ -40,14 +40,16 @@ impl Reference {
         Self { name, trained, expected, prompts }
     }
 
-    /// The texts for some prompts.
-    fn generate(&self, prompts: &[Vec<u32>], options: &DecodingOptions) -> Vec<Vec<Hypothesis>> {
-        let mut sequences = Sequences::new();
-        prompts.iter().for_each(|prompt| sequences.push(prompt));
+    /// The texts for some prompts, of a case that may say how they are read without their condition.
+    fn generate(&self, prompts: &[Vec<u32>], case: &Value, options: &DecodingOptions) -> Vec<Vec<Hypothesis>> {
+        let sequences = sequences(prompts);
+        let without: Option<Vec<Vec<u32>>> = serde_json::from_value(case["without"].clone()).unwrap();
+        let without = without.as_deref().map(self::sequences);
         let rows: Vec<u64> = (0..prompts.len() as u64).collect();
         let [sources, prompts] =
             [false, true].map(|is_prompt| (self.trained.is_language_model() == is_prompt).then_some(&sequences));
-        let input = DecodingBatch { rows: &rows, sources, prompts, ..DecodingBatch::default() };
+        let unconditional = without.as_ref();
+        let input = DecodingBatch { rows: &rows, sources, prompts, unconditional, ..DecodingBatch::default() };
         let (model, parameters) = (&*self.trained.model, &self.trained.parameters);
         let found = generate(model, parameters, &mut Tape::new(), input, options).unwrap();
         found.into_iter().map(Result::unwrap).collect()
@@ -57,7 +59,7 @@ impl Reference {
     fn check_texts(&self) -> usize {
         let (name, mut ended) = (self.name, 0);
         for case in self.expected["cases"].as_array().unwrap() {
-            let found = self.generate(&self.prompts, &options(case, GenerationConfig::default(), LONGEST));
+            let found = self.generate(&self.prompts, case, &options(case, GenerationConfig::default(), LONGEST));
             for (row, (found, expected)) in found.iter().zip(case["texts"].as_array().unwrap()).enumerate() {
                 let expected: Vec<(Vec<u32>, bool, f64)> = serde_json::from_value(expected.clone()).unwrap();
                 let told = format!("{name}, {}, prompt {row}: {found:?}, not {expected:?}", case["options"]);
@@ -83,7 +85,7 @@ impl Reference {
                 .with(|options| options.config.num_return_sequences = Some(DRAWS));
             let expected: Vec<(u32, f64)> = serde_json::from_value(case["probabilities"].clone()).unwrap();
             let mut counts = BTreeMap::new();
-            for found in self.generate(&self.prompts[..1], &options).concat() {
+            for found in self.generate(&self.prompts[..1], case, &options).concat() {
                 *counts.entry(found.tokens.get(place).copied().unwrap_or(EOS)).or_insert(0) += 1;
             }
             let (mut statistic, mut freedom) = (0.0, -1.0);
@@ -125,7 +127,7 @@ impl Reference {
         let expected: Vec<(Vec<u32>, f64)> = serde_json::from_value(case["counts"].clone()).unwrap();
         expected.into_iter().for_each(|(tokens, count)| counts.entry(tokens).or_default()[0] += count);
         let prompts = vec![self.prompts[0].clone(); DRAWS];
-        for mut found in self.generate(&prompts, &options(case, config, 2)).concat() {
+        for mut found in self.generate(&prompts, case, &options(case, config, 2)).concat() {
             found.tokens.extend(found.is_finished().then_some(EOS));
             counts.entry(found.tokens).or_default()[1] += 1.0;
         }
@@ -137,6 +139,12 @@ impl Reference {
         let told = format!("{}: χ² of {statistic:.1} for {} pairs: {all:?}", self.name, all.len());
         assert!(all.len() > 3 && statistic < critical_value(all.len() as f64 - 1.0), "{told}");
     }
+}
+
+fn sequences(rows: &[Vec<u32>]) -> Sequences {
+    let mut sequences = Sequences::new();
+    rows.iter().for_each(|row| sequences.push(row));
+    sequences
 }
 
 /// The options of a case: by the names that transformers has for them.
@@ -161,8 +169,21 @@ fn critical_value(freedom: f64) -> f64 {
 
 #[test]
 fn texts_and_scores_of_every_option_are_those_of_transformers() {
-    let ended: usize = FAMILIES.iter().map(|name| Reference::read(name).check_texts()).sum();
+    let ended: usize = FAMILIES.iter().map(|name| Reference::read(name, "generation.json").check_texts()).sum();
     assert!(ended > 1000, "{ended}");
+}
+
+/// Of encoder-decoders, and in a beam search, by the definition from the logits of `transformers`, whose own processor is for language models and a
+/// single text.
+#[test]
+fn guided_texts_and_scores_are_those_of_transformers() {
+    let mut ended = 0;
+    for name in FAMILIES {
+        let reference = Reference::read(name, "guidance.json");
+        ended += reference.check_texts();
+        reference.check_draws();
+    }
+    assert!(ended > 50, "{ended}");
 }
 
 /// A real checkpoint, stories260K in the layout of transformers: in the folder that `DESCANT_TINYLLAMAS` names.
@@ -181,7 +202,7 @@ fn a_real_model_generates_what_it_does_in_transformers() {
 
 #[test]
 fn what_is_drawn_has_the_distribution_that_transformers_draws_from() {
-    for reference in FAMILIES.map(Reference::read) {
+    for reference in FAMILIES.map(|name| Reference::read(name, "generation.json")) {
         reference.check_draws();
         reference.check_drawn_beams();
     }

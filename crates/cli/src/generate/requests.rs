@@ -3,7 +3,6 @@
 use crate::json_line::JsonLine;
 use crate::lines::{count, is_json_lines, is_of_line, wrong_with_line};
 use crate::report::ask;
-use descant_inference::Control;
 use descant_text::{Lines, Message, TextError};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -24,9 +23,6 @@ pub(super) struct Request {
     /// All fields of a JSON object.
     pub(super) fields: Map<String, Value>,
 }
-
-/// The field with control attributes.
-const CONTROL: &str = "control";
 
 /// What a line asks.
 pub(super) enum Asks {
@@ -162,24 +158,6 @@ impl Request {
             Ok(Asks::Text(text)) => text.len(),
             Ok(Asks::Conversation(messages)) => messages.iter().map(|message| message.content.len()).sum(),
         }
-    }
-
-    /// The control attributes of the line: those of all lines, but for what it says itself. Null leaves one out.
-    pub(super) fn control(&self, of_all: &Control) -> Result<Control, String> {
-        let mut control = of_all.clone();
-        let own = match self.fields.get(CONTROL) {
-            None | Some(Value::Null) => return Ok(control),
-            Some(Value::Object(own)) => own,
-            Some(_) => return Err("its \"control\" is no object such as {\"register\": \"formal\"}".to_owned()),
-        };
-        for (name, value) in own {
-            match value {
-                Value::Null => control.remove(name),
-                Value::String(value) => control.insert(name.clone(), value.clone()),
-                _ => return Err(format!("its \"control\": {name:?} is no text")),
-            };
-        }
-        Ok(control)
     }
 
     fn new(line: u64, asks: Result<Asks, String>) -> Self {

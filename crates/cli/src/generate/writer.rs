@@ -4,6 +4,7 @@ use super::grammar_field::GrammarField;
 use super::line::Line;
 use super::requests::{Asks, Next, Request, Requests};
 use super::stream::Stream;
+use crate::control;
 use crate::report::{duration, note, put};
 use descant_autograd::Tape;
 use descant_constraints::Grammar;
@@ -213,7 +214,7 @@ impl Writer<'_> {
 
     /// A line, and what is read for it; nothing where it is empty.
     fn prompt(&self, request: Request) -> (Line, Result<Option<Text>, String>) {
-        let control = request.control(&self.control);
+        let control = control::of_line(&self.control, &request.fields);
         let Request { line: number, id, asks, .. } = request;
         let mut line = Line { number, id, grammar: self.grammar.clone(), ..Line::default() };
         let text = match asks {
