@@ -8,7 +8,6 @@ use clap::Args;
 use descant_inference::Trained;
 use descant_text::Lines;
 use descant_train::{LabelledText, learn_classifier};
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// The file in a run folder.
@@ -41,12 +40,13 @@ impl Classifier {
         let texts = read(&self.texts, !trained.is_language_model())?;
         let (classifier, found) = learn_classifier(&trained, &texts)?;
         trained.save_classifier(&classifier, &output)?;
-        let found = found.map_or_else(String::new, |found| {
-            format!("; it finds the label of {:.1} % of the texts that were held out", 100.0 * found)
-        });
+        let found = match found {
+            Some(found) => format!("it finds the label of {:.1} % of the texts that were held out", 100.0 * found),
+            None => "too few to hold some of them out and measure it".to_owned(),
+        };
         let labels = classifier.labels.join(", ");
         print(format_args!(
-            "{}: {labels}, learnt from {} texts{found}. Generate with it:",
+            "{}: {labels}, learnt from {} texts; {found}. Generate with it:",
             output.display(),
             texts.len()
         ))?;
@@ -72,18 +72,17 @@ fn read(path: &Path, needs_source: bool) -> anyhow::Result<Vec<LabelledText>> {
         }
         let number = lines.number();
         let wrong = |reason: String| anyhow::anyhow!("{shown}, line {number}: {reason}");
-        let object = JsonLine::parse(&line).map_err(wrong)?.object;
-        let field = |name: &str| match object.get(name) {
-            Some(Value::String(text)) => Ok(text.clone()),
-            Some(_) => Err(wrong(format!("its {name:?} is no text"))),
-            None => Err(wrong(format!("it has no {name:?}"))),
+        let object = JsonLine::parse(&line).map_err(wrong)?;
+        let field = |name: &str| match object.text(name) {
+            Ok(text) if text.trim().is_empty() => Err(wrong(format!("its {name:?} is empty"))),
+            field => field.map_err(wrong),
         };
-        let source = if needs_source { Some(field("source")?) } else { None };
+        let source = if needs_source { Some(object.text("source").map_err(wrong)?) } else { None };
         texts.push(LabelledText { source, text: field("text")?, label: field("label")? });
-        anyhow::ensure!(
-            object.len() == 2 + usize::from(needs_source),
-            wrong("it has fields beside \"text\" and \"label\", which are not read".to_owned())
-        );
+        let is_read = |name: &&str| ["text", "label"].contains(name) || needs_source && *name == "source";
+        if let Some(name) = object.names().find(|name| !is_read(name)) {
+            return Err(wrong(format!("it has the field {name:?}, which is not read. Take it out")));
+        }
     }
     Ok(texts)
 }

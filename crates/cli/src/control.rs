@@ -1,8 +1,9 @@
 //! Control attributes: those of the command line, and those of a line.
 
+use crate::json_line::JsonLine;
 use clap::Args;
 use descant_inference::{Control, Trained};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// The field of a JSON object.
 const FIELD: &str = "control";
@@ -31,18 +32,18 @@ impl ControlAttributes {
     }
 }
 
-/// Those of a line with these fields: those of all lines, but for what it says itself. Null leaves one out.
-pub(crate) fn of_line(of_all: &Control, fields: &Map<String, Value>) -> Result<Control, String> {
+/// Those of a line: those of all lines, but for what it says itself. Null leaves one out.
+pub(crate) fn of_line(of_all: &Control, line: &JsonLine) -> Result<Control, String> {
     let mut control = of_all.clone();
-    let own = match fields.get(FIELD) {
+    let own = match line.get(FIELD)? {
         None | Some(Value::Null) => return Ok(control),
         Some(Value::Object(own)) => own,
         Some(_) => return Err("its \"control\" is no object such as {\"register\": \"formal\"}".to_owned()),
     };
     for (name, value) in own {
         match value {
-            Value::Null => control.remove(name),
-            Value::String(value) => control.insert(name.clone(), value.clone()),
+            Value::Null => control.remove(&name),
+            Value::String(value) => control.insert(name, value),
             _ => return Err(format!("its \"control\": {name:?} is no text")),
         };
     }

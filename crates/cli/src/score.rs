@@ -9,11 +9,10 @@ use clap::Args;
 use descant_autograd::Tape;
 use descant_inference::{Control, Scored, TokenScore, Trained};
 use descant_kernels::Parallelism;
-use descant_text::{Lines, Message, Text, TextError};
+use descant_text::{Lines, Text, TextError};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub(crate) struct Score {
@@ -22,7 +21,7 @@ pub(crate) struct Score {
     /// What to score [default: the lines of standard input]: a source or prompt and its text with a tab between them; of a
     /// model of texts without prompts, a text
     texts: Vec<String>,
-    /// Read the lines of a file instead. Of a .jsonl, each is an object with a "source" or "prompt" and a "target" or
+    /// Read the lines of a file instead, or with - of standard input. Of a .jsonl, each is an object with a "source" or "prompt" and a "target" or
     /// "completion", or with a "text" alone, or of a chat with "messages", of which the last is scored, and perhaps "control"; its
     /// "id" comes back. Other fields are ignored
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
@@ -88,12 +87,12 @@ impl Score {
                 let mut texts = (1..).zip(&self.texts);
                 scorer.score_all(batch, || Ok(texts.next().map(|(line, text)| (line, Ok(text.clone())))), false)
             }
-            Some(path) => {
+            Some(path) if path != Path::new("-") => {
                 let is_json = is_json_lines(path);
                 let lines = if is_json { Lines::objects(path)? } else { Lines::open(path)? };
                 scorer.score_all(batch, numbered(lines), is_json)
             }
-            None => scorer.score_all(batch, numbered(Lines::standard_input()), false),
+            _ => scorer.score_all(batch, numbered(Lines::standard_input()), false),
         })?;
         let (count, line, reason) = scorer.refused;
         match count {
@@ -159,10 +158,10 @@ impl Scorer {
             return Some(Asked { line, id: None, text });
         }
         Some(match JsonLine::parse(&text) {
-            Ok(JsonLine { id, object }) => {
+            Ok(object) => {
                 let text =
                     self.object(&object).and_then(|text| self.controlled(text, &of_line(&self.control, &object)?));
-                Asked { line, id, text: text.map(Some) }
+                Asked { line, id: object.id(), text: text.map(Some) }
             }
             Err(reason) => Asked { line, id: None, text: Err(reason) },
         })
@@ -196,18 +195,24 @@ impl Scorer {
         }
     }
 
-    fn object(&self, object: &Map<String, Value>) -> Result<Scored, String> {
-        if let Some(messages) = object.get("messages") {
-            let messages: Vec<Message> =
-                serde_json::from_value(messages.clone()).map_err(|error| format!("its \"messages\": {error}"))?;
-            let Some((last, before)) = messages.split_last() else { return Err("its \"messages\" are empty".into()) };
-            let prompt = self.trained.prompt(before).map_err(|error| error.to_string())?;
-            return Ok(Scored::new(Some(prompt), last.content.as_str().into()));
-        }
-        let text = |keys: &[&str]| keys.iter().find_map(|key| object.get(*key)?.as_str());
-        match (text(&["source", "prompt"]), text(&["target", "completion"]), text(&["text"])) {
-            (Some(source), Some(target), None) => Ok(Scored::new(Some(source.into()), target.into())),
-            (None, None, Some(text)) if self.trained.is_language_model() => Ok(Scored::new(None, text.into())),
+    fn object(&self, object: &JsonLine) -> Result<Scored, String> {
+        let [source, target] = [&["source", "prompt"], &["target", "completion"]].map(|names| object.one_of(names));
+        let text = |name: &str| object.text(name).map(Text::from);
+        match (source?, target?, object.one_of(&["text", "messages"])?) {
+            (None, None, Some("messages")) => {
+                let messages = object.messages()?;
+                let Some((last, before)) = messages.split_last() else { return Err("its \"messages\" are empty".into()) };
+                if last.role != "assistant" {
+                    return Err(format!("its last message is of the role {:?}: what is scored is an answer, of \"assistant\"", last.role));
+                }
+                let prompt = self.trained.prompt(before).map_err(|error| error.to_string())?;
+                Ok(Scored::new(Some(prompt), last.content.as_str().into()))
+            }
+            (None, None, Some(name)) if self.trained.is_language_model() => Ok(Scored::new(None, text(name)?)),
+            (Some(source), Some(target), None) => Ok(Scored::new(Some(text(source)?), text(target)?)),
+            (Some(first), _, Some(second)) | (None, Some(first), Some(second)) => {
+                Err(format!("it has both \"{first}\" and \"{second}\""))
+            }
             _ => Err("expected a \"source\" or \"prompt\" with a \"target\" or \"completion\", or of a language model a \"text\" \
                       alone"
                 .to_owned()),

@@ -85,6 +85,42 @@ fn each_line_is_answered_with_its_id_and_a_broken_one_is_named() {
     assert!(!folder.path("out.jsonl.unfinished").exists());
 }
 
+/// Lines, with the id that comes back as it stands there, or a part of what is wrong.
+const FIELDS: [(&str, Result<&str, &str>); 11] = [
+    (r#"{"id": null, "text": "12"}"#, Ok("null")),
+    (r#"{"id": 1e400, "text": "12"}"#, Ok("1e400")),
+    (r#"{"id": {"b": -0.0, "a": [1E+999]}, "text": "12"}"#, Ok(r#"{"b": -0.0, "a": [1E+999]}"#)),
+    (r#"{"id": 1, "text": "12", "price": 1e400, "name": "\ud800"}"#, Ok("1")),
+    (r#"{"id": 1, "text": "12", "text": "13"}"#, Err("the field \"text\" twice")),
+    (r#"{"id": 1, "te\u0078t": "12", "text": "13"}"#, Err("the field \"text\" twice")),
+    (r#"{"id": 1, "id": 2, "text": "13"}"#, Err("the field \"id\" twice")),
+    (r#"{"id": 1, "text": "13", "note": 1, "note": 1}"#, Err("the field \"note\" twice")),
+    (r#"{"messages": [{"role": "user", "content": "1", "content": "2"}]}"#, Err("the key \"content\" twice")),
+    (r#"{"text": "12", "control": {"a": "b", "a": "c"}}"#, Err("the key \"a\" twice")),
+    (r#"{"text": 1e400}"#, Err("its \"text\": number out of range")),
+];
+
+#[test]
+fn each_field_stands_once_and_an_id_comes_back_as_it_is() {
+    let folder = pairs();
+    folder.write("in.jsonl", FIELDS.map(|(line, _)| format!("{line}\n")).concat());
+    let arguments = ["generate", "run", "--input", "in.jsonl", "--output", "out.jsonl"];
+    folder.fail(&arguments, &["7 lines were not answered, the first of them line 5", "The others were answered"]);
+    let written = fs::read_to_string(folder.path("out.jsonl")).unwrap();
+    for (found, (line, expected)) in written.lines().zip(FIELDS) {
+        match expected {
+            Ok(id) => assert!(found.contains(&format!("\"id\":{id},\"text\":")), "{line}: {found}"),
+            Err(part) => assert!(found.contains(&part.replace('"', "\\\"")), "{line}: {found}"),
+        }
+    }
+    // The same of every command that reads such lines.
+    let twice = r#"{"source": "1", "text": "1", "target": "1", "label": "a", "label": "b"}"#;
+    folder.write("twice.jsonl", twice);
+    for command in [&["score", "run", "--input", "twice.jsonl"][..], &["classifier", "run", "twice.jsonl"]] {
+        folder.fail(command, &["line 1: it has the field \"label\" twice"]);
+    }
+}
+
 #[test]
 fn no_file_is_lost_to_an_output() {
     let folder = pairs();

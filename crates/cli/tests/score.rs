@@ -5,6 +5,8 @@ mod common;
 use common::Folder;
 use serde_json::{Value, json};
 use std::fs;
+use std::io::Write;
+use std::process::Stdio;
 
 fn objects(printed: &str) -> Vec<Value> {
     printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -91,6 +93,24 @@ fn a_line_without_scores_is_named_and_the_others_are_scored() {
     assert!(output.status.code() == Some(1) && told.contains("2 lines have no scores"), "{told}");
     let found = objects(&folder.succeed(&["score", "pairs", "", "1\t1", "--json"]));
     assert_eq!([&found[0]["tokens"], &found[0]["log_probability"], &found[0]["error"]], [&Value::Null; 3]);
+    // What is said twice, in other words, is not guessed.
+    for (run, line, part) in [
+        ("pairs", r#"{"source": "1", "prompt": "2", "target": "1"}"#, "both \"source\" and \"prompt\""),
+        ("pairs", r#"{"source": "1", "target": "1", "text": "1"}"#, "both \"source\" and \"text\""),
+        ("lm", r#"{"messages": [], "text": "1"}"#, "both \"text\" and \"messages\""),
+        ("lm", r#"{"messages": [], "completion": "1"}"#, "both \"completion\" and \"messages\""),
+        ("lm", r#"{"messages": [{"role": "user", "content": "1"}]}"#, "of the role \"user\""),
+        ("pairs", r#"{"source": "1", "target": 1}"#, "its \"target\" is no text"),
+        ("pairs", r#"{"source": "1"}"#, "expected a \"source\""),
+    ] {
+        folder.write("one.jsonl", line);
+        folder.fail(&["score", run, "--input", "one.jsonl"], &["line 1", part]);
+    }
+    // Standard input, as of generate.
+    let mut child =
+        folder.command(&["score", "pairs", "--input", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"1\t1\n").unwrap();
+    assert_eq!(String::from_utf8(common::finish(child).stdout).unwrap(), folder.succeed(&["score", "pairs", "1\t1"]));
     // A text without a prompt.
     let text = folder.succeed(&["score", "lm", "line 1 says red"]);
     assert!(text.starts_with("line 1  log probability -") && text.contains("entropy"), "{text}");

@@ -116,7 +116,8 @@ fn what_cannot_be_steered_is_told() {
     folder.write("texts.jsonl", "{\"text\": \"red\", \"label\": \"a\"}\n{\"text\": \"blue\", \"label\": \"b\"}\n");
     let steer = ["generate", "lm", "line", "--steer", "a"];
     folder.fail(&steer, &["classifier.json"]);
-    folder.succeed(&["classifier", "lm", "texts.jsonl"]);
+    let told = folder.succeed(&["classifier", "lm", "texts.jsonl"]);
+    assert!(told.contains("2 texts; too few to hold some of them out"), "{told}");
     folder.succeed(&[&steer[..], &["--max-new-tokens", "3"]].concat());
     folder.fail(&["classifier", "lm", "texts.jsonl"], &["it is there already", "--overwrite"]);
     folder.fail(&["generate", "lm", "line", "--steer", "c"], &["no label \"c\"", "a, b"]);
@@ -129,7 +130,9 @@ fn what_cannot_be_steered_is_told() {
         ("{\"text\": \"red\", \"label\": \"a\"}\n", ["lm", "two labels"]),
         ("{\"text\": \"red\"}\n", ["wrong.jsonl, line 1", "it has no \"label\""]),
         ("{\"text\": \"red\", \"label\": 3}\n", ["wrong.jsonl, line 1", "its \"label\" is no text"]),
-        ("{\"text\": \"red\", \"label\": \"a\", \"other\": 1}\n", ["wrong.jsonl, line 1", "it has fields"]),
+        ("{\"text\": \"red\", \"label\": \"a\", \"other\": 1}\n", ["wrong.jsonl, line 1", "it has the field \"other\""]),
+        ("{\"text\": \"\", \"label\": \"a\"}\n", ["wrong.jsonl, line 1", "its \"text\" is empty"]),
+        ("{\"text\": \"red\", \"label\": \" \"}\n", ["wrong.jsonl, line 1", "its \"label\" is empty"]),
         ("{\n", ["wrong.jsonl, line 1", "not valid JSON"]),
     ] {
         folder.write("wrong.jsonl", text);

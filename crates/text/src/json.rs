@@ -1,12 +1,14 @@
 //! Texts in JSON: objects one a line, or in one list, and what their keys mean.
 
 mod meant;
+mod unique_keys;
 
 use crate::chat::ASSISTANT;
 use crate::lines::{LONGEST_OBJECT, Line, Lines};
 use crate::{ControlConfig, Message, TextError};
 use meant::{KEYS, MESSAGE, meant, meant_role};
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+pub use unique_keys::UniqueKeys;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use std::fmt;
 use std::path::Path;
@@ -198,73 +200,13 @@ impl<'de> Deserialize<'de> for Fields {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
                 let mut fields = Vec::new();
-                while let Some((name, Once(value))) = map.next_entry()? {
+                while let Some((name, UniqueKeys(value))) = map.next_entry()? {
                     fields.push((name, value));
                 }
                 Ok(Fields(fields))
             }
         }
         deserializer.deserialize_map(Entries)
-    }
-}
-
-/// A value in whose objects no key stands twice: of two, a [`Value`] would keep the last in silence.
-struct Once(Value);
-
-impl<'de> Deserialize<'de> for Once {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Once;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-
-            fn visit_unit<E>(self) -> Result<Once, E> {
-                Ok(Once(Value::Null))
-            }
-
-            fn visit_bool<E>(self, value: bool) -> Result<Once, E> {
-                Ok(Once(value.into()))
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<Once, E> {
-                Ok(Once(value.into()))
-            }
-
-            fn visit_i64<E>(self, value: i64) -> Result<Once, E> {
-                Ok(Once(value.into()))
-            }
-
-            fn visit_f64<E>(self, value: f64) -> Result<Once, E> {
-                Ok(Once(value.into()))
-            }
-
-            fn visit_str<E>(self, value: &str) -> Result<Once, E> {
-                Ok(Once(value.into()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Once, A::Error> {
-                let mut all = Vec::new();
-                while let Some(Once(item)) = items.next_element()? {
-                    all.push(item);
-                }
-                Ok(Once(all.into()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Once, A::Error> {
-                let mut fields = serde_json::Map::new();
-                while let Some((name, Once(value))) = map.next_entry::<String, _>()? {
-                    if fields.contains_key(&name) {
-                        return Err(A::Error::custom(format!("it has the key {name:?} twice")));
-                    }
-                    fields.insert(name, value);
-                }
-                Ok(Once(fields.into()))
-            }
-        }
-        deserializer.deserialize_any(Any)
     }
 }
 

@@ -34,7 +34,7 @@ pub use corpus::Corpus;
 pub use error::{TextError, remedy};
 pub use file::{open_file, read_file, read_text, write_file};
 pub use input_builder::InputBuilder;
-pub use json::JsonForm;
+pub use json::{JsonForm, UniqueKeys};
 pub use lines::{LONGEST_LINE, Lines};
 pub use markup::Text;
 pub use report::{Found, Lengths, Report, SideReport, plural};

@@ -1,8 +1,9 @@
 //! Grammars that lines of the input name themselves (`--grammar-field`).
 
+use crate::json_line::JsonLine;
 use crate::report::note;
 use descant_constraints::{ConstraintError, Grammar, Vocabulary};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -28,10 +29,10 @@ impl GrammarField {
     ///
     /// # Errors
     /// What is wrong with the field, by its name.
-    pub(super) fn of(&mut self, line: u64, object: &Map<String, Value>) -> Result<Option<Arc<Grammar>>, String> {
+    pub(super) fn of(&mut self, line: u64, object: &JsonLine) -> Result<Option<Arc<Grammar>>, String> {
         let name = &self.name;
         let value =
-            object.get(name).ok_or_else(|| format!("it has no {name:?}; null is for a line without a grammar"))?;
+            object.get(name)?.ok_or_else(|| format!("it has no {name:?}; null is for a line without a grammar"))?;
         if value.is_null() {
             return Ok(None);
         }
@@ -39,7 +40,7 @@ impl GrammarField {
         if let Some(known) = self.known.get(&key) {
             return known.clone().map(Some);
         }
-        let read = read(&self.vocabulary, value).map(Arc::new).map_err(|reason| format!("its {name:?}: {reason}"));
+        let read = read(&self.vocabulary, &value).map(Arc::new).map_err(|reason| format!("its {name:?}: {reason}"));
         if self.known.len() == KEPT {
             self.known.clear();
         }

@@ -5,12 +5,11 @@ use crate::lines::{count, is_json_lines, is_of_line, wrong_with_line};
 use crate::report::ask;
 use descant_text::{Lines, Message, TextError};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
-/// The fields that hold what is asked.
-const TEXTS: [&str; 3] = ["text", "prompt", "source"];
+/// The fields of which one holds what is asked.
+const FIELDS: [&str; 4] = ["text", "prompt", "source", "messages"];
 
 /// A line that was read.
 pub(super) struct Request {
@@ -20,8 +19,8 @@ pub(super) struct Request {
     pub(super) id: Option<Box<RawValue>>,
     /// What is asked, or why it cannot be read.
     pub(super) asks: Result<Asks, String>,
-    /// All fields of a JSON object.
-    pub(super) fields: Map<String, Value>,
+    /// The JSON object that the line is.
+    pub(super) fields: JsonLine,
 }
 
 /// What a line asks.
@@ -161,35 +160,22 @@ impl Request {
     }
 
     fn new(line: u64, asks: Result<Asks, String>) -> Self {
-        Self { line, id: None, asks, fields: Map::new() }
+        Self { line, id: None, asks, fields: JsonLine::default() }
     }
 
     fn parse(line: u64, text: &str) -> Self {
         match JsonLine::parse(text) {
-            Ok(JsonLine { id, object }) => Self { line, id, asks: asks(&object), fields: object },
+            Ok(fields) => Self { line, id: fields.id(), asks: asks(&fields), fields },
             Err(reason) => Self::new(line, Err(reason)),
         }
     }
 }
 
 /// What an object asks.
-fn asks(object: &Map<String, Value>) -> Result<Asks, String> {
-    let given: Vec<&str> = TEXTS.into_iter().chain(["messages"]).filter(|key| object.contains_key(*key)).collect();
-    let [key] = given[..] else {
-        return Err(match given[..] {
-            [] => "it has no \"text\", \"prompt\", \"source\" or \"messages\"".to_owned(),
-            _ => format!("it has both \"{}\" and \"{}\"", given[0], given[1]),
-        });
-    };
-    let value = &object[key];
-    if key != "messages" {
-        let text = value.as_str().ok_or_else(|| format!("its \"{key}\" is no text"))?;
-        return Ok(Asks::Text(text.to_owned()));
+fn asks(object: &JsonLine) -> Result<Asks, String> {
+    match object.one_of(&FIELDS)? {
+        None => Err("it has no \"text\", \"prompt\", \"source\" or \"messages\"".to_owned()),
+        Some("messages") => object.messages().map(Asks::Conversation),
+        Some(text) => object.text(text).map(Asks::Text),
     }
-    let messages: Vec<Message> =
-        serde_json::from_value(value.clone()).map_err(|error| format!("its \"messages\": {error}"))?;
-    if messages.is_empty() {
-        return Err("its \"messages\" are empty".to_owned());
-    }
-    Ok(Asks::Conversation(messages))
 }
