@@ -48,13 +48,21 @@ pub(crate) struct Constraints {
     prefix: Option<String>,
 }
 
+/// What the flags have added.
+pub(crate) struct Added {
+    /// The grammar among it.
+    pub(crate) grammar: Option<Arc<Grammar>>,
+    /// The flag of something that a text has to be as a whole: its parts have not.
+    pub(crate) of_whole_text: Option<&'static str>,
+}
+
 impl Constraints {
-    /// Adds what was given to the options of a model, and returns the grammar among it.
-    pub(crate) fn add(&self, trained: &Trained, options: &mut DecodingOptions) -> anyhow::Result<Option<Arc<Grammar>>> {
+    /// Adds what was given to the options of a model.
+    pub(crate) fn add(&self, trained: &Trained, options: &mut DecodingOptions) -> anyhow::Result<Added> {
         let target = &trained.tokenizers.target;
-        let mut all: Vec<Arc<dyn Constraint>> = Vec::new();
-        let grammar = self.grammar(trained)?.map(Arc::new);
-        all.extend(grammar.clone().map(|grammar| grammar as Arc<dyn Constraint>));
+        let mut all: Vec<(&'static str, Arc<dyn Constraint>)> = Vec::new();
+        let grammar = self.grammar(trained)?.map(|(flag, grammar)| (flag, Arc::new(grammar)));
+        all.extend(grammar.clone().map(|(flag, grammar)| (flag, grammar as Arc<dyn Constraint>)));
         if !(self.must_include.is_empty() && self.must_exclude.is_empty()) {
             let mut phrases = Phrases::new(target)?;
             for phrase in &self.must_include {
@@ -65,7 +73,7 @@ impl Constraints {
                 phrases = phrases.forbid(phrase).map_err(|error| flagged("--must-exclude", error))?;
             }
             warn("--must-include", phrases.warnings());
-            all.push(Arc::new(if self.in_order { phrases.in_order() } else { phrases }));
+            all.push(("--must-include", Arc::new(if self.in_order { phrases.in_order() } else { phrases })));
         }
         if let Some(path) = &self.terms {
             let source = trained.tokenizers.source.as_ref().ok_or_else(|| {
@@ -74,30 +82,35 @@ impl Constraints {
             let terms = Terminology::parse(&read(path)?, source, target);
             let terms = terms.map_err(|error| anyhow::anyhow!("--terms {}: {error}", path.display()))?;
             warn("--terms", terms.warnings());
-            all.push(Arc::new(terms));
+            all.push(("--terms", Arc::new(terms)));
         }
         if let Some(prefix) = &self.prefix {
             anyhow::ensure!(
                 !trained.is_language_model(),
                 "--prefix is for encoder-decoders: a language model continues its prompt. Write it there"
             );
-            all.push(Arc::new(Prefix::new(target, prefix).map_err(|error| flagged("--prefix", error))?));
+            let prefix = Prefix::new(target, prefix).map_err(|error| flagged("--prefix", error))?;
+            all.push(("--prefix", Arc::new(prefix)));
         }
-        options.constraints = all;
-        Ok(grammar)
+        let mut whole = all.iter().filter_map(|(flag, one)| one.is_of_whole_text().then_some(*flag));
+        let of_whole_text = whole.next().or(self.grammar_field.as_ref().map(|_| "--grammar-field"));
+        options.constraints = all.into_iter().map(|(_, one)| one).collect();
+        Ok(Added { grammar: grammar.map(|(_, grammar)| grammar), of_whole_text })
     }
 
-    /// The flag that says what a text has to be as a whole, if there is one: it is not what its parts have to be.
-    pub(crate) fn of_whole_text(&self) -> Option<&'static str> {
+    /// The flags that were given.
+    pub(crate) fn given(&self) -> impl Iterator<Item = &'static str> {
         let flags = [
             ("--json-schema", self.json_schema.is_some()),
             ("--regex", self.regex.is_some()),
             ("--grammar", self.grammar.is_some()),
             ("--grammar-field", self.grammar_field.is_some()),
             ("--must-include", !self.must_include.is_empty()),
+            ("--must-exclude", !self.must_exclude.is_empty()),
+            ("--terms", self.terms.is_some()),
             ("--prefix", self.prefix.is_some()),
         ];
-        flags.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
+        flags.into_iter().filter_map(|(flag, is_given)| is_given.then_some(flag))
     }
 
     /// What was given, with the text of files, for a file of `--output` to know it again.
@@ -121,7 +134,7 @@ impl Constraints {
         self.grammar_field.as_deref()
     }
 
-    fn grammar(&self, trained: &Trained) -> anyhow::Result<Option<Grammar>> {
+    fn grammar(&self, trained: &Trained) -> anyhow::Result<Option<(&'static str, Grammar)>> {
         let vocabulary = || Vocabulary::new(&trained.tokenizers.target);
         let (flag, grammar) = if let Some(given) = &self.json_schema {
             ("--json-schema", Grammar::json_schema(&vocabulary()?, &schema_text(given)?))
@@ -141,7 +154,7 @@ impl Constraints {
                 characters.join(", ")
             ));
         }
-        Ok(Some(grammar))
+        Ok(Some((flag, grammar)))
     }
 }
 

@@ -12,7 +12,7 @@ mod tally;
 mod writer;
 
 use crate::Threads;
-use crate::constraints::Constraints;
+use crate::constraints::{Added, Constraints};
 use crate::control::ControlAttributes;
 use crate::decoding::Decoding;
 use crate::lines::{is_json_lines, lines_of};
@@ -150,7 +150,7 @@ impl Generate {
         // What all of them read at once.
         options.config.context = others.iter().filter_map(Trained::context).chain(options.config.context).min();
         let control = self.control.of_all(&trained)?;
-        let grammar = self.constraints.add(&trained, &mut options)?;
+        let Added { grammar, of_whole_text } = self.constraints.add(&trained, &mut options)?;
         let grammar_field = self.constraints.grammar_field().map(|name| {
             anyhow::ensure!(
                 self.input.as_deref().is_some_and(is_json_lines),
@@ -190,7 +190,7 @@ impl Generate {
             "--long-input split is for sources of encoder-decoders: a language model goes on with the end of its prompt"
         );
         let cuts = !trained.is_language_model() && long.is_some_and(|how| how != LongInput::Error);
-        if let Some(flag) = self.constraints.of_whole_text().filter(|_| cuts) {
+        if let Some(flag) = of_whole_text.filter(|_| cuts) {
             anyhow::bail!(
                 "{flag} is of a whole text, and --long-input split and window write it in parts, each for itself: leave one out"
             );

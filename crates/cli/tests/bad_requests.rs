@@ -102,7 +102,7 @@ fn texts_beyond_the_positions_cannot_be_explained() {
         "lm",
         ["12", "123456789012", "3"],
         &flags,
-        &["cannot be explained", "has 20 tokens", "reads 10 at once"],
+        &["cannot be explained", "it has 20 tokens, of which the first were not read"],
     );
 }
 

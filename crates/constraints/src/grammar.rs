@@ -192,6 +192,10 @@ impl Constraint for Grammar {
     fn start(&self, row: &ConstrainedRow<'_>) -> Result<Box<dyn ConstraintState>, String> {
         Ok(Box::new(self.state(begins_text(&self.vocabulary.bytes, row))?))
     }
+
+    fn name(&self) -> String {
+        self.what.to_owned()
+    }
 }
 
 #[derive(Clone)]

@@ -249,6 +249,19 @@ impl Constraint for Phrases {
             _ => Ok(Box::new(state)),
         }
     }
+
+    fn name(&self) -> String {
+        let names = match &self.named {
+            [_, forbidden] if forbidden.is_empty() => "the required phrases",
+            [required, _] if required.is_empty() => "the forbidden phrases",
+            _ => "the required and forbidden phrases",
+        };
+        names.to_owned()
+    }
+
+    fn is_of_whole_text(&self) -> bool {
+        !self.required.is_empty()
+    }
 }
 
 /// A part of a required phrase that the text ends with.

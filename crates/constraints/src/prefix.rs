@@ -46,6 +46,10 @@ impl Constraint for Prefix {
         }
         Ok(Box::new(PrefixState { tokens: tokens.clone(), at: 0 }))
     }
+
+    fn name(&self) -> String {
+        "the prefix".to_owned()
+    }
 }
 
 #[derive(Clone, Debug)]

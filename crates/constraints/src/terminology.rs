@@ -97,4 +97,13 @@ impl Constraint for Terminology {
         let phrases = self.phrases(&source).map_err(|error| text(&error))?;
         phrases.start(row)
     }
+
+    fn name(&self) -> String {
+        "the terminology".to_owned()
+    }
+
+    /// Each part of a source has terms of its own.
+    fn is_of_whole_text(&self) -> bool {
+        false
+    }
 }

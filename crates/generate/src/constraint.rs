@@ -11,6 +11,17 @@ pub trait Constraint: Debug + Send + Sync {
     /// # Errors
     /// Where there is no such text for the row.
     fn start(&self, row: &ConstrainedRow<'_>) -> Result<Box<dyn ConstraintState>, String>;
+
+    /// What it is, for messages, such as "the regular expression".
+    fn name(&self) -> String {
+        "a constraint".to_owned()
+    }
+
+    /// Whether it is of a text as a whole, and says nothing of its parts: a prefix, say, but no forbidden word. The source of such a text
+    /// cannot be written in parts.
+    fn is_of_whole_text(&self) -> bool {
+        true
+    }
 }
 
 /// What a [`Constraint`] knows of a row.

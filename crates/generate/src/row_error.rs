@@ -22,6 +22,14 @@ pub enum RowError {
     /// A constraint that it cannot meet, or that failed.
     #[error("{0}")]
     Constraint(String),
+    /// It is written in parts, under a constraint of a whole text.
+    #[error("{constraint} is of a whole text, and this one is written in {parts} parts, each for itself: leave one out")]
+    Parts {
+        /// What it is.
+        constraint: String,
+        /// How many.
+        parts: usize,
+    },
     /// With guidance, it has no condition to leave out.
     #[error(
         "guidance_scale: it has no control attributes, whose absence could guide it. Give it some (--control), or leave guidance_scale out"

@@ -1,8 +1,9 @@
 //! Why a text was written: of each token, how likely it was, what it attends to, and what it follows from.
 
-use crate::{Error, Explainer, SaliencyMethod, TokenScore, Trained};
+use crate::{Error, Explainer, Generated, SaliencyMethod, TokenScore, Trained};
 use descant_autograd::Tape;
 use descant_batch::{Batch, Sequences};
+use descant_generate::FinishReason;
 use descant_kernels::Parallelism;
 use descant_models::LayerKind;
 use serde::Serialize;
@@ -34,19 +35,28 @@ pub struct TokenExplanation {
 }
 
 impl Explainer<'_> {
-    /// Explains a text by the tokens that were read and written, and by EOS after them where the text `ends` with it: of several, the
+    /// Explains a text by the tokens that were read and written, and by EOS after them where the text ends with it: of several, the
     /// likeliest.
     ///
     /// # Errors
-    /// As [`Explainer::saliency`].
+    /// As [`Explainer::saliency`]; where what was read was cut, as a text does not follow from what no longer stands before it.
     pub fn explain(
         &mut self,
         tape: &mut Tape,
         read: &[u32],
-        (written, ends): (&[u32], bool),
+        written: &Generated,
         method: SaliencyMethod,
     ) -> Result<Explanation, Error> {
         let trained = self.trained;
+        let &Generated { finish_reason, cut, ref tokens, .. } = written;
+        if cut {
+            let reason = match trained.is_language_model() {
+                true => format!("with its prompt it has {} tokens, of which the first were not read", read.len() + tokens.len()),
+                false => format!("its source has {} tokens, of which the last were not read", read.len()),
+            };
+            return Err(Error::Run { path: trained.run().to_owned(), reason: format!("{reason}: the model reads fewer at once") });
+        }
+        let (written, ends) = (&tokens[..], finish_reason == FinishReason::Eos);
         let is_language_model = trained.is_language_model();
         // A text without a prompt begins with BOS.
         let begin = if read.is_empty() { trained.encode(&"".into())? } else { Vec::new() };

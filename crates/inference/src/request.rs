@@ -26,8 +26,8 @@ impl Request {
         self
     }
 
-    /// What the text of this request has to be, beside [`DecodingOptions::constraints`](descant_generate::DecodingOptions::constraints);
-    /// of a long source, the text of each part.
+    /// What the text of this request has to be, beside [`DecodingOptions::constraints`](descant_generate::DecodingOptions::constraints).
+    /// Of a source in several parts, it is the text of each: one [of a whole text](Constraint::is_of_whole_text) is the error of its answer.
     #[must_use]
     pub fn with_constraint(mut self, constraint: Arc<dyn Constraint>) -> Self {
         self.constraints.push(constraint);

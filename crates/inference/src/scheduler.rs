@@ -6,7 +6,7 @@ use crate::{Answer, Error, Generated, Request, Trained};
 use descant_autograd::Tape;
 use descant_batch::Sequences;
 use descant_generate::{
-    Constraint, Decoder, DecodingBatch, DecodingOptions, FinishReason, Hypothesis, MAX_PASS_TOKENS, Mode, RowResult,
+    Constraint, Decoder, DecodingBatch, DecodingOptions, FinishReason, Hypothesis, MAX_PASS_TOKENS, Mode, RowError, RowResult,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -33,6 +33,8 @@ pub struct Scheduler<'a> {
     entered: usize,
     /// Requests that are not answered, by their numbers.
     requests: BTreeMap<usize, Pending>,
+    /// Those that cannot be, which the next step returns.
+    refused: Vec<(usize, Error)>,
     pushed: usize,
 }
 
@@ -105,6 +107,7 @@ impl<'a> Scheduler<'a> {
             decoding: BTreeMap::new(),
             entered: 0,
             requests: BTreeMap::new(),
+            refused: Vec::new(),
             pushed: 0,
         })
     }
@@ -131,9 +134,16 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Takes a request, with the number that seeds its sampling, and returns its own number: requests are numbered in the order in
-    /// which they come, from 0.
+    /// which they come, from 0. One of several parts under a constraint [of a whole text](Constraint::is_of_whole_text) is answered by an error.
     pub fn push(&mut self, request: Request, number: u64) -> usize {
         let (mut separators, count) = (Vec::new(), request.parts.len());
+        let mut constraints = self.options.constraints.iter().chain(&request.constraints);
+        if let Some(whole) = constraints.find(|one| count > 1 && one.is_of_whole_text()) {
+            self.refused.push((self.pushed, Error::Row(RowError::Parts { constraint: whole.name(), parts: count })));
+            self.requests.insert(self.pushed, Pending { separators, answers: Vec::new() });
+            self.pushed += 1;
+            return self.pushed - 1;
+        }
         for (part, Part { ids, unconditional, separator }) in request.parts.into_iter().enumerate() {
             // Each part has draws of its own.
             let seed = number | (part as u64) << 48;
@@ -157,7 +167,9 @@ impl<'a> Scheduler<'a> {
         tape: &mut Tape,
         mut on_token: impl FnMut(usize, u32),
     ) -> Result<Vec<(usize, Answer)>, Error> {
-        let mut answered = Vec::new();
+        let mut answered: Vec<(usize, Answer)> =
+            std::mem::take(&mut self.refused).into_iter().map(|(request, error)| (request, Err(error))).collect();
+        answered.iter().for_each(|(request, _)| drop(self.requests.remove(request)));
         let stepped = self.enter(tape, &mut answered).and_then(|()| {
             let decoding = &self.decoding;
             let on_token =

@@ -1,7 +1,8 @@
 //! Saliency against central differences, and its completeness, on small random models of every architecture.
 
 use descant_autograd::Tape;
-use descant_inference::{Explainer, Recipe, SaliencyMethod, Tokenizers, Trained, model};
+use descant_generate::FinishReason;
+use descant_inference::{Explainer, Generated, Recipe, SaliencyMethod, Tokenizers, Trained, model};
 use descant_tensor::DType;
 use descant_text::{Tokenizer, TokenizerConfig};
 use std::path::Path;
@@ -86,12 +87,18 @@ fn an_explanation_has_the_scores_of_the_model() {
         let mut tape = Tape::new();
         let method = SaliencyMethod::GradientTimesInput;
         let mut explainer = Explainer::new(&trained);
-        let explanation = explainer.explain(&mut tape, &read, (&written, false), method).unwrap();
+        let generated = |finish_reason, cut| {
+            let mut one = Generated::default();
+            (one.tokens, one.finish_reason, one.cut) = (written.clone(), finish_reason, cut);
+            one
+        };
+        let unfinished = generated(FinishReason::Length, false);
+        let explanation = explainer.explain(&mut tape, &read, &unfinished, method).unwrap();
         let saliency = explainer.saliency(&mut tape, &read, &written, method).unwrap();
         // The same for a longer text and this one again, by the model that the longer one took.
         let longer = [&read[..], &read, &read].concat();
         // EOS has a row of its own after those of the text.
-        let ended = explainer.explain(&mut tape, &read, (&written, true), method).unwrap();
+        let ended = explainer.explain(&mut tape, &read, &generated(FinishReason::Eos, false), method).unwrap();
         let (last, others) = ended.tokens.split_last().unwrap();
         assert!(trained.tokenizers.target.special().eos.contains(&last.score.id), "{last:?}");
         let close = |a: f64, b: f64| (a - b).abs() < 1e-3 * (1.0 + a.abs());
@@ -99,12 +106,15 @@ fn an_explanation_has_the_scores_of_the_model() {
             assert!(one.score.id == other.score.id && close(one.score.log_probability, other.score.log_probability));
         }
         assert_eq!(others.len(), written.len());
-        assert_eq!(explainer.explain(&mut tape, &longer, (&written, false), method).unwrap().read.len(), longer.len());
-        assert_eq!(explainer.explain(&mut tape, &read, (&written, false), method).unwrap(), explanation, "{text}");
+        assert_eq!(explainer.explain(&mut tape, &longer, &unfinished, method).unwrap().read.len(), longer.len());
+        assert_eq!(explainer.explain(&mut tape, &read, &unfinished, method).unwrap(), explanation, "{text}");
+        // Of a text whose prompt or source was cut, nobody knows what it followed from.
+        let cut = explainer.explain(&mut tape, &read, &generated(FinishReason::Eos, true), method).unwrap_err();
+        assert!(cut.to_string().contains("tokens, of which the"), "{cut}");
         // Nothing read is what an empty text is.
         let empty = trained.encode(&"".into()).unwrap();
         let [nothing, empty] =
-            [&[][..], &empty].map(|read| explainer.explain(&mut tape, read, (&written, false), method).unwrap());
+            [&[][..], &empty].map(|read| explainer.explain(&mut tape, read, &unfinished, method).unwrap());
         assert_eq!((nothing.tokens.len(), &nothing), (3, &empty), "{text}");
         assert_eq!((explanation.read.len(), explanation.tokens.len()), (read.len(), 3));
         for (token, saliency) in explanation.tokens.iter().zip(&saliency) {

@@ -1,8 +1,8 @@
 //! Texts that enter and leave between steps are those of one batch.
 
 use descant_autograd::Tape;
-use descant_generate::GenerationConfig;
-use descant_inference::{Generated, Recipe, Scheduler, Tokenizers, Trained, model};
+use descant_generate::{ConstrainedRow, Constraint, ConstraintState, GenerationConfig};
+use descant_inference::{Generated, LongInput, Recipe, Scheduler, Tokenizers, Trained, model};
 use descant_kernels::Parallelism;
 use descant_tensor::DType;
 use descant_text::{Tokenizer, TokenizerConfig, TokenizerKind};
@@ -91,4 +91,68 @@ fn an_ensemble_shares_its_tokenizers() {
     let other = trained("language-model", "embedding = 8\nhidden = 12", 5, &folder.path().join("lm"));
     let error = Scheduler::ensemble(&first, &[&other], &options, 4).unwrap_err().to_string();
     assert!(error.contains("lm") && error.contains("tokenizers"), "{error}");
+}
+
+/// What no part of a text has by itself.
+#[derive(Debug)]
+struct Whole(bool);
+
+impl Constraint for Whole {
+    fn start(&self, _: &ConstrainedRow<'_>) -> Result<Box<dyn ConstraintState>, String> {
+        Ok(Box::new(Free))
+    }
+
+    fn name(&self) -> String {
+        "the rhyme".to_owned()
+    }
+
+    fn is_of_whole_text(&self) -> bool {
+        self.0
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Free;
+
+impl ConstraintState for Free {
+    fn restrict(&mut self, _: &mut [f64]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn push(&mut self, _: u32) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn may_end(&mut self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn what_is_of_a_whole_text_is_not_asked_of_its_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("{}\nposition = 'learned'\nmax_length = 8", TRANSLATORS[1]);
+    let trained = trained("encoder-decoder", &text, 3, &folder.path().join("run"));
+    let config = GenerationConfig::greedy().with(|config| config.max_new_tokens = Some(4));
+    let plain = trained.options(&config, Parallelism::Serial).unwrap();
+    let of_all = plain.clone().with(|options| options.constraints = vec![Arc::new(Whole(true))]);
+    let mut tape = Tape::new();
+    for how in [LongInput::Split, LongInput::Window] {
+        for (source, is_long) in [("abc", false), ("abcabcabcabcabc", true)] {
+            for (options, own, is_whole) in [(&of_all, None, true), (&plain, Some(true), true), (&plain, Some(false), false)] {
+                let mut scheduler = Scheduler::new(&trained, options, 4).unwrap();
+                let request = |source: &str| trained.request(source, Some(how)).unwrap();
+                let constrained = own.into_iter().fold(request(source), |one, own| one.with_constraint(Arc::new(Whole(own))));
+                let [first, second] = [scheduler.push(constrained, 0), scheduler.push(request("ab"), 1)];
+                let mut found = std::collections::BTreeMap::new();
+                while !scheduler.is_empty() {
+                    found.extend(scheduler.step(&mut tape, |_, _| ()).unwrap());
+                }
+                let told = found[&first].as_ref().err().map(ToString::to_string);
+                assert_eq!(told.is_some(), is_long && is_whole, "{source}, {how:?}: {told:?}");
+                assert!(told.is_none_or(|told| told.contains("the rhyme is of a whole text") && told.contains("parts")));
+                assert!(found[&second].is_ok(), "the others are answered");
+            }
+        }
+    }
 }

@@ -3,7 +3,6 @@
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use descant_autograd::Tape;
-use descant_generate::FinishReason;
 use descant_inference::{Alignment, Explainer, Explanation, Generated, SaliencyMethod, Trained};
 use descant_text::write_file;
 use serde::Serialize;
@@ -128,8 +127,7 @@ impl Explanations {
             Method::Gradient => SaliencyMethod::GradientTimesInput,
             Method::Integrated => SaliencyMethod::IntegratedGradients(POINTS),
         };
-        let ends = written.finish_reason == FinishReason::Eos;
-        let explanation = self.explain.then(|| explainer.explain(tape, read, (tokens, ends), method)).transpose()?;
+        let explanation = self.explain.then(|| explainer.explain(tape, read, written, method)).transpose()?;
         if let (Some(path), Some(explanation)) = (&self.svg, &explanation) {
             draw(path, explanation)?;
         }

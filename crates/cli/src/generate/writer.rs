@@ -182,10 +182,8 @@ impl Writer<'_> {
         let Outcome::Texts(texts) = outcome else { return self.answers.none(line, outcome) };
         let mut reported = Vec::with_capacity(texts.len());
         for written in texts {
-            let beside = self.uncut(&line.read, &written).and_then(|()| {
-                self.explanations.of(self.trained, &mut self.explainer, &mut self.tape, (&line.read, &written))
-            });
-            let beside = match beside {
+            let read = (&line.read[..], &written);
+            let beside = match self.explanations.of(self.trained, &mut self.explainer, &mut self.tape, read) {
                 Ok(beside) => beside,
                 // The other lines are answered.
                 Err(error) => {
@@ -198,18 +196,6 @@ impl Writer<'_> {
         // What is continued is shown with what goes on from it.
         let before = if self.is_answering() { "" } else { line.source.as_str() };
         self.answers.texts(line, before, &reported)
-    }
-
-    /// That a text which is to be explained followed from all that stands before it: of one beyond the context, the first tokens were not read.
-    fn uncut(&self, read: &[u32], written: &Generated) -> anyhow::Result<()> {
-        let tokens = (read.len() + written.tokens.len()).saturating_sub(1);
-        let context = self.options.config.context.filter(|&context| self.explanations.is_asked() && tokens > context);
-        match context.filter(|_| self.trained.is_language_model()) {
-            Some(context) => {
-                anyhow::bail!("with its prompt it has {tokens} tokens, and the model reads {context} at once")
-            }
-            None => Ok(()),
-        }
     }
 
     /// A line, and what is read for it; nothing where it is empty.
