@@ -1,5 +1,6 @@
 //! `descant classifier`.
 
+use crate::Threads;
 use crate::json_line::JsonLine;
 use crate::lines::is_json_lines;
 use crate::report::print;
@@ -26,10 +27,16 @@ pub(crate) struct Classifier {
     /// Overwrite the file
     #[arg(long)]
     overwrite: bool,
+    #[command(flatten)]
+    threads: Threads,
 }
 
 impl Classifier {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(mut self) -> anyhow::Result<()> {
+        std::mem::take(&mut self.threads).install(|| self.work())
+    }
+
+    fn work(self) -> anyhow::Result<()> {
         let trained = Trained::load(&self.run)?;
         let output = self.output.clone().unwrap_or_else(|| trained.run().join(FILE));
         anyhow::ensure!(

@@ -5,7 +5,7 @@ use clap::Args;
 use descant_constraints::{Grammar, Phrases, Prefix, Terminology, Vocabulary};
 use descant_generate::{Constraint, DecodingOptions};
 use descant_inference::Trained;
-use descant_text::read_text;
+use descant_text::{read_text, remedy};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,8 @@ pub(crate) struct Constraints {
     /// Generate only JSON of this schema: a file, or the schema itself. Properties come in the schema's order, on one line
     #[arg(long, value_name = "FILE|JSON", conflicts_with_all = ["regex", "grammar"])]
     json_schema: Option<String>,
-    /// Generate only texts that match this regular expression as a whole
+    /// Generate only texts that match this regular expression as a whole; like the other constraints of whole texts not with --long-input
+    /// split or window
     #[arg(long, value_name = "REGEX", conflicts_with = "grammar")]
     regex: Option<String>,
     /// Generate only texts of this grammar: a file in the syntax of Lark, or in GBNF, that of llama.cpp
@@ -79,7 +80,7 @@ impl Constraints {
             let source = trained.tokenizers.source.as_ref().ok_or_else(|| {
                 anyhow::anyhow!("--terms is for encoder-decoders: a language model has no source. Take --must-include")
             })?;
-            let terms = Terminology::parse(&read(path)?, source, target);
+            let terms = Terminology::parse(&read("--terms", path)?, source, target);
             let terms = terms.map_err(|error| anyhow::anyhow!("--terms {}: {error}", path.display()))?;
             warn("--terms", terms.warnings());
             all.push(("--terms", Arc::new(terms)));
@@ -115,16 +116,16 @@ impl Constraints {
 
     /// What was given, with the text of files, for a file of `--output` to know it again.
     pub(crate) fn settings(&self) -> anyhow::Result<Value> {
-        let text = |path: &Option<PathBuf>| path.as_deref().map(read).transpose();
+        let text = |flag, path: &Option<PathBuf>| path.as_deref().map(|path| read(flag, path)).transpose();
         Ok(json!({
             "json_schema": self.json_schema.as_deref().map(schema_text).transpose()?,
             "regex": self.regex,
-            "grammar": text(&self.grammar)?,
+            "grammar": text("--grammar", &self.grammar)?,
             "grammar_field": self.grammar_field,
             "must_include": self.must_include,
             "in_order": self.in_order,
             "must_exclude": self.must_exclude,
-            "terms": text(&self.terms)?,
+            "terms": text("--terms", &self.terms)?,
             "prefix": self.prefix,
         }))
     }
@@ -141,7 +142,7 @@ impl Constraints {
         } else if let Some(regex) = &self.regex {
             ("--regex", Grammar::regex(&vocabulary()?, regex))
         } else if let Some(path) = &self.grammar {
-            ("--grammar", Grammar::parse(&vocabulary()?, &read(path)?))
+            ("--grammar", Grammar::parse(&vocabulary()?, &read("--grammar", path)?))
         } else {
             return Ok(None);
         };
@@ -160,7 +161,7 @@ impl Constraints {
 
 /// A schema that was given, or that of a file.
 fn schema_text(given: &str) -> anyhow::Result<String> {
-    if given.trim_start().starts_with('{') { Ok(given.to_owned()) } else { read(Path::new(given)) }
+    if given.trim_start().starts_with('{') { Ok(given.to_owned()) } else { read("--json-schema", Path::new(given)) }
 }
 
 fn warn(flag: &str, warnings: &[String]) {
@@ -171,6 +172,7 @@ fn flagged(flag: &str, error: descant_constraints::ConstraintError) -> anyhow::E
     anyhow::anyhow!("{flag}: {error}")
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
-    read_text(path).map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))
+fn read(flag: &str, path: &Path) -> anyhow::Result<String> {
+    read_text(path)
+        .map_err(|error| anyhow::anyhow!("{flag}: cannot read {}: {error}{}", path.display(), remedy(&error)))
 }

@@ -1,10 +1,11 @@
 //! The flags of decoding options, made from their table.
 
-use clap::{Arg, ArgAction, ArgMatches, Command, Error, FromArgMatches, value_parser};
+use crate::shell::command;
+use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, value_parser};
 use descant_generate::{
-    DecodingOption, DecodingOptions, GenerationConfig, Group, Mode, OPTIONS, ValueType, find_option,
+    DecodingOption, DecodingOptions, GenerationConfig, Group, Mode, OPTIONS, RowError, ValueType, find_option,
 };
-use descant_inference::Trained;
+use descant_inference::{Error, Trained};
 use descant_kernels::Parallelism;
 use serde_json::Value;
 use std::ffi::OsString;
@@ -78,7 +79,7 @@ impl clap::Args for Decoding {
 }
 
 impl FromArgMatches for Decoding {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let values = |option: &'static DecodingOption| {
             Some((option, matches.get_many::<String>(option.name)?.cloned().collect::<Vec<_>>()))
         };
@@ -92,7 +93,7 @@ impl FromArgMatches for Decoding {
         })
     }
 
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
@@ -220,7 +221,7 @@ impl Decoding {
             given.coverage_penalty.is_none_or(|weight| weight == 0.0) || trained.recipe.model.has_cross_attention(),
             "--coverage-penalty is for encoder-decoders with attention to the source, and this model has none. Leave it out"
         );
-        let mut options = trained.options(&given, parallelism)?;
+        let mut options = trained.options(&given, parallelism).map_err(|error| anyhow::anyhow!("{}", said(&error)))?;
         options.validate().map_err(in_flags)?;
         let idle = options.config.without_effect(self.given.iter().map(|(option, _)| *option));
         if let Some((name, advice)) = idle {
@@ -229,7 +230,15 @@ impl Decoding {
         self.add_draft_model(trained, &given, &mut options)?;
         options.short_list = self.short_list.as_ref().map(|path| trained.load_short_list(path)).transpose()?;
         if let Some(label) = &self.steer {
-            options.steering = Some(trained.load_steering(&self.classifier(trained.run()), label)?);
+            let (run, file) = (trained.run(), self.classifier(trained.run()));
+            anyhow::ensure!(
+                self.classifier.is_some() || file.symlink_metadata().is_ok(),
+                "--steer: {} has no {}. Learn a classifier from labelled texts, by {}, or name one by --classifier",
+                run.display(),
+                crate::classifier::FILE,
+                command(&["classifier".into(), run.to_string_lossy(), "FILE.jsonl".into()])
+            );
+            options.steering = Some(trained.load_steering(&file, label)?);
             options.validate().map_err(in_flags)?;
         }
         let idle = self.given.iter().find(|(option, _)| option.name.starts_with("steering_") && self.steer.is_none());
@@ -287,12 +296,27 @@ fn in_words(setting: &str) -> String {
     setting.replace("num_beams = 1", "--num-beams 1").replace("num_beams = ", "--num-beams of ")
 }
 
+/// What is wrong, with flags in place of the options' names.
+pub(crate) fn said(error: &Error) -> String {
+    match error {
+        // It speaks of what somebody wrote.
+        Error::Row(RowError::Constraint(reason)) => reason.clone(),
+        Error::Row(error) => in_flags(&error.to_string()),
+        Error::Run { path, reason } => format!("{}: {}", path.display(), in_flags(reason)),
+        error => error.to_string(),
+    }
+}
+
 /// A reason with flags in place of the options' names.
 fn in_flags(reason: &str) -> String {
     let words = reason.split(' ').enumerate().map(|(i, word)| {
-        let name = word.trim_end_matches([':', ',']);
-        match find_option(name).filter(|option| i == 0 || option.name.contains('_')) {
-            Some(option) => word.replacen(name, &flag(option.name), 1),
+        let name = word.trim_end_matches([':', ',', '.']);
+        let option = find_option(name).map(|option| option.name).filter(|name| i == 0 || name.contains('_'));
+        // Those that are no options of a recipe.
+        let of_files = [("steering", STEER), (SHORT_LIST, SHORT_LIST), (DRAFT_MODEL, DRAFT_MODEL)];
+        let of_file = || of_files.into_iter().find(|(known, _)| *known == name && (i == 0 || name.contains('_')));
+        match option.or_else(|| of_file().map(|(_, name)| name)) {
+            Some(option) => word.replacen(name, &flag(option), 1),
             None => word.to_owned(),
         }
     });

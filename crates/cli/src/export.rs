@@ -1,6 +1,6 @@
 //! `descant export`.
 
-use crate::report::print;
+use crate::report::{note as tell, print};
 use clap::Args;
 use descant_inference::{Trained, is_gguf, weights_of};
 use descant_interop::GgufType;
@@ -53,7 +53,7 @@ impl Export {
         if is_gguf {
             let (family, notes) = descant_interop::export_gguf(&trained, &self.place, numbers)?;
             for note in notes {
-                eprintln!("Note: {note}.");
+                tell(format_args!("Note: {note}."));
             }
             return print(format_args!("Exported as {family}: llama.cpp loads {place}."));
         }

@@ -15,7 +15,7 @@ use crate::Threads;
 use crate::constraints::{Added, Constraints};
 use crate::control::ControlAttributes;
 use crate::decoding::Decoding;
-use crate::lines::{is_json_lines, lines_of};
+use crate::lines::is_json_lines;
 use crate::report::{note, progress};
 use crate::same_file::is_same_file;
 use crate::weights::Weights;
@@ -44,8 +44,8 @@ use writer::{ToldOnce, Writer};
 pub(crate) struct Generate {
     /// The run folder, or a checkpoint in it
     run: PathBuf,
-    /// Sources or prompts [default: the lines of standard input]. An empty one is a prompt that starts with the BOS; an empty
-    /// line of a file or a pipe has an empty answer
+    /// Sources or prompts [default: the lines of standard input]. An empty prompt of a language model starts with the BOS; an empty
+    /// source or message, and an empty line of a file or a pipe, has an empty answer
     texts: Vec<String>,
     /// Read the lines of a file instead, or with - of standard input. Of a .jsonl, each is an object with "text" (or "prompt", or "source"), or of a chat
     /// "messages", and perhaps "control"; its "id" comes back. Other fields are ignored
@@ -86,13 +86,14 @@ pub(crate) struct Generate {
     /// System message, before the first user message of a conversation
     #[arg(long, value_name = "TEXT", conflicts_with = "no_chat")]
     system: Option<String>,
-    /// Print a JSON object a line for each text: line, rank (of samples, the order of drawing), source, text, finished,
-    /// finish_reason (eos, stop_string, length, no_token; complete, of a constrained text without EOS), score (log probability, in a beam search divided as --ranking
-    /// says), log_probability, ids (of its tokens); of an empty line, these are null or empty. Without it, several texts of a line stand each after its
+    /// Print a JSON object a line for each text (answers to a .jsonl are objects anyway, as --output says): line, rank (of samples, the order of drawing), source, text, finished,
+    /// finish_reason (eos, stop_string, length, no_token; complete, of a constrained text without EOS; unmet, of one of several that no token
+    /// brings to an end), score (log probability, in a beam search divided as --ranking says), log_probability, ids (of its tokens); of an empty line, these are null or empty. Without it, several texts of a line stand each after its
     /// score and a tab
     #[arg(long)]
     json: bool,
-    /// Print line ends within texts as they are, rather than as \n, also for the lines of a file or a pipe
+    /// Print line ends within texts as they are, rather than as \n, also for the lines of a file or a pipe; not of a .jsonl, whose answers
+    /// are JSON
     #[arg(long, conflicts_with = "json")]
     raw: bool,
     /// Batch size: number of lines decoded together. With 1, each line is answered immediately
@@ -250,6 +251,7 @@ impl Generate {
             others: others.iter().collect(),
             limit: SourceLimit::of(&members),
             options: &options,
+            constraints: &self.constraints,
             grammar,
             grammar_field,
             control,
@@ -308,7 +310,7 @@ impl Generate {
             note("Each line is a conversation of its own. With --chat, the lines are one.");
         }
         match talks {
-            true => writer.talk(ask, lines_of(Lines::standard_input())),
+            true => writer.talk(ask, Lines::standard_input()),
             false => writer.answer_all(Requests::standard_input(ask)?, if ask { 1 } else { batch }),
         }
     }

@@ -1,6 +1,7 @@
 //! `descant import`.
 
-use crate::report::print;
+use crate::Threads;
+use crate::report::{note as tell, print};
 use crate::shell::command;
 use clap::Args;
 use descant_interop::HubName;
@@ -19,10 +20,16 @@ pub(crate) struct Import {
     /// The run folder to write [default: runs/ and the model's name]
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
+    #[command(flatten)]
+    threads: Threads,
 }
 
 impl Import {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(mut self) -> anyhow::Result<()> {
+        std::mem::take(&mut self.threads).install(|| self.work())
+    }
+
+    fn work(self) -> anyhow::Result<()> {
         let name = self.model.to_str().and_then(HubName::parse).transpose()?;
         let place = fetched(&self.model)?;
         let own = match &name {
@@ -41,7 +48,7 @@ impl Import {
             ),
         };
         for note in notes {
-            eprintln!("Note: {note}.");
+            tell(format_args!("Note: {note}."));
         }
         print(format_args!("Imported. Write with it:\n  {}", command(&["generate".into(), run.to_string_lossy()])))?;
         Ok(())

@@ -3,15 +3,12 @@
 use descant_text::{LONGEST_LINE, Lines, TextError};
 use std::path::Path;
 
-/// The lines of a reader; there may be none.
-pub(crate) fn lines_of(mut lines: Lines) -> impl FnMut() -> anyhow::Result<Option<String>> {
-    move || match lines.read() {
+/// The next line, or what is wrong with it; none at the end.
+pub(crate) fn next_line(lines: &mut Lines) -> Result<Option<Result<String, String>>, TextError> {
+    match lines.read() {
         Err(TextError::Empty { .. }) => Ok(None),
-        Err(TextError::LongLine { path, line, longest }) => Err(anyhow::anyhow!(
-            "{}, line {line} is longer than {longest} bytes. Cut it into several lines, or give it as an object of a .jsonl",
-            path.display()
-        )),
-        line => Ok(line?),
+        Err(error) if is_of_line(&error) => Ok(Some(Err(wrong_with_line(&error)))),
+        line => Ok(line?.map(Ok)),
     }
 }
 

@@ -107,7 +107,7 @@ struct RecipeArgs {
 }
 
 /// How many threads to use.
-#[derive(Args)]
+#[derive(Args, Default)]
 struct Threads {
     /// Threads to use [default: the number of cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -117,6 +117,11 @@ struct Threads {
 impl Threads {
     fn count(&self) -> usize {
         self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
+    }
+
+    /// Runs on these threads.
+    fn install<T: Send>(&self, run: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
+        rayon::ThreadPoolBuilder::new().num_threads(self.count()).build()?.install(run)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `descant quantize`.
 
+use crate::Threads;
 use crate::report::print;
 use crate::shell::command;
 use crate::weights::weight_type;
@@ -21,10 +22,16 @@ pub(crate) struct Quantize {
     /// The run folder to write [default: the run's name and -TYPE]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    threads: Threads,
 }
 
 impl Quantize {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(mut self) -> anyhow::Result<()> {
+        std::mem::take(&mut self.threads).install(|| self.work())
+    }
+
+    fn work(self) -> anyhow::Result<()> {
         let trained = Trained::load(&self.run)?;
         let beside =
             |run: &Path| Some(run.with_file_name(format!("{}-{}", run.file_name()?.to_string_lossy(), self.weights)));

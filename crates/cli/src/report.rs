@@ -147,15 +147,14 @@ pub(crate) fn progress(wanted: bool, count: impl FnOnce() -> Option<u64>) -> Pro
 
 /// A line on standard output; an error where its disk is full, or nobody reads it any more.
 pub(crate) fn print(line: impl Display) -> anyhow::Result<()> {
-    writeln!(std::io::stdout(), "{}", on_terminal(&line.to_string())).context("could not write to standard output")
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", safe(&line.to_string(), &out)).context("could not write to standard output")
 }
 
 /// A piece of a line on standard output, shown at once.
 pub(crate) fn put(piece: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
-    out.write_all(on_terminal(piece).as_bytes())
-        .and_then(|()| out.flush())
-        .context("could not write to standard output")
+    out.write_all(safe(piece, &out).as_bytes()).and_then(|()| out.flush()).context("could not write to standard output")
 }
 
 /// The sign after which somebody types a line.
@@ -172,12 +171,10 @@ pub(crate) fn one_line<'a>(text: &'a str, controls: &[char]) -> Cow<'a, str> {
     text.chars().map(escaped).collect::<String>().into()
 }
 
-/// A text as a terminal may have it: a model, or a file from elsewhere, could write what moves its cursor or changes its title.
-fn on_terminal(text: &str) -> Cow<'_, str> {
-    match std::io::stdout().is_terminal() {
-        true => visible(text),
-        false => text.into(),
-    }
+/// A text as what it is written to may have it: a model, or a file from elsewhere, could write what moves a terminal's cursor or changes its
+/// title.
+fn safe<'a>(text: &'a str, to: &impl IsTerminal) -> Cow<'a, str> {
+    if to.is_terminal() { visible(text) } else { text.into() }
 }
 
 /// A text with its control characters written as escapes, but for line ends and tabs.
@@ -192,7 +189,8 @@ fn visible(text: &str) -> Cow<'_, str> {
 
 /// A line on standard error. Work goes on where nobody reads it.
 pub(crate) fn note(line: impl Display) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let mut error = std::io::stderr();
+    let _ = writeln!(error, "{}", safe(&line.to_string(), &error));
 }
 
 /// Columns of the terminal; of no terminal, as many as there may be.

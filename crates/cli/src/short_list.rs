@@ -1,5 +1,6 @@
 //! `descant short-list`.
 
+use crate::Threads;
 use crate::report::{note, print};
 use crate::shell::command;
 use clap::Args;
@@ -29,10 +30,16 @@ pub(crate) struct ShortList {
     /// The most frequent tokens, which every text may have
     #[arg(long, value_name = "N", default_value_t = ShortListConfig::default().common as u32)]
     common: u32,
+    #[command(flatten)]
+    threads: Threads,
 }
 
 impl ShortList {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(mut self) -> anyhow::Result<()> {
+        std::mem::take(&mut self.threads).install(|| self.work())
+    }
+
+    fn work(self) -> anyhow::Result<()> {
         let trained = Trained::load(&self.run)?;
         let output = self.output.unwrap_or_else(|| trained.run().join(FILE));
         // Nobody else writes to the run folder meanwhile.

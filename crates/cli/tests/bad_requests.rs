@@ -62,6 +62,20 @@ fn constraints_that_no_text_meets() {
     fail(&["--regex", "x+"], &["--regex", "'x'"]);
     fail(&["--must-include", "7", "--must-exclude", "7"], &["7"]);
     fail(&["--must-include", "x"], &["--must-include", "x"]);
+    // Each has texts, and both together none: that is where no token may come next, whatever the search.
+    for (flags, says) in [
+        (&["--prefix", "1", "--regex", "2+"][..], &["after \"\" no token may come next", "by --regex, --prefix:"][..]),
+        (&["--must-include", "34", "--regex", "12"], &["by --regex, --must-include:", "contradict each other"]),
+        (&["--prefix", "12", "--regex", "13+"], &["after \"1\"", "by --regex, --prefix:"]),
+    ] {
+        for mode in [&["--greedy"][..], &["--num-beams", "3"], &["--sample"]] {
+            fail(&[flags, mode].concat(), &[&["2 lines were not answered"], says].concat());
+        }
+    }
+    // A beam that comes to no end is none of the texts, as long as there are others.
+    let both = ["--regex", "1[2x]|3", "--num-beams", "4", "--n-best", "2", "--json"];
+    let written = folder.succeed(&[&["generate", "pairs", "12"], &both[..]].concat());
+    assert!(written.lines().next().unwrap().contains("\"finished\":true"), "{written}");
     // Longer than a text may be: each line says so.
     let phrase = ["--must-include", "green and blue", "--max-new-tokens", "3"];
     let told = folder
@@ -107,6 +121,47 @@ fn texts_beyond_the_positions_cannot_be_explained() {
 }
 
 #[test]
+fn files_that_are_empty_or_no_text() {
+    let folder = runs();
+    folder.write("latin.txt", b"one\n\xe4\n");
+    folder.write("empty.txt", "\n");
+    for flags in [
+        &["--grammar", "latin.txt"][..],
+        &["--json-schema", "latin.txt"],
+        &["--terms", "latin.txt"],
+        &["--short-list", "latin.txt"],
+        &["--steer", "a", "--classifier", "latin.txt"],
+    ] {
+        let parts = ["latin.txt", "line 2: byte 1 of the line is not UTF-8", "iconv"];
+        let told = folder.fail(&[&["generate", "pairs", "12"], flags].concat(), &parts);
+        assert!(!told.contains("compressed"), "{told}");
+    }
+    folder.fail(&["generate", "pairs", "12", "--terms", "empty.txt"], &["--terms empty.txt", "there is no term in it"]);
+    let short_list = ["generate", "pairs", "12", "--short-list", "empty.txt"];
+    folder.fail(&short_list, &["empty.txt", "it is empty", "descant short-list"]);
+    let steer = ["generate", "pairs", "12", "--steer", "a"];
+    folder.fail(&steer, &["--steer: pairs has no classifier.json", "classifier pairs FILE.jsonl", "--classifier"]);
+}
+
+#[test]
+fn options_are_named_by_their_flags() {
+    let folder = runs();
+    let scale = ["generate", "pairs", "12", "--guidance-scale", "2"];
+    folder.fail(&scale, &["--guidance-scale: it has no control attributes", "leave --guidance-scale out"]);
+    let entries = Trained::load(&folder.path("pairs")).unwrap().tokenizers.target.vocabulary();
+    let all = (0..entries).map(|id| id.to_string()).collect::<Vec<_>>().join(",");
+    let told =
+        folder.fail(&["generate", "pairs", "12", "--suppress-tokens", &all], &["--suppress-tokens: they leave no"]);
+    assert!(!told.contains("suppress_tokens"), "{told}");
+    folder.write("texts.jsonl", "{\"text\": \"red\", \"label\": \"a\"}\n{\"text\": \"blue\", \"label\": \"b\"}\n");
+    folder.succeed(&["classifier", "lm", "texts.jsonl", "--threads", "1"]);
+    let steer = ["generate", "lm", "line", "--steer", "a"];
+    folder.fail(&[&steer[..], &["--guidance-scale", "2"]].concat(), &["--steer: expected no --guidance-scale"]);
+    let told = folder.fail(&[&steer[..], &["--ensemble", "lm"]].concat(), &["--steer: a classifier is of one model's"]);
+    assert!(!told.contains("the model failed"), "{told}");
+}
+
+#[test]
 fn numbers_out_of_range() {
     let folder = runs();
     for (flags, parts) in [
@@ -138,8 +193,14 @@ fn a_model_whose_scores_are_no_numbers() {
         for mode in [&["--greedy"][..], &["--beam", "3"], &["--sample"]] {
             let run = format!("{run}-nan");
             let arguments = [&["generate", &run, "12", "3"], mode].concat();
-            folder.fail(&arguments, &["2 lines were not answered", "the scores", "not finite"]);
+            let parts =
+                [run.as_str(), "2 lines were not answered", "the scores", "are not finite", "Get the model again"];
+            let told = folder.fail(&arguments, &parts);
+            assert!(!told.contains("the model failed"), "{told}");
         }
+        // Of several models, the one whose scores they are.
+        let ensemble = ["generate", run, "12", "--greedy", "--ensemble", run, "--ensemble", &format!("{run}-nan")];
+        folder.fail(&ensemble, &[&format!("{run}-nan: the scores of the next token are not finite")]);
         let text: &[&str] = if run == "lm" { &["12"] } else { &["12\ttwelve"] };
         folder.fail(&[&["score", &format!("{run}-nan")], text].concat(), &["is not a number"]);
     }

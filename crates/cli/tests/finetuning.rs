@@ -215,6 +215,13 @@ fn a_conversation_is_learned_and_held() {
     let mut talk = folder.command(&["generate", "run", "--chat", "--greedy"]);
     talk.stdin(std::fs::File::open(folder.path("said.txt")).unwrap());
     assert_eq!(String::from_utf8(talk.output().unwrap().stdout).unwrap(), "b\ng\na\n");
+    // A line that is no text is not answered, and is no part of the conversation.
+    folder.write("said.txt", b"say 1\nsay \xff6\nsay 6\n\nsay 0\n");
+    let mut talk = folder.command(&["generate", "run", "--chat", "--greedy"]);
+    let talk = talk.stdin(std::fs::File::open(folder.path("said.txt")).unwrap()).output().unwrap();
+    assert_eq!(String::from_utf8(talk.stdout).unwrap(), "b\n\ng\na\n");
+    let told = String::from_utf8(talk.stderr).unwrap();
+    assert!(talk.status.code() == Some(1) && told.contains("1 line was not answered, line 2: byte 5"), "{told}");
     // The template goes with the run: another begins with it, and its own data needs none.
     folder.write("further.toml", "init = \"run\"\n[data]\ntrain = \"chat.jsonl\"\n[train]\nsteps = 2");
     folder.succeed(&["train", "further.toml", "--run", "further", "--quiet"]);

@@ -107,8 +107,12 @@ fn a_line_without_scores_is_named_and_the_others_are_scored() {
         folder.fail(&["score", run, "--input", "one.jsonl"], &["line 1", part]);
     }
     // Standard input, as of generate.
-    let mut child =
-        folder.command(&["score", "pairs", "--input", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = folder
+        .command(&["score", "pairs", "--input", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(b"1\t1\n").unwrap();
     assert_eq!(String::from_utf8(common::finish(child).stdout).unwrap(), folder.succeed(&["score", "pairs", "1\t1"]));
     // A text without a prompt.

@@ -123,14 +123,17 @@ fn what_cannot_be_steered_is_told() {
     folder.fail(&["generate", "lm", "line", "--steer", "c"], &["no label \"c\"", "a, b"]);
     folder.fail(&["generate", "lm", "line", "--steering-iterations", "4"], &["--steering-iterations", "--steer"]);
     let both = ["generate", "lm", "line", "--steer", "a", "--guidance-scale", "2"];
-    folder.fail(&both, &["steering", "--guidance-scale"]);
-    folder.fail(&["generate", "lm", "line", "--steer", "a", "--ensemble", "lm"], &["steering", "ensemble"]);
+    folder.fail(&both, &["--steer", "--guidance-scale"]);
+    folder.fail(&["generate", "lm", "line", "--steer", "a", "--ensemble", "lm"], &["--steer", "ensemble"]);
     folder.fail(&["classifier", "pairs", "texts.jsonl"], &["texts.jsonl, line 1", "\"source\""]);
     for (text, parts) in [
         ("{\"text\": \"red\", \"label\": \"a\"}\n", ["lm", "two labels"]),
         ("{\"text\": \"red\"}\n", ["wrong.jsonl, line 1", "it has no \"label\""]),
         ("{\"text\": \"red\", \"label\": 3}\n", ["wrong.jsonl, line 1", "its \"label\" is no text"]),
-        ("{\"text\": \"red\", \"label\": \"a\", \"other\": 1}\n", ["wrong.jsonl, line 1", "it has the field \"other\""]),
+        (
+            "{\"text\": \"red\", \"label\": \"a\", \"other\": 1}\n",
+            ["wrong.jsonl, line 1", "it has the field \"other\""],
+        ),
         ("{\"text\": \"\", \"label\": \"a\"}\n", ["wrong.jsonl, line 1", "its \"text\" is empty"]),
         ("{\"text\": \"red\", \"label\": \" \"}\n", ["wrong.jsonl, line 1", "its \"label\" is empty"]),
         ("{\n", ["wrong.jsonl, line 1", "not valid JSON"]),
@@ -150,10 +153,13 @@ fn what_cannot_be_steered_is_told() {
     folder.fail(&["generate", "other", "line", "--steer", "a"], &["of step 5", "those of step 9"]);
     let mut narrow: Value = serde_json::from_str(&classifier).unwrap();
     narrow["classifier"]["weight"] = json!([[1.0], [2.0]]);
+    let mut without_labels: Value = serde_json::from_str(&classifier).unwrap();
+    without_labels["classifier"] = json!({"labels": [], "weight": [], "bias": []});
     for (text, part) in [
         (classifier[..classifier.len() / 2].to_owned(), "no classifier"),
         (classifier.replace("\"a\",", ""), "no classifier of the hidden states"),
         (narrow.to_string(), "16 elements"),
+        (without_labels.to_string(), "it has no labels"),
     ] {
         folder.write("wrong.json", text);
         folder.fail(&["generate", "lm", "line", "--steer", "a", "--classifier", "wrong.json"], &["wrong.json", part]);

@@ -23,6 +23,12 @@ pub enum ConstraintError {
         /// The characters that may come first.
         needed: String,
     },
+    /// A grammar of no text.
+    #[error("{what}: it has no text: every way through it goes on without an end, or contradicts itself")]
+    Empty {
+        /// What was given, such as a JSON schema.
+        what: &'static str,
+    },
     /// Phrases that cannot be required or forbidden.
     #[error("{0}")]
     Phrases(String),

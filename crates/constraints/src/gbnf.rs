@@ -29,6 +29,9 @@ pub(crate) fn to_lark(grammar: &str) -> Result<String, String> {
     if let Some((name, missing)) = rules.missing() {
         return Err(format!("the rule \"{name}\" needs \"{missing}\", which is not defined"));
     }
+    if !rules.has_text(root, &rules.users()) {
+        return Err("it has no text: every way through its rules goes on without an end".to_owned());
+    }
     let terminals = terminals(&rules, root);
     let heights = rules.heights();
     let mut lark = Lark { rules: &rules, terminals, heights, named: BTreeSet::new(), unwritten: Vec::new() };
@@ -207,6 +210,15 @@ mod tests {
             ("root := \"a\"", "expected ':', found '='"),
             ("root ::= \"a\" )", "')' has no meaning here"),
             ("root ::= <token>", "'<' has no meaning here"),
+            (
+                "root ::= a\na ::= \"a\"{0,4000000000}",
+                "line 2: the rule \"a\" has 4000000000 repetitions, expected at most",
+            ),
+            ("root ::= \"a\"{99999999999}", "the rule \"root\" has 99999999999 repetitions"),
+            ("root ::= \"a\"{,3}", "expected a number of repetitions, found ','"),
+            ("root ::= root \"a\" | root", "it has no text: every way through its rules"),
+            ("root ::= \"a\" b*\nb ::= c\nc ::= \"c\" (b | c c)\n\nd ::= \"d\" root2", "\"root2\""),
+            ("root ::= \"a\" b+\nb ::= c\nc ::= \"c\" (b | c c)", "it has no text"),
         ] {
             let error = to_lark(grammar).unwrap_err();
             assert!(error.contains(says), "{grammar}: {error}");

@@ -82,7 +82,7 @@ impl Grammar {
             |lark: String| Self::new(vocabulary, (what, regex), TopLevelGrammar::from_lark(lark), literals.clone());
         match of(format!("{lark}{known}\n")) {
             // Of none of its texts there is a first character: what the others need.
-            Err(ConstraintError::Unwritable { .. }) => {
+            Err(ConstraintError::Unwritable { .. } | ConstraintError::Empty { .. }) => {
                 let needed = of(format!("{lark}\n"))?
                     .needed_by_any()
                     .map_err(|reason| ConstraintError::Grammar { what, reason })?;
@@ -98,11 +98,21 @@ impl Grammar {
     /// For what is no grammar, is not supported, or cannot be written.
     pub fn parse(vocabulary: &Arc<Vocabulary>, grammar: &str) -> Result<Self, ConstraintError> {
         let what = "the grammar";
-        let lark = match gbnf::is_gbnf(grammar) {
-            true => gbnf::to_lark(grammar).map_err(|reason| ConstraintError::Grammar { what, reason })?,
-            false => grammar.to_owned(),
-        };
-        Self::new(vocabulary, (what, grammar), TopLevelGrammar::from_lark(lark), BTreeSet::new())
+        let of = |lark| Self::new(vocabulary, (what, grammar), TopLevelGrammar::from_lark(lark), BTreeSet::new());
+        if !gbnf::is_gbnf(grammar) {
+            return of(grammar.to_owned());
+        }
+        let lark = gbnf::to_lark(grammar).map_err(|reason| ConstraintError::Grammar { what, reason })?;
+        of(lark).map_err(|error| match error {
+            // The place is one of the Lark that it became.
+            ConstraintError::Grammar { what, reason } => {
+                let is_place = |(place, _): &(&str, &str)| place.starts_with(|c: char| c.is_ascii_digit());
+                let reason = reason.split_once("): ").filter(is_place).map_or(&reason[..], |(_, reason)| reason);
+                let reason = reason.split(" (at \"").next().unwrap_or_default().to_owned();
+                ConstraintError::Grammar { what, reason }
+            }
+            error => error,
+        })
     }
 
     fn new(
@@ -120,7 +130,7 @@ impl Grammar {
             reason if reason.contains("u16::MAX") => {
                 wrong("it has more than 65,000 rules, terminals and groups. Write some of them into others".to_owned())
             }
-            reason => wrong(reason),
+            reason => wrong(in_one_line(&reason)),
         };
         let create = || library(|| vocabulary.factory.create_parser(grammar)).map(|created| created.parser);
         let mut parser = on_deep_stack(text, create).and_then(|created| created).map_err(named)?;
@@ -130,9 +140,12 @@ impl Grammar {
         // What it computes for this state is in the lexer that every row gets a copy of.
         let mut state = GrammarState { parser: grammar.parser.clone(), vocabulary: vocabulary.clone(), at_start: true };
         let mask = state.mask().map_err(wrong)?;
-        match mask.is_zero() && !state.may_end() {
-            true => Err(ConstraintError::Unwritable { what, needed: state.needed() }),
-            false => Ok(grammar),
+        if !mask.is_zero() || state.may_end() {
+            return Ok(grammar);
+        }
+        match state.needed() {
+            needed if needed.is_empty() => Err(ConstraintError::Empty { what }),
+            needed => Err(ConstraintError::Unwritable { what, needed }),
         }
     }
 
@@ -174,6 +187,18 @@ impl Grammar {
     fn state(&self, at_start: bool) -> Result<GrammarState, String> {
         let parser = library(|| Ok::<_, String>(self.parser.deep_clone()))?;
         Ok(GrammarState { parser, vocabulary: self.vocabulary.clone(), at_start })
+    }
+}
+
+/// What the library says, without the lines of Lark that it is about, and of a regular expression only what is wrong with it.
+fn in_one_line(reason: &str) -> String {
+    let is_lark =
+        |line: &&str| line.trim_start().split_once(" | ").is_some_and(|(line, _)| line.parse::<u32>().is_ok());
+    let lines = reason.lines().take_while(|line| !is_lark(line)).map(str::trim).filter(|line| !line.is_empty());
+    let lines: Vec<&str> = lines.collect();
+    match lines.iter().find_map(|line| line.strip_prefix("error: ")).filter(|_| reason.contains("regex parse error")) {
+        Some(what) => format!("a regular expression cannot be read: {what}"),
+        None => lines.join(" "),
     }
 }
 

@@ -59,6 +59,9 @@ impl Terminology {
             warnings.extend(target.warnings().iter().map(|warning| wrong(warning).to_string()));
             terms.push(Term { source: term, target, alternatives });
         }
+        if terms.is_empty() {
+            return Err(ConstraintError::Phrases("there is no term in it".to_owned()));
+        }
         terms.sort_by_key(|term| std::cmp::Reverse(term.source.len()));
         Ok(Self { source: Arc::new(source.clone()), none, terms, warnings })
     }

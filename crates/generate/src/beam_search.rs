@@ -151,6 +151,8 @@ struct Beam {
     coverage_penalty: f64,
     ranking: Ranking,
     early_stopping: EarlyStopping,
+    /// Whether a hypothesis may gain by another token.
+    may_rise: bool,
     /// Whether the hypotheses have constraints: then those that may end go first.
     is_constrained: bool,
 }
@@ -175,6 +177,7 @@ impl Beam {
             coverage_penalty: config.coverage_penalty(),
             ranking,
             early_stopping: config.early_stopping(),
+            may_rise: options.scores_may_rise(),
         }
     }
 
@@ -252,12 +255,13 @@ impl Beam {
     /// Stops the search by the rule of early stopping, once as many hypotheses have ended as are kept.
     fn prune(&mut self, row: &Row) {
         let Some(worst) = self.ended.get(self.kept - 1).map(|hypothesis| hypothesis.score) else { return };
-        // Log probabilities only fall, so the best that a hypothesis can become is at the largest divisor. Coverage only grows, to a penalty
+        // Scores that are led or biased may rise without bound; log probabilities only fall, so the best that a hypothesis can become is at the largest divisor. Coverage only grows, to a penalty
         // of 0 at best: what is still to be covered now says nothing of the end, and no bound counts it.
         let bound = |live: &PartialHypothesis, length: usize| live.log_probability / self.divisor(length);
         let furthest = if self.length_penalty > 0.0 { row.limit } else { 0 };
         match (self.early_stopping, self.ranking) {
             (EarlyStopping::True, _) => self.live.clear(),
+            (EarlyStopping::Never, Ranking::Gnmt) if self.may_rise => {}
             (EarlyStopping::Never, Ranking::Gnmt) => {
                 let divisor = self.divisor(furthest.max(self.live.first().map_or(0, |live| live.tokens.len())));
                 self.live.retain(|live| live.log_probability / divisor > worst);

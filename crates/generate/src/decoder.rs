@@ -1,8 +1,8 @@
 use crate::context_window::ContextWindow;
 use crate::decoding_options::NO_CONSTRAINTS;
 use crate::drafter::Drafter;
-use crate::guidance::lead;
-use crate::hypothesis::{PartialHypothesis, returned};
+use crate::guidance::{lead, lead_failures};
+use crate::hypothesis::{PartialHypothesis, returned, unless_unmet};
 use crate::members::{Hidden, Logits, Members, ShortLists, lent};
 use crate::prefill::{PassShares, Unread};
 use crate::scorer::Scorer;
@@ -293,7 +293,7 @@ impl<'a> Decoder<'a> {
         let options = self.options;
         let result = |row: Row| match row.failed {
             Some(error) => Err(error),
-            None => Ok(returned(row.search.hypotheses(options), options)),
+            None => unless_unmet(returned(row.search.hypotheses(options), options)),
         };
         Ok(refused.chain(ended.map(|row| (row.index, result(row)))).collect())
     }
@@ -323,12 +323,20 @@ impl<'a> Decoder<'a> {
             pass,
             (last, lists.as_ref()),
             reads_hidden,
-            |Logits { shape, logits, hidden, attention }: Logits<'_, E>| {
-                let counts = rows.iter().filter(|row| row.unread.is_read()).map(|row| row.unread.hypotheses);
+            |Logits { shape, logits, hidden, attention, failed }: Logits<'_, E>| {
+                let counts = || rows.iter().filter(|row| row.unread.is_read()).map(|row| row.unread.hypotheses);
+                let led;
+                let failed = match options.config.guidance() {
+                    Some(_) => {
+                        led = lead_failures(failed, counts());
+                        &led[..]
+                    }
+                    None => failed,
+                };
                 let (shape, logits) = match (options.config.guidance(), steerer, hidden) {
                     (Some(scale), ..) => {
                         let mut scores = lent(guided);
-                        lead((shape, logits), counts, scale, &mut scores);
+                        lead((shape, logits), counts(), (scale, &options.forbidden), &mut scores);
                         *guided = E::wrap(scores);
                         (Shape::from([shape.rows() / 2, shape.last()]), E::slice(guided))
                     }
@@ -355,7 +363,7 @@ impl<'a> Decoder<'a> {
                     }
                 }
                 let hidden = hidden.map(|Hidden { states, rows, .. }| (states, rows));
-                take_turns(&mut turns, (shape, logits), hidden, scorers, options);
+                take_turns(&mut turns, (shape, logits, failed), hidden, scorers, options);
                 Ok(turns.into_iter().map(|turn| turn.chosen).collect())
             },
         )

@@ -163,6 +163,20 @@ impl DecodingOptions {
         most.min(ratio.unwrap_or(usize::MAX))
     }
 
+    /// Whether the score of a hypothesis of a beam search may gain by another token: scores that are led away, biased, or changed by
+    /// processors of your own are no log probabilities, unless they are renormalised.
+    pub(crate) fn scores_may_rise(&self) -> bool {
+        let config = &self.config;
+        let is_gain = |penalty: Option<f64>| penalty.is_some_and(|penalty| penalty < 0.0);
+        let raises = config.guidance().is_some_and(|scale| scale > 1.0)
+            || config.sequence_bias.iter().flatten().any(|(_, bias)| *bias > 0.0)
+            || is_gain(config.presence_penalty)
+            || is_gain(config.frequency_penalty)
+            || config.exponential_decay_length_penalty.is_some_and(|(_, factor)| factor > 1.0)
+            || !self.processors.is_empty();
+        raises && config.renormalize_logits != Some(true)
+    }
+
     /// How many tokens every processor of sampling leaves: a beam search needs one beside the EOS.
     pub(crate) fn min_tokens_to_keep(&self) -> usize {
         if self.config.mode() == Mode::Beam { self.eos.len().max(1) + 1 } else { 1 }

@@ -149,7 +149,7 @@ impl<'a> Drafter<'a> {
                             turns.push(Turn { search, scores, draft: &[], attention: &[], chosen });
                         }
                     }
-                    take_turns(&mut turns, (shape, logits), None, scorers, options);
+                    take_turns(&mut turns, (shape, logits, &[]), None, scorers, options);
                     Ok(turns.into_iter().map(|turn| turn.chosen).collect::<Vec<_>>())
                 },
             )?;

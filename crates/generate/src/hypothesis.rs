@@ -1,6 +1,6 @@
-use crate::DecodingOptions;
 use crate::constraint::ConstraintStates;
 use crate::decoding_options::Reranker;
+use crate::{DecodingOptions, RowError, RowResult};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
@@ -20,6 +20,8 @@ pub enum FinishReason {
     Length,
     /// Every next token is forbidden or impossible.
     NoToken,
+    /// The same, and its constraints do not let it end: it is none of their texts.
+    Unmet,
     /// It was cancelled.
     Cancelled,
 }
@@ -65,6 +67,14 @@ pub(crate) fn returned(mut found: Vec<Hypothesis>, options: &DecodingOptions) ->
     }
     found.truncate(options.config.num_return_sequences());
     found
+}
+
+/// The texts of a row, unless there is none that its constraints let end: where one of several came to no end, the others count.
+pub(crate) fn unless_unmet(mut found: Vec<Hypothesis>) -> RowResult {
+    match found.iter().all(|one| one.finish_reason == FinishReason::Unmet) && !found.is_empty() {
+        true => Err(RowError::Unmet { tokens: found.swap_remove(0).tokens }),
+        false => Ok(found),
+    }
 }
 
 /// A hypothesis that may be extended.
@@ -114,9 +124,10 @@ impl PartialHypothesis {
 
     /// Why it ends, if no token can extend it.
     pub(crate) fn stuck(&mut self, options: &DecodingOptions) -> FinishReason {
-        match !options.has_eos() && !self.constraints.is_empty() && self.may_end() {
-            true => FinishReason::Complete,
-            false => FinishReason::NoToken,
+        match self.may_end() {
+            false => FinishReason::Unmet,
+            true if !options.has_eos() && !self.constraints.is_empty() => FinishReason::Complete,
+            true => FinishReason::NoToken,
         }
     }
 }

@@ -84,6 +84,8 @@ pub(crate) struct Logits<'a, E> {
     /// Where it is read, the attention to each token of the source after the tokens that were asked for: the mean over the heads of the last
     /// layer, and over the models.
     pub(crate) attention: &'a [Vec<f64>],
+    /// Of an ensemble, the first model whose scores of a row are not finite.
+    pub(crate) failed: &'a [Option<usize>],
 }
 
 /// Why there is no coverage.
@@ -164,8 +166,8 @@ impl<'a> Members<'a> {
         let (count, mut shape_of_all) = (members.len(), Shape::from([0, 0]));
         let mut sums: Aligned<E> = lent(&mut memory.sums);
         sums.clear();
-        let mut attention = Vec::new();
-        for Member { model, parameters, state, selected } in members {
+        let (mut attention, mut failed) = (Vec::new(), Vec::new());
+        for (number, Member { model, parameters, state, selected }) in members.iter_mut().enumerate() {
             let Some(state) = state else { continue };
             let graph = tape.infer(parameters, *parallelism);
             if *reads_attention {
@@ -183,7 +185,13 @@ impl<'a> Members<'a> {
             if ends.is_empty() {
                 // Where all prompts go on, nothing is chosen, and no logits are needed.
                 if count == 1 {
-                    return f(Logits { shape: shape_of_all, logits: &[], hidden: of_states, attention: &[] });
+                    return f(Logits {
+                        shape: shape_of_all,
+                        logits: &[],
+                        hidden: of_states,
+                        attention: &[],
+                        failed: &[],
+                    });
                 }
                 continue;
             }
@@ -222,8 +230,9 @@ impl<'a> Members<'a> {
             shape_of_all = shape;
             if count == 1 {
                 let found = match lists.is_some() {
-                    true => f(Logits { shape, logits: &whole, hidden: of_states, attention }),
-                    false => logits.read(|logits: &[E]| f(Logits { shape, logits, hidden: of_states, attention }))?,
+                    true => f(Logits { shape, logits: &whole, hidden: of_states, attention, failed: &[] }),
+                    false => logits
+                        .read(|logits: &[E]| f(Logits { shape, logits, hidden: of_states, attention, failed: &[] }))?,
                 };
                 memory.whole = E::wrap(whole);
                 return found;
@@ -233,11 +242,18 @@ impl<'a> Members<'a> {
                 true => add_probabilities(&mut sums, &whole, shape.last(), &mut logs),
                 false => logits.read(|logits: &[E]| add_probabilities(&mut sums, logits, shape.last(), &mut logs))?,
             }
+            failed.resize(shape.rows(), None);
+            for (failed, row) in failed.iter_mut().zip(logs.chunks(shape.last().max(1))) {
+                if failed.is_none() && row.iter().any(|log| log.is_nan()) {
+                    *failed = Some(number);
+                }
+            }
             (memory.whole, memory.logs) = (E::wrap(whole), E::wrap(logs));
         }
         let count = E::of((count as f64).ln());
         map(&mut sums, |log: E| log - count);
-        let found = f(Logits { shape: shape_of_all, logits: &sums, hidden: None, attention: &attention });
+        let found =
+            f(Logits { shape: shape_of_all, logits: &sums, hidden: None, attention: &attention, failed: &failed });
         memory.sums = E::wrap(sums);
         found
     }

@@ -1,5 +1,4 @@
 use crate::Hypothesis;
-use descant_tensor::Error;
 
 /// Why a row has no texts. Other rows are none the worse for it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -23,7 +22,9 @@ pub enum RowError {
     #[error("{0}")]
     Constraint(String),
     /// It is written in parts, under a constraint of a whole text.
-    #[error("{constraint} is of a whole text, and this one is written in {parts} parts, each for itself: leave one out")]
+    #[error(
+        "{constraint} is of a whole text, and this one is written in {parts} parts, each for itself: leave one out"
+    )]
     Parts {
         /// What it is.
         constraint: String,
@@ -35,9 +36,18 @@ pub enum RowError {
         "guidance_scale: it has no control attributes, whose absence could guide it. Give it some (--control), or leave guidance_scale out"
     )]
     NoCondition,
-    /// The model's scores for it are not numbers.
-    #[error("the model failed: {0}")]
-    Scores(Error),
+    /// No token may come next, and its constraints do not let it end.
+    #[error("after {} tokens none may come next, and the constraints do not let the text end", tokens.len())]
+    Unmet {
+        /// Those of its best text.
+        tokens: Vec<u32>,
+    },
+    /// A model's scores of its next token are not finite.
+    #[error("the scores of the next token are not finite: the weights are damaged, or too large")]
+    Scores {
+        /// Which model: 0, or that of an ensemble.
+        member: usize,
+    },
 }
 
 /// The hypotheses of a row, the best first, or why it has none.

@@ -5,10 +5,9 @@ use crate::scores::Scores;
 use crate::search::Search;
 use crate::{DecodingOptions, RowError};
 use descant_kernels::{Real, log_sum_exp, run_on_threads};
-use descant_tensor::{Error, Shape, Tensor};
+use descant_tensor::{Shape, Tensor};
 use smallvec::SmallVec;
 use std::ops::Range;
-use std::panic::Location;
 
 /// A row that chooses its next tokens in this step.
 pub(crate) struct Turn<'a> {
@@ -28,10 +27,11 @@ pub(crate) type Chosen = Result<Vec<u32>, RowError>;
 /// The scores below which a second thread costs more than it saves.
 const MIN_SCORES: usize = 1 << 15;
 
-/// Advances every search by its rows of `logits[N, V]`, on as many threads as there are scorers.
+/// Advances every search by its rows of `logits[N, V]`, on as many threads as there are scorers. Of an ensemble, `failed` has the model whose
+/// scores of a row are not finite.
 pub(crate) fn take_turns<E: Real>(
     turns: &mut [Turn<'_>],
-    (shape, logits): (Shape, &[E]),
+    (shape, logits, failed): (Shape, &[E], &[Option<usize>]),
     hidden: Option<(&Tensor, &[u32])>,
     scorers: &mut [Scorer],
     options: &DecodingOptions,
@@ -45,7 +45,7 @@ pub(crate) fn take_turns<E: Real>(
         left = others;
         move || {
             for turn in own {
-                turn.chosen = turn.take(shape, logits, hidden, scorer, options);
+                turn.chosen = turn.take((shape, logits, failed), hidden, scorer, options);
             }
         }
     });
@@ -55,8 +55,7 @@ pub(crate) fn take_turns<E: Real>(
 impl Turn<'_> {
     fn take<E: Real>(
         &mut self,
-        shape: Shape,
-        logits: &[E],
+        (shape, logits, failed): (Shape, &[E], &[Option<usize>]),
         hidden: Option<(&Tensor, &[u32])>,
         scorer: &mut Scorer,
         options: &DecodingOptions,
@@ -67,10 +66,7 @@ impl Turn<'_> {
             let logits = &logits[row * width..][..width];
             let log_sum = log_sum_exp(logits);
             if !log_sum.is_finite() {
-                let wrong = logits.iter().position(|logit| logit.is_nan() || *logit == E::infinity());
-                let element = row * width + wrong.unwrap_or(0);
-                let (op, what, location) = ("generate", "the scores", Location::caller());
-                return Err(RowError::Scores(Error::NonFinite { op, what, shape, element, location }));
+                return Err(RowError::Scores { member: failed.get(row).copied().flatten().unwrap_or(0) });
             }
             Ok(if reads_logits { Scores::logits(logits) } else { Scores::log_softmax(logits, log_sum) })
         };

@@ -4,7 +4,8 @@ mod common;
 
 use common::*;
 use descant_generate::{
-    ConstrainedRow, Constraint, ConstraintState, DecodingOptions, FinishReason, GenerationConfig, Hypothesis,
+    ConstrainedRow, Constraint, ConstraintState, DecodingBatch, DecodingOptions, FinishReason, GenerationConfig,
+    Hypothesis, RowError,
 };
 use std::sync::Arc;
 
@@ -162,11 +163,20 @@ fn a_model_without_eos_ends_where_the_list_does() {
     // Where nothing may come next and the text may not end, it is stuck.
     let impossible = Arc::new(vec![vec![4, 77]]);
     for config in [sample(None, None, 7), GenerationConfig::greedy(), beam(3, 1.0, 1)] {
-        let found = language_model(12, 3).resume(&sources(), &constrained(config, 9, OneOf(impossible.clone())));
-        for one in found.into_iter().flatten() {
-            assert_eq!((one.finish_reason, &one.tokens[..]), (FinishReason::NoToken, &[4][..]));
-        }
+        let (model, prompts) = (language_model(12, 3), after_bos(&sources()));
+        let rows: Vec<u64> = (0..prompts.len() as u64).collect();
+        let batch = DecodingBatch { rows: &rows, prompts: Some(&prompts), ..DecodingBatch::default() };
+        let error = model.run(batch, &constrained(config, 9, OneOf(impossible.clone()))).unwrap_err();
+        assert!(matches!(&error, RunError::Row(RowError::Unmet { tokens }) if tokens == &[4]), "{error}");
     }
+    // A text of several that comes to no end is none the worse for the others, which come first in a beam search.
+    let list = Arc::new(vec![vec![4, 77], vec![5]]);
+    let beams = language_model(12, 3).resume(&sources(), &constrained(beam(4, 1.0, 4), 9, OneOf(list.clone())));
+    assert!(beams.iter().all(|found| (&found[0].tokens[..], found[0].finish_reason) == (&[5], FinishReason::Eos)));
+    let drawn = sample(None, None, 7).with(|c| c.num_return_sequences = Some(8));
+    let drawn = language_model(12, 3).resume(&sources(), &constrained(drawn, 9, OneOf(list)));
+    let count = |reason| drawn.iter().flatten().filter(|one| one.finish_reason == reason).count();
+    assert!(count(FinishReason::Eos) > 0 && count(FinishReason::Unmet) > 0, "{drawn:?}");
 }
 
 #[test]
@@ -194,12 +204,8 @@ fn what_a_constraint_wants_is_in_every_text_of_a_beam() {
         }
     }
     let options = constrained(beam(2, 1.0, 1), 3, With(vec![2, 3, 4], 0));
-    let input = descant_generate::DecodingBatch {
-        rows: &[8],
-        sources: Some(&sequences(&[&[3, 4]])),
-        prompts: None,
-        ..descant_generate::DecodingBatch::default()
-    };
+    let input =
+        DecodingBatch { rows: &[8], sources: Some(&sequences(&[&[3, 4]])), prompts: None, ..DecodingBatch::default() };
     let error = attentive(12, 3).run(input, &options).unwrap_err().to_string();
     assert!(error.contains("row 8: there is no room for [2, 3, 4]"), "{error}");
 }
@@ -216,11 +222,11 @@ fn rows_have_constraints_of_their_own_beside_those_of_all() {
             for of_all in [Vec::new(), vec![with(&[7])]] {
                 let is_free = of_all.is_empty();
                 let options = options(config.clone(), 12).with(|o| o.constraints = of_all);
-                let input = descant_generate::DecodingBatch {
+                let input = DecodingBatch {
                     rows: &rows,
                     sources: Some(&sources),
                     constraints: &own,
-                    ..descant_generate::DecodingBatch::default()
+                    ..DecodingBatch::default()
                 };
                 for (row, found) in model.run(input, &options).unwrap().iter().enumerate() {
                     // As if it were alone, with its constraint among those of the options.

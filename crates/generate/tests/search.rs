@@ -212,3 +212,59 @@ fn what_is_cancelled_ends_with_the_tokens_that_it_has() {
         assert_eq!(tokens.len(), if is_beam { 0 } else { 3 });
     }
 }
+
+/// The best finished text of at most three tokens, by the definition of biased scores; and by a beam as wide as there are texts.
+#[test]
+fn a_text_whose_score_rises_late_is_found() {
+    const ENTRIES: u32 = 6;
+    let model = language_model(ENTRIES as usize, 3);
+    let prompts = sequences(&[&[3, 4], &[5]]);
+    // Worth it only once both are written.
+    let bias = vec![(vec![2, 4], 30.0), (vec![3, 5], 29.0)];
+    let mut pruned = 0;
+    for renormalize in [false, true] {
+        let config = beam(3, 0.0, 1).with(|c| {
+            (c.sequence_bias, c.renormalize_logits) = (Some(bias.clone()), Some(renormalize));
+        });
+        let all = model.resume(&prompts, &options(config.clone().with(|c| c.num_beams = Some(300)), 4));
+        for (row, found) in all.iter().enumerate() {
+            let texts = (0..=3).flat_map(|count| {
+                (0..ENTRIES.pow(count))
+                    .map(move |i| (0..count).map(|at| i / ENTRIES.pow(at) % ENTRIES).collect::<Vec<u32>>())
+            });
+            let texts = texts.filter(|text| !text.contains(&EOS));
+            let score = |text: Vec<u32>| {
+                let read = [&[BOS], prompts.get(row), &text].concat();
+                let logs = model.log_probabilities(None, &read);
+                let written = [&text[..], &[EOS]].concat();
+                let each = written.iter().enumerate().map(|(i, &token)| {
+                    let before = &read[..read.len() - text.len() + i];
+                    let gain = |token: u32| {
+                        let completes = |of: &&(Vec<u32>, f64)| of.0[1] == token && before.ends_with(&of.0[..1]);
+                        bias.iter().filter(completes).map(|(_, bias)| bias).sum::<f64>()
+                    };
+                    let logs = &logs[before.len() - 1];
+                    let biased = |token: u32| logs[token as usize] + gain(token);
+                    let total: f64 = (0..ENTRIES).map(|token| biased(token).exp()).sum();
+                    biased(token) - if renormalize { total.ln() } else { 0.0 }
+                });
+                (each.sum::<f64>(), text)
+            };
+            let best = texts.map(score).max_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+            assert!((found[0].score - best.0).abs() < 1e-9 && found[0].tokens == best.1, "{found:?} {best:?}");
+            assert_eq!(found[0].score > 0.0, !renormalize);
+            // Stopping where the first text has ended would be too early.
+            let first = model.resume(
+                &prompts,
+                &options(
+                    config.clone().with(|c| {
+                        (c.num_beams, c.early_stopping) = (Some(300), Some(descant_generate::EarlyStopping::True));
+                    }),
+                    4,
+                ),
+            );
+            pruned += usize::from(first[row][0].score + 1e-9 < best.0);
+        }
+    }
+    assert!(pruned > 0);
+}

@@ -3,9 +3,9 @@
 use crate::run_folder::layout::write;
 use crate::{Error, Trained};
 use descant_generate::{AttributeClassifier, Steering};
+use descant_text::read_text;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ impl Trained {
     /// # Errors
     /// Where the file cannot be read, is of another form, was learnt from other weights, or has no such label.
     pub fn load_steering(&self, path: &Path, label: &str) -> Result<Arc<Steering>, Error> {
-        let text = fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
+        let text = read_text(path).map_err(|error| Error::io("read", path, error))?;
         let wrong = |reason: String| Error::Run { path: path.to_owned(), reason };
         let ClassifierFile { weights, classifier } = serde_json::from_str(&text)
             .map_err(|error| wrong(format!("it is no classifier of descant classifier: {error}")))?;
@@ -57,6 +57,9 @@ impl Trained {
             return Err(wrong(format!(
                 "it is no classifier of the hidden states of {run}, which have {width} elements"
             )));
+        }
+        if labels.is_empty() {
+            return Err(wrong("it has no labels. Learn it again, by descant classifier".to_owned()));
         }
         let place = labels
             .iter()

@@ -15,6 +15,20 @@ pub enum Error {
     /// A text or a tokenizer is wrong.
     #[error(transparent)]
     Text(#[from] descant_text::TextError),
+    /// No text meets the constraints of a source or prompt.
+    #[error(
+        "after {text:?} no token may come next, and the text may not end there, by {}: they contradict each other or another option, or the \
+         vocabulary cannot write what they ask for",
+        constraints.join(", ")
+    )]
+    Unmet {
+        /// The best text until there.
+        text: String,
+        /// Its tokens.
+        tokens: Vec<u32>,
+        /// What it has to be, by name.
+        constraints: Vec<String>,
+    },
     /// A source or prompt has no texts.
     #[error(transparent)]
     Row(#[from] descant_generate::RowError),

@@ -51,10 +51,16 @@ impl Explainer<'_> {
         let &Generated { finish_reason, cut, ref tokens, .. } = written;
         if cut {
             let reason = match trained.is_language_model() {
-                true => format!("with its prompt it has {} tokens, of which the first were not read", read.len() + tokens.len()),
+                true => format!(
+                    "with its prompt it has {} tokens, of which the first were not read",
+                    read.len() + tokens.len()
+                ),
                 false => format!("its source has {} tokens, of which the last were not read", read.len()),
             };
-            return Err(Error::Run { path: trained.run().to_owned(), reason: format!("{reason}: the model reads fewer at once") });
+            return Err(Error::Run {
+                path: trained.run().to_owned(),
+                reason: format!("{reason}: the model reads fewer at once"),
+            });
         }
         let (written, ends) = (&tokens[..], finish_reason == FinishReason::Eos);
         let is_language_model = trained.is_language_model();

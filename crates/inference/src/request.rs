@@ -16,6 +16,11 @@ impl Request {
         Self { parts, constraints: Vec::new() }
     }
 
+    /// The tokens that are read for it; of a long source in parts, those of its first part.
+    pub fn tokens(&self) -> &[u32] {
+        self.parts.first().map_or(&[], |part| &part.ids)
+    }
+
     /// The same with these tokens after its own: those of a text that goes on.
     #[must_use]
     pub fn with_tokens(mut self, tokens: &[u32]) -> Self {

@@ -6,7 +6,7 @@ use crate::{Answer, Error, Generated, Request, Trained};
 use descant_autograd::Tape;
 use descant_batch::Sequences;
 use descant_generate::{
-    Constraint, Decoder, DecodingBatch, DecodingOptions, FinishReason, Hypothesis, MAX_PASS_TOKENS, Mode, RowError, RowResult,
+    Constraint, Decoder, DecodingBatch, DecodingOptions, FinishReason, Hypothesis, MAX_PASS_TOKENS, Mode, RowError,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -95,7 +95,11 @@ impl<'a> Scheduler<'a> {
         }
         let members: Vec<&Trained> = std::iter::once(trained).chain(others.iter().copied()).collect();
         let models: Vec<_> = members.iter().map(|member| (member.model.as_ref(), &member.parameters)).collect();
-        let decoder = Decoder::ensemble(&models, options)?;
+        let decoder = Decoder::ensemble(&models, options).map_err(|error| match error {
+            // Options that do not fit these models, by name.
+            descant_tensor::Error::Shapes { reason, .. } => Error::Run { path: trained.run().to_owned(), reason },
+            error => error.into(),
+        })?;
         Ok(Self {
             trained,
             members,
@@ -183,7 +187,8 @@ impl<'a> Scheduler<'a> {
         })?;
         for (index, result) in stepped {
             if let Some(row) = self.decoding.remove(&index) {
-                let answer = self.texts(result, &row.ids);
+                let answer =
+                    result.map_err(|error| self.error(error, &row)).and_then(|found| self.texts(found, &row.ids));
                 answered.extend(self.answer(&row, answer));
             }
         }
@@ -301,8 +306,29 @@ impl<'a> Scheduler<'a> {
         Error::Run { path: self.trained.run().to_owned(), reason }
     }
 
+    /// Why a row has no texts.
+    fn error(&self, error: RowError, row: &Row) -> Error {
+        match error {
+            RowError::Scores { member } => {
+                let reason =
+                    format!("{error}. Get the model again, or train it anew with a smaller train.learning_rate");
+                Error::Run { path: self.members[member].run().to_owned(), reason }
+            }
+            RowError::Unmet { tokens } => {
+                let read = if self.trained.is_language_model() { &row.ids[..] } else { &[] };
+                let constraints =
+                    self.options.constraints.iter().chain(&row.constraints).map(|one| one.name()).collect();
+                match self.trained.continuation(read, &tokens) {
+                    Ok(text) => Error::Unmet { text, tokens, constraints },
+                    Err(error) => error,
+                }
+            }
+            error => error.into(),
+        }
+    }
+
     /// The texts of a row.
-    fn texts(&self, result: RowResult, read: &[u32]) -> Answer {
+    fn texts(&self, found: Vec<Hypothesis>, read: &[u32]) -> Answer {
         let (trained, positions) = (self.trained, self.positions());
         let is_language_model = trained.is_language_model();
         let context = self.options.config.context.unwrap_or(usize::MAX).min(positions);
@@ -323,7 +349,7 @@ impl<'a> Scheduler<'a> {
             let text = trained.continuation(prompt, &tokens)?;
             Ok(Generated { text, tokens, score, log_probability, finish_reason, cut, unknown })
         };
-        result?.into_iter().map(text).collect()
+        found.into_iter().map(text).collect()
     }
 
     /// Takes the answer of a row; with the last one of a request, that of the request.

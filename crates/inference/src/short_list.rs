@@ -4,9 +4,8 @@
 use crate::run_folder::layout::write;
 use crate::{Error, Trained};
 use descant_generate::ShortList;
-use descant_text::Tokenizer;
+use descant_text::{Tokenizer, read_text};
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,9 +15,12 @@ impl Trained {
     /// # Errors
     /// Where the file cannot be read, is of another form, or has no token of the model; for a language model.
     pub fn load_short_list(&self, path: &Path) -> Result<Arc<ShortList>, Error> {
-        let text = fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
+        let text = read_text(path).map_err(|error| Error::io("read", path, error))?;
         let wrong = |reason: String| Error::Run { path: path.to_owned(), reason };
         let source = self.source_tokenizer().map_err(wrong)?;
+        if text.trim().is_empty() {
+            return Err(wrong("it is empty. Learn a short list, by descant short-list".to_owned()));
+        }
         let ids = |tokenizer: &Tokenizer, tokens: &str| -> Option<Vec<u32>> {
             tokens.split(' ').filter(|token| !token.is_empty()).map(|token| tokenizer.id(token)).collect()
         };

@@ -139,10 +139,13 @@ fn what_is_of_a_whole_text_is_not_asked_of_its_parts() {
     let mut tape = Tape::new();
     for how in [LongInput::Split, LongInput::Window] {
         for (source, is_long) in [("abc", false), ("abcabcabcabcabc", true)] {
-            for (options, own, is_whole) in [(&of_all, None, true), (&plain, Some(true), true), (&plain, Some(false), false)] {
+            for (options, own, is_whole) in
+                [(&of_all, None, true), (&plain, Some(true), true), (&plain, Some(false), false)]
+            {
                 let mut scheduler = Scheduler::new(&trained, options, 4).unwrap();
                 let request = |source: &str| trained.request(source, Some(how)).unwrap();
-                let constrained = own.into_iter().fold(request(source), |one, own| one.with_constraint(Arc::new(Whole(own))));
+                let constrained =
+                    own.into_iter().fold(request(source), |one, own| one.with_constraint(Arc::new(Whole(own))));
                 let [first, second] = [scheduler.push(constrained, 0), scheduler.push(request("ab"), 1)];
                 let mut found = std::collections::BTreeMap::new();
                 while !scheduler.is_empty() {
@@ -150,7 +153,9 @@ fn what_is_of_a_whole_text_is_not_asked_of_its_parts() {
                 }
                 let told = found[&first].as_ref().err().map(ToString::to_string);
                 assert_eq!(told.is_some(), is_long && is_whole, "{source}, {how:?}: {told:?}");
-                assert!(told.is_none_or(|told| told.contains("the rhyme is of a whole text") && told.contains("parts")));
+                assert!(
+                    told.is_none_or(|told| told.contains("the rhyme is of a whole text") && told.contains("parts"))
+                );
                 assert!(found[&second].is_ok(), "the others are answered");
             }
         }

@@ -1,3 +1,4 @@
+use crate::file::NotUtf8;
 use std::path::{Path, PathBuf};
 
 /// What is wrong with a text or a tokenizer.
@@ -32,11 +33,7 @@ pub enum TextError {
         path: PathBuf,
     },
     /// Bytes that are not UTF-8.
-    #[error(
-        "{}, line {line}: byte {byte} of the line is not UTF-8. Convert the file to UTF-8 (such as with iconv), or mend \
-         the line",
-        path.display()
-    )]
+    #[error("{}, {}", path.display(), NotUtf8 { line: *line, byte: *byte })]
     Utf8 {
         /// The file.
         path: PathBuf,
@@ -230,6 +227,8 @@ impl TextError {
 pub fn remedy(error: &std::io::Error) -> &'static str {
     use std::io::ErrorKind as Kind;
     match error.kind() {
+        // It says so itself.
+        _ if error.get_ref().is_some_and(|inner| inner.is::<NotUtf8>()) => "",
         Kind::NotFound => ". Check the path",
         Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
             ". Change its permissions, or choose another place, such as a run folder with --run"

@@ -36,7 +36,24 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// As [`read_file`]; where it is not UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
-    String::from_utf8(read_file(path)?).map_err(|error| Error::new(ErrorKind::InvalidData, error.utf8_error()))
+    String::from_utf8(read_file(path)?).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = valid.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+        let byte = valid.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+        Error::new(ErrorKind::InvalidData, NotUtf8 { line, byte })
+    })
+}
+
+/// Where a text is not UTF-8.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "line {line}: byte {byte} of the line is not UTF-8. Convert the file to UTF-8 (such as with iconv), or mend the line"
+)]
+pub(crate) struct NotUtf8 {
+    /// From 1.
+    pub(crate) line: u64,
+    /// Within the line, from 1.
+    pub(crate) byte: usize,
 }
 
 /// Writes a file as a whole: beside its place, under a name of its own, synced, then renamed, so that what stands there is
@@ -78,6 +95,16 @@ mod tests {
         for path in [&link, folder.path()] {
             assert!(open_file(path).is_err() && read_file(path).is_err(), "{}", path.display());
         }
+    }
+
+    #[test]
+    fn what_is_not_utf_8_is_named_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        fs::write(&path, b"one\ntw\xffo\n").unwrap();
+        let error = read_text(&path).unwrap_err();
+        assert!(error.to_string().starts_with("line 2: byte 3 of the line is not UTF-8. Convert"), "{error}");
+        assert_eq!((error.kind(), crate::remedy(&error)), (ErrorKind::InvalidData, ""));
     }
 
     #[test]

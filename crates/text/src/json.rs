@@ -7,11 +7,11 @@ use crate::chat::ASSISTANT;
 use crate::lines::{LONGEST_OBJECT, Line, Lines};
 use crate::{ControlConfig, Message, TextError};
 use meant::{KEYS, MESSAGE, meant, meant_role};
-pub use unique_keys::UniqueKeys;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use std::fmt;
 use std::path::Path;
+pub use unique_keys::UniqueKeys;
 
 /// What the objects of a file are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

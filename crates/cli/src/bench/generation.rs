@@ -13,6 +13,7 @@ use std::path::Path;
 use std::time::Instant;
 
 #[derive(Args)]
+#[command(next_help_heading = "With --generate")]
 pub(crate) struct Work {
     /// Tokens of each prompt, or of each source
     #[arg(long, value_name = "N", default_value_t = 64, requires = "generate", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]

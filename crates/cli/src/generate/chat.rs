@@ -1,39 +1,52 @@
+use super::answers::Outcome;
 use super::explanations::Inspection;
 use super::line::Line;
 use super::stream::Stream;
 use super::writer::Writer;
+use crate::lines::next_line;
 use crate::report::{ask, note, put};
 use descant_generate::Mode;
-use descant_inference::Generated;
-use descant_text::Message;
+use descant_inference::{Error, Generated};
+use descant_text::{Lines, Message};
 
 /// What a model was asked, and what it answered.
 const EXCHANGE: usize = 2;
 
 impl Writer<'_> {
-    /// One conversation after the other, each line with all before it.
-    pub(super) fn talk(
-        &mut self,
-        on_terminal: bool,
-        mut next: impl FnMut() -> anyhow::Result<Option<String>>,
-    ) -> anyhow::Result<()> {
+    /// One conversation after the other, each line with all before it. One that cannot be answered is no part of it.
+    pub(super) fn talk(&mut self, on_terminal: bool, mut lines: Lines) -> anyhow::Result<()> {
         let system = self.conversation.clone().unwrap_or_default();
         let (mut messages, mut is_truncated, mut number) = (system.clone(), false, 0);
         let mut next = || {
             if on_terminal {
                 ask();
             }
-            next()
+            next_line(&mut lines)
         };
         while let Some(line) = next()? {
             number += 1;
+            let line = match line {
+                Ok(line) => line,
+                Err(reason) => {
+                    self.refuse(number, reason, on_terminal)?;
+                    continue;
+                }
+            };
             if line.trim().is_empty() {
                 (messages, is_truncated) = (system.clone(), false);
                 continue;
             }
             messages.push(Message::new("user", &line));
             let turns = messages.len();
-            let written = self.reply(&mut messages, system.len(), number - 1)?;
+            let written = match self.reply(&mut messages, system.len(), number - 1) {
+                Ok(written) => written,
+                Err(error) => {
+                    let reason = self.reason(&error.downcast::<Error>()?, self.grammar.as_deref());
+                    self.refuse(number, reason, on_terminal)?;
+                    messages.pop();
+                    continue;
+                }
+            };
             let answer = self.said(&written)?;
             let line = Line { number, source: line, grammar: self.grammar.clone(), ..Line::default() };
             match self.streams {
@@ -52,6 +65,14 @@ impl Writer<'_> {
             messages.push(Message::new("assistant", &answer));
         }
         Ok(())
+    }
+
+    /// Counts a line that is not answered; who types it is told at once.
+    fn refuse(&mut self, number: u64, reason: String, on_terminal: bool) -> anyhow::Result<()> {
+        if on_terminal {
+            note(&reason);
+        }
+        self.answers.none(&Line { number, ..Line::default() }, Outcome::Refused(reason))
     }
 
     /// What is answered to a conversation. Where it and the answer are longer than what the model reads at once, its oldest

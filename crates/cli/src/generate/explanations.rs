@@ -17,7 +17,7 @@ pub(super) struct Explanations {
     /// the text and " ||| "; in JSON with the weights. Of a Transformer, the mean over the heads of the layer before the last
     #[arg(long, value_enum, value_name = "UNIT", num_args = 0..=1, require_equals = true, default_missing_value = "words")]
     alignment: Option<Unit>,
-    /// Explain each token of a text, and the EOS that ended it: its log probability, rank and entropy, whatever the decoding options; the tokens that it
+    /// Explain each token of a text whose source or prompt was read whole, and the EOS that ended it: its log probability, rank and entropy, whatever the decoding options; the tokens that it
     /// attends to; and those that add most to its log probability
     #[arg(long)]
     explain: bool,

@@ -30,7 +30,7 @@ impl Tally {
         let number = line.number;
         let add = |(count, first): (u64, u64)| (count + 1, if count == 0 { number } else { first });
         self.texts += 1;
-        if written.finish_reason == FinishReason::NoToken {
+        if matches!(written.finish_reason, FinishReason::NoToken | FinishReason::Unmet) {
             if self.stuck.0 == 0 {
                 self.stuck = (0, number, written.tokens.clone(), line.grammar.clone());
             }

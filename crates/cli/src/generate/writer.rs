@@ -4,7 +4,9 @@ use super::grammar_field::GrammarField;
 use super::line::Line;
 use super::requests::{Asks, Next, Request, Requests};
 use super::stream::Stream;
+use crate::constraints::Constraints;
 use crate::control;
+use crate::decoding::said;
 use crate::report::{duration, note, put};
 use descant_autograd::Tape;
 use descant_constraints::Grammar;
@@ -25,7 +27,9 @@ pub(super) struct Writer<'a> {
     pub(super) options: &'a DecodingOptions,
     /// The most tokens of a source that all models read well.
     pub(super) limit: Option<SourceLimit>,
-    /// What all texts have to be.
+    /// What was asked of all texts.
+    pub(super) constraints: &'a Constraints,
+    /// The grammar among it.
     pub(super) grammar: Option<Arc<Grammar>>,
     /// What has the grammars of lines.
     pub(super) grammar_field: Option<GrammarField>,
@@ -123,13 +127,26 @@ impl Writer<'_> {
             }
             let start = Instant::now();
             for (request, answer) in scheduler.step(&mut self.tape, |_, _| ())? {
-                let outcome = answer.map_or_else(|error| Outcome::Refused(error.to_string()), Outcome::Texts);
                 if let Some(one) = waiting.iter_mut().find(|one| one.request == Some(request)) {
-                    one.outcome = Some(outcome);
+                    let refused = |error| Outcome::Refused(self.reason(&error, one.line.grammar.as_deref()));
+                    one.outcome = Some(answer.map_or_else(refused, Outcome::Texts));
                 }
             }
             self.tell_slow(start.elapsed());
         }
+    }
+
+    /// Why a line has no text, in the words of the command line.
+    pub(super) fn reason(&self, error: &Error, grammar: Option<&Grammar>) -> String {
+        let Error::Unmet { text, tokens, .. } = error else { return said(error) };
+        let flags = self.constraints.given().collect::<Vec<_>>().join(", ");
+        let needed = grammar.and_then(|grammar| grammar.needed_after(tokens, !self.trained.is_language_model()).ok());
+        let needed = needed.filter(|needed| !needed.is_empty());
+        let needed = needed.map(|needed| format!(". The grammar has {needed} there")).unwrap_or_default();
+        format!(
+            "after {text:?} no token may come next, and the text may not end there, by {flags}: they contradict each other or \
+             another option, or the vocabulary cannot write what they ask for{needed}"
+        )
     }
 
     /// Hands a request to the scheduler, unless it asks nothing or cannot be answered.
@@ -142,22 +159,7 @@ impl Writer<'_> {
             }
             Ok(text)
         });
-        let asked = match text {
-            Ok(Some(text)) => self.encode(line.number, &text).map(|read| Some((read, text))),
-            Ok(None) => Ok(None),
-            Err(reason) => Err(reason),
-        };
-        let request = asked.and_then(|asked| {
-            let Some((read, text)) = asked else { return Ok(None) };
-            let how = self.long.filter(|_| self.cuts());
-            let request = self.trained.request_within(text, how, self.limit);
-            let mut request = request.map_err(|error| error.to_string())?;
-            if let Some(own) = line.grammar.clone().filter(|_| self.grammar_field.is_some()) {
-                request = request.with_constraint(own);
-            }
-            line.read = read;
-            Ok(Some(request))
-        });
+        let request = text.and_then(|text| text.map(|text| self.request(text, &mut line)).transpose());
         match request {
             Ok(Some(request)) => {
                 let request = Some(scheduler.push(request, line.number - 1));
@@ -231,22 +233,33 @@ impl Writer<'_> {
         is_source && matches!(self.long, Some(LongInput::Split | LongInput::Window))
     }
 
-    /// The tokens that the model reads for a text of a line.
+    /// The request for a text of a line, which is told the tokens that are read for it where something is explained by them.
     ///
     /// # Errors
     /// Why it is not answered.
-    fn encode(&mut self, line: u64, text: &Text) -> Result<Vec<u32>, String> {
-        let read = self.trained.encode(text).map_err(|error| error.to_string())?;
-        let (tokens, is_refused) = (read.len(), self.long == Some(LongInput::Error));
+    fn request(&mut self, text: Text, line: &mut Line) -> Result<InferenceRequest, String> {
+        let how = self.long.filter(|_| self.cuts());
+        let request = self.trained.request_within(text, how, self.limit).map_err(|error| error.to_string())?;
+        if !self.cuts() {
+            self.check_length(line.number, request.tokens().len())?;
+        }
+        if self.explanations.is_asked() {
+            line.read = request.tokens().to_vec();
+        }
+        let own = line.grammar.clone().filter(|_| self.grammar_field.is_some());
+        Ok(own.into_iter().fold(request, |request, own| request.with_constraint(own)))
+    }
+
+    /// That a model reads so many tokens for a line.
+    fn check_length(&mut self, line: u64, tokens: usize) -> Result<(), String> {
+        let is_refused = self.long == Some(LongInput::Error);
         if self.trained.is_language_model() {
             return match self.options.config.context.filter(|&context| is_refused && tokens > context) {
                 Some(context) => Err(format!("the prompt has {tokens} tokens, and the model reads {context} at once")),
-                None => Ok(read),
+                None => Ok(()),
             };
         }
-        let Some(limit) = self.limit.filter(|limit| tokens > limit.tokens && !self.cuts()) else {
-            return Ok(read);
-        };
+        let Some(limit) = self.limit.filter(|limit| tokens > limit.tokens) else { return Ok(()) };
         let most = limit.tokens;
         if limit.is_hard || is_refused {
             let has = if limit.is_hard { "has positions for" } else { "was trained on at most" };
@@ -261,7 +274,7 @@ impl Writer<'_> {
                  sources between sentences, --long-input error refuses them.",
             ));
         }
-        Ok(read)
+        Ok(())
     }
 
     /// What a written text says.
@@ -274,33 +287,29 @@ impl Writer<'_> {
 
     /// Writes for one text, and shows each token as it is chosen.
     fn stream(&mut self, request: Request) -> anyhow::Result<()> {
-        let (line, text) = self.prompt(request);
-        let asked = match text {
-            Ok(Some(text)) => self.encode(line.number, &text).and_then(|read| {
-                let request = self.trained.request(text, None).map_err(|error| error.to_string())?;
-                Ok((read, request))
-            }),
+        let (mut line, text) = self.prompt(request);
+        let request = match text.and_then(|text| text.map(|text| self.request(text, &mut line)).transpose()) {
+            Ok(Some(request)) => request,
             Ok(None) => return self.answers.none(&line, Outcome::Empty),
-            Err(reason) => Err(reason),
-        };
-        let (read, request) = match asked {
-            Ok(asked) => asked,
             Err(reason) => return self.answers.none(&line, Outcome::Refused(reason)),
         };
+        // What is written of a source begins anew.
+        let prompt = if self.trained.is_language_model() { request.tokens().to_vec() } else { Vec::new() };
         let trained = self.trained;
         if !self.is_answering() {
             put(&line.source)?;
         }
-        // What is written of a source begins anew.
-        let prompt = if trained.is_language_model() { &read[..] } else { &[] };
-        let mut stream = Stream::new(trained, prompt, self.conversation.is_some())?;
+        let mut stream = Stream::new(trained, &prompt, self.conversation.is_some())?;
         let show = |token| stream.push(token);
         match self.generate_one(request, line.number - 1, self.options, show)? {
             Ok(written) => {
                 stream.finish(&self.said(&written)?)?;
                 self.answers.tally.count(&written, &line);
             }
-            Err(error) => self.answers.refuse(line.number, &error.to_string())?,
+            Err(error) => {
+                let reason = self.reason(&error, line.grammar.as_deref());
+                self.answers.refuse(line.number, &reason)?;
+            }
         }
         put("\n")
     }

@@ -2,6 +2,8 @@ use super::rules::{Class, Node, Rules};
 use std::iter::Peekable;
 use std::str::Chars;
 
+/// The most repetitions: `llguidance` numbers them so.
+const MOST_REPETITIONS: u32 = i32::MAX as u32;
 /// How deep groups may stand in each other.
 const DEEPEST: usize = 100;
 
@@ -11,7 +13,7 @@ pub(super) fn is_of_name(character: char) -> bool {
 
 /// Reads the rules of a grammar.
 pub(super) fn read(grammar: &str) -> Result<Rules, String> {
-    let mut reader = Reader { rest: grammar.chars().peekable(), line: 1, rules: Rules::default() };
+    let mut reader = Reader { rest: grammar.chars().peekable(), line: 1, rule: String::new(), rules: Rules::default() };
     reader.rules()?;
     Ok(reader.rules)
 }
@@ -19,6 +21,8 @@ pub(super) fn read(grammar: &str) -> Result<Rules, String> {
 struct Reader<'a> {
     rest: Peekable<Chars<'a>>,
     line: usize,
+    /// The rule that is read.
+    rule: String,
     rules: Rules,
 }
 
@@ -84,6 +88,7 @@ impl Reader<'_> {
             self.space(false);
             ["::="].iter().flat_map(|sign| sign.chars()).try_for_each(|character| self.expect(character))?;
             self.space(true);
+            self.rule.clone_from(&name);
             let node = self.choice(0)?;
             self.space(false);
             if let Some(next) = self.peek().filter(|next| !matches!(next, '\n' | '\r')) {
@@ -202,7 +207,15 @@ impl Reader<'_> {
             digits.push(digit);
             self.next();
         }
-        digits.parse().map_err(|_| self.expected("a number of repetitions"))
+        if digits.is_empty() {
+            return Err(self.expected("a number of repetitions"));
+        }
+        digits.parse().ok().filter(|&count| count <= MOST_REPETITIONS).ok_or_else(|| {
+            self.wrong(format_args!(
+                "the rule \"{}\" has {digits} repetitions, expected at most {MOST_REPETITIONS}",
+                self.rule
+            ))
+        })
     }
 
     fn text(&mut self) -> Result<usize, String> {

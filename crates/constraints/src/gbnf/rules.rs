@@ -107,6 +107,29 @@ impl Rules {
         regular
     }
 
+    /// Whether a node has a text: one that comes to itself again whatever way it goes has none.
+    pub(super) fn has_text(&self, node: usize, users: &[Vec<usize>]) -> bool {
+        // Of each node, how many of its parts it still waits for.
+        let waits = |node: &Node| match node {
+            Node::Class(_) | Node::Repeat(_, 0, _) => 0,
+            Node::Sequence(parts) => parts.len(),
+            Node::Rule(_) | Node::Repeat(..) | Node::Choice(_) => 1,
+        };
+        let mut waits: Vec<usize> = self.nodes.iter().map(waits).collect();
+        let mut known: Vec<usize> = (0..self.len()).filter(|&node| waits[node] == 0).collect();
+        let mut seen = 0;
+        while let Some(&part) = known.get(seen) {
+            seen += 1;
+            for &user in &users[part] {
+                if waits[user] > 0 {
+                    waits[user] -= 1;
+                    known.extend((waits[user] == 0).then_some(user));
+                }
+            }
+        }
+        waits[node] == 0
+    }
+
     /// How deep nodes stand in each other within a rule, counted from the innermost.
     pub(super) fn heights(&self) -> Vec<usize> {
         let mut heights = Vec::with_capacity(self.len());

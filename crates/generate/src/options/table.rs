@@ -123,7 +123,7 @@ const SHARE: Range = Range::above(0.0).to(1.0);
 options! {
     Length {
         /// Maximum number of new tokens, including EOS: 1.5 times the longest target in training for a source of the same
-        /// length; 500 for a model of one continuous text and for an imported one.
+        /// length; 500 for a model of one continuous text and for an imported one. Of a source that is written in parts, of each part.
         max_new_tokens: usize = Integer(Range::from(1.0)), "(as training showed)", also ["max_length"];
         /// Minimum number of new tokens before EOS.
         min_new_tokens: usize = Integer(Range::from(0.0)), "0";
@@ -166,7 +166,9 @@ options! {
         /// unfinished ones; tokens, as transformers, tokens^length_penalty. Imported models have tokens.
         ranking: Ranking = Choice(&["gnmt", "tokens"]), "\"gnmt\"";
         /// When the search stops, once as many hypotheses have finished as the beam is wide: true, at once; false, when
-        /// the best unfinished one would be no better if it ended now; never, when none can become better at any length.
+        /// the best unfinished one would be no better if it ended now; never, when none can become better at any length. Where another
+        /// option can raise scores (guidance_scale above 1, positive biases), none is sure not to: never of gnmt then goes on to
+        /// max_new_tokens, and that of tokens stops as in transformers.
         early_stopping: EarlyStopping = FlagOrChoice(&["never"]), "(gnmt \"never\", tokens false)", by "Kasai et al. 2022, arXiv 2204.05424";
         /// Diverse beam search: groups of beams, of which each avoids the tokens that the ones before it have just chosen.
         num_beam_groups: usize = Integer(Range::from(1.0).to(65_536.0)), "1", by "Vijayakumar et al. 2018, arXiv 1610.02424";
@@ -194,7 +196,7 @@ options! {
         do_sample: bool = Flag, "(true for models that continue a text)", also ["sample"];
         /// Softmax temperature: below 1 for safer text, above 1 for bolder.
         temperature: f64 = Number(Range::from(0.001)), "1.0", zero "do_sample = false takes the most likely token";
-        /// Top-k: only the k most likely tokens.
+        /// Top-k: only the k most likely tokens; with penalty_alpha from 2 to 1024.
         top_k: usize = Integer(Range::from(1.0).to(4_294_967_295.0)), "(all)", by "Fan et al. 2018, arXiv 1805.04833", zero "leave it out for all tokens";
         /// Top-p (nucleus): only the fewest most likely tokens that together have this probability.
         top_p: f64 = Number(SHARE), "1.0", by "Holtzman et al. 2020, arXiv 1904.09751";
@@ -256,7 +258,8 @@ options! {
         begin_suppress_tokens: TokenIds = ValueType::TokenIds, "[]";
         /// Sequences of tokens that are never generated.
         bad_words_ids: Vec<Vec<u32>> = TokenSequences, "[]";
-        /// Logit bias: what the score of a token gains, or of one that would complete a sequence.
+        /// Logit bias: what the score of a token gains, or of one that would complete a sequence. In a beam search it counts in the score of
+        /// the text, which is no log probability then, and may be above 0; renormalize_logits makes it one.
         sequence_bias: Vec<(Vec<u32>, f64)> = BiasedSequences, "[]";
         /// Renormalise the probabilities of a beam search over the tokens that the other options leave.
         renormalize_logits: bool = Flag, "false";
@@ -264,7 +267,9 @@ options! {
     Control {
         /// Classifier-free guidance: how far the scores are led away from those without the control attributes, or of a language model
         /// without any, from those after the last token of the prompt alone. A score is u + guidance_scale × (c - u), of the log
-        /// probabilities c with the condition and u without it; 1 for no guidance. Above 1, a text obeys its attributes more.
+        /// probabilities c with the condition and u without it; 1 for no guidance. Above 1, a text obeys its attributes more. Greedy
+        /// decoding and sampling renormalise scores; the score and log_probability of a beam search are sums of them as they are, which
+        /// are no log probabilities, and may be above 0; renormalize_logits makes them such.
         guidance_scale: f64 = Number(Range::from(0.0).to(100.0)), "1.0", by "Ho and Salimans 2022, arXiv 2207.12598";
         /// Attribute steering (--steer): the length of a step of the hidden state along the classifier's gradient, as a share of the
         /// hidden state's own. One that leads up is halved.
