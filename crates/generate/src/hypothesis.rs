@@ -1,6 +1,6 @@
+use crate::DecodingOptions;
 use crate::constraint::ConstraintStates;
 use crate::decoding_options::Reranker;
-use crate::{DecodingOptions, RowError, RowResult};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
@@ -67,14 +67,6 @@ pub(crate) fn returned(mut found: Vec<Hypothesis>, options: &DecodingOptions) ->
     }
     found.truncate(options.config.num_return_sequences());
     found
-}
-
-/// The texts of a row, unless there is none that its constraints let end: where one of several came to no end, the others count.
-pub(crate) fn unless_unmet(mut found: Vec<Hypothesis>) -> RowResult {
-    match found.iter().all(|one| one.finish_reason == FinishReason::Unmet) && !found.is_empty() {
-        true => Err(RowError::Unmet { tokens: found.swap_remove(0).tokens }),
-        false => Ok(found),
-    }
 }
 
 /// A hypothesis that may be extended.

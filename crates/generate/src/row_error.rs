@@ -1,4 +1,4 @@
-use crate::Hypothesis;
+use crate::{FinishReason, Hypothesis};
 
 /// Why a row has no texts. Other rows are none the worse for it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -52,3 +52,11 @@ pub enum RowError {
 
 /// The hypotheses of a row, the best first, or why it has none.
 pub type RowResult = Result<Vec<Hypothesis>, RowError>;
+
+/// The texts of a row, unless there is none that its constraints let end: where one of several came to no end, the others count.
+pub(crate) fn unless_unmet(mut found: Vec<Hypothesis>) -> RowResult {
+    match found.iter().all(|one| one.finish_reason == FinishReason::Unmet) && !found.is_empty() {
+        true => Err(RowError::Unmet { tokens: found.swap_remove(0).tokens }),
+        false => Ok(found),
+    }
+}

@@ -67,7 +67,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Counts a line that is not answered; who types it is told at once.
+    /// Counts a line that is not answered, and reports at once why to somebody who types.
     fn refuse(&mut self, number: u64, reason: String, on_terminal: bool) -> anyhow::Result<()> {
         if on_terminal {
             note(&reason);

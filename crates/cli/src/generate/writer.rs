@@ -77,7 +77,16 @@ const MUCH_LONGER: usize = 2;
 /// The time and the beams of a step from which it is reported how long it takes.
 const SLOW: (Duration, usize) = (Duration::from_secs(5), 64);
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    /// A scheduler of all models.
+    fn scheduler<'o>(&self, options: &'o DecodingOptions, batch: usize) -> anyhow::Result<Scheduler<'o>>
+    where
+        'a: 'o,
+    {
+        let scheduler = Scheduler::ensemble(self.trained, &self.others, options, batch);
+        scheduler.map_err(|error| anyhow::anyhow!("{}", said(&error)))
+    }
+
     /// Whether texts are answered, rather than continued.
     pub(super) fn is_answering(&self) -> bool {
         self.trained.responds() || self.conversation.is_some()
@@ -85,7 +94,7 @@ impl Writer<'_> {
 
     /// Answers all requests, `batch` of them at once: each enters the batch as another one leaves it.
     pub(super) fn answer_all(&mut self, mut requests: Requests<'_>, batch: usize) -> anyhow::Result<()> {
-        let mut scheduler = Scheduler::ensemble(self.trained, &self.others, self.options, batch)?;
+        let mut scheduler = self.scheduler(self.options, batch)?;
         let mut waiting: VecDeque<Waiting> = VecDeque::new();
         let (mut held, mut ended, mut failed) = (None, false, None);
         loop {
@@ -233,7 +242,7 @@ impl Writer<'_> {
         is_source && matches!(self.long, Some(LongInput::Split | LongInput::Window))
     }
 
-    /// The request for a text of a line, which is told the tokens that are read for it where something is explained by them.
+    /// The request for a text of a line. The line keeps the tokens that are read for it, where something is explained by them.
     ///
     /// # Errors
     /// Why it is not answered.
@@ -322,7 +331,7 @@ impl Writer<'_> {
         options: &DecodingOptions,
         mut show: impl FnMut(u32),
     ) -> anyhow::Result<Result<Generated, Error>> {
-        let mut scheduler = Scheduler::ensemble(self.trained, &self.others, options, 1)?;
+        let mut scheduler = self.scheduler(options, 1)?;
         scheduler.push(request, number);
         while !scheduler.is_empty() {
             if let Some((_, answer)) = scheduler.step(&mut self.tape, |_, token| show(token))?.pop() {
