@@ -116,7 +116,7 @@ fn texts_beyond_the_positions_cannot_be_explained() {
         "lm",
         ["12", "123456789012", "3"],
         &flags,
-        &["cannot be explained", "it has 20 tokens, of which the first were not read"],
+        &["cannot be explained", "it has 21 tokens, of which the first were not read"],
     );
 }
 
