@@ -4,6 +4,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
 /// A line that is a JSON object: each field once, as it stands there, and read where it is asked for.
@@ -108,10 +109,13 @@ impl<'de> Deserialize<'de> for Fields {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
                 let (mut fields, mut twice) = (BTreeMap::new(), None);
                 while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
-                    if fields.contains_key(&name) {
-                        twice.get_or_insert(name);
-                    } else {
-                        fields.insert(name, value);
+                    match fields.entry(name) {
+                        Entry::Vacant(place) => {
+                            place.insert(value);
+                        }
+                        Entry::Occupied(place) => {
+                            twice.get_or_insert(place.key().clone());
+                        }
                     }
                 }
                 Ok(Fields(twice.map_or(Ok(fields), Err)))
