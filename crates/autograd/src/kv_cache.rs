@@ -3,11 +3,11 @@ use descant_tensor::{Buffer, DType};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Tokens of a block.
-pub(crate) const BLOCK: usize = 32;
+/// Tokens of a block. The hypotheses of a beam part and share what came before: with few, a parted one copies and reads little of its own.
+pub(crate) const BLOCK: usize = 8;
 
 /// KV cache of a decoder: the keys and values of all its layers, for each row of a batch as many tokens as the row has. It lies in
-/// blocks of 32 tokens, as those of PagedAttention do (Kwon et al. 2023, arXiv 2309.06180). Rows with the same prefix share their blocks,
+/// blocks of 8 tokens, as those of PagedAttention do (Kwon et al. 2023, arXiv 2309.06180). Rows with the same prefix share their blocks,
 /// copy-on-write: a row copies a shared block before it appends to it.
 #[derive(Debug)]
 pub struct KvCache {
@@ -221,7 +221,7 @@ mod tests {
         }
         assert_eq!((row(&cache, last, 0), row(&cache, last + 1, 0)), (expected[last].clone(), expected[last].clone()));
         cache.select(&(0..=last).collect::<Vec<_>>());
-        // Four blocks a row, had they nothing in common.
+        // Thirteen blocks a row, had they nothing in common.
         let mut blocks: Vec<*const Buffer> =
             cache.rows.iter().flat_map(|row| row.blocks.iter().map(Arc::as_ptr)).collect();
         let all = blocks.len();

@@ -4,7 +4,8 @@
 //! [`gemm_packed`](crate::gemm_packed()) where they are loaded for inference.
 //!
 //! `B` is either a weight `[N, K]`, transposed, whose rows meet those of `A` in dot products; or row-major `[K, N]`, such as the
-//! values of an attention, whose rows are scaled and added up one after the other.
+//! values of an attention, whose rows are scaled and added up one after the other. With `α = β = 1`, that sum goes on from `C`: the rows of a
+//! `B` may come in several pieces, and the bits are those of one.
 
 use crate::axpy_tiles::AxpyTiles;
 use crate::columns::Columns;
@@ -47,7 +48,12 @@ pub fn gemm_batch_invariant<E: Real>(
             for j in columns.clone() {
                 let term = |p| a.data[i * a.row_stride + p] * b.data[j * b.column_stride + p * b.row_stride];
                 // SAFETY: `i` is a row of `c`, and `j` one of this thread's columns.
-                unsafe { c.put(i, j, false, (0..k).map(term).sum()) };
+                let (c, start) = match c.is_added_to() {
+                    true => (c.replaced(), unsafe { c.row(i, j..j + 1)[0] }),
+                    false => (c, E::zero()),
+                };
+                // SAFETY: as above.
+                unsafe { c.put(i, j, false, (0..k).map(term).fold(start, |sum, term| sum + term)) };
             }
         }),
     };
@@ -115,6 +121,27 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn rows_that_are_added_up_may_come_in_pieces() {
+        fn check<E: Real>(m: usize, k: usize, n: usize) {
+            let of = |x: Vec<f32>| -> Vec<E> { x.into_iter().map(|x| E::of(f64::from(x))).collect() };
+            let (a, b) = (of(numbers(m * k, 1)), of(numbers(k * n, 2)));
+            let (a, b) = (Mat::new(&a, m, k), Mat::new(&b, k, n));
+            let mut c = [(); 2].map(|()| vec![E::zero(); m * n]);
+            gemm_batch_invariant(E::one(), a, b, E::zero(), MatMut::new(&mut c[0], m, n), Parallelism::Serial);
+            for start in (0..k).step_by(8) {
+                let (piece, beta) = (start..k.min(start + 8), if start == 0 { E::zero() } else { E::one() });
+                let (a, b) = (a.columns(piece.clone()), b.rows(piece));
+                gemm_batch_invariant(E::one(), a, b, beta, MatMut::new(&mut c[1], m, n), Parallelism::Serial);
+            }
+            assert!(c[0] == c[1], "{m}x{k}x{n}");
+        }
+        for (m, k, n) in [(1, 25, 64), (5, 33, 70), (16, 9, 20), (1, 70, 3), (4, 8, 130)] {
+            check::<f32>(m, k, n);
+            check::<f64>(m, k, n);
         }
     }
 

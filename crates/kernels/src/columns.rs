@@ -57,6 +57,18 @@ impl<'a, E: Real> Columns<'a, E> {
         }
     }
 
+    /// Whether sums are added to what is there before, as they are: then they can go on from it.
+    #[inline(always)]
+    pub(crate) fn is_added_to(self) -> bool {
+        self.alpha == E::one() && self.beta == E::one()
+    }
+
+    /// The same columns, whose elements become the sums.
+    #[inline(always)]
+    pub(crate) fn replaced(self) -> Self {
+        Self { alpha: E::one(), beta: E::zero(), ..self }
+    }
+
     /// The factor of what is there before.
     #[inline(always)]
     pub(crate) fn beta(self) -> E {

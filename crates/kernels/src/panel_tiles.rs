@@ -17,9 +17,9 @@ pub(crate) const K_BLOCK: usize = 512;
 const UNROLLED: usize = 4;
 
 /// Rows of `A` at once: of that inner length, they stay in the second cache.
-const ROW_BLOCK: usize = 96;
+const ROW_BLOCK: usize = 168;
 
-/// From one row of the copy of `A` to the next: rows that are powers of two apart would share places in the first cache.
+/// From one row of a copy of `A` that is not packed to the next: rows that are powers of two apart would share places in the first cache.
 const A_STRIDE: usize = K_BLOCK + 16;
 
 thread_local! {
@@ -44,12 +44,12 @@ impl<W: PanelWeight> WithSimd for PanelTiles<'_, W> {
             (16, 1) => self.few_rows::<S, 1, 8>(simd),
             (16, 2) => self.few_rows::<S, 2, 8>(simd),
             (16, 3) => self.few_rows::<S, 3, 4>(simd),
-            (16, _) => self.blocks::<S, 12, 2>(simd),
+            (16, _) => self.blocks::<S, 12, 2, true>(simd),
             (8, 1) => self.few_rows::<S, 1, 8>(simd),
             (8, 2) => self.few_rows::<S, 2, 6>(simd),
             (8, 3) => self.few_rows::<S, 3, 4>(simd),
-            (8, _) => self.blocks::<S, 6, 2>(simd),
-            (4, _) => self.blocks::<S, 3, 4>(simd),
+            (8, _) => self.blocks::<S, 6, 2, false>(simd),
+            (4, _) => self.blocks::<S, 3, 4, false>(simd),
             _ => self.scalar(),
         }
     }
@@ -66,7 +66,7 @@ impl<W: PanelWeight> PanelTiles<'_, W> {
             for inner in self.k_blocks() {
                 let a = (&self.a.data[inner.start..], self.a.row_stride);
                 match is_whole {
-                    true => self.tile::<S, MR, NR>(simd, a, 0, panel, inner, Prefetch::NONE),
+                    true => self.tile::<S, MR, NR, false>(simd, a, 0, panel, inner, Prefetch::NONE),
                     false => self.panel::<S, MR>(simd, a, 0, panel, inner),
                 }
             }
@@ -82,28 +82,40 @@ impl<W: PanelWeight> PanelTiles<'_, W> {
     }
 
     /// Many rows: all rows of a block of `A` for each `NR` registers of panels, while the next ones come from memory.
+    ///
+    /// A packed strip of `A` has the elements of a column one after the other, so that one pointer is enough for all its rows. Registers transpose with AVX-512 alone; with
+    /// fewer rows in a tile, each has a pointer of its own.
     #[inline(always)]
-    fn blocks<S: Simd, const MR: usize, const NR: usize>(&self, simd: S) {
+    fn blocks<S: Simd, const MR: usize, const NR: usize, const IS_PACKED: bool>(&self, simd: S) {
         let (m, width) = (self.a.rows, NR * S::F32_LANES / PANEL);
         let mut copy = A_COPY.take();
         copy.resize(copy.len().max(ROW_BLOCK.min(m) * A_STRIDE), 0.0);
         for first in (0..m).step_by(ROW_BLOCK) {
             let rows = first..m.min(first + ROW_BLOCK);
             for inner in self.k_blocks() {
-                for (row, to) in rows.clone().zip(copy.chunks_exact_mut(A_STRIDE)) {
-                    to[..inner.len()].copy_from_slice(&self.a.data[row * self.a.row_stride..][inner.clone()]);
+                for strip in strips::<MR>(rows.clone()) {
+                    let to = &mut copy[(strip.start - first) * A_STRIDE..];
+                    if IS_PACKED {
+                        let (data, height) =
+                            (&self.a.data[strip.start * self.a.row_stride + inner.start..], strip.len());
+                        Mat::strided(data, height, inner.len(), self.a.row_stride).transposed(to);
+                    } else {
+                        for (row, to) in strip.zip(to.chunks_exact_mut(A_STRIDE)) {
+                            to[..inner.len()].copy_from_slice(&self.a.data[row * self.a.row_stride..][inner.clone()]);
+                        }
+                    }
                 }
                 for panel in self.panels.clone().step_by(width) {
-                    self.strips::<S, MR, NR>(simd, &copy, rows.clone(), panel, inner.clone());
+                    self.strips::<S, MR, NR, IS_PACKED>(simd, &copy, rows.clone(), panel, inner.clone());
                 }
             }
         }
         A_COPY.set(copy);
     }
 
-    /// All rows of a block, in strips of at most `MR` rows, as equal as can be: a strip of few rows would wait for its sums.
+    /// All rows of a block.
     #[inline(always)]
-    fn strips<S: Simd, const MR: usize, const NR: usize>(
+    fn strips<S: Simd, const MR: usize, const NR: usize, const IS_PACKED: bool>(
         &self,
         simd: S,
         copy: &[f32],
@@ -112,38 +124,38 @@ impl<W: PanelWeight> PanelTiles<'_, W> {
         inner: Range<usize>,
     ) {
         let width = NR * S::F32_LANES / PANEL;
-        let (strips, is_whole) = (rows.len().div_ceil(MR), panel + width <= self.panels.end);
-        let mut row = rows.start;
-        for strip in 0..strips {
-            let height = (rows.end - row).div_ceil(strips - strip);
+        if panel + width > self.panels.end {
+            let stride = self.a.row_stride;
+            for row in rows {
+                let a = (&self.a.data[row * stride + inner.start..], stride);
+                (panel..self.panels.end).for_each(|panel| self.panel::<S, 1>(simd, a, row, panel, inner.clone()));
+            }
+            return;
+        }
+        let period = rows.len().div_ceil(MR);
+        for (strip, own) in strips::<MR>(rows.clone()).enumerate() {
+            let (row, height) = (own.start, own.len());
             let a = (&copy[(row - rows.start) * A_STRIDE..], A_STRIDE);
             let ahead = match panel + 2 * width <= self.panels.end {
-                true => Prefetch { distance: width * self.w.lines(panel).len(), first: strip, period: strips },
+                true => Prefetch { distance: width * self.w.lines(panel).len(), first: strip, period },
                 false => Prefetch::NONE,
             };
             let inner = inner.clone();
-            match (height, is_whole) {
-                (1, true) => self.tile::<S, 1, NR>(simd, a, row, panel, inner, ahead),
-                (2, true) => self.tile::<S, 2, NR>(simd, a, row, panel, inner, ahead),
-                (3, true) => self.tile::<S, 3, NR>(simd, a, row, panel, inner, ahead),
-                (4, true) => self.tile::<S, 4, NR>(simd, a, row, panel, inner, ahead),
-                (5, true) => self.tile::<S, 5, NR>(simd, a, row, panel, inner, ahead),
-                (6, true) => self.tile::<S, 6, NR>(simd, a, row, panel, inner, ahead),
-                (7, true) if const { MR >= 7 } => self.tile::<S, 7, NR>(simd, a, row, panel, inner, ahead),
-                (8, true) if const { MR >= 8 } => self.tile::<S, 8, NR>(simd, a, row, panel, inner, ahead),
-                (9, true) if const { MR >= 9 } => self.tile::<S, 9, NR>(simd, a, row, panel, inner, ahead),
-                (10, true) if const { MR >= 10 } => self.tile::<S, 10, NR>(simd, a, row, panel, inner, ahead),
-                (11, true) if const { MR >= 11 } => self.tile::<S, 11, NR>(simd, a, row, panel, inner, ahead),
-                (12, true) if const { MR >= 12 } => self.tile::<S, 12, NR>(simd, a, row, panel, inner, ahead),
-                _ => {
-                    for i in 0..height {
-                        let a = (&a.0[i * A_STRIDE..], A_STRIDE);
-                        (panel..self.panels.end.min(panel + width))
-                            .for_each(|panel| self.panel::<S, 1>(simd, a, row + i, panel, inner.clone()));
-                    }
-                }
+            match height {
+                1 => self.tile::<S, 1, NR, IS_PACKED>(simd, a, row, panel, inner, ahead),
+                2 => self.tile::<S, 2, NR, IS_PACKED>(simd, a, row, panel, inner, ahead),
+                3 => self.tile::<S, 3, NR, IS_PACKED>(simd, a, row, panel, inner, ahead),
+                4 => self.tile::<S, 4, NR, IS_PACKED>(simd, a, row, panel, inner, ahead),
+                5 => self.tile::<S, 5, NR, IS_PACKED>(simd, a, row, panel, inner, ahead),
+                6 => self.tile::<S, 6, NR, IS_PACKED>(simd, a, row, panel, inner, ahead),
+                7 if const { MR >= 7 } => self.tile::<S, 7, NR, IS_PACKED>(simd, a, row, panel, inner, ahead),
+                8 if const { MR >= 8 } => self.tile::<S, 8, NR, IS_PACKED>(simd, a, row, panel, inner, ahead),
+                9 if const { MR >= 9 } => self.tile::<S, 9, NR, IS_PACKED>(simd, a, row, panel, inner, ahead),
+                10 if const { MR >= 10 } => self.tile::<S, 10, NR, IS_PACKED>(simd, a, row, panel, inner, ahead),
+                11 if const { MR >= 11 } => self.tile::<S, 11, NR, IS_PACKED>(simd, a, row, panel, inner, ahead),
+                12 if const { MR >= 12 } => self.tile::<S, 12, NR, IS_PACKED>(simd, a, row, panel, inner, ahead),
+                _ => unreachable!("a strip of more rows than a tile"),
             }
-            row += height;
         }
     }
 
@@ -158,16 +170,16 @@ impl<W: PanelWeight> PanelTiles<'_, W> {
         inner: Range<usize>,
     ) {
         match S::F32_LANES {
-            16 => self.tile::<S, MR, 1>(simd, a, row, panel, inner, Prefetch::NONE),
-            8 => self.tile::<S, MR, 2>(simd, a, row, panel, inner, Prefetch::NONE),
-            _ => self.tile::<S, MR, 4>(simd, a, row, panel, inner, Prefetch::NONE),
+            16 => self.tile::<S, MR, 1, false>(simd, a, row, panel, inner, Prefetch::NONE),
+            8 => self.tile::<S, MR, 2, false>(simd, a, row, panel, inner, Prefetch::NONE),
+            _ => self.tile::<S, MR, 4, false>(simd, a, row, panel, inner, Prefetch::NONE),
         }
     }
 
-    /// `MR` rows of `NR` registers of panels: whole ones. `a` has the rows, so many elements apart, from the first of `inner` on.
+    /// `MR` rows of `NR` registers of panels: whole ones. `a` has the rows from the first of `inner` on: so many elements apart, or packed.
     #[expect(clippy::needless_range_loop, reason = "the loops are unrolled, and what they index becomes registers")]
     #[inline(always)]
-    fn tile<S: Simd, const MR: usize, const NR: usize>(
+    fn tile<S: Simd, const MR: usize, const NR: usize, const IS_PACKED: bool>(
         &self,
         simd: S,
         (a, a_stride): (&[f32], usize),
@@ -183,18 +195,22 @@ impl<W: PanelWeight> PanelTiles<'_, W> {
                 self.c.fetch(row + i, ((panel + j / of_panel) * PANEL).saturating_sub(rows.start));
             }
         }
-        // Pointers, so that they stay in registers; and loops over arrays, as closures are not inlined with the instructions of `S`.
+        // Pointers, so that they stay in registers, opaque, or LLVM rematerialises them in the loop; and loops over arrays, as closures are not
+        // inlined with the instructions of `S`.
         let (mut a_rows, mut b_lines) = ([std::ptr::null::<f32>(); MR], [std::ptr::null::<f32>(); NR]);
+        let packed = std::hint::black_box(a[..if IS_PACKED { MR * k } else { 0 }].as_ptr());
         for i in 0..MR {
-            a_rows[i] = a[i * a_stride..][..k].as_ptr();
+            a_rows[i] = match IS_PACKED {
+                true => packed.wrapping_add(i),
+                false => std::hint::black_box(a[i * a_stride..][..k].as_ptr()),
+            };
         }
         for j in 0..NR {
             let lines = inner.start / W::OF_LINE * PANEL..inner.end.div_ceil(W::OF_LINE) * PANEL;
             let lines = &self.w.lines(panel + j / of_panel)[lines];
             b_lines[j] = lines.as_ptr().wrapping_add(j % of_panel * S::F32_LANES);
         }
-        // Opaque, or LLVM rematerialises the pointers in the loop.
-        let (a_rows, b_lines) = std::hint::black_box((a_rows, b_lines));
+        let b_lines = std::hint::black_box(b_lines);
         let mut next = ahead.first.saturating_mul(UNROLLED);
         let unrolled = k - k % UNROLLED;
         for p in (0..unrolled).step_by(UNROLLED) {
@@ -208,12 +224,12 @@ impl<W: PanelWeight> PanelTiles<'_, W> {
             }
             for p in p..p + UNROLLED {
                 // SAFETY: `p` is below `k`.
-                unsafe { multiply_add::<S, W, MR, NR>(simd, &a_rows, &b_lines, p, &mut sums) };
+                unsafe { multiply_add::<S, W, MR, NR, IS_PACKED>(simd, &a_rows, &b_lines, p, &mut sums) };
             }
         }
         for p in unrolled..k {
             // SAFETY: as above.
-            unsafe { multiply_add::<S, W, MR, NR>(simd, &a_rows, &b_lines, p, &mut sums) };
+            unsafe { multiply_add::<S, W, MR, NR, IS_PACKED>(simd, &a_rows, &b_lines, p, &mut sums) };
         }
         // Opaque, or LLVM keeps them in memory in the loop, where what follows is too long to be unrolled.
         let sums = std::hint::black_box(sums);
@@ -273,12 +289,24 @@ impl<W: PanelWeight> PanelTiles<'_, W> {
     }
 }
 
+/// Strips of at most `MR` rows, as equal as can be: one of few rows would wait for its sums.
+#[inline(always)]
+fn strips<const MR: usize>(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let strips = rows.len().div_ceil(MR);
+    let mut start = rows.start;
+    (0..strips).map(move |strip| {
+        let height = (rows.end - start).div_ceil(strips - strip);
+        start += height;
+        start - height..start
+    })
+}
+
 /// `sums += a b` for element `p` of each row of `A` and column `p` of the panels.
 ///
 /// # Safety
 /// The rows have more than `p` elements, and each register of `b` that many columns of a panel.
 #[inline(always)]
-unsafe fn multiply_add<S: Simd, W: PanelWeight, const MR: usize, const NR: usize>(
+unsafe fn multiply_add<S: Simd, W: PanelWeight, const MR: usize, const NR: usize, const IS_PACKED: bool>(
     simd: S,
     a: &[*const f32; MR],
     b: &[*const f32; NR],
@@ -293,7 +321,7 @@ unsafe fn multiply_add<S: Simd, W: PanelWeight, const MR: usize, const NR: usize
     }
     for i in 0..MR {
         // SAFETY: the caller's.
-        let a = simd.splat_f32s(unsafe { *a[i].add(p) });
+        let a = simd.splat_f32s(unsafe { *a[i].add(if IS_PACKED { p * MR } else { p }) });
         for j in 0..NR {
             sums[i][j] = simd.mul_add_f32s(a, columns[j], sums[i][j]);
         }

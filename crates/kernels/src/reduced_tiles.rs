@@ -78,6 +78,9 @@ impl<K: TileKernel> Tiles<'_, K> {
     }
 
     fn tile<const MR: usize, const NR: usize>(&self, place: Place) {
+        for (row, panel) in (0..MR).flat_map(|i| (0..NR).map(move |j| (place.row + i, place.panel + j))) {
+            self.c.fetch(row, (panel * PANEL).saturating_sub(self.w.first));
+        }
         let results = self.kernel.tile::<MR, NR>(place);
         for (row, results) in (place.row..).zip(&results) {
             for (panel, results) in (place.panel..).zip(results) {

@@ -1,11 +1,10 @@
 //! Self-attention of a decoder in inference: the tokens of a pass attend to those in a KV cache and to each other, and are cached.
 
-use super::multi_head_attention::attend::{Head, Kv, attend};
+use super::multi_head_attention::attend::{Heads, Kv, attend};
 use crate::inference_op::InferenceOp;
 use crate::{AttentionConfig, Forward, Graph, KvCache, PositionBias, Var};
 use descant_kernels::{Mat, Real};
 use descant_tensor::{DType, Shape};
-use std::ops::Range;
 
 /// Inputs `qkv[N, (heads + 2 kv_heads) · head_dim]`, the new tokens of each row one after the other, and perhaps a table of biases;
 /// output `[N, heads · head_dim]`.
@@ -43,25 +42,26 @@ impl InferenceOp for CachedAttention<'_> {
         let AttentionConfig { heads, kv_heads, head_dim, .. } = *self.config;
         let (qkv, columns) = (ctx.input(0), ctx.shape(0)[1]);
         let table = (ctx.inputs() > 1).then(|| ctx.input(1));
-        let key_columns = kv_heads * head_dim;
         self.cache.write(self.layer, qkv, columns);
         let (cache, layer, config) = (&*self.cache, self.layer, self.config);
         let rows = (0..cache.rows()).scan(0, |end, row| {
             let (past, new) = cache.lengths(row);
             *end += new;
-            Some((row, past + new, *end - new..*end))
+            Some((row, past, *end - new..*end))
         });
-        let of_row = |(row, keys, rows): (usize, usize, Range<usize>)| {
-            let is_new = !rows.is_empty();
-            (0..heads).filter(move |_| is_new).map(move |head| {
-                let key = head / (heads / kv_heads) * head_dim;
-                let place = rows.start * columns + head * head_dim;
-                let q = Mat::strided(&qkv[place..], rows.len(), head_dim, columns);
-                let kv = Kv::Cached { cache, row, layer, columns: [key, key_columns + key] };
-                Head { config, head, q, kv, keys, rows: rows.clone(), table }
-            })
-        };
-        attend(ctx, rows.flat_map(of_row), heads * head_dim);
+        let (kv_start, kv_columns) = (heads * head_dim, kv_heads * head_dim);
+        let sequences = rows.filter(|(_, _, rows)| !rows.is_empty()).map(|(row, past, rows)| {
+            let part =
+                |start: usize, width| Mat::strided(&qkv[rows.start * columns + start..], rows.len(), width, columns);
+            // A prompt is read where it lies.
+            let kv = match past {
+                0 => Kv::Rows { k: part(kv_start, kv_columns), v: part(kv_start + kv_columns, kv_columns) },
+                _ => Kv::Cached { cache, row, layer },
+            };
+            let (q, keys) = (part(0, heads * head_dim), past + rows.len());
+            Heads { config, heads: 0..heads, q, kv, keys, rows, table }
+        });
+        attend(ctx, sequences, heads * head_dim);
     }
 }
 

@@ -21,7 +21,7 @@ pub use config::{AttentionConfig, AttentionOperand, MultiHeadAttention};
 
 use crate::attention_weights::weights;
 use crate::{Backward, Forward, Graph, Op, Segments, Var};
-use attend::{Head, Kv, attend};
+use attend::{Heads, Kv, attend};
 use config::{Sequence, TILE};
 use descant_kernels::{Mat, MatMut, Real, exp_minus_max_rows, gemm, lanes, scale, vectorized, zip_sum};
 use descant_tensor::Shape;
@@ -120,15 +120,16 @@ impl Op for MultiHeadAttention {
         let [q_columns, k_columns, v_columns] = [0, 1, 2].map(|i| ctx.shape(i)[1]);
         let (rows, seed) = (ctx.shape(0)[0], ctx.dropout());
         if config.batch_invariant {
-            let head = |(sequence, head): (Sequence, usize)| {
-                let [q_start, k_start, v_start] = self.starts(head);
-                let keys = sequence.memory.len();
-                let k = part(k, k_columns, sequence.memory.clone(), k_start, head_dim);
-                let v = part(v, v_columns, sequence.memory, v_start, head_dim);
-                let q = part(q, q_columns, sequence.queries.clone(), q_start, head_dim);
-                Head { config: &self.heads, head, q, kv: Kv::Rows { k, v }, keys, rows: sequence.queries, table }
-            };
-            return attend(ctx, self.each_head().map(head), self.heads.heads * head_dim);
+            let AttentionConfig { kv_heads, .. } = self.heads;
+            let [q_start, k_start, v_start] = self.columns;
+            let sequences = self.sequences().map(|Sequence { queries, memory, .. }| {
+                let keys = memory.len();
+                let k = part(k, k_columns, memory.clone(), k_start, kv_heads * head_dim);
+                let v = part(v, v_columns, memory, v_start, kv_heads * head_dim);
+                let q = part(q, q_columns, queries.clone(), q_start, heads * head_dim);
+                Heads { config: &self.heads, heads: 0..heads, q, kv: Kv::Rows { k, v }, keys, rows: queries, table }
+            });
+            return attend(ctx, sequences, heads * head_dim);
         }
         let mut copy = ctx.scratch(self.longest() * head_dim);
         let mut scores = ctx.scratch(self.scores());
