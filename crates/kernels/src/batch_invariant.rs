@@ -47,8 +47,8 @@ pub fn gemm_batch_invariant<E: Real>(
         _ => (0..m).for_each(|i| {
             for j in columns.clone() {
                 let term = |p| a.data[i * a.row_stride + p] * b.data[j * b.column_stride + p * b.row_stride];
-                // SAFETY: `i` is a row of `c`, and `j` one of this thread's columns.
                 let (c, start) = match c.is_added_to() {
+                    // SAFETY: `i` is a row of `c`, and `j` one of this thread's columns.
                     true => (c.replaced(), unsafe { c.row(i, j..j + 1)[0] }),
                     false => (c, E::zero()),
                 };
