@@ -3,7 +3,7 @@
 
 use descant_autograd::{Parameters, Tape};
 use descant_batch::{Batch, Sequences};
-use descant_generate::{DecodingBatch, DecodingOptions, GenerationConfig, Hypothesis, RowError, generate};
+use descant_generate::{DecodingBatch, DecodingOptions, GenerationConfig, Hypothesis, RowError, RowResult, generate};
 use descant_kernels::Parallelism;
 use descant_models::{EmbeddingLoss, Generator, LayerKind, LossConfig, ModelConfig, ModelKind, Vocabulary, build};
 use descant_nn::{AttentionScore, Cell, Position, TransformerConfig};
@@ -176,8 +176,12 @@ impl std::fmt::Display for RunError {
 impl Model {
     /// The hypotheses of all rows, or what is wrong with the first that has none.
     pub fn run(&self, input: DecodingBatch<'_>, options: &DecodingOptions) -> Result<Vec<Vec<Hypothesis>>, RunError> {
-        let found = generate(&*self.generator, &self.parameters, &mut Tape::new(), input, options);
-        found.map_err(RunError::Model)?.into_iter().collect::<Result<_, _>>().map_err(RunError::Row)
+        self.rows(input, options).map_err(RunError::Model)?.into_iter().collect::<Result<_, _>>().map_err(RunError::Row)
+    }
+
+    /// The hypotheses of each row, or what is wrong with it.
+    pub fn rows(&self, input: DecodingBatch<'_>, options: &DecodingOptions) -> descant_tensor::Result<Vec<RowResult>> {
+        generate(&*self.generator, &self.parameters, &mut Tape::new(), input, options)
     }
 
     /// Writes for these sources, numbered from 0.
