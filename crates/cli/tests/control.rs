@@ -66,7 +66,7 @@ fn a_text_is_as_the_attribute_says() {
         assert!(guided["text"].as_str().unwrap().starts_with("AAA"), "{guided}");
         assert!(guided["score"] != plain["score"], "{run}: {guided} {plain}");
     }
-    folder.fail(&["generate", "gru", "123", "--guidance-scale", "3"], &["guidance_scale", "--control"]);
+    folder.fail(&["generate", "gru", "123", "--guidance-scale", "3"], &["--guidance-scale", "--control"]);
     let unguided = ["generate", "gru", "123", "--control", "register=formal"];
     assert_eq!(folder.succeed(&[&unguided[..], &["--guidance-scale", "1"]].concat()), folder.succeed(&unguided));
     // A line of its own goes before what all have; the same bits as alone.
