@@ -1,5 +1,5 @@
 use crate::Threads;
-use crate::decoding::Decoding;
+use crate::decoding::{Decoding, said};
 use crate::report::{duration, note, one_line, print};
 use crate::same_file::is_same_file;
 use crate::weights::Weights;
@@ -30,7 +30,7 @@ pub(crate) struct Eval {
     loss_only: bool,
     /// Write the predictions to a new file, in the order of the text: source, prediction and references, separated by tabs,
     /// with line ends and tabs within them as \n and \t. As .jsonl, one JSON object a line: line, source, text, references,
-    /// right, finished
+    /// right, finished, and for one that is not answered error
     #[arg(long, value_name = "FILE", conflicts_with = "loss_only")]
     output: Option<PathBuf>,
     /// Overwrite the file of --output
@@ -69,6 +69,8 @@ struct Line<'a> {
     references: &'a [String],
     right: bool,
     finished: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 impl Eval {
@@ -139,23 +141,26 @@ impl Eval {
             left_out: evaluator.left_out()?,
             texts: None,
         };
+        let mut unanswered = Ok(());
         if writes {
             let answers = evaluator.predictions(&options, self.multi_reference)?;
             let scores = TextScores::of(&answers);
             if let Some(path) = &self.output {
                 write(path, &answers, scores.unit)?;
             }
-            if let (Some(first), false) = (answers.iter().find(|answer| !answer.finished), self.json) {
+            if let (Some(first), false) = (answers.iter().find(|one| !one.finished && one.error.is_none()), self.json) {
                 note(format_args!(
                     "{} of {} answers did not end, and stopped at the limit, the first in line {} (--max-new-tokens N sets \
                      another).",
                     scores.unfinished, scores.predictions, first.line
                 ));
             }
+            unanswered = all_answered(&answers, scores.unanswered);
             report.texts = Some(scores);
         }
         if self.json {
-            return print(serde_json::to_string(&report)?);
+            print(serde_json::to_string(&report)?)?;
+            return unanswered;
         }
         let EvalReport { loss, perplexity, accuracy, tokens, .. } = report;
         print(format_args!(
@@ -172,8 +177,20 @@ impl Eval {
         }
         print(format_args!("accuracy          {:.2} %", 100.0 * accuracy))?;
         report.texts.iter().flat_map(TextScores::lines).try_for_each(print)?;
-        Ok(())
+        unanswered
     }
+}
+
+/// That every source or prompt was answered.
+fn all_answered(answers: &[Prediction], unanswered: usize) -> anyhow::Result<()> {
+    let Some((line, error)) = answers.iter().find_map(|one| Some((one.line, one.error.as_deref()?))) else {
+        return Ok(());
+    };
+    anyhow::bail!(
+        "{unanswered} of {} texts were not answered, the first in line {line}: {}. They count as empty answers",
+        answers.len(),
+        said(error)
+    )
 }
 
 /// That the text which is evaluated on is not written over.
@@ -191,10 +208,11 @@ fn write(path: &Path, answers: &[Prediction], unit: TextUnit) -> anyhow::Result<
     let mut text = String::new();
     let mut escaped = false;
     for answer in answers {
-        let Prediction { line, source, text: output, finished, references, .. } = answer;
+        let Prediction { line, source, text: output, finished, references, error, .. } = answer;
         if path.extension().is_some_and(|extension| extension == "jsonl") {
             let (line, right) = (*line, answer.is_right(unit));
-            let line = Line { line, source, text: output, references, right, finished: *finished };
+            let error = error.as_deref().map(said);
+            let line = Line { line, source, text: output, references, right, finished: *finished, error };
             writeln!(text, "{}", serde_json::to_string(&line)?)?;
             continue;
         }

@@ -159,6 +159,55 @@ fn a_text_is_as_the_attribute_says() {
 }
 
 #[test]
+fn what_is_evaluated_is_what_is_generated() {
+    let folder = Folder::new();
+    texts(&folder);
+    let recipe = |recipe: &str, from: &str, to: &str| format!("{}{CONTROL}", recipe.replace(from, to));
+    folder.write("gru.toml", recipe(PAIRS, "pairs.tsv", "pairs.jsonl"));
+    folder.write("prompts.toml", recipe(LANGUAGE_MODEL, "\"text.txt\"\nstream = true", "\"pairs.jsonl\""));
+    // An answer that is left out, one source twice, and a source without the attribute.
+    let lines = [("123", "AAA3", "formal"), ("7", "", "formal"), ("123", "bbb3", "informal"), ("45", "AAA5", "")];
+    let line = |(source, target, register): (&str, &str, &str)| {
+        let register = if register.is_empty() { Value::Null } else { register.into() };
+        let control = json!({"register": register});
+        let line = json!({"prompt": source, "completion": target, "register": register, "control": control});
+        line.to_string() + "\n"
+    };
+    let read = |name: &str| -> Vec<Value> {
+        let text = fs::read_to_string(folder.path(name)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let all: String = lines.map(line).concat();
+    folder.write("given.jsonl", &all);
+    let without: String = all.lines().map(|line| line.replace(",\"register\":", ",\"other\":") + "\n").collect();
+    folder.write("sources.jsonl", without);
+    for (run, steps) in [("gru", 30), ("prompts", 30)] {
+        folder.train(&format!("{run}.toml"), run, steps);
+        for scale in ["1", "2"] {
+            let flags = ["--guidance-scale", scale, "--sample", "--seed", "5", "--max-new-tokens", "6"];
+            let (evaluated, generated) = (format!("{run}-{scale}-e.jsonl"), format!("{run}-{scale}-g.jsonl"));
+            let eval = ["eval", run, "--data", "given.jsonl", "--output", &evaluated];
+            let output = folder.run(&[&eval[..], &flags].concat());
+            let generate = ["generate", run, "--input", "sources.jsonl", "--output", &generated];
+            folder.run(&[&generate[..], &flags].concat());
+            let (evaluated, generated) = (read(&evaluated), read(&generated));
+            assert_eq!(evaluated.iter().map(|one| one["line"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 3, 4]);
+            for one in &evaluated {
+                let other = &generated[one["line"].as_u64().unwrap() as usize - 1];
+                assert_eq!(one.get("error"), other.get("error"), "{run} {scale}");
+                assert_eq!(&one["text"], other.get("text").unwrap_or(&json!("")), "{run} {scale}");
+            }
+            // Without an attribute there is nothing to lead a translation away from: the other texts are measured.
+            let is_refused = (run, scale) == ("gru", "2");
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.success(), !is_refused, "{told}");
+            assert_eq!(told.contains("1 of 3 texts were not answered, the first in line 4"), is_refused, "{told}");
+            assert!(String::from_utf8_lossy(&output.stdout).contains("exact match"));
+        }
+    }
+}
+
+#[test]
 fn what_is_left_out_is_the_same_after_a_resume_and_on_any_threads() {
     let folder = Folder::new();
     texts(&folder);

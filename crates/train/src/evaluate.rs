@@ -234,7 +234,8 @@ impl<'a> Evaluator<'a> {
     }
 
     /// What the model generates for every source or prompt that the loss is over, with its references, in the order of the
-    /// text. With `merge`, pairs with the same source are one example with several references.
+    /// text: what [`Trained::request`] of its line gives, or why there is nothing. With `merge`, pairs with the same source are one example
+    /// with several references.
     ///
     /// # Errors
     /// Where the text has no pairs; whatever a pass fails with.
@@ -254,13 +255,13 @@ impl<'a> Evaluator<'a> {
             }];
             let prediction =
                 Prediction { line: pair.line, source: source.to_string(), references, ..Prediction::default() };
-            Ok(EvalExample { ids: trained.encode(&source)?, prediction })
+            Ok(EvalExample { request: trained.request(source, None)?, prediction })
         };
         let pairs = kept(text, &self.corpus)?.into_iter().map(example).collect::<Result<Vec<_>, Error>>()?;
         let mut examples = examples(pairs, merge);
         // Sources of about one length together, and the long ones first, so that no thread is left with them.
         let mut order: Vec<usize> = (0..examples.len()).collect();
-        order.sort_by_key(|&i| Reverse(examples[i].ids.len()));
+        order.sort_by_key(|&i| Reverse(examples[i].request.tokens().len()));
         let next = AtomicUsize::new(0);
         let threads = vec![(); self.replicas.shares()];
         let generated = self.replicas.map(&threads, |tape, ()| {
@@ -270,22 +271,30 @@ impl<'a> Evaluator<'a> {
                 while scheduler.has_room()
                     && let Some(&i) = order.get(next.fetch_add(1, Ordering::Relaxed))
                 {
-                    scheduler.push(examples[i].ids.clone().into(), i as u64);
+                    let EvalExample { request, prediction } = &examples[i];
+                    // The number that generation gives to the line.
+                    scheduler.push(request.clone(), prediction.line.saturating_sub(1));
                     taken.push(i);
                 }
                 if scheduler.is_empty() {
                     return Ok(found);
                 }
                 for (request, answer) in scheduler.step(tape, |_, _| ())? {
-                    found.push((taken[request], answer?.into_iter().next().unwrap_or_default()));
+                    found.push((taken[request], answer.map(|texts| texts.into_iter().next().unwrap_or_default())));
                 }
             }
         });
         let generated = generated.into_iter().collect::<Result<Vec<_>, descant_inference::Error>>()?;
         for (i, best) in generated.into_iter().flatten() {
             let prediction = &mut examples[i].prediction;
-            prediction.finished = best.is_finished();
-            prediction.text = if trained.is_chat_model() { trained.response(&best)? } else { best.text };
+            match best {
+                Ok(best) => {
+                    prediction.finished = best.is_finished();
+                    prediction.text = if trained.is_chat_model() { trained.response(&best)? } else { best.text };
+                }
+                // The others are predicted.
+                Err(error) => prediction.error = Some(Arc::new(error)),
+            }
         }
         Ok(examples.into_iter().map(|example| example.prediction).collect())
     }

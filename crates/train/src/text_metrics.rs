@@ -29,6 +29,8 @@ pub struct TextScores {
     pub unit: TextUnit,
     /// How many predictions the length limit cut.
     pub unfinished: usize,
+    /// How many have an error in place of a text.
+    pub unanswered: usize,
 }
 
 impl TextScores {
@@ -39,7 +41,8 @@ impl TextScores {
             predictions: predictions.len(),
             values: std::array::from_fn(|i| (TEXT_METRICS[i].score)(predictions, unit)),
             unit,
-            unfinished: predictions.iter().filter(|prediction| !prediction.finished).count(),
+            unfinished: predictions.iter().filter(|one| !one.finished && one.error.is_none()).count(),
+            unanswered: predictions.iter().filter(|one| one.error.is_some()).count(),
         }
     }
 
@@ -66,6 +69,7 @@ impl Serialize for TextScores {
         }
         map.serialize_entry("token_error_unit", &self.unit)?;
         map.serialize_entry("unfinished", &self.unfinished)?;
+        map.serialize_entry("unanswered", &self.unanswered)?;
         map.end()
     }
 }
@@ -131,7 +135,7 @@ mod tests {
     fn pairs_with_one_source_are_one_example() {
         let pair = |(line, source, reference): (u64, &str, &str)| EvalExample {
             prediction: Prediction { line, source: source.to_owned(), ..prediction("", &[reference]) },
-            ids: Vec::new(),
+            request: Vec::new().into(),
         };
         let pairs = || [(1, "a", "1"), (2, "b", "2"), (3, "a", "3")].map(pair);
         assert_eq!(examples(pairs(), false).len(), 3);

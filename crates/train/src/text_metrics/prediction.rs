@@ -1,8 +1,10 @@
 use super::unit::TextUnit;
+use descant_inference::{Error, Request};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A generated text beside its references.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Prediction {
     /// The line of the source's first pair in its file, from 1.
@@ -15,6 +17,8 @@ pub struct Prediction {
     pub finished: bool,
     /// The references, any of which is right.
     pub references: Vec<String>,
+    /// Why there is no text: then it counts as an empty one.
+    pub error: Option<Arc<Error>>,
 }
 
 impl Prediction {
@@ -24,11 +28,11 @@ impl Prediction {
     }
 }
 
-/// An example to evaluate: its prediction, which is still without text, and the tokens that the model reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An example to evaluate: its prediction, which is still without text, and what it is generated for.
+#[derive(Clone, Debug)]
 pub(crate) struct EvalExample {
     pub(crate) prediction: Prediction,
-    pub(crate) ids: Vec<u32>,
+    pub(crate) request: Request,
 }
 
 /// The examples of some pairs. With `merge`, pairs with the same source are one example with several references.
@@ -38,7 +42,7 @@ pub(crate) fn examples(pairs: impl IntoIterator<Item = EvalExample>, merge: bool
     for pair in pairs {
         let next = examples.len();
         // Attributes are among what is read.
-        let key = || (pair.prediction.source.clone(), pair.ids.clone());
+        let key = || (pair.prediction.source.clone(), pair.request.tokens().to_vec());
         let place = if merge { *places.entry(key()).or_insert(next) } else { next };
         match examples.get_mut(place) {
             Some(example) => example.prediction.references.extend(pair.prediction.references),
