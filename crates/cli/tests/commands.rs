@@ -88,6 +88,18 @@ fn the_speed_of_workloads_and_recipes_is_measured() {
     // Many more target tokens than source tokens.
     folder.write("uneven.tsv", "a\tzyxwvutsrqponmlkjihgfedcba9876543210\n".repeat(40));
     folder.succeed(&["bench", "pairs.toml", "--steps", "2", "--batch", "8", "--set", "data.train=uneven.tsv"]);
+    // Generation is that of the model, whatever its recipe says of texts.
+    folder.train("pairs.toml", "run", 2);
+    let recipe = std::fs::read_to_string(folder.path("run/recipe.toml")).unwrap().replace("[generation]\n", "");
+    let options = "do_sample = true\nnum_return_sequences = 3\nguidance_scale = 2.0\nno_repeat_ngram_size = 1\n\
+        stop_strings = [\"0\", \"1\", \"2\", \"3\", \"4\", \"5\", \"6\", \"7\", \"8\", \"9\"]\n";
+    folder.write("run/recipe.toml", format!("{recipe}\n[generation]\n{options}"));
+    let generate = ["bench", "run", "--generate", "--rounds", "1", "--prompt", "4", "--tokens", "40", "--json"];
+    for beam in ["1", "2"] {
+        let figures = folder.succeed(&[&generate[..], &["--beam", beam]].concat());
+        let figures: serde_json::Value = serde_json::from_str(&figures).unwrap();
+        assert!(figures["tokens_per_s"].as_f64().unwrap() > 0.0, "{figures}");
+    }
 }
 
 #[test]

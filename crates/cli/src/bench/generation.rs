@@ -76,7 +76,9 @@ impl Work {
                 if self.beam == 1 { GenerationConfig::greedy() } else { GenerationConfig::beam(self.beam as usize) };
             config.max_new_tokens = Some(tokens as usize);
             let mut options = trained.options(&config, parallelism)?;
-            // Without EOS every row has the full length that it has positions for.
+            // Without what the recipe says of texts, and without EOS, every row has the full length that it has positions for.
+            config.context = options.config.context;
+            (options.config, options.stop, options.reranker) = (config, None, None);
             options.eos.clear();
             Ok(options)
         };
