@@ -14,7 +14,7 @@ mod writer;
 use crate::Threads;
 use crate::constraints::{Added, Constraints};
 use crate::control::ControlAttributes;
-use crate::decoding::Decoding;
+use crate::decoding::{Decoding, said};
 use crate::lines::is_json_lines;
 use crate::report::{note, progress};
 use crate::same_file::is_same_file;
@@ -25,7 +25,7 @@ use crc32fast::Hasher;
 use descant_autograd::Tape;
 use descant_constraints::Vocabulary;
 use descant_generate::{DecodingOptions, Mode};
-use descant_inference::{Explainer, LongInput, SourceLimit, Trained, weights_of};
+use descant_inference::{Explainer, LongInput, Scheduler, SourceLimit, Trained, weights_of};
 use descant_kernels::{Parallelism, WeightType};
 use descant_text::{Lines, Message};
 use explanations::Explanations;
@@ -61,7 +61,7 @@ pub(crate) struct Generate {
     overwrite: bool,
     /// What to do with a source of more tokens than the model has positions for, or was trained on: refuse it; split it
     /// between sentences, or cut it between words into windows, and join the texts of the parts. Of a language model's prompt
-    /// that is longer than its context: refuse it, or read its end (window) [default: error beyond the positions; window for
+    /// that is longer than its context: refuse it, or read its end (window), and of a conversation that without its oldest turns [default: error beyond the positions; window for
     /// language models]
     #[arg(long, value_name = "HOW", value_enum)]
     long_input: Option<LongInputArg>,
@@ -191,6 +191,10 @@ impl Generate {
             "--long-input split is for sources of encoder-decoders: a language model goes on with the end of its prompt"
         );
         let cuts = !trained.is_language_model() && long.is_some_and(|how| how != LongInput::Error);
+        anyhow::ensure!(
+            !(cuts && chat),
+            "--long-input split and window are for texts: a conversation is not cut into parts. Leave it out"
+        );
         if let Some(flag) = of_whole_text.filter(|_| cuts) {
             anyhow::bail!(
                 "{flag} is of a whole text, and --long-input split and window write it in parts, each for itself: leave one out"
@@ -224,6 +228,18 @@ impl Generate {
             (false, true) => Form::Texts,
             (false, false) => Form::Lines { escapes },
         };
+        let streams = show
+            && form == (Form::Lines { escapes: false })
+            && !beam
+            && candidates == 1
+            && !(cuts || self.explanations.is_asked());
+        // What somebody types is answered at once.
+        let is_typed = ask && lines && self.input.is_none();
+        let batch = if streams || is_typed { 1 } else { usize::from(self.batch) };
+        let beside: Vec<&Trained> = others.iter().collect();
+        let scheduler = pool
+            .install(|| Scheduler::ensemble(&trained, &beside, &options, batch))
+            .map_err(|error| anyhow::anyhow!("{}", said(&error)))?;
         let (mut output, mut written) = (Output::Stdout, Written::default());
         if let Some(input) = &self.input
             && let Some(path) = &self.output
@@ -244,12 +260,11 @@ impl Generate {
         let is_file = matches!(output, Output::File(_));
         let mut answers = Answers { form, texts, output, count: written.answers, tally: Tally::default() };
         written.refused.iter().for_each(|refusal| answers.tally.refuse(refusal.line, &refusal.error));
-        let reads = self.explanations.is_asked();
-        let members: Vec<&Trained> = std::iter::once(&trained).chain(&others).collect();
         let mut writer = Writer {
             trained: &trained,
-            others: others.iter().collect(),
-            limit: SourceLimit::of(&members),
+            scheduler,
+            batch,
+            limit: SourceLimit::of(&[&[&trained], &beside[..]].concat()),
             options: &options,
             constraints: &self.constraints,
             grammar,
@@ -261,17 +276,16 @@ impl Generate {
             explainer: Explainer::new(&trained),
             answers,
             bar: ProgressBar::hidden(),
-            streams: show && form == Form::Lines { escapes: false } && !beam && candidates == 1 && !(cuts || reads),
+            streams,
             empty_lines: lines && !self.input.as_deref().is_some_and(is_json_lines),
             conversation: chat.then_some(system),
             told: ToldOnce::default(),
         };
-        let batch = if writer.streams { 1 } else { usize::from(self.batch) };
         let done = pool.install(|| {
             if !lines {
-                return writer.answer_all(Requests::texts(&self.texts), batch);
+                return writer.answer_all(Requests::texts(&self.texts));
             }
-            let Some(path) = &self.input else { return self.answer_standard_input(&mut writer, (chat, talks), batch) };
+            let Some(path) = &self.input else { return self.answer_standard_input(&mut writer, (chat, talks)) };
             let requests = Requests::file(path, written.answers)?;
             let done = requests.number();
             if written.answers > 0 {
@@ -279,7 +293,7 @@ impl Generate {
                 note(format_args!("The output was broken off: it goes on after line {done}."));
             }
             writer.bar = progress(is_file, || count_lines(path));
-            writer.answer_all(requests, batch)
+            writer.answer_all(requests)
         });
         writer.bar.finish_and_clear();
         let Answers { tally, .. } = &writer.answers;
@@ -291,12 +305,7 @@ impl Generate {
     }
 
     /// Lines of standard input: a conversation, or each by itself.
-    fn answer_standard_input(
-        &self,
-        writer: &mut Writer<'_>,
-        (chat, talks): (bool, bool),
-        batch: usize,
-    ) -> anyhow::Result<()> {
+    fn answer_standard_input(&self, writer: &mut Writer<'_>, (chat, talks): (bool, bool)) -> anyhow::Result<()> {
         let ask = std::io::stdin().is_terminal();
         if ask {
             let what = match (chat, writer.trained.responds()) {
@@ -311,7 +320,7 @@ impl Generate {
         }
         match talks {
             true => writer.talk(ask, Lines::standard_input()),
-            false => writer.answer_all(Requests::standard_input(ask)?, if ask { 1 } else { batch }),
+            false => writer.answer_all(Requests::standard_input(ask)?),
         }
     }
 

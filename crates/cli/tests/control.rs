@@ -167,20 +167,19 @@ fn what_is_evaluated_is_what_is_generated() {
     folder.write("prompts.toml", recipe(LANGUAGE_MODEL, "\"text.txt\"\nstream = true", "\"pairs.jsonl\""));
     // An answer that is left out, one source twice, and a source without the attribute.
     let lines = [("123", "AAA3", "formal"), ("7", "", "formal"), ("123", "bbb3", "informal"), ("45", "AAA5", "")];
-    let line = |(source, target, register): (&str, &str, &str)| {
-        let register = if register.is_empty() { Value::Null } else { register.into() };
-        let control = json!({"register": register});
-        let line = json!({"prompt": source, "completion": target, "register": register, "control": control});
-        line.to_string() + "\n"
+    let value = |register: &str| if register.is_empty() { Value::Null } else { register.into() };
+    let given = |(source, target, register): (&str, &str, &str)| {
+        json!({"prompt": source, "completion": target, "register": value(register)}).to_string() + "\n"
     };
+    let asked = |(source, _, register): (&str, &str, &str)| {
+        json!({"text": source, "control": {"register": value(register)}}).to_string() + "\n"
+    };
+    folder.write("given.jsonl", lines.map(given).concat());
+    folder.write("sources.jsonl", lines.map(asked).concat());
     let read = |name: &str| -> Vec<Value> {
         let text = fs::read_to_string(folder.path(name)).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
-    let all: String = lines.map(line).concat();
-    folder.write("given.jsonl", &all);
-    let without: String = all.lines().map(|line| line.replace(",\"register\":", ",\"other\":") + "\n").collect();
-    folder.write("sources.jsonl", without);
     for (run, steps) in [("gru", 30), ("prompts", 30)] {
         folder.train(&format!("{run}.toml"), run, steps);
         for scale in ["1", "2"] {

@@ -79,6 +79,11 @@ fn what_is_written_may_be_as_long_as_training_showed() {
         "{}",
         told(&output)
     );
+    // A minimum that is given goes before a limit that was not.
+    for minimum in [["--min-new-tokens", "90"], ["--min-length", "91"]] {
+        let lines = json(&folder.succeed(&[&["generate", "run", "--json", "a", "b"][..], &minimum].concat()));
+        assert!(lines.iter().all(|line| line["ids"].as_array().unwrap().len() >= 90), "{minimum:?} {lines:?}");
+    }
     folder.fail(&["generate", "run", "a", "--max-length", "0"], &["--max-new-tokens = 0"]);
     folder.fail(&["generate", "run", "a", "--temperature", "1e-300"], &["--temperature = 1e-300", "0.001 or more"]);
     folder.fail(&["generate", "run", "a", "--context", "5"], &["--context", "language models"]);
@@ -290,10 +295,43 @@ fn a_conversation_as_long_as_in_training_keeps_all_its_turns() {
         forgot += usize::from(truncated > 0);
     }
     assert!(whole > 0 && forgot > 0, "{whole} {forgot}");
+    // What goes on obeys as one text.
+    let (mut forgot, mut refused) = (0, 0);
+    for context in (22..76).step_by(3).map(|context| context.to_string()) {
+        let output = talk(&["--context", &context, "--regex", "[a-z]{8}"]);
+        for answer in said(&output).lines() {
+            assert!(answer.len() == 8 && answer.chars().all(|c| c.is_ascii_lowercase()), "{context}: {answer}");
+        }
+        forgot += usize::from(told(&output).contains("its oldest turns are left out"));
+        let output = talk(&["--context", &context, "--min-new-tokens", "15", "--json"]);
+        let answers = json(&said(&output));
+        assert_eq!(answers.len(), 6, "{context}");
+        for answer in answers {
+            assert!(answer["ids"].as_array().unwrap().len() >= 15, "{context}: {answer}");
+        }
+        // What is refused is what does not fit, and nothing is left out.
+        let output = talk(&["--context", &context, "--long-input", "error"]);
+        assert!(!told(&output).contains("oldest turns"), "{}", told(&output));
+        if !output.status.success() {
+            let parts = ["not answered", "the prompt has", &format!("reads {context} at once")];
+            assert!(parts.iter().all(|part| told(&output).contains(part)), "{}", told(&output));
+            refused += 1;
+        }
+    }
+    assert!(forgot > 3 && (4..18).contains(&refused), "{forgot} {refused}");
     folder.fail(
         &["generate", "run", "--chat", "--beam", "3", "--n-best", "3"],
         &["--num-return-sequences 3", "one answer"],
     );
+}
+
+#[test]
+fn a_conversation_is_not_cut_into_parts() {
+    let recipe = KNOWN.replace("validation_share", "chat_template = \"chatml\"\nvalidation_share");
+    let folder = knowing(["one", "two", "three"], &recipe.replace("steps = 150", "steps = 2"));
+    for how in ["split", "window"] {
+        folder.fail(&["generate", "run", "--chat", "--long-input", how, "a"], &["--long-input", "a conversation"]);
+    }
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub(crate) struct ContrastiveSearch {
     /// The hidden states of the prompt and the text, of length 1.
     history: Vec<Vec<f64>>,
     text: PartialHypothesis,
+    /// Tokens that the text has had from the start.
+    begun: usize,
     ended: Option<Hypothesis>,
     k: usize,
     alpha: f64,
@@ -23,13 +25,18 @@ pub(crate) struct ContrastiveSearch {
 impl ContrastiveSearch {
     pub(crate) fn new(options: &DecodingOptions, first: PartialHypothesis) -> Self {
         let (k, alpha) = (options.config.top_k.unwrap_or(1), options.config.penalty_alpha.unwrap_or_default());
-        let (live, text) = (vec![first], PartialHypothesis::default());
-        Self { live, probabilities: Vec::new(), history: Vec::new(), text, ended: None, k, alpha }
+        let (begun, live, text) = (first.tokens.len(), vec![first.clone()], first);
+        Self { live, probabilities: Vec::new(), history: Vec::new(), text, begun, ended: None, k, alpha }
+    }
+
+    /// Whether the model reads tokens of which one is chosen, rather than the prompt and what was begun.
+    pub(crate) fn is_on_trial(&self) -> bool {
+        self.live.iter().any(|live| live.tokens.len() > self.begun)
     }
 
     /// Takes the hidden state of a token of the prompt. When a full context is read anew, its states are known.
     pub(crate) fn observe(&mut self, state: Vec<f64>) {
-        if self.live.iter().all(|live| live.tokens.is_empty()) {
+        if !self.is_on_trial() {
             self.history.push(normalized(state));
         }
     }
@@ -53,7 +60,7 @@ impl ContrastiveSearch {
         let values: Vec<f64> = states.iter().zip(&self.probabilities).map(value).collect();
         // Before the first token there is nothing to choose. Among equals the first.
         let best = (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best });
-        let chosen = live[best].tokens.last().copied();
+        let chosen = live[best].tokens[self.begun..].last().copied();
         let is_eos = chosen.is_some_and(|token| options.eos.contains(&token));
         self.text = live.into_iter().nth(best).unwrap_or_default();
         // Of the prompt, all states are known.

@@ -2,7 +2,7 @@ use crate::context_window::ContextWindow;
 use crate::decoding_options::NO_CONSTRAINTS;
 use crate::drafter::Drafter;
 use crate::guidance::{lead, lead_failures};
-use crate::hypothesis::{PartialHypothesis, returned};
+use crate::hypothesis::returned;
 use crate::members::{Hidden, Logits, Members, ShortLists, lent};
 use crate::prefill::{PassShares, Unread};
 use crate::row_error::unless_unmet;
@@ -10,7 +10,7 @@ use crate::scorer::Scorer;
 use crate::search::Search;
 use crate::steerer::Steerer;
 use crate::turn::{Chosen, Turn, take_turns};
-use crate::{Constraint, DecodingOptions, FinishReason, Mode, RowError, RowResult, ShortList};
+use crate::{Begun, Constraint, DecodingOptions, FinishReason, Mode, RowError, RowResult, ShortList};
 use descant_autograd::{Parameters, Tape};
 use descant_batch::Sequences;
 use descant_kernels::{Parallelism, Real};
@@ -35,6 +35,8 @@ pub struct DecodingBatch<'a> {
     pub unconditional: Option<&'a Sequences>,
     /// What the text of each row has to be, beside [`DecodingOptions::constraints`]; empty where no row has any of its own.
     pub constraints: &'a [Vec<Arc<dyn Constraint>>],
+    /// What the text of each row has already; empty where all begin anew.
+    pub begun: &'a [Begun],
 }
 
 /// Generates texts for rows that enter and leave between steps: continuous batching (Yu et al. 2022, Orca). What is generated
@@ -180,11 +182,12 @@ impl<'a> Decoder<'a> {
     #[track_caller]
     pub fn push(&mut self, tape: &mut Tape, batch: DecodingBatch<'_>) -> Result<()> {
         let (options, location) = (self.options, Location::caller());
-        let DecodingBatch { rows, sources, prompts, unconditional, constraints } = batch;
-        let own = (!constraints.is_empty()).then_some(constraints.len());
+        let DecodingBatch { rows, sources, prompts, unconditional, constraints, begun } = batch;
+        let some = |count: usize| Some(count).filter(|&count| count > 0);
+        let own = [("constraints", some(constraints.len())), ("begun texts", some(begun.len()))];
         let given = [("sources", sources), ("prompts", prompts), ("unconditional sources or prompts", unconditional)];
         let given = given.map(|(what, given)| (what, given.map(Sequences::len)));
-        for (what, given) in given.into_iter().chain([("constraints", own)]) {
+        for (what, given) in given.into_iter().chain(own) {
             if let Some(given) = given.filter(|&given| given != rows.len()) {
                 return Err(refused(format!("there are {given} {what} for {} rows", rows.len()), location));
             }
@@ -207,8 +210,11 @@ impl<'a> Decoder<'a> {
         let (mut encoded, each) = (Sequences::new(), if guided { 2 } else { 1 });
         for (i, &number) in rows.iter().enumerate() {
             let prompt = prompts.map(|prompts| prompts.get(i)).filter(|ids| !ids.is_empty()).unwrap_or(&options.start);
+            let begun = begun.get(i).cloned().unwrap_or_default();
+            let after = |prompt: &[u32], window: &ContextWindow| window.cut(&[prompt, &begun.tokens].concat());
             let window = ContextWindow::new(options, own_positions, sources.is_some(), prompt);
-            let (prompt, source) = (window.cut(prompt), sources.map(|sources| sources.get(i)));
+            let (read, prompt) = (after(prompt, &window), window.cut(prompt));
+            let source = sources.map(|sources| sources.get(i));
             let without = unconditional.map(|without| without.get(i)).filter(|without| !without.is_empty());
             if guided && let Some(source) = source {
                 encoded.push(source);
@@ -218,29 +224,28 @@ impl<'a> Decoder<'a> {
                 let last = &prompt[prompt.len().saturating_sub(1)..];
                 let begin = if source.is_some() { &prompt[..] } else { without.unwrap_or(last) };
                 let window = ContextWindow::new(options, own_positions, source.is_some(), begin);
-                let prompt = window.cut(begin);
-                Guide { unread: Unread::new(prompt.clone(), 1), prompt, window }
+                Guide { unread: Unread::new(after(begin, &window), 1), prompt: window.cut(begin), window }
             });
             let always = self.short_lists.as_ref().map(|lists| &lists.always[..]);
             let further = |((list, always), source): ((&Arc<ShortList>, &[u32]), &[u32])| list.further(source, always);
             let short_list = options.short_list.as_ref().zip(always).zip(source).map(further);
             let has_no_token =
                 short_list.as_ref().zip(always).is_some_and(|(own, all)| own.is_empty() && all.is_empty());
-            let search = match positions.filter(|&positions| prompt.len() > positions) {
+            let search = match positions.filter(|&positions| read.len() > positions) {
                 _ if prompt.is_empty() => Err(RowError::NoStart),
                 _ if has_no_token => Err(RowError::NoTokens),
                 _ if guided && source.is_some() && without.is_none() => Err(RowError::NoCondition),
-                Some(positions) => Err(RowError::LongPrompt { tokens: prompt.len(), positions }),
+                Some(positions) => Err(RowError::LongPrompt { tokens: read.len(), positions }),
                 None => {
                     let room = positions.map(|positions| positions - (prompt.len() - 1));
                     let all = options.constraints.iter().chain(constraints.get(i).into_iter().flatten());
-                    Search::new(options, all, (number, source, &prompt), room).map_err(RowError::Constraint)
+                    Search::new(options, all, (number, source, &prompt), begun, room).map_err(RowError::Constraint)
                 }
             };
             match search {
                 Err(error) => cannot.push((first + i, error)),
                 Ok(search) => {
-                    let unread = Unread::new(prompt, search.live().count());
+                    let unread = Unread::new(read, search.live().count());
                     if !search.is_over() {
                         live.extend(each * i..each * (i + 1));
                     }
@@ -448,21 +453,12 @@ impl<'a> Decoder<'a> {
                 let room = window.room(unread.in_state + 1);
                 unread.try_draft(search.draft(options, room, text));
             }
-            // A full context is read anew, without what is beyond it.
-            if unread.is_new() && !live.is_empty() && window.is_full(unread.in_state) {
-                let slide = |live: &PartialHypothesis| window.slide(search.prompt(), &live.tokens);
-                let again = search.live().flat_map(slide).collect();
-                *unread = Unread::new(again, live.len());
+            if unread.slide(window, search.prompt(), search) {
                 members.restart(live);
             }
             if let Some(Guide { prompt, unread, window }) = guide
-                && unread.is_new()
-                && !guides.is_empty()
-                && window.is_full(unread.in_state)
+                && unread.slide(window, prompt, search)
             {
-                let slide = |live: &PartialHypothesis| window.slide(prompt, &live.tokens);
-                let again = search.live().flat_map(slide).collect();
-                *unread = Unread::new(again, guides.len());
                 members.restart(guides);
             }
         }

@@ -5,8 +5,37 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The most tokens of a text, where nothing says so.
-const MOST: usize = 500;
+/// The most new tokens of a text by what is known of those in training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct DefaultLimit {
+    /// The most for a source of a usual length, and without a source.
+    pub tokens: usize,
+    /// The source length up to which that holds; for longer sources it grows in proportion.
+    pub source: Option<usize>,
+    /// For each source also at most this times its length, plus ten.
+    pub ratio: Option<f64>,
+}
+
+impl Default for DefaultLimit {
+    /// 500, where nothing is known.
+    fn default() -> Self {
+        Self { tokens: 500, source: None, ratio: None }
+    }
+}
+
+impl DefaultLimit {
+    /// The most for a source of this length, or without a source.
+    fn of(&self, source: Option<usize>) -> usize {
+        let Self { tokens, source: usual, ratio } = *self;
+        let Some(length) = source else { return tokens };
+        // A float becomes the nearest integer that there is: nothing overflows.
+        let longer = usual.map_or(1.0, |usual| (length as f64 / usual.max(1) as f64).max(1.0));
+        let most = if longer > 1.0 { (tokens as f64 * longer).ceil() as usize } else { tokens };
+        let ratio = ratio.map(|ratio| ((ratio * length as f64).ceil() as usize).saturating_add(10));
+        most.min(ratio.unwrap_or(usize::MAX))
+    }
+}
 
 /// Why there are no constraints beside a short list.
 pub(crate) const NO_CONSTRAINTS: &str =
@@ -43,10 +72,8 @@ impl fmt::Debug for Reranker {
 pub struct DecodingOptions {
     /// How tokens are chosen and when a text ends.
     pub config: GenerationConfig,
-    /// The source length up to which `max_new_tokens` holds; for longer sources it grows in proportion.
-    pub max_length_source: Option<usize>,
-    /// For each source also at most this times its length, plus ten.
-    pub max_length_ratio: Option<f64>,
+    /// The most new tokens where `max_new_tokens` does not say it.
+    pub default_limit: DefaultLimit,
     /// The BOS that a context read anew begins with, as all texts in training did.
     pub context_bos: Option<u32>,
     /// Control tokens of attributes: those before a prompt stay where a context is read anew.
@@ -87,8 +114,7 @@ impl Default for DecodingOptions {
     fn default() -> Self {
         Self {
             config: GenerationConfig::default(),
-            max_length_source: None,
-            max_length_ratio: None,
+            default_limit: DefaultLimit::default(),
             context_bos: None,
             control: Vec::new(),
             start: Vec::new(),
@@ -139,28 +165,25 @@ impl DecodingOptions {
         if let Some((name, _)) = beside.iter().find(|(_, is_set)| self.steering.is_some() && *is_set) {
             return Err(format!("steering: expected no {name} beside it"));
         }
-        match self.max_length_ratio {
+        match self.default_limit.ratio {
             Some(ratio) if !(ratio.is_finite() && ratio >= 0.0) => {
-                Err(format!("max_length_ratio = {}: expected a number from 0", Brief(ratio)))
+                Err(format!("default_limit.ratio = {}: expected a number from 0", Brief(ratio)))
             }
             _ => Ok(()),
         }
     }
 
-    /// The most new tokens of a row, where its source does not say another number.
+    /// The most new tokens of a row, where neither its source nor its prompt says another number.
     pub fn max_new_tokens(&self) -> usize {
-        self.config.max_new_tokens.unwrap_or(MOST)
+        self.limit(None, 0)
     }
 
-    /// The most tokens for a source of this length, or without a source.
-    pub fn limit(&self, source: Option<usize>) -> usize {
-        let most = self.max_new_tokens();
-        let Some(length) = source else { return most };
-        // A float becomes the nearest integer that there is: nothing overflows.
-        let longer = self.max_length_source.map_or(1.0, |most| (length as f64 / most.max(1) as f64).max(1.0));
-        let most = if longer > 1.0 { (most as f64 * longer).ceil() as usize } else { most };
-        let ratio = self.max_length_ratio.map(|ratio| ((ratio * length as f64).ceil() as usize).saturating_add(10));
-        most.min(ratio.unwrap_or(usize::MAX))
+    /// The most new tokens of a row whose source and prompt are of these lengths: `max_new_tokens`, or else the default, which leaves room for the
+    /// fewest tokens and an EOS.
+    pub fn limit(&self, source: Option<usize>, prompt: usize) -> usize {
+        let GenerationConfig { max_new_tokens, min_new_tokens, min_length, .. } = &self.config;
+        let least = min_new_tokens.unwrap_or(0).max(min_length.unwrap_or(0).saturating_sub(prompt));
+        max_new_tokens.unwrap_or_else(|| self.default_limit.of(source).max(least.saturating_add(1)))
     }
 
     /// Whether the score of a hypothesis of a beam search may gain by another token: scores that are led away, biased, or changed by
@@ -211,15 +234,36 @@ mod tests {
 
     #[test]
     fn the_length_follows_the_source_up_to_the_maximum() {
-        let of = |most| GenerationConfig { max_new_tokens: Some(most), ..GenerationConfig::greedy() };
-        let options = DecodingOptions { max_length_ratio: Some(1.5), ..DecodingOptions::new(of(20), vec![0], vec![1]) };
-        assert_eq!([Some(0), Some(3), Some(100), None].map(|length| options.limit(length)), [10, 15, 20, 20]);
-        let longer = DecodingOptions { max_length_source: Some(50), ..options.clone() };
-        assert_eq!([Some(3), Some(50), Some(100), None].map(|length| longer.limit(length)), [15, 20, 40, 20]);
+        let options = |default_limit| DecodingOptions { default_limit, ..DecodingOptions::default() };
+        let all =
+            |options: &DecodingOptions| [Some(0), Some(3), Some(50), Some(100), None].map(|n| options.limit(n, 1));
+        let short = DefaultLimit { tokens: 20, source: None, ratio: Some(1.5) };
+        assert_eq!(all(&options(short)), [10, 15, 20, 20, 20]);
+        let longer = DefaultLimit { source: Some(50), ..short };
+        assert_eq!(all(&options(longer)), [10, 15, 20, 40, 20]);
         // No number is too large to be a limit.
-        let huge = DecodingOptions { config: of(usize::MAX), max_length_ratio: Some(1e300), ..options.clone() };
-        assert_eq!(huge.limit(Some(2)), usize::MAX);
-        let error = DecodingOptions { max_length_ratio: Some(f64::NAN), ..options }.validate().unwrap_err();
-        assert!(error.starts_with("max_length_ratio = NaN: expected"), "{error}");
+        let huge = DefaultLimit { tokens: usize::MAX, source: None, ratio: Some(1e300) };
+        assert_eq!(options(huge).limit(Some(2), 1), usize::MAX);
+        let error = options(DefaultLimit { ratio: Some(f64::NAN), ..short }).validate().unwrap_err();
+        assert!(error.starts_with("default_limit.ratio = NaN: expected"), "{error}");
+        assert_eq!(DecodingOptions::default().max_new_tokens(), 500);
+    }
+
+    #[test]
+    fn what_is_given_goes_before_a_default_limit() {
+        let of = |change: fn(&mut GenerationConfig)| {
+            let default_limit = DefaultLimit { tokens: 20, source: None, ratio: Some(1.5) };
+            let config = GenerationConfig::greedy().with(change);
+            let options = DecodingOptions { config, default_limit, ..DecodingOptions::default() };
+            options.validate().unwrap();
+            options.limit(Some(3), 5)
+        };
+        assert_eq!(of(|_| ()), 15);
+        assert_eq!(of(|c| c.min_new_tokens = Some(14)), 15);
+        assert_eq!(of(|c| c.min_new_tokens = Some(30)), 31);
+        // The tokens of the prompt count.
+        assert_eq!(of(|c| c.min_length = Some(30)), 26);
+        assert_eq!(of(|c| (c.min_length, c.max_new_tokens) = (Some(30), Some(7))), 7);
+        assert_eq!(of(|c| c.max_new_tokens = Some(90)), 90);
     }
 }

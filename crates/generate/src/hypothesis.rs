@@ -104,9 +104,9 @@ impl PartialHypothesis {
         longer
     }
 
-    /// The hypothesis of no token yet.
-    pub(crate) fn first(constraints: ConstraintStates) -> Self {
-        Self { constraints, ..Self::default() }
+    /// The first one of a row, of the tokens that its text has already.
+    pub(crate) fn first(constraints: ConstraintStates, tokens: Vec<u32>, log_probability: f64) -> Self {
+        Self { tokens, log_probability, constraints, ..Self::default() }
     }
 
     /// Whether the constraints let it end here.

@@ -9,6 +9,7 @@
 mod alternatives;
 mod bank_allocation;
 mod beam_search;
+mod begun;
 mod candidates;
 mod constraint;
 mod context_window;
@@ -40,9 +41,10 @@ mod steerer;
 mod steering;
 mod turn;
 
+pub use begun::Begun;
 pub use constraint::{CloneState, ConstrainedRow, Constraint, ConstraintState};
 pub use decoder::{Decoder, DecodingBatch};
-pub use decoding_options::{DecodingOptions, Reranker, StopCondition};
+pub use decoding_options::{DecodingOptions, DefaultLimit, Reranker, StopCondition};
 pub use draft_model::DraftModel;
 pub use generate::{generate, stream};
 pub use hypothesis::{FinishReason, Hypothesis};

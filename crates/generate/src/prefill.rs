@@ -1,5 +1,7 @@
 //! What the model is still to read, and in which passes.
 
+use crate::context_window::ContextWindow;
+use crate::search::Search;
 use descant_batch::Sequences;
 
 /// The tokens of a row that the model has not read.
@@ -69,6 +71,16 @@ impl Unread {
         }
         self.read += count;
         self.in_state += count;
+    }
+
+    /// Whether the context is full: then it is read anew, without what is beyond it.
+    pub(crate) fn slide(&mut self, window: &ContextWindow, prompt: &[u32], search: &Search) -> bool {
+        let is_full = self.is_new() && self.hypotheses > 0 && window.is_full(self.in_state);
+        if is_full {
+            let again = search.live().flat_map(|live| window.slide(prompt, &live.tokens)).collect();
+            *self = Self::new(again, self.hypotheses);
+        }
+        is_full
     }
 
     /// The last tokens in the state were no tokens of the text.

@@ -6,7 +6,7 @@ use crate::prompt_lookup::draft;
 use crate::sampling::Texts;
 use crate::scorer::{Row, Scorer};
 use crate::scores::Scores;
-use crate::{ConstrainedRow, Constraint, DecodingOptions, Mode};
+use crate::{Begun, ConstrainedRow, Constraint, DecodingOptions, Mode};
 use descant_kernels::Real;
 use descant_tensor::{Buffer, Tensor};
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(crate) struct Search {
     row: Row,
+    /// After how many tokens it pauses.
+    pause: usize,
     kind: Kind,
 }
 
@@ -26,31 +28,31 @@ enum Kind {
 }
 
 impl Search {
-    /// A search under constraints for a row with this number, for a source or for none; `room` is how many more tokens the model has
-    /// positions for.
+    /// A search under constraints for a row with this number, for a source or for none, which goes on from what is begun; `room` is how many
+    /// tokens the model has positions for after the prompt.
     pub(crate) fn new<'c>(
         options: &DecodingOptions,
         constraints: impl Iterator<Item = &'c Arc<dyn Constraint>>,
         (number, source, prompt): (u64, Option<&[u32]>, &[u32]),
+        begun: Begun,
         room: Option<usize>,
     ) -> Result<Self, String> {
         let mode = options.config.mode();
         let room = room.unwrap_or(usize::MAX);
         // The last token is generated, but not read, but for contrastive search, which reads before it chooses.
         let room = if mode == Mode::Contrastive { room.saturating_sub(1) } else { room };
-        let limit = options.limit(source.map(<[u32]>::len)).min(room);
+        let limit = options.limit(source.map(<[u32]>::len), prompt.len()).min(room);
         let row = Row { source: source.map(<[u32]>::to_vec), prompt: prompt.to_vec(), limit };
         let constrained = ConstrainedRow::new(number, source, prompt, limit);
-        let first = PartialHypothesis::first(ConstraintStates::start(constraints, &constrained)?);
+        let constraints = ConstraintStates::start(constraints, &constrained)?;
+        let first = PartialHypothesis::first(constraints, begun.tokens, begun.log_probability);
         let kind = match mode {
             Mode::Greedy | Mode::Sampling => Kind::Texts(Texts::new(options, number, first)),
             Mode::Beam => Kind::Beam(BeamSearch::new(options, number, &first)),
             Mode::Contrastive => Kind::Contrastive(ContrastiveSearch::new(options, first)),
         };
-        let mut search = Self { row, kind };
-        if limit == 0 {
-            search.stop(FinishReason::Length);
-        }
+        let mut search = Self { row, pause: begun.pause.unwrap_or(limit).min(limit), kind };
+        search.pause();
         Ok(search)
     }
 
@@ -77,7 +79,7 @@ impl Search {
 
     /// How many tokens of its only text may be read on trial: the last one is generated, but not read.
     pub(crate) fn draft_room(&self) -> usize {
-        self.text().map_or(0, |(_, tokens)| self.row.limit.saturating_sub(tokens.len() + 1))
+        self.text().map_or(0, |(_, tokens)| self.pause.saturating_sub(tokens.len() + 1))
     }
 
     /// The tokens that may follow its only text, by prompt lookup: at most so many. The text is written to `text`.
@@ -119,7 +121,7 @@ impl Search {
         hidden: Option<(&Tensor, &[u32])>,
         options: &DecodingOptions,
     ) -> Option<u32> {
-        match &mut self.kind {
+        let chosen = match &mut self.kind {
             Kind::Texts(texts) => texts.advance(&self.row, scorer, scores, options),
             Kind::Contrastive(search) => {
                 let states = hidden.map(|(hidden, rows)| vectors(hidden, rows.iter().map(|&row| row as usize)));
@@ -129,6 +131,17 @@ impl Search {
                 beam.advance(&self.row, scorer, (scores, attention), options);
                 None
             }
+        };
+        self.pause();
+        chosen
+    }
+
+    /// Ends all hypotheses that have as many tokens as they may have for now.
+    fn pause(&mut self) {
+        // What contrastive search reads on trial is not chosen.
+        let on_trial = usize::from(matches!(&self.kind, Kind::Contrastive(search) if search.is_on_trial()));
+        if self.live().next().is_some_and(|live| live.tokens.len() - on_trial >= self.pause) {
+            self.stop(FinishReason::Length);
         }
     }
 

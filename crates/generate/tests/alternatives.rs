@@ -156,7 +156,8 @@ fn rows_have_the_same_bits_alone_and_together() {
                 let numbers: Vec<u64> = rows.iter().map(|&row| row as u64).collect();
                 let (sources, prompts) = if has_sources { (Some(&all), None) } else { (None, Some(&all)) };
                 let unconditional = Some(&others);
-                let batch = DecodingBatch { rows: &numbers, sources, prompts, unconditional, constraints: &[] };
+                let batch =
+                    DecodingBatch { rows: &numbers, sources, prompts, unconditional, ..DecodingBatch::default() };
                 model.run(batch, &options).unwrap()
             };
             let together = write(&(0..30).collect::<Vec<_>>());

@@ -67,7 +67,7 @@ impl Trained {
     }
 
     /// The decoding options of the model, with these in place of its own: by default greedy for models that respond, sampling
-    /// for those that continue a text; at most half as many tokens again as targets had in training for sources of that
+    /// for those that continue a text; at most half as many tokens again, and ten, as targets had in training for sources of that
     /// length; and for a language model the context length of its training.
     ///
     /// # Errors
@@ -100,11 +100,11 @@ impl Trained {
         if self.is_language_model() {
             config.forced_bos_token_id = None;
         }
-        if let Some(lengths) = self.lengths.filter(|_| config.max_new_tokens.is_none() && !self.is_continuous()) {
-            let longest = ((HEADROOM * lengths.longest_target as f64) as usize).saturating_add(MORE);
-            config.max_new_tokens = Some(longest);
-            options.max_length_source = Some(lengths.longest_source);
-            options.max_length_ratio = lengths.ratio.map(|ratio| HEADROOM * ratio);
+        if let Some(lengths) = self.lengths.filter(|_| !self.is_continuous()) {
+            let limit = &mut options.default_limit;
+            limit.tokens = ((HEADROOM * lengths.longest_target as f64) as usize).saturating_add(MORE);
+            limit.source = Some(lengths.longest_source);
+            limit.ratio = lengths.ratio.map(|ratio| HEADROOM * ratio);
         }
         Ok(options)
     }

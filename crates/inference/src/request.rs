@@ -1,7 +1,7 @@
 //! What is generated for, and how the texts of its parts become one.
 
 use crate::{Error, Generated};
-use descant_generate::Constraint;
+use descant_generate::{Begun, Constraint};
 use std::sync::Arc;
 
 /// What is generated for: the tokens of a source or prompt, or of the parts of a long source.
@@ -9,11 +9,13 @@ use std::sync::Arc;
 pub struct Request {
     pub(crate) parts: Vec<Part>,
     pub(crate) constraints: Vec<Arc<dyn Constraint>>,
+    /// What its text has already; of several parts, that of the first.
+    pub(crate) begun: Begun,
 }
 
 impl Request {
     pub(crate) fn of(parts: Vec<Part>) -> Self {
-        Self { parts, constraints: Vec::new() }
+        Self { parts, constraints: Vec::new(), begun: Begun::default() }
     }
 
     /// The tokens that are read for it; of a long source in parts, those of its first part.
@@ -21,13 +23,11 @@ impl Request {
         self.parts.first().map_or(&[], |part| &part.ids)
     }
 
-    /// The same with these tokens after its own: those of a text that goes on.
+    /// The same for a text that goes on after tokens that it has already, or pauses; of a source in several parts, the text of the first. Its answer
+    /// has these tokens too, and their log probability.
     #[must_use]
-    pub fn with_tokens(mut self, tokens: &[u32]) -> Self {
-        for part in &mut self.parts {
-            part.ids.extend(tokens);
-            part.unconditional.iter_mut().for_each(|ids| ids.extend(tokens));
-        }
+    pub fn begun(mut self, begun: Begun) -> Self {
+        self.begun = begun;
         self
     }
 

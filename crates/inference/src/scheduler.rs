@@ -6,7 +6,8 @@ use crate::{Answer, Error, Generated, Request, Trained};
 use descant_autograd::Tape;
 use descant_batch::Sequences;
 use descant_generate::{
-    Constraint, Decoder, DecodingBatch, DecodingOptions, FinishReason, Hypothesis, MAX_PASS_TOKENS, Mode, RowError,
+    Begun, Constraint, Decoder, DecodingBatch, DecodingOptions, FinishReason, Hypothesis, MAX_PASS_TOKENS, Mode,
+    RowError,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -48,6 +49,8 @@ struct Row {
     /// Those without its attributes.
     unconditional: Option<Vec<u32>>,
     constraints: Vec<Arc<dyn Constraint>>,
+    /// What its text has already.
+    begun: Begun,
     /// The bytes that it takes.
     memory: f64,
 }
@@ -140,20 +143,21 @@ impl<'a> Scheduler<'a> {
     /// Takes a request, with the number that seeds its sampling, and returns its own number: requests are numbered in the order in
     /// which they come, from 0. One of several parts under a constraint [of a whole text](Constraint::is_of_whole_text) is answered by an error.
     pub fn push(&mut self, request: Request, number: u64) -> usize {
-        let (mut separators, count) = (Vec::new(), request.parts.len());
-        let mut constraints = self.options.constraints.iter().chain(&request.constraints);
-        if let Some(whole) = constraints.find(|one| count > 1 && one.is_of_whole_text()) {
+        let Request { parts, constraints, begun } = request;
+        let (mut separators, mut begun, count) = (Vec::new(), Some(begun), parts.len());
+        let mut all = self.options.constraints.iter().chain(&constraints);
+        if let Some(whole) = all.find(|one| count > 1 && one.is_of_whole_text()) {
             self.refused.push((self.pushed, Error::Row(RowError::Parts { constraint: whole.name(), parts: count })));
             self.requests.insert(self.pushed, Pending { separators, answers: Vec::new() });
             self.pushed += 1;
             return self.pushed - 1;
         }
-        for (part, Part { ids, unconditional, separator }) in request.parts.into_iter().enumerate() {
+        for (part, Part { ids, unconditional, separator }) in parts.into_iter().enumerate() {
             // Each part has draws of its own.
             let seed = number | (part as u64) << 48;
-            let memory = self.memory_of(ids.len());
-            let constraints = request.constraints.clone();
-            self.waiting.push_back(Row { request: self.pushed, part, seed, ids, unconditional, constraints, memory });
+            let (memory, request) = (self.memory_of(ids.len()), self.pushed);
+            let (constraints, begun) = (constraints.clone(), begun.take().unwrap_or_default());
+            self.waiting.push_back(Row { request, part, seed, ids, unconditional, constraints, begun, memory });
             separators.push(separator);
         }
         self.requests.insert(self.pushed, Pending { separators, answers: (0..count).map(|_| None).collect() });
@@ -203,7 +207,7 @@ impl<'a> Scheduler<'a> {
         }
         let mut taken: f64 = self.decoding.values().map(|row| row.memory).sum();
         let (mut numbers, mut ids, mut constraints) = (Vec::new(), Sequences::new(), Vec::new());
-        let (mut unconditional, mut entering) = (Sequences::new(), Vec::new());
+        let (mut unconditional, mut entering, mut begun) = (Sequences::new(), Vec::new(), Vec::new());
         while entering.len() < free
             && let Some(row) = self.waiting.front()
         {
@@ -223,6 +227,7 @@ impl<'a> Scheduler<'a> {
             ids.push(&self.read_of(&row.ids));
             unconditional.push(&row.unconditional.as_ref().map_or_else(Cow::default, |ids| self.read_of(ids)));
             constraints.push(row.constraints.clone());
+            begun.push(row.begun.clone());
             entering.push(row);
         }
         if entering.is_empty() {
@@ -231,7 +236,8 @@ impl<'a> Scheduler<'a> {
         let is_language_model = self.trained.is_language_model();
         let (sources, prompts) = if is_language_model { (None, Some(&ids)) } else { (Some(&ids), None) };
         let unconditional = Some(&unconditional);
-        let batch = DecodingBatch { rows: &numbers, sources, prompts, unconditional, constraints: &constraints };
+        let (constraints, begun) = (&constraints[..], &begun[..]);
+        let batch = DecodingBatch { rows: &numbers, sources, prompts, unconditional, constraints, begun };
         self.decoder.push(tape, batch)?;
         for row in entering {
             self.decoding.insert(self.entered, row);
@@ -281,7 +287,7 @@ impl<'a> Scheduler<'a> {
         let tokens = tokens.min(positions);
         let (hypotheses, _, _) = self.hypotheses();
         let config = &self.options.config;
-        let written = self.options.limit(Some(tokens)).min(positions).min(LONGEST);
+        let written = self.options.limit(Some(tokens), 0).min(positions).min(LONGEST);
         let of = |member: &&Trained| {
             Estimate::of_generation(&member.recipe, vocabulary, hypotheses as f64, tokens as f64, written as f64)
         };

@@ -20,7 +20,8 @@ pub struct Piece {
 }
 
 /// The pieces of a text while it is generated, on a thread of its own, of [`Trained::pieces`]. The thread waits until a
-/// piece is taken; dropped, the iterator ends it. The texts of all pieces together are the whole text.
+/// piece is taken; dropped, the iterator ends it. The texts of all pieces together are the whole text, unless a later token changes what earlier ones
+/// say, as bytes that become no character can (byte fallback): [`TextIterator::finish`] has the text as it is in any case.
 #[derive(Debug)]
 pub struct TextIterator {
     pieces: Option<Receiver<Result<Piece, Error>>>,

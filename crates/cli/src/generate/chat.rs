@@ -5,8 +5,8 @@ use super::stream::Stream;
 use super::writer::Writer;
 use crate::lines::next_line;
 use crate::report::{ask, note, put};
-use descant_generate::Mode;
-use descant_inference::{Error, Generated};
+use descant_generate::{Begun, FinishReason, Mode};
+use descant_inference::{Generated, LongInput, Request};
 use descant_text::{Lines, Message};
 
 /// What a model was asked, and what it answered.
@@ -36,14 +36,13 @@ impl Writer<'_> {
                 (messages, is_truncated) = (system.clone(), false);
                 continue;
             }
+            let (before, turns) = (messages.clone(), messages.len() + 1);
             messages.push(Message::new("user", &line));
-            let turns = messages.len();
-            let written = match self.reply(&mut messages, system.len(), number - 1) {
+            let written = match self.reply(&mut messages, system.len(), number)? {
                 Ok(written) => written,
-                Err(error) => {
-                    let reason = self.reason(&error.downcast::<Error>()?, self.grammar.as_deref());
+                Err(reason) => {
                     self.refuse(number, reason, on_terminal)?;
-                    messages.pop();
+                    messages = before;
                     continue;
                 }
             };
@@ -75,60 +74,68 @@ impl Writer<'_> {
         self.answers.none(&Line { number, ..Line::default() }, Outcome::Refused(reason))
     }
 
-    /// What is answered to a conversation. Where it and the answer are longer than what the model reads at once, its oldest
-    /// turns are left out, but for the `system` messages and the last one: before the first token where the conversation
-    /// alone is, and else as soon as the answer has come so far, which then goes on.
-    fn reply(&mut self, messages: &mut Vec<Message>, system: usize, number: u64) -> anyhow::Result<Generated> {
+    /// What is answered to a conversation, or why nothing is. Where it and the answer are longer than what the model reads at once, its
+    /// oldest turns are left out, but for the `system` messages and the last one: before the first token where the conversation
+    /// alone is, and else as soon as the answer has come so far, which then goes on. Where long prompts are refused, none is left out.
+    fn reply(
+        &mut self,
+        messages: &mut Vec<Message>,
+        system: usize,
+        line: u64,
+    ) -> anyhow::Result<Result<Generated, String>> {
         let (trained, options) = (self.trained, self.options);
         let mut stream = self.streams.then(|| Stream::new(trained, &[], true)).transpose()?;
-        let is_beam = options.config.mode() == Mode::Beam;
         // What is written last, a token or the end, is not read.
         let context = options.config.context.unwrap_or(usize::MAX).saturating_add(1);
-        let usual =
-            trained.longest_target().unwrap_or(usize::MAX).min(options.max_new_tokens()).min(context / 2).max(1);
-        let (mut wanted, mut attempt) = (1, 0);
-        let (mut tokens, mut score, mut log_probability) = (Vec::new(), 0.0, 0.0);
+        let most = options.max_new_tokens();
+        let usual = trained.longest_target().unwrap_or(usize::MAX).min(most).min(context / 2).max(1);
+        let (mut wanted, mut attempt, mut begun) = (1, 0, Begun::default());
         loop {
-            let prompt = trained.control(trained.prompt(messages)?, &self.control)?;
-            let room = context.saturating_sub(trained.encode(&prompt)?.len() + tokens.len());
-            let may_truncate = messages.len() > system + EXCHANGE;
+            let request = match self.said_so_far(messages) {
+                Ok(request) => request,
+                Err(reason) => return Ok(Err(reason)),
+            };
+            let read = request.tokens().len();
+            let room = context.saturating_sub(read + begun.tokens.len());
+            let may_truncate = messages.len() > system + EXCHANGE && self.long != Some(LongInput::Error);
             if may_truncate && room < wanted {
                 messages.drain(system..system + EXCHANGE);
                 wanted = usual;
                 continue;
             }
-            let left = options.max_new_tokens() - tokens.len();
-            let max_length = if may_truncate { left.min(room) } else { left };
-            // Each attempt has draws of its own.
-            let some = options.clone().with(|o| {
-                o.config.max_new_tokens = Some(max_length);
-                if max_length < left {
-                    o.config.forced_eos_token_id = None;
-                }
-            });
-            let show = |token| stream.iter_mut().for_each(|stream| stream.push(token));
-            let mut written = self.generate_one(
-                trained.request(prompt, None)?.with_tokens(&tokens),
-                number | attempt << 48,
-                &some,
-                show,
-            )??;
-            let goes_on = !written.is_finished() && max_length < left;
-            // The scores of a beam search are those of whole texts, and nothing of it was shown: it begins again.
-            if !(goes_on && is_beam) {
-                tokens.append(&mut written.tokens);
-                score += written.score;
-                log_probability += written.log_probability;
+            if let Err(reason) = self.check_length(line, read) {
+                return Ok(Err(reason));
             }
-            if !goes_on {
-                written.text = trained.tokenizers.target.decode(&tokens)?;
-                (written.score, written.log_probability) = (score, log_probability);
-                written.tokens = tokens;
+            let pause = begun.tokens.len().saturating_add(room);
+            let may_pause = may_truncate && pause < most;
+            if may_pause {
+                begun = begun.pausing_at(pause);
+            }
+            // Each attempt has draws of its own.
+            let number = (line - 1) | attempt << 48;
+            let show = |token| stream.iter_mut().for_each(|stream| stream.push(token));
+            let written = match self.generate_one(request.begun(std::mem::take(&mut begun)), number, show) {
+                Ok(written) => written,
+                Err(error) => return Ok(Err(self.reason(&error, self.grammar.as_deref()))),
+            };
+            let is_paused = written.finish_reason == FinishReason::Length && written.tokens.len() >= pause;
+            if !(may_pause && is_paused) {
                 stream.map_or(Ok(()), |stream| stream.finish(&trained.response(&written)?))?;
-                return Ok(written);
+                return Ok(Ok(written));
+            }
+            // The best of several texts is known at their ends, and nothing of it was shown: it begins again.
+            if options.config.mode() != Mode::Beam && options.config.candidates() == 1 {
+                begun = Begun::new(written.tokens, written.log_probability);
             }
             messages.drain(system..system + EXCHANGE);
             (wanted, attempt) = (usual, attempt + 1);
         }
+    }
+
+    /// What is read of a conversation.
+    fn said_so_far(&self, messages: &[Message]) -> Result<Request, String> {
+        let prompt = self.trained.prompt(messages).and_then(|prompt| self.trained.control(prompt, &self.control));
+        let request = prompt.and_then(|prompt| self.trained.request(prompt, None));
+        request.map_err(|error| self.reason(&error, None))
     }
 }

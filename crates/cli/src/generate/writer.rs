@@ -22,9 +22,10 @@ use std::time::{Duration, Instant};
 /// Writes for lines, and hands what comes of them over in their order.
 pub(super) struct Writer<'a> {
     pub(super) trained: &'a Trained,
-    /// The other models of an ensemble.
-    pub(super) others: Vec<&'a Trained>,
     pub(super) options: &'a DecodingOptions,
+    /// Of all models, for at most `batch` lines at once.
+    pub(super) scheduler: Scheduler<'a>,
+    pub(super) batch: usize,
     /// The most tokens of a source that all models read well.
     pub(super) limit: Option<SourceLimit>,
     /// What was asked of all texts.
@@ -77,33 +78,23 @@ const MUCH_LONGER: usize = 2;
 /// The time and the beams of a step from which it is reported how long it takes.
 const SLOW: (Duration, usize) = (Duration::from_secs(5), 64);
 
-impl<'a> Writer<'a> {
-    /// A scheduler of all models.
-    fn scheduler<'o>(&self, options: &'o DecodingOptions, batch: usize) -> anyhow::Result<Scheduler<'o>>
-    where
-        'a: 'o,
-    {
-        let scheduler = Scheduler::ensemble(self.trained, &self.others, options, batch);
-        scheduler.map_err(|error| anyhow::anyhow!("{}", said(&error)))
-    }
-
+impl Writer<'_> {
     /// Whether texts are answered, rather than continued.
     pub(super) fn is_answering(&self) -> bool {
         self.trained.responds() || self.conversation.is_some()
     }
 
-    /// Answers all requests, `batch` of them at once: each enters the batch as another one leaves it.
-    pub(super) fn answer_all(&mut self, mut requests: Requests<'_>, batch: usize) -> anyhow::Result<()> {
-        let mut scheduler = self.scheduler(self.options, batch)?;
+    /// Answers all requests, a batch of them at once: each enters the batch as another one leaves it.
+    pub(super) fn answer_all(&mut self, mut requests: Requests<'_>) -> anyhow::Result<()> {
         let mut waiting: VecDeque<Waiting> = VecDeque::new();
         let (mut held, mut ended, mut failed) = (None, false, None);
         loop {
-            while (held.is_some() || !ended) && scheduler.has_room() && waiting.len() < AHEAD * batch {
+            while (held.is_some() || !ended) && self.scheduler.has_room() && waiting.len() < AHEAD * self.batch {
                 // What is answered is written before anything is waited for.
                 self.write_answered(&mut waiting)?;
                 let request = match held
                     .take()
-                    .map_or_else(|| requests.next(scheduler.is_empty()), |held| Ok(Next::Request(held)))
+                    .map_or_else(|| requests.next(self.scheduler.is_empty()), |held| Ok(Next::Request(held)))
                 {
                     Ok(Next::Request(request)) => request,
                     Ok(Next::Later) => break,
@@ -120,7 +111,10 @@ impl<'a> Writer<'a> {
                 }
                 match self.streams {
                     true => self.stream(request)?,
-                    false => waiting.push_back(self.begin(request, &mut scheduler)),
+                    false => {
+                        let begun = self.begin(request);
+                        waiting.push_back(begun);
+                    }
                 }
                 if is_long {
                     break;
@@ -128,14 +122,14 @@ impl<'a> Writer<'a> {
             }
             self.write_answered(&mut waiting)?;
             self.bar.set_position(requests.number().saturating_sub(waiting.len() as u64));
-            if scheduler.is_empty() {
+            if self.scheduler.is_empty() {
                 match ended && held.is_none() {
                     true => return failed.map_or(Ok(()), Err),
                     false => continue,
                 }
             }
             let start = Instant::now();
-            for (request, answer) in scheduler.step(&mut self.tape, |_, _| ())? {
+            for (request, answer) in self.scheduler.step(&mut self.tape, |_, _| ())? {
                 if let Some(one) = waiting.iter_mut().find(|one| one.request == Some(request)) {
                     let refused = |error| Outcome::Refused(self.reason(&error, one.line.grammar.as_deref()));
                     one.outcome = Some(answer.map_or_else(refused, Outcome::Texts));
@@ -159,7 +153,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Hands a request to the scheduler, unless it asks nothing or cannot be answered.
-    fn begin(&mut self, request: Request, scheduler: &mut Scheduler<'_>) -> Waiting {
+    fn begin(&mut self, request: Request) -> Waiting {
         let grammar = self.grammar_field.as_mut().map(|field| field.of(request.line, &request.fields));
         let (mut line, text) = self.prompt(request);
         let text = text.and_then(|text| {
@@ -171,7 +165,7 @@ impl<'a> Writer<'a> {
         let request = text.and_then(|text| text.map(|text| self.request(text, &mut line)).transpose());
         match request {
             Ok(Some(request)) => {
-                let request = Some(scheduler.push(request, line.number - 1));
+                let request = Some(self.scheduler.push(request, line.number - 1));
                 Waiting { line, request, outcome: None }
             }
             Ok(None) => Waiting { line, request: None, outcome: Some(Outcome::Empty) },
@@ -260,7 +254,7 @@ impl<'a> Writer<'a> {
     }
 
     /// That a model reads so many tokens for a line.
-    fn check_length(&mut self, line: u64, tokens: usize) -> Result<(), String> {
+    pub(super) fn check_length(&mut self, line: u64, tokens: usize) -> Result<(), String> {
         let is_refused = self.long == Some(LongInput::Error);
         if self.trained.is_language_model() {
             return match self.options.config.context.filter(|&context| is_refused && tokens > context) {
@@ -272,9 +266,9 @@ impl<'a> Writer<'a> {
         let most = limit.tokens;
         if limit.is_hard || is_refused {
             let has = if limit.is_hard { "has positions for" } else { "was trained on at most" };
-            return Err(format!(
-                "the source has {tokens} tokens, and the model {has} {most} (--long-input split cuts it between sentences)"
-            ));
+            let advice =
+                if self.conversation.is_none() { " (--long-input split cuts it between sentences)" } else { "" };
+            return Err(format!("the source has {tokens} tokens, and the model {has} {most}{advice}"));
         }
         if tokens > MUCH_LONGER * most && !std::mem::replace(&mut self.told.long, true) {
             note(format_args!(
@@ -310,7 +304,7 @@ impl<'a> Writer<'a> {
         }
         let mut stream = Stream::new(trained, &prompt, self.conversation.is_some())?;
         let show = |token| stream.push(token);
-        match self.generate_one(request, line.number - 1, self.options, show)? {
+        match self.generate_one(request, line.number - 1, show) {
             Ok(written) => {
                 stream.finish(&self.said(&written)?)?;
                 self.answers.tally.count(&written, &line);
@@ -328,17 +322,15 @@ impl<'a> Writer<'a> {
         &mut self,
         request: InferenceRequest,
         number: u64,
-        options: &DecodingOptions,
         mut show: impl FnMut(u32),
-    ) -> anyhow::Result<Result<Generated, Error>> {
-        let mut scheduler = self.scheduler(options, 1)?;
-        scheduler.push(request, number);
-        while !scheduler.is_empty() {
-            if let Some((_, answer)) = scheduler.step(&mut self.tape, |_, token| show(token))?.pop() {
-                return Ok(answer.map(|texts| texts.into_iter().next().unwrap_or_default()));
+    ) -> Result<Generated, Error> {
+        self.scheduler.push(request, number);
+        while !self.scheduler.is_empty() {
+            if let Some((_, answer)) = self.scheduler.step(&mut self.tape, |_, token| show(token))?.pop() {
+                return Ok(answer?.into_iter().next().unwrap_or_default());
             }
         }
-        Ok(Ok(Generated::default()))
+        Ok(Generated::default())
     }
 
     /// Reports a slow step, where fewer beams make it faster.

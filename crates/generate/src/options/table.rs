@@ -122,8 +122,10 @@ const SHARE: Range = Range::above(0.0).to(1.0);
 
 options! {
     Length {
-        /// Maximum number of new tokens, including EOS: 1.5 times the longest target in training for a source of the same
-        /// length; 500 for a model of one continuous text and for an imported one. Of a source that is written in parts, of each part.
+        /// Maximum number of new tokens, including EOS. By default 1.5 times the longest target in training and 10 more, for sources beyond
+        /// the longest in training in proportion more; of a source also at most its length times 1.5 times the largest ratio of a target
+        /// to its source in training, and 10 more. 500 for a model of one continuous text and for an imported one. A default leaves room for
+        /// min_new_tokens and min_length. Of a source that is written in parts, of each part.
         max_new_tokens: usize = Integer(Range::from(1.0)), "(as training showed)", also ["max_length"];
         /// Minimum number of new tokens before EOS.
         min_new_tokens: usize = Integer(Range::from(0.0)), "0";
