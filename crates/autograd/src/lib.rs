@@ -35,6 +35,7 @@ pub mod gradcheck;
 mod gradients;
 mod graph;
 mod inference_op;
+mod input_terms;
 mod kv_cache;
 mod lora;
 mod node;

@@ -4,7 +4,7 @@
 use crate::any_op::AnyOp;
 use crate::graph::{Graph, Var};
 use crate::parameters::{ParameterId, Parameters};
-use crate::storage::{FullCopy, Storage, StorageType, ValuesMut, matrix};
+use crate::storage::{Storage, StorageType, ValuesMut, matrix};
 use crate::weight::StoredWeight;
 use descant_kernels::{PackedMut, PackedRows, ReducedWeight};
 use descant_tensor::{Buffer, DType, Error, Result, Shape, Tensor};
@@ -19,9 +19,9 @@ impl Parameters {
         self.all_row_major = true;
         for entry in &mut self.table {
             entry.storage = match (storage(&entry.name, entry.shape), matrix(entry.shape)) {
-                (StorageType::Packed, Some(_)) => Storage::Packed(FullCopy::default()),
+                (StorageType::Packed, Some(_)) => Storage::Packed(Arc::default()),
                 (StorageType::Reduced(weight_type), Some([rows, columns])) => {
-                    Storage::Reduced(Arc::new(ReducedWeight::zeros(weight_type, rows, columns)), FullCopy::default())
+                    Storage::Reduced(Arc::new(ReducedWeight::zeros(weight_type, rows, columns)), Arc::default())
                 }
                 _ => Storage::RowMajor,
             };
@@ -51,7 +51,9 @@ impl Parameters {
         for id in self.ids() {
             let other = &mut others.table[id.index() as usize].storage;
             match &self.entry(id).storage {
-                own @ Storage::Reduced(..) if own.storage_type() == other.storage_type() => *other = own.clone(),
+                own @ Storage::Reduced(weight, _) if own.storage_type() == other.storage_type() => {
+                    *other = Storage::Reduced(weight.clone(), Arc::default());
+                }
                 _ => others.set_f32(id, &self.tensor(id).to_f32())?,
             }
         }
@@ -101,7 +103,8 @@ impl Parameters {
             let rows = weight.all();
             let mut weight = ReducedWeight::zeros(weight.weight_type(), rows.len(), rows.columns());
             weight.quantize_rows(0, values).map_err(|reason| wrong(self.name(id), reason))?;
-            self.table[id.index() as usize].storage = Storage::Reduced(Arc::new(weight), FullCopy::default());
+            self.forget_derived();
+            self.table[id.index() as usize].storage = Storage::Reduced(Arc::new(weight), Arc::default());
             return Ok(());
         }
         match self.all_values_mut().swap_remove(id.index() as usize) {
@@ -114,6 +117,7 @@ impl Parameters {
     /// The values of all parameters in f32, in the order they were added, to write before the first pass: nothing for those in reduced
     /// precision.
     pub fn all_values_mut(&mut self) -> Vec<ValuesMut<'_>> {
+        self.forget_derived();
         let Buffer::F32(buffer) = &mut self.buffer else { return Vec::new() };
         let (mut rest, mut begin) = (&mut buffer[..], 0);
         let values = self.table.iter_mut().map(|entry| {
@@ -121,11 +125,8 @@ impl Parameters {
             let (_, from) = std::mem::take(&mut rest).split_at_mut(entry.offset - begin);
             let (values, after) = from.split_at_mut(elements);
             (rest, begin) = (after, entry.offset + elements);
-            match (&mut entry.storage, matrix(entry.shape)) {
-                (Storage::Packed(full), Some([rows, columns])) => {
-                    *full = FullCopy::default();
-                    ValuesMut::Packed(PackedMut::new(values, rows, columns))
-                }
+            match (&entry.storage, matrix(entry.shape)) {
+                (Storage::Packed(_), Some([rows, columns])) => ValuesMut::Packed(PackedMut::new(values, rows, columns)),
                 _ => ValuesMut::RowMajor(values),
             }
         });
@@ -142,13 +143,15 @@ impl Parameters {
 
     /// The same, to write before the first pass: none that a clone of these parameters shares.
     pub fn reduced_mut(&mut self, id: ParameterId) -> Option<&mut ReducedWeight> {
+        self.forget_derived();
         match &mut self.table[id.index() as usize].storage {
-            Storage::Reduced(weight, full) => {
-                *full = FullCopy::default();
-                Arc::get_mut(weight)
-            }
+            Storage::Reduced(weight, _) => Arc::get_mut(weight),
             _ => None,
         }
+    }
+
+    fn forget_derived(&mut self) {
+        self.table.iter_mut().for_each(|entry| entry.storage.forget_derived());
     }
 
     /// Whether its values lie in the buffer as it is trained.
@@ -226,7 +229,11 @@ impl AnyOp {
             (Self::Linear(_) | Self::CrossEntropy(_), 1)
                 | (Self::Embedding(_), 0)
                 | (Self::Lstm(_) | Self::Gru(_), 1 | 2)
-        )
+        ) || match (self, input) {
+            (Self::Lstm(lstm), 0) => lstm.reads_tokens(),
+            (Self::Gru(gru), 0) => gru.reads_tokens(),
+            _ => false,
+        }
     }
 }
 
@@ -252,9 +259,9 @@ impl<'t> Graph<'t> {
     pub(crate) fn row_major(self, var: Var<'t>) -> Var<'t> {
         let Some((id, start, shape)) = self.parameter_of(var) else { return var };
         let parameters = self.parameters();
-        let (Storage::Packed(full) | Storage::Reduced(_, full)) = &parameters.entry(id).storage else { return var };
+        let Some(derived) = parameters.entry(id).storage.derived() else { return var };
         let copy = || parameters.row_major_copy(id).unwrap_or_else(|| Tensor::zeros(DType::F32, parameters.shape(id)));
-        self.shared(full.get_or_init(|| Arc::new(copy()))).view(start, shape)
+        self.shared(derived.full.get_or_init(|| Arc::new(copy()))).view(start, shape)
     }
 }
 

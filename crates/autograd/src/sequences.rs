@@ -142,6 +142,17 @@ impl Segments {
         rows.iter().copied().eq(start..start + rows.len()).then_some(start..start + rows.len())
     }
 
+    /// As [`Segments::span`] where every sequence has one; otherwise where the rows of sequence `i` are among those of all sequences joined.
+    pub(crate) fn span_or_joined(&self, i: usize, are_spans: bool) -> std::ops::Range<usize> {
+        let joined = || self.offsets[i]..self.offsets[i + 1];
+        if are_spans { self.span(i).unwrap_or_else(joined) } else { joined() }
+    }
+
+    /// Whether the rows of every sequence lie one after the other.
+    pub(crate) fn are_spans(&self) -> bool {
+        (0..self.len()).all(|i| self.span(i).is_some())
+    }
+
     /// Of elements joined end to end, sequence after sequence, those of each row; every row must be some sequence's.
     pub fn arrange<T: Copy + Default>(&self, joined: &[T]) -> Arc<[T]> {
         let mut rows = vec![T::default(); self.rows.len()];

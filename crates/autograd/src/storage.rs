@@ -1,5 +1,6 @@
 //! How a parameter lies in memory. Training has it row-major; for inference, matrices are packed, or in reduced precision.
 
+use crate::input_terms::InputTerms;
 use descant_kernels::{PackedMut, ReducedWeight, WeightType};
 use descant_tensor::{Shape, Tensor};
 use std::sync::{Arc, OnceLock};
@@ -21,13 +22,19 @@ pub(crate) enum Storage {
     /// In the buffer, row-major.
     RowMajor,
     /// In the buffer, packed.
-    Packed(FullCopy),
+    Packed(Arc<Derived>),
     /// In the buffer there are none.
-    Reduced(Arc<ReducedWeight>, FullCopy),
+    Reduced(Arc<ReducedWeight>, Arc<Derived>),
 }
 
-/// The values row-major and in full precision, once something has read them.
-pub(crate) type FullCopy = Arc<OnceLock<Arc<Tensor>>>;
+/// What is computed from the values where it is first read, and kept.
+#[derive(Debug, Default)]
+pub(crate) struct Derived {
+    /// Row-major and in full precision.
+    pub(crate) full: OnceLock<Arc<Tensor>>,
+    /// Of a recurrent layer's `Wᵢₕ`.
+    pub(crate) input_terms: OnceLock<InputTerms>,
+}
 
 /// The values of a parameter, to be read from a file.
 #[derive(Debug)]
@@ -45,6 +52,21 @@ impl Storage {
             (Self::Reduced(..), _) => 0,
             (Self::Packed(_), Some([rows, columns])) => PackedMut::len_of(rows, columns),
             _ => shape.len(),
+        }
+    }
+
+    /// Not of row-major values, which training may change at any time.
+    pub(crate) fn derived(&self) -> Option<&Derived> {
+        match self {
+            Self::RowMajor => None,
+            Self::Packed(derived) | Self::Reduced(_, derived) => Some(derived),
+        }
+    }
+
+    /// Forgets what is derived from the values: they, or others that it was computed with, are about to change.
+    pub(crate) fn forget_derived(&mut self) {
+        if let Self::Packed(derived) | Self::Reduced(_, derived) = self {
+            *derived = Arc::default();
         }
     }
 

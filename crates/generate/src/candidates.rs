@@ -14,6 +14,9 @@ pub(crate) struct Candidate {
 /// Tokens whose maximum is compared first.
 const CHUNK: usize = 64;
 
+/// Such chunks whose maxima are found in one loop.
+const CHUNKS: usize = 32;
+
 /// The k likeliest candidates of those pushed; among equals the first. Rows are pushed in ascending order.
 #[derive(Debug, Default)]
 pub(crate) struct TopK {
@@ -41,9 +44,13 @@ impl TopK {
         scores: Scores<'_, E>,
         forbidden: &[u32],
     ) {
-        for (first, scores) in scores.chunks(CHUNK) {
+        let chunks = scores.chunks(CHUNK * CHUNKS).flat_map(|(start, scores)| {
+            let chunks = scores.chunks(CHUNK).zip(scores.maxima::<CHUNKS>(CHUNK));
+            chunks.map(move |((first, scores), max)| (start + first, scores, max))
+        });
+        for (first, scores, max) in chunks {
             // Most chunks have nothing above the threshold.
-            if log_probability + scores.max() <= self.threshold {
+            if log_probability + max <= self.threshold {
                 continue;
             }
             for (token, score) in (first..).zip(scores.iter()) {

@@ -1,4 +1,4 @@
-use descant_kernels::{Real, lanes, vectorized};
+use descant_kernels::{Real, row_maxima};
 
 /// The scores of each token of the vocabulary after one hypothesis: logits less a shift.
 #[derive(Clone, Copy, Debug)]
@@ -34,12 +34,10 @@ impl<'a, E: Real> Scores<'a, E> {
         (0..).step_by(tokens).zip(chunks)
     }
 
-    /// The largest score; NaN if there is one.
-    pub(crate) fn max(self) -> f64 {
-        let largest = vectorized(
-            #[inline(always)]
-            || lanes::max(self.logits),
-        );
-        (largest - self.shift).f64()
+    /// The largest score of each of the first N pieces of so many tokens.
+    pub(crate) fn maxima<const N: usize>(self, tokens: usize) -> [f64; N] {
+        let mut maxima = [E::neg_infinity(); N];
+        row_maxima(self.logits, tokens, &mut maxima);
+        maxima.map(|max| (max - self.shift).f64())
     }
 }

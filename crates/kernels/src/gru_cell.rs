@@ -7,6 +7,7 @@
 
 use crate::elementwise::vectorized;
 use crate::real::Real;
+use crate::threads::run_on_threads;
 
 /// The rows of one time step, forward.
 pub struct Forward<'a, E> {
@@ -25,8 +26,23 @@ pub struct Forward<'a, E> {
 }
 
 impl<E: Real> Forward<'_, E> {
-    /// Computes the step.
-    pub fn run(self) {
+    /// Computes the step, with some of its rows on each of so many threads.
+    pub fn run(self, threads: usize) {
+        let width = self.bias_ih.len() / 3;
+        let share = (self.hidden.len() / width.max(1)).div_ceil(threads.max(1));
+        if threads <= 1 || share == 0 {
+            return self.run_rows();
+        }
+        let rows = self.gates.chunks_mut(share * 3 * width).zip(self.recurrent.chunks_mut(share * 3 * width));
+        let states = self.hidden.chunks_mut(share * width).zip(self.hidden_before.chunks_mut(share * width));
+        let (bias_ih, bias_hh) = (self.bias_ih, self.bias_hh);
+        run_on_threads(rows.zip(states).map(|((gates, recurrent), (hidden, hidden_before))| {
+            move || Forward { gates, recurrent, bias_ih, bias_hh, hidden, hidden_before }.run_rows()
+        }));
+    }
+
+    /// Row by row.
+    fn run_rows(self) {
         let width = self.bias_ih.len() / 3;
         let rows = self.gates.chunks_exact_mut(3 * width).zip(self.recurrent.chunks_exact_mut(3 * width));
         let states = self.hidden.chunks_exact_mut(width).zip(self.hidden_before.chunks_exact_mut(width));

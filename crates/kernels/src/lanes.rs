@@ -4,7 +4,7 @@
 use crate::elementwise::vectorized;
 use crate::real::Real;
 
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// `Σ f(aᵢ, bᵢ)`.
 #[inline(always)]
@@ -20,23 +20,9 @@ pub fn sum<E: Real>(a: &[E], b: &[E], f: impl Fn(E, E) -> E) -> E {
     reduce(lanes, |a, b| a + b)
 }
 
-/// The maximum; NaN if there is one.
-#[inline(always)]
-pub fn max<E: Real>(x: &[E]) -> E {
-    let larger = |a: E, b: E| if b > a || b.is_nan() { b } else { a };
-    let mut lanes = [E::neg_infinity(); LANES];
-    let chunks = x.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        lanes.iter_mut().zip(chunk).for_each(|(l, &x)| *l = larger(*l, x));
-    }
-    lanes.iter_mut().zip(rest).for_each(|(l, &x)| *l = larger(*l, x));
-    reduce(lanes, larger)
-}
-
 /// Combines the upper half of the lanes with the lower half, until one is left.
 #[inline(always)]
-fn reduce<E: Real>(mut lanes: [E; LANES], f: impl Fn(E, E) -> E) -> E {
+pub(crate) fn reduce<E: Real>(mut lanes: [E; LANES], f: impl Fn(E, E) -> E) -> E {
     for half in [8, 4, 2, 1] {
         for i in 0..half {
             lanes[i] = f(lanes[i], lanes[i + half]);

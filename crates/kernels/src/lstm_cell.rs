@@ -7,6 +7,7 @@
 
 use crate::elementwise::vectorized;
 use crate::real::Real;
+use crate::threads::run_on_threads;
 
 /// The rows of one time step, forward.
 pub struct Forward<'a, E> {
@@ -25,8 +26,24 @@ pub struct Forward<'a, E> {
 }
 
 impl<E: Real> Forward<'_, E> {
-    /// Computes the step, row by row, so that a row's gates stay in the first-level cache.
-    pub fn run(self) {
+    /// Computes the step, with some of its rows on each of so many threads.
+    pub fn run(self, threads: usize) {
+        let width = self.bias.len() / 4;
+        let share = (self.hidden.len() / width.max(1)).div_ceil(threads.max(1));
+        if threads <= 1 || share == 0 {
+            return self.run_rows();
+        }
+        let rows = self.gates.chunks_mut(share * 4 * width).zip(self.cell.chunks_mut(share * width));
+        let kept = self.cell_before.chunks_mut(share * width).zip(self.tanh_cell.chunks_mut(share * width));
+        let bias = self.bias;
+        let shares = rows.zip(kept).zip(self.hidden.chunks_mut(share * width));
+        run_on_threads(shares.map(|(((gates, cell), (cell_before, tanh_cell)), hidden)| {
+            move || Forward { gates, bias, cell, cell_before, tanh_cell, hidden }.run_rows()
+        }));
+    }
+
+    /// Row by row, so that a row's gates stay in the first-level cache.
+    fn run_rows(self) {
         let width = self.bias.len() / 4;
         let rows = self.gates.chunks_exact_mut(4 * width).zip(self.cell.chunks_exact_mut(width));
         let kept = self.cell_before.chunks_exact_mut(width).zip(self.tanh_cell.chunks_exact_mut(width));

@@ -1,8 +1,8 @@
 //! Softmax and its parts, over rows or columns.
 
 use crate::elementwise::{axpy, map, map_into, vectorized};
-use crate::lanes::{self, zip_sum};
 use crate::real::Real;
+use crate::row_reductions::{row_maxima, row_sums};
 
 /// `row = softmax(row)` for every row of `x[N, D]`.
 pub fn softmax_rows<E: Real>(x: &mut [E], columns: usize) {
@@ -28,20 +28,20 @@ pub fn log_softmax_rows<E: Real>(x: &mut [E], columns: usize) {
 
 /// `log Σ e^x`: NaN if there is one, -∞ if all are.
 pub fn log_sum_exp<E: Real>(x: &[E]) -> E {
-    let max = vectorized(
-        #[inline(always)]
-        || lanes::max(x),
-    );
-    let shift = if max == E::neg_infinity() { E::zero() } else { max };
+    let mut max = [E::neg_infinity()];
+    row_maxima(x, x.len(), &mut max);
+    let shift = if max[0] == E::neg_infinity() { E::zero() } else { max[0] };
     // In blocks that stay in the first cache.
     let (mut block, mut sum) = ([E::zero(); 512], E::zero());
     for x in x.chunks(block.len()) {
         let block = &mut block[..x.len()];
         map_into(x, block, |x| x - shift);
         E::exp_all(block);
-        sum += zip_sum(block, block, |x, _| x);
+        let mut of_block = [E::zero()];
+        row_sums(block, block.len(), &mut of_block);
+        sum += of_block[0];
     }
-    max + sum.ln()
+    max[0] + sum.ln()
 }
 
 /// `row = e^(row - max)`; returns the maximum, and the sum of the exponentials.
@@ -52,31 +52,21 @@ fn exp_minus_max<E: Real>(row: &mut [E]) -> (E, E) {
 }
 
 /// `x = e^(x - max)` for every row of `x[N, D]`. `max[N]` becomes the maximum of the row and of its value before, as an online
-/// softmax needs; `sum[N]` becomes the sums of the exponentials. A row of -∞ becomes zeros.
+/// softmax needs; `sum[N]` becomes the sums of the exponentials, NaN where there is one. A row of -∞ becomes zeros.
 pub fn exp_minus_max_rows<E: Real>(x: &mut [E], max: &mut [E], sum: &mut [E]) {
     let columns = (x.len() / max.len().max(1)).max(1);
+    row_maxima(x, columns, max);
     vectorized(
         #[inline(always)]
         || {
-            for (row, max) in x.chunks_exact_mut(columns).zip(max.iter_mut()) {
-                let own = lanes::max(row);
-                if own > *max || own.is_nan() {
-                    *max = own;
-                }
+            for (row, max) in x.chunks_exact_mut(columns).zip(max) {
                 let shift = if *max == E::neg_infinity() { E::zero() } else { *max };
                 row.iter_mut().for_each(|x| *x -= shift);
             }
         },
     );
     E::exp_all(x);
-    vectorized(
-        #[inline(always)]
-        || {
-            for (row, sum) in x.chunks_exact(columns).zip(sum) {
-                *sum = lanes::sum(row, row, |x, _| x);
-            }
-        },
-    );
+    row_sums(x, columns, sum);
 }
 
 /// `x = e^(x - max)` for every column of `x[N, D]`. Writes the maxima to `max[D]`, and the sums of the exponentials to `sum[D]`.

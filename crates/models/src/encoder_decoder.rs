@@ -181,11 +181,18 @@ impl Generator for EncoderDecoder {
         }
         let encoder_output = match &self.attention {
             None => None,
-            Some(_) => Some(Arc::new(EncoderOutput {
-                values: vec![Arc::new(source.states.rows.value()?)],
-                keys: Some(Arc::new(source.keys.value()?)),
-                segments: source.states.segments,
-            })),
+            Some(_) => {
+                // Each source's states one after the other, as every step reads them.
+                let segments = source.states.segments;
+                let order: Vec<u32> =
+                    (0..segments.len()).flat_map(|i| segments.rows(i)).map(|&row| row as u32).collect();
+                let order = Arc::from(order);
+                Some(Arc::new(EncoderOutput {
+                    values: vec![Arc::new(source.states.rows.gather(&order).value()?)],
+                    keys: Some(Arc::new(source.keys.gather(&order).value()?)),
+                    segments: Arc::new(Segments::joined(&sources.lengths())),
+                }))
+            }
         };
         Ok(DecoderState { recurrent, kv_cache: None, encoder_output, sources: (0..sources.len()).collect() })
     }
@@ -199,10 +206,13 @@ impl Generator for EncoderDecoder {
         let segments = Arc::new(layout.segments());
         let ids = segments.arrange(&tokens.ids);
         let before = restore(graph, &state.recurrent, &layout, (self.config.layers, self.config.cell == Cell::Lstm));
-        let mut x = self.target_embedding.forward(graph, &ids);
-        if let (true, Some(feed)) = (self.config.input_feeding, state.recurrent.last()) {
-            x = graph.concat_last(&[x, graph.constant(feed)]);
-        }
+        let x = match state.recurrent.last() {
+            Some(feed) if self.config.input_feeding => {
+                let x = self.target_embedding.forward(graph, &ids);
+                graph.concat_last(&[x, graph.constant(feed)]).into()
+            }
+            _ => RecurrentInput::embedded(graph, &self.target_embedding, &ids, 0.0),
+        };
         let (mut rows, after) = self.decoder.forward(x, &before, &layout);
         if let Some(EncoderOutput { values, keys, segments: of_sources }) = state.encoder_output.as_deref()
             && let Some(values) = values.first()

@@ -64,9 +64,12 @@ impl<'t> From<Var<'t>> for RecurrentInput<'t> {
 
 impl<'t> RecurrentInput<'t> {
     /// The embeddings of `ids`. Without dropout, the GEMM of the first layer then runs over the distinct ids only, where these
-    /// are few enough.
+    /// are few enough; in inference over those alone whose input terms are not known.
     #[track_caller]
     pub fn embedded(graph: Graph<'t>, embedding: &Embedding, ids: &Arc<[u32]>, dropout: f64) -> Self {
+        if !graph.has_gradients() && !graph.parameters().is_row_major(embedding.weight) {
+            return Self { x: graph.parameter(embedding.weight), rows: Some(ids.clone()) };
+        }
         let mut distinct = ids.to_vec();
         distinct.sort_unstable();
         distinct.dedup();

@@ -6,11 +6,14 @@
 //!
 //! Their "general" score is a linear layer on the queries before it, the score of Transformers has α = 1/√D.
 
+use super::multi_head_attention::attend::{Heads, Kv, attend};
+use super::multi_head_attention::{AttentionConfig, PositionBias};
 use crate::attention_weights::weights;
 use crate::ragged_attention::{Ragged, Rows};
 use crate::{Backward, Case, Forward, GradCheck, Op, Segments, Var};
 use descant_kernels::{Mat, MatMut, Real, gemm, zip_sum};
 use descant_tensor::Shape;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Inputs `q[Nq, D]`, `k[Nm, D]` and `v[Nm, V]`; output `[Nq, V]`, zero for queries that have no memory.
@@ -36,6 +39,65 @@ impl DotAttention {
     pub(crate) fn queries(&self) -> &Segments {
         &self.batch.queries
     }
+
+    /// Without a backward: attention of one head, whose order of summation depends on the query's own memory alone.
+    fn attend<E: Real>(&self, ctx: &mut Forward<'_, E>, width: usize) {
+        let (q, k, v) = (ctx.input(0), ctx.input(1), ctx.input(2));
+        let Ragged { queries, memory } = &self.batch;
+        let is_copied = [queries, memory].map(|segments| !segments.are_spans());
+        let copy = |x: &[E], segments: &Segments, is_copied: bool, ctx: &mut Forward<'_, E>| {
+            let mut copy = ctx.scratch(if is_copied { segments.tokens() * width } else { 0 });
+            let rows = (0..segments.len()).flat_map(|i| segments.rows(i));
+            copy.chunks_exact_mut(width.max(1)).zip(rows).for_each(|(y, &row)| {
+                y.copy_from_slice(&x[row * width..][..width]);
+            });
+            copy
+        };
+        let (q_copy, k_copy) = (copy(q, queries, is_copied[0], ctx), copy(k, memory, is_copied[1], ctx));
+        let v_copy = copy(v, memory, is_copied[1], ctx);
+        let q = if is_copied[0] { &q_copy } else { q };
+        let (k, v) = if is_copied[1] { (&*k_copy, &*v_copy) } else { (k, v) };
+        let config = AttentionConfig {
+            heads: 1,
+            kv_heads: 1,
+            head_dim: width,
+            scale: self.scale,
+            causal: false,
+            window: None,
+            bias: PositionBias::None,
+            soft_cap: None,
+            dropout: 0.0,
+        };
+        let sequences = (0..queries.len()).filter_map(|i| {
+            let rows = queries.span_or_joined(i, !is_copied[0]);
+            let keys = memory.span_or_joined(i, !is_copied[1]);
+            let (q, kv) = (part(q, &rows, width), Kv::Rows { k: part(k, &keys, width), v: part(v, &keys, width) });
+            let is_empty = rows.is_empty() || keys.is_empty();
+            (!is_empty).then(|| Heads { config: &config, heads: 0..1, q, kv, keys: keys.len(), rows, table: None })
+        });
+        attend(ctx, sequences, width);
+        if is_copied[0] {
+            let mut joined = q_copy;
+            let y = ctx.output();
+            let len = joined.len();
+            joined.copy_from_slice(&y[..len]);
+            y.fill(E::zero());
+            let rows = (0..queries.len()).flat_map(|i| queries.rows(i));
+            joined.chunks_exact(width.max(1)).zip(rows).for_each(|(x, &row)| {
+                y[row * width..][..width].copy_from_slice(x);
+            });
+            ctx.recycle(joined);
+        } else {
+            ctx.recycle(q_copy);
+        }
+        ctx.recycle(k_copy);
+        ctx.recycle(v_copy);
+    }
+}
+
+/// Consecutive rows of `x[N, width]`.
+fn part<'a, E: Real>(x: &'a [E], rows: &Range<usize>, width: usize) -> Mat<'a, E> {
+    Mat::new(&x[rows.start * width..], rows.len(), width)
 }
 
 impl Op for DotAttention {
@@ -45,6 +107,9 @@ impl Op for DotAttention {
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
         let (q, k, width, config) = (ctx.input(0), ctx.input(1), ctx.shape(0)[1], ctx.gemm_config());
+        if config.batch_invariant && ctx.shape(2)[1] == width {
+            return self.attend(ctx, width);
+        }
         let (queries, memory) = self.batch.longest();
         let (mut copy_q, mut copy_k) = (ctx.scratch(queries * width), ctx.scratch(memory * width));
         let mut transposed = ctx.scratch(memory * width);

@@ -10,7 +10,7 @@
 
 use super::recurrent::{BackwardCell, ForwardCell, Recurrent, Sizes, add_initial_gradient, copy_initial};
 use crate::{Backward, Case, Forward, GradCheck, Graph, Op, PackedSequences, Var};
-use descant_kernels::{Mat, PackedB, Real, gru_cell};
+use descant_kernels::{GemmConfig, Mat, PackedB, Real, gru_cell};
 use descant_tensor::{Shape, Tensor};
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,13 +24,14 @@ struct CellForward<'a, E> {
     bias_ih: &'a [E],
     bias_hh: &'a [E],
     before: &'a mut [E],
+    config: GemmConfig,
 }
 
 impl<E: Real> ForwardCell<E> for CellForward<'_, E> {
     fn step(&mut self, gates: &mut [E], recurrent: &mut [E], span: Range<usize>, hidden: &mut [E]) {
-        let hidden_before = &mut self.before[span];
+        let (hidden_before, threads) = (&mut self.before[span], self.config.pass_threads(gates.len()));
         gru_cell::Forward { gates, recurrent, bias_ih: self.bias_ih, bias_hh: self.bias_hh, hidden, hidden_before }
-            .run();
+            .run(threads);
     }
 }
 
@@ -44,6 +45,13 @@ impl<E: Real> BackwardCell<E> for CellBackward<'_, E> {
     fn step(&mut self, gates: &mut [E], recurrent: &mut [E], span: Range<usize>, dhidden: &mut [E]) {
         let (hidden_before, dy) = (&self.before[span.clone()], &self.dy[span]);
         gru_cell::Backward { gates, recurrent, hidden_before, dy, dhidden }.run(self.width);
+    }
+}
+
+impl Gru {
+    /// Whether its inputs are rows of input 0 by token.
+    pub(crate) fn reads_tokens(&self) -> bool {
+        self.0.rows.is_some()
     }
 }
 
@@ -68,7 +76,7 @@ impl Op for Gru {
 
         let states = ctx.output().split_at_mut(tokens * hidden);
         copy_initial(initial, states.1);
-        let mut cell = CellForward { bias_ih, bias_hh, before: &mut before };
+        let mut cell = CellForward { bias_ih, bias_hh, before: &mut before, config };
         self.0.forward(&w_hh, (&mut gates, &mut recurrent), states, initial.is_some(), &mut padded, &mut cell);
         for scratch in [packed_scratch, padded, before] {
             ctx.recycle(scratch);

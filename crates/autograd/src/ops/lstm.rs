@@ -8,7 +8,7 @@
 
 use super::recurrent::{BackwardCell, ForwardCell, Recurrent, Sizes, add_initial_gradient, copy_initial};
 use crate::{Backward, Case, Forward, GradCheck, Graph, Op, PackedSequences, Var};
-use descant_kernels::{Mat, PackedB, Real, lstm_cell};
+use descant_kernels::{GemmConfig, Mat, PackedB, Real, lstm_cell};
 use descant_tensor::Shape;
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,10 +22,12 @@ struct CellForward<'a, E> {
     cell: &'a mut [E],
     cell_before: &'a mut [E],
     tanh_cell: &'a mut [E],
+    config: GemmConfig,
 }
 
 impl<E: Real> ForwardCell<E> for CellForward<'_, E> {
     fn step(&mut self, gates: &mut [E], _recurrent: &mut [E], span: Range<usize>, hidden: &mut [E]) {
+        let threads = self.config.pass_threads(gates.len());
         lstm_cell::Forward {
             gates,
             bias: self.bias,
@@ -34,7 +36,7 @@ impl<E: Real> ForwardCell<E> for CellForward<'_, E> {
             tanh_cell: &mut self.tanh_cell[span],
             hidden,
         }
-        .run();
+        .run(threads);
     }
 }
 
@@ -57,6 +59,13 @@ impl<E: Real> BackwardCell<E> for CellBackward<'_, E> {
             dhidden,
         }
         .run(self.width);
+    }
+}
+
+impl Lstm {
+    /// Whether its inputs are rows of input 0 by token.
+    pub(crate) fn reads_tokens(&self) -> bool {
+        self.0.rows.is_some()
     }
 }
 
@@ -85,8 +94,13 @@ impl Op for Lstm {
         let (last_hidden, last_cell) = last.split_at_mut(sequences * hidden);
         copy_initial(initial.map(|(h0, _)| h0), last_hidden);
         copy_initial(initial.map(|(_, c0)| c0), last_cell);
-        let mut cell =
-            CellForward { bias: &bias, cell: last_cell, cell_before: &mut cell_before, tanh_cell: &mut tanh_cell };
+        let mut cell = CellForward {
+            bias: &bias,
+            cell: last_cell,
+            cell_before: &mut cell_before,
+            tanh_cell: &mut tanh_cell,
+            config,
+        };
         let has_initial = initial.is_some();
         self.0.forward(&w_hh, (&mut gates, &mut []), (states, last_hidden), has_initial, &mut padded, &mut cell);
         for scratch in [packed_scratch, padded, bias] {

@@ -2,10 +2,12 @@
 //!
 //! One GEMM computes the input terms `x Wᵢₕᵀ` of all time steps, and in backward one GEMM each the weight gradients of all time
 //! steps; only the recurrent GEMM `h Wₕₕᵀ` runs step by step, with its weights packed once. Where tokens share their inputs, as
-//! the few symbols of a character model do, the input GEMM is that of the distinct inputs alone: `(E Wᵀ)[ids]` is `E[ids] Wᵀ`.
+//! the few symbols of a character model do, the input GEMM is that of the distinct inputs alone: `(E Wᵀ)[ids]` is `E[ids] Wᵀ`. In
+//! inference the input terms of an embedding are kept (`input_terms.rs`).
 
 use super::embedding::{add_rows, gather_rows};
 use crate::pool::Scratch;
+use crate::weight::Weight;
 use crate::{Backward, Forward, PackedSequences};
 use descant_kernels::{Mat, MatMut, PackedB, Real, axpy, gemm, sum_rows_into};
 use descant_tensor::Shape;
@@ -118,6 +120,9 @@ impl Recurrent {
     /// The input terms `x Wᵢₕᵀ` of all tokens, into `gates[N, G·H]`. `scratch` has at least the size of `w_ih`.
     pub(super) fn input_terms<E: Real>(&self, ctx: &mut Forward<'_, E>, gates: &mut [E], scratch: &mut [E]) {
         let Sizes { inputs, input, tokens, .. } = self.sizes(|i| ctx.shape(i));
+        if let (Weight::Stored(table), Some(ids)) = (ctx.weight(0), &self.rows) {
+            return ctx.input_terms(table, ids, gates);
+        }
         let (x, w_ih, config) = (Mat::new(ctx.input(0), inputs, input), ctx.weight(1), ctx.gemm_config());
         let width = ctx.shape(1)[0];
         match &self.rows {
