@@ -1,10 +1,6 @@
 //! The input terms `E[id] Wᵢₕᵀ` of a recurrent layer that reads an embedding. In inference they are kept for tokens that come again (Devlin
 //! 2017, arXiv 1705.01991): a row of them is read in less time than the weight is.
 
-use crate::context::Forward;
-use crate::parameters::ParameterId;
-use crate::weight::{StoredWeight, Weight};
-use descant_kernels::{Mat, MatMut, Real, run_on_rows};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,21 +10,22 @@ const MOST_KEPT: usize = 64 << 20;
 /// Terms by token, of one embedding and one weight.
 #[derive(Debug)]
 pub(crate) struct InputTerms {
-    embedding: ParameterId,
+    /// Which parameter the embedding is.
+    pub(crate) embedding: u32,
     tokens: Vec<OnceLock<Box<[f32]>>>,
     kept: AtomicUsize,
 }
 
 impl InputTerms {
-    fn new(embedding: ParameterId, tokens: usize) -> Self {
+    pub(crate) fn new(embedding: u32, tokens: usize) -> Self {
         Self { embedding, tokens: (0..tokens).map(|_| OnceLock::new()).collect(), kept: AtomicUsize::new(0) }
     }
 
-    fn get(&self, id: u32) -> Option<&[f32]> {
+    pub(crate) fn get(&self, id: u32) -> Option<&[f32]> {
         self.tokens.get(id as usize)?.get().map(|terms| &**terms)
     }
 
-    fn keep(&self, id: u32, terms: &[f32]) {
+    pub(crate) fn keep(&self, id: u32, terms: &[f32]) {
         let is_room = || self.kept.fetch_add(1, Ordering::Relaxed) < MOST_KEPT / size_of_val(terms).max(1);
         if let Some(token) = self.tokens.get(id as usize)
             && is_room()
@@ -38,50 +35,67 @@ impl InputTerms {
     }
 }
 
-impl<'a, E: Real> Forward<'a, E> {
-    /// Writes the terms of tokens to `gates[N, G·H]`: of input 0, which is all of an embedding, by the weight that is input 1.
-    pub(crate) fn input_terms(&mut self, table: StoredWeight<'_>, ids: &[u32], gates: &mut [E]) {
-        let (weight, config, input, width) = (self.weight(1), self.gemm_config(), self.shape(0)[1], self.shape(1)[0]);
-        let known = self.known_terms();
-        let is_missing = |id: &u32| known.is_none_or(|known| known.get(*id).is_none());
-        let mut missing: Vec<u32> = ids.iter().copied().filter(is_missing).collect();
-        missing.sort_unstable();
-        missing.dedup();
-        let n = missing.len();
-        let (mut x, mut terms) = (self.scratch(n * input), self.scratch(n * width));
-        if n > 0 {
-            x.chunks_exact_mut(input.max(1)).zip(&missing).for_each(|(x, &id)| table.read_row(id as usize, x));
-            let mut transposed = self.scratch(if let Weight::RowMajor(w) = weight { w.len() } else { 0 });
-            weight.gemm(Mat::new(&x, n, input), MatMut::new(&mut terms, n, width), &mut transposed, config);
-            self.recycle(transposed);
-            if let (Some(known), Some(terms)) = (known, E::as_f32(&terms)) {
-                missing.iter().zip(terms.chunks_exact(width.max(1))).for_each(|(&id, terms)| known.keep(id, terms));
-            }
-        }
-        let of_token = |id: u32, gates: &mut [E]| match (known.and_then(|known| known.get(id)), E::as_f32_mut(gates)) {
-            (Some(terms), Some(gates)) => gates.copy_from_slice(terms),
-            _ => {
-                let place = missing.partition_point(|&other| other < id) * width;
-                gates.copy_from_slice(&terms[place..][..width]);
-            }
-        };
-        run_on_rows(gates, width, config.pass_threads(gates.len()), |first, gates| {
-            gates.chunks_exact_mut(width.max(1)).zip(&ids[first..]).for_each(|(gates, &id)| of_token(id, gates));
-        });
-        self.recycle(x);
-        self.recycle(terms);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{PackedSequences, Parameters, StorageType, Tape};
+    use descant_kernels::{Parallelism, WeightType};
+    use descant_tensor::{DType, Result};
+    use std::sync::Arc;
+
+    fn numbers(n: usize, seed: usize) -> Vec<f64> {
+        (0..n).map(|i| ((i * 7919 + seed * 104_729) % 997) as f64 / 997.0 - 0.5).collect()
     }
 
-    /// The terms of inputs 0 and 1; none where these are not whole parameters that inference stores.
-    fn known_terms(&self) -> Option<&'a InputTerms> {
-        let [embedding, weight] = [0, 1].map(|i| {
-            let node = &self.nodes[self.inputs[i] as usize];
-            let id = self.nodes[node.root as usize].parameter?;
-            (self.parameters.shape(id) == node.shape).then_some(id)
-        });
-        let (embedding, weight) = (embedding?, weight?);
-        let terms = &self.parameters.entry(weight).storage.derived()?.input_terms;
-        let terms = terms.get_or_init(|| InputTerms::new(embedding, self.parameters.shape(embedding)[0]));
-        (terms.embedding == embedding).then_some(terms)
+    fn parameters(storage: StorageType) -> Parameters {
+        let mut parameters = Parameters::new(DType::F32);
+        for (seed, (name, shape)) in
+            [("e", [7, 40]), ("w", [12, 40]), ("u", [12, 3]), ("b", [1, 12])].into_iter().enumerate()
+        {
+            parameters.add_with(name, shape, &numbers(shape[0] * shape[1], seed));
+        }
+        parameters.stored_as(|name, _| if name == "b" { StorageType::RowMajor } else { storage }).unwrap()
+    }
+
+    /// An LSTM over the embeddings of tokens, and the same by tokens.
+    fn both(parameters: &Parameters, ids: &[u32]) -> Result<[Vec<f32>; 2]> {
+        let mut tape = Tape::new();
+        let graph = tape.infer(parameters, Parallelism::Serial);
+        let of = |name: &str| graph.parameter(parameters.find(name).unwrap());
+        let (ids, layout) = (Arc::from(ids), Arc::new(PackedSequences::new(&[ids.len()])));
+        let bias = of("b").reshape([12]);
+        let weights = [of("w"), of("u"), bias, bias];
+        let by_values = of("e").gather(&ids).lstm(None, &weights, None, &layout, false);
+        let by_tokens = of("e").lstm(Some(&ids), &weights, None, &layout, false);
+        Ok([by_values.value()?.to_f32(), by_tokens.value()?.to_f32()])
+    }
+
+    #[test]
+    fn terms_have_the_bits_of_the_gemm_until_the_embedding_changes() {
+        for storage in
+            [StorageType::Packed, StorageType::Reduced(WeightType::Int8), StorageType::Reduced(WeightType::Bf16)]
+        {
+            let mut parameters = parameters(storage);
+            // New, known, and both.
+            for ids in [&[3, 0, 3][..], &[0, 3], &[6, 0, 1, 6, 3]] {
+                let [expected, found] = both(&parameters, ids).unwrap();
+                assert_eq!(found, expected, "{storage:?} {ids:?}");
+            }
+            let [before, _] = both(&parameters, &[0, 3]).unwrap();
+            let id = parameters.find("e").unwrap();
+            let others: Vec<f32> = numbers(280, 9).into_iter().map(|x| x as f32).collect();
+            parameters.set_f32(id, &others).unwrap();
+            let [expected, found] = both(&parameters, &[0, 3]).unwrap();
+            assert_eq!(found, expected, "{storage:?}");
+            assert_ne!(found, before, "{storage:?}");
+        }
+    }
+
+    #[test]
+    fn no_more_are_kept_than_there_is_room_for() {
+        let terms = InputTerms::new(0, 6);
+        let own = vec![0.5; MOST_KEPT / 4 / 3];
+        [4, 2, 5, 0].into_iter().for_each(|id| terms.keep(id, &own));
+        assert_eq!([0, 1, 2, 3, 4, 5].map(|id| terms.get(id).is_some()), [false, false, true, false, true, true]);
     }
 }

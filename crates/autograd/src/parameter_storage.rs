@@ -103,7 +103,7 @@ impl Parameters {
             let rows = weight.all();
             let mut weight = ReducedWeight::zeros(weight.weight_type(), rows.len(), rows.columns());
             weight.quantize_rows(0, values).map_err(|reason| wrong(self.name(id), reason))?;
-            self.forget_derived();
+            self.drop_derived();
             self.table[id.index() as usize].storage = Storage::Reduced(Arc::new(weight), Arc::default());
             return Ok(());
         }
@@ -117,7 +117,7 @@ impl Parameters {
     /// The values of all parameters in f32, in the order they were added, to write before the first pass: nothing for those in reduced
     /// precision.
     pub fn all_values_mut(&mut self) -> Vec<ValuesMut<'_>> {
-        self.forget_derived();
+        self.drop_derived();
         let Buffer::F32(buffer) = &mut self.buffer else { return Vec::new() };
         let (mut rest, mut begin) = (&mut buffer[..], 0);
         let values = self.table.iter_mut().map(|entry| {
@@ -143,15 +143,15 @@ impl Parameters {
 
     /// The same, to write before the first pass: none that a clone of these parameters shares.
     pub fn reduced_mut(&mut self, id: ParameterId) -> Option<&mut ReducedWeight> {
-        self.forget_derived();
+        self.drop_derived();
         match &mut self.table[id.index() as usize].storage {
             Storage::Reduced(weight, _) => Arc::get_mut(weight),
             _ => None,
         }
     }
 
-    fn forget_derived(&mut self) {
-        self.table.iter_mut().for_each(|entry| entry.storage.forget_derived());
+    fn drop_derived(&mut self) {
+        self.table.iter_mut().for_each(|entry| entry.storage.drop_derived());
     }
 
     /// Whether its values lie in the buffer as it is trained.

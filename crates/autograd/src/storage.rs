@@ -63,8 +63,8 @@ impl Storage {
         }
     }
 
-    /// Forgets what is derived from the values: they, or others that it was computed with, are about to change.
-    pub(crate) fn forget_derived(&mut self) {
+    /// Drops what is derived from the values: they, or others that it was computed with, are about to change.
+    pub(crate) fn drop_derived(&mut self) {
         if let Self::Packed(derived) | Self::Reduced(_, derived) = self {
             *derived = Arc::default();
         }

@@ -6,10 +6,8 @@ use crate::flops::count;
 use crate::gemm_config::Parallelism;
 use crate::mat::{Mat, MatMut};
 use crate::packed_weight::PackedRows;
-use crate::panel_tiles::PanelTiles;
+use crate::panel_gemm::gemm_panels;
 use crate::real::Real;
-use crate::threads::run_on_threads;
-use pulp::Arch;
 
 /// `c[M, O] = beta c + a[M, I] Wᵀ`. With `beta` zero, `c` is not read. Only f32 is computed: no weight of f64 is packed.
 ///
@@ -25,16 +23,7 @@ pub fn gemm_packed<E: Real>(a: Mat<'_, E>, w: PackedRows<'_>, beta: E, c: MatMut
     }
     count(m, k, n);
     let panels = w.panels();
-    let threads = parallelism.threads(m * k * n, panels.len());
-    if threads == 1 {
-        return Arch::new().dispatch(PanelTiles { a, w, c, panels });
-    }
-    // Of an even number of panels: some registers hold two.
-    let width = panels.len().div_ceil(threads).next_multiple_of(2);
-    run_on_threads(panels.clone().step_by(width).map(|start| {
-        let panels = start..panels.end.min(start + width);
-        move || Arch::new().dispatch(PanelTiles { a, w, c, panels })
-    }));
+    gemm_panels(a, w, c, panels.clone(), parallelism.threads(m * k * n, panels.len()));
 }
 
 #[cfg(test)]
@@ -132,8 +121,8 @@ mod tests {
         multiply(&a, k, PackedRows::new(&panels, 0..n, k), 0.0, &mut c, 2);
         for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
             let block = |range: Range<usize>| range.fold(0.0_f32, |sum, p| a[i * k + p].mul_add(w[j * k + p], sum));
-            let blocks = (0..k).step_by(crate::panel_tiles::K_BLOCK);
-            let sums = blocks.map(|start| block(start..k.min(start + crate::panel_tiles::K_BLOCK)));
+            let blocks = (0..k).step_by(crate::strips::K_BLOCK);
+            let sums = blocks.map(|start| block(start..k.min(start + crate::strips::K_BLOCK)));
             assert_eq!(c[i * n + j], sums.reduce(|sum, block| sum + block).unwrap());
         }
     }

@@ -7,15 +7,12 @@ use crate::gemm_config::Parallelism;
 use crate::int8_activations::Int8Activations;
 use crate::int8_tiles::{self, Int8Dot, Int8Tiles};
 use crate::mat::{Mat, MatMut};
-use crate::panel_tiles::PanelTiles;
+use crate::panel_gemm::{gemm_panels, in_panels};
 use crate::q4_tiles::{self, Q4Dot, Q4Tiles};
 use crate::real::Real;
 use crate::reduced_tiles::{TileKernel, Tiles};
 use crate::reduced_weight::{Bf16Rows, ReducedRows, WeightType};
-use crate::threads::run_on_threads;
-use pulp::Arch;
 use std::cell::RefCell;
-use std::ops::Range;
 
 thread_local! {
     static ACTIVATIONS: RefCell<Int8Activations> = RefCell::new(Int8Activations::default());
@@ -36,9 +33,7 @@ pub fn gemm_reduced<E: Real>(a: Mat<'_, E>, w: ReducedRows<'_>, beta: E, c: MatM
     count(m, k, n);
     let threads = parallelism.threads(m * k * n, w.panels().len());
     match w.weight_type() {
-        WeightType::Bf16 => in_panels(w.panels(), threads, |panels| {
-            Arch::new().dispatch(PanelTiles { a, w: Bf16Rows(w), c, panels });
-        }),
+        WeightType::Bf16 => gemm_panels(a, Bf16Rows(w), c, w.panels(), threads),
         WeightType::Int8 => int8_kernel()(a, w, c, threads),
         WeightType::Q4 => q4_kernel()(a, w, c, threads),
     }
@@ -110,16 +105,7 @@ fn tiles<K: TileKernel + Sync, const NR: usize>(
     threads: usize,
 ) {
     let tiles = Tiles { kernel, rows: a.rows(), row_bytes: w.columns, w, c };
-    in_panels(w.panels(), threads, |panels| tiles.run::<NR>(panels));
-}
-
-/// Shares panels out to threads, to each a multiple of four.
-fn in_panels(panels: Range<usize>, threads: usize, run: impl Fn(Range<usize>) + Sync) {
-    if threads == 1 {
-        return run(panels);
-    }
-    let (width, run) = (panels.len().div_ceil(threads).next_multiple_of(4), &run);
-    run_on_threads(panels.clone().step_by(width).map(|start| move || run(start..panels.end.min(start + width))));
+    in_panels(w.panels(), threads, 4, |panels| tiles.run::<NR>(panels));
 }
 
 #[cfg(test)]

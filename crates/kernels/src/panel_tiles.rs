@@ -6,29 +6,18 @@ use crate::columns::Columns;
 use crate::mat::Mat;
 use crate::panel_weight::{PANEL, PanelWeight};
 use crate::prefetch::{Prefetch, fetch};
+use crate::strips::{K_BLOCK, ROW_BLOCK, Strips, strips};
 use pulp::{Simd, WithSimd};
-use std::cell::RefCell;
 use std::ops::Range;
-
-/// The inner length at once: that much of a panel stays in the first cache while all rows of `A` pass.
-pub(crate) const K_BLOCK: usize = 512;
 
 /// Columns of a panel in one round of the loop: few instructions are left that do not multiply.
 const UNROLLED: usize = 4;
 
-/// Rows of `A` at once: of that inner length, they stay in the second cache.
-const ROW_BLOCK: usize = 168;
-
-/// From one row of a copy of `A` that is not packed to the next: rows that are powers of two apart would share places in the first cache.
-const A_STRIDE: usize = K_BLOCK + 16;
-
-thread_local! {
-    static A_COPY: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
 /// All tiles of some panels, `C = β C + A Wᵀ`.
 pub(crate) struct PanelTiles<'a, W> {
     pub(crate) a: Mat<'a, f32>,
+    /// The same for tiles of several rows; nothing where [`is_few`] says so.
+    pub(crate) strips: Strips<'a>,
     pub(crate) w: W,
     pub(crate) c: Columns<'a, f32>,
     pub(crate) panels: Range<usize>,
@@ -82,35 +71,17 @@ impl<W: PanelWeight> PanelTiles<'_, W> {
     }
 
     /// Many rows: all rows of a block of `A` for each `NR` registers of panels, while the next ones come from memory.
-    ///
-    /// A packed strip of `A` has the elements of a column one after the other, so that one pointer is enough for all its rows. Registers transpose with AVX-512 alone; with
-    /// fewer rows in a tile, each has a pointer of its own.
     #[inline(always)]
     fn blocks<S: Simd, const MR: usize, const NR: usize, const IS_PACKED: bool>(&self, simd: S) {
         let (m, width) = (self.a.rows, NR * S::F32_LANES / PANEL);
-        let mut copy = A_COPY.take();
-        copy.resize(copy.len().max(ROW_BLOCK.min(m) * A_STRIDE), 0.0);
         for first in (0..m).step_by(ROW_BLOCK) {
             let rows = first..m.min(first + ROW_BLOCK);
             for inner in self.k_blocks() {
-                for strip in strips::<MR>(rows.clone()) {
-                    let to = &mut copy[(strip.start - first) * A_STRIDE..];
-                    if IS_PACKED {
-                        let (data, height) =
-                            (&self.a.data[strip.start * self.a.row_stride + inner.start..], strip.len());
-                        Mat::strided(data, height, inner.len(), self.a.row_stride).transposed(to);
-                    } else {
-                        for (row, to) in strip.zip(to.chunks_exact_mut(A_STRIDE)) {
-                            to[..inner.len()].copy_from_slice(&self.a.data[row * self.a.row_stride..][inner.clone()]);
-                        }
-                    }
-                }
                 for panel in self.panels.clone().step_by(width) {
-                    self.strips::<S, MR, NR, IS_PACKED>(simd, &copy, rows.clone(), panel, inner.clone());
+                    self.strips::<S, MR, NR, IS_PACKED>(simd, rows.clone(), panel, inner.clone());
                 }
             }
         }
-        A_COPY.set(copy);
     }
 
     /// All rows of a block.
@@ -118,7 +89,6 @@ impl<W: PanelWeight> PanelTiles<'_, W> {
     fn strips<S: Simd, const MR: usize, const NR: usize, const IS_PACKED: bool>(
         &self,
         simd: S,
-        copy: &[f32],
         rows: Range<usize>,
         panel: usize,
         inner: Range<usize>,
@@ -133,9 +103,9 @@ impl<W: PanelWeight> PanelTiles<'_, W> {
             return;
         }
         let period = rows.len().div_ceil(MR);
-        for (strip, own) in strips::<MR>(rows.clone()).enumerate() {
+        for (strip, own) in strips(rows.clone(), MR).enumerate() {
             let (row, height) = (own.start, own.len());
-            let a = (&copy[(row - rows.start) * A_STRIDE..], A_STRIDE);
+            let a = self.strips.get(own, inner.start / K_BLOCK);
             let ahead = match panel + 2 * width <= self.panels.end {
                 true => Prefetch { distance: width * self.w.lines(panel).len(), first: strip, period },
                 false => Prefetch::NONE,
@@ -287,18 +257,6 @@ impl<W: PanelWeight> PanelTiles<'_, W> {
             }
         }
     }
-}
-
-/// Strips of at most `MR` rows, as equal as can be: one of few rows would wait for its sums.
-#[inline(always)]
-fn strips<const MR: usize>(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    let strips = rows.len().div_ceil(MR);
-    let mut start = rows.start;
-    (0..strips).map(move |strip| {
-        let height = (rows.end - start).div_ceil(strips - strip);
-        start += height;
-        start - height..start
-    })
 }
 
 /// `sums += a b` for element `p` of each row of `A` and column `p` of the panels.

@@ -6,10 +6,11 @@
 //! inference the input terms of an embedding are kept (`input_terms.rs`).
 
 use super::embedding::{add_rows, gather_rows};
+use crate::input_terms::InputTerms;
 use crate::pool::Scratch;
-use crate::weight::Weight;
+use crate::weight::{StoredWeight, Weight};
 use crate::{Backward, Forward, PackedSequences};
-use descant_kernels::{Mat, MatMut, PackedB, Real, axpy, gemm, sum_rows_into};
+use descant_kernels::{Mat, MatMut, PackedB, Real, axpy, gemm, run_on_rows, sum_rows_into};
 use descant_tensor::Shape;
 use std::ops::Range;
 use std::sync::Arc;
@@ -264,5 +265,53 @@ pub(super) fn add_initial_gradient<E: Real>(ctx: &mut Backward<'_, E>, input: us
         && let Some(dx) = ctx.dx(input)
     {
         axpy(E::one(), gradient, dx);
+    }
+}
+
+impl<'a, E: Real> Forward<'a, E> {
+    /// Writes the terms of tokens to `gates[N, G·H]`: of input 0, which is all of an embedding, by the weight that is input 1.
+    fn input_terms(&mut self, table: StoredWeight<'_>, ids: &[u32], gates: &mut [E]) {
+        let (weight, config, input, width) = (self.weight(1), self.gemm_config(), self.shape(0)[1], self.shape(1)[0]);
+        let known = self.known_terms();
+        let is_missing = |id: &u32| known.is_none_or(|known| known.get(*id).is_none());
+        let mut missing: Vec<u32> = ids.iter().copied().filter(is_missing).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        let n = missing.len();
+        let (mut x, mut terms) = (self.scratch(n * input), self.scratch(n * width));
+        if n > 0 {
+            x.chunks_exact_mut(input.max(1)).zip(&missing).for_each(|(x, &id)| table.read_row(id as usize, x));
+            let mut transposed = self.scratch(if let Weight::RowMajor(w) = weight { w.len() } else { 0 });
+            weight.gemm(Mat::new(&x, n, input), MatMut::new(&mut terms, n, width), &mut transposed, config);
+            self.recycle(transposed);
+            if let (Some(known), Some(terms)) = (known, E::as_f32(&terms)) {
+                missing.iter().zip(terms.chunks_exact(width.max(1))).for_each(|(&id, terms)| known.keep(id, terms));
+            }
+        }
+        let of_token = |id: u32, gates: &mut [E]| match (known.and_then(|known| known.get(id)), E::as_f32_mut(gates)) {
+            (Some(terms), Some(gates)) => gates.copy_from_slice(terms),
+            _ => {
+                let place = missing.partition_point(|&other| other < id) * width;
+                gates.copy_from_slice(&terms[place..][..width]);
+            }
+        };
+        run_on_rows(gates, width, config.pass_threads(gates.len()), |first, gates| {
+            gates.chunks_exact_mut(width.max(1)).zip(&ids[first..]).for_each(|(gates, &id)| of_token(id, gates));
+        });
+        self.recycle(x);
+        self.recycle(terms);
+    }
+
+    /// The terms of inputs 0 and 1; none where these are not whole parameters that inference stores.
+    fn known_terms(&self) -> Option<&'a InputTerms> {
+        let [embedding, weight] = [0, 1].map(|i| {
+            let node = &self.nodes[self.inputs[i] as usize];
+            let id = self.nodes[node.root as usize].parameter?;
+            (self.parameters.shape(id) == node.shape).then_some(id)
+        });
+        let (embedding, weight) = (embedding?, weight?);
+        let terms = &self.parameters.entry(weight).storage.derived()?.input_terms;
+        let terms = terms.get_or_init(|| InputTerms::new(embedding.0, self.parameters.shape(embedding)[0]));
+        (terms.embedding == embedding.0).then_some(terms)
     }
 }
