@@ -99,7 +99,7 @@ class Descant:
 
     def bench(self, name, weights, *options):
         command = [self.binary, "bench", str(self.run(name)), "--generate", "--json", "--threads", str(THREADS), "--rounds", "1",
-                   "--weights", weights, *options]
+                   *options, *([] if weights == "f32" else ["--weights", weights])]
         return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
     def measure(self, name, beam, batch, weights):
