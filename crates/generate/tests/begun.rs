@@ -166,3 +166,33 @@ fn a_text_that_is_begun_is_no_longer_than_any_other() {
     let error = model.run(DecodingBatch { begun: &twice, ..batch }, &more).unwrap_err().to_string();
     assert!(error.contains("2 begun texts for 1 row"), "{error}");
 }
+
+#[test]
+fn every_search_goes_on_and_counts_what_was_begun() {
+    let prompt = [3, 4];
+    // Recurrent ones cannot take drafts back.
+    for model in language_models(12, 3).into_iter().skip(1) {
+        let prompts = after_bos(&sequences(&[&prompt]));
+        let batch = DecodingBatch { rows: &[7], prompts: Some(&prompts), ..DecodingBatch::default() };
+        let tokens = vec![5, 2, 5, 2, 5];
+        let begun = [Begun::new(tokens.clone(), model.score(None, &prompt, &tokens, false))];
+        let lookup = |n| GenerationConfig::greedy().with(|c| c.prompt_lookup_num_tokens = n);
+        let several = sample(None, None, 3).with(|c| c.num_return_sequences = Some(3));
+        let mut greedy = Vec::new();
+        for config in [lookup(None), lookup(Some(3)), several, beam(3, 0.0, 3)] {
+            let is_greedy = config.do_sample == Some(false) && config.num_beams.is_none_or(|width| width == 1);
+            let found = model.run(DecodingBatch { begun: &begun, ..batch }, &options(config, 10)).unwrap().remove(0);
+            for one in &found {
+                assert!(one.tokens.starts_with(&tokens) && one.tokens.len() <= 10, "{one:?}");
+                let expected = model.score(None, &prompt, &one.tokens, one.is_finished());
+                assert!((one.log_probability - expected).abs() < 1e-9, "{one:?} {expected}");
+            }
+            if is_greedy {
+                greedy.push(found);
+            }
+        }
+        // What prompt lookup drafts after it changes nothing.
+        let [plain, drafted] = &greedy[..] else { panic!("{greedy:?}") };
+        assert_same(plain, drafted);
+    }
+}
