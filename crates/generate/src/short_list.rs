@@ -13,12 +13,17 @@ pub struct ShortList {
 }
 
 impl ShortList {
-    /// A list of tokens that every text may have, and of those that it may have for each n-gram of its source.
+    /// A list of tokens that every text may have, and of those that it may have for each n-gram of its source. An n-gram that comes several
+    /// times has the tokens of all.
     ///
     /// # Errors
     /// Where it has no token at all.
     pub fn new(common: Vec<u32>, rules: impl IntoIterator<Item = (Vec<u32>, Vec<u32>)>) -> Result<Self, String> {
-        let rules: HashMap<_, _> = rules.into_iter().filter(|(ngram, _)| !ngram.is_empty()).collect();
+        let mut all: HashMap<Vec<u32>, Vec<u32>> = HashMap::new();
+        for (ngram, tokens) in rules.into_iter().filter(|(ngram, _)| !ngram.is_empty()) {
+            all.entry(ngram).or_default().extend(tokens);
+        }
+        let rules = all;
         if common.is_empty() && rules.values().all(Vec::is_empty) {
             return Err("a short list without any token".to_owned());
         }
@@ -37,14 +42,6 @@ impl ShortList {
             self.rules.iter().map(|(ngram, tokens)| (&ngram[..], &tokens[..])).collect();
         rules.sort_unstable();
         rules
-    }
-
-    /// The tokens for a source, and some more, in order.
-    pub fn tokens(&self, source: &[u32], more: &[u32]) -> Vec<u32> {
-        let mut tokens = self.always(more);
-        tokens.extend(self.further(source, &tokens));
-        tokens.sort_unstable();
-        tokens
     }
 
     /// The tokens that every text may have, and some more, in order.
@@ -74,11 +71,13 @@ mod tests {
 
     #[test]
     fn a_source_has_the_tokens_of_its_n_grams_and_the_common_ones() {
-        let rules = [(vec![5], vec![50, 51]), (vec![6, 7], vec![67]), (vec![7], vec![70, 1]), (vec![], vec![9])];
+        // An n-gram may come twice, as in lists that were joined.
+        let rules = [(vec![5], vec![50]), (vec![6, 7], vec![67]), (vec![7], vec![70, 1]), (vec![], vec![9])];
+        let rules = rules.into_iter().chain([(vec![5], vec![51])]);
         let list = ShortList::new(vec![1, 2], rules).unwrap();
-        assert_eq!(list.tokens(&[6, 5], &[]), [1, 2, 50, 51]);
-        assert_eq!(list.tokens(&[6, 7, 8], &[3]), [1, 2, 3, 67, 70]);
-        assert_eq!(list.tokens(&[], &[0]), [0, 1, 2]);
+        assert_eq!(list.further(&[6, 5], &list.always(&[])), [50, 51]);
+        assert_eq!(list.further(&[6, 7, 8], &list.always(&[3])), [67, 70]);
+        assert_eq!((list.always(&[0]), list.further(&[], &[0])), (vec![0, 1, 2], Vec::new()));
         // What all sources share, and what is one's own.
         let always = list.always(&[70, 0]);
         assert_eq!((&always[..], &list.further(&[6, 7, 7], &always)[..]), (&[0, 1, 2, 70][..], &[67][..]));
