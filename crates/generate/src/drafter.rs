@@ -63,7 +63,7 @@ impl<'a> Drafter<'a> {
         Ok(Some(Self {
             members: Members::new(&[(&*draft.model, &draft.parameters)], options.parallelism, false),
             rows: Vec::new(),
-            most: config.num_assistant_tokens.unwrap_or(DEFAULT),
+            most: config.num_assistant_tokens(),
             context,
             slides: false,
             bos: options.context_bos,
@@ -202,6 +202,3 @@ impl<'a> Drafter<'a> {
         most
     }
 }
-
-/// Tokens of a draft, where nothing says so.
-const DEFAULT: usize = 5;

@@ -39,7 +39,10 @@ impl Trained {
             _ if !is_same => {
                 format!("its tokenizers are not those of {of}. A draft model is trained with the same ones")
             }
-            _ => return Ok(Arc::new(DraftModel { model: draft.model, parameters: draft.parameters })),
+            _ => {
+                let (config, parameters) = (draft.recipe.model, draft.parameters);
+                return Ok(Arc::new(DraftModel { config, model: draft.model, parameters }));
+            }
         };
         Err(Error::Run { path: path.to_owned(), reason })
     }

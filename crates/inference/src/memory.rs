@@ -3,13 +3,13 @@
 use crate::{Recipe, Tokenizers};
 use descant_autograd::Parameters;
 use descant_generate::MAX_PASS_TOKENS;
-use descant_models::{LayerKind, LossConfig, ModelKind, Vocabulary, build};
+use descant_models::{LayerKind, LossConfig, ModelConfig, ModelKind, Vocabulary, build};
 use descant_tensor::DType;
 use std::fs;
 use std::path::Path;
 
 /// Tokens of a block of the KV cache.
-const KV_BLOCK: f64 = 32.0;
+const KV_BLOCK: f64 = 8.0;
 
 /// Bytes of a hypothesis beside its scores and state: the candidates that extend it; and for each of its tokens.
 const HYPOTHESIS: f64 = 3072.0;
@@ -51,7 +51,7 @@ impl Estimate {
             parameters,
             weights: parameters * width,
             training: (trained * copies + average) * width,
-            activations: tokens * per_token(recipe) * width,
+            activations: tokens * passes(recipe) * per_token(&recipe.model) * width,
         })
     }
 
@@ -66,8 +66,8 @@ impl Estimate {
 
     /// What generation holds about for so many hypotheses at once, in f32, which have read so many tokens and may write so many: their
     /// scores, activations and states.
-    pub fn of_generation(recipe: &Recipe, vocabulary: usize, hypotheses: f64, read: f64, written: f64) -> f64 {
-        let (model, activations) = (&recipe.model, per_token(recipe) / 4.0);
+    pub fn of_generation(model: &ModelConfig, vocabulary: usize, hypotheses: f64, read: f64, written: f64) -> f64 {
+        let activations = per_token(model) / 4.0;
         // The hidden and cell states of each layer, or the keys and values of a token.
         let of_token = 2.0 * (model.layers * model.hidden) as f64;
         let is_language_model = model.kind == ModelKind::LanguageModel;
@@ -156,8 +156,7 @@ fn tokens_at_once(recipe: &Recipe) -> f64 {
 
 /// Numbers that a token leaves in a forward and backward pass: what each layer saves, and as much again for gradients
 /// on their way. Blocks of logits and scores of attention are small beside.
-fn per_token(recipe: &Recipe) -> f64 {
-    let model = &recipe.model;
+fn per_token(model: &ModelConfig) -> f64 {
     let hidden = model.hidden as f64;
     let layer = |layers: LayerKind| match layers {
         LayerKind::Recurrent => 16.0 * hidden,
@@ -178,8 +177,15 @@ fn per_token(recipe: &Recipe) -> f64 {
         ModelKind::LanguageModel => decoder,
         ModelKind::EncoderDecoder => (decoder + depth(model.encoder(), model.encoder_layers)) / 2.0,
     };
-    let twice = matches!(recipe.loss, LossConfig::CrossEntropy { r_drop, .. } if r_drop > 0.0);
-    (one + 4.0 * hidden) * if twice { 2.0 } else { 1.0 }
+    one + 4.0 * hidden
+}
+
+/// How often each token is in a training pass.
+fn passes(recipe: &Recipe) -> f64 {
+    match recipe.loss {
+        LossConfig::CrossEntropy { r_drop, .. } if r_drop > 0.0 => 2.0,
+        _ => 1.0,
+    }
 }
 
 /// The memory that this process may still take; none where the system does not tell.
@@ -275,7 +281,7 @@ mod tests {
     #[test]
     fn a_step_of_a_wide_beam_is_mostly_scores() {
         let recipe = recipe("kind = \"language-model\"\nhidden = 8");
-        let of = |hypotheses, read, written| Estimate::of_generation(&recipe, 8000, hypotheses, read, written);
+        let of = |hypotheses, read, written| Estimate::of_generation(&recipe.model, 8000, hypotheses, read, written);
         let [one, many] = [1.0, 20_000.0].map(|hypotheses| of(hypotheses, 0.0, 0.0));
         assert_eq!(many, 20_000.0 * one);
         assert!(one > 96_000.0 && one < 100_000.0, "{one}");

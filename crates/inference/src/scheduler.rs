@@ -9,6 +9,7 @@ use descant_generate::{
     Begun, Constraint, Decoder, DecodingBatch, DecodingOptions, FinishReason, Hypothesis, MAX_PASS_TOKENS, Mode,
     RowError,
 };
+use descant_models::ModelConfig;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -288,14 +289,18 @@ impl<'a> Scheduler<'a> {
         let (hypotheses, _, _) = self.hypotheses();
         let config = &self.options.config;
         let written = self.options.limit(Some(tokens), 0).min(positions).min(LONGEST);
-        let of = |member: &&Trained| {
-            Estimate::of_generation(&member.recipe, vocabulary, hypotheses as f64, tokens as f64, written as f64)
+        let of = |model: &ModelConfig| {
+            Estimate::of_generation(model, vocabulary, hypotheses as f64, tokens as f64, written as f64)
         };
+        let draft = self.options.draft_model.as_deref();
         // Tokens of drafts have scores of their own.
-        let drafts = config.prompt_lookup_num_tokens.max(config.num_assistant_tokens).unwrap_or(0).min(MAX_PASS_TOKENS);
+        let guessed = draft.map(|_| config.num_assistant_tokens());
+        let drafts = config.prompt_lookup_num_tokens.max(guessed).unwrap_or(0).min(MAX_PASS_TOKENS);
         // With guidance, a row is there twice.
         let times = if config.guidance().is_some() { 2.0 } else { 1.0 };
-        times * self.members.iter().map(of).sum::<f64>() + (size_of::<f32>() * vocabulary * drafts) as f64
+        times * self.members.iter().map(|member| of(&member.recipe.model)).sum::<f64>()
+            + draft.map_or(0.0, |draft| of(&draft.config))
+            + (size_of::<f32>() * vocabulary * drafts) as f64
     }
 
     fn too_large(&self, row: &Row, free: f64) -> Error {
@@ -375,4 +380,37 @@ impl<'a> Scheduler<'a> {
 pub(crate) fn best_of_one(mut answers: Vec<Answer>) -> Result<Generated, Error> {
     let texts = answers.pop().unwrap_or_else(|| Ok(Vec::new()))?;
     Ok(texts.into_iter().next().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Recipe, Tokenizers, model};
+    use descant_generate::GenerationConfig;
+    use descant_kernels::Parallelism;
+    use descant_tensor::DType;
+    use descant_text::{Tokenizer, TokenizerConfig, TokenizerKind};
+
+    #[test]
+    fn a_row_takes_what_its_draft_model_takes_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let recipe = "[tokenizer]\nkind = 'character'\n[model]\nkind = 'language-model'\ndecoder = 'transformer'\n\
+                      hidden = 8\n[model.transformer]\nheads = 2\n";
+        let recipe = Recipe::parse(recipe, &[]).unwrap();
+        let config = TokenizerConfig { kind: TokenizerKind::Character, ..Default::default() };
+        let target = Tokenizer::train(&config, true, (0..9).map(|_| Ok("abcdefgh".to_owned()))).unwrap();
+        let tokenizers = Tokenizers { source: None, target: Arc::new(target) };
+        let (parameters, _) = model(&recipe, &tokenizers, DType::F32).unwrap();
+        Trained::save(&recipe, &tokenizers, &parameters, None, folder.path()).unwrap();
+        let trained = Trained::load(folder.path()).unwrap();
+        let mut options = trained.options(&GenerationConfig::greedy(), Parallelism::Serial).unwrap();
+        let memory_of = |options: &DecodingOptions| Scheduler::new(&trained, options, 4).unwrap().memory_of(100);
+        let alone = memory_of(&options);
+        options.draft_model = Some(trained.load_draft_model(folder.path()).unwrap());
+        for guessed in [None, Some(9)] {
+            options.config.num_assistant_tokens = guessed;
+            let scores = 4 * tokenizers.target.vocabulary() * guessed.unwrap_or(5);
+            assert_eq!(memory_of(&options), 2.0 * alone + scores as f64);
+        }
+    }
 }

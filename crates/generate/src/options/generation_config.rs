@@ -122,6 +122,11 @@ impl GenerationConfig {
         self.num_return_sequences.filter(|&count| is_asked && count > 1)
     }
 
+    /// The most tokens that a draft model guesses before a step.
+    pub fn num_assistant_tokens(&self) -> usize {
+        self.num_assistant_tokens.unwrap_or(5)
+    }
+
     /// The guidance scale, where there is guidance.
     pub fn guidance(&self) -> Option<f64> {
         self.guidance_scale.filter(|&scale| scale != 1.0)
