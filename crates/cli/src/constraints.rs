@@ -147,16 +147,21 @@ impl Constraints {
             return Ok(None);
         };
         let grammar = grammar.map_err(|error| flagged(flag, error))?;
-        warn(flag, grammar.warnings());
-        if !grammar.unwritable().is_empty() {
-            let characters: Vec<String> = grammar.unwritable().iter().map(|c| format!("{c:?}")).collect();
-            note(format_args!(
-                "{flag}: the vocabulary cannot write {}. A text that needs one of them cannot be finished.",
-                characters.join(", ")
-            ));
-        }
+        warn(flag, &without_effect(&grammar));
         Ok(Some((flag, grammar)))
     }
+}
+
+/// What of a grammar has no effect, and what the vocabulary cannot write of it.
+pub(crate) fn without_effect(grammar: &Grammar) -> Vec<String> {
+    let characters: Vec<String> = grammar.unwritable().iter().map(|c| format!("{c:?}")).collect();
+    let unwritable = (!characters.is_empty()).then(|| {
+        format!(
+            "the vocabulary cannot write {}. A text that needs one of them cannot be finished.",
+            characters.join(", ")
+        )
+    });
+    grammar.warnings().iter().cloned().chain(unwritable).collect()
 }
 
 /// A schema that was given, or that of a file.

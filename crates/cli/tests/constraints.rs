@@ -130,4 +130,13 @@ fn what_cannot_be_written_is_told() {
     folder.fail(&["generate", "pairs", "123", "--json-schema", "{\"type\": \"array\"}"], &["--json-schema", "'['"]);
     let told = folder.told(&["generate", "pairs", "123", "--regex", "1[x]|2+"]);
     assert!(told.contains("the vocabulary cannot write 'x'"), "{told}");
+    folder.write("some.gbnf", "root ::= \"1\" [xy] | [2]+\n");
+    let told = folder.told(&["generate", "pairs", "123", "--grammar", "some.gbnf"]);
+    assert!(told.contains("--grammar: the vocabulary cannot write 'x', 'y'"), "{told}");
+    let lines = ["{\"regex\": \"[2]+\"}", "{\"regex\": \"1x|2+\"}", "\"start: /[2z]/\""];
+    folder.write("in.jsonl", lines.map(|shape| format!("{{\"text\": \"123\", \"shape\": {shape}}}\n")).concat());
+    let told = folder.told(&["generate", "pairs", "--input", "in.jsonl", "--grammar-field", "shape"]);
+    let expected =
+        "2 grammars have parts without effect, or that cannot be written. Line 2: the vocabulary cannot write 'x'";
+    assert!(told.contains(expected), "{told}");
 }

@@ -1,12 +1,11 @@
 use crate::json_schema::{check_strings, literals};
 use crate::prompt::begins_text;
 use crate::vocabulary::library;
-use crate::{ConstraintError, Vocabulary, gbnf};
+use crate::{ConstraintError, Vocabulary, gbnf, lark, regex};
 use descant_generate::{ConstrainedRow, Constraint, ConstraintState};
 use llguidance::api::TopLevelGrammar;
 use llguidance::earley::{BiasComputer, Parser, ParserRecognizer};
 use llguidance::toktrie::{INVALID_TOKEN, Recognizer, SimpleVob};
-use regex_syntax::hir::{Class, Hir, HirKind, Literal};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -71,7 +70,7 @@ impl Grammar {
         let inner = regex.strip_prefix('^').unwrap_or(regex);
         let escapes = |text: &str| text.bytes().rev().take_while(|byte| *byte == b'\\').count();
         let inner = inner.strip_suffix('$').filter(|rest| escapes(rest) % 2 == 0).unwrap_or(inner);
-        let literals = regex_literals(inner);
+        let literals = regex::literals(inner);
         let inner = llguidance::regex_to_lark(inner, "");
         // Of its texts, those that the vocabulary can write.
         let of = |character: char| format!("\\x{{{:X}}}", u32::from(character));
@@ -98,7 +97,10 @@ impl Grammar {
     /// For what is no grammar, is not supported, or cannot be written.
     pub fn parse(vocabulary: &Arc<Vocabulary>, grammar: &str) -> Result<Self, ConstraintError> {
         let what = "the grammar";
-        let of = |lark| Self::new(vocabulary, (what, grammar), TopLevelGrammar::from_lark(lark), BTreeSet::new());
+        let of = |lark: String| {
+            let literals = lark::literals(&lark);
+            Self::new(vocabulary, (what, grammar), TopLevelGrammar::from_lark(lark), literals)
+        };
         if !gbnf::is_gbnf(grammar) {
             return of(grammar.to_owned());
         }
@@ -149,8 +151,8 @@ impl Grammar {
         }
     }
 
-    /// Characters of its names and constants, or of a regular expression, that the vocabulary cannot write: there is no finished text that
-    /// needs one of them.
+    /// Characters that it names and that the vocabulary cannot write: those of a schema's names and constants, of a regular expression, or
+    /// of a grammar's texts and regular expressions. There is no finished text that needs one of them.
     pub fn unwritable(&self) -> &BTreeSet<char> {
         &self.unwritable
     }
@@ -336,26 +338,4 @@ fn extend(recognizer: &mut ParserRecognizer<'_>, bytes: &mut Vec<u8>, found: &mu
         bytes.pop();
         recognizer.pop_bytes(1);
     }
-}
-
-/// The characters that a regular expression names, by themselves or as some of few.
-fn regex_literals(regex: &str) -> BTreeSet<char> {
-    let mut found = BTreeSet::new();
-    // Who reads it for its texts says what is wrong with it.
-    let mut open: Vec<Hir> = regex_syntax::parse(regex).into_iter().collect();
-    while let Some(next) = open.pop() {
-        match next.into_kind() {
-            HirKind::Literal(Literal(bytes)) => found.extend(String::from_utf8_lossy(&bytes).chars()),
-            HirKind::Repetition(repetition) => open.push(*repetition.sub),
-            HirKind::Capture(capture) => open.push(*capture.sub),
-            HirKind::Concat(parts) | HirKind::Alternation(parts) => open.extend(parts),
-            HirKind::Class(Class::Unicode(class)) => {
-                let all = class.iter().flat_map(|range| range.start()..=range.end());
-                let few: Vec<char> = all.take(MOST_NEEDED + 1).collect();
-                found.extend(few.iter().filter(|_| few.len() <= MOST_NEEDED));
-            }
-            HirKind::Empty | HirKind::Class(_) | HirKind::Look(_) => {}
-        }
-    }
-    found
 }

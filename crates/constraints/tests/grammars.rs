@@ -339,6 +339,10 @@ fn a_grammar_that_cannot_be_is_refused_with_its_reason() {
     assert_eq!(grammar.unwritable().iter().collect::<String>(), "前名");
     let grammar = Grammar::regex(&vocabulary, "(a|我)[b一-龥]+|[名]").unwrap();
     assert_eq!(grammar.unwritable().iter().collect::<String>(), "名我");
+    for grammar in ["start: \"a\" | /[我b]/ // 名\n", "root ::= \"a\" | [b我] # 名\n"] {
+        let grammar = Grammar::parse(&vocabulary, grammar).unwrap();
+        assert_eq!(grammar.unwritable().iter().collect::<String>(), "我");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Grammars that lines of the input name themselves (`--grammar-field`).
 
+use crate::constraints::without_effect;
 use crate::json_line::JsonLine;
 use crate::report::note;
 use descant_constraints::{ConstraintError, Grammar, Vocabulary};
@@ -16,7 +17,7 @@ pub(super) struct GrammarField {
     vocabulary: Arc<Vocabulary>,
     /// By the JSON of the field.
     known: HashMap<String, Result<Arc<Grammar>, String>>,
-    /// How many grammars have parts without effect, with the first one's line and parts.
+    /// How many grammars have parts without effect, or that the vocabulary cannot write, with the first one's line and parts.
     warned: (u64, u64, String),
 }
 
@@ -45,7 +46,8 @@ impl GrammarField {
             self.known.clear();
         }
         self.known.insert(key, read.clone());
-        if let Some(warnings) = read.as_ref().ok().map(|grammar| grammar.warnings()).filter(|all| !all.is_empty()) {
+        let warnings = read.as_ref().map_or_else(|_| Vec::new(), |grammar| without_effect(grammar));
+        if !warnings.is_empty() {
             if self.warned.0 == 0 {
                 (self.warned.1, self.warned.2) = (line, warnings.join("; "));
             }
@@ -59,7 +61,7 @@ impl GrammarField {
         let Self { name, warned: (count, line, warnings), .. } = self;
         if *count > 0 {
             note(format_args!(
-                "--grammar-field {name}: {count} grammars have parts without effect. Line {line}: {warnings}"
+                "--grammar-field {name}: {count} grammars have parts without effect, or that cannot be written. Line {line}: {warnings}"
             ));
         }
     }

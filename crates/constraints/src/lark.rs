@@ -1,0 +1,105 @@
+//! What is known of a grammar in the syntax of Lark before `llguidance` reads it.
+
+use crate::json_schema;
+use crate::regex::literals as regex_literals;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// The characters of the texts, regular expressions and JSON schemas of a grammar. What is wrong with it, who reads it says.
+pub(crate) fn literals(lark: &str) -> BTreeSet<char> {
+    let (mut found, mut rest) = (BTreeSet::new(), lark);
+    while let Some(next) = rest.chars().next() {
+        let after = &rest[next.len_utf8()..];
+        rest = match next {
+            '#' => line_end(after),
+            '/' if after.starts_with('/') => line_end(after),
+            '/' => {
+                let (regex, after) = until(after, '/');
+                let flags = after.len() - after.trim_start_matches(|c| "imslux".contains(c)).len();
+                let (flags, after) = after.split_at(flags);
+                let group = if flags.is_empty() { String::new() } else { format!("(?{flags})") };
+                found.extend(regex_literals(&format!("{group}{regex}")));
+                after
+            }
+            '"' => {
+                let (inner, after) = until(after, '"');
+                let range = after.trim_start_matches(' ').strip_prefix("..").map(|last| last.trim_start_matches(' '));
+                match range.and_then(|last| last.strip_prefix('"')) {
+                    Some(last) => {
+                        let (last, after) = until(last, '"');
+                        let ends = text(inner).chars().next().zip(text(last).chars().next());
+                        let range = ends.map(|(first, last)| {
+                            format!("[\\x{{{:X}}}-\\x{{{:X}}}]", u32::from(first), u32::from(last))
+                        });
+                        found.extend(range.iter().flat_map(|range| regex_literals(range)));
+                        after
+                    }
+                    None => {
+                        let (group, after) = after.strip_prefix('i').map_or(("", after), |after| ("(?i)", after));
+                        found.extend(regex_literals(&format!("{group}{}", regex_syntax::escape(&text(inner)))));
+                        after
+                    }
+                }
+            }
+            '%' => {
+                let word = after.len() - after.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
+                let (word, after) = after.split_at(word);
+                match word {
+                    "json" | "regex" | "llguidance" => {
+                        let mut values = serde_json::Deserializer::from_str(after).into_iter::<Value>();
+                        if let Some(schema) = values.next().and_then(Result::ok).filter(|_| word == "json") {
+                            json_schema::literals(&schema, &mut found);
+                        }
+                        &after[values.byte_offset()..]
+                    }
+                    // What may stand anywhere is needed nowhere.
+                    "ignore" => line_end(after),
+                    _ => after,
+                }
+            }
+            _ => after,
+        };
+    }
+    found
+}
+
+/// What comes after the line.
+fn line_end(text: &str) -> &str {
+    &text[text.find('\n').unwrap_or(text.len())..]
+}
+
+/// A text until a sign that no backslash stands before, and what comes after that.
+fn until(text: &str, end: char) -> (&str, &str) {
+    let mut is_escaped = false;
+    let at = text.char_indices().find(|(_, c)| {
+        let is_end = *c == end && !is_escaped;
+        is_escaped = *c == '\\' && !is_escaped;
+        is_end
+    });
+    at.map_or((text, ""), |(at, end)| (&text[..at], &text[at + end.len_utf8()..]))
+}
+
+/// A text as Lark writes it between quotes, with the escapes of JSON.
+fn text(inner: &str) -> String {
+    serde_json::from_str(&format!("\"{inner}\"")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_grammar_names_is_what_its_texts_need() {
+        let of = |lark: &str| literals(lark).into_iter().collect::<String>();
+        assert_eq!(of("start: \"ab\" \"\\u00e9\\\"\" // \"c\"\n  | /d\\/[e-g]/ # /h/\nA: \"i\""), "\"/abdefgié");
+        assert_eq!(of("start: \"k\"..\"m\" \"a\" .. \"z\" /[^x]/ /y/i \"w\"i"), "WYklmwy");
+        let json = r#"start: %json {"enum": ["q"], "title": "r"} | %regex {"substring_chars": "s"} | "t" %ignore /u+/"#;
+        assert_eq!(of(json), "\"qt");
+        let json = ["%json", "%json {\"é", "%json é", "%json 5é", "%json [5,é"];
+        for broken in
+            json.into_iter().chain(["start: \"a", "/a\\", "%json {", "\"a\"..", "\"\\", "%", "/[/", "\"b\"..\"a\""])
+        {
+            literals(broken);
+        }
+    }
+}
