@@ -12,7 +12,7 @@ pub enum StorageType {
     RowMajor,
     /// In panels, for the GEMMs of inference.
     Packed,
-    /// In reduced precision, row-major.
+    /// In reduced precision, in panels as well.
     Reduced(WeightType),
 }
 

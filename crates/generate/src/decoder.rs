@@ -260,8 +260,9 @@ impl<'a> Decoder<'a> {
         let speculates = lookup.or(self.drafter.as_ref().map(|_| "draft_model: the decoder"));
         self.members.start(tape, encoded, (each * rows.len(), &live), speculates)?;
         if let Some(drafter) = &mut self.drafter {
+            let before = 0..self.rows.iter().map(|row| row.places(0)[1].end).sum();
             let started = drafter.start(tape, sources, (rows.len(), &live));
-            started.inspect_err(|_| self.clear())?;
+            started.inspect_err(|_| self.members.select(&before.collect::<Vec<_>>()))?;
         }
         self.pushed += rows.len();
         self.rows.extend(entering);

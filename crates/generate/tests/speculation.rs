@@ -6,6 +6,7 @@ use common::{EOS, after_bos, beam, gpt, language_model, layers, options, sample,
 use descant_autograd::Tape;
 use descant_batch::Sequences;
 use descant_generate::{Decoder, DecodingBatch, DecodingOptions, DraftModel, GenerationConfig, Hypothesis};
+use descant_models::{ModelConfig, ModelKind};
 use descant_nn::{Position, TransformerConfig};
 use std::sync::Arc;
 
@@ -86,7 +87,9 @@ fn what_has_no_single_text_or_no_kv_cache_is_refused() {
 }
 
 fn draft(model: common::Model) -> Option<Arc<DraftModel>> {
-    Some(Arc::new(DraftModel { model: model.generator, parameters: model.parameters }))
+    // What it takes is nothing to the decoder.
+    let config = ModelConfig::new(ModelKind::LanguageModel);
+    Some(Arc::new(DraftModel { config, model: model.generator, parameters: model.parameters }))
 }
 
 #[test]
@@ -211,4 +214,44 @@ fn a_draft_model_that_fails_ends_drafting_and_no_text() {
             assert_eq!(write(&model, input, &drafted), write(&model, input, &plain), "{name}");
         }
     }
+}
+
+#[test]
+fn rows_that_cannot_enter_leave_the_others_as_they_are() {
+    let model = translator(layers(Position::Rotary), 9, 5);
+    // The draft model does not know the token 8 of a source.
+    let mut small = translator(layers(Position::Rotary), 9, 6);
+    let vocabulary = descant_models::Vocabulary::new(8, 9, false);
+    let config = ModelConfig {
+        decoder: descant_models::LayerKind::Transformer,
+        transformer: Some(layers(Position::Rotary)),
+        embedding: 6,
+        hidden: 8,
+        layers: 2,
+        encoder_layers: 1,
+        ..ModelConfig::new(ModelKind::EncoderDecoder)
+    };
+    small.parameters = descant_autograd::Parameters::new(descant_tensor::DType::F64);
+    small.generator =
+        descant_models::build(&config, &Default::default(), &vocabulary, &mut small.parameters, 6).unwrap();
+    let options = options(GenerationConfig::greedy(), 9).with(|o| {
+        (o.draft_model, o.forbidden) = (draft(small), vec![EOS]);
+    });
+    let mut decoder = Decoder::new(&*model.generator, &model.parameters, &options).unwrap();
+    let (mut tape, mut found) = (Tape::new(), Vec::new());
+    for (sources, enters) in [(sequences(&[&[3, 4, 5], &[2, 6]]), true), (sequences(&[&[3], &[8]]), false)] {
+        let batch = DecodingBatch { rows: &[0, 1], sources: Some(&sources), ..DecodingBatch::default() };
+        let before = decoder.len();
+        assert_eq!(decoder.push(&mut tape, batch).is_ok(), enters);
+        assert_eq!(decoder.len(), if enters { 2 } else { before });
+        assert!(!decoder.is_empty());
+        found.extend(decoder.step(&mut tape, |_, _| ()).unwrap());
+    }
+    while !decoder.is_empty() {
+        found.extend(decoder.step(&mut tape, |_, _| ()).unwrap());
+    }
+    found.sort_by_key(|(row, _)| *row);
+    let found: Vec<_> = found.into_iter().map(|(_, found)| found.unwrap()).collect();
+    let plain = options.clone().with(|o| o.draft_model = None);
+    assert_eq!(found, model.write(&sequences(&[&[3, 4, 5], &[2, 6]]), &plain));
 }
