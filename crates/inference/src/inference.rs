@@ -2,13 +2,12 @@
 
 use crate::{Answer, Error, Generated, Request, Scheduler, Trained, TrainingLengths};
 use descant_autograd::Tape;
-use descant_generate::{DecodingOptions, GenerationConfig, StopCondition};
+use descant_generate::{DecodingOptions, GenerationConfig};
 use descant_kernels::Parallelism;
 use descant_models::{LayerKind, ModelKind};
 use descant_nn::Position;
 use descant_text::{Message, SpecialTokens, Text};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// What the chat template puts after a response, such as `<|im_end|>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +22,6 @@ pub struct ResponseEnd {
 /// How much longer than in training a generated text may become, beside [`MORE`] tokens.
 const HEADROOM: f64 = 1.5;
 const MORE: usize = 10;
-/// The most tokens that say nothing, such as special ones, among the last of a text.
-const EMPTY: usize = 8;
 
 /// Rows of texts that are given all at once.
 const MOST_AT_ONCE: usize = 64;
@@ -107,17 +104,6 @@ impl Trained {
             limit.ratio = lengths.ratio.map(|ratio| HEADROOM * ratio);
         }
         Ok(options)
-    }
-
-    /// Whether a text has one of the stop strings, by its last tokens: a new one can only complete what they begin.
-    fn stop_condition(&self, config: &GenerationConfig) -> Option<StopCondition> {
-        let texts = config.stop_strings.clone().filter(|texts| !texts.is_empty())?;
-        let most = texts.iter().map(String::len).max().unwrap_or(0) + EMPTY;
-        let tokenizer = self.tokenizers.target.clone();
-        Some(StopCondition(Arc::new(move |tokens| {
-            let last = tokenizer.decode(&tokens[tokens.len().saturating_sub(most)..]);
-            last.is_ok_and(|last| texts.iter().any(|text| last.contains(text)))
-        })))
     }
 
     /// The tokens that end with a sequence breaker of DRY.
@@ -247,30 +233,17 @@ impl Trained {
     {
         let numbers: Vec<u64> = numbers.into_iter().take(lines.len()).collect();
         let requests = lines.iter().map(|line| self.request(line, None)).collect::<Result<Vec<_>, _>>()?;
-        self.generate_requests(tape, requests.into_iter(), &numbers, options, on_token)
+        self.generate_requests(tape, requests, &numbers, options, on_token)
     }
 
-    /// The same for tokens, of [`Trained::encode`], each with its number.
+    /// The same for requests, of [`Trained::request`] or tokens of [`Trained::encode`], each with its number.
     ///
     /// # Errors
     /// Whatever the model's pass fails with.
-    pub fn generate_from_ids(
+    pub fn generate_requests(
         &self,
         tape: &mut Tape,
-        texts: &[Vec<u32>],
-        numbers: &[u64],
-        options: &DecodingOptions,
-        on_token: impl FnMut(usize, u32),
-    ) -> Result<Vec<Answer>, Error> {
-        let requests = texts.iter().map(|ids| ids.clone().into());
-        self.generate_requests(tape, requests, numbers, options, on_token)
-    }
-
-    /// The same for requests.
-    pub(crate) fn generate_requests(
-        &self,
-        tape: &mut Tape,
-        requests: impl ExactSizeIterator<Item = Request>,
+        requests: Vec<Request>,
         numbers: &[u64],
         options: &DecodingOptions,
         mut on_token: impl FnMut(usize, u32),
@@ -280,7 +253,6 @@ impl Trained {
             let reason = format!("there are {} numbers for {count} texts", numbers.len());
             return Err(Error::Run { path: self.run().to_owned(), reason });
         }
-        let requests: Vec<Request> = requests.collect();
         let parts: usize = requests.iter().map(|request| request.parts.len()).sum();
         let mut scheduler = Scheduler::new(self, options, parts.min(MOST_AT_ONCE))?;
         for (request, &number) in requests.into_iter().zip(numbers) {
@@ -323,18 +295,5 @@ impl Trained {
         let (target, after) = (&self.tokenizers.target, template.after_answer());
         let mark = target.encode_text(after)?.first().copied().filter(|&id| target.is_added(id));
         Ok(Some(ResponseEnd { text: after.to_string(), mark }))
-    }
-
-    /// The text of `tokens` after `prompt`, with the space between them, which decoding the tokens alone would drop.
-    ///
-    /// # Errors
-    /// Where the tokenizer fails.
-    pub fn continuation(&self, prompt: &[u32], tokens: &[u32]) -> Result<String, Error> {
-        let decode = |ids: &[u32]| self.tokenizers.target.decode(ids);
-        let whole = decode(&[prompt, tokens].concat())?;
-        match whole.strip_prefix(&decode(prompt)?) {
-            Some(rest) => Ok(rest.to_owned()),
-            None => Ok(decode(tokens)?),
-        }
     }
 }

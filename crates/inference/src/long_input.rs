@@ -1,9 +1,7 @@
 //! Sources that are longer than a model reads well: cut into parts, which are answered one by one and joined again.
 
 use crate::request::{Part, Separator, is_unspaced};
-use crate::{Answer, Error, Request, Trained};
-use descant_autograd::Tape;
-use descant_generate::DecodingOptions;
+use crate::{Error, Request, Trained};
 use descant_text::Text;
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -50,22 +48,6 @@ impl Trained {
             None => self.recipe.model.transformer.as_ref().map(|layers| layers.max_length),
         };
         Some(SourceLimit { tokens: known?, is_hard: false })
-    }
-
-    /// As [`Trained::generate_batch`] for sources of any length, by [`Trained::request`].
-    ///
-    /// # Errors
-    /// As [`Trained::generate_batch`]; for [`LongInput::Error`] a source that is too long.
-    pub fn generate_in_parts(
-        &self,
-        tape: &mut Tape,
-        sources: &[String],
-        numbers: &[u64],
-        options: &DecodingOptions,
-        how: LongInput,
-    ) -> Result<Vec<Answer>, Error> {
-        let requests = sources.iter().map(|source| self.request(source, Some(how))).collect::<Result<Vec<_>, _>>()?;
-        self.generate_requests(tape, requests.into_iter(), numbers, options, |_, _| ())
     }
 
     /// The request for a source or prompt, with what it would be without its control attributes. A source beyond the [`Trained::source_limit`] is cut into parts, and the best text of each is

@@ -41,7 +41,8 @@ impl Request {
 }
 
 impl From<Vec<u32>> for Request {
-    /// Tokens of [`Trained::encode`](crate::Trained::encode).
+    /// Tokens of [`Trained::encode`](crate::Trained::encode). With guidance, it has no condition to leave out, unlike that of
+    /// [`Trained::request`](crate::Trained::request).
     fn from(ids: Vec<u32>) -> Self {
         Self::of(vec![Part { ids, unconditional: None, separator: Separator::Within }])
     }

@@ -1,5 +1,5 @@
 use crate::scheduler::best_of_one;
-use crate::{Error, Generated, TextStream, Trained};
+use crate::{Error, Generated, Request, TextStream, Trained};
 use descant_autograd::Tape;
 use descant_generate::DecodingOptions;
 use descant_text::{Message, Text};
@@ -50,7 +50,7 @@ impl Trained {
     pub fn pieces(self: &Arc<Self>, text: &str, options: &DecodingOptions) -> Result<TextIterator, Error> {
         let is_chat = self.is_chat_model();
         let prompt: Text = if is_chat { self.prompt(&[Message::new("user", text)])? } else { text.into() };
-        let read = self.encode(&prompt)?;
+        let request = self.request(prompt, None)?;
         let mut options = options.clone();
         // A flag of its own, beside those of the caller, which may be of many texts.
         let cancelled = Arc::new(AtomicBool::new(false));
@@ -58,7 +58,7 @@ impl Trained {
         let (sender, pieces) = sync_channel(0);
         let (trained, flag) = (self.clone(), cancelled.clone());
         let generate = move || {
-            let work = || generate(&trained, read, &options, is_chat, &flag, &sender);
+            let work = || generate(&trained, request, &options, is_chat, &flag, &sender);
             // Whoever waits for a piece would take the end of a thread for that of the text.
             catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
                 let (path, reason) = (trained.run().to_owned(), "the thread that generates panicked".to_owned());
@@ -75,7 +75,7 @@ impl Trained {
 /// Generates and sends the pieces; whoever takes none any more wants no more.
 fn generate(
     trained: &Trained,
-    read: Vec<u32>,
+    request: Request,
     options: &DecodingOptions,
     is_chat: bool,
     cancelled: &AtomicBool,
@@ -87,11 +87,10 @@ fn generate(
         }
     };
     let generated: Result<Generated, Error> = (|| {
-        let before = if trained.is_language_model() { &read[..] } else { &[] };
+        let before = if trained.is_language_model() { request.tokens() } else { &[] };
         let mut stream = TextStream::new(trained, before, is_chat)?;
         let on_token = |_, token| send(stream.push(token).map(|text| Piece { token: Some(token), text }));
-        let generated =
-            trained.generate_from_ids(&mut Tape::new(), std::slice::from_ref(&read), &[0], options, on_token)?;
+        let generated = trained.generate_requests(&mut Tape::new(), vec![request], &[0], options, on_token)?;
         let mut best = best_of_one(generated)?;
         if is_chat {
             best.text = trained.response(&best)?;

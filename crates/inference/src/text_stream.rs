@@ -1,3 +1,4 @@
+use crate::continuation::BEFORE;
 use crate::scheduler::best_of_one;
 use crate::{Error, ResponseEnd, Trained};
 use descant_autograd::Tape;
@@ -30,15 +31,15 @@ impl Trained {
         let options = self.options(&GenerationConfig::default(), Parallelism::Serial)?;
         let is_chat = self.is_chat_model();
         let prompt = if is_chat { self.prompt(&[Message::new("user", text)])? } else { text.into() };
-        let read = [self.encode(&prompt)?];
-        let before = if self.is_language_model() { &read[0][..] } else { &[] };
+        let request = self.request(prompt, None)?;
+        let before = if self.is_language_model() { request.tokens() } else { &[] };
         let (mut stream, mut failed) = (TextStream::new(self, before, is_chat)?, None);
         let on_token = |_, token| match stream.push(token) {
             Ok(more) if !more.is_empty() => show(&more),
             Ok(_) => {}
             Err(error) => failed = Some(error),
         };
-        let generated = self.generate_from_ids(&mut Tape::new(), &read, &[0], &options, on_token)?;
+        let generated = self.generate_requests(&mut Tape::new(), vec![request], &[0], &options, on_token)?;
         failed.map_or(Ok(()), Err)?;
         let best = best_of_one(generated)?;
         let text = if is_chat { self.response(&best)? } else { best.text };
@@ -53,7 +54,7 @@ impl Trained {
 /// The text of tokens while they are generated: what is certain not to change as more of them come.
 #[derive(Debug)]
 pub struct TextStream<'a> {
-    decoder: Decoder<'a>,
+    detokenizer: Detokenizer<'a>,
     /// In a chat, how a response ends.
     end: Option<ResponseEnd>,
     /// Whether that came: what follows is no part of the response.
@@ -71,8 +72,8 @@ impl<'a> TextStream<'a> {
     /// Where the tokenizer fails.
     pub fn new(trained: &'a Trained, prompt: &[u32], response: bool) -> Result<Self, Error> {
         let end = if response { trained.response_end()? } else { None };
-        let decoder = Decoder::after(&trained.tokenizers.target, prompt);
-        Ok(Self { decoder, end, ended: false, held: String::new(), given: String::new() })
+        let detokenizer = Detokenizer::after(&trained.tokenizers.target, prompt);
+        Ok(Self { detokenizer, end, ended: false, held: String::new(), given: String::new() })
     }
 
     /// The text that becomes certain by one more token.
@@ -84,7 +85,7 @@ impl<'a> TextStream<'a> {
         if self.ended {
             return Ok(String::new());
         }
-        self.held += &self.decoder.push(token)?;
+        self.held += &self.detokenizer.push(token)?;
         if self.end.is_some() && self.given.is_empty() {
             self.held.drain(..self.held.len() - self.held.trim_start().len());
         }
@@ -118,20 +119,18 @@ fn certain(text: &str, after: Option<&str>) -> usize {
 /// Decodes tokens as they come. Each is decoded with the one before it alone: what a token is depends on whether it is a
 /// text's first, and on the bytes of a character that is not whole yet.
 #[derive(Debug)]
-struct Decoder<'a> {
+struct Detokenizer<'a> {
     tokenizer: &'a Tokenizer,
     /// Tokens whose text is known, and those after them whose text is not.
     known: Vec<u32>,
     new: Vec<u32>,
 }
 
-/// Tokens of a prompt that decide how the next one is decoded.
-const BEFORE: usize = 8;
 /// Tokens whose text is waited for: a character has four bytes at most. Beyond, they are no text, or one that changes what
 /// stands before it, and the end tells.
 const HELD: usize = 16;
 
-impl<'a> Decoder<'a> {
+impl<'a> Detokenizer<'a> {
     fn after(tokenizer: &'a Tokenizer, prompt: &[u32]) -> Self {
         let known = prompt[prompt.len().saturating_sub(BEFORE)..].to_vec();
         Self { tokenizer, known, new: Vec::new() }
@@ -184,8 +183,8 @@ mod tests {
         let mut differ = 0;
         for number in 0..5_u32.pow(5) {
             let ids: Vec<u32> = (0..5).map(|place| 1 + number / 5_u32.pow(place) % 5).collect();
-            let mut decoder = Decoder::after(&tokenizer, &[]);
-            let shown: String = ids.iter().map(|&id| decoder.push(id).unwrap()).collect();
+            let mut detokenizer = Detokenizer::after(&tokenizer, &[]);
+            let shown: String = ids.iter().map(|&id| detokenizer.push(id).unwrap()).collect();
             let text = tokenizer.decode(&ids).unwrap();
             let more = rest(&shown, &text);
             assert!(text.ends_with(more), "{ids:?} {shown:?} {text:?}");
@@ -196,10 +195,10 @@ mod tests {
         }
         assert!(differ > 0, "some bytes make others none");
         // The cost of a token does not grow with those before it.
-        let mut decoder = Decoder::after(&tokenizer, &[]);
+        let mut detokenizer = Detokenizer::after(&tokenizer, &[]);
         for _ in 0..100 {
-            decoder.push(4).unwrap();
-            assert!(decoder.known.len() <= HELD && decoder.new.len() < HELD);
+            detokenizer.push(4).unwrap();
+            assert!(detokenizer.known.len() <= HELD && detokenizer.new.len() < HELD);
         }
         assert_eq!([rest("", "ab"), rest("ab", "ab"), rest("é", "\u{fffd}x")], ["ab", "", "\u{fffd}x"]);
     }
@@ -215,13 +214,13 @@ mod tests {
                 let ids = tokenizer.encode(text).unwrap();
                 let whole = tokenizer.decode(&ids).unwrap();
                 for prompt in 0..ids.len() {
-                    let mut decoder = Decoder::after(&tokenizer, &ids[..prompt]);
+                    let mut detokenizer = Detokenizer::after(&tokenizer, &ids[..prompt]);
                     let before = tokenizer.decode(&ids[..prompt]).unwrap();
                     // A prompt is a whole text.
                     let Some(rest) = whole.strip_prefix(&before) else { continue };
-                    let said: String = ids[prompt..].iter().map(|&id| decoder.push(id).unwrap()).collect();
+                    let said: String = ids[prompt..].iter().map(|&id| detokenizer.push(id).unwrap()).collect();
                     assert_eq!(said, rest, "{kind} {text:?} {prompt}");
-                    assert!(decoder.known.len() + decoder.new.len() <= BEFORE, "{kind}");
+                    assert!(detokenizer.known.len() + detokenizer.new.len() <= BEFORE, "{kind}");
                 }
             }
         }

@@ -6,7 +6,7 @@ use crate::weights::Weights;
 use clap::Args;
 use descant_autograd::Tape;
 use descant_generate::{DecodingOptions, GenerationConfig};
-use descant_inference::weights_of;
+use descant_inference::{Request, weights_of};
 use descant_kernels::{Parallelism, WeightType, zip_sum};
 use serde::Serialize;
 use std::path::Path;
@@ -87,12 +87,13 @@ impl Work {
         let rows = self.rows.map_or(batch, |rows| rows as usize);
         let id = |row: usize, i: u32| (((row as u64 + 1) * 7919 + u64::from(i) * 104_729) % vocabulary) as u32;
         let texts: Vec<Vec<u32>> = (0..rows).map(|row| (0..self.prompt).map(|i| id(row, i)).collect()).collect();
+        let requests = |texts: &[Vec<u32>]| texts.iter().cloned().map(Request::from).collect::<Vec<_>>();
         let mut tape = Tape::new();
         let mut seconds = |texts: &[Vec<u32>], tokens: u32| -> anyhow::Result<f64> {
             let (options, start) = (options(tokens)?, Instant::now());
             for texts in texts.chunks(batch) {
                 let numbers: Vec<u64> = (0..texts.len() as u64).collect();
-                let found = trained.generate_from_ids(&mut tape, texts, &numbers, &options, |_, _| ())?;
+                let found = trained.generate_requests(&mut tape, requests(texts), &numbers, &options, |_, _| ())?;
                 let found = found.into_iter().collect::<Result<Vec<_>, _>>()?;
                 let shortest = found.iter().flatten().map(|text| text.tokens.len()).min().unwrap_or(0);
                 anyhow::ensure!(
@@ -119,7 +120,7 @@ impl Work {
         let bytes = trained.parameters.size() as f64;
         let before = tape.allocations();
         let numbers: Vec<u64> = (0..one.len() as u64).collect();
-        trained.generate_from_ids(&mut tape, one, &numbers, &options(self.tokens)?, |_, _| ())?;
+        trained.generate_requests(&mut tape, requests(one), &numbers, &options(self.tokens)?, |_, _| ())?;
         let figures = Figures {
             run: run.display().to_string(),
             parameters: trained.parameters.count(),
