@@ -1,4 +1,5 @@
 use crate::ConstraintError;
+use crate::prompt::before;
 use descant_generate::{ConstrainedRow, Constraint, ConstraintState};
 use descant_text::Tokenizer;
 use std::sync::Arc;
@@ -34,8 +35,7 @@ impl Prefix {
 
 impl Constraint for Prefix {
     fn start(&self, row: &ConstrainedRow<'_>) -> Result<Box<dyn ConstraintState>, String> {
-        let writes_nothing = || self.tokenizer.decode(row.prompt).map(|text| text.is_empty());
-        let begins_text = row.source.is_some() || writes_nothing().map_err(|error| error.to_string())?;
+        let begins_text = self.tokenizer.decode(before(row)).map_err(|error| error.to_string())?.is_empty();
         let tokens = if begins_text { &self.first } else { &self.later };
         if tokens.len() > row.limit {
             return Err(format!(

@@ -168,10 +168,11 @@ impl Beam {
             ended: Vec::new(),
             width,
             candidates: width.saturating_mul(1 + options.eos.len().max(1)),
-            kept: match ranking {
-                Ranking::Gnmt if config.alternatives().is_some() => 1,
-                Ranking::Gnmt => config.candidates().min(width),
-                Ranking::Tokens => width,
+            kept: match (ranking, config.early_stopping()) {
+                // That none can become better is as certain with those alone that are returned.
+                (Ranking::Gnmt, EarlyStopping::Never) if config.alternatives().is_some() => 1,
+                (Ranking::Gnmt, EarlyStopping::Never) => config.candidates().min(width),
+                _ => width,
             },
             length_penalty: config.length_penalty(),
             coverage_penalty: config.coverage_penalty(),
@@ -221,7 +222,7 @@ impl Beam {
                 }
                 let longer = &mut self.live[live];
                 longer.assign(&parents[parent], token, log_probability, parent);
-                match options.stops(&longer.tokens) && longer.may_end() {
+                match longer.stops(&row.prompt, options) {
                     false => live += 1,
                     true if rank < self.width || self.is_constrained => {
                         let stopped = std::mem::take(longer);

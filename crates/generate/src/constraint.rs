@@ -32,9 +32,9 @@ pub struct ConstrainedRow<'a> {
     pub number: u64,
     /// The tokens of the source; a language model has none.
     pub source: Option<&'a [u32]>,
-    /// The prompt with BOS, or the decoder's start token.
+    /// The prompt with BOS, or the decoder's start token, with the tokens that are forced after it (`forced_bos_token_id`).
     pub prompt: &'a [u32],
-    /// The most new tokens, EOS among them.
+    /// The most new tokens after these, EOS among them.
     pub limit: usize,
 }
 
@@ -100,25 +100,32 @@ impl Clone for Box<dyn ConstraintState> {
 pub(crate) struct ConstraintStates {
     /// Those of the hypothesis that this one extends: the last of several that extend it takes them, the others clone them.
     each: Arc<Vec<Box<dyn ConstraintState>>>,
-    /// How many tokens of the hypothesis they have.
+    /// How many tokens of the hypothesis they have, forced ones before the text among them.
     pushed: usize,
     /// Why a token had no place in them: they are asked nothing more.
     failure: Option<String>,
 }
 
 impl ConstraintStates {
-    /// Before the first token of a row.
+    /// Before the first token of a row. The first `forced` tokens of a hypothesis are none of the text: they are neither restricted nor
+    /// pushed.
     pub(crate) fn start<'c>(
         constraints: impl Iterator<Item = &'c Arc<dyn Constraint>>,
         row: &ConstrainedRow<'_>,
+        forced: usize,
     ) -> Result<Self, String> {
         let each = constraints.map(|constraint| constraint.start(row)).collect::<Result<_, _>>()?;
-        Ok(Self { each: Arc::new(each), ..Self::default() })
+        Ok(Self { each: Arc::new(each), pushed: forced, failure: None })
     }
 
     /// Whether there is no constraint.
     pub(crate) fn is_empty(&self) -> bool {
         self.each.is_empty()
+    }
+
+    /// Whether the next token after these is one of the text.
+    fn has_begun(&self, tokens: &[u32]) -> bool {
+        tokens.len() >= self.pushed
     }
 
     /// The states after these tokens.
@@ -127,18 +134,21 @@ impl ConstraintStates {
             return Err(failure.clone());
         }
         let each = Arc::make_mut(&mut self.each);
-        for &token in &tokens[self.pushed..] {
+        for &token in tokens.get(self.pushed..).unwrap_or_default() {
             if let Err(failure) = each.iter_mut().try_for_each(|state| state.push(token)) {
                 self.failure = Some(failure.clone());
                 return Err(failure);
             }
         }
-        self.pushed = tokens.len();
+        self.pushed = self.pushed.max(tokens.len());
         Ok(each)
     }
 
     /// Forbids what may not come after these tokens, EOS among it.
     pub(crate) fn restrict(&mut self, tokens: &[u32], eos: &[u32], scores: &mut [f64]) -> Result<(), String> {
+        if !self.has_begun(tokens) {
+            return Ok(());
+        }
         let ends: Vec<f64> = eos.iter().map(|&token| scores.get(token as usize).copied().unwrap_or_default()).collect();
         let each = self.after(tokens)?;
         each.iter_mut().try_for_each(|state| state.restrict(scores))?;
@@ -158,7 +168,7 @@ impl ConstraintStates {
 
     /// Tokens that are wanted after these.
     pub(crate) fn wanted(&mut self, tokens: &[u32]) -> Vec<u32> {
-        if self.is_empty() {
+        if self.is_empty() || !self.has_begun(tokens) {
             return Vec::new();
         }
         self.after(tokens).map_or_else(|_| Vec::new(), |each| each.iter().flat_map(|state| state.wanted()).collect())
@@ -166,6 +176,9 @@ impl ConstraintStates {
 
     /// How many tokens of what the text has to contain it would have with one more after these.
     pub(crate) fn progress_with(&mut self, tokens: &[u32], next: u32) -> usize {
+        if !self.has_begun(tokens) {
+            return 0;
+        }
         self.after(tokens).map_or(0, |each| each.iter().map(|state| state.progress_with(next)).sum())
     }
 }

@@ -68,7 +68,7 @@ impl ContrastiveSearch {
         if is_eos {
             self.text.tokens.pop();
             self.stop(FinishReason::Eos);
-        } else if chosen.is_some() && options.stops(&self.text.tokens) && self.text.may_end() {
+        } else if chosen.is_some() && self.text.stops(&row.prompt, options) {
             self.stop(FinishReason::StopString);
         } else if self.text.tokens.len() >= row.limit {
             self.stop(FinishReason::Length);

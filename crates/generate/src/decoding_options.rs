@@ -41,11 +41,12 @@ impl DefaultLimit {
 pub(crate) const NO_CONSTRAINTS: &str =
     "short_list: expected no constraints beside it, which may ask for tokens that it leaves out";
 
-/// Whether the tokens of a text end it, by what they say.
+/// Whether a token ends its text, by what the tokens say: those of the prompt, and those that were generated after it. It is asked once for each
+/// token, the last of these; where constraints do not let the text end there, it ends where they do.
 #[derive(Clone)]
 pub struct StopCondition(pub Arc<Stops>);
 
-type Stops = dyn Fn(&[u32]) -> bool + Send + Sync;
+type Stops = dyn Fn(&[u32], &[u32]) -> bool + Send + Sync;
 
 impl fmt::Debug for StopCondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -217,14 +218,20 @@ impl DecodingOptions {
         self.short_list.as_ref().map_or_else(Vec::new, |list| list.always(&more))
     }
 
+    /// The tokens that are forced after a prompt of so many tokens: they come after the decoder's start token alone.
+    pub(crate) fn forced_bos(&self, prompt: usize) -> &[u32] {
+        let forced = self.config.forced_bos_token_id.as_ref().filter(|_| prompt == 1);
+        forced.map_or(&[], |ids| &ids.0)
+    }
+
     /// Whether there is an EOS that may be generated.
     pub(crate) fn has_eos(&self) -> bool {
         self.eos.iter().any(|token| !self.forbidden.contains(token))
     }
 
-    /// Whether these tokens end a text, by what they say.
-    pub(crate) fn stops(&self, tokens: &[u32]) -> bool {
-        self.stop.as_ref().is_some_and(|stop| stop.0(tokens))
+    /// Whether the last of these tokens ends a text after a prompt, by what they say.
+    pub(crate) fn stops(&self, prompt: &[u32], tokens: &[u32]) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop.0(prompt, tokens))
     }
 }
 

@@ -1,19 +1,16 @@
 //! What several processors compute of scores.
 
 use crate::scratch::Scratch;
+use descant_kernels::log_sum_exp;
 
 /// The largest score; minus infinity where all tokens are forbidden.
 pub(crate) fn largest(scores: &[f64]) -> f64 {
     scores.iter().copied().fold(f64::NEG_INFINITY, f64::max)
 }
 
-/// The logarithm of the sum of the exponentials.
-pub(crate) fn log_sum_exp(scores: &[f64]) -> f64 {
-    let largest = largest(scores);
-    if largest == f64::NEG_INFINITY {
-        return largest;
-    }
-    largest + scores.iter().map(|score| (score - largest).exp()).sum::<f64>().ln()
+/// The token with the largest score, the first of several; none where all are forbidden.
+pub(crate) fn argmax(scores: &[f64]) -> Option<usize> {
+    possible(scores).max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a)))
 }
 
 /// Lists the tokens that are not forbidden, with their log probabilities, the most likely first; among equals the first.

@@ -77,6 +77,8 @@ pub(crate) struct PartialHypothesis {
     /// The index of the hypothesis that it extends.
     pub(crate) parent: usize,
     pub(crate) constraints: ConstraintStates,
+    /// Whether a token of it has met the stop condition.
+    has_stopped: bool,
     /// The attention that each token of the source has got from its tokens, for the coverage penalty; empty without one.
     pub(crate) coverage: Vec<f64>,
 }
@@ -93,6 +95,7 @@ impl PartialHypothesis {
         self.tokens.clear();
         self.tokens.extend_from_slice(&other.tokens);
         self.constraints.clone_from(&other.constraints);
+        self.has_stopped = other.has_stopped;
         self.coverage.clone_from(&other.coverage);
         self.push(token, log_probability, parent);
     }
@@ -112,6 +115,12 @@ impl PartialHypothesis {
     /// Whether the constraints let it end here.
     pub(crate) fn may_end(&mut self) -> bool {
         self.constraints.is_empty() || self.constraints.may_end(&self.tokens)
+    }
+
+    /// Whether the stop condition ends it with the token that it has just got, or one before, where the constraints let it.
+    pub(crate) fn stops(&mut self, prompt: &[u32], options: &DecodingOptions) -> bool {
+        self.has_stopped |= options.stops(prompt, &self.tokens);
+        self.has_stopped && self.may_end()
     }
 
     /// Why it ends, if no token can extend it.

@@ -35,6 +35,8 @@ pub struct Context<'a> {
     pub prompt: usize,
     /// The most new tokens.
     pub limit: usize,
+    /// Whether its constraints let the text end here.
+    pub may_end: bool,
     /// A random number from 0 to below 1 of this step, where an option needs one.
     pub draw: f64,
     pub(crate) scratch: &'a Scratch,

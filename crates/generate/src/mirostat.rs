@@ -1,5 +1,6 @@
 use crate::GenerationConfig;
-use crate::distribution::{largest, log_sum_exp};
+use crate::distribution::largest;
+use descant_kernels::log_sum_exp;
 use std::f64::consts::LN_2;
 
 /// Mirostat 2 (Basu et al. 2021, arXiv 2007.14966): keeps the mean surprise of the drawn tokens near a target, by leaving out

@@ -2,14 +2,14 @@
 
 use crate::alternatives::Alternatives;
 use crate::candidates::Candidate;
-use crate::distribution::{largest, log_sum_exp};
+use crate::distribution::{argmax, largest};
 use crate::hypothesis::{FinishReason, Hypothesis, PartialHypothesis};
 use crate::mirostat::Mirostat;
 use crate::scorer::{Row, Scorer, unit};
 use crate::scores::Scores;
 use crate::{DecodingOptions, Mode};
 use descant_autograd::derive_seed;
-use descant_kernels::Real;
+use descant_kernels::{Real, log_sum_exp};
 use rand_core::SeedableRng;
 use rand_pcg::Pcg64;
 
@@ -75,7 +75,7 @@ impl Texts {
                 Some(Candidate { token, log_probability, .. }) => {
                     chosen = Some(token);
                     hypothesis.push(token, log_probability, parent);
-                    match options.stops(&hypothesis.tokens) && hypothesis.may_end() {
+                    match hypothesis.stops(&row.prompt, options) {
                         true => Some(FinishReason::StopString),
                         false => (hypothesis.tokens.len() >= row.limit).then_some(FinishReason::Length),
                     }
@@ -166,16 +166,20 @@ fn draw<E: Real>(
     Some(Candidate { parent: 0, token: u32::try_from(token).ok()?, log_probability })
 }
 
-/// Samples a token with a probability in proportion to the exponential of its score; none where all are forbidden.
+/// Samples a token with a probability in proportion to the exponential of its score; none where all are forbidden. Where a score is
+/// infinite, or none (of a processor of one's own), the token with the largest.
 fn sample(scores: &[f64], rng: &mut Pcg64) -> Option<usize> {
     let largest = largest(scores);
     let weights = || scores.iter().map(|score| (score - largest).exp());
     let mut rest = unit(rng) * weights().sum::<f64>();
+    if rest.is_nan() {
+        return argmax(scores);
+    }
     let reaches = |weight: f64| {
         rest -= weight;
         rest < 0.0
     };
     // The rounding of the sum may leave a little beyond the last one.
     let last = || scores.iter().rposition(|&score| score > f64::NEG_INFINITY);
-    if largest == f64::NEG_INFINITY { None } else { weights().position(reaches).or_else(last) }
+    weights().position(reaches).or_else(last)
 }

@@ -1,12 +1,12 @@
 use crate::candidates::{Candidate, TopK, likeliest_first};
-use crate::distribution::log_sum_exp;
+use crate::distribution::argmax;
 use crate::hypothesis::PartialHypothesis;
 use crate::logits_processor::Processor;
 use crate::processors;
 use crate::scores::Scores;
 use crate::scratch::Scratch;
 use crate::{Context, DecodingOptions, Mode};
-use descant_kernels::Real;
+use descant_kernels::{Real, log_sum_exp};
 use rand_core::Rng;
 use rand_pcg::Pcg64;
 
@@ -16,6 +16,15 @@ pub(crate) struct Row {
     pub(crate) source: Option<Vec<u32>>,
     pub(crate) prompt: Vec<u32>,
     pub(crate) limit: usize,
+}
+
+/// What processors read beside the tokens of a text.
+#[derive(Clone, Copy, Debug, Default)]
+struct Step {
+    /// Whether the constraints let the text end after them.
+    may_end: bool,
+    /// The random number of the step.
+    draw: f64,
 }
 
 /// Applies the logits processors to the scores of hypotheses, row by row of one thread; it reuses its buffers.
@@ -42,6 +51,7 @@ pub(crate) struct Scorer {
     scores: Vec<f64>,
     warped: Vec<f64>,
     tokens: Vec<u32>,
+    step: Step,
     /// Of the processors.
     scratch: Scratch,
 }
@@ -52,7 +62,8 @@ impl Scorer {
         forbidden.sort_unstable();
         forbidden.dedup();
         let [always, sampling] = processors::build(options);
-        let draws = options.config.xtc_probability.is_some() || !options.processors.is_empty();
+        let draws = options.config.xtc_probability.is_some_and(|probability| probability > 0.0)
+            || !options.processors.is_empty();
         let (top, own, mode) = (TopK::default(), TopK::default(), options.config.mode());
         let (further, scores, warped, tokens) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let eos = options.eos.clone();
@@ -73,6 +84,7 @@ impl Scorer {
             scores,
             warped,
             tokens,
+            step: Step::default(),
             scratch: Scratch::default(),
         }
     }
@@ -102,11 +114,11 @@ impl Scorer {
         k: usize,
     ) -> &[Candidate] {
         self.top.clear(k);
-        if self.always.is_empty() && hypothesis.constraints.is_empty() {
+        if self.is_plain(hypothesis) {
             let before = hypothesis.log_probability - log_allowed_mass(scores, &self.forbidden);
             self.top.push_row(0, before, scores, &self.forbidden);
         } else {
-            let total = self.process(row, hypothesis, scores, 0.0);
+            let total = self.process(row, hypothesis, scores);
             self.top.push_row(0, hypothesis.log_probability - total, Scores::logits(&self.scores), &[]);
         }
         self.top.sorted()
@@ -120,7 +132,7 @@ impl Scorer {
         scores: Scores<'_, E>,
         k: usize,
     ) -> &[Candidate] {
-        let total = self.process(row, hypothesis, scores, 0.0);
+        let total = self.process(row, hypothesis, scores);
         self.top.clear(k);
         self.top.push_row(0, -total, Scores::logits(&self.scores), &[]);
         self.top.sorted()
@@ -135,11 +147,11 @@ impl Scorer {
         scores: Scores<'_, E>,
         rng: &mut Pcg64,
     ) -> (&[f64], &mut [f64]) {
-        let draw = if self.draws { unit(rng) } else { 0.0 };
-        let total = self.process(row, hypothesis, scores, draw);
+        self.step.draw = if self.draws { unit(rng) } else { 0.0 };
+        let total = self.process(row, hypothesis, scores);
         self.warped.clone_from(&self.scores);
         self.scores.iter_mut().for_each(|score| *score -= total);
-        warp(&self.sampling, row, (&self.tokens, draw), &mut self.warped, &self.scratch);
+        warp(&self.sampling, row, (&self.tokens, self.step), &mut self.warped, &self.scratch);
         (&self.scores, &mut self.warped)
     }
 
@@ -153,16 +165,17 @@ impl Scorer {
         scores: &[Scores<'_, E>],
         count: usize,
         chosen: (&[u32], f64),
-        rng: Option<&mut Pcg64>,
+        mut rng: Option<&mut Pcg64>,
     ) -> &[Candidate] {
-        let draw = if self.draws { rng.as_deref().map_or(0.0, |rng| unit(&mut rng.clone())) } else { 0.0 };
+        // Candidates are drawn by the numbers after it.
+        self.step.draw = rng.as_deref_mut().filter(|_| self.draws).map_or(0.0, unit);
         self.top.clear(if rng.is_some() { usize::MAX } else { count });
         self.further.clear();
         // Where none has anything left to meet, all are as far, and the likeliest of all are the beam.
         let any_wanted = live.iter_mut().any(|one| !one.constraints.wanted(&one.tokens).is_empty());
         for (parent, (hypothesis, &scores)) in live.iter_mut().zip(scores).enumerate() {
             let before = hypothesis.log_probability;
-            if self.is_plain() && chosen.0.is_empty() && hypothesis.constraints.is_empty() {
+            if self.is_plain(hypothesis) && chosen.0.is_empty() {
                 let before = before - log_allowed_mass(scores, &self.forbidden);
                 self.top.push_row(parent, before, scores, &self.forbidden);
                 continue;
@@ -173,14 +186,14 @@ impl Scorer {
                     *score -= chosen.1;
                 }
             }
-            warp(&self.always, row, (&self.tokens, draw), &mut self.scores, &self.scratch);
+            warp(&self.always, row, (&self.tokens, self.step), &mut self.scores, &self.scratch);
             self.constrain(hypothesis);
             if any_wanted {
                 self.own.clear(if rng.is_some() { 1 } else { count });
                 self.own.push_row(parent, 0.0, Scores::logits(&self.scores), &[]);
                 self.warped.clone_from(&self.scores);
             }
-            warp(&self.sampling, row, (&self.tokens, draw), &mut self.scores, &self.scratch);
+            warp(&self.sampling, row, (&self.tokens, self.step), &mut self.scores, &self.scratch);
             if any_wanted {
                 let mut wanted = hypothesis.constraints.wanted(&hypothesis.tokens);
                 wanted.extend(self.own.sorted().iter().map(|candidate| candidate.token));
@@ -202,9 +215,9 @@ impl Scorer {
         &self.further
     }
 
-    /// Whether scores are taken as they are, but for forbidden tokens.
-    fn is_plain(&self) -> bool {
-        self.always.is_empty() && self.sampling.is_empty()
+    /// Whether the scores of a hypothesis are taken as they are, but for forbidden tokens.
+    fn is_plain(&self, hypothesis: &PartialHypothesis) -> bool {
+        self.always.is_empty() && self.sampling.is_empty() && hypothesis.constraints.is_empty()
     }
 
     /// Adds tokens after a hypothesis to the candidates: those that are wanted, and its own likeliest, as a hypothesis that has what others
@@ -214,7 +227,7 @@ impl Scorer {
         wanted.sort_unstable();
         wanted.dedup();
         let scaled = |token: u32| Some(self.warped.get(token as usize)? / self.temperature);
-        let kept = argmax(&self.scores).filter(|_| !wanted.is_empty());
+        let kept = argmax(&self.scores).and_then(|kept| u32::try_from(kept).ok()).filter(|_| !wanted.is_empty());
         let shift = kept.and_then(|kept| Some(self.scores.get(kept as usize)? - scaled(kept)?)).unwrap_or(0.0);
         let score = |token: &u32| match self.scores.get(*token as usize).copied()? {
             f64::NEG_INFINITY => Some(scaled(*token)? + shift),
@@ -237,7 +250,7 @@ impl Scorer {
     }
 
     /// Loads the scores of a hypothesis, without forbidden tokens; log probabilities are renormalised over the others.
-    fn load<E: Real>(&mut self, row: &Row, hypothesis: &PartialHypothesis, scores: Scores<'_, E>) {
+    fn load<E: Real>(&mut self, row: &Row, hypothesis: &mut PartialHypothesis, scores: Scores<'_, E>) {
         self.scores.clear();
         self.scores.extend(scores.iter());
         for &token in &self.forbidden {
@@ -252,18 +265,13 @@ impl Scorer {
         self.tokens.clear();
         self.tokens.extend_from_slice(&row.prompt);
         self.tokens.extend_from_slice(&hypothesis.tokens);
+        self.step.may_end = hypothesis.may_end();
     }
 
     /// Leaves the processed scores of a hypothesis, and returns the logarithm of the sum of their exponentials.
-    fn process<E: Real>(
-        &mut self,
-        row: &Row,
-        hypothesis: &mut PartialHypothesis,
-        scores: Scores<'_, E>,
-        draw: f64,
-    ) -> f64 {
+    fn process<E: Real>(&mut self, row: &Row, hypothesis: &mut PartialHypothesis, scores: Scores<'_, E>) -> f64 {
         self.load(row, hypothesis, scores);
-        warp(&self.always, row, (&self.tokens, draw), &mut self.scores, &self.scratch);
+        warp(&self.always, row, (&self.tokens, self.step), &mut self.scores, &self.scratch);
         self.constrain(hypothesis);
         match log_sum_exp(&self.scores) {
             total if total.is_finite() => total,
@@ -273,9 +281,10 @@ impl Scorer {
     }
 }
 
-fn warp(processors: &[Processor], row: &Row, (tokens, draw): (&[u32], f64), scores: &mut [f64], scratch: &Scratch) {
+fn warp(processors: &[Processor], row: &Row, (tokens, step): (&[u32], Step), scores: &mut [f64], scratch: &Scratch) {
     let (source, prompt, limit) = (row.source.as_deref(), row.prompt.len(), row.limit);
-    let context = Context { source, tokens, prompt, limit, draw, scratch };
+    let Step { may_end, draw } = step;
+    let context = Context { source, tokens, prompt, limit, may_end, draw, scratch };
     processors.iter().for_each(|processor| processor.process(&context, scores));
 }
 
@@ -291,13 +300,36 @@ fn log_allowed_mass<E: Real>(scores: Scores<'_, E>, forbidden: &[u32]) -> f64 {
     if left > 0.0 { left.ln() } else { 0.0 }
 }
 
-/// The token with the highest score, the first of several; none where all are forbidden.
-fn argmax(scores: &[f64]) -> Option<u32> {
-    let best = (0..).zip(scores).max_by(|(a, x): &(u32, &f64), (b, y)| x.total_cmp(y).then(b.cmp(a)));
-    best.filter(|(_, score)| **score > f64::NEG_INFINITY).map(|(token, _)| token)
-}
-
 /// A random number from 0 to below 1.
 pub(crate) fn unit(rng: &mut Pcg64) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::GenerationConfig;
+    use rand_core::SeedableRng;
+
+    #[test]
+    fn candidates_are_drawn_by_other_numbers_than_that_of_xtc() {
+        const COUNT: u64 = 20_000;
+        let config = GenerationConfig::beam(2).with(|c| {
+            (c.do_sample, c.xtc_probability, c.xtc_threshold) = (Some(true), Some(0.5), Some(0.15));
+        });
+        let mut scorer = Scorer::new(&DecodingOptions::new(config, vec![0], Vec::new()));
+        let row = Row { source: None, prompt: vec![0], limit: 9 };
+        let scores = [0.4_f64, 0.3, 0.2, 0.1].map(f64::ln);
+        let mut found = [0.0; 4];
+        for seed in 0..COUNT {
+            let mut live = [PartialHypothesis::default()];
+            let rng = &mut Pcg64::seed_from_u64(seed);
+            let drawn = scorer.candidates(&row, &mut live, &[Scores::logits(&scores)], 1, (&[], 0.0), Some(rng));
+            found[drawn[0].token as usize] += 1.0 / COUNT as f64;
+        }
+        // Half of them of all tokens, half of the two that XTC leaves.
+        for (found, expected) in found.iter().zip([0.2, 0.15, 0.1 + 1.0 / 3.0, 0.05 + 1.0 / 6.0]) {
+            assert!((found - expected).abs() < 0.02, "{found} for {expected}");
+        }
+    }
 }

@@ -43,8 +43,10 @@ impl Search {
         let room = if mode == Mode::Contrastive { room.saturating_sub(1) } else { room };
         let limit = options.limit(source.map(<[u32]>::len), prompt.len()).min(room);
         let row = Row { source: source.map(<[u32]>::to_vec), prompt: prompt.to_vec(), limit };
-        let constrained = ConstrainedRow::new(number, source, prompt, limit);
-        let constraints = ConstraintStates::start(constraints, &constrained)?;
+        let forced = options.forced_bos(prompt.len());
+        let (before, left) = ([prompt, forced].concat(), limit.saturating_sub(forced.len()));
+        let constrained = ConstrainedRow::new(number, source, &before, left);
+        let constraints = ConstraintStates::start(constraints, &constrained, forced.len())?;
         let first = PartialHypothesis::first(constraints, begun.tokens, begun.log_probability);
         let kind = match mode {
             Mode::Greedy | Mode::Sampling => Kind::Texts(Texts::new(options, number, first)),

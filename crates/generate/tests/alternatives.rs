@@ -214,7 +214,7 @@ fn the_position_is_the_first_where_a_text_may_go_on_in_several_ways() {
         for found in model.write(&sources(), &none) {
             assert_eq!((found.len(), found[0].tokens.len(), found[0].finish_reason), (1, 0, FinishReason::NoToken));
         }
-        let stops = all.clone().with(|o| o.stop = Some(StopCondition(Arc::new(|tokens| tokens.len() == 1))));
+        let stops = all.clone().with(|o| o.stop = Some(StopCondition(Arc::new(|_, tokens| tokens.len() == 1))));
         for one in model.write(&sources(), &stops).concat().iter().filter(|one| !one.tokens.is_empty()) {
             assert_eq!((one.tokens.len(), one.finish_reason), (1, FinishReason::StopString));
         }

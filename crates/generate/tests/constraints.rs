@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use descant_generate::{
     ConstrainedRow, Constraint, ConstraintState, DecodingBatch, DecodingOptions, FinishReason, GenerationConfig,
-    Hypothesis, RowError,
+    Hypothesis, RowError, StopCondition, TokenIds,
 };
 use std::sync::Arc;
 
@@ -181,7 +181,7 @@ fn a_model_without_eos_ends_where_the_list_does() {
 
 #[test]
 fn a_stop_string_ends_a_text_only_where_it_may_end() {
-    let stop = descant_generate::StopCondition(Arc::new(|tokens: &[u32]| tokens.contains(&3)));
+    let stop = StopCondition(Arc::new(|_: &[u32], tokens: &[u32]| tokens.contains(&3)));
     for config in [sample(None, None, 2), GenerationConfig::greedy(), beam(4, 1.0, 4)] {
         let list = Arc::new(vec![vec![3, 4, 5], vec![5, 3], vec![2, 2, 3, 2]]);
         let options = constrained(config, 9, OneOf(list.clone())).with(|o| o.stop = Some(stop.clone()));
@@ -274,4 +274,98 @@ fn what_has_all_that_is_wanted_is_not_lost_before_it_ends() {
         }
     }
     assert!(compared > 5, "{compared}");
+}
+
+/// A configuration of each search.
+fn searches() -> Vec<GenerationConfig> {
+    let greedy = GenerationConfig::greedy();
+    let contrastive = greedy.clone().with(|c| (c.penalty_alpha, c.top_k) = (Some(0.6), Some(4)));
+    let drawn = beam(4, 1.0, 2).with(|c| c.do_sample = Some(true));
+    let tokens = beam(3, 1.0, 2).with(|c| c.ranking = Some(descant_generate::Ranking::Tokens));
+    vec![greedy, sample(None, None, 4), beam(4, 1.0, 2), drawn, tokens, contrastive]
+}
+
+#[test]
+fn tokens_that_are_forced_before_a_text_are_none_of_it() {
+    let list = list();
+    for (config, forced) in searches().into_iter().flat_map(|config| [(config.clone(), vec![9]), (config, vec![11, 7])])
+    {
+        let config = config.with(|c| c.forced_bos_token_id = Some(TokenIds(forced.clone())));
+        let with = [7, 4, 10];
+        for model in pairs() {
+            for one in model.write(&sources(), &constrained(config.clone(), 9, OneOf(list.clone()))).concat() {
+                let text = one.tokens.strip_prefix(&forced[..]).unwrap();
+                assert!(one.is_finished() && list.iter().any(|other| other == text), "{config:?}: {one:?}");
+            }
+            // What is required comes after them, in what the limit leaves: these tokens, and EOS.
+            let limit = forced.len() + with.len() + 1;
+            for one in model.write(&sources(), &constrained(config.clone(), limit, With(with.to_vec(), 0))).concat() {
+                let text = one.tokens.strip_prefix(&forced[..]).unwrap();
+                assert!(with.iter().all(|token| text.contains(token)), "{config:?}: {one:?}");
+            }
+            let rows: Vec<u64> = (0..sources().len() as u64).collect();
+            let input = DecodingBatch { rows: &rows, sources: Some(&sources()), ..DecodingBatch::default() };
+            let error = model.run(input, &constrained(config.clone(), limit - 1, With(with.to_vec(), 0))).unwrap_err();
+            assert!(error.to_string().contains("there is no room"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_forced_eos_ends_no_text_that_may_not_end() {
+    for config in searches() {
+        let config = config.with(|c| c.forced_eos_token_id = Some(descant_generate::ForcedEos::Own(true)));
+        // Of what cannot end at the limit, what is there; of what can, EOS rather than what may follow.
+        for (list, text, reason) in [
+            (vec![vec![3, 3, 3, 3, 3]], [3, 3, 3].as_slice(), FinishReason::Length),
+            (vec![vec![3, 4], vec![3, 4, 6, 5, 5]], &[3, 4], FinishReason::Eos),
+        ] {
+            let options = constrained(config.clone(), 3, OneOf(Arc::new(list)));
+            let found = pairs().iter().flat_map(|model| model.write(&sources(), &options)).collect::<Vec<_>>();
+            let more = language_models(12, 5);
+            let more = more.iter().flat_map(|model| model.resume(&sources(), &options));
+            for found in found.into_iter().chain(more) {
+                assert_eq!((&found[0].tokens[..], found[0].finish_reason), (text, reason), "{config:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stop_string_ends_a_text_where_it_may_end_also_if_that_is_later() {
+    // It knows the last token alone.
+    let stop = StopCondition(Arc::new(|_: &[u32], tokens: &[u32]| tokens.last() == Some(&3)));
+    let list = Arc::new(vec![vec![3, 4, 5], vec![3, 4, 5, 6, 7], vec![3, 4, 5, 8]]);
+    for config in searches() {
+        let options = constrained(config.clone(), 9, OneOf(list.clone())).with(|o| o.stop = Some(stop.clone()));
+        for model in pairs() {
+            for found in model.write(&sources(), &options) {
+                let ended = (&found[0].tokens[..], found[0].finish_reason);
+                assert_eq!(ended, (&[3, 4, 5][..], FinishReason::StopString), "{config:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stop_condition_knows_the_prompt() {
+    // Ends where the text repeats the last token of its prompt.
+    let stop = StopCondition(Arc::new(|prompt: &[u32], tokens: &[u32]| prompt.last() == tokens.last()));
+    let mut stopped = 0;
+    for config in searches() {
+        let free = options(config.clone(), 20);
+        let ended = free.clone().with(|o| o.stop = Some(stop.clone()));
+        for model in language_models(12, 5) {
+            for (row, found) in model.resume(&sources(), &ended).iter().enumerate() {
+                let last = sources().get(row).last().copied();
+                for one in found {
+                    let place = one.tokens.iter().position(|&token| Some(token) == last);
+                    assert_eq!(place.is_some(), one.finish_reason == FinishReason::StopString, "{config:?}: {one:?}");
+                    assert!(place.is_none_or(|place| place + 1 == one.tokens.len()), "{config:?}: {one:?}");
+                    stopped += usize::from(place.is_some());
+                }
+            }
+        }
+    }
+    assert!(stopped > 20, "{stopped}");
 }

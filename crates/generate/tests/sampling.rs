@@ -6,7 +6,9 @@ use common::{
     BOS, EOS, RunError, assert_same, attentive, beam, language_model, options, pairs, sample, sequences, sources,
 };
 use descant_autograd::Tape;
-use descant_generate::{Context, DecodingBatch, DecodingOptions, GenerationConfig, LogitsProcessor, RowError, stream};
+use descant_generate::{
+    Context, DecodingBatch, DecodingOptions, FinishReason, GenerationConfig, LogitsProcessor, OPTIONS, RowError, stream,
+};
 use descant_tensor::Buffer;
 use std::sync::Arc;
 
@@ -265,4 +267,52 @@ fn contrastive_search_slides_its_window_and_ends_with_the_positions() {
         // All that is chosen is read as well.
         assert_eq!((one.tokens.len(), one.is_finished()), (11, false));
     }
+}
+
+#[test]
+fn an_option_with_its_default_changes_nothing() {
+    let model = attentive(12, 3);
+    let drawn = beam(3, 0.0, 1).with(|c| (c.do_sample, c.seed) = (Some(true), Some(5)));
+    let mut same = 0;
+    for config in [GenerationConfig::greedy(), sample(None, None, 7), beam(3, 0.6, 2), drawn] {
+        let expected = model.write(&sources(), &options(config.clone(), 9));
+        // Those that the configurations give already.
+        let given = config.to_map();
+        for option in OPTIONS.iter().filter(|option| !given.contains_key(option.name)) {
+            let Ok(default) = serde_json::from_str(option.default) else { continue };
+            let mut config = config.clone();
+            config.set(option.name, default).unwrap();
+            assert_eq!(model.write(&sources(), &options(config, 9)), expected, "{}", option.name);
+            same += 1;
+        }
+    }
+    assert!(same > 100, "{same}");
+}
+
+#[test]
+fn an_eos_that_is_as_good_as_certain_comes() {
+    // 10³⁹⁰ is no number.
+    let long = |config: GenerationConfig| {
+        config.with(|c| {
+            (c.min_new_tokens, c.exponential_decay_length_penalty) = (Some(400), Some((10, 10.0)));
+        })
+    };
+    let warm = sample(None, None, 3).with(|c| c.temperature = Some(0.7));
+    for config in [GenerationConfig::greedy(), sample(None, None, 3), warm, beam(3, 1.0, 1)] {
+        for one in attentive(12, 3).write(&sources(), &options(long(config), 405)).concat() {
+            assert_eq!((one.tokens.len(), one.finish_reason), (400, FinishReason::Eos));
+            assert!(one.log_probability.is_finite(), "{one:?}");
+        }
+    }
+}
+
+#[test]
+fn a_score_that_is_infinite_is_taken_and_one_that_is_none_is_not() {
+    let of = |token: usize, score: f64| {
+        let set = move |_: &Context<'_>, scores: &mut [f64]| scores[token] = score;
+        let options = options(sample(None, None, 3), 9).with(|o| o.processors = vec![Arc::new(set)]);
+        attentive(12, 3).write(&sources(), &options).concat()
+    };
+    assert!(of(5, f64::INFINITY).iter().all(|one| one.tokens == [5; 9]));
+    assert!(of(5, f64::NAN).iter().all(|one| !one.tokens.contains(&5)));
 }

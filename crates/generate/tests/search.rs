@@ -6,7 +6,9 @@ use common::{
     BOS, EOS, Model, assert_same, attentive, beam, language_model, language_models, layers, options, pairs, sequences,
     sources, translator,
 };
-use descant_generate::{DecodingBatch, DecodingOptions, FinishReason, GenerationConfig, Hypothesis};
+use descant_generate::{
+    DecodingBatch, DecodingOptions, EarlyStopping, FinishReason, GenerationConfig, Hypothesis, Ranking,
+};
 use descant_nn::Position;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -233,10 +235,11 @@ fn a_text_whose_score_rises_late_is_found() {
                     .map(move |i| (0..count).map(|at| i / ENTRIES.pow(at) % ENTRIES).collect::<Vec<u32>>())
             });
             let texts = texts.filter(|text| !text.contains(&EOS));
-            let score = |text: Vec<u32>| {
-                let read = [&[BOS], prompts.get(row), &text].concat();
+            // Of each of its tokens, and of EOS.
+            let scores = |text: &[u32]| -> Vec<f64> {
+                let read = [&[BOS], prompts.get(row), text].concat();
                 let logs = model.log_probabilities(None, &read);
-                let written = [&text[..], &[EOS]].concat();
+                let written = [text, &[EOS]].concat();
                 let each = written.iter().enumerate().map(|(i, &token)| {
                     let before = &read[..read.len() - text.len() + i];
                     let gain = |token: u32| {
@@ -248,23 +251,40 @@ fn a_text_whose_score_rises_late_is_found() {
                     let total: f64 = (0..ENTRIES).map(|token| biased(token).exp()).sum();
                     biased(token) - if renormalize { total.ln() } else { 0.0 }
                 });
-                (each.sum::<f64>(), text)
+                each.collect()
             };
-            let best = texts.map(score).max_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+            let all: Vec<(f64, Vec<u32>)> = texts.map(|text| (scores(&text).iter().sum(), text)).collect();
+            let best = all.iter().max_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
             assert!((found[0].score - best.0).abs() < 1e-9 && found[0].tokens == best.1, "{found:?} {best:?}");
             assert_eq!(found[0].score > 0.0, !renormalize);
-            // Stopping where the first text has ended would be too early.
-            let first = model.resume(
-                &prompts,
-                &options(
-                    config.clone().with(|c| {
-                        (c.num_beams, c.early_stopping) = (Some(300), Some(descant_generate::EarlyStopping::True));
-                    }),
-                    4,
-                ),
-            );
-            pruned += usize::from(first[row][0].score + 1e-9 < best.0);
+            // If scores only fell, one that has ended before would be better than all that this one can become.
+            pruned += (1..=best.1.len()).any(|length| {
+                let begun: f64 = scores(&best.1)[..length].iter().sum();
+                all.iter().any(|(score, text)| text.len() < length && *score > begun)
+            }) as usize;
         }
     }
     assert!(pruned > 0);
+}
+
+#[test]
+fn early_stopping_waits_for_as_many_as_the_beam_is_wide_however_many_are_returned() {
+    let mut differ = 0;
+    for (rule, ranking) in [EarlyStopping::True, EarlyStopping::False, EarlyStopping::Never]
+        .into_iter()
+        .flat_map(|rule| [Ranking::Gnmt, Ranking::Tokens].map(|ranking| (rule, ranking)))
+    {
+        for model in pairs() {
+            let best = |width: usize, n_best: usize| {
+                let config = beam(width, 1.0, n_best);
+                let config = config.with(|c| (c.early_stopping, c.ranking) = (Some(rule), Some(ranking)));
+                model.write(&sources(), &options(config, 12))
+            };
+            for (one, all) in best(5, 1).iter().zip(&best(5, 5)) {
+                assert_same(one, &all[..1]);
+                differ += usize::from(all[0].tokens.len() > all[1].tokens.len());
+            }
+        }
+    }
+    assert!(differ > 20, "the shortest is not always the best: {differ}");
 }

@@ -136,7 +136,7 @@ options! {
         exponential_decay_length_penalty: (usize, f64) = StartAndFactor, "(none)";
         /// Texts that end the text in which they appear, also where several tokens write one. They stay in it.
         stop_strings: Vec<String> = Texts, "[]";
-        /// The token that an encoder-decoder generates first, whatever its probability; of several, one.
+        /// The token that an encoder-decoder generates first, whatever its probability; of several, one after the other.
         forced_bos_token_id: TokenIds = ValueType::TokenIds, "[]", also ["forced_beginning"];
         /// Whether the last token that the maximum allows is EOS, whatever its probability, or which token it is: one that is
         /// no EOS does not end the text.
@@ -167,8 +167,8 @@ options! {
         /// What log probabilities are divided by: gnmt, ((5 + tokens) / 6)^length_penalty, finished hypotheses before
         /// unfinished ones; tokens, as transformers, tokens^length_penalty. Imported models have tokens.
         ranking: Ranking = Choice(&["gnmt", "tokens"]), "\"gnmt\"";
-        /// When the search stops, once as many hypotheses have finished as the beam is wide: true, at once; false, when
-        /// the best unfinished one would be no better if it ended now; never, when none can become better at any length. Where another
+        /// When the search stops: true, once as many hypotheses have finished as the beam is wide; false, when besides the best
+        /// unfinished one would be no better if it ended now; never, when none can become better at any length. Where another
         /// option can raise scores (guidance_scale above 1, positive biases), none is sure not to: never of gnmt then goes on to
         /// max_new_tokens, and that of tokens stops as in transformers.
         early_stopping: EarlyStopping = FlagOrChoice(&["never"]), "(gnmt \"never\", tokens false)", by "Kasai et al. 2022, arXiv 2204.05424";

@@ -99,8 +99,8 @@ impl Range {
     }
 }
 
-/// The largest bias of a sequence: as good as infinite, and sums of it are finite.
-const LARGEST: f64 = 1e9;
+/// What an option may add to a score, or multiply it by, at most: as good as infinite, and what follows from it is finite.
+pub(crate) const LARGEST: f64 = 1e9;
 
 fn is_id(value: &Value) -> bool {
     value.as_u64().is_some_and(|id| u32::try_from(id).is_ok())

@@ -13,13 +13,13 @@ pub enum Ranking {
     Tokens,
 }
 
-/// When a beam search stops that has found as many finished hypotheses as it keeps.
+/// When a beam search stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stop", into = "Stop")]
 pub enum EarlyStopping {
-    /// When the best unfinished one would be no better if it ended now: a heuristic.
+    /// Once as many hypotheses have finished as the beam is wide, and the best unfinished one would be no better if it ended now: a heuristic.
     False,
-    /// At once.
+    /// Once as many have finished.
     True,
     /// When no unfinished one can become better at any length.
     Never,

@@ -49,8 +49,8 @@ mod tests {
         let dry = new(&options).unwrap();
         let penalties = |tokens: &[u32]| {
             let mut scores = [0.0; 10];
-            let context =
-                Context { source: None, tokens, prompt: 0, limit: 100, draw: 0.0, scratch: &Scratch::default() };
+            let scratch = &Scratch::default();
+            let context = Context { source: None, tokens, prompt: 0, limit: 100, may_end: true, draw: 0.0, scratch };
             dry.process(&context, &mut scores);
             scores
         };

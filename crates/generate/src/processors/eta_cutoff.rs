@@ -1,6 +1,7 @@
-use crate::distribution::{cut_below, entropy, log_sum_exp, possible};
+use crate::distribution::{cut_below, entropy, possible};
 use crate::logits_processor::Processor;
 use crate::{Context, DecodingOptions};
+use descant_kernels::log_sum_exp;
 use std::sync::Arc;
 
 /// Keeps tokens of at least a probability that is lower where the entropy is higher.

@@ -1,4 +1,5 @@
 use crate::logits_processor::Processor;
+use crate::options::LARGEST;
 use crate::{Context, DecodingOptions};
 use std::sync::Arc;
 
@@ -8,11 +9,10 @@ pub(super) fn new(options: &DecodingOptions) -> Option<Processor> {
     let eos = options.eos.clone();
     Some(Arc::new(move |context: &Context<'_>, scores: &mut [f64]| {
         let Some(beyond @ 1..) = context.generated().len().checked_sub(start) else { return };
-        let factor = factor.powf(beyond as f64) - 1.0;
+        let factor = factor.powf(beyond as f64).min(LARGEST) - 1.0;
         for &token in &eos {
             if let Some(score) = scores.get_mut(token as usize).filter(|score| score.is_finite()) {
-                // A large finite score is as good as infinity, and no NaN comes of it.
-                *score = (*score + score.abs() * factor).min(f64::MAX);
+                *score += score.abs() * factor;
             }
         }
     }))

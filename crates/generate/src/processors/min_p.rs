@@ -1,6 +1,7 @@
-use crate::distribution::{cut_below, largest, log_sum_exp};
+use crate::distribution::{cut_below, largest};
 use crate::logits_processor::Processor;
 use crate::{Context, DecodingOptions};
+use descant_kernels::log_sum_exp;
 use std::sync::Arc;
 
 /// Keeps tokens of at least a share of the most likely token's probability.

@@ -1,6 +1,6 @@
-use crate::distribution::log_sum_exp;
 use crate::logits_processor::Processor;
 use crate::{Context, DecodingOptions};
+use descant_kernels::log_sum_exp;
 use std::sync::Arc;
 
 /// Makes log probabilities of scores again, after all other processors.

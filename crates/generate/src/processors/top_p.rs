@@ -1,6 +1,7 @@
-use crate::distribution::{cut_below, keep, likeliest_first, log_sum_exp};
+use crate::distribution::{cut_below, keep, likeliest_first};
 use crate::logits_processor::Processor;
 use crate::{Context, DecodingOptions};
+use descant_kernels::log_sum_exp;
 use std::sync::Arc;
 
 /// Keeps the nucleus: the fewest most likely tokens that together have this probability.
