@@ -107,9 +107,14 @@ impl PartialHypothesis {
         longer
     }
 
-    /// The first one of a row, of the tokens that its text has already.
-    pub(crate) fn first(constraints: ConstraintStates, tokens: Vec<u32>, log_probability: f64) -> Self {
-        Self { tokens, log_probability, constraints, ..Self::default() }
+    /// The first one of a row, of the tokens that its text has already, one of which may have met the stop condition.
+    pub(crate) fn first(
+        constraints: ConstraintStates,
+        tokens: Vec<u32>,
+        log_probability: f64,
+        has_stopped: bool,
+    ) -> Self {
+        Self { tokens, log_probability, constraints, has_stopped, ..Self::default() }
     }
 
     /// Whether the constraints let it end here.

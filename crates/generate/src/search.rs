@@ -47,7 +47,10 @@ impl Search {
         let (before, left) = ([prompt, forced].concat(), limit.saturating_sub(forced.len()));
         let constrained = ConstrainedRow::new(number, source, &before, left);
         let constraints = ConstraintStates::start(constraints, &constrained, forced.len())?;
-        let first = PartialHypothesis::first(constraints, begun.tokens, begun.log_probability);
+        // Where it may not have ended there, it does later.
+        let stops = |count: usize| options.stops(prompt, &begun.tokens[..count]);
+        let has_stopped = !constraints.is_empty() && (1..=begun.tokens.len()).any(stops);
+        let first = PartialHypothesis::first(constraints, begun.tokens, begun.log_probability, has_stopped);
         let kind = match mode {
             Mode::Greedy | Mode::Sampling => Kind::Texts(Texts::new(options, number, first)),
             Mode::Beam => Kind::Beam(BeamSearch::new(options, number, &first)),

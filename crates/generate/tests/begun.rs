@@ -127,7 +127,7 @@ fn a_text_in_stretches_is_the_text_in_one() {
                     let expected = whole(&model, &rows, &plain);
                     // What ends it stands on both sides of a pause.
                     let pair = expected.tokens.get(2..4).unwrap_or(&[7, 7]).to_vec();
-                    let stops = move |tokens: &[u32]| tokens.windows(2).any(|two| two == pair);
+                    let stops = move |_: &[u32], tokens: &[u32]| tokens.windows(2).any(|two| two == pair);
                     let stopped = plain.clone().with(|o| o.stop = Some(StopCondition(Arc::new(stops))));
                     let alternating = Alternating { last: 6, tokens: Vec::new(), limit: 0 };
                     let constrained = plain.clone().with(|o| o.constraints.push(Arc::new(alternating)));

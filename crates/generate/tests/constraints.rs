@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use descant_generate::{
-    ConstrainedRow, Constraint, ConstraintState, DecodingBatch, DecodingOptions, FinishReason, GenerationConfig,
+    Begun, ConstrainedRow, Constraint, ConstraintState, DecodingBatch, DecodingOptions, FinishReason, GenerationConfig,
     Hypothesis, RowError, StopCondition, TokenIds,
 };
 use std::sync::Arc;
@@ -340,6 +340,14 @@ fn a_stop_string_ends_a_text_where_it_may_end_also_if_that_is_later() {
         let options = constrained(config.clone(), 9, OneOf(list.clone())).with(|o| o.stop = Some(stop.clone()));
         for model in pairs() {
             for found in model.write(&sources(), &options) {
+                let ended = (&found[0].tokens[..], found[0].finish_reason);
+                assert_eq!(ended, (&[3, 4, 5][..], FinishReason::StopString), "{config:?}");
+            }
+            // Also if it had one before it went on.
+            let begun = [Begun::new(vec![3, 4], -1.0)];
+            let source = sequences(&[&[2, 6]]);
+            let input = DecodingBatch { rows: &[0], sources: Some(&source), begun: &begun, ..DecodingBatch::default() };
+            for found in model.run(input, &options).unwrap() {
                 let ended = (&found[0].tokens[..], found[0].finish_reason);
                 assert_eq!(ended, (&[3, 4, 5][..], FinishReason::StopString), "{config:?}");
             }
