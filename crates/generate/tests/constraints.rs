@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use descant_generate::{
-    Begun, ConstrainedRow, Constraint, ConstraintState, DecodingBatch, DecodingOptions, FinishReason, GenerationConfig,
+    ConstrainedRow, Constraint, ConstraintState, DecodingBatch, DecodingOptions, FinishReason, GenerationConfig,
     Hypothesis, RowError, StopCondition, TokenIds,
 };
 use std::sync::Arc;
@@ -344,7 +344,7 @@ fn a_stop_string_ends_a_text_where_it_may_end_also_if_that_is_later() {
                 assert_eq!(ended, (&[3, 4, 5][..], FinishReason::StopString), "{config:?}");
             }
             // Also if it had one before it went on.
-            let begun = [Begun::new(vec![3, 4], -1.0)];
+            let begun = [descant_generate::Begun::new(vec![3, 4], -1.0)];
             let source = sequences(&[&[2, 6]]);
             let input = DecodingBatch { rows: &[0], sources: Some(&source), begun: &begun, ..DecodingBatch::default() };
             for found in model.run(input, &options).unwrap() {
