@@ -59,6 +59,7 @@ pub use lanes::zip_sum;
 pub use mat::{Mat, MatMut};
 pub use packed::PackedB;
 pub use packed_weight::{PackedMut, PackedRows};
+pub use prefetch::fetch_rows;
 pub use real::Real;
 pub use reduced_weight::{ReducedRows, ReducedWeight, WeightType};
 pub use row_reductions::row_maxima;

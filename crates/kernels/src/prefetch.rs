@@ -1,5 +1,7 @@
 //! Memory that is fetched into the second cache while something else is computed.
 
+use crate::mat::Mat;
+use crate::real::Real;
 use pulp::Simd;
 
 /// Elements of a cache line.
@@ -35,4 +37,15 @@ pub(crate) fn fetch(address: *const f32) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = address;
+}
+
+/// Fetches the rows of a matrix whose rows are contiguous.
+pub fn fetch_rows<E: Real>(x: Mat<'_, E>) {
+    let elements_of_line = (64 / size_of::<E>()).max(1);
+    for row in 0..x.rows {
+        let start = x.data.as_ptr().wrapping_add(row * x.row_stride);
+        for column in (0..x.columns).step_by(elements_of_line) {
+            fetch(start.wrapping_add(column).cast());
+        }
+    }
 }

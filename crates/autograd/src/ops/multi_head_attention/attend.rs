@@ -6,7 +6,7 @@ use super::config::AttentionConfig;
 use crate::kv_cache::BLOCK;
 use crate::ops::soft_cap::soft_cap;
 use crate::{Forward, KvCache};
-use descant_kernels::{Mat, Parallelism, Real, exp_minus_max_rows, gemm_batched, run_on_threads, scale};
+use descant_kernels::{Mat, Parallelism, Real, exp_minus_max_rows, fetch_rows, gemm_batched, run_on_threads, scale};
 use std::ops::Range;
 
 /// Queries whose scores exist at once: of one head, or where a sequence has fewer, as in a step of decoding, of several.
@@ -96,16 +96,34 @@ impl<'a, E: Real> Heads<'a, E> {
         }
     }
 
+    /// Fetches what it reads first, while another one is computed: of few queries, attention waits for its keys and values.
+    fn fetch(&self) {
+        let all = 0..if matches!(self.kv, Kv::Rows { .. }) { self.keys } else { self.keys.min(BLOCK) };
+        if self.rows.len() < TILE
+            && let Some(Block { k, v, .. }) = self.blocks(all).next()
+        {
+            let kv = |head: usize| head / (self.config.heads / self.config.kv_heads) * self.config.head_dim;
+            let columns = kv(self.heads.start)..kv(self.heads.end - 1) + self.config.head_dim;
+            fetch_rows(k.columns(columns.clone()));
+            fetch_rows(v.columns(columns));
+        }
+    }
+
     /// Some queries of some heads, at most [`TILE`] together.
     fn tile(&self, heads: Range<usize>, queries: Range<usize>, scores: &mut [E], y: &mut [E], y_stride: usize) {
         let width = self.config.head_dim;
         let of = |head: usize| head * width..(head + 1) * width;
         let of_keys = |head: usize| of(head / (self.config.heads / self.config.kv_heads));
+        let of_kv = |heads: &Range<usize>| of_keys(heads.start).start..of_keys(heads.end - 1).end;
         let (first, last) = (self.visible_keys(queries.start).start, self.visible_keys(queries.end - 1).end);
         let (rows, m) = (queries.len(), last - first);
         let scores = &mut scores[..heads.len() * rows * m];
         let q = self.q.rows(queries.clone());
-        for Block { keys, k, .. } in self.blocks(first..last) {
+        let mut blocks = self.blocks(first..last).peekable();
+        while let Some(Block { keys, k, .. }) = blocks.next() {
+            if let Some(next) = blocks.peek() {
+                fetch_rows(next.k.columns(of_kv(&heads)));
+            }
             let operands = heads.clone().map(|head| (q.columns(of(head)), k.columns(of_keys(head)).t()));
             let into = &mut scores[keys.start - first..];
             gemm_batched(E::of(self.config.scale), operands, E::zero(), into, (rows * m, m));
@@ -130,7 +148,11 @@ impl<'a, E: Real> Heads<'a, E> {
                 exp_minus_max_rows(&mut row[start - first..end - first], &mut maxima[i..=i], &mut sums[i..=i]);
             }
         }
-        for Block { keys, v, .. } in self.blocks(first..last) {
+        let mut blocks = self.blocks(first..last).peekable();
+        while let Some(Block { keys, v, .. }) = blocks.next() {
+            if let Some(next) = blocks.peek() {
+                fetch_rows(next.v.columns(of_kv(&heads)));
+            }
             let weights = |i: usize| Mat::strided(&scores[i * rows * m + keys.start - first..], rows, keys.len(), m);
             let operands = heads.clone().enumerate().map(|(i, head)| (weights(i), v.columns(of_keys(head))));
             let beta = if keys.start == first { E::zero() } else { E::one() };
@@ -191,7 +213,9 @@ pub(in crate::ops) fn attend<'a, E: Real>(
     }
     if threads == 1 {
         let y = ctx.output();
-        for unit in units {
+        let mut units = units.peekable();
+        while let Some(unit) = units.next() {
+            units.peek().into_iter().for_each(Heads::fetch);
             let place = unit.rows.start * columns + unit.heads.start * unit.config.head_dim;
             unit.forward(&mut scores, &mut y[place..], columns);
         }
@@ -214,7 +238,9 @@ pub(in crate::ops) fn attend<'a, E: Real>(
         let (mut outputs, after) = std::mem::take(&mut rest).split_at_mut(length);
         rest = after;
         move || {
-            for unit in own.take(count) {
+            let mut own = own.take(count).peekable();
+            while let Some(unit) = own.next() {
+                own.peek().into_iter().for_each(Heads::fetch);
                 let (y, after) = std::mem::take(&mut outputs).split_at_mut(unit.outputs());
                 unit.forward(scores, y, unit.columns());
                 outputs = after;
