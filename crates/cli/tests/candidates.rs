@@ -218,9 +218,16 @@ fn a_short_list_is_learnt_from_the_pairs_and_obeyed() {
     folder.succeed(&["eval", "run", "--short-list", "run/vmap.txt"]);
     folder.write("bad.txt", "three drei\n");
     folder.write("other.txt", "trois\ttres\n");
+    folder.write("most.txt", "\tvier\nthree\tdrei tres trois\ntwo\tdos deux\n");
+    let told = folder.told(&["generate", "run", "one", "--short-list", "list.txt"]);
+    assert!(told.contains("list.txt: 1 of its 5 tokens are none of run, and are left out"), "{told}");
     for (options, parts) in [
         (&["generate", "run", "one", "--short-list", "bad.txt"][..], &["bad.txt", "line 1 has no tab"][..]),
         (&["generate", "run", "one", "--short-list", "other.txt"], &["other.txt", "another vocabulary"]),
+        (
+            &["generate", "run", "one", "--short-list", "most.txt"],
+            &["most.txt", "4 of its 6 tokens are none of run", "descant short-list"],
+        ),
         (&["generate", "run", "one", "--short-list", "none.txt"], &["none.txt"]),
         (
             &["generate", "run", "one", "--short-list", "run/vmap.txt", "--regex", "eins"],
@@ -285,6 +292,10 @@ fn a_draft_model_changes_no_text_and_no_score() {
     for (options, parts) in [
         (&["generate", "run", "1", "--draft-model", "pairs"][..], &["pairs", "recurrent"][..]),
         (&["generate", "pairs", "1", "--draft-model", "run"], &["recurrent", "draft model"]),
+        (
+            &["generate", "pairs", "1", "--prompt-lookup-num-tokens", "3"],
+            &["pairs: --prompt-lookup-num-tokens: the decoder is recurrent", "Leave it out"],
+        ),
         (&["generate", "run", "1", "--draft-model", "other"], &["other", "tokenizers"]),
         (&["generate", "run", "1", "--draft-model", "draft", "--beam", "3"], &["--draft-model", "greedy"]),
         (&["generate", "run", "1", "--num-assistant-tokens", "3"], &["--num-assistant-tokens", "--draft-model"]),

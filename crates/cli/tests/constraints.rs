@@ -139,4 +139,7 @@ fn what_cannot_be_written_is_told() {
     let expected =
         "2 grammars have parts without effect, or that cannot be written. Line 2: the vocabulary cannot write 'x'";
     assert!(told.contains(expected), "{told}");
+    folder.write("two.jsonl", "{\"text\": \"123\", \"shape\": {\"regex\": \"2\", \"json_schema\": {}}}\n");
+    let two = ["generate", "pairs", "--input", "two.jsonl", "--grammar-field", "shape"];
+    folder.fail(&two, &["\"shape\"", "\"json_schema\" beside other keys"]);
 }

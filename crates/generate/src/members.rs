@@ -132,7 +132,9 @@ impl<'a> Members<'a> {
             state.select(live);
             let recurrent = speculates.filter(|_| state.kv_cache.is_none());
             let wrong = match recurrent {
-                Some(what) => Some(format!("{what} is recurrent, and cannot take back tokens that it has read")),
+                Some(what) => {
+                    Some(format!("{what} is recurrent, and cannot take back tokens that it has read. Leave it out"))
+                }
                 None if self.reads_attention && state.encoder_output.is_none() => Some(NO_ATTENTION.to_owned()),
                 None => None,
             };

@@ -71,6 +71,16 @@ const GROUP: usize = 4;
 /// Tokens that a text is counted with, at most: few come near a higher limit.
 const LONGEST: usize = 4096;
 
+/// Options that do not fit these models, by name.
+fn misfit(trained: &Trained, error: descant_tensor::Error) -> Error {
+    match error {
+        descant_tensor::Error::Shapes { op: "generate", reason, .. } => {
+            Error::Run { path: trained.run().to_owned(), reason }
+        }
+        error => error.into(),
+    }
+}
+
 impl<'a> Scheduler<'a> {
     /// For at most so many rows at once.
     ///
@@ -99,11 +109,7 @@ impl<'a> Scheduler<'a> {
         }
         let members: Vec<&Trained> = std::iter::once(trained).chain(others.iter().copied()).collect();
         let models: Vec<_> = members.iter().map(|member| (member.model.as_ref(), &member.parameters)).collect();
-        let decoder = Decoder::ensemble(&models, options).map_err(|error| match error {
-            // Options that do not fit these models, by name.
-            descant_tensor::Error::Shapes { reason, .. } => Error::Run { path: trained.run().to_owned(), reason },
-            error => error.into(),
-        })?;
+        let decoder = Decoder::ensemble(&models, options).map_err(|error| misfit(trained, error))?;
         Ok(Self {
             trained,
             members,
@@ -239,7 +245,7 @@ impl<'a> Scheduler<'a> {
         let unconditional = Some(&unconditional);
         let (constraints, begun) = (&constraints[..], &begun[..]);
         let batch = DecodingBatch { rows: &numbers, sources, prompts, unconditional, constraints, begun };
-        self.decoder.push(tape, batch)?;
+        self.decoder.push(tape, batch).map_err(|error| misfit(self.trained, error))?;
         for row in entering {
             self.decoding.insert(self.entered, row);
             self.entered += 1;

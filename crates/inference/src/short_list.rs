@@ -10,10 +10,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 impl Trained {
-    /// Reads a short list for this model. Tokens that its vocabularies do not have are left out, as CTranslate2 does.
+    /// Reads a short list for this model. Tokens that its vocabularies do not have are left out, as CTranslate2 does, and counted.
     ///
     /// # Errors
-    /// Where the file cannot be read, is of another form, or has no token of the model; for a language model.
+    /// Where the file cannot be read or is of another form; where more than half of its tokens are none of the model; for a language model.
     pub fn load_short_list(&self, path: &Path) -> Result<Arc<ShortList>, Error> {
         let text = read_text(path).map_err(|error| Error::io("read", path, error))?;
         let wrong = |reason: String| Error::Run { path: path.to_owned(), reason };
@@ -26,17 +26,35 @@ impl Trained {
         };
         let entries = self.tokenizers.target.vocabulary();
         let (mut common, mut rules) = (Vec::new(), Vec::<(Vec<u32>, Vec<u32>)>::new());
+        let (mut named, mut unknown) = (0_u64, 0_u64);
         for (line, number) in text.lines().zip(1..) {
             let (ngram, tokens) = line.split_once('\t').ok_or_else(|| {
                 wrong(format!("line {number} has no tab: expected tokens of a source, a tab, and tokens of a target"))
             })?;
             let target = &self.tokenizers.target;
-            let known = tokens.split(' ').filter_map(|token| target.id(token).filter(|&id| (id as usize) < entries));
+            let known = tokens.split(' ').filter(|token| !token.is_empty()).filter_map(|token| {
+                let id = target.id(token).filter(|&id| (id as usize) < entries);
+                named += 1;
+                unknown += u64::from(id.is_none());
+                id
+            });
             match ngram.is_empty() {
                 true => common.extend(known),
                 // An n-gram of which a token is unknown is in no source.
-                false => rules.extend(ids(source, ngram).map(|ngram| (ngram, known.collect()))),
+                false => {
+                    let tokens = known.collect();
+                    rules.extend(ids(source, ngram).map(|ngram| (ngram, tokens)));
+                }
             }
+        }
+        let (of, path_shown) = (self.run().display(), path.display());
+        if 2 * unknown > named {
+            return Err(wrong(format!(
+                "{unknown} of its {named} tokens are none of {of}: it was made with another vocabulary. Learn one by descant short-list"
+            )));
+        }
+        if unknown > 0 {
+            log::warn!("{path_shown}: {unknown} of its {named} tokens are none of {of}, and are left out.");
         }
         let none =
             |_| wrong(format!("it has no token of {}: it was made with another vocabulary", self.run().display()));

@@ -75,6 +75,12 @@ fn read(vocabulary: &Arc<Vocabulary>, value: &Value) -> Result<Grammar, String> 
         Value::String(text) => Grammar::json_schema(vocabulary, text),
         value => Grammar::json_schema(vocabulary, &value.to_string()),
     };
+    const KINDS: [&str; 3] = ["json_schema", "regex", "grammar"];
+    if let Some(object) = value.as_object().filter(|object| object.len() > 1)
+        && let Some(kind) = KINDS.into_iter().find(|&kind| object.contains_key(kind))
+    {
+        return Err(format!("it has {kind:?} beside other keys: a line has one grammar"));
+    }
     let named = value.as_object().filter(|object| object.len() == 1).and_then(|object| object.iter().next());
     let grammar: Result<Grammar, ConstraintError> = match (named.map(|(kind, of)| (kind.as_str(), of)), value) {
         (Some(("json_schema", of)), _) => schema(of),
