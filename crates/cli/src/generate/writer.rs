@@ -129,7 +129,8 @@ impl Writer<'_> {
                 }
             }
             let start = Instant::now();
-            for (request, answer) in self.scheduler.step(&mut self.tape, |_, _| ())? {
+            let answers = self.scheduler.step(&mut self.tape, |_, _| ());
+            for (request, answer) in answers.map_err(|error| anyhow::anyhow!("{}", said(&error)))? {
                 if let Some(one) = waiting.iter_mut().find(|one| one.request == Some(request)) {
                     let refused = |error| Outcome::Refused(self.reason(&error, one.line.grammar.as_deref()));
                     one.outcome = Some(answer.map_or_else(refused, Outcome::Texts));
