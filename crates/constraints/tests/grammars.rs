@@ -46,9 +46,8 @@ fn check<T: Clone>(
                 let constraint = ByRow(chunk.iter().map(|(grammar, _)| grammar.clone()).collect());
                 let found = model.write(&rows, &config, most, constraint);
                 for ((_, about), found) in chunk.iter().zip(found) {
-                    let best: &Hypothesis = &found[0];
                     all += 1;
-                    finished += usize::from(best.is_finished());
+                    finished += usize::from(found.first().is_some_and(Hypothesis::is_finished));
                     for one in found.iter().filter(|one| one.is_finished()) {
                         let text = tokenizer.decode(&one.tokens).unwrap();
                         if let Err(reason) = is_valid(&text, about) {

@@ -3,7 +3,7 @@
 
 use descant_autograd::{Parameters, Tape};
 use descant_batch::Sequences;
-use descant_generate::{ConstrainedRow, Constraint, ConstraintState};
+use descant_generate::{ConstrainedRow, Constraint, ConstraintState, RowError};
 use descant_generate::{DecodingBatch, DecodingOptions, GenerationConfig, Hypothesis, generate};
 use descant_models::{Generator, LayerKind, LossConfig, ModelConfig, ModelKind, Vocabulary, build};
 use descant_nn::{AttentionScore, Cell, Position, TransformerConfig};
@@ -80,7 +80,12 @@ impl Model {
             ..DecodingBatch::default()
         };
         let found = generate(&*self.generator, &self.parameters, &mut Tape::new(), input, &options).unwrap();
-        found.into_iter().map(Result::unwrap).collect()
+        let texts = |row| match row {
+            // No text of the row could go on or end: none is finished.
+            Err(RowError::Unmet { .. }) => Vec::new(),
+            other => other.unwrap(),
+        };
+        found.into_iter().map(texts).collect()
     }
 }
 
