@@ -50,7 +50,7 @@ fn every_text_is_what_the_flags_say() {
 }
 
 /// Grammars of lines, with what their texts have to match; none for those that are refused, with what is said of them.
-const GRAMMARS: [(&str, Result<&str, &str>); 11] = [
+const GRAMMARS: [(&str, Result<&str, &str>); 14] = [
     (r#"{"regex": "[0-9]{3}"}"#, Ok("^[0-9]{3}$")),
     (r#"{"type": "integer", "minimum": 20, "maximum": 29}"#, Ok("^2[0-9]$")),
     (r#"{"json_schema": {"const": 77}}"#, Ok("^77$")),
@@ -62,6 +62,15 @@ const GRAMMARS: [(&str, Result<&str, &str>); 11] = [
     ("[1]", Err("neither an object nor a text")),
     ("\"start: [\"", Err("the grammar")),
     (r#"{"type": "array"}"#, Err("'['")),
+    (
+        r#"{"regx": "[a-z]"}"#,
+        Err("it has \"regx\": expected one of \"json_schema\", \"regex\" and \"grammar\", or a JSON schema"),
+    ),
+    (r#"{"type": "integer", "minium": 20}"#, Err("did you mean minimum?")),
+    (
+        r#"{"json_schema": {"type": "integer", "minium": 20}}"#,
+        Err("/minium: there is no such keyword (did you mean minimum?)"),
+    ),
 ];
 
 #[test]
@@ -77,7 +86,7 @@ fn each_line_may_have_a_grammar_of_its_own() {
         let flags = ["--input", "in.jsonl", "--output", "out.jsonl", "--overwrite", "--max-new-tokens", "12"];
         let arguments = [&["generate", run, "--grammar-field", "shape"][..], &flags, mode].concat();
         let parts =
-            ["11 lines were not answered, the first of them line 7: its \"shape\": ", "The others were answered"];
+            ["17 lines were not answered, the first of them line 7: its \"shape\": ", "The others were answered"];
         folder.fail(&arguments, &parts);
         let written = fs::read_to_string(folder.path("out.jsonl")).unwrap();
         let found: Vec<Value> = written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -91,12 +100,12 @@ fn each_line_may_have_a_grammar_of_its_own() {
                 }
             }
         }
-        assert!(found[22]["error"].as_str().unwrap().contains("it has no \"shape\""), "{}", found[22]);
+        assert!(found[28]["error"].as_str().unwrap().contains("it has no \"shape\""), "{}", found[28]);
         // Without a grammar, as without the flag.
         let free = folder.succeed(&[&["generate", run, "123", "--json", "--max-new-tokens", "12"][..], mode].concat());
         let free: Value = serde_json::from_str(free.trim()).unwrap();
         if !mode.contains(&"--sample") {
-            assert_eq!([&found[23]["text"], &found[23]["score"]], [&free["text"], &free["score"]], "{run}, {mode:?}");
+            assert_eq!([&found[29]["text"], &found[29]["score"]], [&free["text"], &free["score"]], "{run}, {mode:?}");
         }
     }
     folder.write("in.txt", "123\n");
@@ -109,10 +118,11 @@ fn what_cannot_be_written_is_told() {
     let folder = runs();
     folder.write("broken.lark", "start: [");
     folder.write("terms.tsv", "a term without a translation\n");
-    let cases: [(&str, &[&str], &[&str]); 11] = [
+    let cases: [(&str, &[&str], &[&str]); 12] = [
         ("pairs", &["--regex", "["], &["--regex"]),
         ("pairs", &["--json-schema", "missing.json"], &["cannot read missing.json"]),
         ("pairs", &["--json-schema", "{\"type\": 5}"], &["--json-schema"]),
+        ("pairs", &["--json-schema", "{\"minium\": 5}"], &["--json-schema", "/minium", "did you mean minimum?", "x-"]),
         ("pairs", &["--grammar", "broken.lark"], &["--grammar"]),
         ("pairs", &["--must-include", "x"], &["--must-include", "x"]),
         // Words that nothing can part.

@@ -12,6 +12,16 @@ pub enum ConstraintError {
         /// Why.
         reason: String,
     },
+    /// A key of a JSON schema that is no keyword: a slip of the pen would lift what it should constrain.
+    #[error("the JSON schema: {at}/{keyword}: there is no such keyword{}. What constrains nothing has a name that begins with x-", meant(*nearest))]
+    UnknownKeyword {
+        /// The JSON pointer to the schema that has it; empty for the whole.
+        at: String,
+        /// The key.
+        keyword: String,
+        /// The keyword that may be meant.
+        nearest: Option<&'static str>,
+    },
     /// A grammar whose texts the vocabulary cannot write.
     #[error(
         "{what}: the vocabulary writes none of its texts: it would need one of {needed}. Change the grammar, or take a model with a \
@@ -35,4 +45,8 @@ pub enum ConstraintError {
     /// What the tokenizer fails with.
     #[error(transparent)]
     Text(#[from] TextError),
+}
+
+fn meant(nearest: Option<&str>) -> String {
+    nearest.map(|known| format!(" (did you mean {known}?)")).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-use crate::json_schema::{check_strings, literals};
+use crate::json_schema::{self, literals};
 use crate::prompt::begins_text;
 use crate::vocabulary::library;
 use crate::{ConstraintError, Vocabulary, gbnf, lark, regex};
@@ -6,7 +6,7 @@ use descant_generate::{ConstrainedRow, Constraint, ConstraintState};
 use llguidance::api::TopLevelGrammar;
 use llguidance::earley::{BiasComputer, Parser, ParserRecognizer};
 use llguidance::toktrie::{INVALID_TOKEN, Recognizer, SimpleVob};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -41,16 +41,18 @@ impl fmt::Debug for Grammar {
 
 impl Grammar {
     /// JSON by a schema, on one line: at most one space wherever JSON allows white space. Properties come in the schema's order. A
-    /// `x-guidance` in the schema sets this and other options of `llguidance` by itself.
+    /// `x-guidance` in the schema sets this and other options of `llguidance` by itself. Keywords are those of the drafts 4 to 2020-12, and
+    /// the annotations of editors and of OpenAPI; a name that begins with `x-` is one's own.
     ///
     /// # Errors
-    /// For what is no JSON schema, is not supported, or cannot be written.
+    /// For what is no JSON schema, has a key that is no keyword, is not supported, or cannot be written.
     pub fn json_schema(vocabulary: &Arc<Vocabulary>, schema: &str) -> Result<Self, ConstraintError> {
         let what = "the JSON schema";
-        let wrong = |reason: String| ConstraintError::Grammar { what, reason };
         let text = schema;
-        let mut schema: Value = serde_json::from_str(text).map_err(|error| wrong(format!("it is no JSON: {error}")))?;
-        check_strings(&schema).map_err(wrong)?;
+        let mut schema = json_schema::parse(text)?;
+        json_schema::check_keywords(&schema)?;
+        json_schema::check_patterns(&schema)?;
+        json_schema::check_characters(&schema)?;
         if let Some(keys) = schema.as_object_mut() {
             // Without \u, which would be a second way to write a name that is taken.
             let options = || json!({"whitespace_pattern": " ", "json_allowed_escapes": "nrbtf\\\""});
@@ -98,8 +100,13 @@ impl Grammar {
     pub fn parse(vocabulary: &Arc<Vocabulary>, grammar: &str) -> Result<Self, ConstraintError> {
         let what = "the grammar";
         let of = |lark: String| {
-            let literals = lark::literals(&lark);
-            Self::new(vocabulary, (what, grammar), TopLevelGrammar::from_lark(lark), literals)
+            let lark::Named { characters, schemas } = lark::named(&lark);
+            for schema in schemas {
+                let schema = schema.map_err(|reason| ConstraintError::Grammar { what, reason })?;
+                json_schema::check_keywords(&schema)?;
+                json_schema::check_patterns(&schema)?;
+            }
+            Self::new(vocabulary, (what, grammar), TopLevelGrammar::from_lark(lark), characters)
         };
         if !gbnf::is_gbnf(grammar) {
             return of(grammar.to_owned());

@@ -2,12 +2,22 @@
 
 use crate::json_schema;
 use crate::regex::literals as regex_literals;
+use descant_text::UniqueKeys;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// The characters of the texts, regular expressions and JSON schemas of a grammar. What is wrong with it, who reads it says.
-pub(crate) fn literals(lark: &str) -> BTreeSet<char> {
-    let (mut found, mut rest) = (BTreeSet::new(), lark);
+/// What a grammar names.
+#[derive(Default)]
+pub(crate) struct Named {
+    /// The characters of its texts, regular expressions and JSON schemas.
+    pub(crate) characters: BTreeSet<char>,
+    /// Its JSON schemas, or that a key stands twice in one.
+    pub(crate) schemas: Vec<Result<Value, String>>,
+}
+
+/// What a grammar names. What else is wrong with it, who reads it says.
+pub(crate) fn named(lark: &str) -> Named {
+    let (Named { characters: mut found, mut schemas }, mut rest) = (Named::default(), lark);
     while let Some(next) = rest.chars().next() {
         let after = &rest[next.len_utf8()..];
         rest = match next {
@@ -46,9 +56,14 @@ pub(crate) fn literals(lark: &str) -> BTreeSet<char> {
                 let (word, after) = after.split_at(word);
                 match word {
                     "json" | "regex" | "llguidance" => {
-                        let mut values = serde_json::Deserializer::from_str(after).into_iter::<Value>();
-                        if let Some(schema) = values.next().and_then(Result::ok).filter(|_| word == "json") {
-                            json_schema::literals(&schema, &mut found);
+                        let mut values = serde_json::Deserializer::from_str(after).into_iter::<UniqueKeys>();
+                        match values.next().filter(|_| word == "json") {
+                            Some(Ok(UniqueKeys(schema))) => {
+                                json_schema::literals(&schema, &mut found);
+                                schemas.push(Ok(schema));
+                            }
+                            Some(Err(error)) if error.is_data() => schemas.push(Err(format!("%json: {error}"))),
+                            _ => {}
                         }
                         &after[values.byte_offset()..]
                     }
@@ -60,7 +75,7 @@ pub(crate) fn literals(lark: &str) -> BTreeSet<char> {
             _ => after,
         };
     }
-    found
+    Named { characters: found, schemas }
 }
 
 /// What comes after the line.
@@ -90,7 +105,7 @@ mod tests {
 
     #[test]
     fn what_a_grammar_names_is_what_its_texts_need() {
-        let of = |lark: &str| literals(lark).into_iter().collect::<String>();
+        let of = |lark: &str| named(lark).characters.into_iter().collect::<String>();
         assert_eq!(of("start: \"ab\" \"\\u00e9\\\"\" // \"c\"\n  | /d\\/[e-g]/ # /h/\nA: \"i\""), "\"/abdefgié");
         assert_eq!(of("start: \"k\"..\"m\" \"a\" .. \"z\" /[^x]/ /y/i \"w\"i"), "WYklmwy");
         let json = r#"start: %json {"enum": ["q"], "title": "r"} | %regex {"substring_chars": "s"} | "t" %ignore /u+/"#;
@@ -99,7 +114,7 @@ mod tests {
         for broken in
             json.into_iter().chain(["start: \"a", "/a\\", "%json {", "\"a\"..", "\"\\", "%", "/[/", "\"b\"..\"a\""])
         {
-            literals(broken);
+            named(broken);
         }
     }
 }

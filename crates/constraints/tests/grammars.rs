@@ -317,6 +317,34 @@ fn a_grammar_that_cannot_be_is_refused_with_its_reason() {
         (regex("("), "a regular expression cannot be read: unclosed group"),
         (regex(r"[^\s\S]"), "it has no text"),
         (json(r##"{"$ref": "#"}"##), "it has no text"),
+        (
+            json(r#"{"type": "string", "minLenght": 20}"#),
+            "/minLenght: there is no such keyword (did you mean minLength?)",
+        ),
+        (
+            json(r#"{"properties": {"a/b": {"requried": ["c"]}}}"#),
+            "/properties/a~1b/requried: there is no such keyword (did you mean required?)",
+        ),
+        (json(r#"{"items": [{"anyOf": [{"patern": "a"}]}]}"#), "/items/0/anyOf/0/patern"),
+        (json(r##"{"$ref": "#/$defs/a", "$defs": {"a": {"propertys": {}}}}"##), "/$defs/a/propertys"),
+        (json(r#"{"name": "answer", "strict": true, "schema": {}}"#), "/name: there is no such keyword"),
+        (json(r#"{"properties": {"a": {"not": {}}}}"#), "/properties/a/not: this is not supported"),
+        // Of a draft that does not have it, too.
+        (
+            json(r#"{"$schema": "http://json-schema.org/draft-07/schema#", "dependentRequired": {}}"#),
+            "/dependentRequired",
+        ),
+        (
+            json(r#"{"$schema": "http://json-schema.org/draft-07/schema#", "prefixItems": [{}]}"#),
+            "/prefixItems: the draft",
+        ),
+        (json(r#"{"prefixItems": [{"const": 1}], "additionalItems": false}"#), "/prefixItems: beside it"),
+        (json(r#"{"prefixItems": [{"const": 1}], "items": [{}]}"#), "/prefixItems: beside it"),
+        (
+            json(r#"{"properties": {"a": {"type": "string", "required": true}}}"#),
+            "/properties/a/required: expected the list",
+        ),
+        (json(r#"{"maxLength": 3, "maxLength": 30}"#), "it has the key \"maxLength\" twice"),
     ] {
         assert!(error.contains(says) && !error.contains('\n'), "{says}: {error}");
     }
@@ -330,6 +358,8 @@ fn a_grammar_that_cannot_be_is_refused_with_its_reason() {
         (grammar("start: ["), "Expected token ']'"),
         (grammar("start: a\na: \"x\" & a\n"), "the grammar"),
         (grammar("root ::= root \"a\" | root"), "it has no text"),
+        (grammar(r#"start: "a" %json {"type": "string", "maxLenght": 3}"#), "/maxLenght: there is no such keyword"),
+        (grammar(r#"start: %json {"maxLength": 3, "maxLength": 30}"#), "it has the key \"maxLength\" twice"),
     ] {
         assert!(error.contains(says) && !error.contains('\n'), "{says}: {error}");
     }
@@ -356,6 +386,32 @@ fn a_text_that_cannot_go_on_says_what_it_needs() {
     }
     let tokens = tokenizer.encode("ab").unwrap();
     assert_eq!(grammar.needed_after(&tokens, true).unwrap(), "'b', '我'");
+}
+
+#[test]
+fn what_constrains_nothing_may_stand_beside_what_does() {
+    let (tokenizer, vocabulary) = json_tokenizer(TokenizerKind::Character);
+    for schema in [
+        r#"{"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "a", "title": "b", "description": "c", "$comment": "d",
+            "default": {"minLenght": 1}, "examples": [{"patern": 2}], "deprecated": true, "readOnly": false, "writeOnly": false,
+            "contentMediaType": "text/plain", "x-order": 3, "markdownDescription": "e", "const": {"requried": 7}}"#,
+        // Names of what is generated are no keywords, and nor are those of what no reference leads to.
+        r#"{"type": "object", "properties": {"requried": {"const": 7}}, "required": ["requried"], "additionalProperties": false,
+            "$defs": {"a": {"minLenght": 1}}}"#,
+        // A place for schemas that a reference leads to.
+        r##"{"$ref": "#/components/schemas/Seven", "components": {"schemas": {"Seven":
+            {"enum": [{"requried": 7}], "title": "\u0001"}}}}"##,
+        // A list of schemas in the manner of old drafts.
+        r#"{"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "additionalProperties": false,
+            "properties": {"requried": {"allOf": [{"const": 7}]}}, "required": ["requried"], "additionalItems": true}"#,
+    ] {
+        let grammar = Grammar::json_schema(&vocabulary, schema).unwrap();
+        let texts = texts(&tokenizer, &grammar);
+        assert!(texts.len() > 30, "{schema}: {texts:?}");
+        for text in texts {
+            assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), json!({"requried": 7}), "{schema}");
+        }
+    }
 }
 
 #[test]

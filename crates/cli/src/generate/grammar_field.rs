@@ -92,5 +92,15 @@ fn read(vocabulary: &Arc<Vocabulary>, value: &Value) -> Result<Grammar, String> 
         (_, Value::String(text)) => Grammar::parse(vocabulary, text),
         _ => return Err("it is neither an object nor a text".to_owned()),
     };
-    grammar.map_err(|error| error.to_string())
+    grammar.map_err(|error| match error {
+        // Not a kind, and no schema either.
+        ConstraintError::UnknownKeyword { at, keyword, nearest } if at.is_empty() && value.get(&keyword).is_some() => {
+            let meant = nearest.map(|known| format!("; did you mean {known}?")).unwrap_or_default();
+            format!(
+                "it has {keyword:?}: expected one of \"json_schema\", \"regex\" and \"grammar\", or a JSON schema, which has no \
+                 such keyword{meant}"
+            )
+        }
+        error => error.to_string(),
+    })
 }
