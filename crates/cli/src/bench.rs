@@ -14,6 +14,7 @@ use descant_kernels::{Mat, MatMut, Parallelism, gemm, gemm_flops};
 use descant_models::{ModelKind, Vocabulary, build};
 use descant_optim::Optimizer;
 use descant_tensor::DType;
+use descant_text::plural;
 use descant_train::{Replicas, SourceModels, Texts};
 use serde::Serialize;
 use serde_json::json;
@@ -182,9 +183,13 @@ impl Bench {
             print(serde_json::to_string(&figures)?)?;
             return Ok(());
         }
-        let of =
-            if self.text { "batches of its text".to_owned() } else { format!("{batch} sequences of {length} tokens") };
-        print(format_args!("{}: {} parameters, {of}, {threads} threads", figures.workload, figures.parameters))?;
+        let of = if self.text {
+            "batches of its text".to_owned()
+        } else {
+            format!("{} of {}", plural(batch as u64, "sequence"), plural(length as u64, "token"))
+        };
+        let threads = plural(threads as u64, "thread");
+        print(format_args!("{}: {} parameters, {of}, {threads}", figures.workload, figures.parameters))?;
         print(format_args!(
             "step              {:.1} ms (median of {}; fastest {:.1})",
             step_ms, self.steps, figures.fastest_step_ms

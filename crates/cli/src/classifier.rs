@@ -3,12 +3,12 @@
 use crate::Threads;
 use crate::json_line::JsonLine;
 use crate::lines::is_json_lines;
-use crate::report::print;
+use crate::report::{note, print};
 use crate::shell::command;
 use clap::Args;
 use descant_inference::Trained;
 use descant_text::Lines;
-use descant_train::{LabelledText, learn_classifier};
+use descant_train::{HeldOut, LabelledText, learn_classifier};
 use std::path::{Path, PathBuf};
 
 /// The file in a run folder.
@@ -47,16 +47,27 @@ impl Classifier {
         let texts = read(&self.texts, !trained.is_language_model())?;
         let (classifier, found) = learn_classifier(&trained, &texts)?;
         trained.save_classifier(&classifier, &output)?;
-        let found = match found {
-            Some(found) => format!("it finds the label of {:.1} % of the texts that were held out", 100.0 * found),
+        let measured = match found {
+            Some(HeldOut { texts, right, majority, .. }) => {
+                format!(
+                    "it finds the label of {:.1} % of the {texts} that were held out, where the most frequent label is that of {:.1} % of all",
+                    100.0 * right as f64 / texts as f64,
+                    100.0 * majority
+                )
+            }
             None => "too few to hold some of them out and measure it".to_owned(),
         };
-        let labels = classifier.labels.join(", ");
-        print(format_args!(
-            "{}: {labels}, learnt from {} texts; {found}. Generate with it:",
-            output.display(),
-            texts.len()
-        ))?;
+        let (labels, count) = (classifier.labels.join(", "), texts.len());
+        let head = format!("{}: {labels}, learnt from {count} texts; {measured}.", output.display());
+        if found.is_some_and(|found| !found.is_better()) {
+            print(head)?;
+            note(
+                "It is no better than that label for every text: it has learnt nothing that it could steer by. Give it more texts, or \
+                 texts of the kind that the model was trained on.",
+            );
+            return Ok(());
+        }
+        print(format_args!("{head} Generate with it:"))?;
         let label = classifier.labels.first().map_or("", String::as_str);
         let (run, file) = (self.run.to_string_lossy(), output.to_string_lossy());
         let mut words = vec!["generate".into(), run, "--steer".into(), label.into()];

@@ -1,11 +1,12 @@
 //! The flags of constraints: what a generated text has to be.
 
 use crate::report::note;
+use crate::text_list::text_list;
 use clap::Args;
 use descant_constraints::{Grammar, Phrases, Prefix, Terminology, Vocabulary};
 use descant_generate::{Constraint, DecodingOptions};
 use descant_inference::Trained;
-use descant_text::{read_text, remedy};
+use descant_text::{plural, read_text, remedy};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,21 +31,22 @@ pub(crate) struct Constraints {
     /// object that says which, {"json_schema": …}, {"regex": "…"} or {"grammar": "…"}; null for none
     #[arg(long, value_name = "FIELD", requires = "input", conflicts_with_all = ["json_schema", "regex", "grammar"])]
     grammar_field: Option<String>,
-    /// A word or phrase that every text has to contain, or several alternatives of it: "dog|dogs". Can be given several times. A
-    /// beam search finds the best place for it
+    /// A word or phrase that every text has to contain, or several alternatives of it: "dog|dogs". Can be given several times, or as a
+    /// list in JSON; \n, \t, \r and \\ are escapes. A beam search finds the best place for it
     #[arg(long, value_name = "TEXT")]
     must_include: Vec<String>,
     /// The phrases of --must-include have to come in the order in which they are given
     #[arg(long, requires = "must_include")]
     in_order: bool,
-    /// A word or phrase that no text may contain. Can be given several times
+    /// A word or phrase that no text may contain, written the same: "Time" does not exclude "time". Given as --must-include is
     #[arg(long, value_name = "TEXT")]
     must_exclude: Vec<String>,
     /// Terminology: where a source has a term, its translation has to be in the text. A file with a term a line, and after tabs its
-    /// translation and further forms of it
+    /// translation and further forms of it. A term is found as whole words, and one that begins with a small letter also with a capital,
+    /// as at the start of a sentence
     #[arg(long, value_name = "FILE")]
     terms: Option<PathBuf>,
-    /// What every text has to start with; for encoder-decoders
+    /// What every text has to start with; for encoder-decoders. Its last token stays as it is: half a word is not completed
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
 }
@@ -53,6 +55,8 @@ pub(crate) struct Constraints {
 pub(crate) struct Added {
     /// The grammar among it.
     pub(crate) grammar: Option<Arc<Grammar>>,
+    /// The terminology among it.
+    pub(crate) terms: Option<Arc<Terminology>>,
     /// The flag of something that a text has to be as a whole: its parts have not.
     pub(crate) of_whole_text: Option<&'static str>,
 }
@@ -66,16 +70,18 @@ impl Constraints {
         all.extend(grammar.clone().map(|(flag, grammar)| (flag, grammar as Arc<dyn Constraint>)));
         if !(self.must_include.is_empty() && self.must_exclude.is_empty()) {
             let mut phrases = Phrases::new(target)?;
-            for phrase in &self.must_include {
+            let texts = |flag, given| text_list(given).map_err(|reason| anyhow::anyhow!("{flag}: {reason}"));
+            for phrase in &texts("--must-include", &self.must_include)? {
                 let alternatives: Vec<&str> = phrase.split(OR).collect();
                 phrases = phrases.require(&alternatives).map_err(|error| flagged("--must-include", error))?;
             }
-            for phrase in &self.must_exclude {
+            for phrase in &texts("--must-exclude", &self.must_exclude)? {
                 phrases = phrases.forbid(phrase).map_err(|error| flagged("--must-exclude", error))?;
             }
             warn("--must-include", phrases.warnings());
             all.push(("--must-include", Arc::new(if self.in_order { phrases.in_order() } else { phrases })));
         }
+        let mut terminology = None;
         if let Some(path) = &self.terms {
             let source = trained.tokenizers.source.as_ref().ok_or_else(|| {
                 anyhow::anyhow!("--terms is for encoder-decoders: a language model has no source. Take --must-include")
@@ -83,7 +89,9 @@ impl Constraints {
             let terms = Terminology::parse(&read("--terms", path)?, source, target);
             let terms = terms.map_err(|error| anyhow::anyhow!("--terms {}: {error}", path.display()))?;
             warn("--terms", terms.warnings());
-            all.push(("--terms", Arc::new(terms)));
+            let terms = Arc::new(terms);
+            terminology = Some(terms.clone());
+            all.push(("--terms", terms));
         }
         if let Some(prefix) = &self.prefix {
             anyhow::ensure!(
@@ -96,7 +104,7 @@ impl Constraints {
         let mut whole = all.iter().filter_map(|(flag, one)| one.is_of_whole_text().then_some(*flag));
         let of_whole_text = whole.next().or(self.grammar_field.as_ref().map(|_| "--grammar-field"));
         options.constraints = all.into_iter().map(|(_, one)| one).collect();
-        Ok(Added { grammar: grammar.map(|(_, grammar)| grammar), of_whole_text })
+        Ok(Added { grammar: grammar.map(|(_, grammar)| grammar), terms: terminology, of_whole_text })
     }
 
     /// The flags that were given.
@@ -157,11 +165,28 @@ pub(crate) fn without_effect(grammar: &Grammar) -> Vec<String> {
     let characters: Vec<String> = grammar.unwritable().iter().map(|c| format!("{c:?}")).collect();
     let unwritable = (!characters.is_empty()).then(|| {
         format!(
-            "the vocabulary cannot write {}. A text that needs one of them cannot be finished.",
-            characters.join(", ")
+            "the vocabulary cannot write {}. A text that needs {} cannot be finished.",
+            characters.join(", "),
+            if characters.len() == 1 { "it" } else { "one of them" }
         )
     });
     grammar.warnings().iter().cloned().chain(unwritable).collect()
+}
+
+/// Tells how many of the terms the sources had.
+pub(crate) fn tell_terms(terms: &Terminology) {
+    let (all, missing) = (plural(terms.len() as u64, "term"), terms.missing().count());
+    let example = terms.missing().next().map(|term| format!("{term:?}"));
+    match example {
+        None => note(format_args!("--terms: the sources have all of the {all}.")),
+        Some(_) if missing == terms.len() => note(format_args!("--terms: the sources have none of the {all}.")),
+        Some(example) => {
+            note(format_args!(
+                "--terms: the sources have {} of {all}, and not, for example, {example}.",
+                terms.len() - missing
+            ));
+        }
+    }
 }
 
 /// A schema that was given, or that of a file.

@@ -11,7 +11,8 @@ const FIELD: &str = "control";
 #[derive(Args)]
 pub(crate) struct ControlAttributes {
     /// A control attribute that the model was trained with ([control] in its recipe), such as register=formal. Can be given several
-    /// times. The "control" of a .jsonl line, such as {"register": "informal"}, goes before it; null leaves an attribute out
+    /// times. What a line says itself goes before it: "control" in a .jsonl, such as {"register": "informal"}, or of eval the field or column of
+    /// the attribute; null leaves one out
     #[arg(long, value_name = "NAME=VALUE", value_parser = attribute, help_heading = "Control")]
     pub(crate) control: Vec<(String, String)>,
 }

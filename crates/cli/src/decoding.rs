@@ -1,6 +1,7 @@
 //! The flags of decoding options, made from their table.
 
 use crate::shell::command;
+use crate::text_list::text_list;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, value_parser};
 use descant_generate::{
     DecodingOption, DecodingOptions, GenerationConfig, Group, Mode, OPTIONS, RowError, ValueType, find_option,
@@ -112,7 +113,9 @@ fn argument(option: &'static DecodingOption) -> Arg {
     let default = if matches!(&default[..], "[]" | "none") { String::new() } else { format!(" [default: {default}]") };
     let help = option.help().trim_end_matches('.');
     let repeated = match option.value {
-        ValueType::Texts => " (may be repeated)".to_owned(),
+        ValueType::Texts => {
+            r#" (may be repeated, or a list in JSON, such as '["a", "b"]'; \n, \t, \r and \\ are escapes)"#.to_owned()
+        }
         ValueType::TokenIds => " (such as 5,9; may be repeated)".to_owned(),
         of => of.example().map_or_else(String::new, |example| format!(" (such as '{example}')")),
     };
@@ -137,9 +140,12 @@ fn argument(option: &'static DecodingOption) -> Arg {
 }
 
 /// The value of an option by what was given.
-fn value(option: &DecodingOption, texts: &[String]) -> Value {
+///
+/// # Errors
+/// What is wrong with a list of texts, by the option's name.
+fn value(option: &DecodingOption, texts: &[String]) -> Result<Value, String> {
     if matches!(option.value, ValueType::Texts) {
-        return texts.into();
+        return text_list(texts).map(Value::from).map_err(|reason| format!("{}: {reason}", option.name));
     }
     // Lists of ids may be given in parts.
     let bare = |text: &String| text.trim().trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -148,7 +154,7 @@ fn value(option: &DecodingOption, texts: &[String]) -> Value {
         several => several.iter().map(bare).collect::<Vec<_>>().join(","),
     };
     let list = || serde_json::from_str(&format!("[{text}]")).ok().filter(|_| text.contains(','));
-    serde_json::from_str(&text).ok().or_else(list).unwrap_or_else(|| text.into())
+    Ok(serde_json::from_str(&text).ok().or_else(list).unwrap_or_else(|| text.into()))
 }
 
 /// The words of a command line, where a value after a flag that may have one, such as `true` or `false`, is taken as its value, and not
@@ -181,7 +187,7 @@ impl Decoding {
     fn config(&self) -> Result<GenerationConfig, String> {
         let mut given = if self.greedy { GenerationConfig::greedy() } else { GenerationConfig::default() };
         for (option, texts) in &self.given {
-            given.set(option.name, value(option, texts))?;
+            given.set(option.name, value(option, texts)?)?;
         }
         if self.greedy && given.do_sample == Some(true) {
             return Err("do_sample: expected no --greedy beside it".to_owned());
@@ -222,6 +228,12 @@ impl Decoding {
             "--coverage-penalty is for encoder-decoders with attention to the source, and this model has none. Leave it out"
         );
         let mut options = trained.options(&given, parallelism).map_err(|error| anyhow::anyhow!("{}", said(&error)))?;
+        anyhow::ensure!(
+            options.config.guidance().is_none() || trained.is_language_model() || trained.recipe.control.is_some(),
+            "--guidance-scale: an encoder-decoder is led away from what it writes without control attributes, and {} has none: \
+             its recipe has no [control]. Leave it out",
+            trained.run().display()
+        );
         options.validate().map_err(in_flags)?;
         let idle = options.config.without_effect(self.given.iter().map(|(option, _)| *option));
         if let Some((name, advice)) = idle {

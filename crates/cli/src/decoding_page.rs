@@ -20,6 +20,8 @@ What differs from `transformers`:
 - `do_sample` is true for models that continue a text, where nothing else is said. What is given on the command line or to `Trained::options` asks for
   it, too: an option of sampling but `seed` means `do_sample = true`, and `num_beams`, `penalty_alpha` or `return_alternatives` means `do_sample = false`, where
   `do_sample` itself is not given. There such an option has no effect without it. (In a recipe's `[generation]` only `do_sample` decides.)
+- On the command line, a list of texts is a flag that is repeated, or a list in JSON such as `--stop-strings '[\"a\", \"b\"]'`. In a text that stands
+  there outside of JSON, `\\n`, `\\t`, `\\r` and `\\\\` are escapes; another one is an error.
 - An option without effect beside the others, such as `mirostat_tau` in a beam search, is an error on the command line.
 - Diverse beam search and contrastive search, which its version 5 has no more, are as in its version 4.
 - Tokens that no text in training had, such as `<unk>`, are forbidden, and have no share of the probability.

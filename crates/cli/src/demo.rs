@@ -4,7 +4,7 @@ use crate::train::watch;
 use crate::{Threads, recipes, signals};
 use clap::Args;
 use descant_generate::GenerationConfig;
-use descant_inference::{Recipe, RunFolder, Trained};
+use descant_inference::{Control, Recipe, RunFolder, Trained};
 use descant_kernels::Parallelism;
 use descant_spoken::{Generator, Language, Part};
 use descant_text::plural;
@@ -112,7 +112,8 @@ fn is_empty(folder: &Path) -> bool {
 fn show(folder: &Path, threads: usize) -> anyhow::Result<()> {
     let trained = Trained::load(folder)?;
     let options = trained.options(&GenerationConfig::greedy(), Parallelism::Serial)?;
-    let answers = Evaluator::new(&trained, &[folder.join(TEST)], None, threads)?.predictions(&options, false)?;
+    let answers =
+        Evaluator::new(&trained, &[folder.join(TEST)], &Control::new(), None, threads)?.predictions(&options, false)?;
     let (english, chinese): (Vec<Prediction>, Vec<Prediction>) =
         answers.into_iter().partition(|answer| Language::of(&answer.source) == Language::English);
     let percent = |answers: &[Prediction]| 100.0 * TextScores::of(answers).get("exact_match").unwrap_or_default();

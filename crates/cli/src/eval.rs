@@ -1,10 +1,12 @@
 use crate::Threads;
+use crate::control::ControlAttributes;
 use crate::decoding::{Decoding, said};
 use crate::report::{duration, note, one_line, print};
 use crate::same_file::is_same_file;
 use crate::weights::Weights;
 use anyhow::Context;
 use clap::Args;
+use descant_inference::weights_of;
 use descant_kernels::Parallelism;
 use descant_text::write_file;
 use descant_train::{Evaluator, Prediction, TextScores, TextUnit};
@@ -36,6 +38,8 @@ pub(crate) struct Eval {
     /// Overwrite the file of --output
     #[arg(long, requires = "output")]
     overwrite: bool,
+    #[command(flatten)]
+    control: ControlAttributes,
     #[command(flatten)]
     decoding: Decoding,
     #[command(flatten)]
@@ -110,7 +114,8 @@ impl Eval {
             "--num-return-sequences {texts}: one text of each source is measured. Leave it out"
         );
         let (step, most) = (trained.step, trained.model.max_length());
-        let mut evaluator = Evaluator::new(&trained, &self.data, self.decoding.context(), self.threads.count())?;
+        let (control, context) = (self.control.of_all(&trained)?, self.decoding.context());
+        let mut evaluator = Evaluator::new(&trained, &self.data, &control, context, self.threads.count())?;
         anyhow::ensure!(
             evaluator.has_pairs() || !(self.multi_reference || self.output.is_some()),
             "--output and --multi-reference are for models that answer: {} holds a language model of a text without \
@@ -164,7 +169,9 @@ impl Eval {
         }
         let EvalReport { loss, perplexity, accuracy, tokens, .. } = report;
         print(format_args!(
-            "checkpoint of step {step}, {tokens} target tokens{}, {}",
+            "checkpoint of step {step}{}, {tokens} target tokens{}, {}",
+            weights_of(&trained.parameters)
+                .map_or_else(String::new, |weights| format!(", weights in {}", weights.name())),
             most.map_or_else(String::new, |most| format!(" in texts of at most {}", most.saturating_sub(1))),
             duration(start.elapsed().as_secs_f64())
         ))?;

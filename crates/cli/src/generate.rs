@@ -12,7 +12,7 @@ mod tally;
 mod writer;
 
 use crate::Threads;
-use crate::constraints::{Added, Constraints};
+use crate::constraints::{Added, Constraints, tell_terms};
 use crate::control::ControlAttributes;
 use crate::decoding::{Decoding, said};
 use crate::lines::is_json_lines;
@@ -51,10 +51,10 @@ pub(crate) struct Generate {
     /// "messages", and perhaps "control"; its "id" comes back. Other fields are ignored
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
     input: Option<PathBuf>,
-    /// Write to a file: of a .jsonl an object for each line of the input (line, id, text, finish_reason, score,
-    /// log_probability, ids, n_best; or error), otherwise what would be printed. If that is broken off, the same command
-    /// goes on with it
-    #[arg(long, value_name = "FILE", requires = "input", conflicts_with_all = ["texts", "json", "raw"])]
+    /// Write to a file what comes of --input: to a .jsonl an object for each line (line, id, and the keys of a text that --json lists,
+    /// those of the best text; n_best has all texts, the best first; or error), otherwise what would be printed. If that is broken
+    /// off, the same command goes on with it
+    #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Overwrite the file of --output, or of --svg
     #[arg(long)]
@@ -88,8 +88,9 @@ pub(crate) struct Generate {
     system: Option<String>,
     /// Print a JSON object a line for each text (answers to a .jsonl are objects anyway, as --output says): line, rank (of samples, the order of drawing), source, text, finished,
     /// finish_reason (eos, stop_string, length, no_token; complete, of a constrained text without EOS; unmet, of one of several that no token
-    /// brings to an end), score (log probability, in a beam search divided as --ranking says), log_probability, ids (of its tokens); of an empty line, these are null or empty. Without it, several texts of a line stand each after its
-    /// score and a tab
+    /// brings to an end), score (log probability, in a beam search divided as --ranking says), log_probability, ids (of its tokens), cut (only
+    /// where its source or prompt was not read whole), unknown (only where that has unknown tokens: how many); of an empty line, these are null or
+    /// empty. Without it, several texts of a line stand each after its score and a tab
     #[arg(long)]
     json: bool,
     /// Print line ends within texts as they are, rather than as \n, also for the lines of a file or a pipe; not of a .jsonl, whose answers
@@ -127,6 +128,7 @@ impl From<LongInputArg> for LongInput {
 
 impl Generate {
     pub(crate) fn run(mut self) -> anyhow::Result<()> {
+        self.check_output()?;
         if self.input.as_deref() == Some(Path::new("-")) {
             anyhow::ensure!(
                 self.output.is_none(),
@@ -151,7 +153,7 @@ impl Generate {
         // What all of them read at once.
         options.config.context = others.iter().filter_map(Trained::context).chain(options.config.context).min();
         let control = self.control.of_all(&trained)?;
-        let Added { grammar, of_whole_text } = self.constraints.add(&trained, &mut options)?;
+        let Added { grammar, terms, of_whole_text } = self.constraints.add(&trained, &mut options)?;
         let grammar_field = self.constraints.grammar_field().map(|name| {
             anyhow::ensure!(
                 self.input.as_deref().is_some_and(is_json_lines),
@@ -258,7 +260,8 @@ impl Generate {
             (output, written) = (Output::File(file), broken_off);
         }
         let is_file = matches!(output, Output::File(_));
-        let mut answers = Answers { form, texts, output, count: written.answers, tally: Tally::default() };
+        let (is_alone, count) = (self.texts.len() == 1, written.answers);
+        let mut answers = Answers { form, texts, output, is_alone, count, tally: Tally::default() };
         written.refused.iter().for_each(|refusal| answers.tally.refuse(refusal.line, &refusal.error));
         let mut writer = Writer {
             trained: &trained,
@@ -299,9 +302,31 @@ impl Generate {
         let Answers { tally, .. } = &writer.answers;
         tally.tell(&trained, &options);
         writer.grammar_field.iter().for_each(GrammarField::tell);
+        terms.iter().for_each(|terms| tell_terms(terms));
         done?;
         writer.answers.finish()?;
         writer.answers.tally.check()
+    }
+
+    /// That --output has lines of a file to answer, and in which form is said once.
+    fn check_output(&self) -> anyhow::Result<()> {
+        let Some(output) = &self.output else { return Ok(()) };
+        let shown = output.display();
+        anyhow::ensure!(
+            self.input.is_some(),
+            "--output {shown} is for the lines of a file, with which it can go on: name one by --input, or let the shell write what is \
+             printed, by > {shown}"
+        );
+        let objects = if is_json_lines(output) { "" } else { ", and name a file that ends in .jsonl" };
+        anyhow::ensure!(
+            !self.json,
+            "--output {shown} --json: a file has JSON objects where its name ends in .jsonl. Leave out --json{objects}"
+        );
+        anyhow::ensure!(
+            !self.raw,
+            "--output {shown} --raw: in a file, each text has one line. Leave out --raw; a file that ends in .jsonl has the exact texts"
+        );
+        Ok(())
     }
 
     /// Lines of standard input: a conversation, or each by itself.

@@ -27,6 +27,7 @@ mod shell;
 mod short_list;
 mod show;
 mod signals;
+mod text_list;
 mod tokenize;
 mod train;
 mod weights;
@@ -173,26 +174,44 @@ fn this_program() -> PathBuf {
     if linux.exists() { linux } else { std::env::current_exe().unwrap_or_default() }
 }
 
-/// The command line. For a recipe key that is given as an option, the tip is --set; tips that are wrong more often than
-/// right are left out.
+/// The command line. For an option in the spelling of a recipe's key, the tip is its flag; for a recipe's key, where the command reads a
+/// recipe, it is --set. Tips that are wrong more often than right are left out.
 fn parse() -> Cli {
-    Cli::try_parse_from(decoding::joined(std::env::args_os())).unwrap_or_else(|mut error| {
+    let words = decoding::joined(std::env::args_os());
+    Cli::try_parse_from(&words).unwrap_or_else(|mut error| {
         let unknown = match error.get(ContextKind::InvalidArg) {
             Some(ContextValue::String(name)) if error.kind() == ErrorKind::UnknownArgument => Some(name.clone()),
             _ => None,
         };
         if let Some(name) = unknown {
             let name = name.trim_start_matches('-').replace('-', "_");
-            let keys = || descant_inference::keys::all().filter(|key| key.parts().1 == name);
-            let key = keys().find(|key| key.parts().0 == "train").or(keys().next()).map(|key| key.name);
             error.remove(ContextKind::Suggested);
-            if let Some(key) = key {
+            let root = Cli::command();
+            let command = words.iter().skip(1).find_map(|word| root.find_subcommand(word));
+            let flag = name.replace('_', "-");
+            let has = |flag: &str| command.is_some_and(|command| has_flag(command, flag));
+            // What measures a run reads no recipe.
+            let reads_recipe = has("set") && !words.iter().any(|word| word == "--generate");
+            let keys = || descant_inference::keys::all().filter(|key| reads_recipe && key.parts().1 == name);
+            let key = keys().find(|key| key.parts().0 == "train").or(keys().next()).map(|key| key.name);
+            if has(&flag) {
+                error.insert(ContextKind::SuggestedArg, ContextValue::String(format!("--{flag}")));
+            } else if let Some(key) = key {
                 error.remove(ContextKind::SuggestedArg);
                 let tip = format!("a recipe's key is set by --set {key}=VALUE").into();
                 error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
             }
         }
         error.exit()
+    })
+}
+
+/// Whether a command has a flag of this name.
+fn has_flag(command: &clap::Command, flag: &str) -> bool {
+    let is_it = |name: &str| name == flag;
+    command.get_arguments().any(|argument| {
+        let aliases = argument.get_all_aliases().unwrap_or_default();
+        argument.get_long().is_some_and(is_it) || aliases.into_iter().any(is_it)
     })
 }
 

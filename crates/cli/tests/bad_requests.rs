@@ -147,7 +147,7 @@ fn files_that_are_empty_or_no_text() {
 fn options_are_named_by_their_flags() {
     let folder = runs();
     let scale = ["generate", "pairs", "12", "--guidance-scale", "2"];
-    folder.fail(&scale, &["--guidance-scale: it has no control attributes", "leave --guidance-scale out"]);
+    folder.fail(&scale, &["--guidance-scale: an encoder-decoder", "pairs has none", "no [control]", "Leave it out"]);
     let entries = Trained::load(&folder.path("pairs")).unwrap().tokenizers.target.vocabulary();
     let all = (0..entries).map(|id| id.to_string()).collect::<Vec<_>>().join(",");
     let told =
@@ -174,6 +174,26 @@ fn numbers_out_of_range() {
     ] {
         folder.fail(&[&["generate", "pairs", "12"], flags].concat(), parts);
     }
+    // Tips name flags that there are.
+    for (arguments, tip) in [
+        (&["generate", "pairs", "x", "--top_p", "0.5"][..], Some("'--top-p'")),
+        (&["generate", "pairs", "x", "--num_return_sequences=2"], Some("'--num-return-sequences'")),
+        (&["eval", "pairs", "--max_length", "3"], Some("'--max-length'")),
+        (&["train", "pairs.toml", "--steps", "5"], Some("--set train.steps=VALUE")),
+        (&["generate", "pairs", "x", "--steps", "5"], None),
+        (&["bench", "pairs", "--generate", "--top-p", "0.5"], None),
+    ] {
+        let output = folder.run(arguments);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?} {told}");
+        match tip {
+            Some(tip) => assert!(told.contains(tip), "{arguments:?} {told}"),
+            None => assert!(!told.contains("--set "), "{arguments:?} {told}"),
+        }
+    }
+    let figures =
+        folder.succeed(&["bench", "pairs", "--generate", "--num-beams", "2", "--rounds", "1", "--tokens", "3"]);
+    assert!(figures.contains("1 source of 64 tokens, 3 new ones each, batch 1, beam 2"), "{figures}");
     // Wide, and no harm.
     let wide = folder.succeed(&["generate", "pairs", "12", "--beam", "10000", "--max-new-tokens", "3"]);
     assert_eq!(wide.lines().count(), 1);

@@ -5,6 +5,7 @@ mod common;
 use common::Folder;
 use regex::Regex;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 
 /// Runs that write digits: an encoder-decoder, a Transformer, and a language model.
@@ -114,6 +115,57 @@ fn each_line_may_have_a_grammar_of_its_own() {
 }
 
 #[test]
+fn equal_texts_come_once() {
+    let folder = Folder::new();
+    let subwords = ["--set", "tokenizer={kind='bpe',vocabulary=90}", "--set", "data.stream=false"];
+    let train = ["train", "lm.toml", "--run", "subwords", "--quiet", "--set", "train.steps=60"];
+    folder.succeed(&[&train[..], &subwords].concat());
+    let texts = |options: &[&str]| {
+        let output = folder.run(&[&["generate", "subwords", "line 1 says"][..], options].concat());
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{told}");
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let texts = lines.lines().filter_map(|line| line.split_once('\t').map(|(_, text)| text.to_owned()));
+        (texts.filter(|text| !text.is_empty()).collect::<Vec<_>>(), lines.lines().count(), told)
+    };
+    // `red` may be written as `r`, `ed` too.
+    let (mut found, lines, _) = texts(&["--regex", " (red|blue)", "--num-beams", "8", "--n-best", "8"]);
+    found.sort();
+    assert_eq!((found, lines), (vec!["line 1 says blue".to_owned(), "line 1 says red".to_owned()], 8));
+    for search in [&["--greedy"][..], &["--num-beams", "4"]] {
+        let asked = ["--regex", " (red|rest|blue|green)", "--return-alternatives", "--n-best", "9"];
+        let (found, lines, _) = texts(&[&asked[..], search].concat());
+        let each: BTreeSet<&String> = found.iter().collect();
+        assert!(each.len() == found.len() && found.len() > 1 && lines == 9, "{found:?}");
+    }
+    // Those of a search without constraints are what it found, and that is reported.
+    let (found, lines, told) = texts(&["--num-beams", "3000", "--n-best", "3000", "--max-new-tokens", "2"]);
+    let each: BTreeSet<&String> = found.iter().collect();
+    assert!(each.len() < found.len() && lines == 3000, "{}", found.len());
+    assert!(told.contains("1 line has equal texts among the best, the first line 1"), "{told}");
+    let samples = ["--sample", "--top-k", "2", "--regex", " (red|blue)", "--n-best", "9"];
+    let (found, _, told) = texts(&samples);
+    assert!(found.len() == 9 && !told.contains("equal texts"), "{found:?} {told}");
+}
+
+#[test]
+fn terms_of_the_sources_are_counted() {
+    let folder = runs();
+    folder.write("terms.tsv", "123\t321\n456\t654\n");
+    let told = |texts: &[&str]| {
+        let flags = ["--terms", "terms.tsv", "--num-beams", "4"];
+        folder.told(&[&["generate", "pairs"][..], texts, &flags].concat())
+    };
+    for (texts, says) in [
+        (&["123"][..], "the sources have 1 of 2 terms, and not, for example, \"456\"."),
+        (&["123", "456"], "the sources have all of the 2 terms."),
+        (&["12", "1234"], "the sources have none of the 2 terms."),
+    ] {
+        assert!(told(texts).contains(&format!("--terms: {says}")), "{texts:?} {}", told(texts));
+    }
+}
+
+#[test]
 fn what_cannot_be_written_is_told() {
     let folder = runs();
     folder.write("broken.lark", "start: [");
@@ -139,7 +191,7 @@ fn what_cannot_be_written_is_told() {
     // Brackets are in no text that it learnt from: of some texts of a grammar, or of all.
     folder.fail(&["generate", "pairs", "123", "--json-schema", "{\"type\": \"array\"}"], &["--json-schema", "'['"]);
     let told = folder.told(&["generate", "pairs", "123", "--regex", "1[x]|2+"]);
-    assert!(told.contains("the vocabulary cannot write 'x'"), "{told}");
+    assert!(told.contains("the vocabulary cannot write 'x'. A text that needs it cannot be finished."), "{told}");
     folder.write("some.gbnf", "root ::= \"1\" [xy] | [2]+\n");
     let told = folder.told(&["generate", "pairs", "123", "--grammar", "some.gbnf"]);
     assert!(told.contains("--grammar: the vocabulary cannot write 'x', 'y'"), "{told}");

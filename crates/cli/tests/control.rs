@@ -66,7 +66,12 @@ fn a_text_is_as_the_attribute_says() {
         assert!(guided["text"].as_str().unwrap().starts_with("AAA"), "{guided}");
         assert!(guided["score"] != plain["score"], "{run}: {guided} {plain}");
     }
-    folder.fail(&["generate", "gru", "123", "--guidance-scale", "3"], &["--guidance-scale", "--control"]);
+    // One text has no line of its own when it is an error; of several, each keeps its place.
+    let unguided = ["generate", "gru", "123", "--guidance-scale", "3"];
+    let parts = ["--guidance-scale: the source has no control attribute", "--control", "leave --guidance-scale out"];
+    folder.fail(&unguided, &parts);
+    assert_eq!(folder.run(&unguided).stdout, b"");
+    assert_eq!(folder.run(&[&unguided[..], &["4"]].concat()).stdout, b"\n\n");
     let unguided = ["generate", "gru", "123", "--control", "register=formal"];
     assert_eq!(folder.succeed(&[&unguided[..], &["--guidance-scale", "1"]].concat()), folder.succeed(&unguided));
     // A line of its own goes before what all have; the same bits as alone.
@@ -152,6 +157,46 @@ fn a_text_is_as_the_attribute_says() {
     let text = folder.succeed(&split);
     assert!(text.starts_with("bbb") && !text.contains('A'), "{text}");
     assert!(folder.succeed(&["show", "gru"]).contains("register (formal, informal)"));
+    // A text without the attribute, in every form, is evaluated with what is given for all; what it says itself goes before.
+    let register = |register: &str| {
+        let of = |name: &str, field: &str| {
+            let all = fs::read_to_string(folder.path(name)).unwrap();
+            let all = all.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+            all.filter(|one| one["register"] == register)
+                .map(|one| one[field].as_str().unwrap().to_owned())
+                .take(40)
+                .collect::<Vec<_>>()
+        };
+        (of("pairs.jsonl", "prompt"), of("pairs.jsonl", "completion"), of("texts.jsonl", "text"))
+    };
+    let (sources, targets, plain) = register("formal");
+    let pair = |(source, target): (&String, &String)| format!("{source}\t{target}\n");
+    folder.write("plain.tsv", sources.iter().zip(&targets).map(pair).collect::<String>());
+    folder.write("source.txt", sources.join("\n") + "\n");
+    folder.write("target.txt", targets.join("\n") + "\n");
+    folder.write("plain.txt", plain.join("\n") + "\n");
+    let own = |(source, target): (&String, &String)| {
+        json!({"prompt": source, "completion": target, "register": "formal"}).to_string() + "\n"
+    };
+    folder.write("own.jsonl", sources.iter().zip(&targets).map(own).collect::<String>());
+    let own = |text: &String| json!({"text": text, "register": "formal"}).to_string() + "\n";
+    folder.write("own-texts.jsonl", plain.iter().map(own).collect::<String>());
+    let evaluated = |run: &str, files: &[&str], control: &str| {
+        let control = if control.is_empty() { vec![] } else { vec!["--control", control] };
+        folder.succeed(&[&["eval", run, "--json", "--data"][..], files, &control].concat())
+    };
+    let (formal, informal) = ("register=formal", "register=informal");
+    let expected = evaluated("gru", &["own.jsonl"], "");
+    for files in [&["plain.tsv"][..], &["source.txt", "target.txt"]] {
+        assert_eq!(evaluated("gru", files, formal), expected);
+        assert_ne!(evaluated("gru", files, informal), expected);
+    }
+    assert_eq!(evaluated("gru", &["own.jsonl"], informal), expected);
+    assert_eq!(evaluated("texts", &["plain.txt"], formal), evaluated("texts", &["own-texts.jsonl"], ""));
+    folder.fail(&["eval", "gru", "--data", "plain.tsv"], &["in which column is register", "--control register=VALUE"]);
+    folder.fail(&["eval", "gru", "--control", formal], &["gru: its own text", "--data"]);
+    folder
+        .fail(&["eval", "gru", "--data", "plain.tsv", "--control", "tone=a"], &["--control", "no attribute \"tone\""]);
     // Its text has the attributes, and is scored and generated with them.
     let measured: Value = serde_json::from_str(&folder.succeed(&["eval", "gru", "--json"])).unwrap();
     // Of four characters, the digit is hard; the others are as the attribute says.

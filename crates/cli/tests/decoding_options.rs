@@ -53,6 +53,10 @@ fn bad_values_are_told_with_their_flag() {
         (&["--sequence-bias", "[[3, 1]]"], &["--sequence-bias = [[3,1]]"]),
         (&["--suppress-tokens", "3,x"], &["--suppress-tokens = \"3,x\""]),
         (&["--stop-strings", ""], &["--stop-strings"]),
+        (&["--stop-strings", "\\d"], &["--stop-strings: \\d: there is no escape \\d"]),
+        (&["--dry-sequence-breakers", "['a']"], &["--dry-sequence-breakers: ['a']: expected a list of texts in JSON"]),
+        (&["--must-include", "[\"a\""], &["--must-include: [\"a\": expected a list"]),
+        (&["--must-exclude", "a\\"], &["--must-exclude: a\\: there is no escape"]),
         (
             &["--suppress-tokens", "3,9", "--forced-eos-token-id", "9"],
             &["--forced-eos-token-id = 9", "--suppress-tokens"],
@@ -65,6 +69,15 @@ fn bad_values_are_told_with_their_flag() {
             assert!(error.len() < 400, "{error}");
         }
     }
+    let least = ["--min-length", "9", "--max-new-tokens", "7", "--greedy"];
+    folder.fail(&[&["generate", "pairs", "12"][..], &least].concat(), &["--min-length = 9", "--max-new-tokens = 7"]);
+    let told = folder.told(&[&["generate", "lm", "a"][..], &least].concat());
+    assert!(!told.contains("--min-length"), "a continuous text has no end: {told}");
+    let lines =
+        ["train", "lm.toml", "--run", "lines", "--quiet", "--set", "train.steps=30", "--set", "data.stream=false"];
+    folder.succeed(&lines);
+    let told = folder.told(&[&["generate", "lines", "a"][..], &least].concat());
+    assert!(told.contains("By --min-length 9, none may end before 9 tokens, its prompt included"), "{told}");
     folder.fail(&["generate", "lm", "a", "--forced-bos-token-id", "7"], &["--forced-bos-token-id", "encoder-decoders"]);
     folder.fail(&["eval", "pairs", "--num-beams", "4", "--n-best", "2"], &["--num-return-sequences 2", "one text"]);
 }
@@ -197,6 +210,18 @@ fn a_stop_string_ends_a_text_within_which_it_stays() {
     let found = text(&["--stop-strings", "no such text", "--stop-strings", &stop]);
     let end = whole.find(&stop).unwrap() + stop.len();
     assert_eq!((found["text"].as_str().unwrap(), &found["finished"]), (&whole[..end], &true.into()), "{whole:?}");
+    // A list in JSON, and escapes.
+    let list = serde_json::json!(["no such text", stop]).to_string();
+    assert_eq!(text(&["--stop-strings", &list]), found);
+    let line = |stop: &str| {
+        let arguments =
+            ["generate", "lm", "to", "--json", "--sample", "--max-new-tokens", "400", "--stop-strings", stop];
+        serde_json::from_str::<Value>(folder.succeed(&arguments).trim()).unwrap()
+    };
+    let escaped = line("\\n");
+    let written = escaped["text"].as_str().unwrap();
+    assert!(written.find('\n') == Some(written.len() - 1) && escaped["finish_reason"] == "stop_string", "{written:?}");
+    assert_eq!([line("\n"), line(r#"["\n"]"#)], [escaped.clone(), escaped]);
     for search in [&["--num-beams", "3"][..], &["--penalty-alpha", "0.5", "--top-k", "3"]] {
         let arguments = [&["generate", "lm", "to", "--json", "--stop-strings", "e", "--max-new-tokens", "40"], search];
         let one: Value = serde_json::from_str(folder.succeed(&arguments.concat()).trim()).unwrap();

@@ -146,9 +146,16 @@ fn no_file_is_lost_to_an_output() {
     assert_eq!(fs::read_to_string(folder.path("out.jsonl.unfinished")).unwrap(), "my notes");
     assert!(!folder.path("out.jsonl").exists());
     assert_eq!(fs::read_to_string(folder.path("in.jsonl")).unwrap(), "{\"text\": \"12\"}\n");
-    let output = folder.run(&["generate", "run", "12", "--output", "out.txt"]);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(2) && told.contains("--output"), "{told}");
+    folder.fail(&["generate", "run", "12", "--output", "out.txt"], &["--output out.txt", "--input", "> out.txt"]);
+    folder.write("in.txt", "12\n");
+    for (output, flag, part) in [
+        ("out.txt", "--json", "Leave out --json, and name a file that ends in .jsonl"),
+        ("new.jsonl", "--json", "Leave out --json"),
+        ("out.txt", "--raw", "Leave out --raw"),
+    ] {
+        folder.fail(&["generate", "run", "--input", "in.txt", "--output", output, flag], &["--output", part]);
+    }
+    assert!(!folder.path("out.txt").exists());
 }
 
 /// Runs until a file has so many bytes, and kills it then.
@@ -246,6 +253,20 @@ fn empty_lines_have_as_many_rows_and_no_score() {
     let lines: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!([&lines[1]["score"], &lines[1]["finished"], &lines[1]["finish_reason"]], [&Value::Null; 3]);
     assert_eq!((&lines[0]["finish_reason"], &lines[0]["finished"]), (&json!("length"), &json!(false)));
+    // The same keys of a text in both forms.
+    folder.succeed(&["generate", "run", "--input", "in.txt", "--output", "out.jsonl", "--max-new-tokens", "1"]);
+    let answers = fs::read_to_string(folder.path("out.jsonl")).unwrap();
+    for (line, answer) in lines.iter().zip(answers.lines()) {
+        let mut line = line.as_object().unwrap().clone();
+        assert!(line.remove("rank").is_some() && line.remove("source").is_some());
+        assert_eq!(Value::Object(line), serde_json::from_str::<Value>(answer).unwrap());
+    }
+    // What is unknown is shown.
+    let told = folder.told(&["generate", "run", "1ß2"]);
+    assert!(
+        told.contains("a source with characters or words that are unknown") && told.contains("such as \"ß\""),
+        "{told}"
+    );
     // The empty one is no text that did not end.
     assert!(String::from_utf8_lossy(&output.stderr).contains("2 of 2 texts did not end"));
 }

@@ -30,6 +30,8 @@ fn a_quantized_run_writes_what_the_run_writes_whose_weights_are_rounded_on_loadi
             };
             let (full, reduced) = (loss(&["run"]), loss(&[&run]));
             assert_eq!(reduced, loss(&["run", "--weights", weights]), "{recipe} {weights}");
+            let shown = folder.succeed(&["eval", "run", "--weights", weights, "--loss-only"]);
+            assert!(shown.contains(&format!("step 30, weights in {weights}, ")), "{shown}");
             let most = if weights == "q4" { 0.2 } else { 0.02 };
             assert!(full != reduced && (full - reduced).abs() < most, "{recipe} {weights}: {full}, {reduced}");
             let shown = folder.succeed(&["show", &run]);

@@ -121,6 +121,96 @@ fn a_line_without_scores_is_named_and_the_others_are_scored() {
     assert_eq!(text.lines().count(), 2 + "line 1 says red".len());
 }
 
+/// What is generated with these options, and what is scored of the lines that are made of it.
+fn scored_again(folder: &Folder, run: &str, options: &[&str], line: impl Fn(&Value) -> Value) -> Vec<(Value, Value)> {
+    let generated = objects(&folder.succeed(&[&["generate", run, "--json"], options].concat()));
+    folder.write("generated.jsonl", generated.iter().map(|one| line(one).to_string() + "\n").collect::<String>());
+    let scored = objects(&folder.succeed(&["score", run, "--input", "generated.jsonl", "--json"]));
+    assert_eq!(scored.len(), generated.len());
+    generated.into_iter().zip(scored).collect()
+}
+
+#[test]
+fn what_is_generated_is_scored_as_it_was() {
+    // No token of an imported model is forbidden, so that the share of none goes to others.
+    let folder = Folder::with_exported_llama_of("tokenizer={kind='bpe',vocabulary=90}", 80);
+    folder.succeed(&["import", "model", "--run", "llama"]);
+    folder.train("pairs.toml", "pairs", 60);
+    folder.write("told.tsv", (0..300).map(|i| format!("say {i}\tit says {i} now\n")).collect::<String>());
+    let data = "\"told.tsv\"\ncolumns = [0, 1]";
+    let prompts = common::LANGUAGE_MODEL.replace("\"text.txt\"\nstream = true", data);
+    folder.write("prompts.toml", prompts.replace("kind = \"character\"", "kind = \"bpe\"\nvocabulary = 90"));
+    folder.train("prompts.toml", "prompts", 60);
+    let log = |one: &Value| one["log_probability"].as_f64().unwrap();
+    let ids = |scored: &Value| {
+        let tokens = scored["tokens"].as_array().unwrap();
+        tokens.iter().map(|token| token["id"].clone()).collect::<Vec<_>>()
+    };
+    let mut ends = Vec::new();
+    for (run, most) in [("llama", 1e-3), ("pairs", 0.5), ("prompts", 0.5)] {
+        let texts = if run == "pairs" { ["123", "77"] } else { ["line 1", "line 12 says"] };
+        for options in [
+            &["--greedy", "--max-new-tokens", "3"][..],
+            &["--greedy", "--max-new-tokens", "40"],
+            &["--num-beams", "4", "--n-best", "4", "--max-new-tokens", "30"],
+            &["--sample", "--n-best", "6", "--max-new-tokens", "9"],
+        ] {
+            for (generated, scored) in scored_again(&folder, run, &[&texts, options].concat(), Value::clone) {
+                let more = log(&generated) - log(&scored);
+                assert!((-1e-3..most).contains(&more), "{run} {options:?}: {generated} {scored}");
+                let (ended, written) = (generated["finish_reason"] == "eos", generated["ids"].as_array().unwrap());
+                assert_eq!(ids(&scored).len(), written.len() + usize::from(ended));
+                assert_eq!(ids(&scored)[..written.len()], written[..]);
+                ends.push(ended);
+            }
+        }
+    }
+    assert!(ends.contains(&true) && ends.contains(&false));
+    // By its text, which begins with a space, it is cut as it was generated, but where the model has written other tokens than a text has.
+    let line = |one: &Value| json!({"prompt": one["source"], "completion": one["text"], "finish_reason": one["finish_reason"]});
+    let options = ["line 1", "line 12 says", "line 100", "line 7", "--greedy", "--max-new-tokens", "20"];
+    let mut same = 0;
+    for (generated, scored) in scored_again(&folder, "llama", &options, line) {
+        assert!(generated["text"].as_str().unwrap().starts_with(' '), "{generated}");
+        let written = generated["ids"].as_array().unwrap();
+        if ids(&scored)[..written.len().min(ids(&scored).len())] == written[..] {
+            assert!((log(&generated) - log(&scored)).abs() < 1e-3, "{generated} {scored}");
+            same += 1;
+        }
+    }
+    assert!(same > 2, "{same}");
+    // Of a model that answers, a text stands apart from its prompt, as in training; one that begins with a space is reported.
+    folder.write("one.jsonl", "{\"prompt\": \"say 1\", \"completion\": \" it says 1\"}\n");
+    let told = folder.told(&["score", "prompts", "--input", "one.jsonl"]);
+    assert!(told.contains("1 text begins after a prompt with a space (the first in line 1)"), "{told}");
+    // Without EOS, the other tokens have the same scores.
+    let (whole, open) =
+        (["score", "llama", "line 1 says red", "--json"], ["score", "llama", "line 1 says red", "--json", "--no-eos"]);
+    let [whole, open] = [&whole[..], &open].map(|arguments| objects(&folder.succeed(arguments)).remove(0));
+    let [all, most] = [&whole, &open].map(|one| one["tokens"].as_array().unwrap());
+    assert!(all.len() == most.len() + 1 && all[..most.len()] == most[..], "{whole} {open}");
+    assert!(all.last().unwrap()["token"].as_str().unwrap().contains("/s"), "{whole}");
+    // What nothing was generated for is asked nothing.
+    folder.write("one.jsonl", r#"{"source": "", "text": "", "finish_reason": null, "ids": []}"#);
+    assert!(objects(&folder.succeed(&["score", "pairs", "--input", "one.jsonl", "--json"]))[0]["tokens"].is_null());
+    for (line, part) in [
+        (r#"{"text": "a", "ids": [4]}"#, "no \"source\" or \"prompt\""),
+        (r#"{"source": "1", "text": "no such text", "ids": [4]}"#, "is another text"),
+        (r#"{"source": "1", "ids": [99999]}"#, "there is no token 99999"),
+        (r#"{"source": "1", "ids": "4"}"#, "its \"ids\""),
+        (r#"{"source": "1", "target": "2", "finish_reason": "done"}"#, "its \"finish_reason\""),
+        (r#"{"source": "1", "target": "", "finish_reason": "length"}"#, "nothing to score"),
+    ] {
+        folder.write("one.jsonl", line);
+        folder.fail(&["score", "pairs", "--input", "one.jsonl"], &["line 1", part]);
+    }
+    // Rounded while loading, as by quantize.
+    folder.succeed(&["quantize", "pairs", "--weights", "int8"]);
+    let rounded = folder.succeed(&["score", "pairs", "12\t21", "--weights", "int8", "--json"]);
+    assert_eq!(rounded, folder.succeed(&["score", "pairs-int8", "12\t21", "--json"]));
+    assert_ne!(rounded, folder.succeed(&["score", "pairs", "12\t21", "--json"]));
+}
+
 #[test]
 fn words_are_aligned_by_attention() {
     let folder = runs();

@@ -141,6 +141,14 @@ fn what_cannot_be_steered_is_told() {
         folder.write("wrong.jsonl", text);
         folder.fail(&["classifier", "lm", "wrong.jsonl", "--overwrite"], &parts);
     }
+    // Labels that say nothing of the texts are no better found than by the most frequent one.
+    let label = |i: usize| if (i * 7919 + 13).wrapping_mul(0x9e37_79b9) >> 20 & 1 == 1 { "a" } else { "b" };
+    let random = |i: usize| json!({"text": "line 1 says red", "label": label(i)}).to_string() + "\n";
+    folder.write("random.jsonl", (0..100).map(random).collect::<String>());
+    let output = folder.run(&["classifier", "lm", "random.jsonl", "--output", "random.json"]);
+    let (printed, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(printed.contains("of the 10 that were held out, where the most frequent label is that of 5"), "{printed}");
+    assert!(told.contains("no better than that label") && !printed.contains("Generate with it"), "{told}");
     // It is of these weights alone, and so of no other training, nor of a later step.
     let classifier = fs::read_to_string(folder.path("lm/classifier.json")).unwrap();
     folder.succeed(&["train", "lm.toml", "--run", "other", "--quiet", "--set", "train.steps=5", "--set", "seed=9"]);
@@ -151,6 +159,9 @@ fn what_cannot_be_steered_is_told() {
     folder.succeed(&["generate", "other", "line", "--steer", "a", "--max-new-tokens", "3"]);
     folder.succeed(&["train", "other", "--resume", "--quiet", "--set", "train.steps=9"]);
     folder.fail(&["generate", "other", "line", "--steer", "a"], &["of step 5", "those of step 9"]);
+    folder.succeed(&["quantize", "lm", "--weights", "q4"]);
+    let rounded = ["generate", "lm-q4", "line", "--steer", "a", "--classifier", "lm/classifier.json"];
+    folder.fail(&rounded, &["lm/classifier.json", "those of step 5, rounded to q4"]);
     let mut narrow: Value = serde_json::from_str(&classifier).unwrap();
     narrow["classifier"]["weight"] = json!([[1.0], [2.0]]);
     let mut without_labels: Value = serde_json::from_str(&classifier).unwrap();

@@ -3,6 +3,7 @@ use crate::{ConstraintError, Phrases};
 use descant_generate::{ConstrainedRow, Constraint, ConstraintState};
 use descant_text::Tokenizer;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A list of terms with their translations: where a source has a term, its translation is required.
 #[derive(Clone, Debug)]
@@ -11,6 +12,8 @@ pub struct Terminology {
     none: Phrases,
     /// The longest first.
     terms: Vec<Term>,
+    /// Whether a source has had each of them.
+    found: Arc<[AtomicBool]>,
     warnings: Vec<String>,
 }
 
@@ -18,6 +21,8 @@ pub struct Terminology {
 struct Term {
     /// As the tokenizer of sources writes it, such as in lower case.
     source: String,
+    /// With a first letter in upper case, as at the start of a sentence; none where it has one, or where that is another term.
+    capitalized: Option<String>,
     /// What requires its translation.
     target: Phrases,
     alternatives: Vec<String>,
@@ -57,13 +62,35 @@ impl Terminology {
             }
             let target = none.clone().require(&alternatives).map_err(|error| wrong(&error))?;
             warnings.extend(target.warnings().iter().map(|warning| wrong(warning).to_string()));
-            terms.push(Term { source: term, target, alternatives });
+            let capitalized = Some(capitalized(&term)).filter(|other| *other != term);
+            terms.push(Term { source: term, capitalized, target, alternatives });
         }
         if terms.is_empty() {
             return Err(ConstraintError::Phrases("there is no term in it".to_owned()));
         }
         terms.sort_by_key(|term| std::cmp::Reverse(term.source.len()));
-        Ok(Self { source: Arc::new(source.clone()), none, terms, warnings })
+        let own: Vec<String> = terms.iter().map(|term| term.source.clone()).collect();
+        for term in &mut terms {
+            term.capitalized = term.capitalized.take().filter(|other| !own.contains(other));
+        }
+        let found = terms.iter().map(|_| AtomicBool::default()).collect();
+        Ok(Self { source: Arc::new(source.clone()), none, terms, found, warnings })
+    }
+
+    /// How many terms there are.
+    pub fn len(&self) -> usize {
+        self.terms.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.terms.is_empty()
+    }
+
+    /// The terms that no source has had so far.
+    pub fn missing(&self) -> impl Iterator<Item = &str> {
+        let missing = self.terms.iter().zip(&*self.found).filter(|(_, found)| !found.load(Ordering::Relaxed));
+        missing.map(|(term, _)| term.source.as_str())
     }
 
     /// What of it has no effect.
@@ -71,14 +98,19 @@ impl Terminology {
         &self.warnings
     }
 
-    /// What a source requires: each term that it has as whole words, the longest first where several match.
+    /// What a source requires: each term that it has as whole words, as it is or with a first letter in upper case, the longest first where
+    /// several match.
     fn phrases(&self, source: &str) -> Result<Phrases, ConstraintError> {
         let mut free = vec![true; source.len()];
         let mut found: Vec<(usize, &Term)> = Vec::new();
-        for term in &self.terms {
-            let is_free = |at: &usize| free[*at..at + term.source.len()].iter().all(|free| *free);
-            if let Some(at) = places(source, &term.source).into_iter().find(is_free) {
-                free[at..at + term.source.len()].fill(false);
+        for (term, is_found) in self.terms.iter().zip(&*self.found) {
+            let place = std::iter::once(&term.source).chain(&term.capitalized).find_map(|form| {
+                let is_free = |at: &usize| free[*at..at + form.len()].iter().all(|free| *free);
+                Some((places(source, form).into_iter().find(is_free)?, form.len()))
+            });
+            if let Some((at, length)) = place {
+                free[at..at + length].fill(false);
+                is_found.store(true, Ordering::Relaxed);
                 found.push((at, term));
             }
         }
@@ -91,6 +123,12 @@ impl Terminology {
             }
         }
     }
+}
+
+/// A term with its first letter in upper case.
+fn capitalized(term: &str) -> String {
+    let mut rest = term.chars();
+    rest.next().into_iter().flat_map(char::to_uppercase).chain(rest).collect()
 }
 
 impl Constraint for Terminology {

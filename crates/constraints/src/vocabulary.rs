@@ -34,10 +34,14 @@ impl Vocabulary {
     pub fn new(tokenizer: &Tokenizer) -> Result<Arc<Self>, ConstraintError> {
         let bytes = tokenizer.token_bytes()?;
         let failed = |reason: String| ConstraintError::Grammar { what: "the vocabulary", reason };
+        let spare = spare_bytes(tokenizer, &bytes);
         let environment = |at_start: bool| -> Result<TokEnv, ConstraintError> {
             let ids = 0..u32::try_from(bytes.len()).map_err(|error| failed(error.to_string()))?;
             let usable = |bytes: &&[u8]| bytes.len() <= LONGEST && bytes.first() != Some(&MARKER);
-            let word = |id: u32| bytes.get(id, at_start).filter(usable).unwrap_or_default().to_vec();
+            let word = |id: u32| match spare.contains(&id) {
+                true => Vec::new(),
+                false => bytes.get(id, at_start).filter(usable).unwrap_or_default().to_vec(),
+            };
             let words: Vec<Vec<u8>> = ids.clone().map(word).collect();
             // EOS is none of its tokens: the search knows where a text may end.
             let info = TokRxInfo::new(ids.end, INVALID_TOKEN);
@@ -65,6 +69,15 @@ impl Vocabulary {
             None => BTreeSet::new(),
         }
     }
+}
+
+/// The tokens of single bytes, for characters without a piece of their own, that a piece writes too: no text is cut into them.
+fn spare_bytes(tokenizer: &Tokenizer, bytes: &TokenBytes) -> BTreeSet<u32> {
+    let ids = || 0..bytes.len() as u32;
+    let is_byte = |id: &u32| tokenizer.token(*id).is_some_and(|name| name.starts_with("<0x"));
+    let byte = |id: u32| bytes.get(id, false).filter(|bytes| bytes.len() == 1).map(|bytes| bytes[0]);
+    let written: BTreeSet<u8> = ids().filter(|id| !is_byte(id)).filter_map(byte).collect();
+    ids().filter(|id| is_byte(id) && byte(*id).is_some_and(|byte| written.contains(&byte))).collect()
 }
 
 impl fmt::Debug for Vocabulary {

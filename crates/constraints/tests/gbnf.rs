@@ -140,7 +140,8 @@ fn sequence(rest: &mut Vec<char>) -> Part {
                 let inner: String = rest.iter().rev().skip(1).take_while(|next| **next != '}').collect();
                 rest.truncate(rest.len() - inner.len() - 1);
                 let (least, most) = inner.split_once(',').unwrap_or((&inner, &inner));
-                repeat(rest, part, least.parse().unwrap(), most.parse().unwrap())
+                let most = if most.is_empty() { usize::MAX } else { most.parse().unwrap() };
+                repeat(rest, part, least.parse().unwrap(), most)
             }
             _ => part,
         });
@@ -221,7 +222,11 @@ fn body(draw: &mut Draw, rules: &[&str], depth: usize) -> String {
                 _ => draw.of(&atoms).to_owned(),
             };
             // Not on a row of atoms, of which the sign would take the last.
-            let sign = if atom.contains("\" \"") { "" } else { draw.of(&["", "", "", "*", "+", "?", "{1,2}", "{2}"]) };
+            let sign = if atom.contains("\" \"") {
+                ""
+            } else {
+                draw.of(&["", "", "", "*", "+", "?", "{1,2}", "{2}", "{2,}", "{3,}"])
+            };
             parts.push(format!("{atom}{sign}"));
         }
         // GBNF goes on in the next line after a sign of alternatives.
@@ -327,6 +332,27 @@ fn json_with_white_space_that_may_be_empty() {
         }
         assert!(finished > 20, "{kind}: {finished}");
     }
+}
+
+/// A byte that a piece writes too is no other way to write it, such as for alternatives at a position; part of a character without a piece is.
+#[test]
+fn bytes_are_for_what_no_piece_writes() {
+    let plain = tokenizer(TokenizerKind::Bpe, &TEXTS);
+    let mut json: serde_json::Value = serde_json::from_str(&plain.to_json().unwrap()).unwrap();
+    let entries = plain.vocabulary();
+    for (i, byte) in ["<0x22>", "<0xC3>"].into_iter().enumerate() {
+        json["model"]["vocab"][byte] = (entries + i).into();
+    }
+    json["model"]["byte_fallback"] = true.into();
+    let own = json["decoder"].take();
+    json["decoder"] =
+        serde_json::json!({"type": "Sequence", "decoders": [own, {"type": "ByteFallback"}, {"type": "Fuse"}]});
+    let with_bytes = Tokenizer::from_json(json.to_string().as_bytes(), None).unwrap();
+    let vocabulary = Vocabulary::new(&with_bytes).unwrap();
+    let first = |regex: &str| allowed(&mut *start(&Grammar::regex(&vocabulary, regex).unwrap()), entries + 2);
+    assert_eq!(first("\"a\"")[entries..], [false, false]);
+    assert!(first("\"a\"").contains(&true));
+    assert_eq!(first("ö")[entries..], [false, true]);
 }
 
 /// As many rules as a program writes from a list of words; and rules that name each other so deep that a stack would not hold them.

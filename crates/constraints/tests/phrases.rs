@@ -152,7 +152,23 @@ fn terms_are_required_where_their_source_has_them() {
     };
     assert_eq!(wanted("A man in a blue shirt."), of(&["women", "red ball", "old church"]));
     assert!(wanted("Two dogs in the snow").is_empty());
+    let missing = || terms.missing().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!((terms.len(), missing()), (4, vec!["shirt".to_owned(), "dog".to_owned()]), "the longest first");
     assert_eq!(wanted("man, man and a shirt"), of(&["women", "snow"]));
+    assert_eq!(missing(), ["dog"]);
+    // At the start of a sentence, but not within a word; a name has its capital, and is another term where both are listed.
+    for (list, text, expected) in [
+        ("several people\thill\nthe\tsnow\n", "Several people walk", &["hill"][..]),
+        ("several people\thill\nthe\tsnow\n", "The women, the hill", &["snow"]),
+        ("several people\thill\nthe\tsnow\n", "they walk together", &[]),
+        ("Two\tsnow\ntwo\thill\nThe\tman\n", "Two dogs on the hill", &["snow"]),
+        ("Two\tsnow\ntwo\thill\nThe\tman\n", "two dogs", &["hill"]),
+    ] {
+        let (terms, source) = (Terminology::parse(list, &tokenizer, &tokenizer).unwrap(), source(text));
+        let mut first = terms.start(&ConstrainedRow::new(0, Some(&source), &[1], 50)).unwrap().wanted();
+        first.sort_unstable();
+        assert_eq!(first, of(expected), "{text}");
+    }
     for (list, says) in [
         ("man", "line 1 of the terms: expected a term, a tab, and its translation"),
         ("dog\tdogs\nman\t我们", "line 2 of the terms: \"我们\" is required, but the vocabulary cannot write"),

@@ -33,7 +33,7 @@ pub enum RowError {
     },
     /// With guidance, it has no condition to leave out.
     #[error(
-        "guidance_scale: it has no control attributes, whose absence could guide it. Give it some (--control), or leave guidance_scale out"
+        "guidance_scale: the source has no control attribute, without which it could be led away. Give it one (--control, or \"control\" in a line of a .jsonl), or leave guidance_scale out"
     )]
     NoCondition,
     /// No token may come next, and its constraints do not let it end.

@@ -1,7 +1,7 @@
 //! Classifiers for attribute steering, as JSON files.
 
 use crate::run_folder::layout::write;
-use crate::{Error, Trained};
+use crate::{Error, Trained, weights_of};
 use descant_generate::{AttributeClassifier, Steering};
 use descant_text::read_text;
 use serde::{Deserialize, Serialize};
@@ -43,8 +43,11 @@ impl Trained {
             .map_err(|error| wrong(format!("it is no classifier of descant classifier: {error}")))?;
         let (classifier, own) = (classifier.into_owned(), Weights::of(self));
         if weights != own {
+            let rounded = weights_of(&self.parameters)
+                .map_or_else(String::new, |weights| format!(", rounded to {}", weights.name()));
             return Err(wrong(format!(
-                "it was learnt from other weights, of step {}, and {} has those of step {}. Learn it again, by descant classifier",
+                "it was learnt from other weights, of step {}, and {} has those of step {}{rounded}. Learn it again for these, by \
+                 descant classifier",
                 weights.step,
                 self.run().display(),
                 own.step

@@ -93,6 +93,15 @@ impl Trained {
             let reason = "suppress_tokens: they leave no token to generate. Leave some of them out".to_owned();
             return Err(Error::Run { path: self.run().to_owned(), reason });
         }
+        // Of a language model, that depends on the prompt.
+        if let (Some(least), Some(most)) = (config.min_length, config.max_new_tokens)
+            && !self.is_language_model()
+            && least > most.saturating_add(1)
+        {
+            let reason =
+                format!("min_length = {least}: expected at most max_new_tokens = {most} and the decoder's start token");
+            return Err(Error::Run { path: self.run().to_owned(), reason });
+        }
         config.context = config.context.or_else(|| self.context());
         if self.is_language_model() {
             config.forced_bos_token_id = None;

@@ -11,7 +11,7 @@ use descant_generate::{
 };
 use descant_models::ModelConfig;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// Generates for requests that come one after the other. Rows enter the [`Decoder`] as others leave it, as many as the batch has
@@ -198,8 +198,7 @@ impl<'a> Scheduler<'a> {
         })?;
         for (index, result) in stepped {
             if let Some(row) = self.decoding.remove(&index) {
-                let answer =
-                    result.map_err(|error| self.error(error, &row)).and_then(|found| self.texts(found, &row.ids));
+                let answer = result.map_err(|error| self.error(error, &row)).and_then(|found| self.texts(found, &row));
                 answered.extend(self.answer(&row, answer));
             }
         }
@@ -344,9 +343,12 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// The texts of a row.
-    fn texts(&self, found: Vec<Hypothesis>, read: &[u32]) -> Answer {
-        let (trained, positions) = (self.trained, self.positions());
+    /// The texts of a row. Where there are few, of constraints or alternatives, none comes twice, written by other tokens; samples are draws.
+    fn texts(&self, found: Vec<Hypothesis>, row: &Row) -> Answer {
+        let (trained, positions, read) = (self.trained, self.positions(), &row.ids[..]);
+        let config = &self.options.config;
+        let is_constrained = !(self.options.constraints.is_empty() && row.constraints.is_empty());
+        let has_each_once = config.alternatives().is_some() || is_constrained && config.mode() != Mode::Sampling;
         let is_language_model = trained.is_language_model();
         let context = self.options.config.context.unwrap_or(usize::MAX).min(positions);
         let reader = trained.tokenizers.source.as_ref().unwrap_or(&trained.tokenizers.target);
@@ -366,7 +368,12 @@ impl<'a> Scheduler<'a> {
             let text = trained.continuation(prompt, &tokens)?;
             Ok(Generated { text, tokens, score, log_probability, finish_reason, cut, unknown })
         };
-        found.into_iter().map(text).collect()
+        let mut texts = found.into_iter().map(text).collect::<Result<Vec<_>, Error>>()?;
+        if has_each_once {
+            let mut seen = HashSet::new();
+            texts.retain(|one| seen.insert(one.text.clone()));
+        }
+        Ok(texts)
     }
 
     /// Takes the answer of a row; with the last one of a request, that of the request.

@@ -31,12 +31,28 @@ pub struct Scored {
     pub source: Option<Text>,
     /// The text; where there is no source, control attributes stand before it, and are not scored.
     pub target: Text,
+    /// Its tokens, such as those of a generated text; without them it is cut as in training.
+    pub tokens: Option<Vec<u32>>,
+    /// Whether the EOS after it is scored too.
+    pub ends: bool,
 }
 
 impl Scored {
-    /// A text with its source or prompt.
+    /// A text with its source or prompt, which ends there.
     pub fn new(source: Option<Text>, target: Text) -> Self {
-        Self { source, target }
+        Self { source, target, tokens: None, ends: true }
+    }
+
+    /// The same of these tokens, such as those of a [`Generated`](crate::Generated).
+    #[must_use]
+    pub fn with_tokens(self, tokens: Vec<u32>) -> Self {
+        Self { tokens: Some(tokens), ..self }
+    }
+
+    /// The same without EOS after it, such as a text that a limit has cut.
+    #[must_use]
+    pub fn without_eos(self) -> Self {
+        Self { ends: false, ..self }
     }
 }
 
@@ -44,8 +60,9 @@ impl Scored {
 const BLOCK: usize = 256;
 
 impl Trained {
-    /// The scores of the tokens of some texts, EOS included where a text in training ends with one. They are the model's own, whatever
-    /// the decoding options, and the same bits alone and in a batch. A text that the model has no positions for, or one whose scores are no
+    /// The scores of the tokens of some texts, EOS included where a text in training ends with one and [`Scored::ends`] is set. They are the model's
+    /// own, whatever the decoding options, and the same bits alone and in a batch. Of a model that continues texts, a text that begins with a
+    /// space is cut as one that goes on after its prompt. A text that the model has no positions for, or one whose scores are no
     /// numbers, is an error of its own.
     ///
     /// # Errors
@@ -132,8 +149,14 @@ impl Trained {
     /// A batch of one text: what the model reads, and what it is to predict, as in training.
     fn teacher_forced(&self, text: &Scored) -> Result<Batch, Error> {
         let target = &self.tokenizers.target;
-        let ids = target.encode_text(&text.target)?;
-        let mut batch = Batch::default();
+        let ids = match (&text.tokens, &text.source) {
+            (Some(tokens), _) => tokens.clone(),
+            (None, Some(prompt)) if self.goes_on(text) => {
+                self.encode_after(&prompt.to_string(), &text.target.to_string())?
+            }
+            (None, _) => target.encode_text(&text.target)?,
+        };
+        let (mut batch, mut added) = (Batch::default(), 0);
         let special = target.special();
         // Without a prompt, these are read before the text.
         let attributes = text.target.attributes().len();
@@ -143,6 +166,7 @@ impl Trained {
                 let source = source.as_ref().ok_or_else(|| wrong("an encoder-decoder needs a source".to_owned()))?;
                 let builder = InputBuilder::new(&[reader.special().clone(), special.clone()], true, false);
                 builder.add(&mut batch, Some(&reader.encode_text(source)?), &ids, 0);
+                added = builder.added_after(&ids);
             }
             // A continuous text goes on after a line end, and has no EOS.
             (None, prompt) if self.is_continuous() => {
@@ -159,11 +183,30 @@ impl Trained {
                 let builder = InputBuilder::new(&[special.clone(), special.clone()], false, is_rendered);
                 let prompt = prompt.as_ref().map(|prompt| target.encode_text(prompt)).transpose()?.unwrap_or_default();
                 let (prompt, answer) = special.trim_turn(&prompt, &ids);
-                builder.add(&mut batch, None, &[prompt, answer].concat(), prompt.len() + attributes);
+                let whole = [prompt, answer].concat();
+                builder.add(&mut batch, None, &whole, prompt.len() + attributes);
+                added = builder.added_after(&whole);
+            }
+        }
+        if !text.ends && added > 0 {
+            let kept = batch.target.tokens() - added;
+            if batch.target.get(0)[..kept].iter().all(|&id| id == Batch::IGNORED) {
+                return Err(wrong("a text without tokens and without EOS has nothing to score".to_owned()));
+            }
+            for side in [&mut batch.input, &mut batch.target] {
+                let mut whole = Sequences::new();
+                whole.push(&side.get(0)[..kept]);
+                *side = whole;
             }
         }
         self.check_positions(batch.input.tokens().max(batch.source.as_ref().map_or(0, Sequences::tokens)))?;
         Ok(batch)
+    }
+
+    /// Whether a text is cut as one that goes on after its prompt, in the form that a model which continues texts gives it.
+    fn goes_on(&self, Scored { source, target, .. }: &Scored) -> bool {
+        let is_spaced = source.is_some() && target.to_string().starts_with(char::is_whitespace);
+        is_spaced && self.is_language_model() && !self.responds()
     }
 
     /// That the model has positions for a text that was written after these tokens.

@@ -12,11 +12,13 @@ pub(crate) fn split(
     line: u64,
 ) -> Result<((String, String), Vec<String>), TextError> {
     let [source, target] = columns.unwrap_or([0, 1]);
-    let of_attributes = control.map(|control| &control.columns);
-    let read: Vec<usize> = of_attributes.iter().flat_map(|of| of.values()).copied().chain([source, target]).collect();
+    let of_attributes = || control.into_iter().flat_map(|control| &control.columns);
     let column = |i: usize| text.split('\t').nth(i).map(str::to_owned);
     let found = text.split('\t').count();
-    let expected = read.iter().max().map_or(0, |last| last.saturating_add(1));
+    let is_given = |name: &String| control.is_some_and(|control| control.given.contains_key(name));
+    let needed = of_attributes().filter(|(name, _)| !is_given(name)).map(|(_, column)| *column);
+    let expected = needed.chain([source, target]).max().map_or(0, |last| last.saturating_add(1));
+    let read: Vec<usize> = of_attributes().map(|(_, column)| *column).chain([source, target]).collect();
     let (Some(from), Some(to), true) = (column(source), column(target), expected <= found) else {
         let commas = found == 1 && text.contains([',', ';']);
         return Err(match commas {
@@ -29,11 +31,13 @@ pub(crate) fn split(
         return Err(TextError::FurtherColumns { path: path.to_owned(), line, found });
     }
     further.add(u64::from(others > 0), line);
-    let value = |name: &str| {
-        let value = of_attributes.and_then(|of| column(*of.get(name)?));
-        Ok(value.filter(|value| !value.is_empty()))
-    };
     let wrong = |reason| TextError::Example { path: path.to_owned(), line, reason };
-    let attributes = control.map(|control| control.read(value)).transpose().map_err(wrong)?;
+    let attributes = control.map(|control| {
+        control.read(|name| match control.columns.get(name).and_then(|place| column(*place)) {
+            Some(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+            None => Ok(control.given.get(name).cloned()),
+        })
+    });
+    let attributes = attributes.transpose().map_err(wrong)?;
     Ok(((from, to), attributes.unwrap_or_default()))
 }

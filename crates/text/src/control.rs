@@ -13,6 +13,9 @@ pub struct ControlConfig {
     /// In a tab-separated file, the column of each attribute, from 0; in JSON, attributes are fields of their names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, usize>,
+    /// Values of all texts that have no place for an attribute: neither a column, nor its field. No key of a recipe.
+    #[serde(skip)]
+    pub given: BTreeMap<String, String>,
     /// The attributes, each with its values.
     #[serde(flatten)]
     pub attributes: BTreeMap<String, Vec<String>>,
@@ -85,6 +88,11 @@ impl ControlConfig {
             return Err(self.unknown(name));
         }
         values.iter().map(|(name, value)| self.token_of(name, value)).collect()
+    }
+
+    /// The control tokens of a text that has no place for attributes.
+    pub(crate) fn of_all(&self) -> Result<Vec<String>, String> {
+        self.read(|name| Ok(self.given.get(name).cloned()))
     }
 
     /// The control tokens that `value` says for each attribute.

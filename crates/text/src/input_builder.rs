@@ -45,13 +45,23 @@ impl InputBuilder {
         self.source_tokens(0).max(self.target_tokens(1) - 1)
     }
 
+    /// How many tokens follow a target: those of the post-processor, and an EOS where there is none yet.
+    pub fn added_after(&self, target: &[u32]) -> usize {
+        self.target.suffix.len() + usize::from(!self.has_eos(target) && !self.eos.is_empty())
+    }
+
+    /// Whether a target ends with EOS by itself or by the post-processor.
+    fn has_eos(&self, target: &[u32]) -> bool {
+        self.target.suffix.iter().chain(target.last()).any(|id| self.eos.contains(id))
+    }
+
     /// Adds an example to a batch; the first `prompt` tokens of the target are a prompt.
     pub fn add(&self, batch: &mut Batch, source: Option<&[u32]>, target: &[u32], prompt: usize) {
         if let Some(source) = source {
             batch.source.get_or_insert_with(Sequences::new).push(&self.source.apply(source));
         }
         let mut whole = self.target.apply(target);
-        if !self.target.suffix.iter().chain(target.last()).any(|id| self.eos.contains(id)) {
+        if !self.has_eos(target) {
             whole.extend(self.eos.first());
         }
         whole.splice(..0, self.start);
@@ -87,6 +97,7 @@ mod tests {
         let pairs = InputBuilder::new(&special, true, false);
         assert_eq!(built(&pairs, Some(&[9]), &[7, 8], 0), [vec![9, 2], vec![1, 7, 8], vec![7, 8, 2]]);
         assert_eq!([lines.most_added(), pairs.most_added()], [1, 1]);
+        assert_eq!([pairs.added_after(&[7]), pairs.added_after(&[7, 2])], [1, 0]);
     }
 
     #[test]

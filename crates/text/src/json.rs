@@ -59,7 +59,8 @@ impl Record {
         let is_attribute = |(name, _): &mut (String, Value)| control.attributes.contains_key(name);
         let said: Vec<(String, Value)> = fields.extract_if(.., is_attribute).collect();
         let value = |name: &str| match &said.iter().filter(|(said, _)| said == name).collect::<Vec<_>>()[..] {
-            [] | [(_, Value::Null)] => Ok(None),
+            [] => Ok(control.given.get(name).cloned()),
+            [(_, Value::Null)] => Ok(None),
             [(_, value)] => text(Some(value), &format!("{name:?}")).map(Some),
             _ => Err(format!("it has the key {name:?} twice")),
         };

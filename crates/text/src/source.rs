@@ -382,6 +382,14 @@ impl Examples {
     /// What the next line says, its number, and the control tokens of its attributes.
     fn record(&mut self) -> Result<Option<(Record, u64, Vec<String>)>, TextError> {
         let path = &self.path;
+        let of_all = |line: u64| {
+            let attributes = self.control.as_ref().map(ControlConfig::of_all).transpose();
+            attributes.map(Option::unwrap_or_default).map_err(|reason| TextError::Example {
+                path: path.clone(),
+                line,
+                reason,
+            })
+        };
         let PassedOver { large, examples, columns: further, blank } = &mut self.passed_over;
         let mut pass_over = |found: [bool; 2], line: u64| {
             large.iter_mut().zip(found).for_each(|(large, found)| large.add(u64::from(found), line));
@@ -391,7 +399,10 @@ impl Examples {
             let (pair, line, attributes) = match &mut self.reader {
                 Reader::Texts(lines) => match lines.next_line()? {
                     None => return Ok(None),
-                    Some(Line::Text(text)) => return Ok(Some((Record::Text(text), lines.number(), Vec::new()))),
+                    Some(Line::Text(text)) => {
+                        let line = lines.number();
+                        return Ok(Some((Record::Text(text), line, of_all(line)?)));
+                    }
                     Some(Line::Large) => {
                         pass_over([false, true], lines.number());
                         continue;
@@ -442,7 +453,7 @@ impl Examples {
                     let (from, to) = (source.next_line()?, target.next_line()?);
                     let line = target.number();
                     match (from, to) {
-                        (Some(Line::Text(from)), Some(Line::Text(to))) => ((from, to), line, Vec::new()),
+                        (Some(Line::Text(from)), Some(Line::Text(to))) => ((from, to), line, of_all(line)?),
                         (None, None) => return Ok(None),
                         (Some(from), Some(to)) => {
                             pass_over([from, to].map(|side| matches!(side, Line::Large)), line);

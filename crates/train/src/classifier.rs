@@ -32,15 +32,35 @@ const MOST: usize = 200_000;
 /// Every so manieth text measures the classifier, and is not learned from.
 const HELD_OUT: usize = 10;
 
-/// Learns from labelled texts a linear classifier of the hidden states at each of their tokens, and tells for which share of a tenth of the texts,
-/// held out, it finds the label; none of fewer texts than ten.
+/// How well a classifier finds the labels of texts that were held out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct HeldOut {
+    /// How many texts there are.
+    pub texts: usize,
+    /// Those whose label it finds.
+    pub right: usize,
+    /// The share of the most frequent label among all texts: the majority baseline.
+    pub majority: f64,
+}
+
+impl HeldOut {
+    /// Whether it is better than the majority baseline by more than its standard error, so that it has learnt something.
+    pub fn is_better(self) -> bool {
+        let texts = self.texts as f64;
+        self.right as f64 / texts - self.majority > (self.majority * (1.0 - self.majority) / texts).sqrt()
+    }
+}
+
+/// Learns from labelled texts a linear classifier of the hidden states at each of their tokens, and tells of a tenth of the texts, held out,
+/// whether it finds the label; none of fewer texts than ten.
 ///
 /// # Errors
 /// For fewer than two labels, continuous outputs, an encoder-decoder's text without a source; whatever a pass fails with.
 pub fn learn_classifier(
     trained: &Trained,
     texts: &[LabelledText],
-) -> Result<(AttributeClassifier, Option<f64>), Error> {
+) -> Result<(AttributeClassifier, Option<HeldOut>), Error> {
     let wrong = |reason: String| descant_inference::Error::Run { path: trained.run().to_owned(), reason };
     let mut labels: Vec<String> = texts.iter().map(|text| text.label.clone()).collect();
     labels.sort();
@@ -55,11 +75,13 @@ pub fn learn_classifier(
     }
     let mut tape = Tape::new();
     let (mut states, mut ids, mut held_out) = (Vec::<f64>::new(), Vec::<u32>::new(), Vec::new());
-    let mut width = 0;
+    let (mut width, mut counts) = (0, vec![0; labels.len()]);
     for (i, text) in texts.iter().enumerate() {
         let hidden = hidden_states(trained, &mut tape, text)?;
         width = hidden.shape().last();
-        let label = labels.binary_search(&text.label).unwrap_or(0) as u32;
+        let label = labels.binary_search(&text.label).unwrap_or(0);
+        counts[label] += 1;
+        let label = label as u32;
         if i % HELD_OUT == HELD_OUT - 1 {
             held_out.push((hidden, label));
         } else if ids.len() + hidden.shape().rows() <= MOST {
@@ -90,7 +112,8 @@ pub fn learn_classifier(
         let best = (0..labels.len()).max_by(|&a, &b| of_text[a].total_cmp(&of_text[b]));
         right += usize::from(best == Some(*label as usize));
     }
-    let found = (!held_out.is_empty()).then(|| right as f64 / held_out.len() as f64);
+    let majority = counts.into_iter().max().unwrap_or(0) as f64 / texts.len() as f64;
+    let found = (!held_out.is_empty()).then_some(HeldOut { texts: held_out.len(), right, majority });
     let rows = parameters.tensor(weight).to_f64();
     let weight = rows.chunks(width.max(1)).map(<[f64]>::to_vec).collect();
     Ok((AttributeClassifier { labels, weight, bias: parameters.tensor(bias).to_f64() }, found))

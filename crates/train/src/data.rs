@@ -206,10 +206,15 @@ fn controlled(source: Source, control: &ControlConfig) -> Result<Source, Error> 
     let wrong = |reason: String| Err(Error::Recipe { path: source.path().to_owned(), reason });
     let missing = control.attributes.keys().find(|name| !control.columns.contains_key(*name));
     match (&source, missing) {
+        // Each text has those that are given, and a continuous one has no start that they could stand before.
+        _ if !control.given.is_empty() && source.form() != Form::Continuous => {}
         (Source::Json { .. }, _) => {}
         (Source::Tsv { .. }, None) => {}
         (Source::Tsv { .. }, Some(name)) => {
-            return wrong(format!("[control]: in which column is {name}? Set control.columns = {{ {name} = 2 }}"));
+            return wrong(format!(
+                "[control]: in which column is {name}? Set control.columns = {{ {name} = 2 }} in the recipe; descant eval takes the \
+                 value of all texts, too (--control {name}=VALUE)"
+            ));
         }
         _ => {
             let form = source.form();

@@ -6,7 +6,7 @@ use descant_autograd::{Parameters, Tape};
 use descant_batch::Batch;
 use descant_generate::DecodingOptions;
 use descant_inference::layout::RECIPE;
-use descant_inference::{DataConfig, Files, Recipe, Scheduler, Trained};
+use descant_inference::{Control, DataConfig, Files, Recipe, Scheduler, Trained};
 use descant_kernels::Parallelism;
 use descant_models::{Generator, ModelKind};
 use descant_text::{BatchConfig, Batches, Corpus, Example, Form, Source, TextError, is_json};
@@ -124,11 +124,18 @@ pub struct Evaluator<'a> {
 
 impl<'a> Evaluator<'a> {
     /// Evaluation on one file or a pair of files, or without files on the validation text of the model's recipe. A
-    /// continuous text is read in chunks of `context` tokens, by default as many as in training.
+    /// continuous text is read in chunks of `context` tokens, by default as many as in training. Examples of files that say nothing of a control
+    /// attribute have that of `control`.
     ///
     /// # Errors
-    /// What is wrong with the text.
-    pub fn new(trained: &'a Trained, files: &[PathBuf], context: Option<usize>, threads: usize) -> Result<Self, Error> {
+    /// What is wrong with the text; attributes of a text that has its own.
+    pub fn new(
+        trained: &'a Trained,
+        files: &[PathBuf],
+        control: &Control,
+        context: Option<usize>,
+        threads: usize,
+    ) -> Result<Self, Error> {
         let replicas = Replicas::new(threads, threads)?;
         let template = trained.chat.as_ref();
         let files = match files {
@@ -138,6 +145,10 @@ impl<'a> Evaluator<'a> {
         };
         // A model from elsewhere has no texts of its own.
         let mut recipe = trained.recipe.clone();
+        if files.is_none() && !control.is_empty() {
+            let reason = "its own text has its own control attributes: others are for a text of --data".to_owned();
+            return Err(descant_inference::Error::Run { path: trained.run().to_owned(), reason }.into());
+        }
         match (&recipe.data, &files) {
             (None, Some(files)) => {
                 let stream = is_continuous(&recipe, files)?;
@@ -159,6 +170,7 @@ impl<'a> Evaluator<'a> {
         }
         recipe.train.length = context.unwrap_or(recipe.train.length);
         let texts = Texts::with(&recipe, template)?;
+        recipe.control.iter_mut().for_each(|config| config.given = control.clone());
         let given = files.zip(recipe.data.as_ref()).map(|(files, data)| source(&files, data, &recipe, template));
         let given = given.transpose()?;
         if let Some(given) = given.as_ref().filter(|_| texts.train.path().exists()) {

@@ -8,6 +8,7 @@ use descant_autograd::Tape;
 use descant_generate::{DecodingOptions, GenerationConfig};
 use descant_inference::{Request, weights_of};
 use descant_kernels::{Parallelism, WeightType, row_maxima};
+use descant_text::plural;
 use serde::Serialize;
 use std::path::Path;
 use std::time::Instant;
@@ -22,7 +23,7 @@ pub(crate) struct Work {
     #[arg(long, value_name = "N", default_value_t = 128, requires = "generate", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     tokens: u32,
     /// Beam width
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "generate", value_parser = clap::value_parser!(u32).range(1..=1 << 10))]
+    #[arg(long = "num-beams", visible_alias = "beam", value_name = "N", default_value_t = 1, requires = "generate", value_parser = clap::value_parser!(u32).range(1..=1 << 10))]
     beam: u32,
     /// Rows to generate for; by default one batch
     #[arg(long, value_name = "N", requires = "generate", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
@@ -144,9 +145,11 @@ impl Work {
         }
         let Figures { parameters, load_s, prompt_ms, tokens_per_s, decode_tokens_per_s, .. } = figures;
         let Self { prompt, tokens, beam, .. } = self;
-        let kind = if trained.is_language_model() { "prompts" } else { "sources" };
+        let kind = if trained.is_language_model() { "prompt" } else { "source" };
+        let (kind, new) = (plural(rows as u64, kind), if tokens == 1 { "new one" } else { "new ones" });
+        let (prompt, threads) = (plural(prompt.into(), "token"), plural(threads as u64, "thread"));
         print(format_args!(
-            "{}: {parameters} parameters in {}, {rows} {kind} of {prompt} tokens, {tokens} new ones each, batch {batch}, beam {beam}, {threads} threads",
+            "{}: {parameters} parameters in {}, {kind} of {prompt}, {tokens} {new} each, batch {batch}, beam {beam}, {threads}",
             figures.run, figures.weights
         ))?;
         print(format_args!("loading           {load_s:.2} s"))?;

@@ -46,6 +46,8 @@ pub(super) struct Answers {
     /// How many texts each line gets.
     pub(super) texts: usize,
     pub(super) output: Output,
+    /// Whether they are of one text of the command line.
+    pub(super) is_alone: bool,
     /// How many are written.
     pub(super) count: u64,
     pub(super) tally: Tally,
@@ -59,7 +61,6 @@ struct TextObject<'a> {
     source: &'a str,
     #[serde(flatten)]
     text: TextRecord<'a>,
-    finished: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
 }
@@ -83,6 +84,7 @@ struct LineObject<'a> {
 #[derive(Clone, Default, Serialize)]
 struct TextRecord<'a> {
     text: &'a str,
+    finished: Option<bool>,
     finish_reason: Option<FinishReason>,
     score: Option<f64>,
     log_probability: Option<f64>,
@@ -107,6 +109,7 @@ impl<'a> TextRecord<'a> {
         let (score, log_probability) = (Some(score), Some(log_probability));
         Self {
             text,
+            finished: Some(finish_reason.is_finished()),
             finish_reason: Some(finish_reason),
             score,
             log_probability,
@@ -123,6 +126,7 @@ impl Answers {
     pub(super) fn texts(&mut self, line: &Line, before: &str, texts: &[Reported]) -> anyhow::Result<()> {
         let number = line.number;
         texts.iter().for_each(|(_, written, _)| self.tally.count(written, line));
+        self.tally.count_equal(&texts.iter().map(|(text, ..)| text.as_str()).collect::<Vec<_>>(), line);
         self.count += 1;
         match self.form {
             Form::Lines { escapes } => {
@@ -141,9 +145,8 @@ impl Answers {
                 self.empty_lines(self.texts - texts.len().min(self.texts))
             }
             Form::Texts => texts.iter().enumerate().try_for_each(|(i, reported)| {
-                let (text, finished) = (TextRecord::of(reported), Some(reported.1.is_finished()));
-                let object =
-                    TextObject { line: number, rank: i + 1, source: &line.source, text, finished, error: None };
+                let text = TextRecord::of(reported);
+                let object = TextObject { line: number, rank: i + 1, source: &line.source, text, error: None };
                 self.line(&serde_json::to_string(&object)?)
             }),
             Form::Objects => {
@@ -168,10 +171,12 @@ impl Answers {
         self.count += 1;
         let text = TextRecord::default();
         match self.form {
+            // What is an error alone needs no line to keep the place of others.
+            Form::Lines { .. } if self.is_alone && error.is_some() => Ok(()),
             Form::Lines { .. } => self.empty_lines(self.texts),
             Form::Texts => {
                 let (number, source) = (line.number, line.source.as_str());
-                let object = TextObject { line: number, rank: 1, source, text, finished: None, error };
+                let object = TextObject { line: number, rank: 1, source, text, error };
                 self.line(&serde_json::to_string(&object)?)
             }
             Form::Objects => {

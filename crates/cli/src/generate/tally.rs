@@ -3,8 +3,9 @@
 use super::line::Line;
 use crate::report::note;
 use descant_constraints::Grammar;
-use descant_generate::{DecodingOptions, FinishReason};
+use descant_generate::{DecodingOptions, FinishReason, Mode};
 use descant_inference::{Generated, Trained};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What is reported at the end.
@@ -17,8 +18,10 @@ pub(super) struct Tally {
     stuck: (u64, u64, Vec<u32>, Option<Arc<Grammar>>),
     /// Sources and prompts that were not read whole, and the first one's line.
     cut: (u64, u64),
-    /// Sources and prompts with tokens that the tokenizer does not know, and the first one's line.
-    unknown: (u64, u64),
+    /// Sources and prompts with tokens that the tokenizer does not know, and the first one's line and text.
+    unknown: (u64, u64, String),
+    /// Lines with equal texts among their best ones, and the first of them.
+    equal: (u64, u64),
     /// Lines that were not answered, the first one, and why.
     refused: (u64, u64, String),
     /// Whether line ends were escaped.
@@ -42,7 +45,18 @@ impl Tally {
             self.cut = add(self.cut);
         }
         if written.unknown > 0 {
-            self.unknown = add(self.unknown);
+            if self.unknown.0 == 0 {
+                (self.unknown.1, self.unknown.2) = (number, line.source.clone());
+            }
+            self.unknown.0 += 1;
+        }
+    }
+
+    /// Counts a line that has a text twice, by other tokens.
+    pub(super) fn count_equal(&mut self, texts: &[&str], line: &Line) {
+        let mut seen = HashSet::new();
+        if !texts.iter().all(|text| seen.insert(*text)) {
+            self.equal = (self.equal.0 + 1, if self.equal.0 == 0 { line.number } else { self.equal.1 });
         }
     }
 
@@ -78,10 +92,25 @@ impl Tally {
         if let (count @ 1.., line) = self.unfinished
             && options.eos.iter().any(|end| !options.forbidden.contains(end))
         {
+            let config = &options.config;
+            let least = config.min_length.zip(config.max_new_tokens).filter(|(least, most)| least > most);
+            let least = least.map_or_else(String::new, |(least, _)| {
+                format!(" By --min-length {least}, none may end before {least} tokens, its prompt included.")
+            });
             note(format_args!(
-                "{} did not end, and stopped at the limit{} (--max-new-tokens N sets another).",
+                "{} did not end, and stopped at the limit{} (--max-new-tokens N sets another).{least}",
                 of(count),
                 first(line)
+            ));
+        }
+        // Samples are draws.
+        if let (count @ 1.., line) = self.equal
+            && options.config.mode() != Mode::Sampling
+        {
+            let lines = if count == 1 { "1 line has".to_owned() } else { format!("{count} lines have") };
+            note(format_args!(
+                "{lines} equal texts among the best, the first line {line}: of different tokens, which a beam search ranks apart, as that of \
+                 transformers does."
             ));
         }
         if let (count @ 1.., line, tokens, grammar) = &self.stuck {
@@ -108,12 +137,17 @@ impl Tally {
                 )),
             }
         }
-        if let (count @ 1.., line) = self.unknown {
+        if let (count @ 1.., line, text) = &self.unknown {
+            let reader = trained.tokenizers.source.as_ref();
+            let what = if reader.is_some() { "source" } else { "prompt" };
+            let parts = reader.unwrap_or(&trained.tokenizers.target).unknown_parts(text);
+            let example = parts.ok().and_then(|parts| parts.first().map(|part| format!(", such as {part:?}")));
             note(format_args!(
-                "{} had a source with characters or words that are unknown to the tokenizer{}: what is written can have \
+                "{} had a {what} with characters or words that are unknown to the tokenizer{}{}: what is written can have \
                  nothing to do with them.",
-                of(count),
-                first(line)
+                of(*count),
+                example.unwrap_or_default(),
+                first(*line)
             ));
         }
         if self.escaped {

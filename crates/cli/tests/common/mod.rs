@@ -35,10 +35,16 @@ impl Folder {
 
     /// The same, with a small byte-level Llama in `model`, a folder of `transformers`.
     pub fn with_exported_llama() -> Self {
+        Self::with_exported_llama_of("tokenizer={kind='byte-bpe',vocabulary=300}", 3)
+    }
+
+    /// The same with another tokenizer, after this many steps.
+    pub fn with_exported_llama_of(tokenizer: &str, steps: u64) -> Self {
         let folder = Self::new();
         let llama = "model.transformer={heads = 2, norm = \"rms\", gated = true, activation = \"silu\", bias = false}";
-        let train = ["train", "bf16.toml", "--run", "run", "--quiet", "--set", "train.steps=3", "--set", llama];
-        let more = ["tokenizer={kind='byte-bpe',vocabulary=300}", "data.stream=false", "model.output_bias=false"];
+        let steps = format!("train.steps={steps}");
+        let train = ["train", "bf16.toml", "--run", "run", "--quiet", "--set", &steps, "--set", llama];
+        let more = [tokenizer, "data.stream=false", "model.output_bias=false"];
         let set = more.iter().flat_map(|setting| ["--set", setting]);
         folder.succeed(&train.into_iter().chain(set).collect::<Vec<_>>());
         folder.succeed(&["export", "run", "model"]);
