@@ -94,7 +94,7 @@ const ANNOTATIONS: [&str; 34] = [
 const EXTENSION: &str = "x-";
 
 /// How near a name is to one that is meant, from 0 to 1.
-const NEAR: f64 = 0.8;
+const NEAR: f64 = 0.6;
 
 /// What is known of the name of a keyword.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -115,9 +115,10 @@ impl Keyword {
             return Self::Known;
         }
         let all = [&SCHEMAS[..], &NAMED_SCHEMAS, &VALUES, &UNSUPPORTED, &ANNOTATIONS].into_iter().flatten();
-        let likeness = |known: &str| strsim::jaro_winkler(&known.to_lowercase(), &name.to_lowercase());
+        let likeness =
+            |known: &str| strsim::normalized_damerau_levenshtein(&known.to_lowercase(), &name.to_lowercase());
         let nearest = all.map(|known| (likeness(known), *known)).max_by(|a, b| a.0.total_cmp(&b.0));
-        Self::Unknown(nearest.filter(|(likeness, _)| *likeness > NEAR).map(|(_, known)| known))
+        Self::Unknown(nearest.filter(|(likeness, _)| *likeness >= NEAR).map(|(_, known)| known))
     }
 }
 
