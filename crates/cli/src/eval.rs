@@ -7,7 +7,7 @@ use crate::weights::Weights;
 use anyhow::Context;
 use clap::Args;
 use descant_inference::weights_of;
-use descant_kernels::Parallelism;
+use descant_kernels::{Parallelism, WeightType};
 use descant_text::write_file;
 use descant_train::{Evaluator, Prediction, TextScores, TextUnit};
 use serde::Serialize;
@@ -54,6 +54,9 @@ pub(crate) struct Eval {
 #[derive(Serialize)]
 struct EvalReport {
     step: u64,
+    /// Their type, where they are in reduced precision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weights: Option<&'static str>,
     loss: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     perplexity: Option<f64>,
@@ -139,6 +142,7 @@ impl Eval {
         let evaluation = evaluator.loss()?;
         let mut report = EvalReport {
             step,
+            weights: weights_of(&trained.parameters).map(WeightType::name),
             loss: evaluation.loss,
             perplexity: evaluation.perplexity,
             accuracy: evaluation.accuracy,
@@ -167,11 +171,10 @@ impl Eval {
             print(serde_json::to_string(&report)?)?;
             return unanswered;
         }
-        let EvalReport { loss, perplexity, accuracy, tokens, .. } = report;
+        let EvalReport { loss, perplexity, accuracy, tokens, weights, .. } = report;
         print(format_args!(
             "checkpoint of step {step}{}, {tokens} target tokens{}, {}",
-            weights_of(&trained.parameters)
-                .map_or_else(String::new, |weights| format!(", weights in {}", weights.name())),
+            weights.map_or_else(String::new, |weights| format!(", weights in {weights}")),
             most.map_or_else(String::new, |most| format!(" in texts of at most {}", most.saturating_sub(1))),
             duration(start.elapsed().as_secs_f64())
         ))?;

@@ -15,8 +15,8 @@ const FILE: &str = "vmap.txt";
 pub(crate) struct ShortList {
     /// The run folder of an encoder-decoder, or a checkpoint in it
     run: PathBuf,
-    /// The pairs to learn from: two parallel files [default: the training text of the recipe]
-    #[arg(long, value_name = "FILE", num_args = 2)]
+    /// The pairs to learn from: one file, or two parallel ones [default: the training text of the recipe, without what was held out]
+    #[arg(long, value_name = "FILE", num_args = 1..=2)]
     data: Vec<PathBuf>,
     /// The file to write, in the text form of CTranslate2's vmap [default: vmap.txt in the run folder]
     #[arg(long, value_name = "FILE")]
@@ -54,8 +54,7 @@ impl ShortList {
         );
         let mut config = ShortListConfig::default();
         (config.translations, config.common) = (self.translations as usize, self.common as usize);
-        let data = <[PathBuf; 2]>::try_from(self.data).ok();
-        let LearntShortList { list, pairs, of, .. } = learn_short_list(&trained, data, config)?;
+        let LearntShortList { list, pairs, of, .. } = learn_short_list(&trained, &self.data, config)?;
         let sampled = if pairs < of { format!(" of {of}, spread over the text") } else { String::new() };
         match trained.save_short_list(&list, &output)? {
             0 => {}

@@ -191,7 +191,15 @@ fn a_short_list_is_learnt_from_the_pairs_and_obeyed() {
     folder
         .succeed(&[&["train", "pairs.toml", "--run", "run", "--quiet", "--set", "train.steps=80"], &word[..]].concat());
     let told = folder.succeed(&["short-list", "run", "--translations", "1", "--common", "0"]);
-    assert!(told.contains("learnt from") && told.contains("--short-list"), "{told}");
+    // A tenth of 400 is held out to be measured.
+    assert!(told.contains("learnt from 360 pairs.") && told.contains("--short-list"), "{told}");
+    folder.write("one.txt", "one\n");
+    folder.write("two.txt", "eins\n");
+    for (data, pairs) in [(&["pairs.tsv"][..], 400), (&["one.txt", "two.txt"], 1)] {
+        let told =
+            folder.succeed(&[&["short-list", "run", "--output", "given.txt", "--overwrite", "--data"], data].concat());
+        assert!(told.contains(&format!("learnt from {pairs} pairs.")), "{data:?}: {told}");
+    }
     let list = fs::read_to_string(folder.path("run/vmap.txt")).unwrap();
     assert_eq!(list, "\t\nfour\tvier\none\teins\nthree\tdrei\ntwo\tzwei\n".to_owned(), "{list}");
     let generate = |options: &[&str]| {

@@ -285,9 +285,19 @@ fn a_prompt_is_read_and_only_the_answer_counts() {
     let pairs = |i: usize| (format!("{} and {}", i % 10, i / 10 % 10), format!("={}", i % 10 + i / 10 % 10));
     let json = |i: usize| serde_json::json!({"prompt": pairs(i).0, "completion": pairs(i).1}).to_string() + "\n";
     folder.write("pairs.jsonl", (0..300).map(json).collect::<String>());
+    let named = |i: usize| serde_json::json!({"source": pairs(i).0, "target": pairs(i).1}).to_string() + "\n";
+    folder.write("sources.jsonl", (0..300).map(named).collect::<String>());
     folder.write("sums.tsv", (0..300).map(|i| format!("{}\t{}\n", pairs(i).0, pairs(i).1)).collect::<String>());
     let recipe = CHAT.replace("chat_template = \"chatml.jinja\"\n", "");
     folder.write("json.toml", recipe.replace("chat.jsonl", "pairs.jsonl"));
+    folder.write("sources.toml", recipe.replace("chat.jsonl", "sources.jsonl"));
+    let same = |recipe: &str| {
+        folder.succeed(&["train", recipe, "--run", "same", "--quiet", "--set", "train.steps=3"]);
+        let weights = folder.weights("same");
+        std::fs::remove_dir_all(folder.path("same")).unwrap();
+        weights
+    };
+    assert!(same("sources.toml") == same("json.toml"));
     folder.write("tsv.toml", recipe.replace("chat.jsonl\"", "sums.tsv\"\ncolumns = [0, 1]"));
     for name in ["json", "tsv"] {
         folder.succeed(&["train", &format!("{name}.toml"), "--run", name, "--quiet"]);

@@ -112,8 +112,8 @@ impl PartialEq for RecipeSource {
 #[non_exhaustive]
 pub struct DataConfig {
     /// One file or two parallel ones. One file is a text for a language model, and tab-separated pairs for an
-    /// encoder-decoder; as `.json`, `.jsonl` or `.ndjson`, objects one a line or in a list: pairs for either, of `prompt` and
-    /// `completion` or of `instruction`, `input` and `output`; `messages`; or a `text` each. Of pairs a language model reads
+    /// encoder-decoder; as `.json`, `.jsonl` or `.ndjson`, objects one a line or in a list: pairs for either, of `prompt` or `source` and
+    /// `completion` or `target`, or of `instruction`, `input` and `output`; `messages`; or a `text` each. Of pairs a language model reads
     /// the one side as a prompt, and learns to write the other. `.gz` and `.zst` are read as they are.
     pub train: Files,
     /// The same for validation; without it, `validation_share` of the training text is held out.

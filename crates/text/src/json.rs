@@ -18,7 +18,7 @@ pub use unique_keys::UniqueKeys;
 pub enum JsonForm {
     /// A `text` each.
     Texts,
-    /// A `prompt` and its `completion`; or an `instruction`, perhaps with an `input`, and its `output`.
+    /// A `prompt` or `source` and its `completion` or `target`; or an `instruction`, perhaps with an `input`, and its `output`.
     Pairs,
     /// `messages`.
     Messages,
@@ -91,12 +91,16 @@ impl Record {
             only(&["messages"])?;
             return messages(get("messages")).map(Self::Messages);
         }
-        if has("prompt") || has("completion") {
-            only(&["prompt", "completion", "system"])?;
-            let (prompt, completion) = (text("prompt")?, text("completion")?);
+        let is_instruction = has("instruction") || has("output");
+        if has("prompt") || has("completion") || !is_instruction && (has("source") || has("target")) {
+            let names = if has("source") || has("target") { ["source", "target"] } else { ["prompt", "completion"] };
+            let one = |other: &'static str, name: &'static str| if has(other) { other } else { name };
+            let (prompt, completion) = (one("prompt", names[0]), one("completion", names[1]));
+            only(&[prompt, completion, "system"])?;
+            let (prompt, completion) = (text(prompt)?, text(completion)?);
             return Ok(Self::Pair { system: optional("system")?, prompt, completion });
         }
-        if has("instruction") || has("output") {
+        if is_instruction {
             only(&["instruction", "input", "output", "system"])?;
             let (mut prompt, completion) = (text("instruction")?, text("output")?);
             if let Some(input) = optional("input")?.filter(|input| !input.is_empty()) {
@@ -116,7 +120,7 @@ impl Record {
         found.extend((fields.len() > SHOWN).then(|| "…".to_owned()));
         let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
         Err(format!(
-            "its keys are {found}; expected \"prompt\" and \"completion\", \"messages\", \"instruction\" and \"output\", \
+            "its keys are {found}; expected \"prompt\" and \"completion\", \"source\" and \"target\", \"messages\", \"instruction\" and \"output\", \
              or \"text\""
         ))
     }
@@ -333,6 +337,11 @@ mod tests {
         let parse = |json| Record::parse(json, None).unwrap().0;
         assert_eq!(parse(r#"{"text": "a\nb"}"#), Record::Text("a\nb".to_owned()));
         assert_eq!(parse(r#"{"completion": "b", "prompt": ""}"#), pair("", "b"));
+        for names in
+            ["\"source\": \"a\", \"target\"", "\"prompt\": \"a\", \"target\"", "\"source\": \"a\", \"completion\""]
+        {
+            assert_eq!(parse(&format!("{{{names}: \"b\"}}")), pair("a", "b"));
+        }
         assert_eq!(parse(r#"{"instruction": "do", "output": "b"}"#), pair("do", "b"));
         assert_eq!(parse(r#"{"instruction": "do", "input": "", "output": "b"}"#), pair("do", "b"));
         assert_eq!(parse(r#"{"instruction": "do", "input": "it", "output": "b"}"#), pair("do\n\nit", "b"));
@@ -349,6 +358,12 @@ mod tests {
     fn what_is_not_read_is_named() {
         for (json, part) in [
             (r#"{"prompt": "a"}"#, "\"completion\" is missing"),
+            (r#"{"source": "a"}"#, "\"target\" is missing"),
+            (r#"{"target": "a"}"#, "\"source\" is missing"),
+            (r#"{"source": "a", "prompt": "b", "target": "c"}"#, "\"source\", which is not read beside \"prompt\""),
+            (r#"{"source": "a", "target": "b", "completion": "c"}"#, "\"target\""),
+            (r#"{"source": "a", "taget": "b"}"#, "\"taget\": did you mean \"target\"?"),
+            (r#"{"instruction": "a", "target": "b"}"#, "\"target\": did you mean \"output\"?"),
             (r#"{"prompt": "a", "completion": null}"#, "\"completion\" is null"),
             (r#"{"prompt": 1, "completion": "b"}"#, "\"prompt\" is a number"),
             (r#"{"prompt": "a", "completion": "b", "id": 1}"#, "\"id\""),

@@ -5,7 +5,7 @@ use descant_models::{LossConfig, ModelKind};
 use descant_text::{
     BatchConfig, Batches, ChatTemplate, ControlConfig, Corpus, Example, Form, InputBuilder, Source, TextError, is_json,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Where a recipe's texts are.
@@ -79,15 +79,28 @@ impl Texts {
     /// # Errors
     /// What is wrong with the text.
     pub(crate) fn held_out(&self, tokenizers: &Tokenizers, run: &Path) -> Result<Option<Arc<Corpus>>, Error> {
-        let open = |text: &Source, name: &str| {
-            let folder = Some(run.join(DATA).join(name)).filter(|folder| Corpus::is_in(folder));
-            let source = tokenizers.source.as_deref();
-            Corpus::encode(text, source, &tokenizers.target, self.max_length, folder.as_deref())
-        };
+        let run = (tokenizers, run);
         match &self.validation {
-            Some(validation) => Ok(Some(Arc::new(open(validation, "validation")?))),
-            None => Ok(enough(open(&self.train, "train")?.split(self.held_out).1)),
+            Some(validation) => Ok(Some(Arc::new(self.open(validation, "validation", run)?))),
+            None => Ok(enough(self.open(&self.train, "train", run)?.split(self.held_out).1)),
         }
+    }
+
+    /// What is trained on, where a part of the text is held out: what a run has of it, or the same in memory where it has none.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub(crate) fn learnt(&self, tokenizers: &Tokenizers, run: &Path) -> Result<Option<Corpus>, Error> {
+        match &self.validation {
+            Some(_) => Ok(None),
+            None => Ok(Some(self.open(&self.train, "train", (tokenizers, run))?.split(self.held_out).0)),
+        }
+    }
+
+    /// The corpus of a text: what a run has of it, or the same in memory.
+    fn open(&self, text: &Source, name: &str, (tokenizers, run): (&Tokenizers, &Path)) -> Result<Corpus, TextError> {
+        let folder = Some(run.join(DATA).join(name)).filter(|folder| Corpus::is_in(folder));
+        Corpus::encode(text, tokenizers.source.as_deref(), &tokenizers.target, self.max_length, folder.as_deref())
     }
 
     /// A line for all that encoding them left out, cut or did not know, or that has changed since.
@@ -148,22 +161,28 @@ fn enough(held_out: Corpus) -> Option<Arc<Corpus>> {
 ///
 /// # Errors
 /// What is wrong with the text, such as that it has changed since.
-pub(crate) fn kept(text: &Source, corpus: &Corpus) -> Result<Vec<Example>, Error> {
+pub(crate) fn kept(text: &Source, corpus: &Corpus) -> Result<impl Iterator<Item = Result<Example, TextError>>, Error> {
     corpus.check_texts(text)?;
-    let numbers = corpus.examples()?;
-    let (mut next, mut kept) = (0, Vec::with_capacity(numbers.len()));
-    for (example, number) in text.examples()?.zip(0..) {
-        let example = example?;
-        if numbers.get(next) == Some(&number) {
-            kept.push(example);
-            next += 1;
-        }
-        if next == numbers.len() {
-            return Ok(kept);
-        }
+    let path = text.path().to_owned();
+    let (mut numbers, mut examples) = (corpus.examples()?.into_iter(), text.examples()?.zip(0..));
+    Ok(std::iter::from_fn(move || {
+        let number = numbers.next()?;
+        let of_number = |(example, found): (Result<Example, TextError>, u64)| match example {
+            Ok(example) => (found == number).then_some(Ok(example)),
+            Err(error) => Some(Err(error)),
+        };
+        // Only a text that has changed while it was read has none.
+        Some(examples.find_map(of_number).unwrap_or_else(|| Err(TextError::Changed { path: path.clone() })))
+    }))
+}
+
+/// The files that a command was given: one, or two parallel ones.
+pub(crate) fn given(files: &[PathBuf]) -> Option<Files> {
+    match files {
+        [] => None,
+        [one] => Some(Files::One(one.clone())),
+        [source, target, ..] => Some(Files::Two([source.clone(), target.clone()])),
     }
-    // Only a text that has changed while it was read.
-    Err(TextError::Changed { path: text.path().to_owned() }.into())
 }
 
 /// The text of a recipe's `files`.

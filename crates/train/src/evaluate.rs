@@ -1,4 +1,4 @@
-use crate::data::{agree, batch_config, kept, longest, source};
+use crate::data::{agree, batch_config, given, kept, longest, source};
 use crate::text_layout::PlainTextLayout;
 use crate::text_metrics::{EvalExample, examples};
 use crate::{Error, Prediction, Replicas, Texts};
@@ -138,11 +138,7 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Self, Error> {
         let replicas = Replicas::new(threads, threads)?;
         let template = trained.chat.as_ref();
-        let files = match files {
-            [] => None,
-            [one] => Some(Files::One(one.clone())),
-            [source, target, ..] => Some(Files::Two([source.clone(), target.clone()])),
-        };
+        let files = given(files);
         // A model from elsewhere has no texts of its own.
         let mut recipe = trained.recipe.clone();
         if files.is_none() && !control.is_empty() {
@@ -269,7 +265,7 @@ impl<'a> Evaluator<'a> {
                 Prediction { line: pair.line, source: source.to_string(), references, ..Prediction::default() };
             Ok(EvalExample { request: trained.request(source, None)?, prediction })
         };
-        let pairs = kept(text, &self.corpus)?.into_iter().map(example).collect::<Result<Vec<_>, Error>>()?;
+        let pairs = kept(text, &self.corpus)?.map(|pair| example(pair?)).collect::<Result<Vec<_>, Error>>()?;
         let mut examples = examples(pairs, merge);
         // Sources of about one length together, and the long ones first, so that no thread is left with them.
         let mut order: Vec<usize> = (0..examples.len()).collect();

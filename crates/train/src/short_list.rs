@@ -1,11 +1,13 @@
 //! Short lists learned from pairs, by the lexical translation probabilities of IBM Model 1 (Brown et al. 1993).
 
-use crate::data::source;
+use crate::data::{given, kept, source};
 use crate::{Error, Texts};
 use descant_generate::ShortList;
-use descant_inference::{DataConfig, Files, Trained};
+use descant_inference::{DataConfig, Trained};
+use descant_text::{Example, TextError};
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 /// Expectation maximisation: what a table of so few words gains from more is little.
 const ITERATIONS: usize = 5;
@@ -51,13 +53,14 @@ impl Default for ShortListConfig {
     }
 }
 
-/// Learns a short list from pairs: of these files, or of the training text of a model's recipe.
+/// Learns a short list from pairs: of these files, one or two parallel ones, or of the training text of a model's recipe without what was held
+/// out of it for validation.
 ///
 /// # Errors
 /// Where the model is a language model, or has no such text; what is wrong with the text, and where nothing can be learnt from it.
 pub fn learn_short_list(
     trained: &Trained,
-    files: Option<[std::path::PathBuf; 2]>,
+    files: &[PathBuf],
     config: ShortListConfig,
 ) -> Result<LearntShortList, Error> {
     let (recipe, run) = (&trained.recipe, trained.run().to_owned());
@@ -65,15 +68,23 @@ pub fn learn_short_list(
         let reason = "a language model has no source to translate: short lists are for encoder-decoders".to_owned();
         return Err(descant_inference::Error::Run { path: run, reason }.into());
     }
-    let text = match files.map(Files::Two) {
+    let (text, learnt) = match given(files) {
         Some(files) => {
             let data = recipe.data.clone().unwrap_or_else(|| DataConfig::of(files.clone()));
-            source(&files, &data, recipe, trained.chat.as_ref())?
+            (source(&files, &data, recipe, trained.chat.as_ref())?, None)
         }
-        None => Texts::with(recipe, trained.chat.as_ref())?.train,
+        None => {
+            let texts = Texts::with(recipe, trained.chat.as_ref())?;
+            let learnt = texts.learnt(&trained.tokenizers, &run)?;
+            (texts.train, learnt)
+        }
+    };
+    let examples: Box<dyn Iterator<Item = Result<Example, TextError>>> = match &learnt {
+        Some(corpus) => Box::new(kept(&text, corpus)?),
+        None => Box::new(text.examples()?),
     };
     let mut sample = Sample::new(MOST);
-    for example in text.examples()? {
+    for example in examples {
         let example = example?;
         sample.add(|| {
             let target = trained.tokenizers.target.encode_text(&example.target)?;

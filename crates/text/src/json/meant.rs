@@ -3,17 +3,16 @@
 use crate::chat::ASSISTANT;
 
 /// The keys of objects.
-pub(super) const KEYS: [&str; 8] =
-    ["prompt", "completion", "messages", "instruction", "input", "output", "text", "system"];
+pub(super) const KEYS: [&str; 10] =
+    ["prompt", "completion", "source", "target", "messages", "instruction", "input", "output", "text", "system"];
 /// Those of messages.
 pub(super) const MESSAGE: [&str; 3] = ["role", "content", "weight"];
 /// What other formats call them.
-const OTHERS: [(&str, &str); 17] = [
+const OTHERS: [(&str, &str); 16] = [
     ("answer", "completion"),
     ("answer", "output"),
     ("response", "completion"),
     ("response", "output"),
-    ("target", "completion"),
     ("target", "output"),
     ("question", "prompt"),
     ("query", "prompt"),

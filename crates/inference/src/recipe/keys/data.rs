@@ -25,8 +25,8 @@ pub(super) const DATA: Section = Section {
             Files,
             REQUIRED,
             "The training text. One file is a plain text for a language model and tab-separated pairs for an \
-             encoder-decoder; two are parallel, line by line; a .jsonl has a prompt and its completion, or \
-             messages, on each line. .gz and .zst are read as they are.",
+             encoder-decoder; two are parallel, line by line; a .jsonl has a prompt (or source) and its \
+             completion (or target), or messages, on each line. .gz and .zst are read as they are.",
         ),
         Key::new("data.validation", Files, "(none)", "The validation text, of the same format."),
         Key::new(
