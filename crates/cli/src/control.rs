@@ -3,7 +3,7 @@
 use crate::json_line::JsonLine;
 use clap::Args;
 use descant_inference::{Control, Trained};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The field of a JSON object.
 const FIELD: &str = "control";
@@ -11,8 +11,8 @@ const FIELD: &str = "control";
 #[derive(Args)]
 pub(crate) struct ControlAttributes {
     /// A control attribute that the model was trained with ([control] in its recipe), such as register=formal. Can be given several
-    /// times. What a line says itself goes before it: "control" in a .jsonl, such as {"register": "informal"}, or of eval the field or column of
-    /// the attribute; null leaves one out
+    /// times. What a line says itself goes before it: of a .jsonl in fields of the attributes' names, as in training, or in a "control" such as
+    /// {"register": "informal"}, and of eval in the field or column of the attribute; null leaves one out
     #[arg(long, value_name = "NAME=VALUE", value_parser = attribute, help_heading = "Control")]
     pub(crate) control: Vec<(String, String)>,
 }
@@ -33,19 +33,29 @@ impl ControlAttributes {
     }
 }
 
-/// Those of a line: those of all lines, but for what it says itself. Null leaves one out.
-pub(crate) fn of_line(of_all: &Control, line: &JsonLine) -> Result<Control, String> {
+/// Those of a line: those of all lines, but for what it says itself, in its "control" or in fields of their names, as texts to train on
+/// have them. Null leaves one out.
+pub(crate) fn of_line(of_all: &Control, trained: &Trained, line: &JsonLine) -> Result<Control, String> {
     let mut control = of_all.clone();
-    let own = match line.get(FIELD)? {
-        None | Some(Value::Null) => return Ok(control),
+    let mut own = match line.get(FIELD)? {
+        None | Some(Value::Null) => Map::new(),
         Some(Value::Object(own)) => own,
         Some(_) => return Err("its \"control\" is no object such as {\"register\": \"formal\"}".to_owned()),
     };
+    for name in trained.recipe.control.iter().flat_map(|config| config.attributes.keys()) {
+        let Some(field) = line.get(name)? else { continue };
+        match own.get(name) {
+            Some(other) if *other != field => {
+                return Err(format!("its {name:?} is {field}, and in its \"control\" {other}: leave one of them out"));
+            }
+            _ => own.insert(name.clone(), field),
+        };
+    }
     for (name, value) in own {
         match value {
             Value::Null => control.remove(&name),
             Value::String(value) => control.insert(name, value),
-            _ => return Err(format!("its \"control\": {name:?} is no text")),
+            _ => return Err(format!("its {name:?} is no text")),
         };
     }
     Ok(control)

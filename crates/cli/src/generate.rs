@@ -2,6 +2,7 @@
 
 mod answers;
 mod chat;
+mod dialogue;
 mod explanations;
 mod grammar_field;
 mod line;
@@ -48,7 +49,8 @@ pub(crate) struct Generate {
     /// source or message, and an empty line of a file or a pipe, has an empty answer
     texts: Vec<String>,
     /// Read the lines of a file instead, or with - of standard input. Of a .jsonl, each is an object with "text" (or "prompt", or "source"), or of a chat
-    /// "messages", and perhaps "control"; its "id" comes back. Other fields are ignored
+    /// "messages", and perhaps control attributes; its "id" comes back. Other fields are ignored. JSON objects of a file of another name or
+    /// of standard input, and lines with a tab to a model of pairs, are refused
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
     input: Option<PathBuf>,
     /// Write to a file what comes of --input: to a .jsonl an object for each line (line, id, and the keys of a text that --json lists,
@@ -83,7 +85,7 @@ pub(crate) struct Generate {
     /// Take texts as plain prompts, also for a model with a chat template
     #[arg(long)]
     no_chat: bool,
-    /// System message, before the first user message of a conversation
+    /// System message, before the first user message of a conversation; of the "messages" of a .jsonl, where they have none
     #[arg(long, value_name = "TEXT", conflicts_with = "no_chat")]
     system: Option<String>,
     /// Print a JSON object a line for each text (answers to a .jsonl are objects anyway, as --output says): line, rank (of samples, the order of drawing), source, text, finished,

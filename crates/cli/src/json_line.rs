@@ -7,6 +7,24 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 
+/// The fields of which one holds what is asked.
+pub(crate) const ASKED: [&str; 4] = ["text", "prompt", "source", "messages"];
+
+/// That a line which is taken for a text is no object of a .jsonl: the model would read its braces.
+///
+/// # Errors
+/// What to do with it.
+pub(crate) fn check_text(line: &str) -> Result<(), String> {
+    let object = JsonLine::parse(line.trim());
+    match object.ok().and_then(|object| ASKED.into_iter().find(|name| object.has(name))) {
+        None => Ok(()),
+        Some(name) => Err(format!(
+            "it is a JSON object with {name:?}: such lines are read from a file whose name ends in .jsonl (--input FILE). To give one \
+             as it stands, make it the \"text\" of another"
+        )),
+    }
+}
+
 /// A line that is a JSON object: each field once, as it stands there, and read where it is asked for.
 #[derive(Default)]
 pub(crate) struct JsonLine {

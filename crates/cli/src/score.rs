@@ -2,7 +2,7 @@
 
 use crate::Threads;
 use crate::control::{ControlAttributes, of_line};
-use crate::json_line::JsonLine;
+use crate::json_line::{JsonLine, check_text};
 use crate::lines::{is_json_lines, is_of_line, wrong_with_line};
 use crate::report::{note, print};
 use crate::weights::Weights;
@@ -25,8 +25,8 @@ pub(crate) struct Score {
     /// model of texts without prompts, a text
     texts: Vec<String>,
     /// Read the lines of a file instead, or with - of standard input. Of a .jsonl, each is an object with a "source" or "prompt" and a "target" or
-    /// "completion", or with a "text" alone, or of a chat with "messages", of which the last is scored, and perhaps "control"; its
-    /// "id" comes back. An object of generate --json is scored as it was generated, by its "ids" and "finish_reason". Other fields are ignored
+    /// "completion", or with a "text" alone, or of a chat with "messages", of which the last is scored, and perhaps with control attributes;
+    /// its "id" comes back. An object of generate --json is scored as it was generated, by its "ids" and "finish_reason". Other fields are ignored
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
     input: Option<PathBuf>,
     /// Score no EOS after the texts. The "finish_reason" of a .jsonl line goes before it: only after "eos" there is one
@@ -172,8 +172,8 @@ impl Scorer {
             Err(error) => return Some(Asked { line, id: None, text: Err(wrong_with_line(&error)) }),
         };
         if !is_json {
-            let text =
-                self.columns(&text).and_then(|text| text.map(|text| self.controlled(text, &self.control)).transpose());
+            let text = check_text(&text).and_then(|()| self.columns(&text));
+            let text = text.and_then(|text| text.map(|text| self.controlled(text, &self.control)).transpose());
             let text = text.map(|text| text.map(|text| if self.no_eos { text.without_eos() } else { text }));
             self.count_spaced(line, &text);
             return Some(Asked { line, id: None, text });
@@ -198,7 +198,7 @@ impl Scorer {
                 Err(error) => return Err(format!("its \"finish_reason\": {error}")),
             },
         };
-        let control = of_line(&self.control, object)?;
+        let control = of_line(&self.control, &self.trained, object)?;
         let text = match object.get("ids")? {
             None => self.controlled(self.object(object)?, &control)?,
             Some(ids) => self.generated(object, ids, &control)?,

@@ -108,6 +108,33 @@ fn a_text_is_as_the_attribute_says() {
         let alone: Value = serde_json::from_str(alone.trim()).unwrap();
         assert_eq!([&found["text"], &found["score"]], [&alone["text"], &alone["score"]]);
     }
+    // As fields of their names, as texts to train on have them; never two values.
+    let lines = [
+        json!({"text": "123", "register": "informal"}),
+        json!({"source": "123", "target": "ignored", "register": "informal", "control": {"register": "informal"}}),
+        json!({"text": "123", "register": null}),
+        json!({"text": "123", "register": "informal", "control": {"register": "formal"}}),
+        json!({"text": "123", "register": null, "control": {"register": "formal"}}),
+        json!({"text": "123", "register": "rude"}),
+        json!({"text": "123", "register": ["formal"]}),
+    ];
+    folder.write("fields.jsonl", lines.map(|line| line.to_string() + "\n").concat());
+    let flags = ["--input", "fields.jsonl", "--output", "fields-out.jsonl", "--control", "register=formal"];
+    folder.fail(&[&["generate", "gru"][..], &flags].concat(), &["4 lines were not answered", "line 4"]);
+    let fields = fs::read_to_string(folder.path("fields-out.jsonl")).unwrap();
+    let fields: Vec<Value> = fields.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (field, control) in fields.iter().zip([1, 1, 2]) {
+        assert_eq!([&field["text"], &field["score"]], [&found[control]["text"], &found[control]["score"]]);
+    }
+    let refused = [
+        "its \"register\" is \"informal\", and in its \"control\" \"formal\"",
+        "its \"register\" is null, and in its \"control\" \"formal\"",
+        "\"register\" is \"rude\"",
+        "its \"register\" is no text",
+    ];
+    for (found, part) in fields[3..].iter().zip(refused) {
+        assert!(found["error"].as_str().unwrap().contains(part), "{found}");
+    }
     for (found, part) in found[4..].iter().zip(["no attribute \"tone\"", "is no object", "\"register\" is no text"]) {
         assert!(found["error"].as_str().unwrap().contains(part), "{found}");
     }
@@ -141,6 +168,15 @@ fn a_text_is_as_the_attribute_says() {
             assert_eq!(scored(&[])["tokens"], found[2]["tokens"]);
             // The attribute is read, and no token of the text.
             assert_eq!(found[0]["tokens"].as_array().unwrap().len(), written.len() + 1);
+            let field = match is_plain {
+                true => json!({"text": written, "register": register}),
+                false => json!({"prompt": source, "completion": written, "register": register}),
+            };
+            folder.write("field.jsonl", field.to_string());
+            let field: Value =
+                serde_json::from_str(folder.succeed(&["score", run, "--input", "field.jsonl", "--json"]).trim())
+                    .unwrap();
+            assert_eq!(field["tokens"], found[0]["tokens"]);
             let generated = ["generate", run, source, "--control", &control, "--greedy", "--json"];
             let generated: Value = serde_json::from_str(folder.succeed(&generated).trim()).unwrap();
             if generated["text"] == written && generated["finished"] == true {
@@ -303,6 +339,7 @@ fn what_is_no_attribute_is_told() {
         ("train = \"pairs.jsonl\"", "register = \"formal\"", &["control.register", "a list of texts"]),
         ("train = \"pairs.jsonl\"", "register = [\"a\", \"a\"]", &["control.register", "each once"]),
         ("train = \"pairs.jsonl\"", "text = [\"a\"]", &["control.text"]),
+        ("train = \"pairs.jsonl\"", "target = [\"a\"]", &["control.target"]),
         ("train = \"pairs.jsonl\"", "register = [\"a\"]\ndropout = 1.0", &["control.dropout = 1"]),
         ("train = \"pairs.jsonl\"", "register = [\"a\"]\ncolumns = { tone = 1 }", &["control.columns.tone"]),
     ] {

@@ -299,6 +299,57 @@ fn a_conversation_as_long_as_in_training_keeps_all_its_turns() {
         forgot += usize::from(truncated > 0);
     }
     assert!(whole > 0 && forgot > 0, "{whole} {forgot}");
+    // The same of lines with conversations, all at once: what the first answers were is said in them.
+    let (mut forgot, mut kept) = (0, 0);
+    for context in (20..60).step_by(4).chain([300]).map(|context| context.to_string()) {
+        for mode in [&["--greedy"][..], &["--do-sample", "--seed", "2"], &["--num-beams", "3"]] {
+            let flags = [&["--context", &context, "--json"][..], mode].concat();
+            let talked =
+                piped(&folder, &[&["generate", "run", "--chat"][..], &flags].concat(), b"a\nagain\nb\nagain\n");
+            let talked = json(&said(&talked));
+            let mut messages = Vec::new();
+            let asked = ["a", "again", "b", "again"].iter().zip(&talked).map(|(asked, answer)| {
+                messages.push(serde_json::json!({"role": "user", "content": asked}));
+                let line = serde_json::json!({"messages": messages.clone()}).to_string() + "\n";
+                messages.push(serde_json::json!({"role": "assistant", "content": answer["text"]}));
+                line
+            });
+            folder.write("talk.jsonl", asked.collect::<String>());
+            let output = folder.run(&[&["generate", "run", "--input", "talk.jsonl"][..], &flags].concat());
+            let answers = json(&said(&output));
+            // A talk goes on with what is left of it.
+            for (answer, talked) in answers.iter().zip(&talked).take(2) {
+                let [answer, talked] = [answer, talked].map(|one| [&one["text"], &one["log_probability"]]);
+                assert_eq!(answer, talked, "{context} {mode:?}");
+            }
+            let is_told = told(&output).contains("its oldest turns were left out");
+            assert_eq!(
+                answers.iter().any(|answer| answer["cut"] == true),
+                is_told || told(&output).contains("last half")
+            );
+            (forgot, kept) = (forgot + usize::from(is_told), kept + usize::from(!is_told));
+        }
+    }
+    assert!(forgot > 3 && kept > 0, "{forgot} {kept}");
+    // The system's message stays, and what is read is a conversation.
+    let turn = |role: &str, content: &str| serde_json::json!({"role": role, "content": content});
+    let system = turn("system", "be brief");
+    let turns: Vec<Value> =
+        (0..9).map(|i| turn(["user", "assistant"][i % 2], ["a", "one", "again", "one"][i % 4])).collect();
+    let of = |last: usize| [&[system.clone()][..], &turns[turns.len() - last..]].concat();
+    let write = |messages: &[Value]| {
+        folder.write("long.jsonl", serde_json::json!({"messages": messages}).to_string());
+        let flags = ["--context", "100", "--max-new-tokens", "8", "--greedy"];
+        let output = folder.run(&[&["generate", "run", "--input", "long.jsonl"][..], &flags].concat());
+        let is_shortened = told(&output).contains("its oldest turns were left out");
+        assert!(!told(&output).contains("last half"), "{}", told(&output));
+        (json(&said(&output)).remove(0)["log_probability"].clone(), is_shortened)
+    };
+    let (long, is_shortened) = write(&of(9));
+    let short: Vec<_> = [1, 3, 5, 7].into_iter().map(|last| write(&of(last))).filter(|short| !short.1).collect();
+    assert!(is_shortened && short.iter().any(|short| short.0 == long), "{long} {short:?}");
+    let refuse = ["generate", "run", "--input", "long.jsonl", "--context", "40", "--long-input", "error"];
+    folder.fail(&refuse, &["the prompt has", "reads 40 at once"]);
     // What goes on obeys as one text.
     let (mut forgot, mut refused) = (0, 0);
     for context in (22..76).step_by(3).map(|context| context.to_string()) {
@@ -327,6 +378,37 @@ fn a_conversation_as_long_as_in_training_keeps_all_its_turns() {
         &["generate", "run", "--chat", "--beam", "3", "--n-best", "3"],
         &["--num-return-sequences 3", "one answer"],
     );
+}
+
+#[test]
+fn a_conversation_begins_with_what_the_system_says_and_knows_its_roles() {
+    let recipe = KNOWN.replace("validation_share", "chat_template = \"chatml\"\nvalidation_share");
+    let folder = knowing(["one", "two", "three"], &recipe);
+    let lines = [
+        r#"{"messages": [{"role": "user", "content": "a"}]}"#,
+        r#"{"messages": [{"role": "system", "content": "c"}, {"role": "user", "content": "a"}]}"#,
+        r#"{"messages": [{"role": "usr", "content": "a"}]}"#,
+        r#"{"text": "a"}"#,
+    ];
+    folder.write("in.jsonl", lines.join("\n"));
+    let answers = |more: &[&str]| {
+        let output = folder.run(&[&["generate", "run", "--input", "in.jsonl"], more].concat());
+        assert!(told(&output).contains("1 line was not answered, line 3: "), "{}", told(&output));
+        json(&String::from_utf8(output.stdout).unwrap())
+    };
+    let (without, with) = (answers(&[]), answers(&["--system", "c"]));
+    let error = with[2]["error"].as_str().unwrap();
+    assert!(error.contains("a message is by the role \"usr\": expected system, developer, user, assistant"), "{error}");
+    let log = |one: &Value| one["log_probability"].as_f64().unwrap();
+    assert_eq!([log(&with[0]), log(&with[3])], [log(&without[1]); 2]);
+    assert!(log(&with[0]) != log(&without[0]));
+    // One that has its own keeps it.
+    assert_eq!(log(&answers(&["--system", "b"])[1]), log(&without[1]));
+    folder.write(
+        "given.jsonl",
+        r#"{"messages": [{"role": "usr", "content": "a"}, {"role": "assistant", "content": "one"}]}"#,
+    );
+    folder.fail(&["score", "run", "--input", "given.jsonl"], &["line 1", "the role \"usr\""]);
 }
 
 #[test]

@@ -122,6 +122,34 @@ fn each_field_stands_once_and_an_id_comes_back_as_it_is() {
 }
 
 #[test]
+fn pairs_and_objects_are_not_read_as_sources() {
+    let folder = pairs();
+    folder.write("few.tsv", "123\t321\n456\n");
+    let pair = ["generate", "run", "--input", "few.tsv"];
+    let told = folder.fail(&pair, &["line 1: it has a tab", "cut -f1", "The others were answered"]);
+    assert!(told.contains("1 line was not answered"), "{told}");
+    folder.fail(&["generate", "run", "123\t321"], &["it has a tab"]);
+    // As a text of an object, it has one.
+    folder.write("tab.jsonl", "{\"text\": \"12\\t3\"}\n");
+    folder.succeed(&["generate", "run", "--input", "tab.jsonl"]);
+    let object = "{\"id\": 1, \"text\": \"123\"}\n";
+    folder.write("objects.txt", object);
+    let says = ["it is a JSON object with \"text\"", "ends in .jsonl"];
+    folder.fail(&["generate", "run", "--input", "objects.txt"], &says);
+    let mut child = folder.command(&["generate", "run", "--input", "-"]);
+    let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(object.as_bytes()).unwrap();
+    let output = common::finish(child);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && says.iter().all(|part| told.contains(part)), "{told}");
+    assert!(output.stdout.trim_ascii().is_empty());
+    // Other braces are text, and so is a tab to a model that continues it.
+    folder.succeed(&["generate", "run", "{1}", "{\"1\": 2}"]);
+    folder.train("lm.toml", "lm", 3);
+    folder.succeed(&["generate", "lm", "line\t1", "--max-new-tokens", "3"]);
+}
+
+#[test]
 fn no_file_is_lost_to_an_output() {
     let folder = pairs();
     folder.write("in.jsonl", "{\"text\": \"12\"}\n");

@@ -115,6 +115,11 @@ fn a_line_without_scores_is_named_and_the_others_are_scored() {
         .unwrap();
     child.stdin.take().unwrap().write_all(b"1\t1\n").unwrap();
     assert_eq!(String::from_utf8(common::finish(child).stdout).unwrap(), folder.succeed(&["score", "pairs", "1\t1"]));
+    // Objects are those of a .jsonl.
+    for (run, line) in [("pairs", r#"{"source": "1", "target": "1"}"#), ("lm", r#" {"text": "line"}"#)] {
+        folder.write("objects.txt", line);
+        folder.fail(&["score", run, "--input", "objects.txt"], &["line 1", "it is a JSON object", ".jsonl"]);
+    }
     // A text without a prompt.
     let text = folder.succeed(&["score", "lm", "line 1 says red"]);
     assert!(text.starts_with("line 1  log probability -") && text.contains("entropy"), "{text}");

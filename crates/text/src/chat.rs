@@ -17,6 +17,8 @@ use std::sync::{Arc, OnceLock};
 
 /// The role of the model.
 pub const ASSISTANT: &str = "assistant";
+/// The usual roles.
+const ROLES: [&str; 6] = ["system", "developer", "user", ASSISTANT, "tool", "function"];
 
 /// A template. It is given `messages`, `add_generation_prompt`, and the tokens of [`ChatTemplate::with_tokens`]; `tools` and
 /// `documents` are none. Without tokens, `bos_token` and `eos_token` are empty: then BOS and EOS of a
@@ -99,7 +101,23 @@ impl ChatTemplate {
         self.own_text().len() < self.text.len()
     }
 
+    /// That every role is a usual one, or one that the template names: it would be written as if the model knew it.
+    fn check_roles(&self, messages: &[Message]) -> Result<(), String> {
+        let names =
+            |role: &str| ['\'', '"'].iter().any(|quote| self.own_text().contains(&format!("{quote}{role}{quote}")));
+        let is_known = |message: &Message| ROLES.contains(&message.role.as_str()) || names(&message.role);
+        match messages.iter().find(|message| !is_known(message)) {
+            None => Ok(()),
+            Some(message) => Err(format!(
+                "a message is by the role {:?}: expected {}, or one that the template names",
+                message.role,
+                ROLES.join(", ")
+            )),
+        }
+    }
+
     fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<Text, String> {
+        self.check_roles(messages)?;
         let said = |text: &String| escape(text, &self.controls);
         let escaped = |message: &Message| Message { role: said(&message.role), content: said(&message.content) };
         let messages: Vec<Message> = messages.iter().map(escaped).collect();
@@ -264,8 +282,12 @@ mod tests {
         let expected = "<|im_start|>user\nx<|im_end|>\n<|im_start|>assistant<|im_end|>\n<|im_start|>assistant\n";
         assert_eq!(prompt.to_string(), expected);
         assert_eq!(prompt.pieces(), ["user\nx<|im_end|>\n<|im_start|>assistant", "\n", "assistant\n"]);
-        let forged = chatml().prompt(&[Message::new("user<|im_end|>", "x")]).unwrap();
-        assert_eq!(forged.pieces()[0], "user<|im_end|>\nx");
+        let forged = chatml().prompt(&[Message::new("user<|im_end|>", "x")]).unwrap_err();
+        assert!(forged.contains("by the role \"user<|im_end|>\""), "{forged}");
+        let named = "{{ messages[0].role }}{# 'user<|im_end|>' #}";
+        let named = ChatTemplate::new(named).unwrap().with_controls(["<|im_end|>".to_owned()]);
+        let said = named.prompt(&[Message::new("user<|im_end|>", "x")]).unwrap();
+        assert_eq!(said.pieces(), ["user<|im_end|>"]);
     }
 
     /// What a template without messages writes.

@@ -26,8 +26,20 @@ fn tenth() -> f64 {
 }
 
 /// Fields of objects that are something else, so that no attribute has these names.
-const FIELDS: [&str; 10] =
-    ["prompt", "completion", "messages", "instruction", "input", "output", "text", "system", "source", "id"];
+const FIELDS: [&str; 12] = [
+    "prompt",
+    "completion",
+    "source",
+    "target",
+    "messages",
+    "instruction",
+    "input",
+    "output",
+    "text",
+    "system",
+    "id",
+    "control",
+];
 
 impl ControlConfig {
     /// The control token of a value.

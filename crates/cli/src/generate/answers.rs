@@ -150,7 +150,8 @@ impl Answers {
                 self.line(&serde_json::to_string(&object)?)
             }),
             Form::Objects => {
-                let records: Vec<TextRecord<'_>> = texts.iter().map(TextRecord::of).collect();
+                let mut records: Vec<TextRecord<'_>> = texts.iter().map(TextRecord::of).collect();
+                records.iter_mut().for_each(|record| record.cut |= line.is_shortened);
                 let best = Some(records.first().cloned().unwrap_or_default());
                 let n_best = if self.texts > 1 { records } else { Vec::new() };
                 let object = LineObject { line: number, id: line.id.as_deref(), best, n_best, error: None };

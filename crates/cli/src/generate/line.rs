@@ -12,6 +12,8 @@ pub(super) struct Line {
     pub(super) source: String,
     /// The tokens that were read for it.
     pub(super) read: Vec<u32>,
+    /// Whether it is a conversation whose oldest turns are not read.
+    pub(super) is_shortened: bool,
     /// What its texts have to be.
     pub(super) grammar: Option<Arc<Grammar>>,
 }

@@ -1,15 +1,12 @@
 //! What is asked, line by line: of the command line, a file of lines or of JSON objects, or standard input.
 
-use crate::json_line::JsonLine;
+use crate::json_line::{ASKED, JsonLine, check_text};
 use crate::lines::{count, is_json_lines, is_of_line, wrong_with_line};
 use crate::report::ask;
 use descant_text::{Lines, Message, TextError};
 use serde_json::value::RawValue;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
-
-/// The fields of which one holds what is asked.
-const FIELDS: [&str; 4] = ["text", "prompt", "source", "messages"];
 
 /// A line that was read.
 pub(super) struct Request {
@@ -25,7 +22,9 @@ pub(super) struct Request {
 
 /// What a line asks.
 pub(super) enum Asks {
-    /// An answer to a text, or its continuation.
+    /// An answer to a line of a text or of the command line, or its continuation.
+    Line(String),
+    /// The same of a text in an object.
     Text(String),
     /// An answer to a conversation.
     Conversation(Vec<Message>),
@@ -119,7 +118,7 @@ impl<'a> Requests<'a> {
             let request = match text {
                 Ok(text) if is_json && text.trim().is_empty() => continue,
                 Ok(text) if is_json => Request::parse(line, &text),
-                Ok(text) => Request::new(line, Ok(Asks::Text(text))),
+                Ok(text) => Request::new(line, check_text(&text).map(|()| Asks::Line(text))),
                 Err(error) if !is_of_line(&error) => return Err(error.into()),
                 Err(error) => Request::new(line, Err(wrong_with_line(&error))),
             };
@@ -154,7 +153,7 @@ impl Request {
     pub(super) fn length(&self) -> usize {
         match &self.asks {
             Err(_) => 0,
-            Ok(Asks::Text(text)) => text.len(),
+            Ok(Asks::Line(text) | Asks::Text(text)) => text.len(),
             Ok(Asks::Conversation(messages)) => messages.iter().map(|message| message.content.len()).sum(),
         }
     }
@@ -173,7 +172,7 @@ impl Request {
 
 /// What an object asks.
 fn asks(object: &JsonLine) -> Result<Asks, String> {
-    match object.one_of(&FIELDS)? {
+    match object.one_of(&ASKED)? {
         None => Err("it has no \"text\", \"prompt\", \"source\" or \"messages\"".to_owned()),
         Some("messages") => object.messages().map(Asks::Conversation),
         Some(text) => object.text(text).map(Asks::Text),

@@ -18,6 +18,8 @@ pub(super) struct Tally {
     stuck: (u64, u64, Vec<u32>, Option<Arc<Grammar>>),
     /// Sources and prompts that were not read whole, and the first one's line.
     cut: (u64, u64),
+    /// Conversations whose oldest turns were left out, and the first one's line.
+    shortened: (u64, u64),
     /// Sources and prompts with tokens that the tokenizer does not know, and the first one's line and text.
     unknown: (u64, u64, String),
     /// Lines with equal texts among their best ones, and the first of them.
@@ -43,6 +45,9 @@ impl Tally {
         }
         if written.cut {
             self.cut = add(self.cut);
+        }
+        if line.is_shortened {
+            self.shortened = add(self.shortened);
         }
         if written.unknown > 0 {
             if self.unknown.0 == 0 {
@@ -136,6 +141,14 @@ impl Tally {
                     first(line)
                 )),
             }
+        }
+        if let (count @ 1.., line) = self.shortened {
+            note(format_args!(
+                "{} had a conversation that with its answer is longer than what the model reads at once{}: its oldest turns were left \
+                 out (--context N reads more, --long-input error refuses it).",
+                of(count),
+                first(line)
+            ));
         }
         if let (count @ 1.., line, text) = &self.unknown {
             let reader = trained.tokenizers.source.as_ref();

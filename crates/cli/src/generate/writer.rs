@@ -1,4 +1,5 @@
 use super::answers::{Answers, Outcome};
+use super::dialogue::Dialogue;
 use super::explanations::Explanations;
 use super::grammar_field::GrammarField;
 use super::line::Line;
@@ -66,8 +67,20 @@ struct Waiting {
     line: Line,
     /// The request that the scheduler answers.
     request: Option<usize>,
+    /// The conversation that it is for.
+    dialogue: Option<Dialogue>,
     outcome: Option<Outcome>,
 }
+
+/// What a line asks.
+enum Asked {
+    Nothing,
+    Text(Text),
+    Conversation(Dialogue),
+}
+
+/// What is generated first for a line: the request, the number of its draws, and the conversation that it is for.
+type First = (InferenceRequest, u64, Option<Dialogue>);
 
 /// How many batches of lines may be read while a line before them is not answered.
 const AHEAD: usize = 64;
@@ -131,10 +144,15 @@ impl Writer<'_> {
             let start = Instant::now();
             let answers = self.scheduler.step(&mut self.tape, |_, _| ());
             for (request, answer) in answers.map_err(|error| anyhow::anyhow!("{}", said(&error)))? {
-                if let Some(one) = waiting.iter_mut().find(|one| one.request == Some(request)) {
-                    let refused = |error| Outcome::Refused(self.reason(&error, one.line.grammar.as_deref()));
-                    one.outcome = Some(answer.map_or_else(refused, Outcome::Texts));
-                }
+                let Some(one) = waiting.iter_mut().find(|one| one.request == Some(request)) else { continue };
+                one.outcome = match answer {
+                    Ok(texts) => match self.go_on(one, &texts) {
+                        Ok(true) => None,
+                        Ok(false) => Some(Outcome::Texts(texts)),
+                        Err(reason) => Some(Outcome::Refused(reason)),
+                    },
+                    Err(error) => Some(Outcome::Refused(self.reason(&error, one.line.grammar.as_deref()))),
+                };
             }
             self.tell_slow(start.elapsed());
         }
@@ -156,22 +174,60 @@ impl Writer<'_> {
     /// Hands a request to the scheduler, unless it asks nothing or cannot be answered.
     fn begin(&mut self, request: Request) -> Waiting {
         let grammar = self.grammar_field.as_mut().map(|field| field.of(request.line, &request.fields));
-        let (mut line, text) = self.prompt(request);
-        let text = text.and_then(|text| {
+        let (mut line, asked) = self.asked(request);
+        let asked = asked.and_then(|asked| {
             if let Some(grammar) = grammar {
                 line.grammar = grammar?;
             }
-            Ok(text)
+            Ok(asked)
         });
-        let request = text.and_then(|text| text.map(|text| self.request(text, &mut line)).transpose());
-        match request {
-            Ok(Some(request)) => {
-                let request = Some(self.scheduler.push(request, line.number - 1));
-                Waiting { line, request, outcome: None }
+        let (request, dialogue, outcome) = match asked.and_then(|asked| self.first(asked, &mut line)) {
+            Ok(Some((request, number, dialogue))) => (Some(self.scheduler.push(request, number)), dialogue, None),
+            Ok(None) => (None, None, Some(Outcome::Empty)),
+            Err(reason) => (None, None, Some(Outcome::Refused(reason))),
+        };
+        Waiting { line, request, dialogue, outcome }
+    }
+
+    /// What is generated first for a line; nothing where it asks nothing.
+    ///
+    /// # Errors
+    /// Why it is not answered.
+    fn first(&mut self, asked: Asked, line: &mut Line) -> Result<Option<First>, String> {
+        match asked {
+            Asked::Nothing => Ok(None),
+            Asked::Text(text) => Ok(Some((self.request(text, line)?, line.number - 1, None))),
+            Asked::Conversation(mut dialogue) => {
+                let (request, number) = self.ask(&mut dialogue)?;
+                line.is_shortened = dialogue.is_shortened;
+                Ok(Some((self.of_line(request, line), number, Some(dialogue))))
             }
-            Ok(None) => Waiting { line, request: None, outcome: Some(Outcome::Empty) },
-            Err(reason) => Waiting { line, request: None, outcome: Some(Outcome::Refused(reason)) },
         }
+    }
+
+    /// What is read next for the answer to a conversation, and the number of its draws. Where long prompts are refused, no turn is left out.
+    ///
+    /// # Errors
+    /// Why it is not answered.
+    pub(super) fn ask(&mut self, dialogue: &mut Dialogue) -> Result<(InferenceRequest, u64), String> {
+        let may_leave_out = self.long != Some(LongInput::Error);
+        let next = dialogue.next((self.trained, self.options), may_leave_out);
+        let (request, number) = next.map_err(|error| self.reason(&error, None))?;
+        self.check_length(dialogue.line, request.tokens().len())?;
+        Ok((request, number))
+    }
+
+    /// Whether the answer to a line goes on, with less of its conversation before it.
+    fn go_on(&mut self, waiting: &mut Waiting, texts: &[Generated]) -> Result<bool, String> {
+        let Waiting { line, request, dialogue: Some(dialogue), .. } = waiting else { return Ok(false) };
+        if !dialogue.goes_on((self.trained, self.options), texts) {
+            return Ok(false);
+        }
+        let (next, number) = self.ask(dialogue)?;
+        line.is_shortened = true;
+        let next = self.of_line(next, line);
+        *request = Some(self.scheduler.push(next, number));
+        Ok(true)
     }
 
     /// Writes the first lines, as far as they are answered.
@@ -204,24 +260,38 @@ impl Writer<'_> {
         self.answers.texts(line, before, &reported)
     }
 
-    /// A line, and what is read for it; nothing where it is empty.
-    fn prompt(&self, request: Request) -> (Line, Result<Option<Text>, String>) {
-        let control = control::of_line(&self.control, &request.fields);
+    /// A line, and what it asks.
+    fn asked(&self, request: Request) -> (Line, Result<Asked, String>) {
+        let control = control::of_line(&self.control, self.trained, &request.fields);
         let Request { line: number, id, asks, .. } = request;
         let mut line = Line { number, id, grammar: self.grammar.clone(), ..Line::default() };
-        let text = match asks {
-            Err(reason) => Err(reason),
-            Ok(Asks::Text(text)) => {
-                let is_empty = text.trim().is_empty() && (self.empty_lines || self.is_answering());
-                let prompt = if is_empty { Ok(None) } else { self.text(&text).map(Some) };
-                line.source = text;
-                prompt
-            }
-            Ok(Asks::Conversation(messages)) => self.trained.prompt(&messages).map(Some).map_err(|e| e.to_string()),
+        let controlled = |text: Text, control: Control| {
+            self.trained.control(text, &control).map(Asked::Text).map_err(|error| error.to_string())
         };
-        let controlled = |text: Text| self.trained.control(text, &control?).map_err(|error| error.to_string());
-        let text = text.and_then(|text| text.map(controlled).transpose());
-        (line, text)
+        let is_of_pairs = self.trained.responds() && self.conversation.is_none();
+        let asked = match (asks, control) {
+            (Err(reason), _) | (_, Err(reason)) => Err(reason),
+            (Ok(Asks::Line(text)), _) if is_of_pairs && text.contains('\t') => Err(
+                "it has a tab, as a pair has: a line is a source or prompt alone, which `cut -f1` takes from pairs. Give a text with a \
+                 tab in it as an object of a .jsonl"
+                    .to_owned(),
+            ),
+            (Ok(Asks::Line(text) | Asks::Text(text)), Ok(control)) => {
+                let is_empty = text.trim().is_empty() && (self.empty_lines || self.is_answering());
+                let asked = match is_empty {
+                    true => Ok(Asked::Nothing),
+                    false => self.text(&text).and_then(|text| controlled(text, control)),
+                };
+                line.source = text;
+                asked
+            }
+            (Ok(Asks::Conversation(messages)), Ok(control)) => {
+                let has_system = messages.iter().any(|message| message.role == "system");
+                let system = self.conversation.iter().flatten().filter(|_| !has_system).cloned();
+                Ok(Asked::Conversation(Dialogue::new(system.chain(messages).collect(), number, control)))
+            }
+        };
+        (line, asked)
     }
 
     /// What is read for a line.
@@ -237,7 +307,7 @@ impl Writer<'_> {
         is_source && matches!(self.long, Some(LongInput::Split | LongInput::Window))
     }
 
-    /// The request for a text of a line. The line keeps the tokens that are read for it, where something is explained by them.
+    /// The request for a text of a line.
     ///
     /// # Errors
     /// Why it is not answered.
@@ -247,11 +317,17 @@ impl Writer<'_> {
         if !self.cuts() {
             self.check_length(line.number, request.tokens().len())?;
         }
+        Ok(self.of_line(request, line))
+    }
+
+    /// A request with the grammar that its line has itself. The line keeps the tokens that are read for it, where something is explained by
+    /// them.
+    fn of_line(&self, request: InferenceRequest, line: &mut Line) -> InferenceRequest {
         if self.explanations.is_asked() {
             line.read = request.tokens().to_vec();
         }
         let own = line.grammar.clone().filter(|_| self.grammar_field.is_some());
-        Ok(own.into_iter().fold(request, |request, own| request.with_constraint(own)))
+        own.into_iter().fold(request, |request, own| request.with_constraint(own))
     }
 
     /// That a model reads so many tokens for a line.
@@ -291,9 +367,9 @@ impl Writer<'_> {
 
     /// Writes for one text, and shows each token as it is chosen.
     fn stream(&mut self, request: Request) -> anyhow::Result<()> {
-        let (mut line, text) = self.prompt(request);
-        let request = match text.and_then(|text| text.map(|text| self.request(text, &mut line)).transpose()) {
-            Ok(Some(request)) => request,
+        let (mut line, asked) = self.asked(request);
+        let (request, number, _) = match asked.and_then(|asked| self.first(asked, &mut line)) {
+            Ok(Some(first)) => first,
             Ok(None) => return self.answers.none(&line, Outcome::Empty),
             Err(reason) => return self.answers.none(&line, Outcome::Refused(reason)),
         };
@@ -305,7 +381,7 @@ impl Writer<'_> {
         }
         let mut stream = Stream::new(trained, &prompt, self.conversation.is_some())?;
         let show = |token| stream.push(token);
-        match self.generate_one(request, line.number - 1, show) {
+        match self.generate_one(request, number, show) {
             Ok(written) => {
                 stream.finish(&self.said(&written)?)?;
                 self.answers.tally.count(&written, &line);

@@ -1,0 +1,102 @@
+//! Conversations that are answered, as much of them as the model reads at once with the answer.
+
+use descant_generate::{Begun, DecodingOptions, FinishReason, Mode};
+use descant_inference::{Control, Error, Generated, Request, Trained};
+use descant_text::Message;
+use std::ops::Range;
+
+/// A conversation, and what its answer has so far.
+pub(super) struct Dialogue {
+    /// What is read of it.
+    pub(super) messages: Vec<Message>,
+    /// The line that asks.
+    pub(super) line: u64,
+    control: Control,
+    begun: Begun,
+    /// How many tokens there is to be room for.
+    wanted: usize,
+    /// How often turns were left out while it was answered.
+    attempt: u64,
+    /// How many tokens the answer may have before the oldest turn is left out for it.
+    pause: Option<usize>,
+    /// Whether turns were left out.
+    pub(super) is_shortened: bool,
+}
+
+impl Dialogue {
+    pub(super) fn new(messages: Vec<Message>, line: u64, control: Control) -> Self {
+        let begun = Begun::default();
+        Self { messages, line, control, begun, wanted: 1, attempt: 0, pause: None, is_shortened: false }
+    }
+
+    /// The messages of its oldest turn, after those of the `system` at its start: up to the next one of the `user`; none where it is
+    /// the last one.
+    fn oldest_turn(&self) -> Option<Range<usize>> {
+        let is_system = |message: &&Message| ["system", "developer"].contains(&message.role.as_str());
+        let first = self.messages.iter().take_while(is_system).count();
+        let others = self.messages.iter().skip(first + 1).position(|message| message.role == "user")?;
+        Some(first..first + 1 + others)
+    }
+
+    fn leave_out(&mut self, turn: Range<usize>, wanted: usize) {
+        self.messages.drain(turn);
+        (self.wanted, self.is_shortened) = (wanted, true);
+    }
+
+    /// What is read next for the answer, and the number of its draws. Where the conversation and its answer are longer than what the model
+    /// reads at once, the oldest turns are left out, if they may be: before the first token where the conversation alone is, and else as soon
+    /// as the answer has come so far, which then [goes on](Self::goes_on).
+    pub(super) fn next(
+        &mut self,
+        (trained, options): (&Trained, &DecodingOptions),
+        may_leave_out: bool,
+    ) -> Result<(Request, u64), Error> {
+        loop {
+            let request = trained.request(trained.control(trained.prompt(&self.messages)?, &self.control)?, None)?;
+            let room = most_read(options).saturating_sub(request.tokens().len() + self.begun.tokens.len());
+            let oldest = self.oldest_turn().filter(|_| may_leave_out);
+            if let Some(turn) = oldest.clone().filter(|_| room < self.wanted) {
+                self.leave_out(turn, usual(trained, options));
+                continue;
+            }
+            let mut begun = std::mem::take(&mut self.begun);
+            let pause = begun.tokens.len().saturating_add(room);
+            self.pause = oldest.map(|_| pause).filter(|&pause| pause < options.max_new_tokens());
+            if let Some(pause) = self.pause {
+                begun = begun.pausing_at(pause);
+            }
+            // Each attempt has draws of its own.
+            return Ok((request.begun(begun), (self.line - 1) | self.attempt << 48));
+        }
+    }
+
+    /// Whether an answer has come as far as the conversation leaves it room. Then the oldest turn is left out, and what is read
+    /// [next](Self::next) goes on with it.
+    pub(super) fn goes_on(&mut self, (trained, options): (&Trained, &DecodingOptions), written: &[Generated]) -> bool {
+        let is_paused = |one: &Generated| {
+            one.finish_reason == FinishReason::Length && self.pause.is_some_and(|pause| one.tokens.len() >= pause)
+        };
+        let is_paused = written.iter().any(is_paused);
+        let Some(turn) = self.oldest_turn().filter(|_| is_paused) else { return false };
+        // The best of several texts is known at their ends, and nothing of it was shown: it begins again.
+        if let ([one], 1) = (written, options.config.candidates())
+            && options.config.mode() != Mode::Beam
+        {
+            self.begun = Begun::new(one.tokens.clone(), one.log_probability);
+        }
+        self.leave_out(turn, usual(trained, options));
+        self.attempt += 1;
+        true
+    }
+}
+
+/// How many tokens a conversation and its answer may have: what is written last, a token or the end, is not read.
+fn most_read(options: &DecodingOptions) -> usize {
+    options.config.context.unwrap_or(usize::MAX).saturating_add(1)
+}
+
+/// How many tokens an answer has at most, as far as is known.
+fn usual(trained: &Trained, options: &DecodingOptions) -> usize {
+    let most = trained.longest_target().unwrap_or(usize::MAX).min(options.max_new_tokens());
+    most.min(most_read(options) / 2).max(1)
+}
