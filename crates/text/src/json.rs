@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn the_usual_keys_are_read() {
-        let parse = |json| Record::parse(json, None).unwrap().0;
+        let parse = |json: &str| Record::parse(json, None).unwrap().0;
         assert_eq!(parse(r#"{"text": "a\nb"}"#), Record::Text("a\nb".to_owned()));
         assert_eq!(parse(r#"{"completion": "b", "prompt": ""}"#), pair("", "b"));
         for names in
