@@ -11,12 +11,6 @@ pub(crate) struct Candidate {
     pub(crate) log_probability: f64,
 }
 
-/// Tokens whose maximum is compared first.
-const CHUNK: usize = 64;
-
-/// Such chunks whose maxima are found in one loop.
-const CHUNKS: usize = 32;
-
 /// The k likeliest candidates of those pushed; among equals the first. Rows are pushed in ascending order.
 #[derive(Debug, Default)]
 pub(crate) struct TopK {
@@ -44,12 +38,8 @@ impl TopK {
         scores: Scores<'_, E>,
         forbidden: &[u32],
     ) {
-        let chunks = scores.chunks(CHUNK * CHUNKS).flat_map(|(start, scores)| {
-            let chunks = scores.chunks(CHUNK).zip(scores.maxima::<CHUNKS>(CHUNK));
-            chunks.map(move |((first, scores), max)| (start + first, scores, max))
-        });
-        for (first, scores, max) in chunks {
-            // Most chunks have nothing above the threshold.
+        for (first, scores, max) in scores.pieces() {
+            // Most have nothing above the threshold.
             if log_probability + max <= self.threshold {
                 continue;
             }

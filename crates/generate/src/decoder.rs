@@ -3,6 +3,7 @@ use crate::decoding_options::NO_CONSTRAINTS;
 use crate::drafter::Drafter;
 use crate::guidance::{lead, lead_failures};
 use crate::hypothesis::returned;
+use crate::logit_statistics::LogitStatistics;
 use crate::members::{Hidden, Logits, Members, ShortLists, lent};
 use crate::prefill::{PassShares, Unread};
 use crate::row_error::unless_unmet;
@@ -80,6 +81,7 @@ struct Memory {
     kept: Vec<usize>,
     /// A text in which a draft is looked up.
     text: Vec<u32>,
+    statistics: LogitStatistics,
 }
 
 #[derive(Debug)]
@@ -308,7 +310,7 @@ impl<'a> Decoder<'a> {
     /// Reads what is next of each row. Of those that have read all, the tokens that each chooses, or why it cannot go on.
     fn choose<E: Real>(&mut self, tape: &mut Tape) -> Result<Vec<Chosen>> {
         let Self { members, options, scorers, steerer, rows, short_lists, memory, .. } = self;
-        let Memory { pass, last, lists, guided, .. } = memory;
+        let Memory { pass, last, lists, guided, statistics, .. } = memory;
         let guided = guided.get_or_insert_with(|| E::wrap(aligned(0)));
         pass.clear();
         let mut shares =
@@ -370,7 +372,7 @@ impl<'a> Decoder<'a> {
                     }
                 }
                 let hidden = hidden.map(|Hidden { states, rows, .. }| (states, rows));
-                take_turns(&mut turns, (shape, logits, failed), hidden, scorers, options);
+                take_turns(&mut turns, (shape, logits, failed), hidden, (scorers, statistics), options);
                 Ok(turns.into_iter().map(|turn| turn.chosen).collect())
             },
         )

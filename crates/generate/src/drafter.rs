@@ -2,6 +2,7 @@
 //! that model's scores: of the same random numbers where tokens are drawn, so that both draw the same token wherever they nearly
 //! agree. Whatever it guesses, the text stays what it is.
 
+use crate::logit_statistics::LogitStatistics;
 use crate::members::{Logits, Members};
 use crate::prefill::PassShares;
 use crate::scorer::Scorer;
@@ -25,6 +26,7 @@ pub(crate) struct Drafter<'a> {
     /// Whether it reads the end of a longer text, as language models do.
     slides: bool,
     bos: Option<u32>,
+    statistics: LogitStatistics,
 }
 
 /// The draft of each row, and why for one of them nothing more is guessed.
@@ -67,6 +69,7 @@ impl<'a> Drafter<'a> {
             context,
             slides: false,
             bos: options.context_bos,
+            statistics: LogitStatistics::default(),
         }))
     }
 
@@ -135,12 +138,9 @@ impl<'a> Drafter<'a> {
             }
             let is_read = |row: &usize| last[*row] > 0;
             let rows: Vec<usize> = (0..trials.len()).filter(is_read).collect();
-            let chosen = self.members.step(
-                tape,
-                &pass,
-                (&last, None),
-                false,
-                |Logits { shape, logits, .. }: Logits<'_, E>| {
+            let Self { members, statistics, .. } = &mut *self;
+            let chosen =
+                members.step(tape, &pass, (&last, None), false, |Logits { shape, logits, .. }: Logits<'_, E>| {
                     let mut turns: Vec<Turn<'_>> = Vec::with_capacity(rows.len());
                     for (row, trial) in trials.iter_mut().enumerate() {
                         if let Some((search, _)) = trial.as_mut().filter(|_| is_read(&row)) {
@@ -149,10 +149,9 @@ impl<'a> Drafter<'a> {
                             turns.push(Turn { search, scores, draft: &[], attention: &[], chosen });
                         }
                     }
-                    take_turns(&mut turns, (shape, logits, &[]), None, scorers, options);
+                    take_turns(&mut turns, (shape, logits, &[]), None, (scorers, statistics), options);
                     Ok(turns.into_iter().map(|turn| turn.chosen).collect::<Vec<_>>())
-                },
-            )?;
+                })?;
             for (row, chosen) in rows.into_iter().zip(chosen) {
                 let token = match chosen {
                     Ok(tokens) => tokens.first().copied(),

@@ -23,6 +23,7 @@ mod drafter;
 mod generate;
 mod guidance;
 mod hypothesis;
+mod logit_statistics;
 mod logits_processor;
 mod members;
 mod mirostat;

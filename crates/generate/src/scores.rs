@@ -1,3 +1,4 @@
+use crate::logit_statistics::{BLOCK, LogitStatistics, PIECE, PIECES};
 use descant_kernels::{Real, row_maxima};
 
 /// The scores of each token of the vocabulary after one hypothesis: logits less a shift.
@@ -5,17 +6,24 @@ use descant_kernels::{Real, row_maxima};
 pub(crate) struct Scores<'a, E> {
     logits: &'a [E],
     shift: E,
+    /// Where they are found, those of all logits, and which row these are.
+    statistics: Option<(&'a LogitStatistics, usize)>,
 }
 
 impl<'a, E: Real> Scores<'a, E> {
     /// The logits themselves.
     pub(crate) fn logits(logits: &'a [E]) -> Self {
-        Self { logits, shift: E::zero() }
+        Self { logits, shift: E::zero(), statistics: None }
     }
 
-    /// Log probabilities, by the logarithm of the sum of the exponentials of the logits.
-    pub(crate) fn log_softmax(logits: &'a [E], log_sum_exp: E) -> Self {
-        Self { logits, shift: log_sum_exp }
+    /// The logits of a row of those that have these statistics.
+    pub(crate) fn logits_of_row(logits: &'a [E], row: (&'a LogitStatistics, usize)) -> Self {
+        Self { statistics: Some(row), ..Self::logits(logits) }
+    }
+
+    /// Their log probabilities, by the logarithm of the sum of the exponentials of the logits.
+    pub(crate) fn log_softmax(self, log_sum_exp: f64) -> Self {
+        Self { shift: E::of(log_sum_exp), ..self }
     }
 
     /// The score of a token that there is.
@@ -28,16 +36,21 @@ impl<'a, E: Real> Scores<'a, E> {
         self.logits.iter().map(move |&logit| (logit - self.shift).f64())
     }
 
-    /// Pieces of so many tokens, each with its first token.
-    pub(crate) fn chunks(self, tokens: usize) -> impl Iterator<Item = (u32, Self)> {
-        let chunks = self.logits.chunks(tokens).map(move |logits| Self { logits, ..self });
-        (0..).step_by(tokens).zip(chunks)
-    }
-
-    /// The largest score of each of the first N pieces of so many tokens.
-    pub(crate) fn maxima<const N: usize>(self, tokens: usize) -> [f64; N] {
-        let mut maxima = [E::neg_infinity(); N];
-        row_maxima(self.logits, tokens, &mut maxima);
-        maxima.map(|max| (max - self.shift).f64())
+    /// Pieces of the vocabulary, each with its first token and its largest score.
+    pub(crate) fn pieces(self) -> impl Iterator<Item = (u32, Self, f64)> {
+        self.logits.chunks(BLOCK).enumerate().flat_map(move |(block, logits)| {
+            let maxima = match self.statistics {
+                Some((statistics, row)) => statistics.maxima(row, block).map(E::of),
+                None => {
+                    let mut maxima = [E::neg_infinity(); PIECES];
+                    row_maxima(logits, PIECE, &mut maxima);
+                    maxima
+                }
+            };
+            let pieces = (block * BLOCK..).step_by(PIECE).zip(logits.chunks(PIECE)).zip(maxima);
+            pieces.map(move |((first, logits), max)| {
+                (first as u32, Self { logits, statistics: None, ..self }, (max - self.shift).f64())
+            })
+        })
     }
 }

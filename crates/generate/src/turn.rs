@@ -1,10 +1,11 @@
 //! The rows that choose their next tokens in a step, each by its own scores.
 
+use crate::logit_statistics::LogitStatistics;
 use crate::scorer::Scorer;
 use crate::scores::Scores;
 use crate::search::Search;
 use crate::{DecodingOptions, RowError};
-use descant_kernels::{Real, log_sum_exp, run_on_threads};
+use descant_kernels::{Real, run_on_threads};
 use descant_tensor::{Shape, Tensor};
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -33,10 +34,12 @@ pub(crate) fn take_turns<E: Real>(
     turns: &mut [Turn<'_>],
     (shape, logits, failed): (Shape, &[E], &[Option<usize>]),
     hidden: Option<(&Tensor, &[u32])>,
-    scorers: &mut [Scorer],
+    (scorers, statistics): (&mut [Scorer], &mut LogitStatistics),
     options: &DecodingOptions,
 ) {
     let threads = if shape.len() < MIN_SCORES { 1 } else { scorers.len() };
+    statistics.find(shape, logits, threads);
+    let statistics = &*statistics;
     let share = shape.rows().div_ceil(threads).max(1);
     let mut left = turns;
     let tasks = scorers.iter_mut().take(threads).enumerate().map(|(thread, scorer)| {
@@ -45,7 +48,7 @@ pub(crate) fn take_turns<E: Real>(
         left = others;
         move || {
             for turn in own {
-                turn.chosen = turn.take((shape, logits, failed), hidden, scorer, options);
+                turn.chosen = turn.take((shape, logits, failed), statistics, hidden, scorer, options);
             }
         }
     });
@@ -56,6 +59,7 @@ impl Turn<'_> {
     fn take<E: Real>(
         &mut self,
         (shape, logits, failed): (Shape, &[E], &[Option<usize>]),
+        statistics: &LogitStatistics,
         hidden: Option<(&Tensor, &[u32])>,
         scorer: &mut Scorer,
         options: &DecodingOptions,
@@ -63,12 +67,12 @@ impl Turn<'_> {
         let width = shape.last();
         let reads_logits = scorer.reads_logits();
         let scores_of = |row: usize| {
-            let logits = &logits[row * width..][..width];
-            let log_sum = log_sum_exp(logits);
+            let logits = Scores::logits_of_row(&logits[row * width..][..width], (statistics, row));
+            let log_sum = statistics.log_sum_exp(row);
             if !log_sum.is_finite() {
                 return Err(RowError::Scores { member: failed.get(row).copied().flatten().unwrap_or(0) });
             }
-            Ok(if reads_logits { Scores::logits(logits) } else { Scores::log_softmax(logits, log_sum) })
+            Ok(if reads_logits { logits } else { logits.log_softmax(log_sum) })
         };
         if self.draft.is_empty() {
             let scores = self.scores.clone().map(scores_of).collect::<Result<SmallVec<[_; 8]>, _>>()?;

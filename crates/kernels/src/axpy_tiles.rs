@@ -33,6 +33,9 @@ impl AxpyTiles<'_> {
         let mut row = 0;
         while row < self.a.rows {
             row += match self.a.rows - row {
+                // As many sums as there are registers beside those of a row of `B`.
+                8.. if S::REGISTER_COUNT >= 32 => self.rows::<S, 8, 2, 1, GOES_ON>(simd, row),
+                4.. if S::REGISTER_COUNT >= 32 => self.rows::<S, 4, 4, 2, GOES_ON>(simd, row),
                 4.. => self.rows::<S, 4, 2, 1, GOES_ON>(simd, row),
                 // A head of an attention may have no more columns than four registers.
                 _ => self.rows::<S, 1, 8, 4, GOES_ON>(simd, row),
@@ -79,15 +82,24 @@ impl AxpyTiles<'_> {
                 }
             }
         }
-        for p in 0..a.columns {
-            let whole = &b.data[p * b.row_stride + column..][..NR * S::F32_LANES];
-            let whole = &S::as_simd_f32s(whole).0[..NR];
+        let a_rows = &a.data[row * a.row_stride..][..(MR - 1) * a.row_stride + a.columns];
+        let b_rows = &b.data[column..][..(a.columns - 1) * b.row_stride + NR * S::F32_LANES];
+        let (mut a_start, mut b_start) = (a_rows.as_ptr(), b_rows.as_ptr());
+        for _ in 0..a.columns {
+            let mut whole = [simd.splat_f32s(0.0); NR];
+            for j in 0..NR {
+                // SAFETY: the slice above holds `NR` registers of each row of `b`.
+                whole[j] = unsafe { b_start.cast::<S::f32s>().add(j).read() };
+            }
             for i in 0..MR {
-                let a = simd.splat_f32s(a.data[(row + i) * a.row_stride + p]);
+                // SAFETY: that of `a` holds `MR` rows.
+                let a = simd.splat_f32s(unsafe { a_start.add(i * a.row_stride).read() });
                 for j in 0..NR {
                     sums[i][j] = simd.mul_add_f32s(a, whole[j], sums[i][j]);
                 }
             }
+            a_start = a_start.wrapping_add(1);
+            b_start = b_start.wrapping_add(b.row_stride);
         }
         for (i, sums) in sums.iter().enumerate() {
             // SAFETY: as above.

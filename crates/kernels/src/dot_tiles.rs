@@ -11,6 +11,9 @@ use std::ops::Range;
 /// The longest dot product at once; longer ones are added up piece by piece, so that the vectors of a tile stay in the first cache.
 const MAX_K: usize = 768;
 
+/// Dot products up to this length are short.
+const SHORT: usize = 128;
+
 /// Elements of the panel of `B` that stays in the first cache while all rows of a block of `A` pass, and of that block in the
 /// second cache.
 const B_PANEL: usize = 3072;
@@ -40,6 +43,7 @@ impl WithSimd for DotTiles<'_> {
             (2, _) => self.few_rows::<S, 2, 4>(simd),
             (3, _) => self.few_rows::<S, 3, 3>(simd),
             (_, false) => self.blocks::<S, 4, 3>(simd),
+            (_, true) if self.a.columns <= SHORT => self.short(simd),
             (_, true) => self.blocks::<S, 6, 4>(simd),
         }
     }
@@ -75,6 +79,75 @@ impl DotTiles<'_> {
             }
             column += if is_whole { NR } else { 1 };
         }
+    }
+
+    /// Short dot products, as in a head of an attention: all rows for each four columns, whose lanes are added up together.
+    #[inline(always)]
+    fn short<S: Simd>(&self, simd: S) {
+        let mut column = self.columns.start;
+        while column < self.columns.end {
+            column += match self.columns.end - column {
+                4.. => self.short_columns::<S, 4>(simd, column),
+                _ => self.short_columns::<S, 1>(simd, column),
+            };
+        }
+    }
+
+    /// The same for `NR` columns; returns `NR`.
+    #[inline(always)]
+    fn short_columns<S: Simd, const NR: usize>(&self, simd: S, column: usize) -> usize {
+        let (mut row, rows) = (0, self.a.rows);
+        while row < rows {
+            row += match rows - row {
+                4.. => self.short_tile::<S, 4, NR>(simd, row, column),
+                3 => self.short_tile::<S, 3, NR>(simd, row, column),
+                2 => self.short_tile::<S, 2, NR>(simd, row, column),
+                _ => self.short_tile::<S, 1, NR>(simd, row, column),
+            };
+        }
+        NR
+    }
+
+    /// `MR` by `NR` elements of `C`; returns `MR`.
+    #[expect(clippy::needless_range_loop, reason = "the loops are unrolled, and what they index becomes registers")]
+    #[inline(always)]
+    fn short_tile<S: Simd, const MR: usize, const NR: usize>(&self, simd: S, row: usize, column: usize) -> usize {
+        let k = self.a.columns;
+        let steps = k / S::F32_LANES;
+        let a = &self.a.data[row * self.a.row_stride..][..(MR - 1) * self.a.row_stride + k];
+        let b = &self.b.data[column * self.b.column_stride..][..(NR - 1) * self.b.column_stride + k];
+        let mut sums = [simd.splat_f32s(0.0); 16];
+        let (a_start, b_start) = (a.as_ptr(), b.as_ptr());
+        for p in 0..steps {
+            let mut b_registers = [simd.splat_f32s(0.0); NR];
+            for j in 0..NR {
+                // SAFETY: the slice of `b` above holds `NR` columns, each of `steps` registers or more.
+                b_registers[j] =
+                    unsafe { b_start.add(j * self.b.column_stride + p * S::F32_LANES).cast::<S::f32s>().read() };
+            }
+            for i in 0..MR {
+                // SAFETY: that of `a` holds `MR` rows.
+                let a = unsafe { a_start.add(i * self.a.row_stride + p * S::F32_LANES).cast::<S::f32s>().read() };
+                for j in 0..NR {
+                    sums[i * NR + j] = simd.mul_add_f32s(a, b_registers[j], sums[i * NR + j]);
+                }
+            }
+        }
+        if steps * S::F32_LANES < k {
+            for i in 0..MR {
+                let a = simd.partial_load_f32s(&a[i * self.a.row_stride..][steps * S::F32_LANES..k]);
+                for j in 0..NR {
+                    let b = simd.partial_load_f32s(&b[j * self.b.column_stride..][steps * S::F32_LANES..k]);
+                    sums[i * NR + j] = simd.mul_add_f32s(a, b, sums[i * NR + j]);
+                }
+            }
+        }
+        let sums = lane_sums(simd, &sums);
+        for i in 0..MR {
+            // SAFETY: the tile lies within the rows of `a` and the columns of this thread.
+            unsafe { self.c.put_all(row + i, column, false, &sums[i * NR..][..NR]) };
+        }
+        MR
     }
 
     /// Many rows: all rows of a block of `A` for each panel of `B`, piece by piece of the inner length, while the next panel comes
@@ -234,7 +307,20 @@ fn dot_products<S: Simd, const MR: usize, const NR: usize>(
         }
     }
     let mut totals = [[0.0; NR]; MR];
-    if MR >= 4 {
+    if MR * NR == 24 {
+        let mut all = [simd.splat_f32s(0.0); 24];
+        for i in 0..MR {
+            for j in 0..NR {
+                all[i * NR + j] = sums[i][j];
+            }
+        }
+        let all = lane_sums(simd, &all);
+        for i in 0..MR {
+            for j in 0..NR {
+                totals[i][j] = all[i * NR + j];
+            }
+        }
+    } else if MR >= 4 {
         for j in 0..NR {
             let mut column = [simd.splat_f32s(0.0); MR];
             for i in 0..MR {

@@ -10,6 +10,13 @@ pub(crate) fn lane_sums<S: Simd, const N: usize>(simd: S, registers: &[S::f32s; 
     let mut done = 0;
     #[cfg(target_arch = "x86_64")]
     if size_of::<S::f32s>() >= size_of::<x86::__m256>() {
+        while size_of::<S::f32s>() == size_of::<x86::__m512>() && done + 16 <= N {
+            let mut sixteen = [registers[done]; 16];
+            sixteen.copy_from_slice(&registers[done..done + 16]);
+            // SAFETY: registers of 64 bytes are those for AVX-512, by `Arch::dispatch`.
+            sums[done..done + 16].copy_from_slice(&unsafe { x86::sum_sixteen::<S>(sixteen) });
+            done += 16;
+        }
         while done + 4 <= N {
             // Not by a closure: it would not be inlined with the instructions of `S`.
             let (a, b) = (x86::eight_lanes::<S>(registers[done]), x86::eight_lanes::<S>(registers[done + 1]));
@@ -53,10 +60,11 @@ fn sum_eight(x: &[f32]) -> f32 {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use pulp::Simd;
-    pub(super) use std::arch::x86_64::__m256;
+    pub(super) use std::arch::x86_64::{__m256, __m512};
     use std::arch::x86_64::{
         _mm_add_ps, _mm256_add_ps, _mm256_castps256_ps128, _mm256_extractf128_ps, _mm256_shuffle_ps,
-        _mm256_unpackhi_ps, _mm256_unpacklo_ps,
+        _mm256_unpackhi_ps, _mm256_unpacklo_ps, _mm512_add_ps, _mm512_shuffle_f32x4, _mm512_shuffle_ps,
+        _mm512_unpackhi_ps, _mm512_unpacklo_ps,
     };
 
     /// A register of 8 lanes, or the sum of the halves of one of 16.
@@ -86,5 +94,34 @@ mod x86 {
         let sums = _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps::<1>(sums));
         // SAFETY: both are four numbers.
         unsafe { std::mem::transmute::<std::arch::x86_64::__m128, [f32; 4]>(sums) }
+    }
+
+    /// The sums of sixteen registers: halves onto each other, then as of four.
+    ///
+    /// # Safety
+    /// The processor must have AVX-512, and `S` registers of 64 bytes.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    pub(super) unsafe fn sum_sixteen<S: Simd>(registers: [S::f32s; 16]) -> [f32; 16] {
+        // SAFETY: both are sixteen times sixteen numbers.
+        let x = unsafe { std::mem::transmute_copy::<[S::f32s; 16], [__m512; 16]>(&registers) };
+        let mut pairs = [x[0]; 8];
+        for i in 0..8 {
+            // Halves of four registers below those of the next four.
+            let (below, above) = (x[i / 4 * 8 + i % 4], x[i / 4 * 8 + i % 4 + 4]);
+            let low = _mm512_shuffle_f32x4::<0x44>(below, above);
+            pairs[i] = _mm512_add_ps(low, _mm512_shuffle_f32x4::<0xEE>(below, above));
+        }
+        let mut fours = [x[0]; 2];
+        for i in 0..2 {
+            let [a, b, c, d] = [pairs[4 * i], pairs[4 * i + 1], pairs[4 * i + 2], pairs[4 * i + 3]];
+            let ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            let cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+            fours[i] = _mm512_add_ps(_mm512_shuffle_ps::<0x44>(ab, cd), _mm512_shuffle_ps::<0xEE>(ab, cd));
+        }
+        let low = _mm512_shuffle_f32x4::<0x88>(fours[0], fours[1]);
+        let sums = _mm512_add_ps(low, _mm512_shuffle_f32x4::<0xDD>(fours[0], fours[1]));
+        // SAFETY: both are sixteen numbers.
+        unsafe { std::mem::transmute::<__m512, [f32; 16]>(sums) }
     }
 }

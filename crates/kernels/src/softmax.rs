@@ -1,8 +1,8 @@
 //! Softmax and its parts, over rows or columns.
 
-use crate::elementwise::{axpy, map, map_into, vectorized};
+use crate::elementwise::{axpy, map, vectorized};
 use crate::real::Real;
-use crate::row_reductions::{row_maxima, row_sums};
+use crate::row_maxima::row_maxima;
 
 /// `row = softmax(row)` for every row of `x[N, D]`.
 pub fn softmax_rows<E: Real>(x: &mut [E], columns: usize) {
@@ -30,18 +30,7 @@ pub fn log_softmax_rows<E: Real>(x: &mut [E], columns: usize) {
 pub fn log_sum_exp<E: Real>(x: &[E]) -> E {
     let mut max = [E::neg_infinity()];
     row_maxima(x, x.len(), &mut max);
-    let shift = if max[0] == E::neg_infinity() { E::zero() } else { max[0] };
-    // In blocks that stay in the first cache.
-    let (mut block, mut sum) = ([E::zero(); 512], E::zero());
-    for x in x.chunks(block.len()) {
-        let block = &mut block[..x.len()];
-        map_into(x, block, |x| x - shift);
-        E::exp_all(block);
-        let mut of_block = [E::zero()];
-        row_sums(block, block.len(), &mut of_block);
-        sum += of_block[0];
-    }
-    max[0] + sum.ln()
+    max[0] + E::sum_exp(x, max[0]).ln()
 }
 
 /// `row = e^(row - max)`; returns the maximum, and the sum of the exponentials.
@@ -56,17 +45,7 @@ fn exp_minus_max<E: Real>(row: &mut [E]) -> (E, E) {
 pub fn exp_minus_max_rows<E: Real>(x: &mut [E], max: &mut [E], sum: &mut [E]) {
     let columns = (x.len() / max.len().max(1)).max(1);
     row_maxima(x, columns, max);
-    vectorized(
-        #[inline(always)]
-        || {
-            for (row, max) in x.chunks_exact_mut(columns).zip(max) {
-                let shift = if *max == E::neg_infinity() { E::zero() } else { *max };
-                row.iter_mut().for_each(|x| *x -= shift);
-            }
-        },
-    );
-    E::exp_all(x);
-    row_sums(x, columns, sum);
+    E::exp_rows(x, columns, max, sum);
 }
 
 /// `x = e^(x - max)` for every column of `x[N, D]`. Writes the maxima to `max[D]`, and the sums of the exponentials to `sum[D]`.

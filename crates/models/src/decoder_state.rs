@@ -24,7 +24,7 @@ pub struct DecoderState {
 pub struct EncoderOutput {
     /// Encoder states, `[n_source, H]`; of a Transformer decoder the projected keys and values for each of its layers.
     pub values: Vec<Arc<Tensor>>,
-    /// Projected attention keys of a recurrent decoder, `[n_source, H]`.
+    /// Projected attention keys of a recurrent decoder, `[n_source, H]`, where the values are not its keys.
     pub keys: Option<Arc<Tensor>>,
     /// The rows of each source.
     pub segments: Arc<Segments>,

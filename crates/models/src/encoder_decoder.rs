@@ -25,7 +25,7 @@ pub struct EncoderDecoder {
 /// The encoded sources in a pass, as attention reads them.
 struct AttentionSource<'t> {
     states: HiddenStates<'t>,
-    /// Projected attention keys.
+    /// Attention keys.
     keys: Var<'t>,
 }
 
@@ -50,10 +50,9 @@ impl EncoderDecoder {
         Self { encoder, target_embedding, decoder, attention, output, config: config.clone() }
     }
 
-    /// The sources, and the first state of each decoder layer, rows in the sources' own order.
-    fn encode<'t>(&self, graph: Graph<'t>, sources: &Sequences) -> (AttentionSource<'t>, Vec<RecurrentState<'t>>) {
+    /// The states of the encoder, and the first state of each decoder layer, rows in the sources' own order.
+    fn encode<'t>(&self, graph: Graph<'t>, sources: &Sequences) -> (HiddenStates<'t>, Vec<RecurrentState<'t>>) {
         let EncodedSources { states, last } = self.encoder.encode(graph, sources);
-        let keys = self.attention.as_ref().map_or(states.rows, |(attention, _)| attention.keys(states.rows));
         let initial = match (self.config.bridge, last.len().checked_sub(1)) {
             (Bridge::Zero, _) | (_, None) => Vec::new(),
             (Bridge::State, Some(top)) => {
@@ -62,7 +61,12 @@ impl EncoderDecoder {
                 (0..self.config.layers).map(|l| last[(skipped + l).min(top)]).collect()
             }
         };
-        (AttentionSource { states, keys }, initial)
+        (states, initial)
+    }
+
+    /// The projected attention keys of encoder states, where they are not the keys themselves.
+    fn keys<'t>(&self, states: Var<'t>) -> Option<Var<'t>> {
+        self.attention.as_ref().and_then(|(attention, _)| attention.keys(states))
     }
 
     /// The attentional state `tanh(W [context; h])`, or the state itself without attention.
@@ -146,7 +150,8 @@ impl Generator for EncoderDecoder {
         let segments = Arc::new(layout.segments());
         let ids = segments.arrange(&batch.input.ids);
         let none = Sequences::default();
-        let (source, initial) = self.encode(graph, batch.source.as_ref().unwrap_or(&none));
+        let (states, initial) = self.encode(graph, batch.source.as_ref().unwrap_or(&none));
+        let source = AttentionSource { keys: self.keys(states.rows).unwrap_or(states.rows), states };
         let initial = in_order(initial, layout.order());
         let hidden = if self.config.input_feeding {
             let x = self.target_embedding.forward(graph, &ids).dropout(self.config.dropout);
@@ -167,7 +172,7 @@ impl Generator for EncoderDecoder {
     fn start(&self, graph: Graph<'_>, sources: Option<&Sequences>, _rows: usize) -> Result<DecoderState> {
         let none = Sequences::default();
         let sources = sources.unwrap_or(&none);
-        let (source, initial) = self.encode(graph, sources);
+        let (states, initial) = self.encode(graph, sources);
         let width = self.config.hidden;
         let zeros = Tensor::zeros(graph.dtype(), [sources.len(), width]);
         let mut recurrent = Vec::new();
@@ -183,13 +188,12 @@ impl Generator for EncoderDecoder {
             None => None,
             Some(_) => {
                 // Each source's states one after the other, as every step reads them.
-                let segments = source.states.segments;
-                let order: Vec<u32> =
-                    (0..segments.len()).flat_map(|i| segments.rows(i)).map(|&row| row as u32).collect();
-                let order = Arc::from(order);
+                let order = (0..states.segments.len()).flat_map(|i| states.segments.rows(i)).map(|&row| row as u32);
+                let values = states.rows.gather(&order.collect());
+                let keys = self.keys(values).map(Var::value).transpose()?;
                 Some(Arc::new(EncoderOutput {
-                    values: vec![Arc::new(source.states.rows.gather(&order).value()?)],
-                    keys: Some(Arc::new(source.keys.gather(&order).value()?)),
+                    values: vec![Arc::new(values.value()?)],
+                    keys: keys.map(Arc::new),
                     segments: Arc::new(Segments::joined(&sources.lengths())),
                 }))
             }

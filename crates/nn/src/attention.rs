@@ -52,20 +52,17 @@ impl Attention {
         Self { weights, width }
     }
 
-    /// The projected keys of the encoder states: computed once for all queries.
+    /// The projected keys of the encoder states, computed once for all steps and hypotheses; none where the states are the keys.
     #[track_caller]
-    pub fn keys<'t>(&self, memory: Var<'t>) -> Var<'t> {
+    pub fn keys<'t>(&self, memory: Var<'t>) -> Option<Var<'t>> {
         let graph = memory.graph();
-        match self.weights {
-            Weights::Dot | Weights::General { .. } => memory,
-            Weights::Concat { weight, .. } => {
-                let weight = graph.parameter(weight).slice_last(self.width, 2 * self.width);
-                memory.linear(weight, None, Activation::Identity)
-            }
-            Weights::Additive { memory: weight, .. } => {
-                memory.linear(graph.parameter(weight), None, Activation::Identity)
-            }
-        }
+        let weight = match self.weights {
+            // Projected keys would be read beside the values: queries are cheaper to project, but in a wide beam.
+            Weights::Dot | Weights::General { .. } => return None,
+            Weights::Concat { weight, .. } => graph.parameter(weight).slice_last(self.width, 2 * self.width),
+            Weights::Additive { memory: weight, .. } => graph.parameter(weight),
+        };
+        Some(memory.linear(weight, None, Activation::Identity))
     }
 
     /// The context of each query: `query[n_query, H]`, keys and encoder states `[n_source, H]` to `[n_query, H]`. The segments

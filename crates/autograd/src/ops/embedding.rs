@@ -2,7 +2,7 @@
 
 use crate::weight::Weight;
 use crate::{Backward, Case, Forward, GradCheck, Graph, Op, Var};
-use descant_kernels::{Real, axpy};
+use descant_kernels::{Real, axpy, run_on_rows};
 use descant_tensor::Shape;
 use std::sync::Arc;
 
@@ -23,8 +23,11 @@ impl Op for Embedding {
 
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
         let width = row_length(ctx.shape(0));
+        let threads = ctx.gemm_config().pass_threads(ctx.output().len());
         match ctx.weight(0) {
-            Weight::RowMajor(w) => gather_rows(w, width, &self.ids, ctx.output()),
+            Weight::RowMajor(w) => run_on_rows(ctx.output(), width, threads, |first, rows| {
+                gather_rows(w, width, &self.ids[first..], rows);
+            }),
             Weight::Stored(w) => {
                 let rows = ctx.output().chunks_exact_mut(width.max(1)).zip(&*self.ids);
                 rows.for_each(|(y, &id)| w.read_row(id as usize, y));

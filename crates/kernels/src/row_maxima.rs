@@ -1,6 +1,5 @@
-//! The maximum and the sum of each row of a matrix, by vector instructions: of loops that reduce, the compiler makes scalar code.
+//! The maximum of each row of a matrix, by vector instructions: of a loop that compares, the compiler makes scalar code.
 
-use crate::lanes::{self, LANES};
 use crate::real::Real;
 use pulp::{Arch, Simd, WithSimd};
 
@@ -13,17 +12,6 @@ pub fn row_maxima<E: Real>(x: &[E], columns: usize, max: &mut [E]) {
     }
     for (row, max) in x.chunks(columns).zip(max) {
         *max = row.iter().fold(*max, |max, &x| larger(max, x));
-    }
-}
-
-/// The sums of the rows of `x[N, columns]`, each in sixteen lanes: with the same bits whatever the width of a vector register.
-pub fn row_sums<E: Real>(x: &[E], columns: usize, sums: &mut [E]) {
-    let columns = columns.max(1);
-    if let (Some(x), Some(sums)) = (E::as_f32(x), E::as_f32_mut(sums)) {
-        return Arch::new().dispatch(Sums { x, columns, sums });
-    }
-    for (row, sum) in x.chunks(columns).zip(sums) {
-        *sum = lanes::sum(row, row, |x, _| x);
     }
 }
 
@@ -63,37 +51,6 @@ impl WithSimd for Maxima<'_> {
     }
 }
 
-struct Sums<'a> {
-    x: &'a [f32],
-    columns: usize,
-    sums: &'a mut [f32],
-}
-
-impl WithSimd for Sums<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        for (row, sum) in self.x.chunks(self.columns).zip(self.sums) {
-            let (chunks, rest) = pulp::as_arrays::<LANES, _>(row);
-            let mut lanes = [0.0; LANES];
-            {
-                let registers = S::as_mut_simd_f32s(&mut lanes).0;
-                let mut sums = [simd.splat_f32s(0.0); LANES];
-                let sums = &mut sums[..registers.len()];
-                for chunk in chunks {
-                    for (sum, &x) in sums.iter_mut().zip(S::as_simd_f32s(chunk).0) {
-                        *sum = simd.add_f32s(*sum, x);
-                    }
-                }
-                registers.copy_from_slice(sums);
-            }
-            lanes.iter_mut().zip(rest).for_each(|(lane, x)| *lane += x);
-            *sum = lanes::reduce(lanes, |a, b| a + b);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,17 +81,6 @@ mod tests {
             let mut max = [f32::NEG_INFINITY];
             row_maxima(&x, 100, &mut max);
             assert_eq!(max, [expected], "{place}");
-        }
-    }
-
-    #[test]
-    fn sums_have_the_bits_of_sixteen_lanes() {
-        for columns in [1, 15, 16, 17, 100, 512] {
-            let x = numbers(2 * columns);
-            let mut sums = [0.0; 2];
-            row_sums(&x, columns, &mut sums);
-            let expected = |row| lanes::sum(row, row, |x: f32, _| x);
-            assert!(x.chunks(columns).map(expected).eq(sums), "{columns}");
         }
     }
 }
