@@ -1,7 +1,7 @@
 //! What choosing reads of all logits: the maxima of pieces of the vocabulary, and the logarithm of the sum of their exponentials.
 //!
-//! Each thread passes over some columns of all rows, those that it wrote in the GEMM before: what another one wrote has to come from the
-//! cache of the other core. The sums are those of blocks of a fixed width, so their bits depend neither on the threads nor on the batch.
+//! Each thread passes over some columns of all rows, most of which it has written in the GEMM before: what another one wrote has to come from
+//! the cache of the other core. The sums are those of blocks of a fixed width, so their bits depend neither on the threads nor on the batch.
 
 use descant_kernels::{Real, row_maxima, run_on_threads};
 use descant_tensor::Shape;
@@ -54,20 +54,19 @@ impl LogitStatistics {
         if self.blocks.is_empty() {
             return;
         }
-        let share = blocks.div_ceil(threads.max(1));
-        let tasks = self.blocks.chunks_mut(share * rows).enumerate().map(|(thread, own)| {
+        // Block by block, and where they are few, row by row.
+        let share = self.blocks.len().div_ceil(threads.max(1));
+        let tasks = self.blocks.chunks_mut(share).enumerate().map(|(thread, own)| {
             move || {
-                for (block, own) in (thread * share..).zip(own.chunks_mut(rows)) {
-                    let columns = block * BLOCK..width.min((block + 1) * BLOCK);
-                    for (row, of_block) in logits.chunks_exact(width).zip(own) {
-                        *of_block = OfBlock::new(&row[columns.clone()]);
-                    }
+                for (place, of_block) in (thread * share..).zip(own) {
+                    let (first, row) = (place / rows * BLOCK, place % rows);
+                    *of_block = OfBlock::new(&logits[row * width..][first..width.min(first + BLOCK)]);
                 }
             }
         });
-        match share < blocks {
-            true => run_on_threads(tasks),
-            false => tasks.for_each(|mut task| task()),
+        match threads {
+            ..=1 => tasks.for_each(|task| task()),
+            _ => run_on_threads(tasks),
         }
     }
 

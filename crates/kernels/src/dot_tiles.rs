@@ -116,7 +116,7 @@ impl DotTiles<'_> {
         let steps = k / S::F32_LANES;
         let a = &self.a.data[row * self.a.row_stride..][..(MR - 1) * self.a.row_stride + k];
         let b = &self.b.data[column * self.b.column_stride..][..(NR - 1) * self.b.column_stride + k];
-        let mut sums = [simd.splat_f32s(0.0); 16];
+        let mut sums = [[simd.splat_f32s(0.0); NR]; MR];
         let (a_start, b_start) = (a.as_ptr(), b.as_ptr());
         for p in 0..steps {
             let mut b_registers = [simd.splat_f32s(0.0); NR];
@@ -129,7 +129,7 @@ impl DotTiles<'_> {
                 // SAFETY: that of `a` holds `MR` rows.
                 let a = unsafe { a_start.add(i * self.a.row_stride + p * S::F32_LANES).cast::<S::f32s>().read() };
                 for j in 0..NR {
-                    sums[i * NR + j] = simd.mul_add_f32s(a, b_registers[j], sums[i * NR + j]);
+                    sums[i][j] = simd.mul_add_f32s(a, b_registers[j], sums[i][j]);
                 }
             }
         }
@@ -138,14 +138,13 @@ impl DotTiles<'_> {
                 let a = simd.partial_load_f32s(&a[i * self.a.row_stride..][steps * S::F32_LANES..k]);
                 for j in 0..NR {
                     let b = simd.partial_load_f32s(&b[j * self.b.column_stride..][steps * S::F32_LANES..k]);
-                    sums[i * NR + j] = simd.mul_add_f32s(a, b, sums[i * NR + j]);
+                    sums[i][j] = simd.mul_add_f32s(a, b, sums[i][j]);
                 }
             }
         }
-        let sums = lane_sums(simd, &sums);
-        for i in 0..MR {
+        for (i, sums) in totals(simd, &sums).iter().enumerate() {
             // SAFETY: the tile lies within the rows of `a` and the columns of this thread.
-            unsafe { self.c.put_all(row + i, column, false, &sums[i * NR..][..NR]) };
+            unsafe { self.c.put_all(row + i, column, false, sums) };
         }
         MR
     }
@@ -306,35 +305,38 @@ fn dot_products<S: Simd, const MR: usize, const NR: usize>(
             }
         }
     }
-    let mut totals = [[0.0; NR]; MR];
-    if MR * NR == 24 {
-        let mut all = [simd.splat_f32s(0.0); 24];
-        for i in 0..MR {
-            for j in 0..NR {
-                all[i * NR + j] = sums[i][j];
-            }
-        }
-        let all = lane_sums(simd, &all);
-        for i in 0..MR {
-            for j in 0..NR {
-                totals[i][j] = all[i * NR + j];
-            }
-        }
-    } else if MR >= 4 {
-        for j in 0..NR {
-            let mut column = [simd.splat_f32s(0.0); MR];
-            for i in 0..MR {
-                column[i] = sums[i][j];
-            }
-            let column = lane_sums(simd, &column);
-            for i in 0..MR {
-                totals[i][j] = column[i];
-            }
-        }
-    } else {
-        for i in 0..MR {
-            totals[i] = lane_sums(simd, &sums[i]);
-        }
+    totals(simd, &sums)
+}
+
+/// The sums of the lanes of all registers of a tile.
+#[inline(always)]
+fn totals<S: Simd, const MR: usize, const NR: usize>(simd: S, sums: &[[S::f32s; NR]; MR]) -> [[f32; NR]; MR] {
+    let (mut totals, all) = ([[0.0; NR]; MR], MR * NR);
+    for i in 0..all / 16 {
+        some_totals::<S, MR, NR, 16>(simd, sums, 16 * i, &mut totals);
+    }
+    for i in all / 16 * 4..all / 4 {
+        some_totals::<S, MR, NR, 4>(simd, sums, 4 * i, &mut totals);
+    }
+    for i in all / 4 * 4..all {
+        some_totals::<S, MR, NR, 1>(simd, sums, i, &mut totals);
     }
     totals
+}
+
+/// The same for `N` of them from number `first` on.
+#[inline(always)]
+fn some_totals<S: Simd, const MR: usize, const NR: usize, const N: usize>(
+    simd: S,
+    sums: &[[S::f32s; NR]; MR],
+    first: usize,
+    totals: &mut [[f32; NR]; MR],
+) {
+    let mut registers = [simd.splat_f32s(0.0); N];
+    for i in 0..N {
+        registers[i] = sums[(first + i) / NR][(first + i) % NR];
+    }
+    for (i, total) in lane_sums(simd, &registers).into_iter().enumerate() {
+        totals[(first + i) / NR][(first + i) % NR] = total;
+    }
 }
