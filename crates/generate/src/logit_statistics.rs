@@ -3,7 +3,7 @@
 //! Each thread passes over some columns of all rows, most of which it has written in the GEMM before: what another one wrote has to come from
 //! the cache of the other core. The sums are those of blocks of a fixed width, so their bits depend neither on the threads nor on the batch.
 
-use descant_kernels::{Real, row_maxima, run_on_threads};
+use descant_kernels::{Real, row_maxima, run_on_threads, sum_exp};
 use descant_tensor::Shape;
 
 /// Tokens whose maximum is known.
@@ -35,7 +35,7 @@ impl OfBlock {
         let mut maxima = [E::neg_infinity(); PIECES];
         row_maxima(logits, PIECE, &mut maxima);
         let max = maxima.iter().fold(E::neg_infinity(), |max, &x| if x > max { x } else { max });
-        Self { maxima: maxima.map(E::f64), sum: E::sum_exp(logits, max).f64() }
+        Self { maxima: maxima.map(E::f64), sum: sum_exp(logits, max).f64() }
     }
 
     fn max(&self) -> f64 {

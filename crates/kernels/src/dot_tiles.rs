@@ -11,7 +11,7 @@ use std::ops::Range;
 /// The longest dot product at once; longer ones are added up piece by piece, so that the vectors of a tile stay in the first cache.
 const MAX_K: usize = 768;
 
-/// Dot products up to this length are short.
+/// Up to this length, dot products are short.
 const SHORT: usize = 128;
 
 /// Elements of the panel of `B` that stays in the first cache while all rows of a block of `A` pass, and of that block in the

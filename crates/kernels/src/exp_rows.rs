@@ -1,17 +1,45 @@
 //! The exponentials of rows and their sums in one pass, added up in sixteen lanes: with the same bits whatever the width of a vector register.
 
 use crate::lanes::{self, LANES};
+use crate::real::Real;
 use rten_simd::ops::{BitOps, NumOps};
 use rten_simd::{Isa, SimdOp, SimdUnaryOp};
 use rten_vecmath::Exp;
 
 /// `x = e^(x - max)` for every row of `x[N, columns]`, with the maxima `max[N]` of the rows; `sums[N]` becomes the sums. Where the maximum is
 /// -∞, nothing is subtracted.
-pub(crate) struct ExpRows<'a> {
-    pub(crate) x: &'a mut [f32],
-    pub(crate) columns: usize,
-    pub(crate) max: &'a [f32],
-    pub(crate) sums: &'a mut [f32],
+pub(crate) fn exp_rows<E: Real>(x: &mut [E], columns: usize, max: &[E], sums: &mut [E]) {
+    let columns = columns.max(1);
+    if let (Some(max), Some(sums)) = (E::as_f32(max), E::as_f32_mut(sums))
+        && let Some(x) = E::as_f32_mut(x)
+    {
+        return ExpRows { x, columns, max, sums }.dispatch();
+    }
+    for ((row, &max), sum) in x.chunks_mut(columns).zip(max).zip(sums) {
+        row.iter_mut().for_each(|x| *x = (*x - shift(max)).exp());
+        *sum = lanes::sum(row, row, |x, _| x);
+    }
+}
+
+/// `Σ e^(x - max)`, as each row of a softmax has it: NaN where there is one.
+pub fn sum_exp<E: Real>(x: &[E], max: E) -> E {
+    match E::as_f32(x) {
+        Some(x) => E::of(f64::from(SumExp { x, max: max.f64() as f32 }.dispatch())),
+        None => lanes::sum(x, x, |x, _| (x - shift(max)).exp()),
+    }
+}
+
+/// What is subtracted.
+#[inline(always)]
+fn shift<E: Real>(max: E) -> E {
+    if max == E::neg_infinity() { E::zero() } else { max }
+}
+
+struct ExpRows<'a> {
+    x: &'a mut [f32],
+    columns: usize,
+    max: &'a [f32],
+    sums: &'a mut [f32],
 }
 
 impl SimdOp for ExpRows<'_> {
@@ -34,10 +62,9 @@ impl SimdOp for ExpRows<'_> {
     }
 }
 
-/// `Σ e^(x - max)`.
-pub(crate) struct SumExp<'a> {
-    pub(crate) x: &'a [f32],
-    pub(crate) max: f32,
+struct SumExp<'a> {
+    x: &'a [f32],
+    max: f32,
 }
 
 impl SimdOp for SumExp<'_> {
@@ -76,8 +103,7 @@ impl<I: Isa> Lanes<I> {
     #[inline(always)]
     fn new(isa: I, max: f32) -> Self {
         let ops = isa.f32();
-        let max = if max == f32::NEG_INFINITY { 0.0 } else { max };
-        Self { isa, max: ops.splat(max), sums: [ops.zero(); LANES] }
+        Self { isa, max: ops.splat(shift(max)), sums: [ops.zero(); LANES] }
     }
 
     /// The exponentials of a chunk, which the lanes have then.
@@ -107,30 +133,29 @@ impl<I: Isa> Lanes<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::real::Real;
 
     #[test]
     fn rows_have_the_exponentials_of_each_element_and_the_bits_of_sums_in_sixteen_lanes() {
         for columns in [1, 15, 16, 17, 100, 512] {
             let x: Vec<f32> = (0..2 * columns).map(|i| ((i * 7919) % 997) as f32 / 97.0 - 9.0).collect();
             let (mut e, mut alone, mut sums) = (x.clone(), x.clone(), [0.0; 2]);
-            f32::exp_rows(&mut e, columns, &[2.0, f32::NEG_INFINITY], &mut sums);
+            exp_rows(&mut e, columns, &[2.0_f32, f32::NEG_INFINITY], &mut sums);
             alone[..columns].iter_mut().for_each(|x| *x -= 2.0);
             f32::exp_all(&mut alone);
             assert_eq!(e, alone, "{columns}");
             assert!(e.chunks(columns).map(|row| lanes::sum(row, row, |x, _| x)).eq(sums), "{columns}");
-            assert_eq!(f32::sum_exp(&x[..columns], 2.0), sums[0], "{columns}");
+            assert_eq!(sum_exp(&x[..columns], 2.0), sums[0], "{columns}");
         }
     }
 
     #[test]
     fn nan_is_in_the_sum_and_what_is_impossible_is_not() {
         for place in [0, 15, 16, 99] {
-            let mut x = [0.5; 100];
+            let mut x = [0.5_f32; 100];
             x[place] = f32::NEG_INFINITY;
-            assert!((f32::sum_exp(&x, 0.5) - 99.0).abs() < 1e-4, "{place}");
+            assert!((sum_exp(&x, 0.5) - 99.0).abs() < 1e-4, "{place}");
             x[place] = f32::NAN;
-            assert!(f32::sum_exp(&x, 0.5).is_nan(), "{place}");
+            assert!(sum_exp(&x, 0.5).is_nan(), "{place}");
         }
     }
 }

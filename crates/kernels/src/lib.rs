@@ -49,6 +49,7 @@ mod zeros;
 
 pub use batch_invariant::gemm_batch_invariant;
 pub use elementwise::{add_rows, axpy, map, map_into, scale, sum_rows_into, vectorized, zip_into};
+pub use exp_rows::sum_exp;
 pub use flops::{bf16_gemm_flops, gemm_flops};
 pub use gemm::{gemm, gemm_nt, gemm_nt_scratch};
 pub use gemm_batched::gemm_batched;

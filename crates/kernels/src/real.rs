@@ -1,18 +1,11 @@
-use crate::exp_rows::{ExpRows, SumExp};
-use crate::lanes;
 use descant_tensor::Element;
-use rten_simd::{SimdOp, SimdUnaryOp};
+use rten_simd::SimdUnaryOp;
 
 /// An element type the kernels compute in. The transcendental functions of f32 are `rten-vecmath`'s, exact to a few units in the
 /// last place; those of f64, for gradient checks, are the standard library's.
 pub trait Real: Element {
     /// `x = e^x`.
     fn exp_all(x: &mut [Self]);
-    /// `x = e^(x - max)` for every row of `x[N, columns]`, with the maxima `max[N]` of the rows; `sums[N]` becomes the sums. Where the
-    /// maximum is -∞, nothing is subtracted.
-    fn exp_rows(x: &mut [Self], columns: usize, max: &[Self], sums: &mut [Self]);
-    /// `Σ e^(x - max)`, with the bits of [`exp_rows`](Self::exp_rows).
-    fn sum_exp(x: &[Self], max: Self) -> Self;
     /// `x = tanh x`.
     fn tanh_all(x: &mut [Self]);
     /// `x = 1 / (1 + e^-x)`.
@@ -30,14 +23,6 @@ pub trait Real: Element {
 impl Real for f32 {
     fn exp_all(x: &mut [Self]) {
         rten_vecmath::Exp {}.map_mut(x);
-    }
-
-    fn exp_rows(x: &mut [Self], columns: usize, max: &[Self], sums: &mut [Self]) {
-        ExpRows { x, columns, max, sums }.dispatch();
-    }
-
-    fn sum_exp(x: &[Self], max: Self) -> Self {
-        SumExp { x, max }.dispatch()
     }
 
     fn tanh_all(x: &mut [Self]) {
@@ -68,19 +53,6 @@ impl Real for f32 {
 impl Real for f64 {
     fn exp_all(x: &mut [Self]) {
         x.iter_mut().for_each(|x| *x = x.exp());
-    }
-
-    fn exp_rows(x: &mut [Self], columns: usize, max: &[Self], sums: &mut [Self]) {
-        for ((row, &max), sum) in x.chunks_mut(columns).zip(max).zip(sums) {
-            let shift = if max == f64::NEG_INFINITY { 0.0 } else { max };
-            row.iter_mut().for_each(|x| *x = (*x - shift).exp());
-            *sum = lanes::sum(row, row, |x, _| x);
-        }
-    }
-
-    fn sum_exp(x: &[Self], max: Self) -> Self {
-        let shift = if max == f64::NEG_INFINITY { 0.0 } else { max };
-        lanes::sum(x, x, |x, _| (x - shift).exp())
     }
 
     fn tanh_all(x: &mut [Self]) {

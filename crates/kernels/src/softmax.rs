@@ -1,6 +1,7 @@
 //! Softmax and its parts, over rows or columns.
 
 use crate::elementwise::{axpy, map, vectorized};
+use crate::exp_rows::{exp_rows, sum_exp};
 use crate::real::Real;
 use crate::row_maxima::row_maxima;
 
@@ -30,7 +31,7 @@ pub fn log_softmax_rows<E: Real>(x: &mut [E], columns: usize) {
 pub fn log_sum_exp<E: Real>(x: &[E]) -> E {
     let mut max = [E::neg_infinity()];
     row_maxima(x, x.len(), &mut max);
-    max[0] + E::sum_exp(x, max[0]).ln()
+    max[0] + sum_exp(x, max[0]).ln()
 }
 
 /// `row = e^(row - max)`; returns the maximum, and the sum of the exponentials.
@@ -45,7 +46,7 @@ fn exp_minus_max<E: Real>(row: &mut [E]) -> (E, E) {
 pub fn exp_minus_max_rows<E: Real>(x: &mut [E], max: &mut [E], sum: &mut [E]) {
     let columns = (x.len() / max.len().max(1)).max(1);
     row_maxima(x, columns, max);
-    E::exp_rows(x, columns, max, sum);
+    exp_rows(x, columns, max, sum);
 }
 
 /// `x = e^(x - max)` for every column of `x[N, D]`. Writes the maxima to `max[D]`, and the sums of the exponentials to `sum[D]`.
