@@ -398,7 +398,7 @@ fn a_conversation_begins_with_what_the_system_says_and_knows_its_roles() {
     };
     let (without, with) = (answers(&[]), answers(&["--system", "c"]));
     let error = with[2]["error"].as_str().unwrap();
-    assert!(error.contains("a message is by the role \"usr\": expected system, developer, user, assistant"), "{error}");
+    assert!(error.contains("a message is by the role \"usr\": did you mean \"user\"?"), "{error}");
     let log = |one: &Value| one["log_probability"].as_f64().unwrap();
     assert_eq!([log(&with[0]), log(&with[3])], [log(&without[1]); 2]);
     assert!(log(&with[0]) != log(&without[0]));

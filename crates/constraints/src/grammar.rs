@@ -1,4 +1,4 @@
-use crate::json_schema::{self, literals};
+use crate::json_schema::Checked;
 use crate::prompt::begins_text;
 use crate::vocabulary::library;
 use crate::{ConstraintError, Vocabulary, gbnf, lark, regex};
@@ -6,7 +6,6 @@ use descant_generate::{ConstrainedRow, Constraint, ConstraintState};
 use llguidance::api::TopLevelGrammar;
 use llguidance::earley::{BiasComputer, Parser, ParserRecognizer};
 use llguidance::toktrie::{INVALID_TOKEN, Recognizer, SimpleVob};
-use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -42,25 +41,14 @@ impl fmt::Debug for Grammar {
 impl Grammar {
     /// JSON by a schema, on one line: at most one space wherever JSON allows white space. Properties come in the schema's order. A
     /// `x-guidance` in the schema sets this and other options of `llguidance` by itself. Keywords are those of the drafts 4 to 2020-12, and
-    /// the annotations of editors and of OpenAPI; a name that begins with `x-` is one's own.
+    /// the annotations of editors and of OpenAPI; a name that begins with `x-` is one's own. With `"x-guidance": {"lenient": true}`, other
+    /// keys are passed over, and reported by [`Grammar::warnings`].
     ///
     /// # Errors
     /// For what is no JSON schema, has a key that is no keyword, is not supported, or cannot be written.
     pub fn json_schema(vocabulary: &Arc<Vocabulary>, schema: &str) -> Result<Self, ConstraintError> {
-        let what = "the JSON schema";
-        let text = schema;
-        let mut schema = json_schema::parse(text)?;
-        json_schema::check_keywords(&schema)?;
-        json_schema::check_patterns(&schema)?;
-        json_schema::check_characters(&schema)?;
-        if let Some(keys) = schema.as_object_mut() {
-            // Without \u, which would be a second way to write a name that is taken.
-            let options = || json!({"whitespace_pattern": " ", "json_allowed_escapes": "nrbtf\\\""});
-            keys.entry("x-guidance").or_insert_with(options);
-        }
-        let mut characters = BTreeSet::new();
-        literals(&schema, &mut characters);
-        Self::new(vocabulary, (what, text), TopLevelGrammar::from_json_schema(schema), characters)
+        let Checked { schema: value, characters, passed } = Checked::parse(schema)?;
+        Self::new(vocabulary, ("the JSON schema", schema), TopLevelGrammar::from_json_schema(value), characters, passed)
     }
 
     /// Texts that match a regular expression as a whole, in the syntax of the crate `regex`, without look-around and word boundaries.
@@ -79,8 +67,9 @@ impl Grammar {
         let known = vocabulary.characters.as_ref().map(|all| all.iter().copied().map(of).collect::<String>());
         let known = known.map(|all| format!(" & /[{all}]*/")).unwrap_or_default();
         let (what, lark) = ("the regular expression", format!("start: TEXT\nTEXT: /{inner}/"));
-        let of =
-            |lark: String| Self::new(vocabulary, (what, regex), TopLevelGrammar::from_lark(lark), literals.clone());
+        let of = |lark: String| {
+            Self::new(vocabulary, (what, regex), TopLevelGrammar::from_lark(lark), literals.clone(), Vec::new())
+        };
         match of(format!("{lark}{known}\n")) {
             // Of none of its texts there is a first character: what the others need.
             Err(ConstraintError::Unwritable { .. } | ConstraintError::Empty { .. }) => {
@@ -100,13 +89,8 @@ impl Grammar {
     pub fn parse(vocabulary: &Arc<Vocabulary>, grammar: &str) -> Result<Self, ConstraintError> {
         let what = "the grammar";
         let of = |lark: String| {
-            let lark::Named { characters, schemas } = lark::named(&lark);
-            for schema in schemas {
-                let schema = schema.map_err(|reason| ConstraintError::Grammar { what, reason })?;
-                json_schema::check_keywords(&schema)?;
-                json_schema::check_patterns(&schema)?;
-            }
-            Self::new(vocabulary, (what, grammar), TopLevelGrammar::from_lark(lark), characters)
+            let lark::Named { lark, characters, passed } = lark::named(&lark)?;
+            Self::new(vocabulary, (what, grammar), TopLevelGrammar::from_lark(lark), characters, passed)
         };
         if !gbnf::is_gbnf(grammar) {
             return of(grammar.to_owned());
@@ -129,6 +113,7 @@ impl Grammar {
         (what, text): (&'static str, &str),
         grammar: TopLevelGrammar,
         literals: BTreeSet<char>,
+        mut warnings: Vec<String>,
     ) -> Result<Self, ConstraintError> {
         let wrong = |reason: String| ConstraintError::Grammar { what, reason };
         // The library looks for special tokens among the bytes of tokens, where there are none; and numbers symbols by 16 bits.
@@ -143,7 +128,7 @@ impl Grammar {
         };
         let create = || library(|| vocabulary.factory.create_parser(grammar)).map(|created| created.parser);
         let mut parser = on_deep_stack(text, create).and_then(|created| created).map_err(named)?;
-        let warnings = parser.grammar_warnings();
+        warnings.extend(parser.grammar_warnings());
         let unwritable = vocabulary.unwritable(literals.into_iter());
         let grammar = Self { what, parser, vocabulary: vocabulary.clone(), unwritable, warnings };
         // What it computes for this state is in the lexer that every row gets a copy of.

@@ -1,108 +1,171 @@
-//! What is known of a JSON schema before `llguidance` reads it.
+//! JSON schemas: what is refused before `llguidance` reads them, and the form in which it passes over nothing.
 
 mod keywords;
 mod places;
 
 use crate::ConstraintError;
 use descant_text::UniqueKeys;
-use keywords::{Keyword, NAMED_SCHEMAS};
+use keywords::{Draft, Keyword, Kind, constrains_nothing, kind};
 use places::Places;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 const WHAT: &str = "the JSON schema";
-/// Drafts that do not have `prefixItems`: `llguidance` passes over it there, as it does over every keyword that it does not know.
-const OLD_DRAFTS: [&str; 4] = [
-    "http://json-schema.org/draft-04/schema",
-    "http://json-schema.org/draft-06/schema",
-    "http://json-schema.org/draft-07/schema",
-    "https://json-schema.org/draft/2019-09/schema",
-];
+/// The keywords that `llguidance` compiles by themselves, and apart from each other what stands before, between and after them.
+const APART: [&str; 6] = ["$ref", "allOf", "anyOf", "const", "enum", "oneOf"];
 
-/// Reads a schema: JSON in whose objects no key stands twice.
-pub(crate) fn parse(text: &str) -> Result<Value, ConstraintError> {
-    let wrong = |error: serde_json::Error| {
-        wrong(if error.is_data() { error.to_string() } else { format!("it is no JSON: {error}") })
-    };
-    serde_json::from_str(text).map(|UniqueKeys(schema)| schema).map_err(wrong)
+/// A schema that is checked, in the form in which `llguidance` reads it.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) schema: Value,
+    /// The characters of its constants, and of the names that it requires.
+    pub(crate) characters: BTreeSet<char>,
+    /// What has no effect, because a `lenient` in its `x-guidance` says so.
+    pub(crate) passed: Vec<String>,
+}
+
+impl Checked {
+    /// The schema of a text, which is all of a grammar.
+    ///
+    /// # Errors
+    /// Where it is no JSON, or a key stands twice in an object; where a keyword would be passed over: one that is unknown, not supported,
+    /// not of its draft, or without effect where it stands; and for what is generated otherwise than it says.
+    pub(crate) fn parse(text: &str) -> Result<Self, ConstraintError> {
+        let no_json = |error: serde_json::Error| {
+            wrong(if error.is_data() { error.to_string() } else { format!("it is no JSON: {error}") })
+        };
+        let UniqueKeys(schema) = serde_json::from_str(text).map_err(no_json)?;
+        // Without \u, which would be a second way to write a name that is taken.
+        let mut checked = Self::new(schema, check_characters)?;
+        if let Some(keys) = checked.schema.as_object_mut() {
+            let options = || json!({"whitespace_pattern": " ", "json_allowed_escapes": "nrbtf\\\""});
+            keys.entry("x-guidance").or_insert_with(options);
+        }
+        Ok(checked)
+    }
+
+    /// A schema that is a part of a grammar in the syntax of Lark. Its texts may have \u.
+    ///
+    /// # Errors
+    /// As [`Checked::parse`].
+    pub(crate) fn part(schema: Value) -> Result<Self, ConstraintError> {
+        Self::new(schema, |_| Ok(()))
+    }
+
+    fn new(
+        mut schema: Value,
+        check_further: impl Fn(&Map<String, Value>) -> Result<(), ConstraintError>,
+    ) -> Result<Self, ConstraintError> {
+        let is_lenient = schema.pointer("/x-guidance/lenient") == Some(&Value::Bool(true));
+        let (draft, places) = (Draft::of(&schema), Places::of(&schema));
+        let (mut characters, mut passed, mut forms) = (BTreeSet::new(), Vec::new(), Vec::new());
+        for (number, keywords) in places.iter() {
+            let (at, mut without) = (places.pointer(number), BTreeSet::new());
+            for (keyword, value) in keywords {
+                let is_container = places.is_passed(keywords, keyword);
+                if constrains_nothing(keyword, value) && !is_container {
+                    without.insert(keyword.clone());
+                } else if let Some(error) = objection(keyword, &at, draft, is_container) {
+                    if !is_lenient || is_container {
+                        return Err(error);
+                    }
+                    without.insert(keyword.clone());
+                    passed.push(format!("{at}/{keyword} has no effect: \"lenient\" passes over it"));
+                }
+            }
+            check_forms(keywords, &without, &at)?;
+            check_patterns(keywords, &at)?;
+            check_further(keywords)?;
+            literals(keywords, &mut characters);
+            forms.push((at, without));
+        }
+        for (at, without) in forms {
+            if let Some(Value::Object(keywords)) = schema.pointer_mut(&at) {
+                keywords.retain(|keyword, _| !without.contains(keyword));
+                *keywords = gathered(std::mem::take(keywords));
+            }
+        }
+        Ok(Self { schema, characters, passed })
+    }
 }
 
 fn wrong(reason: String) -> ConstraintError {
     ConstraintError::Grammar { what: WHAT, reason }
 }
 
-/// That none of a schema's keywords would be passed over.
-///
-/// # Errors
-/// One that is unknown, not supported, or without effect where it stands, with its place.
-pub(crate) fn check_keywords(schema: &Value) -> Result<(), ConstraintError> {
-    let is_lenient = schema.pointer("/x-guidance/lenient") == Some(&Value::Bool(true));
-    let draft = schema.get("$schema").and_then(Value::as_str).unwrap_or_default().trim_end_matches('#');
-    let places = Places::of(schema);
-    for (number, keywords) in places.iter() {
-        let refused = |keyword: &str, why: &str| Err(wrong(format!("{}/{keyword}: {why}", places.pointer(number))));
-        for keyword in keywords.keys() {
-            match Keyword::named(keyword) {
-                Keyword::Unknown(nearest) if !places.is_passed(keywords, keyword) => {
-                    let (at, keyword) = (places.pointer(number), keyword.clone());
-                    return Err(ConstraintError::UnknownKeyword { at, keyword, nearest });
-                }
-                Keyword::Unsupported if !is_lenient => return refused(keyword, "this is not supported"),
-                _ => {}
-            }
+fn refused(at: &str, keyword: &str, why: &str) -> ConstraintError {
+    wrong(format!("{at}/{keyword}: {why}"))
+}
+
+/// What is wrong with a keyword whatever stands beside it; one that holds what a `$ref` leads to may have any name.
+fn objection(keyword: &str, at: &str, draft: Draft, is_container: bool) -> Option<ConstraintError> {
+    match Keyword::named(keyword) {
+        Keyword::Unknown(_) if is_container => None,
+        Keyword::Unknown(nearest) => {
+            Some(ConstraintError::UnknownKeyword { at: at.to_owned(), keyword: keyword.to_owned(), nearest })
         }
-        if keywords.get("required").is_some_and(|required| !required.is_array()) {
-            return refused("required", "expected the list of the names that an object has to have");
+        Keyword::Known(Kind::Unsupported, _) => Some(refused(at, keyword, "this is not supported")),
+        Keyword::Known(_, since) if since > draft => {
+            let why = "the draft that \"$schema\" names has not got it: leave out \"$schema\", or name a later draft";
+            Some(refused(at, keyword, why))
         }
-        if keywords.contains_key("prefixItems") {
-            let is_list = keywords.get("items").is_some_and(Value::is_array);
-            if is_list || keywords.contains_key("additionalItems") {
-                let why = "beside it, \"items\" is the schema of all further items, and \"additionalItems\" is none: they are of older drafts";
-                return refused("prefixItems", why);
-            }
-            if OLD_DRAFTS.contains(&draft) {
-                return refused(
-                    "prefixItems",
-                    "the draft that \"$schema\" names has not got it: leave out \"$schema\", or give \"items\" a list",
-                );
-            }
-        }
+        Keyword::Known(..) => None,
+    }
+}
+
+/// That no keyword has a form in which it would be passed over.
+fn check_forms(keywords: &Map<String, Value>, without: &BTreeSet<String>, at: &str) -> Result<(), ConstraintError> {
+    let get = |keyword: &str| keywords.get(keyword).filter(|_| !without.contains(keyword));
+    if get("required").is_some_and(|required| !required.is_array()) {
+        return Err(refused(at, "required", "expected the list of the names that an object has to have"));
+    }
+    if get("prefixItems").is_some() && (get("items").is_some_and(Value::is_array) || get("additionalItems").is_some()) {
+        let why = "beside it, \"items\" is the schema of all further items, and \"additionalItems\" is none: they are of older drafts";
+        return Err(refused(at, "prefixItems", why));
     }
     Ok(())
+}
+
+/// A schema's keywords with all that are compiled together in one place: `{"minimum": 5, "$ref": …, "exclusiveMinimum": true}` would
+/// allow 5. It is that of the first of them that has schemas, so that properties come in the same order.
+fn gathered(keywords: Map<String, Value>) -> Map<String, Value> {
+    let is_apart = |keyword: &str| APART.contains(&keyword);
+    let has_schemas =
+        |keyword: &String| !is_apart(keyword) && matches!(kind(keyword), Some(Kind::Schemas | Kind::NamedSchemas));
+    let place = keywords.keys().position(has_schemas).unwrap_or_default();
+    let mut all: Vec<(usize, (String, Value))> = keywords.into_iter().enumerate().collect();
+    all.sort_by_key(|(i, (keyword, _))| match is_apart(keyword) {
+        true if *i < place => 0,
+        true => 2,
+        false => 1,
+    });
+    all.into_iter().map(|(_, one)| one).collect()
 }
 
 /// That no pattern of a schema has a class of all characters but some, a quote or a backslash among these: `llguidance` writes `\"` and
 /// `\\` there all the same.
-pub(crate) fn check_patterns(schema: &Value) -> Result<(), ConstraintError> {
+fn check_patterns(keywords: &Map<String, Value>, at: &str) -> Result<(), ConstraintError> {
     let is_ambiguous = |pattern: &&str| pattern.split("[^").skip(1).any(excludes_escapes);
-    let places = Places::of(schema);
-    for (number, keywords) in places.iter() {
-        let own = keywords.get("pattern").and_then(Value::as_str);
-        if let Some(pattern) = own.into_iter().chain(names(keywords, "patternProperties")).find(is_ambiguous) {
-            return Err(wrong(format!(
-                "{}: the pattern {pattern:?} has a negated class without '\"' or '\\\\', which is not supported. Write the class \
-                 without ^",
-                places.pointer(number)
-            )));
-        }
+    let own = keywords.get("pattern").and_then(Value::as_str);
+    match own.into_iter().chain(names(keywords, "patternProperties")).find(is_ambiguous) {
+        Some(pattern) => Err(wrong(format!(
+            "{at}: the pattern {pattern:?} has a negated class without '\"' or '\\\\', which is not supported. Write the class without ^"
+        ))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// That none of a schema's strings needs an escape by the number of a character.
-pub(crate) fn check_characters(schema: &Value) -> Result<(), ConstraintError> {
+fn check_characters(keywords: &Map<String, Value>) -> Result<(), ConstraintError> {
     let of = |text: &str| text.chars().find(|c| *c < ' ' && !matches!(c, '\n' | '\r' | '\t' | '\u{8}' | '\u{C}'));
-    let places = Places::of(schema);
-    for (_, keywords) in places.iter() {
-        let named = NAMED_SCHEMAS.into_iter().flat_map(|keyword| names(keywords, keyword));
-        let values = ["const", "enum", "pattern", "required"].into_iter().filter_map(|keyword| keywords.get(keyword));
-        if let Some(character) = named.filter_map(of).next().or_else(|| values.flat_map(texts).find_map(of)) {
-            return Err(wrong(format!(
-                "it has the character {character:?}, which JSON writes only as \\u: that is not supported"
-            )));
-        }
+    let named = ["patternProperties", "properties"].into_iter().flat_map(|keyword| names(keywords, keyword));
+    let values = ["const", "enum", "pattern", "required"].into_iter().filter_map(|keyword| keywords.get(keyword));
+    match named.filter_map(of).next().or_else(|| values.flat_map(texts).find_map(of)) {
+        Some(character) => Err(wrong(format!(
+            "it has the character {character:?}, which JSON writes only as \\u: that is not supported"
+        ))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The names for which a keyword has schemas.
@@ -134,10 +197,8 @@ fn excludes_escapes(class: &str) -> bool {
 }
 
 /// Adds the characters of a schema's constants, and of the names that it requires.
-pub(crate) fn literals(schema: &Value, characters: &mut BTreeSet<char>) {
-    for (_, keywords) in Places::of(schema).iter() {
-        let lists = ["enum", "required"].into_iter().filter_map(|keyword| keywords.get(keyword)?.as_array());
-        let values = lists.flatten().chain(keywords.get("const"));
-        values.for_each(|value| characters.extend(value.to_string().chars()));
-    }
+fn literals(keywords: &Map<String, Value>, characters: &mut BTreeSet<char>) {
+    let lists = ["enum", "required"].into_iter().filter_map(|keyword| keywords.get(keyword)?.as_array());
+    let values = lists.flatten().chain(keywords.get("const"));
+    values.for_each(|value| characters.extend(value.to_string().chars()));
 }

@@ -1,23 +1,31 @@
 //! What is known of a grammar in the syntax of Lark before `llguidance` reads it.
 
-use crate::json_schema;
+use crate::ConstraintError;
+use crate::json_schema::Checked;
 use crate::regex::literals as regex_literals;
 use descant_text::UniqueKeys;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// What a grammar names.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Named {
+    /// The grammar, its JSON schemas in the form in which `llguidance` reads them.
+    pub(crate) lark: String,
     /// The characters of its texts, regular expressions and JSON schemas.
     pub(crate) characters: BTreeSet<char>,
-    /// Its JSON schemas, or that a key stands twice in one.
-    pub(crate) schemas: Vec<Result<Value, String>>,
+    /// What of its JSON schemas has no effect.
+    pub(crate) passed: Vec<String>,
 }
 
 /// What a grammar names. What else is wrong with it, who reads it says.
-pub(crate) fn named(lark: &str) -> Named {
-    let (Named { characters: mut found, mut schemas }, mut rest) = (Named::default(), lark);
+///
+/// # Errors
+/// What is wrong with its JSON schemas.
+pub(crate) fn named(lark: &str) -> Result<Named, ConstraintError> {
+    let (Named { lark: mut read, characters: mut found, mut passed }, mut rest) = (Named::default(), lark);
+    // What comes after what is in `read`.
+    let mut unread = lark;
     while let Some(next) = rest.chars().next() {
         let after = &rest[next.len_utf8()..];
         rest = match next {
@@ -58,11 +66,19 @@ pub(crate) fn named(lark: &str) -> Named {
                     "json" | "regex" | "llguidance" => {
                         let mut values = serde_json::Deserializer::from_str(after).into_iter::<UniqueKeys>();
                         match values.next().filter(|_| word == "json") {
-                            Some(Ok(UniqueKeys(schema))) => {
-                                json_schema::literals(&schema, &mut found);
-                                schemas.push(Ok(schema));
+                            Some(Ok(UniqueKeys(schema @ Value::Object(_)))) => {
+                                let checked = Checked::part(schema)?;
+                                found.extend(checked.characters);
+                                passed.extend(checked.passed);
+                                let (text, end) = after.split_at(values.byte_offset());
+                                read += &unread[..unread.len() - after.len()];
+                                read += &on_lines(&checked.schema, text.matches('\n').count());
+                                unread = end;
                             }
-                            Some(Err(error)) if error.is_data() => schemas.push(Err(format!("%json: {error}"))),
+                            Some(Err(error)) if error.is_data() => {
+                                let (what, reason) = ("the grammar", format!("%json: {error}"));
+                                return Err(ConstraintError::Grammar { what, reason });
+                            }
                             _ => {}
                         }
                         &after[values.byte_offset()..]
@@ -75,7 +91,12 @@ pub(crate) fn named(lark: &str) -> Named {
             _ => after,
         };
     }
-    Named { characters: found, schemas }
+    Ok(Named { lark: read + unread, characters: found, passed })
+}
+
+/// An object with so many line breaks: what comes after it is in the line in which it was.
+fn on_lines(object: &Value, breaks: usize) -> String {
+    object.to_string().replacen('{', &format!(" {{{}", "\n".repeat(breaks)), 1)
 }
 
 /// What comes after the line.
@@ -105,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_a_grammar_names_is_what_its_texts_need() {
-        let of = |lark: &str| named(lark).characters.into_iter().collect::<String>();
+        let of = |lark: &str| named(lark).unwrap().characters.into_iter().collect::<String>();
         assert_eq!(of("start: \"ab\" \"\\u00e9\\\"\" // \"c\"\n  | /d\\/[e-g]/ # /h/\nA: \"i\""), "\"/abdefgié");
         assert_eq!(of("start: \"k\"..\"m\" \"a\" .. \"z\" /[^x]/ /y/i \"w\"i"), "WYklmwy");
         let json = r#"start: %json {"enum": ["q"], "title": "r"} | %regex {"substring_chars": "s"} | "t" %ignore /u+/"#;
@@ -114,7 +135,10 @@ mod tests {
         for broken in
             json.into_iter().chain(["start: \"a", "/a\\", "%json {", "\"a\"..", "\"\\", "%", "/[/", "\"b\"..\"a\""])
         {
-            named(broken);
+            assert_eq!(named(broken).unwrap().lark, broken);
         }
+        // What `llguidance` compiles together stands together; lines keep their numbers.
+        let ordered = named("start: %json {\n\"minimum\": 1,\n\"enum\": [1], \"maximum\": 2} \"a\"").unwrap().lark;
+        assert_eq!(ordered, "start: %json {\n\n\"minimum\":1,\"maximum\":2,\"enum\":[1]} \"a\"");
     }
 }

@@ -355,6 +355,27 @@ fn bytes_are_for_what_no_piece_writes() {
     assert_eq!(first("ö")[entries..], [false, true]);
 }
 
+/// Where `▁` writes nothing at the start of a text, a space there is that of the next token: the token of its byte is not needed for it.
+#[test]
+fn a_space_at_the_start_needs_no_token_of_a_byte() {
+    let vocab = ["<unk>", "<s>", "</s>", "<0x20>", "▁", "a", "▁a"];
+    let vocab: HashMap<&str, usize> = vocab.into_iter().enumerate().map(|(id, token)| (token, id)).collect();
+    let json = serde_json::json!({
+        "version": "1.0",
+        "decoder": {"type": "Sequence", "decoders": [
+            {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true},
+            {"type": "ByteFallback"}, {"type": "Fuse"},
+        ]},
+        "model": {"type": "BPE", "vocab": vocab, "merges": [["▁", "a"]], "unk_token": "<unk>", "byte_fallback": true},
+    });
+    let tokenizer = Tokenizer::from_json(json.to_string().as_bytes(), None).unwrap();
+    let grammar = Grammar::regex(&Vocabulary::new(&tokenizer).unwrap(), " a+").unwrap();
+    assert!(accepts(&grammar, &[4, 6, 5], 7));
+    assert_eq!(tokenizer.decode(&[4, 6, 5]).unwrap(), " aa");
+    // Without it, there is no space.
+    assert!(!accepts(&grammar, &[6, 5], 7));
+}
+
 /// As many rules as a program writes from a list of words; and rules that name each other so deep that a stack would not hold them.
 #[test]
 fn a_grammar_may_have_very_many_rules() {

@@ -331,9 +331,14 @@ fn a_grammar_that_cannot_be_is_refused_with_its_reason() {
         (json(r#"{"properties": {"a": {"not": {}}}}"#), "/properties/a/not: this is not supported"),
         // Of a draft that does not have it, too.
         (
-            json(r#"{"$schema": "http://json-schema.org/draft-07/schema#", "dependentRequired": {}}"#),
+            json(r#"{"$schema": "http://json-schema.org/draft-07/schema#", "dependentRequired": {"a": ["b"]}}"#),
             "/dependentRequired",
         ),
+        (
+            json(r#"{"$schema": "http://json-schema.org/draft-04/schema#", "properties": {"a": {"const": 5}}}"#),
+            "/properties/a/const: the draft",
+        ),
+        (json(r#"{"type": "string", "nullable": true}"#), "/nullable: this is not supported"),
         (
             json(r#"{"$schema": "http://json-schema.org/draft-07/schema#", "prefixItems": [{}]}"#),
             "/prefixItems: the draft",
@@ -401,6 +406,11 @@ fn what_constrains_nothing_may_stand_beside_what_does() {
         // A place for schemas that a reference leads to.
         r##"{"$ref": "#/components/schemas/Seven", "components": {"schemas": {"Seven":
             {"enum": [{"requried": 7}], "title": "\u0001"}}}}"##,
+        // Values of keywords that are not supported, and of ones that drafts of old had.
+        r#"{"nullable": false, "uniqueItems": false, "unevaluatedProperties": true, "propertyNames": {}, "not": false,
+            "dependentRequired": {"a": []}, "$dynamicAnchor": "b", "type": "object", "additionalProperties": false,
+            "properties": {"requried": {"const": 7, "required": false}}, "required": ["requried"]}"#,
+        r#"{"$schema": "http://json-schema.org/draft-06/schema#", "const": {"requried": 7}}"#,
         // A list of schemas in the manner of old drafts.
         r#"{"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "additionalProperties": false,
             "properties": {"requried": {"allOf": [{"const": 7}]}}, "required": ["requried"], "additionalItems": true}"#,
@@ -412,6 +422,57 @@ fn what_constrains_nothing_may_stand_beside_what_does() {
             assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), json!({"requried": 7}), "{schema}");
         }
     }
+}
+
+/// `llguidance` compiles apart what stands before and after such as `allOf`.
+#[test]
+fn keywords_hold_together_in_whatever_order_they_stand() {
+    let (tokenizer, vocabulary) = json_tokenizer(TokenizerKind::Character);
+    for (schema, text) in [
+        (r#"{"type": "array", "additionalItems": false, "allOf": [{"minItems": 1}], "items": [{"const": 1}]}"#, "[1]"),
+        (r#"{"exclusiveMinimum": true, "allOf": [{"type": "integer"}], "minimum": 5, "maximum": 6}"#, "6"),
+        (
+            r#"{"type": "object", "additionalProperties": false, "allOf": [{"required": ["a"]}],
+                "patternProperties": {"^a$": {"const": 1}}}"#,
+            r#"{"a":1}"#,
+        ),
+        // Behind a reference, the way to which leads through a list.
+        (
+            r##"{"$ref": "#/lists/01", "lists": [{}, {"exclusiveMaximum": true, "$ref": "#/lists/2", "maximum": 5, "minimum": 4},
+                {"type": "integer"}]}"##,
+            "4",
+        ),
+        // Properties come in the order of the schema.
+        (
+            r#"{"type": "object", "allOf": [{"properties": {"b": {"const": 1}}}], "properties": {"a": {"const": 2}, "b": {}},
+                "required": ["a", "b"], "additionalProperties": false}"#,
+            r#"{"b":1,"a":2}"#,
+        ),
+    ] {
+        let lark = format!("start: %json {schema}\n");
+        for grammar in [Grammar::json_schema(&vocabulary, schema), Grammar::parse(&vocabulary, &lark)] {
+            let texts = texts(&tokenizer, &grammar.unwrap());
+            // A grammar in the syntax of Lark has any white space.
+            assert!(texts.len() > 5, "{schema}: {texts:?}");
+            for one in texts {
+                assert_eq!(one.split_whitespace().collect::<String>(), text, "{schema}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_lenient_schema_passes_over_is_reported() {
+    let (tokenizer, vocabulary) = json_tokenizer(TokenizerKind::Character);
+    let schema = r#"{"$schema": "http://json-schema.org/draft-07/schema#", "x-guidance": {"lenient": true}, "strict": true,
+        "allOf": [{"not": {"const": 7}, "prefixItems": [{}]}], "enum": [7]}"#;
+    let grammar = Grammar::json_schema(&vocabulary, schema).unwrap();
+    let passed = ["/strict", "/allOf/0/not", "/allOf/0/prefixItems"];
+    let passed = passed.map(|at| format!("{at} has no effect: \"lenient\" passes over it"));
+    assert_eq!(grammar.warnings(), passed);
+    let texts = texts(&tokenizer, &grammar);
+    assert!(!texts.is_empty() && texts.iter().all(|text| text.trim() == "7"), "{texts:?}");
+    assert!(Grammar::json_schema(&vocabulary, &schema.replace("true}", "false}")).is_err());
 }
 
 #[test]

@@ -5,20 +5,19 @@ mod message;
 mod names;
 mod python;
 pub(crate) mod renderer;
+mod roles;
 
 use crate::Text;
 use crate::markup::escape;
 use crate::tokenizer::SPECIAL;
 pub use message::Message;
 use renderer::Renderer;
-use std::collections::HashSet;
+pub use roles::ASSISTANT;
+pub(crate) use roles::meant_role;
+use roles::{NOBODY, USUAL};
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-
-/// The role of the model.
-pub const ASSISTANT: &str = "assistant";
-/// The usual roles.
-const ROLES: [&str; 6] = ["system", "developer", "user", ASSISTANT, "tool", "function"];
 
 /// A template. It is given `messages`, `add_generation_prompt`, and the tokens of [`ChatTemplate::with_tokens`]; `tools` and
 /// `documents` are none. Without tokens, `bos_token` and `eos_token` are empty: then BOS and EOS of a
@@ -101,27 +100,29 @@ impl ChatTemplate {
         self.own_text().len() < self.text.len()
     }
 
-    /// That every role is a usual one, or one that the template names: it would be written as if the model knew it.
-    fn check_roles(&self, messages: &[Message]) -> Result<(), String> {
-        let names =
-            |role: &str| ['\'', '"'].iter().any(|quote| self.own_text().contains(&format!("{quote}{role}{quote}")));
-        let is_known = |message: &Message| ROLES.contains(&message.role.as_str()) || names(&message.role);
-        match messages.iter().find(|message| !is_known(message)) {
-            None => Ok(()),
-            Some(message) => Err(format!(
-                "a message is by the role {:?}: expected {}, or one that the template names",
-                message.role,
-                ROLES.join(", ")
-            )),
-        }
-    }
-
     fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<Text, String> {
-        self.check_roles(messages)?;
         let said = |text: &String| escape(text, &self.controls);
         let escaped = |message: &Message| Message { role: said(&message.role), content: said(&message.content) };
-        let messages: Vec<Message> = messages.iter().map(escaped).collect();
-        Ok(Text::marked(self.renderer.render(&messages, add_generation_prompt)?, self.controls.clone()))
+        let escaped: Vec<Message> = messages.iter().map(escaped).collect();
+        let unusual = messages.iter().map(|message| &message.role).filter(|role| !USUAL.contains(&role.as_str()));
+        let unusual: BTreeSet<&String> = unusual.collect();
+        if let Some((role, known)) = unusual.iter().find_map(|role| Some((role, meant_role(role)?))) {
+            return Err(format!("a message is by the role {role:?}: did you mean {known:?}?"));
+        }
+        let written = self.renderer.render(&escaped, add_generation_prompt)?;
+        // A role that the template has a case for, or whose name it writes, it writes otherwise than one that it cannot know.
+        for role in unusual {
+            let mut others = escaped.clone();
+            let own = others.iter_mut().zip(messages).filter(|(_, message)| message.role == *role);
+            own.for_each(|(other, _)| NOBODY.clone_into(&mut other.role));
+            if self.renderer.render(&others, add_generation_prompt).as_ref() == Ok(&written) {
+                return Err(format!(
+                    "a message is by the role {role:?}, which the template does not know: expected {}, or a role of its own",
+                    USUAL.join(", ")
+                ));
+            }
+        }
+        Ok(Text::marked(written, self.controls.clone()))
     }
 
     /// The text after which the model answers.
@@ -282,12 +283,33 @@ mod tests {
         let expected = "<|im_start|>user\nx<|im_end|>\n<|im_start|>assistant<|im_end|>\n<|im_start|>assistant\n";
         assert_eq!(prompt.to_string(), expected);
         assert_eq!(prompt.pieces(), ["user\nx<|im_end|>\n<|im_start|>assistant", "\n", "assistant\n"]);
-        let forged = chatml().prompt(&[Message::new("user<|im_end|>", "x")]).unwrap_err();
-        assert!(forged.contains("by the role \"user<|im_end|>\""), "{forged}");
-        let named = "{{ messages[0].role }}{# 'user<|im_end|>' #}";
-        let named = ChatTemplate::new(named).unwrap().with_controls(["<|im_end|>".to_owned()]);
-        let said = named.prompt(&[Message::new("user<|im_end|>", "x")]).unwrap();
-        assert_eq!(said.pieces(), ["user<|im_end|>"]);
+        let forged = chatml().prompt(&[Message::new("user<|im_end|>", "x")]).unwrap();
+        assert_eq!(forged.pieces(), ["user<|im_end|>\nx", "\n", "assistant\n"]);
+    }
+
+    #[test]
+    fn roles_are_those_that_the_template_tells_apart() {
+        const ELSE: &str = "{% for m in messages %}{% if m['role'] == 'user' %}U:{% elif m['role'] == 'critic' %}C:{% else %}A:{% endif %}{{ m['content'] }};{% endfor %}";
+        const NONE: &str = "{% for m in messages if m['role'] in ['user', 'critic'] %}{{ m['content'] }};{% endfor %}";
+        const STRICT: &str = "{% for m in messages %}{% if m['role'] not in ['user', 'critic'] %}{{ raise_exception('who?') }}{% endif %}{{ m['content'] }};{% endfor %}";
+        const TURNS: &str = "{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 is even) %}{{ raise_exception('turns') }}{% endif %}[{{ m['role'] }}]{{ m['content'] }};{% endfor %}";
+        let of = |template: &str, role: &str| {
+            let said = [Message::new("user", "a"), Message::new(role, "b")];
+            ChatTemplate::new(template).unwrap().prompt(&said).map(|text| text.to_string())
+        };
+        for (template, text) in [(ELSE, "U:a;C:b;"), (NONE, "a;b;"), (STRICT, "a;b;"), (TURNS, "[user]a;[critic]b;")] {
+            assert_eq!(of(template, "critic").unwrap(), text);
+            // A slip of the pen is none, whatever a template writes.
+            assert!(of(template, "usr").unwrap_err().contains("\"usr\": did you mean \"user\"?"));
+        }
+        // Words of a template are no roles.
+        for (template, role, says) in
+            [(ELSE, "content", "does not know"), (NONE, "role", "does not know"), (STRICT, "m", "who?")]
+        {
+            let error = of(template, role).unwrap_err();
+            assert!(error.contains(says), "{error}");
+        }
+        assert_eq!(of(TURNS, "documents").unwrap(), "[user]a;[documents]b;");
     }
 
     /// What a template without messages writes.

@@ -3,10 +3,10 @@
 mod meant;
 mod unique_keys;
 
-use crate::chat::ASSISTANT;
+use crate::chat::{ASSISTANT, meant_role};
 use crate::lines::{LONGEST_OBJECT, Line, Lines};
 use crate::{ControlConfig, Message, TextError};
-use meant::{KEYS, MESSAGE, meant, meant_role};
+use meant::{KEYS, MESSAGE, meant};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use std::fmt;

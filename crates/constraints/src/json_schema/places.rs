@@ -1,6 +1,6 @@
 //! The schemas within a schema.
 
-use super::keywords::{NAMED_SCHEMAS, SCHEMAS};
+use super::keywords::{Kind, kind};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 
@@ -29,14 +29,14 @@ impl<'a> Places<'a> {
         while let Some(keywords) = places.all.get(next).map(|place| place.keywords) {
             for (keyword, value) in keywords {
                 let keyword = keyword.as_str();
-                match value {
-                    Value::String(reference) if keyword == "$ref" => places.add_target(root, reference),
-                    Value::Array(list) if SCHEMAS.contains(&keyword) => {
+                match (value, kind(keyword)) {
+                    (Value::String(reference), _) if keyword == "$ref" => places.add_target(root, reference),
+                    (Value::Array(list), Some(Kind::Schemas)) => {
                         let schemas = list.iter().enumerate();
                         schemas.for_each(|(i, schema)| places.add(schema, Some(next), format!("/{keyword}/{i}")));
                     }
-                    schema if SCHEMAS.contains(&keyword) => places.add(schema, Some(next), format!("/{keyword}")),
-                    Value::Object(named) if NAMED_SCHEMAS.contains(&keyword) => {
+                    (schema, Some(Kind::Schemas)) => places.add(schema, Some(next), format!("/{keyword}")),
+                    (Value::Object(named), Some(Kind::NamedSchemas)) => {
                         let pointer = |name: &str| format!("/{keyword}/{}", escaped(name));
                         named.iter().for_each(|(name, schema)| places.add(schema, Some(next), pointer(name)));
                     }
@@ -65,14 +65,14 @@ impl<'a> Places<'a> {
             let next = match value {
                 Value::Object(object) => {
                     self.passed.insert((object, name));
-                    object.get(name)
+                    object.get(name).map(|next| (next, escaped(name)))
                 }
-                Value::Array(list) => name.parse().ok().and_then(|i: usize| list.get(i)),
+                Value::Array(list) => name.parse().ok().and_then(|i: usize| Some((list.get(i)?, i.to_string()))),
                 _ => None,
             };
-            let Some(next) = next else { return };
+            let Some((next, step)) = next else { return };
             value = next;
-            pointer += &format!("/{}", escaped(name));
+            pointer += &format!("/{step}");
         }
         self.add(value, None, pointer);
     }

@@ -1,6 +1,4 @@
-//! Keys and roles that somebody meant who wrote another.
-
-use crate::chat::ASSISTANT;
+//! Keys that somebody meant who wrote another.
 
 /// The keys of objects.
 pub(super) const KEYS: [&str; 10] =
@@ -26,8 +24,6 @@ const OTHERS: [(&str, &str); 16] = [
     ("value", "content"),
     ("content", "text"),
 ];
-/// The usual roles of messages.
-const ROLES: [&str; 3] = ["system", "user", ASSISTANT];
 
 /// Which of some keys is meant by one that there is not.
 pub(super) fn meant<'a>(name: &str, keys: impl Iterator<Item = &'a &'a str> + Clone) -> Option<&'a str> {
@@ -36,13 +32,4 @@ pub(super) fn meant<'a>(name: &str, keys: impl Iterator<Item = &'a &'a str> + Cl
     let other = OTHERS.iter().filter(|(other, _)| *other == name).map(|(_, key)| *key);
     let other = other.filter_map(|known| keys.clone().find(|key| **key == known)).next();
     keys.clone().find(near).or(other).copied()
-}
-
-/// The usual role that is meant by one that is nearly it: what is said by such a one would be read, and never learned.
-pub(super) fn meant_role(role: &str) -> Option<&'static str> {
-    let slip = |known: &&&str| {
-        let near = strsim::damerau_levenshtein(known, role) <= 1 && role.chars().all(char::is_alphabetic);
-        role != **known && (near || role.to_lowercase() == **known)
-    };
-    ROLES.iter().find(slip).copied()
 }
