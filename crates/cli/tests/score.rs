@@ -209,6 +209,31 @@ fn what_is_generated_is_scored_as_it_was() {
         folder.write("one.jsonl", line);
         folder.fail(&["score", "pairs", "--input", "one.jsonl"], &["line 1", part]);
     }
+    // Nothing is predicted of an empty text without a BOS, nor of its first token; the other lines are scored.
+    let file = folder.path("model/tokenizer.json");
+    let mut tokenizer: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    tokenizer["post_processor"] = Value::Null;
+    fs::write(&file, tokenizer.to_string()).unwrap();
+    folder.succeed(&["import", "model", "--run", "without-bos"]);
+    let lines = [
+        (r#"{"prompt": "", "completion": "", "finish_reason": "length"}"#, "a text without tokens"),
+        (r#"{"source": "", "ids": [], "finish_reason": "length"}"#, "a text without tokens"),
+        (r#"{"text": "", "finish_reason": "length"}"#, "a text without tokens"),
+        (r#"{"text": ""}"#, "a text without tokens"),
+        (r#"{"source": "", "ids": [40], "finish_reason": "length"}"#, "its first token is read"),
+        (r#"{"source": "", "ids": [40, 41], "finish_reason": "length"}"#, ""),
+    ];
+    folder.write("given.jsonl", lines.map(|(line, _)| format!("{line}\n")).concat());
+    let output = folder.run(&["score", "without-bos", "--input", "given.jsonl", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let found = objects(&String::from_utf8(output.stdout).unwrap());
+    for (found, (line, part)) in found.iter().zip(lines) {
+        match found["error"].as_str() {
+            Some(error) => assert!(!part.is_empty() && error.contains(part), "{line} {error}"),
+            None => assert!(part.is_empty() && ids(found) == [json!(41)], "{line} {found}"),
+        }
+    }
+    assert_eq!(found.len(), lines.len());
     // Rounded while loading, as by quantize.
     folder.succeed(&["quantize", "pairs", "--weights", "int8"]);
     let rounded = folder.succeed(&["score", "pairs", "12\t21", "--weights", "int8", "--json"]);

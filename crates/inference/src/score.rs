@@ -62,8 +62,8 @@ const BLOCK: usize = 256;
 impl Trained {
     /// The scores of the tokens of some texts, EOS included where a text in training ends with one and [`Scored::ends`] is set. They are the model's
     /// own, whatever the decoding options, and the same bits alone and in a batch. Of a model that continues texts, a text that begins with a
-    /// space is cut as one that goes on after its prompt. A text that the model has no positions for, or one whose scores are no
-    /// numbers, is an error of its own.
+    /// space is cut as one that goes on after its prompt. A text of which no token is predicted, one that the model has no positions for, or
+    /// one whose scores are no numbers, is an error of its own.
     ///
     /// # Errors
     /// Whatever the model's pass fails with; a model with continuous outputs has no probabilities.
@@ -160,10 +160,10 @@ impl Trained {
         let special = target.special();
         // Without a prompt, these are read before the text.
         let attributes = text.target.attributes().len();
-        let wrong = |reason: String| Error::Run { path: self.run().to_owned(), reason };
+        let wrong = |reason: &str| Error::Run { path: self.run().to_owned(), reason: reason.to_owned() };
         match (&self.tokenizers.source, &text.source) {
             (Some(reader), source) => {
-                let source = source.as_ref().ok_or_else(|| wrong("an encoder-decoder needs a source".to_owned()))?;
+                let source = source.as_ref().ok_or_else(|| wrong("an encoder-decoder needs a source"))?;
                 let builder = InputBuilder::new(&[reader.special().clone(), special.clone()], true, false);
                 builder.add(&mut batch, Some(&reader.encode_text(source)?), &ids, 0);
                 added = builder.added_after(&ids);
@@ -188,16 +188,21 @@ impl Trained {
                 added = builder.added_after(&whole);
             }
         }
-        if !text.ends && added > 0 {
-            let kept = batch.target.tokens() - added;
-            if batch.target.get(0)[..kept].iter().all(|&id| id == Batch::IGNORED) {
-                return Err(wrong("a text without tokens and without EOS has nothing to score".to_owned()));
-            }
+        if !text.ends {
+            let kept = batch.target.tokens().saturating_sub(added);
             for side in [&mut batch.input, &mut batch.target] {
                 let mut whole = Sequences::new();
                 whole.push(&side.get(0)[..kept]);
                 *side = whole;
             }
+        }
+        if batch.target.ids.iter().all(|&id| id == Batch::IGNORED) {
+            return Err(wrong(match ids.len() > attributes {
+                true => {
+                    "the text has nothing to score: without a BOS before it, its first token is read, and none is predicted"
+                }
+                false => "a text without tokens has nothing to score",
+            }));
         }
         self.check_positions(batch.input.tokens().max(batch.source.as_ref().map_or(0, Sequences::tokens)))?;
         Ok(batch)
