@@ -3,6 +3,9 @@
 mod common;
 
 use common::{Folder, LANGUAGE_MODEL, PAIRS, TRANSFORMER};
+use descant_autograd::Tape;
+use descant_inference::{Control, Scored, Trained};
+use descant_kernels::Parallelism;
 use serde_json::{Value, json};
 use std::fs;
 
@@ -187,6 +190,15 @@ fn a_text_is_as_the_attribute_says() {
         }
     }
     folder.fail(&["score", "gru", "1\t2", "--control", "tone=a"], &["--control", "no attribute \"tone\""]);
+    // Tokens that are given stand after the attribute, as those of a text do.
+    let trained = Trained::load(&folder.path("texts")).unwrap();
+    let control = Control::from([("register".to_owned(), "formal".to_owned())]);
+    let text = Scored::new(None, trained.control("AAA3", &control).unwrap());
+    let tokens = trained.tokenizers.target.encode("AAA3").unwrap();
+    let texts = [text.clone(), text.with_tokens(tokens)];
+    let scores = trained.score(&mut Tape::new(), &texts, Parallelism::Serial).unwrap();
+    let scores: Vec<_> = scores.into_iter().map(Result::unwrap).collect();
+    assert!(scores[0].len() == 5 && scores[0] == scores[1], "{scores:?}");
     // Parts of a long source have the attribute too.
     let long = vec!["1234567"; 30].join(" ");
     let split = ["generate", "gru", &long, "--long-input", "split", "--control", "register=informal"];

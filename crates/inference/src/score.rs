@@ -43,7 +43,7 @@ impl Scored {
         Self { source, target, tokens: None, ends: true }
     }
 
-    /// The same of these tokens, such as those of a [`Generated`](crate::Generated).
+    /// The same of these tokens, such as those of a [`Generated`](crate::Generated); attributes of the text stand before them.
     #[must_use]
     pub fn with_tokens(self, tokens: Vec<u32>) -> Self {
         Self { tokens: Some(tokens), ..self }
@@ -149,17 +149,20 @@ impl Trained {
     /// A batch of one text: what the model reads, and what it is to predict, as in training.
     fn teacher_forced(&self, text: &Scored) -> Result<Batch, Error> {
         let target = &self.tokenizers.target;
-        let ids = match (&text.tokens, &text.source) {
+        // Without a prompt, these are read before the text, whatever its tokens are.
+        let before = Text::default().with_attributes(text.target.attributes().to_vec());
+        let before = target.encode_text(&before)?;
+        let attributes = before.len();
+        let own = match (&text.tokens, &text.source) {
             (Some(tokens), _) => tokens.clone(),
             (None, Some(prompt)) if self.goes_on(text) => {
                 self.encode_after(&prompt.to_string(), &text.target.to_string())?
             }
-            (None, _) => target.encode_text(&text.target)?,
+            (None, _) => target.encode_text(&text.target.clone().with_attributes(Vec::new()))?,
         };
+        let ids = [before, own].concat();
         let (mut batch, mut added) = (Batch::default(), 0);
         let special = target.special();
-        // Without a prompt, these are read before the text.
-        let attributes = text.target.attributes().len();
         let wrong = |reason: &str| Error::Run { path: self.run().to_owned(), reason: reason.to_owned() };
         match (&self.tokenizers.source, &text.source) {
             (Some(reader), source) => {
