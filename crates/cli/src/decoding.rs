@@ -1,5 +1,6 @@
 //! The flags of decoding options, made from their table.
 
+use crate::report::note;
 use crate::shell::command;
 use crate::text_list::text_list;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, value_parser};
@@ -228,6 +229,7 @@ impl Decoding {
             "--coverage-penalty is for encoder-decoders with attention to the source, and this model has none. Leave it out"
         );
         let mut options = trained.options(&given, parallelism).map_err(|error| anyhow::anyhow!("{}", said(&error)))?;
+        tell_unreachable(trained, &given);
         anyhow::ensure!(
             options.config.guidance().is_none() || trained.is_language_model() || trained.recipe.control.is_some(),
             "--guidance-scale: an encoder-decoder is led away from what it writes without control attributes, and {} has none: \
@@ -299,6 +301,24 @@ impl Decoding {
         let files = files.into_iter().filter(|(_, path)| path.is_some()).map(|(name, _)| flag(name));
         let steer = self.steer.is_some().then(|| flag(STEER));
         self.given.iter().map(|(option, _)| flag(option.name)).chain(greedy).chain(files).chain(steer)
+    }
+}
+
+/// Tells of a limit before which no text may end, where the run says one of them and the flags the other.
+fn tell_unreachable(trained: &Trained, given: &GenerationConfig) {
+    let all = given.over(&trained.recipe.generation);
+    let most = all.max_new_tokens.unwrap_or(usize::MAX);
+    for (name, least) in trained.unreachable_lengths(&all) {
+        let flag = flag(name);
+        match given.max_new_tokens {
+            Some(_) => note(format_args!(
+                "--max-new-tokens {most}: no text may end before it, by the run's own {name} = {least} ({flag} 0 lifts it)."
+            )),
+            None => note(format_args!(
+                "{flag} {least}: the run's own max_new_tokens = {most} goes before it, and no text may end earlier \
+                 (--max-new-tokens N sets another)."
+            )),
+        }
     }
 }
 

@@ -83,6 +83,53 @@ fn bad_values_are_told_with_their_flag() {
 }
 
 #[test]
+fn a_least_length_beyond_the_limit_is_refused_where_one_side_says_both_and_told_where_it_does_not() {
+    let folder = Folder::new();
+    let train = |recipe: &str, run: &str, own: &[&str]| {
+        let train = ["train", recipe, "--run", run, "--quiet", "--set", "train.steps=30"];
+        let set = own.iter().flat_map(|setting| ["--set", *setting]);
+        folder.succeed(&train.into_iter().chain(set).collect::<Vec<_>>());
+    };
+    train("pairs.toml", "least", &["generation.min_length=9"]);
+    train("pairs.toml", "fewest", &["generation.min_new_tokens=9"]);
+    train("pairs.toml", "most", &["generation.max_new_tokens=7"]);
+    train("pairs.toml", "both", &["generation.min_length=9", "generation.max_new_tokens=7"]);
+    train("lm.toml", "lines", &["generation.min_length=9", "data.stream=false"]);
+    let limit = ["--max-new-tokens", "7"];
+    for (run, options, says) in [
+        (
+            "least",
+            &limit[..],
+            "--max-new-tokens 7: no text may end before it, by the run's own min_length = 9 (--min-length 0",
+        ),
+        ("fewest", &limit, "by the run's own min_new_tokens = 9 (--min-new-tokens 0 lifts it)"),
+        ("most", &["--min-length", "9"], "--min-length 9: the run's own max_new_tokens = 7 goes before it"),
+        ("most", &["--min-new-tokens", "9"], "--min-new-tokens 9: the run's own max_new_tokens = 7 goes before it"),
+    ] {
+        let output = folder.run(&[&["generate", run, "12", "--json"][..], options].concat());
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && told.contains(says), "{run} {told}");
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(found["ids"].as_array().unwrap().len() == 7 && found["finish_reason"] == "length", "{found}");
+    }
+    assert!(folder.told(&[&["eval", "least"][..], &limit].concat()).contains("the run's own min_length = 9"));
+    let told = folder.told(&[&["generate", "lines", "a", "--greedy"][..], &limit].concat());
+    assert!(told.contains("By the run's own min_length = 9 (--min-length 0 lifts it), none may end"), "{told}");
+    for (run, options) in
+        [("least", &["--max-new-tokens", "7", "--min-length", "0"][..]), ("both", &["--min-length", "3"])]
+    {
+        let told = folder.told(&[&["generate", run, "12"][..], options].concat());
+        assert!(!told.contains("the run's own"), "{told}");
+    }
+    let beyond = "--min-length = 9: expected at most --max-new-tokens = 7";
+    folder.fail(&["generate", "both", "12"], &[beyond, "Both are the run's own"]);
+    for run in ["least", "most"] {
+        let told = folder.fail(&["generate", run, "12", "--min-length", "9", "--max-new-tokens", "7"], &[beyond]);
+        assert!(!told.contains("the run's own"), "{told}");
+    }
+}
+
+#[test]
 fn extreme_values_are_obeyed() {
     let folder = runs();
     let lines = |options: &[&str]| -> Vec<Value> {

@@ -67,13 +67,18 @@ impl Trained {
     /// for those that continue a text; at most half as many tokens again, and ten, as targets had in training for sources of that
     /// length; and for a language model the context length of its training.
     ///
+    /// Where these options and the model's own leave no text [time to end](Self::unreachable_lengths), the limit goes before.
+    ///
     /// # Errors
-    /// Where the tokenizer fails, and for ids that it has no token for.
-    pub fn options(&self, config: &GenerationConfig, parallelism: Parallelism) -> Result<DecodingOptions, Error> {
+    /// Where the tokenizer fails, for ids that it has no token for, and for a least length beyond the limit that the same side says.
+    pub fn options(&self, given: &GenerationConfig, parallelism: Parallelism) -> Result<DecodingOptions, Error> {
         let SpecialTokens { eos, .. } = self.tokenizers.target.special();
         let vocabulary = self.tokenizers.target.vocabulary();
-        config.validate_ids(vocabulary).map_err(|reason| Error::Run { path: self.run().to_owned(), reason })?;
-        let mut config = config.clone().implied().over(&self.recipe.generation);
+        given.validate_ids(vocabulary).map_err(|reason| Error::Run { path: self.run().to_owned(), reason })?;
+        let mut config = given.clone().implied().over(&self.recipe.generation);
+        self.check_lengths(given, &config)?;
+        // Before the limit, no text ends either way.
+        config.min_new_tokens = config.min_new_tokens.map(|least| least.min(config.max_new_tokens.unwrap_or(least)));
         if (config.num_beams, config.do_sample, config.penalty_alpha) == (None, None, None) {
             config.do_sample = Some(!self.responds());
         }
@@ -93,15 +98,6 @@ impl Trained {
             let reason = "suppress_tokens: they leave no token to generate. Leave some of them out".to_owned();
             return Err(Error::Run { path: self.run().to_owned(), reason });
         }
-        // Of a language model, that depends on the prompt.
-        if let (Some(least), Some(most)) = (config.min_length, config.max_new_tokens)
-            && !self.is_language_model()
-            && least > most.saturating_add(1)
-        {
-            let reason =
-                format!("min_length = {least}: expected at most max_new_tokens = {most} and the decoder's start token");
-            return Err(Error::Run { path: self.run().to_owned(), reason });
-        }
         config.context = config.context.or_else(|| self.context());
         if self.is_language_model() {
             config.forced_bos_token_id = None;
@@ -113,6 +109,36 @@ impl Trained {
             limit.ratio = lengths.ratio.map(|ratio| HEADROOM * ratio);
         }
         Ok(options)
+    }
+
+    /// The least lengths among some options that no text reaches before their limit, by name. What `min_length` of a language model leaves room
+    /// for depends on the prompt.
+    pub fn unreachable_lengths(&self, config: &GenerationConfig) -> Vec<(&'static str, usize)> {
+        let most = config.max_new_tokens.unwrap_or(usize::MAX);
+        let min_length = config.min_length.filter(|_| !self.is_language_model());
+        let lengths = [
+            ("min_new_tokens", config.min_new_tokens, most),
+            // It counts the decoder's start token.
+            ("min_length", min_length, most.saturating_add(1)),
+        ];
+        let beyond =
+            |(name, least, most): (_, Option<usize>, usize)| Some((name, least.filter(|&least| least > most)?));
+        lengths.into_iter().filter_map(beyond).collect()
+    }
+
+    /// That no least length is beyond the limit, where both were given, or both are the model's own.
+    fn check_lengths(&self, given: &GenerationConfig, config: &GenerationConfig) -> Result<(), Error> {
+        let is_given = |name: &str| given.to_map().contains_key(name);
+        let of_one_side = |&(name, _): &(&str, usize)| is_given(name) == given.max_new_tokens.is_some();
+        let (Some((name, least)), Some(most)) =
+            (self.unreachable_lengths(config).into_iter().find(of_one_side), config.max_new_tokens)
+        else {
+            return Ok(());
+        };
+        let start = if name == "min_length" { " and the decoder's start token" } else { "" };
+        let whose = if is_given(name) { "" } else { ". Both are the run's own: give another of them" };
+        let reason = format!("{name} = {least}: expected at most max_new_tokens = {most}{start}{whose}");
+        Err(Error::Run { path: self.run().to_owned(), reason })
     }
 
     /// The tokens that end with a sequence breaker of DRY.

@@ -98,9 +98,14 @@ impl Tally {
             && options.eos.iter().any(|end| !options.forbidden.contains(end))
         {
             let config = &options.config;
+            // Of an encoder-decoder, it is reported before.
             let least = config.min_length.zip(config.max_new_tokens).filter(|(least, most)| least > most);
-            let least = least.map_or_else(String::new, |(least, _)| {
-                format!(" By --min-length {least}, none may end before {least} tokens, its prompt included.")
+            let least = least.filter(|_| trained.is_language_model()).map_or_else(String::new, |(least, _)| {
+                let by = match trained.recipe.generation.min_length == Some(least) {
+                    true => format!("the run's own min_length = {least} (--min-length 0 lifts it)"),
+                    false => format!("--min-length {least}"),
+                };
+                format!(" By {by}, none may end before {least} tokens, its prompt included.")
             });
             note(format_args!(
                 "{} did not end, and stopped at the limit{} (--max-new-tokens N sets another).{least}",
