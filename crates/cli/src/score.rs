@@ -26,10 +26,10 @@ pub(crate) struct Score {
     texts: Vec<String>,
     /// Read the lines of a file instead, or with - of standard input. Of a .jsonl, each is an object with a "source" or "prompt" and a "target" or
     /// "completion", or with a "text" alone, or of a chat with "messages", of which the last is scored, and perhaps with control attributes;
-    /// its "id" comes back. An object of generate --json is scored as it was generated, by its "ids" and "finish_reason". Other fields are ignored
+    /// its "id" comes back. An object of generate --json is scored as it was generated, where it has both its "ids" and its "finish_reason". Other fields are ignored
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
     input: Option<PathBuf>,
-    /// Score no EOS after the texts. The "finish_reason" of a .jsonl line goes before it: only after "eos" there is one
+    /// Score no EOS after the texts. The "finish_reason" of generate in a .jsonl line goes before it: only after "eos" there is one
     #[arg(long)]
     no_eos: bool,
     #[command(flatten)]
@@ -135,6 +135,17 @@ fn numbered(mut lines: Lines) -> impl FnMut() -> anyhow::Result<Option<Numbered>
     }
 }
 
+/// Whether an object has no text, because nothing was generated, or only an error came of it.
+fn is_without_text(object: &JsonLine, ids: Option<&Value>) -> Result<bool, String> {
+    for name in ["text", "target", "completion", "messages"] {
+        if object.get(name)?.is_some_and(|value| !value.is_null() && value != "") {
+            return Ok(false);
+        }
+    }
+    let is_error = object.get("error")?.is_some_and(|error| !error.is_null());
+    Ok(is_error || ids.and_then(Value::as_array).is_some_and(Vec::is_empty))
+}
+
 impl Scorer {
     fn score_all(
         &mut self,
@@ -188,21 +199,20 @@ impl Scorer {
         })
     }
 
-    /// What an object asks; nothing of a line for which nothing was generated.
+    /// What an object asks; nothing of one of `generate` for which nothing was generated. Fields of the same names that are not as `generate`
+    /// writes them are those of others.
     fn of_object(&self, object: &JsonLine) -> Result<Option<Scored>, String> {
-        let ends = match object.get("finish_reason")? {
-            None => !self.no_eos,
-            Some(Value::Null) => return Ok(None),
-            Some(reason) => match FinishReason::deserialize(&reason) {
-                Ok(reason) => reason == FinishReason::Eos,
-                Err(error) => return Err(format!("its \"finish_reason\": {error}")),
-            },
-        };
+        let reason = object.get("finish_reason")?.and_then(|reason| FinishReason::deserialize(reason).ok());
+        let ids = object.get("ids")?.filter(Value::is_array);
+        if reason.is_none() && is_without_text(object, ids.as_ref())? {
+            return Ok(None);
+        }
         let control = of_line(&self.control, &self.trained, object)?;
-        let text = match object.get("ids")? {
+        let text = match ids.filter(|_| reason.is_some()) {
             None => self.controlled(self.object(object)?, &control)?,
             Some(ids) => self.generated(object, ids, &control)?,
         };
+        let ends = reason.map_or(!self.no_eos, |reason| reason == FinishReason::Eos);
         Ok(Some(if ends { text } else { text.without_eos() }))
     }
 

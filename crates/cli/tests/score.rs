@@ -195,15 +195,35 @@ fn what_is_generated_is_scored_as_it_was() {
     let [all, most] = [&whole, &open].map(|one| one["tokens"].as_array().unwrap());
     assert!(all.len() == most.len() + 1 && all[..most.len()] == most[..], "{whole} {open}");
     assert!(all.last().unwrap()["token"].as_str().unwrap().contains("/s"), "{whole}");
-    // What nothing was generated for is asked nothing.
-    folder.write("one.jsonl", r#"{"source": "", "text": "", "finish_reason": null, "ids": []}"#);
-    assert!(objects(&folder.succeed(&["score", "pairs", "--input", "one.jsonl", "--json"]))[0]["tokens"].is_null());
+    // What nothing was generated for is asked nothing; a text beside fields of other makers is scored.
+    let score = |line: &str| {
+        folder.write("one.jsonl", line);
+        objects(&folder.succeed(&["score", "pairs", "--input", "one.jsonl", "--json"])).remove(0)["tokens"].take()
+    };
+    for nothing in [
+        r#"{"source": "", "text": "", "finish_reason": null, "ids": []}"#,
+        r#"{"source": "1", "text": "", "finish_reason": null, "ids": [], "error": "no such attribute"}"#,
+        r#"{"line": 1, "error": "no such attribute"}"#,
+    ] {
+        assert!(score(nothing).is_null(), "{nothing}");
+    }
+    let plain = score(r#"{"source": "12", "target": "21"}"#);
+    assert!(plain.is_array());
+    for others in [
+        r#""finish_reason": null"#,
+        r#""ids": null"#,
+        r#""ids": "q7""#,
+        r#""ids": [3, 4]"#,
+        r#""ids": [], "finish_reason": null, "error": null"#,
+        r#""ids": "q7", "finish_reason": "stop""#,
+    ] {
+        assert_eq!(score(&format!(r#"{{"source": "12", "target": "21", {others}}}"#)), plain, "{others}");
+    }
     for (line, part) in [
-        (r#"{"text": "a", "ids": [4]}"#, "no \"source\" or \"prompt\""),
-        (r#"{"source": "1", "text": "no such text", "ids": [4]}"#, "is another text"),
-        (r#"{"source": "1", "ids": [99999]}"#, "there is no token 99999"),
-        (r#"{"source": "1", "ids": "4"}"#, "its \"ids\""),
-        (r#"{"source": "1", "target": "2", "finish_reason": "done"}"#, "its \"finish_reason\""),
+        (r#"{"text": "a", "ids": [4], "finish_reason": "eos"}"#, "no \"source\" or \"prompt\""),
+        (r#"{"source": "1", "text": "no such text", "ids": [4], "finish_reason": "eos"}"#, "is another text"),
+        (r#"{"source": "1", "ids": [99999], "finish_reason": "eos"}"#, "there is no token 99999"),
+        (r#"{"source": "1", "ids": ["4"], "finish_reason": "eos"}"#, "its \"ids\""),
         (r#"{"source": "1", "target": "", "finish_reason": "length"}"#, "nothing to score"),
     ] {
         folder.write("one.jsonl", line);
