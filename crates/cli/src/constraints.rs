@@ -6,7 +6,7 @@ use clap::Args;
 use descant_constraints::{Grammar, Phrases, Prefix, Terminology, Vocabulary};
 use descant_generate::{Constraint, DecodingOptions};
 use descant_inference::Trained;
-use descant_text::{plural, read_text, remedy};
+use descant_text::{read_text, remedy};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -173,20 +173,18 @@ pub(crate) fn without_effect(grammar: &Grammar) -> Vec<String> {
     grammar.warnings().iter().cloned().chain(unwritable).collect()
 }
 
-/// Tells how many of the terms the sources had.
-pub(crate) fn tell_terms(terms: &Terminology) {
-    let (all, missing) = (plural(terms.len() as u64, "term"), terms.missing().count());
-    let example = terms.missing().next().map(|term| format!("{term:?}"));
-    match example {
-        None => note(format_args!("--terms: the sources have all of the {all}.")),
-        Some(_) if missing == terms.len() => note(format_args!("--terms: the sources have none of the {all}.")),
-        Some(example) => {
-            note(format_args!(
-                "--terms: the sources have {} of {all}, and not, for example, {example}.",
-                terms.len() - missing
-            ));
-        }
-    }
+/// Tells how many of the terms the sources had, of all lines or from this one on.
+pub(crate) fn tell_terms(terms: &Terminology, from: Option<u64>) {
+    let (all, missing) = (terms.len(), terms.missing().count());
+    let sources = from.map_or_else(|| "the sources".to_owned(), |line| format!("the sources from line {line} on"));
+    let have = match (all - missing, terms.missing().next()) {
+        (0, _) if all == 1 => "do not have its term".to_owned(),
+        (_, None) if all == 1 => "have its term".to_owned(),
+        (0, _) => format!("have none of the {all} terms"),
+        (_, None) => format!("have all of the {all} terms"),
+        (found, Some(example)) => format!("have {found} of {all} terms, and not, for example, {example:?}"),
+    };
+    note(format_args!("--terms: {sources} {have}."));
 }
 
 /// A schema that was given, or that of a file.

@@ -282,10 +282,11 @@ impl Generate {
             answers,
             bar: ProgressBar::hidden(),
             streams,
-            empty_lines: lines && !self.input.as_deref().is_some_and(is_json_lines),
+            reads_lines: lines && !self.input.as_deref().is_some_and(is_json_lines),
             conversation: chat.then_some(system),
             told: ToldOnce::default(),
         };
+        let mut begun_at = None;
         let done = pool.install(|| {
             if !lines {
                 return writer.answer_all(Requests::texts(&self.texts));
@@ -296,6 +297,7 @@ impl Generate {
             if written.answers > 0 {
                 check_last(&written, done, is_objects)?;
                 note(format_args!("The output was broken off: it goes on after line {done}."));
+                begun_at = Some(done + 1);
             }
             writer.bar = progress(is_file, || count_lines(path));
             writer.answer_all(requests)
@@ -304,8 +306,11 @@ impl Generate {
         let Answers { tally, .. } = &writer.answers;
         tally.tell(&trained, &options);
         writer.grammar_field.iter().for_each(GrammarField::tell);
-        terms.iter().for_each(|terms| tell_terms(terms));
         done?;
+        // What an earlier command has answered is not counted.
+        if begun_at.is_none() || writer.answers.count > written.answers {
+            terms.iter().for_each(|terms| tell_terms(terms, begun_at));
+        }
         writer.answers.finish()?;
         writer.answers.tally.check()
     }

@@ -151,17 +151,21 @@ fn equal_texts_come_once() {
 #[test]
 fn terms_of_the_sources_are_counted() {
     let folder = runs();
-    folder.write("terms.tsv", "123\t321\n456\t654\n");
-    let told = |texts: &[&str]| {
+    let told = |texts: &[&str], terms: &str| {
+        folder.write("terms.tsv", terms);
         let flags = ["--terms", "terms.tsv", "--num-beams", "4"];
         folder.told(&[&["generate", "pairs"][..], texts, &flags].concat())
     };
-    for (texts, says) in [
-        (&["123"][..], "the sources have 1 of 2 terms, and not, for example, \"456\"."),
-        (&["123", "456"], "the sources have all of the 2 terms."),
-        (&["12", "1234"], "the sources have none of the 2 terms."),
+    let (one, two) = ("123\t321\n", "123\t321\n456\t654\n");
+    for (texts, terms, says) in [
+        (&["123"][..], two, "the sources have 1 of 2 terms, and not, for example, \"456\"."),
+        (&["123", "456"], two, "the sources have all of the 2 terms."),
+        (&["12", "1234"], two, "the sources have none of the 2 terms."),
+        (&["123"], one, "the sources have its term."),
+        (&["12"], one, "the sources do not have its term."),
     ] {
-        assert!(told(texts).contains(&format!("--terms: {says}")), "{texts:?} {}", told(texts));
+        let told = told(texts, terms);
+        assert!(told.contains(&format!("--terms: {says}")), "{texts:?} {told}");
     }
 }
 

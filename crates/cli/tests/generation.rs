@@ -389,6 +389,7 @@ fn a_conversation_begins_with_what_the_system_says_and_knows_its_roles() {
         r#"{"messages": [{"role": "system", "content": "c"}, {"role": "user", "content": "a"}]}"#,
         r#"{"messages": [{"role": "usr", "content": "a"}]}"#,
         r#"{"text": "a"}"#,
+        r#"{"messages": [{"role": "developer", "content": "c"}, {"role": "user", "content": "a"}]}"#,
     ];
     folder.write("in.jsonl", lines.join("\n"));
     let answers = |more: &[&str]| {
@@ -403,7 +404,8 @@ fn a_conversation_begins_with_what_the_system_says_and_knows_its_roles() {
     assert_eq!([log(&with[0]), log(&with[3])], [log(&without[1]); 2]);
     assert!(log(&with[0]) != log(&without[0]));
     // One that has its own keeps it.
-    assert_eq!(log(&answers(&["--system", "b"])[1]), log(&without[1]));
+    let other = answers(&["--system", "b"]);
+    assert_eq!([log(&other[1]), log(&other[4])], [log(&without[1]), log(&without[4])]);
     folder.write(
         "given.jsonl",
         r#"{"messages": [{"role": "usr", "content": "a"}, {"role": "assistant", "content": "one"}]}"#,

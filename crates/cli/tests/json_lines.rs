@@ -129,6 +129,11 @@ fn pairs_and_objects_are_not_read_as_sources() {
     let told = folder.fail(&pair, &["line 1: it has a tab", "cut -f1", "The others were answered"]);
     assert!(told.contains("1 line was not answered"), "{told}");
     folder.fail(&["generate", "run", "123\t321"], &["it has a tab"]);
+    // White space alone is an empty line.
+    folder.write("blank.txt", "123\n\t\n \t \n456\n");
+    let answers = folder.succeed(&["generate", "run", "--input", "blank.txt"]);
+    let answers: Vec<&str> = answers.lines().collect();
+    assert!(answers.len() == 4 && answers[1..3] == ["", ""], "{answers:?}");
     // As a text of an object, it has one.
     folder.write("tab.jsonl", "{\"text\": \"12\\t3\"}\n");
     folder.succeed(&["generate", "run", "--input", "tab.jsonl"]);
@@ -147,6 +152,12 @@ fn pairs_and_objects_are_not_read_as_sources() {
     folder.succeed(&["generate", "run", "{1}", "{\"1\": 2}"]);
     folder.train("lm.toml", "lm", 3);
     folder.succeed(&["generate", "lm", "line\t1", "--max-new-tokens", "3"]);
+    // An argument to a language model of prompts may have one, and a line of a file is a pair.
+    let data = "\"pairs.tsv\"\ncolumns = [0, 1]";
+    folder.write("prompts.toml", common::LANGUAGE_MODEL.replace("\"text.txt\"\nstream = true", data));
+    folder.train("prompts.toml", "prompts", 3);
+    folder.succeed(&["generate", "prompts", "12\t3", "--max-new-tokens", "3"]);
+    folder.fail(&["generate", "prompts", "--input", "few.tsv", "--max-new-tokens", "3"], &["line 1: it has a tab"]);
 }
 
 #[test]
@@ -214,7 +225,8 @@ fn what_was_killed_goes_on_to_the_same_file() {
         "in.txt",
         (0..3000).flat_map(|i| if i == 1 { b"\xff\n".to_vec() } else { (text(i) + "\n").into() }).collect::<Vec<u8>>(),
     );
-    let sampled = &["--do-sample", "--n-best", "2"][..];
+    folder.write("terms.tsv", "12345\t54321\n");
+    let sampled = &["--do-sample", "--n-best", "2", "--terms", "terms.tsv"][..];
     // A beam search of one token finds fewer texts than these.
     let beams = &["--num-beams", "20", "--n-best", "20", "--max-new-tokens", "1"];
     for (input, output, flags) in
@@ -250,6 +262,8 @@ fn what_was_killed_goes_on_to_the_same_file() {
         // What was refused before it was broken off counts.
         let told = folder.fail(&arguments, &refused);
         assert!(told.contains("goes on after line"), "{told}");
+        let counted = told.contains("--terms: the sources from line ") && told.contains(" on do not have its term.");
+        assert_eq!(counted, flags == sampled, "{told}");
         assert!(fs::read(&place).unwrap() == expected, "{output}");
         assert!(!folder.path(&format!("{output}.unfinished")).exists());
     }

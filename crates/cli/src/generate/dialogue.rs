@@ -32,8 +32,7 @@ impl Dialogue {
     /// The messages of its oldest turn, after those of the `system` at its start: up to the next one of the `user`; none where it is
     /// the last one.
     fn oldest_turn(&self) -> Option<Range<usize>> {
-        let is_system = |message: &&Message| ["system", "developer"].contains(&message.role.as_str());
-        let first = self.messages.iter().take_while(is_system).count();
+        let first = self.messages.iter().take_while(|message| message.is_system()).count();
         let others = self.messages.iter().skip(first + 1).position(|message| message.role == "user")?;
         Some(first..first + 1 + others)
     }

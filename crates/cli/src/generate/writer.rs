@@ -46,8 +46,8 @@ pub(super) struct Writer<'a> {
     pub(super) bar: ProgressBar,
     /// Whether tokens are printed as they are chosen.
     pub(super) streams: bool,
-    /// Whether an empty line is answered by an empty line.
-    pub(super) empty_lines: bool,
+    /// Whether what is asked are lines of text of a file or of standard input.
+    pub(super) reads_lines: bool,
     /// In a chat, what every conversation begins with.
     pub(super) conversation: Option<Vec<Message>>,
     pub(super) told: ToldOnce,
@@ -268,25 +268,29 @@ impl Writer<'_> {
         let controlled = |text: Text, control: Control| {
             self.trained.control(text, &control).map(Asked::Text).map_err(|error| error.to_string())
         };
-        let is_of_pairs = self.trained.responds() && self.conversation.is_none();
+        // An argument to a language model is meant as it stands: a prompt may have tabs.
+        let is_of_pairs = self.conversation.is_none()
+            && if self.reads_lines { self.trained.responds() } else { !self.trained.is_language_model() };
         let asked = match (asks, control) {
             (Err(reason), _) | (_, Err(reason)) => Err(reason),
+            (Ok(Asks::Line(text) | Asks::Text(text)), Ok(_))
+                if text.trim().is_empty() && (self.reads_lines || self.is_answering()) =>
+            {
+                line.source = text;
+                Ok(Asked::Nothing)
+            }
             (Ok(Asks::Line(text)), _) if is_of_pairs && text.contains('\t') => Err(
                 "it has a tab, as a pair has: a line is a source or prompt alone, which `cut -f1` takes from pairs. Give a text with a \
                  tab in it as an object of a .jsonl"
                     .to_owned(),
             ),
             (Ok(Asks::Line(text) | Asks::Text(text)), Ok(control)) => {
-                let is_empty = text.trim().is_empty() && (self.empty_lines || self.is_answering());
-                let asked = match is_empty {
-                    true => Ok(Asked::Nothing),
-                    false => self.text(&text).and_then(|text| controlled(text, control)),
-                };
+                let asked = self.text(&text).and_then(|text| controlled(text, control));
                 line.source = text;
                 asked
             }
             (Ok(Asks::Conversation(messages)), Ok(control)) => {
-                let has_system = messages.iter().any(|message| message.role == "system");
+                let has_system = messages.iter().any(Message::is_system);
                 let system = self.conversation.iter().flatten().filter(|_| !has_system).cloned();
                 Ok(Asked::Conversation(Dialogue::new(system.chain(messages).collect(), number, control)))
             }

@@ -14,4 +14,9 @@ impl Message {
     pub fn new(role: &str, content: &str) -> Self {
         Self { role: role.to_owned(), content: content.to_owned() }
     }
+
+    /// Whether the system says it, which some templates call the developer.
+    pub fn is_system(&self) -> bool {
+        ["system", "developer"].contains(&self.role.as_str())
+    }
 }
