@@ -1,11 +1,13 @@
 //! JSON schemas: what is refused before `llguidance` reads them, and the form in which it passes over nothing.
 
 mod keywords;
+mod numbers;
 mod places;
 
 use crate::ConstraintError;
 use descant_text::UniqueKeys;
 use keywords::{Draft, Keyword, Kind, constrains_nothing, kind};
+use numbers::check_numbers;
 use places::Places;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -75,6 +77,7 @@ impl Checked {
             }
             check_forms(keywords, &without, &at)?;
             check_patterns(keywords, &at)?;
+            check_numbers(keywords, &at)?;
             check_further(keywords)?;
             literals(keywords, &mut characters);
             forms.push((at, without));

@@ -3,7 +3,6 @@
 use descant_generate::{Begun, DecodingOptions, FinishReason, Mode};
 use descant_inference::{Control, Error, Generated, Request, Trained};
 use descant_text::Message;
-use std::ops::Range;
 
 /// A conversation, and what its answer has so far.
 pub(super) struct Dialogue {
@@ -29,17 +28,33 @@ impl Dialogue {
         Self { messages, line, control, begun, wanted: 1, attempt: 0, pause: None, is_shortened: false }
     }
 
-    /// The messages of its oldest turn, after those of the `system` at its start: up to the next one of the `user`; none where it is
-    /// the last one.
-    fn oldest_turn(&self) -> Option<Range<usize>> {
-        let first = self.messages.iter().take_while(|message| message.is_system()).count();
-        let others = self.messages.iter().skip(first + 1).position(|message| message.role == "user")?;
-        Some(first..first + 1 + others)
+    /// Where its turns begin that may be its first: each message of the `user` but that of the oldest turn, which comes after those of the
+    /// `system` at its start.
+    fn beginnings(&self) -> Vec<usize> {
+        let of_user = |&i: &usize| self.messages[i].role == "user";
+        (self.oldest() + 1..self.messages.len()).filter(of_user).collect()
     }
 
-    fn leave_out(&mut self, turn: Range<usize>, wanted: usize) {
-        self.messages.drain(turn);
+    /// The first message after those of the `system`.
+    fn oldest(&self) -> usize {
+        self.messages.iter().take_while(|message| message.is_system()).count()
+    }
+
+    /// Leaves out all turns before a message.
+    fn leave_out(&mut self, before: usize, wanted: usize) {
+        self.messages.drain(self.oldest()..before);
         (self.wanted, self.is_shortened) = (wanted, true);
+    }
+
+    /// The conversation with its turns from a message on.
+    fn request(&self, trained: &Trained, from: usize) -> Result<Request, Error> {
+        let messages = [&self.messages[..self.oldest()], &self.messages[from..]].concat();
+        trained.request(trained.control(trained.prompt(&messages)?, &self.control)?, None)
+    }
+
+    /// How many tokens there is room for after a request and what the answer has.
+    fn room(&self, request: &Request, options: &DecodingOptions) -> usize {
+        most_read(options).saturating_sub(request.tokens().len() + self.begun.tokens.len())
     }
 
     /// What is read next for the answer, and the number of its draws. Where the conversation and its answer are longer than what the model
@@ -50,23 +65,30 @@ impl Dialogue {
         (trained, options): (&Trained, &DecodingOptions),
         may_leave_out: bool,
     ) -> Result<(Request, u64), Error> {
-        loop {
-            let request = trained.request(trained.control(trained.prompt(&self.messages)?, &self.control)?, None)?;
-            let room = most_read(options).saturating_sub(request.tokens().len() + self.begun.tokens.len());
-            let oldest = self.oldest_turn().filter(|_| may_leave_out);
-            if let Some(turn) = oldest.clone().filter(|_| room < self.wanted) {
-                self.leave_out(turn, usual(trained, options));
-                continue;
+        let mut request = self.request(trained, self.oldest())?;
+        let beginnings = if may_leave_out { self.beginnings() } else { Vec::new() };
+        if self.room(&request, options) < self.wanted && !beginnings.is_empty() {
+            // The first one that leaves enough, by halves: to read a long conversation once for each of its turns would take too long.
+            let wanted = usual(trained, options);
+            let (mut low, mut high) = (0, beginnings.len() - 1);
+            while low < high {
+                let middle = (low + high) / 2;
+                let is_enough = self.room(&self.request(trained, beginnings[middle])?, options) >= wanted;
+                (low, high) = if is_enough { (low, middle) } else { (middle + 1, high) };
             }
-            let mut begun = std::mem::take(&mut self.begun);
-            let pause = begun.tokens.len().saturating_add(room);
-            self.pause = oldest.map(|_| pause).filter(|&pause| pause < options.max_new_tokens());
-            if let Some(pause) = self.pause {
-                begun = begun.pausing_at(pause);
-            }
-            // Each attempt has draws of its own.
-            return Ok((request.begun(begun), (self.line - 1) | self.attempt << 48));
+            self.leave_out(beginnings[low], wanted);
+            request = self.request(trained, self.oldest())?;
         }
+        let room = self.room(&request, options);
+        let mut begun = std::mem::take(&mut self.begun);
+        let pause = begun.tokens.len().saturating_add(room);
+        let has_turns = may_leave_out && !self.beginnings().is_empty();
+        self.pause = has_turns.then_some(pause).filter(|&pause| pause < options.max_new_tokens());
+        if let Some(pause) = self.pause {
+            begun = begun.pausing_at(pause);
+        }
+        // Each attempt has draws of its own.
+        Ok((request.begun(begun), (self.line - 1) | self.attempt << 48))
     }
 
     /// Whether an answer has come as far as the conversation leaves it room. Then the oldest turn is left out, and what is read
@@ -76,14 +98,14 @@ impl Dialogue {
             one.finish_reason == FinishReason::Length && self.pause.is_some_and(|pause| one.tokens.len() >= pause)
         };
         let is_paused = written.iter().any(is_paused);
-        let Some(turn) = self.oldest_turn().filter(|_| is_paused) else { return false };
+        let Some(&next) = self.beginnings().first().filter(|_| is_paused) else { return false };
         // The best of several texts is known at their ends, and nothing of it was shown: it begins again.
         if let ([one], 1) = (written, options.config.candidates())
             && options.config.mode() != Mode::Beam
         {
             self.begun = Begun::new(one.tokens.clone(), one.log_probability);
         }
-        self.leave_out(turn, usual(trained, options));
+        self.leave_out(next, usual(trained, options));
         self.attempt += 1;
         true
     }
