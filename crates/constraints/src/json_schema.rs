@@ -77,7 +77,7 @@ impl Checked {
             }
             check_forms(keywords, &without, &at)?;
             check_patterns(keywords, &at)?;
-            check_numbers(keywords, &at)?;
+            check_numbers(keywords).map_err(|(keyword, why)| refused(&at, keyword, &why))?;
             check_further(keywords)?;
             literals(keywords, &mut characters);
             forms.push((at, without));

@@ -28,9 +28,9 @@ impl Dialogue {
         Self { messages, line, control, begun, wanted: 1, attempt: 0, pause: None, is_shortened: false }
     }
 
-    /// Where its turns begin that may be its first: each message of the `user` but that of the oldest turn, which comes after those of the
-    /// `system` at its start.
-    fn beginnings(&self) -> Vec<usize> {
+    /// The first messages of the turns after the oldest one: those of the `user`. The oldest comes after the messages of the `system` at its
+    /// start.
+    fn later_turns(&self) -> Vec<usize> {
         let of_user = |&i: &usize| self.messages[i].role == "user";
         (self.oldest() + 1..self.messages.len()).filter(of_user).collect()
     }
@@ -66,23 +66,23 @@ impl Dialogue {
         may_leave_out: bool,
     ) -> Result<(Request, u64), Error> {
         let mut request = self.request(trained, self.oldest())?;
-        let beginnings = if may_leave_out { self.beginnings() } else { Vec::new() };
-        if self.room(&request, options) < self.wanted && !beginnings.is_empty() {
+        let turns = if may_leave_out { self.later_turns() } else { Vec::new() };
+        if self.room(&request, options) < self.wanted && !turns.is_empty() {
             // The first one that leaves enough, by halves: to read a long conversation once for each of its turns would take too long.
             let wanted = usual(trained, options);
-            let (mut low, mut high) = (0, beginnings.len() - 1);
+            let (mut low, mut high) = (0, turns.len() - 1);
             while low < high {
                 let middle = (low + high) / 2;
-                let is_enough = self.room(&self.request(trained, beginnings[middle])?, options) >= wanted;
+                let is_enough = self.room(&self.request(trained, turns[middle])?, options) >= wanted;
                 (low, high) = if is_enough { (low, middle) } else { (middle + 1, high) };
             }
-            self.leave_out(beginnings[low], wanted);
+            self.leave_out(turns[low], wanted);
             request = self.request(trained, self.oldest())?;
         }
         let room = self.room(&request, options);
         let mut begun = std::mem::take(&mut self.begun);
         let pause = begun.tokens.len().saturating_add(room);
-        let has_turns = may_leave_out && !self.beginnings().is_empty();
+        let has_turns = may_leave_out && !self.later_turns().is_empty();
         self.pause = has_turns.then_some(pause).filter(|&pause| pause < options.max_new_tokens());
         if let Some(pause) = self.pause {
             begun = begun.pausing_at(pause);
@@ -98,7 +98,7 @@ impl Dialogue {
             one.finish_reason == FinishReason::Length && self.pause.is_some_and(|pause| one.tokens.len() >= pause)
         };
         let is_paused = written.iter().any(is_paused);
-        let Some(&next) = self.beginnings().first().filter(|_| is_paused) else { return false };
+        let Some(&next) = self.later_turns().first().filter(|_| is_paused) else { return false };
         // The best of several texts is known at their ends, and nothing of it was shown: it begins again.
         if let ([one], 1) = (written, options.config.candidates())
             && options.config.mode() != Mode::Beam
