@@ -97,7 +97,9 @@ mod tests {
         let pairs = InputBuilder::new(&special, true, false);
         assert_eq!(built(&pairs, Some(&[9]), &[7, 8], 0), [vec![9, 2], vec![1, 7, 8], vec![7, 8, 2]]);
         assert_eq!([lines.most_added(), pairs.most_added()], [1, 1]);
-        assert_eq!([pairs.added_after(&[7]), pairs.added_after(&[7, 2])], [1, 0]);
+        assert_eq!([lines.added_after(&[7]), lines.added_after(&[7, 2])], [1, 0]);
+        // The post-processor of a side adds its own.
+        assert_eq!([pairs.added_after(&[7]), pairs.added_after(&[7, 2])], [1, 1]);
     }
 
     #[test]
