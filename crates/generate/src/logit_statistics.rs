@@ -48,7 +48,6 @@ impl LogitStatistics {
     pub(crate) fn find<E: Real>(&mut self, shape: Shape, logits: &[E], threads: usize) {
         let (rows, width) = (shape.rows(), shape.last());
         self.rows = rows;
-        self.blocks.clear();
         let blocks = width.div_ceil(BLOCK);
         self.blocks.resize(blocks * rows, OfBlock { maxima: [f64::NEG_INFINITY; PIECES], sum: 0.0 });
         if self.blocks.is_empty() {
