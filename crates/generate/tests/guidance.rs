@@ -160,7 +160,7 @@ fn without_attributes_a_language_model_reads_the_last_token_of_its_prompt_alone(
     // A source has no such token.
     let batch = DecodingBatch { rows: &[0], sources: Some(&sequences(&[&[3, 4]])), ..DecodingBatch::default() };
     let error = attentive(12, 3).run(batch, &options).unwrap_err().to_string();
-    assert!(error.contains("guidance_scale: it has no control attributes"), "{error}");
+    assert!(error.contains("guidance_scale: the source has no control attribute"), "{error}");
     for (config, part) in [
         (GenerationConfig::default().with(|c| (c.penalty_alpha, c.top_k) = (Some(0.6), Some(4))), "no penalty_alpha"),
         (GenerationConfig::greedy().with(|c| c.prompt_lookup_num_tokens = Some(3)), "no prompt_lookup_num_tokens"),
