@@ -7,8 +7,8 @@ use crate::report::{note, print};
 use crate::shell::command;
 use clap::Args;
 use descant_inference::Trained;
-use descant_text::Lines;
-use descant_train::{HeldOut, LabelledText, learn_classifier};
+use descant_text::{Lines, plural};
+use descant_train::{HeldOut, LabelledText, LearntClassifier, learn_classifier};
 use std::path::{Path, PathBuf};
 
 /// The file in a run folder.
@@ -45,8 +45,21 @@ impl Classifier {
             output.display()
         );
         let texts = read(&self.texts, !trained.is_language_model())?;
-        let (classifier, found) = learn_classifier(&trained, &texts)?;
+        let LearntClassifier { classifier, held_out: found, left_out, cut, .. } = learn_classifier(&trained, &texts)?;
         trained.save_classifier(&classifier, &output)?;
+        if left_out > 0 {
+            let them = plural(left_out as u64, "text");
+            note(format_args!(
+                "{them} of {} left out: with those before, they have more tokens than are kept in memory",
+                texts.len()
+            ));
+        }
+        if cut > 0 {
+            note(format_args!(
+                "{} longer than the decoder has positions for: their first tokens alone are read",
+                plural(cut as u64, "text")
+            ));
+        }
         let measured = match found {
             Some(HeldOut { texts, right, majority, .. }) => {
                 format!(
@@ -57,7 +70,7 @@ impl Classifier {
             }
             None => "too few to hold some of them out and measure it".to_owned(),
         };
-        let (labels, count) = (classifier.labels.join(", "), texts.len());
+        let (labels, count) = (classifier.labels.join(", "), texts.len() - left_out);
         let head = format!("{}: {labels}, learnt from {count} texts; {measured}.", output.display());
         if found.is_some_and(|found| !found.is_better()) {
             print(head)?;

@@ -100,6 +100,19 @@ fn the_speed_of_workloads_and_recipes_is_measured() {
         let figures: serde_json::Value = serde_json::from_str(&figures).unwrap();
         assert!(figures["tokens_per_s"].as_f64().unwrap() > 0.0, "{figures}");
     }
+    let one = [&generate[..6], &["4", "--tokens", "1", "--rows", "3", "--batch", "2", "--json"]].concat();
+    let figures: serde_json::Value = serde_json::from_str(&folder.succeed(&one)).unwrap();
+    assert!(figures["decode_tokens_per_s"].is_null() && figures["bandwidth_share"].is_null(), "{figures}");
+    // A context of 32 tokens.
+    folder.write("gpt.toml", include_str!("common/recipes/transformer-lm.toml").replace("window = 20\n", ""));
+    folder.train("gpt.toml", "lm", 2);
+    let prompt =
+        |prompt, tokens| ["bench", "lm", "--generate", "--rounds", "1", "--prompt", prompt, "--tokens", tokens];
+    folder.fail(&prompt("33", "2"), &["--prompt 33", "context length is 32"]);
+    let told = folder.run(&prompt("30", "4"));
+    assert!(String::from_utf8_lossy(&told.stderr).contains("the context slides"), "{told:?}");
+    let told = folder.run(&prompt("30", "2"));
+    assert!(told.status.success() && told.stderr.is_empty(), "{told:?}");
 }
 
 #[test]

@@ -176,3 +176,24 @@ fn what_cannot_be_steered_is_told() {
         folder.fail(&["generate", "lm", "line", "--steer", "a", "--classifier", "wrong.json"], &["wrong.json", part]);
     }
 }
+
+/// A model of one continuous text that was trained on 32 tokens together: BOS and 31 characters.
+#[test]
+fn a_text_beyond_the_context_is_read_in_parts() {
+    let folder = Folder::new();
+    folder.write("gpt.toml", include_str!("common/recipes/transformer-lm.toml").replace("window = 20\n", ""));
+    folder.train("gpt.toml", "gpt", 2);
+    let texts = ["the red line says blue ".repeat(6), "a blue word says so ".repeat(5)];
+    let object = |label: usize, text: &str| json!({"text": text, "label": label.to_string()}).to_string() + "\n";
+    let parts = |label: usize| {
+        let characters: Vec<char> = texts[label].chars().collect();
+        characters.chunks(31).map(|part| object(label, &part.iter().collect::<String>())).collect::<String>()
+    };
+    folder.write("whole.jsonl", object(0, &texts[0]) + &object(1, &texts[1]));
+    folder.write("parts.jsonl", parts(0) + &parts(1));
+    for name in ["whole", "parts"] {
+        folder.succeed(&["classifier", "gpt", &format!("{name}.jsonl"), "--output", &format!("{name}.json")]);
+    }
+    let [whole, parts] = ["whole.json", "parts.json"].map(|name| fs::read(folder.path(name)).unwrap());
+    assert_eq!(whole, parts);
+}

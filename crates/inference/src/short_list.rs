@@ -13,7 +13,8 @@ impl Trained {
     /// Reads a short list for this model. Tokens that its vocabularies do not have are left out, as CTranslate2 does, and counted.
     ///
     /// # Errors
-    /// Where the file cannot be read or is of another form; where more than half of its tokens are none of the model; for a language model.
+    /// Where the file cannot be read or is of another form; where more than a tenth of its tokens are none of the model, which was
+    /// then made with another vocabulary; for a language model.
     pub fn load_short_list(&self, path: &Path) -> Result<Arc<ShortList>, Error> {
         let text = read_text(path).map_err(|error| Error::io("read", path, error))?;
         let wrong = |reason: String| Error::Run { path: path.to_owned(), reason };
@@ -48,7 +49,7 @@ impl Trained {
             }
         }
         let (of, path_shown) = (self.run().display(), path.display());
-        if 2 * unknown > named {
+        if 10 * unknown > named {
             return Err(wrong(format!(
                 "{unknown} of its {named} tokens are none of {of}: it was made with another vocabulary. Learn one by descant short-list"
             )));

@@ -27,10 +27,24 @@ pub struct LabelledText {
 /// Passes over all hidden states.
 const EPOCHS: usize = 200;
 const LEARNING_RATE: f64 = 0.02;
-/// Hidden states at most, which are in memory together: those of the first texts.
+/// Hidden states at most, which are in memory together: those of the first texts that fit.
 const MOST: usize = 200_000;
 /// Every so manieth text measures the classifier, and is not learned from.
 const HELD_OUT: usize = 10;
+
+/// A classifier, and what it was learnt from.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LearntClassifier {
+    /// The classifier.
+    pub classifier: AttributeClassifier,
+    /// How well it does on texts that were held out; none of fewer texts than ten.
+    pub held_out: Option<HeldOut>,
+    /// How many texts were left out, as their tokens would not be in memory together with those before them.
+    pub left_out: usize,
+    /// How many texts an encoder-decoder read the first positions of alone.
+    pub cut: usize,
+}
 
 /// How well a classifier finds the labels of texts that were held out.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,14 +67,13 @@ impl HeldOut {
 }
 
 /// Learns from labelled texts a linear classifier of the hidden states at each of their tokens, and tells of a tenth of the texts, held out,
-/// whether it finds the label; none of fewer texts than ten.
+/// whether it finds the label.
+///
+/// A language model reads a text beyond its [context length](Trained::context) in parts of that length, each for itself.
 ///
 /// # Errors
 /// For fewer than two labels, continuous outputs, an encoder-decoder's text without a source; whatever a pass fails with.
-pub fn learn_classifier(
-    trained: &Trained,
-    texts: &[LabelledText],
-) -> Result<(AttributeClassifier, Option<HeldOut>), Error> {
+pub fn learn_classifier(trained: &Trained, texts: &[LabelledText]) -> Result<LearntClassifier, Error> {
     let wrong = |reason: String| descant_inference::Error::Run { path: trained.run().to_owned(), reason };
     let mut labels: Vec<String> = texts.iter().map(|text| text.label.clone()).collect();
     labels.sort();
@@ -73,20 +86,26 @@ pub fn learn_classifier(
     if !trained.model.output().is_likelihood() {
         return Err(wrong("its outputs are continuous, and have no probabilities to steer".to_owned()).into());
     }
-    let mut tape = Tape::new();
+    let mut reader = Reader::new(trained);
+    let width = trained.parameters.shape(trained.model.output().token_rows().0).last();
     let (mut states, mut ids, mut held_out) = (Vec::<f64>::new(), Vec::<u32>::new(), Vec::new());
-    let (mut width, mut counts) = (0, vec![0; labels.len()]);
-    for (i, text) in texts.iter().enumerate() {
-        let hidden = hidden_states(trained, &mut tape, text)?;
-        width = hidden.shape().last();
+    let (mut tokens, mut left_out, mut cut, mut counts) = (0, 0, 0, vec![0; labels.len()]);
+    for text in texts {
+        let read = reader.encode(text)?;
+        if tokens + read.tokens > MOST {
+            left_out += 1;
+            continue;
+        }
+        tokens += read.tokens;
+        cut += usize::from(read.is_cut);
+        let hidden = reader.hidden_states(&read)?;
         let label = labels.binary_search(&text.label).unwrap_or(0);
         counts[label] += 1;
-        let label = label as u32;
-        if i % HELD_OUT == HELD_OUT - 1 {
-            held_out.push((hidden, label));
-        } else if ids.len() + hidden.shape().rows() <= MOST {
-            states.extend(hidden.to_f64());
-            ids.extend(std::iter::repeat_n(label, hidden.shape().rows()));
+        if counts.iter().sum::<usize>() % HELD_OUT == 0 {
+            held_out.push((hidden, label as u32));
+        } else {
+            ids.extend(std::iter::repeat_n(label as u32, hidden.len() / width));
+            states.extend(hidden);
         }
     }
     let mut parameters = Parameters::new(DType::F64);
@@ -95,7 +114,7 @@ pub fn learn_classifier(
     let mut optimizer =
         Optimizer::new(OptimizerConfig::Adam(Adam { no_decay: Vec::new(), ..Adam::default() }), &parameters)?;
     let (mut gradients, states) = (parameters.gradients(), Tensor::new([ids.len(), width], &states)?);
-    let ids: Arc<[u32]> = ids.into();
+    let (mut tape, ids): (_, Arc<[u32]>) = (Tape::new(), ids.into());
     for _ in 0..EPOCHS {
         gradients.clear();
         let graph = tape.differentiate(&parameters);
@@ -106,37 +125,80 @@ pub fn learn_classifier(
     let mut right = 0;
     for (hidden, label) in &held_out {
         let graph = tape.infer(&parameters, Parallelism::Serial);
-        let hidden = graph.constant(&hidden.cast(DType::F64));
+        let hidden = graph.constant(&Tensor::new([hidden.len() / width, width], hidden)?);
         let scores = (hidden.matmul_t(graph.parameter(weight)) + graph.parameter(bias)).log_softmax();
         let of_text = scores.sum_axis(0).value()?.to_f64();
         let best = (0..labels.len()).max_by(|&a, &b| of_text[a].total_cmp(&of_text[b]));
         right += usize::from(best == Some(*label as usize));
     }
-    let majority = counts.into_iter().max().unwrap_or(0) as f64 / texts.len() as f64;
-    let found = (!held_out.is_empty()).then_some(HeldOut { texts: held_out.len(), right, majority });
+    let read: usize = counts.iter().sum();
+    let majority = counts.into_iter().max().unwrap_or(0) as f64 / read.max(1) as f64;
+    let held_out = (!held_out.is_empty()).then_some(HeldOut { texts: held_out.len(), right, majority });
     let rows = parameters.tensor(weight).to_f64();
     let weight = rows.chunks(width.max(1)).map(<[f64]>::to_vec).collect();
-    Ok((AttributeClassifier { labels, weight, bias: parameters.tensor(bias).to_f64() }, found))
+    let classifier = AttributeClassifier { labels, weight, bias: parameters.tensor(bias).to_f64() };
+    Ok(LearntClassifier { classifier, held_out, left_out, cut })
 }
 
-/// The hidden states at each token of a text, that before the first one included, `[N, H]`.
-fn hidden_states(trained: &Trained, tape: &mut Tape, text: &LabelledText) -> Result<Tensor, Error> {
-    let target = &trained.tokenizers.target;
-    let source = match (&trained.tokenizers.source, &text.source) {
-        (Some(tokenizer), Some(source)) => Some(tokenizer.encode_text(&Text::from(source))?),
-        (None, _) => None,
-        (Some(_), None) => {
-            let reason = "a text of an encoder-decoder needs its source".to_owned();
-            return Err(descant_inference::Error::Run { path: trained.run().to_owned(), reason }.into());
-        }
-    };
-    let special = [trained.tokenizers.source.as_ref().unwrap_or(target), target].map(|of| of.special().clone());
-    let mut ids = target.encode_text(&Text::from(&text.text))?;
-    if let Some(most) = trained.model.max_length() {
-        ids.truncate(most.saturating_sub(2));
+/// Reads texts with a trained model.
+struct Reader<'a> {
+    trained: &'a Trained,
+    builder: InputBuilder,
+    tape: Tape,
+}
+
+/// A text as it is read.
+struct Encoded {
+    /// Its parts, one batch each.
+    parts: Vec<Batch>,
+    /// Of all parts, special tokens included.
+    tokens: usize,
+    is_cut: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn new(trained: &'a Trained) -> Self {
+        let target = &trained.tokenizers.target;
+        let special = [trained.tokenizers.source.as_ref().unwrap_or(target), target].map(|of| of.special().clone());
+        let builder = InputBuilder::new(&special, trained.tokenizers.source.is_some(), false);
+        Self { trained, builder, tape: Tape::new() }
     }
-    let mut batch = Batch::default();
-    InputBuilder::new(&special, source.is_some(), false).add(&mut batch, source.as_deref(), &ids, 0);
-    let graph = tape.infer(&trained.parameters, Parallelism::Serial);
-    Ok(trained.model.hidden(graph, &batch).rows.value()?)
+
+    fn encode(&self, text: &LabelledText) -> Result<Encoded, Error> {
+        let trained = self.trained;
+        let source = match (&trained.tokenizers.source, &text.source) {
+            (Some(tokenizer), Some(source)) => Some(tokenizer.encode_text(&Text::from(source))?),
+            (None, _) => None,
+            (Some(_), None) => {
+                let reason = "a text of an encoder-decoder needs its source".to_owned();
+                return Err(descant_inference::Error::Run { path: trained.run().to_owned(), reason }.into());
+            }
+        };
+        let mut ids = trained.tokenizers.target.encode_text(&Text::from(&text.text))?;
+        let positions = trained.context().or(trained.model.max_length());
+        let most = positions.map_or(usize::MAX, |most| most.saturating_sub(self.builder.target_tokens(0)).max(1));
+        let is_cut = source.is_some() && ids.len() > most;
+        if is_cut {
+            ids.truncate(most);
+        }
+        let parts = if ids.is_empty() { vec![&ids[..]] } else { ids.chunks(most).collect() };
+        let batch = |part: &[u32]| {
+            let mut batch = Batch::default();
+            self.builder.add(&mut batch, source.as_deref(), part, 0);
+            batch
+        };
+        let parts: Vec<Batch> = parts.into_iter().map(batch).collect();
+        let tokens = parts.iter().map(|part| part.input.get(0).len()).sum();
+        Ok(Encoded { parts, tokens, is_cut })
+    }
+
+    /// The hidden states at each token of a text, that before the first one included, `[N, H]`.
+    fn hidden_states(&mut self, text: &Encoded) -> Result<Vec<f64>, Error> {
+        let mut states = Vec::new();
+        for part in &text.parts {
+            let graph = self.tape.infer(&self.trained.parameters, Parallelism::Serial);
+            states.extend(self.trained.model.hidden(graph, part).rows.value()?.to_f64());
+        }
+        Ok(states)
+    }
 }

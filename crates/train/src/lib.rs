@@ -20,7 +20,7 @@ mod tokenizer_checks;
 mod tokenizer_training;
 mod trainer;
 
-pub use classifier::{HeldOut, LabelledText, learn_classifier};
+pub use classifier::{HeldOut, LabelledText, LearntClassifier, learn_classifier};
 pub use data::{Texts, batches, first_batch};
 pub use distillation::{Teacher, TeacherOutput};
 pub use error::Error;

@@ -1,7 +1,7 @@
 //! The speed of generation.
 
 use crate::memory::peak_rss_mb;
-use crate::report::print;
+use crate::report::{note, print};
 use crate::weights::Weights;
 use clap::Args;
 use descant_autograd::Tape;
@@ -49,10 +49,10 @@ struct Figures {
     prompt_ms: f64,
     /// Generated tokens of all rows in the whole call.
     tokens_per_s: f64,
-    /// The same after the first token.
-    decode_tokens_per_s: f64,
+    /// The same after the first token. None where each row has one, or where noise hides the time of the others.
+    decode_tokens_per_s: Option<f64>,
     /// Bytes of all weights, over the time of a step and the bandwidth: 1 is the bound of one row of a language model. None where a
-    /// cache holds them.
+    /// cache holds them, or where that time is not known.
     bandwidth_share: Option<f64>,
     read_gb_per_s: f64,
     /// Buffers allocated in the last round.
@@ -85,6 +85,20 @@ impl Work {
         };
         let side = trained.tokenizers.source.as_ref().unwrap_or(&trained.tokenizers.target);
         let vocabulary = side.vocabulary() as u64;
+        // Beyond its context length a language model would read the end of the prompt alone.
+        if let Some(context) = options(self.tokens)?.config.context.filter(|_| trained.is_language_model()) {
+            let prompt = self.prompt as usize;
+            anyhow::ensure!(
+                prompt <= context,
+                "--prompt {prompt}: the context length is {context}: give that many at most"
+            );
+            if prompt + self.tokens as usize > context {
+                note(format_args!(
+                    "the prompt and --tokens {} are beyond the context length of {context}: the context slides, and its later half is read again",
+                    self.tokens
+                ));
+            }
+        }
         let rows = self.rows.map_or(batch, |rows| rows as usize);
         let id = |row: usize, i: u32| (((row as u64 + 1) * 7919 + u64::from(i) * 104_729) % vocabulary) as u32;
         let texts: Vec<Vec<u32>> = (0..rows).map(|row| (0..self.prompt).map(|i| id(row, i)).collect()).collect();
@@ -108,7 +122,7 @@ impl Work {
         seconds(one, self.tokens.min(8))?;
         let (mut first, mut whole) = (Vec::new(), Vec::new());
         for _ in 0..self.rounds {
-            first.push(seconds(one, 1)?);
+            first.push(seconds(&texts, 1)?);
             whole.push(seconds(&texts, self.tokens)?);
         }
         let [first, whole] = [first, whole].map(median);
@@ -117,7 +131,7 @@ impl Work {
         let bandwidth = read_bandwidth(threads);
         let batches = rows.div_ceil(batch) as f64;
         let steps = batches * f64::from(self.tokens - 1);
-        let decoding = (whole - batches * first).max(1e-9);
+        let decoding = Some(whole - first).filter(|&seconds| self.tokens > 1 && seconds > 0.0);
         let bytes = trained.parameters.size() as f64;
         let before = tape.allocations();
         let numbers: Vec<u64> = (0..one.len() as u64).collect();
@@ -132,10 +146,12 @@ impl Work {
             beam: self.beam,
             threads,
             load_s,
-            prompt_ms: 1e3 * first,
+            prompt_ms: 1e3 * first / batches,
             tokens_per_s: rows as f64 * f64::from(self.tokens) / whole,
-            decode_tokens_per_s: rows as f64 * f64::from(self.tokens - 1) / decoding,
-            bandwidth_share: (bytes > cache_size()).then_some(bytes * steps / decoding / bandwidth),
+            decode_tokens_per_s: decoding.map(|seconds| rows as f64 * f64::from(self.tokens - 1) / seconds),
+            bandwidth_share: decoding
+                .filter(|_| bytes > cache_size())
+                .map(|seconds| bytes * steps / seconds / bandwidth),
             read_gb_per_s: bandwidth / 1e9,
             allocations: tape.allocations() - before,
             peak_rss_mb,
@@ -154,15 +170,15 @@ impl Work {
         ))?;
         print(format_args!("loading           {load_s:.2} s"))?;
         print(format_args!("first token       {prompt_ms:.1} ms for a batch"))?;
-        print(format_args!(
-            "tokens            {tokens_per_s:.1} per second; {decode_tokens_per_s:.1} after the first"
-        ))?;
+        let after = decode_tokens_per_s.map_or_else(String::new, |after| format!("; {after:.1} after the first"));
+        print(format_args!("tokens            {tokens_per_s:.1} per second{after}"))?;
         match figures.bandwidth_share {
             Some(share) => print(format_args!(
                 "bandwidth         {:.1} % of {:.1} GB/s, if each step reads every weight once",
                 100.0 * share,
                 figures.read_gb_per_s
             ))?,
+            None if bytes > cache_size() => (),
             None => print("bandwidth         no bound, as a cache holds the weights")?,
         }
         print(format_args!("allocations       {} buffers in one batch after the first rounds", figures.allocations))?;
