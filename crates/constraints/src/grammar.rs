@@ -6,6 +6,7 @@ use descant_generate::{ConstrainedRow, Constraint, ConstraintState};
 use llguidance::api::TopLevelGrammar;
 use llguidance::earley::{BiasComputer, Parser, ParserRecognizer};
 use llguidance::toktrie::{INVALID_TOKEN, Recognizer, SimpleVob};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -47,8 +48,25 @@ impl Grammar {
     /// # Errors
     /// For what is no JSON schema, has a key that is no keyword, is not supported, or cannot be written.
     pub fn json_schema(vocabulary: &Arc<Vocabulary>, schema: &str) -> Result<Self, ConstraintError> {
-        let Checked { schema: value, characters, passed } = Checked::parse(schema)?;
-        Self::new(vocabulary, ("the JSON schema", schema), TopLevelGrammar::from_json_schema(value), characters, passed)
+        let checked = Checked::parse(schema)?;
+        let (what, levels) = ("the JSON schema", levels(schema).min(checked.depth));
+        let of = |schema: &Value| {
+            let grammar = TopLevelGrammar::from_json_schema(schema.clone());
+            Self::new(vocabulary, (what, levels), grammar, checked.characters.clone(), checked.passed.clone())
+        };
+        of(&checked.schema).map_err(|error| match error {
+            ConstraintError::Grammar { what, reason } => {
+                let fails = |schema: &Value| {
+                    let again = of(schema).err();
+                    matches!(again, Some(ConstraintError::Grammar { reason: again, .. }) if again == reason)
+                };
+                match checked.place_of_fault(fails) {
+                    at if at.is_empty() => ConstraintError::Grammar { what, reason },
+                    at => ConstraintError::Grammar { what, reason: format!("{at}: {reason}") },
+                }
+            }
+            error => error,
+        })
     }
 
     /// Texts that match a regular expression as a whole, in the syntax of the crate `regex`, without look-around and word boundaries.
@@ -68,7 +86,7 @@ impl Grammar {
         let known = known.map(|all| format!(" & /[{all}]*/")).unwrap_or_default();
         let (what, lark) = ("the regular expression", format!("start: TEXT\nTEXT: /{inner}/"));
         let of = |lark: String| {
-            Self::new(vocabulary, (what, regex), TopLevelGrammar::from_lark(lark), literals.clone(), Vec::new())
+            Self::new(vocabulary, (what, levels(regex)), TopLevelGrammar::from_lark(lark), literals.clone(), Vec::new())
         };
         match of(format!("{lark}{known}\n")) {
             // Of none of its texts there is a first character: what the others need.
@@ -90,7 +108,7 @@ impl Grammar {
         let what = "the grammar";
         let of = |lark: String| {
             let lark::Named { lark, characters, passed } = lark::named(&lark)?;
-            Self::new(vocabulary, (what, grammar), TopLevelGrammar::from_lark(lark), characters, passed)
+            Self::new(vocabulary, (what, levels(grammar)), TopLevelGrammar::from_lark(lark), characters, passed)
         };
         if !gbnf::is_gbnf(grammar) {
             return of(grammar.to_owned());
@@ -110,7 +128,7 @@ impl Grammar {
 
     fn new(
         vocabulary: &Arc<Vocabulary>,
-        (what, text): (&'static str, &str),
+        (what, levels): (&'static str, usize),
         grammar: TopLevelGrammar,
         literals: BTreeSet<char>,
         mut warnings: Vec<String>,
@@ -124,16 +142,16 @@ impl Grammar {
             reason if reason.contains("u16::MAX") => {
                 wrong("it has more than 65,000 rules, terminals and groups. Write some of them into others".to_owned())
             }
-            reason => wrong(in_one_line(&reason)),
+            reason => wrong(explained(&in_one_line(&reason))),
         };
         let create = || library(|| vocabulary.factory.create_parser(grammar)).map(|created| created.parser);
-        let mut parser = on_deep_stack(text, create).and_then(|created| created).map_err(named)?;
+        let mut parser = on_deep_stack(levels, create).and_then(|created| created).map_err(named)?;
         warnings.extend(parser.grammar_warnings());
         let unwritable = vocabulary.unwritable(literals.into_iter());
         let grammar = Self { what, parser, vocabulary: vocabulary.clone(), unwritable, warnings };
         // What it computes for this state is in the lexer that every row gets a copy of.
         let mut state = GrammarState { parser: grammar.parser.clone(), vocabulary: vocabulary.clone(), at_start: true };
-        let mask = state.mask().map_err(wrong)?;
+        let mask = state.mask().map_err(|reason| wrong(explained(&reason)))?;
         if !mask.is_zero() || state.may_end() {
             return Ok(grammar);
         }
@@ -196,9 +214,48 @@ fn in_one_line(reason: &str) -> String {
     }
 }
 
-/// Runs what goes as deep as the rules and groups of this text, each of which has a colon or a bracket.
-fn on_deep_stack<T: Send>(text: &str, run: impl FnOnce() -> T + Send) -> Result<T, String> {
-    let levels = text.bytes().filter(|byte| b":([{".contains(byte)).count();
+/// What of the library's messages asks for what cannot be done here, in other words.
+fn explained(reason: &str) -> String {
+    let known = [
+        (
+            "oneOf constraints are not supported",
+            "it does not show that no value has two forms of this oneOf. It does where they are of different types, or objects that require \
+             a property with different constants. Where two forms may hold, write anyOf",
+        ),
+        (
+            "min/maxProperties only supported",
+            "minProperties and maxProperties are supported where \"required\" has all of \"properties\", and for at least or at most one of these",
+        ),
+        ("Regex is empty", "unsatisfiable: no text has its pattern, format and length together"),
+        ("Unable to determine if regex is empty", "its pattern, format and length together are too complex"),
+        (
+            "schema too large",
+            "it has more than 50,000 parts, with those that come of allOf, anyOf and oneOf beside each other. Write fewer of them",
+        ),
+        ("stack level exceeded", "what stands beside a $ref or in allOf goes too deep. Write it in one schema"),
+        (
+            "circular references with sibling keys",
+            "a $ref that leads back to itself has other keywords beside it, which is not supported",
+        ),
+        (
+            "consider making your grammar left-recursive",
+            "it is too complex: there are more than 2000 ways to go on at one place",
+        ),
+        (
+            "lookarounds not supported",
+            "look-around and word boundaries (\\b) are not supported in a regular expression",
+        ),
+    ];
+    known.iter().find(|(said, _)| reason.contains(said)).map_or(reason, |(_, meant)| meant).to_owned()
+}
+
+/// How deep the rules and groups of a text go at most, each of which has a colon or a bracket.
+fn levels(text: &str) -> usize {
+    text.bytes().filter(|byte| b":([{".contains(byte)).count()
+}
+
+/// Runs what goes so deep.
+fn on_deep_stack<T: Send>(levels: usize, run: impl FnOnce() -> T + Send) -> Result<T, String> {
     let size = STACK.saturating_add(levels.saturating_mul(STACK_OF_LEVEL));
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(size).spawn_scoped(scope, run);

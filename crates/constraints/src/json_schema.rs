@@ -1,18 +1,26 @@
 //! JSON schemas: what is refused before `llguidance` reads them, and the form in which it passes over nothing.
 
+mod fault;
+mod formats;
 mod keywords;
 mod numbers;
 mod places;
+mod references;
+mod values;
 
 use crate::ConstraintError;
 use descant_text::UniqueKeys;
+use formats::Format;
 use keywords::{Draft, Keyword, Kind, constrains_nothing, kind};
 use numbers::check_numbers;
 use places::Places;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+use values::check_values;
 
 const WHAT: &str = "the JSON schema";
+/// How many values may stand within each other: the limit of the reader of JSON.
+const DEEPEST: usize = 127;
 /// The keywords that `llguidance` compiles by themselves, and apart from each other what stands before, between and after them.
 const APART: [&str; 6] = ["$ref", "allOf", "anyOf", "const", "enum", "oneOf"];
 
@@ -22,8 +30,12 @@ pub(crate) struct Checked {
     pub(crate) schema: Value,
     /// The characters of its constants, and of the names that it requires.
     pub(crate) characters: BTreeSet<char>,
-    /// What has no effect, because a `lenient` in its `x-guidance` says so.
+    /// What has no effect: a format of one's own, and what a `lenient` in its `x-guidance` passes over.
     pub(crate) passed: Vec<String>,
+    /// Pointers to copies of schemas that a `$ref` leads to, each with that of the schema as it was given.
+    copies: Vec<(String, String)>,
+    /// How many of its values lead into each other at most.
+    pub(crate) depth: usize,
 }
 
 impl Checked {
@@ -33,10 +45,19 @@ impl Checked {
     /// Where it is no JSON, or a key stands twice in an object; where a keyword would be passed over: one that is unknown, not supported,
     /// not of its draft, or without effect where it stands; and for what is generated otherwise than it says.
     pub(crate) fn parse(text: &str) -> Result<Self, ConstraintError> {
-        let no_json = |error: serde_json::Error| {
-            wrong(if error.is_data() { error.to_string() } else { format!("it is no JSON: {error}") })
+        let no_json = |error: serde_json::Error| match error.to_string() {
+            _ if text.trim().is_empty() => wrong("it is empty. One that allows all is true, or {}".to_owned()),
+            reason if error.is_data() => wrong(reason),
+            reason if reason.contains("recursion limit") => {
+                wrong(format!("more than {DEEPEST} values stand within each other, which is not supported ({reason})"))
+            }
+            reason => wrong(format!("it is no JSON: {reason}")),
         };
-        let UniqueKeys(schema) = serde_json::from_str(text).map_err(no_json)?;
+        let schema = match serde_json::from_str(text).map_err(no_json)? {
+            UniqueKeys(Value::Bool(true)) => json!({}),
+            UniqueKeys(schema @ (Value::Bool(false) | Value::Object(_))) => schema,
+            _ => return Err(wrong("a schema is an object, true or false".to_owned())),
+        };
         // Without \u, which would be a second way to write a name that is taken.
         let mut checked = Self::new(schema, check_characters)?;
         if let Some(keys) = checked.schema.as_object_mut() {
@@ -59,13 +80,13 @@ impl Checked {
         check_further: impl Fn(&Map<String, Value>) -> Result<(), ConstraintError>,
     ) -> Result<Self, ConstraintError> {
         let is_lenient = schema.pointer("/x-guidance/lenient") == Some(&Value::Bool(true));
-        let (draft, places) = (Draft::of(&schema), Places::of(&schema));
+        let (draft, places) = (Draft::of(&schema), Places::of(&schema)?);
         let (mut characters, mut passed, mut forms) = (BTreeSet::new(), Vec::new(), Vec::new());
         for (number, keywords) in places.iter() {
             let (at, mut without) = (places.pointer(number), BTreeSet::new());
             for (keyword, value) in keywords {
                 let is_container = places.is_passed(keywords, keyword);
-                if constrains_nothing(keyword, value) && !is_container {
+                if constrains_nothing(keyword, value, keywords) && !is_container {
                     without.insert(keyword.clone());
                 } else if let Some(error) = objection(keyword, &at, draft, is_container) {
                     if !is_lenient || is_container {
@@ -75,20 +96,45 @@ impl Checked {
                     passed.push(format!("{at}/{keyword} has no effect: \"lenient\" passes over it"));
                 }
             }
-            check_forms(keywords, &without, &at)?;
+            let mut format = None;
+            match Format::of(keywords) {
+                Some(Format::Made(made)) => format = Some(made),
+                Some(Format::Unsupported) if !is_lenient => {
+                    let why = "this one is not supported. Leave it out, or write a \"pattern\"";
+                    return Err(refused(&at, "format", why));
+                }
+                Some(without_effect) => {
+                    without.insert("format".to_owned());
+                    passed.extend(without_effect.told().map(|why| format!("{at}/format has no effect: {why}")));
+                }
+                None => {}
+            }
+            check_values(keywords, &without).map_err(|(keyword, why)| refused(&at, keyword, &why))?;
             check_patterns(keywords, &at)?;
             check_numbers(keywords).map_err(|(keyword, why)| refused(&at, keyword, &why))?;
             check_further(keywords)?;
             literals(keywords, &mut characters);
-            forms.push((at, without));
+            forms.push((at, without, format));
         }
-        for (at, without) in forms {
+        let (references, depth) = (places.references(), places.depth());
+        for (at, without, format) in forms {
             if let Some(Value::Object(keywords)) = schema.pointer_mut(&at) {
                 keywords.retain(|keyword, _| !without.contains(keyword));
+                keywords.extend(format.map(|format| ("format".to_owned(), format.into())));
                 *keywords = gathered(std::mem::take(keywords));
             }
         }
-        Ok(Self { schema, characters, passed })
+        let copies = references::rewrite(&mut schema, references);
+        Ok(Self { schema, characters, passed, copies, depth })
+    }
+
+    /// The JSON pointer to the schema for which `llguidance` fails, in the schema as it was given: the smallest that fails in the same way
+    /// where all that stands in it allows anything.
+    pub(crate) fn place_of_fault(&self, fails: impl Fn(&Value) -> bool) -> String {
+        let at = fault::place(&self.schema, fails);
+        let original =
+            self.copies.iter().find_map(|(copy, of)| Some(format!("{of}{}", at.strip_prefix(copy.as_str())?)));
+        original.unwrap_or(at)
     }
 }
 
@@ -114,19 +160,6 @@ fn objection(keyword: &str, at: &str, draft: Draft, is_container: bool) -> Optio
         }
         Keyword::Known(..) => None,
     }
-}
-
-/// That no keyword has a form in which it would be passed over.
-fn check_forms(keywords: &Map<String, Value>, without: &BTreeSet<String>, at: &str) -> Result<(), ConstraintError> {
-    let get = |keyword: &str| keywords.get(keyword).filter(|_| !without.contains(keyword));
-    if get("required").is_some_and(|required| !required.is_array()) {
-        return Err(refused(at, "required", "expected the list of the names that an object has to have"));
-    }
-    if get("prefixItems").is_some() && (get("items").is_some_and(Value::is_array) || get("additionalItems").is_some()) {
-        let why = "beside it, \"items\" is the schema of all further items, and \"additionalItems\" is none: they are of older drafts";
-        return Err(refused(at, "prefixItems", why));
-    }
-    Ok(())
 }
 
 /// A schema's keywords with all that are compiled together in one place: `{"minimum": 5, "$ref": …, "exclusiveMinimum": true}` would

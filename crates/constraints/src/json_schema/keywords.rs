@@ -170,14 +170,18 @@ fn known(name: &str) -> Option<(Kind, Draft)> {
     KEYWORDS.iter().find(|(.., names)| names.contains(&name)).map(|(kind, since, _)| (*kind, *since))
 }
 
-/// Whether a value that is not supported, as some programs write out the defaults, constrains nothing.
-pub(super) fn constrains_nothing(keyword: &str, value: &Value) -> bool {
+/// Whether a keyword that is not supported constrains nothing: by its value, as some programs write out the defaults, or alone.
+pub(super) fn constrains_nothing(keyword: &str, value: &Value, beside: &Map<String, Value>) -> bool {
+    let is_alone = |others: &[&str]| others.iter().all(|other| !beside.contains_key(*other));
     let is_any = |schema: &Value| *schema == Value::Bool(true) || schema.as_object().is_some_and(Map::is_empty);
     let needs_none = |needed: &Value| needed.as_array().map_or_else(|| is_any(needed), Vec::is_empty);
     match keyword {
         // `required` is one of drafts before 4.
         "not" | "nullable" | "required" | "uniqueItems" => *value == Value::Bool(false),
         "propertyNames" | "unevaluatedItems" | "unevaluatedProperties" => is_any(value),
+        "if" => is_alone(&["then", "else"]),
+        "then" | "else" => is_any(value) || is_alone(&["if"]),
+        "maxContains" | "minContains" => is_alone(&["contains"]),
         "dependencies" | "dependentRequired" | "dependentSchemas" => {
             value.as_object().is_some_and(|all| all.values().all(needs_none))
         }

@@ -1,80 +1,139 @@
 //! The schemas within a schema.
 
 use super::keywords::{Kind, kind};
+use super::{DEEPEST, references, refused, wrong};
+use crate::ConstraintError;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
+
+/// The most schemas that `llguidance` compiles.
+const MOST: usize = 50_000;
 
 /// All schemas that texts of a schema are made by, each once: itself, those within it, and those that a `$ref` leads to. What no `$ref`
 /// leads to in `$defs` is none.
 pub(super) struct Places<'a> {
     all: Vec<Place<'a>>,
     seen: HashSet<*const Map<String, Value>>,
+    /// Each `$ref`: the schema that has it, the names on its way, and the pointer that they make.
+    references: Vec<(usize, Vec<String>, String)>,
     /// Keys on the way to what a `$ref` leads to, each with the object that it stands in.
     passed: HashSet<(*const Map<String, Value>, &'a str)>,
 }
 
 struct Place<'a> {
     keywords: &'a Map<String, Value>,
-    /// The schema that it stands in.
+    /// The schema that it stands in, or that has a `$ref` to it.
     within: Option<usize>,
-    /// The JSON pointer that leads from there to it.
+    /// The JSON pointer that leads from there to it, or from the root.
     pointer: String,
+    is_from_root: bool,
 }
 
 impl<'a> Places<'a> {
-    pub(super) fn of(root: &'a Value) -> Self {
-        let mut places = Self { all: Vec::new(), seen: HashSet::new(), passed: HashSet::new() };
-        places.add(root, None, String::new());
+    /// Those of a schema.
+    ///
+    /// # Errors
+    /// Where a `$ref` leads nowhere, or not by its place in this schema, and for too many schemas.
+    pub(super) fn of(root: &'a Value) -> Result<Self, ConstraintError> {
+        let (seen, passed) = (HashSet::new(), HashSet::new());
+        let mut places = Self { all: Vec::new(), seen, references: Vec::new(), passed };
+        places.add(root, None, String::new(), true);
         let mut next = 0;
         while let Some(keywords) = places.all.get(next).map(|place| place.keywords) {
             for (keyword, value) in keywords {
                 let keyword = keyword.as_str();
+                let mut add = |schema, pointer| places.add(schema, Some(next), pointer, false);
                 match (value, kind(keyword)) {
-                    (Value::String(reference), _) if keyword == "$ref" => places.add_target(root, reference),
-                    (Value::Array(list), Some(Kind::Schemas)) => {
-                        let schemas = list.iter().enumerate();
-                        schemas.for_each(|(i, schema)| places.add(schema, Some(next), format!("/{keyword}/{i}")));
+                    (Value::String(reference), _) if keyword == "$ref" => {
+                        places
+                            .add_target(root, reference, next)
+                            .map_err(|why| refused(&places.pointer(next), "$ref", &why))?;
                     }
-                    (schema, Some(Kind::Schemas)) => places.add(schema, Some(next), format!("/{keyword}")),
+                    (Value::Array(list), Some(Kind::Schemas)) => {
+                        list.iter().enumerate().for_each(|(i, schema)| add(schema, format!("/{keyword}/{i}")));
+                    }
+                    (schema, Some(Kind::Schemas)) => add(schema, format!("/{keyword}")),
                     (Value::Object(named), Some(Kind::NamedSchemas)) => {
                         let pointer = |name: &str| format!("/{keyword}/{}", escaped(name));
-                        named.iter().for_each(|(name, schema)| places.add(schema, Some(next), pointer(name)));
+                        named.iter().for_each(|(name, schema)| add(schema, pointer(name)));
                     }
                     _ => {}
+                }
+                if places.all.len() > MOST {
+                    return Err(wrong(format!("it has more than {MOST} schemas within it: that is not supported")));
                 }
             }
             next += 1;
         }
-        places
+        Ok(places)
     }
 
     /// A `true` or `false` has no keywords.
-    fn add(&mut self, schema: &'a Value, within: Option<usize>, pointer: String) {
+    fn add(&mut self, schema: &'a Value, within: Option<usize>, pointer: String, is_from_root: bool) {
         if let Value::Object(keywords) = schema
             && self.seen.insert(keywords)
         {
-            self.all.push(Place { keywords, within, pointer });
+            self.all.push(Place { keywords, within, pointer, is_from_root });
         }
     }
 
-    /// What a reference leads to; one that leads nowhere, `llguidance` refuses, and it reads names as they stand there.
-    fn add_target(&mut self, root: &'a Value, reference: &'a str) {
-        let Some(way) = reference.strip_prefix("#/").filter(|way| !way.is_empty()) else { return };
+    /// Adds what a reference leads to.
+    fn add_target(&mut self, root: &'a Value, reference: &str, from: usize) -> Result<(), String> {
+        let names = references::way(reference)?;
+        self.check_base(root, from)?;
         let (mut value, mut pointer) = (root, String::new());
-        for name in way.split('/') {
+        for name in &names {
             let next = match value {
-                Value::Object(object) => {
+                Value::Object(object) => object.get_key_value(name).map(|(name, next)| {
                     self.passed.insert((object, name));
-                    object.get(name).map(|next| (next, escaped(name)))
-                }
+                    (next, escaped(name))
+                }),
                 Value::Array(list) => name.parse().ok().and_then(|i: usize| Some((list.get(i)?, i.to_string()))),
                 _ => None,
             };
-            let Some((next, step)) = next else { return };
+            let Some((next, step)) = next else {
+                return Err(format!("{reference:?} leads nowhere: the schema has no {name:?} there"));
+            };
             value = next;
             pointer += &format!("/{step}");
         }
-        self.add(value, None, pointer);
+        if !(value.is_object() || value.is_boolean()) {
+            return Err(format!("{reference:?} leads to what is no schema"));
+        }
+        self.references.push((from, names, pointer.clone()));
+        self.add(value, Some(from), pointer, true);
+        Ok(())
+    }
+
+    /// That the place of a reference counts from the root: an identifier on the way to it would be another base.
+    fn check_base(&self, root: &Value, from: usize) -> Result<(), String> {
+        let at = self.pointer(from);
+        let ends = at.match_indices('/').skip(1).map(|(end, _)| end).chain([at.len()]).filter(|end| *end > 0);
+        for within in ends.map(|end| &at[..end]) {
+            let identifier = |name| root.pointer(within)?.get(name)?.as_str().filter(|id| !id.starts_with('#'));
+            if ["$id", "id"].into_iter().any(|name| identifier(name).is_some()) {
+                return Err(format!(
+                    "the identifier at {within} gives it another base, which is not supported. Leave that out"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Each `$ref`: the pointer to the schema that has it, the names on its way, and the pointer that they make.
+    pub(super) fn references(&self) -> Vec<(String, Vec<String>, String)> {
+        let all = self.references.iter();
+        all.map(|(from, names, pointer)| (self.pointer(*from), names.clone(), pointer.clone())).collect()
+    }
+
+    /// How many values lead into each other at most, as the reader of JSON has a limit, and each schema that a `$ref` leads to comes once.
+    pub(super) fn depth(&self) -> usize {
+        DEEPEST * self.all.iter().filter(|place| place.is_from_root).count()
+    }
+
+    /// The schemas that stand in one, and those that a `$ref` in it leads to first.
+    pub(super) fn within(&self, number: usize) -> Vec<usize> {
+        (0..self.all.len()).filter(|&one| self.all[one].within == Some(number)).collect()
     }
 
     /// The keywords of each schema, with its number.
@@ -89,7 +148,8 @@ impl<'a> Places<'a> {
 
     /// The JSON pointer to a schema; empty for the whole.
     pub(super) fn pointer(&self, number: usize) -> String {
-        let way = std::iter::successors(self.all.get(number), |place| self.all.get(place.within?));
+        let outer = |place: &&Place<'a>| self.all.get(place.within.filter(|_| !place.is_from_root)?);
+        let way = std::iter::successors(self.all.get(number), outer);
         let mut way: Vec<&str> = way.map(|place| place.pointer.as_str()).collect();
         way.reverse();
         way.concat()

@@ -3,12 +3,14 @@
 
 use descant_autograd::{Parameters, Tape};
 use descant_batch::Sequences;
+use descant_constraints::{Grammar, Vocabulary as GrammarVocabulary};
 use descant_generate::{ConstrainedRow, Constraint, ConstraintState, RowError};
 use descant_generate::{DecodingBatch, DecodingOptions, GenerationConfig, Hypothesis, generate};
 use descant_models::{Generator, LayerKind, LossConfig, ModelConfig, ModelKind, Vocabulary, build};
 use descant_nn::{AttentionScore, Cell, Position, TransformerConfig};
 use descant_tensor::{Buffer, DType};
 use descant_text::{BOS, EOS, Tokenizer, TokenizerConfig, TokenizerKind, UNK};
+use std::sync::Arc;
 
 pub const KINDS: [TokenizerKind; 4] =
     [TokenizerKind::Character, TokenizerKind::Bpe, TokenizerKind::ByteBpe, TokenizerKind::Unigram];
@@ -19,6 +21,31 @@ pub fn tokenizer(kind: TokenizerKind, texts: &[&str]) -> Tokenizer {
     let config = TokenizerConfig { kind, vocabulary, ..Default::default() };
     let texts = texts.iter().cycle().take(texts.len() * 20).map(|text| Ok((*text).to_owned()));
     Tokenizer::train(&config, false, texts).unwrap()
+}
+
+/// Texts in which tokenizers find characters and pieces.
+pub const JSON_TEXTS: [&str; 6] = [
+    r#"{"name": "the quick brown fox", "age": 42, "tags": ["a", "b"], "x": null}"#,
+    r#"{"id":-17.5e3,"ok":true,"no":false,"list":[1,2,3],"empty":{}}"#,
+    "the dog jumps over the lazy dog, 0123456789 times - or_not.",
+    r#"größe \n \" \\ (a|b)* [c] + ? . / @ : ; ' = < > & % # ! ~ ^ $"#,
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ abcdefghijklmnopqrstuvwxyz",
+    r#"{"street": "Main Street 12", "city": "Köln", "zip": "50667"}"#,
+];
+
+pub fn json_tokenizer(kind: TokenizerKind) -> (Tokenizer, Arc<GrammarVocabulary>) {
+    let tokenizer = tokenizer(kind, &JSON_TEXTS);
+    let vocabulary = GrammarVocabulary::new(&tokenizer).unwrap();
+    (tokenizer, vocabulary)
+}
+
+/// The finished texts of a grammar, by sampling 40 rows.
+pub fn texts(tokenizer: &Tokenizer, grammar: &Grammar) -> Vec<String> {
+    let model = &models(tokenizer.vocabulary())[0];
+    let rows: Vec<u64> = (0..40).collect();
+    let found = model.write(&rows, &GenerationConfig::sampling(3), 80, grammar.clone());
+    let finished = found.iter().flatten().filter(|one| one.is_finished());
+    finished.map(|one| tokenizer.decode(&one.tokens).unwrap()).collect()
 }
 
 pub struct Model {
