@@ -189,7 +189,14 @@ pub(crate) fn tell_terms(terms: &Terminology, from: Option<u64>) {
 
 /// A schema that was given, or that of a file.
 fn schema_text(given: &str) -> anyhow::Result<String> {
-    if given.trim_start().starts_with('{') { Ok(given.to_owned()) } else { read("--json-schema", Path::new(given)) }
+    anyhow::ensure!(!given.trim().is_empty(), "--json-schema: it is empty: expected a file, or a schema such as {{}}");
+    if is_schema(given) { Ok(given.to_owned()) } else { read("--json-schema", Path::new(given)) }
+}
+
+/// Whether a text is a JSON schema, or what may be meant as one.
+pub(crate) fn is_schema(text: &str) -> bool {
+    let text = text.trim();
+    text.starts_with(['{', '[']) || ["true", "false", "null"].contains(&text)
 }
 
 fn warn(flag: &str, warnings: &[String]) {

@@ -51,7 +51,7 @@ fn every_text_is_what_the_flags_say() {
 }
 
 /// Grammars of lines, with what their texts have to match; none for those that are refused, with what is said of them.
-const GRAMMARS: [(&str, Result<&str, &str>); 14] = [
+const GRAMMARS: [(&str, Result<&str, &str>); 18] = [
     (r#"{"regex": "[0-9]{3}"}"#, Ok("^[0-9]{3}$")),
     (r#"{"type": "integer", "minimum": 20, "maximum": 29}"#, Ok("^2[0-9]$")),
     (r#"{"json_schema": {"const": 77}}"#, Ok("^77$")),
@@ -60,7 +60,7 @@ const GRAMMARS: [(&str, Result<&str, &str>); 14] = [
     (r#"{"grammar": "start: \"1\" /[23]/"}"#, Ok("^1[23]$")),
     (r#"{"regex": "["}"#, Err("the regular expression")),
     (r#"{"regex": 7}"#, Err("its \"regex\" is no text")),
-    ("[1]", Err("neither an object nor a text")),
+    ("[1]", Err("expected an object, true, false or a text")),
     ("\"start: [\"", Err("the grammar")),
     (r#"{"type": "array"}"#, Err("'['")),
     (
@@ -72,6 +72,10 @@ const GRAMMARS: [(&str, Result<&str, &str>); 14] = [
         r#"{"json_schema": {"type": "integer", "minium": 20}}"#,
         Err("/minium: there is no such keyword (did you mean minimum?)"),
     ),
+    ("true", Ok("^[0-9]+$")),
+    ("\"true\"", Ok("^[0-9]+$")),
+    ("false", Err("nsatisfiable")),
+    ("\" \"", Err("it is empty")),
 ];
 
 #[test]
@@ -87,7 +91,7 @@ fn each_line_may_have_a_grammar_of_its_own() {
         let flags = ["--input", "in.jsonl", "--output", "out.jsonl", "--overwrite", "--max-new-tokens", "12"];
         let arguments = [&["generate", run, "--grammar-field", "shape"][..], &flags, mode].concat();
         let parts =
-            ["17 lines were not answered, the first of them line 7: its \"shape\": ", "The others were answered"];
+            ["21 lines were not answered, the first of them line 7: its \"shape\": ", "The others were answered"];
         folder.fail(&arguments, &parts);
         let written = fs::read_to_string(folder.path("out.jsonl")).unwrap();
         let found: Vec<Value> = written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -101,12 +105,12 @@ fn each_line_may_have_a_grammar_of_its_own() {
                 }
             }
         }
-        assert!(found[28]["error"].as_str().unwrap().contains("it has no \"shape\""), "{}", found[28]);
+        assert!(found[36]["error"].as_str().unwrap().contains("it has no \"shape\""), "{}", found[36]);
         // Without a grammar, as without the flag.
         let free = folder.succeed(&[&["generate", run, "123", "--json", "--max-new-tokens", "12"][..], mode].concat());
         let free: Value = serde_json::from_str(free.trim()).unwrap();
         if !mode.contains(&"--sample") {
-            assert_eq!([&found[29]["text"], &found[29]["score"]], [&free["text"], &free["score"]], "{run}, {mode:?}");
+            assert_eq!([&found[37]["text"], &found[37]["score"]], [&free["text"], &free["score"]], "{run}, {mode:?}");
         }
     }
     folder.write("in.txt", "123\n");
@@ -174,8 +178,11 @@ fn what_cannot_be_written_is_told() {
     let folder = runs();
     folder.write("broken.lark", "start: [");
     folder.write("terms.tsv", "a term without a translation\n");
-    let cases: [(&str, &[&str], &[&str]); 12] = [
+    let cases: [(&str, &[&str], &[&str]); 15] = [
         ("pairs", &["--regex", "["], &["--regex"]),
+        ("pairs", &["--json-schema", ""], &["--json-schema: it is empty"]),
+        ("pairs", &["--json-schema", "false"], &["nsatisfiable"]),
+        ("pairs", &["--json-schema", "[]"], &["a schema is an object, true or false"]),
         ("pairs", &["--json-schema", "missing.json"], &["cannot read missing.json"]),
         ("pairs", &["--json-schema", "{\"type\": 5}"], &["--json-schema"]),
         ("pairs", &["--json-schema", "{\"minium\": 5}"], &["--json-schema", "/minium", "did you mean minimum?", "x-"]),
@@ -192,6 +199,8 @@ fn what_cannot_be_written_is_told() {
     for (run, flags, parts) in cases {
         folder.fail(&[&["generate", run, "123"], flags].concat(), parts);
     }
+    let any = folder.succeed(&["generate", "pairs", "123", "--json-schema", "true", "--max-new-tokens", "9"]);
+    assert!(Regex::new("^[0-9]+$").unwrap().is_match(any.trim_end()), "{any}");
     // Brackets are in no text that it learnt from: of some texts of a grammar, or of all.
     folder.fail(&["generate", "pairs", "123", "--json-schema", "{\"type\": \"array\"}"], &["--json-schema", "'['"]);
     let told = folder.told(&["generate", "pairs", "123", "--regex", "1[x]|2+"]);

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 /// Words and phrases that texts have to contain, or must not contain, as whole words.
 ///
-/// What is required is generated in the tokens that the tokenizer segments it into. A beam search keeps hypotheses of each number of
-/// required tokens beside each other; every search forces what is missing before the maximum length.
+/// What is required is generated in the tokens that the tokenizer segments it into, and is known in whatever tokens a text has it. A beam
+/// search keeps hypotheses of each number of required tokens beside each other; every search forces what is missing before the maximum
+/// length.
 #[derive(Clone, Debug)]
 pub struct Phrases {
     tokenizer: Arc<Tokenizer>,
@@ -39,6 +40,8 @@ struct Requirement {
     /// For messages.
     name: String,
     variants: Vec<Variant>,
+    /// The same as texts.
+    texts: Vec<String>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -97,13 +100,17 @@ impl Phrases {
     /// Where the vocabulary can write none of them, for a phrase that is empty, or that is forbidden.
     pub fn require<T: AsRef<str>>(mut self, alternatives: &[T]) -> Result<Self, ConstraintError> {
         let mut variants = Vec::new();
-        let mut unwritable = Vec::new();
+        let (mut texts, mut unwritable) = (Vec::new(), Vec::new());
         for alternative in alternatives.iter().map(|one| one.as_ref().trim()) {
             match self.variants(alternative) {
                 Err(error @ ConstraintError::Phrases(_)) => unwritable.push(error),
                 found => {
                     variants.extend(found?);
                     let written = self.written(alternative)?;
+                    texts.extend([
+                        Some(alternative.to_owned()),
+                        Some(written.clone()).filter(|text| text != alternative),
+                    ]);
                     self.named[0].push(written);
                 }
             }
@@ -115,7 +122,11 @@ impl Phrases {
             (false, None) => {}
         }
         let names: Vec<&str> = alternatives.iter().map(|one| one.as_ref().trim()).collect();
-        self.required.push(Arc::new(Requirement { name: names.join("|"), variants }));
+        self.required.push(Arc::new(Requirement {
+            name: names.join("|"),
+            variants,
+            texts: texts.into_iter().flatten().collect(),
+        }));
         self.check_conflicts()
     }
 
@@ -213,9 +224,8 @@ impl Phrases {
 
     /// How many bytes at the end of a text decide what comes next.
     fn tail(&self) -> usize {
-        let mut variants = self.required.iter().flat_map(|one| &one.variants);
-        let needs_one = variants.any(|variant| variant.place == Place::BetweenWords);
-        self.forbidden.tail().max(if needs_one { CHARACTER } else { 0 })
+        let required = self.required.iter().flat_map(|one| &one.texts).map(|text| text.len() + CHARACTER);
+        required.max().unwrap_or(0).max(self.forbidden.tail())
     }
 }
 
@@ -225,7 +235,9 @@ impl Constraint for Phrases {
         let state = PhrasesState {
             met: vec![false; self.required.len()],
             active: Vec::new(),
+            open_ended: Vec::new(),
             generated: 0,
+            written: 0,
             ends_word: false,
             tail: tail(bytes, row, self.tail()),
             begins_text: begins_text(bytes, row),
@@ -279,7 +291,11 @@ struct PhrasesState {
     /// Of each requirement.
     met: Vec<bool>,
     active: Vec<Active>,
+    /// Requirements with whose words the text ends, in other tokens than their own: they are met unless the word goes on.
+    open_ended: Vec<usize>,
     generated: usize,
+    /// How many bytes at the end of `tail` are generated.
+    written: usize,
     /// Whether a required phrase has just been completed that ends with a word.
     ends_word: bool,
     /// The last bytes of the text.
@@ -317,9 +333,19 @@ impl PhrasesState {
         variants.map(length).min().unwrap_or(0)
     }
 
-    /// The requirements that are not met.
+    /// The requirements that are not met, even if the text ends here.
     fn unmet(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.met.len()).filter(|&one| !self.met[one])
+        (0..self.met.len()).filter(|&one| !self.is_met(one))
+    }
+
+    fn is_met(&self, requirement: usize) -> bool {
+        self.met[requirement] || self.open_ended.contains(&requirement)
+    }
+
+    /// Whether too few tokens are left to write again what the next one would make another word.
+    fn has_to_part(&self) -> bool {
+        let again: usize = self.open_ended.iter().map(|one| self.whole(*one)).sum();
+        again > 0 && self.generated + self.missing() + again + 2 > self.limit
     }
 
     /// The fewest tokens that are missing if the next one leads on to none of them.
@@ -340,7 +366,7 @@ impl PhrasesState {
 
     /// How many tokens of what is required it has: of a requirement as many as its shortest variant.
     fn progress(&self) -> usize {
-        let met: usize = (0..self.met.len()).filter(|&one| self.met[one]).map(|one| self.whole(one)).sum();
+        let met: usize = (0..self.met.len()).filter(|&one| self.is_met(one)).map(|one| self.whole(one)).sum();
         let part = self.active.iter().map(|one| one.tokens.min(self.whole(one.requirement).saturating_sub(1)));
         met + part.max().unwrap_or(0)
     }
@@ -354,6 +380,10 @@ impl PhrasesState {
 
     fn take(&mut self, token: u32) {
         let at_start = self.begins_text && self.generated == 0;
+        if self.of.tokens.bytes.get(token, at_start).is_some_and(|bytes| !bytes.is_empty()) {
+            let goes_on = self.of.tokens.goes_on[token as usize];
+            std::mem::take(&mut self.open_ended).into_iter().for_each(|one| self.met[one] |= !goes_on);
+        }
         let mut active = Vec::new();
         let mut done = Vec::new();
         let going_on = self.active.iter().copied().filter(|one| !self.met[one.requirement]);
@@ -379,8 +409,41 @@ impl PhrasesState {
         self.generated += 1;
         let most = self.of.tail();
         if most > 0 {
-            self.tail.extend_from_slice(self.of.tokens.bytes.get(token, at_start).unwrap_or_default());
+            let of = self.of.clone();
+            self.write(of.tokens.bytes.get(token, at_start).unwrap_or_default());
             self.tail.drain(..self.tail.len().saturating_sub(most));
+            self.written = self.written.min(self.tail.len());
+        }
+    }
+
+    /// Extends the text, and sees what is required in it.
+    fn write(&mut self, bytes: &[u8]) {
+        self.tail.extend_from_slice(bytes);
+        self.written += bytes.len();
+        let of = self.of.clone();
+        for end in self.tail.len() + 1 - bytes.len()..=self.tail.len() {
+            let (text, rest) = self.tail.split_at(end);
+            let generated = self.written.saturating_sub(rest.len());
+            let is_there = |phrase: &&String| {
+                let before = text.strip_suffix(phrase.as_bytes()).filter(|_| phrase.len() <= generated);
+                let joins = |before: &[u8]| last_character(before).is_some_and(is_of_word);
+                before.is_some_and(|before| !(phrase.starts_with(is_of_word) && joins(before)))
+            };
+            // The first bytes of a character may become one of a word.
+            let next = rest.utf8_chunks().next().map(|chunk| chunk.valid().chars().next().is_none_or(is_of_word));
+            let mut found = Vec::new();
+            for one in self.open() {
+                if let Some(phrase) = of.required[one].texts.iter().find(is_there) {
+                    found.push((one, phrase.ends_with(is_of_word)));
+                }
+            }
+            for (one, ends_with_word) in found {
+                match next {
+                    _ if !ends_with_word => self.met[one] = true,
+                    None => self.open_ended.push(one),
+                    Some(goes_on) => self.met[one] |= !goes_on,
+                }
+            }
         }
     }
 }
@@ -389,7 +452,7 @@ impl ConstraintState for PhrasesState {
     fn restrict(&mut self, scores: &mut [f64]) -> Result<(), String> {
         let at_start = self.begins_text && self.generated == 0;
         self.of.forbidden.restrict(&self.tail, at_start, scores);
-        if self.ends_word {
+        if self.ends_word || self.has_to_part() {
             let goes_on = scores.iter_mut().zip(&self.of.tokens.goes_on).filter(|(_, goes_on)| **goes_on);
             goes_on.for_each(|(score, _)| *score = f64::NEG_INFINITY);
         }
@@ -417,7 +480,7 @@ impl ConstraintState for PhrasesState {
     }
 
     fn may_end(&mut self) -> bool {
-        self.met.iter().all(|met| *met)
+        self.unmet().next().is_none()
     }
 
     fn wanted(&self) -> Vec<u32> {

@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use descant_constraints::{Phrases, Prefix, Terminology};
 use descant_generate::{ConstrainedRow, Constraint, ConstraintState, FinishReason, GenerationConfig};
-use descant_text::{Tokenizer, TokenizerKind};
+use descant_text::{BOS, Tokenizer, TokenizerKind};
 
 const TEXTS: [&str; 5] = [
     "A man in a blue shirt is standing on a ladder, cleaning a window.",
@@ -317,5 +317,48 @@ fn words_are_required_of_vocabularies_without_a_space() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_required_word_is_known_in_whatever_tokens_it_has() {
+    let tokenizer = tokenizer(TokenizerKind::Bpe, &TEXTS);
+    let bytes = tokenizer.token_bytes().unwrap();
+    let token = |text: &str| (0..bytes.len() as u32).find(|&id| bytes.get(id, false) == Some(text.as_bytes())).unwrap();
+    let spelled = |text: &str| text.chars().map(|c| token(&c.to_string())).collect::<Vec<_>>();
+    assert!(tokenizer.encode("a dog").unwrap().len() < 4);
+    let dog = Phrases::new(&tokenizer).unwrap().require(&["dog"]).unwrap();
+    let state = |phrases: &Phrases, prompt: &str, text: &str, limit: usize| {
+        let prompt = [vec![BOS], spelled(prompt)].concat();
+        let mut state = phrases.start(&ConstrainedRow::new(0, None, &prompt, limit)).unwrap();
+        spelled(text).into_iter().for_each(|token| state.push(token).unwrap());
+        state
+    };
+    for (prompt, text, is_met) in [
+        ("", "dog", true),
+        ("", "a dog", true),
+        ("a ", "dog", true),
+        ("", "a dog, a", true),
+        ("", "a dogs", false),
+        ("", "a dogs dog", true),
+        ("", "sdog", false),
+        ("s", "dog", false),
+        ("a dog", " a", false),
+        ("a d", "og", false),
+    ] {
+        assert_eq!(state(&dog, prompt, text, 30).may_end(), is_met, "{prompt:?}, {text:?}");
+    }
+    // It may become another word as long as there is room for it after that.
+    for (limit, may_go_on) in [(30, true), (7, false)] {
+        let mut scores = vec![0.0; bytes.len()];
+        state(&dog, "", "a dog", limit).restrict(&mut scores).unwrap();
+        assert_eq!(scores[token("s") as usize] == 0.0, may_go_on, "{limit}");
+        assert_eq!(scores[token(",") as usize], 0.0, "{limit}");
+    }
+    let both = dog.require(&["a man", "!"]).unwrap().in_order();
+    for (text, is_met) in
+        [("a man dog", false), ("dog a man", true), ("dog!", true), ("! dog", false), ("dog a", false)]
+    {
+        assert_eq!(state(&both, "", text, 30).may_end(), is_met, "{text:?}");
     }
 }

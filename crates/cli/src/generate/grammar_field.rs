@@ -1,6 +1,6 @@
 //! Grammars that lines of the input name themselves (`--grammar-field`).
 
-use crate::constraints::without_effect;
+use crate::constraints::{is_schema, without_effect};
 use crate::json_line::JsonLine;
 use crate::report::note;
 use descant_constraints::{ConstraintError, Grammar, Vocabulary};
@@ -68,8 +68,8 @@ impl GrammarField {
 }
 
 /// The grammar of a field. An object whose only key is `json_schema`, `regex` or `grammar` says the kind, as the flags of these
-/// names do; any other object is a JSON schema, and a text is a JSON schema where it begins with a brace, else a grammar in the
-/// syntax of Lark or GBNF.
+/// names do; any other object is a JSON schema, as are true and false, and a text is a JSON schema where it begins with a brace, or is
+/// `true` or `false`, else a grammar in the syntax of Lark or GBNF.
 fn read(vocabulary: &Arc<Vocabulary>, value: &Value) -> Result<Grammar, String> {
     let schema = |schema: &Value| match schema {
         Value::String(text) => Grammar::json_schema(vocabulary, text),
@@ -87,10 +87,13 @@ fn read(vocabulary: &Arc<Vocabulary>, value: &Value) -> Result<Grammar, String> 
         (Some(("regex", Value::String(regex))), _) => Grammar::regex(vocabulary, regex),
         (Some(("grammar", Value::String(grammar))), _) => Grammar::parse(vocabulary, grammar),
         (Some((kind @ ("regex" | "grammar"), _)), _) => return Err(format!("its {kind:?} is no text")),
-        (_, Value::Object(_)) => schema(value),
-        (_, Value::String(text)) if text.trim_start().starts_with('{') => schema(value),
+        (_, Value::Object(_) | Value::Bool(_)) => schema(value),
+        (_, Value::String(text)) if text.trim().is_empty() => {
+            return Err("it is empty; null is for a line without a grammar".to_owned());
+        }
+        (_, Value::String(text)) if is_schema(text) => schema(value),
         (_, Value::String(text)) => Grammar::parse(vocabulary, text),
-        _ => return Err("it is neither an object nor a text".to_owned()),
+        _ => return Err("expected an object, true, false or a text".to_owned()),
     };
     grammar.map_err(|error| match error {
         // Not a kind, and no schema either.

@@ -165,9 +165,13 @@ impl Writer<'_> {
         let needed = grammar.and_then(|grammar| grammar.needed_after(tokens, !self.trained.is_language_model()).ok());
         let needed = needed.filter(|needed| !needed.is_empty());
         let needed = needed.map(|needed| format!(". The grammar has {needed} there")).unwrap_or_default();
+        let beams = match self.options.config.mode() {
+            Mode::Beam => "",
+            _ => ". Where only this way leads there, --num-beams 4 may find another",
+        };
         format!(
             "after {text:?} no token may come next, and the text may not end there, by {flags}: they contradict each other or \
-             another option, or the vocabulary cannot write what they ask for{needed}"
+             another option, or the vocabulary cannot write what they ask for{needed}{beams}"
         )
     }
 
