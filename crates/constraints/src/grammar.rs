@@ -93,7 +93,7 @@ impl Grammar {
             Err(ConstraintError::Unwritable { .. } | ConstraintError::Empty { .. }) => {
                 let needed = of(format!("{lark}\n"))?
                     .needed_by_any()
-                    .map_err(|reason| ConstraintError::Grammar { what, reason })?;
+                    .map_err(|reason| ConstraintError::Grammar { what, reason: explained(&reason) })?;
                 Err(ConstraintError::Unwritable { what, needed })
             }
             other => other,
@@ -241,6 +241,7 @@ fn explained(reason: &str) -> String {
             "consider making your grammar left-recursive",
             "it is too complex: there are more than 2000 ways to go on at one place",
         ),
+        ("fuel", "its regular expressions are too large together. Take shorter ones, or repeat less in them"),
         (
             "lookarounds not supported",
             "look-around and word boundaries (\\b) are not supported in a regular expression",

@@ -192,7 +192,10 @@ fn what_is_refused_is_named_with_its_place() {
         ),
         (json!({"items": {"pattern": r"a\b"}}), "/items: look-around and word boundaries"),
         (json!({"type": "string", "pattern": "a", "maxLength": 0}), "no text has its pattern"),
-        (json!({"properties": {"a": {"const": 5, "type": "string"}}, "required": ["a"]}), "nsatisfiable"),
+        (
+            json!({"type": "object", "properties": {"a": {"const": 5, "type": "string"}}, "required": ["a"]}),
+            "nsatisfiable",
+        ),
         (doubled, "it has more than 50000 schemas within it"),
         (json!([]), "a schema is an object, true or false"),
     ] {

@@ -4,7 +4,7 @@ use super::places::Places;
 use serde_json::Value;
 
 /// The most schemas that are tried.
-const MOST_TRIES: usize = 60;
+const MOST_TRIES: usize = 40;
 
 /// The JSON pointer to the smallest schema within one that fails in the same way where whatever stands in it allows anything.
 pub(super) fn place(schema: &Value, fails: impl Fn(&Value) -> bool) -> String {

@@ -96,7 +96,7 @@ impl Model {
         let config = config.clone().with(|c| c.max_new_tokens = Some(most));
         let options = DecodingOptions::new(config, vec![BOS], vec![EOS]).with(|o| {
             o.forbidden = vec![UNK, BOS];
-            o.constraints = vec![std::sync::Arc::new(constraint)];
+            o.constraints = vec![Arc::new(constraint)];
         });
         let mut sources = Sequences::new();
         rows.iter().for_each(|row| sources.push(&[3, 3 + (row % 5) as u32, 4]));
