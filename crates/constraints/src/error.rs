@@ -47,6 +47,18 @@ pub enum ConstraintError {
     Text(#[from] TextError),
 }
 
+impl ConstraintError {
+    /// What is wrong with a JSON schema.
+    pub(crate) fn schema(reason: String) -> Self {
+        Self::Grammar { what: "the JSON schema", reason }
+    }
+
+    /// What is wrong with a keyword of the schema at a JSON pointer.
+    pub(crate) fn keyword(at: &str, keyword: &str, why: &str) -> Self {
+        Self::schema(format!("{at}/{keyword}: {why}"))
+    }
+}
+
 fn meant(nearest: Option<&str>) -> String {
     nearest.map(|known| format!(" (did you mean {known}?)")).unwrap_or_default()
 }

@@ -13,14 +13,11 @@ use descant_text::UniqueKeys;
 use formats::Format;
 use keywords::{Draft, Keyword, Kind, constrains_nothing, kind};
 use numbers::check_numbers;
-use places::Places;
+use places::{DEEPEST, Places};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use values::check_values;
 
-const WHAT: &str = "the JSON schema";
-/// How many values may stand within each other: the limit of the reader of JSON.
-const DEEPEST: usize = 127;
 /// The keywords that `llguidance` compiles by themselves, and apart from each other what stands before, between and after them.
 const APART: [&str; 6] = ["$ref", "allOf", "anyOf", "const", "enum", "oneOf"];
 
@@ -46,17 +43,19 @@ impl Checked {
     /// not of its draft, or without effect where it stands; and for what is generated otherwise than it says.
     pub(crate) fn parse(text: &str) -> Result<Self, ConstraintError> {
         let no_json = |error: serde_json::Error| match error.to_string() {
-            _ if text.trim().is_empty() => wrong("it is empty. One that allows all is true, or {}".to_owned()),
-            reason if error.is_data() => wrong(reason),
-            reason if reason.contains("recursion limit") => {
-                wrong(format!("more than {DEEPEST} values stand within each other, which is not supported ({reason})"))
+            _ if text.trim().is_empty() => {
+                ConstraintError::schema("it is empty. One that allows all is true, or {}".to_owned())
             }
-            reason => wrong(format!("it is no JSON: {reason}")),
+            reason if error.is_data() => ConstraintError::schema(reason),
+            reason if reason.contains("recursion limit") => ConstraintError::schema(format!(
+                "more than {DEEPEST} values stand within each other, which is not supported ({reason})"
+            )),
+            reason => ConstraintError::schema(format!("it is no JSON: {reason}")),
         };
         let schema = match serde_json::from_str(text).map_err(no_json)? {
             UniqueKeys(Value::Bool(true)) => json!({}),
             UniqueKeys(schema @ (Value::Bool(false) | Value::Object(_))) => schema,
-            _ => return Err(wrong("a schema is an object, true or false".to_owned())),
+            _ => return Err(ConstraintError::schema("a schema is an object, true or false".to_owned())),
         };
         // Without \u, which would be a second way to write a name that is taken.
         let mut checked = Self::new(schema, check_characters)?;
@@ -101,7 +100,7 @@ impl Checked {
                 Some(Format::Made(made)) => format = Some(made),
                 Some(Format::Unsupported) if !is_lenient => {
                     let why = "this one is not supported. Leave it out, or write a \"pattern\"";
-                    return Err(refused(&at, "format", why));
+                    return Err(ConstraintError::keyword(&at, "format", why));
                 }
                 Some(without_effect) => {
                     without.insert("format".to_owned());
@@ -109,9 +108,9 @@ impl Checked {
                 }
                 None => {}
             }
-            check_values(keywords, &without).map_err(|(keyword, why)| refused(&at, keyword, &why))?;
+            check_values(keywords, &without).map_err(|(keyword, why)| ConstraintError::keyword(&at, keyword, &why))?;
             check_patterns(keywords, &at)?;
-            check_numbers(keywords).map_err(|(keyword, why)| refused(&at, keyword, &why))?;
+            check_numbers(keywords).map_err(|(keyword, why)| ConstraintError::keyword(&at, keyword, &why))?;
             check_further(keywords)?;
             literals(keywords, &mut characters);
             forms.push((at, without, format));
@@ -138,14 +137,6 @@ impl Checked {
     }
 }
 
-fn wrong(reason: String) -> ConstraintError {
-    ConstraintError::Grammar { what: WHAT, reason }
-}
-
-fn refused(at: &str, keyword: &str, why: &str) -> ConstraintError {
-    wrong(format!("{at}/{keyword}: {why}"))
-}
-
 /// What is wrong with a keyword whatever stands beside it; one that holds what a `$ref` leads to may have any name.
 fn objection(keyword: &str, at: &str, draft: Draft, is_container: bool) -> Option<ConstraintError> {
     match Keyword::named(keyword) {
@@ -153,10 +144,10 @@ fn objection(keyword: &str, at: &str, draft: Draft, is_container: bool) -> Optio
         Keyword::Unknown(nearest) => {
             Some(ConstraintError::UnknownKeyword { at: at.to_owned(), keyword: keyword.to_owned(), nearest })
         }
-        Keyword::Known(Kind::Unsupported, _) => Some(refused(at, keyword, "this is not supported")),
+        Keyword::Known(Kind::Unsupported, _) => Some(ConstraintError::keyword(at, keyword, "this is not supported")),
         Keyword::Known(_, since) if since > draft => {
             let why = "the draft that \"$schema\" names has not got it: leave out \"$schema\", or name a later draft";
-            Some(refused(at, keyword, why))
+            Some(ConstraintError::keyword(at, keyword, why))
         }
         Keyword::Known(..) => None,
     }
@@ -184,7 +175,7 @@ fn check_patterns(keywords: &Map<String, Value>, at: &str) -> Result<(), Constra
     let is_ambiguous = |pattern: &&str| pattern.split("[^").skip(1).any(excludes_escapes);
     let own = keywords.get("pattern").and_then(Value::as_str);
     match own.into_iter().chain(names(keywords, "patternProperties")).find(is_ambiguous) {
-        Some(pattern) => Err(wrong(format!(
+        Some(pattern) => Err(ConstraintError::schema(format!(
             "{at}: the pattern {pattern:?} has a negated class without '\"' or '\\\\', which is not supported. Write the class without ^"
         ))),
         None => Ok(()),
@@ -197,7 +188,7 @@ fn check_characters(keywords: &Map<String, Value>) -> Result<(), ConstraintError
     let named = ["patternProperties", "properties"].into_iter().flat_map(|keyword| names(keywords, keyword));
     let values = ["const", "enum", "pattern", "required"].into_iter().filter_map(|keyword| keywords.get(keyword));
     match named.filter_map(of).next().or_else(|| values.flat_map(texts).find_map(of)) {
-        Some(character) => Err(wrong(format!(
+        Some(character) => Err(ConstraintError::schema(format!(
             "it has the character {character:?}, which JSON writes only as \\u: that is not supported"
         ))),
         None => Ok(()),

@@ -1,11 +1,13 @@
 //! The schemas within a schema.
 
 use super::keywords::{Kind, kind};
-use super::{DEEPEST, references, refused, wrong};
+use super::references;
 use crate::ConstraintError;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 
+/// How many values may stand within each other: the limit of the reader of JSON.
+pub(super) const DEEPEST: usize = 127;
 /// The most schemas that `llguidance` compiles.
 const MOST: usize = 50_000;
 
@@ -47,7 +49,7 @@ impl<'a> Places<'a> {
                     (Value::String(reference), _) if keyword == "$ref" => {
                         places
                             .add_target(root, reference, next)
-                            .map_err(|why| refused(&places.pointer(next), "$ref", &why))?;
+                            .map_err(|why| ConstraintError::keyword(&places.pointer(next), "$ref", &why))?;
                     }
                     (Value::Array(list), Some(Kind::Schemas)) => {
                         list.iter().enumerate().for_each(|(i, schema)| add(schema, format!("/{keyword}/{i}")));
@@ -60,7 +62,9 @@ impl<'a> Places<'a> {
                     _ => {}
                 }
                 if places.all.len() > MOST {
-                    return Err(wrong(format!("it has more than {MOST} schemas within it: that is not supported")));
+                    return Err(ConstraintError::schema(format!(
+                        "it has more than {MOST} schemas within it: that is not supported"
+                    )));
                 }
             }
             next += 1;
