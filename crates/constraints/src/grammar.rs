@@ -3,7 +3,7 @@ use crate::prompt::begins_text;
 use crate::vocabulary::library;
 use crate::{ConstraintError, Vocabulary, gbnf, lark, regex};
 use descant_generate::{ConstrainedRow, Constraint, ConstraintState};
-use llguidance::api::TopLevelGrammar;
+use llguidance::api::{GrammarInit, TopLevelGrammar};
 use llguidance::earley::{BiasComputer, Parser, ParserRecognizer};
 use llguidance::toktrie::{INVALID_TOKEN, Recognizer, SimpleVob};
 use serde_json::Value;
@@ -50,23 +50,24 @@ impl Grammar {
     pub fn json_schema(vocabulary: &Arc<Vocabulary>, schema: &str) -> Result<Self, ConstraintError> {
         let checked = Checked::parse(schema)?;
         let (what, levels) = ("the JSON schema", levels(schema).min(checked.depth));
-        let of = |schema: &Value| {
-            let grammar = TopLevelGrammar::from_json_schema(schema.clone());
-            Self::new(vocabulary, (what, levels), grammar, checked.characters.clone(), checked.passed.clone())
+        let of = |schema: &Value| TopLevelGrammar::from_json_schema(schema.clone());
+        // Without a lexer, which takes most of the time.
+        let limits = vocabulary.factory.limits();
+        let read = |grammar| library(|| GrammarInit::Serialized(grammar).to_internal(None, limits.clone())).map(|_| ());
+        let fails_by = |schema: &Value| {
+            let failed = on_deep_stack(levels, || read(of(schema))).and_then(|read| read).err();
+            failed.map(|reason| explained(&in_one_line(&reason)))
         };
-        of(&checked.schema).map_err(|error| match error {
-            ConstraintError::Grammar { what, reason } => {
-                let fails = |schema: &Value| {
-                    let again = of(schema).err();
-                    matches!(again, Some(ConstraintError::Grammar { reason: again, .. }) if again == reason)
-                };
-                match checked.place_of_fault(fails) {
-                    at if at.is_empty() => ConstraintError::Grammar { what, reason },
-                    at => ConstraintError::Grammar { what, reason: format!("{at}: {reason}") },
+        let grammar = of(&checked.schema);
+        Self::new(vocabulary, (what, levels), grammar, checked.characters.clone(), checked.passed.clone()).map_err(
+            |error| {
+                let ConstraintError::Grammar { reason, .. } = &error else { return error };
+                match checked.place_of_fault(|schema| fails_by(schema).as_ref() == Some(reason)) {
+                    at if at.is_empty() => error,
+                    at => ConstraintError::schema(format!("{at}: {reason}")),
                 }
-            }
-            error => error,
-        })
+            },
+        )
     }
 
     /// Texts that match a regular expression as a whole, in the syntax of the crate `regex`, without look-around and word boundaries.

@@ -3,16 +3,18 @@
 use super::places::Places;
 use serde_json::Value;
 
-/// The most schemas that are tried.
+/// How many times a schema is tried at most, and how many schemas it then has in all: `llguidance` takes long for thousands of them.
 const MOST_TRIES: usize = 40;
+const MOST_TRIED: usize = 40_000;
 
 /// The JSON pointer to the smallest schema within one that fails in the same way where whatever stands in it allows anything.
 pub(super) fn place(schema: &Value, fails: impl Fn(&Value) -> bool) -> String {
     let Ok(places) = Places::of(schema) else { return String::new() };
     let (mut at, mut left, mut tries) = (0, schema.clone(), 0);
+    let most = MOST_TRIES.min(MOST_TRIED / places.iter().count().max(1));
     let mut fails = |schema: &Value| {
         tries += 1;
-        tries <= MOST_TRIES && fails(schema)
+        tries <= most && fails(schema)
     };
     loop {
         let mut inner = places.within(at);
