@@ -3,6 +3,7 @@
 use crate::Threads;
 use crate::json_line::JsonLine;
 use crate::lines::is_json_lines;
+use crate::place::check_place;
 use crate::report::{note, print};
 use crate::shell::command;
 use clap::Args;
@@ -39,11 +40,7 @@ impl Classifier {
     fn work(self) -> anyhow::Result<()> {
         let trained = Trained::load(&self.run)?;
         let output = self.output.clone().unwrap_or_else(|| trained.run().join(FILE));
-        anyhow::ensure!(
-            self.overwrite || output.symlink_metadata().is_err(),
-            "{}: it is there already. Name another file with --output, or add --overwrite",
-            output.display()
-        );
+        check_place(&output.display().to_string(), &output, self.overwrite)?;
         let texts = read(&self.texts, !trained.is_language_model())?;
         let LearntClassifier { classifier, held_out: found, left_out, cut, .. } = learn_classifier(&trained, &texts)?;
         trained.save_classifier(&classifier, &output)?;

@@ -130,7 +130,7 @@ fn argument(option: &'static DecodingOption) -> Arg {
             argument.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("true|false")
         }
         ValueType::Texts => argument.action(ArgAction::Append).value_name("TEXT"),
-        ValueType::TokenIds => argument.action(ArgAction::Append).value_name("IDS"),
+        ValueType::TokenIds => argument.action(ArgAction::Append).allow_negative_numbers(true).value_name("IDS"),
         of => argument.allow_hyphen_values(true).value_name(match of {
             ValueType::Integer(_) => "N",
             ValueType::Number(_) => "X",
@@ -211,15 +211,7 @@ impl Decoding {
         let in_flags = |reason: String| anyhow::anyhow!("{}", in_flags(&reason));
         let given = self.config().map_err(in_flags)?;
         given.validate_ids(trained.tokenizers.target.vocabulary()).map_err(in_flags)?;
-        if let Some(context) = given.context {
-            anyhow::ensure!(
-                trained.is_language_model(),
-                "--context is for language models: an encoder reads all of a source"
-            );
-            if let Some(most) = trained.model.max_length().filter(|&most| context > most) {
-                anyhow::bail!("--context {context}: the model has positions for {most} tokens");
-            }
-        }
+        check_context(trained, given.context)?;
         anyhow::ensure!(
             given.forced_bos_token_id.is_none() || !trained.is_language_model(),
             "--forced-bos-token-id is for encoder-decoders: a language model goes on with its prompt. Leave it out"
@@ -302,6 +294,16 @@ impl Decoding {
         let steer = self.steer.is_some().then(|| flag(STEER));
         self.given.iter().map(|(option, _)| flag(option.name)).chain(greedy).chain(files).chain(steer)
     }
+}
+
+/// That a model reads so many tokens at once.
+pub(crate) fn check_context(trained: &Trained, context: Option<usize>) -> anyhow::Result<()> {
+    let Some(context) = context else { return Ok(()) };
+    anyhow::ensure!(trained.is_language_model(), "--context is for language models: an encoder reads all of a source");
+    if let Some(most) = trained.model.max_length().filter(|&most| context > most) {
+        anyhow::bail!("--context {context}: the model has positions for {most} tokens");
+    }
+    Ok(())
 }
 
 /// Tells of a limit before which no text may end, where the run says one of them and the flags the other.

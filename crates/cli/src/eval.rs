@@ -1,6 +1,7 @@
 use crate::Threads;
 use crate::control::ControlAttributes;
 use crate::decoding::{Decoding, said};
+use crate::place::check_place;
 use crate::report::{duration, note, one_line, print};
 use crate::same_file::is_same_file;
 use crate::weights::Weights;
@@ -98,16 +99,7 @@ impl Eval {
                 "--output {}: expected a name that ends in .tsv (columns between tabs) or .jsonl",
                 output.display()
             );
-            anyhow::ensure!(
-                self.overwrite || output.symlink_metadata().is_err(),
-                "--output {}: it is there already. Name another file, or add --overwrite",
-                output.display()
-            );
-            anyhow::ensure!(
-                !output.exists() || output.is_file(),
-                "--output {}: it is no regular file, which could be replaced as a whole. Name another",
-                output.display()
-            );
+            check_place(&format!("--output {}", output.display()), output, self.overwrite)?;
         }
         let trained = self.weights.load(&self.run)?;
         let options = self.decoding.options(&trained, Parallelism::Serial)?;

@@ -2,7 +2,6 @@
 
 mod answers;
 mod chat;
-mod dialogue;
 mod explanations;
 mod grammar_field;
 mod line;
@@ -16,6 +15,7 @@ use crate::Threads;
 use crate::constraints::{Added, Constraints, tell_terms};
 use crate::control::ControlAttributes;
 use crate::decoding::{Decoding, said};
+use crate::json_line::Unread;
 use crate::lines::is_json_lines;
 use crate::report::{note, progress};
 use crate::same_file::is_same_file;
@@ -49,8 +49,9 @@ pub(crate) struct Generate {
     /// source or message, and an empty line of a file or a pipe, has an empty answer
     texts: Vec<String>,
     /// Read the lines of a file instead, or with - of standard input. Of a .jsonl, each is an object with "text" (or "prompt", or "source"), or of a chat
-    /// "messages", and perhaps control attributes; its "id" comes back. Other fields are ignored. JSON objects of a file of another name or
-    /// of standard input, and lines with a tab to a model of pairs, are refused
+    /// "messages", and perhaps control attributes; its "id" comes back; in a chat, a "system" says what the system says. Other fields are ignored, and
+    /// reported. JSON objects of a file of another name or of standard input, lines with a tab to a model of pairs, and lines of more than 65536 bytes
+    /// (an object may have more) are refused
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
     input: Option<PathBuf>,
     /// Write to a file what comes of --input: to a .jsonl an object for each line (line, id, and the keys of a text that --json lists,
@@ -149,6 +150,14 @@ impl Generate {
         };
         let (trained, run) = (load(&self.run)?, self.run.display());
         let others = self.ensemble.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+        let identity = |model: &Trained| (place(model.run()), model.step, model.checksum);
+        let all = [&trained].into_iter().chain(&others).map(identity).collect::<Vec<_>>();
+        if let Some(i) = (1..all.len()).find(|&i| all[..i].contains(&all[i])) {
+            note(format_args!(
+                "--ensemble {}: the same checkpoint is among the others already, and counts once more.",
+                self.ensemble[i - 1].display()
+            ));
+        }
         let threads = self.threads.count();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         let mut options = self.decoding.options(&trained, Parallelism::Threads(threads))?;
@@ -284,6 +293,7 @@ impl Generate {
             streams,
             reads_lines: lines && !self.input.as_deref().is_some_and(is_json_lines),
             conversation: chat.then_some(system),
+            unread: Unread::default(),
             told: ToldOnce::default(),
         };
         let mut begun_at = None;
@@ -306,6 +316,7 @@ impl Generate {
         let Answers { tally, .. } = &writer.answers;
         tally.tell(&trained, &options);
         writer.grammar_field.iter().for_each(GrammarField::tell);
+        writer.unread.tell();
         done?;
         // What an earlier command has answered is not counted.
         if begun_at.is_none() || writer.answers.count > written.answers {
@@ -364,7 +375,6 @@ impl Generate {
         options: &DecodingOptions,
         input: &Path,
     ) -> anyhow::Result<Map<String, Value>> {
-        let place = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let settings = json!({
             "run": place(&self.run),
             "step": trained.step,
@@ -393,6 +403,11 @@ impl Generate {
             _ => Ok(Map::new()),
         }
     }
+}
+
+/// Where a path leads to.
+fn place(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// CRC-32 of a file.

@@ -1,10 +1,12 @@
+use crate::report::note;
 use descant_text::{Message, UniqueKeys};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The fields of which one holds what is asked.
@@ -29,6 +31,10 @@ pub(crate) fn check_text(line: &str) -> Result<(), String> {
 #[derive(Default)]
 pub(crate) struct JsonLine {
     fields: BTreeMap<String, Box<RawValue>>,
+    /// The names that were asked for.
+    asked: RefCell<BTreeSet<String>>,
+    /// The keys of its messages that are not read.
+    of_messages: RefCell<BTreeSet<String>>,
 }
 
 /// The name of a field that stands there twice, or all fields.
@@ -44,16 +50,30 @@ impl JsonLine {
             return Err("it is no JSON object such as {\"text\": \"…\"}".to_owned());
         }
         let Fields(fields) = serde_json::from_str(line).map_err(wrong)?;
-        fields.map(|fields| Self { fields }).map_err(|name| format!("it has the field {name:?} twice"))
+        fields
+            .map(|fields| Self { fields, ..Self::default() })
+            .map_err(|name| format!("it has the field {name:?} twice"))
     }
 
     /// As it stands there, whatever it is, so that numbers of any size come back as they are.
     pub(crate) fn id(&self) -> Option<Box<RawValue>> {
-        self.fields.get("id").cloned()
+        self.ask("id").map(ToOwned::to_owned)
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.fields.contains_key(name)
+        self.ask(name).is_some()
+    }
+
+    fn ask(&self, name: &str) -> Option<&RawValue> {
+        self.asked.borrow_mut().insert(name.to_owned());
+        self.fields.get(name).map(|value| &**value)
+    }
+
+    /// The fields that nobody asked for, and the keys of its messages that are not read.
+    pub(crate) fn unread(&self) -> Vec<String> {
+        let asked = self.asked.borrow();
+        let own = self.names().filter(|name| !asked.contains(*name)).map(|name| format!("{name:?}"));
+        own.chain(self.of_messages.borrow().iter().map(|key| format!("{key:?} of messages"))).collect()
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
@@ -77,7 +97,7 @@ impl JsonLine {
     /// # Errors
     /// What is wrong with it, such as a number that is too large.
     pub(crate) fn get(&self, name: &str) -> Result<Option<Value>, String> {
-        let Some(raw) = self.fields.get(name) else { return Ok(None) };
+        let Some(raw) = self.ask(name) else { return Ok(None) };
         let UniqueKeys(value) =
             serde_json::from_str(raw.get()).map_err(|error| format!("its {name:?}: {}", reason(&error, "it")))?;
         Ok(Some(value))
@@ -95,15 +115,70 @@ impl JsonLine {
         }
     }
 
-    /// The conversation of its `messages`.
+    /// The conversation of its `messages`; a `system` beside them says the first of them.
     ///
     /// # Errors
-    /// Where there is none.
+    /// Where there is none, and which message is none.
     pub(crate) fn messages(&self) -> Result<Vec<Message>, String> {
         let value = self.get("messages")?.unwrap_or_default();
-        let messages: Vec<Message> =
-            serde_json::from_value(value).map_err(|error| format!("its \"messages\": {error}"))?;
-        if messages.is_empty() { Err("its \"messages\" are empty".to_owned()) } else { Ok(messages) }
+        let Value::Array(all) = value else { return Err("its \"messages\" are no list".to_owned()) };
+        let message = |(number, value): (usize, &Value)| {
+            let keys = value.as_object().into_iter().flat_map(|fields| fields.keys());
+            self.of_messages
+                .borrow_mut()
+                .extend(keys.filter(|key| !["role", "content"].contains(&key.as_str())).cloned());
+            Message::from_json(number, value).map_err(|reason| format!("its \"messages\": {reason}"))
+        };
+        let said = (1..).zip(&all).map(message).collect::<Result<Vec<_>, _>>()?;
+        if said.is_empty() {
+            return Err("its \"messages\" are empty".to_owned());
+        }
+        let system = self.system()?;
+        if system.is_some() && said.iter().any(Message::is_system) {
+            return Err("it has a \"system\", and a message of the system: leave one of them out".to_owned());
+        }
+        Ok(system.into_iter().chain(said).collect())
+    }
+
+    /// What its `system` says.
+    ///
+    /// # Errors
+    /// Where that is no text.
+    pub(crate) fn system(&self) -> Result<Option<Message>, String> {
+        match self.get("system")? {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(Message::new("system", &text))),
+            Some(_) => Err("its \"system\" is no text".to_owned()),
+        }
+    }
+}
+
+/// Fields that were not read: in how many lines, and the first of them.
+#[derive(Default)]
+pub(crate) struct Unread(BTreeMap<String, (u64, u64)>);
+
+/// How many names are counted.
+const NAMES: usize = 12;
+
+impl Unread {
+    pub(crate) fn count(&mut self, line: u64, object: &JsonLine) {
+        for name in object.unread() {
+            if self.0.contains_key(&name) || self.0.len() < NAMES {
+                self.0.entry(name).or_insert((0, line)).0 += 1;
+            }
+        }
+    }
+
+    pub(crate) fn tell(&self) {
+        if self.0.is_empty() {
+            return;
+        }
+        let of = |(name, (count, line)): (&String, &(u64, u64))| match count {
+            1 => format!("{name} (line {line})"),
+            _ => format!("{name} ({count} lines, the first line {line})"),
+        };
+        let more = if self.0.len() == NAMES { ", and perhaps others" } else { "" };
+        note(format_args!("Not read: {}{more}.", self.0.iter().map(of).collect::<Vec<_>>().join(", ")));
     }
 }
 

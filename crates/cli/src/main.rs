@@ -7,6 +7,7 @@ mod control;
 mod decoding;
 mod decoding_page;
 mod demo;
+mod dialogue;
 mod eval;
 mod explain;
 mod export;
@@ -17,6 +18,7 @@ mod init;
 mod json_line;
 mod lines;
 mod memory;
+mod place;
 mod quantize;
 mod recipes;
 mod report;
@@ -200,11 +202,18 @@ fn parse() -> Cli {
                 error.remove(ContextKind::SuggestedArg);
                 let tip = format!("a recipe's key is set by --set {key}=VALUE").into();
                 error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+            } else if name.len() <= SHORT {
+                error.remove(ContextKind::SuggestedArg);
+                // Which shows the flag of the tip.
+                error.remove(ContextKind::Usage);
             }
         }
         error.exit()
     })
 }
+
+/// Characters of a name that is near to too many others for a tip, such as set to steer.
+const SHORT: usize = 3;
 
 /// Whether a command has a flag of this name.
 fn has_flag(command: &clap::Command, flag: &str) -> bool {

@@ -1,19 +1,22 @@
 //! `descant score`: what a model says of texts that it is given.
 
+mod asks;
+
 use crate::Threads;
-use crate::control::{ControlAttributes, of_line};
-use crate::json_line::{JsonLine, check_text};
+use crate::control::ControlAttributes;
+use crate::decoding::check_context;
+use crate::json_line::{JsonLine, Unread, check_text};
 use crate::lines::{is_json_lines, is_of_line, wrong_with_line};
 use crate::report::{note, print};
 use crate::weights::Weights;
+use asks::{Asks, Parts};
 use clap::Args;
 use descant_autograd::Tape;
-use descant_generate::FinishReason;
-use descant_inference::{Control, Error, Scored, TokenScore, Trained};
+use descant_generate::GenerationConfig;
+use descant_inference::{Error, Scored, TokenScore, TokenScores};
 use descant_kernels::Parallelism;
-use descant_text::{Lines, Text, TextError};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use descant_text::{Lines, Message, TextError};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use std::path::{Path, PathBuf};
 
@@ -22,22 +25,39 @@ pub(crate) struct Score {
     /// The run folder, or a checkpoint in it
     run: PathBuf,
     /// What to score [default: the lines of standard input]: a source or prompt and its text with a tab between them; of a
-    /// model of texts without prompts, a text
+    /// model of texts without prompts, a text. Of a chat, what a user says and the answer, in the form of the chat template
     texts: Vec<String>,
     /// Read the lines of a file instead, or with - of standard input. Of a .jsonl, each is an object with a "source" or "prompt" and a "target" or
     /// "completion", or with a "text" alone, or of a chat with "messages", of which the last is scored, and perhaps with control attributes;
-    /// its "id" comes back. An object of generate --json is scored as it was generated, where it has both its "ids" and its "finish_reason". Other fields are ignored
+    /// its "id" comes back. An object of generate --json is scored as it was generated, where it has both its "ids" and its "finish_reason", and
+    /// what it was generated for: a "source" or "prompt", or "messages". Other fields are ignored, and reported
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
     input: Option<PathBuf>,
     /// Score no EOS after the texts. The "finish_reason" of generate in a .jsonl line goes before it: only after "eos" there is one
     #[arg(long)]
     no_eos: bool,
+    /// Context length: how many tokens a language model reads at once, as for generate. Of a longer text, each token is scored after what generate
+    /// reads before it: the oldest turns of a conversation, or the first half of the tokens, are left out [default: the run's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    context: Option<u32>,
+    /// The limit that generate had, by which it left room for a text after a prompt beyond the context [default: the run's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_new_tokens: Option<u32>,
     #[command(flatten)]
     control: ControlAttributes,
+    /// Chat: sources and prompts are what a user says to a model with a chat template (the default for one trained on conversations)
+    #[arg(long, conflicts_with = "no_chat")]
+    chat: bool,
+    /// Take sources and prompts as they are, also for a model with a chat template
+    #[arg(long)]
+    no_chat: bool,
+    /// System message, before what a user says; of the "messages" of a .jsonl, where they have none
+    #[arg(long, value_name = "TEXT", conflicts_with = "no_chat")]
+    system: Option<String>,
     #[command(flatten)]
     weights: Weights,
     /// Print a JSON object for each text: line, id, log_probability, perplexity, tokens (id, token, log_probability, rank,
-    /// entropy), null for an empty line; or error. All are the model's own: `generate` gives the share of tokens that it never
+    /// entropy), null for an empty line, cut (only where a text is beyond the context); or error. All are the model's own: `generate` gives the share of tokens that it never
     /// writes, such as <unk>, to the others, and so its log_probability is a little larger
     #[arg(long)]
     json: bool,
@@ -57,6 +77,9 @@ struct Record<'a> {
     log_probability: Option<f64>,
     perplexity: Option<f64>,
     tokens: Option<&'a [TokenScore]>,
+    /// Whether it is longer than what the model reads at once.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cut: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
 }
@@ -65,23 +88,25 @@ struct Record<'a> {
 struct Asked {
     line: u64,
     id: Option<Box<RawValue>>,
-    /// What it asks, nothing where it is empty.
-    text: Result<Option<Scored>, String>,
+    parts: Result<Parts, String>,
 }
+
+/// What is scored of a line, nothing of an empty one.
+type OfLine = Result<Option<TokenScores>, String>;
 
 /// Scores texts and prints what comes of them.
 struct Scorer {
-    trained: Trained,
-    /// The control attributes of all lines that say no others.
-    control: Control,
+    asks: Asks,
     tape: Tape,
-    parallelism: Parallelism,
     json: bool,
     no_eos: bool,
     /// Texts after a prompt that begin with a space beyond that which generate writes there, and the first one's line.
     spaced: (u64, u64),
+    /// Texts that are longer than what the model reads at once, and the first one's line.
+    cut: (u64, u64),
     /// Lines that have no scores, the first one, and why.
     refused: (u64, u64, String),
+    unread: Unread,
 }
 
 impl Score {
@@ -89,10 +114,25 @@ impl Score {
         let trained = self.weights.load(&self.run)?;
         let threads = self.threads.count();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-        let (control, refused) = (self.control.of_all(&trained)?, (0, 0, String::new()));
-        let parallelism = Parallelism::Threads(threads);
-        let (json, no_eos, spaced) = (self.json, self.no_eos, (0, 0));
-        let mut scorer = Scorer { trained, control, tape: Tape::new(), parallelism, json, no_eos, spaced, refused };
+        let control = self.control.of_all(&trained)?;
+        let run = self.run.display();
+        anyhow::ensure!(
+            !(self.chat || self.system.is_some()) || trained.chat.is_some(),
+            "{run} has no chat template: it was neither trained with data.chat_template nor imported with one. Leave out \
+             --chat and --system"
+        );
+        // Of the decoding options, those that say what is read.
+        let mut config = GenerationConfig::greedy();
+        config.context = self.context.map(|context| context as usize);
+        check_context(&trained, config.context)?;
+        config.max_new_tokens = self.max_new_tokens.map(|most| most as usize);
+        let options = trained.options(&config, Parallelism::Threads(threads))?;
+        let is_chat = !self.no_chat && (self.chat || self.system.is_some() || trained.is_chat_model());
+        let system = self.system.as_ref().map(|text| Message::new("system", text));
+        let asks = Asks { trained, options, control, is_chat, system };
+        let (spaced, cut, refused) = ((0, 0), (0, 0), (0, 0, String::new()));
+        let (json, no_eos, unread) = (self.json, self.no_eos, Unread::default());
+        let mut scorer = Scorer { asks, tape: Tape::new(), json, no_eos, spaced, cut, refused, unread };
         let batch = usize::from(self.batch);
         pool.install(|| match &self.input {
             _ if !self.texts.is_empty() => {
@@ -113,6 +153,15 @@ impl Score {
                 if count == 1 { "1 text begins".to_owned() } else { format!("{count} texts begin") }
             ));
         }
+        if let (count @ 1.., line) = scorer.cut {
+            let context = scorer.asks.options.config.context.map_or(String::new(), |most| format!(" of {most} tokens"));
+            note(format_args!(
+                "{} beyond the context{context} (the first in line {line}): each token is scored after what generate reads before it, \
+                 without the oldest turns of a conversation, or with the last half of the tokens (--context N reads more).",
+                if count == 1 { "1 text is".to_owned() } else { format!("{count} texts are") }
+            ));
+        }
+        scorer.unread.tell();
         let (count, line, reason) = scorer.refused;
         match count {
             0 => Ok(()),
@@ -133,17 +182,6 @@ fn numbered(mut lines: Lines) -> impl FnMut() -> anyhow::Result<Option<Numbered>
         Ok(Some(line)) => Ok(Some((lines.number(), Ok(line)))),
         Err(error) => Ok(Some((lines.number(), Err(error)))),
     }
-}
-
-/// Whether an object has no text, because nothing was generated, or only an error came of it.
-fn is_without_text(object: &JsonLine, ids: Option<&Value>) -> Result<bool, String> {
-    for name in ["text", "target", "completion", "messages"] {
-        if object.get(name)?.is_some_and(|value| !value.is_null() && value != "") {
-            return Ok(false);
-        }
-    }
-    let is_error = object.get("error")?.is_some_and(|error| !error.is_null());
-    Ok(is_error || ids.and_then(Value::as_array).is_some_and(Vec::is_empty))
 }
 
 impl Scorer {
@@ -177,176 +215,74 @@ impl Scorer {
 
     /// What a line asks; an empty one between JSON objects is none.
     fn ask(&mut self, line: u64, text: Result<String, TextError>, is_json: bool) -> Option<Asked> {
-        let text = match text {
+        let (id, parts) = match text {
             Ok(text) if is_json && text.trim().is_empty() => return None,
-            Ok(text) => text,
-            Err(error) => return Some(Asked { line, id: None, text: Err(wrong_with_line(&error)) }),
+            Err(error) => (None, Err(wrong_with_line(&error))),
+            Ok(text) if !is_json => (None, check_text(&text).and_then(|()| self.asks.columns(&text, !self.no_eos))),
+            Ok(text) => match JsonLine::parse(&text) {
+                Ok(object) => {
+                    let parts = self.asks.object(&object, !self.no_eos);
+                    self.unread.count(line, &object);
+                    (object.id(), parts)
+                }
+                Err(reason) => (None, Err(reason)),
+            },
         };
-        if !is_json {
-            let text = check_text(&text).and_then(|()| self.columns(&text));
-            let text = text.and_then(|text| text.map(|text| self.controlled(text, &self.control)).transpose());
-            let text = text.map(|text| text.map(|text| if self.no_eos { text.without_eos() } else { text }));
-            self.count_spaced(line, &text);
-            return Some(Asked { line, id: None, text });
-        }
-        Some(match JsonLine::parse(&text) {
-            Ok(object) => {
-                let text = self.of_object(&object);
-                self.count_spaced(line, &text);
-                Asked { line, id: object.id(), text }
-            }
-            Err(reason) => Asked { line, id: None, text: Err(reason) },
-        })
-    }
-
-    /// What an object asks; nothing of one of `generate` for which nothing was generated. Fields of the same names that are not as `generate`
-    /// writes them are those of others.
-    fn of_object(&self, object: &JsonLine) -> Result<Option<Scored>, String> {
-        let reason = object.get("finish_reason")?.and_then(|reason| FinishReason::deserialize(reason).ok());
-        let ids = object.get("ids")?.filter(Value::is_array);
-        if reason.is_none() && is_without_text(object, ids.as_ref())? {
-            return Ok(None);
-        }
-        let control = of_line(&self.control, &self.trained, object)?;
-        let text = match ids.filter(|_| reason.is_some()) {
-            None => self.controlled(self.object(object)?, &control)?,
-            Some(ids) => self.generated(object, ids, &control)?,
-        };
-        let ends = reason.map_or(!self.no_eos, |reason| reason == FinishReason::Eos);
-        Ok(Some(if ends { text } else { text.without_eos() }))
-    }
-
-    /// The text of an object of `generate --json`, by its tokens.
-    fn generated(&self, object: &JsonLine, ids: Value, control: &Control) -> Result<Scored, String> {
-        let trained = &self.trained;
-        let Some(source) = object.one_of(&["source", "prompt"])? else {
-            return Err("it has \"ids\", and no \"source\" or \"prompt\" after which they were generated".to_owned());
-        };
-        if trained.is_chat_model() {
-            return Err(
-                "the \"ids\" of a conversation are not scored: give it as \"messages\", or leave them out".to_owned()
-            );
-        }
-        let ids: Vec<u32> = serde_json::from_value(ids).map_err(|error| format!("its \"ids\": {error}"))?;
-        let vocabulary = trained.tokenizers.target.vocabulary();
-        if let Some(id) = ids.iter().find(|&&id| id as usize >= vocabulary) {
-            return Err(format!("its \"ids\": there is no token {id}: the vocabulary has {vocabulary}, from 0"));
-        }
-        let source = Text::from(object.text(source)?);
-        let said = |error: Error| error.to_string();
-        let read = if trained.is_language_model() { trained.encode(&source).map_err(said)? } else { Vec::new() };
-        let written = trained.continuation(&read, &ids).map_err(said)?;
-        if let Some(name) = object.one_of(&["text", "target", "completion"])?
-            && object.text(name)? != written
-        {
-            return Err(format!(
-                "its \"ids\" are {written:?}, and its {name:?} is another text: leave \"ids\" out to score that, or take them from \
-                 the same line of generate --json"
-            ));
-        }
-        Ok(self.controlled(Scored::new(Some(source), Text::from(written)), control)?.with_tokens(ids))
-    }
-
-    /// A text after these attributes: they stand before what is read for it.
-    fn controlled(&self, mut text: Scored, control: &Control) -> Result<Scored, String> {
-        let controlled = |text: Text| self.trained.control(text, control).map_err(|error| error.to_string());
-        match text.source.take() {
-            Some(source) => text.source = Some(controlled(source)?),
-            None => text.target = controlled(text.target)?,
-        }
-        Ok(text)
-    }
-
-    /// Counts a text that a model which answers writes with another space before it.
-    fn count_spaced(&mut self, line: u64, text: &Result<Option<Scored>, String>) {
-        let (trained, tokenizer) = (&self.trained, &self.trained.tokenizers.target);
-        let Ok(Some(Scored { source: Some(source), target, tokens: None, .. })) = text else { return };
-        let target = target.to_string();
-        let may_differ = trained.is_language_model() && trained.responds() && !source.is_rendered();
-        if may_differ
-            && target.starts_with(char::is_whitespace)
-            && tokenizer.encode(&target).ok() != trained.encode_after(&source.to_string(), &target).ok()
-        {
+        if parts.as_ref().is_ok_and(|parts| parts.texts.iter().any(|text| self.asks.is_spaced(text))) {
             self.spaced = (self.spaced.0 + 1, if self.spaced.0 == 0 { line } else { self.spaced.1 });
         }
+        Some(Asked { line, id, parts })
     }
 
-    /// A source and a text between tabs, or a text alone.
-    fn columns(&self, line: &str) -> Result<Option<Scored>, String> {
-        if line.trim().is_empty() {
-            return Ok(None);
+    /// The scores of the parts of a line as those of one text; none of a line without parts.
+    fn whole(parts: Vec<Result<TokenScores, Error>>, is_shortened: bool) -> OfLine {
+        let parts = parts.into_iter().collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+        let mut parts = parts.into_iter();
+        let Some(mut whole) = parts.next() else { return Ok(None) };
+        whole.cut |= is_shortened;
+        for part in parts {
+            whole.tokens.extend(part.tokens);
+            whole.cut |= part.cut;
         }
-        if !self.trained.responds() {
-            return Ok(Some(Scored::new(None, line.into())));
-        }
-        match line.split('\t').collect::<Vec<_>>()[..] {
-            [source, target] => Ok(Some(Scored::new(Some(source.into()), target.into()))),
-            [_] => Err("it has no tab between a source or prompt and its text".to_owned()),
-            ref columns => Err(format!(
-                "it has {} columns, where a source or prompt and its text are two. Give a text with a tab in it as an object of a \
-                 .jsonl",
-                columns.len()
-            )),
-        }
-    }
-
-    fn object(&self, object: &JsonLine) -> Result<Scored, String> {
-        let [source, target] = [&["source", "prompt"], &["target", "completion"]].map(|names| object.one_of(names));
-        let text = |name: &str| object.text(name).map(Text::from);
-        match (source?, target?, object.one_of(&["text", "messages"])?) {
-            (None, None, Some("messages")) => {
-                let messages = object.messages()?;
-                let Some((last, before)) = messages.split_last() else { return Err("its \"messages\" are empty".into()) };
-                if last.role != "assistant" {
-                    return Err(format!("its last message is of the role {:?}: what is scored is an answer, of \"assistant\"", last.role));
-                }
-                let prompt = self.trained.prompt(before).map_err(|error| error.to_string())?;
-                Ok(Scored::new(Some(prompt), last.content.as_str().into()))
-            }
-            (None, None, Some(name)) if self.trained.is_language_model() => Ok(Scored::new(None, text(name)?)),
-            (Some(source), Some(target), None) => Ok(Scored::new(Some(text(source)?), text(target)?)),
-            (Some(first), _, Some(second)) | (None, Some(first), Some(second)) => {
-                Err(format!("it has both \"{first}\" and \"{second}\""))
-            }
-            _ => Err("expected a \"source\" or \"prompt\" with a \"target\" or \"completion\", or of a language model a \"text\" \
-                      alone"
-                .to_owned()),
-        }
+        Ok(Some(whole))
     }
 
     fn score(&mut self, asked: Vec<Asked>) -> anyhow::Result<()> {
-        let texts: Vec<Scored> = asked.iter().filter_map(|asked| asked.text.as_ref().ok().cloned().flatten()).collect();
-        let mut scores = self.trained.score(&mut self.tape, &texts, self.parallelism)?.into_iter();
-        for Asked { line, id, text } in &asked {
-            let scored = match text {
-                Ok(None) => Ok(None),
-                Ok(Some(_)) => scores.next().transpose().map_err(|error| error.to_string()),
+        let parts = asked.iter().filter_map(|asked| asked.parts.as_ref().ok());
+        let parts: Vec<Scored> = parts.flat_map(|parts| parts.texts.iter().cloned()).collect();
+        let Asks { trained, options, .. } = &self.asks;
+        let mut scores = trained.score(&mut self.tape, &parts, options)?.into_iter();
+        for Asked { line, id, parts } in &asked {
+            let scored = match parts {
+                Ok(parts) => Self::whole(scores.by_ref().take(parts.texts.len()).collect(), parts.is_shortened),
                 Err(reason) => Err(reason.clone()),
             };
-            if let Err(reason) = &scored {
-                self.refused = match self.refused.0 {
-                    0 => (1, *line, reason.clone()),
-                    count => (count + 1, self.refused.1, std::mem::take(&mut self.refused.2)),
-                };
+            match &scored {
+                Ok(Some(of_line)) if of_line.cut => {
+                    self.cut = (self.cut.0 + 1, if self.cut.0 == 0 { *line } else { self.cut.1 });
+                }
+                Ok(_) => {}
+                Err(reason) => {
+                    self.refused = match self.refused.0 {
+                        0 => (1, *line, reason.clone()),
+                        count => (count + 1, self.refused.1, std::mem::take(&mut self.refused.2)),
+                    };
+                }
             }
             self.print(*line, id.as_deref(), &scored)?;
         }
         Ok(())
     }
 
-    fn print(
-        &self,
-        line: u64,
-        id: Option<&RawValue>,
-        scored: &Result<Option<Vec<TokenScore>>, String>,
-    ) -> anyhow::Result<()> {
-        let tokens = scored.as_ref().ok().and_then(Option::as_ref);
+    fn print(&self, line: u64, id: Option<&RawValue>, scored: &OfLine) -> anyhow::Result<()> {
+        let of_line = scored.as_ref().ok().and_then(Option::as_ref);
+        let (tokens, cut) = (of_line.map(|of_line| &of_line.tokens), of_line.is_some_and(|of_line| of_line.cut));
         let log_probability = tokens.map(|tokens| tokens.iter().map(|token| token.log_probability).sum::<f64>());
         let count = tokens.map_or(0, Vec::len);
         let perplexity = log_probability.filter(|_| count > 0).map(|log| (-log / count as f64).exp());
         if self.json {
             let (tokens, error) = (tokens.map(Vec::as_slice), scored.as_ref().err().map(String::as_str));
-            let record = Record { line, id, log_probability, perplexity, tokens, error };
+            let record = Record { line, id, log_probability, perplexity, tokens, cut, error };
             return print(serde_json::to_string(&record)?);
         }
         let Some((tokens, log)) = tokens.zip(log_probability) else {

@@ -1,10 +1,12 @@
 //! `descant short-list`.
 
 use crate::Threads;
+use crate::place::check_place;
 use crate::report::{note, print};
 use crate::shell::command;
 use clap::Args;
 use descant_inference::{RunFolder, Trained};
+use descant_text::plural;
 use descant_train::{LearntShortList, ShortListConfig, learn_short_list};
 use std::path::{Path, PathBuf};
 
@@ -47,11 +49,7 @@ impl ShortList {
         let folder = output.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
         let is_in_run = folder.and_then(place) == place(trained.run());
         let _run = is_in_run.then(|| RunFolder::take(trained.run())).transpose()?;
-        anyhow::ensure!(
-            self.overwrite || output.symlink_metadata().is_err(),
-            "{}: it is there already. Name another file with --output, or add --overwrite",
-            output.display()
-        );
+        check_place(&output.display().to_string(), &output, self.overwrite)?;
         let mut config = ShortListConfig::default();
         (config.translations, config.common) = (self.translations as usize, self.common as usize);
         let LearntShortList { list, pairs, of, .. } = learn_short_list(&trained, &self.data, config)?;
@@ -63,9 +61,10 @@ impl ShortList {
             )),
         }
         print(format_args!(
-            "{}: translations of {} tokens, learnt from {pairs} pairs{sampled}. Generate with it:",
+            "{}: translations of {} tokens, learnt from {}{sampled}. Generate with it:",
             output.display(),
-            list.rules().len()
+            list.rules().len(),
+            plural(pairs as u64, "pair")
         ))?;
         let words = ["generate".into(), self.run.to_string_lossy(), "--short-list".into(), output.to_string_lossy()];
         print(format_args!("  {}", command(&words)))

@@ -195,10 +195,10 @@ fn a_short_list_is_learnt_from_the_pairs_and_obeyed() {
     assert!(told.contains("learnt from 360 pairs.") && told.contains("--short-list"), "{told}");
     folder.write("one.txt", "one\n");
     folder.write("two.txt", "eins\n");
-    for (data, pairs) in [(&["pairs.tsv"][..], 400), (&["one.txt", "two.txt"], 1)] {
+    for (data, pairs) in [(&["pairs.tsv"][..], "400 pairs"), (&["one.txt", "two.txt"], "1 pair")] {
         let told =
             folder.succeed(&[&["short-list", "run", "--output", "given.txt", "--overwrite", "--data"], data].concat());
-        assert!(told.contains(&format!("learnt from {pairs} pairs.")), "{data:?}: {told}");
+        assert!(told.contains(&format!("learnt from {pairs}.")), "{data:?}: {told}");
     }
     let list = fs::read_to_string(folder.path("run/vmap.txt")).unwrap();
     assert_eq!(list, "\t\nfour\tvier\none\teins\nthree\tdrei\ntwo\tzwei\n".to_owned(), "{list}");
@@ -250,6 +250,20 @@ fn a_short_list_is_learnt_from_the_pairs_and_obeyed() {
     lock.lock().unwrap();
     folder.fail(&["short-list", "run", "--overwrite"], &["run", "another process is writing"]);
     folder.succeed(&["short-list", "run", "--output", "elsewhere.txt"]);
+    // No link to a folder is replaced by a file, by whichever command.
+    std::os::unix::fs::symlink(folder.path("run"), folder.path("link")).unwrap();
+    std::os::unix::fs::symlink(folder.path("run"), folder.path("link.tsv")).unwrap();
+    folder.write("labels.jsonl", "{\"source\": \"one\", \"text\": \"eins\", \"label\": \"a\"}\n");
+    for arguments in [
+        &["short-list", "run", "--output", "link"][..],
+        &["classifier", "run", "labels.jsonl", "--output", "link"],
+        &["eval", "run", "--output", "link.tsv"],
+        &["generate", "run", "--input", "one.txt", "--output", "link"],
+        &["generate", "run", "one", "--explain", "--svg", "link"],
+    ] {
+        folder.fail(&[arguments, &["--overwrite"]].concat(), &["link", "no regular file"]);
+    }
+    assert!(folder.path("link").join("recipe.toml").is_file() && folder.path("link.tsv").is_symlink());
     drop(lock);
     folder.succeed(&["train", "pairs.toml", "--run", "characters", "--quiet", "--set", "train.steps=3"]);
     folder.fail(&["short-list", "characters"], &["the token \" \" is frequent", "subwords"]);

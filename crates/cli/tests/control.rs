@@ -4,6 +4,7 @@ mod common;
 
 use common::{Folder, LANGUAGE_MODEL, PAIRS, TRANSFORMER};
 use descant_autograd::Tape;
+use descant_generate::GenerationConfig;
 use descant_inference::{Control, Scored, Trained};
 use descant_kernels::Parallelism;
 use serde_json::{Value, json};
@@ -196,8 +197,9 @@ fn a_text_is_as_the_attribute_says() {
     let text = Scored::new(None, trained.control("AAA3", &control).unwrap());
     let tokens = trained.tokenizers.target.encode("AAA3").unwrap();
     let texts = [text.clone(), text.with_tokens(tokens)];
-    let scores = trained.score(&mut Tape::new(), &texts, Parallelism::Serial).unwrap();
-    let scores: Vec<_> = scores.into_iter().map(Result::unwrap).collect();
+    let options = trained.options(&GenerationConfig::greedy(), Parallelism::Serial).unwrap();
+    let scores = trained.score(&mut Tape::new(), &texts, &options).unwrap();
+    let scores: Vec<_> = scores.into_iter().map(|scores| scores.unwrap().tokens).collect();
     assert!(scores[0].len() == 5 && scores[0] == scores[1], "{scores:?}");
     // Parts of a long source have the attribute too.
     let long = vec!["1234567"; 30].join(" ");

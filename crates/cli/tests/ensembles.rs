@@ -19,6 +19,9 @@ fn models_of_any_architecture_generate_together() {
     let (alone, with_itself) = (best(&[]), best(&["--ensemble", "pairs"]));
     assert_eq!(alone["text"], with_itself["text"]);
     assert!((alone["score"].as_f64().unwrap() - with_itself["score"].as_f64().unwrap()).abs() < 1e-4);
+    let told = folder.told(&["generate", "pairs", "123", "--ensemble", "transformer", "--ensemble", "pairs"]);
+    assert!(told.contains("--ensemble pairs: the same checkpoint is among the others already"), "{told}");
+    assert!(!folder.told(&["generate", "pairs", "123", "--ensemble", "transformer"]).contains("--ensemble"));
     let together = best(&["--ensemble", "transformer", "--ensemble", "pairs"]);
     assert!((alone["score"].as_f64().unwrap() - together["score"].as_f64().unwrap()).abs() > 1e-4, "{together}");
     // A source that one of them has no positions for is refused or split, as of that one alone.

@@ -79,8 +79,9 @@ fn each_line_is_answered_with_its_id_and_a_broken_one_is_named() {
     let printed = folder.succeed(&["generate", "run", "123", "--beam", "3", "--n-best", "2", "--json"]);
     let printed: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!([&printed[0]["text"], &printed[1]["score"]], [&best["text"], &n_best[1]["score"]]);
-    // It is complete.
-    folder.fail(&arguments, &["out.jsonl", "there already", "--overwrite"]);
+    // It is there, and not said to be complete: of one that was broken off, the file beside it may be lost.
+    let told = folder.fail(&arguments, &["out.jsonl", "there already", "without out.jsonl.unfinished", "--overwrite"]);
+    assert!(!told.contains("complete"), "{told}");
     folder.fail(&[&arguments[..], &["--overwrite"]].concat(), &["6 lines were not answered"]);
     assert!(!folder.path("out.jsonl.unfinished").exists());
 }
@@ -119,6 +120,65 @@ fn each_field_stands_once_and_an_id_comes_back_as_it_is() {
     for command in [&["score", "run", "--input", "twice.jsonl"][..], &["classifier", "run", "twice.jsonl"]] {
         folder.fail(command, &["line 1: it has the field \"label\" twice"]);
     }
+}
+
+#[test]
+fn conversations_are_read_as_they_are_usually_written_and_what_is_not_read_is_told() {
+    let folder = Folder::new();
+    let known = |i: usize| json!({"prompt": i.to_string(), "completion": "yes"}).to_string() + "\n";
+    folder.write("known.jsonl", (0..20).map(known).collect::<String>());
+    let recipe = include_str!("common/recipes/known-prompts.toml").replace("steps = 150", "steps = 3");
+    folder.write("known.toml", recipe.replace("validation_share", "chat_template = \"chatml\"\nvalidation_share"));
+    folder.succeed(&["train", "known.toml", "--run", "run", "--quiet"]);
+    let user = json!({"role": "user", "content": "1\n2"});
+    let parts = json!([{"type": "text", "text": "1"}, {"type": "text", "text": "2"}]);
+    let lines = [
+        json!({"messages": [user]}),
+        json!({"messages": [{"role": "user", "content": parts}]}),
+        json!({"text": "1\n2", "tools": []}),
+        json!({"messages": [{"role": "system", "content": "s"}, user]}),
+        json!({"messages": [user], "system": "s"}),
+        json!({"text": "1\n2", "system": "s", "tools": [], "temperature": 1}),
+        json!({"messages": [{"role": "system", "content": "t"}, user], "system": "s"}),
+        json!({"messages": [user, {"role": "assistant", "content": null, "tool_calls": []}]}),
+        json!({"messages": ["1"]}),
+        json!({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}),
+        json!({"messages": "1"}),
+        json!({"messages": [user, {"role": "assistant", "content": "yes"}]}),
+    ];
+    folder.write("in.jsonl", lines.each_ref().map(|line| format!("{line}\n")).concat());
+    let output = folder.run(&["generate", "run", "--input", "in.jsonl", "--max-new-tokens", "3"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let found: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let same =
+        |places: &[usize]| places.iter().all(|&i| found[i]["log_probability"] == found[places[0]]["log_probability"]);
+    assert!(found.len() == 12 && same(&[0, 1, 2]) && same(&[3, 4, 5]) && !same(&[0, 3]), "{found:?}");
+    for (i, part) in [
+        (6, "leave one of them out"),
+        (7, "\"content\" of message 2 is null: expected a text"),
+        (8, "message 1 is a text: expected an object with \"role\" and \"content\""),
+        (9, "a part of the type \"image_url\""),
+        (10, "its \"messages\" are no list"),
+    ] {
+        assert!(found[i]["error"].as_str().unwrap().contains(part), "{}", found[i]);
+    }
+    for part in [
+        "5 lines were not answered, the first of them line 7",
+        "Not read: \"temperature\" (line 6), \"tool_calls\" of messages (line 8), \"tools\" (2 lines, the first line 3).",
+        "1 conversation ends with a message of the assistant (line 12)",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    // The same of score, which knows what generate writes.
+    let answer =
+        json!({"messages": [user, {"role": "assistant", "content": "yes"}], "line": 1, "score": -1.0, "tools": []});
+    folder.write("in.jsonl", answer.to_string());
+    let told = folder.told(&["score", "run", "--input", "in.jsonl", "--context", "99"]);
+    assert!(told.contains("Not read: \"tools\" (line 1).") && told.lines().count() == 1, "{told}");
+    // Training says the same of what it cannot read.
+    folder.write("known.jsonl", json!({"messages": [{"role": "user", "content": null}]}).to_string() + "\n");
+    folder.fail(&["train", "known.toml", "--run", "other"], &["line 1", "\"content\" of message 1 is null"]);
 }
 
 #[test]

@@ -77,6 +77,8 @@ fn a_line_without_scores_is_named_and_the_others_are_scored() {
     assert_eq!((&found[0]["id"], &found[0]["tokens"]), (&json!(7), &found[3]["tokens"]));
     assert!(found[2]["error"].as_str().unwrap().contains("not valid JSON"));
     folder.fail(&["score", "pairs", "no tab"], &["line 1", "tab"]);
+    folder.fail(&["score", "pairs", "1\t1", "--context", "9"], &["--context", "language models"]);
+    folder.fail(&["score", "pairs", "1\t1", "--system", "c"], &["no chat template", "--system"]);
     // Every argument and every line of a text has its answer; an empty one asks nothing.
     let output = folder.run(&["score", "pairs", "1\t1", "", "12", "1\t2\t3", " ", "1\t1"]);
     let printed = String::from_utf8(output.stdout).unwrap();
@@ -330,4 +332,155 @@ fn explanations_come_as_text_json_and_picture() {
     folder.fail(&["generate", "pairs", "1", "--explain", "--svg", "pairs", "--overwrite"], &["no regular file"]);
     folder.fail(&["generate", "pairs", "1", "--overwrite"], &["--output", "--svg"]);
     folder.fail(&["generate", "pairs", "1", "--explain", "--long-input", "split"], &["--long-input"]);
+}
+
+/// A chat of two turns each, which memorises what to answer, in two tones.
+fn chat() -> Folder {
+    let folder = Folder::new();
+    let line = |i: usize| {
+        let (asked, answer) = [("a", "one"), ("b", "two"), ("c", "three")][i % 3];
+        let said = |role: &str, content: &str| json!({"role": role, "content": content});
+        let messages =
+            [said("user", asked), said("assistant", answer), said("user", "again"), said("assistant", answer)];
+        let tone = ["calm", "loud"][i % 2];
+        json!({"messages": messages, "tone": tone}).to_string() + "\n"
+    };
+    folder.write("known.jsonl", (0..48).map(line).collect::<String>());
+    let recipe = include_str!("common/recipes/known-prompts.toml").replace("steps = 150", "steps = 300");
+    let recipe = recipe.replace("validation_share", "chat_template = \"chatml\"\nvalidation_share");
+    folder.write("known.toml", format!("{recipe}[control]\ntone = [\"calm\", \"loud\"]\n"));
+    folder.succeed(&["train", "known.toml", "--run", "run", "--quiet"]);
+    folder
+}
+
+fn log(one: &Value) -> f64 {
+    one["log_probability"].as_f64().unwrap()
+}
+
+#[test]
+fn a_chat_is_scored_with_its_template_and_the_end_of_the_turn_as_eval_and_generate_have_it() {
+    let folder = chat();
+    let score = |line: &Value, flags: &[&str]| {
+        folder.write("one.jsonl", line.to_string());
+        objects(&folder.succeed(&[&["score", "run", "--input", "one.jsonl", "--json"][..], flags].concat())).remove(0)
+    };
+    let tokens = |one: &Value| -> Vec<String> {
+        one["tokens"].as_array().unwrap().iter().map(|token| token["token"].as_str().unwrap().to_owned()).collect()
+    };
+    let user = json!({"role": "user", "content": "b"});
+    let said = json!({"messages": [user, {"role": "assistant", "content": "two"}], "tone": "loud"});
+    let whole = score(&said, &[]);
+    let shown = tokens(&whole);
+    assert!(shown.len() == 6 && shown[3] == "<|im_end|>" && shown[5] == "</s>", "{shown:?}");
+    // As training and eval read it, in every form.
+    let pair = json!({"prompt": "b", "completion": "two", "tone": "loud"});
+    for line in [&said, &pair] {
+        assert_eq!(score(line, &[])["tokens"], whole["tokens"], "{line}");
+        folder.write("eval.jsonl", line.to_string());
+        let loss = folder.succeed(&["eval", "run", "--data", "eval.jsonl", "--loss-only", "--json"]);
+        let loss: Value = serde_json::from_str(&loss).unwrap();
+        assert!((log(&whole) / -6.0 - loss["loss"].as_f64().unwrap()).abs() < 1e-5, "{whole} {loss}");
+    }
+    let columns = objects(&folder.succeed(&["score", "run", "b\ttwo", "--control", "tone=loud", "--json"])).remove(0);
+    assert_eq!(columns["tokens"], whole["tokens"]);
+    // As it was generated, on the command line and for a line with messages; merged with what was asked, or with the answer after that.
+    let flags = ["--greedy", "--json", "--control", "tone=loud"];
+    let written = objects(&folder.succeed(&[&["generate", "run", "b"][..], &flags].concat())).remove(0);
+    assert_eq!((&written["text"], &written["finish_reason"]), (&json!("two"), &json!("eos")));
+    assert!((log(&written) - log(&whole)).abs() < 2e-3, "{written} {whole}");
+    assert_eq!(score(&written, &["--control", "tone=loud"])["tokens"], whole["tokens"]);
+    folder.write("in.jsonl", json!({"messages": [user], "tone": "loud"}).to_string());
+    let mut answer = objects(&folder.succeed(&["generate", "run", "--input", "in.jsonl", "--greedy"])).remove(0);
+    assert!((log(&answer) - log(&whole)).abs() < 2e-3, "{answer} {whole}");
+    (answer["messages"], answer["tone"]) = (json!([user]), json!("loud"));
+    assert_eq!(score(&answer, &[])["tokens"], whole["tokens"]);
+    answer["text"] = json!("three");
+    folder.write("one.jsonl", answer.to_string());
+    folder.fail(&["score", "run", "--input", "one.jsonl"], &["line 1", "is another text"]);
+    // A text that goes on has no end of its turn.
+    assert_eq!(tokens(&score(&said, &["--no-eos"])), ["t", "w", "o"]);
+    assert_eq!(score(&said, &["--no-eos"])["tokens"].as_array().unwrap()[..], whole["tokens"].as_array().unwrap()[..3]);
+    // What the system says is a message, wherever it stands; a plain prompt is one, where that is asked for.
+    let system = json!({"role": "system", "content": "c"});
+    let with = score(&json!({"messages": [system, user, {"role": "assistant", "content": "two"}]}), &[]);
+    assert_ne!(with["tokens"], score(&json!({"prompt": "b", "completion": "two"}), &[])["tokens"]);
+    assert_eq!(score(&json!({"prompt": "b", "completion": "two"}), &["--system", "c"])["tokens"], with["tokens"]);
+    assert_eq!(score(&json!({"prompt": "b", "completion": "two", "system": "c"}), &[])["tokens"], with["tokens"]);
+    let plain = objects(&folder.succeed(&["generate", "run", "b", "--no-chat", "--json"])).remove(0);
+    let scored = score(&plain, &["--no-chat"]);
+    assert!(
+        (log(&plain) - log(&scored)).abs() < 0.5 && scored["tokens"][0]["id"] == plain["ids"][0],
+        "{plain} {scored}"
+    );
+}
+
+#[test]
+fn what_is_beyond_the_context_is_scored_as_it_was_generated() {
+    let folder = chat();
+    let (mut cut, mut whole) = (0, 0);
+    let turn = |role: &str, content: &str| json!({"role": role, "content": content});
+    let turns: Vec<Value> =
+        (0..7).map(|i| turn(["user", "assistant"][i % 2], ["a", "one", "again", "one"][i % 4])).collect();
+    let conversations = [&turns[4..], &turns[2..], &turns[..], &[turn("user", &"a".repeat(90))]];
+    let line = |messages: &[Value]| json!({"messages": messages}).to_string() + "\n";
+    folder.write("in.jsonl", conversations.map(line).concat());
+    for context in (20..70).step_by(5).chain([300]).map(|context| context.to_string()) {
+        let flags = ["--context", &context, "--max-new-tokens", "14"];
+        let written = folder.succeed(
+            &[&["generate", "run", "--input", "in.jsonl", "--greedy", "--min-new-tokens", "9"][..], &flags].concat(),
+        );
+        let written: Vec<Value> = objects(&written)
+            .into_iter()
+            .zip(conversations)
+            .map(|(mut answer, messages)| {
+                answer["messages"] = json!(messages);
+                answer
+            })
+            .collect();
+        folder.write("given.jsonl", written.iter().map(|one| one.to_string() + "\n").collect::<String>());
+        let arguments = [&["score", "run", "--input", "given.jsonl", "--json"][..], &flags].concat();
+        let (scored, told) = (objects(&folder.succeed(&arguments)), folder.told(&arguments));
+        for (written, scored) in written.iter().zip(&scored) {
+            // Where no text may end yet, its end has no share.
+            let ids: Vec<_> = scored["tokens"].as_array().unwrap().iter().map(|token| &token["id"]).collect();
+            assert_eq!(
+                ids[..written["ids"].as_array().unwrap().len()],
+                written["ids"].as_array().unwrap().iter().collect::<Vec<_>>()[..]
+            );
+            assert_eq!(scored["cut"], written["cut"], "{context}: {written} {scored}");
+            cut += usize::from(scored["cut"] == true);
+            whole += usize::from(scored["cut"].is_null());
+        }
+        assert_eq!(told.contains("beyond the context"), scored.iter().any(|one| one["cut"] == true), "{told}");
+        let plain = [&["generate", "run", "--input", "in.jsonl", "--greedy"][..], &flags].concat();
+        for ((mut written, messages), place) in objects(&folder.succeed(&plain)).into_iter().zip(conversations).zip(1..)
+        {
+            written["messages"] = json!(messages);
+            folder.write("given.jsonl", written.to_string());
+            let scored = objects(&folder.succeed(&arguments)).remove(0);
+            // What is never generated has a small share.
+            let more = log(&written) - log(&scored);
+            assert!((-1e-3..0.1).contains(&more), "{context} {place}: {written} {scored}");
+        }
+    }
+    assert!(cut > 20 && whole > 3, "{cut} {whole}");
+    // A text, with a sliding window, or after the end of its prompt: no token of an imported model is forbidden.
+    let folder = Folder::with_exported_llama_of("tokenizer={kind='bpe',vocabulary=90}", 80);
+    folder.succeed(&["import", "model", "--run", "llama"]);
+    let long = "line 1 says red ".repeat(9);
+    for (prompt, most) in [("line 1", "70"), (long.as_str(), "7"), (long.as_str(), "40")] {
+        let flags = ["--context", "16", "--max-new-tokens", most, "--json"];
+        let written = folder.succeed(&[&["generate", "llama", prompt, "--greedy"][..], &flags].concat());
+        folder.write("given.jsonl", &written);
+        let scored = folder.succeed(&[&["score", "llama", "--input", "given.jsonl"][..], &flags].concat());
+        let (written, scored) = (objects(&written).remove(0), objects(&scored).remove(0));
+        assert!((log(&written) - log(&scored)).abs() < 1e-3 && scored["cut"] == true, "{written} {scored}");
+        let more = objects(&folder.succeed(&["score", "llama", "--input", "given.jsonl", "--json", "--context", "60"]))
+            .remove(0);
+        assert!((log(&written) - log(&more)).abs() > 1e-2, "{written} {more}");
+    }
+    // Whatever the batch; and a long text needs no memory for all of it at once.
+    folder.write("long.txt", format!("{}\nline 1 says red\n", "line 2 says blue ".repeat(300)));
+    let score = |batch: &str| folder.succeed(&["score", "llama", "--input", "long.txt", "--json", "--batch", batch]);
+    assert!(score("1") == score("2"));
 }

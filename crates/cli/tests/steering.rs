@@ -162,6 +162,11 @@ fn what_cannot_be_steered_is_told() {
     folder.succeed(&["quantize", "lm", "--weights", "q4"]);
     let rounded = ["generate", "lm-q4", "line", "--steer", "a", "--classifier", "lm/classifier.json"];
     folder.fail(&rounded, &["lm/classifier.json", "those of step 5, rounded to q4"]);
+    // The same where they are rounded while loading; a run of such weights has a classifier of its own.
+    let rounded = ["generate", "lm", "line", "--steer", "a", "--weights", "q4"];
+    folder.fail(&rounded, &["lm/classifier.json", "those of step 5, rounded to q4"]);
+    folder.succeed(&["classifier", "lm-q4", "texts.jsonl"]);
+    folder.succeed(&["generate", "lm-q4", "line", "--steer", "a", "--max-new-tokens", "3"]);
     let mut narrow: Value = serde_json::from_str(&classifier).unwrap();
     narrow["classifier"]["weight"] = json!([[1.0], [2.0]]);
     let mut without_labels: Value = serde_json::from_str(&classifier).unwrap();

@@ -1,5 +1,38 @@
 use crate::DecodingOptions;
+use std::ops::Range;
 use std::sync::Arc;
+
+/// Tokens of a text that a language model predicts in one go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stretch {
+    /// What is read for the last of them: the others are at its end.
+    pub read: Vec<u32>,
+    /// Which tokens of the text they are.
+    pub predicted: Range<usize>,
+}
+
+impl DecodingOptions {
+    /// How a language model with so many positions reads a text that it wrote after a prompt, and of which it had `begun` tokens already: as
+    /// [`Decoder`](crate::Decoder) does, with a sliding window. A text within the context is one stretch.
+    pub fn stretches(&self, positions: Option<usize>, prompt: &[u32], begun: usize, text: &[u32]) -> Vec<Stretch> {
+        let window = ContextWindow::new(self, positions, false, prompt);
+        let begun = begun.min(text.len());
+        let (mut read, prompt) = (window.cut(&[prompt, &text[..begun]].concat()), window.cut(prompt));
+        let (mut stretches, mut from) = (Vec::new(), begun);
+        for next in begun + 1..text.len() {
+            if window.is_full(read.len()) {
+                let again = window.slide(&prompt, &text[..next]);
+                stretches.push(Stretch { read: std::mem::replace(&mut read, again), predicted: from..next });
+                from = next;
+            } else {
+                read.push(text[next - 1]);
+            }
+        }
+        stretches.push(Stretch { read, predicted: from..text.len() });
+        stretches
+    }
+}
 
 /// The sliding context window of a language model.
 #[derive(Clone, Debug)]
@@ -77,6 +110,13 @@ mod tests {
         // 9 is no attribute where it is not before the text.
         assert_eq!(of(&[1, 3, 9]).slide(&[1, 3, 9], &[4, 5, 6, 7]), [1, 5, 6, 7]);
         assert_eq!(of(&[1, 8, 9, 3]).cut(&[1, 8, 9, 3, 4, 5, 6]), [1, 8, 9]);
+        // A text that is given is read in the same way: the context is full before its second token, and again before its fifth.
+        let stretches = options.stretches(None, &[1, 9, 3, 4, 5, 6], 0, &[11, 12, 13, 14, 15]);
+        let read: Vec<_> = stretches.into_iter().map(|one| (one.read, one.predicted)).collect();
+        let second = vec![1, 9, 6, 11, 12, 13];
+        assert_eq!(read, [(vec![1, 9, 3, 4, 5, 6], 0..1), (second, 1..4), (vec![1, 9, 13, 14], 4..5)]);
+        let begun = options.stretches(None, &[1, 3], 2, &[11, 12, 13, 14]).remove(0);
+        assert_eq!((begun.read, begun.predicted), (vec![1, 3, 11, 12, 13], 2..4));
         options.context_bos = None;
         assert_eq!(ContextWindow::new(&options, None, false, &[9, 3]).slide(&[9, 3, 4], &[5, 6, 7]), [9, 5, 6, 7]);
     }

@@ -44,6 +44,7 @@ mod turn;
 
 pub use begun::Begun;
 pub use constraint::{CloneState, ConstrainedRow, Constraint, ConstraintState};
+pub use context_window::Stretch;
 pub use decoder::{Decoder, DecodingBatch};
 pub use decoding_options::{DecodingOptions, DefaultLimit, Reranker, StopCondition};
 pub use draft_model::DraftModel;

@@ -17,16 +17,19 @@ struct ClassifierFile<'a> {
     classifier: Cow<'a, AttributeClassifier>,
 }
 
-/// Those of a checkpoint: its step, and the CRC-32 of its file.
-#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// Those of a checkpoint: its step, the CRC-32 of its file, and the precision where they were rounded.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 struct Weights {
     step: u64,
     checksum: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rounded: Option<String>,
 }
 
 impl Weights {
     fn of(trained: &Trained) -> Self {
-        Self { step: trained.step, checksum: trained.checksum }
+        let rounded = weights_of(&trained.parameters).map(|weights| weights.name().to_owned());
+        Self { step: trained.step, checksum: trained.checksum, rounded }
     }
 }
 
@@ -43,14 +46,18 @@ impl Trained {
             .map_err(|error| wrong(format!("it is no classifier of descant classifier: {error}")))?;
         let (classifier, own) = (classifier.into_owned(), Weights::of(self));
         if weights != own {
-            let rounded = weights_of(&self.parameters)
-                .map_or_else(String::new, |weights| format!(", rounded to {}", weights.name()));
+            let rounded = |weights: &Weights| match &weights.rounded {
+                Some(rounded) => format!(", rounded to {rounded}"),
+                None => String::new(),
+            };
             return Err(wrong(format!(
-                "it was learnt from other weights, of step {}, and {} has those of step {}{rounded}. Learn it again for these, by \
-                 descant classifier",
+                "it was learnt from other weights, of step {}{}, and {} has those of step {}{}. Learn it again for these, by \
+                 descant classifier; weights that are rounded while loading have none, and a run of descant quantize may",
                 weights.step,
+                rounded(&weights),
                 self.run().display(),
-                own.step
+                own.step,
+                rounded(&own)
             )));
         }
         let width = self.parameters.shape(self.model.output().token_rows().0).last();

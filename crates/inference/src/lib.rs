@@ -62,7 +62,7 @@ pub use request::{Answer, Request};
 pub use run_folder::{RunFolder, layout};
 pub use saliency::{Explainer, Saliency, SaliencyMethod};
 pub use scheduler::Scheduler;
-pub use score::{Scored, TokenScore};
+pub use score::{Scored, TokenScore, TokenScores};
 pub use tensors::{TensorFile, write_tensors};
 pub use text_iterator::{Piece, TextIterator};
 pub use text_stream::TextStream;

@@ -3,6 +3,7 @@
 use crate::{Error, Trained};
 use descant_autograd::Tape;
 use descant_batch::{Batch, Sequences};
+use descant_generate::{DecodingOptions, Stretch};
 use descant_kernels::Parallelism;
 use descant_text::{InputBuilder, Text};
 use serde::Serialize;
@@ -23,6 +24,16 @@ pub struct TokenScore {
     pub entropy: f64,
 }
 
+/// The scores of a text.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct TokenScores {
+    /// Those of its tokens.
+    pub tokens: Vec<TokenScore>,
+    /// Whether the text with what stands before it is longer than what the model reads at once, so that not all of it was read for each token.
+    pub cut: bool,
+}
+
 /// A text to score.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -33,6 +44,8 @@ pub struct Scored {
     pub target: Text,
     /// Its tokens, such as those of a generated text; without them it is cut as in training.
     pub tokens: Option<Vec<u32>>,
+    /// How many of its tokens are read before the others, and not scored: see [`Begun`](descant_generate::Begun).
+    pub begun: usize,
     /// Whether the EOS after it is scored too.
     pub ends: bool,
 }
@@ -40,13 +53,19 @@ pub struct Scored {
 impl Scored {
     /// A text with its source or prompt, which ends there.
     pub fn new(source: Option<Text>, target: Text) -> Self {
-        Self { source, target, tokens: None, ends: true }
+        Self { source, target, tokens: None, begun: 0, ends: true }
     }
 
     /// The same of these tokens, such as those of a [`Generated`](crate::Generated); attributes of the text stand before them.
     #[must_use]
     pub fn with_tokens(self, tokens: Vec<u32>) -> Self {
         Self { tokens: Some(tokens), ..self }
+    }
+
+    /// The same where so many tokens were there already, and are not scored again.
+    #[must_use]
+    pub fn begun(self, tokens: usize) -> Self {
+        Self { begun: tokens, ..self }
     }
 
     /// The same without EOS after it, such as a text that a limit has cut.
@@ -61,8 +80,9 @@ const BLOCK: usize = 256;
 
 impl Trained {
     /// The scores of the tokens of some texts, EOS included where a text in training ends with one and [`Scored::ends`] is set. They are the model's
-    /// own, whatever the decoding options, and the same bits alone and in a batch. Of a model that continues texts, a text that begins with a
-    /// space is cut as one that goes on after its prompt. A text of which no token is predicted, one that the model has no positions for, or
+    /// own, and the same bits alone and in a batch. Of the options, the context counts: a language model reads a text that is longer as if it had
+    /// generated it, with a [sliding window](DecodingOptions::stretches). Of a model that continues texts, a text that begins with a
+    /// space is cut as one that goes on after its prompt. A text of which no token is predicted, one that an encoder-decoder has no positions for, or
     /// one whose scores are no numbers, is an error of its own.
     ///
     /// # Errors
@@ -71,26 +91,33 @@ impl Trained {
         &self,
         tape: &mut Tape,
         texts: &[Scored],
-        parallelism: Parallelism,
-    ) -> Result<Vec<Result<Vec<TokenScore>, Error>>, Error> {
-        let mut batch = Batch::default();
+        options: &DecodingOptions,
+    ) -> Result<Vec<Result<TokenScores, Error>>, Error> {
         let mut all = Vec::with_capacity(texts.len());
-        for text in texts {
-            let one = self.teacher_forced(text);
-            if let Ok(one) = &one {
-                batch.input.push(one.input.get(0));
-                batch.target.push(one.target.get(0));
-                if let Some(source) = &one.source {
+        let mut passes: Vec<(usize, Batch)> = Vec::with_capacity(texts.len());
+        for (i, text) in texts.iter().enumerate() {
+            all.push(self.teacher_forced(text, options).map(|of_text| {
+                let cut = of_text.len() > 1 || of_text.iter().any(|(_, is_cut)| *is_cut);
+                passes.extend(of_text.into_iter().map(|(pass, _)| (i, pass)));
+                TokenScores { tokens: Vec::new(), cut }
+            }));
+        }
+        // As many at once as there are texts: one may be as long as a book.
+        for passes in passes.chunks(texts.len().max(1)) {
+            let mut batch = Batch::default();
+            for (_, pass) in passes {
+                batch.input.push(pass.input.get(0));
+                batch.target.push(pass.target.get(0));
+                if let Some(source) = &pass.source {
                     batch.source.get_or_insert_with(Sequences::new).push(source.get(0));
                 }
             }
-            all.push(one.map(|_| Vec::new()));
+            for ((i, _), scores) in passes.iter().zip(self.score_batch(tape, &batch, options.parallelism)?) {
+                all[*i].iter_mut().for_each(|of_text| of_text.tokens.extend_from_slice(&scores));
+            }
         }
-        let mut scores = self.score_batch(tape, &batch, parallelism)?.into_iter();
-        for of in all.iter_mut().filter(|one| one.is_ok()) {
-            *of = self.finite(scores.next().unwrap_or_default());
-        }
-        Ok(all)
+        let checked = |of_text: TokenScores| Ok(TokenScores { tokens: self.finite(of_text.tokens)?, cut: of_text.cut });
+        Ok(all.into_iter().map(|of_text| of_text.and_then(checked)).collect())
     }
 
     /// Scores that are numbers.
@@ -146,8 +173,9 @@ impl Trained {
         Ok((0..count).map(of).collect())
     }
 
-    /// A batch of one text: what the model reads, and what it is to predict, as in training.
-    fn teacher_forced(&self, text: &Scored) -> Result<Batch, Error> {
+    /// Batches of one sequence for a text: what the model reads, and what it is to predict, as in training; and whether not all was read that
+    /// stands before it.
+    fn teacher_forced(&self, text: &Scored, options: &DecodingOptions) -> Result<Vec<(Batch, bool)>, Error> {
         let target = &self.tokenizers.target;
         // Without a prompt, these are read before the text, whatever its tokens are.
         let before = Text::default().with_attributes(text.target.attributes().to_vec());
@@ -199,7 +227,8 @@ impl Trained {
                 *side = whole;
             }
         }
-        if batch.target.ids.iter().all(|&id| id == Batch::IGNORED) {
+        let masked = batch.target.ids.iter().take_while(|&&id| id == Batch::IGNORED).count();
+        if masked + text.begun >= batch.target.tokens() {
             return Err(wrong(match ids.len() > attributes {
                 true => {
                     "the text has nothing to score: without a BOS before it, its first token is read, and none is predicted"
@@ -207,8 +236,22 @@ impl Trained {
                 false => "a text without tokens has nothing to score",
             }));
         }
-        self.check_positions(batch.input.tokens().max(batch.source.as_ref().map_or(0, Sequences::tokens)))?;
-        Ok(batch)
+        if let Some(source) = &batch.source {
+            self.check_positions(batch.input.tokens().max(source.tokens()))?;
+            batch.target.ids[..masked + text.begun].fill(Batch::IGNORED);
+            return Ok(vec![(batch, false)]);
+        }
+        let (read, predicted) = (&batch.input.ids[..=masked], &batch.target.ids[masked..]);
+        let pass = |Stretch { read, predicted: of, .. }: Stretch| {
+            let before = read.len() - of.len();
+            let targets = [&vec![Batch::IGNORED; before][..], &predicted[of.clone()]].concat();
+            let mut pass = Batch::default();
+            pass.input.push(&read);
+            pass.target.push(&targets);
+            // The first of them is predicted after all tokens before it.
+            (pass, before < masked + of.start)
+        };
+        Ok(options.stretches(self.model.max_length(), read, text.begun, predicted).into_iter().map(pass).collect())
     }
 
     /// Whether a text is cut as one that goes on after its prompt, in the form that a model which continues texts gives it.

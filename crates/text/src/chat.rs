@@ -11,6 +11,7 @@ use crate::Text;
 use crate::markup::escape;
 use crate::tokenizer::SPECIAL;
 pub use message::Message;
+pub(crate) use message::{kind, text};
 use renderer::Renderer;
 pub use roles::ASSISTANT;
 pub(crate) use roles::meant_role;

@@ -157,6 +157,18 @@ pub enum TextError {
         /// How many lines or pairs were left out, and why.
         reasons: String,
     },
+    /// The same of a text that is to be measured.
+    #[error(
+        "{}: nothing is left to measure: {reasons}. Check that it is the right file; texts that are longer than what the model reads have \
+         to be cut",
+        path.display()
+    )]
+    NothingToMeasure {
+        /// The file.
+        path: PathBuf,
+        /// How many lines or pairs were left out, and why.
+        reasons: String,
+    },
     /// Half of the tokens are not in the vocabulary.
     #[error(
         "{}: {percent} % of the {side} tokens are unknown to the tokenizer, first in line {line}: {parts}. Check that it is \

@@ -3,12 +3,12 @@
 mod meant;
 mod unique_keys;
 
-use crate::chat::{ASSISTANT, meant_role};
+use crate::chat::{ASSISTANT, kind, meant_role, text};
 use crate::lines::{LONGEST_OBJECT, Line, Lines};
 use crate::{ControlConfig, Message, TextError};
 use meant::{KEYS, MESSAGE, meant};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::fmt;
 use std::path::Path;
 pub use unique_keys::UniqueKeys;
@@ -136,26 +136,6 @@ fn reason(error: &serde_json::Error) -> String {
     text.strip_suffix(&place).map_or_else(|| text.clone(), |reason| format!("{reason} (byte {column} of the line)"))
 }
 
-/// What a value is, in words.
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
-fn text(value: Option<&Value>, name: &str) -> Result<String, String> {
-    match value {
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(value) => Err(format!("{name} is {}: expected a text", kind(value))),
-        None => Err(format!("{name} is missing")),
-    }
-}
-
 fn messages(value: Option<&Value>) -> Result<Vec<(Message, bool)>, String> {
     let all = match value {
         Some(Value::Array(all)) => all,
@@ -163,17 +143,15 @@ fn messages(value: Option<&Value>) -> Result<Vec<(Message, bool)>, String> {
         None => return Err("\"messages\" is missing".to_owned()),
     };
     let message = |(number, value): (usize, &Value)| {
-        let Value::Object(fields) = value else {
-            return Err(format!("message {number} is {}: expected an object", kind(value)));
-        };
+        let no_fields = Map::new();
+        let fields = value.as_object().unwrap_or(&no_fields);
         if let Some(key) = fields.keys().find(|key| !MESSAGE.contains(&key.as_str())) {
             return Err(match meant(key, MESSAGE.iter().filter(|known| !fields.contains_key(**known))) {
                 Some(known) => format!("message {number} has the key {key:?}: did you mean {known:?}?"),
                 None => format!("message {number} has the key {key:?}, which is not read. Take it out"),
             });
         }
-        let text = |key: &str| text(fields.get(key), &format!("{key:?} of message {number}"));
-        let message = Message::new(&text("role")?, &text("content")?);
+        let message = Message::from_json(number, value)?;
         if let Some(known) = meant_role(&message.role) {
             let role = &message.role;
             return Err(format!("message {number} is by the role {role:?}: did you mean {known:?}?"));

@@ -178,7 +178,12 @@ impl<'a> Evaluator<'a> {
                 let source = tokenizers.source.as_deref();
                 // As long as the model can read.
                 let most = longest(&recipe, text.form() == Form::Conversations);
-                Arc::new(Corpus::encode(text, source, &tokenizers.target, most, None)?)
+                let corpus = Corpus::encode(text, source, &tokenizers.target, most, None);
+                Arc::new(corpus.map_err(|error| match error {
+                    // Nobody learns from it.
+                    TextError::NothingLeft { path, reasons } => TextError::NothingToMeasure { path, reasons },
+                    error => error,
+                })?)
             }
             None => texts.held_out(tokenizers, trained.run())?.ok_or_else(|| descant_inference::Error::Recipe {
                 path: trained.run().join(RECIPE),

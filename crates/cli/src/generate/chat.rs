@@ -1,9 +1,9 @@
 use super::answers::Outcome;
-use super::dialogue::Dialogue;
 use super::explanations::Inspection;
 use super::line::Line;
 use super::stream::Stream;
 use super::writer::Writer;
+use crate::dialogue::Dialogue;
 use crate::json_line::check_text;
 use crate::lines::next_line;
 use crate::report::{ask, note, put};

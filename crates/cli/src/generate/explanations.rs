@@ -1,5 +1,6 @@
 //! Alignments and explanations of texts, as text and as a picture.
 
+use crate::place::check_place;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use descant_autograd::Tape;
@@ -99,12 +100,7 @@ impl Explanations {
             "--svg is a picture of one text: give one source or prompt as an argument, and one text to return"
         );
         if let Some(path) = &self.svg {
-            let (shown, exists) = (path.display(), path.symlink_metadata().is_ok());
-            anyhow::ensure!(!exists || path.is_file(), "--svg {shown}: it is no regular file. Name another");
-            anyhow::ensure!(
-                !exists || overwrite,
-                "--svg {shown}: it is there already. Name another file, or add --overwrite"
-            );
+            check_place(&format!("--svg {}", path.display()), path, overwrite)?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! Beside it stands another file, named `.unfinished`, until it is complete: its first line says what the answers are made of, the
 //! others which lines were not answered.
 
+use crate::place::check_place;
 use anyhow::Context;
 use descant_text::{read_text, write_file};
 use serde::{Deserialize, Serialize};
@@ -59,7 +60,8 @@ impl OutputFile {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         anyhow::ensure!(folder.is_none_or(Path::is_dir), "--output {shown}: there is no such folder. Make it first");
         let exists = path.symlink_metadata().is_ok();
-        anyhow::ensure!(!exists || path.is_file(), "--output {shown}: it is no regular file. Name another");
+        // It may be one to go on with.
+        check_place(&format!("--output {shown}"), path, true)?;
         let mut name = path.as_os_str().to_owned();
         name.push(".unfinished");
         let unfinished = PathBuf::from(name);
@@ -83,7 +85,9 @@ impl OutputFile {
             }
             None => anyhow::ensure!(
                 overwrite || is_empty,
-                "--output {shown}: it is there already, and complete. Name another file, or add --overwrite"
+                "--output {shown}: it is there already, and without {} beside it nothing says that it was broken off. Name another file, or \
+                 add --overwrite",
+                unfinished.display()
             ),
         }
         // An old file is gone before another beside it says what it is made of.

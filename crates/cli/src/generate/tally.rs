@@ -26,6 +26,8 @@ pub(super) struct Tally {
     equal: (u64, u64),
     /// Lines that were not answered, the first one, and why.
     refused: (u64, u64, String),
+    /// Conversations that end with what nobody asks, the first one's line and whose message it is.
+    unasked: (u64, u64, String),
     /// Whether line ends were escaped.
     pub(super) escaped: bool,
 }
@@ -71,6 +73,14 @@ impl Tally {
             (self.refused.1, self.refused.2) = (number, reason.to_owned());
         }
         self.refused.0 += 1;
+    }
+
+    /// Counts a conversation whose last message, of this role, asks nothing.
+    pub(super) fn count_unasked(&mut self, number: u64, role: &str) {
+        if self.unasked.0 == 0 {
+            (self.unasked.1, self.unasked.2) = (number, role.to_owned());
+        }
+        self.unasked.0 += 1;
     }
 
     /// That all lines were answered.
@@ -153,6 +163,13 @@ impl Tally {
                  out (--context N reads more, --long-input error refuses it).",
                 of(count),
                 first(line)
+            ));
+        }
+        if let (count @ 1.., line, role) = &self.unasked {
+            let some = if *count == 1 { "1 conversation ends" } else { &format!("{count} conversations end") };
+            note(format_args!(
+                "{some} with a message of the {role} (line {line}), and none of a user after it: what is written is another message of the \
+                 assistant."
             ));
         }
         if let (count @ 1.., line, text) = &self.unknown {

@@ -1,5 +1,4 @@
 use super::answers::{Answers, Outcome};
-use super::dialogue::Dialogue;
 use super::explanations::Explanations;
 use super::grammar_field::GrammarField;
 use super::line::Line;
@@ -8,6 +7,8 @@ use super::stream::Stream;
 use crate::constraints::Constraints;
 use crate::control;
 use crate::decoding::said;
+use crate::dialogue::Dialogue;
+use crate::json_line::Unread;
 use crate::report::{duration, note, put};
 use descant_autograd::Tape;
 use descant_constraints::Grammar;
@@ -50,6 +51,8 @@ pub(super) struct Writer<'a> {
     pub(super) reads_lines: bool,
     /// In a chat, what every conversation begins with.
     pub(super) conversation: Option<Vec<Message>>,
+    /// Fields of objects that nobody asked for.
+    pub(super) unread: Unread,
     pub(super) told: ToldOnce,
 }
 
@@ -265,8 +268,10 @@ impl Writer<'_> {
     }
 
     /// A line, and what it asks.
-    fn asked(&self, request: Request) -> (Line, Result<Asked, String>) {
+    fn asked(&mut self, request: Request) -> (Line, Result<Asked, String>) {
         let control = control::of_line(&self.control, self.trained, &request.fields);
+        let system = if self.conversation.is_some() { request.fields.system() } else { Ok(None) };
+        self.unread.count(request.line, &request.fields);
         let Request { line: number, id, asks, .. } = request;
         let mut line = Line { number, id, grammar: self.grammar.clone(), ..Line::default() };
         let controlled = |text: Text, control: Control| {
@@ -289,11 +294,15 @@ impl Writer<'_> {
                     .to_owned(),
             ),
             (Ok(Asks::Line(text) | Asks::Text(text)), Ok(control)) => {
-                let asked = self.text(&text).and_then(|text| controlled(text, control));
+                let asked = system.and_then(|system| self.text(&text, system));
+                let asked = asked.and_then(|text| controlled(text, control));
                 line.source = text;
                 asked
             }
             (Ok(Asks::Conversation(messages)), Ok(control)) => {
+                if let Some(last) = messages.last().filter(|last| last.role == "assistant" || last.is_system()) {
+                    self.answers.tally.count_unasked(number, &last.role);
+                }
                 let has_system = messages.iter().any(Message::is_system);
                 let system = self.conversation.iter().flatten().filter(|_| !has_system).cloned();
                 Ok(Asked::Conversation(Dialogue::new(system.chain(messages).collect(), number, control)))
@@ -302,10 +311,11 @@ impl Writer<'_> {
         (line, asked)
     }
 
-    /// What is read for a line.
-    fn text(&self, line: &str) -> Result<Text, String> {
-        let Some(system) = &self.conversation else { return Ok(line.into()) };
-        let messages = [&system[..], &[Message::new("user", line)]].concat();
+    /// What is read for the text of a line; a line may say what the system says.
+    fn text(&self, line: &str, system: Option<Message>) -> Result<Text, String> {
+        let Some(of_all) = &self.conversation else { return Ok(line.into()) };
+        let system = system.map_or_else(|| of_all.clone(), |own| vec![own]);
+        let messages = [system, vec![Message::new("user", line)]].concat();
         self.trained.prompt(&messages).map_err(|error| error.to_string())
     }
 

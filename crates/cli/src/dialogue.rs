@@ -2,14 +2,15 @@
 
 use descant_generate::{Begun, DecodingOptions, FinishReason, Mode};
 use descant_inference::{Control, Error, Generated, Request, Trained};
-use descant_text::Message;
+use descant_text::{Message, Text};
+use std::ops::Range;
 
 /// A conversation, and what its answer has so far.
-pub(super) struct Dialogue {
+pub(crate) struct Dialogue {
     /// What is read of it.
-    pub(super) messages: Vec<Message>,
+    pub(crate) messages: Vec<Message>,
     /// The line that asks.
-    pub(super) line: u64,
+    pub(crate) line: u64,
     control: Control,
     begun: Begun,
     /// How many tokens there is to be room for.
@@ -19,11 +20,11 @@ pub(super) struct Dialogue {
     /// How many tokens the answer may have before the oldest turn is left out for it.
     pause: Option<usize>,
     /// Whether turns were left out.
-    pub(super) is_shortened: bool,
+    pub(crate) is_shortened: bool,
 }
 
 impl Dialogue {
-    pub(super) fn new(messages: Vec<Message>, line: u64, control: Control) -> Self {
+    pub(crate) fn new(messages: Vec<Message>, line: u64, control: Control) -> Self {
         let begun = Begun::default();
         Self { messages, line, control, begun, wanted: 1, attempt: 0, pause: None, is_shortened: false }
     }
@@ -47,9 +48,13 @@ impl Dialogue {
     }
 
     /// The conversation with its turns from a message on.
-    fn request(&self, trained: &Trained, from: usize) -> Result<Request, Error> {
+    fn prompt(&self, trained: &Trained, from: usize) -> Result<Text, Error> {
         let messages = [&self.messages[..self.oldest()], &self.messages[from..]].concat();
-        trained.request(trained.control(trained.prompt(&messages)?, &self.control)?, None)
+        trained.control(trained.prompt(&messages)?, &self.control)
+    }
+
+    fn request(&self, trained: &Trained, from: usize) -> Result<Request, Error> {
+        trained.request(self.prompt(trained, from)?, None)
     }
 
     /// How many tokens there is room for after a request and what the answer has.
@@ -60,7 +65,7 @@ impl Dialogue {
     /// What is read next for the answer, and the number of its draws. Where the conversation and its answer are longer than what the model
     /// reads at once, the oldest turns are left out, if they may be: before the first token where the conversation alone is, and else as soon
     /// as the answer has come so far, which then [goes on](Self::goes_on).
-    pub(super) fn next(
+    pub(crate) fn next(
         &mut self,
         (trained, options): (&Trained, &DecodingOptions),
         may_leave_out: bool,
@@ -68,15 +73,10 @@ impl Dialogue {
         let mut request = self.request(trained, self.oldest())?;
         let turns = if may_leave_out { self.later_turns() } else { Vec::new() };
         if self.room(&request, options) < self.wanted && !turns.is_empty() {
-            // The first one that leaves enough, by halves: to read a long conversation once for each of its turns would take too long.
             let wanted = usual(trained, options);
-            let (mut low, mut high) = (0, turns.len() - 1);
-            while low < high {
-                let middle = (low + high) / 2;
-                let is_enough = self.room(&self.request(trained, turns[middle])?, options) >= wanted;
-                (low, high) = if is_enough { (low, middle) } else { (middle + 1, high) };
-            }
-            self.leave_out(turns[low], wanted);
+            let room = |turn: usize| Ok(self.room(&self.request(trained, turn)?, options));
+            let before = first_with_room(&turns, wanted, room)?;
+            self.leave_out(before, wanted);
             request = self.request(trained, self.oldest())?;
         }
         let room = self.room(&request, options);
@@ -93,7 +93,7 @@ impl Dialogue {
 
     /// Whether an answer has come as far as the conversation leaves it room. Then the oldest turn is left out, and what is read
     /// [next](Self::next) goes on with it.
-    pub(super) fn goes_on(&mut self, (trained, options): (&Trained, &DecodingOptions), written: &[Generated]) -> bool {
+    pub(crate) fn goes_on(&mut self, (trained, options): (&Trained, &DecodingOptions), written: &[Generated]) -> bool {
         let is_paused = |one: &Generated| {
             one.finish_reason == FinishReason::Length && self.pause.is_some_and(|pause| one.tokens.len() >= pause)
         };
@@ -109,6 +109,48 @@ impl Dialogue {
         self.attempt += 1;
         true
     }
+
+    /// What is read for an answer that is given, as it is for one that is [written](Self::next) as one text: what stands of the conversation
+    /// before each stretch of its tokens. With an end, what comes after the last token is predicted as well.
+    pub(crate) fn readings(
+        &mut self,
+        (trained, options): (&Trained, &DecodingOptions),
+        tokens: &[u32],
+        ends: bool,
+    ) -> Result<Vec<(Text, Range<usize>)>, Error> {
+        let (mut readings, mut from) = (Vec::new(), 0);
+        loop {
+            self.next((trained, options), true)?;
+            let prompt = self.prompt(trained, self.oldest())?;
+            let Some(pause) = self.pause.filter(|&pause| pause < tokens.len() + usize::from(ends)) else {
+                readings.push((prompt, from..tokens.len()));
+                return Ok(readings);
+            };
+            if pause > from {
+                readings.push((prompt, from..pause));
+            }
+            from = pause;
+            let mut paused = Generated::default();
+            (paused.tokens, paused.finish_reason) = (tokens[..pause].to_vec(), FinishReason::Length);
+            self.goes_on((trained, options), &[paused]);
+        }
+    }
+}
+
+/// The first of some turns with which a conversation leaves so much room, or the last: by halves, as reading a long conversation once for each
+/// of its turns takes too long.
+fn first_with_room(
+    turns: &[usize],
+    wanted: usize,
+    mut room: impl FnMut(usize) -> Result<usize, Error>,
+) -> Result<usize, Error> {
+    let (mut low, mut high) = (0, turns.len() - 1);
+    while low < high {
+        let middle = (low + high) / 2;
+        let is_enough = room(turns[middle])? >= wanted;
+        (low, high) = if is_enough { (low, middle) } else { (middle + 1, high) };
+    }
+    Ok(turns[low])
 }
 
 /// How many tokens a conversation and its answer may have: what is written last, a token or the end, is not read.
@@ -120,4 +162,26 @@ fn most_read(options: &DecodingOptions) -> usize {
 fn usual(trained: &Trained, options: &DecodingOptions) -> usize {
     let most = trained.longest_target().unwrap_or(usize::MAX).min(options.max_new_tokens());
     most.min(most_read(options) / 2).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_conversation_loses_as_many_turns_as_it_must_and_is_read_a_few_times() {
+        // Of 4001 messages, each second one begins a turn; a message takes 5 tokens, and 512 are read with the answer.
+        let turns: Vec<usize> = (2..4001).step_by(2).collect();
+        for wanted in [1, 60, 500, 9999] {
+            let mut calls = 0;
+            let room = |from: usize| {
+                calls += 1;
+                Ok(512_usize.saturating_sub(5 * (4001 - from)))
+            };
+            let found = first_with_room(&turns, wanted, room).unwrap();
+            let expected = turns.iter().find(|&&from| 512_usize.saturating_sub(5 * (4001 - from)) >= wanted);
+            assert_eq!(Some(&found), expected.or(turns.last()), "{wanted}");
+            assert!(calls <= 11, "{calls}");
+        }
+    }
 }
