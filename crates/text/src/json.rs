@@ -376,7 +376,7 @@ mod tests {
             (r#"{"messages": [{"role": "user", "content": null}]}"#, "\"content\" of message 1 is null"),
             (
                 r#"{"messages": [{"role": "user", "content": [{"type": "text"}]}]}"#,
-                "\"content\" of message 1 is a list",
+                "\"text\" in the \"content\" of message 1 is missing",
             ),
             (r#"{"messages": [{"role": "user", "content": "a", "weight": 0}]}"#, "\"weight\" of message 1"),
             (r#"{"messages": [{"role": "assistant", "content": "a", "weight": 0.5}]}"#, "\"weight\" of message 1"),
