@@ -464,8 +464,14 @@ fn what_is_beyond_the_context_is_scored_as_it_was_generated() {
         }
     }
     assert!(cut > 20 && whole > 3, "{cut} {whole}");
-    // A text, with a sliding window, or after the end of its prompt: no token of an imported model is forbidden.
-    let folder = Folder::with_exported_llama_of("tokenizer={kind='bpe',vocabulary=90}", 80);
+    // A text, with a sliding window, or after the end of its prompt: no token of an imported model is forbidden, and one of a continuous
+    // text does not end.
+    let folder = Folder::new();
+    let llama = "model.transformer={heads = 2, norm = \"rms\", gated = true, activation = \"silu\", bias = false}";
+    let settings = ["tokenizer={kind='bpe',vocabulary=90}", "model.output_bias=false", "train.steps=80", llama];
+    let set = settings.iter().flat_map(|setting| ["--set", setting]);
+    folder.succeed(&["train", "bf16.toml", "--run", "run", "--quiet"].into_iter().chain(set).collect::<Vec<_>>());
+    folder.succeed(&["export", "run", "model"]);
     folder.succeed(&["import", "model", "--run", "llama"]);
     let long = "line 1 says red ".repeat(9);
     for (prompt, most) in [("line 1", "70"), (long.as_str(), "7"), (long.as_str(), "40")] {

@@ -13,13 +13,16 @@ use descant_text::UniqueKeys;
 use formats::Format;
 use keywords::{Draft, Keyword, Kind, constrains_nothing, kind};
 use numbers::check_numbers;
-use places::{DEEPEST, Places};
+use places::Places;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use values::check_values;
 
 /// The keywords that `llguidance` compiles by themselves, and apart from each other what stands before, between and after them.
 const APART: [&str; 6] = ["$ref", "allOf", "anyOf", "const", "enum", "oneOf"];
+
+/// How many values may stand within each other: the limit of the reader of JSON.
+const DEEPEST: usize = 127;
 
 /// A schema that is checked, in the form in which `llguidance` reads it.
 #[derive(Debug)]

@@ -6,8 +6,6 @@ use crate::ConstraintError;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 
-/// How many values may stand within each other: the limit of the reader of JSON.
-pub(super) const DEEPEST: usize = 127;
 /// The most schemas that `llguidance` compiles.
 const MOST: usize = 50_000;
 
@@ -130,9 +128,10 @@ impl<'a> Places<'a> {
         all.map(|(from, names, pointer)| (self.pointer(*from), names.clone(), pointer.clone())).collect()
     }
 
-    /// How many values lead into each other at most, as the reader of JSON has a limit, and each schema that a `$ref` leads to comes once.
+    /// How many values lead into each other at most, as each schema that a `$ref` leads to comes once.
     pub(super) fn depth(&self) -> usize {
-        DEEPEST * self.all.iter().filter(|place| place.is_from_root).count()
+        let from_root = self.all.iter().filter(|place| place.is_from_root);
+        from_root.map(|place| 1 + place.keywords.values().map(nesting).max().unwrap_or(0)).sum()
     }
 
     /// The schemas that stand in one, and those that a `$ref` in it leads to first.
@@ -158,6 +157,16 @@ impl<'a> Places<'a> {
         way.reverse();
         way.concat()
     }
+}
+
+/// How many values stand within each other in a value; the reader of JSON has a limit.
+fn nesting(value: &Value) -> usize {
+    let inner = match value {
+        Value::Object(fields) => fields.values().map(nesting).max(),
+        Value::Array(items) => items.iter().map(nesting).max(),
+        _ => return 0,
+    };
+    1 + inner.unwrap_or(0)
 }
 
 /// A name as a JSON pointer has it.
