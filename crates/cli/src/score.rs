@@ -125,6 +125,10 @@ impl Score {
         let mut config = GenerationConfig::greedy();
         config.context = self.context.map(|context| context as usize);
         check_context(&trained, config.context)?;
+        anyhow::ensure!(
+            trained.is_language_model() || self.max_new_tokens.is_none(),
+            "--max-new-tokens is for language models: an encoder reads all of a source, whatever is generated"
+        );
         config.max_new_tokens = self.max_new_tokens.map(|most| most as usize);
         let options = trained.options(&config, Parallelism::Threads(threads))?;
         let is_chat = !self.no_chat && (self.chat || self.system.is_some() || trained.is_chat_model());
@@ -222,7 +226,10 @@ impl Scorer {
             Ok(text) => match JsonLine::parse(&text) {
                 Ok(object) => {
                     let parts = self.asks.object(&object, !self.no_eos);
-                    self.unread.count(line, &object);
+                    // What is read of a line that fails, or has no text, stands where it broke off.
+                    if parts.as_ref().is_ok_and(|parts| !parts.texts.is_empty()) {
+                        self.unread.count(line, &object);
+                    }
                     (object.id(), parts)
                 }
                 Err(reason) => (None, Err(reason)),

@@ -485,7 +485,7 @@ fn what_is_beyond_the_context_is_scored_as_it_was_generated() {
             .remove(0);
         assert!((log(&written) - log(&more)).abs() > 1e-2, "{written} {more}");
     }
-    // Whatever the batch; and a long text needs no memory for all of it at once.
+    // Whatever the batch.
     folder.write("long.txt", format!("{}\nline 1 says red\n", "line 2 says blue ".repeat(300)));
     let score = |batch: &str| folder.succeed(&["score", "llama", "--input", "long.txt", "--json", "--batch", batch]);
     assert!(score("1") == score("2"));

@@ -141,6 +141,10 @@ fn what_cannot_be_steered_is_told() {
         folder.write("wrong.jsonl", text);
         folder.fail(&["classifier", "lm", "wrong.jsonl", "--overwrite"], &parts);
     }
+    // A label of which all texts are held out.
+    let texts: String = (0..9).map(|_| "{\"text\": \"red\", \"label\": \"a\"}\n").collect();
+    folder.write("held.jsonl", texts + "{\"text\": \"blue\", \"label\": \"b\"}\n");
+    folder.fail(&["classifier", "lm", "held.jsonl", "--overwrite"], &["no text of the label \"b\"", "held out"]);
     // Labels that say nothing of the texts are no better found than by the most frequent one.
     let label = |i: usize| if (i * 7919 + 13).wrapping_mul(0x9e37_79b9) >> 20 & 1 == 1 { "a" } else { "b" };
     let random = |i: usize| json!({"text": "line 1 says red", "label": label(i)}).to_string() + "\n";

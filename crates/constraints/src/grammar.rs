@@ -215,8 +215,10 @@ fn in_one_line(reason: &str) -> String {
     }
 }
 
-/// What of the library's messages asks for what cannot be done here, in other words.
+/// What of the library's messages asks for what cannot be done here, in other words. What they quote is the user's, and says nothing.
 fn explained(reason: &str) -> String {
+    let own = reason.split('"').step_by(2).collect::<String>();
+    let too_large = "its regular expressions are too large together. Take shorter ones, or repeat less in them";
     let known = [
         (
             "oneOf constraints are not supported",
@@ -242,13 +244,15 @@ fn explained(reason: &str) -> String {
             "consider making your grammar left-recursive",
             "it is too complex: there are more than 2000 ways to go on at one place",
         ),
-        ("fuel", "its regular expressions are too large together. Take shorter ones, or repeat less in them"),
+        ("fuel exhausted", too_large),
+        ("initial_lexer_fuel", too_large),
+        ("check fuel", too_large),
         (
             "lookarounds not supported",
             "look-around and word boundaries (\\b) are not supported in a regular expression",
         ),
     ];
-    known.iter().find(|(said, _)| reason.contains(said)).map_or(reason, |(_, meant)| meant).to_owned()
+    known.iter().find(|(said, _)| own.contains(said)).map_or(reason, |(_, meant)| meant).to_owned()
 }
 
 /// How deep the rules and groups of a text go at most, each of which has a colon or a bracket.

@@ -134,8 +134,10 @@ impl Checked {
     /// where all that stands in it allows anything.
     pub(crate) fn place_of_fault(&self, fails: impl Fn(&Value) -> bool) -> String {
         let at = fault::place(&self.schema, fails);
-        let original =
-            self.copies.iter().find_map(|(copy, of)| Some(format!("{of}{}", at.strip_prefix(copy.as_str())?)));
+        let original = self.copies.iter().find_map(|(copy, of)| {
+            let rest = at.strip_prefix(copy.as_str()).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+            Some(format!("{of}{rest}"))
+        });
         original.unwrap_or(at)
     }
 }

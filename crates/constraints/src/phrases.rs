@@ -101,6 +101,10 @@ impl Phrases {
     pub fn require<T: AsRef<str>>(mut self, alternatives: &[T]) -> Result<Self, ConstraintError> {
         let mut variants = Vec::new();
         let (mut texts, mut unwritable) = (Vec::new(), Vec::new());
+        // Beside others too: every text has an empty one in it.
+        if alternatives.iter().any(|one| one.as_ref().trim().is_empty()) {
+            return Err(ConstraintError::Phrases("a required phrase is empty".to_owned()));
+        }
         for alternative in alternatives.iter().map(|one| one.as_ref().trim()) {
             match self.variants(alternative) {
                 Err(error @ ConstraintError::Phrases(_)) => unwritable.push(error),
@@ -117,7 +121,7 @@ impl Phrases {
         }
         match (variants.is_empty(), unwritable.into_iter().next()) {
             (true, Some(error)) => return Err(error),
-            (true, None) => return Err(ConstraintError::Phrases("a required phrase is empty".to_owned())),
+            (true, None) => return Err(ConstraintError::Phrases("a required phrase has no alternatives".to_owned())),
             (false, Some(error)) => self.warnings.push(format!("{error}. The alternatives remain")),
             (false, None) => {}
         }

@@ -210,6 +210,7 @@ fn phrases_that_cannot_be_are_refused() {
     for (error, says) in [
         (none.clone().require(&["我"]).unwrap_err(), "the vocabulary cannot write \"我\" in it"),
         (none.clone().require(&[" "]).unwrap_err(), "a required phrase is empty"),
+        (none.clone().require(&["red", ""]).unwrap_err(), "a required phrase is empty"),
         (none.clone().forbid("").unwrap_err(), "a forbidden phrase is empty"),
     ] {
         assert!(error.to_string().contains(says), "{error}");

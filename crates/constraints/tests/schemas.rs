@@ -24,6 +24,7 @@ fn what_constrains_nothing_may_stand_beside_what_does() {
         r#"{"nullable": false, "uniqueItems": false, "unevaluatedProperties": true, "propertyNames": {}, "not": false,
             "dependentRequired": {"a": []}, "$dynamicAnchor": "b", "type": "object", "additionalProperties": false,
             "properties": {"requried": {"const": 7, "required": false}}, "required": ["requried"]}"#,
+        r#"{"if": {"const": 1}, "then": true, "else": {}, "const": {"requried": 7}}"#,
         r#"{"$schema": "http://json-schema.org/draft-06/schema#", "const": {"requried": 7}}"#,
         // A list of schemas in the manner of old drafts.
         r#"{"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "additionalProperties": false,
@@ -212,6 +213,28 @@ fn what_is_refused_is_named_with_its_place() {
 }
 
 /// Large numbers cost neither time nor memory.
+/// References from each schema to the next, all of which stand in the first.
+#[test]
+fn references_may_lead_very_deep() {
+    const DEEP: usize = 3_000;
+    let (_, vocabulary) = json_tokenizer(TokenizerKind::Character);
+    let next = |i: usize| json!({"$ref": format!("#/properties/p{}", i + 1)});
+    let mut properties: serde_json::Map<String, Value> = (0..DEEP).map(|i| (format!("p{i}"), next(i))).collect();
+    properties.insert(format!("p{DEEP}"), json!({"const": 1}));
+    let schema = json!({"type": "object", "properties": properties}).to_string();
+    assert!(Grammar::json_schema(&vocabulary, &schema).is_ok());
+}
+
+/// What a message quotes is not what it says.
+#[test]
+fn messages_are_not_explained_by_the_names_in_them() {
+    let (_, vocabulary) = json_tokenizer(TokenizerKind::Character);
+    let error = Grammar::parse(&vocabulary, "start: fuel_exhausted_fuel\n").unwrap_err().to_string();
+    assert!(error.contains("fuel_exhausted_fuel") && !error.contains("too large"), "{error}");
+    let error = Grammar::parse(&vocabulary, "start: \"fuel exhausted\" x\n").unwrap_err().to_string();
+    assert!(!error.contains("too large"), "{error}");
+}
+
 #[test]
 fn bounds_may_be_large() {
     let (tokenizer, vocabulary) = json_tokenizer(TokenizerKind::Character);

@@ -72,7 +72,7 @@ impl HeldOut {
 /// A language model reads a text beyond its [context length](Trained::context) in parts of that length, each for itself.
 ///
 /// # Errors
-/// For fewer than two labels, continuous outputs, an encoder-decoder's text without a source; whatever a pass fails with.
+/// For fewer than two labels, one of which no text is learnt from, continuous outputs, an encoder-decoder's text without a source; whatever a pass fails with.
 pub fn learn_classifier(trained: &Trained, texts: &[LabelledText]) -> Result<LearntClassifier, Error> {
     let wrong = |reason: String| descant_inference::Error::Run { path: trained.run().to_owned(), reason };
     let mut labels: Vec<String> = texts.iter().map(|text| text.label.clone()).collect();
@@ -107,6 +107,16 @@ pub fn learn_classifier(trained: &Trained, texts: &[LabelledText]) -> Result<Lea
             ids.extend(std::iter::repeat_n(label as u32, hidden.len() / width));
             states.extend(hidden);
         }
+    }
+    if let Some(label) = (0..labels.len()).find(|&label| !ids.contains(&(label as u32))) {
+        let why = if left_out > 0 {
+            format!(
+                "{left_out} texts are left out, as those before them have {MOST} tokens together. Mix the labels, or give fewer texts"
+            )
+        } else {
+            "its texts are held out. Give more of them".to_owned()
+        };
+        return Err(wrong(format!("no text of the label {:?} is learnt from: {why}", labels[label])).into());
     }
     let mut parameters = Parameters::new(DType::F64);
     let weight = parameters.add("weight", [labels.len(), width]);

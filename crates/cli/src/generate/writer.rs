@@ -271,7 +271,10 @@ impl Writer<'_> {
     fn asked(&mut self, request: Request) -> (Line, Result<Asked, String>) {
         let control = control::of_line(&self.control, self.trained, &request.fields);
         let system = if self.conversation.is_some() { request.fields.system() } else { Ok(None) };
-        self.unread.count(request.line, &request.fields);
+        // What is read of a line that fails stands where it broke off.
+        if request.asks.is_ok() && control.is_ok() {
+            self.unread.count(request.line, &request.fields);
+        }
         let Request { line: number, id, asks, .. } = request;
         let mut line = Line { number, id, grammar: self.grammar.clone(), ..Line::default() };
         let controlled = |text: Text, control: Control| {

@@ -192,6 +192,8 @@ impl Asks {
     ) -> Result<Parts, String> {
         let trained = &self.trained;
         let special = trained.tokenizers.target.special();
+        // Whoever has written a text might have written more.
+        let more = usize::from(matches!(answer, Answer::Text(_)));
         let tokens = match answer {
             Answer::Tokens(tokens) => tokens,
             Answer::Text(text) => {
@@ -207,8 +209,7 @@ impl Asks {
         };
         let has_end = tokens.last().is_some_and(|id| special.eos.contains(id));
         let mut options = self.options.clone();
-        // Whoever has written it might have written more.
-        options.config.max_new_tokens = Some(options.max_new_tokens().max(tokens.len() + 1));
+        options.config.max_new_tokens = Some(options.max_new_tokens().max(tokens.len() + more));
         let mut dialogue = Dialogue::new(messages, 1, control.clone());
         let readings = dialogue.readings((trained, &options), &tokens, ends && !has_end).map_err(said)?;
         let part = |(prompt, of): (Text, std::ops::Range<usize>)| {

@@ -179,7 +179,7 @@ pub(super) fn constrains_nothing(keyword: &str, value: &Value, beside: &Map<Stri
         // `required` is one of drafts before 4.
         "not" | "nullable" | "required" | "uniqueItems" => *value == Value::Bool(false),
         "propertyNames" | "unevaluatedItems" | "unevaluatedProperties" => is_any(value),
-        "if" => is_alone(&["then", "else"]),
+        "if" => ["then", "else"].iter().all(|other| beside.get(*other).is_none_or(is_any)),
         "then" | "else" => is_any(value) || is_alone(&["if"]),
         "maxContains" | "minContains" => is_alone(&["contains"]),
         "dependencies" | "dependentRequired" | "dependentSchemas" => {

@@ -16,6 +16,9 @@ pub(super) struct Places<'a> {
     seen: HashSet<*const Map<String, Value>>,
     /// Each `$ref`: the schema that has it, the names on its way, and the pointer that they make.
     references: Vec<(usize, Vec<String>, String)>,
+    /// The schemas that a `$ref` leads to, wherever they were found first.
+    targets: HashSet<*const Value>,
+    depth: usize,
     /// Keys on the way to what a `$ref` leads to, each with the object that it stands in.
     passed: HashSet<(*const Map<String, Value>, &'a str)>,
 }
@@ -35,8 +38,9 @@ impl<'a> Places<'a> {
     /// # Errors
     /// Where a `$ref` leads nowhere, or not by its place in this schema, and for too many schemas.
     pub(super) fn of(root: &'a Value) -> Result<Self, ConstraintError> {
-        let (seen, passed) = (HashSet::new(), HashSet::new());
-        let mut places = Self { all: Vec::new(), seen, references: Vec::new(), passed };
+        let (seen, targets, passed) = (HashSet::new(), HashSet::new(), HashSet::new());
+        let mut places =
+            Self { all: Vec::new(), seen, references: Vec::new(), targets, depth: 1 + nesting(root), passed };
         places.add(root, None, String::new(), true);
         let mut next = 0;
         while let Some(keywords) = places.all.get(next).map(|place| place.keywords) {
@@ -102,6 +106,9 @@ impl<'a> Places<'a> {
         if !(value.is_object() || value.is_boolean()) {
             return Err(format!("{reference:?} leads to what is no schema"));
         }
+        if self.targets.insert(value) {
+            self.depth += 1 + nesting(value);
+        }
         self.references.push((from, names, pointer.clone()));
         self.add(value, Some(from), pointer, true);
         Ok(())
@@ -128,10 +135,9 @@ impl<'a> Places<'a> {
         all.map(|(from, names, pointer)| (self.pointer(*from), names.clone(), pointer.clone())).collect()
     }
 
-    /// How many values lead into each other at most, as each schema that a `$ref` leads to comes once.
+    /// How many values lead into each other at most: those of the whole, and of each schema that a `$ref` leads to, which comes once.
     pub(super) fn depth(&self) -> usize {
-        let from_root = self.all.iter().filter(|place| place.is_from_root);
-        from_root.map(|place| 1 + place.keywords.values().map(nesting).max().unwrap_or(0)).sum()
+        self.depth
     }
 
     /// The schemas that stand in one, and those that a `$ref` in it leads to first.

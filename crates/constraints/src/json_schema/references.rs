@@ -76,7 +76,7 @@ fn copy(schema: &mut Value, copies: &mut Vec<(String, String)>, target: String) 
         *definitions = Map::new().into();
     }
     let Some(definitions) = definitions.as_object_mut() else { return "#".to_owned() };
-    let name = (0..).map(|number: usize| number.to_string()).find(|name| !definitions.contains_key(name));
+    let name = (copies.len()..).map(|number| number.to_string()).find(|name| !definitions.contains_key(name));
     let name = name.unwrap_or_default();
     definitions.insert(name.clone(), Value::Bool(true));
     let place = format!("/$defs/{name}");
