@@ -101,7 +101,6 @@ impl Phrases {
     pub fn require<T: AsRef<str>>(mut self, alternatives: &[T]) -> Result<Self, ConstraintError> {
         let mut variants = Vec::new();
         let (mut texts, mut unwritable) = (Vec::new(), Vec::new());
-        // Beside others too: every text has an empty one in it.
         if alternatives.iter().any(|one| one.as_ref().trim().is_empty()) {
             return Err(ConstraintError::Phrases("a required phrase is empty".to_owned()));
         }

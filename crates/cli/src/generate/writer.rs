@@ -271,8 +271,8 @@ impl Writer<'_> {
     fn asked(&mut self, request: Request) -> (Line, Result<Asked, String>) {
         let control = control::of_line(&self.control, self.trained, &request.fields);
         let system = if self.conversation.is_some() { request.fields.system() } else { Ok(None) };
-        // What is read of a line that fails stands where it broke off.
-        if request.asks.is_ok() && control.is_ok() {
+        // Where the attributes fail, nothing else is read.
+        if control.is_ok() {
             self.unread.count(request.line, &request.fields);
         }
         let Request { line: number, id, asks, .. } = request;
