@@ -13,6 +13,25 @@ import torch
 from safetensors.torch import save_file
 
 STEPS, SIZE = 20, 37
+
+
+class Lion(torch.optim.Optimizer):
+    """Lion by Algorithm 2 of its paper (Chen et al. 2023): PyTorch has none."""
+
+    def __init__(self, params, lr, betas=(0.9, 0.99), weight_decay=0.0):
+        super().__init__(params, dict(lr=lr, betas=betas, weight_decay=weight_decay))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for x in group["params"]:
+                momentum = self.state[x].setdefault("exp_avg", torch.zeros_like(x))
+                update = (beta1 * momentum + (1 - beta1) * x.grad).sign()
+                x -= group["lr"] * (update + group["weight_decay"] * x)
+                momentum.mul_(beta2).add_(x.grad, alpha=1 - beta2)
+
+
 OPTIMIZERS = {
     "sgd": (torch.optim.SGD, 0.1, {}),
     "sgd-decay": (torch.optim.SGD, 0.1, dict(weight_decay=0.05)),
@@ -26,6 +45,13 @@ OPTIMIZERS = {
     "rmsprop-centered-momentum": (torch.optim.RMSprop, 0.01, dict(centered=True, momentum=0.5)),
     "adam": (torch.optim.Adam, 0.01, dict(weight_decay=0.01)),
     "adamw": (torch.optim.AdamW, 0.01, dict(betas=(0.8, 0.99), weight_decay=0.1)),
+    "adam-amsgrad": (torch.optim.Adam, 0.01, dict(amsgrad=True, weight_decay=0.01)),
+    "adamw-amsgrad": (torch.optim.AdamW, 0.01, dict(amsgrad=True, betas=(0.8, 0.9))),
+    "nadam": (torch.optim.NAdam, 0.01, dict(weight_decay=0.01)),
+    "nadam-decoupled": (torch.optim.NAdam, 0.01, dict(decoupled_weight_decay=True, weight_decay=0.1, momentum_decay=0.3)),
+    "radam": (torch.optim.RAdam, 0.01, dict(betas=(0.9, 0.98), weight_decay=0.01)),
+    "radam-decoupled": (torch.optim.RAdam, 0.01, dict(decoupled_weight_decay=True, weight_decay=0.1)),
+    "lion": (Lion, 0.01, dict(weight_decay=0.1)),
 }
 
 

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 mod adadelta;
 mod adagrad;
 mod adam;
+mod lion;
+mod nadam;
+mod radam;
 mod rmsprop;
 mod sgd;
 
@@ -96,6 +99,9 @@ optimizers! {
     "rmsprop" rmsprop::Rmsprop,
     "adam" adam::Adam,
     "adamw" adam::Adamw,
+    "nadam" nadam::Nadam,
+    "radam" radam::Radam,
+    "lion" lion::Lion,
 }
 
 impl Default for OptimizerConfig {

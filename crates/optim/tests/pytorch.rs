@@ -40,6 +40,17 @@ fn optimizers() -> Vec<(&'static str, f64, Value)> {
         ("rmsprop-centered-momentum", 0.01, json!({"kind": "rmsprop", "centered": true, "momentum": 0.5})),
         ("adam", 0.01, json!({"kind": "adam", "weight_decay": 0.01})),
         ("adamw", 0.01, json!({"kind": "adamw", "betas": [0.8, 0.99], "weight_decay": 0.1})),
+        ("adam-amsgrad", 0.01, json!({"kind": "adam", "amsgrad": true, "weight_decay": 0.01})),
+        ("adamw-amsgrad", 0.01, json!({"kind": "adamw", "amsgrad": true, "betas": [0.8, 0.9]})),
+        ("nadam", 0.01, json!({"kind": "nadam", "weight_decay": 0.01})),
+        (
+            "nadam-decoupled",
+            0.01,
+            json!({"kind": "nadam", "decoupled_weight_decay": true, "weight_decay": 0.1, "momentum_decay": 0.3}),
+        ),
+        ("radam", 0.01, json!({"kind": "radam", "betas": [0.9, 0.98], "weight_decay": 0.01})),
+        ("radam-decoupled", 0.01, json!({"kind": "radam", "decoupled_weight_decay": true, "weight_decay": 0.1})),
+        ("lion", 0.01, json!({"kind": "lion", "weight_decay": 0.1})),
     ]
 }
 
@@ -207,7 +218,7 @@ fn what_the_patterns_name_does_not_decay() {
         Ok(moved.map(|(_, name)| name).collect())
     };
     let weights = ["layers.0.weight", "embedding.weight", "weight_ih_l0"].to_vec();
-    for kind in ["sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"] {
+    for kind in ["sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "nadam", "radam", "lion"] {
         let config = |no_decay: &[&str]| json!({"kind": kind, "weight_decay": 0.1, "no_decay": no_decay});
         assert_eq!(decayed(json!({"kind": kind, "weight_decay": 0.1})), Ok(weights.clone()), "{kind}");
         assert_eq!(decayed(config(&[])), Ok(names.to_vec()), "{kind}");

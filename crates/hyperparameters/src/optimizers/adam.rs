@@ -16,13 +16,15 @@ macro_rules! adam {
                 betas: [f64; 2] = [0.9, 0.999],
                 /// ε, added to the denominator.
                 eps: f64 = 1e-8,
+                /// Whether the denominator has the largest `v` so far: AMSGrad (Reddi et al. 2018, arXiv 1904.09237).
+                amsgrad: bool = false,
             }
             weight_decay = $weight_decay
         }
 
         impl Update for $optimizer {
             fn state_names(&self) -> &'static [&'static str] {
-                &["exp_avg", "exp_avg_sq"]
+                if self.amsgrad { &["exp_avg", "exp_avg_sq", "max_exp_avg_sq"] } else { &["exp_avg", "exp_avg_sq"] }
             }
 
             fn validate(&self) -> Result<(), String> {
@@ -32,7 +34,7 @@ macro_rules! adam {
 
             fn update<E: Real>(&self, chunk: Chunk<'_, E>, step: Step) {
                 let decay: fn(f64, f64) -> (f64, f64) = $decay;
-                update(self.betas, self.eps, decay(step.lr, self.weight_decay), chunk, step);
+                update(self.betas, self.eps, self.amsgrad, decay(step.lr, self.weight_decay), chunk, step);
             }
         }
     };
@@ -56,6 +58,7 @@ adam! {
 fn update<E: Real>(
     [beta1, beta2]: [f64; 2],
     eps: f64,
+    amsgrad: bool,
     (kept, l2_penalty): (f64, f64),
     chunk: Chunk<'_, E>,
     step: Step,
@@ -65,9 +68,19 @@ fn update<E: Real>(
     // Multiplied by, as a division for each element would be the slowest part.
     let root = E::of(1.0 / bias_correction(beta2).sqrt());
     let (rest1, rest2, beta2, eps) = (E::of(1.0 - beta1), E::of(1.0 - beta2), E::of(beta2), E::of(eps));
-    sweep(chunk, step.clipping, l2_penalty, |x, g, [m, v]| {
+    let moments = |g: E, m: &mut E, v: &mut E| {
         *m += rest1 * (g - *m);
         *v = beta2 * *v + rest2 * g * g;
-        *x = kept * *x - size * *m / (v.sqrt() * root + eps);
-    });
+    };
+    match amsgrad {
+        true => sweep(chunk, step.clipping, l2_penalty, |x, g, [m, v, largest]| {
+            moments(g, m, v);
+            *largest = largest.max(*v);
+            *x = kept * *x - size * *m / (largest.sqrt() * root + eps);
+        }),
+        false => sweep(chunk, step.clipping, l2_penalty, |x, g, [m, v]| {
+            moments(g, m, v);
+            *x = kept * *x - size * *m / (v.sqrt() * root + eps);
+        }),
+    }
 }

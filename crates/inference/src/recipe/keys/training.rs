@@ -13,7 +13,20 @@ pub(super) const OPTIMIZER: Section = Section {
             "\"adamw\"",
             "The optimizer, with PyTorch's hyperparameters.",
         ),
-        Key::new("optimizer.betas", NumberPair(SHARE), "[0.9, 0.999]", "Decay rates of the first and second moment."),
+        Key::new("optimizer.betas", NumberPair(SHARE), "[0.9, 0.999]", "Decay rates of the first and second moment; of lion [0.9, 0.99]."),
+        Key::new(
+            "optimizer.amsgrad",
+            Flag,
+            "false",
+            "AMSGrad: the denominator has the largest second moment so far.",
+        ),
+        Key::new("optimizer.momentum_decay", Number(FROM_0), "4e-3", "Decay of the momentum towards betas[0]."),
+        Key::new(
+            "optimizer.decoupled_weight_decay",
+            Flag,
+            "false",
+            "Whether weight decay is decoupled from the gradient, as in AdamW.",
+        ),
         Key::new("optimizer.momentum", Number(SHARE), "0.0", "Momentum."),
         Key::new(
             "optimizer.dampening",
@@ -48,7 +61,7 @@ pub(super) const OPTIMIZER: Section = Section {
             "optimizer.weight_decay",
             Number(FROM_0),
             "(adamw 0.01, others 0)",
-            "Weight decay: of adamw decoupled, of all others an L2 penalty added to the gradient.",
+            "Weight decay: of adamw and lion decoupled, of all others an L2 penalty added to the gradient.",
         ),
         Key::new(
             "optimizer.no_decay",
