@@ -1,0 +1,26 @@
+//! Metrics of generated texts against references: BLEU, chrF++ and TER in the numbers of sacreBLEU, ROUGE in those of rouge-score, error
+//! rates in those of jiwer.
+//!
+//! The value of a corpus is [`Metric::score`] of the sums of [`Metric::statistics`] over its texts, so that resamples of a corpus, as
+//! the bootstrap draws them, need no second look at the texts.
+
+mod bleu;
+mod chrf;
+mod edit_distance;
+mod error_rate;
+mod exact_match;
+mod metric;
+mod ngrams;
+mod rouge;
+mod ter;
+mod tokenization;
+mod whitespace;
+
+pub use bleu::Bleu;
+pub use chrf::Chrf;
+pub use error_rate::{ErrorRate, Unit};
+pub use exact_match::ExactMatch;
+pub use metric::{Direction, Metric, corpus_score};
+pub use rouge::{Rouge, RougeKind};
+pub use ter::Ter;
+pub use tokenization::Tokenization;
