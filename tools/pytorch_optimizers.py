@@ -65,6 +65,8 @@ SCHEDULES = {
 
 def main():
     warnings.simplefilter("ignore")
+    # NAdam keeps its product of momenta in the default type.
+    torch.set_default_dtype(torch.float64)
     torch.manual_seed(5)
     tensors = {"weights": torch.randn(SIZE, dtype=torch.float64), "gradients": torch.randn(STEPS, SIZE, dtype=torch.float64)}
     tensors["gradients"][:, ::5] *= 1e-3
