@@ -81,11 +81,11 @@ def figures(segments):
     scorer = rouge_scorer.RougeScorer(ROUGE)
     scores = [scorer.score_multi(segment[1:], segment[0]) for segment in segments]
     for name in ROUGE:
-        found[name] = 100 * sum(score[name].fmeasure for score in scores) / len(scores)
+        found[name] = sum(score[name].fmeasure for score in scores) / len(scores)
     plain = [" ".join(text.split()) for text in hypotheses]
     first = [" ".join(text.split()) for text in references[0]]
-    found["wer"] = 100 * jiwer.wer(first, plain)
-    found["cer"] = 100 * jiwer.cer(first, plain)
+    found["wer"] = jiwer.wer(first, plain)
+    found["cer"] = jiwer.cer(first, plain)
     return found
 
 

@@ -10,7 +10,7 @@ use clap::Args;
 use descant_inference::weights_of;
 use descant_kernels::{Parallelism, WeightType};
 use descant_text::write_file;
-use descant_train::{Evaluator, Prediction, TextScores, TextUnit};
+use descant_train::{Evaluator, Prediction, TextScores};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::fs;
@@ -31,6 +31,17 @@ pub(crate) struct Eval {
     /// Only the loss: generate nothing
     #[arg(long)]
     loss_only: bool,
+    /// The metrics of what is generated. Those of sacreBLEU are printed with its signatures; bleu cuts Chinese into characters
+    /// (bleu-zh), and other scripts without spaces too (bleu-char)
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        value_parser = clap::builder::PossibleValuesParser::new(descant_metrics::NAMES),
+        default_values = TextScores::DEFAULT,
+        conflicts_with = "loss_only"
+    )]
+    metrics: Vec<String>,
     /// Write the predictions to a new file, in the order of the text: source, prediction and references, separated by tabs,
     /// with line ends and tabs within them as \n and \t. As .jsonl, one JSON object a line: line, source, text, references,
     /// right, finished, and for one that is not answered error
@@ -145,9 +156,9 @@ impl Eval {
         let mut unanswered = Ok(());
         if writes {
             let answers = evaluator.predictions(&options, self.multi_reference)?;
-            let scores = TextScores::of(&answers);
+            let scores = TextScores::of(&answers, &self.metrics);
             if let Some(path) = &self.output {
-                write(path, &answers, scores.unit)?;
+                write(path, &answers)?;
             }
             if let (Some(first), false) = (answers.iter().find(|one| !one.finished && one.error.is_none()), self.json) {
                 note(format_args!(
@@ -206,13 +217,13 @@ fn is_no_text(output: &Path, files: &[&Path]) -> anyhow::Result<()> {
 }
 
 /// Writes the answers, in the order of the text.
-fn write(path: &Path, answers: &[Prediction], unit: TextUnit) -> anyhow::Result<()> {
+fn write(path: &Path, answers: &[Prediction]) -> anyhow::Result<()> {
     let mut text = String::new();
     let mut escaped = false;
     for answer in answers {
         let Prediction { line, source, text: output, finished, references, error, .. } = answer;
         if path.extension().is_some_and(|extension| extension == "jsonl") {
-            let (line, right) = (*line, answer.is_right(unit));
+            let (line, right) = (*line, answer.is_right());
             let error = error.as_deref().map(said);
             let line = Line { line, source, text: output, references, right, finished: *finished, error };
             writeln!(text, "{}", serde_json::to_string(&line)?)?;

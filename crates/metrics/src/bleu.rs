@@ -1,6 +1,6 @@
 //! BLEU (Papineni et al. 2002), in the numbers of sacreBLEU (Post 2018).
 
-use crate::metric::{Direction, Metric};
+use crate::metric::{Direction, Metric, Scale};
 use crate::ngrams::Ngrams;
 use crate::tokenization::Tokenization;
 
@@ -18,16 +18,16 @@ pub struct Bleu {
 const ORDERS: usize = 4;
 
 impl Metric for Bleu {
-    fn name(&self) -> String {
-        "bleu".to_owned()
-    }
-
-    fn signature(&self, references: usize) -> String {
+    fn signature(&self, references: &str) -> String {
         format!("nrefs:{references}|case:mixed|eff:no|tok:{}|smooth:exp", self.tokenization.name())
     }
 
     fn direction(&self) -> Direction {
         Direction::Larger
+    }
+
+    fn scale(&self) -> Scale {
+        Scale::Points
     }
 
     fn statistics(&self, hypothesis: &str, references: &[&str]) -> Vec<f64> {

@@ -1,6 +1,6 @@
 //! chrF and chrF++ (Popović 2015, 2017), in the numbers of sacreBLEU.
 
-use crate::metric::{Direction, Metric};
+use crate::metric::{Direction, Metric, Scale};
 use crate::ngrams::Ngrams;
 use crate::whitespace::{is_space, words};
 
@@ -66,16 +66,16 @@ fn of_order<T: Eq + std::hash::Hash>(hypothesis: &[T], reference: &[T], order: u
 }
 
 impl Metric for Chrf {
-    fn name(&self) -> String {
-        if self.word_order == 0 { "chrf" } else { "chrf++" }.to_owned()
-    }
-
-    fn signature(&self, references: usize) -> String {
+    fn signature(&self, references: &str) -> String {
         format!("nrefs:{references}|case:mixed|eff:yes|nc:{CHARACTER_ORDER}|nw:{}|space:no", self.word_order)
     }
 
     fn direction(&self) -> Direction {
         Direction::Larger
+    }
+
+    fn scale(&self) -> Scale {
+        Scale::Points
     }
 
     fn statistics(&self, hypothesis: &str, references: &[&str]) -> Vec<f64> {

@@ -1,34 +1,26 @@
 //! Word and character error rate, in the numbers of jiwer.
 
-use crate::metric::{Direction, Metric};
+use crate::metric::{Direction, Metric, Scale};
+use crate::unit::TextUnit;
 use crate::whitespace::words;
-
-/// What an error rate counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Words between white space: WER.
-    Words,
-    /// Characters, with the spaces between words: CER.
-    Characters,
-}
 
 /// Insertions, deletions and substitutions by the length of the reference, of several that to which there are fewest by its length.
 ///
 /// The statistics of a text are its edits and that length.
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorRate {
-    /// What is counted.
-    pub unit: Unit,
+    /// What is counted: words for WER, characters with one space between words for CER.
+    pub unit: TextUnit,
 }
 
 impl ErrorRate {
     fn edits(self, hypothesis: &str, reference: &str) -> [usize; 2] {
         match self.unit {
-            Unit::Words => {
+            TextUnit::Words => {
                 let (hypothesis, reference): (Vec<_>, Vec<_>) = (words(hypothesis).collect(), words(reference).collect());
                 [strsim::generic_levenshtein(&hypothesis, &reference), reference.len()]
             }
-            Unit::Characters => {
+            TextUnit::Characters => {
                 let characters = |text: &str| words(text).collect::<Vec<_>>().join(" ").chars().collect::<Vec<char>>();
                 let (hypothesis, reference) = (characters(hypothesis), characters(reference));
                 [strsim::generic_levenshtein(&hypothesis, &reference), reference.len()]
@@ -38,20 +30,19 @@ impl ErrorRate {
 }
 
 impl Metric for ErrorRate {
-    fn name(&self) -> String {
-        match self.unit {
-            Unit::Words => "wer",
-            Unit::Characters => "cer",
-        }
-        .to_owned()
-    }
-
-    fn signature(&self, references: usize) -> String {
+    fn signature(&self, references: &str) -> String {
         format!("nrefs:{references}|case:mixed")
     }
 
     fn direction(&self) -> Direction {
         Direction::Smaller
+    }
+
+    fn scale(&self) -> Scale {
+        Scale::Share(match self.unit {
+            TextUnit::Words => "the words",
+            TextUnit::Characters => "the characters",
+        })
     }
 
     fn statistics(&self, hypothesis: &str, references: &[&str]) -> Vec<f64> {
@@ -62,8 +53,8 @@ impl Metric for ErrorRate {
 
     fn score(&self, statistics: &[f64]) -> f64 {
         match *statistics {
-            [edits, length] if length > 0.0 => 100.0 * edits / length,
-            [edits, _] if edits > 0.0 => 100.0,
+            [edits, length] if length > 0.0 => edits / length,
+            [edits, _] if edits > 0.0 => 1.0,
             _ => 0.0,
         }
     }

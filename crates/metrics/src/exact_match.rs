@@ -1,4 +1,4 @@
-use crate::metric::{Direction, Metric};
+use crate::metric::{Direction, Metric, Scale};
 use crate::whitespace::words;
 
 /// The share of texts that equal a reference, but for white space. The statistics of a text are whether it does, and 1.
@@ -6,16 +6,16 @@ use crate::whitespace::words;
 pub struct ExactMatch;
 
 impl Metric for ExactMatch {
-    fn name(&self) -> String {
-        "exact_match".to_owned()
-    }
-
-    fn signature(&self, references: usize) -> String {
+    fn signature(&self, references: &str) -> String {
         format!("nrefs:{references}|case:mixed")
     }
 
     fn direction(&self) -> Direction {
         Direction::Larger
+    }
+
+    fn scale(&self) -> Scale {
+        Scale::Share("the texts")
     }
 
     fn statistics(&self, hypothesis: &str, references: &[&str]) -> Vec<f64> {
@@ -25,7 +25,7 @@ impl Metric for ExactMatch {
 
     fn score(&self, statistics: &[f64]) -> f64 {
         match *statistics {
-            [right, texts] if texts > 0.0 => 100.0 * right / texts,
+            [right, texts] if texts > 0.0 => right / texts,
             _ => 0.0,
         }
     }

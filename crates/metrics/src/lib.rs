@@ -11,16 +11,24 @@ mod error_rate;
 mod exact_match;
 mod metric;
 mod ngrams;
+mod registry;
 mod rouge;
+mod significance;
 mod ter;
 mod tokenization;
+mod unit;
+#[cfg(test)]
+mod walks;
 mod whitespace;
 
 pub use bleu::Bleu;
 pub use chrf::Chrf;
-pub use error_rate::{ErrorRate, Unit};
+pub use error_rate::ErrorRate;
 pub use exact_match::ExactMatch;
-pub use metric::{Direction, Metric, corpus_score};
+pub use metric::{Direction, Metric, Scale, corpus_score};
+pub use registry::{NAMES, metric};
 pub use rouge::{Rouge, RougeKind};
+pub use significance::{Comparison, compare};
 pub use ter::Ter;
 pub use tokenization::Tokenization;
+pub use unit::TextUnit;

@@ -9,21 +9,30 @@ pub enum Direction {
     Smaller,
 }
 
+/// What a value of 1 means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// All of what is named here: a share, as rouge-score and jiwer have it.
+    Share(&'static str),
+    /// One of a hundred points, as sacreBLEU has it.
+    Points,
+}
+
 /// A metric of generated texts against references.
 pub trait Metric: Debug + Send + Sync {
-    /// Its name in recipes, reports and JSON, such as `bleu`.
-    fn name(&self) -> String;
-
-    /// What its value depends on beside the texts, in the form of sacreBLEU's signatures where it has one.
-    fn signature(&self, references: usize) -> String;
+    /// What its value depends on beside the texts, in the form of sacreBLEU's signatures; `references` is how many each text has, or `var`.
+    fn signature(&self, references: &str) -> String;
 
     /// Which values are better.
     fn direction(&self) -> Direction;
 
+    /// What a value of 1 means.
+    fn scale(&self) -> Scale;
+
     /// The sufficient statistics of one text, always as many: those of a corpus are their sums.
     fn statistics(&self, hypothesis: &str, references: &[&str]) -> Vec<f64>;
 
-    /// The value, in percent, from the statistics of a text or from their sums over a corpus.
+    /// The value from the statistics of a text or from their sums over a corpus.
     fn score(&self, statistics: &[f64]) -> f64;
 }
 

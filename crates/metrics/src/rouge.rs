@@ -1,6 +1,6 @@
 //! ROUGE (Lin 2004), in the numbers of rouge-score without its stemmer.
 
-use crate::metric::{Direction, Metric};
+use crate::metric::{Direction, Metric, Scale};
 use crate::ngrams::Ngrams;
 use std::collections::HashMap;
 
@@ -43,20 +43,16 @@ impl Rouge {
 }
 
 impl Metric for Rouge {
-    fn name(&self) -> String {
-        match self.kind {
-            RougeKind::Ngrams(order) => format!("rouge{order}"),
-            RougeKind::Subsequence => "rougeL".to_owned(),
-            RougeKind::Lines => "rougeLsum".to_owned(),
-        }
-    }
-
-    fn signature(&self, references: usize) -> String {
+    fn signature(&self, references: &str) -> String {
         format!("nrefs:{references}|case:lc|stem:no")
     }
 
     fn direction(&self) -> Direction {
         Direction::Larger
+    }
+
+    fn scale(&self) -> Scale {
+        Scale::Share("the F1 score")
     }
 
     fn statistics(&self, hypothesis: &str, references: &[&str]) -> Vec<f64> {
@@ -65,7 +61,7 @@ impl Metric for Rouge {
 
     fn score(&self, statistics: &[f64]) -> f64 {
         match *statistics {
-            [sum, texts] if texts > 0.0 => 100.0 * sum / texts,
+            [sum, texts] if texts > 0.0 => sum / texts,
             _ => 0.0,
         }
     }

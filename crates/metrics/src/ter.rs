@@ -1,7 +1,7 @@
 //! Translation edit rate (Snover et al. 2006), in the numbers of sacreBLEU, which are those of Tercom.
 
 use crate::edit_distance::{Edit, edits};
-use crate::metric::{Direction, Metric};
+use crate::metric::{Direction, Metric, Scale};
 use crate::whitespace::words;
 
 /// TER: the fewest insertions, deletions, substitutions and shifts of adjacent words that turn a text into a reference, by the mean length
@@ -19,16 +19,16 @@ const SHIFT_DISTANCE: usize = 50;
 const CANDIDATES: usize = 1000;
 
 impl Metric for Ter {
-    fn name(&self) -> String {
-        "ter".to_owned()
-    }
-
-    fn signature(&self, references: usize) -> String {
+    fn signature(&self, references: &str) -> String {
         format!("nrefs:{references}|case:lc|tok:tercom|norm:no|punct:yes|asian:no")
     }
 
     fn direction(&self) -> Direction {
         Direction::Smaller
+    }
+
+    fn scale(&self) -> Scale {
+        Scale::Points
     }
 
     fn statistics(&self, hypothesis: &str, references: &[&str]) -> Vec<f64> {

@@ -1,5 +1,6 @@
 //! The tokenizations of BLEU.
 
+use crate::unit::is_unspaced;
 use crate::whitespace::{is_space, words};
 use regex::Regex;
 use std::sync::LazyLock;
@@ -35,6 +36,25 @@ impl Tokenization {
         }
     }
 
+    /// The one that fits some references: `zh` where most letters are ideographs without kana among them, `char` where most are of another script
+    /// that is written without spaces, else `13a`.
+    pub fn of<'a>(references: impl IntoIterator<Item = &'a str>) -> Self {
+        let (mut all, mut ideographs, mut others) = (0_u64, 0_u64, 0_u64);
+        for c in references.into_iter().flat_map(str::chars).filter(|&c| c.is_alphabetic()) {
+            all += 1;
+            match is_unspaced(c) {
+                true if is_ideograph(c) => ideographs += 1,
+                unspaced => others += u64::from(unspaced),
+            }
+        }
+        match 2 * (ideographs + others) > all {
+            false => Self::Mteval13a,
+            // Japanese has kana in every sentence; Chinese quotes them at most.
+            true if 10 * others < ideographs => Self::Chinese,
+            true => Self::Characters,
+        }
+    }
+
     /// The words of a text.
     pub(crate) fn words(self, text: &str) -> Vec<String> {
         let text = text.trim_end_matches(is_space);
@@ -47,6 +67,10 @@ impl Tokenization {
         };
         words(&cut).map(str::to_owned).collect()
     }
+}
+
+fn is_ideograph(c: char) -> bool {
+    matches!(c, '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
 /// A pattern, and what its matches become.

@@ -31,6 +31,6 @@ pub use resume::resumed_recipe;
 pub use short_list::{LearntShortList, ShortListConfig, learn_short_list};
 pub use source_models::SourceModels;
 pub use text_layout::resolve_text_layout;
-pub use text_metrics::{Prediction, TEXT_METRICS, TextMetric, TextScores, TextUnit};
+pub use text_metrics::{Prediction, TextScore, TextScores};
 pub use tokenizer_training::train_tokenizers;
 pub use trainer::{Event, Outcome, Trainer};

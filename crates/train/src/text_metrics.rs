@@ -1,31 +1,23 @@
-//! Metrics of generated texts: one file and one word in [`TEXT_METRICS`] each.
+//! Metrics of generated texts: those of `descant-metrics` by their names.
 
-mod exact_match;
-mod metric;
 mod prediction;
-mod token_error_rate;
-mod unit;
-#[cfg(test)]
-mod walks;
 
-pub use metric::TextMetric;
 pub use prediction::Prediction;
 pub(crate) use prediction::{EvalExample, examples};
-pub use unit::TextUnit;
 
+use descant_metrics::{Scale, TextUnit, corpus_score, metric};
+use rayon::prelude::*;
 use serde::ser::{Serialize, SerializeMap, Serializer};
-
-/// All metrics, in the order of reports.
-pub const TEXT_METRICS: &[TextMetric] = &[exact_match::METRIC, token_error_rate::METRIC];
+use std::collections::BTreeMap;
 
 /// The metrics of a set of predictions.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TextScores {
     /// How many predictions.
     pub predictions: usize,
-    /// The value of each of [`TEXT_METRICS`].
-    pub values: [f64; TEXT_METRICS.len()],
-    /// The tokens that all texts are compared in.
+    /// In the order in which they were asked for.
+    pub scores: Vec<TextScore>,
+    /// The tokens of `token_error_rate`.
     pub unit: TextUnit,
     /// How many predictions the length limit cut.
     pub unfinished: usize,
@@ -33,14 +25,48 @@ pub struct TextScores {
     pub unanswered: usize,
 }
 
+/// The value of a metric.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TextScore {
+    /// The metric's name.
+    pub name: String,
+    /// Its value, in its own scale.
+    pub value: f64,
+    /// What a value of 1 means.
+    pub scale: Scale,
+    /// What it depends on beside the texts.
+    pub signature: String,
+}
+
 impl TextScores {
-    /// Scores predictions by every metric.
-    pub fn of(predictions: &[Prediction]) -> Self {
-        let unit = TextUnit::of(predictions.iter().flat_map(|prediction| &prediction.references));
+    /// The metrics that are reported by default.
+    pub const DEFAULT: &[&str] = &["exact_match", "token_error_rate", "bleu", "chrf++"];
+
+    /// Scores predictions by the metrics of these [names](descant_metrics::NAMES); a name that is none is left out.
+    pub fn of(predictions: &[Prediction], names: &[impl AsRef<str>]) -> Self {
+        let references = predictions.iter().flat_map(|prediction| prediction.references.iter().map(String::as_str));
+        let mut counts = predictions.iter().map(|prediction| prediction.references.len());
+        let count = counts.next().unwrap_or(1);
+        let count = if counts.all(|other| other == count) { count.to_string() } else { "var".to_owned() };
+        let score = |name: &str| {
+            let metric = metric(name, references.clone())?;
+            let of_text = |prediction: &Prediction| {
+                let references: Vec<&str> = prediction.references.iter().map(String::as_str).collect();
+                metric.statistics(&prediction.text, &references)
+            };
+            let statistics: Vec<Vec<f64>> = predictions.par_iter().map(of_text).collect();
+            Some(TextScore {
+                name: name.to_owned(),
+                value: corpus_score(metric.as_ref(), &statistics),
+                scale: metric.scale(),
+                signature: metric.signature(&count),
+            })
+        };
         Self {
             predictions: predictions.len(),
-            values: std::array::from_fn(|i| (TEXT_METRICS[i].score)(predictions, unit)),
-            unit,
+            scores: names.iter().filter_map(|name| score(name.as_ref())).collect(),
+            unit: TextUnit::of(references.clone()),
             unfinished: predictions.iter().filter(|one| !one.finished && one.error.is_none()).count(),
             unanswered: predictions.iter().filter(|one| one.error.is_some()).count(),
         }
@@ -48,14 +74,18 @@ impl TextScores {
 
     /// The value of the metric of this name.
     pub fn get(&self, name: &str) -> Option<f64> {
-        TEXT_METRICS.iter().zip(self.values).find(|(metric, _)| metric.name == name).map(|(_, value)| value)
+        self.scores.iter().find(|score| score.name == name).map(|score| score.value)
     }
 
-    /// A line for each metric: its name, its percentage, and what that is a share of.
+    /// A line for each metric: its name, its value, and what that is a share of, or what it depends on.
     pub fn lines(&self) -> impl Iterator<Item = String> {
-        TEXT_METRICS.iter().zip(self.values).map(|(metric, value)| {
-            let share_of = (metric.share_of)(self.predictions, self.unit);
-            format!("{:<18}{:.2} % of {share_of}", metric.name.replace('_', " "), 100.0 * value)
+        self.scores.iter().map(|TextScore { name, value, scale, signature }| {
+            let name = name.replace('_', " ");
+            match scale {
+                Scale::Share("the texts") => format!("{name:<18}{:.2} % of {}", 100.0 * value, self.predictions),
+                Scale::Share(of) => format!("{name:<18}{:.2} % of {of}", 100.0 * value),
+                Scale::Points => format!("{name:<18}{value:.2} ({signature})"),
+            }
         })
     }
 }
@@ -64,12 +94,19 @@ impl Serialize for TextScores {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("answers", &self.predictions)?;
-        for (metric, value) in TEXT_METRICS.iter().zip(self.values) {
-            map.serialize_entry(metric.name, &value)?;
+        for score in &self.scores {
+            map.serialize_entry(&score.name, &score.value)?;
         }
-        map.serialize_entry("token_error_unit", &self.unit)?;
+        let unit = match self.unit {
+            TextUnit::Words => "words",
+            TextUnit::Characters => "characters",
+        };
+        map.serialize_entry("token_error_unit", unit)?;
         map.serialize_entry("unfinished", &self.unfinished)?;
         map.serialize_entry("unanswered", &self.unanswered)?;
+        let signatures: BTreeMap<&str, &str> =
+            self.scores.iter().map(|score| (score.name.as_str(), score.signature.as_str())).collect();
+        map.serialize_entry("signatures", &signatures)?;
         map.end()
     }
 }
@@ -81,6 +118,10 @@ mod tests {
     fn prediction(text: &str, references: &[&str]) -> Prediction {
         let references = references.iter().map(|&reference| reference.to_owned()).collect();
         Prediction { text: text.to_owned(), finished: true, references, ..Prediction::default() }
+    }
+
+    fn of(predictions: &[Prediction]) -> TextScores {
+        TextScores::of(predictions, TextScores::DEFAULT)
     }
 
     fn exact_match(scores: &TextScores) -> f64 {
@@ -95,28 +136,28 @@ mod tests {
     fn the_nearest_reference_counts() {
         let predictions =
             [prediction("a b c", &["a b d", "a b c x"]), prediction("y z", &["z"]), prediction("x y", &["x y"])];
-        let score = TextScores::of(&predictions);
+        let score = of(&predictions);
         assert_eq!((score.predictions, exact_match(&score), score.unit), (3, 1.0 / 3.0, TextUnit::Words));
         assert_eq!(error_rate(&score), 2.0 / 7.0);
-        assert_eq!(TextScores::of(&[]), TextScores::default());
+        assert_eq!((of(&[]).predictions, exact_match(&of(&[])), error_rate(&of(&[]))), (0, 0.0, 0.0));
     }
 
     #[test]
     fn one_unit_holds_for_all_predictions() {
         // One of four phonemes is wrong, whatever its characters are.
         let phonemes = [prediction("OW", &["UH"]), prediction("S IH", &["S IH"]), prediction("T", &["T"])];
-        let score = TextScores::of(&phonemes);
+        let score = of(&phonemes);
         assert_eq!((error_rate(&score), score.unit), (1.0 / 4.0, TextUnit::Words));
-        let score = TextScores::of(&[prediction("UH N", &["UH"]), prediction("S IH", &["S IH"])]);
+        let score = of(&[prediction("UH N", &["UH"]), prediction("S IH", &["S IH"])]);
         assert_eq!(error_rate(&score), 1.0 / 3.0);
         // A name with a space does not make words of a text that has none.
         let chinese = "他昨天在北京的书店里买了三本新书";
-        let score = TextScores::of(&[prediction(chinese, &[chinese]), prediction("我看 New York", &["我在 New York"])]);
+        let score = of(&[prediction(chinese, &[chinese]), prediction("我看 New York", &["我在 New York"])]);
         assert_eq!((score.unit, error_rate(&score)), (TextUnit::Characters, 1.0 / 27.0));
         let score =
-            TextScores::of(&[prediction("我 昨天 看", &["我 昨天 看 书"]), prediction("天气", &["天气 很 好"])]);
+            of(&[prediction("我 昨天 看", &["我 昨天 看 书"]), prediction("天气", &["天气 很 好"])]);
         assert_eq!((score.unit, error_rate(&score)), (TextUnit::Words, 3.0 / 7.0));
-        assert_eq!(TextScores::of(&[prediction("yes", &["no"])]).unit, TextUnit::Characters);
+        assert_eq!(of(&[prediction("yes", &["no"])]).unit, TextUnit::Characters);
     }
 
     #[test]
@@ -124,11 +165,11 @@ mod tests {
         for (written, reference) in
             [("B AE", "B AE "), ("B AE", " B  AE"), ("B AE", "B\u{a0}AE"), ("B AE", "B\u{3000}AE"), ("一", "一 ")]
         {
-            let score = TextScores::of(&[prediction(written, &[reference]), prediction("x y", &["x y"])]);
+            let score = of(&[prediction(written, &[reference]), prediction("x y", &["x y"])]);
             assert_eq!((exact_match(&score), error_rate(&score)), (1.0, 0.0), "{reference:?}");
         }
         let unfinished = Prediction { finished: false, ..prediction("a", &["a b"]) };
-        assert_eq!(TextScores::of(&[unfinished, prediction("a", &["a"])]).unfinished, 1);
+        assert_eq!(of(&[unfinished, prediction("a", &["a"])]).unfinished, 1);
     }
 
     #[test]

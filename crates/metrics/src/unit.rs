@@ -1,8 +1,5 @@
-use serde::Serialize;
-
 /// The tokens that texts are compared in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TextUnit {
     /// Words between white space.
     Words,
@@ -17,7 +14,7 @@ const LONG: usize = 6;
 impl TextUnit {
     /// The unit of a set of references: words, if any has spaces within it; in scripts without spaces, such as Chinese or
     /// Thai, only if they are segmented throughout.
-    pub fn of<'a>(references: impl IntoIterator<Item = &'a String>) -> Self {
+    pub fn of<'a>(references: impl IntoIterator<Item = &'a str>) -> Self {
         let (mut words, mut characters, mut unspaced, mut spaced) = (0, 0, 0, false);
         for reference in references {
             let before = words;
@@ -31,23 +28,10 @@ impl TextUnit {
         let runs_on = 2 * unspaced > characters && characters > LONG * words;
         if spaced && !runs_on { Self::Words } else { Self::Characters }
     }
-
-    /// The tokens of a text. White space before, after and between words does not count.
-    pub fn tokens(self, text: &str) -> Vec<&str> {
-        match self {
-            Self::Words => text.split_whitespace().collect(),
-            Self::Characters => text.trim().split("").filter(|c| !c.is_empty()).collect(),
-        }
-    }
-
-    /// Whether two texts are the same.
-    pub fn is_same(self, a: &str, b: &str) -> bool {
-        self.tokens(a) == self.tokens(b)
-    }
 }
 
 /// Whether a character is of a script that is written without spaces: Thai, Lao, Tibetan, Burmese, Khmer, Japanese, Chinese.
-fn is_unspaced(c: char) -> bool {
+pub(crate) fn is_unspaced(c: char) -> bool {
     matches!(c, '\u{e00}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}')
         || matches!(c, '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }

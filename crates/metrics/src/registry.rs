@@ -1,0 +1,66 @@
+//! Metrics by the names that recipes, options and reports have for them: one line each.
+
+use crate::metric::Metric;
+use crate::tokenization::Tokenization;
+use crate::unit::TextUnit;
+use crate::{Bleu, Chrf, ErrorRate, ExactMatch, Rouge, RougeKind, Ter};
+
+/// The names of all metrics.
+pub const NAMES: &[&str] = &[
+    "exact_match",
+    "token_error_rate",
+    "wer",
+    "cer",
+    "bleu",
+    "bleu-13a",
+    "bleu-intl",
+    "bleu-zh",
+    "bleu-char",
+    "bleu-none",
+    "chrf",
+    "chrf++",
+    "ter",
+    "rouge1",
+    "rouge2",
+    "rougeL",
+    "rougeLsum",
+];
+
+/// The metric of a name. What it leaves open, the references decide: the unit of `token_error_rate`, and the tokenization of `bleu`.
+pub fn metric<'a>(name: &str, references: impl IntoIterator<Item = &'a str> + Clone) -> Option<Box<dyn Metric>> {
+    let unit = || TextUnit::of(references.clone());
+    Some(match name {
+        "exact_match" => Box::new(ExactMatch),
+        "token_error_rate" => Box::new(ErrorRate { unit: unit() }),
+        "wer" => Box::new(ErrorRate { unit: TextUnit::Words }),
+        "cer" => Box::new(ErrorRate { unit: TextUnit::Characters }),
+        "bleu" => Box::new(Bleu { tokenization: Tokenization::of(references) }),
+        "chrf" => Box::new(Chrf { word_order: 0 }),
+        "chrf++" => Box::new(Chrf::PLUS_PLUS),
+        "ter" => Box::new(Ter),
+        "rouge1" => Box::new(Rouge { kind: RougeKind::Ngrams(1) }),
+        "rouge2" => Box::new(Rouge { kind: RougeKind::Ngrams(2) }),
+        "rougeL" => Box::new(Rouge { kind: RougeKind::Subsequence }),
+        "rougeLsum" => Box::new(Rouge { kind: RougeKind::Lines }),
+        _ => {
+            let named = name.strip_prefix("bleu-")?;
+            let tokenization = Tokenization::ALL.into_iter().find(|tokenization| tokenization.name() == named)?;
+            Box::new(Bleu { tokenization })
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_a_metric_and_no_other() {
+        assert!(NAMES.iter().all(|name| metric(name, []).is_some()));
+        assert!(["", "bleu-", "bleu-14", "BLEU", "rouge3"].iter().all(|name| metric(name, []).is_none()));
+        let signature = |references: [&'static str; 1]| metric("bleu", references).map(|metric| metric.signature("1"));
+        for (reference, tokenization) in [("a dog", "13a"), ("他昨天在北京的书店里", "zh"), ("私は昨日、東京で", "char")] {
+            assert!(signature([reference]).is_some_and(|found| found.contains(&format!("|tok:{tokenization}|"))));
+        }
+    }
+}
