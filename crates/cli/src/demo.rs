@@ -116,7 +116,9 @@ fn show(folder: &Path, threads: usize) -> anyhow::Result<()> {
         Evaluator::new(&trained, &[folder.join(TEST)], &Control::new(), None, threads)?.predictions(&options, false)?;
     let (english, chinese): (Vec<Prediction>, Vec<Prediction>) =
         answers.into_iter().partition(|answer| Language::of(&answer.source) == Language::English);
-    let percent = |answers: &[Prediction]| 100.0 * TextScores::of(answers, &["exact_match"]).get("exact_match").unwrap_or_default();
+    let percent = |answers: &[Prediction]| {
+        100.0 * TextScores::of(answers, &["exact_match"]).get("exact_match").unwrap_or_default()
+    };
     let all: Vec<Prediction> = english.iter().chain(&chinese).cloned().collect();
     print(format_args!("\nOn {} sentences none of whose numbers were in training:", all.len()))?;
     print(format_args!(

@@ -2,6 +2,7 @@
 
 mod bench;
 mod classifier;
+mod compare;
 mod constraints;
 mod control;
 mod decoding;
@@ -70,6 +71,8 @@ enum Command {
     Score(score::Score),
     /// Evaluate a trained model: loss, perplexity, token accuracy, and metrics of generated texts such as exact match
     Eval(eval::Eval),
+    /// Compare what two models generate for the same texts: metrics, and whether their difference may be chance
+    Compare(compare::Compare),
     /// Import a model as a run: a Hugging Face folder or hf:OWNER/NAME, a .gguf file of llama.cpp, a folder of
     /// CTranslate2, or PyTorch's tensors
     Import(import::Import),
@@ -143,6 +146,7 @@ fn main() -> ExitCode {
         Command::Generate(generate) => generate.run(),
         Command::Score(score) => score.run(),
         Command::Eval(eval) => eval.run(),
+        Command::Compare(compare) => compare.run(),
         Command::Import(import) => import.run(),
         Command::Show(show) => show.run(),
         Command::Tokenize(tokenize) => tokenize.run(),

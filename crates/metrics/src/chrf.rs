@@ -93,8 +93,10 @@ impl Metric for Chrf {
 
     fn score(&self, statistics: &[f64]) -> f64 {
         let (orders, _) = statistics.as_chunks::<3>();
-        let shared: Vec<&[f64; 3]> = orders.iter().filter(|[own, reference, _]| *own > 0.0 && *reference > 0.0).collect();
-        let mean = |of: fn(&[f64; 3]) -> f64| shared.iter().map(|order| of(order)).sum::<f64>() / shared.len().max(1) as f64;
+        let shared: Vec<&[f64; 3]> =
+            orders.iter().filter(|[own, reference, _]| *own > 0.0 && *reference > 0.0).collect();
+        let mean =
+            |of: fn(&[f64; 3]) -> f64| shared.iter().map(|order| of(order)).sum::<f64>() / shared.len().max(1) as f64;
         let (precision, recall) = (mean(|[own, _, both]| both / own), mean(|[_, reference, both]| both / reference));
         let square = BETA * BETA;
         match precision + recall > 0.0 {

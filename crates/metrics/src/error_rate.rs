@@ -17,7 +17,8 @@ impl ErrorRate {
     fn edits(self, hypothesis: &str, reference: &str) -> [usize; 2] {
         match self.unit {
             TextUnit::Words => {
-                let (hypothesis, reference): (Vec<_>, Vec<_>) = (words(hypothesis).collect(), words(reference).collect());
+                let (hypothesis, reference): (Vec<_>, Vec<_>) =
+                    (words(hypothesis).collect(), words(reference).collect());
                 [strsim::generic_levenshtein(&hypothesis, &reference), reference.len()]
             }
             TextUnit::Characters => {

@@ -12,8 +12,10 @@ pub enum Direction {
 /// What a value of 1 means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
-    /// All of what is named here: a share, as rouge-score and jiwer have it.
+    /// All of what is named here: a share, as jiwer has it.
     Share(&'static str),
+    /// The whole: a fraction, as rouge-score has it.
+    Fraction,
     /// One of a hundred points, as sacreBLEU has it.
     Points,
 }

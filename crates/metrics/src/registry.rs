@@ -59,7 +59,9 @@ mod tests {
         assert!(NAMES.iter().all(|name| metric(name, []).is_some()));
         assert!(["", "bleu-", "bleu-14", "BLEU", "rouge3"].iter().all(|name| metric(name, []).is_none()));
         let signature = |references: [&'static str; 1]| metric("bleu", references).map(|metric| metric.signature("1"));
-        for (reference, tokenization) in [("a dog", "13a"), ("他昨天在北京的书店里", "zh"), ("私は昨日、東京で", "char")] {
+        for (reference, tokenization) in
+            [("a dog", "13a"), ("他昨天在北京的书店里", "zh"), ("私は昨日、東京で", "char")]
+        {
             assert!(signature([reference]).is_some_and(|found| found.contains(&format!("|tok:{tokenization}|"))));
         }
     }

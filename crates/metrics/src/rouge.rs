@@ -52,7 +52,7 @@ impl Metric for Rouge {
     }
 
     fn scale(&self) -> Scale {
-        Scale::Share("the F1 score")
+        Scale::Fraction
     }
 
     fn statistics(&self, hypothesis: &str, references: &[&str]) -> Vec<f64> {

@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn a_real_difference_is_told_from_chance() {
-        let right = |share: usize| (0..400).map(|i| vec![f64::from(u8::from(i * 7 % 10 < share)), 1.0]).collect::<Vec<_>>();
+        let right =
+            |share: usize| (0..400).map(|i| vec![f64::from(u8::from(i * 7 % 10 < share)), 1.0]).collect::<Vec<_>>();
         let [good, bad, other] = [right(8), right(6), right(8).into_iter().rev().collect()];
         let found = compare(&ExactMatch, [&good, &bad], 1000, 1);
         assert_eq!(found.values, [0.8, 0.6]);

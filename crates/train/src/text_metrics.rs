@@ -84,6 +84,7 @@ impl TextScores {
             match scale {
                 Scale::Share("the texts") => format!("{name:<18}{:.2} % of {}", 100.0 * value, self.predictions),
                 Scale::Share(of) => format!("{name:<18}{:.2} % of {of}", 100.0 * value),
+                Scale::Fraction => format!("{name:<18}{:.2} % ({signature})", 100.0 * value),
                 Scale::Points => format!("{name:<18}{value:.2} ({signature})"),
             }
         })
@@ -154,8 +155,7 @@ mod tests {
         let chinese = "他昨天在北京的书店里买了三本新书";
         let score = of(&[prediction(chinese, &[chinese]), prediction("我看 New York", &["我在 New York"])]);
         assert_eq!((score.unit, error_rate(&score)), (TextUnit::Characters, 1.0 / 27.0));
-        let score =
-            of(&[prediction("我 昨天 看", &["我 昨天 看 书"]), prediction("天气", &["天气 很 好"])]);
+        let score = of(&[prediction("我 昨天 看", &["我 昨天 看 书"]), prediction("天气", &["天气 很 好"])]);
         assert_eq!((score.unit, error_rate(&score)), (TextUnit::Words, 3.0 / 7.0));
         assert_eq!(of(&[prediction("yes", &["no"])]).unit, TextUnit::Characters);
     }

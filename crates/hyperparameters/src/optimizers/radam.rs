@@ -34,9 +34,8 @@ impl Update for Radam {
         let correction2 = 1.0 - beta2.powf(t);
         let longest = 2.0 / (1.0 - beta2) - 1.0;
         let length = longest - 2.0 * t * beta2.powf(t) / correction2;
-        let rectified = (length > 5.0).then(|| {
-            ((length - 4.0) * (length - 2.0) * longest / ((longest - 4.0) * (longest - 2.0) * length)).sqrt()
-        });
+        let rectified = (length > 5.0)
+            .then(|| ((length - 4.0) * (length - 2.0) * longest / ((longest - 4.0) * (longest - 2.0) * length)).sqrt());
         let (kept, l2_penalty) = match self.decoupled_weight_decay {
             true => (1.0 - step.lr * self.weight_decay, 0.0),
             false => (1.0, self.weight_decay),

@@ -13,13 +13,13 @@ pub(super) const OPTIMIZER: Section = Section {
             "\"adamw\"",
             "The optimizer, with PyTorch's hyperparameters.",
         ),
-        Key::new("optimizer.betas", NumberPair(SHARE), "[0.9, 0.999]", "Decay rates of the first and second moment; of lion [0.9, 0.99]."),
         Key::new(
-            "optimizer.amsgrad",
-            Flag,
-            "false",
-            "AMSGrad: the denominator has the largest second moment so far.",
+            "optimizer.betas",
+            NumberPair(SHARE),
+            "[0.9, 0.999]",
+            "Decay rates of the first and second moment; of lion [0.9, 0.99].",
         ),
+        Key::new("optimizer.amsgrad", Flag, "false", "AMSGrad: the denominator has the largest second moment so far."),
         Key::new("optimizer.momentum_decay", Number(FROM_0), "4e-3", "Decay of the momentum towards betas[0]."),
         Key::new(
             "optimizer.decoupled_weight_decay",

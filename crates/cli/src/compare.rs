@@ -1,0 +1,186 @@
+//! `descant compare`.
+
+use crate::Threads;
+use crate::json_line::JsonLine;
+use crate::lines::is_json_lines;
+use crate::report::print;
+use anyhow::{Context, ensure};
+use clap::Args;
+use descant_metrics::{Comparison, Metric, Scale, compare, metric};
+use descant_text::Lines;
+use descant_train::TextScores;
+use serde::Serialize;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+#[derive(Args)]
+pub(crate) struct Compare {
+    /// What one model generates: a .jsonl of `descant eval RUN --output A.jsonl`
+    #[arg(value_name = "A.jsonl")]
+    a: PathBuf,
+    /// What another generates for the same texts
+    #[arg(value_name = "B.jsonl")]
+    b: PathBuf,
+    /// The metrics
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        value_parser = clap::builder::PossibleValuesParser::new(descant_metrics::NAMES),
+        default_values = TextScores::DEFAULT
+    )]
+    metrics: Vec<String>,
+    /// Resamples of the texts
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    samples: u32,
+    /// The random seed of the resamples
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    #[command(flatten)]
+    threads: Threads,
+    /// Print one JSON object a line instead
+    #[arg(long)]
+    json: bool,
+}
+
+/// One text of a system.
+struct Answer {
+    text: String,
+    references: Vec<String>,
+}
+
+/// A line of `--json`.
+#[derive(Serialize)]
+struct Line<'a> {
+    metric: &'a str,
+    a: f64,
+    b: f64,
+    a_interval: [f64; 2],
+    b_interval: [f64; 2],
+    p_bootstrap: f64,
+    p_randomisation: f64,
+    texts: usize,
+    signature: String,
+}
+
+/// Below this p-value a difference is taken for a real one.
+const SIGNIFICANT: f64 = 0.05;
+
+impl Compare {
+    pub(crate) fn run(mut self) -> anyhow::Result<()> {
+        std::mem::take(&mut self.threads).install(|| self.work())
+    }
+
+    fn work(self) -> anyhow::Result<()> {
+        let systems = [read(&self.a)?, read(&self.b)?];
+        check_alike(&systems, [&self.a, &self.b])?;
+        let texts = systems[0].len();
+        if !self.json {
+            print(format_args!(
+                "A: {}   B: {}   the same {texts} texts, {} resamples",
+                self.a.display(),
+                self.b.display(),
+                self.samples
+            ))?;
+            print(format_args!(
+                "{:<18}{:>8} {:>16}{:>10} {:>16}{:>9}  {:<12}randomisation",
+                "", "A", "95 % interval", "B", "95 % interval", "A - B", "p bootstrap"
+            ))?;
+        }
+        for name in &self.metrics {
+            let references = systems[0].iter().flat_map(|answer| answer.references.iter().map(String::as_str));
+            let metric = metric(name, references).with_context(|| format!("--metrics {name}: it is none"))?;
+            let statistics = systems.each_ref().map(|answers| statistics(metric.as_ref(), answers));
+            let found =
+                compare(metric.as_ref(), statistics.each_ref().map(Vec::as_slice), self.samples as usize, self.seed);
+            match self.json {
+                true => print(serde_json::to_string(&line(name, texts, metric.as_ref(), &found))?)?,
+                false => print(shown(name, metric.scale(), &found))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn statistics(metric: &dyn Metric, answers: &[Answer]) -> Vec<Vec<f64>> {
+    use rayon::prelude::*;
+    let of = |answer: &Answer| {
+        let references: Vec<&str> = answer.references.iter().map(String::as_str).collect();
+        metric.statistics(&answer.text, &references)
+    };
+    answers.par_iter().map(of).collect()
+}
+
+fn line<'a>(name: &'a str, texts: usize, metric: &dyn Metric, found: &Comparison) -> Line<'a> {
+    let Comparison { values: [a, b], intervals: [a_interval, b_interval], bootstrap, randomisation, .. } = *found;
+    let signature = metric.signature("var");
+    Line {
+        metric: name,
+        a,
+        b,
+        a_interval,
+        b_interval,
+        p_bootstrap: bootstrap,
+        p_randomisation: randomisation,
+        texts,
+        signature,
+    }
+}
+
+fn shown(name: &str, scale: Scale, found: &Comparison) -> String {
+    let factor = if scale == Scale::Points { 1.0 } else { 100.0 };
+    let [a, b] = found.values.map(|value| factor * value);
+    let [a_interval, b_interval] =
+        found.intervals.map(|[low, high]| format!("{:.2} to {:.2}", factor * low, factor * high));
+    let is_real = found.bootstrap < SIGNIFICANT && found.randomisation < SIGNIFICANT;
+    let verdict = if is_real { "a real difference" } else { "may be chance" };
+    format!(
+        "{:<18}{a:>8.2} {a_interval:>16}{b:>10.2} {b_interval:>16}{:>9.2}  {:<12.3}{:<14.3}{verdict}",
+        name.replace('_', " "),
+        a - b,
+        found.bootstrap,
+        found.randomisation
+    )
+}
+
+/// The texts of a file.
+fn read(path: &Path) -> anyhow::Result<Vec<Answer>> {
+    let shown = path.display();
+    ensure!(is_json_lines(path), "{shown}: expected a .jsonl of `descant eval RUN --output FILE.jsonl`");
+    let (mut lines, mut answers) = (Lines::objects(path)?, Vec::new());
+    while let Some(line) = lines.read()? {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let number = lines.number();
+        let wrong = |reason: String| anyhow::anyhow!("{shown}, line {number}: {reason}");
+        let object = JsonLine::parse(&line).map_err(wrong)?;
+        let references = match object.get("references").map_err(wrong)? {
+            Some(Value::Array(list)) => list.iter().map(|one| one.as_str().map(str::to_owned)).collect(),
+            _ => None,
+        };
+        let references: Option<Vec<String>> = references.filter(|list: &Vec<String>| !list.is_empty());
+        let references = references.ok_or_else(|| wrong("its \"references\" are no list of texts".to_owned()))?;
+        answers.push(Answer { text: object.text("text").map_err(wrong)?, references });
+    }
+    ensure!(!answers.is_empty(), "{shown}: it has no texts to compare");
+    Ok(answers)
+}
+
+/// That both have the same references in the same order.
+fn check_alike([a, b]: &[Vec<Answer>; 2], [of_a, of_b]: [&PathBuf; 2]) -> anyhow::Result<()> {
+    let (of_a, of_b) = (of_a.display(), of_b.display());
+    if let Some(text) = a.iter().zip(b).position(|(a, b)| a.references != b.references) {
+        anyhow::bail!(
+            "{of_a} and {of_b} are not of the same texts: the references of text {} differ. Evaluate both on one --data",
+            text + 1
+        );
+    }
+    ensure!(
+        a.len() == b.len(),
+        "{of_a} has {} texts, and {of_b} has {}. Evaluate both on one --data",
+        a.len(),
+        b.len()
+    );
+    Ok(())
+}
