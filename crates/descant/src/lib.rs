@@ -68,6 +68,7 @@ pub use descant_hyperparameters as hyperparameters;
 pub use descant_inference as inference;
 pub use descant_interop as interop;
 pub use descant_kernels as kernels;
+pub use descant_metrics as metrics;
 pub use descant_models as models;
 pub use descant_nn as nn;
 pub use descant_optim as optim;
@@ -80,7 +81,7 @@ pub mod prelude {
     pub use crate::autograd::{Activation, Gradients, Graph, PackedSequences, Parameters, Tape, Targets, Var};
     pub use crate::batch::{Batch, Sequences};
     pub use crate::generate::GenerationConfig;
-    pub use crate::hyperparameters::optimizers::{Adadelta, Adagrad, Adam, Adamw, Rmsprop, Sgd};
+    pub use crate::hyperparameters::optimizers::{Adadelta, Adagrad, Adam, Adamw, Lion, Nadam, Radam, Rmsprop, Sgd};
     pub use crate::hyperparameters::{Clipping, ClippingConfig, OptimizerConfig, ScheduleConfig};
     pub use crate::inference::{Recipe, Trained};
     pub use crate::kernels::Parallelism;
