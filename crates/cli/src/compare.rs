@@ -6,7 +6,7 @@ use crate::lines::is_json_lines;
 use crate::report::print;
 use anyhow::{Context, ensure};
 use clap::Args;
-use descant_metrics::{Comparison, Metric, Scale, compare, metric};
+use descant_metrics::{Comparison, Metric, Scale, compare, metric, reference_count};
 use descant_text::Lines;
 use descant_train::TextScores;
 use serde::Serialize;
@@ -75,6 +75,7 @@ impl Compare {
         let systems = [read(&self.a)?, read(&self.b)?];
         check_alike(&systems, [&self.a, &self.b])?;
         let texts = systems[0].len();
+        let references = reference_count(systems[0].iter().map(|answer| answer.references.len()));
         if !self.json {
             print(format_args!(
                 "A: {}   B: {}   the same {texts} texts, {} resamples",
@@ -88,13 +89,13 @@ impl Compare {
             ))?;
         }
         for name in &self.metrics {
-            let references = systems[0].iter().flat_map(|answer| answer.references.iter().map(String::as_str));
-            let metric = metric(name, references).with_context(|| format!("--metrics {name}: it is none"))?;
+            let of_all = systems[0].iter().flat_map(|answer| answer.references.iter().map(String::as_str));
+            let metric = metric(name, of_all).with_context(|| format!("--metrics {name}: it is none"))?;
             let statistics = systems.each_ref().map(|answers| statistics(metric.as_ref(), answers));
             let found =
                 compare(metric.as_ref(), statistics.each_ref().map(Vec::as_slice), self.samples as usize, self.seed);
             match self.json {
-                true => print(serde_json::to_string(&line(name, texts, metric.as_ref(), &found))?)?,
+                true => print(serde_json::to_string(&line(name, texts, metric.signature(&references), &found))?)?,
                 false => print(shown(name, metric.scale(), &found))?,
             }
         }
@@ -111,9 +112,8 @@ fn statistics(metric: &dyn Metric, answers: &[Answer]) -> Vec<Vec<f64>> {
     answers.par_iter().map(of).collect()
 }
 
-fn line<'a>(name: &'a str, texts: usize, metric: &dyn Metric, found: &Comparison) -> Line<'a> {
+fn line<'a>(name: &'a str, texts: usize, signature: String, found: &Comparison) -> Line<'a> {
     let Comparison { values: [a, b], intervals: [a_interval, b_interval], bootstrap, randomisation, .. } = *found;
-    let signature = metric.signature("var");
     Line {
         metric: name,
         a,

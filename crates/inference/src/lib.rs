@@ -28,7 +28,6 @@ mod run_folder;
 mod saliency;
 mod scheduler;
 mod score;
-mod sentence_metrics;
 mod short_list;
 mod stop_strings;
 mod tensors;

@@ -3,6 +3,7 @@
 use crate::metric::{Direction, Metric, Scale};
 use crate::ngrams::Ngrams;
 use crate::whitespace::{is_space, words};
+use std::hash::Hash;
 
 /// The F₂ score of n-grams: of up to 6 characters, white space left out, and of `word_order` words, their precisions and recalls
 /// each averaged over the orders that both texts have. With `word_order = 2` it is chrF++.
@@ -22,47 +23,56 @@ impl Chrf {
     /// chrF++.
     pub const PLUS_PLUS: Self = Self { word_order: 2 };
 
-    /// Against one reference.
-    fn against(self, hypothesis: &Cut, reference: &Cut) -> Vec<f64> {
-        let characters = (1..=CHARACTER_ORDER).map(|n| of_order(&hypothesis.characters, &reference.characters, n));
-        let words = (1..=self.word_order).map(|n| of_order(&hypothesis.words, &reference.words, n));
+    /// Counts the n-grams of a text.
+    pub fn count(self, text: &str) -> ChrfText {
+        let characters: Vec<char> = text.chars().filter(|&c| !is_space(c)).collect();
+        let words = if self.word_order > 0 { words_apart(text) } else { Vec::new() };
+        ChrfText {
+            characters: Ngrams::up_to(CHARACTER_ORDER, &characters),
+            words: Ngrams::up_to(self.word_order, &words),
+        }
+    }
+
+    /// The [statistics](Metric::statistics) of a text against one reference, both counted by this metric.
+    pub fn against(self, hypothesis: &ChrfText, reference: &ChrfText) -> Vec<f64> {
+        let characters = hypothesis.characters.iter().zip(&reference.characters).map(|(a, b)| of_order(a, b));
+        let words = hypothesis.words.iter().zip(&reference.words).map(|(a, b)| of_order(a, b));
         characters.chain(words).flatten().collect()
     }
 }
 
-/// A text as characters without white space, and as words with the punctuation at their ends apart.
-struct Cut {
-    characters: Vec<char>,
-    words: Vec<String>,
+/// A text with its n-grams counted, to be compared any number of times.
+#[derive(Debug)]
+pub struct ChrfText {
+    characters: Vec<Ngrams<char>>,
+    words: Vec<Ngrams<String>>,
 }
 
-impl Cut {
-    fn new(text: &str) -> Self {
-        let mut apart = Vec::new();
-        for word in words(text) {
-            // One end alone, as the original does.
-            let at = match (word.chars().next(), word.chars().next_back()) {
-                (Some(first), Some(last)) if word.len() > first.len_utf8() => match () {
-                    () if last.is_ascii_punctuation() => Some(word.len() - 1),
-                    () if first.is_ascii_punctuation() => Some(1),
-                    () => None,
-                },
-                _ => None,
-            };
-            match at.map(|at| word.split_at(at)) {
-                Some((left, right)) => apart.extend([left.to_owned(), right.to_owned()]),
-                None => apart.push(word.to_owned()),
-            }
+/// Words with the punctuation at their ends apart.
+fn words_apart(text: &str) -> Vec<String> {
+    let mut apart = Vec::new();
+    for word in words(text) {
+        // One end alone, as the original does.
+        let at = match (word.chars().next(), word.chars().next_back()) {
+            (Some(first), Some(last)) if word.len() > first.len_utf8() => match () {
+                () if last.is_ascii_punctuation() => Some(word.len() - 1),
+                () if first.is_ascii_punctuation() => Some(1),
+                () => None,
+            },
+            _ => None,
+        };
+        match at.map(|at| word.split_at(at)) {
+            Some((left, right)) => apart.extend([left.to_owned(), right.to_owned()]),
+            None => apart.push(word.to_owned()),
         }
-        Self { characters: text.chars().filter(|&c| !is_space(c)).collect(), words: apart }
     }
+    apart
 }
 
 /// The n-grams of a text, of its reference, and of both. A reference that has none leaves those of the text out.
-fn of_order<T: Eq + std::hash::Hash>(hypothesis: &[T], reference: &[T], order: usize) -> [f64; 3] {
-    let (hypothesis, reference) = (Ngrams::new(hypothesis, order), Ngrams::new(reference, order));
+fn of_order<T: Clone + Eq + Hash>(hypothesis: &Ngrams<T>, reference: &Ngrams<T>) -> [f64; 3] {
     let own = if reference.total() == 0 { 0 } else { hypothesis.total() };
-    [own, reference.total(), hypothesis.matches(&reference)].map(|count| count as f64)
+    [own, reference.total(), hypothesis.matches([reference])].map(|count| count as f64)
 }
 
 impl Metric for Chrf {
@@ -79,10 +89,10 @@ impl Metric for Chrf {
     }
 
     fn statistics(&self, hypothesis: &str, references: &[&str]) -> Vec<f64> {
-        let hypothesis = Cut::new(hypothesis);
+        let hypothesis = self.count(hypothesis);
         let mut best = (f64::NEG_INFINITY, vec![0.0; 3 * (CHARACTER_ORDER + self.word_order)]);
         for reference in references {
-            let statistics = self.against(&hypothesis, &Cut::new(reference));
+            let statistics = self.against(&hypothesis, &self.count(reference));
             let score = self.score(&statistics);
             if score > best.0 {
                 best = (score, statistics);

@@ -14,7 +14,30 @@ pub(crate) enum Edit {
 /// Half the width of the band.
 const BAND: usize = 25;
 /// Beyond the band.
-const UNKNOWN: u32 = u32::MAX / 2;
+const UNKNOWN: (u32, Edit) = (u32::MAX / 2, Edit::Insert);
+
+/// The table of edits, of which each row has the cells within the band.
+#[derive(Default)]
+struct Table {
+    cells: Vec<(u32, Edit)>,
+    /// Of each row its first column, and where its cells begin.
+    rows: Vec<(usize, usize)>,
+}
+
+impl Table {
+    /// Begins a row.
+    fn begin(&mut self, first: usize) {
+        self.rows.push((first, self.cells.len()));
+    }
+
+    /// How many edits lead to a cell, and the last of them.
+    fn at(&self, row: usize, column: usize) -> (u32, Edit) {
+        let (first, start) = self.rows[row];
+        let end = self.rows.get(row + 1).map_or(self.cells.len(), |&(_, next)| next);
+        let place = column.checked_sub(first).map(|offset| start + offset);
+        place.filter(|&place| place < end).map_or(UNKNOWN, |place| self.cells[place])
+    }
+}
 
 /// The fewest edits that turn a hypothesis into a reference, and which. Of equal ones, it keeps or substitutes rather than deletes, and
 /// deletes rather than inserts.
@@ -23,30 +46,26 @@ pub(crate) fn edits<T: PartialEq>(hypothesis: &[T], reference: &[T]) -> (usize, 
     let ratio = if rows == 0 { 1.0 } else { reference.len() as f64 / rows as f64 };
     // Wide enough that the bands of adjacent rows overlap.
     let band = if (BAND as f64) < ratio / 2.0 { (ratio / 2.0 + BAND as f64).ceil() as usize } else { BAND };
-    let mut cells = vec![(UNKNOWN, Edit::Insert); (rows + 1) * columns];
-    (0..columns).for_each(|column| cells[column].0 = column as u32);
+    let mut table = Table::default();
+    table.begin(0);
+    table.cells.extend((0..columns).map(|column| (column as u32, Edit::Insert)));
     for row in 1..=rows {
         let diagonal = (row as f64 * ratio).floor() as usize;
         let last = if row == rows { columns } else { columns.min(diagonal + band) };
-        for column in diagonal.saturating_sub(band)..last {
-            let above = cells[(row - 1) * columns + column].0 + 1;
+        let first = diagonal.saturating_sub(band);
+        table.begin(first);
+        for column in first..last {
+            let deleted = (table.at(row - 1, column).0 + 1, Edit::Delete);
             if column == 0 {
-                cells[row * columns] = (above, Edit::Delete);
+                table.cells.push(deleted);
                 continue;
             }
             let same = hypothesis[row - 1] == reference[column - 1];
             let edit = if same { Edit::Keep } else { Edit::Substitute };
-            let ways = [
-                (cells[(row - 1) * columns + column - 1].0 + u32::from(!same), edit),
-                (above, Edit::Delete),
-                (cells[row * columns + column - 1].0 + 1, Edit::Insert),
-            ];
-            let cell = &mut cells[row * columns + column];
-            for way in ways {
-                if way.0 < cell.0 {
-                    *cell = way;
-                }
-            }
+            let kept = (table.at(row - 1, column - 1).0 + u32::from(!same), edit);
+            let inserted = (table.at(row, column - 1).0 + 1, Edit::Insert);
+            let better = |best: (u32, Edit), way: (u32, Edit)| if way.0 < best.0 { way } else { best };
+            table.cells.push([kept, deleted, inserted].into_iter().fold(UNKNOWN, better));
         }
     }
     let (mut row, mut column, mut path) = (rows, columns - 1, Vec::with_capacity(rows + columns));
@@ -55,12 +74,12 @@ pub(crate) fn edits<T: PartialEq>(hypothesis: &[T], reference: &[T]) -> (usize, 
         let edit = match (row, column) {
             (0, _) => Edit::Insert,
             (_, 0) => Edit::Delete,
-            _ => cells[row * columns + column].1,
+            _ => table.at(row, column).1,
         };
         path.push(edit);
         row -= usize::from(edit != Edit::Insert);
         column -= usize::from(edit != Edit::Delete);
     }
     path.reverse();
-    (cells[rows * columns + columns - 1].0 as usize, path)
+    (table.at(rows, columns - 1).0 as usize, path)
 }

@@ -21,11 +21,11 @@ mod unit;
 mod walks;
 mod whitespace;
 
-pub use bleu::Bleu;
-pub use chrf::Chrf;
+pub use bleu::{Bleu, BleuText};
+pub use chrf::{Chrf, ChrfText};
 pub use error_rate::ErrorRate;
 pub use exact_match::ExactMatch;
-pub use metric::{Direction, Metric, Scale, corpus_score};
+pub use metric::{Direction, Metric, Scale, corpus_score, reference_count};
 pub use registry::{NAMES, metric};
 pub use rouge::{Rouge, RougeKind};
 pub use significance::{Comparison, compare};

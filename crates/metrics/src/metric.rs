@@ -43,6 +43,13 @@ pub fn corpus_score<'a>(metric: &dyn Metric, statistics: impl IntoIterator<Item 
     metric.score(&sums(statistics))
 }
 
+/// How many references texts have, as signatures say it: a number, or `var` where they differ.
+pub fn reference_count(counts: impl IntoIterator<Item = usize>) -> String {
+    let mut counts = counts.into_iter();
+    let first = counts.next().unwrap_or(1);
+    if counts.all(|other| other == first) { first.to_string() } else { "var".to_owned() }
+}
+
 /// The sums of some statistics, element by element; empty for none.
 pub(crate) fn sums<'a>(statistics: impl IntoIterator<Item = &'a Vec<f64>>) -> Vec<f64> {
     let mut sums: Vec<f64> = Vec::new();

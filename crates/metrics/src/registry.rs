@@ -34,18 +34,18 @@ pub fn metric<'a>(name: &str, references: impl IntoIterator<Item = &'a str> + Cl
         "token_error_rate" => Box::new(ErrorRate { unit: unit() }),
         "wer" => Box::new(ErrorRate { unit: TextUnit::Words }),
         "cer" => Box::new(ErrorRate { unit: TextUnit::Characters }),
-        "bleu" => Box::new(Bleu { tokenization: Tokenization::of(references) }),
+        "bleu" => Box::new(Bleu { tokenization: Tokenization::of(references), effective_order: false }),
         "chrf" => Box::new(Chrf { word_order: 0 }),
         "chrf++" => Box::new(Chrf::PLUS_PLUS),
         "ter" => Box::new(Ter),
-        "rouge1" => Box::new(Rouge { kind: RougeKind::Ngrams(1) }),
-        "rouge2" => Box::new(Rouge { kind: RougeKind::Ngrams(2) }),
+        "rouge1" => Box::new(Rouge { kind: RougeKind::Unigrams }),
+        "rouge2" => Box::new(Rouge { kind: RougeKind::Bigrams }),
         "rougeL" => Box::new(Rouge { kind: RougeKind::Subsequence }),
         "rougeLsum" => Box::new(Rouge { kind: RougeKind::Lines }),
         _ => {
             let named = name.strip_prefix("bleu-")?;
             let tokenization = Tokenization::ALL.into_iter().find(|tokenization| tokenization.name() == named)?;
-            Box::new(Bleu { tokenization })
+            Box::new(Bleu { tokenization, effective_order: false })
         }
     })
 }

@@ -7,8 +7,10 @@ use std::collections::HashMap;
 /// What texts are compared by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RougeKind {
-    /// N-grams of this order: `rouge1`, `rouge2`.
-    Ngrams(usize),
+    /// Words: `rouge1`.
+    Unigrams,
+    /// Two adjacent words: `rouge2`.
+    Bigrams,
     /// The longest common subsequence: `rougeL`.
     Subsequence,
     /// The same, line by line of the reference: `rougeLsum`.
@@ -28,11 +30,8 @@ pub struct Rouge {
 impl Rouge {
     fn f1(self, hypothesis: &str, reference: &str) -> f64 {
         match self.kind {
-            RougeKind::Ngrams(order) => {
-                let (hypothesis, reference) = (words(hypothesis), words(reference));
-                let [hypothesis, reference] = [&hypothesis, &reference].map(|words| Ngrams::new(words, order));
-                f1(hypothesis.matches(&reference), hypothesis.total(), reference.total())
-            }
+            RougeKind::Unigrams => by_ngrams(1, hypothesis, reference),
+            RougeKind::Bigrams => by_ngrams(2, hypothesis, reference),
             RougeKind::Subsequence => {
                 let (hypothesis, reference) = (words(hypothesis), words(reference));
                 f1(common(&reference, &hypothesis).len(), hypothesis.len(), reference.len())
@@ -79,25 +78,36 @@ fn f1(matches: usize, of_hypothesis: usize, of_reference: usize) -> f64 {
     if matches == 0 { 0.0 } else { 2.0 * precision * recall / (precision + recall) }
 }
 
+fn by_ngrams(order: usize, hypothesis: &str, reference: &str) -> f64 {
+    let [hypothesis, reference] = [hypothesis, reference].map(|text| Ngrams::new(&words(text), order));
+    f1(hypothesis.matches([&reference]), hypothesis.total(), reference.total())
+}
+
 /// Where the words of a longest common subsequence stand in the reference; of several, the one that leaves out words of the reference
 /// first, from its end.
 fn common(reference: &[String], hypothesis: &[String]) -> Vec<usize> {
-    let columns = hypothesis.len() + 1;
-    let mut lengths = vec![0_u32; (reference.len() + 1) * columns];
+    // Its length for all words of the hypothesis up to each, row by row of the reference; and where it leaves out a word of the hypothesis
+    // rather than of the reference, a bit each, as texts of 10,000 words have 10⁸.
+    let columns = hypothesis.len();
+    let mut lengths = vec![0_u32; columns + 1];
+    let mut leaves = vec![0_u64; (reference.len() * columns).div_ceil(64)];
     for (i, word) in reference.iter().enumerate() {
+        let mut before = 0;
         for (j, other) in hypothesis.iter().enumerate() {
-            lengths[(i + 1) * columns + j + 1] = match word == other {
-                true => lengths[i * columns + j] + 1,
-                false => lengths[i * columns + j + 1].max(lengths[(i + 1) * columns + j]),
-            };
+            let (left, above) = (lengths[j], lengths[j + 1]);
+            lengths[j + 1] = if word == other { before + 1 } else { left.max(above) };
+            before = above;
+            let cell = i * columns + j;
+            leaves[cell / 64] |= u64::from(left > above) << (cell % 64);
         }
     }
     let (mut i, mut j, mut places) = (reference.len(), hypothesis.len(), Vec::new());
     while i > 0 && j > 0 {
+        let cell = (i - 1) * columns + j - 1;
         if reference[i - 1] == hypothesis[j - 1] {
             (i, j) = (i - 1, j - 1);
             places.push(i);
-        } else if lengths[i * columns + j - 1] > lengths[(i - 1) * columns + j] {
+        } else if leaves[cell / 64] >> (cell % 64) & 1 == 1 {
             j -= 1;
         } else {
             i -= 1;

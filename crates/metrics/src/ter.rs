@@ -127,11 +127,11 @@ fn best_shift<'a>(text: &[&'a str], reference: &[&str], tried: &mut usize) -> Op
 
 /// The runs of words that a text and a reference share: where each begins in both, and its length.
 fn same_words(text: &[&str], reference: &[&str]) -> impl Iterator<Item = (usize, usize, usize)> {
-    let places = (0..text.len()).flat_map(|start| (0..reference.len()).map(move |at| (start, at)));
-    let near = places.filter(|(start, at)| start.abs_diff(*at) <= SHIFT_DISTANCE);
-    near.flat_map(|(start, at)| {
-        let same = text[start..].iter().zip(&reference[at..]).take_while(|(a, b)| a == b).count();
-        (1..=same.min(SHIFT_LENGTH)).map(move |length| (start, at, length))
+    let near = |start: usize| start.saturating_sub(SHIFT_DISTANCE)..reference.len().min(start + SHIFT_DISTANCE + 1);
+    let places = (0..text.len()).flat_map(move |start| near(start).map(move |at| (start, at)));
+    places.flat_map(|(start, at)| {
+        let words = text[start..].iter().zip(&reference[at..]).take(SHIFT_LENGTH);
+        (1..=words.take_while(|(a, b)| a == b).count()).map(move |length| (start, at, length))
     })
 }
 

@@ -5,7 +5,7 @@ mod prediction;
 pub use prediction::Prediction;
 pub(crate) use prediction::{EvalExample, examples};
 
-use descant_metrics::{Scale, TextUnit, corpus_score, metric};
+use descant_metrics::{Scale, TextUnit, corpus_score, metric, reference_count};
 use rayon::prelude::*;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::collections::BTreeMap;
@@ -46,9 +46,7 @@ impl TextScores {
     /// Scores predictions by the metrics of these [names](descant_metrics::NAMES); a name that is none is left out.
     pub fn of(predictions: &[Prediction], names: &[impl AsRef<str>]) -> Self {
         let references = predictions.iter().flat_map(|prediction| prediction.references.iter().map(String::as_str));
-        let mut counts = predictions.iter().map(|prediction| prediction.references.len());
-        let count = counts.next().unwrap_or(1);
-        let count = if counts.all(|other| other == count) { count.to_string() } else { "var".to_owned() };
+        let count = reference_count(predictions.iter().map(|prediction| prediction.references.len()));
         let score = |name: &str| {
             let metric = metric(name, references.clone())?;
             let of_text = |prediction: &Prediction| {
