@@ -1,7 +1,7 @@
 //! What a training shows while it runs.
 
 use anyhow::Context;
-use descant_train::{Event, MetricsRecord};
+use descant_train::{Event, MetricsRecord, shown_value};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -81,12 +81,14 @@ impl Report {
                         "step {step}  loss {loss}  gradient {gradient_norm:.2}  {rate} tokens/s  {left} left"
                     ));
                 }
-                MetricsRecord::Validation { step, loss, perplexity, accuracy, best, .. } => {
+                MetricsRecord::Validation { step, loss, perplexity, accuracy, metrics, best, .. } => {
                     let best = if *best { "  best so far" } else { "" };
                     let accuracy = 100.0 * accuracy;
                     let shown = perplexity.map_or_else(String::new, |value| format!("perplexity {}  ", large(value)));
+                    let metrics = metrics.iter().map(|(name, value)| format!("  {name} {}", shown_value(name, *value)));
+                    let metrics = metrics.collect::<String>();
                     let (head, tail) =
-                        (format!("step {step}  validation: "), format!("accuracy {accuracy:.1} %{best}"));
+                        (format!("step {step}  validation: "), format!("accuracy {accuracy:.1} %{metrics}{best}"));
                     let line = format!("{head}loss {loss:.4}  {shown}{tail}");
                     // On a narrow terminal in two.
                     match line.chars().count() > columns() {

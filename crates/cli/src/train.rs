@@ -2,13 +2,13 @@ use crate::report::{Report, duration, large, note, print};
 use crate::shell::command;
 use crate::{RecipeArgs, Threads, signals};
 use clap::Args;
-use descant_inference::{Recipe, TrainPrecision, count, size};
+use descant_inference::{Recipe, TrainConfig, TrainPrecision, count, size};
 use descant_interop::Family;
 use descant_kernels::bf16_gemm_flops;
 use descant_models::{LayerKind, ModelKind};
 use descant_nn::Cell;
 use descant_text::{Form, plural};
-use descant_train::{Outcome, Trainer};
+use descant_train::{Outcome, Trainer, shown_value};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -102,9 +102,13 @@ impl Train {
 
 /// The best of a training, and how to write with it.
 fn end(trainer: &Trainer, run: &Path) -> anyhow::Result<()> {
-    if let Some((loss, step)) = trainer.best() {
-        let loss = if loss < 1e6 { format!("{loss:.4}") } else { large(loss) };
-        print(format_args!("Best validation loss {loss} at step {step}."))?;
+    if let Some((value, step)) = trainer.best() {
+        let shown = match trainer.recipe().train.best_metric.as_str() {
+            TrainConfig::LOSS if value < 1e6 => format!("loss {value:.4}"),
+            TrainConfig::LOSS => format!("loss {}", large(value)),
+            name => format!("{name} {}", shown_value(name, value)),
+        };
+        print(format_args!("Best validation {shown} at step {step}."))?;
     }
     let mut again = vec!["generate".into(), run.to_string_lossy()];
     // What learned from conversations is talked to.

@@ -1,9 +1,10 @@
-//! `descant compare`, and the metrics of `descant eval`.
+//! `descant compare`, and the metrics of `descant eval` and of validations.
 
 mod common;
 
 use common::Folder;
 use serde_json::{Value, json};
+use std::fs;
 
 fn answers(right: impl Fn(usize) -> bool) -> String {
     let line = |i: usize| {
@@ -83,4 +84,75 @@ fn every_metric_is_measured_by_eval() {
         assert_eq!(line["a"], report[line["metric"].as_str().unwrap()]);
         assert_eq!((&line["p_bootstrap"], &line["p_randomisation"]), (&json!(1.0), &json!(1.0)));
     }
+}
+
+const VALIDATE: [&str; 7] = [
+    "train",
+    "pairs.toml",
+    "--set",
+    "train.validation_metrics=['exact_match', 'cer']",
+    "--set",
+    "train.validate_every=20",
+    "--run",
+];
+
+/// The validations of a run.
+fn validations(folder: &Folder, run: &str) -> Vec<Value> {
+    let lines = fs::read_to_string(folder.path(run).join("metrics.jsonl")).unwrap();
+    let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["event"] == "validation").collect()
+}
+
+#[test]
+fn validations_measure_what_eval_measures() {
+    let folder = Folder::new();
+    let train = |run: &str, more: &[&str]| folder.told(&[&VALIDATE[..], &[run], more].concat());
+    let as_eval_says = |run: &str| {
+        let found = validations(&folder, run);
+        let eval = ["eval", &format!("{run}/last"), "--metrics", "exact_match,cer", "--json"];
+        let report: Value = serde_json::from_str(&folder.succeed(&eval)).unwrap();
+        assert_eq!(
+            found.last().unwrap()["metrics"],
+            json!({"exact_match": report["exact_match"], "cer": report["cer"]})
+        );
+        found
+    };
+    let told = train("run", &["--set", "train.steps=40"]);
+    assert!(told.contains(" %  exact_match ") && told.contains(" %  cer "), "{told}");
+    let found = as_eval_says("run");
+    assert_eq!((found.len(), &found[1]["step"]), (2, &json!(40)));
+    assert_ne!(found[0]["metrics"], found[1]["metrics"]);
+    // A resume keeps these lines, and adds others.
+    train("run", &["--resume", "--set", "train.steps=60"]);
+    assert_eq!(as_eval_says("run")[..1], found[..1]);
+    assert_eq!(validations(&folder, "run").len(), 3);
+    let lora = ["--set", "init='run'", "--set", "finetune.lora={rank=2}", "--set", "train.average=0.5"];
+    train("tuned", &[&lora[..], &["--set", "train.steps=20"]].concat());
+    as_eval_says("tuned");
+    train("few", &["--set", "train.steps=20", "--set", "train.validation_examples=2"]);
+    assert_ne!(validations(&folder, "few")[0]["metrics"], found[0]["metrics"]);
+    let lm = [&["train", "lm.toml"], &VALIDATE[2..4], &["--run", "lm"]].concat();
+    folder.fail(&lm, &["train.validation_metrics: exact_match", "text.txt holds one continuous text"]);
+}
+
+#[test]
+fn the_best_validation_is_that_of_the_best_metric() {
+    let folder = Folder::new();
+    let train = |run: &str, more: &[&str]| folder.succeed(&[&VALIDATE[..], &[run, "--quiet", "--set"], more].concat());
+    let often = ["--set", "train.steps=60", "--set", "train.validate_every=2"];
+    let printed = train("cer", &[&["train.best_metric=cer"], &often[..]].concat());
+    let (mut best, mut falls) = (f64::INFINITY, 0);
+    for line in validations(&folder, "cer") {
+        let value = line["metrics"]["cer"].as_f64().unwrap();
+        assert_eq!(line["best"], json!(value < best), "{line}");
+        falls += u32::from(value > best);
+        best = best.min(value);
+    }
+    assert!(falls > 0 && printed.contains(&format!("Best validation cer {:.2} % at step", 100.0 * best)), "{printed}");
+    // No text is right so soon: the first validation stays the best, while the loss falls.
+    let stops = ["train.best_metric=exact_match", "--set", "train.patience=2"];
+    let printed = train("exact", &[&stops[..], &often].concat());
+    assert!(printed.contains("Best validation exact_match 0.00 % at step 2."), "{printed}");
+    let found = validations(&folder, "exact");
+    assert_eq!((found.len(), found[2]["loss"].as_f64() < found[0]["loss"].as_f64()), (3, true));
 }

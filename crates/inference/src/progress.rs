@@ -8,7 +8,7 @@ pub struct Progress {
     pub step: u64,
     /// The next batch.
     pub position: Position,
-    /// The best validation loss, and its step.
+    /// The best validation's loss, or what `train.best_metric` names, and its step.
     pub best: Option<(f64, u64)>,
     /// Validations since then.
     pub stale: u64,

@@ -247,6 +247,12 @@ pub struct TrainConfig {
     pub checkpoint_every: u64,
     /// Validations without a better one after which training ends; 0 for never.
     pub patience: u64,
+    /// Metrics of the texts that are generated at a validation.
+    pub validation_metrics: Vec<String>,
+    /// Over how many examples these are at most.
+    pub validation_examples: usize,
+    /// What a better validation is better by: `loss`, or one of these metrics.
+    pub best_metric: String,
 }
 
 impl Default for TrainConfig {
@@ -267,6 +273,9 @@ impl Default for TrainConfig {
             log_every: 20,
             checkpoint_every: 0,
             patience: 0,
+            validation_metrics: Vec::new(),
+            validation_examples: 200,
+            best_metric: Self::LOSS.to_owned(),
         }
     }
 }
@@ -275,12 +284,30 @@ impl TrainConfig {
     /// Optimizer steps where neither their number nor that of epochs is given.
     pub const STEPS: u64 = 10_000;
 
+    /// The `best_metric` that is the validation loss.
+    pub const LOSS: &str = "loss";
+
     /// The most optimizer steps that there may be.
     pub fn most_steps(&self) -> u64 {
         match (self.steps, self.epochs) {
             (0, 0) => Self::STEPS,
             (0, _) => u64::MAX,
             (steps, _) => steps,
+        }
+    }
+
+    fn validate_metrics(&self) -> Result<(), String> {
+        let Self { validation_metrics: metrics, best_metric: best, .. } = self;
+        if let Some(twice) =
+            metrics.iter().enumerate().find_map(|(i, name)| metrics[..i].contains(name).then_some(name))
+        {
+            return Err(format!("train.validation_metrics: {twice} is there twice. Leave one out"));
+        }
+        match best == Self::LOSS || metrics.contains(best) {
+            true => Ok(()),
+            false => Err(format!(
+                "train.best_metric = {best:?}: expected \"loss\" or one of train.validation_metrics = {metrics:?}"
+            )),
         }
     }
 }

@@ -1,4 +1,4 @@
-use crate::build_model::{blank_model_in, memory_of};
+use crate::build_model::{add_model, blank_model_in, memory_of};
 use crate::chat_template::chat_template;
 use crate::checkpoint::{self, Checkpoint, Content};
 use crate::locate::locate;
@@ -10,7 +10,7 @@ use crate::{Error, Recipe, RunFolder, Tokenizers, TrainingLengths};
 use descant_autograd::{Parameters, StorageType};
 use descant_kernels::WeightType;
 use descant_models::Generator;
-use descant_tensor::Shape;
+use descant_tensor::{DType, Shape};
 use descant_text::ChatTemplate;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -128,6 +128,37 @@ impl Trained {
         let mut trained = Self { recipe, tokenizers, parameters, model, chat, step, lengths, checksum, run };
         checkpoint.load_model(&mut trained.parameters)?;
         Ok(trained)
+    }
+
+    /// A model in training as a checkpoint of it would be loaded: with copies of these weights, packed for inference, adapters merged.
+    ///
+    /// # Errors
+    /// Where there is not enough memory, and for a chat template of the run that is damaged.
+    pub fn of_training(
+        recipe: &Recipe,
+        tokenizers: &Tokenizers,
+        parameters: &Parameters,
+        step: u64,
+        run: &Path,
+    ) -> Result<Self, Error> {
+        let wrong = |reason: String| Error::Run { path: run.to_owned(), reason };
+        let mut blank = Parameters::shapes_only(DType::F32);
+        let model = add_model(recipe, tokenizers, &mut blank, None).map_err(wrong)?;
+        let merged = parameters.has_adapters().then(|| parameters.merged()).transpose();
+        let packed = merged.and_then(|merged| {
+            merged.as_ref().unwrap_or(parameters).stored_as(|name, shape| storage_of(None, name, shape))
+        });
+        Ok(Self {
+            recipe: recipe.located(run),
+            tokenizers: tokenizers.clone(),
+            parameters: packed.map_err(|error| wrong(error.to_string()))?,
+            model,
+            chat: chat_of(run, tokenizers)?,
+            step,
+            lengths: TrainingLengths::load(run)?,
+            checksum: None,
+            run: run.to_owned(),
+        })
     }
 
     /// Writes it as a run folder that can be generated from, evaluated, and be the `init` of another training: with a

@@ -1,19 +1,18 @@
-use crate::data::{agree, batch_config, given, kept, longest, source};
+use crate::data::{agree, batch_config, given, longest, source};
+use crate::predict::{examples_of, predict};
 use crate::text_layout::PlainTextLayout;
-use crate::text_metrics::{EvalExample, examples};
+use crate::text_metrics::examples;
 use crate::{Error, Prediction, Replicas, Texts};
 use descant_autograd::{Parameters, Tape};
 use descant_batch::Batch;
 use descant_generate::DecodingOptions;
 use descant_inference::layout::RECIPE;
-use descant_inference::{Control, DataConfig, Files, Recipe, Scheduler, Trained};
+use descant_inference::{Control, DataConfig, Files, Recipe, Trained};
 use descant_kernels::Parallelism;
 use descant_models::{Generator, ModelKind};
-use descant_text::{BatchConfig, Batches, Corpus, Example, Form, Source, TextError, is_json};
-use std::cmp::Reverse;
+use descant_text::{BatchConfig, Batches, Corpus, Form, Source, TextError, is_json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Loss and accuracy under teacher forcing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -107,9 +106,6 @@ fn is_continuous(recipe: &Recipe, files: &Files) -> Result<bool, Error> {
         _ => Ok(false),
     }
 }
-
-/// Examples that are decoded together.
-const DECODING_BATCH: usize = 64;
 
 /// Evaluates a trained model on a text.
 #[derive(Debug)]
@@ -258,57 +254,7 @@ impl<'a> Evaluator<'a> {
             let reason = "answers need pairs of source and target. Name them with --data".to_owned();
             return Err(descant_inference::Error::Recipe { path: text.path().to_owned(), reason }.into());
         }
-        let trained = self.trained;
-        let example = |pair: Example| {
-            let source = pair.source.unwrap_or_default();
-            let target = pair.target.to_string();
-            let references = vec![match trained.is_chat_model() {
-                true => trained.response_text(&target, &trained.tokenizers.target.encode_text(&pair.target)?)?,
-                false => target,
-            }];
-            let prediction =
-                Prediction { line: pair.line, source: source.to_string(), references, ..Prediction::default() };
-            Ok(EvalExample { request: trained.request(source, None)?, prediction })
-        };
-        let pairs = kept(text, &self.corpus)?.map(|pair| example(pair?)).collect::<Result<Vec<_>, Error>>()?;
-        let mut examples = examples(pairs, merge);
-        // Sources of about one length together, and the long ones first, so that no thread is left with them.
-        let mut order: Vec<usize> = (0..examples.len()).collect();
-        order.sort_by_key(|&i| Reverse(examples[i].request.tokens().len()));
-        let next = AtomicUsize::new(0);
-        let threads = vec![(); self.replicas.shares()];
-        let generated = self.replicas.map(&threads, |tape, ()| {
-            let mut scheduler = Scheduler::new(trained, options, DECODING_BATCH)?.beside(threads.len());
-            let (mut taken, mut found) = (Vec::new(), Vec::new());
-            loop {
-                while scheduler.has_room()
-                    && let Some(&i) = order.get(next.fetch_add(1, Ordering::Relaxed))
-                {
-                    let EvalExample { request, prediction } = &examples[i];
-                    // The number that generation gives to the line.
-                    scheduler.push(request.clone(), prediction.line.saturating_sub(1));
-                    taken.push(i);
-                }
-                if scheduler.is_empty() {
-                    return Ok(found);
-                }
-                for (request, answer) in scheduler.step(tape, |_, _| ())? {
-                    found.push((taken[request], answer.map(|texts| texts.into_iter().next().unwrap_or_default())));
-                }
-            }
-        });
-        let generated = generated.into_iter().collect::<Result<Vec<_>, descant_inference::Error>>()?;
-        for (i, best) in generated.into_iter().flatten() {
-            let prediction = &mut examples[i].prediction;
-            match best {
-                Ok(best) => {
-                    prediction.finished = best.is_finished();
-                    prediction.text = if trained.is_chat_model() { trained.response(&best)? } else { best.text };
-                }
-                // The others are predicted.
-                Err(error) => prediction.error = Some(Arc::new(error)),
-            }
-        }
-        Ok(examples.into_iter().map(|example| example.prediction).collect())
+        let pairs = examples_of(self.trained, text, &self.corpus)?.collect::<Result<Vec<_>, Error>>()?;
+        predict(self.trained, &mut self.replicas, options, examples(pairs, merge))
     }
 }

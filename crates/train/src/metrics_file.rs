@@ -2,6 +2,7 @@ use descant_inference::layout::{METRICS, write};
 use descant_inference::{Error, MetricsAccumulator};
 use descant_text::read_file;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,9 @@ pub enum MetricsRecord {
         perplexity: Option<f64>,
         /// Token accuracy under teacher forcing.
         accuracy: f64,
+        /// Those of `train.validation_metrics`, of texts that the model generates.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        metrics: BTreeMap<String, f64>,
         /// Whether this is the best so far.
         best: bool,
     },

@@ -111,6 +111,8 @@ impl Trainer {
             form: texts.train.form(),
             batches,
             validation,
+            held_out: texts.validation.unwrap_or(texts.train),
+            examples: Vec::new(),
             progress,
             recipe,
         })

@@ -129,6 +129,8 @@ impl Trainer {
             form: texts.train.form(),
             batches,
             validation,
+            held_out: texts.validation.unwrap_or(texts.train),
+            examples: Vec::new(),
             recipe,
         };
         // With its recipe the folder becomes a run, and from then on training goes on from a checkpoint, never from

@@ -78,14 +78,25 @@ impl TextScores {
     /// A line for each metric: its name, its value, and what that is a share of, or what it depends on.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.scores.iter().map(|TextScore { name, value, scale, signature }| {
-            let name = name.replace('_', " ");
+            let (name, value) = (name.replace('_', " "), shown(*value, *scale));
             match scale {
-                Scale::Share("the texts") => format!("{name:<18}{:.2} % of {}", 100.0 * value, self.predictions),
-                Scale::Share(of) => format!("{name:<18}{:.2} % of {of}", 100.0 * value),
-                Scale::Fraction => format!("{name:<18}{:.2} % ({signature})", 100.0 * value),
-                Scale::Points => format!("{name:<18}{value:.2} ({signature})"),
+                Scale::Share("the texts") => format!("{name:<18}{value} of {}", self.predictions),
+                Scale::Share(of) => format!("{name:<18}{value} of {of}"),
+                Scale::Fraction | Scale::Points => format!("{name:<18}{value} ({signature})"),
             }
         })
+    }
+}
+
+/// The value of a metric as people read it: `26.10`, or `26.10 %` of a share or a fraction.
+pub fn shown_value(name: &str, value: f64) -> String {
+    shown(value, metric(name, []).map_or(Scale::Points, |metric| metric.scale()))
+}
+
+fn shown(value: f64, scale: Scale) -> String {
+    match scale {
+        Scale::Points => format!("{value:.2}"),
+        Scale::Share(_) | Scale::Fraction => format!("{:.2} %", 100.0 * value),
     }
 }
 

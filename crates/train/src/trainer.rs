@@ -1,16 +1,17 @@
 use crate::data::batch_config;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::metrics_file::{MetricsFile, MetricsRecord, Step};
+use crate::text_metrics::EvalExample;
 use crate::{Error, Replicas};
 use descant_autograd::{ParameterId, Parameters, derive_seed};
 use descant_batch::Batch;
 use descant_inference::checkpoint::{self, Content, OptimizerState};
 use descant_inference::layout::{BEST, LAST, checkpoint_folder};
-use descant_inference::{Estimate, Progress, Provenance, Recipe, RunFolder, Tokenizers};
+use descant_inference::{Estimate, Progress, Provenance, Recipe, RunFolder, Tokenizers, TrainConfig};
 use descant_kernels::MatmulPrecision;
 use descant_models::Generator;
 use descant_optim::{Optimizer, Schedule, WeightAverage};
-use descant_text::{Batches, Corpus, Form};
+use descant_text::{Batches, Corpus, Form, Source};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -36,6 +37,10 @@ pub struct Trainer {
     pub(crate) form: Form,
     pub(crate) batches: Batches,
     pub(crate) validation: Option<Arc<Corpus>>,
+    /// The text of which that is, or the end of it.
+    pub(crate) held_out: Source,
+    /// What texts are generated for at a validation.
+    pub(crate) examples: Vec<EvalExample>,
     pub(crate) progress: Progress,
     /// The step of the newest checkpoint.
     pub(crate) kept: u64,
@@ -143,7 +148,7 @@ impl Trainer {
         self.progress.step
     }
 
-    /// The best validation loss, and its step.
+    /// The loss of the best validation, or what `train.best_metric` names, and its step.
     pub fn best(&self) -> Option<(f64, u64)> {
         self.progress.best
     }
@@ -200,6 +205,7 @@ impl Trainer {
         if self.is_stale() {
             return Ok(Outcome::EarlyStopped);
         }
+        self.read_examples()?;
         while !self.is_done() {
             let start = Instant::now();
             let found = self.step()?;
@@ -272,9 +278,14 @@ impl Trainer {
             let cause = self.trace_validation()?.unwrap_or_else(|| "the validation loss is not finite".to_owned());
             return Err(self.diverged(step, cause));
         }
-        let best = self.progress.best.is_none_or(|(loss, _)| found.loss < loss);
+        let metrics = self.measure_texts()?;
+        let value = match self.recipe.train.best_metric.as_str() {
+            TrainConfig::LOSS => found.loss,
+            name => metrics.get(name).copied().unwrap_or(f64::NAN),
+        };
+        let best = self.progress.best.is_none_or(|(best, _)| self.is_better(value, best));
         if best {
-            self.progress.best = Some((found.loss, step));
+            self.progress.best = Some((value, step));
             self.progress.stale = 0;
         } else {
             self.progress.stale += 1;
@@ -282,7 +293,7 @@ impl Trainer {
         self.schedule.observe(found.loss);
         self.progress.schedule = self.schedule.state();
         let (perplexity, accuracy) = (found.perplexity, found.accuracy);
-        Ok(Some(MetricsRecord::Validation { step, loss: found.loss, perplexity, accuracy, best }))
+        Ok(Some(MetricsRecord::Validation { step, loss: found.loss, perplexity, accuracy, metrics, best }))
     }
 
     /// Writes a checkpoint, and makes `link` point at it.

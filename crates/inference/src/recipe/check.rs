@@ -89,6 +89,7 @@ fn misfit<'a>(of: ValueType, value: &'a DeValue<'a>) -> Option<Misfit<'a>> {
         ValueType::Files if value.is_str() => true,
         ValueType::Files => return list(ValueType::Text, Some(2), all),
         ValueType::TextList => return list(ValueType::Text, None, all),
+        ValueType::ChoiceList(words) => return list(ValueType::Choice(words), None, all),
         ValueType::TokenIds if integer(value).is_some_and(|n| n >= 0) => true,
         ValueType::TokenIds => return list(index, None, all),
         ValueType::IntegerPair => return list(index, Some(2), all),

@@ -154,6 +154,7 @@ impl Recipe {
     pub fn needs_validation(&self) -> Option<&'static str> {
         match self.schedule {
             _ if self.train.patience > 0 => Some("train.patience"),
+            _ if !self.train.validation_metrics.is_empty() => Some("train.validation_metrics"),
             ScheduleConfig::Plateau(_) => Some("schedule.kind = \"plateau\""),
             _ => None,
         }

@@ -66,6 +66,7 @@ fn value_type(of: ValueType) -> Value {
         ValueType::Choice(words) => json!({"type": "string", "enum": words}),
         ValueType::Files => json!({"anyOf": [text(), pair(text())]}),
         ValueType::TextList => list(text()),
+        ValueType::ChoiceList(words) => list(value_type(ValueType::Choice(words))),
         ValueType::TokenIds => json!({"anyOf": [index(), list(index())]}),
         ValueType::IntegerPair => pair(index()),
         ValueType::NumberPair(range) => pair(range.json_schema("number")),

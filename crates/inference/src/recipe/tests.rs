@@ -216,6 +216,11 @@ fn wishes_that_cannot_come_true_are_told() {
     wrong(&format!("{TRANSFORMER}[model.transformer]\nmax_length = 9\n"), &[], &["max_length", "learned"]);
     wrong(PAIRS, &["train.patience=1", "data.validation_share=0.0"], &["train.patience", "data.validation"]);
     wrong(PAIRS, &["schedule.kind=plateau", "data.validation_share=0"], &["plateau", "data.validation"]);
+    let metrics = "train.validation_metrics=['bleu']";
+    wrong(PAIRS, &[metrics, "data.validation_share=0.0"], &["train.validation_metrics", "data.validation"]);
+    wrong(PAIRS, &["train.validation_metrics=['blue']"], &["validation_metrics[0] = \"blue\"", "bleu-13a"]);
+    wrong(PAIRS, &["train.validation_metrics=['bleu', 'bleu']"], &["bleu is there twice"]);
+    wrong(PAIRS, &[metrics, "train.best_metric=chrf"], &["train.best_metric = \"chrf\"", "\"loss\"", "[\"bleu\"]"]);
     wrong(PAIRS, &["data.columns=[1, 1]"], &["the same column"]);
     wrong(PAIRS, &["data.columns=[0, 1]", "data.train=['a', 'b']"], &["two files, and JSON, have no columns"]);
     wrong(TEXT, &["target_tokenizer.kind=word"], &["one tokenizer"]);

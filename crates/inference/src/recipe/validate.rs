@@ -36,6 +36,7 @@ impl Recipe {
             true => self.schedule.validate(self.train.most_steps())?,
             false => self.schedule.validate(u64::MAX)?,
         }
+        self.train.validate_metrics()?;
         self.train.clip.validate()
     }
 

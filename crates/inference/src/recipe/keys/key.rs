@@ -53,6 +53,8 @@ pub enum ValueType {
     Files,
     /// A list of texts.
     TextList,
+    /// A list of some of these words.
+    ChoiceList(&'static [&'static str]),
     /// The id of a token, or a list of them.
     TokenIds,
     /// Two whole numbers in a list.
@@ -105,6 +107,7 @@ impl ValueType {
             },
             Self::Files => "the name of a file, or two names in a list".to_owned(),
             Self::TextList => "a list of texts".to_owned(),
+            Self::ChoiceList(words) => format!("a list, each {}", Self::Choice(words).words()),
             Self::TokenIds => "the id of a token, or a list of them".to_owned(),
             Self::IntegerPair => "two whole numbers in a list".to_owned(),
             Self::NumberPair(range) => format!("two numbers in a list, each {}", range.words()),

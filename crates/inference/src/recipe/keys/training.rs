@@ -1,6 +1,6 @@
 use super::condition::{BY_TOKENS, STREAM};
 use super::key::{ABOVE_0, FROM_0, FROM_1, Key, REQUIRED, SHARE, Section, ValueType, WHOLE_SHARE, above, from};
-use ValueType::{Choice, Clip, Flag, Integer, Number, NumberPair, NumberTable, Text, TextList};
+use ValueType::{Choice, ChoiceList, Clip, Flag, Integer, Number, NumberPair, NumberTable, Text, TextList};
 use descant_hyperparameters::{OptimizerConfig, ScheduleConfig};
 
 pub(super) const OPTIMIZER: Section = Section {
@@ -243,6 +243,26 @@ pub(super) const TRAIN: Section = Section {
             "500",
             "Steps between two validations; there is one at the end, too.",
         ),
+        Key::new(
+            "train.validation_metrics",
+            ChoiceList(descant_metrics::NAMES),
+            "[]",
+            "Metrics of the texts that the model generates at each validation, by the options of [generation].",
+        ),
+        Key::new(
+            "train.validation_examples",
+            Integer(FROM_1),
+            "200",
+            "For validation_metrics: over how many validation examples at most, the first of the text.",
+        ),
+        Key::new(
+            "train.best_metric",
+            Text,
+            "\"loss\"",
+            "What the best checkpoint and early stopping go by: the validation loss, or one of validation_metrics. A \
+             plateau schedule goes by the loss.",
+        )
+        .related("loss or one of validation_metrics"),
         Key::new("train.log_every", Integer(FROM_1), "20", "Steps between two lines of metrics."),
         Key::new(
             "train.checkpoint_every",

@@ -1,0 +1,49 @@
+//! Metrics of generated texts at a validation, where `train.validation_metrics` asks for them.
+
+use crate::predict::{examples_of, predict};
+use crate::{Error, TextScores, Trainer};
+use descant_generate::GenerationConfig;
+use descant_inference::{TrainConfig, Trained};
+use descant_kernels::Parallelism;
+use descant_metrics::{Direction, metric};
+use std::collections::BTreeMap;
+
+impl Trainer {
+    /// Reads the examples that texts will be generated for, before the first step: later, their text may have changed.
+    pub(crate) fn read_examples(&mut self) -> Result<(), Error> {
+        let train = &self.recipe.train;
+        let Some(corpus) = self.validation.clone().filter(|_| !train.validation_metrics.is_empty()) else {
+            return Ok(());
+        };
+        let most = train.validation_examples;
+        let trained = self.as_trained()?;
+        self.examples = examples_of(&trained, &self.held_out, &corpus)?.take(most).collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    /// The values of the metrics by their names, of what the model generates now.
+    pub(crate) fn measure_texts(&mut self) -> Result<BTreeMap<String, f64>, Error> {
+        if self.examples.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let trained = self.as_trained()?;
+        let options = trained.options(&GenerationConfig::default(), Parallelism::Serial)?;
+        let predictions = predict(&trained, &mut self.replicas, &options, self.examples.clone())?;
+        let scores = TextScores::of(&predictions, &self.recipe.train.validation_metrics).scores;
+        Ok(scores.into_iter().map(|score| (score.name, score.value)).collect())
+    }
+
+    /// Whether a value of `train.best_metric` is better than another.
+    pub(crate) fn is_better(&self, value: f64, than: f64) -> bool {
+        let name = &self.recipe.train.best_metric;
+        let larger =
+            name != TrainConfig::LOSS && metric(name, []).is_some_and(|metric| metric.direction() == Direction::Larger);
+        if larger { value > than } else { value < than }
+    }
+
+    /// What would be loaded from a checkpoint that were written now.
+    fn as_trained(&self) -> Result<Trained, Error> {
+        let (recipe, step) = (&self.recipe, self.progress.step);
+        Ok(Trained::of_training(recipe, &self.tokenizers, self.parameters(), step, self.run.path())?)
+    }
+}
