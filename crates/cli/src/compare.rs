@@ -155,13 +155,19 @@ fn read(path: &Path) -> anyhow::Result<Vec<Answer>> {
         let number = lines.number();
         let wrong = |reason: String| anyhow::anyhow!("{shown}, line {number}: {reason}");
         let object = JsonLine::parse(&line).map_err(wrong)?;
-        let references = match object.get("references").map_err(wrong)? {
+        let text = object.text("text").map_err(wrong)?;
+        let references: Option<Vec<String>> = match object.get("references").map_err(wrong)? {
             Some(Value::Array(list)) => list.iter().map(|one| one.as_str().map(str::to_owned)).collect(),
-            _ => None,
+            Some(_) => None,
+            None => {
+                return Err(wrong(
+                    "it has no \"references\", as `descant eval RUN --output FILE.jsonl` writes them".to_owned(),
+                ));
+            }
         };
-        let references: Option<Vec<String>> = references.filter(|list: &Vec<String>| !list.is_empty());
+        let references = references.filter(|list| !list.is_empty());
         let references = references.ok_or_else(|| wrong("its \"references\" are no list of texts".to_owned()))?;
-        answers.push(Answer { text: object.text("text").map_err(wrong)?, references });
+        answers.push(Answer { text, references });
     }
     ensure!(!answers.is_empty(), "{shown}: it has no texts to compare");
     Ok(answers)

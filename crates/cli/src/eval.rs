@@ -32,13 +32,12 @@ pub(crate) struct Eval {
     #[arg(long)]
     loss_only: bool,
     /// The metrics of what is generated. Those of sacreBLEU are printed with its signatures; bleu cuts Chinese into characters
-    /// (bleu-zh), and other scripts without spaces too (bleu-char)
+    /// (bleu-zh), and other scripts without spaces too (bleu-char) [default: exact_match,token_error_rate,bleu,chrf++]
     #[arg(
         long,
         value_name = "NAME",
         value_delimiter = ',',
         value_parser = clap::builder::PossibleValuesParser::new(descant_metrics::NAMES),
-        default_values = TextScores::DEFAULT,
         conflicts_with = "loss_only"
     )]
     metrics: Vec<String>,
@@ -123,8 +122,8 @@ impl Eval {
         let (control, context) = (self.control.of_all(&trained)?, self.decoding.context());
         let mut evaluator = Evaluator::new(&trained, &self.data, &control, context, self.threads.count())?;
         anyhow::ensure!(
-            evaluator.has_pairs() || !(self.multi_reference || self.output.is_some()),
-            "--output and --multi-reference are for models that answer: {} holds a language model of a text without \
+            evaluator.has_pairs() || !(self.multi_reference || self.output.is_some() || !self.metrics.is_empty()),
+            "--output, --metrics and --multi-reference are for models that answer: {} holds a language model of a text without \
              prompts, of which only the loss is measured",
             self.run.display()
         );
@@ -156,7 +155,10 @@ impl Eval {
         let mut unanswered = Ok(());
         if writes {
             let answers = evaluator.predictions(&options, self.multi_reference)?;
-            let scores = TextScores::of(&answers, &self.metrics);
+            let scores = match self.metrics.is_empty() {
+                true => TextScores::of(&answers, TextScores::DEFAULT),
+                false => TextScores::of(&answers, &self.metrics),
+            };
             if let Some(path) = &self.output {
                 write(path, &answers)?;
             }

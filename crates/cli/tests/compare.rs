@@ -54,7 +54,7 @@ fn what_cannot_be_compared_is_told() {
         ("short.jsonl", ["a.jsonl has 200 texts", "short.jsonl has 9"]),
         ("other.jsonl", ["not of the same texts", "text 8"]),
         ("none.jsonl", ["none.jsonl", "no texts"]),
-        ("wrong.jsonl", ["wrong.jsonl, line 1", "references"]),
+        ("wrong.jsonl", ["wrong.jsonl, line 1", "no \"references\""]),
         ("list.jsonl", ["list.jsonl, line 1", "no list of texts"]),
         ("pairs.tsv", ["pairs.tsv", "expected a .jsonl"]),
         ("missing.jsonl", ["missing.jsonl", "No such file"]),
@@ -75,6 +75,8 @@ fn every_metric_is_measured_by_eval() {
     for name in descant_metrics::NAMES {
         assert!(report[name].is_number() && report["signatures"][name].is_string(), "{name}: {report}");
     }
+    let twice: Value = serde_json::from_str(&folder.succeed(&[&eval[..], &["ter,ter", "--json"]].concat())).unwrap();
+    assert_eq!((&twice["ter"], &twice["exact_match"]), (&report["ter"], &Value::Null));
     let printed = folder.succeed(&[&eval[..], &["bleu,rougeL,cer"]].concat());
     assert!(printed.contains("(nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp)"), "{printed}");
     assert!(printed.contains("% (nrefs:1|case:lc|stem:no)") && printed.contains("% of the characters"), "{printed}");
@@ -130,7 +132,11 @@ fn validations_measure_what_eval_measures() {
     train("tuned", &[&lora[..], &["--set", "train.steps=20"]].concat());
     as_eval_says("tuned");
     train("few", &["--set", "train.steps=20", "--set", "train.validation_examples=2"]);
-    assert_ne!(validations(&folder, "few")[0]["metrics"], found[0]["metrics"]);
+    // Of two texts of three characters.
+    let edits = 6.0 * validations(&folder, "few")[0]["metrics"]["cer"].as_f64().unwrap();
+    assert!((edits - edits.round()).abs() < 1e-9, "{edits}");
+    folder.train("lm.toml", "text", 2);
+    folder.fail(&["eval", "text", "--metrics", "bleu"], &["--metrics", "only the loss is measured"]);
     let lm = [&["train", "lm.toml"], &VALIDATE[2..4], &["--run", "lm"]].concat();
     folder.fail(&lm, &["train.validation_metrics: exact_match", "text.txt holds one continuous text"]);
 }

@@ -8,7 +8,7 @@ pub(crate) use prediction::{EvalExample, examples};
 use descant_metrics::{Scale, TextUnit, corpus_score, metric, reference_count};
 use rayon::prelude::*;
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The metrics of a set of predictions.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +43,7 @@ impl TextScores {
     /// The metrics that are reported by default.
     pub const DEFAULT: &[&str] = &["exact_match", "token_error_rate", "bleu", "chrf++"];
 
-    /// Scores predictions by the metrics of these [names](descant_metrics::NAMES); a name that is none is left out.
+    /// Scores predictions by the metrics of these [names](descant_metrics::NAMES), each once; a name that is none is left out.
     pub fn of(predictions: &[Prediction], names: &[impl AsRef<str>]) -> Self {
         let references = predictions.iter().flat_map(|prediction| prediction.references.iter().map(String::as_str));
         let count = reference_count(predictions.iter().map(|prediction| prediction.references.len()));
@@ -61,9 +61,11 @@ impl TextScores {
                 signature: metric.signature(&count),
             })
         };
+        let mut seen = BTreeSet::new();
+        let names = names.iter().map(AsRef::as_ref).filter(|&name| seen.insert(name));
         Self {
             predictions: predictions.len(),
-            scores: names.iter().filter_map(|name| score(name.as_ref())).collect(),
+            scores: names.filter_map(score).collect(),
             unit: TextUnit::of(references.clone()),
             unfinished: predictions.iter().filter(|one| !one.finished && one.error.is_none()).count(),
             unanswered: predictions.iter().filter(|one| one.error.is_some()).count(),
