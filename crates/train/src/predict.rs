@@ -17,12 +17,12 @@ const DECODING_BATCH: usize = 64;
 ///
 /// # Errors
 /// What is wrong with the text, such as that it has changed since.
-pub(crate) fn examples_of<'a>(
-    trained: &'a Trained,
+pub(crate) fn examples_of(
+    trained: &Trained,
     text: &Source,
     corpus: &Corpus,
-) -> Result<impl Iterator<Item = Result<EvalExample, Error>> + use<'a>, Error> {
-    let example = move |pair: Example| {
+) -> Result<impl Iterator<Item = Result<EvalExample, Error>>, Error> {
+    let example = move |pair: Example| -> Result<EvalExample, Error> {
         let source = pair.source.unwrap_or_default();
         let target = pair.target.to_string();
         let references = vec![match trained.is_chat_model() {

@@ -62,7 +62,7 @@ impl TextScores {
             })
         };
         let mut seen = BTreeSet::new();
-        let names = names.iter().map(AsRef::as_ref).filter(|&name| seen.insert(name));
+        let names = names.iter().map(AsRef::<str>::as_ref).filter(|&name| seen.insert(name));
         Self {
             predictions: predictions.len(),
             scores: names.filter_map(score).collect(),
