@@ -61,7 +61,13 @@ fn what_cannot_be_compared_is_told() {
     ] {
         folder.fail(&["compare", "a.jsonl", b], &parts);
     }
-    folder.fail(&["compare", "a.jsonl", "a.jsonl", "--metrics", "blue"], &["blue", "bleu"]);
+    let unknown = folder.run(&["compare", "a.jsonl", "a.jsonl", "--metrics", "blue"]);
+    let told = String::from_utf8_lossy(&unknown.stderr);
+    assert_eq!(unknown.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("'blue'") && told.contains("rougeLsum") && told.contains("similar value exists: 'bleu'"),
+        "{told}"
+    );
 }
 
 #[test]
