@@ -79,9 +79,14 @@ fn explain_section(section: &Section, brief: bool) -> String {
     format!("{title}{}\n{keys}", section.help)
 }
 
+/// Characters of a line with what a key takes.
+const LONGEST_LINE: usize = 140;
+
 /// A key: its default, its type and range; what it means; when it has an effect; and since which version it is there.
 fn explain_key(key: &Key, name: &str, brief: bool) -> String {
-    let mut text = format!("  {name} = {}    {}\n", key.default, key.words());
+    let head = format!("  {name} = {}    ", key.default);
+    let expected = wrapped(&key.words(), LONGEST_LINE.saturating_sub(head.len()));
+    let mut text = head + &expected.join("\n        ") + "\n";
     let mut help = if brief { first_sentence(key.help) } else { key.help }.to_owned();
     help.extend(key.conditions().map(|conditions| format!(" {conditions}")));
     if !brief {

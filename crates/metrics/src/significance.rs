@@ -35,10 +35,10 @@ pub fn compare(metric: &dyn Metric, systems: [&[Vec<f64>]; 2], samples: usize, s
     let bootstrap = p_value(resamples.iter().map(|[a, b]| (a - b - mean).abs()), difference);
     let exchanged = (0..samples).map(|_| {
         let mut sides: [Vec<&Vec<f64>>; 2] = [Vec::with_capacity(texts), Vec::with_capacity(texts)];
-        for text in 0..texts {
-            let first = below(&mut rng, 2);
-            sides[0].push(&systems[first][text]);
-            sides[1].push(&systems[1 - first][text]);
+        for (a, b) in systems[0].iter().zip(systems[1]) {
+            let [first, second] = if below(&mut rng, 2) == 0 { [a, b] } else { [b, a] };
+            sides[0].push(first);
+            sides[1].push(second);
         }
         let [a, b] = sides.map(|side| metric.score(&sums(side)));
         (a - b).abs()

@@ -92,12 +92,15 @@ impl Alignment {
     }
 }
 
+/// By what a shift is better than another: the edits that it saves, its words, and how near the beginning it takes them from and puts them.
+type Rank = (isize, usize, isize, isize);
+
 /// The text after the shift that saves most edits, if one saves any: of equal ones the longest, then the first in the text, then the one to the
 /// first place. Counts how many were tried.
 fn best_shift<'a>(text: &[&'a str], reference: &[&str], tried: &mut usize) -> Option<Vec<&'a str>> {
     let (before, path) = edits(text, reference);
     let Alignment { ends, wrong_in_reference, wrong_in_text } = Alignment::of(&path);
-    let mut best: Option<((isize, usize, isize, isize), Vec<&str>)> = None;
+    let mut best: Option<(Rank, Vec<&str>)> = None;
     for (start, at, length) in same_words(text, reference) {
         let any_wrong = |wrong: &[bool], from: usize| wrong[from..from + length].iter().any(|&wrong| wrong);
         // Both the words and those that they would stand for must be wrong; and words do not move into themselves.
