@@ -92,7 +92,7 @@ impl Alignment {
     }
 }
 
-/// By what a shift is better than another: the edits that it saves, its words, and how near the beginning it takes them from and puts them.
+/// By what a shift is better than another: the edits that it saves, its words, and how near the start it takes them from and puts them.
 type Rank = (isize, usize, isize, isize);
 
 /// The text after the shift that saves most edits, if one saves any: of equal ones the longest, then the first in the text, then the one to the

@@ -36,8 +36,8 @@ impl Tokenization {
         }
     }
 
-    /// The one that fits some references: `zh` where most letters are ideographs without kana among them, `char` where most are of another script
-    /// that is written without spaces, else `13a`.
+    /// The one that fits some references: `zh` where most alphabetic characters are ideographs without kana among them, `char` where
+    /// most are of another script that is written without spaces, else `13a`.
     pub fn of<'a>(references: impl IntoIterator<Item = &'a str>) -> Self {
         let (mut all, mut ideographs, mut others) = (0_u64, 0_u64, 0_u64);
         for c in references.into_iter().flat_map(str::chars).filter(|&c| c.is_alphabetic()) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 /// The crates, each of which knows only of those before it.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "tensor",
     "kernels",
     "autograd",
@@ -13,6 +13,7 @@ const ORDER: [&str; 17] = [
     "hyperparameters",
     "optim",
     "batch",
+    "metrics",
     "text",
     "models",
     "generate",
