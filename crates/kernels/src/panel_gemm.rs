@@ -9,6 +9,13 @@ use crate::threads::run_on_threads;
 use pulp::Arch;
 use std::cell::RefCell;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// A piece is what is left, divided by so many times the threads.
+const PARTS: usize = 2;
+
+/// Panels of a piece at least: less would be taken up by the edges.
+const MIN_PIECE: usize = 8;
 
 thread_local! {
     static STRIPS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
@@ -29,11 +36,20 @@ pub(crate) fn gemm_panels<W: PanelWeight + Sync>(
     STRIPS.set(memory);
 }
 
-/// Shares panels out to threads, to each a multiple of so many.
+/// Shares panels out to threads, which take pieces of a multiple of so many panels as they become free: each piece a part of what is left,
+/// so that the last ones are small (Polychronopoulos & Kuck 1987). A thread whose core is wanted elsewhere then keeps none waiting.
 pub(crate) fn in_panels(panels: Range<usize>, threads: usize, multiple: usize, run: impl Fn(Range<usize>) + Sync) {
     if threads == 1 {
         return run(panels);
     }
-    let (width, run) = (panels.len().div_ceil(threads).next_multiple_of(multiple), &run);
-    run_on_threads(panels.clone().step_by(width).map(|start| move || run(start..panels.end.min(start + width))));
+    let of = |start: usize| {
+        let left = panels.end - start;
+        start..panels.end.min(start + left.div_ceil(PARTS * threads).max(MIN_PIECE).next_multiple_of(multiple))
+    };
+    let next = AtomicUsize::new(panels.start);
+    let take = || {
+        let taken = next.fetch_update(Relaxed, Relaxed, |start| (start < panels.end).then(|| of(start).end));
+        taken.ok().map(of)
+    };
+    run_on_threads((0..threads).map(|_| || std::iter::from_fn(take).for_each(&run)));
 }
