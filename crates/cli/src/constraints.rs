@@ -38,7 +38,8 @@ pub(crate) struct Constraints {
     /// The phrases of --must-include have to come in the order in which they are given
     #[arg(long, requires = "must_include")]
     in_order: bool,
-    /// A word or phrase that no text may contain, written the same: "Time" does not exclude "time". Given as --must-include is
+    /// A word or phrase that no text may contain, written the same: "Time" does not exclude "time"; of alternatives, such as "dog|dogs", none.
+    /// Given as --must-include is
     #[arg(long, value_name = "TEXT")]
     must_exclude: Vec<String>,
     /// Terminology: where a source has a term, its translation has to be in the text. A file with a term a line, and after tabs its
@@ -76,7 +77,9 @@ impl Constraints {
                 phrases = phrases.require(&alternatives).map_err(|error| flagged("--must-include", error))?;
             }
             for phrase in &texts("--must-exclude", &self.must_exclude)? {
-                phrases = phrases.forbid(phrase).map_err(|error| flagged("--must-exclude", error))?;
+                for alternative in phrase.split(OR) {
+                    phrases = phrases.forbid(alternative).map_err(|error| flagged("--must-exclude", error))?;
+                }
             }
             warn("--must-include", phrases.warnings());
             all.push(("--must-include", Arc::new(if self.in_order { phrases.in_order() } else { phrases })));

@@ -225,12 +225,12 @@ impl Scorer {
             Ok(text) if !is_json => (None, check_text(&text).and_then(|()| self.asks.columns(&text, !self.no_eos))),
             Ok(text) => match JsonLine::parse(&text) {
                 Ok(object) => {
-                    let parts = self.asks.object(&object, !self.no_eos);
+                    let (id, parts) = (object.id(), self.asks.object(&object, !self.no_eos));
                     // What is read of a line that fails, or has no text, stands where it broke off.
                     if parts.as_ref().is_ok_and(|parts| !parts.texts.is_empty()) {
                         self.unread.count(line, &object);
                     }
-                    (object.id(), parts)
+                    (id, parts)
                 }
                 Err(reason) => (None, Err(reason)),
             },

@@ -42,6 +42,8 @@ fn every_text_is_what_the_flags_say() {
         };
         let text = generate(&["--must-include", "violet|blue", "--must-include", "says", "--must-exclude", "red"]);
         assert!(text.contains("blue") && text.contains("says") && !text.contains("red"), "{mode:?}: {text}");
+        let text = generate(&["--must-exclude", "red|green"]);
+        assert!(!text.contains("red") && !text.contains("green"), "{mode:?}: {text}");
         let text = generate(&["--must-include", "green", "--must-include", "line", "--in-order"]);
         assert!(text.rfind("line") > text.find("green") && text.contains("green"), "{mode:?}: {text}");
     }

@@ -151,8 +151,11 @@ impl Grammar {
         let unwritable = vocabulary.unwritable(literals.into_iter());
         let grammar = Self { what, parser, vocabulary: vocabulary.clone(), unwritable, warnings };
         // What it computes for this state is in the lexer that every row gets a copy of.
-        let mut state = GrammarState { parser: grammar.parser.clone(), vocabulary: vocabulary.clone(), at_start: true };
-        let mask = state.mask().map_err(|reason| wrong(explained(&reason)))?;
+        let mut state =
+            GrammarState { what, parser: grammar.parser.clone(), vocabulary: vocabulary.clone(), at_start: true };
+        let mask = state.mask().map_err(|reason| {
+            wrong(reason.strip_prefix(what).unwrap_or(&reason).trim_start_matches(": ").to_owned())
+        })?;
         if !mask.is_zero() || state.may_end() {
             return Ok(grammar);
         }
@@ -199,7 +202,7 @@ impl Grammar {
     /// A state with a lexer of its own, which its clones share: what other rows need, and how they fail, is nothing to this one.
     fn state(&self, at_start: bool) -> Result<GrammarState, String> {
         let parser = library(|| Ok::<_, String>(self.parser.deep_clone()))?;
-        Ok(GrammarState { parser, vocabulary: self.vocabulary.clone(), at_start })
+        Ok(GrammarState { what: self.what, parser, vocabulary: self.vocabulary.clone(), at_start })
     }
 }
 
@@ -242,7 +245,13 @@ fn explained(reason: &str) -> String {
         ),
         (
             "consider making your grammar left-recursive",
-            "it is too complex: there are more than 2000 ways to go on at one place",
+            "it is too complex: there are more than 2000 ways to go on at one place, such as optional properties, or forms of an anyOf. Write fewer \
+             of them",
+        ),
+        ("too many expressions", too_large),
+        (
+            "configuration (grammar) too big",
+            "it is too large: write fewer or shorter constants and regular expressions",
         ),
         ("fuel exhausted", too_large),
         ("initial_lexer_fuel", too_large),
@@ -282,6 +291,8 @@ impl Constraint for Grammar {
 
 #[derive(Clone)]
 struct GrammarState {
+    /// What was given, such as a JSON schema.
+    what: &'static str,
     parser: Parser,
     vocabulary: Arc<Vocabulary>,
     /// Whether the next token is the first of a text.
@@ -313,7 +324,7 @@ impl GrammarState {
     fn mask_of(&mut self, computer: &dyn BiasComputer) -> Result<SimpleVob, String> {
         let mask = library(|| Ok::<_, String>(self.parser.compute_bias(computer, &[])))?;
         match self.parser.get_error() {
-            Some(error) => Err(format!("the grammar is too complex here: {}", error.message())),
+            Some(error) => Err(format!("{}: {}", self.what, explained(&in_one_line(&error.message())))),
             None => Ok(mask),
         }
     }
@@ -356,7 +367,8 @@ impl ConstraintState for GrammarState {
         if bytes.is_empty() {
             return Ok(());
         }
-        match library(|| self.parser.apply_token(bytes, token))? {
+        let explained = |reason: String| format!("{}: {}", self.what, explained(&in_one_line(&reason)));
+        match library(|| self.parser.apply_token(bytes, token)).map_err(explained)? {
             0 => Ok(()),
             _ => Err("the grammar takes back what was generated, by stop=: write suffix= in its place".to_owned()),
         }

@@ -12,7 +12,7 @@ use crate::ConstraintError;
 use descant_text::UniqueKeys;
 use formats::Format;
 use keywords::{Draft, Keyword, Kind, constrains_nothing, kind};
-use numbers::check_numbers;
+use numbers::{check_multiples, check_numbers};
 use places::Places;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -118,6 +118,8 @@ impl Checked {
             literals(keywords, &mut characters);
             forms.push((at, without, format));
         }
+        check_multiples(&places)
+            .map_err(|(number, why)| ConstraintError::keyword(&places.pointer(number), "multipleOf", &why))?;
         let (references, depth) = (places.references(), places.depth());
         for (at, without, format) in forms {
             if let Some(Value::Object(keywords)) = schema.pointer_mut(&at) {

@@ -191,6 +191,10 @@ fn what_is_refused_is_named_with_its_place() {
             json!({"allOf": [{}, {"properties": {"a": {}, "b": {}}, "minProperties": 1, "maxProperties": 2}]}),
             "/allOf/1: minProperties and maxProperties are supported where",
         ),
+        (
+            json!({"items": {"allOf": [{"multipleOf": 97}, {"multipleOf": 89}, {"multipleOf": 83}]}}),
+            "/items/allOf/2/multipleOf: with others of the same value, a multiple of 716539 units is not supported",
+        ),
         (json!({"items": {"pattern": r"a\b"}}), "/items: look-around and word boundaries"),
         (json!({"type": "string", "pattern": "a", "maxLength": 0}), "no text has its pattern"),
         (
@@ -212,7 +216,6 @@ fn what_is_refused_is_named_with_its_place() {
     assert!(Grammar::json_schema(&vocabulary, "true").is_ok());
 }
 
-/// Large numbers cost neither time nor memory.
 /// References from each schema to the next, all of which stand in the first.
 #[test]
 fn references_may_lead_very_deep() {
@@ -235,6 +238,23 @@ fn messages_are_not_explained_by_the_names_in_them() {
     assert!(!error.contains("too large"), "{error}");
 }
 
+/// A schema that is refused, at the end of so many references that the place of its fault is not searched for to the end.
+#[test]
+fn a_fault_behind_thousands_of_references_is_found_or_not_in_seconds() {
+    const DEEP: usize = 9_000;
+    let (_, vocabulary) = json_tokenizer(TokenizerKind::Character);
+    let object = |i: usize| json!({"type": "object", "properties": {"x": {"$ref": format!("#/$defs/a{}", i + 1)}}, "required": ["x"]});
+    let mut definitions: serde_json::Map<String, Value> = (0..DEEP).map(|i| (format!("a{i}"), object(i))).collect();
+    definitions.insert(format!("a{DEEP}"), json!({"oneOf": [{}, {}]}));
+    let schema = json!({"$ref": "#/$defs/a0", "$defs": definitions}).to_string();
+    let start = std::time::Instant::now();
+    let error = Grammar::json_schema(&vocabulary, &schema).unwrap_err().to_string();
+    assert!(error.starts_with("the JSON schema: ") && error.len() < 1000, "{error}");
+    // Without an end of the search it takes minutes.
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+}
+
+/// Large numbers cost neither time nor memory.
 #[test]
 fn bounds_may_be_large() {
     let (tokenizer, vocabulary) = json_tokenizer(TokenizerKind::Character);

@@ -242,9 +242,7 @@ pub fn remedy(error: &std::io::Error) -> &'static str {
         // It says so itself.
         _ if error.get_ref().is_some_and(|inner| inner.is::<NotUtf8>()) => "",
         Kind::NotFound => ". Check the path",
-        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
-            ". Change its permissions, or choose another place, such as a run folder with --run"
-        }
+        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => ". Change its permissions, or choose another place",
         Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => {
             ". Free some space and try again; a training goes on with --resume: whatever was complete still is"
         }

@@ -14,7 +14,7 @@ pub(super) fn place(schema: &Value, fails: impl Fn(&Value) -> bool) -> String {
     let most = MOST_TRIES.min(MOST_TRIED / places.iter().count().max(1));
     let mut fails = |schema: &Value| {
         tries += 1;
-        tries <= most && fails(schema)
+        (tries <= most).then(|| fails(schema))
     };
     loop {
         let mut inner = places.within(at);
@@ -23,13 +23,13 @@ pub(super) fn place(schema: &Value, fails: impl Fn(&Value) -> bool) -> String {
             let halves = [(&inner, &second), (&second, &inner)].into_iter();
             let found = halves
                 .map(|(kept, others)| (kept.clone(), allowing(&left, &places, others)))
-                .find(|(_, schema)| fails(schema));
+                .find(|(_, schema)| fails(schema) == Some(true));
             let Some(found) = found else { return places.pointer(at) };
             (inner, left) = found;
         }
         match inner[..] {
-            // Without it, this schema has no fault.
-            [one] if !fails(&allowing(&left, &places, &inner)) => at = one,
+            // Without it, this schema has no fault. After the last try nothing more is known.
+            [one] if fails(&allowing(&left, &places, &inner)) == Some(false) => at = one,
             _ => return places.pointer(at),
         }
     }

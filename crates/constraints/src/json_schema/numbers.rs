@@ -1,6 +1,8 @@
 //! Numbers of a schema that no exact grammar can be made of.
 
+use super::places::Places;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// Up to it, `llguidance` computes whole numbers exactly.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -19,14 +21,31 @@ pub(super) fn check_numbers(keywords: &Map<String, Value>) -> Result<(), (&'stat
         }
     }
     match keywords.get("multipleOf").and_then(units).filter(|&units| units > MOST_UNITS) {
-        Some(units) => {
-            let why = format!(
-                "a multiple of {units} units is not supported: at most {MOST_UNITS}, zeros at the end not counted"
-            );
-            Err(("multipleOf", why))
-        }
+        Some(units) => Err(("multipleOf", too_many_units(units))),
         None => Ok(()),
     }
+}
+
+fn too_many_units(units: u64) -> String {
+    format!("a multiple of {units} units is not supported: at most {MOST_UNITS}, zeros at the end not counted")
+}
+
+/// That the multiples of schemas which describe the same value have few units in common; or the number of a schema, and why not.
+pub(super) fn check_multiples(places: &Places<'_>) -> Result<(), (usize, String)> {
+    let mut common: BTreeMap<usize, u64> = BTreeMap::new();
+    for ((number, keywords), of_value) in places.iter().zip(places.of_same_value()) {
+        let Some(units) = keywords.get("multipleOf").and_then(units).filter(|&units| units > 0) else { continue };
+        let before = common.entry(of_value).or_insert(1);
+        *before = before.checked_mul(units / greatest_divisor(*before, units)).unwrap_or(u64::MAX);
+        if *before > MOST_UNITS {
+            return Err((number, format!("with others of the same value, {}", too_many_units(*before))));
+        }
+    }
+    Ok(())
+}
+
+fn greatest_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { greatest_divisor(b, a % b) }
 }
 
 /// All numbers in a value.
@@ -67,6 +86,17 @@ mod tests {
         ] {
             assert_eq!(refused(&schema), Some(keyword), "{schema}");
         }
+    }
+
+    #[test]
+    fn multiples_of_one_value_count_together() {
+        let refused = |schema: &Value| check_multiples(&Places::of(schema).unwrap()).err().map(|(number, _)| number);
+        let all = |of: [u32; 3]| of.map(|of| json!({"multipleOf": of}));
+        assert!(refused(&json!({"allOf": all([97, 89, 83])})).is_some());
+        assert!(refused(&json!({"multipleOf": 97, "anyOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"allOf": all([89, 83, 1])}}})).is_some());
+        assert_eq!(refused(&json!({"allOf": all([50_000, 2, 400])})), None);
+        let [a, b, c] = all([97, 89, 83]);
+        assert_eq!(refused(&json!({"properties": {"a": a, "b": b}, "items": c})), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::keywords::{Kind, kind};
 use super::references;
 use crate::ConstraintError;
 use serde_json::{Map, Value};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The most schemas that `llguidance` compiles.
 const MOST: usize = 50_000;
@@ -16,6 +16,8 @@ pub(super) struct Places<'a> {
     seen: HashSet<*const Map<String, Value>>,
     /// Each `$ref`: the schema that has it, the names on its way, and the pointer that they make.
     references: Vec<(usize, Vec<String>, String)>,
+    /// And the schema that it leads to.
+    referred: Vec<*const Map<String, Value>>,
     /// The schemas that a `$ref` leads to, wherever they were found first.
     targets: HashSet<*const Value>,
     depth: usize,
@@ -39,8 +41,15 @@ impl<'a> Places<'a> {
     /// Where a `$ref` leads nowhere, or not by its place in this schema, and for too many schemas.
     pub(super) fn of(root: &'a Value) -> Result<Self, ConstraintError> {
         let (seen, targets, passed) = (HashSet::new(), HashSet::new(), HashSet::new());
-        let mut places =
-            Self { all: Vec::new(), seen, references: Vec::new(), targets, depth: 1 + nesting(root), passed };
+        let mut places = Self {
+            all: Vec::new(),
+            seen,
+            references: Vec::new(),
+            referred: Vec::new(),
+            targets,
+            depth: 1 + nesting(root),
+            passed,
+        };
         places.add(root, None, String::new(), true);
         let mut next = 0;
         while let Some(keywords) = places.all.get(next).map(|place| place.keywords) {
@@ -110,6 +119,7 @@ impl<'a> Places<'a> {
             self.depth += 1 + nesting(value);
         }
         self.references.push((from, names, pointer.clone()));
+        self.referred.push(value.as_object().map_or(std::ptr::null(), std::ptr::from_ref));
         self.add(value, Some(from), pointer, true);
         Ok(())
     }
@@ -145,6 +155,25 @@ impl<'a> Places<'a> {
         (0..self.all.len()).filter(|&one| self.all[one].within == Some(number)).collect()
     }
 
+    /// For each schema the number of one that describes the same value: that it stands in by allOf, anyOf or oneOf, or that has a `$ref` to it;
+    /// the same for all of them.
+    pub(super) fn of_same_value(&self) -> Vec<usize> {
+        let mut first: Vec<usize> = (0..self.all.len()).collect();
+        let numbers: HashMap<*const Map<String, Value>, usize> =
+            self.all.iter().enumerate().map(|(number, place)| (std::ptr::from_ref(place.keywords), number)).collect();
+        let from = self.references.iter().map(|(from, ..)| *from);
+        let referred = from.zip(&self.referred).filter_map(|(from, to)| Some((from, *numbers.get(to)?)));
+        let beside = self.all.iter().enumerate().filter_map(|(number, place)| {
+            let is_beside = ["/allOf/", "/anyOf/", "/oneOf/"].iter().any(|keyword| place.pointer.starts_with(keyword));
+            (is_beside && !place.is_from_root).then_some((number, place.within?))
+        });
+        for (a, b) in referred.chain(beside) {
+            let (a, b) = (root(&mut first, a), root(&mut first, b));
+            first[a.max(b)] = a.min(b);
+        }
+        (0..first.len()).map(|number| root(&mut first, number)).collect()
+    }
+
     /// The keywords of each schema, with its number.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &'a Map<String, Value>)> {
         self.all.iter().map(|place| place.keywords).enumerate()
@@ -163,6 +192,15 @@ impl<'a> Places<'a> {
         way.reverse();
         way.concat()
     }
+}
+
+/// The first one of those that belong together.
+fn root(first: &mut [usize], mut number: usize) -> usize {
+    while first[number] != number {
+        first[number] = first[first[number]];
+        number = first[number];
+    }
+    number
 }
 
 /// How many values stand within each other in a value; the reader of JSON has a limit.
