@@ -15,6 +15,14 @@ impl Batch {
     /// A masked target: it has no loss, as within a prompt.
     pub const IGNORED: u32 = u32::MAX;
 
+    /// The batch in which each target has the source of the next one.
+    #[must_use]
+    pub fn with_other_sources(&self) -> Self {
+        let n = self.target.len();
+        let next: Vec<usize> = (0..n).map(|i| (i + 1) % n).collect();
+        Self { source: self.source.as_ref().map(|sources| sources.select(&next)), ..self.clone() }
+    }
+
     /// The batch followed by itself: two dropout masks in one pass (R-Drop).
     #[must_use]
     pub fn twice(&self) -> Self {

@@ -8,6 +8,7 @@ use descant_interop::{Family, Foreign, HubName, Layout};
 use descant_models::{LayerKind, ModelKind};
 use descant_tensor::DType;
 use descant_text::{ChatTemplate, Tokenizer, plural};
+use descant_train::Diagnosis;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -30,7 +31,11 @@ impl Show {
                 _ => format!("a run of descant, at step {step}"),
             };
             let what = weights.map_or(what.clone(), |weights| format!("{what}, weights in {weights}"));
-            return tell(&what, &recipe, &tokenizers, chat.as_ref());
+            tell(&what, &recipe, &tokenizers, chat.as_ref())?;
+            return Diagnosis::of_run(place, &recipe, &tokenizers)
+                .verdicts()
+                .iter()
+                .try_for_each(|verdict| print(format_args!("verdict:   {verdict}")));
         }
         if place.is_file() && !is_gguf(place) {
             // A recipe, or a text: the error says what to do with it.

@@ -1,7 +1,7 @@
 use crate::report::{Report, duration, large, note, print};
 use crate::shell::command;
 use crate::{RecipeArgs, Threads, signals};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use descant_inference::{Recipe, TrainConfig, TrainPrecision, count, size};
 use descant_interop::Family;
 use descant_kernels::bf16_gemm_flops;
@@ -30,7 +30,20 @@ pub(crate) struct Train {
     /// Show nothing but errors and the end
     #[arg(long, short)]
     quiet: bool,
+    /// Where the training diverges, stop; or go on from its last good checkpoint at half the learning rate, three times at most
+    #[arg(long, value_name = "MODE", default_value = "stop")]
+    divergence: Divergence,
 }
+
+/// What to do where a training diverges.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Divergence {
+    Stop,
+    Restart,
+}
+
+/// Restarts of a training that diverges, at most.
+const RESTARTS: u32 = 3;
 
 impl Train {
     pub(crate) fn run(self) -> anyhow::Result<()> {
@@ -80,7 +93,26 @@ impl Train {
         }
         let before = trainer.steps_done();
         let start = Instant::now();
-        let (outcome, report) = watch(&mut trainer, self.quiet)?;
+        let mut left = if self.divergence == Divergence::Restart { RESTARTS } else { 0 };
+        let (outcome, report) = loop {
+            let error = match watch(&mut trainer, self.quiet) {
+                Ok(found) => break found,
+                Err(error) => error,
+            };
+            if left == 0 || !matches!(error.downcast_ref(), Some(descant_train::Error::Diverged { .. })) {
+                return Err(error);
+            }
+            left -= 1;
+            let rate = trainer.recipe().train.learning_rate / 2.0;
+            note(format_args!(
+                "{error}\nGoing on from there with train.learning_rate = {rate}; {} left.",
+                plural(left.into(), "restart")
+            ));
+            // It has the folder.
+            drop(trainer);
+            let halved = Recipe::of_run_with(&run, &[format!("train.learning_rate={rate}")])?;
+            trainer = Trainer::new(halved, &run, threads, true)?;
+        };
         if let Some(said) = report.divergence() {
             note(said);
         }

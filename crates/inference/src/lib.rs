@@ -54,8 +54,8 @@ pub use memory::{Estimate, available, count, size};
 pub use progress::{MetricsAccumulator, Progress, Validated};
 pub use provenance::Provenance;
 pub use recipe::{
-    BenchConfig, DataConfig, DistillConfig, Files, Recipe, RecipeSource, TrainConfig, TrainPrecision, difference, keys,
-    schema,
+    BenchConfig, DataConfig, DistillConfig, Files, NonFinite, Recipe, RecipeSource, TrainConfig, TrainPrecision,
+    difference, keys, schema,
 };
 pub use request::{Answer, Request};
 pub use run_folder::{RunFolder, layout};

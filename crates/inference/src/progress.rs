@@ -12,6 +12,12 @@ pub struct Progress {
     pub best: Option<(f64, u64)>,
     /// Validations since then.
     pub stale: u64,
+    /// Steps that were skipped, as their loss or gradient was not finite.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: u64,
+    /// Those of them that were the last steps.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped_last: u64,
     /// The plateau schedule's state.
     pub schedule: Option<serde_json::Value>,
     /// Sums over the steps since the last line of metrics.
@@ -21,6 +27,10 @@ pub struct Progress {
     /// after all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before_end: Option<Validated>,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// State of early stopping and of the plateau schedule.

@@ -208,6 +208,23 @@ impl From<TrainPrecision> for MatmulPrecision {
     }
 }
 
+/// What a training does at a step whose loss or gradient is not finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NonFinite {
+    /// It stops.
+    #[default]
+    Stop,
+    /// It leaves the weights as they are, and goes on with the next batch.
+    Skip,
+}
+
+impl NonFinite {
+    fn is_stop(&self) -> bool {
+        *self == Self::Stop
+    }
+}
+
 /// How long to train, and in what portions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -253,6 +270,9 @@ pub struct TrainConfig {
     pub validation_examples: usize,
     /// What a better validation is better by: `loss`, or one of these metrics.
     pub best_metric: String,
+    /// What to do at a step whose loss or gradient is not finite.
+    #[serde(skip_serializing_if = "NonFinite::is_stop")]
+    pub non_finite: NonFinite,
 }
 
 impl Default for TrainConfig {
@@ -276,6 +296,7 @@ impl Default for TrainConfig {
             validation_metrics: Vec::new(),
             validation_examples: 200,
             best_metric: Self::LOSS.to_owned(),
+            non_finite: NonFinite::Stop,
         }
     }
 }

@@ -10,7 +10,8 @@ pub enum Error {
     /// The loss or a gradient is no longer a number.
     #[error(
         "training diverged at step {step}: {cause}. The last good checkpoint, of step {kept}, is kept in {}. \
-         Lower train.learning_rate, lengthen the warm-up, or clip gradients harder (train.clip)",
+         Lower train.learning_rate, lengthen the warm-up, or clip gradients harder (train.clip); go on at half the rate by \
+         --divergence restart; or skip such steps, where they are rare (train.non_finite = 'skip')",
         path.display()
     )]
     Diverged {

@@ -3,9 +3,11 @@
 
 mod classifier;
 mod data;
+mod diagnosis;
 mod distillation;
 mod error;
 mod evaluate;
+mod gradient_flow;
 mod metrics_file;
 mod predict;
 mod preflight;
@@ -24,9 +26,11 @@ mod validation;
 
 pub use classifier::{HeldOut, LabelledText, LearntClassifier, learn_classifier};
 pub use data::{Texts, batches, first_batch};
+pub use diagnosis::{Diagnosis, Verdict};
 pub use distillation::{Teacher, TeacherOutput};
 pub use error::Error;
 pub use evaluate::{Evaluation, Evaluator};
+pub use gradient_flow::{GradientFlow, ParameterFlow};
 pub use metrics_file::{MetricsRecord, Step};
 pub use replicas::{Replicas, StepLoss};
 pub use resume::resumed_recipe;

@@ -1,3 +1,4 @@
+use crate::gradient_flow::GradientFlow;
 use descant_inference::layout::{METRICS, write};
 use descant_inference::{Error, MetricsAccumulator};
 use descant_text::read_file;
@@ -27,6 +28,22 @@ pub enum MetricsRecord {
         /// Target tokens per second.
         tokens_per_s: f64,
     },
+    /// How gradients flowed in the step of the line before.
+    GradientFlow {
+        /// Optimizer steps done.
+        step: u64,
+        /// By the names of the trainable parameters.
+        parameters: GradientFlow,
+    },
+    /// A step that left the weights as they are, as its loss or gradient was not finite.
+    Skipped {
+        /// Optimizer steps done, with this one.
+        step: u64,
+        /// The first operation that was not finite.
+        cause: String,
+        /// Steps skipped so far.
+        skipped: u64,
+    },
     /// Over the whole validation text.
     Validation {
         /// Optimizer steps done.
@@ -43,6 +60,9 @@ pub enum MetricsRecord {
         metrics: BTreeMap<String, f64>,
         /// Whether this is the best so far.
         best: bool,
+        /// By how many nats a target token is likelier with its own source than with another example's, over the first batches.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source_gain: Option<f64>,
     },
 }
 
@@ -55,13 +75,16 @@ impl MetricsRecord {
 
     fn step(&self) -> u64 {
         match self {
-            Self::Train { step, .. } | Self::Validation { step, .. } => *step,
+            Self::Train { step, .. }
+            | Self::GradientFlow { step, .. }
+            | Self::Skipped { step, .. }
+            | Self::Validation { step, .. } => *step,
         }
     }
 }
 
 /// The figures of one optimizer step.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Step {
     /// Loss per target token, in nats; none where none of them counts, and nothing was learned.
@@ -72,6 +95,8 @@ pub struct Step {
     pub learning_rate: f64,
     /// Target tokens.
     pub tokens: usize,
+    /// Why the step was skipped, where it was.
+    pub skipped: Option<String>,
 }
 
 /// The file `metrics.jsonl` of a run.

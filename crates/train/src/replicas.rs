@@ -1,4 +1,5 @@
 use crate::Teacher;
+use crate::gradient_flow::{BeforeStep, GradientFlow};
 use descant_autograd::{Gradients, Graph, Parameters, Tape, derive_seed};
 use descant_batch::Batch;
 use descant_hyperparameters::Clipping;
@@ -151,6 +152,12 @@ impl Replicas {
             results.extend(round);
         }
         results
+    }
+
+    /// How the gradients of [`Replicas::reduce`] have moved the weights; none before any backward.
+    pub(crate) fn flow(&self, before: &BeforeStep, parameters: &Parameters) -> Option<GradientFlow> {
+        let gradients = self.replicas[0].gradients.as_ref()?;
+        Some(self.threads.install(|| before.flow(parameters, gradients)))
     }
 
     /// Runs the passes again with a check of every value and gradient, and returns the first that is not finite.

@@ -6,7 +6,7 @@ use crate::data::{Texts, batch_config};
 use crate::metrics_file::MetricsFile;
 use crate::preflight::Preflight;
 use crate::prepare::encode;
-use crate::{Error, Replicas, SourceModels, Trainer};
+use crate::{Diagnosis, Error, Replicas, SourceModels, Trainer};
 use allowed_changes::resumed;
 pub use allowed_changes::resumed_recipe;
 use descant_autograd::Parameters;
@@ -99,6 +99,8 @@ impl Trainer {
             steps: found.steps,
             estimate,
             kept: step,
+            diagnosis: Diagnosis::of_run(run.path(), &recipe, &tokenizers),
+            flow: None,
             run,
             metrics,
             tokenizers,

@@ -5,7 +5,7 @@ use crate::metrics_file::MetricsFile;
 use crate::preflight::{Preflight, new_tokens, other_model};
 use crate::prepare::encode;
 use crate::text_layout::resolve_text_layout;
-use crate::{Error, Replicas, SourceModels, Trainer};
+use crate::{Diagnosis, Error, Replicas, SourceModels, Trainer};
 use descant_autograd::Parameters;
 use descant_generate::GenerationConfig;
 use descant_inference::layout::{LAST, TEMPLATE, write};
@@ -118,6 +118,8 @@ impl Trainer {
             notes: notes.iter().map(|note| format!("Note: {note}.")).chain(told).collect(),
             progress: Progress { position: batches.position(), ..Progress::default() },
             kept: 0,
+            diagnosis: Diagnosis::new(&recipe, &tokenizers),
+            flow: None,
             run,
             metrics,
             tokenizers,

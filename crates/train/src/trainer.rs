@@ -1,17 +1,18 @@
 use crate::data::batch_config;
 use crate::evaluate::{Evaluation, evaluate};
+use crate::gradient_flow::{BeforeStep, GradientFlow};
 use crate::metrics_file::{MetricsFile, MetricsRecord, Step};
 use crate::text_metrics::EvalExample;
-use crate::{Error, Replicas};
+use crate::{Diagnosis, Error, Replicas, Verdict};
 use descant_autograd::{ParameterId, Parameters, derive_seed};
 use descant_batch::Batch;
 use descant_inference::checkpoint::{self, Content, OptimizerState};
 use descant_inference::layout::{BEST, LAST, checkpoint_folder};
-use descant_inference::{Estimate, Progress, Provenance, Recipe, RunFolder, Tokenizers, TrainConfig};
+use descant_inference::{Estimate, NonFinite, Progress, Provenance, Recipe, RunFolder, Tokenizers, TrainConfig};
 use descant_kernels::MatmulPrecision;
-use descant_models::Generator;
+use descant_models::{Generator, ModelKind};
 use descant_optim::{Optimizer, Schedule, WeightAverage};
-use descant_text::{Batches, Corpus, Form, Source};
+use descant_text::{Batches, Corpus, Form, Source, plural};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -44,7 +45,17 @@ pub struct Trainer {
     pub(crate) progress: Progress,
     /// The step of the newest checkpoint.
     pub(crate) kept: u64,
+    /// What its metrics say of it.
+    pub(crate) diagnosis: Diagnosis,
+    /// How gradients flowed in the last step, where a line of metrics follows it.
+    pub(crate) flow: Option<GradientFlow>,
 }
+
+/// Batches of the validation text in which the sources are exchanged.
+const GAIN_BATCHES: usize = 4;
+
+/// Steps in a row that are not finite: with so many, none after them will be.
+const MOST_SKIPPED: u64 = 10;
 
 /// How a training came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +85,8 @@ pub enum Event {
     },
     /// A line of metrics was written.
     Metrics(MetricsRecord),
+    /// Something is wrong with the training, as its metrics show from now on.
+    Verdict(Verdict),
     /// A checkpoint was written.
     Saved {
         /// Its step.
@@ -170,8 +183,7 @@ impl Trainer {
         let next = self.progress.step + 1;
         let step_loss = step_loss?;
         if !step_loss.sum.is_finite() {
-            let cause = self.trace(&batches, seed);
-            return Err(self.diverged(next, cause.unwrap_or_else(|| "the loss is not finite".to_owned())));
+            return self.not_finite(&batches, seed, "the loss is not finite");
         }
         let tokens = batches.iter().map(|batch| batch.target.tokens()).sum();
         let learning_rate = train.learning_rate * self.schedule.factor(self.progress.step);
@@ -179,21 +191,44 @@ impl Trainer {
         if step_loss.weight <= 0.0 {
             self.progress.step += 1;
             self.progress.position = self.batches.position();
-            return Ok(Step { loss: None, gradient_norm: 0.0, learning_rate, tokens });
+            return Ok(Step { loss: None, gradient_norm: 0.0, learning_rate, tokens, skipped: None });
         }
         let gradient_norm = self.replicas.reduce();
         if !gradient_norm.is_finite() {
-            let cause = self.trace(&batches, seed);
-            return Err(self.diverged(next, cause.unwrap_or_else(|| "the gradient is not finite".to_owned())));
+            return self.not_finite(&batches, seed, "the gradient is not finite");
         }
+        self.progress.skipped_last = 0;
         let clipping = train.clip.clipping(gradient_norm);
+        let before =
+            next.is_multiple_of(train.log_every).then(|| self.replicas.install(|| BeforeStep::new(&self.parameters)));
         self.replicas.update(&mut self.optimizer, &mut self.parameters, learning_rate, clipping)?;
+        self.flow = before.and_then(|before| self.replicas.flow(&before, &self.parameters));
         self.progress.step += 1;
         if let Some(average) = &mut self.average {
             self.replicas.install(|| average.update(&self.parameters, self.progress.step));
         }
         self.progress.position = self.batches.position();
-        Ok(Step { loss: Some(step_loss.sum / step_loss.weight), gradient_norm, learning_rate, tokens })
+        let loss = Some(step_loss.sum / step_loss.weight);
+        Ok(Step { loss, gradient_norm, learning_rate, tokens, skipped: None })
+    }
+
+    /// A step that is not finite: it is skipped, or the training ends.
+    fn not_finite(&mut self, batches: &[Batch], seed: u64, what: &str) -> Result<Step, Error> {
+        let cause = self.trace(batches, seed).unwrap_or_else(|| what.to_owned());
+        let is_skipped = self.recipe.train.non_finite == NonFinite::Skip;
+        if !is_skipped || self.progress.skipped_last + 1 >= MOST_SKIPPED {
+            let before = match self.progress.skipped_last {
+                0 => String::new(),
+                n => format!(" ({} before it were skipped)", plural(n, "step")),
+            };
+            return Err(self.diverged(self.progress.step + 1, cause + &before));
+        }
+        let learning_rate = self.recipe.train.learning_rate * self.schedule.factor(self.progress.step);
+        self.progress.skipped += 1;
+        self.progress.skipped_last += 1;
+        self.progress.step += 1;
+        self.progress.position = self.batches.position();
+        Ok(Step { loss: None, gradient_norm: 0.0, learning_rate, tokens: 0, skipped: Some(cause) })
     }
 
     /// Trains to the end, or until `stop` is set: then the checkpoint is written first.
@@ -213,12 +248,18 @@ impl Trainer {
             let seconds = start.elapsed().as_secs_f64();
             self.progress.log.add(found.loss, found.gradient_norm, found.tokens, seconds);
             watch(&Event::Step { step, steps, loss: found.loss, tokens: found.tokens });
+            if let Some(cause) = found.skipped {
+                let skipped = self.progress.skipped;
+                self.write(MetricsRecord::Skipped { step, cause, skipped }, &mut watch)?;
+            }
             if step.is_multiple_of(self.recipe.train.log_every) {
                 let log = std::mem::take(&mut self.progress.log);
                 let metric = MetricsRecord::train(&log, step, self.progress.position.epoch, found.learning_rate);
                 self.run.check()?;
-                self.metrics.write(&metric)?;
-                watch(&Event::Metrics(metric));
+                self.write(metric, &mut watch)?;
+                if let Some(parameters) = self.flow.take() {
+                    self.write(MetricsRecord::GradientFlow { step, parameters }, &mut watch)?;
+                }
             }
             let (last, stopped) = (self.is_done(), stop.load(Ordering::Relaxed));
             if step.is_multiple_of(self.recipe.train.validate_every) || last {
@@ -226,9 +267,8 @@ impl Trainer {
                     self.progress.remember();
                 }
                 if let Some(metric) = self.validate()? {
-                    self.metrics.write(&metric)?;
                     let best = matches!(metric, MetricsRecord::Validation { best: true, .. });
-                    watch(&Event::Metrics(metric));
+                    self.write(metric, &mut watch)?;
                     if best {
                         self.save(BEST)?;
                     }
@@ -249,6 +289,20 @@ impl Trainer {
         Ok(Outcome::Finished)
     }
 
+    /// Writes a line of metrics, and tells it, and what it shows.
+    fn write(&mut self, metric: MetricsRecord, watch: &mut impl FnMut(&Event)) -> Result<(), Error> {
+        self.metrics.write(&metric)?;
+        let verdicts = self.diagnosis.observe(&metric).to_vec();
+        watch(&Event::Metrics(metric));
+        verdicts.into_iter().for_each(|verdict| watch(&Event::Verdict(verdict)));
+        Ok(())
+    }
+
+    /// What is wrong with the training, as far as its metrics show.
+    pub fn diagnosis(&self) -> &Diagnosis {
+        &self.diagnosis
+    }
+
     /// Loss and accuracy over the validation text, where there is one.
     ///
     /// # Errors
@@ -264,6 +318,31 @@ impl Trainer {
         let found = evaluate(self.model.as_ref(), parameters, &mut self.replicas, batches, unknown);
         parameters.set_precision(precision);
         found.map(Some)
+    }
+
+    /// By how much the loss of some of the validation text rises, in nats for each target token, where each source is another example's: next
+    /// to nothing if the decoder does not use what the encoder reads. Nothing for a language model, and where sources are all the same.
+    fn source_gain(&mut self) -> Result<Option<f64>, Error> {
+        let Some(corpus) = self.validation.as_ref().filter(|_| self.recipe.model.kind == ModelKind::EncoderDecoder)
+        else {
+            return Ok(None);
+        };
+        let batches = Batches::once(corpus.clone(), batch_config(&self.recipe))?.take(GAIN_BATCHES);
+        let right: Vec<Batch> = batches.collect::<Result<_, _>>()?;
+        let right: Vec<Batch> = right.into_iter().filter(|batch| batch.target.len() > 1).collect();
+        let wrong: Vec<Batch> = right.iter().map(Batch::with_other_sources).collect();
+        if right == wrong {
+            return Ok(None);
+        }
+        let parameters = self.average.as_ref().map_or(&self.parameters, WeightAverage::weights);
+        let mut loss = |batches: Vec<Batch>| {
+            evaluate(self.model.as_ref(), parameters, &mut self.replicas, batches.into_iter().map(Ok), None)
+        };
+        match (loss(right), loss(wrong)) {
+            (Ok(right), Ok(wrong)) => Ok(Some(wrong.loss - right.loss)),
+            (Err(Error::NothingCounts), _) => Ok(None),
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        }
     }
 
     fn is_stale(&self) -> bool {
@@ -293,7 +372,9 @@ impl Trainer {
         self.schedule.observe(found.loss);
         self.progress.schedule = self.schedule.state();
         let (perplexity, accuracy) = (found.perplexity, found.accuracy);
-        Ok(Some(MetricsRecord::Validation { step, loss: found.loss, perplexity, accuracy, metrics, best }))
+        let source_gain = self.source_gain()?;
+        let loss = found.loss;
+        Ok(Some(MetricsRecord::Validation { step, loss, perplexity, accuracy, metrics, best, source_gain }))
     }
 
     /// Writes a checkpoint, and makes `link` point at it.
@@ -349,4 +430,46 @@ impl Trainer {
 
 fn is_due(step: u64, every: u64) -> bool {
     every > 0 && step.is_multiple_of(every)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECIPE: &str = "[data]\ntrain = 'text.txt'\nstream = true\n[tokenizer]\nkind = 'character'\n[model]\n\
+                          kind = 'language-model'\nembedding = 4\nhidden = 4\n[train]\nsteps = 30\n\
+                          batch_sentences = 2\nlength = 10\nnon_finite = 'skip'\n";
+
+    #[test]
+    fn steps_that_are_not_finite_are_skipped_and_ten_in_a_row_end_the_training() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("text.txt"), "one two three four five six seven\n".repeat(20)).unwrap();
+        let file = folder.path().join("recipe.toml");
+        std::fs::write(&file, RECIPE).unwrap();
+        let recipe = Recipe::load(&file, &[]).unwrap();
+        let mut trainer = Trainer::new(recipe, &folder.path().join("run"), 1, false).unwrap();
+        let embedding = trainer.parameters.ids().next().unwrap();
+        let good = trainer.parameters.clone();
+        let poison = |trainer: &mut Trainer| trainer.parameters.values_mut::<f32>(embedding).fill(f32::NAN);
+
+        poison(&mut trainer);
+        let skipped = trainer.step().unwrap();
+        assert!(skipped.skipped.as_ref().is_some_and(|cause| cause.contains("not finite")), "{skipped:?}");
+        assert_eq!((skipped.loss, trainer.progress.step, trainer.progress.skipped), (None, 1, 1));
+        assert!(trainer.parameters.values::<f32>(embedding).iter().all(|x| x.is_nan()), "nothing is changed");
+        assert_eq!(trainer.optimizer.steps(), 0);
+        trainer.parameters = good;
+        assert!(trainer.step().unwrap().loss.is_some());
+        assert_eq!((trainer.progress.skipped, trainer.progress.skipped_last, trainer.optimizer.steps()), (1, 0, 1));
+
+        poison(&mut trainer);
+        let mut events = Vec::new();
+        let error = trainer.run(&AtomicBool::new(false), |event| events.push(event.clone())).unwrap_err();
+        let told = events.iter().filter(|event| matches!(event, Event::Metrics(MetricsRecord::Skipped { .. }))).count();
+        assert_eq!(told, 9);
+        assert!(
+            error.to_string().contains("diverged at step 12") && error.to_string().contains("9 steps before it"),
+            "{error}"
+        );
+    }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Keys that may change when a run is resumed; each change is logged.
-pub const MAY_CHANGE: [&str; 9] = [
+pub const MAY_CHANGE: [&str; 10] = [
     "train.steps",
     "train.epochs",
     "train.patience",
@@ -16,6 +16,7 @@ pub const MAY_CHANGE: [&str; 9] = [
     "train.validate_every",
     "train.log_every",
     "train.checkpoint_every",
+    "train.non_finite",
     "generation",
 ];
 /// Paths of what the run needs no more, or knows by its checksum.

@@ -277,5 +277,12 @@ pub(super) const TRAIN: Section = Section {
             "0",
             "Early stopping: validations without improvement before training ends; 0 for never.",
         ),
+        Key::new(
+            "train.non_finite",
+            Choice(&["stop", "skip"]),
+            "\"stop\"",
+            "At a step whose loss or gradient is not finite: stop, or skip it, which leaves the weights as they are. Each is \
+             told and counted, with the first operation that was not finite; ten in a row stop the training.",
+        ),
     ],
 };

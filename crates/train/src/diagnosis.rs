@@ -1,0 +1,148 @@
+//! Why a training fails: verdicts from its metrics, each with what it rests on and what to do.
+//!
+//! They are a fold over the lines of `metrics.jsonl`, so that a training that goes on, or one that is looked at later, has the same.
+
+mod decoder_ignores_source;
+mod exploding_gradients;
+mod layers;
+mod learning_rate;
+mod loss_spike;
+mod no_gradient;
+mod over_fitting;
+mod vanishing_gradients;
+
+use crate::MetricsRecord;
+use decoder_ignores_source::DecoderIgnoresSource;
+use descant_inference::layout::METRICS;
+use descant_inference::{Recipe, Tokenizers};
+use descant_models::LossConfig;
+use exploding_gradients::ExplodingGradients;
+use learning_rate::{TooHigh, TooLow};
+use loss_spike::LossSpike;
+use no_gradient::NoGradient;
+use over_fitting::OverFitting;
+use std::path::Path;
+use vanishing_gradients::VanishingGradients;
+
+/// What is wrong with a training.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verdict {
+    /// Its kind, such as `vanishing gradients`.
+    pub kind: &'static str,
+    /// The step since which it is so.
+    pub since: u64,
+    /// What was seen, in words, with its figures.
+    pub seen: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { kind, since, seen, remedy } = self;
+        write!(f, "{kind} since step {since}: {seen}. Try {remedy}.")
+    }
+}
+
+/// The diagnosis of a training as far as its metrics go.
+#[derive(Debug, Default)]
+pub struct Diagnosis {
+    vanishing: VanishingGradients,
+    exploding: ExplodingGradients,
+    no_gradient: NoGradient,
+    too_high: TooHigh,
+    too_low: TooLow,
+    spike: LossSpike,
+    over_fitting: OverFitting,
+    ignores_source: DecoderIgnoresSource,
+    verdicts: Vec<Verdict>,
+}
+
+impl Diagnosis {
+    /// Of a training of this recipe, before its first line.
+    pub(crate) fn new(recipe: &Recipe, tokenizers: &Tokenizers) -> Self {
+        let is_likelihood = matches!(recipe.loss, LossConfig::CrossEntropy { .. });
+        let uniform = is_likelihood.then(|| (tokenizers.target.vocabulary() as f64).ln());
+        Self { too_high: TooHigh::new(uniform), ..Self::default() }
+    }
+
+    /// Of the metrics of a run; without a verdict where there are none. Lines that cannot be read are left out.
+    pub fn of_run(run: &Path, recipe: &Recipe, tokenizers: &Tokenizers) -> Self {
+        let mut diagnosis = Self::new(recipe, tokenizers);
+        let text = std::fs::read_to_string(run.join(METRICS)).unwrap_or_default();
+        for record in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
+            diagnosis.observe(&record);
+        }
+        diagnosis
+    }
+
+    /// Takes the next line of metrics; the verdicts that it brings.
+    pub fn observe(&mut self, record: &MetricsRecord) -> &[Verdict] {
+        let before = self.verdicts.len();
+        match record {
+            MetricsRecord::Train { step, loss, gradient_norm, .. } => {
+                self.verdicts.extend(self.exploding.norm(*step, *gradient_norm));
+                if let Some(loss) = *loss {
+                    self.verdicts.extend(self.spike.observe(*step, loss));
+                    self.verdicts.extend(self.too_high.loss(*step, loss));
+                    self.verdicts.extend(self.too_low.loss(*step, loss));
+                    self.over_fitting.trained(loss);
+                    self.ignores_source.trained(loss);
+                }
+            }
+            MetricsRecord::GradientFlow { step, parameters } => {
+                self.verdicts.extend(self.vanishing.observe(*step, parameters));
+                self.verdicts.extend(self.exploding.flow(*step, parameters));
+                self.verdicts.extend(self.no_gradient.observe(*step, parameters));
+                self.too_high.flow(parameters);
+                self.too_low.flow(parameters);
+            }
+            MetricsRecord::Skipped { .. } => {}
+            MetricsRecord::Validation { step, loss, source_gain, .. } => {
+                self.verdicts.extend(self.over_fitting.validated(*step, *loss));
+                self.verdicts.extend(source_gain.and_then(|gain| self.ignores_source.observe(*step, gain)));
+            }
+        }
+        &self.verdicts[before..]
+    }
+
+    /// All verdicts so far, each kind once for what it names, in the order in which they came.
+    pub fn verdicts(&self) -> &[Verdict] {
+        &self.verdicts
+    }
+}
+
+/// How often in a row something was seen, and since when.
+#[derive(Clone, Copy, Debug, Default)]
+struct Streak {
+    since: u64,
+    times: u32,
+    told: bool,
+}
+
+impl Streak {
+    /// Counts one more, or begins anew. The step since which it is so, once it was seen so many times in a row.
+    fn observe(&mut self, step: u64, is_seen: bool, times: u32) -> Option<u64> {
+        if !is_seen {
+            self.times = 0;
+            return None;
+        }
+        if self.times == 0 {
+            self.since = step;
+        }
+        self.times += 1;
+        let first = self.times >= times && !self.told;
+        self.told |= first;
+        first.then_some(self.since)
+    }
+}
+
+/// A number with two digits that count.
+fn brief(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        0.01..1000.0 => format!("{value:.2}"),
+        _ => format!("{value:.1e}"),
+    }
+}

@@ -1,0 +1,79 @@
+use super::layers::{layer, stacks};
+use super::{Streak, Verdict, brief};
+use crate::gradient_flow::GradientFlow;
+use std::collections::{BTreeMap, VecDeque};
+
+/// A layer's gradient beside that of the stack's top layer.
+const RATIO: f64 = 1e3;
+
+/// The norm of the gradient beside its median in the lines before.
+const RISE: f64 = 100.0;
+
+/// Lines that the median is of.
+const WINDOW: usize = 100;
+
+/// Lines before which there is no median.
+const BEFORE: usize = 5;
+
+/// Lines in a row.
+const TIMES: u32 = 3;
+
+/// Gradients that become larger from the top layer down, or from step to step.
+#[derive(Debug, Default)]
+pub(super) struct ExplodingGradients {
+    stacks: BTreeMap<String, Streak>,
+    norms: VecDeque<f64>,
+    rise: Streak,
+}
+
+impl ExplodingGradients {
+    /// By the norm of the whole gradient.
+    pub(super) fn norm(&mut self, step: u64, norm: f64) -> Option<Verdict> {
+        let mut sorted: Vec<f64> = self.norms.iter().copied().collect();
+        sorted.sort_by(f64::total_cmp);
+        let median = sorted.get(sorted.len() / 2).copied().filter(|_| sorted.len() >= BEFORE);
+        let is_seen = median.is_some_and(|median| norm > RISE * median);
+        let since = self.rise.observe(step, is_seen, TIMES);
+        if !is_seen {
+            self.norms.push_back(norm);
+            if self.norms.len() > WINDOW {
+                self.norms.pop_front();
+            }
+        }
+        let median = median?;
+        Some(Verdict {
+            kind: "exploding gradients",
+            since: since?,
+            seen: format!(
+                "their norm is {}, {} times its median before, {}",
+                brief(norm),
+                brief(norm / median),
+                brief(median)
+            ),
+            remedy: "clipping (train.clip = { norm = 1.0 }), or a smaller train.learning_rate".to_owned(),
+        })
+    }
+
+    /// By those of the layers.
+    pub(super) fn flow(&mut self, step: u64, flow: &GradientFlow) -> Vec<Verdict> {
+        let mut verdicts = Vec::new();
+        for (name, layers) in stacks(flow) {
+            let (Some(&top), Some(worst)) =
+                (layers.last(), (0..layers.len()).max_by(|&a, &b| layers[a].total_cmp(&layers[b])))
+            else {
+                continue;
+            };
+            let is_seen = top > 0.0 && layers[worst] > RATIO * top;
+            if let Some(since) = self.stacks.entry(name.clone()).or_default().observe(step, is_seen, TIMES) {
+                verdicts.push(Verdict {
+                    kind: "exploding gradients",
+                    since,
+                    seen: format!("{}: its gradient is {} times the top layer's", layer(&name, worst), brief(layers[worst] / top)),
+                    remedy: "clipping (train.clip = { norm = 1.0 }), pre-norm layers (model.transformer.norm_first), or a smaller train.learning_rate"
+                        .to_owned(),
+                });
+            }
+        }
+        verdicts
+    }
+}

@@ -1,0 +1,121 @@
+use super::{Streak, Verdict, brief};
+use crate::gradient_flow::GradientFlow;
+
+/// Lines in a row.
+const TIMES: u32 = 4;
+
+/// How far above the loss of a uniform guess: regularisation adds to the loss too.
+const ABOVE: f64 = 1.2;
+
+const REMEDY: &str = "a third of train.learning_rate, a longer warm-up (schedule.warmup), or clipping (train.clip)";
+
+/// The share of what was gained that is lost again.
+const LOST: f64 = 0.3;
+
+/// Lines before which it is too early to say that the rate is too low.
+const EARLY: u32 = 10;
+
+/// The update-to-weight ratio below which a step changes nothing that a thousand of them would not.
+const LEAST: f32 = 1e-5;
+
+/// The median of the update-to-weight ratios of all parameters.
+fn median_ratio(flow: &GradientFlow) -> Option<f32> {
+    let mut ratios: Vec<f32> = flow.values().filter_map(|flow| flow.ratio()).collect();
+    ratios.sort_by(f32::total_cmp);
+    ratios.get(ratios.len() / 2).copied()
+}
+
+fn updates(ratio: Option<f32>) -> String {
+    ratio.map_or_else(String::new, |ratio| format!("; a step moves weights by {} of their size", brief(ratio.into())))
+}
+
+/// A loss that rises, and stays risen, or is above that of a uniform guess.
+#[derive(Debug, Default)]
+pub(super) struct TooHigh {
+    /// The loss of a uniform guess, `ln V`, where the loss is a likelihood.
+    uniform: Option<f64>,
+    above: Streak,
+    first: Option<f64>,
+    best: Option<(f64, u64)>,
+    ratio: Option<f32>,
+    risen: Streak,
+}
+
+impl TooHigh {
+    pub(super) fn new(uniform: Option<f64>) -> Self {
+        Self { uniform, ..Self::default() }
+    }
+
+    pub(super) fn flow(&mut self, flow: &GradientFlow) {
+        self.ratio = median_ratio(flow);
+    }
+
+    pub(super) fn loss(&mut self, step: u64, loss: f64) -> Option<Verdict> {
+        let first = *self.first.get_or_insert(loss);
+        let (best, at) = *self.best.get_or_insert((loss, step));
+        if loss < best {
+            self.best = Some((loss, step));
+        }
+        if let Some(uniform) = self.uniform
+            && let Some(since) = self.above.observe(step, loss > ABOVE * uniform, TIMES)
+        {
+            return Some(Verdict {
+                kind: "learning rate too high",
+                since,
+                seen: format!(
+                    "the loss is {}, above that of a uniform guess over the vocabulary, {}{}",
+                    brief(loss),
+                    brief(uniform),
+                    updates(self.ratio)
+                ),
+                remedy: REMEDY.to_owned(),
+            });
+        }
+        let limit = best + (LOST * (first - best)).max(0.05 * best.abs()).max(0.02);
+        let since = self.risen.observe(step, loss > limit, TIMES)?;
+        Some(Verdict {
+            kind: "learning rate too high",
+            since,
+            seen: format!(
+                "the loss was {} at step {at}, is {} and stays there{}",
+                brief(best),
+                brief(loss),
+                updates(self.ratio)
+            ),
+            remedy: REMEDY.to_owned(),
+        })
+    }
+}
+
+/// Steps that move next to nothing.
+#[derive(Debug, Default)]
+pub(super) struct TooLow {
+    lines: u32,
+    first: Option<f64>,
+    largest: Option<f32>,
+    told: bool,
+}
+
+impl TooLow {
+    pub(super) fn flow(&mut self, flow: &GradientFlow) {
+        self.largest = self.largest.into_iter().chain(median_ratio(flow)).reduce(f32::max);
+    }
+
+    pub(super) fn loss(&mut self, step: u64, loss: f64) -> Option<Verdict> {
+        let first = *self.first.get_or_insert(loss);
+        self.lines += 1;
+        let ratio = self.largest.filter(|&ratio| ratio < LEAST && self.lines > EARLY && !self.told)?;
+        self.told = true;
+        Some(Verdict {
+            kind: "learning rate too low",
+            since: 1,
+            seen: format!(
+                "no step so far, to {step}, has moved weights by more than {} of their size; the loss was {} and is {}",
+                brief(ratio.into()),
+                brief(first),
+                brief(loss)
+            ),
+            remedy: "ten times train.learning_rate, or a shorter warm-up (schedule.warmup)".to_owned(),
+        })
+    }
+}

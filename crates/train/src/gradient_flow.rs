@@ -1,0 +1,110 @@
+//! How gradients flow through a model: for each parameter, how large its gradient and its weights are, and how far a step moves them.
+
+use descant_autograd::{Gradients, ParameterId, Parameters};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Elements of a parameter whose update is measured, evenly spaced: a copy of all would take as much memory as the weights.
+const SAMPLE: usize = 4096;
+
+/// Elements whose squares are added up in f32.
+const RUN: usize = 64;
+
+/// Of one parameter at one step, root mean squares over its elements. In JSON `[gradient, weight, update]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "[f32; 3]", into = "[f32; 3]")]
+#[non_exhaustive]
+pub struct ParameterFlow {
+    /// Of the gradient, before clipping.
+    pub gradient: f32,
+    /// Of the weights, before the step.
+    pub weight: f32,
+    /// Of what the step has added to the weights, over some of them.
+    pub update: f32,
+}
+
+impl ParameterFlow {
+    /// The update-to-weight ratio; none of weights that are zero.
+    pub fn ratio(self) -> Option<f32> {
+        (self.weight > 0.0).then(|| self.update / self.weight)
+    }
+}
+
+impl From<[f32; 3]> for ParameterFlow {
+    fn from([gradient, weight, update]: [f32; 3]) -> Self {
+        Self { gradient, weight, update }
+    }
+}
+
+impl From<ParameterFlow> for [f32; 3] {
+    fn from(flow: ParameterFlow) -> Self {
+        [flow.gradient, flow.weight, flow.update]
+    }
+}
+
+/// By the names of the trainable parameters.
+pub type GradientFlow = BTreeMap<String, ParameterFlow>;
+
+/// What is kept of the trainable parameters before a step, to see how it moves them.
+pub(crate) struct BeforeStep(Vec<(ParameterId, Vec<f32>, f32)>);
+
+impl BeforeStep {
+    /// On the threads of rayon's pool.
+    pub(crate) fn new(parameters: &Parameters) -> Self {
+        let ids: Vec<ParameterId> = parameters.ids().filter(|&id| parameters.is_trainable(id)).collect();
+        let of = |id| {
+            let values = parameters.values::<f32>(id);
+            (id, sampled(values).collect(), root_mean_square(values))
+        };
+        Self(ids.into_par_iter().map(of).collect())
+    }
+
+    /// After the step with these gradients, on the threads of rayon's pool.
+    pub(crate) fn flow(&self, parameters: &Parameters, gradients: &Gradients) -> GradientFlow {
+        let of = |(id, before, weight): &(ParameterId, Vec<f32>, f32)| {
+            let moved: Vec<f32> =
+                sampled(parameters.values(*id)).zip(before).map(|(after, before)| after - before).collect();
+            let gradient = root_mean_square(gradients.values(*id));
+            let flow = ParameterFlow { gradient, weight: *weight, update: root_mean_square(&moved) };
+            (parameters.name(*id).to_owned(), flow)
+        };
+        self.0.par_iter().map(of).collect()
+    }
+}
+
+fn sampled(values: &[f32]) -> impl Iterator<Item = f32> + '_ {
+    values.iter().copied().step_by(values.len().div_ceil(SAMPLE).max(1))
+}
+
+/// The root of the mean square, whatever the threads.
+fn root_mean_square(values: &[f32]) -> f32 {
+    let of_run = |run: &[f32]| f64::from(run.iter().map(|x| x * x).sum::<f32>());
+    (values.chunks(RUN).map(of_run).sum::<f64>() / values.len().max(1) as f64).sqrt() as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use descant_tensor::DType;
+
+    #[test]
+    fn it_has_the_sizes_of_gradients_weights_and_updates() {
+        let mut parameters = Parameters::new(DType::F32);
+        let id = parameters.add_with("w", [2, 2], &[3.0, -4.0, 0.0, 0.0]);
+        let zero = parameters.add("zero", [9_001]);
+        let mut gradients = parameters.gradients();
+        let range = gradients.layout().range(id);
+        let descant_tensor::Buffer::F32(buffer) = gradients.buffer_mut() else { unreachable!("f32") };
+        buffer[range].copy_from_slice(&[1.0, 1.0, -1.0, 1.0]);
+        let before = BeforeStep::new(&parameters);
+        parameters.values_mut::<f32>(id)[2] = 0.5;
+        parameters.values_mut::<f32>(zero).fill(0.25);
+        let flow = before.flow(&parameters, &gradients);
+        assert_eq!(flow["w"], ParameterFlow { gradient: 1.0, weight: 2.5, update: 0.25 });
+        assert_eq!(flow["w"].ratio(), Some(0.1));
+        assert_eq!(flow["zero"], ParameterFlow { gradient: 0.0, weight: 0.0, update: 0.25 });
+        assert_eq!(flow["zero"].ratio(), None);
+        assert_eq!(serde_json::to_string(&flow["w"]).unwrap(), "[1.0,2.5,0.25]");
+    }
+}
