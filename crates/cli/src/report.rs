@@ -1,7 +1,7 @@
 //! What a training shows while it runs.
 
 use anyhow::Context;
-use descant_train::{Event, MetricsRecord, shown_value};
+use descant_train::{Event, MetricsRecord, Verdict, shown_value};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -101,7 +101,10 @@ impl Report {
                 }
                 _ => {}
             },
-            Event::Verdict(verdict) => self.say(&format!("! {verdict}")),
+            Event::Verdict(verdict) => {
+                let Verdict { kind, since, seen, remedy, .. } = verdict;
+                self.say(&format!("! {kind} since step {since}: {seen}.\n  Try {remedy}."));
+            }
             _ => {}
         }
     }

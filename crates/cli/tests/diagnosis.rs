@@ -10,9 +10,11 @@ fn verdicts(folder: &Folder, recipe: &str, run: &str, settings: &[&str]) -> Vec<
     let told = folder.told(&["train", recipe, "--run", run].into_iter().chain(set).collect::<Vec<_>>());
     let told: Vec<String> = told.lines().filter_map(|line| line.strip_prefix("! ")).map(str::to_owned).collect();
     let shown = folder.succeed(&["show", run]);
-    let shown: Vec<&str> = shown.lines().filter_map(|line| line.strip_prefix("verdict:   ")).collect();
-    assert_eq!(told, shown, "what is shown later is what was told");
-    told
+    let shown: Vec<String> =
+        shown.lines().filter_map(|line| line.strip_prefix("verdict:   ")).map(str::to_owned).collect();
+    assert_eq!(told.len(), shown.len(), "{told:?} {shown:?}");
+    assert!(shown.iter().zip(&told).all(|(shown, told)| shown.starts_with(told.as_str())), "{told:?} {shown:?}");
+    shown
 }
 
 #[track_caller]
@@ -36,7 +38,7 @@ fn gradients_that_vanish_are_told_with_their_layer() {
     let folder = Folder::new();
     let found = verdicts(&folder, "lm.toml", "run", &["model.layers=12", "train.steps=60", "model.dropout=0.0"]);
     assert!(found[0].starts_with("vanishing gradients since step 10: "), "{found:?}");
-    assert!(found[0].contains("layer 0: its gradient has") && found[0].contains("of 12 layers"), "{found:?}");
+    assert!(found[0].contains("rnn layer ") && found[0].contains("of 12 layers"), "{found:?}");
 }
 
 #[test]
@@ -65,10 +67,13 @@ fn a_text_that_is_learned_by_heart_is_told() {
 #[test]
 fn a_decoder_that_ignores_its_source_is_told() {
     let folder = Folder::new();
-    // Each target is of another source.
-    let pair = |i: u64| format!("{}\t{}\n", 100 + i, 100 + i * 7919 % 400);
-    folder.write("pairs.tsv", (0..400).map(pair).collect::<String>());
-    let found = verdicts(&folder, "pairs.toml", "run", &["train.steps=300"]);
+    // Targets that no arithmetic of their sources gives.
+    let mixed = |i: u64| {
+        let i = (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (i ^ (i >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 32
+    };
+    folder.write("pairs.tsv", (0..2000).map(|i| format!("{}\t{}\n", 1000 + i, mixed(i) % 10_000)).collect::<String>());
+    let found = verdicts(&folder, "pairs.toml", "run", &["train.steps=300", "data.validation_share=0.3"]);
     assert!(found[0].starts_with("the decoder ignores its source since step 50: "), "{found:?}");
 }
 

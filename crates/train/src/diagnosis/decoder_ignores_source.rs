@@ -30,7 +30,7 @@ impl DecoderIgnoresSource {
             kind: "the decoder ignores its source",
             since,
             seen: format!("with the sources of other examples the validation loss is only {} nats a token higher", brief(gain.max(0.0))),
-            remedy: "a look at whether sources and targets belong together line by line, more steps, or a higher train.learning_rate"
+            remedy: "a look at whether sources and targets belong together line by line, more steps, or another train.learning_rate"
                 .to_owned(),
         })
     }

@@ -10,21 +10,26 @@ const TIMES: u32 = 3;
 pub(super) struct NoGradient(BTreeMap<String, Streak>);
 
 impl NoGradient {
-    pub(super) fn observe(&mut self, step: u64, flow: &GradientFlow) -> Vec<Verdict> {
+    pub(super) fn observe(&mut self, step: u64, flow: &GradientFlow) -> Option<Verdict> {
         // Where all is zero, no target counted.
         if flow.values().all(|flow| flow.gradient == 0.0) {
-            return Vec::new();
+            return None;
         }
-        let mut verdicts = Vec::new();
+        let mut found: Vec<(&str, u64)> = Vec::new();
         for (name, flow) in flow {
             let since = self.0.entry(name.clone()).or_default().observe(step, flow.gradient == 0.0, TIMES);
-            verdicts.extend(since.map(|since| Verdict {
-                kind: "no gradient",
-                since,
-                seen: format!("all of the gradient of '{name}' is zero: what it computes does not change the loss"),
-                remedy: "a smaller train.learning_rate where its units died (ReLU), or a look at what the model reads of it".to_owned(),
-            }));
+            found.extend(since.map(|since| (name.as_str(), since)));
         }
-        verdicts
+        let &(name, since) = found.first()?;
+        let (others, they) = match found.len() {
+            1 => (String::new(), "it computes does"),
+            n => (format!(" and {} others", n - 1), "they compute does"),
+        };
+        Some(Verdict {
+            kind: "no gradient",
+            since,
+            seen: format!("all of the gradient of '{name}'{others} is zero: what {they} not change the loss"),
+            remedy: "a smaller train.learning_rate where units died or are saturated, or a look at what the model reads of it".to_owned(),
+        })
     }
 }
