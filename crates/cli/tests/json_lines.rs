@@ -171,8 +171,7 @@ fn conversations_are_read_as_they_are_usually_written_and_what_is_not_read_is_to
         assert!(told.contains(part), "{part}: {told}");
     }
     // The same of score, which knows what generate writes.
-    let answer =
-        json!({"messages": [user, {"role": "assistant", "content": "yes"}], "line": 1, "score": -1.0, "tools": []});
+    let answer = json!({"messages": [user, {"role": "assistant", "content": "yes"}], "line": 1, "score": -1.0, "id": 5, "tools": []});
     folder.write("in.jsonl", answer.to_string());
     let told = folder.told(&["score", "run", "--input", "in.jsonl", "--context", "99"]);
     assert!(told.contains("Not read: \"tools\" (line 1).") && told.lines().count() == 1, "{told}");
