@@ -1,6 +1,5 @@
 mod generation;
 
-use crate::gradcheck::random_batch;
 use crate::memory::peak_rss_mb;
 use crate::report::print;
 use crate::weights::Weights;
@@ -15,7 +14,7 @@ use descant_models::{ModelKind, Vocabulary, build};
 use descant_optim::Optimizer;
 use descant_tensor::DType;
 use descant_text::plural;
-use descant_train::{Replicas, SourceModels, Texts};
+use descant_train::{Replicas, SourceModels, Texts, random_batch};
 use serde::Serialize;
 use serde_json::json;
 use std::fs::File;

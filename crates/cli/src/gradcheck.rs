@@ -4,11 +4,11 @@ use crate::report::{note, print};
 use clap::Args;
 use descant_autograd::gradcheck::{TOLERANCE, check};
 use descant_autograd::{Parameters, Tape, derive_seed};
-use descant_batch::{Batch, Sequences};
+use descant_batch::Batch;
 use descant_inference::{Estimate, Recipe, model};
 use descant_models::{ModelKind, Vocabulary, build};
 use descant_tensor::DType;
-use descant_train::{SourceModels, first_batch};
+use descant_train::{SourceModels, first_batch, random_batch};
 
 #[derive(Args)]
 pub(crate) struct Gradcheck {
@@ -96,25 +96,4 @@ fn random(recipe: &Recipe, vocabulary: usize) -> anyhow::Result<Checked> {
     let model =
         build(&recipe.model, &recipe.loss, &vocabulary, &mut parameters, recipe.seed).map_err(anyhow::Error::msg)?;
     Ok((parameters, model, random_batch(pair, &vocabulary, SEQUENCES, LENGTH, true)))
-}
-
-/// Sequences of random ids; of lengths up to `length`, or all of it.
-pub(crate) fn random_batch(
-    pair: bool,
-    vocabulary: &Vocabulary,
-    sequences: usize,
-    length: usize,
-    ragged: bool,
-) -> Batch {
-    let make = |side: u64, vocabulary: usize| {
-        let mut all = Sequences::new();
-        for i in 0..sequences {
-            let length = if ragged { length - i % length.min(3) } else { length };
-            let id = |j: usize| (derive_seed(side, (i * length + j) as u64) % vocabulary as u64) as u32;
-            all.push(&(0..length).map(id).collect::<Vec<_>>());
-        }
-        all
-    };
-    let Vocabulary { source, target, .. } = *vocabulary;
-    Batch { source: pair.then(|| make(1, source)), input: make(2, target), target: make(3, target) }
 }

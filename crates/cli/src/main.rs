@@ -9,6 +9,7 @@ mod decoding;
 mod decoding_page;
 mod demo;
 mod dialogue;
+mod doctor;
 mod eval;
 mod explain;
 mod export;
@@ -63,6 +64,14 @@ enum Command {
     /// For editors with taplo, such as Even Better TOML: save it by `descant schema > recipe.schema.json`, and begin a
     /// recipe beside it with the line `#:schema ./recipe.schema.json`.
     Schema(schema::Schema),
+    /// Check a training before it is begun: its texts, its model, what it takes; exit status 1 where something is wrong
+    ///
+    /// Reads the texts as training does, and looks for what harms it: lines that cannot be read or do not belong together,
+    /// duplicates, overlap of the texts to learn from with those to measure on, tokens that the vocabulary does not have, and
+    /// more. Then it begins the training in a temporary folder, for a few steps: the time and memory that it takes, the first
+    /// loss, whether a few sequences are memorised and the decoder reads their sources, and a gradient check of a small model
+    /// of the same kind. Each finding has a remedy. The exit status is 1 where one is a warning or an error, else 0.
+    Doctor(doctor::Doctor),
     /// Train the model of a recipe
     Train(train::Train),
     /// Generate text with a trained model: from texts given, or line by line from standard input
@@ -142,6 +151,7 @@ fn main() -> ExitCode {
         Command::Init(init) => init.run(),
         Command::Explain(explain) => explain.run(),
         Command::Schema(schema) => schema.run(),
+        Command::Doctor(doctor) => doctor.run(),
         Command::Train(train) => train.run(),
         Command::Generate(generate) => generate.run(),
         Command::Score(score) => score.run(),

@@ -101,6 +101,11 @@ impl Batches {
         Ok(std::iter::from_fn(move || (batches.position.epoch == 0).then(|| batches.next_batch())))
     }
 
+    /// What they are batches of.
+    pub fn corpus(&self) -> &Arc<Corpus> {
+        &self.corpus
+    }
+
     /// Where the next batch is.
     pub fn position(&self) -> Position {
         self.position

@@ -230,6 +230,20 @@ pub enum TextError {
 }
 
 impl TextError {
+    /// The file and the line that is wrong, where it is one line: those after it may be read.
+    pub fn place(&self) -> Option<(&Path, u64)> {
+        match self {
+            Self::Utf8 { path, line, .. }
+            | Self::CarriageReturn { path, line }
+            | Self::LongLine { path, line, .. }
+            | Self::Columns { path, line, .. }
+            | Self::Commas { path, line }
+            | Self::FurtherColumns { path, line, .. }
+            | Self::Example { path, line, .. } => Some((path, *line)),
+            _ => None,
+        }
+    }
+
     pub(crate) fn io(what: &'static str, path: &Path, error: std::io::Error) -> Self {
         Self::Io { what, path: path.to_owned(), error }
     }

@@ -37,7 +37,7 @@ pub use input_builder::InputBuilder;
 pub use json::{JsonForm, UniqueKeys};
 pub use lines::{LONGEST_LINE, Lines};
 pub use markup::Text;
-pub use report::{Found, Lengths, Report, SideReport, plural};
+pub use report::{Found, Lengths, Remark, Report, SideReport, plural};
 pub use sandbox::sandbox;
 pub use sandbox_server::serve_sandbox;
 pub use source::{Example, Examples, Form, Side, Source, is_json};

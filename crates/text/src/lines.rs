@@ -130,9 +130,14 @@ impl Lines {
         self.number += u64::from(begins);
         let cut = !ended && self.buffer.len() == most;
         if cut && !self.continuous {
+            // A text whose lines end in CR alone looks like one line.
+            let returns = self.buffer.windows(2).any(|pair| pair[0] == b'\r' && pair[1] != b'\n');
             self.skip()?;
             self.begins = true;
-            return Ok(Some(Line::Large));
+            return match returns {
+                true => Err(TextError::CarriageReturn { path: self.path.clone(), line: self.number }),
+                false => Ok(Some(Line::Large)),
+            };
         }
         let mut line = std::mem::take(&mut self.buffer);
         if cut {
@@ -287,6 +292,9 @@ mod tests {
         let long = "x".repeat(LONGEST_LINE - 1) + "\r\nlast\n";
         let (_folder, path) = file("a.txt", long.as_bytes());
         assert_eq!(all(Lines::continuous(&path).unwrap()).unwrap().concat(), long);
+        let (_folder, path) = file("a.txt", "one line\r".repeat(LONGEST_LINE).as_bytes());
+        let error = all(Lines::open(&path).unwrap()).unwrap_err();
+        assert!(matches!(error, TextError::CarriageReturn { line: 1, .. }), "{error}");
         for (text, at) in [("a\rb\r", 1), ("a\nb\r\r\n", 2), ("a\r\nb\rc\n", 2), ("a\nb\r", 2)] {
             let (_folder, path) = file("a.txt", text.as_bytes());
             for lines in [Lines::open(&path).unwrap(), Lines::continuous(&path).unwrap()] {

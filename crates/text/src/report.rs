@@ -68,6 +68,18 @@ pub struct Lengths {
     pub largest_ratio: [u64; 2],
 }
 
+/// What a line of [`Report::remarks`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Remark {
+    /// What is left out.
+    LeftOut,
+    /// What is unknown to the tokenizer.
+    Unknown,
+    /// What is cut, passed over, or otherwise read than it may be meant.
+    Other,
+}
+
 /// A number of things: `1 step`, `2 steps`.
 pub fn plural(n: u64, thing: &str) -> String {
     match n {
@@ -174,29 +186,37 @@ impl Report {
 
     /// A line for all that is not as one would expect, about the text `name`; none where all was read whole.
     pub fn notes(&self, name: &str) -> Vec<String> {
+        self.remarks(name).into_iter().map(|(_, note)| note).collect()
+    }
+
+    /// The same, each with what it is about.
+    pub fn remarks(&self, name: &str) -> Vec<(Remark, String)> {
         let mut notes = Vec::new();
         if self.left_out > 0 {
             let (all, reasons) = (self.examples, self.reasons());
             let are = if self.left_out == 1 { "is" } else { "are" };
-            notes.push(format!("{name}: {} of {all} lines or pairs {are} left out: {reasons}.", self.left_out));
+            let told = format!("{name}: {} of {all} lines or pairs {are} left out: {reasons}.", self.left_out);
+            notes.push((Remark::LeftOut, told));
         }
         let passed_over = self.blank.told_of("blank line is passed over", "blank lines are passed over");
-        notes.extend(passed_over.map(|told| format!("{name}: {told}.")));
+        let other = |told: String| (Remark::Other, format!("{name}: {told}."));
+        notes.extend(passed_over.map(other));
         let unlabelled = self.unlabelled.told_of(
             "example has no value of a control attribute, and is learned without it",
             "examples have no value of a control attribute, and are learned without it",
         );
-        notes.extend(unlabelled.map(|told| format!("{name}: {told}.")));
+        notes.extend(unlabelled.map(other));
         for (side, found) in self.sides() {
             let SideReport { unknown, cut, columns, control, .. } = found;
             if unknown.count > 0 {
-                notes.push(format!(
+                let told = format!(
                     "{name}: {:.2} % of the {side} tokens are unknown to the tokenizer ({}, first in line {}): {}.",
                     100.0 * found.unknown_share(),
                     unknown.count,
                     unknown.line,
                     found.shown_parts()
-                ));
+                );
+                notes.push((Remark::Unknown, told));
             }
             let rest = [
                 cut.told_of(
@@ -209,7 +229,7 @@ impl Report {
                     &format!("{side} texts hold the name of a special token, and it is read as text"),
                 ),
             ];
-            notes.extend(rest.into_iter().flatten().map(|told| format!("{name}: {told}.")));
+            notes.extend(rest.into_iter().flatten().map(other));
         }
         notes
     }

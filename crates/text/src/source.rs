@@ -251,7 +251,8 @@ pub struct Example {
     pub line: u64,
 }
 
-/// The texts of a [`Source`], in its order. Lines that are too long are passed over, and counted.
+/// The texts of a [`Source`], in its order. Lines that are too long are passed over, and counted. After an error of one line
+/// ([`TextError::place`]) those after it can be read.
 pub struct Examples {
     path: PathBuf,
     reader: Reader,
@@ -450,7 +451,9 @@ impl Examples {
                     }
                 },
                 Reader::Parallel { source, target, path: source_path } => {
-                    let (from, to) = (source.next_line()?, target.next_line()?);
+                    // Both are read before an error of either is returned: they stay in step.
+                    let both = (source.next_line(), target.next_line());
+                    let (from, to) = (both.0?, both.1?);
                     let line = target.number();
                     match (from, to) {
                         (Some(Line::Text(from)), Some(Line::Text(to))) => ((from, to), line, of_all(line)?),

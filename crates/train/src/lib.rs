@@ -5,6 +5,7 @@ mod classifier;
 mod data;
 mod diagnosis;
 mod distillation;
+mod doctor;
 mod error;
 mod evaluate;
 mod gradient_flow;
@@ -12,6 +13,7 @@ mod metrics_file;
 mod predict;
 mod preflight;
 mod prepare;
+mod random_batch;
 mod replicas;
 mod resume;
 mod short_list;
@@ -28,10 +30,15 @@ pub use classifier::{HeldOut, LabelledText, LearntClassifier, learn_classifier};
 pub use data::{Texts, batches, first_batch};
 pub use diagnosis::{Diagnosis, Verdict};
 pub use distillation::{Teacher, TeacherOutput};
+pub use doctor::{
+    Diagnosis, Distribution, Finding, LengthFacts, Memorization, Severity, Share, ShownLine, TextFacts, TrainingFacts,
+    diagnose,
+};
 pub use error::Error;
 pub use evaluate::{Evaluation, Evaluator};
 pub use gradient_flow::{GradientFlow, ParameterFlow};
 pub use metrics_file::{MetricsRecord, Step};
+pub use random_batch::random_batch;
 pub use replicas::{Replicas, StepLoss};
 pub use resume::resumed_recipe;
 pub use short_list::{LearntShortList, ShortListConfig, learn_short_list};

@@ -1,8 +1,9 @@
 //! What a corpus is asked for beside its sequences: how much of a text is in it, and what of a vocabulary.
 
 use super::Corpus;
-use super::data::CorpusSide;
+use super::data::{BLOCK, CorpusSide, SequenceSpan};
 use crate::TextError;
+use std::collections::BTreeMap;
 
 impl Corpus {
     /// Whether it is a part of what was encoded, such as the end that is held out.
@@ -42,6 +43,27 @@ impl Corpus {
             for first in (0..all).step_by(1 << 20) {
                 for id in self.check(ids.read(first..all.min(first + (1 << 20))))? {
                     counts.get_mut(id as usize).into_iter().for_each(|count| *count += 1);
+                }
+            }
+        }
+        Ok(counts)
+    }
+
+    /// How many sequences have how many tokens: their sources or prompts, where they have them, and their targets. A continuous text
+    /// has none.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn length_counts(&self) -> Result<[BTreeMap<u64, u64>; 2], TextError> {
+        let mut counts = [BTreeMap::new(), BTreeMap::new()];
+        let blocks = if self.is_continuous() { 0 } else { self.len().div_ceil(BLOCK) };
+        for block in 0..blocks {
+            for SequenceSpan { source, target, prompt } in self.places(block)? {
+                let prompt = prompt as u64;
+                let read = source.map(|source| source.end - source.start).or((prompt > 0).then_some(prompt));
+                let lengths = [read, Some(target.end - target.start - prompt)];
+                for (counts, length) in counts.iter_mut().zip(lengths) {
+                    length.into_iter().for_each(|length| *counts.entry(length).or_insert(0) += 1);
                 }
             }
         }
