@@ -5,7 +5,7 @@ use anyhow::bail;
 use clap::Args;
 use descant_inference::{Recipe, count, is_foreign, is_run, locate, quoted, size};
 use descant_text::plural;
-use descant_train::{Diagnosis, Distribution, Finding, Severity, TextFacts, TrainingFacts, diagnose};
+use descant_train::{Distribution, Examination, Finding, Severity, TextFacts, TrainingFacts, examine};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
@@ -30,7 +30,7 @@ impl Doctor {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let recipe = self.recipe()?;
         let stop = signals::listen()?;
-        let found = diagnose(&recipe, &self.test, self.threads.count(), stop)?;
+        let found = examine(&recipe, &self.test, self.threads.count(), stop)?;
         if stop.load(Ordering::Relaxed) {
             signals::exit();
         }
@@ -71,7 +71,7 @@ impl Doctor {
         Ok(Recipe::load(path, set)?)
     }
 
-    fn show(&self, recipe: &Recipe, found: &Diagnosis) -> anyhow::Result<()> {
+    fn show(&self, recipe: &Recipe, found: &Examination) -> anyhow::Result<()> {
         print(self.recipe.recipe.display())?;
         for text in &found.texts {
             show_text(text)?;

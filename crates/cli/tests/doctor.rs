@@ -131,7 +131,7 @@ fn folder(plant: impl FnOnce(&mut Vec<Pair>)) -> Folder {
 
 /// What the doctor says, and its exit status.
 #[track_caller]
-fn diagnosis(folder: &Folder, more: &[&str]) -> (Value, i32) {
+fn examination(folder: &Folder, more: &[&str]) -> (Value, i32) {
     let output = folder.run(&[&["doctor", "doctor.toml", "--json"], more].concat());
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -156,7 +156,7 @@ fn harmful(found: &Value) -> Vec<(String, String, Vec<u64>)> {
 /// That exactly these checks find something that harms, the first one with a message that says `part`, and the first line `line`.
 #[track_caller]
 fn finds(folder: &Folder, more: &[&str], checks: &[&str], part: &str, line: Option<u64>) {
-    let (found, status) = diagnosis(folder, more);
+    let (found, status) = examination(folder, more);
     let harmful = harmful(&found);
     let mut names: Vec<&str> = harmful.iter().map(|(check, ..)| check.as_str()).collect();
     names.dedup();
@@ -172,7 +172,7 @@ fn finds(folder: &Folder, more: &[&str], checks: &[&str], part: &str, line: Opti
 #[test]
 fn a_sound_training_has_no_findings_that_harm() {
     let folder = folder(|_| ());
-    let (found, status) = diagnosis(&folder, &[]);
+    let (found, status) = examination(&folder, &[]);
     assert!(status == 0 && harmful(&found).is_empty(), "{found:#}");
     let training = &found["training"];
     assert_eq!((training["learned"].as_u64(), training["held_out"].as_u64()), (Some(600), Some(100)));
@@ -206,7 +206,7 @@ fn duplicates_and_overlap_are_found() {
     let near = folder(|train| {
         train.extend(sentences(1010..1030).into_iter().map(|(a, b)| (a.to_uppercase(), b.replace('.', "!"))));
     });
-    let (found, _) = diagnosis(&near, &[]);
+    let (found, _) = examination(&near, &[]);
     let message = found["findings"].to_string();
     assert!(message.contains("20 of 100 pairs (20 %) are in the training text but for case"), "{message}");
     let tests = folder(|_| ());
@@ -223,7 +223,7 @@ fn pairs_that_do_not_belong_together_are_found() {
         train.pop();
     });
     // A line or two of those out of step may fit by chance.
-    let (found, status) = diagnosis(&shifted, &[]);
+    let (found, status) = examination(&shifted, &[]);
     let harm = harmful(&found);
     let [(check, message, lines)] = &harm[..] else { panic!("{harm:#?}") };
     assert!(check == "alignment" && message.contains("1 line earlier") && status == 1, "{message}");
@@ -234,7 +234,7 @@ fn pairs_that_do_not_belong_together_are_found() {
     german.remove(400);
     shifted.write("train.en", english);
     shifted.write("train.de", german.concat());
-    let (found, _) = diagnosis(&shifted, &["--set", "data.train=['train.en', 'train.de']"]);
+    let (found, _) = examination(&shifted, &["--set", "data.train=['train.en', 'train.de']"]);
     let found = harmful(&found);
     assert!(found[0].0 == "reading" && found[0].1.contains("600 lines") && found[0].1.contains("599"), "{found:?}");
     assert!(found[1].0 == "alignment" && (400..=403).contains(&found[1].2[0]), "{found:?}");
@@ -244,7 +244,7 @@ fn pairs_that_do_not_belong_together_are_found() {
     });
     finds(&shuffled, &[], &["alignment"], "fit no better than by chance", None);
     let swapped = folder(|train| train[100..160].iter_mut().for_each(|(a, b)| std::mem::swap(a, b)));
-    let (found, _) = diagnosis(&swapped, &[]);
+    let (found, _) = examination(&swapped, &[]);
     let columns = &harmful(&found)[0];
     assert!(columns.0 == "columns-swapped" && columns.1.contains("60 of 600 pairs"), "{columns:?}");
     assert!(columns.1.contains("from line 101 to line 160") && columns.2[0] == 101, "{columns:?}");

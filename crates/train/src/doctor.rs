@@ -43,7 +43,7 @@ use survey::Survey;
 /// What is known of a training before it is begun.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Diagnosis {
+pub struct Examination {
     /// Its texts.
     pub texts: Vec<TextFacts>,
     /// What it takes; none where it cannot begin.
@@ -74,7 +74,7 @@ pub struct TextFacts {
     pub lengths: Option<LengthFacts>,
 }
 
-impl Diagnosis {
+impl Examination {
     /// How many findings are at least so severe.
     pub fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity >= severity).count()
@@ -96,7 +96,7 @@ const CHECKS: &[fn(&Survey) -> Vec<Finding>] = &[
 ///
 /// # Errors
 /// Where the recipe has no texts, or names models or templates that cannot be loaded.
-pub fn diagnose(recipe: &Recipe, tests: &[PathBuf], threads: usize, stop: &AtomicBool) -> Result<Diagnosis, Error> {
+pub fn examine(recipe: &Recipe, tests: &[PathBuf], threads: usize, stop: &AtomicBool) -> Result<Examination, Error> {
     let mut recipe = recipe.clone();
     // A line that cannot be read is found below.
     match resolve_text_layout(&mut recipe) {
@@ -123,7 +123,7 @@ pub fn diagnose(recipe: &Recipe, tests: &[PathBuf], threads: usize, stop: &Atomi
     let [of_train, of_validation] = lengths;
     let all = [(surveys.train, of_train), (surveys.validation, of_validation), (surveys.test, None)];
     let texts = all.into_iter().filter_map(|(survey, lengths)| Some(facts(&survey?, lengths))).collect();
-    Ok(Diagnosis { texts, training, gradients, findings })
+    Ok(Examination { texts, training, gradients, findings })
 }
 
 fn facts(survey: &Survey, lengths: Option<LengthFacts>) -> TextFacts {

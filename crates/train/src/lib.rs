@@ -31,8 +31,8 @@ pub use data::{Texts, batches, first_batch};
 pub use diagnosis::{Diagnosis, Verdict};
 pub use distillation::{Teacher, TeacherOutput};
 pub use doctor::{
-    Diagnosis, Distribution, Finding, LengthFacts, Memorization, Severity, Share, ShownLine, TextFacts, TrainingFacts,
-    diagnose,
+    Distribution, Examination, Finding, LengthFacts, Memorization, Severity, Share, ShownLine, TextFacts,
+    TrainingFacts, examine,
 };
 pub use error::Error;
 pub use evaluate::{Evaluation, Evaluator};
