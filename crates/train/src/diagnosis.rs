@@ -9,7 +9,9 @@ mod learning_rate;
 mod loss_spike;
 mod no_gradient;
 mod over_fitting;
+mod streak;
 mod vanishing_gradients;
+mod verdict;
 
 use crate::MetricsRecord;
 use decoder_ignores_source::DecoderIgnoresSource;
@@ -23,27 +25,7 @@ use no_gradient::NoGradient;
 use over_fitting::OverFitting;
 use std::path::Path;
 use vanishing_gradients::VanishingGradients;
-
-/// What is wrong with a training.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Verdict {
-    /// Its kind, such as `vanishing gradients`.
-    pub kind: &'static str,
-    /// The step since which it is so.
-    pub since: u64,
-    /// What was seen, in words, with its figures.
-    pub seen: String,
-    /// What to do about it.
-    pub remedy: String,
-}
-
-impl std::fmt::Display for Verdict {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { kind, since, seen, remedy } = self;
-        write!(f, "{kind} since step {since}: {seen}. Try {remedy}.")
-    }
-}
+pub use verdict::Verdict;
 
 /// The diagnosis of a training as far as its metrics go.
 #[derive(Debug, Default)]
@@ -110,39 +92,5 @@ impl Diagnosis {
     /// All verdicts so far, each kind once for what it names, in the order in which they came.
     pub fn verdicts(&self) -> &[Verdict] {
         &self.verdicts
-    }
-}
-
-/// How often in a row something was seen, and since when.
-#[derive(Clone, Copy, Debug, Default)]
-struct Streak {
-    since: u64,
-    times: u32,
-    told: bool,
-}
-
-impl Streak {
-    /// Counts one more, or begins anew. The step since which it is so, once it was seen so many times in a row.
-    fn observe(&mut self, step: u64, is_seen: bool, times: u32) -> Option<u64> {
-        if !is_seen {
-            self.times = 0;
-            return None;
-        }
-        if self.times == 0 {
-            self.since = step;
-        }
-        self.times += 1;
-        let first = self.times >= times && !self.told;
-        self.told |= first;
-        first.then_some(self.since)
-    }
-}
-
-/// A number with two digits that count.
-fn brief(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".to_owned(),
-        0.01..1000.0 => format!("{value:.2}"),
-        _ => format!("{value:.1e}"),
     }
 }

@@ -1,4 +1,5 @@
-use super::{Streak, Verdict, brief};
+use super::streak::Streak;
+use super::verdict::{Verdict, brief};
 
 /// Nats by which the right source makes a target token likelier than another's: less is next to nothing.
 const LEAST: f64 = 0.01;

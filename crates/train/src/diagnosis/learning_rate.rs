@@ -1,4 +1,5 @@
-use super::{Streak, Verdict, brief};
+use super::streak::Streak;
+use super::verdict::{Verdict, brief};
 use crate::gradient_flow::GradientFlow;
 
 /// Lines in a row.

@@ -1,4 +1,4 @@
-use super::{Verdict, brief};
+use super::verdict::{Verdict, brief};
 use std::collections::VecDeque;
 
 /// Lines that the next one is compared with.

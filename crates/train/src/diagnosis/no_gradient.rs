@@ -1,4 +1,5 @@
-use super::{Streak, Verdict};
+use super::streak::Streak;
+use super::verdict::Verdict;
 use crate::gradient_flow::GradientFlow;
 use std::collections::BTreeMap;
 

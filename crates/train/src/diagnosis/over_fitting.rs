@@ -1,4 +1,4 @@
-use super::{Verdict, brief};
+use super::verdict::{Verdict, brief};
 
 /// Validations in a row that are worse than the best.
 const TIMES: u32 = 3;

@@ -1,5 +1,6 @@
 use super::layers::{layer, stacks};
-use super::{Streak, Verdict, brief};
+use super::streak::Streak;
+use super::verdict::{Verdict, brief};
 use crate::gradient_flow::GradientFlow;
 use std::collections::BTreeMap;
 
