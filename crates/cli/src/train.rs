@@ -105,12 +105,12 @@ impl Train {
             left -= 1;
             let rate = trainer.recipe().train.learning_rate / 2.0;
             note(format_args!(
-                "{error}\nGoing on from there with train.learning_rate = {rate}; {} left.",
+                "{error}\nGoing on from there with train.learning_rate = {rate:e}; {} left.",
                 plural(left.into(), "restart")
             ));
             // It has the folder.
             drop(trainer);
-            let halved = Recipe::of_run_with(&run, &[format!("train.learning_rate={rate}")])?;
+            let halved = Recipe::of_run_with(&run, &[format!("train.learning_rate={rate:e}")])?;
             trainer = Trainer::new(halved, &run, threads, true)?;
         };
         if let Some(said) = report.divergence() {

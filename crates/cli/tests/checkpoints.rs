@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Folder, copy};
+use common::{Folder, LANGUAGE_MODEL, copy};
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::process::Command;
@@ -21,6 +21,34 @@ fn a_training_that_diverges_stops_and_keeps_the_last_good_checkpoint() {
     assert!(["lstm", "linear", "cross_entropy", "embedding"].iter().any(|op| error.contains(op)), "{error}");
     assert_eq!(folder.weights("run"), before);
     folder.succeed(&["generate", "run", "line", "--max-length", "5"]);
+}
+
+#[test]
+fn a_training_that_diverges_goes_on_at_half_the_rate() {
+    let folder = Folder::new();
+    folder.write("sgd.toml", format!("{LANGUAGE_MODEL}\n[optimizer]\nkind = \"sgd\"\n"));
+    let train = |rate: &str| {
+        let _ = fs::remove_dir_all(folder.path("run"));
+        let set = ["--set", "train.clip=\"none\"", "--set", &format!("train.learning_rate={rate}")];
+        folder.run(&[&["train", "sgd.toml", "--run", "run", "--divergence", "restart"][..], &set].concat())
+    };
+    let output = train("1.5e38");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    assert!(
+        told.contains("diverged at step") && told.contains("with train.learning_rate = 7.5e37; 2 restarts left"),
+        "{told}"
+    );
+    assert!(folder.path("run/last/model.safetensors").exists());
+    // A rate that none of them makes small enough: three restarts, and then the error.
+    let output = train("3e306");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(1)
+            && told.contains("0 restarts left")
+            && told.contains("error: training diverged"),
+        "{told}"
+    );
 }
 
 #[test]
