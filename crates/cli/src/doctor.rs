@@ -58,7 +58,7 @@ impl Doctor {
                      check that"
                 );
             }
-            return Ok(recipe);
+            return Ok(recipe.located(path));
         }
         if is_foreign(path) {
             let name = path.to_string_lossy();

@@ -44,7 +44,8 @@ pub(crate) fn in_panels(panels: Range<usize>, threads: usize, multiple: usize, r
     }
     let of = |start: usize| {
         let left = panels.end - start;
-        start..panels.end.min(start + left.div_ceil(PARTS * threads).max(MIN_PIECE).next_multiple_of(multiple))
+        let least = MIN_PIECE.min(panels.len().div_ceil(threads));
+        start..panels.end.min(start + left.div_ceil(PARTS * threads).max(least).next_multiple_of(multiple))
     };
     let next = AtomicUsize::new(panels.start);
     let take = || {

@@ -41,7 +41,9 @@ impl Texts {
             let reason = "loss.kind = \"embedding\": prompts that do not count need loss.kind = \"cross-entropy\"";
             return Err(recipe.wrong(reason));
         }
-        if let Some(name) = recipe.train.validation_metrics.first().filter(|_| !train.has_pairs()) {
+        if let Some(name) =
+            recipe.train.validation_metrics.first().filter(|_| train.path().exists() && !train.has_pairs())
+        {
             return Err(recipe.wrong(format!(
                 "train.validation_metrics: {name} is of answers, and {} holds {}, of which only the loss is measured. Leave it \
                  out",

@@ -46,7 +46,9 @@ impl Diagnosis {
     pub(crate) fn new(recipe: &Recipe, tokenizers: &Tokenizers) -> Self {
         let is_likelihood = matches!(recipe.loss, LossConfig::CrossEntropy { .. });
         let uniform = is_likelihood.then(|| (tokenizers.target.vocabulary() as f64).ln());
-        Self { too_high: TooHigh::new(uniform), ..Self::default() }
+        // A layer that LayerDrop skips has no gradient in that step.
+        let skips_layers = recipe.model.transformer().layer_drop > 0.0;
+        Self { too_high: TooHigh::new(uniform), no_gradient: NoGradient::new(!skips_layers), ..Self::default() }
     }
 
     /// Of the metrics of a run; without a verdict where there are none. Lines that cannot be read are left out.

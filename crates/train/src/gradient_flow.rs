@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 /// Elements of a parameter whose update is measured, evenly spaced: a copy of all would take as much memory as the weights.
 const SAMPLE: usize = 4096;
 
-/// Elements whose squares are added up in f32.
-const RUN: usize = 64;
+/// Sums side by side: one alone would wait for each addition.
+const SUMS: usize = 8;
 
 /// Of one parameter at one step, root mean squares over its elements. In JSON `[gradient, weight, update]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,14 +79,27 @@ fn sampled(values: &[f32]) -> impl Iterator<Item = f32> + '_ {
 
 /// The root of the mean square, whatever the threads.
 fn root_mean_square(values: &[f32]) -> f32 {
-    let of_run = |run: &[f32]| f64::from(run.iter().map(|x| x * x).sum::<f32>());
-    (values.chunks(RUN).map(of_run).sum::<f64>() / values.len().max(1) as f64).sqrt() as f32
+    let (mut sums, (runs, rest)) = ([0.0_f64; SUMS], values.as_chunks::<SUMS>());
+    for run in runs {
+        for (sum, &x) in sums.iter_mut().zip(run) {
+            *sum += f64::from(x) * f64::from(x);
+        }
+    }
+    let rest: f64 = rest.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+    ((sums.iter().sum::<f64>() + rest) / values.len().max(1) as f64).sqrt() as f32
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use descant_tensor::DType;
+
+    #[test]
+    fn squares_neither_vanish_nor_overflow() {
+        for x in [1e-30_f32, 1e30] {
+            assert!((root_mean_square(&[x; 19]) / x - 1.0).abs() < 1e-6, "{x}");
+        }
+    }
 
     #[test]
     fn it_has_the_sizes_of_gradients_weights_and_updates() {

@@ -278,7 +278,8 @@ impl Trainer {
                 if self.is_stale() {
                     return Ok(Outcome::EarlyStopped);
                 }
-            } else if stopped || is_due(step, self.recipe.train.checkpoint_every) {
+            } else if stopped || is_due(step, self.recipe.train.checkpoint_every) && self.progress.skipped_last == 0 {
+                // While steps are skipped, the last good checkpoint stays.
                 self.save(LAST)?;
                 watch(&Event::Saved { step });
             }

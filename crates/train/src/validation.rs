@@ -8,6 +8,9 @@ use descant_kernels::Parallelism;
 use descant_metrics::{Direction, metric};
 use std::collections::BTreeMap;
 
+/// The texts that were not answered, where there are some, beside the metrics.
+pub(crate) const UNANSWERED: &str = "unanswered";
+
 impl Trainer {
     /// Reads the examples that texts will be generated for, before the first step: later, their text may have changed.
     pub(crate) fn read_examples(&mut self) -> Result<(), Error> {
@@ -17,6 +20,8 @@ impl Trainer {
         };
         let most = train.validation_examples;
         let trained = self.as_trained()?;
+        // What decoding cannot do is told before the first step, too.
+        trained.options(&GenerationConfig::default(), Parallelism::Serial)?;
         self.examples = examples_of(&trained, &self.held_out, &corpus)?.take(most).collect::<Result<_, _>>()?;
         Ok(())
     }
@@ -29,8 +34,14 @@ impl Trainer {
         let trained = self.as_trained()?;
         let options = trained.options(&GenerationConfig::default(), Parallelism::Serial)?;
         let predictions = predict(&trained, &mut self.replicas, &options, self.examples.clone())?;
-        let scores = TextScores::of(&predictions, &self.recipe.train.validation_metrics).scores;
-        Ok(scores.into_iter().map(|score| (score.name, score.value)).collect())
+        let found = TextScores::of(&predictions, &self.recipe.train.validation_metrics);
+        let mut values: BTreeMap<String, f64> =
+            found.scores.into_iter().map(|score| (score.name, score.value)).collect();
+        // They count as empty texts.
+        if found.unanswered > 0 {
+            values.insert(UNANSWERED.to_owned(), found.unanswered as f64);
+        }
+        Ok(values)
     }
 
     /// Whether a value of `train.best_metric` is better than another.

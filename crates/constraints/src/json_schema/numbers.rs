@@ -32,16 +32,25 @@ fn too_many_units(units: u64) -> String {
 
 /// That the multiples of schemas which describe the same value have few units in common; or the number of a schema, and why not.
 pub(super) fn check_multiples(places: &Places<'_>) -> Result<(), (usize, String)> {
-    let mut common: BTreeMap<usize, u64> = BTreeMap::new();
-    for ((number, keywords), of_value) in places.iter().zip(places.of_same_value()) {
+    let wrong = |units| format!("with others of the same value, {}", too_many_units(units));
+    let (all_of, mut common) = (places.in_all_of(), BTreeMap::new());
+    for (number, keywords) in places.iter() {
         let Some(units) = keywords.get("multipleOf").and_then(units).filter(|&units| units > 0) else { continue };
-        let before = common.entry(of_value).or_insert(1);
-        *before = before.checked_mul(units / greatest_divisor(*before, units)).unwrap_or(u64::MAX);
+        let before = common.entry(all_of[number]).or_insert(1);
+        *before = common_multiple(*before, units);
         if *before > MOST_UNITS {
-            return Err((number, format!("with others of the same value, {}", too_many_units(*before))));
+            return Err((number, wrong(*before)));
         }
     }
-    Ok(())
+    let of = |number: usize| common.get(&all_of[number]).copied().unwrap_or(1);
+    match places.alternatives_and_references().find(|&(from, to)| common_multiple(of(from), of(to)) > MOST_UNITS) {
+        Some((from, to)) => Err((to, wrong(common_multiple(of(from), of(to))))),
+        None => Ok(()),
+    }
+}
+
+fn common_multiple(a: u64, b: u64) -> u64 {
+    a.checked_mul(b / greatest_divisor(a, b)).unwrap_or(u64::MAX)
 }
 
 fn greatest_divisor(a: u64, b: u64) -> u64 {
@@ -97,6 +106,11 @@ mod tests {
         assert_eq!(refused(&json!({"allOf": all([50_000, 2, 400])})), None);
         let [a, b, c] = all([97, 89, 83]);
         assert_eq!(refused(&json!({"properties": {"a": a, "b": b}, "items": c})), None);
+        assert_eq!(refused(&json!({"anyOf": [a, b, c]})), None);
+        let with = |of: u32| json!({"multipleOf": of, "$ref": "#/$defs/n"});
+        let schema =
+            json!({"properties": {"a": with(97), "b": with(89), "c": with(83)}, "$defs": {"n": {"minimum": 0}}});
+        assert_eq!(refused(&schema), None);
     }
 
     #[test]

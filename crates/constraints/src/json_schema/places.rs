@@ -155,23 +155,27 @@ impl<'a> Places<'a> {
         (0..self.all.len()).filter(|&one| self.all[one].within == Some(number)).collect()
     }
 
-    /// For each schema the number of one that describes the same value: that it stands in by allOf, anyOf or oneOf, or that has a `$ref` to it;
-    /// the same for all of them.
-    pub(super) fn of_same_value(&self) -> Vec<usize> {
-        let mut first: Vec<usize> = (0..self.all.len()).collect();
+    /// For each schema the number of the outermost that it stands in by allOf alone, or its own.
+    pub(super) fn in_all_of(&self) -> Vec<usize> {
+        let mut outermost: Vec<usize> = Vec::with_capacity(self.all.len());
+        for (number, place) in self.all.iter().enumerate() {
+            let outer = place.within.filter(|_| place.is_within(&["/allOf/"]));
+            // A schema comes after the one that it stands in.
+            outermost.push(outer.map_or(number, |outer| outermost[outer]));
+        }
+        outermost
+    }
+
+    /// Pairs of schemas of the same value: one with each of its alternatives, and one with what its `$ref` leads to.
+    pub(super) fn alternatives_and_references(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         let numbers: HashMap<*const Map<String, Value>, usize> =
             self.all.iter().enumerate().map(|(number, place)| (std::ptr::from_ref(place.keywords), number)).collect();
         let from = self.references.iter().map(|(from, ..)| *from);
-        let referred = from.zip(&self.referred).filter_map(|(from, to)| Some((from, *numbers.get(to)?)));
-        let beside = self.all.iter().enumerate().filter_map(|(number, place)| {
-            let is_beside = ["/allOf/", "/anyOf/", "/oneOf/"].iter().any(|keyword| place.pointer.starts_with(keyword));
-            (is_beside && !place.is_from_root).then_some((number, place.within?))
+        let referred = from.zip(&self.referred).filter_map(move |(from, to)| Some((from, *numbers.get(to)?)));
+        let alternatives = self.all.iter().enumerate().filter_map(|(number, place)| {
+            Some((place.within.filter(|_| place.is_within(&["/anyOf/", "/oneOf/"]))?, number))
         });
-        for (a, b) in referred.chain(beside) {
-            let (a, b) = (root(&mut first, a), root(&mut first, b));
-            first[a.max(b)] = a.min(b);
-        }
-        (0..first.len()).map(|number| root(&mut first, number)).collect()
+        referred.chain(alternatives)
     }
 
     /// The keywords of each schema, with its number.
@@ -194,13 +198,11 @@ impl<'a> Places<'a> {
     }
 }
 
-/// The first one of those that belong together.
-fn root(first: &mut [usize], mut number: usize) -> usize {
-    while first[number] != number {
-        first[number] = first[first[number]];
-        number = first[number];
+impl Place<'_> {
+    /// Whether it stands in its outer schema by one of these keywords.
+    fn is_within(&self, keywords: &[&str]) -> bool {
+        !self.is_from_root && keywords.iter().any(|keyword| self.pointer.starts_with(keyword))
     }
-    number
 }
 
 /// How many values stand within each other in a value; the reader of JSON has a limit.

@@ -8,17 +8,24 @@ const TIMES: u32 = 3;
 
 /// Parameters that nothing flows to: what they compute does not reach the loss, or all their units are dead.
 #[derive(Debug, Default)]
-pub(super) struct NoGradient(BTreeMap<String, Streak>);
+pub(super) struct NoGradient {
+    is_fault: bool,
+    streaks: BTreeMap<String, Streak>,
+}
 
 impl NoGradient {
+    pub(super) fn new(is_fault: bool) -> Self {
+        Self { is_fault, ..Self::default() }
+    }
+
     pub(super) fn observe(&mut self, step: u64, flow: &GradientFlow) -> Option<Verdict> {
         // Where all is zero, no target counted.
-        if flow.values().all(|flow| flow.gradient == 0.0) {
+        if !self.is_fault || flow.values().all(|flow| flow.gradient == 0.0) {
             return None;
         }
         let mut found: Vec<(&str, u64)> = Vec::new();
         for (name, flow) in flow {
-            let since = self.0.entry(name.clone()).or_default().observe(step, flow.gradient == 0.0, TIMES);
+            let since = self.streaks.entry(name.clone()).or_default().observe(step, flow.gradient == 0.0, TIMES);
             found.extend(since.map(|since| (name.as_str(), since)));
         }
         let &(name, since) = found.first()?;

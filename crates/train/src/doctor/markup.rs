@@ -39,18 +39,22 @@ const TAGS: [&str; 32] = [
     "ul",
 ];
 
+/// Characters of a tag's name.
+const LONGEST: usize = 12;
+
 /// Entities of HTML, without those that tokenizers of Moses write for characters of their own.
 const ENTITIES: [&str; 6] = ["&nbsp;", "&amp;", "&lt;", "&gt;", "&quot;", "&#"];
 
 fn is_markup(text: &str) -> bool {
+    let Some(last) = text.rfind('>').or_else(|| text.contains('&').then_some(0)) else { return false };
     let entity = text.contains('&') && ENTITIES.iter().any(|entity| text.contains(entity));
     entity
         || text.match_indices('<').any(|(at, _)| {
-            let rest = &text[at + 1..];
-            let Some(end) = rest.find('>') else { return false };
-            let inside = rest[..end].trim_start_matches('/').trim_end_matches('/').trim();
-            let name = inside.split_whitespace().next().unwrap_or_default();
-            TAGS.iter().any(|tag| name.eq_ignore_ascii_case(tag))
+            // What ends its name; no tag is longer.
+            let rest = text[at + 1..].trim_start_matches('/');
+            let name: String = rest.chars().take(LONGEST + 1).take_while(char::is_ascii_alphanumeric).collect();
+            let is_whole = rest[name.len()..].starts_with(|c: char| c == '>' || c == '/' || c.is_whitespace());
+            is_whole && TAGS.iter().any(|tag| name.eq_ignore_ascii_case(tag)) && at < last
         })
 }
 
