@@ -46,7 +46,7 @@ const LONGEST: usize = 12;
 const ENTITIES: [&str; 6] = ["&nbsp;", "&amp;", "&lt;", "&gt;", "&quot;", "&#"];
 
 fn is_markup(text: &str) -> bool {
-    let Some(last) = text.rfind('>').or_else(|| text.contains('&').then_some(0)) else { return false };
+    let last = text.rfind('>').unwrap_or(0);
     let entity = text.contains('&') && ENTITIES.iter().any(|entity| text.contains(entity));
     entity
         || text.match_indices('<').any(|(at, _)| {
