@@ -183,7 +183,7 @@ fn a_sound_training_has_no_findings_that_harm() {
     assert!((loss - uniform).abs() < 0.1 * uniform, "{loss} {uniform}");
     let memorized = &training["memorization"];
     let of = |key: &str| memorized[key].as_f64().unwrap();
-    assert!(of("last_loss") < 0.2 && of("wrong_source_loss") > of("last_loss") + 0.5, "{memorized}");
+    assert!(of("last_loss") < 0.2 && of("wrong_source_loss") > of("last_loss") + 0.1, "{memorized}");
     assert!(found["gradients"][0].as_u64().unwrap() > 5 && found["gradients"][1].as_f64().unwrap() < 1e-6);
     let lengths = &found["texts"][0]["lengths"]["target"];
     let counted: u64 = lengths["histogram"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).sum();
@@ -284,7 +284,7 @@ fn texts_that_are_not_what_they_seem_are_found() {
         }
     });
     let small = ["--set", "target_tokenizer={kind='character', vocabulary=56}"];
-    finds(&cyrillic, &small, &["unknown"], "mostly in Cyrillic script", Some(10));
+    finds(&cyrillic, &small, &["unknown"], "mostly in Cyrillic script", None);
     let cut = folder(|train| {
         for (_, target) in train {
             *target = target.chars().take(56).collect();

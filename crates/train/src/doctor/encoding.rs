@@ -52,9 +52,12 @@ fn is_mojibake(text: &str) -> bool {
         })
 }
 
+/// What is said of texts that are such, whether one is, and the remedy.
+type Kind = (&'static str, fn(&str) -> bool, &'static str);
+
 /// Characters that are no text: of a conversion that failed, and control characters.
 pub(super) fn characters(survey: &Survey) -> Vec<Finding> {
-    let kinds: [(&str, fn(&str) -> bool, &str); 3] = [
+    let kinds: [Kind; 3] = [
         (
             "have the replacement character U+FFFD, which a failed conversion leaves",
             |text| text.contains('\u{fffd}'),

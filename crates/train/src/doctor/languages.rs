@@ -62,11 +62,18 @@ const KNOWN: f64 = 0.2;
 const LEAST: usize = 3;
 const LEAST_SHARE: f64 = 0.002;
 
-/// The texts that are of other kinds than most are, with the name of their kind; `known` have a kind at all.
-fn others<K: Ord + Copy>(
-    kinds: &[Option<K>],
-    name: impl Fn(K) -> String,
-) -> Option<(String, Vec<(usize, String)>, usize)> {
+/// Texts of other kinds than most are.
+struct Others {
+    /// What most are.
+    main: String,
+    /// Their places, with what they are.
+    found: Vec<(usize, String)>,
+    /// Of how many it is known what they are.
+    known: usize,
+}
+
+/// The texts that are of other kinds than most are.
+fn others<K: Ord + Copy>(kinds: &[Option<K>], name: impl Fn(K) -> String) -> Option<Others> {
     let mut counts: BTreeMap<K, usize> = BTreeMap::new();
     kinds.iter().flatten().for_each(|kind| *counts.entry(*kind).or_default() += 1);
     let known: usize = counts.values().sum();
@@ -78,7 +85,7 @@ fn others<K: Ord + Copy>(
     let found: Vec<_> =
         (0..kinds.len()).filter(is_other).map(|i| (i, kinds[i].map_or_else(String::new, &name))).collect();
     let enough = found.len() >= LEAST && found.len() as f64 >= LEAST_SHARE * known as f64;
-    enough.then(|| (name(main), found, known))
+    enough.then(|| Others { main: name(main), found, known })
 }
 
 /// Pairs that `is_swapped` are found as such, and not looked at.
@@ -92,7 +99,7 @@ pub(super) fn check(survey: &Survey, is_swapped: impl Fn(usize) -> bool) -> Vec<
         let languages: Vec<Option<usize>> = texts.iter().map(|text| language(text)).collect();
         let by_script = others(&scripts, |script| format!("{script:?} script"));
         let by_words = others(&languages, |language| FUNCTION_WORDS[language].0.to_owned());
-        for (main, found, known) in by_script.into_iter().chain(by_words) {
+        for Others { main, found, known } in by_script.into_iter().chain(by_words) {
             let (count, all) = (found.len() as u64, known as u64);
             let severity = if count * 100 >= all { Severity::Warning } else { Severity::Note };
             let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();

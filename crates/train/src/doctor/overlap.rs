@@ -133,7 +133,7 @@ impl Overlap {
             let remedy = "Take them out of the training text, so that what is measured is not what was memorised";
             let shown = found.into_iter().map(|(at, line)| {
                 let (own, text) = survey.shown_pair(at);
-                (own, format!("{text}  (line {line} of {train})"))
+                (own, format!("(line {line} of {train}) {text}"))
             });
             Finding::new(check, severity, message, remedy).share(count, all).lines(shown)
         });

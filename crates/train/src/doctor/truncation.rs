@@ -15,8 +15,11 @@ fn is_ended(text: &str) -> bool {
     end.ends_with(['.', '!', '?', '…', ':', ';', '。', '！', '？', '；', '：', '।', '؟'])
 }
 
+/// A unit, and how many of it a text has.
+type Measure = (&'static str, fn(&str) -> usize);
+
 /// How lengths are measured where texts are cut.
-const MEASURES: [(&str, fn(&str) -> usize); 3] = [
+const MEASURES: [Measure; 3] = [
     ("characters", |text| text.chars().count()),
     ("bytes", str::len),
     ("words", |text| text.split_whitespace().count()),
