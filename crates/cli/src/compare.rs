@@ -63,6 +63,9 @@ struct Line<'a> {
     signature: String,
 }
 
+/// Characters of a text.
+const LONGEST: usize = 100_000;
+
 /// Below this p-value a difference is taken for a real one.
 const SIGNIFICANT: f64 = 0.05;
 
@@ -167,6 +170,12 @@ fn read(path: &Path) -> anyhow::Result<Vec<Answer>> {
         };
         let references = references.filter(|list| !list.is_empty());
         let references = references.ok_or_else(|| wrong("its \"references\" are no list of texts".to_owned()))?;
+        // Edit distances take the product of two lengths.
+        if let Some(long) =
+            references.iter().chain([&text]).map(|text| text.chars().count()).find(|&long| long > LONGEST)
+        {
+            return Err(wrong(format!("a text of {long} characters: at most {LONGEST} are compared")));
+        }
         answers.push(Answer { text, references });
     }
     ensure!(!answers.is_empty(), "{shown}: it has no texts to compare");

@@ -112,6 +112,7 @@ impl Train {
             drop(trainer);
             let halved = Recipe::of_run_with(&run, &[format!("train.learning_rate={rate:e}")])?;
             trainer = Trainer::new(halved, &run, threads, true)?;
+            trainer.notes().iter().for_each(note);
         };
         if let Some(said) = report.divergence() {
             note(said);

@@ -154,17 +154,11 @@ pub(super) fn memorize(trainer: &Trainer, threads: usize, stop: &AtomicBool) -> 
         steps += 1;
     }
     last_loss = loss(&parameters, &mut replicas, &batch)?;
-    let other = exchanged(&batch).map(|other| loss(&parameters, &mut replicas, &other)).transpose()?;
+    let other =
+        (batch.target.len() > 1).then(|| loss(&parameters, &mut replicas, &batch.with_other_sources())).transpose()?;
     let is_pair = trainer.recipe.model.kind == ModelKind::EncoderDecoder;
     let wrong_source_loss = other.filter(|_| is_pair);
     Ok(Some(Memorization { sequences: batch.target.len(), steps, first_loss, last_loss, wrong_source_loss }))
-}
-
-/// Each target with the source of the next one.
-fn exchanged(batch: &Batch) -> Option<Batch> {
-    let sources = batch.source.as_ref().filter(|source| source.len() > 1)?;
-    let next: Vec<usize> = (1..sources.len()).chain([0]).collect();
-    Some(Batch { source: Some(sources.select(&next)), ..batch.clone() })
 }
 
 /// What is said of it.

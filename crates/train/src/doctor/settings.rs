@@ -19,6 +19,13 @@ pub(super) struct Plan<'a> {
 
 type Rule = fn(&Plan<'_>) -> Option<(Severity, String, String)>;
 
+/// A number below 1, rounded down to two digits of what it lacks: `0.99977`.
+fn below_one(number: f64) -> f64 {
+    let lacking = 1.0 - number;
+    let unit = 10_f64.powf(lacking.log10().floor() - 1.0);
+    1.0 - (lacking / unit).ceil() * unit
+}
+
 const RULES: &[Rule] = &[
     |plan| {
         let decay = plan.recipe.train.average;
@@ -29,7 +36,7 @@ const RULES: &[Rule] = &[
             (
                 Severity::Warning,
                 format!("train.average = {decay}: after {} steps, {percent:.0} % of the average are still the first weights", plan.steps),
-                format!("Lower it to {:.3} or less, or train longer", most),
+                format!("Lower it to {} or less, or train longer", below_one(most)),
             )
         })
     },
@@ -66,7 +73,7 @@ const RULES: &[Rule] = &[
     },
     |plan| {
         let Recipe { train, schedule, .. } = plan.recipe;
-        let until = train.patience * train.validate_every;
+        let until = train.patience.saturating_mul(train.validate_every);
         let rises = (0..plan.steps)
             .step_by(train.validate_every.max(1) as usize)
             .take_while(|&step| schedule.factor(step, plan.steps) < schedule.factor(step + 1, plan.steps));
