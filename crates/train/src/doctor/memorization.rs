@@ -154,10 +154,11 @@ pub(super) fn memorize(trainer: &Trainer, threads: usize, stop: &AtomicBool) -> 
         steps += 1;
     }
     last_loss = loss(&parameters, &mut replicas, &batch)?;
-    let other =
-        (batch.target.len() > 1).then(|| loss(&parameters, &mut replicas, &batch.with_other_sources())).transpose()?;
-    let is_pair = trainer.recipe.model.kind == ModelKind::EncoderDecoder;
-    let wrong_source_loss = other.filter(|_| is_pair);
+    let has_others = trainer.recipe.model.kind == ModelKind::EncoderDecoder && batch.target.len() > 1;
+    let wrong_source_loss = match has_others {
+        true => Some(loss(&parameters, &mut replicas, &batch.with_other_sources())?),
+        false => None,
+    };
     Ok(Some(Memorization { sequences: batch.target.len(), steps, first_loss, last_loss, wrong_source_loss }))
 }
 

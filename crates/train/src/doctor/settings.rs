@@ -126,3 +126,15 @@ pub(super) fn check(plan: &Plan<'_>) -> Vec<Finding> {
     let found = RULES.iter().filter_map(|rule| rule(plan));
     found.map(|(severity, message, remedy)| Finding::new("settings", severity, message, remedy)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::below_one;
+
+    #[test]
+    fn numbers_below_one_stay_below_it() {
+        for (number, expected) in [(0.999_769_8, 0.999_76), (0.794_3, 0.79), (0.518, 0.51)] {
+            assert!((below_one(number) - expected).abs() < 1e-9, "{number}: {}", below_one(number));
+        }
+    }
+}
