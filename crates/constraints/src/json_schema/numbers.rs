@@ -50,7 +50,7 @@ pub(super) fn check_multiples(places: &Places<'_>) -> Result<(), (usize, String)
 }
 
 fn common_multiple(a: u64, b: u64) -> u64 {
-    a.checked_mul(b / greatest_divisor(a, b)).unwrap_or(u64::MAX)
+    a.saturating_mul(b / greatest_divisor(a, b))
 }
 
 fn greatest_divisor(a: u64, b: u64) -> u64 {
