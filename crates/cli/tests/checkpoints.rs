@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Folder, LANGUAGE_MODEL, copy};
+use common::{Folder, copy};
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::process::Command;
@@ -24,31 +24,18 @@ fn a_training_that_diverges_stops_and_keeps_the_last_good_checkpoint() {
 }
 
 #[test]
-fn a_training_that_diverges_goes_on_at_half_the_rate() {
+fn a_training_that_diverges_is_gone_on_with_at_half_the_rate_three_times() {
     let folder = Folder::new();
-    folder.write("sgd.toml", format!("{LANGUAGE_MODEL}\n[optimizer]\nkind = \"sgd\"\n"));
-    let train = |rate: &str| {
-        let _ = fs::remove_dir_all(folder.path("run"));
-        let set = ["--set", "train.clip=\"none\"", "--set", &format!("train.learning_rate={rate}")];
-        folder.run(&[&["train", "sgd.toml", "--run", "run", "--divergence", "restart"][..], &set].concat())
-    };
-    let output = train("1.5e38");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
-    assert!(
-        told.contains("diverged at step") && told.contains("with train.learning_rate = 7.5e37; 2 restarts left"),
-        "{told}"
-    );
-    assert!(folder.path("run/last/model.safetensors").exists());
-    // A rate that none of them makes small enough: three restarts, and then the error.
-    let output = train("3e306");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.code() == Some(1)
-            && told.contains("0 restarts left")
-            && told.contains("error: training diverged"),
-        "{told}"
-    );
+    folder.train("lm.toml", "run", 50);
+    // At a rate of which an eighth is too high too.
+    let rate = ["--set", "train.steps=200", "--set", "train.learning_rate=1e38", "--divergence", "restart"];
+    let told =
+        folder.fail(&[&["train", "lm.toml", "--run", "run", "--resume"][..], &rate].concat(), &["training diverged"]);
+    for (rate, left) in [("5e37", "2 restarts"), ("2.5e37", "1 restart"), ("1.25e37", "0 restarts")] {
+        assert!(told.contains(&format!("with train.learning_rate = {rate}; {left} left")), "{told}");
+    }
+    assert_eq!(told.matches("of step 50, is kept").count(), 4, "{told}");
+    folder.succeed(&["train", "run", "--resume", "--quiet", "--set", "train.learning_rate=0.01"]);
 }
 
 #[test]

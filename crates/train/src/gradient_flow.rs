@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// Elements of a parameter whose update is measured, evenly spaced: a copy of all would take as much memory as the weights.
 const SAMPLE: usize = 4096;
 
-/// Sums side by side: one alone would wait for each addition.
+/// Partial sums: one alone would wait for each addition.
 const SUMS: usize = 8;
 
 /// Of one parameter at one step, root mean squares over its elements. In JSON `[gradient, weight, update]`.

@@ -20,7 +20,7 @@ impl Trainer {
         };
         let most = train.validation_examples;
         let trained = self.as_trained()?;
-        // What decoding cannot do is told before the first step, too.
+        // What decoding cannot do is an error before the first step, too.
         trained.options(&GenerationConfig::default(), Parallelism::Serial)?;
         self.examples = examples_of(&trained, &self.held_out, &corpus)?.take(most).collect::<Result<_, _>>()?;
         Ok(())

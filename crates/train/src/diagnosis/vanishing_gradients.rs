@@ -24,7 +24,7 @@ impl VanishingGradients {
             else {
                 continue;
             };
-            // A layer without any gradient was skipped, or is told as such.
+            // A layer without any gradient was skipped, or is another fault.
             let is_seen = layers[worst] > 0.0 && layers[worst] < RATIO * top;
             if let Some(since) = self.0.entry(stack.clone()).or_default().observe(step, is_seen, TIMES) {
                 let count = layers.iter().filter(|&&layer| layer < RATIO * top).count();

@@ -1,4 +1,4 @@
-//! What is told of a training.
+//! A verdict on a training.
 
 /// What is wrong with a training.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -282,7 +282,7 @@ pub(super) const TRAIN: Section = Section {
             Choice(&["stop", "skip"]),
             "\"stop\"",
             "At a step whose loss or gradient is not finite: stop, or skip it, which leaves the weights as they are. Each is \
-             told and counted, with the first operation that was not finite; ten in a row stop the training.",
+             reported and counted, with the first operation that was not finite; ten in a row stop the training.",
         ),
     ],
 };
