@@ -219,12 +219,6 @@ pub enum NonFinite {
     Skip,
 }
 
-impl NonFinite {
-    fn is_stop(&self) -> bool {
-        *self == Self::Stop
-    }
-}
-
 /// How long to train, and in what portions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -271,7 +265,6 @@ pub struct TrainConfig {
     /// What a better validation is better by: `loss`, or one of these metrics.
     pub best_metric: String,
     /// What to do at a step whose loss or gradient is not finite.
-    #[serde(skip_serializing_if = "NonFinite::is_stop")]
     pub non_finite: NonFinite,
 }
 

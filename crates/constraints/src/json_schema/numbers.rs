@@ -102,7 +102,9 @@ mod tests {
         let refused = |schema: &Value| check_multiples(&Places::of(schema).unwrap()).err().map(|(number, _)| number);
         let all = |of: [u32; 3]| of.map(|of| json!({"multipleOf": of}));
         assert!(refused(&json!({"allOf": all([97, 89, 83])})).is_some());
-        assert!(refused(&json!({"multipleOf": 97, "anyOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"allOf": all([89, 83, 1])}}})).is_some());
+        let defined = json!({"a": {"allOf": all([89, 83, 1])}});
+        assert!(refused(&json!({"multipleOf": 97, "$ref": "#/$defs/a", "$defs": defined})).is_some());
+        assert!(refused(&json!({"multipleOf": 97, "anyOf": [{"multipleOf": 7387}]})).is_some());
         assert_eq!(refused(&json!({"allOf": all([50_000, 2, 400])})), None);
         let [a, b, c] = all([97, 89, 83]);
         assert_eq!(refused(&json!({"properties": {"a": a, "b": b}, "items": c})), None);
