@@ -1,14 +1,13 @@
 //! `descant classifier`.
 
 use crate::Threads;
-use crate::json_line::JsonLine;
-use crate::lines::is_json_lines;
+use crate::json_line::objects;
 use crate::place::check_place;
 use crate::report::{note, print};
 use crate::shell::command;
 use clap::Args;
 use descant_inference::Trained;
-use descant_text::{Lines, plural};
+use descant_text::plural;
 use descant_train::{HeldOut, LabelledText, LearntClassifier, learn_classifier};
 use std::path::{Path, PathBuf};
 
@@ -88,29 +87,17 @@ impl Classifier {
 
 /// The texts of a file.
 fn read(path: &Path, needs_source: bool) -> anyhow::Result<Vec<LabelledText>> {
-    let shown = path.display();
-    anyhow::ensure!(
-        is_json_lines(path),
-        "{shown}: expected a .jsonl of objects such as {{\"text\": \"…\", \"label\": \"…\"}}"
-    );
-    let (mut lines, mut texts) = (Lines::objects(path)?, Vec::new());
-    while let Some(line) = lines.read()? {
-        if line.trim().is_empty() {
-            continue;
-        }
-        let number = lines.number();
-        let wrong = |reason: String| anyhow::anyhow!("{shown}, line {number}: {reason}");
-        let object = JsonLine::parse(&line).map_err(wrong)?;
+    objects(path, "objects such as {\"text\": \"…\", \"label\": \"…\"}", |object| {
         let field = |name: &str| match object.text(name) {
-            Ok(text) if text.trim().is_empty() => Err(wrong(format!("its {name:?} is empty"))),
-            field => field.map_err(wrong),
+            Ok(text) if text.trim().is_empty() => Err(format!("its {name:?} is empty")),
+            field => field,
         };
-        let source = if needs_source { Some(object.text("source").map_err(wrong)?) } else { None };
-        texts.push(LabelledText { source, text: field("text")?, label: field("label")? });
+        let source = if needs_source { Some(object.text("source")?) } else { None };
+        let text = LabelledText { source, text: field("text")?, label: field("label")? };
         let is_read = |name: &&str| ["text", "label"].contains(name) || needs_source && *name == "source";
-        if let Some(name) = object.names().find(|name| !is_read(name)) {
-            return Err(wrong(format!("it has the field {name:?}, which is not read. Take it out")));
+        match object.names().find(|name| !is_read(name)) {
+            Some(name) => Err(format!("it has the field {name:?}, which is not read. Take it out")),
+            None => Ok(text),
         }
-    }
-    Ok(texts)
+    })
 }

@@ -1,13 +1,11 @@
 //! `descant compare`.
 
 use crate::Threads;
-use crate::json_line::JsonLine;
-use crate::lines::is_json_lines;
+use crate::json_line::objects;
 use crate::report::print;
 use anyhow::{Context, ensure};
 use clap::Args;
-use descant_metrics::{Comparison, Metric, Scale, compare, metric, reference_count};
-use descant_text::Lines;
+use descant_metrics::{Comparison, Direction, Metric, Scale, compare, metric, reference_count};
 use descant_train::TextScores;
 use serde::Serialize;
 use serde_json::Value;
@@ -99,7 +97,7 @@ impl Compare {
                 compare(metric.as_ref(), statistics.each_ref().map(Vec::as_slice), self.samples as usize, self.seed);
             match self.json {
                 true => print(serde_json::to_string(&line(name, texts, metric.signature(&references), &found))?)?,
-                false => print(shown(name, metric.scale(), &found))?,
+                false => print(shown(name, metric.as_ref(), &found))?,
             }
         }
         Ok(())
@@ -130,13 +128,18 @@ fn line<'a>(name: &'a str, texts: usize, signature: String, found: &Comparison) 
     }
 }
 
-fn shown(name: &str, scale: Scale, found: &Comparison) -> String {
-    let factor = if scale == Scale::Points { 1.0 } else { 100.0 };
+fn shown(name: &str, metric: &dyn Metric, found: &Comparison) -> String {
+    let factor = if metric.scale() == Scale::Points { 1.0 } else { 100.0 };
     let [a, b] = found.values.map(|value| factor * value);
     let [a_interval, b_interval] =
         found.intervals.map(|[low, high]| format!("{:.2} to {:.2}", factor * low, factor * high));
     let is_real = found.bootstrap < SIGNIFICANT && found.randomisation < SIGNIFICANT;
-    let verdict = if is_real { "a real difference" } else { "may be chance" };
+    let is_a = (a > b) == (metric.direction() == Direction::Larger);
+    let verdict = match is_real {
+        false => "may be chance",
+        true if is_a => "A is better",
+        true => "B is better",
+    };
     format!(
         "{:<18}{a:>8.2} {a_interval:>16}{b:>10.2} {b_interval:>16}{:>9.2}  {:<12.3}{:<14.3}{verdict}",
         name.replace('_', " "),
@@ -148,37 +151,27 @@ fn shown(name: &str, scale: Scale, found: &Comparison) -> String {
 
 /// The texts of a file.
 fn read(path: &Path) -> anyhow::Result<Vec<Answer>> {
-    let shown = path.display();
-    ensure!(is_json_lines(path), "{shown}: expected a .jsonl of `descant eval RUN --output FILE.jsonl`");
-    let (mut lines, mut answers) = (Lines::objects(path)?, Vec::new());
-    while let Some(line) = lines.read()? {
-        if line.trim().is_empty() {
-            continue;
-        }
-        let number = lines.number();
-        let wrong = |reason: String| anyhow::anyhow!("{shown}, line {number}: {reason}");
-        let object = JsonLine::parse(&line).map_err(wrong)?;
-        let text = object.text("text").map_err(wrong)?;
-        let references: Option<Vec<String>> = match object.get("references").map_err(wrong)? {
+    let answers = objects(path, "`descant eval RUN --output FILE.jsonl`", |object| {
+        let (text, list) = (object.text("text")?, object.get("references")?);
+        let references: Option<Vec<String>> = match list {
             Some(Value::Array(list)) => list.iter().map(|one| one.as_str().map(str::to_owned)).collect(),
             Some(_) => None,
             None => {
-                return Err(wrong(
-                    "it has no \"references\", as `descant eval RUN --output FILE.jsonl` writes them".to_owned(),
-                ));
+                return Err(
+                    "it has no \"references\", as `descant eval RUN --output FILE.jsonl` writes them".to_owned()
+                );
             }
         };
         let references = references.filter(|list| !list.is_empty());
-        let references = references.ok_or_else(|| wrong("its \"references\" are no list of texts".to_owned()))?;
+        let references = references.ok_or("its \"references\" are no list of texts")?;
         // Edit distances take the product of two lengths.
-        if let Some(long) =
-            references.iter().chain([&text]).map(|text| text.chars().count()).find(|&long| long > LONGEST)
-        {
-            return Err(wrong(format!("a text of {long} characters: at most {LONGEST} are compared")));
+        let lengths = references.iter().chain([&text]).map(|text| text.chars().count());
+        match lengths.max().filter(|&longest| longest > LONGEST) {
+            Some(long) => Err(format!("a text of {long} characters: at most {LONGEST} are compared")),
+            None => Ok(Answer { text, references }),
         }
-        answers.push(Answer { text, references });
-    }
-    ensure!(!answers.is_empty(), "{shown}: it has no texts to compare");
+    })?;
+    ensure!(!answers.is_empty(), "{}: it has no texts to compare", path.display());
     Ok(answers)
 }
 

@@ -1,5 +1,6 @@
+use crate::lines::is_json_lines;
 use crate::report::note;
-use descant_text::{Message, UniqueKeys};
+use descant_text::{Lines, Message, UniqueKeys};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -8,6 +9,7 @@ use std::cell::RefCell;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::Path;
 
 /// The fields of which one holds what is asked.
 pub(crate) const ASKED: [&str; 4] = ["text", "prompt", "source", "messages"];
@@ -151,6 +153,27 @@ impl JsonLine {
             Some(_) => Err("its \"system\" is no text".to_owned()),
         }
     }
+}
+
+/// What is in each line of a .jsonl of `expected`; blank lines are passed over.
+///
+/// # Errors
+/// For another file, and what is wrong with the first line that cannot be read, with its number.
+pub(crate) fn objects<T>(
+    path: &Path,
+    expected: &str,
+    read: impl Fn(&JsonLine) -> Result<T, String>,
+) -> anyhow::Result<Vec<T>> {
+    anyhow::ensure!(is_json_lines(path), "{}: expected a .jsonl of {expected}", path.display());
+    let (mut lines, mut found) = (Lines::objects(path)?, Vec::new());
+    while let Some(line) = lines.read()? {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let object = JsonLine::parse(&line).and_then(|object| read(&object));
+        found.push(object.map_err(|reason| anyhow::anyhow!("{}, line {}: {reason}", path.display(), lines.number()))?);
+    }
+    Ok(found)
 }
 
 /// Fields that were not read: in how many lines, and the first of them.

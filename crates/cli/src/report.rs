@@ -97,7 +97,7 @@ impl Report {
                     }
                 }
                 MetricsRecord::Skipped { step, cause, skipped } => {
-                    self.say(&format!("step {step}  skipped, the {} so far: {cause}", ordinal(*skipped)));
+                    self.say(&format!("step {step}  skipped, {skipped} so far: {cause}"));
                 }
                 _ => {}
             },
@@ -224,18 +224,6 @@ pub(crate) fn duration(seconds: f64) -> String {
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     }
-}
-
-/// A number in its place: `1st`, `22nd`, `13th`.
-fn ordinal(n: u64) -> String {
-    let ending = match (n % 100, n % 10) {
-        (11..=13, _) => "th",
-        (_, 1) => "st",
-        (_, 2) => "nd",
-        (_, 3) => "rd",
-        _ => "th",
-    };
-    format!("{n}{ending}")
 }
 
 /// A speed as people read it: `950`, `12.3k`.

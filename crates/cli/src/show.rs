@@ -1,8 +1,9 @@
 //! What a model or a run is, before anything is made of it.
 
-use crate::report::print;
+use crate::report::{note, print};
 use crate::shell::command;
 use clap::Args;
+use descant_inference::layout::METRICS;
 use descant_inference::{Estimate, Recipe, RunInfo, Tokenizers, count, is_foreign, is_gguf, is_run, runs_in};
 use descant_interop::{Family, Foreign, HubName, Layout};
 use descant_models::{LayerKind, ModelKind};
@@ -32,10 +33,11 @@ impl Show {
             };
             let what = weights.map_or(what.clone(), |weights| format!("{what}, weights in {weights}"));
             tell(&what, &recipe, &tokenizers, chat.as_ref())?;
-            return Diagnosis::of_run(place, &recipe, &tokenizers)
-                .verdicts()
-                .iter()
-                .try_for_each(|verdict| print(format_args!("verdict:   {verdict}")));
+            let (diagnosis, unread) = Diagnosis::of_run(place, &recipe, &tokenizers)?;
+            if unread > 0 {
+                note(format_args!("{METRICS}: {} cannot be read.", plural(unread as u64, "line")));
+            }
+            return diagnosis.verdicts().iter().try_for_each(|verdict| print(format_args!("verdict:   {verdict}")));
         }
         if place.is_file() && !is_gguf(place) {
             // A recipe, or a text: the error says what to do with it.

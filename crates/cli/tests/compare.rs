@@ -25,8 +25,11 @@ fn a_real_difference_is_told_from_chance() {
     let printed = folder.succeed(&["compare", "good.jsonl", "bad.jsonl"]);
     let lines: Vec<&str> = printed.lines().collect();
     assert_eq!(lines.len(), 6, "{printed}");
-    assert!(lines[2].starts_with("exact match          80.00") && lines[2].ends_with("a real difference"), "{printed}");
-    assert!(lines[4].starts_with("bleu ") && lines[4].ends_with("a real difference"), "{printed}");
+    assert!(lines[2].starts_with("exact match          80.00") && lines[2].ends_with("A is better"), "{printed}");
+    assert!(lines[4].starts_with("bleu ") && lines[4].ends_with("A is better"), "{printed}");
+    // Of an error rate less is better.
+    let printed = folder.succeed(&["compare", "bad.jsonl", "good.jsonl", "--metrics", "ter"]);
+    assert!(printed.trim_end().ends_with("B is better"), "{printed}");
     let compare = ["compare", "good.jsonl", "other.jsonl", "--metrics", "exact_match,ter", "--json", "--threads"];
     let printed = folder.succeed(&[&compare[..], &["1"]].concat());
     assert_eq!(printed, folder.succeed(&[&compare[..], &["2"]].concat()));

@@ -153,9 +153,7 @@ impl Grammar {
         // What it computes for this state is in the lexer that every row gets a copy of.
         let mut state =
             GrammarState { what, parser: grammar.parser.clone(), vocabulary: vocabulary.clone(), at_start: true };
-        let mask = state.mask().map_err(|reason| {
-            wrong(reason.strip_prefix(what).unwrap_or(&reason).trim_start_matches(": ").to_owned())
-        })?;
+        let mask = state.mask().map_err(wrong)?;
         if !mask.is_zero() || state.may_end() {
             return Ok(grammar);
         }
@@ -324,7 +322,7 @@ impl GrammarState {
     fn mask_of(&mut self, computer: &dyn BiasComputer) -> Result<SimpleVob, String> {
         let mask = library(|| Ok::<_, String>(self.parser.compute_bias(computer, &[])))?;
         match self.parser.get_error() {
-            Some(error) => Err(format!("{}: {}", self.what, explained(&in_one_line(&error.message())))),
+            Some(error) => Err(explained(&in_one_line(&error.message()))),
             None => Ok(mask),
         }
     }
@@ -346,7 +344,7 @@ impl GrammarState {
 
 impl ConstraintState for GrammarState {
     fn restrict(&mut self, scores: &mut [f64]) -> Result<(), String> {
-        let mask = self.mask()?;
+        let mask = self.mask().map_err(|reason| format!("{}: {reason}", self.what))?;
         let words = mask.as_slice();
         for (i, scores) in scores.chunks_mut(u32::BITS as usize).enumerate() {
             match words.get(i).copied().unwrap_or(0) {

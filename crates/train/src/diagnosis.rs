@@ -13,11 +13,12 @@ mod streak;
 mod vanishing_gradients;
 mod verdict;
 
-use crate::MetricsRecord;
+use crate::{Error, MetricsRecord};
 use decoder_ignores_source::DecoderIgnoresSource;
 use descant_inference::layout::METRICS;
 use descant_inference::{Recipe, Tokenizers};
 use descant_models::LossConfig;
+use descant_text::read_file;
 use exploding_gradients::ExplodingGradients;
 use learning_rate::{TooHigh, TooLow};
 use loss_spike::LossSpike;
@@ -51,14 +52,25 @@ impl Diagnosis {
         Self { too_high: TooHigh::new(uniform), no_gradient: NoGradient::new(!skips_layers), ..Self::default() }
     }
 
-    /// Of the metrics of a run; without a verdict where there are none. Lines that cannot be read are left out.
-    pub fn of_run(run: &Path, recipe: &Recipe, tokenizers: &Tokenizers) -> Self {
-        let mut diagnosis = Self::new(recipe, tokenizers);
-        let text = std::fs::read_to_string(run.join(METRICS)).unwrap_or_default();
-        for record in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
-            diagnosis.observe(&record);
+    /// Of the metrics of a run, and how many of its lines cannot be read; without a verdict where there are no metrics.
+    ///
+    /// # Errors
+    /// Where the file is there and cannot be read.
+    pub fn of_run(run: &Path, recipe: &Recipe, tokenizers: &Tokenizers) -> Result<(Self, usize), Error> {
+        let (mut diagnosis, mut unread, path) = (Self::new(recipe, tokenizers), 0, run.join(METRICS));
+        let bytes = match path.exists() {
+            true => {
+                read_file(&path).map_err(|error| descant_inference::Error::io("read the metrics from", &path, error))?
+            }
+            false => Vec::new(),
+        };
+        for line in String::from_utf8_lossy(&bytes).lines() {
+            match serde_json::from_str(line) {
+                Ok(record) => _ = diagnosis.observe(&record),
+                Err(_) => unread += 1,
+            }
         }
-        diagnosis
+        Ok((diagnosis, unread))
     }
 
     /// Takes the next line of metrics; the verdicts that it brings.
@@ -66,8 +78,9 @@ impl Diagnosis {
         let before = self.verdicts.len();
         match record {
             MetricsRecord::Train { step, loss, gradient_norm, .. } => {
-                self.verdicts.extend(self.exploding.norm(*step, *gradient_norm));
+                // Without a loss there is no gradient, either.
                 if let Some(loss) = *loss {
+                    self.verdicts.extend(self.exploding.norm(*step, *gradient_norm));
                     self.verdicts.extend(self.spike.observe(*step, loss));
                     self.verdicts.extend(self.too_high.loss(*step, loss));
                     self.verdicts.extend(self.too_low.loss(*step, loss));
@@ -91,7 +104,7 @@ impl Diagnosis {
         &self.verdicts[before..]
     }
 
-    /// All verdicts so far, each kind once for what it names, in the order in which they came.
+    /// All verdicts so far in the order in which they came: of each kind one for what it names, but each loss spike.
     pub fn verdicts(&self) -> &[Verdict] {
         &self.verdicts
     }

@@ -11,6 +11,15 @@ const SAMPLE: usize = 4096;
 /// Partial sums: one alone would wait for each addition.
 const SUMS: usize = 8;
 
+/// Lines of metrics that all have it; of each twice as many after them, so many.
+const LINES: u64 = 512;
+
+/// Whether it is measured at a step: with the first lines of metrics, and then with fewer and fewer, as it takes kilobytes in each.
+pub(crate) fn has_flow(step: u64, log_every: u64) -> bool {
+    let line = step / log_every;
+    step.is_multiple_of(log_every) && line.is_multiple_of(1 << (line / LINES).max(1).ilog2())
+}
+
 /// Of one parameter at one step, root mean squares over its elements. In JSON `[gradient, weight, update]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "[f32; 3]", into = "[f32; 3]")]
@@ -93,6 +102,13 @@ fn root_mean_square(values: &[f32]) -> f32 {
 mod tests {
     use super::*;
     use descant_tensor::DType;
+
+    #[test]
+    fn it_is_measured_at_the_first_lines_and_then_at_ever_fewer() {
+        let count = |lines: std::ops::Range<u64>| lines.filter(|line| has_flow(20 * line, 20)).count();
+        assert_eq!((count(1..1024), count(1024..2048), count(2048..4096)), (1023, 512, 512));
+        assert!(!has_flow(30, 20) && has_flow(40, 20));
+    }
 
     #[test]
     fn squares_neither_vanish_nor_overflow() {

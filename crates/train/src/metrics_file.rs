@@ -95,6 +95,8 @@ pub struct Step {
     pub learning_rate: f64,
     /// Target tokens.
     pub tokens: usize,
+    /// How gradients flowed, at some of the steps that end a line of metrics.
+    pub flow: Option<GradientFlow>,
     /// Why the step was skipped, where it was.
     pub skipped: Option<String>,
 }

@@ -99,8 +99,8 @@ impl Trainer {
             steps: found.steps,
             estimate,
             kept: step,
-            diagnosis: Diagnosis::of_run(run.path(), &recipe, &tokenizers),
-            flow: None,
+            // Lines that cannot be read are gone by now.
+            diagnosis: Diagnosis::of_run(run.path(), &recipe, &tokenizers)?.0,
             run,
             metrics,
             tokenizers,

@@ -119,7 +119,6 @@ impl Trainer {
             progress: Progress { position: batches.position(), ..Progress::default() },
             kept: 0,
             diagnosis: Diagnosis::new(&recipe, &tokenizers),
-            flow: None,
             run,
             metrics,
             tokenizers,

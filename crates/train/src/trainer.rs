@@ -1,6 +1,6 @@
 use crate::data::batch_config;
 use crate::evaluate::{Evaluation, evaluate};
-use crate::gradient_flow::{BeforeStep, GradientFlow};
+use crate::gradient_flow::{BeforeStep, has_flow};
 use crate::metrics_file::{MetricsFile, MetricsRecord, Step};
 use crate::text_metrics::EvalExample;
 use crate::{Diagnosis, Error, Replicas, Verdict};
@@ -47,8 +47,6 @@ pub struct Trainer {
     pub(crate) kept: u64,
     /// What its metrics say of it.
     pub(crate) diagnosis: Diagnosis,
-    /// How gradients flowed in the last step, where a line of metrics follows it.
-    pub(crate) flow: Option<GradientFlow>,
 }
 
 /// Batches of the validation text in which the sources are exchanged.
@@ -191,7 +189,7 @@ impl Trainer {
         if step_loss.weight <= 0.0 {
             self.progress.step += 1;
             self.progress.position = self.batches.position();
-            return Ok(Step { loss: None, gradient_norm: 0.0, learning_rate, tokens, skipped: None });
+            return Ok(Step { loss: None, gradient_norm: 0.0, learning_rate, tokens, flow: None, skipped: None });
         }
         let gradient_norm = self.replicas.reduce();
         if !gradient_norm.is_finite() {
@@ -200,16 +198,16 @@ impl Trainer {
         self.progress.skipped_last = 0;
         let clipping = train.clip.clipping(gradient_norm);
         let before =
-            next.is_multiple_of(train.log_every).then(|| self.replicas.install(|| BeforeStep::new(&self.parameters)));
+            has_flow(next, train.log_every).then(|| self.replicas.install(|| BeforeStep::new(&self.parameters)));
         self.replicas.update(&mut self.optimizer, &mut self.parameters, learning_rate, clipping)?;
-        self.flow = before.and_then(|before| self.replicas.flow(&before, &self.parameters));
+        let flow = before.and_then(|before| self.replicas.flow(&before, &self.parameters));
         self.progress.step += 1;
         if let Some(average) = &mut self.average {
             self.replicas.install(|| average.update(&self.parameters, self.progress.step));
         }
         self.progress.position = self.batches.position();
         let loss = Some(step_loss.sum / step_loss.weight);
-        Ok(Step { loss, gradient_norm, learning_rate, tokens, skipped: None })
+        Ok(Step { loss, gradient_norm, learning_rate, tokens, flow, skipped: None })
     }
 
     /// A step that is not finite: it is skipped, or the training ends.
@@ -228,7 +226,7 @@ impl Trainer {
         self.progress.skipped_last += 1;
         self.progress.step += 1;
         self.progress.position = self.batches.position();
-        Ok(Step { loss: None, gradient_norm: 0.0, learning_rate, tokens: 0, skipped: Some(cause) })
+        Ok(Step { loss: None, gradient_norm: 0.0, learning_rate, tokens: 0, flow: None, skipped: Some(cause) })
     }
 
     /// Trains to the end, or until `stop` is set: then the checkpoint is written first.
@@ -257,7 +255,7 @@ impl Trainer {
                 let metric = MetricsRecord::train(&log, step, self.progress.position.epoch, found.learning_rate);
                 self.run.check()?;
                 self.write(metric, &mut watch)?;
-                if let Some(parameters) = self.flow.take() {
+                if let Some(parameters) = found.flow {
                     self.write(MetricsRecord::GradientFlow { step, parameters }, &mut watch)?;
                 }
             }

@@ -16,8 +16,6 @@ pub(super) struct Places<'a> {
     seen: HashSet<*const Map<String, Value>>,
     /// Each `$ref`: the schema that has it, the names on its way, and the pointer that they make.
     references: Vec<(usize, Vec<String>, String)>,
-    /// And the schema that it leads to.
-    referred: Vec<*const Map<String, Value>>,
     /// The schemas that a `$ref` leads to, wherever they were found first.
     targets: HashSet<*const Value>,
     depth: usize,
@@ -41,15 +39,8 @@ impl<'a> Places<'a> {
     /// Where a `$ref` leads nowhere, or not by its place in this schema, and for too many schemas.
     pub(super) fn of(root: &'a Value) -> Result<Self, ConstraintError> {
         let (seen, targets, passed) = (HashSet::new(), HashSet::new(), HashSet::new());
-        let mut places = Self {
-            all: Vec::new(),
-            seen,
-            references: Vec::new(),
-            referred: Vec::new(),
-            targets,
-            depth: 1 + nesting(root),
-            passed,
-        };
+        let mut places =
+            Self { all: Vec::new(), seen, references: Vec::new(), targets, depth: 1 + nesting(root), passed };
         places.add(root, None, String::new(), true);
         let mut next = 0;
         while let Some(keywords) = places.all.get(next).map(|place| place.keywords) {
@@ -119,7 +110,6 @@ impl<'a> Places<'a> {
             self.depth += 1 + nesting(value);
         }
         self.references.push((from, names, pointer.clone()));
-        self.referred.push(value.as_object().map_or(std::ptr::null(), std::ptr::from_ref));
         self.add(value, Some(from), pointer, true);
         Ok(())
     }
@@ -168,10 +158,10 @@ impl<'a> Places<'a> {
 
     /// Pairs of schemas of the same value: one with each of its alternatives, and one with what its `$ref` leads to.
     pub(super) fn alternatives_and_references(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        let numbers: HashMap<*const Map<String, Value>, usize> =
-            self.all.iter().enumerate().map(|(number, place)| (std::ptr::from_ref(place.keywords), number)).collect();
-        let from = self.references.iter().map(|(from, ..)| *from);
-        let referred = from.zip(&self.referred).filter_map(move |(from, to)| Some((from, *numbers.get(to)?)));
+        let numbers: HashMap<String, usize> =
+            (0..self.all.len()).map(|number| (self.pointer(number), number)).collect();
+        let referred = self.references.iter();
+        let referred = referred.filter_map(move |(from, _, pointer)| Some((*from, *numbers.get(pointer)?)));
         let alternatives = self.all.iter().enumerate().filter_map(|(number, place)| {
             Some((place.within.filter(|_| place.is_within(&["/anyOf/", "/oneOf/"]))?, number))
         });

@@ -1,4 +1,4 @@
-use super::layers::{layer, stacks};
+use super::layers::stacks;
 use super::streak::Streak;
 use super::verdict::{Verdict, brief};
 use crate::gradient_flow::GradientFlow;
@@ -58,22 +58,18 @@ impl ExplodingGradients {
     /// By those of the layers.
     pub(super) fn flow(&mut self, step: u64, flow: &GradientFlow) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
-        for (name, layers) in stacks(flow) {
-            let (Some(&top), Some(worst)) =
-                (layers.last(), (0..layers.len()).max_by(|&a, &b| layers[a].total_cmp(&layers[b])))
-            else {
-                continue;
-            };
-            let is_seen = top > 0.0 && layers[worst] > RATIO * top;
-            if let Some(since) = self.stacks.entry(name.clone()).or_default().observe(step, is_seen, TIMES) {
-                verdicts.push(Verdict {
-                    kind: "exploding gradients",
-                    since,
-                    seen: format!("{}: its gradient is {} times the top layer's", layer(&name, worst), brief(layers[worst] / top)),
-                    remedy: "clipping (train.clip = { norm = 1.0 }), pre-norm layers (model.transformer.norm_first), or a smaller train.learning_rate"
-                        .to_owned(),
-                });
-            }
+        for stack in stacks(flow) {
+            let ratios: Vec<f64> = stack.ratios().collect();
+            let most = (0..ratios.len()).max_by(|&a, &b| ratios[a].total_cmp(&ratios[b]));
+            let seen = most.filter(|&most| ratios[most] > RATIO);
+            let since = self.stacks.entry(stack.name().to_owned()).or_default().observe(step, seen.is_some(), TIMES);
+            verdicts.extend(seen.zip(since).map(|(most, since)| Verdict {
+                kind: "exploding gradients",
+                since,
+                seen: format!("{}: its gradient is {} times the top layer's", stack.layer(most), brief(ratios[most])),
+                remedy: "clipping (train.clip = { norm = 1.0 }), pre-norm layers (model.transformer.norm_first), or a smaller train.learning_rate"
+                    .to_owned(),
+            }));
         }
         verdicts
     }

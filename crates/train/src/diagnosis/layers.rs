@@ -3,9 +3,33 @@
 use crate::gradient_flow::GradientFlow;
 use std::collections::BTreeMap;
 
-/// The root mean square of the gradient of each layer, from the first on, of each stack of several layers. Of matrices alone: biases and
-/// norms have gradients of another size.
-pub(super) fn stacks(flow: &GradientFlow) -> BTreeMap<String, Vec<f64>> {
+/// Several layers, one upon the other.
+pub(super) struct Stack {
+    name: String,
+    /// The number of each, from the lowest on, and the root mean square of its gradient. Frozen layers have none.
+    layers: Vec<(usize, f64)>,
+}
+
+impl Stack {
+    /// How large the gradients are beside that of the top layer, which is not zero.
+    pub(super) fn ratios(&self) -> impl Iterator<Item = f64> {
+        let top = self.layers.last().map_or(0.0, |&(_, top)| top);
+        self.layers.iter().filter(move |_| top > 0.0).map(move |(_, gradient)| gradient / top)
+    }
+
+    /// The layer at a place of [`ratios`](Self::ratios), in words.
+    pub(super) fn layer(&self, place: usize) -> String {
+        let number = self.layers[place].0;
+        if self.name.is_empty() { format!("layer {number}") } else { format!("{} layer {number}", self.name) }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// The stacks of several layers. Of matrices alone: biases and norms have gradients of another size.
+pub(super) fn stacks(flow: &GradientFlow) -> Vec<Stack> {
     let mut sums: BTreeMap<(String, usize), (f64, f64)> = BTreeMap::new();
     for (name, flow) in flow {
         if let Some(place) = place(name) {
@@ -14,11 +38,15 @@ pub(super) fn stacks(flow: &GradientFlow) -> BTreeMap<String, Vec<f64>> {
             *n += 1.0;
         }
     }
-    let mut stacks: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for ((stack, _), (squares, n)) in sums {
-        stacks.entry(stack).or_default().push((squares / n).sqrt());
+    let mut stacks: Vec<Stack> = Vec::new();
+    for ((name, number), (squares, n)) in sums {
+        let layer = (number, (squares / n).sqrt());
+        match stacks.last_mut().filter(|stack| stack.name == name) {
+            Some(stack) => stack.layers.push(layer),
+            None => stacks.push(Stack { name, layers: vec![layer] }),
+        }
     }
-    stacks.retain(|_, layers| layers.len() > 1);
+    stacks.retain(|stack| stack.layers.len() > 1);
     stacks
 }
 
@@ -39,14 +67,21 @@ fn place(name: &str) -> Option<(String, usize)> {
     Some((stack.trim_end_matches('.').to_owned(), layer.parse().ok()?))
 }
 
-/// A layer of a stack, in words.
-pub(super) fn layer(stack: &str, number: usize) -> String {
-    if stack.is_empty() { format!("layer {number}") } else { format!("{stack} layer {number}") }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::place;
+    use super::{place, stacks};
+    use crate::gradient_flow::{GradientFlow, ParameterFlow};
+
+    #[test]
+    fn layers_are_named_by_their_number_where_lower_ones_are_frozen() {
+        let of = |number: usize, gradient| {
+            (format!("decoder.layers.{number}.linear1.weight"), ParameterFlow::from([gradient, 1.0, 0.1]))
+        };
+        let flow: GradientFlow = [of(11, 4.0), of(9, 1.0), of(10, 2.0)].into();
+        let [stack] = &stacks(&flow)[..] else { panic!("one stack") };
+        assert_eq!(stack.ratios().collect::<Vec<_>>(), [0.25, 0.5, 1.0]);
+        assert_eq!([0, 2].map(|place| stack.layer(place)), ["decoder layer 9", "decoder layer 11"]);
+    }
 
     #[test]
     fn names_of_parameters_say_their_layer() {

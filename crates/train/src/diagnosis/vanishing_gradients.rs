@@ -1,4 +1,4 @@
-use super::layers::{layer, stacks};
+use super::layers::stacks;
 use super::streak::Streak;
 use super::verdict::{Verdict, brief};
 use crate::gradient_flow::GradientFlow;
@@ -18,24 +18,22 @@ pub(super) struct VanishingGradients(BTreeMap<String, Streak>);
 impl VanishingGradients {
     pub(super) fn observe(&mut self, step: u64, flow: &GradientFlow) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
-        for (stack, layers) in stacks(flow) {
-            let (Some(&top), Some(worst)) =
-                (layers.last(), (0..layers.len()).min_by(|&a, &b| layers[a].total_cmp(&layers[b])))
-            else {
-                continue;
-            };
+        for stack in stacks(flow) {
+            let ratios: Vec<f64> = stack.ratios().collect();
             // A layer without any gradient was skipped, or is another fault.
-            let is_seen = layers[worst] > 0.0 && layers[worst] < RATIO * top;
-            if let Some(since) = self.0.entry(stack.clone()).or_default().observe(step, is_seen, TIMES) {
-                let count = layers.iter().filter(|&&layer| layer < RATIO * top).count();
+            let least = (0..ratios.len()).filter(|&i| ratios[i] > 0.0).min_by(|&a, &b| ratios[a].total_cmp(&ratios[b]));
+            let seen = least.filter(|&least| ratios[least] < RATIO);
+            let since = self.0.entry(stack.name().to_owned()).or_default().observe(step, seen.is_some(), TIMES);
+            if let Some((least, since)) = seen.zip(since) {
+                let count = ratios.iter().filter(|&&ratio| ratio < RATIO).count();
                 verdicts.push(Verdict {
                     kind: "vanishing gradients",
                     since,
                     seen: format!(
                         "{}: its gradient has {} of the root mean square of the top layer's ({count} of {} layers below {RATIO})",
-                        layer(&stack, worst),
-                        brief(layers[worst] / top),
-                        layers.len(),
+                        stack.layer(least),
+                        brief(ratios[least]),
+                        ratios.len(),
                     ),
                     remedy: "fewer layers (model.layers, model.encoder_layers), or pre-norm ones (model.transformer.norm_first)".to_owned(),
                 });

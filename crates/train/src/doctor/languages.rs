@@ -5,7 +5,7 @@ use super::script::{Script, main_script, script_of};
 use super::survey::Survey;
 use std::collections::BTreeMap;
 
-/// The commonest function words of languages that share the Latin script, without those that several have.
+/// The commonest function words of languages that share the Latin script. One that two have counts for neither against the other.
 const FUNCTION_WORDS: [(&str, &[&str]); 8] = [
     (
         "English",
