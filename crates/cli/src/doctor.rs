@@ -1,9 +1,8 @@
+use crate::recipe_args::RecipeArgs;
 use crate::report::{duration, print, rate};
-use crate::shell::command;
-use crate::{RecipeArgs, Threads, signals};
-use anyhow::bail;
+use crate::{Threads, signals};
 use clap::Args;
-use descant_inference::{Recipe, count, is_foreign, is_run, locate, quoted, size};
+use descant_inference::{Recipe, count, size};
 use descant_text::plural;
 use descant_train::{Distribution, Examination, Finding, Severity, TextFacts, TrainingFacts, examine};
 use std::path::PathBuf;
@@ -28,7 +27,7 @@ const NAMES: usize = 16;
 
 impl Doctor {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let recipe = self.recipe()?;
+        let recipe = self.recipe.load()?;
         let stop = signals::listen()?;
         let found = examine(&recipe, &self.test, self.threads.count(), stop)?;
         if stop.load(Ordering::Relaxed) {
@@ -42,33 +41,6 @@ impl Doctor {
             std::process::exit(1);
         }
         Ok(())
-    }
-
-    /// The recipe, of a run its own.
-    fn recipe(&self) -> anyhow::Result<Recipe> {
-        let RecipeArgs { recipe: path, set } = &self.recipe;
-        if is_run(path) {
-            let recipe = Recipe::of_run_with(&locate(path)?.0, set)?;
-            if recipe.data.is_none() {
-                let name = path.to_string_lossy();
-                let [show, eval] = [["show", &name], ["eval", &name]].map(|words| command(&words));
-                bail!(
-                    "{name}: this is a run without a training, such as an import: there is none to check. What it is says {show}; how good it \
-                     is on a text, {eval} --data FILE; to train it further, name it as init = \"{name}\" in a recipe with [data], and \
-                     check that"
-                );
-            }
-            return Ok(recipe.located(path));
-        }
-        if is_foreign(path) {
-            let name = path.to_string_lossy();
-            bail!(
-                "{name}: this is a model from elsewhere, and no recipe. descant import {} makes a run of it, which a recipe names \
-                 as init to train it further; the doctor checks that recipe",
-                quoted(&name)
-            );
-        }
-        Ok(Recipe::load(path, set)?)
     }
 
     fn show(&self, recipe: &Recipe, found: &Examination) -> anyhow::Result<()> {

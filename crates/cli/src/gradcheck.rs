@@ -1,4 +1,4 @@
-use crate::RecipeArgs;
+use crate::recipe_args::RecipeArgs;
 use crate::recipes;
 use crate::report::{note, print};
 use clap::Args;

@@ -1,5 +1,6 @@
 //! The binary, command by command.
 
+mod average;
 mod bench;
 mod classifier;
 mod compare;
@@ -19,11 +20,14 @@ mod import;
 mod init;
 mod json_line;
 mod lines;
+mod lr_find;
 mod memory;
 mod place;
 mod quantize;
+mod recipe_args;
 mod recipes;
 mod report;
+mod runs;
 mod same_file;
 mod schema;
 mod score;
@@ -31,6 +35,8 @@ mod shell;
 mod short_list;
 mod show;
 mod signals;
+mod sweep;
+mod table;
 mod text_list;
 mod tokenize;
 mod train;
@@ -72,8 +78,22 @@ enum Command {
     /// loss, whether a few sequences are memorised and the decoder reads their sources, and a gradient check of a small model
     /// of the same kind. Each finding has a remedy. The exit status is 1 where one is a warning or an error, else 0.
     Doctor(doctor::Doctor),
+    /// Find a learning rate for a recipe: the range test, in which the rate grows from step to step
+    ///
+    /// Begins the training in a temporary folder, with a rate that grows exponentially from step to step in place of the
+    /// recipe's schedule, until the loss is at four times its lowest or the range is at its end (Smith 2017). No run is left. It
+    /// shows the curve of the loss, smoothed, and suggests the smaller of the rate at which the loss falls the steepest and a
+    /// tenth of the rate at which it is the lowest. The recipe's schedule, with its warm-up, is a factor of that rate.
+    LrFind(lr_find::LrFind),
     /// Train the model of a recipe
     Train(train::Train),
+    /// Train a recipe with different values of some keys: all combinations, some at random, or by successive halving
+    ///
+    /// Each combination is a run of its own in the folder --runs, under the name of its values; it can be gone on with, compared and
+    /// generated with as any other. The same command again goes on where it was broken off: what is trained is not trained again. A run
+    /// that diverges or cannot begin is in the table with its error, and the others go on. By successive halving, N runs take about
+    /// 1 + log2(N) / 2 times the steps of one, rather than N times; what is eliminated keeps its checkpoint.
+    Sweep(sweep::Sweep),
     /// Generate text with a trained model: from texts given, or line by line from standard input
     Generate(Box<generate::Generate>),
     /// Score given texts with a trained model, token by token: log probability, rank, entropy
@@ -87,12 +107,20 @@ enum Command {
     Import(import::Import),
     /// Describe a model or a run: architecture, sizes, tokenizer, export formats
     Show(show::Show),
+    /// List runs: state, steps, best validation, parameters, time; what is broken, and why
+    Runs(runs::Runs),
     /// Tokenize texts, with the tokenizer of a run or of a model to import
     Tokenize(tokenize::Tokenize),
     /// Export a trained model: as a Hugging Face folder, for PyTorch, or as GGUF for llama.cpp
     Export(export::Export),
     /// Store the weights of a trained model in reduced precision (bfloat16, int8, 4-bit), as a run for inference
     Quantize(quantize::Quantize),
+    /// Average the weights of the last or best checkpoints of a run, or of several runs, into a new run
+    ///
+    /// The mean of checkpoints near the end of a training is often better than each of them, as are means of runs that went on from one
+    /// model (init) with other seeds or settings. The runs must have the same architecture and tokenizers. A training keeps the best
+    /// and the last checkpoint, and with train.keep more of the newest.
+    Average(average::Average),
     /// Learn a vocabulary short list for an encoder-decoder: the tokens that may translate each token of a source
     ShortList(short_list::ShortList),
     /// Learn a classifier of texts by a model's hidden states, for attribute steering (generate --steer)
@@ -109,16 +137,6 @@ enum Command {
         /// The shell
         shell: Shell,
     },
-}
-
-/// What commands that read a recipe have in common.
-#[derive(Args)]
-struct RecipeArgs {
-    /// The recipe, a TOML file
-    recipe: PathBuf,
-    /// Override a key of the recipe, such as --set train.steps=500 (may be repeated); `descant explain` explains the keys
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
 }
 
 /// How many threads to use.
@@ -152,16 +170,20 @@ fn main() -> ExitCode {
         Command::Explain(explain) => explain.run(),
         Command::Schema(schema) => schema.run(),
         Command::Doctor(doctor) => doctor.run(),
+        Command::LrFind(lr_find) => lr_find.run(),
         Command::Train(train) => train.run(),
+        Command::Sweep(sweep) => sweep.run(),
         Command::Generate(generate) => generate.run(),
         Command::Score(score) => score.run(),
         Command::Eval(eval) => eval.run(),
         Command::Compare(compare) => compare.run(),
         Command::Import(import) => import.run(),
         Command::Show(show) => show.run(),
+        Command::Runs(runs) => runs.run(),
         Command::Tokenize(tokenize) => tokenize.run(),
         Command::Export(export) => export.run(),
         Command::Quantize(quantize) => quantize.run(),
+        Command::Average(average) => average.run(),
         Command::ShortList(short_list) => short_list.run(),
         Command::Classifier(classifier) => classifier.run(),
         Command::Gradcheck(gradcheck) => gradcheck.run(),

@@ -1,6 +1,7 @@
-//! Files that commands write as a whole.
+//! Where commands write: files as a whole, and runs that are made of others.
 
-use std::path::Path;
+use std::fs::canonicalize;
+use std::path::{Path, PathBuf};
 
 /// That a file may be written there: nothing is there, or a file that may be overwritten. A link to something else would be gone.
 pub(crate) fn check_place(shown: &str, path: &Path, overwrite: bool) -> anyhow::Result<()> {
@@ -11,4 +12,11 @@ pub(crate) fn check_place(shown: &str, path: &Path, overwrite: bool) -> anyhow::
     );
     anyhow::ensure!(!exists || overwrite, "{shown}: it is there already. Name another file, or add --overwrite");
     Ok(())
+}
+
+/// The folder for a run that is made of another one, beside it.
+pub(crate) fn beside(run: &Path, suffix: &str) -> Option<PathBuf> {
+    let named = |run: &Path| Some(run.with_file_name(format!("{}-{suffix}", run.file_name()?.to_string_lossy())));
+    // A path such as `.` has no name of its own.
+    named(run).or_else(|| named(&canonicalize(run).ok()?))
 }

@@ -1,6 +1,7 @@
 //! `descant quantize`.
 
 use crate::Threads;
+use crate::place::beside;
 use crate::report::print;
 use crate::shell::command;
 use crate::weights::weight_type;
@@ -8,8 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use descant_inference::{Error, Trained};
 use descant_kernels::WeightType;
-use std::fs::canonicalize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(Args)]
 pub(crate) struct Quantize {
@@ -33,11 +33,7 @@ impl Quantize {
 
     fn work(self) -> anyhow::Result<()> {
         let trained = Trained::load(&self.run)?;
-        let beside =
-            |run: &Path| Some(run.with_file_name(format!("{}-{}", run.file_name()?.to_string_lossy(), self.weights)));
-        // A path such as `.` has no name of its own.
-        let output =
-            self.output.or_else(|| beside(trained.run())).or_else(|| beside(&canonicalize(trained.run()).ok()?));
+        let output = self.output.or_else(|| beside(trained.run(), &self.weights.to_string()));
         let output = output.context("the run folder has no name: give --output")?;
         trained.quantize(self.weights, &output).map_err(|error| match error {
             Error::Occupied { path, .. } => {

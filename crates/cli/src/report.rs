@@ -1,6 +1,7 @@
 //! What a training shows while it runs.
 
 use anyhow::Context;
+use descant_inference::TrainConfig;
 use descant_train::{Event, MetricsRecord, Verdict, shown_value};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::borrow::Cow;
@@ -213,6 +214,15 @@ pub(crate) fn large(value: f64) -> String {
         value if value < 1e6 => format!("{value:.2}"),
         value if value.is_finite() => format!("{value:.1e}"),
         _ => "beyond all numbers".to_owned(),
+    }
+}
+
+/// The value of a `train.best_metric` with its name.
+pub(crate) fn validated(name: &str, value: f64) -> String {
+    match name {
+        TrainConfig::LOSS if value < 1e6 => format!("loss {value:.4}"),
+        TrainConfig::LOSS => format!("loss {}", large(value)),
+        name => format!("{name} {}", shown_value(name, value)),
     }
 }
 

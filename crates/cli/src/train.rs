@@ -1,14 +1,15 @@
-use crate::report::{Report, duration, large, note, print};
+use crate::recipe_args::RecipeArgs;
+use crate::report::{Report, duration, note, print, validated};
 use crate::shell::command;
-use crate::{RecipeArgs, Threads, signals};
+use crate::{Threads, signals};
 use clap::{Args, ValueEnum};
-use descant_inference::{Recipe, TrainConfig, TrainPrecision, count, size};
+use descant_inference::{Recipe, TrainPrecision, count, size};
 use descant_interop::Family;
 use descant_kernels::bf16_gemm_flops;
 use descant_models::{LayerKind, ModelKind};
 use descant_nn::Cell;
 use descant_text::{Form, plural};
-use descant_train::{Outcome, Trainer, shown_value};
+use descant_train::{Outcome, Trainer};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -136,11 +137,7 @@ impl Train {
 /// The best of a training, and how to write with it.
 fn end(trainer: &Trainer, run: &Path) -> anyhow::Result<()> {
     if let Some((value, step)) = trainer.best() {
-        let shown = match trainer.recipe().train.best_metric.as_str() {
-            TrainConfig::LOSS if value < 1e6 => format!("loss {value:.4}"),
-            TrainConfig::LOSS => format!("loss {}", large(value)),
-            name => format!("{name} {}", shown_value(name, value)),
-        };
+        let shown = validated(&trainer.recipe().train.best_metric, value);
         print(format_args!("Best validation {shown} at step {step}."))?;
     }
     let mut again = vec!["generate".into(), run.to_string_lossy()];

@@ -67,7 +67,9 @@ fn contents(run: &Path) -> BTreeMap<String, Vec<u8>> {
                 let text = fs::read_to_string(&path).unwrap();
                 let line = |line: &str| {
                     let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
-                    line.as_object_mut().unwrap().remove("tokens_per_s");
+                    for time in ["tokens_per_s", "seconds"] {
+                        line.as_object_mut().unwrap().remove(time);
+                    }
                     format!("{line}\n")
                 };
                 files.insert(name, text.lines().map(line).collect::<String>().into());
@@ -206,4 +208,5 @@ trainings! {
     a_plateau_and_patience: "plateau",
     averaged_weights: "average",
     bf16: "bf16",
+    several_kept_checkpoints: "keep",
 }

@@ -31,6 +31,8 @@
 //! | add an operation, and check a gradient | [`autograd::Op`], [`autograd::gradcheck`] | `check_gradient` |
 //! | bring a model in from elsewhere, and take one out | [`interop::import()`], [`interop::export()`] | `import_model` |
 //! | evaluate a model | [`train::Evaluator`] | |
+//! | find a learning rate, vary a recipe | [`train::range_test`], [`train::Sweep`] | |
+//! | average checkpoints, list runs | [`inference::Trained::average`], [`train::RunSummary`] | |
 //!
 //! # Map
 //!

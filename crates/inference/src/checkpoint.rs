@@ -240,6 +240,11 @@ impl Checkpoint {
         self.manifest.files.get(MODEL).copied()
     }
 
+    /// Whether a training goes on from it: it has an optimizer's state.
+    pub fn is_of_training(&self) -> bool {
+        self.manifest.files.contains_key(OPTIMIZER)
+    }
+
     /// Where its training stands.
     pub fn progress(&self) -> &Progress {
         &self.manifest.progress
@@ -298,7 +303,7 @@ impl Checkpoint {
     /// # Errors
     /// Where it has no such state, or cannot be read.
     pub fn load_optimizer(&self, state: &[(&str, &Buffer)]) -> Result<(u64, Vec<Buffer>), Error> {
-        if !self.manifest.files.contains_key(OPTIMIZER) {
+        if !self.is_of_training() {
             return Err(self.damaged(
                 "it holds weights alone, so that no training goes on from it. Start one from them: init = \"RUN\" in a \
                  recipe"

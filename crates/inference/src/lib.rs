@@ -4,6 +4,7 @@
 //! them. Nothing here trains: no optimizer, no replicas, no training of tokenizers.
 
 mod alignment;
+mod average;
 mod build_model;
 mod chat_template;
 pub mod checkpoint;

@@ -100,6 +100,11 @@ impl MetricsAccumulator {
         ((self.learned > 0).then_some(self.loss / n), self.gradient_norm / n)
     }
 
+    /// The time of the steps that this process did.
+    pub fn seconds(&self) -> f64 {
+        self.seconds
+    }
+
     /// Target tokens per second.
     pub fn tokens_per_second(&self) -> f64 {
         self.tokens as f64 / self.seconds.max(1e-9)

@@ -256,6 +256,8 @@ pub struct TrainConfig {
     pub log_every: u64,
     /// Steps between two checkpoints, besides those at validations; 0 for none.
     pub checkpoint_every: u64,
+    /// Of these checkpoints, how many of the newest are kept, besides the best.
+    pub keep: usize,
     /// Validations without a better one after which training ends; 0 for never.
     pub patience: u64,
     /// Metrics of the texts that are generated at a validation.
@@ -285,6 +287,7 @@ impl Default for TrainConfig {
             validate_every: 500,
             log_every: 20,
             checkpoint_every: 0,
+            keep: 1,
             patience: 0,
             validation_metrics: Vec::new(),
             validation_examples: 200,

@@ -10,10 +10,14 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// There while a run is being started: what then lies in the folder is no run yet, and begun anew.
 const STARTING: &str = ".starting";
 const LOCK: &str = ".lock";
+/// How often a lock is tried, and how long after another.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A run folder that this process alone writes to, as long as this value lives.
 #[derive(Debug)]
@@ -45,6 +49,12 @@ impl RunFolder {
     /// Whether the start of a run was broken off in a folder.
     pub fn is_starting(path: &Path) -> bool {
         path.join(STARTING).exists() && !Self::is_run(path)
+    }
+
+    /// Whether a process writes to a folder.
+    pub fn is_taken(path: &Path) -> bool {
+        let is_locked = |file: File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        File::open(path.join(LOCK)).is_ok_and(is_locked)
     }
 
     /// Its path.
@@ -101,7 +111,7 @@ impl RunFolder {
         for path in files.iter().chain(&Tokenizers::FILES).map(|name| self.join(name)) {
             absent(fs::remove_file(&path)).map_err(|error| Error::io("remove", &path, error))?;
         }
-        self.prune(None)?;
+        self.prune(&[])?;
         // With what others put there, it stays.
         let _ = fs::remove_dir(self.join(CHECKPOINTS));
         ["train", "validation"].iter().try_for_each(|text| Corpus::remove(&self.join(DATA).join(text)))?;
@@ -155,12 +165,12 @@ impl RunFolder {
         }
     }
 
-    /// Removes those of our checkpoints that neither `best` nor `last` points at and that are not of the step `also`, and
+    /// Removes those of our checkpoints that neither `best` nor `last` points at and that are of none of the steps `also`, and
     /// what a broken-off save or removal left. All else that lies beside them is somebody's own.
-    pub fn prune(&self, also: Option<u64>) -> Result<(), Error> {
+    pub fn prune(&self, also: &[u64]) -> Result<(), Error> {
         self.check()?;
         let links = [BEST, LAST].map(|link| self.join(link)).into_iter();
-        let also = also.map(|step| checkpoint_folder(&self.path, step));
+        let also = also.iter().map(|&step| checkpoint_folder(&self.path, step));
         let kept: Vec<PathBuf> = links.chain(also).filter_map(|place| fs::canonicalize(place).ok()).collect();
         let checkpoints = self.join(CHECKPOINTS);
         let list = |error| Error::io("list the checkpoints in", &checkpoints, error);
@@ -186,9 +196,14 @@ fn lock(run: &Path) -> Result<File, Error> {
     let path = run.join(LOCK);
     let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
     let file = file.map_err(|error| Error::io("write", &path, error))?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(Error::Locked { path: run.to_owned() }),
-        // Some file systems have no locks: then nobody is kept out.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
+    for attempt in 1.. {
+        match file.try_lock() {
+            // Whoever only looks whether it is taken has it for a moment.
+            Err(TryLockError::WouldBlock) if attempt < ATTEMPTS => std::thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => return Err(Error::Locked { path: run.to_owned() }),
+            // Some file systems have no locks: then nobody is kept out.
+            Ok(()) | Err(TryLockError::Error(_)) => break,
+        }
     }
+    Ok(file)
 }

@@ -201,7 +201,8 @@ impl Trained {
     }
 }
 
-fn write_run(
+/// Writes a run whose checkpoint has no optimizer's state, at this progress, with the lengths of its training texts.
+pub(crate) fn write_run(
     recipe: &Recipe,
     tokenizers: &Tokenizers,
     parameters: &Parameters,
@@ -254,6 +255,15 @@ impl RunInfo {
         let chat = chat_of(&run, &tokenizers)?;
         let (step, weights) = (checkpoint.progress().step, checkpoint.weights());
         Ok(Self { recipe: recipe.located(&run), tokenizers, chat, step, weights })
+    }
+
+    /// Where the training of a run folder stands, by its last checkpoint; none of weights alone, such as an import.
+    ///
+    /// # Errors
+    /// Where that cannot be read.
+    pub fn training(run: &Path) -> Result<Option<Progress>, Error> {
+        let (_, checkpoint) = open(&run.join(LAST))?;
+        Ok(checkpoint.is_of_training().then(|| checkpoint.progress().clone()))
     }
 }
 

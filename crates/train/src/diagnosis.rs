@@ -15,10 +15,8 @@ mod verdict;
 
 use crate::{Error, MetricsRecord};
 use decoder_ignores_source::DecoderIgnoresSource;
-use descant_inference::layout::METRICS;
 use descant_inference::{Recipe, Tokenizers};
 use descant_models::LossConfig;
-use descant_text::read_file;
 use exploding_gradients::ExplodingGradients;
 use learning_rate::{TooHigh, TooLow};
 use loss_spike::LossSpike;
@@ -57,18 +55,10 @@ impl Diagnosis {
     /// # Errors
     /// Where the file is there and cannot be read.
     pub fn of_run(run: &Path, recipe: &Recipe, tokenizers: &Tokenizers) -> Result<(Self, usize), Error> {
-        let (mut diagnosis, mut unread, path) = (Self::new(recipe, tokenizers), 0, run.join(METRICS));
-        let bytes = match path.exists() {
-            true => {
-                read_file(&path).map_err(|error| descant_inference::Error::io("read the metrics from", &path, error))?
-            }
-            false => Vec::new(),
-        };
-        for line in String::from_utf8_lossy(&bytes).lines() {
-            match serde_json::from_str(line) {
-                Ok(record) => _ = diagnosis.observe(&record),
-                Err(_) => unread += 1,
-            }
+        let (records, unread) = MetricsRecord::of_run(run)?;
+        let mut diagnosis = Self::new(recipe, tokenizers);
+        for record in &records {
+            diagnosis.observe(record);
         }
         Ok((diagnosis, unread))
     }

@@ -1,6 +1,8 @@
 //! Training: the training loop, replicas, evaluation, metrics, distillation. [`Trainer`] is the entry point. Recipes, run
 //! folders and trained models are in `descant-inference`.
 
+mod best_metric;
+mod checkpoint_choice;
 mod classifier;
 mod data;
 mod diagnosis;
@@ -10,15 +12,21 @@ mod error;
 mod evaluate;
 mod gradient_flow;
 mod metrics_file;
+mod outcome;
 mod predict;
 mod preflight;
 mod prepare;
 mod random_batch;
+mod range_test;
 mod replicas;
 mod resume;
+mod retention;
+mod run_summary;
 mod short_list;
 mod source_models;
 mod start;
+mod sweep;
+mod temporary;
 mod text_layout;
 mod text_metrics;
 mod tokenizer_checks;
@@ -26,6 +34,7 @@ mod tokenizer_training;
 mod trainer;
 mod validation;
 
+pub use checkpoint_choice::{CheckpointChoice, choose_checkpoints};
 pub use classifier::{HeldOut, LabelledText, LearntClassifier, learn_classifier};
 pub use data::{Texts, batches, first_batch};
 pub use diagnosis::{Diagnosis, Verdict};
@@ -38,12 +47,16 @@ pub use error::Error;
 pub use evaluate::{Evaluation, Evaluator};
 pub use gradient_flow::{GradientFlow, ParameterFlow};
 pub use metrics_file::{MetricsRecord, Step};
+pub use outcome::Outcome;
 pub use random_batch::random_batch;
+pub use range_test::{RangeEnd, RangePoint, RangeTest, RangeTestConfig, range_test};
 pub use replicas::{Replicas, StepLoss};
 pub use resume::resumed_recipe;
+pub use run_summary::{RunState, RunSummary, find_runs};
 pub use short_list::{LearntShortList, ShortListConfig, learn_short_list};
 pub use source_models::SourceModels;
+pub use sweep::{Sweep, SweepConfig, SweepEvent, SweepRun, Variation};
 pub use text_layout::resolve_text_layout;
 pub use text_metrics::{Prediction, TextScore, TextScores, shown_value};
 pub use tokenizer_training::train_tokenizers;
-pub use trainer::{Event, Outcome, Trainer};
+pub use trainer::{Event, Trainer};

@@ -27,6 +27,9 @@ pub enum MetricsRecord {
         learning_rate: f64,
         /// Target tokens per second.
         tokens_per_s: f64,
+        /// The time that these steps took, of those that this process did; not in the metrics of older programs.
+        #[serde(default)]
+        seconds: f64,
     },
     /// How gradients flowed in the step of the line before.
     GradientFlow {
@@ -63,6 +66,9 @@ pub enum MetricsRecord {
         /// By how many nats a target token is likelier with its own source than with another example's, over the first batches.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         source_gain: Option<f64>,
+        /// The time that it took; not in the metrics of older programs.
+        #[serde(default)]
+        seconds: f64,
     },
 }
 
@@ -70,10 +76,40 @@ impl MetricsRecord {
     /// The means over the steps of `log`.
     pub(crate) fn train(log: &MetricsAccumulator, step: u64, epoch: u64, learning_rate: f64) -> Self {
         let (loss, gradient_norm) = log.means();
-        Self::Train { step, epoch, loss, gradient_norm, learning_rate, tokens_per_s: log.tokens_per_second() }
+        let (tokens_per_s, seconds) = (log.tokens_per_second(), log.seconds());
+        Self::Train { step, epoch, loss, gradient_norm, learning_rate, tokens_per_s, seconds }
     }
 
-    fn step(&self) -> u64 {
+    /// The metrics of a run, and how many of its lines cannot be read; none where there is no such file.
+    ///
+    /// # Errors
+    /// Where it is there and cannot be read.
+    pub fn of_run(run: &Path) -> Result<(Vec<Self>, usize), Error> {
+        let path = run.join(METRICS);
+        if !path.exists() {
+            return Ok((Vec::new(), 0));
+        }
+        let bytes = read_file(&path).map_err(|error| Error::io("read the metrics from", &path, error))?;
+        let (mut records, mut unread) = (Vec::new(), 0);
+        for line in String::from_utf8_lossy(&bytes).lines() {
+            match serde_json::from_str(line) {
+                Ok(record) => records.push(record),
+                Err(_) => unread += 1,
+            }
+        }
+        Ok((records, unread))
+    }
+
+    /// The time that it says something took.
+    pub(crate) fn seconds(&self) -> f64 {
+        match self {
+            Self::Train { seconds, .. } | Self::Validation { seconds, .. } => *seconds,
+            Self::GradientFlow { .. } | Self::Skipped { .. } => 0.0,
+        }
+    }
+
+    /// Optimizer steps done.
+    pub(crate) fn step(&self) -> u64 {
         match self {
             Self::Train { step, .. }
             | Self::GradientFlow { step, .. }

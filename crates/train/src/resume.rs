@@ -6,6 +6,7 @@ use crate::data::{Texts, batch_config};
 use crate::metrics_file::MetricsFile;
 use crate::preflight::Preflight;
 use crate::prepare::encode;
+use crate::retention::prune;
 use crate::{Diagnosis, Error, Replicas, SourceModels, Trainer};
 use allowed_changes::resumed;
 pub use allowed_changes::resumed_recipe;
@@ -92,7 +93,7 @@ impl Trainer {
         if beyond_end {
             run.point_back(progress.best.map(|(_, step)| step))?;
         }
-        run.prune(progress.best_before_end())?;
+        prune(&run, &recipe.train, &progress)?;
         Ok(Self {
             provenance: Provenance::of(&recipe, run.path())?,
             notes,

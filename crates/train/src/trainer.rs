@@ -1,14 +1,16 @@
+use crate::best_metric::{is_better, measured};
 use crate::data::batch_config;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::gradient_flow::{BeforeStep, has_flow};
 use crate::metrics_file::{MetricsFile, MetricsRecord, Step};
+use crate::retention::{is_due, prune};
 use crate::text_metrics::EvalExample;
-use crate::{Diagnosis, Error, Replicas, Verdict};
+use crate::{Diagnosis, Error, Outcome, Replicas, Verdict};
 use descant_autograd::{ParameterId, Parameters, derive_seed};
 use descant_batch::Batch;
 use descant_inference::checkpoint::{self, Content, OptimizerState};
 use descant_inference::layout::{BEST, LAST, checkpoint_folder};
-use descant_inference::{Estimate, NonFinite, Progress, Provenance, Recipe, RunFolder, Tokenizers, TrainConfig};
+use descant_inference::{Estimate, NonFinite, Progress, Provenance, Recipe, RunFolder, Tokenizers};
 use descant_kernels::MatmulPrecision;
 use descant_models::{Generator, ModelKind};
 use descant_optim::{Optimizer, Schedule, WeightAverage};
@@ -54,17 +56,6 @@ const GAIN_BATCHES: usize = 4;
 
 /// Steps in a row that are not finite: with so many, none after them will be.
 const MOST_SKIPPED: u64 = 10;
-
-/// How a training came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// All steps are done.
-    Finished,
-    /// No validation was better for as long as `train.patience` says.
-    EarlyStopped,
-    /// It was asked to stop; its checkpoint is written.
-    Stopped,
-}
 
 /// What a training tells those who watch it.
 #[derive(Clone, Debug)]
@@ -142,16 +133,7 @@ impl Trainer {
 
     /// How it came to its end, where it did: then there is no more to do.
     pub fn outcome(&self) -> Option<Outcome> {
-        match self.is_stale() {
-            true => Some(Outcome::EarlyStopped),
-            false => self.is_done().then_some(Outcome::Finished),
-        }
-    }
-
-    /// Whether all steps are done.
-    fn is_done(&self) -> bool {
-        let (most, epochs) = (self.recipe.train.most_steps(), self.recipe.train.epochs);
-        self.progress.step >= most || (epochs > 0 && self.progress.position.epoch >= epochs)
+        Outcome::of(&self.recipe.train, &self.progress)
     }
 
     /// Steps done.
@@ -235,11 +217,11 @@ impl Trainer {
     /// As [`Trainer::step`], and whatever writing a checkpoint fails with. The last checkpoint stays complete.
     pub fn run(&mut self, stop: &AtomicBool, mut watch: impl FnMut(&Event)) -> Result<Outcome, Error> {
         let steps = self.steps;
-        if self.is_stale() {
-            return Ok(Outcome::EarlyStopped);
+        if let Some(outcome) = self.outcome() {
+            return Ok(outcome);
         }
         self.read_examples()?;
-        while !self.is_done() {
+        loop {
             let start = Instant::now();
             let found = self.step()?;
             let step = self.progress.step;
@@ -259,7 +241,7 @@ impl Trainer {
                     self.write(MetricsRecord::GradientFlow { step, parameters }, &mut watch)?;
                 }
             }
-            let (last, stopped) = (self.is_done(), stop.load(Ordering::Relaxed));
+            let (last, stopped) = (self.outcome().is_some(), stop.load(Ordering::Relaxed));
             if step.is_multiple_of(self.recipe.train.validate_every) || last {
                 if !step.is_multiple_of(self.recipe.train.validate_every) {
                     self.progress.remember();
@@ -273,19 +255,15 @@ impl Trainer {
                 }
                 self.save(LAST)?;
                 watch(&Event::Saved { step });
-                if self.is_stale() {
-                    return Ok(Outcome::EarlyStopped);
-                }
             } else if stopped || is_due(step, self.recipe.train.checkpoint_every) && self.progress.skipped_last == 0 {
                 // While steps are skipped, the last good checkpoint stays.
                 self.save(LAST)?;
                 watch(&Event::Saved { step });
             }
-            if stopped && !last {
-                return Ok(Outcome::Stopped);
+            if let Some(outcome) = self.outcome().or(stopped.then_some(Outcome::Stopped)) {
+                return Ok(outcome);
             }
         }
-        Ok(Outcome::Finished)
     }
 
     /// Writes a line of metrics, and tells it, and what it shows.
@@ -344,12 +322,8 @@ impl Trainer {
         }
     }
 
-    fn is_stale(&self) -> bool {
-        let patience = self.recipe.train.patience;
-        patience > 0 && self.progress.stale >= patience
-    }
-
     fn validate(&mut self) -> Result<Option<MetricsRecord>, Error> {
+        let start = Instant::now();
         let Some(found) = self.evaluate()? else { return Ok(None) };
         let step = self.progress.step;
         if !found.loss.is_finite() {
@@ -357,11 +331,9 @@ impl Trainer {
             return Err(self.diverged(step, cause));
         }
         let metrics = self.measure_texts()?;
-        let value = match self.recipe.train.best_metric.as_str() {
-            TrainConfig::LOSS => found.loss,
-            name => metrics.get(name).copied().unwrap_or(f64::NAN),
-        };
-        let best = self.progress.best.is_none_or(|(best, _)| self.is_better(value, best));
+        let name = &self.recipe.train.best_metric;
+        let value = measured(name, found.loss, &metrics).unwrap_or(f64::NAN);
+        let best = self.progress.best.is_none_or(|(best, _)| is_better(name, value, best));
         if best {
             self.progress.best = Some((value, step));
             self.progress.stale = 0;
@@ -372,8 +344,8 @@ impl Trainer {
         self.progress.schedule = self.schedule.state();
         let (perplexity, accuracy) = (found.perplexity, found.accuracy);
         let source_gain = self.source_gain()?;
-        let loss = found.loss;
-        Ok(Some(MetricsRecord::Validation { step, loss, perplexity, accuracy, metrics, best, source_gain }))
+        let (loss, seconds) = (found.loss, start.elapsed().as_secs_f64());
+        Ok(Some(MetricsRecord::Validation { step, loss, perplexity, accuracy, metrics, best, source_gain, seconds }))
     }
 
     /// Writes a checkpoint, and makes `link` point at it.
@@ -401,7 +373,7 @@ impl Trainer {
         }
         self.run.point(link, &place)?;
         self.kept = self.progress.step;
-        Ok(self.run.prune(self.progress.best_before_end())?)
+        Ok(prune(&self.run, &self.recipe.train, &self.progress)?)
     }
 
     /// The first operation whose value or gradient is not finite.
@@ -425,10 +397,6 @@ impl Trainer {
     fn diverged(&self, step: u64, cause: String) -> Error {
         Error::Diverged { step, cause, kept: self.kept, path: self.run.path().to_owned() }
     }
-}
-
-fn is_due(step: u64, every: u64) -> bool {
-    every > 0 && step.is_multiple_of(every)
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! Metrics of generated texts at a validation, where `train.validation_metrics` asks for them.
 
+use crate::best_metric::measured;
 use crate::predict::{examples_of, predict};
 use crate::{Error, TextScores, Trainer};
 use descant_generate::GenerationConfig;
-use descant_inference::{TrainConfig, Trained};
+use descant_inference::Trained;
 use descant_kernels::Parallelism;
-use descant_metrics::{Direction, metric};
 use std::collections::BTreeMap;
 
 /// The texts that were not answered, where there are some, beside the metrics.
@@ -44,12 +44,14 @@ impl Trainer {
         Ok(values)
     }
 
-    /// Whether a value of `train.best_metric` is better than another.
-    pub(crate) fn is_better(&self, value: f64, than: f64) -> bool {
-        let name = &self.recipe.train.best_metric;
-        let larger =
-            name != TrainConfig::LOSS && metric(name, []).is_some_and(|metric| metric.direction() == Direction::Larger);
-        if larger { value > than } else { value < than }
+    /// The value of `train.best_metric` now, without a trace in the training; none where nothing is held out.
+    pub(crate) fn measure(&mut self) -> Result<Option<f64>, Error> {
+        let Some(found) = self.evaluate()? else { return Ok(None) };
+        if self.examples.is_empty() {
+            self.read_examples()?;
+        }
+        let metrics = self.measure_texts()?;
+        Ok(Some(measured(&self.recipe.train.best_metric, found.loss, &metrics).unwrap_or(f64::NAN)))
     }
 
     /// What would be loaded from a checkpoint that were written now.

@@ -1,4 +1,4 @@
-//! Twelve small trainings, of every kind that keeps a state of its own from step to step.
+//! Thirteen small trainings, of every kind that keeps a state of its own from step to step.
 
 use super::{Folder, LANGUAGE_MODEL, PAIRS, TRANSFORMER};
 
@@ -41,6 +41,7 @@ pub fn prepare(folder: &Folder, name: &str) -> String {
             let recipe = recipe.replace("validate_every = 11", "validate_every = 6");
             format!("{recipe}patience = 4\n[schedule]\nkind = \"plateau\"\npatience = 1\nfactor = 0.9\n")
         }
+        "keep" => format!("{}keep = 3\n", of(LANGUAGE_MODEL)),
         "average" => format!("{}average = 0.9\n", of(TRANSFORMER_LM)),
         "bf16" => BF16.to_owned(),
         _ => panic!("there is no recipe {name}"),

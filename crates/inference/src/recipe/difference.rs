@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Keys that may change when a run is resumed; each change is logged.
-pub const MAY_CHANGE: [&str; 10] = [
+pub const MAY_CHANGE: [&str; 11] = [
     "train.steps",
     "train.epochs",
     "train.patience",
@@ -16,6 +16,7 @@ pub const MAY_CHANGE: [&str; 10] = [
     "train.validate_every",
     "train.log_every",
     "train.checkpoint_every",
+    "train.keep",
     "train.non_finite",
     "generation",
 ];

@@ -82,11 +82,8 @@ pub(super) fn start(
     stop: &AtomicBool,
     findings: &mut Vec<Finding>,
 ) -> Result<Option<Started>, Error> {
-    let io = |error| descant_inference::Error::io("make a folder in", &std::env::temp_dir(), error);
-    let folder = tempfile::Builder::new().prefix("descant-doctor-").tempdir().map_err(io)?;
-    let trainer = Trainer::new(recipe.clone(), &folder.path().join("run"), threads, false);
-    let mut trainer = match trainer {
-        Ok(trainer) => trainer,
+    let (_folder, mut trainer) = match Trainer::temporary(recipe.clone(), threads) {
+        Ok(started) => started,
         Err(error) => {
             let remedy = "Mend what it says: descant train ends at it too";
             findings.push(Finding::new("start", Severity::Error, format!("training cannot begin: {error}"), remedy));

@@ -268,8 +268,15 @@ pub(super) const TRAIN: Section = Section {
             "train.checkpoint_every",
             Integer(FROM_0),
             "0",
-            "Steps between two checkpoints, besides those at validations; 0 for none. The best and the last are \
-             kept.",
+            "Steps between two checkpoints, besides those at validations; 0 for none. Of old ones, train.keep says which \
+             are kept.",
+        ),
+        Key::new(
+            "train.keep",
+            Integer(FROM_1),
+            "1",
+            "Checkpoints that are kept, besides the best: so many of the newest, of those at validations and of \
+             checkpoint_every. descant average takes the mean of their weights.",
         ),
         Key::new(
             "train.patience",
