@@ -162,7 +162,7 @@ impl Init {
             text = set(&text, "data", "train", &value);
         }
         let recipe = Recipe::parse(&text, &[]).map_err(anyhow::Error::msg)?;
-        let files = recipe.data.as_ref().map_or(&[][..], |data| data.train.paths());
+        let files: Vec<PathBuf> = recipe.data.iter().flat_map(|data| data.train.paths()).cloned().collect();
         let named = !self.data.is_empty();
         let measured = match named || files.iter().all(|path| path.exists()) {
             true => Measured::of(recipe.clone()).map(Some),

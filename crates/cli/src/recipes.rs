@@ -1,7 +1,7 @@
 //! The recipes that are part of the binary.
 
 use crate::report::note;
-use descant_inference::Recipe;
+use descant_inference::{Recipe, is_there};
 use std::path::Path;
 
 pub(crate) const DEMO: &str = include_str!("../../../recipes/demo.toml");
@@ -35,5 +35,5 @@ pub(crate) fn load(name: &str, settings: &[String]) -> anyhow::Result<Recipe> {
 
 /// Whether the recipe names a text, and all of it is there.
 pub(crate) fn has_text(recipe: &Recipe) -> bool {
-    recipe.data.as_ref().is_some_and(|data| data.train.paths().iter().all(|path| path.exists()))
+    recipe.data.as_ref().is_some_and(|data| data.train.paths().all(|path| is_there(path)))
 }

@@ -59,9 +59,9 @@ impl Tokenize {
         match &self.input {
             _ if !self.texts.is_empty() => (1..).zip(&self.texts).try_for_each(|(line, text)| show(line, text))?,
             Some(path) if is_json(path) => {
-                for example in Source::json(path, None)?.examples()? {
+                for example in Source::json(path, None, None)?.examples()? {
                     let example = example?;
-                    show(example.line, &example.target.to_string())?;
+                    show(example.place.line, &example.target.to_string())?;
                 }
             }
             Some(path) => each_line(Lines::open(path)?, show)?,

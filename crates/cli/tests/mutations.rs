@@ -10,7 +10,7 @@ use descant_generate::GenerationConfig;
 use descant_inference::{Estimate, Recipe, TensorFile, Trained};
 use descant_kernels::Parallelism;
 use descant_tensor::DType;
-use descant_text::{Side, Source, SpecialTokens, Tokenizer, TokenizerConfig, TokenizerKind};
+use descant_text::{Columns, Side, Source, SpecialTokens, Tokenizer, TokenizerConfig, TokenizerKind};
 use descant_train::Trainer;
 use mutation::survives;
 use std::fs;
@@ -121,8 +121,10 @@ fn texts() {
                 Some(Source::Lines { path: path.clone() }),
                 Some(Source::Stream { path: path.clone() }),
                 Some(Source::Tsv { path: path.clone(), columns: None }),
-                Some(Source::Tsv { path: path.clone(), columns: Some([1, 0]) }),
-                Source::json(&path, None).ok(),
+                Some(Source::Tsv { path: path.clone(), columns: Some(Columns::Numbers(vec![1, 0])) }),
+                Source::csv(&path, None, None).ok(),
+                Source::csv(&path, Some(&Columns::Numbers(vec![0])), None).ok(),
+                Source::json(&path, None, None).ok(),
                 Some(Source::Parallel { source: path.clone(), target: path.clone() }),
             ];
             for source in sources.into_iter().flatten() {

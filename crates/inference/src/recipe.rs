@@ -5,6 +5,7 @@ mod conflicts;
 pub mod difference;
 mod distillation;
 mod family;
+mod files;
 pub mod keys;
 mod overrides;
 mod paths;
@@ -17,6 +18,7 @@ mod tests;
 mod validate;
 
 pub use distillation::DistillConfig;
+pub use files::{Files, is_there};
 pub use schema::schema;
 
 use crate::FinetuneConfig;
@@ -24,7 +26,9 @@ use descant_generate::GenerationConfig;
 use descant_hyperparameters::{ClippingConfig, OptimizerConfig, ScheduleConfig};
 use descant_kernels::MatmulPrecision;
 use descant_models::{LossConfig, ModelConfig, ModelKind};
-use descant_text::{ControlConfig, SpecialTokens, TokenizerConfig, is_json};
+use descant_text::{
+    Columns, ControlConfig, FilterConfig, Mixture, NoiseConfig, Shuffle, SpecialTokens, TokenizerConfig,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -111,10 +115,11 @@ impl PartialEq for RecipeSource {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DataConfig {
-    /// One file or two parallel ones. One file is a text for a language model, and tab-separated pairs for an
-    /// encoder-decoder; as `.json`, `.jsonl` or `.ndjson`, objects one a line or in a list: pairs for either, of `prompt` or `source` and
-    /// `completion` or `target`, or of `instruction`, `input` and `output`; `messages`; or a `text` each. Of pairs a language model reads
-    /// the one side as a prompt, and learns to write the other. `.gz` and `.zst` are read as they are.
+    /// One file or two parallel ones; or several one after the other. One file is a text for a language model, and tab-separated pairs
+    /// for an encoder-decoder; as `.json`, `.jsonl` or `.ndjson`, objects one a line or in a list: pairs for either, of `prompt` or
+    /// `source` and `completion` or `target`, or of `instruction`, `input` and `output`; `messages`; or a `text` each; as `.csv`, rows
+    /// under a header of the same names. Of pairs a language model reads the one side as a prompt, and learns to write the other. `.gz`
+    /// and `.zst` are read as they are.
     pub train: Files,
     /// The same for validation; without it, `validation_share` of the training text is held out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,10 +130,11 @@ pub struct DataConfig {
     /// Whether a language model reads one continuous text, cut into chunks, rather than lines.
     #[serde(default)]
     pub stream: bool,
-    /// The columns of source and target in a tab-separated file, from 0, among perhaps others. Without them there have to
-    /// be these two alone for an encoder-decoder, and a language model reads a file as lines.
+    /// The columns of source and target among perhaps others, or that of a text: by numbers from 0 of a table without a header, or by the
+    /// names that the header of a table has, or the keys of objects. Without them a tab-separated file has to have two alone for an
+    /// encoder-decoder, and a language model reads it as lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub columns: Option<[usize; 2]>,
+    pub columns: Option<Columns>,
     /// A Jinja file that makes texts of messages, as Hugging Face's tokenizers have them. Pairs become what a user says
     /// and what the assistant answers. By default, that of the run `init`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -139,9 +145,30 @@ pub struct DataConfig {
     /// Pairs and lines of more tokens on either side are left out, and so are those for which a model has no positions.
     #[serde(default = "max_length")]
     pub max_length: usize,
+    /// How much is drawn of each of the names of `train`, in proportion to these numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Vec<f64>>,
+    /// The same in proportion to the number of their examples to the power of one over this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// How the training text is shuffled; none in recipes of runs from before there was a choice, which go on by blocks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shuffle: Option<Shuffle>,
+    /// Which examples of the training text are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<FilterConfig>,
+    /// Noise on the sources of the training text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<NoiseConfig>,
 }
 
 impl DataConfig {
+    /// How the corpora of `train` are mixed.
+    pub fn mixture(&self) -> Option<Mixture> {
+        let weights = self.weights.clone().map(Mixture::Weights);
+        weights.or(self.temperature.map(Mixture::Temperature))
+    }
+
     /// These files to train on, everything else as by default.
     pub fn of(train: Files) -> Self {
         Self {
@@ -153,6 +180,11 @@ impl DataConfig {
             chat_template: None,
             shared_vocabulary: false,
             max_length: max_length(),
+            weights: None,
+            temperature: None,
+            shuffle: Some(Shuffle::Exact),
+            filter: None,
+            noise: None,
         }
     }
 }
@@ -167,26 +199,6 @@ pub struct BenchConfig {
     pub batch: usize,
     /// Tokens in each.
     pub length: usize,
-}
-
-/// One file or two.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected the name of a file, or two names in a list")]
-pub enum Files {
-    /// One.
-    One(PathBuf),
-    /// Source and target.
-    Two([PathBuf; 2]),
-}
-
-impl Files {
-    /// Their paths.
-    pub fn paths(&self) -> &[PathBuf] {
-        match self {
-            Self::One(path) => std::slice::from_ref(path),
-            Self::Two(paths) => paths,
-        }
-    }
 }
 
 /// Matmul precision in training.
@@ -360,8 +372,7 @@ impl Recipe {
 
     /// Whether a language model learns from a text that has neither columns nor objects.
     pub fn reads_plain_text(&self) -> bool {
-        let plain =
-            |data: &DataConfig| matches!(&data.train, Files::One(path) if !is_json(path)) && data.columns.is_none();
+        let plain = |data: &DataConfig| data.train.is_plain() && data.columns.is_none();
         self.model.kind == ModelKind::LanguageModel && self.data.as_ref().is_some_and(plain)
     }
 

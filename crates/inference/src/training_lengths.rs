@@ -1,7 +1,7 @@
 use crate::run_folder::layout::{DATA, LENGTHS, write};
 use crate::{Error, Recipe};
 use descant_models::ModelKind;
-use descant_text::{Corpus, Source, read_file};
+use descant_text::{Corpus, Form, Source, read_file};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -33,8 +33,8 @@ impl TrainingLengths {
         let is_language_model = recipe.model.kind == ModelKind::LanguageModel;
         let lengths = Corpus::report_in(&run.join(DATA).join("train"))?.unwrap_or_default().lengths;
         let length = |tokens: u64| usize::try_from(tokens).unwrap_or(usize::MAX);
-        let context = match text {
-            Source::Stream { .. } => recipe.train.length,
+        let context = match text.form() {
+            Form::Continuous => recipe.train.length,
             // With BOS.
             _ => length(lengths.longest_sequence).saturating_add(1),
         };

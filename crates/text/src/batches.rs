@@ -1,15 +1,30 @@
 use crate::corpus::data::{BLOCK, SequenceSpan};
-use crate::{Corpus, InputBuilder, SpecialTokens, TextError};
+use crate::mixture::{MixedOrder, Mixture};
+use crate::permutation::Permutation;
+use crate::{Corpus, InputBuilder, Noise, SpecialTokens, TextError};
 use descant_batch::Batch;
 use rand_core::Rng;
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Blocks of a window: what is shuffled and sorted at once.
+/// Blocks of a window, and their sequences: what is shuffled and sorted at once.
 const WINDOW: usize = 64;
-/// What is drawn for the dropout of attributes is apart from what orders are drawn from.
+const SEQUENCES: u64 = WINDOW as u64 * BLOCK;
+/// What is drawn for the dropout of attributes, and for noise, is apart from what orders are drawn from.
 const DROPOUT: u128 = 1;
+const NOISE: u128 = 2;
+
+/// Which orders of a corpus there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shuffle {
+    /// All orders of all sequences.
+    #[default]
+    Exact,
+    /// Orders of blocks of neighbouring sequences, and of the sequences within windows of many blocks.
+    Blocks,
+}
 
 /// How sequences become batches.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,10 +39,16 @@ pub struct BatchConfig {
     pub length: usize,
     /// What the order is drawn from, anew in every epoch; or none, for the text's own order.
     pub shuffle: Option<u64>,
+    /// Which order that is.
+    pub order: Shuffle,
     /// Special tokens of the source and of the target.
     pub special: [SpecialTokens; 2],
     /// The share of the sequences in which a control attribute is left out, each by itself, where they are shuffled: those of a training.
     pub control_dropout: f64,
+    /// How the corpora are mixed that the text has, where sequences are shuffled; by default, each sequence comes once in an epoch.
+    pub mixture: Option<Mixture>,
+    /// Noise on sources, where sequences are shuffled.
+    pub noise: Option<Noise>,
 }
 
 impl Default for BatchConfig {
@@ -38,8 +59,11 @@ impl Default for BatchConfig {
             sequences: None,
             length: 128,
             shuffle: None,
+            order: Shuffle::Exact,
             special: Default::default(),
             control_dropout: 0.0,
+            mixture: None,
+            noise: None,
         }
     }
 }
@@ -60,17 +84,52 @@ pub struct Position {
 
 /// Batches of a corpus, without end: sequences of about one length together, in an order drawn anew for every epoch.
 ///
-/// The order is that of blocks of neighbouring sequences, and within windows of many blocks that of the sequences: so
-/// it is mixed well, and yet memory does not grow with the corpus.
+/// The order is read in windows, so that memory does not grow with the corpus: of some sequences from anywhere in it, or of some blocks of
+/// neighbouring ones.
 #[derive(Debug)]
 pub struct Batches {
     corpus: Arc<Corpus>,
     config: BatchConfig,
     builder: InputBuilder,
     position: Position,
-    /// The order of the epoch's blocks, and how far the chunks of a continuous text are shifted.
-    epoch: Option<(u64, Vec<u32>, u64)>,
+    epoch: Option<Epoch>,
     window: Option<Vec<Vec<SequenceSpan>>>,
+}
+
+/// The order of an epoch.
+#[derive(Debug)]
+struct Epoch {
+    number: u64,
+    order: Order,
+    /// How far the chunks of a continuous text are shifted.
+    shift: u64,
+}
+
+/// What is read in which order.
+#[derive(Debug)]
+enum Order {
+    Blocks(Vec<u32>),
+    Sequences(Permutation),
+    Mixed(MixedOrder),
+}
+
+impl Order {
+    /// How many windows it has.
+    fn windows(&self) -> u64 {
+        match self {
+            Self::Blocks(blocks) => blocks.len().div_ceil(WINDOW) as u64,
+            Self::Sequences(permutation) => permutation.len().div_ceil(SEQUENCES),
+            Self::Mixed(order) => order.len().div_ceil(SEQUENCES),
+        }
+    }
+
+    /// The numbers of the sequences of a window, in the order of the files.
+    fn numbers(window: u64, len: u64, number: impl Fn(u64) -> u64) -> Vec<u64> {
+        let first = window.saturating_mul(SEQUENCES).min(len);
+        let mut numbers: Vec<u64> = (first..len.min(first + SEQUENCES)).map(number).collect();
+        numbers.sort_unstable();
+        numbers
+    }
 }
 
 impl Batches {
@@ -83,6 +142,23 @@ impl Batches {
             let reason =
                 "after what is held out, no token to predict is left. Add text, or lower data.validation_share";
             return Err(TextError::TooLittle { path: corpus.folder().to_owned(), reason: reason.to_owned() });
+        }
+        if let Some(mixture) = config.mixture.as_ref().filter(|_| config.shuffle.is_some()) {
+            let sizes = corpus.sizes();
+            let draws = mixture.draws(sizes, corpus.len());
+            let drawn =
+                draws.len() == sizes.len() && sizes.iter().sum::<u64>() == corpus.len() && !corpus.is_continuous();
+            if let Some(empty) = draws.iter().zip(sizes).position(|(draws, size)| *draws > 0 && *size == 0) {
+                let reason = format!(
+                    "nothing is left of the corpus {} of data.train (from 1), which is to be drawn from",
+                    empty + 1
+                );
+                return Err(TextError::TooLittle { path: corpus.folder().to_owned(), reason });
+            }
+            if !drawn {
+                let reason = "it is not encoded as the corpora that are to be mixed. Begin another run".to_owned();
+                return Err(TextError::Damaged { path: corpus.folder().to_owned(), reason });
+            }
         }
         let position = Position { corpus: corpus.checksum(), ..Position::default() };
         let builder = corpus.input_builder(&config.special);
@@ -104,6 +180,11 @@ impl Batches {
     /// What they are batches of.
     pub fn corpus(&self) -> &Arc<Corpus> {
         &self.corpus
+    }
+
+    /// How many sequences of each corpus an epoch has, where they are mixed.
+    pub fn draws(&self) -> Option<Vec<u64>> {
+        self.config.mixture.as_ref().map(|mixture| mixture.draws(self.corpus.sizes(), self.corpus.len()))
     }
 
     /// Where the next batch is.
@@ -175,8 +256,7 @@ impl Batches {
     fn next_window(&mut self) {
         self.window = None;
         (self.position.window, self.position.batch) = (self.position.window + 1, 0);
-        let blocks = self.epoch.as_ref().map_or(0, |(_, blocks, _)| blocks.len());
-        if self.position.window as usize * WINDOW >= blocks {
+        if self.position.window >= self.epoch.as_ref().map_or(0, |epoch| epoch.order.windows()) {
             (self.position.epoch, self.position.window) = (self.position.epoch + 1, 0);
         }
     }
@@ -192,10 +272,23 @@ impl Batches {
             }
             // The attributes before a language model's text are read, and not predicted.
             let [before, kept] = self.drop_control(source.as_mut().unwrap_or(&mut target), place, epoch);
+            if let Some(source) = &mut source {
+                self.add_noise(source, kept, place, epoch);
+            }
             let prompt = if source.is_none() { place.prompt.max(before) - before + kept } else { 0 };
             self.builder.add(&mut batch, source.as_deref(), &target, prompt);
         }
         Ok(batch)
+    }
+
+    /// Changes words of a source after so many control tokens. What is drawn depends on the epoch and the sequence alone.
+    fn add_noise(&self, source: &mut Vec<u32>, control: usize, place: &SequenceSpan, epoch: u64) {
+        if let (Some(noise), Some(seed)) = (&self.config.noise, self.config.shuffle) {
+            let state = u128::from(seed) << 64 | u128::from(epoch);
+            let mut random = Pcg64::new(state, NOISE << 64 | u128::from(place.target.start));
+            let noisy = noise.apply(&source[control..], &mut random);
+            source.splice(control.., noisy);
+        }
     }
 
     /// Leaves out some of the control tokens that a sequence begins with: how many there were, and are. What is drawn depends on the epoch
@@ -224,7 +317,7 @@ impl Batches {
             Pcg64::new(u128::from(seed) << 64 | u128::from(epoch), u128::from(purpose))
         };
         let shuffled = self.config.shuffle.is_some();
-        if self.epoch.as_ref().is_none_or(|(of, ..)| *of != epoch) {
+        if self.epoch.as_ref().is_none_or(|known| known.number != epoch) {
             let mut random = random(0);
             let continuous = self.corpus.is_continuous();
             let shift = if shuffled && continuous { below(&mut random, self.config.length as u64) } else { 0 };
@@ -232,21 +325,49 @@ impl Batches {
                 true => (self.corpus.len() - 1 + shift).div_ceil(self.config.length as u64),
                 false => self.corpus.len(),
             };
-            let mut blocks: Vec<u32> = (0..units.div_ceil(BLOCK) as u32).collect();
-            if shuffled {
-                shuffle(&mut blocks, &mut random);
-            }
-            self.epoch = Some((epoch, blocks, shift));
+            let order = match (&self.config.mixture, self.config.shuffle) {
+                (Some(mixture), Some(seed)) => {
+                    Order::Mixed(MixedOrder::new(mixture, self.corpus.sizes(), (seed, epoch), &mut random))
+                }
+                // A single window is every order as it is.
+                (None, Some(_)) if self.config.order == Shuffle::Exact && units > SEQUENCES => {
+                    Order::Sequences(Permutation::new(units, &mut random))
+                }
+                _ => {
+                    let mut blocks: Vec<u32> = (0..units.div_ceil(BLOCK) as u32).collect();
+                    if shuffled {
+                        shuffle(&mut blocks, &mut random);
+                    }
+                    Order::Blocks(blocks)
+                }
+            };
+            self.epoch = Some(Epoch { number: epoch, order, shift });
         }
-        let (Some((_, blocks, shift)), None) = (&self.epoch, &self.window) else {
+        let (Some(Epoch { order, shift, .. }), None) = (&self.epoch, &self.window) else {
             return Ok(self.window.as_deref().unwrap_or_default());
         };
         let mut places = Vec::new();
-        for &block in blocks.iter().skip(window as usize * WINDOW).take(WINDOW) {
-            places.extend(match self.corpus.is_continuous() {
-                true => self.chunks(u64::from(block), *shift),
-                false => self.corpus.places(u64::from(block))?,
-            });
+        match order {
+            Order::Blocks(blocks) => {
+                for &block in blocks.iter().skip(window as usize * WINDOW).take(WINDOW) {
+                    let block = u64::from(block);
+                    places.extend(match self.corpus.is_continuous() {
+                        true => self.chunks(block * BLOCK..(block + 1) * BLOCK, *shift),
+                        false => self.corpus.places(block)?,
+                    });
+                }
+            }
+            Order::Sequences(permutation) => {
+                let numbers = Order::numbers(window, permutation.len(), |place| permutation.get(place));
+                places = match self.corpus.is_continuous() {
+                    true => self.chunks(numbers, *shift),
+                    false => self.corpus.places_of(&numbers)?,
+                };
+            }
+            Order::Mixed(order) => {
+                let numbers = Order::numbers(window, order.len(), |place| order.get(place));
+                places = self.corpus.places_of(&numbers)?;
+            }
         }
         let mut random = random(window + 1);
         if shuffled {
@@ -262,11 +383,11 @@ impl Batches {
         Ok(self.window.insert(batches))
     }
 
-    /// The chunks of a block of a continuous text: each begins with the last token of the one before.
-    fn chunks(&self, block: u64, shift: u64) -> Vec<SequenceSpan> {
+    /// These chunks of a continuous text: each begins with the last token of the one before.
+    fn chunks(&self, numbers: impl IntoIterator<Item = u64>, shift: u64) -> Vec<SequenceSpan> {
         let length = self.config.length as u64;
         let (first, last) = (self.corpus.start(), self.corpus.len() - 1);
-        let chunks = (block * BLOCK..(block + 1) * BLOCK).map(|chunk| {
+        let chunks = numbers.into_iter().map(|chunk| {
             let start = (chunk * length).saturating_sub(shift);
             let end = ((chunk + 1) * length).saturating_sub(shift).min(last);
             start..end

@@ -1,43 +1,134 @@
-//! Lines of tab-separated columns.
+//! Which columns of a table are read, and the rows of it that have no header.
 
-use crate::{ControlConfig, Found, TextError};
+use crate::{ControlConfig, Found, Place, TextError};
+use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::path::Path;
 
-/// Of a line of tab-separated columns, its source and its target, and the control tokens that its attributes say.
-pub(crate) fn split(
-    text: &str,
-    (columns, control): (Option<[usize; 2]>, Option<&ControlConfig>),
+/// The columns of source and target, or that of a text alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected one or two columns, by their numbers from 0 or by their names")]
+pub enum Columns {
+    /// By place, from 0, in a table without a header.
+    Numbers(Vec<usize>),
+    /// By the names that the header of a table has, or by the keys of objects.
+    Names(Vec<String>),
+}
+
+impl Columns {
+    /// Whether it is one column, of texts without sources.
+    pub fn is_one(&self) -> bool {
+        match self {
+            Self::Numbers(numbers) => numbers.len() == 1,
+            Self::Names(names) => names.len() == 1,
+        }
+    }
+
+    /// Whether source and target are the same one.
+    pub fn are_same(&self) -> bool {
+        match self {
+            Self::Numbers(numbers) => matches!(&numbers[..], [source, target] if source == target),
+            Self::Names(names) => matches!(&names[..], [source, target] if source == target),
+        }
+    }
+
+    /// Their names, where they are given.
+    pub(crate) fn names(&self) -> Option<&[String]> {
+        match self {
+            Self::Numbers(_) => None,
+            Self::Names(names) => Some(names),
+        }
+    }
+}
+
+impl fmt::Display for Columns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Numbers(numbers) => write!(f, "{numbers:?}"),
+            Self::Names(names) => write!(f, "{names:?}"),
+        }
+    }
+}
+
+/// A row of a table.
+#[derive(Debug)]
+pub(crate) struct Row {
+    text: String,
+    /// Where each column ends.
+    ends: Vec<usize>,
+    /// Bytes between two columns.
+    between: usize,
+}
+
+impl Row {
+    /// A line of columns between tabs.
+    pub(crate) fn of_line(text: String) -> Self {
+        let ends = memchr::memchr_iter(b'\t', text.as_bytes()).chain([text.len()]).collect();
+        Self { text, ends, between: 1 }
+    }
+
+    /// A row whose columns stand end to end.
+    pub(crate) fn of_fields(text: String, ends: Vec<usize>) -> Self {
+        Self { text, ends, between: 0 }
+    }
+
+    /// How many columns it has.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// A column.
+    pub(crate) fn get(&self, column: usize) -> Option<&str> {
+        let end = *self.ends.get(column)?;
+        let start = column.checked_sub(1).map_or(0, |before| self.ends[before] + self.between);
+        self.text.get(start..end)
+    }
+
+    /// All columns.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
+        (0..self.len()).map(|column| self.get(column).unwrap_or_default())
+    }
+
+    /// Whether it may be a row of another kind of table than of tabs.
+    fn has_commas(&self) -> bool {
+        self.len() == 1 && self.text.contains([',', ';'])
+    }
+}
+
+/// Of a row of a table without a header, the columns that are read, and the control tokens that its attributes say.
+pub(crate) fn pick(
+    row: &Row,
+    (columns, control): (Option<&[usize]>, Option<&ControlConfig>),
     further: &mut Found,
     path: &Path,
-    line: u64,
-) -> Result<((String, String), Vec<String>), TextError> {
-    let [source, target] = columns.unwrap_or([0, 1]);
+    place: Place,
+) -> Result<(Vec<String>, Vec<String>), TextError> {
+    let (line, found) = (place.line, row.len());
+    let read = columns.unwrap_or(&[0, 1]);
     let of_attributes = || control.into_iter().flat_map(|control| &control.columns);
-    let column = |i: usize| text.split('\t').nth(i).map(str::to_owned);
-    let found = text.split('\t').count();
     let is_given = |name: &String| control.is_some_and(|control| control.given.contains_key(name));
-    let needed = of_attributes().filter(|(name, _)| !is_given(name)).map(|(_, column)| *column);
-    let expected = needed.chain([source, target]).max().map_or(0, |last| last.saturating_add(1));
-    let read: Vec<usize> = of_attributes().map(|(_, column)| *column).chain([source, target]).collect();
-    let (Some(from), Some(to), true) = (column(source), column(target), expected <= found) else {
-        let commas = found == 1 && text.contains([',', ';']);
-        return Err(match commas {
+    let needed = of_attributes().filter(|(name, _)| !is_given(name)).map(|(_, column)| column);
+    let expected = needed.chain(read).max().map_or(0, |last| last.saturating_add(1));
+    if expected > found {
+        return Err(match row.has_commas() {
             true => TextError::Commas { path: path.to_owned(), line },
             false => TextError::Columns { path: path.to_owned(), line, expected, found },
         });
-    };
-    let others = text.split('\t').enumerate().filter(|(i, text)| !read.contains(i) && !text.is_empty()).count();
+    }
+    let is_read = |column: &usize| read.contains(column) || of_attributes().any(|(_, of)| of == column);
+    let others = row.columns().enumerate().filter(|(column, text)| !is_read(column) && !text.is_empty()).count();
     if others > 0 && columns.is_none() {
         return Err(TextError::FurtherColumns { path: path.to_owned(), line, found });
     }
-    further.add(u64::from(others > 0), line);
-    let wrong = |reason| TextError::Example { path: path.to_owned(), line, reason };
+    further.add(u64::from(others > 0), place);
     let attributes = control.map(|control| {
-        control.read(|name| match control.columns.get(name).and_then(|place| column(*place)) {
-            Some(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        control.read(|name| match control.columns.get(name).and_then(|column| row.get(*column)) {
+            Some(value) => Ok(Some(value.to_owned()).filter(|value| !value.is_empty())),
             None => Ok(control.given.get(name).cloned()),
         })
     });
+    let wrong = |reason| TextError::Example { path: path.to_owned(), line, reason };
     let attributes = attributes.transpose().map_err(wrong)?;
-    Ok(((from, to), attributes.unwrap_or_default()))
+    let texts = read.iter().map(|column| row.get(*column).unwrap_or_default().to_owned()).collect();
+    Ok((texts, attributes.unwrap_or_default()))
 }

@@ -5,7 +5,7 @@
 //! same tokens for a while, the one is left for the other.
 
 use crate::tokenizer::Placed;
-use crate::{TextError, Tokenizer};
+use crate::{Place, TextError, Tokenizer};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -23,7 +23,7 @@ pub(crate) struct Continuous<'a> {
     /// The tokens of that overlap.
     tail: Vec<Placed>,
     /// Where in `text` which line begins, or a piece of it.
-    lines: Vec<(usize, u64)>,
+    lines: Vec<(usize, Place)>,
     from_start: bool,
     portion: usize,
     piece: usize,
@@ -34,16 +34,16 @@ pub(crate) struct Portion<'a> {
     pub(crate) ids: Vec<u32>,
     placed: Vec<Placed>,
     text: &'a str,
-    lines: &'a [(usize, u64)],
+    lines: &'a [(usize, Place)],
 }
 
 impl Portion<'_> {
     /// The parts of the text that became this token, with their lines.
-    pub(crate) fn parts(&self, id: u32) -> impl Iterator<Item = (&str, u64)> {
+    pub(crate) fn parts(&self, id: u32) -> impl Iterator<Item = (&str, Place)> {
         self.placed.iter().filter(move |placed| placed.id == id).map(|placed| {
             let line = self.lines.partition_point(|(start, _)| *start <= placed.start).saturating_sub(1);
             let text = self.text.get(placed.start..placed.end).unwrap_or_default();
-            (text, self.lines.get(line).map_or(0, |(_, line)| *line))
+            (text, self.lines.get(line).map_or(Place::default(), |(_, place)| *place))
         })
     }
 }
@@ -61,10 +61,10 @@ impl<'a> Continuous<'a> {
     pub(crate) fn push(
         &mut self,
         text: &str,
-        line: u64,
+        place: Place,
         portion: impl FnMut(Portion<'_>) -> Result<(), TextError>,
     ) -> Result<(), TextError> {
-        self.lines.push((self.text.len(), line));
+        self.lines.push((self.text.len(), place));
         self.text.push_str(text);
         match self.text.len() >= self.portion {
             true => self.encode(false, portion),
@@ -195,15 +195,15 @@ mod tests {
         for (number, line) in text.split_inclusive('\n').enumerate() {
             let mut take = |portion: Portion<'_>| {
                 let unknown = tokenizer.special().unknown.unwrap_or(u32::MAX);
-                lines.extend(portion.parts(unknown).map(|(_, line)| line));
+                lines.extend(portion.parts(unknown).map(|(_, place)| place.line));
                 ids.extend(portion.ids);
                 Ok(())
             };
-            whole.push(line, 1 + number as u64, &mut take).unwrap();
+            whole.push(line, Place { line: 1 + number as u64, file: 0 }, &mut take).unwrap();
         }
         let mut take = |portion: Portion<'_>| {
             let unknown = tokenizer.special().unknown.unwrap_or(u32::MAX);
-            lines.extend(portion.parts(unknown).map(|(_, line)| line));
+            lines.extend(portion.parts(unknown).map(|(_, place)| place.line));
             ids.extend(portion.ids);
             Ok(())
         };

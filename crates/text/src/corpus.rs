@@ -3,7 +3,7 @@ pub(crate) mod data;
 
 use crate::encode::encode;
 use crate::storage::Storage;
-use crate::{ControlConfig, Form, InputBuilder, Report, Source, SpecialTokens, TextError, Tokenizer};
+use crate::{ControlConfig, Form, InputBuilder, Report, Source, SpecialTokens, TextError, Tokenizer, plural};
 use data::{
     BLOCK, CorpusData, CorpusSide, EXAMPLES, FORMAT, MANIFEST, Manifest, PROMPTS, SequenceSpan, Starts, checksum,
 };
@@ -48,7 +48,7 @@ impl Corpus {
         let manifest = Manifest {
             format: FORMAT,
             control: tokens.iter().filter_map(|token| reader.id(token)).collect(),
-            continuous: matches!(text, Source::Stream { .. }),
+            continuous: text.form() == Form::Continuous,
             pairs: source.is_some(),
             prompts: source.is_none() && text.has_pairs(),
             conversations: text.form() == Form::Conversations,
@@ -178,9 +178,15 @@ impl Corpus {
     /// That the files of the text, wherever they lie by now, are still what was encoded; one that is gone is not looked at.
     ///
     /// # Errors
-    /// [`TextError::Changed`] for the first file that is not; where one cannot be read.
+    /// [`TextError::Changed`] for the first file that is not, [`TextError::OtherFiles`] where there are more or fewer; where one cannot be
+    /// read.
     pub fn check_texts(&self, text: &Source) -> Result<(), TextError> {
-        for (path, was) in text.files().into_iter().zip(&self.stored.manifest.texts).filter(|(path, _)| path.exists()) {
+        let (files, texts) = (text.files(), &self.stored.manifest.texts);
+        if files.len() != texts.len() && files.iter().any(|path| path.exists()) {
+            let (name, are) = (text.name(), plural(files.len() as u64, "file"));
+            return Err(TextError::OtherFiles { name, are, were: texts.len() });
+        }
+        for (path, was) in files.into_iter().zip(texts).filter(|(path, _)| path.exists()) {
             if checksum(path)? != *was {
                 return Err(TextError::Changed { path: path.to_owned() });
             }
@@ -215,6 +221,11 @@ impl Corpus {
     pub(crate) fn input_builder(&self, special: &[SpecialTokens; 2]) -> InputBuilder {
         let Manifest { pairs, conversations, .. } = self.stored.manifest;
         InputBuilder::new(special, pairs, conversations)
+    }
+
+    /// How many sequences each of the corpora has that it is made of.
+    pub fn sizes(&self) -> &[u64] {
+        &self.stored.manifest.corpora
     }
 
     /// The control tokens that sequences begin with; of pairs, their sources.
@@ -261,7 +272,24 @@ impl Corpus {
     /// Where the sequences of a block lie.
     pub(crate) fn places(&self, block: u64) -> Result<Vec<SequenceSpan>, TextError> {
         let first = self.range.start + block * BLOCK;
-        let range = first..self.range.end.min(first + BLOCK);
+        self.spans(first..self.range.end.min(first + BLOCK))
+    }
+
+    /// Where these sequences lie, by their numbers in ascending order.
+    pub(crate) fn places_of(&self, numbers: &[u64]) -> Result<Vec<SequenceSpan>, TextError> {
+        let mut places = Vec::with_capacity(numbers.len());
+        // Lengths are added up from the start of a block on.
+        let block = |number: &u64| (self.range.start + number) / BLOCK;
+        for numbers in numbers.chunk_by(|one, other| block(one) == block(other)) {
+            let (first, last) = (numbers[0], numbers[numbers.len() - 1]);
+            let spans = self.spans(self.range.start + first..self.range.start + last + 1)?;
+            places.extend(numbers.iter().filter_map(|number| spans.get((number - first) as usize).cloned()));
+        }
+        Ok(places)
+    }
+
+    /// Where the sequences of a range lie.
+    fn spans(&self, range: Range<u64>) -> Result<Vec<SequenceSpan>, TextError> {
         let side = |texts: &CorpusSide| self.check(texts.places(range.clone()));
         let targets = side(&self.stored.target)?;
         let sources = self.stored.source.as_ref().map(side).transpose()?;

@@ -2,10 +2,10 @@
 
 use crate::continuous::{Continuous, Portion};
 use crate::corpus::data::{CorpusData, CorpusSide, EXAMPLES, Manifest, PROMPTS, Starts, checksum};
+use crate::records::PassedOver;
 use crate::report::{Report, SideReport};
-use crate::source::PassedOver;
 use crate::storage::{Storage, Writer};
-use crate::{Example, InputBuilder, PostProcessor, Source, SpecialTokens, Text, TextError, Tokenizer};
+use crate::{Example, InputBuilder, Place, PostProcessor, Source, SpecialTokens, Text, TextError, Tokenizer};
 use aho_corasick::AhoCorasick;
 use std::fs;
 use std::io;
@@ -27,7 +27,16 @@ pub(crate) fn encode(
     let before = text.files().into_iter().map(state).collect::<Result<Vec<_>, _>>()?;
     let mut manifest = manifest;
     manifest.texts = text.files().into_iter().map(checksum).collect::<Result<_, _>>()?;
+    if text.parts().len() > 1 {
+        manifest.report.files = text.part_names();
+    }
+    let corpora = text.corpora();
+    if corpora.len() > 1 {
+        manifest.corpora = vec![0; corpora.len()];
+    }
     let mut encoder = Encoder::new(source, target, max_length, manifest, folder)?;
+    // Which corpus a file is of.
+    encoder.corpus_of = (0..).zip(corpora).flat_map(|(corpus, files)| vec![corpus; files]).collect();
     if encoder.continuous.is_some() {
         encoder.add_special(|around| &around.prefix)?;
     }
@@ -36,7 +45,7 @@ pub(crate) fn encode(
     let (mut portion, mut bytes) = (Vec::new(), 0);
     while let Some(example) = examples.next().transpose()? {
         let is_unlabelled = example.attributes().len() < attributes;
-        encoder.manifest.report.unlabelled.add(u64::from(is_unlabelled), example.line);
+        encoder.manifest.report.unlabelled.add(u64::from(is_unlabelled), example.place);
         bytes += example.target.len() + example.source.as_ref().map_or(0, Text::len);
         portion.push(example);
         if bytes >= PORTION {
@@ -85,7 +94,7 @@ fn check(text: &Source, stored: &CorpusData) -> Result<(), TextError> {
                 path,
                 side,
                 percent: (100.0 * found.unknown_share()).round() as u8,
-                line: found.unknown.line,
+                line: found.unknown.first.line,
                 parts: found.shown_parts(),
             });
         }
@@ -104,6 +113,7 @@ struct Encoder<'a> {
     continuous: Option<Continuous<'a>>,
     manifest: Manifest,
     folder: PathBuf,
+    corpus_of: Vec<usize>,
 }
 
 /// Of one side, what makes its ids, and where they go.
@@ -133,33 +143,33 @@ impl<'a> Side<'a> {
     }
 
     /// Adds what of a text that is kept is worth a word.
-    fn report(&self, report: &mut SideReport, text: &Text, ids: &[u32], line: u64) -> Result<(), TextError> {
+    fn report(&self, report: &mut SideReport, text: &Text, ids: &[u32], place: Place) -> Result<(), TextError> {
         report.tokens += ids.len() as u64;
         let unknown = self.unknown();
         let count = ids.iter().filter(|&&id| Some(id) == unknown).count();
-        report.unknown.add(count as u64, line);
+        report.unknown.add(count as u64, place);
         if count > 0 && report.wants_parts() {
             report.add_parts(self.tokenizer.unknown_parts(&text.said())?);
         }
-        self.report_names(report, text, line);
+        self.report_names(report, text, place);
         Ok(())
     }
 
     /// The same of a part of a continuous text.
     fn report_portion(&self, report: &mut SideReport, portion: &Portion<'_>) {
         report.tokens += portion.ids.len() as u64;
-        for (part, line) in self.unknown().into_iter().flat_map(|unknown| portion.parts(unknown)) {
-            report.unknown.add(1, line);
+        for (part, place) in self.unknown().into_iter().flat_map(|unknown| portion.parts(unknown)) {
+            report.unknown.add(1, place);
             if report.wants_parts() {
                 report.add_parts(vec![part]);
             }
         }
     }
 
-    fn report_names(&self, report: &mut SideReport, text: &Text, line: u64) {
+    fn report_names(&self, report: &mut SideReport, text: &Text, place: Place) {
         let said = text.said();
         let named = self.names.as_ref().is_some_and(|names| names.is_match(said.as_bytes()));
-        report.control.add(u64::from(named), line);
+        report.control.add(u64::from(named), place);
     }
 
     /// Some models from elsewhere have no token of its own for what is unknown.
@@ -194,17 +204,18 @@ impl<'a> Encoder<'a> {
             builder: InputBuilder::new(&special, manifest.pairs, manifest.conversations),
             manifest,
             folder: folder.map(Path::to_owned).unwrap_or_default(),
+            corpus_of: Vec::new(),
         })
     }
 
     /// Adds what was passed over as it was read.
-    fn add(&mut self, PassedOver { large, examples, columns, blank }: PassedOver) {
+    fn add(&mut self, PassedOver { large, examples, columns, blank, filtered }: PassedOver) {
         let report = &mut self.manifest.report;
         report.examples += examples;
         report.left_out += examples;
         [report.source.large, report.target.large] = large;
         report.target.columns = columns;
-        report.blank = blank;
+        (report.blank, report.filtered) = (blank, filtered);
     }
 
     /// Encodes some of the text, and keeps what is neither empty nor too long.
@@ -234,9 +245,9 @@ impl<'a> Encoder<'a> {
     fn go_on(&mut self, example: &Example) -> Result<(), TextError> {
         let report = &mut self.manifest.report;
         report.examples += 1;
-        self.target.report_names(&mut report.target, &example.target, example.line);
-        let (text, line) = (example.target.to_string(), example.line);
-        self.stream(|continuous, portion| continuous.push(&text, line, portion))
+        self.target.report_names(&mut report.target, &example.target, example.place);
+        let (text, place) = (example.target.to_string(), example.place);
+        self.stream(|continuous, portion| continuous.push(&text, place, portion))
     }
 
     /// Lets a continuous text add what of it is certain.
@@ -257,7 +268,7 @@ impl<'a> Encoder<'a> {
     }
 
     fn take_one(&mut self, example: &Example, source: Option<&[u32]>, target: &[u32]) -> Result<(), TextError> {
-        let (line, max_length) = (example.line, self.max_length);
+        let (place, max_length) = (example.place, self.max_length);
         let folder = self.folder.clone();
         let write = |error| TextError::io("write the encoded text in", &folder, error);
         let Report { examples, left_out, source: source_report, target: target_report, lengths, .. } =
@@ -270,7 +281,7 @@ impl<'a> Encoder<'a> {
             let (prompt, answer) = special.trim_turn(prompt, target);
             // Templates write the end themselves, and a line end after it: only more than that is lost.
             let rest = self.target.tokenizer.decode(&target[answer.len()..])?;
-            target_report.cut.add(u64::from(!rest.trim().is_empty()), line);
+            target_report.cut.add(u64::from(!rest.trim().is_empty()), place);
             (source, target, whole) = (Some(prompt), answer, prompt.len() + answer.len());
         }
         // Attributes alone are no text.
@@ -283,8 +294,8 @@ impl<'a> Encoder<'a> {
         for (report, empty, long) in
             [(&mut *source_report, empty[0], long[0]), (&mut *target_report, empty[1], long[1])]
         {
-            report.empty.add(u64::from(empty), line);
-            report.long.add(u64::from(long), line);
+            report.empty.add(u64::from(empty), place);
+            report.long.add(u64::from(long), place);
         }
         if [empty, long].concat().contains(&true) {
             *left_out += 1;
@@ -292,9 +303,11 @@ impl<'a> Encoder<'a> {
         }
         lengths.add(source.map(<[u32]>::len), target.len(), whole);
         self.manifest.sequences += 1;
-        self.target.report(target_report, &example.target, target, line)?;
+        let corpus = self.corpus_of.get(place.file as usize);
+        corpus.and_then(|corpus| self.manifest.corpora.get_mut(*corpus)).into_iter().for_each(|count| *count += 1);
+        self.target.report(target_report, &example.target, target, place)?;
         if let (Some(ids), Some(text)) = (source, &example.source) {
-            self.source.as_ref().unwrap_or(&self.target).report(source_report, text, ids, line)?;
+            self.source.as_ref().unwrap_or(&self.target).report(source_report, text, ids, place)?;
         }
         if let Some(examples) = &mut self.examples {
             examples

@@ -95,8 +95,8 @@ pub enum TextError {
     },
     /// A line with too few columns.
     #[error(
-        "{}, line {line} has {found} of the {expected} tab-separated columns of a pair: a source and its target stand on one line \
-         with a tab between them, in the columns that data.columns names",
+        "{}, line {line} has {found} of the {expected} columns of a pair: a source and its target stand on one line with a tab \
+         between them, or as CSV, in the columns that data.columns names",
         path.display()
     )]
     Columns {
@@ -111,8 +111,8 @@ pub enum TextError {
     },
     /// A line without a tab, but with commas.
     #[error(
-        "{}, line {line} has no tab: columns are parted by tabs, not by commas. Save the table with tabs (most programs call it \
-         TSV or tab-delimited text), or write it as .jsonl, an object such as {{\"prompt\": \"…\", \"completion\": \"…\"}} a line",
+        "{}, line {line} has no tab: in a file of this name, columns are parted by tabs, not by commas. If it is CSV, name it .csv; or save \
+         the table with tabs (most programs call it TSV or tab-delimited text)",
         path.display()
     )]
     Commas {
@@ -135,6 +135,28 @@ pub enum TextError {
         /// How many columns there are.
         found: usize,
     },
+    /// A row with more or fewer columns than the first one.
+    #[error(
+        "{}, line {line} has {found} columns, and the first row {expected}. {}",
+        path.display(),
+        if *is_csv {
+            "Put a text that has a comma or a line end in quotes, and write a quote within it twice"
+        } else {
+            "If a text holds tabs, take them out"
+        }
+    )]
+    Fields {
+        /// The file.
+        path: PathBuf,
+        /// The line in which it begins, from 1.
+        line: u64,
+        /// How many columns the first row has.
+        expected: usize,
+        /// How many this one has.
+        found: usize,
+        /// Whether it is CSV, rather than columns between tabs.
+        is_csv: bool,
+    },
     /// A line that is no pair and no conversation.
     #[error("{}, line {line}: {reason}", path.display())]
     Example {
@@ -144,6 +166,16 @@ pub enum TextError {
         line: u64,
         /// What is wrong with it.
         reason: String,
+    },
+    /// Several lines of a file that are wrong in one way.
+    #[error("{first}. There are {count} such lines: {}{}", shown(lines), if *count > lines.len() as u64 { ", …" } else { "" })]
+    Lines {
+        /// What is wrong with the first one.
+        first: Box<Self>,
+        /// How many there are.
+        count: u64,
+        /// The first few.
+        lines: Vec<u64>,
     },
     /// Every line was left out.
     #[error(
@@ -167,6 +199,14 @@ pub enum TextError {
         /// The file.
         path: PathBuf,
         /// How many lines or pairs were left out, and why.
+        reasons: String,
+    },
+    /// Every example was taken out by a filter.
+    #[error("{name}: the filters of [data.filter] leave nothing: {reasons}. Set them to take out less")]
+    AllFiltered {
+        /// The files.
+        name: String,
+        /// Which filter took how many.
         reasons: String,
     },
     /// Half of the tokens are not in the vocabulary.
@@ -196,6 +236,18 @@ pub enum TextError {
     Changed {
         /// The file.
         path: PathBuf,
+    },
+    /// A text of more or fewer files than it had.
+    #[error(
+        "{name} is {are} now, and {were} were encoded. Put back the files as they were, or train another run on these"
+    )]
+    OtherFiles {
+        /// The files.
+        name: String,
+        /// How many there are.
+        are: String,
+        /// How many there were.
+        were: usize,
     },
     /// Too little text.
     #[error("{} has too little text: {reason}", path.display())]
@@ -239,7 +291,9 @@ impl TextError {
             | Self::Columns { path, line, .. }
             | Self::Commas { path, line }
             | Self::FurtherColumns { path, line, .. }
+            | Self::Fields { path, line, .. }
             | Self::Example { path, line, .. } => Some((path, *line)),
+            Self::Lines { first, .. } => first.place(),
             _ => None,
         }
     }
@@ -247,6 +301,11 @@ impl TextError {
     pub(crate) fn io(what: &'static str, path: &Path, error: std::io::Error) -> Self {
         Self::Io { what, path: path.to_owned(), error }
     }
+}
+
+/// Numbers of lines in a message.
+fn shown(lines: &[u64]) -> String {
+    lines.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// What to do about an error of the system, as the end of a message.

@@ -50,12 +50,35 @@ impl Record {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(crate) fn parse(json: &str, control: Option<&ControlConfig>) -> Result<(Self, Vec<String>), String> {
-        let Fields(mut fields) = serde_json::from_str(json).map_err(|error| match error.is_data() {
+    pub(crate) fn parse(
+        json: &str,
+        names: Option<&[String]>,
+        control: Option<&ControlConfig>,
+    ) -> Result<SaidRecord, String> {
+        let Fields(fields) = serde_json::from_str(json).map_err(|error| match error.is_data() {
             true => reason(&error),
             false => format!("it is not JSON: {}", reason(&error)),
         })?;
-        let Some(control) = control else { return Self::of(&fields).map(|record| (record, Vec::new())) };
+        Self::of_fields(fields, names, control)
+    }
+
+    /// The same of keys and values; where `names` are given, of those alone.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(crate) fn of_fields(
+        mut fields: Vec<(String, Value)>,
+        names: Option<&[String]>,
+        control: Option<&ControlConfig>,
+    ) -> Result<SaidRecord, String> {
+        let of = |fields: &[(String, Value)]| match names {
+            Some(names) => Self::named(fields, names),
+            None => Self::of(fields),
+        };
+        let count = |fields: &[(String, Value)]| names.is_some_and(|names| fields.len() > names.len());
+        let Some(control) = control else {
+            return Ok(SaidRecord { record: of(&fields)?, attributes: Vec::new(), has_more: count(&fields) });
+        };
         let is_attribute = |(name, _): &mut (String, Value)| control.attributes.contains_key(name);
         let said: Vec<(String, Value)> = fields.extract_if(.., is_attribute).collect();
         let value = |name: &str| match &said.iter().filter(|(said, _)| said == name).collect::<Vec<_>>()[..] {
@@ -64,7 +87,26 @@ impl Record {
             [(_, value)] => text(Some(value), &format!("{name:?}")).map(Some),
             _ => Err(format!("it has the key {name:?} twice")),
         };
-        Ok((Self::of(&fields)?, control.read(value)?))
+        Ok(SaidRecord { record: of(&fields)?, attributes: control.read(value)?, has_more: count(&fields) })
+    }
+
+    /// A text, or a source and its target.
+    pub(crate) fn of_texts(texts: Vec<String>) -> Self {
+        let mut texts = texts.into_iter();
+        match (texts.next().unwrap_or_default(), texts.next()) {
+            (prompt, Some(completion)) => Self::Pair { system: None, prompt, completion },
+            (only, None) => Self::Text(only),
+        }
+    }
+
+    /// The values of these names.
+    fn named(fields: &[(String, Value)], names: &[String]) -> Result<Self, String> {
+        let value = |name: &String| match &fields.iter().filter(|(key, _)| key == name).collect::<Vec<_>>()[..] {
+            [(_, value)] => text(Some(value), &format!("{name:?}")),
+            [] => Err(format!("there is no {name:?}: its keys are {}", shown_keys(fields, |_| None))),
+            _ => Err(format!("it has the key {name:?} twice")),
+        };
+        Ok(Self::of_texts(names.iter().map(value).collect::<Result<_, _>>()?))
     }
 
     fn of(fields: &[(String, Value)]) -> Result<Self, String> {
@@ -112,13 +154,7 @@ impl Record {
             only(&["text"])?;
             return text("text").map(Self::Text);
         }
-        let shown = |(name, _): &(String, Value)| match meant(name, KEYS.iter()) {
-            Some(key) => format!("{name:?} (did you mean {key:?}?)"),
-            None => format!("{name:?}"),
-        };
-        let mut found: Vec<String> = fields.iter().take(SHOWN).map(shown).collect();
-        found.extend((fields.len() > SHOWN).then(|| "…".to_owned()));
-        let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
+        let found = shown_keys(fields, |name| meant(name, KEYS.iter()));
         Err(format!(
             "its keys are {found}; expected \"prompt\" and \"completion\", \"source\" and \"target\", \"messages\", \"instruction\" and \"output\", \
              or \"text\""
@@ -126,8 +162,28 @@ impl Record {
     }
 }
 
+/// What an object or a row says, with the control tokens of its attributes.
+#[derive(Debug)]
+pub(crate) struct SaidRecord {
+    pub(crate) record: Record,
+    pub(crate) attributes: Vec<String>,
+    /// Whether there are keys that nobody reads.
+    pub(crate) has_more: bool,
+}
+
 /// Keys that a message shows.
 const SHOWN: usize = 8;
+
+/// Keys as a message shows them, each with the one that was meant.
+fn shown_keys(fields: &[(String, Value)], meant: impl Fn(&str) -> Option<&'static str>) -> String {
+    let shown = |(name, _): &(String, Value)| match meant(name) {
+        Some(key) => format!("{name:?} (did you mean {key:?}?)"),
+        None => format!("{name:?}"),
+    };
+    let mut found: Vec<String> = fields.iter().take(SHOWN).map(shown).collect();
+    found.extend((fields.len() > SHOWN).then(|| "…".to_owned()));
+    if found.is_empty() { "none".to_owned() } else { found.join(", ") }
+}
 
 /// What is wrong, and where in the line: the reader counts every line as the first.
 fn reason(error: &serde_json::Error) -> String {
@@ -312,7 +368,7 @@ mod tests {
 
     #[test]
     fn the_usual_keys_are_read() {
-        let parse = |json: &str| Record::parse(json, None).unwrap().0;
+        let parse = |json: &str| Record::parse(json, None, None).unwrap().record;
         assert_eq!(parse(r#"{"text": "a\nb"}"#), Record::Text("a\nb".to_owned()));
         assert_eq!(parse(r#"{"completion": "b", "prompt": ""}"#), pair("", "b"));
         for names in
@@ -382,7 +438,7 @@ mod tests {
             (r#"{"messages": [{"role": "assistant", "content": "a", "weight": 0.5}]}"#, "\"weight\" of message 1"),
             (r#"{"messages": [{"role": "assistant", "content": "a", "tool_calls": []}]}"#, "\"tool_calls\""),
         ] {
-            let error = Record::parse(json, None).expect_err(json);
+            let error = Record::parse(json, None, None).expect_err(json);
             assert!(error.contains(part), "{json}: {error}");
         }
     }

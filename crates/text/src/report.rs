@@ -1,3 +1,5 @@
+use crate::Found;
+use crate::filter::Filtered;
 use serde::{Deserialize, Serialize};
 
 /// What encoding a text left out, cut or did not know, and how long its sequences are. Lines count from 1.
@@ -21,6 +23,12 @@ pub struct Report {
     /// Examples without one of the control attributes.
     #[serde(default, skip_serializing_if = "Found::is_none")]
     pub unlabelled: Found,
+    /// Examples that filters took out, by filter; they are none of `examples`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filtered: Vec<Filtered>,
+    /// The names of the files, where lines are of several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
 }
 
 /// The same for one side.
@@ -46,15 +54,6 @@ pub struct SideReport {
     pub control: Found,
 }
 
-/// How often something was found, and in which line first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Found {
-    /// How often.
-    pub count: u64,
-    /// The first line.
-    pub line: u64,
-}
-
 /// How long the sequences of a text are, in tokens without BOS and EOS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lengths {
@@ -74,6 +73,8 @@ pub struct Lengths {
 pub enum Remark {
     /// What is left out.
     LeftOut,
+    /// What filters took out.
+    Filtered,
     /// What is unknown to the tokenizer.
     Unknown,
     /// What is cut, passed over, or otherwise read than it may be meant.
@@ -90,29 +91,6 @@ pub fn plural(n: u64, thing: &str) -> String {
 
 /// How many parts that are unknown a report shows.
 const PARTS: usize = 8;
-
-impl Found {
-    /// Finds `count` more of it in `line`.
-    pub(crate) fn add(&mut self, count: u64, line: u64) {
-        if self.count == 0 && count > 0 {
-            self.line = line;
-        }
-        self.count += count;
-    }
-
-    fn is_none(&self) -> bool {
-        self.count == 0
-    }
-
-    /// The same in words for one and for several.
-    fn told_of(&self, one: &str, several: &str) -> Option<String> {
-        self.told(if self.count == 1 { one } else { several })
-    }
-
-    fn told(&self, what: &str) -> Option<String> {
-        (self.count > 0).then(|| format!("{} {what} (first in line {})", self.count, self.line))
-    }
-}
 
 impl SideReport {
     /// The share of the tokens that the vocabulary does not have.
@@ -176,9 +154,9 @@ impl Report {
         };
         let side = |(name, side): (&str, &SideReport)| {
             [
-                side.empty.told(&format!("with an empty {name}")),
-                side.long.told(&format!("with a {name} {more}")),
-                side.large.told(&format!("with a {name} of too many bytes for a line")),
+                side.empty.told(&format!("with an empty {name}"), &self.files),
+                side.long.told(&format!("with a {name} {more}"), &self.files),
+                side.large.told(&format!("with a {name} of too many bytes for a line"), &self.files),
             ]
         };
         self.sides().into_iter().flat_map(side).flatten().collect::<Vec<_>>().join(", ")
@@ -198,22 +176,30 @@ impl Report {
             let told = format!("{name}: {} of {all} lines or pairs {are} left out: {reasons}.", self.left_out);
             notes.push((Remark::LeftOut, told));
         }
-        let passed_over = self.blank.told_of("blank line is passed over", "blank lines are passed over");
+        if !self.filtered.is_empty() {
+            let taken: u64 = self.filtered.iter().map(|filtered| filtered.count).sum();
+            let (all, reasons) = (self.examples + taken, Filtered::told(&self.filtered, &self.files));
+            let told = format!("{name}: {taken} of {all} lines or pairs are taken out by [data.filter]: {reasons}.");
+            notes.push((Remark::Filtered, told));
+        }
+        let files = &self.files[..];
+        let passed_over = self.blank.told_of("blank line is passed over", "blank lines are passed over", files);
         let other = |told: String| (Remark::Other, format!("{name}: {told}."));
         notes.extend(passed_over.map(other));
         let unlabelled = self.unlabelled.told_of(
             "example has no value of a control attribute, and is learned without it",
             "examples have no value of a control attribute, and are learned without it",
+            files,
         );
         notes.extend(unlabelled.map(other));
         for (side, found) in self.sides() {
             let SideReport { unknown, cut, columns, control, .. } = found;
             if unknown.count > 0 {
                 let told = format!(
-                    "{name}: {:.2} % of the {side} tokens are unknown to the tokenizer ({}, first in line {}): {}.",
+                    "{name}: {:.2} % of the {side} tokens are unknown to the tokenizer ({}, first in {}): {}.",
                     100.0 * found.unknown_share(),
                     unknown.count,
-                    unknown.line,
+                    unknown.first.told(files),
                     found.shown_parts()
                 );
                 notes.push((Remark::Unknown, told));
@@ -222,11 +208,13 @@ impl Report {
                 cut.told_of(
                     "answer goes on after the token that ends a text, and is cut there",
                     "answers go on after the token that ends a text, and are cut there",
+                    files,
                 ),
-                columns.told_of("line has columns that are not read", "lines have columns that are not read"),
+                columns.told_of("line has columns that are not read", "lines have columns that are not read", files),
                 control.told_of(
                     &format!("{side} text holds the name of a special token, and it is read as text"),
                     &format!("{side} texts hold the name of a special token, and it is read as text"),
+                    files,
                 ),
             ];
             notes.extend(rest.into_iter().flatten().map(other));
@@ -238,6 +226,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Place;
 
     #[test]
     fn the_largest_ratio_is_that_of_one_pair() {
@@ -254,17 +243,18 @@ mod tests {
     #[test]
     fn what_is_not_zero_is_told_with_its_first_line() {
         assert!(Report::default().notes("a.tsv").is_empty());
+        let line = |line: u64| Place { line, file: 0 };
         let mut report = Report { examples: 9, left_out: 3, max_length: Some(7), ..Report::default() };
-        report.source.empty.add(1, 4);
-        report.target.long.add(1, 5);
-        report.target.long.add(1, 8);
+        report.source.empty.add(1, line(4));
+        report.target.long.add(1, line(5));
+        report.target.long.add(1, line(8));
         report.target.tokens = 200;
-        report.target.unknown.add(0, 1);
-        report.target.unknown.add(3, 2);
+        report.target.unknown.add(0, line(1));
+        report.target.unknown.add(3, line(2));
         report.target.add_parts(["ж", "ж", "☃"]);
         let without = serde_json::to_string(&report).unwrap();
         assert!(!without.contains("blank"), "as reports were before: {without}");
-        report.blank.add(2, 6);
+        report.blank.add(2, line(6));
         let notes = report.notes("a.tsv");
         assert_eq!(notes.len(), 3, "{notes:?}");
         assert_eq!(notes[1], "a.tsv: 2 blank lines are passed over (first in line 6).");

@@ -3,8 +3,8 @@
 
 use descant_batch::Batch;
 use descant_text::{
-    BOS, BatchConfig, Batches, ChatTemplate, ControlConfig, Corpus, EOS, Example, Form, Found, Lengths, Position,
-    Source, TextError, Tokenizer, TokenizerConfig, TokenizerKind,
+    BOS, BatchConfig, Batches, ChatTemplate, Columns, ControlConfig, Corpus, EOS, Example, Form, Found, Lengths, Place,
+    Position, Source, TextError, Tokenizer, TokenizerConfig, TokenizerKind,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +22,10 @@ fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);
     std::fs::write(&path, text).unwrap();
     path
+}
+
+fn found(count: u64, line: u64) -> Found {
+    Found { count, first: Place { line, file: 0 } }
 }
 
 fn bytes() -> Tokenizer {
@@ -189,7 +193,7 @@ fn what_is_left_out_is_counted_by_side_with_its_first_line() {
         let corpus = Corpus::encode(&text, Some(&tokenizer), &tokenizer, 5, Some(&place)).unwrap();
         let report = corpus.report();
         assert_eq!((report.examples, report.left_out, report.max_length), (7, 5, Some(5)));
-        let found = |found: Found| (found.count, found.line);
+        let found = |found: Found| (found.count, found.first.line);
         assert_eq!((found(report.source.empty), found(report.target.empty)), ((2, 2), (2, 4)));
         assert_eq!((found(report.source.long), found(report.target.long)), ((1, 6), (1, 7)));
         assert_eq!((found(report.source.control), found(report.target.control)), ((1, 8), (0, 0)));
@@ -216,7 +220,7 @@ fn unknown_tokens_are_counted_and_half_of_them_are_an_error() {
     };
     let corpus = encode("ab\nac\n☃c你☃\nad\n").unwrap();
     let target = &corpus.report().target;
-    assert_eq!((target.unknown, target.tokens), (Found { count: 3, line: 3 }, 10));
+    assert_eq!((target.unknown, target.tokens), (found(3, 3), 10));
     assert_eq!(target.unknown_parts, ["☃", "你"]);
     let error = encode("ab\n你好\n").unwrap_err();
     assert!(matches!(error, TextError::Unknown { side: "target", percent: 50, line: 2, .. }), "{error}");
@@ -304,10 +308,10 @@ fn lines_of_too_many_bytes_are_left_out_like_those_of_too_many_tokens() {
         let corpus = Corpus::encode(&text, Some(&tokenizer), &tokenizer, 9, None).unwrap();
         let report = corpus.report();
         assert_eq!((corpus.len(), report.examples, report.left_out), (2, 4, 2));
-        let large = [report.source.large, report.target.large].map(|found| (found.count, found.line));
+        let large = [report.source.large, report.target.large].map(|found| (found.count, found.first.line));
         assert_eq!(large, found);
         let kept = corpus.examples().unwrap();
-        let lines: Vec<u64> = text.examples().unwrap().map(|example| example.unwrap().line).collect();
+        let lines: Vec<u64> = text.examples().unwrap().map(|example| example.unwrap().place.line).collect();
         assert_eq!(kept.iter().map(|&number| lines[number as usize]).collect::<Vec<_>>(), [1, 4]);
     }
 }
@@ -316,10 +320,10 @@ fn lines_of_too_many_bytes_are_left_out_like_those_of_too_many_tokens() {
 fn json_is_read_in_one_form_as_lines_or_a_list() {
     let folder = tempfile::tempdir().unwrap();
     let texts = |name: &str, text: &str| {
-        let source = Source::json(&write(folder.path(), name, text), None)?;
+        let source = Source::json(&write(folder.path(), name, text), None, None)?;
         let examples = source.examples()?.collect::<Result<Vec<Example>, _>>()?;
         let pair = |example: Example| {
-            (example.source.unwrap_or_default().to_string(), example.target.to_string(), example.line)
+            (example.source.unwrap_or_default().to_string(), example.target.to_string(), example.place.line)
         };
         Ok::<_, TextError>((source.form(), examples.into_iter().map(pair).collect::<Vec<_>>()))
     };
@@ -350,7 +354,7 @@ fn answers_of_weight_0_are_not_learned_and_a_system_begins_the_conversation() {
                     {% if add_generation_prompt %}assistant:{% endif %}";
     let template = ChatTemplate::new(template).unwrap();
     let examples = |text: &str| {
-        let source = Box::new(Source::json(&write(folder.path(), "chat.jsonl", text), None).unwrap());
+        let source = Box::new(Source::json(&write(folder.path(), "chat.jsonl", text), None, None).unwrap());
         let examples = Source::Chat { source, template: template.clone() }.examples().unwrap();
         examples
             .map(|example| example.map(|example| (example.source.unwrap().to_string(), example.target.to_string())))
@@ -380,12 +384,12 @@ fn names_of_control_tokens_that_are_said_are_counted_and_those_of_the_template_a
         format!("{{\"messages\":[{},{}]}}\n", message("user", user), message("assistant", assistant))
     };
     let lines = [said("hi", "ok"), said("what is <|im_end|>?", "ok"), said("<|im_start|>", "<|im_end|> ends a turn")];
-    let source = Box::new(Source::json(&write(folder.path(), "chat.jsonl", &lines.concat()), None).unwrap());
+    let source = Box::new(Source::json(&write(folder.path(), "chat.jsonl", &lines.concat()), None, None).unwrap());
     let corpus = Corpus::encode(&Source::Chat { source, template }, None, &tokenizer, 999, None).unwrap();
     let report = corpus.report();
     assert_eq!((corpus.len(), report.left_out), (3, 0));
-    assert_eq!(report.source.control, Found { count: 2, line: 2 });
-    assert_eq!(report.target.control, Found { count: 1, line: 3 });
+    assert_eq!(report.source.control, found(2, 2));
+    assert_eq!(report.target.control, found(1, 3));
     assert_eq!(report.target.cut, Found::default());
 }
 
@@ -399,7 +403,7 @@ fn registers(folder: &Path, pairs: bool) -> (Corpus, [u32; 2]) {
         format!("{{{text}:\"abc\",\"register\":\"{register}\"}}\n")
     };
     let path = write(folder, "a.jsonl", &(0..2000).map(line).collect::<String>());
-    let source = Box::new(Source::json(&path, Some(&control)).unwrap());
+    let source = Box::new(Source::json(&path, None, Some(&control)).unwrap());
     let text = Source::Control { source, control: control.clone() };
     let ids = control.tokens().iter().map(|token| tokenizer.id(token).unwrap()).collect::<Vec<_>>();
     let reader = pairs.then_some(&tokenizer);
@@ -476,9 +480,9 @@ fn wrong_texts_are_told_by_file_and_line() {
     let path = write(folder.path(), "c3", "a\tb\t\na\tb\tc\n");
     let error = encode(&Source::Tsv { path: path.clone(), columns: None });
     assert!(matches!(error, TextError::FurtherColumns { line: 2, found: 3, .. }), "{error}");
-    let all = Source::Tsv { path, columns: Some([2, 1]) };
+    let all = Source::Tsv { path, columns: Some(Columns::Numbers(vec![2, 1])) };
     let corpus = Corpus::encode(&all, Some(&tokenizer), &tokenizer, 9, None).unwrap();
-    assert_eq!((corpus.len(), corpus.report().target.columns), (1, Found { count: 2, line: 1 }));
+    assert_eq!((corpus.len(), corpus.report().target.columns), (1, found(2, 1)));
     let path = write(folder.path(), "d", "0123456789\n");
     let message = encode(&Source::Lines { path }).to_string();
     assert!(message.contains("1 with a target of more than 9 tokens (first in line 1)"), "{message}");

@@ -3,7 +3,8 @@ use descant_inference::layout::DATA;
 use descant_inference::{DataConfig, Error, Files, Recipe, Tokenizers};
 use descant_models::{LossConfig, ModelKind};
 use descant_text::{
-    BatchConfig, Batches, ChatTemplate, ControlConfig, Corpus, Example, Form, InputBuilder, Source, TextError, is_json,
+    BatchConfig, Batches, ChatTemplate, Columns, ControlConfig, Corpus, Example, FilterConfig, Form, InputBuilder,
+    Noise, Shuffle, Source, TextError, is_csv, is_json,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +35,10 @@ impl Texts {
         let kind = recipe.model.kind;
         let source = |files: &Files| source(files, data, recipe, template);
         let train = source(&data.train)?;
+        let train = match &data.filter {
+            Some(filter) if filter.is_active() => filtered(train, filter, recipe)?,
+            _ => train,
+        };
         let validation = data.validation.as_ref().map(source).transpose()?;
         validation.as_ref().map_or(Ok(()), |validation| agree(&train, validation))?;
         if kind == ModelKind::LanguageModel && train.has_pairs() && matches!(recipe.loss, LossConfig::Embedding { .. })
@@ -80,8 +85,8 @@ impl Texts {
 
     /// Whether their spaces and line ends matter.
     pub(crate) fn keep_spaces(&self) -> bool {
-        let is_json = |path| is_json(path) || matches!(self.train, Source::Chat { .. });
-        matches!(self.train, Source::Stream { .. }) || self.train.files().into_iter().all(is_json)
+        let is_rendered = self.train.template().is_some();
+        is_rendered || self.train.form() == Form::Continuous || self.train.files().into_iter().all(is_json)
     }
 
     /// What is validated on: what a run has of it, or the same in memory where it has none; its folder stays as it is.
@@ -128,10 +133,7 @@ impl Texts {
 
     /// The marks that a chat template writes around their messages, such as `<|im_start|>`.
     pub(crate) fn marks(&self) -> Vec<String> {
-        match &self.train {
-            Source::Chat { template, .. } => template.find_marks(),
-            _ => Vec::new(),
-        }
+        self.train.template().map_or_else(Vec::new, ChatTemplate::find_marks)
     }
 
     /// The control tokens of their attributes.
@@ -203,15 +205,31 @@ pub(crate) fn source(
     template: Option<&ChatTemplate>,
 ) -> Result<Source, Error> {
     let (kind, control) = (recipe.model.kind, recipe.control.as_ref());
-    let source = match files {
-        Files::Two([source, target]) => Source::Parallel { source: source.clone(), target: target.clone() },
-        Files::One(path) if is_json(path) => Source::json(path, control)?,
-        Files::One(path) => match (kind, data.columns) {
+    let columns = data.columns.as_ref();
+    let one = |path: &PathBuf| {
+        Ok::<_, Error>(match (kind, columns) {
+            _ if is_json(path) => Source::json(path, columns, control)?,
+            _ if is_csv(path) => Source::csv(path, columns, control)?,
             (ModelKind::LanguageModel, None) if data.stream => Source::Stream { path: path.clone() },
             (ModelKind::LanguageModel, None) => Source::Lines { path: path.clone() },
-            (_, columns) => Source::Tsv { path: path.clone(), columns },
-        },
+            _ => Source::Tsv { path: path.clone(), columns: columns.cloned() },
+        })
     };
+    let both = |(source, target): (&PathBuf, &PathBuf)| {
+        Ok(Source::Parallel { source: source.clone(), target: target.clone() })
+    };
+    let sides = files.matched().map_err(|reason| recipe.wrong(format!("[data]: {reason}")))?;
+    let corpus = |name: usize| {
+        let parts: Vec<Source> = match &sides[..] {
+            [files] => files[name].iter().map(one).collect::<Result<_, _>>()?,
+            [sources, targets] => sources[name].iter().zip(&targets[name]).map(both).collect::<Result<_, Error>>()?,
+            _ => return Err(recipe.wrong("[data]: expected files of one side, or of source and target")),
+        };
+        several(parts)
+    };
+    let names = sides.first().map_or(0, Vec::len);
+    let parts: Vec<Source> = (0..names).map(corpus).collect::<Result<_, Error>>()?;
+    let source = several(parts)?;
     let source = match control {
         Some(control) => controlled(source, control)?,
         None => source,
@@ -227,6 +245,46 @@ pub(crate) fn source(
     })
 }
 
+/// Texts one after the other.
+///
+/// # Errors
+/// Where they are of several forms.
+fn several(mut parts: Vec<Source>) -> Result<Source, Error> {
+    if parts.len() == 1 {
+        return Ok(parts.remove(0));
+    }
+    let form = parts.first().map(Source::form);
+    if let Some(other) = parts.iter().find(|part| Some(part.form()) != form) {
+        let (own, first) = (other.form(), parts[0].path().display());
+        let reason = format!(
+            "it is read as {own}, and {first} as {}: all files of a text have to be of one form. data.columns says which columns \
+             are read",
+            parts[0].form()
+        );
+        return Err(Error::Recipe { path: other.path().to_owned(), reason });
+    }
+    Ok(Source::Several { parts })
+}
+
+/// A text without what filters take out.
+///
+/// # Errors
+/// Where a filter is of another form.
+fn filtered(source: Source, filter: &FilterConfig, recipe: &Recipe) -> Result<Source, Error> {
+    let form = source.form();
+    if form == Form::Continuous {
+        return Err(
+            recipe.wrong("[data.filter] leaves out lines or pairs, and one continuous text has none. Leave it out")
+        );
+    }
+    if let Some(key) = filter.needs_pairs().filter(|_| form != Form::Pairs && source.path().exists()) {
+        let reason =
+            format!("data.filter.{key} is of {}, and {} holds {form}. Leave it out", Form::Pairs, source.name());
+        return Err(recipe.wrong(reason));
+    }
+    Ok(Source::Filtered { source: Box::new(source), filter: filter.clone().into() })
+}
+
 /// A text with control attributes.
 ///
 /// # Errors
@@ -234,23 +292,27 @@ pub(crate) fn source(
 fn controlled(source: Source, control: &ControlConfig) -> Result<Source, Error> {
     let wrong = |reason: String| Err(Error::Recipe { path: source.path().to_owned(), reason });
     let missing = control.attributes.keys().find(|name| !control.columns.contains_key(*name));
-    match (&source, missing) {
-        // Each text has those that are given, and a continuous one has no start that they could stand before.
-        _ if !control.given.is_empty() && source.form() != Form::Continuous => {}
-        (Source::Json { .. }, _) => {}
-        (Source::Tsv { .. }, None) => {}
-        (Source::Tsv { .. }, Some(name)) => {
-            return wrong(format!(
-                "[control]: in which column is {name}? Set control.columns = {{ {name} = 2 }} in the recipe; descant eval takes the \
-                 value of all texts, too (--control {name}=VALUE)"
-            ));
-        }
-        _ => {
-            let form = source.form();
-            return wrong(format!(
-                "it holds {form}, which have no place for the attributes of [control]. Take .jsonl, where they are fields, or \
-                 tab-separated pairs with data.columns and control.columns"
-            ));
+    for part in source.parts() {
+        match (part, missing) {
+            // Each text has those that are given, and a continuous one has no start that they could stand before.
+            _ if !control.given.is_empty() && part.form() != Form::Continuous => {}
+            // The columns of a header are known by their names.
+            (Source::Json { .. } | Source::Csv { columns: None | Some(Columns::Names(_)), .. }, _) => {}
+            (Source::Tsv { columns: Some(Columns::Names(_)), .. }, _) => {}
+            (Source::Tsv { .. } | Source::Csv { .. }, None) => {}
+            (Source::Tsv { .. } | Source::Csv { .. }, Some(name)) => {
+                return wrong(format!(
+                    "[control]: in which column is {name}? Set control.columns = {{ {name} = 2 }} in the recipe; descant eval takes the \
+                     value of all texts, too (--control {name}=VALUE)"
+                ));
+            }
+            _ => {
+                let form = part.form();
+                return wrong(format!(
+                    "it holds {form}, which have no place for the attributes of [control]. Take .jsonl, where they are fields, or \
+                     tab-separated pairs with data.columns and control.columns"
+                ));
+            }
         }
     }
     Ok(Source::Control { source: Box::new(source), control: control.clone() })
@@ -293,9 +355,22 @@ pub(crate) fn batch_config(recipe: &Recipe) -> BatchConfig {
     config.sequences = (train.batch_sentences > 0).then_some(train.batch_sentences);
     config.length = train.length;
     config.shuffle = Some(recipe.seed);
+    config.order = recipe.data.as_ref().and_then(|data| data.shuffle).unwrap_or(Shuffle::Blocks);
     config.special = recipe.special();
     config.control_dropout = recipe.control.as_ref().map_or(0.0, |control| control.dropout);
     config
+}
+
+/// The same for those to train on.
+///
+/// # Errors
+/// Where the tokenizer has no words for noise.
+pub(crate) fn training_config(recipe: &Recipe, tokenizers: &Tokenizers) -> Result<BatchConfig, Error> {
+    let mut config = batch_config(recipe);
+    let noise = recipe.data.as_ref().and_then(|data| data.noise.as_ref()).zip(tokenizers.source.as_ref());
+    config.mixture = recipe.data.as_ref().and_then(DataConfig::mixture);
+    config.noise = noise.map(|(noise, tokenizer)| Noise::new(noise.clone(), tokenizer)).transpose()?;
+    Ok(config)
 }
 
 /// The batches of a training on these texts, in its order.
@@ -303,7 +378,7 @@ pub(crate) fn batch_config(recipe: &Recipe) -> BatchConfig {
 /// # Errors
 /// What is wrong with the texts.
 pub fn batches(recipe: &Recipe, texts: &Texts, tokenizers: &Tokenizers) -> Result<Batches, Error> {
-    Ok(Batches::new(texts.encode(tokenizers, None)?.0, batch_config(recipe))?)
+    Ok(Batches::new(texts.encode(tokenizers, None)?.0, training_config(recipe, tokenizers)?)?)
 }
 
 /// A small batch of the texts' first lines, each cut to `length` tokens on either side: to check a model with.

@@ -15,7 +15,6 @@ mod markup;
 mod memorization;
 mod miniature;
 mod overlap;
-mod script;
 mod settings;
 mod survey;
 mod tokenized;

@@ -10,7 +10,7 @@ use descant_inference::layout::RECIPE;
 use descant_inference::{Control, DataConfig, Files, Recipe, Trained};
 use descant_kernels::Parallelism;
 use descant_models::{Generator, ModelKind};
-use descant_text::{BatchConfig, Batches, Corpus, Form, Source, TextError, is_json};
+use descant_text::{BatchConfig, Batches, Corpus, Form, Source, TextError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -99,8 +99,8 @@ const LONGEST_CHUNK: usize = 2048;
 
 /// Whether an imported model reads these files as one continuous text.
 fn is_continuous(recipe: &Recipe, files: &Files) -> Result<bool, Error> {
-    match files {
-        Files::One(path) if recipe.model.kind == ModelKind::LanguageModel && !is_json(path) => {
+    match files.paths().next() {
+        Some(path) if recipe.model.kind == ModelKind::LanguageModel && files.is_plain() => {
             Ok(PlainTextLayout::at(path)?.parted)
         }
         _ => Ok(false),

@@ -10,6 +10,7 @@ mod distillation;
 mod doctor;
 mod error;
 mod evaluate;
+mod faults;
 mod gradient_flow;
 mod metrics_file;
 mod outcome;

@@ -30,7 +30,7 @@ pub(crate) fn examples_of(
             false => target,
         }];
         let prediction =
-            Prediction { line: pair.line, source: source.to_string(), references, ..Prediction::default() };
+            Prediction { line: pair.place.line, source: source.to_string(), references, ..Prediction::default() };
         Ok(EvalExample { request: trained.request(source, None)?, prediction })
     };
     Ok(kept(text, corpus)?.map(move |pair| example(pair?)))

@@ -1,6 +1,6 @@
 //! Encodes the texts of a training into its run folder, and makes batches of them.
 
-use crate::data::{Texts, batch_config};
+use crate::data::{Texts, training_config};
 use crate::tokenizer_checks::{idle_tokens, rare_subwords};
 use descant_inference::layout::DATA;
 use descant_inference::{Error, Recipe, RunFolder, Tokenizers};
@@ -28,10 +28,22 @@ pub(crate) fn encode(
     notes.extend(texts.notes(&train, validation.as_deref()));
     notes.extend(idle_tokens(tokenizers, &recipe.loss, &train)?);
     notes.extend(rare_subwords(tokenizers, recipe, &train)?);
-    let batches = Batches::new(train, batch_config(recipe)).map_err(|error| match error {
+    let batches = Batches::new(train, training_config(recipe, tokenizers)?).map_err(|error| match error {
         // By its own name, not that of the encoded copy.
         TextError::TooLittle { reason, .. } => TextError::TooLittle { path: texts.train.path().to_owned(), reason },
         error => error,
     })?;
+    notes.extend(mixture(recipe, &batches));
     Ok((batches, validation))
+}
+
+/// How much an epoch has of each corpus, where they are mixed.
+fn mixture(recipe: &Recipe, batches: &Batches) -> Option<String> {
+    let (draws, data) = (batches.draws()?, recipe.data.as_ref()?);
+    let names = data.train.sides().first()?.iter();
+    let each = names
+        .zip(batches.corpus().sizes())
+        .zip(draws)
+        .map(|((name, size), draws)| format!("{draws} from the {size} of {}", name.display()));
+    Some(format!("An epoch draws {}.", each.collect::<Vec<_>>().join(", ")))
 }

@@ -1,6 +1,7 @@
 //! Starts a training.
 
 use crate::data::{Texts, batch_config};
+use crate::faults::counted;
 use crate::metrics_file::MetricsFile;
 use crate::preflight::{Preflight, new_tokens, other_model};
 use crate::prepare::encode;
@@ -58,7 +59,8 @@ impl Trainer {
         let template = sources.template(&recipe)?;
         let texts = Texts::with(&recipe, template.as_ref())?;
         texts.check_template(&recipe)?;
-        let tokenizers = sources.tokenizers(&recipe, &texts, usize::MAX)?;
+        let tokenizers =
+            sources.tokenizers(&recipe, &texts, usize::MAX).map_err(|error| counted(&texts, error.into()))?;
         let SourceModels { init, teacher } = sources;
         if let Some(init) = &init {
             recipe.tokenizer = continued(&init.recipe.tokenizer, &recipe.tokenizer);
@@ -96,7 +98,8 @@ impl Trainer {
         let run = run.map_or_else(|| RunFolder::take(path), Ok)?;
         run.begin()?;
         let mut told = Vec::new();
-        let (batches, validation) = encode(&recipe, &texts, &tokenizers, &run, &mut told)?;
+        let encoded = encode(&recipe, &texts, &tokenizers, &run, &mut told);
+        let (batches, validation) = encoded.map_err(|error| counted(&texts, error.into()))?;
         let held_out = validation.clone().map(|text| Batches::new(text, batch_config(&recipe))).transpose()?;
         let found = Preflight::of(&recipe, model.as_ref(), &batches, held_out)?;
         notes.extend(found.notes);

@@ -1,8 +1,8 @@
 //! Defaults that depend on the text: whether it is one continuous text.
 
-use descant_inference::{Error, Files, Recipe, locate};
-use descant_text::{Lines, TextError};
-use std::path::Path;
+use descant_inference::{Error, Recipe, is_there, locate};
+use descant_text::{Lines, TextError, plural};
+use std::path::{Path, PathBuf};
 
 /// Lines that are looked at.
 const LINES: usize = 20_000;
@@ -16,21 +16,13 @@ pub(crate) struct PlainTextLayout {
     long: Option<String>,
     /// Whether it is one continuous text of several parts.
     pub(crate) parted: bool,
-    /// Of a text whose lines are columns rather than sentences, what parts them.
-    columns: Option<&'static str>,
+    /// Whether its lines are columns rather than sentences.
+    has_columns: bool,
 }
 
-/// What parts the columns of a table, and its name.
-const PARTED_BY: [(char, &str); 3] = [('\t', "tabs"), (';', "semicolons"), (',', "commas")];
-
-/// What parts a line into so many columns: a tab between two texts, or, in a file by the name of a table, what else does.
-fn columns_of(line: &str, is_table: bool) -> Option<&'static str> {
-    let parts = |c: char| line.trim().split_once(c).is_some_and(|(left, right)| !left.is_empty() && !right.is_empty());
-    let (tab, others) = (PARTED_BY[0], &PARTED_BY[1..]);
-    if parts(tab.0) {
-        return Some(tab.1);
-    }
-    others.iter().find(|(c, _)| is_table && parts(*c)).map(|(_, name)| *name)
+/// Whether a tab parts a line into columns, each with a text.
+fn has_columns(line: &str) -> bool {
+    line.trim().split_once('\t').is_some_and(|(left, right)| !left.is_empty() && !right.is_empty())
 }
 
 impl PlainTextLayout {
@@ -42,9 +34,7 @@ impl PlainTextLayout {
             return Err(TextError::ReadOnce { path: path.to_owned() }.into());
         }
         let (mut lines, mut blank, mut run, mut long) = (0_usize, 0_usize, 0_usize, None);
-        let name = path.to_string_lossy().to_lowercase();
-        let is_table = [".csv", ".csv.gz", ".csv.zst"].iter().any(|ending| name.ends_with(ending));
-        let (mut in_columns, mut columns) = (0, None);
+        let mut in_columns = 0;
         for line in Lines::open(path)?.take(LINES) {
             let line = match line {
                 Ok(line) => line,
@@ -55,9 +45,7 @@ impl PlainTextLayout {
                 }
                 Err(error) => return Err(error.into()),
             };
-            if let Some(parted_by) = columns_of(&line, is_table) {
-                (in_columns, columns) = (in_columns + 1, columns.or(Some(parted_by)));
-            }
+            in_columns += usize::from(has_columns(&line));
             // Blank lines count once a line follows.
             match line.trim().is_empty() {
                 true => run += 1,
@@ -65,32 +53,54 @@ impl PlainTextLayout {
             }
         }
         let parted = long.is_some() || blank as f64 >= BLANK * (lines + blank) as f64 && blank > 0;
-        let columns = columns.filter(|_| 2 * in_columns > lines);
-        Ok(Self { lines, long, parted, columns })
+        Ok(Self { lines, long, parted, has_columns: 2 * in_columns > lines })
     }
 }
 
-/// That the texts it names are there.
+/// Files that a note names.
+const SHOWN: usize = 5;
+
+/// That the texts it names are there: of patterns, what matches them.
 ///
 /// # Errors
 /// Where one is looked for, and where to get it.
-fn find_texts(recipe: &Recipe) -> Result<(), Error> {
-    let Some(data) = &recipe.data else { return Ok(()) };
+fn find_texts(recipe: &Recipe) -> Result<Vec<String>, Error> {
+    let Some(data) = &recipe.data else { return Ok(Vec::new()) };
+    let mut notes = Vec::new();
     let named = [("train", Some(&data.train)), ("validation", data.validation.as_ref())];
     for (key, files) in named.into_iter().filter_map(|(key, files)| files.map(|files| (key, files))) {
-        let Some(path) = files.paths().iter().find(|path| !path.exists()) else { continue };
+        let Some(path) = files.paths().find(|path| !is_there(path)) else {
+            let sides = files.matched().map_err(|reason| recipe.wrong(format!("data.{key}: {reason}")))?;
+            notes.extend(
+                files.sides().into_iter().zip(sides).filter_map(|(given, found)| matched(key, given, &found.concat())),
+            );
+            continue;
+        };
         let here = std::env::current_dir().map_or(String::new(), |folder| format!(" (looked in {}", folder.display()));
         let folder = recipe.source.path.as_ref().and_then(|file| file.parent()).filter(|folder| folder.is_dir());
         let there = folder.map_or(String::new(), |folder| format!(" and in the recipe's folder {}", folder.display()));
         let looked = if path.is_absolute() || here.is_empty() { String::new() } else { format!("{here}{there})") };
         let get = recipe.source.url.as_ref().map_or(String::new(), |address| format!(" The text is from {address}."));
+        let no_such =
+            if path.to_string_lossy().contains(['*', '?', '[']) { "nothing matches it" } else { "No such file" };
         return Err(recipe.wrong(format!(
-            "data.{key}: could not read {}: No such file{looked}. Check the path, or name another with --set \
+            "data.{key}: could not read {}: {no_such}{looked}. Check the path, or name another with --set \
              data.{key}=FILE.{get}",
             path.display()
         )));
     }
-    Ok(())
+    Ok(notes)
+}
+
+/// What matches the patterns among the names of a side; nothing where there are none.
+fn matched(key: &str, given: &[PathBuf], found: &[PathBuf]) -> Option<String> {
+    let patterns: Vec<String> =
+        given.iter().filter(|path| !found.contains(path)).map(|path| path.display().to_string()).collect();
+    let mut names: Vec<String> = found.iter().take(SHOWN).map(|path| path.display().to_string()).collect();
+    names.extend((found.len() > SHOWN).then(|| format!("… {}", found[found.len() - 1].display())));
+    let files = plural(found.len() as u64, "file");
+    (!patterns.is_empty())
+        .then(|| format!("data.{key}: {} is {files}, one after the other: {}", patterns.join(", "), names.join(", ")))
 }
 
 /// Decides whether a plain text is one continuous text, where the recipe does not say so: what was decided, in words.
@@ -101,24 +111,24 @@ fn find_texts(recipe: &Recipe) -> Result<(), Error> {
 /// # Errors
 /// Where the text cannot be read.
 pub fn resolve_text_layout(recipe: &mut Recipe) -> Result<Vec<String>, Error> {
-    find_texts(recipe)?;
+    let mut notes = find_texts(recipe)?;
     if !recipe.reads_plain_text() {
-        return Ok(Vec::new());
+        return Ok(notes);
     }
     let is_open = recipe.leaves_stream_open();
     // Like the text that a run began with.
     let init = recipe.init.as_ref().and_then(|init| Recipe::of_run(&locate(init).ok()?.0).ok()?.data);
-    let Some(data) = &mut recipe.data else { return Ok(Vec::new()) };
-    let Files::One(path) = &data.train else { return Ok(Vec::new()) };
-    let PlainTextLayout { lines, long, parted, columns } = PlainTextLayout::at(path)?;
+    let Some(data) = &mut recipe.data else { return Ok(notes) };
+    // Of several files, the first says what all are.
+    let files = data.train.matched().unwrap_or_default().concat().concat();
+    let Some(path) = files.first() else { return Ok(notes) };
+    let PlainTextLayout { lines, long, parted, has_columns } = PlainTextLayout::at(path)?;
     let name = path.display().to_string();
-    let mut notes = Vec::new();
-    notes.extend(columns.map(|parted_by| {
-        let remedy = match parted_by {
-            "tabs" => "for pairs of a prompt and its answer, data.columns = [0, 1] names the two columns",
-            _ => "columns are read where tabs part them, with data.columns = [0, 1]",
-        };
-        format!("the lines of {name} are columns between {parted_by}, and are read as they stand: {remedy}")
+    notes.extend(has_columns.then(|| {
+        format!(
+            "the lines of {name} are columns between tabs, and are read as they stand: for pairs of a prompt and its answer, \
+             data.columns = [0, 1] names the two columns"
+        )
     }));
     if let (true, Some(theirs)) = (is_open, &init) {
         data.stream = theirs.stream;

@@ -87,14 +87,33 @@ fn misfit<'a>(of: ValueType, value: &'a DeValue<'a>) -> Option<Misfit<'a>> {
         ValueType::Text => value.is_str(),
         ValueType::Choice(words) => value.as_str().is_some_and(|word| words.contains(&word)),
         ValueType::Files if value.is_str() => true,
+        ValueType::Files
+            if value.as_array().is_some_and(|sides| sides.iter().all(|side| side.get_ref().is_array())) =>
+        {
+            let sides = value.as_array().map_or(&[][..], |sides| &sides[..]);
+            let is_empty = |side: &Spanned<DeValue<'_>>| side.get_ref().as_array().is_none_or(|side| side.is_empty());
+            if sides.is_empty() || sides.len() > 2 || sides.iter().any(is_empty) {
+                return Some(all);
+            }
+            return sides.iter().enumerate().find_map(|(at, side)| entry(format!("[{at}]"), ValueType::TextList, side));
+        }
         ValueType::Files => return list(ValueType::Text, Some(2), all),
+        ValueType::Columns => {
+            let columns = value.as_array().map_or(&[][..], |columns| &columns[..]);
+            let of =
+                if columns.first().is_some_and(|column| column.get_ref().is_str()) { ValueType::Text } else { index };
+            return match columns.len() {
+                1 | 2 => list(of, None, all),
+                _ => Some(all),
+            };
+        }
         ValueType::TextList => return list(ValueType::Text, None, all),
         ValueType::ChoiceList(words) => return list(ValueType::Choice(words), None, all),
         ValueType::TokenIds if integer(value).is_some_and(|n| n >= 0) => true,
         ValueType::TokenIds => return list(index, None, all),
-        ValueType::IntegerPair => return list(index, Some(2), all),
         ValueType::NumberPair(range) => return list(ValueType::Number(range), Some(2), all),
         ValueType::IntegerList => return list(index, None, all),
+        ValueType::NumberList(range) => return list(ValueType::Number(range), None, all),
         ValueType::NumberTable(_) | ValueType::IntegerTable => match value.as_table() {
             Some(table) => {
                 let of = if let ValueType::NumberTable(range) = of { ValueType::Number(range) } else { index };

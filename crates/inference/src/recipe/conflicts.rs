@@ -1,11 +1,11 @@
 //! Keys that conflict: a key that other keys of the recipe leave without effect. An error where it would have no effect at
 //! all, a note where it has some.
 
+use super::Recipe;
 use super::keys;
-use super::{Files, Recipe};
 use descant_hyperparameters::ScheduleConfig;
 use descant_models::{LossConfig, ModelKind};
-use descant_text::{TokenizerKind, is_json, plural};
+use descant_text::{Columns, Shuffle, TokenizerKind, is_csv, is_json, plural};
 
 enum Severity {
     Error,
@@ -27,25 +27,69 @@ const CONFLICTS: &[Conflict] = &[
     }),
     (Error, |recipe| {
         let data = recipe.data.as_ref()?;
-        let tabs = |files: &Files| matches!(files, Files::One(path) if !is_json(path));
-        let none = ![Some(&data.train), data.validation.as_ref()].into_iter().flatten().any(tabs);
-        data.columns.filter(|_| none).map(|columns| {
-            let what = "two files, and JSON, have no columns between tabs";
-            format!("data.columns = {columns:?}: {what}. Leave it out")
+        let all = [("data.train", Some(&data.train)), ("data.validation", data.validation.as_ref())];
+        all.into_iter().find_map(|(key, files)| files?.validate(key).err())
+    }),
+    (Error, |recipe| {
+        let data = recipe.data.as_ref()?;
+        let key = match (&data.weights, data.temperature) {
+            (Some(_), Some(_)) => {
+                return Some("data.temperature: data.weights says how corpora are mixed. Leave one out".to_owned());
+            }
+            (Some(_), None) => "data.weights",
+            (None, Some(_)) => "data.temperature",
+            (None, None) => return None,
+        };
+        let names = data.train.sides().first().map_or(0, |side| side.len());
+        let weights = data
+            .weights
+            .as_deref()
+            .filter(|weights| weights.len() != names || weights.iter().all(|&weight| weight == 0.0));
+        let held_out = data.validation.is_none() && data.validation_share > 0.0;
+        match weights {
+            _ if data.shuffle == Some(Shuffle::Blocks) => {
+                Some(format!("data.shuffle = \"blocks\": with {key}, all sequences are shuffled. Leave it out"))
+            }
+            _ if names < 2 => Some(format!("{key} mixes corpora: expected data.train to be a list of names in a list")),
+            _ if data.stream => Some(format!("{key}: one continuous text has no examples to mix. Leave it out")),
+            Some(weights) if weights.len() != names => {
+                Some(format!("data.weights = {weights:?}: expected one for each of the {names} names of data.train"))
+            }
+            Some(weights) => Some(format!("data.weights = {weights:?}: expected one that is above 0")),
+            None if held_out => Some(format!(
+                "{key}: the end of the text, which would be held out, is of the last corpus alone. Set data.validation, or \
+                 data.validation_share = 0.0"
+            )),
+            None => None,
+        }
+    }),
+    (Error, |recipe| {
+        let data = recipe.data.as_ref()?;
+        let columns = data.columns.as_ref()?;
+        let by_number = matches!(columns, Columns::Numbers(_));
+        let all = [Some(&data.train), data.validation.as_ref()];
+        let mut one_side = all.into_iter().flatten().filter(|files| !files.is_parallel());
+        (!one_side.any(|files| !by_number || files.paths().any(|path| !is_json(path)))).then(|| {
+            let what = match by_number {
+                true => {
+                    "two files have no columns, and JSON has keys, such as data.columns = [\"question\", \"answer\"]"
+                }
+                false => "two files have no columns",
+            };
+            format!("data.columns = {columns}: {what}. Leave it out")
         })
     }),
     (Error, |recipe| {
         let data = recipe.data.as_ref()?;
-        let Files::One(path) = &data.train else { return None };
-        (data.stream && is_json(path)).then(|| {
+        let path = data.train.paths().find(|path| is_json(path) || is_csv(path))?;
+        data.stream.then(|| {
             let path = path.display();
-            format!("data.stream = true is not for JSON ({path}), in which each object is an example. Leave it out")
+            format!("data.stream = true is not for JSON or CSV ({path}), in which each object or row is an example. Leave it out")
         })
     }),
     (Error, |recipe| {
-        let [source, target] = recipe.data.as_ref()?.columns?;
-        (source == target)
-            .then(|| format!("data.columns = [{source}, {target}]: source and target are the same column"))
+        let columns = recipe.data.as_ref()?.columns.as_ref().filter(|columns| columns.are_same())?;
+        Some(format!("data.columns = {columns}: source and target are the same column"))
     }),
     (Error, |recipe| {
         let both = recipe.model.kind == ModelKind::LanguageModel && recipe.target_tokenizer.is_some();

@@ -22,6 +22,8 @@ pub use key::{Key, Range, Section, ValueType};
 pub const SECTIONS: &[Section] = &[
     data::TOP,
     data::DATA,
+    data::FILTER,
+    data::NOISE,
     control::CONTROL,
     data::BENCH,
     tokenizer::TOKENIZER,

@@ -1,6 +1,7 @@
 //! Finds the files that the recipe of a run names.
 
-use super::{Files, Recipe};
+use super::Recipe;
+use super::files::{is_there, within};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,11 +11,11 @@ impl Recipe {
     pub fn located(&self, run: &Path) -> Self {
         let run = fs::canonicalize(run).unwrap_or_default();
         let find = |path: &mut PathBuf| {
-            if path.exists() || path.is_absolute() {
+            if is_there(path) || path.is_absolute() {
                 return;
             }
-            if let Some(there) = run.ancestors().skip(1).map(|folder| folder.join(&*path)).find(|there| there.exists())
-            {
+            let mut places = run.ancestors().skip(1).map(|folder| within(folder, path));
+            if let Some(there) = places.find(|there| is_there(there)) {
                 *path = there;
             }
         };
@@ -24,10 +25,7 @@ impl Recipe {
         }
         if let Some(data) = &mut recipe.data {
             for files in [Some(&mut data.train), data.validation.as_mut()].into_iter().flatten() {
-                match files {
-                    Files::One(path) => find(path),
-                    Files::Two(paths) => paths.iter_mut().for_each(find),
-                }
+                files.paths_mut().into_iter().for_each(find);
             }
             data.chat_template.as_mut().map(find);
         }

@@ -3,12 +3,13 @@
 
 use super::RecipeSource;
 use super::check::{check, check_required, cut, missing, walk};
+use super::files::{is_there, within};
 use super::keys::DEFAULT_KINDS;
 use super::overrides::set;
 use crate::locate::locate;
 use crate::run_folder::layout::RECIPE;
 use crate::{Error, Recipe};
-use descant_text::read_text;
+use descant_text::{Shuffle, read_text};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use toml::de::DeTable;
@@ -140,6 +141,9 @@ fn read(
         recipe.train.steps = super::TrainConfig::STEPS;
     }
     recipe.source.resolved = !strict;
+    if let Some(data) = recipe.data.as_mut().filter(|_| strict) {
+        data.shuffle.get_or_insert(Shuffle::Exact);
+    }
     recipe.validate()?;
     if strict {
         recipe.source.notes = super::conflicts::check(&recipe)?;
@@ -150,23 +154,23 @@ fn read(
 
 /// Files that are not where they are named, but are there seen from the recipe's own folder, are taken from there.
 fn in_folder(table: &mut Table, folder: &Path) {
-    let take = |value: &mut Value| {
-        if let Value::String(name) = value {
-            let there = folder.join(&*name);
-            if !Path::new(&*name).exists() && there.exists() {
-                *name = there.to_string_lossy().into_owned();
+    fn take(value: &mut Value, folder: &Path) {
+        match value {
+            Value::Array(names) => names.iter_mut().for_each(|name| take(name, folder)),
+            Value::String(name) => {
+                let there = within(folder, Path::new(&*name));
+                if !is_there(Path::new(&*name)) && is_there(&there) {
+                    *name = there.to_string_lossy().into_owned();
+                }
             }
-        }
-    };
-    for (place, name) in [("data", "train"), ("data", "validation"), ("data", "chat_template"), ("distill", "teacher")]
-    {
-        match table.get_mut(place).and_then(|table| table.get_mut(name)) {
-            Some(Value::Array(names)) => names.iter_mut().for_each(take),
-            Some(value) => take(value),
-            None => {}
+            _ => {}
         }
     }
-    table.get_mut("init").into_iter().for_each(take);
+    for (place, name) in [("data", "train"), ("data", "validation"), ("data", "chat_template"), ("distill", "teacher")]
+    {
+        table.get_mut(place).and_then(|table| table.get_mut(name)).into_iter().for_each(|value| take(value, folder));
+    }
+    table.get_mut("init").into_iter().for_each(|value| take(value, folder));
 }
 
 /// The `[model]` table of a run.

@@ -3,6 +3,7 @@
 use super::keys::{ANY, SECTIONS};
 use super::{DataConfig, Recipe};
 use descant_models::ModelConfig;
+use descant_text::{FilterConfig, NoiseConfig};
 use std::fmt::Write;
 
 impl Recipe {
@@ -56,7 +57,11 @@ impl Recipe {
     /// One with the same tables and kinds, everything else as by default.
     pub(super) fn defaults(&self) -> Self {
         let transformer = self.model.transformer.as_ref().map(|_| descant_nn::TransformerConfig::default());
-        let data = self.data.as_ref().map(|data| DataConfig::of(data.train.clone()));
+        let data = self.data.as_ref().map(|data| {
+            let filter = data.filter.as_ref().map(|_| FilterConfig::default());
+            let noise = data.noise.as_ref().map(|_| NoiseConfig::default());
+            DataConfig { filter, noise, ..DataConfig::of(data.train.clone()) }
+        });
         Self { data, ..Self::of(ModelConfig { transformer, ..ModelConfig::new(self.model.kind) }) }
     }
 }

@@ -64,13 +64,20 @@ fn value_type(of: ValueType) -> Value {
         ValueType::Flag => json!({"type": "boolean"}),
         ValueType::Text => text(),
         ValueType::Choice(words) => json!({"type": "string", "enum": words}),
-        ValueType::Files => json!({"anyOf": [text(), pair(text())]}),
+        ValueType::Files => {
+            let names = json!({"type": "array", "items": text(), "minItems": 1});
+            json!({"anyOf": [text(), pair(text()), {"type": "array", "items": names, "minItems": 1, "maxItems": 2}]})
+        }
+        ValueType::Columns => {
+            let columns = |items: Value| json!({"type": "array", "items": items, "minItems": 1, "maxItems": 2});
+            json!({"anyOf": [columns(index()), columns(text())]})
+        }
         ValueType::TextList => list(text()),
         ValueType::ChoiceList(words) => list(value_type(ValueType::Choice(words))),
         ValueType::TokenIds => json!({"anyOf": [index(), list(index())]}),
-        ValueType::IntegerPair => pair(index()),
         ValueType::NumberPair(range) => pair(range.json_schema("number")),
         ValueType::IntegerList => list(index()),
+        ValueType::NumberList(range) => list(range.json_schema("number")),
         ValueType::NumberTable(range) => json!({"type": "object", "additionalProperties": range.json_schema("number")}),
         ValueType::IntegerTable => json!({"type": "object", "additionalProperties": index()}),
         ValueType::Clip(range) => {

@@ -52,7 +52,8 @@ fn generation() -> String {
 /// One recipe with every table, for each kind.
 fn every() -> Vec<Recipe> {
     let all = "init = \"base\"\n[bench]\nvocabulary = 9\nbatch = 1\nlength = 2\n[data]\ntrain = \"a.tsv\"\n\
-        validation = \"b.tsv\"\ncolumns = [0, 2]\nchat_template = \"c\"\n[control]\nATTRIBUTE = [\"a\"]\ncolumns = { ATTRIBUTE = 1 }\n[tokenizer]\nadd = [\"<a>\"]\nvocabulary_file = \"w\"\n\
+        validation = \"b.tsv\"\ncolumns = [0, 2]\nshuffle = \"blocks\"\nweights = [1.0]\ntemperature = 2.0\nchat_template = \"c\"\n[data.filter]\nmax_characters = 9\nlength_ratio = 3.0\n\
+        source_script = \"latin\"\ntarget_script = \"han\"\n[data.noise]\nswap = 3\n[control]\nATTRIBUTE = [\"a\"]\ncolumns = { ATTRIBUTE = 1 }\n[tokenizer]\nadd = [\"<a>\"]\nvocabulary_file = \"w\"\n\
         [tokenizer.special]\nunknown = 0\nbeginning = 1\nend = [2, 5]\nentries = 9\npieces_apart = true\nsentencepiece = true\n\
         [tokenizer.special.around]\nbefore = [1]\nafter = []\n[target_tokenizer]\nkind = \"word\"\n\
         [finetune]\ntrain = [\"a\"]\nfreeze = [\"b\"]\nrates = { c = 2.0 }\n\
@@ -188,8 +189,17 @@ fn values_of_another_type_are_told_with_what_is_expected() {
     value("tokenizer.kind=sentencepiece", &["unigram and bpe"]);
     value("optimizer.kind='adamm'", &["the nearest is \"adam\""]);
     value("model.bidirectional=1", &["true or false"]);
-    value("data.columns=[1]", &["two whole numbers"]);
+    value("data.columns=[]", &["one or two columns in a list"]);
+    value("data.columns=['a', 1]", &["data.columns[1] = 1: expected a text"]);
+    value("data.columns=[0, -1]", &["data.columns[1] = -1: expected a whole number"]);
     value("data.train=[]", &["two names in a list"]);
+    value("data.train=[[]]", &["lists of names in a list"]);
+    value("data.train=[['a'], ['b'], ['c']]", &["one or two lists of names"]);
+    value("data.train=[['a', 3]]", &["data.train[0][1] = 3: expected a text"]);
+    value("data.filter.source_script='latn'", &["the nearest is \"latin\""]);
+    value("data.filter.length_ratio=1", &["data.filter.length_ratio = 1", "above 1"]);
+    value("data.filter.length=3", &["[data.filter] has no key length"]);
+    value("data.filter=3", &["data.filter is a section"]);
     value("data.train=['a', 2]", &["data.train[1] = 2: expected a text"]);
     value("train.clip={norm=0.0}", &["train.clip.norm = 0", "a number, above 0"]);
     value("train.clip={norm='big'}", &["train.clip.norm = \"big\""]);
@@ -222,7 +232,30 @@ fn wishes_that_cannot_come_true_are_told() {
     wrong(PAIRS, &["train.validation_metrics=['bleu', 'bleu']"], &["bleu is there twice"]);
     wrong(PAIRS, &[metrics, "train.best_metric=chrf"], &["train.best_metric = \"chrf\"", "\"loss\"", "[\"bleu\"]"]);
     wrong(PAIRS, &["data.columns=[1, 1]"], &["the same column"]);
-    wrong(PAIRS, &["data.columns=[0, 1]", "data.train=['a', 'b']"], &["two files, and JSON, have no columns"]);
+    wrong(PAIRS, &["data.columns=[0, 1]", "data.train=['a', 'b']"], &["two files have no columns"]);
+    wrong(PAIRS, &["data.columns=[0, 1]", "data.train='a.jsonl'"], &["JSON has keys"]);
+    assert!(read(PAIRS, &["data.columns=['a', 'b']", "data.train='a.jsonl'"]).is_ok());
+    wrong(PAIRS, &["data.train=['a.tsv', 'b.tsv']"], &["data.train: a list of two names", "[[\"a.tsv\", \"b.tsv\"]]"]);
+    let mix = |weights: &str, parts: &[&str]| {
+        let all = "data.train=[['a.tsv', 'b.tsv']]";
+        wrong(PAIRS, &[all, "data.validation='c.tsv'", &format!("data.{weights}")], parts);
+    };
+    mix("weights=[1, -1]", &["data.weights[1] = -1: expected a number"]);
+    mix("weights=[0, 0]", &["data.weights = [0.0, 0.0]", "above 0"]);
+    mix("weights=[1]", &["data.weights = [1.0]", "one for each of the 2 names"]);
+    mix("temperature=0.5", &["data.temperature = 0.5", "from 1"]);
+    wrong(PAIRS, &["data.weights=[1.0]"], &["data.weights", "a list of names"]);
+    wrong(
+        PAIRS,
+        &["data.train=[['a.tsv', 'b.tsv']]", "data.temperature=2"],
+        &["data.temperature", "Set data.validation"],
+    );
+    wrong(PAIRS, &["data.train='a[.tsv'"], &["data.train = \"a[.tsv\": it is no pattern"]);
+    wrong(
+        PAIRS,
+        &["data.filter={min_characters=5,max_characters=3}"],
+        &["min_characters = 5: expected at most max_characters = 3"],
+    );
     wrong(TEXT, &["target_tokenizer.kind=word"], &["one tokenizer"]);
     wrong(TEXT, &["generation.coverage_penalty=0.5"], &["generation.coverage_penalty = 0.5", "no attention"]);
     wrong(PAIRS, &["schedule={kind='inverse-sqrt',warmup=40}", "train.steps=30"], &["schedule.warmup = 40", "30"]);

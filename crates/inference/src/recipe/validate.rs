@@ -1,7 +1,7 @@
 //! Validates a recipe as a whole, before anything that it names is read.
 
+use super::Recipe;
 use super::check::check_all;
-use super::{Files, Recipe};
 use descant_models::{EmbeddingLoss, LossConfig, ModelKind, Tie};
 
 impl Recipe {
@@ -49,8 +49,11 @@ impl Recipe {
         if let Some(most) = self.model.max_length().filter(|&most| data.stream && length > most) {
             return Err(format!("train.length = {length}: expected at most model.transformer.max_length = {most}"));
         }
-        if data.stream && (data.columns.is_some() || matches!(data.train, Files::Two(_))) {
-            return Err("data.stream = true: one continuous text has no columns, and lies in one file".to_owned());
+        if data.stream && (data.columns.is_some() || data.train.is_parallel()) {
+            return Err("data.stream = true: one continuous text has no columns, and no parallel file".to_owned());
+        }
+        if let Some(filter) = &data.filter {
+            filter.validate()?;
         }
         match data.shared_vocabulary && self.target_tokenizer.is_some() {
             true => Err("data.shared_vocabulary = true: expected no [target_tokenizer] beside it".to_owned()),

@@ -51,6 +51,9 @@ pub(crate) struct Manifest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) control: Vec<u32>,
     pub(crate) sequences: u64,
+    /// Those of each corpus, where it is made of several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) corpora: Vec<u64>,
     pub(crate) report: Report,
     /// The files of the text as they were encoded.
     pub(crate) texts: Vec<Checksum>,

@@ -2,10 +2,9 @@
 //! target, and those a few lines further, by length, numbers, punctuation and words that both have.
 
 use super::finding::{Finding, Severity, share_of};
-use super::length_ratio::median;
 use super::survey::Survey;
-use super::words::{hash, hashes, words};
-use descant_text::Form;
+use super::words::{hashes, words};
+use descant_text::{Form, hash, median};
 
 /// How far the sides may be out of step.
 const FURTHEST: isize = 6;

@@ -2,8 +2,7 @@
 
 use super::finding::{Finding, Severity, share_of};
 use super::survey::{Pair, Survey};
-use super::words::hash;
-use descant_text::Form;
+use descant_text::{Form, hash};
 
 /// Characters and pairs of them are counted in so many places by their hashes.
 const PLACES: usize = 1 << 15;

@@ -2,14 +2,13 @@
 
 use super::finding::{Finding, Severity, share_of};
 use super::survey::Survey;
-use descant_text::Form;
+use descant_text::{Form, is_copy};
 
 /// Copies among the pairs, by their places.
 fn copies(survey: &Survey) -> Vec<usize> {
     let is_copy = |&i: &usize| {
         let pair = &survey.pairs[i];
-        let target = pair.target.trim();
-        !target.is_empty() && pair.source.as_deref().map(str::trim) == Some(target)
+        pair.source.as_deref().is_some_and(|source| is_copy(source, &pair.target))
     };
     (0..survey.pairs.len()).filter(is_copy).collect()
 }
@@ -30,9 +29,9 @@ pub(super) fn check(train: &Survey, validation: Option<&Survey>) -> Vec<Finding>
     let severity = if here >= 0.01 && there < here / 2.0 { Severity::Warning } else { Severity::Note };
     let message = format!("{}: in {} the target is the source", train.place(), share_of(count, all, "pair"));
     let remedy = match severity {
-        Severity::Note => "If copying is no part of the task, take them out",
+        Severity::Note => "If copying is no part of the task, take them out: data.filter.copies = true",
         _ => {
-            "Take them out: a few percent of copies teach a translator to copy (Khayrallah & Koehn 2018, arXiv 1805.12282)"
+            "Take them out (data.filter.copies = true): a few percent of copies teach a translator to copy (Khayrallah & Koehn 2018, arXiv 1805.12282)"
         }
     };
     vec![

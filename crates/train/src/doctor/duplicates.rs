@@ -2,8 +2,8 @@
 
 use super::finding::{Finding, Severity, share_of};
 use super::survey::{Pair, Survey};
-use super::words::{hash, hashes, words};
-use descant_text::Form;
+use super::words::{hashes, words};
+use descant_text::{Form, example_hash, hash};
 use std::collections::HashMap;
 
 /// Hashes that are kept, at most; of more, those that end with ever more zero bits, so that memory stays bounded.
@@ -58,7 +58,7 @@ impl Hashes {
 
 impl Duplicates {
     pub(super) fn see(&mut self, pair: &Pair) {
-        let exact = hash(&(&pair.source, &pair.target));
+        let exact = example_hash(pair.source.as_deref(), &pair.target);
         self.exact.see(exact, exact, pair, |_, _| true);
         let source = pair.source.as_deref().map(|source| hashes(&words(source)));
         let target = hashes(&words(&pair.target));
@@ -76,7 +76,7 @@ impl Duplicates {
         let (exact, all) = (self.exact.count(), survey.examples);
         let near = self.near.count();
         let kinds = [
-            ("duplicates", exact, self.exact.first, 0.01, "came before", "sort -u, on both files of a pair together"),
+            ("duplicates", exact, self.exact.first, 0.01, "came before", "data.filter.duplicates = true"),
             (
                 "near-duplicates",
                 near,
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn memory_is_bounded_and_the_count_about_right() {
         let mut hashes = Hashes::default();
-        let pair = Pair { line: 1, source: None, target: String::new() };
+        let pair = Pair { line: 1, file: None, source: None, target: String::new() };
         for _ in 0..2 {
             (0..3 * MOST as u64).for_each(|i| hashes.see(hash(&i), i, &pair, |one, other| one == other));
         }

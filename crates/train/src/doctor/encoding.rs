@@ -13,7 +13,10 @@ pub(super) fn unreadable(survey: &Survey) -> Vec<Finding> {
         let check = match faults.first {
             TextError::Utf8 { .. } => "encoding",
             TextError::CarriageReturn { .. } => "line-ends",
-            TextError::Columns { .. } | TextError::Commas { .. } | TextError::FurtherColumns { .. } => "columns",
+            TextError::Columns { .. }
+            | TextError::Commas { .. }
+            | TextError::Fields { .. }
+            | TextError::FurtherColumns { .. } => "columns",
             _ => "lines",
         };
         // The end of the error's message is the remedy.

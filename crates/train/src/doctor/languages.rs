@@ -1,8 +1,8 @@
 //! Texts of another language than the others of their side.
 
 use super::finding::{Finding, Severity, share_of};
-use super::script::{Script, main_script, script_of};
 use super::survey::Survey;
+use descant_text::{Script, main_script, script_of};
 use std::collections::BTreeMap;
 
 /// The commonest function words of languages that share the Latin script. One that two have counts for neither against the other.

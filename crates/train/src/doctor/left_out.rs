@@ -1,10 +1,9 @@
 //! What encoding leaves out, and what the vocabulary does not have, as training counts it.
 
 use super::finding::{Finding, Severity, percent};
-use super::script::script_of;
 use super::survey::Survey;
 use descant_inference::{Error, Tokenizers};
-use descant_text::{Corpus, Remark, SideReport, Tokenizer};
+use descant_text::{Corpus, Remark, SideReport, Tokenizer, script_of};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -38,6 +37,10 @@ pub(super) fn check(survey: &Survey, corpus: &Corpus, tokenizers: &Tokenizers) -
                 findings.push(finding.lines(empty));
             }
             Remark::Unknown => {}
+            Remark::Filtered => {
+                let remedy = "Look at a few of these lines, whether they are what the filters of [data.filter] are for";
+                findings.push(Finding::new("filtered", Severity::Note, message, remedy));
+            }
             _ => {
                 let remedy = "Look whether it is meant; if not, mend the text";
                 findings.push(Finding::new("texts", Severity::Note, message, remedy));
@@ -94,7 +97,7 @@ fn unknown(survey: &Survey, side: &str, report: &SideReport, tokenizer: &Tokeniz
         percent(report.unknown_share()),
         report.unknown.count,
         report.tokens,
-        report.unknown.line,
+        report.unknown.first.line,
         shown.join(", ")
     );
     let remedy = "tokenizer.kind = \"byte-bpe\" knows everything; else a larger tokenizer.vocabulary, a lower \

@@ -1,32 +1,23 @@
 //! What there is in a text: read once, as training reads it, but on past lines that training would end at.
 
+use crate::faults::{Faults, MOST_FAULTS, add_fault};
 use descant_text::{Example, Form, Source, TextError};
-use std::mem::discriminant;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Bytes and examples that are kept in memory to be looked at; of more, each second, fourth, … is.
 const MOST_BYTES: usize = 64 << 20;
 const MOST_PAIRS: usize = 400_000;
-/// Lines that cannot be read, after which no more is read.
-const MOST_FAULTS: u64 = 1_000_000;
 
 /// A pair, or a text without a source.
 #[derive(Clone, Debug)]
 pub(super) struct Pair {
     /// Its line, from 1.
     pub(super) line: u64,
+    /// The name of its file, where the text has several.
+    pub(super) file: Option<Arc<str>>,
     pub(super) source: Option<String>,
     pub(super) target: String,
-}
-
-/// Lines of one file that cannot be read for one reason.
-#[derive(Debug)]
-pub(super) struct Faults {
-    /// The first of them.
-    pub(super) first: TextError,
-    pub(super) count: u64,
-    /// The first few.
-    pub(super) lines: Vec<u64>,
 }
 
 /// A text that was read.
@@ -59,13 +50,18 @@ impl Survey {
             Err(error) => return Self { broken_off: Some(error), ..survey },
         };
         let (mut number, mut bytes, mut unread) = (0, 0, 0);
+        let names: Vec<Arc<str>> = source.part_names().into_iter().map(Arc::from).collect();
+        let pair = |example: Example| {
+            let file = names.get(example.place.file as usize).filter(|_| names.len() > 1).cloned();
+            Pair::of(example, file)
+        };
         while number < range.end {
             match examples.next() {
                 None => break,
                 Some(Ok(example)) => {
                     number += 1;
                     if number > range.start {
-                        survey.add(example.into(), &mut bytes, &mut see);
+                        survey.add(pair(example), &mut bytes, &mut see);
                     }
                 }
                 Some(Err(error)) => {
@@ -102,26 +98,10 @@ impl Survey {
 
     /// Counts an error; whether the lines after it can be read.
     fn add_fault(&mut self, error: TextError) -> bool {
-        let Some((path, line)) = error.place() else {
+        add_fault(&mut self.faults, error).unwrap_or_else(|error| {
             self.broken_off = Some(error);
-            return false;
-        };
-        let same = |found: &&mut Faults| {
-            discriminant(&found.first) == discriminant(&error)
-                && found.first.place().is_some_and(|(other, _)| other == path)
-        };
-        match self.faults.iter_mut().find(same) {
-            // A list of JSON that is broken ends at the same line again and again.
-            Some(found) if found.lines.last() == Some(&line) => return false,
-            Some(found) => {
-                found.count += 1;
-                if found.lines.len() < 5 {
-                    found.lines.push(line);
-                }
-            }
-            None => self.faults.push(Faults { count: 1, lines: vec![line], first: error }),
-        }
-        true
+            false
+        })
     }
 
     /// What its examples are called.
@@ -155,7 +135,7 @@ impl Survey {
     pub(super) fn shown(&self, at: usize, side: &str) -> (u64, String) {
         let pair = &self.pairs[at];
         let text = if side == "source" { pair.source.clone().unwrap_or_default() } else { pair.target.clone() };
-        (pair.line, text)
+        (pair.line, pair.named(text))
     }
 
     /// The line and both texts of a pair, to be shown.
@@ -167,14 +147,18 @@ impl Survey {
 impl Pair {
     /// Its line and both texts, to be shown.
     pub(super) fn shown(&self) -> (u64, String) {
-        (self.line, self.source.iter().map(|source| format!("{source}  →  ")).chain([self.target.clone()]).collect())
+        let sides = self.source.iter().map(|source| format!("{source}  →  ")).chain([self.target.clone()]);
+        (self.line, self.named(sides.collect()))
     }
-}
 
-impl From<Example> for Pair {
-    fn from(example: Example) -> Self {
+    /// What is shown of it, with its file where there are several.
+    fn named(&self, text: String) -> String {
+        self.file.iter().map(|file| format!("({file}) ")).chain([text]).collect()
+    }
+
+    fn of(example: Example, file: Option<Arc<str>>) -> Self {
         let target = example.target.to_string();
         let target = target.trim_end_matches(['\n', '\r']).to_owned();
-        Self { line: example.line, source: example.source.map(|source| source.to_string()), target }
+        Self { line: example.place.line, file, source: example.source.map(|source| source.to_string()), target }
     }
 }

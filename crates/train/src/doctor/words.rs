@@ -1,13 +1,6 @@
 //! Texts as their words alone: without case, punctuation and spaces, by which near duplicates are found.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
-/// The hash of a value: 64 bits, the same in every run.
-pub(super) fn hash(value: &(impl Hash + ?Sized)) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
-}
+use descant_text::hash;
 
 /// Whether a script puts no spaces between words: then each character is taken for one.
 fn stands_alone(c: char) -> bool {

@@ -64,10 +64,13 @@ fn adopt_decisions(recipe: &mut Recipe, run: &Recipe) {
     if recipe.train.shares == 0 {
         recipe.train.shares = run.train.shares;
     }
-    if let (Some(own), Some(theirs)) = (&mut recipe.data, &run.data)
-        && !recipe.source.explicit.contains("data.stream")
-    {
-        own.stream = theirs.stream;
+    if let (Some(own), Some(theirs)) = (&mut recipe.data, &run.data) {
+        if !recipe.source.explicit.contains("data.stream") {
+            own.stream = theirs.stream;
+        }
+        if !recipe.source.explicit.contains("data.shuffle") {
+            own.shuffle = theirs.shuffle;
+        }
     }
 }
 
@@ -103,6 +106,8 @@ pub(crate) fn resumed(given: Recipe, own: &Recipe, run: &Path) -> Result<Recipe,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::batch_config;
+    use descant_text::Shuffle;
 
     #[test]
     fn a_run_that_knows_no_family_goes_on_with_the_recipe_that_names_one() {
@@ -113,5 +118,18 @@ mod tests {
         own.model.origin = None;
         assert!(Difference::forbidden(&Difference::all(&own, &given)).is_some());
         assert!(Difference::all(&own, &resolved(given, &own)).is_empty());
+    }
+
+    #[test]
+    fn a_run_from_before_there_was_an_exact_order_goes_on_by_blocks() {
+        let text = "[data]\ntrain = 'a.tsv'\nSHUFFLE[model]\nkind = 'encoder-decoder'\n";
+        let read = |shuffle: &str| Recipe::parse(&text.replace("SHUFFLE", shuffle), &[]).unwrap();
+        let given = read("");
+        let mut own = given.clone();
+        own.data.as_mut().unwrap().shuffle = None;
+        assert_eq!([&own, &given].map(|recipe| batch_config(recipe).order), [Shuffle::Blocks, Shuffle::Exact]);
+        assert!(Difference::all(&own, &resolved(given, &own)).is_empty());
+        let asked = resolved(read("shuffle = 'exact'\n"), &own);
+        assert!(Difference::forbidden(&Difference::all(&own, &asked)).unwrap().contains("data.shuffle"));
     }
 }

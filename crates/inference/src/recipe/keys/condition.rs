@@ -52,6 +52,10 @@ pub(super) const LINES: Condition = condition("no data.stream: a continuous text
 });
 pub(super) const HELD_OUT: Condition =
     condition("no data.validation", |recipe| recipe.data.as_ref().is_some_and(|data| data.validation.is_none()));
+pub(super) const FILTERED_SCRIPT: Condition = condition("source_script or target_script", |recipe| {
+    let filter = recipe.data.as_ref().and_then(|data| data.filter.as_ref());
+    filter.is_some_and(|filter| filter.source_script.or(filter.target_script).is_some())
+});
 pub(super) const BY_TOKENS: Condition =
     condition("no train.batch_sentences", |recipe| recipe.train.batch_sentences == 0);
 

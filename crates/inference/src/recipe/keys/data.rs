@@ -1,6 +1,7 @@
-use super::condition::{ENCODER_DECODER, HELD_OUT, LANGUAGE_MODEL, LINES};
-use super::key::{FROM_0, FROM_1, Key, REQUIRED, SHARE, Section, ValueType, from};
-use ValueType::{Files, Flag, Integer, IntegerPair, Number, Text};
+use super::condition::{ENCODER_DECODER, FILTERED_SCRIPT, HELD_OUT, LANGUAGE_MODEL, LINES};
+use super::key::{FROM_0, FROM_1, Key, REQUIRED, SHARE, Section, ValueType, WHOLE_SHARE, above, from};
+use ValueType::{Choice, Columns, Files, Flag, Integer, Number, NumberList, Text};
+use descant_text::Script;
 
 pub(super) const TOP: Section = Section {
     name: "",
@@ -26,7 +27,10 @@ pub(super) const DATA: Section = Section {
             REQUIRED,
             "The training text. One file is a plain text for a language model and tab-separated pairs for an \
              encoder-decoder; two are parallel, line by line; a .jsonl has a prompt (or source) and its \
-             completion (or target), or messages, on each line. .gz and .zst are read as they are.",
+             completion (or target), or messages, on each line, and a .csv the same under a header of these names. \
+             .gz and .zst are read as they are. A pattern such as \"texts/*.tsv\" is all files that match it, in the order of \
+             their names; [[\"a.tsv\", \"b.tsv\"]] are several files, and [[\"a.en\", \"b.en\"], [\"a.de\", \"b.de\"]] \
+             several parallel ones, one after the other.",
         ),
         Key::new("data.validation", Files, "(none)", "The validation text, of the same format."),
         Key::new(
@@ -46,10 +50,12 @@ pub(super) const DATA: Section = Section {
         .when(LANGUAGE_MODEL),
         Key::new(
             "data.columns",
-            IntegerPair,
-            "[0, 1]",
-            "The columns of source and target in a tab-separated file, from 0. A language model reads such a file \
-             as pairs of prompt and completion only where they are given.",
+            Columns,
+            "(source and target)",
+            "The columns of source and target, or that of a text alone: by numbers from 0 of a table without a header, such \
+             as [0, 1]; or by name, such as [\"en\", \"de\"], of a .csv or .tsv whose first line has the names, or of the keys \
+             of .jsonl. Without them a .tsv has two columns, and a .csv or .jsonl those that data.train says. A language \
+             model reads a .tsv as pairs of prompt and completion only where they are given.",
         ),
         Key::new(
             "data.chat_template",
@@ -66,6 +72,100 @@ pub(super) const DATA: Section = Section {
             "Pairs and lines of more tokens on either side are left out.",
         )
         .when(LINES),
+        Key::new(
+            "data.weights",
+            NumberList(FROM_0),
+            "(as they are)",
+            "How much is drawn of each corpus, where data.train is a list in a list: in proportion to these numbers, one for \
+             each name. An epoch has as many sequences as all of them together, and each corpus is gone through as a whole \
+             before any of its sequences comes again. The validation text is named by data.validation.",
+        ),
+        Key::new(
+            "data.temperature",
+            Number(from(1.0)),
+            "(as they are)",
+            "The same in proportion to the number of their examples to the power of one over this: 1 as they are, 5 much more \
+             of the small ones.",
+        ),
+        Key::new(
+            "data.shuffle",
+            Choice(&["exact", "blocks"]),
+            "\"exact\"",
+            "How the training text is shuffled in each epoch. exact: over all of it. blocks: blocks of 256 neighbouring sequences \
+             over all of it, and sequences within 64 such blocks, which reads the disk in larger pieces, where the encoded text \
+             has no room in memory.",
+        ),
+    ],
+};
+
+pub(super) const FILTER: Section = Section {
+    name: "data.filter",
+    help: "Which examples of data.train are left out, each counted for the first key that takes it, and reported.",
+    keys: &[
+        Key::new("data.filter.min_characters", Integer(FROM_0), "0", "The characters that each side has at least."),
+        Key::new(
+            "data.filter.max_characters",
+            Integer(FROM_1),
+            "(none)",
+            "The characters that each side has at most. data.max_length limits tokens.",
+        ),
+        Key::new(
+            "data.filter.length_ratio",
+            Number(above(1.0)),
+            "(none)",
+            "Pairs are left out whose ratio of lengths, in characters, is more than so many times the usual one of the text, \
+             or less than such a part of it, such as 4.0: mostly they do not belong together. Texts of less than 20 \
+             characters stay.",
+        ),
+        Key::new("data.filter.copies", Flag, "false", "Whether pairs are left out whose target is their source."),
+        Key::new(
+            "data.filter.source_script",
+            Choice(Script::NAMES),
+            "(any)",
+            "Sources are left out of which less than script_share is in this script.",
+        ),
+        Key::new(
+            "data.filter.target_script",
+            Choice(Script::NAMES),
+            "(any)",
+            "The same of targets, or of texts without sources.",
+        ),
+        Key::new(
+            "data.filter.script_share",
+            Number(WHOLE_SHARE),
+            "0.5",
+            "The share of the characters that have a script; a text without any stays.",
+        )
+        .when(FILTERED_SCRIPT),
+        Key::new(
+            "data.filter.duplicates",
+            Flag,
+            "false",
+            "Whether an example is left out that came before as it is, in whichever of the files.",
+        ),
+    ],
+};
+
+pub(super) const NOISE: Section = Section {
+    name: "data.noise",
+    help: "Noise on the words of the sources in training, anew in every epoch, so that the model gets used to sources with faults.",
+    keys: &[
+        Key::new(
+            "data.noise.drop",
+            Number(SHARE),
+            "0.0",
+            "The share of the words that are left out; one word is left.",
+        )
+        .when(ENCODER_DECODER),
+        Key::new(
+            "data.noise.mask",
+            Number(SHARE),
+            "0.0",
+            "The share of the words that are left which become the unknown token.",
+        )
+        .when(ENCODER_DECODER),
+        Key::new("data.noise.swap", Integer(FROM_0), "0", "How many places a word moves at most, such as 3.")
+            .when(ENCODER_DECODER),
     ],
 };
 

@@ -49,20 +49,22 @@ pub enum ValueType {
     Text,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// The name of one file, or of two in a list.
+    /// The name of one file, or of two in a list; or lists of names in a list.
     Files,
+    /// One or two columns in a list, by number or by name.
+    Columns,
     /// A list of texts.
     TextList,
     /// A list of some of these words.
     ChoiceList(&'static [&'static str]),
     /// The id of a token, or a list of them.
     TokenIds,
-    /// Two whole numbers in a list.
-    IntegerPair,
     /// Two numbers in a list.
     NumberPair(Range),
     /// A list of whole numbers.
     IntegerList,
+    /// A list of numbers.
+    NumberList(Range),
     /// A table of numbers by name.
     NumberTable(Range),
     /// A table of whole numbers from 0 by name.
@@ -105,13 +107,14 @@ impl ValueType {
                 [all @ .., last] if !all.is_empty() => format!("{} or {last}", all.join(", ")),
                 _ => words.join(""),
             },
-            Self::Files => "the name of a file, or two names in a list".to_owned(),
+            Self::Files => "the name of a file, two names in a list, or one or two lists of names in a list".to_owned(),
+            Self::Columns => "one or two columns in a list, all by number from 0 or all by name".to_owned(),
             Self::TextList => "a list of texts".to_owned(),
             Self::ChoiceList(words) => format!("a list, each {}", Self::Choice(words).words()),
             Self::TokenIds => "the id of a token, or a list of them".to_owned(),
-            Self::IntegerPair => "two whole numbers in a list".to_owned(),
             Self::NumberPair(range) => format!("two numbers in a list, each {}", range.words()),
             Self::IntegerList => "a list of whole numbers from 0".to_owned(),
+            Self::NumberList(range) => format!("a list of numbers, each {}", range.words()),
             Self::NumberTable(range) => {
                 format!("a table of numbers {}, such as {{ \"name\" = 0.5 }}", range.words())
             }

@@ -1,0 +1,207 @@
+//! Tables: columns between tabs, or CSV, with a header or without.
+
+use crate::columns::{Columns, Row, pick};
+use crate::csv::{CsvRows, RowLine};
+use crate::json::{JsonForm, Record, SaidRecord};
+use crate::lines::{Line, Lines};
+use crate::{ControlConfig, Found, Place, TextError};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// A table, row by row.
+pub(crate) struct Table {
+    path: PathBuf,
+    rows: Rows,
+    columns: Option<Columns>,
+    /// The names of its columns.
+    header: Option<Vec<String>>,
+    /// How many columns its first row has, where all have to have as many.
+    width: Option<usize>,
+}
+
+enum Rows {
+    Tabs(Lines),
+    Csv(CsvRows),
+}
+
+/// Names of columns whose empty values are none.
+const OPTIONAL: [&str; 2] = ["system", "input"];
+
+impl Table {
+    /// Lines of columns between tabs; where these are named, its first line has the names.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or has no such columns.
+    pub(crate) fn of_tabs(
+        path: &Path,
+        columns: Option<&Columns>,
+        control: Option<&ControlConfig>,
+    ) -> Result<Self, TextError> {
+        let is_named = columns.is_some_and(|columns| columns.names().is_some());
+        Self::open(path, Rows::Tabs(Lines::open(path)?), columns, (is_named, control))
+    }
+
+    /// CSV, whose first row has the names of its columns, except where these are known by their numbers.
+    ///
+    /// # Errors
+    /// As [`Table::of_tabs`].
+    pub(crate) fn of_csv(
+        path: &Path,
+        columns: Option<&Columns>,
+        control: Option<&ControlConfig>,
+    ) -> Result<Self, TextError> {
+        let is_named = columns.is_none_or(|columns| columns.names().is_some());
+        Self::open(path, Rows::Csv(CsvRows::open(path)?), columns, (is_named, control))
+    }
+
+    fn open(
+        path: &Path,
+        rows: Rows,
+        columns: Option<&Columns>,
+        (has_header, control): (bool, Option<&ControlConfig>),
+    ) -> Result<Self, TextError> {
+        let (path, columns) = (path.to_owned(), columns.cloned());
+        let mut table = Self { path, rows, columns, header: None, width: None };
+        if has_header {
+            let header: Vec<String> = loop {
+                match table.next_line()? {
+                    Some(RowLine::Row(row)) => break row.columns().map(|name| name.trim().to_owned()).collect(),
+                    Some(RowLine::Blank) => {}
+                    Some(RowLine::Large) | None => return Err(TextError::Empty { path: table.path }),
+                }
+            };
+            table.check_header(&header, control)?;
+            (table.width, table.header) = (Some(header.len()), Some(header));
+        }
+        Ok(table)
+    }
+
+    /// That what is to be read is among the columns of the header.
+    fn check_header(&self, header: &[String], control: Option<&ControlConfig>) -> Result<(), TextError> {
+        let wrong = |reason: String| {
+            let semicolons = header.len() == 1 && header[0].contains(';');
+            let hint = if semicolons { " (Columns are parted by commas: save it so.)" } else { "" };
+            Err(TextError::Example { path: self.path.clone(), line: self.number(), reason: reason + hint })
+        };
+        let there = format!("its columns are {}", named(header));
+        let names = self.columns.as_ref().and_then(Columns::names);
+        let attributes = control.into_iter().flat_map(|control| {
+            let has_place = move |name: &&String| !control.given.contains_key(*name);
+            control.attributes.keys().filter(has_place)
+        });
+        if let Some(missing) = names.unwrap_or_default().iter().chain(attributes).find(|name| !header.contains(name)) {
+            return wrong(format!("there is no column {missing:?}: {there}"));
+        }
+        if names.is_none() {
+            let is_attribute = |name: &&String| control.is_some_and(|control| control.attributes.contains_key(*name));
+            let others = header.iter().filter(|name| !is_attribute(name));
+            let keys = others.map(|name| (name.clone(), Value::String(String::new()))).collect();
+            if let Err(reason) = Record::of_fields(keys, None, None) {
+                return wrong(format!(
+                    "its first row has the names of its columns, which are read like the keys of JSON: {reason}. Or say \
+                     which are read, such as data.columns = [\"en\", \"de\"]; where it has no header, by numbers, such as \
+                     data.columns = [0, 1]"
+                ));
+            }
+        }
+        match (1..header.len()).find(|&at| header[..at].contains(&header[at]) && is_read(&header[at], names)) {
+            Some(at) => wrong(format!("it has the column {:?} twice", header[at])),
+            None => Ok(()),
+        }
+    }
+
+    /// What its rows are.
+    pub(crate) fn form(&self, control: Option<&ControlConfig>) -> JsonForm {
+        match (&self.columns, &self.header) {
+            (Some(columns), _) if columns.is_one() => JsonForm::Texts,
+            (None, Some(header)) => {
+                let row = Row::of_fields(String::new(), vec![0; header.len()]);
+                self.said(&row, control).map_or(JsonForm::Pairs, |said| said.record.form())
+            }
+            _ => JsonForm::Pairs,
+        }
+    }
+
+    /// The line in which the last row begins.
+    pub(crate) fn number(&self) -> u64 {
+        match &self.rows {
+            Rows::Tabs(lines) => lines.number(),
+            Rows::Csv(rows) => rows.number(),
+        }
+    }
+
+    /// The next row.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub(crate) fn next_line(&mut self) -> Result<Option<RowLine>, TextError> {
+        match &mut self.rows {
+            Rows::Csv(rows) => rows.next_row(),
+            Rows::Tabs(lines) => Ok(lines.next_line()?.map(|line| match line {
+                Line::Text(text) if text.trim_matches(' ').is_empty() => RowLine::Blank,
+                Line::Text(text) => RowLine::Row(Row::of_line(text)),
+                Line::Large => RowLine::Large,
+            })),
+        }
+    }
+
+    /// What a row says, and the control tokens of its attributes; columns that are not read are counted.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn record(
+        &mut self,
+        row: &Row,
+        control: Option<&ControlConfig>,
+        further: &mut Found,
+        place: Place,
+    ) -> Result<(Record, Vec<String>), TextError> {
+        let is_csv = matches!(self.rows, Rows::Csv(_));
+        if is_csv || self.header.is_some() {
+            let (expected, found) = (*self.width.get_or_insert(row.len()), row.len());
+            if expected != found {
+                return Err(TextError::Fields { path: self.path.clone(), line: place.line, expected, found, is_csv });
+            }
+        }
+        if self.header.is_some() {
+            let wrong = |reason| TextError::Example { path: self.path.clone(), line: place.line, reason };
+            let said = self.said(row, control).map_err(wrong)?;
+            further.add(u64::from(said.has_more), place);
+            return Ok((said.record, said.attributes));
+        }
+        let numbers = match &self.columns {
+            Some(Columns::Numbers(numbers)) => Some(&numbers[..]),
+            _ => None,
+        };
+        let (texts, attributes) = pick(row, (numbers, control), further, &self.path, place)?;
+        Ok((Record::of_texts(texts), attributes))
+    }
+
+    /// What a row under a header says.
+    fn said(&self, row: &Row, control: Option<&ControlConfig>) -> Result<SaidRecord, String> {
+        let names = self.columns.as_ref().and_then(Columns::names);
+        let is_optional = |name: &String| {
+            names.is_none() && OPTIONAL.contains(&name.as_str())
+                || control.is_some_and(|control| control.attributes.contains_key(name))
+        };
+        let fields = self.header.iter().flatten().zip(row.columns());
+        let fields = fields.filter(|(name, value)| !(value.is_empty() && is_optional(name)));
+        let fields = fields.map(|(name, value)| (name.clone(), Value::String(value.to_owned())));
+        Record::of_fields(fields.collect(), names, control)
+    }
+}
+
+/// Whether a column is read.
+fn is_read(name: &str, names: Option<&[String]>) -> bool {
+    names.is_none_or(|names| names.iter().any(|known| known == name))
+}
+
+/// Columns that a message shows.
+const SHOWN: usize = 20;
+
+/// Names of columns as a message shows them.
+fn named(columns: &[String]) -> String {
+    let shown: Vec<String> = columns.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
+    let more = if columns.len() > SHOWN { ", …" } else { "" };
+    shown.join(", ") + more
+}
