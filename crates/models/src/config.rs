@@ -135,6 +135,14 @@ pub enum LossConfig {
         /// same layers in both.
         #[serde(default, rename = "consistency")]
         r_drop: f64,
+        /// The weight of the z-loss, the squared logarithm of the sum of the exponentials of a target's logits, which keeps
+        /// logits near zero (de Brébisson and Vincent 2016, arXiv 1604.08859; Chowdhery et al. 2022, arXiv 2204.02311, with 1e-4).
+        #[serde(default)]
+        z_loss: f64,
+        /// The exponent γ of the focal loss, by which targets that are known hardly count (Lin et al. 2017, arXiv 1708.02002, where
+        /// 2 is usual); 0 for plain cross entropy.
+        #[serde(default)]
+        focal: f64,
         /// Loss weights of tokens, where they are not 1.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         class_weights: BTreeMap<String, f64>,
@@ -151,7 +159,14 @@ pub enum LossConfig {
 
 impl Default for LossConfig {
     fn default() -> Self {
-        Self::CrossEntropy { smoothing: 0.0, r_drop: 0.0, class_weights: BTreeMap::new(), ignored: Vec::new() }
+        Self::CrossEntropy {
+            smoothing: 0.0,
+            r_drop: 0.0,
+            z_loss: 0.0,
+            focal: 0.0,
+            class_weights: BTreeMap::new(),
+            ignored: Vec::new(),
+        }
     }
 }
 

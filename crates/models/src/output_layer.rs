@@ -21,6 +21,10 @@ pub enum OutputLayer {
         smoothing: f64,
         /// The weight of R-Drop's divergence.
         r_drop: f64,
+        /// The weight of the z-loss.
+        z_loss: f64,
+        /// The exponent of the focal loss.
+        focal: f64,
         /// The loss weight of each entry.
         class_weights: Option<Arc<[f64]>>,
         /// Entries that are masked as targets, in ascending order.
@@ -49,7 +53,7 @@ impl OutputLayer {
     ) -> Self {
         let entries = vocabulary.target;
         match loss {
-            LossConfig::CrossEntropy { smoothing, r_drop, .. } => Self::Softmax {
+            LossConfig::CrossEntropy { smoothing, r_drop, z_loss, focal, .. } => Self::Softmax {
                 projection: match config.tie.joins_output() {
                     false => Linear::new(&mut scope.at("projection"), width, entries, config.output_bias),
                     true => Linear::tied(&mut scope.at("projection"), embedding.weight, entries, config.output_bias),
@@ -57,6 +61,8 @@ impl OutputLayer {
                 soft_cap: config.output_soft_cap,
                 smoothing: *smoothing,
                 r_drop: *r_drop,
+                z_loss: *z_loss,
+                focal: *focal,
                 class_weights: vocabulary.class_weights.clone(),
                 ignored: vocabulary.ignored.clone(),
             },
@@ -158,9 +164,11 @@ impl OutputLayer {
     /// The targets of the training loss.
     fn targets(&self, ids: &[u32]) -> Targets {
         match self {
-            Self::Softmax { smoothing, class_weights, soft_cap, .. } => Targets {
+            Self::Softmax { smoothing, z_loss, focal, class_weights, soft_cap, .. } => Targets {
                 ids: self.counted(ids),
                 smoothing: *smoothing,
+                z_loss: *z_loss,
+                focal: *focal,
                 class_weights: class_weights.clone(),
                 soft_cap: *soft_cap,
             },

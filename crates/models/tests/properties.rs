@@ -187,6 +187,8 @@ fn dropout_has_the_gradient_of_its_central_differences() {
             let loss = LossConfig::CrossEntropy {
                 smoothing: 0.1,
                 r_drop,
+                z_loss: 0.01,
+                focal: 0.0,
                 class_weights: BTreeMap::new(),
                 ignored: Vec::new(),
             };

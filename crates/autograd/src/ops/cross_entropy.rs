@@ -5,7 +5,9 @@
 //! z = h Wᵀ + b      L = Σᵢ wₜ [ -(1 - ε) log softmax(z)ₜ - ε/V Σⱼ log softmax(z)ⱼ ]      t = targetᵢ
 //! ```
 //!
-//! with label smoothing ε (Szegedy et al. 2016, arXiv 1512.00567) as PyTorch defines it. The gradient with respect to z
+//! with label smoothing ε (Szegedy et al. 2016, arXiv 1512.00567) as PyTorch defines it. A z-loss adds `wₜ λ (log Σⱼ exp zⱼ)²`, which keeps
+//! logits near zero (de Brébisson and Vincent 2016, arXiv 1604.08859); the focal loss multiplies the likelihood of a target by `(1 - p)^γ`, so that those
+//! which are known hardly count (Lin et al. 2017, arXiv 1708.02002). The gradient with respect to z
 //! is at hand as soon as the softmax is, so forward already carries it through the projection, for all blocks but the
 //! last, and backward scales it by the loss's own gradient.
 
@@ -25,6 +27,10 @@ pub struct Targets {
     pub smoothing: f64,
     /// A weight for each class, or none for ones.
     pub class_weights: Option<Arc<[f64]>>,
+    /// The weight λ of the z-loss.
+    pub z_loss: f64,
+    /// The exponent γ of the focal loss; 0 for plain cross entropy. Not for use with label smoothing.
+    pub focal: f64,
     /// The limit `c` that logits `z` come near and never reach, `c tanh(z / c)`.
     pub soft_cap: Option<f64>,
 }
@@ -92,15 +98,20 @@ impl CrossEntropy {
                 continue;
             }
             let log_sum = largest[i].f64() + factor[i].f64().ln();
-            loss += own(id) * (log_sum - target[i].f64()) + each * (total_weight * log_sum - weighted[i].f64());
-            factor[i] = E::of((own(id) + each * total_weight) / factor[i].f64());
+            let (negative_log, z_loss) =
+                (log_sum - target[i].f64(), self.targets.z_loss * self.targets.class_weight(id));
+            let [value, slope] = focal(self.targets.focal, negative_log);
+            loss += own(id) * value + each * (total_weight * log_sum - weighted[i].f64()) + z_loss * log_sum * log_sum;
+            let of_target = own(id) * slope;
+            factor[i] = E::of((of_target + each * total_weight + 2.0 * z_loss * log_sum) / factor[i].f64());
             smoothed[i] = E::of(each);
+            target[i] = E::of(of_target);
         }
         for (row, class) in logits.chunks_exact_mut(n).zip(0..) {
             let weight = E::of(self.targets.class_weight(class));
             zip_into(row, factor, smoothed, |p, factor, smoothed| p * factor - weight * smoothed);
         }
-        counted().for_each(|(i, id)| logits[id as usize * n + i] -= E::of(own(id)));
+        counted().for_each(|(i, id)| logits[id as usize * n + i] -= target[i]);
         loss
     }
 
@@ -115,6 +126,11 @@ impl CrossEntropy {
         if !(0.0..1.0).contains(&self.targets.smoothing) {
             return Err(format!("label smoothing is {}, not from 0 to below 1", self.targets.smoothing));
         }
+        for (name, value) in [("z-loss", self.targets.z_loss), ("focal loss", self.targets.focal)] {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(format!("the {name}'s factor is {value}, not from 0"));
+            }
+        }
         if let Some(cap) = self.targets.soft_cap.filter(|cap| !(*cap > 0.0 && cap.is_finite())) {
             return Err(format!("the soft cap is {cap}, not above 0"));
         }
@@ -122,6 +138,23 @@ impl CrossEntropy {
             Some(id) => Err(format!("target {id} is outside {classes} classes")),
             None => Ok(Shape::default()),
         }
+    }
+}
+
+/// Of a target with this negative log-likelihood, the focal loss with exponent γ, and what its derivative is times that of the negative
+/// log-likelihood.
+fn focal(gamma: f64, negative_log: f64) -> [f64; 2] {
+    if gamma == 0.0 {
+        return [negative_log, 1.0];
+    }
+    let (p, missing) = ((-negative_log).exp(), -(-negative_log).exp_m1());
+    match missing > 0.0 {
+        true => {
+            let power = missing.powf(gamma);
+            [power * negative_log, power + gamma * power / missing * p * negative_log]
+        }
+        // Certain, to the last digit.
+        false => [0.0, 0.0],
     }
 }
 
@@ -174,8 +207,7 @@ impl GradCheck for CrossEntropy {
         let shapes: &[&[usize]] = &[&[4, 3], &[5, 3], &[5]];
         let ids = [0, 4, Targets::IGNORED, 2];
         let weights = || Some(Arc::from([0.5, 1.0, 2.0, 1.5, 0.25]));
-        let targets =
-            move |smoothing, class_weights| Targets { ids: Arc::from(ids), smoothing, class_weights, soft_cap: None };
+        let targets = move |smoothing, class_weights| Targets { smoothing, class_weights, ..Targets::new(ids) };
         vec![
             Case::new("without bias", &[&[4, 3], &[5, 3]], move |_, x| {
                 x[0].cross_entropy(x[1], None, &targets(0.0, None))
@@ -185,6 +217,25 @@ impl GradCheck for CrossEntropy {
             Case::new("weighted", shapes, move |_, x| x[0].cross_entropy(x[1], Some(x[2]), &targets(0.0, weights()))),
             Case::new("smoothed and weighted", shapes, move |_, x| {
                 x[0].cross_entropy(x[1], Some(x[2]), &targets(0.2, weights()))
+            }),
+            Case::new("with a z-loss", shapes, move |_, x| {
+                let targets = Targets { z_loss: 0.3, ..targets(0.1, weights()) };
+                x[0].cross_entropy(x[1], Some(x[2]), &targets)
+            }),
+            Case::new("a focal loss", shapes, move |_, x| {
+                let targets = Targets { focal: 0.5, ..targets(0.0, weights()) };
+                x[0].cross_entropy(x[1], Some(x[2]), &targets)
+            }),
+            Case::new("a focal loss with a z-loss in several blocks", &[&[5, 2], &[3, 2]], |graph, x| {
+                let targets = Targets { focal: 2.0, z_loss: 0.2, ..Targets::new([2, 0, 1, 1, 0]) };
+                graph.apply(CrossEntropy { targets, block: 2 }, &[x[0], x[1]])
+            })
+            .reference(|_, x| {
+                let ids: Arc<[u32]> = Arc::from([2, 0, 1, 1, 0]);
+                let logits = x[0].matmul_t(x[1]);
+                let log_p = logits.log_softmax().gather_last(&ids);
+                let (log_sum, missing) = (logits.gather_last(&ids) - log_p, log_p.exp().scale(-1.0) + 1.0);
+                (log_sum * log_sum).sum().scale(0.2) - (missing * missing * log_p).sum()
             }),
             Case::new("below a soft cap", shapes, move |_, x| {
                 let targets = Targets { soft_cap: Some(0.5), ..targets(0.1, weights()) };

@@ -158,12 +158,8 @@ impl GradCheck for RDropCrossEntropy {
         const CLASS_WEIGHTS: [f64; 5] = [0.5, 1.0, 2.0, 1.5, 0.25];
         let shapes: &[&[usize]] = &[&[8, 3], &[5, 3], &[5]];
         let case = |name, shapes, smoothing, class_weights: Option<[f64; 5]>, block| {
-            let targets = Targets {
-                ids: IDS.into(),
-                smoothing,
-                class_weights: class_weights.map(|w| w.to_vec().into()),
-                soft_cap: None,
-            };
+            let class_weights = class_weights.map(|w| w.to_vec().into());
+            let targets = Targets { smoothing, class_weights, z_loss: 0.1, ..Targets::new(IDS) };
             let meant = targets.clone();
             let own =
                 Case::new(name, shapes, move |_, x| x[0].consistent(x[1], x.get(2).copied(), &targets, ALPHA, block));

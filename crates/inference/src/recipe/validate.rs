@@ -63,8 +63,11 @@ impl Recipe {
 
     fn validate_loss(&self) -> Result<(), String> {
         match self.loss {
-            LossConfig::CrossEntropy { r_drop, .. } => {
+            LossConfig::CrossEntropy { smoothing, r_drop, focal, .. } => {
                 let is_consistent = r_drop > 0.0;
+                if focal > 0.0 && smoothing > 0.0 {
+                    return Err(format!("loss.focal = {focal}: expected no loss.smoothing beside it"));
+                }
                 if is_consistent && !self.model.has_dropout() {
                     return Err(
                         "loss.consistency: without dropout both passes are the same. Set model.dropout".to_owned()

@@ -23,6 +23,21 @@ pub(super) const LOSS: Section = Section {
         )
         .of(ENTROPY),
         Key::new(
+            "loss.z_loss",
+            Number(from(0.0).to(1e6)),
+            "0.0",
+            "Weight of the z-loss, the squared log-sum-exp of the logits, which keeps them near zero; 1e-4 is usual. The validation loss leaves it out.",
+        )
+        .of(ENTROPY),
+        Key::new(
+            "loss.focal",
+            Number(from(0.0).to(100.0)),
+            "0.0",
+            "Exponent γ of the focal loss: the loss of a target of probability p counts (1 - p)^γ, so that what is known hardly counts; 2 is usual. \
+             The validation loss leaves it out.",
+        )
+        .of(ENTROPY),
+        Key::new(
             "loss.class_weights",
             NumberTable(from(0.0).to(1e6)),
             "{}",
