@@ -4,7 +4,8 @@ use descant_tensor::{Buffer, DType, Element, Error, Result};
 use std::ops::Range;
 
 /// Where the numbers of each trainable parameter lie in a flat buffer, in the parameters' order, each from a 64-byte
-/// boundary on. Frozen ones have no place. Where none is frozen, it is the layout of the parameters themselves.
+/// boundary on. Frozen ones have no place. Where none is frozen, it is the layout of the parameters themselves. The state of an
+/// optimizer may have others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GradientLayout {
     ranges: Vec<Range<usize>>,
@@ -12,8 +13,8 @@ pub struct GradientLayout {
 }
 
 impl GradientLayout {
-    /// Of parameters of these lengths, frozen ones of length 0.
-    pub(crate) fn new(lengths: impl Iterator<Item = usize>) -> Self {
+    /// Of parameters of these lengths, those that have no place of length 0.
+    pub fn new(lengths: impl Iterator<Item = usize>) -> Self {
         let mut len = 0;
         let mut place = |length: usize| {
             let range = len..len + length;

@@ -130,12 +130,14 @@ impl Bench {
         parameters.set_precision(recipe.train.precision.into());
         let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
         let mut replicas = Replicas::new(threads, threads)?.with_teacher(sources.into_teacher());
+        let mut zclip = Default::default();
         let mut next = batches.chunks(1).cycle();
         let mut step = |replicas: &mut Replicas, seed: u32| -> anyhow::Result<(f64, usize)> {
             let batch = next.next().unwrap_or_default();
             let start = Instant::now();
             replicas.forward_backward(model.as_ref(), &parameters, batch, seed.into())?;
-            let clipping = recipe.train.clip.clipping(replicas.reduce());
+            let norm = replicas.reduce();
+            let clipping = replicas.clip(recipe.train.clip, &mut zclip, &parameters, norm);
             replicas.update(&mut optimizer, &mut parameters, recipe.train.learning_rate, clipping)?;
             let ms = 1e3 * start.elapsed().as_secs_f64();
             Ok((ms, batch.iter().map(|batch| batch.target.tokens()).sum()))

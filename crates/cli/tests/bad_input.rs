@@ -66,6 +66,8 @@ fn wrong_recipes_are_told_by_line_and_key() {
     set("train.steps=0", &["train.steps = 0", "1 or more"]);
     set("train.learning_rate=-1", &["train.learning_rate = -1", "above 0"]);
     set("train.clip={norm=0}", &["train.clip.norm = 0", "above 0"]);
+    set("train.clip={zclip=-1}", &["train.clip.zclip = -1", "above 0"]);
+    set("train.clip={agc=0.1,norm=1}", &["train.clip = {…}", "{ agc = 0.01 }", "\"none\""]);
     set("model.dropout=1.5", &["model.dropout = 1.5", "from 0 to below 1"]);
     set("model.layers=0", &["model.layers = 0"]);
     set("model.hidden=15", &["model.hidden = 15", "even"]);

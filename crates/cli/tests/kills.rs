@@ -207,6 +207,10 @@ trainings! {
     a_number_of_epochs: "epochs",
     a_plateau_and_patience: "plateau",
     averaged_weights: "average",
+    clipping_by_z_score: "zclip",
+    schedule_free: "schedule-free",
+    factored_moments: "adafactor",
+    orthogonalised_momentum: "muon",
     bf16: "bf16",
     several_kept_checkpoints: "keep",
 }

@@ -6,7 +6,7 @@ use common::{Folder, recipes};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-const RECIPES: [&str; 12] = [
+const RECIPES: &[&str] = &[
     "lstm",
     "gru-attention",
     "transformer-lm",
@@ -18,6 +18,11 @@ const RECIPES: [&str; 12] = [
     "epochs",
     "plateau",
     "average",
+    "zclip",
+    "lamb",
+    "adafactor",
+    "muon",
+    "schedule-free",
     "bf16",
 ];
 

@@ -83,7 +83,9 @@ pub mod prelude {
     pub use crate::autograd::{Activation, Gradients, Graph, PackedSequences, Parameters, Tape, Targets, Var};
     pub use crate::batch::{Batch, Sequences};
     pub use crate::generate::GenerationConfig;
-    pub use crate::hyperparameters::optimizers::{Adadelta, Adagrad, Adam, Adamw, Lion, Nadam, Radam, Rmsprop, Sgd};
+    pub use crate::hyperparameters::optimizers::{
+        Adadelta, Adafactor, Adagrad, Adam, Adamw, AdamwScheduleFree, Lamb, Lion, Muon, Nadam, Radam, Rmsprop, Sgd,
+    };
     pub use crate::hyperparameters::{Clipping, ClippingConfig, OptimizerConfig, ScheduleConfig};
     pub use crate::inference::{Recipe, Trained};
     pub use crate::kernels::Parallelism;

@@ -18,16 +18,20 @@ macro_rules! fields {
             pub weight_decay: f64,
             /// Parameters without weight decay.
             pub no_decay: Vec<String>,
+            /// What the weight decay is multiplied by, by patterns of parameters; where several match, their product.
+            #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+            pub decay_factors: std::collections::BTreeMap<String, f64>,
         }
 
         impl $optimizer {
-            pub(crate) const FIELDS: &[&str] = &[$(stringify!($name),)* "weight_decay", "no_decay"];
+            pub(crate) const FIELDS: &[&str] = &[$(stringify!($name),)* "weight_decay", "no_decay", "decay_factors"];
         }
 
         impl Default for $optimizer {
             fn default() -> Self {
                 let weight_decay = fields!(@weight_decay $($weight_decay)?);
-                Self { $($name: $default,)* weight_decay, no_decay: $crate::update::biases_and_norms() }
+                let no_decay = $crate::update::biases_and_norms();
+                Self { $($name: $default,)* weight_decay, no_decay, decay_factors: Default::default() }
             }
         }
     };

@@ -6,13 +6,16 @@ mod fields;
 mod formula;
 mod gradient_clipping;
 pub mod optimizers;
+pub mod parameter_patterns;
 mod ranges;
 pub mod schedules;
 mod update;
 #[cfg(test)]
 mod walks;
+mod zclip;
 
 pub use gradient_clipping::{Clipping, ClippingConfig};
 pub use optimizers::OptimizerConfig;
 pub use schedules::ScheduleConfig;
 pub use update::{Chunk, Step};
+pub use zclip::ZclipState;

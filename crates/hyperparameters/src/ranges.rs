@@ -18,7 +18,7 @@ pub(crate) fn from_0_to_below_1(key: &str, value: f64) -> Result<(), String> {
     check(key, value, (0.0..1.0).contains(&value), "a number from 0 to below 1")
 }
 
-fn check(key: &str, value: f64, is_valid: bool, expected: &str) -> Result<(), String> {
+pub(crate) fn check(key: &str, value: f64, is_valid: bool, expected: &str) -> Result<(), String> {
     match is_valid {
         true => Ok(()),
         false => Err(format!("{key} = {}: expected {expected}", Brief(value))),

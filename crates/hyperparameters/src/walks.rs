@@ -13,12 +13,12 @@ use crate::update::{Chunk, Step, Update};
 fn a_walks_optimizer_steps_by_the_sign() {
     let optimizer = sign_sgd::SignSgd { momentum: 0.5, ..Default::default() };
     assert_eq!((optimizer.validate(), optimizer.state_names().len()), (Ok(()), 1));
-    assert_eq!(sign_sgd::SignSgd::FIELDS, ["momentum", "weight_decay", "no_decay"]);
+    assert_eq!(sign_sgd::SignSgd::FIELDS, ["momentum", "weight_decay", "no_decay", "decay_factors"]);
     assert!(sign_sgd::SignSgd { momentum: 1.0, ..Default::default() }.validate().is_err());
     let (mut x, mut m) = ([1.0_f64, 1.0, 1.0], [0.0, 4.0, 0.0]);
     let clipping = Clipping { scale: 1.0, limit: f64::INFINITY };
-    let chunk = Chunk { x: &mut x, g: &[2.0, -2.0, -8.0], state: [&mut m, &mut [], &mut []] };
-    optimizer.update(chunk, Step { lr: 0.25, number: 1, clipping });
+    let chunk = Chunk { shape: [3].into(), x: &mut x, g: &[2.0, -2.0, -8.0], state: [&mut m, &mut [], &mut []] };
+    optimizer.update(chunk, Step { lr: 0.25, number: 1, average: 0.0, clipping });
     assert_eq!((x, m), ([0.75, 0.75, 1.25], [1.0, 1.0, -4.0]));
 }
 

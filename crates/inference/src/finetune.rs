@@ -1,7 +1,7 @@
 use descant_autograd::{ParameterId, Parameters, derive_seed};
+use descant_hyperparameters::parameter_patterns::{self, compile};
 use descant_nn::Init;
 use descant_tensor::Brief;
-use glob::Pattern;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -41,24 +41,21 @@ pub struct LoraConfig {
 /// Parts of the names of embedding and position tables.
 const TABLES: [&str; 5] = ["embedding", "projection", "position", "relative", "targets"];
 
-/// Names that an error shows.
-const NEAREST: usize = 3;
-
 impl FinetuneConfig {
     /// Checks that every number is in its range, and that every pattern parses.
     ///
     /// # Errors
     /// The key, its value, and what it may be.
     pub fn validate(&self) -> Result<(), String> {
-        for (key, patterns) in [("train", &self.train), ("freeze", &self.freeze)] {
-            compile(key, patterns)?;
-        }
-        compile("rates", self.rates.keys())?;
+        let check = |key: &str, pattern: &String| compile(key, pattern).map(drop);
+        self.train.iter().try_for_each(|pattern| check("finetune.train", pattern))?;
+        self.freeze.iter().try_for_each(|pattern| check("finetune.freeze", pattern))?;
+        self.rates.keys().try_for_each(|pattern| check("finetune.rates", pattern))?;
         if let Some((pattern, rate)) = self.rates.iter().find(|(_, rate)| !(0.0..=1e6).contains(*rate)) {
             return Err(format!("finetune.rates.{pattern:?} = {}: expected a number from 0 to 1000000", Brief(*rate)));
         }
         let Some(lora) = &self.lora else { return Ok(()) };
-        compile("lora.targets", &lora.targets)?;
+        lora.targets.iter().try_for_each(|pattern| check("finetune.lora.targets", pattern))?;
         if !(1..=65_536).contains(&lora.rank) {
             return Err(format!("finetune.lora.rank = {}: expected a number from 1 to 65536", lora.rank));
         }
@@ -82,10 +79,9 @@ impl FinetuneConfig {
         if self.lora.is_some() || !self.train.is_empty() {
             frozen.extend(own.iter().filter(|id| !trained.contains(id)));
         }
-        for pattern in compile("train", &self.train)? {
-            let mut matched = own.iter().filter(|&&id| pattern.matches(parameters.name(id)));
-            if matched.all(|id| frozen.contains(id)) {
-                return Err(format!("finetune.train: all that {:?} names is in finetune.freeze too", pattern.as_str()));
+        for pattern in &self.train {
+            if matching("train", [pattern], parameters, &own)?.iter().all(|id| frozen.contains(id)) {
+                return Err(format!("finetune.train: all that {pattern:?} names is in finetune.freeze too"));
             }
         }
         frozen.into_iter().for_each(|id| parameters.set_trainable(id, false));
@@ -147,11 +143,6 @@ impl LoraConfig {
     }
 }
 
-fn compile(key: &str, patterns: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Pattern>, String> {
-    let compile = |pattern: &str| Pattern::new(pattern).map_err(|error| format!("finetune.{key} {pattern:?}: {error}"));
-    patterns.into_iter().map(|pattern| compile(pattern.as_ref())).collect()
-}
-
 /// The parameters among `ids` that any of the patterns matches.
 fn matching(
     key: &str,
@@ -159,23 +150,11 @@ fn matching(
     parameters: &Parameters,
     ids: &[ParameterId],
 ) -> Result<Vec<ParameterId>, String> {
+    let names: Vec<&str> = ids.iter().map(|&id| parameters.name(id)).collect();
     let mut found = Vec::new();
-    for pattern in compile(key, patterns)? {
-        let before = found.len();
-        found.extend(ids.iter().filter(|&&id| pattern.matches(parameters.name(id))));
-        if found.len() == before {
-            let mut names: Vec<&str> = ids.iter().map(|&id| parameters.name(id)).collect();
-            let plain = pattern.as_str().replace('*', "");
-            let near = |name: &str| name.split('.').map(|part| strsim::jaro_winkler(part, &plain)).fold(0.0, f64::max);
-            names.sort_by(|a, b| near(b).total_cmp(&near(a)));
-            let more = if names.len() > NEAREST { format!(" (of {})", names.len()) } else { String::new() };
-            names.truncate(NEAREST);
-            return Err(format!(
-                "finetune.{key}: no parameter is called {:?}. The nearest are {}{more}",
-                pattern.as_str(),
-                names.join(", ")
-            ));
-        }
+    for pattern in patterns {
+        let places = parameter_patterns::matching(&format!("finetune.{key}"), pattern.as_ref(), &names)?;
+        found.extend(places.into_iter().map(|place| ids[place]));
     }
     found.sort_unstable();
     found.dedup();

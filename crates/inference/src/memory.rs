@@ -45,12 +45,16 @@ impl Estimate {
             sketch.ids().filter(|&id| !trained || sketch.is_trainable(id)).map(|id| sketch.shape(id).len() as f64).sum()
         };
         let (parameters, trained) = (count(false), count(true));
-        let copies = shares(recipe) + recipe.optimizer.state_names().len() as f64;
-        let average = if recipe.train.average > 0.0 { parameters } else { 0.0 };
+        let state = sketch.ids().filter(|&id| sketch.is_trainable(id)).map(|id| {
+            let (name, shape) = (sketch.name(id), sketch.shape(id));
+            recipe.optimizer.of_parameter(name, shape, 1.0).state_size(shape) as f64
+        });
+        let state: f64 = state.sum();
+        let average = if recipe.train.average > 0.0 || recipe.optimizer.average().is_some() { parameters } else { 0.0 };
         Ok(Self {
             parameters,
             weights: parameters * width,
-            training: (trained * copies + average) * width,
+            training: (trained * shares(recipe) + state + average) * width,
             activations: tokens * passes(recipe) * per_token(&recipe.model) * width,
         })
     }

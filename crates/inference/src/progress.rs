@@ -1,3 +1,4 @@
+use descant_hyperparameters::ZclipState;
 use descant_text::Position;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,9 @@ pub struct Progress {
     pub skipped_last: u64,
     /// The plateau schedule's state.
     pub schedule: Option<serde_json::Value>,
+    /// What `train.clip = { zclip = … }` knows of the gradients so far.
+    #[serde(default, skip_serializing_if = "ZclipState::is_empty")]
+    pub zclip: ZclipState,
     /// Sums over the steps since the last line of metrics.
     #[serde(default, skip_serializing_if = "MetricsAccumulator::is_empty")]
     pub log: MetricsAccumulator,

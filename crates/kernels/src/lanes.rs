@@ -1,5 +1,5 @@
-//! Reductions of rows in sixteen lanes: fast, and with the same bits whatever the width of a vector register. For use in loops
-//! that are [`vectorized`] as a whole.
+//! Reductions of rows in sixteen lanes: fast, and with the same bits whatever the width of a vector register. [`sum`] is for use in
+//! loops that are [`vectorized`] as a whole.
 
 use crate::elementwise::vectorized;
 use crate::real::Real;
@@ -18,6 +18,15 @@ pub fn sum<E: Real>(a: &[E], b: &[E], f: impl Fn(E, E) -> E) -> E {
     }
     lanes.iter_mut().zip(rest).for_each(|(l, (&a, &b))| *l += f(a, b));
     reduce(lanes, |a, b| a + b)
+}
+
+/// Elements whose squares are summed in their own type, before the sum continues in f64: few enough that sums along a tree stay in
+/// the first caches.
+pub const RUN: usize = 1024;
+
+/// `Σ xᵢ²`, in runs of [`RUN`] elements.
+pub fn sum_of_squares<E: Real>(x: &[E]) -> f64 {
+    x.chunks(RUN).map(|run| zip_sum(run, run, |x, _| x * x).f64()).sum()
 }
 
 /// Combines the upper half of the lanes with the lower half, until one is left.

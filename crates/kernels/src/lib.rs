@@ -57,7 +57,7 @@ pub use gemm_bf16::is_profitable as bf16_is_profitable;
 pub use gemm_config::{GemmConfig, MatmulPrecision, Parallelism};
 pub use gemm_packed::gemm_packed;
 pub use gemm_reduced::gemm_reduced;
-pub use lanes::zip_sum;
+pub use lanes::{sum_of_squares, zip_sum};
 pub use mat::{Mat, MatMut};
 pub use packed::PackedB;
 pub use packed_weight::{PackedMut, PackedRows};

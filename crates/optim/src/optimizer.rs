@@ -1,35 +1,53 @@
-use crate::chunk::CHUNK;
-use descant_autograd::{GradientLayout, Gradients, Parameters};
+use crate::chunk::{CHUNK, Parts};
+use descant_autograd::{GradientLayout, Gradients, ParameterId, Parameters};
 use descant_hyperparameters::{Chunk, Clipping, OptimizerConfig, Step};
-use descant_kernels::{FlushSubnormals, Real};
-use descant_tensor::{Buffer, DType, Error, Result};
-use glob::Pattern;
+use descant_kernels::{FlushSubnormals, Real, zip_into};
+use descant_tensor::{Buffer, DType, Element, Error, Result};
 use rayon::prelude::*;
 
-/// An optimizer with its state: flat buffers in the layout of the gradients, and the number of steps.
+/// An optimizer with its state, flat buffers, and the number of steps.
 #[derive(Clone, Debug)]
 pub struct Optimizer {
-    /// With weight decay, and without.
-    configs: [OptimizerConfig; 2],
-    /// The parameters without weight decay.
-    no_decay: Vec<bool>,
-    state: Vec<(&'static str, Buffer)>,
+    /// The updates that its parameters have, each once: with weight decay, without, and others that stand in.
+    configs: Vec<OptimizerConfig>,
+    /// Which of them each parameter has.
+    config_of: Vec<usize>,
+    state: Vec<State>,
     layout: GradientLayout,
     steps: u64,
+    /// Of an optimizer that averages the weights: the sum of the squared learning rates, in f64.
+    weight_sum: Option<Buffer>,
+}
+
+/// A buffer of the state, with PyTorch's name, and where the numbers of each parameter lie in it.
+#[derive(Clone, Debug)]
+struct State {
+    name: &'static str,
+    buffer: Buffer,
+    layout: GradientLayout,
 }
 
 impl Optimizer {
     /// An optimizer for these parameters, before its first step.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if a pattern of [`OptimizerConfig::no_decay`] is invalid, or matches no parameter and is not one of
+    /// [`Error::Pattern`] for a pattern, such as those of [`OptimizerConfig::no_decay`], that is invalid, or matches no parameter and is not one of
     /// the defaults; for parameters that are not row-major, as those that are loaded for inference.
     pub fn new(config: OptimizerConfig, parameters: &Parameters) -> Result<Self> {
         parameters.check_row_major()?;
-        let no_decay = undecayed(&config, parameters)?;
-        let (dtype, layout) = (parameters.dtype(), parameters.gradient_layout());
+        let mut configs: Vec<OptimizerConfig> = Vec::new();
+        let names: Vec<&str> = parameters.ids().map(|id| parameters.name(id)).collect();
+        let decay_factors = config.decay_factors(&names).map_err(|reason| Error::Pattern { reason })?;
+        let index = |(id, decay_factor): (ParameterId, f64)| {
+            let own = config.of_parameter(parameters.name(id), parameters.shape(id), decay_factor);
+            configs.iter().position(|config| *config == own).unwrap_or_else(|| {
+                configs.push(own);
+                configs.len() - 1
+            })
+        };
+        let config_of: Vec<usize> = parameters.ids().zip(decay_factors).map(index).collect();
         let initial = config.initial_state();
-        let buffer = || match Buffer::zeros(dtype, layout.len()) {
+        let buffer = |len: usize| match Buffer::zeros(parameters.dtype(), len) {
             zeros if initial == 0.0 => zeros,
             Buffer::F32(mut elements) => {
                 elements.fill(initial as f32);
@@ -40,8 +58,17 @@ impl Optimizer {
                 Buffer::F64(elements)
             }
         };
-        let state = config.state_names().iter().map(|&name| (name, buffer())).collect();
-        Ok(Self { configs: [config.clone(), config.without_decay()], no_decay, state, layout, steps: 0 })
+        let state = config.state_names().iter().map(|&name| {
+            let len = |(id, &config): (ParameterId, &usize)| match parameters.is_trainable(id) {
+                true => configs[config].state_len(name, parameters.shape(id)),
+                false => 0,
+            };
+            let layout = GradientLayout::new(parameters.ids().zip(&config_of).map(len));
+            State { name, buffer: buffer(layout.len()), layout }
+        });
+        let state = state.collect();
+        let weight_sum = config.average().map(|_| Buffer::zeros(DType::F64, 1));
+        Ok(Self { configs, config_of, state, layout: parameters.gradient_layout(), steps: 0, weight_sum })
     }
 
     /// One step, on the threads of the current rayon pool. Frozen parameters do not change.
@@ -63,40 +90,70 @@ impl Optimizer {
             return Err(Error::Mismatch { gradients, parameters });
         }
         self.steps += 1;
+        let average = self.weight_sum.as_mut().map_or(0.0, |sum| {
+            let (sum, weight) = (&mut f64::slice_mut(sum)[0], learning_rate * learning_rate);
+            *sum += weight;
+            if *sum > 0.0 { weight / *sum } else { 0.0 }
+        });
+        let step = Step { lr: learning_rate, number: self.steps, average, clipping };
         match parameters.dtype() {
-            DType::F32 => self.sweep::<f32>(parameters, gradients, learning_rate, clipping),
-            DType::F64 => self.sweep::<f64>(parameters, gradients, learning_rate, clipping),
+            DType::F32 => self.sweep::<f32>(parameters, gradients, step),
+            DType::F64 => self.sweep::<f64>(parameters, gradients, step),
         }
         Ok(())
     }
 
-    fn sweep<E: Real>(&mut self, parameters: &mut Parameters, gradients: &Gradients, lr: f64, clipping: Clipping) {
-        let spans = trainable(parameters, &self.layout, &self.no_decay);
-        let mut state = self.state.iter_mut().map(|(_, buffer)| E::slice_mut(buffer));
-        let mut rest: [&mut [E]; 3] = std::array::from_fn(|_| state.next().unwrap_or_default());
-        let mut x = E::slice_mut(parameters.buffer_mut());
+    fn sweep<E: Real>(&mut self, parameters: &mut Parameters, gradients: &Gradients, step: Step) {
+        let spans = self.spans(parameters);
+        let shapes: Vec<_> = spans.iter().map(|span| parameters.shape(span.first)).collect();
+        let state = self.state.iter_mut();
+        let mut state: Vec<(&str, &GradientLayout, Parts<'_, E>)> =
+            state.map(|State { name, buffer, layout }| (*name, &*layout, Parts::new(E::slice_mut(buffer)))).collect();
+        let mut x = Parts::new(E::slice_mut(parameters.buffer_mut()));
         let g = E::slice(gradients.buffer());
         let mut chunks = Vec::with_capacity(g.len() / CHUNK + spans.len());
-        // Where the next chunk of the weights starts, and of gradients and state.
-        let (mut weights, mut places) = (0, 0);
-        for Span { mut weight, mut place, len, lr_scale, decays } in spans {
-            let end = place + len;
-            while place < end {
-                let len = CHUNK.min(end - place);
-                let state = rest.each_mut().map(|buffer| take(buffer, place - places, len));
-                let chunk = Chunk { x: take(&mut x, weight - weights, len), g: &g[place..place + len], state };
-                chunks.push((chunk, lr_scale * lr, decays));
-                (weight, place) = (weight + len, place + len);
-                (weights, places) = (weight, place);
+        for (Span { first, weight, place, len, lr_scale, config }, shape) in spans.into_iter().zip(shapes) {
+            let config = &self.configs[config];
+            let step = Step { lr: lr_scale * step.lr, ..step };
+            let most = if config.is_whole() { len } else { CHUNK };
+            for start in (0..len).step_by(most.max(1)) {
+                let len = most.min(len - start);
+                let own = config.state_names().iter().filter_map(|name| {
+                    let (_, layout, parts) = state.iter_mut().find(|(own, ..)| own == name)?;
+                    let range = layout.range(first);
+                    let run = range.start + start..range.start + start + len;
+                    Some(parts.take(if config.is_whole() { range } else { run }))
+                });
+                let mut own = own.collect::<Vec<_>>().into_iter();
+                let state = std::array::from_fn(|_| own.next().unwrap_or_default());
+                let at = |from: usize| from + start..from + start + len;
+                chunks.push((config, Chunk { shape, x: x.take(at(weight)), g: &g[at(place)], state }, step));
             }
         }
-        let ([decaying, plain], number) = (&self.configs, self.steps);
-        let update = |(chunk, lr, decays): (Chunk<'_, E>, f64, bool)| {
+        // Whole parameters may take long: each chunk is for whichever thread is free.
+        chunks.into_par_iter().with_max_len(1).for_each(|(config, chunk, step)| {
             let _flush = FlushSubnormals::new();
-            let config = if decays { decaying } else { plain };
-            config.update(chunk, Step { lr, number, clipping });
-        };
-        chunks.into_par_iter().for_each(update);
+            config.update(chunk, step);
+        });
+    }
+
+    /// The trainable parameters; adjacent ones with the same update are joined, unless that is of whole parameters.
+    fn spans(&self, parameters: &Parameters) -> Vec<Span> {
+        let mut spans: Vec<Span> = Vec::new();
+        for first in parameters.ids().filter(|&id| parameters.is_trainable(id)) {
+            let (weight, place) = (parameters.range(first).start, self.layout.range(first));
+            let (lr_scale, config) = (parameters.lr_scale(first), self.config_of[first.index() as usize]);
+            let is_whole = self.configs[config].is_whole();
+            let follows = |last: &Span| {
+                [last.weight + last.len, last.place + last.len] == [weight, place.start]
+                    && (last.lr_scale, last.config) == (lr_scale, config)
+            };
+            match spans.last_mut().filter(|last| !is_whole && follows(last)) {
+                Some(last) => last.len += place.len(),
+                None => spans.push(Span { first, weight, place: place.start, len: place.len(), lr_scale, config }),
+            }
+        }
+        spans
     }
 
     /// The number of steps so far.
@@ -106,7 +163,35 @@ impl Optimizer {
 
     /// The state buffers by PyTorch's names, always in the same order.
     pub fn state(&self) -> impl Iterator<Item = (&'static str, &Buffer)> {
-        self.state.iter().map(|(name, buffer)| (*name, buffer))
+        let state = self.state.iter().map(|state| (state.name, &state.buffer));
+        state.chain(self.weight_sum.iter().map(|sum| ("weight_sum", sum)))
+    }
+
+    /// Whether it averages the weights itself.
+    pub fn has_average(&self) -> bool {
+        self.weight_sum.is_some()
+    }
+
+    /// Writes its average of the weights, after a step, into others like them.
+    pub(crate) fn write_average(&self, weights: &Parameters, average: &mut Parameters) {
+        match weights.dtype() {
+            DType::F32 => self.write_average_of::<f32>(weights, average),
+            DType::F64 => self.write_average_of::<f64>(weights, average),
+        }
+    }
+
+    fn write_average_of<E: Real>(&self, weights: &Parameters, average: &mut Parameters) {
+        let Some(state) = self.state.first() else { return };
+        for id in weights.ids().filter(|&id| weights.is_trainable(id)) {
+            let Some(share) = self.configs[self.config_of[id.index() as usize]].average() else { continue };
+            let (y, z) = (weights.values::<E>(id), &E::slice(&state.buffer)[state.layout.range(id)]);
+            let chunks = average.values_mut::<E>(id).par_chunks_mut(CHUNK);
+            chunks.zip(y.par_chunks(CHUNK)).zip(z.par_chunks(CHUNK)).for_each(|((x, y), z)| {
+                let _flush = FlushSubnormals::new();
+                let share = E::of(share);
+                zip_into(x, y, z, |_, y, z| y + share * (z - y));
+            });
+        }
     }
 
     /// Restores what [`Optimizer::steps`] and [`Optimizer::state`] returned.
@@ -114,73 +199,27 @@ impl Optimizer {
     /// # Errors
     /// If the buffers do not fit this optimizer and its parameters.
     pub fn restore(&mut self, steps: u64, buffers: Vec<Buffer>) -> std::result::Result<(), String> {
-        let alike = |(a, b): (&(&'static str, Buffer), &Buffer)| a.1.len() == b.len() && a.1.dtype() == b.dtype();
-        if buffers.len() != self.state.len() || !self.state.iter().zip(&buffers).all(alike) {
+        let alike = |(a, b): (&Buffer, &Buffer)| a.len() == b.len() && a.dtype() == b.dtype();
+        let own = self.state().map(|(_, buffer)| buffer);
+        if buffers.len() != own.count() || !self.state().map(|(_, buffer)| buffer).zip(&buffers).all(alike) {
             return Err("the optimizer's state is of another optimizer, or of other parameters".to_owned());
         }
-        self.state.iter_mut().zip(buffers).for_each(|((_, buffer), restored)| *buffer = restored);
+        let own = self.state.iter_mut().map(|state| &mut state.buffer).chain(&mut self.weight_sum);
+        own.zip(buffers).for_each(|(own, restored)| *own = restored);
         self.steps = steps;
         Ok(())
     }
 }
 
-/// Splits `len` elements off the front, after `skipped` others; an absent buffer gives none.
-fn take<'a, E>(slice: &mut &'a mut [E], skipped: usize, len: usize) -> &'a mut [E] {
-    if slice.is_empty() {
-        return &mut [];
-    }
-    let (_, rest) = std::mem::take(slice).split_at_mut(skipped);
-    let (taken, rest) = rest.split_at_mut(len);
-    *slice = rest;
-    taken
-}
-
-/// Adjacent trainable parameters with the same update.
+/// A whole parameter, or adjacent ones, with the same update.
 struct Span {
-    /// Where their weights start.
+    first: ParameterId,
+    /// Where the weights start.
     weight: usize,
-    /// Where their gradients and state start.
+    /// Where the gradients start.
     place: usize,
     len: usize,
     /// The factor of the learning rate.
     lr_scale: f64,
-    decays: bool,
-}
-
-/// The trainable parameters, adjacent ones with the same update joined.
-fn trainable(parameters: &Parameters, layout: &GradientLayout, no_decay: &[bool]) -> Vec<Span> {
-    let mut spans: Vec<Span> = Vec::new();
-    for id in parameters.ids().filter(|&id| parameters.is_trainable(id)) {
-        let (weight, place, lr_scale) = (parameters.range(id).start, layout.range(id), parameters.lr_scale(id));
-        let decays = !no_decay[id.index() as usize];
-        let follows = |last: &Span| {
-            [last.weight + last.len, last.place + last.len] == [weight, place.start]
-                && (last.lr_scale, last.decays) == (lr_scale, decays)
-        };
-        match spans.last_mut().filter(|last| follows(last)) {
-            Some(last) => last.len += place.len(),
-            None => spans.push(Span { weight, place: place.start, len: place.len(), lr_scale, decays }),
-        }
-    }
-    spans
-}
-
-/// Which parameters the patterns exempt from weight decay.
-fn undecayed(config: &OptimizerConfig, parameters: &Parameters) -> Result<Vec<bool>> {
-    let mut undecayed = vec![false; parameters.len()];
-    let default = OptimizerConfig::default();
-    for pattern in config.no_decay() {
-        let wrong = |reason: String| Error::Parameter { name: pattern.clone(), reason };
-        let compiled = Pattern::new(pattern).map_err(|error| wrong(format!("optimizer.no_decay: {error}")))?;
-        let mut found = default.no_decay().contains(pattern);
-        for id in parameters.ids().filter(|&id| compiled.matches(parameters.name(id))) {
-            undecayed[id.index() as usize] = true;
-            found = true;
-        }
-        if !found {
-            let names: Vec<&str> = parameters.ids().map(|id| parameters.name(id)).collect();
-            return Err(wrong(format!("optimizer.no_decay: none is called that. There are {}", names.join(", "))));
-        }
-    }
-    Ok(undecayed)
+    config: usize,
 }

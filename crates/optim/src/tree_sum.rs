@@ -6,7 +6,8 @@
 
 use crate::chunk::CHUNK;
 use descant_autograd::Gradients;
-use descant_kernels::{FlushSubnormals, Real, lanes, vectorized};
+use descant_kernels::lanes::RUN;
+use descant_kernels::{FlushSubnormals, Real, sum_of_squares, vectorized};
 use descant_tensor::Buffer;
 use rayon::prelude::*;
 
@@ -41,10 +42,6 @@ fn slice<E: Real>(gradients: &Gradients) -> &[E] {
     E::slice(gradients.buffer())
 }
 
-/// Elements whose squares are summed in their own type, before the sum continues in f64: few enough that the partial sums of
-/// the tree stay in the first caches.
-const RUN: usize = 1024;
-
 fn add<E: Real>(first: &mut [E], others: &[&[E]]) -> f64 {
     let levels = (others.len() + 1).next_power_of_two().ilog2() as usize;
     let sums: Vec<f64> = first
@@ -57,11 +54,7 @@ fn add<E: Real>(first: &mut [E], others: &[&[E]]) -> f64 {
                 let runs = chunk.chunks_mut(RUN).enumerate();
                 let squares = runs.map(|(j, run)| {
                     add_run(run, others, i * CHUNK + j * RUN, partial);
-                    let squares = vectorized(
-                        #[inline(always)]
-                        || lanes::sum(run, run, |x, _| x * x),
-                    );
-                    squares.f64()
+                    sum_of_squares(run)
                 });
                 squares.sum::<f64>()
             },

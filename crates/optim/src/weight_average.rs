@@ -1,26 +1,32 @@
+use crate::Optimizer;
 use crate::chunk::CHUNK;
 use descant_autograd::Parameters;
 use descant_kernels::{FlushSubnormals, Real, vectorized};
 use descant_tensor::Buffer;
 use rayon::prelude::*;
 
-/// A running average of the weights, `ā ← d·ā + (1 − d)·w` after every step: it is nearer to the minimum that the
-/// steps oscillate around (Polyak & Juditsky 1992; exponential as in Szegedy et al. 2015, arXiv 1512.00567).
+/// The weights to evaluate and to write with, where these are an average of those that are trained: it is nearer to the minimum that
+/// the steps oscillate around (Polyak & Juditsky 1992). Either a running one, `ā ← d·ā + (1 − d)·w` after every step (as in Szegedy et al.
+/// 2015, arXiv 1512.00567), or that of an optimizer which averages them itself.
 #[derive(Clone, Debug)]
 pub struct WeightAverage {
+    /// Of a running average, the share that a step keeps; with 0 it is the optimizer's.
     decay: f64,
     weights: Parameters,
 }
 
 impl WeightAverage {
-    /// Starts from these weights. `decay` is the share of the average that a step keeps.
-    pub fn new(decay: f64, weights: &Parameters) -> Self {
-        Self { decay, weights: weights.clone() }
+    /// Starts from these weights: a running average with a `decay` above 0, or that of the optimizer; nothing where neither is wanted.
+    pub fn new(decay: f64, optimizer: &Optimizer, weights: &Parameters) -> Option<Self> {
+        (decay > 0.0 || optimizer.has_average()).then(|| Self { decay, weights: weights.clone() })
     }
 
     /// Averages in the weights after this many steps, on the threads of the current rayon pool. Early on, the decay is at most
     /// `(1 + steps) / (10 + steps)`, so that hardly trained weights soon lose their influence.
-    pub fn update(&mut self, weights: &Parameters, steps: u64) {
+    pub fn update(&mut self, weights: &Parameters, optimizer: &Optimizer, steps: u64) {
+        if optimizer.has_average() {
+            return optimizer.write_average(weights, &mut self.weights);
+        }
         let steps = steps as f64;
         let decay = self.decay.min((1.0 + steps) / (10.0 + steps));
         match (self.weights.buffer_mut(), weights.buffer()) {

@@ -1,25 +1,14 @@
 //! Every optimizer and schedule against PyTorch's, step by step (`tools/pytorch_optimizers.py`); and what PyTorch does not
 //! show: frozen parameters, state put back, the same sums on any number of threads.
 
+mod common;
+
+use common::{fill, read, with};
 use descant_autograd::{Gradients, Parameters};
 use descant_hyperparameters::{Clipping, ClippingConfig, OptimizerConfig, ScheduleConfig};
 use descant_optim::{Optimizer, Schedule, tree_sum_gradients};
 use descant_tensor::{Buffer, DType};
-use safetensors::SafeTensors;
 use serde_json::{Value, json};
-
-const REFERENCE: &[u8] = include_bytes!("reference/optimizers.safetensors");
-
-fn read(name: &str) -> Vec<f64> {
-    let file = SafeTensors::deserialize(REFERENCE).unwrap();
-    let view = file.tensor(name).unwrap();
-    match view.dtype() {
-        safetensors::Dtype::F64 => {
-            view.data().chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect()
-        }
-        _ => view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect(),
-    }
-}
 
 /// The reference's names, and what a recipe says for them.
 fn optimizers() -> Vec<(&'static str, f64, Value)> {
@@ -61,24 +50,6 @@ fn start(dtype: DType) -> (Parameters, Gradients) {
     parameters.add_with("x", [weights.len()], &weights);
     let gradients = with(&parameters, &vec![0.0; weights.len()]);
     (parameters, gradients)
-}
-
-/// Gradients of these values, as a backward would leave them.
-fn with(parameters: &Parameters, values: &[f64]) -> Gradients {
-    let mut tape = descant_autograd::Tape::new();
-    let mut gradients = parameters.gradients();
-    let graph = tape.train(parameters, 1);
-    let loss = parameters.ids().map(|id| graph.parameter(id).sum()).reduce(|a, b| a + b).unwrap();
-    graph.backward(loss, &mut gradients).unwrap();
-    fill(&mut gradients, values);
-    gradients
-}
-
-fn fill(gradients: &mut Gradients, values: &[f64]) {
-    match gradients.buffer_mut() {
-        Buffer::F32(x) => x.iter_mut().zip(values).for_each(|(x, &v)| *x = v as f32),
-        Buffer::F64(x) => x.iter_mut().zip(values).for_each(|(x, &v)| *x = v),
-    }
 }
 
 fn values(parameters: &Parameters) -> Vec<f64> {
@@ -218,13 +189,46 @@ fn what_the_patterns_name_does_not_decay() {
         Ok(moved.map(|(_, name)| name).collect())
     };
     let weights = ["layers.0.weight", "embedding.weight", "weight_ih_l0"].to_vec();
-    for kind in ["sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "nadam", "radam", "lion"] {
+    for kind in [
+        "sgd",
+        "adagrad",
+        "adadelta",
+        "rmsprop",
+        "adam",
+        "adamw",
+        "nadam",
+        "radam",
+        "lion",
+        "lamb",
+        "adafactor",
+        "muon",
+        "adamw-schedule-free",
+    ] {
         let config = |no_decay: &[&str]| json!({"kind": kind, "weight_decay": 0.1, "no_decay": no_decay});
         assert_eq!(decayed(json!({"kind": kind, "weight_decay": 0.1})), Ok(weights.clone()), "{kind}");
         assert_eq!(decayed(config(&[])), Ok(names.to_vec()), "{kind}");
         assert_eq!(decayed(config(&["*bias*", "*norm*", "embed*"])), Ok(vec![weights[0], weights[2]]), "{kind}");
+        let factors = json!({"kind": kind, "weight_decay": 0.1, "decay_factors": {"*weight": 0.0, "embed*": 2.0}});
+        assert_eq!(decayed(factors), Ok(vec![weights[2]]), "{kind}");
+        let unknown = json!({"kind": kind, "weight_decay": 0.1, "decay_factors": {"*wieght": 0.5}});
+        assert!(decayed(unknown).unwrap_err().contains("optimizer.decay_factors: no parameter"), "{kind}");
         assert!(decayed(config(&["*basi*"])).unwrap_err().contains("*basi*"), "{kind}");
         assert!(decayed(config(&["["])).unwrap_err().contains("optimizer.no_decay"), "{kind}");
+    }
+}
+
+#[test]
+fn factors_of_the_weight_decay_are_multiplied() {
+    let mut parameters = Parameters::new(DType::F64);
+    let ids = ["a.weight", "b.weight", "b.bias"].map(|name| parameters.add_with(name, [16], &[1.0; 16]));
+    let config = json!({"kind": "adamw", "weight_decay": 0.5, "decay_factors": {"b*": 0.5, "*.weight": 0.25}});
+    let mut optimizer = Optimizer::new(serde_json::from_value(config).unwrap(), &parameters).unwrap();
+    let gradients = with(&parameters, &[0.0; 48]);
+    optimizer.step(&mut parameters, &gradients, 0.1, Clipping::default()).unwrap();
+    let kept = ids.map(|id| 1.0 - parameters.values::<f64>(id)[0]);
+    // Biases have none, whatever the factor.
+    for (found, expected) in kept.into_iter().zip([0.0125, 0.00625, 0.0]) {
+        assert!((found - expected).abs() < 1e-15, "{found} for {expected}");
     }
 }
 

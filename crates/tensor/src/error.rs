@@ -118,6 +118,12 @@ pub enum Error {
         /// Elements of the parameters.
         parameters: usize,
     },
+    /// A pattern of parameters matches none.
+    #[error("{reason}")]
+    Pattern {
+        /// Which, and the nearest names.
+        reason: String,
+    },
     /// There is not as much memory as the weights of a model take.
     #[error("{bytes} bytes of memory for the weights are not to be had. Close other programs, or take a smaller model")]
     OutOfMemory {

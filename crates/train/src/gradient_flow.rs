@@ -55,28 +55,37 @@ impl From<ParameterFlow> for [f32; 3] {
 /// By the names of the trainable parameters.
 pub type GradientFlow = BTreeMap<String, ParameterFlow>;
 
-/// What is kept of the trainable parameters before a step, to see how it moves them.
-pub(crate) struct BeforeStep(Vec<(ParameterId, Vec<f32>, f32)>);
+/// What is kept of the trainable parameters and their gradients before clipping and step, to see how these move them.
+pub(crate) struct BeforeStep(Vec<Before>);
+
+/// Of one parameter.
+struct Before {
+    id: ParameterId,
+    weights: Vec<f32>,
+    weight: f32,
+    gradient: f32,
+}
 
 impl BeforeStep {
     /// On the threads of rayon's pool.
-    pub(crate) fn new(parameters: &Parameters) -> Self {
+    pub(crate) fn new(parameters: &Parameters, gradients: &Gradients) -> Self {
         let ids: Vec<ParameterId> = parameters.ids().filter(|&id| parameters.is_trainable(id)).collect();
         let of = |id| {
             let values = parameters.values::<f32>(id);
-            (id, sampled(values).collect(), root_mean_square(values))
+            let gradient = root_mean_square(gradients.values(id));
+            Before { id, weights: sampled(values).collect(), weight: root_mean_square(values), gradient }
         };
         Self(ids.into_par_iter().map(of).collect())
     }
 
-    /// After the step with these gradients, on the threads of rayon's pool.
-    pub(crate) fn flow(&self, parameters: &Parameters, gradients: &Gradients) -> GradientFlow {
-        let of = |(id, before, weight): &(ParameterId, Vec<f32>, f32)| {
-            let moved: Vec<f32> =
-                sampled(parameters.values(*id)).zip(before).map(|(after, before)| after - before).collect();
-            let gradient = root_mean_square(gradients.values(*id));
-            let flow = ParameterFlow { gradient, weight: *weight, update: root_mean_square(&moved) };
-            (parameters.name(*id).to_owned(), flow)
+    /// After the step, on the threads of rayon's pool.
+    pub(crate) fn flow(&self, parameters: &Parameters) -> GradientFlow {
+        let of = |before: &Before| {
+            let weights = sampled(parameters.values(before.id)).zip(&before.weights);
+            let moved: Vec<f32> = weights.map(|(after, before)| after - before).collect();
+            let (gradient, weight) = (before.gradient, before.weight);
+            let flow = ParameterFlow { gradient, weight, update: root_mean_square(&moved) };
+            (parameters.name(before.id).to_owned(), flow)
         };
         self.0.par_iter().map(of).collect()
     }
@@ -126,10 +135,10 @@ mod tests {
         let range = gradients.layout().range(id);
         let descant_tensor::Buffer::F32(buffer) = gradients.buffer_mut() else { unreachable!("f32") };
         buffer[range].copy_from_slice(&[1.0, 1.0, -1.0, 1.0]);
-        let before = BeforeStep::new(&parameters);
+        let before = BeforeStep::new(&parameters, &gradients);
         parameters.values_mut::<f32>(id)[2] = 0.5;
         parameters.values_mut::<f32>(zero).fill(0.25);
-        let flow = before.flow(&parameters, &gradients);
+        let flow = before.flow(&parameters);
         assert_eq!(flow["w"], ParameterFlow { gradient: 1.0, weight: 2.5, update: 0.25 });
         assert_eq!(flow["w"].ratio(), Some(0.1));
         assert_eq!(flow["zero"], ParameterFlow { gradient: 0.0, weight: 0.0, update: 0.25 });

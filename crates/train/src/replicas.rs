@@ -2,7 +2,7 @@ use crate::Teacher;
 use crate::gradient_flow::{BeforeStep, GradientFlow};
 use descant_autograd::{Gradients, Graph, Parameters, Tape, derive_seed};
 use descant_batch::Batch;
-use descant_hyperparameters::Clipping;
+use descant_hyperparameters::{Clipping, ClippingConfig, ZclipState};
 use descant_models::Generator;
 use descant_optim::{Optimizer, tree_sum};
 use descant_tensor::{Error, Result};
@@ -119,6 +119,19 @@ impl Replicas {
         threads.install(|| descant_optim::tree_sum_gradients(total, &others)).sqrt()
     }
 
+    /// Clips the gradients of [`Replicas::reduce`], which returned their norm: what is left of it for [`Replicas::update`].
+    pub fn clip(
+        &mut self,
+        config: ClippingConfig,
+        zclip: &mut ZclipState,
+        parameters: &Parameters,
+        norm: f64,
+    ) -> Clipping {
+        let Self { threads, replicas, .. } = self;
+        let Some(gradients) = &mut replicas[0].gradients else { return Clipping::default() };
+        threads.install(|| descant_optim::clip_gradients(config, zclip, parameters, gradients, norm))
+    }
+
     /// Runs `f` on the threads of the replicas.
     pub fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
         self.threads.install(f)
@@ -154,10 +167,15 @@ impl Replicas {
         results
     }
 
-    /// How the gradients of [`Replicas::reduce`] have moved the weights; none before any backward.
-    pub(crate) fn flow(&self, before: &BeforeStep, parameters: &Parameters) -> Option<GradientFlow> {
+    /// What is kept of the parameters and the gradients of [`Replicas::reduce`] to see how they move the weights; none before any backward.
+    pub(crate) fn before_step(&self, parameters: &Parameters) -> Option<BeforeStep> {
         let gradients = self.replicas[0].gradients.as_ref()?;
-        Some(self.threads.install(|| before.flow(parameters, gradients)))
+        Some(self.threads.install(|| BeforeStep::new(parameters, gradients)))
+    }
+
+    /// How the step has moved the weights.
+    pub(crate) fn flow(&self, before: &BeforeStep, parameters: &Parameters) -> GradientFlow {
+        self.threads.install(|| before.flow(parameters))
     }
 
     /// Runs the passes again with a check of every value and gradient, and returns the first that is not finite.

@@ -58,12 +58,11 @@ impl Trainer {
         let model = add_model(&recipe, &tokenizers, &mut parameters, None).map_err(wrong)?;
         parameters.set_precision(recipe.train.precision.into());
         checkpoint.load_weights(&mut parameters)?;
-        let decay = recipe.train.average;
-        let mut average = (decay > 0.0).then(|| WeightAverage::new(decay, &parameters));
+        let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
+        let mut average = WeightAverage::new(recipe.train.average, &optimizer, &parameters);
         if let Some(average) = &mut average {
             checkpoint.load_model(average.weights_mut())?;
         }
-        let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
         let (done, buffers) = checkpoint.load_optimizer(&optimizer.state().collect::<Vec<_>>())?;
         optimizer.restore(done, buffers).map_err(wrong)?;
         let mut progress = checkpoint.progress().clone();

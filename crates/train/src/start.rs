@@ -108,9 +108,8 @@ impl Trainer {
         if let Some(template) = &template {
             write(&run.join(TEMPLATE), template.text().as_bytes())?;
         }
-        let decay = recipe.train.average;
-        let average = (decay > 0.0).then(|| WeightAverage::new(decay, &parameters));
         let optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
+        let average = WeightAverage::new(recipe.train.average, &optimizer, &parameters);
         let replicas = Replicas::new(recipe.train.shares, threads)?.with_teacher(teacher);
         let (metrics, _) = MetricsFile::open(run.path(), 0, false)?;
         let mut trainer = Self {

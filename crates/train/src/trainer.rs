@@ -1,7 +1,7 @@
 use crate::best_metric::{is_better, measured};
 use crate::data::batch_config;
 use crate::evaluate::{Evaluation, evaluate};
-use crate::gradient_flow::{BeforeStep, has_flow};
+use crate::gradient_flow::has_flow;
 use crate::metrics_file::{MetricsFile, MetricsRecord, Step};
 use crate::retention::{is_due, prune};
 use crate::text_metrics::EvalExample;
@@ -178,14 +178,13 @@ impl Trainer {
             return self.not_finite(&batches, seed, "the gradient is not finite");
         }
         self.progress.skipped_last = 0;
-        let clipping = train.clip.clipping(gradient_norm);
-        let before =
-            has_flow(next, train.log_every).then(|| self.replicas.install(|| BeforeStep::new(&self.parameters)));
+        let before = has_flow(next, train.log_every).then(|| self.replicas.before_step(&self.parameters)).flatten();
+        let clipping = self.replicas.clip(train.clip, &mut self.progress.zclip, &self.parameters, gradient_norm);
         self.replicas.update(&mut self.optimizer, &mut self.parameters, learning_rate, clipping)?;
-        let flow = before.and_then(|before| self.replicas.flow(&before, &self.parameters));
+        let flow = before.map(|before| self.replicas.flow(&before, &self.parameters));
         self.progress.step += 1;
         if let Some(average) = &mut self.average {
-            self.replicas.install(|| average.update(&self.parameters, self.progress.step));
+            self.replicas.install(|| average.update(&self.parameters, &self.optimizer, self.progress.step));
         }
         self.progress.position = self.batches.position();
         let loss = Some(step_loss.sum / step_loss.weight);

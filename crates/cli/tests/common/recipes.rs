@@ -1,4 +1,4 @@
-//! Thirteen small trainings, of every kind that keeps a state of its own from step to step.
+//! Small trainings, of every kind that keeps a state of its own from step to step.
 
 use super::{Folder, LANGUAGE_MODEL, PAIRS, TRANSFORMER};
 
@@ -43,6 +43,12 @@ pub fn prepare(folder: &Folder, name: &str) -> String {
         }
         "keep" => format!("{}keep = 3\n", of(LANGUAGE_MODEL)),
         "average" => format!("{}average = 0.9\n", of(TRANSFORMER_LM)),
+        // Its average goes on with the spikes of so high a rate.
+        "zclip" => format!("{}clip = {{ zclip = 0.5 }}\n", of(LANGUAGE_MODEL).replace("1e-2", "0.1")),
+        "lamb" => format!("{}[optimizer]\nkind = \"lamb\"\n", of(TRANSFORMER_LM)),
+        "adafactor" => format!("{}[optimizer]\nkind = \"adafactor\"\n", of(TRANSFORMER_LM)),
+        "muon" => format!("{}[optimizer]\nkind = \"muon\"\n", of(TRANSFORMER_LM)),
+        "schedule-free" => format!("{}[optimizer]\nkind = \"adamw-schedule-free\"\n", of(TRANSFORMER_LM)),
         "bf16" => BF16.to_owned(),
         _ => panic!("there is no recipe {name}"),
     };

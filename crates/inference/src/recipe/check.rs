@@ -2,6 +2,7 @@
 
 use super::keys::{self, DEFAULT_KINDS, FROM_0, Key, ValueType};
 use super::suggest::{nearest, unknown};
+use descant_hyperparameters::ClippingConfig;
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
@@ -123,7 +124,7 @@ fn misfit<'a>(of: ValueType, value: &'a DeValue<'a>) -> Option<Misfit<'a>> {
             None => false,
         },
         ValueType::Clip(range) => match value.as_table() {
-            Some(table) => match ["norm", "value"].iter().find_map(|name| Some((name, table.get(*name)?))) {
+            Some(table) => match ClippingConfig::KINDS.iter().find_map(|(name, _)| Some((name, table.get(*name)?))) {
                 Some((name, limit)) if table.len() == 1 => {
                     return entry(format!(".{name}"), ValueType::Number(range), limit);
                 }

@@ -96,18 +96,32 @@ const CONFLICTS: &[Conflict] = &[
         both.then(|| "[target_tokenizer]: a language model has one tokenizer. Use [tokenizer]".to_owned())
     }),
     (Error, |recipe| {
-        let LossConfig::CrossEntropy { smoothing, .. } = recipe.loss else { return None };
-        let alone = recipe.distill.as_ref()?.weight == 1.0 && smoothing > 0.0;
-        alone.then(|| {
-            format!(
-                "loss.smoothing = {smoothing}: with distill.weight = 1 the loss is the teacher's alone. Leave it out"
-            )
+        let LossConfig::CrossEntropy { smoothing, z_loss, focal, .. } = recipe.loss else { return None };
+        let alone = recipe.distill.as_ref()?.weight == 1.0;
+        let keys = [("smoothing", smoothing), ("z_loss", z_loss), ("focal", focal)];
+        keys.into_iter().find(|&(_, value)| alone && value > 0.0).map(|(key, value)| {
+            format!("loss.{key} = {value}: with distill.weight = 1 the loss is the teacher's alone. Leave it out")
         })
     }),
     (Error, |recipe| {
         let weight = recipe.generation.coverage_penalty.filter(|&weight| weight > 0.0)?;
         (!recipe.model.has_cross_attention()).then(|| {
             format!("generation.coverage_penalty = {weight}: the model has no attention to a source. Leave it out")
+        })
+    }),
+    (Error, |recipe| {
+        let average = recipe.train.average;
+        (average > 0.0 && recipe.optimizer.average().is_some()).then(|| {
+            format!("train.average = {average}: this optimizer.kind averages the weights itself. Leave it out")
+        })
+    }),
+    (Note, |recipe| {
+        let falls =
+            matches!(recipe.schedule, ScheduleConfig::Plateau(_)) || recipe.schedule.factor(u64::MAX, u64::MAX) < 1.0;
+        (falls && recipe.optimizer.average().is_some()).then(|| {
+            "schedule.kind: this optimizer.kind needs none that falls, as it averages the weights; constant or linear with a \
+             schedule.warmup and schedule.end = 1 is what it is made for"
+                .to_owned()
         })
     }),
     (Note, |recipe| {

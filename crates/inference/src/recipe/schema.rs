@@ -1,6 +1,7 @@
 //! The keys as a JSON schema, by which editors complete and check recipes.
 
 use super::keys::{ANY, Key, SECTIONS, Section, ValueType, section};
+use descant_hyperparameters::ClippingConfig;
 use serde_json::{Map, Value, json};
 
 /// The JSON schema (draft 7) of recipes.
@@ -83,7 +84,9 @@ fn value_type(of: ValueType) -> Value {
         ValueType::Clip(range) => {
             let limit = || range.json_schema("number");
             let by = |name: &str| json!({"type": "object", "properties": {name: limit()}, "required": [name], "additionalProperties": false});
-            json!({"anyOf": [by("norm"), by("value"), {"type": "string", "enum": ["none"]}]})
+            let kinds = ClippingConfig::KINDS.iter().map(|(name, _)| by(name));
+            let all: Vec<Value> = kinds.chain([json!({"type": "string", "enum": ["none"]})]).collect();
+            json!({"anyOf": all})
         }
         ValueType::Decoding(of) => of.json_schema(),
     }

@@ -84,7 +84,7 @@ fn every() -> Vec<Recipe> {
         .map(|i| {
             let (loss, schedule) = (losses[i % losses.len()], schedules[i % schedules.len()]);
             let optimizer = optimizers[i % optimizers.len()];
-            let kinds = format!("[loss]\n{loss}\n[schedule]\n{schedule}\n[optimizer]\nkind = \"{optimizer}\"\n");
+            let kinds = format!("[loss]\n{loss}\n[schedule]\n{schedule}\n[optimizer]\nkind = \"{optimizer}\"\ndecay_factors = {{ e = 2.0 }}\n");
             toml::from_str(&format!("{all}{}{model}{kinds}", generation())).unwrap()
         })
         .collect()
@@ -206,6 +206,7 @@ fn values_of_another_type_are_told_with_what_is_expected() {
     value("train.clip={norms=1.0}", &["train.clip = {…}", "{ norm = 1.0 }", "the number above 0"]);
     value("optimizer={kind='adam',betas=[0.9,1.5]}", &["optimizer.betas[1] = 1.5: expected a number"]);
     value("optimizer={kind='adam',betas=[0.9]}", &["optimizer.betas = […]: expected two numbers"]);
+    value("optimizer.decay_factors={'*a*'=-1.0}", &["optimizer.decay_factors.\"*a*\" = -1", "a number"]);
     value("loss.class_weights={a=1.0,b=-1.0}", &["loss.class_weights.\"b\" = -1", "a number"]);
     value("model.transformer.full_layers=[0,-1]", &["model.transformer.full_layers[1] = -1", "0 or more"]);
     value("model.transformer.relative_buckets=3", &["from 4 to 65536, even"]);
@@ -262,11 +263,19 @@ fn wishes_that_cannot_come_true_are_told() {
     let steady = "schedule={kind='warmup-stable-decay',warmup=8,decay=6}";
     wrong(PAIRS, &[steady, "train.steps=10"], &["schedule.warmup = 8", "schedule.decay = 6", "together"]);
     wrong(PAIRS, &["bench={vocabulary=4294967297,batch=1,length=1}"], &["bench.vocabulary", "1000000"]);
+    wrong(PAIRS, &["loss.focal=2.0", "loss.smoothing=0.1"], &["loss.focal = 2", "loss.smoothing"]);
+    let free = "optimizer.kind=adamw-schedule-free";
+    wrong(PAIRS, &[free, "train.average=0.9"], &["train.average = 0.9", "averages the weights itself"]);
+    wrong(PAIRS, &[free, "optimizer.betas=[0.0, 0.9]"], &["optimizer.betas[0] = 0", "above 0"]);
     let notes = |text: &str, settings: &[&str]| read(text, settings).unwrap().source.notes.join("; ");
     assert!(notes(PAIRS, &["train.length=9"]).contains("train.length: it only has an effect with data.stream = true"));
     assert!(notes(PAIRS, &["train.batch_tokens=9", "train.batch_sentences=9"]).contains("train.batch_tokens"));
     assert!(notes(PAIRS, &["data.validation='pairs.tsv'"]).contains("generalisation"));
     assert!(notes(&format!("{TEXT}cell = \"gru\"\n"), &["model.decoder=transformer"]).contains("model.cell"));
+    for falls in ["kind='cosine'", "kind='plateau'", "kind='exponential',gamma=0.5"] {
+        assert!(notes(PAIRS, &[free, &format!("schedule={{{falls}}}")]).contains("none that falls"), "{falls}");
+    }
+    assert_eq!(notes(PAIRS, &[free, "schedule={kind='linear',warmup=9,end=1.0}"]), "");
     assert_eq!(notes(PAIRS, &[]), "");
     // A try, made shorter than the file says, is one: its schedule is shortened by the trainer.
     read(&format!("{PAIRS}[schedule]\nkind = \"cosine\"\nwarmup = 100\n"), &["train.steps=3"]).unwrap();

@@ -2,7 +2,7 @@
 
 use super::condition::{ALWAYS, Condition};
 pub use descant_generate::Range;
-use descant_hyperparameters::OptimizerConfig;
+use descant_hyperparameters::{ClippingConfig, OptimizerConfig};
 
 /// A key of a recipe.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +69,7 @@ pub enum ValueType {
     NumberTable(Range),
     /// A table of whole numbers from 0 by name.
     IntegerTable,
-    /// `{ norm = … }`, `{ value = … }` or `"none"`.
+    /// `{ norm = … }`, `{ value = … }` and the like, or `"none"`.
     Clip(Range),
     /// What no other key takes than a decoding option.
     Decoding(descant_generate::ValueType),
@@ -120,7 +120,8 @@ impl ValueType {
             }
             Self::IntegerTable => "a table of whole numbers from 0, such as { name = 2 }".to_owned(),
             Self::Clip(range) => {
-                format!("{{ norm = 1.0 }}, {{ value = 0.5 }} or \"none\", the number {}", range.words())
+                let kinds = ClippingConfig::KINDS.iter().map(|(name, number)| format!("{{ {name} = {number:?} }}"));
+                format!("{} or \"none\", the number {}", kinds.collect::<Vec<_>>().join(", "), range.words())
             }
             Self::Decoding(of) => of.words(),
         }

@@ -11,13 +11,15 @@ pub(super) const OPTIMIZER: Section = Section {
             "optimizer.kind",
             Choice(OptimizerConfig::KINDS),
             "\"adamw\"",
-            "The optimizer, with PyTorch's hyperparameters.",
+            "The optimizer, with PyTorch's hyperparameters where it has such a one. adamw-schedule-free averages the weights in place of a \
+             schedule that falls: the average is validated and saved.",
         ),
         Key::new(
             "optimizer.betas",
             NumberPair(SHARE),
             "[0.9, 0.999]",
-            "Decay rates of the first and second moment; of lion [0.9, 0.99].",
+            "Decay rates of the first and second moment; of lion [0.9, 0.99]. The first of adamw-schedule-free is the share of the average in \
+             the weights that are trained.",
         ),
         Key::new("optimizer.amsgrad", Flag, "false", "AMSGrad: the denominator has the largest second moment so far."),
         Key::new("optimizer.momentum_decay", Number(FROM_0), "4e-3", "Decay of the momentum towards betas[0]."),
@@ -27,14 +29,14 @@ pub(super) const OPTIMIZER: Section = Section {
             "false",
             "Whether weight decay is decoupled from the gradient, as in AdamW.",
         ),
-        Key::new("optimizer.momentum", Number(SHARE), "0.0", "Momentum."),
+        Key::new("optimizer.momentum", Number(SHARE), "0.0", "Momentum; of muon 0.95."),
         Key::new(
             "optimizer.dampening",
             Number(SHARE),
             "0.0",
             "Dampening: the share of a gradient that the momentum leaves out.",
         ),
-        Key::new("optimizer.nesterov", Flag, "false", "Nesterov momentum."),
+        Key::new("optimizer.nesterov", Flag, "false", "Nesterov momentum; of muon true."),
         Key::new("optimizer.lr_decay", Number(FROM_0), "0.0", "Learning-rate decay: lr / (1 + steps × lr_decay)."),
         Key::new(
             "optimizer.initial_accumulator_value",
@@ -52,22 +54,60 @@ pub(super) const OPTIMIZER: Section = Section {
              mean square.",
         ),
         Key::new(
+            "optimizer.beta2_decay",
+            Number(from(-1.0).to(0.0)),
+            "-0.8",
+            "The exponent of the decay rate of the second moment, 1 - steps^beta2_decay. Steps of adafactor are relative to the size of a \
+             parameter, and made for a train.learning_rate of 1e-2.",
+        ),
+        Key::new(
+            "optimizer.d",
+            Number(FROM_1),
+            "1.0",
+            "The largest root mean square of an update, before the learning rate.",
+        ),
+        Key::new(
+            "optimizer.eps2",
+            Number(FROM_0),
+            "1e-3",
+            "The least root mean square of a parameter that its steps are relative to.",
+        ),
+        Key::new(
+            "optimizer.ns_steps",
+            Integer(from(1.0).to(99.0)),
+            "5",
+            "Newton-Schulz iterations, which orthogonalise the momentum of a matrix.",
+        ),
+        Key::new(
+            "optimizer.adamw",
+            TextList,
+            "[\"*embedding*\", \"*projection*\", \"*position*\", \"*relative*\"]",
+            "Patterns of the matrices that AdamW updates, by betas and eps, as it does all vectors.",
+        ),
+        Key::new(
             "optimizer.eps",
             Number(ABOVE_0),
             "(PyTorch's)",
-            "Epsilon, added to the denominator: 1e-8; adagrad 1e-10, adadelta 1e-6.",
+            "Epsilon, added to the denominator: 1e-8; adagrad 1e-10, adadelta and lamb 1e-6.",
         ),
         Key::new(
             "optimizer.weight_decay",
             Number(FROM_0),
-            "(adamw 0.01, others 0)",
-            "Weight decay: of adamw and lion decoupled, of all others an L2 penalty added to the gradient.",
+            "(adamw and lamb 0.01, muon 0.1, others 0)",
+            "Weight decay: of adafactor, adamw, adamw-schedule-free, lamb, lion and muon decoupled, of all others an L2 penalty added to the gradient.",
         ),
         Key::new(
             "optimizer.no_decay",
             TextList,
             "[\"*bias*\", \"*norm*\"]",
-            "Patterns of the parameters without weight decay; [] for none.",
+            "Patterns of the parameters without weight decay, which with lamb have the steps of adam; [] for none.",
+        ),
+        Key::new(
+            "optimizer.decay_factors",
+            NumberTable(from(0.0).to(1e6)),
+            "{}",
+            "Factors of the weight decay by pattern of parameters; where several match, their product. Those of the learning rate are \
+             finetune.rates.",
         ),
     ],
 };
@@ -215,7 +255,14 @@ pub(super) const TRAIN: Section = Section {
             "1",
             "Gradient accumulation: batches in a step. With epochs, the last step of an epoch has what is left.",
         ),
-        Key::new("train.clip", Clip(ABOVE_0), "{ norm = 1.0 }", "Gradient clipping, by the global norm or by value."),
+        Key::new(
+            "train.clip",
+            Clip(ABOVE_0),
+            "{ norm = 1.0 }",
+            "Gradient clipping: by the global norm; of each element by value; by the norm of each parameter; by the share of \
+             the norm of its weights that the gradient of each unit (a row of a matrix, a vector) may have (AGC); or by the \
+             z-score of the global norm among those before, after 25 steps (ZClip).",
+        ),
         Key::new(
             "train.average",
             Number(SHARE),
