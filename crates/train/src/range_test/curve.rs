@@ -99,9 +99,9 @@ mod tests {
         rates().iter().enumerate().map(|(i, rate)| of(rate.log10()) + noise(i)).collect()
     }
 
-    fn near(found: Option<f64>, exponent: f64) {
+    fn near(found: Option<f64>, exponent: f64, within: f64) {
         let found = found.unwrap().log10();
-        assert!((found - exponent).abs() < 0.3, "{found} for {exponent}");
+        assert!((found - exponent).abs() < within, "{found} for {exponent}");
     }
 
     #[test]
@@ -120,9 +120,10 @@ mod tests {
         let fall = |x: f64| 5.0 - 2.0 / (1.0 + (-3.0 * (x + 3.0)).exp()) + if x > -1.0 { 4.0 * (x + 1.0) } else { 0.0 };
         let (rates, losses) = (rates(), losses(fall));
         let curve = Curve::new(&rates, &losses, STEPS);
-        near(curve.steepest(), -3.0);
-        near(curve.minimum(true), -1.0);
-        near(curve.minimum(false), -1.0);
+        near(curve.steepest(), -3.0, 0.3);
+        // A bend as sharp as that is smoothed over the points that a line goes through: ten of 25 a decade.
+        near(curve.minimum(true), -1.0, 0.45);
+        near(curve.minimum(false), -1.0, 0.45);
     }
 
     #[test]
