@@ -15,12 +15,14 @@ bf16 stands beside f16, int8 beside q8_0, q4 beside q4_k_m. Prints medians of th
 """
 import argparse
 import json
+import multiprocessing
 import random
 import statistics
 import string
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 THREADS, NEW, VOCABULARY = 2, 24, 8000
@@ -31,6 +33,12 @@ SIZES = {"base": (512, 8, 2048, 6), "tiny": (256, 4, 1024, 2)}
 def source(row):
     """Random letters, the same in every run; `</s>` is added where a program does not add it."""
     return random.Random(row).choices(string.ascii_lowercase, k=NEW - 1)
+
+
+def apart():
+    """A process of its own, for each model of a peer and for PyTorch: beside the threads of another, those of CTranslate2 sleep where
+    they would spin (libgomp counts all that a process has), and one source at a time takes 3 times as long."""
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
 def seconds(work):
@@ -115,6 +123,13 @@ class Descant:
                           "--rows", str(rows))["tokens_per_s"]
 
 
+def convert(folder, name, weights, path):
+    """The model for CTranslate2."""
+    import ctranslate2
+
+    ctranslate2.converters.TransformersConverter(str(folder / name)).convert(str(path), quantization=weights)
+
+
 class CTranslate2:
     def __init__(self, folder, name, weights):
         import ctranslate2
@@ -122,7 +137,8 @@ class CTranslate2:
         own = "gpt2" if name == "prompt" else name
         path = folder / f"ct2-{own}-{weights}"
         if not path.exists():
-            ctranslate2.converters.TransformersConverter(str(folder / own)).convert(str(path), quantization=weights)
+            with apart() as process:
+                process.submit(convert, folder, own, weights, path).result()
         kind = ctranslate2.Generator if own == "gpt2" else ctranslate2.Translator
         self.model = kind(str(path), device="cpu", inter_threads=1, intra_threads=THREADS, compute_type=weights)
 
@@ -174,12 +190,35 @@ class LlamaCpp:
         return 128 / (seconds(lambda: self.write(144)) - seconds(lambda: self.write(16)))
 
 
+class Peer:
+    """A peer's model in a process of its own."""
+
+    def __init__(self, kind, *arguments):
+        self.process = apart()
+        self.process.submit(load, kind, arguments).result()
+
+    def measure(self, name, beam, batch):
+        return self.process.submit(measure, name, beam, batch).result()
+
+    def close(self):
+        self.process.shutdown()
+
+
+def load(kind, arguments):
+    global model
+    model = kind(*arguments)
+
+
+def measure(name, beam, batch):
+    return model.measure(name, beam, batch)
+
+
 def peers_of(descant, name, batch, weights):
     """The peers of a cell by name."""
     types = {"f32": ["float32"], "int8": ["int8", "float32"]}.get(weights, [])
-    peers = {f"CTranslate2 {kind}": CTranslate2(descant.folder, name, kind) for kind in types}
+    peers = {f"CTranslate2 {kind}": Peer(CTranslate2, descant.folder, name, kind) for kind in types}
     if name in ("gpt2", "prompt") and batch in (1, 512):
-        peers[f"llama.cpp {GGUF[weights][0] if GGUF[weights] else 'f32'}"] = LlamaCpp(descant, weights)
+        peers[f"llama.cpp {GGUF[weights][0] if GGUF[weights] else 'f32'}"] = Peer(LlamaCpp, descant, weights)
     return peers
 
 
@@ -195,10 +234,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path), parser.add_argument("descant"), parser.add_argument("cells", nargs="*")
     parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     for name in ("gpt2", *SIZES):
         if not (arguments.folder / name).exists():
-            make(arguments.folder, name)
+            with apart() as process:
+                process.submit(make, arguments.folder, name).result()
     descant = Descant(arguments.descant, arguments.folder)
     for cell in arguments.cells or every_cell():
         name, *beam, batch, weights = cell.split("/")
@@ -211,6 +251,8 @@ def main():
             figures["descant"].append(descant.measure(name, beam, batch, weights))
             for who, peer in peers.items():
                 figures[who].append(peer.measure(name, beam, batch))
+        for peer in peers.values():
+            peer.close()
         own, *others = medians = [statistics.median(values) for values in figures.values()]
         ratio = min(others) / own if name == "prompt" else own / max(others)
         unit = "ms" if name == "prompt" else "tokens/s"
