@@ -10,6 +10,12 @@ pub(crate) fn check_place(shown: &str, path: &Path, overwrite: bool) -> anyhow::
         !exists || path.is_file(),
         "{shown}: it is no regular file, which could be replaced as a whole. Name another"
     );
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    anyhow::ensure!(
+        folder.is_none_or(Path::is_dir),
+        "{shown}: there is no folder {}. Make it first, or name another file",
+        folder.unwrap_or(path).display()
+    );
     anyhow::ensure!(!exists || overwrite, "{shown}: it is there already. Name another file, or add --overwrite");
     Ok(())
 }

@@ -103,6 +103,12 @@ fn each_line_of_metrics_has_the_flow_of_all_trainable_parameters() {
         let rate = lines.iter().find(|line| line["event"] == "train" && line["step"] == flow["step"]).unwrap();
         let rate = rate["learning_rate"].as_f64().unwrap();
         let parameters = flow["parameters"].as_object().unwrap();
+        let activations = flow["activations"].as_object().unwrap();
+        assert!(activations.keys().all(|name| parameters.contains_key(name)), "{flow}");
+        for (name, of) in activations.iter().filter(|(name, _)| name.contains("weight_hh_l0")) {
+            let (scale, saturated) = (of["scale"].as_f64().unwrap(), of["saturated"].as_f64().unwrap());
+            assert!(of["rows"].as_u64().unwrap() > 0 && 0.0 < scale && scale < 1.0 && saturated < 0.5, "{name}: {of}");
+        }
         assert!(parameters.len() > 10 && parameters.keys().any(|name| name.contains("weight_hh_l0")), "{flow}");
         for (name, values) in parameters {
             let [gradient, weight, update] = [0, 1, 2].map(|i| values[i].as_f64().unwrap());

@@ -330,6 +330,7 @@ fn explanations_come_as_text_json_and_picture() {
     );
     assert_eq!(fs::read(folder.path("pairs/recipe.toml")).unwrap(), recipe);
     folder.fail(&["generate", "pairs", "1", "--explain", "--svg", "pairs", "--overwrite"], &["no regular file"]);
+    folder.fail(&["generate", "pairs", "1", "--explain", "--svg", "none/x.svg"], &["there is no folder none"]);
     folder.fail(&["generate", "pairs", "1", "--overwrite"], &["--output", "--svg"]);
     folder.fail(&["generate", "pairs", "1", "--explain", "--long-input", "split"], &["--long-input"]);
 }

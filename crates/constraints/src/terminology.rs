@@ -5,6 +5,9 @@ use descant_text::Tokenizer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Lines of a list that are named of those that are left out.
+const NAMED: usize = 3;
+
 /// A list of terms with their translations: where a source has a term, its translation is required.
 #[derive(Clone, Debug)]
 pub struct Terminology {
@@ -30,12 +33,14 @@ struct Term {
 
 impl Terminology {
     /// Reads a list, one term a line: the term, and after tabs its translation and further forms of it, of which one is required.
+    /// A term is left out, with a warning, where a vocabulary cannot write it or its translation.
     ///
     /// # Errors
-    /// For a line without a translation, or with a term or a translation that its vocabulary cannot write.
+    /// For a line without a translation, a term that is there twice, or a list of which no term is left.
     pub fn parse(list: &str, source: &Tokenizer, target: &Tokenizer) -> Result<Self, ConstraintError> {
         let none = Phrases::new(target)?;
         let (mut terms, mut warnings): (Vec<Term>, Vec<String>) = Default::default();
+        let mut left_out: Vec<String> = Vec::new();
         for (number, line) in (1..).zip(list.trim_start_matches('\u{FEFF}').lines()) {
             if line.trim().is_empty() {
                 continue;
@@ -50,23 +55,38 @@ impl Terminology {
                 return Err(wrong(&"expected a term, a tab, and its translation"));
             }
             if let Some(unknown) = source.unknown_parts(&term)?.first() {
-                return Err(wrong(&format_args!("no source has {term:?}: its vocabulary does not have {unknown:?}")));
+                left_out
+                    .push(format!("line {number}: no source has {term:?}: its vocabulary does not have {unknown:?}"));
+                continue;
             }
             let given = term;
             let term = source.decode(&source.encode(&given)?)?.trim().to_owned();
             if term.is_empty() {
-                return Err(wrong(&format_args!("no source has {given:?}: its tokenizer removes it")));
+                left_out.push(format!("line {number}: no source has {given:?}: its tokenizer removes it"));
+                continue;
             }
             if terms.iter().any(|other| other.source == term) {
                 return Err(wrong(&format_args!("{term:?} is there twice. Put all its forms into one line")));
             }
-            let target = none.clone().require(&alternatives).map_err(|error| wrong(&error))?;
+            let target = match none.clone().require(&alternatives) {
+                Ok(target) => target,
+                Err(error) => {
+                    left_out.push(format!("line {number}: {error}"));
+                    continue;
+                }
+            };
             warnings.extend(target.warnings().iter().map(|warning| wrong(warning).to_string()));
             let capitalized = Some(capitalized(&term)).filter(|other| *other != term);
             terms.push(Term { source: term, capitalized, target, alternatives });
         }
         if terms.is_empty() {
-            return Err(ConstraintError::Phrases("there is no term in it".to_owned()));
+            let why = left_out.first().map_or_else(String::new, |first| format!(" that can be used: {first}"));
+            return Err(ConstraintError::Phrases(format!("there is no term in it{why}")));
+        }
+        if !left_out.is_empty() {
+            let (count, all) = (left_out.len(), terms.len() + left_out.len());
+            left_out.truncate(NAMED);
+            warnings.insert(0, format!("{count} of {all} terms are left out, such as {}", left_out.join("; ")));
         }
         terms.sort_by_key(|term| std::cmp::Reverse(term.source.len()));
         let own: Vec<String> = terms.iter().map(|term| term.source.clone()).collect();

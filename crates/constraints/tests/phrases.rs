@@ -171,12 +171,19 @@ fn terms_are_required_where_their_source_has_them() {
     }
     for (list, says) in [
         ("man", "line 1 of the terms: expected a term, a tab, and its translation"),
-        ("dog\tdogs\nman\t我们", "line 2 of the terms: \"我们\" is required, but the vocabulary cannot write"),
+        (
+            "man\t我们",
+            "there is no term in it that can be used: line 1: \"我们\" is required, but the vocabulary cannot write",
+        ),
         ("dog\tdogs\ndog\tman", "line 2 of the terms: \"dog\" is there twice"),
     ] {
         let error = Terminology::parse(list, &tokenizer, &tokenizer).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
     }
+    let terms = Terminology::parse("dog\tdogs\nman\t我们", &tokenizer, &tokenizer).unwrap();
+    assert_eq!(terms.len(), 1);
+    let [warning] = terms.warnings() else { panic!("one warning") };
+    assert!(warning.starts_with("1 of 2 terms are left out, such as line 2: \"我们\" is required"), "{warning}");
 }
 
 #[test]
@@ -253,11 +260,9 @@ fn what_is_compared_with_texts_is_written_as_the_vocabulary_does() {
     assert_eq!(terms.start(&row).unwrap().wanted().len(), 2, "after a space, and at the start");
     let other = lower.encode("A man in a Blues shirt.").unwrap();
     assert!(terms.start(&ConstrainedRow::new(0, Some(&other), &[1], 50)).unwrap().wanted().is_empty());
-    let error = Terminology::parse("dog\tdogs\n我\tman\n", &lower, &plain).unwrap_err().to_string();
-    assert!(
-        error.contains("line 2 of the terms: no source has \"我\": its vocabulary does not have \"我\""),
-        "{error}"
-    );
+    let terms = Terminology::parse("dog\tdogs\n我\tman\n", &lower, &plain).unwrap();
+    let told = terms.warnings().join("\n");
+    assert!(told.contains("line 2: no source has \"我\": its vocabulary does not have \"我\""), "{told}");
     // Both have what is forbidden in lower case.
     let phrases = Phrases::new(&lower).unwrap();
     let conflict = phrases.clone().require(&["the old church"]).unwrap().forbid("OLD").unwrap_err().to_string();

@@ -2,6 +2,7 @@
 //!
 //! They are a fold over the lines of `metrics.jsonl`, so that a training that goes on, or one that is looked at later, has the same.
 
+mod dead_units;
 mod decoder_ignores_source;
 mod exploding_gradients;
 mod layers;
@@ -9,11 +10,13 @@ mod learning_rate;
 mod loss_spike;
 mod no_gradient;
 mod over_fitting;
+mod saturated_gates;
 mod streak;
 mod vanishing_gradients;
 mod verdict;
 
 use crate::{Error, MetricsRecord};
+use dead_units::DeadUnits;
 use decoder_ignores_source::DecoderIgnoresSource;
 use descant_inference::{Recipe, Tokenizers};
 use descant_models::LossConfig;
@@ -22,6 +25,7 @@ use learning_rate::{TooHigh, TooLow};
 use loss_spike::LossSpike;
 use no_gradient::NoGradient;
 use over_fitting::OverFitting;
+use saturated_gates::SaturatedGates;
 use std::path::Path;
 use vanishing_gradients::VanishingGradients;
 pub use verdict::Verdict;
@@ -32,6 +36,8 @@ pub struct Diagnosis {
     vanishing: VanishingGradients,
     exploding: ExplodingGradients,
     no_gradient: NoGradient,
+    dead_units: DeadUnits,
+    saturated_gates: SaturatedGates,
     too_high: TooHigh,
     too_low: TooLow,
     spike: LossSpike,
@@ -78,7 +84,9 @@ impl Diagnosis {
                     self.ignores_source.trained(loss);
                 }
             }
-            MetricsRecord::GradientFlow { step, parameters } => {
+            MetricsRecord::GradientFlow { step, parameters, activations } => {
+                self.verdicts.extend(self.dead_units.observe(*step, activations));
+                self.verdicts.extend(self.saturated_gates.observe(*step, activations));
                 self.verdicts.extend(self.vanishing.observe(*step, parameters));
                 self.verdicts.extend(self.exploding.flow(*step, parameters));
                 self.verdicts.extend(self.no_gradient.observe(*step, parameters));

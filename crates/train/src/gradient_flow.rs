@@ -1,6 +1,6 @@
 //! How gradients flow through a model: for each parameter, how large its gradient and its weights are, and how far a step moves them.
 
-use descant_autograd::{Gradients, ParameterId, Parameters};
+use descant_autograd::{Gradients, LayerActivations, ParameterId, Parameters};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -54,6 +54,9 @@ impl From<ParameterFlow> for [f32; 3] {
 
 /// By the names of the trainable parameters.
 pub type GradientFlow = BTreeMap<String, ParameterFlow>;
+
+/// By the names of the layers' weights.
+pub type Activations = BTreeMap<String, LayerActivations>;
 
 /// What is kept of the trainable parameters and their gradients before clipping and step, to see how these move them.
 pub(crate) struct BeforeStep(Vec<Before>);

@@ -46,7 +46,7 @@ pub use doctor::{
 };
 pub use error::Error;
 pub use evaluate::{Evaluation, Evaluator};
-pub use gradient_flow::{GradientFlow, ParameterFlow};
+pub use gradient_flow::{Activations, GradientFlow, ParameterFlow};
 pub use metrics_file::{MetricsRecord, Step};
 pub use outcome::Outcome;
 pub use random_batch::random_batch;

@@ -1,4 +1,4 @@
-use crate::gradient_flow::GradientFlow;
+use crate::gradient_flow::{Activations, GradientFlow};
 use descant_inference::layout::{METRICS, write};
 use descant_inference::{Error, MetricsAccumulator};
 use descant_text::read_file;
@@ -37,6 +37,9 @@ pub enum MetricsRecord {
         step: u64,
         /// By the names of the trainable parameters.
         parameters: GradientFlow,
+        /// By the names of the layers' weights, of the first share of the batch.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        activations: Activations,
     },
     /// A step that left the weights as they are, as its loss or gradient was not finite.
     Skipped {
@@ -133,8 +136,18 @@ pub struct Step {
     pub tokens: usize,
     /// How gradients flowed, at some of the steps that end a line of metrics.
     pub flow: Option<GradientFlow>,
+    /// The activations of its layers, at the same steps.
+    pub activations: Activations,
     /// Why the step was skipped, where it was.
     pub skipped: Option<String>,
+}
+
+impl Step {
+    /// One that leaves the weights as they are.
+    pub(crate) fn without_update(learning_rate: f64) -> Self {
+        let (loss, gradient_norm, tokens) = (None, 0.0, 0);
+        Self { loss, gradient_norm, learning_rate, tokens, flow: None, activations: Activations::new(), skipped: None }
+    }
 }
 
 /// The file `metrics.jsonl` of a run.

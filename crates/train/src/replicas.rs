@@ -1,5 +1,5 @@
 use crate::Teacher;
-use crate::gradient_flow::{BeforeStep, GradientFlow};
+use crate::gradient_flow::{Activations, BeforeStep, GradientFlow};
 use descant_autograd::{Gradients, Graph, Parameters, Tape, derive_seed};
 use descant_batch::Batch;
 use descant_hyperparameters::{Clipping, ClippingConfig, ZclipState};
@@ -24,6 +24,8 @@ struct Replica {
     tape: Tape,
     /// Allocated at the first backward: an evaluation has none.
     gradients: Option<Gradients>,
+    /// Those of the next pass, where they are asked for.
+    activations: Option<Activations>,
 }
 
 /// The models of a pass.
@@ -55,7 +57,7 @@ impl Replicas {
     pub fn new(shares: usize, threads: usize) -> std::result::Result<Self, rayon::ThreadPoolBuildError> {
         let threads =
             rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("replica-{i}")).build()?;
-        let replica = || Replica { tape: Tape::new(), gradients: None };
+        let replica = || Replica { tape: Tape::new(), gradients: None, activations: None };
         Ok(Self { threads, replicas: (0..shares.max(1)).map(|_| replica()).collect(), teacher: None })
     }
 
@@ -167,6 +169,16 @@ impl Replicas {
         results
     }
 
+    /// Lets the next forward look at the activations of the first share.
+    pub(crate) fn ask_activations(&mut self) {
+        self.replicas[0].activations = Some(Activations::new());
+    }
+
+    /// Those that were asked for.
+    pub(crate) fn take_activations(&mut self) -> Activations {
+        self.replicas[0].activations.take().unwrap_or_default()
+    }
+
     /// What is kept of the parameters and the gradients of [`Replicas::reduce`] to see how they move the weights; none before any backward.
     pub(crate) fn before_step(&self, parameters: &Parameters) -> Option<BeforeStep> {
         let gradients = self.replicas[0].gradients.as_ref()?;
@@ -225,7 +237,7 @@ fn mean(weight: f64) -> f64 {
 impl Replica {
     /// Forward and backward of a share: its part of the summed loss, and its gradients of the mean loss.
     fn run(&mut self, models: Models<'_>, batch: &Batch, weight: f64, seed: u64, start: Start) -> Result<f64> {
-        let Self { tape, gradients } = self;
+        let Self { tape, gradients, activations } = self;
         let Models { model, parameters, teacher } = models;
         let gradients = gradients.get_or_insert_with(|| parameters.gradients());
         let taught = teacher.map(|teacher| teacher.forward(tape, batch)).transpose()?;
@@ -235,6 +247,9 @@ impl Replica {
             None => model.loss(graph, batch),
         };
         let loss = loss.scale(mean(weight));
+        if let Some(activations) = activations.as_mut().filter(|activations| activations.is_empty()) {
+            *activations = graph.layer_activations();
+        }
         graph.backward(loss, gradients)?;
         Ok(loss.item()? * weight)
     }

@@ -159,8 +159,12 @@ impl Trainer {
             batches.push(self.batches.next_batch()?);
         }
         let seed = derive_seed(self.recipe.seed, self.progress.step);
+        let has_flow = has_flow(self.progress.step + 1, train.log_every);
+        if has_flow {
+            self.replicas.ask_activations();
+        }
         let step_loss = self.replicas.forward_backward(self.model.as_ref(), &self.parameters, &batches, seed);
-        let next = self.progress.step + 1;
+        let activations = self.replicas.take_activations();
         let step_loss = step_loss?;
         if !step_loss.sum.is_finite() {
             return self.not_finite(&batches, seed, "the loss is not finite");
@@ -171,14 +175,14 @@ impl Trainer {
         if step_loss.weight <= 0.0 {
             self.progress.step += 1;
             self.progress.position = self.batches.position();
-            return Ok(Step { loss: None, gradient_norm: 0.0, learning_rate, tokens, flow: None, skipped: None });
+            return Ok(Step { tokens, ..Step::without_update(learning_rate) });
         }
         let gradient_norm = self.replicas.reduce();
         if !gradient_norm.is_finite() {
             return self.not_finite(&batches, seed, "the gradient is not finite");
         }
         self.progress.skipped_last = 0;
-        let before = has_flow(next, train.log_every).then(|| self.replicas.before_step(&self.parameters)).flatten();
+        let before = has_flow.then(|| self.replicas.before_step(&self.parameters)).flatten();
         let clipping = self.replicas.clip(train.clip, &mut self.progress.zclip, &self.parameters, gradient_norm);
         self.replicas.update(&mut self.optimizer, &mut self.parameters, learning_rate, clipping)?;
         let flow = before.map(|before| self.replicas.flow(&before, &self.parameters));
@@ -188,7 +192,7 @@ impl Trainer {
         }
         self.progress.position = self.batches.position();
         let loss = Some(step_loss.sum / step_loss.weight);
-        Ok(Step { loss, gradient_norm, learning_rate, tokens, flow, skipped: None })
+        Ok(Step { loss, gradient_norm, learning_rate, tokens, flow, activations, skipped: None })
     }
 
     /// A step that is not finite: it is skipped, or the training ends.
@@ -207,7 +211,7 @@ impl Trainer {
         self.progress.skipped_last += 1;
         self.progress.step += 1;
         self.progress.position = self.batches.position();
-        Ok(Step { loss: None, gradient_norm: 0.0, learning_rate, tokens: 0, flow: None, skipped: Some(cause) })
+        Ok(Step { skipped: Some(cause), ..Step::without_update(learning_rate) })
     }
 
     /// Trains to the end, or until `stop` is set: then the checkpoint is written first.
@@ -237,7 +241,8 @@ impl Trainer {
                 self.run.check()?;
                 self.write(metric, &mut watch)?;
                 if let Some(parameters) = found.flow {
-                    self.write(MetricsRecord::GradientFlow { step, parameters }, &mut watch)?;
+                    let activations = found.activations;
+                    self.write(MetricsRecord::GradientFlow { step, parameters, activations }, &mut watch)?;
                 }
             }
             let (last, stopped) = (self.outcome().is_some(), stop.load(Ordering::Relaxed));

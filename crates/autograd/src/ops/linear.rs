@@ -11,6 +11,13 @@ pub struct Linear {
     activation: Activation,
 }
 
+impl Linear {
+    /// Whether its outputs are those of a ReLU.
+    pub(crate) fn is_relu(&self) -> bool {
+        self.activation == Activation::Relu
+    }
+}
+
 impl Op for Linear {
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         output_shape(inputs[0], inputs[1], inputs.get(2))

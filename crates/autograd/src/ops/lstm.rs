@@ -67,6 +67,11 @@ impl Lstm {
     pub(crate) fn reads_tokens(&self) -> bool {
         self.0.rows.is_some()
     }
+
+    /// The rows of its hidden states, before those of the last ones.
+    pub(crate) fn tokens(&self) -> usize {
+        self.0.layout.tokens()
+    }
 }
 
 impl Op for Lstm {

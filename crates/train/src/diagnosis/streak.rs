@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 /// How often in a row something was seen, and since when.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Streak {
@@ -20,5 +22,36 @@ impl Streak {
         let first = self.times >= times && !self.told;
         self.told |= first;
         first.then_some(self.since)
+    }
+}
+
+/// Lines in a row in which a share is too large.
+const TIMES: u32 = 3;
+
+/// Shares by name, of which one became too large.
+#[derive(Debug, Default)]
+pub(super) struct Worst(BTreeMap<String, Streak>);
+
+impl Worst {
+    /// Takes the next share of each. The largest of those that have been above `limit` three times in a row, from now on: since when,
+    /// whose it is, how large, and in words how many others there are.
+    pub(super) fn observe<'a>(
+        &mut self,
+        step: u64,
+        shares: impl Iterator<Item = (&'a String, f32)>,
+        limit: f32,
+    ) -> Option<(u64, &'a str, f32, String)> {
+        let mut found: Vec<(u64, &str, f32)> = Vec::new();
+        for (name, share) in shares {
+            let since = self.0.entry(name.clone()).or_default().observe(step, share > limit, TIMES);
+            found.extend(since.map(|since| (since, name.as_str(), share)));
+        }
+        let &(since, name, share) = found.iter().max_by(|a, b| a.2.total_cmp(&b.2))?;
+        let others = if found.len() > 1 {
+            format!(" (and more than {:.0} % of {} others)", 100.0 * limit, found.len() - 1)
+        } else {
+            String::new()
+        };
+        Some((since, name, share, others))
     }
 }
