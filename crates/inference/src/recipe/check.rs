@@ -72,7 +72,7 @@ struct Misfit<'a> {
 fn misfit<'a>(of: ValueType, value: &'a DeValue<'a>) -> Option<Misfit<'a>> {
     let all = Misfit { path: String::new(), value, of };
     let entry = |path: String, of: ValueType, value: &'a Spanned<DeValue<'a>>| {
-        misfit(of, value.get_ref()).map(|misfit| Misfit { path, ..misfit })
+        misfit(of, value.get_ref()).map(|misfit| Misfit { path: path + &misfit.path, ..misfit })
     };
     let list = |of: ValueType, count: Option<usize>, all: Misfit<'a>| match value.as_array() {
         Some(items) if count.is_none_or(|count| items.len() == count) => {

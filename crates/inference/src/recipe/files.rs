@@ -161,6 +161,6 @@ mod tests {
         assert!(error.contains("a.tsv is named twice"), "{error}");
         let error = all(Files::Two([place("?.tsv"), place("c.txt")])).unwrap_err();
         assert!(error.contains("2 files of sources and 1 of targets"), "{error}");
-        assert_eq!(within(Path::new("a[1]"), Path::new("*.tsv")), Path::new("a[[]1]/*.tsv"));
+        assert_eq!(within(Path::new("a[1]"), Path::new("*.tsv")), Path::new("a[[]1[]]/*.tsv"));
     }
 }

@@ -244,7 +244,7 @@ fn wishes_that_cannot_come_true_are_told() {
     mix("weights=[1, -1]", &["data.weights[1] = -1: expected a number"]);
     mix("weights=[0, 0]", &["data.weights = [0.0, 0.0]", "above 0"]);
     mix("weights=[1]", &["data.weights = [1.0]", "one for each of the 2 names"]);
-    mix("temperature=0.5", &["data.temperature = 0.5", "from 1"]);
+    mix("temperature=0.5", &["data.temperature = 0.5", "1 or more"]);
     wrong(PAIRS, &["data.weights=[1.0]"], &["data.weights", "a list of names"]);
     wrong(
         PAIRS,

@@ -1,3 +1,4 @@
+use descant_text::plural;
 use std::collections::BTreeMap;
 
 /// How often in a row something was seen, and since when.
@@ -47,10 +48,9 @@ impl Worst {
             found.extend(since.map(|since| (since, name.as_str(), share)));
         }
         let &(since, name, share) = found.iter().max_by(|a, b| a.2.total_cmp(&b.2))?;
-        let others = if found.len() > 1 {
-            format!(" (and more than {:.0} % of {} others)", 100.0 * limit, found.len() - 1)
-        } else {
-            String::new()
+        let others = match found.len() - 1 {
+            0 => String::new(),
+            n => format!(" (and more than {:.0} % in {})", 100.0 * limit, plural(n as u64, "other layer")),
         };
         Some((since, name, share, others))
     }
