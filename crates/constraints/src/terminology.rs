@@ -70,10 +70,11 @@ impl Terminology {
             }
             let target = match none.clone().require(&alternatives) {
                 Ok(target) => target,
-                Err(error) => {
+                Err(error @ ConstraintError::Phrases(_)) => {
                     left_out.push(format!("line {number}: {error}"));
                     continue;
                 }
+                Err(error) => return Err(error),
             };
             warnings.extend(target.warnings().iter().map(|warning| wrong(warning).to_string()));
             let capitalized = Some(capitalized(&term)).filter(|other| *other != term);

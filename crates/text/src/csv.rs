@@ -56,7 +56,7 @@ impl CsvRows {
                 Some(Line::Text(line)) if begins && line.trim_matches(' ').is_empty() => {
                     return Ok(Some(RowLine::Blank));
                 }
-                Some(Line::Text(line)) if length + line.len() < LONGEST_OBJECT => line,
+                Some(Line::Text(line)) if length + line.len() <= LONGEST_OBJECT => line,
                 None => return Err(self.wrong("a quote that begins in this row does not end before the file does")),
                 Some(_) => {
                     return Err(self.wrong("a quote that begins in this row goes on for more than 16 MB of text"));

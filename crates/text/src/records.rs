@@ -19,7 +19,7 @@ pub(crate) struct Records {
 
 enum Reader {
     Texts(Lines),
-    Table(Table),
+    Table(Box<Table>),
     Objects(Objects, Option<Columns>, JsonForm),
     Parallel {
         source: Lines,
@@ -63,8 +63,10 @@ impl Records {
         let reader = match part {
             Source::Lines { path } => Reader::Texts(Lines::open(path)?),
             Source::Stream { path } => Reader::Texts(Lines::continuous(path)?),
-            Source::Tsv { path, columns } => Reader::Table(Table::of_tabs(path, columns.as_ref(), control)?),
-            Source::Csv { path, columns, .. } => Reader::Table(Table::of_csv(path, columns.as_ref(), control)?),
+            Source::Tsv { path, columns } => Reader::Table(Box::new(Table::of_tabs(path, columns.as_ref(), control)?)),
+            Source::Csv { path, columns, .. } => {
+                Reader::Table(Box::new(Table::of_csv(path, columns.as_ref(), control)?))
+            }
             Source::Json { path, columns, form } => Reader::Objects(Objects::open(path)?, columns.clone(), *form),
             Source::Parallel { source, target } => {
                 Reader::Parallel { source: Lines::open(source)?, target: Lines::open(target)?, path: source.clone() }

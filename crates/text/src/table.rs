@@ -21,7 +21,7 @@ pub(crate) struct Table {
 
 enum Rows {
     Tabs(Lines),
-    Csv(CsvRows),
+    Csv(Box<CsvRows>),
 }
 
 /// Names of columns whose empty values are none.
@@ -51,7 +51,7 @@ impl Table {
         control: Option<&ControlConfig>,
     ) -> Result<Self, TextError> {
         let is_named = columns.is_none_or(|columns| columns.names().is_some());
-        Self::open(path, Rows::Csv(CsvRows::open(path)?), columns, (is_named, control))
+        Self::open(path, Rows::Csv(Box::new(CsvRows::open(path)?)), columns, (is_named, control))
     }
 
     fn open(
@@ -104,7 +104,7 @@ impl Table {
                 ));
             }
         }
-        match (1..header.len()).find(|&at| header[..at].contains(&header[at]) && is_read(&header[at], names)) {
+        match (1..header.len()).find(|&at| is_read(&header[at], names) && header[..at].contains(&header[at])) {
             Some(at) => wrong(format!("it has the column {:?} twice", header[at])),
             None => Ok(()),
         }

@@ -209,7 +209,8 @@ pub(crate) fn source(
     let one = |path: &PathBuf| {
         Ok::<_, Error>(match (kind, columns) {
             _ if is_json(path) => Source::json(path, columns, control)?,
-            _ if is_csv(path) => Source::csv(path, columns, control)?,
+            // Runs from before CSV was a form of text read such a file as any other, and have no order of shuffling.
+            _ if is_csv(path) && data.shuffle.is_some() => Source::csv(path, columns, control)?,
             (ModelKind::LanguageModel, None) if data.stream => Source::Stream { path: path.clone() },
             (ModelKind::LanguageModel, None) => Source::Lines { path: path.clone() },
             _ => Source::Tsv { path: path.clone(), columns: columns.cloned() },

@@ -30,18 +30,26 @@ impl RangeTestConfig {
     /// The fewest steps that a curve can be read from.
     pub const LEAST_STEPS: u64 = 20;
 
+    /// The most: smoothing takes time in proportion to their square.
+    pub const MOST_STEPS: u64 = 20_000;
+
     /// So many steps between two rates.
     ///
     /// # Errors
     /// What is wrong with them, in words.
     pub fn new(from: f64, to: f64, steps: u64) -> Result<Self, String> {
         let least = Self::LEAST_STEPS;
-        if !(from > 0.0 && from < to && to.is_finite()) {
-            return Err(format!("the rates go from {from:e} to {to:e}: expected a number above 0, and a larger one"));
+        // Weights are numbers in f32, and so is what a step adds to them.
+        if !(from >= f64::from(f32::MIN_POSITIVE) && from < to && to <= f64::from(f32::MAX)) {
+            return Err(format!(
+                "the rates go from {from:e} to {to:e}: expected a number from 1.2e-38 on, and a larger one up to 3.4e38"
+            ));
         }
-        match steps >= least {
+        match (least..=Self::MOST_STEPS).contains(&steps) {
             true => Ok(Self { from, to, steps }),
-            false => Err(format!("{steps} steps are too few for a curve: at least {least} are needed")),
+            false => {
+                Err(format!("{steps} steps: expected from {least}, as a curve needs them, to {}", Self::MOST_STEPS))
+            }
         }
     }
 }

@@ -165,7 +165,10 @@ impl Sweep {
                     return Ok(false);
                 }
                 let name = self.runs[i].run.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let known = file.value(&name, share).filter(|_| RunFolder::is_run(&self.runs[i].run));
+                if !RunFolder::is_run(&self.runs[i].run) {
+                    file.begin(&name)?;
+                }
+                let known = file.value(&name, share);
                 let found = match known {
                     Some(value) => Ok(Some(value)),
                     None => self.train(i, share, [number, left.len()], threads, stop, &mut watch),
@@ -219,6 +222,16 @@ impl Sweep {
         let resume = is_run || RunFolder::is_starting(&run.run);
         let mut trainer = Trainer::new(recipe, &run.run, threads, resume)?;
         let until = if is_whole { u64::MAX } else { (share * trainer.steps() as f64).ceil() as u64 };
+        if !is_whole && trainer.validation.is_none() {
+            return Err(trainer.recipe().wrong(NO_VALIDATION).into());
+        }
+        if trainer.steps_done() > until {
+            let reason = format!(
+                "it is at step {}, beyond the {until} of this part of the halving, and what it was worth there is not known. Sweep into another folder",
+                trainer.steps_done()
+            );
+            return Err(trainer.recipe().wrong(&reason).into());
+        }
         notes.extend_from_slice(trainer.notes());
         let steps = [trainer.steps_done(), until.min(trainer.steps())];
         watch(SweepEvent::Begun { run, number, steps, notes: &notes });
@@ -239,13 +252,12 @@ impl Sweep {
     }
 }
 
+const NO_VALIDATION: &str = "nothing is held out to validate on, which successive halving goes by. Set data.validation, or raise \
+                             data.validation_share";
+
 /// The better of a training's best validation and of one now.
 fn worth(trainer: &mut Trainer) -> Result<f64, Error> {
-    let Some(now) = trainer.measure()? else {
-        let reason = "nothing is held out to validate on, which successive halving goes by. Set data.validation, or raise \
-                      data.validation_share";
-        return Err(trainer.recipe().wrong(reason).into());
-    };
+    let Some(now) = trainer.measure()? else { return Err(trainer.recipe().wrong(NO_VALIDATION).into()) };
     let best = trainer.best().map_or(f64::NAN, |(best, _)| best);
     Ok(if is_better(&trainer.recipe().train.best_metric, best, now) { best } else { now })
 }

@@ -13,7 +13,7 @@ const FILE: &str = "rungs.jsonl";
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Rung {
     run: String,
-    /// The share of its steps that it had done.
+    /// The share of its steps that it had done; 0 where it began anew, and what stands before is of another training.
     share: f64,
     /// The better of its best validation and that of this step; none where that is no number.
     value: Option<f64>,
@@ -41,8 +41,17 @@ impl RungFile {
 
     /// The value of a run at a rung, where it came to it.
     pub(super) fn value(&self, run: &str, share: f64) -> Option<f64> {
-        let found = self.rungs.iter().rfind(|rung| rung.run == run && rung.share == share)?;
+        let own = self.rungs.iter().rev().filter(|rung| rung.run == run);
+        let found = own.take_while(|rung| rung.share > 0.0).find(|rung| rung.share == share)?;
         Some(found.value.unwrap_or(f64::NAN))
+    }
+
+    /// Lets a run begin anew, which has been removed since.
+    pub(super) fn begin(&mut self, run: &str) -> Result<(), Error> {
+        match self.rungs.iter().rfind(|rung| rung.run == run) {
+            Some(last) if last.share > 0.0 => self.add(run, 0.0, f64::NAN),
+            _ => Ok(()),
+        }
     }
 
     /// Writes it down.

@@ -20,8 +20,8 @@ impl Variation {
     pub fn parse(text: &str) -> Result<Self, String> {
         let expected = || format!("{text}: expected key=v1,v2,…, such as train.learning_rate=1e-3,3e-3");
         let (key, values) = text.split_once('=').ok_or_else(expected)?;
-        let values = split(values);
-        if key.trim().is_empty() || values.iter().any(|value| value.trim().is_empty()) {
+        let values: Vec<String> = split(values).iter().map(|value| value.trim().to_owned()).collect();
+        if key.trim().is_empty() || values.iter().any(String::is_empty) {
             return Err(expected());
         }
         match values.iter().enumerate().find(|(i, value)| values[..*i].contains(value)) {
@@ -71,6 +71,9 @@ pub(super) fn combinations(
     let count = random.unwrap_or(usize::MAX).min(all.unwrap_or(usize::MAX));
     if count > MOST {
         return Err(format!("these are more than {MOST} runs. Take some of them, by --random N, or fewer values"));
+    }
+    if count == 0 {
+        return Err("there is nothing to train: a key has no values, or none are to be drawn".to_owned());
     }
     let numbers: Vec<usize> = match all.filter(|&all| all <= count) {
         Some(all) => (0..all).collect(),

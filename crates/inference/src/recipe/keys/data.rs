@@ -74,7 +74,7 @@ pub(super) const DATA: Section = Section {
         .when(LINES),
         Key::new(
             "data.weights",
-            NumberList(FROM_0),
+            NumberList(from(0.0).to(1e6)),
             "(as they are)",
             "How much is drawn of each corpus, where data.train is a list in a list: in proportion to these numbers, one for \
              each name. An epoch has as many sequences as all of them together, and each corpus is gone through as a whole \
