@@ -232,7 +232,7 @@ fn corpora_are_mixed_by_weight_and_temperature_with_the_same_bits_after_a_resume
         let settings: Vec<&str> = both[..2].iter().chain(more).copied().collect();
         folder.fail(&arguments("no", &settings), parts);
     };
-    wrong(&["data.weights=[1,-1]"], &["data.weights[1] = -1", "0 or more"]);
+    wrong(&["data.weights=[1,-1]"], &["data.weights[1] = -1", "from 0 to"]);
     wrong(&["data.weights=[0,0]"], &["data.weights = [0.0, 0.0]", "above 0"]);
     wrong(&["data.weights=[1,1,1]"], &["one for each of the 2 names"]);
     wrong(&["data.weights=[1,1]", "data.temperature=2.0"], &["Leave one out"]);

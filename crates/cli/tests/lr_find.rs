@@ -110,9 +110,11 @@ fn a_loss_that_rises_or_is_not_finite_ends_it() {
 fn what_cannot_be_tested_is_told() {
     let folder = Folder::new();
     folder.fail(&["lr-find", "lm.toml", "--from", "1", "--to", "0.1"], &["--from", "1e0 to 1e-1", "a larger one"]);
-    folder.fail(&["lr-find", "lm.toml", "--from=-1"], &["a number above 0"]);
+    folder.fail(&["lr-find", "lm.toml", "--from=-1"], &["a number from 1.2e-38 on"]);
     folder.fail(&["lr-find", "lm.toml", "--to", "inf"], &["--to", "a larger one"]);
-    folder.fail(&["lr-find", "lm.toml", "--steps", "3"], &["3 steps are too few", "20"]);
+    // Their ratio is no number.
+    folder.fail(&["lr-find", "lm.toml", "--from", "1e-200", "--to", "1e200"], &["1.2e-38", "3.4e38"]);
+    folder.fail(&["lr-find", "lm.toml", "--steps", "3"], &["3 steps: expected from 20"]);
     folder.fail(&["lr-find", "absent.toml"], &["absent.toml", "Check the path"]);
     folder.fail(&["lr-find", "text.txt"], &["text.txt", "this is no recipe"]);
     folder.fail(&["lr-find", "lm.toml", "--set", "data.train=absent.txt"], &["absent.txt", "No such file"]);
