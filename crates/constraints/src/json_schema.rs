@@ -4,6 +4,7 @@ mod fault;
 mod formats;
 mod keywords;
 mod numbers;
+mod patterns;
 mod places;
 mod references;
 mod values;
@@ -13,6 +14,7 @@ use descant_text::UniqueKeys;
 use formats::Format;
 use keywords::{Draft, Keyword, Kind, constrains_nothing, kind};
 use numbers::{check_multiples, check_numbers};
+use patterns::check_patterns;
 use places::Places;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -34,6 +36,8 @@ pub(crate) struct Checked {
     pub(crate) passed: Vec<String>,
     /// Pointers to copies of schemas that a `$ref` leads to, each with that of the schema as it was given.
     copies: Vec<(String, String)>,
+    /// Names of `patternProperties` as `llguidance` reads them, each with that of the schema as it was given.
+    renamed: Vec<(String, String)>,
     /// How many of its values lead into each other at most.
     pub(crate) depth: usize,
 }
@@ -112,7 +116,7 @@ impl Checked {
                 None => {}
             }
             check_values(keywords, &without).map_err(|(keyword, why)| ConstraintError::keyword(&at, keyword, &why))?;
-            check_patterns(keywords, &at)?;
+            check_patterns(keywords).map_err(|(keyword, why)| ConstraintError::keyword(&at, keyword, &why))?;
             check_numbers(keywords).map_err(|(keyword, why)| ConstraintError::keyword(&at, keyword, &why))?;
             check_further(keywords)?;
             literals(keywords, &mut characters);
@@ -124,18 +128,28 @@ impl Checked {
         for (at, without, format) in forms {
             if let Some(Value::Object(keywords)) = schema.pointer_mut(&at) {
                 keywords.retain(|keyword, _| !without.contains(keyword));
-                keywords.extend(format.map(|format| ("format".to_owned(), format.into())));
+                if let Some(format) = format {
+                    keywords.insert("format".to_owned(), format.into());
+                    for pattern in Format::narrowed(format) {
+                        let all = keywords.entry("allOf").or_insert_with(|| json!([])).as_array_mut();
+                        all.into_iter().for_each(|all| all.push(json!({"pattern": pattern})));
+                    }
+                }
                 *keywords = gathered(std::mem::take(keywords));
             }
         }
         let copies = references::rewrite(&mut schema, references);
-        Ok(Self { schema, characters, passed, copies, depth })
+        let renamed = patterns::translate(&mut schema)?;
+        Ok(Self { schema, characters, passed, copies, renamed, depth })
     }
 
     /// The JSON pointer to the schema for which `llguidance` fails, in the schema as it was given: the smallest that fails in the same way
     /// where all that stands in it allows anything.
     pub(crate) fn place_of_fault(&self, fails: impl Fn(&Value) -> bool) -> String {
         let at = fault::place(&self.schema, fails);
+        let renamed = |name: &str| self.renamed.iter().find(|(new, _)| new == name);
+        let original_name = |name| renamed(name).map_or(name, |(_, original)| original.as_str());
+        let at = at.split('/').map(original_name).collect::<Vec<_>>().join("/");
         let original = self.copies.iter().find_map(|(copy, of)| {
             let rest = at.strip_prefix(copy.as_str()).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
             Some(format!("{of}{rest}"))
@@ -176,19 +190,6 @@ fn gathered(keywords: Map<String, Value>) -> Map<String, Value> {
     all.into_iter().map(|(_, one)| one).collect()
 }
 
-/// That no pattern of a schema has a class of all characters but some, a quote or a backslash among these: `llguidance` writes `\"` and
-/// `\\` there all the same.
-fn check_patterns(keywords: &Map<String, Value>, at: &str) -> Result<(), ConstraintError> {
-    let is_ambiguous = |pattern: &&str| pattern.split("[^").skip(1).any(excludes_escapes);
-    let own = keywords.get("pattern").and_then(Value::as_str);
-    match own.into_iter().chain(names(keywords, "patternProperties")).find(is_ambiguous) {
-        Some(pattern) => Err(ConstraintError::schema(format!(
-            "{at}: the pattern {pattern:?} has a negated class without '\"' or '\\\\', which is not supported. Write the class without ^"
-        ))),
-        None => Ok(()),
-    }
-}
-
 /// That none of a schema's strings needs an escape by the number of a character.
 fn check_characters(keywords: &Map<String, Value>) -> Result<(), ConstraintError> {
     let of = |text: &str| text.chars().find(|c| *c < ' ' && !matches!(c, '\n' | '\r' | '\t' | '\u{8}' | '\u{C}'));
@@ -217,17 +218,6 @@ fn texts(value: &Value) -> Vec<&str> {
         }
         _ => Vec::new(),
     }
-}
-
-/// Whether what a negated class excludes, as it is written after `[^`, may have a quote or a backslash in it.
-fn excludes_escapes(class: &str) -> bool {
-    let class: Vec<char> = class.chars().collect();
-    let end = (1..class.len()).find(|&i| class[i] == ']' && class[i - 1] != '\\').unwrap_or(class.len());
-    let class = &class[..end];
-    let in_range = |range: &[char]| range[1] == '-' && ['"', '\\'].iter().any(|c| (range[0]..=range[2]).contains(c));
-    let escapes =
-        |pair: &[char]| pair[0] == '\\' && !matches!(pair[1], 's' | 'd' | 'w' | 'n' | 'r' | 't' | '-' | ']' | '.');
-    class.contains(&'"') || class.contains(&'[') || class.windows(3).any(in_range) || class.windows(2).any(escapes)
 }
 
 /// Adds the characters of a schema's constants, and of the names that it requires.

@@ -130,7 +130,7 @@ fn references_lead_where_pointers_say() {
 #[test]
 fn texts_of_a_format_are_of_it() {
     let (tokenizer, vocabulary) = json_tokenizer(TokenizerKind::Character);
-    for format in ["date", "uuid", "ipv4", "idn-email", "uri-reference", "iri", "iri-reference"] {
+    for format in ["date", "date-time", "time", "uuid", "ipv4", "idn-email", "uri-reference", "iri", "iri-reference"] {
         let schema = json!({"type": "string", "format": format, "maxLength": 40});
         let valid = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
         let grammar = Grammar::json_schema(&vocabulary, &schema.to_string()).unwrap();
@@ -141,6 +141,18 @@ fn texts_of_a_format_are_of_it() {
             assert!(valid.is_valid(&serde_json::from_str(&text).unwrap()), "{format}: {text}");
         }
     }
+    // 29 February is in leap years alone, and leap seconds are not written.
+    let days = json!({"type": "string", "format": "date", "pattern": "^[012][0-9][01]0-02-29$"});
+    let days = texts(&tokenizer, &Grammar::json_schema(&vocabulary, &days.to_string()).unwrap());
+    assert!(days.len() > 5, "{days:?}");
+    for day in days {
+        let year: u32 = day.trim().trim_matches('"')[..4].parse().unwrap();
+        assert!(year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)), "{day}");
+    }
+    for format in ["time", "date-time"] {
+        let leap = json!({"type": "string", "format": format, "pattern": "[0-9]:60"}).to_string();
+        assert!(Grammar::json_schema(&vocabulary, &leap).is_err(), "{format}");
+    }
     let told = |schema: Value| Grammar::json_schema(&vocabulary, &schema.to_string()).unwrap().warnings().to_vec();
     assert_eq!(told(json!({"format": "int32", "type": "integer"})), [""; 0]);
     assert_eq!(told(json!({"format": "password"})), [""; 0]);
@@ -149,6 +161,40 @@ fn texts_of_a_format_are_of_it() {
     assert_eq!(told(json!({"format": "datetime"})), [slip]);
     let lenient = json!({"format": "regex", "x-guidance": {"lenient": true}});
     assert_eq!(told(lenient), ["/format has no effect: \"lenient\" passes over it"]);
+}
+
+/// Patterns are of ECMA-262, wherever they stand; a class may be negated.
+#[test]
+fn texts_of_a_pattern_match_it() {
+    let (tokenizer, vocabulary) = json_tokenizer(TokenizerKind::ByteBpe);
+    for (pattern, whole) in [
+        (
+            r"^\s{1,3}$",
+            r"^[\t\n\x0B\f\r \u{A0}\u{1680}\u{2000}-\u{200A}\u{2028}\u{2029}\u{202F}\u{205F}\u{3000}\u{FEFF}]{1,3}$",
+        ),
+        (r#"^[^"\\]{1,3}$"#, r#"^[^"\\]{1,3}$"#),
+        (r#"^[^\S]$|^[^"]$"#, r#"^[^"]$"#),
+        ("^.{2}$", r"^[^\r\n\u{2028}\u{2029}]{2}$"),
+        (r"^[[&&a]{2}$", r"^[\[&a]{2}$"),
+    ] {
+        let whole = regex::Regex::new(whole).unwrap();
+        let named = json!({"type": "object", "patternProperties": {pattern: {"$ref": "#/$defs/a"}}, "additionalProperties": false,
+            "minProperties": 1, "$defs": {"a": {"type": "string", "pattern": pattern}}});
+        // To a schema below a pattern.
+        let below = json!({"type": "object", "properties": {"a": {"$ref": format!("#/patternProperties/{}", pattern.replace('%', "%25"))}},
+            "required": ["a"], "patternProperties": {pattern: {"type": "string", "pattern": pattern}}, "additionalProperties": false});
+        for schema in [named, below] {
+            let texts = texts(&tokenizer, &Grammar::json_schema(&vocabulary, &schema.to_string()).unwrap());
+            assert!(texts.len() > 2, "{schema}: {texts:?}");
+            for text in texts {
+                let object: serde_json::Map<String, Value> = serde_json::from_str(&text).unwrap();
+                for (name, value) in object {
+                    assert!(name == "a" || whole.is_match(&name), "{schema}: {text}");
+                    assert!(whole.is_match(value.as_str().unwrap()), "{schema}: {text}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -206,6 +206,6 @@ fn nesting(value: &Value) -> usize {
 }
 
 /// A name as a JSON pointer has it.
-fn escaped(name: &str) -> String {
+pub(super) fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }

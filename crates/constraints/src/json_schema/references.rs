@@ -38,8 +38,8 @@ fn percent_decoded(fragment: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Writes references as `llguidance` reads them, which takes names as they stand there. What has a slash in a name on the way is copied
-/// to a place without. Each reference is the JSON pointer to its schema, the names of the way, and the pointer that they make. Returns
+/// Writes references as `llguidance` reads them, which takes names as they stand there. What has on the way a name with a character that
+/// references escape, or a pattern, which is translated later, is copied to a place without. Each reference is the JSON pointer to its schema, the names of the way, and the pointer that they make. Returns
 /// the pointers of copies with those of what they are copies of.
 pub(super) fn rewrite(schema: &mut Value, references: Vec<(String, Vec<String>, String)>) -> Vec<(String, String)> {
     let mut copies: Vec<(String, String)> = Vec::new();
@@ -48,7 +48,9 @@ pub(super) fn rewrite(schema: &mut Value, references: Vec<(String, Vec<String>, 
             [] => "#".to_owned(),
             // For `llguidance`, "#/" is the root.
             [name] if name.is_empty() => copy(schema, &mut copies, target),
-            names if names.iter().any(|name| name.contains('/')) => copy(schema, &mut copies, target),
+            names if names.iter().any(|name| name.contains(['/', '~', '%']) || name == "patternProperties") => {
+                copy(schema, &mut copies, target)
+            }
             names => format!("#/{}", names.join("/")),
         };
         if let Some(reference) = schema.pointer_mut(&at).and_then(|keywords| keywords.get_mut("$ref")) {
