@@ -34,10 +34,10 @@ pub(crate) struct Checked {
     pub(crate) characters: BTreeSet<char>,
     /// What has no effect: a format of one's own, and what a `lenient` in its `x-guidance` passes over.
     pub(crate) passed: Vec<String>,
+    /// The same schema before its patterns were translated, and those of its formats added.
+    before_translation: Value,
     /// Pointers to copies of schemas that a `$ref` leads to, each with that of the schema as it was given.
     copies: Vec<(String, String)>,
-    /// Names of `patternProperties` as `llguidance` reads them, each with that of the schema as it was given.
-    renamed: Vec<(String, String)>,
     /// How many of its values lead into each other at most.
     pub(crate) depth: usize,
 }
@@ -128,28 +128,20 @@ impl Checked {
         for (at, without, format) in forms {
             if let Some(Value::Object(keywords)) = schema.pointer_mut(&at) {
                 keywords.retain(|keyword, _| !without.contains(keyword));
-                if let Some(format) = format {
-                    keywords.insert("format".to_owned(), format.into());
-                    for pattern in Format::narrowed(format) {
-                        let all = keywords.entry("allOf").or_insert_with(|| json!([])).as_array_mut();
-                        all.into_iter().for_each(|all| all.push(json!({"pattern": pattern})));
-                    }
-                }
+                keywords.extend(format.map(|format| ("format".to_owned(), format.into())));
                 *keywords = gathered(std::mem::take(keywords));
             }
         }
         let copies = references::rewrite(&mut schema, references);
-        let renamed = patterns::translate(&mut schema)?;
-        Ok(Self { schema, characters, passed, copies, renamed, depth })
+        let before_translation = schema.clone();
+        patterns::translate(&mut schema)?;
+        Ok(Self { schema, characters, passed, before_translation, copies, depth })
     }
 
     /// The JSON pointer to the schema for which `llguidance` fails, in the schema as it was given: the smallest that fails in the same way
     /// where all that stands in it allows anything.
     pub(crate) fn place_of_fault(&self, fails: impl Fn(&Value) -> bool) -> String {
-        let at = fault::place(&self.schema, fails);
-        let renamed = |name: &str| self.renamed.iter().find(|(new, _)| new == name);
-        let original_name = |name| renamed(name).map_or(name, |(_, original)| original.as_str());
-        let at = at.split('/').map(original_name).collect::<Vec<_>>().join("/");
+        let at = places::counterpart(&self.schema, &fault::place(&self.schema, fails), &self.before_translation);
         let original = self.copies.iter().find_map(|(copy, of)| {
             let rest = at.strip_prefix(copy.as_str()).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
             Some(format!("{of}{rest}"))

@@ -174,6 +174,7 @@ fn texts_of_a_pattern_match_it() {
         ),
         (r#"^[^"\\]{1,3}$"#, r#"^[^"\\]{1,3}$"#),
         (r#"^[^\S]$|^[^"]$"#, r#"^[^"]$"#),
+        (r"^\P{Po}{1,3}$", r"^\P{Po}{1,3}$"),
         ("^.{2}$", r"^[^\r\n\u{2028}\u{2029}]{2}$"),
         (r"^[[&&a]{2}$", r"^[\[&a]{2}$"),
     ] {
@@ -243,6 +244,23 @@ fn what_is_refused_is_named_with_its_place() {
         ),
         (json!({"items": {"pattern": r"a\b"}}), "/items: look-around and word boundaries"),
         (json!({"type": "string", "pattern": "a", "maxLength": 0}), "no text has its pattern"),
+        // Patterns, which are translated, and what is added for a format.
+        (
+            json!({"patternProperties": {r"\d": {"type": "string"}, "[0-9]": {"type": "integer"}}}),
+            r#"/patternProperties: "[0-9]": another pattern matches the same names"#,
+        ),
+        (
+            json!({"properties": {"a": {"allOf": [{"pattern": "(?=a)"}]}, "b": {"patternProperties": {r"\x30": {"type": "string"}}}}}),
+            "/properties/a/allOf/0: a regular expression cannot be read: look-around",
+        ),
+        (
+            json!({"properties": {"a": {"patternProperties": {r"\d": {}}}, "b": {"patternProperties": {r"\D": {"patternProperties": {"[0-9]": {"pattern": "(?=a)"}}}}}}}),
+            r"/properties/b/patternProperties/\D/patternProperties/[0-9]: a regular expression cannot be read: look-around",
+        ),
+        (
+            json!({"type": "string", "format": "date", "pattern": "^2023-02-29$", "allOf": [{}]}),
+            "the JSON schema: unsatisfiable: no text has its pattern, format",
+        ),
         (
             json!({"type": "object", "properties": {"a": {"const": 5, "type": "string"}}, "required": ["a"]}),
             "nsatisfiable",

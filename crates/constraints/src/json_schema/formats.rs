@@ -29,13 +29,13 @@ const FORMATS: [(&str, Option<&str>); 19] = [
 /// Those of OpenAPI, which constrain no text.
 const OPEN_API: [&str; 7] = ["binary", "byte", "double", "float", "int32", "int64", "password"];
 
-/// What texts of a format match beside, by RFC 3339: for `llguidance`, each year has a 29 February, and each minute a leap second, of which
-/// only those at the end of a day of UTC may be.
-const NARROWED: [(&str, &[&str]); 3] =
-    [("date", &[LEAP_DAY]), ("date-time", &[LEAP_DAY, "^[^.]{17}[0-5]"]), ("time", &["^[^.]{6}[0-5]"])];
+/// What texts of a format must also match, by RFC 3339: for `llguidance`, each year has a 29 February, and each minute a leap second (after 17
+/// or 6 characters), of which only those at the end of a day of UTC may be.
+const PATTERNS: [(&str, &[&str]); 3] =
+    [("date", &[REAL_DAY]), ("date-time", &[REAL_DAY, "^[^.]{17}[0-5]"]), ("time", &["^[^.]{6}[0-5]"])];
 
-/// 29 February in leap years alone.
-const LEAP_DAY: &str = "^(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00|[0-9]{4}-(?:0[13-9]|1|02-[01]|02-2[0-8]))";
+/// A leap year, or any day but 29 February.
+const REAL_DAY: &str = "^(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00|[0-9]{4}-(?:0[13-9]|1|02-[01]|02-2[0-8]))";
 
 /// How near a name is to one that is meant, from 0 to 1.
 const NEAR: f64 = 0.75;
@@ -77,9 +77,9 @@ impl Format {
         }
     }
 
-    /// Patterns that texts of a format match beside.
-    pub(super) fn narrowed(made: &str) -> &'static [&'static str] {
-        NARROWED.iter().find(|(format, _)| *format == made).map_or(&[], |(_, patterns)| patterns)
+    /// Patterns that texts of a format must also match, in the syntax of `llguidance`.
+    pub(super) fn patterns(made: &str) -> &'static [&'static str] {
+        PATTERNS.iter().find(|(format, _)| *format == made).map_or(&[], |(_, patterns)| patterns)
     }
 
     fn named(name: &str) -> Self {

@@ -1,9 +1,10 @@
 //! Patterns: regular expressions of ECMA-262 (with its flag `u`), in the syntax of `regex-syntax`, which `llguidance` reads.
 
-use super::places::{Places, escaped};
+use super::formats::Format;
+use super::places::Places;
 use crate::ConstraintError;
 use regex_syntax::hir::{Class, HirKind};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::cmp::Reverse;
 
 /// What `.` stands for: all but line terminators.
@@ -12,6 +13,9 @@ const DIGIT: &str = "0-9";
 const WORD: &str = "0-9A-Z_a-z";
 /// White space and line terminators. Unicode's White_Space has U+0085 beside, and has not U+FEFF.
 const SPACE: &str = r"\t\n\v\f\r \u{A0}\u{1680}\u{2000}-\u{200A}\u{2028}\u{2029}\u{202F}\u{205F}\u{3000}\u{FEFF}";
+
+/// The control character that classes lose: see [`unambiguous`].
+const LOST: char = '\u{1}';
 
 /// That the patterns of a schema are of ECMA-262.
 ///
@@ -27,50 +31,55 @@ pub(super) fn check_patterns(keywords: &Map<String, Value>) -> Result<(), (&'sta
     })
 }
 
-/// Translates all patterns of a schema, in which references lead nowhere through a pattern. Returns the names that are others now in
-/// `patternProperties`, each with that before, as JSON pointers have them.
-pub(super) fn translate(schema: &mut Value) -> Result<Vec<(String, String)>, ConstraintError> {
+/// Translates all patterns of a schema, through none of which a `$ref` leads, and adds those of its formats. The order of keys stays, with
+/// what is new at the end.
+///
+/// # Errors
+/// As [`check_patterns`], and for two patterns of `patternProperties` that are the same.
+pub(super) fn translate(schema: &mut Value) -> Result<(), ConstraintError> {
     let places = Places::of(schema)?;
-    let has_patterns =
-        |keywords: &Map<String, Value>| ["pattern", "patternProperties"].iter().any(|k| keywords.contains_key(*k));
-    let mut pointers: Vec<String> = places
-        .iter()
-        .filter(|(_, keywords)| has_patterns(keywords))
-        .map(|(number, _)| places.pointer(number))
-        .collect();
+    let mut pointers: Vec<String> = places.iter().map(|(number, _)| places.pointer(number)).collect();
     // The innermost first, as a new name is another pointer to all within.
     pointers.sort_by_key(|pointer| Reverse(pointer.matches('/').count()));
-    let mut renamed = Vec::new();
-    for pointer in pointers {
-        let Some(Value::Object(keywords)) = schema.pointer_mut(&pointer) else { continue };
-        if let Some(Value::String(pattern)) = keywords.get_mut("pattern")
-            && let Ok(new) = translated(pattern)
-        {
-            *pattern = new;
+    for at in pointers {
+        let Some(Value::Object(keywords)) = schema.pointer_mut(&at) else { continue };
+        if let Some(Value::String(pattern)) = keywords.get_mut("pattern") {
+            *pattern = translated(pattern).map_err(|why| ConstraintError::keyword(&at, "pattern", &why))?;
         }
         if let Some(Value::Object(named)) = keywords.get_mut("patternProperties") {
             for (name, value) in std::mem::take(named) {
-                // Of two that become the same, `llguidance` says that they match the same names.
-                let new = translated(&name).ok().filter(|new| !named.contains_key(new)).unwrap_or_else(|| name.clone());
-                renamed.push((escaped(&new), escaped(&name)));
-                named.insert(new, value);
+                let wrong = |why: &str| ConstraintError::keyword(&at, "patternProperties", &format!("{name:?}: {why}"));
+                if named.insert(translated(&name).map_err(|why| wrong(&why))?, value).is_some() {
+                    return Err(wrong("another pattern matches the same names"));
+                }
             }
         }
+        for pattern in keywords.get("format").and_then(Value::as_str).map_or(&[][..], Format::patterns) {
+            let all = keywords.entry("allOf").or_insert_with(|| json!([])).as_array_mut();
+            all.into_iter().for_each(|all| all.push(json!({"pattern": pattern})));
+        }
     }
-    Ok(renamed)
+    Ok(())
 }
 
 /// A pattern in the syntax of `regex-syntax`.
 fn translated(pattern: &str) -> Result<String, String> {
     let (mut reader, mut out) = (Reader { rest: pattern }, String::new());
+    // Whether a quantifier stands before, and whether it is lazy.
+    let (mut is_repeated, mut is_lazy) = (false, false);
     while let Some(c) = reader.next() {
+        let was = (is_repeated, is_lazy);
+        (is_repeated, is_lazy) = (matches!(c, '*' | '+' | '?' | '{'), c == '?' && was.0);
+        if is_repeated && was.0 && (c != '?' || was.1) {
+            return Err(format!("the {c} repeats a repetition: put that in parentheses"));
+        }
         match c {
             '\\' => match reader.rest.chars().next() {
                 Some(boundary @ ('b' | 'B')) => {
                     reader.next();
                     out.extend(['\\', boundary]);
                 }
-                _ => out += &reader.escape()?.text(),
+                _ => out += &reader.escape()?.text()?,
             },
             '[' => out += &reader.class()?,
             '.' => out += ANY,
@@ -81,19 +90,23 @@ fn translated(pattern: &str) -> Result<String, String> {
                 if least.is_empty() || !is_number(least) || !is_number(most) {
                     return Err("a { that does not repeat is written \\{".to_owned());
                 }
-                out.push(c);
+                reader.rest = &reader.rest[end.map_or(0, |end| end.len() + 1)..];
+                out += &format!("{{{}}}", end.unwrap_or_default());
             }
             '(' => {
-                let flags =
-                    reader.rest.strip_prefix('?').and_then(|rest| rest.split_once([':', ')'])).unwrap_or_default().0;
-                let other = flags.chars().find(|flag| !matches!(flag, 'i' | '-'));
-                if let Some(flag) =
-                    other.filter(|_| flags.chars().all(|flag| flag.is_ascii_alphabetic() || flag == '-'))
-                {
-                    return Err(format!("the flag {flag} is not supported"));
-                }
                 out.push(c);
+                if let Some(rest) = reader.rest.strip_prefix('?') {
+                    let flags = rest.split_once([':', ')']).unwrap_or_default().0;
+                    let are_flags = flags.chars().all(|flag| flag.is_ascii_alphabetic() || flag == '-');
+                    let other = flags.chars().find(|flag| are_flags && !matches!(flag, 'i' | '-'));
+                    if let Some(flag) = other {
+                        return Err(format!("the flag {flag} is not supported"));
+                    }
+                    reader.rest = rest;
+                    out.push('?');
+                }
             }
+            LOST => return Err(format!("the character {LOST:?} is not supported")),
             c => out.push(c),
         }
     }
@@ -108,7 +121,17 @@ enum Atom {
 }
 
 impl Atom {
-    fn text(self) -> String {
+    /// As it is written outside of a class.
+    fn text(self) -> Result<String, String> {
+        match self {
+            Self::Character(LOST) => Err(format!("the character {LOST:?} is not supported")),
+            Self::Character(_) => Ok(self.member()),
+            Self::Class(class) => Ok(unambiguous(class)),
+        }
+    }
+
+    /// As it is written in a class.
+    fn member(self) -> String {
         match self {
             Self::Character(c) => regex_syntax::escape(c.encode_utf8(&mut [0; 4])),
             Self::Class(class) => class,
@@ -140,7 +163,9 @@ impl Reader<'_> {
             's' => return class(SPACE),
             'S' => return class(&format!("^{SPACE}")),
             'p' | 'P' => {
+                let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '='));
                 let property = self.rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+                let property = property.filter(|(property, _)| is_name(property));
                 let (property, rest) =
                     property.ok_or_else(|| format!("\\{c} has its property in braces: \\{c}{{L}}"))?;
                 self.rest = rest;
@@ -152,15 +177,14 @@ impl Reader<'_> {
             'f' => '\u{C}',
             'v' => '\u{B}',
             '0' if !self.rest.starts_with(|c: char| c.is_ascii_digit()) => '\0',
-            '0'..='9' | 'k' => return Err("back references are not supported".to_owned()),
+            '0' => return Err("\\0 is followed by a digit".to_owned()),
+            '1'..='9' | 'k' => return Err(format!("\\{c} is a back reference, which is not supported")),
             'c' => match self.next() {
                 Some(letter) if letter.is_ascii_alphabetic() => char::from(letter as u8 % 32),
                 _ => return Err("\\c is followed by a letter".to_owned()),
             },
             'x' => self.hexadecimal(2).and_then(char::from_u32).ok_or("\\x is followed by two hexadecimal digits")?,
-            'u' => {
-                self.code_point().ok_or("\\u is followed by four hexadecimal digits, or by a code point in braces")?
-            }
+            'u' => self.code_point()?,
             c if c.is_ascii_alphanumeric() => return Err(format!("\\{c} is no escape of ECMA-262")),
             c => c,
         }))
@@ -168,28 +192,35 @@ impl Reader<'_> {
 
     fn hexadecimal(&mut self, digits: usize) -> Option<u32> {
         let (number, rest) = self.rest.split_at_checked(digits)?;
+        if !number.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
         self.rest = rest;
-        number.bytes().all(|digit| digit.is_ascii_hexdigit()).then(|| u32::from_str_radix(number, 16).ok())?
+        u32::from_str_radix(number, 16).ok()
     }
 
     /// What stands after `\u`; one beyond U+FFFF may be two surrogates.
-    fn code_point(&mut self) -> Option<char> {
+    fn code_point(&mut self) -> Result<char, String> {
+        let none = "\\u is followed by four hexadecimal digits, or by a code point in braces";
+        let half =
+            |surrogate: u32| format!("U+{surrogate:04X} is no character, or half of one, which is not supported");
         if let Some(rest) = self.rest.strip_prefix('{') {
-            let digits = rest.find('}')?;
+            let digits = rest.find('}').ok_or(none)?;
             self.rest = rest;
-            let number = self.hexadecimal(digits)?;
+            let number = self.hexadecimal(digits).ok_or(none)?;
             self.next();
-            return char::from_u32(number);
+            return char::from_u32(number).ok_or_else(|| half(number));
         }
-        let first = self.hexadecimal(4)? as u16;
+        let first = self.hexadecimal(4).ok_or(none)?;
         let second = match self.rest.strip_prefix("\\u") {
             Some(rest) if (0xD800..0xDC00).contains(&first) => {
                 self.rest = rest;
-                Some(self.hexadecimal(4)? as u16)
+                Some(self.hexadecimal(4).ok_or(none)? as u16)
             }
             _ => None,
         };
-        char::decode_utf16([first].into_iter().chain(second)).next()?.ok()
+        let mut decoded = char::decode_utf16([first as u16].into_iter().chain(second));
+        decoded.next().and_then(Result::ok).ok_or_else(|| half(first))
     }
 
     /// A class, after its first bracket.
@@ -198,24 +229,25 @@ impl Reader<'_> {
         self.rest = &self.rest[usize::from(is_negated)..];
         let mut members = String::new();
         while let Some(first) = self.member()? {
-            let is_range = self.rest.starts_with('-') && !self.rest.starts_with("-]");
-            match first {
-                Atom::Character(least) if is_range => {
-                    self.next();
-                    match self.member()? {
-                        Some(Atom::Character(most)) if least > most => {
-                            return Err(format!("the range {least}-{most} is upside down"));
-                        }
-                        last => {
-                            members += &Atom::Character(least).text();
-                            // Beside a class, it is itself.
-                            members += if matches!(last, Some(Atom::Character(_))) { "-" } else { "\\-" };
-                            members += &last.map(Atom::text).unwrap_or_default();
-                        }
-                    }
-                }
-                first => members += &first.text(),
+            let goes_on = self.rest.starts_with('-') && !self.rest.starts_with("-]");
+            if goes_on {
+                self.next();
             }
+            let last = match &first {
+                Atom::Character(_) if goes_on => self.member()?,
+                _ => None,
+            };
+            if let (Atom::Character(least), Some(Atom::Character(most))) = (&first, &last)
+                && least > most
+            {
+                return Err(format!("the range {least}-{most} is upside down"));
+            }
+            members += &first.member();
+            if goes_on {
+                // Beside a class, it is itself.
+                members += if matches!(last, Some(Atom::Character(_))) { "-" } else { "\\-" };
+            }
+            members += &last.map(Atom::member).unwrap_or_default();
         }
         let class = match (members.is_empty(), is_negated) {
             (true, true) => r"[\u{0}-\u{10FFFF}]".to_owned(),
@@ -223,7 +255,7 @@ impl Reader<'_> {
             (false, true) => format!("[^{members}]"),
             (false, false) => format!("[{members}]"),
         };
-        Ok(if is_ambiguous(&class) { format!(r"[{class}--\u{{1}}]") } else { class })
+        Ok(unambiguous(class))
     }
 
     /// A member of a class; none at its end.
@@ -241,14 +273,14 @@ impl Reader<'_> {
     }
 }
 
-/// Whether `llguidance` may write `\"` and `\\` for a class that has not got both: it does for one that has all control characters, and it
-/// unites classes that stand beside each other. So such a class loses U+0001, which JSON writes by its number alone.
-fn is_ambiguous(class: &str) -> bool {
-    let Ok(HirKind::Class(Class::Unicode(class))) = regex_syntax::parse(class).map(|hir| hir.into_kind()) else {
-        return false;
+/// A class without U+0001, unless it has quotes and backslashes. `llguidance` writes `\"` and `\\` for what has all control characters, even where it
+/// excludes these; and it unites classes that stand beside each other. JSON writes U+0001 by its number alone.
+fn unambiguous(class: String) -> String {
+    let Ok(HirKind::Class(Class::Unicode(set))) = regex_syntax::parse(&class).map(|hir| hir.into_kind()) else {
+        return class;
     };
-    let has = |c: char| class.iter().any(|range| (range.start()..=range.end()).contains(&c));
-    has('\u{1}') && !(has('"') && has('\\'))
+    let has = |c: char| set.iter().any(|range| (range.start()..=range.end()).contains(&c));
+    if has(LOST) && !(has('"') && has('\\')) { format!(r"[{class}--\u{{1}}]") } else { class }
 }
 
 #[cfg(test)]
@@ -280,6 +312,8 @@ mod tests {
             assert!(matches("[^]")(c), "{c:?}");
             assert!(!matches("[]")(c), "{c:?}");
             assert_eq!(matches(r#"[^"\\]"#)(c), !"\"\\\u{1}".contains(c), "{c:?}");
+            assert_eq!(matches(r"\P{Po}")(c), !"\"\\&".contains(c) && c != '\u{1}', "{c:?}");
+            assert_eq!(matches(r"[\d--_]")(c), "-_".contains(c) || c.is_ascii_digit(), "{c:?}");
             // No operations on sets, and no classes within.
             assert_eq!(matches("[a&&b]")(c), "a&b".contains(c), "{c:?}");
             assert_eq!(matches("[[a~~b]")(c), "[a~b".contains(c), "{c:?}");
@@ -296,14 +330,23 @@ mod tests {
             (r"^a\Z", r"\Z is no escape of ECMA-262"),
             (r"\Aa", r"\A is no"),
             (r"\a", r"\a is no"),
-            (r"(a)\1", "back references"),
+            (r"(a)\1", r"\1 is a back reference"),
+            (r"\01", r"\0 is followed by a digit"),
+            ("[\\uD800-\\uDBFF]", "half of one"),
+            (r"\u{D800}", "U+D800 is no character"),
+            ("a++", "the + repeats"),
+            ("a{2}{3}", "the { repeats"),
+            ("a???", "the ? repeats"),
+            (r"\p{Script!=Greek}", r"\p has its property"),
+            (r"a\x01", r"'\u{1}' is not supported"),
+            ("a\u{1}", r"'\u{1}' is not supported"),
             (r"(?s)a.b", "the flag s is not supported"),
             (r"(?i-x:a)", "the flag x"),
             ("a{,5}", r"written \{"),
             ("{a}", r"written \{"),
             ("[a", "without its ]"),
             ("[b-a]", "upside down"),
-            (r"\ud83ea", r"\u is followed by"),
+            (r"\ud8g3", r"\u is followed by"),
             (r"\xg0", r"\x is followed by"),
             (r"\c1", r"\c is followed by"),
             (r"\pL", r"\p{L}"),
@@ -312,7 +355,9 @@ mod tests {
             let why = translated(pattern).unwrap_err();
             assert!(why.contains(says), "{pattern}: {why}");
         }
-        for pattern in [r"^(?<year>\d{4})-(?:a|b){2,}$", "(?i)abc", "(?i:a)b", r"a\{1,2\}", "a{2}}"] {
+        for pattern in
+            [r"^(?<year>\d{4})-(?:a|b){2,}$", "(?i)abc", "(?i:a)b", r"a\{1,2\}", "a{2}}", "a+?b??c{2}?", "(a+)+", "^*"]
+        {
             assert!(regex_syntax::parse(&translated(pattern).unwrap()).is_ok(), "{pattern}");
         }
     }

@@ -206,6 +206,35 @@ fn nesting(value: &Value) -> usize {
 }
 
 /// A name as a JSON pointer has it.
-pub(super) fn escaped(name: &str) -> String {
+fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
+}
+
+/// The pointer to what stands in `other` at the place of a pointer in `value`, as far as there is something: keys may have other names, but are in
+/// the same order.
+pub(super) fn counterpart(value: &Value, pointer: &str, other: &Value) -> String {
+    let (mut value, mut other, mut found) = (value, other, String::new());
+    for step in pointer.split('/').skip(1) {
+        let name = step.replace("~1", "/").replace("~0", "~");
+        let next = match (value, other) {
+            (Value::Object(value), Value::Object(other)) => {
+                let place = value.keys().position(|key| *key == name);
+                place.and_then(|place| Some((&value[&name], other.iter().nth(place)?)))
+            }
+            (Value::Array(value), Value::Array(other)) => {
+                let place = name.parse::<usize>().ok();
+                place.and_then(|place| Some((value.get(place)?, (&name, other.get(place)?))))
+            }
+            _ => None,
+        };
+        let Some((inner, (name, counterpart))) = next else {
+            // A list is no place of a schema.
+            let list = found.rfind('/').filter(|_| value.is_array());
+            found.truncate(list.unwrap_or(found.len()));
+            break;
+        };
+        (value, other) = (inner, counterpart);
+        found += &format!("/{}", escaped(name));
+    }
+    found
 }

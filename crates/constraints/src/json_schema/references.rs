@@ -38,9 +38,9 @@ fn percent_decoded(fragment: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Writes references as `llguidance` reads them, which takes names as they stand there. What has on the way a name with a character that
-/// references escape, or a pattern, which is translated later, is copied to a place without. Each reference is the JSON pointer to its schema, the names of the way, and the pointer that they make. Returns
-/// the pointers of copies with those of what they are copies of.
+/// Writes references as `llguidance` reads them, which takes names as they stand there. A target with `/`, `~` or `%` in a name on its way, or below
+/// `patternProperties`, whose names are translated later, is copied to a place without. Each reference is the JSON pointer to its schema, the names
+/// of the way, and the pointer that they make. Returns the pointers of copies with those of what they are copies of.
 pub(super) fn rewrite(schema: &mut Value, references: Vec<(String, Vec<String>, String)>) -> Vec<(String, String)> {
     let mut copies: Vec<(String, String)> = Vec::new();
     for (at, names, target) in references {
