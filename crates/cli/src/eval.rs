@@ -82,6 +82,9 @@ struct EvalReport {
 #[derive(Serialize)]
 struct Line<'a> {
     line: u64,
+    /// Where the text has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
     source: &'a str,
     text: &'a str,
     references: &'a [String],
@@ -164,9 +167,11 @@ impl Eval {
             }
             if let (Some(first), false) = (answers.iter().find(|one| !one.finished && one.error.is_none()), self.json) {
                 note(format_args!(
-                    "{} of {} answers did not end, and stopped at the limit, the first in line {} (--max-new-tokens N sets \
+                    "{} of {} answers did not end, and stopped at the limit, the first in {} (--max-new-tokens N sets \
                      another).",
-                    scores.unfinished, scores.predictions, first.line
+                    scores.unfinished,
+                    scores.predictions,
+                    first.place()
                 ));
             }
             unanswered = all_answered(&answers, scores.unanswered);
@@ -198,11 +203,11 @@ impl Eval {
 
 /// That every source or prompt was answered.
 fn all_answered(answers: &[Prediction], unanswered: usize) -> anyhow::Result<()> {
-    let Some((line, error)) = answers.iter().find_map(|one| Some((one.line, one.error.as_deref()?))) else {
+    let Some((place, error)) = answers.iter().find_map(|one| Some((one.place(), one.error.as_deref()?))) else {
         return Ok(());
     };
     anyhow::bail!(
-        "{unanswered} of {} texts were not answered, the first in line {line}: {}. They count as empty answers",
+        "{unanswered} of {} texts were not answered, the first in {place}: {}. They count as empty answers",
         answers.len(),
         said(error)
     )
@@ -223,11 +228,12 @@ fn write(path: &Path, answers: &[Prediction]) -> anyhow::Result<()> {
     let mut text = String::new();
     let mut escaped = false;
     for answer in answers {
-        let Prediction { line, source, text: output, finished, references, error, .. } = answer;
+        let Prediction { line, file, source, text: output, finished, references, error, .. } = answer;
         if path.extension().is_some_and(|extension| extension == "jsonl") {
             let (line, right) = (*line, answer.is_right());
             let error = error.as_deref().map(said);
-            let line = Line { line, source, text: output, references, right, finished: *finished, error };
+            let file = file.as_deref();
+            let line = Line { line, file, source, text: output, references, right, finished: *finished, error };
             writeln!(text, "{}", serde_json::to_string(&line)?)?;
             continue;
         }

@@ -45,6 +45,17 @@ fn columns_have_names_in_csv_tsv_and_json() {
         &["table.jsonl, line 1", "there is no \"reply\"", "its keys are \"question\", \"answer\", \"id\""],
     );
     folder.fail(&arguments("no", &["data.train=table.csv"]), &["table.csv, line 1", "data.columns = [\"en\", \"de\"]"]);
+    let semicolons = csv(100..105).replace(", twice", "").replace(',', ";");
+    folder.write("semicolons.csv", &semicolons);
+    for columns in [columns, "data.columns=[1,2]"] {
+        let wrong = ["semicolons.csv, line 1 has no comma", "not by semicolons or tabs", "Save the table with commas"];
+        folder.fail(&arguments("no", &["data.train=semicolons.csv", columns]), &wrong);
+    }
+    folder.write("semicolons.tsv", semicolons);
+    let wrong = ["semicolons.tsv, line 1 has no tab", "not by commas or semicolons"];
+    folder.fail(&arguments("no", &["data.train=semicolons.tsv", columns]), &wrong);
+    folder.write("tabs.csv", csv(100..105).replace(", twice", "").replace(',', "\t"));
+    folder.fail(&arguments("no", &["data.train=tabs.csv", columns]), &["tabs.csv, line 1 has no comma", "named .tsv"]);
     folder.write("bad.csv", csv(100..105) + "1,2\n\"open,3\n");
     folder.fail(&arguments("no", &["data.train=bad.csv", columns]), &["bad.csv, line 7 has 2 columns", "quotes"]);
     folder.write("worse.csv", csv(100..105) + "1,2\n1,2,3\n4\n5,6\n");
@@ -209,7 +220,7 @@ fn noise_is_the_same_after_a_resume_and_on_any_number_of_threads() {
 #[test]
 fn corpora_are_mixed_by_weight_and_temperature_with_the_same_bits_after_a_resume() {
     let folder = Folder::new();
-    let pairs = |range: std::ops::Range<u32>| range.map(|i| format!("{i}\t{}\n", i % 7)).collect::<String>();
+    let pairs = |range: std::ops::Range<u32>| range.map(|i| format!("{i} {}\t{}\n", i + 1, i % 7)).collect::<String>();
     folder.write("large.tsv", pairs(1000..1400));
     folder.write("small.tsv", pairs(10..30));
     folder.write("held.tsv", pairs(500..520));
@@ -226,6 +237,13 @@ fn corpora_are_mixed_by_weight_and_temperature_with_the_same_bits_after_a_resume
     train("parts", "1", &[weights, "train.steps=31"]);
     train("parts", "3", &[weights, "train.steps=50", "--resume"]);
     assert!(folder.weights("whole") == folder.weights("parts"));
+    // Copies within an epoch have noise of their own, and the same after a resume.
+    let noise = "data.noise={drop=0.3}";
+    train("noisy", "2", &[weights, noise, "train.steps=50"]);
+    train("noisy-parts", "1", &[weights, noise, "train.steps=31"]);
+    train("noisy-parts", "3", &[weights, noise, "train.steps=50", "--resume"]);
+    assert!(folder.weights("noisy") == folder.weights("noisy-parts"));
+    assert!(folder.weights("noisy") != folder.weights("whole"));
     let said = train("even", "2", &["data.temperature=1e6", "train.steps=2"]);
     assert!(said.contains("210 from the 400 of large.tsv, 210 from the 20 of small.tsv"), "{said}");
     let wrong = |more: &[&str], parts: &[&str]| {
@@ -238,7 +256,7 @@ fn corpora_are_mixed_by_weight_and_temperature_with_the_same_bits_after_a_resume
     wrong(&["data.weights=[1,1]", "data.temperature=2.0"], &["Leave one out"]);
     wrong(&["data.weights=[1,1]", "data.shuffle=blocks"], &["data.shuffle = \"blocks\""]);
     wrong(
-        &["data.weights=[1,1]", "data.filter={max_characters=3}"],
+        &["data.weights=[1,1]", "data.filter={max_characters=5}"],
         &["nothing is left of the corpus 1 of data.train", "which is to be drawn from"],
     );
 }

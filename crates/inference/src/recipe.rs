@@ -18,7 +18,7 @@ mod tests;
 mod validate;
 
 pub use distillation::DistillConfig;
-pub use files::{Files, is_there};
+pub use files::{Files, is_pattern, is_there};
 pub use schema::schema;
 
 use crate::FinetuneConfig;

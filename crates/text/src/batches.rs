@@ -124,9 +124,9 @@ impl Order {
     }
 
     /// The numbers of the sequences of a window, in the order of the files.
-    fn numbers(window: u64, len: u64, number: impl Fn(u64) -> u64) -> Vec<u64> {
+    fn numbers<T: Ord>(window: u64, len: u64, number: impl Fn(u64) -> T) -> Vec<T> {
         let first = window.saturating_mul(SEQUENCES).min(len);
-        let mut numbers: Vec<u64> = (first..len.min(first + SEQUENCES)).map(number).collect();
+        let mut numbers: Vec<T> = (first..len.min(first + SEQUENCES)).map(number).collect();
         numbers.sort_unstable();
         numbers
     }
@@ -281,24 +281,21 @@ impl Batches {
         Ok(batch)
     }
 
-    /// Changes words of a source after so many control tokens. What is drawn depends on the epoch and the sequence alone.
+    /// Changes words of a source after so many control tokens.
     fn add_noise(&self, source: &mut Vec<u32>, control: usize, place: &SequenceSpan, epoch: u64) {
         if let (Some(noise), Some(seed)) = (&self.config.noise, self.config.shuffle) {
-            let state = u128::from(seed) << 64 | u128::from(epoch);
-            let mut random = Pcg64::new(state, NOISE << 64 | u128::from(place.target.start));
+            let mut random = random_of(place, (seed, epoch), NOISE);
             let noisy = noise.apply(&source[control..], &mut random);
             source.splice(control.., noisy);
         }
     }
 
-    /// Leaves out some of the control tokens that a sequence begins with: how many there were, and are. What is drawn depends on the epoch
-    /// and the sequence alone.
+    /// Leaves out some of the control tokens that a sequence begins with: how many there were, and are.
     fn drop_control(&self, ids: &mut Vec<u32>, place: &SequenceSpan, epoch: u64) -> [usize; 2] {
         let (control, share) = (self.corpus.control(), self.config.control_dropout);
         let before = ids.iter().take_while(|id| control.contains(id)).count();
         let (Some(seed), true) = (self.config.shuffle, before > 0 && share > 0.0) else { return [before; 2] };
-        let state = u128::from(seed) << 64 | u128::from(epoch);
-        let mut random = Pcg64::new(state, DROPOUT << 64 | u128::from(place.target.start));
+        let mut random = random_of(place, (seed, epoch), DROPOUT);
         let kept: Vec<u32> = ids[..before]
             .iter()
             .copied()
@@ -366,7 +363,9 @@ impl Batches {
             }
             Order::Mixed(order) => {
                 let numbers = Order::numbers(window, order.len(), |place| order.get(place));
+                let (numbers, own_epochs): (Vec<u64>, Vec<u64>) = numbers.into_iter().unzip();
                 places = self.corpus.places_of(&numbers)?;
+                places.iter_mut().zip(own_epochs).for_each(|(place, epoch)| place.own_epoch = Some(epoch));
             }
         }
         let mut random = random(window + 1);
@@ -394,7 +393,8 @@ impl Batches {
         });
         chunks
             .filter(|chunk| !chunk.is_empty())
-            .map(|chunk| SequenceSpan { source: None, target: first + chunk.start..first + chunk.end + 1, prompt: 0 })
+            .map(|chunk| first + chunk.start..first + chunk.end + 1)
+            .map(|target| SequenceSpan { source: None, target, prompt: 0, own_epoch: None })
             .collect()
     }
 
@@ -424,6 +424,13 @@ impl Batches {
         }
         batches
     }
+}
+
+/// What is drawn for a sequence: it depends on the epoch and the sequence alone, where corpora are mixed on the epoch of its own, so that copies of
+/// one within an epoch differ.
+fn random_of(place: &SequenceSpan, (seed, epoch): (u64, u64), purpose: u128) -> Pcg64 {
+    let state = u128::from(seed) << 64 | u128::from(place.own_epoch.unwrap_or(epoch));
+    Pcg64::new(state, purpose << 64 | u128::from(place.target.start))
 }
 
 /// A number from 0 to below `n`.

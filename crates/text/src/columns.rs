@@ -89,9 +89,12 @@ impl Row {
         (0..self.len()).map(|column| self.get(column).unwrap_or_default())
     }
 
-    /// Whether it may be a row of another kind of table than of tabs.
-    fn has_commas(&self) -> bool {
-        self.len() == 1 && self.text.contains([',', ';'])
+    /// What is wrong where it is the row of another kind of table: one column, with what parts those of others.
+    pub(crate) fn wrong_separator(&self, path: &Path, line: u64) -> Option<TextError> {
+        let is_csv = self.between == 0;
+        let others = if is_csv { [';', '\t'] } else { [',', ';'] };
+        let is_other = self.len() == 1 && self.text.contains(others);
+        is_other.then(|| TextError::Separator { path: path.to_owned(), line, is_csv })
     }
 }
 
@@ -110,10 +113,8 @@ pub(crate) fn pick(
     let needed = of_attributes().filter(|(name, _)| !is_given(name)).map(|(_, column)| column);
     let expected = needed.chain(read).max().map_or(0, |last| last.saturating_add(1));
     if expected > found {
-        return Err(match row.has_commas() {
-            true => TextError::Commas { path: path.to_owned(), line },
-            false => TextError::Columns { path: path.to_owned(), line, expected, found },
-        });
+        let columns = || TextError::Columns { path: path.to_owned(), line, expected, found };
+        return Err(row.wrong_separator(path, line).unwrap_or_else(columns));
     }
     let is_read = |column: &usize| read.contains(column) || of_attributes().any(|(_, of)| of == column);
     let others = row.columns().enumerate().filter(|(column, text)| !is_read(column) && !text.is_empty()).count();

@@ -303,7 +303,7 @@ impl Corpus {
         }
         let source = |i: usize| sources.as_ref().map(|sources| sources[i].clone());
         let prompt = |i: usize| prompts.as_ref().map_or(0, |prompts| prompts[i] as usize);
-        let place = |(i, target)| SequenceSpan { source: source(i), target, prompt: prompt(i) };
+        let place = |(i, target)| SequenceSpan { source: source(i), target, prompt: prompt(i), own_epoch: None };
         Ok(targets.into_iter().enumerate().map(place).collect())
     }
 

@@ -84,17 +84,18 @@ fn check(text: &Source, stored: &CorpusData) -> Result<(), TextError> {
         let only_empty = report.source.empty.count.max(report.target.empty.count) == report.left_out;
         return Err(match report.examples == 0 || (only_empty && !text.has_pairs()) {
             true => TextError::Empty { path },
-            false => TextError::NothingLeft { path, reasons: report.reasons() },
+            false => TextError::NothingLeft { name: text.name(), reasons: report.reasons() },
         });
     }
-    let source_path = text.files().first().map_or_else(|| path.clone(), |path| (*path).to_owned());
-    for (side, path, found) in [("source", source_path, &report.source), ("target", path, &report.target)] {
+    let files = text.files();
+    for (side, file, found) in [("source", files.first(), &report.source), ("target", files.last(), &report.target)] {
         if found.unknown.count > 0 && found.unknown.count * 2 >= found.tokens {
+            let one = file.filter(|_| report.files.is_empty());
             return Err(TextError::Unknown {
-                path,
+                name: one.map_or_else(|| text.name(), |path| path.display().to_string()),
                 side,
                 percent: (100.0 * found.unknown_share()).round() as u8,
-                line: found.unknown.first.line,
+                first: found.unknown.first.told(&report.files),
                 parts: found.shown_parts(),
             });
         }

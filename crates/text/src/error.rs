@@ -109,17 +109,25 @@ pub enum TextError {
         /// How many there are.
         found: usize,
     },
-    /// A line without a tab, but with commas.
+    /// A line of one column, with what parts the columns of other tables.
     #[error(
-        "{}, line {line} has no tab: in a file of this name, columns are parted by tabs, not by commas. If it is CSV, name it .csv; or save \
-         the table with tabs (most programs call it TSV or tab-delimited text)",
-        path.display()
+        "{}, line {line} {}",
+        path.display(),
+        if *is_csv {
+            "has no comma: in a .csv, columns are parted by commas, not by semicolons or tabs. Save the table with commas; one with tabs \
+             may also be named .tsv"
+        } else {
+            "has no tab: in a file of this name, columns are parted by tabs, not by commas or semicolons. If it is CSV with commas, name \
+             it .csv; or save the table with tabs (most programs call it TSV or tab-delimited text)"
+        }
     )]
-    Commas {
+    Separator {
         /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: u64,
+        /// Whether it is CSV, rather than columns between tabs.
+        is_csv: bool,
     },
     /// A line with more columns than are asked for.
     #[error(
@@ -179,25 +187,23 @@ pub enum TextError {
     },
     /// Every line was left out.
     #[error(
-        "{}: nothing is left to learn from: {reasons}. Check that it is the right file; if texts are long, cut them, or \
-         raise data.max_length; if it is one continuous text for a language model, set data.stream = true",
-        path.display()
+        "{name}: nothing is left to learn from: {reasons}. Check that it is the right file; if texts are long, cut them, or \
+         raise data.max_length; if it is one continuous text for a language model, set data.stream = true"
     )]
     NothingLeft {
-        /// The file.
-        path: PathBuf,
+        /// The files.
+        name: String,
         /// How many lines or pairs were left out, and why.
         reasons: String,
     },
     /// The same of a text that is to be measured.
     #[error(
-        "{}: nothing is left to measure: {reasons}. Check that it is the right file; texts that are longer than what the model reads have \
-         to be cut",
-        path.display()
+        "{name}: nothing is left to measure: {reasons}. Check that it is the right file; texts that are longer than what the model reads have \
+         to be cut"
     )]
     NothingToMeasure {
-        /// The file.
-        path: PathBuf,
+        /// The files.
+        name: String,
         /// How many lines or pairs were left out, and why.
         reasons: String,
     },
@@ -211,20 +217,19 @@ pub enum TextError {
     },
     /// Half of the tokens are not in the vocabulary.
     #[error(
-        "{}: {percent} % of the {side} tokens are unknown to the tokenizer, first in line {line}: {parts}. Check that it is \
+        "{name}: {percent} % of the {side} tokens are unknown to the tokenizer, first in {first}: {parts}. Check that it is \
          the right text for it; a new tokenizer knows more with a larger tokenizer.vocabulary, a lower \
-         tokenizer.minimum_count, or kind = \"byte-bpe\", to which nothing is unknown",
-        path.display()
+         tokenizer.minimum_count, or kind = \"byte-bpe\", to which nothing is unknown"
     )]
     Unknown {
-        /// The file.
-        path: PathBuf,
+        /// The file of that side, or all files of several.
+        name: String,
         /// Which side.
         side: &'static str,
         /// How many of a hundred tokens.
         percent: u8,
-        /// The first line that has one, from 1.
-        line: u64,
+        /// The first line that has one, and its file where there are several.
+        first: String,
         /// What some of them are.
         parts: String,
     },
@@ -289,7 +294,7 @@ impl TextError {
             | Self::CarriageReturn { path, line }
             | Self::LongLine { path, line, .. }
             | Self::Columns { path, line, .. }
-            | Self::Commas { path, line }
+            | Self::Separator { path, line, .. }
             | Self::FurtherColumns { path, line, .. }
             | Self::Fields { path, line, .. }
             | Self::Example { path, line, .. } => Some((path, *line)),

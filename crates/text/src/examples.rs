@@ -138,8 +138,7 @@ impl Examples {
                 return self.sieve.as_ref().map_or(Ok(()), check).map(|()| None);
             };
             let Some(sieve) = &mut self.sieve else { return Ok(Some(example)) };
-            let (source, target) = (example.source.as_ref().map(Text::to_string), example.target.to_string());
-            if !sieve.takes(source.as_deref(), &target, example.place) {
+            if !sieve.takes(&example) {
                 return Ok(Some(example));
             }
         }
@@ -156,9 +155,10 @@ impl Examples {
                 return Ok(Some(read));
             }
             let Some(part) = self.rest.next() else { return Ok(None) };
-            let place = Place { line: 1, file: self.file + 1 };
+            // Also where it cannot be opened, and those after it can.
+            self.file += 1;
+            let place = Place { line: 1, file: self.file };
             self.records = Records::open(&part, place.file, self.control.as_ref())?;
-            self.file = place.file;
             // The last line of a file and the first one of the next are two.
             if !std::mem::replace(&mut self.ends_in_line, true) {
                 return Ok(Some((Record::Text("\n".to_owned()), place, Vec::new())));
@@ -247,7 +247,7 @@ const ROLES: usize = 6;
 
 impl Example {
     /// The control tokens of its attributes.
-    pub(crate) fn attributes(&self) -> &[String] {
+    pub fn attributes(&self) -> &[String] {
         self.source.as_ref().unwrap_or(&self.target).attributes()
     }
 }

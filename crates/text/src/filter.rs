@@ -4,7 +4,7 @@ mod length_ratio;
 
 pub use length_ratio::{LengthRatio, median};
 
-use crate::{Place, Script, TextError, example_hash};
+use crate::{Example, Place, Script, Text, TextError, example_hash};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
@@ -153,8 +153,9 @@ impl Sieve {
     }
 
     /// Whether an example is taken out. It counts for the first filter that takes it.
-    pub(crate) fn takes(&mut self, source: Option<&str>, target: &str, place: Place) -> bool {
-        let Some(filter) = self.filter_of(source, target) else {
+    pub(crate) fn takes(&mut self, example: &Example) -> bool {
+        let (source, target) = (example.source.as_ref().map(Text::to_string), example.target.to_string());
+        let Some(filter) = self.filter_of(source.as_deref(), &target, example.attributes()) else {
             self.kept = true;
             return false;
         };
@@ -165,12 +166,12 @@ impl Sieve {
         let taken = &mut self.taken[at];
         taken.count += 1;
         if taken.first.len() < SHOWN {
-            taken.first.push(place);
+            taken.first.push(example.place);
         }
         true
     }
 
-    fn filter_of(&mut self, source: Option<&str>, target: &str) -> Option<&'static str> {
+    fn filter_of(&mut self, source: Option<&str>, target: &str, attributes: &[String]) -> Option<&'static str> {
         let FilterConfig { min_characters, max_characters, length_ratio, script_share, .. } = self.filter.config;
         let FilterConfig { copies, duplicates, source_script, target_script, .. } = self.filter.config;
         let lengths = [source, Some(target)].map(|side| side.map(|side| side.chars().count()));
@@ -190,7 +191,7 @@ impl Sieve {
             () if copies && source.is_some_and(|source| is_copy(source, target)) => Some("copies"),
             () if source.is_some_and(|source| is_other(source_script, source)) => Some("source_script"),
             () if is_other(target_script, target) => Some("target_script"),
-            () if duplicates && !self.seen.insert(example_hash(source, target)) => Some("duplicates"),
+            () if duplicates && !self.seen.insert(example_hash(source, target, attributes)) => Some("duplicates"),
             () => None,
         }
     }
@@ -229,7 +230,8 @@ mod tests {
         filter.ratio.set(LengthRatio::of(&lengths)).unwrap();
         let mut sieve = Sieve::new(filter);
         for (line, (source, target)) in (1..).zip(pairs) {
-            sieve.takes(Some(source), target, Place { line, file: 0 });
+            let (source, target) = (Some(Text::from(*source)), Text::from(*target));
+            sieve.takes(&Example { source, target, place: Place { line, file: 0 } });
         }
         let lines = |taken: &Filtered| taken.first.iter().map(|place| place.line).collect();
         sieve.taken().iter().map(|taken| (taken.filter.clone(), lines(taken))).collect()
@@ -264,6 +266,23 @@ mod tests {
         assert_eq!(of(|config| config.target_script = Some(Script::Latin)), by("target_script", &[6]));
         let both = of(|config| (config.copies, config.duplicates) = (true, true));
         assert_eq!(both, [by("duplicates", &[3]), by("copies", &[5])].concat());
+    }
+
+    #[test]
+    fn examples_of_other_attributes_are_no_duplicates() {
+        let mut sieve = Sieve::new(FilterConfig { duplicates: true, ..FilterConfig::default() }.into());
+        let example = |is_pair: bool, attributes: &[&str]| {
+            let attributes = attributes.iter().map(|name| (*name).to_owned()).collect();
+            let text = Text::from("tea").with_attributes(attributes);
+            let (source, target) = if is_pair { (Some(text), "Tee".into()) } else { (None, text) };
+            Example { source, target, place: Place::default() }
+        };
+        for is_pair in [true, false] {
+            let mut takes = |attributes: &[&str]| sieve.takes(&example(is_pair, attributes));
+            let formal = "<register=formal>";
+            assert!(!takes(&[formal]) && !takes(&["<register=informal>"]) && !takes(&[]));
+            assert!(takes(&[formal]) && takes(&[]), "again");
+        }
     }
 
     #[test]

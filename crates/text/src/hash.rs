@@ -9,7 +9,7 @@ pub fn hash(value: &(impl Hash + ?Sized)) -> u64 {
     hasher.finish()
 }
 
-/// The hash of an example, by which one that comes again is known.
-pub fn example_hash(source: Option<&str>, target: &str) -> u64 {
-    hash(&(source, target))
+/// The hash of an example, by which one that comes again is known: of its texts, and of the control tokens of its attributes.
+pub fn example_hash(source: Option<&str>, target: &str, attributes: &[String]) -> u64 {
+    hash(&(source, target, attributes))
 }

@@ -61,8 +61,9 @@ impl MixedOrder {
         self.places.len()
     }
 
-    /// The number of the sequence at a place, where those of the corpora are counted one after the other.
-    pub(crate) fn get(&self, place: u64) -> u64 {
+    /// The number of the sequence at a place, where those of the corpora are counted one after the other, and in which epoch of its corpus it
+    /// comes there.
+    pub(crate) fn get(&self, place: u64) -> (u64, u64) {
         let (mut draw, mut start) = (self.places.get(place), 0);
         for ((corpus, &size), &draws) in (0_u64..).zip(&self.sizes).zip(&self.draws) {
             if draw < draws && size > 0 {
@@ -71,12 +72,12 @@ impl MixedOrder {
                 let (own_epoch, own_place) = ((draw / u128::from(size)) as u64, (draw % u128::from(size)) as u64);
                 let state = u128::from(self.seed) << 64 | u128::from(own_epoch);
                 let mut random = Pcg64::new(state, WITHIN << 64 | u128::from(corpus));
-                return start + Permutation::new(size, &mut random).get(own_place);
+                return (start + Permutation::new(size, &mut random).get(own_place), own_epoch);
             }
             draw = draw.saturating_sub(draws);
             start += size;
         }
-        start.saturating_sub(1)
+        (start.saturating_sub(1), self.epoch)
     }
 }
 
@@ -100,10 +101,15 @@ mod tests {
     fn each_corpus_comes_whole_again_and_again() {
         let (sizes, mixture) = ([50, 7], Mixture::Weights(vec![1.0, 2.0]));
         let mut drawn = [0_u64; 57];
+        let mut seen = std::collections::HashSet::new();
         for epoch in 0..7 {
             let order = MixedOrder::new(&mixture, &sizes, (5, epoch), &mut Pcg64::new(5, u128::from(epoch)));
             assert_eq!(order.len(), 57);
-            (0..57).for_each(|place| drawn[order.get(place) as usize] += 1);
+            for place in 0..57 {
+                let (number, own_epoch) = order.get(place);
+                drawn[number as usize] += 1;
+                assert!(seen.insert((number, own_epoch)), "once in an epoch of its own");
+            }
             let [of_first, of_second] = [&drawn[..50], &drawn[50..]].map(|drawn| drawn.iter().sum::<u64>());
             assert_eq!([of_first, of_second], [19 * (epoch + 1), 38 * (epoch + 1)]);
             // No sequence comes again before all others of its corpus did.

@@ -1,11 +1,13 @@
 //! Noise on sources: words that are left out, masked or moved, drawn anew in every epoch (Lample et al. 2018, arXiv 1711.00043).
 
-use crate::{TextError, Tokenizer};
+use crate::{TextError, TokenBytes, Tokenizer};
 use rand_core::Rng;
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
+use unicode_segmentation::UnicodeSegmentation;
 
 /// The table `[data.noise]` of a recipe.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,8 +26,7 @@ pub struct NoiseConfig {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Noise {
     config: NoiseConfig,
-    /// Whether a token begins a word, by its id.
-    begins: Arc<[bool]>,
+    written: Arc<TokenBytes>,
     mask: u32,
 }
 
@@ -40,29 +41,69 @@ impl Noise {
             let reason = "data.noise.mask: it has no unknown token to mask words with. Leave it out";
             return Err(TextError::Tokenizer(reason.to_owned()));
         }
-        let written = tokenizer.token_bytes()?;
-        let begins = |id: usize| {
-            let bytes = u32::try_from(id).ok().and_then(|id| written.get(id, false));
-            bytes.is_some_and(|bytes| bytes.first().is_some_and(u8::is_ascii_whitespace))
-        };
-        Ok(Self { config, begins: (0..written.len()).map(begins).collect(), mask: mask.unwrap_or_default() })
+        let written = Arc::new(tokenizer.token_bytes()?);
+        Ok(Self { config, written, mask: mask.unwrap_or_default() })
+    }
+
+    fn bytes(&self, id: u32) -> &[u8] {
+        self.written.get(id, false).unwrap_or_default()
+    }
+
+    /// Whether a token has the space before a word.
+    fn has_space(&self, id: u32) -> bool {
+        self.bytes(id).first().is_some_and(u8::is_ascii_whitespace)
+    }
+
+    /// The tokens of each word. Words begin at white space, and where Unicode Standard Annex 29 parts two letters or digits, as it does in scripts
+    /// without spaces: there, words would need a dictionary, and it parts characters. Punctuation belongs to the word before.
+    fn words(&self, ids: &[u32]) -> Vec<Range<usize>> {
+        let bytes: Vec<u8> = ids.iter().flat_map(|&id| self.bytes(id)).copied().collect();
+        // Letters and digits with the spaces between them, and where each of these is among the bytes.
+        let (mut letters, mut places, mut at) = (String::new(), Vec::new(), 0);
+        for chunk in bytes.utf8_chunks() {
+            for (offset, c) in chunk.valid().char_indices() {
+                if is_letter(c) || c.is_whitespace() {
+                    places.push((letters.len(), at + offset));
+                    letters.push(c);
+                }
+            }
+            at += chunk.valid().len() + chunk.invalid().len();
+        }
+        let mut before: Option<&str> = None;
+        let begins: HashSet<usize> = letters
+            .split_word_bound_indices()
+            .filter_map(|(start, part)| {
+                let follows_letter = before.replace(part).is_some_and(|before| before.ends_with(is_letter));
+                let is_parted = follows_letter && part.starts_with(is_letter);
+                let place = places.binary_search_by_key(&start, |(letter, _)| *letter).ok().filter(|_| is_parted)?;
+                Some(places[place].1)
+            })
+            .collect();
+        let mut words: Vec<Range<usize>> = Vec::new();
+        let mut byte = 0;
+        for (at, &id) in ids.iter().enumerate() {
+            let length = self.bytes(id).len();
+            let begins_one = self.has_space(id) || (length > 0 && begins.contains(&byte));
+            match words.last_mut().filter(|_| !begins_one) {
+                Some(word) => word.end = at + 1,
+                None => words.push(at..at + 1),
+            }
+            byte += length;
+        }
+        words
     }
 
     /// Changes the words of a text; one word at least is left.
     pub(crate) fn apply(&self, ids: &[u32], random: &mut Pcg64) -> Vec<u32> {
         let NoiseConfig { drop, mask, swap } = self.config;
-        let mut words: Vec<(f64, Range<usize>)> = Vec::new();
-        let begins = |id: &u32| self.begins.get(*id as usize).is_some_and(|begins| *begins);
-        for (at, id) in ids.iter().enumerate() {
-            match words.last_mut().filter(|_| !begins(id)) {
-                Some((_, word)) => word.end = at + 1,
-                None => words.push((words.len() as f64, at..at + 1)),
-            }
-        }
+        let words = self.words(ids);
+        let has_space = |word: &Range<usize>| self.has_space(ids[word.start]);
+        // A first word without the space that others have would join another one elsewhere; one with a space would part others that have none.
+        let stays = matches!(&words[..], [first, second, ..] if has_space(first) != has_space(second));
         // A place and up to so many more: words overtake others by no more.
-        words.iter_mut().for_each(|(place, _)| *place += uniform(random) * (swap as f64 + 1.0));
-        // A first word without the space before it would join another one elsewhere.
-        if let (Some((place, _)), false) = (words.first_mut(), ids.first().is_some_and(begins)) {
+        let place = |at: usize| at as f64 + uniform(random) * (swap as f64 + 1.0);
+        let mut words: Vec<(f64, Range<usize>)> = (0..words.len()).map(place).zip(words).collect();
+        if let (Some((place, _)), true) = (words.first_mut(), stays) {
             *place = -1.0;
         }
         words.sort_by(|(one, _), (other, _)| one.total_cmp(other));
@@ -85,6 +126,11 @@ impl Noise {
         }
         noisy
     }
+}
+
+/// Whether a character is a letter or a digit: a part of words, rather than punctuation or a sign.
+fn is_letter(c: char) -> bool {
+    c.is_alphabetic() || matches!(c, '0'..='9' | '\u{ff10}'..='\u{ff19}')
 }
 
 /// A number from 0 to below 1.
@@ -134,6 +180,55 @@ mod tests {
             assert_eq!(furthest, 3, "{kind}");
             assert_eq!(noisy(&tokenizer, NoiseConfig::default(), 1), words, "{kind}");
         }
+    }
+
+    /// The words of a text, each decoded by itself.
+    fn words(kind: TokenizerKind, text: &str) -> Vec<String> {
+        let config = TokenizerConfig { kind, vocabulary: 400, ..Default::default() };
+        let tokenizer = Tokenizer::train(&config, false, std::iter::repeat_n(text.to_owned(), 9).map(Ok)).unwrap();
+        let ids = tokenizer.encode(text).unwrap();
+        let words = Noise::new(NoiseConfig::default(), &tokenizer).unwrap().words(&ids);
+        words.into_iter().map(|word| tokenizer.decode(&ids[word]).unwrap().trim().to_owned()).collect()
+    }
+
+    #[test]
+    fn scripts_without_spaces_have_words() {
+        for kind in [TokenizerKind::Byte, TokenizerKind::Character] {
+            let text = "我用GPU训练，12.5公里 well-known “isn't” 東京タワーへ、行く。 \
+                ภาษาไทย ພາສາ ខ្មែរ မြန်မာ हिन्दी 한국어 км²";
+            let expected = "我|用|GPU|训|练，|12.5|公|里|well-known|“isn't”|東|京|タワー|へ、|行|く。|\
+                ภ|า|ษ|า|ไ|ท|ย|ພ|າ|ສ|າ|ខ្|មែ|រ|မြ|န်|မာ|हिन्दी|한국어|км²";
+            assert_eq!(words(kind, text).join("|"), expected, "{kind}");
+            // The first word too has none that it would join.
+            assert_eq!(words(kind, "你好（世界）！").join("|"), "你|好（|世|界）！", "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_without_spaces_is_neither_masked_nor_left_out_as_a_whole() {
+        let text = "我们昨天去了北京的一个大公园";
+        let config = TokenizerConfig { kind: TokenizerKind::Character, vocabulary: 30, ..Default::default() };
+        let tokenizer = Tokenizer::train(&config, false, std::iter::repeat_n(text.to_owned(), 9).map(Ok)).unwrap();
+        let ids = tokenizer.encode(text).unwrap();
+        let apply =
+            |config: NoiseConfig, seed| Noise::new(config, &tokenizer).unwrap().apply(&ids, &mut Pcg64::new(seed, 1));
+        let unknown = tokenizer.special().unknown.unwrap();
+        let (mut masked, mut kept, mut moved) = (0, 0, 0);
+        for seed in 0..1000 {
+            let noisy = apply(NoiseConfig { mask: 0.25, ..Default::default() }, seed);
+            masked += noisy.iter().filter(|id| **id == unknown).count();
+            kept += apply(NoiseConfig { drop: 0.25, ..Default::default() }, seed).len();
+            let mut swapped = apply(NoiseConfig { swap: 2, ..Default::default() }, seed);
+            moved += usize::from(swapped != ids);
+            let mut same = ids.clone();
+            swapped.sort_unstable();
+            same.sort_unstable();
+            assert_eq!(swapped, same);
+        }
+        let share = |count: usize| count as f64 / (1000.0 * text.chars().count() as f64);
+        assert!((share(masked) - 0.25).abs() < 0.02, "{}", share(masked));
+        assert!((share(kept) - 0.75).abs() < 0.02, "{}", share(kept));
+        assert!(moved > 900, "{moved}");
     }
 
     #[test]

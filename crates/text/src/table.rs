@@ -63,14 +63,16 @@ impl Table {
         let (path, columns) = (path.to_owned(), columns.cloned());
         let mut table = Self { path, rows, columns, header: None, width: None };
         if has_header {
-            let header: Vec<String> = loop {
+            let row = loop {
                 match table.next_line()? {
-                    Some(RowLine::Row(row)) => break row.columns().map(|name| name.trim().to_owned()).collect(),
+                    Some(RowLine::Row(row)) => break row,
                     Some(RowLine::Blank) => {}
                     Some(RowLine::Large) | None => return Err(TextError::Empty { path: table.path }),
                 }
             };
-            table.check_header(&header, control)?;
+            let header: Vec<String> = row.columns().map(|name| name.trim().to_owned()).collect();
+            let checked = table.check_header(&header, control);
+            checked.map_err(|error| row.wrong_separator(&table.path, table.number()).unwrap_or(error))?;
             (table.width, table.header) = (Some(header.len()), Some(header));
         }
         Ok(table)
@@ -78,11 +80,7 @@ impl Table {
 
     /// That what is to be read is among the columns of the header.
     fn check_header(&self, header: &[String], control: Option<&ControlConfig>) -> Result<(), TextError> {
-        let wrong = |reason: String| {
-            let semicolons = header.len() == 1 && header[0].contains(';');
-            let hint = if semicolons { " (Columns are parted by commas: save it so.)" } else { "" };
-            Err(TextError::Example { path: self.path.clone(), line: self.number(), reason: reason + hint })
-        };
+        let wrong = |reason: String| Err(TextError::Example { path: self.path.clone(), line: self.number(), reason });
         let there = format!("its columns are {}", named(header));
         let names = self.columns.as_ref().and_then(Columns::names);
         let attributes = control.into_iter().flat_map(|control| {

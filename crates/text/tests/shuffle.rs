@@ -1,7 +1,10 @@
 //! The orders of an epoch: over the whole corpus, or by blocks; each sequence once, and from any position the same again.
 
 use descant_batch::Batch;
-use descant_text::{BatchConfig, Batches, Corpus, Mixture, Shuffle, Source, Tokenizer, TokenizerConfig, TokenizerKind};
+use descant_text::{
+    BatchConfig, Batches, ControlConfig, Corpus, Mixture, Noise, NoiseConfig, Position, Shuffle, Source, Tokenizer,
+    TokenizerConfig, TokenizerKind,
+};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -189,4 +192,56 @@ fn mixed_corpora_have_their_shares_and_go_on_from_any_position() {
         config.mixture = Some(Mixture::Weights(vec![1.0; 3]));
         assert!(Batches::new(corpus, config).is_err());
     }
+}
+
+#[test]
+fn copies_of_a_sequence_in_a_mixed_epoch_have_noise_and_dropout_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let control: ControlConfig = serde_json::from_str(r#"{"register": ["formal"], "place": ["north"]}"#).unwrap();
+    let tokenizer = bytes().with_marks(&control.tokens()).unwrap();
+    let part = |name: &str, count: usize| {
+        let path = folder.path().join(name);
+        let object = r#"{"prompt": "one two three four five six", "completion": "NAME", "register": "formal", "place": "north"}"#;
+        std::fs::write(&path, (object.replace("NAME", name) + "\n").repeat(count)).unwrap();
+        Source::json(&path, None, Some(&control)).unwrap()
+    };
+    let source = Box::new(Source::Several { parts: vec![part("a.json", 1), part("b.json", 15)] });
+    let text = Source::Control { source, control: control.clone() };
+    let corpus = Arc::new(Corpus::encode(&text, Some(&tokenizer), &tokenizer, 99, None).unwrap());
+    let mut noise = NoiseConfig::default();
+    noise.drop = 0.5;
+    let mut config = config(Shuffle::Exact);
+    config.mixture = Some(Mixture::Weights(vec![1.0, 1.0]));
+    config.noise = Some(Noise::new(noise, &tokenizer).unwrap());
+    config.control_dropout = 0.5;
+    // The sources of the only sequence of the first corpus: eight in an epoch.
+    let copies = |batches: &mut Batches, epochs: std::ops::Range<u64>| {
+        let mut found: Vec<Vec<u32>> = Vec::new();
+        while epochs.contains(&batches.position().epoch) {
+            let batch = batches.next_batch().unwrap();
+            let own = (0..batch.target.len()).filter(|&i| tokenizer.decode(&batch.target.get(i)[..1]).unwrap() == "a");
+            found.extend(own.map(|i| batch.source.as_ref().unwrap().get(i).to_vec()));
+        }
+        found
+    };
+    let mut batches = Batches::new(corpus.clone(), config.clone()).unwrap();
+    let all = copies(&mut batches, 0..4);
+    assert_eq!(all.len(), 32);
+    let marks: Vec<u32> = control.tokens().iter().map(|token| tokenizer.id(token).unwrap()).collect();
+    let differ = |copies: &[Vec<u32>]| {
+        let attributes = |copy: &Vec<u32>| copy.iter().copied().filter(|id| marks.contains(id)).collect::<Vec<_>>();
+        let words = |copy: &Vec<u32>| copy.iter().copied().filter(|id| !marks.contains(id)).collect::<Vec<_>>();
+        (
+            copies.iter().map(attributes).collect::<HashSet<_>>().len(),
+            copies.iter().map(words).collect::<HashSet<_>>().len(),
+        )
+    };
+    // Of four choices of attributes, and of 63 of words.
+    let (attributes, words) = differ(&all[..8]);
+    assert!(attributes > 1 && words > 4, "{attributes} {words}");
+    assert!(differ(&all).1 > 15);
+    // The same from a position.
+    let mut again = Batches::new(corpus, config).unwrap();
+    again.seek(Position { epoch: 2, ..Position::default() }).unwrap();
+    assert_eq!(copies(&mut again, 2..4), all[16..]);
 }

@@ -182,3 +182,33 @@ fn filters_take_out_what_is_then_no_example() {
         "{error}"
     );
 }
+
+#[test]
+fn what_half_of_the_tokens_are_unknown_in_names_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = TokenizerConfig { kind: TokenizerKind::Character, ..Default::default() };
+    let known = Tokenizer::train(&config, false, ["abcd"].into_iter().map(|text| Ok(text.to_owned()))).unwrap();
+    let lines = |name: &str, text: &str| Source::Lines { path: write(folder.path(), name, text) };
+    let parts = vec![lines("one", "ab\ncd\n"), lines("two", "abc\n☃☃☃☃☃☃☃☃☃\n")];
+    let error = Corpus::encode(&Source::Several { parts }, None, &known, 99, None).unwrap_err().to_string();
+    let [one, two] = ["one", "two"].map(|name| folder.path().join(name).display().to_string());
+    assert!(error.starts_with(&format!("{one}, {two}: ")), "{error}");
+    assert!(error.contains(&format!("first in line 2 of {two}: ")), "{error}");
+}
+
+#[test]
+fn a_place_after_a_file_that_cannot_be_opened_is_of_its_own_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = |name: &str| {
+        let path = write(folder.path(), name, "source,target\n1,2\n");
+        Source::csv(&path, None, None).unwrap()
+    };
+    let parts = vec![csv("a.csv"), csv("b.csv"), csv("c.csv")];
+    write(folder.path(), "b.csv", "source;target\n1;2\n");
+    let found: Vec<_> = Source::Several { parts }.examples().unwrap().collect();
+    assert_eq!(found.len(), 3);
+    assert_eq!(found[0].as_ref().unwrap().place, Place { line: 2, file: 0 });
+    let error = found[1].as_ref().unwrap_err();
+    assert!(matches!(error, TextError::Separator { line: 1, is_csv: true, .. }), "{error}");
+    assert_eq!(found[2].as_ref().unwrap().place, Place { line: 2, file: 2 });
+}

@@ -177,7 +177,7 @@ impl<'a> Evaluator<'a> {
                 let corpus = Corpus::encode(text, source, &tokenizers.target, most, None);
                 Arc::new(corpus.map_err(|error| match error {
                     // Nobody learns from it.
-                    TextError::NothingLeft { path, reasons } => TextError::NothingToMeasure { path, reasons },
+                    TextError::NothingLeft { name, reasons } => TextError::NothingToMeasure { name, reasons },
                     error => error,
                 })?)
             }

@@ -22,6 +22,7 @@ pub(crate) fn examples_of(
     text: &Source,
     corpus: &Corpus,
 ) -> Result<impl Iterator<Item = Result<EvalExample, Error>>, Error> {
+    let names: Vec<Arc<str>> = text.part_names().into_iter().map(Arc::from).collect();
     let example = move |pair: Example| -> Result<EvalExample, Error> {
         let source = pair.source.unwrap_or_default();
         let target = pair.target.to_string();
@@ -29,8 +30,9 @@ pub(crate) fn examples_of(
             true => trained.response_text(&target, &trained.tokenizers.target.encode_text(&pair.target)?)?,
             false => target,
         }];
-        let prediction =
-            Prediction { line: pair.place.line, source: source.to_string(), references, ..Prediction::default() };
+        let file = names.get(pair.place.file as usize).filter(|_| names.len() > 1).cloned();
+        let (line, read) = (pair.place.line, source.to_string());
+        let prediction = Prediction { line, file, source: read, references, ..Prediction::default() };
         Ok(EvalExample { request: trained.request(source, None)?, prediction })
     };
     Ok(kept(text, corpus)?.map(move |pair| example(pair?)))

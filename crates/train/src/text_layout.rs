@@ -1,6 +1,6 @@
 //! Defaults that depend on the text: whether it is one continuous text.
 
-use descant_inference::{Error, Recipe, is_there, locate};
+use descant_inference::{Error, Recipe, is_pattern, is_there, locate};
 use descant_text::{Lines, TextError, plural};
 use std::path::{Path, PathBuf};
 
@@ -81,8 +81,7 @@ fn find_texts(recipe: &Recipe) -> Result<Vec<String>, Error> {
         let there = folder.map_or(String::new(), |folder| format!(" and in the recipe's folder {}", folder.display()));
         let looked = if path.is_absolute() || here.is_empty() { String::new() } else { format!("{here}{there})") };
         let get = recipe.source.url.as_ref().map_or(String::new(), |address| format!(" The text is from {address}."));
-        let no_such =
-            if path.to_string_lossy().contains(['*', '?', '[']) { "nothing matches it" } else { "No such file" };
+        let no_such = if is_pattern(path) { "nothing matches it" } else { "No such file" };
         return Err(recipe.wrong(format!(
             "data.{key}: could not read {}: {no_such}{looked}. Check the path, or name another with --set \
              data.{key}=FILE.{get}",

@@ -104,9 +104,11 @@ impl Files {
     }
 }
 
-/// Whether a name is to be matched, and no file has it.
-fn is_pattern(path: &Path) -> bool {
-    path.to_string_lossy().contains(['*', '?', '[']) && !path.exists()
+/// Whether a name is to be matched, and no file has it. With a bracket that nothing closes it is that of a file.
+pub fn is_pattern(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    let may_match = name.contains(['*', '?']) || (name.contains('[') && Pattern::new(&name).is_ok());
+    may_match && !path.exists()
 }
 
 /// The files that match a name, in the order of their names; none where it is no pattern, or nothing matches it.
@@ -157,6 +159,9 @@ mod tests {
         assert_eq!(all(listed).unwrap(), [some(&["c.txt", "a.tsv", "b.tsv"])]);
         assert_eq!(all(Files::One(place("*.none"))).unwrap(), [some(&["*.none"])]);
         assert!(is_there(&place("?.txt")) && !is_there(&place("?.none")) && !is_there(&place("none")));
+        // A bracket that nothing closes is of a name, also where the file is no longer there.
+        assert_eq!(all(Files::One(place("a[.tsv"))).unwrap(), [some(&["a[.tsv"])]);
+        assert_eq!(within(Path::new("b[1]"), Path::new("a[.tsv")), Path::new("b[1]/a[.tsv"));
         let error = all(Files::Several(vec![some(&["a.tsv", "*.tsv"])])).unwrap_err();
         assert!(error.contains("a.tsv is named twice"), "{error}");
         let error = all(Files::Two([place("?.tsv"), place("c.txt")])).unwrap_err();

@@ -251,7 +251,7 @@ fn wishes_that_cannot_come_true_are_told() {
         &["data.train=[['a.tsv', 'b.tsv']]", "data.temperature=2"],
         &["data.temperature", "Set data.validation"],
     );
-    wrong(PAIRS, &["data.train='a[.tsv'"], &["data.train = \"a[.tsv\": it is no pattern"]);
+    wrong(PAIRS, &["data.train='a[*.tsv'"], &["data.train = \"a[*.tsv\": it is no pattern"]);
     wrong(
         PAIRS,
         &["data.filter={min_characters=5,max_characters=3}"],

@@ -71,6 +71,8 @@ pub(crate) struct SequenceSpan {
     pub(crate) target: Range<u64>,
     /// Tokens of the target that are a prompt.
     pub(crate) prompt: usize,
+    /// In which epoch of its corpus it comes there, where corpora are mixed: in one of all, it may come several times.
+    pub(crate) own_epoch: Option<u64>,
 }
 
 /// By which a file of a text is known again.

@@ -10,7 +10,7 @@ use tokenizers::DecoderWrapper;
 /// The bytes that each token of a vocabulary writes: a text is decoded by joining them, but that a token at its start may write less,
 /// such as no space before a first word. A token without bytes of its own has none here: control tokens, the unknown one, and what
 /// means something only together with its neighbours.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenBytes {
     /// By id, after other tokens.
     later: Vec<Option<Vec<u8>>>,

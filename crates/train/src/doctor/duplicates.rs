@@ -58,13 +58,13 @@ impl Hashes {
 
 impl Duplicates {
     pub(super) fn see(&mut self, pair: &Pair) {
-        let exact = example_hash(pair.source.as_deref(), &pair.target);
+        let exact = example_hash(pair.source.as_deref(), &pair.target, &pair.attributes);
         self.exact.see(exact, exact, pair, |_, _| true);
         let source = pair.source.as_deref().map(|source| hashes(&words(source)));
         let target = hashes(&words(&pair.target));
         // Without words, all would be alike.
         if !target.is_empty() && source.as_ref().is_none_or(|source| !source.is_empty()) {
-            self.near.see(hash(&(source, target)), exact, pair, |before, exact| before != exact);
+            self.near.see(hash(&(source, target, &pair.attributes)), exact, pair, |before, exact| before != exact);
         }
     }
 
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn memory_is_bounded_and_the_count_about_right() {
         let mut hashes = Hashes::default();
-        let pair = Pair { line: 1, file: None, source: None, target: String::new() };
+        let pair = Pair { line: 1, file: None, source: None, target: String::new(), attributes: Vec::new() };
         for _ in 0..2 {
             (0..3 * MOST as u64).for_each(|i| hashes.see(hash(&i), i, &pair, |one, other| one == other));
         }

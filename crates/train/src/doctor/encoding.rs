@@ -14,7 +14,7 @@ pub(super) fn unreadable(survey: &Survey) -> Vec<Finding> {
             TextError::Utf8 { .. } => "encoding",
             TextError::CarriageReturn { .. } => "line-ends",
             TextError::Columns { .. }
-            | TextError::Commas { .. }
+            | TextError::Separator { .. }
             | TextError::Fields { .. }
             | TextError::FurtherColumns { .. } => "columns",
             _ => "lines",

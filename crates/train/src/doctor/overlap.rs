@@ -75,7 +75,7 @@ impl Overlap {
         for (at, pair) in survey.pairs.iter().enumerate().step_by(step).filter(|_| comparable) {
             let sides = sides(pair);
             let add = |map: &mut HashMap<u64, Vec<usize>>, hash| map.entry(hash).or_default().push(held_out.len());
-            add(&mut exact, example_hash(pair.source.as_deref(), &pair.target));
+            add(&mut exact, example_hash(pair.source.as_deref(), &pair.target, &[]));
             if !sides[0].words.is_empty() {
                 add(&mut normalized, hash(&(&sides[0].words, &sides[1].words)));
             }
@@ -92,7 +92,7 @@ impl Overlap {
         if self.held_out.is_empty() {
             return;
         }
-        for &i in self.exact.get(&example_hash(pair.source.as_deref(), &pair.target)).into_iter().flatten() {
+        for &i in self.exact.get(&example_hash(pair.source.as_deref(), &pair.target, &[])).into_iter().flatten() {
             self.held_out[i].exact.get_or_insert(pair.line);
         }
         let own = sides(pair);

@@ -18,6 +18,8 @@ pub(super) struct Pair {
     pub(super) file: Option<Arc<str>>,
     pub(super) source: Option<String>,
     pub(super) target: String,
+    /// The control tokens of its attributes.
+    pub(super) attributes: Vec<String>,
 }
 
 /// A text that was read.
@@ -159,6 +161,8 @@ impl Pair {
     fn of(example: Example, file: Option<Arc<str>>) -> Self {
         let target = example.target.to_string();
         let target = target.trim_end_matches(['\n', '\r']).to_owned();
-        Self { line: example.place.line, file, source: example.source.map(|source| source.to_string()), target }
+        let attributes = example.attributes().to_vec();
+        let source = example.source.map(|source| source.to_string());
+        Self { line: example.place.line, file, source, target, attributes }
     }
 }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 pub struct Prediction {
     /// The line of the source's first pair in its file, from 1.
     pub line: u64,
+    /// The name of that file, where the text has several.
+    pub file: Option<Arc<str>>,
     /// The source or prompt.
     pub source: String,
     /// What the model generated.
@@ -22,6 +24,12 @@ pub struct Prediction {
 }
 
 impl Prediction {
+    /// Its line in words, with the file where the text has several.
+    pub fn place(&self) -> String {
+        let file = self.file.iter().map(|file| format!(" of {file}"));
+        std::iter::once(format!("line {}", self.line)).chain(file).collect()
+    }
+
     /// Whether it equals a reference, but for white space.
     pub fn is_right(&self) -> bool {
         let references: Vec<&str> = self.references.iter().map(String::as_str).collect();
