@@ -64,15 +64,17 @@ class ScheduleFree(torch.optim.Optimizer):
 
     def __init__(self, params, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
         super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay))
-        self.steps, self.sum = 0, 0.0
+        self.steps, self.sum, self.lr_max = 0, 0.0, 0.0
 
     @torch.no_grad()
     def step(self):
         self.steps += 1
         for group in self.param_groups:
             (beta1, beta2), lr = group["betas"], group["lr"]
-            self.sum += lr**2
-            share = lr**2 / self.sum
+            # Their weight_lr_power = 2, and r = 0.
+            self.lr_max = max(lr, self.lr_max)
+            self.sum += self.lr_max**2
+            share = self.lr_max**2 / self.sum
             for y in group["params"]:
                 state = self.state[y]
                 if not state:
@@ -179,13 +181,13 @@ BY_SHAPE = {
 
 
 def schedule_free(tensors):
-    """With a warm-up, so that steps have different shares."""
+    """With a warm-up, so that steps have different shares, and a lower rate from half of the steps on, which changes no share."""
     for dtype in (torch.float32, torch.float64):
         y = torch.nn.Parameter(tensors["weights"].to(dtype, copy=True))
         optimizer = ScheduleFree([y], lr=0.01, betas=(0.8, 0.95), weight_decay=0.1)
         trained, averaged = [], []
         for step, gradient in enumerate(tensors["gradients"]):
-            optimizer.param_groups[0]["lr"] = 0.02 * min(1.0, (step + 1) / 6)
+            optimizer.param_groups[0]["lr"] = 0.02 * min(1.0, (step + 1) / 6) * (1.0 if step < 10 else 0.25)
             y.grad = gradient.to(dtype)
             optimizer.step()
             trained.append(y.detach().clone())

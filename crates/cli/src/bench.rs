@@ -137,7 +137,7 @@ impl Bench {
             let start = Instant::now();
             replicas.forward_backward(model.as_ref(), &parameters, batch, seed.into())?;
             let norm = replicas.reduce();
-            let clipping = replicas.clip(recipe.train.clip, &mut zclip, &parameters, norm);
+            let clipping = replicas.clip(model.as_ref(), recipe.train.clip, &mut zclip, &parameters, norm);
             replicas.update(&mut optimizer, &mut parameters, recipe.train.learning_rate, clipping)?;
             let ms = 1e3 * start.elapsed().as_secs_f64();
             Ok((ms, batch.iter().map(|batch| batch.target.tokens()).sum()))

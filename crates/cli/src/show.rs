@@ -43,8 +43,8 @@ impl Show {
             // A recipe, or a text: the error says what to do with it.
             RunInfo::load(place)?;
         }
-        let runs = runs_in(place);
-        if !runs.is_empty() && !is_foreign(place) {
+        let runs = if is_foreign(place) { Vec::new() } else { runs_in(place).unwrap_or_default() };
+        if !runs.is_empty() {
             print(format_args!("what:      a folder of {}", plural(runs.len() as u64, "run")))?;
             return runs
                 .iter()

@@ -11,9 +11,10 @@ use clap::Args;
 use descant_text::plural;
 use descant_train::{RunSummary, Sweep as Runs, SweepConfig, SweepEvent, SweepRun, Variation};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(Args)]
 pub(crate) struct Sweep {
@@ -47,7 +48,7 @@ pub(crate) struct Sweep {
 /// A line of `--json`.
 #[derive(Serialize)]
 struct Line<'a> {
-    run: &'a Path,
+    run: Cow<'a, str>,
     settings: BTreeMap<&'a str, &'a str>,
     outcome: &'a str,
     problem: Option<&'a str>,
@@ -103,7 +104,8 @@ impl Sweep {
 
 fn line<'a>(run: &'a SweepRun, summary: &'a RunSummary) -> Line<'a> {
     Line {
-        run: &run.run,
+        // A name may be no UTF-8, and JSON is.
+        run: run.run.to_string_lossy(),
         settings: run.settings.iter().filter_map(|setting| setting.split_once('=')).collect(),
         outcome: outcome(run, summary),
         problem: run.problem.as_deref(),
@@ -166,12 +168,7 @@ impl Watcher {
     fn watch(&mut self, event: &SweepEvent<'_>) {
         match event {
             SweepEvent::Begun { run, number: [number, of], steps: [done, until], notes, .. } => {
-                for told in *notes {
-                    if !self.told.contains(told) {
-                        note(told);
-                        self.told.push(told.clone());
-                    }
-                }
+                notes.iter().for_each(|note| self.tell(note));
                 if !self.quiet {
                     note(format_args!("{number} of {of}: {}, up to step {until}", run.settings.join(" ")));
                 }
@@ -184,7 +181,16 @@ impl Watcher {
                     note(format_args!("{} failed: {problem}", run.settings.join(" ")));
                 }
             }
+            SweepEvent::Note(note) => self.tell(note),
             _ => {}
+        }
+    }
+
+    /// Once.
+    fn tell(&mut self, told: &str) {
+        if !self.told.iter().any(|one| one == told) {
+            note(told);
+            self.told.push(told.to_owned());
         }
     }
 }

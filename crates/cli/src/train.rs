@@ -84,7 +84,7 @@ impl Train {
                     "{run_name}: already trained, {steps}. For more: --set train.steps=N, or train.epochs where that ended it."
                 ),
             })?;
-            notes.iter().for_each(note);
+            notes.iter().chain(trainer.notes()).for_each(note);
             return end(&trainer, &run);
         }
         notes.iter().chain(trainer.notes()).for_each(note);

@@ -70,6 +70,36 @@ fn so_many_of_the_newest_checkpoints_are_kept() {
 }
 
 #[test]
+fn what_is_kept_stays_at_another_interval_and_what_goes_is_told() {
+    let folder = Folder::new();
+    let set = ["train.steps=60", "train.validate_every=20", "train.checkpoint_every=15", "train.keep=4"];
+    train(&folder, "lm.toml", "run", &set);
+    assert_eq!(steps(&folder, "run"), [30, 40, 45, 60]);
+    let resume = |set: &[&str]| {
+        let set = set.iter().flat_map(|set| ["--set", set]);
+        folder.told(&["train", "run", "--resume", "--quiet"].into_iter().chain(set).collect::<Vec<_>>())
+    };
+    // One of each of the old intervals, and the best.
+    let told = resume(&["train.steps=70", "train.validate_every=35", "train.checkpoint_every=0"]);
+    assert!(!told.contains("Removed"), "{told}");
+    assert_eq!(steps(&folder, "run"), [40, 45, 60, 70]);
+    let told = resume(&["train.steps=75", "train.keep=2"]);
+    let removed = "Removed the checkpoints of steps 40, 45: the last is that of step 70, and train.keep = 2.";
+    assert!(told.contains(removed), "{told}");
+    assert_eq!(steps(&folder, "run"), [60, 70, 75]);
+    // Also where there is no more to do.
+    let told = resume(&["train.keep=1"]);
+    assert!(told.contains("Removed the checkpoint of step 60: the last is that of step 75"), "{told}");
+    // From an earlier one on.
+    let last = folder.path("run/last");
+    fs::remove_file(&last).unwrap();
+    fs::remove_file(folder.path("run/best")).unwrap();
+    std::os::unix::fs::symlink("checkpoints/step-00000070", &last).unwrap();
+    let told = resume(&["train.steps=72"]);
+    assert!(told.contains("Removed the checkpoint of step 75: the last is that of step 70"), "{told}");
+}
+
+#[test]
 fn the_last_and_the_best_checkpoints_are_averaged() {
     let folder = Folder::new();
     let settings = ["train.steps=200", "train.keep=4", "train.learning_rate=0.03"];

@@ -186,6 +186,26 @@ fn a_training_that_is_lengthened_twice_is_as_one_that_was_that_long() {
     }
 }
 
+#[test]
+fn a_training_that_is_lengthened_by_epochs_is_as_one_that_was_that_long() {
+    let folder = Folder::new();
+    let recipe = recipes::prepare(&folder, "epochs");
+    let text = fs::read_to_string(folder.path(&recipe)).unwrap();
+    folder.write(&recipe, text.replace("steps = 1000\n", ""));
+    let run = |run: &str, epochs: &str, more: &[&str]| {
+        let train = ["train", &recipe, "--run", run, "--quiet", "--set", epochs];
+        folder.succeed(&[&train[..], more].concat());
+    };
+    run("once", "train.epochs=2", &[]);
+    run("parts", "train.epochs=1", &[]);
+    run("parts", "train.epochs=2", &["--resume"]);
+    let [once, parts] = ["once", "parts"].map(|run| contents(&folder.path(run)));
+    for file in ["metrics.jsonl", "last", "best", "recipe.toml"] {
+        let text = |files: &BTreeMap<String, Vec<u8>>| String::from_utf8_lossy(&files[file]).into_owned();
+        assert!(once[file] == parts[file], "{file}\n{}\n{}", text(&once), text(&parts));
+    }
+}
+
 macro_rules! trainings {
     ($($test:ident: $name:literal,)*) => {
         $(#[test]

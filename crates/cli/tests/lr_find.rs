@@ -97,7 +97,10 @@ fn a_loss_that_rises_or_is_not_finite_ends_it() {
     let risen = find(&folder, &["--to", "1e4", "--set", "train.clip='none'"]);
     assert_eq!(risen["end"], "risen");
     let losses = numbers(&risen, "loss");
-    assert!(losses.len() < 200 && losses[losses.len() - 1] > 3.0 * losses[0], "{losses:?}");
+    let lowest = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    let highest = losses[losses.len() - 5..].iter().copied().fold(0.0, f64::max);
+    // By as much as it had fallen.
+    assert!(losses.len() < 200 && highest > 2.0 * losses[0] - lowest, "{losses:?}");
     let infinite = find(&folder, &["--from", "1e30", "--to", "1e38", "--steps", "20"]);
     assert!(["not-finite", "risen"].contains(&infinite["end"].as_str().unwrap()), "{infinite}");
     assert!(infinite["suggestion"].is_null(), "{infinite}");

@@ -11,10 +11,11 @@ use descant_inference::{Estimate, Recipe, TensorFile, Trained};
 use descant_kernels::Parallelism;
 use descant_tensor::DType;
 use descant_text::{Columns, Side, Source, SpecialTokens, Tokenizer, TokenizerConfig, TokenizerKind};
-use descant_train::Trainer;
+use descant_train::{Sweep, SweepConfig, SweepEvent, Trainer, Variation};
 use mutation::survives;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
 fn recipes() {
@@ -419,6 +420,36 @@ fn quantized_weights() {
         let written = trained.generate_batch(&mut Tape::new(), &["line".to_owned()], [0], &options, |_, _| ());
         // Scales that are numbers may still give scores that are none.
         drop(written);
+    });
+}
+
+/// A sweep goes on with them, up to the first step that it trains.
+#[test]
+fn rungs() {
+    let folder = Folder::new();
+    let arguments =
+        ["sweep", "lm.toml", "--runs", "runs", "--halving", "--quiet", "--vary", "train.learning_rate=1e-2,1e-3"];
+    folder.succeed(&[&arguments[..], &["--set", "train.steps=4"]].concat());
+    let rungs = fs::read(folder.path("runs/rungs.jsonl")).unwrap();
+    let lines = rungs.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec);
+    let originals: Vec<Vec<u8>> = lines.chain([rungs.clone()]).collect();
+    assert_eq!(originals.len(), 3);
+    survives("rungs", originals, move |bytes| {
+        let runs = folder.path("mutant");
+        let _ = fs::remove_dir_all(&runs);
+        copy(&folder.path("runs"), &runs);
+        fs::write(runs.join("rungs.jsonl"), bytes).unwrap();
+        let mut config = SweepConfig::default();
+        config.variations = vec![Variation::parse("train.learning_rate=1e-2,1e-3").unwrap()];
+        config.settings = vec!["train.steps=4".to_owned()];
+        config.halving = true;
+        let mut sweep = Sweep::new(&folder.path("lm.toml"), config, &runs).unwrap();
+        let stop = AtomicBool::new(false);
+        let begins = |event: &SweepEvent<'_>| matches!(event, SweepEvent::Begun { .. });
+        let stop_there = |event: SweepEvent<'_>| {
+            stop.fetch_or(begins(&event), Ordering::Relaxed);
+        };
+        sweep.run(1, &stop, stop_there).unwrap();
     });
 }
 

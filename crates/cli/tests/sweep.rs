@@ -184,6 +184,64 @@ fn successive_halving_goes_on_with_the_better_half() {
 }
 
 #[test]
+fn a_halving_of_another_length_measures_again() {
+    let sweep = |folder: &Folder, steps: &str| {
+        let vary = ["sweep", "lm.toml", "--runs", "runs", "--vary", "train.learning_rate=1e-2,1e-3"];
+        let how = ["--halving", "--json", "--set", "train.validate_every=10", "--set", steps];
+        let output = folder.run(&[&vary[..], &how].concat());
+        let [lines, told] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        assert!(output.status.success(), "{told}");
+        let mut lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        lines.iter_mut().for_each(|line| drop(line.as_object_mut().unwrap().remove("seconds")));
+        (lines, told)
+    };
+    let [folder, whole] = [Folder::new(), Folder::new()];
+    let (short, told) = sweep(&folder, "train.steps=20");
+    assert!(!told.contains("measured again"), "{told}");
+    assert_eq!(sweep(&folder, "train.steps=20").0, short);
+    // At the rung of the longer one, the better run is at its step, and the other one before it.
+    let (long, told) = sweep(&folder, "train.steps=40");
+    assert!(told.contains("measured again: train.steps is 40, was 20."), "{told}");
+    assert_eq!(long, sweep(&whole, "train.steps=40").0);
+    assert_ne!(column(&long, "worth"), column(&short, "worth"));
+    let rungs = fs::read_to_string(folder.path("runs/rungs.jsonl")).unwrap();
+    let steps: Vec<u64> = rungs
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["step"].as_u64().unwrap())
+        .collect();
+    assert_eq!(steps, [10, 10, 20, 20]);
+    // Known from now on. A line that cannot be read is told.
+    assert!(!sweep(&folder, "train.steps=40").1.contains("measured again"));
+    folder.write("runs/rungs.jsonl", format!("{rungs}{{\"run\": 1}}\n"));
+    let (again, told) = sweep(&folder, "train.steps=40");
+    assert_eq!(again, long);
+    let line = rungs.lines().count() + 1;
+    assert!(told.contains(&format!("rungs.jsonl: line {line} cannot be read (")), "{told}");
+}
+
+#[test]
+fn a_folder_whose_name_is_no_utf8_is_listed() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = Folder::new();
+    let runs = std::ffi::OsStr::from_bytes(b"runs\xff");
+    let vary = ["sweep", "lm.toml", "--json", "--quiet", "--vary", "train.steps=1,2", "--runs"];
+    let output = folder.command(&vary).arg(runs).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut names: Vec<&str> = lines.iter().map(|line| line["run"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["runs\u{fffd}/train.steps=1", "runs\u{fffd}/train.steps=2"]);
+    for more in [&["--json"][..], &[]] {
+        let output = folder.command(&[&["runs"], more].concat()).arg(runs).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let listed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(names.iter().all(|name| listed.contains(name)), "{listed}");
+    }
+}
+
+#[test]
 fn a_random_search_trains_some_of_them() {
     let folder = Folder::new();
     let lines = sweep(&folder, &["--random", "2", "--seed", "3"]);

@@ -16,7 +16,8 @@ pub enum ClippingConfig {
     /// By the norm of each parameter: its gradient is scaled down to this norm if it is larger.
     ParameterNorm(f64),
     /// Adaptive gradient clipping (Brock et al. 2021, arXiv 2102.06171): the gradient of each unit, that is of each row of a
-    /// matrix and of each vector as a whole, is scaled down to this share of the norm of its weights, if it is larger.
+    /// matrix and of each vector as a whole, is scaled down to this share of the norm of its weights, if it is larger. The output layer is
+    /// left out, as in the paper.
     Agc(f64),
     /// ZClip (Kumar et al. 2025, arXiv 2504.02507): a gradient whose global norm lies more than this many standard deviations
     /// above the mean of those before is scaled down.

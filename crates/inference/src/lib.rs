@@ -49,7 +49,7 @@ pub use explanation::{Explanation, TokenExplanation};
 pub use finetune::{FinetuneConfig, LoraConfig};
 pub use generated::Generated;
 pub use inference::ResponseEnd;
-pub use locate::{is_foreign, is_gguf, is_run, locate, runs_in};
+pub use locate::{find_runs, is_foreign, is_gguf, is_run, locate, runs_in};
 pub use long_input::{LongInput, SourceLimit};
 pub use memory::{Estimate, available, count, size};
 pub use progress::{MetricsAccumulator, Progress, Validated};

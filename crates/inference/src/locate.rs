@@ -1,7 +1,7 @@
 //! Which run, checkpoint or imported model a path means.
 
 use crate::run_folder::layout::{BEST, CHECKPOINTS, LAST, MANIFEST, RECIPE, checkpoint_steps, step_of};
-use crate::{Error, quoted};
+use crate::{Error, RunFolder, quoted};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -33,7 +33,8 @@ pub fn locate(path: &Path) -> Result<(PathBuf, PathBuf), Error> {
         Some(run) if path.is_symlink() => Ok((run.to_owned(), path.to_owned())),
         Some(run) if inside.join(MANIFEST).is_file() => Ok((run.to_owned(), inside.clone())),
         _ => {
-            let runs: Vec<String> = runs_in(path).iter().map(|run| run.display().to_string()).collect();
+            let runs: Vec<String> =
+                runs_in(path).unwrap_or_default().iter().map(|run| run.display().to_string()).collect();
             Err(wrong(&match runs.is_empty() {
                 _ if path.is_file() => {
                     "this is a file, and neither a run nor a model. To train on a text, name it in a recipe: \
@@ -113,10 +114,41 @@ fn missing(path: &Path) -> Error {
     }
 }
 
-/// The runs in a folder, by name.
-pub fn runs_in(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut runs: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.join(RECIPE).is_file()).collect();
-    runs.sort();
-    runs
+/// The runs in a folder and in the folders in it, by name, broken ones among them; or the folder, if it is one itself.
+///
+/// # Errors
+/// Where the folder cannot be listed.
+pub fn find_runs(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    if looks_like_run(folder) { Ok(vec![folder.to_owned()]) } else { runs_in(folder) }
+}
+
+/// The runs in a folder and in the folders in it, by name, broken ones among them.
+///
+/// # Errors
+/// Where the folder cannot be listed.
+pub fn runs_in(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let folders = folders_in(folder).map_err(|error| Error::io("list the runs in", folder, error))?;
+    let mut runs = Vec::new();
+    for folder in folders {
+        match looks_like_run(&folder) {
+            true => runs.push(folder),
+            // One that cannot be listed is no folder of runs.
+            false => {
+                runs.extend(folders_in(&folder).unwrap_or_default().into_iter().filter(|path| looks_like_run(path)))
+            }
+        }
+    }
+    Ok(runs)
+}
+
+fn folders_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
+    let mut folders: Vec<PathBuf> = paths.collect::<Result<_, _>>()?;
+    folders.retain(|path| path.is_dir());
+    folders.sort();
+    Ok(folders)
+}
+
+fn looks_like_run(path: &Path) -> bool {
+    RunFolder::is_run(path) || RunFolder::is_starting(path) || path.join(CHECKPOINTS).is_dir()
 }

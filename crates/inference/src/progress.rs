@@ -31,6 +31,10 @@ pub struct Progress {
     /// after all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before_end: Option<Validated>,
+    /// Whether the checkpoint came only because the training was asked to stop, or ended: then it is none of those that `train.keep`
+    /// counts. Taken down, as `train.validate_every` and `checkpoint_every` may change.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unscheduled: bool,
 }
 
 fn is_zero(n: &u64) -> bool {

@@ -236,6 +236,12 @@ impl OutputLayer {
         self.logits_by(hidden, graph.shared(&rows.weight), rows.bias.as_ref().map(|bias| graph.shared(bias)))
     }
 
+    /// The weight, with tied embeddings their table, and the bias of its projection.
+    pub fn parameters(&self) -> Vec<ParameterId> {
+        let (Self::Softmax { projection, .. } | Self::Continuous { projection, .. }) = self;
+        std::iter::once(projection.weight).chain(projection.bias).collect()
+    }
+
     /// What has a row for each token: `[V, ..]`, and perhaps `[V]`.
     pub fn token_rows(&self) -> (ParameterId, Option<ParameterId>) {
         match self {

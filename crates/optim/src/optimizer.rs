@@ -15,9 +15,12 @@ pub struct Optimizer {
     state: Vec<State>,
     layout: GradientLayout,
     steps: u64,
-    /// Of an optimizer that averages the weights: the sum of the squared learning rates, in f64.
-    weight_sum: Option<Buffer>,
+    /// Of an optimizer that averages the weights: the sum of the weights of all steps, and the largest learning rate, in f64.
+    averaging: Option<[Buffer; 2]>,
 }
+
+/// The names of the buffers of [`Optimizer::averaging`].
+const AVERAGING: [&str; 2] = ["weight_sum", "lr_max"];
 
 /// A buffer of the state, with PyTorch's name, and where the numbers of each parameter lie in it.
 #[derive(Clone, Debug)]
@@ -67,8 +70,8 @@ impl Optimizer {
             State { name, buffer: buffer(layout.len()), layout }
         });
         let state = state.collect();
-        let weight_sum = config.average().map(|_| Buffer::zeros(DType::F64, 1));
-        Ok(Self { configs, config_of, state, layout: parameters.gradient_layout(), steps: 0, weight_sum })
+        let averaging = config.average().map(|_| [0, 1].map(|_| Buffer::zeros(DType::F64, 1)));
+        Ok(Self { configs, config_of, state, layout: parameters.gradient_layout(), steps: 0, averaging })
     }
 
     /// One step, on the threads of the current rayon pool. Frozen parameters do not change.
@@ -90,8 +93,10 @@ impl Optimizer {
             return Err(Error::Mismatch { gradients, parameters });
         }
         self.steps += 1;
-        let average = self.weight_sum.as_mut().map_or(0.0, |sum| {
-            let (sum, weight) = (&mut f64::slice_mut(sum)[0], learning_rate * learning_rate);
+        let average = self.averaging.as_mut().map_or(0.0, |averaging| {
+            let [sum, largest] = averaging.each_mut().map(|buffer| &mut f64::slice_mut(buffer)[0]);
+            *largest = largest.max(learning_rate);
+            let weight = *largest * *largest;
             *sum += weight;
             if *sum > 0.0 { weight / *sum } else { 0.0 }
         });
@@ -164,12 +169,12 @@ impl Optimizer {
     /// The state buffers by PyTorch's names, always in the same order.
     pub fn state(&self) -> impl Iterator<Item = (&'static str, &Buffer)> {
         let state = self.state.iter().map(|state| (state.name, &state.buffer));
-        state.chain(self.weight_sum.iter().map(|sum| ("weight_sum", sum)))
+        state.chain(self.averaging.iter().flat_map(|averaging| AVERAGING.into_iter().zip(averaging)))
     }
 
     /// Whether it averages the weights itself.
     pub fn has_average(&self) -> bool {
-        self.weight_sum.is_some()
+        self.averaging.is_some()
     }
 
     /// Writes its average of the weights, after a step, into others like them.
@@ -204,7 +209,7 @@ impl Optimizer {
         if buffers.len() != own.count() || !self.state().map(|(_, buffer)| buffer).zip(&buffers).all(alike) {
             return Err("the optimizer's state is of another optimizer, or of other parameters".to_owned());
         }
-        let own = self.state.iter_mut().map(|state| &mut state.buffer).chain(&mut self.weight_sum);
+        let own = self.state.iter_mut().map(|state| &mut state.buffer).chain(self.averaging.iter_mut().flatten());
         own.zip(buffers).for_each(|(own, restored)| *own = restored);
         self.steps = steps;
         Ok(())

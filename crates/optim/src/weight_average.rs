@@ -13,19 +13,24 @@ pub struct WeightAverage {
     /// Of a running average, the share that a step keeps; with 0 it is the optimizer's.
     decay: f64,
     weights: Parameters,
+    /// The optimizer's steps that are in its average.
+    steps: u64,
 }
 
 impl WeightAverage {
     /// Starts from these weights: a running average with a `decay` above 0, or that of the optimizer; nothing where neither is wanted.
     pub fn new(decay: f64, optimizer: &Optimizer, weights: &Parameters) -> Option<Self> {
-        (decay > 0.0 || optimizer.has_average()).then(|| Self { decay, weights: weights.clone() })
+        let decay = if optimizer.has_average() { 0.0 } else { decay };
+        let new = || Self { decay, weights: weights.clone(), steps: optimizer.steps() };
+        (decay > 0.0 || optimizer.has_average()).then(new)
     }
 
     /// Averages in the weights after this many steps, on the threads of the current rayon pool. Early on, the decay is at most
-    /// `(1 + steps) / (10 + steps)`, so that hardly trained weights soon lose their influence.
-    pub fn update(&mut self, weights: &Parameters, optimizer: &Optimizer, steps: u64) {
-        if optimizer.has_average() {
-            return optimizer.write_average(weights, &mut self.weights);
+    /// `(1 + steps) / (10 + steps)`, so that hardly trained weights soon lose their influence. An optimizer's average needs
+    /// [`WeightAverage::refresh`] instead.
+    pub fn update(&mut self, weights: &Parameters, steps: u64) {
+        if self.decay == 0.0 {
+            return;
         }
         let steps = steps as f64;
         let decay = self.decay.min((1.0 + steps) / (10.0 + steps));
@@ -37,7 +42,16 @@ impl WeightAverage {
         }
     }
 
-    /// The average.
+    /// Computes the average of an optimizer, where there were steps since the last time: before it is read, rather than at each step. Of a
+    /// running average it does nothing.
+    pub fn refresh(&mut self, weights: &Parameters, optimizer: &Optimizer) {
+        if self.decay == 0.0 && self.steps != optimizer.steps() {
+            optimizer.write_average(weights, &mut self.weights);
+            self.steps = optimizer.steps();
+        }
+    }
+
+    /// The average, as of the last [`WeightAverage::update`] or [`WeightAverage::refresh`].
     pub fn weights(&self) -> &Parameters {
         &self.weights
     }

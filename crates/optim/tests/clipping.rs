@@ -24,7 +24,29 @@ fn start() -> (Parameters, Gradients, [ParameterId; 3]) {
 }
 
 fn clip(config: ClippingConfig, parameters: &Parameters, gradients: &mut Gradients) -> Clipping {
-    clip_gradients(config, &mut ZclipState::default(), parameters, gradients, 1.0)
+    clip_gradients(config, &mut ZclipState::default(), parameters, &[], gradients, 1.0)
+}
+
+#[test]
+fn adaptive_clipping_leaves_out_the_output_layer() {
+    for (config, reference, leaves_out) in
+        [(ClippingConfig::Agc(0.1), "agc", true), (ClippingConfig::ParameterNorm(1.5), "parameter_norm", false)]
+    {
+        let (parameters, mut gradients, ids) = start();
+        let before = ids.map(|id| gradients.to_f64(id));
+        clip_gradients(config, &mut ZclipState::default(), &parameters, &ids[..1], &mut gradients, 1.0);
+        for (i, name) in NAMES.into_iter().enumerate() {
+            let found = gradients.to_f64(ids[i]);
+            match leaves_out && i == 0 {
+                true => assert_eq!(found, before[i]),
+                false => {
+                    let expected = read(&format!("clip.{name}.{reference}"));
+                    let close = |(a, b): (&f64, &f64)| (a - b).abs() <= 2e-6 * b.abs().max(1e-3);
+                    assert!(found.iter().zip(&expected).all(close), "{reference} {name}: {found:?} for {expected:?}");
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -75,7 +97,7 @@ fn zclip_is_its_authors_and_goes_on_from_its_state() {
     let mut clipped = 0;
     for (step, (norm, expected)) in read("zclip.norms").into_iter().zip(read("zclip.clipped")).enumerate() {
         let Clipping { scale, limit } =
-            clip_gradients(ClippingConfig::Zclip(2.5), &mut state, &parameters, &mut gradients, norm);
+            clip_gradients(ClippingConfig::Zclip(2.5), &mut state, &parameters, &[], &mut gradients, norm);
         assert!((scale * norm - expected).abs() <= 1e-9 * expected, "step {step}: {} for {expected}", scale * norm);
         assert_eq!(limit, f64::INFINITY);
         clipped += usize::from(scale < 1.0);
@@ -83,7 +105,7 @@ fn zclip_is_its_authors_and_goes_on_from_its_state() {
     }
     assert!((4..20).contains(&clipped), "{clipped}");
     // Of another kind of clipping, nothing of it is left.
-    clip_gradients(ClippingConfig::Norm(1.0), &mut state, &parameters, &mut gradients, 1.0);
+    clip_gradients(ClippingConfig::Norm(1.0), &mut state, &parameters, &[], &mut gradients, 1.0);
     assert!(state.is_empty());
 }
 

@@ -53,7 +53,7 @@ pub use random_batch::random_batch;
 pub use range_test::{RangeEnd, RangePoint, RangeTest, RangeTestConfig, range_test};
 pub use replicas::{Replicas, StepLoss};
 pub use resume::resumed_recipe;
-pub use run_summary::{RunState, RunSummary, find_runs};
+pub use run_summary::{RunState, RunSummary};
 pub use short_list::{LearntShortList, ShortListConfig, learn_short_list};
 pub use source_models::SourceModels;
 pub use sweep::{Sweep, SweepConfig, SweepEvent, SweepRun, Variation};

@@ -14,12 +14,14 @@ pub enum Outcome {
 impl Outcome {
     /// How a training came to its end that stands there; none where there is more to do.
     pub(crate) fn of(train: &TrainConfig, progress: &Progress) -> Option<Self> {
-        let is_stale = train.patience > 0 && progress.stale >= train.patience;
-        let is_done =
-            progress.step >= train.most_steps() || (train.epochs > 0 && progress.position.epoch >= train.epochs);
-        match is_stale {
+        match train.patience > 0 && progress.stale >= train.patience {
             true => Some(Self::EarlyStopped),
-            false => is_done.then_some(Self::Finished),
+            false => Self::is_finished(train, progress).then_some(Self::Finished),
         }
+    }
+
+    /// Whether all steps are done.
+    pub(crate) fn is_finished(train: &TrainConfig, progress: &Progress) -> bool {
+        progress.step >= train.most_steps() || (train.epochs > 0 && progress.position.epoch >= train.epochs)
     }
 }

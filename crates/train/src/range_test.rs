@@ -2,6 +2,7 @@
 //! and the curve of its loss tells a rate.
 
 mod curve;
+mod rise;
 
 use crate::{Error, Event, Trainer};
 use curve::{Curve, rounded};
@@ -9,6 +10,7 @@ use descant_hyperparameters::ScheduleConfig;
 use descant_hyperparameters::schedules::Exponential;
 use descant_inference::{NonFinite, Recipe};
 use descant_optim::Schedule;
+use rise::Rise;
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -89,18 +91,13 @@ pub struct RangePoint {
 pub enum RangeEnd {
     /// All rates were tried.
     Complete,
-    /// The loss rose to four times the lowest.
+    /// The loss rose above its first value by as much as it had fallen.
     Risen,
     /// A loss or a gradient was not finite.
     NotFinite,
     /// It was asked to stop.
     Stopped,
 }
-
-/// The loss at which a test ends, in multiples of the lowest.
-const RISE: f64 = 4.0;
-/// How much of the running mean that is compared with it remains after a step.
-const DECAY: f64 = 0.9;
 
 /// Begins the recipe's training, each step at a higher rate than the one before, in place of those of its schedule; leaves no run.
 ///
@@ -121,7 +118,7 @@ pub fn range_test(
     trainer.recipe.train.non_finite = NonFinite::Stop;
     trainer.schedule = Schedule::new(ScheduleConfig::Exponential(Exponential { gamma: growth }), steps);
     let (mut rates, mut losses) = (Vec::new(), Vec::new());
-    let (mut mean, mut lowest) = (0.0, f64::INFINITY);
+    let mut rise = Rise::default();
     let mut end = RangeEnd::Complete;
     for step in 1..=steps {
         if stop.load(Ordering::Relaxed) {
@@ -139,11 +136,7 @@ pub fn range_test(
         let Some(loss) = found.loss else { continue };
         rates.push(found.learning_rate);
         losses.push(loss);
-        mean = DECAY * mean + (1.0 - DECAY) * loss;
-        let unbiased = mean / (1.0 - DECAY.powi(losses.len() as i32));
-        lowest = unbiased.min(lowest);
-        // A loss below 0, as that of continuous outputs may be, has no multiples to rise to.
-        if unbiased > lowest + (RISE - 1.0) * lowest.abs() {
+        if rise.observe(loss) {
             end = RangeEnd::Risen;
             break;
         }

@@ -124,6 +124,7 @@ impl Replicas {
     /// Clips the gradients of [`Replicas::reduce`], which returned their norm: what is left of it for [`Replicas::update`].
     pub fn clip(
         &mut self,
+        model: &dyn Generator,
         config: ClippingConfig,
         zclip: &mut ZclipState,
         parameters: &Parameters,
@@ -131,7 +132,8 @@ impl Replicas {
     ) -> Clipping {
         let Self { threads, replicas, .. } = self;
         let Some(gradients) = &mut replicas[0].gradients else { return Clipping::default() };
-        threads.install(|| descant_optim::clip_gradients(config, zclip, parameters, gradients, norm))
+        let output = model.output().parameters();
+        threads.install(|| descant_optim::clip_gradients(config, zclip, parameters, &output, gradients, norm))
     }
 
     /// Runs `f` on the threads of the replicas.

@@ -6,16 +6,14 @@ use crate::data::{Texts, batch_config};
 use crate::metrics_file::MetricsFile;
 use crate::preflight::Preflight;
 use crate::prepare::encode;
-use crate::retention::prune;
-use crate::{Diagnosis, Error, Replicas, SourceModels, Trainer};
+use crate::retention::prune_before;
+use crate::{Diagnosis, Error, Outcome, Replicas, SourceModels, Trainer};
 use allowed_changes::resumed;
 pub use allowed_changes::resumed_recipe;
 use descant_autograd::Parameters;
 use descant_inference::checkpoint::Checkpoint;
 use descant_inference::layout::{BEST, LAST, METRICS, RECIPE, TEMPLATE, checkpoint_steps};
-use descant_inference::{
-    Estimate, Provenance, Recipe, RunFolder, Tokenizers, TrainConfig, add_model, chat_template, quoted,
-};
+use descant_inference::{Estimate, Provenance, Recipe, RunFolder, Tokenizers, add_model, chat_template, quoted};
 use descant_optim::{Optimizer, Schedule, WeightAverage};
 use descant_tensor::DType;
 use descant_text::Batches;
@@ -66,9 +64,7 @@ impl Trainer {
         let (done, buffers) = checkpoint.load_optimizer(&optimizer.state().collect::<Vec<_>>())?;
         optimizer.restore(done, buffers).map_err(wrong)?;
         let mut progress = checkpoint.progress().clone();
-        let TrainConfig { steps, epochs, .. } = recipe.train;
-        let is_over = progress.step >= steps || (epochs > 0 && progress.position.epoch >= epochs);
-        let beyond_end = !is_over && progress.forget_end();
+        let beyond_end = !Outcome::is_finished(&recipe.train, &progress) && progress.forget_end();
         let (mut batches, validation) = encode(&recipe, &texts, &tokenizers, &run, &mut notes)?;
         let held_out = validation.clone().map(|text| Batches::new(text, batch_config(&recipe))).transpose()?;
         let found = Preflight::of(&recipe, model.as_ref(), &batches, held_out)?;
@@ -92,7 +88,7 @@ impl Trainer {
         if beyond_end {
             run.point_back(progress.best.map(|(_, step)| step))?;
         }
-        prune(&run, &recipe.train, &progress)?;
+        notes.extend(prune_before(&run, &recipe.train, &progress)?);
         Ok(Self {
             provenance: Provenance::of(&recipe, run.path())?,
             notes,

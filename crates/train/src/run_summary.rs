@@ -2,10 +2,10 @@
 
 use crate::best_metric::compare_values;
 use crate::{Error, MetricsRecord, Outcome};
-use descant_inference::layout::{CHECKPOINTS, LAST, MANIFEST, METRICS, RECIPE};
+use descant_inference::layout::{LAST, MANIFEST, METRICS, RECIPE};
 use descant_inference::{Estimate, RunFolder, RunInfo};
 use descant_tensor::DType;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use std::time::UNIX_EPOCH;
 #[non_exhaustive]
 pub struct RunSummary {
     /// Its folder.
+    #[serde(serialize_with = "lossy")]
     pub run: PathBuf,
     /// How far it is.
     pub state: RunState,
@@ -138,44 +139,14 @@ impl RunSummary {
     }
 }
 
+/// A name may be no UTF-8, and JSON is.
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
+}
+
 /// When a run was written to last, in seconds since 1970.
 fn changed(run: &Path) -> Option<f64> {
     let files = [run.join(RECIPE), run.join(METRICS), run.join(LAST).join(MANIFEST)];
     let time = |path: &PathBuf| fs::metadata(path).ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok();
     files.iter().filter_map(time).max().map(|time| time.as_secs_f64())
-}
-
-/// The runs in a folder and in the folders in it, by name, broken ones among them; or the folder, if it is one itself.
-///
-/// # Errors
-/// Where the folder cannot be listed.
-pub fn find_runs(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    if looks_like_run(folder) {
-        return Ok(vec![folder.to_owned()]);
-    }
-    let list = |error| descant_inference::Error::io("list the runs in", folder, error);
-    let folders = folders_in(folder).map_err(list)?;
-    let mut runs = Vec::new();
-    for folder in folders {
-        match looks_like_run(&folder) {
-            true => runs.push(folder),
-            // One that cannot be listed is no folder of runs.
-            false => {
-                runs.extend(folders_in(&folder).unwrap_or_default().into_iter().filter(|path| looks_like_run(path)))
-            }
-        }
-    }
-    Ok(runs)
-}
-
-fn folders_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let paths = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
-    let mut folders: Vec<PathBuf> = paths.collect::<Result<_, _>>()?;
-    folders.retain(|path| path.is_dir());
-    folders.sort();
-    Ok(folders)
-}
-
-fn looks_like_run(path: &Path) -> bool {
-    RunFolder::is_run(path) || RunFolder::is_starting(path) || path.join(CHECKPOINTS).is_dir()
 }

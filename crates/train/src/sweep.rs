@@ -10,7 +10,7 @@ use crate::best_metric::{compare_values, is_better};
 use crate::resume::allowed_changes::resumed;
 use crate::{Error, Event, Outcome, Trainer, resumed_recipe};
 use descant_inference::{Recipe, RunFolder, RunInfo, TrainConfig};
-use rung_file::RungFile;
+use rung_file::{Rung, RungFile, settings_of};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,6 +79,15 @@ pub enum SweepEvent<'a> {
     Training(&'a Event),
     /// It has come as far as it should, or failed.
     Ended(&'a SweepRun),
+    /// What is measured again, and why, in a sentence; the same perhaps of several runs.
+    Note(String),
+}
+
+impl SweepRun {
+    /// The name of its folder.
+    fn name(&self) -> String {
+        self.run.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
 }
 
 impl Sweep {
@@ -153,7 +162,8 @@ impl Sweep {
     ) -> Result<bool, Error> {
         let write = |error| descant_inference::Error::io("create the folder", &self.folder, error);
         fs::create_dir_all(&self.folder).map_err(write)?;
-        let mut file = RungFile::open(&self.folder)?;
+        let (mut file, note) = RungFile::open(&self.folder)?;
+        note.into_iter().for_each(|note| watch(SweepEvent::Note(note)));
         let mut left: Vec<usize> = (0..self.runs.len()).filter(|&i| self.runs[i].problem.is_none()).collect();
         // Each halves the runs but the last, which comes to the end.
         let rungs = if self.halving { left.len().next_power_of_two().ilog2() } else { 0 };
@@ -164,20 +174,18 @@ impl Sweep {
                 if stop.load(Ordering::Relaxed) {
                     return Ok(false);
                 }
-                let name = self.runs[i].run.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                if !RunFolder::is_run(&self.runs[i].run) {
-                    file.begin(&name)?;
-                }
-                let known = file.value(&name, share);
-                let found = match known {
+                let found = match self.known(&mut file, i, share, &mut watch)? {
                     Some(value) => Ok(Some(value)),
-                    None => self.train(i, share, [number, left.len()], threads, stop, &mut watch),
+                    None => {
+                        let found = self.train(i, share, [number, left.len()], threads, stop, &mut watch);
+                        if let (Ok(Some(found)), true) = (&found, rung > 0) {
+                            file.add(self.rung(i, share, *found)?)?;
+                        }
+                        found.map(|found| found.map(|(_, value)| value))
+                    }
                 };
                 match found {
                     Ok(Some(value)) => {
-                        if known.is_none() && rung > 0 {
-                            file.add(&name, share, value)?;
-                        }
                         if rung > 0 {
                             self.runs[i].worth = Some(value).filter(|value| value.is_finite());
                         }
@@ -200,7 +208,38 @@ impl Sweep {
         Ok(true)
     }
 
-    /// Trains a run up to a share of its steps; what it is worth there, or none where it was asked to stop before.
+    /// What a run is known to have been worth at a share of its steps. What it was worth with other settings is told, and not taken.
+    fn known(
+        &self,
+        file: &mut RungFile,
+        i: usize,
+        share: f64,
+        watch: &mut impl FnMut(SweepEvent<'_>),
+    ) -> Result<Option<f64>, Error> {
+        let run = &self.runs[i];
+        if !RunFolder::is_run(&run.run) {
+            file.begin(&run.name())?;
+            return Ok(None);
+        }
+        if share == 1.0 {
+            return Ok(None);
+        }
+        let found = file.value(&run.name(), share, &settings_of(&self.recipe_of(run)?.0));
+        found.or_else(|differences| {
+            let note = format!("What runs were worth with other settings is measured again: {differences}.");
+            watch(SweepEvent::Note(note));
+            Ok(None)
+        })
+    }
+
+    /// What is written down of a run that was trained up to a share of its steps: this step, and what it is worth there.
+    fn rung(&self, i: usize, share: f64, (step, value): (u64, f64)) -> Result<Rung, Error> {
+        let run = &self.runs[i];
+        let settings = settings_of(&self.recipe_of(run)?.0);
+        Ok(Rung { run: run.name(), share, step, settings, value: Some(value).filter(|value| value.is_finite()) })
+    }
+
+    /// Trains a run up to a share of its steps; the step, and what it is worth there, or none where it was asked to stop before.
     fn train(
         &self,
         i: usize,
@@ -209,14 +248,14 @@ impl Sweep {
         threads: usize,
         stop: &AtomicBool,
         watch: &mut impl FnMut(SweepEvent<'_>),
-    ) -> Result<Option<f64>, Error> {
+    ) -> Result<Option<(u64, f64)>, Error> {
         let run = &self.runs[i];
         let (is_run, is_whole) = (RunFolder::is_run(&run.run), share == 1.0);
         let (recipe, mut notes) = self.recipe_of(run)?;
         if is_run && is_whole {
             let outcome = RunInfo::training(&run.run)?.and_then(|progress| Outcome::of(&recipe.train, &progress));
             if outcome.is_some() {
-                return Ok(Some(f64::NAN));
+                return Ok(Some((0, f64::NAN)));
             }
         }
         let resume = is_run || RunFolder::is_starting(&run.run);
@@ -244,10 +283,11 @@ impl Sweep {
                 pause.fetch_or(has_come || stop.load(Ordering::Relaxed), Ordering::Relaxed);
             })?;
         }
+        let step = trainer.steps_done();
         match is_there(&trainer) {
             false => Ok(None),
-            true if is_whole => Ok(Some(f64::NAN)),
-            true => worth(&mut trainer).map(Some),
+            true if is_whole => Ok(Some((step, f64::NAN))),
+            true => Ok(Some((step, worth(&mut trainer)?))),
         }
     }
 }

@@ -90,7 +90,20 @@ impl Trainer {
     }
 
     /// The weights to write texts with: their average, where the recipe asks for it.
-    pub fn parameters(&self) -> &Parameters {
+    pub fn parameters(&mut self) -> &Parameters {
+        self.refresh_average();
+        self.averaged()
+    }
+
+    /// Computes the average that an optimizer makes: when it is read, rather than at each step.
+    pub(crate) fn refresh_average(&mut self) {
+        if let Some(average) = &mut self.average {
+            self.replicas.install(|| average.refresh(&self.parameters, &self.optimizer));
+        }
+    }
+
+    /// What [`Trainer::parameters`] has, once it is refreshed.
+    pub(crate) fn averaged(&self) -> &Parameters {
         self.average.as_ref().map_or(&self.parameters, WeightAverage::weights)
     }
 
@@ -183,12 +196,14 @@ impl Trainer {
         }
         self.progress.skipped_last = 0;
         let before = has_flow.then(|| self.replicas.before_step(&self.parameters)).flatten();
-        let clipping = self.replicas.clip(train.clip, &mut self.progress.zclip, &self.parameters, gradient_norm);
+        let zclip = &mut self.progress.zclip;
+        let model = self.model.as_ref();
+        let clipping = self.replicas.clip(model, train.clip, zclip, &self.parameters, gradient_norm);
         self.replicas.update(&mut self.optimizer, &mut self.parameters, learning_rate, clipping)?;
         let flow = before.map(|before| self.replicas.flow(&before, &self.parameters));
         self.progress.step += 1;
         if let Some(average) = &mut self.average {
-            self.replicas.install(|| average.update(&self.parameters, &self.optimizer, self.progress.step));
+            self.replicas.install(|| average.update(&self.parameters, self.progress.step));
         }
         self.progress.position = self.batches.position();
         let loss = Some(step_loss.sum / step_loss.weight);
@@ -246,8 +261,13 @@ impl Trainer {
                 }
             }
             let (last, stopped) = (self.outcome().is_some(), stop.load(Ordering::Relaxed));
-            if step.is_multiple_of(self.recipe.train.validate_every) || last {
-                if !step.is_multiple_of(self.recipe.train.validate_every) {
+            let train = &self.recipe.train;
+            let validates = step.is_multiple_of(train.validate_every);
+            // While steps are skipped, the last good checkpoint stays.
+            let saves = is_due(step, train.checkpoint_every) && self.progress.skipped_last == 0;
+            self.progress.is_unscheduled = !validates && !saves;
+            if validates || last {
+                if !validates {
                     self.progress.remember();
                 }
                 if let Some(metric) = self.validate()? {
@@ -259,8 +279,7 @@ impl Trainer {
                 }
                 self.save(LAST)?;
                 watch(&Event::Saved { step });
-            } else if stopped || is_due(step, self.recipe.train.checkpoint_every) && self.progress.skipped_last == 0 {
-                // While steps are skipped, the last good checkpoint stays.
+            } else if stopped || saves {
                 self.save(LAST)?;
                 watch(&Event::Saved { step });
             }
@@ -289,6 +308,7 @@ impl Trainer {
     /// # Errors
     /// Whatever reading it or a pass fails with.
     pub fn evaluate(&mut self) -> Result<Option<Evaluation>, Error> {
+        self.refresh_average();
         let Some(corpus) = &self.validation else { return Ok(None) };
         let batches = Batches::once(corpus.clone(), batch_config(&self.recipe))?;
         // In full precision, as `descant eval`: the best step is chosen by the numbers that are reported later.
@@ -368,11 +388,12 @@ impl Trainer {
         }
         let place = checkpoint_folder(self.run.path(), self.progress.step);
         if self.kept != self.progress.step || !place.exists() {
+            self.refresh_average();
             let weights = self.average.is_some().then_some(&self.parameters);
             self.metrics.sync()?;
             let (steps, buffers) = (self.optimizer.steps(), self.optimizer.state().collect());
             let optimizer = Some(OptimizerState { steps, buffers });
-            let content = Content { model: self.parameters(), weights, optimizer };
+            let content = Content { model: self.averaged(), weights, optimizer };
             checkpoint::save(&self.run, content, &self.progress, &self.provenance)?;
         }
         self.run.point(link, &place)?;

@@ -55,8 +55,9 @@ impl Trainer {
     }
 
     /// What would be loaded from a checkpoint that were written now.
-    fn as_trained(&self) -> Result<Trained, Error> {
+    fn as_trained(&mut self) -> Result<Trained, Error> {
+        self.refresh_average();
         let (recipe, step) = (&self.recipe, self.progress.step);
-        Ok(Trained::of_training(recipe, &self.tokenizers, self.parameters(), step, self.run.path())?)
+        Ok(Trained::of_training(recipe, &self.tokenizers, self.averaged(), step, self.run.path())?)
     }
 }

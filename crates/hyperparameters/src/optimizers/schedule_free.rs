@@ -8,8 +8,8 @@ fields! {
     /// place of a decaying learning rate, so that no length has to be known before.
     ///
     /// With the gradient `g` at `y`: `v = β₂ v + (1 - β₂) g²`; `d = g / (√v̂ + ε) + weight_decay y`; `z -= lr d`; `x = (1 - c) x + c z`;
-    /// `y = (1 - β₁) z + β₁ x`. The share `c` is that of `lr²` in the sum over all steps. The average `x` is what is evaluated and written
-    /// with; it is computed from `y`, the weights that are trained, and `z`.
+    /// `y = (1 - β₁) z + β₁ x`. The share `c` is that of `lr_max²`, of the largest rate so far, in the sum over all steps. The average `x` is
+    /// what is evaluated and written with; it is computed from `y`, the weights that are trained, and `z`.
     AdamwScheduleFree {
         /// The share of the average in `y`; decay of the running average of the gradient's square.
         betas: [f64; 2] = [0.9, 0.999],

@@ -260,8 +260,9 @@ pub(super) const TRAIN: Section = Section {
             Clip(ABOVE_0),
             "{ norm = 1.0 }",
             "Gradient clipping: by the global norm; of each element by value; by the norm of each parameter; by the share of \
-             the norm of its weights that the gradient of each unit (a row of a matrix, a vector) may have (AGC); or by the \
-             z-score of the global norm among those before, after 25 steps (ZClip).",
+             the norm of its weights that the gradient of each unit (a row of a matrix, a vector) may have (AGC), but for the \
+             output projection and embeddings that are tied to it; or by the z-score of the global norm among those before, \
+             after 25 steps (ZClip).",
         ),
         Key::new(
             "train.average",
