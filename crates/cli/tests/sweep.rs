@@ -211,7 +211,7 @@ fn a_halving_of_another_length_measures_again() {
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["step"].as_u64().unwrap())
         .collect();
     assert_eq!(steps, [10, 10, 20, 20]);
-    // Known from now on. A line that cannot be read is told.
+    // Known from now on. A line that cannot be read is reported.
     assert!(!sweep(&folder, "train.steps=40").1.contains("measured again"));
     folder.write("runs/rungs.jsonl", format!("{rungs}{{\"run\": 1}}\n"));
     let (again, told) = sweep(&folder, "train.steps=40");

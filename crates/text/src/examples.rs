@@ -138,7 +138,7 @@ impl Examples {
                 return self.sieve.as_ref().map_or(Ok(()), check).map(|()| None);
             };
             let Some(sieve) = &mut self.sieve else { return Ok(Some(example)) };
-            if !sieve.takes(&example) {
+            if !sieve.takes(example.source.as_ref(), &example.target, example.place) {
                 return Ok(Some(example));
             }
         }

@@ -4,7 +4,7 @@ mod length_ratio;
 
 pub use length_ratio::{LengthRatio, median};
 
-use crate::{Example, Place, Script, Text, TextError, example_hash};
+use crate::{Place, Script, Text, TextError, example_hash};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
@@ -153,9 +153,10 @@ impl Sieve {
     }
 
     /// Whether an example is taken out. It counts for the first filter that takes it.
-    pub(crate) fn takes(&mut self, example: &Example) -> bool {
-        let (source, target) = (example.source.as_ref().map(Text::to_string), example.target.to_string());
-        let Some(filter) = self.filter_of(source.as_deref(), &target, example.attributes()) else {
+    pub(crate) fn takes(&mut self, source: Option<&Text>, target: &Text, place: Place) -> bool {
+        let attributes = source.unwrap_or(target).attributes();
+        let Some(filter) = self.filter_of(source.map(Text::to_string).as_deref(), &target.to_string(), attributes)
+        else {
             self.kept = true;
             return false;
         };
@@ -166,7 +167,7 @@ impl Sieve {
         let taken = &mut self.taken[at];
         taken.count += 1;
         if taken.first.len() < SHOWN {
-            taken.first.push(example.place);
+            taken.first.push(place);
         }
         true
     }
@@ -230,8 +231,7 @@ mod tests {
         filter.ratio.set(LengthRatio::of(&lengths)).unwrap();
         let mut sieve = Sieve::new(filter);
         for (line, (source, target)) in (1..).zip(pairs) {
-            let (source, target) = (Some(Text::from(*source)), Text::from(*target));
-            sieve.takes(&Example { source, target, place: Place { line, file: 0 } });
+            sieve.takes(Some(&Text::from(*source)), &Text::from(*target), Place { line, file: 0 });
         }
         let lines = |taken: &Filtered| taken.first.iter().map(|place| place.line).collect();
         sieve.taken().iter().map(|taken| (taken.filter.clone(), lines(taken))).collect()
@@ -271,14 +271,15 @@ mod tests {
     #[test]
     fn examples_of_other_attributes_are_no_duplicates() {
         let mut sieve = Sieve::new(FilterConfig { duplicates: true, ..FilterConfig::default() }.into());
-        let example = |is_pair: bool, attributes: &[&str]| {
-            let attributes = attributes.iter().map(|name| (*name).to_owned()).collect();
-            let text = Text::from("tea").with_attributes(attributes);
-            let (source, target) = if is_pair { (Some(text), "Tee".into()) } else { (None, text) };
-            Example { source, target, place: Place::default() }
-        };
         for is_pair in [true, false] {
-            let mut takes = |attributes: &[&str]| sieve.takes(&example(is_pair, attributes));
+            let mut takes = |attributes: &[&str]| {
+                let attributes = attributes.iter().map(|name| (*name).to_owned()).collect();
+                let text = Text::from("tea").with_attributes(attributes);
+                match is_pair {
+                    true => sieve.takes(Some(&text), &"Tee".into(), Place::default()),
+                    false => sieve.takes(None, &text, Place::default()),
+                }
+            };
             let formal = "<register=formal>";
             assert!(!takes(&[formal]) && !takes(&["<register=informal>"]) && !takes(&[]));
             assert!(takes(&[formal]) && takes(&[]), "again");

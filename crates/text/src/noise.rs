@@ -54,23 +54,23 @@ impl Noise {
         self.bytes(id).first().is_some_and(u8::is_ascii_whitespace)
     }
 
-    /// The tokens of each word. Words begin at white space, and where Unicode Standard Annex 29 parts two letters or digits, as it does in scripts
+    /// The tokens of each word. Words begin at white space, and where Unicode Standard Annex 29 parts two alphanumeric characters, as it does in scripts
     /// without spaces: there, words would need a dictionary, and it parts characters. Punctuation belongs to the word before.
     fn words(&self, ids: &[u32]) -> Vec<Range<usize>> {
         let bytes: Vec<u8> = ids.iter().flat_map(|&id| self.bytes(id)).copied().collect();
-        // Letters and digits with the spaces between them, and where each of these is among the bytes.
-        let (mut letters, mut places, mut at) = (String::new(), Vec::new(), 0);
+        // Alphanumeric characters with the spaces between them, and where each of these is among the bytes.
+        let (mut text, mut places, mut at) = (String::new(), Vec::new(), 0);
         for chunk in bytes.utf8_chunks() {
             for (offset, c) in chunk.valid().char_indices() {
                 if is_letter(c) || c.is_whitespace() {
-                    places.push((letters.len(), at + offset));
-                    letters.push(c);
+                    places.push((text.len(), at + offset));
+                    text.push(c);
                 }
             }
             at += chunk.valid().len() + chunk.invalid().len();
         }
         let mut before: Option<&str> = None;
-        let begins: HashSet<usize> = letters
+        let begins: HashSet<usize> = text
             .split_word_bound_indices()
             .filter_map(|(start, part)| {
                 let follows_letter = before.replace(part).is_some_and(|before| before.ends_with(is_letter));

@@ -112,7 +112,7 @@ fn a_position_in_any_window_goes_on_with_the_same_batches() {
         other.seek(position).unwrap();
         assert!((0..60).map(|_| other.next_batch().unwrap()).eq(ahead), "{order:?}");
         for window in [7, u64::MAX] {
-            assert!(other.seek(descant_text::Position { window, ..position }).is_err());
+            assert!(other.seek(Position { window, ..position }).is_err());
         }
     }
 }

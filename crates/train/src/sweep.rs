@@ -208,7 +208,7 @@ impl Sweep {
         Ok(true)
     }
 
-    /// What a run is known to have been worth at a share of its steps. What it was worth with other settings is told, and not taken.
+    /// What a run is known to have been worth at a share of its steps. What it was worth with other settings is reported, and not taken.
     fn known(
         &self,
         file: &mut RungFile,
