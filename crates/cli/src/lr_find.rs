@@ -58,7 +58,7 @@ impl LrFind {
         plot(&curve, &marks).into_iter().try_for_each(print)?;
         let last = points.last().map_or(self.from, |point| point.learning_rate);
         let ended = match end {
-            RangeEnd::Risen => "the loss was above its first value by as much as it had fallen",
+            RangeEnd::Risen => "the loss was far above its lowest",
             RangeEnd::NotFinite => "after it the loss or the gradient was not finite",
             _ => "the end of the range",
         };

@@ -81,10 +81,10 @@ enum Command {
     /// Find a learning rate for a recipe: the range test, in which the rate grows from step to step
     ///
     /// Begins the training in a temporary folder, with a rate that grows exponentially from step to step in place of the
-    /// recipe's schedule, until the loss is above its first value by as much as it had fallen or the range is at its end (Smith
-    /// 2017). No run is left. It shows the curve of the loss, smoothed, and suggests the smaller of the rate at which the loss
-    /// falls the steepest and a tenth of the rate at which it is the lowest. The recipe's schedule, with its warm-up, is a factor of
-    /// that rate.
+    /// recipe's schedule, until the loss is four times its lowest or the range is at its end (Smith 2017). Where the lowest is near
+    /// 0 or negative, as that of continuous outputs may be, the loss has to be above the first by as much as it had fallen. No run is
+    /// left. It shows the curve of the loss, smoothed, and suggests the smaller of the rate at which the loss falls the steepest and a
+    /// tenth of the rate at which it is the lowest. The recipe's schedule, with its warm-up, is a factor of that rate.
     LrFind(lr_find::LrFind),
     /// Train the model of a recipe
     Train(train::Train),

@@ -91,7 +91,7 @@ pub struct RangePoint {
 pub enum RangeEnd {
     /// All rates were tried.
     Complete,
-    /// The loss rose above its first value by as much as it had fallen.
+    /// The loss rose to four times its lowest value; of losses near 0 or below, above the first by as much as it had fallen.
     Risen,
     /// A loss or a gradient was not finite.
     NotFinite,

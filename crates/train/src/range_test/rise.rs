@@ -4,11 +4,15 @@
 const DECAY: f64 = 0.9;
 /// As many losses as the mean is of, about: what the test begins with.
 const FIRST: u32 = 10;
-/// How many standard deviations of a batch's loss the mean rises at least: it wanders by a quarter of one.
+/// The mean beside its lowest, above which the loss has risen far.
+const FACTOR: f64 = 4.0;
+/// How many standard deviations of a batch's loss the lowest mean is above 0 for such a factor to mean something, or else the rise is at
+/// least: the mean wanders by a quarter of one.
 const CERTAIN: f64 = 4.0;
 
-/// The running mean of the losses. The test ends where that is above its first value by as much as it had fallen below, and above its
-/// lowest by more than batches differ. Both are differences: a loss may be negative, or cross 0.
+/// The running mean of the losses. The test ends where that is four times its lowest. Of a lowest near 0, or below, multiples mean
+/// nothing; then it ends where the mean is above its first value by as much as it had fallen below, and above its lowest by more than
+/// batches differ.
 #[derive(Debug, Default)]
 pub(super) struct Rise {
     steps: u32,
@@ -38,8 +42,11 @@ impl Rise {
             self.lowest = self.mean;
             self.deviation = (self.squares / f64::from(self.steps)).sqrt();
         }
-        let (fall, rise) = (self.first - self.lowest, self.mean - self.lowest);
-        rise > 2.0 * fall && rise > CERTAIN * self.deviation
+        let (fall, rise, certain) = (self.first - self.lowest, self.mean - self.lowest, CERTAIN * self.deviation);
+        match self.lowest > certain {
+            true => self.mean > FACTOR * self.lowest,
+            false => rise > 2.0 * fall && rise > certain,
+        }
     }
 }
 
@@ -68,20 +75,32 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_where_the_loss_is_above_the_first_by_as_much_as_it_had_fallen() {
-        let end = end((0..200).map(curve)).unwrap();
-        // The curve is at 6 at step 160, and the mean ten steps behind.
-        assert!((160..175).contains(&end), "{end}");
+    fn it_ends_where_the_loss_is_four_times_its_lowest() {
+        let plain = end((0..200).map(curve)).unwrap();
+        // The curve is at 8 at step 164, and the mean up to ten steps behind.
+        assert!((165..176).contains(&plain), "{plain}");
+        // Higher by 5, it is at 28 at step 186.
+        let higher = end((0..250).map(|i| curve(i) + 5.0)).unwrap();
+        assert!((186..200).contains(&higher), "{higher}");
     }
 
     #[test]
-    fn it_ends_at_the_same_step_wherever_zero_is_and_in_any_unit() {
-        let plain = end((0..200).map(curve));
-        for shift in [-4.0, -3.0, -2.0, -1000.0, 50.0] {
-            assert_eq!(end((0..200).map(|i| curve(i) + shift)), plain, "{shift}");
+    fn of_losses_near_zero_or_below_it_ends_above_the_first_by_as_much_as_they_had_fallen() {
+        // The curve is at 6, before the shift, at step 160.
+        let near_zero = end((0..200).map(|i| curve(i) - 2.0)).unwrap();
+        assert!((160..175).contains(&near_zero), "{near_zero}");
+        for shift in [-4.0, -3.0, -1000.0] {
+            assert_eq!(end((0..200).map(|i| curve(i) + shift)), Some(near_zero), "{shift}");
         }
-        for scale in [1e-6, 1e6] {
-            assert_eq!(end((0..200).map(|i| scale * curve(i))), plain, "{scale}");
+    }
+
+    #[test]
+    fn it_ends_at_the_same_step_in_any_unit() {
+        for shift in [0.0, -3.0] {
+            let plain = end((0..200).map(|i| curve(i) + shift));
+            for scale in [1e-6, 1e6] {
+                assert_eq!(end((0..200).map(|i| scale * (curve(i) + shift))), plain, "{scale}");
+            }
         }
     }
 
@@ -97,7 +116,10 @@ mod tests {
 
     #[test]
     fn it_ends_where_the_loss_never_fell() {
-        let end = end((0..200).map(|i| -1.0 + (i as f64 - 100.0).max(0.0) / 10.0 + noise(i))).unwrap();
-        assert!((100..120).contains(&end), "{end}");
+        let rising = |first: f64| end((0..200).map(|i| first + (i as f64 - 100.0).max(0.0) / 10.0 + noise(i))).unwrap();
+        let (below, above) = (rising(-1.0), rising(1.0));
+        assert!((100..120).contains(&below), "{below}");
+        // At 4, and the mean nine steps behind.
+        assert!((130..145).contains(&above), "{above}");
     }
 }
