@@ -1,10 +1,12 @@
 //! `C = β C + A Wᵀ` with a weight in reduced precision, batch-invariant: the bits of a row of the result are the same in a batch of any
-//! size and on any number of threads. For int8 and 4-bit weights each row of `A` is rounded to int8 first, with a scale of its own.
+//! size and on any number of threads. For int8 and 4-bit weights each row of `A` is rounded to int8 first, with a scale of its own; for int8
+//! weights of short rows to 16 bits, as two rows of int8.
 
 use crate::columns::Columns;
 use crate::flops::count;
 use crate::gemm_config::Parallelism;
 use crate::int8_activations::Int8Activations;
+use crate::int8_quantization::SHORT;
 use crate::int8_tiles::{self, Int8Dot, Int8Tiles};
 use crate::mat::{Mat, MatMut};
 use crate::panel_gemm::{gemm_panels, in_panels};
@@ -78,21 +80,28 @@ fn q4_kernel() -> Kernel {
 }
 
 fn int8<D: Int8Dot, const NR: usize>(a: Mat<'_, f32>, w: ReducedRows<'_>, c: Columns<'_, f32>, threads: usize) {
-    with_activations(&a, D::IS_WIDE, threads, |activations| {
+    let planes = if w.columns <= SHORT { 2 } else { 1 };
+    with_activations(&a, planes, D::IS_WIDE, threads, |activations| {
         tiles::<_, NR>(Int8Tiles::<D>::new(activations, w), activations, w, c, threads);
     });
 }
 
 fn q4<D: Q4Dot, const NR: usize>(a: Mat<'_, f32>, w: ReducedRows<'_>, c: Columns<'_, f32>, threads: usize) {
-    with_activations(&a, false, threads, |activations| {
+    with_activations(&a, 1, false, threads, |activations| {
         tiles::<_, NR>(Q4Tiles::<D>::new(activations, w), activations, w, c, threads);
     });
 }
 
-fn with_activations(a: &Mat<'_, f32>, is_wide: bool, threads: usize, run: impl FnOnce(&Int8Activations)) {
+fn with_activations(
+    a: &Mat<'_, f32>,
+    planes: usize,
+    is_wide: bool,
+    threads: usize,
+    run: impl FnOnce(&Int8Activations),
+) {
     // Taken, not borrowed: other threads read them while this one waits.
     let mut activations = ACTIVATIONS.take();
-    activations.quantize(a, is_wide, threads);
+    activations.quantize(a, planes, is_wide, threads);
     run(&activations);
     ACTIVATIONS.set(activations);
 }
@@ -104,17 +113,18 @@ fn tiles<K: TileKernel + Sync, const NR: usize>(
     c: Columns<'_, f32>,
     threads: usize,
 ) {
-    let tiles = Tiles { kernel, rows: a.rows(), row_bytes: w.columns, w, c };
+    let tiles = Tiles { kernel, rows: a.rows(), row_bytes: w.columns * a.planes(), w, c };
     in_panels(w.panels(), threads, 4, |panels| tiles.run::<NR>(panels));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::int8_quantization::{quantize_activations, quantize_activations_16};
     use crate::reduced_weight::ReducedWeight;
     use half::f16;
 
-    const SHAPES: [(usize, usize, usize); 11] = [
+    const SHAPES: [(usize, usize, usize); 13] = [
         (1, 1, 1),
         (3, 5, 7),
         (2, 16, 9),
@@ -126,6 +136,8 @@ mod tests {
         (7, 2100, 5),
         (1, 1030, 9),
         (4, 0, 3),
+        (8, SHORT, 20),
+        (8, SHORT + 1, 20),
     ];
 
     fn numbers(n: usize, seed: usize) -> Vec<f32> {
@@ -175,7 +187,8 @@ mod tests {
                 let mut exact = vec![0.0_f64; n * k];
                 exact.chunks_exact_mut(k.max(1)).enumerate().for_each(|(r, to)| w.all().dequantize(r, to));
                 // Activations in a step of their row.
-                let step = |row: &[f32]| row.iter().fold(0.0_f32, |most, x| most.max(x.abs())) / 127.0;
+                let levels = if weight_type == WeightType::Int8 && k <= SHORT { 127.0 * 256.0 } else { 127.0 };
+                let step = |row: &[f32]| row.iter().fold(0.0_f32, |most, x| most.max(x.abs())) / levels;
                 for beta in [0.0, 1.0, -0.5] {
                     let mut c = before.clone();
                     product(&a, (m, k), w.all(), beta, &mut c, 1);
@@ -212,12 +225,16 @@ mod tests {
             let w = weight(WeightType::Int8, &b, n, k);
             let mut expected = vec![0.0_f32; m * n];
             for i in 0..m {
-                let mut rounded = vec![0; k];
-                let scale = crate::int8_quantization::quantize_activations(&a[i * k..][..k], &mut rounded);
+                let (row, mut high, mut low) = (&a[i * k..][..k], vec![0; k], vec![0; k]);
+                let scale = match k <= SHORT {
+                    true => quantize_activations_16(row, &mut high, &mut low),
+                    false => quantize_activations(row, &mut low),
+                };
+                let rounded = high.iter().zip(&low).map(|(&high, &low)| 256 * i32::from(high) + i32::from(low));
                 for j in 0..n {
                     let bytes = w.all().bytes(j);
                     let row: &[i8] = bytemuck::cast_slice(&bytes);
-                    let sum: i32 = rounded.iter().zip(row).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
+                    let sum: i32 = rounded.clone().zip(row).map(|(a, &b)| a * i32::from(b)).sum();
                     expected[i * n + j] = sum as f32 * (scale * w.all().scales(j).next().unwrap().to_f32());
                 }
             }

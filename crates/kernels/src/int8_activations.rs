@@ -1,8 +1,9 @@
-//! Activations rounded to int8 for a GEMM with a weight in reduced precision, each row with a scale of its own.
+//! Activations rounded to integers for a GEMM with a weight in reduced precision, each row with a scale of its own: to int8, or to 16 bits
+//! in two planes of int8, of which the first counts 256 times.
 
 use crate::elementwise::vectorized;
 use crate::gemm_config::MIN_ELEMENTS;
-use crate::int8_quantization::quantize_activations;
+use crate::int8_quantization::{quantize_activations, quantize_activations_16};
 use crate::mat::Mat;
 use crate::q4_quantization::BLOCK;
 use crate::threads::run_on_threads;
@@ -17,12 +18,15 @@ pub(crate) struct Int8Activations {
     rows: usize,
     /// Of a row, padded.
     length: usize,
+    /// One, or two for 16 bits.
+    planes: usize,
+    /// Row by row, of each its planes.
     elements: Aligned<i8>,
     /// The same in 16 bits, for instructions that take them so.
     wide: Aligned<i16>,
     /// For each row, what its elements are multiples of.
     scales: Vec<f32>,
-    /// The sum of each block of 32 elements, row by row.
+    /// The sum of each block of 32 elements, row by row and plane by plane.
     block_sums: Vec<i32>,
     /// The sum of each row.
     sums: Vec<i32>,
@@ -33,6 +37,7 @@ impl Default for Int8Activations {
         Self {
             rows: 0,
             length: 0,
+            planes: 1,
             elements: aligned(0),
             wide: aligned(0),
             scales: Vec::new(),
@@ -43,10 +48,11 @@ impl Default for Int8Activations {
 }
 
 impl Int8Activations {
-    /// Rounds the rows of `a`, and widens them where `is_wide`; many on several threads.
-    pub(crate) fn quantize(&mut self, a: &Mat<'_, f32>, is_wide: bool, threads: usize) {
-        (self.rows, self.length) = (a.rows, a.columns.next_multiple_of(PADDED));
-        let (elements, blocks) = (self.rows * self.length, self.length / BLOCK);
+    /// Rounds the rows of `a` to so many planes, and widens these where `is_wide`; many rows on several threads.
+    pub(crate) fn quantize(&mut self, a: &Mat<'_, f32>, planes: usize, is_wide: bool, threads: usize) {
+        (self.rows, self.length, self.planes) = (a.rows, a.columns.next_multiple_of(PADDED), planes);
+        let of_row = self.length * planes;
+        let (elements, blocks) = (self.rows * of_row, of_row / BLOCK);
         if self.elements.len() < elements {
             self.elements = aligned(elements);
         }
@@ -61,6 +67,7 @@ impl Int8Activations {
         let mut rest = Rows {
             a: *a,
             first: 0,
+            planes,
             length: self.length,
             elements: &mut self.elements[..elements],
             wide: if is_wide { &mut self.wide[..elements] } else { &mut [] },
@@ -82,19 +89,31 @@ impl Int8Activations {
         self.rows
     }
 
-    /// The elements of a row, padded with zeros.
-    #[inline(always)]
-    pub(crate) fn row(&self, row: usize) -> &[i8] {
-        &self.elements[row * self.length..][..self.length]
+    /// How many planes each has.
+    pub(crate) fn planes(&self) -> usize {
+        self.planes
     }
 
-    /// The elements of a row in 16 bits.
+    /// The elements of a plane, padded with zeros: the next plane follows.
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The elements of a row, plane by plane.
+    #[inline(always)]
+    pub(crate) fn row(&self, row: usize) -> &[i8] {
+        let of_row = self.length * self.planes;
+        &self.elements[row * of_row..][..of_row]
+    }
+
+    /// The elements of a row, each in 16 bits.
     ///
     /// # Panics
     /// If they were not widened.
     #[inline(always)]
     pub(crate) fn wide_row(&self, row: usize) -> &[i16] {
-        &self.wide[row * self.length..][..self.length]
+        let of_row = self.length * self.planes;
+        &self.wide[row * of_row..][..of_row]
     }
 
     /// What the elements of a row are multiples of.
@@ -109,10 +128,10 @@ impl Int8Activations {
         self.sums[row]
     }
 
-    /// The sum of each block of 32 elements of a row.
+    /// The sum of each block of 32 elements of a row, plane by plane.
     #[inline(always)]
     pub(crate) fn block_sums(&self, row: usize) -> &[i32] {
-        let blocks = self.length / BLOCK;
+        let blocks = self.length * self.planes / BLOCK;
         &self.block_sums[row * blocks..][..blocks]
     }
 }
@@ -122,8 +141,9 @@ struct Rows<'a> {
     a: Mat<'a, f32>,
     /// The first of them.
     first: usize,
-    /// Of a row, padded.
+    /// Of a plane, padded.
     length: usize,
+    planes: usize,
     elements: &'a mut [i8],
     /// Empty where nothing is to be widened.
     wide: &'a mut [i16],
@@ -141,26 +161,36 @@ impl Rows<'_> {
             *of = rest;
             first
         }
-        let rows = rows.min(self.scales.len());
+        let (rows, of_row) = (rows.min(self.scales.len()), self.length * self.planes);
         self.first += rows;
         Self {
             a: self.a,
             first: self.first - rows,
             length: self.length,
-            elements: first(&mut self.elements, rows * self.length),
-            wide: first(&mut self.wide, rows * self.length),
+            planes: self.planes,
+            elements: first(&mut self.elements, rows * of_row),
+            wide: first(&mut self.wide, rows * of_row),
             scales: first(&mut self.scales, rows),
-            block_sums: first(&mut self.block_sums, rows * (self.length / BLOCK)),
+            block_sums: first(&mut self.block_sums, rows * (of_row / BLOCK)),
             sums: first(&mut self.sums, rows),
         }
     }
 
     fn quantize(self) {
-        let (a, length, blocks) = (self.a, self.length, self.length / BLOCK);
+        let (a, of_row) = (self.a, self.length * self.planes);
+        let blocks = of_row / BLOCK;
         for r in 0..self.scales.len() {
-            let row = &mut self.elements[r * length..][..length];
-            row[a.columns..].fill(0);
-            self.scales[r] = quantize_activations(&a.data[(self.first + r) * a.row_stride..][..a.columns], row);
+            let values = &a.data[(self.first + r) * a.row_stride..][..a.columns];
+            let row = &mut self.elements[r * of_row..][..of_row];
+            let (high, low) = row.split_at_mut(self.length);
+            high[a.columns..].fill(0);
+            self.scales[r] = match self.planes {
+                1 => quantize_activations(values, high),
+                _ => {
+                    low[a.columns..].fill(0);
+                    quantize_activations_16(values, high, low)
+                }
+            };
             let sums = &mut self.block_sums[r * blocks..][..blocks];
             vectorized(
                 #[inline(always)]
@@ -170,9 +200,10 @@ impl Rows<'_> {
                     }
                 },
             );
-            self.sums[r] = sums.iter().sum();
+            let of_planes = sums.chunks_exact((self.length / BLOCK).max(1));
+            self.sums[r] = of_planes.fold(0, |sum, plane| (sum << 8) + plane.iter().sum::<i32>());
             if !self.wide.is_empty() {
-                let wide = &mut self.wide[r * length..][..length];
+                let wide = &mut self.wide[r * of_row..][..of_row];
                 vectorized(
                     #[inline(always)]
                     || wide.iter_mut().zip(&*row).for_each(|(wide, &x)| *wide = x.into()),

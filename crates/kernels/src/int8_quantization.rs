@@ -6,6 +6,13 @@ use half::f16;
 /// The inner length from which a sum of int8 elements could overflow 32 bits, activations shifted to be positive.
 pub(crate) const CLEAR_OF_OVERFLOW: usize = (i32::MAX / (127 * 255)) as usize;
 
+/// Activations of rows up to this length are rounded to 16 bits: the GEMMs of a small model are a small part of its step, and it has
+/// few terms in which roundings cancel.
+pub(crate) const SHORT: usize = 384;
+
+// Their sums, too, fit 32 bits.
+const _: () = assert!((127 << 8) * 127 * SHORT < i32::MAX as usize);
+
 /// Below this, a row of activations counts as zeros: its reciprocal would be infinite.
 const SMALLEST: f32 = 1e-35;
 
@@ -54,13 +61,43 @@ pub(crate) fn quantize_activations(row: &[f32], to: &mut [i8]) -> f32 {
     if largest < SMALLEST { 0.0 } else { largest / 127.0 }
 }
 
+/// Rounds a row of activations to 16 bits, as `256 high + low`, and returns its scale: not a number where the row has something that
+/// is none.
+pub(crate) fn quantize_activations_16(row: &[f32], high: &mut [i8], low: &mut [i8]) -> f32 {
+    const MOST: f32 = (127 << 8) as f32;
+    let largest = largest(row);
+    if !largest.is_finite() {
+        high[..row.len()].fill(0);
+        low[..row.len()].fill(0);
+        return f32::NAN;
+    }
+    let reciprocal = if largest < SMALLEST { 0.0 } else { MOST / largest };
+    vectorized(
+        #[inline(always)]
+        || {
+            for ((high, low), &x) in high.iter_mut().zip(low).zip(row) {
+                let integer = nearest(x * reciprocal);
+                // The nearest multiple of 256, so that what is left has a sign and 8 bits.
+                *high = ((integer + 128) >> 8) as i8;
+                *low = integer as i8;
+            }
+        },
+    );
+    if largest < SMALLEST { 0.0 } else { largest / MOST }
+}
+
 /// The nearest integer, ties to even, of what is at most a little above 127.
 #[inline(always)]
 fn rounded(x: f32) -> i8 {
+    nearest(x).clamp(-127, 127) as i8
+}
+
+/// The nearest integer, ties to even, of what is below 2²².
+#[inline(always)]
+fn nearest(x: f32) -> i32 {
     // Adding 1.5 · 2²³ leaves the integer in the lowest bits: this compiles to vector instructions, and a cast does not.
     const SHIFT: f32 = 12_582_912.0;
-    let integer = (x + SHIFT).to_bits().wrapping_sub(SHIFT.to_bits()) as i32;
-    integer.clamp(-127, 127) as i8
+    (x + SHIFT).to_bits().wrapping_sub(SHIFT.to_bits()) as i32
 }
 
 /// The largest magnitude; infinite or not a number where an element is.
@@ -86,10 +123,22 @@ mod tests {
     }
 
     #[test]
+    fn two_planes_are_16_bits() {
+        let row: Vec<f32> =
+            (-32_512..=32_512_i16).step_by(37).chain([32_512, -1, 127, 128, -128, -129]).map(f32::from).collect();
+        let (mut high, mut low) = (vec![9; row.len() + 1], vec![9; row.len() + 1]);
+        assert_eq!(quantize_activations_16(&row, &mut high, &mut low), 1.0);
+        let both = high.iter().zip(&low).map(|(&high, &low)| 256.0 * f32::from(high) + f32::from(low));
+        assert!(both.take(row.len()).eq(row.iter().copied()));
+        assert_eq!((high[row.len()], low[row.len()]), (9, 9));
+    }
+
+    #[test]
     fn what_is_no_number_is_reported_and_what_is_tiny_is_zero() {
         let mut to = [9; 3];
         for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             assert!(quantize_activations(&[1.0, wrong, 0.0], &mut to).is_nan());
+            assert!(quantize_activations_16(&[1.0, wrong, 0.0], &mut to, &mut [9; 3]).is_nan());
             assert!(row_scale(&[1.0, wrong]).is_err());
         }
         assert!(quantize_activations(&[1e-40, 0.0, -1e-41], &mut to) == 0.0 && to == [0; 3]);

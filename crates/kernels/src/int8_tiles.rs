@@ -1,6 +1,7 @@
 //! Tiles of int8 activations and int8 weights, added up exactly in 32 bits. Every processor gives the same integers, so where one
-//! has instructions for it the result is what it is anywhere. Weights are stored 128 larger than they are: the sum begins with −128 times
-//! that of the activations. Sums may wrap on the way; what they come to fits.
+//! has instructions for it the result is what it is anywhere. Weights are stored 128 larger than they are: the sum has −128 times
+//! that of the activations added. Activations of 16 bits are two planes of int8, of which the first one's sums are shifted by 8 bits before
+//! the second one's are added. Sums may wrap on the way; what they come to fits.
 
 use crate::int8_activations::Int8Activations;
 use crate::panel_weight::PANEL;
@@ -19,21 +20,33 @@ pub(crate) trait Int8Dot: Sync {
     /// Multiplies each row of activations with each of a panel's 16 rows.
     ///
     /// # Safety
-    /// The processor has the instructions. Each row of activations has four elements and each panel 16 units for each of `units`.
+    /// The processor has the instructions. Each row of activations has the planes, with four elements for each unit, and each panel 16
+    /// units for each.
     unsafe fn dots<const MR: usize, const NR: usize>(
         rows: &[Row; MR],
         panels: &[Panel; NR],
-        units: usize,
+        depth: Depth,
     ) -> [[[f32; PANEL]; NR]; MR];
+}
+
+/// The inner dimension.
+#[derive(Clone, Copy)]
+pub(crate) struct Depth {
+    /// Of four elements each.
+    units: usize,
+    /// Of activations.
+    planes: usize,
+    /// The units from one plane of a row to the next.
+    stride: usize,
 }
 
 /// A row of activations.
 #[derive(Clone, Copy)]
 pub(crate) struct Row {
-    /// In 8 or 16 bits.
+    /// Each in 8 or 16 bits.
     elements: *const u8,
-    /// What sums begin with.
-    start: i32,
+    /// What its sums lack.
+    offset: i32,
     scale: f32,
 }
 
@@ -62,15 +75,16 @@ impl<D: Int8Dot> TileKernel for Int8Tiles<'_, D> {
     #[inline(always)]
     fn tile<const MR: usize, const NR: usize>(&self, place: Place) -> [[[f32; PANEL]; NR]; MR] {
         let units = self.w.columns.div_ceil(4);
+        let depth = Depth { units, planes: self.a.planes(), stride: self.a.length() / 4 };
         let rows = std::array::from_fn(|i| {
             let row = place.row + i;
             let elements = match D::IS_WIDE {
-                true => bytemuck::cast_slice(&self.a.wide_row(row)[..4 * units]),
-                false => bytemuck::cast_slice(&self.a.row(row)[..4 * units]),
+                true => bytemuck::cast_slice(self.a.wide_row(row)),
+                false => bytemuck::cast_slice(self.a.row(row)),
             };
             Row {
                 elements: <[u8]>::as_ptr(elements),
-                start: self.a.sum(row).wrapping_mul(-128),
+                offset: self.a.sum(row).wrapping_mul(-128),
                 scale: self.a.scale(row),
             }
         });
@@ -79,8 +93,8 @@ impl<D: Int8Dot> TileKernel for Int8Tiles<'_, D> {
             let scales: &[f32; PANEL] = bytemuck::from_bytes(bytemuck::cast_slice(self.w.panel_scales(panel)));
             Panel { units: self.w.panel(panel)[..PANEL * units].as_ptr(), scales: scales.as_ptr() }
         });
-        // SAFETY: the constructor has checked that the instructions are there; the slices have as many elements.
-        unsafe { D::dots(&rows, &panels, units) }
+        // SAFETY: the constructor has checked that the instructions are there; the slices have as many elements, as rows are padded.
+        unsafe { D::dots(&rows, &panels, depth) }
     }
 }
 
@@ -97,15 +111,15 @@ impl Int8Dot for Portable {
     unsafe fn dots<const MR: usize, const NR: usize>(
         rows: &[Row; MR],
         panels: &[Panel; NR],
-        units: usize,
+        depth: Depth,
     ) -> [[[f32; PANEL]; NR]; MR] {
         rows.map(|row| {
             panels.map(|panel| {
                 // SAFETY: the caller's.
                 let (x, w, scales) = unsafe {
                     (
-                        std::slice::from_raw_parts(row.elements.cast::<[i8; 4]>(), units),
-                        std::slice::from_raw_parts(panel.units.cast::<[u32; PANEL]>(), units),
+                        std::slice::from_raw_parts(row.elements.cast::<[i8; 4]>(), depth.planes * depth.stride),
+                        std::slice::from_raw_parts(panel.units.cast::<[u32; PANEL]>(), depth.units),
                         &*panel.scales.cast::<[f32; PANEL]>(),
                     )
                 };
@@ -114,7 +128,9 @@ impl Int8Dot for Portable {
                         let terms = x.iter().zip(w[l].to_le_bytes()).map(|(&x, w)| i32::from(x) * i32::from(w));
                         terms.sum::<i32>()
                     };
-                    let sum = x.iter().zip(w).map(dot).fold(row.start, i32::wrapping_add);
+                    let planes = x.chunks(depth.stride.max(1));
+                    let sums = planes.map(|x| x.iter().zip(w).map(dot).fold(0, i32::wrapping_add));
+                    let sum = sums.fold(0_i32, |sum, plane| (sum << 8).wrapping_add(plane)).wrapping_add(row.offset);
                     sum as f32 * (row.scale * scales[l])
                 })
             })
@@ -124,13 +140,14 @@ impl Int8Dot for Portable {
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86 {
-    use super::{Int8Dot, PANEL, Panel, Row};
+    use super::{Depth, Int8Dot, PANEL, Panel, Row};
     use std::arch::x86_64::{
         __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi16, _mm256_dpbusd_avx_epi32,
         _mm256_hadd_epi32, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_mul_ps,
         _mm256_permute4x64_epi64, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setzero_si256,
-        _mm256_storeu_ps, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps,
-        _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512, _mm512_storeu_ps,
+        _mm256_slli_epi32, _mm256_storeu_ps, _mm512_add_epi32, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32,
+        _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512,
+        _mm512_slli_epi32, _mm512_storeu_ps,
     };
 
     /// AVX2: both are widened to 16 bits, pairs multiplied and added in 32.
@@ -147,10 +164,10 @@ pub(crate) mod x86 {
         unsafe fn dots<const MR: usize, const NR: usize>(
             rows: &[Row; MR],
             panels: &[Panel; NR],
-            units: usize,
+            depth: Depth,
         ) -> [[[f32; PANEL]; NR]; MR] {
             // SAFETY: the caller's.
-            unsafe { dots_avx2(rows, panels, units) }
+            unsafe { dots_avx2(rows, panels, depth) }
         }
     }
 
@@ -168,10 +185,10 @@ pub(crate) mod x86 {
         unsafe fn dots<const MR: usize, const NR: usize>(
             rows: &[Row; MR],
             panels: &[Panel; NR],
-            units: usize,
+            depth: Depth,
         ) -> [[[f32; PANEL]; NR]; MR] {
             // SAFETY: the caller's.
-            unsafe { dots_avx_vnni(rows, panels, units) }
+            unsafe { dots_avx_vnni(rows, panels, depth) }
         }
     }
 
@@ -189,10 +206,10 @@ pub(crate) mod x86 {
         unsafe fn dots<const MR: usize, const NR: usize>(
             rows: &[Row; MR],
             panels: &[Panel; NR],
-            units: usize,
+            depth: Depth,
         ) -> [[[f32; PANEL]; NR]; MR] {
             // SAFETY: the caller's.
-            unsafe { dots_avx512_vnni(rows, panels, units) }
+            unsafe { dots_avx512_vnni(rows, panels, depth) }
         }
     }
 
@@ -202,7 +219,7 @@ pub(crate) mod x86 {
     unsafe fn dots_avx2<const MR: usize, const NR: usize>(
         rows: &[Row; MR],
         panels: &[Panel; NR],
-        units: usize,
+        depth: Depth,
     ) -> [[[f32; PANEL]; NR]; MR] {
         let mut results = [[[0.0; PANEL]; NR]; MR];
         for j in 0..NR {
@@ -210,10 +227,10 @@ pub(crate) mod x86 {
             unsafe {
                 // Few rows read a panel once; of many, the sums of half a panel are all that registers hold.
                 match MR <= 2 {
-                    true => quarters_avx2::<MR, NR, 4>(rows, panels, units, j, 0, &mut results),
+                    true => quarters_avx2::<MR, NR, 4>(rows, panels, depth, j, 0, &mut results),
                     false => {
-                        quarters_avx2::<MR, NR, 2>(rows, panels, units, j, 0, &mut results);
-                        quarters_avx2::<MR, NR, 2>(rows, panels, units, j, 2, &mut results);
+                        quarters_avx2::<MR, NR, 2>(rows, panels, depth, j, 0, &mut results);
+                        quarters_avx2::<MR, NR, 2>(rows, panels, depth, j, 2, &mut results);
                     }
                 }
             }
@@ -231,7 +248,7 @@ pub(crate) mod x86 {
     unsafe fn quarters_avx2<const MR: usize, const NR: usize, const QUARTERS: usize>(
         rows: &[Row; MR],
         panels: &[Panel; NR],
-        units: usize,
+        depth: Depth,
         j: usize,
         first: usize,
         results: &mut [[[f32; PANEL]; NR]; MR],
@@ -239,19 +256,26 @@ pub(crate) mod x86 {
         // Each register has four rows of the panel, of each the sum of the first two elements of units and that of the others.
         let mut sums = [[_mm256_setzero_si256(); QUARTERS]; MR];
         let (rows, panel) = (*rows, panels[j]);
-        for unit in 0..units {
-            let mut w = [_mm256_setzero_si256(); QUARTERS];
-            for q in 0..QUARTERS {
-                // SAFETY: a quarter of the panel's units of this number.
-                w[q] = _mm256_cvtepu8_epi16(unsafe {
-                    _mm_loadu_si128(panel.units.add(unit * PANEL + 4 * (first + q)).cast())
-                });
+        for plane in 0..depth.planes {
+            if plane > 0 {
+                sums = sums.map(|sums| sums.map(|sums| _mm256_slli_epi32::<8>(sums)));
             }
-            for i in 0..MR {
-                // SAFETY: four of the row's elements, in 16 bits.
-                let x = _mm256_set1_epi64x(unsafe { rows[i].elements.cast::<i64>().add(unit).read_unaligned() });
+            for unit in 0..depth.units {
+                let mut w = [_mm256_setzero_si256(); QUARTERS];
                 for q in 0..QUARTERS {
-                    sums[i][q] = _mm256_add_epi32(sums[i][q], _mm256_madd_epi16(x, w[q]));
+                    // SAFETY: a quarter of the panel's units of this number.
+                    w[q] = _mm256_cvtepu8_epi16(unsafe {
+                        _mm_loadu_si128(panel.units.add(unit * PANEL + 4 * (first + q)).cast())
+                    });
+                }
+                for i in 0..MR {
+                    // SAFETY: four of the row's elements, in 16 bits.
+                    let x = _mm256_set1_epi64x(unsafe {
+                        rows[i].elements.cast::<i64>().add(plane * depth.stride + unit).read_unaligned()
+                    });
+                    for q in 0..QUARTERS {
+                        sums[i][q] = _mm256_add_epi32(sums[i][q], _mm256_madd_epi16(x, w[q]));
+                    }
                 }
             }
         }
@@ -272,7 +296,7 @@ pub(crate) mod x86 {
     #[target_feature(enable = "avx2")]
     #[inline]
     unsafe fn put_avx2(sums: __m256i, row: Row, panel: Panel, half: usize, results: &mut [f32; PANEL]) {
-        let sums = _mm256_cvtepi32_ps(_mm256_add_epi32(sums, _mm256_set1_epi32(row.start)));
+        let sums = _mm256_cvtepi32_ps(_mm256_add_epi32(sums, _mm256_set1_epi32(row.offset)));
         // SAFETY: a panel has 16 scales, and `half` is 0 or 1.
         unsafe {
             let scale = _mm256_mul_ps(_mm256_set1_ps(row.scale), _mm256_loadu_ps(panel.scales.add(8 * half)));
@@ -287,23 +311,30 @@ pub(crate) mod x86 {
     unsafe fn dots_avx_vnni<const MR: usize, const NR: usize>(
         rows: &[Row; MR],
         panels: &[Panel; NR],
-        units: usize,
+        depth: Depth,
     ) -> [[[f32; PANEL]; NR]; MR] {
         let mut results = [[[0.0; PANEL]; NR]; MR];
         let rows = *rows;
         for j in 0..NR {
             let (panel, mut sums) = (panels[j], [[_mm256_setzero_si256(); 2]; MR]);
-            for unit in 0..units {
-                let mut w = [_mm256_setzero_si256(); 2];
-                for half in 0..2 {
-                    // SAFETY: half of the panel's units of this number.
-                    w[half] = unsafe { _mm256_loadu_si256(panel.units.add(unit * PANEL + 8 * half).cast()) };
+            for plane in 0..depth.planes {
+                if plane > 0 {
+                    sums = sums.map(|sums| sums.map(|sums| _mm256_slli_epi32::<8>(sums)));
                 }
-                for i in 0..MR {
-                    // SAFETY: four of the row's elements.
-                    let x = _mm256_set1_epi32(unsafe { rows[i].elements.cast::<i32>().add(unit).read_unaligned() });
+                for unit in 0..depth.units {
+                    let mut w = [_mm256_setzero_si256(); 2];
                     for half in 0..2 {
-                        sums[i][half] = _mm256_dpbusd_avx_epi32(sums[i][half], w[half], x);
+                        // SAFETY: half of the panel's units of this number.
+                        w[half] = unsafe { _mm256_loadu_si256(panel.units.add(unit * PANEL + 8 * half).cast()) };
+                    }
+                    for i in 0..MR {
+                        // SAFETY: four of the row's elements.
+                        let x = _mm256_set1_epi32(unsafe {
+                            rows[i].elements.cast::<i32>().add(plane * depth.stride + unit).read_unaligned()
+                        });
+                        for half in 0..2 {
+                            sums[i][half] = _mm256_dpbusd_avx_epi32(sums[i][half], w[half], x);
+                        }
                     }
                 }
             }
@@ -323,26 +354,28 @@ pub(crate) mod x86 {
     unsafe fn dots_avx512_vnni<const MR: usize, const NR: usize>(
         rows: &[Row; MR],
         panels: &[Panel; NR],
-        units: usize,
+        depth: Depth,
     ) -> [[[f32; PANEL]; NR]; MR] {
         let mut sums = [[_mm512_setzero_si512(); NR]; MR];
-        for i in 0..MR {
-            sums[i] = [_mm512_set1_epi32(rows[i].start); NR];
-        }
         // Opaque, or LLVM rematerialises the pointers in the loop.
         let (x, w) =
             std::hint::black_box((rows.map(|row| row.elements.cast::<i32>()), panels.map(|panel| panel.units)));
-        for unit in 0..units {
-            let mut lines = [_mm512_setzero_si512(); NR];
-            for j in 0..NR {
-                // SAFETY: the panel's units of this number.
-                lines[j] = unsafe { _mm512_loadu_si512(w[j].add(unit * PANEL).cast()) };
+        for plane in 0..depth.planes {
+            if plane > 0 {
+                sums = sums.map(|sums| sums.map(|sums| _mm512_slli_epi32::<8>(sums)));
             }
-            for i in 0..MR {
-                // SAFETY: four of the row's elements.
-                let x = _mm512_set1_epi32(unsafe { x[i].add(unit).read_unaligned() });
+            for unit in 0..depth.units {
+                let mut lines = [_mm512_setzero_si512(); NR];
                 for j in 0..NR {
-                    sums[i][j] = _mm512_dpbusd_epi32(sums[i][j], lines[j], x);
+                    // SAFETY: the panel's units of this number.
+                    lines[j] = unsafe { _mm512_loadu_si512(w[j].add(unit * PANEL).cast()) };
+                }
+                for i in 0..MR {
+                    // SAFETY: four of the row's elements.
+                    let x = _mm512_set1_epi32(unsafe { x[i].add(plane * depth.stride + unit).read_unaligned() });
+                    for j in 0..NR {
+                        sums[i][j] = _mm512_dpbusd_epi32(sums[i][j], lines[j], x);
+                    }
                 }
             }
         }
@@ -352,7 +385,8 @@ pub(crate) mod x86 {
                 // SAFETY: a panel has 16 scales.
                 unsafe {
                     let scale = _mm512_mul_ps(_mm512_set1_ps(rows[i].scale), _mm512_loadu_ps(panels[j].scales));
-                    let result = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[i][j]), scale);
+                    let sum = _mm512_add_epi32(sums[i][j], _mm512_set1_epi32(rows[i].offset));
+                    let result = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale);
                     _mm512_storeu_ps(results[i][j].as_mut_ptr(), result);
                 }
             }
