@@ -58,12 +58,24 @@ impl Batch {
             .into_iter()
             .map(|(_, mut members)| {
                 members.sort_unstable();
-                Self {
-                    source: self.source.as_ref().map(|source| source.select(&members)),
-                    input: self.input.select(&members),
-                    target: self.target.select(&members),
-                }
+                self.select(&members)
             })
             .collect()
+    }
+
+    /// Splits the batch into `n` shares by row, whatever the lengths: row `i` is in share `i` modulo `n`. So what a row goes on from, in the
+    /// batch after, is in the same share.
+    pub fn shares_by_row(&self, n: usize) -> Vec<Self> {
+        let members = |share: usize| (share..self.target.len()).step_by(n.max(1)).collect::<Vec<_>>();
+        (0..n.max(1)).map(|share| self.select(&members(share))).collect()
+    }
+
+    /// These rows.
+    fn select(&self, rows: &[usize]) -> Self {
+        Self {
+            source: self.source.as_ref().map(|source| source.select(rows)),
+            input: self.input.select(rows),
+            target: self.target.select(rows),
+        }
     }
 }

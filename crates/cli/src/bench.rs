@@ -14,7 +14,7 @@ use descant_models::{ModelKind, Vocabulary, build};
 use descant_optim::Optimizer;
 use descant_tensor::DType;
 use descant_text::plural;
-use descant_train::{Replicas, SourceModels, Texts, random_batch};
+use descant_train::{CarriedState, Replicas, SourceModels, Texts, random_batch};
 use serde::Serialize;
 use serde_json::json;
 use std::fs::File;
@@ -130,12 +130,15 @@ impl Bench {
         parameters.set_precision(recipe.train.precision.into());
         let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
         let mut replicas = Replicas::new(threads, threads)?.with_teacher(sources.into_teacher());
+        let streams = batches.first().map_or(0, |batch| batch.target.len());
+        let carried = || CarriedState::start(model.as_ref(), &parameters, streams, threads);
+        let mut carried = recipe.train.carry_state.then(carried).transpose()?;
         let mut zclip = Default::default();
         let mut next = batches.chunks(1).cycle();
         let mut step = |replicas: &mut Replicas, seed: u32| -> anyhow::Result<(f64, usize)> {
             let batch = next.next().unwrap_or_default();
             let start = Instant::now();
-            replicas.forward_backward(model.as_ref(), &parameters, batch, seed.into())?;
+            replicas.forward_backward(model.as_ref(), &parameters, batch, seed.into(), carried.as_mut())?;
             let norm = replicas.reduce();
             let clipping = replicas.clip(model.as_ref(), recipe.train.clip, &mut zclip, &parameters, norm);
             replicas.update(&mut optimizer, &mut parameters, recipe.train.learning_rate, clipping)?;

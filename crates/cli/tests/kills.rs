@@ -225,6 +225,8 @@ trainings! {
     a_student: "distill",
     accumulated_batches: "accumulate",
     a_number_of_epochs: "epochs",
+    a_carried_state: "carried",
+    a_carried_state_and_accumulated_batches: "carried-accumulate",
     a_plateau_and_patience: "plateau",
     averaged_weights: "average",
     clipping_by_z_score: "zclip",

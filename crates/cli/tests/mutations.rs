@@ -389,17 +389,36 @@ fn checkpoints() {
     runs("checkpoint", "lm.toml", &["last/model.safetensors", "last/optimizer.safetensors"]);
 }
 
-/// The checksum of the weights in a checkpoint's manifest, made that of the file.
-fn set_checksum(checkpoint: &Path) {
-    let sum = TensorFile::open(&checkpoint.join("model.safetensors")).unwrap().checksum().unwrap();
+/// The checksum of a file in a checkpoint's manifest, made that of the file.
+fn set_checksum(checkpoint: &Path, file: &str) {
+    let sum = TensorFile::open(&checkpoint.join(file)).unwrap().checksum().unwrap();
     let path = checkpoint.join("manifest.json");
     let mut manifest: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    manifest["files"]["model.safetensors"] = sum.into();
+    manifest["files"][file] = sum.into();
     manifest.as_object_mut().unwrap().remove("checksum");
     fs::write(path, manifest.to_string()).unwrap();
 }
 
 /// What no checksum finds: the mutants have the right one.
+#[test]
+fn carried_states() {
+    let (folder, file) = (Folder::new(), "carried_state.safetensors");
+    folder.write("carried.toml", format!("{LANGUAGE_MODEL}carry_state = true\n"));
+    folder.train("carried.toml", "run", 12);
+    let original = fs::read(folder.path("run/last").join(file)).unwrap();
+    survives("carried-state", vec![original], move |bytes| {
+        let run = folder.path("mutant");
+        let _ = fs::remove_dir_all(&run);
+        copy(&folder.path("run"), &run);
+        fs::write(run.join("last").join(file), bytes).unwrap();
+        set_checksum(&run.join("last"), file);
+        if let Ok(mut trainer) = Trainer::new(Recipe::of_run(&run).unwrap(), &run, 1, true) {
+            let _ = trainer.step();
+        }
+    });
+}
+
+/// The same.
 #[test]
 fn quantized_weights() {
     let folder = Folder::new();
@@ -414,7 +433,7 @@ fn quantized_weights() {
         copy(&folder.path(&format!("run-{}", types[turn % types.len()])), &run);
         turn += 1;
         fs::write(run.join("last/model.safetensors"), bytes).unwrap();
-        set_checksum(&run.join("last"));
+        set_checksum(&run.join("last"), "model.safetensors");
         let Ok(trained) = Trained::load(&run) else { return };
         let options = trained.options(&GenerationConfig::greedy(), Parallelism::Serial).unwrap();
         let written = trained.generate_batch(&mut Tape::new(), &["line".to_owned()], [0], &options, |_, _| ());

@@ -16,6 +16,8 @@ const RECIPES: &[&str] = &[
     "distill",
     "accumulate",
     "epochs",
+    "carried",
+    "carried-accumulate",
     "plateau",
     "average",
     "zclip",

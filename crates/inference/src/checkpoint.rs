@@ -5,13 +5,14 @@ mod load;
 use crate::progress::Progress;
 use crate::provenance::Provenance;
 use crate::run_folder::layout::{
-    CHECKPOINTS, MANIFEST, MODEL, OPTIMIZER, WEIGHTS, beside, checkpoint_folder, discard, is_own_checkpoint,
+    CARRIED_STATE, CHECKPOINTS, MANIFEST, MODEL, OPTIMIZER, WEIGHTS, beside, checkpoint_folder, discard,
+    is_own_checkpoint,
 };
 use crate::weight_tensors::{Part, parts};
 use crate::weight_types::weights_of;
 use crate::{Error, RunFolder, TensorFile};
 use descant_autograd::Parameters;
-use descant_tensor::Buffer;
+use descant_tensor::{Buffer, Tensor};
 use descant_text::{open_file, read_file};
 use safetensors::tensor::{SafeTensorError, TensorView};
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,8 @@ pub struct Content<'a> {
     pub weights: Option<&'a Parameters>,
     /// None for a model that no training goes on from.
     pub optimizer: Option<OptimizerState<'a>>,
+    /// The recurrent state that training goes on from, by name; none where it carries none.
+    pub carried: Vec<(String, &'a Tensor)>,
 }
 
 /// The state of an optimizer: its steps, and its buffers by name.
@@ -129,7 +132,7 @@ fn make_room(place: &Path) -> io::Result<()> {
 }
 
 fn write_all(partial: &Path, content: Content<'_>, progress: &Progress, provenance: &Provenance) -> Result<(), Error> {
-    let Content { model, weights, optimizer } = content;
+    let Content { model, weights, optimizer, carried } = content;
     let write = |error| Error::io("write the checkpoint", partial, error);
     if partial.exists() {
         fs::remove_dir_all(partial).map_err(write)?;
@@ -148,6 +151,14 @@ fn write_all(partial: &Path, content: Content<'_>, progress: &Progress, provenan
         let state = buffers.into_iter();
         let state = state.map(|(name, buffer)| Part::of(name, vec![buffer.len()], buffer, 0..buffer.len()));
         files.insert(OPTIMIZER.to_owned(), write_tensors(partial, OPTIMIZER, &state.collect::<Vec<_>>())?);
+    }
+    if !carried.is_empty() {
+        let state = carried.iter().map(|(name, tensor)| {
+            let shape = tensor.shape();
+            Part::of(name, shape.dims().to_vec(), tensor.buffer(), 0..shape.len())
+        });
+        let crc = write_tensors(partial, CARRIED_STATE, &state.collect::<Vec<_>>())?;
+        files.insert(CARRIED_STATE.to_owned(), crc);
     }
     let progress = progress.clone();
     let run = Some(provenance.clone());
@@ -342,5 +353,30 @@ impl Checkpoint {
             read.insert(*name, buffer);
         }
         Ok(state.iter().map(|(name, _)| read.remove(name)).collect())
+    }
+
+    /// Reads the recurrent state that training goes on from: the tensors of these names and shapes.
+    ///
+    /// # Errors
+    /// Where it has no such state, or cannot be read.
+    pub fn load_carried<'a>(&self, state: impl Iterator<Item = (String, &'a mut Tensor)>) -> Result<(), Error> {
+        let mut missing: BTreeMap<String, &mut Tensor> = state.collect();
+        self.read_tensors(CARRIED_STATE, |file| {
+            let unread = |error| Error::io("read the checkpoint", &self.path.join(CARRIED_STATE), error);
+            let wrong = |reason: &str| self.damaged(format!("{CARRIED_STATE}: {reason}. {REMEDY}"));
+            for (name, tensor) in &file.tensors().map_err(wrong)?.to_vec() {
+                let Some(own) = missing.get_mut(name).filter(|own| tensor.shape == own.shape().dims()) else {
+                    continue;
+                };
+                let mut values = vec![0.0; own.shape().len()];
+                file.read_f32(tensor, &mut values).map_err(unread)?;
+                own.assign(own.shape(), &values).map_err(|error| wrong(&error.to_string()))?;
+                missing.remove(name);
+            }
+            match missing.first_key_value() {
+                Some((name, own)) => Err(wrong(&format!("it has no '{name}' of shape {}", own.shape()))),
+                None => Ok(()),
+            }
+        })
     }
 }

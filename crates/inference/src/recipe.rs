@@ -249,6 +249,9 @@ pub struct TrainConfig {
     pub batch_sentences: usize,
     /// Tokens in a chunk of a continuous text.
     pub length: usize,
+    /// Whether the recurrent state at the end of a chunk is the initial state of the next one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub carry_state: bool,
     /// Batches whose gradients are added before a step.
     pub accumulate: usize,
     /// Gradient clipping.
@@ -291,6 +294,7 @@ impl Default for TrainConfig {
             batch_tokens: 2048,
             batch_sentences: 0,
             length: 128,
+            carry_state: false,
             accumulate: 1,
             clip: ClippingConfig::Norm(1.0),
             average: 0.0,

@@ -219,7 +219,7 @@ pub(crate) fn write_run(
         write(&run.join(TEMPLATE), template.text().as_bytes())?;
     }
     lengths.map_or(Ok(()), |lengths| lengths.save(run.path()))?;
-    let content = Content { model: parameters, weights: None, optimizer: None };
+    let content = Content { model: parameters, weights: None, optimizer: None, carried: Vec::new() };
     let provenance = Provenance::of(recipe, run.path())?;
     let checkpoint = checkpoint::save(&run, content, progress, &provenance)?;
     run.point(LAST, &checkpoint)?;

@@ -3,7 +3,7 @@ use crate::generator::Generator;
 use crate::{HiddenStates, LossConfig, ModelConfig, OutputLayer, Vocabulary};
 use descant_autograd::{Graph, PackedSequences};
 use descant_batch::{Batch, Sequences};
-use descant_nn::{Cell, Embedding, Recurrent, RecurrentConfig, RecurrentInput, Scope};
+use descant_nn::{Cell, Embedding, Recurrent, RecurrentConfig, RecurrentInput, RecurrentState, Scope};
 use descant_tensor::{Result, Tensor};
 use std::sync::Arc;
 
@@ -33,6 +33,22 @@ impl LanguageModel {
         Self { embedding, rnn, output, config: config.clone() }
     }
 
+    /// The hidden states of all tokens, and the recurrent states after them, in the order of `layout`. `initial` has those before
+    /// the first tokens, or is empty for zeros.
+    fn run<'t>(
+        &self,
+        graph: Graph<'t>,
+        initial: &[Tensor],
+        ids: &[u32],
+        layout: &Arc<PackedSequences>,
+    ) -> (HiddenStates<'t>, Vec<RecurrentState<'t>>) {
+        let segments = Arc::new(layout.segments());
+        let initial = restore(graph, initial, layout, (self.config.layers, self.config.cell == Cell::Lstm));
+        let x = RecurrentInput::embedded(graph, &self.embedding, &segments.arrange(ids), self.config.dropout);
+        let (hidden, last) = self.rnn.forward(x, &initial, layout);
+        (HiddenStates { rows: hidden.dropout(self.config.dropout), segments }, last)
+    }
+
     fn state(recurrent: Vec<Tensor>, sources: Vec<usize>) -> DecoderState {
         DecoderState { recurrent, kv_cache: None, encoder_output: None, sources }
     }
@@ -41,11 +57,7 @@ impl LanguageModel {
 impl Generator for LanguageModel {
     fn hidden<'t>(&self, graph: Graph<'t>, batch: &Batch) -> HiddenStates<'t> {
         let layout = Arc::new(PackedSequences::new(&batch.input.lengths()));
-        let segments = Arc::new(layout.segments());
-        let ids = segments.arrange(&batch.input.ids);
-        let x = RecurrentInput::embedded(graph, &self.embedding, &ids, self.config.dropout);
-        let (hidden, _) = self.rnn.forward(x, &[], &layout);
-        HiddenStates { rows: hidden.dropout(self.config.dropout), segments }
+        self.run(graph, &[], &batch.input.ids, &layout).0
     }
 
     fn output(&self) -> &OutputLayer {
@@ -61,12 +73,8 @@ impl Generator for LanguageModel {
     fn step<'t>(&self, graph: Graph<'t>, state: &mut DecoderState, tokens: &Sequences) -> Result<HiddenStates<'t>> {
         state.check(graph, tokens)?;
         let layout = Arc::new(PackedSequences::new(&tokens.lengths()));
-        let segments = Arc::new(layout.segments());
-        let ids = segments.arrange(&tokens.ids);
-        let before = restore(graph, &state.recurrent, &layout, (self.config.layers, self.config.cell == Cell::Lstm));
-        let x = RecurrentInput::embedded(graph, &self.embedding, &ids, 0.0);
-        let (rows, after) = self.rnn.forward(x, &before, &layout);
-        store(&in_own_order(after, &layout), None, &mut state.recurrent)?;
-        Ok(HiddenStates { rows, segments })
+        let (hidden, last) = self.run(graph, &state.recurrent, &tokens.ids, &layout);
+        store(&in_own_order(last, &layout), None, &mut state.recurrent)?;
+        Ok(hidden)
     }
 }

@@ -73,7 +73,7 @@ impl<'t> RecurrentInput<'t> {
         let mut distinct = ids.to_vec();
         distinct.sort_unstable();
         distinct.dedup();
-        if dropout > 0.0 || 2 * distinct.len() > ids.len() {
+        if dropout > 0.0 && graph.has_gradients() || 2 * distinct.len() > ids.len() {
             return embedding.forward(graph, ids).dropout(dropout).into();
         }
         let place = |id: &u32| distinct.partition_point(|other| other < id) as u32;

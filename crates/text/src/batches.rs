@@ -6,6 +6,7 @@ use descant_batch::Batch;
 use rand_core::Rng;
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Blocks of a window, and their sequences: what is shuffled and sorted at once.
@@ -14,6 +15,8 @@ const SEQUENCES: u64 = WINDOW as u64 * BLOCK;
 /// What is drawn for the dropout of attributes, and for noise, is apart from what orders are drawn from.
 const DROPOUT: u128 = 1;
 const NOISE: u128 = 2;
+/// Chunks of a stream at least, where it is only measured, as its first one begins without a state.
+const MEASURED_CHUNKS: u64 = 10;
 
 /// Which orders of a corpus there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +40,9 @@ pub struct BatchConfig {
     pub sequences: Option<usize>,
     /// Tokens of a chunk of a continuous text.
     pub length: usize,
+    /// Whether a continuous text is read as contiguous streams, one for each row of a batch: each batch has the next chunk of every
+    /// stream, so that a state can be carried from one to the next.
+    pub streams: bool,
     /// What the order is drawn from, anew in every epoch; or none, for the text's own order.
     pub shuffle: Option<u64>,
     /// Which order that is.
@@ -58,6 +64,7 @@ impl Default for BatchConfig {
             tokens: 2048,
             sequences: None,
             length: 128,
+            streams: false,
             shuffle: None,
             order: Shuffle::Exact,
             special: Default::default(),
@@ -111,6 +118,8 @@ enum Order {
     Blocks(Vec<u32>),
     Sequences(Permutation),
     Mixed(MixedOrder),
+    /// Streams, and how many chunks the longest has: a window for each.
+    Streams(Vec<Range<u64>>, u64),
 }
 
 impl Order {
@@ -120,6 +129,7 @@ impl Order {
             Self::Blocks(blocks) => blocks.len().div_ceil(WINDOW) as u64,
             Self::Sequences(permutation) => permutation.len().div_ceil(SEQUENCES),
             Self::Mixed(order) => order.len().div_ceil(SEQUENCES),
+            Self::Streams(_, chunks) => *chunks,
         }
     }
 
@@ -247,10 +257,31 @@ impl Batches {
 
     /// How many sequences, or chunks of a continuous text, an epoch has; of the latter, one more in some.
     pub fn sequences(&self) -> u64 {
-        match self.corpus.is_continuous() {
-            true => (self.corpus.len() - 1).div_ceil(self.config.length as u64),
-            false => self.corpus.len(),
+        let chunks = |tokens: u64| tokens.div_ceil(self.config.length as u64);
+        match (self.streams(), self.corpus.is_continuous()) {
+            (Some(streams), _) => streams.iter().map(|stream| chunks(stream.end - stream.start)).sum(),
+            (None, true) => chunks(self.corpus.len() - 1),
+            (None, false) => self.corpus.len(),
         }
+    }
+
+    /// The streams of a continuous text, where it is read in such: where their targets lie. All tokens have a place, so that some are longer by
+    /// one: the first ones, so that in every batch a stream has its row.
+    pub fn streams(&self) -> Option<Vec<Range<u64>>> {
+        let BatchConfig { tokens, sequences, length, shuffle, streams, .. } = self.config;
+        if !streams || !self.corpus.is_continuous() {
+            return None;
+        }
+        let targets = self.corpus.len() - 1;
+        let rows = sequences.unwrap_or(tokens / length).max(1) as u64;
+        let most = if shuffle.is_some() { targets } else { targets / (MEASURED_CHUNKS * length as u64) };
+        let rows = rows.min(most.max(1));
+        let (each, longer) = (targets / rows, targets % rows);
+        let stream = |row: u64| {
+            let start = self.corpus.start() + row * each + row.min(longer);
+            start..start + each + u64::from(row < longer)
+        };
+        Some((0..rows).map(stream).collect())
     }
 
     fn next_window(&mut self) {
@@ -322,12 +353,16 @@ impl Batches {
                 true => (self.corpus.len() - 1 + shift).div_ceil(self.config.length as u64),
                 false => self.corpus.len(),
             };
-            let order = match (&self.config.mixture, self.config.shuffle) {
-                (Some(mixture), Some(seed)) => {
+            let order = match (self.streams(), &self.config.mixture, self.config.shuffle) {
+                (Some(streams), ..) => {
+                    let longest = streams.first().map_or(0, |stream| stream.end - stream.start);
+                    Order::Streams(streams, (longest + shift).div_ceil(self.config.length as u64))
+                }
+                (None, Some(mixture), Some(seed)) => {
                     Order::Mixed(MixedOrder::new(mixture, self.corpus.sizes(), (seed, epoch), &mut random))
                 }
                 // A single window is every order as it is.
-                (None, Some(_)) if self.config.order == Shuffle::Exact && units > SEQUENCES => {
+                (None, None, Some(_)) if self.config.order == Shuffle::Exact && units > SEQUENCES => {
                     Order::Sequences(Permutation::new(units, &mut random))
                 }
                 _ => {
@@ -349,7 +384,7 @@ impl Batches {
                 for &block in blocks.iter().skip(window as usize * WINDOW).take(WINDOW) {
                     let block = u64::from(block);
                     places.extend(match self.corpus.is_continuous() {
-                        true => self.chunks(block * BLOCK..(block + 1) * BLOCK, *shift),
+                        true => self.chunks(block * BLOCK..(block + 1) * BLOCK, *shift).collect(),
                         false => self.corpus.places(block)?,
                     });
                 }
@@ -357,7 +392,7 @@ impl Batches {
             Order::Sequences(permutation) => {
                 let numbers = Order::numbers(window, permutation.len(), |place| permutation.get(place));
                 places = match self.corpus.is_continuous() {
-                    true => self.chunks(numbers, *shift),
+                    true => self.chunks(numbers, *shift).collect(),
                     false => self.corpus.places_of(&numbers)?,
                 };
             }
@@ -367,12 +402,16 @@ impl Batches {
                 places = self.corpus.places_of(&numbers)?;
                 places.iter_mut().zip(own_epochs).for_each(|(place, epoch)| place.own_epoch = Some(epoch));
             }
+            Order::Streams(streams, _) => {
+                let batch: Vec<_> = streams.iter().filter_map(|stream| self.chunk(stream, window, *shift)).collect();
+                return Ok(self.window.insert(if batch.is_empty() { Vec::new() } else { vec![batch] }));
+            }
         }
         let mut random = random(window + 1);
         if shuffled {
             shuffle(&mut places, &mut random);
         }
-        let length = |range: &std::ops::Range<u64>| range.end - range.start;
+        let length = |range: &Range<u64>| range.end - range.start;
         // Stable: the order of equals stays as it was drawn.
         places.sort_by_key(|place| (length(&place.target), place.source.as_ref().map_or(0, length)));
         let mut batches = self.cut(places);
@@ -382,20 +421,18 @@ impl Batches {
         Ok(self.window.insert(batches))
     }
 
-    /// These chunks of a continuous text: each begins with the last token of the one before.
-    fn chunks(&self, numbers: impl IntoIterator<Item = u64>, shift: u64) -> Vec<SequenceSpan> {
+    /// These chunks of a continuous text.
+    fn chunks(&self, numbers: impl IntoIterator<Item = u64>, shift: u64) -> impl Iterator<Item = SequenceSpan> {
+        let targets = self.corpus.start()..self.corpus.start() + self.corpus.len() - 1;
+        numbers.into_iter().filter_map(move |number| self.chunk(&targets, number, shift))
+    }
+
+    /// A chunk of a part of a continuous text, if there are so many: it begins with the last token of the one before.
+    fn chunk(&self, part: &Range<u64>, number: u64, shift: u64) -> Option<SequenceSpan> {
         let length = self.config.length as u64;
-        let (first, last) = (self.corpus.start(), self.corpus.len() - 1);
-        let chunks = numbers.into_iter().map(|chunk| {
-            let start = (chunk * length).saturating_sub(shift);
-            let end = ((chunk + 1) * length).saturating_sub(shift).min(last);
-            start..end
-        });
-        chunks
-            .filter(|chunk| !chunk.is_empty())
-            .map(|chunk| first + chunk.start..first + chunk.end + 1)
-            .map(|target| SequenceSpan { source: None, target, prompt: 0, own_epoch: None })
-            .collect()
+        let place = |chunk: u64| (part.start + (chunk * length).saturating_sub(shift)).min(part.end);
+        let (start, end) = (place(number), place(number + 1));
+        (start < end).then(|| SequenceSpan { source: None, target: start..end + 1, prompt: 0, own_epoch: None })
     }
 
     fn cut(&self, places: Vec<SequenceSpan>) -> Vec<Vec<SequenceSpan>> {
@@ -405,7 +442,7 @@ impl Batches {
             // The first token of a chunk is only read.
             let ids = (place.target.end - place.target.start) as usize;
             let target = if self.corpus.is_continuous() { ids - 1 } else { self.builder.target_tokens(ids) };
-            let source = |range: &std::ops::Range<u64>| self.builder.source_tokens((range.end - range.start) as usize);
+            let source = |range: &Range<u64>| self.builder.source_tokens((range.end - range.start) as usize);
             let source = place.source.as_ref().map_or(0, source);
             let more = target.max(source);
             let full = match (batches.last(), self.config.sequences) {

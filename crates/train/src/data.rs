@@ -355,6 +355,7 @@ pub(crate) fn batch_config(recipe: &Recipe) -> BatchConfig {
     config.tokens = train.batch_tokens;
     config.sequences = (train.batch_sentences > 0).then_some(train.batch_sentences);
     config.length = train.length;
+    config.streams = train.carry_state;
     config.shuffle = Some(recipe.seed);
     config.order = recipe.data.as_ref().and_then(|data| data.shuffle).unwrap_or(Shuffle::Blocks);
     config.special = recipe.special();

@@ -1,3 +1,4 @@
+use crate::carried_state::{CarriedState, hidden};
 use crate::data::{agree, batch_config, given, longest, source};
 use crate::predict::{examples_of, predict};
 use crate::text_layout::PlainTextLayout;
@@ -9,7 +10,7 @@ use descant_generate::DecodingOptions;
 use descant_inference::layout::RECIPE;
 use descant_inference::{Control, DataConfig, Files, Recipe, Trained};
 use descant_kernels::Parallelism;
-use descant_models::{Generator, ModelKind};
+use descant_models::{DecoderState, Generator, ModelKind};
 use descant_text::{BatchConfig, Batches, Corpus, Form, Source, TextError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,7 +34,8 @@ pub struct Evaluation {
 const BLOCK: usize = 256;
 
 /// Loss and accuracy over batches, several at a time on the replicas' threads, summed in the order of the batches. The
-/// `unknown` token is never right.
+/// `unknown` token is never right. Where the recurrent state is carried from batch to batch, `shares` says into how many these are split,
+/// whatever the number of replicas.
 ///
 /// # Errors
 /// Whatever reading a batch or a pass fails with.
@@ -43,16 +45,31 @@ pub(crate) fn evaluate(
     replicas: &mut Replicas,
     batches: impl Iterator<Item = Result<Batch, TextError>>,
     unknown: Option<u32>,
+    shares: Option<usize>,
 ) -> Result<Evaluation, Error> {
+    let mut carried: Option<CarriedState> = None;
     let (mut loss, mut right, mut tokens) = (0.0, 0, 0);
     let mut batches = batches;
     loop {
-        let group: Vec<Batch> = batches.by_ref().take(replicas.shares()).collect::<Result<_, _>>()?;
-        if group.is_empty() {
-            break;
-        }
-        let found = replicas.map(&group, |tape, batch| evaluate_batch(tape, model, parameters, batch, unknown));
-        for (found, batch) in found.into_iter().zip(&group) {
+        let number = if shares.is_some() { 1 } else { replicas.shares() };
+        let group: Vec<Batch> = batches.by_ref().take(number).collect::<Result<_, _>>()?;
+        let group: Vec<(Batch, Option<DecoderState>)> = match (&group[..], shares) {
+            ([], _) => break,
+            ([batch], Some(shares)) => {
+                let start = || CarriedState::start(model, parameters, batch.target.len(), shares);
+                let states = carried.take().map_or_else(start, Ok)?.shares.into_iter().map(Some);
+                batch.shares_by_row(shares).into_iter().zip(states).collect()
+            }
+            _ => group.into_iter().map(|batch| (batch, None)).collect(),
+        };
+        let found = replicas.map(&group, |tape, (batch, state)| {
+            let mut state = state.clone();
+            let found = evaluate_batch(tape, model, parameters, batch, state.as_mut(), unknown);
+            (found, state)
+        });
+        let (found, states): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        carried = states.into_iter().collect::<Option<_>>().map(|shares| CarriedState { shares });
+        for (found, (batch, _)) in found.into_iter().zip(&group) {
             let (batch_loss, batch_right) = found?;
             loss += batch_loss;
             right += batch_right;
@@ -73,10 +90,14 @@ fn evaluate_batch(
     model: &dyn Generator,
     parameters: &Parameters,
     batch: &Batch,
+    carried: Option<&mut DecoderState>,
     unknown: Option<u32>,
 ) -> descant_tensor::Result<(f64, usize)> {
+    if batch.target.is_empty() {
+        return Ok((0.0, 0));
+    }
     let graph = tape.infer(parameters, Parallelism::Serial);
-    let hidden = model.hidden(graph, batch);
+    let hidden = hidden(model, graph, batch, carried)?;
     let ids = hidden.targets(&batch.target);
     let loss = model.output().negative_log_likelihood(&hidden, &batch.target).item()?;
     let mut right = 0;
@@ -239,7 +260,8 @@ impl<'a> Evaluator<'a> {
         let Trained { recipe, model, parameters, .. } = self.trained;
         let batches = Batches::once(self.corpus.clone(), self.config.clone())?;
         let unknown = recipe.special()[1].unknown;
-        evaluate(model.as_ref(), parameters, &mut self.replicas, batches, unknown)
+        let shares = recipe.train.carry_state.then_some(recipe.train.shares);
+        evaluate(model.as_ref(), parameters, &mut self.replicas, batches, unknown, shares)
     }
 
     /// What the model generates for every source or prompt that the loss is over, with its references, in the order of the

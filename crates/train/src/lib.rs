@@ -2,6 +2,7 @@
 //! folders and trained models are in `descant-inference`.
 
 mod best_metric;
+mod carried_state;
 mod checkpoint_choice;
 mod classifier;
 mod data;
@@ -35,6 +36,7 @@ mod tokenizer_training;
 mod trainer;
 mod validation;
 
+pub use carried_state::CarriedState;
 pub use checkpoint_choice::{CheckpointChoice, choose_checkpoints};
 pub use classifier::{HeldOut, LabelledText, LearntClassifier, learn_classifier};
 pub use data::{Texts, batches, first_batch};

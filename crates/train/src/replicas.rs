@@ -1,9 +1,10 @@
 use crate::Teacher;
+use crate::carried_state::{CarriedState, hidden};
 use crate::gradient_flow::{Activations, BeforeStep, GradientFlow};
 use descant_autograd::{Gradients, Graph, Parameters, Tape, derive_seed};
 use descant_batch::Batch;
 use descant_hyperparameters::{Clipping, ClippingConfig, ZclipState};
-use descant_models::Generator;
+use descant_models::{DecoderState, Generator};
 use descant_optim::{Optimizer, tree_sum};
 use descant_tensor::{Error, Result};
 use rayon::prelude::*;
@@ -68,7 +69,8 @@ impl Replicas {
     }
 
     /// Forward and backward over `batches` (gradient accumulation). The gradients of the mean loss over all of them stay in
-    /// the replicas for [`Replicas::reduce`]. `seed` is the step's own.
+    /// the replicas for [`Replicas::reduce`]. `seed` is the step's own. With a `carried` state, each batch goes on from the end of the one
+    /// before, and the state becomes that at the end of the last one.
     ///
     /// # Errors
     /// The first failure, in the order of the shares.
@@ -78,18 +80,20 @@ impl Replicas {
         parameters: &Parameters,
         batches: &[Batch],
         seed: u64,
+        carried: Option<&mut CarriedState>,
     ) -> Result<StepLoss> {
         let shares = self.replicas.len();
         let weight: f64 = batches.iter().map(|batch| model.output().weight(&batch.target.ids)).sum();
-        let cut: Vec<Vec<Batch>> = batches.iter().map(|batch| batch.shares(shares)).collect();
+        let (cut, states) = cut(batches, shares, carried);
         let Self { threads, replicas, teacher } = self;
         let models = Models { model, parameters, teacher: teacher.as_ref() };
         let losses: Vec<Result<f64>> = threads.install(|| {
             replicas
                 .par_iter_mut()
+                .zip(states)
                 .with_max_len(1)
                 .enumerate()
-                .map(|(share, replica)| {
+                .map(|(share, (replica, mut state))| {
                     replica.gradients.get_or_insert_with(|| parameters.gradients()).zero_lazily();
                     let mut total = 0.0;
                     let mut ran = false;
@@ -97,7 +101,7 @@ impl Replicas {
                         let part = &parts[share];
                         if part.target.tokens() > 0 {
                             let seed = derive_seed(derive_seed(seed, i as u64), share as u64);
-                            total += replica.run(models, part, weight, seed, Tape::train)?;
+                            total += replica.run(models, part, weight, seed, Tape::train, state.as_deref_mut())?;
                             ran = true;
                         }
                     }
@@ -199,19 +203,21 @@ impl Replicas {
         parameters: &Parameters,
         batches: &[Batch],
         seed: u64,
+        carried: Option<&mut CarriedState>,
     ) -> Option<Error> {
         let shares = self.replicas.len();
         let weight: f64 = batches.iter().map(|batch| model.output().weight(&batch.target.ids)).sum();
+        let (cut, mut states) = cut(batches, shares, carried);
         let Self { replicas, teacher, .. } = self;
         let models = Models { model, parameters, teacher: teacher.as_ref() };
-        for (i, batch) in batches.iter().enumerate() {
-            for (share, (part, replica)) in batch.shares(shares).iter().zip(&mut *replicas).enumerate() {
+        for (i, parts) in cut.iter().enumerate() {
+            for (share, ((part, replica), state)) in parts.iter().zip(&mut *replicas).zip(&mut states).enumerate() {
                 if part.target.tokens() == 0 {
                     continue;
                 }
                 replica.gradients.iter_mut().for_each(Gradients::clear);
                 let seed = derive_seed(derive_seed(seed, i as u64), share as u64);
-                let found = replica.run(models, part, weight, seed, Tape::detect_anomaly);
+                let found = replica.run(models, part, weight, seed, Tape::detect_anomaly, state.as_deref_mut());
                 if let Err(error) = found {
                     return Some(error);
                 }
@@ -231,6 +237,21 @@ impl Replicas {
     }
 }
 
+/// The shares of each batch, and the state that each share goes on from.
+fn cut<'a>(
+    batches: &[Batch],
+    shares: usize,
+    carried: Option<&'a mut CarriedState>,
+) -> (Vec<Vec<Batch>>, Vec<Option<&'a mut DecoderState>>) {
+    match carried {
+        Some(carried) => {
+            let cut = batches.iter().map(|batch| batch.shares_by_row(shares));
+            (cut.collect(), carried.shares.iter_mut().map(Some).collect())
+        }
+        None => (batches.iter().map(|batch| batch.shares(shares)).collect(), (0..shares).map(|_| None).collect()),
+    }
+}
+
 /// The factor that makes a mean of a sum; 0 without weight.
 fn mean(weight: f64) -> f64 {
     if weight > 0.0 { 1.0 / weight } else { 0.0 }
@@ -238,15 +259,24 @@ fn mean(weight: f64) -> f64 {
 
 impl Replica {
     /// Forward and backward of a share: its part of the summed loss, and its gradients of the mean loss.
-    fn run(&mut self, models: Models<'_>, batch: &Batch, weight: f64, seed: u64, start: Start) -> Result<f64> {
+    fn run(
+        &mut self,
+        models: Models<'_>,
+        batch: &Batch,
+        weight: f64,
+        seed: u64,
+        start: Start,
+        carried: Option<&mut DecoderState>,
+    ) -> Result<f64> {
         let Self { tape, gradients, activations } = self;
         let Models { model, parameters, teacher } = models;
         let gradients = gradients.get_or_insert_with(|| parameters.gradients());
         let taught = teacher.map(|teacher| teacher.forward(tape, batch)).transpose()?;
         let graph = start(tape, parameters, seed);
-        let loss = match &taught {
-            Some(taught) => taught.loss(graph, model, batch),
-            None => model.loss(graph, batch),
+        let loss = match (&taught, carried) {
+            (Some(taught), _) => taught.loss(graph, model, batch),
+            (None, None) => model.loss(graph, batch),
+            (None, carried) => model.output().loss(&hidden(model, graph, batch, carried)?, &batch.target),
         };
         let loss = loss.scale(mean(weight));
         if let Some(activations) = activations.as_mut().filter(|activations| activations.is_empty()) {

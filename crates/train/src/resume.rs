@@ -2,6 +2,7 @@
 
 pub(crate) mod allowed_changes;
 
+use crate::carried_state::CarriedState;
 use crate::data::{Texts, batch_config};
 use crate::metrics_file::MetricsFile;
 use crate::preflight::Preflight;
@@ -75,6 +76,10 @@ impl Trainer {
             schedule.restore(state).map_err(wrong)?;
         }
         batches.seek(progress.position)?;
+        let mut carried = CarriedState::of_training(&recipe, model.as_ref(), &parameters, &batches)?;
+        if let Some(carried) = &mut carried {
+            checkpoint.load_carried(carried.tensors_mut())?;
+        }
         let replicas = Replicas::new(recipe.train.shares, threads)?.with_teacher(teacher);
         // All is read, and nothing was written so far.
         run.has_started()?;
@@ -108,6 +113,7 @@ impl Trainer {
             replicas,
             form: texts.train.form(),
             batches,
+            carried,
             validation,
             held_out: texts.validation.unwrap_or(texts.train),
             examples: Vec::new(),

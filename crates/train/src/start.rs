@@ -1,5 +1,6 @@
 //! Starts a training.
 
+use crate::carried_state::CarriedState;
 use crate::data::{Texts, batch_config};
 use crate::faults::counted;
 use crate::metrics_file::MetricsFile;
@@ -111,6 +112,7 @@ impl Trainer {
         let optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
         let average = WeightAverage::new(recipe.train.average, &optimizer, &parameters);
         let replicas = Replicas::new(recipe.train.shares, threads)?.with_teacher(teacher);
+        let carried = CarriedState::of_training(&recipe, model.as_ref(), &parameters, &batches)?;
         let (metrics, _) = MetricsFile::open(run.path(), 0, false)?;
         let mut trainer = Self {
             schedule: Schedule::new(found.schedule, found.steps),
@@ -131,6 +133,7 @@ impl Trainer {
             replicas,
             form: texts.train.form(),
             batches,
+            carried,
             validation,
             held_out: texts.validation.unwrap_or(texts.train),
             examples: Vec::new(),

@@ -1,4 +1,5 @@
 use crate::best_metric::{is_better, measured};
+use crate::carried_state::CarriedState;
 use crate::data::batch_config;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::gradient_flow::has_flow;
@@ -39,6 +40,8 @@ pub struct Trainer {
     pub(crate) replicas: Replicas,
     pub(crate) form: Form,
     pub(crate) batches: Batches,
+    /// What the next batch goes on from, where the recurrent state is carried.
+    pub(crate) carried: Option<CarriedState>,
     pub(crate) validation: Option<Arc<Corpus>>,
     /// The text of which that is, or the end of it.
     pub(crate) held_out: Source,
@@ -165,10 +168,11 @@ impl Trainer {
     /// [`Error::Diverged`]; whatever reading a batch fails with.
     pub fn step(&mut self) -> Result<Step, Error> {
         let train = &self.recipe.train;
-        // With a number of epochs each is every sequence once: its last step is of what is left.
+        // With a number of epochs each is every sequence once: its last step is of what is left. A carried state ends with the epoch.
         let mut batches: Vec<Batch> = Vec::with_capacity(train.accumulate);
         let epoch = self.batches.position().epoch;
-        while batches.len() < train.accumulate && (train.epochs == 0 || self.batches.position().epoch == epoch) {
+        let is_within = train.epochs > 0 || self.carried.is_some();
+        while batches.len() < train.accumulate && (!is_within || self.batches.position().epoch == epoch) {
             batches.push(self.batches.next_batch()?);
         }
         let seed = derive_seed(self.recipe.seed, self.progress.step);
@@ -176,7 +180,8 @@ impl Trainer {
         if has_flow {
             self.replicas.ask_activations();
         }
-        let step_loss = self.replicas.forward_backward(self.model.as_ref(), &self.parameters, &batches, seed);
+        let (model, mut carried) = (self.model.as_ref(), self.carried.clone());
+        let step_loss = self.replicas.forward_backward(model, &self.parameters, &batches, seed, carried.as_mut());
         let activations = self.replicas.take_activations();
         let step_loss = step_loss?;
         if !step_loss.sum.is_finite() {
@@ -187,7 +192,7 @@ impl Trainer {
         // A mean over nothing is no number, and its gradient no direction.
         if step_loss.weight <= 0.0 {
             self.progress.step += 1;
-            self.progress.position = self.batches.position();
+            self.advance(carried);
             return Ok(Step { tokens, ..Step::without_update(learning_rate) });
         }
         let gradient_norm = self.replicas.reduce();
@@ -205,14 +210,25 @@ impl Trainer {
         if let Some(average) = &mut self.average {
             self.replicas.install(|| average.update(&self.parameters, self.progress.step));
         }
-        self.progress.position = self.batches.position();
+        self.advance(carried);
         let loss = Some(step_loss.sum / step_loss.weight);
         Ok(Step { loss, gradient_norm, learning_rate, tokens, flow, activations, skipped: None })
     }
 
+    /// Goes on with the next batch, and with this state. Streams begin anew with each epoch, and where there is none.
+    fn advance(&mut self, carried: Option<CarriedState>) {
+        let position = self.batches.position();
+        self.progress.position = position;
+        let is_start = position.window == 0 && position.batch == 0;
+        match carried {
+            Some(carried) if !is_start => self.carried = Some(carried),
+            _ => self.carried.iter_mut().for_each(CarriedState::restart),
+        }
+    }
+
     /// A step that is not finite: it is skipped, or the training ends.
     fn not_finite(&mut self, batches: &[Batch], seed: u64, what: &str) -> Result<Step, Error> {
-        let cause = self.trace(batches, seed).unwrap_or_else(|| what.to_owned());
+        let cause = self.trace(batches, seed, self.carried.clone()).unwrap_or_else(|| what.to_owned());
         let is_skipped = self.recipe.train.non_finite == NonFinite::Skip;
         if !is_skipped || self.progress.skipped_last + 1 >= MOST_SKIPPED {
             let before = match self.progress.skipped_last {
@@ -225,7 +241,7 @@ impl Trainer {
         self.progress.skipped += 1;
         self.progress.skipped_last += 1;
         self.progress.step += 1;
-        self.progress.position = self.batches.position();
+        self.advance(None);
         Ok(Step { skipped: Some(cause), ..Step::without_update(learning_rate) })
     }
 
@@ -316,7 +332,8 @@ impl Trainer {
         let unknown = self.recipe.special()[1].unknown;
         let precision = parameters.precision();
         parameters.set_precision(MatmulPrecision::Full);
-        let found = evaluate(self.model.as_ref(), parameters, &mut self.replicas, batches, unknown);
+        let shares = self.recipe.train.carry_state.then_some(self.recipe.train.shares);
+        let found = evaluate(self.model.as_ref(), parameters, &mut self.replicas, batches, unknown, shares);
         parameters.set_precision(precision);
         found.map(Some)
     }
@@ -337,7 +354,7 @@ impl Trainer {
         }
         let parameters = self.average.as_ref().map_or(&self.parameters, WeightAverage::weights);
         let mut loss = |batches: Vec<Batch>| {
-            evaluate(self.model.as_ref(), parameters, &mut self.replicas, batches.into_iter().map(Ok), None)
+            evaluate(self.model.as_ref(), parameters, &mut self.replicas, batches.into_iter().map(Ok), None, None)
         };
         match (loss(right), loss(wrong)) {
             (Ok(right), Ok(wrong)) => Ok(Some(wrong.loss - right.loss)),
@@ -393,7 +410,8 @@ impl Trainer {
             self.metrics.sync()?;
             let (steps, buffers) = (self.optimizer.steps(), self.optimizer.state().collect());
             let optimizer = Some(OptimizerState { steps, buffers });
-            let content = Content { model: self.averaged(), weights, optimizer };
+            let carried = self.carried.iter().flat_map(CarriedState::tensors).collect();
+            let content = Content { model: self.averaged(), weights, optimizer, carried };
             checkpoint::save(&self.run, content, &self.progress, &self.provenance)?;
         }
         self.run.point(link, &place)?;
@@ -402,8 +420,8 @@ impl Trainer {
     }
 
     /// The first operation whose value or gradient is not finite.
-    fn trace(&mut self, batches: &[Batch], seed: u64) -> Option<String> {
-        let found = self.replicas.trace(self.model.as_ref(), &self.parameters, batches, seed);
+    fn trace(&mut self, batches: &[Batch], seed: u64, mut carried: Option<CarriedState>) -> Option<String> {
+        let found = self.replicas.trace(self.model.as_ref(), &self.parameters, batches, seed, carried.as_mut());
         found.map(|error| error.to_string())
     }
 
@@ -411,7 +429,7 @@ impl Trainer {
     fn trace_validation(&mut self) -> Result<Option<String>, Error> {
         let Some(corpus) = &self.validation else { return Ok(None) };
         for batch in Batches::once(corpus.clone(), batch_config(&self.recipe))? {
-            if let Some(cause) = self.trace(&[batch?], self.recipe.seed) {
+            if let Some(cause) = self.trace(&[batch?], self.recipe.seed, None) {
                 return Ok(Some(cause));
             }
         }

@@ -42,7 +42,7 @@ fn accumulated_batches_have_the_loss_and_the_gradient_of_the_joined_one() {
         let sgd: OptimizerConfig = serde_json::from_str(r#"{"kind": "sgd"}"#).unwrap();
         let mut optimizer = Optimizer::new(sgd, &parameters).unwrap();
         let mut replicas = Replicas::new(shares, 2).unwrap();
-        let step_loss = replicas.forward_backward(model.as_ref(), &parameters, batches, 1).unwrap();
+        let step_loss = replicas.forward_backward(model.as_ref(), &parameters, batches, 1, None).unwrap();
         let norm = replicas.reduce();
         replicas.update(&mut optimizer, &mut parameters, 1.0, Clipping::default()).unwrap();
         let moved = parameters.buffer().to_f64(0..parameters.buffer().len());

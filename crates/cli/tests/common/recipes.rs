@@ -35,6 +35,13 @@ pub fn prepare(folder: &Folder, name: &str) -> String {
         }
         "accumulate" => format!("{}accumulate = 3\n", of(PAIRS)),
         "epochs" => format!("{}epochs = 2\n", of(LANGUAGE_MODEL)).replace("steps = 60", "steps = 1000"),
+        "carried" => format!("{}carry_state = true\n", of(LANGUAGE_MODEL)),
+        // More shares than streams, and steps that end with the epoch.
+        "carried-accumulate" => {
+            let recipe =
+                of(LANGUAGE_MODEL).replace("lstm", "gru").replace("batch_sentences = 8", "batch_sentences = 3");
+            format!("{recipe}carry_state = true\naccumulate = 4\n")
+        }
         "plateau" => {
             // Too fast to become better for long.
             let recipe = of(LANGUAGE_MODEL).replace("steps = 60", "steps = 1000").replace("1e-2", "2.0");

@@ -4,7 +4,7 @@
 use super::Recipe;
 use super::keys;
 use descant_hyperparameters::ScheduleConfig;
-use descant_models::{LossConfig, ModelKind};
+use descant_models::{LayerKind, LossConfig, ModelKind};
 use descant_text::{Columns, Shuffle, TokenizerKind, is_csv, is_json, plural};
 
 enum Severity {
@@ -90,6 +90,28 @@ const CONFLICTS: &[Conflict] = &[
     (Error, |recipe| {
         let columns = recipe.data.as_ref()?.columns.as_ref().filter(|columns| columns.are_same())?;
         Some(format!("data.columns = {columns}: source and target are the same column"))
+    }),
+    (Error, |recipe| {
+        let data = recipe.data.as_ref().filter(|_| recipe.train.carry_state)?;
+        let r_drop = matches!(recipe.loss, LossConfig::CrossEntropy { r_drop, .. } if r_drop > 0.0);
+        let reason = match recipe.model.kind {
+            ModelKind::EncoderDecoder => "an encoder-decoder reads separate pairs. Leave it out",
+            _ if recipe.model.decoder == LayerKind::Transformer => {
+                "a Transformer has no recurrent state; what it sees is train.length. Leave it out, or set model.decoder = \"recurrent\""
+            }
+            _ if !data.stream && !recipe.leaves_stream_open() => {
+                "only in one continuous text does a chunk go on where another ended. Leave it out, or set data.stream = true"
+            }
+            _ if recipe.distill.is_some() => "a teacher begins each chunk without a state. Leave one out",
+            _ if r_drop => "with loss.consistency there are two states at the end of a chunk. Leave one out",
+            _ => return None,
+        };
+        Some(format!("train.carry_state = true: {reason}"))
+    }),
+    (Note, |recipe| {
+        let data = recipe.data.as_ref().filter(|_| recipe.train.carry_state)?;
+        (data.shuffle == Some(Shuffle::Blocks))
+            .then(|| "data.shuffle: with train.carry_state a text is read in its own order".to_owned())
     }),
     (Error, |recipe| {
         let both = recipe.model.kind == ModelKind::LanguageModel && recipe.target_tokenizer.is_some();

@@ -272,6 +272,9 @@ fn wishes_that_cannot_come_true_are_told() {
     assert!(notes(PAIRS, &["train.batch_tokens=9", "train.batch_sentences=9"]).contains("train.batch_tokens"));
     assert!(notes(PAIRS, &["data.validation='pairs.tsv'"]).contains("generalisation"));
     assert!(notes(&format!("{TEXT}cell = \"gru\"\n"), &["model.decoder=transformer"]).contains("model.cell"));
+    let carried = ["train.carry_state=true", "data.stream=true", "data.shuffle=blocks"];
+    assert!(notes(TEXT, &carried).contains("data.shuffle: with train.carry_state"));
+    assert_eq!(notes(TEXT, &carried[..2]), "");
     for falls in ["kind='cosine'", "kind='plateau'", "kind='exponential',gamma=0.5"] {
         assert!(notes(PAIRS, &[free, &format!("schedule={{{falls}}}")]).contains("none that falls"), "{falls}");
     }

@@ -28,6 +28,8 @@ pub const MODEL: &str = "model.safetensors";
 pub const WEIGHTS: &str = "weights.safetensors";
 /// The optimizer state.
 pub const OPTIMIZER: &str = "optimizer.safetensors";
+/// The recurrent state that a training carries from chunk to chunk.
+pub const CARRIED_STATE: &str = "carried_state.safetensors";
 /// Progress, checksums and provenance.
 pub const MANIFEST: &str = "manifest.json";
 
@@ -47,9 +49,9 @@ pub fn is_own_checkpoint(path: &Path) -> bool {
     let named = path.file_name().is_some_and(|name| step_of(&name.to_string_lossy()).is_some());
     // A link is somebody's own.
     let plain = || path.symlink_metadata().is_ok_and(|there| there.is_dir());
-    let known = |entry: io::Result<fs::DirEntry>| {
-        entry.is_ok_and(|entry| [MODEL, WEIGHTS, OPTIMIZER, MANIFEST].iter().any(|name| entry.file_name() == *name))
-    };
+    let names = [MODEL, WEIGHTS, OPTIMIZER, CARRIED_STATE, MANIFEST];
+    let known =
+        |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| names.iter().any(|name| entry.file_name() == *name));
     named && plain() && path.join(MANIFEST).is_file() && fs::read_dir(path).is_ok_and(|mut all| all.all(known))
 }
 

@@ -138,7 +138,9 @@ pub(super) fn memorize(trainer: &Trainer, threads: usize, stop: &AtomicBool) -> 
     }
     let mut replicas = Replicas::new(recipe.train.shares.min(SEQUENCES), threads)?;
     let loss = |parameters: &Parameters, replicas: &mut Replicas, batch: &Batch| {
-        Ok::<_, Error>(evaluate(model.as_ref(), parameters, replicas, [Ok(batch.clone())].into_iter(), None)?.loss)
+        Ok::<_, Error>(
+            evaluate(model.as_ref(), parameters, replicas, [Ok(batch.clone())].into_iter(), None, None)?.loss,
+        )
     };
     let first_loss = loss(&parameters, &mut replicas, &batch)?;
     let mut optimizer = Optimizer::new(OptimizerConfig::default(), &parameters)?;
@@ -146,7 +148,7 @@ pub(super) fn memorize(trainer: &Trainer, threads: usize, stop: &AtomicBool) -> 
     let (start, mut steps, mut last_loss) = (Instant::now(), 0, first_loss);
     while steps < STEPS && start.elapsed() < TIME && last_loss > MEMORISED && !stop.load(Ordering::Relaxed) {
         let seed = derive_seed(recipe.seed, steps);
-        let step = replicas.forward_backward(model.as_ref(), &parameters, std::slice::from_ref(&batch), seed)?;
+        let step = replicas.forward_backward(model.as_ref(), &parameters, std::slice::from_ref(&batch), seed, None)?;
         last_loss = step.sum / step.weight;
         let clipping = ClippingConfig::Norm(1.0).clipping(replicas.reduce());
         let warm = ((steps + 1) as f64 / 10.0).min(1.0);

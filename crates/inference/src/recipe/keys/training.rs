@@ -1,4 +1,4 @@
-use super::condition::{BY_TOKENS, STREAM};
+use super::condition::{BY_TOKENS, CARRIED, STREAM};
 use super::key::{ABOVE_0, FROM_0, FROM_1, Key, REQUIRED, SHARE, Section, ValueType, WHOLE_SHARE, above, from};
 use ValueType::{Choice, ChoiceList, Clip, Flag, Integer, Number, NumberPair, NumberTable, Text, TextList};
 use descant_hyperparameters::{OptimizerConfig, ScheduleConfig};
@@ -249,6 +249,16 @@ pub(super) const TRAIN: Section = Section {
         ),
         Key::new("train.length", Integer(from(1.0).to(1_048_576.0)), "128", "Tokens in a chunk of a continuous text.")
             .when(STREAM),
+        Key::new(
+            "train.carry_state",
+            Flag,
+            "false",
+            "Truncated backpropagation through time with carried state: the continuous text is read as one contiguous stream for each \
+             row of a batch, and the recurrent state at the end of a chunk is the initial state of the next, with no gradient \
+             across. A stream begins with zeros in every epoch. The validation loss is measured in the same way. false: chunks are \
+             shuffled, and each begins with zeros.",
+        )
+        .when(CARRIED),
         Key::new(
             "train.accumulate",
             Integer(from(1.0).to(65_536.0)),
