@@ -27,9 +27,10 @@ fn the_validation_loss_is_that_of_eval_however_the_text_is_cut() {
     let metrics = fs::read_to_string(folder.path("run/metrics.jsonl")).unwrap();
     let validation: Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
     let found = validation["loss"].as_f64().unwrap();
-    for threads in ["1", "2", "3"] {
-        assert_eq!(loss(&folder, &["--threads", threads]), found, "{threads} threads");
-    }
+    let losses = ["1", "2", "3"].map(|threads| loss(&folder, &["--threads", threads]));
+    assert!(losses.iter().all(|&loss| loss == losses[0]), "{losses:?}");
+    // Its weights are packed, those of a training are not.
+    assert!((losses[0] - found).abs() < 1e-6, "{losses:?} for {found}");
     // As long as there is one stream, chunks are not seen.
     folder.write("short.txt", "line 7 says 3 and green\nline 8 says 10 and blue\n");
     let short = ["3", "5", "1000"].map(|context| loss(&folder, &["--data", "short.txt", "--context", context]));
@@ -72,10 +73,10 @@ fn a_damaged_state_is_told_and_never_used() {
         folder
             .fail(&resume, &["carried_state.safetensors is truncated or corrupt", "another of the run's checkpoints"]);
     }
+    // Who generates does not need it.
+    folder.succeed(&["generate", "broken", "line", "--max-length", "5"]);
     fs::remove_file(folder.path("broken").join(file)).unwrap();
     folder.fail(&resume, &["carried_state.safetensors", "No such file"]);
-    // Who generates with it does not need it.
-    folder.succeed(&["generate", "broken", "line", "--max-length", "5"]);
     let other = ["train", "run/recipe.toml", "--run", "run", "--resume", "--set", "train.carry_state=false"];
     folder.fail(&other, &["train.carry_state", "another training"]);
 }

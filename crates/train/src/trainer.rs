@@ -448,7 +448,7 @@ mod tests {
 
     const RECIPE: &str = "[data]\ntrain = 'text.txt'\nstream = true\n[tokenizer]\nkind = 'character'\n[model]\n\
                           kind = 'language-model'\nembedding = 4\nhidden = 4\n[train]\nsteps = 30\n\
-                          batch_sentences = 2\nlength = 10\nnon_finite = 'skip'\n";
+                          batch_sentences = 2\nlength = 10\ncarry_state = true\nnon_finite = 'skip'\n";
 
     #[test]
     fn steps_that_are_not_finite_are_skipped_and_ten_in_a_row_end_the_training() {
@@ -459,18 +459,25 @@ mod tests {
         let recipe = Recipe::load(&file, &[]).unwrap();
         let mut trainer = Trainer::new(recipe, &folder.path().join("run"), 1, false).unwrap();
         let embedding = trainer.parameters.ids().next().unwrap();
-        let good = trainer.parameters.clone();
         let poison = |trainer: &mut Trainer| trainer.parameters.values_mut::<f32>(embedding).fill(f32::NAN);
 
+        let largest = |trainer: &Trainer| {
+            let all = trainer.carried.iter().flat_map(CarriedState::tensors).flat_map(|(_, state)| state.to_f64());
+            all.fold(0.0, |largest: f64, x| if x.is_nan() { x } else { largest.max(x.abs()) })
+        };
+        trainer.step().unwrap();
+        assert!(largest(&trainer) > 0.0);
+        let good = trainer.parameters.clone();
         poison(&mut trainer);
         let skipped = trainer.step().unwrap();
         assert!(skipped.skipped.as_ref().is_some_and(|cause| cause.contains("not finite")), "{skipped:?}");
-        assert_eq!((skipped.loss, trainer.progress.step, trainer.progress.skipped), (None, 1, 1));
+        assert_eq!((skipped.loss, trainer.progress.step, trainer.progress.skipped), (None, 2, 1));
+        assert_eq!(largest(&trainer), 0.0, "no state is carried out of it");
         assert!(trainer.parameters.values::<f32>(embedding).iter().all(|x| x.is_nan()), "nothing is changed");
-        assert_eq!(trainer.optimizer.steps(), 0);
+        assert_eq!(trainer.optimizer.steps(), 1);
         trainer.parameters = good;
         assert!(trainer.step().unwrap().loss.is_some());
-        assert_eq!((trainer.progress.skipped, trainer.progress.skipped_last, trainer.optimizer.steps()), (1, 0, 1));
+        assert_eq!((trainer.progress.skipped, trainer.progress.skipped_last, trainer.optimizer.steps()), (1, 0, 2));
 
         poison(&mut trainer);
         let mut events = Vec::new();
@@ -478,7 +485,7 @@ mod tests {
         let told = events.iter().filter(|event| matches!(event, Event::Metrics(MetricsRecord::Skipped { .. }))).count();
         assert_eq!(told, 9);
         assert!(
-            error.to_string().contains("diverged at step 12") && error.to_string().contains("9 steps before it"),
+            error.to_string().contains("diverged at step 13") && error.to_string().contains("9 steps before it"),
             "{error}"
         );
     }
