@@ -250,7 +250,6 @@ pub struct TrainConfig {
     /// Tokens in a chunk of a continuous text.
     pub length: usize,
     /// Whether the recurrent state at the end of a chunk is the initial state of the next one.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub carry_state: bool,
     /// Batches whose gradients are added before a step.
     pub accumulate: usize,
