@@ -258,7 +258,11 @@ pub(crate) mod x86 {
         let (rows, panel) = (*rows, panels[j]);
         for plane in 0..depth.planes {
             if plane > 0 {
-                sums = sums.map(|sums| sums.map(|sums| _mm256_slli_epi32::<8>(sums)));
+                for i in 0..MR {
+                    for q in 0..QUARTERS {
+                        sums[i][q] = _mm256_slli_epi32::<8>(sums[i][q]);
+                    }
+                }
             }
             for unit in 0..depth.units {
                 let mut w = [_mm256_setzero_si256(); QUARTERS];
@@ -319,7 +323,11 @@ pub(crate) mod x86 {
             let (panel, mut sums) = (panels[j], [[_mm256_setzero_si256(); 2]; MR]);
             for plane in 0..depth.planes {
                 if plane > 0 {
-                    sums = sums.map(|sums| sums.map(|sums| _mm256_slli_epi32::<8>(sums)));
+                    for i in 0..MR {
+                        for half in 0..2 {
+                            sums[i][half] = _mm256_slli_epi32::<8>(sums[i][half]);
+                        }
+                    }
                 }
                 for unit in 0..depth.units {
                     let mut w = [_mm256_setzero_si256(); 2];
@@ -362,7 +370,11 @@ pub(crate) mod x86 {
             std::hint::black_box((rows.map(|row| row.elements.cast::<i32>()), panels.map(|panel| panel.units)));
         for plane in 0..depth.planes {
             if plane > 0 {
-                sums = sums.map(|sums| sums.map(|sums| _mm512_slli_epi32::<8>(sums)));
+                for i in 0..MR {
+                    for j in 0..NR {
+                        sums[i][j] = _mm512_slli_epi32::<8>(sums[i][j]);
+                    }
+                }
             }
             for unit in 0..depth.units {
                 let mut lines = [_mm512_setzero_si512(); NR];
