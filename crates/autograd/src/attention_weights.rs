@@ -108,8 +108,8 @@ impl<'a> CrossAttention<'a> {
             AnyOp::MultiHeadAttention(op) => {
                 (op.weights((input(0), shape(0)), (input(1), shape(1).last())), op.queries())
             }
-            AnyOp::DotAttention(op) => (op.weights((input(0), shape(0)), input(1)), op.queries()),
-            AnyOp::AdditiveAttention(op) => (op.weights((input(0), shape(0)), input(1), input(2)), op.queries()),
+            AnyOp::DotAttention(op) => (op.weights((input(0), shape(0)), input(1), 1), op.queries()),
+            AnyOp::AdditiveAttention(op) => (op.weights((input(0), shape(0)), input(1), input(2), 1), op.queries()),
             _ => return Ok(None),
         };
         Ok(Some(Self { rows, queries, is_step: !matches!(op, AnyOp::MultiHeadAttention(_)) }))
@@ -137,31 +137,42 @@ fn append(all: &mut Vec<AttentionWeights>, more: Vec<AttentionWeights>) {
     all.iter_mut().zip(more).for_each(|(all, more)| all.rows.extend(more.rows));
 }
 
-/// For each of so many queries, the softmax of its scores over the memory of its sequence, the mean over the heads. `score(head, query, memory,
-/// scores)` writes the scores of the rows `memory`.
+/// For each of so many queries, the softmax of its scores over the memory of its sequence, the mean over the heads; of every `every`th
+/// query alone, the others have none. `score(head, query, memory, scores)` writes the scores of the rows `memory`.
 pub(crate) fn weights(
     count: usize,
     (queries, memory): (&Segments, &Segments),
     heads: usize,
+    every: usize,
     mut score: impl FnMut(usize, usize, &[usize], &mut [f64]),
 ) -> Vec<Vec<f64>> {
-    let (mut all, mut scores) = (vec![Vec::new(); count], Vec::new());
+    let (mut all, mut scores, mut place) = (vec![Vec::new(); count], Vec::new(), 0);
     for i in 0..queries.len() {
         let memory = memory.rows(i);
         scores.resize(memory.len(), 0.0);
         for &query in queries.rows(i) {
+            place += 1;
+            if (place - 1) % every != 0 {
+                continue;
+            }
             let mut mean = vec![0.0; memory.len()];
             for head in 0..heads {
                 score(head, query, memory, &mut scores);
-                let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                scores.iter_mut().for_each(|score| *score = (*score - largest).exp());
-                let total = scores.iter().sum::<f64>() * heads as f64;
-                mean.iter_mut().zip(&scores).for_each(|(mean, weight)| *mean += weight / total);
+                softmax(&mut scores);
+                mean.iter_mut().zip(&scores).for_each(|(mean, weight)| *mean += weight / heads as f64);
             }
             all[query] = mean;
         }
     }
     all
+}
+
+/// The weights of one query from its scores.
+pub(crate) fn softmax(scores: &mut [f64]) {
+    let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    scores.iter_mut().for_each(|score| *score = (*score - largest).exp());
+    let total: f64 = scores.iter().sum();
+    scores.iter_mut().for_each(|score| *score /= total);
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The activations of the layers of a pass, to look at: how large they are, and which units can no longer learn.
 
 use crate::any_op::AnyOp;
+use crate::attention_entropy::entropies;
 use crate::graph::Graph;
 use crate::node::value;
 use crate::parameters::{ParameterId, Parameters};
@@ -8,7 +9,7 @@ use crate::recording::Recording;
 use descant_kernels::Real;
 use descant_tensor::{Buffer, DType};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A gate is saturated within this of 0 or 1: its derivative is below a twenty-fifth of the largest.
 const SATURATED: f64 = 0.01;
@@ -27,6 +28,13 @@ pub struct LayerActivations {
     /// The share of its gates that are within 0.01 of 0 or 1, over all rows; of LSTM and GRU alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saturated: Option<f32>,
+    /// Of a layer that makes the queries of an attention: the entropy of the attention's weights, as a share of the largest that it can be
+    /// over the keys that a query sees; the mean over heads and about 64 of the queries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entropy: Option<f32>,
+    /// Of an embedding: the share of the rows that were read whose gradient is zero. After backward alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_rows: Option<f32>,
 }
 
 /// Sums over all uses of a weight in a pass.
@@ -39,11 +47,13 @@ struct Sums {
     is_alive: Vec<bool>,
     gates: usize,
     saturated: usize,
+    /// Of each head and query.
+    entropies: Vec<f64>,
 }
 
 impl Graph<'_> {
-    /// The activations of each linear, LSTM and GRU layer by the name of its weight (`weight_hh` of the recurrent ones), as far as they are
-    /// not released: before [`Graph::backward`], of a pass that records for it.
+    /// The activations of each linear, LSTM and GRU layer and embedding by the name of its weight (`weight_hh` of the recurrent ones), as far
+    /// as they are not released: before [`Graph::backward`], of a pass that records for it.
     pub fn layer_activations(self) -> BTreeMap<String, LayerActivations> {
         let recording = self.recording.borrow();
         let sums = match self.dtype() {
@@ -52,17 +62,60 @@ impl Graph<'_> {
         };
         sums.into_iter().map(|(id, sums)| (self.parameters.name(id).to_owned(), sums.activations())).collect()
     }
+
+    /// The rows of each table that were read, in ascending order; of those that are trained.
+    pub fn rows_read(self) -> BTreeMap<ParameterId, BTreeSet<u32>> {
+        let (recording, mut read) = (self.recording.borrow(), BTreeMap::<_, BTreeSet<u32>>::new());
+        for (node, op) in recording.nodes.iter().zip(&recording.ops) {
+            let Some(AnyOp::Embedding(op)) = op else { continue };
+            let table = recording.nodes[node.inputs[0] as usize].parameter;
+            if let Some(table) = table.filter(|&table| self.parameters.is_trainable(table)) {
+                read.entry(table).or_default().extend(op.ids());
+            }
+        }
+        read
+    }
+}
+
+/// The input of an operation that is a layer's weight, where it is one.
+fn weight_of(op: &AnyOp) -> Option<usize> {
+    match op {
+        AnyOp::Embedding(_) => Some(0),
+        AnyOp::Linear(_) | AnyOp::LoraLinear(_) => Some(1),
+        AnyOp::Lstm(_) | AnyOp::Gru(_) => Some(2),
+        _ => None,
+    }
+}
+
+/// The weight of the layer that a value comes from, perhaps through operations that have none.
+fn layer_of(recording: &Recording, mut id: u32) -> Option<ParameterId> {
+    let nodes = &recording.nodes;
+    loop {
+        let root = nodes[id as usize].root as usize;
+        let op = recording.ops[root].as_ref()?;
+        let parameter = |i: usize| nodes[nodes[nodes[root].inputs[i] as usize].root as usize].parameter;
+        match (op, weight_of(op)) {
+            (_, None) => {}
+            // Rows of what is no table are gathered to put them in another order.
+            (AnyOp::Embedding(_), Some(i)) if parameter(i).is_none() => {}
+            (_, Some(i)) => return parameter(i),
+        }
+        id = *nodes[root].inputs.first()?;
+    }
 }
 
 fn sums<E: Real>(recording: &Recording, parameters: &Parameters) -> BTreeMap<ParameterId, Sums> {
     let (nodes, mut layers) = (&recording.nodes, BTreeMap::<ParameterId, Sums>::new());
     for (id, node) in nodes.iter().enumerate() {
         let Some(op) = &recording.ops[id] else { continue };
-        let weight = match op {
-            AnyOp::Linear(_) => 1,
-            AnyOp::Lstm(_) | AnyOp::Gru(_) => 2,
-            _ => continue,
-        };
+        let found = entropies::<E>(recording, parameters, id);
+        if !found.is_empty() {
+            if let Some(layer) = layer_of(recording, node.inputs[0]) {
+                layers.entry(layer).or_default().entropies.extend(found);
+            }
+            continue;
+        }
+        let Some(weight) = weight_of(op) else { continue };
         let Some(parameter) = nodes[nodes[node.inputs[weight] as usize].root as usize].parameter else { continue };
         if nodes[node.root as usize].is_dropped() {
             continue;
@@ -71,6 +124,7 @@ fn sums<E: Real>(recording: &Recording, parameters: &Parameters) -> BTreeMap<Par
         let sums = layers.entry(parameter).or_default();
         match op {
             AnyOp::Linear(op) => sums.add(output, width, op.is_relu()),
+            AnyOp::LoraLinear(_) | AnyOp::Embedding(_) => sums.add(output, width, false),
             AnyOp::Lstm(op) => {
                 sums.add(&output[..op.tokens() * width], width, false);
                 sums.add_gates::<E>(&node.saved, op.tokens(), 4 * width, |row| [&row[..2 * width], &row[3 * width..]]);
@@ -115,12 +169,15 @@ impl Sums {
 
     fn activations(self) -> LayerActivations {
         let share = |part: usize, all: usize| (all > 0).then(|| part as f32 / all as f32);
+        let mean = |all: &[f64]| (!all.is_empty()).then(|| (all.iter().sum::<f64>() / all.len() as f64) as f32);
         let dead = self.is_alive.iter().filter(|alive| !**alive).count();
         LayerActivations {
             rows: self.rows,
             scale: (self.squares / self.outputs.max(1) as f64).sqrt() as f32,
             dead: share(dead, self.is_alive.len()),
             saturated: share(self.saturated, self.gates),
+            entropy: mean(&self.entropies),
+            dead_rows: None,
         }
     }
 }

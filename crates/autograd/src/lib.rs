@@ -24,6 +24,7 @@
 
 mod activation;
 mod any_op;
+mod attention_entropy;
 mod attention_weights;
 mod broadcast;
 mod case;

@@ -54,6 +54,20 @@ fn a_learning_rate_that_is_too_high_or_too_low_is_told() {
 }
 
 #[test]
+fn attention_that_collapses_and_embeddings_that_die_are_told() {
+    let folder = Folder::new();
+    // Scores of a thousand times their size.
+    let found = verdicts(&folder, "transformer.toml", "sharp", &["model.transformer.query_pre_attn_scalar=1e-6"]);
+    let parts = ["attention collapsed since step 10: ", "'decoder.layers.", "of the largest", "qk_norm"];
+    assert!(parts.iter().all(|part| found[0].contains(part)), "{found:?}");
+    // Gates at exactly 0 or 1 have no gradient.
+    let settings = ["optimizer={kind='sgd'}", "train.clip='none'", "train.learning_rate=1e3"];
+    let found = verdicts(&folder, "lm.toml", "dead", &settings);
+    let dead: Vec<String> = found.into_iter().filter(|verdict| verdict.starts_with("dead rows")).collect();
+    only(&dead, &["dead rows of an embedding since step ", "of the rows of 'embedding.weight'", "train.learning_rate"]);
+}
+
+#[test]
 fn a_text_that_is_learned_by_heart_is_told() {
     let folder = Folder::new();
     let text = (0..24).map(|i: u32| format!("{} {}\n", i * 7919 % 1009, i * 104_729 % 9973)).collect::<String>();
@@ -111,6 +125,13 @@ fn each_line_of_metrics_has_the_flow_of_all_trainable_parameters() {
             let (scale, saturated) = (of["scale"].as_f64().unwrap(), of["saturated"].as_f64().unwrap());
             assert!(of["rows"].as_u64().unwrap() > 0 && 0.0 < scale && scale < 1.0 && saturated < 0.5, "{name}: {of}");
         }
+        let of = |name: &str, what: &str| activations[name][what].as_f64().unwrap();
+        let entropy = of("decoder.attention.weight", "entropy");
+        assert!(0.02 < entropy && entropy <= 1.0, "{flow}");
+        assert_eq!(
+            [of("encoder.embedding.weight", "dead_rows"), of("decoder.embedding.weight", "dead_rows")],
+            [0.0; 2]
+        );
         assert!(parameters.len() > 10 && parameters.keys().any(|name| name.contains("weight_hh_l0")), "{flow}");
         for (name, values) in parameters {
             let [gradient, weight, update] = [0, 1, 2].map(|i| values[i].as_f64().unwrap());

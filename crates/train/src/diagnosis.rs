@@ -2,6 +2,8 @@
 //!
 //! They are a fold over the lines of `metrics.jsonl`, so that a training that goes on, or one that is looked at later, has the same.
 
+mod attention_collapse;
+mod dead_rows;
 mod dead_units;
 mod decoder_ignores_source;
 mod exploding_gradients;
@@ -16,6 +18,8 @@ mod vanishing_gradients;
 mod verdict;
 
 use crate::{Error, MetricsRecord};
+use attention_collapse::AttentionCollapse;
+use dead_rows::DeadRows;
 use dead_units::DeadUnits;
 use decoder_ignores_source::DecoderIgnoresSource;
 use descant_inference::{Recipe, Tokenizers};
@@ -38,6 +42,8 @@ pub struct Diagnosis {
     no_gradient: NoGradient,
     dead_units: DeadUnits,
     saturated_gates: SaturatedGates,
+    attention_collapse: AttentionCollapse,
+    dead_rows: DeadRows,
     too_high: TooHigh,
     too_low: TooLow,
     spike: LossSpike,
@@ -53,7 +59,12 @@ impl Diagnosis {
         let uniform = is_likelihood.then(|| (tokenizers.target.vocabulary() as f64).ln());
         // A layer that LayerDrop skips has no gradient in that step.
         let skips_layers = recipe.model.transformer().layer_drop > 0.0;
-        Self { too_high: TooHigh::new(uniform), no_gradient: NoGradient::new(!skips_layers), ..Self::default() }
+        Self {
+            too_high: TooHigh::new(uniform),
+            no_gradient: NoGradient::new(!skips_layers),
+            attention_collapse: AttentionCollapse::new(recipe.init.is_none()),
+            ..Self::default()
+        }
     }
 
     /// Of the metrics of a run, and how many of its lines cannot be read; without a verdict where there are no metrics.
@@ -82,11 +93,14 @@ impl Diagnosis {
                     self.verdicts.extend(self.too_low.loss(*step, loss));
                     self.over_fitting.trained(loss);
                     self.ignores_source.trained(loss);
+                    self.attention_collapse.trained(loss);
                 }
             }
             MetricsRecord::GradientFlow { step, parameters, activations } => {
                 self.verdicts.extend(self.dead_units.observe(*step, activations));
                 self.verdicts.extend(self.saturated_gates.observe(*step, activations));
+                self.verdicts.extend(self.attention_collapse.observe(*step, activations));
+                self.verdicts.extend(self.dead_rows.observe(*step, activations));
                 self.verdicts.extend(self.vanishing.observe(*step, parameters));
                 self.verdicts.extend(self.exploding.flow(*step, parameters));
                 self.verdicts.extend(self.no_gradient.observe(*step, parameters));

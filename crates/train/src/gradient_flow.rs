@@ -3,7 +3,7 @@
 use descant_autograd::{Gradients, LayerActivations, ParameterId, Parameters};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Elements of a parameter whose update is measured, evenly spaced: a copy of all would take as much memory as the weights.
 const SAMPLE: usize = 4096;
@@ -92,6 +92,18 @@ impl BeforeStep {
         };
         self.0.par_iter().map(of).collect()
     }
+}
+
+/// The share of these rows of a table whose gradient is zero.
+pub(crate) fn dead_rows(
+    gradients: &Gradients,
+    parameters: &Parameters,
+    table: ParameterId,
+    rows: &BTreeSet<u32>,
+) -> f32 {
+    let (gradient, width) = (gradients.values::<f32>(table), parameters.shape(table).last());
+    let is_dead = |&&row: &&u32| gradient[row as usize * width..][..width].iter().all(|&x| x == 0.0);
+    rows.iter().filter(is_dead).count() as f32 / rows.len().max(1) as f32
 }
 
 fn sampled(values: &[f32]) -> impl Iterator<Item = f32> + '_ {

@@ -1,13 +1,14 @@
 use crate::Teacher;
 use crate::carried_state::{CarriedState, hidden};
-use crate::gradient_flow::{Activations, BeforeStep, GradientFlow};
-use descant_autograd::{Gradients, Graph, Parameters, Tape, derive_seed};
+use crate::gradient_flow::{Activations, BeforeStep, GradientFlow, dead_rows};
+use descant_autograd::{Gradients, Graph, ParameterId, Parameters, Tape, derive_seed};
 use descant_batch::Batch;
 use descant_hyperparameters::{Clipping, ClippingConfig, ZclipState};
 use descant_models::{DecoderState, Generator};
 use descant_optim::{Optimizer, tree_sum};
 use descant_tensor::{Error, Result};
 use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Data-parallel replicas: each runs forward and backward over its share of a batch.
 ///
@@ -25,8 +26,16 @@ struct Replica {
     tape: Tape,
     /// Allocated at the first backward: an evaluation has none.
     gradients: Option<Gradients>,
-    /// Those of the next pass, where they are asked for.
-    activations: Option<Activations>,
+    /// What the next pass shows, where it is asked for.
+    observed: Option<Observed>,
+}
+
+/// What a pass shows of the layers.
+#[derive(Debug, Default)]
+struct Observed {
+    activations: Activations,
+    /// The rows of tables that it read.
+    rows: BTreeMap<ParameterId, BTreeSet<u32>>,
 }
 
 /// The models of a pass.
@@ -58,7 +67,7 @@ impl Replicas {
     pub fn new(shares: usize, threads: usize) -> std::result::Result<Self, rayon::ThreadPoolBuildError> {
         let threads =
             rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("replica-{i}")).build()?;
-        let replica = || Replica { tape: Tape::new(), gradients: None, activations: None };
+        let replica = || Replica { tape: Tape::new(), gradients: None, observed: None };
         Ok(Self { threads, replicas: (0..shares.max(1)).map(|_| replica()).collect(), teacher: None })
     }
 
@@ -177,12 +186,20 @@ impl Replicas {
 
     /// Lets the next forward look at the activations of the first share.
     pub(crate) fn ask_activations(&mut self) {
-        self.replicas[0].activations = Some(Activations::new());
+        self.replicas[0].observed = Some(Observed::default());
     }
 
-    /// Those that were asked for.
-    pub(crate) fn take_activations(&mut self) -> Activations {
-        self.replicas[0].activations.take().unwrap_or_default()
+    /// Those that were asked for; after [`Replicas::reduce`].
+    pub(crate) fn take_activations(&mut self, parameters: &Parameters) -> Activations {
+        let first = &mut self.replicas[0];
+        let Observed { mut activations, rows } = first.observed.take().unwrap_or_default();
+        for (table, rows) in rows {
+            let found = activations.get_mut(parameters.name(table)).zip(first.gradients.as_ref());
+            if let Some((found, gradients)) = found {
+                found.dead_rows = Some(dead_rows(gradients, parameters, table, &rows));
+            }
+        }
+        activations
     }
 
     /// What is kept of the parameters and the gradients of [`Replicas::reduce`] to see how they move the weights; none before any backward.
@@ -268,7 +285,7 @@ impl Replica {
         start: Start,
         carried: Option<&mut DecoderState>,
     ) -> Result<f64> {
-        let Self { tape, gradients, activations } = self;
+        let Self { tape, gradients, observed } = self;
         let Models { model, parameters, teacher } = models;
         let gradients = gradients.get_or_insert_with(|| parameters.gradients());
         let taught = teacher.map(|teacher| teacher.forward(tape, batch)).transpose()?;
@@ -279,8 +296,8 @@ impl Replica {
             (None, carried) => model.output().loss(&hidden(model, graph, batch, carried)?, &batch.target),
         };
         let loss = loss.scale(mean(weight));
-        if let Some(activations) = activations.as_mut().filter(|activations| activations.is_empty()) {
-            *activations = graph.layer_activations();
+        if let Some(observed) = observed.as_mut().filter(|observed| observed.activations.is_empty()) {
+            *observed = Observed { activations: graph.layer_activations(), rows: graph.rows_read() };
         }
         graph.backward(loss, gradients)?;
         Ok(loss.item()? * weight)

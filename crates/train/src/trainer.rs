@@ -182,7 +182,6 @@ impl Trainer {
         }
         let (model, mut carried) = (self.model.as_ref(), self.carried.clone());
         let step_loss = self.replicas.forward_backward(model, &self.parameters, &batches, seed, carried.as_mut());
-        let activations = self.replicas.take_activations();
         let step_loss = step_loss?;
         if !step_loss.sum.is_finite() {
             return self.not_finite(&batches, seed, "the loss is not finite");
@@ -200,6 +199,7 @@ impl Trainer {
             return self.not_finite(&batches, seed, "the gradient is not finite");
         }
         self.progress.skipped_last = 0;
+        let activations = self.replicas.take_activations(&self.parameters);
         let before = has_flow.then(|| self.replicas.before_step(&self.parameters)).flatten();
         let zclip = &mut self.progress.zclip;
         let model = self.model.as_ref();

@@ -22,11 +22,11 @@ pub struct AdditiveAttention {
 }
 
 impl AdditiveAttention {
-    /// The weights of queries of this shape and of keys.
-    pub(crate) fn weights<E: Real>(&self, (q, shape): (&[E], Shape), k: &[E], w: &[E]) -> Vec<Vec<f64>> {
+    /// The weights of queries of this shape, every `every`th, and of keys.
+    pub(crate) fn weights<E: Real>(&self, (q, shape): (&[E], Shape), k: &[E], w: &[E], every: usize) -> Vec<Vec<f64>> {
         let (queries, width) = (shape.rows(), shape.last());
         let mut sums = vec![E::zero(); self.batch.longest().1 * width];
-        weights(queries, (&self.batch.queries, &self.batch.memory), 1, |_, query, memory, scores| {
+        weights(queries, (&self.batch.queries, &self.batch.memory), 1, every, |_, query, memory, scores| {
             let sums = &mut sums[..memory.len() * width];
             tanh_sums(&q[query * width..][..width], k, memory, sums);
             for (score, sums) in scores.iter_mut().zip(sums.chunks_exact(width.max(1))) {

@@ -24,10 +24,10 @@ pub struct DotAttention {
 }
 
 impl DotAttention {
-    /// The weights of queries of this shape and of keys.
-    pub(crate) fn weights<E: Real>(&self, (q, shape): (&[E], Shape), k: &[E]) -> Vec<Vec<f64>> {
+    /// The weights of queries of this shape, every `every`th, and of keys.
+    pub(crate) fn weights<E: Real>(&self, (q, shape): (&[E], Shape), k: &[E], every: usize) -> Vec<Vec<f64>> {
         let (queries, width) = (shape.rows(), shape.last());
-        weights(queries, (&self.batch.queries, &self.batch.memory), 1, |_, query, memory, scores| {
+        weights(queries, (&self.batch.queries, &self.batch.memory), 1, every, |_, query, memory, scores| {
             let q = &q[query * width..][..width];
             for (score, key) in scores.iter_mut().zip(memory) {
                 *score = self.scale * zip_sum(q, &k[key * width..][..width], |q, k| q * k).f64();

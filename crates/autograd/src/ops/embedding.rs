@@ -12,6 +12,12 @@ pub struct Embedding {
     ids: Arc<[u32]>,
 }
 
+impl Embedding {
+    pub(crate) fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+}
+
 impl Op for Embedding {
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let rows = inputs[0].dims().first().copied().unwrap_or(0);

@@ -14,6 +14,7 @@ pub(super) mod attend;
 mod bias;
 mod cases;
 mod config;
+mod entropy;
 mod tile;
 
 pub use bias::{PositionBias, alibi_slopes};
@@ -61,7 +62,7 @@ impl MultiHeadAttention {
     /// columns.
     pub(crate) fn weights<E: Real>(&self, (q, shape): (&[E], Shape), (k, columns): (&[E], usize)) -> Vec<Vec<f64>> {
         let AttentionConfig { heads, head_dim, scale, soft_cap, .. } = self.heads;
-        weights(shape.rows(), (&self.queries, &self.memory), heads, |head, query, memory, scores| {
+        weights(shape.rows(), (&self.queries, &self.memory), heads, 1, |head, query, memory, scores| {
             let [q_start, k_start, _] = self.starts(head);
             let q = &q[query * shape.last() + q_start..][..head_dim];
             for (score, key) in scores.iter_mut().zip(memory) {

@@ -19,6 +19,11 @@ const EARLY: u32 = 10;
 /// The update-to-weight ratio below which a step changes nothing that a thousand of them would not.
 const LEAST: f32 = 1e-5;
 
+/// The loss above which it has lost again what it had gained, of the first loss and the lowest.
+pub(super) fn lost(first: f64, best: f64) -> f64 {
+    best + (LOST * (first - best)).max(0.05 * best.abs()).max(0.02)
+}
+
 /// The median of the update-to-weight ratios of all parameters.
 fn median_ratio(flow: &GradientFlow) -> Option<f32> {
     let mut ratios: Vec<f32> = flow.values().filter_map(|flow| flow.ratio()).collect();
@@ -72,8 +77,7 @@ impl TooHigh {
                 remedy: REMEDY.to_owned(),
             });
         }
-        let limit = best + (LOST * (first - best)).max(0.05 * best.abs()).max(0.02);
-        let since = self.risen.observe(step, loss > limit, TIMES)?;
+        let since = self.risen.observe(step, loss > lost(first, best), TIMES)?;
         Some(Verdict {
             kind: "learning rate too high",
             since,

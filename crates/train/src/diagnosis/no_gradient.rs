@@ -1,6 +1,7 @@
 use super::streak::Streak;
 use super::verdict::Verdict;
 use crate::gradient_flow::GradientFlow;
+use descant_text::plural;
 use std::collections::BTreeMap;
 
 /// Lines in a row.
@@ -31,7 +32,7 @@ impl NoGradient {
         let &(name, since) = found.first()?;
         let (others, they) = match found.len() {
             1 => (String::new(), "it computes does"),
-            n => (format!(" and {} others", n - 1), "they compute does"),
+            n => (format!(" and {}", plural(n as u64 - 1, "other")), "they compute does"),
         };
         Some(Verdict {
             kind: "no gradient",
