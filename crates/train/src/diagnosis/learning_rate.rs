@@ -109,7 +109,9 @@ impl TooLow {
     pub(super) fn loss(&mut self, step: u64, loss: f64) -> Option<Verdict> {
         let first = *self.first.get_or_insert(loss);
         self.lines += 1;
-        let ratio = self.largest.filter(|&ratio| ratio < LEAST && self.lines > EARLY && !self.told)?;
+        // Where it has risen, it is another fault, such as saturated gates, that leaves no gradient.
+        let is_seen = self.lines > EARLY && loss <= lost(first, first) && !self.told;
+        let ratio = self.largest.filter(|&ratio| ratio < LEAST && is_seen)?;
         self.told = true;
         Some(Verdict {
             kind: "learning rate too low",
