@@ -61,7 +61,7 @@ fn attention_that_collapses_and_embeddings_that_die_are_told() {
     let parts = ["attention collapsed since step 10: ", "'decoder.layers.", "of the largest", "qk_norm"];
     assert!(parts.iter().all(|part| found[0].contains(part)), "{found:?}");
     // Gates at exactly 0 or 1 have no gradient.
-    let settings = ["optimizer={kind='sgd'}", "train.clip='none'", "train.learning_rate=1e3"];
+    let settings = ["optimizer={kind='sgd'}", "train.clip='none'", "train.learning_rate=1e4"];
     let found = verdicts(&folder, "lm.toml", "dead", &settings);
     let dead: Vec<String> = found.into_iter().filter(|verdict| verdict.starts_with("dead rows")).collect();
     only(&dead, &["dead rows of an embedding since step ", "of the rows of 'embedding.weight'", "train.learning_rate"]);
