@@ -2,8 +2,9 @@ use super::streak::Worst;
 use super::verdict::Verdict;
 use crate::gradient_flow::Activations;
 
-/// The share of a layer's gates above which too many are saturated.
-const SHARE: f32 = 0.8;
+/// The share of a layer's gates above which too many are saturated. Layers that learn have been seen with up to 82 %, in trainings with a rate
+/// that is a little high; those that do not with 97 % and more.
+const SHARE: f32 = 0.9;
 
 /// LSTM and GRU layers most of whose gates are at 0 or 1, where next to no gradient passes them.
 #[derive(Debug, Default)]
