@@ -68,12 +68,13 @@ mod tests {
     #[track_caller]
     fn check(kind: Kind, keys: [f64; 4], expected: f64) {
         let mut parameters = Parameters::new(DType::F64);
-        let weight = parameters.add_with("query.weight", [1, 1], &[1.0]);
+        let weight = parameters.add_with("query.weight", [1, 2], &[1.0, 5.0]);
         let mut tape = Tape::new();
         let graph = tape.train(&parameters, 1);
         let ones = graph.constant(&Tensor::new([4, 1], &[1.0; 4]).unwrap());
-        // What has no weight of its own stands between.
-        let q = ones.linear(graph.parameter(weight), None, Activation::Identity).scale(1.0);
+        // What has no weight of its own stands between, and before it columns of a weight, as where queries and keys have one together.
+        let weight = graph.parameter(weight).slice_last(0, 1);
+        let q = ones.linear(weight, None, Activation::Identity).scale(1.0);
         let k = graph.constant(&Tensor::new([4, 1], &keys).unwrap());
         let rows = Arc::new(Segments::joined(&[4]));
         let memory = Arc::new(Segments::joined(&[4]));

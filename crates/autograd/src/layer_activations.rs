@@ -29,10 +29,10 @@ pub struct LayerActivations {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saturated: Option<f32>,
     /// Of a layer that makes the queries of an attention: the entropy of the attention's weights, as a share of the largest that it can be
-    /// over the keys that a query sees; the mean over heads and about 64 of the queries.
+    /// over the keys that a query sees; the mean over heads and about 64 of the queries (with input feeding, of each step's).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entropy: Option<f32>,
-    /// Of an embedding: the share of the rows that were read whose gradient is zero. After backward alone.
+    /// Of an embedding whose table is no other layer's weight: the share of the rows that were read whose gradient is zero. After backward alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_rows: Option<f32>,
 }
@@ -63,17 +63,36 @@ impl Graph<'_> {
         sums.into_iter().map(|(id, sums)| (self.parameters.name(id).to_owned(), sums.activations())).collect()
     }
 
-    /// The rows of each table that were read, in ascending order; of those that are trained.
+    /// The rows of each table that were read, in ascending order; of those that are trained, and are no other layer's weight: every row of
+    /// one that is tied to the output projection has a gradient.
     pub fn rows_read(self) -> BTreeMap<ParameterId, BTreeSet<u32>> {
         let (recording, mut read) = (self.recording.borrow(), BTreeMap::<_, BTreeSet<u32>>::new());
+        let mut others = BTreeSet::new();
         for (node, op) in recording.nodes.iter().zip(&recording.ops) {
-            let Some(AnyOp::Embedding(op)) = op else { continue };
-            let table = recording.nodes[node.inputs[0] as usize].parameter;
-            if let Some(table) = table.filter(|&table| self.parameters.is_trainable(table)) {
-                read.entry(table).or_default().extend(op.ids());
+            match op {
+                Some(AnyOp::Embedding(op)) => {
+                    let table = parameter_of(&recording, node.inputs[0]);
+                    if let Some(table) = table.filter(|&table| self.parameters.is_trainable(table)) {
+                        read.entry(table).or_default().extend(op.ids());
+                    }
+                }
+                Some(_) => others.extend(node.inputs.iter().filter_map(|&input| parameter_of(&recording, input))),
+                None => {}
             }
         }
+        read.retain(|table, _| !others.contains(table));
         read
+    }
+}
+
+/// The parameter that a value is, or is columns of.
+fn parameter_of(recording: &Recording, mut id: u32) -> Option<ParameterId> {
+    loop {
+        let root = recording.nodes[id as usize].root as usize;
+        match &recording.ops[root] {
+            Some(AnyOp::SliceLast(_)) => id = recording.nodes[root].inputs[0],
+            _ => return recording.nodes[root].parameter,
+        }
     }
 }
 
@@ -93,7 +112,7 @@ fn layer_of(recording: &Recording, mut id: u32) -> Option<ParameterId> {
     loop {
         let root = nodes[id as usize].root as usize;
         let op = recording.ops[root].as_ref()?;
-        let parameter = |i: usize| nodes[nodes[nodes[root].inputs[i] as usize].root as usize].parameter;
+        let parameter = |i: usize| parameter_of(recording, nodes[root].inputs[i]);
         match (op, weight_of(op)) {
             (_, None) => {}
             // Rows of what is no table are gathered to put them in another order.
@@ -116,7 +135,7 @@ fn sums<E: Real>(recording: &Recording, parameters: &Parameters) -> BTreeMap<Par
             continue;
         }
         let Some(weight) = weight_of(op) else { continue };
-        let Some(parameter) = nodes[nodes[node.inputs[weight] as usize].root as usize].parameter else { continue };
+        let Some(parameter) = parameter_of(recording, node.inputs[weight]) else { continue };
         if nodes[node.root as usize].is_dropped() {
             continue;
         }
@@ -186,6 +205,7 @@ impl Sums {
 mod tests {
     use crate::{Activation, PackedSequences, Parameters, Tape};
     use descant_tensor::{DType, Tensor};
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     #[test]
@@ -205,6 +225,20 @@ mod tests {
         let below = graph.constant(&Tensor::new([1, 1], &[-2.0]).unwrap());
         below.linear(weight, Some(bias), Activation::Relu);
         assert_eq!(graph.layer_activations()["linear.weight"].dead, Some(0.0));
+    }
+
+    #[test]
+    fn rows_are_read_of_tables_that_are_no_other_weight() {
+        let mut parameters = Parameters::new(DType::F32);
+        let [plain, tied] = ["plain.weight", "tied.weight"].map(|name| parameters.add(name, [5, 2]));
+        let mut tape = Tape::new();
+        let graph = tape.train(&parameters, 1);
+        let [plain, tied] = [plain, tied].map(|id| graph.parameter(id));
+        let ids: Arc<[u32]> = [3, 1, 3].into();
+        plain.gather(&ids);
+        tied.gather(&ids).linear(tied, None, Activation::Identity);
+        let found = graph.rows_read();
+        assert_eq!(found.into_values().collect::<Vec<_>>(), [BTreeSet::from([1, 3])]);
     }
 
     #[test]

@@ -247,6 +247,21 @@ mod tests {
         }
     }
 
+    /// Sums that wrap on the way: those of the weights as they are stored, 128 larger.
+    #[test]
+    fn the_largest_int8_sums_fit() {
+        for (x, y) in [(3.0_f32, 2.0), (3.0, -2.0), (-3.0, 2.0), (-3.0, -2.0)] {
+            let (a, w) = (vec![x; SHORT], weight(WeightType::Int8, &vec![y; 16 * SHORT], 16, SHORT));
+            let scale = x.abs() / f32::from(127_i16 << 8) * w.all().scales(0).next().unwrap().to_f32();
+            let sum = (127 << 8) * 127 * SHORT as i32 * if x * y > 0.0 { 1 } else { -1 };
+            for run in kernels(WeightType::Int8) {
+                let mut c = vec![f32::NAN; 16];
+                run(Mat::new(&a, 1, SHORT), w.all(), Columns::new(1.0, 0.0, MatMut::new(&mut c, 1, 16)), 1);
+                assert_eq!(c, [sum as f32 * scale; 16]);
+            }
+        }
+    }
+
     #[test]
     fn q4_has_the_same_bits_with_all_instructions() {
         for (m, k, n) in SHAPES {

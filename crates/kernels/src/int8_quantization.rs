@@ -13,8 +13,8 @@ pub(crate) const SHORT: usize = 384;
 // Their sums, too, fit 32 bits.
 const _: () = assert!((127 << 8) * 127 * SHORT < i32::MAX as usize);
 
-/// Below this, a row of activations counts as zeros: its reciprocal would be infinite.
-const SMALLEST: f32 = 1e-35;
+/// Below this, a row of activations counts as zeros: the reciprocal of its scale could be infinite.
+const SMALLEST: f32 = 1e-33;
 
 /// The scale of a row of weights.
 ///
@@ -141,7 +141,11 @@ mod tests {
             assert!(quantize_activations_16(&[1.0, wrong, 0.0], &mut to, &mut [9; 3]).is_nan());
             assert!(row_scale(&[1.0, wrong]).is_err());
         }
-        assert!(quantize_activations(&[1e-40, 0.0, -1e-41], &mut to) == 0.0 && to == [0; 3]);
+        for tiny in [1e-40, 5e-35] {
+            let (row, mut low) = ([tiny, 0.0, -tiny], [9; 3]);
+            assert!(quantize_activations(&row, &mut to) == 0.0 && to == [0; 3]);
+            assert!(quantize_activations_16(&row, &mut to, &mut low) == 0.0 && to == [0; 3] && low == [0; 3]);
+        }
         assert!(row_scale(&[1e7]).unwrap_err().contains("too large"));
         assert_eq!(row_scale(&[0.0, 0.0]).unwrap(), f16::ZERO);
     }

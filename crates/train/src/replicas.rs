@@ -184,9 +184,9 @@ impl Replicas {
         results
     }
 
-    /// Lets the next forward look at the activations of the first share.
-    pub(crate) fn ask_activations(&mut self) {
-        self.replicas[0].observed = Some(Observed::default());
+    /// Whether the next forward looks at the activations of the first share.
+    pub(crate) fn ask_activations(&mut self, is_asked: bool) {
+        self.replicas[0].observed = is_asked.then(Observed::default);
     }
 
     /// Those that were asked for; after [`Replicas::reduce`].

@@ -177,9 +177,7 @@ impl Trainer {
         }
         let seed = derive_seed(self.recipe.seed, self.progress.step);
         let has_flow = has_flow(self.progress.step + 1, train.log_every);
-        if has_flow {
-            self.replicas.ask_activations();
-        }
+        self.replicas.ask_activations(has_flow);
         let (model, mut carried) = (self.model.as_ref(), self.carried.clone());
         let step_loss = self.replicas.forward_backward(model, &self.parameters, &batches, seed, carried.as_mut());
         let step_loss = step_loss?;

@@ -40,7 +40,7 @@ impl DecoderIgnoresSource {
             self.gains.pop_front();
         }
         let &(since, before) = self.gains.front().filter(|_| self.gains.len() == TIMES)?;
-        // A decoder learns how often each token is before it begins to read; then the gain doubles from validation to validation.
+        // A decoder learns how often each token is before it begins to read; then the gain grows, by more than twice in so many validations.
         if gain > NOISE.max(2.0 * before) || std::mem::replace(&mut self.told, true) {
             return None;
         }

@@ -17,7 +17,8 @@ const CERTAIN: f64 = 4.0;
 pub(super) struct Rise {
     steps: u32,
     mean: f64,
-    /// Of the differences from the mean before.
+    previous: f64,
+    /// Of the differences from the loss before, which a fall has hardly a part in.
     squares: f64,
     first: f64,
     lowest: f64,
@@ -30,8 +31,9 @@ impl Rise {
     pub(super) fn observe(&mut self, loss: f64) -> bool {
         let difference = loss - self.mean;
         if self.steps > 0 {
-            self.squares += difference * difference;
+            self.squares += (loss - self.previous).powi(2);
         }
+        self.previous = loss;
         self.steps += 1;
         // Without a bias towards 0, where it starts.
         self.mean += (1.0 - DECAY) / (1.0 - DECAY.powf(f64::from(self.steps))) * difference;
@@ -40,7 +42,8 @@ impl Rise {
         }
         if self.steps <= FIRST || self.mean < self.lowest {
             self.lowest = self.mean;
-            self.deviation = (self.squares / f64::from(self.steps)).sqrt();
+            // Two batches differ by the root of two of it.
+            self.deviation = (self.squares / f64::from(self.steps) / 2.0).sqrt();
         }
         let (fall, rise, certain) = (self.first - self.lowest, self.mean - self.lowest, CERTAIN * self.deviation);
         match self.lowest > certain {
@@ -92,6 +95,15 @@ mod tests {
         for shift in [-4.0, -3.0, -1000.0] {
             assert_eq!(end((0..200).map(|i| curve(i) + shift)), Some(near_zero), "{shift}");
         }
+    }
+
+    #[test]
+    fn a_steep_fall_is_not_taken_for_what_batches_differ_by() {
+        // From 9 to 2.5 in 30 steps, and a rise of a quarter a step.
+        let steep = |i: usize| 9.0 - 6.5 * (i as f64 / 30.0).min(1.0) + (i as f64 - 60.0).max(0.0) / 4.0 + noise(i);
+        let end = end((0..200).map(steep)).unwrap();
+        // At 10.4, and the mean nine steps behind; at twice the fall above the lowest it would be at 15.5.
+        assert!((91..105).contains(&end), "{end}");
     }
 
     #[test]
