@@ -38,7 +38,7 @@ fn columns_have_names_in_csv_tsv_and_json() {
     read("table.tsv");
     folder.fail(
         &arguments("no", &["data.train=table.csv", "data.columns=['question','reply']"]),
-        &["table.csv, line 1", "there is no column \"reply\"", "\"id\", \"question\", \"answer\""],
+        &["table.csv, line 1", "there is no column \"reply\"", "\"question\", \"id\", \"answer\""],
     );
     folder.fail(
         &arguments("no", &["data.train=table.jsonl", "data.columns=['question','reply']"]),

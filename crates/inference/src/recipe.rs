@@ -118,7 +118,7 @@ pub struct DataConfig {
     /// One file or two parallel ones; or several one after the other. One file is a text for a language model, and tab-separated pairs
     /// for an encoder-decoder; as `.json`, `.jsonl` or `.ndjson`, objects one a line or in a list: pairs for either, of `prompt` or
     /// `source` and `completion` or `target`, or of `instruction`, `input` and `output`; `messages`; or a `text` each; as `.csv`, rows
-    /// under a header of the same names. Of pairs a language model reads the one side as a prompt, and learns to write the other. `.gz`
+    /// under a header of the same names; as `.parquet`, rows of columns of these names. Of pairs a language model reads the one side as a prompt, and learns to write the other. `.gz`
     /// and `.zst` are read as they are.
     pub train: Files,
     /// The same for validation; without it, `validation_share` of the training text is held out.

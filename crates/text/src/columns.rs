@@ -1,7 +1,10 @@
 //! Which columns of a table are read, and the rows of it that have no header.
 
+use crate::json::Record;
 use crate::{ControlConfig, Found, Place, TextError};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::cmp::Reverse;
 use std::fmt;
 use std::path::Path;
 
@@ -132,4 +135,54 @@ pub(crate) fn pick(
     let attributes = attributes.transpose().map_err(wrong)?;
     let texts = read.iter().map(|column| row.get(*column).unwrap_or_default().to_owned()).collect();
     Ok((texts, attributes.unwrap_or_default()))
+}
+
+/// Names of columns whose empty values are none.
+pub(crate) const OPTIONAL: [&str; 2] = ["system", "input"];
+
+/// That what is to be read is among the columns of a table, each with a value of its type.
+///
+/// # Errors
+/// What is missing, not known, or there twice.
+pub(crate) fn check_columns(
+    columns: Vec<(String, Value)>,
+    names: Option<&[String]>,
+    control: Option<&ControlConfig>,
+) -> Result<(), String> {
+    let header: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
+    let attributes = || control.into_iter().flat_map(|control| control.attributes.keys());
+    let is_given = |name: &&String| control.is_some_and(|control| control.given.contains_key(*name));
+    let mut needed = names.unwrap_or_default().iter().chain(attributes().filter(|name| !is_given(name)));
+    if let Some(missing) = needed.find(|name| !header.contains(name)) {
+        return Err(format!("there is no column {missing:?}: its columns are {}", named(&header, missing)));
+    }
+    if names.is_none() {
+        let others = columns.into_iter().filter(|(name, _)| !attributes().any(|attribute| attribute == name));
+        Record::of_fields(others.collect(), None, None).map_err(|reason| {
+            format!(
+                "the names of its columns are read like the keys of JSON: {reason}. Or say which are read, such as \
+                 data.columns = [\"en\", \"de\"]"
+            )
+        })?;
+    }
+    let is_read = |name: &String| names.is_none_or(|names| names.contains(name));
+    match (1..header.len()).find(|&at| is_read(&header[at]) && header[..at].contains(&header[at])) {
+        Some(at) => Err(format!("it has the column {:?} twice", header[at])),
+        None => Ok(()),
+    }
+}
+
+/// Columns that a message shows.
+const SHOWN: usize = 20;
+
+/// Names of columns as a message shows them, the nearest one to what was meant first.
+fn named(columns: &[String], meant: &str) -> String {
+    let mut nearest: Vec<&String> = columns.iter().collect();
+    let near = |name: &str| (1000.0 * strsim::jaro_winkler(name, meant)) as u32;
+    if let Some(at) = (0..nearest.len()).min_by_key(|&at| Reverse(near(nearest[at]))) {
+        nearest[..=at].rotate_right(1);
+    }
+    let shown: Vec<String> = nearest.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
+    let more = if columns.len() > SHOWN { ", …" } else { "" };
+    shown.join(", ") + more
 }

@@ -27,9 +27,7 @@ pub(crate) fn encode(
     let before = text.files().into_iter().map(state).collect::<Result<Vec<_>, _>>()?;
     let mut manifest = manifest;
     manifest.texts = text.files().into_iter().map(checksum).collect::<Result<_, _>>()?;
-    if text.parts().len() > 1 {
-        manifest.report.files = text.part_names();
-    }
+    manifest.report.files = text.place_names();
     let corpora = text.corpora();
     if corpora.len() > 1 {
         manifest.corpora = vec![0; corpora.len()];

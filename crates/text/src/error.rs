@@ -1,4 +1,5 @@
 use crate::file::NotUtf8;
+use crate::source::is_parquet;
 use std::path::{Path, PathBuf};
 
 /// What is wrong with a text or a tokenizer.
@@ -75,6 +76,14 @@ pub enum TextError {
         line: u64,
         /// The most bytes that it may have.
         longest: usize,
+    },
+    /// A file of Parquet that cannot be read as a whole, or has not the columns.
+    #[error("{}: {reason}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        reason: String,
     },
     /// Two parallel files of unequal length.
     #[error(
@@ -166,7 +175,7 @@ pub enum TextError {
         is_csv: bool,
     },
     /// A line that is no pair and no conversation.
-    #[error("{}, line {line}: {reason}", path.display())]
+    #[error("{}, {} {line}: {reason}", path.display(), unit(path))]
     Example {
         /// The file.
         path: PathBuf,
@@ -176,7 +185,7 @@ pub enum TextError {
         reason: String,
     },
     /// Several lines of a file that are wrong in one way.
-    #[error("{first}. There are {count} such lines: {}{}", shown(lines), if *count > lines.len() as u64 { ", …" } else { "" })]
+    #[error("{first}. There are {count} such {}s: {}{}", first.place().map_or("line", |(path, _)| unit(path)), shown(lines), if *count > lines.len() as u64 { ", …" } else { "" })]
     Lines {
         /// What is wrong with the first one.
         first: Box<Self>,
@@ -306,6 +315,11 @@ impl TextError {
     pub(crate) fn io(what: &'static str, path: &Path, error: std::io::Error) -> Self {
         Self::Io { what, path: path.to_owned(), error }
     }
+}
+
+/// What an example of a file is called.
+pub(crate) fn unit(path: &Path) -> &'static str {
+    if is_parquet(path) { "row" } else { "line" }
 }
 
 /// Numbers of lines in a message.

@@ -36,7 +36,7 @@ impl Source {
         let is_continuous = self.form() == Form::Continuous;
         let control = self.control().cloned();
         let parts: Vec<Self> = self.parts().into_iter().cloned().collect();
-        let names = if parts.len() > 1 { self.part_names() } else { Vec::new() };
+        let names = self.place_names();
         let mut rest = parts.into_iter();
         let first = rest.next().map(|part| Records::open(&part, 0, control.as_ref())).transpose()?;
         let Some(records) = first else { return Err(TextError::Empty { path: self.path().to_owned() }) };

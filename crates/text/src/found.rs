@@ -1,6 +1,8 @@
 //! What was found in a text, and where.
 
+use crate::error::unit;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// A line of a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,7 +18,7 @@ impl Place {
     /// In words, among these files.
     pub(crate) fn told(self, files: &[String]) -> String {
         match files.get(self.file as usize) {
-            Some(file) => format!("line {} of {file}", self.line),
+            Some(file) => format!("{} {} of {file}", unit(Path::new(file)), self.line),
             None => format!("line {}", self.line),
         }
     }

@@ -24,6 +24,7 @@ mod lines;
 mod markup;
 mod mixture;
 mod noise;
+mod parquet;
 mod permutation;
 mod records;
 mod report;
@@ -59,7 +60,7 @@ pub use report::{Lengths, Remark, Report, SideReport, plural};
 pub use sandbox::sandbox;
 pub use sandbox_server::serve_sandbox;
 pub use script::{Script, main_script, script_of};
-pub use source::{Form, Side, Source, is_csv, is_json};
+pub use source::{Form, Side, Source, has_fields, is_csv, is_json, is_parquet};
 pub use tokenizer::{
     BOS, EOS, NO_PIECE, PostProcessor, SpecialTokens, TokenBytes, Tokenizer, TokenizerConfig, TokenizerKind, UNK,
     UNKNOWN_CHARACTERS,

@@ -5,6 +5,7 @@ use crate::csv::RowLine;
 use crate::filter::Filtered;
 use crate::json::{JsonForm, Objects, Record};
 use crate::lines::{Line, Lines};
+use crate::parquet::{ParquetRow, ParquetRows};
 use crate::table::Table;
 use crate::{ControlConfig, Found, Place, Source, TextError};
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub(crate) struct Records {
 enum Reader {
     Texts(Lines),
     Table(Box<Table>),
+    Parquet(Box<ParquetRows>),
     Objects(Objects, Option<Columns>, JsonForm),
     Parallel {
         source: Lines,
@@ -66,6 +68,9 @@ impl Records {
             Source::Tsv { path, columns } => Reader::Table(Box::new(Table::of_tabs(path, columns.as_ref(), control)?)),
             Source::Csv { path, columns, .. } => {
                 Reader::Table(Box::new(Table::of_csv(path, columns.as_ref(), control)?))
+            }
+            Source::Parquet { path, columns, .. } => {
+                Reader::Parquet(Box::new(ParquetRows::open(path, columns.as_ref(), control)?))
             }
             Source::Json { path, columns, form } => Reader::Objects(Objects::open(path)?, columns.clone(), *form),
             Source::Parallel { source, target } => {
@@ -143,6 +148,18 @@ impl Records {
                             let further = &mut passed_over.columns;
                             let (record, attributes) = table.record(&row, control, further, place)?;
                             return Ok(Some((record, place, attributes)));
+                        }
+                    }
+                }
+                Reader::Parquet(rows) => {
+                    let next = rows.next_row(control)?;
+                    let place = Place { line: rows.number(), file };
+                    match next {
+                        None => return Ok(None),
+                        Some(ParquetRow::Large) => passed_over.add_large([false, true], place),
+                        Some(ParquetRow::Said(said)) => {
+                            passed_over.columns.add(u64::from(said.has_more), place);
+                            return Ok(Some((said.record, place, said.attributes)));
                         }
                     }
                 }

@@ -2,6 +2,7 @@ use crate::columns::Columns;
 use crate::filter::Filter;
 use crate::json::{JsonForm, Objects, Record};
 use crate::lines::Line;
+use crate::parquet::ParquetRows;
 use crate::table::Table;
 use crate::{ChatTemplate, ControlConfig, TextError, Tokenizer};
 use std::fmt;
@@ -39,6 +40,15 @@ pub enum Source {
         /// The file.
         path: PathBuf,
         /// The columns that are read; or none, where its header has the names that objects have.
+        columns: Option<Columns>,
+        /// What all of its rows are.
+        form: JsonForm,
+    },
+    /// A file of Parquet; see [`Source::parquet`].
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// The columns that are read; or none, where they have the names that objects have.
         columns: Option<Columns>,
         /// What all of its rows are.
         form: JsonForm,
@@ -135,6 +145,18 @@ pub fn is_csv(path: &Path) -> bool {
     ends_with(path, &[".csv"])
 }
 
+/// Whether a file's name ends as those of Parquet do.
+#[must_use]
+pub fn is_parquet(path: &Path) -> bool {
+    ends_with(path, &[".parquet"])
+}
+
+/// Whether a file has rows or objects with both sides of a pair: it is JSON, CSV or Parquet.
+#[must_use]
+pub fn has_fields(path: &Path) -> bool {
+    is_json(path) || is_csv(path) || is_parquet(path)
+}
+
 impl Source {
     /// A file of JSON objects, with or without attributes: its first one says what all of them are, unless the keys of a text or of a pair
     /// are named. A file that is not there is one of pairs.
@@ -179,6 +201,21 @@ impl Source {
         Ok(text(Table::of_csv(path, columns, control)?.form(control)))
     }
 
+    /// A file of Parquet: its columns, or those of them that are named, say what its rows are. A file that is not there is one of pairs.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or has no such columns.
+    pub fn parquet(path: &Path, columns: Option<&Columns>, control: Option<&ControlConfig>) -> Result<Self, TextError> {
+        // Numbers are of tables beside it.
+        let columns = columns.filter(|columns| columns.names().is_some()).cloned();
+        let text = |form| Self::Parquet { path: path.to_owned(), columns: columns.clone(), form };
+        if !path.exists() {
+            return Ok(text(JsonForm::Pairs));
+        }
+        text(JsonForm::Pairs).check_files()?;
+        Ok(text(ParquetRows::open(path, columns.as_ref(), control)?.form()))
+    }
+
     /// What its examples are.
     pub fn form(&self) -> Form {
         match self {
@@ -186,7 +223,7 @@ impl Source {
             Self::Tsv { columns, .. } if columns.as_ref().is_some_and(Columns::is_one) => Form::Texts,
             Self::Lines { .. } => Form::Texts,
             Self::Parallel { .. } | Self::Tsv { .. } => Form::Pairs,
-            Self::Json { form, .. } | Self::Csv { form, .. } => match form {
+            Self::Json { form, .. } | Self::Csv { form, .. } | Self::Parquet { form, .. } => match form {
                 JsonForm::Texts => Form::Texts,
                 JsonForm::Pairs => Form::Pairs,
                 JsonForm::Messages => Form::Conversations,
@@ -220,6 +257,7 @@ impl Source {
             | Self::Stream { path }
             | Self::Tsv { path, .. }
             | Self::Csv { path, .. }
+            | Self::Parquet { path, .. }
             | Self::Json { path, .. } => path,
             Self::Parallel { target, .. } => target,
             Self::Several { parts } => parts.first().map_or(Path::new(""), Self::path),
@@ -293,6 +331,14 @@ impl Source {
             one => one.path().display().to_string(),
         };
         self.parts().into_iter().map(name).collect()
+    }
+
+    /// The names of the files that a place is told with: where it may be in several, or is a row of Parquet.
+    pub(crate) fn place_names(&self) -> Vec<String> {
+        match &self.parts()[..] {
+            [one] if !is_parquet(one.path()) => Vec::new(),
+            _ => self.part_names(),
+        }
     }
 
     /// The same for these tokenizers: their control tokens are found in what a chat template writes, and nowhere else.

@@ -1,6 +1,6 @@
 //! Tables: columns between tabs, or CSV, with a header or without.
 
-use crate::columns::{Columns, Row, pick};
+use crate::columns::{Columns, OPTIONAL, Row, check_columns, pick};
 use crate::csv::{CsvRows, RowLine};
 use crate::json::{JsonForm, Record, SaidRecord};
 use crate::lines::{Line, Lines};
@@ -23,9 +23,6 @@ enum Rows {
     Tabs(Lines),
     Csv(Box<CsvRows>),
 }
-
-/// Names of columns whose empty values are none.
-const OPTIONAL: [&str; 2] = ["system", "input"];
 
 impl Table {
     /// Lines of columns between tabs; where these are named, its first line has the names.
@@ -80,32 +77,17 @@ impl Table {
 
     /// That what is to be read is among the columns of the header.
     fn check_header(&self, header: &[String], control: Option<&ControlConfig>) -> Result<(), TextError> {
-        let wrong = |reason: String| Err(TextError::Example { path: self.path.clone(), line: self.number(), reason });
-        let there = format!("its columns are {}", named(header));
         let names = self.columns.as_ref().and_then(Columns::names);
-        let attributes = control.into_iter().flat_map(|control| {
-            let has_place = move |name: &&String| !control.given.contains_key(*name);
-            control.attributes.keys().filter(has_place)
-        });
-        if let Some(missing) = names.unwrap_or_default().iter().chain(attributes).find(|name| !header.contains(name)) {
-            return wrong(format!("there is no column {missing:?}: {there}"));
-        }
-        if names.is_none() {
-            let is_attribute = |name: &&String| control.is_some_and(|control| control.attributes.contains_key(*name));
-            let others = header.iter().filter(|name| !is_attribute(name));
-            let keys = others.map(|name| (name.clone(), Value::String(String::new()))).collect();
-            if let Err(reason) = Record::of_fields(keys, None, None) {
-                return wrong(format!(
-                    "its first row has the names of its columns, which are read like the keys of JSON: {reason}. Or say \
-                     which are read, such as data.columns = [\"en\", \"de\"]; where it has no header, by numbers, such as \
-                     data.columns = [0, 1]"
-                ));
-            }
-        }
-        match (1..header.len()).find(|&at| is_read(&header[at], names) && header[..at].contains(&header[at])) {
-            Some(at) => wrong(format!("it has the column {:?} twice", header[at])),
-            None => Ok(()),
-        }
+        let fields: Vec<_> = header.iter().map(|name| (name.clone(), Value::String(String::new()))).collect();
+        check_columns(fields, names, control).map_err(|reason| {
+            let reason = match names {
+                Some(_) => reason,
+                None => {
+                    format!("{reason}; where its first row is no header, by numbers, such as data.columns = [0, 1]")
+                }
+            };
+            TextError::Example { path: self.path.clone(), line: self.number(), reason }
+        })
     }
 
     /// What its rows are.
@@ -187,19 +169,4 @@ impl Table {
         let fields = fields.map(|(name, value)| (name.clone(), Value::String(value.to_owned())));
         Record::of_fields(fields.collect(), names, control)
     }
-}
-
-/// Whether a column is read.
-fn is_read(name: &str, names: Option<&[String]>) -> bool {
-    names.is_none_or(|names| names.iter().any(|known| known == name))
-}
-
-/// Columns that a message shows.
-const SHOWN: usize = 20;
-
-/// Names of columns as a message shows them.
-fn named(columns: &[String]) -> String {
-    let shown: Vec<String> = columns.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
-    let more = if columns.len() > SHOWN { ", …" } else { "" };
-    shown.join(", ") + more
 }

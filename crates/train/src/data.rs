@@ -4,7 +4,7 @@ use descant_inference::{DataConfig, Error, Files, Recipe, Tokenizers};
 use descant_models::{LossConfig, ModelKind};
 use descant_text::{
     BatchConfig, Batches, ChatTemplate, Columns, ControlConfig, Corpus, Example, FilterConfig, Form, InputBuilder,
-    Noise, Shuffle, Source, TextError, is_csv, is_json,
+    Noise, Shuffle, Source, TextError, is_csv, is_json, is_parquet,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -86,7 +86,9 @@ impl Texts {
     /// Whether their spaces and line ends matter.
     pub(crate) fn keep_spaces(&self) -> bool {
         let is_rendered = self.train.template().is_some();
-        is_rendered || self.train.form() == Form::Continuous || self.train.files().into_iter().all(is_json)
+        is_rendered
+            || self.train.form() == Form::Continuous
+            || self.train.files().into_iter().all(|path| is_json(path) || is_parquet(path))
     }
 
     /// What is validated on: what a run has of it, or the same in memory where it has none; its folder stays as it is.
@@ -209,6 +211,7 @@ pub(crate) fn source(
     let one = |path: &PathBuf| {
         Ok::<_, Error>(match (kind, columns) {
             _ if is_json(path) => Source::json(path, columns, control)?,
+            _ if is_parquet(path) => Source::parquet(path, columns, control)?,
             // Runs from before CSV was a form of text read such a file as any other, and have no order of shuffling.
             _ if is_csv(path) && data.shuffle.is_some() => Source::csv(path, columns, control)?,
             (ModelKind::LanguageModel, None) if data.stream => Source::Stream { path: path.clone() },
@@ -298,7 +301,8 @@ fn controlled(source: Source, control: &ControlConfig) -> Result<Source, Error> 
             // Each text has those that are given, and a continuous one has no start that they could stand before.
             _ if !control.given.is_empty() && part.form() != Form::Continuous => {}
             // The columns of a header are known by their names.
-            (Source::Json { .. } | Source::Csv { columns: None | Some(Columns::Names(_)), .. }, _) => {}
+            (Source::Json { .. } | Source::Parquet { .. }, _) => {}
+            (Source::Csv { columns: None | Some(Columns::Names(_)), .. }, _) => {}
             (Source::Tsv { columns: Some(Columns::Names(_)), .. }, _) => {}
             (Source::Tsv { .. } | Source::Csv { .. }, None) => {}
             (Source::Tsv { .. } | Source::Csv { .. }, Some(name)) => {

@@ -5,7 +5,7 @@ use super::Recipe;
 use super::keys;
 use descant_hyperparameters::ScheduleConfig;
 use descant_models::{LayerKind, LossConfig, ModelKind};
-use descant_text::{Columns, Shuffle, TokenizerKind, is_csv, is_json, plural};
+use descant_text::{Columns, Shuffle, TokenizerKind, has_fields, is_json, is_parquet, plural};
 
 enum Severity {
     Error,
@@ -69,10 +69,10 @@ const CONFLICTS: &[Conflict] = &[
         let by_number = matches!(columns, Columns::Numbers(_));
         let all = [Some(&data.train), data.validation.as_ref()];
         let mut one_side = all.into_iter().flatten().filter(|files| !files.is_parallel());
-        (!one_side.any(|files| !by_number || files.paths().any(|path| !is_json(path)))).then(|| {
+        (!one_side.any(|files| !by_number || files.paths().any(|path| !is_json(path) && !is_parquet(path)))).then(|| {
             let what = match by_number {
                 true => {
-                    "two files have no columns, and JSON has keys, such as data.columns = [\"question\", \"answer\"]"
+                    "two files have no columns, and those of JSON and Parquet have names, such as data.columns = [\"question\", \"answer\"]"
                 }
                 false => "two files have no columns",
             };
@@ -81,10 +81,10 @@ const CONFLICTS: &[Conflict] = &[
     }),
     (Error, |recipe| {
         let data = recipe.data.as_ref()?;
-        let path = data.train.paths().find(|path| is_json(path) || is_csv(path))?;
+        let path = data.train.paths().find(|path| has_fields(path))?;
         data.stream.then(|| {
             let path = path.display();
-            format!("data.stream = true is not for JSON or CSV ({path}), in which each object or row is an example. Leave it out")
+            format!("data.stream = true is not for JSON, CSV or Parquet ({path}), in which each object or row is an example. Leave it out")
         })
     }),
     (Error, |recipe| {

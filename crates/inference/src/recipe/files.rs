@@ -1,6 +1,6 @@
 //! The files of a text: their names, and patterns that files match.
 
-use descant_text::{is_csv, is_json};
+use descant_text::has_fields;
 use glob::Pattern;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -47,9 +47,9 @@ impl Files {
         self.sides().len() == 2
     }
 
-    /// Whether they are one side of plain text: neither CSV nor JSON.
+    /// Whether they are one side of plain text: neither CSV, JSON nor Parquet.
     pub fn is_plain(&self) -> bool {
-        !self.is_parallel() && self.paths().all(|path| !is_json(path) && !is_csv(path))
+        !self.is_parallel() && self.paths().all(|path| !has_fields(path))
     }
 
     /// Of each side, for each of its names, the files: those that match a pattern in the order of their names. A pattern that nothing matches
@@ -91,8 +91,7 @@ impl Files {
                 return Err(format!("{key} = {:?}: it is no pattern: {error}", path.display()));
             }
         }
-        let is_table =
-            |path: &PathBuf| is_json(path) || is_csv(path) || path.extension().is_some_and(|end| end == "tsv");
+        let is_table = |path: &PathBuf| has_fields(path) || path.extension().is_some_and(|end| end == "tsv");
         match self.is_parallel().then(|| self.paths().find(|path| is_table(path))).flatten() {
             Some(path) => Err(format!(
                 "{key}: a list of two names is of two parallel files, and each line of {} has both sides already. Several files \

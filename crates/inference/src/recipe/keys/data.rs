@@ -27,7 +27,8 @@ pub(super) const DATA: Section = Section {
             REQUIRED,
             "The training text. One file is a plain text for a language model and tab-separated pairs for an \
              encoder-decoder; two are parallel, line by line; a .jsonl has a prompt (or source) and its \
-             completion (or target), or messages, on each line, and a .csv the same under a header of these names. \
+             completion (or target), or messages, on each line, a .parquet the same in columns of these names, and a .csv \
+             under a header of them. \
              .gz and .zst are read as they are. A pattern such as \"texts/*.tsv\" is all files that match it, in the order of \
              their names; [[\"a.tsv\", \"b.tsv\"]] are several files, and [[\"a.en\", \"b.en\"], [\"a.de\", \"b.de\"]] \
              several parallel ones, one after the other.",
@@ -53,8 +54,8 @@ pub(super) const DATA: Section = Section {
             Columns,
             "(source and target)",
             "The columns of source and target, or that of a text alone: by numbers from 0 of a table without a header, such \
-             as [0, 1]; or by name, such as [\"en\", \"de\"], of a .csv or .tsv whose first line has the names, or of the keys \
-             of .jsonl. Without them a .tsv has two columns, and a .csv or .jsonl those that data.train says. A language \
+             as [0, 1]; or by name, such as [\"en\", \"de\"], of a .csv or .tsv whose first line has the names, of the columns \
+             of .parquet, or of the keys of .jsonl. Without them a .tsv has two columns, and the others those that data.train says. A language \
              model reads a .tsv as pairs of prompt and completion only where they are given.",
         ),
         Key::new(
