@@ -13,7 +13,7 @@ use descant_kernels::{Mat, MatMut, Parallelism, gemm, gemm_flops};
 use descant_models::{ModelKind, Vocabulary, build};
 use descant_optim::Optimizer;
 use descant_tensor::DType;
-use descant_text::plural;
+use descant_text::{TextError, plural};
 use descant_train::{CarriedState, Replicas, SourceModels, Texts, random_batch};
 use serde::Serialize;
 use serde_json::json;
@@ -113,16 +113,22 @@ impl Bench {
         let sides = if pair { 2.0 } else { 1.0 };
         let estimate = Estimate::of(&measured, &vocabulary, DType::F32, sides * batch as f64 * length as f64);
         estimate.and_then(|estimate| estimate.check(true)).map_err(anyhow::Error::msg)?;
-        let batches = match (self.text, &texts) {
-            (false, _) => vec![random_batch(pair, &vocabulary, batch, length, false)],
-            (true, Some((texts, tokenizers))) => {
-                let mut batches = descant_train::batches(&recipe, texts, tokenizers)?;
-                (0..WARM_UP + self.steps).map(|_| batches.next_batch()).collect::<Result<_, _>>()?
-            }
+        let mut text = match (self.text, &texts) {
+            (false, _) => None,
+            (true, Some((texts, tokenizers))) => Some(descant_train::batches(&recipe, texts, tokenizers)?),
             (true, None) => anyhow::bail!("{} has no [data], or its text is not there: leave --text out", self.recipe),
         };
+        // Each with its epoch.
+        let batches: Vec<(u64, Batch)> = match &mut text {
+            None => vec![(0, random_batch(pair, &vocabulary, batch, length, false))],
+            Some(text) => {
+                let next = |_| Ok((text.position().epoch, text.next_batch()?));
+                (0..WARM_UP + self.steps).map(next).collect::<Result<_, TextError>>()?
+            }
+        };
         if let Some(path) = &self.dump {
-            dump(&batches, path).with_context(|| format!("could not write {}", path.display()))?;
+            dump(batches.iter().map(|(_, batch)| batch), path)
+                .with_context(|| format!("could not write {}", path.display()))?;
         }
         let mut parameters = Parameters::new(DType::F32);
         let model = build(&recipe.model, &recipe.loss, &vocabulary, &mut parameters, recipe.seed)
@@ -130,19 +136,28 @@ impl Bench {
         parameters.set_precision(recipe.train.precision.into());
         let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
         let mut replicas = Replicas::new(threads, threads)?.with_teacher(sources.into_teacher());
-        let streams = batches.first().map_or(0, |batch| batch.target.len());
-        let carried = || CarriedState::start(model.as_ref(), &parameters, streams, threads);
-        let mut carried = recipe.train.carry_state.then(carried).transpose()?;
+        let start = match &text {
+            Some(text) => CarriedState::of_training(&measured, model.as_ref(), &parameters, text)?,
+            None if recipe.train.carry_state => Some(CarriedState::start(model.as_ref(), &parameters, batch, threads)?),
+            None => None,
+        };
         let mut zclip = Default::default();
-        let mut next = batches.chunks(1).cycle();
+        let (mut carried, mut current, mut next) = (start.clone(), 0, (0..batches.len()).cycle());
         let mut step = |replicas: &mut Replicas, seed: u32| -> anyhow::Result<(f64, usize)> {
-            let batch = next.next().unwrap_or_default();
-            let start = Instant::now();
-            replicas.forward_backward(model.as_ref(), &parameters, batch, seed.into(), carried.as_mut())?;
+            let (epoch, batch) = &batches[next.next().unwrap_or_default()];
+            let batch = std::slice::from_ref(batch);
+            let before = Instant::now();
+            if *epoch != current {
+                (current, carried) = (*epoch, start.clone());
+            }
+            // As training, on a copy.
+            let mut after = carried.clone();
+            replicas.forward_backward(model.as_ref(), &parameters, batch, seed.into(), after.as_mut())?;
+            carried = after;
             let norm = replicas.reduce();
             let clipping = replicas.clip(model.as_ref(), recipe.train.clip, &mut zclip, &parameters, norm);
             replicas.update(&mut optimizer, &mut parameters, recipe.train.learning_rate, clipping)?;
-            let ms = 1e3 * start.elapsed().as_secs_f64();
+            let ms = 1e3 * before.elapsed().as_secs_f64();
             Ok((ms, batch.iter().map(|batch| batch.target.tokens()).sum()))
         };
         for warm_up in 0..WARM_UP {
@@ -214,7 +229,7 @@ impl Bench {
 }
 
 /// Writes the token ids of batches as JSON: the sources, where there are any, what is read, and what is to be written.
-fn dump(batches: &[Batch], path: &Path) -> anyhow::Result<()> {
+fn dump<'a>(batches: impl Iterator<Item = &'a Batch>, path: &Path) -> anyhow::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     let rows = |ids: &Sequences| (0..ids.len()).map(|i| ids.get(i).to_vec()).collect::<Vec<_>>();
     for Batch { source, input, target } in batches {

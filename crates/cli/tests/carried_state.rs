@@ -98,3 +98,42 @@ fn where_nothing_can_be_carried_is_told() {
     folder.write("carried.toml", open);
     fail(&[], &["each line of the text", "data.stream = true"]);
 }
+
+#[test]
+fn separate_texts_have_none_to_carry() {
+    let folder = folder();
+    folder.train("carried.toml", "run", 20);
+    // Without its own text, a run is measured on one of any form.
+    fs::remove_file(folder.path("text.txt")).unwrap();
+    let line = |i: usize| format!("line {i} says {} and blue", i % 13);
+    folder.write("texts.jsonl", (0..30).map(|i| format!("{{\"text\": \"{}\"}}\n", line(i))).collect::<String>());
+    folder.write("text.csv", (0..30).map(|i| line(i) + "\n").collect::<String>().replacen("line", "text\nline", 1));
+    let files = ["texts.jsonl", "text.csv"];
+    let carried = files.map(|file| loss(&folder, &["--data", file]));
+    let recipe = fs::read_to_string(folder.path("run/recipe.toml")).unwrap();
+    assert!(recipe.contains("carry_state = true"));
+    folder.write("run/recipe.toml", recipe.replace("carry_state = true", "carry_state = false"));
+    assert_eq!(files.map(|file| loss(&folder, &["--data", file])), carried);
+}
+
+#[test]
+fn a_bench_carries_it_as_training_does() {
+    fn bench<'a>(more: &[&'a str]) -> Vec<&'a str> {
+        let set = more.iter().flat_map(|setting| ["--set", setting]);
+        ["bench", "carried.toml", "--text", "--threads", "3", "--steps", "15"].into_iter().chain(set).collect()
+    }
+    let folder = folder();
+    // Over several epochs, in whose last batch some of the streams are over: in that of one of these texts, as there are 8.
+    for tokens in [60, 61] {
+        folder.write("short.txt", "ab".repeat(40)[..tokens].to_owned() + "\n");
+        folder.succeed(&bench(&["data.train=short.txt", "data.validation_share=0.0", "train.length=1"]));
+    }
+    folder.fail(&bench(&["train.length=5000"]), &["train.carry_state = true", "each of the 8 streams"]);
+    let workload = |name| ["bench", name, "--steps", "2", "--threads", "2", "--set", "train.carry_state=true"];
+    folder.fail(&workload("gpt_small"), &["train.carry_state = true", "no recurrent state"]);
+    folder.fail(&workload("s2s_lstm"), &["train.carry_state = true", "separate pairs"]);
+    folder.succeed(&workload("charrnn"));
+    let open = fs::read_to_string(folder.path("carried.toml")).unwrap().replace("stream = true\n", "");
+    folder.write("carried.toml", open);
+    folder.fail(&bench(&[]), &["train.carry_state = true", "each line of the text"]);
+}

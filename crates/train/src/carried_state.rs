@@ -1,5 +1,6 @@
 //! Recurrent states that are carried from chunk to chunk of a continuous text (truncated backpropagation through time).
 
+use crate::Error;
 use descant_autograd::{Graph, Parameters, Tape};
 use descant_batch::Batch;
 use descant_inference::Recipe;
@@ -29,16 +30,32 @@ impl CarriedState {
         Ok(Self { shares: (0..shares.max(1)).map(&mut start).collect::<Result<_>>()? })
     }
 
-    /// That of a training, where its recipe has one.
-    pub(crate) fn of_training(
+    /// That of a training on these batches, where its recipe has one.
+    ///
+    /// # Errors
+    /// Where no chunk goes on where another ended.
+    pub fn of_training(
         recipe: &Recipe,
         model: &dyn Generator,
         parameters: &Parameters,
         batches: &Batches,
-    ) -> Result<Option<Self>> {
-        let streams = batches.streams().map_or(0, |streams| streams.len());
-        let carried = recipe.train.carry_state.then(|| Self::start(model, parameters, streams, recipe.train.shares));
-        carried.transpose()
+    ) -> std::result::Result<Option<Self>, Error> {
+        if !recipe.train.carry_state {
+            return Ok(None);
+        }
+        let length = recipe.train.length;
+        let reason = match batches.streams() {
+            None => {
+                "each line of the text is a sequence of its own. Leave it out, or set data.stream = true".to_owned()
+            }
+            Some(streams) if streams[0].end - streams[0].start <= length as u64 => format!(
+                "each of the {} streams, one for each row of a batch, is a single chunk of train.length = {length}. Lower that, or \
+                 train.batch_sentences (or train.batch_tokens)",
+                streams.len()
+            ),
+            Some(streams) => return Ok(Some(Self::start(model, parameters, streams.len(), recipe.train.shares)?)),
+        };
+        Err(recipe.wrong(format!("train.carry_state = true: {reason}")).into())
     }
 
     /// Begins all streams anew.
@@ -64,7 +81,7 @@ fn name(share: usize, state: usize) -> String {
 }
 
 /// The hidden states of a batch. With a carried state, each row goes on from its own, which becomes that at the row's end: a constant,
-/// so that no gradient reaches what is before.
+/// so that no gradient reaches what is before. A batch of more rows than there are states is an error.
 pub(crate) fn hidden<'t>(
     model: &dyn Generator,
     graph: Graph<'t>,
@@ -73,6 +90,7 @@ pub(crate) fn hidden<'t>(
 ) -> Result<HiddenStates<'t>> {
     let Some(state) = carried else { return Ok(model.hidden(graph, batch)) };
     // At the end of a text, the last streams may be over.
-    state.select(&(0..batch.input.len()).collect::<Vec<_>>());
+    let rows = state.rows().min(batch.input.len());
+    state.select(&(0..rows).collect::<Vec<_>>());
     model.step(graph, state, &batch.input)
 }

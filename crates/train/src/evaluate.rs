@@ -33,9 +33,56 @@ pub struct Evaluation {
 /// Rows whose logits are materialised at a time.
 const BLOCK: usize = 256;
 
+/// What is counted of batches.
+#[derive(Default)]
+struct Counts {
+    /// Summed over the targets.
+    loss: f64,
+    right: usize,
+    tokens: usize,
+}
+
+impl Counts {
+    fn add(&mut self, other: &Self) {
+        self.loss += other.loss;
+        self.right += other.right;
+        self.tokens += other.tokens;
+    }
+
+    fn evaluation(&self, model: &dyn Generator) -> Result<Evaluation, Error> {
+        let &Self { loss, right, tokens } = self;
+        if tokens == 0 {
+            return Err(Error::NothingCounts);
+        }
+        let loss = loss / tokens as f64;
+        let perplexity = model.output().is_likelihood().then(|| loss.exp());
+        Ok(Evaluation { loss, perplexity, accuracy: right as f64 / tokens as f64, tokens })
+    }
+}
+
+/// Loss and accuracy over an encoded text. Of a continuous one the state is carried where the recipe says so; separate texts have none to
+/// carry.
+///
+/// # Errors
+/// Whatever reading a batch or a pass fails with.
+pub(crate) fn evaluate_text(
+    recipe: &Recipe,
+    model: &dyn Generator,
+    parameters: &Parameters,
+    replicas: &mut Replicas,
+    corpus: &Arc<Corpus>,
+    config: BatchConfig,
+) -> Result<Evaluation, Error> {
+    let batches = Batches::once(corpus.clone(), config)?;
+    let unknown = recipe.special()[1].unknown;
+    match recipe.train.carry_state && corpus.is_continuous() {
+        true => evaluate_streams(model, parameters, replicas, batches, unknown, recipe.train.shares),
+        false => evaluate(model, parameters, replicas, batches, unknown),
+    }
+}
+
 /// Loss and accuracy over batches, several at a time on the replicas' threads, summed in the order of the batches. The
-/// `unknown` token is never right. Where the recurrent state is carried from batch to batch, `shares` says into how many these are split,
-/// whatever the number of replicas.
+/// `unknown` token is never right.
 ///
 /// # Errors
 /// Whatever reading a batch or a pass fails with.
@@ -43,46 +90,51 @@ pub(crate) fn evaluate(
     model: &dyn Generator,
     parameters: &Parameters,
     replicas: &mut Replicas,
-    batches: impl Iterator<Item = Result<Batch, TextError>>,
+    mut batches: impl Iterator<Item = Result<Batch, TextError>>,
     unknown: Option<u32>,
-    shares: Option<usize>,
 ) -> Result<Evaluation, Error> {
-    let mut carried: Option<CarriedState> = None;
-    let (mut loss, mut right, mut tokens) = (0.0, 0, 0);
-    let mut batches = batches;
+    let mut counts = Counts::default();
     loop {
-        let number = if shares.is_some() { 1 } else { replicas.shares() };
-        let group: Vec<Batch> = batches.by_ref().take(number).collect::<Result<_, _>>()?;
-        let group: Vec<(Batch, Option<DecoderState>)> = match (&group[..], shares) {
-            ([], _) => break,
-            ([batch], Some(shares)) => {
-                let start = || CarriedState::start(model, parameters, batch.target.len(), shares);
-                let states = carried.take().map_or_else(start, Ok)?.shares.into_iter().map(Some);
-                batch.shares_by_row(shares).into_iter().zip(states).collect()
-            }
-            _ => group.into_iter().map(|batch| (batch, None)).collect(),
-        };
-        let found = replicas.map(&group, |tape, (batch, state)| {
-            let mut state = state.clone();
-            let found = evaluate_batch(tape, model, parameters, batch, state.as_mut(), unknown);
-            (found, state)
-        });
-        let (found, states): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-        carried = states.into_iter().collect::<Option<_>>().map(|shares| CarriedState { shares });
-        for (found, (batch, _)) in found.into_iter().zip(&group) {
-            let (batch_loss, batch_right) = found?;
-            loss += batch_loss;
-            right += batch_right;
-            tokens += batch.target.ids.iter().filter(|&&id| model.output().counts(id)).count();
+        let group: Vec<Batch> = batches.by_ref().take(replicas.shares()).collect::<Result<_, _>>()?;
+        if group.is_empty() {
+            return counts.evaluation(model);
+        }
+        let found = replicas.map(&group, |tape, batch| evaluate_batch(tape, model, parameters, batch, None, unknown));
+        for found in found {
+            counts.add(&found?);
         }
     }
-    if tokens == 0 {
-        return Err(Error::NothingCounts);
+}
+
+/// The same over the batches of streams, whose state is carried from each to the next. One is evaluated at a time, split into `shares`
+/// whatever the number of replicas.
+fn evaluate_streams(
+    model: &dyn Generator,
+    parameters: &Parameters,
+    replicas: &mut Replicas,
+    batches: impl Iterator<Item = Result<Batch, TextError>>,
+    unknown: Option<u32>,
+    shares: usize,
+) -> Result<Evaluation, Error> {
+    let mut counts = Counts::default();
+    let mut carried: Option<CarriedState> = None;
+    for batch in batches {
+        let batch = batch?;
+        // The first batch has a row of every stream.
+        let start = || CarriedState::start(model, parameters, batch.target.len(), shares);
+        let states = carried.take().map_or_else(start, Ok)?.shares;
+        let parts: Vec<(Batch, DecoderState)> = batch.shares_by_row(shares).into_iter().zip(states).collect();
+        let found = replicas.map(&parts, |tape, (part, state)| {
+            let mut state = state.clone();
+            let found = evaluate_batch(tape, model, parameters, part, Some(&mut state), unknown)?;
+            Ok((found, state))
+        });
+        let (found, shares): (Vec<Counts>, Vec<DecoderState>) =
+            found.into_iter().collect::<descant_tensor::Result<Vec<_>>>()?.into_iter().unzip();
+        found.iter().for_each(|found| counts.add(found));
+        carried = Some(CarriedState { shares });
     }
-    let counted = tokens as f64;
-    let loss = loss / counted;
-    let perplexity = model.output().is_likelihood().then(|| loss.exp());
-    Ok(Evaluation { loss, perplexity, accuracy: right as f64 / counted, tokens })
+    counts.evaluation(model)
 }
 
 fn evaluate_batch(
@@ -92,9 +144,9 @@ fn evaluate_batch(
     batch: &Batch,
     carried: Option<&mut DecoderState>,
     unknown: Option<u32>,
-) -> descant_tensor::Result<(f64, usize)> {
+) -> descant_tensor::Result<Counts> {
     if batch.target.is_empty() {
-        return Ok((0.0, 0));
+        return Ok(Counts::default());
     }
     let graph = tape.infer(parameters, Parallelism::Serial);
     let hidden = hidden(model, graph, batch, carried)?;
@@ -112,7 +164,8 @@ fn evaluate_batch(
             .filter(|&(row, &id)| model.output().counts(id) && Some(id) != unknown && best(row) == Some(id))
             .count();
     }
-    Ok((loss, right))
+    let tokens = batch.target.ids.iter().filter(|&&id| model.output().counts(id)).count();
+    Ok(Counts { loss, right, tokens })
 }
 
 /// The longest chunk of a continuous text that an imported model reads at once.
@@ -258,10 +311,7 @@ impl<'a> Evaluator<'a> {
     /// Whatever a pass fails with.
     pub fn loss(&mut self) -> Result<Evaluation, Error> {
         let Trained { recipe, model, parameters, .. } = self.trained;
-        let batches = Batches::once(self.corpus.clone(), self.config.clone())?;
-        let unknown = recipe.special()[1].unknown;
-        let shares = recipe.train.carry_state.then_some(recipe.train.shares);
-        evaluate(model.as_ref(), parameters, &mut self.replicas, batches, unknown, shares)
+        evaluate_text(recipe, model.as_ref(), parameters, &mut self.replicas, &self.corpus, self.config.clone())
     }
 
     /// What the model generates for every source or prompt that the loss is over, with its references, in the order of the

@@ -36,9 +36,6 @@ impl Preflight {
         held_out: Option<Batches>,
     ) -> Result<Self, Error> {
         let mut notes = Vec::new();
-        if recipe.train.carry_state {
-            carries(recipe, batches)?;
-        }
         let steps = steps(recipe, batches, &mut notes)?;
         let schedule = recipe.schedule.clone().shortened(steps);
         if schedule != recipe.schedule {
@@ -81,21 +78,6 @@ impl Preflight {
             _ => Ok(Self { steps, schedule, notes }),
         }
     }
-}
-
-/// That a state is carried anywhere, where the recipe asks for it.
-fn carries(recipe: &Recipe, batches: &Batches) -> Result<(), Error> {
-    let length = recipe.train.length;
-    let reason = match batches.streams() {
-        None => "each line of the text is a sequence of its own. Leave it out, or set data.stream = true".to_owned(),
-        Some(streams) if streams[0].end - streams[0].start <= length as u64 => format!(
-            "each of the {} streams, one for each row of a batch, is a single chunk of train.length = {length}. Lower that, or \
-             train.batch_sentences (or train.batch_tokens)",
-            streams.len()
-        ),
-        Some(_) => return Ok(()),
-    };
-    Err(recipe.wrong(format!("train.carry_state = true: {reason}")))
 }
 
 /// The optimizer steps of a training.

@@ -9,6 +9,7 @@ use descant_optim::{Optimizer, tree_sum};
 use descant_tensor::{Error, Result};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::Location;
 
 /// Data-parallel replicas: each runs forward and backward over its share of a batch.
 ///
@@ -82,7 +83,8 @@ impl Replicas {
     /// before, and the state becomes that at the end of the last one.
     ///
     /// # Errors
-    /// The first failure, in the order of the shares.
+    /// The first failure, in the order of the shares; a carried state of another number of shares, or of fewer rows than a batch.
+    #[track_caller]
     pub fn forward_backward(
         &mut self,
         model: &dyn Generator,
@@ -93,7 +95,7 @@ impl Replicas {
     ) -> Result<StepLoss> {
         let shares = self.replicas.len();
         let weight: f64 = batches.iter().map(|batch| model.output().weight(&batch.target.ids)).sum();
-        let (cut, states) = cut(batches, shares, carried);
+        let (cut, states) = cut(batches, shares, carried)?;
         let Self { threads, replicas, teacher } = self;
         let models = Models { model, parameters, teacher: teacher.as_ref() };
         let losses: Vec<Result<f64>> = threads.install(|| {
@@ -213,7 +215,9 @@ impl Replicas {
         self.threads.install(|| before.flow(parameters))
     }
 
-    /// Runs the passes again with a check of every value and gradient, and returns the first that is not finite.
+    /// Runs the passes again with a check of every value and gradient, and returns the first that is not finite, or what
+    /// [`Replicas::forward_backward`] fails with.
+    #[track_caller]
     pub fn trace(
         &mut self,
         model: &dyn Generator,
@@ -224,7 +228,10 @@ impl Replicas {
     ) -> Option<Error> {
         let shares = self.replicas.len();
         let weight: f64 = batches.iter().map(|batch| model.output().weight(&batch.target.ids)).sum();
-        let (cut, mut states) = cut(batches, shares, carried);
+        let (cut, mut states) = match cut(batches, shares, carried) {
+            Ok(cut) => cut,
+            Err(error) => return Some(error),
+        };
         let Self { replicas, teacher, .. } = self;
         let models = Models { model, parameters, teacher: teacher.as_ref() };
         for (i, parts) in cut.iter().enumerate() {
@@ -255,18 +262,21 @@ impl Replicas {
 }
 
 /// The shares of each batch, and the state that each share goes on from.
-fn cut<'a>(
-    batches: &[Batch],
-    shares: usize,
-    carried: Option<&'a mut CarriedState>,
-) -> (Vec<Vec<Batch>>, Vec<Option<&'a mut DecoderState>>) {
-    match carried {
-        Some(carried) => {
-            let cut = batches.iter().map(|batch| batch.shares_by_row(shares));
-            (cut.collect(), carried.shares.iter_mut().map(Some).collect())
-        }
-        None => (batches.iter().map(|batch| batch.shares(shares)).collect(), (0..shares).map(|_| None).collect()),
+type Cut<'a> = (Vec<Vec<Batch>>, Vec<Option<&'a mut DecoderState>>);
+
+/// Cuts batches into shares, those of a carried state where there is one.
+#[track_caller]
+fn cut<'a>(batches: &[Batch], shares: usize, carried: Option<&'a mut CarriedState>) -> Result<Cut<'a>> {
+    let Some(carried) = carried else {
+        return Ok((batches.iter().map(|batch| batch.shares(shares)).collect(), (0..shares).map(|_| None).collect()));
+    };
+    if carried.shares.len() != shares {
+        let reason = format!("a carried state of {} shares for {shares} replicas", carried.shares.len());
+        let location = Location::caller();
+        return Err(Error::Shapes { op: "forward_backward", reason, inputs: Vec::new(), location });
     }
+    let cut = batches.iter().map(|batch| batch.shares_by_row(shares));
+    Ok((cut.collect(), carried.shares.iter_mut().map(Some).collect()))
 }
 
 /// The factor that makes a mean of a sum; 0 without weight.

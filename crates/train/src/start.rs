@@ -102,6 +102,7 @@ impl Trainer {
         let encoded = encode(&recipe, &texts, &tokenizers, &run, &mut told);
         let (batches, validation) = encoded.map_err(|error| counted(&texts, error.into()))?;
         let held_out = validation.clone().map(|text| Batches::new(text, batch_config(&recipe))).transpose()?;
+        let carried = CarriedState::of_training(&recipe, model.as_ref(), &parameters, &batches)?;
         let found = Preflight::of(&recipe, model.as_ref(), &batches, held_out)?;
         notes.extend(found.notes);
         tokenizers.save(run.path())?;
@@ -112,7 +113,6 @@ impl Trainer {
         let optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
         let average = WeightAverage::new(recipe.train.average, &optimizer, &parameters);
         let replicas = Replicas::new(recipe.train.shares, threads)?.with_teacher(teacher);
-        let carried = CarriedState::of_training(&recipe, model.as_ref(), &parameters, &batches)?;
         let (metrics, _) = MetricsFile::open(run.path(), 0, false)?;
         let mut trainer = Self {
             schedule: Schedule::new(found.schedule, found.steps),

@@ -1,7 +1,7 @@
 use crate::best_metric::{is_better, measured};
 use crate::carried_state::CarriedState;
 use crate::data::batch_config;
-use crate::evaluate::{Evaluation, evaluate};
+use crate::evaluate::{Evaluation, evaluate, evaluate_text};
 use crate::gradient_flow::has_flow;
 use crate::metrics_file::{MetricsFile, MetricsRecord, Step};
 use crate::retention::{is_due, prune};
@@ -324,14 +324,12 @@ impl Trainer {
     pub fn evaluate(&mut self) -> Result<Option<Evaluation>, Error> {
         self.refresh_average();
         let Some(corpus) = &self.validation else { return Ok(None) };
-        let batches = Batches::once(corpus.clone(), batch_config(&self.recipe))?;
         // In full precision, as `descant eval`: the best step is chosen by the numbers that are reported later.
         let parameters = self.average.as_mut().map_or(&mut self.parameters, WeightAverage::weights_mut);
-        let unknown = self.recipe.special()[1].unknown;
         let precision = parameters.precision();
         parameters.set_precision(MatmulPrecision::Full);
-        let shares = self.recipe.train.carry_state.then_some(self.recipe.train.shares);
-        let found = evaluate(self.model.as_ref(), parameters, &mut self.replicas, batches, unknown, shares);
+        let (model, config) = (self.model.as_ref(), batch_config(&self.recipe));
+        let found = evaluate_text(&self.recipe, model, parameters, &mut self.replicas, corpus, config);
         parameters.set_precision(precision);
         found.map(Some)
     }
@@ -352,7 +350,7 @@ impl Trainer {
         }
         let parameters = self.average.as_ref().map_or(&self.parameters, WeightAverage::weights);
         let mut loss = |batches: Vec<Batch>| {
-            evaluate(self.model.as_ref(), parameters, &mut self.replicas, batches.into_iter().map(Ok), None, None)
+            evaluate(self.model.as_ref(), parameters, &mut self.replicas, batches.into_iter().map(Ok), None)
         };
         match (loss(right), loss(wrong)) {
             (Ok(right), Ok(wrong)) => Ok(Some(wrong.loss - right.loss)),

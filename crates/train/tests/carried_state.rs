@@ -127,3 +127,26 @@ fn chunks_have_the_loss_of_the_whole_streams_and_accumulate() {
         }
     }
 }
+
+#[test]
+fn a_state_of_other_shares_or_fewer_rows_is_an_error() {
+    let streams: Vec<Vec<u32>> = (0..5).map(|i| (i..i + 7).collect()).collect();
+    let (batches, (parameters, model)) = (chunks(&streams, &[3, 3]), model(Cell::Lstm));
+    let mut replicas = Replicas::new(3, 2).unwrap();
+    let mut fails = |rows: usize, shares: usize| {
+        let mut carried = CarriedState::start(model.as_ref(), &parameters, rows, shares).unwrap();
+        let traced = replicas.trace(model.as_ref(), &parameters, &batches, 1, Some(&mut carried.clone()));
+        let found = replicas.forward_backward(model.as_ref(), &parameters, &batches, 1, Some(&mut carried));
+        let found = found.err().map(|error| error.to_string());
+        (found, traced.map(|error| error.to_string()))
+    };
+    assert_eq!(fails(5, 3), (None, None));
+    for (rows, shares, part) in [
+        (5, 2, "a carried state of 2 shares for 3 replicas"),
+        (5, 4, "a carried state of 4 shares for 3 replicas"),
+        (4, 3, "2 sequences for 1 rows"),
+    ] {
+        let (Some(found), Some(traced)) = fails(rows, shares) else { panic!("{part}: no error") };
+        assert!(found.contains(part) && traced.contains(part), "{part}: {found}; {traced}");
+    }
+}

@@ -1,8 +1,8 @@
 //! Keys that conflict: a key that other keys of the recipe leave without effect. An error where it would have no effect at
 //! all, a note where it has some.
 
-use super::Recipe;
 use super::keys;
+use super::{DataConfig, Recipe};
 use descant_hyperparameters::ScheduleConfig;
 use descant_models::{LayerKind, LossConfig, ModelKind};
 use descant_text::{Columns, Shuffle, TokenizerKind, has_fields, is_json, is_parquet, plural};
@@ -92,18 +92,23 @@ const CONFLICTS: &[Conflict] = &[
         Some(format!("data.columns = {columns}: source and target are the same column"))
     }),
     (Error, |recipe| {
-        let data = recipe.data.as_ref().filter(|_| recipe.train.carry_state)?;
+        if !recipe.train.carry_state {
+            return None;
+        }
+        let is_continuous = |data: &DataConfig| data.stream || recipe.leaves_stream_open();
         let r_drop = matches!(recipe.loss, LossConfig::CrossEntropy { r_drop, .. } if r_drop > 0.0);
         let reason = match recipe.model.kind {
             ModelKind::EncoderDecoder => "an encoder-decoder reads separate pairs. Leave it out",
             _ if recipe.model.decoder == LayerKind::Transformer => {
                 "a Transformer has no recurrent state; what it sees is train.length. Leave it out, or set model.decoder = \"recurrent\""
             }
-            _ if !data.stream && !recipe.leaves_stream_open() => {
+            _ if !recipe.data.as_ref().is_none_or(is_continuous) => {
                 "only in one continuous text does a chunk go on where another ended. Leave it out, or set data.stream = true"
             }
-            _ if recipe.distill.is_some() => "a teacher begins each chunk without a state. Leave one out",
-            _ if r_drop => "with loss.consistency there are two states at the end of a chunk. Leave one out",
+            _ if recipe.distill.is_some() => "a teacher begins each chunk without a state. Leave it out, or [distill]",
+            _ if r_drop => {
+                "with loss.consistency there are two states at the end of a chunk. Leave it out, or loss.consistency"
+            }
             _ => return None,
         };
         Some(format!("train.carry_state = true: {reason}"))

@@ -275,6 +275,17 @@ fn wishes_that_cannot_come_true_are_told() {
     let carried = ["train.carry_state=true", "data.stream=true", "data.shuffle=blocks"];
     assert!(notes(TEXT, &carried).contains("data.shuffle: with train.carry_state"));
     assert_eq!(notes(TEXT, &carried[..2]), "");
+    // Nor does it depend on a text.
+    let workload = "[model]\nkind = \"language-model\"\n[bench]\nvocabulary = 9\nbatch = 2\nlength = 3\n";
+    assert_eq!(notes(workload, &carried[..1]), "");
+    for (setting, part) in [
+        ("model.decoder=transformer", "no recurrent state"),
+        ("model.kind=encoder-decoder", "separate pairs"),
+        ("distill={teacher='run'}", "a teacher begins each chunk without a state"),
+        ("loss.consistency=0.5", "with loss.consistency there are two states"),
+    ] {
+        wrong(workload, &[carried[0], setting], &["train.carry_state = true", part, "Leave it out"]);
+    }
     for falls in ["kind='cosine'", "kind='plateau'", "kind='exponential',gamma=0.5"] {
         assert!(notes(PAIRS, &[free, &format!("schedule={{{falls}}}")]).contains("none that falls"), "{falls}");
     }

@@ -138,9 +138,7 @@ pub(super) fn memorize(trainer: &Trainer, threads: usize, stop: &AtomicBool) -> 
     }
     let mut replicas = Replicas::new(recipe.train.shares.min(SEQUENCES), threads)?;
     let loss = |parameters: &Parameters, replicas: &mut Replicas, batch: &Batch| {
-        Ok::<_, Error>(
-            evaluate(model.as_ref(), parameters, replicas, [Ok(batch.clone())].into_iter(), None, None)?.loss,
-        )
+        Ok::<_, Error>(evaluate(model.as_ref(), parameters, replicas, [Ok(batch.clone())].into_iter(), None)?.loss)
     };
     let first_loss = loss(&parameters, &mut replicas, &batch)?;
     let mut optimizer = Optimizer::new(OptimizerConfig::default(), &parameters)?;

@@ -174,8 +174,7 @@ fn start_loss(trainer: &mut Trainer, facts: &mut TrainingFacts, findings: &mut V
     }
     let start = Instant::now();
     let parameters = trainer.average.as_ref().map_or(&trainer.parameters, |average| average.weights());
-    let found =
-        evaluate(trainer.model.as_ref(), parameters, &mut trainer.replicas, taken.into_iter().map(Ok), None, None)?;
+    let found = evaluate(trainer.model.as_ref(), parameters, &mut trainer.replicas, taken.into_iter().map(Ok), None)?;
     facts.validation_seconds = start.elapsed().as_secs_f64() * all / sequences.max(1) as f64;
     if !matches!(trainer.recipe.loss, LossConfig::CrossEntropy { .. }) {
         return Ok(());

@@ -48,7 +48,9 @@ pub(super) const STREAM: Condition = condition("data.stream = true", |recipe| {
     recipe.leaves_stream_open() || recipe.data.as_ref().is_some_and(|data| data.stream)
 });
 pub(super) const CARRIED: Condition = condition("a recurrent language model and data.stream = true", |recipe| {
-    !is_encoder_decoder(recipe) && recipe.model.decoder == LayerKind::Recurrent && (STREAM.holds)(recipe)
+    !is_encoder_decoder(recipe)
+        && recipe.model.decoder == LayerKind::Recurrent
+        && (recipe.data.is_none() || (STREAM.holds)(recipe))
 });
 pub(super) const LINES: Condition = condition("no data.stream: a continuous text is cut by train.length", |recipe| {
     recipe.leaves_stream_open() || recipe.data.as_ref().is_some_and(|data| !data.stream)
