@@ -1,5 +1,5 @@
 use crate::file::NotUtf8;
-use crate::source::is_parquet;
+use crate::file_form::unit;
 use std::path::{Path, PathBuf};
 
 /// What is wrong with a text or a tokenizer.
@@ -315,11 +315,6 @@ impl TextError {
     pub(crate) fn io(what: &'static str, path: &Path, error: std::io::Error) -> Self {
         Self::Io { what, path: path.to_owned(), error }
     }
-}
-
-/// What an example of a file is called.
-pub(crate) fn unit(path: &Path) -> &'static str {
-    if is_parquet(path) { "row" } else { "line" }
 }
 
 /// Numbers of lines in a message.

@@ -1,6 +1,6 @@
 //! What was found in a text, and where.
 
-use crate::error::unit;
+use crate::file_form::unit;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 

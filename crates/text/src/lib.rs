@@ -15,6 +15,7 @@ mod encode;
 mod error;
 mod examples;
 mod file;
+mod file_form;
 mod filter;
 mod found;
 mod hash;
@@ -47,6 +48,7 @@ pub use corpus::Corpus;
 pub use error::{TextError, remedy};
 pub use examples::{Example, Examples};
 pub use file::{open_file, read_file, read_text, write_file};
+pub use file_form::{has_fields, is_csv, is_json, is_parquet};
 pub use filter::{Filter, FilterConfig, Filtered, LengthRatio, is_copy, median};
 pub use found::{Found, Place};
 pub use hash::{example_hash, hash};
@@ -60,7 +62,7 @@ pub use report::{Lengths, Remark, Report, SideReport, plural};
 pub use sandbox::sandbox;
 pub use sandbox_server::serve_sandbox;
 pub use script::{Script, main_script, script_of};
-pub use source::{Form, Side, Source, has_fields, is_csv, is_json, is_parquet};
+pub use source::{Form, Side, Source};
 pub use tokenizer::{
     BOS, EOS, NO_PIECE, PostProcessor, SpecialTokens, TokenBytes, Tokenizer, TokenizerConfig, TokenizerKind, UNK,
     UNKNOWN_CHARACTERS,

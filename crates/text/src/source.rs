@@ -1,4 +1,5 @@
 use crate::columns::Columns;
+use crate::file_form::is_parquet;
 use crate::filter::Filter;
 use crate::json::{JsonForm, Objects, Record};
 use crate::lines::Line;
@@ -124,37 +125,6 @@ impl fmt::Display for Form {
             Self::Conversations => "conversations",
         })
     }
-}
-
-/// Whether a file's name ends so, compressed or not.
-fn ends_with(path: &Path, endings: &[&str]) -> bool {
-    let name = path.to_string_lossy().to_lowercase();
-    let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(&name);
-    endings.iter().any(|ending| name.ends_with(ending))
-}
-
-/// Whether a file's name ends as those of JSON do, compressed or not.
-#[must_use]
-pub fn is_json(path: &Path) -> bool {
-    ends_with(path, &[".json", ".jsonl", ".ndjson"])
-}
-
-/// Whether a file's name ends as those of CSV do, compressed or not.
-#[must_use]
-pub fn is_csv(path: &Path) -> bool {
-    ends_with(path, &[".csv"])
-}
-
-/// Whether a file's name ends as those of Parquet do.
-#[must_use]
-pub fn is_parquet(path: &Path) -> bool {
-    ends_with(path, &[".parquet"])
-}
-
-/// Whether a file has rows or objects with both sides of a pair: it is JSON, CSV or Parquet.
-#[must_use]
-pub fn has_fields(path: &Path) -> bool {
-    is_json(path) || is_csv(path) || is_parquet(path)
 }
 
 impl Source {
@@ -333,7 +303,7 @@ impl Source {
         self.parts().into_iter().map(name).collect()
     }
 
-    /// The names of the files that a place is told with: where it may be in several, or is a row of Parquet.
+    /// The names of the files that a place is reported with: where it may be in several, or is a row of Parquet.
     pub(crate) fn place_names(&self) -> Vec<String> {
         match &self.parts()[..] {
             [one] if !is_parquet(one.path()) => Vec::new(),
