@@ -76,7 +76,7 @@ fn training_and_validation_have_one_form() {
     let columns = ["--set", "data.columns=[0,1]"];
     folder.fail(
         &[&train("columns", "data.validation=list.JSON")[..], &columns].concat(),
-        &["data.columns", "JSON has keys"],
+        &["data.columns", "those of JSON and Parquet have names"],
     );
     // Of one form, by the key that the error names.
     folder.succeed(&[&train("columns", "data.validation=pairs.tsv")[..], &columns].concat());

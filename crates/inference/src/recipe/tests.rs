@@ -234,7 +234,7 @@ fn wishes_that_cannot_come_true_are_told() {
     wrong(PAIRS, &[metrics, "train.best_metric=chrf"], &["train.best_metric = \"chrf\"", "\"loss\"", "[\"bleu\"]"]);
     wrong(PAIRS, &["data.columns=[1, 1]"], &["the same column"]);
     wrong(PAIRS, &["data.columns=[0, 1]", "data.train=['a', 'b']"], &["two files have no columns"]);
-    wrong(PAIRS, &["data.columns=[0, 1]", "data.train='a.jsonl'"], &["JSON has keys"]);
+    wrong(PAIRS, &["data.columns=[0, 1]", "data.train='a.jsonl'"], &["those of JSON and Parquet have names"]);
     assert!(read(PAIRS, &["data.columns=['a', 'b']", "data.train='a.jsonl'"]).is_ok());
     wrong(PAIRS, &["data.train=['a.tsv', 'b.tsv']"], &["data.train: a list of two names", "[[\"a.tsv\", \"b.tsv\"]]"]);
     let mix = |weights: &str, parts: &[&str]| {
