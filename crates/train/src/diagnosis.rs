@@ -10,6 +10,7 @@ mod exploding_gradients;
 mod layers;
 mod learning_rate;
 mod loss_spike;
+mod losses;
 mod no_gradient;
 mod over_fitting;
 mod saturated_gates;
@@ -93,7 +94,7 @@ impl Diagnosis {
                     self.verdicts.extend(self.too_low.loss(*step, loss));
                     self.over_fitting.trained(loss);
                     self.ignores_source.trained(loss);
-                    self.attention_collapse.trained(loss);
+                    self.attention_collapse.trained(*step, loss);
                 }
             }
             MetricsRecord::GradientFlow { step, parameters, activations } => {

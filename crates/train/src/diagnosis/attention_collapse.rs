@@ -1,4 +1,4 @@
-use super::learning_rate::lost;
+use super::losses::Losses;
 use super::streak::Streak;
 use super::verdict::{Verdict, brief};
 use crate::gradient_flow::Activations;
@@ -20,8 +20,7 @@ pub(super) struct AttentionCollapse {
     is_fresh: bool,
     /// By the layer that makes the queries.
     layers: BTreeMap<String, Layer>,
-    /// The loss of the first line, of the last, and the lowest.
-    losses: Option<[f64; 3]>,
+    losses: Option<Losses>,
 }
 
 #[derive(Debug, Default)]
@@ -36,13 +35,12 @@ impl AttentionCollapse {
         Self { is_fresh, ..Self::default() }
     }
 
-    pub(super) fn trained(&mut self, loss: f64) {
-        let [first, _, best] = self.losses.unwrap_or([loss; 3]);
-        self.losses = Some([first, loss, best.min(loss)]);
+    pub(super) fn trained(&mut self, step: u64, loss: f64) {
+        self.losses = Some(Losses::with(self.losses, step, loss));
     }
 
     pub(super) fn observe(&mut self, step: u64, activations: &Activations) -> Option<Verdict> {
-        let [first, last, best] = self.losses?;
+        let losses = self.losses?;
         let entropies: Vec<(&String, f32)> =
             activations.iter().filter_map(|(name, of)| Some((name, of.entropy?))).collect();
         let all = entropies.len() > 1 && entropies.iter().all(|&(_, entropy)| entropy < LEAST);
@@ -50,9 +48,9 @@ impl AttentionCollapse {
         for (name, entropy) in entropies {
             let layer = self.layers.entry(name.clone()).or_default();
             if entropy >= LEAST {
-                layer.limit = Some(lost(first, best));
+                layer.limit = Some(losses.limit());
             }
-            let is_fault = all || layer.limit.map_or(self.is_fresh, |limit| last > limit);
+            let is_fault = all || layer.limit.map_or(self.is_fresh, |limit| losses.last > limit);
             let since = layer.streak.observe(step, entropy < LEAST && is_fault, TIMES);
             found.extend(since.map(|since| (entropy, name.as_str(), since)));
         }
@@ -83,7 +81,7 @@ mod tests {
     fn since(is_fresh: bool, lines: impl IntoIterator<Item = (f64, [f32; 2])>) -> Option<u64> {
         let mut collapse = AttentionCollapse::new(is_fresh);
         let mut found = lines.into_iter().zip(1..).filter_map(|((loss, entropies), step)| {
-            collapse.trained(loss);
+            collapse.trained(step, loss);
             let of = |(i, entropy)| {
                 let mut layer = LayerActivations::default();
                 layer.entropy = Some(entropy);

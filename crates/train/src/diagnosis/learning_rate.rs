@@ -1,3 +1,4 @@
+use super::losses::Losses;
 use super::streak::Streak;
 use super::verdict::{Verdict, brief};
 use crate::gradient_flow::GradientFlow;
@@ -10,19 +11,11 @@ const ABOVE: f64 = 1.2;
 
 const REMEDY: &str = "a third of train.learning_rate, a longer warm-up (schedule.warmup), or clipping (train.clip)";
 
-/// The share of what was gained that is lost again.
-const LOST: f64 = 0.3;
-
 /// Lines before which it is too early to say that the rate is too low.
 const EARLY: u32 = 10;
 
 /// The update-to-weight ratio below which a step changes nothing that a thousand of them would not.
 const LEAST: f32 = 1e-5;
-
-/// The loss above which it has lost again what it had gained, of the first loss and the lowest.
-pub(super) fn lost(first: f64, best: f64) -> f64 {
-    best + (LOST * (first - best)).max(0.05 * best.abs()).max(0.02)
-}
 
 /// The median of the update-to-weight ratios of all parameters.
 fn median_ratio(flow: &GradientFlow) -> Option<f32> {
@@ -41,8 +34,7 @@ pub(super) struct TooHigh {
     /// The loss of a uniform guess, `ln V`, where the loss is a likelihood.
     uniform: Option<f64>,
     above: Streak,
-    first: Option<f64>,
-    best: Option<(f64, u64)>,
+    losses: Option<Losses>,
     ratio: Option<f32>,
     risen: Streak,
 }
@@ -57,11 +49,7 @@ impl TooHigh {
     }
 
     pub(super) fn loss(&mut self, step: u64, loss: f64) -> Option<Verdict> {
-        let first = *self.first.get_or_insert(loss);
-        let (best, at) = *self.best.get_or_insert((loss, step));
-        if loss < best {
-            self.best = Some((loss, step));
-        }
+        let losses = *self.losses.insert(Losses::with(self.losses, step, loss));
         if let Some(uniform) = self.uniform
             && let Some(since) = self.above.observe(step, loss > ABOVE * uniform, TIMES)
         {
@@ -77,13 +65,14 @@ impl TooHigh {
                 remedy: REMEDY.to_owned(),
             });
         }
-        let since = self.risen.observe(step, loss > lost(first, best), TIMES)?;
+        let since = self.risen.observe(step, losses.has_risen(), TIMES)?;
         Some(Verdict {
             kind: "learning rate too high",
             since,
             seen: format!(
-                "the loss was {} at step {at}, is {} and stays there{}",
-                brief(best),
+                "the loss was {} at step {}, is {} and stays there{}",
+                brief(losses.lowest),
+                losses.lowest_step,
                 brief(loss),
                 updates(self.ratio)
             ),
@@ -96,7 +85,7 @@ impl TooHigh {
 #[derive(Debug, Default)]
 pub(super) struct TooLow {
     lines: u32,
-    first: Option<f64>,
+    start: Option<Losses>,
     largest: Option<f32>,
     told: bool,
 }
@@ -107,10 +96,10 @@ impl TooLow {
     }
 
     pub(super) fn loss(&mut self, step: u64, loss: f64) -> Option<Verdict> {
-        let first = *self.first.get_or_insert(loss);
+        let start = *self.start.get_or_insert_with(|| Losses::with(None, step, loss));
         self.lines += 1;
         // Where it has risen, it is another fault, such as saturated gates, that leaves no gradient.
-        let is_seen = self.lines > EARLY && loss <= lost(first, first) && !self.told;
+        let is_seen = self.lines > EARLY && loss <= start.limit() && !self.told;
         let ratio = self.largest.filter(|&ratio| ratio < LEAST && is_seen)?;
         self.told = true;
         Some(Verdict {
@@ -119,7 +108,7 @@ impl TooLow {
             seen: format!(
                 "no step so far, to {step}, has moved weights by more than {} of their size; the loss was {} and is {}",
                 brief(ratio.into()),
-                brief(first),
+                brief(start.first),
                 brief(loss)
             ),
             remedy: "ten times train.learning_rate, or a shorter warm-up (schedule.warmup)".to_owned(),
