@@ -4,6 +4,7 @@ use super::entries::{check_often, numbered, special};
 use super::sample::Sample;
 use super::spaces::{ESCAPE, ESCAPED_ESCAPE, ESCAPED_SPACE, SPACE};
 use crate::tokenizer::{SPECIAL, TokenizerConfig};
+use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -13,6 +14,8 @@ use tokenizers::{AddedToken, AddedVocabulary, OffsetReferential, OffsetType, Pre
 
 /// Characters of all different words together, at most: the trainer takes some 50 bytes for each.
 const MOST_CHARACTERS: usize = 4 << 20;
+/// Texts whose words a thread counts at once.
+const CHUNK: usize = 4096;
 /// Characters of a word at most, where a text has no spaces; what is longer is cut for the trainers.
 const LONGEST_WORD: usize = 32;
 
@@ -160,25 +163,33 @@ pub(super) fn words(
     let mut added = AddedVocabulary::new();
     let tokens = add.iter().map(|token| AddedToken::from(token.as_str(), false).normalized(false));
     added.add_tokens(tokens, tokenizer.get_model(), tokenizer.get_normalizer())?;
-    let mut words: BTreeMap<String, u64> = BTreeMap::new();
-    for text in texts {
-        let mut text = added.extract_and_normalize(tokenizer.get_normalizer(), text);
-        if let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer() {
-            pre_tokenizer.pre_tokenize(&mut text)?;
-        }
-        for (word, _, token) in text.get_splits(OffsetReferential::Original, OffsetType::Byte) {
-            if token.is_some() {
-                continue;
+    let counted = |texts: &[String]| {
+        let mut words: HashMap<String, u64> = HashMap::new();
+        for text in texts {
+            let mut text = added.extract_and_normalize(tokenizer.get_normalizer(), text);
+            if let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer() {
+                pre_tokenizer.pre_tokenize(&mut text)?;
             }
-            for word in word.split(|character| !alphabet.known.contains(&character)).flat_map(cut) {
-                match words.get_mut(word) {
-                    Some(count) => *count += 1,
-                    None => drop(words.insert(word.to_owned(), 1)),
+            for (word, _, token) in text.get_splits(OffsetReferential::Original, OffsetType::Byte) {
+                if token.is_some() {
+                    continue;
+                }
+                for word in word.split(|character| !alphabet.known.contains(&character)).flat_map(cut) {
+                    match words.get_mut(word) {
+                        Some(count) => *count += 1,
+                        None => drop(words.insert(word.to_owned(), 1)),
+                    }
                 }
             }
         }
-    }
-    Ok(fewer(words, most_characters))
+        Ok::<_, tokenizers::Error>(words)
+    };
+    let sum = |mut words: HashMap<String, u64>, more: HashMap<String, u64>| {
+        more.into_iter().for_each(|(word, count)| *words.entry(word).or_default() += count);
+        Ok(words)
+    };
+    let words = texts.par_chunks(CHUNK).map(counted).try_reduce(HashMap::new, sum)?;
+    Ok(fewer(words.into_iter().collect(), most_characters))
 }
 
 /// A word in pieces that are not too long.

@@ -9,8 +9,6 @@ const TIMES: u32 = 4;
 /// How far above the loss of a uniform guess: regularisation adds to the loss too.
 const ABOVE: f64 = 1.2;
 
-const REMEDY: &str = "a third of train.learning_rate, a longer warm-up (schedule.warmup), or clipping (train.clip)";
-
 /// Lines before which it is too early to say that the rate is too low.
 const EARLY: u32 = 10;
 
@@ -33,10 +31,9 @@ fn updates(ratio: Option<f32>) -> String {
 pub(super) struct TooHigh {
     /// The loss of a uniform guess, `ln V`, where the loss is a likelihood.
     uniform: Option<f64>,
-    above: Streak,
     losses: Option<Losses>,
     ratio: Option<f32>,
-    risen: Streak,
+    streak: Streak,
 }
 
 impl TooHigh {
@@ -50,33 +47,27 @@ impl TooHigh {
 
     pub(super) fn loss(&mut self, step: u64, loss: f64) -> Option<Verdict> {
         let losses = *self.losses.insert(Losses::with(self.losses, step, loss));
-        if let Some(uniform) = self.uniform
-            && let Some(since) = self.above.observe(step, loss > ABOVE * uniform, TIMES)
-        {
-            return Some(Verdict {
-                kind: "learning rate too high",
-                since,
-                seen: format!(
-                    "the loss is {}, above that of a uniform guess over the vocabulary, {}{}",
-                    brief(loss),
-                    brief(uniform),
-                    updates(self.ratio)
-                ),
-                remedy: REMEDY.to_owned(),
-            });
-        }
-        let since = self.risen.observe(step, losses.has_risen(), TIMES)?;
+        let above = self.uniform.filter(|uniform| loss > ABOVE * uniform);
+        let since = self.streak.observe(step, above.is_some() || losses.has_risen(), TIMES)?;
+        let seen = match above {
+            Some(uniform) => format!(
+                "the loss is {}, above that of a uniform guess over the vocabulary, {}",
+                brief(loss),
+                brief(uniform)
+            ),
+            None => format!(
+                "the loss was {} at step {}, is {} and stays there",
+                brief(losses.lowest),
+                losses.lowest_step,
+                brief(loss)
+            ),
+        };
         Some(Verdict {
             kind: "learning rate too high",
             since,
-            seen: format!(
-                "the loss was {} at step {}, is {} and stays there{}",
-                brief(losses.lowest),
-                losses.lowest_step,
-                brief(loss),
-                updates(self.ratio)
-            ),
-            remedy: REMEDY.to_owned(),
+            seen: seen + &updates(self.ratio),
+            remedy: "a third of train.learning_rate, a longer warm-up (schedule.warmup), or clipping (train.clip)"
+                .to_owned(),
         })
     }
 }
