@@ -10,13 +10,13 @@ use clap::Args;
 use descant_inference::weights_of;
 use descant_kernels::{Parallelism, WeightType};
 use descant_text::write_file;
-use descant_train::{Evaluator, Prediction, TextScores};
+use descant_train::{Evaluator, MetricCommand, Prediction, TextScores};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[derive(Args)]
 pub(crate) struct Eval {
@@ -41,6 +41,13 @@ pub(crate) struct Eval {
         conflicts_with = "loss_only"
     )]
     metrics: Vec<String>,
+    /// A metric of your own, named command: a program that reads a JSON object for each text from its standard input, a line each, with
+    /// source, text and references, and prints a number in its last line
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "loss_only")]
+    metric_command: Option<PathBuf>,
+    /// Seconds that it may take
+    #[arg(long, value_name = "N", default_value_t = 600, requires = "metric_command")]
+    metric_timeout: u64,
     /// Write the predictions to a new file, in the order of the text: source, prediction and references, separated by tabs,
     /// with line ends and tabs within them as \n and \t. As .jsonl, one JSON object a line: line, source, text, references,
     /// right, finished, and for one that is not answered error
@@ -125,8 +132,12 @@ impl Eval {
         let (control, context) = (self.control.of_all(&trained)?, self.decoding.context());
         let mut evaluator = Evaluator::new(&trained, &self.data, &control, context, self.threads.count())?;
         anyhow::ensure!(
-            evaluator.has_pairs() || !(self.multi_reference || self.output.is_some() || !self.metrics.is_empty()),
-            "--output, --metrics and --multi-reference are for models that answer: {} holds a language model of a text without \
+            evaluator.has_pairs()
+                || !(self.multi_reference
+                    || self.output.is_some()
+                    || !self.metrics.is_empty()
+                    || self.metric_command.is_some()),
+            "--output, --metrics, --metric-command and --multi-reference are for models that answer: {} holds a language model of a text without \
              prompts, of which only the loss is measured",
             self.run.display()
         );
@@ -155,10 +166,10 @@ impl Eval {
             left_out: evaluator.left_out()?,
             texts: None,
         };
-        let mut unanswered = Ok(());
+        let mut failed = Ok(());
         if writes {
             let answers = evaluator.predictions(&options, self.multi_reference)?;
-            let scores = match self.metrics.is_empty() {
+            let mut scores = match self.metrics.is_empty() {
                 true => TextScores::of(&answers, TextScores::DEFAULT),
                 false => TextScores::of(&answers, &self.metrics),
             };
@@ -174,12 +185,17 @@ impl Eval {
                     first.place()
                 ));
             }
-            unanswered = all_answered(&answers, scores.unanswered);
+            failed = all_answered(&answers, scores.unanswered);
+            if let Some(program) = &self.metric_command {
+                let command = MetricCommand::new(program, Duration::from_secs(self.metric_timeout));
+                let measured = scores.measure(&command, &answers);
+                failed = failed.and(measured.map_err(|reason| anyhow::anyhow!("--metric-command: {reason}")));
+            }
             report.texts = Some(scores);
         }
         if self.json {
             print(serde_json::to_string(&report)?)?;
-            return unanswered;
+            return failed;
         }
         let EvalReport { loss, perplexity, accuracy, tokens, weights, .. } = report;
         print(format_args!(
@@ -197,7 +213,7 @@ impl Eval {
         }
         print(format_args!("accuracy          {:.2} %", 100.0 * accuracy))?;
         report.texts.iter().flat_map(TextScores::lines).try_for_each(print)?;
-        unanswered
+        failed
     }
 }
 

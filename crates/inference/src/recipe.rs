@@ -278,6 +278,11 @@ pub struct TrainConfig {
     pub validation_metrics: Vec<String>,
     /// Over how many examples these are at most.
     pub validation_examples: usize,
+    /// A program that measures the same texts: the metric `command`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric_command: Option<PathBuf>,
+    /// Seconds that it may take.
+    pub metric_timeout: u64,
     /// What a better validation is better by: `loss`, or one of these metrics.
     pub best_metric: String,
     /// What to do at a step whose loss or gradient is not finite.
@@ -306,6 +311,8 @@ impl Default for TrainConfig {
             patience: 0,
             validation_metrics: Vec::new(),
             validation_examples: 200,
+            metric_command: None,
+            metric_timeout: 600,
             best_metric: Self::LOSS.to_owned(),
             non_finite: NonFinite::Stop,
         }
@@ -319,6 +326,9 @@ impl TrainConfig {
     /// The `best_metric` that is the validation loss.
     pub const LOSS: &str = "loss";
 
+    /// The `best_metric` that `metric_command` measures.
+    pub const COMMAND: &str = "command";
+
     /// The most optimizer steps that there may be.
     pub fn most_steps(&self) -> u64 {
         match (self.steps, self.epochs) {
@@ -328,16 +338,25 @@ impl TrainConfig {
         }
     }
 
+    /// The first metric of the texts that the model generates at a validation, if there is one.
+    pub fn text_metric(&self) -> Option<&str> {
+        let command = self.metric_command.as_ref().map(|_| Self::COMMAND);
+        self.validation_metrics.first().map(String::as_str).or(command)
+    }
+
     fn validate_metrics(&self) -> Result<(), String> {
-        let Self { validation_metrics: metrics, best_metric: best, .. } = self;
+        let Self { validation_metrics: metrics, metric_command: command, best_metric: best, .. } = self;
         if let Some(twice) =
             metrics.iter().enumerate().find_map(|(i, name)| metrics[..i].contains(name).then_some(name))
         {
             return Err(format!("train.validation_metrics: {twice} is there twice. Leave one out"));
         }
-        match best == Self::LOSS || metrics.contains(best) {
-            true => Ok(()),
-            false => Err(format!(
+        match best.as_str() {
+            Self::LOSS => Ok(()),
+            Self::COMMAND if command.is_some() => Ok(()),
+            Self::COMMAND => Err("train.best_metric = \"command\": expected a train.metric_command".to_owned()),
+            _ if metrics.contains(best) => Ok(()),
+            _ => Err(format!(
                 "train.best_metric = {best:?}: expected \"loss\" or one of train.validation_metrics = {metrics:?}"
             )),
         }

@@ -7,8 +7,11 @@ use std::collections::BTreeMap;
 
 /// Whether a value of a `train.best_metric` is better than another.
 pub(crate) fn is_better(name: &str, value: f64, than: f64) -> bool {
-    let larger =
-        name != TrainConfig::LOSS && metric(name, []).is_some_and(|metric| metric.direction() == Direction::Larger);
+    let larger = match name {
+        TrainConfig::LOSS => false,
+        TrainConfig::COMMAND => true,
+        _ => metric(name, []).is_some_and(|metric| metric.direction() == Direction::Larger),
+    };
     if larger { value > than } else { value < than }
 }
 

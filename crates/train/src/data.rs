@@ -1,6 +1,6 @@
 use descant_batch::Batch;
 use descant_inference::layout::DATA;
-use descant_inference::{DataConfig, Error, Files, Recipe, Tokenizers};
+use descant_inference::{DataConfig, Error, Files, Recipe, Tokenizers, TrainConfig};
 use descant_models::{LossConfig, ModelKind};
 use descant_text::{
     BatchConfig, Batches, ChatTemplate, Columns, ControlConfig, Corpus, Example, FilterConfig, Form, InputBuilder,
@@ -46,11 +46,10 @@ impl Texts {
             let reason = "loss.kind = \"embedding\": prompts that do not count need loss.kind = \"cross-entropy\"";
             return Err(recipe.wrong(reason));
         }
-        if let Some(name) =
-            recipe.train.validation_metrics.first().filter(|_| train.path().exists() && !train.has_pairs())
-        {
+        if let Some(name) = recipe.train.text_metric().filter(|_| train.path().exists() && !train.has_pairs()) {
+            let key = if name == TrainConfig::COMMAND { "metric_command" } else { "validation_metrics" };
             return Err(recipe.wrong(format!(
-                "train.validation_metrics: {name} is of answers, and {} holds {}, of which only the loss is measured. Leave it \
+                "train.{key}: {name} is of answers, and {} holds {}, of which only the loss is measured. Leave it \
                  out",
                 train.path().display(),
                 train.form()

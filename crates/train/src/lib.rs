@@ -60,6 +60,6 @@ pub use short_list::{LearntShortList, ShortListConfig, learn_short_list};
 pub use source_models::SourceModels;
 pub use sweep::{Sweep, SweepConfig, SweepEvent, SweepRun, Variation};
 pub use text_layout::resolve_text_layout;
-pub use text_metrics::{Prediction, TextScore, TextScores, shown_value};
+pub use text_metrics::{MetricCommand, Prediction, TextScore, TextScores, shown_value};
 pub use tokenizer_training::train_tokenizers;
 pub use trainer::{Event, Trainer};

@@ -1,10 +1,13 @@
 //! Metrics of generated texts: those of `descant-metrics` by their names.
 
+mod command;
 mod prediction;
 
+pub use command::MetricCommand;
 pub use prediction::Prediction;
 pub(crate) use prediction::{EvalExample, examples};
 
+use descant_inference::TrainConfig;
 use descant_metrics::{Scale, TextUnit, corpus_score, metric, reference_count};
 use rayon::prelude::*;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -70,6 +73,17 @@ impl TextScores {
             unfinished: predictions.iter().filter(|one| !one.finished && one.error.is_none()).count(),
             unanswered: predictions.iter().filter(|one| one.error.is_some()).count(),
         }
+    }
+
+    /// Adds what a program measures of the same predictions.
+    ///
+    /// # Errors
+    /// As [`MetricCommand::measure`].
+    pub fn measure(&mut self, command: &MetricCommand, predictions: &[Prediction]) -> Result<(), String> {
+        let (name, signature) = (TrainConfig::COMMAND.to_owned(), command.program().display().to_string());
+        let value = command.measure(predictions)?;
+        self.scores.push(TextScore { name, value, scale: Scale::Points, signature });
+        Ok(())
     }
 
     /// The value of the metric of this name.

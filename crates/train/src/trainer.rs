@@ -370,11 +370,12 @@ impl Trainer {
         let metrics = self.measure_texts()?;
         let name = &self.recipe.train.best_metric;
         let value = measured(name, found.loss, &metrics).unwrap_or(f64::NAN);
-        let best = self.progress.best.is_none_or(|(best, _)| is_better(name, value, best));
+        // Without a value it is neither better nor worse.
+        let best = !value.is_nan() && self.progress.best.is_none_or(|(best, _)| is_better(name, value, best));
         if best {
             self.progress.best = Some((value, step));
             self.progress.stale = 0;
-        } else {
+        } else if !value.is_nan() {
             self.progress.stale += 1;
         }
         self.schedule.observe(found.loss);

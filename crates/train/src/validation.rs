@@ -2,11 +2,15 @@
 
 use crate::best_metric::measured;
 use crate::predict::{examples_of, predict};
-use crate::{Error, TextScores, Trainer};
+use crate::{Error, MetricCommand, Prediction, TextScores, Trainer};
 use descant_generate::GenerationConfig;
-use descant_inference::Trained;
+use descant_inference::{TrainConfig, Trained};
 use descant_kernels::Parallelism;
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Examples of the trial of a metric command.
+const TRIAL: usize = 3;
 
 /// The texts that were not answered, where there are some, beside the metrics.
 pub(crate) const UNANSWERED: &str = "unanswered";
@@ -15,7 +19,7 @@ impl Trainer {
     /// Reads the examples that texts will be generated for, before the first step: later, their text may have changed.
     pub(crate) fn read_examples(&mut self) -> Result<(), Error> {
         let train = &self.recipe.train;
-        let Some(corpus) = self.validation.clone().filter(|_| !train.validation_metrics.is_empty()) else {
+        let Some(corpus) = self.validation.clone().filter(|_| train.text_metric().is_some()) else {
             return Ok(());
         };
         let most = train.validation_examples;
@@ -23,6 +27,18 @@ impl Trainer {
         // What decoding cannot do is an error before the first step, too.
         trained.options(&GenerationConfig::default(), Parallelism::Serial)?;
         self.examples = examples_of(&trained, &self.held_out, &corpus)?.take(most).collect::<Result<_, _>>()?;
+        self.try_metric_command()
+    }
+
+    /// What a program does with references in place of what the model generates, so that it does not fail hours later.
+    fn try_metric_command(&self) -> Result<(), Error> {
+        let Some(command) = metric_command(&self.recipe.train) else { return Ok(()) };
+        let trial = self.examples.iter().take(TRIAL).map(|example| {
+            let text = example.prediction.references.first().cloned().unwrap_or_default();
+            Prediction { text, ..example.prediction.clone() }
+        });
+        let measured = command.measure(&trial.collect::<Vec<_>>());
+        measured.map_err(|reason| self.recipe.wrong(format!("train.metric_command: {reason}")))?;
         Ok(())
     }
 
@@ -34,7 +50,12 @@ impl Trainer {
         let trained = self.as_trained()?;
         let options = trained.options(&GenerationConfig::default(), Parallelism::Serial)?;
         let predictions = predict(&trained, &mut self.replicas, &options, self.examples.clone())?;
-        let found = TextScores::of(&predictions, &self.recipe.train.validation_metrics);
+        let mut found = TextScores::of(&predictions, &self.recipe.train.validation_metrics);
+        if let Some(command) = metric_command(&self.recipe.train)
+            && let Err(reason) = found.measure(&command, &predictions)
+        {
+            log::warn!("The validation of step {} has no value of train.metric_command: {reason}.", self.progress.step);
+        }
         let mut values: BTreeMap<String, f64> =
             found.scores.into_iter().map(|score| (score.name, score.value)).collect();
         // They count as empty texts.
@@ -60,4 +81,10 @@ impl Trainer {
         let (recipe, step) = (&self.recipe, self.progress.step);
         Ok(Trained::of_training(recipe, &self.tokenizers, self.averaged(), step, self.run.path())?)
     }
+}
+
+/// The program that measures texts, where the recipe names one.
+fn metric_command(train: &TrainConfig) -> Option<MetricCommand> {
+    let program = train.metric_command.as_ref()?;
+    Some(MetricCommand::new(program, Duration::from_secs(train.metric_timeout)))
 }

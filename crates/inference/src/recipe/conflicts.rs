@@ -240,6 +240,7 @@ impl Recipe {
         match self.schedule {
             _ if self.train.patience > 0 => Some("train.patience"),
             _ if !self.train.validation_metrics.is_empty() => Some("train.validation_metrics"),
+            _ if self.train.metric_command.is_some() => Some("train.metric_command"),
             ScheduleConfig::Plateau(_) => Some("schedule.kind = \"plateau\""),
             _ => None,
         }

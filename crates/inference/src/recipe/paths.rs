@@ -23,6 +23,9 @@ impl Recipe {
         if let Some(distill) = &mut recipe.distill {
             find(&mut distill.teacher);
         }
+        if let Some(command) = &mut recipe.train.metric_command {
+            find(command);
+        }
         if let Some(data) = &mut recipe.data {
             for files in [Some(&mut data.train), data.validation.as_mut()].into_iter().flatten() {
                 files.paths_mut().into_iter().for_each(find);

@@ -63,6 +63,8 @@ pub(super) const FILTERED_SCRIPT: Condition = condition("source_script or target
 });
 pub(super) const BY_TOKENS: Condition =
     condition("no train.batch_sentences", |recipe| recipe.train.batch_sentences == 0);
+pub(super) const METRIC_COMMAND: Condition =
+    condition("train.metric_command", |recipe| recipe.train.metric_command.is_some());
 
 fn is_encoder_decoder(recipe: &Recipe) -> bool {
     recipe.model.kind == ModelKind::EncoderDecoder

@@ -1,4 +1,4 @@
-use super::condition::{BY_TOKENS, CARRIED, STREAM};
+use super::condition::{BY_TOKENS, CARRIED, METRIC_COMMAND, STREAM};
 use super::key::{ABOVE_0, FROM_0, FROM_1, Key, REQUIRED, SHARE, Section, ValueType, WHOLE_SHARE, above, from};
 use ValueType::{Choice, ChoiceList, Clip, Flag, Integer, Number, NumberPair, NumberTable, Text, TextList};
 use descant_hyperparameters::{OptimizerConfig, ScheduleConfig};
@@ -311,16 +311,26 @@ pub(super) const TRAIN: Section = Section {
             "train.validation_examples",
             Integer(FROM_1),
             "200",
-            "For validation_metrics: over how many validation examples at most, the first of the text.",
+            "For metrics of generated texts: over how many validation examples at most, the first of the text.",
         ),
+        Key::new(
+            "train.metric_command",
+            Text,
+            "(none)",
+            "A metric of your own, named command: a program that measures the same texts at each validation. On its standard input \
+             it reads a JSON object for each, a line each, with source, text and references; it prints a number in its last line. \
+             Larger is better.",
+        ),
+        Key::new("train.metric_timeout", Integer(FROM_1), "600", "Seconds that metric_command may take.")
+            .when(METRIC_COMMAND),
         Key::new(
             "train.best_metric",
             Text,
             "\"loss\"",
-            "What the best checkpoint and early stopping go by: the validation loss, or one of validation_metrics. A \
+            "What the best checkpoint and early stopping go by: the validation loss, one of validation_metrics, or command. A \
              plateau schedule goes by the loss.",
         )
-        .related("loss or one of validation_metrics"),
+        .related("loss, one of validation_metrics, or command"),
         Key::new("train.log_every", Integer(FROM_1), "20", "Steps between two lines of metrics."),
         Key::new(
             "train.checkpoint_every",

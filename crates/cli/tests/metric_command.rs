@@ -1,0 +1,89 @@
+//! A metric of one's own: a program that measures what is generated.
+
+mod common;
+
+use common::Folder;
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+/// With a program `metric` that counts in a file how often it is run, and then does this.
+fn folder(then: &str) -> Folder {
+    let folder = Folder::new();
+    let script = format!("#!/bin/sh\nn=$(cat calls 2>/dev/null || echo 0)\nn=$((n + 1))\necho $n > calls\n{then}\n");
+    folder.write("metric", script);
+    fs::set_permissions(folder.path("metric"), fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+const TRAIN: &[&str] = &[
+    "train",
+    "pairs.toml",
+    "--run",
+    "run",
+    "--set",
+    "train={steps=30, validate_every=10, log_every=10, batch_sentences=8, metric_command='metric', validation_examples=4}",
+];
+
+fn by_command<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [TRAIN, &["--set", "train.best_metric='command'"], more].concat()
+}
+
+/// The steps of the validations with their values.
+fn values(folder: &Folder) -> Vec<(u64, Option<f64>, bool)> {
+    let metrics = fs::read_to_string(folder.path("run/metrics.jsonl")).unwrap();
+    let lines = metrics.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let validations = lines.filter(|line| line["event"] == "validation");
+    let value = |line: Value| {
+        (line["step"].as_u64().unwrap(), line["metrics"]["command"].as_f64(), line["best"].as_bool().unwrap())
+    };
+    validations.map(value).collect()
+}
+
+#[test]
+fn the_best_checkpoint_goes_by_a_program() {
+    // The trial is the first call.
+    let folder = folder("grep -c '\"references\":\\[\"' > lines; echo \"$((5 - n))\"");
+    folder.succeed(&by_command(&[]));
+    assert_eq!(values(&folder), [(10, Some(3.0), true), (20, Some(2.0), false), (30, Some(1.0), false)]);
+    assert_eq!(fs::read_to_string(folder.path("lines")).unwrap(), "4\n");
+    let shown = folder.succeed(&["runs", "run", "--json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((&shown["metric"], &shown["best"], &shown["best_step"]), (&"command".into(), &3.0.into(), &10.into()));
+    // Beside others, and by `descant eval`.
+    let eval = ["eval", "run", "--metric-command", "./metric", "--metrics", "bleu"];
+    assert!(folder.succeed(&eval).contains("command           0.00 (./metric)"));
+    let json: Value = serde_json::from_str(&folder.succeed(&[&eval[..], &["--json"]].concat())).unwrap();
+    assert_eq!((&json["command"], json["bleu"].is_f64()), (&(-1.0).into(), true));
+}
+
+#[test]
+fn a_program_that_fails_is_told_before_the_first_step() {
+    let told = |then: &str, more: &[&str], parts: &[&str]| {
+        let folder = folder(then);
+        folder.fail(&by_command(more), &[parts, &["pairs.toml", "train.metric_command"]].concat());
+        assert!(!folder.path("run/metrics.jsonl").exists() || values(&folder).is_empty(), "{then}");
+    };
+    told("echo no model >&2; exit 2", &[], &["metric failed", "exit status: 2", "no model"]);
+    told("exec sleep 60", &["--set", "train.metric_timeout=1"], &["did not end within 1 s (metric_timeout)"]);
+    told("echo good", &[], &["has to print a number", "good"]);
+    told("", &["--set", "train.metric_command='nowhere'"], &["there is no program nowhere"]);
+    folder("").fail(&by_command(&["--set", "train.metric_timeout=0"]), &["train.metric_timeout = 0", "1 or more"]);
+    let without = ["train", "pairs.toml", "--run", "run", "--set", "train.best_metric='command'"];
+    folder("").fail(&without, &["train.best_metric", "expected a train.metric_command"]);
+    let lines = ["train", "lm.toml", "--run", "run", "--set", "train.metric_command='metric'"];
+    folder("echo 1").fail(&lines, &["train.metric_command: command is of answers"]);
+}
+
+#[test]
+fn one_that_fails_later_is_told_and_the_training_goes_on() {
+    let folder = folder("[ $n = 3 ] && { echo out of memory >&2; exit 1; }\necho $n");
+    let told = folder.told(&by_command(&["--set", "train.patience=1"]));
+    assert!(told.contains("The validation of step 20 has no value of train.metric_command"), "{told}");
+    assert!(told.contains("out of memory"), "{told}");
+    assert_eq!(values(&folder), [(10, Some(2.0), true), (20, None, false), (30, Some(4.0), true)]);
+    folder.write("metric", "#!/bin/sh\nexit 4\n");
+    let eval = ["eval", "run", "--metric-command", "./metric"];
+    folder.fail(&eval, &["--metric-command: ./metric failed (exit status: 4)"]);
+    assert!(String::from_utf8(folder.run(&eval).stdout).unwrap().contains("chrf++"));
+}
