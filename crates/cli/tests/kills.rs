@@ -1,6 +1,6 @@
 //! A training that is killed at any moment, and gone on with, leaves the same folder as one that was never broken off.
 //!
-//! Three moments of each training by default; `DESCANT_KILLS=20` for twenty.
+//! Four moments of each training by default; `DESCANT_KILLS=20` for twenty.
 
 mod common;
 
@@ -20,15 +20,17 @@ enum Moment {
     Removal,
     /// After this many lines of metrics.
     Lines(usize),
+    /// When `best` is of the last step, but `last` is not.
+    BestIsLast,
     /// After this share of the time that a whole training takes.
     Share(f64),
 }
 
-use Moment::{Appears, Lines, Removal, Share};
+use Moment::{Appears, BestIsLast, Lines, Removal, Share};
 
 /// The first ones are those of every test run.
 fn moments(name: &str) -> Vec<(Moment, &'static str)> {
-    let few = [(Appears("recipe.toml"), "KILL"), (Lines(2), "TERM"), (Lines(5), "KILL")];
+    let few = [(Appears("recipe.toml"), "KILL"), (Lines(2), "TERM"), (Lines(5), "KILL"), (BestIsLast, "KILL")];
     let more = [
         (Appears(".starting"), "KILL"),
         (Appears("data/train"), "TERM"),
@@ -89,6 +91,7 @@ fn has_come(moment: Moment, run: &Path, since: Duration, whole: Duration) -> boo
             .is_ok_and(|all| all.flatten().any(|entry| entry.file_name().to_string_lossy().ends_with(".removed"))),
         Lines(count) => fs::read(run.join("metrics.jsonl"))
             .is_ok_and(|bytes| bytes.iter().filter(|&&byte| byte == b'\n').count() >= count),
+        BestIsLast => fs::read_link(run.join("best")).is_ok_and(|best| best.ends_with("step-00000060")),
         Share(share) => since >= whole.mul_f64(share),
     }
 }

@@ -4,8 +4,8 @@ use descant_inference::checkpoint::Checkpoint;
 use descant_inference::layout::{checkpoint_folder, checkpoint_steps};
 use descant_inference::{Error, Progress, RunFolder, TrainConfig};
 
-/// Removes the checkpoints that a training needs no more: all but `best` and `last`, what is the best again should it go on after all,
-/// and the newest.
+/// Removes the checkpoints that a training needs no more: all but `best` and `last`, what is the best as far as this training has come or
+/// is again should it go on after all, and the newest.
 ///
 /// # Errors
 /// Where one cannot be removed.
@@ -17,7 +17,9 @@ pub(crate) fn prune(run: &RunFolder, train: &TrainConfig, progress: &Progress) -
     };
     let scheduled = checkpoint_steps(run.path()).into_iter().rev();
     let scheduled = scheduled.filter(|&step| step > 0 && step <= progress.step && is_scheduled(step));
-    let kept: Vec<u64> = scheduled.take(train.keep).chain(progress.best_before_end()).collect();
+    // `best` may be of a later step, where the training was broken off before `last` was written.
+    let best = progress.best.map(|(_, step)| step);
+    let kept: Vec<u64> = scheduled.take(train.keep).chain(best).chain(progress.best_before_end()).collect();
     run.prune(&kept)
 }
 
