@@ -56,7 +56,7 @@ pub use progress::{MetricsAccumulator, Progress, Validated};
 pub use provenance::Provenance;
 pub use recipe::{
     BenchConfig, DataConfig, DistillConfig, Files, NonFinite, Recipe, RecipeSource, TrainConfig, TrainPrecision,
-    difference, is_pattern, is_there, keys, schema,
+    VectorsConfig, difference, is_pattern, is_there, keys, schema,
 };
 pub use request::{Answer, Request};
 pub use run_folder::{RunFolder, layout};

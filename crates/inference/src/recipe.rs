@@ -16,10 +16,12 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod vectors;
 
 pub use distillation::DistillConfig;
 pub use files::{Files, is_pattern, is_there};
 pub use schema::schema;
+pub use vectors::VectorsConfig;
 
 use crate::FinetuneConfig;
 use descant_generate::GenerationConfig;
@@ -67,6 +69,9 @@ pub struct Recipe {
     pub target_tokenizer: Option<TokenizerConfig>,
     /// The architecture.
     pub model: ModelConfig,
+    /// What its embeddings begin with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors: Option<VectorsConfig>,
     /// What is minimised.
     #[serde(default)]
     pub loss: LossConfig,
@@ -377,6 +382,7 @@ impl Recipe {
             tokenizer: TokenizerConfig::default(),
             target_tokenizer: None,
             model,
+            vectors: None,
             loss: LossConfig::default(),
             optimizer: OptimizerConfig::default(),
             schedule: ScheduleConfig::default(),

@@ -16,7 +16,7 @@ pub fn build(
     parameters: &mut Parameters,
     seed: impl Into<Option<u64>>,
 ) -> Result<Box<dyn Generator>, String> {
-    config.validate(vocabulary)?;
+    config.validate(loss, vocabulary)?;
     let mut scope = Scope::new(parameters, seed);
     Ok(match config.kind {
         _ if config.decoder == LayerKind::Transformer => {

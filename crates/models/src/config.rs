@@ -40,11 +40,12 @@ pub enum Bridge {
 pub enum Tie {
     /// None.
     None,
-    /// The target embedding and the output projection (Press & Wolf 2017, arXiv 1608.05859).
+    /// The target embedding and the output projection (Press & Wolf 2017, arXiv 1608.05859); of continuous outputs the target
+    /// embedding and the fixed embeddings that are predicted.
     Output,
     /// The source and the target embedding, not the output projection; needs a shared vocabulary.
     Embeddings,
-    /// All three; needs a shared vocabulary.
+    /// All three; needs a shared vocabulary. Of continuous outputs the source and the target embedding.
     All,
 }
 
@@ -308,8 +309,8 @@ impl ModelConfig {
     ///
     /// # Errors
     /// The key, its value, and what it may be.
-    pub fn validate(&self, vocabulary: &Vocabulary) -> Result<(), String> {
-        self.validate_sizes()?;
+    pub fn validate(&self, loss: &LossConfig, vocabulary: &Vocabulary) -> Result<(), String> {
+        self.validate_sizes(loss)?;
         match self.tie.joins_sides() && !vocabulary.shared {
             true => Err(TIED_APART.to_owned()),
             false => Ok(()),
@@ -320,7 +321,7 @@ impl ModelConfig {
     ///
     /// # Errors
     /// The key, its value, and what it may be.
-    pub fn validate_sizes(&self) -> Result<(), String> {
+    pub fn validate_sizes(&self, loss: &LossConfig) -> Result<(), String> {
         let sizes = [("embedding", self.embedding), ("hidden", self.hidden)];
         if let Some((key, value)) = sizes.into_iter().find(|&(_, size)| size == 0 || size > 65_536) {
             return Err(format!("model.{key} = {value}: expected a number from 1 to 65536"));
@@ -350,7 +351,8 @@ impl ModelConfig {
         if self.input_feeding && self.attention.is_none() {
             return Err("model.input_feeding = true: expected model.attention beside it".to_owned());
         }
-        if self.tie.joins_output() && width != self.hidden {
+        let has_logits = matches!(loss, LossConfig::CrossEntropy { .. });
+        if has_logits && self.tie.joins_output() && width != self.hidden {
             let (embedding, hidden) = (self.embedding, self.hidden);
             return Err(format!("model.tie: expected embedding = hidden, not {embedding} and {hidden}"));
         }

@@ -2,7 +2,7 @@ use crate::decoder_state::{DecoderState, EncoderOutput, in_order, in_own_order, 
 use crate::encoder::{EncodedSources, Encoder};
 use crate::generator::Generator;
 use crate::{Bridge, HiddenStates, LayerKind, LossConfig, ModelConfig, OutputLayer, Vocabulary};
-use descant_autograd::{Activation, Graph, PackedSequences, Segments, Var};
+use descant_autograd::{Activation, Graph, PackedSequences, ParameterId, Segments, Var};
 use descant_batch::{Batch, Sequences};
 use descant_nn::{
     Attention, Cell, Embedding, Linear, Recurrent, RecurrentConfig, RecurrentInput, RecurrentState, Scope,
@@ -37,7 +37,7 @@ impl EncoderDecoder {
         let mut scope = scope.at("decoder");
         let target_embedding = match config.tie {
             tie if tie.joins_sides() => encoder.embedding.clone(),
-            _ => Embedding::new(&mut scope.at("embedding"), vocabulary.target, width),
+            _ => OutputLayer::embedding(&mut scope, loss, config, width, vocabulary),
         };
         let input = if config.input_feeding { width + hidden } else { width };
         let sizes = RecurrentConfig { cell, input, hidden, layers: config.layers, bidirectional: false, dropout };
@@ -167,6 +167,10 @@ impl Generator for EncoderDecoder {
 
     fn output(&self) -> &OutputLayer {
         &self.output
+    }
+
+    fn embeddings(&self) -> (Option<ParameterId>, ParameterId) {
+        (Some(self.encoder.embedding.weight), self.target_embedding.weight)
     }
 
     fn start(&self, graph: Graph<'_>, sources: Option<&Sequences>, _rows: usize) -> Result<DecoderState> {

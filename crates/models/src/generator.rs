@@ -1,5 +1,5 @@
 use crate::{DecoderState, HiddenStates, OutputLayer};
-use descant_autograd::{Graph, Var};
+use descant_autograd::{Graph, ParameterId, Var};
 use descant_batch::{Batch, Sequences};
 use descant_tensor::Result;
 use std::fmt;
@@ -11,6 +11,9 @@ pub trait Generator: fmt::Debug + Send + Sync {
 
     /// The layer from hidden states to logits, or to a loss.
     fn output(&self) -> &OutputLayer;
+
+    /// The embeddings of what it reads: of sources, where it reads them, and of targets.
+    fn embeddings(&self) -> (Option<ParameterId>, ParameterId);
 
     /// The longest sequence that it has positions for; `None` where nothing limits it.
     fn max_length(&self) -> Option<usize> {

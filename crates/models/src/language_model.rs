@@ -1,7 +1,7 @@
 use crate::decoder_state::{DecoderState, in_own_order, restore, store};
 use crate::generator::Generator;
 use crate::{HiddenStates, LossConfig, ModelConfig, OutputLayer, Vocabulary};
-use descant_autograd::{Graph, PackedSequences};
+use descant_autograd::{Graph, PackedSequences, ParameterId};
 use descant_batch::{Batch, Sequences};
 use descant_nn::{Cell, Embedding, Recurrent, RecurrentConfig, RecurrentInput, RecurrentState, Scope};
 use descant_tensor::{Result, Tensor};
@@ -18,7 +18,7 @@ pub struct LanguageModel {
 
 impl LanguageModel {
     pub(crate) fn new(scope: &mut Scope<'_>, config: &ModelConfig, loss: &LossConfig, vocabulary: &Vocabulary) -> Self {
-        let embedding = Embedding::new(&mut scope.at("embedding"), vocabulary.target, config.embedding);
+        let embedding = OutputLayer::embedding(scope, loss, config, config.embedding, vocabulary);
         let sizes = RecurrentConfig {
             cell: config.cell,
             input: config.embedding,
@@ -62,6 +62,10 @@ impl Generator for LanguageModel {
 
     fn output(&self) -> &OutputLayer {
         &self.output
+    }
+
+    fn embeddings(&self) -> (Option<ParameterId>, ParameterId) {
+        (None, self.embedding.weight)
     }
 
     fn start(&self, graph: Graph<'_>, _sources: Option<&Sequences>, rows: usize) -> Result<DecoderState> {

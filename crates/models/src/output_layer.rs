@@ -1,4 +1,4 @@
-use crate::{EmbeddingLoss, HiddenStates, LossConfig, ModelConfig, Vocabulary};
+use crate::{EmbeddingLoss, HiddenStates, LossConfig, ModelConfig, Tie, Vocabulary};
 use descant_autograd::{Activation, Graph, ParameterId, Targets, TeacherProjection, Var};
 use descant_batch::{Batch, Sequences};
 use descant_nn::{Embedding, Init, Linear, Scope};
@@ -67,19 +67,30 @@ impl OutputLayer {
                 ignored: vocabulary.ignored.clone(),
             },
             LossConfig::Embedding { measure } => {
-                // Random directions are nearly orthogonal in many dimensions.
-                let directions = || {
-                    let mut rows = Init::Normal(1.0).draw(entries * dimension, 0);
-                    for row in rows.chunks_mut(dimension) {
-                        let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
-                        row.iter_mut().for_each(|x| *x /= norm);
-                    }
-                    rows
-                };
                 let projection = Linear::new(&mut scope.at("projection"), width, dimension, true);
-                let targets = scope.frozen("targets", [entries, dimension], directions);
+                let targets = match config.tie {
+                    Tie::Output => embedding.weight,
+                    _ => fixed_targets(scope, entries, dimension),
+                };
                 Self::Continuous { projection, targets, measure: *measure }
             }
+        }
+    }
+
+    /// The embedding of what a decoder reads, where it is not that of the sources: a table of its own, or that of the fixed
+    /// embeddings which continuous outputs predict.
+    pub(crate) fn embedding(
+        scope: &mut Scope<'_>,
+        loss: &LossConfig,
+        config: &ModelConfig,
+        dimension: usize,
+        vocabulary: &Vocabulary,
+    ) -> Embedding {
+        match (loss, config.tie) {
+            (LossConfig::Embedding { .. }, Tie::Output) => {
+                Embedding { weight: fixed_targets(scope, vocabulary.target, dimension) }
+            }
+            _ => Embedding::new(&mut scope.at("embedding"), vocabulary.target, dimension),
         }
     }
 
@@ -192,6 +203,14 @@ impl OutputLayer {
         }
     }
 
+    /// The fixed embeddings that continuous outputs predict.
+    pub fn fixed_targets(&self) -> Option<ParameterId> {
+        match self {
+            Self::Softmax { .. } => None,
+            Self::Continuous { targets, .. } => Some(*targets),
+        }
+    }
+
     /// Whether the loss is a likelihood, so that it has a perplexity.
     pub fn is_likelihood(&self) -> bool {
         matches!(self, Self::Softmax { .. })
@@ -268,6 +287,19 @@ impl OutputLayer {
             }
         }
     }
+}
+
+/// The fixed embeddings that continuous outputs predict, of unit length. Random directions are nearly orthogonal in many
+/// dimensions.
+fn fixed_targets(scope: &mut Scope<'_>, entries: usize, dimension: usize) -> ParameterId {
+    scope.frozen("targets", [entries, dimension], || {
+        let mut rows = Init::Normal(1.0).draw(entries * dimension, 0);
+        for row in rows.chunks_mut(dimension) {
+            let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
+            row.iter_mut().for_each(|x| *x /= norm);
+        }
+        rows
+    })
 }
 
 /// Some rows of an output layer's weight.

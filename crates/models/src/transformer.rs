@@ -2,7 +2,7 @@ use crate::decoder_state::{DecoderState, EncoderOutput};
 use crate::encoder::Encoder;
 use crate::generator::Generator;
 use crate::{HiddenStates, LossConfig, ModelConfig, ModelKind, OutputLayer, Vocabulary};
-use descant_autograd::{AttentionOperand, Graph, Segments};
+use descant_autograd::{AttentionOperand, Graph, ParameterId, Segments};
 use descant_batch::{Batch, Sequences};
 use descant_nn::{CrossAttentionKv, Embedding, Scope, Transformer, TransformerSizes};
 use descant_tensor::Result;
@@ -25,7 +25,7 @@ impl TransformerGenerator {
         let mut scope = scope.at("decoder");
         let embedding = match (&encoder, config.tie) {
             (Some(encoder), tie) if tie.joins_sides() => encoder.embedding.clone(),
-            _ => Embedding::new(&mut scope.at("embedding"), vocabulary.target, d_model),
+            _ => OutputLayer::embedding(&mut scope, loss, config, d_model, vocabulary),
         };
         let sizes = TransformerSizes { d_model, layers, dropout, causal: true, cross_attention: pair };
         let decoder = Transformer::new(&mut scope, &config.transformer(), sizes);
@@ -58,6 +58,10 @@ impl Generator for TransformerGenerator {
 
     fn output(&self) -> &OutputLayer {
         &self.output
+    }
+
+    fn embeddings(&self) -> (Option<ParameterId>, ParameterId) {
+        (self.encoder.as_ref().map(|encoder| encoder.embedding.weight), self.embedding.weight)
     }
 
     fn max_length(&self) -> Option<usize> {

@@ -125,7 +125,10 @@ fn models() -> Vec<(String, ModelConfig, LossConfig)> {
         }
         for measure in [EmbeddingLoss::Cosine, EmbeddingLoss::L2, EmbeddingLoss::Vmf] {
             let with = ModelConfig { attention: Some(AttentionScore::General), ..pair.clone() };
-            add(&format!("{measure:?}"), with, LossConfig::Embedding { measure });
+            add(&format!("{measure:?}"), with.clone(), LossConfig::Embedding { measure });
+            // The width of what is predicted is another one than that of the states.
+            let tied = ModelConfig { tie: Tie::Output, hidden: 10, ..with };
+            add(&format!("{measure:?}, tied"), tied, LossConfig::Embedding { measure });
         }
     }
     models.extend(transformers());

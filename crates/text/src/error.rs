@@ -85,6 +85,14 @@ pub enum TextError {
         /// What is wrong with it, and what to do.
         reason: String,
     },
+    /// A file of word vectors that has none of those that are wanted.
+    #[error("{}: {reason}", path.display())]
+    Vectors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
     /// Two parallel files of unequal length.
     #[error(
         "{} has {source_lines} lines and {} has {target_lines}: in parallel files, line by line belongs together. Find \

@@ -38,6 +38,7 @@ mod table;
 mod tokenizer;
 mod tokenizer_file;
 mod tokenizer_training;
+mod word_vectors;
 mod zst;
 
 pub use batches::{BatchConfig, Batches, Position, Shuffle};
@@ -68,3 +69,4 @@ pub use tokenizer::{
     UNKNOWN_CHARACTERS,
 };
 pub use tokenizer_file::LONGEST_TOKEN;
+pub use word_vectors::WordVectors;

@@ -35,6 +35,7 @@ mod tokenizer_checks;
 mod tokenizer_training;
 mod trainer;
 mod validation;
+mod word_vectors;
 
 pub use carried_state::CarriedState;
 pub use checkpoint_choice::{CheckpointChoice, choose_checkpoints};

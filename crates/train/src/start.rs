@@ -7,6 +7,7 @@ use crate::metrics_file::MetricsFile;
 use crate::preflight::{Preflight, new_tokens, other_model};
 use crate::prepare::encode;
 use crate::text_layout::resolve_text_layout;
+use crate::word_vectors::fill_embeddings;
 use crate::{Diagnosis, Error, Replicas, SourceModels, Trainer};
 use descant_autograd::Parameters;
 use descant_generate::GenerationConfig;
@@ -95,12 +96,16 @@ impl Trainer {
             parameters.copy_from(&init.parameters, &sizes).map_err(differs)?;
             notes.extend(new_tokens(&recipe, &parameters, &sizes)?);
         }
+        let pretrained = fill_embeddings(&recipe, &tokenizers, model.as_ref(), &mut parameters)?;
         let before = init.map(|init| init.lengths());
         let run = run.map_or_else(|| RunFolder::take(path), Ok)?;
         run.begin()?;
         let mut told = Vec::new();
         let encoded = encode(&recipe, &texts, &tokenizers, &run, &mut told);
         let (batches, validation) = encoded.map_err(|error| counted(&texts, error.into()))?;
+        for embedding in pretrained {
+            told.extend(embedding.told(batches.corpus(), tokenizers.sizes())?);
+        }
         let held_out = validation.clone().map(|text| Batches::new(text, batch_config(&recipe))).transpose()?;
         let carried = CarriedState::of_training(&recipe, model.as_ref(), &parameters, &batches)?;
         let found = Preflight::of(&recipe, model.as_ref(), &batches, held_out)?;

@@ -2,7 +2,7 @@
 //! all, a note where it has some.
 
 use super::keys;
-use super::{DataConfig, Recipe};
+use super::{DataConfig, Recipe, VectorsConfig};
 use descant_hyperparameters::ScheduleConfig;
 use descant_models::{LayerKind, LossConfig, ModelKind};
 use descant_text::{Columns, Shuffle, TokenizerKind, has_fields, is_json, is_parquet, plural};
@@ -117,6 +117,17 @@ const CONFLICTS: &[Conflict] = &[
         let data = recipe.data.as_ref().filter(|_| recipe.train.carry_state)?;
         (data.shuffle == Some(Shuffle::Blocks))
             .then(|| "data.shuffle: with train.carry_state a text is read in its own order".to_owned())
+    }),
+    (Error, |recipe| {
+        let VectorsConfig { source, target } = recipe.vectors.as_ref()?;
+        if let Some(init) = &recipe.init {
+            let init = init.display();
+            return Some(format!("[vectors]: with init the embeddings begin as those of {init}. Leave it out"));
+        }
+        (source.is_some() && target.is_some() && recipe.model.tie.joins_sides()).then(|| {
+            "vectors.source: with this model.tie source and target have one embedding, which begins with vectors.target. Leave one out"
+                .to_owned()
+        })
     }),
     (Error, |recipe| {
         let both = recipe.model.kind == ModelKind::LanguageModel && recipe.target_tokenizer.is_some();

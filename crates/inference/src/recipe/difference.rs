@@ -21,7 +21,7 @@ pub const MAY_CHANGE: [&str; 11] = [
     "generation",
 ];
 /// Paths of what the run needs no more, or knows by its checksum.
-const PLACES: [&str; 5] = ["init", "data.train", "data.validation", "data.chat_template", "distill.teacher"];
+const PLACES: [&str; 6] = ["init", "data.train", "data.validation", "data.chat_template", "distill.teacher", "vectors"];
 
 /// A key of two recipes that is not the same in both.
 #[derive(Debug)]

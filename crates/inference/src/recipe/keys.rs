@@ -12,6 +12,7 @@ mod model;
 mod tokenizer;
 mod training;
 mod transformer;
+mod vectors;
 
 pub use super::suggest::unknown;
 pub use condition::Condition;
@@ -32,6 +33,7 @@ pub const SECTIONS: &[Section] = &[
     model::MODEL,
     transformer::TRANSFORMER,
     transformer::ROTARY_SCALING,
+    vectors::VECTORS,
     loss::LOSS,
     training::OPTIMIZER,
     training::SCHEDULE,

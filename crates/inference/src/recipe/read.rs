@@ -166,8 +166,15 @@ fn in_folder(table: &mut Table, folder: &Path) {
             _ => {}
         }
     }
-    for (place, name) in [("data", "train"), ("data", "validation"), ("data", "chat_template"), ("distill", "teacher")]
-    {
+    const NAMED: [(&str, &str); 6] = [
+        ("data", "train"),
+        ("data", "validation"),
+        ("data", "chat_template"),
+        ("distill", "teacher"),
+        ("vectors", "source"),
+        ("vectors", "target"),
+    ];
+    for (place, name) in NAMED {
         table.get_mut(place).and_then(|table| table.get_mut(name)).into_iter().for_each(|value| take(value, folder));
     }
     table.get_mut("init").into_iter().for_each(|value| take(value, folder));

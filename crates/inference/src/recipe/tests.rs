@@ -58,7 +58,7 @@ fn every() -> Vec<Recipe> {
         [tokenizer.special.around]\nbefore = [1]\nafter = []\n[target_tokenizer]\nkind = \"word\"\n\
         [finetune]\ntrain = [\"a\"]\nfreeze = [\"b\"]\nrates = { c = 2.0 }\n\
         [finetune.lora]\nrank = 2\nalpha = 2.0\ntargets = [\"d\"]\n[distill]\nteacher = \"t\"\nchecksum = 4\n\
-        [train]\nsteps = 3\nmetric_command = \"m\"\n[generation]\nbeam = 2\nlength_penalty = 1.0\nsample = false\ntemperature = 0.5\ntop_k = 3\ntop_p = 0.5\n\
+        [vectors]\nsource = \"s.vec\"\ntarget = \"t.vec\"\n[train]\nsteps = 3\nmetric_command = \"m\"\n[generation]\nbeam = 2\nlength_penalty = 1.0\nsample = false\ntemperature = 0.5\ntop_k = 3\ntop_p = 0.5\n\
         max_length = 9\nforbidden = [4]\nforced_beginning = [5]\nforced_end = true\nn_best = 2\n";
     let model = "[model]\nkind = \"encoder-decoder\"\nencoder = \"transformer\"\nattention = \"dot\"\nbridge = \"zero\"\n\
         output_soft_cap = 30.0\norigin = \"bart\"\n[model.transformer]\nqk_norm = \"head\"\nfull_layers = [1]\nlocal_rotary_base = 100.0\n\

@@ -2,7 +2,7 @@
 
 use super::Recipe;
 use super::check::check_all;
-use descant_models::{EmbeddingLoss, LossConfig, ModelKind, Tie};
+use descant_models::{EmbeddingLoss, LossConfig, ModelKind};
 
 impl Recipe {
     /// That every value is in the range of its key, and that values fit each other.
@@ -14,7 +14,7 @@ impl Recipe {
         self.generation.validate().map_err(|reason| format!("generation.{reason}"))?;
         self.validate_data()?;
         // Before tokenizers are trained, which may take minutes.
-        self.model.validate_sizes()?;
+        self.model.validate_sizes(&self.loss)?;
         self.tokenizer.validate().map_err(|reason| format!("tokenizer.{reason}"))?;
         if let Some(tokenizer) = &self.target_tokenizer {
             tokenizer.validate().map_err(|reason| format!("target_tokenizer.{reason}"))?;
@@ -84,9 +84,6 @@ impl Recipe {
                 }
             }
             LossConfig::Embedding { measure } => {
-                if self.model.tie == Tie::Output {
-                    return Err("model.tie = \"output\": this loss has no output projection to tie".to_owned());
-                }
                 if measure == EmbeddingLoss::Vmf && self.model.embedding(self.model.decoder) < 2 {
                     return Err("model.embedding = 1: expected 2 or more for loss.measure = \"vmf\"".to_owned());
                 }

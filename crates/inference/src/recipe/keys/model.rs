@@ -75,7 +75,8 @@ pub(super) const MODEL: Section = Section {
             Choice(&["none", "output", "embeddings", "all"]),
             "\"none\"",
             "Weight tying: output, the target embedding and the output projection; embeddings, the source and \
-             target embeddings; all, the three.",
+             target embeddings; all, the three. Of loss.kind = \"embedding\", output is the target embedding and the fixed \
+             embeddings that are predicted, and all is as embeddings.",
         ),
         Key::new(
             "model.output_bias",

@@ -1,0 +1,145 @@
+//! Embeddings that begin with pre-trained word vectors.
+
+use descant_autograd::{ParameterId, Parameters};
+use descant_inference::{Error, Recipe, Tokenizers};
+use descant_models::{Generator, LayerKind};
+use descant_text::{Corpus, Tokenizer, WordVectors};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How many words without a vector are shown.
+const SHOWN: usize = 5;
+
+/// An embedding that begins with word vectors.
+pub(crate) struct Pretrained {
+    /// Its key in a recipe.
+    key: &'static str,
+    path: PathBuf,
+    tokenizer: Arc<Tokenizer>,
+    /// Which entries of the vocabulary have a vector.
+    has_vector: Vec<bool>,
+    /// Whether sources and targets share it.
+    is_shared: bool,
+    /// What else is to be told of the file.
+    remarks: Vec<String>,
+}
+
+/// Fills the embeddings of a fresh model with the vectors that its recipe names. Entries without one keep what was drawn.
+///
+/// # Errors
+/// What is wrong with a file.
+pub(crate) fn fill_embeddings(
+    recipe: &Recipe,
+    tokenizers: &Tokenizers,
+    model: &dyn Generator,
+    parameters: &mut Parameters,
+) -> Result<Vec<Pretrained>, Error> {
+    let Some(vectors) = &recipe.vectors else { return Ok(Vec::new()) };
+    let (of_sources, of_targets) = model.embeddings();
+    let predicted = model.output().fixed_targets();
+    let mut filled = Vec::new();
+    if let (Some(path), Some(table), Some(tokenizer)) = (&vectors.source, of_sources, &tokenizers.source) {
+        let width_key = width_key(recipe.model.encoder());
+        filled.push(fill("vectors.source", path, tokenizer, &[(table, false)], width_key, parameters)?);
+    }
+    if let Some(path) = &vectors.target {
+        let tables: Vec<(ParameterId, bool)> = match predicted {
+            Some(predicted) if predicted == of_targets => vec![(predicted, true)],
+            Some(predicted) => vec![(of_targets, false), (predicted, true)],
+            None => vec![(of_targets, false)],
+        };
+        let width_key = width_key(recipe.model.decoder);
+        filled.push(fill("vectors.target", path, &tokenizers.target, &tables, width_key, parameters)?);
+    }
+    let is_shared = of_sources == Some(of_targets);
+    filled.iter_mut().for_each(|filled| filled.is_shared = is_shared);
+    Ok(filled)
+}
+
+/// The key of the number of numbers of an embedding.
+fn width_key(layers: LayerKind) -> &'static str {
+    match layers {
+        LayerKind::Recurrent => "model.embedding",
+        LayerKind::Transformer => "model.hidden",
+    }
+}
+
+/// Fills tables with the vectors of a vocabulary's entries; those that are to be of unit length are scaled.
+fn fill(
+    key: &'static str,
+    path: &Path,
+    tokenizer: &Arc<Tokenizer>,
+    tables: &[(ParameterId, bool)],
+    width_key: &str,
+    parameters: &mut Parameters,
+) -> Result<Pretrained, Error> {
+    log::info!("Reading word vectors ({key}) from {}", path.display());
+    let entries = tokenizer.vocabulary() as u32;
+    let names: Vec<Vec<String>> = (0..entries).map(|id| names(tokenizer, id)).collect();
+    let wanted: HashSet<&str> = names.iter().flatten().map(String::as_str).collect();
+    let width = tables.first().map_or(0, |&(table, _)| parameters.shape(table).last());
+    let vectors = WordVectors::read(path, width, width_key, |word| wanted.contains(word))?;
+    let mut has_vector = vec![false; names.len()];
+    for (row, names) in names.iter().enumerate() {
+        let Some(vector) = names.iter().find_map(|name| vectors.get(name)) else { continue };
+        has_vector[row] = true;
+        for &(table, is_unit) in tables {
+            let place = &mut parameters.values_mut::<f32>(table)[row * width..][..width];
+            place.copy_from_slice(vector);
+            if is_unit {
+                let norm = vector.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+                place.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
+            }
+        }
+    }
+    let (path, tokenizer, remarks) = (path.to_owned(), tokenizer.clone(), vectors.remarks());
+    Ok(Pretrained { key, path, tokenizer, has_vector, is_shared: false, remarks })
+}
+
+/// The words of a file that an entry of a vocabulary may be, the best first: its own name, and where that begins with the mark of a
+/// space the word alone.
+fn names(tokenizer: &Tokenizer, id: u32) -> Vec<String> {
+    let Some(token) = tokenizer.token(id) else { return Vec::new() };
+    let text = token.starts_with(['▁', 'Ġ']).then(|| tokenizer.decode(&[id]).ok()).flatten();
+    let text = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    std::iter::once(token).chain(text).collect()
+}
+
+impl Pretrained {
+    /// How much of the vocabulary, and of a text, has a vector, in sentences.
+    ///
+    /// # Errors
+    /// Where the text cannot be read.
+    pub(crate) fn told(&self, texts: &Corpus, sizes: [usize; 2]) -> Result<Vec<String>, Error> {
+        let [source, target] = texts.occurrences(sizes)?;
+        let counts: Vec<u64> = match (self.is_shared, self.key) {
+            (true, _) => source.iter().zip(&target).map(|(source, target)| source + target).collect(),
+            (false, "vectors.source") => source,
+            (false, _) => target,
+        };
+        let all = (0..).zip(self.has_vector.iter().zip(&counts));
+        let entries: Vec<(u32, bool, u64)> = all
+            .map(|(id, (&has_vector, &count))| (id, has_vector, count))
+            .filter(|&(id, has_vector, _)| has_vector || !self.tokenizer.is_special(id))
+            .collect();
+        let having = entries.iter().filter(|(_, has_vector, _)| *has_vector);
+        let (known, occurrences) = (having.clone().count(), having.map(|(.., count)| count).sum::<u64>());
+        let (all, tokens) = (entries.len(), counts.iter().sum::<u64>());
+        let mut missing: Vec<&(u32, bool, u64)> = entries.iter().filter(|(_, has_vector, _)| !has_vector).collect();
+        missing.sort_by_key(|(id, _, count)| (std::cmp::Reverse(*count), *id));
+        let shown = missing.iter().take(SHOWN).filter_map(|(id, ..)| self.tokenizer.token(*id));
+        let shown = shown.map(|token| format!("{token:?}")).collect::<Vec<_>>().join(", ");
+        let share = 100.0 * occurrences as f64 / tokens.max(1) as f64;
+        let (key, path) = (self.key, self.path.display());
+        let rest = match missing.len() {
+            0 => String::new(),
+            n => format!("; {n} begin as they are drawn, the commonest {shown}"),
+        };
+        let of = format!(
+            "{key}: {known} of {all} entries have a vector in {path}, {share:.1} % of the tokens of the text{rest}."
+        );
+        let remarks = (!self.remarks.is_empty()).then(|| format!("{path}: {}.", self.remarks.join("; ")));
+        Ok(std::iter::once(of).chain(remarks).collect())
+    }
+}
