@@ -133,6 +133,9 @@ impl Bench {
         let mut parameters = Parameters::new(DType::F32);
         let model = build(&recipe.model, &recipe.loss, &vocabulary, &mut parameters, recipe.seed)
             .map_err(anyhow::Error::msg)?;
+        if let Some(finetune) = &recipe.finetune {
+            finetune.apply(&mut parameters, recipe.seed).map_err(anyhow::Error::msg)?;
+        }
         parameters.set_precision(recipe.train.precision.into());
         let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
         let mut replicas = Replicas::new(threads, threads)?.with_teacher(sources.into_teacher());

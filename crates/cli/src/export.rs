@@ -11,7 +11,8 @@ use std::path::PathBuf;
 pub(crate) struct Export {
     /// The run, or one of its checkpoints
     run: PathBuf,
-    /// Output: a folder (of transformers; PyTorch tensors of LSTM and GRU models), or a file ending in .gguf for llama.cpp
+    /// Output: a folder (of transformers; PyTorch tensors of LSTM and GRU models), a file ending in .gguf for llama.cpp, or one ending in
+    /// .vec for word vectors in word2vec's text form: the output layer's rows, or the embedding that is tied to it
     place: PathBuf,
     /// Write the LoRA adapters of a fine-tuned run alone, as a folder that PEFT loads on top of the base model
     #[arg(long)]
@@ -25,11 +26,17 @@ pub(crate) struct Export {
 impl Export {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let is_gguf = is_gguf(&self.place);
+        let is_vectors = self.place.extension().is_some_and(|ending| ending == "vec");
         if self.adapter {
             anyhow::ensure!(
                 !is_gguf,
                 "{}: an adapter is written as a folder of PEFT, and not for llama.cpp. Name a folder; without --adapter, the whole \
                  model is written as GGUF",
+                self.place.display()
+            );
+            anyhow::ensure!(
+                !is_vectors,
+                "{}: an adapter is written as a folder of PEFT. Name a folder, or leave --adapter out",
                 self.place.display()
             );
             let family = descant_interop::export_adapter(&self.run, &self.place)?;
@@ -50,6 +57,14 @@ impl Export {
             Some("q4_0") => GgufType::Q4_0,
             _ => weights_of(&trained.parameters).map_or(GgufType::F32, GgufType::of_weights),
         };
+        if is_vectors {
+            if let Some(note) = descant_interop::export_word_vectors(&trained, &self.place)? {
+                tell(format_args!("Note: {note}."));
+            }
+            return print(format_args!(
+                "Exported as word vectors: {place}, which vectors.target and vectors.source of a recipe read."
+            ));
+        }
         if is_gguf {
             let (family, notes) = descant_interop::export_gguf(&trained, &self.place, numbers)?;
             for note in notes {

@@ -1,7 +1,7 @@
 //! Models that move in and out: folders in the layout of Hugging Face `transformers`, of the families of [`Family`].
 //!
 //! Language models also as files for llama.cpp, in `gguf`; recurrent models for PyTorch, in `recurrent`; adapters of PEFT, in
-//! `peft`.
+//! `peft`; embeddings alone, in `word_vectors`.
 //!
 //! With the feature `hub`, folders are also fetched by name from the Hugging Face Hub.
 //!
@@ -32,6 +32,7 @@ mod tests;
 mod tokenizer;
 mod transformers;
 mod weights;
+mod word_vectors;
 mod write_folder;
 
 pub use error::Error;
@@ -46,3 +47,4 @@ pub use import::import;
 pub use peft::{base_of, export_adapter, import_adapted};
 pub use recurrent::export_recurrent;
 pub use tokenizer::tokenizer;
+pub use word_vectors::export_word_vectors;

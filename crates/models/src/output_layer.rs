@@ -278,12 +278,24 @@ impl OutputLayer {
             }
             Self::Continuous { projection, measure, .. } => {
                 let x = projection.forward(hidden, Activation::Identity);
-                let similarity = x.matmul_t(weight);
-                match measure {
-                    // Targets have unit length: the largest dot product is the nearest, in angle and in distance.
-                    EmbeddingLoss::Cosine | EmbeddingLoss::Vmf => similarity,
-                    EmbeddingLoss::L2 => similarity.scale(2.0),
-                }
+                // Targets have unit length: the largest dot product is the nearest, in angle and in distance. With the length of x as
+                // its concentration, a softmax of the products is what a von Mises-Fisher distribution says of these targets.
+                let (graph, width) = (x.graph(), x.shape().last());
+                let concentration = (VMF.1 - VMF.0) * width as f64;
+                let x = match measure {
+                    EmbeddingLoss::Vmf => x,
+                    // About a mean of targets, the shorter the less they agree.
+                    EmbeddingLoss::L2 => x.scale(concentration),
+                    // Of any length.
+                    EmbeddingLoss::Cosine => {
+                        let zeros = graph.constant(&Tensor::zeros(graph.dtype(), [width]));
+                        x.rms_norm(
+                            zeros.affine(1.0, concentration / (width as f64).sqrt()),
+                            f64::from(f32::MIN_POSITIVE),
+                        )
+                    }
+                };
+                x.matmul_t(weight)
             }
         }
     }

@@ -1,8 +1,8 @@
 use crate::Optimizer;
-use crate::chunk::CHUNK;
+use crate::chunk::{CHUNK, Parts};
 use descant_autograd::Parameters;
 use descant_kernels::{FlushSubnormals, Real, vectorized};
-use descant_tensor::Buffer;
+use descant_tensor::DType;
 use rayon::prelude::*;
 
 /// The weights to evaluate and to write with, where these are an average of those that are trained: it is nearer to the minimum that
@@ -34,11 +34,10 @@ impl WeightAverage {
         }
         let steps = steps as f64;
         let decay = self.decay.min((1.0 + steps) / (10.0 + steps));
-        match (self.weights.buffer_mut(), weights.buffer()) {
-            (Buffer::F32(average), Buffer::F32(weights)) => lerp(average, weights, decay as f32),
-            (Buffer::F64(average), Buffer::F64(weights)) => lerp(average, weights, decay),
-            // Both have the type of the same parameters.
-            _ => {}
+        // Frozen ones are the same in both.
+        match weights.dtype() {
+            DType::F32 => lerp(&mut self.weights, weights, decay as f32),
+            DType::F64 => lerp(&mut self.weights, weights, decay),
         }
     }
 
@@ -62,8 +61,14 @@ impl WeightAverage {
     }
 }
 
-fn lerp<E: Real>(average: &mut [E], weights: &[E], decay: E) {
-    average.par_chunks_mut(CHUNK).zip(weights.par_chunks(CHUNK)).for_each(|(average, weights)| {
+fn lerp<E: Real>(average: &mut Parameters, weights: &Parameters, decay: E) {
+    let mut parts = Parts::new(E::slice_mut(average.buffer_mut()));
+    let trained = weights.ids().filter(|&id| weights.is_trainable(id));
+    let chunks = trained.flat_map(|id| {
+        let average = parts.take(weights.range(id));
+        average.chunks_mut(CHUNK).zip(weights.values::<E>(id).chunks(CHUNK))
+    });
+    chunks.collect::<Vec<_>>().into_par_iter().for_each(|(average, weights)| {
         let _flush = FlushSubnormals::new();
         vectorized(
             #[inline(always)]

@@ -1,8 +1,8 @@
-//! Parquet files, mutated: as in `mutations.rs`.
+//! Parquet files and word vectors, mutated: as in `mutations.rs`.
 
 mod mutation;
 
-use descant_text::{Columns, Side, Source};
+use descant_text::{Columns, Side, Source, WordVectors};
 use mutation::survives;
 use std::fs;
 use std::path::Path;
@@ -24,5 +24,22 @@ fn parquet() {
                 source.lines(Side::Target).map(|texts| texts.map(|text| text.map_or(0, |text| text.len())).sum());
             assert!(read.unwrap_or(0_usize) < 100_000_000);
         }
+    });
+}
+
+#[test]
+fn word_vectors() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = |i: usize| format!("w{i} {} -1e-{i} 0.{i}\n", i * 7);
+    let rows = (0..20).map(row).collect::<String>();
+    let originals = [format!("20 3\n{rows}"), rows.clone(), rows.replace(' ', "\t")];
+    survives("word-vectors", originals.map(String::into_bytes).to_vec(), move |bytes| {
+        let path = folder.path().join("a.vec");
+        fs::write(&path, bytes).unwrap();
+        let wanted = |word: &str| word.starts_with('w');
+        let Ok(vectors) = WordVectors::read(&path, 3, "model.embedding", wanted) else { return };
+        let found = (0..20).filter_map(|i| vectors.get(&format!("w{i}")));
+        found.for_each(|vector| assert!(vector.len() == 3 && vector.iter().all(|x| x.is_finite())));
+        assert!(vectors.remarks().len() <= 5);
     });
 }
