@@ -279,7 +279,7 @@ impl OutputLayer {
             Self::Continuous { projection, measure, .. } => {
                 let x = projection.forward(hidden, Activation::Identity);
                 // Targets have unit length: the largest dot product is the nearest, in angle and in distance. With the length of x as
-                // its concentration, a softmax of the products is what a von Mises-Fisher distribution says of these targets.
+                // its concentration, a softmax of the dot products is what a von Mises-Fisher distribution says of these targets.
                 let (graph, width) = (x.graph(), x.shape().last());
                 let concentration = (VMF.1 - VMF.0) * width as f64;
                 let x = match measure {

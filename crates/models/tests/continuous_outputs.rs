@@ -1,4 +1,4 @@
-//! What continuous outputs score: the products with the fixed targets, at the concentration of the loss.
+//! What continuous outputs score: the dot products with the fixed targets, at the concentration of the loss.
 
 use descant_autograd::{Parameters, Tape};
 use descant_models::{EmbeddingLoss, Generator, LossConfig, ModelConfig, ModelKind, Tie, Vocabulary, build};

@@ -131,7 +131,7 @@ impl WordVectors {
         self.vectors.get(word).map(AsRef::as_ref)
     }
 
-    /// What is to be told of the file, in parts of a sentence.
+    /// Notes on the file, in parts of a sentence.
     pub fn remarks(&self) -> Vec<String> {
         let counted = [
             self.duplicates.told_of(

@@ -21,7 +21,7 @@ pub(crate) struct Pretrained {
     has_vector: Vec<bool>,
     /// Whether sources and targets share it.
     is_shared: bool,
-    /// What else is to be told of the file.
+    /// Further notes on the file.
     remarks: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ fn width_key(layers: LayerKind) -> &'static str {
     }
 }
 
-/// Fills tables with the vectors of a vocabulary's entries; those that are to be of unit length are scaled.
+/// Fills tables with the vectors of a vocabulary's entries; in those that are predicted without their mean, and at unit length.
 fn fill(
     key: &'static str,
     path: &Path,
@@ -80,21 +80,35 @@ fn fill(
     let wanted: HashSet<&str> = names.iter().flatten().map(String::as_str).collect();
     let width = tables.first().map_or(0, |&(table, _)| parameters.shape(table).last());
     let vectors = WordVectors::read(path, width, width_key, |word| wanted.contains(word))?;
-    let mut has_vector = vec![false; names.len()];
-    for (row, names) in names.iter().enumerate() {
-        let Some(vector) = names.iter().find_map(|name| vectors.get(name)) else { continue };
-        has_vector[row] = true;
-        for &(table, is_unit) in tables {
+    let found: Vec<Option<&[f32]>> =
+        names.iter().map(|names| names.iter().find_map(|name| vectors.get(name))).collect();
+    for &(table, is_predicted) in tables {
+        let mean = if is_predicted { mean(&found, width) } else { vec![0.0; width] };
+        for (row, vector) in found.iter().enumerate() {
+            let Some(vector) = vector else { continue };
+            let centred = || vector.iter().zip(&mean).map(|(&x, mean)| f64::from(x) - mean);
+            let norm = if is_predicted { centred().map(|x| x * x).sum::<f64>().sqrt() } else { 1.0 };
             let place = &mut parameters.values_mut::<f32>(table)[row * width..][..width];
-            place.copy_from_slice(vector);
-            if is_unit {
-                let norm = vector.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
-                place.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
+            // One that is the mean itself has no direction, and keeps that which was drawn.
+            if norm > 0.0 {
+                place.iter_mut().zip(centred()).for_each(|(place, x)| *place = (x / norm) as f32);
             }
         }
     }
+    let has_vector = found.iter().map(Option::is_some).collect();
     let (path, tokenizer, remarks) = (path.to_owned(), tokenizer.clone(), vectors.remarks());
     Ok(Pretrained { key, path, tokenizer, has_vector, is_shared: false, remarks })
+}
+
+/// The mean of the vectors that there are: what they have in common says nothing of any word (Mu & Viswanath 2018, arXiv 1702.01417), and
+/// without it their directions are further apart.
+fn mean(vectors: &[Option<&[f32]>], width: usize) -> Vec<f64> {
+    let mut mean = vec![0.0; width];
+    let count = vectors.iter().flatten().count() as f64;
+    for vector in vectors.iter().flatten() {
+        mean.iter_mut().zip(*vector).for_each(|(mean, &x)| *mean += f64::from(x) / count);
+    }
+    mean
 }
 
 /// The words of a file that an entry of a vocabulary may be, the best first: its own name, and where that begins with the mark of a

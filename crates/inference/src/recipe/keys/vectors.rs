@@ -19,7 +19,7 @@ pub(super) const VECTORS: Section = Section {
             Text,
             "(none)",
             "The same of the target embedding, or that of a language model; with loss.kind = \"embedding\", of the fixed embeddings that are \
-             predicted too, at unit length.",
+             predicted too, without their mean and at unit length.",
         ),
     ],
 };
