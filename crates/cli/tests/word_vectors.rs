@@ -120,7 +120,7 @@ fn continuous_outputs_write_by_beam_and_move_out_and_in() {
     let scores: Vec<f64> = hypotheses.lines().map(|line| line.split('\t').next().unwrap().parse().unwrap()).collect();
     assert!(scores.windows(2).all(|pair| pair[0] >= pair[1]) && scores[0] < 0.0, "{hypotheses}");
     let measured = folder.succeed(&["eval", "whole", "--beam", "3"]);
-    assert!(measured.contains("BLEU") && !measured.contains("perplexity"), "{measured}");
+    assert!(measured.contains("bleu") && !measured.contains("perplexity"), "{measured}");
     // PyTorch's names, and back.
     folder.succeed(&["export", "whole", "folder"]);
     folder.succeed(&["import", "folder", "--run", "imported"]);
