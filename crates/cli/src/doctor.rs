@@ -128,7 +128,7 @@ fn show_finding(finding: &Finding) -> anyhow::Result<()> {
     };
     print(format_args!("\n{severity}: {:NAMES$} {}", finding.check, finding.message))?;
     for shown in &finding.lines {
-        print(format_args!("    line {}: {}", shown.line, shown.text))?;
+        print(format_args!("    {} {}: {}", shown.unit, shown.line, shown.text))?;
     }
     print(format_args!("  → {}", finding.remedy))
 }

@@ -250,6 +250,39 @@ fn pairs_that_do_not_belong_together_are_found() {
     assert!(columns.1.contains("from line 101 to line 160") && columns.2[0] == 101, "{columns:?}");
 }
 
+/// The checks of all findings, notes too.
+fn checks(folder: &Folder) -> Vec<String> {
+    let (found, _) = examination(folder, &[]);
+    let findings = found["findings"].as_array().unwrap().iter();
+    findings.map(|finding| finding["check"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_fits_or_is_alike_by_nature_is_no_fault() {
+    // Labels in blocks, of which the last ones share no word with their sources.
+    let labels = folder(|train| {
+        for (i, (source, target)) in train.iter_mut().enumerate() {
+            let label = ["weather", "music", "books", "search", "other", "nothing"][i / 100];
+            *target = label.to_owned();
+            if i < 400 {
+                *source = format!("{label} {source}");
+            }
+        }
+    });
+    assert!(!checks(&labels).contains(&"alignment".to_owned()));
+    // Both sides of one kind, where a few words happen to be of the other side elsewhere.
+    let alike = folder(|train| {
+        for (i, pair) in train.iter_mut().enumerate() {
+            pair.1 = sentence(2000 + i as u64).0;
+            let words = if i == 300 { ["qxqx zxzx", "wvwv jyjy"] } else { ["wvwv jyjy", "qxqx zxzx"] };
+            if i % 10 == 0 {
+                (pair.0, pair.1) = (words[0].to_owned(), words[1].to_owned());
+            }
+        }
+    });
+    assert!(!checks(&alike).contains(&"columns-swapped".to_owned()));
+}
+
 #[test]
 fn what_cannot_be_read_is_found_by_line() {
     let latin = folder(|_| ());
@@ -266,6 +299,8 @@ fn what_cannot_be_read_is_found_by_line() {
         }
     });
     finds(&decoded, &[], &["characters"], "UTF-8 that was read in another encoding", None);
+    let invisible = folder(|train| train[200..250].iter_mut().for_each(|(_, target)| target.insert(3, '\u{200b}')));
+    finds(&invisible, &[], &["characters"], "50 of 600 targets (8.3 %) have invisible characters", Some(201));
     let returns = folder(|_| ());
     returns.write("train.tsv", tsv(&sentences(0..600)).replace('\n', "\r"));
     finds(&returns, &[], &["line-ends"], "carriage return (CR) without a line feed (LF): 1", None);

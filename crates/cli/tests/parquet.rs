@@ -51,6 +51,13 @@ fn a_training_is_that_on_the_same_texts_in_json() {
     assert!(mixed == expected);
     let loss = |data: &str| folder.succeed(&["eval", "json", "--data", data, "--loss-only"]).replace(data, "DATA");
     assert_eq!(loss("gzip.parquet"), loss("pairs.jsonl"));
+    // What reads lines says what to do.
+    for command in [&["generate", "json"][..], &["score", "json"], &["tokenize", "json"]] {
+        folder.fail(
+            &[command, &["--input", "plain.parquet"]].concat(),
+            &["plain.parquet", "it is Parquet", "as a .jsonl"],
+        );
+    }
     // A text alone, and conversations.
     let texts =
         with(&["train", "lm.toml", "--run", "lm"], &["data.stream=false", "data.columns=['de']", "train.steps=4"]);
@@ -110,5 +117,5 @@ fn what_is_wrong_is_named_by_file_column_and_row() {
     let doctor = ["doctor", "pairs.toml", "--set", "data.train=null.parquet", "--set", "data.columns=['en','de']"];
     let output = folder.run(&doctor);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(!output.status.success() && said.contains("row 71"), "{said}");
+    assert!(!output.status.success() && said.contains("1 of 200 rows (0.5 %) cannot be read: 71"), "{said}");
 }

@@ -212,7 +212,10 @@ fn other_encoding(chunk: &[u8]) -> Option<&'static str> {
         return Some("it is compressed otherwise than by gzip or zstd: decompress it");
     }
     if chunk.starts_with(b"PAR1") {
-        return Some("it is Parquet, which training and eval read from files named .parquet");
+        return Some(
+            "it is Parquet, which train, eval and doctor read from files named .parquet. For other commands, write its rows as a .jsonl, \
+             such as with to_json(orient=\"records\", lines=True) of pandas",
+        );
     }
     // Without its mark, UTF-16 of many scripts has a control character for every second byte. So does much that is no text.
     let control = |byte: &&u8| **byte < b' ' && !byte.is_ascii_whitespace() && **byte != 0x0b;

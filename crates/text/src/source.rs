@@ -303,6 +303,12 @@ impl Source {
         self.parts().into_iter().map(name).collect()
     }
 
+    /// What its examples are counted in: lines, or rows where all of it is Parquet.
+    #[must_use]
+    pub fn unit(&self) -> &'static str {
+        if self.parts().iter().all(|part| is_parquet(part.path())) { "row" } else { "line" }
+    }
+
     /// The names of the files that a place is reported with: where it may be in several, or is a row of Parquet.
     pub(crate) fn place_names(&self) -> Vec<String> {
         match &self.parts()[..] {

@@ -178,7 +178,7 @@ fn read(recipe: &Recipe, texts: &Texts, test: Option<&Source>, findings: &mut Ve
     findings.extend(duplicates.findings(&train));
     for (overlap, survey) in [(of_validation, &validation), (of_test, &test)] {
         if let (Some(overlap), Some(survey)) = (overlap, survey) {
-            findings.extend(overlap.findings(survey, &train.name));
+            findings.extend(overlap.findings(survey, &train));
         }
     }
     findings.extend(copies::check(&train, validation.as_ref()));

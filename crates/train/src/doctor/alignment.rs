@@ -4,12 +4,15 @@
 use super::finding::{Finding, Severity, share_of};
 use super::survey::Survey;
 use super::words::{hashes, words};
-use descant_text::{Form, hash, median};
+use descant_text::{Form, hash, median, plural};
+use std::collections::HashSet;
 
 /// How far the sides may be out of step.
 const FURTHEST: isize = 6;
 /// Where no offset fits, what a pair is compared with: pairs of lines that are so far apart.
 const FAR: [usize; 3] = [41, 101, 251];
+/// Pairs for each different text of a side, at most: of more, the texts are labels, which fit other pairs as well.
+const ALIKE: usize = 10;
 /// The lines out of step, at least.
 const LEAST: usize = 20;
 /// How far the sum of what fits better is beyond chance, in standard deviations.
@@ -92,9 +95,14 @@ fn largest_sum(values: &[f64]) -> (std::ops::Range<usize>, f64) {
     (best, if chance > 0.0 { best_sum / chance } else { 0.0 })
 }
 
+/// Whether one of the sides is one of a few texts.
+fn has_labels(survey: &Survey) -> bool {
+    survey.sides().any(|(_, texts)| ALIKE * texts.iter().collect::<HashSet<_>>().len() < texts.len())
+}
+
 /// Pairs that `is_swapped` are read the other way round.
 pub(super) fn check(survey: &Survey, is_swapped: impl Fn(usize) -> bool) -> Vec<Finding> {
-    if survey.form != Form::Pairs || survey.pairs.len() < 2 * LEAST {
+    if survey.form != Form::Pairs || survey.pairs.len() < 2 * LEAST || has_labels(survey) {
         return Vec::new();
     }
     let both = survey.pairs.iter().enumerate().map(|(i, pair)| {
@@ -140,21 +148,22 @@ pub(super) fn check(survey: &Survey, is_swapped: impl Fn(usize) -> bool) -> Vec<
 fn out_of_step(survey: &Survey, range: std::ops::Range<usize>, offset: Option<isize>) -> Finding {
     let (first, last) = (survey.pairs[range.start].line, survey.pairs[range.end - 1].line);
     let (count, all) = (range.len() as u64, survey.pairs.len() as u64);
-    let lines = |offset: isize| if offset.abs() == 1 { "1 line".to_owned() } else { format!("{} lines", offset.abs()) };
+    let unit = survey.unit;
+    let lines = |offset: isize| plural(offset.unsigned_abs() as u64, unit);
     let how = match offset {
         Some(offset) if offset > 0 => format!("the target of each source seems to stand {} later", lines(offset)),
         Some(offset) => format!("the target of each source seems to stand {} earlier", lines(offset)),
         None => "sources and targets fit no better than by chance".to_owned(),
     };
     let message = format!(
-        "{}: about from line {first} on, to line {last}, {how}: {}",
+        "{}: about from {unit} {first} on, to {unit} {last}, {how}: {}",
         survey.place(),
         share_of(count, all, "pair")
     );
     let remedy = format!(
-        "Look at the lines around {first} for one that is missing, empty, or broken in two on one side, or where the sides are swapped, \
+        "Look at the {unit}s around {first} for one that is missing, empty, or broken in two on one side, or where the sides are swapped, \
          and mend it there: the pairs after it are wrong"
     );
     let shown = [range.start, range.start + range.len() / 2].map(|at| survey.shown_pair(at));
-    Finding::new("alignment", Severity::Error, message, remedy).share(count, all).lines(shown)
+    Finding::new("alignment", Severity::Error, message, remedy).share(count, all).lines(survey.unit, shown)
 }

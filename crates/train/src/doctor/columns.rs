@@ -12,6 +12,8 @@ const LEAST: f64 = 4.0;
 const LEAST_EACH: f64 = 0.15;
 /// Pairs that there have to be to learn from.
 const LEAST_PAIRS: usize = 50;
+/// The share of the pairs that show which side is which, at least: where the sides are alike, some are unlike theirs by chance.
+const SHOWN: f64 = 0.25;
 /// Characters of a text that are looked at.
 const LONGEST: usize = 300;
 
@@ -64,8 +66,9 @@ impl Profile {
         text.iter().map(|&place| log_count(side, place) - log_count(1 - side, place) + constant).sum()
     }
 
-    /// Whether each side reads like the other. `counted`: whether the pair is among the counts, and the other way round.
-    fn is_swapped(&self, pair: &Pair, counted: Option<bool>) -> bool {
+    /// Whether each side reads like the other; none where they do not show it. `counted`: whether the pair is among the counts, and the
+    /// other way round.
+    fn reads_swapped(&self, pair: &Pair, counted: Option<bool>) -> Option<bool> {
         let mut both = sides(pair).map(places);
         both.iter_mut().for_each(|places| places.sort_unstable());
         let [source, target] = [&both[0][..], &both[1][..]];
@@ -74,11 +77,17 @@ impl Profile {
             Some(false) => [source, target],
             Some(true) => [target, source],
         };
-        [source, target].into_iter().enumerate().all(|(side, text)| {
-            let evidence = self.evidence(side, text, counted);
-            // Two places for each character.
-            evidence < -LEAST && evidence < -LEAST_EACH * text.len() as f64 / 2.0
-        })
+        let evidence: Vec<(f64, usize)> =
+            (0..2).map(|side| (self.evidence(side, &both[side], counted), both[side].len())).collect();
+        // Two places for each character.
+        let shows = |sign: f64| {
+            evidence.iter().all(|&(found, len)| sign * found > LEAST && sign * found > LEAST_EACH * len as f64 / 2.0)
+        };
+        [(-1.0, true), (1.0, false)].into_iter().find(|&(sign, _)| shows(sign)).map(|(_, swapped)| swapped)
+    }
+
+    fn is_swapped(&self, pair: &Pair, counted: Option<bool>) -> bool {
+        self.reads_swapped(pair, counted) == Some(true)
     }
 }
 
@@ -91,7 +100,7 @@ pub(super) struct Swapped {
     pairs: Vec<bool>,
 }
 
-/// Finds swapped pairs in the training text; none where it has too few pairs.
+/// Finds swapped pairs in the training text; none where it has too few pairs, or the sides are alike.
 pub(super) fn swapped(train: &Survey) -> Option<Swapped> {
     if train.form != Form::Pairs || train.pairs.len() < LEAST_PAIRS {
         return None;
@@ -109,7 +118,10 @@ pub(super) fn swapped(train: &Survey) -> Option<Swapped> {
         }
         pairs = now;
     }
-    Some(Swapped { profile: Profile::of(train, |i| pairs[i]), pairs })
+    let profile = Profile::of(train, |i| pairs[i]);
+    let shows = |&i: &usize| profile.reads_swapped(&train.pairs[i], Some(pairs[i])).is_some();
+    let shown = (0..pairs.len()).filter(shows).count();
+    (shown as f64 >= SHOWN * pairs.len() as f64).then_some(Swapped { profile, pairs })
 }
 
 impl Swapped {
@@ -135,7 +147,7 @@ fn finding(survey: &Survey, found: Vec<usize>) -> Option<Finding> {
     // Where they are close together, as a block.
     let block = last - first + 1;
     let place = if found.len() >= 5 && found.len() as f64 >= 0.8 * block as f64 {
-        format!(", from line {} to line {}", survey.pairs[first].line, survey.pairs[last].line)
+        format!(", from {unit} {} to {unit} {}", survey.pairs[first].line, survey.pairs[last].line, unit = survey.unit)
     } else {
         String::new()
     };
@@ -148,5 +160,5 @@ fn finding(survey: &Survey, found: Vec<usize>) -> Option<Finding> {
     let remedy = "Swap the two sides of these lines; of a whole file, data.columns = [1, 0] or the other order of the files \
                   does it";
     let shown = found.into_iter().map(|i| survey.shown_pair(i));
-    Some(Finding::new("columns-swapped", severity, message, remedy).share(count, all).lines(shown))
+    Some(Finding::new("columns-swapped", severity, message, remedy).share(count, all).lines(survey.unit, shown))
 }

@@ -37,6 +37,6 @@ pub(super) fn check(train: &Survey, validation: Option<&Survey>) -> Vec<Finding>
     vec![
         Finding::new("copies", severity, message, remedy)
             .share(count, all)
-            .lines(found.into_iter().map(|i| train.shown_pair(i))),
+            .lines(train.unit, found.into_iter().map(|i| train.shown_pair(i))),
     ]
 }

@@ -91,7 +91,7 @@ impl Duplicates {
                 let severity = if count as f64 >= most * all as f64 { Severity::Warning } else { Severity::Note };
                 let message = format!("{}: {} {what}", survey.place(), share_of(count, all, survey.thing()));
                 let remedy = format!("Take them out, such as with {how}, unless they are to count more than others");
-                Finding::new(check, severity, message, remedy).share(count, all).lines(first)
+                Finding::new(check, severity, message, remedy).share(count, all).lines(survey.unit, first)
             });
         found.collect()
     }

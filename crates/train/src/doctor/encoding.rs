@@ -34,7 +34,7 @@ pub(super) fn unreadable(survey: &Survey) -> Vec<Finding> {
             "columns" => "have other columns than a pair",
             _ => "cannot be read",
         };
-        let found = share_of(faults.count, all, "line");
+        let found = share_of(faults.count, all, survey.unit);
         Finding::new(check, Severity::Error, format!("{path}: {found} {what}: {}{more}", lines.join(", ")), remedy)
             .share(faults.count, all)
     });
@@ -55,12 +55,18 @@ fn is_mojibake(text: &str) -> bool {
         })
 }
 
+/// Whether a text has characters that nobody sees; in scripts of South-East Asia, they part words.
+fn has_invisible(text: &str) -> bool {
+    let parts_words = |c| matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}');
+    text.contains(['\u{ad}', '\u{200b}', '\u{2060}', '\u{feff}']) && !text.contains(parts_words)
+}
+
 /// What is said of texts that are such, whether one is, and the remedy.
 type Kind = (&'static str, fn(&str) -> bool, &'static str);
 
 /// Characters that are no text: of a conversion that failed, and control characters.
 pub(super) fn characters(survey: &Survey) -> Vec<Finding> {
-    let kinds: [Kind; 3] = [
+    let kinds: [Kind; 4] = [
         (
             "have the replacement character U+FFFD, which a failed conversion leaves",
             |text| text.contains('\u{fffd}'),
@@ -76,6 +82,11 @@ pub(super) fn characters(survey: &Survey) -> Vec<Finding> {
             |text| text.chars().any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r')) && !is_mojibake(text),
             "Take them out, such as with tr -d '\\000-\\010\\013\\014\\016-\\037'",
         ),
+        (
+            "have invisible characters, such as U+200B, a space without width",
+            has_invisible,
+            "Take them out, such as with perl -CSD -pe 's/[\\x{AD}\\x{200B}\\x{2060}\\x{FEFF}]//g': a word with one is another word",
+        ),
     ];
     let mut findings = Vec::new();
     for (side, texts) in survey.sides() {
@@ -90,7 +101,7 @@ pub(super) fn characters(survey: &Survey) -> Vec<Finding> {
             findings.push(
                 Finding::new("characters", severity, message, remedy)
                     .share(count, all)
-                    .lines(found.iter().map(|&i| survey.shown(i, side))),
+                    .lines(survey.unit, found.iter().map(|&i| survey.shown(i, side))),
             );
         }
     }

@@ -45,12 +45,15 @@ pub struct Share {
     pub of: u64,
 }
 
-/// A line of a text.
+/// A line of a text, or a row of Parquet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ShownLine {
     /// Its number, from 1.
     pub line: u64,
+    /// `line` or `row`.
+    #[serde(skip)]
+    pub unit: &'static str,
     /// How it begins.
     pub text: String,
 }
@@ -75,9 +78,9 @@ impl Finding {
         Self { share: Some(Share { found, of }), ..self }
     }
 
-    /// The same with the first of these lines.
-    pub(super) fn lines(mut self, lines: impl IntoIterator<Item = (u64, String)>) -> Self {
-        let shown = lines.into_iter().take(SHOWN).map(|(line, text)| ShownLine { line, text: cut(&text) });
+    /// The same with the first of these lines, or of what the unit is.
+    pub(super) fn lines(mut self, unit: &'static str, lines: impl IntoIterator<Item = (u64, String)>) -> Self {
+        let shown = lines.into_iter().take(SHOWN).map(|(line, text)| ShownLine { line, unit, text: cut(&text) });
         self.lines = shown.collect();
         self
     }

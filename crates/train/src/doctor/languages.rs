@@ -116,7 +116,7 @@ pub(super) fn check(survey: &Survey, is_swapped: impl Fn(usize) -> bool) -> Vec<
             findings.push(
                 Finding::new("languages", severity, message, remedy)
                     .share(count, all)
-                    .lines(found.iter().map(|&(i, _)| survey.shown(i, side))),
+                    .lines(survey.unit, found.iter().map(|&(i, _)| survey.shown(i, side))),
             );
         }
     }

@@ -34,7 +34,7 @@ pub(super) fn check(survey: &Survey, corpus: &Corpus, tokenizers: &Tokenizers) -
                               model has positions";
                 let finding =
                     Finding::new("left-out", severity, message, remedy).share(report.left_out, report.examples);
-                findings.push(finding.lines(empty));
+                findings.push(finding.lines(survey.unit, empty));
             }
             Remark::Unknown => {}
             Remark::Filtered => {
@@ -92,15 +92,18 @@ fn unknown(survey: &Survey, side: &str, report: &SideReport, tokenizer: &Tokeniz
         counts.iter().take(PARTS).map(|(part, count)| format!("{:?} ({count})", short(part))).collect();
     let severity = if report.unknown_share() >= UNKNOWN { Severity::Warning } else { Severity::Note };
     let message = format!(
-        "{}: {} of the {side} tokens are unknown to the vocabulary{script} ({} of {}, first in line {}); the commonest: {}",
+        "{}: {} of the {side} tokens are unknown to the vocabulary{script} ({} of {}, first in {} {}); the commonest: {}",
         survey.place(),
         percent(report.unknown_share()),
         report.unknown.count,
         report.tokens,
+        survey.unit,
         report.unknown.first.line,
         shown.join(", ")
     );
     let remedy = "tokenizer.kind = \"byte-bpe\" knows everything; else a larger tokenizer.vocabulary, a lower \
                   tokenizer.minimum_count, or texts of that kind to train on";
-    Ok(Finding::new("unknown", severity, message, remedy).share(report.unknown.count, report.tokens).lines(lines))
+    Ok(Finding::new("unknown", severity, message, remedy)
+        .share(report.unknown.count, report.tokens)
+        .lines(survey.unit, lines))
 }

@@ -37,6 +37,6 @@ pub(super) fn check(survey: &Survey) -> Vec<Finding> {
     vec![
         Finding::new("length-ratio", severity, message, remedy)
             .share(count, all)
-            .lines(found.into_iter().map(|i| survey.shown_pair(i))),
+            .lines(survey.unit, found.into_iter().map(|i| survey.shown_pair(i))),
     ]
 }

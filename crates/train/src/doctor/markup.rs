@@ -69,7 +69,7 @@ pub(super) fn check(survey: &Survey) -> Vec<Finding> {
         (count > 0).then(|| {
             Finding::new("markup", severity, message, remedy)
                 .share(count, all)
-                .lines(found.iter().map(|&i| survey.shown(i, side)))
+                .lines(survey.unit, found.iter().map(|&i| survey.shown(i, side)))
         })
     };
     survey.sides().filter_map(of_side).collect()

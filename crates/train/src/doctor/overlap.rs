@@ -113,7 +113,7 @@ impl Overlap {
         }
     }
 
-    pub(super) fn findings(&self, survey: &Survey, train: &str) -> Vec<Finding> {
+    pub(super) fn findings(&self, survey: &Survey, train: &Survey) -> Vec<Finding> {
         let all = self.held_out.len() as u64;
         let of = |which: fn(&HeldOut) -> Option<u64>| -> Vec<(usize, u64)> {
             self.held_out.iter().filter_map(|one| Some((one.at, which(one)?))).collect()
@@ -133,9 +133,9 @@ impl Overlap {
             let remedy = "Take them out of the training text, so that what is measured is not what was memorised";
             let shown = found.into_iter().map(|(at, line)| {
                 let (own, text) = survey.shown_pair(at);
-                (own, format!("(line {line} of {train}) {text}"))
+                (own, format!("({} {line} of {}) {text}", train.unit, train.name))
             });
-            Finding::new(check, severity, message, remedy).share(count, all).lines(shown)
+            Finding::new(check, severity, message, remedy).share(count, all).lines(survey.unit, shown)
         });
         found.collect()
     }

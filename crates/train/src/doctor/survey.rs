@@ -29,6 +29,8 @@ pub(super) struct Survey {
     pub(super) role: &'static str,
     /// The names of its files.
     pub(super) name: String,
+    /// `line`, or `row` of Parquet.
+    pub(super) unit: &'static str,
     pub(super) form: Form,
     /// Its examples, or some of them, spread evenly over it.
     pub(super) pairs: Vec<Pair>,
@@ -44,9 +46,9 @@ pub(super) struct Survey {
 impl Survey {
     /// Reads these examples of a text, counted from 0. `see` sees all of them.
     pub(super) fn of(role: &'static str, source: &Source, range: Range<u64>, mut see: impl FnMut(&Pair)) -> Self {
-        let (name, form) = (source.name(), source.form());
+        let (name, unit, form) = (source.name(), source.unit(), source.form());
         let (pairs, faults) = (Vec::new(), Vec::new());
-        let mut survey = Self { role, name, form, pairs, every: 1, examples: 0, faults, broken_off: None };
+        let mut survey = Self { role, name, unit, form, pairs, every: 1, examples: 0, faults, broken_off: None };
         let mut examples = match source.examples() {
             Ok(examples) => examples,
             Err(error) => return Self { broken_off: Some(error), ..survey },
@@ -111,7 +113,7 @@ impl Survey {
         match self.form {
             Form::Pairs => "pair",
             Form::Conversations => "answer",
-            Form::Texts | Form::Continuous => "line",
+            Form::Texts | Form::Continuous => self.unit,
         }
     }
 

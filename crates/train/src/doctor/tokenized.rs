@@ -60,7 +60,7 @@ pub(super) fn check(survey: &Survey) -> Vec<Finding> {
         Some(
             Finding::new("tokenized", Severity::Warning, message, remedy)
                 .share(count, all)
-                .lines(found.iter().map(|&i| survey.shown(i, side))),
+                .lines(survey.unit, found.iter().map(|&i| survey.shown(i, side))),
         )
     };
     survey.sides().filter_map(of_side).collect()

@@ -64,7 +64,7 @@ fn of_side(survey: &Survey, side: &str, texts: &[&str]) -> Option<Finding> {
         Some(
             Finding::new("truncation", severity, message, remedy)
                 .share(count, all)
-                .lines(found.iter().map(|&i| survey.shown(i, side))),
+                .lines(survey.unit, found.iter().map(|&i| survey.shown(i, side))),
         )
     })
 }
