@@ -71,10 +71,8 @@ fn a_training_is_that_on_the_same_texts_in_json() {
     // A file that has changed.
     std::fs::copy(folder.path("gzip.parquet"), folder.path("snappy.parquet")).unwrap();
     let resume = ["train", "pairs.toml", "--run", "snappy", "--resume", "--set", "train.steps=8"];
-    folder.fail(
-        &with(&resume, &["data.train=snappy.parquet", "schedule={kind='constant'}"]),
-        &["snappy.parquet has changed"],
-    );
+    let said = folder.told(&with(&resume, &["data.train=snappy.parquet", "schedule={kind='constant'}"]));
+    assert!(said.contains("snappy.parquet has changed"), "{said}");
 }
 
 #[test]
@@ -117,5 +115,5 @@ fn what_is_wrong_is_named_by_file_column_and_row() {
     let doctor = ["doctor", "pairs.toml", "--set", "data.train=null.parquet", "--set", "data.columns=['en','de']"];
     let output = folder.run(&doctor);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(!output.status.success() && said.contains("1 of 200 rows (0.5 %) cannot be read: 71"), "{said}");
+    assert!(!output.status.success() && said.contains("1 of 71 rows (1.4 %) cannot be read: 71"), "{said}");
 }
