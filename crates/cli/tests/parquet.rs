@@ -39,7 +39,7 @@ fn a_training_is_that_on_the_same_texts_in_json() {
         assert!(said.contains("180 pairs to learn from, 20 held out"), "{said}");
         assert!(weights == expected, "{name}");
     }
-    // By the names of columns, of which others are told; several files, filters, a pattern.
+    // By the names of columns, where others are reported; several files, filters, a pattern.
     let columns = "data.columns=['en','de']";
     let (named, said) = read("named", &["data.train=columns.parquet", columns]);
     assert!(named == expected);
