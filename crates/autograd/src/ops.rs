@@ -16,6 +16,7 @@ pub mod glu;
 pub mod gru;
 pub mod layer_norm;
 pub mod linear;
+pub mod log_likelihood;
 pub mod log_softmax;
 pub mod lora_linear;
 pub mod lora_weight;
@@ -66,6 +67,7 @@ macro_rules! for_each_op {
             gru::Gru,
             layer_norm::LayerNorm,
             linear::Linear,
+            log_likelihood::LogLikelihood,
             log_softmax::LogSoftmax,
             lora_linear::LoraLinear,
             lora_weight::LoraWeight,

@@ -9,6 +9,17 @@ pub struct Batch {
     pub input: Sequences,
     /// The next token at each position of `input`.
     pub target: Sequences,
+    /// Of preferences, what is worse than each target; its source, or the prompt within it, is the same.
+    pub rejected: Option<Rejected>,
+}
+
+/// The decoder's inputs and targets of rejected answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rejected {
+    /// What the decoder reads.
+    pub input: Sequences,
+    /// The next token at each position of `input`.
+    pub target: Sequences,
 }
 
 impl Batch {
@@ -26,16 +37,26 @@ impl Batch {
     /// The batch followed by itself: two dropout masks in one pass (R-Drop).
     #[must_use]
     pub fn twice(&self) -> Self {
-        let all = |sequences: &Sequences| {
-            let order: Vec<usize> = (0..sequences.len()).chain(0..sequences.len()).collect();
-            sequences.select(&order)
-        };
-        Self { source: self.source.as_ref().map(all), input: all(&self.input), target: all(&self.target) }
+        let order: Vec<usize> = (0..self.target.len()).chain(0..self.target.len()).collect();
+        self.select(&order)
     }
 
-    /// How many target tokens.
+    /// The targets and what is rejected in their favour as the rows of one batch: all targets first. None of a batch without preferences.
+    pub fn compared(&self) -> Option<Self> {
+        let rejected = self.rejected.as_ref()?;
+        let mut batch = Self { rejected: None, ..self.clone() }.twice();
+        for (all, own, other) in
+            [(&mut batch.input, &self.input, &rejected.input), (&mut batch.target, &self.target, &rejected.target)]
+        {
+            all.clone_from(own);
+            (0..other.len()).for_each(|i| all.push(other.get(i)));
+        }
+        Some(batch)
+    }
+
+    /// How many target tokens, those of what is rejected among them.
     pub fn tokens(&self) -> usize {
-        self.target.tokens()
+        self.target.tokens() + self.rejected.as_ref().map_or(0, |rejected| rejected.target.tokens())
     }
 
     /// Splits the batch into `n` data-parallel shares of about equal work: the longest sequences first, each to the share
@@ -43,7 +64,8 @@ impl Batch {
     pub fn shares(&self, n: usize) -> Vec<Self> {
         let cost = |i: usize| {
             let source = self.source.as_ref().map_or(0, |source| source.get(i).len());
-            self.target.get(i).len() + source
+            let rejected = self.rejected.as_ref().map_or(0, |rejected| rejected.target.get(i).len() + source);
+            self.target.get(i).len() + source + rejected
         };
         let mut order: Vec<usize> = (0..self.target.len()).collect();
         order.sort_by_key(|&i| std::cmp::Reverse(cost(i)));
@@ -76,6 +98,10 @@ impl Batch {
             source: self.source.as_ref().map(|source| source.select(rows)),
             input: self.input.select(rows),
             target: self.target.select(rows),
+            rejected: self
+                .rejected
+                .as_ref()
+                .map(|rejected| Rejected { input: rejected.input.select(rows), target: rejected.target.select(rows) }),
         }
     }
 }

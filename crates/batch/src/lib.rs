@@ -5,5 +5,5 @@
 mod batch;
 mod sequences;
 
-pub use batch::Batch;
+pub use batch::{Batch, Rejected};
 pub use sequences::Sequences;

@@ -138,7 +138,7 @@ impl Bench {
         }
         parameters.set_precision(recipe.train.precision.into());
         let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
-        let mut replicas = Replicas::new(threads, threads)?.with_teacher(sources.into_teacher());
+        let mut replicas = Replicas::new(threads, threads)?.with_objective(sources.into_objective());
         let start = match &text {
             Some(text) => CarriedState::of_training(&measured, model.as_ref(), &parameters, text)?,
             None if recipe.train.carry_state => Some(CarriedState::start(model.as_ref(), &parameters, batch, threads)?),
@@ -231,13 +231,17 @@ impl Bench {
     }
 }
 
-/// Writes the token ids of batches as JSON: the sources, where there are any, what is read, and what is to be written.
+/// Writes the token ids of batches as JSON: the sources, where there are any, what is read, what is to be written, and what is rejected.
 fn dump<'a>(batches: impl Iterator<Item = &'a Batch>, path: &Path) -> anyhow::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     let rows = |ids: &Sequences| (0..ids.len()).map(|i| ids.get(i).to_vec()).collect::<Vec<_>>();
-    for Batch { source, input, target } in batches {
+    for Batch { source, input, target, rejected } in batches {
         let source = source.as_ref().map(rows);
-        serde_json::to_writer(&mut file, &json!({ "source": source, "input": rows(input), "target": rows(target) }))?;
+        let mut ids = json!({ "source": source, "input": rows(input), "target": rows(target) });
+        if let Some(rejected) = rejected {
+            ids["rejected"] = rows(&rejected.target).into();
+        }
+        serde_json::to_writer(&mut file, &ids)?;
         writeln!(file)?;
     }
     Ok(file.flush()?)

@@ -10,7 +10,7 @@ use clap::Args;
 use descant_inference::weights_of;
 use descant_kernels::{Parallelism, WeightType};
 use descant_text::write_file;
-use descant_train::{Evaluator, MetricCommand, Prediction, TextScores};
+use descant_train::{Evaluator, Measures, MetricCommand, Prediction, TextScores};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::fs;
@@ -79,6 +79,8 @@ struct EvalReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     perplexity: Option<f64>,
     accuracy: f64,
+    #[serde(flatten)]
+    measures: Measures,
     tokens: usize,
     left_out: u64,
     #[serde(flatten)]
@@ -162,6 +164,7 @@ impl Eval {
             loss: evaluation.loss,
             perplexity: evaluation.perplexity,
             accuracy: evaluation.accuracy,
+            measures: evaluation.measures,
             tokens: evaluation.tokens,
             left_out: evaluator.left_out()?,
             texts: None,
@@ -197,21 +200,24 @@ impl Eval {
             print(serde_json::to_string(&report)?)?;
             return failed;
         }
-        let EvalReport { loss, perplexity, accuracy, tokens, weights, .. } = report;
+        let EvalReport { loss, perplexity, accuracy, tokens, weights, ref measures, .. } = report;
         print(format_args!(
             "checkpoint of step {step}{}, {tokens} target tokens{}, {}",
             weights.map_or_else(String::new, |weights| format!(", weights in {weights}")),
             most.map_or_else(String::new, |most| format!(" in texts of at most {}", most.saturating_sub(1))),
             duration(start.elapsed().as_secs_f64())
         ))?;
-        match perplexity {
-            Some(perplexity) => {
-                print(format_args!("loss              {loss:.4} nats per token"))?;
-                print(format_args!("perplexity        {perplexity:.3}"))?;
-            }
-            None => print(format_args!("loss              {loss:.4} per token"))?,
-        }
+        let unit = match (perplexity, measures.is_empty()) {
+            (_, false) => "per preference",
+            (Some(_), true) => "nats per token",
+            (None, true) => "per token",
+        };
+        print(format_args!("loss              {loss:.4} {unit}"))?;
+        perplexity.map_or(Ok(()), |perplexity| print(format_args!("perplexity        {perplexity:.3}")))?;
         print(format_args!("accuracy          {:.2} %", 100.0 * accuracy))?;
+        for (name, value) in measures {
+            print(format_args!("{:<21} {value:.4}", name.replace('_', " ")))?;
+        }
         report.texts.iter().flat_map(TextScores::lines).try_for_each(print)?;
         failed
     }

@@ -57,12 +57,9 @@ impl Gradcheck {
         print(format_args!("{count} parameters in f64, {} target tokens, central differences", batch.tokens()))?;
         let sample = (!self.all).then_some(self.sample as usize);
         let mut tape = Tape::new();
-        let taught = sources.teacher().map(|teacher| teacher.forward(&mut tape, &batch)).transpose()?;
+        let prepared = sources.objective().prepare(&mut tape, &batch)?;
         let rows = check(&mut parameters, sample, recipe.seed, |graph| {
-            let loss = match &taught {
-                Some(taught) => taught.loss(graph, model.as_ref(), &batch),
-                None => model.loss(graph, &batch),
-            };
+            let loss = prepared.loss(graph, model.as_ref(), &batch).loss;
             loss.scale(1.0 / batch.tokens() as f64)
         })?;
         let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);

@@ -5,6 +5,7 @@ use descant_inference::TrainConfig;
 use descant_train::{Event, MetricsRecord, Verdict, shown_value};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
@@ -74,20 +75,20 @@ impl Report {
                 }
             }
             Event::Metrics(metric) => match metric {
-                MetricsRecord::Train { step, loss, gradient_norm, tokens_per_s, .. } if self.lines => {
+                MetricsRecord::Train { step, loss, measures, gradient_norm, tokens_per_s, .. } if self.lines => {
                     let left = self.left(*step);
                     let loss = loss.map_or("none, as no target counts".to_owned(), |loss| format!("{loss:.3}"));
                     let rate = rate(*tokens_per_s);
+                    let measures = named(measures);
                     note(format_args!(
-                        "step {step}  loss {loss}  gradient {gradient_norm:.2}  {rate} tokens/s  {left} left"
+                        "step {step}  loss {loss}{measures}  gradient {gradient_norm:.2}  {rate} tokens/s  {left} left"
                     ));
                 }
                 MetricsRecord::Validation { step, loss, perplexity, accuracy, metrics, best, .. } => {
                     let best = if *best { "  best so far" } else { "" };
                     let accuracy = 100.0 * accuracy;
                     let shown = perplexity.map_or_else(String::new, |value| format!("perplexity {}  ", large(value)));
-                    let metrics = metrics.iter().map(|(name, value)| format!("  {name} {}", shown_value(name, *value)));
-                    let metrics = metrics.collect::<String>();
+                    let metrics = named(metrics);
                     let (head, tail) =
                         (format!("step {step}  validation: "), format!("accuracy {accuracy:.1} %{metrics}{best}"));
                     let line = format!("{head}loss {loss:.4}  {shown}{tail}");
@@ -239,6 +240,11 @@ pub(crate) fn duration(seconds: f64) -> String {
 /// A speed as people read it: `950`, `12.3k`.
 pub(crate) fn rate(n: f64) -> String {
     if n < 1000.0 { format!("{n:.0}") } else { format!("{:.1}k", n / 1000.0) }
+}
+
+/// Values with their names, to follow others in a line.
+fn named(values: &BTreeMap<String, f64>) -> String {
+    values.iter().map(|(name, value)| format!("  {name} {}", shown_value(name, *value))).collect()
 }
 
 #[cfg(test)]

@@ -155,6 +155,7 @@ fn found(trainer: &Trainer, threads: usize) -> Vec<String> {
         (Form::Continuous, _) => "chunk",
         (Form::Texts, _) => "text",
         (Form::Pairs, ModelKind::EncoderDecoder) => "pair",
+        (Form::Preferences, _) => "preference",
         // Of a conversation, each.
         (Form::Pairs | Form::Conversations, _) => "answer",
     };

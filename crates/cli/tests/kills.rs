@@ -226,6 +226,7 @@ trainings! {
     a_run_from_another_ones_weights: "init",
     adapters: "lora",
     a_student: "distill",
+    preferences: "dpo",
     accumulated_batches: "accumulate",
     a_number_of_epochs: "epochs",
     a_carried_state: "carried",

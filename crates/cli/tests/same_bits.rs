@@ -14,6 +14,8 @@ const RECIPES: &[&str] = &[
     "init",
     "lora",
     "distill",
+    "dpo",
+    "dpo-lora",
     "accumulate",
     "epochs",
     "carried",

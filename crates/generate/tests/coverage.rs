@@ -33,7 +33,7 @@ fn read_and_written(one: &Hypothesis) -> (Vec<u32>, Vec<u32>) {
 /// The sum over the tokens of their attention to each token of the source, by a pass over the whole sequence.
 fn coverage(model: &Model, source: &[u32], one: &Hypothesis) -> Vec<f64> {
     let input = sequences(&[&read_and_written(one).0]);
-    let batch = Batch { source: Some(sequences(&[source])), target: input.clone(), input };
+    let batch = Batch { source: Some(sequences(&[source])), target: input.clone(), input, rejected: None };
     let mut tape = Tape::new();
     let graph = tape.differentiate(&model.parameters);
     model.generator.hidden(graph, &batch);

@@ -61,7 +61,7 @@ impl Trained {
         let whole = [&self.bos()?.into_iter().collect::<Vec<_>>(), written].concat();
         // The token that is written last is not read.
         input.push(&whole[..whole.len().min(written.len().max(1))]);
-        let batch = Batch { source: Some(source), target: input.clone(), input };
+        let batch = Batch { source: Some(source), target: input.clone(), input, rejected: None };
         let graph = tape.differentiate(&self.parameters);
         model.hidden(graph, &batch);
         let layers = graph.cross_attention_weights()?;

@@ -23,7 +23,7 @@ pub struct Estimate {
     pub parameters: f64,
     /// The weights.
     pub weights: f64,
-    /// What training holds beside them: gradients of every share, the optimizer's state, an average.
+    /// What training holds beside them: gradients of every share, the optimizer's state, an average, a reference model.
     pub training: f64,
     /// What the passes over a batch hold at once, roughly.
     pub activations: f64,
@@ -51,10 +51,12 @@ impl Estimate {
         });
         let state: f64 = state.sum();
         let average = if recipe.train.average > 0.0 || recipe.optimizer.average().is_some() { parameters } else { 0.0 };
+        // Preferences are measured from the model that training starts from.
+        let reference = if matches!(recipe.loss, LossConfig::Dpo(_)) { parameters } else { 0.0 };
         Ok(Self {
             parameters,
             weights: parameters * width,
-            training: (trained * shares(recipe) + state + average) * width,
+            training: (trained * shares(recipe) + state + average + reference) * width,
             activations: tokens * passes(recipe) * per_token(&recipe.model) * width,
         })
     }

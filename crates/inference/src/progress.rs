@@ -1,6 +1,7 @@
 use descant_hyperparameters::ZclipState;
 use descant_text::Position;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Where a training stands: with the weights and the optimizer's state, all that is needed to go on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -79,6 +80,8 @@ pub struct MetricsAccumulator {
     #[serde(default)]
     learned: u64,
     loss: f64,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    measures: BTreeMap<String, f64>,
     gradient_norm: f64,
     #[serde(skip)]
     tokens: usize,
@@ -87,12 +90,22 @@ pub struct MetricsAccumulator {
 }
 
 impl MetricsAccumulator {
-    /// Adds a step: its loss, where a target counted, its gradient norm, and the target tokens that took so long.
-    pub fn add(&mut self, loss: Option<f64>, gradient_norm: f64, tokens: usize, seconds: f64) {
+    /// Adds a step: its loss, where a target counted, with what is measured beside, its gradient norm, and the target tokens that took so long.
+    pub fn add(
+        &mut self,
+        loss: Option<f64>,
+        measures: &BTreeMap<String, f64>,
+        gradient_norm: f64,
+        tokens: usize,
+        seconds: f64,
+    ) {
         self.seconds += seconds;
         self.steps += 1;
         self.learned += u64::from(loss.is_some());
         self.loss += loss.unwrap_or(0.0);
+        for (name, value) in measures {
+            *self.measures.entry(name.clone()).or_insert(0.0) += value;
+        }
         self.gradient_norm += gradient_norm;
         self.tokens += tokens;
     }
@@ -106,6 +119,11 @@ impl MetricsAccumulator {
     pub fn means(&self) -> (Option<f64>, f64) {
         let n = self.learned.max(1) as f64;
         ((self.learned > 0).then_some(self.loss / n), self.gradient_norm / n)
+    }
+
+    /// The means of what is measured beside the loss.
+    pub fn measures(&self) -> BTreeMap<String, f64> {
+        self.measures.iter().map(|(name, sum)| (name.clone(), sum / self.learned.max(1) as f64)).collect()
     }
 
     /// The time of the steps that this process did.

@@ -349,7 +349,7 @@ impl TrainConfig {
         self.validation_metrics.first().map(String::as_str).or(command)
     }
 
-    fn validate_metrics(&self) -> Result<(), String> {
+    fn validate_metrics(&self, measures: &[&str]) -> Result<(), String> {
         let Self { validation_metrics: metrics, metric_command: command, best_metric: best, .. } = self;
         if let Some(twice) =
             metrics.iter().enumerate().find_map(|(i, name)| metrics[..i].contains(name).then_some(name))
@@ -360,10 +360,13 @@ impl TrainConfig {
             Self::LOSS => Ok(()),
             Self::COMMAND if command.is_some() => Ok(()),
             Self::COMMAND => Err("train.best_metric = \"command\": expected a train.metric_command".to_owned()),
-            _ if metrics.contains(best) => Ok(()),
-            _ => Err(format!(
-                "train.best_metric = {best:?}: expected \"loss\" or one of train.validation_metrics = {metrics:?}"
-            )),
+            _ if metrics.contains(best) || measures.contains(&&**best) => Ok(()),
+            _ => {
+                let of_loss = measures.iter().map(|name| format!("{name:?}, ")).collect::<String>();
+                Err(format!(
+                    "train.best_metric = {best:?}: expected \"loss\", {of_loss}or one of train.validation_metrics = {metrics:?}"
+                ))
+            }
         }
     }
 }

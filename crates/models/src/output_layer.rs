@@ -52,20 +52,25 @@ impl OutputLayer {
         vocabulary: &Vocabulary,
     ) -> Self {
         let entries = vocabulary.target;
-        match loss {
-            LossConfig::CrossEntropy { smoothing, r_drop, z_loss, focal, .. } => Self::Softmax {
-                projection: match config.tie.joins_output() {
-                    false => Linear::new(&mut scope.at("projection"), width, entries, config.output_bias),
-                    true => Linear::tied(&mut scope.at("projection"), embedding.weight, entries, config.output_bias),
-                },
-                soft_cap: config.output_soft_cap,
-                smoothing: *smoothing,
-                r_drop: *r_drop,
-                z_loss: *z_loss,
-                focal: *focal,
-                class_weights: vocabulary.class_weights.clone(),
-                ignored: vocabulary.ignored.clone(),
+        let mut softmax = |smoothing: f64, r_drop: f64, z_loss: f64, focal: f64| Self::Softmax {
+            projection: match config.tie.joins_output() {
+                false => Linear::new(&mut scope.at("projection"), width, entries, config.output_bias),
+                true => Linear::tied(&mut scope.at("projection"), embedding.weight, entries, config.output_bias),
             },
+            soft_cap: config.output_soft_cap,
+            smoothing,
+            r_drop,
+            z_loss,
+            focal,
+            class_weights: vocabulary.class_weights.clone(),
+            ignored: vocabulary.ignored.clone(),
+        };
+        match loss {
+            LossConfig::CrossEntropy { smoothing, r_drop, z_loss, focal, .. } => {
+                softmax(*smoothing, *r_drop, *z_loss, *focal)
+            }
+            // What it is made of is of whole sequences.
+            LossConfig::Dpo(_) => softmax(0.0, 0.0, 0.0, 0.0),
             LossConfig::Embedding { measure } => {
                 let projection = Linear::new(&mut scope.at("projection"), width, dimension, true);
                 let targets = match config.tie {
@@ -144,6 +149,18 @@ impl OutputLayer {
             }
             Self::Continuous { .. } => self.loss(hidden, targets),
         }
+    }
+
+    /// The log-likelihood in nats of each sequence, `[S]`. Continuous outputs fail.
+    #[track_caller]
+    pub fn log_likelihoods<'t>(&self, hidden: &HiddenStates<'t>, targets: &Sequences) -> Var<'t> {
+        let graph = hidden.rows.graph();
+        let Self::Softmax { projection, soft_cap, .. } = self else {
+            return graph.fail("log_likelihood", "continuous outputs have no probabilities", &[hidden.rows]);
+        };
+        let bias = projection.bias.map(|bias| graph.parameter(bias));
+        let targets = (self.counted(&hidden.targets(targets)), &*hidden.segments);
+        hidden.rows.log_likelihood(graph.parameter(projection.weight), bias, targets, *soft_cap)
     }
 
     #[track_caller]

@@ -146,7 +146,7 @@ fn sequences(lengths: &[usize], seed: usize) -> Sequences {
 
 fn batch(kind: ModelKind) -> Batch {
     let source = (kind == ModelKind::EncoderDecoder).then(|| sequences(&[3, 1, 4], 1));
-    Batch { source, input: sequences(&[2, 4, 1], 2), target: sequences(&[2, 4, 1], 3) }
+    Batch { source, input: sequences(&[2, 4, 1], 2), target: sequences(&[2, 4, 1], 3), rejected: None }
 }
 
 fn build_model(config: &ModelConfig, loss: &LossConfig, dtype: DType) -> (Parameters, Box<dyn Generator>) {
@@ -300,6 +300,7 @@ fn inference_has_the_same_bits_alone_and_in_every_batch_whole_and_in_every_piece
                 source: batch.source.as_ref().map(|source| source.select(&order)),
                 input: batch.input.select(&order),
                 target: batch.target.select(&order),
+                rejected: None,
             };
             let found = whole(&some, Parallelism::Threads(2));
             for (found, &i) in found.iter().zip(&order) {
@@ -327,6 +328,7 @@ fn scores_do_not_depend_on_the_rest_of_the_batch() {
                 source: batch.source.as_ref().map(|source| source.select(&[i])),
                 input: batch.input.select(&[i]),
                 target: batch.target.select(&[i]),
+                rejected: None,
             };
             let found = whole(tape.infer(&parameters, Parallelism::Serial), model.as_ref(), &alone);
             assert_close(&name, &found[0], expected);

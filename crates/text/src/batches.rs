@@ -307,7 +307,11 @@ impl Batches {
                 self.add_noise(source, kept, place, epoch);
             }
             let prompt = if source.is_none() { place.prompt.max(before) - before + kept } else { 0 };
+            let rejected = target.split_off(target.len() - place.rejected);
             self.builder.add(&mut batch, source.as_deref(), &target, prompt);
+            if !rejected.is_empty() {
+                self.builder.add_rejected(&mut batch, &[&target[..prompt], &rejected].concat(), prompt);
+            }
         }
         Ok(batch)
     }
@@ -432,7 +436,13 @@ impl Batches {
         let length = self.config.length as u64;
         let place = |chunk: u64| (part.start + (chunk * length).saturating_sub(shift)).min(part.end);
         let (start, end) = (place(number), place(number + 1));
-        (start < end).then(|| SequenceSpan { source: None, target: start..end + 1, prompt: 0, own_epoch: None })
+        (start < end).then(|| SequenceSpan {
+            source: None,
+            target: start..end + 1,
+            prompt: 0,
+            rejected: 0,
+            own_epoch: None,
+        })
     }
 
     fn cut(&self, places: Vec<SequenceSpan>) -> Vec<Vec<SequenceSpan>> {
@@ -441,9 +451,14 @@ impl Batches {
         for place in places {
             // The first token of a chunk is only read.
             let ids = (place.target.end - place.target.start) as usize;
-            let target = if self.corpus.is_continuous() { ids - 1 } else { self.builder.target_tokens(ids) };
+            let mut target = if self.corpus.is_continuous() { ids - 1 } else { self.builder.target_tokens(ids) };
             let source = |range: &Range<u64>| self.builder.source_tokens((range.end - range.start) as usize);
-            let source = place.source.as_ref().map_or(0, source);
+            let mut source = place.source.as_ref().map_or(0, source);
+            if place.rejected > 0 {
+                // What is rejected is read after a source, or a prompt, of its own.
+                target += self.builder.target_tokens(place.prompt);
+                source *= 2;
+            }
             let more = target.max(source);
             let full = match (batches.last(), self.config.sequences) {
                 (None, _) => true,

@@ -1,6 +1,6 @@
 //! Which columns of a table are read, and the rows of it that have no header.
 
-use crate::json::Record;
+use crate::json::{JsonForm, Record};
 use crate::{ControlConfig, Found, Place, TextError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,9 +8,9 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::path::Path;
 
-/// The columns of source and target, or that of a text alone.
+/// The columns of source and target, perhaps with one of a target that is rejected; or that of a text alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected one or two columns, by their numbers from 0 or by their names")]
+#[serde(untagged, expecting = "expected one to three columns, by their numbers from 0 or by their names")]
 pub enum Columns {
     /// By place, from 0, in a table without a header.
     Numbers(Vec<usize>),
@@ -19,19 +19,24 @@ pub enum Columns {
 }
 
 impl Columns {
-    /// Whether it is one column, of texts without sources.
-    pub fn is_one(&self) -> bool {
-        match self {
-            Self::Numbers(numbers) => numbers.len() == 1,
-            Self::Names(names) => names.len() == 1,
+    /// What rows of so many columns are.
+    pub(crate) fn form(&self) -> JsonForm {
+        let count = match self {
+            Self::Numbers(numbers) => numbers.len(),
+            Self::Names(names) => names.len(),
+        };
+        match count {
+            1 => JsonForm::Texts,
+            2 => JsonForm::Pairs,
+            _ => JsonForm::Preferences,
         }
     }
 
-    /// Whether source and target are the same one.
+    /// Whether two of them are the same one.
     pub fn are_same(&self) -> bool {
         match self {
-            Self::Numbers(numbers) => matches!(&numbers[..], [source, target] if source == target),
-            Self::Names(names) => matches!(&names[..], [source, target] if source == target),
+            Self::Numbers(numbers) => has_twice(numbers),
+            Self::Names(names) => has_twice(names),
         }
     }
 
@@ -42,6 +47,10 @@ impl Columns {
             Self::Names(names) => Some(names),
         }
     }
+}
+
+fn has_twice<T: PartialEq>(columns: &[T]) -> bool {
+    columns.iter().enumerate().any(|(i, column)| columns[..i].contains(column))
 }
 
 impl fmt::Display for Columns {

@@ -5,7 +5,8 @@ use crate::encode::encode;
 use crate::storage::Storage;
 use crate::{ControlConfig, Form, InputBuilder, Report, Source, SpecialTokens, TextError, Tokenizer, plural};
 use data::{
-    BLOCK, CorpusData, CorpusSide, EXAMPLES, FORMAT, MANIFEST, Manifest, PROMPTS, SequenceSpan, Starts, checksum,
+    BLOCK, CorpusData, CorpusSide, EXAMPLES, FORMAT, MANIFEST, Manifest, PROMPTS, REJECTED, SequenceSpan, Starts,
+    checksum,
 };
 use std::fs::{self, File};
 use std::io;
@@ -51,6 +52,7 @@ impl Corpus {
             continuous: text.form() == Form::Continuous,
             pairs: source.is_some(),
             prompts: source.is_none() && text.has_pairs(),
+            preferences: text.has_preferences(),
             conversations: text.form() == Form::Conversations,
             vocabularies: [source.map_or(0, Tokenizer::vocabulary), target.vocabulary()],
             ..Manifest::default()
@@ -60,9 +62,11 @@ impl Corpus {
         };
         if Self::is_in(folder) {
             let corpus = Self::open(folder)?;
-            let Manifest { vocabularies, continuous, pairs, prompts, ref control, .. } = corpus.stored.manifest;
-            let same = (vocabularies, continuous, pairs, prompts, control)
-                == (manifest.vocabularies, manifest.continuous, manifest.pairs, manifest.prompts, &manifest.control);
+            let kind = |manifest: &Manifest| {
+                let Manifest { vocabularies, continuous, pairs, prompts, preferences, ref control, .. } = *manifest;
+                (vocabularies, continuous, pairs, prompts, preferences, control.clone())
+            };
+            let same = kind(&corpus.stored.manifest) == kind(&manifest);
             // A text that is gone may have been of any kind.
             let same = same || text.files().iter().any(|path| !path.exists());
             let reason = "it is of another kind of text, or of another tokenizer".to_owned();
@@ -101,7 +105,15 @@ impl Corpus {
         let source = has_sources.then_some(source);
         let sequences = target.lengths.len().unwrap_or(0);
         let manifest = Manifest { sequences, pairs: has_sources, ..Manifest::default() };
-        let stored = CorpusData { folder: PathBuf::new(), manifest, source, target, prompts: None, examples: None };
+        let stored = CorpusData {
+            folder: PathBuf::new(),
+            manifest,
+            source,
+            target,
+            prompts: None,
+            rejected: None,
+            examples: None,
+        };
         Self { stored: Arc::new(stored), range: 0..sequences }
     }
 
@@ -159,8 +171,9 @@ impl Corpus {
             }
         };
         let prompts = manifest.prompts.then(|| numbers(PROMPTS)).transpose()?;
+        let rejected = manifest.preferences.then(|| numbers(REJECTED)).transpose()?;
         let examples = manifest.files.contains_key(EXAMPLES).then(|| numbers(EXAMPLES)).transpose()?;
-        Self::whole(CorpusData { folder: folder.to_owned(), manifest, source, target, prompts, examples })
+        Self::whole(CorpusData { folder: folder.to_owned(), manifest, source, target, prompts, rejected, examples })
     }
 
     fn whole(stored: CorpusData) -> Result<Self, TextError> {
@@ -215,6 +228,11 @@ impl Corpus {
     /// Whether it is one continuous text.
     pub fn is_continuous(&self) -> bool {
         self.stored.manifest.continuous
+    }
+
+    /// Whether each of its targets has one that is rejected beside it.
+    pub fn has_preferences(&self) -> bool {
+        self.stored.manifest.preferences
     }
 
     /// Adds special tokens to its sequences, for the tokenizers of source and target.
@@ -293,18 +311,26 @@ impl Corpus {
         let side = |texts: &CorpusSide| self.check(texts.places(range.clone()));
         let targets = side(&self.stored.target)?;
         let sources = self.stored.source.as_ref().map(side).transpose()?;
-        let prompts =
-            self.stored.prompts.as_ref().map(|prompts| self.check(prompts.read(range.clone()))).transpose()?;
-        let short = |(i, target): (usize, &Range<u64>)| {
-            prompts.as_ref().is_some_and(|prompts| u64::from(prompts[i]) > target.end - target.start)
+        let numbers = |storage: &Option<Storage>| {
+            storage.as_ref().map(|numbers| self.check(numbers.read(range.clone()))).transpose()
         };
-        if targets.iter().enumerate().any(short) {
-            return self.check(Err(io::Error::other("a prompt is longer than the sequence that it begins")));
+        let (prompts, rejected) = (numbers(&self.stored.prompts)?, numbers(&self.stored.rejected)?);
+        let number = |numbers: &Option<Vec<u32>>, i: usize| numbers.as_ref().map_or(0, |numbers| numbers[i] as usize);
+        let place = |(i, target): (usize, Range<u64>)| SequenceSpan {
+            source: sources.as_ref().map(|sources| sources[i].clone()),
+            target,
+            prompt: number(&prompts, i),
+            rejected: number(&rejected, i),
+            own_epoch: None,
+        };
+        let places: Vec<SequenceSpan> = targets.into_iter().enumerate().map(place).collect();
+        let short = |place: &SequenceSpan| {
+            place.prompt.saturating_add(place.rejected) as u64 > place.target.end - place.target.start
+        };
+        if places.iter().any(short) {
+            return self.check(Err(io::Error::other("a prompt, or what is rejected, is longer than its sequence")));
         }
-        let source = |i: usize| sources.as_ref().map(|sources| sources[i].clone());
-        let prompt = |i: usize| prompts.as_ref().map_or(0, |prompts| prompts[i] as usize);
-        let place = |(i, target)| SequenceSpan { source: source(i), target, prompt: prompt(i), own_epoch: None };
-        Ok(targets.into_iter().enumerate().map(place).collect())
+        Ok(places)
     }
 
     /// The folder that it lies in.

@@ -1,7 +1,7 @@
 //! Writing a corpus: what of a text is kept, and what is counted.
 
 use crate::continuous::{Continuous, Portion};
-use crate::corpus::data::{CorpusData, CorpusSide, EXAMPLES, Manifest, PROMPTS, Starts, checksum};
+use crate::corpus::data::{CorpusData, CorpusSide, EXAMPLES, Manifest, PROMPTS, REJECTED, Starts, checksum};
 use crate::records::PassedOver;
 use crate::report::{Report, SideReport};
 use crate::storage::{Storage, Writer};
@@ -44,7 +44,8 @@ pub(crate) fn encode(
     while let Some(example) = examples.next().transpose()? {
         let is_unlabelled = example.attributes().len() < attributes;
         encoder.manifest.report.unlabelled.add(u64::from(is_unlabelled), example.place);
-        bytes += example.target.len() + example.source.as_ref().map_or(0, Text::len);
+        let others = [&example.source, &example.rejected].into_iter().flatten().map(Text::len);
+        bytes += example.target.len() + others.sum::<usize>();
         portion.push(example);
         if bytes >= PORTION {
             bytes = 0;
@@ -106,6 +107,7 @@ struct Encoder<'a> {
     source: Option<Side<'a>>,
     target: Side<'a>,
     prompts: Option<Writer>,
+    rejected: Option<Writer>,
     examples: Option<Writer>,
     max_length: usize,
     builder: InputBuilder,
@@ -197,6 +199,7 @@ impl<'a> Encoder<'a> {
             source: source.map(|tokenizer| side(tokenizer, "source", width)).transpose()?,
             target: side(target, "target", target_width)?,
             prompts: manifest.prompts.then(|| numbers(PROMPTS)).transpose()?,
+            rejected: manifest.preferences.then(|| numbers(REJECTED)).transpose()?,
             examples: (!manifest.continuous).then(|| numbers(EXAMPLES)).transpose()?,
             max_length,
             continuous: manifest.continuous.then(|| Continuous::new(target)),
@@ -226,9 +229,12 @@ impl<'a> Encoder<'a> {
         let reader = reader.or(self.prompts.is_some().then_some(self.target.tokenizer));
         let texts = |pick: fn(&Example) -> Option<&Text>| portion.iter().filter_map(pick).cloned().collect::<Vec<_>>();
         let targets = self.target.tokenizer.encode_all(&texts(|example| Some(&example.target)))?;
+        let mut rejected = self.target.tokenizer.encode_all(&texts(|example| example.rejected.as_ref()))?.into_iter();
         let sources = reader.map(|reader| reader.encode_all(&texts(|example| example.source.as_ref()))).transpose()?;
         for (i, (example, target)) in portion.iter().zip(&targets).enumerate() {
-            self.take_one(example, sources.as_ref().map(|sources| sources[i].as_slice()), target)?;
+            let source = sources.as_ref().map(|sources| sources[i].as_slice());
+            let rejected = example.rejected.is_some().then(|| rejected.next().unwrap_or_default());
+            self.take_one(example, source, target, rejected)?;
         }
         Ok(())
     }
@@ -266,29 +272,43 @@ impl<'a> Encoder<'a> {
         continuous.as_mut().map_or(Ok(()), |continuous| go_on(continuous, &mut add))
     }
 
-    fn take_one(&mut self, example: &Example, source: Option<&[u32]>, target: &[u32]) -> Result<(), TextError> {
+    fn take_one(
+        &mut self,
+        example: &Example,
+        source: Option<&[u32]>,
+        target: &[u32],
+        rejected: Option<Vec<u32>>,
+    ) -> Result<(), TextError> {
         let (place, max_length) = (example.place, self.max_length);
         let folder = self.folder.clone();
         let write = |error| TextError::io("write the encoded text in", &folder, error);
-        let Report { examples, left_out, source: source_report, target: target_report, lengths, .. } =
+        let Report { examples, left_out, source: source_report, target: target_report, lengths, same, .. } =
             &mut self.manifest.report;
         let number = *examples;
         *examples += 1;
-        let (mut source, mut target, mut whole) = (source, target, target.len());
+        let (mut source, mut target, mut rejected) = (source, target, rejected.as_deref());
+        let mut prompt_length = 0;
         let special = self.target.tokenizer.special();
         if let (Some(prompt), true) = (source, self.manifest.prompts) {
             let (prompt, answer) = special.trim_turn(prompt, target);
             // Templates write the end themselves, and a line end after it: only more than that is lost.
             let rest = self.target.tokenizer.decode(&target[answer.len()..])?;
             target_report.cut.add(u64::from(!rest.trim().is_empty()), place);
-            (source, target, whole) = (Some(prompt), answer, prompt.len() + answer.len());
+            rejected = rejected.map(|rejected| special.trim_turn(prompt, rejected).1);
+            (source, target, prompt_length) = (Some(prompt), answer, prompt.len());
         }
+        // The longer of the two.
+        let answer = target.len().max(rejected.map_or(0, <[u32]>::len));
+        let whole = prompt_length + answer;
         // Attributes alone are no text.
         let [of_source, of_target] =
             [example.source.as_ref(), Some(&example.target)].map(|text| text.map_or(0, |text| text.attributes().len()));
-        let says_nothing = target[of_target.min(target.len())..].iter().all(|id| special.eos.contains(id))
-            || self.builder.target_tokens(whole - of_target.min(whole)) == 0;
-        let empty = [source.is_some_and(|ids| ids.len() == of_source) && !self.manifest.prompts, says_nothing];
+        let says_nothing = |ids: &[u32]| {
+            ids[of_target.min(ids.len())..].iter().all(|id| special.eos.contains(id))
+                || self.builder.target_tokens((prompt_length + ids.len()).saturating_sub(of_target)) == 0
+        };
+        let is_empty = says_nothing(target) || rejected.is_some_and(says_nothing);
+        let empty = [source.is_some_and(|ids| ids.len() == of_source) && !self.manifest.prompts, is_empty];
         let long = [source.is_some_and(|ids| ids.len() > max_length), whole > max_length];
         for (report, empty, long) in
             [(&mut *source_report, empty[0], long[0]), (&mut *target_report, empty[1], long[1])]
@@ -296,15 +316,20 @@ impl<'a> Encoder<'a> {
             report.empty.add(u64::from(empty), place);
             report.long.add(u64::from(long), place);
         }
-        if [empty, long].concat().contains(&true) {
+        let are_same = rejected == Some(target) && !is_empty;
+        same.add(u64::from(are_same), place);
+        if are_same || [empty, long].concat().contains(&true) {
             *left_out += 1;
             return Ok(());
         }
-        lengths.add(source.map(<[u32]>::len), target.len(), whole);
+        lengths.add(source.map(<[u32]>::len), answer, whole);
         self.manifest.sequences += 1;
         let corpus = self.corpus_of.get(place.file as usize);
         corpus.and_then(|corpus| self.manifest.corpora.get_mut(*corpus)).into_iter().for_each(|count| *count += 1);
         self.target.report(target_report, &example.target, target, place)?;
+        if let (Some(ids), Some(text)) = (rejected, &example.rejected) {
+            self.target.report(target_report, text, ids, place)?;
+        }
         if let (Some(ids), Some(text)) = (source, &example.source) {
             self.source.as_ref().unwrap_or(&self.target).report(source_report, text, ids, place)?;
         }
@@ -313,15 +338,19 @@ impl<'a> Encoder<'a> {
                 .extend(&[u32::try_from(number).map_err(|error| write(io::Error::other(error)))?])
                 .map_err(write)?;
         }
+        let rejected = rejected.unwrap_or_default();
+        if let Some(lengths) = &mut self.rejected {
+            lengths.extend(&[rejected.len() as u32]).map_err(write)?;
+        }
         match (&mut self.source, &mut self.prompts, source) {
             (Some(side), _, Some(ids)) => side.add(ids).map_err(write)?,
             (None, Some(prompts), Some(prompt)) => {
                 prompts.extend(&[prompt.len() as u32]).map_err(write)?;
-                return self.target.add(&[prompt, target].concat()).map_err(write);
+                return self.target.add(&[prompt, target, rejected].concat()).map_err(write);
             }
             _ => {}
         }
-        self.target.add(target).map_err(write)
+        self.target.add(&[target, rejected].concat()).map_err(write)
     }
 
     fn finish(mut self) -> Result<CorpusData, TextError> {
@@ -329,7 +358,7 @@ impl<'a> Encoder<'a> {
         if self.continuous.is_some() {
             self.add_special(|around| &around.suffix)?;
         }
-        let Self { source, target, prompts, examples, mut manifest, folder, .. } = self;
+        let Self { source, target, prompts, rejected, examples, mut manifest, folder, .. } = self;
         let on_disk = !folder.as_os_str().is_empty();
         let mut finish = |name: &str, writer: Writer| -> Result<Storage, TextError> {
             let finished = writer.finish().map_err(|error| TextError::io("write the encoded text in", &folder, error));
@@ -350,10 +379,11 @@ impl<'a> Encoder<'a> {
         let source = source.map(|texts| side("source", texts)).transpose()?;
         let target = side("target", target)?;
         let prompts = prompts.map(|writer| finish(PROMPTS, writer)).transpose()?;
+        let rejected = rejected.map(|writer| finish(REJECTED, writer)).transpose()?;
         let examples = examples.map(|writer| finish(EXAMPLES, writer)).transpose()?;
         if manifest.continuous {
             manifest.sequences = target.lengths.len().map_err(|error| TextError::io("read", &folder, error))?;
         }
-        Ok(CorpusData { folder, manifest, source, target, prompts, examples })
+        Ok(CorpusData { folder, manifest, source, target, prompts, rejected, examples })
     }
 }

@@ -13,6 +13,8 @@ pub struct Example {
     pub source: Option<Text>,
     /// What is written.
     pub target: Text,
+    /// Of a preference, what is worse.
+    pub rejected: Option<Text>,
     /// Its line in the file.
     pub place: Place,
 }
@@ -121,6 +123,8 @@ struct Conversation {
     place: Place,
     /// The control tokens before each prompt.
     attributes: Vec<String>,
+    /// Of a preference, what is worse than its one answer.
+    rejected: Option<String>,
 }
 
 impl Examples {
@@ -172,14 +176,16 @@ impl Examples {
                 return Ok(Some(answer));
             }
             let Some((record, place, attributes)) = self.record()? else { return Ok(None) };
+            let mut worse = None;
             let messages = match (record, &self.template) {
                 (Record::Text(target), _) => {
                     let target = Text::from(target).with_attributes(attributes);
-                    return Ok(Some(Example { source: None, target, place }));
+                    return Ok(Some(Example { source: None, target, rejected: None, place }));
                 }
-                (Record::Pair { system: None, prompt, completion }, None) => {
+                (Record::Pair { system: None, prompt, completion, rejected }, None) => {
                     let source = Some(Text::from(prompt).with_attributes(attributes));
-                    return Ok(Some(Example { source, target: completion.into(), place }));
+                    let rejected = rejected.map(Text::from);
+                    return Ok(Some(Example { source, target: completion.into(), rejected, place }));
                 }
                 (Record::Pair { system: Some(_), .. }, None) => {
                     return Err(self
@@ -190,7 +196,8 @@ impl Examples {
                     let reason = "messages need data.chat_template, such as \"chatml\", or a Jinja file that makes texts of them";
                     return Err(self.records.wrong(place.line, reason.to_owned()));
                 }
-                (Record::Pair { system, prompt, completion }, Some(_)) => {
+                (Record::Pair { system, prompt, completion, rejected }, Some(_)) => {
+                    worse = rejected;
                     let pair = [Message::new("user", &prompt), Message::new(ASSISTANT, &completion)];
                     let system = system.map(|system| Message::new("system", &system));
                     system.into_iter().chain(pair).map(|message| (message, true)).collect()
@@ -215,13 +222,13 @@ impl Examples {
                 };
                 return Err(self.records.wrong(place.line, reason));
             }
-            self.conversation = Some(Conversation { messages, learned, next: 0, place, attributes });
+            self.conversation = Some(Conversation { messages, learned, next: 0, place, attributes, rejected: worse });
         }
     }
 
     /// The next answer of the conversation, where there is one.
     fn answer(&mut self) -> Result<Option<Example>, TextError> {
-        let (Some(Conversation { messages, learned, next, place, attributes }), Some(template)) =
+        let (Some(Conversation { messages, learned, next, place, attributes, rejected }), Some(template)) =
             (&mut self.conversation, &self.template)
         else {
             return Ok(None);
@@ -234,7 +241,12 @@ impl Examples {
                 let (answer, attributes) = (template.answer(messages, at), attributes.clone());
                 let (prompt, target) = answer.map_err(|reason| self.records.wrong(place.line, reason))?;
                 let source = Some(prompt.with_attributes(attributes));
-                return Ok(Some(Example { source, target, place }));
+                let worse = rejected.take().map(|rejected| {
+                    messages[at] = Message::new(ASSISTANT, &rejected);
+                    template.answer(messages, at).map(|(_, answer)| answer)
+                });
+                let rejected = worse.transpose().map_err(|reason| self.records.wrong(place.line, reason))?;
+                return Ok(Some(Example { source, target, rejected, place }));
             }
         }
         self.conversation = None;

@@ -55,6 +55,15 @@ impl InputBuilder {
         self.target.suffix.iter().chain(target.last()).any(|id| self.eos.contains(id))
     }
 
+    /// Adds what is rejected in favour of the example that was added last, with its prompt.
+    pub fn add_rejected(&self, batch: &mut Batch, target: &[u32], prompt: usize) {
+        let mut other = Batch::default();
+        self.add(&mut other, None, target, prompt);
+        let rejected = batch.rejected.get_or_insert_default();
+        rejected.input.push(other.input.get(0));
+        rejected.target.push(other.target.get(0));
+    }
+
     /// Adds an example to a batch; the first `prompt` tokens of the target are a prompt.
     pub fn add(&self, batch: &mut Batch, source: Option<&[u32]>, target: &[u32], prompt: usize) {
         if let Some(source) = source {

@@ -22,6 +22,8 @@ pub enum JsonForm {
     Pairs,
     /// `messages`.
     Messages,
+    /// A `prompt` or `source`, and a `chosen` and a `rejected` answer to it.
+    Preferences,
 }
 
 /// What an object says.
@@ -32,6 +34,8 @@ pub(crate) enum Record {
         system: Option<String>,
         prompt: String,
         completion: String,
+        /// A worse answer than the completion, where it is a preference.
+        rejected: Option<String>,
     },
     /// Each with whether it is to be learned.
     Messages(Vec<(Message, bool)>),
@@ -41,6 +45,7 @@ impl Record {
     pub(crate) fn form(&self) -> JsonForm {
         match self {
             Self::Text(_) => JsonForm::Texts,
+            Self::Pair { rejected: Some(_), .. } => JsonForm::Preferences,
             Self::Pair { .. } => JsonForm::Pairs,
             Self::Messages(_) => JsonForm::Messages,
         }
@@ -90,11 +95,11 @@ impl Record {
         Ok(SaidRecord { record: of(&fields)?, attributes: control.read(value)?, has_more: count(&fields) })
     }
 
-    /// A text, or a source and its target.
+    /// A text, or a source and its target, perhaps with a worse one.
     pub(crate) fn of_texts(texts: Vec<String>) -> Self {
         let mut texts = texts.into_iter();
         match (texts.next().unwrap_or_default(), texts.next()) {
-            (prompt, Some(completion)) => Self::Pair { system: None, prompt, completion },
+            (prompt, Some(completion)) => Self::Pair { system: None, prompt, completion, rejected: texts.next() },
             (only, None) => Self::Text(only),
         }
     }
@@ -133,6 +138,12 @@ impl Record {
             only(&["messages"])?;
             return messages(get("messages")).map(Self::Messages);
         }
+        if has("chosen") || has("rejected") {
+            let prompt = if has("source") { "source" } else { "prompt" };
+            only(&[prompt, "chosen", "rejected", "system"])?;
+            let (prompt, completion, rejected) = (text(prompt)?, text("chosen")?, Some(text("rejected")?));
+            return Ok(Self::Pair { system: optional("system")?, prompt, completion, rejected });
+        }
         let is_instruction = has("instruction") || has("output");
         if has("prompt") || has("completion") || !is_instruction && (has("source") || has("target")) {
             let names = if has("source") || has("target") { ["source", "target"] } else { ["prompt", "completion"] };
@@ -140,7 +151,7 @@ impl Record {
             let (prompt, completion) = (one("prompt", names[0]), one("completion", names[1]));
             only(&[prompt, completion, "system"])?;
             let (prompt, completion) = (text(prompt)?, text(completion)?);
-            return Ok(Self::Pair { system: optional("system")?, prompt, completion });
+            return Ok(Self::Pair { system: optional("system")?, prompt, completion, rejected: None });
         }
         if is_instruction {
             only(&["instruction", "input", "output", "system"])?;
@@ -148,7 +159,7 @@ impl Record {
             if let Some(input) = optional("input")?.filter(|input| !input.is_empty()) {
                 prompt = format!("{prompt}\n\n{input}");
             }
-            return Ok(Self::Pair { system: optional("system")?, prompt, completion });
+            return Ok(Self::Pair { system: optional("system")?, prompt, completion, rejected: None });
         }
         if has("text") {
             only(&["text"])?;
@@ -157,7 +168,7 @@ impl Record {
         let found = shown_keys(fields, |name| meant(name, KEYS.iter()));
         Err(format!(
             "its keys are {found}; expected \"prompt\" and \"completion\", \"source\" and \"target\", \"messages\", \"instruction\" and \"output\", \
-             or \"text\""
+             \"prompt\", \"chosen\" and \"rejected\", or \"text\""
         ))
     }
 }
@@ -363,7 +374,8 @@ mod tests {
     use super::*;
 
     fn pair(prompt: &str, completion: &str) -> Record {
-        Record::Pair { system: None, prompt: prompt.to_owned(), completion: completion.to_owned() }
+        let [prompt, completion] = [prompt, completion].map(str::to_owned);
+        Record::Pair { system: None, prompt, completion, rejected: None }
     }
 
     #[test]
@@ -379,7 +391,13 @@ mod tests {
         assert_eq!(parse(r#"{"instruction": "do", "output": "b"}"#), pair("do", "b"));
         assert_eq!(parse(r#"{"instruction": "do", "input": "", "output": "b"}"#), pair("do", "b"));
         assert_eq!(parse(r#"{"instruction": "do", "input": "it", "output": "b"}"#), pair("do\n\nit", "b"));
-        let system = Record::Pair { system: Some("s".to_owned()), prompt: "a".to_owned(), completion: "b".to_owned() };
+        let of = |text: &str| text.to_owned();
+        let system = Some("s".to_owned());
+        let system = Record::Pair { system, prompt: of("a"), completion: of("b"), rejected: None };
+        let preference =
+            Record::Pair { system: None, prompt: of("a"), completion: of("b"), rejected: Some("c".to_owned()) };
+        assert_eq!(parse(r#"{"prompt": "a", "chosen": "b", "rejected": "c"}"#), preference);
+        assert_eq!(parse(r#"{"rejected": "c", "source": "a", "chosen": "b"}"#), preference);
         assert_eq!(parse(r#"{"system": "s", "prompt": "a", "completion": "b"}"#), system);
         let said = r#"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "weight": 0},
             {"role": "assistant", "content": "c", "weight": 1}]}"#;
@@ -393,6 +411,12 @@ mod tests {
         for (json, part) in [
             (r#"{"prompt": "a"}"#, "\"completion\" is missing"),
             (r#"{"source": "a"}"#, "\"target\" is missing"),
+            (r#"{"prompt": "a", "chosen": "b"}"#, "\"rejected\" is missing"),
+            (r#"{"prompt": "a", "rejected": "b"}"#, "\"chosen\" is missing"),
+            (r#"{"chosen": "a", "rejected": "b"}"#, "\"prompt\" is missing"),
+            (r#"{"prompt": "a", "chosen": "b", "rejectd": "c"}"#, "\"rejectd\": did you mean \"rejected\"?"),
+            (r#"{"prompt": "a", "chosen": "b", "rejected": "c", "completion": "d"}"#, "\"completion\""),
+            (r#"{"prompt": "a", "chosen": [{"role": "user"}], "rejected": "c"}"#, "\"chosen\" is a list"),
             (r#"{"target": "a"}"#, "\"source\" is missing"),
             (r#"{"source": "a", "prompt": "b", "target": "c"}"#, "\"source\", which is not read beside \"prompt\""),
             (r#"{"source": "a", "target": "b", "completion": "c"}"#, "\"target\""),

@@ -126,10 +126,12 @@ impl Records {
                             let said = Record::parse(&json, names, control);
                             let said = said.map_err(|reason| wrong(place.line, reason))?;
                             // A template makes conversations of pairs too.
-                            let conversations = has_template && said.record.form() != JsonForm::Texts;
+                            let is_turn = |form| matches!(form, JsonForm::Pairs | JsonForm::Messages);
+                            let conversations = has_template && is_turn(said.record.form()) && is_turn(*form);
                             if said.record.form() != *form && !conversations {
                                 let reason = "its keys are of another kind than those of the first object: all have to be \
-                                              prompts with completions, or messages, or texts";
+                                              prompts with completions, or messages, or texts, or prompts with a chosen and a \
+                                              rejected answer";
                                 return Err(wrong(place.line, reason.to_owned()));
                             }
                             passed_over.columns.add(u64::from(said.has_more), place);
@@ -170,7 +172,7 @@ impl Records {
                     let place = Place { line: target.number(), file };
                     match (from, to) {
                         (Some(Line::Text(prompt)), Some(Line::Text(completion))) => {
-                            let pair = Record::Pair { system: None, prompt, completion };
+                            let pair = Record::Pair { system: None, prompt, completion, rejected: None };
                             return Ok(Some((pair, place, of_all(place.line)?)));
                         }
                         (None, None) => return Ok(None),

@@ -17,6 +17,9 @@ pub struct Report {
     pub target: SideReport,
     /// How long what was kept is.
     pub lengths: Lengths,
+    /// Preferences that are left out, as what is rejected is what is chosen.
+    #[serde(default, skip_serializing_if = "Found::is_none")]
+    pub same: Found,
     /// Blank lines, which are no pairs.
     #[serde(default, skip_serializing_if = "Found::is_none")]
     pub blank: Found,
@@ -159,7 +162,8 @@ impl Report {
                 side.large.told(&format!("with a {name} of too many bytes for a line"), &self.files),
             ]
         };
-        self.sides().into_iter().flat_map(side).flatten().collect::<Vec<_>>().join(", ")
+        let same = self.same.told("whose rejected answer is the chosen one", &self.files);
+        self.sides().into_iter().flat_map(side).flatten().chain(same).collect::<Vec<_>>().join(", ")
     }
 
     /// A line for all that is not as one would expect, about the text `name`; none where all was read whole.

@@ -114,6 +114,19 @@ pub enum Form {
     Pairs,
     /// Conversations.
     Conversations,
+    /// Preferences: a source with two targets, of which the first is better.
+    Preferences,
+}
+
+impl From<JsonForm> for Form {
+    fn from(form: JsonForm) -> Self {
+        match form {
+            JsonForm::Texts => Self::Texts,
+            JsonForm::Pairs => Self::Pairs,
+            JsonForm::Messages => Self::Conversations,
+            JsonForm::Preferences => Self::Preferences,
+        }
+    }
 }
 
 impl fmt::Display for Form {
@@ -123,6 +136,7 @@ impl fmt::Display for Form {
             Self::Continuous => "one continuous text",
             Self::Pairs => "pairs of source and target",
             Self::Conversations => "conversations",
+            Self::Preferences => "preferences, of a chosen and a rejected answer to a prompt each",
         })
     }
 }
@@ -190,14 +204,10 @@ impl Source {
     pub fn form(&self) -> Form {
         match self {
             Self::Stream { .. } => Form::Continuous,
-            Self::Tsv { columns, .. } if columns.as_ref().is_some_and(Columns::is_one) => Form::Texts,
             Self::Lines { .. } => Form::Texts,
+            Self::Tsv { columns: Some(columns), .. } => columns.form().into(),
             Self::Parallel { .. } | Self::Tsv { .. } => Form::Pairs,
-            Self::Json { form, .. } | Self::Csv { form, .. } | Self::Parquet { form, .. } => match form {
-                JsonForm::Texts => Form::Texts,
-                JsonForm::Pairs => Form::Pairs,
-                JsonForm::Messages => Form::Conversations,
-            },
+            Self::Json { form, .. } | Self::Csv { form, .. } | Self::Parquet { form, .. } => (*form).into(),
             Self::Chat { .. } => Form::Conversations,
             Self::Several { parts } => parts.first().map_or(Form::Texts, Self::form),
             Self::Control { source, .. } | Self::Filtered { source, .. } => source.form(),
@@ -206,7 +216,12 @@ impl Source {
 
     /// Whether it has a source side.
     pub fn has_pairs(&self) -> bool {
-        matches!(self.form(), Form::Pairs | Form::Conversations)
+        matches!(self.form(), Form::Pairs | Form::Conversations | Form::Preferences)
+    }
+
+    /// Whether each of its targets has one that is rejected beside it, of conversations too.
+    pub fn has_preferences(&self) -> bool {
+        self.parts().into_iter().all(|part| part.form() == Form::Preferences)
     }
 
     /// That it is in files, which can be read more than once: for its tokenizer, and to be encoded.

@@ -93,7 +93,7 @@ impl Table {
     /// What its rows are.
     pub(crate) fn form(&self, control: Option<&ControlConfig>) -> JsonForm {
         match (&self.columns, &self.header) {
-            (Some(columns), _) if columns.is_one() => JsonForm::Texts,
+            (Some(columns), _) => columns.form(),
             (None, Some(header)) => {
                 let row = Row::of_fields(String::new(), vec![0; header.len()]);
                 self.said(&row, control).map_or(JsonForm::Pairs, |said| said.record.form())

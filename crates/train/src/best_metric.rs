@@ -2,6 +2,7 @@
 
 use descant_inference::TrainConfig;
 use descant_metrics::{Direction, metric};
+use descant_models::DpoConfig;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
@@ -10,6 +11,7 @@ pub(crate) fn is_better(name: &str, value: f64, than: f64) -> bool {
     let larger = match name {
         TrainConfig::LOSS => false,
         TrainConfig::COMMAND => true,
+        _ if DpoConfig::MEASURES.contains(&name) => true,
         _ => metric(name, []).is_some_and(|metric| metric.direction() == Direction::Larger),
     };
     if larger { value > than } else { value < than }

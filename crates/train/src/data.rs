@@ -46,6 +46,12 @@ impl Texts {
             let reason = "loss.kind = \"embedding\": prompts that do not count need loss.kind = \"cross-entropy\"";
             return Err(recipe.wrong(reason));
         }
+        let is_preference = matches!(recipe.loss, LossConfig::Dpo(_));
+        for text in [Some(&train), validation.as_ref()].into_iter().flatten().filter(|text| text.path().exists()) {
+            if text.has_preferences() != is_preference {
+                return Err(recipe.wrong(preferences(text, is_preference)));
+            }
+        }
         if let Some(name) = recipe.train.text_metric().filter(|_| train.path().exists() && !train.has_pairs()) {
             let key = if name == TrainConfig::COMMAND { "metric_command" } else { "validation_metrics" };
             return Err(recipe.wrong(format!(
@@ -162,6 +168,21 @@ impl Texts {
         }
         let (train, held_out) = train.split(self.held_out);
         Ok((Arc::new(train), enough(held_out)))
+    }
+}
+
+/// What is said of a text that has no preferences where they are wanted, or has some where they are not.
+fn preferences(text: &Source, are_wanted: bool) -> String {
+    let (path, form) = (text.path().display(), text.form());
+    match are_wanted {
+        true => format!(
+            "loss.kind = \"dpo\" learns from preferences, and {path} holds {form}. Give it .jsonl with \"prompt\", \"chosen\" and \
+             \"rejected\", or name three columns by data.columns"
+        ),
+        false => format!(
+            "{path} holds {form}, which are for loss.kind = \"dpo\". To learn what is chosen alone, set data.columns = [\"prompt\", \
+             \"chosen\"]"
+        ),
     }
 }
 
@@ -324,7 +345,9 @@ fn controlled(source: Source, control: &ControlConfig) -> Result<Source, Error> 
 
 /// That two texts are of one form, as what is learned from the one is measured on the other.
 pub(crate) fn agree(train: &Source, other: &Source) -> Result<(), Error> {
-    if train.form() == other.form() {
+    // What is chosen is a target.
+    let measured = |text: &Source| if text.form() == Form::Preferences { Form::Pairs } else { text.form() };
+    if measured(train) == measured(other) {
         return Ok(());
     }
     let help = match train.form() {
@@ -396,23 +419,25 @@ pub fn first_batch(texts: &Texts, tokenizers: &Tokenizers, sequences: usize, len
     let special = special.map(|tokenizer| tokenizer.special().clone());
     let builder = InputBuilder::new(&special, tokenizers.source.is_some(), texts.train.form() == Form::Conversations);
     for example in texts.train.for_tokenizers(tokenizers.source.as_deref(), &tokenizers.target).examples()? {
-        let Example { source, target, .. } = example?;
+        let Example { source, target, rejected, .. } = example?;
         let cut = |mut ids: Vec<u32>| {
             ids.truncate(length);
             ids
         };
-        let mut target = cut(tokenizers.target.encode_text(&target)?);
+        let target = cut(tokenizers.target.encode_text(&target)?);
         let source = source.map(|text| tokenizers.source.as_ref().unwrap_or(&tokenizers.target).encode_text(&text));
         let source = source.transpose()?.map(cut);
         if target.is_empty() || source.as_ref().is_some_and(Vec::is_empty) {
             continue;
         }
-        match source {
-            Some(prompt) if tokenizers.source.is_none() => {
-                target = [&prompt[..], &target].concat();
-                builder.add(&mut batch, None, &target, prompt.len());
-            }
-            source => builder.add(&mut batch, source.as_deref(), &target, 0),
+        let rejected = rejected.map(|text| tokenizers.target.encode_text(&text)).transpose()?.map(cut);
+        let (source, prompt) = match source {
+            Some(prompt) if tokenizers.source.is_none() => (None, prompt),
+            source => (source, Vec::new()),
+        };
+        builder.add(&mut batch, source.as_deref(), &[&prompt[..], &target].concat(), prompt.len());
+        if let Some(rejected) = rejected {
+            builder.add_rejected(&mut batch, &[&prompt[..], &rejected].concat(), prompt.len());
         }
         if batch.target.len() == sequences {
             break;

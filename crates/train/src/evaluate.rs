@@ -1,5 +1,6 @@
 use crate::carried_state::{CarriedState, hidden};
 use crate::data::{agree, batch_config, given, longest, source};
+use crate::objective::{Measures, Objective, add};
 use crate::predict::{examples_of, predict};
 use crate::text_layout::PlainTextLayout;
 use crate::text_metrics::examples;
@@ -16,18 +17,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Loss and accuracy under teacher forcing.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Evaluation {
     /// The negative log likelihood of a target token in nats, without the training loss's smoothing and weights; of
-    /// continuous outputs, their loss.
+    /// continuous outputs, their loss; of a training that minimises another, such as DPO, that one.
     pub loss: f64,
-    /// `e^loss`, where the loss is a likelihood.
+    /// `e` to the power of the negative log likelihood, where there is one.
     pub perplexity: Option<f64>,
     /// Token accuracy: the share of targets that have the largest logit, given the targets before.
     pub accuracy: f64,
     /// How many target tokens counted.
     pub tokens: usize,
+    /// The means of what another loss is made of, where there is one.
+    pub measures: Measures,
 }
 
 /// Rows whose logits are materialised at a time.
@@ -56,7 +59,7 @@ impl Counts {
         }
         let loss = loss / tokens as f64;
         let perplexity = model.output().is_likelihood().then(|| loss.exp());
-        Ok(Evaluation { loss, perplexity, accuracy: right as f64 / tokens as f64, tokens })
+        Ok(Evaluation { loss, perplexity, accuracy: right as f64 / tokens as f64, tokens, measures: Measures::new() })
     }
 }
 
@@ -73,11 +76,40 @@ pub(crate) fn evaluate_text(
     corpus: &Arc<Corpus>,
     config: BatchConfig,
 ) -> Result<Evaluation, Error> {
-    let batches = Batches::once(corpus.clone(), config)?;
+    let batches = Batches::once(corpus.clone(), config.clone())?;
     let unknown = recipe.special()[1].unknown;
-    match recipe.train.carry_state && corpus.is_continuous() {
-        true => evaluate_streams(model, parameters, replicas, batches, unknown, recipe.train.shares),
-        false => evaluate(model, parameters, replicas, batches, unknown),
+    if recipe.train.carry_state && corpus.is_continuous() {
+        return evaluate_streams(model, parameters, replicas, batches, unknown, recipe.train.shares);
+    }
+    let mut found = evaluate(model, parameters, replicas, batches, unknown)?;
+    if let (Objective::Preference(_), true) = (&**replicas.objective(), corpus.has_preferences()) {
+        (found.loss, found.measures) =
+            evaluate_objective(model, parameters, replicas, Batches::once(corpus.clone(), config)?)?;
+    }
+    Ok(found)
+}
+
+/// The mean loss and measures of the replicas' objective over batches, summed in their order.
+fn evaluate_objective(
+    model: &dyn Generator,
+    parameters: &Parameters,
+    replicas: &mut Replicas,
+    mut batches: impl Iterator<Item = Result<Batch, TextError>>,
+) -> Result<(f64, Measures), Error> {
+    let objective = replicas.objective().clone();
+    let (mut loss, mut weight, mut measures) = (0.0, 0.0, Measures::new());
+    loop {
+        let group: Vec<Batch> = batches.by_ref().take(replicas.shares()).collect::<Result<_, _>>()?;
+        if group.is_empty() {
+            measures.values_mut().for_each(|value| *value /= weight);
+            return Ok((loss / weight, measures));
+        }
+        let found = replicas.map(&group, |tape, batch| objective.evaluate(tape, model, parameters, batch));
+        for found in found {
+            let (of_batch, its_weight, its_measures) = found?;
+            (loss, weight) = (loss + of_batch, weight + its_weight);
+            add(&mut measures, its_measures);
+        }
     }
 }
 
@@ -190,6 +222,8 @@ pub struct Evaluator<'a> {
     /// The text of the corpus, or that of which it is the held-out end.
     text: Source,
     config: BatchConfig,
+    /// Why preferences are not measured, where they could be.
+    unmeasured: Option<String>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -206,7 +240,6 @@ impl<'a> Evaluator<'a> {
         context: Option<usize>,
         threads: usize,
     ) -> Result<Self, Error> {
-        let replicas = Replicas::new(threads, threads)?;
         let template = trained.chat.as_ref();
         let files = given(files);
         // A model from elsewhere has no texts of its own.
@@ -260,9 +293,17 @@ impl<'a> Evaluator<'a> {
                 reason: "it has no validation text. Name the text to evaluate with --data".to_owned(),
             })?,
         };
+        let (mut objective, mut unmeasured) = (Objective::Own, None);
+        if corpus.has_preferences() {
+            match Objective::load(&recipe.located(trained.run())) {
+                Ok(loaded) => objective = loaded,
+                Err(error) => unmeasured = Some(format!("Preferences are not measured: {error}.")),
+            }
+        }
+        let replicas = Replicas::new(threads, threads)?.with_objective(objective);
         let text = given.or(texts.validation).unwrap_or(texts.train);
         let config = batch_config(&recipe);
-        Ok(Self { trained, replicas, corpus, text, config })
+        Ok(Self { trained, replicas, corpus, text, config, unmeasured })
     }
 
     /// A line for all that encoding the text left out, cut or did not know.
@@ -277,6 +318,7 @@ impl<'a> Evaluator<'a> {
                 self.config.length
             ));
         }
+        notes.extend(self.unmeasured.clone());
         let changed = self.corpus.check_texts(&self.text).err();
         notes.extend(changed.map(|error| format!("{error}. The loss is that of the text as it was.")));
         notes

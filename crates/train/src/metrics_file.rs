@@ -1,4 +1,5 @@
 use crate::gradient_flow::{Activations, GradientFlow};
+use crate::objective::Measures;
 use descant_inference::layout::{METRICS, write};
 use descant_inference::{Error, MetricsAccumulator};
 use descant_text::read_file;
@@ -21,6 +22,9 @@ pub enum MetricsRecord {
         epoch: u64,
         /// Loss per target token, in nats; none where none of them counts.
         loss: Option<f64>,
+        /// What the loss is made of beside, where it is made of whole sequences.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        measures: Measures,
         /// Norm of the gradient before clipping.
         gradient_norm: f64,
         /// The learning rate.
@@ -61,7 +65,7 @@ pub enum MetricsRecord {
         perplexity: Option<f64>,
         /// Token accuracy under teacher forcing.
         accuracy: f64,
-        /// Those of `train.validation_metrics`, of texts that the model generates.
+        /// Those of `train.validation_metrics`, of texts that the model generates; and what the loss is made of beside, as above.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         metrics: BTreeMap<String, f64>,
         /// Whether this is the best so far.
@@ -80,7 +84,8 @@ impl MetricsRecord {
     pub(crate) fn train(log: &MetricsAccumulator, step: u64, epoch: u64, learning_rate: f64) -> Self {
         let (loss, gradient_norm) = log.means();
         let (tokens_per_s, seconds) = (log.tokens_per_second(), log.seconds());
-        Self::Train { step, epoch, loss, gradient_norm, learning_rate, tokens_per_s, seconds }
+        let measures = log.measures();
+        Self::Train { step, epoch, loss, measures, gradient_norm, learning_rate, tokens_per_s, seconds }
     }
 
     /// The metrics of a run, and how many of its lines cannot be read; none where there is no such file.
@@ -128,6 +133,8 @@ impl MetricsRecord {
 pub struct Step {
     /// Loss per target token, in nats; none where none of them counts, and nothing was learned.
     pub loss: Option<f64>,
+    /// What the loss is made of beside.
+    pub measures: Measures,
     /// Norm of the gradient before clipping.
     pub gradient_norm: f64,
     /// The learning rate.
@@ -146,7 +153,8 @@ impl Step {
     /// One that leaves the weights as they are.
     pub(crate) fn without_update(learning_rate: f64) -> Self {
         let (loss, gradient_norm, tokens) = (None, 0.0, 0);
-        Self { loss, gradient_norm, learning_rate, tokens, flow: None, activations: Activations::new(), skipped: None }
+        let (measures, activations) = (Measures::new(), Activations::new());
+        Self { loss, measures, gradient_norm, learning_rate, tokens, flow: None, activations, skipped: None }
     }
 }
 

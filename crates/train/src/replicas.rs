@@ -1,6 +1,6 @@
-use crate::Teacher;
 use crate::carried_state::{CarriedState, hidden};
 use crate::gradient_flow::{Activations, BeforeStep, GradientFlow, dead_rows};
+use crate::objective::{Measures, Objective, add};
 use descant_autograd::{Gradients, Graph, ParameterId, Parameters, Tape, derive_seed};
 use descant_batch::Batch;
 use descant_hyperparameters::{Clipping, ClippingConfig, ZclipState};
@@ -10,6 +10,7 @@ use descant_tensor::{Error, Result};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
+use std::sync::Arc;
 
 /// Data-parallel replicas: each runs forward and backward over its share of a batch.
 ///
@@ -19,7 +20,7 @@ use std::panic::Location;
 pub struct Replicas {
     threads: rayon::ThreadPool,
     replicas: Vec<Replica>,
-    teacher: Option<Teacher>,
+    objective: Arc<Objective>,
 }
 
 #[derive(Debug)]
@@ -44,20 +45,22 @@ struct Observed {
 struct Models<'a> {
     model: &'a dyn Generator,
     parameters: &'a Parameters,
-    teacher: Option<&'a Teacher>,
+    objective: &'a Objective,
 }
 
 /// [`Tape::train`] or [`Tape::detect_anomaly`].
 type Start = for<'t> fn(&'t mut Tape, &'t Parameters, u64) -> Graph<'t>;
 
 /// The loss of one optimizer step.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct StepLoss {
     /// The loss summed over all targets.
     pub sum: f64,
     /// The divisor for the mean.
     pub weight: f64,
+    /// What is measured beside it, summed too.
+    pub measures: Measures,
 }
 
 impl Replicas {
@@ -69,13 +72,19 @@ impl Replicas {
         let threads =
             rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("replica-{i}")).build()?;
         let replica = || Replica { tape: Tape::new(), gradients: None, observed: None };
-        Ok(Self { threads, replicas: (0..shares.max(1)).map(|_| replica()).collect(), teacher: None })
+        let replicas = (0..shares.max(1)).map(|_| replica()).collect();
+        Ok(Self { threads, replicas, objective: Arc::default() })
     }
 
-    /// The same, with distillation from a teacher.
+    /// The same for another objective than the model's own loss.
     #[must_use]
-    pub fn with_teacher(self, teacher: Option<Teacher>) -> Self {
-        Self { teacher, ..self }
+    pub fn with_objective(self, objective: Objective) -> Self {
+        Self { objective: objective.into(), ..self }
+    }
+
+    /// What they minimise.
+    pub(crate) fn objective(&self) -> &Arc<Objective> {
+        &self.objective
     }
 
     /// Forward and backward over `batches` (gradient accumulation). The gradients of the mean loss over all of them stay in
@@ -94,11 +103,11 @@ impl Replicas {
         carried: Option<&mut CarriedState>,
     ) -> Result<StepLoss> {
         let shares = self.replicas.len();
-        let weight: f64 = batches.iter().map(|batch| model.output().weight(&batch.target.ids)).sum();
+        let weight: f64 = batches.iter().map(|batch| self.objective.weight(model, batch)).sum();
         let (cut, states) = cut(batches, shares, carried)?;
-        let Self { threads, replicas, teacher } = self;
-        let models = Models { model, parameters, teacher: teacher.as_ref() };
-        let losses: Vec<Result<f64>> = threads.install(|| {
+        let Self { threads, replicas, objective } = self;
+        let models = Models { model, parameters, objective };
+        let losses: Vec<Result<(f64, Measures)>> = threads.install(|| {
             replicas
                 .par_iter_mut()
                 .zip(states)
@@ -106,25 +115,30 @@ impl Replicas {
                 .enumerate()
                 .map(|(share, (replica, mut state))| {
                     replica.gradients.get_or_insert_with(|| parameters.gradients()).zero_lazily();
-                    let mut total = 0.0;
+                    let (mut total, mut measures) = (0.0, Measures::new());
                     let mut ran = false;
                     for (i, parts) in cut.iter().enumerate() {
                         let part = &parts[share];
                         if part.target.tokens() > 0 {
                             let seed = derive_seed(derive_seed(seed, i as u64), share as u64);
-                            total += replica.run(models, part, weight, seed, Tape::train, state.as_deref_mut())?;
+                            let found = replica.run(models, part, weight, seed, Tape::train, state.as_deref_mut())?;
+                            total += found.0;
+                            add(&mut measures, found.1);
                             ran = true;
                         }
                     }
                     if !ran {
                         replica.gradients.iter_mut().for_each(Gradients::clear);
                     }
-                    Ok(total)
+                    Ok((total, measures))
                 })
                 .collect()
         });
-        let losses = losses.into_iter().collect::<Result<Vec<f64>>>()?;
-        Ok(StepLoss { sum: tree_sum(&losses), weight })
+        let (losses, all): (Vec<f64>, Vec<Measures>) =
+            losses.into_iter().collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        let mut measures = Measures::new();
+        all.into_iter().for_each(|found| add(&mut measures, found));
+        Ok(StepLoss { sum: tree_sum(&losses), weight, measures })
     }
 
     /// Sums all replicas' gradients into the first one's, along a fixed tree, and returns the norm of the sum.
@@ -227,13 +241,13 @@ impl Replicas {
         carried: Option<&mut CarriedState>,
     ) -> Option<Error> {
         let shares = self.replicas.len();
-        let weight: f64 = batches.iter().map(|batch| model.output().weight(&batch.target.ids)).sum();
+        let weight: f64 = batches.iter().map(|batch| self.objective.weight(model, batch)).sum();
         let (cut, mut states) = match cut(batches, shares, carried) {
             Ok(cut) => cut,
             Err(error) => return Some(error),
         };
-        let Self { replicas, teacher, .. } = self;
-        let models = Models { model, parameters, teacher: teacher.as_ref() };
+        let Self { replicas, objective, .. } = self;
+        let models = Models { model, parameters, objective };
         for (i, parts) in cut.iter().enumerate() {
             for (share, ((part, replica), state)) in parts.iter().zip(&mut *replicas).zip(&mut states).enumerate() {
                 if part.target.tokens() == 0 {
@@ -285,7 +299,7 @@ fn mean(weight: f64) -> f64 {
 }
 
 impl Replica {
-    /// Forward and backward of a share: its part of the summed loss, and its gradients of the mean loss.
+    /// Forward and backward of a share: its part of the summed loss and measures, and its gradients of the mean loss.
     fn run(
         &mut self,
         models: Models<'_>,
@@ -294,22 +308,28 @@ impl Replica {
         seed: u64,
         start: Start,
         carried: Option<&mut DecoderState>,
-    ) -> Result<f64> {
+    ) -> Result<(f64, Measures)> {
         let Self { tape, gradients, observed } = self;
-        let Models { model, parameters, teacher } = models;
+        let Models { model, parameters, objective } = models;
         let gradients = gradients.get_or_insert_with(|| parameters.gradients());
-        let taught = teacher.map(|teacher| teacher.forward(tape, batch)).transpose()?;
+        let prepared = objective.prepare(tape, batch)?;
         let graph = start(tape, parameters, seed);
-        let loss = match (&taught, carried) {
-            (Some(taught), _) => taught.loss(graph, model, batch),
-            (None, None) => model.loss(graph, batch),
-            (None, carried) => model.output().loss(&hidden(model, graph, batch, carried)?, &batch.target),
+        let (loss, measures) = match carried {
+            // Nothing else has a carried state.
+            Some(_) => {
+                let loss = model.output().loss(&hidden(model, graph, batch, carried)?, &batch.target);
+                (loss, Measures::new())
+            }
+            None => {
+                let found = prepared.loss(graph, model, batch);
+                (found.loss, found.measures()?)
+            }
         };
         let loss = loss.scale(mean(weight));
         if let Some(observed) = observed.as_mut().filter(|observed| observed.activations.is_empty()) {
             *observed = Observed { activations: graph.layer_activations(), rows: graph.rows_read() };
         }
         graph.backward(loss, gradients)?;
-        Ok(loss.item()? * weight)
+        Ok((loss.item()? * weight, measures))
     }
 }

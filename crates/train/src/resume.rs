@@ -41,7 +41,7 @@ impl Trainer {
             ));
         }
         let places = recipe.located(run.path());
-        let SourceModels { teacher, .. } = SourceModels::resumed(&places)?;
+        let SourceModels { objective, .. } = SourceModels::resumed(&places)?;
         let stored = run.join(TEMPLATE);
         let template = stored.is_file().then(|| chat_template(&stored)).transpose()?;
         let texts = Texts::with(&places, template.as_ref())?;
@@ -50,9 +50,7 @@ impl Trainer {
             notes.push(format!("{} has changed. Training goes on with the template as it was.", path.display()));
         }
         let tokenizers = Tokenizers::load(run.path(), &recipe)?;
-        if let Some(teacher) = &teacher {
-            teacher.check(&tokenizers, run.path())?;
-        }
+        objective.check(&tokenizers, run.path())?;
         let mut parameters = Parameters::new(DType::F32);
         let model = add_model(&recipe, &tokenizers, &mut parameters, None).map_err(wrong)?;
         parameters.set_precision(recipe.train.precision.into());
@@ -80,7 +78,7 @@ impl Trainer {
         if let Some(carried) = &mut carried {
             checkpoint.load_carried(carried.tensors_mut())?;
         }
-        let replicas = Replicas::new(recipe.train.shares, threads)?.with_teacher(teacher);
+        let replicas = Replicas::new(recipe.train.shares, threads)?.with_objective(objective);
         // All is read, and nothing was written so far.
         run.has_started()?;
         if recipe != own {

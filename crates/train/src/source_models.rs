@@ -1,6 +1,6 @@
 use crate::tokenizer_checks::check_taken;
 use crate::tokenizer_training::{extended, train_tokenizers};
-use crate::{Teacher, Texts};
+use crate::{Objective, Teacher, Texts};
 use descant_inference::{DataConfig, Error, Recipe, Tokenizers, Trained, chat_template, weights_of};
 use descant_text::{ChatTemplate, Form, TokenizerConfig};
 use std::path::Path;
@@ -13,8 +13,8 @@ const DEFAULT: &str = "chatml";
 pub struct SourceModels {
     /// Whose weights training starts from.
     pub(crate) init: Option<Trained>,
-    /// What is learned from.
-    pub(crate) teacher: Option<Teacher>,
+    /// What is minimised, with the models that it needs.
+    pub(crate) objective: Objective,
 }
 
 impl SourceModels {
@@ -35,18 +35,17 @@ impl SourceModels {
 
     /// What a training still needs of them when it goes on.
     pub(crate) fn resumed(recipe: &Recipe) -> Result<Self, Error> {
-        let teacher = recipe.distill.as_ref().map(|config| Teacher::load(config, recipe)).transpose()?;
-        Ok(Self { init: None, teacher })
+        Ok(Self { init: None, objective: Objective::load(recipe)? })
     }
 
-    /// What is learned from, where there is one.
-    pub fn teacher(&self) -> Option<&Teacher> {
-        self.teacher.as_ref()
+    /// What is minimised.
+    pub fn objective(&self) -> &Objective {
+        &self.objective
     }
 
     /// The same, alone.
-    pub fn into_teacher(self) -> Option<Teacher> {
-        self.teacher
+    pub fn into_objective(self) -> Objective {
+        self.objective
     }
 
     /// What makes texts of conversations.
@@ -56,7 +55,7 @@ impl SourceModels {
             let marks = template.find_marks();
             return Ok(Some(template.with_controls(marks)));
         }
-        let teacher = self.teacher.as_ref().map(Teacher::trained);
+        let teacher = self.objective.teacher().map(Teacher::trained);
         if let Some(template) = self.init.as_ref().or(teacher).and_then(|trained| trained.chat.clone()) {
             return Ok(Some(template));
         }
@@ -90,7 +89,7 @@ impl SourceModels {
             check_taken(recipe, &init.recipe, init.run())?;
             return extended(&init.tokenizers, recipe, texts);
         }
-        let Some(teacher) = &self.teacher else { return train_tokenizers(recipe, texts, lines) };
+        let Some(teacher) = self.objective.teacher() else { return train_tokenizers(recipe, texts, lines) };
         let Trained { recipe: theirs, tokenizers, .. } = teacher.trained();
         let own = [&TokenizerConfig::default(), &theirs.tokenizer].contains(&&recipe.tokenizer);
         if recipe.target_tokenizer.is_some() || !own {

@@ -63,7 +63,7 @@ impl Trainer {
         texts.check_template(&recipe)?;
         let tokenizers =
             sources.tokenizers(&recipe, &texts, usize::MAX).map_err(|error| counted(&texts, error.into()))?;
-        let SourceModels { init, teacher } = sources;
+        let SourceModels { init, objective } = sources;
         if let Some(init) = &init {
             recipe.tokenizer = continued(&init.recipe.tokenizer, &recipe.tokenizer);
             if recipe.generation == GenerationConfig::default() {
@@ -71,15 +71,13 @@ impl Trainer {
             }
             let own = recipe.target_tokenizer.take().unwrap_or_default();
             recipe.target_tokenizer = init.recipe.target_tokenizer.as_ref().map(|theirs| continued(theirs, &own));
-        } else if let Some(teacher) = &teacher {
+        } else if let Some(teacher) = objective.teacher() {
             let theirs = &teacher.trained().recipe;
             recipe.tokenizer = theirs.tokenizer.clone();
             recipe.target_tokenizer = theirs.target_tokenizer.clone();
         }
-        if let (Some(teacher), Some(distill)) = (&teacher, &mut recipe.distill) {
-            teacher.check(&tokenizers, path)?;
-            distill.checksum = teacher.trained().checksum;
-        }
+        objective.check(&tokenizers, path)?;
+        objective.note_checksum(&mut recipe);
         // A model that cannot be built is an error before anything is written.
         let file = recipe.source.path.clone().unwrap_or_else(|| PathBuf::from("the recipe"));
         let wrong = |reason: String| descant_inference::Error::Recipe { path: file.clone(), reason };
@@ -117,7 +115,7 @@ impl Trainer {
         }
         let optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
         let average = WeightAverage::new(recipe.train.average, &optimizer, &parameters);
-        let replicas = Replicas::new(recipe.train.shares, threads)?.with_teacher(teacher);
+        let replicas = Replicas::new(recipe.train.shares, threads)?.with_objective(objective);
         let (metrics, _) = MetricsFile::open(run.path(), 0, false)?;
         let mut trainer = Self {
             schedule: Schedule::new(found.schedule, found.steps),

@@ -4,6 +4,7 @@ use crate::data::batch_config;
 use crate::evaluate::{Evaluation, evaluate, evaluate_text};
 use crate::gradient_flow::has_flow;
 use crate::metrics_file::{MetricsFile, MetricsRecord, Step};
+use crate::replicas::StepLoss;
 use crate::retention::{is_due, prune};
 use crate::text_metrics::EvalExample;
 use crate::{Diagnosis, Error, Outcome, Replicas, Verdict};
@@ -184,7 +185,7 @@ impl Trainer {
         if !step_loss.sum.is_finite() {
             return self.not_finite(&batches, seed, "the loss is not finite");
         }
-        let tokens = batches.iter().map(|batch| batch.target.tokens()).sum();
+        let tokens = batches.iter().map(Batch::tokens).sum();
         let learning_rate = train.learning_rate * self.schedule.factor(self.progress.step);
         // A mean over nothing is no number, and its gradient no direction.
         if step_loss.weight <= 0.0 {
@@ -209,8 +210,18 @@ impl Trainer {
             self.replicas.install(|| average.update(&self.parameters, self.progress.step));
         }
         self.advance(carried);
-        let loss = Some(step_loss.sum / step_loss.weight);
-        Ok(Step { loss, gradient_norm, learning_rate, tokens, flow, activations, skipped: None })
+        let StepLoss { sum, weight, mut measures } = step_loss;
+        measures.values_mut().for_each(|value| *value /= weight);
+        Ok(Step {
+            loss: Some(sum / weight),
+            measures,
+            gradient_norm,
+            learning_rate,
+            tokens,
+            flow,
+            activations,
+            skipped: None,
+        })
     }
 
     /// Goes on with the next batch, and with this state. Streams begin anew with each epoch, and where there is none.
@@ -258,7 +269,7 @@ impl Trainer {
             let found = self.step()?;
             let step = self.progress.step;
             let seconds = start.elapsed().as_secs_f64();
-            self.progress.log.add(found.loss, found.gradient_norm, found.tokens, seconds);
+            self.progress.log.add(found.loss, &found.measures, found.gradient_norm, found.tokens, seconds);
             watch(&Event::Step { step, steps, loss: found.loss, tokens: found.tokens });
             if let Some(cause) = found.skipped {
                 let skipped = self.progress.skipped;
@@ -367,7 +378,8 @@ impl Trainer {
             let cause = self.trace_validation()?.unwrap_or_else(|| "the validation loss is not finite".to_owned());
             return Err(self.diverged(step, cause));
         }
-        let metrics = self.measure_texts()?;
+        let mut metrics = self.measure_texts()?;
+        metrics.extend(found.measures);
         let name = &self.recipe.train.best_metric;
         let value = measured(name, found.loss, &metrics).unwrap_or(f64::NAN);
         // Without a value it is neither better nor worse.

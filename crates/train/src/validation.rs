@@ -71,7 +71,8 @@ impl Trainer {
         if self.examples.is_empty() {
             self.read_examples()?;
         }
-        let metrics = self.measure_texts()?;
+        let mut metrics = self.measure_texts()?;
+        metrics.extend(found.measures);
         Ok(Some(measured(&self.recipe.train.best_metric, found.loss, &metrics).unwrap_or(f64::NAN)))
     }
 

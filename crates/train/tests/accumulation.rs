@@ -17,7 +17,7 @@ fn batch(lengths: &[usize], first: usize) -> Batch {
         input.push(&ids[..length]);
         target.push(&next.collect::<Vec<_>>());
     }
-    Batch { source: None, input, target }
+    Batch { source: None, input, target, rejected: None }
 }
 
 fn joined(batches: &[Batch]) -> Batch {
@@ -26,7 +26,7 @@ fn joined(batches: &[Batch]) -> Batch {
         (0..batch.input.len()).for_each(|i| input.push(batch.input.get(i)));
         (0..batch.target.len()).for_each(|i| target.push(batch.target.get(i)));
     }
-    Batch { source: None, input, target }
+    Batch { source: None, input, target, rejected: None }
 }
 
 #[test]

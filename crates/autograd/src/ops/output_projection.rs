@@ -46,7 +46,12 @@ impl<'a, E: Real> Projection<'a, E> {
         Self::of(ctx.input(first), (ctx.weight(first + 1), ctx.shape(first + 1)), bias, ctx.gemm_config())
     }
 
-    fn of(hidden: &'a [E], (weight, shape): (Weight<'a, E>, Shape), bias: Option<&'a [E]>, config: GemmConfig) -> Self {
+    pub(super) fn of(
+        hidden: &'a [E],
+        (weight, shape): (Weight<'a, E>, Shape),
+        bias: Option<&'a [E]>,
+        config: GemmConfig,
+    ) -> Self {
         Self { hidden, weight, bias, classes: shape[0], width: shape[1], config }
     }
 
@@ -76,7 +81,7 @@ impl<'a, E: Real> Projection<'a, E> {
     }
 
     /// `dh = beta dh + scale dzᵀ W`, of `n` rows, from the gradient `dz[V, n]` of their logits.
-    fn to_hidden(&self, n: usize, dz: &[E], scale: E, beta: E, dh: &mut [E]) {
+    pub(super) fn to_hidden(&self, n: usize, dz: &[E], scale: E, beta: E, dh: &mut [E]) {
         // Of what is recorded for a backward, all weights are row-major.
         let Weight::RowMajor(weight) = self.weight else { return };
         let (dlogits, weight) = (Mat::new(dz, self.classes, n), Mat::new(weight, self.classes, self.width));
@@ -84,14 +89,14 @@ impl<'a, E: Real> Projection<'a, E> {
     }
 
     /// `dW = beta dW + scale dz h`, the same.
-    fn to_weight(&self, start: usize, n: usize, dz: &[E], scale: E, beta: E, dw: &mut [E]) {
+    pub(super) fn to_weight(&self, start: usize, n: usize, dz: &[E], scale: E, beta: E, dw: &mut [E]) {
         let into = MatMut::new(dw, self.classes, self.width);
         gemm(scale, Mat::new(dz, self.classes, n), self.rows(start, n), beta, into, self.config);
     }
 }
 
 /// `db += scale Σ dz`, over the rows of a block.
-fn to_bias<E: Real>(n: usize, dz: &[E], scale: E, db: &mut [E]) {
+pub(super) fn to_bias<E: Real>(n: usize, dz: &[E], scale: E, db: &mut [E]) {
     db.iter_mut().zip(dz.chunks_exact(n)).for_each(|(b, row)| *b += scale * zip_sum(row, row, |dz, _| dz));
 }
 

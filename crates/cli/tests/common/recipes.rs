@@ -19,9 +19,20 @@ fn of(recipe: &str) -> String {
     format!("{}{TRAIN}", recipe.replace("steps = 200", "steps = 60"))
 }
 
+/// Preferences in the characters of the text: a line that goes on as it does there, and one that does not.
+pub fn preferences() -> String {
+    let line = |i: usize| {
+        let (number, color) = (i * 7 % 13, ["red", "green", "blue"][i % 3]);
+        format!(
+            "{{\"prompt\": \"line {i} says \", \"chosen\": \"{number} and {color}\", \"rejected\": \"{color} {number}\"}}\n"
+        )
+    };
+    (0..100).map(line).collect()
+}
+
 /// Writes the recipe of this name, and trains what it begins with; returns the file's name.
 pub fn prepare(folder: &Folder, name: &str) -> String {
-    let base = ["init", "lora", "distill"].contains(&name);
+    let base = ["init", "lora", "distill", "dpo", "dpo-lora"].contains(&name);
     let recipe = match name {
         "lstm" => of(LANGUAGE_MODEL),
         "gru-attention" => of(PAIRS),
@@ -32,6 +43,14 @@ pub fn prepare(folder: &Folder, name: &str) -> String {
         "distill" => {
             let student = "[model]\nkind = \"language-model\"\ncell = \"gru\"\nembedding = 8\nhidden = 16\n";
             format!("{}[distill]\nteacher = \"base\"\n{student}", of(FURTHER))
+        }
+        "dpo" | "dpo-lora" => {
+            folder.write("preferences.jsonl", preferences());
+            let further = of(FURTHER).replace("stream = true\n", "").replace("text.txt", "preferences.jsonl");
+            let lora = if name == "dpo" { "accumulate = 2\n" } else { "[finetune.lora]\nrank = 2\nalpha = 4.0\n" };
+            format!(
+                "init = \"base\"\n{further}{lora}[model]\ndropout = 0.1\n[loss]\nkind = \"dpo\"\nsmoothing = 0.1\nlikelihood = 0.5\n"
+            )
         }
         "accumulate" => format!("{}accumulate = 3\n", of(PAIRS)),
         "epochs" => format!("{}epochs = 2\n", of(LANGUAGE_MODEL)).replace("steps = 60", "steps = 1000"),

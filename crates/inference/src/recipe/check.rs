@@ -104,7 +104,7 @@ fn misfit<'a>(of: ValueType, value: &'a DeValue<'a>) -> Option<Misfit<'a>> {
             let of =
                 if columns.first().is_some_and(|column| column.get_ref().is_str()) { ValueType::Text } else { index };
             return match columns.len() {
-                1 | 2 => list(of, None, all),
+                1..=3 => list(of, None, all),
                 _ => Some(all),
             };
         }

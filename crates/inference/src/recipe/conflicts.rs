@@ -89,7 +89,7 @@ const CONFLICTS: &[Conflict] = &[
     }),
     (Error, |recipe| {
         let columns = recipe.data.as_ref()?.columns.as_ref().filter(|columns| columns.are_same())?;
-        Some(format!("data.columns = {columns}: source and target are the same column"))
+        Some(format!("data.columns = {columns}: two of them are the same column"))
     }),
     (Error, |recipe| {
         if !recipe.train.carry_state {

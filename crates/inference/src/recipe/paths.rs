@@ -20,6 +20,7 @@ impl Recipe {
             }
         };
         let mut recipe = self.clone();
+        recipe.init.as_mut().map(find);
         if let Some(distill) = &mut recipe.distill {
             find(&mut distill.teacher);
         }

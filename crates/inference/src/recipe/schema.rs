@@ -70,7 +70,7 @@ fn value_type(of: ValueType) -> Value {
             json!({"anyOf": [text(), pair(text()), {"type": "array", "items": names, "minItems": 1, "maxItems": 2}]})
         }
         ValueType::Columns => {
-            let columns = |items: Value| json!({"type": "array", "items": items, "minItems": 1, "maxItems": 2});
+            let columns = |items: Value| json!({"type": "array", "items": items, "minItems": 1, "maxItems": 3});
             json!({"anyOf": [columns(index()), columns(text())]})
         }
         ValueType::TextList => list(text()),

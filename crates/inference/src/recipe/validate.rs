@@ -36,7 +36,7 @@ impl Recipe {
             true => self.schedule.validate(self.train.most_steps())?,
             false => self.schedule.validate(u64::MAX)?,
         }
-        self.train.validate_metrics()?;
+        self.train.validate_metrics(self.loss.measures())?;
         self.train.clip.validate()
     }
 
@@ -48,6 +48,9 @@ impl Recipe {
         let length = self.train.length;
         if let Some(most) = self.model.max_length().filter(|&most| data.stream && length > most) {
             return Err(format!("train.length = {length}: expected at most model.transformer.max_length = {most}"));
+        }
+        if data.stream && matches!(self.loss, LossConfig::Dpo(_)) {
+            return Err("data.stream = true: one continuous text has no preferences for loss.kind = \"dpo\"".to_owned());
         }
         if data.stream && (data.columns.is_some() || data.train.is_parallel()) {
             return Err("data.stream = true: one continuous text has no columns, and no parallel file".to_owned());
@@ -79,6 +82,29 @@ impl Recipe {
                 match self.model.output_soft_cap.is_some() && (is_consistent || self.distill.is_some()) {
                     true => {
                         Err("model.output_soft_cap: expected no loss.consistency and no [distill] beside it".to_owned())
+                    }
+                    false => Ok(()),
+                }
+            }
+            LossConfig::Dpo(ref config) => {
+                if config.smoothing >= 0.5 {
+                    return Err(format!(
+                        "loss.smoothing = {}: expected less than 0.5, as with loss.kind = \"dpo\" it is the share of the \
+                         preferences that are the wrong way round",
+                        config.smoothing
+                    ));
+                }
+                if self.init.is_none() {
+                    return Err(
+                        "loss.kind = \"dpo\": preferences say what a trained model should rather write. Set init to its run"
+                            .to_owned(),
+                    );
+                }
+                match self.distill.is_some() {
+                    true => {
+                        Err("distill: with loss.kind = \"dpo\" there is no loss of a token to learn from a teacher. \
+                                 Leave it out"
+                            .to_owned())
                     }
                     false => Ok(()),
                 }

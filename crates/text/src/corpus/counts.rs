@@ -58,10 +58,10 @@ impl Corpus {
         let mut counts = [BTreeMap::new(), BTreeMap::new()];
         let blocks = if self.is_continuous() { 0 } else { self.len().div_ceil(BLOCK) };
         for block in 0..blocks {
-            for SequenceSpan { source, target, prompt, .. } in self.places(block)? {
+            for SequenceSpan { source, target, prompt, rejected, .. } in self.places(block)? {
                 let prompt = prompt as u64;
                 let read = source.map(|source| source.end - source.start).or((prompt > 0).then_some(prompt));
-                let lengths = [read, Some(target.end - target.start - prompt)];
+                let lengths = [read, Some(target.end - target.start - prompt - rejected as u64)];
                 for (counts, length) in counts.iter_mut().zip(lengths) {
                     length.into_iter().for_each(|length| *counts.entry(length).or_insert(0) += 1);
                 }

@@ -22,6 +22,8 @@ pub(crate) struct CorpusData {
     pub(crate) target: CorpusSide,
     /// How long the prompt is with which a target begins.
     pub(crate) prompts: Option<Storage>,
+    /// How long what is rejected is, with which a target ends.
+    pub(crate) rejected: Option<Storage>,
     /// Which of the text's examples a sequence is; none where it is each.
     pub(crate) examples: Option<Storage>,
 }
@@ -42,6 +44,9 @@ pub(crate) struct Manifest {
     pub(crate) pairs: bool,
     /// Whether targets begin with a prompt.
     pub(crate) prompts: bool,
+    /// Whether targets end with what is rejected in their favour.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) preferences: bool,
     /// Whether a chat template wrote them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) conversations: bool,
@@ -71,6 +76,8 @@ pub(crate) struct SequenceSpan {
     pub(crate) target: Range<u64>,
     /// Tokens of the target that are a prompt.
     pub(crate) prompt: usize,
+    /// Tokens of the target, at its end, that are rejected in favour of those between; 0 where it is no preference.
+    pub(crate) rejected: usize,
     /// In which epoch of its corpus it comes there, where corpora are mixed: in one of all, it may come several times.
     pub(crate) own_epoch: Option<u64>,
 }
@@ -167,4 +174,5 @@ impl Starts {
 
 /// The names of what beside ids and lengths has a file.
 pub(crate) const PROMPTS: &str = "prompts.lengths";
+pub(crate) const REJECTED: &str = "rejected.lengths";
 pub(crate) const EXAMPLES: &str = "examples";

@@ -112,6 +112,7 @@ impl Survey {
     pub(super) fn thing(&self) -> &'static str {
         match self.form {
             Form::Pairs => "pair",
+            Form::Preferences => "preference",
             Form::Conversations => "answer",
             Form::Texts | Form::Continuous => self.unit,
         }

@@ -5,6 +5,7 @@ use descant_generate::GenerationConfig;
 use descant_inference::difference::{Difference, MAY_CHANGE};
 use descant_inference::layout::RECIPE;
 use descant_inference::{Error, Recipe, quoted};
+use descant_models::LossConfig;
 use descant_text::read_text;
 use serde_json::Value;
 use std::fs;
@@ -17,6 +18,9 @@ fn resolved(mut given: Recipe, own: &Recipe) -> Recipe {
     given.model.origin.clone_from(&own.model.origin);
     if let (Some(distill), Some(own)) = (&mut given.distill, &own.distill) {
         distill.checksum = own.checksum;
+    }
+    if let (LossConfig::Dpo(config), LossConfig::Dpo(own)) = (&mut given.loss, &own.loss) {
+        config.checksum = own.checksum;
     }
     // How to write is taken from `init` where the recipe says nothing of it.
     if given.init.is_some() && given.generation == GenerationConfig::default() {

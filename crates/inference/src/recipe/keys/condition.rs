@@ -43,7 +43,7 @@ pub(super) const ROTARY: Condition =
 pub(super) const RELATIVE: Condition =
     condition("position = \"relative\"", |recipe| has_position(recipe, Position::Relative));
 pub(super) const SOFTMAX: Condition =
-    condition("loss.kind = \"cross-entropy\"", |recipe| matches!(recipe.loss, LossConfig::CrossEntropy { .. }));
+    condition("a loss.kind other than \"embedding\"", |recipe| !matches!(recipe.loss, LossConfig::Embedding { .. }));
 pub(super) const STREAM: Condition = condition("data.stream = true", |recipe| {
     recipe.leaves_stream_open() || recipe.data.as_ref().is_some_and(|data| data.stream)
 });

@@ -27,7 +27,7 @@ pub(super) const DATA: Section = Section {
             REQUIRED,
             "The training text. One file is a plain text for a language model and tab-separated pairs for an \
              encoder-decoder; two are parallel, line by line; a .jsonl has a prompt (or source) and its \
-             completion (or target), or messages, on each line, a .parquet the same in columns of these names, and a .csv \
+             completion (or target), or messages, or for loss.kind = \"dpo\" a prompt with a chosen and a rejected answer, on each line, a .parquet the same in columns of these names, and a .csv \
              under a header of them. \
              .gz and .zst are read as they are. A pattern such as \"texts/*.tsv\" is all files that match it, in the order of \
              their names; [[\"a.tsv\", \"b.tsv\"]] are several files, and [[\"a.en\", \"b.en\"], [\"a.de\", \"b.de\"]] \
@@ -53,7 +53,7 @@ pub(super) const DATA: Section = Section {
             "data.columns",
             Columns,
             "(source and target)",
-            "The columns of source and target, or that of a text alone: by numbers from 0 of a table without a header, such \
+            "The columns of source and target, of preferences also of the rejected target, or that of a text alone: by numbers from 0 of a table without a header, such \
              as [0, 1]; or by name, such as [\"en\", \"de\"], of a .csv or .tsv whose first line has the names, of the columns \
              of .parquet, or of the keys of .jsonl. Without them a .tsv has two columns, and the others those that data.train says. A language \
              model reads a .tsv as pairs of prompt and completion only where they are given.",

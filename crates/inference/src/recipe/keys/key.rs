@@ -51,7 +51,7 @@ pub enum ValueType {
     Choice(&'static [&'static str]),
     /// The name of one file, or of two in a list; or lists of names in a list.
     Files,
-    /// One or two columns in a list, by number or by name.
+    /// One to three columns in a list, by number or by name.
     Columns,
     /// A list of texts.
     TextList,
@@ -108,7 +108,7 @@ impl ValueType {
                 _ => words.join(""),
             },
             Self::Files => "the name of a file, two names in a list, or one or two lists of names in a list".to_owned(),
-            Self::Columns => "one or two columns in a list, all by number from 0 or all by name".to_owned(),
+            Self::Columns => "one to three columns in a list, all by number from 0 or all by name".to_owned(),
             Self::TextList => "a list of texts".to_owned(),
             Self::ChoiceList(words) => format!("a list, each {}", Self::Choice(words).words()),
             Self::TokenIds => "the id of a token, or a list of them".to_owned(),

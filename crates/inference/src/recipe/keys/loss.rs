@@ -1,7 +1,8 @@
-use super::key::{Key, REQUIRED, SHARE, Section, ValueType, from};
-use ValueType::{Choice, Number, NumberTable, TextList};
+use super::key::{ABOVE_0, FROM_0, Key, REQUIRED, SHARE, Section, ValueType, from};
+use ValueType::{Choice, Integer, Number, NumberTable, TextList};
 
 const ENTROPY: &[&str] = &["cross-entropy"];
+const DPO: &[&str] = &["dpo"];
 
 pub(super) const LOSS: Section = Section {
     name: "loss",
@@ -9,12 +10,36 @@ pub(super) const LOSS: Section = Section {
     keys: &[
         Key::new(
             "loss.kind",
-            Choice(&["cross-entropy", "embedding"]),
+            Choice(&["cross-entropy", "dpo", "embedding"]),
             "\"cross-entropy\"",
-            "The loss. embedding predicts the target token's embedding vector instead of logits (continuous \
+            "The loss. dpo learns from preferences, of a chosen and a rejected answer each, beside the run init (direct preference \
+             optimization, Rafailov et al. 2023). embedding predicts the target token's embedding vector instead of logits (continuous \
              outputs, Kumar & Tsvetkov 2019).",
         ),
-        Key::new("loss.smoothing", Number(SHARE), "0.0", "Label smoothing.").of(ENTROPY),
+        Key::new(
+            "loss.smoothing",
+            Number(SHARE),
+            "0.0",
+            "Label smoothing; of dpo the share of the preferences that are the wrong way round, below 0.5.",
+        )
+        .of(&["cross-entropy", "dpo"]),
+        Key::new(
+            "loss.beta",
+            Number(ABOVE_0),
+            "0.1",
+            "What of an answer's log-likelihood, above that of init, is its reward: the smaller, the farther the model may go from \
+             init; 0.1 to 0.5 are usual.",
+        )
+        .of(DPO),
+        Key::new(
+            "loss.likelihood",
+            Number(from(0.0).to(1e6)),
+            "0.0",
+            "Weight of the negative log-likelihood of a token of the chosen answer beside the preference (Pang et al. 2024); 1 keeps the \
+             chosen answers likely.",
+        )
+        .of(DPO),
+        Key::new("loss.checksum", Integer(FROM_0), "(written by a training)", "CRC-32 of the weights of init.").of(DPO),
         Key::new(
             "loss.consistency",
             Number(from(0.0).to(1e6)),

@@ -1,0 +1,149 @@
+//! What a step minimises: the model's own loss, or one that other models or whole sequences have a part in.
+
+use crate::distillation::{Teacher, TeacherOutput};
+use crate::preference::{Reference, ReferenceOutput, Rewards};
+use descant_autograd::{Graph, Parameters, Tape, Var};
+use descant_batch::Batch;
+use descant_inference::{Error, Recipe, Tokenizers};
+use descant_kernels::Parallelism;
+use descant_models::{Generator, LossConfig};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What is measured beside the loss, by name: summed like it.
+pub type Measures = BTreeMap<String, f64>;
+
+/// Adds to sums.
+pub(crate) fn add(sums: &mut Measures, found: Measures) {
+    found.into_iter().for_each(|(name, value)| *sums.entry(name).or_insert(0.0) += value);
+}
+
+/// The objective of a training.
+#[derive(Debug, Default)]
+pub enum Objective {
+    /// The model's own loss.
+    #[default]
+    Own,
+    /// Distillation.
+    Teacher(Box<Teacher>),
+    /// Direct preference optimization.
+    Preference(Box<Reference>),
+}
+
+/// What an objective knows of a batch before the pass with gradients.
+pub enum Prepared<'a> {
+    /// Nothing.
+    Own,
+    /// What the teacher holds likely.
+    Teacher(TeacherOutput<'a>),
+    /// How likely the answers are by the reference.
+    Preference(ReferenceOutput<'a>),
+}
+
+/// The summed loss of a batch.
+pub struct ObjectiveLoss<'t> {
+    /// The loss.
+    pub loss: Var<'t>,
+    /// The rewards that it is made of.
+    pub(crate) rewards: Option<Rewards<'t>>,
+}
+
+impl Objective {
+    /// That of a recipe.
+    ///
+    /// # Errors
+    /// Where a model that it needs cannot be loaded, or is none for the recipe's.
+    pub fn load(recipe: &Recipe) -> Result<Self, Error> {
+        Ok(match (&recipe.distill, &recipe.loss, &recipe.init) {
+            (Some(config), ..) => Self::Teacher(Box::new(Teacher::load(config, recipe)?)),
+            (None, LossConfig::Dpo(config), Some(init)) => {
+                Self::Preference(Box::new(Reference::load(config, init, recipe)?))
+            }
+            _ => Self::Own,
+        })
+    }
+
+    /// The teacher, where there is one.
+    pub(crate) fn teacher(&self) -> Option<&Teacher> {
+        match self {
+            Self::Teacher(teacher) => Some(teacher),
+            _ => None,
+        }
+    }
+
+    /// Checks that the model has the tokens of those that it is compared with.
+    ///
+    /// # Errors
+    /// Where it has others.
+    pub(crate) fn check(&self, tokenizers: &Tokenizers, run: &Path) -> Result<(), Error> {
+        match self {
+            Self::Own => Ok(()),
+            Self::Teacher(teacher) => teacher.check(tokenizers, run),
+            Self::Preference(reference) => reference.check(tokenizers, run),
+        }
+    }
+
+    /// Writes the checksums of these models' weights into a recipe, so that a resume needs the same ones.
+    pub(crate) fn note_checksum(&self, recipe: &mut Recipe) {
+        match (self, &mut recipe.distill, &mut recipe.loss) {
+            (Self::Teacher(teacher), Some(distill), _) => distill.checksum = teacher.trained().checksum,
+            (Self::Preference(reference), _, LossConfig::Dpo(config)) => config.checksum = reference.checksum(),
+            _ => {}
+        }
+    }
+
+    /// The divisor that makes a mean of the summed loss of a batch.
+    pub fn weight(&self, model: &dyn Generator, batch: &Batch) -> f64 {
+        match self {
+            Self::Own | Self::Teacher(_) => model.output().weight(&batch.target.ids),
+            Self::Preference(_) => batch.target.len() as f64,
+        }
+    }
+
+    /// Runs the passes of other models over a batch.
+    ///
+    /// # Errors
+    /// Whatever a pass fails with; a batch that is none of the objective.
+    pub fn prepare(&self, tape: &mut Tape, batch: &Batch) -> descant_tensor::Result<Prepared<'_>> {
+        Ok(match self {
+            Self::Own => Prepared::Own,
+            Self::Teacher(teacher) => Prepared::Teacher(teacher.forward(tape, batch)?),
+            Self::Preference(reference) => Prepared::Preference(reference.forward(tape, batch)?),
+        })
+    }
+
+    /// The summed loss of a batch without gradients, its weight and its measures; none where that is the model's own.
+    pub(crate) fn evaluate(
+        &self,
+        tape: &mut Tape,
+        model: &dyn Generator,
+        parameters: &Parameters,
+        batch: &Batch,
+    ) -> descant_tensor::Result<(f64, f64, Measures)> {
+        let prepared = self.prepare(tape, batch)?;
+        let found = prepared.loss(tape.infer(parameters, Parallelism::Serial), model, batch);
+        Ok((found.loss.item()?, self.weight(model, batch), found.measures()?))
+    }
+}
+
+impl Prepared<'_> {
+    /// The summed loss of the batch.
+    pub fn loss<'t>(&self, graph: Graph<'t>, model: &dyn Generator, batch: &Batch) -> ObjectiveLoss<'t> {
+        let loss = match self {
+            Self::Own => model.loss(graph, batch),
+            Self::Teacher(taught) => taught.loss(graph, model, batch),
+            Self::Preference(reference) => return reference.loss(graph, model),
+        };
+        ObjectiveLoss { loss, rewards: None }
+    }
+}
+
+impl ObjectiveLoss<'_> {
+    /// What is measured beside the loss.
+    ///
+    /// # Errors
+    /// Whatever the pass failed with.
+    pub fn measures(&self) -> descant_tensor::Result<Measures> {
+        self.rewards.as_ref().map_or(Ok(Measures::new()), Rewards::measures)
+    }
+}
