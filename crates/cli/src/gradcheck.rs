@@ -57,7 +57,7 @@ impl Gradcheck {
         print(format_args!("{count} parameters in f64, {} target tokens, central differences", batch.tokens()))?;
         let sample = (!self.all).then_some(self.sample as usize);
         let mut tape = Tape::new();
-        let prepared = sources.objective().prepare(&mut tape, &batch)?;
+        let prepared = sources.objective().prepare(&mut tape, (model.as_ref(), &parameters), &batch, recipe.seed)?;
         let rows = check(&mut parameters, sample, recipe.seed, |graph| {
             let loss = prepared.loss(graph, model.as_ref(), &batch).loss;
             loss.scale(1.0 / batch.tokens() as f64)

@@ -227,6 +227,7 @@ trainings! {
     adapters: "lora",
     a_student: "distill",
     preferences: "dpo",
+    candidates_that_are_sampled: "minimum-risk",
     accumulated_batches: "accumulate",
     a_number_of_epochs: "epochs",
     a_carried_state: "carried",

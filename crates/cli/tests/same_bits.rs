@@ -16,6 +16,7 @@ const RECIPES: &[&str] = &[
     "distill",
     "dpo",
     "dpo-lora",
+    "minimum-risk",
     "accumulate",
     "epochs",
     "carried",

@@ -190,6 +190,7 @@ fn per_token(model: &ModelConfig) -> f64 {
 fn passes(recipe: &Recipe) -> f64 {
     match recipe.loss {
         LossConfig::CrossEntropy { r_drop, .. } if r_drop > 0.0 => 2.0,
+        LossConfig::MinimumRisk(ref config) => 1.0 + config.samples as f64,
         _ => 1.0,
     }
 }

@@ -26,7 +26,7 @@ pub use chrf::{Chrf, ChrfText};
 pub use error_rate::ErrorRate;
 pub use exact_match::ExactMatch;
 pub use metric::{Direction, Metric, Scale, corpus_score, reference_count};
-pub use registry::{NAMES, metric};
+pub use registry::{NAMES, metric, sentence_metric};
 pub use rouge::{Rouge, RougeKind};
 pub use significance::{Comparison, compare};
 pub use ter::Ter;

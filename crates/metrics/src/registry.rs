@@ -34,7 +34,6 @@ pub fn metric<'a>(name: &str, references: impl IntoIterator<Item = &'a str> + Cl
         "token_error_rate" => Box::new(ErrorRate { unit: unit() }),
         "wer" => Box::new(ErrorRate { unit: TextUnit::Words }),
         "cer" => Box::new(ErrorRate { unit: TextUnit::Characters }),
-        "bleu" => Box::new(Bleu { tokenization: Tokenization::of(references), effective_order: false }),
         "chrf" => Box::new(Chrf { word_order: 0 }),
         "chrf++" => Box::new(Chrf::PLUS_PLUS),
         "ter" => Box::new(Ter),
@@ -42,12 +41,30 @@ pub fn metric<'a>(name: &str, references: impl IntoIterator<Item = &'a str> + Cl
         "rouge2" => Box::new(Rouge { kind: RougeKind::Bigrams }),
         "rougeL" => Box::new(Rouge { kind: RougeKind::Subsequence }),
         "rougeLsum" => Box::new(Rouge { kind: RougeKind::Lines }),
+        _ => Box::new(Bleu { tokenization: bleu(name, references)?, effective_order: false }),
+    })
+}
+
+/// The same for single texts: of BLEU, only the orders count that a text is long enough for.
+pub fn sentence_metric<'a>(
+    name: &str,
+    references: impl IntoIterator<Item = &'a str> + Clone,
+) -> Option<Box<dyn Metric>> {
+    match bleu(name, references.clone()) {
+        Some(tokenization) => Some(Box::new(Bleu { tokenization, effective_order: true })),
+        None => metric(name, references),
+    }
+}
+
+/// The tokenization of a BLEU of this name.
+fn bleu<'a>(name: &str, references: impl IntoIterator<Item = &'a str>) -> Option<Tokenization> {
+    match name {
+        "bleu" => Some(Tokenization::of(references)),
         _ => {
             let named = name.strip_prefix("bleu-")?;
-            let tokenization = Tokenization::ALL.into_iter().find(|tokenization| tokenization.name() == named)?;
-            Box::new(Bleu { tokenization, effective_order: false })
+            Tokenization::ALL.into_iter().find(|tokenization| tokenization.name() == named)
         }
-    })
+    }
 }
 
 #[cfg(test)]

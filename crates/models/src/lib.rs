@@ -19,6 +19,6 @@ pub use encoder_decoder::EncoderDecoder;
 pub use generator::Generator;
 pub use hidden_states::HiddenStates;
 pub use language_model::LanguageModel;
-pub use loss::{DpoConfig, EmbeddingLoss, LossConfig};
+pub use loss::{CandidateSearch, DpoConfig, EmbeddingLoss, LossConfig, MinimumRiskConfig};
 pub use output_layer::{OutputLayer, OutputRows};
 pub use transformer::TransformerGenerator;

@@ -34,6 +34,8 @@ pub enum LossConfig {
     },
     /// Direct preference optimization.
     Dpo(DpoConfig),
+    /// Minimum risk.
+    MinimumRisk(MinimumRiskConfig),
     /// Continuous outputs: the model predicts the target token's embedding (Kumar & Tsvetkov 2019).
     Embedding {
         /// The loss of a prediction and its target.
@@ -96,9 +98,65 @@ impl LossConfig {
     }
 }
 
+/// Minimum risk training (Shen et al. 2016, arXiv 1512.02433): the expected value of a metric over what the model itself writes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MinimumRiskConfig {
+    /// The metric of single texts by its name.
+    #[serde(default = "bleu")]
+    pub metric: String,
+    /// Candidates for each source, before those that come twice are left out.
+    #[serde(default = "samples")]
+    pub samples: usize,
+    /// Where they come from.
+    #[serde(default)]
+    pub search: CandidateSearch,
+    /// How sharp the distribution over candidates is: their probabilities are raised to this power.
+    #[serde(default = "sharpness")]
+    pub alpha: f64,
+    /// Whether the reference is a candidate too.
+    #[serde(default = "yes")]
+    pub reference: bool,
+    /// The weight of the negative log-likelihood of a token of the reference, beside the risk.
+    #[serde(default)]
+    pub likelihood: f64,
+}
+
+/// Where candidates come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CandidateSearch {
+    /// Samples of the model.
+    #[default]
+    Sampling,
+    /// The best of a beam search, as wide as there are candidates.
+    Beam,
+}
+
+impl MinimumRiskConfig {
+    /// The expected risk of a source; and how many different candidates it has.
+    pub const MEASURES: [&str; 2] = ["risk", "candidates"];
+}
+
 impl DpoConfig {
     /// The share of the preferences whose chosen answer has the larger reward; how much larger it is; and the chosen answer's reward.
     pub const MEASURES: [&str; 3] = ["preference_accuracy", "reward_margin", "chosen_reward"];
+}
+
+fn bleu() -> String {
+    "bleu".to_owned()
+}
+
+fn samples() -> usize {
+    8
+}
+
+fn sharpness() -> f64 {
+    5e-3
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn tenth() -> f64 {

@@ -70,7 +70,7 @@ impl OutputLayer {
                 softmax(*smoothing, *r_drop, *z_loss, *focal)
             }
             // What it is made of is of whole sequences.
-            LossConfig::Dpo(_) => softmax(0.0, 0.0, 0.0, 0.0),
+            LossConfig::Dpo(_) | LossConfig::MinimumRisk(_) => softmax(0.0, 0.0, 0.0, 0.0),
             LossConfig::Embedding { measure } => {
                 let projection = Linear::new(&mut scope.at("projection"), width, dimension, true);
                 let targets = match config.tie {

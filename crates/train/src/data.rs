@@ -52,6 +52,13 @@ impl Texts {
                 return Err(recipe.wrong(preferences(text, is_preference)));
             }
         }
+        if matches!(recipe.loss, LossConfig::MinimumRisk(_)) && train.path().exists() && !train.has_pairs() {
+            let (path, form) = (train.path().display(), train.form());
+            return Err(recipe.wrong(format!(
+                "loss.kind = \"minimum-risk\" judges answers, and {path} holds {form}. Give it .jsonl with \"prompt\" and \
+                 \"completion\", or name two columns by data.columns"
+            )));
+        }
         if let Some(name) = recipe.train.text_metric().filter(|_| train.path().exists() && !train.has_pairs()) {
             let key = if name == TrainConfig::COMMAND { "metric_command" } else { "validation_metrics" };
             return Err(recipe.wrong(format!(

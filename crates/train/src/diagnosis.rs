@@ -50,6 +50,8 @@ pub struct Diagnosis {
     spike: LossSpike,
     over_fitting: OverFitting,
     ignores_source: DecoderIgnoresSource,
+    /// Whether the training loss is of another kind than the validation's, so that the two do not compare.
+    has_other_loss: bool,
     verdicts: Vec<Verdict>,
 }
 
@@ -64,6 +66,7 @@ impl Diagnosis {
             too_high: TooHigh::new(uniform),
             no_gradient: NoGradient::new(!skips_layers),
             attention_collapse: AttentionCollapse::new(recipe.init.is_none()),
+            has_other_loss: matches!(recipe.loss, LossConfig::MinimumRisk(_)),
             ..Self::default()
         }
     }
@@ -92,7 +95,9 @@ impl Diagnosis {
                     self.verdicts.extend(self.spike.observe(*step, loss));
                     self.verdicts.extend(self.too_high.loss(*step, loss));
                     self.verdicts.extend(self.too_low.loss(*step, loss));
-                    self.over_fitting.trained(loss);
+                    if !self.has_other_loss {
+                        self.over_fitting.trained(loss);
+                    }
                     self.ignores_source.trained(loss);
                     self.attention_collapse.trained(*step, loss);
                 }

@@ -1,6 +1,7 @@
 //! What a step minimises: the model's own loss, or one that other models or whole sequences have a part in.
 
 use crate::distillation::{Teacher, TeacherOutput};
+use crate::minimum_risk::{Candidates, MinimumRisk, Risk};
 use crate::preference::{Reference, ReferenceOutput, Rewards};
 use descant_autograd::{Graph, Parameters, Tape, Var};
 use descant_batch::Batch;
@@ -8,6 +9,7 @@ use descant_inference::{Error, Recipe, Tokenizers};
 use descant_kernels::Parallelism;
 use descant_models::{Generator, LossConfig};
 use std::collections::BTreeMap;
+use std::panic::Location;
 use std::path::Path;
 
 /// What is measured beside the loss, by name: summed like it.
@@ -28,6 +30,8 @@ pub enum Objective {
     Teacher(Box<Teacher>),
     /// Direct preference optimization.
     Preference(Box<Reference>),
+    /// Minimum risk; none before there is a model to generate with.
+    MinimumRisk(Option<Box<MinimumRisk>>),
 }
 
 /// What an objective knows of a batch before the pass with gradients.
@@ -38,14 +42,23 @@ pub enum Prepared<'a> {
     Teacher(TeacherOutput<'a>),
     /// How likely the answers are by the reference.
     Preference(ReferenceOutput<'a>),
+    /// What the model may write.
+    MinimumRisk(Candidates<'a>),
 }
 
 /// The summed loss of a batch.
 pub struct ObjectiveLoss<'t> {
     /// The loss.
     pub loss: Var<'t>,
-    /// The rewards that it is made of.
-    pub(crate) rewards: Option<Rewards<'t>>,
+    /// What is measured beside.
+    pub(crate) measured: Measured<'t>,
+}
+
+/// What a loss is made of.
+pub(crate) enum Measured<'t> {
+    Nothing,
+    Rewards(Rewards<'t>),
+    Risk(Risk<'t>),
 }
 
 impl Objective {
@@ -59,6 +72,7 @@ impl Objective {
             (None, LossConfig::Dpo(config), Some(init)) => {
                 Self::Preference(Box::new(Reference::load(config, init, recipe)?))
             }
+            (None, LossConfig::MinimumRisk(_), _) => Self::MinimumRisk(None),
             _ => Self::Own,
         })
     }
@@ -77,7 +91,7 @@ impl Objective {
     /// Where it has others.
     pub(crate) fn check(&self, tokenizers: &Tokenizers, run: &Path) -> Result<(), Error> {
         match self {
-            Self::Own => Ok(()),
+            Self::Own | Self::MinimumRisk(_) => Ok(()),
             Self::Teacher(teacher) => teacher.check(tokenizers, run),
             Self::Preference(reference) => reference.check(tokenizers, run),
         }
@@ -96,19 +110,32 @@ impl Objective {
     pub fn weight(&self, model: &dyn Generator, batch: &Batch) -> f64 {
         match self {
             Self::Own | Self::Teacher(_) => model.output().weight(&batch.target.ids),
-            Self::Preference(_) => batch.target.len() as f64,
+            Self::Preference(_) | Self::MinimumRisk(_) => batch.target.len() as f64,
         }
     }
 
-    /// Runs the passes of other models over a batch.
+    /// Runs the passes without gradients over a batch: of other models, or to generate. What is drawn depends on the seed.
     ///
     /// # Errors
     /// Whatever a pass fails with; a batch that is none of the objective.
-    pub fn prepare(&self, tape: &mut Tape, batch: &Batch) -> descant_tensor::Result<Prepared<'_>> {
+    #[track_caller]
+    pub fn prepare(
+        &self,
+        tape: &mut Tape,
+        model: (&dyn Generator, &Parameters),
+        batch: &Batch,
+        seed: u64,
+    ) -> descant_tensor::Result<Prepared<'_>> {
         Ok(match self {
             Self::Own => Prepared::Own,
             Self::Teacher(teacher) => Prepared::Teacher(teacher.forward(tape, batch)?),
             Self::Preference(reference) => Prepared::Preference(reference.forward(tape, batch)?),
+            Self::MinimumRisk(Some(risk)) => Prepared::MinimumRisk(risk.generate(tape, model, batch, seed)?),
+            Self::MinimumRisk(None) => {
+                let reason = "candidates are generated in a training alone".to_owned();
+                let location = Location::caller();
+                return Err(descant_tensor::Error::Shapes { op: "minimum_risk", reason, inputs: Vec::new(), location });
+            }
         })
     }
 
@@ -120,7 +147,7 @@ impl Objective {
         parameters: &Parameters,
         batch: &Batch,
     ) -> descant_tensor::Result<(f64, f64, Measures)> {
-        let prepared = self.prepare(tape, batch)?;
+        let prepared = self.prepare(tape, (model, parameters), batch, 0)?;
         let found = prepared.loss(tape.infer(parameters, Parallelism::Serial), model, batch);
         Ok((found.loss.item()?, self.weight(model, batch), found.measures()?))
     }
@@ -133,8 +160,9 @@ impl Prepared<'_> {
             Self::Own => model.loss(graph, batch),
             Self::Teacher(taught) => taught.loss(graph, model, batch),
             Self::Preference(reference) => return reference.loss(graph, model),
+            Self::MinimumRisk(candidates) => return candidates.loss(graph, model),
         };
-        ObjectiveLoss { loss, rewards: None }
+        ObjectiveLoss { loss, measured: Measured::Nothing }
     }
 }
 
@@ -144,6 +172,10 @@ impl ObjectiveLoss<'_> {
     /// # Errors
     /// Whatever the pass failed with.
     pub fn measures(&self) -> descant_tensor::Result<Measures> {
-        self.rewards.as_ref().map_or(Ok(Measures::new()), Rewards::measures)
+        match &self.measured {
+            Measured::Nothing => Ok(Measures::new()),
+            Measured::Rewards(rewards) => rewards.measures(),
+            Measured::Risk(risk) => risk.measures(),
+        }
     }
 }

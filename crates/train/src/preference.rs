@@ -8,7 +8,7 @@
 //! ε is the share of the preferences that are the wrong way round (conservative DPO), λ the weight of the chosen answer's own likelihood
 //! (Pang et al. 2024, arXiv 2404.19733).
 
-use crate::objective::{Measures, ObjectiveLoss};
+use crate::objective::{Measured, Measures, ObjectiveLoss};
 use descant_autograd::{Graph, Tape, Var};
 use descant_batch::Batch;
 use descant_inference::{Error, Recipe, Tokenizers, Trained};
@@ -127,7 +127,7 @@ impl<'a> ReferenceOutput<'a> {
                 Err(error) => graph.fail("dpo", &error.to_string(), &[found]),
             };
         }
-        ObjectiveLoss { loss, rewards: Some(Rewards { chosen, rejected }) }
+        ObjectiveLoss { loss, measured: Measured::Rewards(Rewards { chosen, rejected }) }
     }
 }
 

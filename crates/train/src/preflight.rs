@@ -136,7 +136,7 @@ fn nothing_counts(recipe: &Recipe, what: &str) -> String {
             (true, false) => "look at loss.ignored",
             (false, false) => "look at loss.ignored and loss.class_weights",
         },
-        LossConfig::Dpo(_) | LossConfig::Embedding { .. } => "the targets are empty",
+        LossConfig::Dpo(_) | LossConfig::MinimumRisk(_) | LossConfig::Embedding { .. } => "the targets are empty",
     };
     format!("no target token of the text that is {what} counts, so that there is no loss: {keys}")
 }

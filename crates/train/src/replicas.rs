@@ -82,6 +82,11 @@ impl Replicas {
         Self { objective: objective.into(), ..self }
     }
 
+    /// Sets the objective.
+    pub(crate) fn set_objective(&mut self, objective: Objective) {
+        self.objective = objective.into();
+    }
+
     /// What they minimise.
     pub(crate) fn objective(&self) -> &Arc<Objective> {
         &self.objective
@@ -312,7 +317,7 @@ impl Replica {
         let Self { tape, gradients, observed } = self;
         let Models { model, parameters, objective } = models;
         let gradients = gradients.get_or_insert_with(|| parameters.gradients());
-        let prepared = objective.prepare(tape, batch)?;
+        let prepared = objective.prepare(tape, (model, parameters), batch, seed)?;
         let graph = start(tape, parameters, seed);
         let (loss, measures) = match carried {
             // Nothing else has a carried state.

@@ -92,7 +92,7 @@ impl Trainer {
             run.point_back(progress.best.map(|(_, step)| step))?;
         }
         notes.extend(prune_before(&run, &recipe.train, &progress)?);
-        Ok(Self {
+        let mut trainer = Self {
             provenance: Provenance::of(&recipe, run.path())?,
             notes,
             steps: found.steps,
@@ -117,7 +117,9 @@ impl Trainer {
             examples: Vec::new(),
             progress,
             recipe,
-        })
+        };
+        trainer.bind_objective()?;
+        Ok(trainer)
     }
 }
 

@@ -142,6 +142,7 @@ impl Trainer {
             examples: Vec::new(),
             recipe,
         };
+        trainer.bind_objective()?;
         // With its recipe the folder becomes a run, and from then on training goes on from a checkpoint, never from
         // weights that are drawn anew.
         trainer.save(LAST)?;

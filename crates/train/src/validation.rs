@@ -2,10 +2,11 @@
 
 use crate::best_metric::measured;
 use crate::predict::{examples_of, predict};
-use crate::{Error, MetricCommand, Prediction, TextScores, Trainer};
+use crate::{Error, MetricCommand, MinimumRisk, Objective, Prediction, TextScores, Trainer};
 use descant_generate::GenerationConfig;
 use descant_inference::{TrainConfig, Trained};
 use descant_kernels::Parallelism;
+use descant_models::LossConfig;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -74,6 +75,15 @@ impl Trainer {
         let mut metrics = self.measure_texts()?;
         metrics.extend(found.measures);
         Ok(Some(measured(&self.recipe.train.best_metric, found.loss, &metrics).unwrap_or(f64::NAN)))
+    }
+
+    /// Prepares an objective that generates texts.
+    pub(crate) fn bind_objective(&mut self) -> Result<(), Error> {
+        if let LossConfig::MinimumRisk(config) = &self.recipe.loss {
+            let risk = MinimumRisk::new(&config.clone(), &self.as_trained()?)?;
+            self.replicas.set_objective(Objective::MinimumRisk(Some(Box::new(risk))));
+        }
+        Ok(())
     }
 
     /// What would be loaded from a checkpoint that were written now.

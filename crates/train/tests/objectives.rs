@@ -3,9 +3,11 @@
 use descant_autograd::{Graph, Parameters, Tape, Var};
 use descant_batch::{Batch, Rejected, Sequences};
 use descant_kernels::Parallelism;
-use descant_models::{DpoConfig, Generator, LossConfig, ModelConfig, ModelKind, Vocabulary, build};
+use descant_models::{
+    CandidateSearch, DpoConfig, Generator, LossConfig, MinimumRiskConfig, ModelConfig, ModelKind, Vocabulary, build,
+};
 use descant_tensor::DType;
-use descant_train::ReferenceOutput;
+use descant_train::{Candidates, ReferenceOutput};
 use safetensors::{Dtype, SafeTensors};
 
 const FILE: &[u8] = include_bytes!("reference/objectives.safetensors");
@@ -95,4 +97,20 @@ fn preferences_have_the_loss_and_the_gradients_of_pytorch() {
             assert!((measures[name] - expected).abs() < 1e-5, "{name}: {} for {expected}", measures[name]);
         }
     }
+}
+
+#[test]
+fn the_risk_of_candidates_has_the_loss_and_the_gradients_of_pytorch() {
+    let (input, target) = sequences(0..8);
+    let rows = Batch { source: None, input, target, rejected: None };
+    let search = CandidateSearch::Sampling;
+    let metric = "bleu".to_owned();
+    let config = MinimumRiskConfig { metric, samples: 5, search, alpha: 0.4, reference: true, likelihood: 0.0 };
+    let risks: Vec<(usize, f64)> = numbers("costs").into_iter().enumerate().collect();
+    let candidates = Candidates::new(&config, rows, vec![risks[..3].to_vec(), risks[3..].to_vec()]);
+    let built = model("weight", &LossConfig::MinimumRisk(config.clone()));
+    check("minimum_risk", &built, |graph| candidates.loss(graph, built.1.as_ref()).loss);
+    let mut tape = Tape::new();
+    let measures = candidates.loss(tape.train(&built.0, 1), built.1.as_ref()).measures().unwrap();
+    assert!((measures["risk"] - numbers("minimum_risk.loss")[0]).abs() < 1e-6 && measures["candidates"] == 8.0);
 }

@@ -49,8 +49,13 @@ impl Recipe {
         if let Some(most) = self.model.max_length().filter(|&most| data.stream && length > most) {
             return Err(format!("train.length = {length}: expected at most model.transformer.max_length = {most}"));
         }
-        if data.stream && matches!(self.loss, LossConfig::Dpo(_)) {
-            return Err("data.stream = true: one continuous text has no preferences for loss.kind = \"dpo\"".to_owned());
+        let whole = match self.loss {
+            LossConfig::Dpo(_) => Some("preferences for loss.kind = \"dpo\""),
+            LossConfig::MinimumRisk(_) => Some("prompts for loss.kind = \"minimum-risk\""),
+            _ => None,
+        };
+        if let Some(what) = whole.filter(|_| data.stream) {
+            return Err(format!("data.stream = true: one continuous text has no {what}"));
         }
         if data.stream && (data.columns.is_some() || data.train.is_parallel()) {
             return Err("data.stream = true: one continuous text has no columns, and no parallel file".to_owned());
@@ -104,6 +109,20 @@ impl Recipe {
                     true => {
                         Err("distill: with loss.kind = \"dpo\" there is no loss of a token to learn from a teacher. \
                                  Leave it out"
+                            .to_owned())
+                    }
+                    false => Ok(()),
+                }
+            }
+            LossConfig::MinimumRisk(_) => {
+                if self.init.is_none() {
+                    return Err("loss.kind = \"minimum-risk\": its candidates are what a trained model writes. Set init to its run"
+                        .to_owned());
+                }
+                match self.distill.is_some() {
+                    true => {
+                        Err("distill: with loss.kind = \"minimum-risk\" there is no loss of a token to learn from a \
+                                 teacher. Leave it out"
                             .to_owned())
                     }
                     false => Ok(()),

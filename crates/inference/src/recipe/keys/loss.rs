@@ -1,8 +1,9 @@
 use super::key::{ABOVE_0, FROM_0, Key, REQUIRED, SHARE, Section, ValueType, from};
-use ValueType::{Choice, Integer, Number, NumberTable, TextList};
+use ValueType::{Choice, Flag, Integer, Number, NumberTable, TextList};
 
 const ENTROPY: &[&str] = &["cross-entropy"];
 const DPO: &[&str] = &["dpo"];
+const RISK: &[&str] = &["minimum-risk"];
 
 pub(super) const LOSS: Section = Section {
     name: "loss",
@@ -10,10 +11,11 @@ pub(super) const LOSS: Section = Section {
     keys: &[
         Key::new(
             "loss.kind",
-            Choice(&["cross-entropy", "dpo", "embedding"]),
+            Choice(&["cross-entropy", "dpo", "minimum-risk", "embedding"]),
             "\"cross-entropy\"",
             "The loss. dpo learns from preferences, of a chosen and a rejected answer each, beside the run init (direct preference \
-             optimization, Rafailov et al. 2023). embedding predicts the target token's embedding vector instead of logits (continuous \
+             optimization, Rafailov et al. 2023). minimum-risk lets the run init write, and makes likelier what a metric finds good (Shen et \
+             al. 2016). embedding predicts the target token's embedding vector instead of logits (continuous \
              outputs, Kumar & Tsvetkov 2019).",
         ),
         Key::new(
@@ -35,10 +37,40 @@ pub(super) const LOSS: Section = Section {
             "loss.likelihood",
             Number(from(0.0).to(1e6)),
             "0.0",
-            "Weight of the negative log-likelihood of a token of the chosen answer beside the preference (Pang et al. 2024); 1 keeps the \
-             chosen answers likely.",
+            "Weight of the negative log-likelihood of a token of the chosen answer beside the preference (Pang et al. 2024), or of the \
+             reference beside the risk.",
         )
-        .of(DPO),
+        .of(&["dpo", "minimum-risk"]),
+        Key::new(
+            "loss.metric",
+            Choice(descant_metrics::NAMES),
+            "\"bleu\"",
+            "What candidates are judged by, each alone: BLEU as sentence BLEU.",
+        )
+        .of(RISK),
+        Key::new(
+            "loss.samples",
+            Integer(from(2.0).to(1000.0)),
+            "8",
+            "Candidates for each source or prompt; those that come twice count once.",
+        )
+        .of(RISK),
+        Key::new(
+            "loss.search",
+            Choice(&["sampling", "beam"]),
+            "\"sampling\"",
+            "Where candidates come from: samples of the model, or the best of a beam search of this width.",
+        )
+        .of(RISK),
+        Key::new(
+            "loss.alpha",
+            Number(ABOVE_0.to(1e6)),
+            "0.005",
+            "How sharp the distribution over the candidates is: their probabilities are raised to this power. With few of them, larger \
+             values are usual, up to 1.",
+        )
+        .of(RISK),
+        Key::new("loss.reference", Flag, "true", "Whether the reference is a candidate too.").of(RISK),
         Key::new("loss.checksum", Integer(FROM_0), "(written by a training)", "CRC-32 of the weights of init.").of(DPO),
         Key::new(
             "loss.consistency",
