@@ -47,6 +47,8 @@ mod mean;
 mod output_projection;
 mod recurrent;
 mod soft_cap;
+// A part of one.
+mod unlikelihood;
 
 /// Calls a macro with the list of all operations.
 macro_rules! for_each_op {

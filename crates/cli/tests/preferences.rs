@@ -77,7 +77,8 @@ fn columns_and_chat_templates_make_preferences_too() {
     let folder = Folder::new();
     folder.train("lm.toml", "base", 20);
     folder.write("lines.jsonl", recipes::preferences());
-    let rows = recipes::preferences().lines().map(|line| {
+    let lines = recipes::preferences();
+    let rows = lines.lines().map(|line| {
         let object: serde_json::Value = serde_json::from_str(line).unwrap();
         ["chosen", "prompt", "rejected"].map(|key| object[key].as_str().unwrap().to_owned()).join("\t") + "\n"
     });

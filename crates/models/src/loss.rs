@@ -25,6 +25,10 @@ pub enum LossConfig {
         /// 2 is usual); 0 for plain cross entropy.
         #[serde(default)]
         focal: f64,
+        /// The weight of token-level unlikelihood: what a target has said before is to be unlikely where it does not come again (Welleck et
+        /// al. 2020, arXiv 1908.04319, where 1 is usual).
+        #[serde(default)]
+        unlikelihood: f64,
         /// Loss weights of tokens, where they are not 1.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         class_weights: BTreeMap<String, f64>,
@@ -50,6 +54,7 @@ impl Default for LossConfig {
             r_drop: 0.0,
             z_loss: 0.0,
             focal: 0.0,
+            unlikelihood: 0.0,
             class_weights: BTreeMap::new(),
             ignored: Vec::new(),
         }

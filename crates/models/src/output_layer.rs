@@ -1,5 +1,5 @@
 use crate::{EmbeddingLoss, HiddenStates, LossConfig, ModelConfig, Tie, Vocabulary};
-use descant_autograd::{Activation, Graph, ParameterId, Targets, TeacherProjection, Var};
+use descant_autograd::{Activation, Graph, ParameterId, Segments, Targets, TeacherProjection, Unlikelihood, Var};
 use descant_batch::{Batch, Sequences};
 use descant_nn::{Embedding, Init, Linear, Scope};
 use descant_tensor::{Result, Tensor};
@@ -25,6 +25,8 @@ pub enum OutputLayer {
         z_loss: f64,
         /// The exponent of the focal loss.
         focal: f64,
+        /// The weight of token-level unlikelihood.
+        unlikelihood: f64,
         /// The loss weight of each entry.
         class_weights: Option<Arc<[f64]>>,
         /// Entries that are masked as targets, in ascending order.
@@ -52,7 +54,7 @@ impl OutputLayer {
         vocabulary: &Vocabulary,
     ) -> Self {
         let entries = vocabulary.target;
-        let mut softmax = |smoothing: f64, r_drop: f64, z_loss: f64, focal: f64| Self::Softmax {
+        let mut softmax = |[smoothing, r_drop, z_loss, focal, unlikelihood]: [f64; 5]| Self::Softmax {
             projection: match config.tie.joins_output() {
                 false => Linear::new(&mut scope.at("projection"), width, entries, config.output_bias),
                 true => Linear::tied(&mut scope.at("projection"), embedding.weight, entries, config.output_bias),
@@ -62,15 +64,16 @@ impl OutputLayer {
             r_drop,
             z_loss,
             focal,
+            unlikelihood,
             class_weights: vocabulary.class_weights.clone(),
             ignored: vocabulary.ignored.clone(),
         };
         match loss {
-            LossConfig::CrossEntropy { smoothing, r_drop, z_loss, focal, .. } => {
-                softmax(*smoothing, *r_drop, *z_loss, *focal)
+            LossConfig::CrossEntropy { smoothing, r_drop, z_loss, focal, unlikelihood, .. } => {
+                softmax([*smoothing, *r_drop, *z_loss, *focal, *unlikelihood])
             }
             // What it is made of is of whole sequences.
-            LossConfig::Dpo(_) | LossConfig::MinimumRisk(_) => softmax(0.0, 0.0, 0.0, 0.0),
+            LossConfig::Dpo(_) | LossConfig::MinimumRisk(_) => softmax([0.0; 5]),
             LossConfig::Embedding { measure } => {
                 let projection = Linear::new(&mut scope.at("projection"), width, dimension, true);
                 let targets = match config.tie {
@@ -104,7 +107,7 @@ impl OutputLayer {
     pub fn loss<'t>(&self, hidden: &HiddenStates<'t>, targets: &Sequences) -> Var<'t> {
         let ids = hidden.targets(targets);
         match self {
-            Self::Softmax { .. } => self.cross_entropy(hidden.rows, self.targets(&ids)),
+            Self::Softmax { .. } => self.cross_entropy(hidden.rows, self.targets(&ids, &hidden.segments)),
             Self::Continuous { projection, targets, measure } => {
                 let x = projection.forward(hidden.rows, Activation::Identity);
                 let e = hidden.rows.graph().parameter(*targets).gather(&ids);
@@ -135,7 +138,8 @@ impl OutputLayer {
             return graph.fail("r_drop_cross_entropy", "continuous outputs have no probabilities", &[hidden]);
         };
         let bias = projection.bias.map(|bias| graph.parameter(bias));
-        hidden.r_drop_cross_entropy(graph.parameter(projection.weight), bias, &self.targets(&targets.ids), *r_drop)
+        let targets = self.targets(&targets.ids, &Segments::joined(&targets.lengths()));
+        hidden.r_drop_cross_entropy(graph.parameter(projection.weight), bias, &targets, *r_drop)
     }
 
     /// The summed negative log likelihood in nats: the loss without label smoothing and class weights. Continuous outputs
@@ -190,17 +194,20 @@ impl OutputLayer {
     }
 
     /// The targets of the training loss.
-    fn targets(&self, ids: &[u32]) -> Targets {
+    fn targets(&self, ids: &[u32], segments: &Segments) -> Targets {
+        let ids = self.counted(ids);
+        let counted = |row: usize| Some(ids[row]).filter(|&id| id != Targets::IGNORED);
         match self {
-            Self::Softmax { smoothing, z_loss, focal, class_weights, soft_cap, .. } => Targets {
-                ids: self.counted(ids),
+            Self::Softmax { smoothing, z_loss, focal, unlikelihood, class_weights, soft_cap, .. } => Targets {
+                unlikelihood: (*unlikelihood > 0.0).then(|| Unlikelihood::new(*unlikelihood, segments, counted)),
+                ids: ids.clone(),
                 smoothing: *smoothing,
                 z_loss: *z_loss,
                 focal: *focal,
                 class_weights: class_weights.clone(),
                 soft_cap: *soft_cap,
             },
-            Self::Continuous { .. } => Targets::new(self.counted(ids)),
+            Self::Continuous { .. } => Targets::new(ids),
         }
     }
 

@@ -1,6 +1,7 @@
 use crate::carried_state::{CarriedState, hidden};
 use crate::data::{agree, batch_config, given, longest, source};
-use crate::objective::{Measures, Objective, add};
+use crate::objective::Objective;
+use crate::objective_loss::{Measures, add};
 use crate::predict::{examples_of, predict};
 use crate::text_layout::PlainTextLayout;
 use crate::text_metrics::examples;

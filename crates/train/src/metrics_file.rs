@@ -1,5 +1,5 @@
 use crate::gradient_flow::{Activations, GradientFlow};
-use crate::objective::Measures;
+use crate::objective_loss::Measures;
 use descant_inference::layout::{METRICS, write};
 use descant_inference::{Error, MetricsAccumulator};
 use descant_text::read_file;

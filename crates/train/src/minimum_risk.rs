@@ -6,8 +6,8 @@
 //! Q(y) = p(y)^α / Σ p(y')^α     L = Σ Q(y) risk(y) - λ log p(reference) / |reference|
 //! ```
 
-use crate::objective::{Measured, ObjectiveLoss};
-use descant_autograd::{Graph, Parameters, Tape, Var};
+use crate::objective_loss::{ObjectiveLoss, named};
+use descant_autograd::{Graph, Parameters, Tape};
 use descant_batch::{Batch, Sequences};
 use descant_generate::{DecodingBatch, DecodingOptions, GenerationConfig, Hypothesis, generate};
 use descant_inference::{Error, Trained};
@@ -181,21 +181,8 @@ impl<'a> Candidates<'a> {
             true => risk + (found.slice(0, sources) * constant(&[sources], &likelihood)).sum(),
             false => risk,
         };
-        let candidates = of_sources.iter().map(Vec::len).sum();
-        ObjectiveLoss { loss, measured: Measured::Risk(Risk { risk, candidates }) }
-    }
-}
-
-/// What is measured of candidates.
-pub(crate) struct Risk<'t> {
-    risk: Var<'t>,
-    candidates: usize,
-}
-
-impl Risk<'_> {
-    /// The sums of what [`MinimumRiskConfig::MEASURES`] names.
-    pub(crate) fn measures(&self) -> descant_tensor::Result<crate::Measures> {
-        let values = [self.risk.item()?, self.candidates as f64];
-        Ok(MinimumRiskConfig::MEASURES.map(str::to_owned).into_iter().zip(values).collect())
+        let candidates = of_sources.iter().map(Vec::len).sum::<usize>() as f64;
+        let measures = risk.item().map(|risk| named(MinimumRiskConfig::MEASURES, [risk, candidates]));
+        ObjectiveLoss { loss, measures }
     }
 }

@@ -1,24 +1,16 @@
 //! What a step minimises: the model's own loss, or one that other models or whole sequences have a part in.
 
 use crate::distillation::{Teacher, TeacherOutput};
-use crate::minimum_risk::{Candidates, MinimumRisk, Risk};
-use crate::preference::{Reference, ReferenceOutput, Rewards};
-use descant_autograd::{Graph, Parameters, Tape, Var};
+use crate::minimum_risk::{Candidates, MinimumRisk};
+use crate::objective_loss::{Measures, ObjectiveLoss};
+use crate::preference::{Reference, ReferenceOutput};
+use descant_autograd::{Graph, Parameters, Tape};
 use descant_batch::Batch;
 use descant_inference::{Error, Recipe, Tokenizers};
 use descant_kernels::Parallelism;
 use descant_models::{Generator, LossConfig};
-use std::collections::BTreeMap;
 use std::panic::Location;
 use std::path::Path;
-
-/// What is measured beside the loss, by name: summed like it.
-pub type Measures = BTreeMap<String, f64>;
-
-/// Adds to sums.
-pub(crate) fn add(sums: &mut Measures, found: Measures) {
-    found.into_iter().for_each(|(name, value)| *sums.entry(name).or_insert(0.0) += value);
-}
 
 /// The objective of a training.
 #[derive(Debug, Default)]
@@ -44,21 +36,6 @@ pub enum Prepared<'a> {
     Preference(ReferenceOutput<'a>),
     /// What the model may write.
     MinimumRisk(Candidates<'a>),
-}
-
-/// The summed loss of a batch.
-pub struct ObjectiveLoss<'t> {
-    /// The loss.
-    pub loss: Var<'t>,
-    /// What is measured beside.
-    pub(crate) measured: Measured<'t>,
-}
-
-/// What a loss is made of.
-pub(crate) enum Measured<'t> {
-    Nothing,
-    Rewards(Rewards<'t>),
-    Risk(Risk<'t>),
 }
 
 impl Objective {
@@ -149,7 +126,7 @@ impl Objective {
     ) -> descant_tensor::Result<(f64, f64, Measures)> {
         let prepared = self.prepare(tape, (model, parameters), batch, 0)?;
         let found = prepared.loss(tape.infer(parameters, Parallelism::Serial), model, batch);
-        Ok((found.loss.item()?, self.weight(model, batch), found.measures()?))
+        Ok((found.loss.item()?, self.weight(model, batch), found.measures?))
     }
 }
 
@@ -162,20 +139,6 @@ impl Prepared<'_> {
             Self::Preference(reference) => return reference.loss(graph, model),
             Self::MinimumRisk(candidates) => return candidates.loss(graph, model),
         };
-        ObjectiveLoss { loss, measured: Measured::Nothing }
-    }
-}
-
-impl ObjectiveLoss<'_> {
-    /// What is measured beside the loss.
-    ///
-    /// # Errors
-    /// Whatever the pass failed with.
-    pub fn measures(&self) -> descant_tensor::Result<Measures> {
-        match &self.measured {
-            Measured::Nothing => Ok(Measures::new()),
-            Measured::Rewards(rewards) => rewards.measures(),
-            Measured::Risk(risk) => risk.measures(),
-        }
+        ObjectiveLoss { loss, measures: Ok(Measures::new()) }
     }
 }

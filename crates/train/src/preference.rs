@@ -8,7 +8,7 @@
 //! ε is the share of the preferences that are the wrong way round (conservative DPO), λ the weight of the chosen answer's own likelihood
 //! (Pang et al. 2024, arXiv 2404.19733).
 
-use crate::objective::{Measured, Measures, ObjectiveLoss};
+use crate::objective_loss::{Measures, ObjectiveLoss, named};
 use descant_autograd::{Graph, Tape, Var};
 use descant_batch::Batch;
 use descant_inference::{Error, Recipe, Tokenizers, Trained};
@@ -32,12 +32,6 @@ pub struct ReferenceOutput<'a> {
     compared: Batch,
     /// The log-likelihood of each.
     log_likelihoods: Tensor,
-}
-
-/// The rewards of both answers of each preference, `[N]`.
-pub(crate) struct Rewards<'t> {
-    chosen: Var<'t>,
-    rejected: Var<'t>,
 }
 
 impl Reference {
@@ -127,19 +121,15 @@ impl<'a> ReferenceOutput<'a> {
                 Err(error) => graph.fail("dpo", &error.to_string(), &[found]),
             };
         }
-        ObjectiveLoss { loss, measured: Measured::Rewards(Rewards { chosen, rejected }) }
+        ObjectiveLoss { loss, measures: measures(chosen, rejected) }
     }
 }
 
-impl Rewards<'_> {
-    /// The sums of what [`DpoConfig::MEASURES`] names.
-    pub(crate) fn measures(&self) -> descant_tensor::Result<Measures> {
-        let [chosen, rejected] =
-            [self.chosen, self.rejected].map(|rewards| rewards.value().map(|rewards| rewards.to_f64()));
-        let (chosen, rejected) = (chosen?, rejected?);
-        let pairs = || chosen.iter().zip(&rejected);
-        let right = pairs().filter(|(chosen, rejected)| chosen > rejected).count() as f64;
-        let margin = pairs().map(|(chosen, rejected)| chosen - rejected).sum();
-        Ok(DpoConfig::MEASURES.map(str::to_owned).into_iter().zip([right, margin, chosen.iter().sum()]).collect())
-    }
+/// The sums of what [`DpoConfig::MEASURES`] names, of the rewards of both answers of each preference.
+fn measures(chosen: Var<'_>, rejected: Var<'_>) -> descant_tensor::Result<Measures> {
+    let (chosen, rejected) = (chosen.value()?.to_f64(), rejected.value()?.to_f64());
+    let pairs = || chosen.iter().zip(&rejected);
+    let right = pairs().filter(|(chosen, rejected)| chosen > rejected).count() as f64;
+    let margin = pairs().map(|(chosen, rejected)| chosen - rejected).sum();
+    Ok(named(DpoConfig::MEASURES, [right, margin, chosen.iter().sum()]))
 }

@@ -1,6 +1,7 @@
 use crate::carried_state::{CarriedState, hidden};
 use crate::gradient_flow::{Activations, BeforeStep, GradientFlow, dead_rows};
-use crate::objective::{Measures, Objective, add};
+use crate::objective::Objective;
+use crate::objective_loss::{Measures, add};
 use descant_autograd::{Gradients, Graph, ParameterId, Parameters, Tape, derive_seed};
 use descant_batch::Batch;
 use descant_hyperparameters::{Clipping, ClippingConfig, ZclipState};
@@ -327,7 +328,7 @@ impl Replica {
             }
             None => {
                 let found = prepared.loss(graph, model, batch);
-                (found.loss, found.measures()?)
+                (found.loss, found.measures?)
             }
         };
         let loss = loss.scale(mean(weight));

@@ -86,7 +86,7 @@ fn preferences_have_the_loss_and_the_gradients_of_pytorch() {
         let reference = ReferenceOutput::new(&config, compared.clone(), log_likelihoods.clone());
         check(name, &built, |graph| reference.loss(graph, built.1.as_ref()).loss);
         let mut tape = Tape::new();
-        let measures = reference.loss(tape.train(&built.0, 1), built.1.as_ref()).measures().unwrap();
+        let measures = reference.loss(tape.train(&built.0, 1), built.1.as_ref()).measures.unwrap();
         let rewards = numbers("rewards");
         let margins: Vec<f64> = (0..4).map(|i| rewards[i] - rewards[i + 4]).collect();
         let right = margins.iter().filter(|&&margin| margin > 0.0).count();
@@ -111,6 +111,18 @@ fn the_risk_of_candidates_has_the_loss_and_the_gradients_of_pytorch() {
     let built = model("weight", &LossConfig::MinimumRisk(config.clone()));
     check("minimum_risk", &built, |graph| candidates.loss(graph, built.1.as_ref()).loss);
     let mut tape = Tape::new();
-    let measures = candidates.loss(tape.train(&built.0, 1), built.1.as_ref()).measures().unwrap();
+    let measures = candidates.loss(tape.train(&built.0, 1), built.1.as_ref()).measures.unwrap();
     assert!((measures["risk"] - numbers("minimum_risk.loss")[0]).abs() < 1e-6 && measures["candidates"] == 8.0);
+}
+
+#[test]
+fn unlikelihood_has_the_loss_and_the_gradients_of_pytorch() {
+    let (input, target) = sequences(0..8);
+    let batch = Batch { source: None, input, target, rejected: None };
+    let mut loss = LossConfig::default();
+    if let LossConfig::CrossEntropy { unlikelihood, .. } = &mut loss {
+        *unlikelihood = 0.7;
+    }
+    let built = model("weight", &loss);
+    check("unlikelihood", &built, |graph| built.1.loss(graph, &batch));
 }

@@ -13,7 +13,8 @@
 
 use super::output_projection::{Gathered, Projection, block_rows, carry_back, check, last_block};
 use super::soft_cap::soft_cap;
-use crate::{Backward, Case, Forward, GradCheck, Graph, Op, Var};
+pub use super::unlikelihood::Unlikelihood;
+use crate::{Backward, Case, Forward, GradCheck, Graph, Op, Segments, Var};
 use descant_kernels::{Real, axpy, exp_minus_max_columns, zip_into};
 use descant_tensor::Shape;
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub struct Targets {
     pub z_loss: f64,
     /// The exponent γ of the focal loss; 0 for plain cross entropy. Not for use with label smoothing.
     pub focal: f64,
+    /// What else is to be unlikely at each row.
+    pub unlikelihood: Option<Unlikelihood>,
     /// The limit `c` that logits `z` come near and never reach, `c tanh(z / c)`.
     pub soft_cap: Option<f64>,
 }
@@ -68,8 +71,8 @@ pub struct CrossEntropy {
 }
 
 impl CrossEntropy {
-    /// The loss of a block of tokens, whose logits `[V, n]` become their gradients. `columns[5n]` is scratch.
-    pub(super) fn block<E: Real>(&self, ids: &[u32], logits: &mut [E], columns: &mut [E]) -> f64 {
+    /// The loss of a block of tokens from the row `first` on, whose logits `[V, n]` become their gradients. `columns[5n]` is scratch.
+    pub(super) fn block<E: Real>(&self, first: usize, ids: &[u32], logits: &mut [E], columns: &mut [E]) -> f64 {
         let n = ids.len();
         let each = self.targets.smoothing / (logits.len() / n) as f64;
         let own = |id: u32| self.targets.class_weight(id) * (1.0 - self.targets.smoothing);
@@ -91,6 +94,8 @@ impl CrossEntropy {
         }
         exp_minus_max_columns(logits, largest, total);
         let mut loss = 0.0;
+        // Rows, ids, and what unlikelihood adds to the gradients of their logits.
+        let (mut raised, mut slopes) = (Vec::new(), Vec::new());
         let factor = total;
         for (i, &id) in ids.iter().enumerate() {
             if id == Targets::IGNORED {
@@ -103,7 +108,17 @@ impl CrossEntropy {
             let [value, slope] = focal(self.targets.focal, negative_log);
             loss += own(id) * value + each * (total_weight * log_sum - weighted[i].f64()) + z_loss * log_sum * log_sum;
             let of_target = own(id) * slope;
-            factor[i] = E::of((of_target + each * total_weight + 2.0 * z_loss * log_sum) / factor[i].f64());
+            let mut of_all = of_target + each * total_weight + 2.0 * z_loss * log_sum;
+            if let Some(unlikelihood) = &self.targets.unlikelihood {
+                let (weight, total) = (self.targets.class_weight(id), factor[i].f64());
+                let p = |id: u32| logits[id as usize * n + i].f64() / total;
+                loss += weight * unlikelihood.of_row(first + i, id, p, &mut slopes);
+                for (id, slope) in slopes.drain(..) {
+                    of_all -= weight * slope;
+                    raised.push((i, id, weight * slope));
+                }
+            }
+            factor[i] = E::of(of_all / factor[i].f64());
             smoothed[i] = E::of(each);
             target[i] = E::of(of_target);
         }
@@ -112,6 +127,7 @@ impl CrossEntropy {
             zip_into(row, factor, smoothed, |p, factor, smoothed| p * factor - weight * smoothed);
         }
         counted().for_each(|(i, id)| logits[id as usize * n + i] -= target[i]);
+        raised.into_iter().for_each(|(i, id, slope)| logits[id as usize * n + i] += E::of(slope));
         loss
     }
 
@@ -130,6 +146,9 @@ impl CrossEntropy {
             if !(value >= 0.0 && value.is_finite()) {
                 return Err(format!("the {name}'s factor is {value}, not from 0"));
             }
+        }
+        if let Some(unlikelihood) = &self.targets.unlikelihood {
+            unlikelihood.check(rows)?;
         }
         if let Some(cap) = self.targets.soft_cap.filter(|cap| !(*cap > 0.0 && cap.is_finite())) {
             return Err(format!("the soft cap is {cap}, not above 0"));
@@ -182,7 +201,7 @@ impl Op for CrossEntropy {
             if let Some(cap) = cap {
                 soft_cap(cap, logits, &mut slopes[..classes * n]);
             }
-            loss += self.block(ids, logits, &mut columns[..5 * n]);
+            loss += self.block(start, ids, logits, &mut columns[..5 * n]);
             if cap.is_some() {
                 let slopes = &slopes[..classes * n];
                 zip_into(logits, slopes, slopes, |dz, slope, _| dz * slope);
@@ -207,6 +226,9 @@ impl GradCheck for CrossEntropy {
         let shapes: &[&[usize]] = &[&[4, 3], &[5, 3], &[5]];
         let ids = [0, 4, Targets::IGNORED, 2];
         let weights = || Some(Arc::from([0.5, 1.0, 2.0, 1.5, 0.25]));
+        let unlikely = |weight, ids: &[u32], segments: &Segments| {
+            Unlikelihood::new(weight, segments, |row| Some(ids[row]).filter(|&id| id != Targets::IGNORED))
+        };
         let targets = move |smoothing, class_weights| Targets { smoothing, class_weights, ..Targets::new(ids) };
         vec![
             Case::new("without bias", &[&[4, 3], &[5, 3]], move |_, x| {
@@ -236,6 +258,28 @@ impl GradCheck for CrossEntropy {
                 let log_p = logits.log_softmax().gather_last(&ids);
                 let (log_sum, missing) = (logits.gather_last(&ids) - log_p, log_p.exp().scale(-1.0) + 1.0);
                 (log_sum * log_sum).sum().scale(0.2) - (missing * missing * log_p).sum()
+            }),
+            Case::new("unlikelihood in several blocks", &[&[5, 2], &[4, 2]], move |graph, x| {
+                let ids = [2, 1, Targets::IGNORED, 3, 2];
+                let mut targets = Targets::new(ids);
+                // Rows of two sequences, one step after the other.
+                let mut segments = Segments::default();
+                segments.push([0, 2, 4]);
+                segments.push([1, 3]);
+                targets.unlikelihood = Some(unlikely(0.6, &ids, &segments));
+                graph.apply(CrossEntropy { targets, block: 2 }, &[x[0], x[1]])
+            })
+            .reference(|_, x| {
+                let log_p = x[0].matmul_t(x[1]).log_softmax();
+                let at = |row: usize, id: usize| log_p.slice(row, row + 1).slice_last(id, id + 1).reshape([]);
+                // Of the first sequence, 2 comes again, and of the second one 1 is before 3.
+                let unlikely = (at(3, 1).exp().scale(-1.0) + 1.0).log();
+                (at(0, 2) + at(1, 1) + at(3, 3) + at(4, 2) + unlikely.scale(0.6)).scale(-1.0)
+            }),
+            Case::new("smoothed and weighted with unlikelihood", shapes, move |_, x| {
+                let unlikelihood = Some(unlikely(0.4, &ids, &Segments::joined(&[4])));
+                let targets = Targets { unlikelihood, z_loss: 0.1, ..targets(0.1, weights()) };
+                x[0].cross_entropy(x[1], Some(x[2]), &targets)
             }),
             Case::new("below a soft cap", shapes, move |_, x| {
                 let targets = Targets { soft_cap: Some(0.5), ..targets(0.1, weights()) };

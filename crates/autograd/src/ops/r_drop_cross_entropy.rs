@@ -131,7 +131,8 @@ impl Op for RDropCrossEntropy {
             loss += self.consistency * block.divergence(&weights, first, second);
             let Block { p, q, columns, .. } = block;
             for (start, logits, apart) in [(start, first, p), (rows + start, second, q)] {
-                loss += self.cross_entropy.block(ids, logits, &mut columns[..5 * n]);
+                // The targets are those of the first pass.
+                loss += self.cross_entropy.block(start % rows, ids, logits, &mut columns[..5 * n]);
                 if wanted {
                     zip_into(logits, apart, apart, |dz, apart, _| half * dz + scale * apart);
                 }

@@ -134,9 +134,9 @@ const CONFLICTS: &[Conflict] = &[
         both.then(|| "[target_tokenizer]: a language model has one tokenizer. Use [tokenizer]".to_owned())
     }),
     (Error, |recipe| {
-        let LossConfig::CrossEntropy { smoothing, z_loss, focal, .. } = recipe.loss else { return None };
+        let LossConfig::CrossEntropy { smoothing, z_loss, focal, unlikelihood, .. } = recipe.loss else { return None };
         let alone = recipe.distill.as_ref()?.weight == 1.0;
-        let keys = [("smoothing", smoothing), ("z_loss", z_loss), ("focal", focal)];
+        let keys = [("smoothing", smoothing), ("z_loss", z_loss), ("focal", focal), ("unlikelihood", unlikelihood)];
         keys.into_iter().find(|&(_, value)| alone && value > 0.0).map(|(key, value)| {
             format!("loss.{key} = {value}: with distill.weight = 1 the loss is the teacher's alone. Leave it out")
         })

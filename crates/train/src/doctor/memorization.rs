@@ -114,8 +114,8 @@ fn unregularized(recipe: &Recipe) -> Recipe {
         transformer.attention_dropout = 0.0;
         transformer.layer_drop = 0.0;
     }
-    if let LossConfig::CrossEntropy { smoothing, r_drop, focal, .. } = &mut recipe.loss {
-        (*smoothing, *r_drop, *focal) = (0.0, 0.0, 0.0);
+    if let LossConfig::CrossEntropy { smoothing, r_drop, focal, unlikelihood, .. } = &mut recipe.loss {
+        (*smoothing, *r_drop, *focal, *unlikelihood) = (0.0, 0.0, 0.0, 0.0);
     }
     recipe
 }

@@ -95,6 +95,14 @@ pub(super) const LOSS: Section = Section {
         )
         .of(ENTROPY),
         Key::new(
+            "loss.unlikelihood",
+            Number(from(0.0).to(1e6)),
+            "0.0",
+            "Weight of token-level unlikelihood: what a target has said before is to be unlikely where it does not come again, against texts that \
+             repeat themselves (Welleck et al. 2020); 1 is usual. The validation loss leaves it out.",
+        )
+        .of(ENTROPY),
+        Key::new(
             "loss.class_weights",
             NumberTable(from(0.0).to(1e6)),
             "{}",
