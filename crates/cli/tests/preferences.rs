@@ -61,9 +61,11 @@ fn all_architectures_learn_what_is_preferred() {
             let (found, expected) = (told[name].as_f64().unwrap(), value.as_f64().unwrap());
             assert!((found - expected).abs() < 1e-5, "{base}: {name} is {found}, was {expected}");
         }
-        // Pairs are measured as pairs, also by a model of preferences; and preferences by what is chosen, without what they are measured from.
-        let told = folder.succeed(&["eval", "base", "--data", file, "--loss-only"]);
-        assert!(told.contains("nats per token") && !told.contains("reward"), "{told}");
+        // A model of pairs measures what is chosen; and so does one of preferences without what it was measured from.
+        if base != "lm.toml" {
+            let told = folder.succeed(&["eval", "base", "--data", file, "--loss-only"]);
+            assert!(told.contains("nats per token") && !told.contains("reward"), "{told}");
+        }
         std::fs::rename(folder.path("base"), folder.path("moved")).unwrap();
         let told = folder.told(&["eval", "run", "--loss-only"]);
         assert!(told.contains("Preferences are not measured") && told.contains("base"), "{told}");
@@ -101,8 +103,7 @@ fn columns_and_chat_templates_make_preferences_too() {
     recipe(&folder, "lines.jsonl", "chat_template = \"plain.jinja\"\n[loss]");
     folder.train("dpo.toml", "chat", 5);
     // What is chosen can be learned alone.
-    let chosen =
-        ["train", "dpo.toml", "--run", "alone", "--quiet", "--set", "loss={}", "--set", "data.chat_template=chatml"];
+    let chosen = ["train", "dpo.toml", "--run", "alone", "--quiet", "--set", "loss={kind='cross-entropy'}"];
     folder.fail(&chosen, &["lines.jsonl", "loss.kind = \"dpo\"", "data.columns = [\"prompt\", \"chosen\"]"]);
     folder.succeed(&[&chosen[..], &["--set", "data.columns=['prompt', 'chosen']"]].concat());
 }

@@ -327,10 +327,10 @@ pub(super) const TRAIN: Section = Section {
             "train.best_metric",
             Text,
             "\"loss\"",
-            "What the best checkpoint and early stopping go by: the validation loss, one of validation_metrics, or command. A \
-             plateau schedule goes by the loss.",
+            "What the best checkpoint and early stopping go by: the validation loss, one of validation_metrics, or command; with \
+             loss.kind = \"dpo\" also preference_accuracy, reward_margin or chosen_reward. A plateau schedule goes by the loss.",
         )
-        .related("loss, one of validation_metrics, or command"),
+        .related("loss, one of validation_metrics, command, or what loss.kind measures"),
         Key::new("train.log_every", Integer(FROM_1), "20", "Steps between two lines of metrics."),
         Key::new(
             "train.checkpoint_every",
