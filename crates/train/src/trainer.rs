@@ -4,10 +4,9 @@ use crate::data::batch_config;
 use crate::evaluate::{Evaluation, evaluate, evaluate_text};
 use crate::gradient_flow::has_flow;
 use crate::metrics_file::{MetricsFile, MetricsRecord, Step};
-use crate::replicas::StepLoss;
 use crate::retention::{is_due, prune};
 use crate::text_metrics::EvalExample;
-use crate::{Diagnosis, Error, Outcome, Replicas, Verdict};
+use crate::{Diagnosis, Error, Outcome, Replicas, StepLoss, Verdict};
 use descant_autograd::{ParameterId, Parameters, derive_seed};
 use descant_batch::Batch;
 use descant_inference::checkpoint::{self, Content, OptimizerState};
@@ -378,8 +377,7 @@ impl Trainer {
             let cause = self.trace_validation()?.unwrap_or_else(|| "the validation loss is not finite".to_owned());
             return Err(self.diverged(step, cause));
         }
-        let mut metrics = self.measure_texts()?;
-        metrics.extend(found.measures);
+        let metrics = self.measure_texts(found.measures)?;
         let name = &self.recipe.train.best_metric;
         let value = measured(name, found.loss, &metrics).unwrap_or(f64::NAN);
         // Without a value it is neither better nor worse.

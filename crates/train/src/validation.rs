@@ -2,12 +2,11 @@
 
 use crate::best_metric::measured;
 use crate::predict::{examples_of, predict};
-use crate::{Error, MetricCommand, MinimumRisk, Objective, Prediction, TextScores, Trainer};
+use crate::{Error, Measures, MetricCommand, MinimumRisk, Objective, Prediction, TextScores, Trainer};
 use descant_generate::GenerationConfig;
 use descant_inference::{TrainConfig, Trained};
 use descant_kernels::Parallelism;
 use descant_models::LossConfig;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Examples of the trial of a metric command.
@@ -43,10 +42,10 @@ impl Trainer {
         Ok(())
     }
 
-    /// The values of the metrics by their names, of what the model generates now.
-    pub(crate) fn measure_texts(&mut self) -> Result<BTreeMap<String, f64>, Error> {
+    /// The values of the metrics by their names, of what the model generates now, beside these measures of the loss.
+    pub(crate) fn measure_texts(&mut self, mut values: Measures) -> Result<Measures, Error> {
         if self.examples.is_empty() {
-            return Ok(BTreeMap::new());
+            return Ok(values);
         }
         let trained = self.as_trained()?;
         let options = trained.options(&GenerationConfig::default(), Parallelism::Serial)?;
@@ -57,8 +56,7 @@ impl Trainer {
         {
             log::warn!("The validation of step {} has no value of train.metric_command: {reason}.", self.progress.step);
         }
-        let mut values: BTreeMap<String, f64> =
-            found.scores.into_iter().map(|score| (score.name, score.value)).collect();
+        values.extend(found.scores.into_iter().map(|score| (score.name, score.value)));
         // They count as empty texts.
         if found.unanswered > 0 {
             values.insert(UNANSWERED.to_owned(), found.unanswered as f64);
@@ -72,8 +70,7 @@ impl Trainer {
         if self.examples.is_empty() {
             self.read_examples()?;
         }
-        let mut metrics = self.measure_texts()?;
-        metrics.extend(found.measures);
+        let metrics = self.measure_texts(found.measures)?;
         Ok(Some(measured(&self.recipe.train.best_metric, found.loss, &metrics).unwrap_or(f64::NAN)))
     }
 

@@ -68,6 +68,8 @@ fn every() -> Vec<Recipe> {
     let losses = [
         "kind = \"cross-entropy\"\nignored = [\"a\"]\nclass_weights = { b = 2.0 }",
         "kind = \"embedding\"\nmeasure = \"l2\"",
+        "kind = \"dpo\"\nchecksum = 5",
+        "kind = \"minimum-risk\"",
     ];
     let schedules = [
         "kind = \"constant\"",
