@@ -112,12 +112,9 @@ fn logits_and_gradients_are_those_of_transformers() {
         let bytes = fs::read(reference(name).join("reference.safetensors")).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let pair = trained.tokenizers.source.is_some();
-        let batch = Batch {
-            source: pair.then(|| sequences(&file, "source")),
-            input: sequences(&file, "input"),
-            target: sequences(&file, "target"),
-            rejected: None,
-        };
+        let ids = |side: &str| sequences(&file, side);
+        let source = pair.then(|| ids("source"));
+        let batch = Batch { source, input: ids("input"), target: ids("target"), rejected: None };
         let (mut tape, parameters) = (Tape::new(), &trained.parameters);
         let logits = distance(&logits(&trained, &file), &numbers(&file, "logits"), 0.0);
         assert!(logits <= 1e-5, "{name}: logits are off by {logits:.1e}");

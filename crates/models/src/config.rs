@@ -1,3 +1,4 @@
+use crate::LossConfig;
 use descant_nn::{AttentionScore, Cell, Position, TransformerConfig};
 use descant_tensor::Brief;
 use serde::{Deserialize, Serialize};
@@ -289,7 +290,7 @@ impl ModelConfig {
         if self.input_feeding && self.attention.is_none() {
             return Err("model.input_feeding = true: expected model.attention beside it".to_owned());
         }
-        let has_logits = matches!(loss, LossConfig::CrossEntropy { .. });
+        let has_logits = !matches!(loss, LossConfig::Embedding { .. });
         if has_logits && self.tie.joins_output() && width != self.hidden {
             let (embedding, hidden) = (self.embedding, self.hidden);
             return Err(format!("model.tie: expected embedding = hidden, not {embedding} and {hidden}"));
