@@ -8,7 +8,7 @@ use common::Folder;
 fn recipe(folder: &Folder, loss: &str) {
     let recipe = format!(
         "init = \"base\"\n[data]\ntrain = \"pairs.tsv\"\ncolumns = [0, 1]\n[train]\nsteps = 60\nbatch_sentences = 16\nlearning_rate = 3e-3\n\
-         shares = 4\nvalidate_every = 60\nlog_every = 10\n[model]\ndropout = 0.0\n[loss]\nkind = \"minimum-risk\"\nmetric = \"cer\"\n\
+         shares = 4\nvalidate_every = 60\nlog_every = 10\n[loss]\nkind = \"minimum-risk\"\nmetric = \"cer\"\n\
          alpha = 1.0\n{loss}"
     );
     folder.write("risk.toml", recipe);
@@ -36,7 +36,7 @@ fn what_the_model_writes_has_less_risk() {
         let found: Vec<(f64, f64)> = lines.iter().filter_map(risk).collect();
         let (first, last) = (found[0], found[found.len() - 1]);
         assert_eq!(found.len(), 6, "{base}: {text}");
-        assert!(last.0 < 0.9 * first.0, "{base}: {found:?}");
+        assert!(last.0 < 0.95 * first.0, "{base}: {found:?}");
         assert!((2.0..=9.0).contains(&first.1), "{base}: {found:?}");
         // What is validated is the likelihood of the references.
         let last = &lines[lines.len() - 1];
@@ -56,7 +56,7 @@ fn what_is_wrong_with_a_recipe_is_told() {
     recipe(&folder, "");
     let fail = |parts: &[&str], more: &[&str]| {
         folder.fail(&[&["train", "risk.toml", "--run", "run"], more].concat(), parts);
-        assert!(!folder.path("run").exists());
+        assert!(!folder.path("run/recipe.toml").exists());
     };
     fail(&["loss.metric", "meteor", "chrf"], &["--set", "loss.metric=meteor"]);
     fail(&["loss.samples = 1"], &["--set", "loss.samples=1"]);

@@ -192,6 +192,7 @@ fn dropout_has_the_gradient_of_its_central_differences() {
                 r_drop,
                 z_loss: 0.01,
                 focal: 0.0,
+                unlikelihood: 0.3,
                 class_weights: BTreeMap::new(),
                 ignored: Vec::new(),
             };

@@ -48,16 +48,14 @@ pub fn prepare(folder: &Folder, name: &str) -> String {
             folder.write("preferences.jsonl", preferences());
             let further = of(FURTHER).replace("stream = true\n", "").replace("text.txt", "preferences.jsonl");
             let lora = if name == "dpo" { "accumulate = 2\n" } else { "[finetune.lora]\nrank = 2\nalpha = 4.0\n" };
-            format!(
-                "init = \"base\"\n{further}{lora}[model]\ndropout = 0.1\n[loss]\nkind = \"dpo\"\nsmoothing = 0.1\nlikelihood = 0.5\n"
-            )
+            format!("init = \"base\"\n{further}{lora}[loss]\nkind = \"dpo\"\nsmoothing = 0.1\nlikelihood = 0.5\n")
         }
         "minimum-risk" => {
             folder.write("preferences.jsonl", preferences());
             let further = of(FURTHER).replace("stream = true\n", "columns = [\"prompt\", \"chosen\"]\n");
             let further = further.replace("text.txt", "preferences.jsonl").replace("steps = 60", "steps = 30");
             format!(
-                "init = \"base\"\n{further}accumulate = 2\n[model]\ndropout = 0.1\n[loss]\nkind = \"minimum-risk\"\nmetric = \"cer\"\n\
+                "init = \"base\"\n{further}accumulate = 2\n[loss]\nkind = \"minimum-risk\"\nmetric = \"cer\"\n\
                  samples = 4\nalpha = 0.5\nlikelihood = 0.1\n"
             )
         }
