@@ -78,6 +78,11 @@ struct EvalReport {
     loss: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     perplexity: Option<f64>,
+    /// The loss in bits, where the bytes of all target tokens are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bits_per_byte: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bits_per_character: Option<f64>,
     accuracy: f64,
     #[serde(flatten)]
     measures: Measures,
@@ -158,11 +163,17 @@ impl Eval {
         self.output.iter().try_for_each(|output| is_no_text(output, &evaluator.files()))?;
         evaluator.notes().iter().for_each(note);
         let evaluation = evaluator.loss()?;
+        // That of a likelihood alone is a number of bits.
+        let size = if evaluation.perplexity.is_some() { evaluator.text_size()? } else { None };
+        let likelihood = evaluation.perplexity.map_or(f64::NAN, f64::ln);
+        let bits = size.map(|size| size.bits_per(likelihood, evaluation.tokens));
         let mut report = EvalReport {
             step,
             weights: weights_of(&trained.parameters).map(WeightType::name),
             loss: evaluation.loss,
             perplexity: evaluation.perplexity,
+            bits_per_byte: bits.map(|[byte, _]| byte),
+            bits_per_character: bits.map(|[_, character]| character),
             accuracy: evaluation.accuracy,
             measures: evaluation.measures,
             tokens: evaluation.tokens,
@@ -214,6 +225,9 @@ impl Eval {
         };
         print(format_args!("loss              {loss:.4} {unit}"))?;
         perplexity.map_or(Ok(()), |perplexity| print(format_args!("perplexity        {perplexity:.3}")))?;
+        if let Some([byte, character]) = bits {
+            print(format_args!("bits per byte     {byte:.4} ({character:.4} per character)"))?;
+        }
         print(format_args!("accuracy          {:.2} %", 100.0 * accuracy))?;
         for (name, value) in measures {
             print(format_args!("{:<21} {value:.4}", name.replace('_', " ")))?;

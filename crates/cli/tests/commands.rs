@@ -51,11 +51,21 @@ fn evaluation_tells_its_figures() {
     assert!((loss.exp() - perplexity).abs() < 1e-9);
     let figures = of(&["eval", "lm"]);
     assert!(figures["loss"].as_f64().unwrap() < 4.0 && figures["exact_match"].is_null());
+    // Each token is a character of one byte; of pairs, EOS has none.
+    let bits_of = |figures: &serde_json::Value, factor: f64| {
+        let bits = factor * figures["loss"].as_f64().unwrap() / std::f64::consts::LN_2;
+        for key in ["bits_per_byte", "bits_per_character"] {
+            assert!((figures[key].as_f64().unwrap() - bits).abs() < 1e-9, "{key} {figures}");
+        }
+    };
+    bits_of(&figures, 1.0);
     // Without a text, on what was held out.
     assert_eq!(of(&["eval", "run"])["answers"], 40);
     folder.fail(&["eval", "lm", "--output", "answers.tsv"], &["--output", "language model"]);
     folder.write("two.tsv", "11\t22\n11\t33\n12\t21\n");
-    assert_eq!(of(&["eval", "run", "--data", "two.tsv", "--multi-reference"])["answers"], 2);
+    let figures = of(&["eval", "run", "--data", "two.tsv", "--multi-reference"]);
+    assert_eq!(figures["answers"], 2);
+    bits_of(&figures, 1.5);
     assert!(folder.succeed(&["eval", "run", "--data", "two.tsv"]).contains("exact match"));
 }
 

@@ -5,6 +5,7 @@ use crate::objective_loss::{Measures, add};
 use crate::predict::{examples_of, predict};
 use crate::text_layout::PlainTextLayout;
 use crate::text_metrics::examples;
+use crate::text_size::TextSize;
 use crate::{Error, Prediction, Replicas, Texts};
 use descant_autograd::{Parameters, Tape};
 use descant_batch::Batch;
@@ -355,6 +356,16 @@ impl<'a> Evaluator<'a> {
     pub fn loss(&mut self) -> Result<Evaluation, Error> {
         let Trained { recipe, model, parameters, .. } = self.trained;
         evaluate_text(recipe, model.as_ref(), parameters, &mut self.replicas, &self.corpus, self.config.clone())
+    }
+
+    /// How long the targets are that the loss is over, where that can be told.
+    ///
+    /// # Errors
+    /// Where the text cannot be read.
+    pub fn text_size(&self) -> Result<Option<TextSize>, Error> {
+        let Trained { tokenizers, model, .. } = self.trained;
+        let batches = Batches::once(self.corpus.clone(), self.config.clone())?;
+        TextSize::of(&tokenizers.target, batches, self.corpus.is_continuous(), |id| model.output().counts(id))
     }
 
     /// What the model generates for every source or prompt that the loss is over, with its references, in the order of the

@@ -118,7 +118,7 @@ impl<'a> ReferenceOutput<'a> {
             let each: Vec<f64> = (0..pairs).map(|i| -likelihood / counted(i) as f64).collect();
             loss = match Tensor::new([pairs], &each) {
                 Ok(each) => loss + (found.slice(0, pairs) * graph.constant(&each)).sum(),
-                Err(error) => graph.fail("dpo", &error.to_string(), &[found]),
+                Err(error) => graph.fail("dpo", error.to_string(), &[found]),
             };
         }
         ObjectiveLoss { loss, measures: measures(chosen, rejected) }
