@@ -24,7 +24,7 @@ impl Model {
             hidden: 256,
             layers: 1,
             bidirectional: false,
-            dropout: 0.0,
+            dropout: DropoutConfig::default(),
         };
         Self {
             embedding: Embedding::new(&mut scope.at("embedding"), SYMBOLS, SYMBOLS),

@@ -91,7 +91,7 @@ impl<'t> Graph<'t> {
     }
 
     /// Whether this pass drops values, as in training.
-    pub(crate) fn has_dropout(self) -> bool {
+    pub fn has_dropout(self) -> bool {
         self.recording.borrow().mode.dropout.is_some()
     }
 

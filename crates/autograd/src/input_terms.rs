@@ -65,8 +65,8 @@ mod tests {
         let (ids, layout) = (Arc::from(ids), Arc::new(PackedSequences::new(&[ids.len()])));
         let bias = of("b").reshape([12]);
         let weights = [of("w"), of("u"), bias, bias];
-        let by_values = of("e").gather(&ids).lstm(None, &weights, None, &layout, false);
-        let by_tokens = of("e").lstm(Some(&ids), &weights, None, &layout, false);
+        let by_values = of("e").gather(&ids).lstm(None, &weights, None, None, &layout, false);
+        let by_tokens = of("e").lstm(Some(&ids), &weights, None, None, &layout, false);
         Ok([by_values.value()?.to_f32(), by_tokens.value()?.to_f32()])
     }
 

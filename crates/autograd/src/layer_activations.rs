@@ -258,8 +258,8 @@ mod tests {
             let x = graph.constant(&Tensor::new([3, 1], &[0.0; 3]).unwrap());
             let weights = [w_ih, w_hh, b_ih, b_hh].map(|id| graph.parameter(id));
             match gates {
-                4 => x.lstm(None, &weights, None, &layout, false),
-                _ => x.gru(None, &weights, None, &layout, false),
+                4 => x.lstm(None, &weights, None, None, &layout, false),
+                _ => x.gru(None, &weights, None, None, &layout, false),
             };
             let found = graph.layer_activations()["rnn.weight_hh_l0"];
             assert_eq!((found.rows, found.dead, found.saturated), (3, None, Some(0.5)), "{gates} gates");

@@ -309,7 +309,7 @@ mod tests {
         Ok([
             x.linear(of("w").slice(2, 9), None, Activation::Tanh).value()?.to_f64(),
             of("w").gather(&Arc::from([3, 0, 3])).value()?.to_f64(),
-            x.lstm(None, &[of("w"), of("u"), bias, bias], None, &layout, false).value()?.to_f64(),
+            x.lstm(None, &[of("w"), of("u"), bias, bias], None, None, &layout, false).value()?.to_f64(),
             x.matmul_t(of("w")).value()?.to_f64(),
             of("w").slice(1, 3).value()?.to_f64(),
         ])

@@ -84,14 +84,15 @@ pub mod prelude {
     pub use crate::batch::{Batch, Sequences};
     pub use crate::generate::GenerationConfig;
     pub use crate::hyperparameters::optimizers::{
-        Adadelta, Adafactor, Adagrad, Adam, Adamw, AdamwScheduleFree, Lamb, Lion, Muon, Nadam, Radam, Rmsprop, Sgd,
+        Adadelta, Adafactor, Adagrad, Adam, Adamw, AdamwScheduleFree, Lamb, Lbfgs, Lion, Muon, Nadam, Radam, Rmsprop,
+        Sgd,
     };
     pub use crate::hyperparameters::{Clipping, ClippingConfig, OptimizerConfig, ScheduleConfig};
     pub use crate::inference::{Recipe, Trained};
     pub use crate::kernels::Parallelism;
     pub use crate::nn::{
-        Attention, AttentionScore, Cell, Embedding, Linear, Recurrent, RecurrentConfig, Scope, Transformer,
-        TransformerConfig,
+        Attention, AttentionScore, Cell, DropoutConfig, Embedding, Linear, Recurrent, RecurrentConfig, Scope,
+        Transformer, TransformerConfig,
     };
     pub use crate::optim::{Optimizer, Schedule};
     pub use crate::tensor::{DType, Tensor};

@@ -14,6 +14,7 @@ mod adafactor;
 mod adagrad;
 mod adam;
 mod lamb;
+mod lbfgs;
 mod lion;
 mod muon;
 mod nadam;
@@ -142,6 +143,7 @@ optimizers! {
     "lamb" lamb::Lamb,
     "adafactor" adafactor::Adafactor,
     "muon" muon::Muon,
+    "lbfgs" lbfgs::Lbfgs,
     "adamw-schedule-free" schedule_free::AdamwScheduleFree,
 }
 
@@ -213,7 +215,16 @@ impl OptimizerConfig {
 
     /// How many numbers of state a parameter of this shape has in all.
     pub fn state_size(&self, shape: Shape) -> usize {
-        self.state_names().iter().map(|name| self.own_state_len(name, shape)).sum()
+        let vectors = self.history_size().map_or(0, |size| 2 * size + 2);
+        self.state_names().iter().map(|name| self.own_state_len(name, shape)).sum::<usize>() + vectors * shape.len()
+    }
+
+    /// Of an optimizer that searches along a direction, how many of the last changes it is made of.
+    pub fn history_size(&self) -> Option<usize> {
+        match self {
+            Self::Lbfgs(config) => Some(config.history_size),
+            _ => None,
+        }
     }
 
     /// Checks the range of every hyperparameter.

@@ -29,7 +29,7 @@ use descant_hyperparameters::{ClippingConfig, OptimizerConfig, ScheduleConfig};
 use descant_kernels::MatmulPrecision;
 use descant_models::{LossConfig, ModelConfig, ModelKind};
 use descant_text::{
-    Columns, ControlConfig, FilterConfig, Mixture, NoiseConfig, Shuffle, SpecialTokens, TokenizerConfig,
+    Columns, ControlConfig, FilterConfig, Mixture, NoiseConfig, Ramp, Shuffle, SpecialTokens, TokenizerConfig,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -258,6 +258,14 @@ pub struct TrainConfig {
     pub carry_state: bool,
     /// Batches whose gradients are added before a step.
     pub accumulate: usize,
+    /// Steps in which a step grows to its whole size.
+    pub batch_warmup: u64,
+    /// The share of it that the first one has.
+    pub batch_start: f64,
+    /// Steps in which the length of sequences grows to the whole.
+    pub length_warmup: u64,
+    /// The share that it begins with: of `length`, or, where each line is a sequence, of the batches.
+    pub length_start: f64,
     /// Gradient clipping.
     pub clip: ClippingConfig,
     /// How much of a running average of the weights remains after a step, such as 0.999: then it is the average that is
@@ -305,6 +313,10 @@ impl Default for TrainConfig {
             length: 128,
             carry_state: false,
             accumulate: 1,
+            batch_warmup: 0,
+            batch_start: 0.1,
+            length_warmup: 0,
+            length_start: 0.1,
             clip: ClippingConfig::Norm(1.0),
             average: 0.0,
             precision: TrainPrecision::F32,
@@ -347,6 +359,25 @@ impl TrainConfig {
     pub fn text_metric(&self) -> Option<&str> {
         let command = self.metric_command.as_ref().map(|_| Self::COMMAND);
         self.validation_metrics.first().map(String::as_str).or(command)
+    }
+
+    /// The share of a step's batches that it has.
+    pub fn batch_ramp(&self) -> Ramp {
+        Ramp { steps: self.batch_warmup, start: self.batch_start }
+    }
+
+    /// The share of the length.
+    pub fn length_ramp(&self) -> Ramp {
+        Ramp { steps: self.length_warmup, start: self.length_start }
+    }
+
+    /// How many steps of whole batches those of a training of so many steps are: with a carried state, a chunk that is shorter makes a
+    /// smaller batch too.
+    pub fn whole_steps(&self, steps: u64) -> f64 {
+        match self.carry_state {
+            true => self.length_ramp().whole_steps(steps),
+            false => self.batch_ramp().whole_steps(steps),
+        }
     }
 
     fn validate_metrics(&self, measures: &[&str]) -> Result<(), String> {

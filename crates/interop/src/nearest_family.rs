@@ -111,6 +111,10 @@ fn acting(config: &ModelConfig) -> Result<BTreeMap<String, Value>, String> {
         input_feeding: plain.input_feeding,
         bridge: plain.bridge,
         dropout: 0.0,
+        variational_dropout: false,
+        recurrent_dropout: 0.0,
+        embedding_dropout: 0.0,
+        word_dropout: 0.0,
         transformer: Some(training),
         origin: None,
         ..config.clone()

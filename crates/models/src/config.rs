@@ -1,5 +1,5 @@
 use crate::LossConfig;
-use descant_nn::{AttentionScore, Cell, Position, TransformerConfig};
+use descant_nn::{AttentionScore, Cell, DropoutConfig, Position, TransformerConfig};
 use descant_tensor::Brief;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -114,6 +114,18 @@ pub struct ModelConfig {
     /// sublayer.
     #[serde(default)]
     pub dropout: f64,
+    /// Whether recurrent layers have one mask of `dropout` for all tokens of a sequence.
+    #[serde(default)]
+    pub variational_dropout: bool,
+    /// Dropout of the recurrent connections, by one mask for each sequence.
+    #[serde(default)]
+    pub recurrent_dropout: f64,
+    /// Dropout of entries of the vocabulary, each at all its places in a sequence; of recurrent layers.
+    #[serde(default)]
+    pub embedding_dropout: f64,
+    /// Dropout of tokens, whose embeddings are zeros; of recurrent layers.
+    #[serde(default)]
+    pub word_dropout: f64,
     /// Hyperparameters of Transformer layers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transformer: Option<TransformerConfig>,
@@ -155,7 +167,19 @@ impl ModelConfig {
     /// Whether it has dropout in training.
     pub fn has_dropout(&self) -> bool {
         let transformer = self.transformer.as_ref().map_or(0.0, |t| t.attention_dropout.max(t.activation_dropout));
-        self.dropout.max(transformer) > 0.0
+        let DropoutConfig { probability, recurrent, embedding, word, .. } = self.row_dropout();
+        [transformer, probability, recurrent, embedding, word].into_iter().any(|probability| probability > 0.0)
+    }
+
+    /// Dropout of recurrent layers.
+    pub fn row_dropout(&self) -> DropoutConfig {
+        DropoutConfig {
+            probability: self.dropout,
+            variational: self.variational_dropout,
+            recurrent: self.recurrent_dropout,
+            embedding: self.embedding_dropout,
+            word: self.word_dropout,
+        }
     }
 
     /// A model of this kind with defaults.
@@ -177,6 +201,10 @@ impl ModelConfig {
             output_bias: yes(),
             output_soft_cap: None,
             dropout: 0.0,
+            variational_dropout: false,
+            recurrent_dropout: 0.0,
+            embedding_dropout: 0.0,
+            word_dropout: 0.0,
             transformer: None,
             origin: None,
         }
@@ -272,8 +300,14 @@ impl ModelConfig {
         if let Some(cap) = self.output_soft_cap.filter(|cap| !(*cap > 0.0 && cap.is_finite())) {
             return Err(format!("model.output_soft_cap = {}: expected a number above 0", Brief(cap)));
         }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return Err(format!("model.dropout = {}: expected a number from 0 to below 1", Brief(self.dropout)));
+        let shares = [
+            ("dropout", self.dropout),
+            ("recurrent_dropout", self.recurrent_dropout),
+            ("embedding_dropout", self.embedding_dropout),
+            ("word_dropout", self.word_dropout),
+        ];
+        if let Some((key, value)) = shares.into_iter().find(|(_, share)| !(0.0..1.0).contains(share)) {
+            return Err(format!("model.{key} = {}: expected a number from 0 to below 1", Brief(value)));
         }
         self.validate_layers()?;
         let pair = self.kind == ModelKind::EncoderDecoder;

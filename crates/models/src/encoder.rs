@@ -3,7 +3,8 @@ use crate::{HiddenStates, LayerKind, ModelConfig};
 use descant_autograd::{Graph, PackedSequences, Segments};
 use descant_batch::Sequences;
 use descant_nn::{
-    Embedding, Recurrent, RecurrentConfig, RecurrentInput, RecurrentState, Scope, Transformer, TransformerSizes,
+    DropoutConfig, Embedding, Recurrent, RecurrentConfig, RecurrentInput, RecurrentState, Scope, Transformer,
+    TransformerSizes,
 };
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 pub(crate) struct Encoder {
     pub(crate) embedding: Embedding,
     layers: EncoderLayers,
-    dropout: f64,
+    dropout: DropoutConfig,
 }
 
 #[derive(Debug)]
@@ -37,7 +38,14 @@ impl Encoder {
         let layers = match config.encoder() {
             LayerKind::Recurrent => {
                 let hidden = if bidirectional { hidden / 2 } else { hidden };
-                let sizes = RecurrentConfig { cell, input: width, hidden, layers, bidirectional, dropout };
+                let sizes = RecurrentConfig {
+                    cell,
+                    input: width,
+                    hidden,
+                    layers,
+                    bidirectional,
+                    dropout: config.row_dropout(),
+                };
                 EncoderLayers::Recurrent(Recurrent::new(&mut scope.at("rnn"), sizes))
             }
             LayerKind::Transformer => {
@@ -46,7 +54,7 @@ impl Encoder {
                 EncoderLayers::Transformer(Box::new(Transformer::new(scope, &config.transformer(), sizes)))
             }
         };
-        Self { embedding, layers, dropout }
+        Self { embedding, layers, dropout: config.row_dropout() }
     }
 
     pub(crate) fn encode<'t>(&self, graph: Graph<'t>, sources: &Sequences) -> EncodedSources<'t> {
@@ -55,7 +63,7 @@ impl Encoder {
                 let layout = Arc::new(PackedSequences::new(&sources.lengths()));
                 let segments = Arc::new(layout.segments());
                 let ids = segments.arrange(&sources.ids);
-                let x = RecurrentInput::embedded(graph, &self.embedding, &ids, self.dropout);
+                let x = RecurrentInput::embedded(graph, &self.embedding, &ids, &self.dropout, &layout);
                 let (rows, last) = rnn.forward(x, &[], &layout);
                 let last = in_order(last, &layout.ranks());
                 EncodedSources { states: HiddenStates { rows, segments }, last }

@@ -5,7 +5,8 @@ use crate::{Bridge, HiddenStates, LayerKind, LossConfig, ModelConfig, OutputLaye
 use descant_autograd::{Activation, Graph, PackedSequences, ParameterId, Segments, Var};
 use descant_batch::{Batch, Sequences};
 use descant_nn::{
-    Attention, Cell, Embedding, Linear, Recurrent, RecurrentConfig, RecurrentInput, RecurrentState, Scope,
+    Attention, Cell, DropoutConfig, Embedding, Linear, Recurrent, RecurrentConfig, RecurrentInput, RecurrentState,
+    RowDropout, Scope,
 };
 use descant_tensor::{Result, Tensor};
 use std::sync::Arc;
@@ -32,7 +33,8 @@ struct AttentionSource<'t> {
 impl EncoderDecoder {
     pub(crate) fn new(scope: &mut Scope<'_>, config: &ModelConfig, loss: &LossConfig, vocabulary: &Vocabulary) -> Self {
         let width = config.embedding(LayerKind::Recurrent);
-        let ModelConfig { cell, hidden, dropout, .. } = *config;
+        let ModelConfig { cell, hidden, .. } = *config;
+        let dropout = config.row_dropout();
         let encoder = Encoder::new(&mut scope.at("encoder"), config, vocabulary.source);
         let mut scope = scope.at("decoder");
         let target_embedding = match config.tie {
@@ -70,9 +72,15 @@ impl EncoderDecoder {
     }
 
     /// The attentional state `tanh(W [context; h])`, or the state itself without attention.
-    fn attend<'t>(&self, hidden: Var<'t>, queries: &Arc<Segments>, source: &AttentionSource<'t>) -> Var<'t> {
+    fn attend<'t>(
+        &self,
+        hidden: Var<'t>,
+        queries: &Arc<Segments>,
+        source: &AttentionSource<'t>,
+        (dropout, layout): (&RowDropout<'t>, &PackedSequences),
+    ) -> Var<'t> {
         let Some((attention, combine)) = &self.attention else { return hidden };
-        let hidden = hidden.dropout(self.config.dropout);
+        let hidden = dropout.apply(hidden, layout);
         let context = attention.forward(hidden, source.keys, source.states.rows, queries, &source.states.segments);
         combine.forward(hidden.graph().concat_last(&[context, hidden]), Activation::Tanh)
     }
@@ -122,6 +130,8 @@ impl EncoderDecoder {
         let mut feed = graph.constant(&Tensor::zeros(graph.dtype(), [layout.sequences(), self.config.hidden]));
         let mut states = initial.to_vec();
         let mut outputs = Vec::with_capacity(layout.steps());
+        let masks = self.decoder.draw_dropout(graph, layout.sequences());
+        let of_states = self.config.row_dropout().rows(graph, layout.sequences(), self.config.hidden);
         for t in 0..layout.steps() {
             let (rows, n) = (layout.rows(t), layout.active(t));
             let step = Arc::new(PackedSequences::new(&vec![1; n]));
@@ -131,13 +141,13 @@ impl EncoderDecoder {
             };
             states = states.iter().map(first).collect();
             let input = graph.concat_last(&[x.slice(rows.start, rows.end), feed.slice(0, n)]);
-            let (hidden, after) = self.decoder.forward(input, &states, &step);
+            let (hidden, after) = self.decoder.forward_with(input.into(), &states, &step, &masks);
             states = after;
             let mut queries = vec![None; layout.sequences()];
             layout.order()[..n].iter().enumerate().for_each(|(row, &sequence)| queries[sequence] = Some(row));
             let mut segments = Segments::default();
             queries.into_iter().for_each(|row| segments.push(row));
-            feed = self.attend(hidden, &Arc::new(segments), source);
+            feed = self.attend(hidden, &Arc::new(segments), source, (&of_states, &step));
             outputs.push(feed);
         }
         graph.concat(&outputs)
@@ -153,16 +163,19 @@ impl Generator for EncoderDecoder {
         let (states, initial) = self.encode(graph, batch.source.as_ref().unwrap_or(&none));
         let source = AttentionSource { keys: self.keys(states.rows).unwrap_or(states.rows), states };
         let initial = in_order(initial, layout.order());
+        let dropout = self.config.row_dropout();
+        let rows = |width: usize| dropout.rows(graph, layout.sequences(), width);
         let hidden = if self.config.input_feeding {
-            let x = self.target_embedding.forward(graph, &ids).dropout(self.config.dropout);
+            let x = dropout.embeddings(self.target_embedding.forward(graph, &ids), &ids, &layout);
+            let x = rows(self.config.embedding(LayerKind::Recurrent)).apply(x, &layout);
             self.input_fed(x, &initial, &layout, &source)
         } else {
             // All target tokens at once: the decoder's input does not depend on its output.
-            let x = RecurrentInput::embedded(graph, &self.target_embedding, &ids, self.config.dropout);
+            let x = RecurrentInput::embedded(graph, &self.target_embedding, &ids, &dropout, &layout);
             let (hidden, _) = self.decoder.forward(x, &initial, &layout);
-            self.attend(hidden, &segments, &source)
+            self.attend(hidden, &segments, &source, (&rows(self.config.hidden), &layout))
         };
-        HiddenStates { rows: hidden.dropout(self.config.dropout), segments }
+        HiddenStates { rows: rows(self.config.hidden).apply(hidden, &layout), segments }
     }
 
     fn output(&self) -> &OutputLayer {
@@ -219,7 +232,7 @@ impl Generator for EncoderDecoder {
                 let x = self.target_embedding.forward(graph, &ids);
                 graph.concat_last(&[x, graph.constant(feed)]).into()
             }
-            _ => RecurrentInput::embedded(graph, &self.target_embedding, &ids, 0.0),
+            _ => RecurrentInput::embedded(graph, &self.target_embedding, &ids, &DropoutConfig::default(), &layout),
         };
         let (mut rows, after) = self.decoder.forward(x, &before, &layout);
         if let Some(EncoderOutput { values, keys, segments: of_sources }) = state.encoder_output.as_deref()
@@ -228,7 +241,8 @@ impl Generator for EncoderDecoder {
             let values = graph.shared(values);
             let keys = keys.as_ref().map_or(values, |keys| graph.shared(keys));
             let source = AttentionSource { states: HiddenStates { rows: values, segments: of_sources.clone() }, keys };
-            rows = self.attend(rows, &Arc::new(state.queries(&segments, of_sources.len())), &source);
+            let queries = Arc::new(state.queries(&segments, of_sources.len()));
+            rows = self.attend(rows, &queries, &source, (&RowDropout::default(), &layout));
         }
         let feed = self.config.input_feeding.then_some(rows);
         store(&in_own_order(after, &layout), feed, &mut state.recurrent)?;

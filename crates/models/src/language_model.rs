@@ -25,7 +25,7 @@ impl LanguageModel {
             hidden: config.hidden,
             layers: config.layers,
             bidirectional: false,
-            dropout: config.dropout,
+            dropout: config.row_dropout(),
         };
         let rnn = Recurrent::new(&mut scope.at("rnn"), sizes);
         let widths = (config.hidden, config.embedding);
@@ -44,9 +44,11 @@ impl LanguageModel {
     ) -> (HiddenStates<'t>, Vec<RecurrentState<'t>>) {
         let segments = Arc::new(layout.segments());
         let initial = restore(graph, initial, layout, (self.config.layers, self.config.cell == Cell::Lstm));
-        let x = RecurrentInput::embedded(graph, &self.embedding, &segments.arrange(ids), self.config.dropout);
+        let dropout = self.config.row_dropout();
+        let x = RecurrentInput::embedded(graph, &self.embedding, &segments.arrange(ids), &dropout, layout);
         let (hidden, last) = self.rnn.forward(x, &initial, layout);
-        (HiddenStates { rows: hidden.dropout(self.config.dropout), segments }, last)
+        let rows = dropout.rows(graph, layout.sequences(), self.config.hidden).apply(hidden, layout);
+        (HiddenStates { rows, segments }, last)
     }
 
     fn state(recurrent: Vec<Tensor>, sources: Vec<usize>) -> DecoderState {

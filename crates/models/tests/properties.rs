@@ -185,7 +185,16 @@ fn dropout_has_the_gradient_of_its_central_differences() {
         ..base(ModelKind::EncoderDecoder, Cell::Lstm)
     };
     let language_model = ModelConfig { kind: ModelKind::LanguageModel, encoder: None, ..transformer.clone() };
-    for config in [recurrent, transformer, language_model] {
+    let variational = ModelConfig {
+        variational_dropout: true,
+        recurrent_dropout: 0.3,
+        embedding_dropout: 0.2,
+        word_dropout: 0.1,
+        ..recurrent.clone()
+    };
+    let fed = ModelConfig { input_feeding: true, cell: Cell::Gru, ..variational.clone() };
+    let recurrent_lm = ModelConfig { kind: ModelKind::LanguageModel, attention: None, ..variational.clone() };
+    for config in [recurrent, transformer, language_model, variational, fed, recurrent_lm] {
         for r_drop in [0.0, 5.0] {
             let loss = LossConfig::CrossEntropy {
                 smoothing: 0.1,

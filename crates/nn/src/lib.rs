@@ -5,6 +5,7 @@ mod init;
 mod layers;
 mod norm;
 mod recurrent;
+mod row_dropout;
 mod scope;
 mod transformer;
 
@@ -12,7 +13,8 @@ pub use attention::{Attention, AttentionScore};
 pub use init::Init;
 pub use layers::{Embedding, Linear};
 pub use norm::{Norm, NormKind};
-pub use recurrent::{Cell, Recurrent, RecurrentConfig, RecurrentInput, RecurrentState};
+pub use recurrent::{Cell, LayerDropout, Recurrent, RecurrentConfig, RecurrentInput, RecurrentState};
+pub use row_dropout::{DropoutConfig, RowDropout};
 pub use scope::Scope;
 pub use transformer::{
     CrossAttentionKv, Position, QkNorm, RotaryScaling, Transformer, TransformerConfig, TransformerSizes, sinusoids,

@@ -1,3 +1,4 @@
+use crate::row_dropout::{DropoutConfig, RowDropout, mask};
 use crate::{Embedding, Init, Scope};
 use descant_autograd::{Graph, PackedSequences, ParameterId, Var};
 use serde::{Deserialize, Serialize};
@@ -35,8 +36,8 @@ pub struct RecurrentConfig {
     pub layers: usize,
     /// Whether each layer runs in both directions.
     pub bidirectional: bool,
-    /// Dropout between layers.
-    pub dropout: f64,
+    /// Dropout between layers, and within them.
+    pub dropout: DropoutConfig,
 }
 
 /// The state of one layer: `[B, H]`, rows in the order of [`PackedSequences::order`]. Both directions are concatenated.
@@ -63,23 +64,39 @@ impl<'t> From<Var<'t>> for RecurrentInput<'t> {
 }
 
 impl<'t> RecurrentInput<'t> {
-    /// The embeddings of `ids`. Without dropout, the GEMM of the first layer then runs over the distinct ids only, where these
-    /// are few enough; in inference over those alone whose input terms are not known.
+    /// The embeddings of `ids`, in the order of `layout`. Without dropout, the GEMM of the first layer then runs over the distinct ids
+    /// only, where these are few enough; in inference over those alone whose input terms are not known.
     #[track_caller]
-    pub fn embedded(graph: Graph<'t>, embedding: &Embedding, ids: &Arc<[u32]>, dropout: f64) -> Self {
+    pub fn embedded(
+        graph: Graph<'t>,
+        embedding: &Embedding,
+        ids: &Arc<[u32]>,
+        dropout: &DropoutConfig,
+        layout: &PackedSequences,
+    ) -> Self {
         if !graph.has_gradients() && !graph.parameters().is_row_major(embedding.weight) {
             return Self { x: graph.parameter(embedding.weight), rows: Some(ids.clone()) };
         }
         let mut distinct = ids.to_vec();
         distinct.sort_unstable();
         distinct.dedup();
-        if dropout > 0.0 && graph.has_gradients() || 2 * distinct.len() > ids.len() {
-            return embedding.forward(graph, ids).dropout(dropout).into();
+        if dropout.changes_embeddings() && graph.has_gradients() || 2 * distinct.len() > ids.len() {
+            let x = dropout.embeddings(embedding.forward(graph, ids), ids, layout);
+            return dropout.rows(graph, layout.sequences(), x.shape().last()).apply(x, layout).into();
         }
         let place = |id: &u32| distinct.partition_point(|other| other < id) as u32;
         let rows = Some(ids.iter().map(place).collect());
         Self { x: embedding.forward(graph, &Arc::from(distinct)), rows }
     }
+}
+
+/// The masks of a pass that each sequence has one of, by layer.
+#[derive(Clone, Debug)]
+pub struct LayerDropout<'t> {
+    /// Of what each layer but the first reads.
+    between: Vec<RowDropout<'t>>,
+    /// Of the hidden state before a step, by direction.
+    recurrent: Vec<Vec<Option<Var<'t>>>>,
 }
 
 /// Layers of LSTM or GRU over a ragged batch, under PyTorch's names (`weight_ih_l0`, `weight_hh_l0_reverse`, …).
@@ -120,6 +137,15 @@ impl Recurrent {
         self.config.hidden * if self.config.bidirectional { 2 } else { 1 }
     }
 
+    /// Draws the masks of a pass over so many sequences.
+    pub fn draw_dropout<'t>(&self, graph: Graph<'t>, sequences: usize) -> LayerDropout<'t> {
+        let RecurrentConfig { hidden, dropout, .. } = self.config;
+        let between = (1..self.config.layers).map(|_| dropout.rows(graph, sequences, self.output())).collect();
+        let one = |_: &[ParameterId; 4]| mask(graph, [sequences, hidden], dropout.recurrent);
+        let recurrent = self.weights.iter().map(|directions| directions.iter().map(one).collect()).collect();
+        LayerDropout { between, recurrent }
+    }
+
     /// Runs all layers over `input`, `[N, I]`: the last layer's hidden states of all tokens, `[N, directions · H]`, and each
     /// layer's last state. `initial` holds a state for each layer, or is empty for zeros.
     #[track_caller]
@@ -129,17 +155,33 @@ impl Recurrent {
         initial: &[RecurrentState<'t>],
         layout: &Arc<PackedSequences>,
     ) -> (Var<'t>, Vec<RecurrentState<'t>>) {
-        let mut input = input.into();
+        let input = input.into();
+        let dropout = self.draw_dropout(input.x.graph(), layout.sequences());
+        self.forward_with(input, initial, layout, &dropout)
+    }
+
+    /// The same with masks that were drawn before: those of a pass that runs step by step, over the first of its sequences.
+    #[track_caller]
+    pub fn forward_with<'t>(
+        &self,
+        mut input: RecurrentInput<'t>,
+        initial: &[RecurrentState<'t>],
+        layout: &Arc<PackedSequences>,
+        dropout: &LayerDropout<'t>,
+    ) -> (Var<'t>, Vec<RecurrentState<'t>>) {
         let mut last = Vec::with_capacity(self.weights.len());
         for (layer, directions) in self.weights.iter().enumerate() {
-            if layer > 0 {
-                input = input.x.dropout(self.config.dropout).into();
+            if let Some(dropout) = layer.checked_sub(1).and_then(|before| dropout.between.get(before)) {
+                input = dropout.apply(input.x, layout).into();
             }
             let initial = initial.get(layer);
             let runs: Vec<(Var<'t>, RecurrentState<'t>)> = directions
                 .iter()
                 .enumerate()
-                .map(|(direction, weights)| self.direction(&input, weights, initial, layout, direction))
+                .map(|(direction, weights)| {
+                    let mask = dropout.recurrent[layer][direction].map(|mask| mask.slice(0, layout.sequences()));
+                    self.direction(&input, weights, initial, (layout, mask), direction)
+                })
                 .collect();
             match runs.as_slice() {
                 [(output, state)] => {
@@ -168,7 +210,7 @@ impl Recurrent {
         input: &RecurrentInput<'t>,
         weights: &[ParameterId; 4],
         initial: Option<&RecurrentState<'t>>,
-        layout: &Arc<PackedSequences>,
+        (layout, mask): (&Arc<PackedSequences>, Option<Var<'t>>),
         direction: usize,
     ) -> (Var<'t>, RecurrentState<'t>) {
         let (graph, rows) = (input.x.graph(), input.rows.as_ref());
@@ -182,13 +224,14 @@ impl Recurrent {
         match self.config.cell {
             Cell::Lstm => {
                 let initial = initial.and_then(|state| Some((part(state.hidden), part(state.cell?))));
-                let y = input.x.lstm(rows, &weights, initial, layout, direction == 1);
+                let y = input.x.lstm(rows, &weights, initial, mask, layout, direction == 1);
                 let hidden = y.slice(tokens, tokens + sequences);
                 let cell = Some(y.slice(tokens + sequences, tokens + 2 * sequences));
                 (y.slice(0, tokens), RecurrentState { hidden, cell })
             }
             Cell::Gru => {
-                let y = input.x.gru(rows, &weights, initial.map(|state| part(state.hidden)), layout, direction == 1);
+                let y =
+                    input.x.gru(rows, &weights, initial.map(|state| part(state.hidden)), mask, layout, direction == 1);
                 (y.slice(0, tokens), RecurrentState { hidden: y.slice(tokens, tokens + sequences), cell: None })
             }
         }

@@ -1,4 +1,5 @@
 use crate::chunk::{CHUNK, Parts};
+use crate::lbfgs::{History, NAMES};
 use descant_autograd::{GradientLayout, Gradients, ParameterId, Parameters};
 use descant_hyperparameters::{Chunk, Clipping, OptimizerConfig, Step};
 use descant_kernels::{FlushSubnormals, Real, zip_into};
@@ -17,6 +18,8 @@ pub struct Optimizer {
     steps: u64,
     /// Of an optimizer that averages the weights: the sum of the weights of all steps, and the largest learning rate, in f64.
     averaging: Option<[Buffer; 2]>,
+    /// Of L-BFGS, what it knows of the steps before.
+    history: Option<History>,
 }
 
 /// The names of the buffers of [`Optimizer::averaging`].
@@ -71,7 +74,9 @@ impl Optimizer {
         });
         let state = state.collect();
         let averaging = config.average().map(|_| [0, 1].map(|_| Buffer::zeros(DType::F64, 1)));
-        Ok(Self { configs, config_of, state, layout: parameters.gradient_layout(), steps: 0, averaging })
+        let layout = parameters.gradient_layout();
+        let history = config.history_size().map(|size| History::new(size, parameters.dtype(), layout.len()));
+        Ok(Self { configs, config_of, state, layout, steps: 0, averaging, history })
     }
 
     /// One step, on the threads of the current rayon pool. Frozen parameters do not change.
@@ -87,11 +92,7 @@ impl Optimizer {
         learning_rate: f64,
         clipping: Clipping,
     ) -> Result<()> {
-        gradients.check(parameters)?;
-        if *gradients.layout() != self.layout {
-            let (gradients, parameters) = (gradients.layout().len(), self.layout.len());
-            return Err(Error::Mismatch { gradients, parameters });
-        }
+        self.check(parameters, gradients)?;
         self.steps += 1;
         let average = self.averaging.as_mut().map_or(0.0, |averaging| {
             let [sum, largest] = averaging.each_mut().map(|buffer| &mut f64::slice_mut(buffer)[0]);
@@ -106,6 +107,40 @@ impl Optimizer {
             DType::F64 => self.sweep::<f64>(parameters, gradients, step),
         }
         Ok(())
+    }
+
+    fn check(&self, parameters: &Parameters, gradients: &Gradients) -> Result<()> {
+        gradients.check(parameters)?;
+        match *gradients.layout() == self.layout {
+            true => Ok(()),
+            false => Err(Error::Mismatch { gradients: gradients.layout().len(), parameters: self.layout.len() }),
+        }
+    }
+
+    /// Whether a step is a search along a direction, for [`Optimizer::search`].
+    pub fn searches(&self) -> bool {
+        self.history.is_some()
+    }
+
+    /// One step of L-BFGS, from weights with these gradients and this loss: `evaluate` gives the loss with other weights, and its slope along a
+    /// direction ([`slope`](crate::slope)). Of another optimizer, nothing changes.
+    ///
+    /// # Errors
+    /// As [`Optimizer::step`], and whatever an evaluation fails with: the weights are as before then.
+    pub fn search(
+        &mut self,
+        parameters: &mut Parameters,
+        gradients: &Gradients,
+        (loss, learning_rate): (f64, f64),
+        evaluate: impl FnMut(&Parameters, &Buffer) -> Result<[f64; 2]>,
+    ) -> Result<()> {
+        self.check(parameters, gradients)?;
+        let Some(history) = &mut self.history else { return Ok(()) };
+        self.steps += 1;
+        match parameters.dtype() {
+            DType::F32 => history.iterate::<f32>(parameters, gradients, (loss, learning_rate), evaluate),
+            DType::F64 => history.iterate::<f64>(parameters, gradients, (loss, learning_rate), evaluate),
+        }
     }
 
     fn sweep<E: Real>(&mut self, parameters: &mut Parameters, gradients: &Gradients, step: Step) {
@@ -169,7 +204,8 @@ impl Optimizer {
     /// The state buffers by PyTorch's names, always in the same order.
     pub fn state(&self) -> impl Iterator<Item = (&'static str, &Buffer)> {
         let state = self.state.iter().map(|state| (state.name, &state.buffer));
-        state.chain(self.averaging.iter().flat_map(|averaging| AVERAGING.into_iter().zip(averaging)))
+        let state = state.chain(self.averaging.iter().flat_map(|averaging| AVERAGING.into_iter().zip(averaging)));
+        state.chain(self.history.iter().flat_map(|history| NAMES.into_iter().zip(&history.buffers)))
     }
 
     /// Whether it averages the weights itself.
@@ -210,6 +246,7 @@ impl Optimizer {
             return Err("the optimizer's state is of another optimizer, or of other parameters".to_owned());
         }
         let own = self.state.iter_mut().map(|state| &mut state.buffer).chain(self.averaging.iter_mut().flatten());
+        let own = own.chain(self.history.iter_mut().flat_map(|history| &mut history.buffers));
         own.zip(buffers).for_each(|(own, restored)| *own = restored);
         self.steps = steps;
         Ok(())

@@ -45,6 +45,16 @@ impl Tensor {
         Self { shape, buffer: Buffer::zeros(dtype, shape.len()) }
     }
 
+    /// A tensor of ones.
+    pub fn ones(dtype: DType, shape: impl Into<Shape>) -> Self {
+        let mut ones = Self::zeros(dtype, shape);
+        match &mut ones.buffer {
+            Buffer::F32(elements) => elements.fill(1.0),
+            Buffer::F64(elements) => elements.fill(1.0),
+        }
+        ones
+    }
+
     /// The lengths of its axes.
     pub fn shape(&self) -> Shape {
         self.shape

@@ -1,146 +1,46 @@
-use crate::corpus::data::{BLOCK, SequenceSpan};
-use crate::mixture::{MixedOrder, Mixture};
-use crate::permutation::Permutation;
-use crate::{Corpus, InputBuilder, Noise, SpecialTokens, TextError};
+use crate::batch_config::{BatchConfig, tokens};
+use crate::corpus::data::SequenceSpan;
+use crate::epoch_order::{EpochOrder, Window, below, random, shuffle, streams};
+use crate::position::{Position, Waiting};
+use crate::{Corpus, InputBuilder, TextError};
 use descant_batch::Batch;
-use rand_core::Rng;
 use rand_pcg::Pcg64;
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Blocks of a window, and their sequences: what is shuffled and sorted at once.
-const WINDOW: usize = 64;
-const SEQUENCES: u64 = WINDOW as u64 * BLOCK;
 /// What is drawn for the dropout of attributes, and for noise, is apart from what orders are drawn from.
 const DROPOUT: u128 = 1;
 const NOISE: u128 = 2;
-/// Chunks of a stream at least, where it is only measured, as its first one begins without a state.
-const MEASURED_CHUNKS: u64 = 10;
 
-/// Which orders of a corpus there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Shuffle {
-    /// All orders of all sequences.
-    #[default]
-    Exact,
-    /// Orders of blocks of neighbouring sequences, and of the sequences within windows of many blocks.
-    Blocks,
-}
-
-/// How sequences become batches.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct BatchConfig {
-    /// Tokens in a batch at most, where of a pair the longer side counts: so there are no more than these on either side. A
-    /// longer sequence is a batch of its own.
-    pub tokens: usize,
-    /// Sequences in a batch, in place of `tokens`.
-    pub sequences: Option<usize>,
-    /// Tokens of a chunk of a continuous text.
-    pub length: usize,
-    /// Whether a continuous text is read as contiguous streams, one for each row of a batch: each batch has the next chunk of every
-    /// stream, so that a state can be carried from one to the next.
-    pub streams: bool,
-    /// What the order is drawn from, anew in every epoch; or none, for the text's own order.
-    pub shuffle: Option<u64>,
-    /// Which order that is.
-    pub order: Shuffle,
-    /// Special tokens of the source and of the target.
-    pub special: [SpecialTokens; 2],
-    /// The share of the sequences in which a control attribute is left out, each by itself, where they are shuffled: those of a training.
-    pub control_dropout: f64,
-    /// How the corpora are mixed that the text has, where sequences are shuffled; by default, each sequence comes once in an epoch.
-    pub mixture: Option<Mixture>,
-    /// Noise on sources, where sequences are shuffled.
-    pub noise: Option<Noise>,
-}
-
-impl Default for BatchConfig {
-    /// 2048 tokens, chunks of 128, in the text's own order.
-    fn default() -> Self {
-        Self {
-            tokens: 2048,
-            sequences: None,
-            length: 128,
-            streams: false,
-            shuffle: None,
-            order: Shuffle::Exact,
-            special: Default::default(),
-            control_dropout: 0.0,
-            mixture: None,
-            noise: None,
-        }
-    }
-}
-
-/// The next batch of [`Batches`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position {
-    /// Times through the text.
-    pub epoch: u64,
-    /// The window of that epoch.
-    pub window: u64,
-    /// The batch of that window.
-    pub batch: u64,
-    /// By which the corpus is known, where it lies in files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub corpus: Option<u32>,
-}
-
-/// Batches of a corpus, without end: sequences of about one length together, in an order drawn anew for every epoch.
+/// Batches of a corpus, without end: sequences of about one length together, in an order drawn anew for every epoch, which is read in
+/// windows.
 ///
-/// The order is read in windows, so that memory does not grow with the corpus: of some sequences from anywhere in it, or of some blocks of
-/// neighbouring ones.
+/// In a warm-up, batches of long sequences wait until the limit has grown to their length, and come before all others then. Those for which
+/// it has not by the end of an epoch are left out of it. So each batch comes in parts or as a whole, and none twice.
 #[derive(Debug)]
 pub struct Batches {
     corpus: Arc<Corpus>,
     config: BatchConfig,
     builder: InputBuilder,
     position: Position,
-    epoch: Option<Epoch>,
-    window: Option<Vec<Vec<SequenceSpan>>>,
+    epoch: Option<EpochOrder>,
+    window: Option<Vec<Planned>>,
+    /// The sequences of batches that wait, by window and number; what is missing is read again.
+    waiting: BTreeMap<(u64, u64), Vec<SequenceSpan>>,
+    left_out: u64,
 }
 
-/// The order of an epoch.
-#[derive(Debug)]
-struct Epoch {
-    number: u64,
-    order: Order,
-    /// How far the chunks of a continuous text are shifted.
-    shift: u64,
+/// A batch of a window.
+#[derive(Clone, Debug)]
+struct Planned {
+    places: Vec<SequenceSpan>,
+    /// The first step that it may come to.
+    due: u64,
 }
 
-/// What is read in which order.
-#[derive(Debug)]
-enum Order {
-    Blocks(Vec<u32>),
-    Sequences(Permutation),
-    Mixed(MixedOrder),
-    /// Streams, and how many chunks the longest has: a window for each.
-    Streams(Vec<Range<u64>>, u64),
-}
-
-impl Order {
-    /// How many windows it has.
-    fn windows(&self) -> u64 {
-        match self {
-            Self::Blocks(blocks) => blocks.len().div_ceil(WINDOW) as u64,
-            Self::Sequences(permutation) => permutation.len().div_ceil(SEQUENCES),
-            Self::Mixed(order) => order.len().div_ceil(SEQUENCES),
-            Self::Streams(_, chunks) => *chunks,
-        }
-    }
-
-    /// The numbers of the sequences of a window, in the order of the files.
-    fn numbers<T: Ord>(window: u64, len: u64, number: impl Fn(u64) -> T) -> Vec<T> {
-        let first = window.saturating_mul(SEQUENCES).min(len);
-        let mut numbers: Vec<T> = (first..len.min(first + SEQUENCES)).map(number).collect();
-        numbers.sort_unstable();
-        numbers
-    }
-}
+/// Sequences of a batch, and of which epoch they are.
+type Part = (u64, Vec<SequenceSpan>);
 
 impl Batches {
     /// From the start of the first epoch.
@@ -172,7 +72,7 @@ impl Batches {
         }
         let position = Position { corpus: corpus.checksum(), ..Position::default() };
         let builder = corpus.input_builder(&config.special);
-        Ok(Self { corpus, config, builder, position, epoch: None, window: None })
+        Ok(Self { corpus, config, builder, position, epoch: None, window: None, waiting: BTreeMap::new(), left_out: 0 })
     }
 
     /// Once through the corpus, in its own order but for windows sorted by length.
@@ -184,6 +84,7 @@ impl Batches {
         config: BatchConfig,
     ) -> Result<impl Iterator<Item = Result<Batch, TextError>>, TextError> {
         let mut batches = Self::new(corpus, BatchConfig { shuffle: None, ..config })?;
+        batches.end_warmup();
         Ok(std::iter::from_fn(move || (batches.position.epoch == 0).then(|| batches.next_batch())))
     }
 
@@ -198,8 +99,8 @@ impl Batches {
     }
 
     /// Where the next batch is.
-    pub fn position(&self) -> Position {
-        self.position
+    pub fn position(&self) -> &Position {
+        &self.position
     }
 
     /// Goes on at `position`.
@@ -209,26 +110,169 @@ impl Batches {
     pub fn seek(&mut self, position: Position) -> Result<(), TextError> {
         let own = self.corpus.checksum();
         let same = position.corpus.is_none() || position.corpus == own;
-        (self.position, self.window) = (Position { corpus: own, ..position }, None);
-        match same && self.load()?.len() as u64 > position.batch {
+        (self.position, self.window, self.left_out) = (Position { corpus: own, ..position }, None, 0);
+        self.waiting.clear();
+        let Position { window, batch, .. } = self.position;
+        let all_wait = !self.position.waiting.is_empty() && batch == 0 && window == self.order().windows();
+        match same && (all_wait || self.load()?.len() as u64 > batch) {
             true => Ok(()),
-            false => Err(TextError::OtherText { path: self.corpus.folder().to_owned() }),
+            false => Err(self.other_text()),
         }
     }
 
-    /// The next batch.
+    fn other_text(&self) -> TextError {
+        TextError::OtherText { path: self.corpus.folder().to_owned() }
+    }
+
+    /// The batches of a step, each a part or the whole of one.
+    ///
+    /// # Errors
+    /// Where the corpus cannot be read.
+    pub fn next_step(&mut self, step: u64) -> Result<Vec<Batch>, TextError> {
+        let parts = self.next_parts(step)?;
+        parts.iter().map(|(epoch, places)| self.assemble(places, *epoch)).collect()
+    }
+
+    /// The next batch, whole as after a warm-up.
     ///
     /// # Errors
     /// Where the corpus cannot be read.
     pub fn next_batch(&mut self) -> Result<Batch, TextError> {
-        let (at, epoch) = (self.position.batch as usize, self.position.epoch);
-        let window = self.load()?;
-        let (places, last) = (window[at].clone(), at + 1 == window.len());
+        let (epoch, places) = self.take(u64::MAX, 1.0)?;
+        self.assemble(&places, epoch)
+    }
+
+    fn next_parts(&mut self, step: u64) -> Result<Vec<Part>, TextError> {
+        // Whole batches take less time than as many parts.
+        let batches = self.config.accumulate as f64 * self.config.batch_ramp.share(step);
+        let most = batches.ceil().max(1.0);
+        let epoch = self.position.epoch;
+        let mut parts = Vec::new();
+        while parts.len() < most as usize && !(self.config.whole_epochs && self.position.epoch != epoch) {
+            parts.push(self.take(step, batches / most)?);
+        }
+        Ok(parts)
+    }
+
+    /// Such a share of a batch.
+    fn take(&mut self, step: u64, share: f64) -> Result<Part, TextError> {
+        let next = self.find(step)?;
+        let key = (next.window, next.batch);
+        let mut places = self.waiting.remove(&key).ok_or_else(|| self.other_text())?;
+        let taken = next.taken as usize;
+        let most = (self.config.length as f64 * self.config.length_ramp.share(step)).max(1.0) as u64;
+        let (part, taken, of) = match self.streams().is_some() {
+            true => {
+                let longest = places.iter().map(chunk_tokens).max().unwrap_or(0);
+                let left = longest.saturating_sub(next.taken);
+                let end = next.taken + left.div_ceil(left.div_ceil(most).max(1));
+                (places.iter().filter_map(|place| piece(place, next.taken..end)).collect(), end, longest)
+            }
+            false => {
+                let all = places.len() as u64;
+                let left = places.get_mut(taken..).unwrap_or_default();
+                let count = self.config.part(left, share, |place| self.tokens(place));
+                let cut = |place: &SequenceSpan| pieces(place, most).collect::<Vec<_>>();
+                let part = match self.corpus.is_continuous() {
+                    true => left[..count].iter().flat_map(cut).collect(),
+                    false => left[..count].to_vec(),
+                };
+                (part, next.taken + count as u64, all)
+            }
+        };
+        if taken < of {
+            self.position.waiting.insert(0, Waiting { taken, ..next });
+            self.waiting.insert(key, places);
+        }
+        let epoch = self.position.epoch;
+        // What is not due is put away now, so that with its last batch an epoch is over.
+        self.settle(step)?;
+        Ok((epoch, part))
+    }
+
+    /// The next batch that may come to this step; its sequences are among those that wait.
+    fn find(&mut self, step: u64) -> Result<Waiting, TextError> {
+        self.settle(step)?;
+        let waiting = &mut self.position.waiting;
+        if let Some(i) = waiting.iter().position(|waiting| waiting.due <= step) {
+            let found = waiting.remove(i);
+            if !self.waiting.contains_key(&(found.window, found.batch)) {
+                self.read_waiting(found)?;
+            }
+            return Ok(found);
+        }
+        self.put_away()?.ok_or_else(|| self.other_text())
+    }
+
+    /// Puts away batches that are not due, and goes on to the next epoch where none is left that is.
+    fn settle(&mut self, step: u64) -> Result<(), TextError> {
+        // The shortest batch of a window is due, so that this ends with the next epoch.
+        for _ in 0..2 {
+            while !self.position.waiting.iter().any(|waiting| waiting.due <= step) {
+                match self.due()? {
+                    Some(due) if due <= step => return Ok(()),
+                    Some(_) => {
+                        let waiting = self.put_away()?;
+                        self.position.waiting.extend(waiting);
+                    }
+                    None => break,
+                }
+            }
+            if self.position.window < self.order().windows()
+                || self.position.waiting.iter().any(|waiting| waiting.due <= step)
+            {
+                return Ok(());
+            }
+            self.left_out += self.waiting_sequences();
+            self.waiting.clear();
+            let Position { epoch, corpus, .. } = self.position;
+            (self.position, self.window) = (Position { epoch: epoch + 1, corpus, ..Position::default() }, None);
+        }
+        Ok(())
+    }
+
+    /// When the next batch of the epoch's order is due; none where there is no more.
+    fn due(&mut self) -> Result<Option<u64>, TextError> {
+        let at = self.position.batch as usize;
+        Ok(self.load()?.get(at).map(|planned| planned.due))
+    }
+
+    /// Takes the next batch of the epoch's order out of it.
+    fn put_away(&mut self) -> Result<Option<Waiting>, TextError> {
+        let Position { window, batch, .. } = self.position;
+        let planned = self.load()?;
+        let (found, last) = (planned.get(batch as usize).cloned(), batch + 1 >= planned.len() as u64);
         match last {
-            true => self.next_window(),
+            true => (self.window, self.position.window, self.position.batch) = (None, window + 1, 0),
             false => self.position.batch += 1,
         }
-        self.assemble(&places, epoch)
+        Ok(found.map(|Planned { places, due }| {
+            self.waiting.insert((window, batch), places);
+            Waiting { window, batch, taken: 0, due }
+        }))
+    }
+
+    /// Reads again what waits of the window of this batch.
+    fn read_waiting(&mut self, of: Waiting) -> Result<(), TextError> {
+        let planned = self.plan(of.window)?;
+        let waiting = self.position.waiting.iter().chain([&of]).filter(|waiting| waiting.window == of.window);
+        for waiting in waiting {
+            let planned = planned.get(waiting.batch as usize).ok_or_else(|| self.other_text())?;
+            self.waiting.insert((waiting.window, waiting.batch), planned.places.clone());
+        }
+        Ok(())
+    }
+
+    /// How many sequences wait.
+    fn waiting_sequences(&self) -> u64 {
+        self.waiting.values().map(|places| places.len() as u64).sum()
+    }
+
+    /// Another walk from the start of an epoch.
+    fn walk(&self, epoch: u64) -> Self {
+        let (corpus, config, builder) = (self.corpus.clone(), self.config.clone(), self.builder.clone());
+        let position = Position { epoch, ..Position::default() };
+        Self { corpus, config, builder, position, epoch: None, window: None, waiting: BTreeMap::new(), left_out: 0 }
     }
 
     /// How many batches an epoch has: batches are drawn anew for each. The lengths are read, not the ids.
@@ -236,15 +280,46 @@ impl Batches {
     /// # Errors
     /// Where the corpus cannot be read.
     pub fn count(&self, epoch: u64) -> Result<u64, TextError> {
-        let position = Position { epoch, ..Position::default() };
-        let (corpus, config, builder) = (self.corpus.clone(), self.config.clone(), self.builder.clone());
-        let mut walk = Self { corpus, config, builder, position, epoch: None, window: None };
-        let mut count = 0;
-        while walk.position.epoch == epoch {
-            count += walk.load()?.len() as u64;
-            walk.next_window();
+        let mut walk = self.walk(epoch);
+        let windows = walk.order().windows();
+        (0..windows).map(|window| Ok(walk.plan(window)?.len() as u64)).sum()
+    }
+
+    /// How many steps an epoch has that begins with step `first`.
+    ///
+    /// # Errors
+    /// Where the corpus cannot be read.
+    pub fn count_steps(&self, epoch: u64, first: u64) -> Result<u64, TextError> {
+        let warm = self.config.batch_ramp.steps.max(self.config.length_ramp.steps);
+        if first >= warm {
+            return Ok(self.count(epoch)?.div_ceil(self.config.accumulate as u64));
         }
-        Ok(count)
+        let mut walk = self.walk(epoch);
+        let mut steps = 0;
+        while walk.position.epoch == epoch {
+            walk.next_parts(first + steps)?;
+            steps += 1;
+        }
+        Ok(steps)
+    }
+
+    /// How many sequences the epochs lack that begin in the warm-up of the length, in a training of so many steps. Later epochs have them.
+    ///
+    /// # Errors
+    /// Where the corpus cannot be read.
+    pub fn count_left_out(&self, steps: u64) -> Result<u64, TextError> {
+        let mut walk = self.walk(0);
+        let last = steps.min(self.config.length_ramp.steps);
+        for step in 0..last {
+            walk.next_parts(step)?;
+        }
+        Ok(walk.left_out + if last == steps { walk.waiting_sequences() } else { 0 })
+    }
+
+    /// Without a warm-up from here on.
+    pub fn end_warmup(&mut self) {
+        (self.config.batch_ramp, self.config.length_ramp) = Default::default();
+        self.window = None;
     }
 
     /// Once through the same corpus, in its own order.
@@ -265,31 +340,9 @@ impl Batches {
         }
     }
 
-    /// The streams of a continuous text, where it is read in such: where their targets lie. All tokens have a place, so that some are longer by
-    /// one: the first ones, so that in every batch a stream has its row.
+    /// The streams of a continuous text, where it is read in such: where their targets lie.
     pub fn streams(&self) -> Option<Vec<Range<u64>>> {
-        let BatchConfig { tokens, sequences, length, shuffle, streams, .. } = self.config;
-        if !streams || !self.corpus.is_continuous() {
-            return None;
-        }
-        let targets = self.corpus.len() - 1;
-        let rows = sequences.unwrap_or(tokens / length).max(1) as u64;
-        let most = if shuffle.is_some() { targets } else { targets / (MEASURED_CHUNKS * length as u64) };
-        let rows = rows.min(most.max(1));
-        let (each, longer) = (targets / rows, targets % rows);
-        let stream = |row: u64| {
-            let start = self.corpus.start() + row * each + row.min(longer);
-            start..start + each + u64::from(row < longer)
-        };
-        Some((0..rows).map(stream).collect())
-    }
-
-    fn next_window(&mut self) {
-        self.window = None;
-        (self.position.window, self.position.batch) = (self.position.window + 1, 0);
-        if self.position.window >= self.epoch.as_ref().map_or(0, |epoch| epoch.order.windows()) {
-            (self.position.epoch, self.position.window) = (self.position.epoch + 1, 0);
-        }
+        streams(&self.corpus, &self.config)
     }
 
     fn assemble(&self, places: &[SequenceSpan], epoch: u64) -> Result<Batch, TextError> {
@@ -341,141 +394,75 @@ impl Batches {
         [before, count]
     }
 
-    /// The window of the position.
-    fn load(&mut self) -> Result<&[Vec<SequenceSpan>], TextError> {
-        let Position { epoch, window, .. } = self.position;
-        let random = |purpose: u64| {
-            let seed = self.config.shuffle.unwrap_or(0);
-            Pcg64::new(u128::from(seed) << 64 | u128::from(epoch), u128::from(purpose))
-        };
-        let shuffled = self.config.shuffle.is_some();
-        if self.epoch.as_ref().is_none_or(|known| known.number != epoch) {
-            let mut random = random(0);
-            let continuous = self.corpus.is_continuous();
-            let shift = if shuffled && continuous { below(&mut random, self.config.length as u64) } else { 0 };
-            let units = match continuous {
-                true => (self.corpus.len() - 1 + shift).div_ceil(self.config.length as u64),
-                false => self.corpus.len(),
-            };
-            let order = match (self.streams(), &self.config.mixture, self.config.shuffle) {
-                (Some(streams), ..) => {
-                    let longest = streams.first().map_or(0, |stream| stream.end - stream.start);
-                    Order::Streams(streams, (longest + shift).div_ceil(self.config.length as u64))
-                }
-                (None, Some(mixture), Some(seed)) => {
-                    Order::Mixed(MixedOrder::new(mixture, self.corpus.sizes(), (seed, epoch), &mut random))
-                }
-                // A single window is every order as it is.
-                (None, None, Some(_)) if self.config.order == Shuffle::Exact && units > SEQUENCES => {
-                    Order::Sequences(Permutation::new(units, &mut random))
-                }
-                _ => {
-                    let mut blocks: Vec<u32> = (0..units.div_ceil(BLOCK) as u32).collect();
-                    if shuffled {
-                        shuffle(&mut blocks, &mut random);
-                    }
-                    Order::Blocks(blocks)
-                }
-            };
-            self.epoch = Some(Epoch { number: epoch, order, shift });
+    /// The order of the position's epoch.
+    fn order(&mut self) -> &EpochOrder {
+        let number = self.position.epoch;
+        let known = self.epoch.take().filter(|known| known.number == number);
+        self.epoch.insert(known.unwrap_or_else(|| EpochOrder::new(&self.corpus, &self.config, number)))
+    }
+
+    /// The window of the position; nothing beyond the last one.
+    fn load(&mut self) -> Result<&[Planned], TextError> {
+        if self.window.is_none() {
+            self.window = Some(self.plan(self.position.window)?);
         }
-        let (Some(Epoch { order, shift, .. }), None) = (&self.epoch, &self.window) else {
-            return Ok(self.window.as_deref().unwrap_or_default());
+        Ok(self.window.as_deref().unwrap_or_default())
+    }
+
+    /// The batches of a window of the position's epoch.
+    fn plan(&mut self, window: u64) -> Result<Vec<Planned>, TextError> {
+        self.order();
+        let Some(order) = self.epoch.as_ref().filter(|order| window < order.windows()) else { return Ok(Vec::new()) };
+        let mut places = match order.window(&self.corpus, &self.config, window)? {
+            Window::Batch(places) if places.is_empty() => return Ok(Vec::new()),
+            Window::Batch(places) => return Ok(vec![Planned { places, due: 0 }]),
+            Window::Sequences(places) => places,
         };
-        let mut places = Vec::new();
-        match order {
-            Order::Blocks(blocks) => {
-                for &block in blocks.iter().skip(window as usize * WINDOW).take(WINDOW) {
-                    let block = u64::from(block);
-                    places.extend(match self.corpus.is_continuous() {
-                        true => self.chunks(block * BLOCK..(block + 1) * BLOCK, *shift).collect(),
-                        false => self.corpus.places(block)?,
-                    });
-                }
-            }
-            Order::Sequences(permutation) => {
-                let numbers = Order::numbers(window, permutation.len(), |place| permutation.get(place));
-                places = match self.corpus.is_continuous() {
-                    true => self.chunks(numbers, *shift).collect(),
-                    false => self.corpus.places_of(&numbers)?,
-                };
-            }
-            Order::Mixed(order) => {
-                let numbers = Order::numbers(window, order.len(), |place| order.get(place));
-                let (numbers, own_epochs): (Vec<u64>, Vec<u64>) = numbers.into_iter().unzip();
-                places = self.corpus.places_of(&numbers)?;
-                places.iter_mut().zip(own_epochs).for_each(|(place, epoch)| place.own_epoch = Some(epoch));
-            }
-            Order::Streams(streams, _) => {
-                let batch: Vec<_> = streams.iter().filter_map(|stream| self.chunk(stream, window, *shift)).collect();
-                return Ok(self.window.insert(if batch.is_empty() { Vec::new() } else { vec![batch] }));
-            }
-        }
-        let mut random = random(window + 1);
-        if shuffled {
+        let is_shuffled = self.config.shuffle.is_some();
+        let mut random = random(&self.config, order.number, window + 1);
+        if is_shuffled {
             shuffle(&mut places, &mut random);
         }
         let length = |range: &Range<u64>| range.end - range.start;
         // Stable: the order of equals stays as it was drawn.
         places.sort_by_key(|place| (length(&place.target), place.source.as_ref().map_or(0, length)));
-        let mut batches = self.cut(places);
-        if shuffled {
-            shuffle(&mut batches, &mut random);
+        let batches = self.config.cut(places, |place| self.tokens(place));
+        let (count, is_continuous) = (batches.len() as f64, self.corpus.is_continuous());
+        // The place among the lengths of a window, which is a sample of the text: however long its longest sequence is.
+        let due = |number: usize| match is_continuous {
+            true => 0,
+            false => self.config.length_ramp.first_above(number as f64 / count),
+        };
+        let planned = batches.into_iter().enumerate().map(|(i, places)| Planned { places, due: due(i) });
+        let mut planned: Vec<Planned> = planned.collect();
+        if is_shuffled {
+            shuffle(&mut planned, &mut random);
         }
-        Ok(self.window.insert(batches))
+        Ok(planned)
     }
 
-    /// These chunks of a continuous text.
-    fn chunks(&self, numbers: impl IntoIterator<Item = u64>, shift: u64) -> impl Iterator<Item = SequenceSpan> {
-        let targets = self.corpus.start()..self.corpus.start() + self.corpus.len() - 1;
-        numbers.into_iter().filter_map(move |number| self.chunk(&targets, number, shift))
+    fn tokens(&self, place: &SequenceSpan) -> usize {
+        tokens(place, self.corpus.is_continuous(), &self.builder)
     }
+}
 
-    /// A chunk of a part of a continuous text, if there are so many: it begins with the last token of the one before.
-    fn chunk(&self, part: &Range<u64>, number: u64, shift: u64) -> Option<SequenceSpan> {
-        let length = self.config.length as u64;
-        let place = |chunk: u64| (part.start + (chunk * length).saturating_sub(shift)).min(part.end);
-        let (start, end) = (place(number), place(number + 1));
-        (start < end).then(|| SequenceSpan {
-            source: None,
-            target: start..end + 1,
-            prompt: 0,
-            rejected: 0,
-            own_epoch: None,
-        })
-    }
+/// The tokens of a chunk that are predicted.
+fn chunk_tokens(chunk: &SequenceSpan) -> u64 {
+    chunk.target.end - chunk.target.start - 1
+}
 
-    fn cut(&self, places: Vec<SequenceSpan>) -> Vec<Vec<SequenceSpan>> {
-        let mut batches: Vec<Vec<SequenceSpan>> = Vec::new();
-        let mut tokens = 0;
-        for place in places {
-            // The first token of a chunk is only read.
-            let ids = (place.target.end - place.target.start) as usize;
-            let mut target = if self.corpus.is_continuous() { ids - 1 } else { self.builder.target_tokens(ids) };
-            let source = |range: &Range<u64>| self.builder.source_tokens((range.end - range.start) as usize);
-            let mut source = place.source.as_ref().map_or(0, source);
-            if place.rejected > 0 {
-                // What is rejected is read after a source, or a prompt, of its own.
-                target += self.builder.target_tokens(place.prompt);
-                source *= 2;
-            }
-            let more = target.max(source);
-            let full = match (batches.last(), self.config.sequences) {
-                (None, _) => true,
-                (Some(batch), Some(sequences)) => batch.len() >= sequences,
-                (Some(_), None) => tokens + more > self.config.tokens,
-            };
-            if full {
-                batches.push(Vec::new());
-                tokens = 0;
-            }
-            tokens += more;
-            if let Some(batch) = batches.last_mut() {
-                batch.push(place);
-            }
-        }
-        batches
-    }
+/// These tokens of a chunk, as far as it has them.
+fn piece(chunk: &SequenceSpan, of: Range<u64>) -> Option<SequenceSpan> {
+    let (start, end) = (of.start, of.end.min(chunk_tokens(chunk)));
+    let target = chunk.target.start + start..chunk.target.start + end + 1;
+    (start < end).then(|| SequenceSpan { target, ..chunk.clone() })
+}
+
+/// A chunk in the fewest equal pieces of so many tokens at most.
+fn pieces(chunk: &SequenceSpan, most: u64) -> impl Iterator<Item = SequenceSpan> {
+    let tokens = chunk_tokens(chunk);
+    let each = tokens.div_ceil(tokens.div_ceil(most).max(1)).max(1);
+    (0..tokens.div_ceil(each)).filter_map(move |i| piece(chunk, i * each..(i + 1) * each))
 }
 
 /// What is drawn for a sequence: it depends on the epoch and the sequence alone, where corpora are mixed on the epoch of its own, so that copies of
@@ -483,16 +470,4 @@ impl Batches {
 fn random_of(place: &SequenceSpan, (seed, epoch): (u64, u64), purpose: u128) -> Pcg64 {
     let state = u128::from(seed) << 64 | u128::from(place.own_epoch.unwrap_or(epoch));
     Pcg64::new(state, purpose << 64 | u128::from(place.target.start))
-}
-
-/// A number from 0 to below `n`.
-fn below(random: &mut Pcg64, n: u64) -> u64 {
-    ((u128::from(random.next_u64()) * u128::from(n)) >> 64) as u64
-}
-
-/// Fisher and Yates. Of our own, as its draws are part of what a seed means.
-fn shuffle<T>(items: &mut [T], random: &mut Pcg64) {
-    for i in (1..items.len()).rev() {
-        items.swap(i, below(random, i as u64 + 1) as usize);
-    }
 }

@@ -3,6 +3,7 @@
 //! Text is read once, in pieces of bounded size, and its ids are kept in files; batches read from there. Memory does not
 //! grow with the corpus.
 
+mod batch_config;
 mod batches;
 mod catch_panic;
 mod chat;
@@ -12,6 +13,7 @@ mod control;
 mod corpus;
 mod csv;
 mod encode;
+mod epoch_order;
 mod error;
 mod examples;
 mod file;
@@ -27,6 +29,8 @@ mod mixture;
 mod noise;
 mod parquet;
 mod permutation;
+mod position;
+mod ramp;
 mod records;
 mod report;
 mod sandbox;
@@ -41,7 +45,8 @@ mod tokenizer_training;
 mod word_vectors;
 mod zst;
 
-pub use batches::{BatchConfig, Batches, Position, Shuffle};
+pub use batch_config::{BatchConfig, Shuffle};
+pub use batches::Batches;
 pub use chat::{ChatTemplate, Message};
 pub use columns::Columns;
 pub use control::ControlConfig;
@@ -59,6 +64,8 @@ pub use lines::{LONGEST_LINE, Lines};
 pub use markup::Text;
 pub use mixture::Mixture;
 pub use noise::{Noise, NoiseConfig};
+pub use position::{Position, Waiting};
+pub use ramp::Ramp;
 pub use report::{Lengths, Remark, Report, SideReport, plural};
 pub use sandbox::sandbox;
 pub use sandbox_server::serve_sandbox;

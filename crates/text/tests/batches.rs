@@ -105,14 +105,14 @@ fn a_position_and_a_seed_give_the_same_batches_again() {
     for _ in 0..6100 {
         batches.next_batch().unwrap();
     }
-    let position = batches.position();
+    let position = batches.position().clone();
     assert!(position.epoch == 1 && position.batch > 0, "{position:?}");
     let ahead: Vec<Batch> = (0..3000).map(|_| batches.next_batch().unwrap()).collect();
     let mut other = Batches::new(numbered(20_000), config()).unwrap();
-    other.seek(position).unwrap();
-    assert_eq!(other.position(), position);
+    other.seek(position.clone()).unwrap();
+    assert_eq!(*other.position(), position);
     assert_eq!((0..3000).map(|_| other.next_batch().unwrap()).collect::<Vec<_>>(), ahead);
-    let beyond = Position { batch: 1 << 40, ..position };
+    let beyond = Position { batch: 1 << 40, ..position.clone() };
     assert!(matches!(other.seek(beyond), Err(TextError::OtherText { .. })));
 }
 
@@ -275,10 +275,10 @@ fn a_position_is_one_in_the_text_that_it_was_taken_from() {
         Batches::new(Arc::new(Corpus::encode(&source, None, &tokenizer, 9, Some(&place)).unwrap()), config()).unwrap()
     };
     let (mut one, mut other) = (batches("one\n"), batches("two\n"));
-    let position = one.position();
-    one.seek(position).unwrap();
-    assert!(matches!(other.seek(position), Err(TextError::OtherText { .. })));
-    other.seek(Position { corpus: None, ..position }).unwrap();
+    let position = one.position().clone();
+    one.seek(position.clone()).unwrap();
+    assert!(matches!(other.seek(position.clone()), Err(TextError::OtherText { .. })));
+    other.seek(Position { corpus: None, ..position.clone() }).unwrap();
 }
 
 #[test]

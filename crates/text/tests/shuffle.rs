@@ -105,14 +105,14 @@ fn a_position_in_any_window_goes_on_with_the_same_batches() {
         for _ in 0..9 {
             batches.next_batch().unwrap();
         }
-        let position = batches.position();
+        let position = batches.position().clone();
         assert_eq!((position.epoch, position.window, position.batch), (0, 2, 9));
         let ahead: Vec<Batch> = (0..60).map(|_| batches.next_batch().unwrap()).collect();
         let mut other = Batches::new(corpus.clone(), config(order)).unwrap();
-        other.seek(position).unwrap();
+        other.seek(position.clone()).unwrap();
         assert!((0..60).map(|_| other.next_batch().unwrap()).eq(ahead), "{order:?}");
         for window in [7, u64::MAX] {
-            assert!(other.seek(Position { window, ..position }).is_err());
+            assert!(other.seek(Position { window, ..position.clone() }).is_err());
         }
     }
 }
@@ -176,10 +176,10 @@ fn mixed_corpora_have_their_shares_and_go_on_from_any_position() {
         assert_eq!(drawn, [22_875, 7625]);
         assert!(windows.iter().all(|share| (share - 0.25).abs() < 0.02), "{windows:?}");
         batches.next_batch().unwrap();
-        let position = batches.position();
+        let position = batches.position().clone();
         let ahead: Vec<Batch> = (0..20).map(|_| batches.next_batch().unwrap()).collect();
         let mut again = Batches::new(corpus.clone(), config.clone()).unwrap();
-        again.seek(position).unwrap();
+        again.seek(position.clone()).unwrap();
         assert!((0..20).map(|_| again.next_batch().unwrap()).eq(ahead));
         // What is measured on is in its own order, and another number of weights is none of these corpora.
         assert_eq!(

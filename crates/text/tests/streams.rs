@@ -74,12 +74,12 @@ fn the_batches_are_the_same_from_any_position() {
     let (_, corpus) = corpus(500);
     let mut batches = Batches::new(corpus.clone(), config(4, Some(3))).unwrap();
     for _ in 0..50 {
-        let position = batches.position();
+        let position = batches.position().clone();
         let mut again = Batches::new(corpus.clone(), config(4, Some(3))).unwrap();
-        again.seek(position).unwrap();
+        again.seek(position.clone()).unwrap();
         assert_eq!(batches.next_batch().unwrap(), again.next_batch().unwrap());
     }
-    let mut beyond = batches.position();
+    let mut beyond = batches.position().clone();
     beyond.window = 1000;
     assert!(batches.seek(beyond).is_err());
 }

@@ -403,6 +403,13 @@ pub(crate) fn batch_config(recipe: &Recipe) -> BatchConfig {
 pub(crate) fn training_config(recipe: &Recipe, tokenizers: &Tokenizers) -> Result<BatchConfig, Error> {
     let mut config = batch_config(recipe);
     let noise = recipe.data.as_ref().and_then(|data| data.noise.as_ref()).zip(tokenizers.source.as_ref());
+    let train = &recipe.train;
+    (config.accumulate, config.whole_epochs) = (train.accumulate, train.epochs > 0 || train.carry_state);
+    (config.batch_ramp, config.length_ramp) = (train.batch_ramp(), train.length_ramp());
+    if recipe.optimizer.history_size().is_some() {
+        // Each step is of the same text in the same order, as its gradient is compared with that of the step before.
+        (config.accumulate, config.whole_epochs, config.shuffle) = (usize::MAX, true, None);
+    }
     config.mixture = recipe.data.as_ref().and_then(DataConfig::mixture);
     config.noise = noise.map(|(noise, tokenizer)| Noise::new(noise.clone(), tokenizer)).transpose()?;
     Ok(config)

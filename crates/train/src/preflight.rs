@@ -37,6 +37,7 @@ impl Preflight {
     ) -> Result<Self, Error> {
         let mut notes = Vec::new();
         let steps = steps(recipe, batches, &mut notes)?;
+        notes.extend(warmup(recipe, batches, steps)?);
         let schedule = recipe.schedule.clone().shortened(steps);
         if schedule != recipe.schedule {
             // Whether it may be is the recipe's own check, where the number of steps was known to it.
@@ -95,8 +96,7 @@ fn steps(recipe: &Recipe, batches: &Batches, notes: &mut Vec<String>) -> Result<
             let all = if count == 1 { "1 batch".to_owned() } else { format!("{count} batches") };
             notes.push(format!("train.accumulate = {accumulate}: an epoch has {all}, so a step is of those"));
         }
-        // The last step of an epoch is of what is left.
-        steps += count.div_ceil(accumulate);
+        steps += batches.count_steps(epoch, steps)?;
         walked += batches.sequences();
         if steps >= most {
             return Ok(most);
@@ -112,6 +112,23 @@ fn steps(recipe: &Recipe, batches: &Batches, notes: &mut Vec<String>) -> Result<
         notes.push(format!("train.epochs = {epochs} ends the training after {after}, before train.steps = {asked}"));
     }
     Ok(steps)
+}
+
+/// What the warm-up of the length leaves out.
+///
+/// # Errors
+/// A warm-up that does not come to its end, where no override has made the training shorter.
+fn warmup(recipe: &Recipe, batches: &Batches, steps: u64) -> Result<Option<String>, Error> {
+    if let Some(reason) = recipe.too_long_warmup(steps) {
+        return Err(recipe.wrong(reason));
+    }
+    let train = &recipe.train;
+    let left_out = if train.length_warmup == 0 { 0 } else { batches.count_left_out(steps)? };
+    Ok((left_out > 0).then(|| {
+        let ended = if steps > train.length_warmup { ", and come in the later ones" } else { "" };
+        let examples = plural(left_out, "sequence");
+        format!("train.length_warmup: {examples} that are too long for the first epochs are left out of them{ended}")
+    }))
 }
 
 /// Whether any of the batches is such. The first one mostly is, and the rest of the text is not read then.

@@ -110,12 +110,18 @@ pub fn range_test(
     stop: &AtomicBool,
     mut watch: impl FnMut(&Event),
 ) -> Result<RangeTest, Error> {
+    if recipe.optimizer.history_size().is_some() {
+        let reason =
+            "optimizer.kind = \"lbfgs\" searches the length of its steps itself: train.learning_rate = 1.0 is right";
+        return Err(recipe.wrong(reason).into());
+    }
     let RangeTestConfig { from, to, steps } = *config;
     let (_folder, mut trainer) = Trainer::temporary(recipe.clone(), threads)?;
     trainer.notes().iter().for_each(|note| log::info!("{note}"));
     let growth = (to / from).powf(1.0 / (steps - 1) as f64);
     trainer.recipe.train.learning_rate = from;
     trainer.recipe.train.non_finite = NonFinite::Stop;
+    trainer.batches.end_warmup();
     trainer.schedule = Schedule::new(ScheduleConfig::Exponential(Exponential { gamma: growth }), steps);
     let (mut rates, mut losses) = (Vec::new(), Vec::new());
     let mut rise = Rise::default();

@@ -193,6 +193,29 @@ impl Replicas {
         self.threads.install(|| optimizer.step(parameters, gradients, learning_rate, clipping))
     }
 
+    /// The same for an optimizer that searches along a direction: from the loss that [`Replicas::forward_backward`] found on these batches, which
+    /// run again with other weights.
+    ///
+    /// # Errors
+    /// Those of [`Optimizer::search`].
+    #[track_caller]
+    pub fn search(
+        &mut self,
+        optimizer: &mut Optimizer,
+        (model, parameters): (&dyn Generator, &mut Parameters),
+        (batches, seed): (&[Batch], u64),
+        (loss, learning_rate): (f64, f64),
+    ) -> Result<()> {
+        let Some(gradients) = self.replicas[0].gradients.clone() else { return Ok(()) };
+        optimizer.search(parameters, &gradients, (loss, learning_rate), |parameters, direction| {
+            let found = self.forward_backward(model, parameters, batches, seed, None)?;
+            self.reduce();
+            let gradients = self.replicas[0].gradients.as_ref();
+            let slope = gradients.map_or(0.0, |gradients| descant_optim::slope(gradients, direction));
+            Ok([found.sum * mean(found.weight), slope])
+        })
+    }
+
     /// Runs `f` on every item, each with the tape of a replica, as many at a time as there are replicas; the results in
     /// the items' order.
     pub fn map<T: Sync, R: Send>(&mut self, items: &[T], f: impl Fn(&mut Tape, &T) -> R + Sync) -> Vec<R> {

@@ -73,7 +73,7 @@ impl Trainer {
         if let Some(state) = &progress.schedule {
             schedule.restore(state).map_err(wrong)?;
         }
-        batches.seek(progress.position)?;
+        batches.seek(progress.position.clone())?;
         let mut carried = CarriedState::of_training(&recipe, model.as_ref(), &parameters, &batches)?;
         if let Some(carried) = &mut carried {
             checkpoint.load_carried(carried.tensors_mut())?;

@@ -123,7 +123,7 @@ impl Trainer {
             estimate,
             provenance: Provenance::of(&recipe, run.path())?,
             notes: notes.iter().map(|note| format!("Note: {note}.")).chain(told).collect(),
-            progress: Progress { position: batches.position(), ..Progress::default() },
+            progress: Progress { position: batches.position().clone(), ..Progress::default() },
             kept: 0,
             diagnosis: Diagnosis::new(&recipe, &tokenizers),
             run,

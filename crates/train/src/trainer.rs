@@ -168,13 +168,7 @@ impl Trainer {
     /// [`Error::Diverged`]; whatever reading a batch fails with.
     pub fn step(&mut self) -> Result<Step, Error> {
         let train = &self.recipe.train;
-        // With a number of epochs each is every sequence once: its last step is of what is left. A carried state ends with the epoch.
-        let mut batches: Vec<Batch> = Vec::with_capacity(train.accumulate);
-        let epoch = self.batches.position().epoch;
-        let is_within = train.epochs > 0 || self.carried.is_some();
-        while batches.len() < train.accumulate && (!is_within || self.batches.position().epoch == epoch) {
-            batches.push(self.batches.next_batch()?);
-        }
+        let batches = self.batches.next_step(self.progress.step)?;
         let seed = derive_seed(self.recipe.seed, self.progress.step);
         let has_flow = has_flow(self.progress.step + 1, train.log_every);
         self.replicas.ask_activations(has_flow);
@@ -202,7 +196,13 @@ impl Trainer {
         let zclip = &mut self.progress.zclip;
         let model = self.model.as_ref();
         let clipping = self.replicas.clip(model, train.clip, zclip, &self.parameters, gradient_norm);
-        self.replicas.update(&mut self.optimizer, &mut self.parameters, learning_rate, clipping)?;
+        match self.optimizer.searches() {
+            true => {
+                let (weights, start) = ((model, &mut self.parameters), step_loss.sum / step_loss.weight);
+                self.replicas.search(&mut self.optimizer, weights, (&batches, seed), (start, learning_rate))?;
+            }
+            false => self.replicas.update(&mut self.optimizer, &mut self.parameters, learning_rate, clipping)?,
+        }
         let flow = before.map(|before| self.replicas.flow(&before, &self.parameters));
         self.progress.step += 1;
         if let Some(average) = &mut self.average {
@@ -225,9 +225,8 @@ impl Trainer {
 
     /// Goes on with the next batch, and with this state. Streams begin anew with each epoch, and where there is none.
     fn advance(&mut self, carried: Option<CarriedState>) {
-        let position = self.batches.position();
-        self.progress.position = position;
-        let is_start = position.window == 0 && position.batch == 0;
+        self.progress.position.clone_from(self.batches.position());
+        let is_start = self.progress.position.is_start();
         match carried {
             Some(carried) if !is_start => self.carried = Some(carried),
             _ => self.carried.iter_mut().for_each(CarriedState::restart),

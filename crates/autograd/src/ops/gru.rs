@@ -8,7 +8,7 @@
 //!
 //! As in `lstm.rs`, only the recurrent GEMM runs step by step, and inputs that tokens share are multiplied once.
 
-use super::recurrent::{BackwardCell, ForwardCell, Recurrent, Sizes, add_initial_gradient, copy_initial};
+use super::recurrent::{BackwardCell, ForwardCell, Recurrent, Sizes, add_initial_gradient, copy_initial, mask};
 use crate::{Backward, Case, Forward, GradCheck, Graph, Op, PackedSequences, Var};
 use descant_kernels::{GemmConfig, Mat, PackedB, Real, gru_cell};
 use descant_tensor::{Shape, Tensor};
@@ -69,7 +69,8 @@ impl Op for Gru {
         let (w_ih, w_hh, config) = (ctx.shape(1), ctx.weight(2), ctx.gemm_config());
         let (bias_ih, bias_hh) = (ctx.input(3), ctx.input(4));
         let Sizes { hidden, tokens, sequences, .. } = self.0.sizes(|i| ctx.shape(i));
-        let initial = (ctx.inputs() > 5).then(|| ctx.input(5));
+        let initial = self.0.has_initial.then(|| ctx.input(5));
+        let mut masked = self.0.mask(ctx);
 
         let mut gates = ctx.scratch(tokens * 3 * hidden);
         let mut recurrent = ctx.scratch(tokens * 3 * hidden);
@@ -82,8 +83,8 @@ impl Op for Gru {
         let states = ctx.output().split_at_mut(tokens * hidden);
         copy_initial(initial, states.1);
         let mut cell = CellForward { bias_ih, bias_hh, before: &mut before, config };
-        self.0.forward(&w_hh, (&mut gates, &mut recurrent), states, initial.is_some(), &mut padded, &mut cell);
-        for scratch in [packed_scratch, padded, before] {
+        self.0.forward(&w_hh, (&mut gates, &mut recurrent), states, &mut masked, &mut padded, &mut cell);
+        for scratch in [packed_scratch, padded, before].into_iter().chain(masked.map(|(_, scratch)| scratch)) {
             ctx.recycle(scratch);
         }
         ctx.save(gates);
@@ -94,7 +95,9 @@ impl Op for Gru {
         let (w_hh, config) = (ctx.input(2), ctx.gemm_config());
         let Sizes { hidden, tokens, sequences, .. } = self.0.sizes(|i| ctx.shape(i));
         let (output, (dy, dlast)) = (ctx.output(), ctx.dy().split_at(tokens * hidden));
-        let initial = (ctx.inputs() > 5).then(|| ctx.input(5));
+        let initial = self.0.has_initial.then(|| ctx.input(5));
+        let mask = self.0.has_mask.then(|| ctx.input(ctx.inputs() - 1));
+        let mut masked = mask.map(|mask| (mask, ctx.scratch(mask.len())));
 
         let mut gates = ctx.take_saved(0, tokens * 3 * hidden);
         let mut recurrent = ctx.take_saved(1, tokens * 3 * hidden);
@@ -108,11 +111,15 @@ impl Op for Gru {
         let w_hh = PackedB::new(Mat::new(w_hh, 3 * hidden, hidden), &mut packed, config);
         let mut cell = CellBackward { width: hidden, before: &before, dy };
         let dh = (&mut *dhidden, E::one());
-        self.0.backward(&w_hh, (&mut gates, &mut recurrent), dh, initial.is_some(), &mut padded, &mut cell);
+        self.0.backward(&w_hh, (&mut gates, &mut recurrent), dh, &mut masked, &mut padded, &mut cell);
 
+        self.0.apply_mask(&masked, hidden, &mut before);
         self.0.input_gradients(ctx, &gates, Some(&recurrent), Some(&before));
-        add_initial_gradient(ctx, 5, &dhidden);
-        for scratch in [gates, recurrent, before, dhidden, packed, padded] {
+        if self.0.has_initial {
+            add_initial_gradient(ctx, 5, &dhidden);
+        }
+        let scratch = [gates, recurrent, before, dhidden, packed, padded];
+        for scratch in scratch.into_iter().chain(masked.map(|(_, scratch)| scratch)) {
             ctx.recycle(scratch);
         }
     }
@@ -125,24 +132,36 @@ impl GradCheck for Gru {
         let layout = || Arc::new(PackedSequences::new(&[1, 3, 2]));
         let shared = || Arc::from([1, 0, 1, 1, 0, 1]);
         vec![
-            Case::new("ragged", shapes, move |_, x| x[0].gru(None, &[x[1], x[2], x[3], x[4]], None, &layout(), false))
-                .reference(move |graph, x| reference(graph, x, None, &layout(), false)),
-            Case::new("reverse", shapes, move |_, x| x[0].gru(None, &[x[1], x[2], x[3], x[4]], None, &layout(), true))
-                .reference(move |graph, x| reference(graph, x, None, &layout(), true)),
+            Case::new("ragged", shapes, move |_, x| {
+                x[0].gru(None, &[x[1], x[2], x[3], x[4]], None, None, &layout(), false)
+            })
+            .reference(move |graph, x| reference(graph, x, None, None, &layout(), false)),
+            Case::new("reverse", shapes, move |_, x| {
+                x[0].gru(None, &[x[1], x[2], x[3], x[4]], None, None, &layout(), true)
+            })
+            .reference(move |graph, x| reference(graph, x, None, None, &layout(), true)),
             Case::new("with initial state", with_state, move |_, x| {
-                x[0].gru(None, &[x[1], x[2], x[3], x[4]], Some(x[5]), &layout(), false)
+                x[0].gru(None, &[x[1], x[2], x[3], x[4]], Some(x[5]), None, &layout(), false)
             })
-            .reference(move |graph, x| reference(graph, x, Some(x[5]), &layout(), false)),
+            .reference(move |graph, x| reference(graph, x, Some(x[5]), None, &layout(), false)),
             Case::new("reverse with initial state", with_state, move |_, x| {
-                x[0].gru(None, &[x[1], x[2], x[3], x[4]], Some(x[5]), &layout(), true)
+                x[0].gru(None, &[x[1], x[2], x[3], x[4]], Some(x[5]), None, &layout(), true)
             })
-            .reference(move |graph, x| reference(graph, x, Some(x[5]), &layout(), true)),
+            .reference(move |graph, x| reference(graph, x, Some(x[5]), None, &layout(), true)),
+            Case::new("with a mask", with_state, move |graph, x| {
+                x[0].gru(None, &[x[1], x[2], x[3], x[4]], Some(x[5]), Some(mask(graph)), &layout(), false)
+            })
+            .reference(move |graph, x| reference(graph, x, Some(x[5]), Some(mask(graph)), &layout(), false)),
+            Case::new("reverse with a mask", shapes, move |graph, x| {
+                x[0].gru(None, &[x[1], x[2], x[3], x[4]], None, Some(mask(graph)), &layout(), true)
+            })
+            .reference(move |graph, x| reference(graph, x, None, Some(mask(graph)), &layout(), true)),
             Case::new("inputs that tokens share", &[&[2, 2], &[9, 2], &[9, 3], &[9], &[9]], move |_, x| {
-                x[0].gru(Some(&shared()), &[x[1], x[2], x[3], x[4]], None, &layout(), false)
+                x[0].gru(Some(&shared()), &[x[1], x[2], x[3], x[4]], None, None, &layout(), false)
             })
             .reference(move |graph, x| {
                 let each = [x[0].gather(&shared()), x[1], x[2], x[3], x[4]];
-                reference(graph, &each, None, &layout(), false)
+                reference(graph, &each, None, None, &layout(), false)
             }),
         ]
     }
@@ -153,6 +172,7 @@ fn reference<'t>(
     graph: Graph<'t>,
     x: &[Var<'t>],
     initial: Option<Var<'t>>,
+    mask: Option<Var<'t>>,
     layout: &PackedSequences,
     reverse: bool,
 ) -> Var<'t> {
@@ -160,12 +180,14 @@ fn reference<'t>(
     let zero = || graph.constant(&Tensor::zeros(graph.dtype(), [layout.sequences(), width]));
     let mut h = initial.unwrap_or_else(zero);
     let mut outputs = vec![None; layout.steps()];
-    let times = Recurrent { rows: None, layout: Arc::new(layout.clone()), reverse }.times();
+    let layout_of = Arc::new(layout.clone());
+    let times = Recurrent { rows: None, layout: layout_of, reverse, has_initial: false, has_mask: false }.times();
     for t in times {
         let rows = layout.rows(t);
         let (n, before) = (rows.len(), h.slice(0, rows.len()));
         let input = x[0].slice(rows.start, rows.end).matmul_t(x[1]) + x[3];
-        let product = before.matmul_t(x[2]) + x[4];
+        let masked = mask.map_or(before, |mask| before * mask.slice(0, n));
+        let product = masked.matmul_t(x[2]) + x[4];
         let gate = |i: usize| {
             let part = |sums: Var<'t>| sums.slice_last(i * width, (i + 1) * width);
             (part(input), part(product))
@@ -186,21 +208,21 @@ fn reference<'t>(
 impl<'t> Var<'t> {
     /// One GRU layer in one direction over a ragged batch: `x[N, I]` to `[N + B, H]`, the states of all tokens, then the
     /// last ones. `weights` are `w_ih[3H, I]`, `w_hh[3H, H]`, `b_ih[3H]`, `b_hh[3H]`. With `rows`, token `n` has row
-    /// `rows[n]` of `x`.
+    /// `rows[n]` of `x`. A `mask`, `[B, H]` in the order of the layout, multiplies the hidden state before each recurrent GEMM; it is a
+    /// constant.
     #[track_caller]
     pub fn gru(
         self,
         rows: Option<&Arc<[u32]>>,
         weights: &[Self; 4],
         initial: Option<Self>,
+        mask: Option<Self>,
         layout: &Arc<PackedSequences>,
         reverse: bool,
     ) -> Self {
-        let op = Gru(Recurrent { rows: rows.cloned(), layout: layout.clone(), reverse });
-        let [w_ih, w_hh, b_ih, b_hh] = *weights;
-        match initial {
-            Some(h0) => self.graph().apply(op, &[self, w_ih, w_hh, b_ih, b_hh, h0]),
-            None => self.graph().apply(op, &[self, w_ih, w_hh, b_ih, b_hh]),
-        }
+        let (has_initial, has_mask) = (initial.is_some(), mask.is_some());
+        let op = Gru(Recurrent { rows: rows.cloned(), layout: layout.clone(), reverse, has_initial, has_mask });
+        let inputs: Vec<Self> = [self].into_iter().chain(*weights).chain(initial).chain(mask).collect();
+        self.graph().apply(op, &inputs)
     }
 }

@@ -6,7 +6,7 @@
 //! c' = σ(f) c + σ(i) tanh(g)      h' = σ(o) tanh c'
 //! ```
 
-use super::recurrent::{BackwardCell, ForwardCell, Recurrent, Sizes, add_initial_gradient, copy_initial};
+use super::recurrent::{BackwardCell, ForwardCell, Recurrent, Sizes, add_initial_gradient, copy_initial, mask};
 use crate::{Backward, Case, Forward, GradCheck, Graph, Op, PackedSequences, Var};
 use descant_kernels::{GemmConfig, Mat, PackedB, Real, lstm_cell};
 use descant_tensor::Shape;
@@ -82,7 +82,8 @@ impl Op for Lstm {
     fn forward<E: Real>(&self, ctx: &mut Forward<'_, E>) {
         let (w_ih, w_hh, config) = (ctx.shape(1), ctx.weight(2), ctx.gemm_config());
         let Sizes { hidden, tokens, sequences, .. } = self.0.sizes(|i| ctx.shape(i));
-        let initial = (ctx.inputs() > 5).then(|| (ctx.input(5), ctx.input(6)));
+        let initial = self.0.has_initial.then(|| (ctx.input(5), ctx.input(6)));
+        let mut masked = self.0.mask(ctx);
 
         let mut gates = ctx.scratch(tokens * 4 * hidden);
         let mut cell_before = ctx.scratch(tokens * hidden);
@@ -106,9 +107,8 @@ impl Op for Lstm {
             tanh_cell: &mut tanh_cell,
             config,
         };
-        let has_initial = initial.is_some();
-        self.0.forward(&w_hh, (&mut gates, &mut []), (states, last_hidden), has_initial, &mut padded, &mut cell);
-        for scratch in [packed_scratch, padded, bias] {
+        self.0.forward(&w_hh, (&mut gates, &mut []), (states, last_hidden), &mut masked, &mut padded, &mut cell);
+        for scratch in [packed_scratch, padded, bias].into_iter().chain(masked.map(|(_, scratch)| scratch)) {
             ctx.recycle(scratch);
         }
         ctx.save(gates);
@@ -120,7 +120,9 @@ impl Op for Lstm {
         let (w_hh, config) = (ctx.input(2), ctx.gemm_config());
         let Sizes { hidden, tokens, sequences, .. } = self.0.sizes(|i| ctx.shape(i));
         let (output, (dy, dlast)) = (ctx.output(), ctx.dy().split_at(tokens * hidden));
-        let initial = (ctx.inputs() > 5).then(|| ctx.input(5));
+        let initial = self.0.has_initial.then(|| ctx.input(5));
+        let mask = self.0.has_mask.then(|| ctx.input(ctx.inputs() - 1));
+        let mut masked = mask.map(|mask| (mask, ctx.scratch(mask.len())));
 
         let mut gates = ctx.take_saved(0, tokens * 4 * hidden);
         let cell_before = ctx.take_saved(1, tokens * hidden);
@@ -136,17 +138,21 @@ impl Op for Lstm {
         let mut cell =
             CellBackward { width: hidden, cell_before: &cell_before, tanh_cell: &tanh_cell, dy, dcell: &mut dcell };
         let dh = (&mut *dhidden, E::zero());
-        self.0.backward(&w_hh, (&mut gates, &mut []), dh, initial.is_some(), &mut padded, &mut cell);
+        self.0.backward(&w_hh, (&mut gates, &mut []), dh, &mut masked, &mut padded, &mut cell);
 
         let mut before = ctx.scratch(if ctx.needs(2) { tokens * hidden } else { 0 });
         if ctx.needs(2) {
             self.0.hidden_before(output, initial, hidden, &mut before);
+            self.0.apply_mask(&masked, hidden, &mut before);
         }
         let known = ctx.needs(2).then_some(&*before);
         self.0.input_gradients(ctx, &gates, None, known);
-        add_initial_gradient(ctx, 5, &dhidden);
-        add_initial_gradient(ctx, 6, &dcell);
-        for scratch in [gates, cell_before, tanh_cell, dhidden, dcell, packed, padded, before] {
+        if self.0.has_initial {
+            add_initial_gradient(ctx, 5, &dhidden);
+            add_initial_gradient(ctx, 6, &dcell);
+        }
+        let scratch = [gates, cell_before, tanh_cell, dhidden, dcell, packed, padded, before];
+        for scratch in scratch.into_iter().chain(masked.map(|(_, scratch)| scratch)) {
             ctx.recycle(scratch);
         }
     }
@@ -159,24 +165,32 @@ impl GradCheck for Lstm {
         let layout = || Arc::new(PackedSequences::new(&[1, 3, 2]));
         let shared = || Arc::from([1, 0, 1, 1, 0, 1]);
         vec![
-            Case::new("ragged", shapes, move |_, x| x[0].lstm(None, &weights(x), None, &layout(), false))
-                .reference(move |graph, x| reference(graph, x, None, &layout(), false)),
-            Case::new("reverse", shapes, move |_, x| x[0].lstm(None, &weights(x), None, &layout(), true))
-                .reference(move |graph, x| reference(graph, x, None, &layout(), true)),
+            Case::new("ragged", shapes, move |_, x| x[0].lstm(None, &weights(x), None, None, &layout(), false))
+                .reference(move |graph, x| reference(graph, x, None, None, &layout(), false)),
+            Case::new("reverse", shapes, move |_, x| x[0].lstm(None, &weights(x), None, None, &layout(), true))
+                .reference(move |graph, x| reference(graph, x, None, None, &layout(), true)),
             Case::new("with initial state", with_state, move |_, x| {
-                x[0].lstm(None, &weights(x), Some((x[5], x[6])), &layout(), false)
+                x[0].lstm(None, &weights(x), Some((x[5], x[6])), None, &layout(), false)
             })
-            .reference(move |graph, x| reference(graph, x, Some((x[5], x[6])), &layout(), false)),
+            .reference(move |graph, x| reference(graph, x, Some((x[5], x[6])), None, &layout(), false)),
             Case::new("reverse with initial state", with_state, move |_, x| {
-                x[0].lstm(None, &weights(x), Some((x[5], x[6])), &layout(), true)
+                x[0].lstm(None, &weights(x), Some((x[5], x[6])), None, &layout(), true)
             })
-            .reference(move |graph, x| reference(graph, x, Some((x[5], x[6])), &layout(), true)),
+            .reference(move |graph, x| reference(graph, x, Some((x[5], x[6])), None, &layout(), true)),
+            Case::new("with a mask", with_state, move |graph, x| {
+                x[0].lstm(None, &weights(x), Some((x[5], x[6])), Some(mask(graph)), &layout(), false)
+            })
+            .reference(move |graph, x| reference(graph, x, Some((x[5], x[6])), Some(mask(graph)), &layout(), false)),
+            Case::new("reverse with a mask", shapes, move |graph, x| {
+                x[0].lstm(None, &weights(x), None, Some(mask(graph)), &layout(), true)
+            })
+            .reference(move |graph, x| reference(graph, x, None, Some(mask(graph)), &layout(), true)),
             Case::new("inputs that tokens share", &[&[2, 2], &[12, 2], &[12, 3], &[12], &[12]], move |_, x| {
-                x[0].lstm(Some(&shared()), &weights(x), None, &layout(), false)
+                x[0].lstm(Some(&shared()), &weights(x), None, None, &layout(), false)
             })
             .reference(move |graph, x| {
                 let each = [x[0].gather(&shared()), x[1], x[2], x[3], x[4]];
-                reference(graph, &each, None, &layout(), false)
+                reference(graph, &each, None, None, &layout(), false)
             }),
         ]
     }
@@ -191,6 +205,7 @@ fn reference<'t>(
     graph: Graph<'t>,
     x: &[Var<'t>],
     initial: Option<(Var<'t>, Var<'t>)>,
+    mask: Option<Var<'t>>,
     layout: &PackedSequences,
     reverse: bool,
 ) -> Var<'t> {
@@ -198,10 +213,11 @@ fn reference<'t>(
     let zero = || graph.constant(&descant_tensor::Tensor::zeros(graph.dtype(), [layout.sequences(), width]));
     let (mut h, mut c) = initial.unwrap_or_else(|| (zero(), zero()));
     let mut outputs = vec![None; layout.steps()];
-    let times = Recurrent { rows: None, layout: Arc::new(layout.clone()), reverse }.times();
+    let layout_of = Arc::new(layout.clone());
+    let times = Recurrent { rows: None, layout: layout_of, reverse, has_initial: false, has_mask: false }.times();
     for t in times {
         let (n, all) = (layout.active(t), layout.sequences());
-        let (h_t, c_t) = (h.slice(0, n), c.slice(0, n));
+        let (h_t, c_t) = (mask.map_or(h, |mask| h * mask).slice(0, n), c.slice(0, n));
         let sums =
             x[0].slice(layout.rows(t).start, layout.rows(t).end).matmul_t(x[1]) + x[3] + h_t.matmul_t(x[2]) + x[4];
         let gate = |i: usize| sums.slice_last(i * width, (i + 1) * width);
@@ -218,21 +234,22 @@ fn reference<'t>(
 impl<'t> Var<'t> {
     /// One LSTM layer in one direction over a ragged batch: `x[N, I]` to `[N + 2B, H]`, the states of all tokens, then
     /// the last hidden and the last cell states. `weights` are `w_ih[4H, I]`, `w_hh[4H, H]`, `b_ih[4H]`, `b_hh[4H]`. With
-    /// `rows`, token `n` has row `rows[n]` of `x`.
+    /// `rows`, token `n` has row `rows[n]` of `x`. A `mask`, `[B, H]` in the order of the layout, multiplies the hidden state before each
+    /// recurrent GEMM; it is a constant.
     #[track_caller]
     pub fn lstm(
         self,
         rows: Option<&Arc<[u32]>>,
         weights: &[Self; 4],
         initial: Option<(Self, Self)>,
+        mask: Option<Self>,
         layout: &Arc<PackedSequences>,
         reverse: bool,
     ) -> Self {
-        let op = Lstm(Recurrent { rows: rows.cloned(), layout: layout.clone(), reverse });
-        let [w_ih, w_hh, b_ih, b_hh] = *weights;
-        match initial {
-            Some((h0, c0)) => self.graph().apply(op, &[self, w_ih, w_hh, b_ih, b_hh, h0, c0]),
-            None => self.graph().apply(op, &[self, w_ih, w_hh, b_ih, b_hh]),
-        }
+        let (has_initial, has_mask) = (initial.is_some(), mask.is_some());
+        let op = Lstm(Recurrent { rows: rows.cloned(), layout: layout.clone(), reverse, has_initial, has_mask });
+        let states = initial.into_iter().flat_map(|(h0, c0)| [h0, c0]).chain(mask);
+        let inputs: Vec<Self> = [self].into_iter().chain(*weights).chain(states).collect();
+        self.graph().apply(op, &inputs)
     }
 }

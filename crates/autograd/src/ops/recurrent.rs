@@ -9,14 +9,15 @@ use super::embedding::{add_rows, gather_rows};
 use crate::input_terms::InputTerms;
 use crate::pool::Scratch;
 use crate::weight::{StoredWeight, Weight};
-use crate::{Backward, Forward, PackedSequences};
-use descant_kernels::{Mat, MatMut, PackedB, Real, axpy, gemm, run_on_rows, sum_rows_into};
-use descant_tensor::Shape;
+use crate::{Backward, Forward, Graph, PackedSequences, Var};
+use descant_kernels::{Mat, MatMut, PackedB, Real, axpy, gemm, run_on_rows, sum_rows_into, zip_into};
+use descant_tensor::{Shape, Tensor};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// A layer in one direction. Its inputs are `x[N, I]`, or the distinct rows of it; `w_ih[G·H, I]`, `w_hh[G·H, H]`, `b_ih[G·H]`,
-/// `b_hh[G·H]` of G gates; and perhaps initial states `[B, H]`. Its output is `[N + S·B, H]`: the hidden states of all tokens,
+/// `b_hh[G·H]` of G gates; and perhaps initial states `[B, H]`, and a mask `[B, H]` by which the hidden state is multiplied before each
+/// recurrent GEMM (Gal & Ghahramani 2016): a constant, which gets no gradient. Its output is `[N + S·B, H]`: the hidden states of all tokens,
 /// then each of the S last states, in the order of [`PackedSequences::order`].
 #[derive(Debug)]
 pub(super) struct Recurrent {
@@ -24,7 +25,13 @@ pub(super) struct Recurrent {
     pub(super) rows: Option<Arc<[u32]>>,
     pub(super) layout: Arc<PackedSequences>,
     pub(super) reverse: bool,
+    pub(super) has_initial: bool,
+    /// Whether the last input is a mask.
+    pub(super) has_mask: bool,
 }
+
+/// The mask of a pass, and scratch of its size.
+pub(super) type Masked<'a, E> = Option<(&'a [E], Scratch<E>)>;
 
 /// One time step.
 pub(super) struct Step {
@@ -101,10 +108,15 @@ impl Recurrent {
         (0..end).map(move |t| if reverse { end - 1 - t } else { t })
     }
 
-    fn steps(&self, has_initial: bool) -> impl DoubleEndedIterator<Item = Step> + '_ {
+    /// The mask among the inputs, with scratch.
+    pub(super) fn mask<'a, E: Real>(&self, ctx: &mut Forward<'a, E>) -> Masked<'a, E> {
+        self.has_mask.then(|| ctx.input(ctx.inputs() - 1)).map(|mask| (mask, ctx.scratch(mask.len())))
+    }
+
+    fn steps(&self) -> impl DoubleEndedIterator<Item = Step> + '_ {
         self.times().map(move |t| {
             let rows = self.layout.rows(t);
-            let with_state = if has_initial { rows.len() } else { self.continued(t) };
+            let with_state = if self.has_initial { rows.len() } else { self.continued(t) };
             Step { rows, with_state }
         })
     }
@@ -144,17 +156,25 @@ impl Recurrent {
         w_hh: &PackedB<'_, E>,
         (gates, recurrent): (&mut [E], &mut [E]),
         (states, hidden): (&mut [E], &mut [E]),
-        has_initial: bool,
+        masked: &mut Masked<'_, E>,
         scratch: &mut [E],
         cell: &mut impl ForwardCell<E>,
     ) {
         let (height, tokens) = (hidden.len() / self.layout.sequences().max(1), self.layout.tokens());
         let width = gates.len() / tokens.max(1);
         let is_apart = !recurrent.is_empty();
-        for Step { rows, with_state } in self.steps(has_initial) {
+        for Step { rows, with_state } in self.steps() {
             let gates = &mut gates[rows.start * width..rows.end * width];
             let recurrent = if is_apart { &mut recurrent[rows.start * width..rows.end * width] } else { &mut [] };
-            let before = Mat::new(hidden, with_state, height);
+            let before: &[E] = match masked {
+                None => hidden,
+                Some((mask, masked)) => {
+                    let size = with_state * height;
+                    zip_into(&mut masked[..size], &hidden[..size], &mask[..size], |_, h, m| h * m);
+                    masked
+                }
+            };
+            let before = Mat::new(before, with_state, height);
             if is_apart {
                 recurrent[with_state * width..].fill(E::zero());
                 w_hh.gemm(before, E::zero(), recurrent, scratch);
@@ -175,20 +195,31 @@ impl Recurrent {
         w_hh: &PackedB<'_, E>,
         (gates, recurrent): (&mut [E], &mut [E]),
         (dhidden, beta): (&mut [E], E),
-        has_initial: bool,
+        masked: &mut Masked<'_, E>,
         scratch: &mut [E],
         cell: &mut impl BackwardCell<E>,
     ) {
         let (height, tokens) = (dhidden.len() / self.layout.sequences().max(1), self.layout.tokens());
         let width = gates.len() / tokens.max(1);
         let is_apart = !recurrent.is_empty();
-        for Step { rows, with_state } in self.steps(has_initial).rev() {
+        for Step { rows, with_state } in self.steps().rev() {
             let gates = &mut gates[rows.start * width..rows.end * width];
             let recurrent = if is_apart { &mut recurrent[rows.start * width..rows.end * width] } else { &mut [] };
             let (span, active) = (rows.start * height..rows.end * height, rows.len() * height);
             cell.step(gates, recurrent, span, &mut dhidden[..active]);
             let dterms = Mat::new(if is_apart { recurrent } else { gates }, with_state, width);
-            w_hh.gemm(dterms, beta, dhidden, scratch);
+            match masked {
+                None => w_hh.gemm(dterms, beta, dhidden, scratch),
+                Some((mask, product)) => {
+                    w_hh.gemm(dterms, E::zero(), product, scratch);
+                    let size = with_state * height;
+                    let (dhidden, product, mask) = (&mut dhidden[..size], &product[..size], &mask[..size]);
+                    match beta == E::zero() {
+                        true => zip_into(dhidden, product, mask, |_, d, m| d * m),
+                        false => zip_into(dhidden, product, mask, |dh, d, m| dh + d * m),
+                    }
+                }
+            }
         }
     }
 
@@ -234,6 +265,16 @@ impl Recurrent {
         ctx.recycle(shared);
     }
 
+    /// Multiplies what each token has, `[N, H]`, by the mask of its sequence.
+    pub(super) fn apply_mask<E: Real>(&self, masked: &Masked<'_, E>, hidden: usize, rows: &mut [E]) {
+        let Some((mask, _)) = masked else { return };
+        for t in 0..self.layout.steps() {
+            let of_step = self.layout.rows(t);
+            let rows = &mut rows[of_step.start * hidden..of_step.end * hidden];
+            rows.iter_mut().zip(*mask).for_each(|(x, &m)| *x *= m);
+        }
+    }
+
     /// The hidden state before each token, `[N, H]`: that of the step computed before it, or the initial one.
     pub(super) fn hidden_before<E: Real>(&self, states: &[E], initial: Option<&[E]>, hidden: usize, before: &mut [E]) {
         for t in 0..self.layout.steps() {
@@ -259,11 +300,15 @@ pub(super) fn copy_initial<E: Real>(initial: Option<&[E]>, state: &mut [E]) {
     }
 }
 
-/// Adds the gradient of an initial state, if it is an input.
+/// A mask of three sequences and three units, for the cases of the gradient check.
+pub(super) fn mask(graph: Graph<'_>) -> Var<'_> {
+    let mask = Tensor::new([3, 3], &[2.0, 0.0, 2.0, 0.0, 0.0, 2.0, 2.0, 2.0, 0.0]);
+    graph.constant(&mask.unwrap_or_else(|_| Tensor::zeros(graph.dtype(), [3, 3])))
+}
+
+/// Adds the gradient of an initial state.
 pub(super) fn add_initial_gradient<E: Real>(ctx: &mut Backward<'_, E>, input: usize, gradient: &[E]) {
-    if ctx.inputs() > input
-        && let Some(dx) = ctx.dx(input)
-    {
+    if let Some(dx) = ctx.dx(input) {
         axpy(E::one(), gradient, dx);
     }
 }

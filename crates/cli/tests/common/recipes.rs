@@ -68,6 +68,16 @@ pub fn prepare(folder: &Folder, name: &str) -> String {
                 of(LANGUAGE_MODEL).replace("lstm", "gru").replace("batch_sentences = 8", "batch_sentences = 3");
             format!("{recipe}carry_state = true\naccumulate = 4\n")
         }
+        // The end of the one warm-up, and that of the other, lie between checkpoints; batches wait, and some of them in parts.
+        "warmup" => {
+            let recipe = of(PAIRS);
+            let warmup = "batch_warmup = 33\nbatch_start = 0.2\nlength_warmup = 45\nlength_start = 0.3\n";
+            format!("{recipe}accumulate = 2\nepochs = 40\n{warmup}")
+        }
+        "warmup-chunks" => {
+            format!("{}batch_warmup = 33\nlength_warmup = 45\nlength_start = 0.2\n", of(LANGUAGE_MODEL))
+        }
+        "warmup-carried" => format!("{}carry_state = true\nlength_warmup = 45\n", of(LANGUAGE_MODEL)),
         "plateau" => {
             // Too fast to become better for long.
             let recipe = of(LANGUAGE_MODEL).replace("steps = 60", "steps = 1000").replace("1e-2", "2.0");
@@ -81,6 +91,18 @@ pub fn prepare(folder: &Folder, name: &str) -> String {
         "lamb" => format!("{}[optimizer]\nkind = \"lamb\"\n", of(TRANSFORMER_LM)),
         "adafactor" => format!("{}[optimizer]\nkind = \"adafactor\"\n", of(TRANSFORMER_LM)),
         "muon" => format!("{}[optimizer]\nkind = \"muon\"\n", of(TRANSFORMER_LM)),
+        "variational" => {
+            let every =
+                "variational_dropout = true\nrecurrent_dropout = 0.2\nembedding_dropout = 0.1\nword_dropout = 0.1\n";
+            of(LANGUAGE_MODEL).replace("dropout = 0.2\n", &format!("dropout = 0.2\n{every}"))
+        }
+        // Each step is of all of a short text.
+        "lbfgs" => {
+            let recipe = of(LANGUAGE_MODEL).replace("dropout = 0.2\n", "").replace("1e-2", "1.0");
+            let recipe =
+                recipe.replace("layers = 2", "layers = 1").replace("[data]\n", "[data]\nvalidation_share = 0.8\n");
+            format!("{recipe}clip = \"none\"\n[optimizer]\nkind = \"lbfgs\"\nhistory_size = 7\n")
+        }
         "schedule-free" => format!("{}[optimizer]\nkind = \"adamw-schedule-free\"\n", of(TRANSFORMER_LM)),
         "bf16" => BF16.to_owned(),
         _ => panic!("there is no recipe {name}"),

@@ -2,8 +2,8 @@
 //! all, a note where it has some.
 
 use super::keys;
-use super::{DataConfig, Recipe, VectorsConfig};
-use descant_hyperparameters::ScheduleConfig;
+use super::{DataConfig, Recipe, TrainPrecision, VectorsConfig};
+use descant_hyperparameters::{ClippingConfig, ScheduleConfig};
 use descant_models::{LayerKind, LossConfig, ModelKind};
 use descant_text::{Columns, Shuffle, TokenizerKind, has_fields, is_json, is_parquet, plural};
 
@@ -113,6 +113,17 @@ const CONFLICTS: &[Conflict] = &[
         };
         Some(format!("train.carry_state = true: {reason}"))
     }),
+    (Error, |recipe| {
+        (recipe.train.carry_state && recipe.train.batch_warmup > 0).then(|| {
+            "train.batch_warmup: with train.carry_state each row of a batch is a stream, and all go on at each step. Leave it out, or set \
+             train.length_warmup"
+                .to_owned()
+        })
+    }),
+    (Error, |recipe| {
+        // Of epochs, only the texts tell the number of steps.
+        if recipe.train.epochs == 0 { recipe.too_long_warmup(recipe.train.most_steps()) } else { None }
+    }),
     (Note, |recipe| {
         let data = recipe.data.as_ref().filter(|_| recipe.train.carry_state)?;
         (data.shuffle == Some(Shuffle::Blocks))
@@ -152,6 +163,10 @@ const CONFLICTS: &[Conflict] = &[
         (average > 0.0 && recipe.optimizer.average().is_some()).then(|| {
             format!("train.average = {average}: this optimizer.kind averages the weights itself. Leave it out")
         })
+    }),
+    (Error, |recipe| {
+        let (_, key, reason) = lbfgs_conflicts(recipe).into_iter().find(|(conflicts, ..)| *conflicts)?;
+        recipe.optimizer.history_size().map(|_| format!("{key} with optimizer.kind = \"lbfgs\": {reason}"))
     }),
     (Note, |recipe| {
         let falls =
@@ -193,6 +208,50 @@ const CONFLICTS: &[Conflict] = &[
         })
     }),
 ];
+
+/// What L-BFGS cannot go with: whether the recipe has it, its key, and why it cannot.
+fn lbfgs_conflicts(recipe: &Recipe) -> [(bool, &'static str, &'static str); 13] {
+    const WHOLE: &str = "a step is of the whole text. Leave it out";
+    const SAME: &str = "each evaluation has to see the same text and the same model. Leave it out";
+    let Recipe { train, data, .. } = recipe;
+    let layer_drop = recipe.model.transformer.as_ref().is_some_and(|transformer| transformer.layer_drop > 0.0);
+    let has = |what: fn(&DataConfig) -> bool| data.as_ref().is_some_and(what);
+    [
+        (
+            train.clip != ClippingConfig::None,
+            "train.clip",
+            "the line search needs the gradient as it is. Set train.clip = \"none\"",
+        ),
+        (train.accumulate > 1, "train.accumulate", WHOLE),
+        (train.batch_warmup > 0, "train.batch_warmup", WHOLE),
+        (train.length_warmup > 0, "train.length_warmup", WHOLE),
+        (train.carry_state, "train.carry_state", SAME),
+        (
+            matches!(recipe.loss, LossConfig::MinimumRisk(_)),
+            "loss.kind = \"minimum-risk\"",
+            "each evaluation would have other candidates. Take another optimizer",
+        ),
+        (train.average > 0.0, "train.average", "each step ends at a lower loss than the one before. Leave it out"),
+        (
+            train.precision == TrainPrecision::Bf16,
+            "train.precision",
+            "bf16 hides the differences that the line search goes by. Set \"f32\"",
+        ),
+        (recipe.model.has_dropout() || layer_drop, "dropout in [model]", SAME),
+        (has(|data| data.noise.is_some()), "[data.noise]", SAME),
+        (has(|data| data.mixture().is_some()), "data.weights or data.temperature", SAME),
+        (
+            recipe.control.as_ref().is_some_and(|control| control.dropout > 0.0),
+            "control.dropout",
+            "each evaluation has to see the same text. Set it to 0",
+        ),
+        (
+            recipe.finetune.as_ref().is_some_and(|finetune| !finetune.rates.is_empty()),
+            "finetune.rates",
+            "all weights move along one direction. Leave it out",
+        ),
+    ]
+}
 
 /// Steps between two of something; 0 for none.
 type Every = fn(&Recipe) -> u64;
@@ -255,6 +314,15 @@ impl Recipe {
             ScheduleConfig::Plateau(_) => Some("schedule.kind = \"plateau\""),
             _ => None,
         }
+    }
+
+    /// A warm-up that does not end within a training of so many steps, unless an override has made that shorter.
+    pub fn too_long_warmup(&self, steps: u64) -> Option<String> {
+        let warmups =
+            [("train.batch_warmup", self.train.batch_warmup), ("train.length_warmup", self.train.length_warmup)];
+        let too_long = |&(_, warmup): &(&str, u64)| warmup >= steps && !self.is_shortened();
+        let (key, warmup) = warmups.into_iter().find(too_long)?;
+        Some(format!("{key} = {warmup}: expected less than the {} of the training", plural(steps, "step")))
     }
 
     /// Intervals of the recipe that are longer than a training of so many steps.

@@ -109,7 +109,8 @@ fn some(trainer: &Trainer, most: usize, of_batch: usize) -> Result<Batch, Error>
 /// The recipe without what keeps a model from memorising.
 fn unregularized(recipe: &Recipe) -> Recipe {
     let mut recipe = recipe.clone();
-    recipe.model.dropout = 0.0;
+    let model = &mut recipe.model;
+    (model.dropout, model.recurrent_dropout, model.embedding_dropout, model.word_dropout) = Default::default();
     if let Some(transformer) = &mut recipe.model.transformer {
         transformer.attention_dropout = 0.0;
         transformer.layer_drop = 0.0;

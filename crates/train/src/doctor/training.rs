@@ -37,9 +37,9 @@ pub struct TrainingFacts {
     pub available_memory: Option<f64>,
     /// Optimizer steps in all.
     pub steps: u64,
-    /// Steps that read the text once.
+    /// Steps that read the text once, after a warm-up.
     pub steps_per_epoch: f64,
-    /// Seconds of a step.
+    /// Seconds of a step, after a warm-up.
     pub step_seconds: f64,
     /// Target tokens a second.
     pub tokens_per_s: f64,
@@ -146,7 +146,11 @@ fn facts(trainer: &Trainer) -> Result<TrainingFacts, Error> {
         memory: estimate.total(),
         available_memory: available(),
         steps: trainer.steps(),
-        steps_per_epoch: batches / trainer.recipe.train.accumulate as f64,
+        steps_per_epoch: if trainer.optimizer.searches() {
+            1.0
+        } else {
+            batches / trainer.recipe.train.accumulate as f64
+        },
         uniform_loss: (target as f64).ln(),
         ..TrainingFacts::default()
     })
@@ -210,7 +214,7 @@ fn start_loss(trainer: &mut Trainer, facts: &mut TrainingFacts, findings: &mut V
 fn plan(trainer: &Trainer, corpora: &[Option<Arc<Corpus>>; 2], facts: &TrainingFacts, findings: &mut Vec<Finding>) {
     let tokens = corpora[0].as_ref().map_or(0, |corpus| corpus.report().target.tokens);
     let recipe = &trainer.recipe;
-    let epochs = facts.steps as f64 / facts.steps_per_epoch.max(1e-9);
+    let epochs = recipe.train.whole_steps(facts.steps) / facts.steps_per_epoch.max(1e-9);
     let (steps, parameters, validates) = (facts.steps, facts.parameters, facts.held_out > 0);
     findings.extend(settings::check(&Plan { recipe, steps, parameters, tokens, epochs, validates }));
 }
@@ -223,6 +227,7 @@ fn speed(
     findings: &mut Vec<Finding>,
 ) -> Result<(), Error> {
     let (mut seconds, mut tokens, mut steps) = (0.0, 0, 0);
+    trainer.batches.end_warmup();
     let start = Instant::now();
     for i in 0..WARM_UP + STEPS {
         if trainer.outcome().is_some() || stop.load(Ordering::Relaxed) || (i > WARM_UP && start.elapsed() > TIME) {
@@ -252,7 +257,8 @@ fn speed(
     facts.step_seconds = seconds / f64::from(steps);
     facts.tokens_per_s = tokens as f64 / seconds.max(1e-9);
     let validations = if facts.held_out > 0 { facts.steps.div_ceil(trainer.recipe.train.validate_every) } else { 0 };
-    facts.total_seconds = facts.steps as f64 * facts.step_seconds + validations as f64 * facts.validation_seconds;
+    let whole_steps = trainer.recipe.train.whole_steps(facts.steps);
+    facts.total_seconds = whole_steps * facts.step_seconds + validations as f64 * facts.validation_seconds;
     let validating = validations as f64 * facts.validation_seconds / facts.total_seconds.max(1e-9);
     if validating > 0.3 && facts.total_seconds > 60.0 {
         let message = format!(

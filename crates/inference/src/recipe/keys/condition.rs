@@ -24,6 +24,10 @@ pub(super) const LANGUAGE_MODEL: Condition =
 pub(super) const RECURRENT: Condition = condition("recurrent layers (model.decoder or model.encoder)", |recipe| {
     layers(recipe).contains(&LayerKind::Recurrent)
 });
+pub(super) const RECURRENT_DROPOUT: Condition =
+    condition("recurrent layers (model.decoder or model.encoder) and model.dropout", |recipe| {
+        layers(recipe).contains(&LayerKind::Recurrent) && recipe.model.dropout > 0.0
+    });
 pub(super) const RECURRENT_ENCODER: Condition = condition("an encoder-decoder with a recurrent encoder", |recipe| {
     is_encoder_decoder(recipe) && recipe.model.encoder() == LayerKind::Recurrent
 });
@@ -65,6 +69,8 @@ pub(super) const BY_TOKENS: Condition =
     condition("no train.batch_sentences", |recipe| recipe.train.batch_sentences == 0);
 pub(super) const METRIC_COMMAND: Condition =
     condition("train.metric_command", |recipe| recipe.train.metric_command.is_some());
+pub(super) const BATCH_WARMUP: Condition = condition("train.batch_warmup", |recipe| recipe.train.batch_warmup > 0);
+pub(super) const LENGTH_WARMUP: Condition = condition("train.length_warmup", |recipe| recipe.train.length_warmup > 0);
 
 fn is_encoder_decoder(recipe: &Recipe) -> bool {
     recipe.model.kind == ModelKind::EncoderDecoder

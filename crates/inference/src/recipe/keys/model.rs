@@ -1,5 +1,7 @@
 use super::super::family;
-use super::condition::{ENCODER_DECODER, RECURRENT, RECURRENT_DECODER, RECURRENT_ENCODER, SOFTMAX, TRANSFORMER};
+use super::condition::{
+    ENCODER_DECODER, RECURRENT, RECURRENT_DECODER, RECURRENT_DROPOUT, RECURRENT_ENCODER, SOFTMAX, TRANSFORMER,
+};
 use super::key::{ABOVE_0, Key, Range, SHARE, Section, ValueType, from};
 use ValueType::{Choice, Flag, Integer, Number, Text};
 
@@ -87,5 +89,36 @@ pub(super) const MODEL: Section = Section {
         Key::new("model.output_soft_cap", Number(ABOVE_0), "(none)", "Soft cap c of the logits z: c tanh(z / c).")
             .when(SOFTMAX),
         Key::new("model.dropout", Number(SHARE), "0.0", "Dropout probability."),
+        Key::new(
+            "model.variational_dropout",
+            Flag,
+            "false",
+            "Variational dropout (Gal and Ghahramani 2016): recurrent layers have one mask of dropout for all tokens of a sequence, \
+             for what they read and what they give; false: each token has its own.",
+        )
+        .when(RECURRENT_DROPOUT),
+        Key::new(
+            "model.recurrent_dropout",
+            Number(SHARE),
+            "0.0",
+            "Dropout probability of the recurrent connections: of the hidden state before a step, by one mask for all steps of a \
+             sequence (Gal and Ghahramani 2016).",
+        )
+        .when(RECURRENT),
+        Key::new(
+            "model.embedding_dropout",
+            Number(SHARE),
+            "0.0",
+            "Probability with which an entry of the vocabulary is dropped at all its places in a sequence: its embedding is zero \
+             (Gal and Ghahramani 2016).",
+        )
+        .when(RECURRENT),
+        Key::new(
+            "model.word_dropout",
+            Number(SHARE),
+            "0.0",
+            "Probability with which a token is dropped, each place by itself: its embedding is zero (Sennrich et al. 2016).",
+        )
+        .when(RECURRENT),
     ],
 };

@@ -1,4 +1,4 @@
-use super::condition::{BY_TOKENS, CARRIED, METRIC_COMMAND, STREAM};
+use super::condition::{BATCH_WARMUP, BY_TOKENS, CARRIED, LENGTH_WARMUP, METRIC_COMMAND, STREAM};
 use super::key::{ABOVE_0, FROM_0, FROM_1, Key, REQUIRED, SHARE, Section, ValueType, WHOLE_SHARE, above, from};
 use ValueType::{Choice, ChoiceList, Clip, Flag, Integer, Number, NumberPair, NumberTable, Text, TextList};
 use descant_hyperparameters::{OptimizerConfig, ScheduleConfig};
@@ -12,7 +12,8 @@ pub(super) const OPTIMIZER: Section = Section {
             Choice(OptimizerConfig::KINDS),
             "\"adamw\"",
             "The optimizer, with PyTorch's hyperparameters where it has such a one. adamw-schedule-free averages the weights in place of a \
-             schedule that falls: the average is validated and saved.",
+             schedule that falls: the average is validated and saved. lbfgs is for small problems: a step is one iteration over the whole \
+             text, which a line search evaluates several times, first at train.learning_rate times the direction, mostly 1.",
         ),
         Key::new(
             "optimizer.betas",
@@ -77,6 +78,12 @@ pub(super) const OPTIMIZER: Section = Section {
             Integer(from(1.0).to(99.0)),
             "5",
             "Newton-Schulz iterations, which orthogonalise the momentum of a matrix.",
+        ),
+        Key::new(
+            "optimizer.history_size",
+            Integer(from(1.0).to(1000.0)),
+            "100",
+            "The last changes of weights and gradients that a direction is made of, each as large as the weights.",
         ),
         Key::new(
             "optimizer.adamw",
@@ -265,6 +272,37 @@ pub(super) const TRAIN: Section = Section {
             "1",
             "Gradient accumulation: batches in a step. With epochs, the last step of an epoch has what is left.",
         ),
+        Key::new(
+            "train.batch_warmup",
+            Integer(FROM_0),
+            "0",
+            "Batch-size warm-up: steps in which the size of a step grows linearly to the whole (accumulate batches); 0 for none. \
+             First fewer batches are accumulated, then the last one is a part: the rest of it comes next, so that all is learned \
+             from.",
+        ),
+        Key::new(
+            "train.batch_start",
+            Number(above(0.0).below(1.0)),
+            "0.1",
+            "The share of the whole that the first step of batch_warmup has.",
+        )
+        .when(BATCH_WARMUP),
+        Key::new(
+            "train.length_warmup",
+            Integer(FROM_0),
+            "0",
+            "Sequence-length warm-up: steps in which the length of sequences grows linearly to the whole; 0 for none. Chunks of a \
+             continuous text are cut into shorter ones. Of lines and pairs, batches of the longest ones wait, and come as soon \
+             as the limit allows; an epoch that ends before leaves them out, and how many is reported.",
+        ),
+        Key::new(
+            "train.length_start",
+            Number(above(0.0).below(1.0)),
+            "0.1",
+            "The share that length_warmup begins with: of train.length; of lines and pairs, the share of the \
+             batches that may come, those of the shortest.",
+        )
+        .when(LENGTH_WARMUP),
         Key::new(
             "train.clip",
             Clip(ABOVE_0),
