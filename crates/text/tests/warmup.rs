@@ -222,10 +222,10 @@ fn streams_go_on_where_the_shorter_chunk_ended() {
     let mut rows: Vec<[Vec<u32>; 2]> = vec![Default::default(); 4];
     for (step, batch) in steps.iter().flatten().enumerate() {
         let limit = (20.0 * ramp.share(step as u64)).max(1.0) as usize;
-        for row in 0..batch.target.len() {
-            assert!(batch.target.get(row).len() <= limit, "step {step}");
-            rows[row][0].extend(batch.input.get(row));
-            rows[row][1].extend(batch.target.get(row));
+        for (i, [inputs, targets]) in rows.iter_mut().enumerate().take(batch.target.len()) {
+            assert!(batch.target.get(i).len() <= limit, "step {step}");
+            inputs.extend(batch.input.get(i));
+            targets.extend(batch.target.get(i));
         }
     }
     let tokens: usize = rows.iter().map(|[_, targets]| targets.len()).sum();
