@@ -90,8 +90,8 @@ impl<'t> RecurrentInput<'t> {
     }
 }
 
-/// The masks of a pass that each sequence has one of, by layer.
-#[derive(Clone, Debug)]
+/// The masks of a pass that each sequence has one of, by layer; empty where nothing is dropped.
+#[derive(Clone, Debug, Default)]
 pub struct LayerDropout<'t> {
     /// Of what each layer but the first reads.
     between: Vec<RowDropout<'t>>,
@@ -140,6 +140,9 @@ impl Recurrent {
     /// Draws the masks of a pass over so many sequences.
     pub fn draw_dropout<'t>(&self, graph: Graph<'t>, sequences: usize) -> LayerDropout<'t> {
         let RecurrentConfig { hidden, dropout, .. } = self.config;
+        if !graph.has_dropout() {
+            return LayerDropout::default();
+        }
         let between = (1..self.config.layers).map(|_| dropout.rows(graph, sequences, self.output())).collect();
         let one = |_: &[ParameterId; 4]| mask(graph, [sequences, hidden], dropout.recurrent);
         let recurrent = self.weights.iter().map(|directions| directions.iter().map(one).collect()).collect();
@@ -179,7 +182,8 @@ impl Recurrent {
                 .iter()
                 .enumerate()
                 .map(|(direction, weights)| {
-                    let mask = dropout.recurrent[layer][direction].map(|mask| mask.slice(0, layout.sequences()));
+                    let mask = dropout.recurrent.get(layer).and_then(|masks| *masks.get(direction)?);
+                    let mask = mask.map(|mask| mask.slice(0, layout.sequences()));
                     self.direction(&input, weights, initial, (layout, mask), direction)
                 })
                 .collect();

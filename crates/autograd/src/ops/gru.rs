@@ -12,6 +12,7 @@ use super::recurrent::{BackwardCell, ForwardCell, Recurrent, Sizes, add_initial_
 use crate::{Backward, Case, Forward, GradCheck, Graph, Op, PackedSequences, Var};
 use descant_kernels::{GemmConfig, Mat, PackedB, Real, gru_cell};
 use descant_tensor::{Shape, Tensor};
+use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -222,7 +223,7 @@ impl<'t> Var<'t> {
     ) -> Self {
         let (has_initial, has_mask) = (initial.is_some(), mask.is_some());
         let op = Gru(Recurrent { rows: rows.cloned(), layout: layout.clone(), reverse, has_initial, has_mask });
-        let inputs: Vec<Self> = [self].into_iter().chain(*weights).chain(initial).chain(mask).collect();
+        let inputs: SmallVec<[Self; 8]> = [self].into_iter().chain(*weights).chain(initial).chain(mask).collect();
         self.graph().apply(op, &inputs)
     }
 }

@@ -10,6 +10,7 @@ use super::recurrent::{BackwardCell, ForwardCell, Recurrent, Sizes, add_initial_
 use crate::{Backward, Case, Forward, GradCheck, Graph, Op, PackedSequences, Var};
 use descant_kernels::{GemmConfig, Mat, PackedB, Real, lstm_cell};
 use descant_tensor::Shape;
+use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -249,7 +250,7 @@ impl<'t> Var<'t> {
         let (has_initial, has_mask) = (initial.is_some(), mask.is_some());
         let op = Lstm(Recurrent { rows: rows.cloned(), layout: layout.clone(), reverse, has_initial, has_mask });
         let states = initial.into_iter().flat_map(|(h0, c0)| [h0, c0]).chain(mask);
-        let inputs: Vec<Self> = [self].into_iter().chain(*weights).chain(states).collect();
+        let inputs: SmallVec<[Self; 8]> = [self].into_iter().chain(*weights).chain(states).collect();
         self.graph().apply(op, &inputs)
     }
 }

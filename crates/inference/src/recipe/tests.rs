@@ -195,7 +195,7 @@ fn values_of_another_type_are_told_with_what_is_expected() {
     value("model.recurrent_dropout=1.0", &["model.recurrent_dropout = 1.0", "below 1"]);
     value("model.variational_dropout=true", &["only has an effect with recurrent layers", "model.dropout"]);
     wrong(TRANSFORMER, &["model.word_dropout=0.1"], &["model.word_dropout", "recurrent layers"]);
-    value("data.columns=[]", &["one or two columns in a list"]);
+    value("data.columns=[]", &["one to three columns in a list"]);
     value("data.columns=['a', 1]", &["data.columns[1] = 1: expected a text"]);
     value("data.columns=[0, -1]", &["data.columns[1] = -1: expected a whole number"]);
     value("data.train=[]", &["two names in a list"]);

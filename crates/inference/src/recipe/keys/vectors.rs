@@ -4,14 +4,14 @@ use ValueType::Text;
 
 pub(super) const VECTORS: Section = Section {
     name: "vectors",
-    help: "Pre-trained word vectors that embeddings begin with: files in the text form of word2vec, fastText (.vec) and GloVe. Words \
-           without a vector begin as they are drawn, and are reported; finetune.freeze keeps an embedding as it is.",
+    help: "Pre-trained word vectors that embeddings begin with: text files of word2vec, fastText (.vec) or GloVe.",
     keys: &[
         Key::new(
             "vectors.source",
             Text,
             "(none)",
-            "The vectors of the source embedding, model.embedding numbers each (of Transformer layers model.hidden).",
+            "The vectors of the source embedding, model.embedding numbers each (of Transformer layers model.hidden). Words without one \
+             begin as they are drawn, and are reported; finetune.freeze keeps an embedding as it is.",
         )
         .when(ENCODER_DECODER),
         Key::new(
