@@ -370,8 +370,12 @@ pub(crate) mod x86 {
             std::hint::black_box((rows.map(|row| row.elements.cast::<i32>()), panels.map(|panel| panel.units)));
         for plane in 0..depth.planes {
             if plane > 0 {
-                for sum in sums.iter_mut().flatten() {
-                    *sum = _mm512_slli_epi32::<8>(*sum);
+                // By index: through references, the sums would leave their registers.
+                #[expect(clippy::needless_range_loop)]
+                for i in 0..MR {
+                    for j in 0..NR {
+                        sums[i][j] = _mm512_slli_epi32::<8>(sums[i][j]);
+                    }
                 }
             }
             for unit in 0..depth.units {
