@@ -1,6 +1,7 @@
 //! Control attributes: what examples say beside their texts, such as the register of a translation. Each value is a control token,
 //! which stands before the source, or before the prompt or the text of a language model.
 
+use crate::object_keys::KEYS;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -25,21 +26,8 @@ fn tenth() -> f64 {
     0.1
 }
 
-/// Fields of objects that are something else, so that no attribute has these names.
-const FIELDS: [&str; 12] = [
-    "prompt",
-    "completion",
-    "source",
-    "target",
-    "messages",
-    "instruction",
-    "input",
-    "output",
-    "text",
-    "system",
-    "id",
-    "control",
-];
+/// Keys of objects, beside those of examples, that are something else, so that no attribute has these names.
+const OTHERS: [&str; 2] = ["id", "control"];
 
 impl ControlConfig {
     /// The control token of a value.
@@ -68,7 +56,7 @@ impl ControlConfig {
         }
         for (name, values) in &self.attributes {
             let is_word = |word: &str| !word.is_empty() && word.trim() == word && !word.contains(char::is_control);
-            if FIELDS.contains(&name.as_str()) {
+            if KEYS.iter().chain(&OTHERS).any(|key| key == name) {
                 return Err(format!("control.{name}: this is a field of texts. Give the attribute another name"));
             }
             if !is_word(name) || name.contains('=') {
@@ -166,6 +154,8 @@ mod tests {
         for (table, part) in [
             ("{}", "no attribute"),
             (r#"{"text": ["a"]}"#, "control.text"),
+            (r#"{"rejected": ["a"]}"#, "control.rejected"),
+            (r#"{"id": ["a"]}"#, "control.id"),
             (r#"{"a=b": ["a"]}"#, "without ="),
             (r#"{"a": []}"#, "control.a = []"),
             (r#"{"a": ["b", "b"]}"#, "\"b\""),

@@ -5,8 +5,9 @@ mod unique_keys;
 
 use crate::chat::{ASSISTANT, kind, meant_role, text};
 use crate::lines::{LONGEST_OBJECT, Line, Lines};
+use crate::object_keys::KEYS;
 use crate::{ControlConfig, Message, TextError};
-use meant::{KEYS, MESSAGE, meant};
+use meant::{MESSAGE, meant};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;

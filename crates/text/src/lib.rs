@@ -27,6 +27,7 @@ mod lines;
 mod markup;
 mod mixture;
 mod noise;
+mod object_keys;
 mod parquet;
 mod permutation;
 mod position;

@@ -1,20 +1,5 @@
 //! Keys that somebody meant who wrote another.
 
-/// The keys of objects.
-pub(super) const KEYS: [&str; 12] = [
-    "prompt",
-    "completion",
-    "source",
-    "target",
-    "messages",
-    "instruction",
-    "input",
-    "output",
-    "text",
-    "system",
-    "chosen",
-    "rejected",
-];
 /// Those of messages.
 pub(super) const MESSAGE: [&str; 3] = ["role", "content", "weight"];
 /// What other formats call them.
