@@ -18,14 +18,7 @@ struct Model {
 
 impl Model {
     fn new(scope: &mut Scope) -> Self {
-        let sizes = RecurrentConfig {
-            cell: Cell::Lstm,
-            input: SYMBOLS,
-            hidden: 256,
-            layers: 1,
-            bidirectional: false,
-            dropout: DropoutConfig::default(),
-        };
+        let sizes = RecurrentConfig::new(Cell::Lstm, SYMBOLS, 256);
         Self {
             embedding: Embedding::new(&mut scope.at("embedding"), SYMBOLS, SYMBOLS),
             encoder: Recurrent::new(&mut scope.at("encoder"), sizes),

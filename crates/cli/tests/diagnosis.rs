@@ -36,9 +36,13 @@ fn trainings_without_a_fault_have_no_verdict() {
 #[test]
 fn gradients_that_vanish_are_told_with_their_layer() {
     let folder = Folder::new();
-    let found = verdicts(&folder, "lm.toml", "run", &["model.layers=12", "train.steps=60", "model.dropout=0.0"]);
+    let settings = ["model.layers=12", "train.steps=60", "model.dropout=0.0"];
+    let found = verdicts(&folder, "lm.toml", "run", &settings);
     assert!(found[0].starts_with("vanishing gradients since step 10: "), "{found:?}");
     assert!(found[0].contains("rnn layer ") && found[0].contains("of 12 layers"), "{found:?}");
+    // What the verdict names helps.
+    let residual = [&settings[..], &["model.residual=true"]].concat();
+    assert_eq!(verdicts(&folder, "lm.toml", "residual", &residual), [""; 0]);
 }
 
 #[test]

@@ -240,6 +240,7 @@ trainings! {
     clipping_by_z_score: "zclip",
     schedule_free: "schedule-free",
     masks_of_sequences: "variational",
+    a_deep_stack: "deep",
     a_line_search: "lbfgs",
     factored_moments: "adafactor",
     orthogonalised_momentum: "muon",

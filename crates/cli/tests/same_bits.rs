@@ -30,6 +30,7 @@ const RECIPES: &[&str] = &[
     "lamb",
     "lbfgs",
     "variational",
+    "deep",
     "adafactor",
     "muon",
     "schedule-free",

@@ -115,6 +115,7 @@ fn acting(config: &ModelConfig) -> Result<BTreeMap<String, Value>, String> {
         recurrent_dropout: 0.0,
         embedding_dropout: 0.0,
         word_dropout: 0.0,
+        residual: recurrent && config.residual,
         transformer: Some(training),
         origin: None,
         ..config.clone()

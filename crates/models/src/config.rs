@@ -1,5 +1,5 @@
 use crate::LossConfig;
-use descant_nn::{AttentionScore, Cell, DropoutConfig, Position, TransformerConfig};
+use descant_nn::{AttentionScore, Cell, DropoutConfig, Position, RecurrentConfig, TransformerConfig};
 use descant_tensor::Brief;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -126,6 +126,9 @@ pub struct ModelConfig {
     /// Dropout of tokens, whose embeddings are zeros; of recurrent layers.
     #[serde(default)]
     pub word_dropout: f64,
+    /// Residual connections between recurrent layers.
+    #[serde(default)]
+    pub residual: bool,
     /// Hyperparameters of Transformer layers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transformer: Option<TransformerConfig>,
@@ -182,6 +185,16 @@ impl ModelConfig {
         }
     }
 
+    /// The recurrent layers of a decoder or a language model that reads rows of this width.
+    pub(crate) fn recurrent_decoder(&self, input: usize) -> RecurrentConfig {
+        RecurrentConfig {
+            layers: self.layers,
+            dropout: self.row_dropout(),
+            residual: self.residual,
+            ..RecurrentConfig::new(self.cell, input, self.hidden)
+        }
+    }
+
     /// A model of this kind with defaults.
     pub fn new(kind: ModelKind) -> Self {
         Self {
@@ -205,6 +218,7 @@ impl ModelConfig {
             recurrent_dropout: 0.0,
             embedding_dropout: 0.0,
             word_dropout: 0.0,
+            residual: false,
             transformer: None,
             origin: None,
         }

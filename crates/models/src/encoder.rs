@@ -32,20 +32,13 @@ pub(crate) struct EncodedSources<'t> {
 
 impl Encoder {
     pub(crate) fn new(scope: &mut Scope<'_>, config: &ModelConfig, entries: usize) -> Self {
-        let ModelConfig { cell, hidden, bidirectional, encoder_layers: layers, dropout, .. } = *config;
+        let ModelConfig { hidden, bidirectional, encoder_layers: layers, dropout, .. } = *config;
         let width = config.embedding(config.encoder());
         let embedding = Embedding::new(&mut scope.at("embedding"), entries, width);
         let layers = match config.encoder() {
             LayerKind::Recurrent => {
                 let hidden = if bidirectional { hidden / 2 } else { hidden };
-                let sizes = RecurrentConfig {
-                    cell,
-                    input: width,
-                    hidden,
-                    layers,
-                    bidirectional,
-                    dropout: config.row_dropout(),
-                };
+                let sizes = RecurrentConfig { hidden, layers, bidirectional, ..config.recurrent_decoder(width) };
                 EncoderLayers::Recurrent(Recurrent::new(&mut scope.at("rnn"), sizes))
             }
             LayerKind::Transformer => {

@@ -5,8 +5,7 @@ use crate::{Bridge, HiddenStates, LayerKind, LossConfig, ModelConfig, OutputLaye
 use descant_autograd::{Activation, Graph, PackedSequences, ParameterId, Segments, Var};
 use descant_batch::{Batch, Sequences};
 use descant_nn::{
-    Attention, Cell, DropoutConfig, Embedding, Linear, Recurrent, RecurrentConfig, RecurrentInput, RecurrentState,
-    RowDropout, Scope,
+    Attention, Cell, DropoutConfig, Embedding, Linear, Recurrent, RecurrentInput, RecurrentState, RowDropout, Scope,
 };
 use descant_tensor::{Result, Tensor};
 use std::sync::Arc;
@@ -33,8 +32,7 @@ struct AttentionSource<'t> {
 impl EncoderDecoder {
     pub(crate) fn new(scope: &mut Scope<'_>, config: &ModelConfig, loss: &LossConfig, vocabulary: &Vocabulary) -> Self {
         let width = config.embedding(LayerKind::Recurrent);
-        let ModelConfig { cell, hidden, .. } = *config;
-        let dropout = config.row_dropout();
+        let hidden = config.hidden;
         let encoder = Encoder::new(&mut scope.at("encoder"), config, vocabulary.source);
         let mut scope = scope.at("decoder");
         let target_embedding = match config.tie {
@@ -42,8 +40,7 @@ impl EncoderDecoder {
             _ => OutputLayer::embedding(&mut scope, loss, config, width, vocabulary),
         };
         let input = if config.input_feeding { width + hidden } else { width };
-        let sizes = RecurrentConfig { cell, input, hidden, layers: config.layers, bidirectional: false, dropout };
-        let decoder = Recurrent::new(&mut scope.at("rnn"), sizes);
+        let decoder = Recurrent::new(&mut scope.at("rnn"), config.recurrent_decoder(input));
         let attention = config.attention.map(|score| {
             let attention = Attention::new(&mut scope.at("attention"), score, hidden);
             (attention, Linear::new(&mut scope.at("combine"), 2 * hidden, hidden, true))

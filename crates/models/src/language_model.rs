@@ -3,7 +3,7 @@ use crate::generator::Generator;
 use crate::{HiddenStates, LossConfig, ModelConfig, OutputLayer, Vocabulary};
 use descant_autograd::{Graph, PackedSequences, ParameterId};
 use descant_batch::{Batch, Sequences};
-use descant_nn::{Cell, Embedding, Recurrent, RecurrentConfig, RecurrentInput, RecurrentState, Scope};
+use descant_nn::{Cell, Embedding, Recurrent, RecurrentInput, RecurrentState, Scope};
 use descant_tensor::{Result, Tensor};
 use std::sync::Arc;
 
@@ -19,15 +19,7 @@ pub struct LanguageModel {
 impl LanguageModel {
     pub(crate) fn new(scope: &mut Scope<'_>, config: &ModelConfig, loss: &LossConfig, vocabulary: &Vocabulary) -> Self {
         let embedding = OutputLayer::embedding(scope, loss, config, config.embedding, vocabulary);
-        let sizes = RecurrentConfig {
-            cell: config.cell,
-            input: config.embedding,
-            hidden: config.hidden,
-            layers: config.layers,
-            bidirectional: false,
-            dropout: config.row_dropout(),
-        };
-        let rnn = Recurrent::new(&mut scope.at("rnn"), sizes);
+        let rnn = Recurrent::new(&mut scope.at("rnn"), config.recurrent_decoder(config.embedding));
         let widths = (config.hidden, config.embedding);
         let output = OutputLayer::new(scope, loss, config, &embedding, widths, vocabulary);
         Self { embedding, rnn, output, config: config.clone() }

@@ -115,6 +115,12 @@ fn models() -> Vec<(String, ModelConfig, LossConfig)> {
         add("last state", pair.clone(), LossConfig::default());
         add("one direction", ModelConfig { bidirectional: false, ..pair.clone() }, LossConfig::default());
         add("deep encoder", ModelConfig { encoder_layers: 3, ..pair.clone() }, LossConfig::default());
+        let residual = ModelConfig { residual: true, layers: 3, encoder_layers: 2, ..pair.clone() };
+        add("residual", residual.clone(), LossConfig::default());
+        let fed = ModelConfig { attention: Some(AttentionScore::General), input_feeding: true, ..residual };
+        add("residual, fed", fed, LossConfig::default());
+        let language_model = base(ModelKind::LanguageModel, cell);
+        add("residual language model", ModelConfig { residual: true, ..language_model }, LossConfig::default());
         let shallow = ModelConfig { encoder_layers: 3, layers: 1, ..pair.clone() };
         add("deep encoder, shallow decoder", shallow, LossConfig::default());
         for score in [AttentionScore::Dot, AttentionScore::General, AttentionScore::Concat, AttentionScore::Additive] {

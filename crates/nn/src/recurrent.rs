@@ -38,6 +38,16 @@ pub struct RecurrentConfig {
     pub bidirectional: bool,
     /// Dropout between layers, and within them.
     pub dropout: DropoutConfig,
+    /// Residual connections: from the second layer on, the input of a layer is added to its output (Wu et al. 2016, arXiv 1609.08144).
+    pub residual: bool,
+}
+
+impl RecurrentConfig {
+    /// One layer in one direction, with all else as by default.
+    pub fn new(cell: Cell, input: usize, hidden: usize) -> Self {
+        let dropout = DropoutConfig::default();
+        Self { cell, input, hidden, layers: 1, bidirectional: false, dropout, residual: false }
+    }
 }
 
 /// The state of one layer: `[B, H]`, rows in the order of [`PackedSequences::order`]. Both directions are concatenated.
@@ -174,6 +184,8 @@ impl Recurrent {
     ) -> (Var<'t>, Vec<RecurrentState<'t>>) {
         let mut last = Vec::with_capacity(self.weights.len());
         for (layer, directions) in self.weights.iter().enumerate() {
+            // Before dropout: what is added is whole.
+            let residual = (self.config.residual && layer > 0).then_some(input.x);
             if let Some(dropout) = layer.checked_sub(1).and_then(|before| dropout.between.get(before)) {
                 input = dropout.apply(input.x, layout).into();
             }
@@ -187,10 +199,10 @@ impl Recurrent {
                     self.direction(&input, weights, initial, (layout, mask), direction)
                 })
                 .collect();
-            match runs.as_slice() {
+            let output = match runs.as_slice() {
                 [(output, state)] => {
-                    input = (*output).into();
                     last.push(*state);
+                    *output
                 }
                 runs => {
                     let join = |of: &dyn Fn(&(Var<'t>, RecurrentState<'t>)) -> Option<Var<'t>>| {
@@ -202,9 +214,10 @@ impl Recurrent {
                         continue;
                     };
                     last.push(RecurrentState { hidden, cell: join(&|run| run.1.cell) });
-                    input = output.into();
+                    output
                 }
-            }
+            };
+            input = residual.map_or(output, |residual| output + residual).into();
         }
         (input.x, last)
     }

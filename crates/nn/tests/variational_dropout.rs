@@ -74,8 +74,12 @@ fn masks_have_the_values_and_gradients_of_pytorch() {
 /// Which rows of a layer's output are as in a pass without dropout.
 fn output(config: DropoutConfig, seed: u64) -> (Vec<f64>, Vec<f64>) {
     let mut parameters = Parameters::new(DType::F64);
-    let sizes =
-        RecurrentConfig { cell: Cell::Lstm, input: INPUT, hidden: 4, layers: 2, bidirectional: true, dropout: config };
+    let sizes = RecurrentConfig {
+        layers: 2,
+        bidirectional: true,
+        dropout: config,
+        ..RecurrentConfig::new(Cell::Lstm, INPUT, 4)
+    };
     let layers = Recurrent::new(&mut Scope::new(&mut parameters, Some(1)), sizes);
     let layout = Arc::new(PackedSequences::new(&LENGTHS));
     let input = Tensor::new([8, INPUT], &[0.5; 16]).unwrap();

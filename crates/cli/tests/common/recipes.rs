@@ -96,6 +96,8 @@ pub fn prepare(folder: &Folder, name: &str) -> String {
                 "variational_dropout = true\nrecurrent_dropout = 0.2\nembedding_dropout = 0.1\nword_dropout = 0.1\n";
             of(LANGUAGE_MODEL).replace("dropout = 0.2\n", &format!("dropout = 0.2\n{every}"))
         }
+        // What keeps gradients alive in deep recurrent models.
+        "deep" => of(LANGUAGE_MODEL).replace("layers = 2\n", "layers = 3\nresidual = true\n"),
         // Each step is of all of a short text.
         "lbfgs" => {
             let recipe = of(LANGUAGE_MODEL).replace("dropout = 0.2\n", "").replace("1e-2", "1.0");

@@ -194,6 +194,9 @@ fn values_of_another_type_are_told_with_what_is_expected() {
     value("model.variational_dropout=1", &["true or false"]);
     value("model.recurrent_dropout=1.0", &["model.recurrent_dropout = 1.0", "below 1"]);
     value("model.variational_dropout=true", &["only has an effect with recurrent layers", "model.dropout"]);
+    value("model.residual=true", &["model.residual", "two or more recurrent layers"]);
+    value("model.residual=1", &["true or false"]);
+    assert!(read(PAIRS, &["model.residual=true", "model.encoder_layers=2"]).is_ok());
     wrong(TRANSFORMER, &["model.word_dropout=0.1"], &["model.word_dropout", "recurrent layers"]);
     value("data.columns=[]", &["one to three columns in a list"]);
     value("data.columns=['a', 1]", &["data.columns[1] = 1: expected a text"]);

@@ -67,8 +67,11 @@ impl ExplodingGradients {
                 kind: "exploding gradients",
                 since,
                 seen: format!("{}: its gradient is {} times the top layer's", stack.layer(most), brief(ratios[most])),
-                remedy: "clipping (train.clip = { norm = 1.0 }), pre-norm layers (model.transformer.norm_first), or a smaller train.learning_rate"
-                    .to_owned(),
+                remedy: match stack.is_recurrent() {
+                    true => "clipping (train.clip = { norm = 1.0 }), or a smaller train.learning_rate",
+                    false => "clipping (train.clip = { norm = 1.0 }), pre-norm layers (model.transformer.norm_first), or a smaller train.learning_rate",
+                }
+                .to_owned(),
             }));
         }
         verdicts

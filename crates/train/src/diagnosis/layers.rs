@@ -23,6 +23,11 @@ impl Stack {
         if self.name.is_empty() { format!("layer {number}") } else { format!("{} layer {number}", self.name) }
     }
 
+    /// Whether its layers are an LSTM's or a GRU's.
+    pub(super) fn is_recurrent(&self) -> bool {
+        self.name.ends_with("rnn")
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }

@@ -35,7 +35,11 @@ impl VanishingGradients {
                         brief(ratios[least]),
                         ratios.len(),
                     ),
-                    remedy: "fewer layers (model.layers, model.encoder_layers), or pre-norm ones (model.transformer.norm_first)".to_owned(),
+                    remedy: match stack.is_recurrent() {
+                        true => "residual connections (model.residual), or fewer layers (model.layers, model.encoder_layers)",
+                        false => "fewer layers (model.layers, model.encoder_layers), or pre-norm ones (model.transformer.norm_first)",
+                    }
+                    .to_owned(),
                 });
             }
         }

@@ -24,6 +24,13 @@ pub(super) const LANGUAGE_MODEL: Condition =
 pub(super) const RECURRENT: Condition = condition("recurrent layers (model.decoder or model.encoder)", |recipe| {
     layers(recipe).contains(&LayerKind::Recurrent)
 });
+pub(super) const DEEP_RECURRENT: Condition =
+    condition("two or more recurrent layers of one side (model.layers or model.encoder_layers)", |recipe| {
+        let Recipe { model, .. } = recipe;
+        let encoder = is_encoder_decoder(recipe).then(|| (model.encoder(), model.encoder_layers));
+        let sides = [Some((model.decoder, model.layers)), encoder];
+        sides.into_iter().flatten().any(|(kind, layers)| kind == LayerKind::Recurrent && layers > 1)
+    });
 pub(super) const RECURRENT_DROPOUT: Condition =
     condition("recurrent layers (model.decoder or model.encoder) and model.dropout", |recipe| {
         layers(recipe).contains(&LayerKind::Recurrent) && recipe.model.dropout > 0.0

@@ -1,6 +1,7 @@
 use super::super::family;
 use super::condition::{
-    ENCODER_DECODER, RECURRENT, RECURRENT_DECODER, RECURRENT_DROPOUT, RECURRENT_ENCODER, SOFTMAX, TRANSFORMER,
+    DEEP_RECURRENT, ENCODER_DECODER, RECURRENT, RECURRENT_DECODER, RECURRENT_DROPOUT, RECURRENT_ENCODER, SOFTMAX,
+    TRANSFORMER,
 };
 use super::key::{ABOVE_0, Key, Range, SHARE, Section, ValueType, from};
 use ValueType::{Choice, Flag, Integer, Number, Text};
@@ -50,6 +51,14 @@ pub(super) const MODEL: Section = Section {
         Key::new("model.encoder_layers", Integer(DEPTH), "1", "Number of layers of the encoder.").when(ENCODER_DECODER),
         Key::new("model.bidirectional", Flag, "true", "Whether a recurrent encoder is bidirectional.")
             .when(RECURRENT_ENCODER),
+        Key::new(
+            "model.residual",
+            Flag,
+            "false",
+            "Residual connections: from the second recurrent layer on, what a layer reads is added to its output (Wu et al. 2016), so \
+             that deep ones get gradients.",
+        )
+        .when(DEEP_RECURRENT),
         Key::new(
             "model.attention",
             Choice(&["dot", "general", "concat", "additive"]),
