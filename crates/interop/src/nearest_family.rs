@@ -116,6 +116,8 @@ fn acting(config: &ModelConfig) -> Result<BTreeMap<String, Value>, String> {
         embedding_dropout: 0.0,
         word_dropout: 0.0,
         residual: recurrent && config.residual,
+        recurrent_init: plain.recurrent_init,
+        forget_bias: None,
         transformer: Some(training),
         origin: None,
         ..config.clone()

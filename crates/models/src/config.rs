@@ -1,5 +1,5 @@
 use crate::LossConfig;
-use descant_nn::{AttentionScore, Cell, DropoutConfig, Position, RecurrentConfig, TransformerConfig};
+use descant_nn::{AttentionScore, Cell, DropoutConfig, Position, RecurrentConfig, RecurrentInit, TransformerConfig};
 use descant_tensor::Brief;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -129,6 +129,12 @@ pub struct ModelConfig {
     /// Residual connections between recurrent layers.
     #[serde(default)]
     pub residual: bool,
+    /// What the recurrent weights begin with.
+    #[serde(default)]
+    pub recurrent_init: RecurrentInit,
+    /// What the bias of an LSTM's forget gates begins with; by default it is drawn as the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forget_bias: Option<f64>,
     /// Hyperparameters of Transformer layers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transformer: Option<TransformerConfig>,
@@ -191,6 +197,8 @@ impl ModelConfig {
             layers: self.layers,
             dropout: self.row_dropout(),
             residual: self.residual,
+            init: self.recurrent_init,
+            forget_bias: self.forget_bias,
             ..RecurrentConfig::new(self.cell, input, self.hidden)
         }
     }
@@ -219,6 +227,8 @@ impl ModelConfig {
             embedding_dropout: 0.0,
             word_dropout: 0.0,
             residual: false,
+            recurrent_init: RecurrentInit::Uniform,
+            forget_bias: None,
             transformer: None,
             origin: None,
         }
@@ -313,6 +323,9 @@ impl ModelConfig {
         }
         if let Some(cap) = self.output_soft_cap.filter(|cap| !(*cap > 0.0 && cap.is_finite())) {
             return Err(format!("model.output_soft_cap = {}: expected a number above 0", Brief(cap)));
+        }
+        if let Some(bias) = self.forget_bias.filter(|bias| !bias.is_finite()) {
+            return Err(format!("model.forget_bias = {bias}: expected a number"));
         }
         let shares = [
             ("dropout", self.dropout),

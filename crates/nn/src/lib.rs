@@ -13,7 +13,7 @@ pub use attention::{Attention, AttentionScore};
 pub use init::Init;
 pub use layers::{Embedding, Linear};
 pub use norm::{Norm, NormKind};
-pub use recurrent::{Cell, LayerDropout, Recurrent, RecurrentConfig, RecurrentInput, RecurrentState};
+pub use recurrent::{Cell, LayerDropout, Recurrent, RecurrentConfig, RecurrentInit, RecurrentInput, RecurrentState};
 pub use row_dropout::{DropoutConfig, RowDropout};
 pub use scope::Scope;
 pub use transformer::{

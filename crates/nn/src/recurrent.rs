@@ -23,6 +23,17 @@ impl Cell {
     }
 }
 
+/// What the recurrent weights begin with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecurrentInit {
+    /// Uniform, to `1/√H`, as in PyTorch.
+    #[default]
+    Uniform,
+    /// An orthogonal matrix for each gate, which keeps the length of what goes through it (Saxe et al. 2014, arXiv 1312.6120).
+    Orthogonal,
+}
+
 /// Sizes of a [`Recurrent`].
 #[derive(Clone, Copy, Debug)]
 pub struct RecurrentConfig {
@@ -40,13 +51,27 @@ pub struct RecurrentConfig {
     pub dropout: DropoutConfig,
     /// Residual connections: from the second layer on, the input of a layer is added to its output (Wu et al. 2016, arXiv 1609.08144).
     pub residual: bool,
+    /// What the weights of the hidden state begin with.
+    pub init: RecurrentInit,
+    /// What the bias of an LSTM's forget gates begins with (Jozefowicz et al. 2015): the sum of both biases. `None` for uniform ones.
+    pub forget_bias: Option<f64>,
 }
 
 impl RecurrentConfig {
     /// One layer in one direction, with all else as by default.
     pub fn new(cell: Cell, input: usize, hidden: usize) -> Self {
         let dropout = DropoutConfig::default();
-        Self { cell, input, hidden, layers: 1, bidirectional: false, dropout, residual: false }
+        Self {
+            cell,
+            input,
+            hidden,
+            layers: 1,
+            bidirectional: false,
+            dropout,
+            residual: false,
+            init: RecurrentInit::Uniform,
+            forget_bias: None,
+        }
     }
 }
 
@@ -117,24 +142,34 @@ pub struct Recurrent {
 }
 
 impl Recurrent {
-    /// Initialised as in PyTorch: uniform to `1/√H`.
+    /// Initialised as in PyTorch, uniform to `1/√H`, but for what the configuration says.
     pub fn new(scope: &mut Scope<'_>, config: RecurrentConfig) -> Self {
-        let RecurrentConfig { cell, hidden, .. } = config;
+        let RecurrentConfig { cell, hidden, forget_bias, .. } = config;
         let directions: &[&str] = if config.bidirectional { &["", "_reverse"] } else { &[""] };
         let init = Init::Uniform(1.0 / (hidden.max(1) as f64).sqrt());
+        let recurrent = match config.init {
+            RecurrentInit::Uniform => init,
+            RecurrentInit::Orthogonal => Init::Orthogonal(hidden),
+        };
         let rows = cell.gates() * hidden;
         let weights = (0..config.layers)
             .map(|layer| {
                 let input = if layer == 0 { config.input } else { hidden * directions.len() };
                 let mut direction = |suffix: &str| {
-                    let mut add =
-                        |name: &str, shape: &[usize]| scope.parameter(&format!("{name}_l{layer}{suffix}"), shape, init);
-                    [
-                        add("weight_ih", &[rows, input]),
-                        add("weight_hh", &[rows, hidden]),
-                        add("bias_ih", &[rows]),
-                        add("bias_hh", &[rows]),
-                    ]
+                    let mut add = |name: &str, shape: &[usize], init| {
+                        scope.parameter(&format!("{name}_l{layer}{suffix}"), shape, init)
+                    };
+                    let ids = [
+                        add("weight_ih", &[rows, input], init),
+                        add("weight_hh", &[rows, hidden], recurrent),
+                        add("bias_ih", &[rows], init),
+                        add("bias_hh", &[rows], init),
+                    ];
+                    if let (Cell::Lstm, Some(bias)) = (cell, forget_bias) {
+                        scope.overwrite(ids[2], hidden..2 * hidden, bias);
+                        scope.overwrite(ids[3], hidden..2 * hidden, 0.0);
+                    }
+                    ids
                 };
                 directions.iter().map(|suffix| direction(suffix)).collect()
             })

@@ -1,6 +1,7 @@
 use crate::Init;
 use descant_autograd::{ParameterId, Parameters};
 use descant_tensor::{DType, Shape};
+use std::ops::Range;
 
 /// A prefix of parameter names, under which a layer adds its parameters.
 ///
@@ -37,6 +38,15 @@ impl<'p> Scope<'p> {
             }
         }
         id
+    }
+
+    /// Sets some values of a parameter, unless they are read from a file.
+    pub fn overwrite(&mut self, id: ParameterId, range: Range<usize>, value: f64) {
+        match (self.seed, self.parameters.dtype()) {
+            (None, _) => {}
+            (_, DType::F32) => self.parameters.values_mut::<f32>(id)[range].fill(value as f32),
+            (_, DType::F64) => self.parameters.values_mut::<f64>(id)[range].fill(value),
+        }
     }
 
     /// How many parameters there are so far, in all scopes.

@@ -97,7 +97,10 @@ pub fn prepare(folder: &Folder, name: &str) -> String {
             of(LANGUAGE_MODEL).replace("dropout = 0.2\n", &format!("dropout = 0.2\n{every}"))
         }
         // What keeps gradients alive in deep recurrent models.
-        "deep" => of(LANGUAGE_MODEL).replace("layers = 2\n", "layers = 3\nresidual = true\n"),
+        "deep" => of(LANGUAGE_MODEL).replace(
+            "layers = 2\n",
+            "layers = 3\nresidual = true\nrecurrent_init = \"orthogonal\"\nforget_bias = 1.0\n",
+        ),
         // Each step is of all of a short text.
         "lbfgs" => {
             let recipe = of(LANGUAGE_MODEL).replace("dropout = 0.2\n", "").replace("1e-2", "1.0");

@@ -140,6 +140,11 @@ const CONFLICTS: &[Conflict] = &[
                 .to_owned()
         })
     }),
+    (Note, |recipe| {
+        let init = recipe.init.as_ref()?.display();
+        let key = ["model.recurrent_init", "model.forget_bias"].into_iter().find(|key| recipe.is_explicit(key))?;
+        Some(format!("{key}: with init the weights begin as those of {init}"))
+    }),
     (Error, |recipe| {
         let both = recipe.model.kind == ModelKind::LanguageModel && recipe.target_tokenizer.is_some();
         both.then(|| "[target_tokenizer]: a language model has one tokenizer. Use [tokenizer]".to_owned())

@@ -61,7 +61,7 @@ fn every() -> Vec<Recipe> {
         [vectors]\nsource = \"s.vec\"\ntarget = \"t.vec\"\n[train]\nsteps = 3\nmetric_command = \"m\"\n[generation]\nbeam = 2\nlength_penalty = 1.0\nsample = false\ntemperature = 0.5\ntop_k = 3\ntop_p = 0.5\n\
         max_length = 9\nforbidden = [4]\nforced_beginning = [5]\nforced_end = true\nn_best = 2\n";
     let model = "[model]\nkind = \"encoder-decoder\"\nencoder = \"transformer\"\nattention = \"dot\"\nbridge = \"zero\"\n\
-        output_soft_cap = 30.0\norigin = \"bart\"\n[model.transformer]\nqk_norm = \"head\"\nfull_layers = [1]\nlocal_rotary_base = 100.0\n\
+        output_soft_cap = 30.0\nforget_bias = 1.0\norigin = \"bart\"\n[model.transformer]\nqk_norm = \"head\"\nfull_layers = [1]\nlocal_rotary_base = 100.0\n\
         query_pre_attn_scalar = 8.0\nattention_soft_cap = 50.0\nkey_value_heads = 2\nhead_width = 4\nfeed_forward = 8\nwindow = 3\nattention_bias = true\n\
         scale_embedding = true\nrotary_scaling = { kind = \"llama3\", factor = 2.0, low = 1.0, high = 4.0, \
         original_length = 8 }\n";
@@ -196,6 +196,9 @@ fn values_of_another_type_are_told_with_what_is_expected() {
     value("model.variational_dropout=true", &["only has an effect with recurrent layers", "model.dropout"]);
     value("model.residual=true", &["model.residual", "two or more recurrent layers"]);
     value("model.residual=1", &["true or false"]);
+    value("model.recurrent_init=orthogonall", &["uniform or orthogonal", "the nearest is \"orthogonal\""]);
+    value("model.forget_bias=inf", &["model.forget_bias", "a number"]);
+    wrong(PAIRS, &["model.cell=gru", "model.forget_bias=1.0"], &["model.forget_bias", "model.cell = \"lstm\""]);
     assert!(read(PAIRS, &["model.residual=true", "model.encoder_layers=2"]).is_ok());
     wrong(TRANSFORMER, &["model.word_dropout=0.1"], &["model.word_dropout", "recurrent layers"]);
     value("data.columns=[]", &["one to three columns in a list"]);

@@ -2,7 +2,7 @@
 
 use crate::Recipe;
 use descant_models::{LayerKind, LossConfig, ModelKind};
-use descant_nn::Position;
+use descant_nn::{Cell, Position};
 
 /// The recipes that a key has an effect in.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,10 @@ pub(super) const LANGUAGE_MODEL: Condition =
 pub(super) const RECURRENT: Condition = condition("recurrent layers (model.decoder or model.encoder)", |recipe| {
     layers(recipe).contains(&LayerKind::Recurrent)
 });
+pub(super) const LSTM: Condition =
+    condition("recurrent layers (model.decoder or model.encoder) and model.cell = \"lstm\"", |recipe| {
+        layers(recipe).contains(&LayerKind::Recurrent) && recipe.model.cell == Cell::Lstm
+    });
 pub(super) const DEEP_RECURRENT: Condition =
     condition("two or more recurrent layers of one side (model.layers or model.encoder_layers)", |recipe| {
         let Recipe { model, .. } = recipe;

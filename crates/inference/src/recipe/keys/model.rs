@@ -1,6 +1,6 @@
 use super::super::family;
 use super::condition::{
-    DEEP_RECURRENT, ENCODER_DECODER, RECURRENT, RECURRENT_DECODER, RECURRENT_DROPOUT, RECURRENT_ENCODER, SOFTMAX,
+    DEEP_RECURRENT, ENCODER_DECODER, LSTM, RECURRENT, RECURRENT_DECODER, RECURRENT_DROPOUT, RECURRENT_ENCODER, SOFTMAX,
     TRANSFORMER,
 };
 use super::key::{ABOVE_0, Key, Range, SHARE, Section, ValueType, from};
@@ -59,6 +59,21 @@ pub(super) const MODEL: Section = Section {
              that deep ones get gradients.",
         )
         .when(DEEP_RECURRENT),
+        Key::new(
+            "model.recurrent_init",
+            Choice(&["uniform", "orthogonal"]),
+            "\"uniform\"",
+            "What the weights of the hidden state begin with: uniform to 1/√hidden, as in PyTorch; or an orthogonal matrix for each \
+             gate, which keeps the size of gradients over many steps (Saxe et al. 2014).",
+        )
+        .when(RECURRENT),
+        Key::new(
+            "model.forget_bias",
+            Number(Range::from(-100.0).to(100.0)),
+            "(uniform)",
+            "What the bias of an LSTM's forget gates begins with (Jozefowicz et al. 2015): 1.0 lets it remember from the start.",
+        )
+        .when(LSTM),
         Key::new(
             "model.attention",
             Choice(&["dot", "general", "concat", "additive"]),
