@@ -5,7 +5,7 @@ use crate::json_line::objects;
 use crate::report::print;
 use anyhow::{Context, ensure};
 use clap::Args;
-use descant_metrics::{Comparison, Direction, Metric, Scale, compare, metric, reference_count};
+use descant_metrics::{Comparison, Direction, Metric, Scale, WITHOUT_SOURCES, compare, metric, reference_count, unfit};
 use descant_train::TextScores;
 use serde::Serialize;
 use serde_json::Value;
@@ -43,6 +43,7 @@ pub(crate) struct Compare {
 
 /// One text of a system.
 struct Answer {
+    source: Option<String>,
     text: String,
     references: Vec<String>,
 }
@@ -91,6 +92,13 @@ impl Compare {
         }
         for name in &self.metrics {
             let of_all = systems[0].iter().flat_map(|answer| answer.references.iter().map(String::as_str));
+            if let Some(reason) = unfit(name, of_all.clone()) {
+                anyhow::bail!("--metrics {reason}");
+            }
+            if !WITHOUT_SOURCES.contains(&&**name) {
+                has_sources(name, &self.a, &systems[0])?;
+                has_sources(name, &self.b, &systems[1])?;
+            }
             let metric = metric(name, of_all).with_context(|| format!("--metrics {name}: it is none"))?;
             let statistics = systems.each_ref().map(|answers| statistics(metric.as_ref(), answers));
             let found =
@@ -108,7 +116,7 @@ fn statistics(metric: &dyn Metric, answers: &[Answer]) -> Vec<Vec<f64>> {
     use rayon::prelude::*;
     let of = |answer: &Answer| {
         let references: Vec<&str> = answer.references.iter().map(String::as_str).collect();
-        metric.statistics(&answer.text, &references)
+        metric.statistics(&answer.text, &references, answer.source.as_deref().unwrap_or_default())
     };
     answers.par_iter().map(of).collect()
 }
@@ -153,6 +161,7 @@ fn shown(name: &str, metric: &dyn Metric, found: &Comparison) -> String {
 fn read(path: &Path) -> anyhow::Result<Vec<Answer>> {
     let answers = objects(path, "`descant eval RUN --output FILE.jsonl`", |object| {
         let (text, list) = (object.text("text")?, object.get("references")?);
+        let source = object.has("source").then(|| object.text("source")).transpose()?;
         let references: Option<Vec<String>> = match list {
             Some(Value::Array(list)) => list.iter().map(|one| one.as_str().map(str::to_owned)).collect(),
             Some(_) => None,
@@ -168,11 +177,23 @@ fn read(path: &Path) -> anyhow::Result<Vec<Answer>> {
         let lengths = references.iter().chain([&text]).map(|text| text.chars().count());
         match lengths.max().filter(|&longest| longest > LONGEST) {
             Some(long) => Err(format!("a text of {long} characters: at most {LONGEST} are compared")),
-            None => Ok(Answer { text, references }),
+            None => Ok(Answer { source, text, references }),
         }
     })?;
     ensure!(!answers.is_empty(), "{}: it has no texts to compare", path.display());
     Ok(answers)
+}
+
+/// That each text has what it was generated for.
+fn has_sources(metric: &str, path: &Path, answers: &[Answer]) -> anyhow::Result<()> {
+    match answers.iter().position(|answer| answer.source.is_none()) {
+        None => Ok(()),
+        Some(text) => anyhow::bail!(
+            "--metrics {metric}: text {} of {} has no \"source\", as `descant eval RUN --output FILE.jsonl` writes it",
+            text + 1,
+            path.display()
+        ),
+    }
 }
 
 /// That both have the same references in the same order.

@@ -32,7 +32,8 @@ pub(crate) struct Eval {
     #[arg(long)]
     loss_only: bool,
     /// The metrics of what is generated. Those of sacreBLEU are printed with its signatures; bleu cuts Chinese into characters
-    /// (bleu-zh), and other scripts without spaces too (bleu-char) [default: exact_match,token_error_rate,bleu,chrf++]
+    /// (bleu-zh), and other scripts without spaces too (bleu-char). slot_f1 reads a BIO tag for each word, as seqeval does; of distinct-1 and
+    /// distinct-2 (diversity) larger is better, of seq-rep-4 (repetition) and copy_rate smaller [default: exact_match,token_error_rate,bleu,chrf++]
     #[arg(
         long,
         value_name = "NAME",
@@ -200,6 +201,9 @@ impl Eval {
                 ));
             }
             failed = all_answered(&answers, scores.unanswered);
+            if let Some(reason) = TextScores::unfit(&answers, &self.metrics) {
+                failed = failed.and(Err(anyhow::anyhow!("--metrics {reason}")));
+            }
             if let Some(program) = &self.metric_command {
                 let command = MetricCommand::new(program, Duration::from_secs(self.metric_timeout));
                 let measured = scores.measure(&command, &answers);

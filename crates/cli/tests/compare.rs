@@ -45,6 +45,54 @@ fn a_real_difference_is_told_from_chance() {
 }
 
 #[test]
+fn outputs_are_compared_by_themselves_and_with_their_sources() {
+    let folder = Folder::new();
+    let answers = |word: &dyn Fn(usize) -> String| -> String {
+        let line = |i: usize| json!({"source": "ein Hund", "text": word(i), "references": ["a dog runs"]}).to_string();
+        (0..200).map(|i| line(i) + "\n").collect()
+    };
+    folder.write("many.jsonl", answers(&|i| format!("a dog{i} runs")));
+    folder.write("few.jsonl", answers(&|i| format!("a Hund{} Hund", " runs and runs and runs and".repeat(i % 2))));
+    let compare = |metrics: &str| folder.succeed(&["compare", "many.jsonl", "few.jsonl", "--metrics", metrics]);
+    let printed = compare("distinct-1,seq-rep-4,copy_rate");
+    let lines: Vec<&str> = printed.lines().skip(2).collect();
+    // 202 of 600 words are different ones; every second text of B repeats one of six 4-grams, and 4 of 12 words are its source's.
+    assert!(lines[0].starts_with("distinct-1           33.67"), "{printed}");
+    assert!(lines[1].contains(" 0.00 ") && lines[1].contains(" 8.33 ") && lines[2].contains(" 33.33 "), "{printed}");
+    assert!(lines.iter().all(|line| line.ends_with("A is better")), "{printed}");
+    folder.write("none.jsonl", answers(&|_| "a dog".to_owned()).replace("\"source\":\"ein Hund\",", ""));
+    let fail = |metrics: &str, parts: &[&str]| {
+        folder.fail(&["compare", "few.jsonl", "none.jsonl", "--metrics", metrics], parts);
+    };
+    fail("copy_rate", &["--metrics copy_rate", "text 1 of none.jsonl has no \"source\""]);
+    fail("slot_f1", &["--metrics slot_f1", "no reference has a slot", "B-city"]);
+    folder.write("few.jsonl", "{\"text\": \"a\", \"references\": [\"a\"], \"source\": 3}\n");
+    fail("bleu", &["few.jsonl, line 1", "\"source\""]);
+}
+
+#[test]
+fn slots_are_measured_at_validations() {
+    let folder = Folder::new();
+    let pair = |i: usize| format!("{} to rome\tO O B-city\n", ["fly", "drive", "walk"][i % 3]);
+    folder.write("pairs.tsv", (0..60).map(pair).collect::<String>());
+    let metrics = "train.validation_metrics=['slot_f1', 'copy_rate']";
+    let train = ["train", "pairs.toml", "--run", "run", "--set", "train.steps=40", "--set", "train.validate_every=20"];
+    let best = ["--set", metrics, "--set", "train.best_metric='slot_f1'"];
+    let told = folder.told(&[&train[..], &best].concat());
+    assert!(told.contains("slot_f1 ") && told.contains("copy_rate 0.00 %"), "{told}");
+    let found = validations(&folder, "run");
+    let report = folder.succeed(&["eval", "run/last", "--metrics", "slot_f1", "--json"]);
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(found.last().unwrap()["metrics"]["slot_f1"], report["slot_f1"]);
+    assert!(report["signatures"]["slot_f1"].as_str().unwrap().ends_with("|scheme:BIO|slots:6"), "{report}");
+    let others = Folder::new();
+    others.fail(
+        &[&train[..], &["--set", metrics]].concat(),
+        &["train.validation_metrics: slot_f1", "no reference has a slot"],
+    );
+}
+
+#[test]
 fn what_cannot_be_compared_is_told() {
     let folder = Folder::new();
     folder.write("a.jsonl", answers(|_| true));
@@ -78,10 +126,13 @@ fn every_metric_is_measured_by_eval() {
     let folder = Folder::new();
     folder.train("pairs.toml", "run", 5);
     let eval = ["eval", "run", "--max-new-tokens", "5", "--output", "out.jsonl", "--overwrite", "--metrics"];
-    let names = descant_metrics::NAMES.join(",");
+    // Its targets are no tags.
+    let names: Vec<&str> = descant_metrics::NAMES.iter().copied().filter(|name| *name != "slot_f1").collect();
+    folder.fail(&[&eval[..], &["bleu,slot_f1"]].concat(), &["--metrics slot_f1", "no reference has a slot"]);
+    let names = (names.join(","), names);
     let report: Value =
-        serde_json::from_str(&folder.succeed(&[&eval[..], &[names.as_str(), "--json"]].concat())).unwrap();
-    for name in descant_metrics::NAMES {
+        serde_json::from_str(&folder.succeed(&[&eval[..], &[names.0.as_str(), "--json"]].concat())).unwrap();
+    for name in names.1 {
         assert!(report[name].is_number() && report["signatures"][name].is_string(), "{name}: {report}");
     }
     let twice: Value = serde_json::from_str(&folder.succeed(&[&eval[..], &["ter,ter", "--json"]].concat())).unwrap();
@@ -90,7 +141,14 @@ fn every_metric_is_measured_by_eval() {
     assert!(printed.contains("(nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp)"), "{printed}");
     assert!(printed.contains("% (nrefs:1|case:lc|stem:no)") && printed.contains("% of the characters"), "{printed}");
     // Of one file, the same values.
-    let compared = folder.succeed(&["compare", "out.jsonl", "out.jsonl", "--metrics", "chrf++,ter", "--json"]);
+    let compared = folder.succeed(&[
+        "compare",
+        "out.jsonl",
+        "out.jsonl",
+        "--metrics",
+        "chrf++,ter,distinct-2,copy_rate",
+        "--json",
+    ]);
     for line in compared.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
         assert_eq!(line["a"], report[line["metric"].as_str().unwrap()]);
         assert_eq!((&line["p_bootstrap"], &line["p_randomisation"]), (&json!(1.0), &json!(1.0)));

@@ -62,7 +62,7 @@ impl Metric for Bleu {
         Scale::Points
     }
 
-    fn statistics(&self, hypothesis: &str, references: &[&str]) -> Vec<f64> {
+    fn statistics(&self, hypothesis: &str, references: &[&str], _source: &str) -> Vec<f64> {
         let references: Vec<BleuText> = references.iter().map(|text| self.count(text)).collect();
         self.against(&self.count(hypothesis), &references)
     }

@@ -88,7 +88,7 @@ impl Metric for Chrf {
         Scale::Points
     }
 
-    fn statistics(&self, hypothesis: &str, references: &[&str]) -> Vec<f64> {
+    fn statistics(&self, hypothesis: &str, references: &[&str], _source: &str) -> Vec<f64> {
         let hypothesis = self.count(hypothesis);
         let mut best = (f64::NEG_INFINITY, vec![0.0; 3 * (CHARACTER_ORDER + self.word_order)]);
         for reference in references {

@@ -40,13 +40,10 @@ impl Metric for ErrorRate {
     }
 
     fn scale(&self) -> Scale {
-        Scale::Share(match self.unit {
-            TextUnit::Words => "the words",
-            TextUnit::Characters => "the characters",
-        })
+        self.unit.share()
     }
 
-    fn statistics(&self, hypothesis: &str, references: &[&str]) -> Vec<f64> {
+    fn statistics(&self, hypothesis: &str, references: &[&str], _source: &str) -> Vec<f64> {
         let edits = references.iter().map(|reference| self.edits(hypothesis, reference));
         let [edits, length] = edits.min_by(|[a, m], [b, n]| (a * n.max(&1)).cmp(&(b * m.max(&1)))).unwrap_or([0, 0]);
         vec![edits as f64, length as f64]

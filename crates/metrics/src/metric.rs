@@ -20,7 +20,16 @@ pub enum Scale {
     Points,
 }
 
-/// A metric of generated texts against references.
+/// What the statistics of a corpus are, from those of its texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+    /// Their sums, element by element: each text has as many.
+    Sums,
+    /// One list after the other, where a sum would not do, as of what counts once in a corpus.
+    Lists,
+}
+
+/// A metric of generated texts, most against references.
 pub trait Metric: Debug + Send + Sync {
     /// What its value depends on beside the texts, in the form of sacreBLEU's signatures; `references` is how many each text has, or `var`.
     fn signature(&self, references: &str) -> String;
@@ -31,16 +40,21 @@ pub trait Metric: Debug + Send + Sync {
     /// What a value of 1 means.
     fn scale(&self) -> Scale;
 
-    /// The sufficient statistics of one text, always as many: those of a corpus are their sums.
-    fn statistics(&self, hypothesis: &str, references: &[&str]) -> Vec<f64>;
+    /// How statistics of texts become those of a corpus.
+    fn pooling(&self) -> Pooling {
+        Pooling::Sums
+    }
 
-    /// The value from the statistics of a text or from their sums over a corpus.
+    /// The sufficient statistics of one text, with its references and what it was generated for.
+    fn statistics(&self, hypothesis: &str, references: &[&str], source: &str) -> Vec<f64>;
+
+    /// The value from the statistics of a text or of a corpus.
     fn score(&self, statistics: &[f64]) -> f64;
 }
 
 /// The value of a metric over a corpus, from the statistics of its texts.
 pub fn corpus_score<'a>(metric: &dyn Metric, statistics: impl IntoIterator<Item = &'a Vec<f64>>) -> f64 {
-    metric.score(&sums(statistics))
+    metric.score(&pooled(metric, statistics))
 }
 
 /// How many references texts have, as signatures say it: a number, or `var` where they differ.
@@ -50,12 +64,18 @@ pub fn reference_count(counts: impl IntoIterator<Item = usize>) -> String {
     if counts.all(|other| other == first) { first.to_string() } else { "var".to_owned() }
 }
 
-/// The sums of some statistics, element by element; empty for none.
-pub(crate) fn sums<'a>(statistics: impl IntoIterator<Item = &'a Vec<f64>>) -> Vec<f64> {
-    let mut sums: Vec<f64> = Vec::new();
+/// The statistics of a corpus, from those of its texts; empty for none.
+fn pooled<'a>(metric: &dyn Metric, statistics: impl IntoIterator<Item = &'a Vec<f64>>) -> Vec<f64> {
+    let mut pooled: Vec<f64> = Vec::new();
+    let pooling = metric.pooling();
     for of_text in statistics {
-        sums.resize(of_text.len(), 0.0);
-        sums.iter_mut().zip(of_text).for_each(|(sum, value)| *sum += value);
+        match pooling {
+            Pooling::Lists => pooled.extend(of_text),
+            Pooling::Sums => {
+                pooled.resize(of_text.len(), 0.0);
+                pooled.iter_mut().zip(of_text).for_each(|(sum, value)| *sum += value);
+            }
+        }
     }
-    sums
+    pooled
 }

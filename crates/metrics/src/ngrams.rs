@@ -33,6 +33,11 @@ impl<T: Clone + Eq + Hash> Ngrams<T> {
         self.total
     }
 
+    /// How many different ones there are.
+    pub(crate) fn distinct(&self) -> usize {
+        self.counts.len()
+    }
+
     /// How many of them are in references too, each at most as often as in the one that has it most often.
     pub(crate) fn matches<'a>(&self, references: impl IntoIterator<Item = &'a Self> + Clone) -> usize
     where

@@ -3,9 +3,9 @@
 use crate::metric::Metric;
 use crate::tokenization::Tokenization;
 use crate::unit::TextUnit;
-use crate::{Bleu, Chrf, ErrorRate, ExactMatch, Rouge, RougeKind, Ter};
+use crate::{Bleu, Chrf, CopyRate, Distinct, ErrorRate, ExactMatch, Repetition, Rouge, RougeKind, SlotF1, Ter};
 
-/// The names of all metrics.
+/// The names of all metrics; last, those that look at sources.
 pub const NAMES: &[&str] = &[
     "exact_match",
     "token_error_rate",
@@ -24,9 +24,20 @@ pub const NAMES: &[&str] = &[
     "rouge2",
     "rougeL",
     "rougeLsum",
+    SLOT_F1,
+    "distinct-1",
+    "distinct-2",
+    "seq-rep-4",
+    "copy_rate",
 ];
 
-/// The metric of a name. What it leaves open, the references decide: the unit of `token_error_rate`, and the tokenization of `bleu`.
+/// Those that need no source.
+pub const WITHOUT_SOURCES: &[&str] = NAMES.split_at(NAMES.len() - 1).0;
+
+const SLOT_F1: &str = "slot_f1";
+
+/// The metric of a name. What it leaves open, the references decide: the tokenization of `bleu`, and
+/// whether words or characters are counted.
 pub fn metric<'a>(name: &str, references: impl IntoIterator<Item = &'a str> + Clone) -> Option<Box<dyn Metric>> {
     let unit = || TextUnit::of(references.clone());
     Some(match name {
@@ -41,7 +52,20 @@ pub fn metric<'a>(name: &str, references: impl IntoIterator<Item = &'a str> + Cl
         "rouge2" => Box::new(Rouge { kind: RougeKind::Bigrams }),
         "rougeL" => Box::new(Rouge { kind: RougeKind::Subsequence }),
         "rougeLsum" => Box::new(Rouge { kind: RougeKind::Lines }),
+        SLOT_F1 => Box::new(SlotF1::of(references)),
+        "distinct-1" => Box::new(Distinct { order: 1, unit: unit() }),
+        "distinct-2" => Box::new(Distinct { order: 2, unit: unit() }),
+        "seq-rep-4" => Box::new(Repetition { order: 4, unit: unit() }),
+        "copy_rate" => Box::new(CopyRate { unit: unit() }),
         _ => Box::new(Bleu { tokenization: bleu(name, references)?, effective_order: false }),
+    })
+}
+
+/// Why these references are none of a metric of this name, if so.
+pub fn unfit<'a>(name: &str, references: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let has_none = name == SLOT_F1 && SlotF1::of(references).slots == 0;
+    has_none.then(|| {
+        format!("{name}: no reference has a slot. Targets need a tag for each word of the source, such as B-city, I-city and O")
     })
 }
 
@@ -74,7 +98,8 @@ mod tests {
     #[test]
     fn every_name_is_a_metric_and_no_other() {
         assert!(NAMES.iter().all(|name| metric(name, []).is_some()));
-        assert!(["", "bleu-", "bleu-14", "BLEU", "rouge3"].iter().all(|name| metric(name, []).is_none()));
+        assert!(["", "bleu-", "bleu-14", "BLEU", "rouge3", "distinct-3"].iter().all(|name| metric(name, []).is_none()));
+        assert_eq!(WITHOUT_SOURCES.last(), Some(&"seq-rep-4"));
         let signature = |references: [&'static str; 1]| metric("bleu", references).map(|metric| metric.signature("1"));
         for (reference, tokenization) in
             [("a dog", "13a"), ("他昨天在北京的书店里", "zh"), ("私は昨日、東京で", "char")]

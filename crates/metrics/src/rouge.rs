@@ -54,7 +54,7 @@ impl Metric for Rouge {
         Scale::Fraction
     }
 
-    fn statistics(&self, hypothesis: &str, references: &[&str]) -> Vec<f64> {
+    fn statistics(&self, hypothesis: &str, references: &[&str], _source: &str) -> Vec<f64> {
         vec![references.iter().map(|reference| self.f1(hypothesis, reference)).fold(0.0, f64::max), 1.0]
     }
 

@@ -1,6 +1,6 @@
 //! Whether one system is better than another on the same texts, or the difference may be chance.
 
-use crate::metric::{Metric, corpus_score, sums};
+use crate::metric::{Metric, Pooling, corpus_score};
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 
@@ -10,7 +10,8 @@ use rand_pcg::rand_core::{Rng, SeedableRng};
 pub struct Comparison {
     /// The value of each.
     pub values: [f64; 2],
-    /// Of each, the interval that 95 % of the bootstrap's values lie in.
+    /// Of each, the interval that 95 % of the bootstrap's values lie in; of [`Pooling::Lists`] moved to where their mean is the value, as resamples
+    /// have texts twice, and so fewer different elements.
     pub intervals: [[f64; 2]; 2],
     /// How probable so large a difference is where there is none, by paired bootstrap resampling (Koehn 2004).
     pub bootstrap: f64,
@@ -40,11 +41,18 @@ pub fn compare(metric: &dyn Metric, systems: [&[Vec<f64>]; 2], samples: usize, s
             sides[0].push(first);
             sides[1].push(second);
         }
-        let [a, b] = sides.map(|side| metric.score(&sums(side)));
+        let [a, b] = sides.map(|side| corpus_score(metric, side));
         (a - b).abs()
     });
     let randomisation = p_value(exchanged, difference);
-    let intervals = [0, 1].map(|system| interval(resamples.iter().map(|values| values[system]).collect()));
+    let intervals = [0, 1].map(|system| {
+        let drawn: Vec<f64> = resamples.iter().map(|values| values[system]).collect();
+        let shift = match metric.pooling() {
+            Pooling::Sums => 0.0,
+            Pooling::Lists => values[system] - drawn.iter().sum::<f64>() / samples.max(1) as f64,
+        };
+        interval(drawn).map(|bound| bound + shift)
+    });
     Comparison { values, intervals, bootstrap, randomisation }
 }
 
@@ -73,7 +81,7 @@ fn below(rng: &mut Pcg64, end: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Bleu, ExactMatch};
+    use crate::{Bleu, Distinct, ExactMatch, TextUnit};
 
     #[test]
     fn a_real_difference_is_told_from_chance() {
@@ -89,6 +97,23 @@ mod tests {
         let found = compare(&ExactMatch, [&good, &other], 1000, 1);
         assert!(found.bootstrap > 0.9 && found.randomisation > 0.9, "{found:?}");
         assert_eq!(compare(&ExactMatch, [&good, &good], 100, 1).randomisation, 1.0);
+    }
+
+    #[test]
+    fn a_value_that_is_no_sum_lies_in_its_interval() {
+        let metric = Distinct { order: 1, unit: TextUnit::Words };
+        let texts = |rare: usize| -> Vec<Vec<f64>> {
+            let text = |i: usize| if i % 10 < rare { format!("the word{i}") } else { format!("the {}", i % 3) };
+            (0..300).map(|i| metric.statistics(&text(i), &[], "")).collect()
+        };
+        let [many, few] = [texts(6), texts(4)];
+        let found = compare(&metric, [&many, &few], 300, 1);
+        assert_eq!(found.values, [184.0 / 600.0, 124.0 / 600.0]);
+        for (value, [low, high]) in found.values.into_iter().zip(found.intervals) {
+            assert!(low < value && value < high && high - low < 0.1, "{found:?}");
+        }
+        assert!(found.bootstrap < 0.01 && found.randomisation < 0.01, "{found:?}");
+        assert_eq!(compare(&metric, [&few, &few], 100, 1).randomisation, 1.0);
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Metric for Ter {
         Scale::Points
     }
 
-    fn statistics(&self, hypothesis: &str, references: &[&str]) -> Vec<f64> {
+    fn statistics(&self, hypothesis: &str, references: &[&str], _source: &str) -> Vec<f64> {
         let lowercase = |text: &str| words(&text.to_lowercase()).map(str::to_owned).collect::<Vec<_>>();
         let hypothesis = lowercase(hypothesis);
         let references: Vec<Vec<String>> = references.iter().map(|reference| lowercase(reference)).collect();

@@ -1,3 +1,6 @@
+use crate::metric::Scale;
+use crate::whitespace::words;
+
 /// The tokens that texts are compared in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TextUnit {
@@ -27,6 +30,34 @@ impl TextUnit {
         }
         let runs_on = 2 * unspaced > characters && characters > LONG * words;
         if spaced && !runs_on { Self::Words } else { Self::Characters }
+    }
+}
+
+impl TextUnit {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Words => "words",
+            Self::Characters => "characters",
+        }
+    }
+
+    /// The scale of what is a share of them.
+    pub(crate) fn share(self) -> Scale {
+        Scale::Share(match self {
+            Self::Words => "the words",
+            Self::Characters => "the characters",
+        })
+    }
+
+    /// Those of a text, without white space.
+    pub(crate) fn tokens(self, text: &str) -> Vec<&str> {
+        match self {
+            Self::Words => words(text).collect(),
+            Self::Characters => {
+                words(text).flat_map(|word| word.split("")).filter(|character| !character.is_empty()).collect()
+            }
+        }
     }
 }
 

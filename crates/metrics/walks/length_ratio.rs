@@ -18,7 +18,7 @@ impl Metric for LengthRatio {
         Scale::Share("the references' words")
     }
 
-    fn statistics(&self, hypothesis: &str, references: &[&str]) -> Vec<f64> {
+    fn statistics(&self, hypothesis: &str, references: &[&str], _source: &str) -> Vec<f64> {
         let reference = references.first().copied().unwrap_or_default();
         [hypothesis, reference].map(|text| words(text).count() as f64).to_vec()
     }

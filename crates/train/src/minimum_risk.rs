@@ -140,7 +140,7 @@ impl MinimumRisk {
 
 /// What a text lacks of the best value of a metric, from 0 to 1 where that has a worst value.
 fn risk(metric: &dyn Metric, text: &str, reference: &str) -> f64 {
-    let score = metric.score(&metric.statistics(text, &[reference]));
+    let score = metric.score(&metric.statistics(text, &[reference], ""));
     let score = if metric.scale() == Scale::Points { score / 100.0 } else { score };
     match metric.direction() {
         Direction::Larger => 1.0 - score,

@@ -8,7 +8,7 @@ pub use prediction::Prediction;
 pub(crate) use prediction::{EvalExample, examples};
 
 use descant_inference::TrainConfig;
-use descant_metrics::{Scale, TextUnit, corpus_score, metric, reference_count};
+use descant_metrics::{Scale, TextUnit, corpus_score, metric, reference_count, unfit};
 use rayon::prelude::*;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,7 +54,7 @@ impl TextScores {
             let metric = metric(name, references.clone())?;
             let of_text = |prediction: &Prediction| {
                 let references: Vec<&str> = prediction.references.iter().map(String::as_str).collect();
-                metric.statistics(&prediction.text, &references)
+                metric.statistics(&prediction.text, &references, &prediction.source)
             };
             let statistics: Vec<Vec<f64>> = predictions.par_iter().map(of_text).collect();
             Some(TextScore {
@@ -84,6 +84,15 @@ impl TextScores {
         let value = command.measure(predictions)?;
         self.scores.push(TextScore { name, value, scale: Scale::Points, signature });
         Ok(())
+    }
+
+    /// Why one of these metrics cannot be measured by the references of these predictions, if so.
+    pub fn unfit<'a>(
+        predictions: impl IntoIterator<Item = &'a Prediction> + Clone,
+        names: &[impl AsRef<str>],
+    ) -> Option<String> {
+        let references = || predictions.clone().into_iter().flat_map(|one| one.references.iter().map(String::as_str));
+        names.iter().find_map(|name| unfit(name.as_ref(), references()))
     }
 
     /// The value of the metric of this name.
@@ -123,11 +132,7 @@ impl Serialize for TextScores {
         for score in &self.scores {
             map.serialize_entry(&score.name, &score.value)?;
         }
-        let unit = match self.unit {
-            TextUnit::Words => "words",
-            TextUnit::Characters => "characters",
-        };
-        map.serialize_entry("token_error_unit", unit)?;
+        map.serialize_entry("token_error_unit", self.unit.name())?;
         map.serialize_entry("unfinished", &self.unfinished)?;
         map.serialize_entry("unanswered", &self.unanswered)?;
         let signatures: BTreeMap<&str, &str> =

@@ -27,6 +27,10 @@ impl Trainer {
         // What decoding cannot do is an error before the first step, too.
         trained.options(&GenerationConfig::default(), Parallelism::Serial)?;
         self.examples = examples_of(&trained, &self.held_out, &corpus)?.take(most).collect::<Result<_, _>>()?;
+        let predictions = self.examples.iter().map(|example| &example.prediction);
+        if let Some(reason) = TextScores::unfit(predictions, &self.recipe.train.validation_metrics) {
+            return Err(self.recipe.wrong(format!("train.validation_metrics: {reason}")).into());
+        }
         self.try_metric_command()
     }
 

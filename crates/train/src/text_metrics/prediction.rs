@@ -33,7 +33,7 @@ impl Prediction {
     /// Whether it equals a reference, but for white space.
     pub fn is_right(&self) -> bool {
         let references: Vec<&str> = self.references.iter().map(String::as_str).collect();
-        ExactMatch.score(&ExactMatch.statistics(&self.text, &references)) > 0.0
+        ExactMatch.score(&ExactMatch.statistics(&self.text, &references, &self.source)) > 0.0
     }
 }
 

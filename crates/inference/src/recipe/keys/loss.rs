@@ -43,7 +43,7 @@ pub(super) const LOSS: Section = Section {
         .of(&["dpo", "minimum-risk"]),
         Key::new(
             "loss.metric",
-            Choice(descant_metrics::NAMES),
+            Choice(descant_metrics::WITHOUT_SOURCES),
             "\"bleu\"",
             "What candidates are judged by, each alone: BLEU as sentence BLEU.",
         )

@@ -343,7 +343,8 @@ pub(super) const TRAIN: Section = Section {
             "train.validation_metrics",
             ChoiceList(descant_metrics::NAMES),
             "[]",
-            "Metrics of the texts that the model generates at each validation, by the options of [generation].",
+            "Metrics of the texts that the model generates at each validation, by the options of [generation]. slot_f1 is of targets that \
+             are a BIO tag for each word; distinct-1 and distinct-2 are the better the larger, seq-rep-4 and copy_rate the smaller.",
         ),
         Key::new(
             "train.validation_examples",
