@@ -18,17 +18,17 @@ pub struct AttentionWeights {
 }
 
 impl Graph<'_> {
-    /// The weights of every cross-attention of this pass, layer by layer, for each sequence. A pass without gradients has
+    /// The weights of every cross-attention of this pass, layer by layer, for each sequence; of so many heads alone, from the first on, where a number is given. A pass without gradients has
     /// released what they are computed from.
     ///
     /// # Errors
     /// The first failure of the pass; [`Error::DroppedActivation`].
     #[track_caller]
-    pub fn cross_attention_weights(self) -> Result<Vec<Vec<AttentionWeights>>> {
+    pub fn cross_attention_weights(self, heads: Option<usize>) -> Result<Vec<Vec<AttentionWeights>>> {
         self.check()?;
         match self.dtype() {
-            DType::F32 => self.all_layers::<f32>(Location::caller()),
-            DType::F64 => self.all_layers::<f64>(Location::caller()),
+            DType::F32 => self.all_layers::<f32>(heads, Location::caller()),
+            DType::F64 => self.all_layers::<f64>(heads, Location::caller()),
         }
     }
 
@@ -51,11 +51,17 @@ impl Graph<'_> {
         }
     }
 
-    fn all_layers<E: Real>(self, location: &'static Location<'static>) -> Result<Vec<Vec<AttentionWeights>>> {
+    fn all_layers<E: Real>(
+        self,
+        heads: Option<usize>,
+        location: &'static Location<'static>,
+    ) -> Result<Vec<Vec<AttentionWeights>>> {
         let recording = self.recording.borrow();
         let (mut layers, mut recurrent) = (Vec::new(), Vec::<AttentionWeights>::new());
         for id in 0..recording.nodes.len() {
-            let Some(found) = CrossAttention::of::<E>(&recording, self.parameters, id, location)? else { continue };
+            let Some(found) = CrossAttention::of::<E>(&recording, self.parameters, (id, heads), location)? else {
+                continue;
+            };
             match found.is_step {
                 true => append(&mut recurrent, found.of_sequences()),
                 false => layers.push(found.of_sequences()),
@@ -68,7 +74,7 @@ impl Graph<'_> {
     fn last_layer<E: Real>(self, location: &'static Location<'static>) -> Result<Vec<Vec<f64>>> {
         let (recording, mut steps) = (self.recording.borrow(), Vec::new());
         for id in (0..recording.nodes.len()).rev() {
-            match CrossAttention::of::<E>(&recording, self.parameters, id, location)? {
+            match CrossAttention::of::<E>(&recording, self.parameters, (id, None), location)? {
                 Some(found) if found.is_step => steps.push(found.rows),
                 Some(found) => return Ok(found.rows),
                 None => {}
@@ -89,11 +95,11 @@ struct CrossAttention<'a> {
 }
 
 impl<'a> CrossAttention<'a> {
-    /// That of a node, if it is one.
+    /// That of a node, if it is one; of so many of its heads.
     fn of<E: Real>(
         recording: &'a Recording,
         parameters: &Parameters,
-        id: usize,
+        (id, heads): (usize, Option<usize>),
         location: &'static Location<'static>,
     ) -> Result<Option<Self>> {
         let (nodes, node) = (&recording.nodes, &recording.nodes[id]);
@@ -106,7 +112,7 @@ impl<'a> CrossAttention<'a> {
         let shape = |i: usize| nodes[node.inputs[i] as usize].shape;
         let (rows, queries) = match op {
             AnyOp::MultiHeadAttention(op) => {
-                (op.weights((input(0), shape(0)), (input(1), shape(1).last())), op.queries())
+                (op.weights((input(0), shape(0)), (input(1), shape(1).last()), heads), op.queries())
             }
             AnyOp::DotAttention(op) => (op.weights((input(0), shape(0)), input(1), 1), op.queries()),
             AnyOp::AdditiveAttention(op) => (op.weights((input(0), shape(0)), input(1), input(2), 1), op.queries()),
@@ -205,7 +211,7 @@ mod tests {
         };
         let (q, k, w) = (constant(5, 3), constant(6, 3), constant(1, 3).reshape([3]));
         let dot = q.dot_attention(k, identity(graph, 6), &queries, &memory, 0.7);
-        let found = graph.cross_attention_weights().unwrap();
+        let found = graph.cross_attention_weights(None).unwrap();
         assert_eq!((found.len(), found[0].len()), (1, 2));
         let check = |found: &[super::AttentionWeights], contexts: Vec<f64>| {
             for (i, of) in found.iter().enumerate() {
@@ -219,7 +225,7 @@ mod tests {
         };
         check(&found[0], dot.value().unwrap().to_f64());
         let additive = q.additive_attention(k, w, identity(graph, 6), &queries, &memory);
-        let mut both = graph.cross_attention_weights().unwrap();
+        let mut both = graph.cross_attention_weights(None).unwrap();
         // The second attention's rows follow those of the first, as the steps of input feeding do.
         both[0].iter_mut().zip(&found[0]).for_each(|(both, first)| drop(both.rows.drain(..first.rows.len())));
         check(&both[0], additive.value().unwrap().to_f64());
@@ -237,7 +243,7 @@ mod tests {
         let wide = |rows| AttentionOperand { x: constant(rows, 6), column: 0 };
         let values = AttentionOperand { x: identity(graph, 6), column: 0 };
         let many = graph.multi_head_attention(heads, [wide(5), wide(6), values], None, &queries, &memory);
-        let layers = graph.cross_attention_weights().unwrap();
+        let layers = graph.cross_attention_weights(None).unwrap();
         check(&layers[0], many.value().unwrap().to_f64());
     }
 
@@ -280,7 +286,7 @@ mod tests {
         let found = graph.last_cross_attention().unwrap();
         let graph = tape.differentiate(&parameters);
         layers(graph, false);
-        let all = graph.cross_attention_weights().unwrap();
+        let all = graph.cross_attention_weights(None).unwrap();
         let rows = |layer: usize| all[layer].iter().flat_map(|of| of.rows.clone()).collect::<Vec<_>>();
         assert!(found == rows(1) && found != rows(0), "{found:?} {all:?}");
     }

@@ -1,7 +1,7 @@
 use crate::Sequences;
 
 /// A batch of ragged sequences: decoder inputs, their targets, and the sources of an encoder-decoder.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
     /// The encoder's input; a language model has none.
     pub source: Option<Sequences>,
@@ -11,6 +11,10 @@ pub struct Batch {
     pub target: Sequences,
     /// Of preferences, what is worse than each target; its source, or the prompt within it, is the same.
     pub rejected: Option<Rejected>,
+    /// How much the target of each sequence counts; without them, all 1.
+    pub weights: Option<Vec<f32>>,
+    /// Which tokens of each source and of its target belong together, by their places; of some sequences perhaps none.
+    pub links: Option<Vec<Vec<[u32; 2]>>>,
 }
 
 /// The decoder's inputs and targets of rejected answers.
@@ -102,6 +106,8 @@ impl Batch {
                 .rejected
                 .as_ref()
                 .map(|rejected| Rejected { input: rejected.input.select(rows), target: rejected.target.select(rows) }),
+            links: self.links.as_ref().map(|links| rows.iter().map(|&row| links[row].clone()).collect()),
+            weights: self.weights.as_ref().map(|weights| rows.iter().map(|&row| weights[row]).collect()),
         }
     }
 }

@@ -235,7 +235,7 @@ impl Bench {
 fn dump<'a>(batches: impl Iterator<Item = &'a Batch>, path: &Path) -> anyhow::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     let rows = |ids: &Sequences| (0..ids.len()).map(|i| ids.get(i).to_vec()).collect::<Vec<_>>();
-    for Batch { source, input, target, rejected } in batches {
+    for Batch { source, input, target, rejected, .. } in batches {
         let source = source.as_ref().map(rows);
         let mut ids = json!({ "source": source, "input": rows(input), "target": rows(target) });
         if let Some(rejected) = rejected {

@@ -5,8 +5,7 @@ use clap::Args;
 use descant_inference::{RunInfo, Tokenizers, is_gguf, is_run};
 use descant_interop::Foreign;
 use descant_models::ModelKind;
-use descant_text::is_json;
-use descant_text::{Lines, Source, TextError, Tokenizer, plural};
+use descant_text::{Annotations, Lines, Source, TextError, Tokenizer, is_json, plural};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -59,7 +58,7 @@ impl Tokenize {
         match &self.input {
             _ if !self.texts.is_empty() => (1..).zip(&self.texts).try_for_each(|(line, text)| show(line, text))?,
             Some(path) if is_json(path) => {
-                for example in Source::json(path, None, None)?.examples()? {
+                for example in Source::json(path, None, &Annotations::default())?.examples()? {
                     let example = example?;
                     show(example.place.line, &example.target.to_string())?;
                 }

@@ -10,7 +10,7 @@ use descant_generate::GenerationConfig;
 use descant_inference::{Estimate, Recipe, TensorFile, Trained};
 use descant_kernels::Parallelism;
 use descant_tensor::DType;
-use descant_text::{Columns, Side, Source, SpecialTokens, Tokenizer, TokenizerConfig, TokenizerKind};
+use descant_text::{Annotations, Columns, Side, Source, SpecialTokens, Tokenizer, TokenizerConfig, TokenizerKind};
 use descant_train::{Sweep, SweepConfig, SweepEvent, Trainer, Variation};
 use mutation::survives;
 use std::fs;
@@ -123,9 +123,9 @@ fn texts() {
                 Some(Source::Stream { path: path.clone() }),
                 Some(Source::Tsv { path: path.clone(), columns: None }),
                 Some(Source::Tsv { path: path.clone(), columns: Some(Columns::Numbers(vec![1, 0])) }),
-                Source::csv(&path, None, None).ok(),
-                Source::csv(&path, Some(&Columns::Numbers(vec![0])), None).ok(),
-                Source::json(&path, None, None).ok(),
+                Source::csv(&path, None, &Annotations::default()).ok(),
+                Source::csv(&path, Some(&Columns::Numbers(vec![0])), &Annotations::default()).ok(),
+                Source::json(&path, None, &Annotations::default()).ok(),
                 Some(Source::Parallel { source: path.clone(), target: path.clone() }),
             ];
             for source in sources.into_iter().flatten() {

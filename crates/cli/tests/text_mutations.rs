@@ -2,7 +2,7 @@
 
 mod mutation;
 
-use descant_text::{Columns, Side, Source, WordVectors};
+use descant_text::{Annotations, Columns, Side, Source, WordVectors};
 use mutation::survives;
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,10 @@ fn parquet() {
         let path = folder.path().join("a.parquet");
         fs::write(&path, bytes).unwrap();
         let columns = Columns::Names(vec!["en".to_owned()]);
-        for source in [Source::parquet(&path, None, None), Source::parquet(&path, Some(&columns), None)] {
+        for source in [
+            Source::parquet(&path, None, &Annotations::default()),
+            Source::parquet(&path, Some(&columns), &Annotations::default()),
+        ] {
             let Ok(source) = source else { continue };
             // Of a row group that is damaged there is one error, and what comes after it is read.
             let read =

@@ -28,7 +28,7 @@ fn length(x: &[f64]) -> f64 {
 /// The hidden state at the end of a prompt.
 fn state(model: &Model, prompt: &[u32]) -> Vec<f64> {
     let input = sequences(&[prompt]);
-    let batch = Batch { source: None, target: input.clone(), input, rejected: None };
+    let batch = Batch { source: None, target: input.clone(), input, ..Batch::default() };
     let mut tape = Tape::new();
     let hidden =
         model.generator.hidden(tape.infer(&model.parameters, Parallelism::Serial), &batch).rows.value().unwrap();

@@ -33,11 +33,11 @@ fn read_and_written(one: &Hypothesis) -> (Vec<u32>, Vec<u32>) {
 /// The sum over the tokens of their attention to each token of the source, by a pass over the whole sequence.
 fn coverage(model: &Model, source: &[u32], one: &Hypothesis) -> Vec<f64> {
     let input = sequences(&[&read_and_written(one).0]);
-    let batch = Batch { source: Some(sequences(&[source])), target: input.clone(), input, rejected: None };
+    let batch = Batch { source: Some(sequences(&[source])), target: input.clone(), input, ..Batch::default() };
     let mut tape = Tape::new();
     let graph = tape.differentiate(&model.parameters);
     model.generator.hidden(graph, &batch);
-    let layers = graph.cross_attention_weights().unwrap();
+    let layers = graph.cross_attention_weights(None).unwrap();
     let rows = &layers.last().unwrap()[0].rows;
     (0..source.len()).map(|i| rows.iter().map(|row| row[i]).sum()).collect()
 }

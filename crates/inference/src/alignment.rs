@@ -49,7 +49,7 @@ impl Trained {
 
     /// The cross-attention of each token that was written to each that was read, the mean over the heads: of a recurrent
     /// decoder's attention, or of the layer before the last of a Transformer, which aligns best (Garg et al. 2019, arXiv
-    /// 1909.02074).
+    /// 1909.02074). Where a training guided its first head, that one alone.
     ///
     /// # Errors
     /// For a model without cross-attention, and whatever its pass fails with.
@@ -61,10 +61,11 @@ impl Trained {
         let whole = [&self.bos()?.into_iter().collect::<Vec<_>>(), written].concat();
         // The token that is written last is not read.
         input.push(&whole[..whole.len().min(written.len().max(1))]);
-        let batch = Batch { source: Some(source), target: input.clone(), input, rejected: None };
+        let batch = Batch { source: Some(source), target: input.clone(), input, ..Batch::default() };
         let graph = tape.differentiate(&self.parameters);
         model.hidden(graph, &batch);
-        let layers = graph.cross_attention_weights()?;
+        let guided = (self.recipe.train.guided_alignment > 0.0).then_some(1);
+        let layers = graph.cross_attention_weights(guided)?;
         let layer = layers.len().checked_sub(2).or(layers.len().checked_sub(1)).map(|layer| &layers[layer]);
         let Some([of_text]) = layer.map(Vec::as_slice) else {
             let reason = "the model has no attention to a source, and so no alignment".to_owned();

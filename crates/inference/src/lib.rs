@@ -55,7 +55,7 @@ pub use memory::{Estimate, available, count, size};
 pub use progress::{MetricsAccumulator, Progress, Validated};
 pub use provenance::Provenance;
 pub use recipe::{
-    BenchConfig, DataConfig, DistillConfig, Files, NonFinite, Recipe, RecipeSource, TrainConfig, TrainPrecision,
+    BenchConfig, DataConfig, DistillConfig, Files, NonFinite, Recipe, RecipeSource, Task, TrainConfig, TrainPrecision,
     VectorsConfig, difference, is_pattern, is_there, keys, schema,
 };
 pub use request::{Answer, Request};

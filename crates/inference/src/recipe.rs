@@ -13,6 +13,7 @@ mod read;
 mod resolved;
 mod schema;
 mod suggest;
+mod task;
 #[cfg(test)]
 mod tests;
 mod validate;
@@ -21,6 +22,7 @@ mod vectors;
 pub use distillation::DistillConfig;
 pub use files::{Files, is_pattern, is_there};
 pub use schema::schema;
+pub use task::Task;
 pub use vectors::VectorsConfig;
 
 use crate::FinetuneConfig;
@@ -29,7 +31,7 @@ use descant_hyperparameters::{ClippingConfig, OptimizerConfig, ScheduleConfig};
 use descant_kernels::MatmulPrecision;
 use descant_models::{LossConfig, ModelConfig, ModelKind};
 use descant_text::{
-    Columns, ControlConfig, FilterConfig, Mixture, NoiseConfig, Ramp, Shuffle, SpecialTokens, TokenizerConfig,
+    Column, Columns, ControlConfig, FilterConfig, Mixture, NoiseConfig, Ramp, Shuffle, SpecialTokens, TokenizerConfig,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -150,6 +152,24 @@ pub struct DataConfig {
     /// Pairs and lines of more tokens on either side are left out, and so are those for which a model has no positions.
     #[serde(default = "max_length")]
     pub max_length: usize,
+    /// Whether longer texts without sources are cut into pieces instead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
+    /// What is learned of texts.
+    #[serde(default, skip_serializing_if = "Task::is_plain")]
+    pub task: Task,
+    /// Of span corruption, the share of the tokens that are left out; by default 0.15.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corruption_rate: Option<f64>,
+    /// How long spans are on average; by default 3 tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_span: Option<f64>,
+    /// Where examples have the weight of their loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_column: Option<Column>,
+    /// Where examples have the alignment of their words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alignment_column: Option<Column>,
     /// How much is drawn of each of the names of `train`, in proportion to these numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Vec<f64>>,
@@ -185,6 +205,12 @@ impl DataConfig {
             chat_template: None,
             shared_vocabulary: false,
             max_length: max_length(),
+            cut: false,
+            task: Task::Plain,
+            corruption_rate: None,
+            mean_span: None,
+            weight_column: None,
+            alignment_column: None,
             weights: None,
             temperature: None,
             shuffle: Some(Shuffle::Exact),
@@ -268,6 +294,8 @@ pub struct TrainConfig {
     pub length_start: f64,
     /// Gradient clipping.
     pub clip: ClippingConfig,
+    /// The weight of the guided alignment loss.
+    pub guided_alignment: f64,
     /// How much of a running average of the weights remains after a step, such as 0.999: then it is the average that is
     /// validated, kept and written with. 0 for none.
     pub average: f64,
@@ -318,6 +346,7 @@ impl Default for TrainConfig {
             length_warmup: 0,
             length_start: 0.1,
             clip: ClippingConfig::Norm(1.0),
+            guided_alignment: 0.0,
             average: 0.0,
             precision: TrainPrecision::F32,
             shares: 0,

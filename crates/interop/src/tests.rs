@@ -87,7 +87,8 @@ fn distance(found: &[f64], expected: &[f64], least: f64) -> f64 {
 pub(crate) fn logits(trained: &Trained, file: &SafeTensors<'_>) -> Vec<f64> {
     let input = sequences(file, "input");
     let pair = trained.tokenizers.source.is_some();
-    let batch = Batch { source: pair.then(|| sequences(file, "source")), target: input.clone(), input, rejected: None };
+    let batch =
+        Batch { source: pair.then(|| sequences(file, "source")), target: input.clone(), input, ..Batch::default() };
     let mut tape = Tape::new();
     let graph = tape.infer(&trained.parameters, Parallelism::Serial);
     let hidden = trained.model.hidden(graph, &batch).rows;
@@ -114,7 +115,7 @@ fn logits_and_gradients_are_those_of_transformers() {
         let pair = trained.tokenizers.source.is_some();
         let ids = |side: &str| sequences(&file, side);
         let source = pair.then(|| ids("source"));
-        let batch = Batch { source, input: ids("input"), target: ids("target"), rejected: None };
+        let batch = Batch { source, input: ids("input"), target: ids("target"), ..Batch::default() };
         let (mut tape, parameters) = (Tape::new(), &trained.parameters);
         let logits = distance(&logits(&trained, &file), &numbers(&file, "logits"), 0.0);
         assert!(logits <= 1e-5, "{name}: logits are off by {logits:.1e}");
@@ -443,7 +444,7 @@ fn ids(golden: &Value) -> Vec<u32> {
 fn one_sequence(ids: &[u32]) -> Batch {
     let mut input = Sequences::new();
     input.push(ids);
-    Batch { source: None, target: input.clone(), input, rejected: None }
+    Batch { source: None, target: input.clone(), input, ..Batch::default() }
 }
 
 /// The real checkpoint of tinyllamas, in the layout of `transformers`, with what llama2.c and `transformers` make of it:

@@ -32,13 +32,13 @@ pub trait Generator: fmt::Debug + Send + Sync {
     /// Whatever the pass fails with.
     fn step<'t>(&self, graph: Graph<'t>, state: &mut DecoderState, tokens: &Sequences) -> Result<HiddenStates<'t>>;
 
-    /// The summed loss of a batch, a scalar. Divide by [`OutputLayer::weight`] of the targets for the mean.
+    /// The summed loss of a batch, a scalar. Divide by [`OutputLayer::weight`] for the mean.
     fn loss<'t>(&self, graph: Graph<'t>, batch: &Batch) -> Var<'t> {
         let output = self.output();
         match output.r_drop_weight() == 0.0 {
-            true => output.loss(&self.hidden(graph, batch), &batch.target),
+            true => output.loss(&self.hidden(graph, batch), batch),
             // Both passes at once: every element has dropout of its own.
-            false => output.r_drop_loss(self.hidden(graph, &batch.twice()), &batch.target),
+            false => output.r_drop_loss(self.hidden(graph, &batch.twice()), batch),
         }
     }
 }

@@ -102,12 +102,19 @@ impl OutputLayer {
         }
     }
 
-    /// The training loss, summed over all targets.
+    /// The training loss of a batch, summed over all targets, each times the weight of its sequence.
     #[track_caller]
-    pub fn loss<'t>(&self, hidden: &HiddenStates<'t>, targets: &Sequences) -> Var<'t> {
-        let ids = hidden.targets(targets);
+    pub fn loss<'t>(&self, hidden: &HiddenStates<'t>, batch: &Batch) -> Var<'t> {
+        let ids = hidden.targets(&batch.target);
         match self {
-            Self::Softmax { .. } => self.cross_entropy(hidden.rows, self.targets(&ids, &hidden.segments)),
+            Self::Softmax { .. } => {
+                let row_weights = row_weights(&hidden.segments, batch);
+                let targets = Targets { row_weights, ..self.targets(&ids, &hidden.segments) };
+                self.cross_entropy(hidden.rows, targets)
+            }
+            Self::Continuous { .. } if batch.weights.is_some() => {
+                hidden.rows.graph().fail("loss", "continuous outputs have no weights of sequences", &[hidden.rows])
+            }
             Self::Continuous { projection, targets, measure } => {
                 let x = projection.forward(hidden.rows, Activation::Identity);
                 let e = hidden.rows.graph().parameter(*targets).gather(&ids);
@@ -131,27 +138,30 @@ impl OutputLayer {
     /// The summed R-Drop loss of two passes over a batch, whose states follow each other in `hidden`. Continuous outputs
     /// fail.
     #[track_caller]
-    pub fn r_drop_loss<'t>(&self, hidden: HiddenStates<'t>, targets: &Sequences) -> Var<'t> {
+    pub fn r_drop_loss<'t>(&self, hidden: HiddenStates<'t>, batch: &Batch) -> Var<'t> {
         let hidden = hidden.sequence_major().rows;
         let graph = hidden.graph();
         let Self::Softmax { projection, r_drop, .. } = self else {
             return graph.fail("r_drop_cross_entropy", "continuous outputs have no probabilities", &[hidden]);
         };
         let bias = projection.bias.map(|bias| graph.parameter(bias));
-        let targets = self.targets(&targets.ids, &Segments::joined(&targets.lengths()));
+        let segments = Segments::joined(&batch.target.lengths());
+        let row_weights = row_weights(&segments, batch);
+        let targets = Targets { row_weights, ..self.targets(&batch.target.ids, &segments) };
         hidden.r_drop_cross_entropy(graph.parameter(projection.weight), bias, &targets, *r_drop)
     }
 
-    /// The summed negative log likelihood in nats: the loss without label smoothing and class weights. Continuous outputs
-    /// have none, and give their loss.
+    /// The summed negative log likelihood in nats: the loss without label smoothing and class weights, but with those of sequences. Continuous
+    /// outputs have none, and give their loss.
     #[track_caller]
-    pub fn negative_log_likelihood<'t>(&self, hidden: &HiddenStates<'t>, targets: &Sequences) -> Var<'t> {
+    pub fn negative_log_likelihood<'t>(&self, hidden: &HiddenStates<'t>, batch: &Batch) -> Var<'t> {
         match self {
             &Self::Softmax { soft_cap, .. } => {
-                let ids = self.counted(&hidden.targets(targets));
-                self.cross_entropy(hidden.rows, Targets { soft_cap, ..Targets::new(ids) })
+                let ids = self.counted(&hidden.targets(&batch.target));
+                let row_weights = row_weights(&hidden.segments, batch);
+                self.cross_entropy(hidden.rows, Targets { soft_cap, row_weights, ..Targets::new(ids) })
             }
-            Self::Continuous { .. } => self.loss(hidden, targets),
+            Self::Continuous { .. } => self.loss(hidden, batch),
         }
     }
 
@@ -180,7 +190,7 @@ impl OutputLayer {
     pub fn distillation<'t>(
         &self,
         hidden: &HiddenStates<'t>,
-        targets: &Sequences,
+        batch: &Batch,
         teacher: TeacherProjection<'_>,
         temperature: f64,
     ) -> Var<'t> {
@@ -188,9 +198,12 @@ impl OutputLayer {
         let Self::Softmax { projection, .. } = self else {
             return graph.fail("distillation", "continuous outputs have no scores to learn", &[hidden.rows]);
         };
-        let weights = hidden.targets(targets).iter().map(|&id| self.target_weight(id)).collect();
+        let mut weights: Vec<f64> = hidden.targets(&batch.target).iter().map(|&id| self.target_weight(id)).collect();
+        if let Some(rows) = row_weights(&hidden.segments, batch) {
+            weights.iter_mut().zip(&*rows).for_each(|(weight, row)| *weight *= f64::from(*row));
+        }
         let bias = projection.bias.map(|bias| graph.parameter(bias));
-        hidden.rows.distillation(graph.parameter(projection.weight), bias, teacher, &weights, temperature)
+        hidden.rows.distillation(graph.parameter(projection.weight), bias, teacher, &weights.into(), temperature)
     }
 
     /// The targets of the training loss.
@@ -205,6 +218,7 @@ impl OutputLayer {
                 z_loss: *z_loss,
                 focal: *focal,
                 class_weights: class_weights.clone(),
+                row_weights: None,
                 soft_cap: *soft_cap,
             },
             Self::Continuous { .. } => Targets::new(ids),
@@ -240,9 +254,16 @@ impl OutputLayer {
         matches!(self, Self::Softmax { .. })
     }
 
-    /// The divisor that makes a mean of the summed loss of these targets.
-    pub fn weight(&self, ids: &[u32]) -> f64 {
-        ids.iter().map(|&id| self.target_weight(id)).sum()
+    /// The divisor that makes a mean of the summed loss of a batch: the sum of the weights of its targets.
+    pub fn weight(&self, batch: &Batch) -> f64 {
+        let of = |ids: &[u32]| ids.iter().map(|&id| self.target_weight(id)).sum::<f64>();
+        match &batch.weights {
+            None => of(&batch.target.ids),
+            Some(weights) => {
+                let sequences = weights.iter().enumerate();
+                sequences.map(|(i, &weight)| f64::from(weight) * of(batch.target.get(i))).sum()
+            }
+        }
     }
 
     /// The loss weight of a target id.
@@ -323,6 +344,16 @@ impl OutputLayer {
             }
         }
     }
+}
+
+/// The weight of each row of hidden states: that of its sequence.
+fn row_weights(segments: &Segments, batch: &Batch) -> Option<Arc<[f32]>> {
+    let weights = batch.weights.as_ref()?;
+    let mut rows = vec![1.0; segments.tokens()];
+    for (sequence, &weight) in weights.iter().enumerate() {
+        segments.rows(sequence).iter().for_each(|&row| rows[row] = weight);
+    }
+    Some(rows.into())
 }
 
 /// The fixed embeddings that continuous outputs predict, of unit length. Random directions are nearly orthogonal in many

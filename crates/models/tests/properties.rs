@@ -152,7 +152,7 @@ fn sequences(lengths: &[usize], seed: usize) -> Sequences {
 
 fn batch(kind: ModelKind) -> Batch {
     let source = (kind == ModelKind::EncoderDecoder).then(|| sequences(&[3, 1, 4], 1));
-    Batch { source, input: sequences(&[2, 4, 1], 2), target: sequences(&[2, 4, 1], 3), rejected: None }
+    Batch { source, input: sequences(&[2, 4, 1], 2), target: sequences(&[2, 4, 1], 3), ..Batch::default() }
 }
 
 fn build_model(config: &ModelConfig, loss: &LossConfig, dtype: DType) -> (Parameters, Box<dyn Generator>) {
@@ -316,7 +316,7 @@ fn inference_has_the_same_bits_alone_and_in_every_batch_whole_and_in_every_piece
                 source: batch.source.as_ref().map(|source| source.select(&order)),
                 input: batch.input.select(&order),
                 target: batch.target.select(&order),
-                rejected: None,
+                ..Batch::default()
             };
             let found = whole(&some, Parallelism::Threads(2));
             for (found, &i) in found.iter().zip(&order) {
@@ -344,7 +344,7 @@ fn scores_do_not_depend_on_the_rest_of_the_batch() {
                 source: batch.source.as_ref().map(|source| source.select(&[i])),
                 input: batch.input.select(&[i]),
                 target: batch.target.select(&[i]),
-                rejected: None,
+                ..Batch::default()
             };
             let found = whole(tape.infer(&parameters, Parallelism::Serial), model.as_ref(), &alone);
             assert_close(&name, &found[0], expected);
@@ -363,4 +363,38 @@ fn shares_of_a_batch_add_up_to_its_loss() {
         let sum: f64 = batch.shares(2).iter().map(&mut total).sum();
         assert_close(&name, &[sum], &[expected]);
     }
+}
+
+#[test]
+fn sequences_that_are_packed_in_a_batch_have_the_gradients_of_each_alone_times_its_weight() {
+    let mut checked = 0;
+    for (name, config, loss) in models() {
+        let layer_drop = config.transformer.as_ref().is_some_and(|transformer| transformer.layer_drop > 0.0);
+        if config.has_dropout() || layer_drop || matches!(loss, LossConfig::Embedding { .. }) {
+            continue;
+        }
+        checked += 1;
+        let (parameters, model) = build_model(&config, &loss, DType::F64);
+        let gradients = |batch: &Batch| {
+            let (mut tape, mut gradients) = (Tape::new(), parameters.gradients());
+            let graph = tape.train(&parameters, 1);
+            graph.backward(model.loss(graph, batch), &mut gradients).unwrap();
+            gradients.buffer().to_f64(0..gradients.buffer().len())
+        };
+        let weights = [0.5, 2.0, 3.0];
+        let batch = Batch { weights: Some(weights.to_vec()), ..batch(config.kind) };
+        let mut expected = vec![0.0; parameters.buffer().len()];
+        for (i, weight) in weights.into_iter().enumerate() {
+            let alone = Batch {
+                source: batch.source.as_ref().map(|source| source.select(&[i])),
+                input: batch.input.select(&[i]),
+                target: batch.target.select(&[i]),
+                ..Batch::default()
+            };
+            expected.iter_mut().zip(gradients(&alone)).for_each(|(sum, own)| *sum += f64::from(weight) * own);
+        }
+        assert!(expected.iter().any(|gradient| gradient.abs() > 1e-3), "{name}");
+        assert_close(&name, &gradients(&batch), &expected);
+    }
+    assert!(checked > 20, "{checked}");
 }

@@ -85,7 +85,7 @@ fn compare(name: &str, config: &ModelConfig) {
         source: pair.then(|| sequences(&file, "ids.source")),
         input: sequences(&file, "ids.input"),
         target: sequences(&file, "ids.target"),
-        rejected: None,
+        ..Batch::default()
     };
     let source = if pair { 19 } else { 0 };
     let vocabulary = Vocabulary::new(source, 19, false);

@@ -3,7 +3,7 @@
 use crate::corpus::data::SequenceSpan;
 use crate::mixture::Mixture;
 use crate::ramp::Ramp;
-use crate::{InputBuilder, Noise, SpecialTokens};
+use crate::{InputBuilder, Noise, SpanCorruption, SpecialTokens};
 use serde::{Deserialize, Serialize};
 
 /// Which orders of a corpus there are.
@@ -43,6 +43,8 @@ pub struct BatchConfig {
     pub mixture: Option<Mixture>,
     /// Noise on sources, where sequences are shuffled.
     pub noise: Option<Noise>,
+    /// Span corruption of texts without sources.
+    pub corruption: Option<SpanCorruption>,
     /// Batches of a step.
     pub accumulate: usize,
     /// Whether a step ends with the epoch: its last one is then of what is left.
@@ -68,6 +70,7 @@ impl Default for BatchConfig {
             control_dropout: 0.0,
             mixture: None,
             noise: None,
+            corruption: None,
             accumulate: 1,
             whole_epochs: false,
             batch_ramp: Ramp::default(),
@@ -125,9 +128,20 @@ impl BatchConfig {
 }
 
 /// The tokens of a sequence, of a pair those of its longer side.
-pub(crate) fn tokens(place: &SequenceSpan, is_continuous: bool, builder: &InputBuilder) -> usize {
+pub(crate) fn tokens(
+    place: &SequenceSpan,
+    is_continuous: bool,
+    (builder, corruption): (&InputBuilder, Option<&SpanCorruption>),
+) -> usize {
     // The first token of a chunk is only read.
     let ids = (place.target.end - place.target.start) as usize;
+    if let Some(corruption) = corruption {
+        let [left, written] = corruption.lengths(ids);
+        return match corruption.has_encoder() {
+            true => builder.source_tokens(left).max(builder.target_tokens(written)),
+            false => builder.target_tokens(left + written),
+        };
+    }
     let mut target = if is_continuous { ids - 1 } else { builder.target_tokens(ids) };
     let mut source = place.source.as_ref().map_or(0, |range| builder.source_tokens((range.end - range.start) as usize));
     if place.rejected > 0 {

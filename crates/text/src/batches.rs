@@ -1,17 +1,16 @@
+//! The order in which the sequences of a corpus come, and their batches.
+
+mod assembly;
+
 use crate::batch_config::{BatchConfig, tokens};
 use crate::corpus::data::SequenceSpan;
-use crate::epoch_order::{EpochOrder, Window, below, random, shuffle, streams};
+use crate::epoch_order::{EpochOrder, Window, random, shuffle, streams};
 use crate::position::{Position, Waiting};
-use crate::{Corpus, InputBuilder, TextError};
+use crate::{Corpus, InputBuilder, SpanCorruption, TextError};
 use descant_batch::Batch;
-use rand_pcg::Pcg64;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// What is drawn for the dropout of attributes, and for noise, is apart from what orders are drawn from.
-const DROPOUT: u128 = 1;
-const NOISE: u128 = 2;
 
 /// Batches of a corpus, without end: sequences of about one length together, in an order drawn anew for every epoch, which is read in
 /// windows.
@@ -71,7 +70,8 @@ impl Batches {
             }
         }
         let position = Position { corpus: corpus.checksum(), ..Position::default() };
-        let builder = corpus.input_builder(&config.special);
+        let has_encoder = config.corruption.as_ref().is_some_and(SpanCorruption::has_encoder);
+        let builder = corpus.input_builder(&config.special, has_encoder);
         Ok(Self { corpus, config, builder, position, epoch: None, window: None, waiting: BTreeMap::new(), left_out: 0 })
     }
 
@@ -345,55 +345,6 @@ impl Batches {
         streams(&self.corpus, &self.config)
     }
 
-    fn assemble(&self, places: &[SequenceSpan], epoch: u64) -> Result<Batch, TextError> {
-        let mut batch = Batch::default();
-        for place in places {
-            let (mut source, mut target) = self.corpus.read(place)?;
-            if self.corpus.is_continuous() {
-                batch.input.push(&target[..target.len() - 1]);
-                batch.target.push(&target[1..]);
-                continue;
-            }
-            // The attributes before a language model's text are read, and not predicted.
-            let [before, kept] = self.drop_control(source.as_mut().unwrap_or(&mut target), place, epoch);
-            if let Some(source) = &mut source {
-                self.add_noise(source, kept, place, epoch);
-            }
-            let prompt = if source.is_none() { place.prompt.max(before) - before + kept } else { 0 };
-            let rejected = target.split_off(target.len() - place.rejected);
-            self.builder.add(&mut batch, source.as_deref(), &target, prompt);
-            if !rejected.is_empty() {
-                self.builder.add_rejected(&mut batch, &[&target[..prompt], &rejected].concat(), prompt);
-            }
-        }
-        Ok(batch)
-    }
-
-    /// Changes words of a source after so many control tokens.
-    fn add_noise(&self, source: &mut Vec<u32>, control: usize, place: &SequenceSpan, epoch: u64) {
-        if let (Some(noise), Some(seed)) = (&self.config.noise, self.config.shuffle) {
-            let mut random = random_of(place, (seed, epoch), NOISE);
-            let noisy = noise.apply(&source[control..], &mut random);
-            source.splice(control.., noisy);
-        }
-    }
-
-    /// Leaves out some of the control tokens that a sequence begins with: how many there were, and are.
-    fn drop_control(&self, ids: &mut Vec<u32>, place: &SequenceSpan, epoch: u64) -> [usize; 2] {
-        let (control, share) = (self.corpus.control(), self.config.control_dropout);
-        let before = ids.iter().take_while(|id| control.contains(id)).count();
-        let (Some(seed), true) = (self.config.shuffle, before > 0 && share > 0.0) else { return [before; 2] };
-        let mut random = random_of(place, (seed, epoch), DROPOUT);
-        let kept: Vec<u32> = ids[..before]
-            .iter()
-            .copied()
-            .filter(|_| below(&mut random, 1 << 53) as f64 >= share * (1u64 << 53) as f64)
-            .collect();
-        let count = kept.len();
-        ids.splice(..before, kept);
-        [before, count]
-    }
-
     /// The order of the position's epoch.
     fn order(&mut self) -> &EpochOrder {
         let number = self.position.epoch;
@@ -442,7 +393,7 @@ impl Batches {
     }
 
     fn tokens(&self, place: &SequenceSpan) -> usize {
-        tokens(place, self.corpus.is_continuous(), &self.builder)
+        tokens(place, self.corpus.is_continuous(), (&self.builder, self.config.corruption.as_ref()))
     }
 }
 
@@ -463,11 +414,4 @@ fn pieces(chunk: &SequenceSpan, most: u64) -> impl Iterator<Item = SequenceSpan>
     let tokens = chunk_tokens(chunk);
     let each = tokens.div_ceil(tokens.div_ceil(most).max(1)).max(1);
     (0..tokens.div_ceil(each)).filter_map(move |i| piece(chunk, i * each..(i + 1) * each))
-}
-
-/// What is drawn for a sequence: it depends on the epoch and the sequence alone, where corpora are mixed on the epoch of its own, so that copies of
-/// one within an epoch differ.
-fn random_of(place: &SequenceSpan, (seed, epoch): (u64, u64), purpose: u128) -> Pcg64 {
-    let state = u128::from(seed) << 64 | u128::from(place.own_epoch.unwrap_or(epoch));
-    Pcg64::new(state, purpose << 64 | u128::from(place.target.start))
 }

@@ -1,7 +1,8 @@
 //! Which columns of a table are read, and the rows of it that have no header.
 
+use crate::annotations::Annotated;
 use crate::json::{JsonForm, Record};
-use crate::{ControlConfig, Found, Place, TextError};
+use crate::{Annotations, Found, Place, TextError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::cmp::Reverse;
@@ -110,40 +111,31 @@ impl Row {
     }
 }
 
-/// Of a row of a table without a header, the columns that are read, and the control tokens that its attributes say.
+/// Of a row of a table without a header, the columns that are read, and what it says beside.
 pub(crate) fn pick(
     row: &Row,
-    (columns, control): (Option<&[usize]>, Option<&ControlConfig>),
+    (columns, beside): (Option<&[usize]>, &Annotations),
     further: &mut Found,
     path: &Path,
     place: Place,
-) -> Result<(Vec<String>, Vec<String>), TextError> {
+) -> Result<(Vec<String>, Annotated), TextError> {
     let (line, found) = (place.line, row.len());
     let read = columns.unwrap_or(&[0, 1]);
-    let of_attributes = || control.into_iter().flat_map(|control| &control.columns);
-    let is_given = |name: &String| control.is_some_and(|control| control.given.contains_key(name));
-    let needed = of_attributes().filter(|(name, _)| !is_given(name)).map(|(_, column)| column);
-    let expected = needed.chain(read).max().map_or(0, |last| last.saturating_add(1));
+    let expected = beside.needed_numbers().chain(read.iter().copied()).max().map_or(0, |last| last.saturating_add(1));
     if expected > found {
         let columns = || TextError::Columns { path: path.to_owned(), line, expected, found };
         return Err(row.wrong_separator(path, line).unwrap_or_else(columns));
     }
-    let is_read = |column: &usize| read.contains(column) || of_attributes().any(|(_, of)| of == column);
+    let is_read = |column: &usize| read.contains(column) || beside.has_number(*column);
     let others = row.columns().enumerate().filter(|(column, text)| !is_read(column) && !text.is_empty()).count();
     if others > 0 && columns.is_none() {
         return Err(TextError::FurtherColumns { path: path.to_owned(), line, found });
     }
     further.add(u64::from(others > 0), place);
-    let attributes = control.map(|control| {
-        control.read(|name| match control.columns.get(name).and_then(|column| row.get(*column)) {
-            Some(value) => Ok(Some(value.to_owned()).filter(|value| !value.is_empty())),
-            None => Ok(control.given.get(name).cloned()),
-        })
-    });
     let wrong = |reason| TextError::Example { path: path.to_owned(), line, reason };
-    let attributes = attributes.transpose().map_err(wrong)?;
+    let said = beside.read_row(|column| row.get(column)).map_err(wrong)?;
     let texts = read.iter().map(|column| row.get(*column).unwrap_or_default().to_owned()).collect();
-    Ok((texts, attributes.unwrap_or_default()))
+    Ok((texts, said))
 }
 
 /// Names of columns whose empty values are none.
@@ -156,18 +148,16 @@ pub(crate) const OPTIONAL: [&str; 2] = ["system", "input"];
 pub(crate) fn check_columns(
     columns: Vec<(String, Value)>,
     names: Option<&[String]>,
-    control: Option<&ControlConfig>,
+    beside: &Annotations,
 ) -> Result<(), String> {
     let header: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
-    let attributes = || control.into_iter().flat_map(|control| control.attributes.keys());
-    let is_given = |name: &&String| control.is_some_and(|control| control.given.contains_key(*name));
-    let mut needed = names.unwrap_or_default().iter().chain(attributes().filter(|name| !is_given(name)));
+    let mut needed = names.unwrap_or_default().iter().chain(beside.needed());
     if let Some(missing) = needed.find(|name| !header.contains(name)) {
         return Err(format!("there is no column {missing:?}: its columns are {}", named(&header, missing)));
     }
     if names.is_none() {
-        let others = columns.into_iter().filter(|(name, _)| !attributes().any(|attribute| attribute == name));
-        Record::of_fields(others.collect(), None, None).map_err(|reason| {
+        let others = columns.into_iter().filter(|(name, _)| !beside.has(name));
+        Record::of_fields(others.collect(), None, &Annotations::default()).map_err(|reason| {
             format!(
                 "the names of its columns are read like the keys of JSON: {reason}. Or say which are read, such as \
                  data.columns = [\"en\", \"de\"]"

@@ -3,10 +3,12 @@ pub(crate) mod data;
 
 use crate::encode::encode;
 use crate::storage::Storage;
-use crate::{ControlConfig, Form, InputBuilder, Report, Source, SpecialTokens, TextError, Tokenizer, plural};
+use crate::{
+    ControlConfig, Form, InputBuilder, MaxLength, Piece, Report, Source, SpecialTokens, TextError, Tokenizer, plural,
+};
 use data::{
-    BLOCK, CorpusData, CorpusSide, EXAMPLES, FORMAT, MANIFEST, Manifest, PROMPTS, REJECTED, SequenceSpan, Starts,
-    checksum,
+    BLOCK, CorpusData, CorpusSide, EXAMPLES, FORMAT, MANIFEST, Manifest, PIECES, PROMPTS, REJECTED, SequenceSpan,
+    Starts, WEIGHTS, checksum,
 };
 use std::fs::{self, File};
 use std::io;
@@ -29,7 +31,7 @@ pub struct Corpus {
 impl Corpus {
     /// Encodes a text into `folder`, or opens what was encoded there before; without a folder, into memory.
     ///
-    /// Pairs and lines of more than `max_length` tokens on either side are left out, and so are those with an empty side;
+    /// Pairs and lines of more than `max_length` tokens on either side are left out or cut, and those with an empty side are left out;
     /// [`Corpus::report`] says how many. Of pairs without a tokenizer for the source, a language model's, the source is
     /// the prompt with which the target begins.
     ///
@@ -40,9 +42,10 @@ impl Corpus {
         text: &Source,
         source: Option<&Tokenizer>,
         target: &Tokenizer,
-        max_length: usize,
+        max_length: impl Into<MaxLength>,
         folder: Option<&Path>,
     ) -> Result<Self, TextError> {
+        let max_length = max_length.into();
         let source = source.filter(|_| text.has_pairs());
         let reader = source.unwrap_or(target);
         let tokens = text.control().map_or_else(Vec::new, ControlConfig::tokens);
@@ -53,6 +56,9 @@ impl Corpus {
             pairs: source.is_some(),
             prompts: source.is_none() && text.has_pairs(),
             preferences: text.has_preferences(),
+            links: source.is_some() && text.annotations().is_some_and(|annotations| annotations.alignment.is_some()),
+            pieces: max_length.cut && text.form() == Form::Texts,
+            weights: text.annotations().is_some_and(|annotations| annotations.weight.is_some()),
             conversations: text.form() == Form::Conversations,
             vocabularies: [source.map_or(0, Tokenizer::vocabulary), target.vocabulary()],
             ..Manifest::default()
@@ -63,8 +69,19 @@ impl Corpus {
         if Self::is_in(folder) {
             let corpus = Self::open(folder)?;
             let kind = |manifest: &Manifest| {
-                let Manifest { vocabularies, continuous, pairs, prompts, preferences, ref control, .. } = *manifest;
-                (vocabularies, continuous, pairs, prompts, preferences, control.clone())
+                let Manifest {
+                    vocabularies,
+                    continuous,
+                    pairs,
+                    prompts,
+                    preferences,
+                    weights,
+                    pieces,
+                    links,
+                    ref control,
+                    ..
+                } = *manifest;
+                (vocabularies, continuous, [pairs, prompts, preferences, weights, pieces, links], control.clone())
             };
             let same = kind(&corpus.stored.manifest) == kind(&manifest);
             // A text that is gone may have been of any kind.
@@ -112,6 +129,9 @@ impl Corpus {
             target,
             prompts: None,
             rejected: None,
+            weights: None,
+            pieces: None,
+            links: None,
             examples: None,
         };
         Self { stored: Arc::new(stored), range: 0..sequences }
@@ -172,8 +192,23 @@ impl Corpus {
         };
         let prompts = manifest.prompts.then(|| numbers(PROMPTS)).transpose()?;
         let rejected = manifest.preferences.then(|| numbers(REJECTED)).transpose()?;
+        let weights = manifest.weights.then(|| numbers(WEIGHTS)).transpose()?;
+        let pieces = manifest.pieces.then(|| numbers(PIECES)).transpose()?;
+        let links = manifest.links.then(|| open("links", 4, usize::MAX)).transpose()?;
         let examples = manifest.files.contains_key(EXAMPLES).then(|| numbers(EXAMPLES)).transpose()?;
-        Self::whole(CorpusData { folder: folder.to_owned(), manifest, source, target, prompts, rejected, examples })
+        let folder = folder.to_owned();
+        Self::whole(CorpusData {
+            folder,
+            manifest,
+            source,
+            target,
+            prompts,
+            rejected,
+            weights,
+            pieces,
+            links,
+            examples,
+        })
     }
 
     fn whole(stored: CorpusData) -> Result<Self, TextError> {
@@ -214,13 +249,17 @@ impl Corpus {
         json.map(|json| crc32fast::hash(&json))
     }
 
-    /// Which examples of the text this part's sequences are, from 0 in the order of [`Source::examples`].
+    /// Which examples of the text this part's sequences are, from 0 in the order of [`Source::examples`]; each once.
     ///
     /// # Errors
     /// Where it cannot be read.
     pub fn examples(&self) -> Result<Vec<u64>, TextError> {
         match &self.stored.examples {
-            Some(examples) => Ok(self.check(examples.read(self.range.clone()))?.into_iter().map(u64::from).collect()),
+            Some(examples) => {
+                let mut numbers = self.check(examples.read(self.range.clone()))?;
+                numbers.dedup();
+                Ok(numbers.into_iter().map(u64::from).collect())
+            }
             None => Ok(self.range.clone().collect()),
         }
     }
@@ -235,10 +274,16 @@ impl Corpus {
         self.stored.manifest.preferences
     }
 
+    /// Whether its sequences have weights.
+    pub(crate) fn has_weights(&self) -> bool {
+        self.stored.manifest.weights
+    }
+
     /// Adds special tokens to its sequences, for the tokenizers of source and target.
-    pub(crate) fn input_builder(&self, special: &[SpecialTokens; 2]) -> InputBuilder {
+    /// These have sources, or get them.
+    pub(crate) fn input_builder(&self, special: &[SpecialTokens; 2], has_sources: bool) -> InputBuilder {
         let Manifest { pairs, conversations, .. } = self.stored.manifest;
-        InputBuilder::new(special, pairs, conversations)
+        InputBuilder::new(special, pairs || has_sources, conversations)
     }
 
     /// How many sequences each of the corpora has that it is made of.
@@ -311,16 +356,22 @@ impl Corpus {
         let side = |texts: &CorpusSide| self.check(texts.places(range.clone()));
         let targets = side(&self.stored.target)?;
         let sources = self.stored.source.as_ref().map(side).transpose()?;
+        let links = self.stored.links.as_ref().map(side).transpose()?;
         let numbers = |storage: &Option<Storage>| {
             storage.as_ref().map(|numbers| self.check(numbers.read(range.clone()))).transpose()
         };
-        let (prompts, rejected) = (numbers(&self.stored.prompts)?, numbers(&self.stored.rejected)?);
+        let CorpusData { prompts, rejected, weights, pieces, .. } = &*self.stored;
+        let (prompts, rejected) = (numbers(prompts)?, numbers(rejected)?);
+        let (weights, pieces) = (numbers(weights)?, numbers(pieces)?);
         let number = |numbers: &Option<Vec<u32>>, i: usize| numbers.as_ref().map_or(0, |numbers| numbers[i] as usize);
         let place = |(i, target): (usize, Range<u64>)| SequenceSpan {
             source: sources.as_ref().map(|sources| sources[i].clone()),
             target,
             prompt: number(&prompts, i),
             rejected: number(&rejected, i),
+            weight: weights.as_ref().map_or(1.0, |weights| f32::from_bits(weights[i])),
+            links: links.as_ref().map(|links| links[i].clone()),
+            piece: Piece::of(number(&pieces, i) as u32),
             own_epoch: None,
         };
         let places: Vec<SequenceSpan> = targets.into_iter().enumerate().map(place).collect();
@@ -348,6 +399,18 @@ impl Corpus {
         let source = self.stored.source.as_ref().zip(place.source.clone());
         let source = source.map(|(texts, range)| self.check(texts.ids.read(range))).transpose()?;
         Ok((source, self.check(self.stored.target.ids.read(place.target.clone()))?))
+    }
+
+    /// The links of the tokens of a place, of its source and its target.
+    pub(crate) fn links(&self, place: &SequenceSpan) -> Result<Vec<[u32; 2]>, TextError> {
+        let Some((links, range)) = self.stored.links.as_ref().zip(place.links.clone()) else { return Ok(Vec::new()) };
+        let numbers = self.check(links.ids.read(range))?;
+        Ok(numbers.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect())
+    }
+
+    /// Whether its sequences have links.
+    pub(crate) fn has_links(&self) -> bool {
+        self.stored.manifest.links
     }
 
     fn check<T>(&self, read: io::Result<T>) -> Result<T, TextError> {

@@ -1,11 +1,15 @@
 //! Writing a corpus: what of a text is kept, and what is counted.
 
 use crate::continuous::{Continuous, Portion};
-use crate::corpus::data::{CorpusData, CorpusSide, EXAMPLES, Manifest, PROMPTS, REJECTED, Starts, checksum};
+use crate::corpus::data::{CorpusData, CorpusSide, EXAMPLES, Manifest, PIECES, PROMPTS, REJECTED, WEIGHTS, checksum};
+use crate::list_writer::ListWriter;
 use crate::records::PassedOver;
 use crate::report::{Report, SideReport};
 use crate::storage::{Storage, Writer};
-use crate::{Example, InputBuilder, Place, PostProcessor, Source, SpecialTokens, Text, TextError, Tokenizer};
+use crate::token_links::{TokenWords, token_links};
+use crate::{
+    Example, InputBuilder, MaxLength, Piece, Place, PostProcessor, Source, SpecialTokens, Text, TextError, Tokenizer,
+};
 use aho_corasick::AhoCorasick;
 use std::fs;
 use std::io;
@@ -19,7 +23,7 @@ pub(crate) fn encode(
     text: &Source,
     source: Option<&Tokenizer>,
     target: &Tokenizer,
-    max_length: usize,
+    max_length: MaxLength,
     manifest: Manifest,
     folder: Option<&Path>,
 ) -> Result<CorpusData, TextError> {
@@ -33,6 +37,7 @@ pub(crate) fn encode(
         manifest.corpora = vec![0; corpora.len()];
     }
     let mut encoder = Encoder::new(source, target, max_length, manifest, folder)?;
+    encoder.parts = text.parts().into_iter().map(|part| part.path().to_owned()).collect();
     // Which corpus a file is of.
     encoder.corpus_of = (0..).zip(corpora).flat_map(|(corpus, files)| vec![corpus; files]).collect();
     if encoder.continuous.is_some() {
@@ -108,6 +113,11 @@ struct Encoder<'a> {
     target: Side<'a>,
     prompts: Option<Writer>,
     rejected: Option<Writer>,
+    weights: Option<Writer>,
+    pieces: Option<Writer>,
+    links: Option<ListWriter>,
+    /// The files of the text, by which places are reported.
+    parts: Vec<PathBuf>,
     examples: Option<Writer>,
     max_length: usize,
     builder: InputBuilder,
@@ -122,25 +132,18 @@ struct Side<'a> {
     tokenizer: &'a Tokenizer,
     /// Names of control tokens, where there are any.
     names: Option<AhoCorasick>,
-    ids: Writer,
-    lengths: Writer,
-    starts: Starts,
+    lists: ListWriter,
 }
 
 impl<'a> Side<'a> {
     fn new(tokenizer: &'a Tokenizer, name: &str, width: usize, folder: Option<&Path>) -> io::Result<Self> {
-        let path = |kind: &str| folder.map(|folder| folder.join(format!("{name}.{kind}")));
-        let (ids, lengths) = (Writer::new(path("ids"), width)?, Writer::new(path("lengths"), 4)?);
         let names: Vec<String> = tokenizer.control_names().into_iter().filter(|name| !name.is_empty()).collect();
         let names = (!names.is_empty()).then(|| AhoCorasick::new(names)).transpose().map_err(io::Error::other)?;
-        Ok(Self { tokenizer, names, ids, lengths, starts: Starts::default() })
+        Ok(Self { tokenizer, names, lists: ListWriter::new(folder, name, width)? })
     }
 
     fn add(&mut self, ids: &[u32]) -> io::Result<()> {
-        let length = u32::try_from(ids.len()).map_err(io::Error::other)?;
-        self.starts.push(length);
-        self.lengths.extend(&[length])?;
-        self.ids.extend(ids)
+        self.lists.add(ids)
     }
 
     /// Adds what of a text that is kept is worth a word.
@@ -184,13 +187,13 @@ impl<'a> Encoder<'a> {
     fn new(
         source: Option<&'a Tokenizer>,
         target: &'a Tokenizer,
-        max_length: usize,
+        max_length: MaxLength,
         mut manifest: Manifest,
         folder: Option<&Path>,
     ) -> Result<Self, TextError> {
         let write = |error| TextError::io("write the encoded text in", folder.unwrap_or(Path::new("")), error);
-        let limited = !manifest.continuous && max_length < usize::MAX;
-        manifest.report.max_length = limited.then_some(max_length as u64);
+        let limited = !manifest.continuous && max_length.tokens < usize::MAX;
+        manifest.report.max_length = limited.then_some(max_length.tokens as u64);
         let [width, target_width] = manifest.widths();
         let special = [source.unwrap_or(target), target].map(|tokenizer| tokenizer.special().clone());
         let side = |tokenizer, name, width| Side::new(tokenizer, name, width, folder).map_err(write);
@@ -200,8 +203,12 @@ impl<'a> Encoder<'a> {
             target: side(target, "target", target_width)?,
             prompts: manifest.prompts.then(|| numbers(PROMPTS)).transpose()?,
             rejected: manifest.preferences.then(|| numbers(REJECTED)).transpose()?,
+            links: manifest.links.then(|| ListWriter::new(folder, "links", 4)).transpose().map_err(write)?,
+            parts: Vec::new(),
+            pieces: manifest.pieces.then(|| numbers(PIECES)).transpose()?,
+            weights: manifest.weights.then(|| numbers(WEIGHTS)).transpose()?,
             examples: (!manifest.continuous).then(|| numbers(EXAMPLES)).transpose()?,
-            max_length,
+            max_length: max_length.tokens,
             continuous: manifest.continuous.then(|| Continuous::new(target)),
             builder: InputBuilder::new(&special, manifest.pairs, manifest.conversations),
             manifest,
@@ -282,8 +289,17 @@ impl<'a> Encoder<'a> {
         let (place, max_length) = (example.place, self.max_length);
         let folder = self.folder.clone();
         let write = |error| TextError::io("write the encoded text in", &folder, error);
-        let Report { examples, left_out, source: source_report, target: target_report, lengths, same, .. } =
-            &mut self.manifest.report;
+        let Report {
+            examples,
+            left_out,
+            source: source_report,
+            target: target_report,
+            lengths,
+            same,
+            weightless,
+            parted,
+            ..
+        } = &mut self.manifest.report;
         let number = *examples;
         *examples += 1;
         let (mut source, mut target, mut rejected) = (source, target, rejected.as_deref());
@@ -309,7 +325,8 @@ impl<'a> Encoder<'a> {
         };
         let is_empty = says_nothing(target) || rejected.is_some_and(says_nothing);
         let empty = [source.is_some_and(|ids| ids.len() == of_source) && !self.manifest.prompts, is_empty];
-        let long = [source.is_some_and(|ids| ids.len() > max_length), whole > max_length];
+        let is_cut = self.pieces.is_some() && whole > max_length && max_length > 0;
+        let long = [source.is_some_and(|ids| ids.len() > max_length), whole > max_length && !is_cut];
         for (report, empty, long) in
             [(&mut *source_report, empty[0], long[0]), (&mut *target_report, empty[1], long[1])]
         {
@@ -318,14 +335,21 @@ impl<'a> Encoder<'a> {
         }
         let are_same = rejected == Some(target) && !is_empty;
         same.add(u64::from(are_same), place);
-        if are_same || [empty, long].concat().contains(&true) {
+        let is_weightless = example.weight == Some(0.0);
+        weightless.add(u64::from(is_weightless), place);
+        if are_same || is_weightless || [empty, long].concat().contains(&true) {
             *left_out += 1;
             return Ok(());
         }
-        lengths.add(source.map(<[u32]>::len), answer, whole);
-        self.manifest.sequences += 1;
+        parted.add(u64::from(is_cut), place);
+        lengths.add(source.map(<[u32]>::len), answer.min(max_length), whole.min(max_length));
+        let pieces = if is_cut { whole.div_ceil(max_length) } else { 1 };
+        self.manifest.sequences += pieces as u64;
         let corpus = self.corpus_of.get(place.file as usize);
-        corpus.and_then(|corpus| self.manifest.corpora.get_mut(*corpus)).into_iter().for_each(|count| *count += 1);
+        corpus
+            .and_then(|corpus| self.manifest.corpora.get_mut(*corpus))
+            .into_iter()
+            .for_each(|count| *count += pieces as u64);
         self.target.report(target_report, &example.target, target, place)?;
         if let (Some(ids), Some(text)) = (rejected, &example.rejected) {
             self.target.report(target_report, text, ids, place)?;
@@ -334,9 +358,37 @@ impl<'a> Encoder<'a> {
             self.source.as_ref().unwrap_or(&self.target).report(source_report, text, ids, place)?;
         }
         if let Some(examples) = &mut self.examples {
-            examples
-                .extend(&[u32::try_from(number).map_err(|error| write(io::Error::other(error)))?])
-                .map_err(write)?;
+            let number = u32::try_from(number).map_err(|error| write(io::Error::other(error)))?;
+            examples.extend(&vec![number; pieces]).map_err(write)?;
+        }
+        if let Some(weights) = &mut self.weights {
+            self.manifest.report.unweighted.add(u64::from(example.weight.is_none()), place);
+            weights.extend(&vec![example.weight.unwrap_or(1.0).to_bits(); pieces]).map_err(write)?;
+        }
+        if let Some(stored) = &mut self.pieces {
+            for start in (0..target.len()).step_by(max_length.max(1)) {
+                let end = target.len().min(start.saturating_add(max_length));
+                let piece = Piece { continues: start > 0, goes_on: end < target.len() };
+                stored.extend(&[piece.bits()]).map_err(write)?;
+                self.target.add(&target[start.saturating_sub(1)..end]).map_err(write)?;
+            }
+            return Ok(());
+        }
+        if let Some(writer) = &mut self.links {
+            let links = match (&example.alignment, &example.source, &self.source) {
+                (Some(links), Some(text), Some(side)) => {
+                    let words = [
+                        &TokenWords::new(side.tokenizer, text)?,
+                        &TokenWords::new(self.target.tokenizer, &example.target)?,
+                    ];
+                    let path = || self.parts.get(place.file as usize).cloned().unwrap_or_default();
+                    let wrong = |reason| TextError::Example { path: path(), line: place.line, reason };
+                    token_links(links, words).map_err(wrong)?
+                }
+                _ => Vec::new(),
+            };
+            self.manifest.report.unaligned.add(u64::from(links.is_empty()), place);
+            writer.add(links.as_flattened()).map_err(write)?;
         }
         let rejected = rejected.unwrap_or_default();
         if let Some(lengths) = &mut self.rejected {
@@ -358,7 +410,8 @@ impl<'a> Encoder<'a> {
         if self.continuous.is_some() {
             self.add_special(|around| &around.suffix)?;
         }
-        let Self { source, target, prompts, rejected, examples, mut manifest, folder, .. } = self;
+        let Self { source, target, prompts, rejected, weights, pieces, links, examples, mut manifest, folder, .. } =
+            self;
         let on_disk = !folder.as_os_str().is_empty();
         let mut finish = |name: &str, writer: Writer| -> Result<Storage, TextError> {
             let finished = writer.finish().map_err(|error| TextError::io("write the encoded text in", &folder, error));
@@ -368,22 +421,22 @@ impl<'a> Encoder<'a> {
             }
             Ok(storage)
         };
-        let mut side = |name: &str, side: Side<'_>| {
-            let ids = finish(&format!("{name}.ids"), side.ids)?;
-            Ok::<_, TextError>(CorpusSide {
-                ids,
-                lengths: finish(&format!("{name}.lengths"), side.lengths)?,
-                starts: side.starts.blocks,
-            })
+        let mut lists = |name: &str, ListWriter { numbers, lengths, starts }: ListWriter| {
+            let ids = finish(&format!("{name}.ids"), numbers)?;
+            let lengths = finish(&format!("{name}.lengths"), lengths)?;
+            Ok::<_, TextError>(CorpusSide { ids, lengths, starts: starts.blocks })
         };
-        let source = source.map(|texts| side("source", texts)).transpose()?;
-        let target = side("target", target)?;
+        let source = source.map(|texts| lists("source", texts.lists)).transpose()?;
+        let target = lists("target", target.lists)?;
+        let links = links.map(|writer| lists("links", writer)).transpose()?;
         let prompts = prompts.map(|writer| finish(PROMPTS, writer)).transpose()?;
         let rejected = rejected.map(|writer| finish(REJECTED, writer)).transpose()?;
+        let weights = weights.map(|writer| finish(WEIGHTS, writer)).transpose()?;
+        let pieces = pieces.map(|writer| finish(PIECES, writer)).transpose()?;
         let examples = examples.map(|writer| finish(EXAMPLES, writer)).transpose()?;
         if manifest.continuous {
             manifest.sequences = target.lengths.len().map_err(|error| TextError::io("read", &folder, error))?;
         }
-        Ok(CorpusData { folder, manifest, source, target, prompts, rejected, examples })
+        Ok(CorpusData { folder, manifest, source, target, prompts, rejected, weights, pieces, links, examples })
     }
 }

@@ -5,7 +5,7 @@ use crate::batch_config::{BatchConfig, Shuffle};
 use crate::corpus::data::{BLOCK, SequenceSpan};
 use crate::mixture::MixedOrder;
 use crate::permutation::Permutation;
-use crate::{Corpus, TextError};
+use crate::{Corpus, Piece, TextError};
 use rand_core::Rng;
 use rand_pcg::Pcg64;
 use std::ops::Range;
@@ -152,6 +152,9 @@ fn chunk(config: &BatchConfig, part: &Range<u64>, number: u64, shift: u64) -> Op
         target: start..end + 1,
         prompt: 0,
         rejected: 0,
+        weight: 1.0,
+        piece: Piece::WHOLE,
+        links: None,
         own_epoch: None,
     })
 }

@@ -1,13 +1,14 @@
 //! The examples of a text, as training reads them: in its order, and without what filters take out.
 
+use crate::annotations::Annotated;
 use crate::chat::ASSISTANT;
 use crate::filter::{LengthRatio, Sieve};
 use crate::json::Record;
-use crate::records::{PassedOver, Records};
-use crate::{ChatTemplate, ControlConfig, Form, Message, Place, Side, Source, Text, TextError};
+use crate::records::{PassedOver, Read, Records};
+use crate::{Annotations, ChatTemplate, Form, Message, Place, Side, Source, Text, TextError};
 
 /// A line of a text, or a pair, or an answer of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Example {
     /// What is read; of an answer, all that was said before it.
     pub source: Option<Text>,
@@ -15,6 +16,10 @@ pub struct Example {
     pub target: Text,
     /// Of a preference, what is worse.
     pub rejected: Option<Text>,
+    /// The weight of its loss, where it has one.
+    pub weight: Option<f32>,
+    /// Which words of the source and of the target belong together, by their numbers from 0, where it says so.
+    pub alignment: Option<Vec<[u32; 2]>>,
     /// Its line in the file.
     pub place: Place,
 }
@@ -36,11 +41,11 @@ impl Source {
             _ => None,
         };
         let is_continuous = self.form() == Form::Continuous;
-        let control = self.control().cloned();
+        let beside = self.annotations().cloned().unwrap_or_default();
         let parts: Vec<Self> = self.parts().into_iter().cloned().collect();
         let names = self.place_names();
         let mut rest = parts.into_iter();
-        let first = rest.next().map(|part| Records::open(&part, 0, control.as_ref())).transpose()?;
+        let first = rest.next().map(|part| Records::open(&part, 0, &beside)).transpose()?;
         let Some(records) = first else { return Err(TextError::Empty { path: self.path().to_owned() }) };
         Ok(Examples {
             records,
@@ -49,7 +54,7 @@ impl Source {
             name: self.name(),
             names,
             template: self.template().cloned(),
-            control,
+            beside,
             conversation: None,
             passed_over: PassedOver::default(),
             sieve,
@@ -106,7 +111,7 @@ pub struct Examples {
     name: String,
     names: Vec<String>,
     template: Option<ChatTemplate>,
-    control: Option<ControlConfig>,
+    beside: Annotations,
     conversation: Option<Conversation>,
     passed_over: PassedOver,
     sieve: Option<Sieve>,
@@ -121,8 +126,8 @@ struct Conversation {
     learned: Vec<bool>,
     next: usize,
     place: Place,
-    /// The control tokens before each prompt.
-    attributes: Vec<String>,
+    /// What it says beside: the control tokens before each prompt, and the weight of each answer.
+    said: Annotated,
     /// Of a preference, what is worse than its one answer.
     rejected: Option<String>,
 }
@@ -149,10 +154,10 @@ impl Examples {
     }
 
     /// The next record; of several texts, also of the next one.
-    fn record(&mut self) -> Result<Option<(Record, Place, Vec<String>)>, TextError> {
+    fn record(&mut self) -> Result<Option<Read>, TextError> {
         loop {
-            let (control, has_template) = (self.control.as_ref(), self.template.is_some());
-            if let Some(read) = self.records.next(control, has_template, &mut self.passed_over)? {
+            let has_template = self.template.is_some();
+            if let Some(read) = self.records.next(&self.beside, has_template, &mut self.passed_over)? {
                 if let (true, (Record::Text(text), ..)) = (self.is_continuous, &read) {
                     self.ends_in_line = text.ends_with('\n');
                 }
@@ -162,10 +167,10 @@ impl Examples {
             // Also where it cannot be opened, and those after it can.
             self.file += 1;
             let place = Place { line: 1, file: self.file };
-            self.records = Records::open(&part, place.file, self.control.as_ref())?;
+            self.records = Records::open(&part, place.file, &self.beside)?;
             // The last line of a file and the first one of the next are two.
             if !std::mem::replace(&mut self.ends_in_line, true) {
-                return Ok(Some((Record::Text("\n".to_owned()), place, Vec::new())));
+                return Ok(Some((Record::Text("\n".to_owned()), place, Annotated::default())));
             }
         }
     }
@@ -175,17 +180,25 @@ impl Examples {
             if let Some(answer) = self.answer()? {
                 return Ok(Some(answer));
             }
-            let Some((record, place, attributes)) = self.record()? else { return Ok(None) };
+            let Some((record, place, said)) = self.record()? else { return Ok(None) };
             let mut worse = None;
             let messages = match (record, &self.template) {
                 (Record::Text(target), _) => {
-                    let target = Text::from(target).with_attributes(attributes);
-                    return Ok(Some(Example { source: None, target, rejected: None, place }));
+                    let target = Text::from(target).with_attributes(said.attributes);
+                    return Ok(Some(Example {
+                        source: None,
+                        target,
+                        rejected: None,
+                        weight: said.weight,
+                        alignment: None,
+                        place,
+                    }));
                 }
                 (Record::Pair { system: None, prompt, completion, rejected }, None) => {
+                    let Annotated { attributes, weight, alignment } = said;
                     let source = Some(Text::from(prompt).with_attributes(attributes));
                     let rejected = rejected.map(Text::from);
-                    return Ok(Some(Example { source, target: completion.into(), rejected, place }));
+                    return Ok(Some(Example { source, target: completion.into(), rejected, weight, alignment, place }));
                 }
                 (Record::Pair { system: Some(_), .. }, None) => {
                     return Err(self
@@ -222,13 +235,13 @@ impl Examples {
                 };
                 return Err(self.records.wrong(place.line, reason));
             }
-            self.conversation = Some(Conversation { messages, learned, next: 0, place, attributes, rejected: worse });
+            self.conversation = Some(Conversation { messages, learned, next: 0, place, said, rejected: worse });
         }
     }
 
     /// The next answer of the conversation, where there is one.
     fn answer(&mut self) -> Result<Option<Example>, TextError> {
-        let (Some(Conversation { messages, learned, next, place, attributes, rejected }), Some(template)) =
+        let (Some(Conversation { messages, learned, next, place, said, rejected }), Some(template)) =
             (&mut self.conversation, &self.template)
         else {
             return Ok(None);
@@ -238,7 +251,7 @@ impl Examples {
             let at = *next;
             *next += 1;
             if learned[at] && messages[at].role == ASSISTANT {
-                let (answer, attributes) = (template.answer(messages, at), attributes.clone());
+                let (answer, Annotated { attributes, weight, .. }) = (template.answer(messages, at), said.clone());
                 let (prompt, target) = answer.map_err(|reason| self.records.wrong(place.line, reason))?;
                 let source = Some(prompt.with_attributes(attributes));
                 let worse = rejected.take().map(|rejected| {
@@ -246,7 +259,7 @@ impl Examples {
                     template.answer(messages, at).map(|(_, answer)| answer)
                 });
                 let rejected = worse.transpose().map_err(|reason| self.records.wrong(place.line, reason))?;
-                return Ok(Some(Example { source, target, rejected, place }));
+                return Ok(Some(Example { source, target, rejected, weight, alignment: None, place }));
             }
         }
         self.conversation = None;

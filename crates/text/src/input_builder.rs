@@ -1,3 +1,4 @@
+use crate::Piece;
 use crate::tokenizer::{PostProcessor, SpecialTokens};
 use descant_batch::{Batch, Sequences};
 
@@ -26,6 +27,11 @@ impl InputBuilder {
         };
         let start = target.bos.filter(|_| has_sources);
         Self { source: source.source_post_processor(), target: post_processor, start, eos: target.eos.clone() }
+    }
+
+    /// How many tokens stand before a source, and before a target.
+    pub(crate) fn before(&self) -> [usize; 2] {
+        [&self.source, &self.target].map(|side| side.prefix.len())
     }
 
     /// How many tokens are read of a source of `ids`.
@@ -69,9 +75,16 @@ impl InputBuilder {
         if let Some(source) = source {
             batch.source.get_or_insert_with(Sequences::new).push(&self.source.apply(source));
         }
-        let mut whole = self.target.apply(target);
-        if !self.has_eos(target) {
-            whole.extend(self.eos.first());
+        self.add_piece(batch, target, prompt, Piece::WHOLE);
+    }
+
+    /// Adds a piece of a text to a batch of a language model. The token before it, which it begins with, is only read.
+    pub fn add_piece(&self, batch: &mut Batch, target: &[u32], prompt: usize, piece: Piece) {
+        let PostProcessor { prefix, suffix } = &self.target;
+        let mut whole = [if piece.continues { &[] } else { &prefix[..] }, target].concat();
+        if !piece.goes_on {
+            whole.extend(suffix);
+            whole.extend(self.eos.first().filter(|_| !self.has_eos(target)));
         }
         whole.splice(..0, self.start);
         batch.input.push(&whole[..whole.len().saturating_sub(1)]);
@@ -109,6 +122,20 @@ mod tests {
         assert_eq!([lines.added_after(&[7]), lines.added_after(&[7, 2])], [1, 0]);
         // The post-processor of a side adds its own.
         assert_eq!([pairs.added_after(&[7]), pairs.added_after(&[7, 2])], [1, 1]);
+    }
+
+    #[test]
+    fn the_pieces_of_a_text_have_its_targets_once() {
+        let special = [SpecialTokens::default(), SpecialTokens::default()];
+        let (builder, mut batch) = (InputBuilder::new(&special, false, false), Batch::default());
+        for (ids, continues, goes_on) in
+            [(&[7, 8, 9][..], false, true), (&[9, 10, 11], true, true), (&[11, 12], true, false)]
+        {
+            builder.add_piece(&mut batch, ids, 0, Piece { continues, goes_on });
+        }
+        assert_eq!(batch.input.ids, [1, 7, 8, 9, 10, 11, 12]);
+        assert_eq!(batch.target.ids, [7, 8, 9, 10, 11, 12, 2]);
+        assert_eq!(batch.input.lengths(), [3, 2, 2]);
     }
 
     #[test]

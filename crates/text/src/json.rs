@@ -3,10 +3,11 @@
 mod meant;
 mod unique_keys;
 
+use crate::annotations::Annotated;
 use crate::chat::{ASSISTANT, kind, meant_role, text};
 use crate::lines::{LONGEST_OBJECT, Line, Lines};
 use crate::object_keys::KEYS;
-use crate::{ControlConfig, Message, TextError};
+use crate::{Annotations, Message, TextError};
 use meant::{MESSAGE, meant};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
@@ -52,20 +53,16 @@ impl Record {
         }
     }
 
-    /// Reads an object, and the control tokens that its attributes say.
+    /// Reads an object, and what it says beside its texts.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(crate) fn parse(
-        json: &str,
-        names: Option<&[String]>,
-        control: Option<&ControlConfig>,
-    ) -> Result<SaidRecord, String> {
+    pub(crate) fn parse(json: &str, names: Option<&[String]>, beside: &Annotations) -> Result<SaidRecord, String> {
         let Fields(fields) = serde_json::from_str(json).map_err(|error| match error.is_data() {
             true => reason(&error),
             false => format!("it is not JSON: {}", reason(&error)),
         })?;
-        Self::of_fields(fields, names, control)
+        Self::of_fields(fields, names, beside)
     }
 
     /// The same of keys and values; where `names` are given, of those alone.
@@ -75,25 +72,20 @@ impl Record {
     pub(crate) fn of_fields(
         mut fields: Vec<(String, Value)>,
         names: Option<&[String]>,
-        control: Option<&ControlConfig>,
+        beside: &Annotations,
     ) -> Result<SaidRecord, String> {
         let of = |fields: &[(String, Value)]| match names {
             Some(names) => Self::named(fields, names),
             None => Self::of(fields),
         };
         let count = |fields: &[(String, Value)]| names.is_some_and(|names| fields.len() > names.len());
-        let Some(control) = control else {
-            return Ok(SaidRecord { record: of(&fields)?, attributes: Vec::new(), has_more: count(&fields) });
-        };
-        let is_attribute = |(name, _): &mut (String, Value)| control.attributes.contains_key(name);
-        let said: Vec<(String, Value)> = fields.extract_if(.., is_attribute).collect();
+        let said: Vec<(String, Value)> = fields.extract_if(.., |(name, _)| beside.has(name)).collect();
         let value = |name: &str| match &said.iter().filter(|(said, _)| said == name).collect::<Vec<_>>()[..] {
-            [] => Ok(control.given.get(name).cloned()),
-            [(_, Value::Null)] => Ok(None),
-            [(_, value)] => text(Some(value), &format!("{name:?}")).map(Some),
+            [] => Ok(None),
+            [(_, value)] => Ok(Some(value.clone())),
             _ => Err(format!("it has the key {name:?} twice")),
         };
-        Ok(SaidRecord { record: of(&fields)?, attributes: control.read(value)?, has_more: count(&fields) })
+        Ok(SaidRecord { record: of(&fields)?, said: beside.read(value)?, has_more: count(&fields) })
     }
 
     /// A text, or a source and its target, perhaps with a worse one.
@@ -174,11 +166,11 @@ impl Record {
     }
 }
 
-/// What an object or a row says, with the control tokens of its attributes.
+/// What an object or a row says, in its texts and beside them.
 #[derive(Debug)]
 pub(crate) struct SaidRecord {
     pub(crate) record: Record,
-    pub(crate) attributes: Vec<String>,
+    pub(crate) said: Annotated,
     /// Whether there are keys that nobody reads.
     pub(crate) has_more: bool,
 }

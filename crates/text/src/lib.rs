@@ -3,6 +3,7 @@
 //! Text is read once, in pieces of bounded size, and its ids are kept in files; batches read from there. Memory does not
 //! grow with the corpus.
 
+mod annotations;
 mod batch_config;
 mod batches;
 mod catch_panic;
@@ -24,7 +25,9 @@ mod hash;
 mod input_builder;
 mod json;
 mod lines;
+mod list_writer;
 mod markup;
+mod max_length;
 mod mixture;
 mod noise;
 mod object_keys;
@@ -38,14 +41,17 @@ mod sandbox;
 mod sandbox_server;
 mod script;
 mod source;
+mod span_corruption;
 mod storage;
 mod table;
+mod token_links;
 mod tokenizer;
 mod tokenizer_file;
 mod tokenizer_training;
 mod word_vectors;
 mod zst;
 
+pub use annotations::{Annotations, Column};
 pub use batch_config::{BatchConfig, Shuffle};
 pub use batches::Batches;
 pub use chat::{ChatTemplate, Message};
@@ -63,8 +69,10 @@ pub use input_builder::InputBuilder;
 pub use json::{JsonForm, UniqueKeys};
 pub use lines::{LONGEST_LINE, Lines};
 pub use markup::Text;
+pub use max_length::{MaxLength, Piece};
 pub use mixture::Mixture;
 pub use noise::{Noise, NoiseConfig};
+pub use object_keys::KEYS;
 pub use position::{Position, Waiting};
 pub use ramp::Ramp;
 pub use report::{Lengths, Remark, Report, SideReport, plural};
@@ -72,6 +80,7 @@ pub use sandbox::sandbox;
 pub use sandbox_server::serve_sandbox;
 pub use script::{Script, main_script, script_of};
 pub use source::{Form, Side, Source};
+pub use span_corruption::SpanCorruption;
 pub use tokenizer::{
     BOS, EOS, NO_PIECE, PostProcessor, SpecialTokens, TokenBytes, Tokenizer, TokenizerConfig, TokenizerKind, UNK,
     UNKNOWN_CHARACTERS,

@@ -1,7 +1,7 @@
 //! The keys of objects that are examples.
 
 /// All of them, but those of attributes.
-pub(crate) const KEYS: [&str; 12] = [
+pub const KEYS: [&str; 12] = [
     "prompt",
     "completion",
     "source",

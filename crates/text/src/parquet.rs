@@ -6,7 +6,7 @@ use crate::catch_panic::caught;
 use crate::columns::{Columns, OPTIONAL, check_columns};
 use crate::json::{JsonForm, Record, SaidRecord};
 use crate::lines::LONGEST_OBJECT;
-use crate::{ControlConfig, TextError};
+use crate::{Annotations, TextError};
 use pages::Pages;
 use parquet::basic::{ConvertedType, Repetition};
 use parquet::bloom_filter::Sbbf;
@@ -59,11 +59,7 @@ impl ParquetRows {
     ///
     /// # Errors
     /// Where it cannot be read, or has no such columns.
-    pub(crate) fn open(
-        path: &Path,
-        columns: Option<&Columns>,
-        control: Option<&ControlConfig>,
-    ) -> Result<Self, TextError> {
+    pub(crate) fn open(path: &Path, columns: Option<&Columns>, beside: &Annotations) -> Result<Self, TextError> {
         let wrong = |reason| TextError::Parquet { path: path.to_owned(), reason };
         let read = |error| TextError::io("read", path, error);
         let mut file = File::open(path).map_err(read)?;
@@ -84,16 +80,16 @@ impl ParquetRows {
         let names = columns.and_then(Columns::names);
         let fields = metadata.file_metadata().schema().get_fields();
         let all: Vec<(String, Value)> = fields.iter().map(|field| (field.name().to_owned(), like(field))).collect();
-        check_columns(all.clone(), names, control).map_err(wrong)?;
-        let is_attribute = |name: &str| control.is_some_and(|control| control.attributes.contains_key(name));
-        let is_read =
-            |name: &str| names.is_none_or(|names| names.iter().any(|read| read == name)) || is_attribute(name);
+        check_columns(all.clone(), names, beside).map_err(wrong)?;
+        let is_read = |name: &str| names.is_none_or(|names| names.iter().any(|read| read == name)) || beside.has(name);
         let fields: Vec<Arc<Type>> = fields.iter().filter(|field| is_read(field.name())).cloned().collect();
-        for field in fields.iter().filter(|field| names.is_some() || field.name() != MESSAGES) {
+        let is_weight = |name: &str| beside.weight.as_ref().is_some_and(|column| column.is(name));
+        let are_texts = |field: &&Arc<Type>| (names.is_some() || field.name() != MESSAGES) && !is_weight(field.name());
+        for field in fields.iter().filter(are_texts) {
             check_text(field).map_err(wrong)?;
         }
-        let texts = all.iter().filter(|(name, _)| is_read(name) && !(names.is_none() && is_attribute(name)));
-        let form = Record::of_fields(texts.cloned().collect(), names, None);
+        let texts = all.iter().filter(|(name, _)| is_read(name) && !(names.is_none() && beside.has(name)));
+        let form = Record::of_fields(texts.cloned().collect(), names, &Annotations::default());
         let form = form.map_or(JsonForm::Pairs, |said| said.record.form());
         let has_more = fields.len() < all.len();
         let schema = Type::group_type_builder("schema").with_fields(fields).build();
@@ -127,7 +123,7 @@ impl ParquetRows {
     ///
     /// # Errors
     /// What is wrong with it; where its row group is damaged, the next row is that of the next one.
-    pub(crate) fn next_row(&mut self, control: Option<&ControlConfig>) -> Result<Option<ParquetRow>, TextError> {
+    pub(crate) fn next_row(&mut self, beside: &Annotations) -> Result<Option<ParquetRow>, TextError> {
         loop {
             let wrong = |line, reason| TextError::Example { path: self.path.clone(), line, reason };
             let (group, number) = (self.groups, self.number + 1);
@@ -150,7 +146,7 @@ impl ParquetRows {
                 Ok(None) => {}
                 Ok(Some(row)) => {
                     self.number = number;
-                    return self.said(row, control).map(Some).map_err(|reason| wrong(number, reason));
+                    return self.said(row, beside).map(Some).map_err(|reason| wrong(number, reason));
                 }
                 Err(error) => {
                     // Its columns may be out of step.
@@ -161,7 +157,7 @@ impl ParquetRows {
         }
     }
 
-    fn said(&self, row: Row, control: Option<&ControlConfig>) -> Result<ParquetRow, String> {
+    fn said(&self, row: Row, beside: &Annotations) -> Result<ParquetRow, String> {
         let (mut fields, mut bytes) = (Vec::new(), 0);
         for (name, field) in row.into_columns() {
             let value = value(field, &mut bytes).map_err(|reason| format!("{name:?} {reason}"))?;
@@ -174,7 +170,7 @@ impl ParquetRows {
         if bytes > LONGEST_OBJECT {
             return Ok(ParquetRow::Large);
         }
-        let said = Record::of_fields(fields, self.names.as_deref(), control)?;
+        let said = Record::of_fields(fields, self.names.as_deref(), beside)?;
         Ok(ParquetRow::Said(SaidRecord { has_more: self.has_more, ..said }))
     }
 }

@@ -1,5 +1,6 @@
 //! What the lines of one text say, be they pairs, rows or objects.
 
+use crate::annotations::Annotated;
 use crate::columns::Columns;
 use crate::csv::RowLine;
 use crate::filter::Filtered;
@@ -7,7 +8,7 @@ use crate::json::{JsonForm, Objects, Record};
 use crate::lines::{Line, Lines};
 use crate::parquet::{ParquetRow, ParquetRows};
 use crate::table::Table;
-use crate::{ControlConfig, Found, Place, Source, TextError};
+use crate::{Annotations, Found, Place, Source, TextError};
 use std::path::PathBuf;
 
 /// The records of a text in one file, or in two parallel ones.
@@ -53,31 +54,31 @@ impl PassedOver {
     }
 }
 
-/// A record, where it stands, and the control tokens of its attributes.
-pub(crate) type Read = (Record, Place, Vec<String>);
+/// A record, where it stands, and what it says beside its texts.
+pub(crate) type Read = (Record, Place, Annotated);
 
 impl Records {
     /// Opens a text that is one part of others.
     ///
     /// # Errors
     /// Where a file cannot be opened.
-    pub(crate) fn open(part: &Source, file: u32, control: Option<&ControlConfig>) -> Result<Self, TextError> {
+    pub(crate) fn open(part: &Source, file: u32, beside: &Annotations) -> Result<Self, TextError> {
         let reader = match part {
             Source::Lines { path } => Reader::Texts(Lines::open(path)?),
             Source::Stream { path } => Reader::Texts(Lines::continuous(path)?),
-            Source::Tsv { path, columns } => Reader::Table(Box::new(Table::of_tabs(path, columns.as_ref(), control)?)),
+            Source::Tsv { path, columns } => Reader::Table(Box::new(Table::of_tabs(path, columns.as_ref(), beside)?)),
             Source::Csv { path, columns, .. } => {
-                Reader::Table(Box::new(Table::of_csv(path, columns.as_ref(), control)?))
+                Reader::Table(Box::new(Table::of_csv(path, columns.as_ref(), beside)?))
             }
             Source::Parquet { path, columns, .. } => {
-                Reader::Parquet(Box::new(ParquetRows::open(path, columns.as_ref(), control)?))
+                Reader::Parquet(Box::new(ParquetRows::open(path, columns.as_ref(), beside)?))
             }
             Source::Json { path, columns, form } => Reader::Objects(Objects::open(path)?, columns.clone(), *form),
             Source::Parallel { source, target } => {
                 Reader::Parallel { source: Lines::open(source)?, target: Lines::open(target)?, path: source.clone() }
             }
             // No part is one of these.
-            Source::Several { .. } | Source::Control { .. } | Source::Chat { .. } | Source::Filtered { .. } => {
+            Source::Several { .. } | Source::Annotated { .. } | Source::Chat { .. } | Source::Filtered { .. } => {
                 return Err(TextError::Empty { path: part.path().to_owned() });
             }
         };
@@ -94,16 +95,13 @@ impl Records {
     /// What is wrong with the line.
     pub(crate) fn next(
         &mut self,
-        control: Option<&ControlConfig>,
+        beside: &Annotations,
         has_template: bool,
         passed_over: &mut PassedOver,
     ) -> Result<Option<Read>, TextError> {
         let (path, file) = (&self.path, self.file);
         let wrong = |line, reason| TextError::Example { path: path.clone(), line, reason };
-        let of_all = |line: u64| {
-            let attributes = control.map(ControlConfig::of_all).transpose();
-            attributes.map(Option::unwrap_or_default).map_err(|reason| wrong(line, reason))
-        };
+        let of_all = |line: u64| beside.of_all().map_err(|reason| wrong(line, reason));
         loop {
             match &mut self.reader {
                 Reader::Texts(lines) => {
@@ -123,7 +121,7 @@ impl Records {
                         Some(Line::Large) => passed_over.add_large([false, true], place),
                         Some(Line::Text(json)) => {
                             let names = columns.as_ref().and_then(Columns::names);
-                            let said = Record::parse(&json, names, control);
+                            let said = Record::parse(&json, names, beside);
                             let said = said.map_err(|reason| wrong(place.line, reason))?;
                             // A template makes conversations of pairs too.
                             let is_turn = |form| matches!(form, JsonForm::Pairs | JsonForm::Messages);
@@ -135,7 +133,7 @@ impl Records {
                                 return Err(wrong(place.line, reason.to_owned()));
                             }
                             passed_over.columns.add(u64::from(said.has_more), place);
-                            return Ok(Some((said.record, place, said.attributes)));
+                            return Ok(Some((said.record, place, said.said)));
                         }
                     }
                 }
@@ -148,20 +146,20 @@ impl Records {
                         Some(RowLine::Blank) => passed_over.blank.add(1, place),
                         Some(RowLine::Row(row)) => {
                             let further = &mut passed_over.columns;
-                            let (record, attributes) = table.record(&row, control, further, place)?;
-                            return Ok(Some((record, place, attributes)));
+                            let (record, said) = table.record(&row, beside, further, place)?;
+                            return Ok(Some((record, place, said)));
                         }
                     }
                 }
                 Reader::Parquet(rows) => {
-                    let next = rows.next_row(control)?;
+                    let next = rows.next_row(beside)?;
                     let place = Place { line: rows.number(), file };
                     match next {
                         None => return Ok(None),
                         Some(ParquetRow::Large) => passed_over.add_large([false, true], place),
                         Some(ParquetRow::Said(said)) => {
                             passed_over.columns.add(u64::from(said.has_more), place);
-                            return Ok(Some((said.record, place, said.attributes)));
+                            return Ok(Some((said.record, place, said.said)));
                         }
                     }
                 }

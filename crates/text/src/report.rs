@@ -26,6 +26,18 @@ pub struct Report {
     /// Examples without one of the control attributes.
     #[serde(default, skip_serializing_if = "Found::is_none")]
     pub unlabelled: Found,
+    /// Examples without an alignment, where others have one.
+    #[serde(default, skip_serializing_if = "Found::is_none")]
+    pub unaligned: Found,
+    /// Texts that are cut into pieces, as they are long.
+    #[serde(default, skip_serializing_if = "Found::is_none")]
+    pub parted: Found,
+    /// Examples without a weight, where others have one.
+    #[serde(default, skip_serializing_if = "Found::is_none")]
+    pub unweighted: Found,
+    /// Examples that are left out, as their weight is 0.
+    #[serde(default, skip_serializing_if = "Found::is_none")]
+    pub weightless: Found,
     /// Examples that filters took out, by filter; they are none of `examples`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filtered: Vec<Filtered>,
@@ -163,7 +175,8 @@ impl Report {
             ]
         };
         let same = self.same.told("whose rejected answer is the chosen one", &self.files);
-        self.sides().into_iter().flat_map(side).flatten().chain(same).collect::<Vec<_>>().join(", ")
+        let weightless = self.weightless.told("of the weight 0", &self.files);
+        self.sides().into_iter().flat_map(side).flatten().chain(same).chain(weightless).collect::<Vec<_>>().join(", ")
     }
 
     /// A line for all that is not as one would expect, about the text `name`; none where all was read whole.
@@ -195,7 +208,23 @@ impl Report {
             "examples have no value of a control attribute, and are learned without it",
             files,
         );
-        notes.extend(unlabelled.map(other));
+        let unweighted = self.unweighted.told_of(
+            "example has no weight, and counts 1",
+            "examples have no weight, and count 1",
+            files,
+        );
+        let unaligned = self.unaligned.told_of(
+            "example has no alignment, and does not guide the attention",
+            "examples have no alignment, and do not guide the attention",
+            files,
+        );
+        let most = self.max_length.unwrap_or_default();
+        let parted = self.parted.told_of(
+            &format!("text of more than {most} tokens is cut into pieces"),
+            &format!("texts of more than {most} tokens are cut into pieces"),
+            files,
+        );
+        notes.extend(unlabelled.into_iter().chain(unweighted).chain(parted).chain(unaligned).map(other));
         for (side, found) in self.sides() {
             let SideReport { unknown, cut, columns, control, .. } = found;
             if unknown.count > 0 {

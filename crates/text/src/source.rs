@@ -5,7 +5,7 @@ use crate::json::{JsonForm, Objects, Record};
 use crate::lines::Line;
 use crate::parquet::ParquetRows;
 use crate::table::Table;
-use crate::{ChatTemplate, ControlConfig, TextError, Tokenizer};
+use crate::{Annotations, ChatTemplate, ControlConfig, TextError, Tokenizer};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -68,12 +68,12 @@ pub enum Source {
         /// The texts, which may be several ones themselves.
         parts: Vec<Self>,
     },
-    /// Texts with control attributes.
-    Control {
-        /// The texts: JSON objects or tab-separated columns.
+    /// Texts that say something beside themselves.
+    Annotated {
+        /// The texts: JSON objects, or columns of a table.
         source: Box<Self>,
-        /// The attributes.
-        control: ControlConfig,
+        /// Where they say it.
+        annotations: Annotations,
     },
     /// Conversations: pairs of what a user says and what is answered, or messages.
     Chat {
@@ -142,12 +142,12 @@ impl fmt::Display for Form {
 }
 
 impl Source {
-    /// A file of JSON objects, with or without attributes: its first one says what all of them are, unless the keys of a text or of a pair
+    /// A file of JSON objects, with or without annotations: its first one says what all of them are, unless the keys of a text or of a pair
     /// are named. A file that is not there is one of pairs.
     ///
     /// # Errors
     /// Where it cannot be read, or does not begin with an object.
-    pub fn json(path: &Path, columns: Option<&Columns>, control: Option<&ControlConfig>) -> Result<Self, TextError> {
+    pub fn json(path: &Path, columns: Option<&Columns>, beside: &Annotations) -> Result<Self, TextError> {
         // Numbers are of tables beside it.
         let columns = columns.filter(|columns| columns.names().is_some()).cloned();
         let text = |form| Self::Json { path: path.to_owned(), columns: columns.clone(), form };
@@ -161,8 +161,7 @@ impl Source {
         let form = loop {
             match objects.next(wrong)? {
                 Some(Line::Text(json)) => {
-                    let said =
-                        Record::parse(&json, names, control).map_err(|reason| wrong(objects.number(), reason))?;
+                    let said = Record::parse(&json, names, beside).map_err(|reason| wrong(objects.number(), reason))?;
                     break said.record.form();
                 }
                 Some(Line::Large) => {}
@@ -176,20 +175,20 @@ impl Source {
     ///
     /// # Errors
     /// Where it cannot be read, or has no such columns.
-    pub fn csv(path: &Path, columns: Option<&Columns>, control: Option<&ControlConfig>) -> Result<Self, TextError> {
+    pub fn csv(path: &Path, columns: Option<&Columns>, beside: &Annotations) -> Result<Self, TextError> {
         let text = |form| Self::Csv { path: path.to_owned(), columns: columns.cloned(), form };
         if !path.exists() {
             return Ok(text(JsonForm::Pairs));
         }
         text(JsonForm::Pairs).check_files()?;
-        Ok(text(Table::of_csv(path, columns, control)?.form(control)))
+        Ok(text(Table::of_csv(path, columns, beside)?.form(beside)))
     }
 
     /// A file of Parquet: its columns, or those of them that are named, say what its rows are. A file that is not there is one of pairs.
     ///
     /// # Errors
     /// Where it cannot be read, or has no such columns.
-    pub fn parquet(path: &Path, columns: Option<&Columns>, control: Option<&ControlConfig>) -> Result<Self, TextError> {
+    pub fn parquet(path: &Path, columns: Option<&Columns>, beside: &Annotations) -> Result<Self, TextError> {
         // Numbers are of tables beside it.
         let columns = columns.filter(|columns| columns.names().is_some()).cloned();
         let text = |form| Self::Parquet { path: path.to_owned(), columns: columns.clone(), form };
@@ -197,7 +196,7 @@ impl Source {
             return Ok(text(JsonForm::Pairs));
         }
         text(JsonForm::Pairs).check_files()?;
-        Ok(text(ParquetRows::open(path, columns.as_ref(), control)?.form()))
+        Ok(text(ParquetRows::open(path, columns.as_ref(), beside)?.form()))
     }
 
     /// What its examples are.
@@ -210,7 +209,7 @@ impl Source {
             Self::Json { form, .. } | Self::Csv { form, .. } | Self::Parquet { form, .. } => (*form).into(),
             Self::Chat { .. } => Form::Conversations,
             Self::Several { parts } => parts.first().map_or(Form::Texts, Self::form),
-            Self::Control { source, .. } | Self::Filtered { source, .. } => source.form(),
+            Self::Annotated { source, .. } | Self::Filtered { source, .. } => source.form(),
         }
     }
 
@@ -246,7 +245,7 @@ impl Source {
             | Self::Json { path, .. } => path,
             Self::Parallel { target, .. } => target,
             Self::Several { parts } => parts.first().map_or(Path::new(""), Self::path),
-            Self::Control { source, .. } | Self::Chat { source, .. } | Self::Filtered { source, .. } => source.path(),
+            Self::Annotated { source, .. } | Self::Chat { source, .. } | Self::Filtered { source, .. } => source.path(),
         }
     }
 
@@ -266,7 +265,9 @@ impl Source {
     pub fn parts(&self) -> Vec<&Self> {
         match self {
             Self::Several { parts } => parts.iter().flat_map(Self::parts).collect(),
-            Self::Control { source, .. } | Self::Chat { source, .. } | Self::Filtered { source, .. } => source.parts(),
+            Self::Annotated { source, .. } | Self::Chat { source, .. } | Self::Filtered { source, .. } => {
+                source.parts()
+            }
             one => vec![one],
         }
     }
@@ -275,7 +276,7 @@ impl Source {
     pub fn corpora(&self) -> Vec<usize> {
         match self {
             Self::Several { parts } => parts.iter().map(|part| part.parts().len()).collect(),
-            Self::Control { source, .. } | Self::Chat { source, .. } | Self::Filtered { source, .. } => {
+            Self::Annotated { source, .. } | Self::Chat { source, .. } | Self::Filtered { source, .. } => {
                 source.corpora()
             }
             _ => vec![1],
@@ -284,9 +285,14 @@ impl Source {
 
     /// Its control attributes.
     pub fn control(&self) -> Option<&ControlConfig> {
+        self.annotations()?.control.as_ref()
+    }
+
+    /// Where they say something beside themselves.
+    pub fn annotations(&self) -> Option<&Annotations> {
         match self {
-            Self::Control { control, .. } => Some(control),
-            Self::Chat { source, .. } | Self::Filtered { source, .. } => source.control(),
+            Self::Annotated { annotations, .. } => Some(annotations),
+            Self::Chat { source, .. } | Self::Filtered { source, .. } => source.annotations(),
             _ => None,
         }
     }

@@ -1,10 +1,11 @@
 //! Tables: columns between tabs, or CSV, with a header or without.
 
+use crate::annotations::Annotated;
 use crate::columns::{Columns, OPTIONAL, Row, check_columns, pick};
 use crate::csv::{CsvRows, RowLine};
 use crate::json::{JsonForm, Record, SaidRecord};
 use crate::lines::{Line, Lines};
-use crate::{ControlConfig, Found, Place, TextError};
+use crate::{Annotations, Found, Place, TextError};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -29,33 +30,25 @@ impl Table {
     ///
     /// # Errors
     /// Where it cannot be read, or has no such columns.
-    pub(crate) fn of_tabs(
-        path: &Path,
-        columns: Option<&Columns>,
-        control: Option<&ControlConfig>,
-    ) -> Result<Self, TextError> {
+    pub(crate) fn of_tabs(path: &Path, columns: Option<&Columns>, beside: &Annotations) -> Result<Self, TextError> {
         let is_named = columns.is_some_and(|columns| columns.names().is_some());
-        Self::open(path, Rows::Tabs(Lines::open(path)?), columns, (is_named, control))
+        Self::open(path, Rows::Tabs(Lines::open(path)?), columns, (is_named, beside))
     }
 
     /// CSV, whose first row has the names of its columns, except where these are known by their numbers.
     ///
     /// # Errors
     /// As [`Table::of_tabs`].
-    pub(crate) fn of_csv(
-        path: &Path,
-        columns: Option<&Columns>,
-        control: Option<&ControlConfig>,
-    ) -> Result<Self, TextError> {
+    pub(crate) fn of_csv(path: &Path, columns: Option<&Columns>, beside: &Annotations) -> Result<Self, TextError> {
         let is_named = columns.is_none_or(|columns| columns.names().is_some());
-        Self::open(path, Rows::Csv(Box::new(CsvRows::open(path)?)), columns, (is_named, control))
+        Self::open(path, Rows::Csv(Box::new(CsvRows::open(path)?)), columns, (is_named, beside))
     }
 
     fn open(
         path: &Path,
         rows: Rows,
         columns: Option<&Columns>,
-        (has_header, control): (bool, Option<&ControlConfig>),
+        (has_header, beside): (bool, &Annotations),
     ) -> Result<Self, TextError> {
         let (path, columns) = (path.to_owned(), columns.cloned());
         let mut table = Self { path, rows, columns, header: None, width: None };
@@ -68,7 +61,7 @@ impl Table {
                 }
             };
             let header: Vec<String> = row.columns().map(|name| name.trim().to_owned()).collect();
-            let checked = table.check_header(&header, control);
+            let checked = table.check_header(&header, beside);
             checked.map_err(|error| row.wrong_separator(&table.path, table.number()).unwrap_or(error))?;
             (table.width, table.header) = (Some(header.len()), Some(header));
         }
@@ -76,10 +69,10 @@ impl Table {
     }
 
     /// That what is to be read is among the columns of the header.
-    fn check_header(&self, header: &[String], control: Option<&ControlConfig>) -> Result<(), TextError> {
+    fn check_header(&self, header: &[String], beside: &Annotations) -> Result<(), TextError> {
         let names = self.columns.as_ref().and_then(Columns::names);
         let fields: Vec<_> = header.iter().map(|name| (name.clone(), Value::String(String::new()))).collect();
-        check_columns(fields, names, control).map_err(|reason| {
+        check_columns(fields, names, beside).map_err(|reason| {
             let reason = match names {
                 Some(_) => reason,
                 None => {
@@ -91,12 +84,12 @@ impl Table {
     }
 
     /// What its rows are.
-    pub(crate) fn form(&self, control: Option<&ControlConfig>) -> JsonForm {
+    pub(crate) fn form(&self, beside: &Annotations) -> JsonForm {
         match (&self.columns, &self.header) {
             (Some(columns), _) => columns.form(),
             (None, Some(header)) => {
                 let row = Row::of_fields(String::new(), vec![0; header.len()]);
-                self.said(&row, control).map_or(JsonForm::Pairs, |said| said.record.form())
+                self.said(&row, beside).map_or(JsonForm::Pairs, |said| said.record.form())
             }
             _ => JsonForm::Pairs,
         }
@@ -125,17 +118,17 @@ impl Table {
         }
     }
 
-    /// What a row says, and the control tokens of its attributes; columns that are not read are counted.
+    /// What a row says, in its texts and beside them; columns that are not read are counted.
     ///
     /// # Errors
     /// What is wrong with it.
     pub(crate) fn record(
         &mut self,
         row: &Row,
-        control: Option<&ControlConfig>,
+        beside: &Annotations,
         further: &mut Found,
         place: Place,
-    ) -> Result<(Record, Vec<String>), TextError> {
+    ) -> Result<(Record, Annotated), TextError> {
         let is_csv = matches!(self.rows, Rows::Csv(_));
         if is_csv || self.header.is_some() {
             let (expected, found) = (*self.width.get_or_insert(row.len()), row.len());
@@ -145,28 +138,25 @@ impl Table {
         }
         if self.header.is_some() {
             let wrong = |reason| TextError::Example { path: self.path.clone(), line: place.line, reason };
-            let said = self.said(row, control).map_err(wrong)?;
+            let said = self.said(row, beside).map_err(wrong)?;
             further.add(u64::from(said.has_more), place);
-            return Ok((said.record, said.attributes));
+            return Ok((said.record, said.said));
         }
         let numbers = match &self.columns {
             Some(Columns::Numbers(numbers)) => Some(&numbers[..]),
             _ => None,
         };
-        let (texts, attributes) = pick(row, (numbers, control), further, &self.path, place)?;
-        Ok((Record::of_texts(texts), attributes))
+        let (texts, said) = pick(row, (numbers, beside), further, &self.path, place)?;
+        Ok((Record::of_texts(texts), said))
     }
 
     /// What a row under a header says.
-    fn said(&self, row: &Row, control: Option<&ControlConfig>) -> Result<SaidRecord, String> {
+    fn said(&self, row: &Row, beside: &Annotations) -> Result<SaidRecord, String> {
         let names = self.columns.as_ref().and_then(Columns::names);
-        let is_optional = |name: &String| {
-            names.is_none() && OPTIONAL.contains(&name.as_str())
-                || control.is_some_and(|control| control.attributes.contains_key(name))
-        };
+        let is_optional = |name: &String| names.is_none() && OPTIONAL.contains(&name.as_str()) || beside.has(name);
         let fields = self.header.iter().flatten().zip(row.columns());
         let fields = fields.filter(|(name, value)| !(value.is_empty() && is_optional(name)));
         let fields = fields.map(|(name, value)| (name.clone(), Value::String(value.to_owned())));
-        Record::of_fields(fields.collect(), names, control)
+        Record::of_fields(fields.collect(), names, beside)
     }
 }

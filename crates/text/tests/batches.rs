@@ -3,8 +3,8 @@
 
 use descant_batch::Batch;
 use descant_text::{
-    BOS, BatchConfig, Batches, ChatTemplate, Columns, ControlConfig, Corpus, EOS, Example, Form, Found, Lengths, Place,
-    Position, Source, TextError, Tokenizer, TokenizerConfig, TokenizerKind,
+    Annotations, BOS, BatchConfig, Batches, ChatTemplate, Columns, ControlConfig, Corpus, EOS, Example, Form, Found,
+    Lengths, Place, Position, Source, TextError, Tokenizer, TokenizerConfig, TokenizerKind,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +22,10 @@ fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);
     std::fs::write(&path, text).unwrap();
     path
+}
+
+fn json(folder: &Path, name: &str, text: &str) -> Result<Source, TextError> {
+    Source::json(&write(folder, name, text), None, &Annotations::default())
 }
 
 fn found(count: u64, line: u64) -> Found {
@@ -321,7 +325,7 @@ fn lines_of_too_many_bytes_are_left_out_like_those_of_too_many_tokens() {
 fn json_is_read_in_one_form_as_lines_or_a_list() {
     let folder = tempfile::tempdir().unwrap();
     let texts = |name: &str, text: &str| {
-        let source = Source::json(&write(folder.path(), name, text), None, None)?;
+        let source = json(folder.path(), name, text)?;
         let examples = source.examples()?.collect::<Result<Vec<Example>, _>>()?;
         let pair = |example: Example| {
             (example.source.unwrap_or_default().to_string(), example.target.to_string(), example.place.line)
@@ -355,7 +359,7 @@ fn answers_of_weight_0_are_not_learned_and_a_system_begins_the_conversation() {
                     {% if add_generation_prompt %}assistant:{% endif %}";
     let template = ChatTemplate::new(template).unwrap();
     let examples = |text: &str| {
-        let source = Box::new(Source::json(&write(folder.path(), "chat.jsonl", text), None, None).unwrap());
+        let source = Box::new(json(folder.path(), "chat.jsonl", text).unwrap());
         let examples = Source::Chat { source, template: template.clone() }.examples().unwrap();
         examples
             .map(|example| example.map(|example| (example.source.unwrap().to_string(), example.target.to_string())))
@@ -385,7 +389,7 @@ fn names_of_control_tokens_that_are_said_are_counted_and_those_of_the_template_a
         format!("{{\"messages\":[{},{}]}}\n", message("user", user), message("assistant", assistant))
     };
     let lines = [said("hi", "ok"), said("what is <|im_end|>?", "ok"), said("<|im_start|>", "<|im_end|> ends a turn")];
-    let source = Box::new(Source::json(&write(folder.path(), "chat.jsonl", &lines.concat()), None, None).unwrap());
+    let source = Box::new(json(folder.path(), "chat.jsonl", &lines.concat()).unwrap());
     let corpus = Corpus::encode(&Source::Chat { source, template }, None, &tokenizer, 999, None).unwrap();
     let report = corpus.report();
     assert_eq!((corpus.len(), report.left_out), (3, 0));
@@ -404,8 +408,9 @@ fn registers(folder: &Path, pairs: bool) -> (Corpus, [u32; 2]) {
         format!("{{{text}:\"abc\",\"register\":\"{register}\"}}\n")
     };
     let path = write(folder, "a.jsonl", &(0..2000).map(line).collect::<String>());
-    let source = Box::new(Source::json(&path, None, Some(&control)).unwrap());
-    let text = Source::Control { source, control: control.clone() };
+    let annotations = Annotations { control: Some(control.clone()), ..Annotations::default() };
+    let source = Box::new(Source::json(&path, None, &annotations).unwrap());
+    let text = Source::Annotated { source, annotations };
     let ids = control.tokens().iter().map(|token| tokenizer.id(token).unwrap()).collect::<Vec<_>>();
     let reader = pairs.then_some(&tokenizer);
     (Corpus::encode(&text, reader, &tokenizer, 999, None).unwrap(), [ids[0], ids[1]])
@@ -457,14 +462,6 @@ fn attributes_stand_before_what_is_read_and_are_left_out_for_a_share_of_a_traini
         let once = Batches::once(corpus.clone(), config(0.25)).unwrap().collect::<Result<Vec<_>, _>>().unwrap();
         assert_eq!(count(&once), [1000, 1000]);
     }
-}
-
-#[test]
-#[cfg(unix)]
-fn what_can_be_read_only_once_is_refused() {
-    let path = PathBuf::from("/dev/null");
-    let error = Corpus::encode(&Source::Lines { path }, None, &bytes(), 9, None).unwrap_err();
-    assert!(matches!(error, TextError::ReadOnce { .. }), "{error}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Files that `tools/parquet_files.py` wrote by Arrow: their rows are what JSON lines of the same texts are.
 
-use descant_text::{ChatTemplate, Columns, Example, Form, Source, TextError};
+use descant_text::{Annotations, ChatTemplate, Column, Columns, Example, Form, Source, TextError};
 use std::path::{Path, PathBuf};
 
 fn reference(name: &str) -> PathBuf {
@@ -12,11 +12,11 @@ fn names(names: &[&str]) -> Columns {
 }
 
 fn parquet(name: &str, columns: Option<&Columns>) -> Result<Source, TextError> {
-    Source::parquet(&reference(&format!("{name}.parquet")), columns, None)
+    Source::parquet(&reference(&format!("{name}.parquet")), columns, &Annotations::default())
 }
 
 fn json(name: &str, columns: Option<&Columns>) -> Source {
-    Source::json(&reference(&format!("{name}.jsonl")), columns, None).unwrap()
+    Source::json(&reference(&format!("{name}.jsonl")), columns, &Annotations::default()).unwrap()
 }
 
 fn read(source: &Source) -> Result<Vec<Example>, TextError> {
@@ -53,6 +53,30 @@ fn columns_are_read_by_their_names_and_no_others() {
 }
 
 #[test]
+fn a_column_of_numbers_has_the_weights_of_examples() {
+    let weights = |name: &str| {
+        let weight = Some(Column::Name(name.to_owned()));
+        let annotations = Annotations { weight, ..Annotations::default() };
+        let source = |file: &str| reference(&format!("columns.{file}"));
+        let columns = names(&["en", "de"]);
+        let parquet = Source::parquet(&source("parquet"), Some(&columns), &annotations).unwrap();
+        let json = Source::json(&source("jsonl"), Some(&columns), &annotations).unwrap();
+        [parquet, json].map(|source| {
+            let source = Source::Annotated { source: Box::new(source), annotations: annotations.clone() };
+            let examples: Result<Vec<Example>, TextError> = source.examples().unwrap().collect();
+            Ok::<_, TextError>(examples?.into_iter().map(|example| example.weight).collect::<Vec<_>>())
+        })
+    };
+    let [parquet, json] = weights("id").map(Result::unwrap);
+    assert_eq!(parquet, json);
+    assert_eq!(parquet[..3], [Some(0.0), Some(1.0), Some(2.0)]);
+    assert!(weights("none").map(Result::unwrap)[0].iter().all(Option::is_none));
+    let [parquet, _] = weights("tags");
+    let error = parquet.unwrap_err().to_string();
+    assert!(error.contains("row 1: its weight (\"tags\")") && error.contains("a number from 0"), "{error}");
+}
+
+#[test]
 fn null_is_no_text_but_may_be_no_system_prompt() {
     let source = parquet("null", Some(&names(&["en", "de"]))).unwrap();
     let error = read(&source).unwrap_err().to_string();
@@ -76,7 +100,7 @@ fn what_cannot_be_read_is_named() {
     let wrong = |bytes: &[u8], means: &str| {
         let path = folder.path().join("a.parquet");
         std::fs::write(&path, bytes).unwrap();
-        let error = Source::parquet(&path, None, None).unwrap_err().to_string();
+        let error = Source::parquet(&path, None, &Annotations::default()).unwrap_err().to_string();
         assert!(error.contains("a.parquet") && error.contains(means), "{error}");
     };
     let whole = std::fs::read(reference("plain.parquet")).unwrap();
@@ -85,13 +109,13 @@ fn what_cannot_be_read_is_named() {
     wrong(b"a text\n", "no Parquet");
     wrong(b"\x1f\x8b\x08\0\0", "compressed as a whole");
     wrong(b"", "no Parquet");
-    assert!(matches!(Source::parquet(folder.path(), None, None), Err(TextError::Folder { .. })));
+    assert!(matches!(Source::parquet(folder.path(), None, &Annotations::default()), Err(TextError::Folder { .. })));
     // Of a row group that is damaged, no more is read; of the next one all is.
     let mut damaged = std::fs::read(reference("zstd.parquet")).unwrap();
     damaged[60..200].fill(0xff);
     let path = folder.path().join("b.parquet");
     std::fs::write(&path, damaged).unwrap();
-    let examples: Vec<_> = Source::parquet(&path, None, None).unwrap().examples().unwrap().collect();
+    let examples: Vec<_> = Source::parquet(&path, None, &Annotations::default()).unwrap().examples().unwrap().collect();
     let errors: Vec<String> = examples.iter().filter_map(|example| Some(example.as_ref().err()?.to_string())).collect();
     assert!(errors.len() == 1 && errors[0].contains("b.parquet, row 1: row group 1 cannot be read"), "{errors:?}");
     assert_eq!(examples.len(), 1 + 200 - 64);

@@ -2,8 +2,8 @@
 
 use descant_batch::Batch;
 use descant_text::{
-    BatchConfig, Batches, ControlConfig, Corpus, Mixture, Noise, NoiseConfig, Position, Shuffle, Source, Tokenizer,
-    TokenizerConfig, TokenizerKind,
+    Annotations, BatchConfig, Batches, ControlConfig, Corpus, Mixture, Noise, NoiseConfig, Position, Shuffle, Source,
+    Tokenizer, TokenizerConfig, TokenizerKind,
 };
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -199,14 +199,15 @@ fn copies_of_a_sequence_in_a_mixed_epoch_have_noise_and_dropout_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
     let control: ControlConfig = serde_json::from_str(r#"{"register": ["formal"], "place": ["north"]}"#).unwrap();
     let tokenizer = bytes().with_marks(&control.tokens()).unwrap();
+    let annotations = Annotations { control: Some(control.clone()), ..Annotations::default() };
     let part = |name: &str, count: usize| {
         let path = folder.path().join(name);
         let object = r#"{"prompt": "one two three four five six", "completion": "NAME", "register": "formal", "place": "north"}"#;
         std::fs::write(&path, (object.replace("NAME", name) + "\n").repeat(count)).unwrap();
-        Source::json(&path, None, Some(&control)).unwrap()
+        Source::json(&path, None, &annotations).unwrap()
     };
     let source = Box::new(Source::Several { parts: vec![part("a.json", 1), part("b.json", 15)] });
-    let text = Source::Control { source, control: control.clone() };
+    let text = Source::Annotated { source, annotations };
     let corpus = Arc::new(Corpus::encode(&text, Some(&tokenizer), &tokenizer, 99, None).unwrap());
     let mut noise = NoiseConfig::default();
     noise.drop = 0.5;

@@ -1,6 +1,8 @@
 //! Where texts are: tables with and without headers, objects, several files, and what filters leave of them.
 
-use descant_text::{Columns, ControlConfig, Corpus, Example, FilterConfig, Form, Place, Source, TextError, Tokenizer};
+use descant_text::{
+    Annotations, Columns, ControlConfig, Corpus, Example, FilterConfig, Form, Place, Source, TextError, Tokenizer,
+};
 use descant_text::{TokenizerConfig, TokenizerKind};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -37,7 +39,7 @@ fn csv_is_read_by_its_header_by_names_and_by_numbers() {
     let folder = tempfile::tempdir().unwrap();
     let text = "id,en,de\r\n1,\"Yes, I do.\",Ja.\r\n\r\n2,\"He said \"\"no\"\".\n\",Nein.\r\n";
     let path = write(folder.path(), "a.csv", text);
-    let csv = |columns: &Columns| Source::csv(&path, Some(columns), None);
+    let csv = |columns: &Columns| Source::csv(&path, Some(columns), &Annotations::default());
     let expected = [pair("Yes, I do.", "Ja.", 2), pair("He said \"no\".\n", "Nein.", 4)];
     let named = csv(&names(&["en", "de"])).unwrap();
     assert_eq!((named.form(), read(&named).unwrap()), (Form::Pairs, expected.to_vec()));
@@ -52,7 +54,7 @@ fn csv_is_read_by_its_header_by_names_and_by_numbers() {
     let error = read(&csv(&Columns::Numbers(vec![0, 3])).unwrap()).unwrap_err();
     assert!(matches!(error, TextError::Columns { line: 1, expected: 4, found: 3, .. }), "{error}");
     // Without columns, the header is read like keys of JSON.
-    let of = |text: &str| Source::csv(&write(folder.path(), "b.csv", text), None, None);
+    let of = |text: &str| Source::csv(&write(folder.path(), "b.csv", text), None, &Annotations::default());
     let error = of(text).unwrap_err().to_string();
     assert!(error.contains("\"en\"") && error.contains("data.columns = [\"en\", \"de\"]"), "{error}");
     let error = of("en;de\na;b\n").unwrap_err().to_string();
@@ -83,16 +85,17 @@ fn compressed_csv_and_attributes_are_read() {
     encoder.write_all(b"source,target,tone\na,b,low\nc,d,\n").unwrap();
     let path = write(folder.path(), "a.csv.gz", encoder.finish().unwrap());
     let control: ControlConfig = serde_json::from_str(r#"{"tone": ["low", "high"]}"#).unwrap();
+    let annotations = Annotations { control: Some(control), ..Annotations::default() };
     for columns in [None, Some(names(&["source", "target"]))] {
-        let source = Box::new(Source::csv(&path, columns.as_ref(), Some(&control)).unwrap());
+        let source = Box::new(Source::csv(&path, columns.as_ref(), &annotations).unwrap());
         assert_eq!(source.form(), Form::Pairs);
-        let source = Source::Control { source, control: control.clone() };
+        let source = Source::Annotated { source, annotations: annotations.clone() };
         let attributes = |example: Example| example.source.unwrap().attributes().to_vec();
         let found: Vec<_> = source.examples().unwrap().map(|example| attributes(example.unwrap())).collect();
         assert_eq!(found, [vec!["<tone=low>".to_owned()], vec![]]);
     }
     let path = write(folder.path(), "b.csv", "source,target\na,b\n");
-    let error = Source::csv(&path, None, Some(&control)).unwrap_err().to_string();
+    let error = Source::csv(&path, None, &annotations).unwrap_err().to_string();
     assert!(error.contains("there is no column \"tone\""), "{error}");
 }
 
@@ -107,12 +110,12 @@ fn columns_of_tabs_and_keys_of_objects_have_names() {
     let error = read(&Source::Tsv { path, columns: Some(names(&["en", "fr"])) }).unwrap_err().to_string();
     assert!(error.contains("there is no column \"fr\": its columns are \"en\", \"id\", \"de\""), "{error}");
     let path = write(folder.path(), "a.jsonl", "{\"q\":\"a\",\"id\":[3],\"a\":\"b\"}\n{\"q\":\"c\"}\n");
-    let source = Source::json(&path, Some(&names(&["q", "a"])), None).unwrap();
+    let source = Source::json(&path, Some(&names(&["q", "a"])), &Annotations::default()).unwrap();
     let all: Vec<Result<Example, TextError>> = source.examples().unwrap().collect();
     assert_eq!(all[0].as_ref().unwrap().target.to_string(), "b");
     let error = all[1].as_ref().unwrap_err().to_string();
     assert!(error.contains("line 2: there is no \"a\": its keys are \"q\""), "{error}");
-    let text = Source::json(&path, Some(&names(&["q"])), None).unwrap();
+    let text = Source::json(&path, Some(&names(&["q"])), &Annotations::default()).unwrap();
     assert_eq!((text.form(), read(&text).unwrap().len()), (Form::Texts, 2));
 }
 
@@ -122,7 +125,10 @@ fn several_files_are_one_text() {
     let tsv = write(folder.path(), "a.tsv", "a\tb\nc\t\n");
     let jsonl =
         write(folder.path(), "b.jsonl", "{\"source\":\"\",\"target\":\"e\"}\n{\"source\":\"f\",\"target\":\"g\"}\n");
-    let parts = vec![Source::Tsv { path: tsv.clone(), columns: None }, Source::json(&jsonl, None, None).unwrap()];
+    let parts = vec![
+        Source::Tsv { path: tsv.clone(), columns: None },
+        Source::json(&jsonl, None, &Annotations::default()).unwrap(),
+    ];
     let source = Source::Several { parts };
     assert_eq!(read(&source).unwrap().len(), 4);
     assert_eq!(source.files(), [&tsv, &jsonl]);
@@ -201,7 +207,7 @@ fn a_place_after_a_file_that_cannot_be_opened_is_of_its_own_file() {
     let folder = tempfile::tempdir().unwrap();
     let csv = |name: &str| {
         let path = write(folder.path(), name, "source,target\n1,2\n");
-        Source::csv(&path, None, None).unwrap()
+        Source::csv(&path, None, &Annotations::default()).unwrap()
     };
     let parts = vec![csv("a.csv"), csv("b.csv"), csv("c.csv")];
     write(folder.path(), "b.csv", "source;target\n1;2\n");
@@ -211,4 +217,12 @@ fn a_place_after_a_file_that_cannot_be_opened_is_of_its_own_file() {
     let error = found[1].as_ref().unwrap_err();
     assert!(matches!(error, TextError::Separator { line: 1, is_csv: true, .. }), "{error}");
     assert_eq!(found[2].as_ref().unwrap().place, Place { line: 2, file: 2 });
+}
+
+#[test]
+#[cfg(unix)]
+fn what_can_be_read_only_once_is_refused() {
+    let path = PathBuf::from("/dev/null");
+    let error = Corpus::encode(&Source::Lines { path }, None, &bytes(), 9, None).unwrap_err();
+    assert!(matches!(error, TextError::ReadOnce { .. }), "{error}");
 }

@@ -1,10 +1,11 @@
+use crate::annotated::{annotated, has_place};
 use descant_batch::Batch;
 use descant_inference::layout::DATA;
-use descant_inference::{DataConfig, Error, Files, Recipe, Tokenizers, TrainConfig};
+use descant_inference::{DataConfig, Error, Files, Recipe, Task, Tokenizers, TrainConfig};
 use descant_models::{LossConfig, ModelKind};
 use descant_text::{
-    BatchConfig, Batches, ChatTemplate, Columns, ControlConfig, Corpus, Example, FilterConfig, Form, InputBuilder,
-    Noise, Shuffle, Source, TextError, is_csv, is_json, is_parquet,
+    Annotations, BatchConfig, Batches, ChatTemplate, ControlConfig, Corpus, Example, FilterConfig, Form, InputBuilder,
+    MaxLength, Noise, Shuffle, Source, SpanCorruption, TextError, is_csv, is_json, is_parquet,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +19,9 @@ pub struct Texts {
     pub validation: Option<Source>,
     pub(crate) shared_vocabulary: bool,
     held_out: f64,
-    max_length: usize,
+    max_length: MaxLength,
+    /// How much span corruption leaves out, and how long its spans are.
+    spans: Option<[f64; 2]>,
 }
 
 impl Texts {
@@ -46,6 +49,25 @@ impl Texts {
             let reason = "loss.kind = \"embedding\": prompts that do not count need loss.kind = \"cross-entropy\"";
             return Err(recipe.wrong(reason));
         }
+        if let Some(column) = &data.weight_column {
+            let texts = [Some(&train), validation.as_ref()].into_iter().flatten();
+            texts.map(|text| has_place(text, column, "data.weight_column")).collect::<Result<(), _>>()?;
+        }
+        if let Some(column) = &data.alignment_column {
+            has_place(&train, column, "data.alignment_column")?;
+        }
+        let alone = match (data.task, data.cut) {
+            (Task::SpanCorruption, _) => Some("data.task = \"span-corruption\" is of texts without sources"),
+            (_, true) => Some("data.cut is of texts without sources or prompts"),
+            _ => None,
+        };
+        let with_sources = [Some(&train), validation.as_ref()].into_iter().flatten().find(|text| text.has_pairs());
+        if let (Some(alone), Some(text)) = (alone, with_sources.filter(|text| text.path().exists())) {
+            let (path, form) = (text.path().display(), text.form());
+            return Err(recipe.wrong(format!(
+                "{alone}, and {path} holds {form}. Name one column by data.columns, such as [\"text\"], or leave the key out"
+            )));
+        }
         let is_preference = matches!(recipe.loss, LossConfig::Dpo(_));
         for text in [Some(&train), validation.as_ref()].into_iter().flatten().filter(|text| text.path().exists()) {
             if text.has_preferences() != is_preference {
@@ -72,9 +94,10 @@ impl Texts {
         Ok(Self {
             train,
             validation,
-            shared_vocabulary: data.shared_vocabulary,
+            shared_vocabulary: data.shared_vocabulary || data.task == Task::SpanCorruption,
             held_out: data.validation_share,
-            max_length: data.max_length.min(longest(recipe, conversations)),
+            max_length: MaxLength { tokens: data.max_length.min(longest(recipe, conversations)), cut: data.cut },
+            spans: data.span_corruption(),
         })
     }
 
@@ -150,9 +173,10 @@ impl Texts {
         self.train.template().map_or_else(Vec::new, ChatTemplate::find_marks)
     }
 
-    /// The control tokens of their attributes.
+    /// The control tokens of their attributes, and sentinels.
     pub(crate) fn control_tokens(&self) -> Vec<String> {
-        self.train.control().map_or_else(Vec::new, ControlConfig::tokens)
+        let attributes = self.train.control().map_or_else(Vec::new, ControlConfig::tokens);
+        [attributes, self.spans.map_or_else(Vec::new, |_| SpanCorruption::sentinels())].concat()
     }
 
     /// Encodes them, into a folder of the run or into memory: to train on, and to validate on.
@@ -170,6 +194,16 @@ impl Texts {
             Corpus::encode(text, source, &tokenizers.target, self.max_length, folder.as_deref())
         };
         let train = encode(&self.train, "train")?;
+        let (report, kept) = (train.report(), train.report().examples - train.report().left_out);
+        for (found, what) in [
+            (&report.unweighted, "a weight. Look at data.weight_column"),
+            (&report.unaligned, "an alignment. Look at data.alignment_column"),
+        ] {
+            if found.count == kept {
+                let reason = format!("none of its examples has {what}");
+                return Err(Error::Recipe { path: self.train.path().to_owned(), reason });
+            }
+        }
         if let Some(validation) = &self.validation {
             return Ok((Arc::new(train), Some(Arc::new(encode(validation, "validation")?))));
         }
@@ -233,16 +267,21 @@ pub(crate) fn source(
     recipe: &Recipe,
     template: Option<&ChatTemplate>,
 ) -> Result<Source, Error> {
-    let (kind, control) = (recipe.model.kind, recipe.control.as_ref());
-    let columns = data.columns.as_ref();
+    let (kind, columns) = (recipe.model.kind, data.columns.as_ref());
+    let reads_texts = data.task == Task::SpanCorruption;
+    let beside = Annotations {
+        control: recipe.control.clone(),
+        weight: data.weight_column.clone(),
+        alignment: data.alignment_column.clone(),
+    };
     let one = |path: &PathBuf| {
         Ok::<_, Error>(match (kind, columns) {
-            _ if is_json(path) => Source::json(path, columns, control)?,
-            _ if is_parquet(path) => Source::parquet(path, columns, control)?,
+            _ if is_json(path) => Source::json(path, columns, &beside)?,
+            _ if is_parquet(path) => Source::parquet(path, columns, &beside)?,
             // Runs from before CSV was a form of text read such a file as any other, and have no order of shuffling.
-            _ if is_csv(path) && data.shuffle.is_some() => Source::csv(path, columns, control)?,
+            _ if is_csv(path) && data.shuffle.is_some() => Source::csv(path, columns, &beside)?,
             (ModelKind::LanguageModel, None) if data.stream => Source::Stream { path: path.clone() },
-            (ModelKind::LanguageModel, None) => Source::Lines { path: path.clone() },
+            (_, None) if kind == ModelKind::LanguageModel || reads_texts => Source::Lines { path: path.clone() },
             _ => Source::Tsv { path: path.clone(), columns: columns.cloned() },
         })
     };
@@ -261,11 +300,8 @@ pub(crate) fn source(
     let names = sides.first().map_or(0, Vec::len);
     let parts: Vec<Source> = (0..names).map(corpus).collect::<Result<_, Error>>()?;
     let source = several(parts)?;
-    let source = match control {
-        Some(control) => controlled(source, control)?,
-        None => source,
-    };
-    if kind == ModelKind::EncoderDecoder && !source.has_pairs() {
+    let source = annotated(source, beside)?;
+    if kind == ModelKind::EncoderDecoder && !source.has_pairs() && !reads_texts {
         let path = source.path().to_owned();
         let reason = format!("it holds {}, and an encoder-decoder needs {}", source.form(), Form::Pairs);
         return Err(Error::Recipe { path, reason });
@@ -316,40 +352,6 @@ fn filtered(source: Source, filter: &FilterConfig, recipe: &Recipe) -> Result<So
     Ok(Source::Filtered { source: Box::new(source), filter: filter.clone().into() })
 }
 
-/// A text with control attributes.
-///
-/// # Errors
-/// Where it has no place for them.
-fn controlled(source: Source, control: &ControlConfig) -> Result<Source, Error> {
-    let wrong = |reason: String| Err(Error::Recipe { path: source.path().to_owned(), reason });
-    let missing = control.attributes.keys().find(|name| !control.columns.contains_key(*name));
-    for part in source.parts() {
-        match (part, missing) {
-            // Each text has those that are given, and a continuous one has no start that they could stand before.
-            _ if !control.given.is_empty() && part.form() != Form::Continuous => {}
-            // The columns of a header are known by their names.
-            (Source::Json { .. } | Source::Parquet { .. }, _) => {}
-            (Source::Csv { columns: None | Some(Columns::Names(_)), .. }, _) => {}
-            (Source::Tsv { columns: Some(Columns::Names(_)), .. }, _) => {}
-            (Source::Tsv { .. } | Source::Csv { .. }, None) => {}
-            (Source::Tsv { .. } | Source::Csv { .. }, Some(name)) => {
-                return wrong(format!(
-                    "[control]: in which column is {name}? Set control.columns = {{ {name} = 2 }} in the recipe; descant eval takes the \
-                     value of all texts, too (--control {name}=VALUE)"
-                ));
-            }
-            _ => {
-                let form = part.form();
-                return wrong(format!(
-                    "it holds {form}, which have no place for the attributes of [control]. Take .jsonl, where they are fields, or \
-                     tab-separated pairs with data.columns and control.columns"
-                ));
-            }
-        }
-    }
-    Ok(Source::Control { source: Box::new(source), control: control.clone() })
-}
-
 /// That two texts are of one form, as what is learned from the one is measured on the other.
 pub(crate) fn agree(train: &Source, other: &Source) -> Result<(), Error> {
     // What is chosen is a target.
@@ -378,11 +380,23 @@ pub(crate) fn agree(train: &Source, other: &Source) -> Result<(), Error> {
 /// The most tokens of a text for which a model has positions, special tokens included.
 pub(crate) fn longest(recipe: &Recipe, conversations: bool) -> usize {
     let builder = InputBuilder::new(&recipe.special(), recipe.model.kind == ModelKind::EncoderDecoder, conversations);
-    recipe.model.max_length().map_or(usize::MAX, |most| most.saturating_sub(builder.most_added()))
+    let most = recipe.model.max_length().map_or(usize::MAX, |most| most.saturating_sub(builder.most_added()));
+    match recipe.data.as_ref().and_then(DataConfig::span_corruption).filter(|_| most < usize::MAX) {
+        Some([rate, mean]) => SpanCorruption::longest(rate, mean, recipe.model.kind == ModelKind::EncoderDecoder, most),
+        None => most,
+    }
+}
+
+/// In which order the training text is read.
+pub(crate) fn order(recipe: &Recipe) -> Shuffle {
+    recipe.data.as_ref().and_then(|data| data.shuffle).unwrap_or(Shuffle::Blocks)
 }
 
 /// How the recipe's texts become batches.
-pub(crate) fn batch_config(recipe: &Recipe) -> BatchConfig {
+///
+/// # Errors
+/// Where the tokenizer has no sentinels for span corruption.
+pub(crate) fn batch_config(recipe: &Recipe, tokenizers: &Tokenizers) -> Result<BatchConfig, Error> {
     let train = &recipe.train;
     let mut config = BatchConfig::default();
     config.tokens = train.batch_tokens;
@@ -390,10 +404,24 @@ pub(crate) fn batch_config(recipe: &Recipe) -> BatchConfig {
     config.length = train.length;
     config.streams = train.carry_state;
     config.shuffle = Some(recipe.seed);
-    config.order = recipe.data.as_ref().and_then(|data| data.shuffle).unwrap_or(Shuffle::Blocks);
+    config.order = order(recipe);
     config.special = recipe.special();
     config.control_dropout = recipe.control.as_ref().map_or(0.0, |control| control.dropout);
-    config
+    if let Some(spans) = recipe.data.as_ref().and_then(DataConfig::span_corruption) {
+        config.corruption = Some(corruption(spans, tokenizers)?);
+    }
+    Ok(config)
+}
+
+/// Span corruption for these tokenizers.
+fn corruption([rate, mean]: [f64; 2], tokenizers: &Tokenizers) -> Result<SpanCorruption, Error> {
+    let Tokenizers { source, target } = tokenizers;
+    if source.as_ref().is_some_and(|source| !Arc::ptr_eq(source, target)) {
+        let reason =
+            "data.task = \"span-corruption\": both sides have to have one tokenizer, and those of init are two";
+        return Err(TextError::Tokenizer(reason.to_owned()).into());
+    }
+    Ok(SpanCorruption::new(rate, mean, target, source.is_some())?)
 }
 
 /// The same for those to train on.
@@ -401,7 +429,7 @@ pub(crate) fn batch_config(recipe: &Recipe) -> BatchConfig {
 /// # Errors
 /// Where the tokenizer has no words for noise.
 pub(crate) fn training_config(recipe: &Recipe, tokenizers: &Tokenizers) -> Result<BatchConfig, Error> {
-    let mut config = batch_config(recipe);
+    let mut config = batch_config(recipe, tokenizers)?;
     let noise = recipe.data.as_ref().and_then(|data| data.noise.as_ref()).zip(tokenizers.source.as_ref());
     let train = &recipe.train;
     (config.accumulate, config.whole_epochs) = (train.accumulate, train.epochs > 0 || train.carry_state);
@@ -432,6 +460,7 @@ pub fn first_batch(texts: &Texts, tokenizers: &Tokenizers, sequences: usize, len
     let special = [tokenizers.source.as_ref().unwrap_or(&tokenizers.target), &tokenizers.target];
     let special = special.map(|tokenizer| tokenizer.special().clone());
     let builder = InputBuilder::new(&special, tokenizers.source.is_some(), texts.train.form() == Form::Conversations);
+    let corruption = texts.spans.map(|spans| corruption(spans, tokenizers)).transpose()?;
     for example in texts.train.for_tokenizers(tokenizers.source.as_deref(), &tokenizers.target).examples()? {
         let Example { source, target, rejected, .. } = example?;
         let cut = |mut ids: Vec<u32>| {
@@ -444,6 +473,13 @@ pub fn first_batch(texts: &Texts, tokenizers: &Tokenizers, sequences: usize, len
         if target.is_empty() || source.as_ref().is_some_and(Vec::is_empty) {
             continue;
         }
+        let (source, target) = match &corruption {
+            Some(corruption) => {
+                let [left, written] = corruption.corrupt(&target, batch.target.len() as u64);
+                (Some(left), written)
+            }
+            None => (source, target),
+        };
         let rejected = rejected.map(|text| tokenizers.target.encode_text(&text)).transpose()?.map(cut);
         let (source, prompt) = match source {
             Some(prompt) if tokenizers.source.is_none() => (None, prompt),

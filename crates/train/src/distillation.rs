@@ -105,11 +105,11 @@ impl TeacherOutput<'_> {
         // The architectures may order the tokens of a batch differently.
         let aligned = Arc::new(self.hidden.select_rows(&hidden.segments.rows_in(&self.segments)));
         let projection = TeacherProjection { hidden: &aligned, weight, bias: bias.as_ref() };
-        let soft = student.output().distillation(&hidden, &batch.target, projection, config.temperature);
+        let soft = student.output().distillation(&hidden, batch, projection, config.temperature);
         if config.weight == 1.0 {
             return soft;
         }
-        let hard = student.output().loss(&hidden, &batch.target);
+        let hard = student.output().loss(&hidden, batch);
         soft.scale(config.weight) + hard.scale(1.0 - config.weight)
     }
 }

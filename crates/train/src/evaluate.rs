@@ -14,7 +14,7 @@ use descant_inference::layout::RECIPE;
 use descant_inference::{Control, DataConfig, Files, Recipe, Trained};
 use descant_kernels::Parallelism;
 use descant_models::{DecoderState, Generator, ModelKind};
-use descant_text::{BatchConfig, Batches, Corpus, Form, Source, TextError};
+use descant_text::{BatchConfig, Batches, Corpus, Form, MaxLength, Source, TextError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Evaluation {
-    /// The negative log likelihood of a target token in nats, without the training loss's smoothing and weights; of
+    /// The negative log likelihood of a target token in nats, without the training loss's smoothing and class weights, but with those of examples; of
     /// continuous outputs, their loss; of a training that minimises another, such as DPO, that one.
     pub loss: f64,
     /// `e` to the power of the negative log likelihood, where there is one.
@@ -43,6 +43,8 @@ const BLOCK: usize = 256;
 struct Counts {
     /// Summed over the targets.
     loss: f64,
+    /// What the loss is divided by: the weights of the targets, by default 1 each.
+    weight: f64,
     right: usize,
     tokens: usize,
 }
@@ -50,16 +52,17 @@ struct Counts {
 impl Counts {
     fn add(&mut self, other: &Self) {
         self.loss += other.loss;
+        self.weight += other.weight;
         self.right += other.right;
         self.tokens += other.tokens;
     }
 
     fn evaluation(&self, model: &dyn Generator) -> Result<Evaluation, Error> {
-        let &Self { loss, right, tokens } = self;
+        let &Self { loss, weight, right, tokens } = self;
         if tokens == 0 {
             return Err(Error::NothingCounts);
         }
-        let loss = loss / tokens as f64;
+        let loss = loss / weight;
         let perplexity = model.output().is_likelihood().then(|| loss.exp());
         Ok(Evaluation { loss, perplexity, accuracy: right as f64 / tokens as f64, tokens, measures: Measures::new() })
     }
@@ -185,7 +188,7 @@ fn evaluate_batch(
     let graph = tape.infer(parameters, Parallelism::Serial);
     let hidden = hidden(model, graph, batch, carried)?;
     let ids = hidden.targets(&batch.target);
-    let loss = model.output().negative_log_likelihood(&hidden, &batch.target).item()?;
+    let loss = model.output().negative_log_likelihood(&hidden, batch).item()?;
     let mut right = 0;
     for (i, ids) in ids.chunks(BLOCK).enumerate() {
         let logits = model.output().logits(hidden.rows.slice(i * BLOCK, i * BLOCK + ids.len())).value()?;
@@ -198,8 +201,15 @@ fn evaluate_batch(
             .filter(|&(row, &id)| model.output().counts(id) && Some(id) != unknown && best(row) == Some(id))
             .count();
     }
-    let tokens = batch.target.ids.iter().filter(|&&id| model.output().counts(id)).count();
-    Ok(Counts { loss, right, tokens })
+    let count = |ids: &[u32]| ids.iter().filter(|&&id| model.output().counts(id)).count();
+    let tokens = count(&batch.target.ids);
+    let weight = match &batch.weights {
+        None => tokens as f64,
+        Some(weights) => {
+            weights.iter().enumerate().map(|(i, &weight)| f64::from(weight) * count(batch.target.get(i)) as f64).sum()
+        }
+    };
+    Ok(Counts { loss, weight, right, tokens })
 }
 
 /// The longest chunk of a continuous text that an imported model reads at once.
@@ -283,6 +293,7 @@ impl<'a> Evaluator<'a> {
                 let source = tokenizers.source.as_deref();
                 // As long as the model can read.
                 let most = longest(&recipe, text.form() == Form::Conversations);
+                let most = MaxLength { tokens: most, cut: recipe.data.as_ref().is_some_and(|data| data.cut) };
                 let corpus = Corpus::encode(text, source, &tokenizers.target, most, None);
                 Arc::new(corpus.map_err(|error| match error {
                     // Nobody learns from it.
@@ -304,7 +315,7 @@ impl<'a> Evaluator<'a> {
         }
         let replicas = Replicas::new(threads, threads)?.with_objective(objective);
         let text = given.or(texts.validation).unwrap_or(texts.train);
-        let config = batch_config(&recipe);
+        let config = batch_config(&recipe, &trained.tokenizers)?;
         Ok(Self { trained, replicas, corpus, text, config, unmeasured })
     }
 

@@ -1,6 +1,7 @@
 //! Training: the training loop, replicas, evaluation, metrics, distillation. [`Trainer`] is the entry point. Recipes, run
 //! folders and trained models are in `descant-inference`.
 
+mod annotated;
 mod best_metric;
 mod carried_state;
 mod checkpoint_choice;

@@ -2,7 +2,7 @@
 
 use crate::distillation::{Teacher, TeacherOutput};
 use crate::minimum_risk::{Candidates, MinimumRisk};
-use crate::objective_loss::{Measures, ObjectiveLoss};
+use crate::objective_loss::{Measures, ObjectiveLoss, named};
 use crate::preference::{Reference, ReferenceOutput};
 use descant_autograd::{Graph, Parameters, Tape};
 use descant_batch::Batch;
@@ -18,6 +18,8 @@ pub enum Objective {
     /// The model's own loss.
     #[default]
     Own,
+    /// The same, and the guided alignment loss with this weight.
+    Guided(f64),
     /// Distillation.
     Teacher(Box<Teacher>),
     /// Direct preference optimization.
@@ -30,6 +32,8 @@ pub enum Objective {
 pub enum Prepared<'a> {
     /// Nothing.
     Own,
+    /// The weight of the guided alignment loss.
+    Guided(f64),
     /// What the teacher holds likely.
     Teacher(TeacherOutput<'a>),
     /// How likely the answers are by the reference.
@@ -50,6 +54,7 @@ impl Objective {
                 Self::Preference(Box::new(Reference::load(config, init, recipe)?))
             }
             (None, LossConfig::MinimumRisk(_), _) => Self::MinimumRisk(None),
+            _ if recipe.train.guided_alignment > 0.0 => Self::Guided(recipe.train.guided_alignment),
             _ => Self::Own,
         })
     }
@@ -68,7 +73,7 @@ impl Objective {
     /// Where it has others.
     pub(crate) fn check(&self, tokenizers: &Tokenizers, run: &Path) -> Result<(), Error> {
         match self {
-            Self::Own | Self::MinimumRisk(_) => Ok(()),
+            Self::Own | Self::Guided(_) | Self::MinimumRisk(_) => Ok(()),
             Self::Teacher(teacher) => teacher.check(tokenizers, run),
             Self::Preference(reference) => reference.check(tokenizers, run),
         }
@@ -86,7 +91,7 @@ impl Objective {
     /// The divisor that makes a mean of the summed loss of a batch.
     pub fn weight(&self, model: &dyn Generator, batch: &Batch) -> f64 {
         match self {
-            Self::Own | Self::Teacher(_) => model.output().weight(&batch.target.ids),
+            Self::Own | Self::Guided(_) | Self::Teacher(_) => model.output().weight(batch),
             Self::Preference(_) | Self::MinimumRisk(_) => batch.target.len() as f64,
         }
     }
@@ -105,6 +110,7 @@ impl Objective {
     ) -> descant_tensor::Result<Prepared<'_>> {
         Ok(match self {
             Self::Own => Prepared::Own,
+            Self::Guided(weight) => Prepared::Guided(*weight),
             Self::Teacher(teacher) => Prepared::Teacher(teacher.forward(tape, batch)?),
             Self::Preference(reference) => Prepared::Preference(reference.forward(tape, batch)?),
             Self::MinimumRisk(Some(risk)) => Prepared::MinimumRisk(risk.generate(tape, model, batch, seed)?),
@@ -135,10 +141,26 @@ impl Prepared<'_> {
     pub fn loss<'t>(&self, graph: Graph<'t>, model: &dyn Generator, batch: &Batch) -> ObjectiveLoss<'t> {
         let loss = match self {
             Self::Own => model.loss(graph, batch),
+            Self::Guided(weight) => return guided(graph, model, batch, *weight),
             Self::Teacher(taught) => taught.loss(graph, model, batch),
             Self::Preference(reference) => return reference.loss(graph, model),
             Self::MinimumRisk(candidates) => return candidates.loss(graph, model),
         };
         ObjectiveLoss { loss, measures: Ok(Measures::new()) }
+    }
+}
+
+/// A model's own loss, and what its attention deviates from the alignments of a batch.
+fn guided<'t>(graph: Graph<'t>, model: &dyn Generator, batch: &Batch, weight: f64) -> ObjectiveLoss<'t> {
+    let loss = model.loss(graph, batch);
+    let measured = |own: f64| named(["alignment_loss"], [own]);
+    let Some(links) = &batch.links else { return ObjectiveLoss { loss, measures: Ok(measured(0.0)) } };
+    let found = graph.guided_alignment(links, batch.weights.as_deref());
+    let found = found.and_then(|of_alignment| Ok((of_alignment, of_alignment.item()?)));
+    match found {
+        Ok((of_alignment, value)) => {
+            ObjectiveLoss { loss: loss + of_alignment.scale(weight), measures: Ok(measured(value)) }
+        }
+        Err(error) => ObjectiveLoss { loss, measures: Err(error) },
     }
 }

@@ -66,7 +66,7 @@ impl Preflight {
                 notes.push(format!("train.patience = {patience}: there is time for only {only}"));
             }
         }
-        let counted = |batch: &Batch| model.output().weight(&batch.target.ids) > 0.0;
+        let counted = |batch: &Batch| model.output().weight(batch) > 0.0;
         if !any(batches.again()?, counted)? {
             return Err(recipe.wrong(nothing_counts(recipe, "learned from")));
         }

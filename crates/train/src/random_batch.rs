@@ -16,5 +16,5 @@ pub fn random_batch(pair: bool, vocabulary: &Vocabulary, sequences: usize, lengt
         all
     };
     let Vocabulary { source, target, .. } = *vocabulary;
-    Batch { source: pair.then(|| make(1, source)), input: make(2, target), target: make(3, target), rejected: None }
+    Batch { source: pair.then(|| make(1, source)), input: make(2, target), target: make(3, target), ..Batch::default() }
 }

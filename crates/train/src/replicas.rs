@@ -346,7 +346,7 @@ impl Replica {
         let (loss, measures) = match carried {
             // Nothing else has a carried state.
             Some(_) => {
-                let loss = model.output().loss(&hidden(model, graph, batch, carried)?, &batch.target);
+                let loss = model.output().loss(&hidden(model, graph, batch, carried)?, batch);
                 (loss, Measures::new())
             }
             None => {

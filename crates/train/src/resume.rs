@@ -65,7 +65,8 @@ impl Trainer {
         let mut progress = checkpoint.progress().clone();
         let beyond_end = !Outcome::is_finished(&recipe.train, &progress) && progress.forget_end();
         let (mut batches, validation) = encode(&recipe, &texts, &tokenizers, &run, &mut notes)?;
-        let held_out = validation.clone().map(|text| Batches::new(text, batch_config(&recipe))).transpose()?;
+        let config = batch_config(&recipe, &tokenizers)?;
+        let held_out = validation.clone().map(|text| Batches::new(text, config)).transpose()?;
         let found = Preflight::of(&recipe, model.as_ref(), &batches, held_out)?;
         notes.extend(found.notes.iter().map(|note| format!("Note: {note}.")));
         let estimate = Estimate::of_training(&recipe, &tokenizers).map_err(wrong)?;

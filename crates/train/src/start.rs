@@ -104,7 +104,8 @@ impl Trainer {
         for embedding in pretrained {
             told.extend(embedding.told(batches.corpus(), tokenizers.sizes())?);
         }
-        let held_out = validation.clone().map(|text| Batches::new(text, batch_config(&recipe))).transpose()?;
+        let config = batch_config(&recipe, &tokenizers)?;
+        let held_out = validation.clone().map(|text| Batches::new(text, config)).transpose()?;
         let carried = CarriedState::of_training(&recipe, model.as_ref(), &parameters, &batches)?;
         let found = Preflight::of(&recipe, model.as_ref(), &batches, held_out)?;
         notes.extend(found.notes);

@@ -138,8 +138,9 @@ impl Trainer {
 
     /// Sequences, or chunks of a continuous text, that are learned from; and those that are held out.
     pub fn sequences(&self) -> [u64; 2] {
-        let held_out = self.validation.as_ref().map(|text| Batches::new(text.clone(), batch_config(&self.recipe)));
-        [self.batches.sequences(), held_out.and_then(Result::ok).map_or(0, |batches| batches.sequences())]
+        let config = batch_config(&self.recipe, &self.tokenizers).ok();
+        let held_out = self.validation.clone().zip(config).and_then(|(text, config)| Batches::new(text, config).ok());
+        [self.batches.sequences(), held_out.map_or(0, |batches| batches.sequences())]
     }
 
     /// What its texts are.
@@ -337,7 +338,7 @@ impl Trainer {
         let parameters = self.average.as_mut().map_or(&mut self.parameters, WeightAverage::weights_mut);
         let precision = parameters.precision();
         parameters.set_precision(MatmulPrecision::Full);
-        let (model, config) = (self.model.as_ref(), batch_config(&self.recipe));
+        let (model, config) = (self.model.as_ref(), batch_config(&self.recipe, &self.tokenizers)?);
         let found = evaluate_text(&self.recipe, model, parameters, &mut self.replicas, corpus, config);
         parameters.set_precision(precision);
         found.map(Some)
@@ -350,7 +351,7 @@ impl Trainer {
         else {
             return Ok(None);
         };
-        let batches = Batches::once(corpus.clone(), batch_config(&self.recipe))?.take(GAIN_BATCHES);
+        let batches = Batches::once(corpus.clone(), batch_config(&self.recipe, &self.tokenizers)?)?.take(GAIN_BATCHES);
         let right: Vec<Batch> = batches.collect::<Result<_, _>>()?;
         let right: Vec<Batch> = right.into_iter().filter(|batch| batch.target.len() > 1).collect();
         let wrong: Vec<Batch> = right.iter().map(Batch::with_other_sources).collect();
@@ -434,7 +435,7 @@ impl Trainer {
     /// The same in the validation text.
     fn trace_validation(&mut self) -> Result<Option<String>, Error> {
         let Some(corpus) = &self.validation else { return Ok(None) };
-        for batch in Batches::once(corpus.clone(), batch_config(&self.recipe))? {
+        for batch in Batches::once(corpus.clone(), batch_config(&self.recipe, &self.tokenizers)?)? {
             if let Some(cause) = self.trace(&[batch?], self.recipe.seed, None) {
                 return Ok(Some(cause));
             }

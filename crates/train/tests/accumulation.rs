@@ -17,7 +17,8 @@ fn batch(lengths: &[usize], first: usize) -> Batch {
         input.push(&ids[..length]);
         target.push(&next.collect::<Vec<_>>());
     }
-    Batch { source: None, input, target, rejected: None }
+    let weights = Some((0..lengths.len()).map(|i| 0.5 + (first + i) as f32 * 0.25).collect());
+    Batch { input, target, weights, ..Batch::default() }
 }
 
 fn joined(batches: &[Batch]) -> Batch {
@@ -26,7 +27,8 @@ fn joined(batches: &[Batch]) -> Batch {
         (0..batch.input.len()).for_each(|i| input.push(batch.input.get(i)));
         (0..batch.target.len()).for_each(|i| target.push(batch.target.get(i)));
     }
-    Batch { source: None, input, target, rejected: None }
+    let weights = batches.iter().flat_map(|batch| batch.weights.clone().unwrap()).collect();
+    Batch { input, target, weights: Some(weights), ..Batch::default() }
 }
 
 #[test]
@@ -51,10 +53,19 @@ fn accumulated_batches_have_the_loss_and_the_gradient_of_the_joined_one() {
         (step_loss.sum, step_loss.weight, norm, gradient)
     };
     let whole = step(&[joined(&batches)], 1);
+    // Each sequence by itself, as PyTorch's CrossEntropyLoss(reduction = "none") times the weights, over their sum.
+    let rows = joined(&batches);
+    let (mut sum, mut weight) = (0.0, 0.0);
+    for (row, of_row) in rows.weights.iter().flatten().enumerate() {
+        let alone = Batch { input: rows.input.select(&[row]), target: rows.target.select(&[row]), ..Batch::default() };
+        let (loss, tokens, ..) = step(&[alone], 1);
+        (sum, weight) = (sum + f64::from(*of_row) * loss, weight + f64::from(*of_row) * tokens);
+    }
+    assert!((whole.0 - sum).abs() < 1e-12 * sum && (whole.1 - weight).abs() < 1e-12 * weight);
     assert!(whole.3.iter().any(|g| g.abs() > 1e-3));
     for (batches, shares) in [(&batches[..], 1), (&batches[..], 3), (&[joined(&batches)][..], 4)] {
         let found = step(batches, shares);
-        assert_eq!(found.1, whole.1);
+        assert!((found.1 - whole.1).abs() < 1e-12 * whole.1);
         assert!((found.0 - whole.0).abs() < 1e-12 * whole.0.abs() && (found.2 - whole.2).abs() < 1e-12);
         assert!(found.3.iter().zip(&whole.3).all(|(a, b)| (a - b).abs() < 1e-12), "{shares} shares");
     }

@@ -34,7 +34,7 @@ fn chunks(streams: &[Vec<u32>], lengths: &[usize]) -> Vec<Batch> {
             }
         }
         start += length;
-        Batch { source: None, input, target, rejected: None }
+        Batch { source: None, input, target, ..Batch::default() }
     };
     lengths.iter().map(&mut chunk).collect()
 }

@@ -74,7 +74,7 @@ fn preferences_have_the_loss_and_the_gradients_of_pytorch() {
     let (input, target) = sequences(0..4);
     let rejected = sequences(4..8);
     let rejected = Some(Rejected { input: rejected.0, target: rejected.1 });
-    let compared = Batch { source: None, input, target, rejected }.compared().unwrap();
+    let compared = Batch { input, target, rejected, ..Batch::default() }.compared().unwrap();
     let (reference, output) = model("reference", &LossConfig::default());
     let mut tape = Tape::new();
     let hidden = output.hidden(tape.infer(&reference, Parallelism::Serial), &compared);
@@ -102,7 +102,7 @@ fn preferences_have_the_loss_and_the_gradients_of_pytorch() {
 #[test]
 fn the_risk_of_candidates_has_the_loss_and_the_gradients_of_pytorch() {
     let (input, target) = sequences(0..8);
-    let rows = Batch { source: None, input, target, rejected: None };
+    let rows = Batch { source: None, input, target, ..Batch::default() };
     let search = CandidateSearch::Sampling;
     let metric = "bleu".to_owned();
     let config = MinimumRiskConfig { metric, samples: 5, search, alpha: 0.4, reference: true, likelihood: 0.0 };
@@ -118,7 +118,7 @@ fn the_risk_of_candidates_has_the_loss_and_the_gradients_of_pytorch() {
 #[test]
 fn unlikelihood_has_the_loss_and_the_gradients_of_pytorch() {
     let (input, target) = sequences(0..8);
-    let batch = Batch { source: None, input, target, rejected: None };
+    let batch = Batch { source: None, input, target, ..Batch::default() };
     let mut loss = LossConfig::default();
     if let LossConfig::CrossEntropy { unlikelihood, .. } = &mut loss {
         *unlikelihood = 0.7;

@@ -35,6 +35,11 @@ impl AdditiveAttention {
         })
     }
 
+    /// Which queries look at which memory.
+    pub(crate) fn batch(&self) -> Ragged {
+        self.batch.clone()
+    }
+
     /// The queries of each sequence.
     pub(crate) fn queries(&self) -> &Segments {
         &self.batch.queries

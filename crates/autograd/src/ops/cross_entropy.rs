@@ -7,7 +7,7 @@
 //!
 //! with label smoothing ε (Szegedy et al. 2016, arXiv 1512.00567) as PyTorch defines it. A z-loss adds `wₜ λ (log Σⱼ exp zⱼ)²`, which keeps
 //! logits near zero (de Brébisson and Vincent 2016, arXiv 1604.08859); the focal loss multiplies the likelihood of a target by `(1 - p)^γ`, so that those
-//! which are known hardly count (Lin et al. 2017, arXiv 1708.02002). The gradient with respect to z
+//! which are known hardly count (Lin et al. 2017, arXiv 1708.02002). With weights of rows, all that a row adds is multiplied by its weight. The gradient with respect to z
 //! is at hand as soon as the softmax is, so forward already carries it through the projection, for all blocks but the
 //! last, and backward scales it by the loss's own gradient.
 
@@ -28,6 +28,8 @@ pub struct Targets {
     pub smoothing: f64,
     /// A weight for each class, or none for ones.
     pub class_weights: Option<Arc<[f64]>>,
+    /// A weight for each row, beside that of its class; or none for ones.
+    pub row_weights: Option<Arc<[f32]>>,
     /// The weight λ of the z-loss.
     pub z_loss: f64,
     /// The exponent γ of the focal loss; 0 for plain cross entropy. Not for use with label smoothing.
@@ -49,12 +51,18 @@ impl Targets {
 
     /// What PyTorch divides a mean by: the sum of the weights of the targets that count.
     pub fn weight(&self) -> f64 {
-        self.ids.iter().map(|&id| self.row_weight(id)).sum()
+        (0..self.ids.len()).map(|row| self.row_weight(row)).sum()
     }
 
-    /// What a row with this target counts.
-    pub(super) fn row_weight(&self, id: u32) -> f64 {
-        if id == Self::IGNORED { 0.0 } else { self.class_weight(id) }
+    /// What a row counts.
+    pub(super) fn row_weight(&self, row: usize) -> f64 {
+        let id = self.ids[row];
+        if id == Self::IGNORED { 0.0 } else { self.own_weight(row) * self.class_weight(id) }
+    }
+
+    /// What a row counts beside its class.
+    fn own_weight(&self, row: usize) -> f64 {
+        self.row_weights.as_ref().map_or(1.0, |weights| f64::from(weights[row]))
     }
 
     fn class_weight(&self, id: u32) -> f64 {
@@ -106,11 +114,13 @@ impl CrossEntropy {
             let (negative_log, z_loss) =
                 (log_sum - target[i].f64(), self.targets.z_loss * self.targets.class_weight(id));
             let [value, slope] = focal(self.targets.focal, negative_log);
-            loss += own(id) * value + each * (total_weight * log_sum - weighted[i].f64()) + z_loss * log_sum * log_sum;
+            let row = self.targets.own_weight(first + i);
+            let smooth = each * (total_weight * log_sum - weighted[i].f64());
+            loss += row * (own(id) * value + smooth + z_loss * log_sum * log_sum);
             let of_target = own(id) * slope;
-            let mut of_all = of_target + each * total_weight + 2.0 * z_loss * log_sum;
+            let mut of_all = row * (of_target + each * total_weight + 2.0 * z_loss * log_sum);
             if let Some(unlikelihood) = &self.targets.unlikelihood {
-                let (weight, total) = (self.targets.class_weight(id), factor[i].f64());
+                let (weight, total) = (row * self.targets.class_weight(id), factor[i].f64());
                 let p = |id: u32| logits[id as usize * n + i].f64() / total;
                 loss += weight * unlikelihood.of_row(first + i, id, p, &mut slopes);
                 for (id, slope) in slopes.drain(..) {
@@ -119,8 +129,8 @@ impl CrossEntropy {
                 }
             }
             factor[i] = E::of(of_all / factor[i].f64());
-            smoothed[i] = E::of(each);
-            target[i] = E::of(of_target);
+            smoothed[i] = E::of(row * each);
+            target[i] = E::of(row * of_target);
         }
         for (row, class) in logits.chunks_exact_mut(n).zip(0..) {
             let weight = E::of(self.targets.class_weight(class));
@@ -138,6 +148,11 @@ impl CrossEntropy {
         }
         if self.targets.class_weights.as_ref().is_some_and(|weights| weights.len() != classes) {
             return Err(format!("the class weights are not {classes}"));
+        }
+        if let Some(weights) = &self.targets.row_weights {
+            if weights.len() != rows || weights.iter().any(|weight| !(*weight >= 0.0 && weight.is_finite())) {
+                return Err(format!("the weights of rows are not {rows} numbers from 0"));
+            }
         }
         if !(0.0..1.0).contains(&self.targets.smoothing) {
             return Err(format!("label smoothing is {}, not from 0 to below 1", self.targets.smoothing));
@@ -239,6 +254,28 @@ impl GradCheck for CrossEntropy {
             Case::new("weighted", shapes, move |_, x| x[0].cross_entropy(x[1], Some(x[2]), &targets(0.0, weights()))),
             Case::new("smoothed and weighted", shapes, move |_, x| {
                 x[0].cross_entropy(x[1], Some(x[2]), &targets(0.2, weights()))
+            }),
+            Case::new("with weights of rows in several blocks", &[&[5, 2], &[3, 2]], |graph, x| {
+                let row_weights = Some(Arc::from([0.5, 2.0, 0.0, 1.0, 3.0]));
+                let targets = Targets { row_weights, smoothing: 0.3, z_loss: 0.2, ..Targets::new([2, 0, 1, 1, 0]) };
+                graph.apply(CrossEntropy { targets, block: 2 }, &[x[0], x[1]])
+            })
+            .reference(|_, x| {
+                let logits = x[0].matmul_t(x[1]);
+                let (log_p, ids) = (logits.log_softmax(), Arc::from([2, 0, 1, 1, 0]));
+                let losses = |row: usize, weight: f64| {
+                    let (log_p, own) = (log_p.slice(row, row + 1), log_p.gather_last(&ids).slice(row, row + 1));
+                    let log_sum = logits.gather_last(&ids).slice(row, row + 1) - own;
+                    let likelihood = own.sum().scale(0.7) + log_p.sum().scale(0.1);
+                    ((log_sum * log_sum).sum().scale(0.2) - likelihood).scale(weight)
+                };
+                losses(0, 0.5) + losses(1, 2.0) + losses(3, 1.0) + losses(4, 3.0)
+            }),
+            Case::new("unlikelihood with weights of rows", shapes, move |_, x| {
+                let unlikelihood = Some(unlikely(0.4, &ids, &Segments::joined(&[4])));
+                let row_weights = Some(Arc::from([0.5, 2.0, 1.0, 3.0]));
+                let targets = Targets { unlikelihood, row_weights, ..targets(0.1, weights()) };
+                x[0].cross_entropy(x[1], Some(x[2]), &targets)
             }),
             Case::new("with a z-loss", shapes, move |_, x| {
                 let targets = Targets { z_loss: 0.3, ..targets(0.1, weights()) };

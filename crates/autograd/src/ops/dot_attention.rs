@@ -35,6 +35,16 @@ impl DotAttention {
         })
     }
 
+    /// Which queries look at which memory.
+    pub(crate) fn batch(&self) -> Ragged {
+        self.batch.clone()
+    }
+
+    /// The factor of the scores.
+    pub(crate) fn scale(&self) -> f64 {
+        self.scale
+    }
+
     /// The queries of each sequence.
     pub(crate) fn queries(&self) -> &Segments {
         &self.batch.queries

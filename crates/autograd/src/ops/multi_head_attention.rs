@@ -21,6 +21,7 @@ pub use bias::{PositionBias, alibi_slopes};
 pub use config::{AttentionConfig, AttentionOperand, MultiHeadAttention};
 
 use crate::attention_weights::weights;
+use crate::ragged_attention::Ragged;
 use crate::{Backward, Forward, Graph, Op, Segments, Var};
 use attend::{Heads, Kv, attend};
 use config::{Sequence, TILE};
@@ -59,9 +60,15 @@ impl MultiHeadAttention {
     }
 
     /// The weights without mask and position bias, as cross-attention has neither; of queries of this shape, and of keys with so many
-    /// columns.
-    pub(crate) fn weights<E: Real>(&self, (q, shape): (&[E], Shape), (k, columns): (&[E], usize)) -> Vec<Vec<f64>> {
+    /// columns: the mean over so many of the heads, from the first on, or over all.
+    pub(crate) fn weights<E: Real>(
+        &self,
+        (q, shape): (&[E], Shape),
+        (k, columns): (&[E], usize),
+        most: Option<usize>,
+    ) -> Vec<Vec<f64>> {
         let AttentionConfig { heads, head_dim, scale, soft_cap, .. } = self.heads;
+        let heads = most.map_or(heads, |most| heads.min(most));
         weights(shape.rows(), (&self.queries, &self.memory), heads, 1, |head, query, memory, scores| {
             let [q_start, k_start, _] = self.starts(head);
             let q = &q[query * shape.last() + q_start..][..head_dim];
@@ -70,6 +77,21 @@ impl MultiHeadAttention {
                 *score = soft_cap.map_or(dot, |cap| cap * (dot / cap).tanh());
             }
         })
+    }
+
+    /// Which queries look at which memory.
+    pub(crate) fn batch(&self) -> Ragged {
+        Ragged::new(&self.queries, &self.memory)
+    }
+
+    /// The factor of the scores.
+    pub(crate) fn scale(&self) -> f64 {
+        self.heads.scale
+    }
+
+    /// The columns of the first head among those of the queries and of the keys.
+    pub(crate) fn first_head(&self) -> [Range<usize>; 2] {
+        [0, 1].map(|i| self.columns[i]..self.columns[i] + self.heads.head_dim)
     }
 
     /// The queries of each sequence.

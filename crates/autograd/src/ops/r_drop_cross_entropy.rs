@@ -122,7 +122,7 @@ impl Op for RDropCrossEntropy {
         let mut loss = 0.0;
         for (i, ids) in targets.ids.chunks(*block).enumerate() {
             let (start, n) = (i * block, ids.len());
-            let weights: Vec<f64> = ids.iter().map(|&id| targets.row_weight(id)).collect();
+            let weights: Vec<f64> = (start..start + n).map(|row| targets.row_weight(row)).collect();
             let [first, second] = logits.each_mut().map(|logits| &mut logits[..classes * n]);
             projection.logits(start, n, E::one(), first);
             projection.logits(rows + start, n, E::one(), second);
@@ -159,8 +159,9 @@ impl GradCheck for RDropCrossEntropy {
         const CLASS_WEIGHTS: [f64; 5] = [0.5, 1.0, 2.0, 1.5, 0.25];
         let shapes: &[&[usize]] = &[&[8, 3], &[5, 3], &[5]];
         let case = |name, shapes, smoothing, class_weights: Option<[f64; 5]>, block| {
+            let row_weights = class_weights.map(|_| [2.0, 0.5, 1.0, 3.0].into());
             let class_weights = class_weights.map(|w| w.to_vec().into());
-            let targets = Targets { smoothing, class_weights, z_loss: 0.1, ..Targets::new(IDS) };
+            let targets = Targets { smoothing, class_weights, row_weights, z_loss: 0.1, ..Targets::new(IDS) };
             let meant = targets.clone();
             let own =
                 Case::new(name, shapes, move |_, x| x[0].consistent(x[1], x.get(2).copied(), &targets, ALPHA, block));
@@ -170,7 +171,7 @@ impl GradCheck for RDropCrossEntropy {
                     Some(&b) => (h.matmul_t(x[1]) + b).log_softmax(),
                     None => h.matmul_t(x[1]).log_softmax(),
                 });
-                let weights = IDS.map(|id| meant.row_weight(id));
+                let weights = [0, 1, 2, 3].map(|row| meant.row_weight(row));
                 let weights = graph.constant(&Tensor::new([4, 1], &weights).expect("four"));
                 let apart = (log_p[0].exp() - log_p[1].exp()) * (log_p[0] - log_p[1]);
                 let [first, second] = passes.map(|h| h.cross_entropy(x[1], x.get(2).copied(), &meant));

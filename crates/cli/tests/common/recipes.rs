@@ -60,6 +60,28 @@ pub fn prepare(folder: &Folder, name: &str) -> String {
             )
         }
         "accumulate" => format!("{}accumulate = 3\n", of(PAIRS)),
+        "weights" => {
+            let line = |i: usize| {
+                let (weight, answer) = ([0.25, 1.0, 3.0][i % 3], i.to_string().chars().rev().collect::<String>());
+                format!("{{\"source\": \"{i}\", \"target\": \"{answer}\", \"w\": {weight}}}\n")
+            };
+            folder.write("weights.jsonl", (100..500).map(line).collect::<String>());
+            let recipe =
+                of(PAIRS).replace("train = \"pairs.tsv\"\n", "train = \"weights.jsonl\"\nweight_column = \"w\"\n");
+            format!("{recipe}accumulate = 3\n[loss]\nsmoothing = 0.1\n")
+        }
+        "span-corruption" => {
+            let task = "train = \"text.txt\"\ntask = \"span-corruption\"\nmax_length = 9\ncut = true\n";
+            format!("{}epochs = 2\n", of(PAIRS).replace("train = \"pairs.tsv\"\n", task))
+        }
+        "guided" => {
+            let line = |i: usize| format!("{i} {}\t{} {i}\t1-0 0-1\tformal\n", i * 7 % 13, i * 7 % 13);
+            folder.write("aligned.tsv", (100..400).map(line).collect::<String>());
+            let columns = "train = \"aligned.tsv\"\ncolumns = [0, 1]\nalignment_column = 2\n";
+            let recipe = of(&TRANSFORMER.replace("average = 0.99\n", "")).replace("train = \"pairs.tsv\"\n", columns);
+            let control = "[control]\nregister = [\"formal\"]\ncolumns = { register = 3 }\ndropout = 0.5\n";
+            format!("{recipe}guided_alignment = 0.5\naccumulate = 2\n{control}")
+        }
         "epochs" => format!("{}epochs = 2\n", of(LANGUAGE_MODEL)).replace("steps = 60", "steps = 1000"),
         "carried" => format!("{}carry_state = true\n", of(LANGUAGE_MODEL)),
         // More shares than streams, and steps that end with the epoch.

@@ -212,8 +212,12 @@ impl Model {
     /// The log probability of every token after each of `tokens`, by the pass over whole sequences.
     pub fn log_probabilities(&self, source: Option<&[u32]>, tokens: &[u32]) -> Vec<Vec<f64>> {
         let input = sequences(&[tokens]);
-        let batch =
-            Batch { source: source.map(|source| sequences(&[source])), target: input.clone(), input, rejected: None };
+        let batch = Batch {
+            source: source.map(|source| sequences(&[source])),
+            target: input.clone(),
+            input,
+            ..Batch::default()
+        };
         let mut tape = Tape::new();
         let hidden = self.generator.hidden(tape.infer(&self.parameters, Parallelism::Serial), &batch).rows;
         let scores = self.generator.output().logits(hidden).log_softmax().value().unwrap();

@@ -108,6 +108,7 @@ fn misfit<'a>(of: ValueType, value: &'a DeValue<'a>) -> Option<Misfit<'a>> {
                 _ => Some(all),
             };
         }
+        ValueType::Column => value.is_str() || integer(value).is_some_and(|n| n >= 0),
         ValueType::TextList => return list(ValueType::Text, None, all),
         ValueType::ChoiceList(words) => return list(ValueType::Choice(words), None, all),
         ValueType::TokenIds if integer(value).is_some_and(|n| n >= 0) => true,

@@ -2,10 +2,10 @@
 //! all, a note where it has some.
 
 use super::keys;
-use super::{DataConfig, Recipe, TrainPrecision, VectorsConfig};
+use super::{DataConfig, Recipe, Task, TrainPrecision, VectorsConfig};
 use descant_hyperparameters::{ClippingConfig, ScheduleConfig};
 use descant_models::{LayerKind, LossConfig, ModelKind};
-use descant_text::{Columns, Shuffle, TokenizerKind, has_fields, is_json, is_parquet, plural};
+use descant_text::{Column, Columns, KEYS, Shuffle, TokenizerKind, has_fields, is_json, is_parquet, plural};
 
 enum Severity {
     Error,
@@ -90,6 +90,71 @@ const CONFLICTS: &[Conflict] = &[
     (Error, |recipe| {
         let columns = recipe.data.as_ref()?.columns.as_ref().filter(|columns| columns.are_same())?;
         Some(format!("data.columns = {columns}: two of them are the same column"))
+    }),
+    (Error, |recipe| {
+        let data = recipe.data.as_ref().filter(|data| data.task == Task::SpanCorruption)?;
+        let reason = match recipe.loss {
+            _ if data.stream => {
+                "its spans are of separate texts, and one continuous text has none. Set data.stream = false"
+            }
+            _ if data.noise.is_some() => "it has a noise of its own. Leave [data.noise] out",
+            _ if data.chat_template.is_some() => "it is of plain texts. Leave data.chat_template out",
+            _ if recipe.target_tokenizer.is_some() => "both sides have one vocabulary. Leave [target_tokenizer] out",
+            LossConfig::CrossEntropy { .. } => return None,
+            _ => "it needs loss.kind = \"cross-entropy\"",
+        };
+        Some(format!("data.task = \"span-corruption\": {reason}"))
+    }),
+    (Error, |recipe| {
+        let weight = Some(recipe.train.guided_alignment).filter(|&weight| weight > 0.0)?;
+        let data = recipe.data.as_ref();
+        let has = |what: fn(&DataConfig) -> bool| data.is_some_and(what);
+        let layers = recipe.model.transformer.as_ref();
+        let reason = match recipe.loss {
+            _ if !recipe.model.has_cross_attention() => "the model has no attention to a source. Leave it out",
+            _ if has(|data| data.alignment_column.is_none()) => {
+                "it needs alignments. Name their column by data.alignment_column"
+            }
+            _ if has(|data| data.noise.is_some()) => "noise moves the words that are aligned. Leave [data.noise] out",
+            _ if has(|data| data.task == Task::SpanCorruption) => "span corruption has no aligned words. Leave it out",
+            _ if recipe.distill.is_some() => "expected no [distill] beside it",
+            _ if layers.is_some_and(|layers| layers.recompute) => {
+                "what recompute releases is needed. Leave model.transformer.recompute out"
+            }
+            _ if layers.is_some_and(|layers| layers.layer_drop > 0.0) => {
+                "the layer that is guided must not be skipped. Leave model.transformer.layer_drop out"
+            }
+            _ if layers.is_some_and(|layers| layers.attention_soft_cap.is_some()) => {
+                "expected no model.transformer.attention_soft_cap beside it"
+            }
+            LossConfig::CrossEntropy { r_drop, .. } if r_drop > 0.0 => "expected no loss.consistency beside it",
+            LossConfig::CrossEntropy { .. } | LossConfig::Embedding { .. } => return None,
+            _ => "it needs loss.kind = \"cross-entropy\"",
+        };
+        Some(format!("train.guided_alignment = {weight}: {reason}"))
+    }),
+    (Error, |recipe| {
+        let data = recipe.data.as_ref()?;
+        let column = data.weight_column.as_ref()?;
+        let reason = match (&recipe.loss, column) {
+            (LossConfig::CrossEntropy { .. }, Column::Name(name)) if KEYS.contains(&&**name) => {
+                "this is the key of a text. Give it another name"
+            }
+            (LossConfig::CrossEntropy { .. }, Column::Name(name))
+                if recipe.control.as_ref().is_some_and(|control| control.attributes.contains_key(name)) =>
+            {
+                "this is an attribute of [control]. Give it another name"
+            }
+            (LossConfig::CrossEntropy { .. }, column) => match (column, data.columns.as_ref()?) {
+                (Column::Name(name), Columns::Names(names)) if names.contains(name) => "data.columns has it, too",
+                (Column::Number(number), Columns::Numbers(numbers)) if numbers.contains(number) => {
+                    "data.columns has it, too"
+                }
+                _ => return None,
+            },
+            _ => "weights are of targets' cross entropy. Leave it out, or take loss.kind = \"cross-entropy\"",
+        };
+        Some(format!("data.weight_column = {column}: {reason}"))
     }),
     (Error, |recipe| {
         if !recipe.train.carry_state {
@@ -215,7 +280,7 @@ const CONFLICTS: &[Conflict] = &[
 ];
 
 /// What L-BFGS cannot go with: whether the recipe has it, its key, and why it cannot.
-fn lbfgs_conflicts(recipe: &Recipe) -> [(bool, &'static str, &'static str); 13] {
+fn lbfgs_conflicts(recipe: &Recipe) -> [(bool, &'static str, &'static str); 14] {
     const WHOLE: &str = "a step is of the whole text. Leave it out";
     const SAME: &str = "each evaluation has to see the same text and the same model. Leave it out";
     let Recipe { train, data, .. } = recipe;
@@ -244,6 +309,7 @@ fn lbfgs_conflicts(recipe: &Recipe) -> [(bool, &'static str, &'static str); 13] 
         ),
         (recipe.model.has_dropout() || layer_drop, "dropout in [model]", SAME),
         (has(|data| data.noise.is_some()), "[data.noise]", SAME),
+        (has(|data| data.task == Task::SpanCorruption), "data.task = \"span-corruption\"", SAME),
         (has(|data| data.mixture().is_some()), "data.weights or data.temperature", SAME),
         (
             recipe.control.as_ref().is_some_and(|control| control.dropout > 0.0),

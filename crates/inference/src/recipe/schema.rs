@@ -73,6 +73,7 @@ fn value_type(of: ValueType) -> Value {
             let columns = |items: Value| json!({"type": "array", "items": items, "minItems": 1, "maxItems": 3});
             json!({"anyOf": [columns(index()), columns(text())]})
         }
+        ValueType::Column => json!({"anyOf": [index(), text()]}),
         ValueType::TextList => list(text()),
         ValueType::ChoiceList(words) => list(value_type(ValueType::Choice(words))),
         ValueType::TokenIds => json!({"anyOf": [index(), list(index())]}),

@@ -52,13 +52,13 @@ fn generation() -> String {
 /// One recipe with every table, for each kind.
 fn every() -> Vec<Recipe> {
     let all = "init = \"base\"\n[bench]\nvocabulary = 9\nbatch = 1\nlength = 2\n[data]\ntrain = \"a.tsv\"\n\
-        validation = \"b.tsv\"\ncolumns = [0, 2]\nshuffle = \"blocks\"\nweights = [1.0]\ntemperature = 2.0\nchat_template = \"c\"\n[data.filter]\nmax_characters = 9\nlength_ratio = 3.0\n\
+        validation = \"b.tsv\"\ncolumns = [0, 2]\nshuffle = \"blocks\"\nweight_column = 3\nalignment_column = 4\ncut = true\ntask = \"span-corruption\"\ncorruption_rate = 0.2\nmean_span = 2.0\nweights = [1.0]\ntemperature = 2.0\nchat_template = \"c\"\n[data.filter]\nmax_characters = 9\nlength_ratio = 3.0\n\
         source_script = \"latin\"\ntarget_script = \"han\"\n[data.noise]\nswap = 3\n[control]\nATTRIBUTE = [\"a\"]\ncolumns = { ATTRIBUTE = 1 }\n[tokenizer]\nadd = [\"<a>\"]\nvocabulary_file = \"w\"\n\
         [tokenizer.special]\nunknown = 0\nbeginning = 1\nend = [2, 5]\nentries = 9\npieces_apart = true\nsentencepiece = true\n\
         [tokenizer.special.around]\nbefore = [1]\nafter = []\n[target_tokenizer]\nkind = \"word\"\n\
         [finetune]\ntrain = [\"a\"]\nfreeze = [\"b\"]\nrates = { c = 2.0 }\n\
         [finetune.lora]\nrank = 2\nalpha = 2.0\ntargets = [\"d\"]\n[distill]\nteacher = \"t\"\nchecksum = 4\n\
-        [vectors]\nsource = \"s.vec\"\ntarget = \"t.vec\"\n[train]\nsteps = 3\nmetric_command = \"m\"\n[generation]\nbeam = 2\nlength_penalty = 1.0\nsample = false\ntemperature = 0.5\ntop_k = 3\ntop_p = 0.5\n\
+        [vectors]\nsource = \"s.vec\"\ntarget = \"t.vec\"\n[train]\nsteps = 3\nguided_alignment = 0.5\nmetric_command = \"m\"\n[generation]\nbeam = 2\nlength_penalty = 1.0\nsample = false\ntemperature = 0.5\ntop_k = 3\ntop_p = 0.5\n\
         max_length = 9\nforbidden = [4]\nforced_beginning = [5]\nforced_end = true\nn_best = 2\n";
     let model = "[model]\nkind = \"encoder-decoder\"\nencoder = \"transformer\"\nattention = \"dot\"\nbridge = \"zero\"\n\
         output_soft_cap = 30.0\nforget_bias = 1.0\norigin = \"bart\"\n[model.transformer]\nqk_norm = \"head\"\nfull_layers = [1]\nlocal_rotary_base = 100.0\n\

@@ -28,7 +28,9 @@ impl Corpus {
             true => report.examples,
             false => number(self.range.end - 1)? + 1,
         };
-        Ok(end.saturating_sub(first).saturating_sub(self.len()))
+        // Pieces of a text are one example.
+        let kept = if self.stored.manifest.pieces { self.examples()?.len() as u64 } else { self.len() };
+        Ok(end.saturating_sub(first).saturating_sub(kept))
     }
 
     /// How often each of so many entries occurs on the side of the source, where it has one, and on that of the target.

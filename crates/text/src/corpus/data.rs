@@ -1,7 +1,7 @@
 //! What a corpus consists of, and its manifest.
 
 use crate::storage::{Checksum, Storage};
-use crate::{Report, TextError, open_file, read_file};
+use crate::{Piece, Report, TextError, open_file, read_file};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
@@ -24,6 +24,12 @@ pub(crate) struct CorpusData {
     pub(crate) prompts: Option<Storage>,
     /// How long what is rejected is, with which a target ends.
     pub(crate) rejected: Option<Storage>,
+    /// The weight of each sequence, as the bits of a number.
+    pub(crate) weights: Option<Storage>,
+    /// Which piece of its text each sequence is.
+    pub(crate) pieces: Option<Storage>,
+    /// The links of the tokens of each sequence: two numbers for each.
+    pub(crate) links: Option<CorpusSide>,
     /// Which of the text's examples a sequence is; none where it is each.
     pub(crate) examples: Option<Storage>,
 }
@@ -47,6 +53,15 @@ pub(crate) struct Manifest {
     /// Whether targets end with what is rejected in their favour.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) preferences: bool,
+    /// Whether sequences have weights.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) weights: bool,
+    /// Whether long texts are cut into pieces.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) pieces: bool,
+    /// Whether tokens of sources and targets have links.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) links: bool,
     /// Whether a chat template wrote them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) conversations: bool,
@@ -70,7 +85,7 @@ pub(crate) struct Manifest {
 }
 
 /// Where a sequence lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SequenceSpan {
     pub(crate) source: Option<Range<u64>>,
     pub(crate) target: Range<u64>,
@@ -78,6 +93,12 @@ pub(crate) struct SequenceSpan {
     pub(crate) prompt: usize,
     /// Tokens of the target, at its end, that are rejected in favour of those between; 0 where it is no preference.
     pub(crate) rejected: usize,
+    /// How much it counts.
+    pub(crate) weight: f32,
+    /// Which piece of its text it is.
+    pub(crate) piece: Piece,
+    /// Where its links lie.
+    pub(crate) links: Option<Range<u64>>,
     /// In which epoch of its corpus it comes there, where corpora are mixed: in one of all, it may come several times.
     pub(crate) own_epoch: Option<u64>,
 }
@@ -175,4 +196,6 @@ impl Starts {
 /// The names of what beside ids and lengths has a file.
 pub(crate) const PROMPTS: &str = "prompts.lengths";
 pub(crate) const REJECTED: &str = "rejected.lengths";
+pub(crate) const WEIGHTS: &str = "weights";
+pub(crate) const PIECES: &str = "pieces";
 pub(crate) const EXAMPLES: &str = "examples";

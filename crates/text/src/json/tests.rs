@@ -7,7 +7,7 @@ fn pair(prompt: &str, completion: &str) -> Record {
 
 #[test]
 fn the_usual_keys_are_read() {
-    let parse = |json: &str| Record::parse(json, None, None).unwrap().record;
+    let parse = |json: &str| Record::parse(json, None, &Annotations::default()).unwrap().record;
     assert_eq!(parse(r#"{"text": "a\nb"}"#), Record::Text("a\nb".to_owned()));
     assert_eq!(parse(r#"{"completion": "b", "prompt": ""}"#), pair("", "b"));
     for names in ["\"source\": \"a\", \"target\"", "\"prompt\": \"a\", \"target\"", "\"source\": \"a\", \"completion\""]
@@ -85,7 +85,7 @@ fn what_is_not_read_is_named() {
         (r#"{"messages": [{"role": "assistant", "content": "a", "weight": 0.5}]}"#, "\"weight\" of message 1"),
         (r#"{"messages": [{"role": "assistant", "content": "a", "tool_calls": []}]}"#, "\"tool_calls\""),
     ] {
-        let error = Record::parse(json, None, None).expect_err(json);
+        let error = Record::parse(json, None, &Annotations::default()).expect_err(json);
         assert!(error.contains(part), "{json}: {error}");
     }
 }

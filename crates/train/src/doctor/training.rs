@@ -168,7 +168,7 @@ fn memory(facts: &TrainingFacts, findings: &mut Vec<Finding>) {
 /// The first loss, and how long an evaluation takes.
 fn start_loss(trainer: &mut Trainer, facts: &mut TrainingFacts, findings: &mut Vec<Finding>) -> Result<(), Error> {
     let corpus = trainer.validation.clone().unwrap_or_else(|| trainer.batches.corpus().clone());
-    let batches = Batches::once(corpus, batch_config(&trainer.recipe))?;
+    let batches = Batches::once(corpus, batch_config(&trainer.recipe, &trainer.tokenizers)?)?;
     let all = facts.held_out as f64;
     let taken: Vec<_> = batches.take(BATCHES).collect::<Result<_, _>>()?;
     let sequences: usize = taken.iter().map(|batch| batch.target.len()).sum();

@@ -1,6 +1,6 @@
 //! Conditions under which a key has an effect.
 
-use crate::Recipe;
+use crate::{Recipe, Task};
 use descant_models::{LayerKind, LossConfig, ModelKind};
 use descant_nn::{Cell, Position};
 
@@ -70,6 +70,10 @@ pub(super) const CARRIED: Condition = condition("a recurrent language model and 
 pub(super) const LINES: Condition = condition("no data.stream: a continuous text is cut by train.length", |recipe| {
     recipe.leaves_stream_open() || recipe.data.as_ref().is_some_and(|data| !data.stream)
 });
+pub(super) const SPAN_CORRUPTION: Condition = condition("data.task = \"span-corruption\"", |recipe| {
+    recipe.data.as_ref().is_some_and(|data| data.task == Task::SpanCorruption)
+});
+pub(super) const GUIDED: Condition = condition("train.guided_alignment", |recipe| recipe.train.guided_alignment > 0.0);
 pub(super) const HELD_OUT: Condition =
     condition("no data.validation", |recipe| recipe.data.as_ref().is_some_and(|data| data.validation.is_none()));
 pub(super) const FILTERED_SCRIPT: Condition = condition("source_script or target_script", |recipe| {

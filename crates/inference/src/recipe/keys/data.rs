@@ -1,6 +1,6 @@
-use super::condition::{ENCODER_DECODER, FILTERED_SCRIPT, HELD_OUT, LANGUAGE_MODEL, LINES};
+use super::condition::{ENCODER_DECODER, FILTERED_SCRIPT, GUIDED, HELD_OUT, LANGUAGE_MODEL, LINES, SPAN_CORRUPTION};
 use super::key::{FROM_0, FROM_1, Key, REQUIRED, SHARE, Section, ValueType, WHOLE_SHARE, above, from};
-use ValueType::{Choice, Columns, Files, Flag, Integer, Number, NumberList, Text};
+use ValueType::{Choice, Column, Columns, Files, Flag, Integer, Number, NumberList, Text};
 use descant_text::Script;
 
 pub(super) const TOP: Section = Section {
@@ -73,6 +73,50 @@ pub(super) const DATA: Section = Section {
             "Pairs and lines of more tokens on either side are left out.",
         )
         .when(LINES),
+        Key::new(
+            "data.cut",
+            Flag,
+            "false",
+            "Whether texts of more than max_length tokens, or than the model has positions for, are cut into pieces instead of left out; texts without sources or \
+             prompts alone. Each piece is a sequence of its own, with positions and a state of its own; it begins with the last token of the piece before, so that \
+             each token is predicted once.",
+        )
+        .when(LINES),
+        Key::new(
+            "data.task",
+            Choice(&["plain", "span-corruption"]),
+            "\"plain\"",
+            "What is learned. plain: the targets as they are. span-corruption, of texts without sources (Raffel et al. 2020): in every epoch other spans of a \
+             text are left out, with a sentinel <extra_id_0>, <extra_id_1> … in the place of each, and the model learns to write them, each after its sentinel. \
+             An encoder reads what is left; for a language model it is the prompt. Source and target have one vocabulary.",
+        )
+        .when(LINES),
+        Key::new(
+            "data.corruption_rate",
+            Number(above(0.0).below(1.0)),
+            "0.15",
+            "The share of the tokens of a text that are left out; one token at least.",
+        )
+        .when(SPAN_CORRUPTION),
+        Key::new("data.mean_span", Number(from(1.0)), "3.0", "How many tokens a span has on average.").when(SPAN_CORRUPTION),
+        Key::new(
+            "data.weight_column",
+            Column,
+            "(none)",
+            "The column, or the key of .jsonl, that has the weight of each example, from 0: the loss of its target tokens is multiplied by it, and the \
+             mean is over the sum of the weights. By number in a table without a header, otherwise by name. An example without one counts 1, \
+             and one of the weight 0 is left out; both are counted. The validation loss has the weights too.",
+        )
+        .when(LINES),
+        Key::new(
+            "data.alignment_column",
+            Column,
+            "(none)",
+            "The column, or the key of .jsonl, that has the alignment of each pair in Pharaoh's form, such as \"0-0 1-2\": a word of the source and one of \
+             the target, counted from 0 between white space, as aligners such as fast_align and eflomal write them. By number in a table without a header, \
+             otherwise by name. Pairs without one do not guide, and are counted.",
+        )
+        .when(GUIDED),
         Key::new(
             "data.weights",
             NumberList(from(0.0).to(1e6)),

@@ -53,6 +53,8 @@ pub enum ValueType {
     Files,
     /// One to three columns in a list, by number or by name.
     Columns,
+    /// A column, by number or by name.
+    Column,
     /// A list of texts.
     TextList,
     /// A list of some of these words.
@@ -109,6 +111,7 @@ impl ValueType {
             },
             Self::Files => "the name of a file, two names in a list, or one or two lists of names in a list".to_owned(),
             Self::Columns => "one to three columns in a list, all by number from 0 or all by name".to_owned(),
+            Self::Column => "a column, by number from 0 or by name".to_owned(),
             Self::TextList => "a list of texts".to_owned(),
             Self::ChoiceList(words) => format!("a list, each {}", Self::Choice(words).words()),
             Self::TokenIds => "the id of a token, or a list of them".to_owned(),

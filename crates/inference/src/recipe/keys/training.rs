@@ -313,6 +313,13 @@ pub(super) const TRAIN: Section = Section {
              after 25 steps (ZClip).",
         ),
         Key::new(
+            "train.guided_alignment",
+            Number(from(0.0).to(1e6)),
+            "0.0",
+            "Weight of the guided alignment loss: the cross entropy of the alignments of data.alignment_column and the weights of a recurrent decoder's attention, or of \
+             the first head of a Transformer's layer before the last (Chen et al. 2016); 0.05 to 1 are usual. The validation loss leaves it out.",
+        ),
+        Key::new(
             "train.average",
             Number(SHARE),
             "0.0",
