@@ -49,8 +49,9 @@ categories = pa.table({name: pairs[name].dictionary_encode() for name in pairs.c
 write("categories", categories.unify_dictionaries())
 required = pa.schema([pa.field(name, pa.string(), nullable=False) for name in pairs.column_names])
 write("required", pairs.cast(required), compression="none", row_group_size=64)
-# Not read.
+# Not read: another codec, and a page of much more bytes than the file has.
 write("brotli", pairs, compression="brotli")
+write("large_page", strings([dict(prompt="a", completion="b" * 150_000_000)]), compression="zstd", use_dictionary=False, write_statistics=False)
 
 # System prompts that some rows have not.
 SYSTEM = [row | ({"system": f"be {n}"} if n % 3 == 1 else {}) for n, row in enumerate(PAIRS[:30])]

@@ -50,10 +50,13 @@ def dpo(model, reference, sequences, smoothing, likelihood):
     return (loss - likelihood * found[:PAIRS] / lengths).sum(), rewards
 
 
-def minimum_risk(model, sequences, costs):
+def minimum_risk(model, sequences, costs, likelihood):
     """Sequences 0 to 2 are the candidates of one source, the others of another."""
     found = torch.stack([log_likelihood(model, *sequence) for sequence in sequences])
-    return sum((torch.softmax(ALPHA * found[part], 0) * costs[part]).sum() for part in [slice(0, 3), slice(3, None)])
+    risk = sum((torch.softmax(ALPHA * found[part], 0) * costs[part]).sum() for part in [slice(0, 3), slice(3, None)])
+    # The first sequences are the references.
+    lengths = torch.tensor([len(ids) - 1 - prompt for ids, prompt in sequences[:2]])
+    return risk - likelihood * (found[:2] / lengths).sum()
 
 
 def unlikelihood(model, sequences):
@@ -90,7 +93,8 @@ def main():
     losses = {
         "dpo": dpo(model, reference, sequences, 0.0, 0.0)[0],
         "dpo_smoothed": dpo(model, reference, sequences, SMOOTHING, LIKELIHOOD)[0],
-        "minimum_risk": minimum_risk(model, sequences, costs),
+        "minimum_risk": minimum_risk(model, sequences, costs, 0.0),
+        "minimum_risk_likelihood": minimum_risk(model, sequences, costs, LIKELIHOOD),
         "unlikelihood": unlikelihood(model, sequences),
     }
     tensors["rewards"] = dpo(model, reference, sequences, 0.0, 0.0)[1].detach()

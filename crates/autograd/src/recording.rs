@@ -9,7 +9,7 @@ use crate::gradients::Gradients;
 use crate::node::{Node, value};
 use crate::parameters::{ParameterId, Parameters};
 use crate::pool::Pool;
-use descant_kernels::{FlushSubnormals, GemmConfig, Parallelism, Real};
+use descant_kernels::{FlushSubnormals, GemmConfig, MatmulPrecision, Parallelism, Real};
 use descant_tensor::{Buffer, Error, Result, Shape};
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -42,6 +42,8 @@ pub(crate) struct Mode {
     pub(crate) dropout: Option<u64>,
     pub(crate) check_finite: bool,
     pub(crate) parallelism: Parallelism,
+    /// In place of that of the parameters.
+    pub(crate) precision: Option<MatmulPrecision>,
     /// Whether the queries of cross-attention are kept that a pass without gradients would release.
     pub(crate) keeps_queries: bool,
 }
@@ -49,8 +51,9 @@ pub(crate) struct Mode {
 impl Mode {
     /// Inference is batch-invariant; training computes a batch as a whole.
     pub(crate) fn gemm_config(self, parameters: &Parameters) -> GemmConfig {
-        let Self { parallelism, gradients, .. } = self;
-        GemmConfig { parallelism, precision: parameters.precision(), batch_invariant: !gradients }
+        let Self { parallelism, gradients, precision, .. } = self;
+        let precision = precision.unwrap_or_else(|| parameters.precision());
+        GemmConfig { parallelism, precision, batch_invariant: !gradients }
     }
 }
 

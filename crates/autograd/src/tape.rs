@@ -1,7 +1,7 @@
 use crate::graph::Graph;
 use crate::parameters::Parameters;
 use crate::recording::{FAILED, Mode, Recording};
-use descant_kernels::Parallelism;
+use descant_kernels::{MatmulPrecision, Parallelism};
 use std::cell::RefCell;
 
 /// Memory of one forward and backward pass after another: the nodes, and the buffers that the next pass reuses.
@@ -29,6 +29,11 @@ impl Tape {
     /// Starts a pass without gradients and without dropout, whose GEMMs may use several threads.
     pub fn infer<'t>(&'t mut self, parameters: &'t Parameters, parallelism: Parallelism) -> Graph<'t> {
         self.start(parameters, Mode { parallelism, ..Mode::default() })
+    }
+
+    /// As [`Tape::infer`], in this precision: that of other parameters, whose outputs are compared with these.
+    pub fn infer_in<'t>(&'t mut self, parameters: &'t Parameters, precision: MatmulPrecision) -> Graph<'t> {
+        self.start(parameters, Mode { precision: Some(precision), ..Mode::default() })
     }
 
     /// As [`Tape::train`], but every value and gradient is searched for infinities and NaN; the first becomes

@@ -10,7 +10,7 @@ use descant_autograd::Parameters;
 use descant_batch::{Batch, Sequences};
 use descant_inference::{BenchConfig, Estimate, Recipe, Tokenizers, is_run};
 use descant_kernels::{Mat, MatMut, Parallelism, gemm, gemm_flops};
-use descant_models::{ModelKind, Vocabulary, build};
+use descant_models::{LossConfig, ModelKind, Vocabulary, build};
 use descant_optim::Optimizer;
 use descant_tensor::DType;
 use descant_text::{TextError, plural};
@@ -101,6 +101,11 @@ impl Bench {
             self.recipe
         );
         let recipe = recipes::load(&self.recipe, &self.set)?;
+        recipes::refuse_minimum_risk(&recipe)?;
+        anyhow::ensure!(
+            self.text || !matches!(recipe.loss, LossConfig::Dpo(_)),
+            "loss.kind = \"dpo\": random tokens have no preferences. Add --text"
+        );
         let pair = recipe.model.kind == ModelKind::EncoderDecoder;
         let sources = SourceModels::of(&recipe)?;
         let (vocabulary, sizes, texts) = sizes(&recipe, &sources)?;

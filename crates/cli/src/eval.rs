@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Args;
 use descant_inference::weights_of;
 use descant_kernels::{Parallelism, WeightType};
-use descant_text::write_file;
+use descant_text::{plural, write_file};
 use descant_train::{Evaluator, Measures, MetricCommand, Prediction, TextScores};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -87,6 +87,9 @@ struct EvalReport {
     accuracy: f64,
     #[serde(flatten)]
     measures: Measures,
+    /// Why the loss is that of what is chosen, and not of preferences.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unmeasured: Option<String>,
     tokens: usize,
     left_out: u64,
     #[serde(flatten)]
@@ -167,6 +170,15 @@ impl Eval {
         // That of a likelihood alone is a number of bits.
         let size = if evaluation.perplexity.is_some() { evaluator.text_size()? } else { None };
         let likelihood = evaluation.perplexity.map_or(f64::NAN, f64::ln);
+        let size = size.filter(|size| {
+            if size.unknown > 0 {
+                let unknown = plural(size.unknown, "target token");
+                note(format_args!(
+                    "Bits per byte and character are left out: {unknown} are unknown, of a length that nobody knows."
+                ));
+            }
+            size.unknown == 0
+        });
         let bits = size.map(|size| size.bits_per(likelihood, evaluation.tokens));
         let mut report = EvalReport {
             step,
@@ -177,6 +189,7 @@ impl Eval {
             bits_per_character: bits.map(|[_, character]| character),
             accuracy: evaluation.accuracy,
             measures: evaluation.measures,
+            unmeasured: evaluator.unmeasured().map(str::to_owned),
             tokens: evaluation.tokens,
             left_out: evaluator.left_out()?,
             texts: None,

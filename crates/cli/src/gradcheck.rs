@@ -31,6 +31,7 @@ const LENGTH: usize = 8;
 impl Gradcheck {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let recipe = recipes::load(&self.recipe.recipe.display().to_string(), &self.recipe.set)?;
+        recipes::refuse_minimum_risk(&recipe)?;
         let sources = SourceModels::of(&recipe)?;
         let (mut parameters, model, batch) = match recipe.bench {
             Some(bench) if recipe.data.is_none() => random(&recipe, bench.vocabulary)?,

@@ -2,6 +2,7 @@
 
 use crate::report::note;
 use descant_inference::{Recipe, is_there};
+use descant_models::LossConfig;
 use std::path::Path;
 
 pub(crate) const DEMO: &str = include_str!("../../../recipes/demo.toml");
@@ -31,6 +32,15 @@ pub(crate) fn load(name: &str, settings: &[String]) -> anyhow::Result<Recipe> {
         descant_train::resolve_text_layout(&mut recipe)?.into_iter().for_each(note);
     }
     Ok(recipe)
+}
+
+/// Candidates are generated in a training alone, and what they are changes with each step.
+pub(crate) fn refuse_minimum_risk(recipe: &Recipe) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !matches!(recipe.loss, LossConfig::MinimumRisk(_)),
+        "loss.kind = \"minimum-risk\": its candidates are generated in a training alone. Add --set loss.kind=cross-entropy"
+    );
+    Ok(())
 }
 
 /// Whether the recipe names a text, and all of it is there.

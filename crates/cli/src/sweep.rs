@@ -152,7 +152,8 @@ fn table(all: &[(&SweepRun, RunSummary)]) -> anyhow::Result<()> {
     if first.problem.is_some() {
         return Ok(());
     }
-    let what = if of_first.best.is_some() { "The best" } else { "Without validation, none is the best; the first" };
+    let what =
+        if of_first.best.is_some() { "The best" } else { "Without a value to compare by, none is the best; the first" };
     print(format_args!("{what}:\n  {}", command(&["generate".into(), first.run.to_string_lossy()])))
 }
 

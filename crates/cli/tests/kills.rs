@@ -69,7 +69,7 @@ fn contents(run: &Path) -> BTreeMap<String, Vec<u8>> {
                 let text = fs::read_to_string(&path).unwrap();
                 let line = |line: &str| {
                     let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
-                    for time in ["tokens_per_s", "seconds"] {
+                    for time in ["tokens_per_s", "seconds", "data_seconds"] {
                         line.as_object_mut().unwrap().remove(time);
                     }
                     format!("{line}\n")

@@ -62,10 +62,10 @@ fn a_program_that_fails_is_told_before_the_first_step() {
     let told = |then: &str, more: &[&str], parts: &[&str]| {
         let folder = folder(then);
         folder.fail(&by_command(more), &[parts, &["pairs.toml", "train.metric_command"]].concat());
-        assert!(!folder.path("run/metrics.jsonl").exists() || values(&folder).is_empty(), "{then}");
+        assert!(!folder.path("run/recipe.toml").exists(), "{then}: it is a run");
     };
     told("echo no model >&2; exit 2", &[], &["metric failed", "exit status: 2", "no model"]);
-    told("exec sleep 60", &["--set", "train.metric_timeout=1"], &["did not end within 1 s (metric_timeout)"]);
+    told("exec sleep 60", &["--set", "train.metric_timeout=1"], &["did not end within 1 s (metric timeout)"]);
     told("echo good", &[], &["has to print a number", "good"]);
     told("", &["--set", "train.metric_command='nowhere'"], &["there is no program nowhere"]);
     folder("").fail(&by_command(&["--set", "train.metric_timeout=0"]), &["train.metric_timeout = 0", "1 or more"]);
@@ -73,6 +73,26 @@ fn a_program_that_fails_is_told_before_the_first_step() {
     folder("").fail(&without, &["train.best_metric", "expected a train.metric_command"]);
     let lines = ["train", "lm.toml", "--run", "run", "--set", "train.metric_command='metric'"];
     folder("echo 1").fail(&lines, &["train.metric_command: command is of answers"]);
+}
+
+#[test]
+fn it_is_found_beside_the_recipe_and_from_elsewhere_and_may_change() {
+    let folder = folder("echo $n");
+    let inside = |name: &str| format!("inside/{name}");
+    fs::create_dir(folder.path("inside")).unwrap();
+    for name in ["pairs.toml", "pairs.tsv", "metric"] {
+        fs::rename(folder.path(name), folder.path(&inside(name))).unwrap();
+    }
+    folder.succeed(&[&["train", "inside/pairs.toml"], &TRAIN[2..]].concat());
+    assert_eq!(values(&folder).len(), 3);
+    // Another folder, from which the run's own path does not lead to it.
+    folder.write("inside/metric", "#!/bin/sh\nexit 1\n");
+    let more = ["train", "run", "--resume", "--set", "train.steps=40"];
+    folder.fail(&more, &["train.metric_command", "metric failed"]);
+    folder.write("other", "#!/bin/sh\necho 7\n");
+    fs::set_permissions(folder.path("other"), fs::Permissions::from_mode(0o755)).unwrap();
+    folder.succeed(&[&more[..], &["--set", "train.metric_command=other", "--set", "train.metric_timeout=9"]].concat());
+    assert_eq!(values(&folder)[3], (40, Some(7.0), true));
 }
 
 #[test]

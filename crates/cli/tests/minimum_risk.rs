@@ -49,6 +49,20 @@ fn what_the_model_writes_has_less_risk() {
     }
 }
 
+/// Where generation goes on beyond the positions of a model, there is nothing to learn from.
+#[test]
+fn candidates_are_as_long_as_the_positions_at_most() {
+    let folder = Folder::new();
+    let prompts = common::LANGUAGE_MODEL.replace("stream = true", "columns = [0, 1]").replace("text.txt", "pairs.tsv");
+    let positions = "layers = 1\n[model.transformer]\nheads = 2\nposition = \"learned\"\nmax_length = 20\n";
+    let prompts = prompts.replace("cell = \"lstm\"\nembedding = 8", "decoder = \"transformer\"");
+    folder.write("prompts.toml", prompts.replace("layers = 2\ndropout = 0.2", positions));
+    folder.train("prompts.toml", "base", 2);
+    recipe(&folder, "samples = 8");
+    folder.succeed(&["train", "risk.toml", "--run", "run", "--quiet", "--set", "train.steps=10"]);
+    folder.fail(&["gradcheck", "risk.toml"], &["loss.kind", "--set loss.kind=cross-entropy"]);
+}
+
 #[test]
 fn what_is_wrong_with_a_recipe_is_told() {
     let folder = Folder::new();

@@ -179,8 +179,31 @@ fn successive_halving_goes_on_with_the_better_half() {
     kept.sort();
     went_on.sort();
     assert_eq!(kept, went_on);
+    // What the best was worth at first is lost, and it has gone on since: it is not taken for one that failed.
+    let name = lines[0]["run"].as_str().unwrap().trim_start_matches("runs/");
+    let lacks = rungs.lines().filter(|line| !(line.contains("0.25") && line.contains(name)));
+    folder.write("runs/rungs.jsonl", lacks.map(|line| format!("{line}\n")).collect::<String>());
+    folder.fail(
+        &[&GRID[..], &SHORT, &["--halving"]].concat(),
+        &["beyond the", "what it was worth there is not known", "rungs.jsonl"],
+    );
+    folder.write("runs/rungs.jsonl", rungs);
     // One that was eliminated can be trained on.
     folder.succeed(&["train", lines[3]["run"].as_str().unwrap(), "--resume", "--quiet"]);
+}
+
+/// A program that measures at the start, and then no more.
+#[test]
+fn a_run_without_a_value_to_compare_is_told_and_not_eliminated() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    folder.write("metric", "#!/bin/sh\n[ $(wc -l) = 3 ] && echo 1\n");
+    fs::set_permissions(folder.path("metric"), fs::Permissions::from_mode(0o755)).unwrap();
+    let train = "train={steps=20, validate_every=10, batch_tokens=200, metric_command='./metric', best_metric='command', validation_examples=4}";
+    let vary = ["sweep", "pairs.toml", "--runs", "runs", "--vary", "seed=1,2", "--halving", "--set", train];
+    folder.fail(&vary, &["all 2 runs failed"]);
+    let told = String::from_utf8(folder.run(&vary).stdout).unwrap();
+    assert_eq!(told.matches("no value of train.best_metric = \"command\"").count(), 2, "{told}");
 }
 
 #[test]

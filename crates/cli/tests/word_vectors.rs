@@ -85,6 +85,37 @@ fn embeddings_begin_with_them_and_the_rest_is_told() {
     assert_ne!(row(&folder, "free", "decoder.embedding.weight", "3").0, vector(&digits(), "3"));
 }
 
+/// `▁3` begins a text, `3` goes on with it.
+#[test]
+fn a_word_is_the_entry_with_the_mark_of_a_space() {
+    let folder = folder();
+    let settings = [
+        "tokenizer={kind='bpe',vocabulary=40}",
+        "vectors.target=digits.vec",
+        "finetune.freeze=['decoder.embedding.weight']",
+    ];
+    let train = ["train", "pairs.toml", "--run", "run", "--quiet", "--set", "train.steps=2"];
+    folder.succeed(&[&train[..], &settings.map(|setting| ["--set", setting]).concat()].concat());
+    let of = |token: &str| row(&folder, "run", "decoder.embedding.weight", token).0;
+    assert_eq!(of("▁3"), vector(&digits(), "3"));
+    assert_ne!(of("3"), vector(&digits(), "3"));
+    // A file with both forms, as one that is exported.
+    let both: String = digits().lines().skip(2).flat_map(|line| [format!("▁{line}\n"), format!("{line}5\n")]).collect();
+    let both = format!("18 8\n{both}");
+    folder.write("digits.vec", &both);
+    folder.succeed(
+        &[
+            &["train", "pairs.toml", "--run", "both"],
+            &train[4..],
+            &settings.map(|setting| ["--set", setting]).concat()[..],
+        ]
+        .concat(),
+    );
+    let of = |token: &str| row(&folder, "both", "decoder.embedding.weight", token).0;
+    assert_eq!(of("▁3"), vector(&both, "▁3"));
+    assert_eq!(of("3"), vector(&both, "3"));
+}
+
 #[test]
 fn exported_vectors_come_back_as_they_were() {
     let folder = folder();
@@ -96,6 +127,7 @@ fn exported_vectors_come_back_as_they_were() {
         .concat(),
     );
     assert!(folder.succeed(&["export", "run", "run.vec"]).contains("run.vec"));
+    folder.fail(&["export", "run", "run.vec"], &["run.vec", "it is there already"]);
     folder.fail(&["export", "run", "again.vec", "--adapter"], &["again.vec", "leave --adapter out"]);
     let text = fs::read_to_string(folder.path("run.vec")).unwrap();
     let frozen = "finetune.freeze=['decoder.embedding.weight']";

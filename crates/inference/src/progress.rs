@@ -87,6 +87,8 @@ pub struct MetricsAccumulator {
     tokens: usize,
     #[serde(skip)]
     seconds: f64,
+    #[serde(skip)]
+    data_seconds: f64,
 }
 
 impl MetricsAccumulator {
@@ -110,6 +112,11 @@ impl MetricsAccumulator {
         self.tokens += tokens;
     }
 
+    /// Adds the time that training waited for a batch, which is of a step's time.
+    pub fn add_waiting(&mut self, seconds: f64) {
+        self.data_seconds += seconds;
+    }
+
     /// Whether there was no step.
     pub fn is_empty(&self) -> bool {
         self.steps == 0
@@ -129,6 +136,11 @@ impl MetricsAccumulator {
     /// The time of the steps that this process did.
     pub fn seconds(&self) -> f64 {
         self.seconds
+    }
+
+    /// Of that, what was spent on reading batches.
+    pub fn data_seconds(&self) -> f64 {
+        self.data_seconds
     }
 
     /// Target tokens per second.

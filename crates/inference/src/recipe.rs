@@ -185,6 +185,12 @@ pub struct DataConfig {
     /// Noise on the sources of the training text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<NoiseConfig>,
+    /// BPE-dropout on the training text: the probability with which a merge is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bpe_dropout: Option<f64>,
+    /// Subword regularisation with a unigram tokenizer: the power of the probabilities that segmentations are drawn by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unigram_sampling: Option<f64>,
 }
 
 impl DataConfig {
@@ -216,6 +222,8 @@ impl DataConfig {
             shuffle: Some(Shuffle::Exact),
             filter: None,
             noise: None,
+            bpe_dropout: None,
+            unigram_sampling: None,
         }
     }
 }

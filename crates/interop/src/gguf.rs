@@ -14,6 +14,7 @@ pub(crate) use import::open;
 
 use crate::template::own_template;
 use crate::weights::{Part, part};
+use crate::write_folder::refuse_existing;
 use crate::{Error, Family};
 use architecture::{Architecture, repeats_output};
 use descant_inference::{Trained, weights_of};
@@ -69,9 +70,7 @@ pub fn export_gguf(trained: &Trained, path: &Path, element_type: GgufType) -> Re
         ));
     }
     let tensors = tensors(trained, family, architecture, element_type)?;
-    if path.symlink_metadata().is_ok() {
-        return Err(Error::folder(path, "it is there already. Choose another name"));
-    }
+    refuse_existing(path)?;
     let written = write_file(path, |file| write(BufWriter::new(file), &items, &tensors));
     written.map_err(|error| Error::io("write", path, error)).and(Ok((family, notes)))
 }

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::export::row_major;
+use crate::write_folder::refuse_existing;
 use descant_inference::Trained;
 use descant_text::{plural, write_file};
 use std::io::{BufWriter, Write};
@@ -13,6 +14,7 @@ use std::path::Path;
 /// # Errors
 /// Where it cannot be written.
 pub fn export_word_vectors(trained: &Trained, path: &Path) -> Result<Option<String>, Error> {
+    refuse_existing(path)?;
     let (parameters, tokenizer) = (row_major(trained)?, &trained.tokenizers.target);
     let (table, _) = trained.model.output().token_rows();
     let width = parameters.shape(table).last();

@@ -8,6 +8,17 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::Path;
 
+/// That a file to write is not there already.
+///
+/// # Errors
+/// Where it is.
+pub(crate) fn refuse_existing(path: &Path) -> Result<(), Error> {
+    match path.symlink_metadata() {
+        Ok(_) => Err(Error::folder(path, "it is there already. Choose another name")),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Writes a folder: beside its place, and renamed when it is whole, so that it is complete or absent.
 pub(crate) fn whole(folder: &Path, fill: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
     if let Some(kind) = folder.extension().and_then(|kind| kind.to_str()).filter(|kind| is_file_kind(kind)) {

@@ -3,7 +3,7 @@
 use crate::corpus::data::SequenceSpan;
 use crate::mixture::Mixture;
 use crate::ramp::Ramp;
-use crate::{InputBuilder, Noise, SpanCorruption, SpecialTokens};
+use crate::{InputBuilder, Noise, SpanCorruption, SpecialTokens, SubwordRegularization};
 use serde::{Deserialize, Serialize};
 
 /// Which orders of a corpus there are.
@@ -45,6 +45,8 @@ pub struct BatchConfig {
     pub noise: Option<Noise>,
     /// Span corruption of texts without sources.
     pub corruption: Option<SpanCorruption>,
+    /// Subword regularisation of sources and of targets, where sequences are shuffled.
+    pub subwords: [Option<SubwordRegularization>; 2],
     /// Batches of a step.
     pub accumulate: usize,
     /// Whether a step ends with the epoch: its last one is then of what is left.
@@ -71,6 +73,7 @@ impl Default for BatchConfig {
             mixture: None,
             noise: None,
             corruption: None,
+            subwords: Default::default(),
             accumulate: 1,
             whole_epochs: false,
             batch_ramp: Ramp::default(),
@@ -107,23 +110,24 @@ impl BatchConfig {
         batches
     }
 
-    /// How many of these sequences a part of a batch has that is such a share of a whole one: one at least, and as many as the other
-    /// parts of the batch.
-    pub(crate) fn part(&self, places: &[SequenceSpan], share: f64, size: impl Fn(&SequenceSpan) -> usize) -> usize {
-        if share >= 1.0 {
-            return places.len();
+    /// How many of these sequences come nearest to such a share of a whole batch, and the share that they are.
+    pub(crate) fn part(
+        &self,
+        places: &[SequenceSpan],
+        share: f64,
+        size: impl Fn(&SequenceSpan) -> usize,
+    ) -> (usize, f64) {
+        let whole = self.sequences.unwrap_or(self.tokens) as f64;
+        let (mut count, mut sum) = (0, 0.0);
+        for place in places {
+            let size = if self.sequences.is_some() { 1.0 } else { size(place) as f64 };
+            if sum + size / 2.0 > share * whole {
+                break;
+            }
+            count += 1;
+            sum += size;
         }
-        let size = |place: &SequenceSpan| if self.sequences.is_some() { 1.0 } else { size(place) as f64 };
-        let most = share * self.sequences.unwrap_or(self.tokens) as f64;
-        let all: f64 = places.iter().map(&size).sum();
-        let enough = all / (all / most).ceil();
-        let mut sum = 0.0;
-        let fits = |place: &&SequenceSpan| {
-            let fits = sum == 0.0 || sum < enough && sum + size(place) <= most;
-            sum += size(place);
-            fits
-        };
-        places.iter().take_while(fits).count()
+        (count, sum / whole)
     }
 }
 

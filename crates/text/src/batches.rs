@@ -41,6 +41,16 @@ struct Planned {
 /// Sequences of a batch, and of which epoch they are.
 type Part = (u64, Vec<SequenceSpan>);
 
+/// How much is taken of what is left of a batch.
+#[derive(Clone, Copy)]
+enum Share {
+    All,
+    /// Such a share of a whole batch; one sequence at least.
+    Some(f64),
+    /// As much, or nothing.
+    UpTo(f64),
+}
+
 impl Batches {
     /// From the start of the first epoch.
     ///
@@ -138,29 +148,38 @@ impl Batches {
     /// # Errors
     /// Where the corpus cannot be read.
     pub fn next_batch(&mut self) -> Result<Batch, TextError> {
-        let (epoch, places) = self.take(u64::MAX, 1.0)?;
+        let ((epoch, places), _) = self.take(u64::MAX, Share::All)?;
         self.assemble(&places, epoch)
     }
 
     fn next_parts(&mut self, step: u64) -> Result<Vec<Part>, TextError> {
-        // Whole batches take less time than as many parts.
-        let batches = self.config.accumulate as f64 * self.config.batch_ramp.share(step);
-        let most = batches.ceil().max(1.0);
+        let share = self.config.batch_ramp.share(step);
+        let mut wanted = self.config.accumulate as f64 * share;
         let epoch = self.position.epoch;
         let mut parts = Vec::new();
-        while parts.len() < most as usize && !(self.config.whole_epochs && self.position.epoch != epoch) {
-            parts.push(self.take(step, batches / most)?);
+        let mut goes_on = true;
+        while goes_on && !(self.config.whole_epochs && self.position.epoch != epoch) {
+            let asked = match parts.is_empty() {
+                _ if share >= 1.0 => Share::All,
+                true => Share::Some(wanted),
+                false => Share::UpTo(wanted),
+            };
+            let (part, taken) = self.take(step, asked)?;
+            wanted -= taken;
+            goes_on = if share >= 1.0 { parts.len() + 1 < self.config.accumulate } else { !part.1.is_empty() };
+            parts.extend((!part.1.is_empty()).then_some(part));
         }
         Ok(parts)
     }
 
-    /// Such a share of a batch.
-    fn take(&mut self, step: u64, share: f64) -> Result<Part, TextError> {
+    /// Of the rest of a batch, what comes nearest to a share of a whole one, and how much that is.
+    fn take(&mut self, step: u64, share: Share) -> Result<(Part, f64), TextError> {
         let next = self.find(step)?;
         let key = (next.window, next.batch);
         let mut places = self.waiting.remove(&key).ok_or_else(|| self.other_text())?;
         let taken = next.taken as usize;
         let most = (self.config.length as f64 * self.config.length_ramp.share(step)).max(1.0) as u64;
+        let mut share_taken = 1.0;
         let (part, taken, of) = match self.streams().is_some() {
             true => {
                 let longest = places.iter().map(chunk_tokens).max().unwrap_or(0);
@@ -171,7 +190,13 @@ impl Batches {
             false => {
                 let all = places.len() as u64;
                 let left = places.get_mut(taken..).unwrap_or_default();
-                let count = self.config.part(left, share, |place| self.tokens(place));
+                let mut count = left.len();
+                if let Share::Some(share) | Share::UpTo(share) = share {
+                    (count, share_taken) = self.config.part(left, share, |place| self.tokens(place));
+                }
+                if matches!(share, Share::Some(_)) {
+                    count = count.max(1).min(left.len());
+                }
                 let cut = |place: &SequenceSpan| pieces(place, most).collect::<Vec<_>>();
                 let part = match self.corpus.is_continuous() {
                     true => left[..count].iter().flat_map(cut).collect(),
@@ -187,7 +212,7 @@ impl Batches {
         let epoch = self.position.epoch;
         // What is not due is put away now, so that with its last batch an epoch is over.
         self.settle(step)?;
-        Ok((epoch, part))
+        Ok(((epoch, part), share_taken))
     }
 
     /// The next batch that may come to this step; its sequences are among those that wait.

@@ -42,6 +42,7 @@ impl CsvRows {
     pub(crate) fn next_row(&mut self) -> Result<Option<RowLine>, TextError> {
         let (mut text, mut ends) = (Vec::new(), Vec::new());
         let (mut length, mut columns) = (0, 0);
+        let mut quotes = Quotes::Start;
         // An error within a row ends it.
         self.reader.reset();
         loop {
@@ -64,6 +65,7 @@ impl CsvRows {
             };
             let mut line = line.into_bytes();
             line.push(b'\n');
+            quotes = line.iter().fold(quotes, |quotes, &byte| quotes.after(byte));
             // A line has no more columns than commas and one.
             text.resize(length + line.len(), 0);
             ends.resize(columns + 2 + memchr::memchr_iter(b',', &line).count(), 0);
@@ -71,6 +73,9 @@ impl CsvRows {
             (length, columns) = (length + written, columns + ended);
             if result == ReadRecordResult::InputEmpty {
                 continue;
+            }
+            if quotes == Quotes::Wrong {
+                return Err(self.wrong("text follows the quote that ends a column"));
             }
             text.truncate(length);
             ends.truncate(columns);
@@ -82,6 +87,33 @@ impl CsvRows {
     fn wrong(&self, reason: &str) -> TextError {
         let reason = format!("{reason}. Write a quote within a text twice, and put the whole column in quotes");
         TextError::Example { path: self.path.clone(), line: self.number, reason }
+    }
+}
+
+/// Where in a row its quotes are: the reader takes text after the last quote of a column as more of it.
+#[derive(Clone, Copy, PartialEq)]
+enum Quotes {
+    /// At the start of a column.
+    Start,
+    Plain,
+    Quoted,
+    /// After a quote within a quoted column: its end, or the first of two.
+    Quote,
+    Wrong,
+}
+
+impl Quotes {
+    fn after(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::Wrong, _) => Self::Wrong,
+            (Self::Start | Self::Quote, b'"') | (Self::Quoted, b'\0'..=b'!' | b'#'..) => Self::Quoted,
+            (Self::Quoted, b'"') => Self::Quote,
+            (Self::Start | Self::Plain | Self::Quote, b',' | b'\n') => Self::Start,
+            // Before the end of a line.
+            (Self::Quote, b'\r') => Self::Quote,
+            (Self::Quote, _) => Self::Wrong,
+            (Self::Start | Self::Plain, _) => Self::Plain,
+        }
     }
 }
 
@@ -130,6 +162,12 @@ mod tests {
             assert!(matches!(error, TextError::Example { line: 2, .. }), "{error}");
             assert!(error.to_string().contains("quote"), "{error}");
         }
+        for text in ["a,b\n\"He said \"hi\" to me\",c\n", "a,b\n\"c\nd\"e,f\n", "a,b\nc,\"d\" \n"] {
+            let error = rows(text).unwrap_err();
+            assert!(matches!(error, TextError::Example { line: 2, .. }), "{error}");
+            assert!(error.to_string().contains("text follows the quote"), "{error}");
+        }
+        assert_eq!(rows("\"a\"\r\n\"\",\"\"\"\"\n").unwrap().len(), 2);
         let large = format!("{},b\nc,d\n", "x".repeat(LONGEST_OBJECT));
         assert_eq!(rows(&large).unwrap()[0].1, ["large"]);
     }

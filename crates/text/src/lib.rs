@@ -6,6 +6,7 @@
 mod annotations;
 mod batch_config;
 mod batches;
+mod bpe_dropout;
 mod catch_panic;
 mod chat;
 mod columns;
@@ -43,11 +44,13 @@ mod script;
 mod source;
 mod span_corruption;
 mod storage;
+mod subword_regularization;
 mod table;
 mod token_links;
 mod tokenizer;
 mod tokenizer_file;
 mod tokenizer_training;
+mod unigram_sampling;
 mod word_vectors;
 mod zst;
 
@@ -81,6 +84,7 @@ pub use sandbox_server::serve_sandbox;
 pub use script::{Script, main_script, script_of};
 pub use source::{Form, Side, Source};
 pub use span_corruption::SpanCorruption;
+pub use subword_regularization::SubwordRegularization;
 pub use tokenizer::{
     BOS, EOS, NO_PIECE, PostProcessor, SpecialTokens, TokenBytes, Tokenizer, TokenizerConfig, TokenizerKind, UNK,
     UNKNOWN_CHARACTERS,

@@ -134,7 +134,7 @@ fn is_letter(c: char) -> bool {
 }
 
 /// A number from 0 to below 1.
-fn uniform(random: &mut Pcg64) -> f64 {
+pub(crate) fn uniform(random: &mut Pcg64) -> f64 {
     (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 

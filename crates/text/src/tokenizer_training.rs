@@ -94,8 +94,8 @@ fn untrained(config: &TokenizerConfig, continuous: bool) -> Result<Tokenizer> {
     // `▁` stands for the space before a word; a line's first word has one too, so that it is the same word anywhere.
     let scheme = if continuous { "never" } else { "first" };
     let spaces = || json!({"type": "Metaspace", "replacement": SPACE, "prepend_scheme": scheme, "split": true});
-    // Apart, so that a word at the end of a sentence is the same word as elsewhere.
-    let punctuation = || json!({"type": "Punctuation", "behavior": "Isolated"});
+    let punctuation =
+        || json!({"type": "Split", "pattern": {"Regex": words()}, "behavior": "Isolated", "invert": false});
     let bytes = json!({
         "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": kind == TokenizerKind::ByteBpe,
     });
@@ -143,6 +143,17 @@ fn untrained(config: &TokenizerConfig, continuous: bool) -> Result<Tokenizer> {
     tokenizer.with_pre_tokenizer(serde_json::from_value::<Option<PreTokenizerWrapper>>(pre_tokenizer)?);
     tokenizer.with_decoder(serde_json::from_value::<Option<DecoderWrapper>>(decoder)?);
     Ok(tokenizer)
+}
+
+/// A word, or a punctuation mark, which stands apart so that a word at the end of a sentence is the same word as elsewhere.
+///
+/// An apostrophe or a middle dot within a word is of it (don't, col·lecció), by the rules WB6 and WB7 of Unicode Standard Annex 29.
+/// Their full stop and colon are not: these part sentences that no space parts, too.
+fn words() -> String {
+    let marks = r"\p{P}$+<=>^`|~";
+    let letter = r"\p{L}\p{M}*";
+    let middle = "['‘’＇·\u{387}\u{55F}\u{5F4}‧]";
+    format!("(?:{letter}(?:{middle}{letter})+|[^{marks}])+|[{marks}]")
 }
 
 /// The words of a list, one a line.

@@ -50,6 +50,9 @@ impl WordVectors {
             let wrong = |reason: String| TextError::Example { path: path.to_owned(), line: number, reason };
             if std::mem::take(&mut is_first) {
                 let (words, numbers) = form(&line).map_err(wrong)?;
+                if numbers == 0 {
+                    return Err(wrong("it says that vectors have no numbers: the file is damaged".to_owned()));
+                }
                 if numbers != width {
                     let has = plural(numbers as u64, "number");
                     return Err(wrong(format!(
@@ -72,14 +75,25 @@ impl WordVectors {
                 found.add(word, numbers, width, at(&lines)).map_err(wrong)?;
             }
         }
+        if found.vectors.is_empty() && found.zeros.count > 0 {
+            let zeros = plural(found.zeros.count, "word");
+            let reason = format!("all vectors of the vocabulary's words ({zeros}) are zeros. Take another file");
+            return Err(TextError::Vectors { path: path.to_owned(), reason });
+        }
         if found.vectors.is_empty() {
             let words = plural(found.words, "word");
+            let binary = found.declared.is_some_and(|declared| found.words < declared && found.unreadable.count > 0);
             let unreadable =
                 found.unreadable.told_of("line cannot be read as text", "lines cannot be read as text", &[]);
             let reason = format!(
-                "none of its {words} is an entry of the vocabulary{}. Check its language, and how it writes capitals and \
-                 punctuation: descant tokenize shows what the entries are",
-                unreadable.map(|told| format!(" ({told})")).unwrap_or_default()
+                "none of its {words} is an entry of the vocabulary{}. {}",
+                unreadable.map(|told| format!(" ({told})")).unwrap_or_default(),
+                match binary {
+                    true => "It looks like word2vec's binary form: write it as text",
+                    false => {
+                        "Check its language, and how it writes capitals and punctuation: descant tokenize shows what the entries are"
+                    }
+                }
             );
             return Err(TextError::Vectors { path: path.to_owned(), reason });
         }

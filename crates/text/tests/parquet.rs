@@ -96,6 +96,8 @@ fn null_is_no_text_but_may_be_no_system_prompt() {
 fn what_cannot_be_read_is_named() {
     let error = read(&parquet("brotli", None).unwrap()).unwrap_err().to_string();
     assert!(error.contains("brotli.parquet, row 1: row group 1 cannot be read: it is compressed by BROTLI"), "{error}");
+    let error = read(&parquet("large_page", None).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("large_page.parquet, row 1") && error.contains("more than 128 MB decompressed"), "{error}");
     let folder = tempfile::tempdir().unwrap();
     let wrong = |bytes: &[u8], means: &str| {
         let path = folder.path().join("a.parquet");

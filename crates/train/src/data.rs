@@ -5,7 +5,8 @@ use descant_inference::{DataConfig, Error, Files, Recipe, Task, Tokenizers, Trai
 use descant_models::{LossConfig, ModelKind};
 use descant_text::{
     Annotations, BatchConfig, Batches, ChatTemplate, ControlConfig, Corpus, Example, FilterConfig, Form, InputBuilder,
-    MaxLength, Noise, Shuffle, Source, SpanCorruption, TextError, is_csv, is_json, is_parquet,
+    MaxLength, Noise, Shuffle, Source, SpanCorruption, SubwordRegularization, TextError, Tokenizer, is_csv, is_json,
+    is_parquet,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -439,8 +440,21 @@ pub(crate) fn training_config(recipe: &Recipe, tokenizers: &Tokenizers) -> Resul
         (config.accumulate, config.whole_epochs, config.shuffle) = (usize::MAX, true, None);
     }
     config.mixture = recipe.data.as_ref().and_then(DataConfig::mixture);
+    config.subwords = subwords(recipe, tokenizers)?;
     config.noise = noise.map(|(noise, tokenizer)| Noise::new(noise.clone(), tokenizer)).transpose()?;
     Ok(config)
+}
+
+/// Subword regularisation of sources and targets.
+fn subwords(recipe: &Recipe, tokenizers: &Tokenizers) -> Result<[Option<SubwordRegularization>; 2], Error> {
+    let Some(data) = &recipe.data else { return Ok([None, None]) };
+    let longest = data.max_length.min(longest(recipe, false));
+    let of = |tokenizer: &Arc<Tokenizer>| match (data.bpe_dropout, data.unigram_sampling) {
+        (Some(rate), _) => SubwordRegularization::bpe_dropout(rate, tokenizer, longest).map(Some),
+        (None, Some(alpha)) => SubwordRegularization::unigram_sampling(alpha, tokenizer, longest).map(Some),
+        (None, None) => Ok(None),
+    };
+    Ok([tokenizers.source.as_ref().map_or(Ok(None), of)?, of(&tokenizers.target)?])
 }
 
 /// The batches of a training on these texts, in its order.

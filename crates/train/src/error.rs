@@ -30,6 +30,20 @@ pub enum Error {
          answers are empty"
     )]
     NothingCounts,
+    /// A run of a halving has gone on, and what it was worth before is not known.
+    #[error(
+        "{}: it is at step {step}, beyond the {until} of this part of the halving, and what it was worth there is not known. Mend the \
+         lines of rungs.jsonl that cannot be read, remove this folder so that it is trained again, or sweep into another one",
+        path.display()
+    )]
+    BeyondRung {
+        /// The run folder.
+        path: PathBuf,
+        /// Its step.
+        step: u64,
+        /// The step of the rung.
+        until: u64,
+    },
     /// The system starts no more threads.
     #[error("could not start the worker threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),

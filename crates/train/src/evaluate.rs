@@ -194,7 +194,8 @@ fn evaluate_batch(
         let logits = model.output().logits(hidden.rows.slice(i * BLOCK, i * BLOCK + ids.len())).value()?;
         let classes = logits.shape().last();
         let logits = logits.to_f32();
-        let best = |row: &[f32]| row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i as u32);
+        // The first of equals, as generation takes it.
+        let best = |row: &[f32]| row.iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i as u32);
         right += logits
             .chunks(classes)
             .zip(ids)
@@ -335,6 +336,11 @@ impl<'a> Evaluator<'a> {
         let changed = self.corpus.check_texts(&self.text).err();
         notes.extend(changed.map(|error| format!("{error}. The loss is that of the text as it was.")));
         notes
+    }
+
+    /// Why preferences are not measured, so that the loss is that of what is chosen.
+    pub fn unmeasured(&self) -> Option<&str> {
+        self.unmeasured.as_deref()
     }
 
     /// Whether its text is one continuous text, which is read in chunks.

@@ -34,6 +34,9 @@ pub enum MetricsRecord {
         /// The time that these steps took, of those that this process did; not in the metrics of older programs.
         #[serde(default)]
         seconds: f64,
+        /// Of that, what was spent on reading batches; not in the metrics of older programs.
+        #[serde(default)]
+        data_seconds: f64,
     },
     /// How gradients flowed in the step of the line before.
     GradientFlow {
@@ -83,9 +86,9 @@ impl MetricsRecord {
     /// The means over the steps of `log`.
     pub(crate) fn train(log: &MetricsAccumulator, step: u64, epoch: u64, learning_rate: f64) -> Self {
         let (loss, gradient_norm) = log.means();
-        let (tokens_per_s, seconds) = (log.tokens_per_second(), log.seconds());
+        let (tokens_per_s, seconds, data_seconds) = (log.tokens_per_second(), log.seconds(), log.data_seconds());
         let measures = log.measures();
-        Self::Train { step, epoch, loss, measures, gradient_norm, learning_rate, tokens_per_s, seconds }
+        Self::Train { step, epoch, loss, measures, gradient_norm, learning_rate, tokens_per_s, seconds, data_seconds }
     }
 
     /// The metrics of a run, and how many of its lines cannot be read; none where there is no such file.

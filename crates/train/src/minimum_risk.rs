@@ -48,7 +48,8 @@ impl MinimumRisk {
         let mut options = trained.options(&GenerationConfig::default(), Parallelism::Serial)?;
         // The candidates are those of the model itself, whatever the recipe's own way to write is.
         options.config = GenerationConfig::default().with(|given| {
-            given.context = options.config.context;
+            (given.context, given.max_new_tokens) = (options.config.context, options.config.max_new_tokens);
+            given.suppress_tokens = options.config.suppress_tokens.take();
             given.num_return_sequences = Some(config.samples);
             match config.search {
                 CandidateSearch::Sampling => given.do_sample = Some(true),
@@ -79,11 +80,16 @@ impl MinimumRisk {
             let input = batch.input.get(i);
             prompts.push(&input[..(start + 1).min(input.len())]);
         }
+        // A language model with positions of its own goes on beyond them when it generates, and cannot learn that.
+        let positions = model.max_length().unwrap_or(usize::MAX);
+        let shortest = prompts.lengths().into_iter().min().unwrap_or(0);
+        let room = positions.saturating_add(1).saturating_sub(shortest).max(1);
         let mut options = self.options.clone();
         let longest = batch.target.lengths().into_iter().zip(&starts).map(|(all, start)| all - start).max();
         options.config = options.config.with(|config| {
             config.seed = Some(seed);
-            config.max_new_tokens = Some(LONGER * longest.unwrap_or(0) + MORE);
+            let most = config.max_new_tokens.unwrap_or(usize::MAX).min(room);
+            config.max_new_tokens = Some(most.min(LONGER * longest.unwrap_or(0) + MORE));
         });
         let numbers: Vec<u64> = (0..batch.target.len() as u64).collect();
         let rows = DecodingBatch {
@@ -108,7 +114,8 @@ impl MinimumRisk {
             for hypothesis in hypotheses.unwrap_or_default() {
                 let written = self.with_end(&hypothesis);
                 let is_known = |&(row, _): &(usize, f64)| rows.target.get(row)[start..] == written[..];
-                if written.is_empty() || own.iter().any(is_known) {
+                let is_longer = prompts.get(i).len() + written.len() > positions.saturating_add(1);
+                if written.is_empty() || is_longer || own.iter().any(is_known) {
                     continue;
                 }
                 let risk = risk(metric.as_ref(), &self.text(&written), &reference);

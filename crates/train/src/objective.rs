@@ -50,9 +50,7 @@ impl Objective {
     pub fn load(recipe: &Recipe) -> Result<Self, Error> {
         Ok(match (&recipe.distill, &recipe.loss, &recipe.init) {
             (Some(config), ..) => Self::Teacher(Box::new(Teacher::load(config, recipe)?)),
-            (None, LossConfig::Dpo(config), Some(init)) => {
-                Self::Preference(Box::new(Reference::load(config, init, recipe)?))
-            }
+            (None, LossConfig::Dpo(config), Some(init)) => Self::Preference(Box::new(Reference::load(config, init)?)),
             (None, LossConfig::MinimumRisk(_), _) => Self::MinimumRisk(None),
             _ if recipe.train.guided_alignment > 0.0 => Self::Guided(recipe.train.guided_alignment),
             _ => Self::Own,
@@ -112,7 +110,7 @@ impl Objective {
             Self::Own => Prepared::Own,
             Self::Guided(weight) => Prepared::Guided(*weight),
             Self::Teacher(teacher) => Prepared::Teacher(teacher.forward(tape, batch)?),
-            Self::Preference(reference) => Prepared::Preference(reference.forward(tape, batch)?),
+            Self::Preference(reference) => Prepared::Preference(reference.forward(tape, batch, model.1.precision())?),
             Self::MinimumRisk(Some(risk)) => Prepared::MinimumRisk(risk.generate(tape, model, batch, seed)?),
             Self::MinimumRisk(None) => {
                 let reason = "candidates are generated in a training alone".to_owned();

@@ -11,8 +11,8 @@
 use crate::objective_loss::{Measures, ObjectiveLoss, named};
 use descant_autograd::{Graph, Tape, Var};
 use descant_batch::Batch;
-use descant_inference::{Error, Recipe, Tokenizers, Trained};
-use descant_kernels::Parallelism;
+use descant_inference::{Error, Tokenizers, Trained};
+use descant_kernels::MatmulPrecision;
 use descant_models::{DpoConfig, Generator, OutputLayer};
 use descant_tensor::Tensor;
 use std::panic::Location;
@@ -39,8 +39,8 @@ impl Reference {
     ///
     /// # Errors
     /// Where it cannot be loaded, or has other weights than at the start.
-    pub(crate) fn load(config: &DpoConfig, init: &Path, recipe: &Recipe) -> Result<Self, Error> {
-        let mut trained = Trained::load_row_major(init)?;
+    pub(crate) fn load(config: &DpoConfig, init: &Path) -> Result<Self, Error> {
+        let trained = Trained::load_row_major(init)?;
         let wrong = |reason: &str| Err(Error::Run { path: init.to_owned(), reason: reason.to_owned() });
         if config.checksum.is_some() && config.checksum != trained.checksum {
             return wrong(
@@ -51,7 +51,6 @@ impl Reference {
         if !matches!(trained.model.output(), OutputLayer::Softmax { .. }) {
             return wrong("its continuous outputs do not say how likely an answer is, which loss.kind = \"dpo\" needs");
         }
-        trained.parameters.set_precision(recipe.train.precision.into());
         Ok(Self { trained, config: config.clone() })
     }
 
@@ -75,19 +74,23 @@ impl Reference {
         Err(Error::Run { path: run.to_owned(), reason })
     }
 
-    /// Its forward pass over a batch.
+    /// Its forward pass over a batch, in the precision of the model that it is compared with.
     ///
     /// # Errors
     /// Whatever the pass fails with; a batch without preferences.
-    pub(crate) fn forward(&self, tape: &mut Tape, batch: &Batch) -> descant_tensor::Result<ReferenceOutput<'_>> {
+    pub(crate) fn forward(
+        &self,
+        tape: &mut Tape,
+        batch: &Batch,
+        precision: MatmulPrecision,
+    ) -> descant_tensor::Result<ReferenceOutput<'_>> {
         let Some(compared) = batch.compared() else {
             let reason = "there is nothing rejected in the batch".to_owned();
             let location = Location::caller();
             return Err(descant_tensor::Error::Shapes { op: "dpo", reason, inputs: Vec::new(), location });
         };
         let Trained { model, parameters, .. } = &self.trained;
-        let graph = tape.infer(parameters, Parallelism::Serial);
-        let hidden = model.hidden(graph, &compared);
+        let hidden = model.hidden(tape.infer_in(parameters, precision), &compared);
         let log_likelihoods = model.output().log_likelihoods(&hidden, &compared.target).value()?;
         Ok(ReferenceOutput::new(&self.config, compared, log_likelihoods))
     }

@@ -90,20 +90,30 @@ fn steps(recipe: &Recipe, batches: &Batches, notes: &mut Vec<String>) -> Result<
     }
     let accumulate = train.accumulate as u64;
     let (mut steps, mut walked) = (0_u64, 0_u64);
+    let warmup = train.batch_warmup.max(train.length_warmup);
+    let (mut warm, mut steps_before) = (0, 0);
     for epoch in 0..train.epochs {
         let count = batches.count(epoch)?;
         if epoch == 0 && accumulate > count {
             let all = if count == 1 { "1 batch".to_owned() } else { format!("{count} batches") };
             notes.push(format!("train.accumulate = {accumulate}: an epoch has {all}, so a step is of those"));
         }
+        if steps < warmup {
+            warm = epoch + 1;
+        }
         steps += batches.count_steps(epoch, steps)?;
+        if warm > epoch {
+            steps_before = steps;
+        }
         walked += batches.sequences();
         if steps >= most {
             return Ok(most);
         }
-        if walked > COUNTED && epoch + 1 < train.epochs {
-            let all = steps as f64 / (epoch + 1) as f64 * train.epochs as f64;
-            return Ok(most.min(all.round() as u64));
+        // The rest will be as those since the warm-up.
+        let counted = epoch + 1 - warm;
+        if walked > COUNTED && counted > 0 && epoch + 1 < train.epochs {
+            let since = (steps - steps_before) as f64 / counted as f64 * (train.epochs - warm) as f64;
+            return Ok(most.min(steps_before + since.round() as u64));
         }
     }
     if recipe.is_explicit("train.steps") {
@@ -123,12 +133,19 @@ fn warmup(recipe: &Recipe, batches: &Batches, steps: u64) -> Result<Option<Strin
         return Err(recipe.wrong(reason));
     }
     let train = &recipe.train;
+    let longest = train.batch_warmup.max(train.length_warmup);
     let left_out = if train.length_warmup == 0 { 0 } else { batches.count_left_out(steps)? };
-    Ok((left_out > 0).then(|| {
-        let ended = if steps > train.length_warmup { ", and come in the later ones" } else { "" };
-        let examples = plural(left_out, "sequence");
-        format!("train.length_warmup: {examples} that are too long for the first epochs are left out of them{ended}")
-    }))
+    let ended = if steps > train.length_warmup { ", and come in the later ones" } else { "" };
+    let examples = plural(left_out, "sequence");
+    Ok(match left_out {
+        0 if longest > 0 && longest >= steps => {
+            Some(format!("the training ends within its warm-up of {longest} steps"))
+        }
+        0 => None,
+        _ => Some(format!(
+            "train.length_warmup: {examples} that are too long for the first epochs are left out of them{ended}"
+        )),
+    })
 }
 
 /// Whether any of the batches is such. The first one mostly is, and the rest of the text is not read then.

@@ -144,6 +144,7 @@ impl Trainer {
             recipe,
         };
         trainer.bind_objective()?;
+        trainer.read_examples()?;
         // With its recipe the folder becomes a run, and from then on training goes on from a checkpoint, never from
         // weights that are drawn anew.
         trainer.save(LAST)?;

@@ -185,6 +185,11 @@ impl Sweep {
                     }
                 };
                 match found {
+                    // What cannot be compared is none of the worse ones.
+                    Ok(Some(value)) if rung > 0 && value.is_nan() => {
+                        self.runs[i].problem =
+                            Some(format!("it has no value of train.best_metric = {:?} there", self.metric));
+                    }
                     Ok(Some(value)) => {
                         if rung > 0 {
                             self.runs[i].worth = Some(value).filter(|value| value.is_finite());
@@ -193,6 +198,7 @@ impl Sweep {
                     }
                     _ if stop.load(Ordering::Relaxed) => return Ok(false),
                     Ok(None) => {}
+                    Err(error @ Error::BeyondRung { .. }) => return Err(error),
                     Err(error) => self.runs[i].problem = Some(error.to_string()),
                 }
                 watch(SweepEvent::Ended(&self.runs[i]));
@@ -265,11 +271,7 @@ impl Sweep {
             return Err(trainer.recipe().wrong(NO_VALIDATION).into());
         }
         if trainer.steps_done() > until {
-            let reason = format!(
-                "it is at step {}, beyond the {until} of this part of the halving, and what it was worth there is not known. Sweep into another folder",
-                trainer.steps_done()
-            );
-            return Err(trainer.recipe().wrong(&reason).into());
+            return Err(Error::BeyondRung { path: run.run.clone(), step: trainer.steps_done(), until });
         }
         notes.extend_from_slice(trainer.notes());
         let steps = [trainer.steps_done(), until.min(trainer.steps())];

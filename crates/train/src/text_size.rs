@@ -12,10 +12,12 @@ pub struct TextSize {
     pub bytes: u64,
     /// Unicode code points.
     pub characters: u64,
+    /// Targets that are unknown tokens, whose text nobody knows.
+    pub unknown: u64,
 }
 
 impl TextSize {
-    /// Of the targets that count; none where one is unknown, or where the tokenizer's tokens have no bytes of their own. In a continuous text no
+    /// Of the targets that count; none where the tokenizer's tokens have no bytes of their own. In a continuous text no
     /// target is the start of one.
     ///
     /// # Errors
@@ -34,7 +36,7 @@ impl TextSize {
                 for (place, &id) in targets.get(i).iter().enumerate().filter(|(_, id)| counts(**id)) {
                     let is_end = tokenizer.special().eos.contains(&id);
                     if !is_end && !size.add(&bytes, id, place == 0 && !is_continuous) {
-                        return Ok(None);
+                        size.unknown += 1;
                     }
                 }
             }
@@ -64,7 +66,7 @@ mod tests {
     use descant_batch::Sequences;
     use descant_text::{TokenizerConfig, TokenizerKind};
 
-    fn size(kind: TokenizerKind, texts: [&str; 2], is_continuous: bool) -> Option<TextSize> {
+    fn size(kind: TokenizerKind, texts: [&str; 2], is_continuous: bool) -> TextSize {
         let config = TokenizerConfig { kind, vocabulary: 300, ..TokenizerConfig::default() };
         let known = ["我们 läsen, läsen", "ab ab"].map(|text| Ok(text.to_owned()));
         let tokenizer = Tokenizer::train(&config, false, known.into_iter()).unwrap();
@@ -73,22 +75,22 @@ mod tests {
             .iter()
             .for_each(|text| target.push(&[&tokenizer.encode(text).unwrap()[..], &tokenizer.special().eos].concat()));
         let batch = Batch { target, ..Batch::default() };
-        TextSize::of(&tokenizer, [Ok(batch)].into_iter(), is_continuous, |id| id != Batch::IGNORED).unwrap()
+        TextSize::of(&tokenizer, [Ok(batch)].into_iter(), is_continuous, |id| id != Batch::IGNORED).unwrap().unwrap()
     }
 
     #[test]
     fn bytes_and_characters_are_those_of_the_text() {
         let texts = ["我们 läsen", "ab"];
-        let expected = TextSize { bytes: 6 + 1 + 6 + 2, characters: 2 + 1 + 5 + 2 };
+        let expected = TextSize { bytes: 6 + 1 + 6 + 2, characters: 2 + 1 + 5 + 2, unknown: 0 };
         for kind in [TokenizerKind::Bpe, TokenizerKind::ByteBpe, TokenizerKind::Character, TokenizerKind::Byte] {
-            assert_eq!(size(kind, texts, false), Some(expected), "{kind:?}");
+            assert_eq!(size(kind, texts, false), expected, "{kind:?}");
         }
-        assert_eq!(size(TokenizerKind::Bpe, ["ж", "ab"], false), None, "an unknown character");
+        assert_eq!(size(TokenizerKind::Bpe, ["ж", "ab"], false).unknown, 1, "a character");
     }
 
     #[test]
     fn a_loss_of_one_bit_for_each_byte_is_that() {
-        let size = TextSize { bytes: 12, characters: 8 };
+        let size = TextSize { bytes: 12, characters: 8, unknown: 0 };
         let [byte, character] = size.bits_per(3.0 * LN_2, 4);
         assert!((byte - 1.0).abs() < 1e-12 && (character - 1.5).abs() < 1e-12);
     }

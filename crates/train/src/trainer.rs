@@ -169,7 +169,9 @@ impl Trainer {
     /// [`Error::Diverged`]; whatever reading a batch fails with.
     pub fn step(&mut self) -> Result<Step, Error> {
         let train = &self.recipe.train;
+        let start = Instant::now();
         let batches = self.batches.next_step(self.progress.step)?;
+        self.progress.log.add_waiting(start.elapsed().as_secs_f64());
         let seed = derive_seed(self.recipe.seed, self.progress.step);
         let has_flow = has_flow(self.progress.step + 1, train.log_every);
         self.replicas.ask_activations(has_flow);
@@ -258,13 +260,12 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::step`], and whatever writing a checkpoint fails with. The last checkpoint stays complete.
     pub fn run(&mut self, stop: &AtomicBool, mut watch: impl FnMut(&Event)) -> Result<Outcome, Error> {
-        let steps = self.steps;
         if let Some(outcome) = self.outcome() {
             return Ok(outcome);
         }
         self.read_examples()?;
         loop {
-            let start = Instant::now();
+            let (start, steps) = (Instant::now(), self.steps);
             let found = self.step()?;
             let step = self.progress.step;
             let seconds = start.elapsed().as_secs_f64();

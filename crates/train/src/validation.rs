@@ -4,7 +4,7 @@ use crate::best_metric::measured;
 use crate::predict::{examples_of, predict};
 use crate::{Error, Measures, MetricCommand, MinimumRisk, Objective, Prediction, TextScores, Trainer};
 use descant_generate::GenerationConfig;
-use descant_inference::{TrainConfig, Trained};
+use descant_inference::Trained;
 use descant_kernels::Parallelism;
 use descant_models::LossConfig;
 use std::time::Duration;
@@ -19,9 +19,8 @@ impl Trainer {
     /// Reads the examples that texts will be generated for, before the first step: later, their text may have changed.
     pub(crate) fn read_examples(&mut self) -> Result<(), Error> {
         let train = &self.recipe.train;
-        let Some(corpus) = self.validation.clone().filter(|_| train.text_metric().is_some()) else {
-            return Ok(());
-        };
+        let wanted = train.text_metric().is_some() && self.examples.is_empty();
+        let Some(corpus) = self.validation.clone().filter(|_| wanted) else { return Ok(()) };
         let most = train.validation_examples;
         let trained = self.as_trained()?;
         // What decoding cannot do is an error before the first step, too.
@@ -36,7 +35,7 @@ impl Trainer {
 
     /// What a program does with references in place of what the model generates, so that it does not fail hours later.
     fn try_metric_command(&self) -> Result<(), Error> {
-        let Some(command) = metric_command(&self.recipe.train) else { return Ok(()) };
+        let Some(command) = self.metric_command() else { return Ok(()) };
         let trial = self.examples.iter().take(TRIAL).map(|example| {
             let text = example.prediction.references.first().cloned().unwrap_or_default();
             Prediction { text, ..example.prediction.clone() }
@@ -55,7 +54,7 @@ impl Trainer {
         let options = trained.options(&GenerationConfig::default(), Parallelism::Serial)?;
         let predictions = predict(&trained, &mut self.replicas, &options, self.examples.clone())?;
         let mut found = TextScores::of(&predictions, &self.recipe.train.validation_metrics);
-        if let Some(command) = metric_command(&self.recipe.train)
+        if let Some(command) = self.metric_command()
             && let Err(reason) = found.measure(&command, &predictions)
         {
             log::warn!("The validation of step {} has no value of train.metric_command: {reason}.", self.progress.step);
@@ -71,9 +70,7 @@ impl Trainer {
     /// The value of `train.best_metric` now, without a trace in the training; none where nothing is held out.
     pub(crate) fn measure(&mut self) -> Result<Option<f64>, Error> {
         let Some(found) = self.evaluate()? else { return Ok(None) };
-        if self.examples.is_empty() {
-            self.read_examples()?;
-        }
+        self.read_examples()?;
         let metrics = self.measure_texts(found.measures)?;
         Ok(Some(measured(&self.recipe.train.best_metric, found.loss, &metrics).unwrap_or(f64::NAN)))
     }
@@ -93,10 +90,10 @@ impl Trainer {
         let (recipe, step) = (&self.recipe, self.progress.step);
         Ok(Trained::of_training(recipe, &self.tokenizers, self.averaged(), step, self.run.path())?)
     }
-}
 
-/// The program that measures texts, where the recipe names one.
-fn metric_command(train: &TrainConfig) -> Option<MetricCommand> {
-    let program = train.metric_command.as_ref()?;
-    Some(MetricCommand::new(program, Duration::from_secs(train.metric_timeout)))
+    /// The program that measures texts, where the recipe names one.
+    fn metric_command(&self) -> Option<MetricCommand> {
+        let program = self.recipe.located(self.run.path()).train.metric_command?;
+        Some(MetricCommand::new(&program, Duration::from_secs(self.recipe.train.metric_timeout)))
+    }
 }

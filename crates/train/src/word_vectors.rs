@@ -3,7 +3,7 @@
 use descant_autograd::{ParameterId, Parameters};
 use descant_inference::{Error, Recipe, Tokenizers};
 use descant_models::{Generator, LayerKind};
-use descant_text::{Corpus, Tokenizer, WordVectors};
+use descant_text::{Corpus, TokenBytes, Tokenizer, WordVectors};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,27 +76,50 @@ fn fill(
 ) -> Result<Pretrained, Error> {
     log::info!("Reading word vectors ({key}) from {}", path.display());
     let entries = tokenizer.vocabulary() as u32;
-    let names: Vec<Vec<String>> = (0..entries).map(|id| names(tokenizer, id)).collect();
+    let bytes = tokenizer.token_bytes().ok();
+    let names: Vec<Vec<String>> = (0..entries).map(|id| names(tokenizer, bytes.as_ref(), id)).collect();
     let wanted: HashSet<&str> = names.iter().flatten().map(String::as_str).collect();
+    let own: HashSet<&str> = names.iter().filter_map(|names| names.first()).map(String::as_str).collect();
     let width = tables.first().map_or(0, |&(table, _)| parameters.shape(table).last());
     let vectors = WordVectors::read(path, width, width_key, |word| wanted.contains(word))?;
-    let found: Vec<Option<&[f32]>> =
-        names.iter().map(|names| names.iter().find_map(|name| vectors.get(name))).collect();
+    // In a vocabulary with both, a plain word is the entry with the mark of a space, and the one without it is a piece within words.
+    let is_within = |name: &String| {
+        let marked = MARKS.map(|mark| format!("{mark}{name}"));
+        marked.iter().any(|marked| own.contains(&**marked) && vectors.get(marked).is_none())
+    };
+    let mut found: Vec<Option<&[f32]>> = names
+        .iter()
+        .map(|names| {
+            let found = names.iter().find_map(|name| vectors.get(name))?;
+            (!names.first().is_some_and(is_within)).then_some(found)
+        })
+        .collect();
     for &(table, is_predicted) in tables {
         let mean = if is_predicted { mean(&found, width) } else { vec![0.0; width] };
-        for (row, vector) in found.iter().enumerate() {
-            let Some(vector) = vector else { continue };
+        for (row, found) in found.iter_mut().enumerate() {
+            let Some(vector) = *found else { continue };
             let centred = || vector.iter().zip(&mean).map(|(&x, mean)| f64::from(x) - mean);
             let norm = if is_predicted { centred().map(|x| x * x).sum::<f64>().sqrt() } else { 1.0 };
             let place = &mut parameters.values_mut::<f32>(table)[row * width..][..width];
-            // One that is the mean itself has no direction, and keeps that which was drawn.
-            if norm > 0.0 {
+            // One that is the mean itself, but for rounding, has no direction, and keeps that which was drawn.
+            let size = vector.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+            if is_predicted && norm <= f64::from(f32::EPSILON) * size {
+                *found = None;
+            } else {
                 place.iter_mut().zip(centred()).for_each(|(place, x)| *place = (x / norm) as f32);
             }
         }
     }
+    let is_predicted = tables.iter().any(|&(_, is_predicted)| is_predicted);
+    let having = || found.iter().flatten().map(|vector| vector.iter().map(|x| x.to_bits()).collect::<Vec<u32>>());
+    let equal = if is_predicted { having().count() - having().collect::<HashSet<_>>().len() } else { 0 };
+    let mut remarks = vectors.remarks();
+    if equal > 0 {
+        let entries = if equal == 1 { "1 entry has".to_owned() } else { format!("{equal} entries have") };
+        remarks.push(format!("{entries} the vector of another one, and will never be written"));
+    }
     let has_vector = found.iter().map(Option::is_some).collect();
-    let (path, tokenizer, remarks) = (path.to_owned(), tokenizer.clone(), vectors.remarks());
+    let (path, tokenizer) = (path.to_owned(), tokenizer.clone());
     Ok(Pretrained { key, path, tokenizer, has_vector, is_shared: false, remarks })
 }
 
@@ -111,12 +134,19 @@ fn mean(vectors: &[Option<&[f32]>], width: usize) -> Vec<f64> {
     mean
 }
 
-/// The words of a file that an entry of a vocabulary may be, the best first: its own name, and where that begins with the mark of a
-/// space the word alone.
-fn names(tokenizer: &Tokenizer, id: u32) -> Vec<String> {
+/// What the tokens of a vocabulary of subwords begin with where a space is before them.
+const MARKS: [char; 2] = ['▁', 'Ġ'];
+
+/// The words of a file that an entry of a vocabulary may be, the best first: its own name, and its text without a space before it. A piece that goes
+/// on with a word (`##`) is none.
+fn names(tokenizer: &Tokenizer, bytes: Option<&TokenBytes>, id: u32) -> Vec<String> {
     let Some(token) = tokenizer.token(id) else { return Vec::new() };
-    let text = token.starts_with(['▁', 'Ġ']).then(|| tokenizer.decode(&[id]).ok()).flatten();
-    let text = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let text = bytes
+        .and_then(|bytes| bytes.get(id, false))
+        .and_then(|bytes| std::str::from_utf8(bytes).ok())
+        .map(|text| text.trim().to_owned());
+    let is_word = |text: &String| !text.is_empty() && *text != token && !token.starts_with("##");
+    let text = text.filter(is_word);
     std::iter::once(token).chain(text).collect()
 }
 
@@ -142,7 +172,9 @@ impl Pretrained {
         let (all, tokens) = (entries.len(), counts.iter().sum::<u64>());
         let mut missing: Vec<&(u32, bool, u64)> = entries.iter().filter(|(_, has_vector, _)| !has_vector).collect();
         missing.sort_by_key(|(id, _, count)| (std::cmp::Reverse(*count), *id));
-        let shown = missing.iter().take(SHOWN).filter_map(|(id, ..)| self.tokenizer.token(*id));
+        let text =
+            |id: u32| self.tokenizer.decode(&[id]).ok().filter(|text| !text.is_empty() && !text.contains('\u{FFFD}'));
+        let shown = missing.iter().take(SHOWN).filter_map(|(id, ..)| text(*id).or_else(|| self.tokenizer.token(*id)));
         let shown = shown.map(|token| format!("{token:?}")).collect::<Vec<_>>().join(", ");
         let share = 100.0 * occurrences as f64 / tokens.max(1) as f64;
         let (key, path) = (self.key, self.path.display());

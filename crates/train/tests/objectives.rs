@@ -107,12 +107,16 @@ fn the_risk_of_candidates_has_the_loss_and_the_gradients_of_pytorch() {
     let metric = "bleu".to_owned();
     let config = MinimumRiskConfig { metric, samples: 5, search, alpha: 0.4, reference: true, likelihood: 0.0 };
     let risks: Vec<(usize, f64)> = numbers("costs").into_iter().enumerate().collect();
-    let candidates = Candidates::new(&config, rows, vec![risks[..3].to_vec(), risks[3..].to_vec()]);
-    let built = model("weight", &LossConfig::MinimumRisk(config.clone()));
-    check("minimum_risk", &built, |graph| candidates.loss(graph, built.1.as_ref()).loss);
-    let mut tape = Tape::new();
-    let measures = candidates.loss(tape.train(&built.0, 1), built.1.as_ref()).measures.unwrap();
-    assert!((measures["risk"] - numbers("minimum_risk.loss")[0]).abs() < 1e-6 && measures["candidates"] == 8.0);
+    for (name, likelihood) in [("minimum_risk", 0.0), ("minimum_risk_likelihood", 0.5)] {
+        let config = MinimumRiskConfig { likelihood, ..config.clone() };
+        let of_sources = vec![risks[..3].to_vec(), risks[3..].to_vec()];
+        let candidates = Candidates::new(&config, rows.clone(), of_sources);
+        let built = model("weight", &LossConfig::MinimumRisk(config.clone()));
+        check(name, &built, |graph| candidates.loss(graph, built.1.as_ref()).loss);
+        let mut tape = Tape::new();
+        let measures = candidates.loss(tape.train(&built.0, 1), built.1.as_ref()).measures.unwrap();
+        assert!((measures["risk"] - numbers("minimum_risk.loss")[0]).abs() < 1e-6 && measures["candidates"] == 8.0);
+    }
 }
 
 #[test]

@@ -157,6 +157,26 @@ const CONFLICTS: &[Conflict] = &[
         Some(format!("data.weight_column = {column}: {reason}"))
     }),
     (Error, |recipe| {
+        let data = recipe.data.as_ref()?;
+        let key = match (data.bpe_dropout, data.unigram_sampling) {
+            (None, None) => return None,
+            (Some(_), None) => "data.bpe_dropout",
+            (None, Some(_)) => "data.unigram_sampling",
+            (Some(_), Some(_)) => {
+                let reason =
+                    "data.bpe_dropout and data.unigram_sampling are for tokenizers of different kinds. Leave one out";
+                return Some(reason.to_owned());
+            }
+        };
+        let other = match recipe.train.guided_alignment > 0.0 {
+            _ if data.task == Task::SpanCorruption => "data.task = \"span-corruption\"",
+            _ if data.cut => "data.cut",
+            true => "train.guided_alignment",
+            false => return None,
+        };
+        Some(format!("{key}: {other} is of tokens as they are stored. Leave one out"))
+    }),
+    (Error, |recipe| {
         if !recipe.train.carry_state {
             return None;
         }
@@ -190,9 +210,13 @@ const CONFLICTS: &[Conflict] = &[
         if recipe.train.epochs == 0 { recipe.too_long_warmup(recipe.train.most_steps()) } else { None }
     }),
     (Note, |recipe| {
-        let data = recipe.data.as_ref().filter(|_| recipe.train.carry_state)?;
-        (data.shuffle == Some(Shuffle::Blocks))
-            .then(|| "data.shuffle: with train.carry_state a text is read in its own order".to_owned())
+        let key = match recipe.optimizer.history_size() {
+            Some(_) => "optimizer.kind = \"lbfgs\"",
+            None if recipe.train.carry_state => "train.carry_state",
+            None => return None,
+        };
+        (recipe.data.as_ref()?.shuffle == Some(Shuffle::Blocks))
+            .then(|| format!("data.shuffle: with {key} a text is read in its own order"))
     }),
     (Error, |recipe| {
         let VectorsConfig { source, target } = recipe.vectors.as_ref()?;
@@ -280,7 +304,7 @@ const CONFLICTS: &[Conflict] = &[
 ];
 
 /// What L-BFGS cannot go with: whether the recipe has it, its key, and why it cannot.
-fn lbfgs_conflicts(recipe: &Recipe) -> [(bool, &'static str, &'static str); 14] {
+fn lbfgs_conflicts(recipe: &Recipe) -> [(bool, &'static str, &'static str); 16] {
     const WHOLE: &str = "a step is of the whole text. Leave it out";
     const SAME: &str = "each evaluation has to see the same text and the same model. Leave it out";
     let Recipe { train, data, .. } = recipe;
@@ -310,6 +334,8 @@ fn lbfgs_conflicts(recipe: &Recipe) -> [(bool, &'static str, &'static str); 14] 
         (recipe.model.has_dropout() || layer_drop, "dropout in [model]", SAME),
         (has(|data| data.noise.is_some()), "[data.noise]", SAME),
         (has(|data| data.task == Task::SpanCorruption), "data.task = \"span-corruption\"", SAME),
+        (has(|data| data.bpe_dropout.is_some()), "data.bpe_dropout", SAME),
+        (has(|data| data.unigram_sampling.is_some()), "data.unigram_sampling", SAME),
         (has(|data| data.mixture().is_some()), "data.weights or data.temperature", SAME),
         (
             recipe.control.as_ref().is_some_and(|control| control.dropout > 0.0),

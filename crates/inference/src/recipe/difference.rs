@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Keys that may change when a run is resumed; each change is logged.
-pub const MAY_CHANGE: [&str; 11] = [
+pub const MAY_CHANGE: [&str; 13] = [
     "train.steps",
     "train.epochs",
     "train.patience",
     "train.learning_rate",
     "train.clip",
     "train.validate_every",
+    "train.metric_command",
+    "train.metric_timeout",
     "train.log_every",
     "train.checkpoint_every",
     "train.keep",

@@ -166,13 +166,14 @@ fn in_folder(table: &mut Table, folder: &Path) {
             _ => {}
         }
     }
-    const NAMED: [(&str, &str); 6] = [
+    const NAMED: [(&str, &str); 7] = [
         ("data", "train"),
         ("data", "validation"),
         ("data", "chat_template"),
         ("distill", "teacher"),
         ("vectors", "source"),
         ("vectors", "target"),
+        ("train", "metric_command"),
     ];
     for (place, name) in NAMED {
         table.get_mut(place).and_then(|table| table.get_mut(name)).into_iter().for_each(|value| take(value, folder));

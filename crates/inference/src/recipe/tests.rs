@@ -52,7 +52,7 @@ fn generation() -> String {
 /// One recipe with every table, for each kind.
 fn every() -> Vec<Recipe> {
     let all = "init = \"base\"\n[bench]\nvocabulary = 9\nbatch = 1\nlength = 2\n[data]\ntrain = \"a.tsv\"\n\
-        validation = \"b.tsv\"\ncolumns = [0, 2]\nshuffle = \"blocks\"\nweight_column = 3\nalignment_column = 4\ncut = true\ntask = \"span-corruption\"\ncorruption_rate = 0.2\nmean_span = 2.0\nweights = [1.0]\ntemperature = 2.0\nchat_template = \"c\"\n[data.filter]\nmax_characters = 9\nlength_ratio = 3.0\n\
+        validation = \"b.tsv\"\ncolumns = [0, 2]\nshuffle = \"blocks\"\nweight_column = 3\nalignment_column = 4\ncut = true\ntask = \"span-corruption\"\ncorruption_rate = 0.2\nmean_span = 2.0\nweights = [1.0]\ntemperature = 2.0\nbpe_dropout = 0.1\nunigram_sampling = 0.2\nchat_template = \"c\"\n[data.filter]\nmax_characters = 9\nlength_ratio = 3.0\n\
         source_script = \"latin\"\ntarget_script = \"han\"\n[data.noise]\nswap = 3\n[control]\nATTRIBUTE = [\"a\"]\ncolumns = { ATTRIBUTE = 1 }\n[tokenizer]\nadd = [\"<a>\"]\nvocabulary_file = \"w\"\n\
         [tokenizer.special]\nunknown = 0\nbeginning = 1\nend = [2, 5]\nentries = 9\npieces_apart = true\nsentencepiece = true\n\
         [tokenizer.special.around]\nbefore = [1]\nafter = []\n[target_tokenizer]\nkind = \"word\"\n\

@@ -7,10 +7,11 @@ use crate::{Piece, TextError};
 use descant_batch::Batch;
 use rand_pcg::Pcg64;
 
-/// What is drawn for the dropout of attributes, for noise, and for span corruption, is apart from what orders are drawn from.
+/// What is drawn for the dropout of attributes, for noise, for span corruption and for subwords is apart from what orders are drawn from.
 const DROPOUT: u128 = 1;
 const NOISE: u128 = 2;
 const CORRUPTION: u128 = 3;
+const SUBWORDS: u128 = 4;
 
 impl Batches {
     /// Reads the sequences of a batch, and makes of them what a model reads and predicts.
@@ -41,8 +42,23 @@ impl Batches {
                 self.add_weight(&mut batch, place);
                 continue;
             }
-            let prompt = if source.is_none() { place.prompt.max(before) - before + kept } else { 0 };
-            let rejected = target.split_off(target.len() - place.rejected);
+            let mut prompt = if source.is_none() { place.prompt.max(before) - before + kept } else { 0 };
+            let mut rejected = target.split_off(target.len() - place.rejected);
+            if let Some(seed) = self.config.shuffle {
+                let mut random = random_of(place, (seed, epoch), SUBWORDS);
+                let mut segment = |side: usize, ids: &[u32]| match &self.config.subwords[side] {
+                    Some(subwords) => subwords.apply(ids, &mut random),
+                    None => ids.to_vec(),
+                };
+                if let Some(source) = &mut source {
+                    *source = [&source[..kept], &segment(0, &source[kept..])].concat();
+                }
+                let first = kept.min(prompt);
+                let read = segment(1, &target[first..prompt]);
+                let answer = segment(1, &target[prompt..]);
+                target = [&target[..first], &read, &answer].concat();
+                (prompt, rejected) = (first + read.len(), segment(1, &rejected));
+            }
             match place.piece {
                 Piece::WHOLE => self.builder.add(&mut batch, source.as_deref(), &target, prompt),
                 piece => self.builder.add_piece(&mut batch, &target, prompt, piece),

@@ -1,5 +1,6 @@
 //! Pages of a column, decompressed here: the codecs of the crate bind to C for zstd, and take memory for what a damaged header says.
 
+use crate::lines::LONGEST_OBJECT;
 use crate::zst::Zst;
 use flate2::read::MultiGzDecoder;
 use parquet::basic::Compression;
@@ -34,8 +35,16 @@ impl Pages {
         let damaged = |reason: String| ParquetError::General(format!("a page: {reason}"));
         let (levels, values) = page.split_at_checked(plain).ok_or_else(|| damaged("it is cut off".to_owned()))?;
         let mut whole = levels.to_vec();
-        let mut read =
-            |mut reader: Box<dyn Read + '_>| reader.read_to_end(&mut whole).map_err(|error| error.to_string());
+        let mut read = |reader: Box<dyn Read + '_>| {
+            let read = reader.take(MOST_OF_PAGE + 1).read_to_end(&mut whole).map_err(|error| error.to_string())?;
+            match read as u64 > MOST_OF_PAGE {
+                true => Err(format!(
+                    "it has more than {} MB decompressed. Write smaller pages (data_page_size)",
+                    MOST_OF_PAGE >> 20
+                )),
+                false => Ok(read),
+            }
+        };
         let read = match self.compression {
             _ if values.is_empty() => Ok(0),
             Compression::GZIP(_) => read(Box::new(MultiGzDecoder::new(values))),
@@ -59,6 +68,9 @@ fn snappy(values: &[u8]) -> std::result::Result<Vec<u8>, String> {
         false => snap::raw::Decoder::new().decompress_vec(values).map_err(|error| error.to_string()),
     }
 }
+
+/// Bytes of a page. Some 1 MB are usual; gzip and zstd make as many as they like of a few.
+const MOST_OF_PAGE: u64 = 8 * LONGEST_OBJECT as u64;
 
 /// Of one byte, snappy and LZ4 make no more than these.
 const MOST_OF_SNAPPY: usize = 32;

@@ -64,6 +64,29 @@ fn a_word_before_a_full_stop_is_the_same_word() {
 }
 
 #[test]
+fn an_apostrophe_within_a_word_is_of_it() {
+    let text = "'Don't' rock'n'roll, l’été; col·lecció o\u{301}'e צה״ל: 'tis dogs' 5'6 U.S. T-shirt 3.5 x=y";
+    let words =
+        "' Don't ' rock'n'roll , l’été ; col·lecció o\u{301}'e צה״ל : ' tis dogs ' 5 ' 6 U . S . T - shirt 3 . 5 x = y";
+    for kind in [Bpe, Wordpiece] {
+        let config = TokenizerConfig { kind, vocabulary: 600, ..Default::default() };
+        let tokenizer =
+            Tokenizer::train(&config, false, std::iter::repeat_n(text, 60).map(|text| Ok(text.to_owned()))).unwrap();
+        let ids = tokenizer.encode(text).unwrap();
+        assert_eq!(tokenizer.decode(&ids).unwrap(), text, "{kind:?}");
+        // Each word came often enough to be a token, or for WordPiece to be of tokens that go on.
+        let tokens: Vec<String> = ids.iter().map(|&id| tokenizer.token(id).unwrap().replace('▁', "")).collect();
+        let tokens: Vec<&str> = tokens.iter().map(String::as_str).filter(|token| !token.is_empty()).collect();
+        assert_eq!(tokens.join(" ").replace(" ##", ""), words, "{kind:?}");
+    }
+    let config = TokenizerConfig { kind: Unigram, vocabulary: 100, ..Default::default() };
+    let texts = ["don't go, we don't", "'don't' is what we don't say", "they don't know"].iter().cycle().take(60);
+    let tokenizer = Tokenizer::train(&config, false, texts.map(|text| Ok((*text).to_owned()))).unwrap();
+    let ids = tokenizer.encode("we don't").unwrap();
+    assert_eq!(tokenizer.token(*ids.last().unwrap()).unwrap(), "▁don't");
+}
+
+#[test]
 fn digits_stand_alone_where_asked() {
     for kind in [Bpe, ByteBpe, Unigram, Wordpiece] {
         let config = TokenizerConfig { kind, vocabulary: 400, split_digits: true, ..Default::default() };

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const FILE: &str = "rungs.jsonl";
 
 /// Keys that may change when a training goes on, but not what it is worth.
-const WITHOUT_EFFECT: [&str; 3] = ["train.log_every", "train.checkpoint_every", "train.keep"];
+const WITHOUT_EFFECT: [&str; 4] = ["train.log_every", "train.checkpoint_every", "train.keep", "train.metric_timeout"];
 
 /// The keys that may change when a training goes on, and what it is worth with them, with their values.
 pub(super) type Settings = BTreeMap<String, Value>;
@@ -23,7 +23,7 @@ pub(super) fn settings_of(recipe: &Recipe) -> Settings {
     let recipe = serde_json::to_value(recipe).unwrap_or_default();
     let value = |key: &str| key.split('.').try_fold(&recipe, |table, key| table.get(key)).cloned().unwrap_or_default();
     let keys = MAY_CHANGE.into_iter().filter(|key| !WITHOUT_EFFECT.contains(key));
-    keys.map(|key| (key.to_owned(), value(key))).collect()
+    keys.map(|key| (key.to_owned(), value(key))).filter(|(_, value)| !value.is_null()).collect()
 }
 
 /// A line.

@@ -1,18 +1,23 @@
 //! A metric of one's own: a program that reads what was generated, and prints a number.
 
 use super::Prediction;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
 use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Bytes of its output that are kept.
-const MOST_OUTPUT: u64 = 1 << 16;
-/// How long it is waited for what it printed, once it has ended: a program that it began may have its output still open.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Of its output, the last bytes are kept, and no more than twice as many.
+const KEPT: usize = 1 << 16;
+/// How long it is waited for the end of its output, once it has ended: a program that it began may have that still open.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Characters of its last line: more are no number.
+const MOST_SHOWN: usize = 300;
 const POLL: Duration = Duration::from_millis(10);
 
 /// A program that measures predictions; larger numbers are better.
@@ -59,7 +64,11 @@ impl MetricCommand {
             input.push(b'\n');
         }
         let cannot = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound if program.exists() => {
+                format!("{name} cannot be run: the interpreter that its first line names (#!) is not there")
+            }
             io::ErrorKind::NotFound => format!("there is no program {name}"),
+            io::ErrorKind::PermissionDenied if program.is_dir() => format!("{name} is a folder, and no program"),
             io::ErrorKind::PermissionDenied => {
                 format!("{name} cannot be run: {error}. A script needs the right to be run (chmod +x)")
             }
@@ -67,33 +76,31 @@ impl MetricCommand {
         };
         let mut command = Command::new(program);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Ctrl-C is for the training, which saves what this program measures; and what it began itself is stopped with it.
+        command.process_group(0);
         let mut child = command.spawn().map_err(cannot)?;
         let (mut stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         // It may end without having read all.
         thread::spawn(move || stdin.as_mut().map(|stdin| stdin.write_all(&input)));
-        let (printed, said) = (stdout.map(collect), stderr.map(collect));
+        let (printed, said) = (stdout.map(Output::of), stderr.map(Output::of));
         let start = Instant::now();
         let status = loop {
             match child.try_wait() {
                 Ok(Some(status)) => break status,
                 Ok(None) if start.elapsed() < *timeout => thread::sleep(POLL),
                 waited => {
-                    let _ = child.kill().and_then(|()| child.wait());
+                    stop(&mut child);
                     return Err(match waited {
                         Err(error) => format!("{name} cannot be waited for: {error}"),
                         Ok(_) => format!(
-                            "{name} did not end within {} s (metric_timeout), and was stopped",
+                            "{name} did not end within {} s (metric timeout), and was stopped",
                             timeout.as_secs()
                         ),
                     });
                 }
             }
         };
-        let last_line = |output: Option<Receiver<Vec<u8>>>| {
-            let output = output.and_then(|output| output.recv_timeout(PATIENCE).ok())?;
-            let output = String::from_utf8_lossy(&output);
-            output.lines().rfind(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned())
-        };
+        let last_line = |output: Option<Output>| output.map(Output::last_line).filter(|line| !line.is_empty());
         if !status.success() {
             let why = last_line(said).map_or_else(String::new, |line| format!(": {line}"));
             return Err(format!("{name} failed ({status}){why}"));
@@ -106,16 +113,60 @@ impl MetricCommand {
     }
 }
 
-/// The first bytes of what is printed; the rest is read, so that nobody waits for it to be.
-fn collect(pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = channel();
-    thread::spawn(move || {
-        let (mut pipe, mut output) = (pipe, Vec::new());
-        let _ = pipe.by_ref().take(MOST_OUTPUT).read_to_end(&mut output);
-        let _ = sender.send(output);
-        let _ = io::copy(&mut pipe, &mut io::sink());
-    });
-    receiver
+/// Ends it, and what it began.
+fn stop(child: &mut Child) {
+    // Where its group cannot be ended, it is stopped alone.
+    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+    let _ = child.kill().and_then(|()| child.wait());
+}
+
+/// What is printed: all is read, so that nobody waits for it to be, and the end of it kept.
+struct Output {
+    end: Arc<Mutex<Vec<u8>>>,
+    closed: Receiver<()>,
+}
+
+impl Output {
+    fn of(mut pipe: impl Read + Send + 'static) -> Self {
+        let end = Arc::new(Mutex::new(Vec::new()));
+        let (closing, closed) = channel();
+        let kept = end.clone();
+        thread::spawn(move || {
+            let mut part = [0; 1 << 12];
+            loop {
+                match pipe.read(&mut part) {
+                    Ok(0) => break,
+                    Ok(count) => {
+                        let mut kept = lock(&kept);
+                        kept.extend(&part[..count]);
+                        if kept.len() > 2 * KEPT {
+                            let before = kept.len() - KEPT;
+                            kept.drain(..before);
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(_) => break,
+                }
+            }
+            drop(closing);
+        });
+        Self { end, closed }
+    }
+
+    /// The last line that is not empty, of what is there when the pipe closes, or soon.
+    fn last_line(self) -> String {
+        let _ = self.closed.recv_timeout(PATIENCE);
+        let end = lock(&self.end);
+        let text = String::from_utf8_lossy(&end);
+        text.lines()
+            .rfind(|line| !line.trim().is_empty())
+            .map(|line| line.trim().chars().take(MOST_SHOWN).collect())
+            .unwrap_or_default()
+    }
+}
+
+fn lock(bytes: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
+    bytes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -147,6 +198,11 @@ mod tests {
         assert_eq!(measured(&format!("read -r line; [ \"$line\" = '{line}' ] && echo 1")), Ok(1.0));
         // Much more than a pipe holds, without reading anything.
         assert_eq!(measured("head -c 1000000 /dev/zero >&2; echo 7"), Ok(7.0));
+        assert_eq!(measured("yes 0.125 | head -n 200000; echo 42"), Ok(42.0));
+        // Another process has its output open for longer.
+        assert_eq!(measured("sleep 30 & echo 7"), Ok(7.0));
+        // Ctrl-C reaches the group of the training alone.
+        assert_eq!(measured("[ $(ps -o pgid= -p $$) = $$ ] && echo 1"), Ok(1.0));
     }
 
     #[test]
@@ -157,7 +213,17 @@ mod tests {
         };
         told("echo out of luck >&2; exit 3", &["metric.sh failed", "exit status: 3", "out of luck"]);
         told("kill -9 $$", &["metric.sh failed", "signal: 9"]);
-        told("exec sleep 60", &["did not end within 2 s", "metric_timeout"]);
+        told("exec sleep 60", &["did not end within 2 s", "metric timeout"]);
+        told("echo 5; sleep 61.5", &["did not end within 2 s"]);
+        let goes_on = || {
+            let processes = fs::read_dir("/proc").map(|all| all.flatten().collect::<Vec<_>>()).unwrap_or_default();
+            let command = |process: &fs::DirEntry| fs::read(process.path().join("cmdline")).unwrap_or_default();
+            processes.iter().any(|process| command(process) == b"sleep\x0061.5\0")
+        };
+        let start = Instant::now();
+        while goes_on() {
+            assert!(start.elapsed() < Duration::from_secs(30), "it began another, which goes on");
+        }
         told("echo ninety", &["has to print a number in its last line, and printed \"ninety\""]);
         told("echo nan", &["printed \"nan\""]);
         told("", &["printed \"\""]);

@@ -140,6 +140,22 @@ pub(super) const DATA: Section = Section {
              over all of it, and sequences within 64 such blocks, which reads the disk in larger pieces, where the encoded text \
              has no room in memory.",
         ),
+        Key::new(
+            "data.bpe_dropout",
+            Number(WHOLE_SHARE),
+            "(none)",
+            "BPE-dropout (Provilkov et al. 2020): the probability with which each merge is left out, drawn anew in every epoch for sources \
+             and targets; 0.1 is usual. A text that would get longer than data.max_length stays as it is.",
+        )
+        .when(LINES),
+        Key::new(
+            "data.unigram_sampling",
+            Number(FROM_0),
+            "(none)",
+            "Subword regularisation (Kudo 2018) with tokenizer.kind = \"unigram\": segmentations are drawn anew in every epoch, in proportion \
+             to their probability to this power (alpha); 0.2 is usual, and smaller numbers vary more.",
+        )
+        .when(LINES),
     ],
 };
 

@@ -277,8 +277,7 @@ pub(super) const TRAIN: Section = Section {
             Integer(FROM_0),
             "0",
             "Batch-size warm-up: steps in which the size of a step grows linearly to the whole (accumulate batches); 0 for none. \
-             First fewer batches are accumulated, then the last one is a part: the rest of it comes next, so that all is learned \
-             from.",
+             A step ends within a batch, and the next one begins with the rest of it.",
         ),
         Key::new(
             "train.batch_start",
