@@ -144,6 +144,7 @@ impl Bench {
         parameters.set_precision(recipe.train.precision.into());
         let mut optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
         let mut replicas = Replicas::new(threads, threads)?.with_objective(sources.into_objective());
+        replicas.set_scheduled_sampling(recipe.train.scheduled_sampling);
         let start = match &text {
             Some(text) => CarriedState::of_training(&measured, model.as_ref(), &parameters, text)?,
             None if recipe.train.carry_state => Some(CarriedState::start(model.as_ref(), &parameters, batch, threads)?),

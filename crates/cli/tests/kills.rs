@@ -244,6 +244,7 @@ trainings! {
     schedule_free: "schedule-free",
     masks_of_sequences: "variational",
     a_deep_stack: "deep",
+    tokens_of_the_model_itself: "scheduled-sampling",
     a_line_search: "lbfgs",
     factored_moments: "adafactor",
     orthogonalised_momentum: "muon",

@@ -46,6 +46,7 @@ fn what_makes_evaluations_differ_is_refused() {
     for (setting, parts) in [
         ("train.clip={norm=1.0}", ["train.clip with", "train.clip = \"none\""]),
         ("train.accumulate=2", ["train.accumulate with", "the whole text"]),
+        ("train.scheduled_sampling=0.1", ["train.scheduled_sampling with", "the same model"]),
         ("train.batch_warmup=9", ["train.batch_warmup with", "the whole text"]),
         ("train.carry_state=true", ["train.carry_state with", "Leave it out"]),
         ("train.average=0.9", ["train.average with", "Leave it out"]),

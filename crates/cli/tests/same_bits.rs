@@ -34,6 +34,7 @@ const RECIPES: &[&str] = &[
     "lbfgs",
     "variational",
     "deep",
+    "scheduled-sampling",
     "adafactor",
     "muon",
     "schedule-free",

@@ -300,6 +300,10 @@ pub struct TrainConfig {
     pub length_warmup: u64,
     /// The share that it begins with: of `length`, or, where each line is a sequence, of the batches.
     pub length_start: f64,
+    /// Scheduled sampling: the probability with which a decoder reads its own token in place of the text's.
+    pub scheduled_sampling: f64,
+    /// Steps in which that grows linearly from 0.
+    pub scheduled_sampling_steps: u64,
     /// Gradient clipping.
     pub clip: ClippingConfig,
     /// The weight of the guided alignment loss.
@@ -353,6 +357,8 @@ impl Default for TrainConfig {
             batch_start: 0.1,
             length_warmup: 0,
             length_start: 0.1,
+            scheduled_sampling: 0.0,
+            scheduled_sampling_steps: 0,
             clip: ClippingConfig::Norm(1.0),
             guided_alignment: 0.0,
             average: 0.0,
@@ -406,6 +412,11 @@ impl TrainConfig {
     /// The share of the length.
     pub fn length_ramp(&self) -> Ramp {
         Ramp { steps: self.length_warmup, start: self.length_start }
+    }
+
+    /// The probability of scheduled sampling in a step.
+    pub fn sampling(&self, step: u64) -> f64 {
+        self.scheduled_sampling * Ramp { steps: self.scheduled_sampling_steps, start: 0.0 }.share(step)
     }
 
     /// How many steps of whole batches those of a training of so many steps are: with a carried state, a chunk that is shorter makes a

@@ -5,6 +5,9 @@ use descant_nn::{Embedding, Init, Linear, Scope};
 use descant_tensor::{Result, Tensor};
 use std::sync::Arc;
 
+/// Rows whose logits are materialised at a time.
+const BLOCK: usize = 256;
+
 /// Regularisation constants of the von Mises-Fisher loss (Kumar & Tsvetkov 2019).
 const VMF: (f64, f64) = (0.02, 0.1);
 
@@ -281,6 +284,22 @@ impl OutputLayer {
         let graph = hidden.graph();
         let (weight, bias) = self.token_rows();
         self.logits_by(hidden, graph.parameter(weight), bias.map(|bias| graph.parameter(bias)))
+    }
+
+    /// The token with the largest logit of each row.
+    ///
+    /// # Errors
+    /// Whatever the pass fails with.
+    pub fn likeliest(&self, hidden: Var<'_>) -> Result<Vec<u32>> {
+        let (rows, mut found) = (hidden.shape()[0], Vec::new());
+        for start in (0..rows).step_by(BLOCK) {
+            let logits = self.logits(hidden.slice(start, rows.min(start + BLOCK))).value()?;
+            // The first of equals, as generation takes it.
+            let best =
+                |row: &[f32]| row.iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i as u32);
+            found.extend(logits.to_f32().chunks(logits.shape().last().max(1)).filter_map(best));
+        }
+        Ok(found)
     }
 
     /// The rows of some tokens of its weight, in full precision.

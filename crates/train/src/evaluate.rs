@@ -35,9 +35,6 @@ pub struct Evaluation {
     pub measures: Measures,
 }
 
-/// Rows whose logits are materialised at a time.
-const BLOCK: usize = 256;
-
 /// What is counted of batches.
 #[derive(Default)]
 struct Counts {
@@ -189,19 +186,9 @@ fn evaluate_batch(
     let hidden = hidden(model, graph, batch, carried)?;
     let ids = hidden.targets(&batch.target);
     let loss = model.output().negative_log_likelihood(&hidden, batch).item()?;
-    let mut right = 0;
-    for (i, ids) in ids.chunks(BLOCK).enumerate() {
-        let logits = model.output().logits(hidden.rows.slice(i * BLOCK, i * BLOCK + ids.len())).value()?;
-        let classes = logits.shape().last();
-        let logits = logits.to_f32();
-        // The first of equals, as generation takes it.
-        let best = |row: &[f32]| row.iter().enumerate().rev().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i as u32);
-        right += logits
-            .chunks(classes)
-            .zip(ids)
-            .filter(|&(row, &id)| model.output().counts(id) && Some(id) != unknown && best(row) == Some(id))
-            .count();
-    }
+    let is_right =
+        |&(&likeliest, &id): &(&u32, &u32)| model.output().counts(id) && Some(id) != unknown && likeliest == id;
+    let right = model.output().likeliest(hidden.rows)?.iter().zip(&*ids).filter(is_right).count();
     let count = |ids: &[u32]| ids.iter().filter(|&&id| model.output().counts(id)).count();
     let tokens = count(&batch.target.ids);
     let weight = match &batch.weights {

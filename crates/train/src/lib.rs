@@ -29,6 +29,7 @@ mod replicas;
 mod resume;
 mod retention;
 mod run_summary;
+mod scheduled_sampling;
 mod short_list;
 mod source_models;
 mod start;

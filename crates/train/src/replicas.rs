@@ -2,6 +2,7 @@ use crate::carried_state::{CarriedState, hidden};
 use crate::gradient_flow::{Activations, BeforeStep, GradientFlow, dead_rows};
 use crate::objective::Objective;
 use crate::objective_loss::{Measures, add};
+use crate::scheduled_sampling::sampled_inputs;
 use descant_autograd::{Gradients, Graph, ParameterId, Parameters, Tape, derive_seed};
 use descant_batch::Batch;
 use descant_hyperparameters::{Clipping, ClippingConfig, ZclipState};
@@ -22,6 +23,7 @@ pub struct Replicas {
     threads: rayon::ThreadPool,
     replicas: Vec<Replica>,
     objective: Arc<Objective>,
+    sampling: f64,
 }
 
 #[derive(Debug)]
@@ -47,6 +49,8 @@ struct Models<'a> {
     model: &'a dyn Generator,
     parameters: &'a Parameters,
     objective: &'a Objective,
+    /// The probability of scheduled sampling.
+    sampling: f64,
 }
 
 /// [`Tape::train`] or [`Tape::detect_anomaly`].
@@ -74,7 +78,7 @@ impl Replicas {
             rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("replica-{i}")).build()?;
         let replica = || Replica { tape: Tape::new(), gradients: None, observed: None };
         let replicas = (0..shares.max(1)).map(|_| replica()).collect();
-        Ok(Self { threads, replicas, objective: Arc::default() })
+        Ok(Self { threads, replicas, objective: Arc::default(), sampling: 0.0 })
     }
 
     /// The same for another objective than the model's own loss.
@@ -86,6 +90,11 @@ impl Replicas {
     /// Sets the objective.
     pub(crate) fn set_objective(&mut self, objective: Objective) {
         self.objective = objective.into();
+    }
+
+    /// Sets the probability with which the next steps read a token of the model itself in place of the text's (scheduled sampling).
+    pub fn set_scheduled_sampling(&mut self, probability: f64) {
+        self.sampling = probability;
     }
 
     /// What they minimise.
@@ -111,8 +120,8 @@ impl Replicas {
         let shares = self.replicas.len();
         let weight: f64 = batches.iter().map(|batch| self.objective.weight(model, batch)).sum();
         let (cut, states) = cut(batches, shares, carried)?;
-        let Self { threads, replicas, objective } = self;
-        let models = Models { model, parameters, objective };
+        let Self { threads, replicas, objective, sampling } = self;
+        let models = Models { model, parameters, objective, sampling: *sampling };
         let losses: Vec<Result<(f64, Measures)>> = threads.install(|| {
             replicas
                 .par_iter_mut()
@@ -275,8 +284,8 @@ impl Replicas {
             Ok(cut) => cut,
             Err(error) => return Some(error),
         };
-        let Self { replicas, objective, .. } = self;
-        let models = Models { model, parameters, objective };
+        let Self { replicas, objective, sampling, .. } = self;
+        let models = Models { model, parameters, objective, sampling: *sampling };
         for (i, parts) in cut.iter().enumerate() {
             for (share, ((part, replica), state)) in parts.iter().zip(&mut *replicas).zip(&mut states).enumerate() {
                 if part.target.tokens() == 0 {
@@ -339,8 +348,16 @@ impl Replica {
         carried: Option<&mut DecoderState>,
     ) -> Result<(f64, Measures)> {
         let Self { tape, gradients, observed } = self;
-        let Models { model, parameters, objective } = models;
+        let Models { model, parameters, objective, sampling } = models;
         let gradients = gradients.get_or_insert_with(|| parameters.gradients());
+        let sampled;
+        let batch = match sampling > 0.0 {
+            true => {
+                sampled = sampled_inputs(tape, (model, parameters), batch, carried.as_deref(), (sampling, seed))?;
+                &sampled
+            }
+            false => batch,
+        };
         let prepared = objective.prepare(tape, (model, parameters), batch, seed)?;
         let graph = start(tape, parameters, seed);
         let (loss, measures) = match carried {

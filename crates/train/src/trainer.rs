@@ -175,6 +175,7 @@ impl Trainer {
         let seed = derive_seed(self.recipe.seed, self.progress.step);
         let has_flow = has_flow(self.progress.step + 1, train.log_every);
         self.replicas.ask_activations(has_flow);
+        self.replicas.set_scheduled_sampling(train.sampling(self.progress.step));
         let (model, mut carried) = (self.model.as_ref(), self.carried.clone());
         let step_loss = self.replicas.forward_backward(model, &self.parameters, &batches, seed, carried.as_mut());
         let step_loss = step_loss?;

@@ -119,10 +119,16 @@ pub fn prepare(folder: &Folder, name: &str) -> String {
             of(LANGUAGE_MODEL).replace("dropout = 0.2\n", &format!("dropout = 0.2\n{every}"))
         }
         // What keeps gradients alive in deep recurrent models.
-        "deep" => of(LANGUAGE_MODEL).replace(
-            "layers = 2\n",
-            "layers = 3\nresidual = true\nrecurrent_init = \"orthogonal\"\nforget_bias = 1.0\n",
-        ),
+        "deep" => {
+            of(LANGUAGE_MODEL).replace(
+                "layers = 2\n",
+                "layers = 3\nresidual = true\nrecurrent_init = \"orthogonal\"\nforget_bias = 1.0\n",
+            ) + "carry_state = true\nscheduled_sampling = 0.5\n"
+        }
+        // The last of these steps is reached.
+        "scheduled-sampling" => {
+            format!("{}scheduled_sampling = 0.7\nscheduled_sampling_steps = 35\n", of(TRANSFORMER))
+        }
         // Each step is of all of a short text.
         "lbfgs" => {
             let recipe = of(LANGUAGE_MODEL).replace("dropout = 0.2\n", "").replace("1e-2", "1.0");

@@ -229,6 +229,15 @@ const CONFLICTS: &[Conflict] = &[
                 .to_owned()
         })
     }),
+    (Error, |recipe| {
+        let reason = match recipe.loss {
+            LossConfig::Dpo(_) => "preferences are between whole answers, as they stand",
+            LossConfig::MinimumRisk(_) => "minimum risk is that of texts of the model itself",
+            _ => return None,
+        };
+        let probability = recipe.train.scheduled_sampling;
+        (probability > 0.0).then(|| format!("train.scheduled_sampling = {probability}: {reason}. Leave it out"))
+    }),
     (Note, |recipe| {
         let init = recipe.init.as_ref()?.display();
         let key = ["model.recurrent_init", "model.forget_bias"].into_iter().find(|key| recipe.is_explicit(key))?;
@@ -304,7 +313,7 @@ const CONFLICTS: &[Conflict] = &[
 ];
 
 /// What L-BFGS cannot go with: whether the recipe has it, its key, and why it cannot.
-fn lbfgs_conflicts(recipe: &Recipe) -> [(bool, &'static str, &'static str); 16] {
+fn lbfgs_conflicts(recipe: &Recipe) -> [(bool, &'static str, &'static str); 17] {
     const WHOLE: &str = "a step is of the whole text. Leave it out";
     const SAME: &str = "each evaluation has to see the same text and the same model. Leave it out";
     let Recipe { train, data, .. } = recipe;
@@ -320,6 +329,7 @@ fn lbfgs_conflicts(recipe: &Recipe) -> [(bool, &'static str, &'static str); 16] 
         (train.batch_warmup > 0, "train.batch_warmup", WHOLE),
         (train.length_warmup > 0, "train.length_warmup", WHOLE),
         (train.carry_state, "train.carry_state", SAME),
+        (train.scheduled_sampling > 0.0, "train.scheduled_sampling", SAME),
         (
             matches!(recipe.loss, LossConfig::MinimumRisk(_)),
             "loss.kind = \"minimum-risk\"",
@@ -358,6 +368,7 @@ const BY_STEPS: &[(&str, Every)] = &[
     ("train.checkpoint_every", |recipe| recipe.train.checkpoint_every),
     ("train.validate_every", |recipe| recipe.train.validate_every),
     ("train.log_every", |recipe| recipe.train.log_every),
+    ("train.scheduled_sampling_steps", |recipe| recipe.train.scheduled_sampling_steps),
     ("schedule.every", |recipe| match &recipe.schedule {
         ScheduleConfig::Step(step) => step.every,
         _ => 0,

@@ -85,6 +85,8 @@ pub(super) const BY_TOKENS: Condition =
 pub(super) const METRIC_COMMAND: Condition =
     condition("train.metric_command", |recipe| recipe.train.metric_command.is_some());
 pub(super) const BATCH_WARMUP: Condition = condition("train.batch_warmup", |recipe| recipe.train.batch_warmup > 0);
+pub(super) const SAMPLED: Condition =
+    condition("train.scheduled_sampling", |recipe| recipe.train.scheduled_sampling > 0.0);
 pub(super) const LENGTH_WARMUP: Condition = condition("train.length_warmup", |recipe| recipe.train.length_warmup > 0);
 
 fn is_encoder_decoder(recipe: &Recipe) -> bool {

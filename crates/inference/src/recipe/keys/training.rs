@@ -1,4 +1,4 @@
-use super::condition::{BATCH_WARMUP, BY_TOKENS, CARRIED, LENGTH_WARMUP, METRIC_COMMAND, STREAM};
+use super::condition::{BATCH_WARMUP, BY_TOKENS, CARRIED, LENGTH_WARMUP, METRIC_COMMAND, SAMPLED, STREAM};
 use super::key::{ABOVE_0, FROM_0, FROM_1, Key, REQUIRED, SHARE, Section, ValueType, WHOLE_SHARE, above, from};
 use ValueType::{Choice, ChoiceList, Clip, Flag, Integer, Number, NumberPair, NumberTable, Text, TextList};
 use descant_hyperparameters::{OptimizerConfig, ScheduleConfig};
@@ -302,6 +302,21 @@ pub(super) const TRAIN: Section = Section {
              batches that may come, those of the shortest.",
         )
         .when(LENGTH_WARMUP),
+        Key::new(
+            "train.scheduled_sampling",
+            Number(WHOLE_SHARE),
+            "0.0",
+            "Scheduled sampling (Bengio et al. 2015), against exposure bias: the probability with which a token that the decoder reads is \
+             the one that the model holds likeliest there, by a pass before (Mihaylova and Martins 2019), in place of the text's. \
+             Prompts stay. A step takes a third longer.",
+        ),
+        Key::new(
+            "train.scheduled_sampling_steps",
+            Integer(FROM_0),
+            "0",
+            "Steps in which the probability of scheduled_sampling grows linearly from 0; 0 for all of it from the first step on.",
+        )
+        .when(SAMPLED),
         Key::new(
             "train.clip",
             Clip(ABOVE_0),
