@@ -165,6 +165,8 @@ fn tokens_at_once(recipe: &Recipe) -> f64 {
 fn per_token(model: &ModelConfig) -> f64 {
     let hidden = model.hidden as f64;
     let layer = |layers: LayerKind| match layers {
+        // The fused cells save what backward needs; primitive operations each save their result.
+        LayerKind::Recurrent if model.layer_norm => 64.0 * hidden,
         LayerKind::Recurrent => 16.0 * hidden,
         LayerKind::Transformer => {
             let transformer = model.transformer();

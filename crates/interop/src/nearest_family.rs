@@ -116,6 +116,7 @@ fn acting(config: &ModelConfig) -> Result<BTreeMap<String, Value>, String> {
         embedding_dropout: 0.0,
         word_dropout: 0.0,
         residual: recurrent && config.residual,
+        layer_norm: recurrent && config.layer_norm,
         recurrent_init: plain.recurrent_init,
         forget_bias: None,
         transformer: Some(training),

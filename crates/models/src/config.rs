@@ -129,6 +129,9 @@ pub struct ModelConfig {
     /// Residual connections between recurrent layers.
     #[serde(default)]
     pub residual: bool,
+    /// Layer normalisation within recurrent cells.
+    #[serde(default)]
+    pub layer_norm: bool,
     /// What the recurrent weights begin with.
     #[serde(default)]
     pub recurrent_init: RecurrentInit,
@@ -197,6 +200,7 @@ impl ModelConfig {
             layers: self.layers,
             dropout: self.row_dropout(),
             residual: self.residual,
+            layer_norm: self.layer_norm,
             init: self.recurrent_init,
             forget_bias: self.forget_bias,
             ..RecurrentConfig::new(self.cell, input, self.hidden)
@@ -227,6 +231,7 @@ impl ModelConfig {
             embedding_dropout: 0.0,
             word_dropout: 0.0,
             residual: false,
+            layer_norm: false,
             recurrent_init: RecurrentInit::Uniform,
             forget_bias: None,
             transformer: None,

@@ -121,6 +121,12 @@ fn models() -> Vec<(String, ModelConfig, LossConfig)> {
         add("residual, fed", fed, LossConfig::default());
         let language_model = base(ModelKind::LanguageModel, cell);
         add("residual language model", ModelConfig { residual: true, ..language_model }, LossConfig::default());
+        let normalised =
+            ModelConfig { layer_norm: true, residual: true, attention: Some(AttentionScore::General), ..pair.clone() };
+        add("normalised", normalised.clone(), LossConfig::default());
+        add("normalised, fed", ModelConfig { input_feeding: true, ..normalised.clone() }, LossConfig::default());
+        let language_model = ModelConfig { kind: ModelKind::LanguageModel, attention: None, ..normalised };
+        add("normalised language model", language_model, LossConfig::default());
         let shallow = ModelConfig { encoder_layers: 3, layers: 1, ..pair.clone() };
         add("deep encoder, shallow decoder", shallow, LossConfig::default());
         for score in [AttentionScore::Dot, AttentionScore::General, AttentionScore::Concat, AttentionScore::Additive] {
@@ -199,8 +205,10 @@ fn dropout_has_the_gradient_of_its_central_differences() {
         ..recurrent.clone()
     };
     let fed = ModelConfig { input_feeding: true, cell: Cell::Gru, ..variational.clone() };
+    let normalised = ModelConfig { layer_norm: true, residual: true, ..variational.clone() };
+    let normalised_gru = ModelConfig { cell: Cell::Gru, ..normalised.clone() };
     let recurrent_lm = ModelConfig { kind: ModelKind::LanguageModel, attention: None, ..variational.clone() };
-    for config in [recurrent, transformer, language_model, variational, fed, recurrent_lm] {
+    for config in [recurrent, transformer, language_model, variational, normalised, normalised_gru, fed, recurrent_lm] {
         for r_drop in [0.0, 5.0] {
             let loss = LossConfig::CrossEntropy {
                 smoothing: 0.1,

@@ -1,27 +1,10 @@
+use crate::cell::{Cell, RecurrentState};
+use crate::normalised_cell::CellNorms;
 use crate::row_dropout::{DropoutConfig, RowDropout, mask};
 use crate::{Embedding, Init, Scope};
 use descant_autograd::{Graph, PackedSequences, ParameterId, Var};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-
-/// The kind of recurrent cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Cell {
-    /// Long short-term memory.
-    Lstm,
-    /// Gated recurrent unit.
-    Gru,
-}
-
-impl Cell {
-    fn gates(self) -> usize {
-        match self {
-            Self::Lstm => 4,
-            Self::Gru => 3,
-        }
-    }
-}
 
 /// What the recurrent weights begin with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +34,8 @@ pub struct RecurrentConfig {
     pub dropout: DropoutConfig,
     /// Residual connections: from the second layer on, the input of a layer is added to its output (Wu et al. 2016, arXiv 1609.08144).
     pub residual: bool,
+    /// Whether gates and cell states are normalised (Ba et al. 2016, arXiv 1607.06450).
+    pub layer_norm: bool,
     /// What the weights of the hidden state begin with.
     pub init: RecurrentInit,
     /// What the bias of an LSTM's forget gates begins with (Jozefowicz et al. 2015): the sum of both biases. `None` for uniform ones.
@@ -69,19 +54,11 @@ impl RecurrentConfig {
             bidirectional: false,
             dropout,
             residual: false,
+            layer_norm: false,
             init: RecurrentInit::Uniform,
             forget_bias: None,
         }
     }
-}
-
-/// The state of one layer: `[B, H]`, rows in the order of [`PackedSequences::order`]. Both directions are concatenated.
-#[derive(Clone, Copy, Debug)]
-pub struct RecurrentState<'t> {
-    /// The hidden state.
-    pub hidden: Var<'t>,
-    /// An LSTM's cell state.
-    pub cell: Option<Var<'t>>,
 }
 
 /// The input of recurrent layers: a row of `x` for each token.
@@ -138,7 +115,16 @@ pub struct LayerDropout<'t> {
 #[derive(Clone, Debug)]
 pub struct Recurrent {
     config: RecurrentConfig,
-    weights: Vec<Vec<[ParameterId; 4]>>,
+    /// By layer and direction.
+    weights: Vec<Vec<Weights>>,
+}
+
+/// Those of a layer in one direction.
+#[derive(Clone, Debug)]
+struct Weights {
+    /// The weights and the biases of the input and of the hidden state.
+    ids: [ParameterId; 4],
+    norms: Option<CellNorms>,
 }
 
 impl Recurrent {
@@ -169,7 +155,8 @@ impl Recurrent {
                         scope.overwrite(ids[2], hidden..2 * hidden, bias);
                         scope.overwrite(ids[3], hidden..2 * hidden, 0.0);
                     }
-                    ids
+                    let suffix = format!("_l{layer}{suffix}");
+                    Weights { ids, norms: config.layer_norm.then(|| CellNorms::new(scope, cell, hidden, &suffix)) }
                 };
                 directions.iter().map(|suffix| direction(suffix)).collect()
             })
@@ -189,7 +176,7 @@ impl Recurrent {
             return LayerDropout::default();
         }
         let between = (1..self.config.layers).map(|_| dropout.rows(graph, sequences, self.output())).collect();
-        let one = |_: &[ParameterId; 4]| mask(graph, [sequences, hidden], dropout.recurrent);
+        let one = |_: &Weights| mask(graph, [sequences, hidden], dropout.recurrent);
         let recurrent = self.weights.iter().map(|directions| directions.iter().map(one).collect()).collect();
         LayerDropout { between, recurrent }
     }
@@ -260,7 +247,7 @@ impl Recurrent {
     fn direction<'t>(
         &self,
         input: &RecurrentInput<'t>,
-        weights: &[ParameterId; 4],
+        Weights { ids, norms }: &Weights,
         initial: Option<&RecurrentState<'t>>,
         (layout, mask): (&Arc<PackedSequences>, Option<Var<'t>>),
         direction: usize,
@@ -271,7 +258,13 @@ impl Recurrent {
             true => state.slice_last(direction * width, (direction + 1) * width),
             false => state,
         };
-        let weights = weights.map(|id| graph.parameter(id));
+        let weights = ids.map(|id| graph.parameter(id));
+        if let Some(norms) = norms {
+            let x = rows.map_or(input.x, |rows| input.x.gather(rows));
+            let initial = initial
+                .map(|&RecurrentState { hidden, cell }| RecurrentState { hidden: part(hidden), cell: cell.map(part) });
+            return norms.forward(x, &weights, initial, mask, layout, direction == 1);
+        }
         let (tokens, sequences) = (layout.tokens(), layout.sequences());
         match self.config.cell {
             Cell::Lstm => {

@@ -20,12 +20,17 @@ fn reference(name: &str) -> BTreeMap<String, Vec<f64>> {
     REFERENCE.lines().filter_map(line).collect()
 }
 
-fn check(name: &str, cell: Cell) {
+fn check(name: &str, cell: Cell, layer_norm: bool) {
     let expected = reference(name);
     let mut parameters = Parameters::new(DType::F64);
     let x = parameters.add_with("x", [8, INPUT], &expected["x"]);
-    let sizes =
-        RecurrentConfig { layers: 2, bidirectional: true, residual: true, ..RecurrentConfig::new(cell, INPUT, HIDDEN) };
+    let sizes = RecurrentConfig {
+        layers: 2,
+        bidirectional: true,
+        residual: true,
+        layer_norm,
+        ..RecurrentConfig::new(cell, INPUT, HIDDEN)
+    };
     let layers = Recurrent::new(&mut Scope::new(&mut parameters, None), sizes);
     let ids: Vec<ParameterId> = parameters.ids().collect();
     for &id in &ids {
@@ -61,6 +66,12 @@ fn check(name: &str, cell: Cell) {
 
 #[test]
 fn residual_connections_have_the_values_and_gradients_of_pytorch() {
-    check("lstm", Cell::Lstm);
-    check("gru", Cell::Gru);
+    check("lstm", Cell::Lstm, false);
+    check("gru", Cell::Gru, false);
+}
+
+#[test]
+fn normalised_layers_have_the_values_and_gradients_of_pytorch() {
+    check("normalised_lstm", Cell::Lstm, true);
+    check("normalised_gru", Cell::Gru, true);
 }

@@ -122,7 +122,7 @@ pub fn prepare(folder: &Folder, name: &str) -> String {
         "deep" => {
             of(LANGUAGE_MODEL).replace(
                 "layers = 2\n",
-                "layers = 3\nresidual = true\nrecurrent_init = \"orthogonal\"\nforget_bias = 1.0\n",
+                "layers = 3\nresidual = true\nlayer_norm = true\nrecurrent_init = \"orthogonal\"\nforget_bias = 1.0\n",
             ) + "carry_state = true\nscheduled_sampling = 0.5\n"
         }
         // The last of these steps is reached.

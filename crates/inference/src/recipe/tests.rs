@@ -196,6 +196,7 @@ fn values_of_another_type_are_told_with_what_is_expected() {
     value("model.variational_dropout=true", &["only has an effect with recurrent layers", "model.dropout"]);
     value("model.residual=true", &["model.residual", "two or more recurrent layers"]);
     value("model.residual=1", &["true or false"]);
+    wrong(TRANSFORMER, &["model.layer_norm=true"], &["model.layer_norm", "recurrent layers"]);
     value("model.recurrent_init=orthogonall", &["uniform or orthogonal", "the nearest is \"orthogonal\""]);
     value("model.forget_bias=inf", &["model.forget_bias", "a number"]);
     wrong(PAIRS, &["model.cell=gru", "model.forget_bias=1.0"], &["model.forget_bias", "model.cell = \"lstm\""]);

@@ -68,7 +68,7 @@ impl ExplodingGradients {
                 since,
                 seen: format!("{}: its gradient is {} times the top layer's", stack.layer(most), brief(ratios[most])),
                 remedy: match stack.is_recurrent() {
-                    true => "clipping (train.clip = { norm = 1.0 }), or a smaller train.learning_rate",
+                    true => "clipping (train.clip = { norm = 1.0 }), layer normalisation (model.layer_norm), or a smaller train.learning_rate",
                     false => "clipping (train.clip = { norm = 1.0 }), pre-norm layers (model.transformer.norm_first), or a smaller train.learning_rate",
                 }
                 .to_owned(),

@@ -18,7 +18,7 @@ impl SaturatedGates {
             kind: "saturated gates",
             since,
             seen: format!("{:.0} % of the gates of '{name}'{others} are within 0.01 of 0 or 1", 100.0 * share),
-            remedy: "a smaller train.learning_rate, a tighter train.clip, or weight decay (optimizer.weight_decay)"
+            remedy: "a smaller train.learning_rate, a tighter train.clip, layer normalisation (model.layer_norm), or weight decay (optimizer.weight_decay)"
                 .to_owned(),
         })
     }

@@ -60,6 +60,14 @@ pub(super) const MODEL: Section = Section {
         )
         .when(DEEP_RECURRENT),
         Key::new(
+            "model.layer_norm",
+            Flag,
+            "false",
+            "Layer normalisation within recurrent cells (Ba et al. 2016): of what the input and the hidden state give to the gates, each by \
+             itself, and of an LSTM's cell state. Steps take longer, as such cells are not fused.",
+        )
+        .when(RECURRENT),
+        Key::new(
             "model.recurrent_init",
             Choice(&["uniform", "orthogonal"]),
             "\"uniform\"",
