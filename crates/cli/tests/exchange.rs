@@ -280,11 +280,13 @@ fn recurrent_models_have_the_names_of_pytorch() {
 #[test]
 fn recurrent_models_come_in_again_with_the_same_bits() {
     let folder = Folder::new();
-    let cases: [(&str, &[&str]); 9] = [
+    let cases: [(&str, &[&str]); 11] = [
         ("lm.toml", &["model.tie=output", "model.embedding=16"]),
         ("lm.toml", &["model.cell=gru", "data.stream=true", "tokenizer.kind=character"]),
         ("pairs.toml", &["model.cell=gru", "model.bidirectional=false", "model.encoder_layers=2", "model.layers=2"]),
         ("pairs.toml", &["model.attention=general", "model.input_feeding=true"]),
+        ("pairs.toml", &["model.layer_norm=true", "model.residual=true", "model.layers=2"]),
+        ("pairs.toml", &["model.cell=gru", "model.layer_norm=true"]),
         ("pairs.toml", &["model.attention=additive", "model.bridge=zero"]),
         ("pairs.toml", &["model.attention=concat", "target_tokenizer={kind='word'}"]),
         ("pairs.toml", &["model.tie=all", "model.embedding=16", "data.shared_vocabulary=true"]),
