@@ -177,8 +177,7 @@ impl Trainer {
         self.replicas.ask_activations(has_flow);
         self.replicas.set_scheduled_sampling(train.sampling(self.progress.step));
         let (model, mut carried) = (self.model.as_ref(), self.carried.clone());
-        let step_loss = self.replicas.forward_backward(model, &self.parameters, &batches, seed, carried.as_mut());
-        let step_loss = step_loss?;
+        let step_loss = self.replicas.forward_backward(model, &self.parameters, &batches, seed, carried.as_mut())?;
         if !step_loss.sum.is_finite() {
             return self.not_finite(&batches, seed, "the loss is not finite");
         }

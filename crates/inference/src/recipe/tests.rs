@@ -3,6 +3,7 @@
 use super::keys::{self, ValueType};
 use super::*;
 use descant_generate::OPTIONS;
+use descant_hyperparameters::ClippingConfig;
 use std::collections::BTreeSet;
 
 const PAIRS: &str = "[data]\ntrain = \"pairs.tsv\"\n[model]\nkind = \"encoder-decoder\"\n";
