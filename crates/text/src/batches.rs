@@ -169,7 +169,7 @@ impl Batches {
             goes_on = if share >= 1.0 { parts.len() + 1 < self.config.accumulate } else { !part.1.is_empty() };
             parts.extend((!part.1.is_empty()).then_some(part));
         }
-        Ok(parts)
+        if parts.is_empty() { Err(self.other_text()) } else { Ok(parts) }
     }
 
     /// Of the rest of a batch, what comes nearest to a share of a whole one, and how much that is.

@@ -1,7 +1,7 @@
 //! BPE-dropout (Provilkov et al. 2020, arXiv 1910.13267): a text is encoded anew in every epoch, and each merge that could be next is left
 //! out with some probability, so that rare subwords are trained, and a word is seen in several segmentations.
 
-use crate::noise::uniform;
+use crate::draw::uniform;
 use rand_pcg::Pcg64;
 use serde_json::Value;
 use std::collections::HashMap;

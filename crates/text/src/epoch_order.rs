@@ -3,10 +3,10 @@
 
 use crate::batch_config::{BatchConfig, Shuffle};
 use crate::corpus::data::{BLOCK, SequenceSpan};
+use crate::draw::below;
 use crate::mixture::MixedOrder;
 use crate::permutation::Permutation;
 use crate::{Corpus, Piece, TextError};
-use rand_core::Rng;
 use rand_pcg::Pcg64;
 use std::ops::Range;
 
@@ -176,11 +176,6 @@ pub(crate) fn streams(corpus: &Corpus, config: &BatchConfig) -> Option<Vec<Range
         start..start + each + u64::from(row < longer)
     };
     Some((0..rows).map(stream).collect())
-}
-
-/// A number from 0 to below `n`.
-pub(crate) fn below(random: &mut Pcg64, n: u64) -> u64 {
-    ((u128::from(random.next_u64()) * u128::from(n)) >> 64) as u64
 }
 
 /// Fisher and Yates. Of our own, as its draws are part of what a seed means.

@@ -14,6 +14,7 @@ mod continuous;
 mod control;
 mod corpus;
 mod csv;
+mod draw;
 mod encode;
 mod epoch_order;
 mod error;

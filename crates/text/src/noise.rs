@@ -1,7 +1,7 @@
 //! Noise on sources: words that are left out, masked or moved, drawn anew in every epoch (Lample et al. 2018, arXiv 1711.00043).
 
+use crate::draw::uniform;
 use crate::{TextError, TokenBytes, Tokenizer};
-use rand_core::Rng;
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -131,11 +131,6 @@ impl Noise {
 /// Whether a character is a letter or a digit: a part of words, rather than punctuation or a sign.
 fn is_letter(c: char) -> bool {
     c.is_alphabetic() || matches!(c, '0'..='9' | '\u{ff10}'..='\u{ff19}')
-}
-
-/// A number from 0 to below 1.
-pub(crate) fn uniform(random: &mut Pcg64) -> f64 {
-    (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Span corruption (Raffel et al. 2020, arXiv 1910.10683): spans of a text's tokens are left out, drawn anew in every epoch, and a sentinel stands in the
 //! place of each. What is to be written are these spans, each after its sentinel, and one more sentinel after the last.
 
-use crate::epoch_order::below;
+use crate::draw::below;
 use crate::{TextError, Tokenizer};
 use rand_pcg::Pcg64;
 

@@ -1,7 +1,7 @@
 //! Subword regularisation with a unigram model (Kudo 2018, arXiv 1804.10959): a word's segmentation is drawn from all that the vocabulary allows, in
 //! proportion to their probability to the power of alpha.
 
-use crate::noise::uniform;
+use crate::draw::uniform;
 use rand_pcg::Pcg64;
 use serde_json::Value;
 use std::collections::HashMap;

@@ -90,7 +90,7 @@ fn a_step_grows_and_has_the_same_sequences_in_the_same_order() {
                 assert!(batches.len() == accumulate || step + 1 == steps.len() && batches.len() < accumulate);
             }
         }
-        assert!((sizes / shares - 1.0).abs() < 0.02, "{sizes} of {shares}");
+        assert!((sizes / shares - 1.0).abs() < 0.05, "{sizes} of {shares}");
         let mut plain = Batches::new(corpus.clone(), base).unwrap();
         let same = epoch(&mut plain, 0);
         assert!(same.len() < steps.len());
@@ -186,7 +186,7 @@ fn mixed_corpora_and_blocks_warm_up_too() {
     });
     let mut batches = Batches::new(corpus.clone(), mixed.clone()).unwrap();
     let all: usize = epoch(&mut batches, 0).iter().flatten().map(|batch| batch.target.len()).sum();
-    assert_eq!(all as u64 + batches.count_left_out(40).unwrap(), 1200);
+    assert_eq!(all as u64 + batches.count_left_out(1 << 40).unwrap(), 1200);
     assert_resumes(&corpus, &mixed, 60);
 }
 
@@ -197,7 +197,7 @@ fn chunks_of_a_continuous_text_grow_and_have_all_tokens() {
     let warm = config(|config| (config.length_ramp, config.batch_ramp) = (ramp, Ramp { steps: 20, start: 0.5 }));
     let mut batches = Batches::new(corpus.clone(), warm.clone()).unwrap();
     let steps = epoch(&mut batches, 0);
-    for (step, batch) in steps.iter().flatten().enumerate() {
+    for (step, batch) in steps.iter().enumerate().flat_map(|(step, parts)| parts.iter().map(move |part| (step, part))) {
         let lengths: Vec<usize> = (0..batch.target.len()).map(|i| batch.target.get(i).len()).collect();
         let limit = (20.0 * ramp.share(step as u64)).max(1.0) as usize;
         assert!(lengths.iter().all(|&length| length <= limit), "step {step}: {lengths:?} {limit}");
@@ -258,6 +258,6 @@ fn a_position_that_the_corpus_has_not_is_refused_and_never_a_panic() {
         change(&mut wrong.waiting[0]);
         wrong.waiting[0].due = 0;
         let found = batches.seek(wrong).and_then(|()| batches.next_step(1));
-        assert!(found.is_err() || found.unwrap()[0].target.is_empty());
+        assert!(found.is_err());
     }
 }

@@ -1,12 +1,12 @@
 use crate::annotated::{annotated, has_place};
+use crate::subwords::subword_regularization;
 use descant_batch::Batch;
 use descant_inference::layout::DATA;
 use descant_inference::{DataConfig, Error, Files, Recipe, Task, Tokenizers, TrainConfig};
 use descant_models::{LossConfig, ModelKind};
 use descant_text::{
     Annotations, BatchConfig, Batches, ChatTemplate, ControlConfig, Corpus, Example, FilterConfig, Form, InputBuilder,
-    MaxLength, Noise, Shuffle, Source, SpanCorruption, SubwordRegularization, TextError, Tokenizer, is_csv, is_json,
-    is_parquet,
+    MaxLength, Noise, Shuffle, Source, SpanCorruption, TextError, is_csv, is_json, is_parquet,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -400,10 +400,8 @@ pub(crate) fn order(recipe: &Recipe) -> Shuffle {
 pub(crate) fn batch_config(recipe: &Recipe, tokenizers: &Tokenizers) -> Result<BatchConfig, Error> {
     let train = &recipe.train;
     let mut config = BatchConfig::default();
-    config.tokens = train.batch_tokens;
+    (config.tokens, config.length, config.streams) = (train.batch_tokens, train.length, train.carry_state);
     config.sequences = (train.batch_sentences > 0).then_some(train.batch_sentences);
-    config.length = train.length;
-    config.streams = train.carry_state;
     config.shuffle = Some(recipe.seed);
     config.order = order(recipe);
     config.special = recipe.special();
@@ -440,21 +438,9 @@ pub(crate) fn training_config(recipe: &Recipe, tokenizers: &Tokenizers) -> Resul
         (config.accumulate, config.whole_epochs, config.shuffle) = (usize::MAX, true, None);
     }
     config.mixture = recipe.data.as_ref().and_then(DataConfig::mixture);
-    config.subwords = subwords(recipe, tokenizers)?;
+    config.subwords = subword_regularization(recipe, tokenizers, longest(recipe, false))?;
     config.noise = noise.map(|(noise, tokenizer)| Noise::new(noise.clone(), tokenizer)).transpose()?;
     Ok(config)
-}
-
-/// Subword regularisation of sources and targets.
-fn subwords(recipe: &Recipe, tokenizers: &Tokenizers) -> Result<[Option<SubwordRegularization>; 2], Error> {
-    let Some(data) = &recipe.data else { return Ok([None, None]) };
-    let longest = data.max_length.min(longest(recipe, false));
-    let of = |tokenizer: &Arc<Tokenizer>| match (data.bpe_dropout, data.unigram_sampling) {
-        (Some(rate), _) => SubwordRegularization::bpe_dropout(rate, tokenizer, longest).map(Some),
-        (None, Some(alpha)) => SubwordRegularization::unigram_sampling(alpha, tokenizer, longest).map(Some),
-        (None, None) => Ok(None),
-    };
-    Ok([tokenizers.source.as_ref().map_or(Ok(None), of)?, of(&tokenizers.target)?])
 }
 
 /// The batches of a training on these texts, in its order.

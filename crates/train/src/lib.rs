@@ -33,6 +33,7 @@ mod scheduled_sampling;
 mod short_list;
 mod source_models;
 mod start;
+mod subwords;
 mod sweep;
 mod temporary;
 mod text_layout;

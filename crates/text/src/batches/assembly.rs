@@ -2,7 +2,7 @@
 
 use super::Batches;
 use crate::corpus::data::SequenceSpan;
-use crate::epoch_order::below;
+use crate::draw::below;
 use crate::{Piece, TextError};
 use descant_batch::Batch;
 use rand_pcg::Pcg64;
