@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The gates that one `split` gives are normalised together. The layer's biases are those of the norms. The loop over time is one of
-//! primitive operations: what lies between the products is small beside them.
+//! primitive operations: what lies between the GEMMs is small beside them.
 
 use crate::cell::{Cell, RecurrentState};
 use crate::{Init, Scope};
