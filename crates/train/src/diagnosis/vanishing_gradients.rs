@@ -36,7 +36,7 @@ impl VanishingGradients {
                         ratios.len(),
                     ),
                     remedy: match stack.is_recurrent() {
-                        true => "residual connections (model.residual), layer normalisation (model.layer_norm), orthogonal recurrent weights (model.recurrent_init), or fewer layers (model.layers, model.encoder_layers)",
+                        true => "residual connections (model.residual), layer normalisation (model.layer_norm), or fewer layers (model.layers, model.encoder_layers)",
                         false => "fewer layers (model.layers, model.encoder_layers), or pre-norm ones (model.transformer.norm_first)",
                     }
                     .to_owned(),
