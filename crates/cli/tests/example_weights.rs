@@ -81,7 +81,8 @@ fn weights_that_cannot_be_are_told() {
     fail("train = \"pairs.tsv\"\nweight_column = \"w\"", "", &["data.weight_column = \"w\"", "known by numbers"]);
     fail("train = \"pairs.tsv\"\nweight_column = 2", "", &["none of its examples has a weight"]);
     fail("train = \"pairs.tsv\"\nweight_column = -2", "", &["data.weight_column = -2", "by number from 0 or by name"]);
-    fail("train = [\"pairs.tsv\", \"pairs.tsv\"]\nweight_column = 2", "", &["pairs.tsv", "it has no columns"]);
+    ["a.txt", "b.txt"].iter().for_each(|name| folder.write(name, "1\n2\n"));
+    fail("train = [\"a.txt\", \"b.txt\"]\nweight_column = 2", "", &["b.txt", "it has no columns"]);
     fail("train = \"pairs.tsv\"\ncolumns = [0, 1]\nweight_column = 1", "", &["data.columns has it, too"]);
     let loss = "[loss]\nkind = \"embedding\"\nmeasure = \"l2\"\n";
     fail("train = \"good.jsonl\"\nweight_column = \"w\"", loss, &["data.weight_column", "cross entropy"]);

@@ -88,6 +88,12 @@ impl DataConfig {
         weights.or(self.temperature.map(Mixture::Temperature))
     }
 
+    /// How much of texts span corruption leaves out, and how long its spans are on average; none of another task.
+    pub fn span_corruption(&self) -> Option<[f64; 2]> {
+        let spans = [self.corruption_rate.unwrap_or(0.15), self.mean_span.unwrap_or(3.0)];
+        (self.task == Task::SpanCorruption).then_some(spans)
+    }
+
     /// These files to train on, everything else as by default.
     pub fn of(train: Files) -> Self {
         Self {
