@@ -232,6 +232,8 @@ trainings! {
     weights_of_examples: "weights",
     span_corruption: "span-corruption",
     guided_alignment: "guided",
+    bpe_dropout: "bpe-dropout",
+    unigram_sampling: "unigram-sampling",
     a_number_of_epochs: "epochs",
     a_carried_state: "carried",
     a_carried_state_and_accumulated_batches: "carried-accumulate",

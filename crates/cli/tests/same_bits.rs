@@ -20,6 +20,8 @@ const RECIPES: &[&str] = &[
     "accumulate",
     "weights",
     "span-corruption",
+    "bpe-dropout",
+    "unigram-sampling",
     "guided",
     "epochs",
     "carried",

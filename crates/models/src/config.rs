@@ -195,7 +195,7 @@ impl ModelConfig {
     }
 
     /// The recurrent layers of a decoder or a language model that reads rows of this width.
-    pub(crate) fn recurrent_decoder(&self, input: usize) -> RecurrentConfig {
+    pub(crate) fn recurrent(&self, input: usize) -> RecurrentConfig {
         RecurrentConfig {
             layers: self.layers,
             dropout: self.row_dropout(),

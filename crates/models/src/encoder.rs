@@ -38,7 +38,7 @@ impl Encoder {
         let layers = match config.encoder() {
             LayerKind::Recurrent => {
                 let hidden = if bidirectional { hidden / 2 } else { hidden };
-                let sizes = RecurrentConfig { hidden, layers, bidirectional, ..config.recurrent_decoder(width) };
+                let sizes = RecurrentConfig { hidden, layers, bidirectional, ..config.recurrent(width) };
                 EncoderLayers::Recurrent(Recurrent::new(&mut scope.at("rnn"), sizes))
             }
             LayerKind::Transformer => {

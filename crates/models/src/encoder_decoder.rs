@@ -40,7 +40,7 @@ impl EncoderDecoder {
             _ => OutputLayer::embedding(&mut scope, loss, config, width, vocabulary),
         };
         let input = if config.input_feeding { width + hidden } else { width };
-        let decoder = Recurrent::new(&mut scope.at("rnn"), config.recurrent_decoder(input));
+        let decoder = Recurrent::new(&mut scope.at("rnn"), config.recurrent(input));
         let attention = config.attention.map(|score| {
             let attention = Attention::new(&mut scope.at("attention"), score, hidden);
             (attention, Linear::new(&mut scope.at("combine"), 2 * hidden, hidden, true))

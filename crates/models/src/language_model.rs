@@ -19,7 +19,7 @@ pub struct LanguageModel {
 impl LanguageModel {
     pub(crate) fn new(scope: &mut Scope<'_>, config: &ModelConfig, loss: &LossConfig, vocabulary: &Vocabulary) -> Self {
         let embedding = OutputLayer::embedding(scope, loss, config, config.embedding, vocabulary);
-        let rnn = Recurrent::new(&mut scope.at("rnn"), config.recurrent_decoder(config.embedding));
+        let rnn = Recurrent::new(&mut scope.at("rnn"), config.recurrent(config.embedding));
         let widths = (config.hidden, config.embedding);
         let output = OutputLayer::new(scope, loss, config, &embedding, widths, vocabulary);
         Self { embedding, rnn, output, config: config.clone() }

@@ -178,6 +178,9 @@ fn alignment(value: &Value) -> Result<Option<Links>, String> {
             None => return wrong(&part.chars().take(SHOWN).collect::<String>()),
         }
     }
+    // Once each: every word may be of many tokens.
+    links.sort_unstable();
+    links.dedup();
     Ok((!links.is_empty()).then_some(links))
 }
 

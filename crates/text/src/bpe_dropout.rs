@@ -23,13 +23,15 @@ impl BpeDropout {
             return None;
         }
         let prefix = model["continuing_subword_prefix"].as_str().unwrap_or_default();
-        let content = |token: &str| token.strip_prefix(prefix).unwrap_or(token).to_owned();
+        // As `tokenizers` joins them: the second without its first bytes.
+        let content = |token: &str| token.get(prefix.len()..).map(str::to_owned);
         let id = |token: &str| model["vocab"][token].as_u64().and_then(|id| u32::try_from(id).ok());
         let joined = |pair: &Value| {
             let (one, other) = (pair[0].as_str()?, pair[1].as_str()?);
-            // Both say something, so that no token is a part of itself.
-            let says = !content(one).is_empty() && !content(other).is_empty();
-            says.then_some(([id(one)?, id(other)?], id(&[one, &content(other)].concat())?))
+            let whole = [one, &content(other)?].concat();
+            // So that no token is a part of its own parts.
+            let is_longer = one.len().max(other.len()) < whole.len();
+            is_longer.then_some(([id(one)?, id(other)?], id(&whole)?))
         };
         let (mut merges, mut parts) = (HashMap::new(), HashMap::new());
         for (rank, pair) in (0..).zip(model["merges"].as_array().into_iter().flatten()) {
@@ -110,6 +112,12 @@ mod tests {
 
     #[test]
     fn damaged_merges_do_not_hang() {
+        let model = serde_json::json!({
+            "type": "BPE", "continuing_subword_prefix": "##", "vocab": {"#": 0, "#b": 1, "##b": 2, "a": 3, "ab": 4},
+            "merges": [["#", "#b"], ["#", "##b"], ["a", "##b"]],
+        });
+        let dropout = BpeDropout::new(0.5, &model).unwrap();
+        assert_eq!(dropout.merges, HashMap::from([]));
         let merges = HashMap::from([([0, 1], (0, 2))]);
         let dropout = BpeDropout { rate: 0.5, merges, parts: HashMap::from([(2, [0, 1])]) };
         // Ids beyond the vocabulary stay.

@@ -46,9 +46,11 @@ impl InputBuilder {
         whole.saturating_sub(usize::from(self.start.is_none()))
     }
 
-    /// The most tokens that are added to a text.
-    pub fn most_added(&self) -> usize {
-        self.source_tokens(0).max(self.target_tokens(1) - 1)
+    /// The most tokens that are added to a text, or to a piece of one that is cut: that begins with the last token of the piece before, in the place of
+    /// BOS.
+    pub fn most_added(&self, is_cut: bool) -> usize {
+        let repeated = usize::from(is_cut && self.target.prefix.is_empty());
+        self.source_tokens(0).max(self.target_tokens(1) - 1) + repeated
     }
 
     /// How many tokens follow a target: those of the post-processor, and an EOS where there is none yet.
@@ -118,7 +120,7 @@ mod tests {
         assert_eq!(built(&lines, None, &[7, 8], 1), [vec![], vec![1, 7, 8], vec![IGNORED, 8, 2]]);
         let pairs = InputBuilder::new(&special, true, false);
         assert_eq!(built(&pairs, Some(&[9]), &[7, 8], 0), [vec![9, 2], vec![1, 7, 8], vec![7, 8, 2]]);
-        assert_eq!([lines.most_added(), pairs.most_added()], [1, 1]);
+        assert_eq!([lines.most_added(false), pairs.most_added(false)], [1, 1]);
         assert_eq!([lines.added_after(&[7]), lines.added_after(&[7, 2])], [1, 0]);
         // The post-processor of a side adds its own.
         assert_eq!([pairs.added_after(&[7]), pairs.added_after(&[7, 2])], [1, 1]);
@@ -150,7 +152,7 @@ mod tests {
         let builder = InputBuilder::new(&special, false, false);
         assert_eq!(built(&builder, None, &[7, 8], 0), [vec![], vec![7, 8], vec![8, 2]]);
         assert_eq!(built(&builder, None, &[7, 8, 9], 2), [vec![], vec![7, 8, 9], vec![IGNORED, 9, 2]]);
-        assert_eq!(builder.most_added(), 0);
+        assert_eq!(builder.most_added(false), 0);
         // The template wrote this EOS.
         let mut batch = Batch::default();
         InputBuilder::new(&special, false, true).add(&mut batch, None, &[7, 8, 5], 1);
@@ -165,7 +167,7 @@ mod tests {
         let target = SpecialTokens { bos: Some(2), post_processor: around(&[1], &[2]), ..SpecialTokens::default() };
         let builder = InputBuilder::new(&[source, target], true, false);
         assert_eq!(built(&builder, Some(&[9]), &[7], 0), [vec![4, 9, 2], vec![2, 1, 7], vec![1, 7, 2]]);
-        assert_eq!(builder.most_added(), 2);
+        assert_eq!(builder.most_added(false), 2);
         let both = SpecialTokens { post_processor: around(&[1], &[2]), ..SpecialTokens::default() };
         let lines = InputBuilder::new(&[both.clone(), both], false, false);
         assert_eq!(built(&lines, None, &[7], 0), [vec![], vec![1, 7], vec![7, 2]]);

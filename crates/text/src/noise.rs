@@ -51,7 +51,7 @@ impl Noise {
 
     /// Whether a token has the space before a word.
     fn has_space(&self, id: u32) -> bool {
-        self.bytes(id).first().is_some_and(u8::is_ascii_whitespace)
+        self.written.has_space(id)
     }
 
     /// The tokens of each word. Words begin at white space, and where Unicode Standard Annex 29 parts two alphanumeric characters, as it does in scripts

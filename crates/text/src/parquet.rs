@@ -205,6 +205,14 @@ fn check_text(column: &Type) -> Result<(), String> {
     ))
 }
 
+/// A number; JSON has none for a NaN, which is how some programs write what is missing.
+fn finite(number: f64) -> Result<Value, String> {
+    match number.is_infinite() {
+        true => Err(format!("it has the number {number}")),
+        false => Ok(number.into()),
+    }
+}
+
 /// A value as JSON has it; the bytes of its texts are counted.
 fn value(field: Field, bytes: &mut usize) -> Result<Value, String> {
     Ok(match field {
@@ -216,8 +224,8 @@ fn value(field: Field, bytes: &mut usize) -> Result<Value, String> {
         Field::Bool(is) => is.into(),
         Field::Int(number) => number.into(),
         Field::Long(number) => number.into(),
-        Field::Float(number) => number.into(),
-        Field::Double(number) => number.into(),
+        Field::Float(number) => finite(number.into())?,
+        Field::Double(number) => finite(number)?,
         Field::ListInternal(list) => {
             let elements = list.elements().iter().map(|element| value(element.clone(), bytes));
             Value::Array(elements.collect::<Result<_, _>>()?)

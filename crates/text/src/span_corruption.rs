@@ -63,6 +63,9 @@ impl SpanCorruption {
 
     /// What is left of a text, and what is to be written.
     pub(crate) fn apply(&self, ids: &[u32], random: &mut Pcg64) -> [Vec<u32>; 2] {
+        if ids.is_empty() {
+            return [Vec::new(), Vec::new()];
+        }
         let [lost, spans] = count(self.rate, self.mean, ids.len());
         let lengths = parts(lost, spans, random);
         // The first and the last of what is between them may be empty.

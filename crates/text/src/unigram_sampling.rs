@@ -18,8 +18,8 @@ pub(crate) struct UnigramSampling {
 }
 
 impl UnigramSampling {
-    /// That of a tokenizer's model, as its file has it; none where it is of another kind.
-    pub(crate) fn new(alpha: f64, model: &Value) -> Option<Self> {
+    /// That of a tokenizer's model, as its file has it; none where it is of another kind. A text never says a special token.
+    pub(crate) fn new(alpha: f64, model: &Value, is_special: &dyn Fn(u32) -> bool) -> Option<Self> {
         if model["type"] != "Unigram" {
             return None;
         }
@@ -28,7 +28,7 @@ impl UnigramSampling {
         for (id, piece) in (0..).zip(model["vocab"].as_array().into_iter().flatten()) {
             let (Some(text), Some(score)) = (piece[0].as_str(), piece[1].as_f64()) else { continue };
             let is_byte = text.len() == 6 && text.starts_with("<0x") && text.ends_with('>');
-            if Some(u64::from(id)) != unknown && !is_byte && !text.is_empty() {
+            if Some(u64::from(id)) != unknown && !is_special(id) && !is_byte && !text.is_empty() {
                 found.longest = found.longest.max(text.len());
                 found.ids.entry(text.to_owned()).or_insert(id);
                 found.pieces.insert(id, (text.to_owned(), score));
@@ -98,7 +98,7 @@ mod tests {
         let scores = [("<unk>", 0.0), ("a", -1.0), ("b", -1.5), ("aa", -1.2), ("ab", -2.0), ("aab", -3.0)];
         let model = json!({"type": "Unigram", "unk_id": 0, "vocab": scores});
         let alpha = 0.5;
-        let sampling = UnigramSampling::new(alpha, &model).unwrap();
+        let sampling = UnigramSampling::new(alpha, &model, &|_| false).unwrap();
         let all: [&[u32]; 4] = [&[1, 1, 2], &[3, 2], &[1, 4], &[5]];
         let weight = |ids: &[u32]| (alpha * ids.iter().map(|&id| scores[id as usize].1).sum::<f64>()).exp();
         let sum: f64 = all.iter().map(|ids| weight(ids)).sum();

@@ -381,7 +381,8 @@ pub(crate) fn agree(train: &Source, other: &Source) -> Result<(), Error> {
 /// The most tokens of a text for which a model has positions, special tokens included.
 pub(crate) fn longest(recipe: &Recipe, conversations: bool) -> usize {
     let builder = InputBuilder::new(&recipe.special(), recipe.model.kind == ModelKind::EncoderDecoder, conversations);
-    let most = recipe.model.max_length().map_or(usize::MAX, |most| most.saturating_sub(builder.most_added()));
+    let added = builder.most_added(recipe.data.as_ref().is_some_and(|data| data.cut));
+    let most = recipe.model.max_length().map_or(usize::MAX, |most| most.saturating_sub(added));
     match recipe.data.as_ref().and_then(DataConfig::span_corruption).filter(|_| most < usize::MAX) {
         Some([rate, mean]) => SpanCorruption::longest(rate, mean, recipe.model.kind == ModelKind::EncoderDecoder, most),
         None => most,
@@ -416,8 +417,7 @@ pub(crate) fn batch_config(recipe: &Recipe, tokenizers: &Tokenizers) -> Result<B
 fn corruption([rate, mean]: [f64; 2], tokenizers: &Tokenizers) -> Result<SpanCorruption, Error> {
     let Tokenizers { source, target } = tokenizers;
     if source.as_ref().is_some_and(|source| !Arc::ptr_eq(source, target)) {
-        let reason =
-            "data.task = \"span-corruption\": both sides have to have one tokenizer, and those of init are two";
+        let reason = "data.task = \"span-corruption\": both sides need one tokenizer, and init has two";
         return Err(TextError::Tokenizer(reason.to_owned()).into());
     }
     Ok(SpanCorruption::new(rate, mean, target, source.is_some())?)

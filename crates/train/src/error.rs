@@ -32,8 +32,8 @@ pub enum Error {
     NothingCounts,
     /// A run of a halving has gone on, and what it was worth before is not known.
     #[error(
-        "{}: it is at step {step}, beyond the {until} of this part of the halving, and what it was worth there is not known. Mend the \
-         lines of rungs.jsonl that cannot be read, remove this folder so that it is trained again, or sweep into another one",
+        "{}: it is at step {step}, beyond the {until} of this part of the halving, and what it was worth there is not known. Where \
+         lines of rungs.jsonl cannot be read, mend them; or remove this folder so that it is trained again, or sweep into another one",
         path.display()
     )]
     BeyondRung {

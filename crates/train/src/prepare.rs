@@ -35,7 +35,8 @@ pub(crate) fn encode(
     })?;
     let regularizes = recipe.data.as_ref().is_some_and(|data| data.bpe_dropout.or(data.unigram_sampling).is_some());
     if regularizes && batches.corpus().is_continuous() {
-        notes.push("Note: the text has blank lines, and is read as one continuous text: data.bpe_dropout and data.unigram_sampling have no effect.".to_owned());
+        notes
+            .push("Note: data.bpe_dropout and data.unigram_sampling have no effect on one continuous text.".to_owned());
     }
     notes.extend(mixture(recipe, &batches));
     Ok((batches, validation))

@@ -174,7 +174,8 @@ impl Sweep {
                 if stop.load(Ordering::Relaxed) {
                     return Ok(false);
                 }
-                let found = match self.known(&mut file, i, share, &mut watch)? {
+                let (known, is_otherwise) = self.known(&mut file, i, share, &mut watch)?;
+                let found = match known {
                     Some(value) => Ok(Some(value)),
                     None => {
                         let found = self.train(i, share, [number, left.len()], threads, stop, &mut watch);
@@ -198,7 +199,7 @@ impl Sweep {
                     }
                     _ if stop.load(Ordering::Relaxed) => return Ok(false),
                     Ok(None) => {}
-                    Err(error @ Error::BeyondRung { .. }) => return Err(error),
+                    Err(error @ Error::BeyondRung { .. }) if !is_otherwise => return Err(error),
                     Err(error) => self.runs[i].problem = Some(error.to_string()),
                 }
                 watch(SweepEvent::Ended(&self.runs[i]));
@@ -214,27 +215,31 @@ impl Sweep {
         Ok(true)
     }
 
-    /// What a run is known to have been worth at a share of its steps. What it was worth with other settings is reported, and not taken.
+    /// What a run is known to have been worth at a share of its steps, and whether that is known with other settings alone: it is reported then, and
+    /// not taken.
     fn known(
         &self,
         file: &mut RungFile,
         i: usize,
         share: f64,
         watch: &mut impl FnMut(SweepEvent<'_>),
-    ) -> Result<Option<f64>, Error> {
+    ) -> Result<(Option<f64>, bool), Error> {
         let run = &self.runs[i];
         if !RunFolder::is_run(&run.run) {
             file.begin(&run.name())?;
-            return Ok(None);
+            return Ok((None, false));
         }
         if share == 1.0 {
-            return Ok(None);
+            return Ok((None, false));
         }
         let found = file.value(&run.name(), share, &settings_of(&self.recipe_of(run)?.0));
-        found.or_else(|differences| {
-            let note = format!("What runs were worth with other settings is measured again: {differences}.");
-            watch(SweepEvent::Note(note));
-            Ok(None)
+        Ok(match found {
+            Ok(value) => (value, false),
+            Err(differences) => {
+                let note = format!("What runs were worth with other settings is measured again: {differences}.");
+                watch(SweepEvent::Note(note));
+                (None, true)
+            }
         })
     }
 

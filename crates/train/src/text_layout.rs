@@ -1,6 +1,6 @@
 //! Defaults that depend on the text: whether it is one continuous text.
 
-use descant_inference::{Error, Recipe, is_pattern, is_there, locate};
+use descant_inference::{Error, Recipe, Task, is_pattern, is_there, locate};
 use descant_text::{Lines, TextError, plural};
 use std::path::{Path, PathBuf};
 
@@ -135,13 +135,17 @@ pub fn resolve_text_layout(recipe: &mut Recipe) -> Result<Vec<String>, Error> {
     if !is_open || init.is_some() {
         return Ok(notes);
     }
-    data.stream = parted || lines == 1;
+    let is_separate = data.cut || data.task == Task::SpanCorruption;
+    data.stream = (parted || lines == 1) && !is_separate;
     let stream = data.stream;
     recipe.validate().map_err(|reason| recipe.wrong(reason))?;
     notes.push(match (long, stream) {
         (Some(long), _) => format!(
             "{name} is read as one continuous text, as {long}; stream = false in [data] reads each line as a text of its \
              own, and leaves such lines out"
+        ),
+        (None, false) if is_separate => format!(
+            "each line of {name} is read as a text of its own, which data.cut and data.task = \"span-corruption\" are for"
         ),
         (None, true) if lines == 1 => format!("{name} is a single line, and read as one continuous text"),
         (None, true) => format!(

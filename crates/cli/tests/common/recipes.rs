@@ -74,6 +74,16 @@ pub fn prepare(folder: &Folder, name: &str) -> String {
             let task = "train = \"text.txt\"\ntask = \"span-corruption\"\nmax_length = 9\ncut = true\n";
             format!("{}epochs = 2\n", of(PAIRS).replace("train = \"pairs.tsv\"\n", task))
         }
+        "bpe-dropout" => {
+            let subwords = "kind = \"bpe\"\nvocabulary = 60\n";
+            let recipe = of(PAIRS).replace("kind = \"character\"\n", subwords);
+            format!("{}accumulate = 2\n", recipe.replace("[tokenizer]\n", "bpe_dropout = 0.3\n[tokenizer]\n"))
+        }
+        // Prompts and answers, whose texts are segmented apart.
+        "unigram-sampling" => {
+            let recipe = of(LANGUAGE_MODEL).replace("text.txt", "pairs.tsv").replace("character", "unigram");
+            recipe.replace("stream = true\n", "columns = [0, 1]\nunigram_sampling = 0.3\n")
+        }
         "guided" => {
             let line = |i: usize| format!("{i} {}\t{} {i}\t1-0 0-1\tformal\n", i * 7 % 13, i * 7 % 13);
             folder.write("aligned.tsv", (100..400).map(line).collect::<String>());

@@ -134,27 +134,21 @@ const CONFLICTS: &[Conflict] = &[
         Some(format!("train.guided_alignment = {weight}: {reason}"))
     }),
     (Error, |recipe| {
-        let data = recipe.data.as_ref()?;
-        let column = data.weight_column.as_ref()?;
-        let reason = match (&recipe.loss, column) {
-            (LossConfig::CrossEntropy { .. }, Column::Name(name)) if KEYS.contains(&&**name) => {
-                "this is the key of a text. Give it another name"
-            }
-            (LossConfig::CrossEntropy { .. }, Column::Name(name))
-                if recipe.control.as_ref().is_some_and(|control| control.attributes.contains_key(name)) =>
-            {
-                "this is an attribute of [control]. Give it another name"
-            }
-            (LossConfig::CrossEntropy { .. }, column) => match (column, data.columns.as_ref()?) {
-                (Column::Name(name), Columns::Names(names)) if names.contains(name) => "data.columns has it, too",
-                (Column::Number(number), Columns::Numbers(numbers)) if numbers.contains(number) => {
-                    "data.columns has it, too"
-                }
-                _ => return None,
-            },
+        let column = recipe.data.as_ref()?.weight_column.as_ref()?;
+        let reason = match &recipe.loss {
+            LossConfig::CrossEntropy { .. } => taken(recipe, column)?,
             _ => "weights are of targets' cross entropy. Leave it out, or take loss.kind = \"cross-entropy\"",
         };
         Some(format!("data.weight_column = {column}: {reason}"))
+    }),
+    (Error, |recipe| {
+        let data = recipe.data.as_ref()?;
+        let column = data.alignment_column.as_ref()?;
+        let reason = match data.weight_column.as_ref() == Some(column) {
+            true => "data.weight_column is the same",
+            false => taken(recipe, column)?,
+        };
+        Some(format!("data.alignment_column = {column}: {reason}"))
     }),
     (Error, |recipe| {
         let data = recipe.data.as_ref()?;
@@ -311,6 +305,23 @@ const CONFLICTS: &[Conflict] = &[
         })
     }),
 ];
+
+/// Why a column cannot hold what belongs to an example: it holds something else.
+fn taken(recipe: &Recipe, column: &Column) -> Option<&'static str> {
+    let is_attribute =
+        |name: &String| recipe.control.as_ref().is_some_and(|control| control.attributes.contains_key(name));
+    match (column, recipe.data.as_ref()?.columns.as_ref()) {
+        (Column::Name(name), _) if KEYS.contains(&&**name) => Some("this is the key of a text. Give it another name"),
+        (Column::Name(name), _) if is_attribute(name) => {
+            Some("this is an attribute of [control]. Give it another name")
+        }
+        (Column::Name(name), Some(Columns::Names(names))) if names.contains(name) => Some("data.columns has it, too"),
+        (Column::Number(number), Some(Columns::Numbers(numbers))) if numbers.contains(number) => {
+            Some("data.columns has it, too")
+        }
+        _ => None,
+    }
+}
 
 /// What L-BFGS cannot go with: whether the recipe has it, its key, and why it cannot.
 fn lbfgs_conflicts(recipe: &Recipe) -> [(bool, &'static str, &'static str); 17] {

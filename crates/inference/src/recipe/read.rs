@@ -154,12 +154,12 @@ fn read(
 
 /// Files that are not where they are named, but are there seen from the recipe's own folder, are taken from there.
 fn in_folder(table: &mut Table, folder: &Path) {
-    fn take(value: &mut Value, folder: &Path) {
+    fn take(value: &mut Value, folder: &Path, is: fn(&Path) -> bool) {
         match value {
-            Value::Array(names) => names.iter_mut().for_each(|name| take(name, folder)),
+            Value::Array(names) => names.iter_mut().for_each(|name| take(name, folder, is)),
             Value::String(name) => {
                 let there = within(folder, Path::new(&*name));
-                if !is_there(Path::new(&*name)) && is_there(&there) {
+                if !is_there(Path::new(&*name)) && is(&there) {
                     *name = there.to_string_lossy().into_owned();
                 }
             }
@@ -176,9 +176,12 @@ fn in_folder(table: &mut Table, folder: &Path) {
         ("train", "metric_command"),
     ];
     for (place, name) in NAMED {
-        table.get_mut(place).and_then(|table| table.get_mut(name)).into_iter().for_each(|value| take(value, folder));
+        // The name of a program may be that of a folder, too.
+        let is = if name == "metric_command" { Path::is_file } else { is_there };
+        let value = table.get_mut(place).and_then(|table| table.get_mut(name));
+        value.into_iter().for_each(|value| take(value, folder, is));
     }
-    table.get_mut("init").into_iter().for_each(|value| take(value, folder));
+    table.get_mut("init").into_iter().for_each(|value| take(value, folder, is_there));
 }
 
 /// The `[model]` table of a run.

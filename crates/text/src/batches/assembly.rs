@@ -50,14 +50,21 @@ impl Batches {
                     Some(subwords) => subwords.apply(ids, &mut random),
                     None => ids.to_vec(),
                 };
-                if let Some(source) = &mut source {
-                    *source = [&source[..kept], &segment(0, &source[kept..])].concat();
-                }
                 let first = kept.min(prompt);
-                let read = segment(1, &target[first..prompt]);
-                let answer = segment(1, &target[prompt..]);
-                target = [&target[..first], &read, &answer].concat();
-                (prompt, rejected) = (first + read.len(), segment(1, &rejected));
+                let segmented = source.as_ref().map(|source| [&source[..kept], &segment(0, &source[kept..])].concat());
+                let [read, answer, other] =
+                    [&target[first..prompt], &target[prompt..], &rejected[..]].map(|ids| segment(1, ids));
+                // What would be longer than a text may be stays as it is stored.
+                let fits = |side: usize, length: usize| {
+                    self.config.subwords[side].as_ref().is_none_or(|subwords| length <= subwords.longest())
+                };
+                if let Some(segmented) = segmented.filter(|segmented| fits(0, segmented.len())) {
+                    source = Some(segmented);
+                }
+                if fits(1, first + read.len() + answer.len().max(other.len())) {
+                    target = [&target[..first], &read, &answer].concat();
+                    (prompt, rejected) = (first + read.len(), other);
+                }
             }
             match place.piece {
                 Piece::WHOLE => self.builder.add(&mut batch, source.as_deref(), &target, prompt),

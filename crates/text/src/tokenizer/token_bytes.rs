@@ -35,6 +35,11 @@ impl TokenBytes {
         of.get(id as usize)?.as_deref()
     }
 
+    /// Whether a token has the white space before a word.
+    pub(crate) fn has_space(&self, id: u32) -> bool {
+        self.get(id, false).unwrap_or_default().first().is_some_and(u8::is_ascii_whitespace)
+    }
+
     /// Whether some token writes something else at the start of a text.
     pub fn start_differs(&self) -> bool {
         !self.first.is_empty()

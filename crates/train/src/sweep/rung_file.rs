@@ -5,7 +5,7 @@ use descant_inference::{Error, Recipe};
 use descant_text::{plural, read_file};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -114,12 +114,13 @@ impl RungFile {
 impl Rung {
     /// What other settings have otherwise, in words.
     fn differences(&self, settings: &Settings) -> String {
-        let difference = |(key, is): (&String, &Value)| Difference {
+        let difference = |key: &String| Difference {
             key: key.clone(),
             was: self.settings.get(key).cloned(),
-            is: Some(is.clone()),
+            is: settings.get(key).cloned(),
         };
-        let differences = settings.iter().map(difference).filter(|found| found.was != found.is);
+        let keys: BTreeSet<&String> = self.settings.keys().chain(settings.keys()).collect();
+        let differences = keys.into_iter().map(difference).filter(|found| found.was != found.is);
         differences.map(|found| found.to_string()).collect::<Vec<_>>().join("; ")
     }
 }

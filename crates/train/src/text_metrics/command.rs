@@ -38,7 +38,7 @@ struct Line<'a> {
 impl MetricCommand {
     /// Of this program, which may take so long.
     pub fn new(program: &Path, timeout: Duration) -> Self {
-        // As a shell does, look in the folders of `PATH` only for a name without a folder.
+        // A name without a folder is a file here, or else one in the folders of `PATH`.
         let is_here = program.components().count() == 1 && program.is_file();
         let program = if is_here { Path::new(".").join(program) } else { program.to_owned() };
         Self { program, timeout }

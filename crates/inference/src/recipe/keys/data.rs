@@ -79,7 +79,7 @@ pub(super) const DATA: Section = Section {
             "false",
             "Whether texts of more than max_length tokens, or than the model has positions for, are cut into pieces instead of left out; texts without sources or \
              prompts alone. Each piece is a sequence of its own, with positions and a state of its own; it begins with the last token of the piece before, so that \
-             each token is predicted once.",
+             each token is predicted once. Attributes of [control] stand before the first one alone.",
         )
         .when(LINES),
         Key::new(
