@@ -204,7 +204,7 @@ fn values_of_another_type_are_told_with_what_is_expected() {
     assert!(read(PAIRS, &["model.residual=true", "model.encoder_layers=2"]).is_ok());
     wrong(TRANSFORMER, &["model.word_dropout=0.1"], &["model.word_dropout", "recurrent layers"]);
     value("train.scheduled_sampling=1.5", &["train.scheduled_sampling = 1.5", "from 0 to 1"]);
-    let sampled = ["train.scheduled_sampling=0.5", "loss.kind='minimum-risk'"];
+    let sampled = ["init=base", "train.scheduled_sampling=0.5", "loss.kind='minimum-risk'"];
     wrong(PAIRS, &sampled, &["train.scheduled_sampling = 0.5", "minimum risk", "Leave it out"]);
     value("data.columns=[]", &["one to three columns in a list"]);
     value("data.columns=['a', 1]", &["data.columns[1] = 1: expected a text"]);
