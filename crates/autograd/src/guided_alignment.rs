@@ -15,7 +15,7 @@ use descant_tensor::{Result, Tensor};
 use std::ops::Range;
 
 /// What is added to weights before their logarithm, so that it is finite.
-const LEAST: f64 = 1e-8;
+const LEAST: f64 = 1e-12;
 
 /// The links of a sequence: of a token of the source, and one of the target.
 pub type Links = Vec<[u32; 2]>;
