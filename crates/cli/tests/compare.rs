@@ -228,4 +228,11 @@ fn the_best_validation_is_that_of_the_best_metric() {
     assert!(printed.contains("Best validation exact_match 0.00 % at step 2."), "{printed}");
     let found = validations(&folder, "exact");
     assert_eq!((found.len(), found[2]["loss"].as_f64() < found[0]["loss"].as_f64()), (3, true));
+    // One of several that improves is enough; the best is still that of the one.
+    let any = ["--set", "train.stop_metrics=['exact_match', 'loss']"];
+    let printed = train("any", &[&stops[..], &often, &any, &["--set", "train.steps=20"]].concat());
+    assert!(printed.contains("Best validation exact_match 0.00 % at step 2."), "{printed}");
+    assert_eq!(validations(&folder, "any").len(), 10);
+    let told = folder.told(&[&VALIDATE[..], &["idle", "--set", "train.steps=2"], &any].concat());
+    assert!(told.contains("train.stop_metrics: it only has an effect with train.patience"), "{told}");
 }

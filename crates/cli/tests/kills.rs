@@ -241,6 +241,7 @@ trainings! {
     a_warm_up_of_chunks: "warmup-chunks",
     a_carried_state_in_a_warm_up: "warmup-carried",
     a_plateau_and_patience: "plateau",
+    texts_at_validations: "several-metrics",
     averaged_weights: "average",
     clipping_by_z_score: "zclip",
     schedule_free: "schedule-free",

@@ -30,6 +30,7 @@ const RECIPES: &[&str] = &[
     "warmup-chunks",
     "warmup-carried",
     "plateau",
+    "several-metrics",
     "average",
     "zclip",
     "lamb",

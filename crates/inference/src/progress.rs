@@ -12,7 +12,10 @@ pub struct Progress {
     pub position: Position,
     /// The best validation's loss, or what `train.best_metric` names, and its step.
     pub best: Option<(f64, u64)>,
-    /// Validations since then.
+    /// The best values of `train.stop_metrics`, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub best_values: BTreeMap<String, f64>,
+    /// Validations since then, or since one of these improved.
     pub stale: u64,
     /// Steps that were skipped, as their loss or gradient was not finite.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -46,6 +49,8 @@ fn is_zero(n: &u64) -> bool {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Validated {
     best: Option<(f64, u64)>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    best_values: BTreeMap<String, f64>,
     stale: u64,
     schedule: Option<serde_json::Value>,
 }
@@ -53,8 +58,8 @@ pub struct Validated {
 impl Progress {
     /// Keeps what is known before a validation that comes only because the training ends.
     pub fn remember(&mut self) {
-        let Self { best, stale, schedule, .. } = self.clone();
-        self.before_end = Some(Validated { best, stale, schedule });
+        let Self { best, best_values, stale, schedule, .. } = self.clone();
+        self.before_end = Some(Validated { best, best_values, stale, schedule });
     }
 
     /// The step of the best validation before one that came only because the training ended: the best again, should the
@@ -65,8 +70,8 @@ impl Progress {
 
     /// Discards the last validation, if it came only because the training ended; whether it did.
     pub fn forget_end(&mut self) -> bool {
-        let Some(Validated { best, stale, schedule }) = self.before_end.take() else { return false };
-        (self.best, self.stale, self.schedule) = (best, stale, schedule);
+        let Some(Validated { best, best_values, stale, schedule }) = self.before_end.take() else { return false };
+        (self.best, self.best_values, self.stale, self.schedule) = (best, best_values, stale, schedule);
         true
     }
 }

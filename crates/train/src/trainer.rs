@@ -1,4 +1,4 @@
-use crate::best_metric::{is_better, measured};
+use crate::best_metric::judge;
 use crate::carried_state::CarriedState;
 use crate::data::batch_config;
 use crate::evaluate::{Evaluation, evaluate, evaluate_text};
@@ -379,16 +379,7 @@ impl Trainer {
             return Err(self.diverged(step, cause));
         }
         let metrics = self.measure_texts(found.measures)?;
-        let name = &self.recipe.train.best_metric;
-        let value = measured(name, found.loss, &metrics).unwrap_or(f64::NAN);
-        // Without a value it is neither better nor worse.
-        let best = !value.is_nan() && self.progress.best.is_none_or(|(best, _)| is_better(name, value, best));
-        if best {
-            self.progress.best = Some((value, step));
-            self.progress.stale = 0;
-        } else if !value.is_nan() {
-            self.progress.stale += 1;
-        }
+        let best = judge(&self.recipe.train, &mut self.progress, found.loss, &metrics);
         self.schedule.observe(found.loss);
         self.progress.schedule = self.schedule.state();
         let (perplexity, accuracy) = (found.perplexity, found.accuracy);

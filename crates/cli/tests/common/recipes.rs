@@ -116,6 +116,12 @@ pub fn prepare(folder: &Folder, name: &str) -> String {
             let recipe = recipe.replace("validate_every = 11", "validate_every = 6");
             format!("{recipe}patience = 4\n[schedule]\nkind = \"plateau\"\npatience = 1\nfactor = 0.9\n")
         }
+        // All that a validation of texts keeps.
+        "several-metrics" => {
+            let metrics = "validation_metrics = [\"cer\", \"distinct-2\"]\nvalidation_examples = 6\n\
+                           best_metric = \"cer\"\nstop_metrics = [\"distinct-2\", \"cer\"]\npatience = 3\n";
+            format!("{}{metrics}", of(PAIRS))
+        }
         "keep" => format!("{}keep = 3\n", of(LANGUAGE_MODEL)),
         "average" => format!("{}average = 0.9\n", of(TRANSFORMER_LM)),
         // Its average goes on with the spikes of so high a rate.

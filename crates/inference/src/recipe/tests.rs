@@ -248,6 +248,11 @@ fn wishes_that_cannot_come_true_are_told() {
     wrong(PAIRS, &[metrics, "data.validation_share=0.0"], &["train.validation_metrics", "data.validation"]);
     wrong(PAIRS, &["train.validation_metrics=['blue']"], &["validation_metrics[0] = \"blue\"", "bleu-13a"]);
     wrong(PAIRS, &["train.validation_metrics=['bleu', 'bleu']"], &["bleu is there twice"]);
+    let stop = |names: &str| format!("train.stop_metrics={names}");
+    let patience = "train.patience=1";
+    wrong(PAIRS, &[metrics, patience, &stop("['loss', 'chrf']")], &["train.stop_metrics[1] = \"chrf\"", "[\"bleu\"]"]);
+    wrong(PAIRS, &[metrics, patience, &stop("['bleu', 'bleu']")], &["train.stop_metrics: bleu is there twice"]);
+    wrong(PAIRS, &[patience, &stop("['command']")], &["train.stop_metrics[0] = \"command\"", "train.metric_command"]);
     wrong(PAIRS, &[metrics, "train.best_metric=chrf"], &["train.best_metric = \"chrf\"", "\"loss\"", "[\"bleu\"]"]);
     wrong(PAIRS, &["data.columns=[1, 1]"], &["the same column"]);
     wrong(PAIRS, &["data.columns=[0, 1]", "data.train=['a', 'b']"], &["two files have no columns"]);

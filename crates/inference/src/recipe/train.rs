@@ -91,6 +91,8 @@ pub struct TrainConfig {
     pub keep: usize,
     /// Validations without a better one after which training ends; 0 for never.
     pub patience: u64,
+    /// What these go by, where it is not `best_metric` alone: a validation is a better one if one of these improves.
+    pub stop_metrics: Vec<String>,
     /// Metrics of the texts that are generated at a validation.
     pub validation_metrics: Vec<String>,
     /// Over how many examples these are at most.
@@ -133,6 +135,7 @@ impl Default for TrainConfig {
             checkpoint_every: 0,
             keep: 1,
             patience: 0,
+            stop_metrics: Vec::new(),
             validation_metrics: Vec::new(),
             validation_examples: 200,
             metric_command: None,
@@ -193,24 +196,28 @@ impl TrainConfig {
     }
 
     pub(super) fn validate_metrics(&self, measures: &[&str]) -> Result<(), String> {
-        let Self { validation_metrics: metrics, metric_command: command, best_metric: best, .. } = self;
-        if let Some(twice) =
-            metrics.iter().enumerate().find_map(|(i, name)| metrics[..i].contains(name).then_some(name))
-        {
-            return Err(format!("train.validation_metrics: {twice} is there twice. Leave one out"));
+        let Self { validation_metrics: metrics, metric_command: command, best_metric, stop_metrics, .. } = self;
+        for (key, names) in [("validation_metrics", metrics), ("stop_metrics", stop_metrics)] {
+            if let Some(twice) = names.iter().enumerate().find_map(|(i, name)| names[..i].contains(name).then_some(name))
+            {
+                return Err(format!("train.{key}: {twice} is there twice. Leave one out"));
+            }
         }
-        match best.as_str() {
+        let is_measured = |key: &str, name: &String| match name.as_str() {
             Self::LOSS => Ok(()),
             Self::COMMAND if command.is_some() => Ok(()),
-            Self::COMMAND => Err("train.best_metric = \"command\": expected a train.metric_command".to_owned()),
-            _ if metrics.contains(best) || measures.contains(&&**best) => Ok(()),
+            Self::COMMAND => Err(format!("train.{key} = \"command\": expected a train.metric_command")),
+            _ if metrics.contains(name) || measures.contains(&&**name) => Ok(()),
             _ => {
                 let of_loss = measures.iter().map(|name| format!("{name:?}, ")).collect::<String>();
                 Err(format!(
-                    "train.best_metric = {best:?}: expected \"loss\", {of_loss}or one of train.validation_metrics = {metrics:?}"
+                    "train.{key} = {name:?}: expected \"loss\", {of_loss}or one of train.validation_metrics = {metrics:?}"
                 ))
             }
-        }
+        };
+        is_measured("best_metric", best_metric)?;
+        let mut stops = stop_metrics.iter().enumerate();
+        stops.try_for_each(|(i, name)| is_measured(&format!("stop_metrics[{i}]"), name))
     }
 }
 

@@ -1,4 +1,4 @@
-use super::condition::{BATCH_WARMUP, BY_TOKENS, CARRIED, LENGTH_WARMUP, METRIC_COMMAND, SAMPLED, STREAM};
+use super::condition::{BATCH_WARMUP, BY_TOKENS, CARRIED, LENGTH_WARMUP, METRIC_COMMAND, PATIENCE, SAMPLED, STREAM};
 use super::key::{ABOVE_0, FROM_0, FROM_1, Key, REQUIRED, SHARE, Section, ValueType, WHOLE_SHARE, above, from};
 use ValueType::{Choice, ChoiceList, Clip, Flag, Integer, Number, NumberPair, NumberTable, Text, TextList};
 use descant_hyperparameters::{OptimizerConfig, ScheduleConfig};
@@ -412,6 +412,15 @@ pub(super) const TRAIN: Section = Section {
             "0",
             "Early stopping: validations without improvement before training ends; 0 for never.",
         ),
+        Key::new(
+            "train.stop_metrics",
+            TextList,
+            "[]",
+            "What early stopping goes by, in place of best_metric: of these, none may have improved for patience validations. The best \
+             checkpoint is that of best_metric all the same. [] for best_metric alone.",
+        )
+        .when(PATIENCE)
+        .related("each as best_metric"),
         Key::new(
             "train.non_finite",
             Choice(&["stop", "skip"]),
