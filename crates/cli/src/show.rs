@@ -1,17 +1,20 @@
 //! What a model or a run is, before anything is made of it.
 
-use crate::report::{note, print};
+use crate::report::{note, one_line, print};
 use crate::shell::command;
 use clap::Args;
-use descant_inference::layout::METRICS;
+use descant_inference::layout::{METRICS, SAMPLES};
 use descant_inference::{Estimate, Recipe, RunInfo, Tokenizers, count, is_foreign, is_gguf, is_run, runs_in};
 use descant_interop::{Family, Foreign, HubName, Layout};
 use descant_models::{LayerKind, ModelKind};
 use descant_tensor::DType;
 use descant_text::{ChatTemplate, Tokenizer, plural};
-use descant_train::Diagnosis;
-use std::path::PathBuf;
+use descant_train::{Diagnosis, Sample};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Characters of a sample that are shown.
+const SHOWN: usize = 200;
 
 #[derive(Args)]
 pub(crate) struct Show {
@@ -37,7 +40,8 @@ impl Show {
             if unread > 0 {
                 note(format_args!("{METRICS}: {} cannot be read.", plural(unread as u64, "line")));
             }
-            return diagnosis.verdicts().iter().try_for_each(|verdict| print(format_args!("verdict:   {verdict}")));
+            diagnosis.verdicts().iter().try_for_each(|verdict| print(format_args!("verdict:   {verdict}")))?;
+            return tell_samples(place);
         }
         if place.is_file() && !is_gguf(place) {
             // A recipe, or a text: the error says what to do with it.
@@ -60,6 +64,26 @@ impl Show {
         tell(&what, &recipe, &tokenizers, chat.as_ref())?;
         print(format_args!("import:    {}", command(&["import".into(), self.model.to_string_lossy()])))
     }
+}
+
+/// What was generated at the last validation.
+fn tell_samples(run: &Path) -> anyhow::Result<()> {
+    let (samples, unread) = Sample::of_run(run)?;
+    if unread > 0 {
+        note(format_args!("{SAMPLES}: {} cannot be read.", plural(unread as u64, "line")));
+    }
+    let Some(step) = samples.last().map(|sample| sample.step) else { return Ok(()) };
+    print(format_args!("samples:   of the validation at step {step}; all are in {SAMPLES}"))?;
+    let shown = |text: &str| -> String {
+        let line: String = one_line(text, &['\n', '\r', '\t']).chars().take(SHOWN + 1).collect();
+        if line.chars().count() > SHOWN { line.chars().take(SHOWN).chain(['…']).collect() } else { line }
+    };
+    samples.iter().filter(|sample| sample.step == step).try_for_each(|sample| {
+        print(format_args!("  {}", shown(&sample.source)))?;
+        let references = sample.references.iter().map(|reference| shown(reference)).collect::<Vec<_>>();
+        print(format_args!("    right:     {}", references.join(" | ")))?;
+        print(format_args!("    generated: {}", shown(&sample.text)))
+    })
 }
 
 fn tell(what: &str, recipe: &Recipe, tokenizers: &Tokenizers, chat: Option<&ChatTemplate>) -> anyhow::Result<()> {

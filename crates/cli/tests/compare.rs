@@ -5,6 +5,7 @@ mod common;
 use common::Folder;
 use serde_json::{Value, json};
 use std::fs;
+use std::io::Write as _;
 
 fn answers(right: impl Fn(usize) -> bool) -> String {
     let line = |i: usize| {
@@ -191,14 +192,44 @@ fn validations_measure_what_eval_measures() {
     let found = as_eval_says("run");
     assert_eq!((found.len(), &found[1]["step"]), (2, &json!(40)));
     assert_ne!(found[0]["metrics"], found[1]["metrics"]);
-    // A resume keeps these lines, and adds others.
-    train("run", &["--resume", "--set", "train.steps=60"]);
+    // The first examples of the text, each time the same, as eval writes them.
+    let samples = |run: &str| -> Vec<Value> {
+        let lines = fs::read_to_string(folder.path(run).join("samples.jsonl")).unwrap();
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    folder.succeed(&["eval", "run/last", "--output", "last.jsonl", "--overwrite"]);
+    let evaluated = fs::read_to_string(folder.path("last.jsonl")).unwrap();
+    let kept = samples("run");
+    let steps: Vec<&Value> = kept.iter().map(|sample| &sample["step"]).collect();
+    assert_eq!(steps, [20, 20, 20, 40, 40, 40]);
+    for (i, (sample, line)) in kept[3..].iter().zip(evaluated.lines()).enumerate() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        for key in ["line", "source", "text", "references", "finished"] {
+            assert_eq!(sample[key], line[key], "{sample}");
+        }
+        assert_eq!(sample["source"], kept[i]["source"]);
+    }
+    let shown = folder.succeed(&["show", "run"]);
+    let last = format!("    generated: {}", kept[5]["text"].as_str().unwrap());
+    assert!(
+        shown.contains("samples:   of the validation at step 40") && shown.trim_end().ends_with(last.trim_end()),
+        "{shown}"
+    );
+    // A resume keeps these lines, and adds others; what cannot be read is told.
+    let mut damaged = fs::OpenOptions::new().append(true).open(folder.path("run/samples.jsonl")).unwrap();
+    writeln!(damaged, "{{").unwrap();
+    let told = train("run", &["--resume", "--set", "train.steps=60"]);
+    assert!(told.contains("samples.jsonl: 1 lines could not be read"), "{told}");
+    assert_eq!((samples("run").len(), &samples("run")[..3]), (9, &kept[..3]));
     assert_eq!(as_eval_says("run")[..1], found[..1]);
     assert_eq!(validations(&folder, "run").len(), 3);
     let lora = ["--set", "init='run'", "--set", "finetune.lora={rank=2}", "--set", "train.average=0.5"];
     train("tuned", &[&lora[..], &["--set", "train.steps=20"]].concat());
     as_eval_says("tuned");
     train("few", &["--set", "train.steps=20", "--set", "train.validation_examples=2"]);
+    assert_eq!(samples("few").len(), 2);
+    train("none", &["--set", "train.steps=20", "--set", "train.validation_samples=0"]);
+    assert!(!folder.path("none/samples.jsonl").exists());
     // Of two texts of three characters.
     let edits = 6.0 * validations(&folder, "few")[0]["metrics"]["cer"].as_f64().unwrap();
     assert!((edits - edits.round()).abs() < 1e-9, "{edits}");

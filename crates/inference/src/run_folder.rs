@@ -3,8 +3,8 @@ pub mod layout;
 use crate::{Error, Recipe, Tokenizers};
 use descant_text::Corpus;
 use layout::{
-    BEST, CHECKPOINTS, DATA, LAST, LENGTHS, METRICS, RECIPE, TEMPLATE, absent, checkpoint_folder, discard, is_leftover,
-    is_own_checkpoint, write,
+    BEST, CHECKPOINTS, DATA, LAST, LENGTHS, METRICS, RECIPE, SAMPLES, TEMPLATE, absent, checkpoint_folder, discard,
+    is_leftover, is_own_checkpoint, write,
 };
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -88,7 +88,8 @@ impl RunFolder {
             let reason = "it already holds a run. Choose another folder with --run, or remove this one";
             return Err(Error::Occupied { path: self.path.clone(), reason: reason.to_owned() });
         }
-        let mut names = [RECIPE, TEMPLATE, LENGTHS, METRICS, CHECKPOINTS, BEST, LAST].iter().chain(&Tokenizers::FILES);
+        let mut names =
+            [RECIPE, TEMPLATE, LENGTHS, METRICS, SAMPLES, CHECKPOINTS, BEST, LAST].iter().chain(&Tokenizers::FILES);
         if let Some(found) =
             names.find(|name| !Self::is_starting(&self.path) && self.join(name).symlink_metadata().is_ok())
         {
@@ -107,7 +108,7 @@ impl RunFolder {
     pub fn clear(&self) -> Result<(), Error> {
         // First the sign by which, should this be broken off, the rest is known for what it is; then what makes it a run.
         write(&self.join(STARTING), b"")?;
-        let files = [RECIPE, BEST, LAST, METRICS, TEMPLATE, LENGTHS];
+        let files = [RECIPE, BEST, LAST, METRICS, SAMPLES, TEMPLATE, LENGTHS];
         for path in files.iter().chain(&Tokenizers::FILES).map(|name| self.join(name)) {
             absent(fs::remove_file(&path)).map_err(|error| Error::io("remove", &path, error))?;
         }

@@ -1,13 +1,11 @@
 use crate::gradient_flow::{Activations, GradientFlow};
+use crate::line_file::{LineFile, read_lines};
 use crate::objective_loss::Measures;
-use descant_inference::layout::{METRICS, write};
+use descant_inference::layout::METRICS;
 use descant_inference::{Error, MetricsAccumulator};
-use descant_text::read_file;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,19 +94,7 @@ impl MetricsRecord {
     /// # Errors
     /// Where it is there and cannot be read.
     pub fn of_run(run: &Path) -> Result<(Vec<Self>, usize), Error> {
-        let path = run.join(METRICS);
-        if !path.exists() {
-            return Ok((Vec::new(), 0));
-        }
-        let bytes = read_file(&path).map_err(|error| Error::io("read the metrics from", &path, error))?;
-        let (mut records, mut unread) = (Vec::new(), 0);
-        for line in String::from_utf8_lossy(&bytes).lines() {
-            match serde_json::from_str(line) {
-                Ok(record) => records.push(record),
-                Err(_) => unread += 1,
-            }
-        }
-        Ok((records, unread))
+        read_lines(&run.join(METRICS))
     }
 
     /// The time that it says something took.
@@ -161,48 +147,11 @@ impl Step {
     }
 }
 
-/// The file `metrics.jsonl` of a run.
-#[derive(Debug)]
-pub(crate) struct MetricsFile {
-    path: PathBuf,
-    file: File,
-}
-
-impl MetricsFile {
-    /// Opens it to go on after `step`: what an interrupted run wrote beyond is dropped, as it will be written again; and,
-    /// where the training goes on beyond its end, the validation there. Also, how many lines could not be read, and are
-    /// dropped too.
-    pub(crate) fn open(run: &Path, step: u64, beyond_end: bool) -> Result<(Self, usize), Error> {
-        let path = run.join(METRICS);
-        let fail = |error| Error::io("write the metrics to", &path, error);
-        let mut unread = 0;
-        if path.exists() {
-            let bytes = read_file(&path).map_err(fail)?;
-            // A last line without its end is what a process was writing when it was killed.
-            let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-            let mut kept = String::new();
-            for line in String::from_utf8_lossy(&bytes[..whole]).lines() {
-                match serde_json::from_str::<MetricsRecord>(line) {
-                    Ok(MetricsRecord::Validation { step: at, .. }) if beyond_end && at == step => {}
-                    Ok(metric) if metric.step() <= step => kept.extend([line, "\n"]),
-                    Ok(_) => {}
-                    Err(_) => unread += 1,
-                }
-            }
-            // Also where it is the same: a file of its own, if a copy of the run shares it by a hard link.
-            write(&path, kept.as_bytes())?;
-        }
-        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(fail)?;
-        Ok((Self { path, file }, unread))
-    }
-
-    pub(crate) fn write(&mut self, metric: &MetricsRecord) -> Result<(), Error> {
-        let line = serde_json::to_string(metric).unwrap_or_default() + "\n";
-        self.file.write_all(line.as_bytes()).map_err(|error| Error::io("write the metrics to", &self.path, error))
-    }
-
-    /// That the disk has all lines: before it has a checkpoint that goes on after them.
-    pub(crate) fn sync(&self) -> Result<(), Error> {
-        self.file.sync_data().map_err(|error| Error::io("write the metrics to", &self.path, error))
-    }
+/// Opens `metrics.jsonl` to go on after `step`; where the training goes on beyond its end, without the validation there. Also, how many lines
+/// could not be read, and are dropped.
+pub(crate) fn open_metrics(run: &Path, step: u64, beyond_end: bool) -> Result<(LineFile, usize), Error> {
+    LineFile::open(run.join(METRICS), |record: &MetricsRecord| match record {
+        MetricsRecord::Validation { step: at, .. } if beyond_end && *at == step => false,
+        record => record.step() <= step,
+    })
 }

@@ -4,16 +4,17 @@ pub(crate) mod allowed_changes;
 
 use crate::carried_state::CarriedState;
 use crate::data::{Texts, batch_config};
-use crate::metrics_file::MetricsFile;
+use crate::metrics_file::open_metrics;
 use crate::preflight::Preflight;
 use crate::prepare::encode;
 use crate::retention::prune_before;
+use crate::samples::open_samples;
 use crate::{Diagnosis, Error, Outcome, Replicas, SourceModels, Trainer};
 use allowed_changes::resumed;
 pub use allowed_changes::resumed_recipe;
 use descant_autograd::Parameters;
 use descant_inference::checkpoint::Checkpoint;
-use descant_inference::layout::{BEST, LAST, METRICS, RECIPE, TEMPLATE, checkpoint_steps};
+use descant_inference::layout::{BEST, LAST, METRICS, RECIPE, SAMPLES, TEMPLATE, checkpoint_steps};
 use descant_inference::{Estimate, Provenance, Recipe, RunFolder, Tokenizers, add_model, chat_template, quoted};
 use descant_optim::{Optimizer, Schedule, WeightAverage};
 use descant_tensor::DType;
@@ -85,9 +86,12 @@ impl Trainer {
         if recipe != own {
             run.write_recipe(&recipe)?;
         }
-        let (metrics, unread) = MetricsFile::open(run.path(), progress.step, beyond_end)?;
-        if unread > 0 {
-            notes.push(format!("{METRICS}: {unread} lines could not be read, and are left out from now on."));
+        let (metrics, unread) = open_metrics(run.path(), progress.step, beyond_end)?;
+        let (samples, unread_samples) = open_samples(&recipe.train, run.path(), progress.step, beyond_end)?;
+        for (file, unread) in [(METRICS, unread), (SAMPLES, unread_samples)] {
+            if unread > 0 {
+                notes.push(format!("{file}: {unread} lines could not be read, and are left out from now on."));
+            }
         }
         if beyond_end {
             run.point_back(progress.best.map(|(_, step)| step))?;
@@ -103,6 +107,7 @@ impl Trainer {
             diagnosis: Diagnosis::of_run(run.path(), &recipe, &tokenizers)?.0,
             run,
             metrics,
+            samples,
             tokenizers,
             parameters,
             model,

@@ -3,9 +3,10 @@
 use crate::carried_state::CarriedState;
 use crate::data::{Texts, batch_config};
 use crate::faults::counted;
-use crate::metrics_file::MetricsFile;
+use crate::metrics_file::open_metrics;
 use crate::preflight::{Preflight, new_tokens, other_model};
 use crate::prepare::encode;
+use crate::samples::open_samples;
 use crate::text_layout::resolve_text_layout;
 use crate::word_vectors::fill_embeddings;
 use crate::{Diagnosis, Error, Replicas, SourceModels, Trainer};
@@ -117,7 +118,8 @@ impl Trainer {
         let optimizer = Optimizer::new(recipe.optimizer.clone(), &parameters)?;
         let average = WeightAverage::new(recipe.train.average, &optimizer, &parameters);
         let replicas = Replicas::new(recipe.train.shares, threads)?.with_objective(objective);
-        let (metrics, _) = MetricsFile::open(run.path(), 0, false)?;
+        let (metrics, _) = open_metrics(run.path(), 0, false)?;
+        let (samples, _) = open_samples(&recipe.train, run.path(), 0, false)?;
         let mut trainer = Self {
             schedule: Schedule::new(found.schedule, found.steps),
             steps: found.steps,
@@ -129,6 +131,7 @@ impl Trainer {
             diagnosis: Diagnosis::new(&recipe, &tokenizers),
             run,
             metrics,
+            samples,
             tokenizers,
             parameters,
             model,

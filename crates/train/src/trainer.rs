@@ -3,7 +3,8 @@ use crate::carried_state::CarriedState;
 use crate::data::batch_config;
 use crate::evaluate::{Evaluation, evaluate, evaluate_text};
 use crate::gradient_flow::has_flow;
-use crate::metrics_file::{MetricsFile, MetricsRecord, Step};
+use crate::line_file::LineFile;
+use crate::metrics_file::{MetricsRecord, Step};
 use crate::retention::{is_due, prune};
 use crate::text_metrics::EvalExample;
 use crate::{Diagnosis, Error, Outcome, Replicas, StepLoss, Verdict};
@@ -26,7 +27,9 @@ pub struct Trainer {
     pub(crate) recipe: Recipe,
     pub(crate) run: RunFolder,
     pub(crate) provenance: Provenance,
-    pub(crate) metrics: MetricsFile,
+    pub(crate) metrics: LineFile,
+    /// What it writes for some examples at each validation, where that is kept.
+    pub(crate) samples: Option<LineFile>,
     pub(crate) notes: Vec<String>,
     pub(crate) tokenizers: Tokenizers,
     pub(crate) parameters: Parameters,
@@ -378,7 +381,8 @@ impl Trainer {
             let cause = self.trace_validation()?.unwrap_or_else(|| "the validation loss is not finite".to_owned());
             return Err(self.diverged(step, cause));
         }
-        let metrics = self.measure_texts(found.measures)?;
+        let (metrics, predictions) = self.measure_texts(found.measures)?;
+        self.keep_samples(&predictions)?;
         let best = judge(&self.recipe.train, &mut self.progress, found.loss, &metrics);
         self.schedule.observe(found.loss);
         self.progress.schedule = self.schedule.state();
@@ -407,6 +411,7 @@ impl Trainer {
             self.refresh_average();
             let weights = self.average.is_some().then_some(&self.parameters);
             self.metrics.sync()?;
+            self.samples.iter().try_for_each(LineFile::sync)?;
             let (steps, buffers) = (self.optimizer.steps(), self.optimizer.state().collect());
             let optimizer = Some(OptimizerState { steps, buffers });
             let carried = self.carried.iter().flat_map(CarriedState::tensors).collect();

@@ -2,6 +2,7 @@
 
 use crate::best_metric::measured;
 use crate::predict::{examples_of, predict};
+use crate::samples::Sample;
 use crate::{Error, Measures, MetricCommand, MinimumRisk, Objective, Prediction, TextScores, Trainer};
 use descant_generate::GenerationConfig;
 use descant_inference::Trained;
@@ -45,10 +46,10 @@ impl Trainer {
         Ok(())
     }
 
-    /// The values of the metrics by their names, of what the model generates now, beside these measures of the loss.
-    pub(crate) fn measure_texts(&mut self, mut values: Measures) -> Result<Measures, Error> {
+    /// The values of the metrics by their names, of what the model generates now, beside these measures of the loss; and what it generates.
+    pub(crate) fn measure_texts(&mut self, mut values: Measures) -> Result<(Measures, Vec<Prediction>), Error> {
         if self.examples.is_empty() {
-            return Ok(values);
+            return Ok((values, Vec::new()));
         }
         let trained = self.as_trained()?;
         let options = trained.options(&GenerationConfig::default(), Parallelism::Serial)?;
@@ -64,14 +65,23 @@ impl Trainer {
         if found.unanswered > 0 {
             values.insert(UNANSWERED.to_owned(), found.unanswered as f64);
         }
-        Ok(values)
+        Ok((values, predictions))
+    }
+
+    /// Writes the first of what a validation has generated to `samples.jsonl`.
+    pub(crate) fn keep_samples(&mut self, predictions: &[Prediction]) -> Result<(), Error> {
+        let Some(file) = &mut self.samples else { return Ok(()) };
+        let kept = predictions.iter().take(self.recipe.train.validation_samples);
+        Ok(kept
+            .map(|prediction| Sample::of(self.progress.step, prediction))
+            .try_for_each(|sample| file.write(&sample))?)
     }
 
     /// The value of `train.best_metric` now, without a trace in the training; none where nothing is held out.
     pub(crate) fn measure(&mut self) -> Result<Option<f64>, Error> {
         let Some(found) = self.evaluate()? else { return Ok(None) };
         self.read_examples()?;
-        let metrics = self.measure_texts(found.measures)?;
+        let (metrics, _) = self.measure_texts(found.measures)?;
         Ok(Some(measured(&self.recipe.train.best_metric, found.loss, &metrics).unwrap_or(f64::NAN)))
     }
 

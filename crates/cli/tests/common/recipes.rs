@@ -118,7 +118,7 @@ pub fn prepare(folder: &Folder, name: &str) -> String {
         }
         // All that a validation of texts keeps.
         "several-metrics" => {
-            let metrics = "validation_metrics = [\"cer\", \"distinct-2\"]\nvalidation_examples = 6\n\
+            let metrics = "validation_metrics = [\"cer\", \"distinct-2\"]\nvalidation_examples = 6\nvalidation_samples = 2\n\
                            best_metric = \"cer\"\nstop_metrics = [\"distinct-2\", \"cer\"]\npatience = 3\n";
             format!("{}{metrics}", of(PAIRS))
         }

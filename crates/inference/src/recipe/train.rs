@@ -97,6 +97,8 @@ pub struct TrainConfig {
     pub validation_metrics: Vec<String>,
     /// Over how many examples these are at most.
     pub validation_examples: usize,
+    /// Of these, how many have what is generated for them kept.
+    pub validation_samples: usize,
     /// A program that measures the same texts: the metric `command`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric_command: Option<PathBuf>,
@@ -138,6 +140,7 @@ impl Default for TrainConfig {
             stop_metrics: Vec::new(),
             validation_metrics: Vec::new(),
             validation_examples: 200,
+            validation_samples: 3,
             metric_command: None,
             metric_timeout: 600,
             best_metric: Self::LOSS.to_owned(),

@@ -14,6 +14,8 @@ pub const TEMPLATE: &str = "chat_template.jinja";
 pub const LENGTHS: &str = "lengths.json";
 /// The metrics, one JSON object a line.
 pub const METRICS: &str = "metrics.jsonl";
+/// What is generated for some examples at each validation, one JSON object a line.
+pub const SAMPLES: &str = "samples.jsonl";
 /// The folder of a run's checkpoints.
 pub const CHECKPOINTS: &str = "checkpoints";
 /// The link to the checkpoint with the best validation loss.

@@ -84,6 +84,8 @@ pub(super) const BY_TOKENS: Condition =
     condition("no train.batch_sentences", |recipe| recipe.train.batch_sentences == 0);
 pub(super) const METRIC_COMMAND: Condition =
     condition("train.metric_command", |recipe| recipe.train.metric_command.is_some());
+pub(super) const TEXT_METRICS: Condition =
+    condition("train.validation_metrics or train.metric_command", |recipe| recipe.train.text_metric().is_some());
 pub(super) const PATIENCE: Condition = condition("train.patience", |recipe| recipe.train.patience > 0);
 pub(super) const BATCH_WARMUP: Condition = condition("train.batch_warmup", |recipe| recipe.train.batch_warmup > 0);
 pub(super) const SAMPLED: Condition =

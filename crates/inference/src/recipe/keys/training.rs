@@ -1,4 +1,6 @@
-use super::condition::{BATCH_WARMUP, BY_TOKENS, CARRIED, LENGTH_WARMUP, METRIC_COMMAND, PATIENCE, SAMPLED, STREAM};
+use super::condition::{
+    BATCH_WARMUP, BY_TOKENS, CARRIED, LENGTH_WARMUP, METRIC_COMMAND, PATIENCE, SAMPLED, STREAM, TEXT_METRICS,
+};
 use super::key::{ABOVE_0, FROM_0, FROM_1, Key, REQUIRED, SHARE, Section, ValueType, WHOLE_SHARE, above, from};
 use ValueType::{Choice, ChoiceList, Clip, Flag, Integer, Number, NumberPair, NumberTable, Text, TextList};
 use descant_hyperparameters::{OptimizerConfig, ScheduleConfig};
@@ -373,6 +375,14 @@ pub(super) const TRAIN: Section = Section {
             "200",
             "For metrics of generated texts: over how many validation examples at most, the first of the text.",
         ),
+        Key::new(
+            "train.validation_samples",
+            Integer(FROM_0),
+            "3",
+            "Of these examples, how many have what the model generates at each validation kept, with source and references, in \
+             samples.jsonl: the first of the text.",
+        )
+        .when(TEXT_METRICS),
         Key::new(
             "train.metric_command",
             Text,
