@@ -215,7 +215,7 @@ fn validations_measure_what_eval_measures() {
         shown.contains("samples:   of the validation at step 40") && shown.trim_end().ends_with(last.trim_end()),
         "{shown}"
     );
-    // A resume keeps these lines, and adds others; what cannot be read is told.
+    // A resume keeps these lines, and adds others; what cannot be read is reported.
     let mut damaged = fs::OpenOptions::new().append(true).open(folder.path("run/samples.jsonl")).unwrap();
     writeln!(damaged, "{{").unwrap();
     let told = train("run", &["--resume", "--set", "train.steps=60"]);

@@ -212,6 +212,23 @@ fn noise_is_the_same_after_a_resume_and_on_any_number_of_threads() {
     folder.succeed(&[&clean[..], &["--set", "train.steps=90", "--set", STEADY]].concat());
     assert!(folder.weights("clean") != whole);
     folder.fail(&[&clean[..5], &["--set", "data.noise.drop=1"]].concat(), &["data.noise.drop = 1", "below 1"]);
+    let fail = |setting: &str, parts: &[&str]| {
+        folder.fail(&[&clean[..5], &["--set", setting]].concat(), parts);
+    };
+    fail("data.noise.keyboard=1.5", &["data.noise.keyboard = 1.5", "below 1"]);
+    fail("data.noise={keyboard=0.1,layout='azerty'}", &["data.noise.layout = \"azerty\"", "qwerty or qwertz"]);
+    fail("data.noise.typos=0.1", &["typos", "no key"]);
+    // What is never changed is reported.
+    folder.write("mixed.tsv", "где the cat sat\ta\n".repeat(100));
+    let mixed = ["train", "pairs.toml", "--set", "data.train=mixed.tsv", "--set", "train.steps=2", "--run"];
+    let told = folder.told(&[&mixed[..], &["mixed", "--set", "data.noise={keyboard=0.1,ocr=0.1}"]].concat());
+    assert!(
+        told.contains("data.noise.keyboard: 25.00 % of the alphabetic characters of the sources have no key"),
+        "{told}"
+    );
+    assert!(told.contains("never mistyped, such as г д е.") && told.contains("data.noise.ocr: "), "{told}");
+    let told = folder.told(&[&mixed[..], &["idle", "--set", "data.noise={ocr=0.1,layout='qwertz'}"]].concat());
+    assert!(told.contains("data.noise.layout: it only has an effect with data.noise.keyboard"), "{told}");
     let lm =
         folder.told(&["train", "lm.toml", "--run", "lm", "--set", "train.steps=2", "--set", "data.noise.drop=0.1"]);
     assert!(lm.contains("data.noise.drop: it only has an effect with model.kind = \"encoder-decoder\""), "{lm}");

@@ -18,7 +18,7 @@ pub enum Shuffle {
 }
 
 /// How sequences become batches.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct BatchConfig {
     /// Tokens in a batch at most, where of a pair the longer side counts: so there are no more than these on either side. A

@@ -75,7 +75,7 @@ pub use lines::{LONGEST_LINE, Lines};
 pub use markup::Text;
 pub use max_length::{MaxLength, Piece};
 pub use mixture::Mixture;
-pub use noise::{Noise, NoiseConfig};
+pub use noise::{KeyboardLayout, Noise, NoiseConfig, NoiseReach};
 pub use object_keys::KEYS;
 pub use position::{Position, Waiting};
 pub use ramp::Ramp;

@@ -430,7 +430,7 @@ fn corruption([rate, mean]: [f64; 2], tokenizers: &Tokenizers) -> Result<SpanCor
 pub(crate) fn training_config(recipe: &Recipe, tokenizers: &Tokenizers) -> Result<BatchConfig, Error> {
     let mut config = batch_config(recipe, tokenizers)?;
     let noise = recipe.data.as_ref().and_then(|data| data.noise.as_ref()).zip(tokenizers.source.as_ref());
-    let train = &recipe.train;
+    let (train, most) = (&recipe.train, longest(recipe, false));
     (config.accumulate, config.whole_epochs) = (train.accumulate, train.epochs > 0 || train.carry_state);
     (config.batch_ramp, config.length_ramp) = (train.batch_ramp(), train.length_ramp());
     if recipe.optimizer.history_size().is_some() {
@@ -438,8 +438,8 @@ pub(crate) fn training_config(recipe: &Recipe, tokenizers: &Tokenizers) -> Resul
         (config.accumulate, config.whole_epochs, config.shuffle) = (usize::MAX, true, None);
     }
     config.mixture = recipe.data.as_ref().and_then(DataConfig::mixture);
-    config.subwords = subword_regularization(recipe, tokenizers, longest(recipe, false))?;
-    config.noise = noise.map(|(noise, tokenizer)| Noise::new(noise.clone(), tokenizer)).transpose()?;
+    config.subwords = subword_regularization(recipe, tokenizers, most)?;
+    config.noise = noise.map(|(noise, tokenizer)| Noise::new(noise.clone(), tokenizer, most)).transpose()?;
     Ok(config)
 }
 

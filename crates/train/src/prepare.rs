@@ -4,7 +4,7 @@ use crate::data::{Texts, training_config};
 use crate::tokenizer_checks::{idle_tokens, rare_subwords};
 use descant_inference::layout::DATA;
 use descant_inference::{Error, Recipe, RunFolder, Tokenizers};
-use descant_text::{Batches, Corpus, TextError};
+use descant_text::{Batches, Corpus, Noise, TextError, TokenizerKind};
 use std::fs;
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -28,7 +28,9 @@ pub(crate) fn encode(
     notes.extend(texts.notes(&train, validation.as_deref()));
     notes.extend(idle_tokens(tokenizers, &recipe.loss, &train)?);
     notes.extend(rare_subwords(tokenizers, recipe, &train)?);
-    let batches = Batches::new(train, training_config(recipe, tokenizers)?).map_err(|error| match error {
+    let config = training_config(recipe, tokenizers)?;
+    notes.extend(noise_reach(recipe, tokenizers, &train, config.noise.as_ref())?);
+    let batches = Batches::new(train, config).map_err(|error| match error {
         // By its own name, not that of the encoded copy.
         TextError::TooLittle { reason, .. } => TextError::TooLittle { path: texts.train.path().to_owned(), reason },
         error => error,
@@ -40,6 +42,45 @@ pub(crate) fn encode(
     }
     notes.extend(mixture(recipe, &batches));
     Ok((batches, validation))
+}
+
+/// What of the sources noise on characters cannot change, or can.
+fn noise_reach(
+    recipe: &Recipe,
+    tokenizers: &Tokenizers,
+    texts: &Corpus,
+    noise: Option<&Noise>,
+) -> Result<Vec<String>, Error> {
+    let config = recipe.data.as_ref().and_then(|data| data.noise.as_ref()).zip(noise);
+    let Some((config, noise)) = config.filter(|(config, _)| config.keyboard > 0.0 || config.ocr > 0.0) else {
+        return Ok(Vec::new());
+    };
+    let [source, _] = texts.occurrences(tokenizers.sizes())?;
+    let reach = noise.reach(&source);
+    let mut notes = Vec::new();
+    if config.keyboard > 0.0 && reach.without_key > 0.0 {
+        notes.push(format!(
+            "data.noise.keyboard: {} of the alphabetic characters of the sources have no key of data.noise.layout, and are never mistyped, such as {}.",
+            percent(reach.without_key),
+            reach.commonest.chars().map(String::from).collect::<Vec<_>>().join(" ")
+        ));
+    }
+    if config.ocr > 0.0 {
+        notes.push(format!(
+            "data.noise.ocr: {} of the characters of the sources look like others; the rest is never misread by itself.",
+            percent(reach.alike)
+        ));
+    }
+    if recipe.tokenizer.kind == TokenizerKind::Word {
+        notes.push(
+            "data.noise: with tokenizer.kind = \"word\", most words with changed characters are unknown.".to_owned(),
+        );
+    }
+    Ok(notes)
+}
+
+fn percent(share: f64) -> String {
+    if share > 0.0 && share < 1e-4 { "less than 0.01 %".to_owned() } else { format!("{:.2} %", 100.0 * share) }
 }
 
 /// How much an epoch has of each corpus, where they are mixed.

@@ -116,11 +116,17 @@ pub fn prepare(folder: &Folder, name: &str) -> String {
             let recipe = recipe.replace("validate_every = 11", "validate_every = 6");
             format!("{recipe}patience = 4\n[schedule]\nkind = \"plateau\"\npatience = 1\nfactor = 0.9\n")
         }
-        // All that a validation of texts keeps.
+        // All that a validation of texts keeps; sources that are mistyped and misread.
         "several-metrics" => {
             let metrics = "validation_metrics = [\"cer\", \"distinct-2\"]\nvalidation_examples = 6\nvalidation_samples = 2\n\
                            best_metric = \"cer\"\nstop_metrics = [\"distinct-2\", \"cer\"]\npatience = 3\n";
-            format!("{}{metrics}", of(PAIRS))
+            let noise = "[data.noise]\nocr = 0.1\nkeyboard = 0.1\nlayout = \"qwertz\"\n[tokenizer]\n";
+            let recipe = of(PAIRS).replace("[tokenizer]\n", noise).replace("pairs.tsv", "words.tsv");
+            folder.write(
+                "words.tsv",
+                (0..300).map(|i| format!("{i} is before {}\t{}\n", i + 1, i % 7)).collect::<String>(),
+            );
+            format!("{recipe}{metrics}")
         }
         "keep" => format!("{}keep = 3\n", of(LANGUAGE_MODEL)),
         "average" => format!("{}average = 0.9\n", of(TRANSFORMER_LM)),

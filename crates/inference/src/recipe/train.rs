@@ -201,7 +201,8 @@ impl TrainConfig {
     pub(super) fn validate_metrics(&self, measures: &[&str]) -> Result<(), String> {
         let Self { validation_metrics: metrics, metric_command: command, best_metric, stop_metrics, .. } = self;
         for (key, names) in [("validation_metrics", metrics), ("stop_metrics", stop_metrics)] {
-            if let Some(twice) = names.iter().enumerate().find_map(|(i, name)| names[..i].contains(name).then_some(name))
+            if let Some(twice) =
+                names.iter().enumerate().find_map(|(i, name)| names[..i].contains(name).then_some(name))
             {
                 return Err(format!("train.{key}: {twice} is there twice. Leave one out"));
             }

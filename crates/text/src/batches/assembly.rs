@@ -96,7 +96,7 @@ impl Batches {
     fn add_noise(&self, source: &mut Vec<u32>, control: usize, place: &SequenceSpan, epoch: u64) {
         if let (Some(noise), Some(seed)) = (&self.config.noise, self.config.shuffle) {
             let mut random = random_of(place, (seed, epoch), NOISE);
-            let noisy = noise.apply(&source[control..], &mut random);
+            let noisy = noise.apply(&source[control..], control, &mut random);
             source.splice(control.., noisy);
         }
     }

@@ -80,6 +80,10 @@ pub(super) const FILTERED_SCRIPT: Condition = condition("source_script or target
     let filter = recipe.data.as_ref().and_then(|data| data.filter.as_ref());
     filter.is_some_and(|filter| filter.source_script.or(filter.target_script).is_some())
 });
+pub(super) const MISTYPED: Condition = condition("data.noise.keyboard", |recipe| {
+    let noise = recipe.data.as_ref().and_then(|data| data.noise.as_ref());
+    is_encoder_decoder(recipe) && noise.is_some_and(|noise| noise.keyboard > 0.0)
+});
 pub(super) const BY_TOKENS: Condition =
     condition("no train.batch_sentences", |recipe| recipe.train.batch_sentences == 0);
 pub(super) const METRIC_COMMAND: Condition =

@@ -1,7 +1,9 @@
-use super::condition::{ENCODER_DECODER, FILTERED_SCRIPT, GUIDED, HELD_OUT, LANGUAGE_MODEL, LINES, SPAN_CORRUPTION};
+use super::condition::{
+    ENCODER_DECODER, FILTERED_SCRIPT, GUIDED, HELD_OUT, LANGUAGE_MODEL, LINES, MISTYPED, SPAN_CORRUPTION,
+};
 use super::key::{FROM_0, FROM_1, Key, REQUIRED, SHARE, Section, ValueType, WHOLE_SHARE, above, from};
 use ValueType::{Choice, Column, Columns, Files, Flag, Integer, Number, NumberList, Text};
-use descant_text::Script;
+use descant_text::{KeyboardLayout, Script};
 
 pub(super) const TOP: Section = Section {
     name: "",
@@ -227,6 +229,29 @@ pub(super) const NOISE: Section = Section {
         .when(ENCODER_DECODER),
         Key::new("data.noise.swap", Integer(FROM_0), "0", "How many places a word moves at most, such as 3.")
             .when(ENCODER_DECODER),
+        Key::new(
+            "data.noise.keyboard",
+            Number(SHARE),
+            "0.0",
+            "The share of the alphabetic characters that are mistyped: a neighbouring key in their place or beside them, left out, or exchanged with \
+             the next letter; 0.02 to 0.1 are usual. What has no key of data.noise.layout stays, and is reported.",
+        )
+        .when(ENCODER_DECODER),
+        Key::new(
+            "data.noise.layout",
+            Choice(KeyboardLayout::NAMES),
+            "\"qwerty\"",
+            "The keyboard that they are mistyped on.",
+        )
+        .when(MISTYPED),
+        Key::new(
+            "data.noise.ocr",
+            Number(SHARE),
+            "0.0",
+            "Of what looks alike, such as rn and m, 0 and O, 1 and l and I, 5 and S, cl and d, the share that is misread, as optical \
+             character recognition does.",
+        )
+        .when(ENCODER_DECODER),
     ],
 };
 
