@@ -213,7 +213,7 @@ fn copies_of_a_sequence_in_a_mixed_epoch_have_noise_and_dropout_of_their_own() {
     noise.drop = 0.5;
     let mut config = config(Shuffle::Exact);
     config.mixture = Some(Mixture::Weights(vec![1.0, 1.0]));
-    config.noise = Some(Noise::new(noise, &tokenizer, usize::MAX).unwrap());
+    config.noise = Some(Noise::new(noise, &Arc::new(tokenizer), usize::MAX).unwrap());
     config.control_dropout = 0.5;
     // The sources of the only sequence of the first corpus: eight in an epoch.
     let copies = |batches: &mut Batches, epochs: std::ops::Range<u64>| {
