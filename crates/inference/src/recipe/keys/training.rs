@@ -310,7 +310,7 @@ pub(super) const TRAIN: Section = Section {
             "0.0",
             "Scheduled sampling (Bengio et al. 2015), against exposure bias: the probability with which a token that the decoder reads is \
              the one that the model holds likeliest there, by a pass before (Mihaylova and Martins 2019), in place of the text's. \
-             Prompts stay. A step takes a third longer.",
+             Prompts stay. A step takes longer by that pass.",
         ),
         Key::new(
             "train.scheduled_sampling_steps",
