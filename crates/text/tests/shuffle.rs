@@ -198,7 +198,7 @@ fn mixed_corpora_have_their_shares_and_go_on_from_any_position() {
 fn copies_of_a_sequence_in_a_mixed_epoch_have_noise_and_dropout_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
     let control: ControlConfig = serde_json::from_str(r#"{"register": ["formal"], "place": ["north"]}"#).unwrap();
-    let tokenizer = bytes().with_marks(&control.tokens()).unwrap();
+    let tokenizer = Arc::new(bytes().with_marks(&control.tokens()).unwrap());
     let annotations = Annotations { control: Some(control.clone()), ..Annotations::default() };
     let part = |name: &str, count: usize| {
         let path = folder.path().join(name);
@@ -208,12 +208,12 @@ fn copies_of_a_sequence_in_a_mixed_epoch_have_noise_and_dropout_of_their_own() {
     };
     let source = Box::new(Source::Several { parts: vec![part("a.json", 1), part("b.json", 15)] });
     let text = Source::Annotated { source, annotations };
-    let corpus = Arc::new(Corpus::encode(&text, Some(&tokenizer), &tokenizer, 99, None).unwrap());
+    let corpus = Arc::new(Corpus::encode(&text, Some(&*tokenizer), &tokenizer, 99, None).unwrap());
     let mut noise = NoiseConfig::default();
     noise.drop = 0.5;
     let mut config = config(Shuffle::Exact);
     config.mixture = Some(Mixture::Weights(vec![1.0, 1.0]));
-    config.noise = Some(Noise::new(noise, &Arc::new(tokenizer), usize::MAX).unwrap());
+    config.noise = Some(Noise::new(noise, &tokenizer, usize::MAX).unwrap());
     config.control_dropout = 0.5;
     // The sources of the only sequence of the first corpus: eight in an epoch.
     let copies = |batches: &mut Batches, epochs: std::ops::Range<u64>| {
