@@ -468,7 +468,11 @@ fn rungs() {
         let stop_there = |event: SweepEvent<'_>| {
             stop.fetch_or(begins(&event), Ordering::Relaxed);
         };
-        sweep.run(1, &stop, stop_there).unwrap();
+        // What a run was worth may be lost.
+        match sweep.run(1, &stop, stop_there) {
+            Ok(_) | Err(descant_train::Error::BeyondRung { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
     });
 }
 

@@ -65,7 +65,7 @@ fn span_corruption_that_cannot_be_is_told() {
     // Two tokenizers have no sentinels in common.
     let base = ["train", "pairs.toml", "--run", "base", "--quiet", "--set", "train.steps=5"];
     folder.succeed(&[&base[..], &["--set", "tokenizer.kind=byte"]].concat());
-    fail("init = \"base\"\n[data]\n".to_owned() + TASK, &["both sides have to have one tokenizer"]);
+    fail("init = \"base\"\n[data]\n".to_owned() + TASK, &["both sides need one tokenizer"]);
 }
 
 #[test]

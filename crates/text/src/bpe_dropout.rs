@@ -30,7 +30,8 @@ impl BpeDropout {
             let (one, other) = (pair[0].as_str()?, pair[1].as_str()?);
             let whole = [one, &content(other)?].concat();
             // So that no token is a part of its own parts.
-            let is_longer = one.len().max(other.len()) < whole.len();
+            let size = |token: &str| token.strip_prefix(prefix).unwrap_or(token).len();
+            let is_longer = size(one).max(size(other)) < size(&whole);
             is_longer.then_some(([id(one)?, id(other)?], id(&whole)?))
         };
         let (mut merges, mut parts) = (HashMap::new(), HashMap::new());
@@ -117,7 +118,10 @@ mod tests {
             "merges": [["#", "#b"], ["#", "##b"], ["a", "##b"]],
         });
         let dropout = BpeDropout::new(0.5, &model).unwrap();
-        assert_eq!(dropout.merges, HashMap::from([]));
+        assert_eq!(dropout.merges, HashMap::from([([0, 2], (1, 1)), ([3, 2], (2, 4))]));
+        let mut random = Pcg64::seed_from_u64(5);
+        let drawn: Vec<Vec<u32>> = (0..50).map(|_| sample(&dropout, &[4], &mut random)).collect();
+        assert!(drawn.contains(&vec![4]) && drawn.contains(&vec![3, 2]), "{drawn:?}");
         let merges = HashMap::from([([0, 1], (0, 2))]);
         let dropout = BpeDropout { rate: 0.5, merges, parts: HashMap::from([(2, [0, 1])]) };
         // Ids beyond the vocabulary stay.

