@@ -93,7 +93,8 @@ fn slots_of_other_lengths_and_other_references() {
 
 #[test]
 fn real_texts_too() {
-    let checks: [(&str, fn(&str)); 2] = [("DESCANT_METRICS", check), ("DESCANT_OUTPUTS", check_outputs)];
+    type Check = fn(&str);
+    let checks: [(&str, Check); 2] = [("DESCANT_METRICS", check), ("DESCANT_OUTPUTS", check_outputs)];
     for (variable, check) in checks {
         match std::env::var(variable) {
             Ok(path) => check(&std::fs::read_to_string(path).unwrap()),

@@ -51,8 +51,8 @@ impl Texts {
             return Err(recipe.wrong(reason));
         }
         if let Some(column) = &data.weight_column {
-            let texts = [Some(&train), validation.as_ref()].into_iter().flatten();
-            texts.map(|text| has_place(text, column, "data.weight_column")).collect::<Result<(), _>>()?;
+            let mut texts = [Some(&train), validation.as_ref()].into_iter().flatten();
+            texts.try_for_each(|text| has_place(text, column, "data.weight_column"))?;
         }
         if let Some(column) = &data.alignment_column {
             has_place(&train, column, "data.alignment_column")?;

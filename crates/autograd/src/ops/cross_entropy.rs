@@ -149,10 +149,10 @@ impl CrossEntropy {
         if self.targets.class_weights.as_ref().is_some_and(|weights| weights.len() != classes) {
             return Err(format!("the class weights are not {classes}"));
         }
-        if let Some(weights) = &self.targets.row_weights {
-            if weights.len() != rows || weights.iter().any(|weight| !(*weight >= 0.0 && weight.is_finite())) {
-                return Err(format!("the weights of rows are not {rows} numbers from 0"));
-            }
+        if let Some(weights) = &self.targets.row_weights
+            && (weights.len() != rows || weights.iter().any(|weight| !(*weight >= 0.0 && weight.is_finite())))
+        {
+            return Err(format!("the weights of rows are not {rows} numbers from 0"));
         }
         if !(0.0..1.0).contains(&self.targets.smoothing) {
             return Err(format!("label smoothing is {}, not from 0 to below 1", self.targets.smoothing));

@@ -131,7 +131,7 @@ mod tests {
         let given = read("");
         let mut own = given.clone();
         own.data.as_mut().unwrap().shuffle = None;
-        assert_eq!([&own, &given].map(|recipe| order(recipe)), [Shuffle::Blocks, Shuffle::Exact]);
+        assert_eq!([&own, &given].map(order), [Shuffle::Blocks, Shuffle::Exact]);
         assert!(Difference::all(&own, &resolved(given, &own)).is_empty());
         let asked = resolved(read("shuffle = 'exact'\n"), &own);
         assert!(Difference::forbidden(&Difference::all(&own, &asked)).unwrap().contains("data.shuffle"));
