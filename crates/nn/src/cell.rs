@@ -20,7 +20,7 @@ impl Cell {
     }
 }
 
-/// The state of one layer: `[B, H]`, rows in the order of [`PackedSequences::order`]. Both directions are concatenated.
+/// The state of one layer: `[B, H]`, rows in the order of [`PackedSequences::order`](descant_autograd::PackedSequences::order). Both directions are concatenated.
 #[derive(Clone, Copy, Debug)]
 pub struct RecurrentState<'t> {
     /// The hidden state.
