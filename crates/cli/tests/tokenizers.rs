@@ -95,3 +95,16 @@ fn texts_are_shown_as_they_are_cut() {
     folder.fail(&["tokenize", "lm/tokenizer.json", "a", "--target"], &["--target"]);
     folder.fail(&["tokenize", "nothing", "a"], &["nothing"]);
 }
+
+/// BPE-dropout needs merges: the other side stays as it is, and without either there is nothing to do.
+#[test]
+fn a_side_that_subword_regularisation_does_not_change_is_told() {
+    let folder = Folder::new();
+    let train = |run: &'static str, kind: &'static str| {
+        let settings = ["--set", "data.bpe_dropout=0.2", "--set", kind, "--set", "target_tokenizer={kind='character'}"];
+        [&["train", "pairs.toml", "--run", run, "--set", "train.steps=2"][..], &settings].concat()
+    };
+    let told = folder.told(&train("run", "tokenizer={kind='bpe',vocabulary=60}"));
+    assert!(told.contains("the targets are segmented as ever"), "{told}");
+    folder.fail(&train("none", "tokenizer={kind='character'}"), &["data.bpe_dropout", "no tokenizer has merges"]);
+}

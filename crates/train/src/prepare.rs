@@ -30,18 +30,33 @@ pub(crate) fn encode(
     notes.extend(rare_subwords(tokenizers, recipe, &train)?);
     let config = training_config(recipe, tokenizers)?;
     notes.extend(noise_reach(recipe, tokenizers, &train, config.noise.as_ref())?);
+    let regularized = config.subwords.each_ref().map(Option::is_some);
     let batches = Batches::new(train, config).map_err(|error| match error {
         // By its own name, not that of the encoded copy.
         TextError::TooLittle { reason, .. } => TextError::TooLittle { path: texts.train.path().to_owned(), reason },
         error => error,
     })?;
-    let regularizes = recipe.data.as_ref().is_some_and(|data| data.bpe_dropout.or(data.unigram_sampling).is_some());
-    if regularizes && batches.corpus().is_continuous() {
-        notes
-            .push("Note: data.bpe_dropout and data.unigram_sampling have no effect on one continuous text.".to_owned());
-    }
+    notes.extend(unchanged_subwords(regularized, tokenizers, batches.corpus()));
     notes.extend(mixture(recipe, &batches));
     Ok((batches, validation))
+}
+
+/// Where subword regularisation, of sources and of targets, changes less than the recipe asks for.
+fn unchanged_subwords(regularized: [bool; 2], tokenizers: &Tokenizers, texts: &Corpus) -> Option<String> {
+    let side = match regularized {
+        [false, false] => return None,
+        _ if texts.is_continuous() => {
+            return Some(
+                "Note: data.bpe_dropout and data.unigram_sampling have no effect on one continuous text.".to_owned(),
+            );
+        }
+        [false, true] if tokenizers.source.is_some() => "sources",
+        [true, false] => "targets",
+        _ => return None,
+    };
+    Some(format!(
+        "Note: the {side} are segmented as ever, as their tokenizer is of another kind than subword regularisation needs."
+    ))
 }
 
 /// What of the sources noise on characters cannot change, or can.
