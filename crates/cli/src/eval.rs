@@ -16,6 +16,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 #[derive(Args)]
@@ -219,7 +220,7 @@ impl Eval {
             }
             if let Some(program) = &self.metric_command {
                 let command = MetricCommand::new(program, Duration::from_secs(self.metric_timeout));
-                let measured = scores.measure(&command, &answers);
+                let measured = scores.measure(&command, &answers, &AtomicBool::new(false));
                 failed = failed.and(measured.map_err(|reason| anyhow::anyhow!("--metric-command: {reason}")));
             }
             report.texts = Some(scores);

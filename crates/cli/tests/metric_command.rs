@@ -2,10 +2,12 @@
 
 mod common;
 
-use common::Folder;
+use common::{Folder, finish};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// With a program `metric` that counts in a file how often it is run, and then does this.
 fn folder(then: &str) -> Folder {
@@ -106,4 +108,39 @@ fn one_that_fails_later_is_told_and_the_training_goes_on() {
     let eval = ["eval", "run", "--metric-command", "./metric"];
     folder.fail(&eval, &["--metric-command: ./metric failed (exit status: 4)"]);
     assert!(String::from_utf8(folder.run(&eval).stdout).unwrap().contains("chrf++"));
+}
+
+#[test]
+fn a_stop_breaks_off_a_validation_that_a_resume_makes_up_for() {
+    // Calls: the trial, and the validations of the steps 10, 20 and 30.
+    let measure = "[ -e slow ] && [ $n = \"$(cat slow)\" ] && exec sleep 600\ncksum | tr -dc '[:digit:]' | tail -c 4";
+    let whole = folder(measure);
+    whole.succeed(&by_command(&[]));
+    // The last one ends the training.
+    for (call, step) in [("3", 20), ("4", 30)] {
+        let folder = folder(measure);
+        folder.write("slow", call);
+        let child = folder.command(&by_command(&[])).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        while fs::read_to_string(folder.path("calls")).map_or(true, |calls| calls.trim() != call) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let output = finish(child);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(143), "{told}");
+        assert!(told.contains(&format!("Stopped after step {step}; everything is saved")), "{told}");
+        let shown: Value = serde_json::from_str(&folder.succeed(&["runs", "run", "--json"])).unwrap();
+        assert_eq!((&shown["state"], shown["step"].as_u64()), (&"stopped".into(), Some(step)));
+        fs::remove_file(folder.path("slow")).unwrap();
+        folder.succeed(&["train", "run", "--resume"]);
+        assert_eq!(values(&folder), values(&whole), "stopped at step {step}");
+        for checkpoint in ["best", "last"] {
+            for file in ["model.safetensors", "optimizer.safetensors", "manifest.json"] {
+                let [own, same] =
+                    [&folder, &whole].map(|folder| fs::read(folder.path(&format!("run/{checkpoint}/{file}"))).unwrap());
+                assert!(own == same, "stopped at step {step}: {checkpoint}/{file} differs");
+            }
+        }
+    }
 }

@@ -39,6 +39,9 @@ pub struct Progress {
     /// counts. Taken down, as `train.validate_every` and `checkpoint_every` may change.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_unscheduled: bool,
+    /// Whether the validation at this step is still to come: the training was asked to stop before that was done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub validation_due: bool,
 }
 
 fn is_zero(n: &u64) -> bool {

@@ -24,6 +24,9 @@ pub enum Error {
         /// The run folder.
         path: PathBuf,
     },
+    /// It was asked to stop.
+    #[error("it was asked to stop")]
+    Stopped,
     /// All targets of a text are masked: there is no mean loss.
     #[error(
         "no target token of the text counts, so that it has no loss. Look at loss.ignored in the recipe, and whether the \

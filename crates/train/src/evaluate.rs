@@ -17,6 +17,7 @@ use descant_models::{DecoderState, Generator, ModelKind};
 use descant_text::{BatchConfig, Batches, Corpus, Form, MaxLength, Source, TextError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Loss and accuracy under teacher forcing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,6 +34,15 @@ pub struct Evaluation {
     pub tokens: usize,
     /// The means of what another loss is made of, where there is one.
     pub measures: Measures,
+}
+
+/// For what nothing stops.
+pub(crate) static NEVER: AtomicBool = AtomicBool::new(false);
+
+/// # Errors
+/// [`Error::Stopped`] once `stop` is set.
+pub(crate) fn go_on(stop: &AtomicBool) -> Result<(), Error> {
+    if stop.load(Ordering::Relaxed) { Err(Error::Stopped) } else { Ok(()) }
 }
 
 /// What is counted of batches.
@@ -69,7 +79,7 @@ impl Counts {
 /// carry.
 ///
 /// # Errors
-/// Whatever reading a batch or a pass fails with.
+/// Whatever reading a batch or a pass fails with; [`Error::Stopped`] once `stop` is set.
 pub(crate) fn evaluate_text(
     recipe: &Recipe,
     model: &dyn Generator,
@@ -77,16 +87,17 @@ pub(crate) fn evaluate_text(
     replicas: &mut Replicas,
     corpus: &Arc<Corpus>,
     config: BatchConfig,
+    stop: &AtomicBool,
 ) -> Result<Evaluation, Error> {
     let batches = Batches::once(corpus.clone(), config.clone())?;
     let unknown = recipe.special()[1].unknown;
     if recipe.train.carry_state && corpus.is_continuous() {
-        return evaluate_streams(model, parameters, replicas, batches, unknown, recipe.train.shares);
+        return evaluate_streams(model, parameters, replicas, batches, unknown, recipe.train.shares, stop);
     }
-    let mut found = evaluate(model, parameters, replicas, batches, unknown)?;
+    let mut found = evaluate(model, parameters, replicas, batches, unknown, stop)?;
     if let (Objective::Preference(_), true) = (&**replicas.objective(), corpus.has_preferences()) {
         (found.loss, found.measures) =
-            evaluate_objective(model, parameters, replicas, Batches::once(corpus.clone(), config)?)?;
+            evaluate_objective(model, parameters, replicas, Batches::once(corpus.clone(), config)?, stop)?;
     }
     Ok(found)
 }
@@ -97,6 +108,7 @@ fn evaluate_objective(
     parameters: &Parameters,
     replicas: &mut Replicas,
     mut batches: impl Iterator<Item = Result<Batch, TextError>>,
+    stop: &AtomicBool,
 ) -> Result<(f64, Measures), Error> {
     let objective = replicas.objective().clone();
     let (mut loss, mut weight, mut measures) = (0.0, 0.0, Measures::new());
@@ -106,6 +118,7 @@ fn evaluate_objective(
             measures.values_mut().for_each(|value| *value /= weight);
             return Ok((loss / weight, measures));
         }
+        go_on(stop)?;
         let found = replicas.map(&group, |tape, batch| objective.evaluate(tape, model, parameters, batch));
         for found in found {
             let (of_batch, its_weight, its_measures) = found?;
@@ -119,13 +132,14 @@ fn evaluate_objective(
 /// `unknown` token is never right.
 ///
 /// # Errors
-/// Whatever reading a batch or a pass fails with.
+/// Whatever reading a batch or a pass fails with; [`Error::Stopped`] once `stop` is set.
 pub(crate) fn evaluate(
     model: &dyn Generator,
     parameters: &Parameters,
     replicas: &mut Replicas,
     mut batches: impl Iterator<Item = Result<Batch, TextError>>,
     unknown: Option<u32>,
+    stop: &AtomicBool,
 ) -> Result<Evaluation, Error> {
     let mut counts = Counts::default();
     loop {
@@ -133,6 +147,7 @@ pub(crate) fn evaluate(
         if group.is_empty() {
             return counts.evaluation(model);
         }
+        go_on(stop)?;
         let found = replicas.map(&group, |tape, batch| evaluate_batch(tape, model, parameters, batch, None, unknown));
         for found in found {
             counts.add(&found?);
@@ -149,10 +164,12 @@ fn evaluate_streams(
     batches: impl Iterator<Item = Result<Batch, TextError>>,
     unknown: Option<u32>,
     shares: usize,
+    stop: &AtomicBool,
 ) -> Result<Evaluation, Error> {
     let mut counts = Counts::default();
     let mut carried: Option<CarriedState> = None;
     for batch in batches {
+        go_on(stop)?;
         let batch = batch?;
         // The first batch has a row of every stream.
         let start = || CarriedState::start(model, parameters, batch.target.len(), shares);
@@ -359,7 +376,7 @@ impl<'a> Evaluator<'a> {
     /// Whatever a pass fails with.
     pub fn loss(&mut self) -> Result<Evaluation, Error> {
         let Trained { recipe, model, parameters, .. } = self.trained;
-        evaluate_text(recipe, model.as_ref(), parameters, &mut self.replicas, &self.corpus, self.config.clone())
+        evaluate_text(recipe, model.as_ref(), parameters, &mut self.replicas, &self.corpus, self.config.clone(), &NEVER)
     }
 
     /// How long the targets are that the loss is over, where that can be told.
@@ -385,6 +402,6 @@ impl<'a> Evaluator<'a> {
             return Err(descant_inference::Error::Recipe { path: text.path().to_owned(), reason }.into());
         }
         let pairs = examples_of(self.trained, text, &self.corpus)?.collect::<Result<Vec<_>, Error>>()?;
-        predict(self.trained, &mut self.replicas, options, examples(pairs, merge))
+        predict(self.trained, &mut self.replicas, options, examples(pairs, merge), &NEVER)
     }
 }

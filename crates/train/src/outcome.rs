@@ -14,6 +14,9 @@ pub enum Outcome {
 impl Outcome {
     /// How a training came to its end that stands there; none where there is more to do.
     pub(crate) fn of(train: &TrainConfig, progress: &Progress) -> Option<Self> {
+        if progress.validation_due {
+            return None;
+        }
         match train.patience > 0 && progress.stale >= train.patience {
             true => Some(Self::EarlyStopped),
             false => Self::is_finished(train, progress).then_some(Self::Finished),

@@ -1,6 +1,7 @@
 //! What a model generates for the examples of a text.
 
 use crate::data::kept;
+use crate::evaluate::go_on;
 use crate::text_metrics::EvalExample;
 use crate::{Error, Prediction, Replicas};
 use descant_generate::DecodingOptions;
@@ -8,7 +9,7 @@ use descant_inference::{Scheduler, Trained};
 use descant_text::{Corpus, Example, Source};
 use std::cmp::Reverse;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Examples that are decoded together.
 const DECODING_BATCH: usize = 64;
@@ -41,12 +42,13 @@ pub(crate) fn examples_of(
 /// What the model generates for each example, in their order: what [`Trained::request`] of its line gives, or why there is nothing.
 ///
 /// # Errors
-/// Whatever a pass fails with.
+/// Whatever a pass fails with; [`Error::Stopped`] once `stop` is set.
 pub(crate) fn predict(
     trained: &Trained,
     replicas: &mut Replicas,
     options: &DecodingOptions,
     mut examples: Vec<EvalExample>,
+    stop: &AtomicBool,
 ) -> Result<Vec<Prediction>, Error> {
     // Sources of about one length together, and the long ones first, so that no thread is left with them.
     let mut order: Vec<usize> = (0..examples.len()).collect();
@@ -65,7 +67,7 @@ pub(crate) fn predict(
                 scheduler.push(request.clone(), prediction.line.saturating_sub(1));
                 taken.push(i);
             }
-            if scheduler.is_empty() {
+            if scheduler.is_empty() || stop.load(Ordering::Relaxed) {
                 return Ok(found);
             }
             for (request, answer) in scheduler.step(tape, |_, _| ())? {
@@ -74,6 +76,7 @@ pub(crate) fn predict(
         }
     });
     let generated = generated.into_iter().collect::<Result<Vec<_>, descant_inference::Error>>()?;
+    go_on(stop)?;
     for (i, best) in generated.into_iter().flatten() {
         let prediction = &mut examples[i].prediction;
         match best {

@@ -23,8 +23,8 @@ pub(crate) fn subword_regularization(
     let found = [tokenizers.source.as_ref().map_or(Ok(None), of)?, of(&tokenizers.target)?];
     let reason = match (data.bpe_dropout, data.unigram_sampling) {
         _ if found.iter().any(Option::is_some) => return Ok(found),
-        (Some(_), _) => "data.bpe_dropout: no tokenizer has merges. Take tokenizer.kind = \"bpe\" or \"byte-bpe\"",
-        (None, Some(_)) => "data.unigram_sampling: no tokenizer is a unigram model. Take tokenizer.kind = \"unigram\"",
+        (Some(_), _) => "data.bpe_dropout: no tokenizer of the run to begin with has merges. Leave it out",
+        (None, Some(_)) => "data.unigram_sampling: no tokenizer of the run to begin with is a unigram model. Leave it out",
         (None, None) => return Ok(found),
     };
     Err(TextError::Tokenizer(reason.to_owned()))

@@ -294,7 +294,10 @@ impl Sweep {
         match is_there(&trainer) {
             false => Ok(None),
             true if is_whole => Ok(Some((step, f64::NAN))),
-            true => Ok(Some((step, worth(&mut trainer)?))),
+            true => match worth(&mut trainer, stop) {
+                Err(Error::Stopped) => Ok(None),
+                value => Ok(Some((step, value?))),
+            },
         }
     }
 }
@@ -303,8 +306,8 @@ const NO_VALIDATION: &str = "nothing is held out to validate on, which successiv
                              data.validation_share";
 
 /// The better of a training's best validation and of one now.
-fn worth(trainer: &mut Trainer) -> Result<f64, Error> {
-    let Some(now) = trainer.measure()? else { return Err(trainer.recipe().wrong(NO_VALIDATION).into()) };
+fn worth(trainer: &mut Trainer, stop: &AtomicBool) -> Result<f64, Error> {
+    let Some(now) = trainer.measure(stop)? else { return Err(trainer.recipe().wrong(NO_VALIDATION).into()) };
     let best = trainer.best().map_or(f64::NAN, |(best, _)| best);
     Ok(if is_better(&trainer.recipe().train.best_metric, best, now) { best } else { now })
 }

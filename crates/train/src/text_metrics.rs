@@ -12,6 +12,7 @@ use descant_metrics::{Scale, TextUnit, corpus_score, metric, reference_count, un
 use rayon::prelude::*;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 
 /// The metrics of a set of predictions.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,9 +80,14 @@ impl TextScores {
     ///
     /// # Errors
     /// As [`MetricCommand::measure`].
-    pub fn measure(&mut self, command: &MetricCommand, predictions: &[Prediction]) -> Result<(), String> {
+    pub fn measure(
+        &mut self,
+        command: &MetricCommand,
+        predictions: &[Prediction],
+        stop: &AtomicBool,
+    ) -> Result<(), String> {
         let (name, signature) = (TrainConfig::COMMAND.to_owned(), command.program().display().to_string());
-        let value = command.measure(predictions)?;
+        let value = command.measure(predictions, stop)?;
         self.scores.push(TextScore { name, value, scale: Scale::Points, signature });
         Ok(())
     }

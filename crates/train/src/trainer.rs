@@ -1,7 +1,5 @@
-use crate::best_metric::judge;
 use crate::carried_state::CarriedState;
 use crate::data::batch_config;
-use crate::evaluate::{Evaluation, evaluate, evaluate_text};
 use crate::gradient_flow::has_flow;
 use crate::line_file::LineFile;
 use crate::metrics_file::{MetricsRecord, Step};
@@ -10,11 +8,10 @@ use crate::text_metrics::EvalExample;
 use crate::{Diagnosis, Error, Outcome, Replicas, StepLoss, Verdict};
 use descant_autograd::{ParameterId, Parameters, derive_seed};
 use descant_batch::Batch;
-use descant_inference::checkpoint::{self, Content, OptimizerState};
+use descant_inference::checkpoint::{self, Checkpoint, Content, OptimizerState};
 use descant_inference::layout::{BEST, LAST, checkpoint_folder};
 use descant_inference::{Estimate, NonFinite, Progress, Provenance, Recipe, RunFolder, Tokenizers};
-use descant_kernels::MatmulPrecision;
-use descant_models::{Generator, ModelKind};
+use descant_models::Generator;
 use descant_optim::{Optimizer, Schedule, WeightAverage};
 use descant_text::{Batches, Corpus, Form, Source, plural};
 use std::sync::Arc;
@@ -56,9 +53,6 @@ pub struct Trainer {
     /// What its metrics say of it.
     pub(crate) diagnosis: Diagnosis,
 }
-
-/// Batches of the validation text in which the sources are exchanged.
-const GAIN_BATCHES: usize = 4;
 
 /// Steps in a row that are not finite: with so many, none after them will be.
 const MOST_SKIPPED: u64 = 10;
@@ -258,7 +252,8 @@ impl Trainer {
         Ok(Step { skipped: Some(cause), ..Step::without_update(learning_rate) })
     }
 
-    /// Trains to the end, or until `stop` is set: then the checkpoint is written first.
+    /// Trains to the end, or until `stop` is set: then the checkpoint is written first. A validation is broken off, and the training that
+    /// goes on from the checkpoint begins with it.
     ///
     /// # Errors
     /// As [`Trainer::step`], and whatever writing a checkpoint fails with. The last checkpoint stays complete.
@@ -268,28 +263,10 @@ impl Trainer {
         }
         self.read_examples()?;
         loop {
-            let (start, steps) = (Instant::now(), self.steps);
-            let found = self.step()?;
-            let step = self.progress.step;
-            let seconds = start.elapsed().as_secs_f64();
-            self.progress.log.add(found.loss, &found.measures, found.gradient_norm, found.tokens, seconds);
-            watch(&Event::Step { step, steps, loss: found.loss, tokens: found.tokens });
-            if let Some(cause) = found.skipped {
-                let skipped = self.progress.skipped;
-                self.write(MetricsRecord::Skipped { step, cause, skipped }, &mut watch)?;
+            if !std::mem::take(&mut self.progress.validation_due) {
+                self.learn(&mut watch)?;
             }
-            if step.is_multiple_of(self.recipe.train.log_every) {
-                let log = std::mem::take(&mut self.progress.log);
-                let metric = MetricsRecord::train(&log, step, self.progress.position.epoch, found.learning_rate);
-                self.run.check()?;
-                self.write(metric, &mut watch)?;
-                if let Some(parameters) = found.flow {
-                    let activations = found.activations;
-                    self.write(MetricsRecord::GradientFlow { step, parameters, activations }, &mut watch)?;
-                }
-            }
-            let (last, stopped) = (self.outcome().is_some(), stop.load(Ordering::Relaxed));
-            let train = &self.recipe.train;
+            let (step, last, train) = (self.progress.step, self.outcome().is_some(), &self.recipe.train);
             let validates = step.is_multiple_of(train.validate_every);
             // While steps are skipped, the last good checkpoint stays.
             let saves = is_due(step, train.checkpoint_every) && self.progress.skipped_last == 0;
@@ -298,22 +275,55 @@ impl Trainer {
                 if !validates {
                     self.progress.remember();
                 }
-                if let Some(metric) = self.validate()? {
-                    let best = matches!(metric, MetricsRecord::Validation { best: true, .. });
-                    self.write(metric, &mut watch)?;
-                    if best {
-                        self.save(BEST)?;
+                match self.validate(stop) {
+                    Ok(None) => {}
+                    Ok(Some(metric)) => {
+                        let best = matches!(metric, MetricsRecord::Validation { best: true, .. });
+                        self.write(metric, &mut watch)?;
+                        if best {
+                            self.save(BEST)?;
+                        }
                     }
+                    Err(Error::Stopped) => (self.progress.validation_due, self.progress.is_unscheduled) = (true, true),
+                    Err(error) => return Err(error),
                 }
-                self.save(LAST)?;
-                watch(&Event::Saved { step });
-            } else if stopped || saves {
+            }
+            let stopped = stop.load(Ordering::Relaxed);
+            if validates || last || stopped || saves {
                 self.save(LAST)?;
                 watch(&Event::Saved { step });
             }
             if let Some(outcome) = self.outcome().or(stopped.then_some(Outcome::Stopped)) {
                 return Ok(outcome);
             }
+        }
+    }
+
+    /// One optimizer step, and what its metrics are.
+    fn learn(&mut self, watch: &mut impl FnMut(&Event)) -> Result<(), Error> {
+        let (start, steps) = (Instant::now(), self.steps);
+        let found = self.step()?;
+        let step = self.progress.step;
+        let seconds = start.elapsed().as_secs_f64();
+        self.progress.log.add(found.loss, &found.measures, found.gradient_norm, found.tokens, seconds);
+        watch(&Event::Step { step, steps, loss: found.loss, tokens: found.tokens });
+        if let Some(cause) = found.skipped {
+            let skipped = self.progress.skipped;
+            self.write(MetricsRecord::Skipped { step, cause, skipped }, watch)?;
+        }
+        if !step.is_multiple_of(self.recipe.train.log_every) {
+            return Ok(());
+        }
+        let log = std::mem::take(&mut self.progress.log);
+        let metric = MetricsRecord::train(&log, step, self.progress.position.epoch, found.learning_rate);
+        self.run.check()?;
+        self.write(metric, watch)?;
+        match found.flow {
+            Some(parameters) => {
+                let activations = found.activations;
+                self.write(MetricsRecord::GradientFlow { step, parameters, activations }, watch)
+            }
+            None => Ok(()),
         }
     }
 
@@ -331,67 +341,6 @@ impl Trainer {
         &self.diagnosis
     }
 
-    /// Loss and accuracy over the validation text, where there is one.
-    ///
-    /// # Errors
-    /// Whatever reading it or a pass fails with.
-    pub fn evaluate(&mut self) -> Result<Option<Evaluation>, Error> {
-        self.refresh_average();
-        let Some(corpus) = &self.validation else { return Ok(None) };
-        // In full precision, as `descant eval`: the best step is chosen by the numbers that are reported later.
-        let parameters = self.average.as_mut().map_or(&mut self.parameters, WeightAverage::weights_mut);
-        let precision = parameters.precision();
-        parameters.set_precision(MatmulPrecision::Full);
-        let (model, config) = (self.model.as_ref(), batch_config(&self.recipe, &self.tokenizers)?);
-        let found = evaluate_text(&self.recipe, model, parameters, &mut self.replicas, corpus, config);
-        parameters.set_precision(precision);
-        found.map(Some)
-    }
-
-    /// By how much the loss of some of the validation text rises, in nats for each target token, where each source is another example's: next
-    /// to nothing if the decoder does not use what the encoder reads. Nothing for a language model, and where sources are all the same.
-    fn source_gain(&mut self) -> Result<Option<f64>, Error> {
-        let Some(corpus) = self.validation.as_ref().filter(|_| self.recipe.model.kind == ModelKind::EncoderDecoder)
-        else {
-            return Ok(None);
-        };
-        let batches = Batches::once(corpus.clone(), batch_config(&self.recipe, &self.tokenizers)?)?.take(GAIN_BATCHES);
-        let right: Vec<Batch> = batches.collect::<Result<_, _>>()?;
-        let right: Vec<Batch> = right.into_iter().filter(|batch| batch.target.len() > 1).collect();
-        let wrong: Vec<Batch> = right.iter().map(Batch::with_other_sources).collect();
-        if right == wrong {
-            return Ok(None);
-        }
-        let parameters = self.average.as_ref().map_or(&self.parameters, WeightAverage::weights);
-        let mut loss = |batches: Vec<Batch>| {
-            evaluate(self.model.as_ref(), parameters, &mut self.replicas, batches.into_iter().map(Ok), None)
-        };
-        match (loss(right), loss(wrong)) {
-            (Ok(right), Ok(wrong)) => Ok(Some(wrong.loss - right.loss)),
-            (Err(Error::NothingCounts), _) => Ok(None),
-            (Err(error), _) | (_, Err(error)) => Err(error),
-        }
-    }
-
-    fn validate(&mut self) -> Result<Option<MetricsRecord>, Error> {
-        let start = Instant::now();
-        let Some(found) = self.evaluate()? else { return Ok(None) };
-        let step = self.progress.step;
-        if !found.loss.is_finite() {
-            let cause = self.trace_validation()?.unwrap_or_else(|| "the validation loss is not finite".to_owned());
-            return Err(self.diverged(step, cause));
-        }
-        let (metrics, predictions) = self.measure_texts(found.measures)?;
-        self.keep_samples(&predictions)?;
-        let best = judge(&self.recipe.train, &mut self.progress, found.loss, &metrics);
-        self.schedule.observe(found.loss);
-        self.progress.schedule = self.schedule.state();
-        let (perplexity, accuracy) = (found.perplexity, found.accuracy);
-        let source_gain = self.source_gain()?;
-        let (loss, seconds) = (found.loss, start.elapsed().as_secs_f64());
-        Ok(Some(MetricsRecord::Validation { step, loss, perplexity, accuracy, metrics, best, source_gain, seconds }))
-    }
-
     /// Writes a checkpoint, and makes `link` point at it.
     pub(crate) fn save(&mut self, link: &str) -> Result<(), Error> {
         let saved = self.write_checkpoint(link);
@@ -407,7 +356,9 @@ impl Trainer {
             return Err(self.diverged(self.progress.step, cause));
         }
         let place = checkpoint_folder(self.run.path(), self.progress.step);
-        if self.kept != self.progress.step || !place.exists() {
+        // One that a validation was broken off at is written again after it.
+        let is_same = |there: Checkpoint| there.progress().validation_due == self.progress.validation_due;
+        if self.kept != self.progress.step || !Checkpoint::open(&place).is_ok_and(is_same) {
             self.refresh_average();
             let weights = self.average.is_some().then_some(&self.parameters);
             self.metrics.sync()?;
@@ -424,24 +375,13 @@ impl Trainer {
     }
 
     /// The first operation whose value or gradient is not finite.
-    fn trace(&mut self, batches: &[Batch], seed: u64, mut carried: Option<CarriedState>) -> Option<String> {
+    pub(crate) fn trace(&mut self, batches: &[Batch], seed: u64, mut carried: Option<CarriedState>) -> Option<String> {
         let found = self.replicas.trace(self.model.as_ref(), &self.parameters, batches, seed, carried.as_mut());
         found.map(|error| error.to_string())
     }
 
-    /// The same in the validation text.
-    fn trace_validation(&mut self) -> Result<Option<String>, Error> {
-        let Some(corpus) = &self.validation else { return Ok(None) };
-        for batch in Batches::once(corpus.clone(), batch_config(&self.recipe, &self.tokenizers)?)? {
-            if let Some(cause) = self.trace(&[batch?], self.recipe.seed, None) {
-                return Ok(Some(cause));
-            }
-        }
-        Ok(None)
-    }
-
     /// The error of a training that is no longer finite.
-    fn diverged(&self, step: u64, cause: String) -> Error {
+    pub(crate) fn diverged(&self, step: u64, cause: String) -> Error {
         Error::Diverged { step, cause, kept: self.kept, path: self.run.path().to_owned() }
     }
 }

@@ -1,14 +1,24 @@
-//! Metrics of generated texts at a validation, where `train.validation_metrics` asks for them.
+//! A validation: the loss of the text that is held out, and where `train.validation_metrics` asks for them, metrics of generated texts.
 
-use crate::best_metric::measured;
+use crate::best_metric::{judge, measured};
+use crate::data::batch_config;
+use crate::evaluate::{Evaluation, NEVER, evaluate, evaluate_text, go_on};
+use crate::metrics_file::MetricsRecord;
 use crate::predict::{examples_of, predict};
 use crate::samples::Sample;
 use crate::{Error, Measures, MetricCommand, MinimumRisk, Objective, Prediction, TextScores, Trainer};
+use descant_batch::Batch;
 use descant_generate::GenerationConfig;
 use descant_inference::Trained;
-use descant_kernels::Parallelism;
-use descant_models::LossConfig;
-use std::time::Duration;
+use descant_kernels::{MatmulPrecision, Parallelism};
+use descant_models::{LossConfig, ModelKind};
+use descant_optim::WeightAverage;
+use descant_text::Batches;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// Batches of the validation text in which the sources are exchanged.
+const GAIN_BATCHES: usize = 4;
 
 /// Examples of the trial of a metric command.
 const TRIAL: usize = 3;
@@ -17,6 +27,82 @@ const TRIAL: usize = 3;
 pub(crate) const UNANSWERED: &str = "unanswered";
 
 impl Trainer {
+    /// Loss and accuracy over the validation text, where there is one.
+    ///
+    /// # Errors
+    /// Whatever reading it or a pass fails with; [`Error::Stopped`] once `stop` is set.
+    pub fn evaluate(&mut self, stop: &AtomicBool) -> Result<Option<Evaluation>, Error> {
+        self.refresh_average();
+        let Some(corpus) = &self.validation else { return Ok(None) };
+        // In full precision, as `descant eval`: the best step is chosen by the numbers that are reported later.
+        let parameters = self.average.as_mut().map_or(&mut self.parameters, WeightAverage::weights_mut);
+        let precision = parameters.precision();
+        parameters.set_precision(MatmulPrecision::Full);
+        let (model, config) = (self.model.as_ref(), batch_config(&self.recipe, &self.tokenizers)?);
+        let found = evaluate_text(&self.recipe, model, parameters, &mut self.replicas, corpus, config, stop);
+        parameters.set_precision(precision);
+        found.map(Some)
+    }
+
+    /// By how much the loss of some of the validation text rises, in nats for each target token, where each source is another example's: next
+    /// to nothing if the decoder does not use what the encoder reads. Nothing for a language model, and where sources are all the same.
+    fn source_gain(&mut self, stop: &AtomicBool) -> Result<Option<f64>, Error> {
+        let Some(corpus) = self.validation.as_ref().filter(|_| self.recipe.model.kind == ModelKind::EncoderDecoder)
+        else {
+            return Ok(None);
+        };
+        let batches = Batches::once(corpus.clone(), batch_config(&self.recipe, &self.tokenizers)?)?.take(GAIN_BATCHES);
+        let right: Vec<Batch> = batches.collect::<Result<_, _>>()?;
+        let right: Vec<Batch> = right.into_iter().filter(|batch| batch.target.len() > 1).collect();
+        let wrong: Vec<Batch> = right.iter().map(Batch::with_other_sources).collect();
+        if right == wrong {
+            return Ok(None);
+        }
+        let parameters = self.average.as_ref().map_or(&self.parameters, WeightAverage::weights);
+        let mut loss = |batches: Vec<Batch>| {
+            evaluate(self.model.as_ref(), parameters, &mut self.replicas, batches.into_iter().map(Ok), None, stop)
+        };
+        match (loss(right), loss(wrong)) {
+            (Ok(right), Ok(wrong)) => Ok(Some(wrong.loss - right.loss)),
+            (Err(Error::NothingCounts), _) => Ok(None),
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        }
+    }
+
+    /// Validates, and says what the training is worth; nothing where nothing is held out. Until that is known, nothing changes.
+    ///
+    /// # Errors
+    /// Whatever a pass fails with; [`Error::Stopped`] once `stop` is set.
+    pub(crate) fn validate(&mut self, stop: &AtomicBool) -> Result<Option<MetricsRecord>, Error> {
+        let start = Instant::now();
+        let Some(found) = self.evaluate(stop)? else { return Ok(None) };
+        let step = self.progress.step;
+        if !found.loss.is_finite() {
+            let cause = self.trace_validation()?.unwrap_or_else(|| "the validation loss is not finite".to_owned());
+            return Err(self.diverged(step, cause));
+        }
+        let (metrics, predictions) = self.measure_texts(found.measures, stop)?;
+        let source_gain = self.source_gain(stop)?;
+        self.keep_samples(&predictions)?;
+        let best = judge(&self.recipe.train, &mut self.progress, found.loss, &metrics);
+        self.schedule.observe(found.loss);
+        self.progress.schedule = self.schedule.state();
+        let (perplexity, accuracy) = (found.perplexity, found.accuracy);
+        let (loss, seconds) = (found.loss, start.elapsed().as_secs_f64());
+        Ok(Some(MetricsRecord::Validation { step, loss, perplexity, accuracy, metrics, best, source_gain, seconds }))
+    }
+
+    /// The first operation whose value is not finite in the validation text.
+    fn trace_validation(&mut self) -> Result<Option<String>, Error> {
+        let Some(corpus) = &self.validation else { return Ok(None) };
+        for batch in Batches::once(corpus.clone(), batch_config(&self.recipe, &self.tokenizers)?)? {
+            if let Some(cause) = self.trace(&[batch?], self.recipe.seed, None) {
+                return Ok(Some(cause));
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads the examples that texts will be generated for, before the first step: later, their text may have changed.
     pub(crate) fn read_examples(&mut self) -> Result<(), Error> {
         let train = &self.recipe.train;
@@ -41,23 +127,28 @@ impl Trainer {
             let text = example.prediction.references.first().cloned().unwrap_or_default();
             Prediction { text, ..example.prediction.clone() }
         });
-        let measured = command.measure(&trial.collect::<Vec<_>>());
+        let measured = command.measure(&trial.collect::<Vec<_>>(), &NEVER);
         measured.map_err(|reason| self.recipe.wrong(format!("train.metric_command: {reason}")))?;
         Ok(())
     }
 
     /// The values of the metrics by their names, of what the model generates now, beside these measures of the loss; and what it generates.
-    pub(crate) fn measure_texts(&mut self, mut values: Measures) -> Result<(Measures, Vec<Prediction>), Error> {
+    pub(crate) fn measure_texts(
+        &mut self,
+        mut values: Measures,
+        stop: &AtomicBool,
+    ) -> Result<(Measures, Vec<Prediction>), Error> {
         if self.examples.is_empty() {
             return Ok((values, Vec::new()));
         }
         let trained = self.as_trained()?;
         let options = trained.options(&GenerationConfig::default(), Parallelism::Serial)?;
-        let predictions = predict(&trained, &mut self.replicas, &options, self.examples.clone())?;
+        let predictions = predict(&trained, &mut self.replicas, &options, self.examples.clone(), stop)?;
         let mut found = TextScores::of(&predictions, &self.recipe.train.validation_metrics);
         if let Some(command) = self.metric_command()
-            && let Err(reason) = found.measure(&command, &predictions)
+            && let Err(reason) = found.measure(&command, &predictions, stop)
         {
+            go_on(stop)?;
             log::warn!("The validation of step {} has no value of train.metric_command: {reason}.", self.progress.step);
         }
         values.extend(found.scores.into_iter().map(|score| (score.name, score.value)));
@@ -78,10 +169,10 @@ impl Trainer {
     }
 
     /// The value of `train.best_metric` now, without a trace in the training; none where nothing is held out.
-    pub(crate) fn measure(&mut self) -> Result<Option<f64>, Error> {
-        let Some(found) = self.evaluate()? else { return Ok(None) };
+    pub(crate) fn measure(&mut self, stop: &AtomicBool) -> Result<Option<f64>, Error> {
+        let Some(found) = self.evaluate(stop)? else { return Ok(None) };
         self.read_examples()?;
-        let (metrics, _) = self.measure_texts(found.measures)?;
+        let (metrics, _) = self.measure_texts(found.measures, stop)?;
         Ok(Some(measured(&self.recipe.train.best_metric, found.loss, &metrics).unwrap_or(f64::NAN)))
     }
 

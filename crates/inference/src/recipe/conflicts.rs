@@ -170,6 +170,23 @@ const CONFLICTS: &[Conflict] = &[
         };
         Some(format!("{key}: {other} is of tokens as they are stored. Leave one out"))
     }),
+    // Those of a run to begin with are known once it is read.
+    (Error, |recipe| {
+        let (data, own) = (recipe.data.as_ref()?, recipe.init.is_none());
+        let any = |kinds: &[TokenizerKind]| {
+            let all = [Some(&recipe.tokenizer), recipe.target_tokenizer.as_ref()];
+            all.into_iter().flatten().any(|tokenizer| kinds.contains(&tokenizer.kind))
+        };
+        let merges = any(&[TokenizerKind::Bpe, TokenizerKind::ByteBpe]);
+        let reason = match (data.bpe_dropout, data.unigram_sampling) {
+            (Some(_), _) if !merges => "data.bpe_dropout: no tokenizer has merges. Set tokenizer.kind = \"bpe\" or \"byte-bpe\"",
+            (None, Some(_)) if !any(&[TokenizerKind::Unigram]) => {
+                "data.unigram_sampling: no tokenizer is a unigram model. Set tokenizer.kind = \"unigram\""
+            }
+            _ => return None,
+        };
+        own.then(|| reason.to_owned())
+    }),
     (Error, |recipe| {
         if !recipe.train.carry_state {
             return None;

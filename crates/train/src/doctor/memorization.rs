@@ -1,7 +1,7 @@
 //! Whether a model of the recipe learns a few sequences until it has memorised them, and whether it then reads their sources.
 
 use super::finding::{Finding, Severity};
-use crate::evaluate::evaluate;
+use crate::evaluate::{NEVER, evaluate};
 use crate::{Error, Replicas, Trainer};
 use descant_autograd::{Parameters, derive_seed};
 use descant_batch::Batch;
@@ -139,7 +139,9 @@ pub(super) fn memorize(trainer: &Trainer, threads: usize, stop: &AtomicBool) -> 
     }
     let mut replicas = Replicas::new(recipe.train.shares.min(SEQUENCES), threads)?;
     let loss = |parameters: &Parameters, replicas: &mut Replicas, batch: &Batch| {
-        Ok::<_, Error>(evaluate(model.as_ref(), parameters, replicas, [Ok(batch.clone())].into_iter(), None)?.loss)
+        Ok::<_, Error>(
+            evaluate(model.as_ref(), parameters, replicas, [Ok(batch.clone())].into_iter(), None, &NEVER)?.loss,
+        )
     };
     let first_loss = loss(&parameters, &mut replicas, &batch)?;
     let mut optimizer = Optimizer::new(OptimizerConfig::default(), &parameters)?;

@@ -7,7 +7,7 @@ use super::memorization::{self, Memorization};
 use super::settings::{self, Plan};
 use super::survey::Survey;
 use crate::data::batch_config;
-use crate::evaluate::evaluate;
+use crate::evaluate::{NEVER, evaluate};
 use crate::tokenizer_checks::{idle_tokens, rare_subwords};
 use crate::{Error, Trainer};
 use descant_inference::{Recipe, TrainPrecision, available, count, size};
@@ -178,7 +178,8 @@ fn start_loss(trainer: &mut Trainer, facts: &mut TrainingFacts, findings: &mut V
     }
     let start = Instant::now();
     let parameters = trainer.average.as_ref().map_or(&trainer.parameters, |average| average.weights());
-    let found = evaluate(trainer.model.as_ref(), parameters, &mut trainer.replicas, taken.into_iter().map(Ok), None)?;
+    let found =
+        evaluate(trainer.model.as_ref(), parameters, &mut trainer.replicas, taken.into_iter().map(Ok), None, &NEVER)?;
     facts.validation_seconds = start.elapsed().as_secs_f64() * all / sequences.max(1) as f64;
     if !matches!(trainer.recipe.loss, LossConfig::CrossEntropy { .. }) {
         return Ok(());

@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -53,8 +54,8 @@ impl MetricCommand {
     /// `references`. What else it prints before the number in the last line, or to standard error, is not looked at.
     ///
     /// # Errors
-    /// In words: where it cannot be run, does not end in time, fails, or does not print a number.
-    pub fn measure(&self, predictions: &[Prediction]) -> Result<f64, String> {
+    /// In words: where it cannot be run, does not end in time or until `stop` is set, fails, or does not print a number.
+    pub fn measure(&self, predictions: &[Prediction], stop: &AtomicBool) -> Result<f64, String> {
         let Self { program, timeout } = self;
         let name = program.display();
         let mut input = Vec::new();
@@ -87,11 +88,12 @@ impl MetricCommand {
         let status = loop {
             match child.try_wait() {
                 Ok(Some(status)) => break status,
-                Ok(None) if start.elapsed() < *timeout => thread::sleep(POLL),
+                Ok(None) if start.elapsed() < *timeout && !stop.load(Ordering::Relaxed) => thread::sleep(POLL),
                 waited => {
-                    stop(&mut child);
+                    kill(&mut child);
                     return Err(match waited {
                         Err(error) => format!("{name} cannot be waited for: {error}"),
+                        Ok(_) if stop.load(Ordering::Relaxed) => format!("{name} was stopped"),
                         Ok(_) => format!(
                             "{name} did not end within {} s (metric timeout), and was stopped",
                             timeout.as_secs()
@@ -114,7 +116,7 @@ impl MetricCommand {
 }
 
 /// Ends it, and what it began.
-fn stop(child: &mut Child) {
+fn kill(child: &mut Child) {
     // Where its group cannot be ended, it is stopped alone.
     let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
     let _ = child.kill().and_then(|()| child.wait());
@@ -187,7 +189,8 @@ mod tests {
             references: vec!["c".to_owned(), "d".to_owned()],
             ..Prediction::default()
         };
-        MetricCommand::new(&path, Duration::from_secs(2)).measure(&[prediction("x\ny"), prediction("z")])
+        MetricCommand::new(&path, Duration::from_secs(2))
+            .measure(&[prediction("x\ny"), prediction("z")], &AtomicBool::new(false))
     }
 
     #[test]
@@ -227,7 +230,9 @@ mod tests {
         told("echo ninety", &["has to print a number in its last line, and printed \"ninety\""]);
         told("echo nan", &["printed \"nan\""]);
         told("", &["printed \"\""]);
-        let missing = MetricCommand::new(Path::new("no/such/program"), PATIENCE).measure(&[]).unwrap_err();
+        let missing = MetricCommand::new(Path::new("no/such/program"), PATIENCE)
+            .measure(&[], &AtomicBool::new(false))
+            .unwrap_err();
         assert_eq!(missing, "there is no program no/such/program");
     }
 }
