@@ -91,7 +91,7 @@ pub struct ModelConfig {
     /// Whether a recurrent encoder is bidirectional.
     #[serde(default = "yes")]
     pub bidirectional: bool,
-    /// Attention of a recurrent decoder: `dot`, `general`, `concat`, `additive`; or none, for a decoder that has only the
+    /// Attention of a recurrent decoder: `dot`, `general`, `scaled-dot`, `scaled-general`, `concat`, `additive`; or none, for a decoder that has only the
     /// encoder's last state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attention: Option<AttentionScore>,

@@ -129,7 +129,7 @@ fn models() -> Vec<(String, ModelConfig, LossConfig)> {
         add("normalised language model", language_model, LossConfig::default());
         let shallow = ModelConfig { encoder_layers: 3, layers: 1, ..pair.clone() };
         add("deep encoder, shallow decoder", shallow, LossConfig::default());
-        for score in [AttentionScore::Dot, AttentionScore::General, AttentionScore::Concat, AttentionScore::Additive] {
+        for score in AttentionScore::ALL {
             let with = ModelConfig { attention: Some(score), ..pair.clone() };
             add(&format!("{score:?}"), with.clone(), LossConfig::default());
             let fed = ModelConfig { input_feeding: true, bridge: Bridge::Zero, tie: Tie::All, ..with };

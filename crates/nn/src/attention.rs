@@ -11,10 +11,20 @@ pub enum AttentionScore {
     Dot,
     /// `qᵀ W m` (Luong et al. 2015).
     General,
+    /// `qᵀ m / √H` (Vaswani et al. 2017, arXiv 1706.03762): scores of the same size whatever the width.
+    ScaledDot,
+    /// `qᵀ W m / √H`: the same of `General`, whose softmax saturates in the first steps where states are wide.
+    ScaledGeneral,
     /// `vᵀ tanh(W [q; m])` (Luong et al. 2015).
     Concat,
     /// `vᵀ tanh(W_q q + W_m m)` (Bahdanau et al. 2015, arXiv 1409.0473).
     Additive,
+}
+
+impl AttentionScore {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Dot, Self::General, Self::ScaledDot, Self::ScaledGeneral, Self::Concat, Self::Additive];
 }
 
 /// Attention of decoder states to encoder states, all `[.., H]`, with one head.
@@ -26,19 +36,38 @@ pub struct Attention {
 
 #[derive(Clone, Debug)]
 enum Weights {
-    Dot,
-    General { weight: ParameterId },
-    Concat { weight: ParameterId, v: ParameterId },
-    Additive { query: ParameterId, memory: ParameterId, v: ParameterId },
+    /// The factor of the scores.
+    Dot {
+        scale: f64,
+    },
+    General {
+        weight: ParameterId,
+        scale: f64,
+    },
+    Concat {
+        weight: ParameterId,
+        v: ParameterId,
+    },
+    Additive {
+        query: ParameterId,
+        memory: ParameterId,
+        v: ParameterId,
+    },
 }
 
 impl Attention {
     /// Draws weights for states of `width`.
     pub fn new(scope: &mut Scope<'_>, score: AttentionScore, width: usize) -> Self {
         let init = Init::Uniform(1.0 / (width.max(1) as f64).sqrt());
+        let scale = match score {
+            AttentionScore::ScaledDot | AttentionScore::ScaledGeneral => 1.0 / (width.max(1) as f64).sqrt(),
+            _ => 1.0,
+        };
         let weights = match score {
-            AttentionScore::Dot => Weights::Dot,
-            AttentionScore::General => Weights::General { weight: scope.parameter("weight", [width, width], init) },
+            AttentionScore::Dot | AttentionScore::ScaledDot => Weights::Dot { scale },
+            AttentionScore::General | AttentionScore::ScaledGeneral => {
+                Weights::General { weight: scope.parameter("weight", [width, width], init), scale }
+            }
             AttentionScore::Concat => Weights::Concat {
                 weight: scope.parameter("weight", [width, 2 * width], init),
                 v: scope.parameter("v", [width], init),
@@ -58,7 +87,7 @@ impl Attention {
         let graph = memory.graph();
         let weight = match self.weights {
             // Projected keys would be read beside the values: queries are cheaper to project, but in a wide beam.
-            Weights::Dot | Weights::General { .. } => return None,
+            Weights::Dot { .. } | Weights::General { .. } => return None,
             Weights::Concat { weight, .. } => graph.parameter(weight).slice_last(self.width, 2 * self.width),
             Weights::Additive { memory: weight, .. } => graph.parameter(weight),
         };
@@ -78,10 +107,10 @@ impl Attention {
     ) -> Var<'t> {
         let graph = query.graph();
         match self.weights {
-            Weights::Dot => query.dot_attention(keys, memory, queries, sources, 1.0),
-            Weights::General { weight } => query
+            Weights::Dot { scale } => query.dot_attention(keys, memory, queries, sources, scale),
+            Weights::General { weight, scale } => query
                 .linear(graph.parameter(weight), None, Activation::Identity)
-                .dot_attention(keys, memory, queries, sources, 1.0),
+                .dot_attention(keys, memory, queries, sources, scale),
             Weights::Concat { weight, v } => {
                 let weight = graph.parameter(weight).slice_last(0, self.width);
                 let query = query.linear(weight, None, Activation::Identity);

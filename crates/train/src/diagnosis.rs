@@ -65,7 +65,7 @@ impl Diagnosis {
         Self {
             too_high: TooHigh::new(uniform),
             no_gradient: NoGradient::new(!skips_layers),
-            attention_collapse: AttentionCollapse::new(recipe.init.is_none()),
+            attention_collapse: AttentionCollapse::new(recipe.init.is_none(), uniform),
             has_other_loss: matches!(recipe.loss, LossConfig::MinimumRisk(_)),
             ..Self::default()
         }

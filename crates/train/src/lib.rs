@@ -26,6 +26,7 @@ mod preflight;
 mod prepare;
 mod random_batch;
 mod range_test;
+mod read_ahead;
 mod replicas;
 mod resume;
 mod retention;

@@ -121,7 +121,7 @@ pub fn range_test(
     let growth = (to / from).powf(1.0 / (steps - 1) as f64);
     trainer.recipe.train.learning_rate = from;
     trainer.recipe.train.non_finite = NonFinite::Stop;
-    trainer.batches.end_warmup();
+    trainer.reader.batches.end_warmup();
     trainer.schedule = Schedule::new(ScheduleConfig::Exponential(Exponential { gamma: growth }), steps);
     let (mut rates, mut losses) = (Vec::new(), Vec::new());
     let mut rise = Rise::default();

@@ -7,6 +7,7 @@ use crate::data::{Texts, batch_config};
 use crate::metrics_file::open_metrics;
 use crate::preflight::Preflight;
 use crate::prepare::encode;
+use crate::read_ahead::ReadAhead;
 use crate::retention::prune_before;
 use crate::samples::open_samples;
 use crate::{Diagnosis, Error, Outcome, Replicas, SourceModels, Trainer};
@@ -116,7 +117,7 @@ impl Trainer {
             schedule,
             replicas,
             form: texts.train.form(),
-            batches,
+            reader: ReadAhead::new(batches),
             carried,
             validation,
             held_out: texts.validation.unwrap_or(texts.train),

@@ -6,6 +6,7 @@ use crate::faults::counted;
 use crate::metrics_file::open_metrics;
 use crate::preflight::{Preflight, new_tokens, other_model};
 use crate::prepare::encode;
+use crate::read_ahead::ReadAhead;
 use crate::samples::open_samples;
 use crate::text_layout::resolve_text_layout;
 use crate::word_vectors::fill_embeddings;
@@ -139,7 +140,7 @@ impl Trainer {
             optimizer,
             replicas,
             form: texts.train.form(),
-            batches,
+            reader: ReadAhead::new(batches),
             carried,
             validation,
             held_out: texts.validation.unwrap_or(texts.train),

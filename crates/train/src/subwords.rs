@@ -24,7 +24,9 @@ pub(crate) fn subword_regularization(
     let reason = match (data.bpe_dropout, data.unigram_sampling) {
         _ if found.iter().any(Option::is_some) => return Ok(found),
         (Some(_), _) => "data.bpe_dropout: no tokenizer of the run to begin with has merges. Leave it out",
-        (None, Some(_)) => "data.unigram_sampling: no tokenizer of the run to begin with is a unigram model. Leave it out",
+        (None, Some(_)) => {
+            "data.unigram_sampling: no tokenizer of the run to begin with is a unigram model. Leave it out"
+        }
         (None, None) => return Ok(found),
     };
     Err(TextError::Tokenizer(reason.to_owned()))

@@ -3,6 +3,7 @@ use crate::data::batch_config;
 use crate::gradient_flow::has_flow;
 use crate::line_file::LineFile;
 use crate::metrics_file::{MetricsRecord, Step};
+use crate::read_ahead::ReadAhead;
 use crate::retention::{is_due, prune};
 use crate::text_metrics::EvalExample;
 use crate::{Diagnosis, Error, Outcome, Replicas, StepLoss, Verdict};
@@ -39,7 +40,7 @@ pub struct Trainer {
     pub(crate) estimate: Estimate,
     pub(crate) replicas: Replicas,
     pub(crate) form: Form,
-    pub(crate) batches: Batches,
+    pub(crate) reader: ReadAhead,
     /// What the next batch goes on from, where the recurrent state is carried.
     pub(crate) carried: Option<CarriedState>,
     pub(crate) validation: Option<Arc<Corpus>>,
@@ -137,7 +138,7 @@ impl Trainer {
     pub fn sequences(&self) -> [u64; 2] {
         let config = batch_config(&self.recipe, &self.tokenizers).ok();
         let held_out = self.validation.clone().zip(config).and_then(|(text, config)| Batches::new(text, config).ok());
-        [self.batches.sequences(), held_out.map_or(0, |batches| batches.sequences())]
+        [self.reader.batches.sequences(), held_out.map_or(0, |batches| batches.sequences())]
     }
 
     /// What its texts are.
@@ -167,14 +168,21 @@ impl Trainer {
     pub fn step(&mut self) -> Result<Step, Error> {
         let train = &self.recipe.train;
         let start = Instant::now();
-        let batches = self.batches.next_step(self.progress.step)?;
-        self.progress.log.add_waiting(start.elapsed().as_secs_f64());
+        let batches = self.reader.take(self.progress.step)?;
+        let waited = start.elapsed().as_secs_f64();
         let seed = derive_seed(self.recipe.seed, self.progress.step);
         let has_flow = has_flow(self.progress.step + 1, train.log_every);
         self.replicas.ask_activations(has_flow);
         self.replicas.set_scheduled_sampling(train.sampling(self.progress.step));
         let (model, mut carried) = (self.model.as_ref(), self.carried.clone());
-        let step_loss = self.replicas.forward_backward(model, &self.parameters, &batches, seed, carried.as_mut())?;
+        let mut learn = || self.replicas.forward_backward(model, &self.parameters, &batches, seed, carried.as_mut());
+        let next = self.progress.step + 1;
+        let (step_loss, late) = match next < self.steps {
+            true => self.reader.during(next, learn),
+            false => (learn(), 0.0),
+        };
+        self.progress.log.add_waiting(waited + late);
+        let step_loss = step_loss?;
         if !step_loss.sum.is_finite() {
             return self.not_finite(&batches, seed, "the loss is not finite");
         }
@@ -225,7 +233,7 @@ impl Trainer {
 
     /// Goes on with the next batch, and with this state. Streams begin anew with each epoch, and where there is none.
     fn advance(&mut self, carried: Option<CarriedState>) {
-        self.progress.position.clone_from(self.batches.position());
+        self.progress.position.clone_from(self.reader.position());
         let is_start = self.progress.position.is_start();
         match carried {
             Some(carried) if !is_start => self.carried = Some(carried),

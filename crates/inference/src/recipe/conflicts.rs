@@ -179,7 +179,9 @@ const CONFLICTS: &[Conflict] = &[
         };
         let merges = any(&[TokenizerKind::Bpe, TokenizerKind::ByteBpe]);
         let reason = match (data.bpe_dropout, data.unigram_sampling) {
-            (Some(_), _) if !merges => "data.bpe_dropout: no tokenizer has merges. Set tokenizer.kind = \"bpe\" or \"byte-bpe\"",
+            (Some(_), _) if !merges => {
+                "data.bpe_dropout: no tokenizer has merges. Set tokenizer.kind = \"bpe\" or \"byte-bpe\""
+            }
             (None, Some(_)) if !any(&[TokenizerKind::Unigram]) => {
                 "data.unigram_sampling: no tokenizer is a unigram model. Set tokenizer.kind = \"unigram\""
             }

@@ -72,7 +72,7 @@ pub(super) fn sequences(trainer: &Trainer) -> Result<Batch, Error> {
 fn some(trainer: &Trainer, most: usize, of_batch: usize) -> Result<Batch, Error> {
     let mut found = Batch::default();
     let mut seen = [BTreeSet::new(), BTreeSet::new()];
-    for batch in trainer.batches.again()?.take(BATCHES) {
+    for batch in trainer.reader.batches.again()?.take(BATCHES) {
         let batch = batch?;
         if batch.source.is_some() {
             found.source.get_or_insert_default();

@@ -95,7 +95,7 @@ pub(super) fn start(
         let note = note.trim_end_matches('.');
         findings.push(Finding::new("recipe", Severity::Note, note, "Change the key, if it is not meant"));
     }
-    let corpora: [Option<Arc<Corpus>>; 2] = [Some(trainer.batches.corpus().clone()), trainer.validation.clone()];
+    let corpora: [Option<Arc<Corpus>>; 2] = [Some(trainer.reader.batches.corpus().clone()), trainer.validation.clone()];
     for (survey, corpus) in surveys.into_iter().zip(&corpora) {
         // A part that is held out is counted with the whole.
         let whole =
@@ -123,7 +123,7 @@ pub(super) fn start(
 }
 
 fn vocabulary(trainer: &Trainer, findings: &mut Vec<Finding>) -> Result<(), Error> {
-    let (tokenizers, corpus) = (&trainer.tokenizers, trainer.batches.corpus());
+    let (tokenizers, corpus) = (&trainer.tokenizers, trainer.reader.batches.corpus());
     for note in idle_tokens(tokenizers, &trainer.recipe.loss, corpus)? {
         findings.push(Finding::new("loss", Severity::Warning, note, "Look how the token is spelled"));
     }
@@ -136,7 +136,7 @@ fn vocabulary(trainer: &Trainer, findings: &mut Vec<Finding>) -> Result<(), Erro
 fn facts(trainer: &Trainer) -> Result<TrainingFacts, Error> {
     let [learned, held_out] = trainer.sequences();
     let estimate = trainer.estimate();
-    let batches = trainer.batches.count(0)? as f64;
+    let batches = trainer.reader.batches.count(0)? as f64;
     let [source, target] = trainer.tokenizers.sizes();
     Ok(TrainingFacts {
         learned,
@@ -167,7 +167,7 @@ fn memory(facts: &TrainingFacts, findings: &mut Vec<Finding>) {
 
 /// The first loss, and how long an evaluation takes.
 fn start_loss(trainer: &mut Trainer, facts: &mut TrainingFacts, findings: &mut Vec<Finding>) -> Result<(), Error> {
-    let corpus = trainer.validation.clone().unwrap_or_else(|| trainer.batches.corpus().clone());
+    let corpus = trainer.validation.clone().unwrap_or_else(|| trainer.reader.batches.corpus().clone());
     let batches = Batches::once(corpus, batch_config(&trainer.recipe, &trainer.tokenizers)?)?;
     let all = facts.held_out as f64;
     let taken: Vec<_> = batches.take(BATCHES).collect::<Result<_, _>>()?;
@@ -228,7 +228,7 @@ fn speed(
     findings: &mut Vec<Finding>,
 ) -> Result<(), Error> {
     let (mut seconds, mut tokens, mut steps) = (0.0, 0, 0);
-    trainer.batches.end_warmup();
+    trainer.reader.batches.end_warmup();
     let start = Instant::now();
     for i in 0..WARM_UP + STEPS {
         if trainer.outcome().is_some() || stop.load(Ordering::Relaxed) || (i > WARM_UP && start.elapsed() > TIME) {

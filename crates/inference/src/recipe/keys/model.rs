@@ -84,10 +84,11 @@ pub(super) const MODEL: Section = Section {
         .when(LSTM),
         Key::new(
             "model.attention",
-            Choice(&["dot", "general", "concat", "additive"]),
+            Choice(&["dot", "general", "scaled-dot", "scaled-general", "concat", "additive"]),
             "(none)",
             "The attention score of a recurrent decoder over the encoder's states; without it, the decoder has the \
-             encoder's last state alone.",
+             encoder's last state alone. Those that are scaled are divided by √hidden, as in a Transformer: where states are wide, the softmax of \
+             the others may saturate in the first steps, and the attention then learns late.",
         )
         .when(RECURRENT_DECODER),
         Key::new(
