@@ -71,6 +71,8 @@ FAULTS = {
         ("rate 0.1, where 0.003 is good", "self_attn.in_proj_weight", 60, [*GPT, "train.learning_rate=0.1"]),
         ("scores times 8,000", "attn.in_proj_weight", 5, [*TRANSFORMER, "model.transformer.query_pre_attn_scalar=1e-6"]),
         ("rate 0.3", "attn.in_proj_weight", 60, [*TRANSFORMER, "train.learning_rate=0.3"]),
+        ("scores without a scale", "decoder.attention.weight", 60, ["multi30k-en-de-lstm", "model.attention='general'"]),
+        ("scores without a scale", "decoder.attention.weight", 120, ["tatoeba-en-zh-lstm", "model.attention='general'"]),
     ],
     "dead rows of an embedding": [
         ("SGD, rate 30, no clipping", "'embedding.weight'", 100, [*LSTM, *SGD, "train.learning_rate=30"]),

@@ -3,6 +3,7 @@ use crate::data::{agree, batch_config, given, longest, source};
 use crate::objective::Objective;
 use crate::objective_loss::{Measures, add};
 use crate::predict::{examples_of, predict};
+use crate::stop::{NEVER, go_on};
 use crate::text_layout::PlainTextLayout;
 use crate::text_metrics::examples;
 use crate::text_size::TextSize;
@@ -17,7 +18,7 @@ use descant_models::{DecoderState, Generator, ModelKind};
 use descant_text::{BatchConfig, Batches, Corpus, Form, MaxLength, Source, TextError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// Loss and accuracy under teacher forcing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,15 +35,6 @@ pub struct Evaluation {
     pub tokens: usize,
     /// The means of what another loss is made of, where there is one.
     pub measures: Measures,
-}
-
-/// For what nothing stops.
-pub(crate) static NEVER: AtomicBool = AtomicBool::new(false);
-
-/// # Errors
-/// [`Error::Stopped`] once `stop` is set.
-pub(crate) fn go_on(stop: &AtomicBool) -> Result<(), Error> {
-    if stop.load(Ordering::Relaxed) { Err(Error::Stopped) } else { Ok(()) }
 }
 
 /// What is counted of batches.

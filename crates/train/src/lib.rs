@@ -36,6 +36,7 @@ mod scheduled_sampling;
 mod short_list;
 mod source_models;
 mod start;
+mod stop;
 mod subwords;
 mod sweep;
 mod temporary;

@@ -1,7 +1,7 @@
 //! What a model generates for the examples of a text.
 
 use crate::data::kept;
-use crate::evaluate::go_on;
+use crate::stop::go_on;
 use crate::text_metrics::EvalExample;
 use crate::{Error, Prediction, Replicas};
 use descant_generate::DecodingOptions;

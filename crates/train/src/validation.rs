@@ -2,10 +2,11 @@
 
 use crate::best_metric::{judge, measured};
 use crate::data::batch_config;
-use crate::evaluate::{Evaluation, NEVER, evaluate, evaluate_text, go_on};
+use crate::evaluate::{Evaluation, evaluate, evaluate_text};
 use crate::metrics_file::MetricsRecord;
 use crate::predict::{examples_of, predict};
 use crate::samples::Sample;
+use crate::stop::{NEVER, go_on};
 use crate::{Error, Measures, MetricCommand, MinimumRisk, Objective, Prediction, TextScores, Trainer};
 use descant_batch::Batch;
 use descant_generate::GenerationConfig;

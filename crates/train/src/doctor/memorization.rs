@@ -1,7 +1,8 @@
 //! Whether a model of the recipe learns a few sequences until it has memorised them, and whether it then reads their sources.
 
 use super::finding::{Finding, Severity};
-use crate::evaluate::{NEVER, evaluate};
+use crate::evaluate::evaluate;
+use crate::stop::NEVER;
 use crate::{Error, Replicas, Trainer};
 use descant_autograd::{Parameters, derive_seed};
 use descant_batch::Batch;
