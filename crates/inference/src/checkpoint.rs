@@ -5,8 +5,7 @@ mod load;
 use crate::progress::Progress;
 use crate::provenance::Provenance;
 use crate::run_folder::layout::{
-    CARRIED_STATE, CHECKPOINTS, MANIFEST, MODEL, OPTIMIZER, WEIGHTS, beside, checkpoint_folder, discard,
-    is_own_checkpoint,
+    CARRIED_STATE, MANIFEST, MODEL, OPTIMIZER, WEIGHTS, beside, checkpoint_folder, discard, is_own_checkpoint,
 };
 use crate::weight_tensors::{Part, parts};
 use crate::weight_types::weights_of;
@@ -14,6 +13,7 @@ use crate::{Error, RunFolder, TensorFile};
 use descant_autograd::Parameters;
 use descant_tensor::{Buffer, Tensor};
 use descant_text::{open_file, read_file};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use safetensors::tensor::{SafeTensorError, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -111,11 +111,26 @@ pub fn save(
         fs::remove_dir_all(&partial).map_err(|error| Error::io("remove", &partial, error))?;
         return Ok(place);
     }
-    make_room(&place)
-        .and_then(|()| fs::rename(&partial, &place))
-        .and_then(|()| File::open(run.join(CHECKPOINTS))?.sync_all())
-        .map_err(|error| withdraw(Error::io("write the checkpoint", &place, error)))?;
+    put(&partial, &place).map_err(|error| withdraw(Error::io("write the checkpoint", &place, error)))?;
     Ok(place)
+}
+
+/// Puts a complete checkpoint in its place. One of ours that is there is exchanged for it, so that no link to it ever dangles.
+fn put(partial: &Path, place: &Path) -> io::Result<()> {
+    let sync = || File::open(place.parent().unwrap_or(Path::new(".")))?.sync_all();
+    if is_own_checkpoint(place) && exchange(partial, place).is_ok() {
+        sync()?;
+        // The former one has this name now.
+        return fs::remove_dir_all(partial);
+    }
+    make_room(place)?;
+    fs::rename(partial, place)?;
+    sync()
+}
+
+/// Exchanges the names of two folders in one step, where the file system can.
+fn exchange(one: &Path, other: &Path) -> rustix::io::Result<()> {
+    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)
 }
 
 /// Takes away what stands in a checkpoint's place: ours for good, somebody's own to a name that is free.
@@ -378,5 +393,45 @@ impl Checkpoint {
                 None => Ok(()),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MANIFEST, put};
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use tempfile::TempDir;
+
+    #[test]
+    fn a_checkpoint_that_is_written_again_is_never_absent() {
+        let folder = TempDir::new().unwrap();
+        let (partial, place) = (folder.path().join(".step-00000010.partial"), folder.path().join("step-00000010"));
+        let last = folder.path().join("last");
+        symlink("step-00000010", &last).unwrap();
+        let again = |content: usize| {
+            fs::create_dir(&partial).unwrap();
+            fs::write(partial.join(MANIFEST), content.to_string()).unwrap();
+            put(&partial, &place).unwrap();
+            assert_eq!(fs::read_to_string(last.join(MANIFEST)).unwrap(), content.to_string());
+            assert!(!partial.exists());
+        };
+        again(0);
+        let ends = AtomicBool::new(false);
+        let absent = std::thread::scope(|scope| {
+            let watch = || {
+                let mut absent = 0;
+                while !ends.load(Ordering::Relaxed) {
+                    absent += usize::from(!last.join(MANIFEST).exists());
+                }
+                absent
+            };
+            let watch = scope.spawn(watch);
+            (1..200).for_each(again);
+            ends.store(true, Ordering::Relaxed);
+            watch.join().unwrap()
+        });
+        assert_eq!(absent, 0);
     }
 }

@@ -116,7 +116,7 @@ impl Diagnosis {
             MetricsRecord::Skipped { .. } => {}
             MetricsRecord::Validation { step, loss, source_gain, .. } => {
                 self.verdicts.extend(self.over_fitting.validated(*step, *loss));
-                self.verdicts.extend(source_gain.and_then(|gain| self.ignores_source.observe(*step, gain)));
+                self.verdicts.extend(source_gain.and_then(|gain| self.ignores_source.observe(*step, *loss, gain)));
             }
         }
         &self.verdicts[before..]

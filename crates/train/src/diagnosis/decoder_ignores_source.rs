@@ -13,11 +13,25 @@ const LEARNED: f64 = 0.95;
 /// Validations in a row.
 const TIMES: usize = 4;
 
+/// The validation loss beside the one of so many validations before, from which on it still falls fast: what tokens there are and
+/// which of them follow each other is learned before the source is read.
+const FALLS: f64 = 0.95;
+
+/// A validation at which something was learned and the source did next to nothing.
+#[derive(Clone, Copy, Debug)]
+struct Validation {
+    step: u64,
+    loss: f64,
+    gain: f64,
+}
+
 /// An encoder-decoder that is a language model: it writes the same whatever it reads.
 #[derive(Debug, Default)]
 pub(super) struct DecoderIgnoresSource {
-    /// The steps and gains of the last validations at which something was learned and the source did next to nothing.
-    gains: VecDeque<(u64, f64)>,
+    /// The last ones in a row.
+    last: VecDeque<Validation>,
+    /// The step since which the source did next to nothing, and no more with time.
+    since: Option<u64>,
     /// The training loss of the first line, and of the last one.
     trained: Option<(f64, f64)>,
     told: bool,
@@ -28,20 +42,26 @@ impl DecoderIgnoresSource {
         self.trained = Some((self.trained.map_or(loss, |(first, _)| first), loss));
     }
 
-    pub(super) fn observe(&mut self, step: u64, gain: f64) -> Option<Verdict> {
+    pub(super) fn observe(&mut self, step: u64, loss: f64, gain: f64) -> Option<Verdict> {
         // What has learned nothing yet uses nothing yet.
         let has_learned = self.trained.is_some_and(|(first, last)| last < LEARNED * first);
         if !has_learned || gain >= LEAST {
-            self.gains.clear();
+            self.last.clear();
+            self.since = None;
             return None;
         }
-        self.gains.push_back((step, gain));
-        if self.gains.len() > TIMES {
-            self.gains.pop_front();
+        self.last.push_back(Validation { step, loss, gain });
+        if self.last.len() > TIMES {
+            self.last.pop_front();
         }
-        let &(since, before) = self.gains.front().filter(|_| self.gains.len() == TIMES)?;
-        // A decoder learns how often each token is before it begins to read; then the gain grows, by more than twice in so many validations.
-        if gain > NOISE.max(2.0 * before) || std::mem::replace(&mut self.told, true) {
+        let before = *self.last.front().filter(|_| self.last.len() == TIMES)?;
+        // A decoder that begins to read gains more than twice as much in so many validations.
+        if gain > NOISE.max(2.0 * before.gain) {
+            self.since = None;
+            return None;
+        }
+        let since = *self.since.get_or_insert(before.step);
+        if loss < FALLS * before.loss || std::mem::replace(&mut self.told, true) {
             return None;
         }
         Some(Verdict {
@@ -58,21 +78,57 @@ impl DecoderIgnoresSource {
 mod tests {
     use super::DecoderIgnoresSource;
 
-    /// The step since which the source is ignored, of the gains at each tenth step, once something is learned.
-    fn since(gains: &[f64]) -> Option<u64> {
+    /// The step of the verdict, and the one since which the source is ignored, of losses and gains at each tenth step.
+    fn told(validations: &[(f64, f64)]) -> Option<(u64, u64)> {
         let mut ignores = DecoderIgnoresSource::default();
         [4.0, 3.0].into_iter().for_each(|loss| ignores.trained(loss));
-        let mut found = gains.iter().zip(1..).filter_map(|(&gain, i)| ignores.observe(10 * i, gain));
-        found.next().map(|verdict| verdict.since)
+        let mut found = validations.iter().zip(1..).filter_map(|(&(loss, gain), i)| {
+            ignores.observe(10 * i, loss, gain).map(|verdict| (10 * i, verdict.since))
+        });
+        found.next()
+    }
+
+    fn at_one_loss(gains: &[f64]) -> Option<(u64, u64)> {
+        told(&gains.iter().map(|&gain| (2.5, gain)).collect::<Vec<_>>())
     }
 
     #[test]
     fn a_decoder_that_begins_to_read_does_not_ignore_its_source() {
         // Of the spelling recipe with validations at every 20th step, and of the same with shuffled sources.
-        assert_eq!(since(&[0.0005, 0.0009, 0.0026, 0.0079, 0.019]), None);
-        assert_eq!(since(&[0.0001, -0.0001, -0.0001, -0.0001, -0.0002]), Some(10));
+        assert_eq!(at_one_loss(&[0.0005, 0.0009, 0.0026, 0.0079, 0.019]), None);
+        assert_eq!(at_one_loss(&[0.0001, -0.0001, -0.0001, -0.0001, -0.0002]), Some((40, 10)));
         // It grew, and then no more.
-        assert_eq!(since(&[0.001, 0.002, 0.004, 0.008, 0.008, 0.008]), Some(30));
-        assert_eq!(since(&[0.005, 0.005, 0.02, 0.005, 0.005]), None);
+        assert_eq!(at_one_loss(&[0.001, 0.002, 0.004, 0.008, 0.008, 0.008]), Some((60, 30)));
+        assert_eq!(at_one_loss(&[0.005, 0.005, 0.02, 0.005, 0.005]), None);
+    }
+
+    #[test]
+    fn a_decoder_whose_loss_still_falls_fast_may_read_later() {
+        // An LSTM, Chinese to English, that reads from step 140 on, with validations at every 20th step.
+        let reads = [
+            (3.275, -0.00014),
+            (3.139, 0.00017),
+            (3.048, 0.00015),
+            (2.867, 0.00027),
+            (2.733, 0.00028),
+            (2.557, 0.00048),
+            (2.469, 0.00114),
+            (2.426, 0.00279),
+            (2.387, 0.00445),
+        ];
+        assert_eq!(told(&reads), None);
+        // A Transformer, English to German, with shuffled sources.
+        let ignores = [
+            (5.677, 0.00002),
+            (5.363, 0.00006),
+            (5.249, 0.00002),
+            (5.169, 0.00004),
+            (4.976, -0.00002),
+            (4.815, 0.00003),
+            (4.713, 0.00003),
+            (4.645, 0.0),
+            (4.607, -0.00001),
+        ];
+        assert_eq!(told(&ignores), Some((90, 10)));
     }
 }
