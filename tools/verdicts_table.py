@@ -33,6 +33,8 @@ TRANSFORMER = ["multi30k-en-de-transformer", "model.hidden=64", "model.layers=2"
 SGD = ["optimizer={kind='sgd'}", "train.clip='none'"]
 RELU = [*GPT, "model.transformer.activation='relu'"]
 VALIDATED = ["train.validate_every=20", "train.average=0"]
+# What ends its schedule after 200 steps before it has begun to read.
+LONGER = ["train.steps=400"]
 SPIKES = ["train.log_every=1", "train.steps=300", "data.train='texts/damaged.txt'", "data.validation_share=0.02", "train.batch_sentences=4"]
 
 
@@ -132,9 +134,9 @@ HEALTHY = [
                                          "data.validation='texts/validation.tsv'"]),
     ("German to English, post-norm", [*TRANSFORMER, "data.train=['data/multi30k/train.de', 'data/multi30k/train.en']",
                                       "data.validation=['texts/validation.de', 'texts/validation.en']",
-                                      "model.transformer.norm_first=false", "train.learning_rate=2e-3", *VALIDATED]),
+                                      "model.transformer.norm_first=false", "train.learning_rate=2e-3", *VALIDATED, *LONGER]),
     ("Chinese to English", [*CHINESE, "data.train=['data/tatoeba-cmn-eng/train.zh', 'data/tatoeba-cmn-eng/train.en']",
-                            "data.validation=['data/tatoeba-cmn-eng/dev.zh', 'data/tatoeba-cmn-eng/dev.en']", *VALIDATED]),
+                            "data.validation=['data/tatoeba-cmn-eng/dev.zh', 'data/tatoeba-cmn-eng/dev.en']", *VALIDATED, *LONGER]),
     ("SGD with momentum", [*LSTM, "optimizer={kind='sgd',momentum=0.9}", "train.learning_rate=0.5"]),
 ]
 
