@@ -4,10 +4,11 @@ mod common;
 
 use common::{Folder, finish};
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// With a program `metric` that counts in a file how often it is run, and then does this.
 fn folder(then: &str) -> Folder {
@@ -110,6 +111,33 @@ fn one_that_fails_later_is_told_and_the_training_goes_on() {
     assert!(String::from_utf8(folder.run(&eval).stdout).unwrap().contains("chrf++"));
 }
 
+/// The lines of a file of a run's folder of a step.
+fn lines_of(folder: &Folder, file: &str, step: u64, event: Option<&str>) -> String {
+    let text = fs::read_to_string(folder.path(&format!("run/{file}"))).unwrap();
+    let is_of = |line: &&str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        line["step"] == step && event.is_none_or(|event| line["event"] == event)
+    };
+    text.lines().filter(is_of).map(|line| format!("{line}\n")).collect()
+}
+
+/// Sends SIGTERM while the program is called for this time, which would take minutes.
+fn stop_in_call(folder: &Folder, arguments: &[&str], call: &str, step: u64) {
+    folder.write("slow", call);
+    let child = folder.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while fs::read_to_string(folder.path("calls")).map_or(true, |calls| calls.trim() != call) {
+        assert!(start.elapsed() < Duration::from_secs(120));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let output = finish(child);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(143), "{told}");
+    assert!(told.contains(&format!("Stopped after step {step}; everything is saved")), "{told}");
+}
+
 #[test]
 fn a_stop_breaks_off_a_validation_that_a_resume_makes_up_for() {
     // Calls: the trial, and the validations of the steps 10, 20 and 30.
@@ -117,24 +145,24 @@ fn a_stop_breaks_off_a_validation_that_a_resume_makes_up_for() {
     let whole = folder(measure);
     whole.succeed(&by_command(&[]));
     // The last one ends the training.
-    for (call, step) in [("3", 20), ("4", 30)] {
+    for (call, trial, step) in [("3", "4", 20), ("4", "5", 30)] {
         let folder = folder(measure);
-        folder.write("slow", call);
-        let child = folder.command(&by_command(&[])).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        while fs::read_to_string(folder.path("calls")).map_or(true, |calls| calls.trim() != call) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let pid = child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        let output = finish(child);
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(143), "{told}");
-        assert!(told.contains(&format!("Stopped after step {step}; everything is saved")), "{told}");
+        stop_in_call(&folder, &by_command(&[]), call, step);
         let shown: Value = serde_json::from_str(&folder.succeed(&["runs", "run", "--json"])).unwrap();
         assert_eq!((&shown["state"], shown["step"].as_u64()), (&"stopped".into(), Some(step)));
+        stop_in_call(&folder, &["train", "run", "--resume"], trial, step);
         fs::remove_file(folder.path("slow")).unwrap();
+        // As if the resume had been killed after the validation, before its checkpoint.
+        for (file, event) in [("metrics.jsonl", Some("validation")), ("samples.jsonl", None)] {
+            let lines = lines_of(&whole, file, step, event);
+            assert!(!lines.is_empty());
+            let mut file = OpenOptions::new().append(true).open(folder.path(&format!("run/{file}"))).unwrap();
+            file.write_all(lines.as_bytes()).unwrap();
+        }
         folder.succeed(&["train", "run", "--resume"]);
         assert_eq!(values(&folder), values(&whole), "stopped at step {step}");
+        let [own, same] = [&folder, &whole].map(|folder| fs::read(folder.path("run/samples.jsonl")).unwrap());
+        assert!(own == same, "stopped at step {step}: samples.jsonl differs");
         for checkpoint in ["best", "last"] {
             for file in ["model.safetensors", "optimizer.safetensors", "manifest.json"] {
                 let [own, same] =

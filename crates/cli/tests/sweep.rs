@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 const GRID: [&str; 8] =
     ["sweep", "lm.toml", "--runs", "runs", "--vary", "train.learning_rate=1e-2,1e-3", "--vary", "model.hidden=16,24"];
-const SHORT: [&str; 4] = ["--set", "train.steps=40", "--set", "train.validate_every=20"];
+const SHORT: [&str; 4] = ["--set", "train.steps=40", "--set", "train.validate_every=10"];
 
 fn sweep(folder: &Folder, more: &[&str]) -> Vec<Value> {
     let lines = folder.succeed(&[&GRID[..], &SHORT, &["--json"], more].concat());
@@ -163,6 +163,14 @@ fn successive_halving_goes_on_with_the_better_half() {
         let report = folder.succeed(&["eval", run, "--json", "--loss-only"]);
         let report: Value = serde_json::from_str(&report).unwrap();
         assert!((report["loss"].as_f64().unwrap() - line["worth"].as_f64().unwrap()).abs() < 1e-6, "{line} {report}");
+    }
+    // They were validated where they ended.
+    for line in &lines[1..] {
+        let run = folder.path(line["run"].as_str().unwrap());
+        let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        let validated = format!("\"event\":\"validation\",\"step\":{}", line["step"]);
+        assert!(metrics.contains(&validated), "{line}\n{metrics}");
+        assert!(run.join("best").exists(), "{line}");
     }
     // Both that were eliminated first were worse than both that went on.
     let rungs = fs::read_to_string(folder.path("runs/rungs.jsonl")).unwrap();

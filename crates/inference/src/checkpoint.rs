@@ -13,7 +13,6 @@ use crate::{Error, RunFolder, TensorFile};
 use descant_autograd::Parameters;
 use descant_tensor::{Buffer, Tensor};
 use descant_text::{open_file, read_file};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use safetensors::tensor::{SafeTensorError, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -128,9 +127,18 @@ fn put(partial: &Path, place: &Path) -> io::Result<()> {
     sync()
 }
 
-/// Exchanges the names of two folders in one step, where the file system can.
-fn exchange(one: &Path, other: &Path) -> rustix::io::Result<()> {
-    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)
+/// Exchanges the names of two folders in one step, where the system and its file system can.
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_vendor = "apple"))]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+    }
+    #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+    {
+        let _ = (one, other);
+        Err(ErrorKind::Unsupported.into())
+    }
 }
 
 /// Takes away what stands in a checkpoint's place: ours for good, somebody's own to a name that is free.

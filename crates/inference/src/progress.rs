@@ -146,7 +146,7 @@ impl MetricsAccumulator {
         self.seconds
     }
 
-    /// Of that, what was spent on reading batches.
+    /// Of that, what was waited for batches.
     pub fn data_seconds(&self) -> f64 {
         self.data_seconds
     }

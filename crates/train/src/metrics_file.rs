@@ -32,7 +32,7 @@ pub enum MetricsRecord {
         /// The time that these steps took, of those that this process did; not in the metrics of older programs.
         #[serde(default)]
         seconds: f64,
-        /// Of that, what was spent on reading batches; not in the metrics of older programs.
+        /// Of that, what was waited for batches; not in the metrics of older programs.
         #[serde(default)]
         data_seconds: f64,
     },
@@ -147,11 +147,11 @@ impl Step {
     }
 }
 
-/// Opens `metrics.jsonl` to go on after `step`; where the training goes on beyond its end, without the validation there. Also, how many lines
+/// Opens `metrics.jsonl` to go on after `step`; where it begins with the validation there, without that. Also, how many lines
 /// could not be read, and are dropped.
-pub(crate) fn open_metrics(run: &Path, step: u64, beyond_end: bool) -> Result<(LineFile, usize), Error> {
+pub(crate) fn open_metrics(run: &Path, step: u64, validates_again: bool) -> Result<(LineFile, usize), Error> {
     LineFile::open(run.join(METRICS), |record: &MetricsRecord| match record {
-        MetricsRecord::Validation { step: at, .. } if beyond_end && *at == step => false,
+        MetricsRecord::Validation { step: at, .. } if validates_again && *at == step => false,
         record => record.step() <= step,
     })
 }

@@ -87,8 +87,9 @@ impl Trainer {
         if recipe != own {
             run.write_recipe(&recipe)?;
         }
-        let (metrics, unread) = open_metrics(run.path(), progress.step, beyond_end)?;
-        let (samples, unread_samples) = open_samples(&recipe.train, run.path(), progress.step, beyond_end)?;
+        let validates_again = beyond_end || progress.validation_due;
+        let (metrics, unread) = open_metrics(run.path(), progress.step, validates_again)?;
+        let (samples, unread_samples) = open_samples(&recipe.train, run.path(), progress.step, validates_again)?;
         for (file, unread) in [(METRICS, unread), (SAMPLES, unread_samples)] {
             if unread > 0 {
                 notes.push(format!("{file}: {unread} lines could not be read, and are left out from now on."));

@@ -49,12 +49,12 @@ pub(crate) fn open_samples(
     train: &TrainConfig,
     run: &Path,
     step: u64,
-    beyond_end: bool,
+    validates_again: bool,
 ) -> Result<(Option<LineFile>, usize), Error> {
     if train.text_metric().is_none() || train.validation_samples == 0 {
         return Ok((None, 0));
     }
-    let stays = |sample: &Sample| sample.step < step || (sample.step == step && !beyond_end);
+    let stays = |sample: &Sample| sample.step < step || (sample.step == step && !validates_again);
     let (file, unread) = LineFile::open(run.join(SAMPLES), stays)?;
     Ok((Some(file), unread))
 }

@@ -8,6 +8,7 @@ use crate::preflight::{Preflight, new_tokens, other_model};
 use crate::prepare::encode;
 use crate::read_ahead::ReadAhead;
 use crate::samples::open_samples;
+use crate::stop::NEVER;
 use crate::text_layout::resolve_text_layout;
 use crate::word_vectors::fill_embeddings;
 use crate::{Diagnosis, Error, Replicas, SourceModels, Trainer};
@@ -148,7 +149,7 @@ impl Trainer {
             recipe,
         };
         trainer.bind_objective()?;
-        trainer.read_examples()?;
+        trainer.read_examples(&NEVER)?;
         // With its recipe the folder becomes a run, and from then on training goes on from a checkpoint, never from
         // weights that are drawn anew.
         trainer.save(LAST)?;

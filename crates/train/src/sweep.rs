@@ -281,14 +281,12 @@ impl Sweep {
         notes.extend_from_slice(trainer.notes());
         let steps = [trainer.steps_done(), until.min(trainer.steps())];
         watch(SweepEvent::Begun { run, number, steps, notes: &notes });
-        let is_there = |trainer: &Trainer| trainer.outcome().is_some() || trainer.steps_done() >= until;
+        let is_there = |trainer: &Trainer| {
+            let has_come = trainer.steps_done() >= until && !trainer.progress.validation_due;
+            has_come || trainer.outcome().is_some()
+        };
         if !is_there(&trainer) {
-            let pause = AtomicBool::new(false);
-            trainer.run(&pause, |event| {
-                watch(SweepEvent::Training(event));
-                let has_come = matches!(event, Event::Step { step, .. } if *step >= until);
-                pause.fetch_or(has_come || stop.load(Ordering::Relaxed), Ordering::Relaxed);
-            })?;
+            trainer.run_until(until, stop, |event| watch(SweepEvent::Training(event)))?;
         }
         let step = trainer.steps_done();
         match is_there(&trainer) {

@@ -265,11 +265,25 @@ impl Trainer {
     ///
     /// # Errors
     /// As [`Trainer::step`], and whatever writing a checkpoint fails with. The last checkpoint stays complete.
-    pub fn run(&mut self, stop: &AtomicBool, mut watch: impl FnMut(&Event)) -> Result<Outcome, Error> {
+    pub fn run(&mut self, stop: &AtomicBool, watch: impl FnMut(&Event)) -> Result<Outcome, Error> {
+        self.run_until(u64::MAX, stop, watch)
+    }
+
+    /// As [`Trainer::run`], but no further than to a step, and the validation that may be due there.
+    pub(crate) fn run_until(
+        &mut self,
+        until: u64,
+        stop: &AtomicBool,
+        mut watch: impl FnMut(&Event),
+    ) -> Result<Outcome, Error> {
         if let Some(outcome) = self.outcome() {
             return Ok(outcome);
         }
-        self.read_examples()?;
+        match self.read_examples(stop) {
+            // Nothing has happened since its checkpoint.
+            Err(Error::Stopped) => return Ok(Outcome::Stopped),
+            read => read?,
+        }
         loop {
             if !std::mem::take(&mut self.progress.validation_due) {
                 self.learn(&mut watch)?;
@@ -296,7 +310,7 @@ impl Trainer {
                     Err(error) => return Err(error),
                 }
             }
-            let stopped = stop.load(Ordering::Relaxed);
+            let stopped = step >= until || stop.load(Ordering::Relaxed);
             if validates || last || stopped || saves {
                 self.save(LAST)?;
                 watch(&Event::Saved { step });

@@ -6,7 +6,7 @@ use crate::evaluate::{Evaluation, evaluate, evaluate_text};
 use crate::metrics_file::MetricsRecord;
 use crate::predict::{examples_of, predict};
 use crate::samples::Sample;
-use crate::stop::{NEVER, go_on};
+use crate::stop::go_on;
 use crate::{Error, Measures, MetricCommand, MinimumRisk, Objective, Prediction, TextScores, Trainer};
 use descant_batch::Batch;
 use descant_generate::GenerationConfig;
@@ -105,7 +105,7 @@ impl Trainer {
     }
 
     /// Reads the examples that texts will be generated for, before the first step: later, their text may have changed.
-    pub(crate) fn read_examples(&mut self) -> Result<(), Error> {
+    pub(crate) fn read_examples(&mut self, stop: &AtomicBool) -> Result<(), Error> {
         let train = &self.recipe.train;
         let wanted = train.text_metric().is_some() && self.examples.is_empty();
         let Some(corpus) = self.validation.clone().filter(|_| wanted) else { return Ok(()) };
@@ -118,17 +118,18 @@ impl Trainer {
         if let Some(reason) = TextScores::unfit(predictions, &self.recipe.train.validation_metrics) {
             return Err(self.recipe.wrong(format!("train.validation_metrics: {reason}")).into());
         }
-        self.try_metric_command()
+        self.try_metric_command(stop)
     }
 
     /// What a program does with references in place of what the model generates, so that it does not fail hours later.
-    fn try_metric_command(&self) -> Result<(), Error> {
+    fn try_metric_command(&self, stop: &AtomicBool) -> Result<(), Error> {
         let Some(command) = self.metric_command() else { return Ok(()) };
         let trial = self.examples.iter().take(TRIAL).map(|example| {
             let text = example.prediction.references.first().cloned().unwrap_or_default();
             Prediction { text, ..example.prediction.clone() }
         });
-        let measured = command.measure(&trial.collect::<Vec<_>>(), &NEVER);
+        let measured = command.measure(&trial.collect::<Vec<_>>(), stop);
+        go_on(stop)?;
         measured.map_err(|reason| self.recipe.wrong(format!("train.metric_command: {reason}")))?;
         Ok(())
     }
@@ -172,7 +173,7 @@ impl Trainer {
     /// The value of `train.best_metric` now, without a trace in the training; none where nothing is held out.
     pub(crate) fn measure(&mut self, stop: &AtomicBool) -> Result<Option<f64>, Error> {
         let Some(found) = self.evaluate(stop)? else { return Ok(None) };
-        self.read_examples()?;
+        self.read_examples(stop)?;
         let (metrics, _) = self.measure_texts(found.measures, stop)?;
         Ok(Some(measured(&self.recipe.train.best_metric, found.loss, &metrics).unwrap_or(f64::NAN)))
     }

@@ -7,15 +7,15 @@ const LEAST: f64 = 0.01;
 /// By how much it differs from batch to batch: what grows by more, in so many validations, grows.
 const NOISE: f64 = 0.001;
 
-/// The training loss beside the first one, from which on something is learned.
-const LEARNED: f64 = 0.95;
+/// The share of the first training loss by which it has to fall before something is learned.
+const LEARNED: f64 = 0.05;
 
 /// Validations in a row.
 const TIMES: usize = 4;
 
-/// The validation loss beside the one of so many validations before, from which on it still falls fast: what tokens there are and
+/// The share of the validation loss by which it falls in so many validations while it still falls fast: what tokens there are and
 /// which of them follow each other is learned before the source is read.
-const FALLS: f64 = 0.95;
+const FAST: f64 = 0.05;
 
 /// A validation at which something was learned and the source did next to nothing.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,7 @@ impl DecoderIgnoresSource {
 
     pub(super) fn observe(&mut self, step: u64, loss: f64, gain: f64) -> Option<Verdict> {
         // What has learned nothing yet uses nothing yet.
-        let has_learned = self.trained.is_some_and(|(first, last)| last < LEARNED * first);
+        let has_learned = self.trained.is_some_and(|(first, last)| falls(first, last, LEARNED));
         if !has_learned || gain >= LEAST {
             self.last.clear();
             self.since = None;
@@ -61,7 +61,7 @@ impl DecoderIgnoresSource {
             return None;
         }
         let since = *self.since.get_or_insert(before.step);
-        if loss < FALLS * before.loss || std::mem::replace(&mut self.told, true) {
+        if falls(before.loss, loss, FAST) || std::mem::replace(&mut self.told, true) {
             return None;
         }
         Some(Verdict {
@@ -74,14 +74,19 @@ impl DecoderIgnoresSource {
     }
 }
 
+/// Whether a loss falls by more than a share of its size. That of continuous outputs may be below zero.
+fn falls(from: f64, to: f64, share: f64) -> bool {
+    from - to > share * from.abs()
+}
+
 #[cfg(test)]
 mod tests {
     use super::DecoderIgnoresSource;
 
     /// The step of the verdict, and the one since which the source is ignored, of losses and gains at each tenth step.
-    fn told(validations: &[(f64, f64)]) -> Option<(u64, u64)> {
+    fn told(trained: [f64; 2], validations: &[(f64, f64)]) -> Option<(u64, u64)> {
         let mut ignores = DecoderIgnoresSource::default();
-        [4.0, 3.0].into_iter().for_each(|loss| ignores.trained(loss));
+        trained.into_iter().for_each(|loss| ignores.trained(loss));
         let mut found = validations.iter().zip(1..).filter_map(|(&(loss, gain), i)| {
             ignores.observe(10 * i, loss, gain).map(|verdict| (10 * i, verdict.since))
         });
@@ -89,7 +94,7 @@ mod tests {
     }
 
     fn at_one_loss(gains: &[f64]) -> Option<(u64, u64)> {
-        told(&gains.iter().map(|&gain| (2.5, gain)).collect::<Vec<_>>())
+        told([4.0, 3.0], &gains.iter().map(|&gain| (2.5, gain)).collect::<Vec<_>>())
     }
 
     #[test]
@@ -118,7 +123,7 @@ mod tests {
             (2.426, 0.00279),
             (2.387, 0.00445),
         ];
-        assert_eq!(told(&reads), None);
+        assert_eq!(told([6.0, 3.0], &reads), None);
         // A Transformer, English to German, with shuffled sources.
         let ignores = [
             (5.677, 0.00002),
@@ -131,6 +136,14 @@ mod tests {
             (4.645, 0.0),
             (4.607, -0.00001),
         ];
-        assert_eq!(told(&ignores), Some((90, 10)));
+        assert_eq!(told([6.0, 3.0], &ignores), Some((90, 10)));
+    }
+
+    #[test]
+    fn losses_below_zero_are_as_good() {
+        let flat = [(-8.97, 0.0); 5];
+        assert_eq!(told([-2.0, -8.9], &flat), Some((40, 10)));
+        assert_eq!(told([-8.9, -8.95], &flat), None);
+        assert_eq!(told([-2.0, -8.9], &[(-4.0, 0.0), (-5.0, 0.0), (-6.0, 0.0), (-7.0, 0.0), (-8.0, 0.0)]), None);
     }
 }
