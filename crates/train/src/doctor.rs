@@ -105,7 +105,7 @@ pub fn examine(recipe: &Recipe, tests: &[PathBuf], threads: usize, stop: &Atomic
     let (texts, test) = texts(&recipe, tests)?;
     log::info!("Reading {}", texts.train.name());
     let mut findings = Vec::new();
-    let surveys = read(&recipe, &texts, test.as_ref(), &mut findings);
+    let surveys = read(&recipe, &texts, test.as_ref(), stop, &mut findings);
     let mut training = None;
     let mut lengths = [None, None];
     let readable = [surveys.train.as_ref(), surveys.validation.as_ref()].into_iter().flatten().all(Survey::is_readable);
@@ -115,7 +115,10 @@ pub fn examine(recipe: &Recipe, tests: &[PathBuf], threads: usize, stop: &Atomic
             (training, lengths) = (Some(started.facts), started.lengths);
         }
     }
-    let (gradients, wrong) = miniature::check_gradients(&recipe);
+    let (gradients, wrong) = match stop.load(Ordering::Relaxed) {
+        true => (None, Vec::new()),
+        false => miniature::check_gradients(&recipe),
+    };
     findings.extend(wrong);
     // What matters most first, and otherwise in the order of the checks.
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -149,25 +152,34 @@ struct Surveys {
 }
 
 /// Reads all texts, and checks them.
-fn read(recipe: &Recipe, texts: &Texts, test: Option<&Source>, findings: &mut Vec<Finding>) -> Surveys {
+fn read(
+    recipe: &Recipe,
+    texts: &Texts,
+    test: Option<&Source>,
+    stop: &AtomicBool,
+    findings: &mut Vec<Finding>,
+) -> Surveys {
     let everything = 0..u64::MAX;
     let share = recipe.data.as_ref().map_or(0.0, |data| data.validation_share);
     let (learned, validation) = match &texts.validation {
         Some(validation) => (everything.clone(), Some((validation, everything.clone()))),
         None => {
-            let split = split(&texts.train, share);
+            let split = split(&texts.train, share, stop);
             (0..split.start, (split.start < split.end).then_some((&texts.train, split)))
         }
     };
-    let validation = validation.map(|(text, range)| Survey::of("validation", text, range, |_| ()));
-    let test = test.map(|text| Survey::of("test", text, everything, |_| ()));
+    let validation = validation.map(|(text, range)| Survey::of("validation", text, range, stop, |_| ()));
+    let test = test.map(|text| Survey::of("test", text, everything, stop, |_| ()));
     let held_out = [&validation, &test].map(|survey| survey.as_ref().map(Overlap::with));
     let [mut of_validation, mut of_test] = held_out;
     let mut duplicates = Duplicates::default();
-    let train = Survey::of("training", &texts.train, learned, |pair| {
+    let train = Survey::of("training", &texts.train, learned, stop, |pair| {
         duplicates.see(pair);
         [&mut of_validation, &mut of_test].into_iter().flatten().for_each(|overlap| overlap.see(pair));
     });
+    if stop.load(Ordering::Relaxed) {
+        return Surveys { train: Some(train), validation, test };
+    }
     for check in CHECKS {
         let each = [Some(&train), validation.as_ref(), test.as_ref()].into_iter().flatten();
         // A part of the same file has been read with the other.
@@ -198,11 +210,14 @@ fn read(recipe: &Recipe, texts: &Texts, test: Option<&Source>, findings: &mut Ve
 }
 
 /// Which examples of a text are held out: its last ones. None of a continuous text, whose parts are cut by tokens.
-fn split(text: &Source, share: f64) -> Range<u64> {
+fn split(text: &Source, share: f64, stop: &AtomicBool) -> Range<u64> {
     if text.form() == Form::Continuous {
         return u64::MAX..u64::MAX;
     }
-    let counted = text.examples().and_then(|mut all| all.try_fold(0_u64, |count, example| example.map(|_| count + 1)));
+    let going = |_: &_| !stop.load(Ordering::Relaxed);
+    let counted = text
+        .examples()
+        .and_then(|all| all.take_while(going).try_fold(0_u64, |count, example| example.map(|_| count + 1)));
     // With an error before the end, all is looked at as one.
     counted.map_or(u64::MAX..u64::MAX, |all| all - (all as f64 * share).round() as u64..all)
 }

@@ -4,6 +4,7 @@ use crate::faults::{Faults, MOST_FAULTS, add_fault};
 use descant_text::{Example, Form, Source, TextError};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes and examples that are kept in memory to be looked at; of more, each second, fourth, … is.
 const MOST_BYTES: usize = 64 << 20;
@@ -44,8 +45,14 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    /// Reads these examples of a text, counted from 0. `see` sees all of them.
-    pub(super) fn of(role: &'static str, source: &Source, range: Range<u64>, mut see: impl FnMut(&Pair)) -> Self {
+    /// Reads these examples of a text, counted from 0, until `stop` is set. `see` sees all of them.
+    pub(super) fn of(
+        role: &'static str,
+        source: &Source,
+        range: Range<u64>,
+        stop: &AtomicBool,
+        mut see: impl FnMut(&Pair),
+    ) -> Self {
         let (name, unit, form) = (source.name(), source.unit(), source.form());
         let (pairs, faults) = (Vec::new(), Vec::new());
         let mut survey = Self { role, name, unit, form, pairs, every: 1, examples: 0, faults, broken_off: None };
@@ -59,7 +66,7 @@ impl Survey {
             let file = names.get(example.place.file as usize).filter(|_| names.len() > 1).cloned();
             Pair::of(example, file)
         };
-        while number < range.end {
+        while number < range.end && !stop.load(Ordering::Relaxed) {
             match examples.next() {
                 None => break,
                 Some(Ok(example)) => {
